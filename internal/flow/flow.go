@@ -1,0 +1,187 @@
+// Package flow holds what a recording saw, as plain values: who talked to whom, over which protocol, to which port.
+//
+// It knows neither the kernel nor Kubernetes and imports the standard library only, so that every other package can
+// share its words. It refuses to interpret: whether a flow may be is the business of package policy.
+package flow
+
+import (
+	"cmp"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Protocol is an IP protocol number, as assigned by IANA.
+type Protocol uint8
+
+// The protocols that Kubernetes policies or the report have a word for.
+const (
+	ICMP    Protocol = 1
+	TCP     Protocol = 6
+	UDP     Protocol = 17
+	ICMPv6  Protocol = 58
+	SCTP    Protocol = 132
+	UDPLite Protocol = 136
+)
+
+// String returns the name that Kubernetes and Cilium use ("TCP"), or "IP/47" for a protocol without one.
+func (p Protocol) String() string {
+	switch p {
+	case ICMP:
+		return "ICMP"
+	case TCP:
+		return "TCP"
+	case UDP:
+		return "UDP"
+	case ICMPv6:
+		return "ICMPv6"
+	case SCTP:
+		return "SCTP"
+	case UDPLite:
+		return "UDP-Lite"
+	}
+	return "IP/" + strconv.Itoa(int(p))
+}
+
+// HasPorts reports whether the protocol has ports that a NetworkPolicy can name.
+func (p Protocol) HasPorts() bool { return p == TCP || p == UDP || p == SCTP }
+
+// Process is the process that opened a flow, or the zero value where the kernel could not tell.
+type Process struct {
+	PID     int    // as the recording process sees it; 0 where unknown
+	Name    string // the executable's file name, else the kernel's thread name (at most 15 bytes)
+	Command string // the command line, arguments separated by spaces; empty where the process was gone
+}
+
+// Flow is one source talking to one destination over one protocol and port, however often it did.
+type Flow struct {
+	Source      Endpoint
+	Destination Endpoint
+	Protocol    Protocol
+	Port        uint16 // the destination's port; 0 for protocols without ports
+
+	Count   uint64        // connection attempts (TCP) or datagrams (all else)
+	First   time.Duration // from the start of the recording to the first of them
+	Process Process       // who opened the first of them
+}
+
+// Compare orders flows by what a policy sees of them: source, destination, port, protocol. Flows that compare equal
+// differ in counts, times and processes only.
+func (f Flow) Compare(g Flow) int {
+	return cmp.Or(
+		f.Source.Compare(g.Source),
+		f.Destination.Compare(g.Destination),
+		cmp.Compare(f.Port, g.Port),
+		cmp.Compare(f.Protocol, g.Protocol),
+	)
+}
+
+// Target returns the destination as a person reads it: "orders-db:5432/TCP", "[2001:db8::7]:53/UDP", "203.0.113.9/ICMP".
+func (f Flow) Target() string {
+	host := f.Destination.String()
+	if !f.Protocol.HasPorts() {
+		return host + "/" + f.Protocol.String()
+	}
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return host + ":" + strconv.Itoa(int(f.Port)) + "/" + f.Protocol.String()
+}
+
+// Kind says how an endpoint is known.
+type Kind uint8
+
+// The kinds of endpoint, in the order in which they stand in a policy.
+const (
+	Workload Kind = iota + 1 // pods of ours, by name
+	Resolver                 // the cluster's DNS service
+	External                 // a host outside the cluster, by the DNS name that the workload asked for
+	Address                  // an IP address about which nothing else is known
+)
+
+// String returns the kind in lower case.
+func (k Kind) String() string {
+	switch k {
+	case Workload:
+		return "workload"
+	case Resolver:
+		return "resolver"
+	case External:
+		return "external"
+	case Address:
+		return "address"
+	}
+	return "unknown"
+}
+
+// Evidence says what an endpoint's name rests on.
+type Evidence uint8
+
+// The kinds of evidence.
+const (
+	NoEvidence   Evidence = iota
+	ByOption              // Peer or Workload
+	ByListener            // a process of this machine listened there
+	ByDNS                 // the workload asked for the name before it connected
+	ByResolvConf          // the address is a name server of the process's resolv.conf, or a loopback one
+)
+
+// String returns the evidence as the report words it.
+func (e Evidence) String() string {
+	switch e {
+	case ByOption:
+		return "option"
+	case ByListener:
+		return "listening process"
+	case ByDNS:
+		return "DNS"
+	case ByResolvConf:
+		return "resolv.conf"
+	}
+	return "none"
+}
+
+// Endpoint is one end of a flow.
+type Endpoint struct {
+	Kind      Kind
+	Name      string     // the workload's name, or the DNS name in lower case without trailing dot; empty for Address
+	Namespace string     // the workload's Kubernetes namespace; empty is the one of the policy
+	Addr      netip.Addr // the address that was used, never IPv4-mapped; the zero Addr for the recording's own workload
+	Evidence  Evidence
+}
+
+// Identity returns the endpoint as a policy sees it: without the evidence, and without the address where a selector
+// or a name stands for it. A name keeps an address that is not public, because a rule for the internet does not
+// cover it.
+func (e Endpoint) Identity() Endpoint {
+	e.Evidence = NoEvidence
+	switch {
+	case e.Kind == Address:
+	case e.Kind == External && e.Addr.IsValid() && !Public(e.Addr):
+	default:
+		e.Addr = netip.Addr{}
+	}
+	return e
+}
+
+// Compare orders endpoints by kind, namespace, name and address.
+func (e Endpoint) Compare(f Endpoint) int {
+	return cmp.Or(
+		cmp.Compare(e.Kind, f.Kind),
+		cmp.Compare(e.Namespace, f.Namespace),
+		cmp.Compare(e.Name, f.Name),
+		e.Addr.Compare(f.Addr),
+	)
+}
+
+// String returns the name, with the namespace where there is one ("orders-db.shop"), or else the address.
+func (e Endpoint) String() string {
+	switch {
+	case e.Kind == Address || e.Name == "":
+		return e.Addr.String()
+	case e.Namespace != "":
+		return e.Name + "." + e.Namespace
+	}
+	return e.Name
+}

@@ -1,0 +1,75 @@
+package flow
+
+import (
+	"maps"
+	"slices"
+)
+
+// key is what makes two flows the same flow.
+type key struct {
+	source, destination Endpoint
+	protocol            Protocol
+	port                uint16
+}
+
+// Set collects flows: one that is added again only raises the count of the first. The zero value is empty and ready.
+// It is not safe for concurrent use.
+type Set struct {
+	flows map[key]Flow
+}
+
+// Add merges f into the set: counts add up, and the earlier sighting keeps its time and process.
+func (s *Set) Add(f Flow) {
+	if s.flows == nil {
+		s.flows = make(map[key]Flow)
+	}
+	k := key{f.Source, f.Destination, f.Protocol, f.Port}
+	if old, ok := s.flows[k]; ok {
+		f.Count += old.Count
+		if old.First <= f.First {
+			f.First, f.Process = old.First, old.Process
+		}
+	}
+	s.flows[k] = f
+}
+
+// Len returns the number of different flows.
+func (s *Set) Len() int { return len(s.flows) }
+
+// Sorted returns the flows in the order of [Flow.Compare], ties by evidence and time.
+func (s *Set) Sorted() []Flow {
+	return slices.SortedFunc(maps.Values(s.flows), func(a, b Flow) int {
+		if c := a.Compare(b); c != 0 {
+			return c
+		}
+		if c := int(a.Source.Evidence) - int(b.Source.Evidence); c != 0 {
+			return c
+		}
+		return int(a.Destination.Evidence) - int(b.Destination.Evidence)
+	})
+}
+
+// Fold merges flows whose ends have the same [Endpoint.Identity], so that what remains differs for a policy too:
+// the addresses behind one name become one flow, with the first of them and all of their counts. The result is sorted.
+func Fold(flows []Flow) []Flow {
+	folded := make(map[key]Flow)
+	for _, f := range flows {
+		k := key{f.Source.Identity(), f.Destination.Identity(), f.Protocol, f.Port}
+		old, ok := folded[k]
+		if !ok {
+			folded[k] = f
+			continue
+		}
+		first := old
+		if f.First < old.First {
+			first = f
+		}
+		first.Count = old.Count + f.Count
+		folded[k] = first
+	}
+	return slices.SortedFunc(maps.Values(folded), func(a, b Flow) int {
+		a.Source, a.Destination = a.Source.Identity(), a.Destination.Identity()
+		b.Source, b.Destination = b.Source.Identity(), b.Destination.Identity()
+		return a.Compare(b) // not by addresses that the fold has hidden
+	})
+}
