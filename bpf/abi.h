@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * What kernel and user space say to each other: map keys and values, ring-buffer events, counters. bpf2go turns these
+ * into Go types, so the layout is written down once. No holes: -Wpadded -Werror.
+ *
+ * Addresses are 16 bytes, IPv4 as ::ffff:a.b.c.d. Ports and counts are in host byte order. Times are nanoseconds of
+ * CLOCK_MONOTONIC.
+ */
+#pragma once
+
+#include <linux/types.h>
+
+#define COMM_LEN 16
+
+/* The longest DNS answer, or piece of a TCP segment, that travels in one event; a power of two. */
+#define DNS_PAYLOAD 16384
+
+/* Set in flow_key.name where it is the hash of a DNS question, clear where it is the epoch of the scope. */
+#define NAME_IS_QUESTION (1ULL << 63)
+
+/*
+ * What makes two connections the same flow. name keeps two names behind one address apart: the hash of the question
+ * whose answer last led this scope to addr. Where an answer could not be read in the kernel (over TCP, or malformed) name is the
+ * number of such answers so far, so that what follows one never folds into what came before.
+ */
+struct flow_key {
+	__u64 cgroup;     /* the scope, not a cgroup nested in it */
+	__u64 netns;      /* cookie of the network namespace; 0 where the hook cannot tell */
+	__u64 name;
+	__u8 addr[16];
+	__u32 generation; /* settings.generation at the time */
+	__u16 port;
+	__u8 protocol;
+	__u8 family;      /* 4 or 6 */
+};
+
+struct opener {
+	__u32 pid; /* thread group id in the initial pid namespace */
+	__u32 level; /* of the task's cgroup in the tree, while settings.level is 0; else 0 */
+	__u8 comm[COMM_LEN];
+};
+
+/* A new flow is written once; only count changes afterwards. */
+struct flow {
+	__u64 count;
+	__u64 first;
+	struct opener opener;
+};
+
+enum event_kind {
+	EVENT_FLOW = 1,
+	EVENT_BIND = 2,
+	EVENT_DNS = 3,
+};
+
+struct flow_event {
+	__u32 kind;
+	__u32 reserved;
+	__u64 time;
+	struct flow_key key;
+	struct opener opener;
+};
+
+/* A socket in scope got a local address: a server may be about to listen there. */
+struct bind_event {
+	__u32 kind;
+	__u32 reserved;
+	__u64 time;
+	__u64 cgroup;
+	__u64 netns;
+	__u8 addr[16];
+	struct opener opener;
+	__u16 port;
+	__u8 protocol;
+	__u8 family;
+	__u32 padding;
+};
+
+/* TCP flags in dns_event.flags, as in the TCP header. */
+#define DNS_FIN 0x01
+#define DNS_SYN 0x02
+#define DNS_RST 0x04
+
+/* A UDP answer, or a piece of a TCP segment, from source port 53. Only header and length bytes are sent. */
+struct dns_event {
+	__u32 kind;
+	__u32 length;   /* of payload */
+	__u64 time;
+	__u64 cgroup;
+	__u64 cookie;   /* of the socket */
+	__u32 sequence; /* TCP sequence number of payload[0] */
+	__u32 cut;      /* bytes that a UDP answer had beyond payload */
+	__u8 protocol;
+	__u8 flags;
+	__u16 padding[3];
+	__u8 payload[DNS_PAYLOAD];
+};
+
+/* How recording can lose, and that hooks fire. Index into the per-CPU array counters. */
+enum counter {
+	LOST_FLOW_EVENT,  /* no room in the ring buffer for a new flow */
+	LOST_FLOW_ENTRY,  /* no room in flows */
+	LOST_BIND_EVENT,  /* no room in the ring buffer for a bind */
+	LOST_DNS_EVENT,   /* no room in the ring buffer for a DNS answer */
+	LOST_SOCKET,      /* no storage for a socket, or no room in peers */
+	LOST_PACKET,      /* a packet in scope that could not be read */
+	HIT_CONNECT,
+	HIT_SENDMSG,
+	HIT_EGRESS,
+	HIT_INGRESS,
+	HIT_BIND,
+	COUNTERS,
+};
+
+/* Written by user space. */
+struct settings {
+	__u32 generation; /* raised at the start of every recording: flows known before are new to it */
+	__u32 level;      /* of the leaf cgroup in the tree, so that cgroups nested in it are in scope too */
+};
+
+struct scope {
+	__u64 epoch; /* DNS answers that the kernel could not read */
+};
+
+struct name_key {
+	__u64 cgroup;
+	__u8 addr[16];
+};
+
+struct name {
+	__u64 question; /* hash, with NAME_IS_QUESTION */
+	__u64 epoch;    /* of the scope when it was learned */
+};
+
+/* One remote end of one datagram socket. */
+struct peer_key {
+	__u64 cookie;
+	__u8 addr[16];
+	__u16 port;
+	__u16 padding[3];
+};
+
+enum peer_first {
+	PEER_SPOKE_FIRST = 1, /* what we send there are replies */
+	PEER_NAMED = 2,       /* the program named it as a destination */
+};
+
+struct peer {
+	__u64 cgroup;
+	__u64 netns;
+	__u64 name;
+	struct opener opener;
+	__u32 first;
+	__u32 padding;
+};
+
+/* What the program named as the destination of a datagram socket, before any address translation. */
+struct socket {
+	__u64 cgroup;              /* the scope that uses the socket, which may have been made before the recording */
+	struct flow_key connected; /* by connect; port 0: never */
+	struct flow_key named;     /* by the last sendto and the like; port 0: never */
+	struct opener connected_by;
+	struct opener named_by;
+};

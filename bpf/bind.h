@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Sockets that got a local address. Who listens on a destination is looked up when a flow is first seen; a server in scope that is
+ * gone by then is known from here.
+ */
+#pragma once
+
+#include "connect.h"
+
+static __always_inline void on_bind(struct bpf_sock *ctx, const __u8 *addr)
+{
+	__u64 cgroup = scope_of_task();
+	struct bind_event *e;
+
+	if (!cgroup || (ctx->type != SOCK_STREAM && ctx->type != SOCK_DGRAM))
+		return;
+	count(HIT_BIND);
+	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e) {
+		count(LOST_BIND_EVENT);
+		return;
+	}
+	__builtin_memset(e, 0, sizeof(*e));
+	e->kind = EVENT_BIND;
+	e->time = bpf_ktime_get_ns();
+	e->cgroup = cgroup;
+	e->netns = bpf_get_netns_cookie(ctx);
+	__builtin_memcpy(e->addr, addr, sizeof(e->addr));
+	set_opener(&e->opener);
+	e->port = ctx->src_port;
+	e->protocol = ctx->protocol == IPPROTO_MPTCP ? IPPROTO_TCP : ctx->protocol;
+	e->family = is_ipv4(addr) ? 4 : 6;
+	bpf_ringbuf_submit(e, 0);
+}

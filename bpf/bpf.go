@@ -1,0 +1,8 @@
+// Package bpf holds the eBPF programs that record flows, compiled, and the Go types of what they share with user space.
+//
+// The C stands beside this file: abi.h is what both sides know, record.bpf.c lists the hooks and what they cannot see.
+// The generated files are committed; make generate rebuilds them without a difference. It loads nothing: package
+// internal/probe does, and is the only one that may import this package.
+package bpf
+
+//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel -go-package bpf -output-dir . -type flow_key -type flow -type opener -type event_kind -type flow_event -type bind_event -type dns_event -type counter -type settings -type scope -type socket Record record.bpf.c -- -O2 -g -Wall -Wextra -Wpadded -Werror -mcpu=v2

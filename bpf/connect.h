@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * The system calls that name a destination: connect, and sendto, sendmsg, sendmmsg with an address.
+ *
+ * A TCP connect is a flow, whatever becomes of it. On a datagram socket these calls are no traffic yet: what they named is kept
+ * until a datagram leaves (packet.h).
+ */
+#pragma once
+
+#include "flow.h"
+
+static __always_inline void set_ipv4(__u8 *addr, __u32 ip4)
+{
+	__builtin_memset(addr, 0, 10);
+	addr[10] = 0xff;
+	addr[11] = 0xff;
+	__builtin_memcpy(addr + 12, &ip4, 4);
+}
+
+static __always_inline int is_ipv4(const __u8 *addr)
+{
+	const __u32 *word = (const __u32 *)addr;
+
+	return !word[0] && !word[1] && word[2] == bpf_htonl(0xffff);
+}
+
+static __always_inline int same_addr(const __u8 *a, const __u8 *b)
+{
+	const __u32 *x = (const __u32 *)a, *y = (const __u32 *)b;
+
+	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2] && x[3] == y[3];
+}
+
+static __always_inline void set_key(struct flow_key *key, struct bpf_sock_addr *ctx, __u64 cgroup, const __u8 *addr)
+{
+	__builtin_memset(key, 0, sizeof(*key));
+	key->cgroup = cgroup;
+	key->netns = bpf_get_netns_cookie(ctx);
+	key->name = name_of(cgroup, addr);
+	__builtin_memcpy(key->addr, addr, sizeof(key->addr));
+	key->port = bpf_ntohs((__u16)ctx->user_port);
+	key->protocol = ctx->protocol == IPPROTO_MPTCP ? IPPROTO_TCP : ctx->protocol;
+	key->family = is_ipv4(addr) ? 4 : 6;
+}
+
+static __always_inline struct socket *socket_of(struct bpf_sock_addr *ctx, __u64 cgroup)
+{
+	struct socket *socket = NULL;
+
+	if (ctx->sk)
+		socket = bpf_sk_storage_get(&sockets, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (socket)
+		socket->cgroup = cgroup;
+	else
+		count(LOST_SOCKET);
+	return socket;
+}
+
+static __always_inline void on_connect(struct bpf_sock_addr *ctx, const __u8 *addr)
+{
+	__u64 cgroup = scope_of_task();
+	struct opener opener = {};
+	struct flow_key key;
+	struct socket *socket;
+
+	if (!cgroup)
+		return;
+	count(HIT_CONNECT);
+	set_key(&key, ctx, cgroup, addr);
+	set_opener(&opener);
+	if (key.protocol == IPPROTO_TCP) {
+		record(&key, &opener);
+		return;
+	}
+	socket = socket_of(ctx, cgroup);
+	if (!socket)
+		return;
+	socket->connected = key;
+	socket->connected_by = opener;
+}
+
+static __always_inline void on_sendmsg(struct bpf_sock_addr *ctx, const __u8 *addr)
+{
+	__u64 cgroup = scope_of_task();
+	struct peer_key remote = {};
+	struct opener opener = {};
+	struct flow_key key;
+	struct socket *socket;
+	struct peer *known, peer = {};
+
+	if (!cgroup)
+		return;
+	count(HIT_SENDMSG);
+	set_key(&key, ctx, cgroup, addr);
+	remote.cookie = bpf_get_socket_cookie(ctx);
+	__builtin_memcpy(remote.addr, addr, sizeof(remote.addr));
+	remote.port = key.port;
+	known = bpf_map_lookup_elem(&peers, &remote);
+	if (known && known->first == PEER_SPOKE_FIRST)
+		return;
+	set_opener(&opener);
+	peer.cgroup = cgroup;
+	peer.netns = key.netns;
+	peer.name = key.name;
+	peer.opener = opener;
+	peer.first = PEER_NAMED;
+	if (bpf_map_update_elem(&peers, &remote, &peer, BPF_ANY))
+		count(LOST_SOCKET);
+	socket = socket_of(ctx, cgroup);
+	if (!socket)
+		return;
+	socket->named = key;
+	socket->named_by = opener;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Packets that leave: the evidence for every flow but TCP's, which connect has told.
+ */
+#pragma once
+
+#include "packet.h"
+
+#define ICMP_ECHO_REPLY 0
+#define ICMPV6_ECHO_REPLY 129
+#define SCTP_INIT 1
+
+/* Whether a packet that no system call has named opens something, rather than answers or carries on. */
+static __always_inline int opens(struct __sk_buff *skb, const struct packet *p)
+{
+	__u8 byte = 0;
+
+	switch (p->protocol) {
+	case IPPROTO_TCP: /* of a raw socket */
+		return !bpf_skb_load_bytes(skb, p->transport + TCP_FLAGS_OFFSET, &byte, 1) && (byte & 0x12) == 0x02;
+	case IPPROTO_SCTP:
+		return !bpf_skb_load_bytes(skb, p->transport + 12, &byte, 1) && byte == SCTP_INIT;
+	case IPPROTO_ICMP:
+		return !bpf_skb_load_bytes(skb, p->transport, &byte, 1) && byte != ICMP_ECHO_REPLY;
+	case IPPROTO_ICMPV6:
+		return !bpf_skb_load_bytes(skb, p->transport, &byte, 1) && byte != ICMPV6_ECHO_REPLY;
+	}
+	return 1;
+}
+
+/* The scope of a datagram socket: that of its user, where a system call or user space has told, else that of its maker. */
+static __always_inline __u64 scope_of_datagram(struct __sk_buff *skb, const struct socket *socket)
+{
+	return socket && socket->cgroup ? socket->cgroup : scope_of_packet(skb);
+}
+
+static __always_inline void record_unnamed(struct __sk_buff *skb, const struct packet *p, __u64 cgroup)
+{
+	struct opener nobody = {};
+	struct flow_key key = {};
+
+	if (!cgroup || !opens(skb, p))
+		return;
+	key.cgroup = cgroup;
+	key.name = name_of(cgroup, p->destination);
+	__builtin_memcpy(key.addr, p->destination, sizeof(key.addr));
+	key.port = p->destination_port;
+	key.protocol = p->protocol;
+	key.family = p->family;
+	record(&key, &nobody);
+}
+
+static __always_inline int is_connected(const struct socket *socket, const __u8 *addr, __u16 port)
+{
+	return socket->connected.port == port && same_addr(socket->connected.addr, addr);
+}
+
+/*
+ * A datagram left. Its flow is what the program named: the peer with the packet's destination; else, where address translation has
+ * changed that, the socket's last word.
+ */
+static __always_inline void record_datagram(struct __sk_buff *skb, struct bpf_sock *sk, const struct packet *p)
+{
+	struct socket *socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	struct peer_key remote = {};
+	struct opener opener;
+	struct flow_key key;
+	struct peer *peer;
+
+	remote.cookie = bpf_get_socket_cookie(skb);
+	__builtin_memcpy(remote.addr, p->destination, sizeof(remote.addr));
+	remote.port = p->destination_port;
+	peer = bpf_map_lookup_elem(&peers, &remote);
+	if (peer && peer->first == PEER_SPOKE_FIRST)
+		return;
+	if (peer) {
+		__builtin_memset(&key, 0, sizeof(key));
+		key.cgroup = peer->cgroup;
+		key.netns = peer->netns;
+		key.name = peer->name;
+		__builtin_memcpy(key.addr, p->destination, sizeof(key.addr));
+		key.port = p->destination_port;
+		key.protocol = p->protocol;
+		key.family = p->family;
+		opener = peer->opener;
+	} else if (socket && is_connected(socket, p->destination, p->destination_port)) {
+		key = socket->connected;
+		opener = socket->connected_by;
+	} else if (socket && socket->named.port) {
+		key = socket->named;
+		opener = socket->named_by;
+	} else if (socket && socket->connected.port) {
+		key = socket->connected;
+		opener = socket->connected_by;
+	} else {
+		record_unnamed(skb, p, scope_of_datagram(skb, socket));
+		return;
+	}
+	record(&key, &opener);
+}
+
+static __always_inline void on_egress(struct __sk_buff *skb)
+{
+	__u8 first = first_protocol(skb);
+	struct bpf_sock *sk = skb->sk;
+	struct packet p;
+
+	if (!first || !sk)
+		return;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk || (first == IPPROTO_TCP && sk->type != SOCK_RAW))
+		return;
+	if (read_packet(skb, &p)) {
+		if (scope_of_packet(skb))
+			count(LOST_PACKET);
+		return;
+	}
+	if (p.fragment)
+		return;
+	count(HIT_EGRESS);
+	if ((p.protocol == IPPROTO_UDP || p.protocol == IPPROTO_UDPLITE) && sk->type == SOCK_DGRAM)
+		record_datagram(skb, sk, &p);
+	else if (p.protocol != IPPROTO_TCP || sk->type == SOCK_RAW)
+		record_unnamed(skb, &p, scope_of_packet(skb));
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Packets that arrive: DNS answers, and who spoke first on a datagram socket, so that a server's replies are no flows.
+ */
+#pragma once
+
+#include "dns.h"
+#include "egress.h"
+
+/* Remembers who spoke first, unless the socket is connected to that peer or has sent there. */
+static __always_inline void heard(struct __sk_buff *skb, const struct socket *socket, const struct packet *p)
+{
+	struct peer peer = { .first = PEER_SPOKE_FIRST };
+	struct peer_key remote = {};
+	long err;
+
+	if (socket && is_connected(socket, p->source, p->source_port))
+		return;
+	remote.cookie = bpf_get_socket_cookie(skb);
+	__builtin_memcpy(remote.addr, p->source, sizeof(remote.addr));
+	remote.port = p->source_port;
+	err = bpf_map_update_elem(&peers, &remote, &peer, BPF_NOEXIST);
+	if (err && err != -EEXIST)
+		count(LOST_SOCKET);
+}
+
+static __always_inline void on_ingress(struct __sk_buff *skb)
+{
+	__u8 first = first_protocol(skb);
+	struct bpf_sock *sk = skb->sk;
+	struct socket *socket;
+	struct packet p;
+	__u64 cgroup;
+
+	if (!first || !sk)
+		return;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk || (sk->type != SOCK_DGRAM && first != IPPROTO_TCP))
+		return;
+	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	cgroup = scope_of_datagram(skb, socket);
+	if (!cgroup)
+		return;
+	if (read_packet(skb, &p)) {
+		count(LOST_PACKET);
+		return;
+	}
+	if (p.fragment)
+		return;
+	count(HIT_INGRESS);
+	if (p.protocol == IPPROTO_UDP && p.source_port == DNS_PORT)
+		dns_datagram(skb, &p, cgroup);
+	if (p.protocol == IPPROTO_TCP && p.source_port == DNS_PORT)
+		dns_segment(skb, &p, cgroup);
+	if (p.protocol == IPPROTO_UDP || p.protocol == IPPROTO_UDPLITE)
+		heard(skb, socket, &p);
+}

@@ -1,0 +1,117 @@
+//go:build ignore
+
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Records which flows the tasks of some cgroups open, and which names they asked DNS for before.
+ *
+ * Hooks, all at the root of the cgroup v2 tree, none of which ever refuses or changes anything:
+ *   cgroup/connect4|6     TCP flows, attempts included; destination of connected datagram sockets
+ *   cgroup/sendmsg4|6     destination of datagrams that carry their own
+ *   cgroup/post_bind4|6   who may be about to listen where
+ *   cgroup_skb/egress     evidence that a datagram left; raw sockets, ICMP, SCTP, UDP-Lite
+ *   cgroup_skb/ingress    DNS answers; who spoke first on a datagram socket
+ *
+ * Kernel floor: 5.10, without its BTF.
+ *
+ * Not seen: packet sockets (AF_PACKET) and XDP, which pass below IP; connections that were open before the recording;
+ * DNS on other ports than 53 (DoT, DoH, mDNS); names that came from /etc/hosts or over a Unix socket.
+ */
+#include <stddef.h>
+#include <linux/bpf.h>
+#include <linux/errno.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_endian.h>
+
+#define SOCK_STREAM 1
+#define SOCK_DGRAM 2
+#define SOCK_RAW 3
+#define AF_INET 2
+#define AF_INET6 10
+
+#include "bind.h"
+#include "ingress.h"
+
+#define PROCEED 1
+
+/* Keeps types that only travel through the ring buffer in the object's BTF, from which the Go types are made. */
+const struct flow_event *flow_event_type __attribute__((unused));
+const struct bind_event *bind_event_type __attribute__((unused));
+const struct socket *socket_type __attribute__((unused));
+const enum event_kind *event_kind_type __attribute__((unused));
+const enum counter *counter_type __attribute__((unused));
+
+SEC("cgroup/connect4")
+int connect4(struct bpf_sock_addr *ctx)
+{
+	__u8 addr[16];
+
+	set_ipv4(addr, ctx->user_ip4);
+	on_connect(ctx, addr);
+	return PROCEED;
+}
+
+SEC("cgroup/connect6")
+int connect6(struct bpf_sock_addr *ctx)
+{
+	__u32 addr[4] = { ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3] };
+
+	on_connect(ctx, (const __u8 *)addr);
+	return PROCEED;
+}
+
+SEC("cgroup/sendmsg4")
+int sendmsg4(struct bpf_sock_addr *ctx)
+{
+	__u8 addr[16];
+
+	set_ipv4(addr, ctx->user_ip4);
+	on_sendmsg(ctx, addr);
+	return PROCEED;
+}
+
+SEC("cgroup/sendmsg6")
+int sendmsg6(struct bpf_sock_addr *ctx)
+{
+	__u32 addr[4] = { ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3] };
+
+	on_sendmsg(ctx, (const __u8 *)addr);
+	return PROCEED;
+}
+
+SEC("cgroup/post_bind4")
+int post_bind4(struct bpf_sock *ctx)
+{
+	__u8 addr[16];
+
+	set_ipv4(addr, ctx->src_ip4);
+	on_bind(ctx, addr);
+	return PROCEED;
+}
+
+SEC("cgroup/post_bind6")
+int post_bind6(struct bpf_sock *ctx)
+{
+	__u32 addr[4] = { ctx->src_ip6[0], ctx->src_ip6[1], ctx->src_ip6[2], ctx->src_ip6[3] };
+
+	on_bind(ctx, (const __u8 *)addr);
+	return PROCEED;
+}
+
+SEC("cgroup_skb/egress")
+int egress(struct __sk_buff *skb)
+{
+	on_egress(skb);
+	return PROCEED;
+}
+
+SEC("cgroup_skb/ingress")
+int ingress(struct __sk_buff *skb)
+{
+	on_ingress(skb);
+	return PROCEED;
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";

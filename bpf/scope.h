@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/* Whose event is it: the scope of a task or of a socket, and the word that keeps names apart in it. */
+#pragma once
+
+#include "maps.h"
+
+/* Deep enough for any tree in use; only walked until user space has told the level. */
+#define MAX_LEVEL 32
+
+static __always_inline struct settings *get_settings(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&config, &zero);
+}
+
+/* The id of the scope that the current task is in, or 0. */
+static __always_inline __u64 scope_of_task(void)
+{
+	__u64 id = bpf_get_current_cgroup_id();
+	struct settings *s;
+
+	if (bpf_map_lookup_elem(&scopes, &id))
+		return id;
+	s = get_settings();
+	if (!s || !s->level)
+		return 0;
+	id = bpf_get_current_ancestor_cgroup_id(s->level);
+	if (id && bpf_map_lookup_elem(&scopes, &id))
+		return id;
+	return 0;
+}
+
+/* The id of the scope in which the packet's socket was made, or 0. */
+static __always_inline __u64 scope_of_packet(struct __sk_buff *skb)
+{
+	__u64 id = bpf_skb_cgroup_id(skb);
+	struct settings *s;
+
+	if (bpf_map_lookup_elem(&scopes, &id))
+		return id;
+	s = get_settings();
+	if (!s || !s->level)
+		return 0;
+	id = bpf_skb_ancestor_cgroup_id(skb, s->level);
+	if (id && bpf_map_lookup_elem(&scopes, &id))
+		return id;
+	return 0;
+}
+
+/* The level of the current task's cgroup, found by asking for every ancestor: there is no helper that tells. */
+static __always_inline __u32 level_of_task(void)
+{
+	__u64 id = bpf_get_current_cgroup_id();
+
+	for (__u32 level = 1; level < MAX_LEVEL; level++) {
+		if (bpf_get_current_ancestor_cgroup_id(level) == id)
+			return level;
+	}
+	return 0;
+}
+
+static __always_inline void set_opener(struct opener *o)
+{
+	struct settings *s = get_settings();
+
+	o->pid = bpf_get_current_pid_tgid() >> 32;
+	o->level = s && !s->level ? level_of_task() : 0;
+	bpf_get_current_comm(o->comm, sizeof(o->comm));
+}
+
+/* What flow_key.name is for this scope and address right now. */
+static __always_inline __u64 name_of(__u64 cgroup, const __u8 *addr)
+{
+	struct scope *scope = bpf_map_lookup_elem(&scopes, &cgroup);
+	struct name_key key = { .cgroup = cgroup };
+	struct name *name;
+
+	if (!scope)
+		return 0;
+	__builtin_memcpy(key.addr, addr, sizeof(key.addr));
+	name = bpf_map_lookup_elem(&names, &key);
+	if (name && name->epoch == scope->epoch)
+		return name->question;
+	return scope->epoch;
+}

@@ -1,0 +1,189 @@
+package cgroup
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Leaf is a cgroup of this process's own. The one who made it leaves it with [Leaf.Leave].
+type Leaf struct {
+	Path string
+	ID   uint64
+
+	parent string
+	lock   *os.File
+}
+
+// NewLeaf makes a leaf below the cgroup that this process is in, and removes those that killed runs have left there.
+// It does not move anybody. Errors: [ErrReadOnly], [ErrNotPermitted].
+func NewLeaf(t Tree) (*Leaf, error) {
+	parent, err := t.Current()
+	if err != nil {
+		return nil, err
+	}
+	removeStale(parent)
+	for try := 0; ; try++ {
+		path := filepath.Join(parent, fmt.Sprintf("%s%d-%d", leafPrefix, os.Getpid(), try))
+		err := os.Mkdir(path, 0o755)
+		switch {
+		case errors.Is(err, fs.ErrExist):
+			continue
+		case errors.Is(err, unix.EROFS):
+			return nil, fmt.Errorf("make cgroup %s: %w", path, ErrReadOnly)
+		case errors.Is(err, fs.ErrPermission):
+			return nil, fmt.Errorf("make cgroup %s: %w", path, ErrNotPermitted)
+		case err != nil:
+			return nil, fmt.Errorf("make cgroup: %w", err)
+		}
+		leaf, err := hold(path, parent)
+		if errors.Is(err, errTaken) {
+			continue // another run found it before we held it, and took it for stale
+		}
+		if err != nil {
+			return nil, errors.Join(err, os.Remove(path))
+		}
+		return leaf, nil
+	}
+}
+
+var errTaken = errors.New("taken by another process")
+
+// hold locks the leaf and makes sure that it is still there.
+func hold(path, parent string) (*Leaf, error) {
+	lock, err := lockDir(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errTaken
+	}
+	if err != nil {
+		return nil, err
+	}
+	id, err := ID(path)
+	if err != nil {
+		lock.Close()
+		return nil, cmp.Or(ifGone(err), err)
+	}
+	return &Leaf{Path: path, ID: id, parent: parent, lock: lock}, nil
+}
+
+func ifGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return errTaken
+	}
+	return nil
+}
+
+// lockDir takes the lock of a leaf; errTaken where somebody else has it.
+func lockDir(path string) (*os.File, error) {
+	dir, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open cgroup: %w", err)
+	}
+	err = unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = errTaken
+	}
+	if err != nil {
+		dir.Close()
+		return nil, fmt.Errorf("lock cgroup %s: %w", path, err)
+	}
+	return dir, nil
+}
+
+// Move moves processes into the leaf, all threads of each; their children follow by inheritance. A process that has
+// ended by now is no error.
+func (l *Leaf) Move(pids ...int) error { return move(l.Path, pids) }
+
+func move(dir string, pids []int) error {
+	for _, pid := range pids {
+		err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0)
+		switch {
+		case err == nil || errors.Is(err, unix.ESRCH):
+		case errors.Is(err, fs.ErrPermission):
+			return fmt.Errorf("move process %d into cgroup %s: %w", pid, dir, ErrNotPermitted)
+		default:
+			return fmt.Errorf("move process %d into cgroup: %w", pid, err)
+		}
+	}
+	return nil
+}
+
+// Leave moves whoever is in the leaf, and in cgroups that were made below it, back to where the leaf was made, and
+// removes it.
+func (l *Leaf) Leave() error {
+	err := dissolve(l.Path, l.parent)
+	return errors.Join(err, l.lock.Close())
+}
+
+// dissolve empties a cgroup and all below it into another one, and removes it.
+func dissolve(dir, into string) error {
+	below, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("leave cgroup: %w", err)
+	}
+	for _, entry := range below {
+		if entry.IsDir() {
+			err = errors.Join(err, dissolve(filepath.Join(dir, entry.Name()), into))
+		}
+	}
+	// Who is in the cgroup may fork while we look; each round moves all who were there, so that few rounds do.
+	for range 100 {
+		pids, readErr := processes(dir)
+		if readErr != nil {
+			return errors.Join(err, readErr)
+		}
+		if err := move(into, pids); err != nil {
+			return err
+		}
+		rmErr := os.Remove(dir)
+		if rmErr == nil || errors.Is(rmErr, fs.ErrNotExist) {
+			return err
+		}
+		if !errors.Is(rmErr, unix.EBUSY) {
+			return errors.Join(err, fmt.Errorf("remove cgroup: %w", rmErr))
+		}
+	}
+	return errors.Join(err, fmt.Errorf("remove cgroup %s: still in use", dir))
+}
+
+func processes(dir string) ([]int, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	if err != nil {
+		return nil, fmt.Errorf("list cgroup: %w", err)
+	}
+	var pids []int
+	for field := range strings.FieldsSeq(string(text)) {
+		pid, err := strconv.Atoi(field)
+		if err != nil {
+			return nil, fmt.Errorf("list cgroup %s: %w", dir, err)
+		}
+		if pid != 0 { // 0: of a pid namespace that we cannot see into
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
+}
+
+// removeStale removes the leaves of runs that died. What cannot be removed stays for the next run: it is in nobody's
+// way.
+func removeStale(parent string) {
+	leaves, _ := filepath.Glob(filepath.Join(parent, leafPrefix+"*"))
+	for _, path := range leaves {
+		lock, err := lockDir(path)
+		if err != nil {
+			continue // alive, or gone
+		}
+		_ = dissolve(path, parent)
+		lock.Close()
+	}
+}

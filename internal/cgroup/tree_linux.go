@@ -1,0 +1,96 @@
+package cgroup
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Tree is a mounted cgroup v2 hierarchy: the unified one, or the "unified" mount of a hybrid host.
+type Tree struct {
+	Root string // the directory on which it is mounted
+	from string // the cgroup that stands at Root: "/", unless the mount shows a part of the hierarchy
+}
+
+// FindTree finds the cgroup v2 hierarchy that this process sees, as proc_pid_mountinfo(5) tells.
+// Errors: [ErrNoTree], or [ErrReadOnly] where every mount of it is read-only.
+func FindTree() (Tree, error) {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return Tree{}, fmt.Errorf("find cgroup v2: %w", err)
+	}
+	return findTree(mounts)
+}
+
+func findTree(mountinfo []byte) (Tree, error) {
+	err := ErrNoTree
+	for line := range bytes.Lines(mountinfo) {
+		// 41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw
+		mount, fs, ok := strings.Cut(string(line), " - ")
+		fields, source := strings.Fields(mount), strings.Fields(fs)
+		if !ok || len(fields) < 6 || len(source) < 3 || source[0] != "cgroup2" {
+			continue
+		}
+		if hasOption(fields[5], "ro") || hasOption(source[2], "ro") {
+			err = fmt.Errorf("%w (%s)", ErrReadOnly, unescape(fields[4]))
+			continue
+		}
+		return Tree{Root: unescape(fields[4]), from: unescape(fields[3])}, nil
+	}
+	return Tree{}, err
+}
+
+func hasOption(options, want string) bool {
+	for option := range strings.SplitSeq(options, ",") {
+		if option == want {
+			return true
+		}
+	}
+	return false
+}
+
+// unescape undoes the octal escapes of mountinfo.
+func unescape(s string) string {
+	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
+}
+
+// Current returns the directory of the cgroup that this process is in.
+func (t Tree) Current() (string, error) {
+	f, err := os.Open("/proc/self/cgroup")
+	if err != nil {
+		return "", fmt.Errorf("find own cgroup: %w", err)
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		path, ok := strings.CutPrefix(lines.Text(), "0::")
+		if !ok {
+			continue
+		}
+		below, err := filepath.Rel(t.from, path)
+		if err != nil || below == ".." || strings.HasPrefix(below, "../") {
+			return "", fmt.Errorf("find own cgroup: %s lies outside of what %s shows (%s)", path, t.Root, t.from)
+		}
+		return filepath.Join(t.Root, below), nil
+	}
+	return "", fmt.Errorf("find own cgroup: /proc/self/cgroup names no cgroup v2: %w", ErrNoTree)
+}
+
+// ID returns the id by which the kernel's helpers know the cgroup of a directory: its kernfs id, which
+// name_to_handle_at(2) gives on every architecture.
+func ID(dir string) (uint64, error) {
+	handle, _, err := unix.NameToHandleAt(unix.AT_FDCWD, dir, 0)
+	if err != nil {
+		return 0, fmt.Errorf("find id of cgroup %s: %w", dir, err)
+	}
+	id := handle.Bytes()
+	if len(id) != 8 {
+		return 0, fmt.Errorf("find id of cgroup %s: its file handle has %d bytes, not 8", dir, len(id))
+	}
+	return binary.NativeEndian.Uint64(id), nil
+}

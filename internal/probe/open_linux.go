@@ -1,0 +1,127 @@
+package probe
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
+	"github.com/cilium/ebpf/rlimit"
+
+	"github.com/netzero-dev/netzero/bpf"
+)
+
+// programs and maps of the object, less what only carries types.
+type objects struct {
+	bpf.RecordPrograms
+	bpf.RecordMaps
+}
+
+// Probe is a set of programs that is attached. Close detaches it; the kernel does when the process dies.
+type Probe struct {
+	objects objects
+	links   []link.Link
+	ring    *ringbuf.Reader
+	queue   *queue
+	done    sync.WaitGroup
+
+	syncing sync.Mutex
+	flushed chan barrier  // from Sync to the reader, which puts it into the queue
+	stopped chan struct{} // closed when nothing more is delivered
+
+	mu         sync.Mutex
+	generation uint32
+	level      uint32
+	failure    error // of the reader
+}
+
+// Open loads the programs, attaches them to the cgroup v2 directory root and calls handle with every event, one at a
+// time and in the order in which the kernel saw them, from a goroutine of its own. Nothing is in scope before Watch.
+// Errors: [ErrNotPermitted], [ErrNotSupported].
+func Open(root string, sizes Sizes, handle func(Event)) (*Probe, error) {
+	if err := rlimit.RemoveMemlock(); err != nil && !errors.Is(err, os.ErrPermission) {
+		return nil, fmt.Errorf("raise memlock limit: %w", err)
+	}
+	spec, err := bpf.LoadRecord()
+	if err != nil {
+		return nil, fmt.Errorf("read eBPF object: %w", err)
+	}
+	spec.Maps[bpf.RecordMapEvents].MaxEntries = cmp.Or(sizes.RingBytes, DefaultSizes.RingBytes)
+	spec.Maps[bpf.RecordMapFlows].MaxEntries = cmp.Or(sizes.MaxFlows, DefaultSizes.MaxFlows)
+
+	p := &Probe{queue: newQueue(), flushed: make(chan barrier, 1), stopped: make(chan struct{})}
+	if err := spec.LoadAndAssign(&p.objects, nil); err != nil {
+		return nil, fmt.Errorf("load eBPF programs: %w", classify(err))
+	}
+	if p.ring, err = ringbuf.NewReader(p.objects.Events); err != nil {
+		return nil, errors.Join(fmt.Errorf("read ring buffer: %w", err), p.Close())
+	}
+	p.done.Go(p.read)
+	p.done.Go(func() {
+		defer close(p.stopped)
+		p.queue.deliver(handle)
+	})
+	if err := p.attach(root); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// attach attaches every program to root by a link, which the kernel undoes when this process dies. Others' programs
+// there stay, and run too.
+func (p *Probe) attach(root string) error {
+	dir, err := os.Open(root)
+	if err != nil {
+		return fmt.Errorf("attach eBPF programs: %w", err)
+	}
+	defer dir.Close()
+	for _, hook := range []struct {
+		program *ebpf.Program
+		attach  ebpf.AttachType
+	}{
+		{p.objects.Connect4, ebpf.AttachCGroupInet4Connect},
+		{p.objects.Connect6, ebpf.AttachCGroupInet6Connect},
+		{p.objects.Sendmsg4, ebpf.AttachCGroupUDP4Sendmsg},
+		{p.objects.Sendmsg6, ebpf.AttachCGroupUDP6Sendmsg},
+		{p.objects.PostBind4, ebpf.AttachCGroupInet4PostBind},
+		{p.objects.PostBind6, ebpf.AttachCGroupInet6PostBind},
+		{p.objects.Egress, ebpf.AttachCGroupInetEgress},
+		{p.objects.Ingress, ebpf.AttachCGroupInetIngress},
+	} {
+		l, err := link.AttachRawLink(link.RawLinkOptions{Target: int(dir.Fd()), Program: hook.program, Attach: hook.attach})
+		if err != nil {
+			return fmt.Errorf("attach eBPF program %s to %s: %w", hook.attach, root, classify(err))
+		}
+		p.links = append(p.links, l)
+	}
+	return nil
+}
+
+// classify adds the sentinel of this package that an error of the kernel amounts to.
+func classify(err error) error {
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("%w: %w", ErrNotPermitted, err)
+	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, link.ErrNotSupported):
+		return fmt.Errorf("%w: %w", ErrNotSupported, err)
+	}
+	return err
+}
+
+// Close detaches and unloads the programs. Events that were not delivered are dropped: call Sync first.
+func (p *Probe) Close() error {
+	var errs []error
+	for _, l := range p.links {
+		errs = append(errs, l.Close())
+	}
+	if p.ring != nil {
+		errs = append(errs, p.ring.Close())
+		p.done.Wait()
+	}
+	errs = append(errs, p.objects.RecordPrograms.Close(), p.objects.RecordMaps.Close())
+	return errors.Join(errs...)
+}

@@ -1,0 +1,143 @@
+// Package probe loads the eBPF programs, attaches them to a cgroup v2 tree and delivers what they see, in order.
+//
+// It is the only user of package bpf. It gives no meaning to what it delivers: names, endpoints and policies are the
+// business of others. It refuses to lose silently: whatever the kernel could not deliver is counted there, and
+// [Probe.Lost] tells.
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+var (
+	// ErrNotPermitted is returned where this process lacks the capabilities to load or attach the programs.
+	ErrNotPermitted = errors.New("not permitted to load eBPF programs")
+	// ErrNotSupported is returned where the kernel lacks what the programs need.
+	ErrNotSupported = errors.New("this kernel cannot record")
+	// ErrNotFiring is returned where the programs are attached but do not see this process.
+	ErrNotFiring = errors.New("the attached eBPF programs do not see this process")
+)
+
+// Sizes bounds what the kernel keeps for us.
+type Sizes struct {
+	RingBytes uint32 // of the ring buffer: a power of two, a multiple of the page size; 0 is DefaultSizes'
+	MaxFlows  uint32 // different flows that are kept apart; 0 is DefaultSizes'
+}
+
+// DefaultSizes is enough for tens of thousands of flows in one test.
+var DefaultSizes = Sizes{RingBytes: 4 << 20, MaxFlows: 65536}
+
+// Key is what makes two connections the same flow to the kernel.
+type Key struct {
+	Cgroup     uint64 // the id that was given to Watch
+	Netns      uint64 // cookie of the network namespace; 0 where unknown
+	Name       uint64 // hash of the DNS question that last led to Addr, if QuestionBit is set; else of no meaning
+	Addr       netip.Addr
+	Generation uint32 // what NextGeneration had returned last
+	Port       uint16
+	Protocol   flow.Protocol
+}
+
+// Question returns the hash of the DNS question that led to the address, or 0 where the kernel knew of none.
+func (k Key) Question() uint64 {
+	if k.Name>>63 == 1 {
+		return k.Name
+	}
+	return 0
+}
+
+// Opener is the task on whose behalf the kernel acted.
+type Opener struct {
+	PID  int    // process id in the initial pid namespace; 0 where unknown
+	Comm string // the thread's name, at most 15 bytes
+}
+
+// An Event is a *FlowEvent, a *BindEvent or a *DNSEvent.
+type Event interface{ event() }
+
+// FlowEvent tells of a flow that is new.
+type FlowEvent struct {
+	Time time.Duration // CLOCK_MONOTONIC
+	Key
+	Opener
+}
+
+// BindEvent tells of a TCP or UDP socket in scope that got a local address.
+type BindEvent struct {
+	Time time.Duration // CLOCK_MONOTONIC
+	Key                // the local address; Name and Generation are zero
+	Opener
+}
+
+// DNSEvent carries a UDP answer, or a piece of a TCP stream, from port 53.
+type DNSEvent struct {
+	Time          time.Duration // CLOCK_MONOTONIC
+	Cgroup        uint64
+	Cookie        uint64 // of the socket
+	Protocol      flow.Protocol
+	Sequence      uint32 // TCP sequence number of Payload[0]
+	SYN, FIN, RST bool
+	Payload       []byte
+	Cut           int // bytes that a UDP answer had beyond Payload
+}
+
+func (*FlowEvent) event() {}
+func (*BindEvent) event() {}
+func (*DNSEvent) event()  {}
+
+// Loss counts what the kernel saw but could not deliver.
+type Loss struct {
+	FlowEvents uint64 // no room in the ring buffer for a new flow
+	FlowSlots  uint64 // no room among the flows that are kept apart
+	BindEvents uint64 // no room in the ring buffer for a bind
+	DNSEvents  uint64 // no room in the ring buffer for a DNS answer
+	Sockets    uint64 // no memory for what a datagram socket named
+	Packets    uint64 // packets in scope that could not be read
+}
+
+// Minus returns what was lost since an earlier count.
+func (l Loss) Minus(earlier Loss) Loss {
+	return Loss{
+		FlowEvents: l.FlowEvents - earlier.FlowEvents,
+		FlowSlots:  l.FlowSlots - earlier.FlowSlots,
+		BindEvents: l.BindEvents - earlier.BindEvents,
+		DNSEvents:  l.DNSEvents - earlier.DNSEvents,
+		Sockets:    l.Sockets - earlier.Sockets,
+		Packets:    l.Packets - earlier.Packets,
+	}
+}
+
+// LossError says that a recording is incomplete.
+type LossError struct {
+	Loss Loss
+}
+
+// Error names every way in which something was lost, and what to do.
+func (e *LossError) Error() string {
+	var lost []string
+	say := func(n uint64, what string) {
+		if n > 0 {
+			lost = append(lost, fmt.Sprintf("%d %s", n, what))
+		}
+	}
+	say(e.Loss.FlowEvents, "new flows (ring buffer full)")
+	say(e.Loss.FlowSlots, "new flows (flow table full)")
+	say(e.Loss.BindEvents, "listening sockets (ring buffer full)")
+	say(e.Loss.DNSEvents, "DNS answers (ring buffer full)")
+	say(e.Loss.Sockets, "datagram destinations (no memory)")
+	say(e.Loss.Packets, "packets (unreadable)")
+	text := "the recording is incomplete, the kernel lost " + strings.Join(lost, ", ")
+	switch {
+	case e.Loss.FlowSlots > 0:
+		text += "; raise NETZERO_MAX_FLOWS"
+	case e.Loss.FlowEvents+e.Loss.BindEvents+e.Loss.DNSEvents > 0:
+		text += "; raise NETZERO_RING_BYTES"
+	}
+	return text
+}

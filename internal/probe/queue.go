@@ -1,0 +1,59 @@
+package probe
+
+import "sync"
+
+// queue takes events from the goroutine that empties the ring buffer, which must not wait for anybody, to the one that
+// delivers them, which may look things up.
+type queue struct {
+	mu     sync.Mutex
+	filled sync.Cond
+	events []any // an Event, or a barrier
+	closed bool
+}
+
+// A barrier is closed when all events before it have been delivered.
+type barrier chan struct{}
+
+func newQueue() *queue {
+	q := &queue{}
+	q.filled.L = &q.mu
+	return q
+}
+
+func (q *queue) add(e any) {
+	q.mu.Lock()
+	q.events = append(q.events, e)
+	q.mu.Unlock()
+	q.filled.Signal()
+}
+
+func (q *queue) close() {
+	q.mu.Lock()
+	q.closed = true
+	q.mu.Unlock()
+	q.filled.Signal()
+}
+
+// deliver calls handle with each event in turn until the queue is closed and empty.
+func (q *queue) deliver(handle func(Event)) {
+	for {
+		q.mu.Lock()
+		for len(q.events) == 0 && !q.closed {
+			q.filled.Wait()
+		}
+		events := q.events
+		q.events = nil
+		q.mu.Unlock()
+		if len(events) == 0 {
+			return
+		}
+		for _, e := range events {
+			switch e := e.(type) {
+			case barrier:
+				close(e)
+			case Event:
+				handle(e)
+			}
+		}
+	}
+}

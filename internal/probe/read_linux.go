@@ -1,0 +1,137 @@
+package probe
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/cilium/ebpf/ringbuf"
+
+	"github.com/netzero-dev/netzero/bpf"
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// read empties the ring buffer into the queue until the ring is closed.
+func (p *Probe) read() {
+	defer p.queue.close()
+	var record ringbuf.Record
+	for {
+		err := p.ring.ReadInto(&record)
+		switch {
+		case errors.Is(err, ringbuf.ErrFlushed):
+			p.queue.add(<-p.flushed)
+			continue
+		case err != nil:
+			if !errors.Is(err, os.ErrClosed) {
+				p.fail(fmt.Errorf("read ring buffer: %w", err))
+			}
+			return
+		}
+		e, err := decode(record.RawSample)
+		if err != nil {
+			p.fail(err)
+			continue
+		}
+		p.queue.add(e)
+	}
+}
+
+// fail keeps the first error of the reading goroutine for Sync.
+func (p *Probe) fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.failure == nil {
+		p.failure = err
+	}
+}
+
+// Sync returns when every event that the kernel had written before the call has been delivered.
+func (p *Probe) Sync() error {
+	p.syncing.Lock()
+	defer p.syncing.Unlock()
+	reached := make(barrier)
+	p.flushed <- reached
+	if err := p.ring.Flush(); err != nil {
+		<-p.flushed
+		return fmt.Errorf("flush ring buffer: %w", err)
+	}
+	select {
+	case <-reached:
+	case <-p.stopped:
+		return fmt.Errorf("flush ring buffer: %w", os.ErrClosed)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.failure
+}
+
+func decode(sample []byte) (Event, error) {
+	if len(sample) < 4 {
+		return nil, fmt.Errorf("decode event: %d bytes", len(sample))
+	}
+	switch kind := bpf.RecordEventKind(binary.NativeEndian.Uint32(sample)); kind {
+	case bpf.RecordEventKindEVENT_FLOW:
+		var e bpf.RecordFlowEvent
+		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
+			return nil, fmt.Errorf("decode flow event: %w", err)
+		}
+		return &FlowEvent{Time: time.Duration(e.Time), Key: keyOf(e.Key), Opener: openerOf(e.Opener)}, nil
+	case bpf.RecordEventKindEVENT_BIND:
+		var e bpf.RecordBindEvent
+		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
+			return nil, fmt.Errorf("decode bind event: %w", err)
+		}
+		return &BindEvent{
+			Time: time.Duration(e.Time),
+			Key: Key{Cgroup: e.Cgroup, Netns: e.Netns, Addr: netip.AddrFrom16(e.Addr).Unmap(), Port: e.Port,
+				Protocol: flow.Protocol(e.Protocol)},
+			Opener: openerOf(e.Opener),
+		}, nil
+	case bpf.RecordEventKindEVENT_DNS:
+		return decodeDNS(sample)
+	default:
+		return nil, fmt.Errorf("decode event: unknown kind %d", kind)
+	}
+}
+
+// dnsHeader is a bpf.RecordDnsEvent without its payload, of which only the used part was sent.
+type dnsHeader struct {
+	Kind, Length    uint32
+	Time            uint64
+	Cgroup, Cookie  uint64
+	Sequence, Cut   uint32
+	Protocol, Flags uint8
+	Padding         [3]uint16
+}
+
+func decodeDNS(sample []byte) (Event, error) {
+	var h dnsHeader
+	n, err := binary.Decode(sample, binary.NativeEndian, &h)
+	if err != nil {
+		return nil, fmt.Errorf("decode DNS event: %w", err)
+	}
+	if payload := uint64(len(sample) - n); payload < uint64(h.Length) {
+		return nil, fmt.Errorf("decode DNS event: %d bytes of payload, want %d", payload, h.Length)
+	}
+	const fin, syn, rst = 0x01, 0x02, 0x04
+	return &DNSEvent{
+		Time: time.Duration(h.Time), Cgroup: h.Cgroup, Cookie: h.Cookie,
+		Protocol: flow.Protocol(h.Protocol), Sequence: h.Sequence,
+		SYN: h.Flags&syn != 0, FIN: h.Flags&fin != 0, RST: h.Flags&rst != 0,
+		Payload: bytes.Clone(sample[n : n+int(h.Length)]), Cut: int(h.Cut),
+	}, nil
+}
+
+func keyOf(k bpf.RecordFlowKey) Key {
+	return Key{Cgroup: k.Cgroup, Netns: k.Netns, Name: k.Name, Addr: netip.AddrFrom16(k.Addr).Unmap(),
+		Generation: k.Generation, Port: k.Port, Protocol: flow.Protocol(k.Protocol)}
+}
+
+func openerOf(o bpf.RecordOpener) Opener {
+	comm, _, _ := bytes.Cut(o.Comm[:], []byte{0})
+	return Opener{PID: int(o.Pid), Comm: string(comm)}
+}

@@ -1,0 +1,125 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"net/netip"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/netzero-dev/netzero/bpf"
+)
+
+// Watch puts a cgroup in scope: what its tasks open from now on is recorded.
+func (p *Probe) Watch(cgroup uint64) error {
+	if err := p.objects.Scopes.Update(cgroup, bpf.RecordScope{}, ebpf.UpdateAny); err != nil {
+		return fmt.Errorf("watch cgroup %d: %w", cgroup, err)
+	}
+	return nil
+}
+
+// Self is how the kernel's hooks see this process.
+type Self struct {
+	PID   int    // in the initial pid namespace
+	Netns uint64 // cookie of its network namespace
+}
+
+// Check proves that the hooks fire for this process, which must be in the watched cgroup, and tells how they see it.
+// It connects a UDP socket on loopback, which sends nothing. From then on cgroups nested in the watched one are in
+// scope too. Errors: [ErrNotFiring].
+func (p *Probe) Check(cgroup uint64) (Self, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return Self{}, fmt.Errorf("check hooks: make socket: %w", err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		return Self{}, fmt.Errorf("check hooks: connect socket: %w", err)
+	}
+	var s bpf.RecordSocket
+	err = p.objects.Sockets.Lookup(int32(fd), &s)
+	if errors.Is(err, ebpf.ErrKeyNotExist) || err == nil && s.Cgroup != cgroup {
+		return Self{}, ErrNotFiring
+	}
+	if err != nil {
+		return Self{}, fmt.Errorf("check hooks: %w", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s.ConnectedBy.Level != 0 {
+		p.level = s.ConnectedBy.Level
+	}
+	return Self{PID: int(s.ConnectedBy.Pid), Netns: s.Connected.Netns}, p.configure()
+}
+
+// NextGeneration makes every flow that was known new again, and returns the number that flows carry from now on.
+func (p *Probe) NextGeneration() (uint32, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.generation++
+	return p.generation, p.configure()
+}
+
+func (p *Probe) configure() error {
+	s := bpf.RecordSettings{Generation: p.generation, Level: p.level}
+	if err := p.objects.Config.Update(uint32(0), s, ebpf.UpdateAny); err != nil {
+		return fmt.Errorf("write settings: %w", err)
+	}
+	return nil
+}
+
+// Adopt puts a datagram socket that was made before its cgroup came into scope. remote is what it is connected to, or
+// the zero AddrPort.
+func (p *Probe) Adopt(fd int, cgroup uint64, protocol uint8, remote netip.AddrPort, opener Opener) error {
+	s := bpf.RecordSocket{Cgroup: cgroup}
+	if remote.IsValid() {
+		addr := remote.Addr().Unmap()
+		s.Connected = bpf.RecordFlowKey{Cgroup: cgroup, Addr: addr.As16(), Port: remote.Port(), Protocol: protocol, Family: 6}
+		if addr.Is4() {
+			s.Connected.Family = 4
+		}
+		s.ConnectedBy.Pid = uint32(opener.PID)
+		copy(s.ConnectedBy.Comm[:15], opener.Comm)
+	}
+	if err := p.objects.Sockets.Update(int32(fd), s, ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
+		return fmt.Errorf("adopt socket: %w", err)
+	}
+	return nil
+}
+
+// Counts returns how often each flow was seen: connection attempts for TCP, datagrams for all else.
+func (p *Probe) Counts() iter.Seq2[Key, uint64] {
+	return func(yield func(Key, uint64) bool) {
+		var k bpf.RecordFlowKey
+		var f bpf.RecordFlow
+		for flows := p.objects.Flows.Iterate(); flows.Next(&k, &f); {
+			if !yield(keyOf(k), f.Count) {
+				return
+			}
+		}
+	}
+}
+
+// Lost returns what was lost since Open.
+func (p *Probe) Lost() (Loss, error) {
+	var n [bpf.RecordCounterCOUNTERS]uint64
+	for i := range n {
+		var perCPU []uint64
+		if err := p.objects.Counters.Lookup(uint32(i), &perCPU); err != nil {
+			return Loss{}, fmt.Errorf("read loss counters: %w", err)
+		}
+		for _, c := range perCPU {
+			n[i] += c
+		}
+	}
+	return Loss{
+		FlowEvents: n[bpf.RecordCounterLOST_FLOW_EVENT],
+		FlowSlots:  n[bpf.RecordCounterLOST_FLOW_ENTRY],
+		BindEvents: n[bpf.RecordCounterLOST_BIND_EVENT],
+		DNSEvents:  n[bpf.RecordCounterLOST_DNS_EVENT],
+		Sockets:    n[bpf.RecordCounterLOST_SOCKET],
+		Packets:    n[bpf.RecordCounterLOST_PACKET],
+	}, nil
+}
