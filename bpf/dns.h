@@ -12,7 +12,7 @@
 #define DNS_HEADER 12
 #define DNS_RESPONSE 0x80
 #define DNS_MAX_NAME 256
-#define DNS_MAX_STEPS 256
+#define DNS_MAX_STEPS 96 /* records, if their owners' names are compressed */
 #define DNS_A 1
 #define DNS_AAAA 28
 #define FNV_OFFSET 0xcbf29ce484222325ULL
@@ -54,7 +54,7 @@ static __always_inline void send(struct dns_event *e)
 		count(LOST_DNS_EVENT);
 }
 
-static __always_inline struct dns_reader *new_dns_event(struct __sk_buff *skb, const struct packet *p, __u64 cgroup)
+static __always_inline struct dns_reader *new_dns_event(struct __sk_buff *skb, __u8 protocol, __u64 cgroup)
 {
 	struct dns_reader *r = get_reader();
 	struct dns_event *e;
@@ -68,7 +68,7 @@ static __always_inline struct dns_reader *new_dns_event(struct __sk_buff *skb, c
 	e->cookie = bpf_get_socket_cookie(skb);
 	e->sequence = 0;
 	e->cut = 0;
-	e->protocol = p->protocol;
+	e->protocol = protocol;
 	e->flags = 0;
 	e->length = 0;
 	return r;
@@ -78,7 +78,7 @@ static __always_inline struct dns_reader *new_dns_event(struct __sk_buff *skb, c
  * FNV-1a of the question's name, which stands at offset: length bytes and labels in lower case, without the root's zero. Leaves the
  * reader's offset behind the name. 0 where it is not one.
  *
- * A global function, as read_answers is: the verifier follows its loop once, whatever the callers' states.
+ * The functions here that are not static are verified once, each for itself, whatever their callers' states.
  */
 __noinline __u64 hash_question(__u32 offset)
 {
@@ -108,13 +108,17 @@ __noinline __u64 hash_question(__u32 offset)
 	return 0;
 }
 
-/* Notes that the question led to addr. 1 where that is news. */
-static __always_inline int learn(__u64 cgroup, struct scope *scope, const __u8 *addr, __u64 question)
+/* Notes that the question led to addr. 1 where that is news, -1 where there was no room. */
+static __always_inline int learn(__u64 cgroup, const __u8 *addr, __u64 question)
 {
+	struct scope *scope = bpf_map_lookup_elem(&scopes, &cgroup);
 	struct name_key key = { .cgroup = cgroup };
-	struct name fresh = { .question = question, .epoch = scope->epoch };
+	struct name fresh = { .question = question };
 	struct name *known;
 
+	if (!scope)
+		return 0;
+	fresh.epoch = scope->epoch;
 	__builtin_memcpy(key.addr, addr, sizeof(key.addr));
 	known = bpf_map_lookup_elem(&names, &key);
 	if (known && known->question == fresh.question && known->epoch == fresh.epoch)
@@ -122,70 +126,67 @@ static __always_inline int learn(__u64 cgroup, struct scope *scope, const __u8 *
 	return bpf_map_update_elem(&names, &key, &fresh, BPF_ANY) ? -1 : 1;
 }
 
-/* Learns the address of an A or AAAA record whose data stand at offset; -1 where that was impossible. */
-static __always_inline int read_address(struct __sk_buff *skb, __u32 offset, __u16 type, __u16 length, __u64 cgroup,
-					struct scope *scope, __u64 question)
+/* Learns the address whose 4 or 16 bytes stand at offset of the packet. */
+__noinline int read_address(struct __sk_buff *skb, __u32 offset, __u32 length, __u64 cgroup, __u64 question)
 {
 	__u8 addr[16];
+	__u32 ip4;
 
-	if (type == DNS_A && length == 4) {
-		__u32 ip4;
-
+	if (length == 4) {
 		if (bpf_skb_load_bytes(skb, offset, &ip4, sizeof(ip4)))
 			return -1;
 		set_ipv4(addr, ip4);
-	} else if (type == DNS_AAAA && length == 16) {
-		if (bpf_skb_load_bytes(skb, offset, addr, sizeof(addr)))
-			return -1;
-	} else {
-		return 0;
+	} else if (bpf_skb_load_bytes(skb, offset, addr, sizeof(addr))) {
+		return -1;
 	}
-	return learn(cgroup, scope, addr, question);
+	return learn(cgroup, addr, question);
+}
+
+static __always_inline int is_address(__u16 type, __u16 length)
+{
+	return (type == DNS_A && length == 4) || (type == DNS_AAAA && length == 16);
 }
 
 /*
  * Reads the answer section, from the reader's offset on: 1 where it holds news, 0 where all is known, -1 where it could not be read whole.
- * Each step of the one flat loop reads a label of an owner's name or, behind it, the rest of a record.
+ * Each step of the one flat loop reads a label of an owner's name and, where that was the last one, the rest of the record.
  */
 __noinline int read_answers(struct __sk_buff *skb, __u32 payload, __u64 cgroup, __u64 question)
 {
-	struct scope *scope = bpf_map_lookup_elem(&scopes, &cgroup);
 	struct dns_reader *r = get_reader();
 	const struct dns_event *e;
 
-	if (!scope || !r)
+	if (!r)
 		return 0;
 	e = &r->event;
 	r->records = word_at(e, 6);
-	r->left = 1; /* until an owner's name has ended */
 	r->news = 0;
 	for (int i = 0; i < DNS_MAX_STEPS; i++) {
 		__u16 length;
-		int learned;
+		__u8 b;
 
 		if (!r->records)
 			return r->news;
 		if (r->offset >= e->length)
 			return -1;
-		if (r->left) {
-			__u8 b = byte_at(e, r->offset);
-
-			if (b >= 64 && b < 0xc0)
-				return -1;
-			r->offset += b < 64 ? b + 1 : 2;
-			r->left = b && b < 64;
+		b = byte_at(e, r->offset);
+		if (b >= 64 && b < 0xc0)
+			return -1;
+		r->offset += b < 64 ? b + 1 : 2;
+		if (b && b < 64)
 			continue;
-		}
 		length = word_at(e, r->offset + 8);
 		if (r->offset + 10 + length > e->length)
 			return -1;
-		learned = read_address(skb, payload + r->offset + 10, word_at(e, r->offset), length, cgroup, scope, question);
-		if (learned < 0)
-			return -1;
-		if (learned)
-			r->news = 1;
+		if (is_address(word_at(e, r->offset), length)) {
+			int learned = read_address(skb, payload + r->offset + 10, length, cgroup, question);
+
+			if (learned < 0)
+				return -1;
+			if (learned)
+				r->news = 1;
+		}
 		r->offset += 10 + length;
-		r->left = 1;
 		r->records--;
 	}
 	return r->records ? -1 : r->news;
@@ -199,15 +200,16 @@ static __always_inline void raise_epoch(__u64 cgroup)
 		__sync_fetch_and_add(&scope->epoch, 1);
 }
 
-static __always_inline void dns_datagram(struct __sk_buff *skb, const struct packet *p, __u64 cgroup)
+/* A UDP datagram from a resolver, the header of which stands at offset transport. */
+__noinline int dns_datagram(struct __sk_buff *skb, __u32 transport, __u64 cgroup)
 {
-	__u32 payload = p->transport + UDP_HEADER, length;
-	struct dns_reader *r = new_dns_event(skb, p, cgroup);
+	__u32 payload = transport + UDP_HEADER, length;
+	struct dns_reader *r = new_dns_event(skb, IPPROTO_UDP, cgroup);
 	__u64 question = 0;
 	int news = -1;
 
 	if (!r || skb->len < payload + DNS_HEADER)
-		return;
+		return 0;
 	length = skb->len - payload;
 	if (length > DNS_PAYLOAD) {
 		r->event.cut = length - DNS_PAYLOAD;
@@ -215,10 +217,10 @@ static __always_inline void dns_datagram(struct __sk_buff *skb, const struct pac
 	}
 	if (load(skb, payload, &r->event, length)) {
 		count(LOST_PACKET);
-		return;
+		return 0;
 	}
 	if (!(byte_at(&r->event, 2) & DNS_RESPONSE))
-		return;
+		return 0;
 	if (word_at(&r->event, 4) == 1 && !r->event.cut)
 		question = hash_question(DNS_HEADER);
 	if (question) {
@@ -229,25 +231,26 @@ static __always_inline void dns_datagram(struct __sk_buff *skb, const struct pac
 		raise_epoch(cgroup);
 	if (news)
 		send(&r->event);
+	return 0;
 }
 
-/* Only user space puts the segments of a stream together. */
-static __always_inline void dns_segment(struct __sk_buff *skb, const struct packet *p, __u64 cgroup)
+/* A TCP segment from a resolver. Only user space puts the segments of a stream together. */
+__noinline int dns_segment(struct __sk_buff *skb, __u32 transport, __u64 cgroup)
 {
-	struct dns_reader *r = new_dns_event(skb, p, cgroup);
+	struct dns_reader *r = new_dns_event(skb, IPPROTO_TCP, cgroup);
 	__u32 payload, length, sequence;
 	struct dns_event *e;
-	__u8 head[10]; /* sequence number, acknowledgement number, header length, flags */
+	__u8 flags, head[10]; /* sequence number, acknowledgement number, header length, flags */
 
 	if (!r)
-		return;
+		return 0;
 	e = &r->event;
-	if (bpf_skb_load_bytes(skb, p->transport + 4, head, sizeof(head)))
-		return;
+	if (bpf_skb_load_bytes(skb, transport + 4, head, sizeof(head)))
+		return 0;
 	__builtin_memcpy(&sequence, head, sizeof(sequence));
 	e->sequence = bpf_ntohl(sequence);
 	e->flags = head[9] & (DNS_FIN | DNS_SYN | DNS_RST);
-	payload = p->transport + (head[8] >> 4) * 4;
+	payload = transport + (head[8] >> 4) * 4;
 	length = skb->len > payload ? skb->len - payload : 0;
 	if (!length) {
 		if (e->flags) { /* one byte that length does not count: an event is never empty */
@@ -255,20 +258,23 @@ static __always_inline void dns_segment(struct __sk_buff *skb, const struct pack
 			if (bpf_ringbuf_output(&events, e, offsetof(struct dns_event, payload), 0))
 				count(LOST_DNS_EVENT);
 		}
-		return;
+		return 0;
 	}
 	raise_epoch(cgroup);
+	flags = e->flags;
 	for (int i = 0; i < MAX_PIECES && length; i++) {
 		__u32 piece = length > DNS_PAYLOAD ? DNS_PAYLOAD : length;
 
+		/* The first piece carries the SYN, the last one the end. */
+		e->flags = (i ? 0 : flags & DNS_SYN) | (piece == length ? flags & ~DNS_SYN : 0);
 		if (load(skb, payload, e, piece)) {
 			count(LOST_PACKET);
-			return;
+			return 0;
 		}
 		send(e);
-		e->flags &= ~DNS_SYN;
 		payload += piece;
 		length -= piece;
-		e->sequence += piece;
+		e->sequence += piece + !!(e->flags & DNS_SYN);
 	}
+	return 0;
 }

@@ -49,9 +49,9 @@ static __always_inline void on_ingress(struct __sk_buff *skb)
 		return;
 	count(HIT_INGRESS);
 	if (p.protocol == IPPROTO_UDP && p.source_port == DNS_PORT)
-		dns_datagram(skb, &p, cgroup);
+		dns_datagram(skb, p.transport, cgroup);
 	if (p.protocol == IPPROTO_TCP && p.source_port == DNS_PORT)
-		dns_segment(skb, &p, cgroup);
+		dns_segment(skb, p.transport, cgroup);
 	if (p.protocol == IPPROTO_UDP || p.protocol == IPPROTO_UDPLITE)
 		heard(skb, socket, &p);
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -97,9 +98,15 @@ func lockDir(path string) (*os.File, error) {
 	return dir, nil
 }
 
-// Move moves processes into the leaf, all threads of each; their children follow by inheritance. A process that has
-// ended by now is no error.
-func (l *Leaf) Move(pids ...int) error { return move(l.Path, pids) }
+// Move moves processes into the leaf, all threads of each; their children follow by inheritance. One that has ended by
+// now, or is not in the cgroup in which the leaf was made, stays where it is: Leave could not bring it back.
+func (l *Leaf) Move(pids ...int) error {
+	here, err := processes(l.parent)
+	if err != nil {
+		return err
+	}
+	return move(l.Path, slices.DeleteFunc(slices.Clone(pids), func(pid int) bool { return !slices.Contains(here, pid) }))
+}
 
 func move(dir string, pids []int) error {
 	for _, pid := range pids {

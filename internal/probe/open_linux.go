@@ -39,10 +39,10 @@ type Probe struct {
 	failure    error // of the reader
 }
 
-// Open loads the programs, attaches them to the cgroup v2 directory root and calls handle with every event, one at a
-// time and in the order in which the kernel saw them, from a goroutine of its own. Nothing is in scope before Watch.
-// Errors: [ErrNotPermitted], [ErrNotSupported].
-func Open(root string, sizes Sizes, handle func(Event)) (*Probe, error) {
+// Open loads the programs, attaches them to the cgroup v2 directory root and calls handle with every event, in the order
+// in which the kernel saw them, as many at a time as have come meanwhile, from one goroutine. Nothing is in scope before
+// Watch. Errors: [ErrNotPermitted], [ErrNotSupported].
+func Open(root string, sizes Sizes, handle func([]Event)) (*Probe, error) {
 	if err := rlimit.RemoveMemlock(); err != nil && !errors.Is(err, os.ErrPermission) {
 		return nil, fmt.Errorf("raise memlock limit: %w", err)
 	}

@@ -34,8 +34,15 @@ func (q *queue) close() {
 	q.filled.Signal()
 }
 
-// deliver calls handle with each event in turn until the queue is closed and empty.
-func (q *queue) deliver(handle func(Event)) {
+// deliver calls handle with the events in turn, as many at once as there are, until the queue is closed and empty.
+func (q *queue) deliver(handle func([]Event)) {
+	var batch []Event
+	hand := func() {
+		if len(batch) > 0 {
+			handle(batch)
+			batch = nil
+		}
+	}
 	for {
 		q.mu.Lock()
 		for len(q.events) == 0 && !q.closed {
@@ -50,10 +57,12 @@ func (q *queue) deliver(handle func(Event)) {
 		for _, e := range events {
 			switch e := e.(type) {
 			case barrier:
+				hand()
 				close(e)
 			case Event:
-				handle(e)
+				batch = append(batch, e)
 			}
 		}
+		hand()
 	}
 }

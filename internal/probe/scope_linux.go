@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"net/netip"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -66,25 +65,6 @@ func (p *Probe) configure() error {
 	s := bpf.RecordSettings{Generation: p.generation, Level: p.level}
 	if err := p.objects.Config.Update(uint32(0), s, ebpf.UpdateAny); err != nil {
 		return fmt.Errorf("write settings: %w", err)
-	}
-	return nil
-}
-
-// Adopt puts a datagram socket that was made before its cgroup came into scope. remote is what it is connected to, or
-// the zero AddrPort.
-func (p *Probe) Adopt(fd int, cgroup uint64, protocol uint8, remote netip.AddrPort, opener Opener) error {
-	s := bpf.RecordSocket{Cgroup: cgroup}
-	if remote.IsValid() {
-		addr := remote.Addr().Unmap()
-		s.Connected = bpf.RecordFlowKey{Cgroup: cgroup, Addr: addr.As16(), Port: remote.Port(), Protocol: protocol, Family: 6}
-		if addr.Is4() {
-			s.Connected.Family = 4
-		}
-		s.ConnectedBy.Pid = uint32(opener.PID)
-		copy(s.ConnectedBy.Comm[:15], opener.Comm)
-	}
-	if err := p.objects.Sockets.Update(int32(fd), s, ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
-		return fmt.Errorf("adopt socket: %w", err)
 	}
 	return nil
 }

@@ -1,0 +1,100 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netzero-dev/netzero/internal/testenv"
+)
+
+// storm opens TCP connections to n different ports, which nobody serves.
+func storm(t *testing.T, n int) {
+	t.Helper()
+	for port := range n {
+		if c, err := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", port+1)); err == nil {
+			c.Close()
+		}
+	}
+}
+
+func TestFlowTableThatIsFullIsALoss(t *testing.T) {
+	r := newRig(t, Sizes{MaxFlows: 16})
+	storm(t, 200)
+	lost, err := r.Lost()
+	check(t, err)
+	if lost.FlowSlots < 200-16-8 { // per-CPU caches of the kernel's table may hold some more
+		t.Errorf("lost %+v, want about 184 flow slots", lost)
+	}
+	if got := len(r.flows()); got+int(lost.FlowSlots) != 200 {
+		t.Errorf("%d flows and %d lost are not 200", got, lost.FlowSlots)
+	}
+}
+
+func TestRingThatIsFullIsALoss(t *testing.T) {
+	gate := make(chan struct{})
+	r := newRig(t, Sizes{RingBytes: uint32(os.Getpagesize())})
+	// Nobody reads while the storm goes on: the reader waits for the queue's lock.
+	r.queue.mu.Lock()
+	go func() { <-gate; r.queue.mu.Unlock() }()
+	storm(t, 500)
+	close(gate)
+	lost, err := r.Lost()
+	check(t, err)
+	if got := len(r.flows()); lost.FlowEvents == 0 || got+int(lost.FlowEvents) != 500 {
+		t.Errorf("%d flows and %d lost are not 500, some of them lost", got, lost.FlowEvents)
+	}
+}
+
+func TestLossErrorNamesWhatAndWhatToDo(t *testing.T) {
+	err := error(&LossError{Loss{FlowEvents: 3, DNSEvents: 2}.Minus(Loss{FlowEvents: 1})})
+	var loss *LossError
+	if !errors.As(err, &loss) || loss.Loss.FlowEvents != 2 {
+		t.Fatalf("loss is %+v", loss)
+	}
+	for _, want := range []string{"2 new flows", "2 DNS answers", "NETZERO_RING_BYTES"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q does not say %q", err, want)
+		}
+	}
+	if full := (&LossError{Loss{FlowSlots: 1}}).Error(); !strings.Contains(full, "NETZERO_MAX_FLOWS") {
+		t.Errorf("%q does not say NETZERO_MAX_FLOWS", full)
+	}
+}
+
+func TestPermissionIsTold(t *testing.T) {
+	for _, err := range []error{unix.EPERM, unix.EACCES} {
+		if got := classify(fmt.Errorf("load: %w", err)); !errors.Is(got, ErrNotPermitted) || !errors.Is(got, err) {
+			t.Errorf("classify(%v) is %v", err, got)
+		}
+	}
+	if got := classify(unix.ENOSPC); errors.Is(got, ErrNotPermitted) || errors.Is(got, ErrNotSupported) {
+		t.Errorf("classify(ENOSPC) is %v", got)
+	}
+}
+
+func TestCloseLeavesNothing(t *testing.T) {
+	testenv.RequireRoot(t)
+	net.Dial("tcp4", "127.0.0.1:1") // the runtime's own descriptors are there from now on
+	before := descriptors(t)
+	var leaf string
+	t.Run("recording", func(t *testing.T) { leaf = newRig(t, Sizes{}).leaf.Path })
+	if after := descriptors(t); after > before {
+		t.Errorf("%d file descriptors before, %d after", before, after)
+	}
+	if _, err := os.Stat(leaf); !os.IsNotExist(err) {
+		t.Errorf("the leaf is still there: %v", err)
+	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	check(t, err)
+	return len(entries)
+}

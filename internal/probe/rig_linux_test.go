@@ -1,0 +1,161 @@
+package probe
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/netzero-dev/netzero/internal/cgroup"
+	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/testenv"
+)
+
+// rig is a probe that watches the test process, and what it has delivered so far.
+type rig struct {
+	*Probe
+	t    *testing.T
+	tree cgroup.Tree
+	leaf *cgroup.Leaf
+	self Self
+
+	mu     sync.Mutex
+	events []Event
+}
+
+func newRig(t *testing.T, sizes Sizes) *rig {
+	t.Helper()
+	testenv.RequireRoot(t)
+	r := &rig{t: t}
+	var err error
+	r.tree, err = cgroup.FindTree()
+	check(t, err)
+	r.Probe, err = Open(r.tree.Root, sizes, func(events []Event) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.events = append(r.events, events...)
+	})
+	check(t, err)
+	t.Cleanup(func() { check(t, r.Close()) })
+	r.leaf, err = cgroup.NewLeaf(r.tree)
+	check(t, err)
+	t.Cleanup(func() { check(t, r.leaf.Leave()) })
+	check(t, r.Watch(r.leaf.ID))
+	check(t, r.leaf.Move(os.Getpid()))
+	r.self, err = r.Check(r.leaf.ID)
+	check(t, err)
+	_, err = r.NextGeneration()
+	check(t, err)
+	return r
+}
+
+// check is for what has to work for the test to mean anything.
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// seen returns the delivered events of one kind.
+func seen[E Event](r *rig) []E {
+	r.t.Helper()
+	check(r.t, r.Sync())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var found []E
+	for _, e := range r.events {
+		if e, ok := e.(E); ok {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// forget drops what was delivered so far.
+func (r *rig) forget() {
+	r.t.Helper()
+	check(r.t, r.Sync())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = nil
+}
+
+// flows returns the flow events as text, each with its count: "TCP 127.0.0.1:80 x3", sorted.
+func (r *rig) flows() []string {
+	r.t.Helper()
+	counts := make(map[Key]uint64)
+	events := seen[*FlowEvent](r)
+	for k, n := range r.Counts() {
+		counts[k] = n
+	}
+	var lines []string
+	for _, e := range events {
+		lines = append(lines, text(e.Protocol, netip.AddrPortFrom(e.Addr, e.Port), counts[e.Key]))
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+func text(p flow.Protocol, to netip.AddrPort, count uint64) string {
+	return fmt.Sprintf("%s %s x%d", p, to, count)
+}
+
+// lost fails the test if anything was lost.
+func (r *rig) mustLoseNothing() {
+	r.t.Helper()
+	lost, err := r.Lost()
+	check(r.t, err)
+	if lost != (Loss{}) {
+		r.t.Errorf("lost %+v", lost)
+	}
+}
+
+// listen returns the address of a TCP listener that closes what it accepts.
+func listen(t *testing.T, network, address string) netip.AddrPort {
+	t.Helper()
+	l, err := net.Listen(network, address)
+	check(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	}()
+	return l.Addr().(*net.TCPAddr).AddrPort()
+}
+
+// echo returns the address of a UDP server that sends back what it gets.
+func echo(t *testing.T, network, address string) netip.AddrPort {
+	t.Helper()
+	c, err := net.ListenPacket(network, address)
+	check(t, err)
+	t.Cleanup(func() { c.Close() })
+	go func() {
+		b := make([]byte, 2048)
+		for {
+			n, from, err := c.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			c.WriteTo(b[:n], from)
+		}
+	}()
+	return c.LocalAddr().(*net.UDPAddr).AddrPort()
+}
+
+// silent returns an address of a UDP socket that reads nothing.
+func silent(t *testing.T, network, address string) netip.AddrPort {
+	t.Helper()
+	c, err := net.ListenPacket(network, address)
+	check(t, err)
+	t.Cleanup(func() { c.Close() })
+	return c.LocalAddr().(*net.UDPAddr).AddrPort()
+}

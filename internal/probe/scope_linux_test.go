@@ -1,0 +1,139 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/netzero-dev/netzero/internal/cgroup"
+	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/testenv"
+)
+
+// TestMain lets the test binary be its own child process: one that opens a connection.
+func TestMain(m *testing.M) {
+	if to := os.Getenv("PROBE_TEST_DIAL"); to != "" {
+		if c, err := net.Dial("tcp", to); err == nil {
+			c.Close()
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// child starts a copy of this process that dials an address and ends.
+func child(t *testing.T, to string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	check(t, err)
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), "PROBE_TEST_DIAL="+to)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+func TestChildProcessIsInScope(t *testing.T) {
+	r := newRig(t, Sizes{})
+	to := listen(t, "tcp4", "127.0.0.1:0")
+	cmd := child(t, to.String())
+	r.forget()
+	check(t, cmd.Run())
+	if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
+		t.Errorf("flows (-want +got):\n%s", diff)
+	}
+	if e := seen[*FlowEvent](r)[0]; e.PID != cmd.Process.Pid {
+		t.Errorf("opened by process %d, want the child %d", e.PID, cmd.Process.Pid)
+	}
+}
+
+func TestNestedCgroupIsInScope(t *testing.T) {
+	r := newRig(t, Sizes{})
+	nested := filepath.Join(r.leaf.Path, "nested")
+	check(t, os.Mkdir(nested, 0o755))
+	to := listen(t, "tcp4", "127.0.0.1:0")
+	r.forget()
+	runIn(t, nested, child(t, to.String()))
+	if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
+		t.Errorf("flows (-want +got):\n%s", diff)
+	}
+	if e := seen[*FlowEvent](r)[0]; e.Cgroup != r.leaf.ID {
+		t.Errorf("the flow belongs to cgroup %d, want the scope %d", e.Cgroup, r.leaf.ID)
+	}
+}
+
+func TestOtherCgroupIsOutOfScope(t *testing.T) {
+	r := newRig(t, Sizes{})
+	outside := filepath.Join(filepath.Dir(r.leaf.Path), fmt.Sprintf("probe-test-%d", os.Getpid()))
+	check(t, os.Mkdir(outside, 0o755))
+	defer func() { check(t, os.Remove(outside)) }()
+	to := listen(t, "tcp4", "127.0.0.1:0")
+	r.forget()
+	runIn(t, outside, child(t, to.String()))
+	if got := r.flows(); len(got) > 0 {
+		t.Errorf("flows %v of a process outside", got)
+	}
+}
+
+func TestProbesAreIndependent(t *testing.T) {
+	first, second := newRig(t, Sizes{}), newRig(t, Sizes{}) // the second leaf is nested in the first
+	to := listen(t, "tcp4", "127.0.0.1:0")
+	first.forget()
+	second.forget()
+	c, err := net.Dial("tcp", to.String())
+	check(t, err)
+	c.Close()
+	for _, r := range []*rig{first, second} {
+		if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
+			t.Errorf("flows (-want +got):\n%s", diff)
+		}
+	}
+}
+
+func TestHooksThatDoNotSeeUsAreFound(t *testing.T) {
+	testenv.RequireRoot(t)
+	tree, err := cgroup.FindTree()
+	check(t, err)
+	leaf, err := cgroup.NewLeaf(tree)
+	check(t, err)
+	defer leaf.Leave()
+	p, err := Open(leaf.Path, Sizes{}, func([]Event) {}) // where this process is not
+	check(t, err)
+	defer p.Close()
+	check(t, p.Watch(leaf.ID))
+	if _, err := p.Check(leaf.ID); !errors.Is(err, ErrNotFiring) {
+		t.Errorf("Check says %v, want ErrNotFiring", err)
+	}
+}
+
+// runIn starts a command that waits, moves it into a cgroup and lets it go on.
+func runIn(t *testing.T, dir string, cmd *exec.Cmd) {
+	t.Helper()
+	path, err := exec.LookPath("sh")
+	if err != nil { // a guest without a shell: let this process go there and back instead
+		leaf := currentCgroup(t)
+		check(t, os.WriteFile(filepath.Join(dir, "cgroup.procs"), fmt.Appendf(nil, "%d", os.Getpid()), 0))
+		defer func() {
+			check(t, os.WriteFile(filepath.Join(leaf, "cgroup.procs"), fmt.Appendf(nil, "%d", os.Getpid()), 0))
+		}()
+		check(t, cmd.Run())
+		return
+	}
+	cmd.Args = []string{path, "-c", `echo $$ > "$0"/cgroup.procs && exec "$1"`, dir, cmd.Path}
+	cmd.Path = path
+	check(t, cmd.Run())
+}
+
+func currentCgroup(t *testing.T) string {
+	t.Helper()
+	tree, err := cgroup.FindTree()
+	check(t, err)
+	dir, err := tree.Current()
+	check(t, err)
+	return dir
+}

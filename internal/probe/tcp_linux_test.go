@@ -1,0 +1,131 @@
+package probe
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+func TestTCPConnectionsFoldIntoOneFlow(t *testing.T) {
+	r := newRig(t, Sizes{})
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		r.forget()
+		to := listen(t, "tcp", address)
+		for range 100 {
+			c, err := net.Dial("tcp", to.String())
+			check(t, err)
+			c.Close()
+		}
+		if diff := cmp.Diff([]string{text(flow.TCP, to, 100)}, r.flows()); diff != "" {
+			t.Errorf("flows (-want +got):\n%s", diff)
+		}
+	}
+	e := seen[*FlowEvent](r)[0]
+	if e.PID != r.self.PID || e.Cgroup != r.leaf.ID || e.Netns != r.self.Netns || e.Comm == "" || e.Time == 0 {
+		t.Errorf("event %+v is not of this process (%+v)", e, r.self)
+	}
+	r.mustLoseNothing()
+}
+
+func TestTCPAttemptThatIsRefusedIsAFlow(t *testing.T) {
+	r := newRig(t, Sizes{})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	to := l.Addr().(*net.TCPAddr).AddrPort()
+	l.Close()
+	r.forget()
+	if _, err := net.Dial("tcp", to.String()); err == nil {
+		t.Fatal("somebody else listens there")
+	}
+	if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
+		t.Errorf("flows (-want +got):\n%s", diff)
+	}
+}
+
+func TestMappedAddressIsItsIPv4Address(t *testing.T) {
+	r := newRig(t, Sizes{})
+	to := listen(t, "tcp4", "127.0.0.1:0")
+	r.forget()
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	check(t, err)
+	defer unix.Close(fd)
+	check(t, unix.Connect(fd, &unix.SockaddrInet6{Port: int(to.Port()), Addr: to.Addr().As16()}))
+	if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
+		t.Errorf("flows (-want +got):\n%s", diff)
+	}
+}
+
+func TestFastOpenIsAFlow(t *testing.T) {
+	r := newRig(t, Sizes{})
+	to := listen(t, "tcp4", "127.0.0.1:0")
+	r.forget()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	check(t, err)
+	defer unix.Close(fd)
+	check(t, unix.Sendto(fd, []byte("x"), unix.MSG_FASTOPEN, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}))
+	if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
+		t.Errorf("flows (-want +got):\n%s", diff)
+	}
+}
+
+func TestMultipathTCPIsTCP(t *testing.T) {
+	const mptcp = 262
+	r := newRig(t, Sizes{})
+	to := listen(t, "tcp4", "127.0.0.1:0")
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, mptcp)
+	if err != nil {
+		t.Logf("this kernel has no MPTCP: %v", err)
+		return
+	}
+	defer unix.Close(fd)
+	r.forget()
+	check(t, unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}))
+	if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
+		t.Errorf("flows (-want +got):\n%s", diff)
+	}
+}
+
+func TestBindIsTold(t *testing.T) {
+	r := newRig(t, Sizes{})
+	tcp := listen(t, "tcp4", "127.0.0.1:0")
+	udp := silent(t, "udp6", "[::1]:0")
+	bound := make(map[Key]int)
+	for _, e := range seen[*BindEvent](r) {
+		bound[e.Key] = e.PID
+	}
+	for protocol, local := range map[flow.Protocol]netip.AddrPort{flow.TCP: tcp, flow.UDP: udp} {
+		key := Key{Cgroup: r.leaf.ID, Netns: r.self.Netns, Addr: local.Addr(), Port: local.Port(), Protocol: protocol}
+		if pid := bound[key]; pid != os.Getpid() {
+			t.Errorf("bind to %s %s is by process %d, want %d; all: %v", protocol, local, pid, os.Getpid(), bound)
+		}
+	}
+}
+
+func TestNewGenerationMakesFlowsNew(t *testing.T) {
+	r := newRig(t, Sizes{})
+	to := listen(t, "tcp4", "127.0.0.1:0")
+	dial := func() {
+		c, err := net.Dial("tcp", to.String())
+		check(t, err)
+		c.Close()
+	}
+	dial()
+	generation, err := r.NextGeneration()
+	check(t, err)
+	r.forget()
+	dial()
+	dial()
+	events := seen[*FlowEvent](r)
+	if len(events) != 1 || events[0].Generation != generation {
+		t.Errorf("got %d events (%+v), want one of generation %d", len(events), events, generation)
+	}
+	if diff := cmp.Diff([]string{text(flow.TCP, to, 2)}, r.flows()); diff != "" {
+		t.Errorf("flows (-want +got):\n%s", diff)
+	}
+}
