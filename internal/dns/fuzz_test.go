@@ -1,0 +1,175 @@
+package dns
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+// FuzzParse holds Parse against what dnsmessage reads of a whole message, and against the kernel's hash of its bytes.
+func FuzzParse(f *testing.F) {
+	for _, tt := range corpus {
+		f.Add(packet(f, tt.file))
+	}
+	f.Add(response(f, "many.example.com.", 100))
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		got, err := Parse(msg)
+		if err != nil {
+			if diff := cmp.Diff(Answer{}, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+				t.Errorf("an error and an answer:\n%s", diff)
+			}
+			return
+		}
+		if i := strings.IndexFunc(got.Question, unsafe); i >= 0 || len(got.Question) > 4*254 {
+			t.Errorf("unsafe question %q", got.Question)
+		}
+		if wire, plain := plainName(msg[headerLen:]); plain && Hash(got.Question) != kernelHash(wire) {
+			t.Errorf("%q hashes to %#x, its bytes to %#x", got.Question, Hash(got.Question), kernelHash(wire))
+		}
+		if len(got.Addrs) > len(msg)/15 {
+			t.Errorf("%d addresses from %d bytes", len(got.Addrs), len(msg))
+		}
+		for i, addr := range got.Addrs {
+			if !addr.IsValid() || addr.Is4In6() || slices.Contains(got.Addrs[:i], addr) {
+				t.Errorf("address %d is %v, after %v", i, addr, got.Addrs[:i])
+			}
+		}
+
+		var whole dnsmessage.Message
+		if whole.Unpack(msg) != nil || whole.RCode != dnsmessage.RCodeSuccess {
+			return
+		}
+		// Unpack lets the last record's length lead behind the end.
+		if got.Truncated != whole.Truncated && answersFit(msg) {
+			t.Errorf("truncated %v, and the message says %v", got.Truncated, whole.Truncated)
+		}
+		if want := oracleAddrs(whole.Answers); !slices.Equal(want, got.Addrs) {
+			t.Errorf("addresses %v, want %v", got.Addrs, want)
+		}
+	})
+}
+
+// FuzzSegment sends messages in segments that the fuzzer draws: in order, with overlaps, some late. The same messages
+// must come out.
+func FuzzSegment(f *testing.F) {
+	f.Add([]byte("a stream of some bytes that become messages"), []byte{1, 1, 1, 3, 200, 7}, uint32(0xfffffff8))
+	f.Add(packet(f, "cname-chain"), []byte{0x85, 0x03, 0x8f, 0xc3}, uint32(0))
+	f.Add([]byte(strings.Repeat("x", 3000)), []byte{}, uint32(1<<31-20))
+	f.Add([]byte{}, []byte{9}, uint32(4))
+	f.Fuzz(func(t *testing.T, content, cuts []byte, isn uint32) {
+		if len(content) > maxAhead/2 {
+			return // behind a gap it need not fit
+		}
+		var want []string
+		for rest := content; len(rest) > headerLen; {
+			n := min(headerLen+int(rest[0]), len(rest))
+			want, rest = append(want, string(rest[:n])), rest[n:]
+		}
+		stream := slab(want...)
+
+		segments := []segment{{seq: isn, syn: true}}
+		var late []segment
+		for at, i := 0, 0; at < len(stream); i++ {
+			cut := byte(0xff)
+			if i < len(cuts) {
+				cut = cuts[i]
+			}
+			n := min(1+int(cut&0x3f), len(stream)-at)
+			from := max(0, at-int(cut>>6)) // a few bytes again
+			g := segment{seq: isn + 1 + uint32(from), payload: stream[from : at+n]}
+			if at += n; cut&0x20 != 0 && len(late) < maxPieces/2 {
+				late = append(late, g)
+				continue
+			}
+			segments = append(segments, g)
+			if len(segments) > maxPieces/2 {
+				late, segments = nil, append(segments, late...)
+			}
+		}
+		slices.Reverse(late)
+		segments = append(segments, late...)
+		segments = append(segments, segments[len(segments)/2:]...) // all of it twice
+		segments = append(segments, segment{seq: isn + 1 + uint32(len(stream)), fin: true})
+
+		var s Streams
+		got := feed(t, &s, segments...)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if err := s.check(); err != nil || s.Dropped() != 0 {
+			t.Errorf("dropped %d, %v", s.Dropped(), err)
+		}
+	})
+}
+
+// FuzzHostileSegments makes segments of any bytes: eight of header and then the payload.
+func FuzzHostileSegments(f *testing.F) {
+	f.Add([]byte("\x01\x02\x00\x00\x00\x00\x00\x09\x01\x00\x00\x00\x00\x01\x00\x20abc"))
+	f.Add([]byte(strings.Repeat("\x01\x00\x00\x00\x00\x09\x00\x04\x00\x00\x00\x10", 20)))
+	f.Fuzz(func(t *testing.T, ops []byte) {
+		var s Streams
+		for len(ops) >= 8 {
+			cookie, flags, seq, n := ops[0]%4, ops[1], binary.BigEndian.Uint32(ops[2:]), int(binary.BigEndian.Uint16(ops[6:]))
+			ops = ops[8:]
+			n = min(n, len(ops))
+			before := s.Dropped()
+			messages, err := s.Segment(uint64(cookie), seq, flags&2 != 0, flags&1 != 0, flags&4 != 0, ops[:n])
+			ops = ops[n:]
+			for _, m := range messages {
+				if len(m) < headerLen || len(m) >= 1<<16 {
+					t.Errorf("a message of %d bytes", len(m))
+				}
+			}
+			if err := s.check(); err != nil {
+				t.Error(err)
+			}
+			if err != nil && s.Dropped() == 0 || s.Dropped()+1 < before {
+				t.Errorf("error %v, dropped %d after %d", err, s.Dropped(), before)
+			}
+		}
+	})
+}
+
+// oracleAddrs returns the addresses of records that dnsmessage has unpacked.
+func oracleAddrs(records []dnsmessage.Resource) (addrs []netip.Addr) {
+	for _, r := range records {
+		var addr netip.Addr
+		switch body := r.Body.(type) {
+		case *dnsmessage.AResource:
+			addr = netip.AddrFrom4(body.A)
+		case *dnsmessage.AAAAResource:
+			addr = netip.AddrFrom16(body.AAAA)
+		default:
+			continue
+		}
+		want := addr.BitLen() / 8
+		if addr = addr.Unmap(); r.Header.Class == dnsmessage.ClassINET && int(r.Header.Length) == want && !slices.Contains(addrs, addr) {
+			addrs = append(addrs, addr)
+		}
+	}
+	return addrs
+}
+
+func answersFit(msg []byte) bool {
+	var p dnsmessage.Parser
+	_, err := p.Start(msg)
+	return err == nil && p.SkipAllQuestions() == nil && p.SkipAllAnswers() == nil
+}
+
+// plainName returns the name at the start of wire, if it is whole and not compressed.
+func plainName(wire []byte) ([]byte, bool) {
+	for n := 0; n < len(wire); n += 1 + int(wire[n]) {
+		switch {
+		case wire[n] == 0:
+			return wire[:n+1], true
+		case wire[n] > 63:
+			return nil, false
+		}
+	}
+	return nil, false
+}

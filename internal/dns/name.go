@@ -1,0 +1,87 @@
+package dns
+
+import "golang.org/x/net/dns/dnsmessage"
+
+// The 64-bit parameters of FNV-1a, spelled out because the C of the kernel program does the same.
+const (
+	fnvOffset = 0xcbf29ce484222325
+	fnvPrime  = 0x100000001b3
+)
+
+// Hash returns the number under which the kernel program knows a question: FNV-1a, 64 bits, over the name as it is on
+// the wire (each label's length in one byte, then the label's bytes with ASCII A–Z in lower case) without the zero
+// byte that ends it, and then with the highest bit set, so that no question is 0.
+//
+// The name is one that [Parse] returned; "" is the root. Upper case and a trailing dot, which a canonical name does
+// not have, make no difference.
+//
+// Two names may share a hash, by an attacker's choice too. Both the kernel and [Names] then take the one for the other.
+func Hash(name string) uint64 {
+	h := uint64(fnvOffset)
+	label := make([]byte, 0, 63)
+	endLabel := func() {
+		if len(label) == 0 {
+			return // the root, or a trailing dot
+		}
+		h = (h ^ uint64(byte(len(label)))) * fnvPrime
+		for _, b := range label {
+			h = (h ^ uint64(lower(b))) * fnvPrime
+		}
+		label = label[:0]
+	}
+	for i := 0; i < len(name); i++ {
+		switch b := name[i]; b {
+		case '.':
+			endLabel()
+		case '\\':
+			b, n := unescape(name[i+1:])
+			label = append(label, b)
+			i += n
+		default:
+			label = append(label, b)
+		}
+	}
+	endLabel()
+	return h | 1<<63
+}
+
+// canonical returns the name in the form that Answer.Question describes. A dot in it always ends a label, because the
+// parser lets no label hold one.
+func canonical(name dnsmessage.Name) string {
+	wire := name.Data[:name.Length]
+	text := make([]byte, 0, len(wire))
+	for _, b := range wire {
+		switch b = lower(b); {
+		case 'a' <= b && b <= 'z', '0' <= b && b <= '9', b == '-', b == '_', b == '.':
+			text = append(text, b)
+		default:
+			text = append(text, '\\', '0'+b/100, '0'+b/10%10, '0'+b%10)
+		}
+	}
+	if len(text) > 0 && text[len(text)-1] == '.' {
+		text = text[:len(text)-1]
+	}
+	return string(text)
+}
+
+// unescape reads what follows a backslash: three decimal digits, or the byte itself. It returns how many bytes of s it
+// read.
+func unescape(s string) (b byte, n int) {
+	if len(s) >= 3 && digit(s[0]) && digit(s[1]) && digit(s[2]) {
+		return (s[0]-'0')*100 + (s[1]-'0')*10 + (s[2] - '0'), 3
+	}
+	if s == "" {
+		return '\\', 0
+	}
+	return s[0], 1
+}
+
+func digit(b byte) bool { return '0' <= b && b <= '9' }
+
+// lower folds ASCII only, as DNS does (RFC 4343): any other folding would make one name of two.
+func lower(b byte) byte {
+	if 'A' <= b && b <= 'Z' {
+		b += 'a' - 'A'
+	}
+	return b
+}

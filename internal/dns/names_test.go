@@ -1,0 +1,126 @@
+package dns
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"testing"
+)
+
+func TestLookupTellsTheNameThatTheCgroupLastAskedFor(t *testing.T) {
+	const cgroup, other = 7, 8
+	for _, tt := range []struct {
+		name   string
+		learn  []Answer // by cgroup
+		cgroup uint64
+		addr   string
+		hash   uint64
+		want   string
+		known  bool
+		reason string
+	}{
+		{name: "one answer", learn: []Answer{answer("a.test", "203.0.113.1")},
+			cgroup: cgroup, addr: "203.0.113.1", want: "a.test", known: true, reason: "the plain case"},
+		{name: "two names on one address", learn: []Answer{answer("a.test", "203.0.113.1"), answer("b.test", "203.0.113.1")},
+			cgroup: cgroup, addr: "203.0.113.1", want: "b.test", known: true, reason: "the last one counts"},
+		{name: "the first name again", learn: []Answer{answer("a.test", "203.0.113.1"), answer("b.test", "203.0.113.1"), answer("a.test", "203.0.113.1")},
+			cgroup: cgroup, addr: "203.0.113.1", want: "a.test", known: true, reason: "asking again makes it the last"},
+		{name: "the kernel's word", learn: []Answer{answer("a.test", "203.0.113.1"), answer("b.test", "203.0.113.1")},
+			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("a.test"), want: "a.test", known: true, reason: "at the connect it was still a.test"},
+		{name: "the kernel's word for a cut answer", learn: []Answer{truncated(answer("a.test"))},
+			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("a.test"), want: "a.test", known: true, reason: "the kernel saw the address that the copy lost"},
+		{name: "a hash that nobody asked for", learn: []Answer{answer("a.test", "203.0.113.1")},
+			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("c.test"), want: "a.test", known: true, reason: "then the address decides"},
+		{name: "a number that is no hash", learn: []Answer{answer("a.test", "203.0.113.1")},
+			cgroup: cgroup, addr: "203.0.113.1", hash: 3, want: "a.test", known: true, reason: "the kernel counts answers that it could not read"},
+		{name: "A and AAAA", learn: []Answer{answer("a.test", "203.0.113.1"), answer("a.test", "2001:db8::1")},
+			cgroup: cgroup, addr: "203.0.113.1", want: "a.test", known: true, reason: "one question does not replace the addresses of the other"},
+		{name: "mapped", learn: []Answer{answer("a.test", "203.0.113.1")},
+			cgroup: cgroup, addr: "::ffff:203.0.113.1", want: "a.test", known: true, reason: "a dual-stack socket connects so"},
+		{name: "learned mapped", learn: []Answer{answer("a.test", "::ffff:203.0.113.1")},
+			cgroup: cgroup, addr: "203.0.113.1", want: "a.test", known: true, reason: "the same the other way round"},
+		{name: "zone", learn: []Answer{answer("a.test", "fe80::1")},
+			cgroup: cgroup, addr: "fe80::1%eth0", want: "a.test", known: true, reason: "DNS knows no zones"},
+		{name: "search list", learn: []Answer{answer("db.default.svc.cluster.local"), answer("db", "203.0.113.1"), answer("db.default.svc.cluster.local")},
+			cgroup: cgroup, addr: "203.0.113.1", want: "db", known: true, reason: "a miss leaves the hit alone"},
+		{name: "another address", learn: []Answer{answer("a.test", "203.0.113.1")},
+			cgroup: cgroup, addr: "203.0.113.2", reason: "nobody asked for it"},
+		{name: "another cgroup", learn: []Answer{answer("a.test", "203.0.113.1")},
+			cgroup: other, addr: "203.0.113.1", reason: "names are never global"},
+		{name: "another cgroup's hash", learn: []Answer{answer("a.test", "203.0.113.1")},
+			cgroup: other, addr: "203.0.113.1", hash: Hash("a.test"), reason: "hashes neither"},
+		{name: "a miss by hash", learn: []Answer{answer("a.test")},
+			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("a.test"), reason: "no one can have connected after it"},
+		{name: "no address", learn: []Answer{answer("a.test", "203.0.113.1"), {Question: "b.test", Addrs: make([]netip.Addr, 1)}},
+			cgroup: cgroup, addr: "203.0.113.2", reason: "the zero Addr of a careless caller is no address, and no question"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var n Names
+			for _, a := range tt.learn {
+				n.Learn(cgroup, a)
+			}
+			got, known := n.Lookup(tt.cgroup, netip.MustParseAddr(tt.addr), tt.hash)
+			if got != tt.want || known != tt.known {
+				t.Errorf("got %q, %v, want %q, %v: %s", got, known, tt.want, tt.known, tt.reason)
+			}
+			if n.Overflowed() != 0 {
+				t.Errorf("overflowed %d", n.Overflowed())
+			}
+		})
+	}
+}
+
+func TestForgetDropsOneCgroupOnly(t *testing.T) {
+	var n Names
+	n.Forget(1) // nothing yet
+	addr := netip.MustParseAddr("203.0.113.1")
+	for cgroup := range uint64(3) {
+		n.Learn(cgroup, answer(fmt.Sprintf("c%d.test", cgroup), addr.String()))
+	}
+	n.Forget(1)
+	for cgroup, want := range []bool{true, false, true} {
+		name, byAddr := n.Lookup(uint64(cgroup), addr, 0)
+		_, byHash := n.Lookup(uint64(cgroup), netip.IPv4Unspecified(), Hash(fmt.Sprintf("c%d.test", cgroup)))
+		if byAddr != want || byHash != want {
+			t.Errorf("cgroup %d: %q, known by address %v, by question %v, want %v", cgroup, name, byAddr, byHash, want)
+		}
+	}
+	if len(n.entries) != n.order.Len() || n.Overflowed() != 0 {
+		t.Errorf("%d entries, %d in order, overflowed %d", len(n.entries), n.order.Len(), n.Overflowed())
+	}
+}
+
+func TestNamesGiveUpTheOldestAndSaySo(t *testing.T) {
+	var n Names
+	numbered := func(i int) Answer {
+		var b [4]byte
+		binary.BigEndian.PutUint32(b[:], 0xc6120000+uint32(i))
+		return Answer{Question: fmt.Sprintf("h%d.test", i), Addrs: []netip.Addr{netip.AddrFrom4(b)}}
+	}
+	const fit = maxNames / 2 // an address and a question each
+	for i := range fit {
+		n.Learn(1, numbered(i))
+	}
+	n.Learn(1, numbered(0)) // refreshed: the oldest is now number 1
+	if n.Overflowed() != 0 {
+		t.Fatalf("overflowed %d before the bound was reached", n.Overflowed())
+	}
+	n.Learn(1, numbered(fit))
+	if n.Overflowed() != 2 || len(n.entries) != maxNames || n.order.Len() != maxNames {
+		t.Errorf("overflowed %d, %d entries, %d in order", n.Overflowed(), len(n.entries), n.order.Len())
+	}
+	for i, want := range map[int]bool{0: true, 1: false, 2: true, fit: true} {
+		a := numbered(i)
+		_, byAddr := n.Lookup(1, a.Addrs[0], 0)
+		_, byHash := n.Lookup(1, netip.IPv4Unspecified(), Hash(a.Question))
+		if byAddr != want || byHash != want {
+			t.Errorf("%s: known by address %v, by question %v, want %v", a.Question, byAddr, byHash, want)
+		}
+	}
+	for i := range 10 * fit {
+		n.Learn(uint64(i), numbered(i))
+	}
+	if len(n.entries) > maxNames || n.order.Len() > maxNames {
+		t.Errorf("%d entries, %d in order", len(n.entries), n.order.Len())
+	}
+}

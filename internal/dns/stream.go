@@ -1,0 +1,147 @@
+package dns
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+const (
+	lengthLen = 2  // the length that precedes each message on TCP
+	headerLen = 12 // what a message has at least
+
+	// A connection whose start was not seen is taken to have been read rightly after so many bytes. It bounds how
+	// long base can be compared with, before sequence numbers come round.
+	provenLen = 1 << 20
+)
+
+// stream is what is known of one direction of one connection. Sequence numbers are compared by the sign of their
+// difference (RFC 9293, section 3.4), so that they may wrap.
+type stream struct {
+	base    uint32 // of the first byte
+	next    uint32 // of the first byte that is missing
+	joined  bool   // no SYN was seen: base is a guess
+	closing bool   // a FIN was seen; end is its place
+	end     uint32
+	over    bool // ended, or given up
+
+	pending []byte  // in order, less than a whole message
+	ahead   []piece // behind a gap, nearest first
+	held    int     // bytes in ahead
+
+	used uint64 // when it was last heard of, by the clock of Streams
+}
+
+// piece is a segment that came before the bytes in front of it.
+type piece struct {
+	seq  uint32
+	data []byte
+}
+
+// receive takes in a segment and returns the messages that it completes.
+func (c *stream) receive(seq uint32, fin bool, payload []byte) ([][]byte, error) {
+	if end := seq + uint32(len(payload)); fin && distance(c.next, end) >= 0 {
+		c.closing, c.end = true, end
+	}
+	if len(payload) == 0 {
+		return nil, nil
+	}
+	if c.joined && distance(c.base, seq) < 0 {
+		// Either the first segments came out of order, and what was taken for a length is none, or this one is a
+		// repeat from before the recording. Nothing tells which.
+		return nil, errStart
+	}
+	if distance(c.next, seq) > 0 {
+		return nil, c.hold(seq, payload)
+	}
+	c.take(piece{seq, payload})
+	c.drain()
+	if c.joined && c.next-c.base >= provenLen {
+		c.joined = false
+	}
+	return c.cut()
+}
+
+// take appends what is new of p, which leaves no gap.
+func (c *stream) take(p piece) {
+	known := -distance(c.next, p.seq)
+	if known >= int64(len(p.data)) {
+		return
+	}
+	p.data = p.data[known:]
+	c.pending = append(c.pending, p.data...)
+	c.next += uint32(len(p.data))
+}
+
+// hold keeps a segment until the bytes before it come.
+func (c *stream) hold(seq uint32, payload []byte) error {
+	covers := func(p piece) bool {
+		before := distance(p.seq, seq)
+		return before >= 0 && before+int64(len(payload)) <= int64(len(p.data))
+	}
+	if slices.ContainsFunc(c.ahead, covers) {
+		return nil // a repeat
+	}
+	if c.held+len(payload) > maxAhead || len(c.ahead) >= maxPieces {
+		return errGap
+	}
+	i := len(c.ahead)
+	for i > 0 && distance(c.ahead[i-1].seq, seq) < 0 {
+		i--
+	}
+	c.ahead = slices.Insert(c.ahead, i, piece{seq, slices.Clone(payload)})
+	c.held += len(payload)
+	return nil
+}
+
+// drain takes the held segments that no gap keeps back any more.
+func (c *stream) drain() {
+	n := 0
+	for _, p := range c.ahead {
+		if distance(c.next, p.seq) > 0 {
+			break
+		}
+		c.take(p)
+		c.held -= len(p.data)
+		n++
+	}
+	c.ahead = slices.Delete(c.ahead, 0, n)
+}
+
+// cut takes the whole messages off pending.
+func (c *stream) cut() (messages [][]byte, err error) {
+	rest := c.pending
+	for len(rest) >= lengthLen {
+		n := int(binary.BigEndian.Uint16(rest))
+		if n < headerLen {
+			return messages, errLength
+		}
+		if len(rest) < lengthLen+n {
+			break
+		}
+		messages = append(messages, rest[lengthLen:lengthLen+n:lengthLen+n])
+		rest = rest[lengthLen+n:]
+	}
+	if len(messages) > 0 {
+		// A copy: the messages own what they lie in, and a short rest would keep a long segment alive.
+		c.pending = slices.Clone(rest)
+	}
+	return messages, nil
+}
+
+// complete reports whether the server has ended the connection and all before the end is read.
+func (c *stream) complete() bool { return c.closing && distance(c.end, c.next) >= 0 }
+
+// gap reports whether bytes are missing that the server has sent.
+func (c *stream) gap() bool { return len(c.ahead) > 0 || c.closing && !c.complete() }
+
+// unfinished reports whether forgetting the connection now would lose a message.
+func (c *stream) unfinished() bool { return len(c.pending) > 0 || c.gap() }
+
+// finish drops all that the connection holds and lets it read no more.
+func (c *stream) finish() {
+	c.over, c.closing = true, false
+	c.pending, c.ahead, c.held = nil, nil, 0
+}
+
+// distance returns how far to lies behind from: negative where it lies before it.
+func distance(from, to uint32) int64 { return int64(int32(to - from)) }
