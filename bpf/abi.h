@@ -21,12 +21,14 @@
 /*
  * What makes two connections the same flow. name keeps two names behind one address apart: the hash of the question
  * whose answer last led this scope to addr. Where an answer could not be read in the kernel (over TCP, or malformed) name is the
- * number of such answers so far, so that what follows one never folds into what came before.
+ * number of such answers so far, so that what follows one never folds into what came before. bound does the same for servers that take
+ * turns at one port.
  */
 struct flow_key {
 	__u64 cgroup;     /* the scope, not a cgroup nested in it */
 	__u64 netns;      /* cookie of the network namespace; 0 where the hook cannot tell */
 	__u64 name;
+	__u64 bound;      /* when a socket in scope last bound to the port; 0: none did */
 	__u8 addr[16];
 	__u32 generation; /* settings.generation at the time */
 	__u16 port;
@@ -100,7 +102,7 @@ struct dns_event {
 enum counter {
 	LOST_FLOW_EVENT,  /* no room in the ring buffer for a new flow */
 	LOST_FLOW_ENTRY,  /* no room in flows */
-	LOST_BIND_EVENT,  /* no room in the ring buffer for a bind */
+	LOST_BIND_EVENT,  /* no room for a bind, in the ring buffer or in ports */
 	LOST_DNS_EVENT,   /* no room in the ring buffer for a DNS answer */
 	LOST_SOCKET,      /* no storage for a socket, or no room in peers */
 	LOST_PACKET,      /* a packet in scope that could not be read */
@@ -132,6 +134,13 @@ struct name {
 	__u64 epoch;    /* of the scope when it was learned */
 };
 
+/* A local port. */
+struct port_key {
+	__u64 netns;
+	__u32 port;
+	__u32 protocol;
+};
+
 /* One remote end of one datagram socket. */
 struct peer_key {
 	__u64 cookie;
@@ -149,6 +158,7 @@ struct peer {
 	__u64 cgroup;
 	__u64 netns;
 	__u64 name;
+	__u64 bound;
 	struct opener opener;
 	__u32 first;
 	__u32 padding;

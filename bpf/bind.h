@@ -9,12 +9,18 @@
 
 static __always_inline void on_bind(struct bpf_sock *ctx, const __u8 *addr)
 {
-	__u64 cgroup = scope_of_task();
+	__u64 cgroup = scope_of_task(), time = bpf_ktime_get_ns();
+	struct port_key port = {};
 	struct bind_event *e;
 
 	if (!cgroup || (ctx->type != SOCK_STREAM && ctx->type != SOCK_DGRAM))
 		return;
 	count(HIT_BIND);
+	port.netns = bpf_get_netns_cookie(ctx);
+	port.port = ctx->src_port;
+	port.protocol = ctx->protocol == IPPROTO_MPTCP ? IPPROTO_TCP : ctx->protocol;
+	if (bpf_map_update_elem(&ports, &port, &time, BPF_ANY))
+		count(LOST_BIND_EVENT);
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 	if (!e) {
 		count(LOST_BIND_EVENT);
@@ -22,13 +28,13 @@ static __always_inline void on_bind(struct bpf_sock *ctx, const __u8 *addr)
 	}
 	__builtin_memset(e, 0, sizeof(*e));
 	e->kind = EVENT_BIND;
-	e->time = bpf_ktime_get_ns();
+	e->time = time;
 	e->cgroup = cgroup;
-	e->netns = bpf_get_netns_cookie(ctx);
+	e->netns = port.netns;
 	__builtin_memcpy(e->addr, addr, sizeof(e->addr));
 	set_opener(&e->opener);
-	e->port = ctx->src_port;
-	e->protocol = ctx->protocol == IPPROTO_MPTCP ? IPPROTO_TCP : ctx->protocol;
+	e->port = port.port;
+	e->protocol = port.protocol;
 	e->family = is_ipv4(addr) ? 4 : 6;
 	bpf_ringbuf_submit(e, 0);
 }

@@ -41,6 +41,7 @@ static __always_inline void set_key(struct flow_key *key, struct bpf_sock_addr *
 	key->port = bpf_ntohs((__u16)ctx->user_port);
 	key->protocol = ctx->protocol == IPPROTO_MPTCP ? IPPROTO_TCP : ctx->protocol;
 	key->family = is_ipv4(addr) ? 4 : 6;
+	key->bound = bound_of(key->netns, key->port, key->protocol);
 }
 
 static __always_inline struct socket *socket_of(struct bpf_sock_addr *ctx, __u64 cgroup)
@@ -102,6 +103,7 @@ static __always_inline void on_sendmsg(struct bpf_sock_addr *ctx, const __u8 *ad
 	peer.cgroup = cgroup;
 	peer.netns = key.netns;
 	peer.name = key.name;
+	peer.bound = key.bound;
 	peer.opener = opener;
 	peer.first = PEER_NAMED;
 	if (bpf_map_update_elem(&peers, &remote, &peer, BPF_ANY))

@@ -78,6 +78,7 @@ static __always_inline void record_datagram(struct __sk_buff *skb, struct bpf_so
 		key.cgroup = peer->cgroup;
 		key.netns = peer->netns;
 		key.name = peer->name;
+		key.bound = peer->bound;
 		__builtin_memcpy(key.addr, p->destination, sizeof(key.addr));
 		key.port = p->destination_port;
 		key.protocol = p->protocol;

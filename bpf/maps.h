@@ -36,6 +36,17 @@ struct {
 } names SEC(".maps");
 
 /*
+ * When each port was last bound to by a socket in scope. Forgets the ports that were left alone longest, whose flows are then new once
+ * more.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct port_key);
+	__type(value, __u64);
+} ports SEC(".maps");
+
+/*
  * Forgets the peers that were silent longest. A server that answers a forgotten one seems to have opened a flow (seen,
  * not lost); a client that hears from a forgotten one before it sends again is taken for a server, its flow being known.
  */

@@ -98,6 +98,7 @@ type RecordFlowKey struct {
 	Cgroup     uint64
 	Netns      uint64
 	Name       uint64
+	Bound      uint64
 	Addr       [16]uint8
 	Generation uint32
 	Port       uint16
@@ -129,6 +130,7 @@ type RecordPeer struct {
 	Cgroup  uint64
 	Netns   uint64
 	Name    uint64
+	Bound   uint64
 	Opener  RecordOpener
 	First   uint32
 	Padding uint32
@@ -140,6 +142,13 @@ type RecordPeerKey struct {
 	Addr    [16]uint8
 	Port    uint16
 	Padding [3]uint16
+}
+
+type RecordPortKey struct {
+	_        structs.HostLayout
+	Netns    uint64
+	Port     uint32
+	Protocol uint32
 }
 
 type RecordScope struct {
@@ -172,6 +181,7 @@ const (
 	RecordMapFlows         = "flows"
 	RecordMapNames         = "names"
 	RecordMapPeers         = "peers"
+	RecordMapPorts         = "ports"
 	RecordMapScopes        = "scopes"
 	RecordMapScratch       = "scratch"
 	RecordMapSockets       = "sockets"
@@ -252,6 +262,7 @@ type RecordMapSpecs struct {
 	Flows    *ebpf.MapSpec `ebpf:"flows"`
 	Names    *ebpf.MapSpec `ebpf:"names"`
 	Peers    *ebpf.MapSpec `ebpf:"peers"`
+	Ports    *ebpf.MapSpec `ebpf:"ports"`
 	Scopes   *ebpf.MapSpec `ebpf:"scopes"`
 	Scratch  *ebpf.MapSpec `ebpf:"scratch"`
 	Sockets  *ebpf.MapSpec `ebpf:"sockets"`
@@ -294,6 +305,7 @@ type RecordMaps struct {
 	Flows    *ebpf.Map `ebpf:"flows"`
 	Names    *ebpf.Map `ebpf:"names"`
 	Peers    *ebpf.Map `ebpf:"peers"`
+	Ports    *ebpf.Map `ebpf:"ports"`
 	Scopes   *ebpf.Map `ebpf:"scopes"`
 	Scratch  *ebpf.Map `ebpf:"scratch"`
 	Sockets  *ebpf.Map `ebpf:"sockets"`
@@ -307,6 +319,7 @@ func (m *RecordMaps) Close() error {
 		m.Flows,
 		m.Names,
 		m.Peers,
+		m.Ports,
 		m.Scopes,
 		m.Scratch,
 		m.Sockets,

@@ -84,3 +84,12 @@ static __always_inline __u64 name_of(__u64 cgroup, const __u8 *addr)
 		return name->question;
 	return scope->epoch;
 }
+
+/* What flow_key.bound is for this port right now. */
+static __always_inline __u64 bound_of(__u64 netns, __u16 port, __u8 protocol)
+{
+	struct port_key key = { .netns = netns, .port = port, .protocol = protocol };
+	__u64 *bound = bpf_map_lookup_elem(&ports, &key);
+
+	return bound ? *bound : 0;
+}

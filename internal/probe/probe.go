@@ -38,6 +38,7 @@ type Key struct {
 	Cgroup     uint64 // the id that was given to Watch
 	Netns      uint64 // cookie of the network namespace; 0 where unknown
 	Name       uint64 // hash of the DNS question that last led to Addr, if QuestionBit is set; else of no meaning
+	Bound      uint64 // tells apart the servers in scope that took turns at Port; else of no meaning
 	Addr       netip.Addr
 	Generation uint32 // what NextGeneration had returned last
 	Port       uint16

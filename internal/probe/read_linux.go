@@ -127,7 +127,7 @@ func decodeDNS(sample []byte) (Event, error) {
 }
 
 func keyOf(k bpf.RecordFlowKey) Key {
-	return Key{Cgroup: k.Cgroup, Netns: k.Netns, Name: k.Name, Addr: netip.AddrFrom16(k.Addr).Unmap(),
+	return Key{Cgroup: k.Cgroup, Netns: k.Netns, Name: k.Name, Bound: k.Bound, Addr: netip.AddrFrom16(k.Addr).Unmap(),
 		Generation: k.Generation, Port: k.Port, Protocol: flow.Protocol(k.Protocol)}
 }
 

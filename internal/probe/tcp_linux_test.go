@@ -129,3 +129,46 @@ func TestNewGenerationMakesFlowsNew(t *testing.T) {
 		t.Errorf("flows (-want +got):\n%s", diff)
 	}
 }
+
+func TestServersThatTakeTurnsAtAPortDoNotFold(t *testing.T) {
+	r := newRig(t, Sizes{})
+	first, err := net.Listen("tcp4", "127.0.0.1:0")
+	check(t, err)
+	address := first.Addr().String()
+	dial := func() {
+		c, err := net.Dial("tcp", address)
+		check(t, err)
+		c.Close()
+	}
+	dial()
+	first.Close()
+	second, err := net.Listen("tcp4", address)
+	check(t, err)
+	defer second.Close()
+	r.forget()
+	dial()
+	dial()
+	if events := seen[*FlowEvent](r); len(events) != 1 {
+		t.Errorf("after another bind got %d events, want 1", len(events))
+	}
+}
+
+func TestForgottenFlowIsNewAgain(t *testing.T) {
+	r := newRig(t, Sizes{})
+	for range 2 {
+		r.forget()
+		for range 3 {
+			net.Dial("tcp", "127.0.0.1:1")
+		}
+		events := seen[*FlowEvent](r)
+		if len(events) != 1 {
+			t.Fatalf("got %d events, want 1", len(events))
+		}
+		if n, err := r.Forget(events[0].Key); n != 3 || err != nil {
+			t.Errorf("Forget says %d times, %v", n, err)
+		}
+	}
+	if _, err := r.Forget(Key{Addr: netip.MustParseAddr("192.0.2.1")}); err == nil {
+		t.Error("Forget of an unknown flow is no error")
+	}
+}

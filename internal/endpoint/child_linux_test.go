@@ -1,0 +1,184 @@
+package endpoint
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// childRole tells the test binary, started again, what to be.
+const childRole = "NETZERO_ENDPOINT_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	if role := os.Getenv(childRole); role != "" {
+		if err := beChild(role, os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, role+":", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// beChild plays a role, prints one line when it is ready, and ends when its standard input does.
+func beChild(role string, args []string) error {
+	ready := "ready"
+	switch role {
+	case "wait":
+	case "serve": // <flags> <network> <address>
+		addr, err := serve(args[0], args[1], args[2])
+		if err != nil {
+			return err
+		}
+		ready = addr
+	case "spawn": // a process that waits, below this one
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Env = append(os.Environ(), childRole+"=wait")
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			return err
+		}
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+		defer cmd.Wait()
+		defer in.Close()
+		ready = strconv.Itoa(cmd.Process.Pid)
+	case "look": // <network> <address>: what this user sees there
+		l, err := ReadListeners(0)
+		if err != nil {
+			return err
+		}
+		addr, err := net.ResolveTCPAddr("tcp", args[0])
+		if err != nil {
+			return err
+		}
+		ready = fmt.Sprintf("%+v", l.At(6, addr.AddrPort().Addr(), uint16(addr.Port)))
+	case "mount": // <file>: over /etc/resolv.conf, in the mount namespace that the parent made
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			return err
+		}
+		if err := unix.Mount(args[0], "/etc/resolv.conf", "", unix.MS_BIND, ""); err != nil {
+			return err
+		}
+	case "chroot": // <directory>
+		if err := unix.Chroot(args[0]); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("no such role")
+	}
+	fmt.Println(ready)
+	_, err := io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// child is a process that a test started.
+type child struct {
+	pid  int
+	line string // what it printed when it was ready
+	stop func() // ends it and waits; may be called again
+}
+
+// start starts the test binary in a role and waits until it is ready. It ends with the test.
+func start(t testing.TB, role string, args ...string) child {
+	t.Helper()
+	c, err := tryStart(t, testBinary(t), func(*exec.Cmd) {}, role, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func tryStart(t testing.TB, exe string, change func(*exec.Cmd), role string, args ...string) (child, error) {
+	cmd := exec.Command(exe, args...)
+	// The race detector would have every child sleep for a second at its end.
+	cmd.Env = append(os.Environ(), childRole+"="+role, "GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0")
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return child{}, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return child{}, err
+	}
+	change(cmd)
+	if err := cmd.Start(); err != nil {
+		return child{}, err
+	}
+	stopped := false
+	c := child{pid: cmd.Process.Pid}
+	c.stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		in.Close()
+		kill := time.AfterFunc(10*time.Second, func() { cmd.Process.Kill() })
+		defer kill.Stop()
+		cmd.Wait()
+	}
+	t.Cleanup(c.stop)
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		c.stop()
+		return child{}, fmt.Errorf("start %s %v: %w: %s", role, args, err, stderr.String())
+	}
+	c.line = strings.TrimSuffix(line, "\n")
+	return c, nil
+}
+
+func testBinary(t testing.TB) string {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return exe
+}
+
+// copyBinary puts the test binary under another name into a directory that everybody may enter.
+func copyBinary(t testing.TB, name string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "endpoint")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	to := filepath.Join(dir, name)
+	if err := os.Link(testBinary(t), to); err == nil {
+		return to
+	}
+	from, err := os.Open(testBinary(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	f, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o755)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = io.Copy(f, from)
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return to
+}

@@ -1,0 +1,67 @@
+// Package endpoint says who is at the other end of an address: it turns a connecting process, a destination address
+// and port and the DNS name that was asked for into a [flow.Endpoint].
+//
+// It refuses to guess and to ask the network: it resolves no name in either direction, opens no connection and enters
+// no namespace. What it cannot name stays an address, so that it is seen. It reads /proc as it is now, so a server that
+// was gone before its first flow was looked at is known only if the kernel saw it bind ([Query].Bound). Network
+// namespaces are those of whole processes: a thread that left its process's namespace is not told apart. On other
+// systems than Linux the package compiles and knows options, DNS names and addresses, but no processes.
+package endpoint
+
+import (
+	"net/netip"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// Query is one destination and who connected to it.
+type Query struct {
+	PID      int // the connecting process as this process sees it; 0 where unknown
+	Protocol flow.Protocol
+	Addr     netip.Addr
+	Port     uint16
+	Name     string  // the DNS name that the workload asked for, "" where it asked for none
+	Bound    []Owner // the processes that the kernel saw binding to this address and port, newest last; may be empty
+}
+
+// Owner is a process that listens, or has listened, at an address.
+type Owner struct {
+	PID  int
+	Name string // as [ReadProcess] names it; in Query.Bound "" asks for the name of the process that has this PID now
+}
+
+// Relation says whether a destination makes a flow.
+type Relation uint8
+
+// The relations of a workload to a destination.
+const (
+	Other         Relation = iota + 1 // somebody else: a flow
+	Self                              // the workload talks to itself: never subject to a policy, so no flow
+	NobodyListens                     // an address of this machine where nobody listens: no rule can be written, a notice
+)
+
+// String returns the relation in words.
+func (r Relation) String() string {
+	switch r {
+	case Other:
+		return "other"
+	case Self:
+		return "self"
+	case NobodyListens:
+		return "nobody listens"
+	}
+	return "unknown"
+}
+
+// normal returns the address as policies and tables know it: unmapped, without zone, and loopback for the unspecified
+// address, because that is where Linux sends what is connected to 0.0.0.0 or [::].
+func normal(a netip.Addr) netip.Addr {
+	a = a.Unmap().WithZone("")
+	if !a.IsUnspecified() {
+		return a
+	}
+	if a.Is4() {
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	return netip.IPv6Loopback()
+}

@@ -1,0 +1,135 @@
+package endpoint
+
+import (
+	"net/netip"
+	"os"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// Config says for whom an Identifier works.
+type Config struct {
+	Self     int    // the test process; 0 is this process
+	Peers    Peers  // what the user named
+	Workload string // the name of the recording's own workload, to which Self belongs
+}
+
+// Identifier tells who is at the other end. It is safe for concurrent use.
+type Identifier struct {
+	config    Config
+	resolvers Resolvers
+}
+
+// New returns an Identifier.
+func New(c Config) *Identifier {
+	if c.Self == 0 {
+		c.Self = os.Getpid()
+	}
+	return &Identifier{config: c}
+}
+
+// Identify says who is at the other end of one query, from what is true now. For many at once, see [Identifier.Batch].
+func (id *Identifier) Identify(q Query) (flow.Endpoint, Relation) { return id.Batch().Identify(q) }
+
+// Batch returns a value that answers any number of queries from one reading of sockets, interfaces and processes. All
+// of its queries must be about what happened before its first one was asked: it does not see what comes later.
+func (id *Identifier) Batch() *Batch {
+	return &Batch{id: id, listeners: make(map[string]*Listeners)}
+}
+
+// Batch answers queries from one reading of this machine. It is not safe for concurrent use.
+type Batch struct {
+	id          *Identifier
+	listeners   map[string]*Listeners // by network namespace; nil where they could not be read
+	local       localAddrs
+	descendants []int
+	walked      bool // descendants has been read
+}
+
+// Identify says who is at the other end. In this order, first match wins:
+//
+//   - a Peer with a port, also on loopback: the user's word;
+//   - a resolver: port 53 of loopback or of a name server in the process's resolv.conf;
+//   - an address of this machine: who listens there. A child that connects to itself, or nobody but the test process:
+//     Self;
+//   - a Peer without a port;
+//   - the DNS name that was asked for: a workload for a name of the cluster, else an external host;
+//   - the bare address.
+//
+// On an address of this machine where nobody listens, or somebody unknown, a Peer without a port counts too; without
+// one it is NobodyListens, or the bare address so that it is seen.
+func (b *Batch) Identify(q Query) (flow.Endpoint, Relation) {
+	addr := normal(q.Addr)
+	peer, exact := b.id.config.Peers.Match(addr, q.Port, q.Name)
+	named := flow.Endpoint{Kind: flow.Workload, Name: peer, Addr: addr, Evidence: flow.ByOption}
+	if exact {
+		return named, Other
+	}
+	if q.Protocol.HasPorts() && b.id.resolvers.IsResolver(q.PID, addr, q.Port) {
+		return flow.Endpoint{Kind: flow.Resolver, Addr: addr, Evidence: flow.ByResolvConf}, Other
+	}
+	bare := flow.Endpoint{Kind: flow.Address, Addr: addr}
+	if b.isLocal(addr) {
+		switch end, relation := b.onThisMachine(q, addr); {
+		case relation == Self, end.Kind == flow.Workload:
+			return end, relation
+		case peer != "":
+			return named, Other
+		default:
+			return bare, relation
+		}
+	}
+	switch {
+	case peer != "":
+		return named, Other
+	case q.Name != "":
+		return byName(q.Name, addr), Other
+	}
+	return bare, Other
+}
+
+// onThisMachine says who listens at one of this machine's addresses. A workload's endpoint and Self are final; the other
+// relations say that there is no name: Other where somebody listens all the same, NobodyListens where nobody does.
+func (b *Batch) onThisMachine(q Query, addr netip.Addr) (flow.Endpoint, Relation) {
+	self := flow.Endpoint{Kind: flow.Workload, Name: b.id.config.Workload, Evidence: flow.ByOption}
+	if q.Protocol == flow.ICMP || q.Protocol == flow.ICMPv6 {
+		return self, Self // the kernel answers, and would in the pod
+	}
+	found := b.whoListens(q, addr)
+	if len(found.Owners) == 0 {
+		if found.Unknown {
+			return flow.Endpoint{}, Other
+		}
+		return flow.Endpoint{}, NobodyListens
+	}
+	onlyTest := true
+	for _, owner := range found.Owners {
+		// The test process may hold on to a listener that it made for a child: then the child is who serves.
+		if owner.PID == q.PID && q.PID != b.id.config.Self {
+			return self, Self
+		}
+		onlyTest = onlyTest && owner.PID == b.id.config.Self
+	}
+	if onlyTest {
+		return self, Self
+	}
+	name := ""
+	for _, owner := range found.Owners {
+		l := Label(owner.Name)
+		if owner.PID != b.id.config.Self && l != "" && (name == "" || l < name) {
+			name = l
+		}
+	}
+	if name == "" {
+		return flow.Endpoint{}, Other
+	}
+	return flow.Endpoint{Kind: flow.Workload, Name: name, Addr: addr, Evidence: flow.ByListener}, Other
+}
+
+// isLocal reports whether an address is one of this machine, and reads the interfaces only for what is not loopback.
+func (b *Batch) isLocal(addr netip.Addr) bool {
+	if b.local == nil && !addr.IsLoopback() {
+		b.local = readLocalAddrs()
+	}
+	return b.local.has(addr)
+}

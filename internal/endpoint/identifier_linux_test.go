@@ -1,0 +1,205 @@
+package endpoint
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/sys/unix"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// identified is what Identify returns.
+type identified struct {
+	End      flow.Endpoint
+	Relation Relation
+}
+
+func check(t *testing.T, reason string, ask func(Query) (flow.Endpoint, Relation), q Query, want identified) {
+	t.Helper()
+	var got identified
+	got.End, got.Relation = ask(q)
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+		t.Errorf("%s: %+v (-want +got):\n%s", reason, q, diff)
+	}
+}
+
+// unusedPort returns a port of 127.0.0.1 at which nobody listens, kept by a TCP socket that is bound and does not listen.
+func unusedPort(t testing.TB) uint16 {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	addr, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uint16(addr.(*unix.SockaddrInet4).Port)
+}
+
+func TestWhoIsAtTheOtherEnd(t *testing.T) {
+	self := os.Getpid()
+	server, err := tryStart(t, copyBinary(t, "Redis Server"), func(*exec.Cmd) {}, "serve", "-", "tcp", "[::]:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serverPort := netip.MustParseAddrPort(server.line).Port()
+	client := start(t, "wait").pid
+	_, inProcess := listen(t, "tcp", "127.0.0.1:0")
+	closed := unusedPort(t)
+	loopback, loopback6 := netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()
+	public, public6 := netip.MustParseAddr("203.0.113.9"), netip.MustParseAddr("2001:db8::9")
+
+	peers := mustPeers(t,
+		"127.0.0.1:1", "fake",
+		"127.0.0.53:53", "test-dns",
+		"127.0.0.99", "quiet",
+		"203.0.113.10", "legacy",
+		"198.51.100.0/24", "partner",
+		"pay.example", "payments",
+		"pay.example:8443", "payments-admin",
+	)
+	id := New(Config{Self: self, Peers: peers, Workload: "orders"})
+	ownWorkload := identified{flow.Endpoint{Kind: flow.Workload, Name: "orders", Evidence: flow.ByOption}, Self}
+	redis := func(a netip.Addr) identified {
+		return identified{flow.Endpoint{Kind: flow.Workload, Name: "redis-server", Addr: a, Evidence: flow.ByListener}, Other}
+	}
+	peer := func(name string, a netip.Addr) identified {
+		return identified{flow.Endpoint{Kind: flow.Workload, Name: name, Addr: a, Evidence: flow.ByOption}, Other}
+	}
+	bare := func(a netip.Addr, r Relation) identified {
+		return identified{flow.Endpoint{Kind: flow.Address, Addr: a}, r}
+	}
+	for _, tt := range []struct {
+		reason string
+		q      Query
+		want   identified
+	}{
+		{"a resolver on loopback", Query{self, flow.UDP, netip.MustParseAddr("127.0.0.11"), 53, "", nil},
+			identified{flow.Endpoint{Kind: flow.Resolver, Addr: netip.MustParseAddr("127.0.0.11"), Evidence: flow.ByResolvConf}, Other}},
+		{"a peer with a port before a resolver", Query{self, flow.UDP, netip.MustParseAddr("127.0.0.53"), 53, "", nil},
+			peer("test-dns", netip.MustParseAddr("127.0.0.53"))},
+		{"a peer with a port on loopback, where nobody listens", Query{self, flow.TCP, loopback, 1, "", nil}, peer("fake", loopback)},
+		{"a peer named by name and port", Query{self, flow.TCP, loopback, 8443, "pay.example", nil}, peer("payments-admin", loopback)},
+
+		{"the test process talks to itself", Query{self, flow.TCP, loopback, inProcess.Port(), "", nil}, ownWorkload},
+		{"by another spelling of loopback", Query{self, flow.TCP, netip.MustParseAddr("::ffff:127.0.0.1"), inProcess.Port(), "", nil}, ownWorkload},
+		{"by the unspecified address", Query{self, flow.TCP, netip.IPv4Unspecified(), inProcess.Port(), "", nil}, ownWorkload},
+		{"a child calls the test process", Query{client, flow.TCP, loopback, inProcess.Port(), "", nil}, ownWorkload},
+		{"a process unknown to the kernel calls the test process", Query{0, flow.TCP, loopback, inProcess.Port(), "", nil}, ownWorkload},
+		{"a child talks to itself", Query{server.pid, flow.TCP, loopback, serverPort, "", nil}, ownWorkload},
+		{"a ping to oneself", Query{self, flow.ICMP, loopback, 0, "", nil}, ownWorkload},
+		{"the test process calls a child", Query{self, flow.TCP, loopback, serverPort, "", nil}, redis(loopback)},
+		{"the same over IPv6", Query{self, flow.TCP, loopback6, serverPort, "", nil}, redis(loopback6)},
+		{"a child calls another", Query{client, flow.TCP, loopback, serverPort, "", nil}, redis(loopback)},
+		{"a process that is gone called a child", Query{1 << 30, flow.TCP, loopback, serverPort, "", nil}, redis(loopback)},
+		{"who listens goes before the DNS name", Query{self, flow.TCP, loopback, serverPort, "cache.shop.svc", nil}, redis(loopback)},
+		{"nobody listens", Query{self, flow.TCP, loopback, closed, "", nil}, bare(loopback, NobodyListens)},
+		{"another protocol at a port in use", Query{self, flow.UDP, loopback, inProcess.Port(), "", nil}, bare(loopback, NobodyListens)},
+		{"nobody listens, but the user named the address", Query{self, flow.TCP, netip.MustParseAddr("127.0.0.99"), closed, "", nil},
+			peer("quiet", netip.MustParseAddr("127.0.0.99"))},
+		{"a protocol whose listeners cannot be read stays visible", Query{self, flow.SCTP, loopback, closed, "", nil}, bare(loopback, Other)},
+
+		{"a peer by address", Query{self, flow.TCP, netip.MustParseAddr("203.0.113.10"), 80, "old.example", nil},
+			peer("legacy", netip.MustParseAddr("203.0.113.10"))},
+		{"a peer by network", Query{self, flow.TCP, netip.MustParseAddr("198.51.100.7"), 80, "old.example", nil},
+			peer("partner", netip.MustParseAddr("198.51.100.7"))},
+		{"a peer by name", Query{self, flow.TCP, public, 443, "Pay.Example.", nil}, peer("payments", public)},
+		{"a name of the cluster", Query{self, flow.TCP, public, 5432, "db.shop.svc", nil},
+			identified{flow.Endpoint{Kind: flow.Workload, Name: "db", Namespace: "shop", Addr: public, Evidence: flow.ByDNS}, Other}},
+		{"a name of the internet", Query{self, flow.TCP, public6, 443, "API.Stripe.com.", nil},
+			identified{flow.Endpoint{Kind: flow.External, Name: "api.stripe.com", Addr: public6, Evidence: flow.ByDNS}, Other}},
+		{"no name", Query{self, flow.TCP, public, 443, "", nil}, bare(public, Other)},
+		{"no name, mapped", Query{self, flow.TCP, netip.MustParseAddr("::ffff:203.0.113.9"), 443, "", nil}, bare(public, Other)},
+		{"no name, with a zone", Query{self, flow.TCP, netip.MustParseAddr("fe80::9%lo"), 443, "", nil}, bare(netip.MustParseAddr("fe80::9"), Other)},
+		{"port 53 elsewhere is no resolver", Query{self, flow.UDP, public, 53, "", nil}, bare(public, Other)},
+	} {
+		check(t, tt.reason, id.Identify, tt.q, tt.want)
+	}
+}
+
+func TestOwnAddressIsThisMachine(t *testing.T) {
+	own := ownAddr(t)
+	l, addr := listen(t, "tcp", netip.AddrPortFrom(own, 0).String())
+	id := New(Config{Workload: "orders"})
+	q := Query{PID: os.Getpid(), Protocol: flow.TCP, Addr: own, Port: addr.Port(), Name: "me.example"}
+	self := identified{flow.Endpoint{Kind: flow.Workload, Name: "orders", Evidence: flow.ByOption}, Self}
+	check(t, "our own listener", id.Identify, q, self)
+	l.Close()
+	check(t, "nobody", id.Identify, q, identified{flow.Endpoint{Kind: flow.Address, Addr: own}, NobodyListens})
+}
+
+func TestUDPServers(t *testing.T) {
+	server := start(t, "serve", "-", "udp", "127.0.0.1:0")
+	addr := netip.MustParseAddrPort(server.line)
+	id := New(Config{Workload: "orders"})
+	q := Query{PID: os.Getpid(), Protocol: flow.UDP, Addr: addr.Addr(), Port: addr.Port()}
+	want := flow.Endpoint{Kind: flow.Workload, Name: "endpoint-test", Addr: addr.Addr(), Evidence: flow.ByListener}
+	check(t, "a child's", id.Identify, q, identified{want, Other})
+	q.Protocol = flow.TCP
+	check(t, "not of TCP", id.Identify, q, identified{flow.Endpoint{Kind: flow.Address, Addr: addr.Addr()}, NobodyListens})
+}
+
+func TestIdentifyingLeaksNoDescriptors(t *testing.T) {
+	id := New(Config{})
+	loopback := netip.MustParseAddr("127.0.0.1")
+	closed := unusedPort(t)
+	ask := func() {
+		id.Identify(Query{PID: os.Getpid(), Protocol: flow.TCP, Addr: loopback, Port: closed})
+		id.Identify(Query{PID: os.Getppid(), Protocol: flow.UDP, Addr: netip.MustParseAddr("203.0.113.1"), Port: 53})
+		id.Identify(Query{PID: 1 << 30, Protocol: flow.UDP, Addr: loopback, Port: 53})
+	}
+	ask()
+	before := openDescriptors(t)
+	for range 50 {
+		ask()
+	}
+	if after := openDescriptors(t); after > before {
+		t.Errorf("%d descriptors became %d", before, after)
+	}
+}
+
+func openDescriptors(t *testing.T) int {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(fds)
+}
+
+// A batch reads the machine once: thousands of flows cost little more than one.
+func BenchmarkBatch(b *testing.B) {
+	server := start(b, "serve", "-", "tcp", "127.0.0.1:0")
+	addr := netip.MustParseAddrPort(server.line)
+	for range 2000 { // what a busy machine has in its tables
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer l.Close()
+	}
+	q := Query{PID: os.Getpid(), Protocol: flow.TCP, Addr: addr.Addr(), Port: addr.Port()}
+	id := New(Config{})
+	b.Run("first", func(b *testing.B) {
+		for b.Loop() {
+			id.Identify(q)
+		}
+	})
+	b.Run("further", func(b *testing.B) {
+		batch := id.Batch()
+		for b.Loop() {
+			batch.Identify(q)
+		}
+	})
+}

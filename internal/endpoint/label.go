@@ -1,0 +1,59 @@
+package endpoint
+
+import (
+	"fmt"
+	"strings"
+)
+
+// maxLabel is the length of a DNS label (RFC 1123) and of a Kubernetes label value.
+const maxLabel = 63
+
+// Label makes a DNS-1123 label of any name, such as an executable's: lower case, every run of other characters one
+// '-', at most 63 bytes. It returns "" for a name without a letter or digit.
+func Label(name string) string {
+	var b strings.Builder
+	gap := false
+	for _, c := range []byte(name) {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if !labelByte(c) {
+			gap = b.Len() > 0
+			continue
+		}
+		if gap {
+			b.WriteByte('-')
+			gap = false
+		}
+		b.WriteByte(c)
+	}
+	s := b.String()
+	if len(s) > maxLabel {
+		s = s[:maxLabel]
+	}
+	return strings.TrimRight(s, "-")
+}
+
+// CheckLabel returns nil for a DNS-1123 label, which is also a valid Kubernetes label value, and else an error that
+// says what is wrong with the name and what to write.
+func CheckLabel(name string) error {
+	var wrong string
+	switch bad := strings.IndexFunc(name, func(r rune) bool { return r > 0x7f || !labelByte(byte(r)) && r != '-' }); {
+	case name == "":
+		return fmt.Errorf("name is empty: write the workload's name, such as \"orders-db\"")
+	case len(name) > maxLabel:
+		wrong = fmt.Sprintf("is %d bytes long, a Kubernetes name has at most %d", len(name), maxLabel)
+	case bad >= 0:
+		wrong = fmt.Sprintf("has %q at byte %d, only lower-case letters, digits and '-' may stand there", []rune(name[bad:])[0], bad)
+	case name[0] == '-' || name[len(name)-1] == '-':
+		wrong = "begins or ends with '-'"
+	default:
+		return nil
+	}
+	if l := Label(name); l != "" {
+		return fmt.Errorf("name %q %s: write %q", name, wrong, l)
+	}
+	return fmt.Errorf("name %q %s: write a name such as \"orders-db\"", name, wrong)
+}
+
+func labelByte(c byte) bool { return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' }

@@ -1,0 +1,179 @@
+package endpoint
+
+import (
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/testenv"
+)
+
+// unshare starts a child in new namespaces.
+func unshare(flags uintptr) func(*exec.Cmd) {
+	return func(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags} }
+}
+
+func TestListenersOfAnotherNetworkNamespace(t *testing.T) {
+	testenv.RequireRoot(t)
+	// A listener of ours takes the port, so that nobody else in our namespace has it.
+	_, ours := listen(t, "tcp", "127.0.0.1:0")
+	c, err := tryStart(t, testBinary(t), unshare(syscall.CLONE_NEWNET), "serve", "lo", "tcp", ours.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pid, want := range map[int]int{c.pid: c.pid, os.Getpid(): os.Getpid(), 0: os.Getpid()} {
+		l, err := ReadListeners(pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := l.At(flow.TCP, ours.Addr(), ours.Port())
+		if diff := cmp.Diff(Listening{Owners: []Owner{{want, "endpoint.test"}}}, got); diff != "" {
+			t.Errorf("in the namespace of %d (-want +got):\n%s", pid, diff)
+		}
+	}
+
+	id := New(Config{Workload: "orders"})
+	q := Query{PID: c.pid, Protocol: flow.TCP, Addr: ours.Addr(), Port: ours.Port()}
+	if _, relation := id.Identify(q); relation != Self {
+		t.Errorf("its own loopback: got %v, want self", relation)
+	}
+	b := id.Batch()
+	q.PID = start(t, "wait").pid
+	if _, relation := b.Identify(q); relation != Self {
+		t.Errorf("a child in our namespace: got %v, want self, the test process", relation)
+	}
+	q.PID = c.pid
+	c2, err := tryStart(t, testBinary(t), unshare(syscall.CLONE_NEWNET), "serve", "lo", "tcp", "127.0.0.2:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.PID = c2.pid
+	if _, relation := b.Identify(q); relation != NobodyListens {
+		t.Errorf("a third namespace: got %v, want nobody", relation)
+	}
+}
+
+func TestOwnAddressFromAnotherNetworkNamespace(t *testing.T) {
+	testenv.RequireRoot(t)
+	own := ownAddr(t)
+	_, ours := listen(t, "tcp", netip.AddrPortFrom(own, 0).String())
+	// The wildcard of its namespace must not be taken for the listener at an address of ours.
+	c, err := tryStart(t, testBinary(t), unshare(syscall.CLONE_NEWNET), "serve", "lo", "tcp4",
+		netip.AddrPortFrom(netip.IPv4Unspecified(), ours.Port()).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := Query{PID: c.pid, Protocol: flow.TCP, Addr: own, Port: ours.Port()}
+	if got, relation := New(Config{Self: start(t, "wait").pid}).Identify(q); relation != Other || got.Name != "endpoint-test" {
+		t.Errorf("got %+v, %v, want the process of this namespace", got, relation)
+	}
+}
+
+// ownAddr returns an IPv4 address of this machine that is not loopback.
+func ownAddr(t *testing.T) netip.Addr {
+	t.Helper()
+	for a := range readLocalAddrs() {
+		if a.Is4() && !a.IsLoopback() {
+			return a
+		}
+	}
+	if testenv.Required() {
+		t.Fatal("this machine has no IPv4 address but loopback")
+	}
+	t.Skip("this machine has no IPv4 address but loopback")
+	return netip.Addr{}
+}
+
+func TestListenerOfAnotherUserHasAnUnknownOwner(t *testing.T) {
+	testenv.RequireRoot(t)
+	exe := copyBinary(t, "look")
+	look := func(uid uint32, address string) string {
+		t.Helper()
+		c, err := tryStart(t, exe, func(cmd *exec.Cmd) {
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+			cmd.Dir = "/"
+		}, "look", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.stop()
+		return c.line
+	}
+	l, addr := listen(t, "tcp", "127.0.0.1:0")
+	const nobody = 65534
+	if got, want := look(nobody, addr.String()), "{Owners:[] Unknown:true}"; got != want {
+		t.Errorf("as another user: got %s, want %s", got, want)
+	}
+	if got, not := look(0, addr.String()), "{Owners:[] Unknown:true}"; got == not {
+		t.Errorf("as root: got %s, want an owner", got)
+	}
+	l.Close()
+	if got, want := look(nobody, addr.String()), "{Owners:[] Unknown:false}"; got != want {
+		t.Errorf("as another user, nobody listens: got %s, want %s", got, want)
+	}
+}
+
+func TestResolvConfIsTheProcesssOwn(t *testing.T) {
+	testenv.RequireRoot(t)
+	dir := t.TempDir()
+	write := func(path, text string) string {
+		t.Helper()
+		path = filepath.Join(dir, path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	mounted := write("mounted.conf", "nameserver 203.0.113.53\n")
+	c, err := tryStart(t, testBinary(t), unshare(syscall.CLONE_NEWNS), "mount", mounted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// An absolute link is taken from the process's root, where there is a file, not from ours, where there is none.
+	write("root/run/netzero-endpoint-test/stub.conf", "nameserver 198.51.100.53\n")
+	if err := os.Mkdir(filepath.Join(dir, "root/etc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/run/netzero-endpoint-test/stub.conf", filepath.Join(dir, "root/etc/resolv.conf")); err != nil {
+		t.Fatal(err)
+	}
+	rooted := start(t, "chroot", filepath.Join(dir, "root"))
+
+	var r Resolvers
+	check := func(pid int, addr string, want bool, reason string) {
+		t.Helper()
+		for range 2 { // read, remembered
+			if got := r.IsResolver(pid, netip.MustParseAddr(addr), 53); got != want {
+				t.Errorf("%s: IsResolver(%d, %s) = %v, want %v", reason, pid, addr, got, want)
+			}
+		}
+	}
+	check(c.pid, "203.0.113.53", true, "its own mount")
+	check(c.pid, "::ffff:203.0.113.53", true, "its own mount, mapped")
+	check(c.pid, "198.51.100.53", false, "another process's server")
+	check(rooted.pid, "198.51.100.53", true, "its own root, by an absolute link")
+	check(rooted.pid, "203.0.113.53", false, "another process's server")
+	check(os.Getpid(), "203.0.113.53", false, "not ours")
+	check(0, "198.51.100.53", false, "not ours")
+
+	write("mounted.conf", "nameserver 203.0.113.54\n# longer than before\n")
+	check(c.pid, "203.0.113.54", true, "the file has changed")
+	check(c.pid, "203.0.113.53", false, "the file has changed")
+
+	q := Query{PID: c.pid, Protocol: flow.UDP, Addr: netip.MustParseAddr("203.0.113.54"), Port: 53, Name: "dns.example"}
+	want := flow.Endpoint{Kind: flow.Resolver, Addr: q.Addr, Evidence: flow.ByResolvConf}
+	if got, relation := New(Config{}).Identify(q); got != want || relation != Other {
+		t.Errorf("Identify = %+v, %v, want %+v", got, relation, want)
+	}
+	c.stop()
+	check(c.pid, "203.0.113.54", false, "a process that is gone sees what we see")
+}

@@ -1,0 +1,94 @@
+package endpoint
+
+import (
+	"cmp"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// Pattern is a set of destinations as the options Peer and Ignore write them, with or without a port. Two patterns that
+// mean the same are equal: "10.0.0.1/32" is "10.0.0.1", "::ffff:10.0.0.1" too, and "API.example." is "api.example".
+// The zero value matches nothing.
+type Pattern struct {
+	kind   patternKind
+	prefix netip.Prefix // of an address or network; an address has its full length
+	name   string       // of a name or wildcard: lower case, without the trailing dot; a wildcard's begins with '.'
+	port   uint16       // 0 is every port
+}
+
+// patternKind orders patterns from the most specific kind to the least.
+type patternKind uint8
+
+const (
+	onAddress  patternKind = iota + 1
+	onLoopback             // "localhost"
+	onName
+	onWildcard // "*.example.com": one or more labels before the name
+	onNetwork
+)
+
+// Match reports whether a destination is in the set. dnsName is the name that was asked for, or "".
+func (p Pattern) Match(addr netip.Addr, port uint16, dnsName string) bool {
+	if p.port != 0 && p.port != port {
+		return false
+	}
+	switch p.kind {
+	case onAddress, onNetwork:
+		return p.prefix.Contains(normal(addr))
+	case onLoopback:
+		return normal(addr).IsLoopback()
+	case onName:
+		return p.name == canonicalName(dnsName)
+	case onWildcard:
+		name := canonicalName(dnsName)
+		return len(name) > len(p.name) && strings.HasSuffix(name, p.name)
+	}
+	return false
+}
+
+// compare orders patterns from the most specific to the least: with a port before without, then by kind, then longer
+// networks and names first. Patterns that compare equal are equal.
+func (p Pattern) compare(q Pattern) int {
+	return cmp.Or(
+		cmp.Compare(anyPort(p), anyPort(q)),
+		cmp.Compare(p.kind, q.kind),
+		cmp.Compare(q.prefix.Bits(), p.prefix.Bits()),
+		cmp.Compare(len(q.name), len(p.name)),
+		p.prefix.Addr().Compare(q.prefix.Addr()),
+		cmp.Compare(p.name, q.name),
+		cmp.Compare(p.port, q.port),
+	)
+}
+
+func anyPort(p Pattern) int {
+	if p.port == 0 {
+		return 1
+	}
+	return 0
+}
+
+// String returns the pattern in the one spelling that all equal patterns share, which parses to the same pattern.
+func (p Pattern) String() string {
+	host := p.name
+	switch p.kind {
+	case onAddress:
+		host = p.prefix.Addr().String()
+	case onNetwork:
+		host = p.prefix.String()
+	case onLoopback:
+		host = "localhost"
+	case onWildcard:
+		host = "*" + p.name
+	}
+	if p.port == 0 {
+		return host
+	}
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return host + ":" + strconv.Itoa(int(p.port))
+}
+
+// canonicalName returns a DNS name in the spelling in which names are compared.
+func canonicalName(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }

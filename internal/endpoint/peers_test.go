@@ -1,0 +1,124 @@
+package endpoint
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+func mustPeers(t *testing.T, addressAndName ...string) Peers {
+	t.Helper()
+	var peers []Peer
+	for i := 0; i < len(addressAndName); i += 2 {
+		p, err := ParsePeer(addressAndName[i], addressAndName[i+1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		peers = append(peers, p)
+	}
+	set, err := NewPeers(peers...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+func TestMostSpecificPeerWinsInAnyOrder(t *testing.T) {
+	given := []string{
+		"127.0.0.1:80", "addr-port",
+		"localhost:80", "localhost-port",
+		"db.example:80", "name-port",
+		"127.0.0.1", "addr",
+		"localhost", "localhost",
+		"db.example", "name",
+		"10.1.0.0/16", "longer",
+		"10.0.0.0/8", "shorter",
+		"0.0.0.0/0", "everything",
+	}
+	for _, tt := range []struct {
+		addr   string
+		port   uint16
+		dns    string
+		want   string
+		exact  bool
+		reason string
+	}{
+		{"127.0.0.1", 80, "db.example", "addr-port", true, "address and port before all else"},
+		{"127.0.0.2", 80, "db.example", "localhost-port", true, "localhost with port is an address with port"},
+		{"10.1.2.3", 80, "db.example", "name-port", true, "a name with port before networks"},
+		{"127.0.0.1", 81, "db.example", "addr", false, "an address before a name"},
+		{"::1", 81, "db.example", "localhost", false, "localhost before a name"},
+		{"10.1.2.3", 81, "db.example", "name", false, "a name before a network"},
+		{"10.1.2.3", 81, "", "longer", false, "the longest network"},
+		{"10.2.2.3", 81, "other.example", "shorter", false, "the only fitting network but one"},
+		{"192.0.2.1", 81, "", "everything", false, "the last resort"},
+		{"2001:db8::1", 81, "", "", false, "nothing fits"},
+	} {
+		for range 20 {
+			shuffled := append([]string(nil), given...)
+			rand.Shuffle(len(given)/2, func(i, j int) {
+				shuffled[2*i], shuffled[2*j] = shuffled[2*j], shuffled[2*i]
+				shuffled[2*i+1], shuffled[2*j+1] = shuffled[2*j+1], shuffled[2*i+1]
+			})
+			name, exact := mustPeers(t, shuffled...).Match(netip.MustParseAddr(tt.addr), tt.port, tt.dns)
+			if name != tt.want || exact != tt.exact {
+				t.Fatalf("%s: got %q, %v, want %q, %v (%v)", tt.reason, name, exact, tt.want, tt.exact, shuffled)
+			}
+		}
+	}
+}
+
+func TestNoPeersMatchNothing(t *testing.T) {
+	if name, exact := (Peers{}).Match(netip.MustParseAddr("127.0.0.1"), 80, "db"); name != "" || exact {
+		t.Errorf("got %q, %v", name, exact)
+	}
+}
+
+func TestContradictingPeersAreRefused(t *testing.T) {
+	parse := func(address, name string) Peer {
+		p, err := ParsePeer(address, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	_, err := NewPeers(parse("10.0.0.1:80", "a"), parse("db:80", "x"), parse("[::ffff:10.0.0.1]:80", "b"))
+	const want = `collect peers: "10.0.0.1:80" is named "a" and "b": keep one`
+	if err == nil || err.Error() != want {
+		t.Errorf("two spellings with two names: got %v, want %s", err, want)
+	}
+	if _, err := NewPeers(parse("10.0.0.1:80", "a"), parse("[::ffff:10.0.0.1]:80", "a")); err != nil {
+		t.Errorf("two spellings with one name: %v", err)
+	}
+	if _, err := NewPeers(parse("10.0.0.1:80", "a"), parse("10.0.0.1:81", "b"), parse("10.0.0.1", "c")); err != nil {
+		t.Errorf("different patterns: %v", err)
+	}
+}
+
+func TestWrongPeersSayWhatToWrite(t *testing.T) {
+	long := strings.Repeat("a", 64)
+	for _, tt := range []struct{ address, name, want string }{
+		{"*.example.com", "db", "has a wildcard, but a Peer is one workload"},
+		{"10.0.0.0/8:53", "db", `is a CIDR with a port: write the CIDR "10.0.0.0/8" alone`},
+		{"db:0", "db", `parse Peer("db:0", "db"): address has the port 0`},
+		{"db:80", "", `parse Peer("db:80", ""): name is empty`},
+		{"db:80", "Orders_DB", `name "Orders_DB" has 'O' at byte 0, only lower-case letters, digits and '-' may stand there: write "orders-db"`},
+		{"db:80", "db.shop", `name "db.shop" has '.' at byte 2`},
+		{"db:80", "-db", `name "-db" begins or ends with '-': write "db"`},
+		{"db:80", "db-", `begins or ends with '-'`},
+		{"db:80", "dé", `has 'é' at byte 1`},
+		{"db:80", "--", `write a name such as "orders-db"`},
+		{"db:80", long, `is 64 bytes long, a Kubernetes name has at most 63: write "` + long[:63] + `"`},
+	} {
+		_, err := ParsePeer(tt.address, tt.name)
+		if err == nil {
+			t.Errorf("ParsePeer(%q, %q) succeeded, want an error with %q", tt.address, tt.name, tt.want)
+		} else if !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("ParsePeer(%q, %q) = %q, want it to hold %q", tt.address, tt.name, err, tt.want)
+		}
+	}
+	if p, err := ParsePeer("10.0.0.1/32:80", "db"); err != nil || p.String() != "10.0.0.1:80" {
+		t.Errorf("a network of one address with a port is that address: got %v, %v", p, err)
+	}
+}

@@ -1,0 +1,148 @@
+package endpoint
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// ReadProcess describes a running process. Its name is the executable's file name, or the kernel's thread name where
+// the executable may not be read (another user's process) or is none (a zombie, a kernel thread). Its command line is
+// quoted as a shell would want it and at most 4096 bytes long; "" for a zombie or kernel thread. A process that is gone
+// is fs.ErrNotExist.
+func ReadProcess(pid int) (flow.Process, error) {
+	name, err := processName(pid)
+	if err != nil {
+		return flow.Process{}, fmt.Errorf("read process %d: %w", pid, err)
+	}
+	p := flow.Process{PID: pid, Name: name}
+	f, err := os.Open(procPath(pid, "cmdline"))
+	if err != nil {
+		return p, nil // it ended, or hides its arguments: the name is still worth having
+	}
+	defer f.Close()
+	cmdline, err := io.ReadAll(io.LimitReader(f, maxCommand+1))
+	if err == nil {
+		p.Command = commandLine(cmdline)
+	}
+	return p, nil
+}
+
+func processName(pid int) (string, error) {
+	if pid <= 0 {
+		return "", fmt.Errorf("no such process id: %w", fs.ErrNotExist)
+	}
+	if exe, err := os.Readlink(procPath(pid, "exe")); err == nil {
+		return path.Base(strings.TrimSuffix(exe, " (deleted)")), nil
+	}
+	comm, err := os.ReadFile(procPath(pid, "comm"))
+	if err != nil {
+		if !alive(pid) {
+			err = fs.ErrNotExist // between open and read the kernel says ESRCH
+		}
+		return "", err
+	}
+	return strings.TrimSuffix(string(comm), "\n"), nil
+}
+
+// alive reports whether a process exists, if only as a zombie.
+func alive(pid int) bool {
+	_, err := os.Stat(procPath(pid, ""))
+	return err == nil
+}
+
+// Descends reports whether ancestor is a parent of pid, or a parent's parent and so on, now. A process whose parent
+// ended belongs to init, so it descends from nobody else. No process descends from itself.
+func Descends(pid, ancestor int) bool {
+	seen := make(map[int]bool) // ids may be reused during the walk
+	for pid > 1 && !seen[pid] {
+		seen[pid] = true
+		parent, err := parentOf(pid)
+		if err != nil {
+			return false
+		}
+		if parent == ancestor {
+			return true
+		}
+		pid = parent
+	}
+	return false
+}
+
+// Descendants returns the children of root, their children and so on, as they are now, sorted.
+func Descendants(root int) []int {
+	children := make(map[int][]int)
+	for _, pid := range processes() {
+		if parent, err := parentOf(pid); err == nil {
+			children[parent] = append(children[parent], pid)
+		}
+	}
+	found := make(map[int]bool)
+	for next := []int{root}; len(next) > 0; {
+		pid := next[0]
+		next = next[1:]
+		for _, child := range children[pid] {
+			if !found[child] && child != root {
+				found[child] = true
+				next = append(next, child)
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+// processes returns the ids of all processes that can be seen.
+func processes() []int {
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer proc.Close()
+	names, _ := proc.Readdirnames(-1)
+	var pids []int
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func parentOf(pid int) (int, error) {
+	stat, err := os.ReadFile(procPath(pid, "stat"))
+	if err != nil {
+		return 0, err
+	}
+	return parentInStat(stat)
+}
+
+// parentInStat finds the parent in the text of /proc/<pid>/stat: "42 (comm) S 1 …". comm may hold anything, ") S 1"
+// too, and nothing after it holds a parenthesis.
+func parentInStat(stat []byte) (int, error) {
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 2 {
+		return 0, fmt.Errorf("parse stat %q: no parent", stat)
+	}
+	parent, err := strconv.Atoi(string(fields[1]))
+	if err != nil {
+		return 0, fmt.Errorf("parse stat %q: %w", stat, err)
+	}
+	return parent, nil
+}
+
+// procPath returns the path of a process's file in /proc; pid 0 is this process.
+func procPath(pid int, file string) string {
+	if pid == 0 {
+		return "/proc/self/" + file
+	}
+	return "/proc/" + strconv.Itoa(pid) + "/" + file
+}

@@ -1,0 +1,26 @@
+//go:build !linux
+
+package endpoint
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// ReadProcess fails with errors.ErrUnsupported: only Linux has the /proc that it reads.
+func ReadProcess(pid int) (flow.Process, error) {
+	_, err := processName(pid)
+	return flow.Process{}, fmt.Errorf("read process %d: %w", pid, err)
+}
+
+func processName(int) (string, error) { return "", errors.ErrUnsupported }
+
+func alive(int) bool { return false }
+
+// Descends returns false: only Linux has the /proc that it reads.
+func Descends(pid, ancestor int) bool { return false }
+
+// Descendants returns nil: only Linux has the /proc that it reads.
+func Descendants(root int) []int { return nil }

@@ -1,0 +1,90 @@
+package endpoint
+
+import (
+	"io"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// resolverPort is where resolv.conf's name servers listen; the file cannot say otherwise.
+const resolverPort = 53
+
+// Resolvers tells name servers from other destinations. The zero value is ready; it is safe for concurrent use.
+type Resolvers struct {
+	mu     sync.Mutex
+	parsed map[fileVersion][]netip.Addr
+}
+
+// fileVersion identifies a file's content without reading it. Mount namespaces need no place in it: another file at
+// the same path is another inode.
+type fileVersion struct {
+	device, inode uint64
+	size          int64
+	modified      time.Time
+}
+
+// maxParsed bounds what Resolvers remembers: a network manager rewrites resolv.conf, a test suite runs for hours.
+const maxParsed = 64
+
+// maxResolvConf bounds what is read of a file that another process chose.
+const maxResolvConf = 64 << 10
+
+// IsResolver reports whether a destination is a resolver of the process: port 53 of a loopback address (127.0.0.53 of
+// systemd, 127.0.0.11 of Docker) or of a name server in /etc/resolv.conf as the process sees it. Where the process is
+// gone or pid is 0, this process's file counts.
+func (r *Resolvers) IsResolver(pid int, addr netip.Addr, port uint16) bool {
+	if port != resolverPort {
+		return false
+	}
+	addr = normal(addr)
+	if addr.IsLoopback() {
+		return true
+	}
+	return slices.Contains(r.nameservers(pid), addr)
+}
+
+func (r *Resolvers) nameservers(pid int) []netip.Addr {
+	f, version, err := openResolvConf(pid)
+	if err != nil {
+		return parseResolvConf("")
+	}
+	defer f.Close()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if servers, ok := r.parsed[version]; ok {
+		return servers
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxResolvConf))
+	if err != nil {
+		return parseResolvConf("")
+	}
+	servers := parseResolvConf(string(text))
+	if r.parsed == nil || len(r.parsed) >= maxParsed {
+		r.parsed = make(map[fileVersion][]netip.Addr)
+	}
+	r.parsed[version] = servers
+	return servers
+}
+
+// parseResolvConf returns the name servers of a resolv.conf (resolv.conf(5)): what follows the word nameserver, on lines
+// that do not begin with ';' or '#'. glibc and Go ask the first three only; the others are resolvers all the same. A file
+// that names none means this machine.
+func parseResolvConf(text string) []netip.Addr {
+	var servers []netip.Addr
+	for line := range strings.Lines(text) {
+		f := strings.Fields(line)
+		if len(f) < 2 || f[0] != "nameserver" {
+			continue
+		}
+		if a, err := netip.ParseAddr(f[1]); err == nil {
+			servers = append(servers, normal(a))
+		}
+	}
+	if len(servers) == 0 {
+		return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
+	}
+	return servers
+}

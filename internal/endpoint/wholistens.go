@@ -1,0 +1,63 @@
+package endpoint
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// whoListens weighs what the kernel saw against what /proc shows now.
+//
+// While the newest process that was seen to bind there still listens, /proc tells more: who else does. Once it does not,
+// it counts alone, because it may be gone, and with it all who held its socket. One case is different: tests bind to
+// port 0 to find a free port, close the socket, and let somebody else listen there. So a bind by the workload itself
+// loses against another process that listens now, lest a flow be taken for a talk with oneself.
+func (b *Batch) whoListens(q Query, addr netip.Addr) Listening {
+	now := b.listening(q, addr)
+	if len(q.Bound) == 0 {
+		return now
+	}
+	// A process keeps the name under which it was seen to bind, so that the name does not hang on how long it lives.
+	for i, owner := range now.Owners {
+		if at := slices.IndexFunc(q.Bound, func(o Owner) bool { return o.PID == owner.PID && o.Name != "" }); at >= 0 {
+			now.Owners[i].Name = q.Bound[at].Name
+		}
+	}
+	newest := q.Bound[len(q.Bound)-1]
+	own := newest.PID == q.PID || newest.PID == b.id.config.Self
+	listensNow := slices.ContainsFunc(now.Owners, func(o Owner) bool { return o.PID == newest.PID })
+	if listensNow || own && (len(now.Owners) > 0 || now.Unknown) {
+		return now
+	}
+	if newest.Name == "" {
+		newest.Name, _ = processName(newest.PID)
+	}
+	return Listening{Owners: []Owner{newest}}
+}
+
+// listening returns who listens now. Loopback is that of the connecting process; any other address of this machine is
+// in this process's network namespace, from wherever it was reached.
+func (b *Batch) listening(q Query, addr netip.Addr) Listening {
+	if q.Protocol != flow.TCP && q.Protocol != flow.UDP {
+		return Listening{Unknown: true} // no table to look into
+	}
+	pid := b.id.config.Self
+	if addr.IsLoopback() && q.PID != 0 && alive(q.PID) {
+		pid = q.PID
+	}
+	namespace := networkOf(pid)
+	l, read := b.listeners[namespace]
+	if !read {
+		l, _ = ReadListeners(pid)
+		b.listeners[namespace] = l
+	}
+	if l == nil {
+		return Listening{Unknown: true}
+	}
+	if !b.walked {
+		b.walked, b.descendants = true, Descendants(b.id.config.Self)
+	}
+	likely := append([]int{q.PID, b.id.config.Self}, b.descendants...)
+	return l.At(q.Protocol, addr, q.Port, likely...)
+}

@@ -1,0 +1,211 @@
+package policy
+
+import (
+	"cmp"
+	"iter"
+	"net/netip"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// pairs yields every peer of a rule with each of its ports. A nil peer is everywhere and a nil port every port:
+// what Kubernetes means by a list that is missing or empty. A rule allows what any of its pairs allows.
+func pairs(rule *networkingv1.NetworkPolicyEgressRule) iter.Seq2[*networkingv1.NetworkPolicyPeer, *networkingv1.NetworkPolicyPort] {
+	return func(yield func(*networkingv1.NetworkPolicyPeer, *networkingv1.NetworkPolicyPort) bool) {
+		for _, peer := range elements(rule.To) {
+			for _, port := range elements(rule.Ports) {
+				if !yield(peer, port) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func elements[T any](list []T) []*T {
+	if len(list) == 0 {
+		return []*T{nil}
+	}
+	pointers := make([]*T, len(list))
+	for i := range list {
+		pointers[i] = &list[i]
+	}
+	return pointers
+}
+
+// peerFit says how near a peer comes to a flow's destination: the further down, the nearer.
+type peerFit uint8
+
+const (
+	otherSort      peerFit = iota // pods for an address, or the reverse
+	otherPeer                     // other labels, or another range
+	otherNamespace                // the pods, but in another namespace
+	excepted                      // inside the range, but also inside an except
+	unnamed                       // the range, but only for names that are not this one
+	namedElsewhere                // the name, but on another port or protocol
+	peerFits
+)
+
+// portFit says how near a port comes to a flow's: the further down, the nearer.
+type portFit uint8
+
+const (
+	otherPort portFit = iota
+	otherProtocol
+	portByName // the pods resolve it, we cannot
+	portFits
+)
+
+type fit struct {
+	peer     peerFit
+	port     portFit
+	redirect bool // a person's word for the cluster's resolver
+}
+
+func (m fit) allows() bool { return m.redirect || m.peer == peerFits && m.port == portFits }
+
+func (m fit) compare(n fit) int {
+	return cmp.Or(cmp.Compare(m.peer, n.peer), cmp.Compare(m.port, n.port))
+}
+
+// match holds a flow against one pair of a rule.
+func (v view) match(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort, f flow.Flow) fit {
+	return fit{v.fitPeer(peer, f), fitPort(port, f), v.redirects(peer, port, f)}
+}
+
+// redirects reports whether a pair stands for the cluster's resolver without saying so. Where DNS does not run in
+// pods labelled kube-dns at port 53 (OpenShift: port 5353 of its own pods; NodeLocal: a link-local address), people
+// write a rule that names one of its ports. The rule for the internet's names is not one of those: a host that is
+// asked on port 53 by name says nothing about the resolver.
+func (v view) redirects(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort, f flow.Flow) bool {
+	const openShift = 5353
+	isDNS := func(port int32) bool { return port == resolverPort || port == openShift }
+	return f.Destination.Kind == flow.Resolver && isDNS(int32(f.Port)) && (f.Protocol == flow.TCP || f.Protocol == flow.UDP) &&
+		port != nil && port.Port != nil && port.Port.Type == intstr.Int && isDNS(port.Port.IntVal) && port.EndPort == nil &&
+		portProtocol(port) == f.Protocol &&
+		!(v.annotated && isInternet(peer))
+}
+
+func (v view) fitPeer(peer *networkingv1.NetworkPolicyPeer, f flow.Flow) peerFit {
+	toPods := f.Destination.Kind == flow.Workload || f.Destination.Kind == flow.Resolver
+	switch {
+	case peer == nil:
+		return peerFits
+	case toPods == (peer.IPBlock != nil):
+		return otherSort // pods come and go with their addresses: Kubernetes leaves it open whether a range holds them
+	case toPods:
+		return v.fitPods(peer, f.Destination)
+	}
+	return v.fitBlock(peer.IPBlock, f)
+}
+
+func (v view) fitPods(peer *networkingv1.NetworkPolicyPeer, to flow.Endpoint) peerFit {
+	pods, namespace := podLabels(to.Name), cmp.Or(to.Namespace, v.namespace)
+	if to.Kind == flow.Resolver {
+		pods, namespace = resolverLabels, resolverNamespace
+	}
+	inNamespace := namespace == v.namespace
+	if peer.NamespaceSelector != nil {
+		inNamespace = selects(peer.NamespaceSelector, namespaceLabels(namespace))
+	}
+	switch {
+	case peer.PodSelector == nil && peer.NamespaceSelector == nil:
+		return otherPeer // the API server refuses it: see Validate
+	case peer.PodSelector != nil && !selects(peer.PodSelector, pods):
+		return otherPeer
+	case !inNamespace:
+		return otherNamespace
+	}
+	return peerFits
+}
+
+func (v view) fitBlock(block *networkingv1.IPBlock, f flow.Flow) peerFit {
+	prefix, err := netip.ParsePrefix(block.CIDR)
+	addr := address(f.Destination)
+	switch {
+	case err != nil:
+		return otherPeer
+	case !addr.IsValid() && f.Destination.Kind == flow.External && prefix.Bits() == 0:
+		// A name whose address nobody saw is somewhere on the internet.
+	case !prefix.Contains(addr):
+		return otherPeer
+	case exceptOf(block, addr) != "":
+		return excepted
+	}
+	return v.fitName(prefix, f)
+}
+
+// exceptOf returns the first except of a block that holds an address, or "" if none does.
+func exceptOf(block *networkingv1.IPBlock, addr netip.Addr) string {
+	for _, e := range block.Except {
+		if p, err := netip.ParsePrefix(e); err == nil && p.Contains(addr) {
+			return e
+		}
+	}
+	return ""
+}
+
+// fitName asks [NamesAnnotation], where there is one, about a flow inside a range. The internet is open to listed
+// names only, and a single address to listed names and to those who have no name for it. Any other range is a
+// person's explicit choice.
+func (v view) fitName(prefix netip.Prefix, f flow.Flow) peerFit {
+	external := f.Destination.Kind == flow.External
+	if !v.annotated || prefix.Bits() > 0 && !(external && prefix.IsSingleIP()) {
+		return peerFits
+	}
+	nearest := unnamed
+	for _, n := range v.names {
+		if n.matches(f) {
+			return peerFits
+		}
+		if external && matchHost(n.host, f.Destination.Name) {
+			nearest = namedElsewhere
+		}
+	}
+	return nearest
+}
+
+func fitPort(port *networkingv1.NetworkPolicyPort, f flow.Flow) portFit {
+	if !f.Protocol.HasPorts() || f.Port == 0 {
+		return otherPort
+	}
+	if port == nil {
+		return portFits
+	}
+	inRange := true
+	if port.Port != nil && port.Port.Type == intstr.Int {
+		first, last := port.Port.IntVal, port.Port.IntVal
+		if port.EndPort != nil {
+			last = *port.EndPort
+		}
+		inRange = first <= int32(f.Port) && int32(f.Port) <= last
+	}
+	switch {
+	case !inRange:
+		return otherPort
+	case portProtocol(port) != f.Protocol:
+		return otherProtocol
+	case port.Port != nil && port.Port.Type == intstr.String:
+		return portByName
+	}
+	return portFits
+}
+
+func portProtocol(port *networkingv1.NetworkPolicyPort) flow.Protocol {
+	if port.Protocol == nil {
+		return protocolOf(corev1.ProtocolTCP)
+	}
+	return protocolOf(*port.Protocol)
+}
+
+func isInternet(peer *networkingv1.NetworkPolicyPeer) bool {
+	if peer == nil || peer.IPBlock == nil {
+		return false
+	}
+	prefix, err := netip.ParsePrefix(peer.IPBlock.CIDR)
+	return err == nil && prefix.Bits() == 0
+}

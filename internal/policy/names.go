@@ -1,0 +1,103 @@
+package policy
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// hostShape is what a host name looks like: lower case, and with the underscores that DNS has and hosts should not.
+// With asterisks it is a pattern.
+var hostShape = regexp.MustCompile(`^[a-z0-9_*-]{1,63}(\.[a-z0-9_*-]{1,63})*$`)
+
+const longestHost = 253 // RFC 1035, without the trailing dot
+
+func isHost(name string) bool { return isHostPattern(name) && !strings.Contains(name, "*") }
+
+func isHostPattern(name string) bool { return len(name) <= longestHost && hostShape.MatchString(name) }
+
+// allowedName is one entry of [NamesAnnotation].
+type allowedName struct {
+	host     string // or a pattern
+	port     uint16
+	protocol flow.Protocol
+}
+
+// nameOf returns the entry that allows an external flow.
+func nameOf(f flow.Flow) allowedName {
+	return allowedName{f.Destination.Name, f.Port, f.Protocol}
+}
+
+func (n allowedName) String() string { return fmt.Sprintf("%s:%d/%s", n.host, n.port, n.protocol) }
+
+func (n allowedName) matches(f flow.Flow) bool {
+	return f.Destination.Kind == flow.External && n.port == f.Port && n.protocol == f.Protocol && matchHost(n.host, f.Destination.Name)
+}
+
+// parseNames reads the value of [NamesAnnotation]. It returns the entries that are well formed, and an error for each
+// of the others. An empty value has no entries.
+func parseNames(list string) (names []allowedName, malformed []error) {
+	if strings.TrimSpace(list) == "" {
+		return nil, nil
+	}
+	for entry := range strings.SplitSeq(list, ",") {
+		name, err := parseName(strings.TrimSpace(entry))
+		if err != nil {
+			malformed = append(malformed, err)
+			continue
+		}
+		names = append(names, name)
+	}
+	return names, malformed
+}
+
+// parseName reads one entry, which has to be as [allowedName.String] writes it.
+func parseName(entry string) (allowedName, error) {
+	rest, protocol, _ := strings.Cut(entry, "/")
+	host, port, _ := strings.Cut(rest, ":")
+	number, err := strconv.ParseUint(port, 10, 16)
+	name := allowedName{host, uint16(number), protocolOf(corev1.Protocol(protocol))}
+	switch {
+	case host == "*":
+		return allowedName{}, fmt.Errorf("read name %q: an asterisk alone is every name: remove the annotation instead", entry)
+	case !isHostPattern(host):
+		return allowedName{}, fmt.Errorf("read name %q: want a host name in lower case, as in host.example:443/TCP", entry)
+	case err != nil || number == 0:
+		return allowedName{}, fmt.Errorf("read name %q: want a port from 1 to 65535 after the host, as in host.example:443/TCP", entry)
+	case name.protocol == 0:
+		return allowedName{}, fmt.Errorf("read name %q: want the protocol TCP, UDP or SCTP, as in host.example:443/TCP", entry)
+	case name.String() != entry:
+		return allowedName{}, fmt.Errorf("read name %q: want %s", entry, name)
+	}
+	return name, nil
+}
+
+// matchHost reports whether a host is the one that a pattern stands for, or one of them.
+func matchHost(pattern, host string) bool {
+	if !strings.Contains(pattern, "*") {
+		return pattern == host
+	}
+	rest, subdomains := strings.CutPrefix(pattern, "*.")
+	expr := strings.ReplaceAll(regexp.QuoteMeta(rest), `\*`, `[a-z0-9-]*`) + "$"
+	if subdomains {
+		expr = `([^.]+\.)+` + expr
+	}
+	matched, err := regexp.MatchString("^"+expr, host)
+	return err == nil && matched
+}
+
+// protocolOf returns the protocol that a policy names, or 0 for one that a policy cannot name. Kubernetes takes a
+// missing one for TCP; that is up to the caller, who knows whether it is missing or empty.
+func protocolOf(name corev1.Protocol) flow.Protocol {
+	for _, p := range []flow.Protocol{flow.TCP, flow.UDP, flow.SCTP} {
+		if p.String() == string(name) {
+			return p
+		}
+	}
+	return 0
+}

@@ -1,0 +1,213 @@
+package policy
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	networkingv1 "k8s.io/api/networking/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// TestGeneratedPoliciesAreTrue holds random flows against the policy that is generated from them. What it prints on
+// failure, NETZERO_TEST_SEED repeats.
+func TestGeneratedPoliciesAreTrue(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("NETZERO_TEST_SEED"); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatalf("read NETZERO_TEST_SEED: %v", err)
+		}
+	}
+	t.Logf("NETZERO_TEST_SEED=%d", seed)
+	for i := range uint64(200) {
+		r := draw{rand.New(rand.NewPCG(seed, i))}
+		subject, flows := r.subject(), r.flows()
+		policies := Generate(subject, flows)
+		c := claims{t, subject, flows, policies, fmt.Sprintf("case %d of seed %d", i, seed)}
+		c.allowFlows()
+		c.denyNeighbours()
+		c.ignoreOrder(r)
+		c.needEveryRule()
+		c.surviveYAML()
+		if unused := Unused(policies, subject, flows); len(unused) > 0 {
+			c.errorf("unused: %q", unused)
+		}
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// claims are what has to be true of a generated policy.
+type claims struct {
+	t        *testing.T
+	subject  Workload
+	flows    []flow.Flow
+	policies []*networkingv1.NetworkPolicy
+	origin   string
+}
+
+func (c claims) errorf(format string, args ...any) {
+	c.t.Helper()
+	c.t.Errorf("%s: %s\n%s", c.origin, fmt.Sprintf(format, args...), toYAML(c.t, c.policies[0]))
+}
+
+func (c claims) allowFlows() {
+	for _, f := range Required(c.flows) {
+		want := Allowed
+		if !f.Protocol.HasPorts() {
+			want = Inexpressible
+		}
+		if v := Evaluate(c.policies, c.subject, f); v.Outcome != want || v.Notice != "" {
+			c.errorf("%s is %s: %s %s", f.Target(), v.Outcome, v.Reason, v.Notice)
+		}
+	}
+}
+
+func (c claims) denyNeighbours() {
+	opened, named := make(map[opening]bool), make(map[allowedName]bool)
+	for _, f := range Required(c.flows) {
+		opened[opening{peerOf(c.subject, f.Destination), f.Port, f.Protocol}] = true
+		named[nameOf(f)] = true
+	}
+	for _, f := range Required(c.flows) {
+		for difference, n := range neighbours(f) {
+			isNamed := n.Destination.Kind != flow.External || named[nameOf(n)]
+			if isNamed && opened[opening{peerOf(c.subject, n.Destination), n.Port, n.Protocol}] {
+				continue // another flow's
+			}
+			if v := Evaluate(c.policies, c.subject, n); v.Outcome != Denied || v.Reason == "" {
+				c.errorf("%s is needed, with %s it is %s, %s: %s", f.Target(), difference, n.Target(), v.Outcome, v.Reason)
+			}
+		}
+	}
+}
+
+// neighbours returns the flows that differ from one in a single thing, by that thing.
+func neighbours(f flow.Flow) map[string]flow.Flow {
+	if !f.Protocol.HasPorts() {
+		return nil
+	}
+	all := make(map[string]flow.Flow)
+	vary := func(difference string, change func(*flow.Flow)) {
+		n := f
+		change(&n)
+		all[difference] = n
+	}
+	vary("the next port", func(n *flow.Flow) { n.Port++ })
+	for _, p := range []flow.Protocol{flow.TCP, flow.UDP, flow.SCTP} {
+		vary("another protocol: "+p.String(), func(n *flow.Flow) { n.Protocol = p })
+	}
+	switch f.Destination.Kind {
+	case flow.Workload:
+		vary("another namespace", func(n *flow.Flow) { n.Destination.Namespace = "elsewhere" })
+		vary("another name", func(n *flow.Flow) { n.Destination.Name += "-2" })
+		vary("an address", func(n *flow.Flow) { n.Destination = at("203.0.113.77") })
+	case flow.External:
+		vary("another name", func(n *flow.Flow) { n.Destination.Name = "x" + n.Destination.Name })
+		switch addr := f.Destination.Addr; {
+		case !flow.Public(addr):
+			vary("the next address", func(n *flow.Flow) { n.Destination.Addr = addr.Next() })
+		case addr.IsValid(): // a private address has a rule that nameless flows pass too
+			vary("no name", func(n *flow.Flow) { n.Destination = flow.Endpoint{Kind: flow.Address, Addr: addr} })
+		}
+	case flow.Address:
+		vary("the next address", func(n *flow.Flow) { n.Destination.Addr = n.Destination.Addr.Next() })
+	}
+	return all
+}
+
+func (c claims) ignoreOrder(r draw) {
+	shuffled := slices.Clone(c.flows)
+	for _, f := range c.flows { // seen again, later, by somebody else
+		f.Count, f.First, f.Process.PID, f.Destination.Evidence = f.Count+1, f.First+1, 7, flow.ByDNS
+		shuffled = append(shuffled, f)
+	}
+	r.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+	if diff := cmp.Diff(c.policies, Generate(c.subject, shuffled)); diff != "" {
+		c.errorf("another order, another policy (-want +got):\n%s", diff)
+	}
+}
+
+// needEveryRule is the mutation that a golden file has to notice, whichever rule it loses.
+func (c claims) needEveryRule() {
+	for i := range c.policies[0].Spec.Egress {
+		mutant := c.policies[0].DeepCopy()
+		mutant.Spec.Egress = slices.Delete(mutant.Spec.Egress, i, i+1)
+		if !slices.ContainsFunc(Required(c.flows), func(f flow.Flow) bool {
+			return Evaluate([]*networkingv1.NetworkPolicy{mutant}, c.subject, f).Outcome == Denied
+		}) {
+			c.errorf("nobody needs rule %d", i)
+		}
+	}
+}
+
+func (c claims) surviveYAML() {
+	again := new(networkingv1.NetworkPolicy)
+	if err := yaml.UnmarshalStrict([]byte(toYAML(c.t, c.policies[0])), again); err != nil {
+		c.errorf("read policy: %v", err)
+	}
+	if diff := cmp.Diff(c.policies[0], again); diff != "" {
+		c.errorf("YAML changed the policy (-want +got):\n%s", diff)
+	}
+	if err := Validate(again); err != nil {
+		c.errorf("%v", err)
+	}
+}
+
+// draw draws subjects and flows from small pools, so that they collide.
+type draw struct{ *rand.Rand }
+
+func pick[T any](r draw, from ...T) T { return from[r.IntN(len(from))] }
+
+func (r draw) subject() Workload {
+	return Workload{
+		Name:      pick(r, "checkout", "n", "1"),
+		Namespace: pick(r, "", "shop"),
+		Labels:    pick(r, nil, map[string]string{"app.kubernetes.io/name": "checkout", "tier": "web"}),
+	}
+}
+
+func (r draw) flows() []flow.Flow {
+	flows := make([]flow.Flow, r.IntN(12))
+	for i := range flows {
+		to := r.endpoint()
+		protocol := pick(r, flow.TCP, flow.TCP, flow.UDP, flow.SCTP, flow.ICMP)
+		// Only the resolver has port 53 here: two rules with it, and either would stand for the resolver.
+		port := pick[uint16](r, 1, 80, 81, 443, 5432, 65534)
+		if to.Kind == flow.Resolver {
+			port = pick[uint16](r, 53, 53, 853) // 5353 is taken for 53
+		}
+		if !protocol.HasPorts() {
+			port = 0
+		}
+		flows[i] = toPort(to, protocol, port)
+	}
+	return flows
+}
+
+func (r draw) endpoint() flow.Endpoint {
+	private := []string{"10.9.0.1", "10.9.0.2", "192.168.255.255", "169.254.169.254", "fd00::1", "fe80::1", "fe80::1%eth0"}
+	switch r.IntN(4) {
+	case 0:
+		return workloadIn(pick(r, "", "", "shop", "data"), pick(r, "orders-db", "cache", "yes", "checkout"))
+	case 1:
+		return resolver()
+	case 2:
+		name := pick(r, "api.stripe.com", "hooks.slack.com", "ldap.corp.example", "a_b.example")
+		if r.IntN(6) == 0 {
+			return flow.Endpoint{Kind: flow.External, Name: name}
+		}
+		return external(name, pick(r, append(private, "198.51.100.1", "198.51.100.2", "2001:db8:1::7")...))
+	}
+	// Not a name's public addresses: who may go to one by number needs no rule for the internet to go there by name.
+	return at(pick(r, append(private, "203.0.113.9", "203.0.113.10", "2001:db8::7", "2001:db8::8", "0.0.0.0")...))
+}
