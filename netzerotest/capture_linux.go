@@ -1,0 +1,282 @@
+package netzerotest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netzero-dev/netzero/internal/cgroup"
+	"github.com/netzero-dev/netzero/internal/dns"
+	"github.com/netzero-dev/netzero/internal/endpoint"
+	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/probe"
+)
+
+// capture is what the recordings of this process share: one set of attached programs and one leaf cgroup. The first
+// recording makes it and the last one ends it.
+type capture struct {
+	leaf  *cgroup.Leaf
+	probe *probe.Probe
+
+	mu      sync.Mutex
+	self    probe.Self // how the kernel names this process
+	members []*membership
+	names   dns.Names
+	streams dns.Streams
+	bound   bound
+}
+
+// membership is one recording's part in the capture.
+type membership struct {
+	capture    *capture
+	name       string // the test's
+	identifier *endpoint.Identifier
+	source     flow.Endpoint
+	generation uint32        // flows from this one on are its
+	started    time.Duration // CLOCK_MONOTONIC
+	before     loss
+
+	seen      map[probe.Key]sighting // guarded by capture.mu
+	alongside map[string]bool        // tests whose recordings overlapped; guarded by capture.mu
+}
+
+// sighting is a flow as it was last looked at, with what it is to the workload. Its count is what the kernel has counted
+// since then and what it has forgotten before.
+type sighting struct {
+	flow     flow.Flow
+	relation endpoint.Relation
+}
+
+// loss is how much was lost so far, by the kernel and by the readers of DNS.
+type loss struct {
+	kernel probe.Loss
+	dns    uint64
+}
+
+var shared struct {
+	sync.Mutex
+	capture *capture
+}
+
+// join makes a recording a member of this process's capture. Errors: those of packages cgroup and probe.
+func join(r *Recording) (*membership, error) {
+	peers, err := endpoint.NewPeers(r.config.peers...)
+	if err != nil {
+		return nil, err
+	}
+	shared.Lock()
+	defer shared.Unlock()
+	c := shared.capture
+	if c == nil {
+		if c, err = newCapture(r.env.sizes); err != nil {
+			return nil, err
+		}
+	}
+	m := &membership{
+		capture:    c,
+		name:       r.tb.Name(),
+		identifier: endpoint.New(endpoint.Config{Self: os.Getpid(), Peers: peers, Workload: r.config.workload}),
+		source:     flow.Endpoint{Kind: flow.Workload, Name: r.config.workload, Namespace: r.config.namespace, Evidence: flow.ByOption},
+		started:    now(),
+		seen:       make(map[probe.Key]sighting),
+		alongside:  make(map[string]bool),
+	}
+	if err := c.add(m); err != nil {
+		if shared.capture == nil {
+			err = errors.Join(err, c.close())
+		}
+		return nil, err
+	}
+	shared.capture = c
+	return m, nil
+}
+
+func newCapture(sizes probe.Sizes) (_ *capture, err error) {
+	tree, err := cgroup.FindTree()
+	if err != nil {
+		return nil, err
+	}
+	c := &capture{}
+	if c.probe, err = probe.Open(tree.Root, sizes, c.handle); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.close())
+		}
+	}()
+	if c.leaf, err = cgroup.NewLeaf(tree); err != nil {
+		return nil, err
+	}
+	if err := c.probe.Watch(c.leaf.ID); err != nil {
+		return nil, err
+	}
+	children := endpoint.Descendants(os.Getpid())
+	if err := c.leaf.Move(append(children, os.Getpid())...); err != nil {
+		return nil, err
+	}
+	self, err := c.probe.Check(c.leaf.ID)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	c.self = self
+	c.mu.Unlock()
+	for _, pid := range append(children, os.Getpid()) {
+		if err := c.probe.AdoptSockets(pid, c.leaf.ID, c.opener(pid)); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// opener is how the kernel would name one of our processes.
+func (c *capture) opener(pid int) probe.Opener {
+	p, _ := endpoint.ReadProcess(pid)
+	if pid == os.Getpid() {
+		pid = c.self.PID
+	}
+	return probe.Opener{PID: pid, Comm: p.Name}
+}
+
+func (c *capture) close() error {
+	var err error
+	if c.leaf != nil {
+		err = c.leaf.Leave()
+	}
+	return errors.Join(err, c.probe.Close())
+}
+
+// add starts a member's recording: what is opened from now on is its.
+func (c *capture) add(m *membership) (err error) {
+	if m.before, err = c.lost(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m.generation, err = c.probe.NextGeneration(); err != nil {
+		return err
+	}
+	for _, other := range c.members {
+		if !contains(m.name, other.name) && !contains(other.name, m.name) {
+			m.alongside[other.name], other.alongside[m.name] = true, true
+		}
+	}
+	c.members = append(c.members, m)
+	return nil
+}
+
+// contains reports whether one test is another's subtest: sharing flows is what they are for.
+func contains(parent, test string) bool { return strings.HasPrefix(test, parent+"/") }
+
+// leave ends a member's recording. With the last one the capture ends.
+func (m *membership) leave() error {
+	shared.Lock()
+	defer shared.Unlock()
+	c := m.capture
+	c.mu.Lock()
+	c.members = slices.DeleteFunc(c.members, func(other *membership) bool { return other == m })
+	last := len(c.members) == 0
+	c.mu.Unlock()
+	if !last {
+		return nil
+	}
+	shared.capture = nil
+	return c.close()
+}
+
+// flows returns what the member has seen so far, less what is no flow, sorted.
+func (m *membership) flows() ([]flow.Flow, error) {
+	if err := m.capture.probe.Sync(); err != nil {
+		return nil, err
+	}
+	counts := make(map[probe.Key]uint64)
+	for key, n := range m.capture.probe.Counts() {
+		counts[key] = n
+	}
+	m.capture.mu.Lock()
+	defer m.capture.mu.Unlock()
+	var set flow.Set
+	for key, s := range m.seen {
+		if s.relation == endpoint.Other {
+			s.flow.Count += counts[key]
+			set.Add(s.flow)
+		}
+	}
+	return set.Sorted(), nil
+}
+
+// notices tells what a person should know of the recording, for a report.
+func (m *membership) notices() []string {
+	m.capture.mu.Lock()
+	defer m.capture.mu.Unlock()
+	var notices []string
+	if len(m.alongside) > 0 {
+		notices = append(notices, fmt.Sprintf("ran in parallel with %s: each of these recordings has the flows of all",
+			strings.Join(slices.Sorted(maps.Keys(m.alongside)), ", ")))
+	}
+	served := make(map[place]bool) // somebody came to listen there
+	for k, s := range m.seen {
+		if s.relation != endpoint.NobodyListens {
+			served[placeOf(k)] = true
+		}
+	}
+	var nobody flow.Set
+	for k, s := range m.seen {
+		if s.relation == endpoint.NobodyListens && !served[placeOf(k)] {
+			nobody.Add(s.flow)
+		}
+	}
+	for _, f := range nobody.Sorted() {
+		notices = append(notices, fmt.Sprintf("%s is this machine, where nobody listened: no rule can be written", f.Target()))
+	}
+	return notices
+}
+
+// place is where somebody may listen.
+type place struct {
+	addr     netip.Addr
+	port     uint16
+	protocol flow.Protocol
+}
+
+func placeOf(k probe.Key) place { return place{k.Addr, k.Port, k.Protocol} }
+
+// check returns a *probe.LossError where something was lost since the member started.
+func (m *membership) check() error {
+	after, err := m.capture.lost()
+	if err != nil {
+		return err
+	}
+	if lost := after.kernel.Minus(m.before.kernel); lost != (probe.Loss{}) {
+		return &probe.LossError{Loss: lost}
+	}
+	if after.dns > m.before.dns { // what was missing then may have come since
+		return fmt.Errorf("the recording is incomplete: %d DNS answers could not be kept or put together", after.dns-m.before.dns)
+	}
+	return nil
+}
+
+func (c *capture) lost() (loss, error) {
+	kernel, err := c.probe.Lost()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return loss{kernel, c.names.Overflowed() + c.streams.Dropped()}, err
+}
+
+// now is CLOCK_MONOTONIC, the clock of the kernel's events.
+func now() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		return 0 // cannot fail for this clock
+	}
+	return time.Duration(t.Nano())
+}

@@ -1,0 +1,60 @@
+package netzerotest
+
+import (
+	"os"
+	"regexp"
+	"runtime/debug"
+	"strings"
+	"testing"
+)
+
+// acceptCommand is what to type to accept what a test recorded, from anywhere in the module.
+func acceptCommand(tb testing.TB) string {
+	return goTest(tb, "") + " -update"
+}
+
+// acceptCommandHere is acceptCommand for the user who runs this process: under sudo it needs sudo again.
+func acceptCommandHere(tb testing.TB) string {
+	if os.Getenv("SUDO_UID") != "" {
+		return goTest(tb, execSudo) + " -update"
+	}
+	return acceptCommand(tb)
+}
+
+// execSudo runs test binaries as root and leaves the build to the user, whose caches stay their own.
+const execSudo = "-exec 'sudo --preserve-env=PATH,HOME,CI,NETZERO,NETZERO_UPDATE'"
+
+// goTest is the go test command line that runs one test, with its build tags.
+func goTest(tb testing.TB, exec string) string {
+	words := []string{"go test"}
+	if exec != "" {
+		words = append(words, exec)
+	}
+	pkg := "."
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "-tags" && s.Value != "" {
+				words = append(words, "-tags="+s.Value)
+			}
+		}
+		if path, ok := strings.CutSuffix(info.Path, ".test"); ok && path != "command-line-arguments" {
+			pkg = path
+		}
+	}
+	words = append(words, pkg)
+	if _, ok := tb.(*testing.B); ok {
+		words = append(words, "-run '^$' -bench "+pattern(tb.Name()))
+	} else {
+		words = append(words, "-run "+pattern(tb.Name()))
+	}
+	return strings.Join(words, " ")
+}
+
+// pattern is the quoted regular expression that -run matches with one test, element by element.
+func pattern(test string) string {
+	elements := strings.Split(test, "/")
+	for i, e := range elements {
+		elements[i] = "^" + regexp.QuoteMeta(e) + "$"
+	}
+	return "'" + strings.ReplaceAll(strings.Join(elements, "/"), "'", `'\''`) + "'"
+}

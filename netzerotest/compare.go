@@ -1,0 +1,63 @@
+package netzerotest
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/netzero-dev/netzero/golden"
+	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/report"
+)
+
+type policies = []*networkingv1.NetworkPolicy
+
+// compare puts into the report what the golden file's policies say of the flows.
+func compare(result *report.Report, c config, file *golden.File, flows []Flow) {
+	if other := file.OtherTest(result.Test); other != "" {
+		result.Notices = append(result.Notices, fmt.Sprintf("the golden file says that it belongs to %s", other))
+	}
+	if isolated, reason := policy.Isolated(file.Policies, c.subject()); !isolated {
+		result.Unprotected = reason
+		return
+	}
+	required := policy.Required(flows)
+	denied := make(map[Flow]*report.Denied) // by the folded flow
+	folded := flow.Fold(required)
+	for _, f := range required {
+		verdict := policy.Evaluate(file.Policies, c.subject(), f)
+		if verdict.Notice != "" && !slices.Contains(result.Notices, verdict.Notice) {
+			result.Notices = append(result.Notices, verdict.Notice)
+		}
+		switch verdict.Outcome {
+		case policy.Inexpressible:
+			result.Notices = append(result.Notices, fmt.Sprintf("%s: %s", f.Target(), verdict.Reason))
+		case policy.Denied:
+			whole := folded[slices.IndexFunc(folded, func(g Flow) bool { return sameFold(f, g) })]
+			d := denied[whole]
+			if d == nil {
+				d = &report.Denied{Flow: whole, Policy: verdict.Policy, Reason: verdict.Reason}
+				denied[whole] = d
+			}
+			if a := f.Destination.Addr; a.IsValid() && !slices.Contains(d.Addrs, a) {
+				d.Addrs = append(d.Addrs, a)
+			}
+		}
+	}
+	for _, whole := range folded {
+		if d := denied[whole]; d != nil {
+			slices.SortFunc(d.Addrs, netip.Addr.Compare)
+			result.Denied = append(result.Denied, *d)
+		}
+	}
+	result.Unused = policy.Unused(file.Policies, c.subject(), flows)
+}
+
+// sameFold reports whether a policy sees two flows as one.
+func sameFold(f, g Flow) bool {
+	return f.Source.Identity() == g.Source.Identity() && f.Destination.Identity() == g.Destination.Identity() &&
+		f.Port == g.Port && f.Protocol == g.Protocol
+}

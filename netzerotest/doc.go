@@ -1,0 +1,31 @@
+// Package netzerotest records which network flows a Go test opens, and holds them against a committed Kubernetes
+// NetworkPolicy: unexpected egress fails the test.
+//
+//	func TestCheckout(t *testing.T) {
+//		netzerotest.Record(t)
+//		...
+//	}
+//
+// While the test runs, eBPF programs in the kernel see every TCP connection attempt and every UDP datagram of the test
+// process and of the processes that it starts. When it ends, each flow must be allowed by the policy in
+// testdata/netzero/TestCheckout.yaml. A flow that is not fails the test, with who opened it and the command that
+// accepts it:
+//
+//	go test -run '^TestCheckout$' -update
+//
+// writes the policy that allows what was seen and nothing else, ready for kubectl apply. It is compared by what it
+// allows, not by its text, so it may be edited by hand.
+//
+// # What bites
+//
+// Recording needs Linux from 5.10 on with cgroup v2, and root or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON. Without, a
+// developer's test runs on unrecorded with a line that says what is missing; in CI (where the variable CI is set), with
+// NETZERO=require and with -update that is fatal. NETZERO=off records nothing.
+//
+// A golden file is never written in CI, nor from a test that failed, was skipped or panicked, nor from a recording that
+// lost events.
+//
+// Connections that were open before Record are not seen, nor is what passes by the socket layer (packet sockets).
+// Tests that run in parallel in one process cannot be told apart: each of the recordings that overlap gets the flows
+// of all, and says so.
+package netzerotest

@@ -1,0 +1,79 @@
+package netzerotest
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/netzero-dev/netzero/internal/probe"
+)
+
+// packageDir is the directory of the package under test: go test starts a test binary there. Tests may leave it.
+var packageDir, packageDirErr = os.Getwd()
+
+// environment is what the process's environment and flags ask for.
+type environment struct {
+	off     bool // NETZERO=off
+	require bool // not being able to record is fatal
+	ci      bool // no golden file is written
+	update  bool // -update or NETZERO_UPDATE
+	sizes   probe.Sizes
+}
+
+func readEnvironment() (environment, error) {
+	var e environment
+	switch v := os.Getenv("NETZERO"); v {
+	case "":
+	case "off":
+		e.off = true
+	case "require":
+		e.require = true
+	default:
+		return e, fmt.Errorf("NETZERO=%q: is neither off nor require", v)
+	}
+	e.ci = isCI(os.Getenv("CI"))
+	var err error
+	if e.update, err = updating(); err != nil {
+		return e, err
+	}
+	if e.sizes.RingBytes, err = size("NETZERO_RING_BYTES"); err != nil {
+		return e, err
+	}
+	if n := e.sizes.RingBytes; n&(n-1) != 0 || n != 0 && n < uint32(os.Getpagesize()) {
+		return e, fmt.Errorf("NETZERO_RING_BYTES=%d: is not a power of two of at least a page (%d)", n, os.Getpagesize())
+	}
+	if e.sizes.MaxFlows, err = size("NETZERO_MAX_FLOWS"); err != nil {
+		return e, err
+	}
+	if e.off && e.update {
+		return e, fmt.Errorf("NETZERO=off and an update of the golden files contradict each other: unset one")
+	}
+	if e.ci && e.update {
+		return e, fmt.Errorf("CI=%q: golden files are never written in CI: run the update on a developer's machine, or unset CI", os.Getenv("CI"))
+	}
+	e.require = e.require || e.ci || e.update
+	return e, nil
+}
+
+// isCI follows the convention of CI systems: set, and not a way to say no.
+func isCI(v string) bool {
+	switch strings.ToLower(v) {
+	case "", "0", "false":
+		return false
+	}
+	return true
+}
+
+// size reads a number from the environment; 0 where the variable is not set.
+func size(variable string) (uint32, error) {
+	v := os.Getenv(variable)
+	if v == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(v, 10, 32)
+	if err != nil || n == 0 || n > 1<<30 {
+		return 0, fmt.Errorf("%s=%q: is not a number from 1 to %d", variable, v, 1<<30)
+	}
+	return uint32(n), nil
+}

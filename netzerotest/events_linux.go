@@ -1,0 +1,151 @@
+package netzerotest
+
+import (
+	"cmp"
+	"net/netip"
+	"os"
+	"slices"
+
+	"github.com/netzero-dev/netzero/internal/dns"
+	"github.com/netzero-dev/netzero/internal/endpoint"
+	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/probe"
+)
+
+// handle takes in events in the order in which the kernel saw them: an answer before the flow that followed it.
+func (c *capture) handle(events []probe.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	batches := make(map[*membership]*endpoint.Batch) // one look at this machine for all flows that came together
+	for _, e := range events {
+		switch e := e.(type) {
+		case *probe.DNSEvent:
+			c.learn(e)
+		case *probe.BindEvent:
+			c.bound.add(e, endpoint.Owner{PID: c.pid(e.PID), Name: c.process(e.Opener).Name})
+		case *probe.FlowEvent:
+			c.see(e, batches)
+		}
+	}
+}
+
+// learn remembers what a DNS answer says. What is no answer is not ours to complain about.
+func (c *capture) learn(e *probe.DNSEvent) {
+	messages := [][]byte{e.Payload}
+	if e.Protocol == flow.TCP {
+		messages, _ = c.streams.Segment(e.Cookie, e.Sequence, e.SYN, e.FIN, e.RST, e.Payload)
+	}
+	for _, m := range messages {
+		if answer, err := dns.Parse(m); err == nil {
+			c.names.Learn(e.Cgroup, answer)
+		}
+	}
+}
+
+// see gives a new flow to every recording that was there when it was opened.
+func (c *capture) see(e *probe.FlowEvent, batches map[*membership]*endpoint.Batch) {
+	process := c.process(e.Opener)
+	name, _ := c.names.Lookup(e.Cgroup, e.Addr, e.Question())
+	query := endpoint.Query{
+		PID: process.PID, Protocol: e.Protocol, Addr: e.Addr, Port: e.Port, Name: name,
+		Bound: c.bound.at(e.Key),
+	}
+	unserved := false
+	for _, m := range c.members {
+		if e.Generation < m.generation {
+			continue
+		}
+		if batches[m] == nil {
+			batches[m] = m.identifier.Batch()
+		}
+		destination, relation := batches[m].Identify(query)
+		unserved = unserved || relation == endpoint.NobodyListens
+		s := sighting{
+			flow: flow.Flow{
+				Source: m.source, Destination: destination, Protocol: e.Protocol, Port: e.Port,
+				First: max(e.Time-m.started, 0), Process: process,
+			},
+			relation: relation,
+		}
+		if before, again := m.seen[e.Key]; again {
+			s.flow.Count, s.flow.First = before.flow.Count, before.flow.First
+		}
+		m.seen[e.Key] = s
+	}
+	if unserved {
+		c.forget(e.Key)
+	}
+}
+
+// forget lets the next connection to an address be looked at again, because somebody may listen there by then: tests
+// try until the server that they wait for is up.
+func (c *capture) forget(k probe.Key) {
+	count, err := c.probe.Forget(k)
+	if err != nil {
+		return // nothing is lost: the flow stays as it was seen
+	}
+	for _, m := range c.members {
+		if s, ok := m.seen[k]; ok {
+			s.flow.Count += count
+			m.seen[k] = s
+		}
+	}
+}
+
+// pid returns a process id as this process sees it, or 0 where the kernel's one means nothing here: in another pid
+// namespace than the initial one only our own is known.
+func (c *capture) pid(kernel int) int {
+	switch {
+	case kernel == c.self.PID:
+		return os.Getpid()
+	case c.self.PID == os.Getpid():
+		return kernel
+	}
+	return 0
+}
+
+// process looks at the process that opened something, which may be gone; its thread's name is known all the same.
+func (c *capture) process(o probe.Opener) flow.Process {
+	pid := c.pid(o.PID)
+	if pid == 0 {
+		return flow.Process{Name: o.Comm}
+	}
+	p, _ := endpoint.ReadProcess(pid)
+	p.PID, p.Name = pid, cmp.Or(p.Name, o.Comm)
+	return p
+}
+
+// bound remembers which processes in scope took which local addresses, newest last.
+type bound struct {
+	owners map[boundKey][]boundOwner
+}
+
+type boundKey struct {
+	netns    uint64
+	protocol flow.Protocol
+	port     uint16
+}
+
+type boundOwner struct {
+	addr netip.Addr
+	endpoint.Owner
+}
+
+func (b *bound) add(e *probe.BindEvent, owner endpoint.Owner) {
+	if b.owners == nil {
+		b.owners = make(map[boundKey][]boundOwner)
+	}
+	key, entry := boundKey{e.Netns, e.Protocol, e.Port}, boundOwner{e.Addr, owner}
+	b.owners[key] = append(slices.DeleteFunc(b.owners[key], func(o boundOwner) bool { return o == entry }), entry)
+}
+
+// at returns who took an address to which a flow goes, or all addresses.
+func (b *bound) at(k probe.Key) []endpoint.Owner {
+	var owners []endpoint.Owner
+	for _, o := range b.owners[boundKey{k.Netns, k.Protocol, k.Port}] {
+		if o.addr.IsUnspecified() || o.addr == k.Addr || k.Addr.IsUnspecified() && o.addr.IsLoopback() {
+			owners = append(owners, o.Owner)
+		}
+	}
+	return owners
+}

@@ -1,0 +1,146 @@
+package netzerotest
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"runtime"
+
+	"github.com/netzero-dev/netzero/golden"
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/report"
+)
+
+// finish ends the recording and judges it.
+func (r *Recording) finish() {
+	r.tb.Helper()
+	flows, err := r.stop()
+	name := r.tb.Name()
+	switch {
+	case unwinding() && !r.tb.Failed() && !r.tb.Skipped():
+		r.tb.Logf("netzero: %s: not compared: the test panicked or left its goroutine", name)
+	case err != nil:
+		r.tb.Errorf("%s", report.Report{Test: name, Golden: relative(r.golden), Workload: r.config.workload, Lost: err.Error()})
+	case r.tb.Skipped():
+		r.tb.Logf("netzero: %s: not compared: the test was skipped", name)
+	case r.env.update && r.tb.Failed():
+		r.tb.Logf("netzero: %s: %s was not updated: the test failed", name, relative(r.golden))
+	default:
+		r.judge(flows)
+	}
+}
+
+// stop takes out of the capture what the test saw, and leaves it.
+func (r *Recording) stop() ([]Flow, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	flows, err := r.capture.flows()
+	err = errors.Join(err, r.capture.check())
+	r.notices = r.capture.notices()
+	err = errors.Join(err, r.capture.leave())
+	r.final = append(make([]Flow, 0, len(flows)), flows...)
+	return flows, err
+}
+
+// unwinding reports whether this cleanup runs because the test panicked or its goroutine exited, both of which
+// tb.Failed does not know of yet.
+func unwinding() bool {
+	pcs := make([]uintptr, 128)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
+	for {
+		frame, more := frames.Next()
+		if frame.Function == "runtime.gopanic" || frame.Function == "runtime.Goexit" {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
+}
+
+// judge holds the flows against the golden file, or writes it.
+func (r *Recording) judge(flows []Flow) {
+	r.tb.Helper()
+	result := report.Report{
+		Test: r.tb.Name(), Golden: relative(r.golden), Workload: r.config.workload,
+		Strict: r.config.strict, Notices: r.notices, Accept: acceptCommandHere(r.tb),
+	}
+	flows = r.config.withoutIgnored(flows)
+	recorded := policy.Generate(r.config.subject(), flows)
+	file, err := golden.Read(r.golden)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		file = nil
+	case err != nil:
+		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
+		return
+	default:
+		compare(&result, r.config, file, flows)
+		result.Diff = golden.Diff(file.Policies, recorded)
+	}
+	header := golden.Header{Test: r.tb.Name(), Command: acceptCommand(r.tb)}
+	if file == nil {
+		text, err := golden.Format(header, recorded)
+		if err != nil {
+			r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
+			return
+		}
+		result.Missing, result.Proposed = true, string(text)
+	}
+	if r.env.update {
+		r.update(result, file, header, recorded)
+		return
+	}
+	if result.Failed() {
+		r.tb.Errorf("%s", result)
+	} else if notes := result.Notes(); notes != "" {
+		r.tb.Logf("%s", notes)
+	}
+}
+
+// update writes the golden file, unless it allows just what was seen already.
+func (r *Recording) update(result report.Report, file *golden.File, header golden.Header, recorded policies) {
+	r.tb.Helper()
+	text := []byte(result.Proposed)
+	if file != nil {
+		if !result.Failed() && len(result.Unused) == 0 {
+			return
+		}
+		var err error
+		if text, err = file.Rewrite(header, recorded); err != nil {
+			r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
+			return
+		}
+	}
+	if err := golden.Write(r.golden, text); err != nil {
+		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
+		return
+	}
+	r.tb.Logf("netzero: %s: wrote %s", r.tb.Name(), relative(r.golden))
+}
+
+// goldenPath returns the file of an option, or the default one of a test.
+func goldenPath(option, test string) (string, error) {
+	switch {
+	case option == "":
+		return golden.Path(packageDir, test)
+	case filepath.IsAbs(option):
+		return filepath.Clean(option), nil
+	}
+	return filepath.Join(packageDir, option), nil
+}
+
+// withoutIgnored drops the flows that the option Ignore names.
+func (c config) withoutIgnored(flows []Flow) []Flow {
+	var kept []Flow
+	for _, f := range flows {
+		ignored := false
+		for _, i := range c.ignores {
+			ignored = ignored || i.Match(f.Destination.Addr, f.Port, f.Destination.Name)
+		}
+		if !ignored {
+			kept = append(kept, f)
+		}
+	}
+	return kept
+}

@@ -1,0 +1,176 @@
+package netzerotest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+
+	"github.com/netzero-dev/netzero/internal/endpoint"
+	"github.com/netzero-dev/netzero/internal/policy"
+)
+
+// An Option changes what [Record] records or compares. Options add up; two that contradict each other are an error.
+type Option interface {
+	apply(*config) error
+}
+
+type optionFunc func(*config) error
+
+func (f optionFunc) apply(c *config) error { return f(c) }
+
+// config is what the options say.
+type config struct {
+	workload  string
+	labels    map[string]string
+	namespace string
+	golden    string
+	peers     []endpoint.Peer
+	ignores   []endpoint.Ignore
+	strict    bool
+}
+
+// newConfig applies options and fills in the defaults. It reports every option that is wrong, not only the first.
+func newConfig(opts []Option) (config, error) {
+	var c config
+	var errs []error
+	for i, o := range opts {
+		if o == nil {
+			errs = append(errs, fmt.Errorf("option %d is nil", i+1))
+			continue
+		}
+		errs = append(errs, o.apply(&c))
+	}
+	if _, err := endpoint.NewPeers(c.peers...); err != nil {
+		errs = append(errs, err)
+	}
+	if c.workload == "" {
+		c.workload = defaultWorkload()
+	}
+	if len(c.labels) == 0 {
+		c.labels = map[string]string{"app": c.workload}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return config{}, err
+	}
+	// What the API server would refuse in the policy is refused here, before anything runs.
+	for _, p := range policy.Generate(c.subject(), nil) {
+		if err := policy.Validate(p); err != nil {
+			return config{}, err
+		}
+	}
+	return c, nil
+}
+
+// subject is the test process as a workload.
+func (c config) subject() policy.Workload {
+	return policy.Workload{Name: c.workload, Namespace: c.namespace, Labels: c.labels}
+}
+
+// defaultWorkload is the name of the package's directory, as far as it can be a Kubernetes name.
+func defaultWorkload() string {
+	if name := endpoint.Label(filepath.Base(packageDir)); name != "" {
+		return name
+	}
+	return "test"
+}
+
+// set changes one setting, which no other option may have set to something else.
+func set(option string, field *string, value string) error {
+	if value == "" {
+		return fmt.Errorf("%s(%q): is empty", option, value)
+	}
+	if *field != "" && *field != value {
+		return fmt.Errorf("%s(%q): was %q already: keep one", option, value, *field)
+	}
+	*field = value
+	return nil
+}
+
+// Workload names the workload that the test process stands for: the policy's name, and the value of its pods' label
+// app unless [Labels] says otherwise. name is a DNS label (RFC 1123). The default is the name of the package's
+// directory.
+func Workload(name string) Option {
+	return optionFunc(func(c *config) error {
+		if err := endpoint.CheckLabel(name); err != nil {
+			return fmt.Errorf("Workload(%q): %w", name, err)
+		}
+		return set("Workload", &c.workload, name)
+	})
+}
+
+// Labels gives the labels of the workload's pods, by which the policy selects them. The default is app with the
+// workload's name.
+func Labels(labels map[string]string) Option {
+	return optionFunc(func(c *config) error {
+		if len(labels) == 0 {
+			return errors.New("Labels: no label: a policy without one selects every pod of the namespace")
+		}
+		if c.labels == nil {
+			c.labels = make(map[string]string)
+		}
+		for k, v := range labels {
+			if old, ok := c.labels[k]; ok && old != v {
+				return fmt.Errorf("Labels: %s is %q and %q: keep one", k, old, v)
+			}
+		}
+		maps.Copy(c.labels, labels)
+		return nil
+	})
+}
+
+// Namespace gives the Kubernetes namespace that is written into the policy. The default is none: that of kubectl apply.
+func Namespace(name string) Option {
+	return optionFunc(func(c *config) error {
+		if err := endpoint.CheckLabel(name); err != nil {
+			return fmt.Errorf("Namespace(%q): %w", name, err)
+		}
+		return set("Namespace", &c.namespace, name)
+	})
+}
+
+// Peer names a destination that the test cannot know: in the policy it is the pods with the label app of that name.
+// address is host:port, an IP address, a CIDR or a DNS name; the most specific one counts. An address with a port also
+// names a server of the test process itself, such as an httptest.Server that stands for a real service; without Peer,
+// what the test process says to itself is no flow.
+func Peer(address, name string) Option {
+	return optionFunc(func(c *config) error {
+		p, err := endpoint.ParsePeer(address, name)
+		if err != nil {
+			return err
+		}
+		c.peers = append(c.peers, p)
+		return nil
+	})
+}
+
+// Ignore leaves destinations out of the policy, and flows to them out of the verdict. An address is host:port, an IP
+// address, a CIDR or a DNS name, which may begin with "*." for one or more labels.
+func Ignore(addresses ...string) Option {
+	return optionFunc(func(c *config) error {
+		var errs []error
+		for _, address := range addresses {
+			ignore, err := endpoint.ParseIgnore(address)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			c.ignores = append(c.ignores, ignore)
+		}
+		return errors.Join(errs...)
+	})
+}
+
+// Golden gives the file of the committed policy, relative to the package's directory. The default is
+// testdata/netzero/<test name>.yaml.
+func Golden(path string) Option {
+	return optionFunc(func(c *config) error { return set("Golden", &c.golden, path) })
+}
+
+// Strict makes a rule of the committed policy that no flow used fail the test. Without it such a rule is reported.
+func Strict() Option {
+	return optionFunc(func(c *config) error {
+		c.strict = true
+		return nil
+	})
+}

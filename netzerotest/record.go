@@ -1,0 +1,118 @@
+package netzerotest
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// Flow is one destination that a recording saw, however often: who opened it (Source, Process), to whom (Destination,
+// with the address that was used and the name by which it is known), over which Protocol and Port, how often (Count) and
+// how long after the start of the recording for the first time (First).
+type Flow = flow.Flow
+
+// A Recording is one test's capture. It ends with the test.
+type Recording struct {
+	tb     testing.TB
+	env    environment
+	config config
+	golden string // the file's path
+
+	capture *membership // nil where nothing is recorded
+	notices []string    // of the capture, set at the end
+
+	mu    sync.Mutex
+	final []Flow // set at the end
+}
+
+// Record starts recording the network flows of tb's process and its children, and when tb ends holds them against the
+// committed policy.
+//
+// It ends the test at once (tb.Fatal) where an option or an environment variable is wrong, or where recording is
+// impossible and required: in CI, with NETZERO=require and with -update. Call it first, so that what the test cleans up
+// is recorded too: cleanups run in reverse order.
+func Record(tb testing.TB, opts ...Option) *Recording {
+	tb.Helper()
+	r := &Recording{tb: tb}
+	err := r.prepare(opts)
+	if err != nil {
+		tb.Fatalf("netzero: Record: %v", err)
+	}
+	if r.env.off {
+		r.runUnrecorded("NETZERO=off")
+		return r
+	}
+	r.capture, err = join(r)
+	if err != nil {
+		text := cannotRecord(tb, err)
+		if r.env.require {
+			tb.Fatalf("netzero: %s: %s", tb.Name(), text)
+		}
+		r.runUnrecorded(text)
+		return r
+	}
+	tb.Cleanup(r.finish)
+	return r
+}
+
+// prepare reads options and environment, and claims the golden file.
+func (r *Recording) prepare(opts []Option) (err error) {
+	if packageDirErr != nil {
+		return fmt.Errorf("find the package's directory: %w", packageDirErr)
+	}
+	if r.env, err = readEnvironment(); err != nil {
+		return err
+	}
+	if r.config, err = newConfig(opts); err != nil {
+		return err
+	}
+	if r.golden, err = goldenPath(r.config.golden, r.tb.Name()); err != nil {
+		return err
+	}
+	return claim(r.golden, r.tb)
+}
+
+// Flows returns what was seen so far, sorted: every flow, also one that Ignore leaves out of the policy. It is empty
+// where nothing is recorded.
+func (r *Recording) Flows() []Flow {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.capture == nil || r.final != nil {
+		return slices.Clone(r.final)
+	}
+	flows, err := r.capture.flows()
+	if err != nil {
+		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
+	}
+	return flows
+}
+
+var said sync.Map // reasons for not recording that stderr has
+
+// runUnrecorded says that the test is not recorded: in the test's log, and once for each reason to whoever watches.
+func (r *Recording) runUnrecorded(reason string) {
+	r.tb.Helper()
+	r.tb.Logf("netzero: %s: NOT RECORDED: %s", r.tb.Name(), reason)
+	if _, again := said.LoadOrStore(reason, true); !again {
+		fmt.Fprintf(os.Stderr, "netzero: NOT RECORDED: %s\n", reason)
+	}
+}
+
+// claimed maps the golden files of running tests to those tests: two that share one would overwrite each other.
+var claimed sync.Map
+
+func claim(path string, tb testing.TB) error {
+	other, taken := claimed.LoadOrStore(path, tb.Name())
+	if taken {
+		if other == tb.Name() {
+			return fmt.Errorf("was called twice in this test: one recording holds all flows")
+		}
+		return fmt.Errorf("golden file %s belongs to %s, which runs too: give one of them another with netzerotest.Golden", relative(path), other)
+	}
+	tb.Cleanup(func() { claimed.Delete(path) })
+	return nil
+}

@@ -1,0 +1,448 @@
+package netzerotest
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+)
+
+// updateModule is a module of users of -update. update.go is copied into it, so that this test needs nothing else of
+// this package, and no network. Packages are initialised in the order of their import paths: a... before netzerotest,
+// z... after it.
+const updateModule = `
+-- go.mod --
+module example.com/shop
+
+go 1.25
+-- netzerotest/say.go --
+package netzerotest
+
+import "testing"
+
+func Say(t *testing.T, more ...any) {
+	update, err := updating()
+	t.Log(append([]any{"updating:", update, err}, more...)...)
+}
+-- plain/x_test.go --
+package plain
+
+import (
+	"testing"
+
+	"example.com/shop/netzerotest"
+)
+
+func TestX(t *testing.T) { netzerotest.Say(t) }
+-- own/x_test.go --
+package own
+
+import (
+	"flag"
+	"testing"
+
+	"example.com/shop/netzerotest"
+)
+
+var update = flag.Bool("update", false, "my own")
+
+func TestX(t *testing.T) { netzerotest.Say(t, "own:", *update) }
+-- agolden/a.go --
+package agolden
+
+import "flag"
+
+var Update *bool
+
+func init() {
+	if flag.Lookup("update") == nil {
+		Update = flag.Bool("update", false, "guarded, as gotest.tools/golden does")
+	}
+}
+-- zgolden/z.go --
+package zgolden
+
+import "flag"
+
+var Update *bool
+
+func init() {
+	if flag.Lookup("update") == nil {
+		Update = flag.Bool("update", false, "guarded, as gotest.tools/golden does")
+	}
+}
+-- agoldie/a.go --
+package agoldie
+
+import "flag"
+
+var Update = flag.Bool("update", false, "not guarded, as goldie does")
+-- zgoldie/z.go --
+package zgoldie
+
+import "flag"
+
+var Update = flag.Bool("update", false, "not guarded, as goldie does")
+-- guardedbefore/x_test.go --
+package guardedbefore
+
+import (
+	"testing"
+
+	"example.com/shop/agolden"
+	"example.com/shop/netzerotest"
+)
+
+func TestX(t *testing.T) { netzerotest.Say(t, "theirs:", *agolden.Update) }
+-- guardedafter/x_test.go --
+package guardedafter
+
+import (
+	"testing"
+
+	"example.com/shop/netzerotest"
+	"example.com/shop/zgolden"
+)
+
+func TestX(t *testing.T) { netzerotest.Say(t, "theirs:", *zgolden.Update) }
+-- unguardedbefore/x_test.go --
+package unguardedbefore
+
+import (
+	"testing"
+
+	"example.com/shop/agoldie"
+	"example.com/shop/netzerotest"
+)
+
+func TestX(t *testing.T) { netzerotest.Say(t, "theirs:", *agoldie.Update) }
+-- unguardedafter/x_test.go --
+package unguardedafter
+
+import (
+	"testing"
+
+	"example.com/shop/netzerotest"
+	"example.com/shop/zgoldie"
+)
+
+func TestX(t *testing.T) { netzerotest.Say(t, "theirs:", *zgoldie.Update) }
+-- parsing/x_test.go --
+package parsing
+
+import (
+	"flag"
+	"os"
+	"testing"
+
+	"example.com/shop/netzerotest"
+)
+
+var color = flag.String("color", "red", "")
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(m.Run())
+}
+
+func TestX(t *testing.T) { netzerotest.Say(t, "color:", *color) }
+-- exiting/x_test.go --
+package exiting
+
+import (
+	"os"
+	"testing"
+
+	"example.com/shop/netzerotest"
+)
+
+func TestX(t *testing.T) {
+	netzerotest.Say(t)
+	os.Exit(0)
+}
+-- without/x_test.go --
+package without
+
+import "testing"
+
+func TestX(t *testing.T) {}
+-- program/main.go --
+package main
+
+import (
+	"flag"
+	"fmt"
+
+	_ "example.com/shop/netzerotest"
+)
+
+func main() {
+	fmt.Println("flags of tests:", flag.Lookup("test.v") != nil, "update:", flag.Lookup("update") != nil)
+}
+`
+
+func TestUpdateFlagOfRealTests(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs go test")
+	}
+	dir := updateModuleDir(t)
+	const packages = "./plain ./own ./guardedbefore ./guardedafter ./unguardedbefore ./unguardedafter ./parsing"
+	binary := filepath.Join(dir, "plain.test")
+	goTool(t, dir, "", "test", "-c", "-o", binary, "./plain")
+
+	for _, c := range []struct {
+		reason string
+		env    string
+		args   []string
+		want   []string // patterns of the output
+		fails  bool
+	}{
+		{
+			reason: "nobody asks for an update",
+			args:   append([]string{"go", "test", "-v"}, strings.Fields(packages)...),
+			want:   slices.Repeat([]string{`updating: false <nil>`}, 7),
+		},
+		{
+			reason: "everybody's own flag is honoured, and several packages at once",
+			args:   append(append([]string{"go", "test", "-v"}, strings.Fields(packages)...), "-update"),
+			want: []string{
+				`updating: true <nil>\n--- PASS: TestX .*\nPASS\nok  	example.com/shop/plain`,
+				`updating: true <nil> own: true\n--- PASS: TestX .*\nPASS\nok  	example.com/shop/own`,
+				`updating: true <nil> theirs: true\n--- PASS: TestX .*\nPASS\nok  	example.com/shop/guardedbefore`,
+				`updating: true <nil> theirs: true\n--- PASS: TestX .*\nPASS\nok  	example.com/shop/guardedafter`,
+				`updating: true <nil> theirs: true\n--- PASS: TestX .*\nPASS\nok  	example.com/shop/unguardedbefore`,
+				`updating: true <nil> theirs: true\n--- PASS: TestX .*\nPASS\nok  	example.com/shop/unguardedafter`,
+				`updating: true <nil> color: red\n--- PASS: TestX .*\nPASS\nok  	example.com/shop/parsing`,
+			},
+		},
+		{
+			reason: "before the other flags",
+			args:   []string{"go", "test", "./plain", "-update", "-run", "TestX", "-v", "-count=1"},
+			want:   []string{`updating: true <nil>`},
+		},
+		{
+			reason: "with flags of the package's own TestMain",
+			args:   []string{"go", "test", "-v", "./parsing", "-color", "blue", "-update=true"},
+			want:   []string{`updating: true <nil> color: blue`},
+		},
+		{
+			reason: "the flag says no",
+			args:   []string{"go", "test", "-v", "./plain", "-update=false"},
+			want:   []string{`updating: false <nil>`},
+		},
+		{
+			reason: "the flag is no bool",
+			args:   []string{"go", "test", "./plain", "-update=perhaps"},
+			want:   []string{`invalid boolean value "perhaps" for -update`},
+			fails:  true,
+		},
+		{
+			reason: "another flag is still unknown",
+			args:   []string{"go", "test", "./plain", "-updat"},
+			want:   []string{`flag provided but not defined: -updat\n`},
+			fails:  true,
+		},
+		{
+			reason: "a package without netzerotest does not know the flag",
+			args:   []string{"go", "test", "./plain", "./without", "-update"},
+			want:   []string{`ok  	example.com/shop/plain`, `flag provided but not defined: -update`},
+			fails:  true,
+		},
+		{
+			reason: "the variable is for such packages",
+			env:    "NETZERO_UPDATE=1",
+			args:   []string{"go", "test", "-v", "./plain", "./without", "./own"},
+			want:   []string{`updating: true <nil>\n`, `ok  	example.com/shop/without`, `updating: true <nil> own: false`},
+		},
+		{
+			reason: "the variable is misspelt",
+			env:    "NETZERO_UPDATE=on",
+			args:   []string{"go", "test", "-v", "./plain"},
+			want:   []string{`updating: false read NETZERO_UPDATE: "on" is neither 1, true or yes nor 0, false or no`},
+		},
+		{
+			reason: "a test binary that is started by hand, with the variable",
+			env:    "NETZERO_UPDATE=yes",
+			args:   []string{binary, "-test.v"},
+			want:   []string{`updating: true <nil>`},
+		},
+		{
+			reason: "a test binary that is started by hand as go test does it",
+			args:   []string{binary, "-test.paniconexit0", "-test.v", "-update"},
+			want:   []string{`updating: true <nil>`},
+		},
+		{
+			reason: "a test binary that is started by hand without the variable: the flag is not known then",
+			args:   []string{binary, "-test.v", "-update"},
+			want:   []string{`flag provided but not defined: -update`},
+			fails:  true,
+		},
+		{
+			reason: "the flag that is wrapped still works",
+			args:   []string{"go", "test", "-v", "./exiting"},
+			want:   []string{`updating: false`, `unexpected call to os.Exit\(0\) during test`},
+			fails:  true,
+		},
+		{
+			reason: "help shows the flag, and does not stumble over the wrapped one",
+			args:   []string{"go", "test", "./plain", "-args", "-h"},
+			want:   []string{`  -test.paniconexit0\n`, `  -update\n\s+write the golden files of netzerotest`},
+		},
+		{
+			reason: "a program is no test",
+			args:   []string{"go", "run", "./program"},
+			want:   []string{`flags of tests: false update: false`},
+		},
+	} {
+		cmd := command(dir, c.env, c.args...)
+		out, err := cmd.CombinedOutput()
+		if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+		if (err != nil) != c.fails {
+			t.Errorf("%s: %v", c.reason, err)
+		}
+		rest := string(out)
+		for _, pattern := range c.want {
+			at := regexp.MustCompile(pattern).FindStringIndex(rest)
+			if at == nil {
+				t.Errorf("%s: no %q in the rest of the output of %s:\n%s", c.reason, pattern, cmd, out)
+				break
+			}
+			rest = rest[at[1]:]
+		}
+		if strings.Contains(string(out), "flag redefined") || strings.Contains(string(out), "panic calling") {
+			t.Errorf("%s: output of %s:\n%s", c.reason, cmd, out)
+		}
+	}
+}
+
+// A result in the test cache would be an update that was not made.
+func TestUpdatesAreNotCached(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs go test")
+	}
+	dir := updateModuleDir(t)
+	for _, c := range []struct {
+		reason, env string
+		args        []string
+		cached      bool
+	}{
+		{"the first time", "", nil, false},
+		{"the second time", "", nil, true},
+		{"with the variable", "NETZERO_UPDATE=1", nil, false},
+		{"with the flag", "", []string{"-update"}, false},
+		{"with the flag, again", "", []string{"-update"}, false},
+	} {
+		out := goTool(t, dir, c.env, append([]string{"test", "./plain"}, c.args...)...)
+		if strings.Contains(out, "(cached)") != c.cached {
+			t.Errorf("%s: cached should be %v: %s", c.reason, c.cached, out)
+		}
+	}
+}
+
+// value is a flag.Value without a Get method.
+type value string
+
+func (v value) String() string   { return string(v) }
+func (v value) Set(string) error { return nil }
+
+func TestForeignUpdateFlags(t *testing.T) {
+	flags := flag.NewFlagSet("", flag.ContinueOnError)
+	flags.Bool("bool", true, "")
+	flags.Bool("false", false, "")
+	flags.String("string", "true", "")
+	flags.String("pattern", "1", "")
+	flags.Int("number", 1, "")
+	flags.Duration("duration", 1, "")
+	flags.Var(value("true"), "other", "")
+	flags.Var(value("yes"), "another", "")
+	got := make(map[string]bool)
+	flags.VisitAll(func(f *flag.Flag) { got[f.Name] = isTrue(f) })
+	want := map[string]bool{"bool": true, "false": false, "string": true, "pattern": false, "number": false, "duration": false, "other": true, "another": false}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("flags that ask for an update (-want +got):\n%s", diff)
+	}
+	if isTrue(nil) {
+		t.Error("no flag asks for an update")
+	}
+}
+
+func TestUpdateVariable(t *testing.T) {
+	for _, c := range []struct {
+		value     string
+		want, err bool
+	}{
+		{"", false, false},
+		{"0", false, false},
+		{"no", false, false},
+		{"False", false, false},
+		{"1", true, false},
+		{"true", true, false},
+		{"YES", true, false},
+		{"on", false, true},
+		{" 1", false, true},
+		{"2", false, true},
+	} {
+		t.Setenv(updateVariable, c.value)
+		got, err := updating()
+		if wanted := c.want || isTrue(flag.Lookup(updateFlag)); got != wanted || (err != nil) != c.err {
+			t.Errorf("%q: %v, %v", c.value, got, err)
+		}
+	}
+}
+
+// updateModuleDir writes the module.
+func updateModuleDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	update, err := os.ReadFile("update.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive := txtar.Parse([]byte(updateModule))
+	archive.Files = append(archive.Files, txtar.File{Name: "netzerotest/update.go", Data: update})
+	for _, file := range archive.Files {
+		path := filepath.Join(dir, filepath.FromSlash(file.Name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, file.Data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func goTool(t *testing.T, dir, env string, args ...string) string {
+	t.Helper()
+	out, err := command(dir, env, append([]string{"go"}, args...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// command returns a command that runs in a directory, without our own environment's say.
+func command(dir, env string, args ...string) *exec.Cmd {
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Dir = dir
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "NETZERO_") && !strings.HasPrefix(v, "GOFLAGS=") {
+			cmd.Env = append(cmd.Env, v)
+		}
+	}
+	cmd.Env = append(cmd.Env, "GOFLAGS=", "GOWORK=off", "GOPROXY=off", "GOTOOLCHAIN=local")
+	if env != "" {
+		cmd.Env = append(cmd.Env, env)
+	}
+	return cmd
+}
