@@ -66,7 +66,9 @@ func (b *Batch) Identify(q Query) (flow.Endpoint, Relation) {
 		return named, Other
 	}
 	if q.Protocol.HasPorts() && b.id.resolvers.IsResolver(q.PID, addr, q.Port) {
-		return flow.Endpoint{Kind: flow.Resolver, Addr: addr, Evidence: flow.ByResolvConf}, Other
+		resolver := flow.ClusterResolver
+		resolver.Addr, resolver.Evidence = addr, flow.ByResolvConf
+		return resolver, Other
 	}
 	bare := flow.Endpoint{Kind: flow.Address, Addr: addr}
 	if b.isLocal(addr) {

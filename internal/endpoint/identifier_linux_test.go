@@ -86,7 +86,7 @@ func TestWhoIsAtTheOtherEnd(t *testing.T) {
 		want   identified
 	}{
 		{"a resolver on loopback", Query{self, flow.UDP, netip.MustParseAddr("127.0.0.11"), 53, "", nil},
-			identified{flow.Endpoint{Kind: flow.Resolver, Addr: netip.MustParseAddr("127.0.0.11"), Evidence: flow.ByResolvConf}, Other}},
+			identified{resolverAt("127.0.0.11"), Other}},
 		{"a peer with a port before a resolver", Query{self, flow.UDP, netip.MustParseAddr("127.0.0.53"), 53, "", nil},
 			peer("test-dns", netip.MustParseAddr("127.0.0.53"))},
 		{"a peer with a port on loopback, where nobody listens", Query{self, flow.TCP, loopback, 1, "", nil}, peer("fake", loopback)},

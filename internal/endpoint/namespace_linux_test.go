@@ -170,7 +170,7 @@ func TestResolvConfIsTheProcesssOwn(t *testing.T) {
 	check(c.pid, "203.0.113.53", false, "the file has changed")
 
 	q := Query{PID: c.pid, Protocol: flow.UDP, Addr: netip.MustParseAddr("203.0.113.54"), Port: 53, Name: "dns.example"}
-	want := flow.Endpoint{Kind: flow.Resolver, Addr: q.Addr, Evidence: flow.ByResolvConf}
+	want := resolverAt("203.0.113.54")
 	if got, relation := New(Config{}).Identify(q); got != want || relation != Other {
 		t.Errorf("Identify = %+v, %v, want %+v", got, relation, want)
 	}

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+
+	"github.com/netzero-dev/netzero/internal/flow"
 )
 
 func TestNameServersOfResolvConf(t *testing.T) {
@@ -55,4 +57,11 @@ func TestLoopbackPort53IsAResolver(t *testing.T) {
 			t.Errorf("IsResolver(%s, %d) = %v, want %v", tt.addr, tt.port, got, tt.want)
 		}
 	}
+}
+
+// resolverAt is the cluster's resolver, met at an address of the test machine.
+func resolverAt(addr string) flow.Endpoint {
+	e := flow.ClusterResolver
+	e.Addr, e.Evidence = netip.MustParseAddr(addr), flow.ByResolvConf
+	return e
 }

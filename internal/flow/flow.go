@@ -151,6 +151,9 @@ type Endpoint struct {
 	Evidence  Evidence
 }
 
+// ClusterResolver is the DNS service of a cluster, as every common distribution calls it, whichever program it is.
+var ClusterResolver = Endpoint{Kind: Resolver, Name: "kube-dns", Namespace: "kube-system"}
+
 // Identity returns the endpoint as a policy sees it: without the evidence, and without the address where a selector
 // or a name stands for it. A name keeps an address that is not public, because a rule for the internet does not
 // cover it.

@@ -20,7 +20,7 @@ func NotPublic() []netip.Prefix { return append([]netip.Prefix(nil), notPublic..
 
 // Public reports whether an address lies outside of every range in [NotPublic].
 func Public(a netip.Addr) bool {
-	a = a.Unmap()
+	a = a.Unmap().WithZone("") // no prefix contains an address with a zone
 	for _, p := range notPublic {
 		if p.Contains(a) {
 			return false

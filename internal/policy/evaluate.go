@@ -161,7 +161,7 @@ func (c candidate) namesOf(host string) string {
 // describeEndpoint names a destination in a reason.
 func describeEndpoint(e flow.Endpoint) string {
 	if e.Kind == flow.Resolver {
-		return fmt.Sprintf("the cluster's resolver (pods %s in namespace %s)", resolverLabels, resolverNamespace)
+		return fmt.Sprintf("the cluster's resolver (pods %s in namespace %s)", resolverLabels, flow.ClusterResolver.Namespace)
 	}
 	return e.String()
 }

@@ -115,7 +115,7 @@ func to(peer flow.Endpoint) []networkingv1.NetworkPolicyPeer {
 	case flow.Resolver:
 		return []networkingv1.NetworkPolicyPeer{{
 			PodSelector:       selector(resolverLabels),
-			NamespaceSelector: selector(namespaceLabels(resolverNamespace)),
+			NamespaceSelector: selector(namespaceLabels(flow.ClusterResolver.Namespace)),
 		}}
 	case flow.External:
 		return internet()

@@ -106,7 +106,7 @@ func (v view) fitPeer(peer *networkingv1.NetworkPolicyPeer, f flow.Flow) peerFit
 func (v view) fitPods(peer *networkingv1.NetworkPolicyPeer, to flow.Endpoint) peerFit {
 	pods, namespace := podLabels(to.Name), cmp.Or(to.Namespace, v.namespace)
 	if to.Kind == flow.Resolver {
-		pods, namespace = resolverLabels, resolverNamespace
+		pods, namespace = resolverLabels, flow.ClusterResolver.Namespace
 	}
 	inNamespace := namespace == v.namespace
 	if peer.NamespaceSelector != nil {

@@ -11,14 +11,10 @@ import (
 	"github.com/netzero-dev/netzero/internal/flow"
 )
 
-// The cluster's resolver, as every common distribution labels it, whichever program it is.
-const (
-	resolverName      = "kube-dns"
-	resolverNamespace = "kube-system"
-	resolverPort      = 53
-)
+// resolverPort is that of the cluster's resolver, where resolverLabels are those of its pods.
+const resolverPort = 53
 
-var resolverLabels = labels.Set{"k8s-app": resolverName}
+var resolverLabels = labels.Set{"k8s-app": flow.ClusterResolver.Name}
 
 // Required returns the flows, in their order, and behind them those that they imply: a source that talks to a
 // workload, a name or the resolver also looks names up, over UDP and, where an answer does not fit, over TCP, at port
@@ -48,7 +44,7 @@ func Required(flows []flow.Flow) []flow.Flow {
 			}
 			required = append(required, flow.Flow{
 				Source:      source,
-				Destination: flow.Endpoint{Kind: flow.Resolver, Name: resolverName, Namespace: resolverNamespace},
+				Destination: flow.ClusterResolver,
 				Protocol:    protocol,
 				Port:        resolverPort,
 			})
