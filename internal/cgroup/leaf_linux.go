@@ -1,7 +1,6 @@
 package cgroup
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -57,38 +57,31 @@ func NewLeaf(t Tree) (*Leaf, error) {
 
 var errTaken = errors.New("taken by another process")
 
-// hold locks the leaf and makes sure that it is still there.
+// hold locks the leaf; errTaken where it is gone.
 func hold(path, parent string) (*Leaf, error) {
 	lock, err := lockDir(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errTaken
-	}
 	if err != nil {
 		return nil, err
 	}
-	id, err := ID(path)
+	id, err := ID(path) // of what we hold: nobody removes it from now on
 	if err != nil {
 		lock.Close()
-		return nil, cmp.Or(ifGone(err), err)
+		return nil, err
 	}
 	return &Leaf{Path: path, ID: id, parent: parent, lock: lock}, nil
 }
 
-func ifGone(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return errTaken
-	}
-	return nil
-}
-
-// lockDir takes the lock of a leaf; errTaken where somebody else has it.
+// lockDir takes the lock of a leaf; errTaken where somebody else has it, or had it and removed the leaf.
 func lockDir(path string) (*os.File, error) {
 	dir, err := os.Open(path)
+	if isGone(err) {
+		return nil, errTaken
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open cgroup: %w", err)
 	}
 	err = unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
+	if errors.Is(err, unix.EWOULDBLOCK) || err == nil && !isStill(dir, path) {
 		err = errTaken
 	}
 	if err != nil {
@@ -97,6 +90,19 @@ func lockDir(path string) (*os.File, error) {
 	}
 	return dir, nil
 }
+
+// isStill reports whether an open directory is the one that the path names: a lock on a removed one is worth nothing.
+func isStill(dir *os.File, path string) bool {
+	open, err := dir.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(path)
+	return err == nil && os.SameFile(open, named)
+}
+
+// isGone reports whether an error says that a cgroup was removed, perhaps while it was looked at.
+func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) }
 
 // Move moves processes into the leaf, all threads of each; their children follow by inheritance. One that has ended by
 // now, or is not in the cgroup in which the leaf was made, stays where it is: Leave could not bring it back.
@@ -125,14 +131,21 @@ func move(dir string, pids []int) error {
 // Leave moves whoever is in the leaf, and in cgroups that were made below it, back to where the leaf was made, and
 // removes it.
 func (l *Leaf) Leave() error {
-	err := dissolve(l.Path, l.parent)
+	err := dissolve(l.Path, l.parent, patience)
 	return errors.Join(err, l.lock.Close())
 }
 
+// How long a cgroup may take to become empty: who is in it may fork faster than we look. Nobody waits long for a stale
+// one, which may hold what we cannot see.
+const (
+	patience      = 5 * time.Second
+	stalePatience = 100 * time.Millisecond
+)
+
 // dissolve empties a cgroup and all below it into another one, and removes it.
-func dissolve(dir, into string) error {
+func dissolve(dir, into string, patience time.Duration) error {
 	below, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
+	if isGone(err) {
 		return nil
 	}
 	if err != nil {
@@ -140,12 +153,14 @@ func dissolve(dir, into string) error {
 	}
 	for _, entry := range below {
 		if entry.IsDir() {
-			err = errors.Join(err, dissolve(filepath.Join(dir, entry.Name()), into))
+			err = errors.Join(err, dissolve(filepath.Join(dir, entry.Name()), into, patience))
 		}
 	}
-	// Who is in the cgroup may fork while we look; each round moves all who were there, so that few rounds do.
-	for range 100 {
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		pids, readErr := processes(dir)
+		if isGone(readErr) {
+			return err
+		}
 		if readErr != nil {
 			return errors.Join(err, readErr)
 		}
@@ -153,14 +168,13 @@ func dissolve(dir, into string) error {
 			return err
 		}
 		rmErr := os.Remove(dir)
-		if rmErr == nil || errors.Is(rmErr, fs.ErrNotExist) {
+		if rmErr == nil || isGone(rmErr) {
 			return err
 		}
-		if !errors.Is(rmErr, unix.EBUSY) {
+		if !errors.Is(rmErr, unix.EBUSY) || time.Now().After(deadline) {
 			return errors.Join(err, fmt.Errorf("remove cgroup: %w", rmErr))
 		}
 	}
-	return errors.Join(err, fmt.Errorf("remove cgroup %s: still in use", dir))
 }
 
 func processes(dir string) ([]int, error) {
@@ -190,7 +204,7 @@ func removeStale(parent string) {
 		if err != nil {
 			continue // alive, or gone
 		}
-		_ = dissolve(path, parent)
+		_ = dissolve(path, parent, stalePatience)
 		lock.Close()
 	}
 }

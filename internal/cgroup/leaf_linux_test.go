@@ -1,0 +1,231 @@
+package cgroup
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/netzero-dev/netzero/internal/testenv"
+)
+
+// TestMain lets the test binary be its own child process: one that waits, or one that enters a leaf and waits.
+func TestMain(m *testing.M) {
+	switch os.Getenv("CGROUP_TEST_CHILD") {
+	case "":
+		os.Exit(m.Run())
+	case "leaf":
+		tree, err := FindTree()
+		if err == nil {
+			var leaf *Leaf
+			if leaf, err = NewLeaf(tree); err == nil {
+				err = leaf.Move(os.Getpid())
+				fmt.Println(leaf.Path)
+			}
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	case "wait":
+		fmt.Println("waiting")
+	}
+	os.Stdin.Read(make([]byte, 1))
+	os.Exit(0)
+}
+
+// child starts a copy of this process, which prints a line and waits for the end of its input.
+func child(t *testing.T, role string) (cmd *exec.Cmd, line string) {
+	t.Helper()
+	cmd = exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), "CGROUP_TEST_CHILD="+role)
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	check(t, err)
+	stdout, err := cmd.StdoutPipe()
+	check(t, err)
+	check(t, cmd.Start())
+	t.Cleanup(func() {
+		stdin.Close()
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	line, err = bufio.NewReader(stdout).ReadString('\n')
+	check(t, err)
+	return cmd, strings.TrimSpace(line)
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newLeaf(t *testing.T) (Tree, *Leaf) {
+	t.Helper()
+	testenv.RequireRoot(t)
+	tree, err := FindTree()
+	check(t, err)
+	leaf, err := NewLeaf(tree)
+	check(t, err)
+	return tree, leaf
+}
+
+func members(t *testing.T, dir string) map[int]bool {
+	t.Helper()
+	pids, err := processes(dir)
+	check(t, err)
+	set := make(map[int]bool)
+	for _, pid := range pids {
+		set[pid] = true
+	}
+	return set
+}
+
+func TestProcessEntersLeafAndComesBack(t *testing.T) {
+	tree, leaf := newLeaf(t)
+	home := filepath.Dir(leaf.Path)
+	check(t, leaf.Move(os.Getpid()))
+	if dir, err := tree.Current(); err != nil || dir != leaf.Path {
+		t.Errorf("is in %s, %v; want %s", dir, err, leaf.Path)
+	}
+	inherited, _ := child(t, "wait")
+	if !members(t, leaf.Path)[inherited.Process.Pid] {
+		t.Error("a child did not inherit the leaf")
+	}
+	nested := filepath.Join(leaf.Path, "nested")
+	check(t, os.Mkdir(nested, 0o755))
+	check(t, move(nested, []int{inherited.Process.Pid}))
+	check(t, leaf.Leave())
+	if dir, err := tree.Current(); err != nil || dir != home {
+		t.Errorf("is in %s, %v; want %s", dir, err, home)
+	}
+	if !members(t, home)[inherited.Process.Pid] {
+		t.Error("a child that was in a nested cgroup is not back")
+	}
+	if _, err := os.Stat(leaf.Path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the leaf is still there: %v", err)
+	}
+}
+
+func TestMoveLeavesAloneWhoIsElsewhere(t *testing.T) {
+	_, leaf := newLeaf(t)
+	defer func() { check(t, leaf.Leave()) }()
+	elsewhere := filepath.Join(filepath.Dir(leaf.Path), fmt.Sprintf("cgroup-test-%d", os.Getpid()))
+	check(t, os.Mkdir(elsewhere, 0o755))
+	other, _ := child(t, "wait")
+	check(t, move(elsewhere, []int{other.Process.Pid}))
+	check(t, leaf.Move(other.Process.Pid, 1<<30))
+	if members(t, leaf.Path)[other.Process.Pid] || !members(t, elsewhere)[other.Process.Pid] {
+		t.Error("a process of another cgroup was moved")
+	}
+	check(t, dissolve(elsewhere, filepath.Dir(leaf.Path), patience))
+}
+
+func TestLeafOfAKilledRunIsRemovedByTheNext(t *testing.T) {
+	testenv.RequireRoot(t)
+	killed, stale := child(t, "leaf")
+	alive, living := child(t, "leaf")
+	orphan := filepath.Join(stale, "nested")
+	check(t, os.Mkdir(orphan, 0o755))
+	check(t, syscall.Kill(killed.Process.Pid, syscall.SIGKILL))
+	killed.Wait()
+
+	_, leaf := newLeaf(t)
+	defer func() { check(t, leaf.Leave()) }()
+	if _, err := os.Stat(stale); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the killed run's leaf is still there: %v", err)
+	}
+	if !members(t, living)[alive.Process.Pid] {
+		t.Error("a living run was thrown out of its leaf")
+	}
+	check(t, dissolveWhenDead(alive, living))
+}
+
+// dissolveWhenDead ends a child that holds a leaf, and does what the next run would.
+func dissolveWhenDead(cmd *exec.Cmd, leaf string) error {
+	cmd.Process.Kill()
+	cmd.Wait()
+	return dissolve(leaf, filepath.Dir(leaf), patience)
+}
+
+func TestOrphansOfAKilledRunComeBack(t *testing.T) {
+	testenv.RequireRoot(t)
+	killed, stale := child(t, "leaf")
+	orphan, _ := child(t, "wait")
+	check(t, move(stale, []int{orphan.Process.Pid}))
+	check(t, killed.Process.Kill())
+	killed.Wait()
+	_, leaf := newLeaf(t)
+	home := filepath.Dir(leaf.Path)
+	check(t, leaf.Leave())
+	if !members(t, home)[orphan.Process.Pid] {
+		t.Error("the orphan is not where the leaf was made")
+	}
+	if _, err := os.Stat(stale); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the killed run's leaf is still there: %v", err)
+	}
+}
+
+func TestManyRunsAtOnce(t *testing.T) {
+	tree, first := newLeaf(t)
+	defer func() { check(t, first.Leave()) }()
+	var runs sync.WaitGroup
+	for range 16 {
+		runs.Go(func() {
+			for range 10 {
+				leaf, err := NewLeaf(tree)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := leaf.Leave(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	runs.Wait()
+}
+
+func TestLeaveWhileChildrenFork(t *testing.T) {
+	_, leaf := newLeaf(t)
+	check(t, leaf.Move(os.Getpid()))
+	stop := make(chan struct{})
+	var forks sync.WaitGroup
+	for range 4 {
+		forks.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				cmd := exec.Command("/proc/self/exe")
+				cmd.Env = append(os.Environ(), "CGROUP_TEST_CHILD=wait") // ends at once: no input
+				cmd.Run()
+			}
+		})
+	}
+	time.Sleep(50 * time.Millisecond)
+	if err := leaf.Leave(); err != nil {
+		t.Error(err)
+	}
+	close(stop)
+	forks.Wait()
+}
+
+func TestIDOfWhatIsNoCgroupIsAnError(t *testing.T) {
+	if _, err := ID("/nonexistent"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("ID of a missing directory: %v", err)
+	}
+}
