@@ -250,8 +250,12 @@ type place struct {
 
 func placeOf(k probe.Key) place { return place{k.Addr, k.Port, k.Protocol} }
 
-// check returns a *probe.LossError where something was lost since the member started.
+// check returns an error where the recording is incomplete: a *probe.LossError where something was lost since the
+// member started.
 func (m *membership) check() error {
+	if err := m.capture.leaf.Check(); err != nil {
+		return fmt.Errorf("the recording is incomplete: %w", err)
+	}
 	after, err := m.capture.lost()
 	if err != nil {
 		return err

@@ -19,6 +19,7 @@ type Leaf struct {
 	Path string
 	ID   uint64
 
+	tree   Tree
 	parent string
 	lock   *os.File
 }
@@ -44,7 +45,7 @@ func NewLeaf(t Tree) (*Leaf, error) {
 		case err != nil:
 			return nil, fmt.Errorf("make cgroup: %w", err)
 		}
-		leaf, err := hold(path, parent)
+		leaf, err := t.hold(path, parent)
 		if errors.Is(err, errTaken) {
 			continue // another run found it before we held it, and took it for stale
 		}
@@ -58,7 +59,7 @@ func NewLeaf(t Tree) (*Leaf, error) {
 var errTaken = errors.New("taken by another process")
 
 // hold locks the leaf; errTaken where it is gone.
-func hold(path, parent string) (*Leaf, error) {
+func (t Tree) hold(path, parent string) (*Leaf, error) {
 	lock, err := lockDir(path)
 	if err != nil {
 		return nil, err
@@ -68,7 +69,7 @@ func hold(path, parent string) (*Leaf, error) {
 		lock.Close()
 		return nil, err
 	}
-	return &Leaf{Path: path, ID: id, parent: parent, lock: lock}, nil
+	return &Leaf{Path: path, ID: id, tree: t, parent: parent, lock: lock}, nil
 }
 
 // lockDir takes the lock of a leaf; errTaken where somebody else has it, or had it and removed the leaf.
@@ -112,6 +113,18 @@ func (l *Leaf) Move(pids ...int) error {
 		return err
 	}
 	return move(l.Path, slices.DeleteFunc(slices.Clone(pids), func(pid int) bool { return !slices.Contains(here, pid) }))
+}
+
+// Check returns an error where this process is not in the leaf any more: somebody moved it.
+func (l *Leaf) Check() error {
+	dir, err := l.tree.Current()
+	if err != nil {
+		return err
+	}
+	if dir != l.Path {
+		return fmt.Errorf("this process is in cgroup %s, not in %s: something moved it", dir, l.Path)
+	}
+	return nil
 }
 
 func move(dir string, pids []int) error {

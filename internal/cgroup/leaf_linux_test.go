@@ -98,6 +98,12 @@ func TestProcessEntersLeafAndComesBack(t *testing.T) {
 	if dir, err := tree.Current(); err != nil || dir != leaf.Path {
 		t.Errorf("is in %s, %v; want %s", dir, err, leaf.Path)
 	}
+	check(t, leaf.Check())
+	check(t, move(home, []int{os.Getpid()}))
+	if err := leaf.Check(); err == nil {
+		t.Error("being moved out of the leaf is no error")
+	}
+	check(t, leaf.Move(os.Getpid()))
 	inherited, _ := child(t, "wait")
 	if !members(t, leaf.Path)[inherited.Process.Pid] {
 		t.Error("a child did not inherit the leaf")
