@@ -1,0 +1,136 @@
+package golden
+
+import (
+	"fmt"
+	"strings"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	networkingv1 "k8s.io/api/networking/v1"
+)
+
+// diffContext is the number of equal lines shown around a change.
+const diffContext = 3
+
+// Diff returns what differs between the committed and the recorded policies, for people, or "" where they say the
+// same. The first line is "(-golden +recorded)"; order and defaults, which mean nothing, are evened out first.
+//
+// A policy that only the golden file holds is one line, since [File.Rewrite] leaves it alone. The same policies give
+// the same text.
+func Diff(golden, recorded []*networkingv1.NetworkPolicy) string {
+	old, got := byNameLoosely(golden), byNameLoosely(recorded)
+	var b strings.Builder
+	for len(old) > 0 || len(got) > 0 {
+		switch c := compareFirst(old, got); {
+		case c < 0:
+			fmt.Fprintf(&b, "@@ %s: only in the golden file, where it stays @@\n", title(old[0]))
+			old = old[1:]
+		case c > 0:
+			writeHunks(&b, title(got[0]), changes(nil, normalLines(got[0])))
+			got = got[1:]
+		default:
+			if !same(old[0], got[0]) {
+				writeHunks(&b, title(old[0]), changes(normalLines(old[0]), normalLines(got[0])))
+			}
+			old, got = old[1:], got[1:]
+		}
+	}
+	if b.Len() == 0 {
+		return ""
+	}
+	return "(-golden +recorded)\n" + b.String()
+}
+
+// change is one line of a diff; sign is '-', '+' or ' '.
+type change struct {
+	sign byte
+	line string
+}
+
+// changes returns all lines of both sides, in order. Where the sides have a line in common is decided by align and not
+// by go-cmp, which draws lots for its way through two slices, so that its users do not rely on it.
+func changes(old, got []string) []change {
+	left, right := make(map[int]string), make(map[int]string)
+	for i, r := range align(old, got) {
+		if r.old >= 0 {
+			left[i] = old[r.old]
+		}
+		if r.got >= 0 {
+			right[i] = got[r.got]
+		}
+	}
+	var r reporter
+	gocmp.Equal(left, right, gocmp.Reporter(&r))
+	return r.changes
+}
+
+// reporter is a cmp.Reporter that notes the lines of two maps from row to line; go-cmp visits rows in order.
+type reporter struct {
+	path    gocmp.Path
+	changes []change
+}
+
+func (r *reporter) PushStep(step gocmp.PathStep) { r.path = append(r.path, step) }
+func (r *reporter) PopStep()                     { r.path = r.path[:len(r.path)-1] }
+
+func (r *reporter) Report(result gocmp.Result) {
+	row, ok := r.path.Last().(gocmp.MapIndex)
+	if !ok {
+		return
+	}
+	switch old, got := row.Values(); {
+	case result.Equal():
+		r.changes = append(r.changes, change{' ', old.String()})
+	default:
+		if old.IsValid() {
+			r.changes = append(r.changes, change{'-', old.String()})
+		}
+		if got.IsValid() {
+			r.changes = append(r.changes, change{'+', got.String()})
+		}
+	}
+}
+
+// writeHunks writes the changes with some equal lines around them, and where in the policy they are.
+func writeHunks(b *strings.Builder, title string, all []change) {
+	shown := make([]bool, len(all))
+	for i, c := range all {
+		if c.sign == ' ' {
+			continue
+		}
+		for j := max(0, i-diffContext); j <= min(len(all)-1, i+diffContext); j++ {
+			shown[j] = true
+		}
+	}
+	for i := range all {
+		if !shown[i] {
+			continue
+		}
+		if i == 0 || !shown[i-1] {
+			fmt.Fprintf(b, "@@ %s @@\n", strings.TrimSuffix(title+": "+section(all, i), ": "))
+		}
+		fmt.Fprintf(b, "%c%s\n", all[i].sign, all[i].line)
+	}
+}
+
+// section returns the field of the policy that the first change from a row on is in, such as "spec.egress".
+func section(all []change, from int) string {
+	top, field := "", ""
+	for i, c := range all {
+		switch indent := len(c.line) - len(strings.TrimLeft(c.line, " ")); {
+		case indent == 0:
+			top, field = strings.TrimSuffix(c.line, ":"), ""
+		case indent == 2 && c.line[2] != '-':
+			key, _, _ := strings.Cut(c.line[2:], ":")
+			field = "." + key
+		}
+		if i >= from && c.sign != ' ' {
+			break
+		}
+	}
+	if strings.Contains(top, ": ") { // apiVersion, kind
+		return ""
+	}
+	return top + field
+}
+
+func title(p *networkingv1.NetworkPolicy) string { return kind + " " + nameOf(p).String() }

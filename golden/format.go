@@ -1,0 +1,82 @@
+package golden
+
+import (
+	"fmt"
+	"strings"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// Format returns the text of a golden file: the header as a comment, then the policies sorted by namespace and name.
+//
+// The same policies give the same bytes; within a policy the order of rules, peers and ports is kept. A text that
+// [Read] would refuse or read differently is an error.
+func Format(h Header, policies []*networkingv1.NetworkPolicy) ([]byte, error) {
+	sorted, err := byName(policies)
+	if err != nil {
+		return nil, fmt.Errorf("format golden: %w", err)
+	}
+	var b strings.Builder
+	b.WriteString(h.String())
+	for i, p := range sorted {
+		text, err := policyText(p)
+		if err != nil {
+			return nil, fmt.Errorf("format golden: %w", err)
+		}
+		if i > 0 {
+			b.WriteString("---\n")
+		}
+		b.WriteString(text)
+	}
+	if err := check(b.String(), sorted); err != nil {
+		return nil, fmt.Errorf("format golden: %w", err)
+	}
+	return []byte(b.String()), nil
+}
+
+// policyText returns one policy as YAML, as kubectl takes it.
+func policyText(p *networkingv1.NetworkPolicy) (string, error) {
+	p = p.DeepCopy()
+	p.TypeMeta = metav1.TypeMeta{APIVersion: apiVersion, Kind: kind}
+	dropServerFields(p)
+	text, err := yaml.Marshal(p)
+	if err != nil {
+		return "", fmt.Errorf("write policy %s as YAML: %w", nameOf(p), err)
+	}
+	return string(text), nil
+}
+
+// dropServerFields removes what an API server fills in and a file does not hold.
+func dropServerFields(p *networkingv1.NetworkPolicy) {
+	p.ObjectMeta = metav1.ObjectMeta{
+		Name:        p.Name,
+		Namespace:   p.Namespace,
+		Labels:      p.Labels,
+		Annotations: p.Annotations,
+	}
+}
+
+// check reads a text back and compares it with the policies that it should hold, by their names.
+//
+// A golden file outlives the run that wrote it, so a slip here would be found by somebody else, and too late.
+func check(text string, policies []*networkingv1.NetworkPolicy) error {
+	if len(text) > MaxSize {
+		return fmt.Errorf("the text has %d bytes, more than 1 MiB", len(text))
+	}
+	f, err := parse("(about to be written)", []byte(text))
+	if err != nil {
+		return err
+	}
+	read := make(map[name]*networkingv1.NetworkPolicy)
+	for _, p := range f.Policies {
+		read[nameOf(p)] = p
+	}
+	for _, p := range policies {
+		if got := read[nameOf(p)]; got == nil || !same(p, got) {
+			return fmt.Errorf("policy %s would not be read back as it is", nameOf(p))
+		}
+	}
+	return nil
+}

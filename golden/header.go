@@ -1,0 +1,80 @@
+package golden
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// The lines of the header. A file keeps working without them; they are for people, and for [File.OtherTest].
+const (
+	originLine   = "# Recorded by netzerotest"
+	originRest   = "; edit it as you like: what counts is what the policy allows, not its text."
+	testPrefix   = "# test: "
+	acceptPrefix = "# accept: "
+)
+
+// String returns the header as comment lines. A field that is empty gives no line.
+func (h Header) String() string {
+	text := originLine + originRest + "\n"
+	if h.Test != "" {
+		text += testPrefix + oneLine(h.Test) + "\n"
+	}
+	if h.Command != "" {
+		text += acceptPrefix + oneLine(h.Command) + "\n"
+	}
+	return text
+}
+
+// readHeader finds the header in the comments before a file's first policy, wherever a human moved it there.
+func readHeader(documents []document) Header {
+	var h Header
+	for _, d := range documents {
+		comments, _ := leadingComments(d.body)
+		for line := range strings.Lines(comments) {
+			line = strings.TrimSuffix(line, "\n")
+			if value, ok := strings.CutPrefix(line, testPrefix); ok {
+				h.Test = fromOneLine(value)
+			}
+			if value, ok := strings.CutPrefix(line, acceptPrefix); ok {
+				h.Command = fromOneLine(value)
+			}
+		}
+		if d.policy != nil {
+			break
+		}
+	}
+	return h
+}
+
+// withoutHeader drops the header's lines from comments.
+func withoutHeader(comments string) string {
+	var b strings.Builder
+	for line := range strings.Lines(comments) {
+		if strings.HasPrefix(line, originLine) || strings.HasPrefix(line, testPrefix) || strings.HasPrefix(line, acceptPrefix) {
+			continue
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
+// oneLine quotes what could not stand in a YAML comment as it is, or would not be read back as it was.
+func oneLine(s string) string {
+	plain := utf8.ValidString(s) && strings.TrimSpace(s) == s && !strings.HasPrefix(s, `"`)
+	for _, r := range s {
+		plain = plain && strconv.IsPrint(r)
+	}
+	if plain {
+		return s
+	}
+	return strconv.Quote(s)
+}
+
+func fromOneLine(s string) string {
+	s = strings.TrimSpace(s)
+	if unquoted, err := strconv.Unquote(s); err == nil && strings.HasPrefix(s, `"`) {
+		return unquoted
+	}
+	return s
+}

@@ -1,0 +1,284 @@
+package golden
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	networkingv1 "k8s.io/api/networking/v1"
+)
+
+const checkoutYAML = `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: checkout
+spec:
+  egress:
+  - ports:
+    - port: 5432
+      protocol: TCP
+    to:
+    - podSelector:
+        matchLabels:
+          app: orders-db
+  podSelector:
+    matchLabels:
+      app: checkout
+  policyTypes:
+  - Egress
+`
+
+func TestReadableFiles(t *testing.T) {
+	checkout := policy("checkout", 5432)
+	other := strings.ReplaceAll(checkoutYAML, "checkout", "refund")
+	for _, c := range []struct {
+		reason string
+		text   string
+		want   []*networkingv1.NetworkPolicy
+	}{
+		{"one policy", checkoutYAML, list(checkout)},
+		{"two policies", checkoutYAML + "---\n" + other, list(checkout, policy("refund", 5432))},
+		{"the order of the file", other + "---\n" + checkoutYAML, list(policy("refund", 5432), checkout)},
+		{"one name in two namespaces", checkoutYAML + "---\n" + strings.Replace(checkoutYAML, "metadata:", "metadata:\n  namespace: shop", 1),
+			list(checkout, inNamespace("shop", policy("checkout", 5432)))},
+		{"Windows line ends", strings.ReplaceAll(checkoutYAML, "\n", "\r\n"), list(checkout)},
+		{"a byte order mark", "\ufeff" + checkoutYAML, list(checkout)},
+		{"a marker before the first document", "# x\n---\n" + checkoutYAML, list(checkout)},
+		{"markers with comments and spaces", "--- # x\n" + checkoutYAML + "---  \t\n# y\n", list(checkout)},
+		{"an end marker", checkoutYAML + "...\n", list(checkout)},
+		{"an end marker and another document", checkoutYAML + "...\n---\n" + other, list(checkout, policy("refund", 5432))},
+		{"no line end", strings.TrimSuffix(checkoutYAML, "\n"), list(checkout)},
+		{"JSON", `{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"checkout"},"spec":{"podSelector":{"matchLabels":{"app":"checkout"}},"policyTypes":["Egress"]}}`, list(policy("checkout"))},
+		{"anchors", strings.Replace(strings.Replace(checkoutYAML, "name: checkout", "name: &n checkout", 1), "app: checkout", "app: *n", 1), list(checkout)},
+		{"empty", "", nil},
+		{"comments only", "# nothing\n\n---\n# here\n", nil},
+		{"a null creation time, as kubectl create --dry-run writes it", strings.Replace(checkoutYAML, "metadata:", "metadata:\n  creationTimestamp: null", 1), list(checkout)},
+		{"a spec field without value", strings.Replace(checkoutYAML, "spec:", "spec:\n  ingress:", 1), list(checkout)},
+		{"marks of a conflict in a comment or a scalar", "# <<<<<<< x\n" + strings.Replace(checkoutYAML, "metadata:", "metadata:\n  annotations:\n    x: |\n      =======", 1),
+			list(withAnnotation(policy("checkout", 5432), "x", "=======\n"))},
+	} {
+		path := filepath.Join(t.TempDir(), "x.yaml")
+		write(t, path, c.text)
+		got, err := Read(path)
+		if err != nil {
+			t.Errorf("%s: %v", c.reason, err)
+			continue
+		}
+		for _, p := range c.want {
+			p.APIVersion, p.Kind = apiVersion, kind
+		}
+		if diff := cmp.Diff(c.want, got.Policies); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.reason, diff)
+		}
+		if got.Path != path {
+			t.Errorf("%s: path %q, want %q", c.reason, got.Path, path)
+		}
+		if text, err := got.Rewrite(got.Header, got.Policies); err != nil || string(text) != c.text {
+			t.Errorf("%s: rewritten with its own policies, the file changed (%v):\n%s", c.reason, err, text)
+		}
+	}
+}
+
+func withAnnotation(p *networkingv1.NetworkPolicy, key, value string) *networkingv1.NetworkPolicy {
+	p.Annotations = map[string]string{key: value}
+	return p
+}
+
+func TestFilesThatAreRefused(t *testing.T) {
+	replaced := func(old, with string) string {
+		t.Helper()
+		if strings.Count(checkoutYAML, old) == 0 {
+			t.Fatalf("no %q in the policy", old)
+		}
+		return strings.Replace(checkoutYAML, old, with, 1)
+	}
+	second := checkoutYAML + "---\n# the second\n"
+	for _, c := range []struct{ reason, text, want string }{
+		{"unknown field", replaced("    to:", "    too:"),
+			`document 1, line 10: spec.egress[0].too: unknown field; correct or remove it`},
+		{"unknown field in the second document", second + strings.ReplaceAll(replaced("    to:", "    too:"), "checkout", "refund"),
+			`document 2, line 30: spec.egress[0].too: unknown field; correct or remove it`},
+		{"field in another case", replaced("  podSelector:\n    match", "  podselector:\n    match"),
+			`document 1, line 14: spec.podselector: unknown field; correct or remove it`},
+		{"status", checkoutYAML + "status: {}\n",
+			`document 1, line 19: status: unknown field; it comes from a cluster: remove it`},
+		{"another kind", replaced("kind: NetworkPolicy", "kind: Service"),
+			`document 1, line 2: kind: networking.k8s.io/v1 Service, but only networking.k8s.io/v1 NetworkPolicy is read; move other objects to files of their own`},
+		{"no kind", replaced("kind: NetworkPolicy\n", ""),
+			`document 1: kind: networking.k8s.io/v1 (no kind), but only networking.k8s.io/v1 NetworkPolicy is read; move other objects to files of their own`},
+		{"another version", replaced("networking.k8s.io/v1", "extensions/v1beta1"),
+			`document 1, line 2: kind: extensions/v1beta1 NetworkPolicy, but only networking.k8s.io/v1 NetworkPolicy is read; move other objects to files of their own`},
+		{"key given twice", replaced("  policyTypes:", "  egress: []\n  policyTypes:"),
+			`document 1, line 17: egress: given twice; remove one of them`},
+		{"key given twice in the second document", second + strings.Replace(checkoutYAML, "metadata:", "kind: NetworkPolicy\nmetadata:", 1),
+			`document 2, line 23: kind: given twice; remove one of them`},
+		{"number where a string belongs", replaced("app: orders-db", "app: 1"),
+			`document 1, line 12: spec.egress.to.podSelector.matchLabels: holds a number where a string (write it in quotes) belongs; correct it`},
+		{"mapping where a list belongs", replaced("    to:\n    - pod", "    to:\n      pod"),
+			`document 1, line 10: spec.egress.to: holds a mapping where a list belongs; correct it`},
+		{"fraction where an integer belongs", replaced("port: 5432", "port: 1.5"),
+			`document 1, line 8: spec.egress.ports.port: holds the number 1.5 where an integer belongs; correct it`},
+		{"rule that lost its peers", replaced("    - podSelector:\n        matchLabels:\n          app: orders-db\n", ""),
+			`document 1, line 10: spec.egress[0].to: has no value; give it one, or remove it`},
+		{"rule that lost everything", replaced("  podSelector:\n    match", "  -\n  podSelector:\n    match"),
+			`document 1, line 14: spec.egress[1]: has no value; give it one, or remove it`},
+		{"no name", replaced("  name: checkout\n", "  namespace: x\n"),
+			`document 1: metadata.name: missing; give the policy a name`},
+		{"a name that is none", replaced("  name: checkout", "  name: Check_Out"),
+			`document 1, line 4: metadata.name: Invalid value: "Check_Out": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*'); correct it`},
+		{"a range that is none", replaced("    - podSelector:\n        matchLabels:\n          app: orders-db", "    - ipBlock:\n        cidr: 10.0.0.1/8"),
+			`document 1, line 12: spec.egress[0].to[0].ipBlock.cidr: Invalid value: "10.0.0.1/8": has host bits set: 10.0.0.0/8 is the range, 10.0.0.1/32 the address; correct it`},
+		{"an annotation of ours that is none, and a second fault", replaced("  name: checkout", "  name: checkout\n  annotations:\n    netzero.dev/egress-names: x y\n  namespace: A.b"),
+			`document 1, line 7: metadata.namespace: Invalid value: "A.b": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?') (the first of 2 faults); correct it`},
+		{"an annotation of ours that is none", replaced("  name: checkout", "  name: checkout\n  annotations:\n    netzero.dev/egress-names: x y"),
+			`document 1, line 6: metadata.annotations[netzero.dev/egress-names]: Invalid value: "x y": read name "x y": want a host name in lower case, as in host.example:443/TCP; correct it`},
+		{"two of one name", second + checkoutYAML,
+			`document 2, line 24: metadata.name: document 1 is called checkout too; rename or remove one of them, or merge their rules`},
+		{"no YAML", "kind: [\n",
+			`document 1, line 2: not YAML: did not find expected node content; correct it, or delete the file and record it anew with -update`},
+		{"a tab", replaced("  - ports:", "\t- ports:"),
+			`document 1, line 7: not YAML: found character that cannot start any token; correct it, or delete the file and record it anew with -update`},
+		{"wrong indent", replaced("  podSelector:\n    match", "   podSelector:\n    match"),
+			`document 1, line 14: not YAML: did not find expected key; correct it, or delete the file and record it anew with -update`},
+		{"text, not an object", "hello\n",
+			`document 1: not an object with apiVersion and kind; correct it, or delete the file and record it anew with -update`},
+		{"null", "~\n",
+			`document 1: not an object with apiVersion and kind; correct it, or delete the file and record it anew with -update`},
+		{"two objects without a separator", "{kind: NetworkPolicy}\n{kind: NetworkPolicy}\n",
+			`document 1: more text after the end of the object; separate documents with a line "---"`},
+		{"text behind a separator, which kubectl drops", checkoutYAML + "--- {}\n",
+			`line 19: text behind "---"; put it on the next line: kubectl would drop it`},
+		{"a separator that kubectl does not know", checkoutYAML + "...\n" + checkoutYAML,
+			`line 19: "..." before another document; separate documents with a line "---": kubectl knows no other`},
+		{"conflict", replaced("metadata:", "<<<<<<< HEAD\nmetadata:"),
+			`line 3: merge conflict marker "<<<<<<< HEAD"; resolve the conflict, or take one side and run the test with -update`},
+		{"rest of a conflict", replaced("metadata:", "=======\r\nmetadata:"),
+			`line 3: merge conflict marker "======="; resolve the conflict, or take one side and run the test with -update`},
+		{"Latin-1", replaced("metadata:", "# gr\xfc\xdfe\nmetadata:"),
+			`line 3: not UTF-8; save the file as UTF-8`},
+		{"UTF-16", "\xff\xfea\x00", `line 1: not UTF-8; save the file as UTF-8`},
+		{"NUL", replaced("metadata:", "# \x00\nmetadata:"), `line 3: control character '\x00'; remove it`},
+		{"old Mac line ends", strings.ReplaceAll(checkoutYAML, "\n", "\r"), `line 1: control character '\r'; remove it`},
+		{"a line end that editors do not show", replaced("metadata:", "# \u2028---\nmetadata:"), `line 3: control character '\u2028'; remove it`},
+		{"anchor that contains itself", "a: &a [*a]\n",
+			`document 1: not YAML: anchor 'a' value contains itself; correct it, or delete the file and record it anew with -update`},
+		{"too large", checkoutYAML + strings.Repeat("#\n", MaxSize/2),
+			`larger than 1 MiB; make sure that it is a policy; keep what other tests need in their own files`},
+	} {
+		path := filepath.Join(t.TempDir(), "x.yaml")
+		write(t, path, c.text)
+		f, err := Read(path)
+		var invalid *InvalidError
+		if !errors.As(err, &invalid) {
+			t.Errorf("%s: error %v and file %+v, want an InvalidError", c.reason, err, f)
+			continue
+		}
+		if diff := cmp.Diff("read golden "+path+": "+c.want, err.Error()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.reason, diff)
+		}
+	}
+}
+
+func TestReadWhatIsNoFile(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Read(filepath.Join(dir, "no", "x.yaml")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing file: %v", err)
+	}
+	_, err := Read(dir)
+	if invalid := (*InvalidError)(nil); !errors.As(err, &invalid) || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a directory: %v", err)
+	}
+}
+
+func TestReadHeader(t *testing.T) {
+	for _, c := range []struct {
+		reason, text string
+		want         Header
+	}{
+		{"as written", Header{"TestA/b", "go test ."}.String() + checkoutYAML, Header{"TestA/b", "go test ."}},
+		{"after a marker and a comment", "# mine\n---\n\n" + Header{"TestA", "x"}.String() + checkoutYAML, Header{"TestA", "x"}},
+		{"a part of it", "# accept: go test .\n" + checkoutYAML, Header{Command: "go test ."}},
+		{"a name that needs quotes", Header{"Test/a\nb\xff\u2028 ", ""}.String() + checkoutYAML, Header{Test: "Test/a\nb\xff\u2028 "}},
+		{"a name that begins with a quote", Header{`"a"`, ""}.String() + checkoutYAML, Header{Test: `"a"`}},
+		{"a name with a backslash", Header{`Test/\x00`, ""}.String() + checkoutYAML, Header{Test: `Test/\x00`}},
+		{"Windows line ends", strings.ReplaceAll(Header{"TestA", "x"}.String()+checkoutYAML, "\n", "\r\n"), Header{"TestA", "x"}},
+		{"in an empty file", Header{"TestA", "x"}.String(), Header{"TestA", "x"}},
+		{"no header", "# mine\n" + checkoutYAML, Header{}},
+		{"too late", checkoutYAML + "# test: TestA\n---\n# test: TestB\n", Header{}},
+	} {
+		if diff := cmp.Diff(c.want, mustParse(t, c.text).Header); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.reason, diff)
+		}
+	}
+}
+
+func TestOtherTest(t *testing.T) {
+	for _, c := range []struct{ reason, header, asked, want string }{
+		{"the same", "TestA", "TestA", ""},
+		{"no header", "", "TestA", ""},
+		{"another", "TestB", "TestA", "TestB"},
+	} {
+		if got := (&File{Header: Header{Test: c.header}}).OtherTest(c.asked); got != c.want {
+			t.Errorf("%s: %q, want %q", c.reason, got, c.want)
+		}
+	}
+}
+
+// Random bytes are hardly ever YAML, so most inputs are put somewhere into a file that is.
+func FuzzRead(f *testing.F) {
+	valid := Header{"TestA/b", "go test ."}.String() + checkoutYAML + "---\n# mine\n" + strings.ReplaceAll(checkoutYAML, "checkout", "refund")
+	f.Add([]byte(checkoutYAML), uint16(0))
+	f.Add([]byte(Header{"TestA/b", "go test ."}.String()+checkoutYAML+"---\n# x\n...\n"), uint16(0))
+	f.Add([]byte("\ufeff"+strings.ReplaceAll(checkoutYAML, "\n", "\r\n")), uint16(0))
+	f.Add([]byte("{\"apiVersion\":networking.k8s.io/v1,kind: NetworkPolicy,metadata: {name: x},spec: {podSelector: {}}}"), uint16(0))
+	f.Add([]byte("a: &a [*a]\n--- x\n%YAML 1.1\n"), uint16(0))
+	f.Add([]byte("...\n---\n"), uint16(strings.Index(valid, "---")))
+	f.Add([]byte("  annotations: {a: |-}\n"), uint16(strings.Index(valid, "spec:")))
+	f.Add([]byte("  - to:\n    - ipBlock:\n        cidr: 0.0.0.0/0\n"), uint16(strings.Index(valid, "  podSelector")))
+	f.Fuzz(func(t *testing.T, text []byte, at uint16) {
+		if at > 0 {
+			i := int(at) % len(valid)
+			text = []byte(valid[:i] + string(text) + valid[i:])
+		}
+		read, err := parse("x.yaml", text)
+		if err != nil {
+			if invalid := (*InvalidError)(nil); !errors.As(err, &invalid) {
+				t.Errorf("error of type %T", err)
+			}
+			return
+		}
+		unchanged, err := read.Rewrite(read.Header, read.Policies)
+		if err != nil || string(unchanged) != string(text) {
+			t.Errorf("rewritten with its own policies, the file changed (%v):\n%s", err, unchanged)
+		}
+		if diff := Diff(read.Policies, read.Policies); diff != "" {
+			t.Errorf("policies differ from themselves:\n%s", diff)
+		}
+		added := policy("added", 1)
+		rewritten, err := read.Rewrite(Header{Test: "Test"}, list(added))
+		if err != nil {
+			t.Fatalf("add a policy: %v", err)
+		}
+		again, err := parse("x.yaml", rewritten)
+		if err != nil {
+			t.Fatalf("read what was written: %v\n%s", err, rewritten)
+		}
+		for _, p := range append(read.others(list(added)), added) {
+			if !containsSame(again.Policies, p) {
+				t.Errorf("policy %s is not in the rewritten file:\n%s", nameOf(p), rewritten)
+			}
+		}
+	})
+}
+
+func containsSame(policies []*networkingv1.NetworkPolicy, p *networkingv1.NetworkPolicy) bool {
+	for _, q := range policies {
+		if nameOf(p) == nameOf(q) && same(p, q) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,178 @@
+package golden
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+const (
+	fileMode      = 0o644
+	directoryMode = 0o755
+	maxLinks      = 40 // as Linux follows at most
+)
+
+// Write makes path hold the text, or leaves everything as it was.
+//
+// Missing directories are made. The text goes into a temporary file in the same directory, which then takes the old
+// one's place and mode (0644 for a new file), so that a reader sees either text whole. A symbolic link is followed, and
+// stays. A file that holds the text already is not touched. What root creates under sudo belongs to the user who called
+// sudo (SUDO_UID, SUDO_GID).
+func Write(path string, text []byte) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("write golden %s: %w", path, err)
+		}
+	}()
+	place, err := follow(path)
+	if err != nil {
+		return err
+	}
+	old, err := os.Lstat(place)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		old = nil
+	case err != nil:
+		return err
+	case !old.Mode().IsRegular():
+		return errors.New("not a regular file")
+	case old.Size() == int64(len(text)):
+		if current, err := os.ReadFile(place); err == nil && bytes.Equal(current, text) {
+			return nil
+		}
+	}
+	user, err := sudoUser()
+	if err != nil {
+		return err
+	}
+	made, err := makeDirectories(filepath.Dir(place), user)
+	if err == nil {
+		err = replace(place, text, old, user)
+	}
+	if err != nil {
+		for _, dir := range made {
+			os.Remove(dir) // only if it is empty still
+		}
+	}
+	return err
+}
+
+// follow returns the file that a path names in the end, which need not exist.
+func follow(path string) (string, error) {
+	for range maxLinks {
+		info, err := os.Lstat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return path, nil
+		}
+		if err != nil {
+			return "", err
+		}
+		if info.Mode()&fs.ModeSymlink == 0 {
+			return path, nil
+		}
+		named, err := os.Readlink(path)
+		if err != nil {
+			return "", err
+		}
+		if !filepath.IsAbs(named) {
+			// The directory may be a link itself, and ".." then leads elsewhere than its text says.
+			dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+			if err != nil {
+				return "", err
+			}
+			named = filepath.Join(dir, named)
+		}
+		path = named
+	}
+	return "", errors.New("too many symbolic links")
+}
+
+// makeDirectories makes dir and what is missing above it, and returns what it made, deepest first, on failure too.
+func makeDirectories(dir string, user *owner) (made []string, err error) {
+	var missing []string
+	for d := dir; ; d = filepath.Dir(d) {
+		info, err := os.Stat(d)
+		if err == nil && !info.IsDir() {
+			return nil, fmt.Errorf("%s is not a directory", d)
+		}
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		missing = append(missing, d)
+		if filepath.Dir(d) == d {
+			break
+		}
+	}
+	for i := len(missing) - 1; i >= 0; i-- {
+		if err := os.Mkdir(missing[i], directoryMode); errors.Is(err, fs.ErrExist) {
+			continue // another test was faster
+		} else if err != nil {
+			return made, err
+		}
+		made = append([]string{missing[i]}, made...)
+		if user != nil {
+			if err := os.Chown(missing[i], user.uid, user.gid); err != nil {
+				return made, err
+			}
+		}
+	}
+	return made, nil
+}
+
+// replace puts the text in the place of a file. old is nil for a new one.
+func replace(path string, text []byte, old fs.FileInfo, user *owner) (err error) {
+	file, err := os.CreateTemp(filepath.Dir(path), ".netzero-*.tmp")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			file.Close()
+			os.Remove(file.Name())
+		}
+	}()
+	if _, err := file.Write(text); err != nil {
+		return err
+	}
+	mode := fs.FileMode(fileMode)
+	if old != nil {
+		mode = old.Mode().Perm()
+		user = keepOwner(old, user)
+	}
+	if user != nil {
+		if err := file.Chown(user.uid, user.gid); err != nil {
+			return err
+		}
+	}
+	if err := file.Chmod(mode); err != nil { // not subject to the umask, which a test may have set for itself
+		return err
+	}
+	if err := file.Sync(); err != nil {
+		return err
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(file.Name(), path); err != nil {
+		return err
+	}
+	syncDirectory(filepath.Dir(path))
+	return nil
+}
+
+// syncDirectory makes a rename last. The text is in place whether or not this succeeds, and not every file system can.
+func syncDirectory(dir string) {
+	if d, err := os.Open(dir); err == nil {
+		d.Sync()
+		d.Close()
+	}
+}
+
+// owner is whom a file shall belong to.
+type owner struct{ uid, gid int }

@@ -1,0 +1,45 @@
+// Package report says what a person or a CI reads when a test ends: which flows the committed policy does not allow,
+// who opened them, and what to type to accept them.
+//
+// It opens no file and decides nothing: what is denied, unused or lost, its caller knows. It refuses to print control
+// characters, whatever a process or a DNS server puts into a name, and prints no colours. It imports the standard
+// library and package flow only.
+package report
+
+import (
+	"net/netip"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// Denied is a flow that the committed policy does not allow.
+type Denied struct {
+	Flow   flow.Flow    // folded, by flow.Fold
+	Addrs  []netip.Addr // every address behind the destination, sorted
+	Policy string       // the policy that denies it; empty where none in particular does
+	Reason string       // why, as package policy words it
+}
+
+// Report is what one recording came to. The zero value of a field means that there is nothing of the kind.
+type Report struct {
+	Test     string // as testing.TB.Name gives it
+	Golden   string // the golden file, as its user would type it: relative, where it can be
+	Workload string // the name of the test process as a workload
+
+	Denied      []Denied // sorted, as flow.Fold leaves them
+	Unprotected string   // why the golden file isolates nobody, and so could never fail
+	Unused      []string // the rules that no flow needed
+	Strict      bool     // an unused rule fails the test
+	Missing     bool     // there is no golden file
+	Proposed    string   // with Missing: the text of the file that this recording would have written
+	Diff        string   // between the committed and the recorded policies, as golden.Diff gives it
+	Notices     []string // what is worth knowing, and fails nothing
+	Accept      string   // the command that accepts this recording
+	Lost        string   // what of the recording is lost, in a line; such a recording can neither pass nor be accepted
+}
+
+// Failed reports whether the test fails. Notices, and unused rules unless Strict, do not fail it; nor does a
+// difference of texts alone.
+func (r Report) Failed() bool {
+	return r.Lost != "" || r.Missing || r.Unprotected != "" || len(r.Denied) > 0 || r.Strict && len(r.Unused) > 0
+}

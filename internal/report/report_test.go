@@ -1,0 +1,324 @@
+package report
+
+import (
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+var update = flag.Bool("update", false, "write testdata")
+
+func addrs(texts ...string) []netip.Addr {
+	var all []netip.Addr
+	for _, text := range texts {
+		all = append(all, netip.MustParseAddr(text))
+	}
+	return all
+}
+
+// stripe is an unexpected flow to an external host.
+func stripe() Denied {
+	return Denied{
+		Flow: flow.Flow{
+			Source:      flow.Endpoint{Kind: flow.Workload, Name: "checkout"},
+			Destination: flow.Endpoint{Kind: flow.External, Name: "api.stripe.com", Addr: netip.MustParseAddr("203.0.113.7"), Evidence: flow.ByDNS},
+			Protocol:    flow.TCP,
+			Port:        443,
+			Count:       3,
+			First:       1234 * time.Millisecond,
+			Process:     flow.Process{PID: 4711, Name: "payments.test", Command: "/tmp/go-build1/payments.test -test.v"},
+		},
+		Addrs:  addrs("203.0.113.7"),
+		Policy: "checkout",
+		Reason: "no rule allows api.stripe.com; rule 3 allows the internet on 443/TCP for api.adyen.com only",
+	}
+}
+
+func one(change func(*Denied)) Report {
+	d := stripe()
+	change(&d)
+	return base(func(r *Report) { r.Denied = []Denied{d} })
+}
+
+func base(change func(*Report)) Report {
+	r := Report{
+		Test:     "TestCheckout",
+		Golden:   "testdata/netzero/TestCheckout.yaml",
+		Workload: "checkout",
+		Accept:   "go test example.com/shop/payments -run '^TestCheckout$' -update",
+	}
+	change(&r)
+	return r
+}
+
+const (
+	diff = `(-golden +recorded)
+@@ NetworkPolicy checkout: metadata.annotations @@
+ metadata:
+   annotations:
+-    netzero.dev/egress-names: api.adyen.com:443/TCP
++    netzero.dev/egress-names: api.adyen.com:443/TCP,api.stripe.com:443/TCP
+   name: checkout
+ spec:
+   egress:
+`
+	proposed = `# Recorded by netzerotest; edit it as you like: what counts is what the policy allows, not its text.
+# test: TestCheckout
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: checkout
+spec:
+  podSelector:
+    matchLabels:
+      app: checkout
+  policyTypes:
+  - Egress
+`
+)
+
+func reports() map[string]Report {
+	return map[string]Report{
+		"one flow":           base(func(r *Report) { r.Denied, r.Diff = []Denied{stripe()}, diff }),
+		"nothing":            base(func(*Report) {}),
+		"a difference alone": base(func(r *Report) { r.Diff = diff }),
+		"two flows and notices": base(func(r *Report) {
+			db := stripe()
+			db.Flow.Destination = flow.Endpoint{Kind: flow.Workload, Name: "orders-db", Namespace: "shop", Addr: netip.MustParseAddr("127.0.0.1"), Evidence: flow.ByListener}
+			db.Flow.Port, db.Flow.Count, db.Flow.First = 5432, 1, 340*time.Millisecond
+			db.Addrs = addrs("127.0.0.1", "::1")
+			db.Reason = "no rule allows pods app=orders-db"
+			r.Denied = []Denied{db, stripe()}
+			r.Diff = diff
+			r.Notices = []string{
+				"overlapped with TestRefund: a flow that could belong to either is given to both",
+				"1 flow over ICMP to 203.0.113.9: a NetworkPolicy can neither allow nor deny it, and what network plugins do with it differs from one to the next",
+			}
+			r.Unused = []string{"policy checkout, egress rule 2: pods app=cache on 6379/TCP"}
+		}),
+		"many flows": base(func(r *Report) {
+			for i := range 27 {
+				d := stripe()
+				d.Flow.Destination.Name = fmt.Sprintf("host%02d.example.com", i)
+				r.Denied = append(r.Denied, d)
+			}
+		}),
+		"missing": base(func(r *Report) { r.Missing, r.Proposed = true, proposed }),
+		"missing without proposal": base(func(r *Report) {
+			r.Missing = true
+			r.Notices = []string{"no policy is proposed, because the test failed"}
+		}),
+		"unprotected": base(func(r *Report) {
+			r.Unprotected = "no policy in testdata/netzero/TestCheckout.yaml selects pods app=checkout with policy type Egress; the nearest is policy check-out, for pods app=check-out"
+			r.Diff = diff
+		}),
+		"empty golden": base(func(r *Report) {
+			r.Unprotected = "the file holds no policy"
+			r.Denied = []Denied{stripe()}
+		}),
+		"unused": base(func(r *Report) {
+			r.Unused = []string{"policy checkout, egress rule 2: pods app=cache on 6379/TCP"}
+		}),
+		"unused and strict": base(func(r *Report) {
+			r.Strict = true
+			r.Unused = []string{"policy checkout, egress rule 2: pods app=cache on 6379/TCP", "policy checkout, egress rule 4: 198.51.100.0/24 on 443/TCP"}
+			r.Diff = diff
+		}),
+		"lost": base(func(r *Report) {
+			r.Lost = "12 events did not fit into the ring buffer"
+			r.Denied, r.Diff, r.Strict = []Denied{stripe()}, diff, true
+			r.Unused = []string{"policy checkout, egress rule 2: pods app=cache on 6379/TCP"}
+		}),
+		"lost and missing": base(func(r *Report) {
+			r.Lost = "12 events did not fit into the ring buffer\n3 flows did not fit into the map"
+			r.Missing, r.Proposed = true, proposed
+		}),
+		"notices only":    base(func(r *Report) { r.Notices = []string{"egress rule 1 of policy checkout allows everything"} }),
+		"process gone":    one(func(d *Denied) { d.Flow.Process.Command = "" }),
+		"process unknown": one(func(d *Denied) { d.Flow.Process = flow.Process{} }),
+		"process without name": one(func(d *Denied) {
+			d.Flow.Process.Name, d.Flow.Process.Command = "", ""
+		}),
+		"process without number": one(func(d *Denied) { d.Flow.Process.PID = 0 }),
+		"IPv6": one(func(d *Denied) {
+			d.Flow.Destination = flow.Endpoint{Kind: flow.Address, Addr: netip.MustParseAddr("2001:db8::7")}
+			d.Addrs = addrs("2001:db8::7")
+		}),
+		"name with many addresses": one(func(d *Denied) {
+			d.Addrs = addrs("198.51.100.1", "198.51.100.2", "203.0.113.7", "2001:db8:1111:2222:3333:4444:5555:6666", "2001:db8:1111:2222:3333:4444:5555:7777", "2001:db8::1")
+		}),
+		"one datagram to the metadata service": one(func(d *Denied) {
+			d.Flow.Destination = flow.Endpoint{Kind: flow.Address, Addr: flow.MetadataService}
+			d.Flow.Protocol, d.Flow.Port, d.Flow.Count = flow.UDP, 80, 1
+			d.Addrs = []netip.Addr{flow.MetadataService}
+			d.Policy, d.Reason = "", ""
+		}),
+		"ICMP": one(func(d *Denied) { d.Flow.Protocol, d.Flow.Port = flow.ICMP, 0 }),
+		"source without a name": one(func(d *Denied) {
+			d.Flow.Source = flow.Endpoint{Kind: flow.Workload}
+		}),
+		"long texts": one(func(d *Denied) {
+			d.Flow.Process.Command = "curl --header 'Authorization: Bearer " + strings.Repeat("s3cret", 40) + "' https://api.stripe.com"
+			d.Reason = strings.Repeat("a reason that does not end ", 30)
+			d.Flow.Process.Name = strings.Repeat("long-name-", 10)
+		}),
+		"hostile texts": base(func(r *Report) {
+			d := stripe()
+			d.Flow.Destination.Name = "evil\x1b[31m.\u202eexample.com\n"
+			d.Flow.Process = flow.Process{PID: 1, Name: "a\nb\x00", Command: "sh -c \x1b]0;title\x07 \xff\xfe\ttab"}
+			d.Policy, d.Reason = "p\n", "r\n\n  FAIL: no"
+			r.Test, r.Golden = "Test/a\x1b[0m", "a\nb.yaml"
+			r.Denied = []Denied{d}
+			r.Diff = "(-golden +recorded)\n-a\x1b[1m\n"
+			r.Notices = []string{"n\r"}
+			r.Accept = "go test\n-update"
+		}),
+		"long command": base(func(r *Report) {
+			r.Denied = []Denied{stripe()}
+			r.Accept = "go test -exec 'sudo --preserve-env=PATH,HOME,GOCACHE' -tags integration example.com/shop/payments -run '^TestCheckout$/^refund$' -update"
+		}),
+		"long diff": base(func(r *Report) {
+			r.Denied = []Denied{stripe()}
+			r.Diff = "(-golden +recorded)\n" + strings.Repeat("+  - ports:\n", 130)
+		}),
+	}
+}
+
+func TestTexts(t *testing.T) {
+	known := make(map[string]bool)
+	for name, r := range reports() {
+		file := filepath.Join("testdata", strings.ReplaceAll(name, " ", "-")+".txt")
+		known[file] = true
+		got := fmt.Sprintf("failed: %v\n-- String --\n%s\n-- Notes --\n%s\n", r.Failed(), r.String(), r.Notes())
+		if *update {
+			if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	files, err := filepath.Glob("testdata/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if !known[file] {
+			t.Errorf("%s belongs to no test", file)
+		}
+	}
+}
+
+func TestTextsFitAndPrint(t *testing.T) {
+	for name, r := range reports() {
+		for _, text := range []string{r.String(), r.Notes()} {
+			if strings.HasSuffix(text, "\n") || strings.Contains(text, "\n\n\n") {
+				t.Errorf("%s: empty lines too many:\n%s", name, text)
+			}
+			block := 0
+			for i, line := range strings.Split(text, "\n") {
+				if n := utf8.RuneCountInString(line); n > width && i > 0 && !strings.Contains(line, "go test") && !strings.Contains(line, "# Recorded") {
+					t.Errorf("%s: a line of %d columns: %s", name, n, line)
+				}
+				if strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }) || strings.TrimRight(line, " ") != line {
+					t.Errorf("%s: line %q", name, line)
+				}
+				switch block++; {
+				case line == "" || strings.HasPrefix(line, "  policy "):
+					block = -1000 // a diff or a file may be longer
+				case strings.Contains(line, " -> "):
+					block = 1
+				case block > 12:
+					t.Errorf("%s: a block of %d lines: %s", name, block, line)
+				}
+			}
+		}
+		if r.Failed() != (r.String() != "") {
+			t.Errorf("%s: failed is %v, and the text: %s", name, r.Failed(), r.String())
+		}
+	}
+}
+
+func TestOneFlowTooManyIsSingular(t *testing.T) {
+	many := base(func(r *Report) { r.Denied = slices.Repeat([]Denied{stripe()}, maxBlocks+1) })
+	if text := many.String(); !strings.Contains(text, "\n  ... and 1 more unexpected flow\n") {
+		t.Errorf("the text does not end as expected: %s", text)
+	}
+	all := base(func(r *Report) { r.Denied = slices.Repeat([]Denied{stripe()}, maxBlocks) })
+	if text := all.String(); strings.Contains(text, "more") {
+		t.Errorf("flows are left out: %s", text)
+	}
+}
+
+func TestFailed(t *testing.T) {
+	for _, c := range []struct {
+		reason string
+		report Report
+		want   bool
+	}{
+		{"nothing", Report{}, false},
+		{"a notice", Report{Notices: []string{"x"}}, false},
+		{"another text", Report{Diff: "x"}, false},
+		{"an unused rule", Report{Unused: []string{"x"}}, false},
+		{"an unused rule with Strict", Report{Unused: []string{"x"}, Strict: true}, true},
+		{"Strict alone", Report{Strict: true}, false},
+		{"an unexpected flow", Report{Denied: []Denied{{}}}, true},
+		{"no golden file", Report{Missing: true}, true},
+		{"a golden file that protects nothing", Report{Unprotected: "x"}, true},
+		{"a loss", Report{Lost: "x"}, true},
+	} {
+		if got := c.report.Failed(); got != c.want {
+			t.Errorf("%s: %v", c.reason, got)
+		}
+	}
+}
+
+func TestDurations(t *testing.T) {
+	for _, c := range []struct {
+		d    time.Duration
+		want string
+	}{
+		{-time.Second, "under 1ms"},
+		{0, "under 1ms"},
+		{999 * time.Microsecond, "under 1ms"},
+		{time.Millisecond, "1ms"},
+		{340*time.Millisecond + 400*time.Microsecond, "340ms"},
+		{999600 * time.Microsecond, "1s"},
+		{1234 * time.Millisecond, "1.2s"},
+		{9960 * time.Millisecond, "10s"},
+		{12400 * time.Millisecond, "12s"},
+		{59900 * time.Millisecond, "1m0s"},
+		{125 * time.Second, "2m5s"},
+		{63*time.Minute + 20*time.Second, "1h3m"},
+		{2 * time.Hour, "2h0m"},
+	} {
+		if got := human(c.d); got != c.want {
+			t.Errorf("%d: %s, want %s", c.d, got, c.want)
+		}
+	}
+}
+
+func TestCommandLinesEndBeforeTheirSecrets(t *testing.T) {
+	secret := strings.Repeat("s3cret", 100)
+	text := one(func(d *Denied) { d.Flow.Process.Command = "psql postgres://user:" + secret }).String()
+	if n := strings.Count(text, "s3cret") * len("s3cret"); n > maxCommand {
+		t.Errorf("%d bytes of the command line are printed", n)
+	}
+}

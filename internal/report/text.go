@@ -1,0 +1,143 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+)
+
+const (
+	maxBlocks    = 20  // flows, rules or notices that are printed; the rest is counted
+	maxDiffLines = 120 // a longer diff is read in a diff tool, after -update
+)
+
+// String returns the failure text, without a line end behind its last line, or "" where nothing failed. It is meant
+// for testing.TB.Error, which indents it by 8.
+func (r Report) String() string {
+	if !r.Failed() {
+		return ""
+	}
+	var w writer
+	w.line(0, fmt.Sprintf("netzero: %s: %s (policy %s)", clean(r.Test), strings.Join(r.verdicts(), ", "), clean(r.Golden)))
+	if r.Lost != "" {
+		w.gap()
+		w.paragraph("recording incomplete: " + strings.ReplaceAll(strings.TrimSpace(r.Lost), "\n", "; ")) // of errors.Join
+		w.paragraph("What was lost may be a flow that the policy does not allow. So the test cannot pass, and no policy is written from this run.")
+	}
+	if r.Unprotected != "" {
+		w.gap()
+		w.paragraph("nothing is protected: " + r.Unprotected)
+		w.paragraph("A test with such a policy could never fail.")
+	}
+	for i, d := range r.Denied {
+		w.gap()
+		if i == maxBlocks {
+			w.line(2, "... and "+count(len(r.Denied)-i, "more unexpected flow"))
+			break
+		}
+		w.denied(d, r.Workload)
+	}
+	if r.Strict && r.Lost == "" {
+		r.writeList(&w, "unused rules, which Strict forbids", r.Unused)
+	}
+	if r.Missing {
+		r.writeMissing(&w)
+	}
+	if r.Lost == "" && r.Diff != "" {
+		writeDiff(&w, r.Diff)
+	}
+	r.writeList(&w, "notices", r.notices())
+	w.gap()
+	switch {
+	case r.Lost != "":
+		w.paragraph("An incomplete recording cannot be accepted: mend the cause, and run the test again.")
+	case r.Accept != "":
+		w.command("To accept: ", r.Accept)
+	}
+	return w.String()
+}
+
+// Notes returns what a passing test should tell its reader: the notices, and unused rules. It is "" where there are
+// none.
+func (r Report) Notes() string {
+	notices := r.notices()
+	if len(notices) == 0 {
+		return ""
+	}
+	var w writer
+	w.line(0, fmt.Sprintf("netzero: %s: %s (policy %s)", clean(r.Test), count(len(notices), "notice"), clean(r.Golden)))
+	w.list(2, notices)
+	return w.String()
+}
+
+// verdicts returns the headline's reasons, the one that spoils the others first.
+func (r Report) verdicts() []string {
+	var v []string
+	if r.Lost != "" {
+		v = append(v, "recording incomplete")
+	}
+	if r.Missing {
+		v = append(v, "no committed policy")
+	}
+	if r.Unprotected != "" {
+		v = append(v, "the committed policy protects nothing")
+	}
+	if n := len(r.Denied); n > 0 {
+		v = append(v, count(n, "unexpected flow"))
+	}
+	if n := len(r.Unused); n > 0 && r.Strict && r.Lost == "" {
+		v = append(v, count(n, "unused rule"))
+	}
+	return v
+}
+
+// notices returns the notices, and the unused rules that fail nothing. After a loss no rule is known to be unused.
+func (r Report) notices() []string {
+	notices := append([]string(nil), r.Notices...)
+	if r.Strict || r.Lost != "" {
+		return notices
+	}
+	for _, rule := range r.Unused {
+		notices = append(notices, "unused: "+rule)
+	}
+	return notices
+}
+
+func (r Report) writeList(w *writer, title string, texts []string) {
+	if len(texts) == 0 {
+		return
+	}
+	w.gap()
+	w.line(2, title)
+	w.list(6, texts)
+}
+
+func (r Report) writeMissing(w *writer) {
+	w.gap()
+	if r.Proposed == "" || r.Lost != "" {
+		w.paragraph("no policy is committed at " + r.Golden)
+		return
+	}
+	w.paragraph("no policy is committed at " + r.Golden + "; this run would write:")
+	w.gap()
+	for line := range strings.Lines(strings.TrimRight(r.Proposed, "\n")) {
+		w.line(4, clean(strings.TrimSuffix(line, "\n")))
+	}
+}
+
+func writeDiff(w *writer, diff string) {
+	lines := strings.Split(strings.TrimRight(diff, "\n"), "\n")
+	title := "policy"
+	if strings.HasPrefix(lines[0], "(") { // "(-golden +recorded)"
+		title += " " + clean(lines[0])
+		lines = lines[1:]
+	}
+	w.gap()
+	w.line(2, title)
+	for i, line := range lines {
+		if i == maxDiffLines {
+			w.line(4, "... and "+count(len(lines)-i, "more line"))
+			return
+		}
+		w.line(4, clean(line))
+	}
+}

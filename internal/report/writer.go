@@ -1,0 +1,153 @@
+package report
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// width is what remains of 100 columns when go test has indented the text.
+const width = 100 - 8
+
+// writer collects lines.
+type writer struct{ lines []string }
+
+func (w *writer) String() string { return strings.TrimRight(strings.Join(w.lines, "\n"), "\n") }
+
+// line adds a line as it is, however long.
+func (w *writer) line(indent int, text string) {
+	w.lines = append(w.lines, strings.TrimRight(strings.Repeat(" ", indent)+text, " "))
+}
+
+// gap adds an empty line, but never two.
+func (w *writer) gap() {
+	if n := len(w.lines); n > 0 && w.lines[n-1] != "" {
+		w.lines = append(w.lines, "")
+	}
+}
+
+// paragraph adds a text, indented by two, that may need several lines.
+func (w *writer) paragraph(text string) { w.hanging("  ", "  ", clean(text), 0) }
+
+// field adds a line of a block, and continues it below itself in at most so many lines.
+func (w *writer) field(label, text string, lines int) {
+	w.hanging(fmt.Sprintf("      %-8s ", label), strings.Repeat(" ", 15), text, lines)
+}
+
+// list adds texts with a dash each, and the number of those that are too many.
+func (w *writer) list(indent int, texts []string) {
+	for i, text := range texts {
+		if i == maxBlocks {
+			w.line(indent, fmt.Sprintf("... and %d more", len(texts)-i))
+			return
+		}
+		w.hanging(strings.Repeat(" ", indent)+"- ", strings.Repeat(" ", indent+2), clean(text), 0)
+	}
+}
+
+// command adds a command, on a line of its own where it would not fit behind its label. It is never broken: people copy
+// it.
+func (w *writer) command(label, command string) {
+	command = clean(command)
+	if utf8.RuneCountInString("  "+label+command) <= width {
+		w.line(2, label+command)
+		return
+	}
+	w.line(2, strings.TrimSpace(label))
+	w.line(6, command)
+}
+
+// hanging breaks a text between words into lines that begin with the given texts. lines is their greatest number; 0 is
+// any.
+func (w *writer) hanging(first, next, text string, lines int) {
+	prefix := first
+	for n := 1; ; n++ {
+		room := width - utf8.RuneCountInString(prefix)
+		if n == lines {
+			text = shorten(text, room)
+		}
+		head, rest := breakLine(text, room)
+		w.line(0, prefix+head)
+		if rest == "" {
+			return
+		}
+		prefix, text = next, rest
+	}
+}
+
+// breakLine cuts a text before the word that does not fit, or within a word that no line could hold.
+func breakLine(text string, room int) (head, rest string) {
+	end, space := 0, -1
+	for i, r := range text {
+		if room == 0 {
+			if r == ' ' {
+				space = i
+			}
+			break
+		}
+		if r == ' ' {
+			space = i
+		}
+		room--
+		end = i + utf8.RuneLen(r)
+	}
+	if end == len(text) {
+		return text, ""
+	}
+	if space > 0 {
+		return strings.TrimRight(text[:space], " "), strings.TrimLeft(text[space:], " ")
+	}
+	return text[:end], text[end:]
+}
+
+// shorten cuts a text that has more than so many columns, and shows that.
+func shorten(text string, columns int) string {
+	if utf8.RuneCountInString(text) <= columns {
+		return text
+	}
+	const mark = "..."
+	runes := []rune(text)[:max(0, columns-len(mark))]
+	return strings.TrimRight(string(runes), " ") + mark
+}
+
+// clean escapes everything that does not print, as Go strings do: line ends, colours, the marks that turn the
+// direction of text, invalid UTF-8.
+func clean(s string) string {
+	var b strings.Builder
+	for i, r := range s {
+		switch {
+		case r == utf8.RuneError && !strings.HasPrefix(s[i:], string(utf8.RuneError)):
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case strconv.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return b.String()
+}
+
+// count returns a number with its noun.
+func count(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return strconv.Itoa(n) + " " + noun
+}
+
+// human returns a duration as precisely as a reader can use it: "under 1ms", "340ms", "1.2s", "12s", "2m5s", "1h3m".
+func human(d time.Duration) string {
+	switch {
+	case d < time.Millisecond:
+		return "under 1ms"
+	case d.Round(time.Millisecond) < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d.Round(100*time.Millisecond) < 10*time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	case d.Round(time.Second) < time.Hour:
+		return d.Round(time.Second).String()
+	}
+	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+}
