@@ -102,11 +102,11 @@ static __always_inline void record_datagram(struct __sk_buff *skb, struct bpf_so
 
 static __always_inline void on_egress(struct __sk_buff *skb)
 {
-	__u8 first = first_protocol(skb);
+	int first = first_protocol(skb);
 	struct bpf_sock *sk = skb->sk;
 	struct packet p;
 
-	if (!first || !sk)
+	if (first < 0 || !sk)
 		return;
 	sk = bpf_sk_fullsock(sk);
 	if (!sk || (first == IPPROTO_TCP && sk->type != SOCK_RAW))

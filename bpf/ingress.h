@@ -26,13 +26,13 @@ static __always_inline void heard(struct __sk_buff *skb, const struct socket *so
 
 static __always_inline void on_ingress(struct __sk_buff *skb)
 {
-	__u8 first = first_protocol(skb);
+	int first = first_protocol(skb);
 	struct bpf_sock *sk = skb->sk;
 	struct socket *socket;
 	struct packet p;
 	__u64 cgroup;
 
-	if (!first || !sk)
+	if (first < 0 || !sk)
 		return;
 	sk = bpf_sk_fullsock(sk);
 	if (!sk || (sk->type != SOCK_DGRAM && first != IPPROTO_TCP))

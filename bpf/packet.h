@@ -94,14 +94,15 @@ static __always_inline int read_packet(struct __sk_buff *skb, struct packet *p)
 	return 0;
 }
 
-/* The protocol without its extension headers, to leave early: nearly all packets are TCP's. */
-static __always_inline __u8 first_protocol(struct __sk_buff *skb)
+/* What follows the IP header, to leave early: nearly all packets are TCP's. -1 where the packet is not one of IP. */
+static __always_inline int first_protocol(struct __sk_buff *skb)
 {
-	__u8 protocol = 0;
+	__u8 protocol;
+	long err = -1;
 
 	if (skb->protocol == bpf_htons(ETH_P_IP))
-		bpf_skb_load_bytes(skb, offsetof(struct iphdr, protocol), &protocol, 1);
+		err = bpf_skb_load_bytes(skb, offsetof(struct iphdr, protocol), &protocol, 1);
 	else if (skb->protocol == bpf_htons(ETH_P_IPV6))
-		bpf_skb_load_bytes(skb, offsetof(struct ipv6hdr, nexthdr), &protocol, 1);
-	return protocol;
+		err = bpf_skb_load_bytes(skb, offsetof(struct ipv6hdr, nexthdr), &protocol, 1);
+	return err ? -1 : protocol;
 }

@@ -78,6 +78,10 @@ func TestDatagramDestinationIsTheOneNamed(t *testing.T) {
 			check(t, unix.Connect(fd, v4(to)))
 			check(t, unix.Send(fd, []byte("x"), 0))
 		}},
+		{"behind a hop-by-hop options header", "udp6", unix.AF_INET6, func(t *testing.T, fd int, to netip.AddrPort) {
+			check(t, unix.SetsockoptString(fd, unix.IPPROTO_IPV6, unix.IPV6_HOPOPTS, "\x00\x00\x01\x04\x00\x00\x00\x00"))
+			check(t, unix.Sendto(fd, []byte("x"), 0, mapped(to)))
+		}},
 		{"corked into one datagram", "udp4", unix.AF_INET, func(t *testing.T, fd int, to netip.AddrPort) {
 			check(t, unix.Sendto(fd, []byte("x"), unix.MSG_MORE, v4(to)))
 			check(t, unix.Sendto(fd, []byte("y"), 0, v4(to)))
