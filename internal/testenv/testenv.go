@@ -6,6 +6,7 @@ package testenv
 
 import (
 	"os"
+	"os/exec"
 	"testing"
 )
 
@@ -26,5 +27,13 @@ func skip(tb testing.TB, required bool, reason string) {
 		tb.Fatal("NETZERO_TEST_REQUIRE=1: " + reason)
 	} else {
 		tb.Skip(reason)
+	}
+}
+
+// RequireCommand skips the test unless a program is installed; debian is the Debian package that has it.
+func RequireCommand(tb testing.TB, program, debian string) {
+	tb.Helper()
+	if _, err := exec.LookPath(program); err != nil {
+		skip(tb, Required(), "this test needs "+program+": apt-get install "+debian)
 	}
 }
