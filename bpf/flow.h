@@ -10,7 +10,7 @@ static __always_inline void record(struct flow_key *key, const struct opener *op
 	struct flow fresh = { .count = 1, .opener = *opener };
 	struct flow_event *e;
 	struct flow *f;
-	long err;
+	int err; /* not long: before 6.4 the upper half of what map helpers return is zero */
 
 	if (s)
 		key->generation = s->generation;

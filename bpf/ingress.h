@@ -12,7 +12,7 @@ static __always_inline void heard(struct __sk_buff *skb, const struct socket *so
 {
 	struct peer peer = { .first = PEER_SPOKE_FIRST };
 	struct peer_key remote = {};
-	long err;
+	int err; /* not long: before 6.4 the upper half of what map helpers return is zero */
 
 	if (socket && is_connected(socket, p->source, p->source_port))
 		return;
