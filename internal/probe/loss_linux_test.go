@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
@@ -64,17 +62,6 @@ func TestLossErrorNamesWhatAndWhatToDo(t *testing.T) {
 	}
 	if full := (&LossError{Loss{FlowSlots: 1}}).Error(); !strings.Contains(full, "NETZERO_MAX_FLOWS") {
 		t.Errorf("%q does not say NETZERO_MAX_FLOWS", full)
-	}
-}
-
-func TestPermissionIsTold(t *testing.T) {
-	for _, err := range []error{unix.EPERM, unix.EACCES} {
-		if got := classify(fmt.Errorf("load: %w", err)); !errors.Is(got, ErrNotPermitted) || !errors.Is(got, err) {
-			t.Errorf("classify(%v) is %v", err, got)
-		}
-	}
-	if got := classify(unix.ENOSPC); errors.Is(got, ErrNotPermitted) || errors.Is(got, ErrNotSupported) {
-		t.Errorf("classify(ENOSPC) is %v", got)
 	}
 }
 

@@ -41,7 +41,7 @@ type Probe struct {
 
 // Open loads the programs, attaches them to the cgroup v2 directory root and calls handle with every event, in the order
 // in which the kernel saw them, as many at a time as have come meanwhile, from one goroutine. Nothing is in scope before
-// Watch. Errors: [ErrNotPermitted], [ErrNotSupported].
+// Watch. Errors: *[PermissionError], [ErrNotSupported].
 func Open(root string, sizes Sizes, handle func([]Event)) (*Probe, error) {
 	if err := rlimit.RemoveMemlock(); err != nil && !errors.Is(err, os.ErrPermission) {
 		return nil, fmt.Errorf("raise memlock limit: %w", err)
@@ -99,17 +99,6 @@ func (p *Probe) attach(root string) error {
 		p.links = append(p.links, l)
 	}
 	return nil
-}
-
-// classify adds the sentinel of this package that an error of the kernel amounts to.
-func classify(err error) error {
-	switch {
-	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("%w: %w", ErrNotPermitted, err)
-	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, link.ErrNotSupported):
-		return fmt.Errorf("%w: %w", ErrNotSupported, err)
-	}
-	return err
 }
 
 // Close detaches and unloads the programs. Events that were not delivered are dropped: call Sync first.

@@ -17,9 +17,9 @@ import (
 
 var (
 	// ErrNotPermitted is returned where this process lacks the capabilities to load or attach the programs.
-	ErrNotPermitted = errors.New("not permitted to load eBPF programs")
+	ErrNotPermitted = errors.New("not permitted")
 	// ErrNotSupported is returned where the kernel lacks what the programs need.
-	ErrNotSupported = errors.New("this kernel cannot record")
+	ErrNotSupported = errors.New("not supported by this kernel")
 	// ErrNotFiring is returned where the programs are attached but do not see this process.
 	ErrNotFiring = errors.New("the attached eBPF programs do not see this process")
 )
