@@ -13,21 +13,18 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/netzero-dev/netzero/internal/cgroup"
 	"github.com/netzero-dev/netzero/internal/dns"
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/internal/session"
 )
 
 // capture is what the recordings of this process share: one set of attached programs and one leaf cgroup. The first
 // recording makes it and the last one ends it.
 type capture struct {
-	leaf  *cgroup.Leaf
-	probe *probe.Probe
-
 	mu      sync.Mutex
-	self    probe.Self // how the kernel names this process
+	session *session.Session // nil while it is being opened
 	members []*membership
 	names   dns.Names
 	streams dns.Streams
@@ -66,7 +63,7 @@ var shared struct {
 	capture *capture
 }
 
-// join makes a recording a member of this process's capture. Errors: those of packages cgroup and probe.
+// join makes a recording a member of this process's capture. Errors: *session.Error.
 func join(r *Recording) (*membership, error) {
 	peers, err := endpoint.NewPeers(r.config.peers...)
 	if err != nil {
@@ -91,7 +88,7 @@ func join(r *Recording) (*membership, error) {
 	}
 	if err := c.add(m); err != nil {
 		if shared.capture == nil {
-			err = errors.Join(err, c.close())
+			err = errors.Join(err, c.session.Close())
 		}
 		return nil, err
 	}
@@ -99,60 +96,16 @@ func join(r *Recording) (*membership, error) {
 	return m, nil
 }
 
-func newCapture(sizes probe.Sizes) (_ *capture, err error) {
-	tree, err := cgroup.FindTree()
-	if err != nil {
-		return nil, err
-	}
+func newCapture(sizes probe.Sizes) (*capture, error) {
 	c := &capture{}
-	if c.probe, err = probe.Open(tree.Root, sizes, c.handle); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, c.close())
-		}
-	}()
-	if c.leaf, err = cgroup.NewLeaf(tree); err != nil {
-		return nil, err
-	}
-	if err := c.probe.Watch(c.leaf.ID); err != nil {
-		return nil, err
-	}
-	children := endpoint.Descendants(os.Getpid())
-	if err := c.leaf.Move(append(children, os.Getpid())...); err != nil {
-		return nil, err
-	}
-	self, err := c.probe.Check(c.leaf.ID)
+	s, err := session.Open(sizes, c.handle, nil)
 	if err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
-	c.self = self
-	c.mu.Unlock()
-	for _, pid := range append(children, os.Getpid()) {
-		if err := c.probe.AdoptSockets(pid, c.leaf.ID, c.opener(pid)); err != nil {
-			return nil, err
-		}
-	}
+	defer c.mu.Unlock()
+	c.session = s
 	return c, nil
-}
-
-// opener is how the kernel would name one of our processes.
-func (c *capture) opener(pid int) probe.Opener {
-	p, _ := endpoint.ReadProcess(pid)
-	if pid == os.Getpid() {
-		pid = c.self.PID
-	}
-	return probe.Opener{PID: pid, Comm: p.Name}
-}
-
-func (c *capture) close() error {
-	var err error
-	if c.leaf != nil {
-		err = c.leaf.Leave()
-	}
-	return errors.Join(err, c.probe.Close())
 }
 
 // add starts a member's recording: what is opened from now on is its.
@@ -162,7 +115,7 @@ func (c *capture) add(m *membership) (err error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if m.generation, err = c.probe.NextGeneration(); err != nil {
+	if m.generation, err = c.session.Probe.NextGeneration(); err != nil {
 		return err
 	}
 	for _, other := range c.members {
@@ -190,16 +143,16 @@ func (m *membership) leave() error {
 		return nil
 	}
 	shared.capture = nil
-	return c.close()
+	return c.session.Close()
 }
 
 // flows returns what the member has seen so far, less what is no flow, sorted.
 func (m *membership) flows() ([]flow.Flow, error) {
-	if err := m.capture.probe.Sync(); err != nil {
+	if err := m.capture.session.Probe.Sync(); err != nil {
 		return nil, err
 	}
 	counts := make(map[probe.Key]uint64)
-	for key, n := range m.capture.probe.Counts() {
+	for key, n := range m.capture.session.Probe.Counts() {
 		counts[key] = n
 	}
 	m.capture.mu.Lock()
@@ -253,7 +206,7 @@ func placeOf(k probe.Key) place { return place{k.Addr, k.Port, k.Protocol} }
 // check returns an error where the recording is incomplete: a *probe.LossError where something was lost since the
 // member started.
 func (m *membership) check() error {
-	if err := m.capture.leaf.Check(); err != nil {
+	if err := m.capture.session.Leaf.Check(); err != nil {
 		return fmt.Errorf("the recording is incomplete: %w", err)
 	}
 	after, err := m.capture.lost()
@@ -270,7 +223,7 @@ func (m *membership) check() error {
 }
 
 func (c *capture) lost() (loss, error) {
-	kernel, err := c.probe.Lost()
+	kernel, err := c.session.Probe.Lost()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return loss{kernel, c.names.Overflowed() + c.streams.Dropped()}, err

@@ -16,6 +16,9 @@ import (
 func (c *capture) handle(events []probe.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.session == nil {
+		return // nobody records yet
+	}
 	batches := make(map[*membership]*endpoint.Batch) // one look at this machine for all flows that came together
 	for _, e := range events {
 		switch e := e.(type) {
@@ -80,7 +83,7 @@ func (c *capture) see(e *probe.FlowEvent, batches map[*membership]*endpoint.Batc
 // forget lets the next connection to an address be looked at again, because somebody may listen there by then: tests
 // try until the server that they wait for is up.
 func (c *capture) forget(k probe.Key) {
-	count, err := c.probe.Forget(k)
+	count, err := c.session.Probe.Forget(k)
 	if err != nil {
 		return // nothing is lost: the flow stays as it was seen
 	}
@@ -96,9 +99,9 @@ func (c *capture) forget(k probe.Key) {
 // namespace than the initial one only our own is known.
 func (c *capture) pid(kernel int) int {
 	switch {
-	case kernel == c.self.PID:
+	case kernel == c.session.Self.PID:
 		return os.Getpid()
-	case c.self.PID == os.Getpid():
+	case c.session.Self.PID == os.Getpid():
 		return kernel
 	}
 	return 0

@@ -17,10 +17,9 @@ import (
 
 // resolver answers every datagram and every TCP connection on port 53 with what the test says next.
 type resolver struct {
-	t    *testing.T
-	udp  net.PacketConn
-	tcp  net.Listener
-	addr string
+	t   *testing.T
+	udp net.PacketConn
+	tcp net.Listener
 }
 
 // resolverAddr is a loopback address of this test's own, so that no resolver of the machine is in the way.

@@ -1,0 +1,130 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netzero-dev/netzero/internal/cgroup"
+	"github.com/netzero-dev/netzero/internal/endpoint"
+	"github.com/netzero-dev/netzero/internal/probe"
+)
+
+// Session is the state in which this process is recorded, until Close.
+type Session struct {
+	Probe *probe.Probe
+	Leaf  *cgroup.Leaf
+	Self  probe.Self // how the kernel names this process
+
+	passed func(Step, string)
+}
+
+// Open goes through the steps. It moves this process, and those that descend from it and are in its cgroup, into a new
+// leaf; handle gets every event, from one goroutine, the first ones before Open returns. passed is told of each step
+// that was taken, with a detail for people; it may be nil. Errors: *[Error], which wraps those of packages cgroup and
+// probe.
+func Open(sizes probe.Sizes, handle func([]probe.Event), passed func(Step, string)) (*Session, error) {
+	if passed == nil {
+		passed = func(Step, string) {}
+	}
+	s := &Session{passed: passed}
+	if err := s.open(sizes, handle); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event)) error {
+	release, err := checkKernel()
+	if err != nil {
+		return &Error{Kernel, err}
+	}
+	s.passed(Kernel, release)
+	tree, err := cgroup.FindTree()
+	if err != nil {
+		return &Error{Tree, err}
+	}
+	s.passed(Tree, tree.Root)
+	if s.Probe, err = probe.Open(tree.Root, sizes, handle); err != nil {
+		return &Error{Programs, err}
+	}
+	s.passed(Programs, "loaded and attached to "+tree.Root)
+	children, err := s.enter(tree)
+	if err != nil {
+		return &Error{Leaf, err}
+	}
+	s.passed(Leaf, s.Leaf.Path)
+	if s.Self, err = s.Probe.Check(s.Leaf.ID); err != nil {
+		return &Error{Hooks, err}
+	}
+	if err := s.adopt(children); err != nil {
+		return &Error{Hooks, err}
+	}
+	s.passed(Hooks, "they see this process")
+	return nil
+}
+
+// enter moves this process and its descendants into a leaf that is watched, and returns the descendants.
+func (s *Session) enter(tree cgroup.Tree) (children []int, err error) {
+	if s.Leaf, err = cgroup.NewLeaf(tree); err != nil {
+		return nil, err
+	}
+	if err := s.Probe.Watch(s.Leaf.ID); err != nil {
+		return nil, err
+	}
+	children = endpoint.Descendants(os.Getpid())
+	return children, s.Leaf.Move(append(children, os.Getpid())...)
+}
+
+// adopt puts the sockets in scope that were made before.
+func (s *Session) adopt(children []int) error {
+	for _, pid := range append(children, os.Getpid()) {
+		process, _ := endpoint.ReadProcess(pid)
+		opener := probe.Opener{PID: pid, Comm: process.Name}
+		if pid == os.Getpid() {
+			opener.PID = s.Self.PID
+		}
+		if err := s.Probe.AdoptSockets(pid, s.Leaf.ID, opener); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close brings the processes back to where they were, removes the leaf and detaches the programs.
+func (s *Session) Close() error {
+	var errs []error
+	if s.Leaf != nil {
+		errs = append(errs, s.Leaf.Leave())
+	}
+	if s.Probe != nil {
+		errs = append(errs, s.Probe.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// The kernel floor: helpers of cgroup programs, and links to cgroups.
+const floorMajor, floorMinor = 5, 10
+
+// checkKernel returns the kernel's release, or an error where it is older than the floor.
+func checkKernel() (string, error) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "", fmt.Errorf("ask for the kernel's release: %w", err)
+	}
+	release := unix.ByteSliceToString(u.Release[:])
+	return release, checkRelease(release)
+}
+
+func checkRelease(release string) error {
+	var major, minor int
+	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
+		return nil // an unusual name is no reason to refuse: the verifier will tell
+	}
+	if major < floorMajor || major == floorMajor && minor < floorMinor {
+		return fmt.Errorf("%w: Linux %s is older than %d.%d", probe.ErrNotSupported, release, floorMajor, floorMinor)
+	}
+	return nil
+}

@@ -1,0 +1,86 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netzero-dev/netzero/internal/cgroup"
+	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/internal/testenv"
+)
+
+func TestStepsAreTakenInOrderAndUndone(t *testing.T) {
+	testenv.RequireRoot(t)
+	var taken []Step
+	s, err := Open(probe.Sizes{}, func([]probe.Event) {}, func(step Step, detail string) {
+		if detail == "" {
+			t.Errorf("step %s has no detail", step)
+		}
+		taken = append(taken, step)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(taken, Steps) {
+		t.Errorf("took %v, want %v", taken, Steps)
+	}
+	if s.Self.PID == 0 || s.Self.Netns == 0 {
+		t.Errorf("the kernel knows us as %+v", s.Self)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(s.Leaf.Path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the leaf is still there: %v", err)
+	}
+}
+
+func TestStepThatFailsIsNamedAndTheOthersUndone(t *testing.T) {
+	testenv.RequireRoot(t)
+	var last Step
+	_, err := Open(probe.Sizes{RingBytes: 3}, func([]probe.Event) {}, func(step Step, _ string) { last = step })
+	var at *Error
+	if !errors.As(err, &at) || at.Step != Programs || last != Tree {
+		t.Errorf("an impossible ring buffer gives %v after step %s", err, last)
+	}
+}
+
+func TestKernelBelowTheFloorIsRefused(t *testing.T) {
+	for release, old := range map[string]bool{
+		"5.10.0-46-cloud-amd64": false, "6.18.44-fc": false, "7.3-rc7": false, "custom": false,
+		"5.9.16": true, "4.19.0-27-amd64": true, "3.10.0-1160.el7": true,
+	} {
+		err := checkRelease(release)
+		if errors.Is(err, probe.ErrNotSupported) != old {
+			t.Errorf("%s: %v", release, err)
+		}
+		if old && !strings.Contains(err.Error(), release+" is older than 5.10") {
+			t.Errorf("%q does not say which kernel is too old", err)
+		}
+	}
+}
+
+func TestAdviceFollowsTheCause(t *testing.T) {
+	for _, row := range []struct {
+		err  error
+		want string
+	}{
+		{&Error{Tree, fmt.Errorf("x: %w", cgroup.ErrReadOnly)}, "--privileged"},
+		{&Error{Tree, cgroup.ErrNoTree}, "mount -t cgroup2"},
+		{&Error{Programs, &probe.PermissionError{Err: unix.EPERM}}, "record with: sudo x"},
+		{&Error{Leaf, cgroup.ErrNotPermitted}, "record with: sudo x"},
+		{&Error{Hooks, probe.ErrNotFiring}, "bpftool"},
+		{&Error{Kernel, probe.ErrNotSupported}, ""},
+		{errors.New("something else"), ""},
+	} {
+		if got := Advice(row.err, "sudo x"); !strings.Contains(got, row.want) || (got == "") != (row.want == "") {
+			t.Errorf("%v: advice %q, want one with %q", row.err, got, row.want)
+		}
+	}
+}
