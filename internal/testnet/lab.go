@@ -1,0 +1,178 @@
+package testnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os/exec"
+	"strings"
+	"sync"
+)
+
+// The addresses of the two ends of the wire, and the ranges in which hosts can be.
+var (
+	insideAddresses  = []netip.Prefix{netip.MustParsePrefix("192.0.2.2/24"), netip.MustParsePrefix("2001:db8:1::2/64")}
+	outsideAddresses = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24"), netip.MustParsePrefix("2001:db8:1::1/64")}
+	hostRanges       = []netip.Prefix{
+		netip.MustParsePrefix("203.0.113.0/24"),
+		netip.MustParsePrefix("198.51.100.0/24"),
+		netip.MustParsePrefix("2001:db8::/32"),
+	}
+)
+
+// Lab is a running lab. Its methods may be called at any time and from any goroutine.
+type Lab struct {
+	wire  *wire
+	close func() error // once
+
+	mu        sync.Mutex
+	hosts     map[netip.Addr]bool
+	servers   []*Server
+	resolvers []netip.AddrPort // the DNS servers in the order in which they were started
+	search    []string
+	ndots     int
+	authority *authority // made when the first certificate is needed
+}
+
+// Open builds an empty lab: two namespaces, one wire. It needs root on Linux and returns [errors.ErrUnsupported]
+// elsewhere. Tests call [New] instead.
+func Open() (*Lab, error) {
+	wire, err := newWire()
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("open lab, which needs root: %w", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open lab: %w", err)
+	}
+	lab := &Lab{wire: wire, hosts: map[netip.Addr]bool{}}
+	lab.close = sync.OnceValue(lab.shut)
+	return lab, nil
+}
+
+// Close kills the processes that still run inside, stops the servers and takes the namespaces down. Calls after the
+// first return what the first returned.
+func (l *Lab) Close() error { return l.close() }
+
+func (l *Lab) shut() error {
+	l.mu.Lock()
+	servers := l.servers
+	l.mu.Unlock()
+
+	// The processes go first: a server that ended before would show them errors that no test asked for.
+	errs := []error{l.wire.endProcesses()}
+	for _, server := range servers {
+		errs = append(errs, server.Close())
+	}
+	errs = append(errs, l.wire.close())
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("close lab: %w", err)
+	}
+	return nil
+}
+
+// Host gives the outside a host with these addresses. The servers' addresses need no call, so Host is for a
+// machine on which nothing listens: its ports refuse. An address twice is no error.
+func (l *Lab) Host(addresses ...string) error {
+	for _, text := range addresses {
+		address, err := netip.ParseAddr(text)
+		if err != nil {
+			return fmt.Errorf("add host: %w", err)
+		}
+		if err := l.addHost(address); err != nil {
+			return fmt.Errorf("add host: %w", err)
+		}
+	}
+	return nil
+}
+
+func (l *Lab) addHost(address netip.Addr) error {
+	if !canBeHost(address) {
+		const ranges = "203.0.113.0/24, 198.51.100.0/24, 2001:db8::/32 without 2001:db8:1::/64"
+		return fmt.Errorf("address %s is not in a documentation range (%s)", address, ranges)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.hosts[address] {
+		return nil
+	}
+	if err := l.wire.addAddress(address); err != nil {
+		return err
+	}
+	l.hosts[address] = true
+	return nil
+}
+
+func canBeHost(address netip.Addr) bool {
+	if address.Zone() != "" {
+		return false
+	}
+	for _, prefix := range insideAddresses {
+		if prefix.Masked().Contains(address) {
+			return false
+		}
+	}
+	for _, prefix := range hostRanges {
+		if prefix.Contains(address) {
+			return true
+		}
+	}
+	return false
+}
+
+// Search sets the search list of the resolver inside, for the commands made from now on.
+func (l *Lab) Search(domains ...string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.search = domains
+}
+
+// Ndots sets how many dots a name needs to be asked as it is before the search list is tried, for the commands made
+// from now on. 0 leaves it at the resolver's default, 1.
+func (l *Lab) Ndots(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ndots = n
+}
+
+// ResolvConf returns what a command reads at /etc/resolv.conf. Servers on another port than 53 cannot be named there.
+func (l *Lab) ResolvConf() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var b strings.Builder
+	// Without a nameserver line resolvers ask 127.0.0.1, where nothing listens inside: names fail at once.
+	b.WriteString("# written by testnet\n")
+	for _, address := range l.resolvers {
+		if address.Port() == 53 {
+			fmt.Fprintf(&b, "nameserver %s\n", address.Addr())
+		}
+	}
+	if len(l.search) > 0 {
+		fmt.Fprintf(&b, "search %s\n", strings.Join(l.search, " "))
+	}
+	if l.ndots > 0 {
+		fmt.Fprintf(&b, "options ndots:%d\n", l.ndots)
+	}
+	return b.String()
+}
+
+// Command returns a command that will run inside the lab. It is an ordinary [exec.Cmd]: set Env, Dir and the streams,
+// add ExtraFiles and SysProcAttr, start it and wait for it. Its process id is that of the program. Only Path and Args
+// must stay as they are, and SysProcAttr must not take root away (let the program itself do so).
+//
+// What is private to the command: the network, /etc/resolv.conf, the hosts line of /etc/nsswitch.conf, and the
+// mounts it makes. Mounts made on the machine later still show up inside. Exit code 125 with a line that starts with
+// "testnet:" says that the way in failed.
+//
+// The search list and the DNS servers are those at the time of the call. Processes that the program leaves behind
+// are killed by [Lab.Close].
+func (l *Lab) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	return l.wire.command(ctx, l.ResolvConf(), name, args...)
+}
+
+// Run calls fn on the calling goroutine, on a thread that is inside the lab until fn returns. Sockets that fn itself
+// opens are inside. Goroutines that fn starts are not: this includes a net.Dial that resolves a name or tries
+// several addresses at once; use [Lab.DialContext]. Processes that fn starts are inside as to their network and
+// have the machine's /etc/resolv.conf; use [Lab.Command].
+func (l *Lab) Run(fn func() error) error { return l.wire.inside(fn) }

@@ -1,0 +1,123 @@
+// Package netlab is the command netlab: it builds the lab that a file describes, runs a program inside, and leaves
+// nothing behind. It is testnet for scripts; see [Usage] for the words of the file.
+//
+// It refuses a file that it does not understand whole, and it knows nothing of the program that it runs: its own
+// failures end with exit code 125 and a line that starts with "netlab:".
+package netlab
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/netzero-dev/netzero/internal/testnet"
+)
+
+// step is one line of a lab file that was understood.
+type step struct {
+	line int
+	do   func(*testnet.Lab) error
+}
+
+// labFile is a lab file that was understood.
+type labFile struct {
+	zone  *testnet.Zone
+	steps []step
+}
+
+// words are the words that a line can start with: how many arguments they take at least and at most (-1: any number),
+// and what they do.
+var words = map[string]struct {
+	least, most int
+	do          func(lab *testnet.Lab, zone *testnet.Zone, args []string) error
+}{
+	"host": {1, -1, func(lab *testnet.Lab, _ *testnet.Zone, args []string) error {
+		return lab.Host(args...)
+	}},
+	"tcp": {1, 1, func(lab *testnet.Lab, _ *testnet.Zone, args []string) error {
+		_, err := lab.ServeTCP(args[0], nil)
+		return err
+	}},
+	"udp": {1, 1, func(lab *testnet.Lab, _ *testnet.Zone, args []string) error {
+		_, err := lab.ServeUDP(args[0], nil)
+		return err
+	}},
+	"http": {1, 1, func(lab *testnet.Lab, _ *testnet.Zone, args []string) error {
+		_, err := lab.ServeHTTP(args[0], nil)
+		return err
+	}},
+	"tls": {2, -1, func(lab *testnet.Lab, _ *testnet.Zone, args []string) error {
+		_, err := lab.ServeTLS(args[0], nil, args[1:]...)
+		return err
+	}},
+	"silent": {1, 1, func(lab *testnet.Lab, _ *testnet.Zone, args []string) error {
+		_, err := lab.ServeSilent(args[0])
+		return err
+	}},
+	"dns": {1, 1, func(lab *testnet.Lab, zone *testnet.Zone, args []string) error {
+		_, err := lab.ServeDNS(args[0], zone)
+		return err
+	}},
+	"record": {3, 3, func(_ *testnet.Lab, zone *testnet.Zone, args []string) error {
+		return zone.Add(strings.Join(args, " "))
+	}},
+	"truncate": {0, 0, func(_ *testnet.Lab, zone *testnet.Zone, _ []string) error {
+		zone.Truncate(true)
+		return nil
+	}},
+	"search": {1, -1, func(lab *testnet.Lab, _ *testnet.Zone, args []string) error {
+		lab.Search(args...)
+		return nil
+	}},
+	"ndots": {1, 1, func(lab *testnet.Lab, _ *testnet.Zone, args []string) error {
+		n, err := strconv.Atoi(args[0])
+		if err != nil {
+			return fmt.Errorf("set ndots: %w", err)
+		}
+		lab.Ndots(n)
+		return nil
+	}},
+}
+
+// parse reads a lab file: a word and its arguments a line, "#" starts a comment. Errors name the line.
+func parse(name string, r io.Reader) (*labFile, error) {
+	file := &labFile{zone: new(testnet.Zone)}
+	scanner := bufio.NewScanner(r)
+	for number := 1; scanner.Scan(); number++ {
+		line, _, _ := strings.Cut(scanner.Text(), "#")
+		fields := strings.Fields(line)
+		if len(fields) == 0 {
+			continue
+		}
+		word, known := words[fields[0]]
+		if !known {
+			all := strings.Join(slices.Sorted(maps.Keys(words)), ", ")
+			return nil, fmt.Errorf("%s:%d: unknown word %q, want one of %s", name, number, fields[0], all)
+		}
+		args := fields[1:]
+		if len(args) < word.least || word.most >= 0 && len(args) > word.most {
+			return nil, fmt.Errorf("%s:%d: wrong number of arguments to %q: %d", name, number, fields[0], len(args))
+		}
+		file.steps = append(file.steps, step{number, func(lab *testnet.Lab) error {
+			return word.do(lab, file.zone, args)
+		}})
+	}
+	if err := scanner.Err(); err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	return file, nil
+}
+
+// build does in the lab what the file says.
+func (f *labFile) build(name string, lab *testnet.Lab) error {
+	for _, step := range f.steps {
+		if err := step.do(lab); err != nil {
+			return fmt.Errorf("%s:%d: %w", name, step.line, err)
+		}
+	}
+	return nil
+}

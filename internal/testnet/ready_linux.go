@@ -1,0 +1,67 @@
+package testnet
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// readyWithin is generous: it is reached in well under 10 ms unless the machine is very busy.
+const readyWithin = 10 * time.Second
+
+// awaitAddress returns when packets to a new address are taken in.
+//
+// A kernel worker inserts the route that makes an IPv6 address a local one, without duplicate address detection too.
+// Until then a server can listen there and what is sent to it falls into the blackhole.
+func awaitAddress(links *netlink.Handle, address netip.Addr) error {
+	for start := time.Now(); time.Since(start) < readyWithin; time.Sleep(100 * time.Microsecond) {
+		routes, err := links.RouteGet(address.AsSlice()) // the blackhole is an error here
+		if err == nil && len(routes) == 1 && routes[0].Type == unix.RTN_LOCAL {
+			return nil
+		}
+	}
+	return fmt.Errorf("await address %s: it did not become local within %s", address, readyWithin)
+}
+
+// awaitLink returns when a datagram has gone over the wire and back.
+//
+// The end that comes up first starts to transmit only when a kernel worker has noticed its carrier, and drops
+// packets until then: a test's first SYN would be lost and come again a second later.
+func (w *wire) awaitLink() error {
+	listen := func(on netip.Prefix) (conn *net.UDPConn, err error) {
+		return net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(on.Addr(), 0)))
+	}
+	var near, far *net.UDPConn
+	if err := w.outside(func() (err error) { far, err = listen(outsideAddresses[0]); return err }); err != nil {
+		return fmt.Errorf("await link: %w", err)
+	}
+	defer far.Close()
+	if err := w.inside(func() (err error) { near, err = listen(insideAddresses[0]); return err }); err != nil {
+		return fmt.Errorf("await link: %w", err)
+	}
+	defer near.Close()
+
+	start := time.Now()
+	for time.Since(start) < readyWithin {
+		if crosses(near, far) && crosses(far, near) {
+			return nil
+		}
+	}
+	return fmt.Errorf("await link: no datagram crossed the veth pair within %s", readyWithin)
+}
+
+// crosses reports whether a datagram from one socket reaches the other at once.
+func crosses(from, to *net.UDPConn) bool {
+	if _, err := from.WriteToUDPAddrPort([]byte{0}, to.LocalAddr().(*net.UDPAddr).AddrPort()); err != nil {
+		return false
+	}
+	if err := to.SetReadDeadline(time.Now().Add(2 * time.Millisecond)); err != nil {
+		return false
+	}
+	_, _, err := to.ReadFromUDPAddrPort(make([]byte, 1))
+	return err == nil
+}

@@ -1,0 +1,27 @@
+//go:build !linux
+
+package testnet
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os/exec"
+)
+
+// wire does not exist here: network namespaces are Linux's.
+type wire struct{}
+
+func newWire() (*wire, error) { return nil, errors.ErrUnsupported }
+
+func (*wire) addAddress(netip.Addr) error { return errors.ErrUnsupported }
+func (*wire) inside(func() error) error   { return errors.ErrUnsupported }
+func (*wire) outside(func() error) error  { return errors.ErrUnsupported }
+func (*wire) endProcesses() error         { return nil }
+func (*wire) close() error                { return nil }
+
+func (*wire) command(ctx context.Context, _, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Err = errors.ErrUnsupported
+	return cmd
+}
