@@ -11,6 +11,7 @@
 #include <linux/types.h>
 
 #define COMM_LEN 16
+#define EXECUTABLE_LEN 64
 
 /* The longest DNS answer, or piece of a TCP segment, that travels in one event; a power of two. */
 #define DNS_PAYLOAD 16384
@@ -40,6 +41,7 @@ struct opener {
 	__u32 pid; /* thread group id in the initial pid namespace */
 	__u32 level; /* of the task's cgroup in the tree, while settings.level is 0; else 0 */
 	__u8 comm[COMM_LEN];
+	__u8 executable[EXECUTABLE_LEN]; /* file name; empty without struct layout */
 };
 
 /* A new flow is written once; only count changes afterwards. */
@@ -112,6 +114,17 @@ enum counter {
 	HIT_INGRESS,
 	HIT_BIND,
 	COUNTERS,
+};
+
+/*
+ * Where a task's executable has its name: byte offsets, which user space takes from the kernel's BTF; all 0 where it has none. A task
+ * may be gone before user space can ask for its executable, so it is read in the kernel where it can be.
+ */
+struct layout {
+	__u32 mm;         /* in struct task_struct */
+	__u32 exe_file;   /* in struct mm_struct */
+	__u32 dentry;     /* of f_path, in struct file */
+	__u32 name;       /* of d_name, in struct dentry */
 };
 
 /* Written by user space. */

@@ -68,9 +68,11 @@ static __always_inline void on_connect(struct bpf_sock_addr *ctx, const __u8 *ad
 		return;
 	count(HIT_CONNECT);
 	set_key(&key, ctx, cgroup, addr);
+	if (key.protocol == IPPROTO_TCP && count_known(&key))
+		return;
 	set_opener(&opener);
 	if (key.protocol == IPPROTO_TCP) {
-		record(&key, &opener);
+		record_new(&key, &opener);
 		return;
 	}
 	socket = socket_of(ctx, cgroup);
@@ -80,14 +82,37 @@ static __always_inline void on_connect(struct bpf_sock_addr *ctx, const __u8 *ad
 	socket->connected_by = opener;
 }
 
+/* Keeps what the program named until the datagram leaves. Whoever named it last is who opened it. */
+static __always_inline struct peer *name_peer(const struct peer_key *remote, const struct flow_key *key,
+					      struct peer *known)
+{
+	struct peer fresh = {};
+
+	if (known && known->opener.pid == bpf_get_current_pid_tgid() >> 32) {
+		known->name = key->name;
+		known->bound = key->bound;
+		return known;
+	}
+	fresh.cgroup = key->cgroup;
+	fresh.netns = key->netns;
+	fresh.name = key->name;
+	fresh.bound = key->bound;
+	fresh.first = PEER_NAMED;
+	set_opener(&fresh.opener);
+	if (bpf_map_update_elem(&peers, remote, &fresh, BPF_ANY)) {
+		count(LOST_SOCKET);
+		return NULL;
+	}
+	return bpf_map_lookup_elem(&peers, remote);
+}
+
 static __always_inline void on_sendmsg(struct bpf_sock_addr *ctx, const __u8 *addr)
 {
 	__u64 cgroup = scope_of_task();
 	struct peer_key remote = {};
-	struct opener opener = {};
 	struct flow_key key;
 	struct socket *socket;
-	struct peer *known, peer = {};
+	struct peer *peer;
 
 	if (!cgroup)
 		return;
@@ -96,21 +121,13 @@ static __always_inline void on_sendmsg(struct bpf_sock_addr *ctx, const __u8 *ad
 	remote.cookie = bpf_get_socket_cookie(ctx);
 	__builtin_memcpy(remote.addr, addr, sizeof(remote.addr));
 	remote.port = key.port;
-	known = bpf_map_lookup_elem(&peers, &remote);
-	if (known && known->first == PEER_SPOKE_FIRST)
+	peer = bpf_map_lookup_elem(&peers, &remote);
+	if (peer && peer->first == PEER_SPOKE_FIRST)
 		return;
-	set_opener(&opener);
-	peer.cgroup = cgroup;
-	peer.netns = key.netns;
-	peer.name = key.name;
-	peer.bound = key.bound;
-	peer.opener = opener;
-	peer.first = PEER_NAMED;
-	if (bpf_map_update_elem(&peers, &remote, &peer, BPF_ANY))
-		count(LOST_SOCKET);
+	peer = name_peer(&remote, &key, peer);
 	socket = socket_of(ctx, cgroup);
-	if (!socket)
+	if (!peer || !socket)
 		return;
 	socket->named = key;
-	socket->named_by = opener;
+	socket->named_by = peer->opener;
 }

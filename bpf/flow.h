@@ -4,27 +4,28 @@
 
 #include "scope.h"
 
-static __always_inline void record(struct flow_key *key, const struct opener *opener)
+/* Counts a flow that is known; 0 where it is not. Completes the key. */
+static __always_inline int count_known(struct flow_key *key)
 {
 	struct settings *s = get_settings();
-	struct flow fresh = { .count = 1, .opener = *opener };
-	struct flow_event *e;
 	struct flow *f;
-	int err; /* not long: before 6.4 the upper half of what map helpers return is zero */
 
 	if (s)
 		key->generation = s->generation;
 	f = bpf_map_lookup_elem(&flows, key);
-	if (f) {
+	if (f)
 		__sync_fetch_and_add(&f->count, 1);
-		return;
-	}
-	fresh.first = bpf_ktime_get_ns();
-	err = bpf_map_update_elem(&flows, key, &fresh, BPF_NOEXIST);
+	return !!f;
+}
+
+static __always_inline void record_new(struct flow_key *key, const struct opener *opener)
+{
+	struct flow fresh = { .count = 1, .first = bpf_ktime_get_ns(), .opener = *opener };
+	int err = bpf_map_update_elem(&flows, key, &fresh, BPF_NOEXIST); /* not long: before 6.4 its upper half is zero */
+	struct flow_event *e;
+
 	if (err == -EEXIST) { /* another CPU was faster, and tells user space */
-		f = bpf_map_lookup_elem(&flows, key);
-		if (f)
-			__sync_fetch_and_add(&f->count, 1);
+		count_known(key);
 		return;
 	}
 	if (err) {
@@ -42,4 +43,10 @@ static __always_inline void record(struct flow_key *key, const struct opener *op
 	e->key = *key;
 	e->opener = *opener;
 	bpf_ringbuf_submit(e, 0);
+}
+
+static __always_inline void record(struct flow_key *key, const struct opener *opener)
+{
+	if (!count_known(key))
+		record_new(key, opener);
 }

@@ -11,7 +11,7 @@
  *   cgroup_skb/egress     evidence that a datagram left; raw sockets, ICMP, SCTP, UDP-Lite
  *   cgroup_skb/ingress    DNS answers; who spoke first on a datagram socket
  *
- * Kernel floor: 5.10, without its BTF.
+ * Kernel floor: 5.10. Needs no BTF of the kernel; with it, the names of executables are certain (struct layout).
  *
  * Not seen: packet sockets (AF_PACKET) and XDP, which pass below IP; connections that were open before the recording;
  * DNS on other ports than 53 (DoT, DoH, mDNS); names that came from /etc/hosts or over a Unix socket.

@@ -106,6 +106,14 @@ type RecordFlowKey struct {
 	Family     uint8
 }
 
+type RecordLayout struct {
+	_       structs.HostLayout
+	Mm      uint32
+	ExeFile uint32
+	Dentry  uint32
+	Name    uint32
+}
+
 type RecordName struct {
 	_        structs.HostLayout
 	Question uint64
@@ -119,10 +127,11 @@ type RecordNameKey struct {
 }
 
 type RecordOpener struct {
-	_     structs.HostLayout
-	Pid   uint32
-	Level uint32
-	Comm  [16]uint8
+	_          structs.HostLayout
+	Pid        uint32
+	Level      uint32
+	Comm       [16]uint8
+	Executable [64]uint8
 }
 
 type RecordPeer struct {
@@ -198,6 +207,7 @@ const (
 	RecordVarEventKindType = "event_kind_type"
 	RecordVarFlowEventType = "flow_event_type"
 	RecordVarSocketType    = "socket_type"
+	RecordVarTaskLayout    = "task_layout"
 )
 
 // LoadRecord returns the embedded CollectionSpec for Record.
@@ -277,6 +287,7 @@ type RecordVariableSpecs struct {
 	EventKindType *ebpf.VariableSpec `ebpf:"event_kind_type"`
 	FlowEventType *ebpf.VariableSpec `ebpf:"flow_event_type"`
 	SocketType    *ebpf.VariableSpec `ebpf:"socket_type"`
+	TaskLayout    *ebpf.VariableSpec `ebpf:"task_layout"`
 }
 
 // RecordObjects contains all objects after they have been loaded into the kernel.
@@ -335,6 +346,7 @@ type RecordVariables struct {
 	EventKindType *ebpf.Variable `ebpf:"event_kind_type"`
 	FlowEventType *ebpf.Variable `ebpf:"flow_event_type"`
 	SocketType    *ebpf.Variable `ebpf:"socket_type"`
+	TaskLayout    *ebpf.Variable `ebpf:"task_layout"`
 }
 
 // RecordPrograms contains all programs after they have been loaded into the kernel.

@@ -7,6 +7,8 @@
 /* Deep enough for any tree in use; only walked until user space has told the level. */
 #define MAX_LEVEL 32
 
+const volatile struct layout task_layout;
+
 static __always_inline struct settings *get_settings(void)
 {
 	__u32 zero = 0;
@@ -60,10 +62,25 @@ static __always_inline __u32 level_of_task(void)
 	return 0;
 }
 
+static __always_inline void set_executable(struct opener *o)
+{
+	__u64 at = bpf_get_current_task();
+
+	if (!task_layout.name) /* the verifier knows the value, and drops the rest */
+		return;
+	if (bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.mm)) ||
+	    bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.exe_file)) ||
+	    bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.dentry)) ||
+	    bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.name)))
+		return;
+	bpf_probe_read_kernel_str(o->executable, sizeof(o->executable), (void *)at);
+}
+
 static __always_inline void set_opener(struct opener *o)
 {
 	struct settings *s = get_settings();
 
+	set_executable(o);
 	o->pid = bpf_get_current_pid_tgid() >> 32;
 	o->level = s && !s->level ? level_of_task() : 0;
 	bpf_get_current_comm(o->comm, sizeof(o->comm));

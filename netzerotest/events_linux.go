@@ -1,9 +1,7 @@
 package netzerotest
 
 import (
-	"cmp"
 	"net/netip"
-	"os"
 	"slices"
 
 	"github.com/netzero-dev/netzero/internal/dns"
@@ -25,7 +23,7 @@ func (c *capture) handle(events []probe.Event) {
 		case *probe.DNSEvent:
 			c.learn(e)
 		case *probe.BindEvent:
-			c.bound.add(e, endpoint.Owner{PID: c.pid(e.PID), Name: c.process(e.Opener).Name})
+			c.bound.add(e, endpoint.Owner{PID: e.Process.PID, Name: e.Process.Name})
 		case *probe.FlowEvent:
 			c.see(e, batches)
 		}
@@ -47,10 +45,9 @@ func (c *capture) learn(e *probe.DNSEvent) {
 
 // see gives a new flow to every recording that was there when it was opened.
 func (c *capture) see(e *probe.FlowEvent, batches map[*membership]*endpoint.Batch) {
-	process := c.process(e.Opener)
 	name, _ := c.names.Lookup(e.Cgroup, e.Addr, e.Question())
 	query := endpoint.Query{
-		PID: process.PID, Protocol: e.Protocol, Addr: e.Addr, Port: e.Port, Name: name,
+		PID: e.Process.PID, Protocol: e.Protocol, Addr: e.Addr, Port: e.Port, Name: name,
 		Bound: c.bound.at(e.Key),
 	}
 	unserved := false
@@ -66,7 +63,7 @@ func (c *capture) see(e *probe.FlowEvent, batches map[*membership]*endpoint.Batc
 		s := sighting{
 			flow: flow.Flow{
 				Source: m.source, Destination: destination, Protocol: e.Protocol, Port: e.Port,
-				First: max(e.Time-m.started, 0), Process: process,
+				First: max(e.Time-m.started, 0), Process: e.Process,
 			},
 			relation: relation,
 		}
@@ -93,29 +90,6 @@ func (c *capture) forget(k probe.Key) {
 			m.seen[k] = s
 		}
 	}
-}
-
-// pid returns a process id as this process sees it, or 0 where the kernel's one means nothing here: in another pid
-// namespace than the initial one only our own is known.
-func (c *capture) pid(kernel int) int {
-	switch {
-	case kernel == c.session.Self.PID:
-		return os.Getpid()
-	case c.session.Self.PID == os.Getpid():
-		return kernel
-	}
-	return 0
-}
-
-// process looks at the process that opened something, which may be gone; its thread's name is known all the same.
-func (c *capture) process(o probe.Opener) flow.Process {
-	pid := c.pid(o.PID)
-	if pid == 0 {
-		return flow.Process{Name: o.Comm}
-	}
-	p, _ := endpoint.ReadProcess(pid)
-	p.PID, p.Name = pid, cmp.Or(p.Name, o.Comm)
-	return p
 }
 
 // bound remembers which processes in scope took which local addresses, newest last.

@@ -128,7 +128,7 @@ func measure(b *testing.B, way string, open func(addr [4]byte) error) {
 func start(b *testing.B) (*Probe, *cgroup.Leaf) {
 	tree, err := cgroup.FindTree()
 	must(b, err)
-	p, err := Open(tree.Root, Sizes{RingBytes: 64 << 20}, func([]Event) {})
+	p, err := Open(tree.Root, Sizes{RingBytes: 64 << 20}, Handler{Handle: func([]Event) {}})
 	must(b, err)
 	leaf, err := cgroup.NewLeaf(tree)
 	must(b, err)

@@ -39,36 +39,52 @@ type Probe struct {
 	failure    error // of the reader
 }
 
-// Open loads the programs, attaches them to the cgroup v2 directory root and calls handle with every event, in the order
-// in which the kernel saw them, as many at a time as have come meanwhile, from one goroutine. Nothing is in scope before
-// Watch. Errors: *[PermissionError], [ErrNotSupported].
-func Open(root string, sizes Sizes, handle func([]Event)) (*Probe, error) {
+// Open loads the programs, attaches them to the cgroup v2 directory root and delivers every event to the handler.
+// Nothing is in scope before Watch. Errors: *[PermissionError], [ErrNotSupported].
+func Open(root string, sizes Sizes, handler Handler) (*Probe, error) {
 	if err := rlimit.RemoveMemlock(); err != nil && !errors.Is(err, os.ErrPermission) {
 		return nil, fmt.Errorf("raise memlock limit: %w", err)
 	}
-	spec, err := bpf.LoadRecord()
-	if err != nil {
-		return nil, fmt.Errorf("read eBPF object: %w", err)
-	}
-	spec.Maps[bpf.RecordMapEvents].MaxEntries = cmp.Or(sizes.RingBytes, DefaultSizes.RingBytes)
-	spec.Maps[bpf.RecordMapFlows].MaxEntries = cmp.Or(sizes.MaxFlows, DefaultSizes.MaxFlows)
-
 	p := &Probe{queue: newQueue(), flushed: make(chan barrier, 1), stopped: make(chan struct{})}
-	if err := spec.LoadAndAssign(&p.objects, nil); err != nil {
-		return nil, fmt.Errorf("load eBPF programs: %w", classify(err))
+	layout, err := taskLayout()
+	if err != nil {
+		return nil, err
+	}
+	if err = p.load(sizes, layout); err != nil && layout != (bpf.RecordLayout{}) {
+		// A kernel that is locked down lets nobody read its memory: the names come from /proc then.
+		if p.load(sizes, bpf.RecordLayout{}) == nil {
+			err = nil
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load: %w", classify(err))
 	}
 	if p.ring, err = ringbuf.NewReader(p.objects.Events); err != nil {
 		return nil, errors.Join(fmt.Errorf("read ring buffer: %w", err), p.Close())
 	}
-	p.done.Go(p.read)
+	p.done.Go(func() { p.read(handler.Look) })
 	p.done.Go(func() {
 		defer close(p.stopped)
-		p.queue.deliver(handle)
+		p.queue.deliver(handler.Handle)
 	})
 	if err := p.attach(root); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
+}
+
+// load creates the maps and loads the programs.
+func (p *Probe) load(sizes Sizes, layout bpf.RecordLayout) error {
+	spec, err := bpf.LoadRecord()
+	if err != nil {
+		return err
+	}
+	if err := spec.Variables[bpf.RecordVarTaskLayout].Set(layout); err != nil {
+		return err
+	}
+	spec.Maps[bpf.RecordMapEvents].MaxEntries = cmp.Or(sizes.RingBytes, DefaultSizes.RingBytes)
+	spec.Maps[bpf.RecordMapFlows].MaxEntries = cmp.Or(sizes.MaxFlows, DefaultSizes.MaxFlows)
+	return spec.LoadAndAssign(&p.objects, nil)
 }
 
 // attach attaches every program to root by a link, which the kernel undoes when this process dies. Others' programs

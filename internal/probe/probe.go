@@ -55,8 +55,10 @@ func (k Key) Question() uint64 {
 
 // Opener is the task on whose behalf the kernel acted.
 type Opener struct {
-	PID  int    // process id in the initial pid namespace; 0 where unknown
-	Comm string // the thread's name, at most 15 bytes
+	PID        int          // process id in the initial pid namespace; 0 where unknown
+	Comm       string       // the thread's name, at most 15 bytes
+	Executable string       // its executable's file name, at most 63 bytes; empty on a kernel without BTF
+	Process    flow.Process // what Handler.Look made of it
 }
 
 // An Event is a *FlowEvent, a *BindEvent or a *DNSEvent.
@@ -86,6 +88,16 @@ type DNSEvent struct {
 	SYN, FIN, RST bool
 	Payload       []byte
 	Cut           int // bytes that a UDP answer had beyond Payload
+}
+
+// Handler takes what a probe delivers.
+type Handler struct {
+	// Look tells more of a task. It is called the moment that its event is read, because tasks end; it must be quick.
+	// It may be nil.
+	Look func(Opener) flow.Process
+	// Handle gets the events, in the order in which the kernel saw them, as many at a time as have come meanwhile. It
+	// is called from one goroutine, which is not the one that calls Look.
+	Handle func([]Event)
 }
 
 func (*FlowEvent) event() {}

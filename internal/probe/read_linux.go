@@ -7,17 +7,28 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
 
 	"github.com/netzero-dev/netzero/bpf"
 	"github.com/netzero-dev/netzero/internal/flow"
 )
 
+// urgent is the nice value of the thread that reads: on a busy machine a task that the kernel told of would be gone
+// before we could look at it.
+const urgent = -15
+
 // read empties the ring buffer into the queue until the ring is closed.
-func (p *Probe) read() {
+func (p *Probe) read(look func(Opener) flow.Process) {
 	defer p.queue.close()
+	runtime.LockOSThread() // and never unlocked, so that no other goroutine inherits its priority
+	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), urgent)
+	if look == nil {
+		look = func(Opener) flow.Process { return flow.Process{} }
+	}
 	var record ringbuf.Record
 	for {
 		err := p.ring.ReadInto(&record)
@@ -35,6 +46,12 @@ func (p *Probe) read() {
 		if err != nil {
 			p.fail(err)
 			continue
+		}
+		switch e := e.(type) {
+		case *FlowEvent:
+			e.Process = look(e.Opener)
+		case *BindEvent:
+			e.Process = look(e.Opener)
 		}
 		p.queue.add(e)
 	}
@@ -132,6 +149,11 @@ func keyOf(k bpf.RecordFlowKey) Key {
 }
 
 func openerOf(o bpf.RecordOpener) Opener {
-	comm, _, _ := bytes.Cut(o.Comm[:], []byte{0})
-	return Opener{PID: int(o.Pid), Comm: string(comm)}
+	return Opener{PID: int(o.Pid), Comm: cString(o.Comm[:]), Executable: cString(o.Executable[:])}
+}
+
+// cString returns the text before the first NUL.
+func cString(b []byte) string {
+	text, _, _ := bytes.Cut(b, []byte{0})
+	return string(text)
 }

@@ -33,11 +33,11 @@ func newRig(t *testing.T, sizes Sizes) *rig {
 	var err error
 	r.tree, err = cgroup.FindTree()
 	check(t, err)
-	r.Probe, err = Open(r.tree.Root, sizes, func(events []Event) {
+	r.Probe, err = Open(r.tree.Root, sizes, Handler{Handle: func(events []Event) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.events = append(r.events, events...)
-	})
+	}})
 	check(t, err)
 	t.Cleanup(func() { check(t, r.Close()) })
 	r.leaf, err = cgroup.NewLeaf(r.tree)

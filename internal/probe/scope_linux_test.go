@@ -52,6 +52,26 @@ func TestChildProcessIsInScope(t *testing.T) {
 	}
 }
 
+func TestExecutableIsKnownWithoutTheProcess(t *testing.T) {
+	r := newRig(t, Sizes{})
+	if layout, err := taskLayout(); err != nil || layout.Name == 0 {
+		t.Fatalf("no layout from this kernel's BTF: %+v, %v", layout, err)
+	}
+	to := listen(t, "tcp4", "127.0.0.1:0")
+	binary, err := os.ReadFile("/proc/self/exe")
+	check(t, err)
+	const name = "an-executable-whose-name-is-longer-than-a-thread-can-have"
+	path := filepath.Join(t.TempDir(), name)
+	check(t, os.WriteFile(path, binary, 0o755))
+	cmd := child(t, to.String())
+	cmd.Path = path
+	check(t, cmd.Run())
+	events := seen[*FlowEvent](r)
+	if len(events) != 1 || events[0].Executable != name {
+		t.Errorf("got %+v, want one flow of %s", events, name)
+	}
+}
+
 func TestNestedCgroupIsInScope(t *testing.T) {
 	r := newRig(t, Sizes{})
 	nested := filepath.Join(r.leaf.Path, "nested")
@@ -102,7 +122,7 @@ func TestHooksThatDoNotSeeUsAreFound(t *testing.T) {
 	leaf, err := cgroup.NewLeaf(tree)
 	check(t, err)
 	defer leaf.Leave()
-	p, err := Open(leaf.Path, Sizes{}, func([]Event) {}) // where this process is not
+	p, err := Open(leaf.Path, Sizes{}, Handler{Handle: func([]Event) {}}) // where this process is not
 	check(t, err)
 	defer p.Close()
 	check(t, p.Watch(leaf.ID))

@@ -1,14 +1,17 @@
 package session
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/netzero-dev/netzero/internal/cgroup"
 	"github.com/netzero-dev/netzero/internal/endpoint"
+	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/probe"
 )
 
@@ -16,8 +19,8 @@ import (
 type Session struct {
 	Probe *probe.Probe
 	Leaf  *cgroup.Leaf
-	Self  probe.Self // how the kernel names this process
 
+	self   atomic.Int64 // this process in the initial pid namespace; 0 while unknown
 	passed func(Step, string)
 }
 
@@ -47,7 +50,7 @@ func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event)) error {
 		return &Error{Tree, err}
 	}
 	s.passed(Tree, tree.Root)
-	if s.Probe, err = probe.Open(tree.Root, sizes, handle); err != nil {
+	if s.Probe, err = probe.Open(tree.Root, sizes, probe.Handler{Look: s.look, Handle: handle}); err != nil {
 		return &Error{Programs, err}
 	}
 	s.passed(Programs, "loaded and attached to "+tree.Root)
@@ -56,9 +59,11 @@ func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event)) error {
 		return &Error{Leaf, err}
 	}
 	s.passed(Leaf, s.Leaf.Path)
-	if s.Self, err = s.Probe.Check(s.Leaf.ID); err != nil {
+	self, err := s.Probe.Check(s.Leaf.ID)
+	if err != nil {
 		return &Error{Hooks, err}
 	}
+	s.self.Store(int64(self.PID))
 	if err := s.adopt(children); err != nil {
 		return &Error{Hooks, err}
 	}
@@ -84,13 +89,31 @@ func (s *Session) adopt(children []int) error {
 		process, _ := endpoint.ReadProcess(pid)
 		opener := probe.Opener{PID: pid, Comm: process.Name}
 		if pid == os.Getpid() {
-			opener.PID = s.Self.PID
+			opener.PID = int(s.self.Load())
 		}
 		if err := s.Probe.AdoptSockets(pid, s.Leaf.ID, opener); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// look tells what process opened something. In another pid namespace than the initial one only this process is known.
+// The kernel's word for the executable counts, because the process may have ended, or become another one, by now.
+func (s *Session) look(o probe.Opener) flow.Process {
+	pid := o.PID
+	switch self := int(s.self.Load()); {
+	case pid == self:
+		pid = os.Getpid()
+	case self != 0 && self != os.Getpid():
+		pid = 0
+	}
+	var p flow.Process
+	if pid != 0 {
+		p, _ = endpoint.ReadProcess(pid)
+	}
+	p.PID, p.Name = pid, cmp.Or(o.Executable, p.Name, o.Comm)
+	return p
 }
 
 // Close brings the processes back to where they were, removes the leaf and detaches the programs.

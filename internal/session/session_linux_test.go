@@ -30,8 +30,11 @@ func TestStepsAreTakenInOrderAndUndone(t *testing.T) {
 	if !slices.Equal(taken, Steps) {
 		t.Errorf("took %v, want %v", taken, Steps)
 	}
-	if s.Self.PID == 0 || s.Self.Netns == 0 {
-		t.Errorf("the kernel knows us as %+v", s.Self)
+	if got := s.look(probe.Opener{PID: int(s.self.Load())}); got.PID != os.Getpid() || got.Name == "" || got.Command == "" {
+		t.Errorf("the kernel's name for this process leads to %+v", got)
+	}
+	if got := s.look(probe.Opener{PID: 1 << 30, Comm: "gone"}); got.Name != "gone" {
+		t.Errorf("a process that has ended is %+v", got)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
