@@ -14,9 +14,6 @@ import (
 func (c *capture) handle(events []probe.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.session == nil {
-		return // nobody records yet
-	}
 	batches := make(map[*membership]*endpoint.Batch) // one look at this machine for all flows that came together
 	for _, e := range events {
 		switch e := e.(type) {

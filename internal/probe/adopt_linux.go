@@ -3,6 +3,7 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -14,10 +15,11 @@ import (
 	"github.com/netzero-dev/netzero/internal/flow"
 )
 
-// AdoptSockets puts the UDP sockets in scope that a process had before its cgroup came into scope: those belong to the
-// cgroup in which they were made, and what they are connected to was told before anybody listened. opener is who is
-// said to use them.
-func (p *Probe) AdoptSockets(pid int, cgroup uint64, opener Opener) error {
+// AdoptSockets makes up for what was not seen of a process before its cgroup came into scope. Its UDP sockets belong to
+// the cgroup in which they were made, and what they are connected to was told before anybody listened: they are put in
+// scope. Those that are bound, and TCP listeners, are delivered as a [BindEvent]. opener is who is said to use them;
+// netns is the cookie of the process's network namespace, where the kernel does not tell it.
+func (p *Probe) AdoptSockets(pid int, cgroup, netns uint64, opener Opener) error {
 	dir := fmt.Sprintf("/proc/%d/fd", pid)
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
@@ -49,7 +51,7 @@ func (p *Probe) AdoptSockets(pid int, cgroup uint64, opener Opener) error {
 		if err != nil {
 			return fmt.Errorf("adopt socket %d of process %d: %w", number, pid, err)
 		}
-		err = p.adopt(fd, cgroup, opener)
+		err = p.adopt(fd, cgroup, netns, opener)
 		unix.Close(fd)
 		if err != nil {
 			return fmt.Errorf("adopt socket %d of process %d: %w", number, pid, err)
@@ -58,35 +60,54 @@ func (p *Probe) AdoptSockets(pid int, cgroup uint64, opener Opener) error {
 	return nil
 }
 
-// adopt puts a socket in scope, if it is one of UDP over IP.
-func (p *Probe) adopt(fd int, cgroup uint64, opener Opener) error {
-	protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
-	if err != nil || flow.Protocol(protocol) != flow.UDP && flow.Protocol(protocol) != flow.UDPLite {
-		return nil
+// adopt makes up for one socket, if it is one of TCP or UDP over IP.
+func (p *Probe) adopt(fd int, cgroup, netns uint64, opener Opener) error {
+	number, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+	if err != nil {
+		return nil // closed meanwhile, or no socket after all
 	}
+	switch protocol := flow.Protocol(number); protocol {
+	case flow.TCP:
+		if listens, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); listens != 0 {
+			p.tellBind(fd, cgroup, netns, protocol, opener)
+		}
+	case flow.UDP, flow.UDPLite:
+		p.tellBind(fd, cgroup, netns, protocol, opener)
+		return p.adoptDatagrams(fd, cgroup, protocol, opener)
+	}
+	return nil
+}
+
+// tellBind delivers what the hook would have, had it seen the socket bind.
+func (p *Probe) tellBind(fd int, cgroup, netns uint64, protocol flow.Protocol, opener Opener) {
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		return
+	}
+	local, ok := addrPort(name)
+	if !ok || local.Port() == 0 {
+		return
+	}
+	if cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE); err == nil { // from Linux 5.14 on
+		netns = cookie
+	}
+	p.queue.add(&BindEvent{
+		Key:    Key{Cgroup: cgroup, Netns: netns, Addr: local.Addr(), Port: local.Port(), Protocol: protocol},
+		Opener: opener,
+	})
+}
+
+func (p *Probe) adoptDatagrams(fd int, cgroup uint64, protocol flow.Protocol, opener Opener) error {
 	s := bpf.RecordSocket{Cgroup: cgroup}
-	remote, err := unix.Getpeername(fd)
-	if err == nil {
-		var port int
-		switch remote := remote.(type) {
-		case *unix.SockaddrInet4:
-			s.Connected.Addr = [16]byte{10: 0xff, 11: 0xff, 12: remote.Addr[0], 13: remote.Addr[1], 14: remote.Addr[2], 15: remote.Addr[3]}
-			port = remote.Port
-		case *unix.SockaddrInet6:
-			s.Connected.Addr = remote.Addr
-			port = remote.Port
-		default:
+	if name, err := unix.Getpeername(fd); err == nil {
+		remote, ok := addrPort(name)
+		if !ok {
 			return nil
 		}
-		s.Connected.Cgroup = cgroup
-		s.Connected.Port = uint16(port)
-		s.Connected.Protocol = uint8(protocol)
-		s.Connected.Family = 6
-		if isIPv4(s.Connected.Addr) {
-			s.Connected.Family = 4
-		}
+		s.Connected = keyTo(Key{Cgroup: cgroup, Addr: remote.Addr(), Port: remote.Port(), Protocol: protocol})
 		s.ConnectedBy.Pid = uint32(opener.PID)
 		copy(s.ConnectedBy.Comm[:len(s.ConnectedBy.Comm)-1], opener.Comm)
+		copy(s.ConnectedBy.Executable[:len(s.ConnectedBy.Executable)-1], opener.Executable)
 	}
 	if err := p.objects.Sockets.Update(int32(fd), s, ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
 		return err
@@ -94,6 +115,13 @@ func (p *Probe) adopt(fd int, cgroup uint64, opener Opener) error {
 	return nil
 }
 
-func isIPv4(addr [16]byte) bool {
-	return [12]byte(addr[:12]) == [12]byte{10: 0xff, 11: 0xff}
+// addrPort returns the address of an IP socket, unmapped.
+func addrPort(s unix.Sockaddr) (netip.AddrPort, bool) {
+	switch s := s.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(s.Addr), uint16(s.Port)), true
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(s.Addr).Unmap(), uint16(s.Port)), true
+	}
+	return netip.AddrPort{}, false
 }

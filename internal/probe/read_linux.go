@@ -148,6 +148,16 @@ func keyOf(k bpf.RecordFlowKey) Key {
 		Generation: k.Generation, Port: k.Port, Protocol: flow.Protocol(k.Protocol)}
 }
 
+// keyTo is the reverse of keyOf.
+func keyTo(k Key) bpf.RecordFlowKey {
+	key := bpf.RecordFlowKey{Cgroup: k.Cgroup, Netns: k.Netns, Name: k.Name, Bound: k.Bound, Addr: k.Addr.As16(),
+		Generation: k.Generation, Port: k.Port, Protocol: uint8(k.Protocol), Family: 6}
+	if k.Addr.Is4() {
+		key.Family = 4
+	}
+	return key
+}
+
 func openerOf(o bpf.RecordOpener) Opener {
 	return Opener{PID: int(o.Pid), Comm: cString(o.Comm[:]), Executable: cString(o.Executable[:])}
 }

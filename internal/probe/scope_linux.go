@@ -84,11 +84,7 @@ func (p *Probe) Counts() iter.Seq2[Key, uint64] {
 
 // Forget makes a flow that is known new again, and returns how often it was seen so far.
 func (p *Probe) Forget(k Key) (uint64, error) {
-	key := bpf.RecordFlowKey{Cgroup: k.Cgroup, Netns: k.Netns, Name: k.Name, Bound: k.Bound, Addr: k.Addr.As16(),
-		Generation: k.Generation, Port: k.Port, Protocol: uint8(k.Protocol), Family: 6}
-	if k.Addr.Is4() {
-		key.Family = 4
-	}
+	key := keyTo(k)
 	var f bpf.RecordFlow
 	if err := p.objects.Flows.Lookup(key, &f); err != nil {
 		return 0, fmt.Errorf("look up flow: %w", err)

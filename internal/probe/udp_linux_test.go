@@ -205,9 +205,19 @@ func TestSocketsFromBeforeAreAdopted(t *testing.T) {
 	check(t, err)
 	defer unconnected.Close()
 	server := echo(t, "udp4", "127.0.0.1:0")
+	listener := listen(t, "tcp4", "127.0.0.1:0")
 
 	r := newRig(t, Sizes{})
-	check(t, r.AdoptSockets(r.self.PID, r.leaf.ID, Opener{PID: r.self.PID, Comm: "before"}))
+	check(t, r.AdoptSockets(r.self.PID, r.leaf.ID, r.self.Netns, Opener{PID: r.self.PID, Comm: "before"}))
+	bound := make(map[netip.AddrPort]flow.Protocol)
+	for _, e := range seen[*BindEvent](r) {
+		if e.Comm == "before" && e.Netns == r.self.Netns {
+			bound[netip.AddrPortFrom(e.Addr, e.Port)] = e.Protocol
+		}
+	}
+	if bound[server] != flow.UDP || bound[listener] != flow.TCP {
+		t.Errorf("bound before are %v, want UDP %s and TCP %s among them", bound, server, listener)
+	}
 	r.forget()
 	_, err = connected.Write([]byte("x"))
 	check(t, err)

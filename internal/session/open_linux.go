@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -64,7 +65,7 @@ func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event)) error {
 		return &Error{Hooks, err}
 	}
 	s.self.Store(int64(self.PID))
-	if err := s.adopt(children); err != nil {
+	if err := s.adopt(children, self); err != nil {
 		return &Error{Hooks, err}
 	}
 	s.passed(Hooks, "they see this process")
@@ -83,15 +84,16 @@ func (s *Session) enter(tree cgroup.Tree) (children []int, err error) {
 	return children, s.Leaf.Move(append(children, os.Getpid())...)
 }
 
-// adopt puts the sockets in scope that were made before.
-func (s *Session) adopt(children []int) error {
+// adopt makes up for the sockets that were made before.
+func (s *Session) adopt(children []int, self probe.Self) error {
 	for _, pid := range append(children, os.Getpid()) {
-		process, _ := endpoint.ReadProcess(pid)
-		opener := probe.Opener{PID: pid, Comm: process.Name}
+		opener := probe.Opener{PID: pid}
 		if pid == os.Getpid() {
-			opener.PID = int(s.self.Load())
+			opener.PID = self.PID
 		}
-		if err := s.Probe.AdoptSockets(pid, s.Leaf.ID, opener); err != nil {
+		opener.Process = s.look(opener)
+		opener.Executable = opener.Process.Name
+		if err := s.Probe.AdoptSockets(pid, s.Leaf.ID, self.Netns, opener); err != nil {
 			return err
 		}
 	}
@@ -111,6 +113,9 @@ func (s *Session) look(o probe.Opener) flow.Process {
 	var p flow.Process
 	if pid != 0 {
 		p, _ = endpoint.ReadProcess(pid)
+	}
+	if o.Executable != "" && !strings.HasPrefix(p.Name, o.Executable) { // which is cut off at some length
+		p.Command = "" // another program's
 	}
 	p.PID, p.Name = pid, cmp.Or(o.Executable, p.Name, o.Comm)
 	return p

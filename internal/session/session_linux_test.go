@@ -36,6 +36,9 @@ func TestStepsAreTakenInOrderAndUndone(t *testing.T) {
 	if got := s.look(probe.Opener{PID: 1 << 30, Comm: "gone"}); got.Name != "gone" {
 		t.Errorf("a process that has ended is %+v", got)
 	}
+	if got := s.look(probe.Opener{PID: int(s.self.Load()), Executable: "before-exec"}); got.Name != "before-exec" || got.Command != "" {
+		t.Errorf("a process that has become another program is %+v", got)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
