@@ -56,7 +56,7 @@ func newConfig(opts []Option) (config, error) {
 	// What the API server would refuse in the policy is refused here, before anything runs.
 	for _, p := range policy.Generate(c.subject(), nil) {
 		if err := policy.Validate(p); err != nil {
-			return config{}, err
+			return config{}, fmt.Errorf("Labels: %w", err) // nothing else of it is the user's and unchecked
 		}
 	}
 	return c, nil

@@ -1,0 +1,74 @@
+package netzerotest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/netzero-dev/netzero/internal/cgroup"
+	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/internal/session"
+)
+
+// cannotRecord says in one line why recording is impossible and what to do.
+func cannotRecord(tb testing.TB, err error) string {
+	text := fmt.Sprintf("cannot record: %v", err)
+	if advice := session.Advice(err, goTest(tb, execSudo)); advice != "" {
+		text += "; " + advice
+	}
+	return text
+}
+
+// isExpected reports whether an error is one of a developer's machine on which tests run unrecorded. All others mean
+// that something is broken.
+func isExpected(err error) bool {
+	for _, class := range []error{
+		probe.ErrNotPermitted, probe.ErrNotSupported, cgroup.ErrNotPermitted, cgroup.ErrNoTree, cgroup.ErrReadOnly,
+	} {
+		if errors.Is(err, class) {
+			return true
+		}
+	}
+	return false
+}
+
+var said sync.Map // reasons for not recording that were given
+
+// runUnrecorded says that the test is not recorded: in the test's log, and once for each reason to whoever watches.
+func (r *Recording) runUnrecorded(reason string) {
+	r.tb.Helper()
+	r.tb.Logf("netzero: %s: NOT RECORDED: %s", r.tb.Name(), reason)
+	spoilCache()
+	if _, again := said.LoadOrStore(reason, true); again {
+		return
+	}
+	line := fmt.Sprintf("netzero: NOT RECORDED: %s\n", reason)
+	fmt.Fprint(os.Stderr, line)
+	if isTerminal(os.Stderr) {
+		return
+	}
+	// With a list of packages go test shows nothing of a test binary that passes. A person shall know all the same.
+	if tty, err := os.OpenFile("/dev/tty", os.O_WRONLY, 0); err == nil {
+		fmt.Fprint(tty, line)
+		tty.Close()
+	}
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// spoilCache keeps go test from replaying this run, which says nothing about a run with other privileges: those are not
+// in the key of its cache. But the files are that a test opens within its module, and a run that opened one that is
+// newer than a moment is not kept. What is below /proc is always new; the path leads there from within the module.
+var spoilCache = sync.OnceFunc(func() {
+	up := strings.Repeat("/..", strings.Count(filepath.ToSlash(packageDir), "/"))
+	if f, err := os.Open(packageDir + up + "/proc/self/stat"); err == nil {
+		f.Close()
+	}
+})
