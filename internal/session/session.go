@@ -37,16 +37,16 @@ type Error struct {
 func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Step, e.Err) }
 func (e *Error) Unwrap() error { return e.Err }
 
-// Advice says what mends an error of [Open], or returns "" where nothing is known. record is the command that would do
-// the same with the privileges.
-func Advice(err error, record string) string {
+// Advice says what mends an error of [Open], or returns "" where nothing is known. privileged is the advice where
+// privileges are missing.
+func Advice(err error, privileged string) string {
 	switch {
 	case errors.Is(err, cgroup.ErrReadOnly):
 		return "in a container, run it with --privileged, or run the tests outside"
 	case errors.Is(err, cgroup.ErrNoTree):
 		return "mount it: mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 none /sys/fs/cgroup/unified"
 	case errors.Is(err, probe.ErrNotPermitted), errors.Is(err, cgroup.ErrNotPermitted):
-		return "record with: " + record
+		return privileged
 	case errors.Is(err, probe.ErrNotFiring):
 		return "something else keeps eBPF programs at a cgroup above this one; look with: bpftool cgroup tree"
 	}

@@ -79,8 +79,8 @@ func TestAdviceFollowsTheCause(t *testing.T) {
 	}{
 		{&Error{Tree, fmt.Errorf("x: %w", cgroup.ErrReadOnly)}, "--privileged"},
 		{&Error{Tree, cgroup.ErrNoTree}, "mount -t cgroup2"},
-		{&Error{Programs, &probe.PermissionError{Err: unix.EPERM}}, "record with: sudo x"},
-		{&Error{Leaf, cgroup.ErrNotPermitted}, "record with: sudo x"},
+		{&Error{Programs, &probe.PermissionError{Err: unix.EPERM}}, "sudo x"},
+		{&Error{Leaf, cgroup.ErrNotPermitted}, "sudo x"},
 		{&Error{Hooks, probe.ErrNotFiring}, "bpftool"},
 		{&Error{Kernel, probe.ErrNotSupported}, ""},
 		{errors.New("something else"), ""},
