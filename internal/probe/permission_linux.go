@@ -47,7 +47,31 @@ func classify(err error) error {
 	return err
 }
 
-// missingCapabilities returns those of the capabilities that recording needs which this process lacks.
+// Capability is one of capabilities(7).
+type Capability struct {
+	Number uintptr
+	Name   string
+	stands uint64 // the set of those of which any does
+}
+
+// Capabilities returns the smallest set with which the programs load and attach on the running kernel: CAP_BPF and
+// CAP_PERFMON, for which CAP_SYS_ADMIN stands too, CAP_NET_ADMIN, and before Linux 5.11, where maps count against the
+// limit for locked memory, CAP_SYS_RESOURCE.
+func Capabilities() []Capability {
+	const admin = 1 << unix.CAP_SYS_ADMIN
+	set := []Capability{
+		{unix.CAP_BPF, "CAP_BPF", 1<<unix.CAP_BPF | admin},
+		{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN", 1 << unix.CAP_NET_ADMIN},
+		{unix.CAP_PERFMON, "CAP_PERFMON", 1<<unix.CAP_PERFMON | admin},
+	}
+	release, _ := Release()
+	if v, ok := parseRelease(release); ok && v.Less(Version{5, 11}) {
+		set = append(set, Capability{unix.CAP_SYS_RESOURCE, "CAP_SYS_RESOURCE", 1 << unix.CAP_SYS_RESOURCE})
+	}
+	return set
+}
+
+// missingCapabilities returns the names of those of the capabilities that this process lacks.
 func missingCapabilities() []string {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -59,21 +83,15 @@ func missingCapabilities() []string {
 	if err != nil {
 		return nil
 	}
-	return missingOf(effective)
+	return missingOf(Capabilities(), effective)
 }
 
-// missingOf tells what is missing in a set: CAP_SYS_ADMIN stands for the two that were split off it in Linux 5.8.
-func missingOf(effective uint64) []string {
-	has := func(c int) bool { return effective&(1<<c) != 0 }
+func missingOf(needed []Capability, effective uint64) []string {
 	var missing []string
-	if !has(unix.CAP_BPF) && !has(unix.CAP_SYS_ADMIN) {
-		missing = append(missing, "CAP_BPF")
-	}
-	if !has(unix.CAP_NET_ADMIN) {
-		missing = append(missing, "CAP_NET_ADMIN")
-	}
-	if !has(unix.CAP_PERFMON) && !has(unix.CAP_SYS_ADMIN) {
-		missing = append(missing, "CAP_PERFMON")
+	for _, c := range needed {
+		if effective&c.stands == 0 {
+			missing = append(missing, c.Name)
+		}
 	}
 	return missing
 }

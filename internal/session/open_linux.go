@@ -3,12 +3,9 @@ package session
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 	"sync/atomic"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/netzero-dev/netzero/internal/cgroup"
 	"github.com/netzero-dev/netzero/internal/endpoint"
@@ -41,7 +38,10 @@ func Open(sizes probe.Sizes, handle func([]probe.Event), passed func(Step, strin
 }
 
 func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event)) error {
-	release, err := checkKernel()
+	release, err := probe.Release()
+	if err == nil {
+		err = probe.CheckRelease(release)
+	}
 	if err != nil {
 		return &Error{Kernel, err}
 	}
@@ -131,28 +131,4 @@ func (s *Session) Close() error {
 		errs = append(errs, s.Probe.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// The kernel floor: helpers of cgroup programs, and links to cgroups.
-const floorMajor, floorMinor = 5, 10
-
-// checkKernel returns the kernel's release, or an error where it is older than the floor.
-func checkKernel() (string, error) {
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
-		return "", fmt.Errorf("ask for the kernel's release: %w", err)
-	}
-	release := unix.ByteSliceToString(u.Release[:])
-	return release, checkRelease(release)
-}
-
-func checkRelease(release string) error {
-	var major, minor int
-	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
-		return nil // an unusual name is no reason to refuse: the verifier will tell
-	}
-	if major < floorMajor || major == floorMajor && minor < floorMinor {
-		return fmt.Errorf("%w: Linux %s is older than %d.%d", probe.ErrNotSupported, release, floorMajor, floorMinor)
-	}
-	return nil
 }
