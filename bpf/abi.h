@@ -16,12 +16,12 @@
 /* The longest DNS answer, or piece of a TCP segment, that travels in one event; a power of two. */
 #define DNS_PAYLOAD 16384
 
-/* Set in flow_key.name where it is the hash of a DNS question, clear where it is the epoch of the scope. */
+/* Set in the hash of a DNS question, and so in flow_key.name where that holds questions; clear where it is the epoch of the scope. */
 #define NAME_IS_QUESTION (1ULL << 63)
 
 /*
- * What makes two connections the same flow. name keeps two names behind one address apart: the hash of the question
- * whose answer last led this scope to addr. Where an answer could not be read in the kernel (over TCP, or malformed) name is the
+ * What makes two connections the same flow. name keeps two names behind one address apart: the questions whose answers
+ * led this scope to addr (struct name). Where an answer could not be read in the kernel (over TCP, or malformed) name is the
  * number of such answers so far, so that what follows one never folds into what came before. bound does the same for servers that take
  * turns at one port.
  */
@@ -142,9 +142,18 @@ struct name_key {
 	__u8 addr[16];
 };
 
+/*
+ * What led to an address. Who connects need not be who asked last: two that ask at once for two names with one address connect in any
+ * order. So a question stays a candidate until as many connections as there are candidates have come, or nothing has for a while. questions
+ * is the union of the bits of their hashes: a question is a candidate if all of its bits are in it.
+ */
 struct name {
-	__u64 question; /* hash, with NAME_IS_QUESTION */
-	__u64 epoch;    /* of the scope when it was learned */
+	struct bpf_spin_lock lock;
+	__u32 pending;   /* candidates less connections since there was one */
+	__u64 questions; /* NAME_IS_QUESTION is in every hash */
+	__u64 last;      /* the one that was asked last */
+	__u64 epoch;     /* of the scope when it was learned */
+	__u64 time;      /* of the last answer */
 };
 
 /* A local port. */

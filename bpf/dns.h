@@ -17,7 +17,7 @@
 #define DNS_AAAA 28
 #define FNV_OFFSET 0xcbf29ce484222325ULL
 #define FNV_PRIME 0x100000001b3ULL
-#define TCP_HEADER_LENGTH 12
+#define CANDIDATE_NS 5000000000ULL /* how long after its answer a question may still be connected for */
 #define UDP_HEADER 8
 #define MAX_PIECES 5 /* of DNS_PAYLOAD bytes: more than the longest packet */
 
@@ -112,18 +112,41 @@ __noinline __u64 hash_question(__u32 offset)
 static __always_inline int learn(__u64 cgroup, const __u8 *addr, __u64 question)
 {
 	struct scope *scope = bpf_map_lookup_elem(&scopes, &cgroup);
+	__u64 epoch, now = bpf_ktime_get_ns();
 	struct name_key key = { .cgroup = cgroup };
-	struct name fresh = { .question = question };
-	struct name *known;
+	struct name *name, fresh = {};
+	int news = 1, full = 0;
 
 	if (!scope)
 		return 0;
-	fresh.epoch = scope->epoch;
+	epoch = scope->epoch;
 	__builtin_memcpy(key.addr, addr, sizeof(key.addr));
-	known = bpf_map_lookup_elem(&names, &key);
-	if (known && known->question == fresh.question && known->epoch == fresh.epoch)
-		return 0;
-	return bpf_map_update_elem(&names, &key, &fresh, BPF_ANY) ? -1 : 1;
+	name = bpf_map_lookup_elem(&names, &key);
+	if (!name) {
+		fresh.pending = 1;
+		fresh.questions = question;
+		fresh.last = question;
+		fresh.epoch = epoch;
+		fresh.time = now;
+		return bpf_map_update_elem(&names, &key, &fresh, BPF_ANY) ? -1 : 1;
+	}
+	bpf_spin_lock(&name->lock);
+	if (name->epoch != epoch || !name->pending || now - name->time > CANDIDATE_NS) {
+		news = name->last != question || name->epoch != epoch;
+		name->questions = question;
+		name->pending = 1;
+	} else if (!(question & ~name->questions)) {
+		news = name->last != question;
+	} else {
+		name->questions |= question;
+		name->pending++;
+		full = name->questions == ~0ULL; /* everything would seem to be a candidate */
+	}
+	name->last = question;
+	name->epoch = epoch;
+	name->time = now;
+	bpf_spin_unlock(&name->lock);
+	return full ? -1 : news;
 }
 
 /* Learns the address whose 4 or 16 bytes stand at offset of the packet. */

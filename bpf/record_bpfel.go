@@ -115,9 +115,16 @@ type RecordLayout struct {
 }
 
 type RecordName struct {
-	_        structs.HostLayout
-	Question uint64
-	Epoch    uint64
+	_    structs.HostLayout
+	Lock struct {
+		_   structs.HostLayout
+		Val uint32
+	}
+	Pending   uint32
+	Questions uint64
+	Last      uint64
+	Epoch     uint64
+	Time      uint64
 }
 
 type RecordNameKey struct {

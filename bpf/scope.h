@@ -86,20 +86,29 @@ static __always_inline void set_opener(struct opener *o)
 	bpf_get_current_comm(o->comm, sizeof(o->comm));
 }
 
-/* What flow_key.name is for this scope and address right now. */
+/* What flow_key.name is for a connection of this scope to this address right now. */
 static __always_inline __u64 name_of(__u64 cgroup, const __u8 *addr)
 {
 	struct scope *scope = bpf_map_lookup_elem(&scopes, &cgroup);
 	struct name_key key = { .cgroup = cgroup };
+	__u64 questions = 0, epoch;
 	struct name *name;
 
 	if (!scope)
 		return 0;
+	epoch = scope->epoch;
 	__builtin_memcpy(key.addr, addr, sizeof(key.addr));
 	name = bpf_map_lookup_elem(&names, &key);
-	if (name && name->epoch == scope->epoch)
-		return name->question;
-	return scope->epoch;
+	if (!name)
+		return epoch;
+	bpf_spin_lock(&name->lock);
+	if (name->epoch == epoch) {
+		questions = name->questions;
+		if (name->pending)
+			name->pending--;
+	}
+	bpf_spin_unlock(&name->lock);
+	return questions ? questions : epoch;
 }
 
 /* What flow_key.bound is for this port right now. */

@@ -3,22 +3,24 @@ package dns
 import (
 	"container/list"
 	"net/netip"
+	"slices"
 )
 
 // maxNames bounds what Names holds. Most workloads ask for a dozen names; one that needs more than this is a crawler.
 const maxNames = 1 << 16
 
-// Names remembers, per cgroup, which question last led to an address.
+// Names remembers, per cgroup, which questions led to an address.
 //
-// It holds at most 65,536 entries: one for each address and one for each question of each cgroup. A name takes at most
-// about 1 KiB, so a hostile resolver can make it grow to about 100 MiB and no further. Beyond that the entry that was
-// learned longest ago gives way, and [Names.Overflowed] counts it: a recording during which that happened cannot
+// It holds at most 65,536 names: one for each question and one for each pair of question and address, of each cgroup. A
+// name takes at most about 1 KiB, so a hostile resolver can make it grow to about 100 MiB and no further. Beyond that
+// what was learned longest ago gives way, and [Names.Overflowed] counts it: a recording during which that happened cannot
 // promise its names.
 //
 // The zero value is ready. Not for concurrent use: answers and flows come in one order, and that order is the point.
 type Names struct {
 	entries    map[nameKey]*list.Element // of *nameEntry
 	order      list.List                 // learned longest ago first
+	held       int                       // names in all entries
 	overflowed uint64
 }
 
@@ -30,11 +32,14 @@ type nameKey struct {
 }
 
 type nameEntry struct {
-	key  nameKey
-	name string
+	key   nameKey
+	names []string // that led to an address, asked last in the end; one for a question
 }
 
-// Learn takes in an answer that a cgroup received. The last answer for an address counts. An answer without addresses
+// maxAliases bounds how many names one address is known by: more than a certificate usually has.
+const maxAliases = 128
+
+// Learn takes in an answer that a cgroup received. An answer without addresses
 // teaches nothing, for no one can connect after it; so the misses of a search list leave the hit alone. If it was
 // truncated, its question is kept all the same: the kernel may have seen an address that this copy of it lost.
 func (n *Names) Learn(cgroup uint64, a Answer) {
@@ -50,19 +55,33 @@ func (n *Names) Learn(cgroup uint64, a Answer) {
 	}
 }
 
-// Lookup returns the name under which the cgroup last learned addr, in canonical form.
+// Lookup returns the names under which the cgroup may have meant addr, in canonical form, sorted; none where it asked
+// for none.
 //
-// A hash that is not 0 is the kernel's own word for the question at the time of the connect (see [Hash]). Where it is
-// that of a question that the cgroup asked and that was answered, that question is the name, whatever other name led
-// to addr since. A hash that is not known is ignored, and so is a number without the highest bit, which is no hash.
-func (n *Names) Lookup(cgroup uint64, addr netip.Addr, hash uint64) (string, bool) {
-	if e, ok := n.entries[nameKey{cgroup: cgroup, hash: hash}]; ok {
-		return e.Value.(*nameEntry).name, true
+// questions, if its highest bit is set, is the kernel's own word for what led to the address at the time of the connect:
+// the union of the bits of the hashes (see [Hash]) of the questions that may be meant. Usually that is one, and so is
+// the name, whatever other name led to addr since. There are several when names with one address were asked for at once.
+// Where questions says nothing, or none of them is known, the name that was asked for last is the one.
+func (n *Names) Lookup(cgroup uint64, addr netip.Addr, questions uint64) []string {
+	if e, ok := n.entries[nameKey{cgroup: cgroup, hash: questions}]; ok && questions != 0 {
+		return slices.Clone(e.Value.(*nameEntry).names)
 	}
-	if e, ok := n.entries[nameKey{cgroup: cgroup, addr: bare(addr)}]; ok {
-		return e.Value.(*nameEntry).name, true
+	e, ok := n.entries[nameKey{cgroup: cgroup, addr: bare(addr)}]
+	if !ok {
+		return nil
 	}
-	return "", false
+	known := e.Value.(*nameEntry).names
+	var meant []string
+	for _, name := range known {
+		if questions>>63 == 1 && Hash(name)&^questions == 0 {
+			meant = append(meant, name)
+		}
+	}
+	if len(meant) == 0 {
+		return []string{known[len(known)-1]}
+	}
+	slices.Sort(meant)
+	return meant
 }
 
 // Forget drops all that the cgroup learned. What is dropped so does not count as overflowed.
@@ -80,23 +99,34 @@ func (n *Names) Forget(cgroup uint64) {
 func (n *Names) Overflowed() uint64 { return n.overflowed }
 
 func (n *Names) put(key nameKey, name string) {
-	if e, ok := n.entries[key]; ok {
-		e.Value.(*nameEntry).name = name
-		n.order.MoveToBack(e)
-		return
-	}
 	if n.entries == nil {
 		n.entries = map[nameKey]*list.Element{}
 	}
-	if len(n.entries) >= maxNames {
-		n.drop(n.order.Front())
+	e, ok := n.entries[key]
+	if !ok {
+		e = n.order.PushBack(&nameEntry{key: key})
+		n.entries[key] = e
+	}
+	entry := e.Value.(*nameEntry)
+	n.held -= len(entry.names)
+	entry.names = append(slices.DeleteFunc(entry.names, func(old string) bool { return old == name }), name)
+	if len(entry.names) > maxAliases {
+		entry.names = slices.Delete(entry.names, 0, 1)
 		n.overflowed++
 	}
-	n.entries[key] = n.order.PushBack(&nameEntry{key: key, name: name})
+	n.held += len(entry.names)
+	n.order.MoveToBack(e)
+	for n.held > maxNames {
+		n.overflowed += uint64(n.drop(n.order.Front()))
+	}
 }
 
-func (n *Names) drop(e *list.Element) {
-	delete(n.entries, n.order.Remove(e).(*nameEntry).key)
+// drop forgets an entry and returns how many names it held.
+func (n *Names) drop(e *list.Element) int {
+	entry := n.order.Remove(e).(*nameEntry)
+	delete(n.entries, entry.key)
+	n.held -= len(entry.names)
+	return len(entry.names)
 }
 
 // bare returns the address as all tables of this package know it: IPv4 as IPv4, without an IPv6 zone, which no DNS

@@ -155,6 +155,31 @@ func TestNamesBehindOneAddressDoNotFold(t *testing.T) {
 	r.mustLoseNothing()
 }
 
+func TestNamesThatAreAskedForAtOnceAreBothCandidates(t *testing.T) {
+	r, s := newRig(t, Sizes{}), newResolver(t)
+	a, b := message(t, "a.test.", "a.test. A 127.0.0.77"), message(t, "b.test.", "b.test. A 127.0.0.77")
+	c := message(t, "c.test.", "c.test. A 127.0.0.77")
+	hashA, hashB, hashC := dns.Hash("a.test"), dns.Hash("b.test"), dns.Hash("c.test")
+	for i, step := range []struct {
+		reason  string
+		answers [][]byte
+		want    uint64 // 0: no new flow
+	}{
+		{"two answers before the first connection", [][]byte{a, b}, hashA | hashB},
+		{"the second connection", nil, 0},
+		{"the next question stands alone: all candidates have been connected to", [][]byte{a}, hashA},
+		{"asked for twice, and another one", [][]byte{b, a, b}, 0}, // as in the first step
+		{"a third while one is pending", [][]byte{c}, hashA | hashB | hashC},
+	} {
+		for _, answer := range step.answers {
+			s.answer(answer)
+		}
+		if name, isNew := r.dial(edge); isNew != (step.want != 0) || name != step.want {
+			t.Errorf("step %d, %s: new %v with name %x, want %x", i, step.reason, isNew, name, step.want)
+		}
+	}
+}
+
 func TestAnswerThatTheKernelCannotReadNeverFolds(t *testing.T) {
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	known := message(t, "known.test.", "known.test. A 127.0.0.77")

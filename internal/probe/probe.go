@@ -37,7 +37,7 @@ var DefaultSizes = Sizes{RingBytes: 4 << 20, MaxFlows: 65536}
 type Key struct {
 	Cgroup     uint64 // the id that was given to Watch
 	Netns      uint64 // cookie of the network namespace; 0 where unknown
-	Name       uint64 // hash of the DNS question that last led to Addr, if QuestionBit is set; else of no meaning
+	Name       uint64 // see Questions; of no meaning otherwise
 	Bound      uint64 // tells apart the servers in scope that took turns at Port; else of no meaning
 	Addr       netip.Addr
 	Generation uint32 // what NextGeneration had returned last
@@ -45,8 +45,9 @@ type Key struct {
 	Protocol   flow.Protocol
 }
 
-// Question returns the hash of the DNS question that led to the address, or 0 where the kernel knew of none.
-func (k Key) Question() uint64 {
+// Questions returns the union of the bits of the hashes of the DNS questions that may have led to the address, usually
+// one, or 0 where the kernel knew of none.
+func (k Key) Questions() uint64 {
 	if k.Name>>63 == 1 {
 		return k.Name
 	}
