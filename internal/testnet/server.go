@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -35,19 +34,28 @@ func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closed = true
 	var errs []error
-	// A process that is being forked elsewhere has a copy of every socket until it executes its program, and would keep
-	// the port open for that long.
-	syscall.ForkLock.RLock()
 	for socket := range s.open {
+		stopListening(socket)
 		if err := socket.Close(); !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
 	}
-	syscall.ForkLock.RUnlock()
 	clear(s.open)
 	s.mu.Unlock()
 	s.wait.Wait()
 	return errors.Join(errs...)
+}
+
+// stopListening closes a listener's port for good. To close the socket is not enough: a process that is being started
+// elsewhere has a copy of it until it executes its program, and a little longer than the lock around forks is held.
+func stopListening(socket io.Closer) {
+	l, ok := socket.(*net.TCPListener)
+	if !ok {
+		return
+	}
+	if raw, err := l.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { _ = shutdownRead(fd) })
+	}
 }
 
 // keep takes a socket into the server's care; a server that was closed meanwhile closes it and reports false.

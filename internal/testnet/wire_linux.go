@@ -171,3 +171,6 @@ func (w *wire) close() error {
 func ipNet(prefix netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: prefix.Addr().AsSlice(), Mask: net.CIDRMask(prefix.Bits(), prefix.Addr().BitLen())}
 }
+
+// shutdownRead ends what a socket takes in, for all who hold it; a listening one listens no more (shutdown(2)).
+func shutdownRead(fd uintptr) error { return unix.Shutdown(int(fd), unix.SHUT_RD) }

@@ -25,3 +25,5 @@ func (*wire) command(ctx context.Context, _, name string, args ...string) *exec.
 	cmd.Err = errors.ErrUnsupported
 	return cmd
 }
+
+func shutdownRead(uintptr) error { return errors.ErrUnsupported }
