@@ -40,16 +40,23 @@ type membership struct {
 	generation uint32        // flows from this one on are its
 	started    time.Duration // CLOCK_MONOTONIC
 	before     loss
+	config     config
 
-	seen      map[probe.Key]sighting // guarded by capture.mu
-	alongside map[string]bool        // tests whose recordings overlapped; guarded by capture.mu
+	seen      map[sightingKey]sighting // guarded by capture.mu
+	alongside map[string]bool          // tests whose recordings overlapped; guarded by capture.mu
+}
+
+// sightingKey is a flow to the kernel, under one of the names that may be meant.
+type sightingKey struct {
+	probe.Key
+	name string
 }
 
 // sighting is a flow as it was last looked at, with what it is to the workload. Its count is what the kernel has counted
 // since then and what it has forgotten before.
 type sighting struct {
 	flow     flow.Flow
-	relation endpoint.Relation
+	identity endpoint.Identity
 }
 
 // loss is how much was lost so far, by the kernel and by the readers of DNS.
@@ -83,7 +90,8 @@ func join(r *Recording) (*membership, error) {
 		identifier: endpoint.New(endpoint.Config{Self: os.Getpid(), Peers: peers, Workload: r.config.workload}),
 		source:     flow.Endpoint{Kind: flow.Workload, Name: r.config.workload, Namespace: r.config.namespace, Evidence: flow.ByOption},
 		started:    now(),
-		seen:       make(map[probe.Key]sighting),
+		config:     r.config,
+		seen:       make(map[sightingKey]sighting),
 		alongside:  make(map[string]bool),
 	}
 	if err := c.add(m); err != nil {
@@ -159,8 +167,8 @@ func (m *membership) flows() ([]flow.Flow, error) {
 	defer m.capture.mu.Unlock()
 	var set flow.Set
 	for key, s := range m.seen {
-		if s.relation == endpoint.Other {
-			s.flow.Count += counts[key]
+		if s.identity.Relation == endpoint.Other {
+			s.flow.Count += counts[key.Key]
 			set.Add(s.flow)
 		}
 	}
@@ -178,20 +186,20 @@ func (m *membership) notices() []string {
 	}
 	served := make(map[place]bool) // somebody came to listen there
 	for k, s := range m.seen {
-		if s.relation != endpoint.NobodyListens {
-			served[placeOf(k)] = true
+		if s.identity.Relation != endpoint.NobodyListens {
+			served[placeOf(k.Key)] = true
 		}
 	}
 	var nobody flow.Set
 	for k, s := range m.seen {
-		if s.relation == endpoint.NobodyListens && !served[placeOf(k)] {
+		if s.identity.Relation == endpoint.NobodyListens && !served[placeOf(k.Key)] {
 			nobody.Add(s.flow)
 		}
 	}
 	for _, f := range nobody.Sorted() {
 		notices = append(notices, fmt.Sprintf("%s is this machine, where nobody listened: no rule can be written", f.Target()))
 	}
-	return notices
+	return append(notices, m.ephemeralNotices()...)
 }
 
 // place is where somebody may listen.
@@ -203,8 +211,8 @@ type place struct {
 
 func placeOf(k probe.Key) place { return place{k.Addr, k.Port, k.Protocol} }
 
-// check returns an error where the recording is incomplete: a *probe.LossError where something was lost since the
-// member started.
+// check returns an error where no golden file may come of the recording: a *probe.LossError where something was lost
+// since the member started, and where a Peer has a port of this run only.
 func (m *membership) check() error {
 	if err := m.capture.session.Leaf.Check(); err != nil {
 		return fmt.Errorf("the recording is incomplete: %w", err)
@@ -219,7 +227,7 @@ func (m *membership) check() error {
 	if after.dns > m.before.dns { // what was missing then may have come since
 		return fmt.Errorf("the recording is incomplete: %d DNS answers could not be kept or put together", after.dns-m.before.dns)
 	}
-	return nil
+	return m.ephemeralPeers()
 }
 
 func (c *capture) lost() (loss, error) {

@@ -22,7 +22,7 @@ func acceptCommandHere(tb testing.TB) string {
 }
 
 // execSudo runs test binaries as root and leaves the build to the user, whose caches stay their own.
-const execSudo = "-exec 'sudo --preserve-env=PATH,HOME,CI,NETZERO,NETZERO_UPDATE'"
+const execSudo = "-exec 'sudo --preserve-env=PATH,HOME,CI,NETZERO,NETZERO_UPDATE,NETZERO_RING_BYTES,NETZERO_MAX_FLOWS'"
 
 // goTest is the go test command line that runs one test, with its build tags.
 func goTest(tb testing.TB, exec string) string {

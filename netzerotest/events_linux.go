@@ -40,12 +40,11 @@ func (c *capture) learn(e *probe.DNSEvent) {
 	}
 }
 
-// see gives a new flow to every recording that was there when it was opened.
+// see gives a new flow to every recording that was there when it was opened, under each name that may be meant.
 func (c *capture) see(e *probe.FlowEvent, batches map[*membership]*endpoint.Batch) {
-	name, _ := c.names.Lookup(e.Cgroup, e.Addr, e.Question())
-	query := endpoint.Query{
-		PID: e.Process.PID, Protocol: e.Protocol, Addr: e.Addr, Port: e.Port, Name: name,
-		Bound: c.bound.at(e.Key),
+	names := c.names.Lookup(e.Cgroup, e.Addr, e.Questions())
+	if len(names) == 0 {
+		names = []string{""}
 	}
 	unserved := false
 	for _, m := range c.members {
@@ -55,23 +54,33 @@ func (c *capture) see(e *probe.FlowEvent, batches map[*membership]*endpoint.Batc
 		if batches[m] == nil {
 			batches[m] = m.identifier.Batch()
 		}
-		destination, relation := batches[m].Identify(query)
-		unserved = unserved || relation == endpoint.NobodyListens
-		s := sighting{
-			flow: flow.Flow{
-				Source: m.source, Destination: destination, Protocol: e.Protocol, Port: e.Port,
-				First: max(e.Time-m.started, 0), Process: e.Process,
-			},
-			relation: relation,
+		for _, name := range names {
+			identity := batches[m].Identify(endpoint.Query{
+				PID: e.Process.PID, Protocol: e.Protocol, Addr: e.Addr, Port: e.Port, Name: name, Bound: c.bound.at(e.Key),
+			})
+			unserved = unserved || identity.Relation == endpoint.NobodyListens
+			m.note(e, identity)
 		}
-		if before, again := m.seen[e.Key]; again {
-			s.flow.Count, s.flow.First = before.flow.Count, before.flow.First
-		}
-		m.seen[e.Key] = s
 	}
 	if unserved {
 		c.forget(e.Key)
 	}
+}
+
+// note keeps what a flow was found to be. One that was forgotten in the kernel meanwhile is the same flow still.
+func (m *membership) note(e *probe.FlowEvent, identity endpoint.Identity) {
+	s := sighting{
+		flow: flow.Flow{
+			Source: m.source, Destination: identity.Endpoint, Protocol: e.Protocol, Port: identity.Port,
+			First: max(e.Time-m.started, 0), Process: e.Process,
+		},
+		identity: identity,
+	}
+	key := sightingKey{e.Key, identity.Endpoint.Name}
+	if before, again := m.seen[key]; again {
+		s.flow.Count, s.flow.First = before.flow.Count, before.flow.First
+	}
+	m.seen[key] = s
 }
 
 // forget lets the next connection to an address be looked at again, because somebody may listen there by then: tests
@@ -82,9 +91,11 @@ func (c *capture) forget(k probe.Key) {
 		return // nothing is lost: the flow stays as it was seen
 	}
 	for _, m := range c.members {
-		if s, ok := m.seen[k]; ok {
-			s.flow.Count += count
-			m.seen[k] = s
+		for key, s := range m.seen {
+			if key.Key == k {
+				s.flow.Count += count
+				m.seen[key] = s
+			}
 		}
 	}
 }

@@ -16,9 +16,12 @@ func (r *Recording) finish() {
 	r.tb.Helper()
 	flows, err := r.stop()
 	name := r.tb.Name()
+	var option *optionError
 	switch {
 	case unwinding() && !r.tb.Failed() && !r.tb.Skipped():
 		r.tb.Logf("netzero: %s: not compared: the test panicked or left its goroutine", name)
+	case errors.As(err, &option):
+		r.tb.Errorf("netzero: %s: %v", name, option)
 	case err != nil:
 		r.tb.Errorf("%s", report.Report{Test: name, Golden: relative(r.golden), Workload: r.config.workload, Lost: err.Error()})
 	case r.tb.Skipped():
@@ -76,6 +79,9 @@ func (r *Recording) judge(flows []Flow) {
 		return
 	default:
 		compare(&result, r.config, file, flows)
+		if isPartial(r.tb) {
+			result.Unused = nil // who knows
+		}
 		result.Diff = golden.Diff(file.Policies, recorded)
 	}
 	header := golden.Header{Test: r.tb.Name(), Command: acceptCommand(r.tb)}
@@ -88,7 +94,7 @@ func (r *Recording) judge(flows []Flow) {
 		result.Missing, result.Proposed = true, string(text)
 	}
 	if r.env.update {
-		r.update(result, file, header, recorded)
+		r.update(result, file, header, flows)
 		return
 	}
 	if result.Failed() {
@@ -98,8 +104,8 @@ func (r *Recording) judge(flows []Flow) {
 	}
 }
 
-// update writes the golden file, unless it allows just what was seen already.
-func (r *Recording) update(result report.Report, file *golden.File, header golden.Header, recorded policies) {
+// update writes the golden file, unless it allows just what was seen already. One that exists keeps what people wrote.
+func (r *Recording) update(result report.Report, file *golden.File, header golden.Header, flows []Flow) {
 	r.tb.Helper()
 	text := []byte(result.Proposed)
 	if file != nil {
@@ -107,7 +113,12 @@ func (r *Recording) update(result report.Report, file *golden.File, header golde
 			return
 		}
 		var err error
-		if text, err = file.Rewrite(header, recorded); err != nil {
+		merge := policy.Merge
+		if isPartial(r.tb) {
+			merge = policy.Extend
+		}
+		merged := merge(file.Policies, r.config.subject(), flows)
+		if text, err = file.Rewrite(header, merged); err != nil {
 			r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
 			return
 		}
@@ -117,6 +128,9 @@ func (r *Recording) update(result report.Report, file *golden.File, header golde
 		return
 	}
 	r.tb.Logf("netzero: %s: wrote %s", r.tb.Name(), relative(r.golden))
+	if notes := (report.Report{Test: result.Test, Golden: result.Golden, Notices: result.Notices}).Notes(); notes != "" {
+		r.tb.Logf("%s", notes)
+	}
 }
 
 // goldenPath returns the file of an option, or the default one of a test.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"strings"
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/policy"
@@ -18,6 +19,11 @@ type Option interface {
 type optionFunc func(*config) error
 
 func (f optionFunc) apply(c *config) error { return f(c) }
+
+// optionError says what is wrong with options that only the recording could prove wrong.
+type optionError struct{ texts []string }
+
+func (e *optionError) Error() string { return strings.Join(e.texts, "; ") }
 
 // config is what the options say.
 type config struct {
@@ -133,6 +139,14 @@ func Namespace(name string) Option {
 // address is host:port, an IP address, a CIDR or a DNS name; the most specific one counts. An address with a port also
 // names a server of the test process itself, such as an httptest.Server that stands for a real service; without Peer,
 // what the test process says to itself is no flow.
+//
+// name is a DNS label (RFC 1123), or label:port with the port at which the real peer serves, by which the policy then
+// knows it, whatever the test dials:
+//
+//	netzerotest.Peer(srv.Listener.Addr().String(), "search:8080")
+//
+// A server of this machine that listens in the range of ephemeral ports (net.ipv4.ip_local_port_range) needs that port:
+// the one that was dialled may be another in every run, so without it a flow there fails the test and is never written.
 func Peer(address, name string) Option {
 	return optionFunc(func(c *config) error {
 		p, err := endpoint.ParsePeer(address, name)

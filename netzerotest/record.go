@@ -72,7 +72,7 @@ func (r *Recording) prepare(opts []Option) (err error) {
 	if r.golden, err = goldenPath(r.config.golden, r.tb.Name()); err != nil {
 		return err
 	}
-	return claim(r.golden, r.tb)
+	return claim(r.golden, r.tb, r.env.update)
 }
 
 // Flows returns what was seen so far, sorted: every flow, also one that Ignore leaves out of the policy. It is empty
@@ -90,17 +90,25 @@ func (r *Recording) Flows() []Flow {
 	return flows
 }
 
-// claimed maps the golden files of running tests to those tests: two that share one would overwrite each other.
-var claimed sync.Map
+// running and updated map golden files to the tests that they belong to: those that run, and with an update those that
+// ran before, because of two tests with one file the later would throw out what the earlier needs.
+var running, updated sync.Map
 
-func claim(path string, tb testing.TB) error {
-	other, taken := claimed.LoadOrStore(path, tb.Name())
-	if taken {
-		if other == tb.Name() {
-			return fmt.Errorf("was called twice in this test: one recording holds all flows")
-		}
-		return fmt.Errorf("golden file %s belongs to %s, which runs too: give one of them another with netzerotest.Golden", relative(path), other)
+func claim(path string, tb testing.TB, update bool) error {
+	if other, taken := running.LoadOrStore(path, tb.Name()); taken && other == tb.Name() {
+		return fmt.Errorf("was called twice in this test: one recording holds all flows")
+	} else if taken {
+		return sharedGolden(path, other)
 	}
-	tb.Cleanup(func() { claimed.Delete(path) })
+	tb.Cleanup(func() { running.Delete(path) })
+	if update {
+		if other, taken := updated.LoadOrStore(path, tb.Name()); taken && other != tb.Name() {
+			return sharedGolden(path, other)
+		}
+	}
 	return nil
+}
+
+func sharedGolden(path string, other any) error {
+	return fmt.Errorf("golden file %s belongs to %s: give one of the two tests another with netzerotest.Golden", relative(path), other)
 }

@@ -30,6 +30,15 @@ type Owner struct {
 	Name string // as [ReadProcess] names it; in Query.Bound "" asks for the name of the process that has this PID now
 }
 
+// Identity says who is at the other end of a query, and what a policy has to know of it.
+type Identity struct {
+	Endpoint  flow.Endpoint
+	Port      uint16 // by which a policy knows the destination: normally the one that was dialled
+	Relation  Relation
+	Peer      Peer // what the user said of it; the zero Peer where Endpoint rests on something else
+	Ephemeral bool // Port is one that this machine gave to whoever asked for any: the next run may well have another
+}
+
 // Relation says whether a destination makes a flow.
 type Relation uint8
 

@@ -17,6 +17,7 @@ type Config struct {
 // Identifier tells who is at the other end. It is safe for concurrent use.
 type Identifier struct {
 	config    Config
+	ephemeral portRange
 	resolvers Resolvers
 }
 
@@ -25,11 +26,11 @@ func New(c Config) *Identifier {
 	if c.Self == 0 {
 		c.Self = os.Getpid()
 	}
-	return &Identifier{config: c}
+	return &Identifier{config: c, ephemeral: machinePorts()}
 }
 
 // Identify says who is at the other end of one query, from what is true now. For many at once, see [Identifier.Batch].
-func (id *Identifier) Identify(q Query) (flow.Endpoint, Relation) { return id.Batch().Identify(q) }
+func (id *Identifier) Identify(q Query) Identity { return id.Batch().Identify(q) }
 
 // Batch returns a value that answers any number of queries from one reading of sockets, interfaces and processes. All
 // of its queries must be about what happened before its first one was asked: it does not see what comes later.
@@ -58,11 +59,34 @@ type Batch struct {
 //
 // On an address of this machine where nobody listens, or somebody unknown, a Peer without a port counts too; without
 // one it is NobodyListens, or the bare address so that it is seen.
-func (b *Batch) Identify(q Query) (flow.Endpoint, Relation) {
+//
+// The port is the one that was dialled, unless the Peer says at which one the real peer serves. It is ephemeral where a
+// policy would hold a port of this machine that the kernel may have chosen, because nobody said what it is in truth.
+func (b *Batch) Identify(q Query) Identity {
 	addr := normal(q.Addr)
-	peer, exact := b.id.config.Peers.Match(addr, q.Port, q.Name)
-	named := flow.Endpoint{Kind: flow.Workload, Name: peer, Addr: addr, Evidence: flow.ByOption}
-	if exact {
+	peer := b.id.config.Peers.Match(addr, q.Port, q.Name)
+	found := Identity{Port: q.Port}
+	found.Endpoint, found.Relation = b.who(q, addr, peer)
+	if found.Relation != Other {
+		return found
+	}
+	if found.Endpoint.Evidence == flow.ByOption {
+		found.Peer = peer
+	}
+	switch {
+	case !q.Protocol.HasPorts():
+	case found.Peer.PodPort != 0:
+		found.Port = found.Peer.PodPort
+	default:
+		found.Ephemeral = b.id.ephemeral.has(q.Port) && b.isLocal(addr)
+	}
+	return found
+}
+
+// who finds the endpoint. One that rests on flow.ByOption, and is somebody else, is the peer.
+func (b *Batch) who(q Query, addr netip.Addr, peer Peer) (flow.Endpoint, Relation) {
+	named := flow.Endpoint{Kind: flow.Workload, Name: peer.Name, Addr: addr, Evidence: flow.ByOption}
+	if peer.exact() {
 		return named, Other
 	}
 	if q.Protocol.HasPorts() && b.id.resolvers.IsResolver(q.PID, addr, q.Port) {
@@ -75,14 +99,14 @@ func (b *Batch) Identify(q Query) (flow.Endpoint, Relation) {
 		switch end, relation := b.onThisMachine(q, addr); {
 		case relation == Self, end.Kind == flow.Workload:
 			return end, relation
-		case peer != "":
+		case peer != Peer{}:
 			return named, Other
 		default:
 			return bare, relation
 		}
 	}
 	switch {
-	case peer != "":
+	case peer != Peer{}:
 		return named, Other
 	case q.Name != "":
 		return byName(q.Name, addr), Other

@@ -14,16 +14,16 @@ import (
 	"github.com/netzero-dev/netzero/internal/flow"
 )
 
-// identified is what Identify returns.
+// identified is what Identify returns, less what [TestPortOfAPolicy] is about.
 type identified struct {
 	End      flow.Endpoint
 	Relation Relation
 }
 
-func check(t *testing.T, reason string, ask func(Query) (flow.Endpoint, Relation), q Query, want identified) {
+func check(t *testing.T, reason string, ask func(Query) Identity, q Query, want identified) {
 	t.Helper()
-	var got identified
-	got.End, got.Relation = ask(q)
+	identity := ask(q)
+	got := identified{identity.Endpoint, identity.Relation}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 		t.Errorf("%s: %+v (-want +got):\n%s", reason, q, diff)
 	}

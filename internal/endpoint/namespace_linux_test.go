@@ -40,13 +40,13 @@ func TestListenersOfAnotherNetworkNamespace(t *testing.T) {
 
 	id := New(Config{Workload: "orders"})
 	q := Query{PID: c.pid, Protocol: flow.TCP, Addr: ours.Addr(), Port: ours.Port()}
-	if _, relation := id.Identify(q); relation != Self {
-		t.Errorf("its own loopback: got %v, want self", relation)
+	if got := id.Identify(q); got.Relation != Self {
+		t.Errorf("its own loopback: got %v, want self", got.Relation)
 	}
 	b := id.Batch()
 	q.PID = start(t, "wait").pid
-	if _, relation := b.Identify(q); relation != Self {
-		t.Errorf("a child in our namespace: got %v, want self, the test process", relation)
+	if got := b.Identify(q); got.Relation != Self {
+		t.Errorf("a child in our namespace: got %v, want self, the test process", got.Relation)
 	}
 	q.PID = c.pid
 	c2, err := tryStart(t, testBinary(t), unshare(syscall.CLONE_NEWNET), "serve", "lo", "tcp", "127.0.0.2:0")
@@ -54,8 +54,8 @@ func TestListenersOfAnotherNetworkNamespace(t *testing.T) {
 		t.Fatal(err)
 	}
 	q.PID = c2.pid
-	if _, relation := b.Identify(q); relation != NobodyListens {
-		t.Errorf("a third namespace: got %v, want nobody", relation)
+	if got := b.Identify(q); got.Relation != NobodyListens {
+		t.Errorf("a third namespace: got %v, want nobody", got.Relation)
 	}
 }
 
@@ -70,8 +70,8 @@ func TestOwnAddressFromAnotherNetworkNamespace(t *testing.T) {
 		t.Fatal(err)
 	}
 	q := Query{PID: c.pid, Protocol: flow.TCP, Addr: own, Port: ours.Port()}
-	if got, relation := New(Config{Self: start(t, "wait").pid}).Identify(q); relation != Other || got.Name != "endpoint-test" {
-		t.Errorf("got %+v, %v, want the process of this namespace", got, relation)
+	if got := New(Config{Self: start(t, "wait").pid}).Identify(q); got.Relation != Other || got.Endpoint.Name != "endpoint-test" {
+		t.Errorf("got %+v, want the process of this namespace", got)
 	}
 }
 
@@ -171,8 +171,8 @@ func TestResolvConfIsTheProcesssOwn(t *testing.T) {
 
 	q := Query{PID: c.pid, Protocol: flow.UDP, Addr: netip.MustParseAddr("203.0.113.54"), Port: 53, Name: "dns.example"}
 	want := resolverAt("203.0.113.54")
-	if got, relation := New(Config{}).Identify(q); got != want || relation != Other {
-		t.Errorf("Identify = %+v, %v, want %+v", got, relation, want)
+	if got := New(Config{}).Identify(q); got.Endpoint != want || got.Relation != Other {
+		t.Errorf("Identify = %+v, want %+v", got, want)
 	}
 	c.stop()
 	check(c.pid, "203.0.113.54", false, "a process that is gone sees what we see")

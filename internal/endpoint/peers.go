@@ -4,16 +4,31 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // Peer is a destination that the user named, because no test can know what stands there.
 type Peer struct {
 	Pattern
-	Name string // a DNS-1123 label: the app label of the peer's pods
+	Name    string // a DNS-1123 label: the app label of the peer's pods
+	PodPort uint16 // the port at which those pods serve; 0 is the one that was dialled
 }
 
+// namePort returns the name as the user writes it: "search", or "search:8080".
+func (p Peer) namePort() string {
+	if p.PodPort == 0 {
+		return p.Name
+	}
+	return p.Name + ":" + strconv.Itoa(int(p.PodPort))
+}
+
+// exact reports whether the pattern names the port that is dialled.
+func (p Peer) exact() bool { return p.port != 0 }
+
 // ParsePeer parses what the option Peer was given. address is host:port, an IP address, [IPv6]:port, a CIDR (without
-// port), or a DNS name with or without port; "localhost" is every loopback address. name is a DNS-1123 label.
+// port), or a DNS name with or without port; "localhost" is every loopback address. name is a DNS-1123 label, or
+// label:port with the port at which the real peer serves where that is not the one that the test dials.
 func ParsePeer(address, name string) (Peer, error) {
 	p, err := parsePattern(address)
 	if err != nil {
@@ -28,37 +43,59 @@ func ParsePeer(address, name string) (Peer, error) {
 	if err != nil {
 		return Peer{}, fmt.Errorf("parse Peer(%q, %q): address %w", address, name, err)
 	}
-	if err := CheckLabel(name); err != nil {
+	peer := Peer{Pattern: p}
+	if peer.Name, peer.PodPort, err = parseNamePort(name); err != nil {
 		return Peer{}, fmt.Errorf("parse Peer(%q, %q): %w", address, name, err)
 	}
-	return Peer{p, name}, nil
+	return peer, nil
 }
 
-// Peers is a set of peers in which every pattern has one name. The zero value is empty.
+// parseNamePort parses "search" and "search:8080".
+func parseNamePort(s string) (name string, port uint16, err error) {
+	name, text, hasPort := strings.Cut(s, ":")
+	if err := CheckLabel(name); err != nil {
+		return "", 0, err
+	}
+	switch {
+	case !hasPort:
+		return name, 0, nil
+	case text == "":
+		return "", 0, fmt.Errorf("name %q has no port after ':': write %q for the port that is dialled, or add the one at which %s serves", s, name, name)
+	case strings.Contains(text, ":"):
+		return "", 0, fmt.Errorf("name %q has more than one ':': write name:port, such as %q", s, name+":8080")
+	case strings.Trim(text, "0") == "":
+		return "", 0, fmt.Errorf("name %q has the port 0: write %q for the port that is dialled, or add the one at which %s serves", s, name, name)
+	}
+	if port, err = parsePort(text, name); err != nil {
+		return "", 0, fmt.Errorf("name %q %w", s, err)
+	}
+	return name, port, nil
+}
+
+// Peers is a set of peers in which every pattern has one name and port. The zero value is empty.
 type Peers struct {
 	specificFirst []Peer
 }
 
-// NewPeers returns the set of the given peers, in any order. One pattern with two names is an error.
+// NewPeers returns the set of the given peers, in any order. One pattern with two names or two ports is an error.
 func NewPeers(peers ...Peer) (Peers, error) {
 	sorted := slices.Clone(peers)
 	slices.SortStableFunc(sorted, func(a, b Peer) int { return a.compare(b.Pattern) })
 	for i := 1; i < len(sorted); i++ {
-		if a, b := sorted[i-1], sorted[i]; a.Pattern == b.Pattern && a.Name != b.Name {
-			return Peers{}, fmt.Errorf("collect peers: %q is named %q and %q: keep one", a.Pattern, a.Name, b.Name)
+		if a, b := sorted[i-1], sorted[i]; a.Pattern == b.Pattern && a != b {
+			return Peers{}, fmt.Errorf("collect peers: %q is named %q and %q: keep one", a.Pattern, a.namePort(), b.namePort())
 		}
 	}
 	return Peers{slices.Compact(sorted)}, nil
 }
 
-// Match returns the name of the peer whose pattern fits best, "" where none fits, and whether that pattern names the
-// port. With a port goes before without; then an address goes before localhost, that before a DNS name, and that before
-// a CIDR, of which the longest wins.
-func (p Peers) Match(addr netip.Addr, port uint16, dnsName string) (name string, exact bool) {
+// Match returns the peer whose pattern fits best, the zero Peer where none fits. With a port goes before without; then
+// an address goes before localhost, that before a DNS name, and that before a CIDR, of which the longest wins.
+func (p Peers) Match(addr netip.Addr, port uint16, dnsName string) Peer {
 	for _, peer := range p.specificFirst {
 		if peer.Pattern.Match(addr, port, dnsName) {
-			return peer.Name, peer.port != 0
+			return peer
 		}
 	}
-	return "", false
+	return Peer{}
 }

@@ -61,17 +61,17 @@ func TestMostSpecificPeerWinsInAnyOrder(t *testing.T) {
 				shuffled[2*i], shuffled[2*j] = shuffled[2*j], shuffled[2*i]
 				shuffled[2*i+1], shuffled[2*j+1] = shuffled[2*j+1], shuffled[2*i+1]
 			})
-			name, exact := mustPeers(t, shuffled...).Match(netip.MustParseAddr(tt.addr), tt.port, tt.dns)
-			if name != tt.want || exact != tt.exact {
-				t.Fatalf("%s: got %q, %v, want %q, %v (%v)", tt.reason, name, exact, tt.want, tt.exact, shuffled)
+			got := mustPeers(t, shuffled...).Match(netip.MustParseAddr(tt.addr), tt.port, tt.dns)
+			if got.Name != tt.want || got.exact() != tt.exact {
+				t.Fatalf("%s: got %+v, want %q, %v (%v)", tt.reason, got, tt.want, tt.exact, shuffled)
 			}
 		}
 	}
 }
 
 func TestNoPeersMatchNothing(t *testing.T) {
-	if name, exact := (Peers{}).Match(netip.MustParseAddr("127.0.0.1"), 80, "db"); name != "" || exact {
-		t.Errorf("got %q, %v", name, exact)
+	if got := (Peers{}).Match(netip.MustParseAddr("127.0.0.1"), 80, "db"); got != (Peer{}) {
+		t.Errorf("got %+v", got)
 	}
 }
 
@@ -87,6 +87,17 @@ func TestContradictingPeersAreRefused(t *testing.T) {
 	const want = `collect peers: "10.0.0.1:80" is named "a" and "b": keep one`
 	if err == nil || err.Error() != want {
 		t.Errorf("two spellings with two names: got %v, want %s", err, want)
+	}
+	_, err = NewPeers(parse("10.0.0.1:80", "a:81"), parse("10.0.0.1:80", "a"))
+	const wantPorts = `collect peers: "10.0.0.1:80" is named "a:81" and "a": keep one`
+	if err == nil || err.Error() != wantPorts {
+		t.Errorf("one name with and without a port: got %v, want %s", err, wantPorts)
+	}
+	if _, err := NewPeers(parse("10.0.0.1:80", "a:80"), parse("10.0.0.1:80", "a:81")); err == nil {
+		t.Error("one name with two ports: no error")
+	}
+	if _, err := NewPeers(parse("10.0.0.1:80", "a:81"), parse("[::ffff:10.0.0.1]:80", "a:81")); err != nil {
+		t.Errorf("two spellings with one name and port: %v", err)
 	}
 	if _, err := NewPeers(parse("10.0.0.1:80", "a"), parse("[::ffff:10.0.0.1]:80", "a")); err != nil {
 		t.Errorf("two spellings with one name: %v", err)
@@ -110,6 +121,15 @@ func TestWrongPeersSayWhatToWrite(t *testing.T) {
 		{"db:80", "dé", `has 'é' at byte 1`},
 		{"db:80", "--", `write a name such as "orders-db"`},
 		{"db:80", long, `is 64 bytes long, a Kubernetes name has at most 63: write "` + long[:63] + `"`},
+		{"db:80", "search:", `parse Peer("db:80", "search:"): name "search:" has no port after ':': write "search" for the port that is dialled, or add the one at which search serves`},
+		{"db:80", "search:0", `name "search:0" has the port 0: write "search" for the port that is dialled`},
+		{"db:80", "search:65536", `parse Peer("db:80", "search:65536"): name "search:65536" has the port 65536: ports go from 1 to 65535`},
+		{"db:80", "search:http", `name "search:http" has the port "http": service names differ between machines, write the number`},
+		{"db:80", "search:-1", `name "search:-1" has the port "-1"`},
+		{"db:80", "search: 80", `name "search: 80" has the port " 80"`},
+		{"db:80", "search:80:81", `name "search:80:81" has more than one ':': write name:port, such as "search:8080"`},
+		{"db:80", ":8080", `parse Peer("db:80", ":8080"): name is empty: write the workload's name`},
+		{"db:80", "Search:8080", `parse Peer("db:80", "Search:8080"): name "Search" has 'S' at byte 0`},
 	} {
 		_, err := ParsePeer(tt.address, tt.name)
 		if err == nil {
@@ -120,5 +140,25 @@ func TestWrongPeersSayWhatToWrite(t *testing.T) {
 	}
 	if p, err := ParsePeer("10.0.0.1/32:80", "db"); err != nil || p.String() != "10.0.0.1:80" {
 		t.Errorf("a network of one address with a port is that address: got %v, %v", p, err)
+	}
+}
+
+func TestPeersSayAtWhichPortTheyServe(t *testing.T) {
+	for _, tt := range []struct {
+		address, name string
+		wantName      string
+		wantPort      uint16
+		reason        string
+	}{
+		{"127.0.0.1:43121", "search:8080", "search", 8080, "an address with a port"},
+		{"127.0.0.1", "search:8080", "search", 8080, "an address without"},
+		{"10.0.0.0/8", "search:1", "search", 1, "a network"},
+		{"search.example", "search:65535", "search", 65535, "a DNS name"},
+		{"127.0.0.1:43121", "search", "search", 0, "none given"},
+	} {
+		got, err := ParsePeer(tt.address, tt.name)
+		if err != nil || got.Name != tt.wantName || got.PodPort != tt.wantPort || got.namePort() != tt.name {
+			t.Errorf("%s: ParsePeer(%q, %q) = %+v, %v, want %q, %d", tt.reason, tt.address, tt.name, got, err, tt.wantName, tt.wantPort)
+		}
 	}
 }

@@ -32,13 +32,13 @@ func Generate(subject Workload, flows []flow.Flow) []*networkingv1.NetworkPolicy
 		if inexpressible(f) != "" {
 			continue
 		}
-		o := opening{peerOf(subject, f.Destination), f.Port, f.Protocol}
+		o := openingOf(subject, f)
 		openings = append(openings, o)
 		if f.Destination.Kind == flow.External {
 			names[nameOf(f).String()] = true
 		}
-		if o.peer.Addr == flow.MetadataService {
-			metadata[fmt.Sprintf("%s:%d/%s", o.peer.Addr, f.Port, f.Protocol)] = true
+		if entry := o.metadataEntry(); entry != "" {
+			metadata[entry] = true
 		}
 	}
 	slices.SortFunc(openings, opening.compare)
@@ -73,6 +73,18 @@ func (o opening) compare(p opening) int {
 	return cmp.Or(o.peer.Compare(p.peer), cmp.Compare(o.port, p.port), cmp.Compare(o.protocol, p.protocol))
 }
 
+func openingOf(subject Workload, f flow.Flow) opening {
+	return opening{peerOf(subject, f.Destination), f.Port, f.Protocol}
+}
+
+// metadataEntry returns what [MetadataAnnotation] says of an opening, or "".
+func (o opening) metadataEntry() string {
+	if o.peer.Addr != flow.MetadataService {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d/%s", o.peer.Addr, o.port, o.protocol)
+}
+
 // peerOf reduces an endpoint to what its rule depends on, so that equal peers share a rule. A public name keeps its
 // kind alone: all of them are the internet.
 func peerOf(subject Workload, e flow.Endpoint) flow.Endpoint {
@@ -97,11 +109,15 @@ func rules(openings []opening) []networkingv1.NetworkPolicyEgressRule {
 		if i == 0 || o.peer != openings[i-1].peer {
 			egress = append(egress, networkingv1.NetworkPolicyEgressRule{To: to(o.peer)})
 		}
-		protocol, port := corev1.Protocol(o.protocol.String()), intstr.FromInt32(int32(o.port))
 		last := &egress[len(egress)-1]
-		last.Ports = append(last.Ports, networkingv1.NetworkPolicyPort{Protocol: &protocol, Port: &port})
+		last.Ports = append(last.Ports, o.policyPort())
 	}
 	return egress
+}
+
+func (o opening) policyPort() networkingv1.NetworkPolicyPort {
+	protocol, port := corev1.Protocol(o.protocol.String()), intstr.FromInt32(int32(o.port))
+	return networkingv1.NetworkPolicyPort{Protocol: &protocol, Port: &port}
 }
 
 func to(peer flow.Endpoint) []networkingv1.NetworkPolicyPeer {

@@ -34,6 +34,32 @@ func Unused(policies []*networkingv1.NetworkPolicy, subject Workload, flows []fl
 
 // unusedInRule returns one line for a rule that no flow used, else one for each of its peers and ports that none did.
 func (v view) unusedInRule(i int, flows []flow.Flow) []string {
+	rule, used := &v.Spec.Egress[i], v.usage(i, flows)
+	where := fmt.Sprintf("policy %s: rule %d", v.Name, i)
+	if !used.rule {
+		return []string{fmt.Sprintf("%s (%s)", where, describePeers(rule.To))}
+	}
+	var lines []string
+	for i := range rule.To {
+		if !used.peers[i] {
+			lines = append(lines, fmt.Sprintf("%s: peer %s", where, describePeer(&rule.To[i])))
+		}
+	}
+	for i := range rule.Ports {
+		if !used.ports[i] {
+			lines = append(lines, fmt.Sprintf("%s: port %s", where, describePort(&rule.Ports[i])))
+		}
+	}
+	return slices.Compact(lines) // the halves of the internet read the same
+}
+
+// usage is what flows needed of a rule: it at all, and which of its peers and ports, by their index.
+type usage struct {
+	rule         bool
+	peers, ports []bool
+}
+
+func (v view) usage(i int, flows []flow.Flow) usage {
 	rule := &v.Spec.Egress[i]
 	peers, ports := make(map[*networkingv1.NetworkPolicyPeer]bool), make(map[*networkingv1.NetworkPolicyPort]bool)
 	usesInternet := false
@@ -45,20 +71,13 @@ func (v view) unusedInRule(i int, flows []flow.Flow) []string {
 			}
 		}
 	}
-	where := fmt.Sprintf("policy %s: rule %d", v.Name, i)
-	if len(peers) == 0 {
-		return []string{fmt.Sprintf("%s (%s)", where, describePeers(rule.To))}
-	}
-	var lines []string
+	used := usage{rule: len(peers) > 0}
 	for i := range rule.To {
-		if peer := &rule.To[i]; !peers[peer] && !(usesInternet && isInternet(peer)) {
-			lines = append(lines, fmt.Sprintf("%s: peer %s", where, describePeer(peer)))
-		}
+		peer := &rule.To[i]
+		used.peers = append(used.peers, peers[peer] || usesInternet && isInternet(peer))
 	}
 	for i := range rule.Ports {
-		if port := &rule.Ports[i]; !ports[port] {
-			lines = append(lines, fmt.Sprintf("%s: port %s", where, describePort(port)))
-		}
+		used.ports = append(used.ports, ports[&rule.Ports[i]])
 	}
-	return slices.Compact(lines) // the halves of the internet read the same
+	return used
 }

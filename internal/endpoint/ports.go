@@ -1,0 +1,44 @@
+package endpoint
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// portRange is the ports from first to last.
+type portRange struct{ first, last uint16 }
+
+// defaultPorts is what Linux hands out where nobody configured it.
+var defaultPorts = portRange{32768, 60999}
+
+func (r portRange) has(port uint16) bool { return r.first <= port && port <= r.last }
+
+// machinePorts are the ports that the kernel hands out to whoever asks for any (ip-sysctl: ip_local_port_range), to
+// servers that listen on port 0 as to clients. The range alone does not tell such a server from one that asked for
+// this very port.
+var machinePorts = sync.OnceValue(func() portRange {
+	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if err != nil {
+		return defaultPorts
+	}
+	return parsePortRange(string(text))
+})
+
+// parsePortRange parses "32768\t60999\n". What is no range is taken for the default.
+func parsePortRange(text string) portRange {
+	f := strings.Fields(text)
+	if len(f) != 2 {
+		return defaultPorts
+	}
+	first, err := strconv.ParseUint(f[0], 10, 16)
+	if err != nil {
+		return defaultPorts
+	}
+	last, err := strconv.ParseUint(f[1], 10, 16)
+	if err != nil || last < first {
+		return defaultPorts
+	}
+	return portRange{uint16(first), uint16(last)}
+}

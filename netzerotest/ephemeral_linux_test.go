@@ -1,0 +1,87 @@
+package netzerotest
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/netzero-dev/netzero/internal/endpoint"
+	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/probe"
+)
+
+func TestEphemeralPorts(t *testing.T) {
+	v4, v6 := netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()
+	server := func(name string, addr netip.Addr, port uint16) endpoint.Identity {
+		return endpoint.Identity{
+			Endpoint: flow.Endpoint{Kind: flow.Workload, Name: name, Addr: addr, Evidence: flow.ByListener},
+			Port:     port, Relation: endpoint.Other, Ephemeral: true,
+		}
+	}
+	unknown := server("", v6, 43121)
+	unknown.Endpoint = flow.Endpoint{Kind: flow.Address, Addr: v6}
+	peer := func(address, name string, addr netip.Addr, port uint16) endpoint.Identity {
+		p, err := endpoint.ParsePeer(address, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := server(p.Name, addr, port)
+		i.Peer, i.Endpoint.Evidence = p, flow.ByOption
+		return i
+	}
+	lasting := peer("127.0.0.1:43121", "search:8080", v4, 8080)
+	lasting.Ephemeral = false
+	const (
+		searchErr = `Peer("127.0.0.1:43121", "search"): port 43121 is ephemeral and changes with every run: say at which port the real search serves: Peer(…, "search:8080")`
+		mailErr   = `Peer("localhost:43122", "mail"): port 43122 is ephemeral and changes with every run: say at which port the real mail serves: Peer(…, "mail:8080")`
+		notice    = "the port is ephemeral, so the golden changes with every run unless the server asks for this very port: let it listen on a fixed port outside of the ephemeral range, or name it: "
+	)
+	for _, tt := range []struct {
+		reason  string
+		seen    []endpoint.Identity
+		ignore  []Option
+		err     string
+		notices []string
+	}{
+		{reason: "nothing"},
+		{reason: "a peer that says where it serves", seen: []endpoint.Identity{lasting}},
+		{reason: "a peer that does not", seen: []endpoint.Identity{peer("127.0.0.1:43121", "search", v4, 43121)}, err: searchErr},
+		{reason: "two, one of them by both kinds of address",
+			seen: []endpoint.Identity{
+				peer("localhost:43122", "mail", v6, 43122), peer("localhost:43122", "mail", v4, 43122),
+				peer("127.0.0.1:43121", "search", v4, 43121),
+			},
+			err: searchErr + "\n" + mailErr},
+		{reason: "a peer that is ignored", seen: []endpoint.Identity{peer("127.0.0.1:43121", "search", v4, 43121)},
+			ignore: []Option{Ignore("127.0.0.1")}},
+		{reason: "a child, and one of whom nothing is known", seen: []endpoint.Identity{server("python3", v4, 43121), unknown},
+			notices: []string{
+				`python3:43121/TCP: ` + notice + `Peer("127.0.0.1:43121", "python3:8080")`,
+				`[::1]:43121/TCP: ` + notice + `Peer("[::1]:43121", "name:8080")`,
+			}},
+		{reason: "a child that is ignored", seen: []endpoint.Identity{server("python3", v4, 43121)}, ignore: []Option{Ignore("localhost:43121")}},
+	} {
+		t.Run(tt.reason, func(t *testing.T) {
+			config, err := newConfig(tt.ignore)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := &membership{capture: &capture{}, config: config, seen: make(map[sightingKey]sighting)}
+			for i, identity := range tt.seen {
+				f := flow.Flow{Destination: identity.Endpoint, Protocol: flow.TCP, Port: identity.Port}
+				m.seen[sightingKey{probe.Key{Cgroup: uint64(i)}, identity.Endpoint.Name}] = sighting{flow: f, identity: identity}
+			}
+			got := ""
+			if err := m.ephemeralPeers(); err != nil {
+				got = err.Error()
+			}
+			if diff := cmp.Diff(tt.err, got); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.notices, m.notices()); diff != "" {
+				t.Errorf("notices (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
