@@ -1,0 +1,63 @@
+// Package client is what the tests of the scripts do to the network. Setup puts it into their module.
+package client
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Open opens what the words of the variable OPEN name: "tcp/203.0.113.7:5432", "udp/203.0.113.7:53",
+// "https://api.pay.test/".
+func Open(tb testing.TB) {
+	tb.Helper()
+	for _, word := range strings.Fields(os.Getenv("OPEN")) {
+		switch network, address, _ := strings.Cut(word, "/"); {
+		case strings.HasPrefix(word, "https:"), strings.HasPrefix(word, "http:"):
+			Get(tb, word)
+		case strings.HasPrefix(network, "udp"), strings.HasPrefix(network, "ip"):
+			Send(tb, network, address)
+		default:
+			Dial(network, address)
+		}
+	}
+}
+
+// Dial connects and closes. It may fail: an attempt is a flow too.
+func Dial(network, address string) {
+	conn, err := net.DialTimeout(network, address, 500*time.Millisecond)
+	if err == nil {
+		conn.Close()
+	}
+}
+
+// Send sends a datagram, or a packet, from a connected socket.
+func Send(tb testing.TB, network, address string) {
+	tb.Helper()
+	conn, err := net.Dial(network, address)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte("hello")); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// Get fetches a URL over a connection of its own.
+func Get(tb testing.TB, url string) {
+	tb.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
+	answer, err := client.Get(url)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
+		tb.Fatal(err)
+	}
+}
