@@ -1,0 +1,161 @@
+package netzero_test
+
+import (
+	"go/ast"
+	"net/netip"
+	"os"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/netzero-dev/netzero/golden"
+	"github.com/netzero-dev/netzero/internal/cgroup"
+	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/internal/report"
+)
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestDocumentsStayShort(t *testing.T) {
+	for name, most := range map[string]int{"README.md": 250, "ARCHITECTURE.md": 99, "CONTRIBUTING.md": 120} {
+		if n := strings.Count(read(t, name), "\n"); n > most {
+			t.Errorf("%s has %d lines, more than %d", name, n, most)
+		}
+	}
+}
+
+// block returns the text between two lines of a document.
+func block(t *testing.T, text, first, last string) string {
+	t.Helper()
+	_, rest, found := strings.Cut(text, "\n"+first+"\n")
+	body, _, ended := strings.Cut(rest, "\n"+last+"\n")
+	if !found || !ended {
+		t.Fatalf("no block from %q to %q", first, last)
+	}
+	return body + "\n"
+}
+
+func TestReadmesExampleIsTheOneThatRuns(t *testing.T) {
+	example := block(t, read(t, "README.md"), "```go", "```")
+	if !strings.HasSuffix(read(t, "examples/httpservice/httpservice_test.go"), "\n"+example) {
+		t.Errorf("examples/httpservice/httpservice_test.go does not end with the example:\n%s", example)
+	}
+	if n := strings.Count(example, "\n"); n > 20 {
+		t.Errorf("the example has %d lines, more than 20", n)
+	}
+}
+
+// The failure text is that of the example's policy, when its test's service has a third dependency.
+func TestReadmesFailureTextIsCurrent(t *testing.T) {
+	file, err := golden.Read("examples/httpservice/testdata/netzero/TestQuote.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	workload := func(name string, evidence flow.Evidence) flow.Endpoint {
+		return flow.Endpoint{Kind: flow.Workload, Name: name, Evidence: evidence}
+	}
+	to := func(destination flow.Endpoint, port uint16) flow.Flow {
+		return flow.Flow{Source: workload("httpservice", flow.ByOption), Destination: destination, Protocol: flow.TCP, Port: port, Count: 1}
+	}
+	external := func(name, addr string) flow.Endpoint {
+		return flow.Endpoint{Kind: flow.External, Name: name, Addr: netip.MustParseAddr(addr), Evidence: flow.ByDNS}
+	}
+	added := to(external("api.discounts.test", "203.0.113.8"), 443)
+	added.First = 22 * time.Millisecond
+	added.Process = flow.Process{PID: 4711, Name: "httpservice.test", Command: "/tmp/go-build1/b001/httpservice.test -test.v"}
+
+	subject := policy.Workload{Name: "httpservice"}
+	verdict := policy.Evaluate(file.Policies, subject, added)
+	recorded := policy.Generate(subject, []flow.Flow{
+		to(workload("ratesd", flow.ByListener), 7070), to(external("api.quotes.test", "203.0.113.7"), 443), added,
+	})
+	want := report.Report{
+		Test: "TestQuote", Golden: "testdata/netzero/TestQuote.yaml", Workload: "httpservice",
+		Denied: []report.Denied{{Flow: added, Addrs: []netip.Addr{added.Destination.Addr}, Policy: verdict.Policy, Reason: verdict.Reason}},
+		Diff:   golden.Diff(file.Policies, recorded),
+		Accept: "go test " + modulePath + "/examples/httpservice -run '^TestQuote$' -update",
+	}.String()
+
+	text := block(t, read(t, "README.md"), "```text", "```")
+	_, got, _ := strings.Cut(text, "\n") // the line that package testing writes
+	got = strings.TrimPrefix(strings.TrimSpace(got), "httpservice_test.go:12: ")
+	got = strings.ReplaceAll(got, "\n        ", "\n")
+	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("(-what netzero prints +README.md)\n%s", diff)
+	}
+}
+
+func TestReadmeNamesWhatAUserMeets(t *testing.T) {
+	readme := read(t, "README.md")
+	mentions := func(what, reason string) {
+		t.Helper()
+		if !strings.Contains(readme, what) {
+			t.Errorf("README.md does not mention %q: %s", what, reason)
+		}
+	}
+	for _, err := range []error{
+		cgroup.ErrNoTree, cgroup.ErrReadOnly, cgroup.ErrNotPermitted,
+		probe.ErrNotPermitted, probe.ErrNotSupported, probe.ErrNotFiring,
+	} {
+		mentions("`"+err.Error()+"`", "an error that users see")
+	}
+	mentions("default "+strconv.Itoa(int(probe.DefaultSizes.RingBytes)), "DefaultSizes.RingBytes")
+	mentions("default "+strconv.Itoa(int(probe.DefaultSizes.MaxFlows)), "DefaultSizes.MaxFlows")
+
+	variable := regexp.MustCompile(`"(NETZERO(_[A-Z_]+)?)"`)
+	command := regexp.MustCompile(`"(-exec 'sudo [^"]*')"`)
+	for _, s := range goFiles(t) {
+		if s.pkg != "netzerotest" || s.isTest() {
+			continue
+		}
+		for _, m := range variable.FindAllStringSubmatch(s.text, -1) {
+			mentions("`"+m[1], "a variable that "+s.name+" reads")
+		}
+		for _, m := range command.FindAllStringSubmatch(s.text, -1) {
+			mentions("go test "+m[1]+" ./...", "the command that "+s.name+" offers")
+		}
+		for _, decl := range s.file.Decls {
+			if f, ok := decl.(*ast.FuncDecl); ok && f.Name.IsExported() && f.Recv == nil {
+				mentions("`"+f.Name.Name, "exported by "+s.name)
+			}
+		}
+	}
+}
+
+func TestArchitectureNamesEveryPackage(t *testing.T) {
+	text := read(t, "ARCHITECTURE.md")
+	for pkg := range layers {
+		if pkg != "" && !strings.Contains(text, pkg) {
+			t.Errorf("ARCHITECTURE.md does not mention %s", pkg)
+		}
+	}
+}
+
+var link = regexp.MustCompile(`\]\(([^)#:]+)\)`)
+
+func TestDocumentsLinkToWhatExists(t *testing.T) {
+	for name, text := range textFiles(t) {
+		if path.Ext(name) != ".md" {
+			continue
+		}
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(path.Join(path.Dir(name), m[1])); err != nil {
+				t.Errorf("%s links to %s: %v", name, m[1], err)
+			}
+		}
+	}
+}

@@ -1,0 +1,296 @@
+// Package netzero_test holds the rules of this repository as tests: who may import whom, what is exported, what the
+// documents say.
+package netzero_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const modulePath = "github.com/netzero-dev/netzero"
+
+// maxLines is as long as a file that somebody wrote may be.
+const maxLines = 500
+
+// layer is what a package may import, other than the standard library.
+type layer struct {
+	own    []string // packages of this module
+	others []string // modules, or packages below them
+	tests  []string // what its tests may import besides, of either
+}
+
+var (
+	kubernetes = []string{"k8s.io/api", "k8s.io/apimachinery", "sigs.k8s.io/yaml"}
+	ebpf       = []string{"github.com/cilium/ebpf"}
+	unix       = []string{"golang.org/x/sys/unix"}
+)
+
+// layers are all packages of this module, from the top down. Imports go down only.
+var layers = map[string]layer{
+	"examples/httpservice": {tests: []string{"examples/httpservice", "netzerotest"}},
+
+	"netzerotest": {
+		own: []string{
+			"golden", "internal/report", "internal/policy", "internal/session", "internal/endpoint", "internal/dns",
+			"internal/probe", "internal/cgroup", "internal/flow",
+		},
+		others: slices.Concat(kubernetes, unix),
+		tests:  []string{"golang.org/x/tools/txtar"},
+	},
+	"internal/report": {own: []string{"internal/flow"}},
+	"golden": {
+		own:    []string{"internal/policy"},
+		others: slices.Concat(kubernetes, []string{"github.com/google/go-cmp", "go.yaml.in/yaml/v2", "golang.org/x/mod/module", "golang.org/x/text/unicode/norm", "sigs.k8s.io/json"}),
+		tests:  unix,
+	},
+	"internal/policy": {own: []string{"internal/flow"}, others: kubernetes},
+	"internal/session": {
+		own:    []string{"internal/probe", "internal/cgroup", "internal/endpoint", "internal/flow"},
+		others: unix,
+	},
+	"internal/endpoint": {own: []string{"internal/flow"}, others: unix},
+	"internal/dns":      {others: []string{"golang.org/x/net/dns/dnsmessage"}},
+	"internal/probe": {
+		own:    []string{"bpf", "internal/flow"},
+		others: slices.Concat(ebpf, unix),
+		tests:  []string{"internal/cgroup", "internal/dns", "golang.org/x/net/dns/dnsmessage", "golang.org/x/net/ipv4"},
+	},
+	"internal/cgroup": {others: unix},
+	"internal/flow":   {},
+	"bpf":             {others: ebpf},
+
+	// For this repository's tests only.
+	"internal/e2e":           {tests: []string{"internal/cgroup", "internal/testnet/netlab"}},
+	"internal/kernels":       {own: []string{"internal/kernels/guest"}, others: unix},
+	"internal/kernels/guest": {},
+	"internal/testenv":       {},
+	"internal/testnet": {
+		own:    []string{"internal/testenv"},
+		others: slices.Concat(unix, []string{"github.com/vishvananda", "golang.org/x/net/dns/dnsmessage"}),
+	},
+	"internal/testnet/netlab": {own: []string{"internal/testnet"}, others: unix},
+
+	// Programs, and tests without a package.
+	"examples/httpservice/cmd/ratesd":  {},
+	"netzerotest/doctor":               {own: []string{"internal/session", "internal/probe"}},
+	"internal/kernels/cmd/guestinit":   {own: []string{"internal/kernels/guest"}, others: unix},
+	"internal/kernels/cmd/testkernels": {own: []string{"internal/kernels"}},
+	"internal/testnet/cmd/netlab":      {own: []string{"internal/testnet/netlab"}},
+	"":                                 {tests: []string{"golden", "netzerotest", "internal/"}},
+}
+
+// allTests may import these.
+var allTests = []string{
+	"internal/testenv", "internal/testnet", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal", "k8s.io/api",
+	"k8s.io/apimachinery", "sigs.k8s.io/yaml", "golang.org/x/sys/unix",
+}
+
+// refusals are packages of the standard library that would break what a package promises.
+var refusals = []struct {
+	imported string
+	allowed  []string // to these packages only, of those that users import
+	reason   string
+}{
+	{"testing", []string{"netzerotest"}, "only netzerotest touches testing.TB"},
+	{"os", []string{"golden", "internal/cgroup", "internal/endpoint", "internal/probe", "internal/session", "netzerotest"}, "it opens no file"},
+	{"io/fs", []string{"golden", "internal/cgroup", "internal/endpoint", "netzerotest"}, "it opens no file"},
+	{"net", []string{"internal/endpoint"}, "it talks to nobody; net/netip has the addresses"},
+	{"net/http", nil, "it talks to nobody"},
+	{"os/exec", nil, "it starts no process"},
+	{"unsafe", nil, "bpf2go and encoding/binary know the layout"},
+}
+
+// source is one Go file.
+type source struct {
+	name string // its path, with slashes
+	pkg  string // of its directory, within the module
+	text string
+	file *ast.File
+}
+
+func (s source) isTest() bool { return strings.HasSuffix(s.name, "_test.go") }
+
+// imports returns the import paths; those of this module without its own path.
+func (s source) imports() []string {
+	var paths []string
+	for _, spec := range s.file.Imports {
+		p, _ := strconv.Unquote(spec.Path.Value)
+		paths = append(paths, strings.TrimPrefix(p, modulePath+"/"))
+	}
+	return paths
+}
+
+// textFiles returns all files of the repository that people write or read, for every operating system.
+func textFiles(t *testing.T) map[string]string {
+	t.Helper()
+	files := make(map[string]string)
+	err := filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			if slices.Contains([]string{".git", ".cache", "bin"}, name) {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		if err == nil && !strings.Contains(string(text), "\x00") {
+			files[filepath.ToSlash(name)] = string(text)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// goFiles returns the Go files of this module, parsed, in order.
+func goFiles(t *testing.T) []source {
+	t.Helper()
+	var sources []source
+	for name, text := range textFiles(t) {
+		if path.Ext(name) != ".go" || strings.Contains(name, "testdata/") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, text, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pkg := path.Dir(name)
+		if pkg == "." {
+			pkg = ""
+		}
+		sources = append(sources, source{name, pkg, text, file})
+	}
+	slices.SortFunc(sources, func(a, b source) int { return strings.Compare(a.name, b.name) })
+	return sources
+}
+
+func TestImportsGoDown(t *testing.T) {
+	for _, s := range goFiles(t) {
+		l, known := layers[s.pkg]
+		if !known {
+			t.Errorf("%s: package %s is in no layer: add it to layers, and to ARCHITECTURE.md", s.name, s.pkg)
+			continue
+		}
+		allowed := slices.Concat(l.own, l.others)
+		if s.isTest() {
+			allowed = slices.Concat(allowed, l.tests, allTests)
+		}
+		for _, imported := range s.imports() {
+			_, own := layers[imported]
+			if !own && !strings.Contains(strings.Split(imported, "/")[0], ".") {
+				continue // of the standard library
+			}
+			if !slices.ContainsFunc(allowed, func(a string) bool { return within(imported, a) }) {
+				t.Errorf("%s imports %s, which its layer does not", s.name, imported)
+			}
+		}
+	}
+}
+
+// within reports whether an import path is an allowed one or lies below it. Of this module only the very package is
+// meant, unless the allowed path ends with a slash.
+func within(imported, allowed string) bool {
+	if _, own := layers[allowed]; own {
+		return imported == allowed
+	}
+	return imported == allowed || strings.HasPrefix(imported, strings.TrimSuffix(allowed, "/")+"/")
+}
+
+func TestPackagesRefuseWhatTheyPromiseToRefuse(t *testing.T) {
+	users := reached("netzerotest")
+	for _, s := range goFiles(t) {
+		if s.isTest() || !users[s.pkg] || ast.IsGenerated(s.file) {
+			continue
+		}
+		for _, imported := range s.imports() {
+			for _, r := range refusals {
+				if imported == r.imported && !slices.Contains(r.allowed, s.pkg) {
+					t.Errorf("%s imports %s: %s", s.name, imported, r.reason)
+				}
+			}
+		}
+	}
+}
+
+// reached returns a package and all of this module that it may import, directly or not: what its users import with it.
+func reached(pkg string) map[string]bool {
+	all := map[string]bool{pkg: true}
+	for _, below := range layers[pkg].own {
+		for p := range reached(below) {
+			all[p] = true
+		}
+	}
+	return all
+}
+
+func TestUsersDoNotImportWhatIsForTests(t *testing.T) {
+	for pkg := range reached("netzerotest") {
+		for _, other := range layers[pkg].others {
+			if strings.HasPrefix(other, "github.com/vishvananda") || strings.HasPrefix(other, "github.com/rogpeppe") {
+				t.Errorf("%s imports %s", pkg, other)
+			}
+		}
+		if strings.HasPrefix(pkg, "internal/test") || strings.HasPrefix(pkg, "examples/") {
+			t.Errorf("users import %s", pkg)
+		}
+	}
+}
+
+func TestLayersExist(t *testing.T) {
+	found := make(map[string]bool)
+	for _, s := range goFiles(t) {
+		found[s.pkg] = true
+	}
+	for pkg := range layers {
+		if !found[pkg] {
+			t.Errorf("package %s is gone: take it out of layers, and out of ARCHITECTURE.md", pkg)
+		}
+	}
+}
+
+func TestPackagesHaveAComment(t *testing.T) {
+	commented := make(map[string]int)
+	for _, s := range goFiles(t) {
+		if s.isTest() && s.pkg != "" {
+			continue
+		}
+		n := 0
+		if s.file.Doc != nil && strings.TrimSpace(s.file.Doc.Text()) != "" {
+			n = 1
+		}
+		commented[s.pkg] += n
+	}
+	for pkg, n := range commented {
+		if n != 1 {
+			t.Errorf("package %s has %d package comments, want one", pkg, n)
+		}
+	}
+}
+
+// A machine's own directories mean nothing anywhere else.
+var machinePath = regexp.MustCompile(`(^|[\s"'=:(\x60])/(work|home/[a-z]+|root/[a-z.]+|Users/[A-Za-z]+)/|[A-Z]:\\Users`)
+
+func TestFilesAreShortAndOfNoMachine(t *testing.T) {
+	for name, text := range textFiles(t) {
+		if n := strings.Count(text, "\n"); n > maxLines && path.Ext(name) == ".go" && !strings.Contains(text, "DO NOT EDIT") {
+			t.Errorf("%s has %d lines, more than %d", name, n, maxLines)
+		}
+		if found := machinePath.FindString(text); found != "" {
+			t.Errorf("%s holds the path %q of some machine", name, strings.TrimSpace(found))
+		}
+	}
+}
