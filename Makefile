@@ -1,0 +1,76 @@
+# What needs root runs as root through .ci/as-root: as it is for root, by sudo for everybody else. Only test binaries
+# do; go itself, and so its caches and all files here, stay the user's.
+
+GO ?= go
+FUZZTIME ?= 10s
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+AS_ROOT := -exec "'$(CURDIR)/.ci/as-root'"
+
+# The kernel's headers lie in a directory of the machine's architecture, where clang -target bpf does not look.
+MULTIARCH = $(shell gcc -print-multiarch)
+OBJECTS := bpf/record_bpfel.go bpf/record_bpfel.o
+
+.PHONY: help
+help: ## say what there is (the default)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## show the main job: green, red on a new dependency, accepted, green (Linux, root or sudo)
+	@examples/httpservice/demo.sh
+
+.PHONY: test
+test: ## run all tests; those that cannot run fail (Linux >= 5.10, cgroup v2, root or sudo)
+	@.ci/need test
+	NETZERO_TEST_REQUIRE=1 $(GO) test -count=1 -timeout 30m $(AS_ROOT) ./...
+
+.PHONY: build
+build: ## compile all packages
+	$(GO) build ./...
+
+.PHONY: generate
+generate: ## rebuild the eBPF objects (clang-14, llvm-14, libbpf-dev)
+	@.ci/need generate
+	BPF2GO_CFLAGS="-idirafter /usr/include/$(MULTIARCH)" $(GO) generate ./bpf
+
+.PHONY: check
+check: fmt vet tidy generated test ## all that CI checks
+
+.PHONY: fmt
+fmt:
+	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -d .; exit 1; }
+
+.PHONY: vet
+vet:
+	GOOS=linux $(GO) vet ./...
+	GOOS=darwin $(GO) vet ./...
+	GOOS=windows $(GO) vet ./...
+
+.PHONY: tidy
+tidy:
+	$(GO) mod tidy -diff
+
+.PHONY: generated
+generated:
+	@was=$$(mktemp) && sha256sum $(OBJECTS) >"$$was" && $(MAKE) --no-print-directory generate && \
+	sha256sum --quiet -c "$$was" || { echo "commit what make generate has made of bpf/"; exit 1; }
+
+.PHONY: lint
+lint: ## vet and staticcheck
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+.PHONY: fuzz
+fuzz: ## run each fuzz target for FUZZTIME (10s)
+	@grep -rnoE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | sort | while IFS=: read -r file _ target; do \
+		$(GO) test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null || exit 1; \
+	done
+
+.PHONY: bench
+bench: ## measure what recording costs, print it and write BENCHMARKS.md (Linux, root or sudo)
+	@.ci/need record
+	@.ci/bench >BENCHMARKS.md.new && mv BENCHMARKS.md.new BENCHMARKS.md && cat BENCHMARKS.md
+
+.PHONY: clean
+clean: ## remove what the targets above leave
+	rm -rf bin .cache BENCHMARKS.md.new
+	find . -name '*.test' -type f -delete
