@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"sigs.k8s.io/yaml"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/netzero-dev/netzero/internal/flow"
 )
@@ -42,12 +42,7 @@ func checkMerges(t *testing.T, rows []mergeRow) {
 	for _, row := range rows {
 		committed := parse(t, row.committed)
 		got := Merge(committed, checkout, row.flows)
-		for _, p := range got { // as YAML, which knows no difference between a list that is empty and one that is missing
-			if text := toYAML(t, p); yaml.Unmarshal([]byte(text), p) != nil {
-				t.Fatalf("%s: cannot be read:\n%s", row.reason, text)
-			}
-		}
-		if diff := cmp.Diff(texts(t, row.want), texts(t, toYAMLs(t, got))); diff != "" {
+		if diff := cmp.Diff(parse(t, row.want), got, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", row.reason, diff)
 		}
 		for _, f := range Required(row.flows) {
@@ -90,7 +85,7 @@ func TestMergeAddsWhatIsMissing(t *testing.T) {
 			[]flow.Flow{tcp(at("203.0.113.9"), 443), tcp(external("api.stripe.com", "203.0.113.9"), 443)},
 			withNames(`"api.stripe.com:443/TCP"`) + toDNS + by443 + toServer},
 		{"an internet with private addresses stays, but gets no port", withNames(`"api.stripe.com:443/TCP"`) + toDNS + "  - " + anybody + ", ports: [{port: 443}]}\n", []flow.Flow{tcp(stripe, 443), tcp(stripe, 8443)},
-			withNames(`"api.stripe.com:443/TCP,api.stripe.com:8443/TCP"`) + toDNS + by8443 + "  - " + anybody + ", ports: [{port: 443}]}\n"},
+			withNames(`"api.stripe.com:443/TCP,api.stripe.com:8443/TCP"`) + toDNS + "  - " + anybody + ", ports: [{port: 443}]}\n" + by8443},
 		{"an internet that checks no name goes on so", header + toDNS + by443, []flow.Flow{tcp(stripe, 443), tcp(external("a.example", "198.51.100.2"), 8443)}, header + toDNS + byMore},
 		{"unless nobody needs it", header + toDNS + by443, []flow.Flow{tcp(stripe, 8443)}, withNames(`"api.stripe.com:8443/TCP"`) + toDNS + by8443},
 		{"the first name makes all others count", header + toDNS + "  - {to: [{ipBlock: {cidr: 10.9.0.1/32}}], ports: [{port: 636}]}\n", []flow.Flow{tcp(external("ldap.corp.example", "10.9.0.1"), 636), tcp(stripe, 443)},
@@ -98,4 +93,68 @@ func TestMergeAddsWhatIsMissing(t *testing.T) {
 		{"the metadata service is labelled", header, []flow.Flow{tcp(at("169.254.169.254"), 80)},
 			"metadata: {name: checkout, annotations: {netzero.dev/egress-metadata-service: 169.254.169.254:80/TCP}}" + header[len("\nmetadata: {name: checkout}"):] + "  - {to: [{ipBlock: {cidr: 169.254.169.254/32}}], ports: [{port: 80, protocol: TCP}]}\n"},
 	})
+}
+
+func TestMergeDropsWhatIsUnused(t *testing.T) {
+	cache, server := tcp(workload("cache"), 6379), tcp(at("203.0.113.9"), 443)
+	stripe := tcp(external("api.stripe.com", "198.51.100.1"), 443)
+	const two = "  - {to: [{ipBlock: {cidr: 10.0.0.0/8}}, {ipBlock: {cidr: 203.0.113.9/32}}], ports: [{port: 80}, {port: 443}]}\n"
+	checkMerges(t, []mergeRow{
+		{"a rule, and what it implied", header + toServer + toCache + toDNS, []flow.Flow{server}, header + toServer},
+		{"not one that is needed", header + toServer + toDNS + toCache, []flow.Flow{cache, server}, header + toServer + toDNS + toCache},
+		{"a peer and a port", header + two, []flow.Flow{server}, header + "  - {to: [{ipBlock: {cidr: 203.0.113.9/32}}], ports: [{port: 443}]}\n"},
+		{"not a range that holds one", header + two, []flow.Flow{server, tcp(at("10.0.0.1"), 80)}, header + two},
+		{"a port makes way for another, in place", header + toServer + "  - {to: [{podSelector: {matchLabels: {app: cache}}}], ports: [{port: redis}, {port: 80}]}\n" + toDNS, []flow.Flow{cache, server},
+			header + toServer + toCache + toDNS},
+		{"all", header + toServer, nil, header},
+		{"all, and yet it isolates as it did", untyped + toServer, nil, "metadata: {name: checkout}\nspec: {podSelector: {}, policyTypes: [Ingress, Egress]}"},
+		{"a name, but no pattern that is needed", withNames(`"*.stripe.com:443/TCP,a.example:443/TCP"`) + toDNS + by443, []flow.Flow{stripe}, withNames(`"*.stripe.com:443/TCP"`) + toDNS + by443},
+		{"a pattern too", withNames(`"*.example:443/TCP,api.stripe.com:443/TCP"`) + toDNS + by443, []flow.Flow{stripe}, withNames(`"api.stripe.com:443/TCP"`) + toDNS + by443},
+		{"the last name, with the internet and the annotation", withNames(`"api.stripe.com:443/TCP"`) + toDNS + by443 + toServer, []flow.Flow{server}, header + toServer},
+		{"the last name of a policy that still has to ask", withNames(`"a.example:443/TCP"`) + toServer + "  - {ports: [{port: 53}, {port: 53, protocol: UDP}]}\n  - {to: [{ipBlock: {cidr: 198.51.100.0/24}}]}\n", []flow.Flow{stripe, server},
+			withNames(`""`) + toServer + "  - {ports: [{port: 53}, {port: 53, protocol: UDP}]}\n  - {to: [{ipBlock: {cidr: 198.51.100.0/24}}]}\n"},
+	})
+}
+
+const untyped = "metadata: {name: checkout}\nspec:\n  podSelector: {}\n  egress:\n"
+
+func TestMergeLeavesPoliciesOfOthersAlone(t *testing.T) {
+	const (
+		audit   = "metadata: {name: audit}\nspec: {podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 203.0.113.0/24}}]}, {to: [{podSelector: {}}]}]}"
+		created = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy" + header
+		next    = "\n---\n"
+		denied  = "\nmetadata: {name: checkout}\nspec:\n  podSelector: {matchLabels: {app: checkout}}\n  policyTypes: [Egress]\n"
+		mine    = "metadata: {name: checkout, namespace: shop}\nspec: {podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 203.0.113.9/32}}], ports: [{port: 443, protocol: TCP}]}]}"
+	)
+	server, other := tcp(at("203.0.113.9"), 443), tcp(at("198.51.100.1"), 443)
+	toOther := "  - {to: [{ipBlock: {cidr: 198.51.100.1/32}}], ports: [{port: 443, protocol: TCP}]}\n"
+	checkMerges(t, []mergeRow{
+		{"without any there is one", "metadata: {name: cart}\nspec: {podSelector: {matchLabels: {app: cart}}, egress: [{}]}", []flow.Flow{server},
+			"metadata: {name: cart}\nspec: {podSelector: {matchLabels: {app: cart}}, egress: [{}]}" + next + created + toServer},
+		{"what they allow is not added, what they do not need stays", audit, []flow.Flow{server}, audit},
+		{"what they do not allow goes into the subject's own", audit, []flow.Flow{server, other}, audit + next + created + toOther},
+		{"two that allow the same are both used", audit + next + header + toServer, []flow.Flow{server}, audit + next + header + toServer},
+		{"the subject's own is pruned", audit + next + header + toServer + toOther, []flow.Flow{server}, audit + next + header + toServer},
+		{"one without effect stays", audit + next + "metadata: {name: checkout}\nspec: {podSelector: {matchLabels: {app: cart}}, egress: [{}]}", []flow.Flow{server},
+			audit + next + "metadata: {name: checkout}\nspec: {podSelector: {matchLabels: {app: cart}}, egress: [{}]}"},
+		{"wrong labels are mended", "metadata: {name: checkout}\nspec:\n  podSelector: {matchLabels: {app: chekcout}}\n  policyTypes: [Egress]\n  egress:\n" + toServer, []flow.Flow{server}, header + toServer},
+		{"labels that select are not", "metadata: {name: checkout}\nspec:\n  podSelector: {}\n  policyTypes: [Egress]\n  egress:\n" + toServer, []flow.Flow{server},
+			"metadata: {name: checkout}\nspec:\n  podSelector: {}\n  policyTypes: [Egress]\n  egress:\n" + toServer},
+		{"the type is added, and the rules for ingress stay", "metadata: {name: checkout}\nspec: {podSelector: {}, policyTypes: [Ingress], ingress: [{}]}", nil,
+			"metadata: {name: checkout}\nspec: {podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{}]}"},
+		{"so are the types that Kubernetes would have guessed", "metadata: {name: checkout}\nspec: {podSelector: {}}", nil,
+			"metadata: {name: checkout}\nspec: {podSelector: {}, policyTypes: [Ingress, Egress]}"},
+		{"types that are right are not written", untyped + toServer, []flow.Flow{server}, untyped + toServer},
+		{"a namespace that the subject does not name is its", mine, []flow.Flow{server}, mine},
+		{"the one without a namespace is nearer", mine + next + denied, []flow.Flow{server, other}, mine + next + denied + "  egress:\n" + toOther},
+	})
+}
+
+func TestMergeIntoNothingGenerates(t *testing.T) {
+	flows := []flow.Flow{tcp(workload("cache"), 6379), tcp(external("api.stripe.com", "198.51.100.1"), 443), tcp(at("169.254.169.254"), 80), ping(at("203.0.113.9"))}
+	for _, flows := range [][]flow.Flow{nil, flows} {
+		if diff := cmp.Diff(Generate(checkout, flows), Merge(nil, checkout, flows)); diff != "" {
+			t.Errorf("%d flows (-generated +merged):\n%s", len(flows), diff)
+		}
+	}
 }

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netzero-dev/netzero/internal/kernels/guest"
+)
+
+// runner is the argument by which process 1 starts itself again.
+const runner = "runner"
+
+// run is two processes: process 1 reaps whatever the tests leave to it, the other one runs the tests.
+func run() {
+	if os.Getpid() == 1 {
+		end(reap())
+	}
+	failed := false
+	w := guest.NewWriter(os.Stdout)
+	send := func(r guest.Record) {
+		failed = failed || r.Kind == guest.Fault || r.Kind == guest.End && r.Text != ""
+		if err := w.Send(r); err != nil {
+			fmt.Println(err) // the record will be missed
+		}
+	}
+	fault := func(err error) {
+		if err != nil {
+			send(guest.Record{Kind: guest.Fault, Text: err.Error()})
+		}
+	}
+	fault(mountAll())
+	fault(raiseLoopback())
+	var name unix.Utsname
+	fault(unix.Uname(&name))
+	send(guest.Record{Kind: guest.Hello, Text: unix.ByteSliceToString(name.Release[:])})
+	plan, err := readPlan()
+	fault(err)
+	taints, err := readTaints()
+	fault(err)
+	for _, t := range plan.Tests {
+		runTest(t, plan.Env, send)
+	}
+	fault(newTaints(taints))
+	if failed {
+		send(guest.Record{Kind: guest.Kernel, Text: kernelLog()})
+	}
+	send(guest.Record{Kind: guest.Done})
+	if failed {
+		os.Exit(1)
+	}
+}
+
+// reap waits for every child until the runner has ended, and reports whether all was well with it.
+func reap() (passed bool) {
+	cmd := exec.Command("/init", runner)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stdout
+	if err := cmd.Start(); err != nil {
+		fmt.Println("start runner:", err)
+		return false
+	}
+	for {
+		var status unix.WaitStatus
+		pid, err := unix.Wait4(-1, &status, 0, nil)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			fmt.Println("wait for runner:", err)
+			return false
+		}
+		if pid == cmd.Process.Pid {
+			return status.Exited() && status.ExitStatus() == 0
+		}
+	}
+}
+
+func readPlan() (guest.Plan, error) {
+	var p guest.Plan
+	text, err := os.ReadFile(guest.PlanPath)
+	if err != nil {
+		return p, fmt.Errorf("read plan: %w", err)
+	}
+	if err := json.Unmarshal(text, &p); err != nil {
+		return p, fmt.Errorf("read plan: %w", err)
+	}
+	return p, nil
+}
+
+// runTest runs one test binary and sends what it writes.
+func runTest(t guest.Test, env []string, send func(guest.Record)) {
+	send(guest.Record{Kind: guest.Start, Package: t.Package})
+	ctx, cancel := context.WithTimeout(context.Background(), t.Timeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, t.Binary, t.Args...)
+	cmd.Dir, cmd.Env = t.Dir, env
+	out := output(func(text []byte) { send(guest.Record{Kind: guest.Output, Package: t.Package, Text: string(text)}) })
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no test shall signal its way to process 1
+	cmd.WaitDelay = 5 * time.Second                      // for children that hold the output open
+	var how string
+	if err := cmd.Run(); err != nil {
+		how = err.Error()
+		if ctx.Err() != nil {
+			how = fmt.Sprintf("killed after %v: %v", t.Timeout, err)
+		}
+	}
+	send(guest.Record{Kind: guest.End, Package: t.Package, Text: how})
+}
+
+type output func([]byte)
+
+func (o output) Write(b []byte) (int, error) {
+	o(b)
+	return len(b), nil
+}
+
+// end ends the machine: by the debug port, where the host takes the exit status from, else by power.
+func end(passed bool) {
+	unix.Sync()
+	value := byte(guest.Failed)
+	if passed {
+		value = guest.Passed
+	}
+	if err := writeDebugPort(value); err != nil {
+		fmt.Println("write debug port:", err)
+	}
+	if err := unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF); err != nil {
+		fmt.Println("power off:", err)
+	}
+	select {} // process 1 must not end: the kernel would panic
+}

@@ -1,0 +1,211 @@
+package kernels
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Store is a directory of kernels, outside of the repository.
+type Store struct {
+	Dir    string // see DefaultDir
+	Mirror string // Debian's main archive; empty: the machine's own
+	Arch   Arch
+	Sums   Checksums
+	Notice func(string) // is told what a person should know
+
+	apt     *apt
+	kernels []Kernel // that Debian has; known once apt is open
+}
+
+// DefaultDir returns where kernels are kept: ${XDG_CACHE_HOME:-~/.cache}/netzero/kernels.
+func DefaultDir() (string, error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find cache directory: %w", err)
+	}
+	return filepath.Join(dir, "netzero", "kernels"), nil
+}
+
+// Image is a kernel that can be booted.
+type Image struct {
+	Kernel
+	Path string
+}
+
+// Get returns the kernel that was asked for, as 6.12 or 6.12.117: the committed one, if there is one; else, or where
+// Debian no longer has that, the newest. Only what is not in the directory is fetched.
+// Errors: [ErrNoKernel], [ErrNoMirror], [ErrChecksum].
+func (s *Store) Get(ctx context.Context, asked string) (Image, error) {
+	listed, err := newest(s.Sums.Kernels(s.Arch), asked)
+	isListed := err == nil
+	if isListed {
+		image, err := s.cached(listed)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return image, err
+		}
+	}
+	if err := s.open(ctx); err != nil {
+		return Image{}, err
+	}
+	k, err := newest(s.kernels, asked)
+	if asked == Candidates && errors.Is(err, ErrNoKernel) {
+		// Debian drops a candidate when the release is out, which then is what looks ahead farthest.
+		k, err = newest(s.kernels, "")
+	}
+	if err != nil {
+		return Image{}, errors.Join(err, s.apt.unreached)
+	}
+	switch {
+	case isListed && slices.Contains(s.kernels, listed):
+		k = listed
+	case isListed:
+		s.Notice(fmt.Sprintf("%s: Debian no longer has %v of %s; taking %v, for which only apt's signature check vouches",
+			asked, listed, ChecksumFile, k))
+	default:
+		s.Notice(fmt.Sprintf("%s: %v is not in %s; only apt's signature check vouches for it", asked, k, ChecksumFile))
+	}
+	image, err := s.cached(k)
+	if errors.Is(err, fs.ErrNotExist) {
+		image, _, err = s.fetch(ctx, k)
+	}
+	return image, err
+}
+
+// Renew fetches the newest kernel that was asked for, and puts it into the list. It is not written here.
+func (s *Store) Renew(ctx context.Context, asked string) (Kernel, error) {
+	if err := s.open(ctx); err != nil {
+		return Kernel{}, err
+	}
+	k, err := newest(s.kernels, asked)
+	if err != nil {
+		return Kernel{}, errors.Join(err, s.apt.unreached)
+	}
+	delete(s.Sums, k) // apt's signature check vouches for it, again
+	_, sum, err := s.fetch(ctx, k)
+	if err != nil {
+		return Kernel{}, err
+	}
+	s.Sums.Set(k, s.Arch, sum)
+	return k, nil
+}
+
+func (s *Store) open(ctx context.Context) (err error) {
+	if s.apt != nil {
+		return nil
+	}
+	unlock, err := lock(s.Dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	a, err := openApt(ctx, filepath.Join(s.Dir, "apt-"+string(s.Arch)), s.Mirror, s.Arch)
+	if err != nil {
+		return err
+	}
+	if s.kernels, err = a.kernels(ctx); err == nil {
+		s.apt = a
+	}
+	return err
+}
+
+// A directory of the store holds the kernel and, in a file "from", the sha256 of the package and of the kernel.
+func (s *Store) home(k Kernel) string {
+	return filepath.Join(s.Dir, k.Package+"_"+strings.ReplaceAll(k.Version, ":", "%3a"))
+}
+
+// cached returns a kernel of the directory; fs.ErrNotExist where it is not there, or not whole.
+func (s *Store) cached(k Kernel) (Image, error) {
+	text, err := os.ReadFile(filepath.Join(s.home(k), "from"))
+	if err != nil {
+		return Image{}, fmt.Errorf("read cached kernel: %w", err)
+	}
+	image := Image{Kernel: k, Path: filepath.Join(s.home(k), "vmlinuz")}
+	sum, err := sumFile(image.Path)
+	if err != nil {
+		return Image{}, err
+	}
+	from := strings.Fields(string(text))
+	if len(from) != 2 || from[1] != sum {
+		return Image{}, fmt.Errorf("read cached kernel %v: it was changed: %w", k, fs.ErrNotExist)
+	}
+	return image, s.Sums.check(k, from[0])
+}
+
+// fetch downloads, checks and unpacks a kernel.
+func (s *Store) fetch(ctx context.Context, k Kernel) (_ Image, sum string, err error) {
+	unlock, err := lock(s.Dir)
+	if err != nil {
+		return Image{}, "", err
+	}
+	defer unlock()
+	work, err := os.MkdirTemp(s.Dir, "fetch-")
+	if err != nil {
+		return Image{}, "", fmt.Errorf("fetch kernel: %w", err)
+	}
+	defer os.RemoveAll(work)
+	deb, err := s.apt.download(ctx, k, work)
+	if err != nil {
+		return Image{}, "", err
+	}
+	if sum, err = sumFile(deb); err != nil {
+		return Image{}, "", err
+	}
+	if err := s.Sums.check(k, sum); err != nil {
+		return Image{}, "", err
+	}
+	tree := filepath.Join(work, "tree")
+	if _, err := output(exec.CommandContext(ctx, "dpkg", "-x", deb, tree)); err != nil {
+		return Image{}, "", fmt.Errorf("unpack %v: %w", k, err)
+	}
+	made := filepath.Join(work, "made")
+	if err := keep(tree, made, sum, k.Release()); err != nil {
+		return Image{}, "", fmt.Errorf("unpack %v: %w", k, err)
+	}
+	if err := os.RemoveAll(s.home(k)); err != nil {
+		return Image{}, "", fmt.Errorf("keep kernel: %w", err)
+	}
+	if err := os.Rename(made, s.home(k)); err != nil {
+		return Image{}, "", fmt.Errorf("keep kernel: %w", err)
+	}
+	return Image{Kernel: k, Path: filepath.Join(s.home(k), "vmlinuz")}, sum, nil
+}
+
+// keep makes a directory of the store from an unpacked package.
+func keep(tree, dir, sum, release string) error {
+	var image []byte
+	for _, path := range []string{
+		"boot/vmlinuz-" + release,
+		"usr/lib/modules/" + release + "/vmlinuz", // from 7.2 on
+	} {
+		text, err := os.ReadFile(filepath.Join(tree, path))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		image = text
+	}
+	if image == nil {
+		return fmt.Errorf("no kernel of release %s is in it", release)
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	kernel := filepath.Join(dir, "vmlinuz")
+	if err := os.WriteFile(kernel, image, 0o644); err != nil {
+		return err
+	}
+	kernelSum, err := sumFile(kernel)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "from"), fmt.Appendf(nil, "%s %s\n", sum, kernelSum), 0o644)
+}

@@ -1,0 +1,81 @@
+// Package kernels boots real Debian kernels under QEMU and runs this module's tests as root inside each.
+//
+// It is for this repository only; the command testkernels is its face. Kernels are packages of Debian's, fetched
+// through an apt configuration of their own and held against the committed checksums.txt; the machine's apt is read, for
+// the mirror, and never changed. The tests are the same that run on the host.
+//
+// It refuses to pass what it did not see pass: a guest that dies, a record that is missing, a package of which no test
+// ran, a kernel other than the one that was asked for, a warning of the kernel's, all fail. Limits: a guest has one CPU
+// without hardware support, so timings in it mean nothing, and has no network but loopback, no kernel modules, no Docker,
+// no shell, and no go command.
+package kernels
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Kernel is a package of Debian's that holds a kernel.
+type Kernel struct {
+	Package string // as linux-image-6.12.117+deb13-cloud-amd64
+	Version string // of the package, as 6.12.117-1
+}
+
+// String returns the package as apt-get takes it.
+func (k Kernel) String() string { return k.Package + "=" + k.Version }
+
+// Upstream returns the kernel's version, as 6.12.117 or 7.3-rc7.
+func (k Kernel) Upstream() string {
+	version := k.Version
+	if i := strings.LastIndexByte(version, '-'); i >= 0 {
+		version = version[:i]
+	}
+	return strings.Replace(version, "~rc", "-rc", 1)
+}
+
+// Candidates is the series of all release candidates: there is seldom more than one at a time, and each ends as a kernel
+// of the series that it is named after.
+const Candidates = "rc"
+
+// Series returns the first two numbers of the kernel's version, as 6.12, or [Candidates].
+func (k Kernel) Series() string {
+	version := k.Upstream()
+	if strings.Contains(version, "-rc") {
+		return Candidates
+	}
+	parts := strings.SplitN(version, ".", 3)
+	return strings.Join(parts[:min(2, len(parts))], ".")
+}
+
+// Release returns what uname -r says in the guest, as 6.12.117+deb13-cloud-amd64.
+func (k Kernel) Release() string {
+	_, release, _, _ := splitName(k.Package)
+	return release
+}
+
+// Is reports whether the kernel is what was asked for: of a series, as 6.12 or rc, or a version, as 6.12.117 or 7.3-rc7. Every
+// kernel is what an empty text asks for.
+func (k Kernel) Is(asked string) bool {
+	if asked == Candidates {
+		return k.Series() == Candidates
+	}
+	rest, ok := strings.CutPrefix(k.Upstream(), asked)
+	return ok && (asked == "" || rest == "" || rest[0] == '.' || rest[0] == '-')
+}
+
+// Arch is an architecture by its Debian name, which is Go's too.
+type Arch string
+
+const (
+	AMD64 Arch = "amd64"
+	ARM64 Arch = "arm64"
+)
+
+// ParseArch returns the architecture of a name.
+func ParseArch(name string) (Arch, error) {
+	switch a := Arch(name); a {
+	case AMD64, ARM64:
+		return a, nil
+	}
+	return "", fmt.Errorf("unknown architecture %q: there are amd64 and arm64", name)
+}

@@ -1,0 +1,92 @@
+package kernels
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/netzero-dev/netzero/internal/kernels/guest"
+)
+
+// machine is how QEMU makes a computer of an architecture.
+type machine struct {
+	program, debian string // QEMU, and Debian's package of it
+	console         string
+	args            []string
+	debugPort       bool // the guest tells its exit status
+}
+
+var machines = map[Arch]machine{
+	AMD64: {
+		program: "qemu-system-x86_64", debian: "qemu-system-x86", console: "ttyS0", debugPort: true,
+		args: []string{"-cpu", "max", "-device", fmt.Sprintf("isa-debug-exit,iobase=%#x,iosize=1", guest.DebugPort)},
+	},
+	ARM64: {
+		program: "qemu-system-aarch64", debian: "qemu-system-arm", console: "ttyAMA0",
+		args: []string{"-machine", "virt", "-cpu", "cortex-a76"},
+	},
+}
+
+// FindQEMU makes sure that QEMU is there.
+func FindQEMU(arch Arch) error {
+	m := machines[arch]
+	if _, err := exec.LookPath(m.program); err != nil {
+		return fmt.Errorf("find %s: %w: run apt-get install --no-install-recommends %s", m.program, err, m.debian)
+	}
+	return nil
+}
+
+// outcome is how a guest's run ended.
+type outcome struct {
+	received []byte // what came over its serial line
+	status   int    // of QEMU
+	err      error  // it did not end by itself, or did not start
+	took     time.Duration
+}
+
+// boot runs a kernel until the guest ends, for at most a time.
+func boot(ctx context.Context, arch Arch, kernel string, initramfs *os.File, limit time.Duration) outcome {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	m := machines[arch]
+	cmd := exec.CommandContext(ctx, m.program, append([]string{
+		// One CPU in one thread: with more, guests panic at random under emulation.
+		"-accel", "tcg,thread=single", "-smp", "1", "-m", "1024",
+		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio",
+		"-kernel", kernel, "-initrd", "/dev/fd/3",
+		// The kernel's log stays in its buffer, all but what it says when it dies; a panic ends QEMU at once.
+		"-append", "console=" + m.console + " panic=-1 quiet loglevel=1 random.trust_cpu=on",
+	}, m.args...)...)
+	cmd.ExtraFiles = []*os.File{initramfs} // its descriptor 3
+	var line, complaint bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &line, &complaint
+	start := time.Now()
+	err := runBound(cmd)
+	o := outcome{received: line.Bytes(), status: -1, took: time.Since(start)}
+	var exit *exec.ExitError
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		o.err = fmt.Errorf("the guest did not end within %v", limit)
+	case ctx.Err() != nil:
+		o.err = ctx.Err()
+	case err == nil:
+		o.status = 0
+	case errors.As(err, &exit) && exit.Exited() && complaint.Len() == 0:
+		o.status = exit.ExitCode()
+	default:
+		o.err = fmt.Errorf("run %s: %w: %s", m.program, err, bytes.TrimSpace(complaint.Bytes()))
+	}
+	return o
+}
+
+// passed is QEMU's exit status after a run in which all went well.
+func (m machine) passed() int {
+	if m.debugPort {
+		return guest.PassedStatus
+	}
+	return 0
+}

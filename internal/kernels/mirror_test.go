@@ -1,0 +1,58 @@
+package kernels
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestMirrorsAreThoseOfTheMachine(t *testing.T) {
+	for _, c := range []struct {
+		reason, text string
+		want         mirrors
+		err          error
+	}{
+		{"archive and security", `
+http://mirror.invalid/debian/ bookworm
+http://mirror.invalid/debian/ bookworm-updates
+http://security.invalid/debian-security/ bookworm-security
+`, mirrors{"http://mirror.invalid/debian", "http://security.invalid/debian-security"}, nil},
+		{"others' repositories come first", `
+https://apt.invalid/ cloud-sdk-bookworm
+https://node.invalid/ nodistro
+https://sql.invalid/ bookworm-pgdg
+http://mirror.invalid/debian trixie
+`, mirrors{"http://mirror.invalid/debian", "http://mirror.invalid/debian-security"}, nil},
+		{"by the release's role", "http://mirror.invalid/debian/ stable\n", mirrors{"http://mirror.invalid/debian", "http://mirror.invalid/debian-security"}, nil},
+		{"security as it was called before", "http://a.invalid/debian/ oldstable\nhttp://s.invalid/ oldstable/updates\n",
+			mirrors{"http://a.invalid/debian", "http://s.invalid"}, nil},
+		{"another distribution", "http://ubuntu.invalid/ubuntu/ noble\nhttp://ubuntu.invalid/ubuntu/ noble-security\n", mirrors{}, ErrNoMirror},
+		{"no source at all", "", mirrors{}, ErrNoMirror},
+	} {
+		got, err := parseTargets(c.text)
+		if !errors.Is(err, c.err) {
+			t.Errorf("%s: error %v, want %v", c.reason, err, c.err)
+		}
+		if got != c.want {
+			t.Errorf("%s: %+v, want %+v", c.reason, got, c.want)
+		}
+	}
+}
+
+func TestSourcesAreSigned(t *testing.T) {
+	m := mirrors{"http://mirror.invalid/debian", "http://security.invalid/debian-security"}
+	text := m.sources("/keys/debian.gpg", ARM64)
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, "deb [arch=arm64 signed-by=/keys/debian.gpg] http://") {
+			t.Errorf("%q names no keyring", line)
+		}
+	}
+	for _, want := range []string{
+		" http://security.invalid/debian-security bullseye-security main\n",
+		" http://mirror.invalid/debian experimental main\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+}

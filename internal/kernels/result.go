@@ -1,0 +1,188 @@
+package kernels
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/netzero-dev/netzero/internal/kernels/guest"
+)
+
+// Result is what came of one kernel.
+type Result struct {
+	Kernel  Kernel
+	Faults  []string // why it is no pass; empty: it is one
+	Suites  []SuiteResult
+	Log     []string // the kernel's lines
+	Took    time.Duration
+	Tests   int      // that ran, over all suites, without subtests
+	Skipped []string // those that skipped themselves, as package: test
+}
+
+// SuiteResult is what came of one package's tests.
+type SuiteResult struct {
+	Package string
+	Tests   int // without subtests
+	Failed  []string
+	Output  string // all that was written
+
+	skipped []string
+	ended   bool
+}
+
+// Passed reports whether everything ran and went well.
+func (r Result) Passed() bool { return len(r.Faults) == 0 }
+
+// judge finds out what came of a guest's run. With partial set, a suite may have no test that matches.
+func judge(k Kernel, suites []Suite, partial bool, o outcome, m machine) Result {
+	r := Result{Kernel: k, Took: o.took}
+	fault := func(format string, args ...any) { r.Faults = append(r.Faults, fmt.Sprintf(format, args...)) }
+	if o.err != nil {
+		fault("%v", o.err)
+	}
+	records, log, err := guest.Parse(o.received)
+	r.Log = log
+	if err != nil {
+		fault("%v", err)
+	}
+	release, kernelLog := "nothing", ""
+	for _, s := range suites {
+		r.Suites = append(r.Suites, SuiteResult{Package: s.Package})
+	}
+	for _, record := range records {
+		i := slices.IndexFunc(r.Suites, func(s SuiteResult) bool { return s.Package == record.Package })
+		switch record.Kind {
+		case guest.Hello:
+			release = record.Text
+		case guest.Fault:
+			fault("%s", record.Text)
+		case guest.Kernel:
+			kernelLog += record.Text
+		case guest.Output:
+			if i >= 0 {
+				r.Suites[i].Output += record.Text
+			}
+		case guest.End:
+			if i >= 0 {
+				r.Suites[i].ended = true
+				if record.Text != "" {
+					fault("%s: %s", record.Package, record.Text)
+				}
+			}
+		}
+	}
+	if kernelLog != "" {
+		r.Log = append(r.Log, strings.Split(strings.TrimSpace(kernelLog), "\n")...)
+	}
+	if want := k.Release(); release != want {
+		fault("the guest says that it runs %s, want %s", release, want)
+	}
+	for i := range r.Suites {
+		s := &r.Suites[i]
+		s.count()
+		r.Tests += s.Tests
+		for _, name := range s.skipped {
+			r.Skipped = append(r.Skipped, s.Package+": "+name)
+		}
+		switch {
+		case len(s.Failed) > 0:
+			fault("%s: %s failed", s.Package, strings.Join(s.Failed, ", "))
+		case !s.ended:
+			fault("%s: its tests did not end", s.Package)
+		case s.Tests == 0 && !partial:
+			fault("%s: none of its tests ran", s.Package)
+		}
+	}
+	if r.Tests == 0 && partial {
+		fault("no test ran")
+	}
+	if r.Passed() && o.status != m.passed() {
+		fault("%s ended with status %d, want %d", m.program, o.status, m.passed())
+	}
+	return r
+}
+
+// verdict is what the test framework says of a test; the mark in front tells it from what tests print.
+var verdict = regexp.MustCompile(`\x16\s*--- (PASS|FAIL|SKIP): (\S+) \(`)
+
+// count finds the verdicts in the output. A test that skipped itself did not run.
+func (s *SuiteResult) count() {
+	for _, m := range verdict.FindAllStringSubmatch(s.Output, -1) {
+		if strings.Contains(m[2], "/") {
+			if m[1] == "SKIP" {
+				s.skipped = append(s.skipped, m[2])
+			}
+			continue
+		}
+		switch m[1] {
+		case "SKIP":
+			s.skipped = append(s.skipped, m[2])
+			continue
+		case "FAIL":
+			s.Failed = append(s.Failed, m[2])
+		}
+		s.Tests++
+	}
+}
+
+// Text returns what a person reads: one line for a pass, all that is of interest for what is none. verbose returns
+// everything.
+func (r Result) Text(verbose bool) string {
+	var b strings.Builder
+	word := "ok  "
+	if !r.Passed() {
+		word = "FAIL"
+	}
+	skipped := ""
+	if len(r.Skipped) > 0 {
+		skipped = fmt.Sprintf(", %d skipped", len(r.Skipped))
+	}
+	fmt.Fprintf(&b, "%s %s (%d tests%s, %.1fs)\n", word, r.Kernel.Upstream(), r.Tests, skipped, r.Took.Seconds())
+	for _, fault := range r.Faults {
+		fmt.Fprintf(&b, "    %s\n", strings.ReplaceAll(strings.TrimSpace(fault), "\n", "\n    "))
+	}
+	for _, s := range r.Suites {
+		output := s.Output
+		if !verbose {
+			output = s.interesting()
+		}
+		if output != "" && (verbose || !r.Passed()) {
+			fmt.Fprintf(&b, "    --- %s on %s\n%s\n", s.Package, r.Kernel.Upstream(), strings.TrimRight(strings.ReplaceAll(output, "\x16", ""), "\n"))
+		}
+	}
+	if !r.Passed() && len(r.Log) > 0 {
+		const most = 40
+		fmt.Fprintf(&b, "    --- the kernel %s\n%s\n", r.Kernel.Upstream(), strings.Join(r.Log[max(0, len(r.Log)-most):], "\n"))
+	}
+	return b.String()
+}
+
+// now names the test to which the lines that follow belong.
+var now = regexp.MustCompile(`\x16=== (RUN|PAUSE|CONT|NAME)\s+(\S*)`)
+
+// interesting returns the output without that of tests that went well.
+func (s SuiteResult) interesting() string {
+	fine := make(map[string]bool)
+	for _, m := range verdict.FindAllStringSubmatch(s.Output, -1) {
+		if !strings.Contains(m[2], "/") && m[1] != "FAIL" {
+			fine[m[2]] = true
+		}
+	}
+	var b strings.Builder
+	test := ""
+	for line := range strings.Lines(s.Output) {
+		if m := now.FindStringSubmatch(line); m != nil {
+			test, _, _ = strings.Cut(m[2], "/")
+			continue
+		}
+		if m := verdict.FindStringSubmatch(line); m != nil {
+			test, _, _ = strings.Cut(m[2], "/")
+		}
+		if !fine[test] && strings.TrimSpace(line) != "\x16PASS" {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}

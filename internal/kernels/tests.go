@@ -1,0 +1,43 @@
+package kernels
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Suite is a package whose tests run in the guests. An ordinary new test of such a package joins them by being there.
+type Suite struct {
+	Package string            // from the module's root
+	Skip    map[string]string // tests that cannot run in a guest, and why
+}
+
+// Suites are all of them, in the order in which they run.
+var Suites = []Suite{
+	{Package: "./internal/cgroup"},
+	{Package: "./internal/probe", Skip: map[string]string{
+		"TestDestinationIsTheOneBeforeAddressTranslation": "needs iptables and the kernel's modules for it",
+	}},
+	{Package: "./internal/endpoint", Skip: map[string]string{
+		"TestQuotingSurvivesAShell":                    "needs bash, and nothing of the kernel's",
+		"TestProcessWithoutExecutableHasItsThreadName": "needs /bin/true",
+	}},
+	{Package: "./internal/session"},
+	{Package: "./netzerotest", Skip: map[string]string{
+		"TestUpdateFlagOfRealTests": "needs the go command and the package's source",
+		"TestUpdatesAreNotCached":   "needs the go command and the package's source",
+	}},
+}
+
+// skipPattern returns what -test.skip takes; empty where nothing is to be skipped.
+func (s Suite) skipPattern() string {
+	if len(s.Skip) == 0 {
+		return ""
+	}
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(s.Skip)) {
+		names = append(names, regexp.QuoteMeta(name))
+	}
+	return "^(" + strings.Join(names, "|") + ")$"
+}
