@@ -12,7 +12,7 @@ OBJECTS := bpf/record_bpfel.go bpf/record_bpfel.o
 
 .PHONY: help
 help: ## say what there is (the default)
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## show the main job: green, red on a new dependency, accepted, green (Linux, root or sudo)
@@ -22,6 +22,10 @@ demo: ## show the main job: green, red on a new dependency, accepted, green (Lin
 test: ## run all tests; those that cannot run fail (Linux >= 5.10, cgroup v2, root or sudo)
 	@.ci/need test
 	NETZERO_TEST_REQUIRE=1 $(GO) test -count=1 -timeout 30m $(AS_ROOT) ./...
+
+.PHONY: test-kernels
+test-kernels: ## run the kernel tests on Debian's kernels under QEMU; KERNELS=5.10,6.12 names them
+	$(GO) run ./internal/kernels/cmd/testkernels $(if $(KERNELS),-kernels $(KERNELS))
 
 .PHONY: build
 build: ## compile all packages

@@ -5,6 +5,7 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/flow"
 )
+
 func TestExtendDropsNothing(t *testing.T) {
 	subject := Workload{Name: "shop"}
 	to := func(name string) flow.Flow {
@@ -19,5 +20,19 @@ func TestExtendDropsNothing(t *testing.T) {
 	}
 	if v := Evaluate(Merge(committed, subject, []flow.Flow{to("c")}), subject, to("a")); v.Outcome != Denied {
 		t.Errorf("Merge keeps what is unused: %s", v.Outcome)
+	}
+}
+
+func TestExtendClosesNothing(t *testing.T) {
+	committed := parse(t, header+toDNS+by443)
+	unseen, seen := tcp(external("a.example", "198.51.100.2"), 443), tcp(external("api.stripe.com", "198.51.100.1"), 8443)
+	extended := Extend(committed, checkout, []flow.Flow{seen})
+	for _, f := range []flow.Flow{unseen, seen} {
+		if v := Evaluate(extended, checkout, f); v.Outcome != Allowed {
+			t.Errorf("%s is %s: %s", f.Target(), v.Outcome, v.Reason)
+		}
+	}
+	if v := Evaluate(Merge(committed, checkout, []flow.Flow{seen}), checkout, unseen); v.Outcome != Denied {
+		t.Errorf("Merge keeps an internet that nobody needs: %s", v.Outcome)
 	}
 }

@@ -33,6 +33,7 @@ func Merge(committed []*networkingv1.NetworkPolicy, subject Workload, flows []fl
 // Extend is [Merge] for a run that need not have seen every flow: it adds what is missing and drops nothing.
 func Extend(committed []*networkingv1.NetworkPolicy, subject Workload, flows []flow.Flow) []*networkingv1.NetworkPolicy {
 	m := newMerging(committed, subject, flows)
+	m.partial = true
 	m.add()
 	return m.policies
 }
@@ -51,6 +52,7 @@ type merging struct {
 	policies []*networkingv1.NetworkPolicy
 	subject  Workload
 	flows    []flow.Flow // with what they imply, sorted
+	partial  bool        // there are more flows, which are allowed already
 }
 
 // own returns the policy of the subject's name, or nil. Of two, the one in the subject's namespace.

@@ -67,7 +67,7 @@ func (m *merging) addNames(p *networkingv1.NetworkPolicy) []flow.Flow {
 	}
 }
 
-// checksNoName reports whether a policy opens the internet without NamesAnnotation, and flows need that.
+// checksNoName reports whether a policy opens the internet without NamesAnnotation, and flows need that, or may.
 func (m *merging) checksNoName(p *networkingv1.NetworkPolicy) bool {
 	v := views([]*networkingv1.NetworkPolicy{p}, m.subject)[0]
 	for i, rule := range p.Spec.Egress {
@@ -75,7 +75,7 @@ func (m *merging) checksNoName(p *networkingv1.NetworkPolicy) bool {
 			return false
 		}
 		for j, used := range v.usage(i, m.flows).peers {
-			if used && isInternet(&rule.To[j]) {
+			if (used || m.partial) && isInternet(&rule.To[j]) {
 				return true
 			}
 		}

@@ -92,6 +92,8 @@ func TestMergeAddsWhatIsMissing(t *testing.T) {
 			withNames(`"api.stripe.com:443/TCP,ldap.corp.example:636/TCP"`) + toDNS + by443 + "  - {to: [{ipBlock: {cidr: 10.9.0.1/32}}], ports: [{port: 636}]}\n"},
 		{"the metadata service is labelled", header, []flow.Flow{tcp(at("169.254.169.254"), 80)},
 			"metadata: {name: checkout, annotations: {netzero.dev/egress-metadata-service: 169.254.169.254:80/TCP}}" + header[len("\nmetadata: {name: checkout}"):] + "  - {to: [{ipBlock: {cidr: 169.254.169.254/32}}], ports: [{port: 80, protocol: TCP}]}\n"},
+		{"on each of its ports", header + "  - {to: [{ipBlock: {cidr: 169.254.169.254/32}}], ports: [{port: 81}]}\n", []flow.Flow{tcp(at("169.254.169.254"), 80), tcp(at("169.254.169.254"), 81)},
+			"metadata: {name: checkout, annotations: {netzero.dev/egress-metadata-service: 169.254.169.254:80/TCP}}" + header[len("\nmetadata: {name: checkout}"):] + "  - {to: [{ipBlock: {cidr: 169.254.169.254/32}}], ports: [{port: 80, protocol: TCP}, {port: 81}]}\n"},
 	})
 }
 
@@ -107,6 +109,7 @@ func TestMergeDropsWhatIsUnused(t *testing.T) {
 		{"a port makes way for another, in place", header + toServer + "  - {to: [{podSelector: {matchLabels: {app: cache}}}], ports: [{port: redis}, {port: 80}]}\n" + toDNS, []flow.Flow{cache, server},
 			header + toServer + toCache + toDNS},
 		{"all", header + toServer, nil, header},
+		{"the label of the metadata service, where nobody goes there", "metadata: {name: checkout, annotations: {netzero.dev/egress-metadata-service: '169.254.169.254:80/TCP'}}" + header[len("\nmetadata: {name: checkout}"):] + toServer, []flow.Flow{server}, header + toServer},
 		{"all, and yet it isolates as it did", untyped + toServer, nil, "metadata: {name: checkout}\nspec: {podSelector: {}, policyTypes: [Ingress, Egress]}"},
 		{"a name, but no pattern that is needed", withNames(`"*.stripe.com:443/TCP,a.example:443/TCP"`) + toDNS + by443, []flow.Flow{stripe}, withNames(`"*.stripe.com:443/TCP"`) + toDNS + by443},
 		{"a pattern too", withNames(`"*.example:443/TCP,api.stripe.com:443/TCP"`) + toDNS + by443, []flow.Flow{stripe}, withNames(`"api.stripe.com:443/TCP"`) + toDNS + by443},
