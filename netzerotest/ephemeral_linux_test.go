@@ -52,7 +52,7 @@ func TestEphemeralPorts(t *testing.T) {
 				peer("localhost:43122", "mail", v6, 43122), peer("localhost:43122", "mail", v4, 43122),
 				peer("127.0.0.1:43121", "search", v4, 43121),
 			},
-			err: searchErr + "\n" + mailErr},
+			err: searchErr + "; " + mailErr},
 		{reason: "a peer that is ignored", seen: []endpoint.Identity{peer("127.0.0.1:43121", "search", v4, 43121)},
 			ignore: []Option{Ignore("127.0.0.1")}},
 		{reason: "a child, and one of whom nothing is known", seen: []endpoint.Identity{server("python3", v4, 43121), unknown},
