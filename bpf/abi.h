@@ -16,7 +16,10 @@
 /* The longest DNS answer, or piece of a TCP segment, that travels in one event; a power of two. */
 #define DNS_PAYLOAD 16384
 
-/* Set in the hash of a DNS question, and so in flow_key.name where that holds questions; clear where it is the epoch of the scope. */
+/*
+ * Set in the hash of a DNS question, and so in flow_key.name where that is one. Otherwise that is the epoch of the scope, or with since the
+ * time at which the candidates changed last.
+ */
 #define NAME_IS_QUESTION (1ULL << 63)
 
 /*
@@ -29,6 +32,7 @@ struct flow_key {
 	__u64 cgroup;     /* the scope, not a cgroup nested in it */
 	__u64 netns;      /* cookie of the network namespace; 0 where the hook cannot tell */
 	__u64 name;
+	__u64 since;      /* where several names may be meant: those asked for from then on; else 0 */
 	__u64 bound;      /* when a socket in scope last bound to the port; 0: none did */
 	__u8 addr[16];
 	__u32 generation; /* settings.generation at the time */
@@ -143,17 +147,18 @@ struct name_key {
 };
 
 /*
- * What led to an address. Who connects need not be who asked last: two that ask at once for two names with one address connect in any
- * order. So a question stays a candidate until as many connections as there are candidates have come, or nothing has for a while. questions
- * is the union of the bits of their hashes: a question is a candidate if all of its bits are in it.
+ * What led to an address. Who connects need not be who asked last: those that ask at once for several names with one address connect in any
+ * order. So all that were asked for since a certain time are candidates, until as many connections as questions have come, or nothing
+ * has for a while. User space knows their names from the answers, each of which it gets while there are several.
  */
 struct name {
 	struct bpf_spin_lock lock;
-	__u32 pending;   /* candidates less connections since there was one */
-	__u64 questions; /* NAME_IS_QUESTION is in every hash */
-	__u64 last;      /* the one that was asked last */
-	__u64 epoch;     /* of the scope when it was learned */
-	__u64 time;      /* of the last answer */
+	__u32 pending; /* questions less connections since then */
+	__u64 last;    /* the hash of the question that was asked last */
+	__u64 since;   /* the time of the first candidate's answer */
+	__u64 changed; /* the time of the last candidate's answer; since, where there is one candidate */
+	__u64 epoch;   /* of the scope when it was learned */
+	__u64 time;    /* of the last answer */
 };
 
 /* A local port. */
@@ -180,6 +185,7 @@ struct peer {
 	__u64 cgroup;
 	__u64 netns;
 	__u64 name;
+	__u64 since;
 	__u64 bound;
 	struct opener opener;
 	__u32 first;

@@ -36,8 +36,8 @@ static __always_inline void set_key(struct flow_key *key, struct bpf_sock_addr *
 	__builtin_memset(key, 0, sizeof(*key));
 	key->cgroup = cgroup;
 	key->netns = bpf_get_netns_cookie(ctx);
-	key->name = name_of(cgroup, addr);
 	__builtin_memcpy(key->addr, addr, sizeof(key->addr));
+	set_name(key);
 	key->port = bpf_ntohs((__u16)ctx->user_port);
 	key->protocol = ctx->protocol == IPPROTO_MPTCP ? IPPROTO_TCP : ctx->protocol;
 	key->family = is_ipv4(addr) ? 4 : 6;
@@ -90,12 +90,14 @@ static __always_inline struct peer *name_peer(const struct peer_key *remote, con
 
 	if (known && known->opener.pid == bpf_get_current_pid_tgid() >> 32) {
 		known->name = key->name;
+		known->since = key->since;
 		known->bound = key->bound;
 		return known;
 	}
 	fresh.cgroup = key->cgroup;
 	fresh.netns = key->netns;
 	fresh.name = key->name;
+	fresh.since = key->since;
 	fresh.bound = key->bound;
 	fresh.first = PEER_NAMED;
 	set_opener(&fresh.opener);

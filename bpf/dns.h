@@ -112,41 +112,47 @@ __noinline __u64 hash_question(__u32 offset)
 static __always_inline int learn(__u64 cgroup, const __u8 *addr, __u64 question)
 {
 	struct scope *scope = bpf_map_lookup_elem(&scopes, &cgroup);
-	__u64 epoch, now = bpf_ktime_get_ns();
+	struct dns_reader *r = get_reader();
+	__u64 epoch, now;
 	struct name_key key = { .cgroup = cgroup };
 	struct name *name, fresh = {};
-	int news = 1, full = 0;
+	int news = 1;
 
-	if (!scope)
+	if (!scope || !r)
 		return 0;
+	now = r->event.time;
 	epoch = scope->epoch;
 	__builtin_memcpy(key.addr, addr, sizeof(key.addr));
 	name = bpf_map_lookup_elem(&names, &key);
 	if (!name) {
 		fresh.pending = 1;
-		fresh.questions = question;
 		fresh.last = question;
+		fresh.since = now;
+		fresh.changed = now;
 		fresh.epoch = epoch;
 		fresh.time = now;
 		return bpf_map_update_elem(&names, &key, &fresh, BPF_ANY) ? -1 : 1;
 	}
 	bpf_spin_lock(&name->lock);
-	if (name->epoch != epoch || !name->pending || now - name->time > CANDIDATE_NS) {
-		news = name->last != question || name->epoch != epoch;
-		name->questions = question;
-		name->pending = 1;
-	} else if (!(question & ~name->questions)) {
-		news = name->last != question;
-	} else {
-		name->questions |= question;
+	if (name->epoch == epoch && name->last == question && name->changed == name->since) {
+		news = 0; /* the one candidate, asked for again */
 		name->pending++;
-		full = name->questions == ~0ULL; /* everything would seem to be a candidate */
+	} else if (name->epoch != epoch || !name->pending || now - name->time > CANDIDATE_NS) {
+		name->since = now;
+		name->changed = now;
+		name->pending = 1;
+	} else {
+		if (now < name->since) /* a CPU that was slower */
+			name->since = now;
+		else
+			name->changed = now;
+		name->pending++;
 	}
 	name->last = question;
 	name->epoch = epoch;
 	name->time = now;
 	bpf_spin_unlock(&name->lock);
-	return full ? -1 : news;
+	return news;
 }
 
 /* Learns the address whose 4 or 16 bytes stand at offset of the packet. */

@@ -42,8 +42,8 @@ static __always_inline void record_unnamed(struct __sk_buff *skb, const struct p
 	if (!cgroup || !opens(skb, p))
 		return;
 	key.cgroup = cgroup;
-	key.name = name_of(cgroup, p->destination);
 	__builtin_memcpy(key.addr, p->destination, sizeof(key.addr));
+	set_name(&key);
 	key.port = p->destination_port;
 	key.protocol = p->protocol;
 	key.family = p->family;
@@ -78,6 +78,7 @@ static __always_inline void record_datagram(struct __sk_buff *skb, struct bpf_so
 		key.cgroup = peer->cgroup;
 		key.netns = peer->netns;
 		key.name = peer->name;
+		key.since = peer->since;
 		key.bound = peer->bound;
 		__builtin_memcpy(key.addr, p->destination, sizeof(key.addr));
 		key.port = p->destination_port;

@@ -98,6 +98,7 @@ type RecordFlowKey struct {
 	Cgroup     uint64
 	Netns      uint64
 	Name       uint64
+	Since      uint64
 	Bound      uint64
 	Addr       [16]uint8
 	Generation uint32
@@ -120,11 +121,12 @@ type RecordName struct {
 		_   structs.HostLayout
 		Val uint32
 	}
-	Pending   uint32
-	Questions uint64
-	Last      uint64
-	Epoch     uint64
-	Time      uint64
+	Pending uint32
+	Last    uint64
+	Since   uint64
+	Changed uint64
+	Epoch   uint64
+	Time    uint64
 }
 
 type RecordNameKey struct {
@@ -146,6 +148,7 @@ type RecordPeer struct {
 	Cgroup  uint64
 	Netns   uint64
 	Name    uint64
+	Since   uint64
 	Bound   uint64
 	Opener  RecordOpener
 	First   uint32

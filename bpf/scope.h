@@ -86,29 +86,32 @@ static __always_inline void set_opener(struct opener *o)
 	bpf_get_current_comm(o->comm, sizeof(o->comm));
 }
 
-/* What flow_key.name is for a connection of this scope to this address right now. */
-static __always_inline __u64 name_of(__u64 cgroup, const __u8 *addr)
+/* Sets name and since of a key for a connection of its scope to its address right now. */
+static __always_inline void set_name(struct flow_key *key)
 {
-	struct scope *scope = bpf_map_lookup_elem(&scopes, &cgroup);
-	struct name_key key = { .cgroup = cgroup };
-	__u64 questions = 0, epoch;
+	struct scope *scope = bpf_map_lookup_elem(&scopes, &key->cgroup);
+	struct name_key address = { .cgroup = key->cgroup };
 	struct name *name;
 
 	if (!scope)
-		return 0;
-	epoch = scope->epoch;
-	__builtin_memcpy(key.addr, addr, sizeof(key.addr));
-	name = bpf_map_lookup_elem(&names, &key);
+		return;
+	key->name = scope->epoch;
+	__builtin_memcpy(address.addr, key->addr, sizeof(address.addr));
+	name = bpf_map_lookup_elem(&names, &address);
 	if (!name)
-		return epoch;
+		return;
 	bpf_spin_lock(&name->lock);
-	if (name->epoch == epoch) {
-		questions = name->questions;
+	if (name->epoch == key->name) {
+		if (name->changed == name->since) {
+			key->name = name->last;
+		} else {
+			key->name = name->changed;
+			key->since = name->since;
+		}
 		if (name->pending)
 			name->pending--;
 	}
 	bpf_spin_unlock(&name->lock);
-	return questions ? questions : epoch;
 }
 
 /* What flow_key.bound is for this port right now. */

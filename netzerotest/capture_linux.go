@@ -29,6 +29,8 @@ type capture struct {
 	names   dns.Names
 	streams dns.Streams
 	bound   bound
+	// flows for which several names may be meant
+	ambiguous []*probe.FlowEvent
 }
 
 // membership is one recording's part in the capture.

@@ -26,6 +26,9 @@
 // lost events.
 //
 // Connections that were open before Record are not seen, nor is what passes by the socket layer (packet sockets).
+// Names that share an address are told apart by which of them was asked for before the connection. Those that are asked for
+// at the same moment are each given the flows to that address, at every port that was used meanwhile.
+//
 // Tests that run in parallel in one process cannot be told apart: each of the recordings that overlap gets the flows
 // of all, and says so.
 package netzerotest

@@ -3,6 +3,7 @@ package netzerotest
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/netzero-dev/netzero/internal/dns"
 	"github.com/netzero-dev/netzero/internal/endpoint"
@@ -18,31 +19,42 @@ func (c *capture) handle(events []probe.Event) {
 	for _, e := range events {
 		switch e := e.(type) {
 		case *probe.DNSEvent:
-			c.learn(e)
+			c.learn(e, batches)
 		case *probe.BindEvent:
 			c.bound.add(e, endpoint.Owner{PID: e.Process.PID, Name: e.Process.Name})
 		case *probe.FlowEvent:
 			c.see(e, batches)
+			if e.Since != 0 {
+				c.ambiguous = append(c.ambiguous, e)
+			}
 		}
 	}
 }
 
 // learn remembers what a DNS answer says. What is no answer is not ours to complain about.
-func (c *capture) learn(e *probe.DNSEvent) {
+func (c *capture) learn(e *probe.DNSEvent, batches map[*membership]*endpoint.Batch) {
 	messages := [][]byte{e.Payload}
 	if e.Protocol == flow.TCP {
 		messages, _ = c.streams.Segment(e.Cookie, e.Sequence, e.SYN, e.FIN, e.RST, e.Payload)
 	}
 	for _, m := range messages {
-		if answer, err := dns.Parse(m); err == nil {
-			c.names.Learn(e.Cgroup, answer)
+		answer, err := dns.Parse(m)
+		if err != nil {
+			continue
+		}
+		c.names.Learn(e.Cgroup, answer, e.Time)
+		// A connection on another CPU may have been told of before an answer that counted for it.
+		for _, flow := range c.ambiguous {
+			if flow.Cgroup == e.Cgroup && flow.Since <= e.Time && e.Time <= time.Duration(flow.Name) && slices.Contains(answer.Addrs, flow.Addr) {
+				c.see(flow, batches)
+			}
 		}
 	}
 }
 
 // see gives a new flow to every recording that was there when it was opened, under each name that may be meant.
 func (c *capture) see(e *probe.FlowEvent, batches map[*membership]*endpoint.Batch) {
-	names := c.names.Lookup(e.Cgroup, e.Addr, e.Questions())
+	names := c.names.Lookup(e.Cgroup, e.Addr, e.Question(), e.Since)
 	if len(names) == 0 {
 		names = []string{""}
 	}

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // maxNames bounds what Names holds. Most workloads ask for a dozen names; one that needs more than this is a crawler.
@@ -33,38 +34,44 @@ type nameKey struct {
 
 type nameEntry struct {
 	key   nameKey
-	names []string // that led to an address, asked last in the end; one for a question
+	names []learned // that led to an address, learned last in the end; one for a question
+}
+
+// learned is a name and when it was learned last.
+type learned struct {
+	name string
+	at   time.Duration
 }
 
 // maxAliases bounds how many names one address is known by: more than a certificate usually has.
 const maxAliases = 128
 
-// Learn takes in an answer that a cgroup received. An answer without addresses
+// Learn takes in an answer that a cgroup received at a time, of any clock that does not jump. An answer without addresses
 // teaches nothing, for no one can connect after it; so the misses of a search list leave the hit alone. If it was
 // truncated, its question is kept all the same: the kernel may have seen an address that this copy of it lost.
-func (n *Names) Learn(cgroup uint64, a Answer) {
+func (n *Names) Learn(cgroup uint64, a Answer, at time.Duration) {
 	for _, addr := range a.Addrs {
 		if !addr.IsValid() {
 			continue // its key would be that of a question
 		}
-		n.put(nameKey{cgroup: cgroup, addr: bare(addr)}, a.Question)
+		n.put(nameKey{cgroup: cgroup, addr: bare(addr)}, learned{a.Question, at})
 	}
 	if len(a.Addrs) > 0 || a.Truncated {
 		// Last, so that it outlives its addresses: by the hash alone the right name is found.
-		n.put(nameKey{cgroup: cgroup, hash: Hash(a.Question)}, a.Question)
+		n.put(nameKey{cgroup: cgroup, hash: Hash(a.Question)}, learned{a.Question, at})
 	}
 }
 
 // Lookup returns the names under which the cgroup may have meant addr, in canonical form, sorted; none where it asked
 // for none.
 //
-// questions, if its highest bit is set, is the kernel's own word for what led to the address at the time of the connect:
-// the union of the bits of the hashes (see [Hash]) of the questions that may be meant. Usually that is one, and so is
-// the name, whatever other name led to addr since. There are several when names with one address were asked for at once.
-// Where questions says nothing, or none of them is known, the name that was asked for last is the one.
-func (n *Names) Lookup(cgroup uint64, addr netip.Addr, questions uint64) []string {
-	if e, ok := n.entries[nameKey{cgroup: cgroup, hash: questions}]; ok && questions != 0 {
-		return slices.Clone(e.Value.(*nameEntry).names)
+// hash, if it is not 0, is the kernel's own word for the question at the time of the connect (see [Hash]): then that is
+// the name, whatever other name led to addr since. since, if it is not 0, says that several names with this address were
+// asked for at once: all that were learned from then on may be meant. Where neither says anything that is known, the
+// name that was learned last is the one.
+func (n *Names) Lookup(cgroup uint64, addr netip.Addr, hash uint64, since time.Duration) []string {
+	if e, ok := n.entries[nameKey{cgroup: cgroup, hash: hash}]; ok && hash != 0 {
+		return []string{e.Value.(*nameEntry).names[0].name}
 	}
 	e, ok := n.entries[nameKey{cgroup: cgroup, addr: bare(addr)}]
 	if !ok {
@@ -72,13 +79,13 @@ func (n *Names) Lookup(cgroup uint64, addr netip.Addr, questions uint64) []strin
 	}
 	known := e.Value.(*nameEntry).names
 	var meant []string
-	for _, name := range known {
-		if questions>>63 == 1 && Hash(name)&^questions == 0 {
-			meant = append(meant, name)
+	for _, l := range known {
+		if since != 0 && l.at >= since {
+			meant = append(meant, l.name)
 		}
 	}
 	if len(meant) == 0 {
-		return []string{known[len(known)-1]}
+		return []string{known[len(known)-1].name}
 	}
 	slices.Sort(meant)
 	return meant
@@ -98,7 +105,7 @@ func (n *Names) Forget(cgroup uint64) {
 // Overflowed returns how many entries gave way to newer ones since the start. It never falls.
 func (n *Names) Overflowed() uint64 { return n.overflowed }
 
-func (n *Names) put(key nameKey, name string) {
+func (n *Names) put(key nameKey, l learned) {
 	if n.entries == nil {
 		n.entries = map[nameKey]*list.Element{}
 	}
@@ -109,7 +116,7 @@ func (n *Names) put(key nameKey, name string) {
 	}
 	entry := e.Value.(*nameEntry)
 	n.held -= len(entry.names)
-	entry.names = append(slices.DeleteFunc(entry.names, func(old string) bool { return old == name }), name)
+	entry.names = append(slices.DeleteFunc(entry.names, func(old learned) bool { return old.name == l.name }), l)
 	if len(entry.names) > maxAliases {
 		entry.names = slices.Delete(entry.names, 0, 1)
 		n.overflowed++

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestLookupTellsTheNameThatTheCgroupLastAskedFor(t *testing.T) {
@@ -16,6 +17,7 @@ func TestLookupTellsTheNameThatTheCgroupLastAskedFor(t *testing.T) {
 		cgroup uint64
 		addr   string
 		hash   uint64
+		since  time.Duration
 		want   string
 		known  bool
 		reason string
@@ -31,7 +33,7 @@ func TestLookupTellsTheNameThatTheCgroupLastAskedFor(t *testing.T) {
 		{name: "the kernel's word for a cut answer", learn: []Answer{truncated(answer("a.test"))},
 			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("a.test"), want: "a.test", known: true, reason: "the kernel saw the address that the copy lost"},
 		{name: "asked for at once", learn: []Answer{answer("b.test", "203.0.113.1"), answer("a.test", "203.0.113.1"), answer("c.test", "203.0.113.1")},
-			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("a.test") | Hash("b.test"), want: "a.test b.test", known: true, reason: "either may be meant, and the third not"},
+			cgroup: cgroup, addr: "203.0.113.1", since: 2, want: "a.test c.test", known: true, reason: "either may be meant, and the first not"},
 		{name: "a hash that nobody asked for", learn: []Answer{answer("a.test", "203.0.113.1")},
 			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("c.test"), want: "a.test", known: true, reason: "then the address decides"},
 		{name: "a number that is no hash", learn: []Answer{answer("a.test", "203.0.113.1")},
@@ -59,10 +61,10 @@ func TestLookupTellsTheNameThatTheCgroupLastAskedFor(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var n Names
-			for _, a := range tt.learn {
-				n.Learn(cgroup, a)
+			for i, a := range tt.learn {
+				n.Learn(cgroup, a, time.Duration(i+1))
 			}
-			got := n.Lookup(tt.cgroup, netip.MustParseAddr(tt.addr), tt.hash)
+			got := n.Lookup(tt.cgroup, netip.MustParseAddr(tt.addr), tt.hash, tt.since)
 			if strings.Join(got, " ") != tt.want || (len(got) > 0) != tt.known {
 				t.Errorf("got %q, want %q, %v: %s", got, tt.want, tt.known, tt.reason)
 			}
@@ -78,12 +80,12 @@ func TestForgetDropsOneCgroupOnly(t *testing.T) {
 	n.Forget(1) // nothing yet
 	addr := netip.MustParseAddr("203.0.113.1")
 	for cgroup := range uint64(3) {
-		n.Learn(cgroup, answer(fmt.Sprintf("c%d.test", cgroup), addr.String()))
+		n.Learn(cgroup, answer(fmt.Sprintf("c%d.test", cgroup), addr.String()), 0)
 	}
 	n.Forget(1)
 	for cgroup, want := range []bool{true, false, true} {
-		byAddr := n.Lookup(uint64(cgroup), addr, 0)
-		byHash := n.Lookup(uint64(cgroup), netip.IPv4Unspecified(), Hash(fmt.Sprintf("c%d.test", cgroup)))
+		byAddr := n.Lookup(uint64(cgroup), addr, 0, 0)
+		byHash := n.Lookup(uint64(cgroup), netip.IPv4Unspecified(), Hash(fmt.Sprintf("c%d.test", cgroup)), 0)
 		if (byAddr != nil) != want || (byHash != nil) != want {
 			t.Errorf("cgroup %d: known by address %v, by question %v, want %v", cgroup, byAddr, byHash, want)
 		}
@@ -102,26 +104,26 @@ func TestNamesGiveUpTheOldestAndSaySo(t *testing.T) {
 	}
 	const fit = maxNames / 2 // an address and a question each
 	for i := range fit {
-		n.Learn(1, numbered(i))
+		n.Learn(1, numbered(i), 0)
 	}
-	n.Learn(1, numbered(0)) // refreshed: the oldest is now number 1
+	n.Learn(1, numbered(0), 0) // refreshed: the oldest is now number 1
 	if n.Overflowed() != 0 {
 		t.Fatalf("overflowed %d before the bound was reached", n.Overflowed())
 	}
-	n.Learn(1, numbered(fit))
+	n.Learn(1, numbered(fit), 0)
 	if n.Overflowed() != 2 || len(n.entries) != maxNames || n.order.Len() != maxNames {
 		t.Errorf("overflowed %d, %d entries, %d in order", n.Overflowed(), len(n.entries), n.order.Len())
 	}
 	for i, want := range map[int]bool{0: true, 1: false, 2: true, fit: true} {
 		a := numbered(i)
-		byAddr := n.Lookup(1, a.Addrs[0], 0)
-		byHash := n.Lookup(1, netip.IPv4Unspecified(), Hash(a.Question))
+		byAddr := n.Lookup(1, a.Addrs[0], 0, 0)
+		byHash := n.Lookup(1, netip.IPv4Unspecified(), Hash(a.Question), 0)
 		if (byAddr != nil) != want || (byHash != nil) != want {
 			t.Errorf("%s: known by address %v, by question %v, want %v", a.Question, byAddr, byHash, want)
 		}
 	}
 	for i := range 10 * fit {
-		n.Learn(uint64(i), numbered(i))
+		n.Learn(uint64(i), numbered(i), 0)
 	}
 	if len(n.entries) > maxNames || n.order.Len() > maxNames {
 		t.Errorf("%d entries, %d in order", len(n.entries), n.order.Len())

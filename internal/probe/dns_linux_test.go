@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/dns/dnsmessage"
@@ -108,15 +110,27 @@ func pack(t *testing.T, compress bool, question string, records ...string) []byt
 func (r *rig) dial(to string) (name uint64, isNew bool) {
 	r.t.Helper()
 	r.forget()
+	name, _, isNew = r.dialSince(to)
+	return name, isNew
+}
+
+// dialSince is dial that keeps the events from before, and returns since too.
+func (r *rig) dialSince(to string) (name uint64, since time.Duration, isNew bool) {
+	r.t.Helper()
+	before := len(seen[*FlowEvent](r))
 	if c, err := net.Dial("tcp", to); err == nil {
 		c.Close()
 	}
-	for _, e := range seen[*FlowEvent](r) {
+	for _, e := range seen[*FlowEvent](r)[before:] {
 		if netip.AddrPortFrom(e.Addr, e.Port).String() == to {
-			return e.Name, true
+			question := e.Question()
+			if question == 0 && e.Since == 0 {
+				question = e.Name // an epoch
+			}
+			return question, e.Since, true
 		}
 	}
-	return 0, false
+	return 0, 0, false
 }
 
 const edge = "127.0.0.77:1" // nobody listens there
@@ -155,27 +169,39 @@ func TestNamesBehindOneAddressDoNotFold(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-func TestNamesThatAreAskedForAtOnceAreBothCandidates(t *testing.T) {
+func TestNamesThatAreAskedForAtOnceAreAllCandidates(t *testing.T) {
 	r, s := newRig(t, Sizes{}), newResolver(t)
-	a, b := message(t, "a.test.", "a.test. A 127.0.0.77"), message(t, "b.test.", "b.test. A 127.0.0.77")
-	c := message(t, "c.test.", "c.test. A 127.0.0.77")
-	hashA, hashB, hashC := dns.Hash("a.test"), dns.Hash("b.test"), dns.Hash("c.test")
+	answers := make(map[string][]byte)
+	for _, name := range []string{"a", "b", "c"} {
+		answers[name] = message(t, name+".test.", name+".test. A 127.0.0.77")
+	}
 	for i, step := range []struct {
 		reason  string
-		answers [][]byte
-		want    uint64 // 0: no new flow
+		answers string
+		want    string // the candidates; empty for no new flow
 	}{
-		{"two answers before the first connection", [][]byte{a, b}, hashA | hashB},
-		{"the second connection", nil, 0},
-		{"the next question stands alone: all candidates have been connected to", [][]byte{a}, hashA},
-		{"asked for twice, and another one", [][]byte{b, a, b}, 0}, // as in the first step
-		{"a third while one is pending", [][]byte{c}, hashA | hashB | hashC},
+		{"two answers before the first connection", "a b", "a b"},
+		{"the second connection", "", ""},
+		{"the next question stands alone: all candidates have been connected to", "a", "a"},
+		{"two again", "b a", "a b"},
+		{"a third while one is pending", "c", "a b c"},
 	} {
-		for _, answer := range step.answers {
-			s.answer(answer)
+		for _, name := range strings.Fields(step.answers) {
+			s.answer(answers[name])
 		}
-		if name, isNew := r.dial(edge); isNew != (step.want != 0) || name != step.want {
-			t.Errorf("step %d, %s: new %v with name %x, want %x", i, step.reason, isNew, name, step.want)
+		var names dns.Names
+		for _, e := range seen[*DNSEvent](r) {
+			answer, err := dns.Parse(e.Payload)
+			check(t, err)
+			names.Learn(e.Cgroup, answer, e.Time)
+		}
+		name, since, isNew := r.dialSince(edge)
+		got := ""
+		if isNew {
+			got = strings.ReplaceAll(strings.Join(names.Lookup(r.leaf.ID, netip.MustParseAddrPort(edge).Addr(), name, since), " "), ".test", "")
+		}
+		if got != step.want {
+			t.Errorf("step %d, %s: candidates %q, want %q", i, step.reason, got, step.want)
 		}
 	}
 }

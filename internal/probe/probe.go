@@ -35,19 +35,20 @@ var DefaultSizes = Sizes{RingBytes: 4 << 20, MaxFlows: 65536}
 
 // Key is what makes two connections the same flow to the kernel.
 type Key struct {
-	Cgroup     uint64 // the id that was given to Watch
-	Netns      uint64 // cookie of the network namespace; 0 where unknown
-	Name       uint64 // see Questions; of no meaning otherwise
-	Bound      uint64 // tells apart the servers in scope that took turns at Port; else of no meaning
+	Cgroup     uint64        // the id that was given to Watch
+	Netns      uint64        // cookie of the network namespace; 0 where unknown
+	Name       uint64        // see Question; with Since, the time at which the candidates changed last
+	Since      time.Duration // CLOCK_MONOTONIC; every name that was asked for from then on may be meant; else 0
+	Bound      uint64        // tells apart the servers in scope that took turns at Port; else of no meaning
 	Addr       netip.Addr
 	Generation uint32 // what NextGeneration had returned last
 	Port       uint16
 	Protocol   flow.Protocol
 }
 
-// Questions returns the union of the bits of the hashes of the DNS questions that may have led to the address, usually
-// one, or 0 where the kernel knew of none.
-func (k Key) Questions() uint64 {
+// Question returns the hash of the DNS question that led to the address, or 0 where the kernel knows of none or of
+// several, of which Since tells.
+func (k Key) Question() uint64 {
 	if k.Name>>63 == 1 {
 		return k.Name
 	}

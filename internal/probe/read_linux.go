@@ -144,13 +144,13 @@ func decodeDNS(sample []byte) (Event, error) {
 }
 
 func keyOf(k bpf.RecordFlowKey) Key {
-	return Key{Cgroup: k.Cgroup, Netns: k.Netns, Name: k.Name, Bound: k.Bound, Addr: netip.AddrFrom16(k.Addr).Unmap(),
+	return Key{Cgroup: k.Cgroup, Netns: k.Netns, Name: k.Name, Since: time.Duration(k.Since), Bound: k.Bound, Addr: netip.AddrFrom16(k.Addr).Unmap(),
 		Generation: k.Generation, Port: k.Port, Protocol: flow.Protocol(k.Protocol)}
 }
 
 // keyTo is the reverse of keyOf.
 func keyTo(k Key) bpf.RecordFlowKey {
-	key := bpf.RecordFlowKey{Cgroup: k.Cgroup, Netns: k.Netns, Name: k.Name, Bound: k.Bound, Addr: k.Addr.As16(),
+	key := bpf.RecordFlowKey{Cgroup: k.Cgroup, Netns: k.Netns, Name: k.Name, Since: uint64(k.Since), Bound: k.Bound, Addr: k.Addr.As16(),
 		Generation: k.Generation, Port: k.Port, Protocol: uint8(k.Protocol), Family: 6}
 	if k.Addr.Is4() {
 		key.Family = 4
