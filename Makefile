@@ -5,6 +5,7 @@ GO ?= go
 FUZZTIME ?= 10s
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 AS_ROOT := -exec "'$(CURDIR)/.ci/as-root'"
+AS_LEAST := -exec "'$(CURDIR)/.ci/as-least'"
 
 # The kernel's headers lie in a directory of the machine's architecture, where clang -target bpf does not look.
 MULTIARCH = $(shell gcc -print-multiarch)
@@ -22,10 +23,13 @@ demo: ## show the main job: green, red on a new dependency, accepted, green (Lin
 test: ## run all tests; those that cannot run fail (Linux >= 5.10, cgroup v2, root or sudo)
 	@.ci/need test
 	NETZERO_TEST_REQUIRE=1 $(GO) test -count=1 -timeout 30m $(AS_ROOT) ./...
+	@echo "netzero: once more with no capability but those that recording needs"
+	NETZERO=require $(GO) test -count=1 -v $(AS_LEAST) -run '^TestRecorded$$' ./internal/environments
 
 .PHONY: test-kernels
-test-kernels: ## run the kernel tests on Debian's kernels under QEMU; KERNELS=5.10,6.12 names them
-	$(GO) run ./internal/kernels/cmd/testkernels $(if $(KERNELS),-kernels $(KERNELS))
+test-kernels: ## run the kernel tests on Debian's kernels under QEMU, write KERNELS.md; KERNELS=5.10,6.19 runs these only
+	@.ci/need kernels
+	$(GO) run ./internal/kernels/cmd/testkernels $(if $(KERNELS),-kernels $(KERNELS)) $(if $(CHECK),-check) $(if $(MIRROR),-mirror $(MIRROR))
 
 .PHONY: build
 build: ## compile all packages
@@ -37,7 +41,7 @@ generate: ## rebuild the eBPF objects (clang-14, llvm-14, libbpf-dev)
 	BPF2GO_CFLAGS="-idirafter /usr/include/$(MULTIARCH)" $(GO) generate ./bpf
 
 .PHONY: check
-check: fmt vet tidy generated test ## all that CI checks
+check: fmt vet tidy generated test ## what CI checks on its own kernel; it runs test-kernels too
 
 .PHONY: fmt
 fmt:
@@ -65,9 +69,7 @@ lint: ## vet and staticcheck
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (10s)
-	@grep -rnoE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | sort | while IFS=: read -r file _ target; do \
-		$(GO) test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null || exit 1; \
-	done
+	@FUZZTIME=$(FUZZTIME) .ci/fuzz
 
 .PHONY: bench
 bench: ## measure what recording costs, print it and write BENCHMARKS.md (Linux, root or sudo)

@@ -58,6 +58,7 @@ var layers = map[string]layer{
 		own:    []string{"internal/probe", "internal/cgroup", "internal/endpoint", "internal/flow"},
 		others: unix,
 	},
+	"internal/doctor":   {own: []string{"internal/session", "internal/probe"}},
 	"internal/endpoint": {own: []string{"internal/flow"}, others: unix},
 	"internal/dns":      {others: []string{"golang.org/x/net/dns/dnsmessage"}},
 	"internal/probe": {
@@ -71,9 +72,11 @@ var layers = map[string]layer{
 
 	// For this repository's tests only.
 	"internal/e2e":           {tests: []string{"internal/cgroup", "internal/testnet/netlab"}},
+	"internal/e2e/recorded":  {tests: []string{"internal/cgroup", "netzerotest"}},
+	"internal/environments":  {tests: []string{"internal/cgroup", "internal/doctor", "internal/kernels/guest", "internal/probe", "netzerotest"}},
 	"internal/kernels":       {own: []string{"internal/kernels/guest"}, others: unix},
 	"internal/kernels/guest": {},
-	"internal/testenv":       {},
+	"internal/testenv":       {own: []string{"internal/kernels/guest"}},
 	"internal/testnet": {
 		own:    []string{"internal/testenv"},
 		others: slices.Concat(unix, []string{"github.com/vishvananda", "golang.org/x/net/dns/dnsmessage"}),
@@ -82,7 +85,7 @@ var layers = map[string]layer{
 
 	// Programs, and tests without a package.
 	"examples/httpservice/cmd/ratesd":  {},
-	"netzerotest/doctor":               {own: []string{"internal/session", "internal/probe"}},
+	"netzerotest/doctor":               {own: []string{"internal/doctor"}, tests: []string{"internal/session"}},
 	"internal/kernels/cmd/guestinit":   {own: []string{"internal/kernels/guest"}, others: unix},
 	"internal/kernels/cmd/testkernels": {own: []string{"internal/kernels"}},
 	"internal/testnet/cmd/netlab":      {own: []string{"internal/testnet/netlab"}},

@@ -25,6 +25,7 @@ import (
 type capture struct {
 	mu      sync.Mutex
 	session *session.Session // nil while it is being opened
+	limits  []string         // what is recorded less well than elsewhere, as notices
 	members []*membership
 	names   dns.Names
 	streams dns.Streams
@@ -115,6 +116,9 @@ func newCapture(sizes probe.Sizes) (*capture, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.session = s
+	if who, why := s.Executables(); why != "" {
+		c.limits = []string{fmt.Sprintf("executables are named by %s, which does not know those that have ended: %s", who, why)}
+	}
 	return c, nil
 }
 
@@ -181,7 +185,7 @@ func (m *membership) flows() ([]flow.Flow, error) {
 func (m *membership) notices() []string {
 	m.capture.mu.Lock()
 	defer m.capture.mu.Unlock()
-	var notices []string
+	notices := slices.Clone(m.capture.limits)
 	if len(m.alongside) > 0 {
 		notices = append(notices, fmt.Sprintf("ran in parallel with %s: each of these recordings has the flows of all",
 			strings.Join(slices.Sorted(maps.Keys(m.alongside)), ", ")))

@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"testing"
+
+	"github.com/netzero-dev/netzero/internal/session"
 )
 
 // acceptCommand is what to type to accept what a test recorded, from anywhere in the module.
@@ -16,13 +18,10 @@ func acceptCommand(tb testing.TB) string {
 // acceptCommandHere is acceptCommand for the user who runs this process: under sudo it needs sudo again.
 func acceptCommandHere(tb testing.TB) string {
 	if os.Getenv("SUDO_UID") != "" {
-		return goTest(tb, execSudo) + " -update"
+		return goTest(tb, session.ExecSudo) + " -update"
 	}
 	return acceptCommand(tb)
 }
-
-// execSudo runs test binaries as root and leaves the build to the user, whose caches stay their own.
-const execSudo = "-exec 'sudo --preserve-env=PATH,HOME,CI,NETZERO,NETZERO_UPDATE,NETZERO_RING_BYTES,NETZERO_MAX_FLOWS'"
 
 // goTest is the go test command line that runs one test, with its build tags.
 func goTest(tb testing.TB, exec string) string {

@@ -20,7 +20,9 @@
 //
 // Recording needs Linux from 5.10 on with cgroup v2, and root or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON. Without, a
 // developer's test runs on unrecorded with a line that says what is missing; in CI (where the variable CI is set), with
-// NETZERO=require and with -update that is fatal. NETZERO=off records nothing.
+// NETZERO=require and with -update that is fatal. NETZERO=off records nothing. All that a machine lacks, and what mends it:
+//
+//	go run github.com/netzero-dev/netzero/netzerotest/doctor
 //
 // A golden file is never written in CI, nor from a test that failed, was skipped or panicked, nor from a recording that
 // lost events.

@@ -14,13 +14,16 @@ import (
 	"github.com/netzero-dev/netzero/internal/session"
 )
 
-// cannotRecord says in one line why recording is impossible and what to do.
+// doctor is the command that says what a machine lacks.
+const doctor = "go run github.com/netzero-dev/netzero/netzerotest/doctor"
+
+// cannotRecord says in one line why recording is impossible, what to do, and who knows more.
 func cannotRecord(tb testing.TB, err error) string {
 	text := fmt.Sprintf("cannot record: %v", err)
-	if advice := session.Advice(err, "record with: "+goTest(tb, execSudo)); advice != "" {
+	if advice := session.Advice(err, "record with: "+goTest(tb, session.ExecSudo)); advice != "" {
 		text += "; " + advice
 	}
-	return text
+	return text + "; all that is missing: " + doctor
 }
 
 // isExpected reports whether an error is one of a developer's machine on which tests run unrecorded. All others mean

@@ -92,6 +92,7 @@ func members(t *testing.T, dir string) map[int]bool {
 }
 
 func TestProcessEntersLeafAndComesBack(t *testing.T) {
+	testenv.Recorded(t, "a cgroup of one's own, entered and left")
 	tree, leaf := newLeaf(t)
 	home := filepath.Dir(leaf.Path)
 	check(t, leaf.Move(os.Getpid()))
@@ -139,6 +140,7 @@ func TestMoveLeavesAloneWhoIsElsewhere(t *testing.T) {
 
 func TestLeafOfAKilledRunIsRemovedByTheNext(t *testing.T) {
 	testenv.RequireRoot(t)
+	testenv.Recorded(t, "cgroups of killed runs are removed")
 	killed, stale := child(t, "leaf")
 	alive, living := child(t, "leaf")
 	orphan := filepath.Join(stale, "nested")

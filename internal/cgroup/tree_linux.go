@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -72,13 +75,60 @@ func (t Tree) Current() (string, error) {
 		if !ok {
 			continue
 		}
-		below, err := filepath.Rel(t.from, path)
-		if err != nil || below == ".." || strings.HasPrefix(below, "../") {
+		below, upward, ok := t.below(path)
+		if !ok {
 			return "", fmt.Errorf("find own cgroup: %s lies outside of what %s shows (%s)", path, t.Root, t.from)
+		}
+		if upward {
+			return t.search()
 		}
 		return filepath.Join(t.Root, below), nil
 	}
 	return "", fmt.Errorf("find own cgroup: /proc/self/cgroup names no cgroup v2: %w", ErrNoTree)
+}
+
+// below returns where a cgroup lies below the mount. Both paths are relative to the root of this process's cgroup
+// namespace; what lies above that is "/..", as the mount of the whole tree is in a container with a cgroup namespace of
+// its own (docker run -v /sys/fs/cgroup:/sys/fs/cgroup). Then upward is true: no path tells the names on the way.
+func (t Tree) below(path string) (below string, upward, ok bool) {
+	mounted, cgroup := elements(t.from), elements(path)
+	for i, name := range mounted {
+		switch {
+		case i < len(cgroup) && cgroup[i] == name:
+		case name == "..":
+			return "", true, true
+		default:
+			return "", false, false
+		}
+	}
+	cgroup = cgroup[len(mounted):]
+	return filepath.Join(cgroup...), false, len(cgroup) == 0 || cgroup[0] != ".."
+}
+
+func elements(path string) []string {
+	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
+}
+
+// search looks for this process in the whole tree.
+func (t Tree) search() (string, error) {
+	var found string
+	err := filepath.WalkDir(t.Root, func(dir string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.IsDir() {
+			return nil // of others, or gone
+		}
+		if pids, _ := processes(dir); slices.Contains(pids, os.Getpid()) {
+			found = dir
+			return filepath.SkipAll
+		}
+		return nil
+	})
+	if err == nil && found == "" {
+		err = errors.New("no cgroup lists this process")
+	}
+	if err != nil {
+		return "", fmt.Errorf("find own cgroup in %s: %w", t.Root, err)
+	}
+	return found, nil
 }
 
 // ID returns the id by which the kernel's helpers know the cgroup of a directory: its kernfs id, which

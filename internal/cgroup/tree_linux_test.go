@@ -55,3 +55,44 @@ func TestCurrentCgroupHoldsThisProcess(t *testing.T) {
 		t.Error("a mount that does not show our cgroup is no error")
 	}
 }
+
+func TestWhereACgroupLiesBelowTheMount(t *testing.T) {
+	for _, row := range []struct {
+		reason, from, path string
+		below              string
+		upward, ok         bool
+	}{
+		{"the whole tree", "/", "/a/b", "a/b", false, true},
+		{"its root", "/", "/", "", false, true},
+		{"a part, which the process is in", "/docker/abc", "/docker/abc/d", "d", false, true},
+		{"a part, which it is at the root of", "/docker/abc", "/docker/abc", "", false, true},
+		{"another part", "/docker/abc", "/docker/abcd", "", false, false},
+		{"above the mount", "/docker/abc", "/docker", "", false, false},
+		{"the whole tree in a cgroup namespace of one's own", "/../..", "/", "", true, true},
+		{"the same, and the process is below", "/../..", "/init", "", true, true},
+		{"both lie above the namespace", "/../..", "/../../other", "other", false, true},
+		{"the process is in a sibling of the namespace", "/", "/../other", "", false, false},
+	} {
+		below, upward, ok := Tree{from: row.from}.below(row.path)
+		if below != row.below && ok || upward != row.upward || ok != row.ok {
+			t.Errorf("%s: %q %t %t, want %q %t %t", row.reason, below, upward, ok, row.below, row.upward, row.ok)
+		}
+	}
+}
+
+func TestSearchFindsWhatThePathsTell(t *testing.T) {
+	tree, err := FindTree()
+	if err != nil {
+		t.Skipf("no cgroup v2 here: %v", err)
+	}
+	want, err := tree.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := tree.search(); err != nil || got != want {
+		t.Errorf("search finds %s, %v; want %s", got, err, want)
+	}
+	if got, err := (Tree{Root: t.TempDir()}).search(); err == nil {
+		t.Errorf("in an empty directory search finds %s", got)
+	}
+}

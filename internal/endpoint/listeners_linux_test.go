@@ -12,10 +12,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
 // Servers in processes of their own, each answering with its process id: what the tables tell is who answers.
 func TestListenersAreWhoAnswers(t *testing.T) {
+	testenv.Recorded(t, "who listens")
 	for _, tt := range []struct {
 		servers string // flags, network and host of each, all at one port
 		to      string

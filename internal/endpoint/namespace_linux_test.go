@@ -21,6 +21,7 @@ func unshare(flags uintptr) func(*exec.Cmd) {
 
 func TestListenersOfAnotherNetworkNamespace(t *testing.T) {
 	testenv.RequireRoot(t)
+	testenv.Recorded(t, "who listens in another network namespace")
 	// A listener of ours takes the port, so that nobody else in our namespace has it.
 	_, ours := listen(t, "tcp", "127.0.0.1:0")
 	c, err := tryStart(t, testBinary(t), unshare(syscall.CLONE_NEWNET), "serve", "lo", "tcp", ours.String())

@@ -14,9 +14,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
 func TestProcessIsNamedByItsExecutable(t *testing.T) {
+	testenv.Recorded(t, "the executable's name from /proc, to fall back to")
 	const name = `S 1 (x) y's` // in /proc/<pid>/stat, this looks like fields
 	exe := copyBinary(t, name)
 	c, err := tryStart(t, exe, func(*exec.Cmd) {}, "wait", "a b", "c")

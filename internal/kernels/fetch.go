@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Store is a directory of kernels, outside of the repository.
@@ -20,8 +21,10 @@ type Store struct {
 	Sums   Checksums
 	Notice func(string) // is told what a person should know
 
+	mu      sync.Mutex // one at a time talks to apt
 	apt     *apt
 	kernels []Kernel // that Debian has; known once apt is open
+	openErr error    // asked once, not for every kernel
 }
 
 // DefaultDir returns where kernels are kept: ${XDG_CACHE_HOME:-~/.cache}/netzero/kernels.
@@ -43,6 +46,8 @@ type Image struct {
 // Debian no longer has that, the newest. Only what is not in the directory is fetched.
 // Errors: [ErrNoKernel], [ErrNoMirror], [ErrChecksum].
 func (s *Store) Get(ctx context.Context, asked string) (Image, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	listed, err := newest(s.Sums.Kernels(s.Arch), asked)
 	isListed := err == nil
 	if isListed {
@@ -96,10 +101,14 @@ func (s *Store) Renew(ctx context.Context, asked string) (Kernel, error) {
 	return k, nil
 }
 
-func (s *Store) open(ctx context.Context) (err error) {
-	if s.apt != nil {
-		return nil
+func (s *Store) open(ctx context.Context) error {
+	if s.apt == nil && s.openErr == nil {
+		s.openErr = s.tryToOpen(ctx)
 	}
+	return s.openErr
+}
+
+func (s *Store) tryToOpen(ctx context.Context) error {
 	unlock, err := lock(s.Dir)
 	if err != nil {
 		return err

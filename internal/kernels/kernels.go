@@ -4,8 +4,12 @@
 // through an apt configuration of their own and held against the committed checksums.txt; the machine's apt is read, for
 // the mirror, and never changed. The tests are the same that run on the host.
 //
+// Tests say what the kernel can do (internal/testenv); capabilities.go holds what is expected of every kernel, and
+// KERNELS.md what they have shown.
+//
 // It refuses to pass what it did not see pass: a guest that dies, a record that is missing, a package of which no test
-// ran, a kernel other than the one that was asked for, a warning of the kernel's, all fail. Limits: a guest has one CPU
+// ran, a kernel other than the one that was asked for, or one that cannot be had, a capability that is not what is expected,
+// or that no test spoke of, a warning of the kernel's, all fail. Limits: a guest has one CPU
 // without hardware support, so timings in it mean nothing, and has no network but loopback, no kernel modules, no Docker,
 // no shell, and no go command.
 package kernels
@@ -39,12 +43,31 @@ const Candidates = "rc"
 
 // Series returns the first two numbers of the kernel's version, as 6.12, or [Candidates].
 func (k Kernel) Series() string {
-	version := k.Upstream()
-	if strings.Contains(version, "-rc") {
+	if strings.Contains(k.Upstream(), "-rc") {
 		return Candidates
 	}
+	return k.Number()
+}
+
+// Number returns the first two numbers of the kernel's version, as 6.12, of a release candidate too: 7.3.
+func (k Kernel) Number() string {
+	version, _, _ := strings.Cut(k.Upstream(), "-rc")
 	parts := strings.SplitN(version, ".", 3)
 	return strings.Join(parts[:min(2, len(parts))], ".")
+}
+
+// Arch returns the architecture that the kernel is for.
+func (k Kernel) Arch() Arch {
+	release := k.Release()
+	return Arch(release[strings.LastIndexByte(release, '-')+1:])
+}
+
+// label returns the kernel's name in KERNELS.md, which patch releases share.
+func (k Kernel) label() string {
+	if k.Arch() == AMD64 {
+		return k.Number()
+	}
+	return k.Number() + " " + string(k.Arch())
 }
 
 // Release returns what uname -r says in the guest, as 6.12.117+deb13-cloud-amd64.

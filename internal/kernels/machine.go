@@ -46,6 +46,7 @@ type outcome struct {
 	status   int    // of QEMU
 	err      error  // it did not end by itself, or did not start
 	took     time.Duration
+	cpu      time.Duration
 }
 
 // boot runs a kernel until the guest ends, for at most a time.
@@ -67,6 +68,9 @@ func boot(ctx context.Context, arch Arch, kernel string, initramfs *os.File, lim
 	start := time.Now()
 	err := runBound(cmd)
 	o := outcome{received: line.Bytes(), status: -1, took: time.Since(start)}
+	if cmd.ProcessState != nil {
+		o.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	}
 	var exit *exec.ExitError
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):

@@ -12,32 +12,57 @@ import (
 
 // Result is what came of one kernel.
 type Result struct {
+	Wanted  Wanted
 	Kernel  Kernel
 	Faults  []string // why it is no pass; empty: it is one
 	Suites  []SuiteResult
 	Log     []string // the kernel's lines
 	Took    time.Duration
-	Tests   int      // that ran, over all suites, without subtests
-	Skipped []string // those that skipped themselves, as package: test
+	CPU     time.Duration // of the host's, whatever else that did
+	Tests   int           // that ran, over all suites, without subtests
+	Skipped []string      // those that skipped themselves, as package: test
+
+	// Capabilities are those that are as they are expected to be.
+	Capabilities []guest.Capability
+
+	impossible error // of all kernels
 }
 
 // SuiteResult is what came of one package's tests.
 type SuiteResult struct {
 	Package string
 	Tests   int // without subtests
+	Took    time.Duration
 	Failed  []string
 	Output  string // all that was written
 
-	skipped []string
-	ended   bool
+	verdicts map[string]string // PASS, FAIL or SKIP, of tests and subtests
+	skipped  []string
+	ended    bool
 }
 
 // Passed reports whether everything ran and went well.
 func (r Result) Passed() bool { return len(r.Faults) == 0 }
 
+// AsListed reports whether the kernel is of the series that was wanted. Where Debian has dropped a release candidate, what
+// follows it has run in its place.
+func (r Result) AsListed() bool { return r.Kernel.Is(r.Wanted.Kernel) }
+
+// Name returns what a person calls the kernel.
+func (r Result) Name() string {
+	name, arch := r.Kernel.Upstream(), r.Kernel.Arch()
+	if r.Kernel == (Kernel{}) {
+		name, arch = r.Wanted.Kernel, r.Wanted.Arch
+	}
+	if arch != AMD64 {
+		name += " " + string(arch)
+	}
+	return name
+}
+
 // judge finds out what came of a guest's run. With partial set, a suite may have no test that matches.
-func judge(k Kernel, suites []Suite, partial bool, o outcome, m machine) Result {
-	r := Result{Kernel: k, Took: o.took}
+func judge(k Kernel, suites []Suite, expected []capability, partial bool, o outcome, m machine) Result {
+	r := Result{Kernel: k, Took: o.took, CPU: o.cpu}
 	fault := func(format string, args ...any) { r.Faults = append(r.Faults, fmt.Sprintf(format, args...)) }
 	if o.err != nil {
 		fault("%v", o.err)
@@ -98,24 +123,47 @@ func judge(k Kernel, suites []Suite, partial bool, o outcome, m machine) Result 
 	if r.Tests == 0 && partial {
 		fault("no test ran")
 	}
+	r.Faults = append(r.Faults, r.hold(expected, partial)...)
 	if r.Passed() && o.status != m.passed() {
 		fault("%s ended with status %d, want %d", m.program, o.status, m.passed())
+	}
+	if !r.Passed() {
+		r.Faults = append(r.refused(), r.Faults...) // the cause comes first
 	}
 	return r
 }
 
+// refusal is what the loader says of a program that the kernel does not take, with the verifier's reason.
+var refusal = regexp.MustCompile(`program \w+: load program: .*`)
+
+// refused returns what the kernel refused, each once: every test says it again.
+func (r *Result) refused() (refusals []string) {
+	for _, s := range r.Suites {
+		for _, found := range refusal.FindAllString(s.Output, -1) {
+			if found = "refused by the kernel: " + found; !slices.Contains(refusals, found) {
+				refusals = append(refusals, found)
+			}
+		}
+	}
+	return refusals
+}
+
 // verdict is what the test framework says of a test; the mark in front tells it from what tests print.
-var verdict = regexp.MustCompile(`\x16\s*--- (PASS|FAIL|SKIP): (\S+) \(`)
+var verdict = regexp.MustCompile(`\x16\s*--- (PASS|FAIL|SKIP): (\S+) \(([\d.]+s)\)`)
 
 // count finds the verdicts in the output. A test that skipped itself did not run.
 func (s *SuiteResult) count() {
+	s.verdicts = make(map[string]string)
 	for _, m := range verdict.FindAllStringSubmatch(s.Output, -1) {
+		s.verdicts[m[2]] = m[1]
 		if strings.Contains(m[2], "/") {
 			if m[1] == "SKIP" {
 				s.skipped = append(s.skipped, m[2])
 			}
 			continue
 		}
+		took, _ := time.ParseDuration(m[3]) // in the guest's own time
+		s.Took += took
 		switch m[1] {
 		case "SKIP":
 			s.skipped = append(s.skipped, m[2])
@@ -139,7 +187,7 @@ func (r Result) Text(verbose bool) string {
 	if len(r.Skipped) > 0 {
 		skipped = fmt.Sprintf(", %d skipped", len(r.Skipped))
 	}
-	fmt.Fprintf(&b, "%s %s (%d tests%s, %.1fs)\n", word, r.Kernel.Upstream(), r.Tests, skipped, r.Took.Seconds())
+	fmt.Fprintf(&b, "%s %s (%d tests%s, %.1fs, %.1fs of CPU)\n", word, r.Name(), r.Tests, skipped, r.Took.Seconds(), r.CPU.Seconds())
 	for _, fault := range r.Faults {
 		fmt.Fprintf(&b, "    %s\n", strings.ReplaceAll(strings.TrimSpace(fault), "\n", "\n    "))
 	}
@@ -149,12 +197,12 @@ func (r Result) Text(verbose bool) string {
 			output = s.interesting()
 		}
 		if output != "" && (verbose || !r.Passed()) {
-			fmt.Fprintf(&b, "    --- %s on %s\n%s\n", s.Package, r.Kernel.Upstream(), strings.TrimRight(strings.ReplaceAll(output, "\x16", ""), "\n"))
+			fmt.Fprintf(&b, "    --- %s on %s (%v)\n%s\n", s.Package, r.Name(), s.Took, strings.TrimRight(strings.ReplaceAll(output, "\x16", ""), "\n"))
 		}
 	}
 	if !r.Passed() && len(r.Log) > 0 {
 		const most = 40
-		fmt.Fprintf(&b, "    --- the kernel %s\n%s\n", r.Kernel.Upstream(), strings.Join(r.Log[max(0, len(r.Log)-most):], "\n"))
+		fmt.Fprintf(&b, "    --- the kernel %s\n%s\n", r.Name(), strings.Join(r.Log[max(0, len(r.Log)-most):], "\n"))
 	}
 	return b.String()
 }

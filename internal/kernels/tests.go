@@ -28,6 +28,11 @@ var Suites = []Suite{
 		"TestUpdateFlagOfRealTests": "needs the go command and the package's source",
 		"TestUpdatesAreNotCached":   "needs the go command and the package's source",
 	}},
+	{Package: "./internal/e2e/recorded"},
+	// The last one: it locks the kernel down.
+	{Package: "./internal/environments", Skip: map[string]string{
+		"TestContainers": "needs Docker",
+	}},
 }
 
 // skipPattern returns what -test.skip takes; empty where nothing is to be skipped.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/netzero-dev/netzero/internal/dns"
+	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
 // resolver answers every datagram and every TCP connection on port 53 with what the test says next.
@@ -136,6 +137,7 @@ func (r *rig) dialSince(to string) (name uint64, since time.Duration, isNew bool
 const edge = "127.0.0.77:1" // nobody listens there
 
 func TestNamesBehindOneAddressDoNotFold(t *testing.T) {
+	testenv.Recorded(t, "names behind one address are told apart")
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	a := message(t, "API.a.test.", "api.a.test. A 127.0.0.77")
 	b := message(t, "api.b.test.", "api.b.test. CNAME edge.cdn.test.", "edge.cdn.test. A 127.0.0.77")
@@ -170,6 +172,7 @@ func TestNamesBehindOneAddressDoNotFold(t *testing.T) {
 }
 
 func TestNamesThatAreAskedForAtOnceAreAllCandidates(t *testing.T) {
+	testenv.Recorded(t, "names asked for at once are all candidates")
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	answers := make(map[string][]byte)
 	for _, name := range []string{"a", "b", "c"} {
@@ -242,6 +245,8 @@ func TestAnswerThatTheKernelCannotReadNeverFolds(t *testing.T) {
 }
 
 func TestAnswersAreDelivered(t *testing.T) {
+	testenv.Recorded(t, "DNS answers over UDP")
+	testenv.Recorded(t, "DNS answers over TCP")
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	small := message(t, "small.test.", "small.test. A 192.0.2.1", "small.test. AAAA 2001:db8::1")
 	long := pack(t, false, "uncompressed.name.of.some.length.test.", "uncompressed.name.of.some.length.test. A 192.0.2.3")

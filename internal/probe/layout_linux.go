@@ -3,6 +3,8 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -11,15 +13,20 @@ import (
 	"github.com/netzero-dev/netzero/bpf"
 )
 
-// taskLayout is where a task's executable has its name, from the kernel's BTF. The zero layout, which a kernel without
-// BTF has, makes the programs leave the name to user space.
+// layout is where a task's executable has its name. The zero one, which a kernel without BTF has, makes the programs leave
+// the name to user space.
+type layout struct {
+	bpf.RecordLayout
+	unnamed string // why it is zero
+}
+
+// taskLayout is the running kernel's, from its BTF.
 var taskLayout = sync.OnceValues(readTaskLayout)
 
-func readTaskLayout() (bpf.RecordLayout, error) {
-	var l bpf.RecordLayout
+func readTaskLayout() (l layout, err error) {
 	kernel, err := btf.LoadKernelSpec()
-	if errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, btf.ErrNotFound) {
-		return l, nil
+	if errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, btf.ErrNotFound) || errors.Is(err, os.ErrPermission) {
+		return layout{unnamed: "the kernel has no BTF that can be read (/sys/kernel/btf/vmlinux)"}, nil
 	}
 	if err != nil {
 		return l, fmt.Errorf("read the kernel's BTF: %w", err)
@@ -36,11 +43,11 @@ func readTaskLayout() (bpf.RecordLayout, error) {
 	} {
 		var in *btf.Struct
 		if err := kernel.TypeByName(at.in, &in); err != nil {
-			return bpf.RecordLayout{}, nil // a kernel that calls it otherwise
+			return layout{unnamed: "the kernel's BTF has no " + at.in}, nil
 		}
 		offset, ok := offsetOf(in, at.path...)
 		if !ok {
-			return bpf.RecordLayout{}, nil
+			return layout{unnamed: "the kernel's BTF has no " + at.in + "." + strings.Join(at.path, ".")}, nil
 		}
 		*at.offset = offset
 	}
@@ -73,4 +80,15 @@ func offsetOf(in btf.Type, path ...string) (uint32, bool) {
 		}
 	}
 	return 0, false
+}
+
+// lockdown says in what mode the kernel is locked down, for the end of a phrase, where that can be read.
+func lockdown() string {
+	modes, _ := os.ReadFile("/sys/kernel/security/lockdown") // none integrity [confidentiality]
+	_, rest, _ := strings.Cut(string(modes), "[")
+	mode, _, ok := strings.Cut(rest, "]")
+	if !ok || mode == "none" {
+		return ""
+	}
+	return " (lockdown=" + mode + ")"
 }

@@ -22,6 +22,7 @@ func storm(t *testing.T, n int) {
 }
 
 func TestFlowTableThatIsFullIsALoss(t *testing.T) {
+	testenv.Recorded(t, "flows that no table has room for are counted as lost")
 	r := newRig(t, Sizes{MaxFlows: 16})
 	storm(t, 200)
 	lost, err := r.Lost()
@@ -35,6 +36,7 @@ func TestFlowTableThatIsFullIsALoss(t *testing.T) {
 }
 
 func TestRingThatIsFullIsALoss(t *testing.T) {
+	testenv.Recorded(t, "events that no ring has room for are counted as lost")
 	gate := make(chan struct{})
 	r := newRig(t, Sizes{RingBytes: uint32(os.Getpagesize())})
 	// Nobody reads while the storm goes on: the reader waits for the queue's lock.
@@ -67,6 +69,7 @@ func TestLossErrorNamesWhatAndWhatToDo(t *testing.T) {
 
 func TestCloseLeavesNothing(t *testing.T) {
 	testenv.RequireRoot(t)
+	testenv.Recorded(t, "programs load, attach and go without a trace")
 	net.Dial("tcp4", "127.0.0.1:1") // the runtime's own descriptors are there from now on
 	before := descriptors(t)
 	var leaf string

@@ -27,6 +27,7 @@ type Probe struct {
 	links   []link.Link
 	ring    *ringbuf.Reader
 	queue   *queue
+	unnamed string // why the programs do not read executables' names, or ""
 	done    sync.WaitGroup
 
 	syncing sync.Mutex
@@ -46,19 +47,10 @@ func Open(root string, sizes Sizes, handler Handler) (*Probe, error) {
 		return nil, fmt.Errorf("raise memlock limit: %w", err)
 	}
 	p := &Probe{queue: newQueue(), flushed: make(chan barrier, 1), stopped: make(chan struct{})}
-	layout, err := taskLayout()
-	if err != nil {
-		return nil, err
-	}
-	if err = p.load(sizes, layout); err != nil && layout != (bpf.RecordLayout{}) {
-		// A kernel that is locked down lets nobody read its memory: the names come from /proc then.
-		if p.load(sizes, bpf.RecordLayout{}) == nil {
-			err = nil
-		}
-	}
-	if err != nil {
+	if err := p.loadWithNames(sizes); err != nil {
 		return nil, fmt.Errorf("load: %w", classify(err))
 	}
+	var err error
 	if p.ring, err = ringbuf.NewReader(p.objects.Events); err != nil {
 		return nil, errors.Join(fmt.Errorf("read ring buffer: %w", err), p.Close())
 	}
@@ -72,6 +64,36 @@ func Open(root string, sizes Sizes, handler Handler) (*Probe, error) {
 	}
 	return p, nil
 }
+
+// CheckLoad tells whether the programs could be loaded, wherever they were then attached. Errors: those of [Open].
+func CheckLoad() error {
+	if err := rlimit.RemoveMemlock(); err != nil && !errors.Is(err, os.ErrPermission) {
+		return fmt.Errorf("raise memlock limit: %w", err)
+	}
+	p := &Probe{queue: newQueue()}
+	if err := p.loadWithNames(Sizes{}); err != nil {
+		return fmt.Errorf("load: %w", classify(err))
+	}
+	return p.Close()
+}
+
+// loadWithNames loads the programs, if need be without what reads the names of executables.
+func (p *Probe) loadWithNames(sizes Sizes) error {
+	layout, err := taskLayout()
+	if err != nil {
+		return err
+	}
+	p.unnamed = layout.unnamed
+	err = p.load(sizes, layout.RecordLayout)
+	if err != nil && layout.unnamed == "" && p.load(sizes, bpf.RecordLayout{}) == nil {
+		p.unnamed, err = "the kernel does not let eBPF programs read its memory"+lockdown(), nil
+	}
+	return err
+}
+
+// Unnamed says why the programs do not see the names of executables, which then come from /proc, if the process is still
+// there. It returns "" where they do.
+func (p *Probe) Unnamed() string { return p.unnamed }
 
 // load creates the maps and loads the programs.
 func (p *Probe) load(sizes Sizes, layout bpf.RecordLayout) error {

@@ -22,19 +22,26 @@ func TestPermissionIsTold(t *testing.T) {
 
 func TestMissingCapabilities(t *testing.T) {
 	const bpf, admin, perfmon, sys = 1 << unix.CAP_BPF, 1 << unix.CAP_NET_ADMIN, 1 << unix.CAP_PERFMON, 1 << unix.CAP_SYS_ADMIN
+	const resource = 1 << unix.CAP_SYS_RESOURCE
+	old, now := Version{5, 10}, Version{6, 12}
 	for _, row := range []struct {
 		reason    string
+		kernel    Version
 		effective uint64
 		want      []string
 	}{
-		{"root", 1<<64 - 1, nil},
-		{"the smallest set", bpf | admin | perfmon, nil},
-		{"CAP_SYS_ADMIN stands for two", sys | admin, nil},
-		{"but not for the network", sys, []string{"CAP_NET_ADMIN"}},
-		{"nobody", 0, []string{"CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"}},
-		{"without helpers of tracing", bpf | admin, []string{"CAP_PERFMON"}},
+		{"root", now, 1<<64 - 1, nil},
+		{"the smallest set", now, bpf | admin | perfmon, nil},
+		{"CAP_SYS_ADMIN stands for all three", now, sys, nil},
+		{"nobody", now, 0, []string{"CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"}},
+		{"without helpers of tracing", now, bpf | admin, []string{"CAP_PERFMON"}},
+		{"root of old", old, 1<<64 - 1, nil},
+		{"the limit for locked memory", old, bpf | admin | perfmon, []string{"CAP_SYS_RESOURCE"}},
+		{"the smallest set of old", old, bpf | admin | perfmon | resource, nil},
+		{"CAP_SYS_ADMIN stands not for the network", old, sys | resource, []string{"CAP_NET_ADMIN"}},
+		{"the last kernel on which it does not", Version{6, 8}, sys, []string{"CAP_NET_ADMIN"}},
 	} {
-		if diff := cmp.Diff(row.want, missingOf(Capabilities()[:3], row.effective)); diff != "" {
+		if diff := cmp.Diff(row.want, missingOf(capabilitiesOf(row.kernel, true), row.effective)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", row.reason, diff)
 		}
 	}

@@ -10,9 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
 func TestTCPConnectionsFoldIntoOneFlow(t *testing.T) {
+	testenv.Recorded(t, "TCP connect, IPv4")
+	testenv.Recorded(t, "TCP connect, IPv6")
 	r := newRig(t, Sizes{})
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 		r.forget()
@@ -34,6 +37,7 @@ func TestTCPConnectionsFoldIntoOneFlow(t *testing.T) {
 }
 
 func TestTCPAttemptThatIsRefusedIsAFlow(t *testing.T) {
+	testenv.Recorded(t, "TCP connect, refused by the peer")
 	r := newRig(t, Sizes{})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
@@ -49,6 +53,7 @@ func TestTCPAttemptThatIsRefusedIsAFlow(t *testing.T) {
 }
 
 func TestMappedAddressIsItsIPv4Address(t *testing.T) {
+	testenv.Recorded(t, "TCP connect, IPv4-mapped IPv6 address")
 	r := newRig(t, Sizes{})
 	to := listen(t, "tcp4", "127.0.0.1:0")
 	r.forget()
@@ -62,6 +67,7 @@ func TestMappedAddressIsItsIPv4Address(t *testing.T) {
 }
 
 func TestFastOpenIsAFlow(t *testing.T) {
+	testenv.Recorded(t, "TCP Fast Open")
 	r := newRig(t, Sizes{})
 	to := listen(t, "tcp4", "127.0.0.1:0")
 	r.forget()
@@ -79,10 +85,17 @@ func TestMultipathTCPIsTCP(t *testing.T) {
 	r := newRig(t, Sizes{})
 	to := listen(t, "tcp4", "127.0.0.1:0")
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, mptcp)
-	if err != nil {
-		t.Logf("this kernel has no MPTCP: %v", err)
+	const capability = "MPTCP"
+	switch err {
+	case unix.EINVAL, unix.EPROTONOSUPPORT:
+		testenv.Refused(t, capability, "the kernel has none")
+		return
+	case unix.ENOPROTOOPT:
+		testenv.Refused(t, capability, "it is switched off (net.mptcp.enabled)")
 		return
 	}
+	check(t, err)
+	testenv.Recorded(t, capability)
 	defer unix.Close(fd)
 	r.forget()
 	check(t, unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}))
@@ -92,6 +105,7 @@ func TestMultipathTCPIsTCP(t *testing.T) {
 }
 
 func TestBindIsTold(t *testing.T) {
+	testenv.Recorded(t, "binds are told, with who bound")
 	r := newRig(t, Sizes{})
 	tcp := listen(t, "tcp4", "127.0.0.1:0")
 	udp := silent(t, "udp6", "[::1]:0")
@@ -154,6 +168,7 @@ func TestServersThatTakeTurnsAtAPortDoNotFold(t *testing.T) {
 }
 
 func TestForgottenFlowIsNewAgain(t *testing.T) {
+	testenv.Recorded(t, "repeated flows are folded and counted")
 	r := newRig(t, Sizes{})
 	for range 2 {
 		r.forget()

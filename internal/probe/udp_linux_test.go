@@ -12,11 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
 var loopbacks = map[string]string{"udp4": "127.0.0.1:0", "udp6": "[::1]:0"}
 
 func TestUDPConnectIsNoTraffic(t *testing.T) {
+	testenv.Recorded(t, "UDP connected, IPv4")
+	testenv.Recorded(t, "UDP connected, IPv6")
 	r := newRig(t, Sizes{})
 	for network, loopback := range loopbacks {
 		to := silent(t, network, loopback)
@@ -39,6 +42,8 @@ func TestUDPConnectIsNoTraffic(t *testing.T) {
 }
 
 func TestDatagramDestinationIsTheOneNamed(t *testing.T) {
+	testenv.Recorded(t, "UDP unconnected, IPv4")
+	testenv.Recorded(t, "UDP unconnected, IPv6")
 	r := newRig(t, Sizes{})
 	mapped := func(a netip.AddrPort) *unix.SockaddrInet6 {
 		return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
@@ -103,6 +108,7 @@ func TestDatagramDestinationIsTheOneNamed(t *testing.T) {
 }
 
 func TestSendmmsgNamesEachDestination(t *testing.T) {
+	testenv.Recorded(t, "UDP, several destinations in one call")
 	r := newRig(t, Sizes{})
 	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	check(t, err)
@@ -150,6 +156,7 @@ func TestConcurrentDestinationsOfOneSocketDoNotMix(t *testing.T) {
 }
 
 func TestRepliesOfAServerAreNoFlows(t *testing.T) {
+	testenv.Recorded(t, "UDP servers answer, clients ask")
 	r := newRig(t, Sizes{})
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 		to := echo(t, "udp", address)
@@ -196,6 +203,7 @@ func TestAnswersDoNotTurnAClientIntoAServer(t *testing.T) {
 }
 
 func TestSocketsFromBeforeAreAdopted(t *testing.T) {
+	testenv.Recorded(t, "sockets from before the recording")
 	to := silent(t, "udp4", "127.0.0.1:0")
 	other := silent(t, "udp4", "127.0.0.1:0")
 	connected, err := net.Dial("udp4", to.String())
@@ -247,24 +255,27 @@ func TestEverythingElseThatLeavesIsAFlow(t *testing.T) {
 	loopback := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}
 	echoRequest := []byte{8, 0, 0xf7, 0xfd, 0, 1, 0, 1}
 	for _, row := range []struct {
-		reason         string
+		capability     string
 		kind, protocol int
 		payload        []byte
 		want           string
 	}{
-		{"ICMP echo request of a raw socket", unix.SOCK_RAW, unix.IPPROTO_ICMP, echoRequest, "ICMP 127.0.0.1:0 x1"},
-		{"a protocol without ports", unix.SOCK_RAW, 253, []byte("x"), "IP/253 127.0.0.1:0 x1"},
-		{"a SYN of a raw socket", unix.SOCK_RAW, unix.IPPROTO_TCP,
+		{"ICMP echo", unix.SOCK_RAW, unix.IPPROTO_ICMP, echoRequest, "ICMP 127.0.0.1:0 x1"},
+		{"raw sockets: protocols without ports", unix.SOCK_RAW, 253, []byte("x"), "IP/253 127.0.0.1:0 x1"},
+		{"raw sockets: TCP", unix.SOCK_RAW, unix.IPPROTO_TCP,
 			[]byte{0, 99, 0, 98, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 0x02, 1, 0, 0, 0, 0, 0}, "TCP 127.0.0.1:98 x1"},
+		{"raw sockets: SCTP", unix.SOCK_RAW, unix.IPPROTO_SCTP,
+			[]byte{0, 99, 0, 96, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 4}, "SCTP 127.0.0.1:96 x1"}, // INIT
 		{"UDP-Lite", unix.SOCK_DGRAM, unix.IPPROTO_UDPLITE, []byte("x"), "UDP-Lite 127.0.0.1:97 x1"},
 	} {
-		t.Run(row.reason, func(t *testing.T) {
+		t.Run(row.capability, func(t *testing.T) {
 			fd, err := unix.Socket(unix.AF_INET, row.kind|unix.SOCK_CLOEXEC, row.protocol)
 			if err == unix.EPROTONOSUPPORT {
-				t.Logf("this kernel has no %s", row.reason)
+				testenv.Refused(t, row.capability, "the kernel has none")
 				return
 			}
 			check(t, err)
+			testenv.Recorded(t, row.capability)
 			defer unix.Close(fd)
 			to := *loopback
 			if row.kind == unix.SOCK_DGRAM {

@@ -37,6 +37,31 @@ func Open(sizes probe.Sizes, handle func([]probe.Event), passed func(Step, strin
 	return s, nil
 }
 
+// CheckPrograms tells of a step that was not come to, whether the programs could be loaded. Errors: *[Error].
+func CheckPrograms() error {
+	if err := probe.CheckLoad(); err != nil {
+		return &Error{Programs, err}
+	}
+	return nil
+}
+
+// Executables says who names executables: the kernel, or "/proc" where it does not, and then why.
+func (s *Session) Executables() (who, why string) {
+	if why = s.Probe.Unnamed(); why != "" {
+		return "/proc", why
+	}
+	return "the kernel", ""
+}
+
+// ownRights says what privileges this process and those that it starts can have.
+func ownRights() (confined, mayMount bool) {
+	rights, err := probe.ReadRights()
+	if err != nil {
+		return false, false
+	}
+	return rights.Confined(), rights.MayMount()
+}
+
 func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event)) error {
 	release, err := probe.Release()
 	if err == nil {

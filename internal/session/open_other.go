@@ -14,8 +14,18 @@ type Session struct{}
 
 // Open returns an *[Error]: eBPF needs Linux.
 func Open(probe.Sizes, func([]probe.Event), func(Step, string)) (*Session, error) {
-	return nil, &Error{Kernel, fmt.Errorf("%w: eBPF needs Linux, this is %s", probe.ErrNotSupported, runtime.GOOS)}
+	return nil, CheckPrograms()
 }
+
+// CheckPrograms returns the same *[Error].
+func CheckPrograms() error {
+	return &Error{Kernel, fmt.Errorf("%w: eBPF needs Linux, this is %s", probe.ErrNotSupported, runtime.GOOS)}
+}
+
+// Executables returns nothing: nobody names any.
+func (*Session) Executables() (who, why string) { return "", "" }
+
+func ownRights() (confined, mayMount bool) { return false, false }
 
 // Close does nothing.
 func (*Session) Close() error { return nil }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -58,20 +57,37 @@ func TestStepThatFailsIsNamedAndTheOthersUndone(t *testing.T) {
 }
 
 func TestAdviceFollowsTheCause(t *testing.T) {
+	const free, confined, root = 1, 2, 4
+	permission := &Error{Programs, &probe.PermissionError{Err: unix.EPERM}}
 	for _, row := range []struct {
 		err  error
+		who  int // bits
 		want string
 	}{
-		{&Error{Tree, fmt.Errorf("x: %w", cgroup.ErrReadOnly)}, "--privileged"},
-		{&Error{Tree, cgroup.ErrNoTree}, "mount -t cgroup2"},
-		{&Error{Programs, &probe.PermissionError{Err: unix.EPERM}}, "sudo x"},
-		{&Error{Leaf, cgroup.ErrNotPermitted}, "sudo x"},
-		{&Error{Hooks, probe.ErrNotFiring}, "bpftool"},
-		{&Error{Kernel, probe.ErrNotSupported}, ""},
-		{errors.New("something else"), ""},
+		{&Error{Tree, fmt.Errorf("x: %w", cgroup.ErrReadOnly)}, free | confined | root, inContainer},
+		{&Error{Tree, cgroup.ErrNoTree}, root, "mount it: " + mount},
+		{&Error{Tree, cgroup.ErrNoTree}, confined, "in a container, run it with --privileged and mount it there (" + mount + "), or run the tests outside"},
+		{&Error{Tree, cgroup.ErrNoTree}, free, "mount it: " + sudoMount},
+		{permission, free | root, "sudo x"},
+		{permission, confined, inContainer},
+		{&Error{Programs, &probe.PermissionError{UserNamespace: true}}, confined, "run the tests outside of it: in a rootless container they cannot be recorded"},
+		{&Error{Programs, &probe.PermissionError{Filtered: true}}, free | confined | root,
+			"run the container with --privileged or --security-opt seccomp=unconfined, or run the tests outside"},
+		{&Error{Leaf, cgroup.ErrNotPermitted}, free,
+			"sudo x; or, with the capabilities that this process has, in a cgroup of your own: systemd-run --user --scope -p Delegate=yes go test ./..."},
+		{&Error{Leaf, cgroup.ErrNotPermitted}, confined, inContainer},
+		{&Error{Hooks, probe.ErrNotFiring}, free | confined | root,
+			"something else keeps eBPF programs at a cgroup above this one; look with: bpftool cgroup tree"},
+		{&Error{Kernel, probe.ErrNotSupported}, free | confined | root, "run the tests on Linux 5.10 or newer"},
+		{errors.New("something else"), free | confined | root, ""},
 	} {
-		if got := Advice(row.err, "sudo x"); !strings.Contains(got, row.want) || (got == "") != (row.want == "") {
-			t.Errorf("%v: advice %q, want one with %q", row.err, got, row.want)
+		for _, who := range []int{free, confined, root} {
+			if row.who&who == 0 {
+				continue
+			}
+			if got := advise(row.err, "sudo x", who == confined, who == root); got != row.want {
+				t.Errorf("%v (%d):\n got %q\nwant %q", row.err, who, got, row.want)
+			}
 		}
 	}
 }

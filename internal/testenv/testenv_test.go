@@ -1,16 +1,32 @@
 package testenv
 
-import "testing"
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
 
 // outcome is a testing.TB that notes how a test would have ended. The embedded one is nil: nothing else may be called.
 type outcome struct {
 	testing.TB
-	ended string
+	ended   string
+	cleanup []func()
+	log     []string
 }
 
-func (o *outcome) Helper()      {}
-func (o *outcome) Fatal(...any) { o.ended = "failed" }
-func (o *outcome) Skip(...any)  { o.ended = "skipped" }
+func (o *outcome) Helper()          {}
+func (o *outcome) Fatal(...any)     { o.ended = "failed" }
+func (o *outcome) Skip(...any)      { o.ended = "skipped" }
+func (o *outcome) Failed() bool     { return o.ended == "failed" }
+func (o *outcome) Skipped() bool    { return o.ended == "skipped" }
+func (o *outcome) Cleanup(f func()) { o.cleanup = append(o.cleanup, f) }
+func (o *outcome) Log(args ...any)  { o.log = append(o.log, fmt.Sprint(args...)) }
+
+func (o *outcome) end() {
+	for i := len(o.cleanup) - 1; i >= 0; i-- {
+		o.cleanup[i]()
+	}
+}
 
 func TestSkipFailsWhereTheTestIsRequired(t *testing.T) {
 	for _, c := range []struct {
@@ -25,6 +41,33 @@ func TestSkipFailsWhereTheTestIsRequired(t *testing.T) {
 		skip(o, c.required, "no root")
 		if o.ended != c.want {
 			t.Errorf("%s: %q, want %q", c.reason, o.ended, c.want)
+		}
+	}
+}
+
+func TestCapabilityIsSaidByATestThatPasses(t *testing.T) {
+	for _, c := range []struct {
+		reason, ended string
+		late          string // what a cleanup finds
+		want          string
+	}{
+		{"it passed", "", "", `kernel capability: {"Name":"TCP","State":"refused","Text":"no wire"}`},
+		{"it failed later", "failed", "", ""},
+		{"it was skipped", "skipped", "", ""},
+		{"its cleanup failed", "", "failed", ""},
+	} {
+		o := &outcome{}
+		Refused(o, "TCP", "no wire")
+		if len(o.log) > 0 {
+			t.Errorf("%s: said before the end: %q", c.reason, o.log)
+		}
+		o.ended = c.ended
+		if c.late != "" {
+			o.Cleanup(func() { o.ended = c.late })
+		}
+		o.end()
+		if got := strings.Join(o.log, "\n"); got != c.want {
+			t.Errorf("%s: said %q, want %q", c.reason, got, c.want)
 		}
 	}
 }

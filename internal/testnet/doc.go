@@ -16,6 +16,12 @@
 //   - any other address: "network is unreachable", at once;
 //   - a server that accepts and then says nothing: [Lab.ServeSilent].
 //
+// A kernel that has no driver for veth, and may load none, gets netkit in its place, where that is built in (Linux 6.7).
+// Where it is not, inside and outside are one namespace with nothing but lo ([Loopback]). Real are then still: the hosts'
+// addresses, which are those of no interface but of local routes; every packet, which goes down the stack and up again
+// over lo; DNS. Not real: silence (an address that no host has is unreachable at once), and that inside and outside do
+// not see each other's sockets.
+//
 // There are two ways in. [Lab.Command] runs a program inside, with the lab's resolver at /etc/resolv.conf and
 // everything else (the cgroup tree, /proc, /sys, the files) as the machine has it; the command netlab is the same for
 // scripts. [Lab.Run] and [Lab.DialContext] serve a test that stays in its own process: a network namespace belongs to

@@ -22,6 +22,13 @@ var (
 	}
 )
 
+// What joins inside and outside, the best first.
+const (
+	Veth     = "veth"
+	Netkit   = "netkit" // a pair like veth, built into kernels from 6.7 on that have veth as a module only
+	Loopback = "lo"     // no pair: inside and outside are one namespace
+)
+
 // Lab is a running lab. Its methods may be called at any time and from any goroutine.
 type Lab struct {
 	wire  *wire
@@ -46,10 +53,17 @@ func Open() (*Lab, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open lab: %w", err)
 	}
+	return newLab(wire), nil
+}
+
+func newLab(wire *wire) *Lab {
 	lab := &Lab{wire: wire, hosts: map[netip.Addr]bool{}}
 	lab.close = sync.OnceValue(lab.shut)
-	return lab, nil
+	return lab
 }
+
+// Wire returns what joins inside and outside: [Veth], [Netkit] or [Loopback].
+func (l *Lab) Wire() string { return l.wire.kind }
 
 // Close kills the processes that still run inside, stops the servers and takes the namespaces down. Calls after the
 // first return what the first returned.

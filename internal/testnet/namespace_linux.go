@@ -29,6 +29,15 @@ func newNamespace() (*namespace, error) {
 	return ns, nil
 }
 
+// again returns the same namespace, to be closed on its own.
+func (ns *namespace) again() (*namespace, error) {
+	file, err := os.Open(ns.path())
+	if err != nil {
+		return nil, fmt.Errorf("open network namespace: %w", err)
+	}
+	return &namespace{file}, nil
+}
+
 // do calls fn on a thread that is in the namespace, and on the calling goroutine, so that a test can fail within fn.
 func (ns *namespace) do(fn func() error) error {
 	enter := func() error { return unix.Setns(int(ns.file.Fd()), unix.CLONE_NEWNET) }

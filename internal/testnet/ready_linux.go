@@ -51,7 +51,7 @@ func (w *wire) awaitLink() error {
 			return nil
 		}
 	}
-	return fmt.Errorf("await link: no datagram crossed the veth pair within %s", readyWithin)
+	return fmt.Errorf("await link: no datagram crossed the wire within %s", readyWithin)
 }
 
 // crosses reports whether a datagram from one socket reaches the other at once.

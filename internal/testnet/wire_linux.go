@@ -11,8 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wire is the two namespaces and the veth pair between them.
+// wire is the two namespaces and what joins them.
 type wire struct {
+	kind                string // of [Lab.Wire]
 	insideNS, outsideNS *namespace
 	outsideLinks        *netlink.Handle
 	lo                  netlink.Link // of the outside, which carries the hosts' addresses
@@ -25,8 +26,19 @@ var (
 	outsideMAC = net.HardwareAddr{0x02, 0, 0, 0, 0, 0x01}
 )
 
-func newWire() (_ *wire, err error) {
-	w := new(wire)
+// newWire makes the best wire that this kernel has a driver for.
+func newWire() (w *wire, err error) {
+	for _, kind := range []string{Veth, Netkit, Loopback} {
+		if w, err = newWireOf(kind); !errors.Is(err, unix.EOPNOTSUPP) {
+			break
+		}
+	}
+	return w, err
+}
+
+// newWireOf makes a wire of one kind. The error is [unix.EOPNOTSUPP] where the kernel has no driver for it.
+func newWireOf(kind string) (_ *wire, err error) {
+	w := &wire{kind: kind}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.endProcesses(), w.close())
@@ -35,7 +47,12 @@ func newWire() (_ *wire, err error) {
 	if w.insideNS, err = newNamespace(); err != nil {
 		return nil, err
 	}
-	if w.outsideNS, err = newNamespace(); err != nil {
+	if kind == Loopback {
+		w.outsideNS, err = w.insideNS.again()
+	} else {
+		w.outsideNS, err = newNamespace()
+	}
+	if err != nil {
 		return nil, err
 	}
 	if w.watcher, err = startWatcher(w.insideNS); err != nil {
@@ -49,7 +66,11 @@ func newWire() (_ *wire, err error) {
 	if w.outsideLinks, err = netlink.NewHandleAt(netns.NsHandle(w.outsideNS.file.Fd()), unix.NETLINK_ROUTE); err != nil {
 		return nil, fmt.Errorf("open netlink outside: %w", err)
 	}
-	if err := w.connect(insideLinks); err != nil {
+	connect := w.connect
+	if kind == Loopback {
+		connect = w.connectAlone
+	}
+	if err := connect(insideLinks); err != nil {
 		return nil, err
 	}
 	if err := w.awaitLink(); err != nil {
@@ -60,14 +81,8 @@ func newWire() (_ *wire, err error) {
 
 // connect makes the pair inside, with its peer outside from birth: the machine's own namespace never sees either end.
 func (w *wire) connect(insideLinks *netlink.Handle) error {
-	pair := &netlink.Veth{
-		LinkAttrs:        netlink.LinkAttrs{Name: "eth0", HardwareAddr: insideMAC},
-		PeerName:         "eth0",
-		PeerHardwareAddr: outsideMAC,
-		PeerNamespace:    netlink.NsFd(w.outsideNS.file.Fd()),
-	}
-	if err := insideLinks.LinkAdd(pair); err != nil {
-		return fmt.Errorf("create veth pair: %w", err)
+	if err := insideLinks.LinkAdd(w.pair()); err != nil {
+		return fmt.Errorf("create %s pair: %w", w.kind, err)
 	}
 	inside, _, err := configure(insideLinks, insideAddresses, outsideAddresses, outsideMAC)
 	if err != nil {
@@ -92,6 +107,17 @@ func (w *wire) connect(insideLinks *netlink.Handle) error {
 		}
 	}
 	return nil
+}
+
+func (w *wire) pair() netlink.Link {
+	near := netlink.LinkAttrs{Name: "eth0", HardwareAddr: insideMAC}
+	far := netlink.LinkAttrs{Name: "eth0", HardwareAddr: outsideMAC, Namespace: netlink.NsFd(w.outsideNS.file.Fd())}
+	if w.kind == Netkit {
+		pair := &netlink.Netkit{LinkAttrs: near, Mode: netlink.NETKIT_MODE_L2}
+		pair.SetPeerAttrs(&far)
+		return pair
+	}
+	return &netlink.Veth{LinkAttrs: near, PeerName: far.Name, PeerHardwareAddr: far.HardwareAddr, PeerNamespace: far.Namespace}
 }
 
 // configure sets up one end: its addresses, the addresses of the other end as neighbours, both links up.
@@ -138,6 +164,9 @@ func addAddress(links *netlink.Handle, link netlink.Link, address netip.Prefix) 
 }
 
 func (w *wire) addAddress(address netip.Addr) error {
+	if w.kind == Loopback {
+		return w.addLocalRoute(address)
+	}
 	return addAddress(w.outsideLinks, w.lo, netip.PrefixFrom(address, address.BitLen()))
 }
 

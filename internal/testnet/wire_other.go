@@ -10,7 +10,7 @@ import (
 )
 
 // wire does not exist here: network namespaces are Linux's.
-type wire struct{}
+type wire struct{ kind string }
 
 func newWire() (*wire, error) { return nil, errors.ErrUnsupported }
 

@@ -29,10 +29,21 @@ func Open(tb testing.TB) {
 
 // Dial connects and closes. It may fail: an attempt is a flow too.
 func Dial(network, address string) {
-	conn, err := net.DialTimeout(network, address, 500*time.Millisecond)
+	conn, err := net.DialTimeout(network, address, 3*time.Second)
 	if err == nil {
 		conn.Close()
 	}
+}
+
+// MustDial connects and closes. It may not fail.
+func MustDial(tb testing.TB, network, address string) {
+	tb.Helper()
+	conn, err := net.DialTimeout(network, address, 20*time.Second)
+	if err != nil {
+		tb.Error(err)
+		return
+	}
+	conn.Close()
 }
 
 // Send sends a datagram, or a packet, from a connected socket.
@@ -51,7 +62,7 @@ func Send(tb testing.TB, network, address string) {
 // Get fetches a URL over a connection of its own.
 func Get(tb testing.TB, url string) {
 	tb.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
 	answer, err := client.Get(url)
 	if err != nil {
 		tb.Fatal(err)

@@ -1,6 +1,9 @@
 // Command testkernels runs this module's kernel tests on real Debian kernels under QEMU, and prints a line for each.
 //
-//	go run ./internal/kernels/cmd/testkernels [-kernels 5.10,6.1,...] [-run REGEXP] [-v]
+//	go run ./internal/kernels/cmd/testkernels [-kernels 5.10,6.19,6.12/arm64,...] [-run REGEXP] [-check] [-v]
+//
+// Without -kernels and -run it runs all kernels of the committed list, and writes KERNELS.md if all passed; with -check, which
+// CI sets, it fails instead where that would change.
 //
 // It exits with 1 where a kernel failed and with 2 where a run was impossible, and refuses to call either a pass. It
 // needs Debian's apt, for kernels that are not in its cache, and QEMU; not root. Package kernels says what a guest cannot do.
@@ -15,6 +18,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -23,13 +27,14 @@ import (
 )
 
 var (
-	which     = flag.String("kernels", "", "comma-separated `list` of series (6.12) or versions (6.12.117); default: those of "+kernels.ChecksumFile)
+	which     = flag.String("kernels", "", "comma-separated `list` of series (6.12, rc) or versions (6.12.117), with /ARCH behind those that are not of -arch; default: those of "+kernels.ChecksumFile)
 	cache     = flag.String("cache", "", "`directory` of the kernels (default ${XDG_CACHE_HOME:-~/.cache}/netzero/kernels)")
 	run       = flag.String("run", "", "only tests that match the `regexp`")
 	verbose   = flag.Bool("v", false, "print everything that the tests write")
-	archName  = flag.String("arch", "amd64", "amd64 or arm64")
-	guests    = flag.Int("j", 1, "guests at the same `time`, each of which takes one CPU")
-	timeout   = flag.Duration("timeout", 5*time.Minute, "for each guest")
+	archName  = flag.String("arch", "amd64", "amd64 or arm64, of -kernels and -write-checksums")
+	guests    = flag.Int("j", min(runtime.NumCPU(), 4), "guests at the same `time`, each of which takes one CPU")
+	check     = flag.Bool("check", isCI(os.Getenv("CI")), "fail where "+kernels.TableFile+" is not current, rather than write it; default: in CI")
+	timeout   = flag.Duration("timeout", 10*time.Minute, "for each guest")
 	mirror    = flag.String("mirror", "", "`address` of Debian's archive, as http://HOST/debian (default: that of the machine's apt)")
 	writeSums = flag.Bool("write-checksums", false, "run nothing: fetch the newest kernels and write "+kernels.ChecksumFile)
 )
@@ -76,57 +81,115 @@ func testKernels(ctx context.Context) (passed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	store := &kernels.Store{Dir: dir, Mirror: *mirror, Arch: arch, Sums: sums,
-		Notice: func(text string) { fmt.Fprintln(os.Stderr, "testkernels:", text) }}
-	asked, err := split(*which)
+	stores := make(map[kernels.Arch]*kernels.Store)
+	for _, a := range []kernels.Arch{kernels.AMD64, kernels.ARM64} {
+		stores[a] = &kernels.Store{Dir: dir, Mirror: *mirror, Arch: a, Sums: sums,
+			Notice: func(text string) { fmt.Fprintln(os.Stderr, "testkernels:", text) }}
+	}
+	asked, err := split(*which, arch)
 	if err != nil {
 		return false, err
 	}
 	if *writeSums {
-		return true, renew(ctx, store, asked, filepath.Join(module, filepath.FromSlash(kernels.ChecksumFile)))
+		return true, renew(ctx, stores, asked, arch, filepath.Join(module, filepath.FromSlash(kernels.ChecksumFile)))
 	}
 	opts := kernels.Options{Module: module, Run: *run, Kernels: asked, Timeout: *timeout, Guests: *guests}
-	return kernels.Run(ctx, store, opts, func(r kernels.Result) {
+	full := asked == nil && *run == ""
+	if asked == nil {
+		opts.Kernels = kernels.Listed(sums)
+	}
+	var results []kernels.Result
+	passed, err = kernels.Run(ctx, stores, opts, func(r kernels.Result) {
+		results = append(results, r)
 		fmt.Print(r.Text(*verbose))
 		for _, name := range r.Skipped {
-			fmt.Printf("     skipped on %s: %s\n", r.Kernel.Upstream(), name)
+			fmt.Printf("     skipped on %s: %s\n", r.Name(), name)
 		}
 	})
+	if err != nil {
+		return false, err
+	}
+	for _, r := range results {
+		if !r.Passed() {
+			first, _, _ := strings.Cut(r.Faults[0], "\n")
+			fmt.Fprintf(os.Stderr, "testkernels: failed: %s: %s\n", r.Name(), first)
+		}
+	}
+	if !full {
+		return passed, nil
+	}
+	if !passed {
+		fmt.Fprintf(os.Stderr, "testkernels: %s stays as it is, since not all kernels passed\n", kernels.TableFile)
+		return false, nil
+	}
+	return table(results, filepath.Join(module, kernels.TableFile))
 }
 
+// table writes what the kernels have shown, or with -check reports whether that is what the file says.
+func table(results []kernels.Result, file string) (current bool, err error) {
+	for _, r := range results {
+		if !r.AsListed() {
+			fmt.Fprintf(os.Stderr, "testkernels: %s is neither checked nor written, since %s ran in place of %s of the list: renew that with -write-checksums\n",
+				kernels.TableFile, r.Name(), r.Wanted.Kernel)
+			return true, nil
+		}
+	}
+	changed, err := kernels.KeepTable(file, results, *check)
+	if errors.Is(err, kernels.ErrStale) {
+		fmt.Fprintln(os.Stderr, "testkernels:", err)
+		return false, nil
+	}
+	if changed != "" {
+		fmt.Fprintf(os.Stderr, "testkernels: %s has changed (-before +now): commit it\n%s", kernels.TableFile, changed)
+	}
+	return err == nil, err
+}
+
+// isCI follows the convention of CI systems: set, and not a way to say no.
+func isCI(v string) bool { return v != "" && v != "0" && !strings.EqualFold(v, "false") }
+
 // split takes the list of kernels apart; an empty one is nil.
-func split(list string) ([]string, error) {
+func split(list string, arch kernels.Arch) ([]kernels.Wanted, error) {
 	if list == "" {
 		return nil, nil
 	}
-	var asked []string
+	var asked []kernels.Wanted
 	for _, k := range strings.Split(list, ",") {
-		if k = strings.TrimSpace(k); k == "" {
+		w := kernels.Wanted{Arch: arch}
+		name, of, given := strings.Cut(strings.TrimSpace(k), "/")
+		if w.Kernel = name; name == "" {
 			return nil, errors.New("read -kernels: an empty name")
 		}
-		asked = append(asked, k)
+		if given {
+			var err error
+			if w.Arch, err = kernels.ParseArch(of); err != nil {
+				return nil, fmt.Errorf("read -kernels: %w", err)
+			}
+		}
+		asked = append(asked, w)
 	}
 	return asked, nil
 }
 
-// renew fetches the newest kernel of every series and writes the list.
-func renew(ctx context.Context, store *kernels.Store, asked []string, file string) error {
+// renew fetches the newest kernel of every series of an architecture, or of those asked for, and writes the list.
+func renew(ctx context.Context, stores map[kernels.Arch]*kernels.Store, asked []kernels.Wanted, arch kernels.Arch, file string) error {
+	sums := stores[arch].Sums
 	if asked == nil {
-		for _, k := range store.Sums.Kernels(store.Arch) {
-			asked = append(asked, k.Series())
+		for _, k := range sums.Kernels(arch) {
+			asked = append(asked, kernels.Wanted{Kernel: k.Series(), Arch: arch})
 		}
 	}
 	if len(asked) == 0 {
 		return errors.New("the list is empty: name kernels with -kernels")
 	}
 	for _, a := range asked {
-		k, err := store.Renew(ctx, a)
+		k, err := stores[a.Arch].Renew(ctx, a.Kernel)
 		if err != nil {
 			return err
 		}
 		fmt.Println(k)
 	}
-	if err := os.WriteFile(file, store.Sums.Format(), 0o644); err != nil {
+	if err := os.WriteFile(file, sums.Format(), 0o644); err != nil {
 		return fmt.Errorf("write checksums: %w", err)
 	}
 	return nil

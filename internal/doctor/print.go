@@ -1,0 +1,34 @@
+package doctor
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// WriteText writes the diagnosis for people.
+func (d Diagnosis) WriteText(w io.Writer) error {
+	text := fmt.Sprintf("netzerotest on %s\n", d.System)
+	for _, c := range d.Checks {
+		text += strings.TrimRight(fmt.Sprintf("  %-8s %-14s %s", c.Status, c.Name, c.Detail), " ") + "\n"
+		if c.Advice != "" {
+			text += fmt.Sprintf("  %-8s %-14s -> %s\n", "", "", c.Advice)
+		}
+	}
+	if d.Records {
+		text += "Tests are recorded here.\n"
+	} else {
+		text += "Tests are NOT recorded here.\n"
+	}
+	_, err := io.WriteString(w, text)
+	return err
+}
+
+// WriteJSON writes the diagnosis for programs.
+func (d Diagnosis) WriteJSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false) // commands have && in them
+	e.SetIndent("", "  ")
+	return e.Encode(d)
+}

@@ -1,0 +1,47 @@
+package recorded
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/netzero-dev/netzero/netzerotest"
+)
+
+// userTests are the tests of the user's. What they open is real; what is said of it is for the tests of this package.
+var userTests = []testing.InternalTest{
+	{Name: "TestShop", F: userShop},
+	{Name: "TestBurst", F: userBurst},
+	{Name: "TestCalls", F: userCalls},
+}
+
+// userShop opens what OPEN says. EARLY is what a child opens that is there before the recording is.
+func userShop(t *testing.T) {
+	if words := os.Getenv("EARLY"); words != "" {
+		check(t, startEarly(words))
+	}
+	var options []netzerotest.Option
+	if os.Getenv("STRICT") != "" {
+		options = append(options, netzerotest.Strict())
+	}
+	netzerotest.Record(t, options...)
+	check(t, open(os.Getenv(openVariable)))
+}
+
+// userBurst opens connections that are refused, in one go: nothing in the loop is a point at which the scheduler could
+// let somebody else run.
+func userBurst(t *testing.T) {
+	netzerotest.Record(t)
+	if errno := connectAll([4]byte{203, 0, 113, 10}, 1000, 300); errno != 0 {
+		t.Fatal(errno)
+	}
+}
+
+// self is this binary as another process.
+func self(as string, environment ...string) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args[0] = filepath.Base(os.Args[0])
+	cmd.Env = append(os.Environ(), append(environment, asVariable+"="+as)...)
+	return cmd
+}

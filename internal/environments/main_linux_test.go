@@ -1,0 +1,87 @@
+package environments
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netzero-dev/netzero/internal/doctor"
+)
+
+// The variables by which the test binary tells itself what it shall spoil first, and then be.
+const (
+	spoilVariable = "ENVIRONMENTS_SPOIL"
+	actVariable   = "ENVIRONMENTS_ACT"
+)
+
+// child tells a user's test binary from the one that tests it.
+var child = os.Getenv(actVariable) != ""
+
+// What is spoilt is the thread's, and so the program's that it starts.
+func init() { runtime.LockOSThread() }
+
+func TestMain(m *testing.M) {
+	if names := os.Getenv(spoilVariable); names != "" {
+		fmt.Fprintln(os.Stderr, spoil(names))
+		os.Exit(125)
+	}
+	switch act := os.Getenv(actVariable); act {
+	case "":
+	case "test":
+		if err := unix.Dup3(1, 2, 0); err != nil { // one stream, as from go test
+			fmt.Println(err)
+			os.Exit(125)
+		}
+		os.Args = []string{os.Args[0], "-test.v", "-test.run=^TestRecorded$"}
+	case "doctor":
+		os.Exit(doctor.Main(os.Args[1:], os.Stdout, os.Stderr))
+	case "serve":
+		fmt.Fprintln(os.Stderr, serve())
+		os.Exit(1)
+	default:
+		fmt.Fprintf(os.Stderr, "%s=%s\n", actVariable, act)
+		os.Exit(125)
+	}
+	os.Exit(m.Run())
+}
+
+// spoil changes what this process may do and sees of the machine, and starts the program anew. It returns where that
+// failed.
+func spoil(names string) error {
+	for name := range strings.SplitSeq(names, ",") {
+		name, argument, _ := strings.Cut(name, "=")
+		f, ok := spoilers[name]
+		if !ok {
+			return fmt.Errorf("spoil: no way to %q", name)
+		}
+		if err := f(argument); err != nil {
+			return fmt.Errorf("spoil %s: %w", name, err)
+		}
+	}
+	if err := os.Unsetenv(spoilVariable); err != nil {
+		return err
+	}
+	return unix.Exec("/proc/self/exe", os.Args, os.Environ())
+}
+
+// serve takes connections until it is killed.
+func serve() error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	fmt.Println("listens")
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return errors.Join(err, l.Close())
+		}
+		c.Close()
+	}
+}

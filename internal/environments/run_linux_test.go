@@ -1,0 +1,187 @@
+package environments
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/netzero-dev/netzero/internal/cgroup"
+	"github.com/netzero-dev/netzero/internal/probe"
+)
+
+// environment is one that a program can be started in.
+type environment struct {
+	spoil      string // comma-separated names of spoilers
+	attributes *syscall.SysProcAttr
+}
+
+// command returns a command that runs this program in the environment, as a test or as the doctor.
+func (e environment) command(act string, variables ...string) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe")
+	for _, variable := range os.Environ() {
+		if !strings.HasPrefix(variable, "NETZERO") && !strings.HasPrefix(variable, "CI=") {
+			cmd.Env = append(cmd.Env, variable)
+		}
+	}
+	cmd.Env = append(append(cmd.Env, actVariable+"="+act, spoilVariable+"="+e.spoil), variables...)
+	cmd.SysProcAttr = e.attributes
+	return cmd
+}
+
+// outcome is what a command wrote and how it ended.
+type outcome struct {
+	text   string
+	status int
+}
+
+func run(t *testing.T, cmd *exec.Cmd) outcome {
+	t.Helper()
+	text, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return outcome{string(text), cmd.ProcessState.ExitCode()}
+}
+
+// transcript is all that a user sees in an environment. A test that is recorded where that is required is recorded where it
+// is not, too.
+func transcript(t *testing.T, command func(act string, variables ...string) *exec.Cmd) string {
+	t.Helper()
+	var b strings.Builder
+	records := false
+	for _, step := range []struct {
+		typed, act string
+		variables  []string
+	}{
+		{"NETZERO=require go test -v -run '^TestRecorded$'", "test", []string{"NETZERO=require"}},
+		{"go test -v -run '^TestRecorded$'", "test", nil},
+		{"go run github.com/netzero-dev/netzero/netzerotest/doctor", "doctor", nil},
+	} {
+		if records && step.act == "test" {
+			continue
+		}
+		got := run(t, command(step.act, step.variables...))
+		fmt.Fprintf(&b, "$ %s\n%s# exit status %d\n", step.typed, got.text, got.status)
+		records = records || got.status == 0
+	}
+	return stable(t, b.String())
+}
+
+var unstable = []struct {
+	pattern *regexp.Regexp
+	by      string
+}{
+	{regexp.MustCompile(`\(\d+\.\d\ds\)`), "(0.00s)"},
+	{regexp.MustCompile(`recorded_linux_test\.go:\d+`), "recorded_linux_test.go:1"},
+	{regexp.MustCompile(`\S*/netzero-\d+-\d+`), "LEAF"},
+	{regexp.MustCompile(`\b2\.6\.\d+\S*`), "2.6.78"},
+}
+
+// stable replaces what differs from machine to machine and from run to run.
+func stable(t *testing.T, text string) string {
+	t.Helper()
+	release, err := probe.Release()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = strings.ReplaceAll(text, release, "RELEASE")
+	text = strings.ReplaceAll(text, "linux/"+runtime.GOARCH, "linux/ARCH")
+	for _, u := range unstable {
+		text = u.pattern.ReplaceAllString(text, u.by)
+	}
+	text = strings.ReplaceAll(text, tree(t).Root, "TREE")
+	// Before 5.11 one capability more; that it is needed, and that it is not, another test finds out.
+	return strings.ReplaceAll(text, ", CAP_SYS_RESOURCE", "")
+}
+
+// compare holds a transcript against the golden file of an environment.
+func compare(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name+".txt")
+	if os.Getenv("ENVIRONMENTS_UPDATE") == "1" {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Errorf("%v; the text is:\n%s", err, got)
+	}
+	if diff := cmp.Diff(string(want), got); err == nil && diff != "" {
+		t.Errorf("%s (-want +got):\n%s\nthe text is:\n%s", name, diff, got)
+	}
+}
+
+func tree(t *testing.T) cgroup.Tree {
+	t.Helper()
+	tree, err := cgroup.FindTree()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tree
+}
+
+const nobody = 65534
+
+// unnamed is what a recording falls back to where the programs cannot read the kernel's memory.
+const unnamed = "names of executables from /proc, unless they have ended"
+
+// ownCgroup returns attributes of a process that starts in a new cgroup, which belongs to a user, as systemd gives one to a
+// login session.
+func ownCgroup(t *testing.T, uid int) *syscall.SysProcAttr {
+	t.Helper()
+	here, err := tree(t).Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp(here, "environments-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.Remove(dir); err != nil {
+			t.Errorf("something was left behind: %v", err)
+		}
+	})
+	for _, name := range []string{"", "cgroup.procs"} {
+		if err := os.Chown(filepath.Join(dir, name), uid, uid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(f.Fd())}
+}
+
+// withCapabilities makes of attributes those of an ordinary user who has some capabilities.
+func withCapabilities(attributes *syscall.SysProcAttr, set []probe.Capability) *syscall.SysProcAttr {
+	attributes.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+	for _, c := range set {
+		attributes.AmbientCaps = append(attributes.AmbientCaps, c.Number)
+	}
+	return attributes
+}
+
+// bounded is a spoiler that leaves root a set of capabilities.
+func bounded(set []probe.Capability) string {
+	var bits uint64
+	for _, c := range set {
+		bits |= 1 << c.Number
+	}
+	return fmt.Sprintf("bounded=%x", bits)
+}
+
+// mounts returns attributes of a process whose mounts nobody else sees.
+func mounts() *syscall.SysProcAttr { return &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS} }

@@ -1,0 +1,97 @@
+package kernels
+
+import "github.com/netzero-dev/netzero/internal/kernels/guest"
+
+// CapabilityFile is the table below, from the module's root.
+const CapabilityFile = "internal/kernels/capabilities.go"
+
+// capability is a row of KERNELS.md, and what is expected of every kernel there.
+type capability struct {
+	name        string
+	suite, test string // which says it, by internal/testenv
+	rules       []rule // the first one that holds; without any, the kernel records it
+}
+
+// rule says what is expected of some kernels.
+type rule struct {
+	since, until string // series: from this one on, and before that one; empty: unbounded
+	state        guest.State
+	text         string // to what it falls back, why it is refused, or what it is
+}
+
+// fallsBack is the rule for what every kernel falls back from.
+func fallsBack(to string) []rule { return []rule{{state: guest.FallsBack, text: to}} }
+
+// unnamed is what is less where the programs cannot read the kernel's memory.
+const unnamed = "names of executables from /proc, unless they have ended"
+
+const (
+	inCgroup   = "./internal/cgroup"
+	inProbe    = "./internal/probe"
+	inEndpoint = "./internal/endpoint"
+	inRecorded = "./internal/e2e/recorded"
+	inSpoilt   = "./internal/environments"
+)
+
+// none is why a kernel refuses a protocol that is not built in.
+const none = "the kernel has none"
+
+// capabilities are all of them, in the order of KERNELS.md. A new one needs a row here and a test that says it.
+var capabilities = []capability{
+	{name: "programs load, attach and go without a trace", suite: inProbe, test: "TestCloseLeavesNothing"},
+	{name: "hooks that do not fire are found", suite: inProbe, test: "TestHooksThatDoNotSeeUsAreFound"},
+
+	{name: "TCP connect, IPv4", suite: inProbe, test: "TestTCPConnectionsFoldIntoOneFlow"},
+	{name: "TCP connect, IPv6", suite: inProbe, test: "TestTCPConnectionsFoldIntoOneFlow"},
+	{name: "TCP connect, refused by the peer", suite: inProbe, test: "TestTCPAttemptThatIsRefusedIsAFlow"},
+	{name: "TCP connect, IPv4-mapped IPv6 address", suite: inProbe, test: "TestMappedAddressIsItsIPv4Address"},
+	{name: "TCP Fast Open", suite: inProbe, test: "TestFastOpenIsAFlow"},
+	{name: "MPTCP", suite: inProbe, test: "TestMultipathTCPIsTCP", rules: []rule{
+		{until: "5.11", state: guest.Refused, text: none}, // of Debian's, the only one before 6.1
+	}},
+	{name: "UDP connected, IPv4", suite: inProbe, test: "TestUDPConnectIsNoTraffic"},
+	{name: "UDP connected, IPv6", suite: inProbe, test: "TestUDPConnectIsNoTraffic"},
+	{name: "UDP unconnected, IPv4", suite: inProbe, test: "TestDatagramDestinationIsTheOneNamed"},
+	{name: "UDP unconnected, IPv6", suite: inProbe, test: "TestDatagramDestinationIsTheOneNamed"},
+	{name: "UDP, several destinations in one call", suite: inProbe, test: "TestSendmmsgNamesEachDestination"},
+	{name: "UDP servers answer, clients ask", suite: inProbe, test: "TestRepliesOfAServerAreNoFlows"},
+	{name: "UDP-Lite", suite: inProbe, test: "TestEverythingElseThatLeavesIsAFlow", rules: []rule{
+		{since: "7.1", state: guest.Refused, text: none}, // Linux dropped it
+	}},
+	{name: "ICMP echo", suite: inProbe, test: "TestEverythingElseThatLeavesIsAFlow"},
+	{name: "raw sockets: TCP", suite: inProbe, test: "TestEverythingElseThatLeavesIsAFlow"},
+	{name: "raw sockets: SCTP", suite: inProbe, test: "TestEverythingElseThatLeavesIsAFlow"},
+	{name: "raw sockets: protocols without ports", suite: inProbe, test: "TestEverythingElseThatLeavesIsAFlow"},
+
+	{name: "repeated flows are folded and counted", suite: inProbe, test: "TestForgottenFlowIsNewAgain"},
+	{name: "flows that no table has room for are counted as lost", suite: inProbe, test: "TestFlowTableThatIsFullIsALoss"},
+	{name: "events that no ring has room for are counted as lost", suite: inProbe, test: "TestRingThatIsFullIsALoss"},
+
+	{name: "DNS answers over UDP", suite: inProbe, test: "TestAnswersAreDelivered"},
+	{name: "DNS answers over TCP", suite: inProbe, test: "TestAnswersAreDelivered"},
+	{name: "names behind one address are told apart", suite: inProbe, test: "TestNamesBehindOneAddressDoNotFold"},
+	{name: "names asked for at once are all candidates", suite: inProbe, test: "TestNamesThatAreAskedForAtOnceAreAllCandidates"},
+
+	{name: "child processes are in scope from birth", suite: inProbe, test: "TestChildProcessIsInScope"},
+	{name: "nested cgroups are in scope", suite: inProbe, test: "TestNestedCgroupIsInScope"},
+	{name: "other cgroups are out of scope", suite: inProbe, test: "TestOtherCgroupIsOutOfScope"},
+	{name: "a cgroup of one's own, entered and left", suite: inCgroup, test: "TestProcessEntersLeafAndComesBack"},
+	{name: "cgroups of killed runs are removed", suite: inCgroup, test: "TestLeafOfAKilledRunIsRemovedByTheNext"},
+
+	{name: "the executable's name, where the task is", suite: inProbe, test: "TestExecutableIsKnownWithoutTheProcess"},
+	{name: "the executable's name from /proc, to fall back to", suite: inEndpoint, test: "TestProcessIsNamedByItsExecutable"},
+	{name: "binds are told, with who bound", suite: inProbe, test: "TestBindIsTold"},
+	{name: "sockets from before the recording", suite: inProbe, test: "TestSocketsFromBeforeAreAdopted"},
+	{name: "who listens", suite: inEndpoint, test: "TestListenersAreWhoAnswers"},
+	{name: "who listens in another network namespace", suite: inEndpoint, test: "TestListenersOfAnotherNetworkNamespace"},
+
+	{name: "Record with a golden: record, pass, red, accept", suite: inRecorded, test: "TestGoldenIsRecordedPassesGoesRedAndIsAccepted"},
+
+	{name: "the smallest set of capabilities", suite: inSpoilt, test: "TestSmallestSetOfCapabilities", rules: []rule{
+		{until: "5.11", state: guest.Reported, text: "CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_RESOURCE"},
+		{state: guest.Reported, text: "CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON"},
+	}},
+	{name: "recording without BTF", suite: inSpoilt, test: "TestEnvironments", rules: fallsBack(unnamed)},
+	{name: "recording with lockdown=integrity", suite: inSpoilt, test: "TestWithoutReturn"},
+	{name: "recording with lockdown=confidentiality", suite: inSpoilt, test: "TestWithoutReturn", rules: fallsBack(unnamed)},
+}

@@ -1,0 +1,147 @@
+package kernels
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/netzero-dev/netzero/internal/kernels/guest"
+)
+
+// TableFile is what [Table] returns, as it is committed, from the module's root.
+const TableFile = "KERNELS.md"
+
+const tableHead = "# What each kernel records\n" + `
+Written by ` + "`make test-kernels`" + `, which boots these kernels of Debian's under QEMU and runs the tests in each. A test says
+what the kernel did, after it has passed; nothing here follows from a version. A column is a series, and stays as it is
+from patch release to patch release; the newest may still be a release candidate. Kernels before 5.10 are refused, with
+an error that says so.
+
+Every row is also expected, in [capabilities.go](` + CapabilityFile + `), of all kernels from 5.10 on, whether they have a
+column or not: one that says something else, or nothing, fails ` + "`make test-kernels`" + `.
+`
+
+// column is a kernel in the table.
+type column struct {
+	kernel Kernel
+	cells  map[string]guest.Capability // by the capability's name
+}
+
+// Table writes what kernels do, as they have shown it in runs that passed, in the order of the runs.
+func Table(results []Result) []byte {
+	var columns []column
+	for _, r := range results {
+		cells := make(map[string]guest.Capability)
+		for _, c := range r.Capabilities {
+			cells[c.Name] = c
+		}
+		columns = append(columns, column{r.Kernel, cells})
+	}
+	return writeTable(columns, capabilities)
+}
+
+// expectedTable writes what is expected of kernels.
+func expectedTable(kernels []Kernel, expected []capability) []byte {
+	var columns []column
+	for _, k := range kernels {
+		cells := make(map[string]guest.Capability)
+		for _, e := range expected {
+			cells[e.name] = e.expected(k)
+		}
+		columns = append(columns, column{k, cells})
+	}
+	return writeTable(columns, expected)
+}
+
+func writeTable(columns []column, rows []capability) []byte {
+	var b bytes.Buffer
+	b.WriteString(tableHead)
+	b.WriteString("\n|")
+	for _, c := range columns {
+		b.WriteString(" | " + c.kernel.label())
+	}
+	b.WriteString(" |\n|" + strings.Repeat("---|", len(columns)+1) + "\n")
+	var notes []string
+	for _, row := range rows {
+		b.WriteString("| " + inCell(row.name))
+		for _, c := range columns {
+			b.WriteString(" | " + cell(c.cells[row.name], &notes))
+		}
+		b.WriteString(" |\n")
+	}
+	for i, note := range notes {
+		if i == 0 {
+			b.WriteString("\n")
+		}
+		fmt.Fprintf(&b, "%d. %s\n", i+1, note)
+	}
+	return b.Bytes()
+}
+
+// cell returns what stands in a cell. A text goes below the table, as a note with a number, once.
+func cell(c guest.Capability, notes *[]string) string {
+	if c.Text == "" {
+		return inCell(string(c.State))
+	}
+	text := inCell(c.Text)
+	i := slices.Index(*notes, text)
+	if i < 0 {
+		i = len(*notes)
+		*notes = append(*notes, text)
+	}
+	if c.State == guest.Reported {
+		return fmt.Sprintf("note %d", i+1)
+	}
+	return fmt.Sprintf("%s (%d)", c.State, i+1)
+}
+
+// inCell returns a text that cannot end its cell or its line.
+func inCell(text string) string {
+	return strings.ReplaceAll(strings.Join(strings.Fields(text), " "), "|", `\|`)
+}
+
+// ErrStale is returned where the committed table is not what the kernels have shown.
+var ErrStale = errors.New(TableFile + " is not what these kernels have shown (-committed +shown): run make test-kernels, and commit it")
+
+// KeepTable writes what kernels have shown, where that is not what the file says, and returns what has changed. With check
+// set it writes nothing. Errors: [ErrStale], with what would change.
+func KeepTable(file string, results []Result, check bool) (changed string, err error) {
+	committed, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("read table: %w", err)
+	}
+	got := Table(results)
+	if bytes.Equal(committed, got) {
+		return "", nil
+	}
+	changed = cmp.Or(diffTables(committed, got), "the order of the lines\n")
+	if check {
+		return "", fmt.Errorf("%w\n%s", ErrStale, strings.TrimSuffix(changed, "\n"))
+	}
+	if err := os.WriteFile(file, got, 0o644); err != nil {
+		return "", fmt.Errorf("write table: %w", err)
+	}
+	return changed, nil
+}
+
+// diffTables returns the lines that two tables do not share.
+func diffTables(committed, got []byte) string {
+	var b strings.Builder
+	for _, side := range []struct {
+		mark      string
+		these, of []byte
+	}{{"-", committed, got}, {"+", got, committed}} {
+		others := strings.Split(string(side.of), "\n")
+		for line := range strings.Lines(string(side.these)) {
+			if line = strings.TrimSuffix(line, "\n"); !slices.Contains(others, line) {
+				fmt.Fprintf(&b, "%s %s\n", side.mark, line)
+			}
+		}
+	}
+	return b.String()
+}

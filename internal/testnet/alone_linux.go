@@ -1,0 +1,54 @@
+package testnet
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// connectAlone makes do with lo, which then has the addresses of both ends.
+func (w *wire) connectAlone(links *netlink.Handle) (err error) {
+	if w.lo, err = links.LinkByName("lo"); err != nil {
+		return fmt.Errorf("find lo: %w", err)
+	}
+	if err := links.LinkSetUp(w.lo); err != nil {
+		return fmt.Errorf("set link up: %w", err)
+	}
+	for _, address := range slices.Concat(insideAddresses, outsideAddresses) {
+		if err := addAddress(links, w.lo, netip.PrefixFrom(address.Addr(), address.Addr().BitLen())); err != nil {
+			return err
+		}
+	}
+	// A server of IPv6 may only then take an address that no interface has. The file is that of the thread's namespace.
+	return w.inside(func() error {
+		if err := os.WriteFile("/proc/sys/net/ipv6/ip_nonlocal_bind", []byte("1"), 0); err != nil {
+			return fmt.Errorf("allow servers at addresses of routes: %w", err)
+		}
+		return nil
+	})
+}
+
+// addLocalRoute makes an address one at which this namespace takes packets in, and not one of an interface: to all who look
+// at the interfaces it is another machine's.
+func (w *wire) addLocalRoute(address netip.Addr) error {
+	source := insideAddresses[0].Addr()
+	if address.Is6() {
+		source = insideAddresses[1].Addr()
+	}
+	route := &netlink.Route{
+		LinkIndex: w.lo.Attrs().Index,
+		Dst:       ipNet(netip.PrefixFrom(address, address.BitLen())),
+		Src:       source.AsSlice(),
+		Type:      unix.RTN_LOCAL,
+		Table:     unix.RT_TABLE_LOCAL,
+		Scope:     netlink.SCOPE_HOST,
+	}
+	if err := w.outsideLinks.RouteAdd(route); err != nil {
+		return fmt.Errorf("add local route to %s: %w", address, err)
+	}
+	return awaitAddress(w.outsideLinks, address)
+}
