@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,11 +19,23 @@ import (
 // patience is how long Docker may take for one thing. An engine that hangs shall not hang the tests.
 const patience = 2 * time.Minute
 
+// stalled tells that Docker took longer once, and need not be asked again.
+var stalled atomic.Bool
+
 // docker returns a command of Docker's client, which does not wait for ever.
 func docker(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	if stalled.Load() {
+		t.Fatalf("the Docker engine has not answered for %v", patience)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
-	return exec.CommandContext(ctx, "docker", args...)
+	cmd := exec.CommandContext(ctx, "docker", args...)
+	cmd.Cancel = func() error {
+		stalled.Store(true)
+		return cmd.Process.Kill()
+	}
+	return cmd
 }
 
 func TestContainers(t *testing.T) {
