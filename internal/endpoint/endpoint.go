@@ -22,6 +22,10 @@ type Query struct {
 	Port     uint16
 	Name     string  // the DNS name that the workload asked for, "" where it asked for none
 	Bound    []Owner // the processes that the kernel saw binding to this address and port, newest last; may be empty
+
+	// Container says that the process runs in a container: the test process is somebody else to it. OwnNetwork says that
+	// it has a network namespace of its own, so that loopback is the container's; else it has this machine's.
+	Container, OwnNetwork bool
 }
 
 // Owner is a process that listens, or has listened, at an address.
@@ -35,8 +39,11 @@ type Identity struct {
 	Endpoint  flow.Endpoint
 	Port      uint16 // by which a policy knows the destination: normally the one that was dialled
 	Relation  Relation
-	Peer      Peer // what the user said of it; the zero Peer where Endpoint rests on something else
-	Ephemeral bool // Port is one that this machine gave to whoever asked for any: the next run may well have another
+	Peer      Peer  // what the user said of it; the zero Peer where Endpoint rests on something else
+	Ephemeral bool  // Port is one that this machine gave to whoever asked for any: the next run may well have another
+	Local     bool  // the address is one of this machine, as the connecting process sees it
+	Listener  Owner // who was found to listen there, whatever Endpoint says; the zero Owner where nobody was
+	Test      bool  // Endpoint is the test process, which a container reached
 }
 
 // Relation says whether a destination makes a flow.

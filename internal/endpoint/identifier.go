@@ -52,7 +52,7 @@ type Batch struct {
 //   - a Peer with a port, also on loopback: the user's word;
 //   - a resolver: port 53 of loopback or of a name server in the process's resolv.conf;
 //   - an address of this machine: who listens there. A child that connects to itself, or nobody but the test process:
-//     Self;
+//     Self. To a container with its own network, loopback is Self, and the test process is somebody else;
 //   - a Peer without a port;
 //   - the DNS name that was asked for: a workload for a name of the cluster, else an external host;
 //   - the bare address.
@@ -65,8 +65,14 @@ type Batch struct {
 func (b *Batch) Identify(q Query) Identity {
 	addr := normal(q.Addr)
 	peer := b.id.config.Peers.Match(addr, q.Port, q.Name)
-	found := Identity{Port: q.Port}
-	found.Endpoint, found.Relation = b.who(q, addr, peer)
+	found := Identity{Port: q.Port, Local: b.isLocal(addr) && !(q.OwnNetwork && addr.IsLoopback())}
+	if q.Container && found.Local && !peer.exact() {
+		// The same server, as the test process knows it.
+		if at := b.id.config.Peers.Match(netip.AddrFrom4([4]byte{127, 0, 0, 1}), q.Port, ""); at.exact() {
+			peer = at
+		}
+	}
+	found.Endpoint, found.Relation = b.who(q, addr, peer, &found)
 	if found.Relation != Other {
 		return found
 	}
@@ -84,7 +90,7 @@ func (b *Batch) Identify(q Query) Identity {
 }
 
 // who finds the endpoint. One that rests on flow.ByOption, and is somebody else, is the peer.
-func (b *Batch) who(q Query, addr netip.Addr, peer Peer) (flow.Endpoint, Relation) {
+func (b *Batch) who(q Query, addr netip.Addr, peer Peer, found *Identity) (flow.Endpoint, Relation) {
 	named := flow.Endpoint{Kind: flow.Workload, Name: peer.Name, Addr: addr, Evidence: flow.ByOption}
 	if peer.exact() {
 		return named, Other
@@ -95,8 +101,11 @@ func (b *Batch) who(q Query, addr netip.Addr, peer Peer) (flow.Endpoint, Relatio
 		return resolver, Other
 	}
 	bare := flow.Endpoint{Kind: flow.Address, Addr: addr}
-	if b.isLocal(addr) {
-		switch end, relation := b.onThisMachine(q, addr); {
+	if q.OwnNetwork && addr.IsLoopback() {
+		return bare, Self
+	}
+	if found.Local {
+		switch end, relation := b.onThisMachine(q, addr, found); {
 		case relation == Self, end.Kind == flow.Workload:
 			return end, relation
 		case peer != Peer{}:
@@ -116,7 +125,7 @@ func (b *Batch) who(q Query, addr netip.Addr, peer Peer) (flow.Endpoint, Relatio
 
 // onThisMachine says who listens at one of this machine's addresses. A workload's endpoint and Self are final; the other
 // relations say that there is no name: Other where somebody listens all the same, NobodyListens where nobody does.
-func (b *Batch) onThisMachine(q Query, addr netip.Addr) (flow.Endpoint, Relation) {
+func (b *Batch) onThisMachine(q Query, addr netip.Addr, identity *Identity) (flow.Endpoint, Relation) {
 	self := flow.Endpoint{Kind: flow.Workload, Name: b.id.config.Workload, Evidence: flow.ByOption}
 	if q.Protocol == flow.ICMP || q.Protocol == flow.ICMPv6 {
 		return self, Self // the kernel answers, and would in the pod
@@ -128,6 +137,7 @@ func (b *Batch) onThisMachine(q Query, addr netip.Addr) (flow.Endpoint, Relation
 		}
 		return flow.Endpoint{}, NobodyListens
 	}
+	identity.Listener = found.Owners[0]
 	onlyTest := true
 	for _, owner := range found.Owners {
 		// The test process may hold on to a listener that it made for a child: then the child is who serves.
@@ -136,14 +146,19 @@ func (b *Batch) onThisMachine(q Query, addr netip.Addr) (flow.Endpoint, Relation
 		}
 		onlyTest = onlyTest && owner.PID == b.id.config.Self
 	}
-	if onlyTest {
+	switch {
+	case onlyTest && q.Container:
+		identity.Test = true
+		self.Addr, self.Evidence = addr, flow.ByListener
+		return self, Other
+	case onlyTest:
 		return self, Self
 	}
 	name := ""
 	for _, owner := range found.Owners {
 		l := Label(owner.Name)
 		if owner.PID != b.id.config.Self && l != "" && (name == "" || l < name) {
-			name = l
+			name, identity.Listener = l, owner
 		}
 	}
 	if name == "" {

@@ -43,7 +43,7 @@ func (b *Batch) listening(q Query, addr netip.Addr) Listening {
 		return Listening{Unknown: true} // no table to look into
 	}
 	pid := b.id.config.Self
-	if addr.IsLoopback() && q.PID != 0 && alive(q.PID) {
+	if addr.IsLoopback() && !q.Container && q.PID != 0 && alive(q.PID) {
 		pid = q.PID
 	}
 	namespace := networkOf(pid)
