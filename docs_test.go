@@ -78,9 +78,9 @@ func TestReadmesFailureTextIsCurrent(t *testing.T) {
 	added.First = 22 * time.Millisecond
 	added.Process = flow.Process{PID: 4711, Name: "httpservice.test", Command: "/tmp/go-build1/b001/httpservice.test -test.v"}
 
-	subject := policy.Workload{Name: "httpservice"}
-	verdict := policy.Evaluate(file.Policies, subject, added)
-	recorded := policy.Generate(subject, []flow.Flow{
+	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "httpservice"}}}}
+	verdict := scope.Evaluate(file.Policies, added)
+	recorded := scope.Generate([]flow.Flow{
 		to(workload("ratesd", flow.ByListener), 7070), to(external("api.quotes.test", "203.0.113.7"), 443), added,
 	})
 	want := report.Report{

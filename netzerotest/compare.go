@@ -20,17 +20,17 @@ func compare(result *report.Report, c config, file *golden.File, flows []Flow) {
 	if other := file.OtherTest(result.Test); other != "" {
 		result.Notices = append(result.Notices, fmt.Sprintf("the golden file says that it belongs to %s", other))
 	}
-	if isolated, reason := policy.Isolated(file.Policies, c.subject()); !isolated {
-		result.Unprotected = reason
-		return
-	}
+	scope := c.scope()
+	result.Unprotected = scope.NotIsolated(file.Policies, flows)
 	required := policy.Required(flows)
 	denied := make(map[Flow]*report.Denied) // by the folded flow
 	folded := flow.Fold(required)
 	for _, f := range required {
-		verdict := policy.Evaluate(file.Policies, c.subject(), f)
-		if verdict.Notice != "" && !slices.Contains(result.Notices, verdict.Notice) {
-			result.Notices = append(result.Notices, verdict.Notice)
+		verdict := scope.Evaluate(file.Policies, f)
+		for _, notice := range verdict.Notices {
+			if !slices.Contains(result.Notices, notice) {
+				result.Notices = append(result.Notices, notice)
+			}
 		}
 		switch verdict.Outcome {
 		case policy.Inexpressible:
@@ -53,7 +53,7 @@ func compare(result *report.Report, c config, file *golden.File, flows []Flow) {
 			result.Denied = append(result.Denied, *d)
 		}
 	}
-	result.Unused = policy.Unused(file.Policies, c.subject(), flows)
+	result.Unused = scope.Unused(file.Policies, flows)
 }
 
 // sameFold reports whether a policy sees two flows as one.

@@ -7,7 +7,6 @@ import (
 	"runtime"
 
 	"github.com/netzero-dev/netzero/golden"
-	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/report"
 )
 
@@ -69,7 +68,7 @@ func (r *Recording) judge(flows []Flow) {
 		Strict: r.config.strict, Notices: r.notices, Accept: acceptCommandHere(r.tb),
 	}
 	flows = r.config.withoutIgnored(flows)
-	recorded := policy.Generate(r.config.subject(), flows)
+	recorded := r.config.scope().Generate(flows)
 	file, err := golden.Read(r.golden)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -113,11 +112,11 @@ func (r *Recording) update(result report.Report, file *golden.File, header golde
 			return
 		}
 		var err error
-		merge := policy.Merge
+		merge := r.config.scope().Merge
 		if isPartial(r.tb) {
-			merge = policy.Extend
+			merge = r.config.scope().Extend
 		}
-		merged := merge(file.Policies, r.config.subject(), flows)
+		merged := merge(file.Policies, flows)
 		if text, err = file.Rewrite(header, merged); err != nil {
 			r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
 			return

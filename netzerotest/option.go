@@ -60,7 +60,7 @@ func newConfig(opts []Option) (config, error) {
 		return config{}, err
 	}
 	// What the API server would refuse in the policy is refused here, before anything runs.
-	for _, p := range policy.Generate(c.subject(), nil) {
+	for _, p := range c.scope().Generate(nil) {
 		if err := policy.Validate(p); err != nil {
 			return config{}, fmt.Errorf("Labels: %w", err) // nothing else of it is the user's and unchecked
 		}
@@ -68,9 +68,10 @@ func newConfig(opts []Option) (config, error) {
 	return c, nil
 }
 
-// subject is the test process as a workload.
-func (c config) subject() policy.Workload {
-	return policy.Workload{Name: c.workload, Namespace: c.namespace, Labels: c.labels}
+// scope is the test process as a workload, and the only one.
+func (c config) scope() policy.Scope {
+	process := policy.Workload{Name: c.workload, Namespace: c.namespace, Labels: c.labels}
+	return policy.Scope{Subjects: []policy.Subject{{Workload: process}}}
 }
 
 // defaultWorkload is the name of the package's directory, as far as it can be a Kubernetes name.

@@ -98,6 +98,7 @@ const (
 	Resolver                 // the cluster's DNS service
 	External                 // a host outside the cluster, by the DNS name that the workload asked for
 	Address                  // an IP address about which nothing else is known
+	Anyone                   // as a source only: whoever calls, which no recording can know
 )
 
 // String returns the kind in lower case.
@@ -111,6 +112,8 @@ func (k Kind) String() string {
 		return "external"
 	case Address:
 		return "address"
+	case Anyone:
+		return "anyone"
 	}
 	return "unknown"
 }
@@ -160,6 +163,8 @@ var ClusterResolver = Endpoint{Kind: Resolver, Name: "kube-dns", Namespace: "kub
 func (e Endpoint) Identity() Endpoint {
 	e.Evidence = NoEvidence
 	switch {
+	case e.Kind == Anyone:
+		return Endpoint{Kind: Anyone}
 	case e.Kind == Address:
 	case e.Kind == External && e.Addr.IsValid() && !Public(e.Addr):
 	default:
@@ -178,9 +183,12 @@ func (e Endpoint) Compare(f Endpoint) int {
 	)
 }
 
-// String returns the name, with the namespace where there is one ("orders-db.shop"), or else the address.
+// String returns the name, with the namespace where there is one ("orders-db.shop"), or else the address; of anyone it
+// returns "anywhere".
 func (e Endpoint) String() string {
 	switch {
+	case e.Kind == Anyone:
+		return "anywhere"
 	case e.Kind == Address || e.Name == "":
 		return e.Addr.String()
 	case e.Namespace != "":

@@ -9,17 +9,19 @@ import (
 )
 
 // describePeers names the peers of a rule in a line, the halves of the internet once.
-func describePeers(peers []networkingv1.NetworkPolicyPeer) string {
+func describePeers(d direction, peers []networkingv1.NetworkPolicyPeer) string {
 	var phrases []string
 	for _, peer := range elements(peers) {
-		phrases = append(phrases, describePeer(peer))
+		phrases = append(phrases, describePeer(d, peer))
 	}
 	return abbreviate(slices.Compact(phrases), ", ")
 }
 
 // describePeer names a peer as a person would: "pods app=cache in namespace data", "203.0.113.9/32", "the internet".
-func describePeer(peer *networkingv1.NetworkPolicyPeer) string {
+func describePeer(d direction, peer *networkingv1.NetworkPolicyPeer) string {
 	switch {
+	case peer == nil && d == ingress:
+		return "anywhere"
 	case peer == nil:
 		return "everywhere"
 	case isInternet(peer):

@@ -13,7 +13,7 @@ import (
 
 // edited returns the policies for flows as somebody may have left them, and the names of the edits.
 func (r draw) edited(t *testing.T, subject Workload, flows []flow.Flow) ([]*networkingv1.NetworkPolicy, []string) {
-	policies := Generate(subject, flows)
+	policies := alone(subject).Generate(flows)
 	own := policies[0]
 	edits := map[string]func(){
 		"reorder": func() {

@@ -1,8 +1,6 @@
 package policy
 
 import (
-	"fmt"
-
 	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/netzero-dev/netzero/internal/flow"
@@ -13,8 +11,8 @@ type Outcome uint8
 
 // The outcomes.
 const (
-	Denied        Outcome = iota // a policy isolates the subject, and no rule allows the flow
-	Allowed                      // a rule allows the flow
+	Denied        Outcome = iota // a policy isolates a subject, and no rule allows the flow
+	Allowed                      // rules allow the flow, at every end that is asked
 	Unprotected                  // no policy isolates the subject: Kubernetes lets everything pass
 	Inexpressible                // no rule allows the flow, and none could: a NetworkPolicy has no words for it
 )
@@ -34,37 +32,83 @@ func (o Outcome) String() string {
 	return "unknown"
 }
 
-// Verdict is an outcome and what it rests on.
+// Verdict is an outcome and what it rests on. Of two policies that were asked, source and destination, the first that
+// has the outcome counts.
 type Verdict struct {
 	Outcome Outcome
-	Policy  string // the policy that allowed the flow or, denied, the first that isolates the subject; else empty
-	Rule    int    // the index in that policy's egress list of the rule that allowed the flow; else -1
-	Reason  string // one line for a person: the rule, or for a denied flow the nearest rule and what differs
-	Notice  string // one line about an allowed flow that deserves a look; mostly empty
+	Policy  string   // the policy that allowed the flow or, denied, the first that isolates the subject; else empty
+	Rule    int      // the index of the rule that allowed the flow among that policy's egress or ingress rules; else -1
+	Reason  string   // one line for a person: the rule, or for a denied flow the nearest rule and what differs
+	Notices []string // a line each about an allowed flow that deserves a look; mostly none
 }
 
-// Evaluate tells what the policies do to one flow of the subject, by the rules of networking.k8s.io/v1: they are a
-// union, only those count that isolate the subject (see [Isolated]), and a flow needs one rule of one of them. It
-// does not ask for the flows that this one implies; see [Required].
+// Evaluate tells what the policies do to one flow, by the rules of networking.k8s.io/v1: they are a union, only those
+// count that isolate a subject, and a flow needs one rule of one of them, where its source is a subject for egress, and
+// where its destination is one that is isolated for ingress, for ingress too. Where both deny it, the reason is both.
+// It does not ask for the flows that this one implies; see [Required].
 //
-// An ipBlock never holds a pod, and a pod selector never anything else. A port with a name matches nothing. Port 53
-// or 5353 by number, to any peer, is taken for the cluster's resolver, which goes by other labels in some clusters.
+// An ipBlock never holds a pod, and a pod selector never anything else; only a rule without peers is for
+// [flow.Anyone]. A port with a name matches nothing. Port 53 or 5353 by number, to any peer, is taken for the
+// cluster's resolver, which goes by other labels in some clusters.
 //
 // In a policy with [NamesAnnotation] the internet (0.0.0.0/0 or ::/0) is open only to external flows that match an
 // entry, and external flows need one for a single address (/32 or /128) too.
-func Evaluate(policies []*networkingv1.NetworkPolicy, subject Workload, f flow.Flow) Verdict {
-	isolating := views(policies, subject)
+func (s Scope) Evaluate(policies []*networkingv1.NetworkPolicy, f flow.Flow) Verdict {
+	s = s.normal()
+	var asked []Verdict
+	for _, d := range directions {
+		subject, ok := s.subject(d.near(f))
+		if !ok {
+			continue
+		}
+		v := s.side(policies, subject, d, f)
+		if d == ingress && v.Outcome == Unprotected && len(asked) > 0 {
+			continue // whoever is not isolated takes everything; NotIsolated tells where that is a fault
+		}
+		asked = append(asked, v)
+	}
+	if len(asked) == 0 {
+		return Verdict{Outcome: Unprotected, Rule: -1, Reason: "neither " + f.Source.String() + " nor " + f.Destination.String() + " is in scope"}
+	}
+	return join(asked)
+}
+
+// join returns the verdict of the ends that were asked: the worst of them, with the reasons of all that reach it.
+func join(asked []Verdict) Verdict {
+	var joined Verdict
+	for _, outcome := range []Outcome{Allowed, Unprotected, Inexpressible, Denied} {
+		first := true
+		for _, v := range asked {
+			switch {
+			case v.Outcome != outcome:
+			case first:
+				joined, first = v, false
+			case v.Reason != joined.Reason:
+				joined.Reason += "; policy " + v.Policy + ": " + v.Reason
+			}
+		}
+	}
+	joined.Notices = nil
+	for _, v := range asked {
+		joined.Notices = append(joined.Notices, v.Notices...)
+	}
+	return joined
+}
+
+// side tells what the policies do to a flow of the subject in one direction.
+func (s Scope) side(policies []*networkingv1.NetworkPolicy, subject Workload, d direction, f flow.Flow) Verdict {
+	isolating := s.views(policies, subject, d)
 	if len(isolating) == 0 {
-		_, why := Isolated(policies, subject)
+		_, why := isolates(policies, subject, d)
 		return Verdict{Outcome: Unprotected, Rule: -1, Reason: why}
 	}
 	nearest := candidate{view: isolating[0], rule: -1}
 	for _, v := range isolating {
-		for i := range v.Spec.Egress {
-			for peer, port := range pairs(&v.Spec.Egress[i]) {
+		for i, rule := range v.rules {
+			for peer, port := range rule.pairs() {
 				c := candidate{v, i, peer, v.match(peer, port, f)}
 				if c.fit.allows() {
-					return Verdict{Allowed, v.Name, i, c.allowedReason(), c.notice()}
+					return Verdict{Allowed, v.Name, i, c.allowedReason(), c.notices()}
 				}
 				if nearest.rule < 0 || c.fit.compare(nearest.fit) > 0 {
 					nearest = c
@@ -72,96 +116,9 @@ func Evaluate(policies []*networkingv1.NetworkPolicy, subject Workload, f flow.F
 			}
 		}
 	}
-	if why := inexpressible(f); why != "" {
+	if why := s.inexpressible(d, f); why != "" {
 		return Verdict{Outcome: Inexpressible, Rule: -1, Reason: why}
 	}
 	first := isolating[0].Name
 	return Verdict{Outcome: Denied, Policy: first, Rule: -1, Reason: nearest.deniedReason(f, first)}
-}
-
-// candidate is a rule that allows a flow or comes near it, and the peer in it that does.
-type candidate struct {
-	view view
-	rule int // -1 where no policy has any
-	peer *networkingv1.NetworkPolicyPeer
-	fit  fit
-}
-
-func (c candidate) egress() *networkingv1.NetworkPolicyEgressRule { return &c.view.Spec.Egress[c.rule] }
-
-func (c candidate) String() string {
-	return fmt.Sprintf("rule %d (%s)", c.rule, describePeer(c.peer))
-}
-
-func (c candidate) allowedReason() string {
-	if c.fit.redirect && c.fit.peer != peerFits {
-		return c.String() + " names a port of DNS, and so stands for the cluster's resolver"
-	}
-	return c.String()
-}
-
-func (c candidate) notice() string {
-	switch rule := c.egress(); {
-	case len(rule.To) == 0 && len(rule.Ports) == 0:
-		return fmt.Sprintf("policy %s: rule %d is {}, which allows everything", c.view.Name, c.rule)
-	case isInternet(c.peer) && !c.view.annotated:
-		return fmt.Sprintf("policy %s: rule %d opens the internet, and without the annotation %s no name is checked", c.view.Name, c.rule, NamesAnnotation)
-	}
-	return ""
-}
-
-// deniedReason says what keeps the nearest rule from allowing a flow. It names the rule's policy where that is not
-// the first.
-func (c candidate) deniedReason(f flow.Flow, first string) string {
-	if c.rule < 0 {
-		return fmt.Sprintf("policy %s has no egress rules, it denies everything", first)
-	}
-	rule, to := c.String(), f.Destination
-	if c.view.Name != first {
-		rule += " of policy " + c.view.Name
-	}
-	port := fmt.Sprintf("%d/%s", f.Port, f.Protocol)
-	switch c.fit.peer {
-	case peerFits:
-		reason := fmt.Sprintf("port %s, %s allows %s", port, rule, describePorts(c.egress().Ports))
-		if c.fit.port == portByName {
-			reason += ", a name that only the pods resolve: write the number"
-		}
-		return reason
-	case otherNamespace:
-		return fmt.Sprintf("%s is in another namespace than %s", describeEndpoint(to), rule)
-	case excepted:
-		return fmt.Sprintf("%s is in the range %s that %s excepts", address(to), exceptOf(c.peer.IPBlock, address(to)), rule)
-	case namedElsewhere:
-		return fmt.Sprintf("port %s, the annotation %s of %s allows %s", port, NamesAnnotation, rule, c.namesOf(to.Name))
-	case unnamed:
-		if to.Kind != flow.External {
-			return fmt.Sprintf("%s has no name, and %s is only for the names in the annotation %s", describeEndpoint(to), rule, NamesAnnotation)
-		}
-		return fmt.Sprintf("%s is not in the annotation %s that %s asks", nameOf(f), NamesAnnotation, rule)
-	case otherPeer:
-		if c.fit.port == portFits {
-			return fmt.Sprintf("no rule is for %s; %s allows %s", describeEndpoint(to), rule, port)
-		}
-	}
-	return "no rule is for " + describeEndpoint(to)
-}
-
-// namesOf lists what the annotation allows under a host's name.
-func (c candidate) namesOf(host string) string {
-	var entries []string
-	for _, n := range c.view.names {
-		if matchHost(n.host, host) {
-			entries = append(entries, n.String())
-		}
-	}
-	return abbreviate(entries, ", ")
-}
-
-// describeEndpoint names a destination in a reason.
-func describeEndpoint(e flow.Endpoint) string {
-	if e.Kind == flow.Resolver {
-		return fmt.Sprintf("the cluster's resolver (pods %s in namespace %s)", resolverLabels, flow.ClusterResolver.Namespace)
-	}
-	return e.String()
 }

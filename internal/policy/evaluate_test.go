@@ -28,8 +28,8 @@ type verdictRow struct {
 func checkVerdicts(t *testing.T, policies string, rows []verdictRow) {
 	t.Helper()
 	for _, row := range rows {
-		got := Evaluate(parse(t, policies), checkout, row.flow)
-		want := Verdict{Outcome: row.outcome, Rule: row.rule, Reason: row.reason, Policy: "checkout", Notice: got.Notice}
+		got := alone(checkout).Evaluate(parse(t, policies), row.flow)
+		want := Verdict{Outcome: row.outcome, Rule: row.rule, Reason: row.reason, Policy: "checkout", Notices: got.Notices}
 		if row.outcome == Unprotected || row.outcome == Inexpressible {
 			want.Policy = ""
 		}
@@ -98,12 +98,12 @@ func TestPortsAreNumbersAndRanges(t *testing.T) {
 	} {
 		policies := parse(t, header+"  - {to: [{podSelector: {}}], ports: "+row.ports+"}\n")
 		for _, f := range row.allowed {
-			if v := Evaluate(policies, checkout, f); v.Outcome != Allowed {
+			if v := alone(checkout).Evaluate(policies, f); v.Outcome != Allowed {
 				t.Errorf("%s: %s is %s: %s", row.reason, f.Target(), v.Outcome, v.Reason)
 			}
 		}
 		for ports, f := range row.denied {
-			v := Evaluate(policies, checkout, f)
+			v := alone(checkout).Evaluate(policies, f)
 			want := "port " + f.Target()[len("a:"):] + ", rule 0 (all pods) allows " + ports
 			if v.Outcome != Denied || v.Reason != want {
 				t.Errorf("%s: %s is %s: %s, want %s", row.reason, f.Target(), v.Outcome, v.Reason, want)
@@ -132,7 +132,7 @@ func TestRangesHoldAddressesAndNeverPods(t *testing.T) {
 func TestTheResolverGoesByOtherNames(t *testing.T) {
 	const redirected = " names a port of DNS, and so stands for the cluster's resolver"
 	const kubeDNS = "the cluster's resolver (pods k8s-app=kube-dns in namespace kube-system)"
-	generated := toYAML(t, Generate(checkout, []flow.Flow{udp(resolver(), 53)})[0])
+	generated := toYAML(t, alone(checkout).Generate([]flow.Flow{udp(resolver(), 53)})[0])
 	checkVerdicts(t, generated, []verdictRow{
 		{udp(resolver(), 53), Allowed, 0, "rule 0 (pods k8s-app=kube-dns in namespace kube-system)"},
 		{tcp(resolver(), 53), Allowed, 0, "rule 0 (pods k8s-app=kube-dns in namespace kube-system)"},
@@ -185,21 +185,21 @@ spec:
 	for _, namespace := range []string{"", "shop"} { // a namespace that is not known is the policy's
 		subject := Workload{Name: "checkout", Namespace: namespace}
 		want := Verdict{Outcome: Allowed, Policy: "more", Rule: 0, Reason: "rule 0 (pods app=cache)"}
-		if diff := cmp.Diff(want, Evaluate(parse(t, policies), subject, tcp(workload("cache"), 6379))); diff != "" {
+		if diff := cmp.Diff(want, alone(subject).Evaluate(parse(t, policies), tcp(workload("cache"), 6379))); diff != "" {
 			t.Errorf("in namespace %q (-want +got):\n%s", namespace, diff)
 		}
 		want = Verdict{Outcome: Denied, Policy: "checkout", Rule: -1, Reason: "port 6380/TCP, rule 0 (pods app=cache) of policy more allows 6379/TCP"}
-		if diff := cmp.Diff(want, Evaluate(parse(t, policies), subject, tcp(workloadIn("shop", "cache"), 6380))); diff != "" {
+		if diff := cmp.Diff(want, alone(subject).Evaluate(parse(t, policies), tcp(workloadIn("shop", "cache"), 6380))); diff != "" {
 			t.Errorf("in namespace %q (-want +got):\n%s", namespace, diff)
 		}
 	}
 	own := parse(t, header+"  - {to: [{podSelector: {}}]}\n") // a policy that names no namespace is in the subject's
 	for namespace, want := range map[string]Outcome{"": Allowed, "shop": Allowed, "default": Denied} {
-		if v := Evaluate(own, Workload{Name: "checkout", Namespace: "shop"}, tcp(workloadIn(namespace, "cache"), 6379)); v.Outcome != want {
+		if v := alone(Workload{Name: "checkout", Namespace: "shop"}).Evaluate(own, tcp(workloadIn(namespace, "cache"), 6379)); v.Outcome != want {
 			t.Errorf("from shop to namespace %q: %s: %s", namespace, v.Outcome, v.Reason)
 		}
 	}
-	got := Evaluate(parse(t, policies), Workload{Name: "checkout", Namespace: "prod"}, tcp(workload("cache"), 6379))
+	got := alone(Workload{Name: "checkout", Namespace: "prod"}).Evaluate(parse(t, policies), tcp(workload("cache"), 6379))
 	if got.Outcome != Denied || got.Policy != "checkout" {
 		t.Errorf("a policy of another namespace took part: %+v", got)
 	}

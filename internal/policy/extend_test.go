@@ -9,16 +9,16 @@ import (
 func TestExtendDropsNothing(t *testing.T) {
 	subject := Workload{Name: "shop"}
 	to := func(name string) flow.Flow {
-		return flow.Flow{Destination: flow.Endpoint{Kind: flow.Workload, Name: name}, Protocol: flow.TCP, Port: 1}
+		return flow.Flow{Source: workload("shop"), Destination: flow.Endpoint{Kind: flow.Workload, Name: name}, Protocol: flow.TCP, Port: 1}
 	}
-	committed := Generate(subject, []flow.Flow{to("a"), to("b")})
-	extended := Extend(committed, subject, []flow.Flow{to("c")})
+	committed := alone(subject).Generate([]flow.Flow{to("a"), to("b")})
+	extended := alone(subject).Extend(committed, []flow.Flow{to("c")})
 	for _, name := range []string{"a", "b", "c"} {
-		if v := Evaluate(extended, subject, to(name)); v.Outcome != Allowed {
+		if v := alone(subject).Evaluate(extended, to(name)); v.Outcome != Allowed {
 			t.Errorf("%s is %s: %s", name, v.Outcome, v.Reason)
 		}
 	}
-	if v := Evaluate(Merge(committed, subject, []flow.Flow{to("c")}), subject, to("a")); v.Outcome != Denied {
+	if v := alone(subject).Evaluate(alone(subject).Merge(committed, []flow.Flow{to("c")}), to("a")); v.Outcome != Denied {
 		t.Errorf("Merge keeps what is unused: %s", v.Outcome)
 	}
 }
@@ -26,13 +26,13 @@ func TestExtendDropsNothing(t *testing.T) {
 func TestExtendClosesNothing(t *testing.T) {
 	committed := parse(t, header+toDNS+by443)
 	unseen, seen := tcp(external("a.example", "198.51.100.2"), 443), tcp(external("api.stripe.com", "198.51.100.1"), 8443)
-	extended := Extend(committed, checkout, []flow.Flow{seen})
+	extended := alone(checkout).Extend(committed, []flow.Flow{seen})
 	for _, f := range []flow.Flow{unseen, seen} {
-		if v := Evaluate(extended, checkout, f); v.Outcome != Allowed {
+		if v := alone(checkout).Evaluate(extended, f); v.Outcome != Allowed {
 			t.Errorf("%s is %s: %s", f.Target(), v.Outcome, v.Reason)
 		}
 	}
-	if v := Evaluate(Merge(committed, checkout, []flow.Flow{seen}), checkout, unseen); v.Outcome != Denied {
+	if v := alone(checkout).Evaluate(alone(checkout).Merge(committed, []flow.Flow{seen}), unseen); v.Outcome != Denied {
 		t.Errorf("Merge keeps an internet that nobody needs: %s", v.Outcome)
 	}
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/netzero-dev/netzero/internal/flow"
@@ -69,8 +70,8 @@ func TestWideRulesAreNoticed(t *testing.T) {
 		{"a name that was checked deserves no notice", annotated + theInternet, tcp(external("api.stripe.com", "203.0.113.9"), 443), ""},
 		{"nor does a rule with ports", header + "  - {ports: [{port: 443}]}\n", tcp(workload("cache"), 443), ""},
 	} {
-		if v := Evaluate(parse(t, row.policies), checkout, row.flow); v.Outcome != Allowed || v.Notice != row.want {
-			t.Errorf("%s: got %s with notice %q, want %q", row.reason, v.Outcome, v.Notice, row.want)
+		if v := alone(checkout).Evaluate(parse(t, row.policies), row.flow); v.Outcome != Allowed || strings.Join(v.Notices, "|") != row.want {
+			t.Errorf("%s: got %s with notice %q, want %q", row.reason, v.Outcome, v.Notices, row.want)
 		}
 	}
 }

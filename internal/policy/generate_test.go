@@ -183,7 +183,7 @@ spec:
 `,
 	}} {
 		t.Run(row.name, func(t *testing.T) {
-			policies := Generate(row.subject, row.flows)
+			policies := alone(row.subject).Generate(row.flows)
 			if len(policies) != 1 {
 				t.Fatalf("got %d policies, want 1", len(policies))
 			}
@@ -200,14 +200,14 @@ spec:
 func TestGeneratedPolicySharesNoMemory(t *testing.T) {
 	subject := Workload{Name: "checkout", Labels: map[string]string{"tier": "web"}}
 	flows := []flow.Flow{tcp(workload("cache"), 6379)}
-	want, spoiled := Generate(subject, flows)[0].DeepCopy(), Generate(subject, flows)[0]
+	want, spoiled := alone(subject).Generate(flows)[0].DeepCopy(), alone(subject).Generate(flows)[0]
 	clear(spoiled.Spec.PodSelector.MatchLabels)
 	for _, rule := range spoiled.Spec.Egress {
 		for _, peer := range rule.To {
 			clear(peer.PodSelector.MatchLabels)
 		}
 	}
-	if diff := cmp.Diff(want, Generate(subject, flows)[0]); diff != "" {
+	if diff := cmp.Diff(want, alone(subject).Generate(flows)[0]); diff != "" {
 		t.Errorf("editing one result changed the next (-want +got):\n%s", diff)
 	}
 }
@@ -215,7 +215,7 @@ func TestGeneratedPolicySharesNoMemory(t *testing.T) {
 func TestWordsThatYAMLTakesForOtherTypesStayStrings(t *testing.T) {
 	for _, word := range []string{"n", "yes", "on", "1", "0x1", "1e3", "null", "true", "1.5", "12_000"} {
 		subject := Workload{Name: word, Namespace: word}
-		text := toYAML(t, Generate(subject, []flow.Flow{tcp(workload(word), 80)})[0])
+		text := toYAML(t, alone(subject).Generate(from(subject, tcp(workload(word), 80)))[0])
 		var document struct {
 			Metadata struct{ Name, Namespace any }
 			Spec     struct {

@@ -14,10 +14,10 @@ import (
 
 // pairs yields every peer of a rule with each of its ports. A nil peer is everywhere and a nil port every port:
 // what Kubernetes means by a list that is missing or empty. A rule allows what any of its pairs allows.
-func pairs(rule *networkingv1.NetworkPolicyEgressRule) iter.Seq2[*networkingv1.NetworkPolicyPeer, *networkingv1.NetworkPolicyPort] {
+func (r rule) pairs() iter.Seq2[*networkingv1.NetworkPolicyPeer, *networkingv1.NetworkPolicyPort] {
 	return func(yield func(*networkingv1.NetworkPolicyPeer, *networkingv1.NetworkPolicyPort) bool) {
-		for _, peer := range elements(rule.To) {
-			for _, port := range elements(rule.Ports) {
+		for _, peer := range elements(r.peers) {
+			for _, port := range elements(r.ports) {
 				if !yield(peer, port) {
 					return
 				}
@@ -37,7 +37,7 @@ func elements[T any](list []T) []*T {
 	return pointers
 }
 
-// peerFit says how near a peer comes to a flow's destination: the further down, the nearer.
+// peerFit says how near a peer comes to a flow's far end: the further down, the nearer.
 type peerFit uint8
 
 const (
@@ -84,28 +84,32 @@ func (v view) match(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.Net
 func (v view) redirects(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort, f flow.Flow) bool {
 	const openShift = 5353
 	isDNS := func(port int32) bool { return port == resolverPort || port == openShift }
-	return f.Destination.Kind == flow.Resolver && isDNS(int32(f.Port)) && (f.Protocol == flow.TCP || f.Protocol == flow.UDP) &&
+	return v.direction == egress && f.Destination.Kind == flow.Resolver && isDNS(int32(f.Port)) && (f.Protocol == flow.TCP || f.Protocol == flow.UDP) &&
 		port != nil && port.Port != nil && port.Port.Type == intstr.Int && isDNS(port.Port.IntVal) && port.EndPort == nil &&
 		portProtocol(port) == f.Protocol &&
 		!(v.annotated && isInternet(peer))
 }
 
 func (v view) fitPeer(peer *networkingv1.NetworkPolicyPeer, f flow.Flow) peerFit {
-	toPods := f.Destination.Kind == flow.Workload || f.Destination.Kind == flow.Resolver
+	far := v.direction.far(f)
+	arePods := far.Kind == flow.Workload || far.Kind == flow.Resolver
 	switch {
 	case peer == nil:
 		return peerFits
-	case toPods == (peer.IPBlock != nil):
+	case far.Kind == flow.Anyone:
+		return otherSort // whatever the peer is, others may call too
+	case arePods == (peer.IPBlock != nil):
 		return otherSort // pods come and go with their addresses: Kubernetes leaves it open whether a range holds them
-	case toPods:
-		return v.fitPods(peer, f.Destination)
+	case arePods:
+		return v.fitPods(peer, far)
 	}
 	return v.fitBlock(peer.IPBlock, f)
 }
 
-func (v view) fitPods(peer *networkingv1.NetworkPolicyPeer, to flow.Endpoint) peerFit {
-	pods, namespace := podLabels(to.Name), cmp.Or(to.Namespace, v.namespace)
-	if to.Kind == flow.Resolver {
+func (v view) fitPods(peer *networkingv1.NetworkPolicyPeer, far flow.Endpoint) peerFit {
+	w, _ := v.scope.workload(far)
+	pods, namespace := w.labels(), cmp.Or(w.Namespace, v.namespace)
+	if far.Kind == flow.Resolver {
 		pods, namespace = resolverLabels, flow.ClusterResolver.Namespace
 	}
 	inNamespace := namespace == v.namespace
@@ -125,11 +129,11 @@ func (v view) fitPods(peer *networkingv1.NetworkPolicyPeer, to flow.Endpoint) pe
 
 func (v view) fitBlock(block *networkingv1.IPBlock, f flow.Flow) peerFit {
 	prefix, err := netip.ParsePrefix(block.CIDR)
-	addr := address(f.Destination)
+	addr := address(v.direction.far(f))
 	switch {
 	case err != nil:
 		return otherPeer
-	case !addr.IsValid() && f.Destination.Kind == flow.External && prefix.Bits() == 0:
+	case !addr.IsValid() && v.direction == egress && f.Destination.Kind == flow.External && prefix.Bits() == 0:
 		// A name whose address nobody saw is somewhere on the internet.
 	case !prefix.Contains(addr):
 		return otherPeer

@@ -10,35 +10,53 @@ import (
 	"github.com/netzero-dev/netzero/internal/flow"
 )
 
-// drop removes from the subject's policy what no flow needs. A policy that has no effect on the subject stays.
-func (m *merging) drop() {
-	p := m.own()
-	if p == nil || passesOver(p, m.subject) != "" {
+// drop removes from a subject's policy what no flow needs. A policy that has no effect on the subject stays.
+func (m *merging) drop(subject Workload) {
+	p := m.own(subject)
+	if p == nil {
 		return
 	}
-	m.dropRules(p)
-	m.dropNames(p)
-	m.dropMetadata(p)
+	if passesOver(p, subject, egress) == "" {
+		m.dropRules(p, egress)
+		m.dropNames(p)
+		m.dropMetadata(p)
+	}
+	if passesOver(p, subject, ingress) == "" && m.dropRules(p, ingress) {
+		m.dropIngress(p)
+	}
 }
 
-func (m *merging) dropRules(p *networkingv1.NetworkPolicy) {
-	v := views([]*networkingv1.NetworkPolicy{p}, m.subject)[0]
-	var kept []networkingv1.NetworkPolicyEgressRule
-	for i, rule := range p.Spec.Egress {
-		used := v.usage(i, m.flows)
-		if !used.rule {
-			continue
-		}
-		// A rule that is used has a peer and a port that are: neither list becomes empty, which would be everywhere.
-		rule.To, rule.Ports = keep(rule.To, used.peers), keep(rule.Ports, used.ports)
-		kept = append(kept, rule)
+// dropRules removes rules, peers and ports. It reports whether it removed the last of the rules.
+func (m *merging) dropRules(p *networkingv1.NetworkPolicy, d direction) bool {
+	rules := rulesOf(p, d)
+	usage := m.scope.usage(p, d, m.flows)
+	if usage == nil || len(rules) == 0 {
+		return false
 	}
-	if len(kept) == 0 && len(p.Spec.Egress) > 0 {
+	var kept []rule
+	for i, r := range rules {
+		if used := usage[i]; used.rule {
+			// It has a peer and a port that are used: neither list becomes empty, which would be everywhere.
+			kept = append(kept, rule{keep(r.peers, used.peers), keep(r.ports, used.ports)})
+		}
+	}
+	if len(kept) == 0 {
 		writeTypes(p) // before the rules go by which Kubernetes tells them
 	}
-	if len(kept) > 0 || len(p.Spec.Egress) > 0 {
-		p.Spec.Egress = kept
+	setRules(p, d, kept)
+	return len(kept) == 0
+}
+
+// dropIngress takes the type Ingress from a policy that has lost its last rule for it, unless a subject that it
+// isolates was seen as a server: with it the policy would deny what nobody knows to be wrong.
+func (m *merging) dropIngress(p *networkingv1.NetworkPolicy) {
+	isServer := func(s Subject) bool { return m.scope.serves(s.Workload, m.flows) }
+	if slices.ContainsFunc(m.scope.isolatedBy(p, ingress), isServer) || !hasType(p, egress) {
+		return // no type at all is the type Ingress
 	}
+	p.Spec.PolicyTypes = slices.DeleteFunc(p.Spec.PolicyTypes, func(t networkingv1.PolicyType) bool {
+		return t == networkingv1.PolicyTypeIngress
+	})
 }
 
 // keep returns the elements of a list that are used.
@@ -56,10 +74,10 @@ func keep[T any](list []T, used []bool) []T {
 }
 
 func (m *merging) dropNames(p *networkingv1.NetworkPolicy) {
-	entries := entriesOf(p, NamesAnnotation)
+	entries, flows := entriesOf(p, NamesAnnotation), m.egressOf(p)
 	kept := slices.DeleteFunc(slices.Clone(entries), func(entry string) bool {
 		name, err := parseName(entry)
-		return err == nil && !slices.ContainsFunc(m.flows, name.matches)
+		return err == nil && !slices.ContainsFunc(flows, name.matches)
 	})
 	if len(kept) == len(entries) {
 		return
@@ -67,15 +85,22 @@ func (m *merging) dropNames(p *networkingv1.NetworkPolicy) {
 	setEntries(p, NamesAnnotation, kept)
 	// Even an empty list keeps names away from the rules for single addresses, as long as there are any.
 	isExternal := func(f flow.Flow) bool { return f.Destination.Kind == flow.External }
-	if len(kept) == 0 && !slices.ContainsFunc(m.flows, isExternal) {
+	if len(kept) == 0 && !slices.ContainsFunc(flows, isExternal) {
 		delete(p.Annotations, NamesAnnotation)
 	}
 }
 
+// egressOf returns the flows that leave the subjects that a policy isolates.
+func (m *merging) egressOf(p *networkingv1.NetworkPolicy) []flow.Flow {
+	return m.scope.ofAll(m.scope.isolatedBy(p, egress), egress, m.flows)
+}
+
 func (m *merging) dropMetadata(p *networkingv1.NetworkPolicy) {
-	entries := entriesOf(p, MetadataAnnotation)
+	entries, flows := entriesOf(p, MetadataAnnotation), m.egressOf(p)
 	kept := slices.DeleteFunc(slices.Clone(entries), func(entry string) bool {
-		return !slices.ContainsFunc(m.flows, func(f flow.Flow) bool { return openingOf(m.subject, f).metadataEntry() == entry })
+		return !slices.ContainsFunc(flows, func(f flow.Flow) bool {
+			return m.scope.openingOf(Workload{}, egress, f).metadataEntry() == entry
+		})
 	})
 	switch {
 	case len(kept) == len(entries):

@@ -29,8 +29,9 @@ func TestMergedPoliciesAreTrue(t *testing.T) {
 	t.Logf("NETZERO_TEST_SEED=%d", seed)
 	for i := range uint64(200) {
 		r := draw{rand.New(rand.NewPCG(seed, i))}
-		c := mergeClaims{t: t, subject: r.subject(), flows: r.flows(), origin: fmt.Sprintf("case %d of seed %d", i, seed)}
-		before := append(r.flows(), c.flows[r.IntN(len(c.flows)+1):]...)
+		subject := r.subject()
+		c := mergeClaims{t: t, subject: subject, flows: from(subject, r.flows()...), origin: fmt.Sprintf("case %d of seed %d", i, seed)}
+		before := append(from(subject, r.flows()...), c.flows[r.IntN(len(c.flows)+1):]...)
 		c.committed, c.edits = r.edited(t, c.subject, before)
 		c.merged = c.merge(c.committed, c.flows)
 		c.allowFlows()
@@ -70,7 +71,7 @@ func (c mergeClaims) errorf(format string, args ...any) {
 // merge checks that what goes into Merge is not changed, not even by who writes to what comes out.
 func (c mergeClaims) merge(committed []*networkingv1.NetworkPolicy, flows []flow.Flow) []*networkingv1.NetworkPolicy {
 	policies, seen := clone(committed), slices.Clone(flows)
-	merged := Merge(committed, c.subject, flows)
+	merged := alone(c.subject).Merge(committed, flows)
 	kept := clone(merged)
 	for _, p := range merged {
 		p.Spec.PolicyTypes = nil
@@ -98,8 +99,8 @@ func clone(policies []*networkingv1.NetworkPolicy) []*networkingv1.NetworkPolicy
 }
 
 func (c mergeClaims) own(policies []*networkingv1.NetworkPolicy) []*networkingv1.NetworkPolicy {
-	m := merging{policies: policies, subject: c.subject}
-	if own := m.own(); own != nil {
+	m := merging{policies: policies, scope: alone(c.subject)}
+	if own := m.own(c.subject); own != nil {
 		return []*networkingv1.NetworkPolicy{own}
 	}
 	return nil
@@ -107,7 +108,7 @@ func (c mergeClaims) own(policies []*networkingv1.NetworkPolicy) []*networkingv1
 
 func (c mergeClaims) allowFlows() {
 	for _, f := range Required(c.flows) {
-		v := Evaluate(c.merged, c.subject, f)
+		v := alone(c.subject).Evaluate(c.merged, f)
 		if v.Outcome != Allowed && (f.Protocol.HasPorts() || v.Outcome != Inexpressible) {
 			c.errorf("%s is %s: %s", f.Target(), v.Outcome, v.Reason)
 		}
@@ -120,18 +121,18 @@ func (c mergeClaims) allowFlows() {
 }
 
 func (c mergeClaims) keepNothingUnused() {
-	if unused := Unused(c.own(c.merged), c.subject, c.flows); len(unused) > 0 {
+	if unused := alone(c.subject).Unused(c.own(c.merged), c.flows); len(unused) > 0 {
 		c.errorf("unused: %q", unused)
 	}
 }
 
 // denyNeighbours checks that nothing opens but what one of the committed policies and the generated one opens.
 func (c mergeClaims) denyNeighbours() {
-	committed, generated := clone(c.committed), Generate(c.subject, c.flows)
+	committed, generated := clone(c.committed), alone(c.subject).Generate(c.flows)
 	if own := c.own(committed); own != nil {
 		generated[0].Namespace = own[0].Namespace
-		if isolated, _ := Isolated(c.own(c.merged), c.subject); isolated {
-			isolate(own[0], c.subject) // its rules were not in force: the human's they are
+		if isolated, _ := isolates(c.own(c.merged), c.subject, egress); isolated {
+			isolate(own[0], c.subject, egress) // its rules were not in force: the human's they are
 		}
 	}
 	for _, f := range Required(c.flows) {
@@ -139,7 +140,7 @@ func (c mergeClaims) denyNeighbours() {
 			if c.opened(n, generated) || c.opened(n, committed) || c.checksNoName(n) {
 				continue
 			}
-			if v := Evaluate(c.merged, c.subject, n); v.Outcome == Allowed {
+			if v := alone(c.subject).Evaluate(c.merged, n); v.Outcome == Allowed {
 				c.errorf("%s is needed, with %s it is %s, which policy %s allows: %s", f.Target(), difference, n.Target(), v.Policy, v.Reason)
 			}
 		}
@@ -149,17 +150,17 @@ func (c mergeClaims) denyNeighbours() {
 // opened reports whether policies allow a flow, or say that they would: by a name that they list, even where no rule
 // has its port yet, and by a rule for everything but the name.
 func (c mergeClaims) opened(n flow.Flow, policies []*networkingv1.NetworkPolicy) bool {
-	if Evaluate(policies, c.subject, n).Outcome == Allowed {
+	if alone(c.subject).Evaluate(policies, n).Outcome == Allowed {
 		return true
 	}
-	for _, v := range views(c.own(policies), c.subject) {
+	for _, v := range alone(c.subject).views(c.own(policies), c.subject, egress) {
 		if slices.ContainsFunc(v.names, func(name allowedName) bool { return name.matches(n) }) {
 			return true
 		}
 		isNamed := slices.ContainsFunc(c.flows, func(f flow.Flow) bool { return nameOf(f) == nameOf(n) })
 		open := v.DeepCopy()
 		delete(open.Annotations, NamesAnnotation)
-		if isNamed && Evaluate([]*networkingv1.NetworkPolicy{open}, c.subject, n).Outcome == Allowed {
+		if isNamed && alone(c.subject).Evaluate([]*networkingv1.NetworkPolicy{open}, n).Outcome == Allowed {
 			return true
 		}
 	}
@@ -169,7 +170,7 @@ func (c mergeClaims) opened(n flow.Flow, policies []*networkingv1.NetworkPolicy)
 // checksNoName reports whether the subject's policy still lists no names, and so a port of the internet or of an
 // address, once it is opened for anybody, is open to whoever goes there.
 func (c mergeClaims) checksNoName(n flow.Flow) bool {
-	for _, v := range views(c.own(c.merged), c.subject) {
+	for _, v := range alone(c.subject).views(c.own(c.merged), c.subject, egress) {
 		opensInternet := slices.ContainsFunc(v.Spec.Egress, func(rule networkingv1.NetworkPolicyEgressRule) bool {
 			return slices.ContainsFunc(elements(rule.To), isInternet)
 		})
@@ -184,8 +185,8 @@ func (c mergeClaims) keepWhatIsOthers() {
 			c.errorf("policy %s is not the subject's, and changed", p.Name)
 		}
 	}
-	isolated, _ := Isolated(c.committed, c.subject)
-	denied := slices.ContainsFunc(Required(c.flows), func(f flow.Flow) bool { return Evaluate(c.committed, c.subject, f).Outcome == Denied })
+	isolated, _ := isolates(c.committed, c.subject, egress)
+	denied := slices.ContainsFunc(Required(c.flows), func(f flow.Flow) bool { return alone(c.subject).Evaluate(c.committed, f).Outcome == Denied })
 	withoutMetadata := func(policies []*networkingv1.NetworkPolicy) []*networkingv1.NetworkPolicy {
 		policies = clone(policies)
 		for _, p := range policies {
@@ -193,7 +194,7 @@ func (c mergeClaims) keepWhatIsOthers() {
 		}
 		return policies
 	}
-	if isolated && !denied && len(Unused(c.own(c.committed), c.subject, c.flows)) == 0 &&
+	if isolated && !denied && len(alone(c.subject).Unused(c.own(c.committed), c.flows)) == 0 &&
 		!cmp.Equal(withoutMetadata(c.committed), withoutMetadata(c.merged), cmpopts.EquateEmpty()) {
 		c.errorf("nothing had to be changed")
 	}
@@ -214,7 +215,7 @@ func (c mergeClaims) ignoreOrder(r draw) {
 }
 
 func (c mergeClaims) startLikeGenerate() {
-	if diff := cmp.Diff(Generate(c.subject, c.flows), c.merge(nil, c.flows)); diff != "" {
+	if diff := cmp.Diff(alone(c.subject).Generate(c.flows), c.merge(nil, c.flows)); diff != "" {
 		c.errorf("merged into nothing (-generated +merged):\n%s", diff)
 	}
 }

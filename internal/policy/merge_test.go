@@ -41,12 +41,12 @@ func checkMerges(t *testing.T, rows []mergeRow) {
 	t.Helper()
 	for _, row := range rows {
 		committed := parse(t, row.committed)
-		got := Merge(committed, checkout, row.flows)
+		got := alone(checkout).Merge(committed, row.flows)
 		if diff := cmp.Diff(parse(t, row.want), got, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", row.reason, diff)
 		}
 		for _, f := range Required(row.flows) {
-			if v := Evaluate(got, checkout, f); v.Outcome != Allowed {
+			if v := alone(checkout).Evaluate(got, f); v.Outcome != Allowed {
 				t.Errorf("%s: %s is %s: %s", row.reason, f.Target(), v.Outcome, v.Reason)
 			}
 		}
@@ -156,7 +156,7 @@ func TestMergeLeavesPoliciesOfOthersAlone(t *testing.T) {
 func TestMergeIntoNothingGenerates(t *testing.T) {
 	flows := []flow.Flow{tcp(workload("cache"), 6379), tcp(external("api.stripe.com", "198.51.100.1"), 443), tcp(at("169.254.169.254"), 80), ping(at("203.0.113.9"))}
 	for _, flows := range [][]flow.Flow{nil, flows} {
-		if diff := cmp.Diff(Generate(checkout, flows), Merge(nil, checkout, flows)); diff != "" {
+		if diff := cmp.Diff(alone(checkout).Generate(flows), alone(checkout).Merge(nil, flows)); diff != "" {
 			t.Errorf("%d flows (-generated +merged):\n%s", len(flows), diff)
 		}
 	}

@@ -1,9 +1,13 @@
 // Package policy turns flows into Kubernetes network policies, and tells what policies do to a flow.
 //
 // It refuses to guess. A flow that a NetworkPolicy has no words for (ICMP, a name that is no host name) is never
-// quietly covered, and a port with a name, which only the pods themselves resolve, matches nothing. Policies are
-// judged for egress only. Pods are known by the labels that [Generate] writes for them, app=<name>, namespaces by
-// the label kubernetes.io/metadata.name that the API server sets.
+// quietly covered, and a port with a name, which only the pods themselves resolve, matches nothing. Pods are known by
+// their labels, which without better knowledge are app=<name>, namespaces by the label kubernetes.io/metadata.name
+// that the API server sets. A workload of which nobody knows the namespace is taken to be in that of the policy that
+// speaks of it.
+//
+// A flow is judged at both of its ends, as far as they are in [Scope]: the source's egress and the destination's
+// ingress have to allow it.
 //
 // In one thing it is stricter than Kubernetes: a NetworkPolicy cannot name a host, so a policy that opens the
 // internet lists the names it was opened for in [NamesAnnotation], and the verdict asks that list.
@@ -12,7 +16,6 @@ package policy
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
@@ -36,31 +39,14 @@ const (
 	defaultNamespace = "default" // where kubectl puts what names none
 )
 
-// Workload is a set of pods as a selector sees it.
-type Workload struct {
-	Name      string            // a DNS-1123 subdomain; the name of its policy
-	Namespace string            // a DNS-1123 label; empty means whichever its policies are applied to
-	Labels    map[string]string // the labels of its pods; none means {"app": Name}
-}
-
-func (w Workload) labels() labels.Set {
-	if len(w.Labels) == 0 {
-		return podLabels(w.Name)
-	}
-	return w.Labels
-}
-
-func podLabels(name string) labels.Set { return labels.Set{"app": name} }
-
-// Isolated reports whether any of the policies isolates the subject for egress: it selects the subject, and has the
-// policy type Egress. If none does, the string says why not, policy by policy, in one line.
+// isolates reports whether any of the policies isolates the subject in a direction: it selects the subject, and has the
+// policy type. If none does, the string says why not, policy by policy, in one line.
 //
-// As in Kubernetes, a policy without policyTypes has the type Egress if it has egress rules. A policy without a
-// namespace is taken to be in the subject's, and the reverse.
-func Isolated(policies []*networkingv1.NetworkPolicy, subject Workload) (bool, string) {
+// A policy without a namespace is taken to be in the subject's, and the reverse.
+func isolates(policies []*networkingv1.NetworkPolicy, subject Workload, d direction) (bool, string) {
 	var misses []string
 	for _, p := range policies {
-		miss := passesOver(p, subject)
+		miss := passesOver(p, subject, d)
 		if miss == "" {
 			return true, ""
 		}
@@ -69,27 +55,29 @@ func Isolated(policies []*networkingv1.NetworkPolicy, subject Workload) (bool, s
 	if len(misses) == 0 {
 		misses = append(misses, "there is none")
 	}
-	return false, fmt.Sprintf("no policy isolates %s for egress: %s", subject.Name, abbreviate(misses, "; "))
+	return false, fmt.Sprintf("no policy isolates %s for %s: %s", subject.Name, d, abbreviate(misses, "; "))
 }
 
-// passesOver says why a policy does not isolate the subject for egress, or returns "" if it does.
-func passesOver(p *networkingv1.NetworkPolicy, subject Workload) string {
+// passesOver says why a policy does not isolate the subject in a direction, or returns "" if it does.
+func passesOver(p *networkingv1.NetworkPolicy, subject Workload, d direction) string {
+	if why := overlooks(p, subject); why != "" {
+		return why
+	}
+	if !hasType(p, d) {
+		return fmt.Sprintf("policy %s is not of the type %s", p.Name, d.policyType())
+	}
+	return ""
+}
+
+// overlooks says why a policy does not select the subject, or returns "" if it does.
+func overlooks(p *networkingv1.NetworkPolicy, subject Workload) string {
 	switch {
 	case p.Namespace != "" && subject.Namespace != "" && p.Namespace != subject.Namespace:
 		return fmt.Sprintf("policy %s is in namespace %s, not in %s", p.Name, p.Namespace, subject.Namespace)
 	case !selects(&p.Spec.PodSelector, subject.labels()):
 		return fmt.Sprintf("policy %s selects %s, the pods have %s", p.Name, metav1.FormatLabelSelector(&p.Spec.PodSelector), subject.labels())
-	case !hasEgressType(p):
-		return fmt.Sprintf("policy %s is not of the type Egress", p.Name)
 	}
 	return ""
-}
-
-func hasEgressType(p *networkingv1.NetworkPolicy) bool {
-	if len(p.Spec.PolicyTypes) == 0 {
-		return len(p.Spec.Egress) > 0
-	}
-	return slices.Contains(p.Spec.PolicyTypes, networkingv1.PolicyTypeEgress)
 }
 
 // selects reports whether a selector matches. One that is not valid matches nothing; see [Validate].
@@ -98,25 +86,33 @@ func selects(selector *metav1.LabelSelector, set labels.Set) bool {
 	return err == nil && s.Matches(set)
 }
 
-// view is a policy that isolates a subject, with what it takes to read its rules.
+// view is a policy that isolates a subject in a direction, with what it takes to read its rules.
 type view struct {
 	*networkingv1.NetworkPolicy
-	namespace string // of the policy and the subject, never empty
-	annotated bool   // with NamesAnnotation, be it an empty one
-	names     []allowedName
+	scope     Scope
+	direction direction
+	rules     []rule
+	namespace string        // of the policy and the subject, never empty
+	annotated bool          // with NamesAnnotation, be it an empty one; never for ingress
+	names     []allowedName // that it lists
 }
 
-// views returns the policies that isolate the subject for egress, in their order.
-func views(policies []*networkingv1.NetworkPolicy, subject Workload) []view {
+// views returns the policies that isolate the subject in a direction, in their order.
+func (s Scope) views(policies []*networkingv1.NetworkPolicy, subject Workload, d direction) []view {
 	var isolating []view
 	for _, p := range policies {
-		if passesOver(p, subject) != "" {
+		if passesOver(p, subject, d) != "" {
 			continue
 		}
-		v := view{NetworkPolicy: p, namespace: cmp.Or(p.Namespace, subject.Namespace, defaultNamespace)}
-		var list string
-		list, v.annotated = p.Annotations[NamesAnnotation]
-		v.names, _ = parseNames(list) // a malformed entry allows nothing; see Validate
+		v := view{
+			NetworkPolicy: p, scope: s, direction: d, rules: rulesOf(p, d),
+			namespace: cmp.Or(p.Namespace, subject.Namespace, defaultNamespace),
+		}
+		if d == egress {
+			var list string
+			list, v.annotated = p.Annotations[NamesAnnotation]
+			v.names, _ = parseNames(list) // a malformed entry allows nothing; see Validate
+		}
 		isolating = append(isolating, v)
 	}
 	return isolating

@@ -37,11 +37,11 @@ func TestIsolatedSaysWhyNot(t *testing.T) {
 		{"the subject has no namespace", "metadata: {name: p, namespace: prod}\nspec: {podSelector: {}, policyTypes: [Egress]}", checkout, ""},
 	} {
 		policies := parse(t, row.policies)
-		isolated, why := Isolated(policies, row.subject)
+		isolated, why := isolates(policies, row.subject, egress)
 		if want := "no policy isolates checkout for egress: " + row.why; isolated != (row.why == "") || !isolated && why != want {
 			t.Errorf("%s: got %v: %s, want %s", row.reason, isolated, why, want)
 		}
-		v := Evaluate(policies, row.subject, tcp(workload("cache"), 6379))
+		v := alone(row.subject).Evaluate(policies, tcp(workload("cache"), 6379))
 		if unprotected := v.Outcome == Unprotected; unprotected == isolated || unprotected && v.Reason != why {
 			t.Errorf("%s: verdict is %s: %s", row.reason, v.Outcome, v.Reason)
 		}
@@ -50,7 +50,7 @@ func TestIsolatedSaysWhyNot(t *testing.T) {
 
 func TestNoPolicyProtectsNobody(t *testing.T) {
 	for _, f := range []flow.Flow{tcp(workload("cache"), 6379), ping(at("203.0.113.9"))} {
-		v := Evaluate(nil, checkout, f)
+		v := alone(checkout).Evaluate(nil, f)
 		if v.Outcome != Unprotected || v.Rule != -1 || !strings.HasSuffix(v.Reason, "there is none") {
 			t.Errorf("%s: got %+v", f.Target(), v)
 		}

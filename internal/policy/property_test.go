@@ -29,15 +29,16 @@ func TestGeneratedPoliciesAreTrue(t *testing.T) {
 	t.Logf("NETZERO_TEST_SEED=%d", seed)
 	for i := range uint64(200) {
 		r := draw{rand.New(rand.NewPCG(seed, i))}
-		subject, flows := r.subject(), r.flows()
-		policies := Generate(subject, flows)
+		subject := r.subject()
+		flows := from(subject, r.flows()...)
+		policies := alone(subject).Generate(flows)
 		c := claims{t, subject, flows, policies, fmt.Sprintf("case %d of seed %d", i, seed)}
 		c.allowFlows()
 		c.denyNeighbours()
 		c.ignoreOrder(r)
 		c.needEveryRule()
 		c.surviveYAML()
-		if unused := Unused(policies, subject, flows); len(unused) > 0 {
+		if unused := alone(subject).Unused(policies, flows); len(unused) > 0 {
 			c.errorf("unused: %q", unused)
 		}
 		if t.Failed() {
@@ -66,8 +67,8 @@ func (c claims) allowFlows() {
 		if !f.Protocol.HasPorts() {
 			want = Inexpressible
 		}
-		if v := Evaluate(c.policies, c.subject, f); v.Outcome != want || v.Notice != "" {
-			c.errorf("%s is %s: %s %s", f.Target(), v.Outcome, v.Reason, v.Notice)
+		if v := alone(c.subject).Evaluate(c.policies, f); v.Outcome != want || v.Notices != nil {
+			c.errorf("%s is %s: %s %s", f.Target(), v.Outcome, v.Reason, v.Notices)
 		}
 	}
 }
@@ -75,16 +76,16 @@ func (c claims) allowFlows() {
 func (c claims) denyNeighbours() {
 	opened, named := make(map[opening]bool), make(map[allowedName]bool)
 	for _, f := range Required(c.flows) {
-		opened[opening{peerOf(c.subject, f.Destination), f.Port, f.Protocol}] = true
+		opened[alone(c.subject).openingOf(c.subject, egress, f)] = true
 		named[nameOf(f)] = true
 	}
 	for _, f := range Required(c.flows) {
 		for difference, n := range neighbours(f) {
 			isNamed := n.Destination.Kind != flow.External || named[nameOf(n)]
-			if isNamed && opened[opening{peerOf(c.subject, n.Destination), n.Port, n.Protocol}] {
+			if isNamed && opened[alone(c.subject).openingOf(c.subject, egress, n)] {
 				continue // another flow's
 			}
-			if v := Evaluate(c.policies, c.subject, n); v.Outcome != Denied || v.Reason == "" {
+			if v := alone(c.subject).Evaluate(c.policies, n); v.Outcome != Denied || v.Reason == "" {
 				c.errorf("%s is needed, with %s it is %s, %s: %s", f.Target(), difference, n.Target(), v.Outcome, v.Reason)
 			}
 		}
@@ -132,7 +133,7 @@ func (c claims) ignoreOrder(r draw) {
 		shuffled = append(shuffled, f)
 	}
 	r.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
-	if diff := cmp.Diff(c.policies, Generate(c.subject, shuffled)); diff != "" {
+	if diff := cmp.Diff(c.policies, alone(c.subject).Generate(shuffled)); diff != "" {
 		c.errorf("another order, another policy (-want +got):\n%s", diff)
 	}
 }
@@ -143,7 +144,7 @@ func (c claims) needEveryRule() {
 		mutant := c.policies[0].DeepCopy()
 		mutant.Spec.Egress = slices.Delete(mutant.Spec.Egress, i, i+1)
 		if !slices.ContainsFunc(Required(c.flows), func(f flow.Flow) bool {
-			return Evaluate([]*networkingv1.NetworkPolicy{mutant}, c.subject, f).Outcome == Denied
+			return alone(c.subject).Evaluate([]*networkingv1.NetworkPolicy{mutant}, f).Outcome == Denied
 		}) {
 			c.errorf("nobody needs rule %d", i)
 		}

@@ -9,75 +9,64 @@ import (
 	"github.com/netzero-dev/netzero/internal/flow"
 )
 
-// Unused lists what no flow of the subject needed in the policies that isolate it, one line each, in the policies'
-// order: "policy checkout: rule 3 (pods app=cache)", inside a rule that is used "policy checkout: rule 1: port
-// 8443/TCP" and "policy checkout: rule 1: peer 10.0.0.0/8", and of [NamesAnnotation] "policy checkout: name
-// old.example:443/TCP". Rules are numbered as in [Verdict].
+// Unused lists what no flow needed in the policies that isolate a subject, one line each, in the policies' order:
+// "policy checkout: egress rule 3 (pods app=cache)", inside a rule that is used "policy checkout: egress rule 1: port
+// 8443/TCP" and "policy checkout: egress rule 1: peer 10.0.0.0/8", and of [NamesAnnotation] "policy checkout: name
+// old.example:443/TCP". Rules are numbered and called as in [Verdict]. Of a policy that isolates several subjects, what
+// one of them needed is used. Who calls a subject that is not [Subject.Whole] is not known: ingress rules of a policy
+// that isolates one are never listed.
 //
 // What the flows imply (see [Required]) counts as needed. The IPv4 and the IPv6 half of the internet count as one
 // peer: which of them a name resolves to is chance. Two rules that allow one flow are both used.
-func Unused(policies []*networkingv1.NetworkPolicy, subject Workload, flows []flow.Flow) []string {
+func (s Scope) Unused(policies []*networkingv1.NetworkPolicy, flows []flow.Flow) []string {
+	s = s.normal()
 	required := Required(flows)
 	var lines []string
-	for _, v := range views(policies, subject) {
-		for i := range v.Spec.Egress {
-			lines = append(lines, v.unusedInRule(i, required)...)
+	for _, p := range policies {
+		for i, used := range s.usage(p, egress, required) {
+			lines = append(lines, s.unusedInRule(p, egress, i, used)...)
 		}
-		for _, n := range v.names {
-			if !slices.ContainsFunc(required, n.matches) {
-				lines = append(lines, fmt.Sprintf("policy %s: name %s", v.Name, n))
-			}
+		lines = append(lines, s.unusedNames(p, required)...)
+		for i, used := range s.usage(p, ingress, required) {
+			lines = append(lines, s.unusedInRule(p, ingress, i, used)...)
 		}
 	}
 	return lines
 }
 
 // unusedInRule returns one line for a rule that no flow used, else one for each of its peers and ports that none did.
-func (v view) unusedInRule(i int, flows []flow.Flow) []string {
-	rule, used := &v.Spec.Egress[i], v.usage(i, flows)
-	where := fmt.Sprintf("policy %s: rule %d", v.Name, i)
+func (s Scope) unusedInRule(p *networkingv1.NetworkPolicy, d direction, i int, used usage) []string {
+	rule := rulesOf(p, d)[i]
+	where := fmt.Sprintf("policy %s: %s %d", p.Name, s.ruleWord(d), i)
 	if !used.rule {
-		return []string{fmt.Sprintf("%s (%s)", where, describePeers(rule.To))}
+		return []string{fmt.Sprintf("%s (%s)", where, describePeers(d, rule.peers))}
 	}
 	var lines []string
-	for i := range rule.To {
+	for i := range rule.peers {
 		if !used.peers[i] {
-			lines = append(lines, fmt.Sprintf("%s: peer %s", where, describePeer(&rule.To[i])))
+			lines = append(lines, fmt.Sprintf("%s: peer %s", where, describePeer(d, &rule.peers[i])))
 		}
 	}
-	for i := range rule.Ports {
+	for i := range rule.ports {
 		if !used.ports[i] {
-			lines = append(lines, fmt.Sprintf("%s: port %s", where, describePort(&rule.Ports[i])))
+			lines = append(lines, fmt.Sprintf("%s: port %s", where, describePort(&rule.ports[i])))
 		}
 	}
 	return slices.Compact(lines) // the halves of the internet read the same
 }
 
-// usage is what flows needed of a rule: it at all, and which of its peers and ports, by their index.
-type usage struct {
-	rule         bool
-	peers, ports []bool
-}
-
-func (v view) usage(i int, flows []flow.Flow) usage {
-	rule := &v.Spec.Egress[i]
-	peers, ports := make(map[*networkingv1.NetworkPolicyPeer]bool), make(map[*networkingv1.NetworkPolicyPort]bool)
-	usesInternet := false
-	for _, f := range flows {
-		for peer, port := range pairs(rule) {
-			if v.match(peer, port, f).allows() {
-				peers[peer], ports[port] = true, true
-				usesInternet = usesInternet || isInternet(peer)
-			}
+func (s Scope) unusedNames(p *networkingv1.NetworkPolicy, flows []flow.Flow) []string {
+	var lines []string
+	subjects := s.isolatedBy(p, egress)
+	if len(subjects) == 0 {
+		return nil
+	}
+	names, _ := parseNames(p.Annotations[NamesAnnotation])
+	needed := s.ofAll(subjects, egress, flows)
+	for _, n := range names {
+		if !slices.ContainsFunc(needed, n.matches) {
+			lines = append(lines, fmt.Sprintf("policy %s: name %s", p.Name, n))
 		}
 	}
-	used := usage{rule: len(peers) > 0}
-	for i := range rule.To {
-		peer := &rule.To[i]
-		used.peers = append(used.peers, peers[peer] || usesInternet && isInternet(peer))
-	}
-	for i := range rule.Ports {
-		used.ports = append(used.ports, ports[&rule.Ports[i]])
-	}
-	return used
+	return lines
 }

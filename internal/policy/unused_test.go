@@ -42,7 +42,7 @@ func TestUnusedListsWhatNoFlowNeeded(t *testing.T) {
 			[]string{"policy checkout: rule 0: port 853/TCP"}},
 		{"a policy for others is theirs", "metadata: {name: cart}\nspec: {podSelector: {matchLabels: {app: cart}}, egress: [{}]}", nil, nil},
 	} {
-		if diff := cmp.Diff(row.want, Unused(parse(t, row.policies), checkout, row.flows)); diff != "" {
+		if diff := cmp.Diff(row.want, alone(checkout).Unused(parse(t, row.policies), row.flows)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", row.reason, diff)
 		}
 	}
@@ -56,7 +56,7 @@ func TestPeersReadAsAPersonWould(t *testing.T) {
 		"{to: [{ipBlock: {cidr: nonsense}}]}": "nonsense",
 		"{to: [{ipBlock: {cidr: 10.0.0.0/300}}, {podSelector: {}}, {podSelector: {}}, {podSelector: {matchLabels: {a: b}}}, {namespaceSelector: {matchLabels: {team: x}}}]}": "10.0.0.0/300, all pods, pods a=b and 1 more",
 	} {
-		got := Unused(parse(t, header+"  - "+rule+"\n"), checkout, nil)
+		got := alone(checkout).Unused(parse(t, header+"  - "+rule+"\n"), nil)
 		if diff := cmp.Diff([]string{"policy checkout: rule 0 (" + want + ")"}, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", rule, diff)
 		}

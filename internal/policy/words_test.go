@@ -4,6 +4,7 @@ package policy
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,3 +70,15 @@ func toYAML(t *testing.T, p *networkingv1.NetworkPolicy) string {
 }
 
 var sameAddr = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
+
+// alone is the scope of a test process.
+func alone(w Workload) Scope { return Scope{Subjects: []Subject{{Workload: w}}} }
+
+// from returns flows as a workload's own.
+func from(w Workload, flows ...flow.Flow) []flow.Flow {
+	own := slices.Clone(flows)
+	for i := range own {
+		own[i].Source = workloadIn(w.Namespace, w.Name)
+	}
+	return own
+}

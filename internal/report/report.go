@@ -27,7 +27,8 @@ type Report struct {
 	Workload string // the name of the test process as a workload
 
 	Denied      []Denied // sorted, as flow.Fold leaves them
-	Unprotected string   // why the golden file isolates nobody, and so could never fail
+	Unprotected []string // which workloads the golden file does not isolate, and why: there it could never fail
+	Protected   bool     // with Unprotected: there are others that it does isolate
 	Unused      []string // the rules that no flow needed
 	Strict      bool     // an unused rule fails the test
 	Missing     bool     // there is no golden file
@@ -41,5 +42,5 @@ type Report struct {
 // Failed reports whether the test fails. Notices, and unused rules unless Strict, do not fail it; nor does a
 // difference of texts alone.
 func (r Report) Failed() bool {
-	return r.Lost != "" || r.Missing || r.Unprotected != "" || len(r.Denied) > 0 || r.Strict && len(r.Unused) > 0
+	return r.Lost != "" || r.Missing || len(r.Unprotected) > 0 || len(r.Denied) > 0 || r.Strict && len(r.Unused) > 0
 }

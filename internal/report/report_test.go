@@ -121,11 +121,11 @@ func reports() map[string]Report {
 			r.Notices = []string{"no policy is proposed, because the test failed"}
 		}),
 		"unprotected": base(func(r *Report) {
-			r.Unprotected = "no policy in testdata/netzero/TestCheckout.yaml selects pods app=checkout with policy type Egress; the nearest is policy check-out, for pods app=check-out"
+			r.Unprotected = []string{"no policy in testdata/netzero/TestCheckout.yaml selects pods app=checkout with policy type Egress; the nearest is policy check-out, for pods app=check-out"}
 			r.Diff = diff
 		}),
 		"empty golden": base(func(r *Report) {
-			r.Unprotected = "the file holds no policy"
+			r.Unprotected = []string{"the file holds no policy"}
 			r.Denied = []Denied{stripe()}
 		}),
 		"unused": base(func(r *Report) {
@@ -281,7 +281,7 @@ func TestFailed(t *testing.T) {
 		{"Strict alone", Report{Strict: true}, false},
 		{"an unexpected flow", Report{Denied: []Denied{{}}}, true},
 		{"no golden file", Report{Missing: true}, true},
-		{"a golden file that protects nothing", Report{Unprotected: "x"}, true},
+		{"a golden file that protects nothing", Report{Unprotected: []string{"x"}}, true},
 		{"a loss", Report{Lost: "x"}, true},
 	} {
 		if got := c.report.Failed(); got != c.want {

@@ -23,11 +23,7 @@ func (r Report) String() string {
 		w.paragraph("recording incomplete: " + strings.ReplaceAll(strings.TrimSpace(r.Lost), "\n", "; ")) // of errors.Join
 		w.paragraph("What was lost may be a flow that the policy does not allow. So the test cannot pass, and no policy is written from this run.")
 	}
-	if r.Unprotected != "" {
-		w.gap()
-		w.paragraph("nothing is protected: " + r.Unprotected)
-		w.paragraph("A test with such a policy could never fail.")
-	}
+	r.writeUnprotected(&w)
 	for i, d := range r.Denied {
 		w.gap()
 		if i == maxBlocks {
@@ -78,7 +74,10 @@ func (r Report) verdicts() []string {
 	if r.Missing {
 		v = append(v, "no committed policy")
 	}
-	if r.Unprotected != "" {
+	switch {
+	case len(r.Unprotected) > 0 && r.Protected:
+		v = append(v, "the committed policy does not protect everything")
+	case len(r.Unprotected) > 0:
 		v = append(v, "the committed policy protects nothing")
 	}
 	if n := len(r.Denied); n > 0 {
@@ -109,6 +108,20 @@ func (r Report) writeList(w *writer, title string, texts []string) {
 	w.gap()
 	w.line(2, title)
 	w.list(6, texts)
+}
+
+func (r Report) writeUnprotected(w *writer) {
+	if len(r.Unprotected) == 0 {
+		return
+	}
+	w.gap()
+	if len(r.Unprotected) == 1 && !r.Protected {
+		w.paragraph("nothing is protected: " + r.Unprotected[0])
+		w.paragraph("A test with such a policy could never fail.")
+		return
+	}
+	w.line(2, "not protected, and so flows there could never fail the test")
+	w.list(6, r.Unprotected)
 }
 
 func (r Report) writeMissing(w *writer) {

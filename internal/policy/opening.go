@@ -1,0 +1,90 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// opening is one port of one peer.
+type opening struct {
+	peer     peerKey
+	port     uint16
+	protocol flow.Protocol
+}
+
+func (o opening) compare(p opening) int {
+	return cmp.Or(o.peer.compare(p.peer), cmp.Compare(o.port, p.port), cmp.Compare(o.protocol, p.protocol))
+}
+
+// peerKey is what a rule depends on of the far end of its flows, so that equal peers share a rule: a public name is its
+// kind alone, because all of them are the internet.
+type peerKey struct {
+	kind      flow.Kind
+	namespace string     // of pods, where it is another than the policy's
+	labels    string     // of pods, as labels.Set writes them
+	addr      netip.Addr // of an Address
+}
+
+func (k peerKey) compare(l peerKey) int {
+	return cmp.Or(
+		cmp.Compare(k.kind, l.kind),
+		cmp.Compare(k.namespace, l.namespace),
+		cmp.Compare(k.labels, l.labels),
+		k.addr.Compare(l.addr),
+	)
+}
+
+// openings returns what a subject's flows in a direction need, sorted and each once.
+func (s Scope) openings(subject Workload, d direction, flows []flow.Flow) []opening {
+	var openings []opening
+	for _, f := range s.of(subject, d, flows) {
+		if s.inexpressible(d, f) == "" {
+			openings = append(openings, s.openingOf(subject, d, f))
+		}
+	}
+	slices.SortFunc(openings, opening.compare)
+	return slices.Compact(openings)
+}
+
+func (s Scope) openingOf(subject Workload, d direction, f flow.Flow) opening {
+	return opening{s.peerOf(subject, d, d.far(f)), f.Port, f.Protocol}
+}
+
+func (s Scope) peerOf(subject Workload, d direction, e flow.Endpoint) peerKey {
+	switch addr := address(e); {
+	case e.Kind == flow.Workload:
+		w, _ := s.workload(e)
+		k := peerKey{kind: flow.Workload, labels: w.selecting().String()}
+		if w.Namespace != subject.Namespace {
+			k.namespace = w.Namespace
+		}
+		return k
+	case e.Kind == flow.Address, e.Kind == flow.External && (d == ingress || !flow.Public(addr)):
+		return peerKey{kind: flow.Address, addr: addr}
+	}
+	return peerKey{kind: e.Kind}
+}
+
+// address returns an endpoint's address as an ipBlock can hold it: a zone means nothing outside of its host.
+func address(e flow.Endpoint) netip.Addr { return e.Addr.Unmap().WithZone("") }
+
+// metadataEntry returns what [MetadataAnnotation] says of an opening for egress, or "".
+func (o opening) metadataEntry() string {
+	if o.peer.addr != flow.MetadataService {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d/%s", o.peer.addr, o.port, o.protocol)
+}
+
+func (o opening) policyPort() networkingv1.NetworkPolicyPort {
+	protocol, port := corev1.Protocol(o.protocol.String()), intstr.FromInt32(int32(o.port))
+	return networkingv1.NetworkPolicyPort{Protocol: &protocol, Port: &port}
+}

@@ -1,0 +1,99 @@
+package policy
+
+import (
+	"fmt"
+
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// candidate is a rule that allows a flow or comes near it, and the peer in it that does.
+type candidate struct {
+	view view
+	rule int // -1 where no policy has any
+	peer *networkingv1.NetworkPolicyPeer
+	fit  fit
+}
+
+func (c candidate) String() string {
+	return fmt.Sprintf("%s %d (%s)", c.word(), c.rule, describePeer(c.view.direction, c.peer))
+}
+
+func (c candidate) word() string { return c.view.scope.ruleWord(c.view.direction) }
+
+func (c candidate) allowedReason() string {
+	if c.fit.redirect && c.fit.peer != peerFits {
+		return c.String() + " names a port of DNS, and so stands for the cluster's resolver"
+	}
+	return c.String()
+}
+
+func (c candidate) notices() []string {
+	switch rule := c.view.rules[c.rule]; {
+	case len(rule.peers) == 0 && len(rule.ports) == 0:
+		return []string{fmt.Sprintf("policy %s: %s %d is {}, which allows everything", c.view.Name, c.word(), c.rule)}
+	case c.view.direction == egress && isInternet(c.peer) && !c.view.annotated:
+		return []string{fmt.Sprintf("policy %s: %s %d opens the internet, and without the annotation %s no name is checked", c.view.Name, c.word(), c.rule, NamesAnnotation)}
+	}
+	return nil
+}
+
+// deniedReason says what keeps the nearest rule from allowing a flow. It names the rule's policy where that is not
+// the first.
+func (c candidate) deniedReason(f flow.Flow, first string) string {
+	if c.rule < 0 {
+		return fmt.Sprintf("policy %s has no %s rules, it denies everything", first, c.view.direction)
+	}
+	rule, far := c.String(), c.view.direction.far(f)
+	if c.view.Name != first {
+		rule += " of policy " + c.view.Name
+	}
+	port := fmt.Sprintf("%d/%s", f.Port, f.Protocol)
+	switch c.fit.peer {
+	case peerFits:
+		reason := fmt.Sprintf("port %s, %s allows %s", port, rule, describePorts(c.view.rules[c.rule].ports))
+		if c.fit.port == portByName {
+			reason += ", a name that only the pods resolve: write the number"
+		}
+		return reason
+	case otherNamespace:
+		return fmt.Sprintf("%s is in another namespace than %s", describeEndpoint(far), rule)
+	case excepted:
+		return fmt.Sprintf("%s is in the range %s that %s excepts", address(far), exceptOf(c.peer.IPBlock, address(far)), rule)
+	case namedElsewhere:
+		return fmt.Sprintf("port %s, the annotation %s of %s allows %s", port, NamesAnnotation, rule, c.namesOf(far.Name))
+	case unnamed:
+		if far.Kind != flow.External {
+			return fmt.Sprintf("%s has no name, and %s is only for the names in the annotation %s", describeEndpoint(far), rule, NamesAnnotation)
+		}
+		return fmt.Sprintf("%s is not in the annotation %s that %s asks", nameOf(f), NamesAnnotation, rule)
+	case otherPeer, otherSort:
+		if c.fit.port == portFits && (c.fit.peer == otherPeer || far.Kind == flow.Anyone) {
+			return fmt.Sprintf("no %s is for %s; %s allows %s", c.word(), describeEndpoint(far), rule, port)
+		}
+	}
+	return fmt.Sprintf("no %s is for %s", c.word(), describeEndpoint(far))
+}
+
+// namesOf lists what the annotation allows under a host's name.
+func (c candidate) namesOf(host string) string {
+	var entries []string
+	for _, n := range c.view.names {
+		if matchHost(n.host, host) {
+			entries = append(entries, n.String())
+		}
+	}
+	return abbreviate(entries, ", ")
+}
+
+// describeEndpoint names the far end of a flow in a reason.
+func describeEndpoint(e flow.Endpoint) string {
+	switch e.Kind {
+	case flow.Resolver:
+		return fmt.Sprintf("the cluster's resolver (pods %s in namespace %s)", resolverLabels, flow.ClusterResolver.Namespace)
+	case flow.Anyone:
+		return "callers from anywhere"
+	}
+	return e.String()
+}

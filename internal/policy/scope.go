@@ -1,0 +1,131 @@
+package policy
+
+import (
+	"cmp"
+	"slices"
+
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// Subject is a workload that gets a policy.
+type Subject struct {
+	Workload
+	// Whole says that all of it was recorded, as a container is: then who calls it is known too, and its policy is also
+	// of the type Ingress where somebody did. The test process is not: who calls it in production, no test can know.
+	Whole bool
+}
+
+// Scope is what policies are written for and judged by. Two subjects of one namespace and name are replicas of one
+// workload, whose flows are all of theirs.
+type Scope struct {
+	Subjects []Subject
+	Peers    []Workload // others of which more than the name is known: how rules select them
+}
+
+// normal returns the scope with its subjects sorted by namespace and name, and replicas as one of them.
+func (s Scope) normal() Scope {
+	subjects := slices.Clone(s.Subjects)
+	slices.SortStableFunc(subjects, func(a, b Subject) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	s.Subjects = nil
+	for _, subject := range subjects {
+		if n := len(s.Subjects); n > 0 && s.Subjects[n-1].Namespace == subject.Namespace && s.Subjects[n-1].Name == subject.Name {
+			s.Subjects[n-1].unite(subject)
+			continue
+		}
+		s.Subjects = append(s.Subjects, subject)
+	}
+	return s
+}
+
+func (s *Subject) unite(replica Subject) {
+	s.Whole = s.Whole || replica.Whole
+	if len(s.Labels)+len(s.Selector) == 0 {
+		s.Labels, s.Selector = replica.Labels, replica.Selector
+	}
+}
+
+// isPlain reports whether the test process is all there is: then there is one direction, which goes without saying.
+func (s Scope) isPlain() bool { return len(s.Subjects) == 1 && !s.Subjects[0].Whole }
+
+// ruleWord returns what a person should call the rules of a direction.
+func (s Scope) ruleWord(d direction) string {
+	if d == egress && s.isPlain() {
+		return "rule"
+	}
+	return d.String() + " rule"
+}
+
+// workload returns what is known of an endpoint that is one. An endpoint without a namespace may be in any.
+func (s Scope) workload(e flow.Endpoint) (w Workload, subject bool) {
+	for _, exact := range []bool{true, false} {
+		is := func(w Workload) bool {
+			return w.Name == e.Name && (w.Namespace == e.Namespace || !exact && e.Namespace == "")
+		}
+		if i := slices.IndexFunc(s.Subjects, func(s Subject) bool { return is(s.Workload) }); i >= 0 {
+			return s.Subjects[i].Workload, true
+		}
+		if i := slices.IndexFunc(s.Peers, is); i >= 0 {
+			return s.Peers[i], false
+		}
+	}
+	return Workload{Name: e.Name, Namespace: e.Namespace}, false
+}
+
+// subject returns the subject that an endpoint is, if it is one.
+func (s Scope) subject(e flow.Endpoint) (Workload, bool) {
+	if e.Kind != flow.Workload {
+		return Workload{}, false
+	}
+	return s.workload(e)
+}
+
+// of returns the flows that a subject has in a direction.
+func (s Scope) of(subject Workload, d direction, flows []flow.Flow) []flow.Flow {
+	var own []flow.Flow
+	for _, f := range flows {
+		if w, ok := s.subject(d.near(f)); ok && w.Name == subject.Name && w.Namespace == subject.Namespace {
+			own = append(own, f)
+		}
+	}
+	return own
+}
+
+// serves reports whether a subject was seen as a server, by somebody whom a rule can name.
+func (s Scope) serves(subject Workload, flows []flow.Flow) bool {
+	return slices.ContainsFunc(s.of(subject, ingress, flows), func(f flow.Flow) bool { return s.inexpressible(ingress, f) == "" })
+}
+
+// NotIsolated says, in one line each, which subjects no policy isolates, and why not: for egress any subject, for
+// ingress one that is [Subject.Whole] and that the flows show as a server. What is not isolated, no flow could ever make
+// fail. The lines are sorted by namespace and name of the subjects.
+func (s Scope) NotIsolated(policies []*networkingv1.NetworkPolicy, flows []flow.Flow) []string {
+	s = s.normal()
+	var lines []string
+	for _, subject := range s.Subjects {
+		for _, d := range directions {
+			if d == ingress && !(subject.Whole && s.serves(subject.Workload, flows)) {
+				continue
+			}
+			if isolated, why := isolates(policies, subject.Workload, d); !isolated {
+				lines = append(lines, why)
+			}
+		}
+	}
+	return lines
+}
+
+// Foreign returns the policies that select no subject, in their order: of workloads that this run did not see, or of
+// nobody's. They take part in no verdict, and Merge leaves them as they are.
+func (s Scope) Foreign(policies []*networkingv1.NetworkPolicy) []*networkingv1.NetworkPolicy {
+	var foreign []*networkingv1.NetworkPolicy
+	for _, p := range policies {
+		if !slices.ContainsFunc(s.Subjects, func(subject Subject) bool { return overlooks(p, subject.Workload) == "" }) {
+			foreign = append(foreign, p)
+		}
+	}
+	return foreign
+}

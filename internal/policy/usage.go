@@ -1,0 +1,92 @@
+package policy
+
+import (
+	"slices"
+
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// usage is what flows needed of a rule: it at all, and which of its peers and ports, by their index.
+type usage struct {
+	rule         bool
+	peers, ports []bool
+}
+
+// isolatedBy returns the subjects that a policy isolates in a direction.
+func (s Scope) isolatedBy(p *networkingv1.NetworkPolicy, d direction) []Subject {
+	var isolated []Subject
+	for _, subject := range s.Subjects {
+		if passesOver(p, subject.Workload, d) == "" {
+			isolated = append(isolated, subject)
+		}
+	}
+	return isolated
+}
+
+// ofAll returns the flows that any of the subjects has in a direction.
+func (s Scope) ofAll(subjects []Subject, d direction, flows []flow.Flow) []flow.Flow {
+	var all []flow.Flow
+	for _, subject := range subjects {
+		all = append(all, s.of(subject.Workload, d, flows)...)
+	}
+	return all
+}
+
+// usage returns what the flows needed of each rule of a policy. It is nil where that cannot be known: for a policy that
+// isolates no subject, and for ingress one that isolates a subject whose callers are not known.
+func (s Scope) usage(p *networkingv1.NetworkPolicy, d direction, flows []flow.Flow) []usage {
+	subjects := s.isolatedBy(p, d)
+	if d == ingress && slices.ContainsFunc(subjects, func(subject Subject) bool { return !subject.Whole }) {
+		return nil
+	}
+	var all []usage
+	for i, subject := range subjects {
+		v := s.views([]*networkingv1.NetworkPolicy{p}, subject.Workload, d)[0]
+		own := s.of(subject.Workload, d, flows)
+		for j := range v.rules {
+			used := v.usage(j, own)
+			if i == 0 {
+				all = append(all, used)
+				continue
+			}
+			all[j].add(used)
+		}
+	}
+	return all
+}
+
+func (u *usage) add(other usage) {
+	u.rule = u.rule || other.rule
+	for i, used := range other.peers {
+		u.peers[i] = u.peers[i] || used
+	}
+	for i, used := range other.ports {
+		u.ports[i] = u.ports[i] || used
+	}
+}
+
+// usage returns what a subject's flows needed of one rule.
+func (v view) usage(i int, flows []flow.Flow) usage {
+	rule := v.rules[i]
+	peers, ports := make(map[*networkingv1.NetworkPolicyPeer]bool), make(map[*networkingv1.NetworkPolicyPort]bool)
+	usesInternet := false
+	for _, f := range flows {
+		for peer, port := range rule.pairs() {
+			if v.match(peer, port, f).allows() {
+				peers[peer], ports[port] = true, true
+				usesInternet = usesInternet || isInternet(peer)
+			}
+		}
+	}
+	used := usage{rule: len(peers) > 0}
+	for i := range rule.peers {
+		peer := &rule.peers[i]
+		used.peers = append(used.peers, peers[peer] || usesInternet && isInternet(peer))
+	}
+	for i := range rule.ports {
+		used.ports = append(used.ports, ports[&rule.ports[i]])
+	}
+	return used
+}
