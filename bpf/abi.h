@@ -13,6 +13,10 @@
 #define COMM_LEN 16
 #define EXECUTABLE_LEN 64
 
+/* How much of a cgroup's path is told: names from the cgroup upwards, and bytes of each with its NUL. */
+#define CGROUP_NAMES 6
+#define CGROUP_NAME_LEN 128
+
 /* The longest DNS answer, or piece of a TCP segment, that travels in one event; a power of two. */
 #define DNS_PAYLOAD 16384
 
@@ -26,7 +30,7 @@
  * What makes two connections the same flow. name keeps two names behind one address apart: the questions whose answers
  * led this scope to addr (struct name). Where an answer could not be read in the kernel (over TCP, or malformed) name is the
  * number of such answers so far, so that what follows one never folds into what came before. bound does the same for servers that take
- * turns at one port.
+ * turns at one port. births does it for containers that take turns at one address: whatever was known before another was born is new.
  */
 struct flow_key {
 	__u64 cgroup;     /* the scope, not a cgroup nested in it */
@@ -34,6 +38,7 @@ struct flow_key {
 	__u64 name;
 	__u64 since;      /* where several names may be meant: those asked for from then on; else 0 */
 	__u64 bound;      /* when a socket in scope last bound to the port; 0: none did */
+	__u64 births;     /* cgroups that were adopted until then */
 	__u8 addr[16];
 	__u32 generation; /* settings.generation at the time */
 	__u16 port;
@@ -59,6 +64,7 @@ enum event_kind {
 	EVENT_FLOW = 1,
 	EVENT_BIND = 2,
 	EVENT_DNS = 3,
+	EVENT_CGROUP = 4,
 };
 
 struct flow_event {
@@ -82,6 +88,18 @@ struct bind_event {
 	__u8 protocol;
 	__u8 family;
 	__u32 padding;
+};
+
+/*
+ * A cgroup was adopted: it was born during the recording, and has opened something. A container may be gone before user space looks, so
+ * its names are read where its task is. Where a packet was seen first, it is told without them, and again once a task is there.
+ */
+struct cgroup_event {
+	__u32 kind;
+	__u32 reserved;
+	__u64 time;
+	__u64 cgroup;
+	__u8 names[CGROUP_NAMES][CGROUP_NAME_LEN]; /* its own, then those of the cgroups it lies in; empty: unknown, or the root's */
 };
 
 /* TCP flags in dns_event.flags, as in the TCP header. */
@@ -112,6 +130,8 @@ enum counter {
 	LOST_DNS_EVENT,   /* no room in the ring buffer for a DNS answer */
 	LOST_SOCKET,      /* no storage for a socket, or no room in peers */
 	LOST_PACKET,      /* a packet in scope that could not be read */
+	LOST_CGROUP_EVENT, /* no room in the ring buffer for a cgroup, which was not adopted */
+	LOST_CGROUP_ENTRY, /* no room in scopes for a cgroup, which was not adopted */
 	HIT_CONNECT,
 	HIT_SENDMSG,
 	HIT_EGRESS,
@@ -121,24 +141,43 @@ enum counter {
 };
 
 /*
- * Where a task's executable has its name: byte offsets, which user space takes from the kernel's BTF; all 0 where it has none. A task
- * may be gone before user space can ask for its executable, so it is read in the kernel where it can be.
+ * Where a task's executable and its cgroup have their names: byte offsets, which user space takes from the kernel's BTF; all 0 where it
+ * has none. A task may be gone before user space can ask for them, so they are read in the kernel where they can be.
  */
 struct layout {
 	__u32 mm;         /* in struct task_struct */
 	__u32 exe_file;   /* in struct mm_struct */
 	__u32 dentry;     /* of f_path, in struct file */
 	__u32 name;       /* of d_name, in struct dentry */
+	__u32 cgroups;    /* in struct task_struct */
+	__u32 cgroup;     /* of the v2 tree, in struct css_set */
+	__u32 node;       /* in struct cgroup */
+	__u32 node_name;  /* in struct kernfs_node */
+	__u32 parent;     /* in struct kernfs_node */
+	__u32 padding;
 };
 
 /* Written by user space. */
 struct settings {
 	__u32 generation; /* raised at the start of every recording: flows known before are new to it */
 	__u32 level;      /* of the leaf cgroup in the tree, so that cgroups nested in it are in scope too */
+	/*
+	 * The id of the leaf cgroup, if cgroups born after it are to be adopted; else 0. Ids rise in the order of birth, so what has a lower one
+	 * is neither younger than the leaf nor nested in it.
+	 */
+	__u64 newborn;
+};
+
+enum scope_state {
+	SCOPE_WATCHED = 0, /* user space asked for it */
+	SCOPE_ADOPTED = 1, /* born during the recording */
+	SCOPE_IGNORED = 2, /* user space found that it belongs to nobody */
 };
 
 struct scope {
 	__u64 epoch; /* DNS answers that the kernel could not read */
+	__u32 state;
+	__u32 named; /* an adopted one's names were told, or cannot be */
 };
 
 struct name_key {

@@ -6,9 +6,25 @@
 
 #include "packet.h"
 
-#define ICMP_ECHO_REPLY 0
-#define ICMPV6_ECHO_REPLY 129
+#define ICMP_ECHO 8
+#define ICMP_TIMESTAMP 13
+#define ICMP_INFORMATION 15
+#define ICMP_ADDRESS_MASK 17
+#define ICMPV6_ECHO 128
+#define ICMPV6_NODE_INFORMATION 139
 #define SCTP_INIT 1
+
+/* Whether an ICMP message asks for something. All others answer, or are the kernel's own word to the network. */
+static __always_inline int asks(__u8 type)
+{
+	return type == ICMP_ECHO || type == ICMP_TIMESTAMP || type == ICMP_INFORMATION || type == ICMP_ADDRESS_MASK;
+}
+
+/* The same of ICMPv6, by which interfaces find neighbours, routers and listeners as soon as they are up. */
+static __always_inline int asks6(__u8 type)
+{
+	return type == ICMPV6_ECHO || type == ICMPV6_NODE_INFORMATION;
+}
 
 /* Whether a packet that no system call has named opens something, rather than answers or carries on. */
 static __always_inline int opens(struct __sk_buff *skb, const struct packet *p)
@@ -21,9 +37,9 @@ static __always_inline int opens(struct __sk_buff *skb, const struct packet *p)
 	case IPPROTO_SCTP:
 		return !bpf_skb_load_bytes(skb, p->transport + 12, &byte, 1) && byte == SCTP_INIT;
 	case IPPROTO_ICMP:
-		return !bpf_skb_load_bytes(skb, p->transport, &byte, 1) && byte != ICMP_ECHO_REPLY;
+		return !bpf_skb_load_bytes(skb, p->transport, &byte, 1) && asks(byte);
 	case IPPROTO_ICMPV6:
-		return !bpf_skb_load_bytes(skb, p->transport, &byte, 1) && byte != ICMPV6_ECHO_REPLY;
+		return !bpf_skb_load_bytes(skb, p->transport, &byte, 1) && asks6(byte);
 	}
 	return 1;
 }
@@ -31,7 +47,9 @@ static __always_inline int opens(struct __sk_buff *skb, const struct packet *p)
 /* The scope of a datagram socket: that of its user, where a system call or user space has told, else that of its maker. */
 static __always_inline __u64 scope_of_datagram(struct __sk_buff *skb, const struct socket *socket)
 {
-	return socket && socket->cgroup ? socket->cgroup : scope_of_packet(skb);
+	if (!socket || !socket->cgroup)
+		return scope_of_packet(skb);
+	return is_recorded(socket->cgroup) ? socket->cgroup : 0;
 }
 
 static __always_inline void record_unnamed(struct __sk_buff *skb, const struct packet *p, __u64 cgroup)

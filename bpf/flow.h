@@ -12,6 +12,7 @@ static __always_inline int count_known(struct flow_key *key)
 
 	if (s)
 		key->generation = s->generation;
+	key->births = births;
 	f = bpf_map_lookup_elem(&flows, key);
 	if (f)
 		__sync_fetch_and_add(&f->count, 1);
@@ -21,9 +22,12 @@ static __always_inline int count_known(struct flow_key *key)
 static __always_inline void record_new(struct flow_key *key, const struct opener *opener)
 {
 	struct flow fresh = { .count = 1, .first = bpf_ktime_get_ns(), .opener = *opener };
-	int err = bpf_map_update_elem(&flows, key, &fresh, BPF_NOEXIST); /* not long: before 6.4 its upper half is zero */
 	struct flow_event *e;
+	int err; /* not long: before 6.4 the upper half of what map helpers return is zero */
 
+	if (!is_recorded(key->cgroup)) /* no more, of a socket or a peer that named it before */
+		return;
+	err = bpf_map_update_elem(&flows, key, &fresh, BPF_NOEXIST);
 	if (err == -EEXIST) { /* another CPU was faster, and tells user space */
 		count_known(key);
 		return;

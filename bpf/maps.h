@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* The maps. Sizes are defaults; package probe sets those of flows and events when it loads. */
+/* The maps. Sizes are defaults; package probe sets those of flows, scopes and events when it loads. */
 #pragma once
 
 #include "abi.h"
@@ -11,10 +11,11 @@ struct {
 	__type(value, struct settings);
 } config SEC(".maps");
 
-/* cgroup id -> scope: whose events are recorded. */
+/* cgroup id -> scope: whose events are recorded, and which newborn cgroups' are not. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
 	__type(key, __u64);
 	__type(value, struct scope);
 } scopes SEC(".maps");

@@ -11,7 +11,7 @@
  *   cgroup_skb/egress     evidence that a datagram left; raw sockets, ICMP, SCTP, UDP-Lite
  *   cgroup_skb/ingress    DNS answers; who spoke first on a datagram socket
  *
- * Kernel floor: 5.10. Needs no BTF of the kernel; with it, the names of executables are certain (struct layout).
+ * Kernel floor: 5.10. Needs no BTF of the kernel; with it, the names of executables and of short-lived cgroups are certain (struct layout).
  *
  * Not seen: packet sockets (AF_PACKET) and XDP, which pass below IP; connections that were open before the recording;
  * DNS on other ports than 53 (DoT, DoH, mDNS); names that came from /etc/hosts or over a Unix socket.
@@ -39,8 +39,10 @@
 /* Keeps types that only travel through the ring buffer in the object's BTF, from which the Go types are made. */
 const struct flow_event *flow_event_type __attribute__((unused));
 const struct bind_event *bind_event_type __attribute__((unused));
+const struct cgroup_event *cgroup_event_type __attribute__((unused));
 const struct socket *socket_type __attribute__((unused));
 const enum event_kind *event_kind_type __attribute__((unused));
+const enum scope_state *scope_state_type __attribute__((unused));
 const enum counter *counter_type __attribute__((unused));
 
 SEC("cgroup/connect4")

@@ -28,21 +28,32 @@ type RecordBindEvent struct {
 	Padding  uint32
 }
 
+type RecordCgroupEvent struct {
+	_        structs.HostLayout
+	Kind     uint32
+	Reserved uint32
+	Time     uint64
+	Cgroup   uint64
+	Names    [6][128]uint8
+}
+
 type RecordCounter uint32
 
 const (
-	RecordCounterLOST_FLOW_EVENT RecordCounter = 0
-	RecordCounterLOST_FLOW_ENTRY RecordCounter = 1
-	RecordCounterLOST_BIND_EVENT RecordCounter = 2
-	RecordCounterLOST_DNS_EVENT  RecordCounter = 3
-	RecordCounterLOST_SOCKET     RecordCounter = 4
-	RecordCounterLOST_PACKET     RecordCounter = 5
-	RecordCounterHIT_CONNECT     RecordCounter = 6
-	RecordCounterHIT_SENDMSG     RecordCounter = 7
-	RecordCounterHIT_EGRESS      RecordCounter = 8
-	RecordCounterHIT_INGRESS     RecordCounter = 9
-	RecordCounterHIT_BIND        RecordCounter = 10
-	RecordCounterCOUNTERS        RecordCounter = 11
+	RecordCounterLOST_FLOW_EVENT   RecordCounter = 0
+	RecordCounterLOST_FLOW_ENTRY   RecordCounter = 1
+	RecordCounterLOST_BIND_EVENT   RecordCounter = 2
+	RecordCounterLOST_DNS_EVENT    RecordCounter = 3
+	RecordCounterLOST_SOCKET       RecordCounter = 4
+	RecordCounterLOST_PACKET       RecordCounter = 5
+	RecordCounterLOST_CGROUP_EVENT RecordCounter = 6
+	RecordCounterLOST_CGROUP_ENTRY RecordCounter = 7
+	RecordCounterHIT_CONNECT       RecordCounter = 8
+	RecordCounterHIT_SENDMSG       RecordCounter = 9
+	RecordCounterHIT_EGRESS        RecordCounter = 10
+	RecordCounterHIT_INGRESS       RecordCounter = 11
+	RecordCounterHIT_BIND          RecordCounter = 12
+	RecordCounterCOUNTERS          RecordCounter = 13
 )
 
 type RecordDnsEvent struct {
@@ -72,9 +83,10 @@ type RecordDnsReader struct {
 type RecordEventKind uint32
 
 const (
-	RecordEventKindEVENT_FLOW RecordEventKind = 1
-	RecordEventKindEVENT_BIND RecordEventKind = 2
-	RecordEventKindEVENT_DNS  RecordEventKind = 3
+	RecordEventKindEVENT_FLOW   RecordEventKind = 1
+	RecordEventKindEVENT_BIND   RecordEventKind = 2
+	RecordEventKindEVENT_DNS    RecordEventKind = 3
+	RecordEventKindEVENT_CGROUP RecordEventKind = 4
 )
 
 type RecordFlow struct {
@@ -100,6 +112,7 @@ type RecordFlowKey struct {
 	Name       uint64
 	Since      uint64
 	Bound      uint64
+	Births     uint64
 	Addr       [16]uint8
 	Generation uint32
 	Port       uint16
@@ -108,11 +121,17 @@ type RecordFlowKey struct {
 }
 
 type RecordLayout struct {
-	_       structs.HostLayout
-	Mm      uint32
-	ExeFile uint32
-	Dentry  uint32
-	Name    uint32
+	_        structs.HostLayout
+	Mm       uint32
+	ExeFile  uint32
+	Dentry   uint32
+	Name     uint32
+	Cgroups  uint32
+	Cgroup   uint32
+	Node     uint32
+	NodeName uint32
+	Parent   uint32
+	Padding  uint32
 }
 
 type RecordName struct {
@@ -173,12 +192,23 @@ type RecordPortKey struct {
 type RecordScope struct {
 	_     structs.HostLayout
 	Epoch uint64
+	State uint32
+	Named uint32
 }
+
+type RecordScopeState uint32
+
+const (
+	RecordScopeStateSCOPE_WATCHED RecordScopeState = 0
+	RecordScopeStateSCOPE_ADOPTED RecordScopeState = 1
+	RecordScopeStateSCOPE_IGNORED RecordScopeState = 2
+)
 
 type RecordSettings struct {
 	_          structs.HostLayout
 	Generation uint32
 	Level      uint32
+	Newborn    uint64
 }
 
 type RecordSocket struct {
@@ -194,30 +224,33 @@ type RecordSocket struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	RecordMapConfig        = "config"
-	RecordMapCounters      = "counters"
-	RecordMapEvents        = "events"
-	RecordMapFlows         = "flows"
-	RecordMapNames         = "names"
-	RecordMapPeers         = "peers"
-	RecordMapPorts         = "ports"
-	RecordMapScopes        = "scopes"
-	RecordMapScratch       = "scratch"
-	RecordMapSockets       = "sockets"
-	RecordProgConnect4     = "connect4"
-	RecordProgConnect6     = "connect6"
-	RecordProgEgress       = "egress"
-	RecordProgIngress      = "ingress"
-	RecordProgPostBind4    = "post_bind4"
-	RecordProgPostBind6    = "post_bind6"
-	RecordProgSendmsg4     = "sendmsg4"
-	RecordProgSendmsg6     = "sendmsg6"
-	RecordVarBindEventType = "bind_event_type"
-	RecordVarCounterType   = "counter_type"
-	RecordVarEventKindType = "event_kind_type"
-	RecordVarFlowEventType = "flow_event_type"
-	RecordVarSocketType    = "socket_type"
-	RecordVarTaskLayout    = "task_layout"
+	RecordMapConfig          = "config"
+	RecordMapCounters        = "counters"
+	RecordMapEvents          = "events"
+	RecordMapFlows           = "flows"
+	RecordMapNames           = "names"
+	RecordMapPeers           = "peers"
+	RecordMapPorts           = "ports"
+	RecordMapScopes          = "scopes"
+	RecordMapScratch         = "scratch"
+	RecordMapSockets         = "sockets"
+	RecordProgConnect4       = "connect4"
+	RecordProgConnect6       = "connect6"
+	RecordProgEgress         = "egress"
+	RecordProgIngress        = "ingress"
+	RecordProgPostBind4      = "post_bind4"
+	RecordProgPostBind6      = "post_bind6"
+	RecordProgSendmsg4       = "sendmsg4"
+	RecordProgSendmsg6       = "sendmsg6"
+	RecordVarBindEventType   = "bind_event_type"
+	RecordVarBirths          = "births"
+	RecordVarCgroupEventType = "cgroup_event_type"
+	RecordVarCounterType     = "counter_type"
+	RecordVarEventKindType   = "event_kind_type"
+	RecordVarFlowEventType   = "flow_event_type"
+	RecordVarScopeStateType  = "scope_state_type"
+	RecordVarSocketType      = "socket_type"
+	RecordVarTaskLayout      = "task_layout"
 )
 
 // LoadRecord returns the embedded CollectionSpec for Record.
@@ -292,12 +325,15 @@ type RecordMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RecordVariableSpecs struct {
-	BindEventType *ebpf.VariableSpec `ebpf:"bind_event_type"`
-	CounterType   *ebpf.VariableSpec `ebpf:"counter_type"`
-	EventKindType *ebpf.VariableSpec `ebpf:"event_kind_type"`
-	FlowEventType *ebpf.VariableSpec `ebpf:"flow_event_type"`
-	SocketType    *ebpf.VariableSpec `ebpf:"socket_type"`
-	TaskLayout    *ebpf.VariableSpec `ebpf:"task_layout"`
+	BindEventType   *ebpf.VariableSpec `ebpf:"bind_event_type"`
+	Births          *ebpf.VariableSpec `ebpf:"births"`
+	CgroupEventType *ebpf.VariableSpec `ebpf:"cgroup_event_type"`
+	CounterType     *ebpf.VariableSpec `ebpf:"counter_type"`
+	EventKindType   *ebpf.VariableSpec `ebpf:"event_kind_type"`
+	FlowEventType   *ebpf.VariableSpec `ebpf:"flow_event_type"`
+	ScopeStateType  *ebpf.VariableSpec `ebpf:"scope_state_type"`
+	SocketType      *ebpf.VariableSpec `ebpf:"socket_type"`
+	TaskLayout      *ebpf.VariableSpec `ebpf:"task_layout"`
 }
 
 // RecordObjects contains all objects after they have been loaded into the kernel.
@@ -351,12 +387,15 @@ func (m *RecordMaps) Close() error {
 //
 // It can be passed to LoadRecordObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RecordVariables struct {
-	BindEventType *ebpf.Variable `ebpf:"bind_event_type"`
-	CounterType   *ebpf.Variable `ebpf:"counter_type"`
-	EventKindType *ebpf.Variable `ebpf:"event_kind_type"`
-	FlowEventType *ebpf.Variable `ebpf:"flow_event_type"`
-	SocketType    *ebpf.Variable `ebpf:"socket_type"`
-	TaskLayout    *ebpf.Variable `ebpf:"task_layout"`
+	BindEventType   *ebpf.Variable `ebpf:"bind_event_type"`
+	Births          *ebpf.Variable `ebpf:"births"`
+	CgroupEventType *ebpf.Variable `ebpf:"cgroup_event_type"`
+	CounterType     *ebpf.Variable `ebpf:"counter_type"`
+	EventKindType   *ebpf.Variable `ebpf:"event_kind_type"`
+	FlowEventType   *ebpf.Variable `ebpf:"flow_event_type"`
+	ScopeStateType  *ebpf.Variable `ebpf:"scope_state_type"`
+	SocketType      *ebpf.Variable `ebpf:"socket_type"`
+	TaskLayout      *ebpf.Variable `ebpf:"task_layout"`
 }
 
 // RecordPrograms contains all programs after they have been loaded into the kernel.

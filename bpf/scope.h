@@ -2,12 +2,10 @@
 /* Whose event is it: the scope of a task or of a socket, and the word that keeps names apart in it. */
 #pragma once
 
-#include "maps.h"
+#include "newborn.h"
 
 /* Deep enough for any tree in use; only walked until user space has told the level. */
 #define MAX_LEVEL 32
-
-const volatile struct layout task_layout;
 
 static __always_inline struct settings *get_settings(void)
 {
@@ -16,38 +14,63 @@ static __always_inline struct settings *get_settings(void)
 	return bpf_map_lookup_elem(&config, &zero);
 }
 
+/* Whether what happens in a cgroup is recorded, where it is known. */
+static __always_inline int is_recorded(__u64 id)
+{
+	struct scope *scope = bpf_map_lookup_elem(&scopes, &id);
+
+	return scope && scope->state != SCOPE_IGNORED;
+}
+
+/* Whether user space asked for a cgroup, and so for all that are nested in it. */
+static __always_inline int is_watched(__u64 id)
+{
+	struct scope *scope = bpf_map_lookup_elem(&scopes, &id);
+
+	return scope && scope->state == SCOPE_WATCHED;
+}
+
 /* The id of the scope that the current task is in, or 0. */
 static __always_inline __u64 scope_of_task(void)
 {
-	__u64 id = bpf_get_current_cgroup_id();
+	__u64 id = bpf_get_current_cgroup_id(), ancestor;
+	struct scope *scope = bpf_map_lookup_elem(&scopes, &id);
 	struct settings *s;
 
-	if (bpf_map_lookup_elem(&scopes, &id))
-		return id;
+	if (scope) {
+		if (scope->state == SCOPE_ADOPTED && !scope->named)
+			tell_names(id, scope);
+		return scope->state == SCOPE_IGNORED ? 0 : id;
+	}
 	s = get_settings();
-	if (!s || !s->level)
+	if (!s || id < s->newborn)
 		return 0;
-	id = bpf_get_current_ancestor_cgroup_id(s->level);
-	if (id && bpf_map_lookup_elem(&scopes, &id))
-		return id;
-	return 0;
+	if (s->level) {
+		ancestor = bpf_get_current_ancestor_cgroup_id(s->level);
+		if (ancestor && is_watched(ancestor))
+			return ancestor;
+	}
+	return s->newborn ? adopt(id, 1) : 0;
 }
 
 /* The id of the scope in which the packet's socket was made, or 0. */
 static __always_inline __u64 scope_of_packet(struct __sk_buff *skb)
 {
-	__u64 id = bpf_skb_cgroup_id(skb);
+	__u64 id = bpf_skb_cgroup_id(skb), ancestor;
+	struct scope *scope = bpf_map_lookup_elem(&scopes, &id);
 	struct settings *s;
 
-	if (bpf_map_lookup_elem(&scopes, &id))
-		return id;
+	if (scope)
+		return scope->state == SCOPE_IGNORED ? 0 : id;
 	s = get_settings();
-	if (!s || !s->level)
+	if (!s || id < s->newborn)
 		return 0;
-	id = bpf_skb_ancestor_cgroup_id(skb, s->level);
-	if (id && bpf_map_lookup_elem(&scopes, &id))
-		return id;
-	return 0;
+	if (s->level) {
+		ancestor = bpf_skb_ancestor_cgroup_id(skb, s->level);
+		if (ancestor && is_watched(ancestor))
+			return ancestor;
+	}
+	return s->newborn ? adopt(id, 0) : 0;
 }
 
 /* The level of the current task's cgroup, found by asking for every ancestor: there is no helper that tells. */

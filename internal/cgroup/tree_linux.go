@@ -3,7 +3,6 @@ package cgroup
 import (
 	"bufio"
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,8 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // Tree is a mounted cgroup v2 hierarchy: the unified one, or the "unified" mount of a hybrid host.
@@ -129,18 +126,4 @@ func (t Tree) search() (string, error) {
 		return "", fmt.Errorf("find own cgroup in %s: %w", t.Root, err)
 	}
 	return found, nil
-}
-
-// ID returns the id by which the kernel's helpers know the cgroup of a directory: its kernfs id, which
-// name_to_handle_at(2) gives on every architecture.
-func ID(dir string) (uint64, error) {
-	handle, _, err := unix.NameToHandleAt(unix.AT_FDCWD, dir, 0)
-	if err != nil {
-		return 0, fmt.Errorf("find id of cgroup %s: %w", dir, err)
-	}
-	id := handle.Bytes()
-	if len(id) != 8 {
-		return 0, fmt.Errorf("find id of cgroup %s: its file handle has %d bytes, not 8", dir, len(id))
-	}
-	return binary.NativeEndian.Uint64(id), nil
 }

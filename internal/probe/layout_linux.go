@@ -13,11 +13,18 @@ import (
 	"github.com/netzero-dev/netzero/bpf"
 )
 
-// layout is where a task's executable has its name. The zero one, which a kernel without BTF has, makes the programs leave
-// the name to user space.
+// layout is where a task's executable and its cgroup have their names. Where either is unknown, as on a kernel without BTF,
+// its offsets are zero, and the programs leave the names to user space.
 type layout struct {
 	bpf.RecordLayout
-	unnamed string // why it is zero
+	unnamed string // why the executable's are zero
+}
+
+// member is where to read something in the kernel: the path of a member of a struct. Kernels may have either of several.
+type member struct {
+	offset *uint32
+	in     string
+	paths  [][]string
 }
 
 // taskLayout is the running kernel's, from its BTF.
@@ -31,27 +38,48 @@ func readTaskLayout() (l layout, err error) {
 	if err != nil {
 		return l, fmt.Errorf("read the kernel's BTF: %w", err)
 	}
-	for _, at := range []struct {
-		offset *uint32
-		in     string
-		path   []string
-	}{
-		{&l.Mm, "task_struct", []string{"mm"}},
-		{&l.ExeFile, "mm_struct", []string{"exe_file"}},
-		{&l.Dentry, "file", []string{"f_path", "dentry"}},
-		{&l.Name, "dentry", []string{"d_name", "name"}},
-	} {
-		var in *btf.Struct
-		if err := kernel.TypeByName(at.in, &in); err != nil {
-			return layout{unnamed: "the kernel's BTF has no " + at.in}, nil
-		}
-		offset, ok := offsetOf(in, at.path...)
-		if !ok {
-			return layout{unnamed: "the kernel's BTF has no " + at.in + "." + strings.Join(at.path, ".")}, nil
-		}
-		*at.offset = offset
-	}
+	l.unnamed = findMembers(kernel, []member{
+		{&l.Mm, "task_struct", [][]string{{"mm"}}},
+		{&l.ExeFile, "mm_struct", [][]string{{"exe_file"}}},
+		{&l.Dentry, "file", [][]string{{"f_path", "dentry"}}},
+		{&l.Name, "dentry", [][]string{{"d_name", "name"}}},
+	})
+	findMembers(kernel, []member{ // user space walks the tree where they are unknown
+		{&l.Cgroups, "task_struct", [][]string{{"cgroups"}}},
+		{&l.Cgroup, "css_set", [][]string{{"dfl_cgrp"}}},
+		{&l.Node, "cgroup", [][]string{{"kn"}}},
+		{&l.NodeName, "kernfs_node", [][]string{{"name"}}},
+		{&l.Parent, "kernfs_node", [][]string{{"__parent"}, {"parent"}}}, // from 6.15 on, and before
+	})
 	return l, nil
+}
+
+// findMembers sets the offsets of all members, or says which there is none of, and sets none.
+func findMembers(kernel *btf.Spec, members []member) (missing string) {
+	for _, m := range members {
+		var in *btf.Struct
+		if err := kernel.TypeByName(m.in, &in); err != nil {
+			missing = "the kernel's BTF has no " + m.in
+			break
+		}
+		found := false
+		for _, path := range m.paths {
+			if offset, ok := offsetOf(in, path...); ok {
+				*m.offset, found = offset, true
+				break
+			}
+		}
+		if !found {
+			missing = "the kernel's BTF has no " + m.in + "." + strings.Join(m.paths[0], ".")
+			break
+		}
+	}
+	if missing != "" {
+		for _, m := range members {
+			*m.offset = 0
+		}
+	}
+	return missing
 }
 
 // offsetOf returns the byte offset of a member of a member, looking into anonymous structs and unions.

@@ -37,7 +37,8 @@ type Probe struct {
 	mu         sync.Mutex
 	generation uint32
 	level      uint32
-	failure    error // of the reader
+	newborn    uint64 // the leaf after which cgroups are adopted; 0: none are
+	failure    error  // of the reader
 }
 
 // Open loads the programs, attaches them to the cgroup v2 directory root and delivers every event to the handler.
@@ -77,7 +78,7 @@ func CheckLoad() error {
 	return p.Close()
 }
 
-// loadWithNames loads the programs, if need be without what reads the names of executables.
+// loadWithNames loads the programs, if need be without what reads the names of executables and cgroups.
 func (p *Probe) loadWithNames(sizes Sizes) error {
 	layout, err := taskLayout()
 	if err != nil {
@@ -85,7 +86,7 @@ func (p *Probe) loadWithNames(sizes Sizes) error {
 	}
 	p.unnamed = layout.unnamed
 	err = p.load(sizes, layout.RecordLayout)
-	if err != nil && layout.unnamed == "" && p.load(sizes, bpf.RecordLayout{}) == nil {
+	if err != nil && layout.RecordLayout != (bpf.RecordLayout{}) && p.load(sizes, bpf.RecordLayout{}) == nil {
 		p.unnamed, err = "the kernel does not let eBPF programs read its memory"+lockdown(), nil
 	}
 	return err
@@ -106,6 +107,7 @@ func (p *Probe) load(sizes Sizes, layout bpf.RecordLayout) error {
 	}
 	spec.Maps[bpf.RecordMapEvents].MaxEntries = cmp.Or(sizes.RingBytes, DefaultSizes.RingBytes)
 	spec.Maps[bpf.RecordMapFlows].MaxEntries = cmp.Or(sizes.MaxFlows, DefaultSizes.MaxFlows)
+	spec.Maps[bpf.RecordMapScopes].MaxEntries = cmp.Or(sizes.MaxCgroups, DefaultSizes.MaxCgroups)
 	return spec.LoadAndAssign(&p.objects, nil)
 }
 

@@ -26,20 +26,22 @@ var (
 
 // Sizes bounds what the kernel keeps for us.
 type Sizes struct {
-	RingBytes uint32 // of the ring buffer: a power of two, a multiple of the page size; 0 is DefaultSizes'
-	MaxFlows  uint32 // different flows that are kept apart; 0 is DefaultSizes'
+	RingBytes  uint32 // of the ring buffer: a power of two, a multiple of the page size; 0 is DefaultSizes'
+	MaxFlows   uint32 // different flows that are kept apart; 0 is DefaultSizes'
+	MaxCgroups uint32 // watched, adopted or disregarded; 0 is DefaultSizes'
 }
 
-// DefaultSizes is enough for tens of thousands of flows in one test.
-var DefaultSizes = Sizes{RingBytes: 4 << 20, MaxFlows: 65536}
+// DefaultSizes is enough for tens of thousands of flows, and for thousands of containers, in one test.
+var DefaultSizes = Sizes{RingBytes: 4 << 20, MaxFlows: 65536, MaxCgroups: 16384}
 
 // Key is what makes two connections the same flow to the kernel.
 type Key struct {
-	Cgroup     uint64        // the id that was given to Watch
+	Cgroup     uint64        // the id that was given to Watch, or of a CgroupEvent
 	Netns      uint64        // cookie of the network namespace; 0 where unknown
 	Name       uint64        // see Question; with Since, the time at which the candidates changed last
 	Since      time.Duration // CLOCK_MONOTONIC; every name that was asked for from then on may be meant; else 0
 	Bound      uint64        // tells apart the servers in scope that took turns at Port; else of no meaning
+	Births     uint64        // of cgroups that were adopted until then: flows to an address that a container had before differ
 	Addr       netip.Addr
 	Generation uint32 // what NextGeneration had returned last
 	Port       uint16
@@ -63,7 +65,7 @@ type Opener struct {
 	Process    flow.Process // what Handler.Look made of it
 }
 
-// An Event is a *FlowEvent, a *BindEvent or a *DNSEvent.
+// An Event is a *FlowEvent, a *BindEvent, a *DNSEvent or a *CgroupEvent.
 type Event interface{ event() }
 
 // FlowEvent tells of a flow that is new.
@@ -76,7 +78,7 @@ type FlowEvent struct {
 // BindEvent tells of a TCP or UDP socket in scope that got a local address.
 type BindEvent struct {
 	Time time.Duration // CLOCK_MONOTONIC
-	Key                // the local address; Name and Generation are zero
+	Key                // the local address; Name, Births and Generation are zero
 	Opener
 }
 
@@ -92,6 +94,18 @@ type DNSEvent struct {
 	Cut           int // bytes that a UDP answer had beyond Payload
 }
 
+// CgroupEvent tells of a cgroup that was born after [Probe.WatchNewborn], and was adopted: it is in scope from its first
+// event on, which comes after this one, until [Probe.Disregard]. It is told once; twice where a packet of it was seen
+// before a task, the first time without names.
+type CgroupEvent struct {
+	Time   time.Duration // CLOCK_MONOTONIC
+	Cgroup uint64
+	// Names is the cgroup's path from itself upwards: its own name, then those of the cgroups that it lies in, without
+	// the root; at most 6, each at most 127 bytes. It is empty where the kernel has no BTF, does not let itself be
+	// read, or saw a packet only.
+	Names []string
+}
+
 // Handler takes what a probe delivers.
 type Handler struct {
 	// Look tells more of a task. It is called the moment that its event is read, because tasks end; it must be quick.
@@ -102,9 +116,10 @@ type Handler struct {
 	Handle func([]Event)
 }
 
-func (*FlowEvent) event() {}
-func (*BindEvent) event() {}
-func (*DNSEvent) event()  {}
+func (*FlowEvent) event()   {}
+func (*BindEvent) event()   {}
+func (*DNSEvent) event()    {}
+func (*CgroupEvent) event() {}
 
 // Loss counts what the kernel saw but could not deliver.
 type Loss struct {
@@ -114,6 +129,9 @@ type Loss struct {
 	DNSEvents  uint64 // no room in the ring buffer for a DNS answer
 	Sockets    uint64 // no memory for what a datagram socket named
 	Packets    uint64 // packets in scope that could not be read
+
+	CgroupEvents uint64 // no room in the ring buffer for a newborn cgroup, nor so for what it opened
+	Cgroups      uint64 // no room among the cgroups for a newborn one, nor so for what it opened
 }
 
 // Minus returns what was lost since an earlier count.
@@ -125,6 +143,9 @@ func (l Loss) Minus(earlier Loss) Loss {
 		DNSEvents:  l.DNSEvents - earlier.DNSEvents,
 		Sockets:    l.Sockets - earlier.Sockets,
 		Packets:    l.Packets - earlier.Packets,
+
+		CgroupEvents: l.CgroupEvents - earlier.CgroupEvents,
+		Cgroups:      l.Cgroups - earlier.Cgroups,
 	}
 }
 
@@ -147,12 +168,18 @@ func (e *LossError) Error() string {
 	say(e.Loss.DNSEvents, "DNS answers (ring buffer full)")
 	say(e.Loss.Sockets, "datagram destinations (no memory)")
 	say(e.Loss.Packets, "packets (unreadable)")
+	say(e.Loss.CgroupEvents, "events of new cgroups (ring buffer full)")
+	say(e.Loss.Cgroups, "events of new cgroups (cgroup table full)")
 	text := "the recording is incomplete, the kernel lost " + strings.Join(lost, ", ")
 	switch {
 	case e.Loss.FlowSlots > 0:
 		text += "; raise NETZERO_MAX_FLOWS"
-	case e.Loss.FlowEvents+e.Loss.BindEvents+e.Loss.DNSEvents > 0:
+	case e.Loss.FlowEvents+e.Loss.BindEvents+e.Loss.DNSEvents+e.Loss.CgroupEvents > 0:
 		text += "; raise NETZERO_RING_BYTES"
+	}
+	if e.Loss.Cgroups > 0 {
+		text += fmt.Sprintf("; more than %d containers and services started on this machine during the recording: "+
+			"record fewer tests in one process, or keep other work off the machine", DefaultSizes.MaxCgroups)
 	}
 	return text
 }

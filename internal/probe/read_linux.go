@@ -110,6 +110,12 @@ func decode(sample []byte) (Event, error) {
 		}, nil
 	case bpf.RecordEventKindEVENT_DNS:
 		return decodeDNS(sample)
+	case bpf.RecordEventKindEVENT_CGROUP:
+		var e bpf.RecordCgroupEvent
+		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
+			return nil, fmt.Errorf("decode cgroup event: %w", err)
+		}
+		return cgroupEventOf(&e), nil
 	default:
 		return nil, fmt.Errorf("decode event: unknown kind %d", kind)
 	}
@@ -144,18 +150,30 @@ func decodeDNS(sample []byte) (Event, error) {
 }
 
 func keyOf(k bpf.RecordFlowKey) Key {
-	return Key{Cgroup: k.Cgroup, Netns: k.Netns, Name: k.Name, Since: time.Duration(k.Since), Bound: k.Bound, Addr: netip.AddrFrom16(k.Addr).Unmap(),
-		Generation: k.Generation, Port: k.Port, Protocol: flow.Protocol(k.Protocol)}
+	return Key{Cgroup: k.Cgroup, Netns: k.Netns, Name: k.Name, Since: time.Duration(k.Since), Bound: k.Bound, Births: k.Births,
+		Addr: netip.AddrFrom16(k.Addr).Unmap(), Generation: k.Generation, Port: k.Port, Protocol: flow.Protocol(k.Protocol)}
 }
 
 // keyTo is the reverse of keyOf.
 func keyTo(k Key) bpf.RecordFlowKey {
-	key := bpf.RecordFlowKey{Cgroup: k.Cgroup, Netns: k.Netns, Name: k.Name, Since: uint64(k.Since), Bound: k.Bound, Addr: k.Addr.As16(),
-		Generation: k.Generation, Port: k.Port, Protocol: uint8(k.Protocol), Family: 6}
+	key := bpf.RecordFlowKey{Cgroup: k.Cgroup, Netns: k.Netns, Name: k.Name, Since: uint64(k.Since), Bound: k.Bound, Births: k.Births,
+		Addr: k.Addr.As16(), Generation: k.Generation, Port: k.Port, Protocol: uint8(k.Protocol), Family: 6}
 	if k.Addr.Is4() {
 		key.Family = 4
 	}
 	return key
+}
+
+func cgroupEventOf(e *bpf.RecordCgroupEvent) *CgroupEvent {
+	event := &CgroupEvent{Time: time.Duration(e.Time), Cgroup: e.Cgroup}
+	for i := range e.Names {
+		name := cString(e.Names[i][:])
+		if name == "" {
+			break
+		}
+		event.Names = append(event.Names, name)
+	}
+	return event
 }
 
 func openerOf(o bpf.RecordOpener) Opener {

@@ -11,14 +11,6 @@ import (
 	"github.com/netzero-dev/netzero/bpf"
 )
 
-// Watch puts a cgroup in scope: what its tasks open from now on is recorded.
-func (p *Probe) Watch(cgroup uint64) error {
-	if err := p.objects.Scopes.Update(cgroup, bpf.RecordScope{}, ebpf.UpdateAny); err != nil {
-		return fmt.Errorf("watch cgroup %d: %w", cgroup, err)
-	}
-	return nil
-}
-
 // Self is how the kernel's hooks see this process.
 type Self struct {
 	PID   int    // in the initial pid namespace
@@ -62,7 +54,7 @@ func (p *Probe) NextGeneration() (uint32, error) {
 }
 
 func (p *Probe) configure() error {
-	s := bpf.RecordSettings{Generation: p.generation, Level: p.level}
+	s := bpf.RecordSettings{Generation: p.generation, Level: p.level, Newborn: p.newborn}
 	if err := p.objects.Config.Update(uint32(0), s, ebpf.UpdateAny); err != nil {
 		return fmt.Errorf("write settings: %w", err)
 	}
@@ -114,5 +106,8 @@ func (p *Probe) Lost() (Loss, error) {
 		DNSEvents:  n[bpf.RecordCounterLOST_DNS_EVENT],
 		Sockets:    n[bpf.RecordCounterLOST_SOCKET],
 		Packets:    n[bpf.RecordCounterLOST_PACKET],
+
+		CgroupEvents: n[bpf.RecordCounterLOST_CGROUP_EVENT],
+		Cgroups:      n[bpf.RecordCounterLOST_CGROUP_ENTRY],
 	}, nil
 }

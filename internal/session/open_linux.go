@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -16,7 +17,9 @@ import (
 // Session is the state in which this process is recorded, until Close.
 type Session struct {
 	Probe *probe.Probe
-	Leaf  *cgroup.Leaf
+	Tree  cgroup.Tree
+	Leaf  *cgroup.Leaf // this process's own cgroup
+	Self  probe.Self   // how the kernel's hooks see this process
 
 	self   atomic.Int64 // this process in the initial pid namespace; 0 while unknown
 	passed func(Step, string)
@@ -24,14 +27,14 @@ type Session struct {
 
 // Open goes through the steps. It moves this process, and those that descend from it and are in its cgroup, into a new
 // leaf; handle gets every event, from one goroutine, the first ones before Open returns. passed is told of each step
-// that was taken, with a detail for people; it may be nil. Errors: *[Error], which wraps those of packages cgroup and
+// that was taken, with a detail for people; it may be nil. also says what else is recorded. Errors: *[Error], which wraps those of packages cgroup and
 // probe.
-func Open(sizes probe.Sizes, handle func([]probe.Event), passed func(Step, string)) (*Session, error) {
+func Open(sizes probe.Sizes, handle func([]probe.Event), passed func(Step, string), also ...Also) (*Session, error) {
 	if passed == nil {
 		passed = func(Step, string) {}
 	}
 	s := &Session{passed: passed}
-	if err := s.open(sizes, handle); err != nil {
+	if err := s.open(sizes, handle, slices.Contains(also, Newborn)); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -62,7 +65,7 @@ func ownRights() (confined, mayMount bool) {
 	return rights.Confined(), rights.MayMount()
 }
 
-func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event)) error {
+func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newborn bool) error {
 	release, err := probe.Release()
 	if err == nil {
 		err = probe.CheckRelease(release)
@@ -71,35 +74,38 @@ func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event)) error {
 		return &Error{Kernel, err}
 	}
 	s.passed(Kernel, release)
-	tree, err := cgroup.FindTree()
-	if err != nil {
+	if s.Tree, err = cgroup.FindTree(); err != nil {
 		return &Error{Tree, err}
 	}
-	s.passed(Tree, tree.Root)
-	if s.Probe, err = probe.Open(tree.Root, sizes, probe.Handler{Look: s.look, Handle: handle}); err != nil {
+	s.passed(Tree, s.Tree.Root)
+	if s.Probe, err = probe.Open(s.Tree.Root, sizes, probe.Handler{Look: s.look, Handle: handle}); err != nil {
 		return &Error{Programs, err}
 	}
-	s.passed(Programs, "loaded and attached to "+tree.Root)
-	children, err := s.enter(tree)
+	s.passed(Programs, "loaded and attached to "+s.Tree.Root)
+	children, err := s.enter()
 	if err != nil {
 		return &Error{Leaf, err}
 	}
 	s.passed(Leaf, s.Leaf.Path)
-	self, err := s.Probe.Check(s.Leaf.ID)
-	if err != nil {
+	if s.Self, err = s.Probe.Check(s.Leaf.ID); err != nil {
 		return &Error{Hooks, err}
 	}
-	s.self.Store(int64(self.PID))
-	if err := s.adopt(children, self); err != nil {
+	s.self.Store(int64(s.Self.PID))
+	if err := s.adopt(children); err != nil {
 		return &Error{Hooks, err}
+	}
+	if newborn {
+		if err := s.Probe.WatchNewborn(s.Leaf.ID); err != nil {
+			return &Error{Hooks, err}
+		}
 	}
 	s.passed(Hooks, "they see this process")
 	return nil
 }
 
 // enter moves this process and its descendants into a leaf that is watched, and returns the descendants.
-func (s *Session) enter(tree cgroup.Tree) (children []int, err error) {
-	if s.Leaf, err = cgroup.NewLeaf(tree); err != nil {
+func (s *Session) enter() (children []int, err error) {
+	if s.Leaf, err = cgroup.NewLeaf(s.Tree); err != nil {
 		return nil, err
 	}
 	if err := s.Probe.Watch(s.Leaf.ID); err != nil {
@@ -110,15 +116,15 @@ func (s *Session) enter(tree cgroup.Tree) (children []int, err error) {
 }
 
 // adopt makes up for the sockets that were made before.
-func (s *Session) adopt(children []int, self probe.Self) error {
+func (s *Session) adopt(children []int) error {
 	for _, pid := range append(children, os.Getpid()) {
 		opener := probe.Opener{PID: pid}
 		if pid == os.Getpid() {
-			opener.PID = self.PID
+			opener.PID = s.Self.PID
 		}
 		opener.Process = s.look(opener)
 		opener.Executable = opener.Process.Name
-		if err := s.Probe.AdoptSockets(pid, s.Leaf.ID, self.Netns, opener); err != nil {
+		if err := s.Probe.AdoptSockets(pid, s.Leaf.ID, s.Self.Netns, opener); err != nil {
 			return err
 		}
 	}

@@ -28,6 +28,12 @@ const (
 // Steps lists all steps in their order.
 var Steps = []Step{Kernel, Tree, Programs, Leaf, Hooks}
 
+// Also is what [Open] records besides this process and its children.
+type Also int
+
+// Newborn are the cgroups that are made while the session lasts, anybody's: see [probe.Probe.WatchNewborn].
+const Newborn Also = 1
+
 // Error says at which step recording turned out to be impossible.
 type Error struct {
 	Step Step

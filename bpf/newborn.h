@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Cgroups that are born during the recording. A container's does not exist before it starts, and its first packets come at once: so any
+ * that is younger than the recording is recorded from its first event on, and user space, which is told of it, says which belong to nobody.
+ *
+ * Not seen: cgroups without a connect, a bind, a datagram or another packet of their own.
+ */
+#pragma once
+
+#include "maps.h"
+
+const volatile struct layout task_layout;
+
+/* Cgroups that were adopted so far. */
+__u64 births;
+
+/* Reads the names on the path of the current task's cgroup, as many as there is room for. */
+static __always_inline void read_names(struct cgroup_event *e)
+{
+	__u64 at = bpf_get_current_task(), name;
+
+	if (!task_layout.node_name) /* the verifier knows the value, and drops the rest */
+		return;
+	if (bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.cgroups)) ||
+	    bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.cgroup)) ||
+	    bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.node)))
+		return;
+#pragma unroll
+	for (int i = 0; i < CGROUP_NAMES; i++) {
+		if (!at || bpf_probe_read_kernel(&name, sizeof(name), (void *)(at + task_layout.node_name)))
+			return;
+		bpf_probe_read_kernel_str(e->names[i], CGROUP_NAME_LEN, (void *)name);
+		if (bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.parent)))
+			return;
+	}
+}
+
+/* Room for telling of a cgroup; NULL, and counted, where there is none. */
+static __always_inline struct cgroup_event *begin_telling(__u64 id)
+{
+	struct cgroup_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+
+	if (!e) {
+		count(LOST_CGROUP_EVENT);
+		return NULL;
+	}
+	e->kind = EVENT_CGROUP;
+	e->reserved = 0;
+	e->time = bpf_ktime_get_ns();
+	e->cgroup = id;
+#pragma unroll
+	for (int i = 0; i < CGROUP_NAMES; i++)
+		e->names[i][0] = 0;
+	return e;
+}
+
+/* Tells of a cgroup once more, now that a task is there to read its names from. */
+static __always_inline void tell_names(__u64 id, struct scope *scope)
+{
+	struct cgroup_event *e = begin_telling(id);
+
+	if (!e)
+		return;
+	scope->named = 1;
+	read_names(e);
+	bpf_ringbuf_submit(e, 0);
+}
+
+/*
+ * Puts a newborn cgroup in scope, and returns its id; 0 where that failed. Room in the ring comes first, so that whoever finds the cgroup
+ * in scope tells of it later; and the birth is counted before it shows, so that what connects to a server in it is new.
+ */
+static __always_inline __u64 adopt(__u64 id, int by_task)
+{
+	struct scope fresh = { .state = SCOPE_ADOPTED, .named = by_task || !task_layout.node_name };
+	struct cgroup_event *e = begin_telling(id);
+	int err; /* not long: before 6.4 the upper half of what map helpers return is zero */
+
+	if (!e)
+		return 0;
+	__sync_fetch_and_add(&births, 1);
+	err = bpf_map_update_elem(&scopes, &id, &fresh, BPF_NOEXIST);
+	if (err) {
+		bpf_ringbuf_discard(e, 0);
+		if (err == -EEXIST) /* another CPU was faster */
+			return id;
+		count(LOST_CGROUP_ENTRY);
+		return 0;
+	}
+	if (by_task)
+		read_names(e);
+	bpf_ringbuf_submit(e, 0);
+	return id;
+}

@@ -1,0 +1,50 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/netzero-dev/netzero/bpf"
+)
+
+// Watch puts a cgroup in scope: what its tasks open from now on is recorded.
+func (p *Probe) Watch(cgroup uint64) error {
+	if err := p.setState(cgroup, bpf.RecordScopeStateSCOPE_WATCHED); err != nil {
+		return fmt.Errorf("watch cgroup %d: %w", cgroup, err)
+	}
+	return nil
+}
+
+// WatchNewborn puts every cgroup in scope that is born after leaf, which [Probe.Watch] and [Probe.Check] were given, as
+// soon as it opens, binds, sends or receives anything, and tells of each by a [CgroupEvent]. Those nested in leaf stay a
+// part of it; those nested in a newborn one are newborn ones of their own.
+func (p *Probe) WatchNewborn(leaf uint64) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.level == 0 {
+		return errors.New("watch newborn cgroups: Check has not found out where the own one is")
+	}
+	p.newborn = leaf
+	return p.configure()
+}
+
+// Disregard takes a cgroup out of scope for good: user space has found that it belongs to nobody. What was recorded of it
+// before is still delivered. It need not have been adopted yet.
+func (p *Probe) Disregard(cgroup uint64) error {
+	if err := p.setState(cgroup, bpf.RecordScopeStateSCOPE_IGNORED); err != nil {
+		return fmt.Errorf("disregard cgroup %d: %w", cgroup, err)
+	}
+	return nil
+}
+
+// setState keeps what the kernel knows of a cgroup that is in scope already.
+func (p *Probe) setState(cgroup uint64, state bpf.RecordScopeState) error {
+	var s bpf.RecordScope
+	if err := p.objects.Scopes.Lookup(cgroup, &s); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return err
+	}
+	s.State = uint32(state)
+	return p.objects.Scopes.Update(cgroup, s, ebpf.UpdateAny)
+}
