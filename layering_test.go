@@ -49,11 +49,12 @@ var layers = map[string]layer{
 	},
 	"internal/report": {own: []string{"internal/flow"}},
 	"golden": {
-		own:    []string{"internal/policy"},
-		others: slices.Concat(kubernetes, []string{"github.com/google/go-cmp", "go.yaml.in/yaml/v2", "golang.org/x/mod/module", "golang.org/x/text/unicode/norm", "sigs.k8s.io/json"}),
+		own:    []string{"internal/policy", "internal/kubeyaml"},
+		others: slices.Concat(kubernetes, []string{"github.com/google/go-cmp", "golang.org/x/mod/module", "golang.org/x/text/unicode/norm"}),
 		tests:  unix,
 	},
-	"internal/policy": {own: []string{"internal/flow"}, others: kubernetes},
+	"internal/kubeyaml": {others: []string{"go.yaml.in/yaml", "sigs.k8s.io/json", "sigs.k8s.io/yaml"}},
+	"internal/policy":   {own: []string{"internal/flow"}, others: kubernetes},
 	"internal/session": {
 		own:    []string{"internal/probe", "internal/cgroup", "internal/endpoint", "internal/flow"},
 		others: unix,
