@@ -1,6 +1,7 @@
 package kubeyaml
 
 import (
+	"bytes"
 	gojson "encoding/json"
 	"errors"
 	"fmt"
@@ -17,7 +18,8 @@ import (
 
 // Tree returns the document as JSON has it, so that values have the types that Kubernetes gives them.
 func (d Document) Tree() (any, *Fault) {
-	decoder := yamlv2.NewDecoder(strings.NewReader(d.Body))
+	body := d.text()
+	decoder := yamlv2.NewDecoder(bytes.NewReader(body))
 	decoder.SetStrict(true)
 	var ignored any
 	err := decoder.Decode(&ignored)
@@ -26,7 +28,7 @@ func (d Document) Tree() (any, *Fault) {
 			return nil, &Fault{Problem: "more text after the end of the object", Advice: `separate documents with a line "---"`}
 		}
 		var text []byte
-		if text, err = yaml.YAMLToJSONStrict([]byte(d.Body)); err == nil {
+		if text, err = yaml.YAMLToJSONStrict(body); err == nil {
 			var tree any
 			if err := json.UnmarshalCaseSensitivePreserveInts(text, &tree); err != nil {
 				return nil, &Fault{Problem: err.Error()}

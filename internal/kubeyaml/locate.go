@@ -17,7 +17,7 @@ type Lines struct {
 func (d Document) Lines() Lines {
 	l := Lines{first: d.Line}
 	var root yamlv3.Node
-	if yamlv3.Unmarshal([]byte(d.Body), &root) == nil && len(root.Content) == 1 {
+	if yamlv3.Unmarshal(d.text(), &root) == nil && len(root.Content) == 1 {
 		l.root = root.Content[0]
 	}
 	return l

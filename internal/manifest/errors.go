@@ -63,7 +63,7 @@ func (e *NotFoundError) Error() string {
 	if e.Nearest != "" {
 		text += fmt.Sprintf("; did you mean %q?", e.Nearest)
 	} else {
-		text += "; use one that exists, or add its manifest"
+		text += "; use one that exists, or add its manifest."
 	}
 	return text + " There are " + strings.Join(e.Names, ", ")
 }

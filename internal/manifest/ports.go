@@ -44,8 +44,12 @@ func (m Match) TargetPorts(port uint16, protocol flow.Protocol) ([]uint16, error
 			return []uint16{port}, nil
 		case len(t.numbers) > 0:
 			return slices.Clone(t.numbers), nil
+		case len(m.pods) > 0:
+			return nil, m.portError(key, fmt.Sprintf("its target port %q is no port of %s", t.unknown, listed(m.pods)),
+				"correct targetPort, or name a containerPort so")
 		default:
-			return nil, m.portError(key, fmt.Sprintf("its target port %q is no port of %s", t.unknown, m.behind()), "correct targetPort, or name a containerPort so")
+			return nil, m.portError(key, fmt.Sprintf("its Endpoints have no %s port with the name %q of the Service's", key.protocol, t.name),
+				"give them one")
 		}
 	}
 	if len(m.ports) == 0 && len(m.targets) == 0 && len(m.others) == 0 && len(m.Addresses) == 0 {
@@ -59,7 +63,7 @@ func (m Match) Ports() []Port { return slices.Clone(m.ports) }
 
 // knows reports whether pods or addresses have a port themselves.
 func (m Match) knows(key portKey) bool {
-	return slices.ContainsFunc(m.ports, func(p Port) bool { return p.Number == key.number && p.Protocol == key.protocol }) ||
+	return m.declares(key) ||
 		slices.ContainsFunc(m.targets, func(t target) bool {
 			return !m.direct && t.key.protocol == key.protocol && slices.Contains(t.numbers, key.number)
 		}) ||
@@ -69,15 +73,12 @@ func (m Match) knows(key portKey) bool {
 		})
 }
 
-func (m Match) portError(key portKey, reason, advice string) *PortError {
-	return &PortError{m.String(), key.number, key.protocol, reason, advice}
+func (m Match) declares(key portKey) bool {
+	return slices.ContainsFunc(m.ports, func(p Port) bool { return p.Number == key.number && p.Protocol == key.protocol })
 }
 
-func (m Match) behind() string {
-	if len(m.pods) > 0 {
-		return listed(m.pods)
-	}
-	return "its Endpoints"
+func (m Match) portError(key portKey, reason, advice string) *PortError {
+	return &PortError{m.String(), key.number, key.protocol, reason, advice}
 }
 
 // portList says what ports there are: "80/TCP (http) to 8080, 5432/TCP".
@@ -107,7 +108,9 @@ func (m Match) portList() string {
 		add(portKey{p.Number, p.Protocol}, p.Name, " of container "+p.Container)
 	}
 	for _, key := range m.others {
-		add(key, "", "")
+		if !m.declares(key) {
+			add(key, "", "")
+		}
 	}
 	return strings.Join(all, ", ")
 }
