@@ -14,6 +14,8 @@ import (
 	"slices"
 
 	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/netzero-dev/netzero/internal/kubeyaml"
 )
 
 // MaxSize is the largest golden file that is read or written, in bytes.
@@ -42,6 +44,12 @@ func (f *File) OtherTest(test string) string {
 		return ""
 	}
 	return f.Header.Test
+}
+
+// document is a part of a file between two lines that end a document.
+type document struct {
+	kubeyaml.Document
+	policy *networkingv1.NetworkPolicy // nil where the document holds comments only
 }
 
 // InvalidError says what is wrong in a golden file, where, and what to do about it.

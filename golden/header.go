@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/netzero-dev/netzero/internal/kubeyaml"
 )
 
 // The lines of the header. A file keeps working without them; they are for people, and for [File.OtherTest].
@@ -30,7 +32,7 @@ func (h Header) String() string {
 func readHeader(documents []document) Header {
 	var h Header
 	for _, d := range documents {
-		comments, _ := leadingComments(d.body)
+		comments, _ := kubeyaml.LeadingComments(d.Body)
 		for line := range strings.Lines(comments) {
 			line = strings.TrimSuffix(line, "\n")
 			if value, ok := strings.CutPrefix(line, testPrefix); ok {

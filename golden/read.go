@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
-	"unicode/utf8"
+
+	"github.com/netzero-dev/netzero/internal/kubeyaml"
 )
 
 // Read reads a golden file. A file that is empty or holds only comments has no policies.
@@ -47,21 +47,26 @@ func readText(path string) ([]byte, error) {
 
 // parse reads the text of a golden file.
 func parse(path string, text []byte) (*File, error) {
-	normal := unixLines(text)
-	if err := checkText(normal); err != nil {
+	normal := kubeyaml.UnixLines(text)
+	documents := kubeyaml.Split(normal)
+	fault := kubeyaml.CheckText(normal)
+	if fault == nil {
+		fault = kubeyaml.CheckSeparators(documents)
+	}
+	if fault != nil {
+		err := faulty(fault)
 		err.Path = path
 		return nil, err
 	}
-	f := &File{Path: path, text: bytes.Clone(text), documents: split(normal)}
-	if err := checkSeparators(f.documents); err != nil {
-		err.Path = path
-		return nil, err
+	f := &File{Path: path, text: bytes.Clone(text)}
+	for _, d := range documents {
+		f.documents = append(f.documents, document{Document: d})
 	}
 	seen := make(map[name]int)
 	count := 0
 	for i := range f.documents {
 		d := &f.documents[i]
-		if _, content := leadingComments(d.body); content == "" {
+		if d.IsEmpty() {
 			continue
 		}
 		count++
@@ -75,8 +80,8 @@ func parse(path string, text []byte) (*File, error) {
 		}
 		if err != nil {
 			err.Path, err.Document = path, count
-			if err.Line == 0 {
-				err.Line = locate(*d, err.Field)
+			if err.Line == 0 && err.Field != "" {
+				err.Line = d.Lines().Of(err.Field)
 			}
 			return nil, err
 		}
@@ -86,41 +91,4 @@ func parse(path string, text []byte) (*File, error) {
 	}
 	f.Header = readHeader(f.documents)
 	return f, nil
-}
-
-// unixLines returns the text without a byte order mark, and with LF line ends.
-func unixLines(text []byte) string {
-	s := strings.TrimPrefix(string(text), "\ufeff")
-	return strings.ReplaceAll(s, "\r\n", "\n")
-}
-
-// checkText finds what is wrong before YAML has a say, because YAML's own words for it would not help.
-func checkText(text string) *InvalidError {
-	n := 0
-	for line := range strings.Lines(text) {
-		n++
-		if !utf8.ValidString(line) {
-			return &InvalidError{Line: n, Problem: "not UTF-8", Advice: "save the file as UTF-8"}
-		}
-		if isConflictMarker(line) {
-			return &InvalidError{Line: n, Problem: fmt.Sprintf("merge conflict marker %q", strings.TrimSpace(line)),
-				Advice: "resolve the conflict, or take one side and run the test with -update"}
-		}
-		for _, r := range strings.TrimSuffix(line, "\n") {
-			if r < ' ' && r != '\t' || r == 0x7f || r == '\u2028' || r == '\u2029' || 0x80 <= r && r < 0xa0 {
-				// YAML takes some of these for line ends, and an editor does not show them.
-				return &InvalidError{Line: n, Problem: fmt.Sprintf("control character %q", r), Advice: "remove it"}
-			}
-		}
-	}
-	return nil
-}
-
-func isConflictMarker(line string) bool {
-	for _, c := range []string{"<", "=", ">", "|"} {
-		if rest, ok := strings.CutPrefix(line, strings.Repeat(c, 7)); ok && (rest == "" || rest[0] == ' ' || rest[0] == '\n') {
-			return true
-		}
-	}
-	return false
 }

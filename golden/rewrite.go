@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/netzero-dev/netzero/internal/kubeyaml"
 )
 
 // Rewrite returns the text of the file with the given policies in it, for -update over a file that exists.
@@ -29,19 +31,19 @@ func (f *File) Rewrite(h Header, policies []*networkingv1.NetworkPolicy) ([]byte
 	changed := f.OtherTest(h.Test) != ""
 	inHeader := true // up to and including the first policy
 	for _, d := range f.documents {
-		comments, content := leadingComments(d.body)
+		comments, content := kubeyaml.LeadingComments(d.Body)
 		if inHeader {
 			comments = withoutHeader(comments)
 		}
 		if d.policy == nil {
-			writeDocument(&b, d.separator, comments+content)
+			writeDocument(&b, d.Separator, comments+content)
 			continue
 		}
 		inHeader = false
 		p := pending[nameOf(d.policy)]
 		delete(pending, nameOf(d.policy))
 		if p == nil || same(p, d.policy) {
-			writeDocument(&b, d.separator, comments+content)
+			writeDocument(&b, d.Separator, comments+content)
 			continue
 		}
 		changed = true
@@ -49,8 +51,8 @@ func (f *File) Rewrite(h Header, policies []*networkingv1.NetworkPolicy) ([]byte
 		if err != nil {
 			return nil, fmt.Errorf("rewrite golden %s: %w", f.Path, err)
 		}
-		_, after := trailingComments(content)
-		writeDocument(&b, d.separator, comments+text+after)
+		_, after := kubeyaml.TrailingComments(content)
+		writeDocument(&b, d.Separator, comments+text+after)
 	}
 	for _, p := range sorted {
 		if pending[nameOf(p)] == nil {
@@ -91,10 +93,10 @@ func writeDocument(b *strings.Builder, separator, body string) {
 
 // needsSeparator reports whether a policy cannot simply follow the text: there is one before it, since the last "---".
 func needsSeparator(text string) bool {
-	documents := split(text)
+	documents := kubeyaml.Split(text)
 	last := documents[len(documents)-1]
-	_, content := leadingComments(last.body)
-	return content != "" || strings.HasPrefix(last.separator, "...")
+	_, content := kubeyaml.LeadingComments(last.Body)
+	return content != "" || strings.HasPrefix(last.Separator, "...")
 }
 
 // others returns the file's policies that none of the given ones replaces.

@@ -1,0 +1,143 @@
+package kubeyaml
+
+import (
+	"strconv"
+	"strings"
+
+	yamlv3 "go.yaml.in/yaml/v3"
+)
+
+// Lines tells on which line of a file the fields of a document stand.
+type Lines struct {
+	root  *yamlv3.Node // nil where the parser of YAML 1.2 does not take what that of 1.1 took
+	first int          // of the document's body
+}
+
+// Lines reads where the fields of the document stand.
+func (d Document) Lines() Lines {
+	l := Lines{first: d.Line}
+	var root yamlv3.Node
+	if yamlv3.Unmarshal(d.text(), &root) == nil && len(root.Content) == 1 {
+		l.root = root.Content[0]
+	}
+	return l
+}
+
+// mostNodes bounds the search where aliases make a small text a large tree.
+const mostNodes = 100_000
+
+// Of returns the line of a field such as "spec.egress[1].to" or "metadata.labels[example.com/part]", or 0 where it is
+// not the only candidate. A field without indexes stands for any. The field "" is the object itself.
+func (l Lines) Of(field string) int {
+	found := l.search(field)
+	if len(found) != 1 {
+		return 0
+	}
+	return found[0].line
+}
+
+// OfFault returns the line of a fault that [Decode] found, whose field has no indexes: the first that holds what the
+// fault says.
+func (l Lines) OfFault(f *Fault) int {
+	if f.value == "" {
+		return l.Of(f.Field)
+	}
+	for _, c := range l.search(f.Field) {
+		if c.node.holds(f.value) {
+			return c.line
+		}
+	}
+	return 0
+}
+
+func (l Lines) search(field string) []candidate {
+	if l.root == nil {
+		return nil
+	}
+	s := search{left: mostNodes}
+	s.walk(node{l.root}, field, l.root.Line)
+	for i := range s.found {
+		s.found[i].line += l.first - 1
+	}
+	return s.found
+}
+
+type candidate struct {
+	node node
+	line int
+}
+
+type search struct {
+	found []candidate
+	left  int
+}
+
+// walk looks for what is left of a field's path below a node that stands, or whose key stands, on a line.
+func (s *search) walk(n node, rest string, line int) {
+	if s.left--; s.left < 0 {
+		return
+	}
+	if rest == "" {
+		s.found = append(s.found, candidate{n, line})
+		return
+	}
+	if n.Kind == yamlv3.AliasNode {
+		n = node{n.Alias}
+	}
+	switch n.Kind {
+	case yamlv3.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key, value := n.Content[i], node{n.Content[i+1]}
+			if key.Tag == "!!merge" {
+				s.walk(value, rest, value.Line)
+			} else if below, ok := cutKey(rest, key.Value); ok {
+				s.walk(value, below, key.Line)
+			}
+		}
+	case yamlv3.SequenceNode:
+		index, below, indexed := cutIndex(rest)
+		for i, element := range n.Content {
+			if !indexed {
+				s.walk(node{element}, rest, element.Line)
+			} else if i == index {
+				s.walk(node{element}, below, element.Line)
+			}
+		}
+	}
+}
+
+// cutKey takes a key off the front of a path, where it stands as "key", ".key" or "[key]". Keys may hold dots.
+func cutKey(path, key string) (rest string, ok bool) {
+	if rest, ok = strings.CutPrefix(path, "["+key+"]"); ok {
+		return rest, true
+	}
+	rest, ok = strings.CutPrefix(strings.TrimPrefix(path, "."), key)
+	return rest, ok && key != "" && (rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
+func cutIndex(path string) (index int, rest string, ok bool) {
+	digits, rest, ok := strings.Cut(strings.TrimPrefix(path, "["), "]")
+	index, err := strconv.Atoi(digits)
+	return index, rest, ok && err == nil && strings.HasPrefix(path, "[")
+}
+
+type node struct{ *yamlv3.Node }
+
+// holds reports whether a node's value is of a type, as encoding/json words it: "string", "number 1.5".
+func (n node) holds(value string) bool {
+	if n.Kind == yamlv3.AliasNode {
+		n = node{n.Alias}
+	}
+	switch kind, text, _ := strings.Cut(value, " "); kind {
+	case "object":
+		return n.Kind == yamlv3.MappingNode
+	case "array":
+		return n.Kind == yamlv3.SequenceNode
+	case "number":
+		return (n.Tag == "!!int" || n.Tag == "!!float") && (text == "" || text == n.Value)
+	case "bool":
+		return n.Tag == "!!bool" || n.Tag == "!!str" && n.Style == 0 // "yes" is a string from YAML 1.2 on
+	default:
+		return n.Tag == "!!str"
+	}
+}

@@ -1,0 +1,105 @@
+package manifest
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// PatternError says that a pattern names no file.
+type PatternError struct {
+	Pattern string
+	Dir     string // that the pattern is relative to
+	Problem string
+}
+
+func (e *PatternError) Error() string {
+	return fmt.Sprintf("read manifests: pattern %q %s; patterns are relative to %s", e.Pattern, e.Problem, e.Dir)
+}
+
+// InvalidError says what is wrong in a manifest, where, and what to do about it.
+type InvalidError struct {
+	File     string // relative to the directory that was read, with slashes
+	Document int    // counts documents with content, from 1; 0 where the fault lies in the file as a whole
+	Line     int    // of the file, counts from 1; 0 where unknown
+	Field    string // such as "spec.selector.matchLabels"; empty where the fault is in no field
+	Problem  string
+	Advice   string
+}
+
+func (e *InvalidError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "read manifests: %s: ", e.File)
+	if e.Document > 0 {
+		fmt.Fprintf(&b, "document %d", e.Document)
+		if e.Line > 0 {
+			fmt.Fprintf(&b, ", line %d", e.Line)
+		}
+		b.WriteString(": ")
+	}
+	if e.Field != "" {
+		b.WriteString(e.Field + ": ")
+	}
+	b.WriteString(e.Problem + "; " + e.Advice)
+	return b.String()
+}
+
+// NotFoundError says that no Service and no workload has a name.
+type NotFoundError struct {
+	Name, Namespace string   // as they were asked for
+	Nearest         string   // of Names; empty where none resembles the name
+	Names           []string // that exist, sorted, as "orders-db" or "orders-db.shop"
+}
+
+func (e *NotFoundError) Error() string {
+	text := fmt.Sprintf("find %q in the manifests: no Service and no workload has that name", e.Name)
+	if e.Namespace != "" {
+		text += " in namespace " + e.Namespace
+	}
+	if len(e.Names) == 0 {
+		return text + ": they hold none at all; name the files that do"
+	}
+	if e.Nearest != "" {
+		text += fmt.Sprintf("; did you mean %q?", e.Nearest)
+	} else {
+		text += "; use one that exists, or add its manifest."
+	}
+	return text + " There are " + strings.Join(e.Names, ", ")
+}
+
+// AmbiguousError says that a name stands for several things.
+type AmbiguousError struct {
+	Name       string
+	Candidates []string // such as "Service orders-db in namespace shop (deploy/orders.yaml:12)"
+	Advice     string
+}
+
+func (e *AmbiguousError) Error() string {
+	return fmt.Sprintf("find %q in the manifests: that is %s; %s", e.Name, strings.Join(e.Candidates, ", or "), e.Advice)
+}
+
+// UnusableError says that what has the name has no pods that a NetworkPolicy could select, and nothing in their stead.
+type UnusableError struct {
+	Name   string
+	Object string // such as "Service orders-db in namespace shop (deploy/orders.yaml:12)"
+	Reason string
+	Advice string
+}
+
+func (e *UnusableError) Error() string {
+	return fmt.Sprintf("find %q in the manifests: %s: %s; %s", e.Name, e.Object, e.Reason, e.Advice)
+}
+
+// PortError says that neither a Service nor its pods have a port.
+type PortError struct {
+	Object   string // such as "Service orders-db in namespace shop (deploy/orders.yaml:12)"
+	Port     uint16
+	Protocol flow.Protocol
+	Reason   string
+	Advice   string
+}
+
+func (e *PortError) Error() string {
+	return fmt.Sprintf("find port %d/%s: %s: %s; %s", e.Port, e.Protocol, e.Object, e.Reason, e.Advice)
+}

@@ -1,0 +1,98 @@
+package manifest
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+)
+
+// The labels by which a Service picks one pod of a StatefulSet, which are in no template.
+const (
+	podNameLabel  = "statefulset.kubernetes.io/pod-name"
+	podIndexLabel = "apps.kubernetes.io/pod-index"
+)
+
+// isGenerated reports whether Kubernetes sets a label, with a value that no manifest and no policy should hold.
+func isGenerated(key string) bool {
+	switch key {
+	case "pod-template-hash", "controller-revision-hash", "pod-template-generation", "controller-uid", "job-name",
+		podNameLabel, podIndexLabel:
+		return true
+	}
+	return strings.HasPrefix(key, "batch.kubernetes.io/")
+}
+
+// lasting returns the labels that are not generated; nil where there are none.
+func lasting(labels map[string]string) map[string]string {
+	var kept map[string]string
+	for key, value := range labels {
+		if !isGenerated(key) {
+			if kept == nil {
+				kept = make(map[string]string)
+			}
+			kept[key] = value
+		}
+	}
+	return kept
+}
+
+// contains reports whether the labels are all among those of a pod.
+func contains(pod, labels map[string]string) bool {
+	for key, value := range labels {
+		if got, ok := pod[key]; !ok || got != value {
+			return false
+		}
+	}
+	return true
+}
+
+// picks reports whether a Service's selector picks pods of a workload.
+func (s *service) picks(w *workload) bool {
+	if s.namespace != w.namespace || len(s.selector) == 0 || !contains(w.labels, lasting(s.selector)) {
+		return false
+	}
+	for key, value := range s.selector {
+		switch {
+		case !isGenerated(key):
+		case w.kind != "StatefulSet":
+			return false
+		case key == podNameLabel:
+			ordinal, isPod := strings.CutPrefix(value, w.name+"-")
+			if _, err := strconv.ParseUint(ordinal, 10, 31); !isPod || err != nil {
+				return false
+			}
+		case key != podIndexLabel:
+			return false
+		}
+	}
+	return true
+}
+
+// inCommon returns the labels that the pods of all workloads have.
+func inCommon(workloads []*workload) map[string]string {
+	common := maps.Clone(workloads[0].labels)
+	for _, w := range workloads[1:] {
+		maps.DeleteFunc(common, func(key, value string) bool {
+			got, ok := w.labels[key]
+			return !ok || got != value
+		})
+	}
+	return common
+}
+
+// checkLabels checks labels as the API server does, in the order of their keys.
+func (o *object) checkLabels(field string, labels map[string]string) error {
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		at := field + "[" + key + "]"
+		if err := o.checkText(at, key, utilvalidation.IsQualifiedName); err != nil {
+			return err
+		}
+		if err := o.checkText(at, labels[key], utilvalidation.IsValidLabelValue); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,155 @@
+// Package manifest reads Kubernetes manifests for the labels, namespaces and ports of real workloads, and finds by name
+// the pods that a policy has to select.
+//
+// It reads Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job, CronJob, Pod, Service, Endpoints
+// and EndpointSlice, in YAML or JSON, in several documents and in lists; other kinds are passed over. It refuses to
+// guess: templates and kustomizations that would change names or labels, objects that the API server would not take, a
+// misspelt field that would change what is read, and two versions of one object are errors that name file, document and
+// line; a name that fits several workloads, or a Service that picks nobody's pods, is an error that says so.
+//
+// Limits: it sees only what the files say, not what an admission webhook, a controller or `kubectl apply -n` adds to it.
+// A field that is unknown to this release of the Kubernetes API, and resembles none that is read, is passed over.
+package manifest
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// Set is what the manifests say.
+type Set struct {
+	workloads []*workload
+	services  []*service
+	backings  []*backing
+}
+
+// Match is the pods, or the host or addresses, that go by a name.
+type Match struct {
+	Kind      string // "Service", "Deployment", ...
+	Name      string
+	Namespace string // as it is written; empty where the manifest names none
+
+	// Selector is the labels by which a NetworkPolicy selects the pods: for a Service its selector, for a workload
+	// spec.selector.matchLabels if they pick no other workload's pods, else all labels of its template. Never empty,
+	// unless there are no pods; labels that Kubernetes generates are not among them.
+	Selector map[string]string
+	// Labels is all labels of the pods, but those that Kubernetes generates. Where a Service picks several workloads, it
+	// is what their pods have in common.
+	Labels map[string]string
+
+	File string // relative to the directory that was read, with slashes
+	Line int    // where the object begins
+
+	ExternalName string    // the host that a Service of type ExternalName stands for
+	Addresses    []Address // what a Service without a selector stands for, by its Endpoints and EndpointSlices
+
+	pods    []*workload
+	ports   []Port
+	targets []target
+	others  []portKey // where other Services send their clients in these pods
+	direct  bool      // nothing stands between a client and the port it asks for
+}
+
+// Address is an endpoint that a manifest writes down.
+type Address struct {
+	Addr     netip.Addr
+	Port     uint16 // 0 stands for every port
+	Protocol flow.Protocol
+}
+
+// Port is a port that a container of the pods declares.
+type Port struct {
+	Container string
+	Name      string // empty where it has none
+	Number    uint16
+	Protocol  flow.Protocol
+}
+
+// String returns kind and name as kubectl's users say them, and where the object is written:
+// "Service orders-db in namespace shop (deploy/orders.yaml:12)".
+func (m Match) String() string {
+	return describe(m.Kind, m.Name, m.Namespace) + fmt.Sprintf(" (%s:%d)", m.File, m.Line)
+}
+
+// origin is where an object is written.
+type origin struct {
+	file     string
+	document int
+	line     int
+}
+
+// identity is what tells the objects of a cluster apart.
+type identity struct{ kind, name, namespace string }
+
+func (i identity) String() string { return describe(i.kind, i.name, i.namespace) }
+
+func describe(kind, name, namespace string) string {
+	if namespace == "" {
+		return kind + " " + name
+	}
+	return kind + " " + name + " in namespace " + namespace
+}
+
+// workload is an object with pods, or a pod.
+type workload struct {
+	identity
+	origin
+	selector    map[string]string // matchLabels, without what is generated
+	labels      map[string]string // of the pods, without what is generated
+	ports       []Port
+	hostNetwork bool
+	owner       identity // of an object that a controller made
+}
+
+// service is a Service.
+type service struct {
+	identity
+	origin
+	selector     map[string]string
+	headless     bool
+	externalName string
+	ports        []servicePort
+}
+
+type servicePort struct {
+	name   string
+	key    portKey
+	target intstr.IntOrString
+}
+
+// backing is the addresses of one Endpoints subset or EndpointSlice.
+type backing struct {
+	identity
+	origin
+	service   string // the name of the Service that it belongs to; empty for an EndpointSlice that belongs to none
+	addresses []netip.Addr
+	ports     []backingPort
+}
+
+type backingPort struct {
+	name string
+	key  portKey
+}
+
+type portKey struct {
+	number   uint16
+	protocol flow.Protocol
+}
+
+func (k portKey) String() string { return fmt.Sprintf("%d/%s", k.number, k.protocol) }
+
+// labelText writes labels as kubectl takes them: "app=orders-db,tier=db".
+func labelText(labels map[string]string) string {
+	var pairs []string
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		pairs = append(pairs, key+"="+labels[key])
+	}
+	return strings.Join(pairs, ",")
+}

@@ -1,0 +1,173 @@
+package manifest
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/netzero-dev/netzero/internal/kubeyaml"
+)
+
+// MaxSize is the largest file that is read, in bytes.
+const MaxSize = 16 << 20
+
+// Read reads the files that the patterns of [filepath.Glob] match. A pattern is absolute, or relative to dir. A file
+// that several patterns match is read once.
+//
+// The error is a [*PatternError] where a pattern matches no file, an [*InvalidError] where the content is at fault, and
+// otherwise that of the file system.
+func Read(dir string, patterns ...string) (*Set, error) {
+	set := new(Set)
+	seen := make(map[string]bool)
+	for _, pattern := range patterns {
+		paths, err := glob(dir, pattern)
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range paths {
+			if seen[path] {
+				continue
+			}
+			seen[path] = true
+			text, err := readText(path, shown(dir, pattern, path))
+			if err != nil {
+				return nil, err
+			}
+			if err := set.add(shown(dir, pattern, path), text); err != nil {
+				return nil, err
+			}
+		}
+	}
+	set.dropOwned()
+	return set, nil
+}
+
+// glob returns the files that a pattern matches, sorted. Directories are passed over, so that "deploy/*" works.
+func glob(dir, pattern string) ([]string, error) {
+	full := filepath.Clean(pattern)
+	if !filepath.IsAbs(full) {
+		full = filepath.Join(literal(dir), pattern)
+	}
+	paths, err := filepath.Glob(full)
+	if err != nil || pattern == "" {
+		return nil, &PatternError{Pattern: pattern, Dir: dir, Problem: "is malformed"}
+	}
+	matched := len(paths) > 0
+	paths = slices.DeleteFunc(paths, func(path string) bool {
+		info, err := os.Stat(path)
+		return err == nil && info.IsDir()
+	})
+	switch {
+	case len(paths) > 0:
+		slices.Sort(paths)
+		return paths, nil
+	case matched:
+		return nil, &PatternError{Pattern: pattern, Dir: dir, Problem: "matches only directories"}
+	}
+	return nil, &PatternError{Pattern: pattern, Dir: dir, Problem: "matches no file"}
+}
+
+// literal returns the pattern that matches a directory's name and nothing else.
+func literal(dir string) string {
+	special := []string{"*", "[*]", "?", "[?]", "[", "[[]"}
+	if runtime.GOOS != "windows" { // where it separates
+		special = append(special, `\`, `\\`)
+	}
+	return strings.NewReplacer(special...).Replace(dir)
+}
+
+// shown returns a file's name for messages, which does not depend on the machine where the pattern does not.
+func shown(dir, pattern, path string) string {
+	if !filepath.IsAbs(pattern) {
+		if relative, err := filepath.Rel(dir, path); err == nil {
+			path = relative
+		}
+	}
+	return filepath.ToSlash(path)
+}
+
+func readText(path, file string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read manifests: %w", err)
+	}
+	if !info.Mode().IsRegular() { // opening a named pipe would wait for ever
+		return nil, &InvalidError{File: file, Problem: "not a regular file", Advice: "give patterns that match manifests only"}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read manifests: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("read manifests: %w", err)
+	}
+	if len(text) > MaxSize {
+		return nil, &InvalidError{File: file, Problem: "larger than 16 MiB", Advice: "give patterns that match manifests only"}
+	}
+	return text, nil
+}
+
+// add reads the text of one file.
+func (s *Set) add(file string, text []byte) error {
+	normal := kubeyaml.UnixLines(text)
+	documents := kubeyaml.Split(normal)
+	fault := kubeyaml.CheckText(normal)
+	if fault == nil {
+		fault = kubeyaml.CheckSeparators(documents)
+	}
+	if fault != nil {
+		return faulty(origin{file: file, document: documentAt(documents, fault.Line)}, "", fault)
+	}
+	count := 0
+	for _, d := range documents {
+		if d.IsEmpty() {
+			continue
+		}
+		count++
+		if err := s.addDocument(origin{file: file, document: count}, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// documentAt returns the number of the document that a line belongs to. A separator belongs to what follows it.
+func documentAt(documents []kubeyaml.Document, line int) int {
+	count := 1
+	for i, d := range documents {
+		next := len(documents) == i+1 || line < documents[i+1].Line-1
+		if next {
+			break
+		}
+		if !d.IsEmpty() {
+			count++
+		}
+	}
+	return count
+}
+
+// faulty turns a fault of the text into an error. The field of the fault lies below the given one.
+func faulty(at origin, below string, f *kubeyaml.Fault) *InvalidError {
+	e := &InvalidError{File: at.file, Document: at.document, Line: f.Line, Field: join(below, f.Field), Problem: f.Problem, Advice: f.Advice}
+	if e.Line == 0 {
+		e.Line = at.line
+	}
+	if e.Advice == "" {
+		e.Advice = "correct it"
+	}
+	return e
+}
+
+// join puts the path of a field together.
+func join(above, field string) string {
+	if above == "" || field == "" {
+		return above + field
+	}
+	return above + "." + field
+}
