@@ -62,7 +62,12 @@ var layers = map[string]layer{
 	},
 	"internal/doctor":   {own: []string{"internal/session", "internal/probe"}},
 	"internal/endpoint": {own: []string{"internal/flow"}, others: unix},
-	"internal/dns":      {others: []string{"golang.org/x/net/dns/dnsmessage"}},
+	"internal/docker": {
+		own: []string{"internal/flow"},
+		// The engine is found as testcontainers finds it, and asked by the client that it uses.
+		others: slices.Concat(unix, []string{"github.com/testcontainers/testcontainers-go", "github.com/moby/moby", "github.com/containerd/errdefs"}),
+	},
+	"internal/dns": {others: []string{"golang.org/x/net/dns/dnsmessage"}},
 	"internal/probe": {
 		own:    []string{"bpf", "internal/flow"},
 		others: slices.Concat(ebpf, unix),

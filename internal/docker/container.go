@@ -1,0 +1,103 @@
+package docker
+
+import (
+	"cmp"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// The labels by which a recording marks its containers.
+const (
+	LabelRecording = "dev.netzero.recording" // which recording it belongs to
+	LabelWorkload  = "dev.netzero.workload"  // what a policy shall call it
+)
+
+// Labels that others set, and their meaning.
+const (
+	labelSession = "org.testcontainers.sessionId"
+	labelReaper  = "org.testcontainers.reaper"
+	labelRyuk    = "org.testcontainers.ryuk"
+	labelService = "com.docker.compose.service"
+)
+
+// Container is what a container is or was. Times are of CLOCK_MONOTONIC; 0 is never, except where said otherwise.
+type Container struct {
+	ID      string
+	Name    string // without the slash
+	Image   string // as it was asked for
+	Command string // the executable and its arguments, separated by spaces
+	Labels  map[string]string
+	Session string // of testcontainers, or ""
+
+	Born    bool // created since Watch
+	Created time.Duration
+	Started time.Duration // the last time
+	Ended   time.Duration // 0 while it runs
+	Removed time.Duration // 0 while it exists
+
+	Networks     []Attachment // in the order in which it came to them; also those that it left
+	Published    []Port       // also those of former starts
+	NetworkMode  string       // "bridge", "host", "none", "container:<id>", or a network's name
+	CgroupParent string       // as it was asked for; mostly ""
+
+	// Missed says what could not be taken, and why; "" where nothing is missing.
+	Missed string
+}
+
+func (c Container) compare(d Container) int {
+	return cmp.Or(cmp.Compare(c.Created, d.Created), strings.Compare(c.ID, d.ID))
+}
+
+// Attachment is a container's time in a network. It ends when the container ends, too.
+type Attachment struct {
+	Network   string
+	NetworkID string
+	Addrs     []netip.Addr // IPv4 first; none in the networks "host" and "none"
+	Gateways  []netip.Addr
+	Aliases   []string      // as they were asked for; the engine adds its own: the container's name and short ID
+	From      time.Duration // 0: before Watch
+	Until     time.Duration // 0: it lasts
+}
+
+// Port is a container's port that can be reached by an address of the host, for a time.
+type Port struct {
+	Host     netip.Addr // unspecified: any address of its family
+	HostPort uint16
+	Port     uint16 // the container's
+	Protocol flow.Protocol
+	From     time.Duration // 0: before Watch
+	Until    time.Duration // 0: it lasts
+}
+
+// within reports whether a time lies in an interval as attachments and ports have it.
+func within(at, from, until time.Duration) bool {
+	return from <= at && (until == 0 || at < until)
+}
+
+// Infrastructure says what a container is that testcontainers starts for itself, or "" for one of the test's.
+func Infrastructure(c Container) string {
+	switch image := repository(c.Image); {
+	case c.Labels[labelReaper] == "true", c.Labels[labelRyuk] == "true", isOf(image, "testcontainers/ryuk"):
+		return "Ryuk (testcontainers' reaper)"
+	case isOf(image, "testcontainers/sshd"):
+		return "host access (testcontainers' sshd)"
+	}
+	return ""
+}
+
+// isOf reports whether a repository is this one, on whatever registry or under whatever prefix of a mirror.
+func isOf(repository, name string) bool {
+	return repository == name || strings.HasSuffix(repository, "/"+name)
+}
+
+// repository returns an image's name without tag and digest.
+func repository(image string) string {
+	image, _, _ = strings.Cut(image, "@")
+	if colon := strings.LastIndexByte(image, ':'); colon > strings.LastIndexByte(image, '/') {
+		image = image[:colon]
+	}
+	return image
+}

@@ -1,0 +1,283 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/moby/moby/api/types/events"
+	"github.com/moby/moby/client"
+)
+
+const (
+	// everything is a time before all events: the engine then gives all that it keeps. A later time would have to be
+	// of its wall clock, and an event is lost when that is set back.
+	everything = "1"
+
+	// kept is how many events an engine keeps (eventsLimit in moby's daemon/events).
+	kept = 256
+
+	// remembered is how many events are told from new ones: more than the engine can repeat.
+	remembered = 16 * kept
+
+	// pause is between attempts to reach an engine again.
+	pause = 50 * time.Millisecond
+)
+
+// key identifies an event. Docker numbers none.
+type key struct {
+	kind      events.Type
+	action    events.Action
+	id, other string // of what it happened to, and of the container that joined or left a network
+	nano      int64
+}
+
+func keyOf(m events.Message) key {
+	return key{m.Type, m.Action, m.Actor.ID, m.Actor.Attributes["container"], m.TimeNano}
+}
+
+// seen remembers the latest events.
+type seen struct {
+	keys  map[key]bool
+	order []key // a ring
+	next  int
+}
+
+// add reports whether an event is new.
+func (s *seen) add(k key) bool {
+	if s.keys[k] {
+		return false
+	}
+	if s.keys == nil {
+		s.keys = make(map[key]bool)
+	}
+	s.keys[k] = true
+	if len(s.order) < remembered {
+		s.order = append(s.order, k)
+		return true
+	}
+	delete(s.keys, s.order[s.next])
+	s.order[s.next] = k
+	s.next = (s.next + 1) % remembered
+	return true
+}
+
+// continues reports whether what the engine keeps follows on what was seen, without a gap.
+func (s *seen) continues(past []events.Message) bool {
+	if len(s.keys) == 0 {
+		return len(past) < kept
+	}
+	for _, m := range past {
+		if s.keys[keyOf(m)] {
+			return true
+		}
+	}
+	return false
+}
+
+// stream is a subscription to all that happens.
+type stream struct {
+	events client.EventsResult
+	cancel context.CancelFunc
+}
+
+// open subscribes. The engine first repeats what it keeps, so nothing between two streams is missed.
+func (w *Watcher) open(ctx context.Context) (stream, error) {
+	streamCtx, cancel := context.WithCancel(w.ctx)
+	s := stream{cancel: cancel}
+	err := w.call(ctx, "events", func(ctx context.Context) error {
+		stop := context.AfterFunc(ctx, cancel)
+		s.events = w.client.Events(streamCtx, client.EventsListOptions{Since: everything})
+		if !stop() {
+			return ctx.Err()
+		}
+		select {
+		case err := <-s.events.Err:
+			return err
+		default:
+			return nil
+		}
+	})
+	if err != nil {
+		cancel()
+	}
+	return s, err
+}
+
+// replay returns what the engine keeps of what happened until now.
+func (w *Watcher) replay(ctx context.Context) ([]events.Message, error) {
+	w.mu.Lock()
+	skew := w.clock.skew
+	w.mu.Unlock()
+	until := time.Now().Add(skew)
+	var past []events.Message
+	err := w.call(ctx, "events until now", func(ctx context.Context) error {
+		past = nil
+		answer := w.client.Events(ctx, client.EventsListOptions{
+			Since: everything,
+			Until: strconv.FormatInt(until.Unix(), 10) + "." + fmt.Sprintf("%09d", until.Nanosecond()),
+		})
+		for {
+			select {
+			case m := <-answer.Messages:
+				past = append(past, m)
+			case err := <-answer.Err:
+				if errors.Is(err, io.EOF) {
+					return nil
+				}
+				return err
+			}
+		}
+	})
+	return past, err
+}
+
+// follow takes in what happens until the watch is closed. A stream that breaks is opened again; when that fails for as
+// long as the engine may take for an answer, events are lost.
+func (w *Watcher) follow(s stream) {
+	for {
+		err := w.take(s)
+		s.cancel()
+		if w.ctx.Err() != nil {
+			return
+		}
+		if s, err = w.resume(err); err != nil {
+			w.fail(err)
+			return
+		}
+	}
+}
+
+// take takes in one stream until it breaks.
+func (w *Watcher) take(s stream) error {
+	for {
+		select {
+		case m := <-s.events.Messages:
+			w.apply(m)
+		case err := <-s.events.Err:
+			return err
+		}
+	}
+}
+
+func (w *Watcher) resume(cause error) (stream, error) {
+	deadline := time.Now().Add(w.timeout)
+	for {
+		s, err := w.again()
+		if err == nil || errors.Is(err, ErrEventsLost) || w.ctx.Err() != nil {
+			return s, err
+		}
+		if time.Now().After(deadline) {
+			return stream{}, fmt.Errorf("%w: the stream broke (%w), and the engine at %s was not reached again: %w",
+				ErrEventsLost, cause, w.client.DaemonHost(), err)
+		}
+		select {
+		case <-time.After(pause):
+		case <-w.ctx.Done():
+			return stream{}, errClosed
+		}
+	}
+}
+
+// again makes sure that nothing was missed, and subscribes.
+func (w *Watcher) again() (stream, error) {
+	if err := w.catchUp(w.ctx); err != nil {
+		return stream{}, err
+	}
+	if err := w.listContainers(w.ctx); err != nil {
+		return stream{}, err
+	}
+	return w.open(w.ctx)
+}
+
+// catchUp takes in what the engine keeps and the stream did not bring.
+func (w *Watcher) catchUp(ctx context.Context) error {
+	past, err := w.replay(ctx)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	whole := w.seen.continues(past)
+	w.mu.Unlock()
+	if !whole {
+		return fmt.Errorf("%w: the engine at %s was started again, or more happened than the %d events that it keeps; run the test again",
+			ErrEventsLost, w.client.DaemonHost(), kept)
+	}
+	for _, m := range past {
+		w.apply(m)
+	}
+	return nil
+}
+
+func (w *Watcher) fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil && w.ctx.Err() == nil {
+		w.err = err
+	}
+}
+
+// apply takes in one event, once.
+func (w *Watcher) apply(m events.Message) {
+	arrived, wall := now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.seen.add(keyOf(m)) {
+		return
+	}
+	at := w.clock.stamp(m.TimeNano, arrived, wall)
+	switch m.Type {
+	case events.ContainerEventType:
+		w.applyContainer(m, at)
+	case events.NetworkEventType:
+		w.applyNetwork(m, at)
+	}
+}
+
+func (w *Watcher) applyContainer(m events.Message, at time.Duration) {
+	if action := string(m.Action); strings.HasPrefix(action, "exec_") || strings.HasPrefix(action, "health_status") {
+		return // often, and they change nothing here
+	}
+	r := w.record(m.Actor.ID)
+	switch m.Action {
+	case events.ActionCreate:
+		r.born(m.Actor.Attributes, at)
+	case events.ActionStart:
+		r.Started, r.Ended = at, 0
+	case events.ActionDie:
+		r.end(at)
+		r.Ended = at
+	case events.ActionRename:
+		r.Name = m.Actor.Attributes["name"]
+	case events.ActionDestroy:
+		r.end(at)
+		r.Removed = at
+		return
+	}
+	w.inspect(r)
+}
+
+func (w *Watcher) applyNetwork(m events.Message, at time.Duration) {
+	n := w.network(m.Actor.ID)
+	if n.name == "" {
+		n.name = m.Actor.Attributes["name"]
+	}
+	switch container := m.Actor.Attributes["container"]; m.Action {
+	case events.ActionCreate:
+		n.from = at
+		w.inspectNetwork(n)
+	case events.ActionDestroy:
+		n.until = at
+	case events.ActionConnect:
+		r := w.record(container)
+		r.join(n.id, n.name, at)
+		w.inspectNetwork(n) // answers while the engine starts the container; an inspection of that has to wait
+		w.inspect(r)
+	case events.ActionDisconnect:
+		w.record(container).leave(n.id, at)
+	}
+}

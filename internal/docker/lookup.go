@@ -1,0 +1,195 @@
+package docker
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// claim is that a container had an address, or a port of the host, for a time.
+type claim struct {
+	record      *record
+	network     string // its ID; "" for a port
+	port        uint16
+	from, until time.Duration
+}
+
+// AtAddress returns the container that had an address at a time. networks are the IDs of those that the asking container is
+// in; nil means that the host asks. Where the subnets of two networks overlap, the asker's networks decide; what they do not
+// decide is not answered.
+func (w *Watcher) AtAddress(addr netip.Addr, networks []string, at time.Duration) (Container, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return one(latest(w.addressed(addr, networks, at)))
+}
+
+// AroundAddress returns the only container that ever had an address, whenever that was: an attempt to connect that was
+// made before the container had it, or after, can mean no other.
+func (w *Watcher) AroundAddress(addr netip.Addr, networks []string) (Container, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return one(w.addressed(addr, networks, anyTime))
+}
+
+// AtPublished returns the container that had published a port of the host at a time, and which port of its own that
+// is. The address is one of this machine's: the caller has made sure of it.
+func (w *Watcher) AtPublished(addr netip.AddrPort, p flow.Protocol, at time.Duration) (Container, uint16, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return onePort(latest(w.published(addr, p, at)))
+}
+
+// AroundPublished is to AtPublished what AroundAddress is to AtAddress.
+func (w *Watcher) AroundPublished(addr netip.AddrPort, p flow.Protocol) (Container, uint16, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return onePort(w.published(addr, p, anyTime))
+}
+
+// anyTime is no time, but all of them.
+const anyTime time.Duration = -1
+
+func (c claim) holds(at time.Duration) bool { return at == anyTime || within(at, c.from, c.until) }
+
+func (w *Watcher) addressed(addr netip.Addr, networks []string, at time.Duration) []claim {
+	addr = addr.Unmap()
+	var all, near []claim
+	for _, r := range w.containers {
+		for _, a := range r.attachments {
+			c := claim{record: r, network: a.NetworkID, from: a.From, until: a.Until}
+			if c.holds(at) && slices.Contains(a.Addrs, addr) {
+				all = append(all, c)
+				if slices.Contains(networks, a.NetworkID) {
+					near = append(near, c)
+				}
+			}
+		}
+	}
+	if len(near) > 0 {
+		return near
+	}
+	return all
+}
+
+func (w *Watcher) published(addr netip.AddrPort, protocol flow.Protocol, at time.Duration) []claim {
+	host := addr.Addr().Unmap().WithZone("")
+	if host.IsUnspecified() { // connecting to it reaches the loopback address of its family
+		host = loopback(host)
+	}
+	var exact, wild []claim
+	for _, r := range w.containers {
+		for _, p := range r.Published {
+			c := claim{record: r, port: p.Port, from: p.From, until: p.Until}
+			if p.HostPort != addr.Port() || p.Protocol != protocol || !c.holds(at) {
+				continue
+			}
+			switch {
+			case p.Host == host:
+				exact = append(exact, c)
+			case p.Host.IsUnspecified() && p.Host.Is4() == host.Is4():
+				wild = append(wild, c)
+			}
+		}
+	}
+	if len(exact) > 0 {
+		return exact
+	}
+	return wild
+}
+
+func loopback(unspecified netip.Addr) netip.Addr {
+	if unspecified.Is4() {
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	return netip.IPv6Loopback()
+}
+
+// latest returns the last claim in each network. Docker gives an address away before it says that its last owner left: who
+// came last has it.
+func latest(claims []claim) []claim {
+	last := make(map[string]claim)
+	for _, c := range claims {
+		if l, ok := last[c.network]; !ok || c.from > l.from {
+			last[c.network] = c
+		}
+	}
+	return slices.Collect(maps.Values(last))
+}
+
+// one returns the container that all claims are of.
+func one(claims []claim) (Container, bool) {
+	c, _, ok := onePort(claims)
+	return c, ok
+}
+
+func onePort(claims []claim) (Container, uint16, bool) {
+	if len(claims) == 0 {
+		return Container{}, 0, false
+	}
+	for _, c := range claims[1:] {
+		if c.record != claims[0].record || c.port != claims[0].port {
+			return Container{}, 0, false
+		}
+	}
+	return claims[0].record.container(), claims[0].port, true
+}
+
+// SharesNetworkOf returns the full ID of the container whose network a container uses (network_mode: container:x).
+func (w *Watcher) SharesNetworkOf(id string) (other string, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.shares(id)
+}
+
+// shares is SharesNetworkOf under the lock. The mode names the other by its ID, a part of it, or its name.
+func (w *Watcher) shares(id string) (string, bool) {
+	r := w.containers[id]
+	if r == nil {
+		return "", false
+	}
+	named, ok := strings.CutPrefix(r.NetworkMode, "container:")
+	if !ok || named == "" {
+		return "", false
+	}
+	if w.containers[named] != nil {
+		return named, true
+	}
+	var found []string
+	for other, o := range w.containers {
+		if o.Name == named && other != id {
+			return other, true
+		}
+		if strings.HasPrefix(other, named) {
+			found = append(found, other)
+		}
+	}
+	if len(found) != 1 {
+		return "", false
+	}
+	return found[0], true
+}
+
+// OnHostNetwork reports whether a container has no network of its own but the host's, if only through another container's.
+func (w *Watcher) OnHostNetwork(id string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for range len(w.containers) { // a chain is no longer than that
+		r := w.containers[id]
+		if r == nil {
+			return false
+		}
+		if r.NetworkMode == "host" {
+			return true
+		}
+		other, ok := w.shares(id)
+		if !ok {
+			return false
+		}
+		id = other
+	}
+	return false
+}

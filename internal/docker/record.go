@@ -1,0 +1,255 @@
+package docker
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	networks "github.com/moby/moby/api/types/network"
+)
+
+// record is a container as it becomes known.
+type record struct {
+	Container
+	attachments []*attachment
+	aliases     map[string][]string // by network, as soon as the container is created
+
+	inspected      bool   // an inspection answered
+	fault          string // why the last one did not
+	wanted, served uint64 // inspections asked for, and answered
+	busy           bool   // one is under way
+}
+
+// attachment is an [Attachment] and what ties it to what the engine answers.
+type attachment struct {
+	Attachment
+	endpoint string // Docker's ID of it; another each time
+	told     bool   // an event told of its beginning
+}
+
+// record returns what is known of a container, by its full ID. The lock is held.
+func (w *Watcher) record(id string) *record {
+	r := w.containers[id]
+	if r == nil {
+		r = &record{Container: Container{ID: id}, aliases: make(map[string][]string)}
+		w.containers[id] = r
+	}
+	return r
+}
+
+// born takes in that a container was created, with what the event says of it.
+func (r *record) born(attributes map[string]string, at time.Duration) {
+	r.Born, r.Created = true, at
+	if r.inspected {
+		return
+	}
+	r.Name, r.Image = attributes["name"], attributes["image"]
+	r.Labels = maps.Clone(attributes)
+	delete(r.Labels, "name")
+	delete(r.Labels, "image")
+	r.Session = r.Labels[labelSession]
+}
+
+// join takes in that the container came into a network.
+func (r *record) join(id, name string, at time.Duration) {
+	for _, a := range r.attachments {
+		if a.NetworkID == id && a.Until == 0 {
+			if !a.told { // an inspection was faster than the event
+				a.From, a.told = at, true
+				r.orderPorts()
+				return
+			}
+			a.Until = at
+		}
+	}
+	a := &attachment{Attachment: Attachment{Network: name, NetworkID: id, From: at}, told: true}
+	r.attachments = append(r.attachments, a)
+}
+
+// leave takes in that the container left a network.
+func (r *record) leave(id string, at time.Duration) {
+	for _, a := range r.attachments {
+		if a.NetworkID == id && a.Until == 0 {
+			a.Until = at
+		}
+	}
+}
+
+// end takes in that the container ended: it has no address any more, and nothing is published.
+func (r *record) end(at time.Duration) {
+	for _, a := range r.attachments {
+		if a.Until == 0 {
+			a.Until = at
+		}
+	}
+	for i := range r.Published {
+		if r.Published[i].Until == 0 {
+			r.Published[i].Until = at
+		}
+	}
+}
+
+// endpoint is a container's place in a network, as an answer of the engine has it.
+type endpoint struct {
+	network, name, id string
+	addrs, gateways   []netip.Addr
+	aliases           []string
+}
+
+func endpointOf(name string, s *networks.EndpointSettings) endpoint {
+	return endpoint{
+		network: s.NetworkID, name: name, id: s.EndpointID, aliases: s.Aliases,
+		addrs: valid(s.IPAddress, s.GlobalIPv6Address), gateways: valid(s.Gateway, s.IPv6Gateway),
+	}
+}
+
+func valid(addrs ...netip.Addr) []netip.Addr {
+	var all []netip.Addr
+	for _, a := range addrs {
+		if a.IsValid() && !a.IsUnspecified() {
+			all = append(all, a.Unmap())
+		}
+	}
+	return all
+}
+
+// settle takes in an endpoint, from an answer that was given between two times, and returns the attachment that it is.
+// A container that was started again has another endpoint, so an answer that comes late is not taken for the new one.
+func (r *record) settle(e endpoint, asked, answered time.Duration) *attachment {
+	if e.id == "" {
+		return nil // it is not running
+	}
+	var mine *attachment
+	for _, a := range r.attachments {
+		switch {
+		case a.NetworkID != e.network:
+		case a.endpoint == e.id:
+			mine = a
+		case a.endpoint == "" && a.From <= answered && (a.Until == 0 || asked < a.Until) && (mine == nil || mine.endpoint != e.id):
+			mine = a
+		}
+	}
+	if mine == nil {
+		mine = &attachment{Attachment: Attachment{Network: e.name, NetworkID: e.network}}
+		if r.Born {
+			mine.From = answered // its event is still to come
+		}
+		r.attachments = append(r.attachments, mine)
+	}
+	mine.endpoint, mine.Network = e.id, cmp.Or(mine.Network, e.name)
+	if len(e.addrs) > 0 {
+		mine.Addrs = e.addrs
+	}
+	if len(e.gateways) > 0 {
+		mine.Gateways = e.gateways
+	}
+	if len(e.aliases) > 0 {
+		mine.Aliases = e.aliases
+	}
+	return mine
+}
+
+// publish takes in the published ports of a start, which came with these attachments.
+func (r *record) publish(ports []Port, with []*attachment, asked time.Duration) {
+	if len(with) == 0 {
+		return // not running, or without a network: the answer says nothing of ports
+	}
+	from, until := with[0].From, with[0].Until
+	for _, a := range with[1:] {
+		from = min(from, a.From)
+		if until != 0 && (a.Until == 0 || a.Until > until) {
+			until = a.Until
+		}
+	}
+	if until == 0 {
+		for i := range r.Published {
+			p := &r.Published[i]
+			if p.Until == 0 && !slices.ContainsFunc(ports, p.same) {
+				p.Until = asked
+			}
+		}
+	}
+	for _, p := range ports {
+		if slices.ContainsFunc(r.Published, func(q Port) bool { return q.same(p) && (q.Until == 0 || q.From == from) }) {
+			continue
+		}
+		p.From, p.Until = from, until
+		r.Published = append(r.Published, p)
+	}
+}
+
+func (p Port) same(q Port) bool {
+	p.From, p.Until, q.From, q.Until = 0, 0, 0, 0
+	return p == q
+}
+
+// orderPorts moves the beginning of ports that was taken from an answer to that of their attachment.
+func (r *record) orderPorts() {
+	var first time.Duration
+	for _, a := range r.attachments {
+		if a.Until == 0 && (first == 0 || a.From < first) {
+			first = a.From
+		}
+	}
+	for i := range r.Published {
+		if p := &r.Published[i]; p.Until == 0 && r.Born {
+			p.From = min(p.From, first)
+		}
+	}
+}
+
+// container returns what is known, as a value of its own.
+func (r *record) container() Container {
+	c := r.Container
+	c.Labels = maps.Clone(c.Labels)
+	c.Published = slices.Clone(c.Published)
+	slices.SortFunc(c.Published, func(p, q Port) int {
+		return cmp.Or(cmp.Compare(p.From, q.From), cmp.Compare(p.Port, q.Port), cmp.Compare(p.Protocol, q.Protocol),
+			p.Host.Compare(q.Host), cmp.Compare(p.HostPort, q.HostPort))
+	})
+	for _, a := range r.attachments {
+		n := a.Attachment
+		if len(n.Aliases) == 0 {
+			n.Aliases = r.asked(n.Network, n.NetworkID)
+		}
+		n.Addrs, n.Gateways, n.Aliases = slices.Clone(n.Addrs), slices.Clone(n.Gateways), slices.Clone(n.Aliases)
+		c.Networks = append(c.Networks, n)
+	}
+	slices.SortFunc(c.Networks, func(a, b Attachment) int {
+		return cmp.Or(cmp.Compare(a.From, b.From), strings.Compare(a.Network, b.Network))
+	})
+	c.Missed = r.missed()
+	return c
+}
+
+// asked returns the aliases that a container was created with for a network, which may be called by its name or ID.
+func (r *record) asked(name, id string) []string {
+	for called, aliases := range r.aliases {
+		if called == name || called != "" && strings.HasPrefix(id, called) {
+			return aliases
+		}
+	}
+	return nil
+}
+
+// missed says what is not known of a container, and why.
+func (r *record) missed() string {
+	if r.served == 0 {
+		return "" // nothing is missing yet
+	}
+	if !r.inspected {
+		return "its networks, aliases and ports are not known: " + cmp.Or(r.fault, "it was removed before the engine could be asked")
+	}
+	if r.fault != "" {
+		return "it may have changed since it was inspected last: " + r.fault
+	}
+	for _, a := range r.attachments {
+		if len(a.Addrs) == 0 && a.Until != 0 && a.Network != "host" && a.Network != "none" {
+			return "its address in network " + a.Network + " is not known: it left before the engine could be asked"
+		}
+	}
+	return ""
+}
