@@ -67,6 +67,9 @@ func yamlFault(err error, firstLine int) *Fault {
 	return fault
 }
 
+// embedded are the Go types in the path of a field, which no YAML has: "VolumeSource." in "spec.volumes.VolumeSource.image".
+var embedded = regexp.MustCompile(`(^|\.)(?:[A-Z]\w*\.)+`)
+
 // Decode reads an object of a tree into a Kubernetes type. Fields that the type does not have are no fault here: they
 // are returned by their paths, such as "spec.egress[0].too", for the caller to judge.
 func Decode(object, into any) (unknown []string, fault *Fault) {
@@ -78,7 +81,8 @@ func Decode(object, into any) (unknown []string, fault *Fault) {
 	var wrongType *gojson.UnmarshalTypeError
 	switch {
 	case errors.As(err, &wrongType):
-		return nil, &Fault{Field: wrongType.Field, Advice: "correct it", value: wrongType.Value,
+		field := embedded.ReplaceAllString(wrongType.Field, "$1")
+		return nil, &Fault{Field: field, Advice: "correct it", value: wrongType.Value,
 			Problem: fmt.Sprintf("holds %s where %s belongs", jsonWord(wrongType.Value), typeWord(wrongType.Type))}
 	case err != nil:
 		return nil, &Fault{Problem: err.Error()}

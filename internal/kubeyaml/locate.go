@@ -36,8 +36,8 @@ func (l Lines) Of(field string) int {
 	return found[0].line
 }
 
-// OfFault returns the line of a fault that [Decode] found, whose field has no indexes: the first that holds what the
-// fault says.
+// OfFault returns the line of a fault that [Decode] found, whose field has neither indexes nor the keys of labels: the
+// first that holds what the fault says.
 func (l Lines) OfFault(f *Fault) int {
 	if f.value == "" {
 		return l.Of(f.Field)
@@ -45,6 +45,14 @@ func (l Lines) OfFault(f *Fault) int {
 	for _, c := range l.search(f.Field) {
 		if c.node.holds(f.value) {
 			return c.line
+		}
+		if c.node.Kind != yamlv3.MappingNode {
+			continue
+		}
+		for i := 0; i+1 < len(c.node.Content); i += 2 {
+			if (node{c.node.Content[i+1]}).holds(f.value) {
+				return l.first - 1 + c.node.Content[i].Line
+			}
 		}
 	}
 	return 0
