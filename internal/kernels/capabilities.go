@@ -75,6 +75,11 @@ var capabilities = []capability{
 	{name: "child processes are in scope from birth", suite: inProbe, test: "TestChildProcessIsInScope"},
 	{name: "nested cgroups are in scope", suite: inProbe, test: "TestNestedCgroupIsInScope"},
 	{name: "other cgroups are out of scope", suite: inProbe, test: "TestOtherCgroupIsOutOfScope"},
+	{name: "containers: cgroups born during the recording, with their names", suite: inProbe, test: "TestNewbornCgroupIsRecordedThoughItIsGoneAtOnce"},
+	{name: "containers: other cgroups from before the recording are out of scope", suite: inProbe, test: "TestCgroupFromBeforeIsNotNewborn"},
+	{name: "containers: cgroups that belong to nobody are silenced", suite: inProbe, test: "TestDisregardedCgroupIsSilent"},
+	{name: "containers: an address that is used again is told apart", suite: inProbe, test: "TestBirthMakesKnownFlowsNew"},
+	{name: "containers: cgroups that no table has room for are counted as lost", suite: inProbe, test: "TestCgroupTableThatIsFullIsALoss"},
 	{name: "a cgroup of one's own, entered and left", suite: inCgroup, test: "TestProcessEntersLeafAndComesBack"},
 	{name: "cgroups of killed runs are removed", suite: inCgroup, test: "TestLeafOfAKilledRunIsRemovedByTheNext"},
 

@@ -17,11 +17,12 @@ import (
 const (
 	unrecorded = "unrecorded" // no programs
 	elsewhere  = "elsewhere"  // programs that watch somebody else
+	older      = "older"      // programs that watch somebody else, and cgroups that are younger than this one
 	repeated   = "repeated"   // a flow that is known
 	fresh      = "fresh"      // a flow that is new
 )
 
-var ways = []string{unrecorded, elsewhere, repeated, fresh}
+var ways = []string{unrecorded, elsewhere, older, repeated, fresh}
 
 // BenchmarkTCP connects to a port of loopback that nobody serves, which takes a connection's whole way through the hooks
 // and leaves nothing behind.
@@ -89,11 +90,17 @@ func measure(b *testing.B, way string, open func(addr [4]byte) error) {
 		var leaf *cgroup.Leaf
 		p, leaf = start(b)
 		defer func() { must(b, p.Close()) }()
-		defer func() { must(b, leaf.Leave()) }()
-		if way != elsewhere {
-			must(b, leaf.Move(os.Getpid()))
-			_, err := p.Check(leaf.ID)
-			must(b, err)
+		must(b, leaf.Move(os.Getpid()))
+		_, err := p.Check(leaf.ID)
+		must(b, err)
+		switch way {
+		case older:
+			must(b, p.WatchNewborn(leaf.ID))
+			fallthrough
+		case elsewhere:
+			must(b, leaf.Leave())
+		default:
+			defer func() { must(b, leaf.Leave()) }()
 		}
 	}
 	addr := [4]byte{127, 0, 0, 1}

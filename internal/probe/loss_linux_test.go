@@ -62,8 +62,14 @@ func TestLossErrorNamesWhatAndWhatToDo(t *testing.T) {
 			t.Errorf("%q does not say %q", err, want)
 		}
 	}
-	if full := (&LossError{Loss{FlowSlots: 1}}).Error(); !strings.Contains(full, "NETZERO_MAX_FLOWS") {
-		t.Errorf("%q does not say NETZERO_MAX_FLOWS", full)
+	for want, loss := range map[string]Loss{
+		"NETZERO_MAX_FLOWS":   {FlowSlots: 1},
+		"NETZERO_RING_BYTES":  {CgroupEvents: 1},
+		"keep other work off": {Cgroups: 1},
+	} {
+		if text := (&LossError{loss}).Error(); !strings.Contains(text, want) {
+			t.Errorf("%q does not say %q", text, want)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -16,8 +17,11 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// TestMain lets the test binary be its own child process: one that opens a connection.
+// TestMain lets the test binary be its own child process: one that opens a connection, or does several things in turn.
 func TestMain(m *testing.M) {
+	if acts := os.Getenv("PROBE_TEST_ACTS"); acts != "" {
+		os.Exit(act(strings.Split(acts, ",")))
+	}
 	if to := os.Getenv("PROBE_TEST_DIAL"); to != "" {
 		if c, err := net.Dial("tcp", to); err == nil {
 			c.Close()

@@ -288,14 +288,55 @@ func TestEverythingElseThatLeavesIsAFlow(t *testing.T) {
 			}
 		})
 	}
-	t.Run("what only answers is none", func(t *testing.T) {
-		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
+}
+
+func TestOnlyWhatAsksByICMPIsAFlow(t *testing.T) {
+	r := newRig(t, Sizes{})
+	send := func(t *testing.T, domain, protocol int, kind byte, to unix.Sockaddr) {
+		t.Helper()
+		fd, err := unix.Socket(domain, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)
 		check(t, err)
 		defer unix.Close(fd)
-		r.forget()
-		check(t, unix.Sendto(fd, []byte{0, 0, 0xff, 0xfd, 0, 1, 0, 1}, 0, loopback))
-		if got := r.flows(); len(got) > 0 {
-			t.Errorf("flows %v", got)
-		}
-	})
+		check(t, unix.Sendto(fd, append([]byte{kind}, make([]byte, 23)...), 0, to))
+	}
+	for _, row := range []struct {
+		reason string
+		v6     bool
+		kind   byte
+		want   []string
+	}{
+		{"echo reply", false, 0, nil},
+		{"destination unreachable", false, 3, nil},
+		{"echo", false, 8, []string{"ICMP 127.0.0.1:0 x1"}},
+		{"router advertisement", false, 9, nil},
+		{"router solicitation", false, 10, nil},
+		{"time exceeded", false, 11, nil},
+		{"timestamp", false, 13, []string{"ICMP 127.0.0.1:0 x1"}},
+		{"timestamp reply", false, 14, nil},
+		{"information request", false, 15, []string{"ICMP 127.0.0.1:0 x1"}},
+		{"address mask request", false, 17, []string{"ICMP 127.0.0.1:0 x1"}},
+		{"destination unreachable, IPv6", true, 1, nil},
+		{"echo, IPv6", true, 128, []string{"ICMPv6 [::1]:0 x1"}},
+		{"echo reply, IPv6", true, 129, nil},
+		{"multicast listener report", true, 131, nil},
+		{"router solicitation, IPv6", true, 133, nil},
+		{"neighbour solicitation", true, 135, nil},
+		{"neighbour advertisement", true, 136, nil},
+		{"node information query", true, 139, []string{"ICMPv6 [::1]:0 x1"}},
+		{"multicast listener report, version 2", true, 143, nil},
+	} {
+		t.Run(row.reason, func(t *testing.T) {
+			_, err := r.NextGeneration()
+			check(t, err)
+			r.forget()
+			if row.v6 {
+				send(t, unix.AF_INET6, unix.IPPROTO_ICMPV6, row.kind, &unix.SockaddrInet6{Addr: [16]byte{15: 1}})
+			} else {
+				send(t, unix.AF_INET, unix.IPPROTO_ICMP, row.kind, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+			}
+			if diff := cmp.Diff(row.want, r.flows()); diff != "" {
+				t.Errorf("flows (-want +got):\n%s", diff)
+			}
+		})
+	}
 }

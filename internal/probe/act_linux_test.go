@@ -1,0 +1,159 @@
+package probe
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netzero-dev/netzero/internal/cgroup"
+)
+
+// act does things in turn, as a child process: "tcp 127.0.0.1:80" connects, "udp" sends from one unconnected socket and
+// "udp-connected" from one connected one, "listen" listens for TCP, "ping" sends an ICMP echo request from a raw socket,
+// and "wait" says so and waits for a line.
+func act(acts []string) int {
+	unconnected := -1
+	connected := make(map[string]net.Conn)
+	stdin := bufio.NewReader(os.Stdin)
+	for _, a := range acts {
+		verb, address, _ := strings.Cut(a, " ")
+		var err error
+		switch verb {
+		case "tcp":
+			var c net.Conn
+			if c, err = net.Dial("tcp", address); err == nil {
+				err = c.Close()
+			}
+		case "udp":
+			if unconnected < 0 { // by package net it would be bound first
+				unconnected, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+			}
+			if err == nil {
+				to := netip.MustParseAddrPort(address)
+				err = unix.Sendto(unconnected, []byte("x"), 0, &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())})
+			}
+		case "udp-connected":
+			if connected[address] == nil {
+				connected[address], err = net.Dial("udp4", address)
+			}
+			if err == nil {
+				_, err = connected[address].Write([]byte("x"))
+			}
+		case "listen":
+			_, err = net.Listen("tcp", address) // until the process ends
+		case "ping":
+			err = ping(netip.MustParseAddr(address))
+		case "wait":
+			fmt.Println(verb)
+			_, err = stdin.ReadString('\n')
+		default:
+			err = errors.New("unknown")
+		}
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", a, err)
+			return 1
+		}
+	}
+	return 0
+}
+
+func ping(to netip.Addr) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Sendto(fd, []byte{8, 0, 0xf7, 0xfd, 0, 1, 0, 1}, 0, &unix.SockaddrInet4{Addr: to.As4()})
+}
+
+// group is a cgroup of a test's own.
+type group struct {
+	t   *testing.T
+	dir string
+	id  uint64
+}
+
+// newGroup makes a cgroup in a directory of the tree; the test removes it, if nobody has.
+func newGroup(t *testing.T, dir string) group {
+	t.Helper()
+	check(t, os.Mkdir(dir, 0o755))
+	t.Cleanup(func() {
+		if err := os.Remove(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Error(err)
+		}
+	})
+	id, err := cgroup.ID(dir)
+	check(t, err)
+	return group{t, dir, id}
+}
+
+// beside makes a cgroup beside the leaf: where containers would be, nested in nothing that is watched.
+func (r *rig) beside(name string) group {
+	r.t.Helper()
+	return newGroup(r.t, filepath.Join(filepath.Dir(r.leaf.Path), fmt.Sprintf("probe-test-%d-%s", os.Getpid(), name)))
+}
+
+func (g group) remove() {
+	g.t.Helper()
+	check(g.t, os.Remove(g.dir))
+}
+
+// run runs a child in the cgroup, which it is in from birth, to its end.
+func (g group) run(acts ...string) {
+	g.t.Helper()
+	cmd, done := g.command(acts)
+	defer done()
+	check(g.t, cmd.Run())
+}
+
+func (g group) command(acts []string) (cmd *exec.Cmd, done func()) {
+	g.t.Helper()
+	self, err := os.Executable()
+	check(g.t, err)
+	dir, err := os.Open(g.dir)
+	check(g.t, err)
+	cmd = exec.Command(self)
+	cmd.Env = append(os.Environ(), "PROBE_TEST_ACTS="+strings.Join(acts, ","))
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
+	return cmd, func() { dir.Close() }
+}
+
+// start starts a child in the cgroup, and returns what lets it go on: to its next "wait", or its end.
+func (g group) start(acts ...string) (goOn func()) {
+	g.t.Helper()
+	cmd, done := g.command(acts)
+	defer done()
+	in, err := cmd.StdinPipe()
+	check(g.t, err)
+	out, err := cmd.StdoutPipe()
+	check(g.t, err)
+	check(g.t, cmd.Start())
+	lines := bufio.NewReader(out)
+	next := func() {
+		g.t.Helper()
+		_, err := lines.ReadString('\n')
+		if errors.Is(err, io.EOF) {
+			err = cmd.Wait()
+		}
+		check(g.t, err)
+	}
+	next()
+	return func() {
+		g.t.Helper()
+		_, err := io.WriteString(in, "go on\n")
+		check(g.t, err)
+		next()
+	}
+}

@@ -1,0 +1,360 @@
+package probe
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/testenv"
+)
+
+// newArmedRig is a rig that records newborn cgroups too: this machine's others', which tests leave out by cgroup.
+func newArmedRig(t *testing.T, sizes Sizes) *rig {
+	t.Helper()
+	r := newRig(t, sizes)
+	check(t, r.WatchNewborn(r.leaf.ID))
+	return r
+}
+
+// flowsOf returns the flow events of one cgroup as text, sorted.
+func (r *rig) flowsOf(cgroup uint64) []string {
+	r.t.Helper()
+	var lines []string
+	for _, e := range seen[*FlowEvent](r) {
+		if e.Cgroup == cgroup {
+			lines = append(lines, fmt.Sprintf("%s %s", e.Protocol, netip.AddrPortFrom(e.Addr, e.Port)))
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// namesOf returns the names in each event that told of a cgroup.
+func (r *rig) namesOf(cgroup uint64) [][]string {
+	r.t.Helper()
+	var names [][]string
+	for _, e := range seen[*CgroupEvent](r) {
+		if e.Cgroup == cgroup {
+			names = append(names, e.Names)
+		}
+	}
+	return names
+}
+
+// names returns what the kernel is to tell of a cgroup where it reads names.
+func (r *rig) names(g group) []string {
+	r.t.Helper()
+	layout, err := taskLayout()
+	check(r.t, err)
+	if layout.NodeName == 0 || r.Unnamed() != "" {
+		return nil
+	}
+	names := strings.Split(strings.TrimPrefix(g.dir, r.tree.Root+"/"), "/")
+	slices.Reverse(names)
+	return names[:min(len(names), 6)]
+}
+
+func TestNewbornCgroupIsRecordedThoughItIsGoneAtOnce(t *testing.T) {
+	const capability = "containers: cgroups born during the recording, with their names"
+	r := newArmedRig(t, Sizes{})
+	if r.Unnamed() == "" {
+		testenv.Recorded(t, capability)
+	} else {
+		testenv.FallsBack(t, capability, "to the tree, while they are there")
+	}
+	to := listen(t, "tcp4", "127.0.0.1:0")
+	born := make([]group, 100)
+	for i := range born {
+		born[i] = r.beside(fmt.Sprint(i))
+		born[i].run("tcp " + to.String())
+		born[i].remove()
+	}
+	for _, g := range born {
+		if diff := cmp.Diff([][]string{r.names(g)}, r.namesOf(g.id)); diff != "" {
+			t.Errorf("names of %s (-want +got):\n%s", g.dir, diff)
+		}
+		if diff := cmp.Diff([]string{"TCP " + to.String()}, r.flowsOf(g.id)); diff != "" {
+			t.Errorf("flows of %s (-want +got):\n%s", g.dir, diff)
+		}
+	}
+	told := make(map[uint64]bool)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.events {
+		switch e := e.(type) {
+		case *CgroupEvent:
+			told[e.Cgroup] = true
+		case *FlowEvent:
+			if e.Cgroup != r.leaf.ID && !told[e.Cgroup] {
+				t.Errorf("a flow of cgroup %d comes before its birth", e.Cgroup)
+			}
+		}
+	}
+	r.mustLoseNothing()
+}
+
+func TestWhateverANewbornCgroupDoesFirstTells(t *testing.T) {
+	r := newArmedRig(t, Sizes{})
+	tcp := listen(t, "tcp4", "127.0.0.1:0").String()
+	udp := silent(t, "udp4", "127.0.0.1:0").String()
+	for _, row := range []struct {
+		reason string
+		acts   []string
+		flows  []string
+		twice  bool // told, the first time without names
+	}{
+		{"it names a destination", []string{"udp " + udp}, []string{"UDP " + udp}, false},
+		{"it connects a datagram socket", []string{"udp-connected " + udp}, []string{"UDP " + udp}, false},
+		{"it only listens", []string{"listen 127.0.0.1:0"}, nil, false},
+		{"it only listens, on IPv6", []string{"listen [::1]:0"}, nil, false},
+		{"a packet is seen, and never a task", []string{"ping 127.0.0.1"}, []string{"ICMP 127.0.0.1:0"}, false},
+		{"a packet is seen first, then a task", []string{"ping 127.0.0.1", "tcp " + tcp}, []string{"ICMP 127.0.0.1:0", "TCP " + tcp}, true},
+		{"the same flow again tells nothing more", []string{"tcp " + tcp, "tcp " + tcp}, []string{"TCP " + tcp}, false},
+	} {
+		t.Run(row.reason, func(t *testing.T) {
+			g := r.beside("first")
+			g.run(row.acts...)
+			g.remove()
+			names := r.names(g)
+			want := [][]string{names}
+			switch {
+			case row.twice && names != nil:
+				want = [][]string{nil, names}
+			case strings.HasPrefix(row.acts[0], "ping"):
+				want = [][]string{nil}
+			}
+			if diff := cmp.Diff(want, r.namesOf(g.id)); diff != "" {
+				t.Errorf("told (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(row.flows, r.flowsOf(g.id)); diff != "" {
+				t.Errorf("flows (-want +got):\n%s", diff)
+			}
+			if binds := slices.ContainsFunc(seen[*BindEvent](r), func(e *BindEvent) bool { return e.Cgroup == g.id }); binds != strings.HasPrefix(row.acts[0], "listen") {
+				t.Errorf("a bind is told: %t", binds)
+			}
+		})
+	}
+	t.Run("it does nothing", func(t *testing.T) {
+		g := r.beside("idle")
+		g.start("wait")()
+		g.remove()
+		if got := r.namesOf(g.id); got != nil {
+			t.Errorf("told %v", got)
+		}
+	})
+	r.mustLoseNothing()
+}
+
+func TestCgroupFromBeforeIsNotNewborn(t *testing.T) {
+	testenv.Recorded(t, "containers: other cgroups from before the recording are out of scope")
+	testenv.RequireRoot(t)
+	dir := filepath.Join(currentCgroup(t), fmt.Sprintf("probe-test-%d-older", os.Getpid()))
+	older := newGroup(t, dir)
+	r := newArmedRig(t, Sizes{})
+	to := listen(t, "tcp4", "127.0.0.1:0").String()
+	older.run("tcp "+to, "ping 127.0.0.1", "udp 127.0.0.1:9", "listen 127.0.0.1:0")
+	if names, flows := r.namesOf(older.id), r.flowsOf(older.id); names != nil || flows != nil {
+		t.Errorf("told %v, flows %v", names, flows)
+	}
+	nested := newGroup(t, filepath.Join(dir, "nested"))
+	nested.run("tcp " + to)
+	if diff := cmp.Diff([]string{"TCP " + to}, r.flowsOf(nested.id)); diff != "" {
+		t.Errorf("one that is born in it: flows (-want +got):\n%s", diff)
+	}
+	nested.remove()
+}
+
+func TestNothingIsNewbornUnlessAskedFor(t *testing.T) {
+	r := newRig(t, Sizes{})
+	g := r.beside("unasked")
+	g.run("tcp "+listen(t, "tcp4", "127.0.0.1:0").String(), "ping 127.0.0.1")
+	if events := seen[*CgroupEvent](r); len(events) > 0 || r.flowsOf(g.id) != nil {
+		t.Errorf("told %+v, flows %v", events, r.flowsOf(g.id))
+	}
+	tree := r.tree
+	p, err := Open(tree.Root, Sizes{}, Handler{Handle: func([]Event) {}})
+	check(t, err)
+	defer p.Close()
+	if err := p.WatchNewborn(r.leaf.ID); err == nil {
+		t.Error("WatchNewborn before Check is no error, and would take what is nested in the leaf for newborn")
+	}
+}
+
+func TestCgroupNestedInANewbornOneIsItsOwn(t *testing.T) {
+	r := newArmedRig(t, Sizes{})
+	outer := r.beside("outer")
+	inner := newGroup(t, filepath.Join(outer.dir, "inner"))
+	to := listen(t, "tcp4", "127.0.0.1:0").String()
+	outer.run("tcp " + to)
+	inner.run("tcp " + to)
+	inner.remove()
+	for _, g := range []group{outer, inner} {
+		if diff := cmp.Diff([][]string{r.names(g)}, r.namesOf(g.id)); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]string{"TCP " + to}, r.flowsOf(g.id)); diff != "" {
+			t.Errorf("flows of %s (-want +got):\n%s", g.dir, diff)
+		}
+	}
+}
+
+func TestCgroupNestedInTheLeafIsNotNewborn(t *testing.T) {
+	r := newArmedRig(t, Sizes{})
+	nested := newGroup(t, filepath.Join(r.leaf.Path, "nested"))
+	deep := newGroup(t, filepath.Join(nested.dir, "deep"))
+	tcp := listen(t, "tcp4", "127.0.0.1:0").String()
+	udp := silent(t, "udp4", "127.0.0.1:0").String()
+	want := []string{"ICMP 127.0.0.1:0", "TCP " + tcp, "UDP " + udp}
+	for _, g := range []group{nested, deep} {
+		_, err := r.NextGeneration()
+		check(t, err)
+		r.forget()
+		g.run("ping 127.0.0.1", "tcp "+tcp, "udp "+udp, "listen 127.0.0.1:0")
+		if diff := cmp.Diff(want, r.flowsOf(r.leaf.ID)); diff != "" {
+			t.Errorf("flows of the leaf by %s (-want +got):\n%s", g.dir, diff)
+		}
+		if got := r.namesOf(g.id); got != nil {
+			t.Errorf("%s is told of as %v", g.dir, got)
+		}
+	}
+	deep.remove()
+}
+
+func TestDisregardedCgroupIsSilent(t *testing.T) {
+	testenv.Recorded(t, "containers: cgroups that belong to nobody are silenced")
+	r := newArmedRig(t, Sizes{})
+	udp := silent(t, "udp4", "127.0.0.1:0").String()
+	other := silent(t, "udp4", "127.0.0.1:0").String()
+	answers := echo(t, "udp4", "127.0.0.1:0").String()
+	g := r.beside("nobody")
+	all := []string{"tcp 127.0.0.1:%d", "udp " + udp, "udp-connected " + udp, "udp " + other, "udp-connected " + answers, "ping 127.0.0.1", "listen 127.0.0.1:0"}
+	acts := func() []string {
+		acts := slices.Clone(all)
+		acts[0] = "tcp " + listen(t, "tcp4", "127.0.0.1:0").String()
+		return append(acts, "wait")
+	}
+	goOn := g.start(slices.Concat(acts(), acts(), acts())...)
+	if got := r.flowsOf(g.id); len(got) != 5 {
+		t.Fatalf("before, flows are %v, want 5", got)
+	}
+	check(t, r.Disregard(g.id))
+	_, err := r.NextGeneration() // whose flows would all be new
+	check(t, err)
+	r.forget()
+	goOn()
+	flows, names := r.flowsOf(g.id), r.namesOf(g.id)
+	binds := slices.ContainsFunc(seen[*BindEvent](r), func(e *BindEvent) bool { return e.Cgroup == g.id })
+	if flows != nil || names != nil || binds {
+		t.Errorf("after, flows are %v, told %v, binds %t", flows, names, binds)
+	}
+	check(t, r.Watch(g.id))
+	goOn()
+	if got := r.flowsOf(g.id); len(got) != 5 {
+		t.Errorf("watched after all, flows are %v, want 5", got)
+	}
+	goOn()
+	unborn := r.beside("unborn")
+	check(t, r.Disregard(unborn.id))
+	unborn.run("ping 127.0.0.1")
+	if names, flows := r.namesOf(unborn.id), r.flowsOf(unborn.id); names != nil || flows != nil {
+		t.Errorf("disregarded before its first packet, told %v, flows %v", names, flows)
+	}
+	r.mustLoseNothing()
+}
+
+func TestBirthMakesKnownFlowsNew(t *testing.T) {
+	testenv.Recorded(t, "containers: an address that is used again is told apart")
+	r := newArmedRig(t, Sizes{})
+	tcp := listen(t, "tcp4", "127.0.0.1:0")
+	udp := silent(t, "udp4", "127.0.0.1:0")
+	old, err := net.Dial("udp4", udp.String()) // named before, used after
+	check(t, err)
+	defer old.Close()
+	use := func() {
+		t.Helper()
+		for range 3 {
+			c, err := net.Dial("tcp", tcp.String())
+			check(t, err)
+			c.Close()
+			_, err = old.Write([]byte("x"))
+			check(t, err)
+		}
+	}
+	births := func() map[flow.Protocol][]uint64 {
+		births := make(map[flow.Protocol][]uint64)
+		for _, e := range seen[*FlowEvent](r) {
+			if e.Cgroup == r.leaf.ID {
+				births[e.Protocol] = append(births[e.Protocol], e.Births)
+			}
+		}
+		return births
+	}
+	use()
+	before := births()
+	g := r.beside("second")
+	goOn := g.start("listen 127.0.0.1:0", "wait")
+	r.forget()
+	use()
+	after := births()
+	for _, protocol := range []flow.Protocol{flow.TCP, flow.UDP} {
+		all := slices.Concat(before[protocol], after[protocol])
+		if len(before[protocol]) == 0 || len(after[protocol]) == 0 || slices.Max(before[protocol]) >= slices.Max(after[protocol]) {
+			t.Errorf("%s: births of the flow are %v before, and %v after another", protocol, before[protocol], after[protocol])
+		}
+		slices.Sort(all)
+		if len(slices.Compact(slices.Clone(all))) != len(all) { // others may be born on this machine, so there may be more than two
+			t.Errorf("%s: the flow is new without a birth: %v", protocol, all)
+		}
+	}
+	goOn()
+}
+
+func TestCgroupTableThatIsFullIsALoss(t *testing.T) {
+	testenv.Recorded(t, "containers: cgroups that no table has room for are counted as lost")
+	const n, room = 8, 3 // one for the leaf
+	r := newArmedRig(t, Sizes{MaxCgroups: room})
+	to := listen(t, "tcp4", "127.0.0.1:0").String()
+	adopted := 0
+	for i := range n {
+		g := r.beside(fmt.Sprint(i))
+		g.run("tcp " + to)
+		told, flows := len(r.namesOf(g.id)), len(r.flowsOf(g.id))
+		if told != flows {
+			t.Errorf("cgroup %d is told of %d times, and has %d flows", i, told, flows)
+		}
+		adopted += told
+		g.remove()
+	}
+	lost, err := r.Lost()
+	check(t, err)
+	if adopted >= room || lost.Cgroups < uint64(n-adopted) {
+		t.Errorf("%d of %d adopted, lost %+v", adopted, n, lost)
+	}
+}
+
+func TestRingWithoutRoomForACgroupIsALoss(t *testing.T) {
+	r := newArmedRig(t, Sizes{RingBytes: uint32(os.Getpagesize())})
+	to := listen(t, "tcp4", "127.0.0.1:0").String()
+	func() {
+		r.queue.mu.Lock() // the reader waits for it
+		defer r.queue.mu.Unlock()
+		for i := range 8 {
+			g := r.beside(fmt.Sprint(i))
+			g.run("tcp " + to)
+			g.remove()
+		}
+	}()
+	lost, err := r.Lost()
+	check(t, err)
+	if lost.CgroupEvents == 0 {
+		t.Errorf("lost %+v", lost)
+	}
+}
