@@ -3,11 +3,8 @@ package policy
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -19,14 +16,7 @@ import (
 // TestMergedPoliciesAreTrue merges random flows into policies that were generated from others and then edited as
 // people do. What it prints on failure, NETZERO_TEST_SEED repeats.
 func TestMergedPoliciesAreTrue(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("NETZERO_TEST_SEED"); s != "" {
-		var err error
-		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatalf("read NETZERO_TEST_SEED: %v", err)
-		}
-	}
-	t.Logf("NETZERO_TEST_SEED=%d", seed)
+	seed := testSeed(t)
 	for i := range uint64(200) {
 		r := draw{rand.New(rand.NewPCG(seed, i))}
 		subject := r.subject()

@@ -23,7 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// The annotations that [Generate] writes. Their value is a sorted, comma-separated list.
+// The annotations that [Scope.Generate] writes. Their value is a sorted, comma-separated list.
 const (
 	// NamesAnnotation holds the hosts for which the policy opens the internet, and the ports that each may be asked
 	// on: "api.stripe.com:443/TCP,hooks.slack.com:443/TCP". In an entry that a person edits, a leading "*." stands

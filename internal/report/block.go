@@ -19,7 +19,7 @@ const (
 func (w *writer) denied(d Denied, workload string) {
 	f := d.Flow
 	source := f.Source.String()
-	if f.Source.Name == "" && !f.Source.Addr.IsValid() {
+	if f.Source.Name == "" && !f.Source.Addr.IsValid() && f.Source.Kind != flow.Anyone {
 		source = workload
 	}
 	w.line(2, clean(source)+" -> "+clean(f.Target()))

@@ -1,0 +1,150 @@
+package policy
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// TestMergedPoliciesOfAScopeAreTrue merges random flows among several workloads into policies that were generated from
+// others and then edited. What it prints on failure, NETZERO_TEST_SEED repeats.
+func TestMergedPoliciesOfAScopeAreTrue(t *testing.T) {
+	seed := testSeed(t)
+	for i := range uint64(100) {
+		r := draw{rand.New(rand.NewPCG(seed, i))}
+		scope := r.scope()
+		before, flows := r.flowsIn(scope), r.flowsIn(scope)
+		c := scopeMergeClaims{t: t, scope: scope, flows: flows, origin: fmt.Sprintf("case %d of seed %d", i, seed)}
+		c.growAndShrink(before)
+		c.committed, c.edits = r.editAll(scope.Generate(append(before, flows[r.IntN(len(flows)+1):]...)))
+		c.merged = scope.Merge(c.committed, flows)
+		c.allowFlows()
+		c.keepNothingUnused()
+		c.keepWhatIsOthers()
+		c.changeNothingTwice(r)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// scopeMergeClaims are what has to be true of a scope's merged policies.
+type scopeMergeClaims struct {
+	t                 *testing.T
+	scope             Scope
+	flows             []flow.Flow
+	committed, merged []*networkingv1.NetworkPolicy
+	edits             []string
+	origin            string
+}
+
+func (c scopeMergeClaims) errorf(format string, args ...any) {
+	c.t.Helper()
+	c.t.Errorf("%s, edits %q: %s\nin %+v", c.origin, c.edits, fmt.Sprintf(format, args...), c.scope)
+	for _, p := range c.committed {
+		c.t.Logf("committed:\n%s", toYAML(c.t, p))
+	}
+	for _, p := range c.merged {
+		c.t.Logf("merged:\n%s", toYAML(c.t, p))
+	}
+}
+
+// growAndShrink merges into policies that nobody edited: what comes out is what Generate would have written.
+func (c scopeMergeClaims) growAndShrink(before []flow.Flow) {
+	all := slices.Concat(before, c.flows)
+	for _, step := range []struct {
+		name      string
+		committed []*networkingv1.NetworkPolicy
+		flows     []flow.Flow
+	}{
+		{"from nothing", nil, all},
+		{"more flows", c.scope.Generate(before), all},
+		{"fewer flows", c.scope.Generate(all), c.flows},
+		{"other flows", c.scope.Generate(before), c.flows},
+	} {
+		kept := clone(step.committed)
+		merged, want := c.scope.Merge(step.committed, step.flows), c.scope.Generate(step.flows)
+		if diff := cmp.Diff(want, merged); diff != "" {
+			c.errorf("%s (-generated +merged):\n%s", step.name, diff)
+		}
+		if diff := cmp.Diff(kept, step.committed); diff != "" {
+			c.errorf("%s changed the committed policies (-want +got):\n%s", step.name, diff)
+		}
+	}
+	extended := c.scope.Extend(c.scope.Generate(before), c.flows)
+	for _, f := range Required(all) {
+		if v := c.scope.Evaluate(extended, f); v.Outcome == Denied {
+			c.errorf("extended, %s is %s: %s", arrow(f), v.Outcome, v.Reason)
+		}
+	}
+}
+
+func (c scopeMergeClaims) allowFlows() {
+	for _, f := range Required(c.flows) {
+		if v := c.scope.Evaluate(c.merged, f); v.Outcome == Denied {
+			c.errorf("%s is %s: %s", arrow(f), v.Outcome, v.Reason)
+		}
+	}
+	if lines := c.scope.NotIsolated(c.merged, c.flows); len(lines) > 0 {
+		c.errorf("not isolated: %q", lines)
+	}
+	for _, p := range c.merged {
+		if err := Validate(p); err != nil {
+			c.errorf("%v", err)
+		}
+	}
+}
+
+// owns returns the policies that are the subjects' own.
+func (c scopeMergeClaims) owns(policies []*networkingv1.NetworkPolicy) []*networkingv1.NetworkPolicy {
+	m := newMerging(c.scope, nil, nil)
+	m.policies = policies
+	var owns []*networkingv1.NetworkPolicy
+	for _, s := range m.scope.Subjects {
+		if own := m.own(s.Workload); own != nil && !slices.Contains(owns, own) {
+			owns = append(owns, own)
+		}
+	}
+	return owns
+}
+
+// keepNothingUnused looks at policies that isolate their own subjects: one that does not has no effect there, and stays.
+func (c scopeMergeClaims) keepNothingUnused() {
+	m := newMerging(c.scope, nil, nil)
+	m.policies = c.merged
+	for _, s := range m.scope.Subjects {
+		own := m.own(s.Workload)
+		if own == nil || passesOver(own, s.Workload, egress) != "" || passesOver(own, s.Workload, ingress) != "" && len(own.Spec.Ingress) > 0 {
+			continue
+		}
+		if unused := c.scope.Unused([]*networkingv1.NetworkPolicy{own}, c.flows); len(unused) > 0 {
+			c.errorf("unused: %q", unused)
+		}
+	}
+}
+
+func (c scopeMergeClaims) keepWhatIsOthers() {
+	owns := c.owns(c.committed)
+	for i, p := range c.committed {
+		if !slices.Contains(owns, p) && !cmp.Equal(p, c.merged[i]) {
+			c.errorf("policy %s is no subject's, and changed", p.Name)
+		}
+	}
+}
+
+func (c scopeMergeClaims) changeNothingTwice(r draw) {
+	if diff := cmp.Diff(c.merged, c.scope.Merge(c.merged, c.flows)); diff != "" {
+		c.errorf("the second time it changes (-first +second):\n%s", diff)
+	}
+	shuffled := slices.Clone(c.flows)
+	r.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+	if diff := cmp.Diff(c.merged, c.scope.Merge(c.committed, shuffled)); diff != "" {
+		c.errorf("another order, another policy (-want +got):\n%s", diff)
+	}
+}

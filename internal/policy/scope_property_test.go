@@ -1,0 +1,184 @@
+package policy
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// TestPoliciesOfAScopeAreTrue holds random flows among several workloads against the policies that are generated from
+// them. What it prints on failure, NETZERO_TEST_SEED repeats.
+func TestPoliciesOfAScopeAreTrue(t *testing.T) {
+	seed := testSeed(t)
+	for i := range uint64(100) {
+		r := draw{rand.New(rand.NewPCG(seed, i))}
+		scope := r.scope()
+		flows := r.flowsIn(scope)
+		c := scopeClaims{t, scope, flows, scope.Generate(flows), fmt.Sprintf("case %d of seed %d", i, seed)}
+		c.allowFlows()
+		c.denyNeighbours()
+		c.isolateAll()
+		c.needBothEnds()
+		c.ignoreOrder(r)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// scopeClaims are what has to be true of a scope's policies.
+type scopeClaims struct {
+	t        *testing.T
+	scope    Scope
+	flows    []flow.Flow
+	policies []*networkingv1.NetworkPolicy
+	origin   string
+}
+
+func (c scopeClaims) errorf(format string, args ...any) {
+	c.t.Helper()
+	c.t.Errorf("%s: %s\nin %+v", c.origin, fmt.Sprintf(format, args...), c.scope)
+	for _, p := range c.policies {
+		c.t.Logf("%s", toYAML(c.t, p))
+	}
+}
+
+func arrow(f flow.Flow) string { return f.Source.String() + " -> " + f.Target() }
+
+func (c scopeClaims) allowFlows() {
+	for _, f := range Required(c.flows) {
+		want := Allowed
+		if !f.Protocol.HasPorts() {
+			want = Inexpressible
+		}
+		v := c.scope.Evaluate(c.policies, f)
+		if c.expect(f) && v.Outcome != want || v.Notices != nil {
+			c.errorf("%s is %s: %s %s", arrow(f), v.Outcome, v.Reason, v.Notices)
+		}
+	}
+	for _, p := range c.policies {
+		if err := Validate(p); err != nil {
+			c.errorf("%v", err)
+		}
+	}
+	if unused := c.scope.Unused(c.policies, c.flows); len(unused) > 0 {
+		c.errorf("unused: %q", unused)
+	}
+}
+
+// expect reports whether a policy has a say in a flow: its source is a subject, or its destination is one that serves.
+func (c scopeClaims) expect(f flow.Flow) bool {
+	s := c.scope.normal()
+	_, isSource := s.subject(f.Source)
+	return isSource || c.isServer(f.Destination)
+}
+
+// isServer reports whether an endpoint is a subject that the flows show as a server, and that is wholly in scope.
+func (c scopeClaims) isServer(e flow.Endpoint) bool {
+	s := c.scope.normal()
+	w, _ := s.subject(e)
+	return slices.ContainsFunc(s.Subjects, func(subject Subject) bool {
+		return subject.Whole && subject.Name == w.Name && subject.Namespace == w.Namespace && s.serves(w, c.flows)
+	})
+}
+
+// opened reports whether flows that were seen open a direction for another one.
+func (c scopeClaims) opened(d direction, n flow.Flow) bool {
+	s := c.scope.normal()
+	subject, ok := s.subject(d.near(n))
+	if !ok || d == ingress && !c.isServer(n.Destination) {
+		return true // nobody asks
+	}
+	own := s.of(subject, d, Required(c.flows))
+	isNamed := d == ingress || n.Destination.Kind != flow.External ||
+		slices.ContainsFunc(own, func(f flow.Flow) bool { return nameOf(f) == nameOf(n) })
+	openings, needed := s.openings(subject, d, own), s.openingOf(subject, d, n)
+	byAnyone := opening{peerKey{kind: flow.Anyone}, n.Port, n.Protocol}
+	return isNamed && slices.Contains(openings, needed) || slices.Contains(openings, byAnyone)
+}
+
+func (c scopeClaims) denyNeighbours() {
+	for _, f := range Required(c.flows) {
+		all := neighbours(f)
+		for difference, n := range neighbours(reversed(f)) { // of the source, which stands at its end
+			all["at the source, "+difference] = reversed(n)
+		}
+		if f.Protocol.HasPorts() {
+			all["the other direction"] = reversed(f)
+		}
+		for difference, n := range all {
+			if n.Source.Kind == flow.Resolver || !c.expect(n) || c.opened(egress, n) && c.opened(ingress, n) {
+				continue
+			}
+			v := c.scope.Evaluate(c.policies, n)
+			impossible := v.Outcome == Inexpressible &&
+				(n.Destination.Kind == flow.Anyone || n.Source.Kind == flow.External && !n.Source.Addr.IsValid())
+			if v.Outcome != Denied && !impossible || v.Reason == "" {
+				c.errorf("%s is needed, with %s it is %s, %s: %s", arrow(f), difference, arrow(n), v.Outcome, v.Reason)
+			}
+		}
+	}
+}
+
+func reversed(f flow.Flow) flow.Flow {
+	f.Source, f.Destination = f.Destination, f.Source
+	return f
+}
+
+func (c scopeClaims) isolateAll() {
+	if lines := c.scope.NotIsolated(c.policies, c.flows); len(lines) > 0 {
+		c.errorf("not isolated: %q", lines)
+	}
+	if foreign := c.scope.Foreign(c.policies); len(foreign) > 0 {
+		c.errorf("%d policies are nobody's", len(foreign))
+	}
+	for i, p := range c.policies {
+		subject := c.scope.normal().Subjects[i]
+		if isServer := c.isServer(workloadIn(subject.Namespace, subject.Name)); isServer != hasType(p, ingress) || !hasType(p, egress) {
+			c.errorf("policy %s has types %v; seen as a server: %v", p.Name, p.Spec.PolicyTypes, isServer)
+		}
+	}
+}
+
+// needBothEnds takes away one rule after the other: whoever needed it is denied, and at the other end nothing changes.
+func (c scopeClaims) needBothEnds() {
+	for i, p := range c.policies {
+		for _, d := range directions {
+			for j := range rulesOf(p, d) {
+				mutant := clone(c.policies)
+				setRules(mutant[i], d, slices.Delete(rulesOf(mutant[i], d), j, j+1))
+				denied := 0
+				for _, f := range Required(c.flows) {
+					if v := c.scope.Evaluate(mutant, f); v.Outcome == Denied {
+						denied++
+						w, _ := c.scope.normal().subject(d.near(f))
+						if w.Name != p.Name || w.Namespace != p.Namespace || v.Policy != p.Name {
+							c.errorf("without %s rule %d of %s, %s is denied by %s: %s", d, j, p.Name, arrow(f), v.Policy, v.Reason)
+						}
+					}
+				}
+				if denied == 0 {
+					c.errorf("nobody needs %s rule %d of %s", d, j, p.Name)
+				}
+			}
+		}
+	}
+}
+
+func (c scopeClaims) ignoreOrder(r draw) {
+	scope, flows := Scope{slices.Clone(c.scope.Subjects), slices.Clone(c.scope.Peers)}, slices.Clone(c.flows)
+	r.Shuffle(len(scope.Subjects), func(i, j int) {
+		scope.Subjects[i], scope.Subjects[j] = scope.Subjects[j], scope.Subjects[i]
+	})
+	slices.Reverse(scope.Peers)
+	r.Shuffle(len(flows), func(i, j int) { flows[i], flows[j] = flows[j], flows[i] })
+	if diff := cmp.Diff(c.policies, scope.Generate(flows)); diff != "" {
+		c.errorf("another order, another policy (-want +got):\n%s", diff)
+	}
+}
