@@ -3,8 +3,6 @@ package netzerotest
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -23,13 +21,15 @@ import (
 // capture is what the recordings of this process share: one set of attached programs and one leaf cgroup. The first
 // recording makes it and the last one ends it.
 type capture struct {
-	mu      sync.Mutex
-	session *session.Session // nil while it is being opened
-	limits  []string         // what is recorded less well than elsewhere, as notices
-	members []*membership
-	names   dns.Names
-	streams dns.Streams
-	bound   bound
+	mu         sync.Mutex
+	session    *session.Session // nil while it is being opened
+	limits     []string         // what is recorded less well than elsewhere, as notices
+	members    []*membership
+	names      dns.Names
+	containers *containers
+	failure    error // what makes the recordings incomplete
+	streams    dns.Streams
+	bound      bound
 	// flows for which several names may be meant
 	ambiguous []*probe.FlowEvent
 }
@@ -37,6 +37,7 @@ type capture struct {
 // membership is one recording's part in the capture.
 type membership struct {
 	capture    *capture
+	id         string // by which other test processes know it
 	name       string // the test's
 	identifier *endpoint.Identifier
 	source     flow.Endpoint
@@ -56,10 +57,13 @@ type sightingKey struct {
 }
 
 // sighting is a flow as it was last looked at, with what it is to the workload. Its count is what the kernel has counted
-// since then and what it has forgotten before.
+// since then and what it has forgotten before. What it has to do with containers is found out in the end.
 type sighting struct {
+	event    *probe.FlowEvent
+	name     string // that the workload asked for, of those that may be meant
 	flow     flow.Flow
 	identity endpoint.Identity
+	server   []string // IDs of the containers in which who listens there runs, from the outermost
 }
 
 // loss is how much was lost so far, by the kernel and by the readers of DNS.
@@ -89,6 +93,7 @@ func join(r *Recording) (*membership, error) {
 	}
 	m := &membership{
 		capture:    c,
+		id:         newRecordingID(),
 		name:       r.tb.Name(),
 		identifier: endpoint.New(endpoint.Config{Self: os.Getpid(), Peers: peers, Workload: r.config.workload}),
 		source:     flow.Endpoint{Kind: flow.Workload, Name: r.config.workload, Namespace: r.config.namespace, Evidence: flow.ByOption},
@@ -99,7 +104,7 @@ func join(r *Recording) (*membership, error) {
 	}
 	if err := c.add(m); err != nil {
 		if shared.capture == nil {
-			err = errors.Join(err, c.session.Close())
+			err = errors.Join(err, c.close())
 		}
 		return nil, err
 	}
@@ -108,10 +113,10 @@ func join(r *Recording) (*membership, error) {
 }
 
 func newCapture(sizes probe.Sizes) (*capture, error) {
-	c := &capture{}
-	s, err := session.Open(sizes, c.handle, nil)
+	c := &capture{containers: watchContainers()}
+	s, err := session.Open(sizes, c.handle, nil, session.Newborn)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, c.containers.close())
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -157,70 +162,18 @@ func (m *membership) leave() error {
 		return nil
 	}
 	shared.capture = nil
-	return c.session.Close()
+	return c.close()
 }
 
-// flows returns what the member has seen so far, less what is no flow, sorted.
-func (m *membership) flows() ([]flow.Flow, error) {
-	if err := m.capture.session.Probe.Sync(); err != nil {
-		return nil, err
-	}
-	counts := make(map[probe.Key]uint64)
-	for key, n := range m.capture.session.Probe.Counts() {
-		counts[key] = n
-	}
-	m.capture.mu.Lock()
-	defer m.capture.mu.Unlock()
-	var set flow.Set
-	for key, s := range m.seen {
-		if s.identity.Relation == endpoint.Other {
-			s.flow.Count += counts[key.Key]
-			set.Add(s.flow)
-		}
-	}
-	return set.Sorted(), nil
-}
-
-// notices tells what a person should know of the recording, for a report.
-func (m *membership) notices() []string {
-	m.capture.mu.Lock()
-	defer m.capture.mu.Unlock()
-	notices := slices.Clone(m.capture.limits)
-	if len(m.alongside) > 0 {
-		notices = append(notices, fmt.Sprintf("ran in parallel with %s: each of these recordings has the flows of all",
-			strings.Join(slices.Sorted(maps.Keys(m.alongside)), ", ")))
-	}
-	served := make(map[place]bool) // somebody came to listen there
-	for k, s := range m.seen {
-		if s.identity.Relation != endpoint.NobodyListens {
-			served[placeOf(k.Key)] = true
-		}
-	}
-	var nobody flow.Set
-	for k, s := range m.seen {
-		if s.identity.Relation == endpoint.NobodyListens && !served[placeOf(k.Key)] {
-			nobody.Add(s.flow)
-		}
-	}
-	for _, f := range nobody.Sorted() {
-		notices = append(notices, fmt.Sprintf("%s is this machine, where nobody listened: no rule can be written", f.Target()))
-	}
-	return append(notices, m.ephemeralNotices()...)
-}
-
-// place is where somebody may listen.
-type place struct {
-	addr     netip.Addr
-	port     uint16
-	protocol flow.Protocol
-}
-
-func placeOf(k probe.Key) place { return place{k.Addr, k.Port, k.Protocol} }
+func (c *capture) close() error { return errors.Join(c.containers.close(), c.session.Close()) }
 
 // check returns an error where no golden file may come of the recording: a *probe.LossError where something was lost
 // since the member started, and where a Peer has a port of this run only.
 func (m *membership) check() error {
-	if err := m.capture.session.Leaf.Check(); err != nil {
+	m.capture.mu.Lock()
+	failure := m.capture.failure
+	m.capture.mu.Unlock()
+	if err := errors.Join(failure, m.capture.session.Leaf.Check()); err != nil {
 		return fmt.Errorf("the recording is incomplete: %w", err)
 	}
 	after, err := m.capture.lost()
@@ -233,7 +186,7 @@ func (m *membership) check() error {
 	if after.dns > m.before.dns { // what was missing then may have come since
 		return fmt.Errorf("the recording is incomplete: %d DNS answers could not be kept or put together", after.dns-m.before.dns)
 	}
-	return m.ephemeralPeers()
+	return nil
 }
 
 func (c *capture) lost() (loss, error) {

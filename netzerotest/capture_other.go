@@ -3,7 +3,6 @@
 package netzerotest
 
 import (
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/session"
 )
 
@@ -15,7 +14,10 @@ func join(r *Recording) (*membership, error) {
 	return nil, err
 }
 
-func (*membership) flows() ([]flow.Flow, error) { return nil, nil }
-func (*membership) notices() []string           { return nil }
+func (*membership) settle() (settlement, error) { return settlement{}, nil }
 func (*membership) check() error                { return nil }
 func (*membership) leave() error                { return nil }
+func (*membership) label() string               { return "" }
+func (*membership) claim(string, string)        {}
+func (*membership) starting(string)             {}
+func (*membership) ready(string)                {}

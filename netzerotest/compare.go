@@ -16,11 +16,10 @@ import (
 type policies = []*networkingv1.NetworkPolicy
 
 // compare puts into the report what the golden file's policies say of the flows.
-func compare(result *report.Report, c config, file *golden.File, flows []Flow) {
+func compare(result *report.Report, scope policy.Scope, file *golden.File, flows []Flow) {
 	if other := file.OtherTest(result.Test); other != "" {
 		result.Notices = append(result.Notices, fmt.Sprintf("the golden file says that it belongs to %s", other))
 	}
-	scope := c.scope()
 	result.Unprotected = scope.NotIsolated(file.Policies, flows)
 	required := policy.Required(flows)
 	denied := make(map[Flow]*report.Denied) // by the folded flow

@@ -3,7 +3,6 @@ package netzerotest
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/flow"
@@ -12,29 +11,23 @@ import (
 // examplePort stands in the advice where only the user knows the port.
 const examplePort = ":8080"
 
-// ephemeralPeers returns an error for every Peer that would bring a port of this run into the golden file.
-func (m *membership) ephemeralPeers() error {
-	m.capture.mu.Lock()
-	defer m.capture.mu.Unlock()
+// ephemeralPeers returns a text for every Peer that would bring a port of this run into the golden file.
+func ephemeralPeers(c config, all []settled) []string {
 	var texts []string
-	for _, s := range m.ephemeral() {
+	for _, s := range ephemeral(c, all) {
 		if peer := s.identity.Peer; peer != (endpoint.Peer{}) {
 			texts = append(texts, fmt.Sprintf("Peer(%q, %q): port %d is ephemeral and changes with every run: say at which port the real %s serves: Peer(…, %q)",
 				peer, peer.Name, s.flow.Port, peer.Name, peer.Name+examplePort))
 		}
 	}
-	if len(texts) == 0 {
-		return nil
-	}
-	slices.Sort(texts)
-	return &optionError{slices.Compact(texts)}
+	return texts
 }
 
 // ephemeralNotices tells of servers without a Peer that listen at a port of this run. That is no error: the range of
-// ephemeral ports has servers too that always ask for the same one. The caller holds capture.mu.
-func (m *membership) ephemeralNotices() []string {
+// ephemeral ports has servers too that always ask for the same one.
+func ephemeralNotices(c config, all []settled) []string {
 	var servers flow.Set
-	for _, s := range m.ephemeral() {
+	for _, s := range ephemeral(c, all) {
 		if s.identity.Peer == (endpoint.Peer{}) {
 			servers.Add(s.flow)
 		}
@@ -53,12 +46,11 @@ func (m *membership) ephemeralNotices() []string {
 	return notices
 }
 
-// ephemeral returns the sightings with a port of this run, less those that the user ignores. The caller holds
-// capture.mu.
-func (m *membership) ephemeral() []sighting {
-	var found []sighting
-	for _, s := range m.seen {
-		if s.identity.Ephemeral && len(m.config.withoutIgnored([]Flow{s.flow})) > 0 {
+// ephemeral returns the flows with a port of this run, less those that the user ignores.
+func ephemeral(c config, all []settled) []settled {
+	var found []settled
+	for _, s := range all {
+		if s.identity.Ephemeral && s.identity.Relation == endpoint.Other && len(c.withoutIgnored([]Flow{s.flow})) > 0 {
 			found = append(found, s)
 		}
 	}

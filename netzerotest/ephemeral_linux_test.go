@@ -6,9 +6,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/netzero-dev/netzero/internal/cgroup"
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/internal/session"
 )
 
 func TestEphemeralPorts(t *testing.T) {
@@ -67,19 +69,21 @@ func TestEphemeralPorts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			m := &membership{capture: &capture{}, config: config, seen: make(map[sightingKey]sighting)}
-			for i, identity := range tt.seen {
+			m := &membership{capture: &capture{containers: &containers{}, session: &session.Session{Leaf: &cgroup.Leaf{}}}, config: config}
+			s := &settling{membership: m}
+			for _, identity := range tt.seen {
 				f := flow.Flow{Destination: identity.Endpoint, Protocol: flow.TCP, Port: identity.Port}
-				m.seen[sightingKey{probe.Key{Cgroup: uint64(i)}, identity.Endpoint.Name}] = sighting{flow: f, identity: identity}
+				s.sightings = append(s.sightings, located{sighting: sighting{event: &probe.FlowEvent{}, flow: f, identity: identity}})
 			}
+			settled, err := s.result()
 			got := ""
-			if err := m.ephemeralPeers(); err != nil {
+			if err != nil {
 				got = err.Error()
 			}
 			if diff := cmp.Diff(tt.err, got); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(tt.notices, m.notices()); diff != "" {
+			if diff := cmp.Diff(tt.notices, settled.notices); diff != "" {
 				t.Errorf("notices (-want +got):\n%s", diff)
 			}
 		})

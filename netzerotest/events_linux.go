@@ -20,6 +20,8 @@ func (c *capture) handle(events []probe.Event) {
 		switch e := e.(type) {
 		case *probe.DNSEvent:
 			c.learn(e, batches)
+		case *probe.CgroupEvent:
+			c.born(e)
 		case *probe.BindEvent:
 			c.bound.add(e, endpoint.Owner{PID: e.Process.PID, Name: e.Process.Name})
 		case *probe.FlowEvent:
@@ -67,11 +69,13 @@ func (c *capture) see(e *probe.FlowEvent, batches map[*membership]*endpoint.Batc
 			batches[m] = m.identifier.Batch()
 		}
 		for _, name := range names {
+			contained := e.Cgroup != c.session.Leaf.ID
 			identity := batches[m].Identify(endpoint.Query{
 				PID: e.Process.PID, Protocol: e.Protocol, Addr: e.Addr, Port: e.Port, Name: name, Bound: c.bound.at(e.Key),
+				Container: contained, OwnNetwork: contained && e.Netns != c.session.Self.Netns,
 			})
 			unserved = unserved || identity.Relation == endpoint.NobodyListens
-			m.note(e, identity)
+			m.note(e, name, identity)
 		}
 	}
 	if unserved {
@@ -80,13 +84,16 @@ func (c *capture) see(e *probe.FlowEvent, batches map[*membership]*endpoint.Batc
 }
 
 // note keeps what a flow was found to be. One that was forgotten in the kernel meanwhile is the same flow still.
-func (m *membership) note(e *probe.FlowEvent, identity endpoint.Identity) {
+func (m *membership) note(e *probe.FlowEvent, name string, identity endpoint.Identity) {
 	s := sighting{
+		event: e,
+		name:  name,
 		flow: flow.Flow{
 			Source: m.source, Destination: identity.Endpoint, Protocol: e.Protocol, Port: identity.Port,
 			First: max(e.Time-m.started, 0), Process: e.Process,
 		},
 		identity: identity,
+		server:   m.capture.containersOf(identity.Listener.PID),
 	}
 	key := sightingKey{e.Key, identity.Endpoint.Name}
 	if before, again := m.seen[key]; again {
@@ -124,7 +131,8 @@ type boundKey struct {
 }
 
 type boundOwner struct {
-	addr netip.Addr
+	addr   netip.Addr
+	cgroup uint64
 	endpoint.Owner
 }
 
@@ -132,7 +140,7 @@ func (b *bound) add(e *probe.BindEvent, owner endpoint.Owner) {
 	if b.owners == nil {
 		b.owners = make(map[boundKey][]boundOwner)
 	}
-	key, entry := boundKey{e.Netns, e.Protocol, e.Port}, boundOwner{e.Addr, owner}
+	key, entry := boundKey{e.Netns, e.Protocol, e.Port}, boundOwner{e.Addr, e.Cgroup, owner}
 	b.owners[key] = append(slices.DeleteFunc(b.owners[key], func(o boundOwner) bool { return o == entry }), entry)
 }
 
@@ -145,4 +153,16 @@ func (b *bound) at(k probe.Key) []endpoint.Owner {
 		}
 	}
 	return owners
+}
+
+// cgroupOf returns the cgroup in which a process was when it was seen to bind last, or 0.
+func (b *bound) cgroupOf(pid int) uint64 {
+	for _, owners := range b.owners {
+		for _, o := range owners {
+			if o.PID == pid {
+				return o.cgroup
+			}
+		}
+	}
+	return 0
 }

@@ -5,15 +5,17 @@ import (
 	"io/fs"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"github.com/netzero-dev/netzero/golden"
+	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/report"
 )
 
 // finish ends the recording and judges it.
 func (r *Recording) finish() {
 	r.tb.Helper()
-	flows, err := r.stop()
+	recorded, err := r.stop()
 	name := r.tb.Name()
 	var option *optionError
 	switch {
@@ -28,20 +30,19 @@ func (r *Recording) finish() {
 	case r.env.update && r.tb.Failed():
 		r.tb.Logf("netzero: %s: %s was not updated: the test failed", name, relative(r.golden))
 	default:
-		r.judge(flows)
+		r.judge(recorded)
 	}
 }
 
 // stop takes out of the capture what the test saw, and leaves it.
-func (r *Recording) stop() ([]Flow, error) {
+func (r *Recording) stop() (settlement, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	flows, err := r.capture.flows()
-	err = errors.Join(err, r.capture.check())
-	r.notices = r.capture.notices()
+	recorded, err := r.capture.settle()
+	err = errors.Join(r.capture.check(), err)
 	err = errors.Join(err, r.capture.leave())
-	r.final = append(make([]Flow, 0, len(flows)), flows...)
-	return flows, err
+	r.final = append(make([]Flow, 0, len(recorded.flows)), recorded.flows...)
+	return recorded, err
 }
 
 // unwinding reports whether this cleanup runs because the test panicked or its goroutine exited, both of which
@@ -61,14 +62,18 @@ func unwinding() bool {
 }
 
 // judge holds the flows against the golden file, or writes it.
-func (r *Recording) judge(flows []Flow) {
+func (r *Recording) judge(settled settlement) {
 	r.tb.Helper()
+	flows, scope, notices, err := r.config.deploy(settled)
+	if err != nil {
+		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
+		return
+	}
 	result := report.Report{
 		Test: r.tb.Name(), Golden: relative(r.golden), Workload: r.config.workload,
-		Strict: r.config.strict, Notices: r.notices, Accept: acceptCommandHere(r.tb),
+		Strict: r.config.strict, Notices: slices.Concat(settled.notices, notices), Accept: acceptCommandHere(r.tb),
 	}
-	flows = r.config.withoutIgnored(flows)
-	recorded := r.config.scope().Generate(flows)
+	recorded := scope.Generate(flows)
 	file, err := golden.Read(r.golden)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -77,7 +82,7 @@ func (r *Recording) judge(flows []Flow) {
 		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
 		return
 	default:
-		compare(&result, r.config, file, flows)
+		compare(&result, scope, file, flows)
 		if isPartial(r.tb) {
 			result.Unused = nil // who knows
 		}
@@ -93,7 +98,7 @@ func (r *Recording) judge(flows []Flow) {
 		result.Missing, result.Proposed = true, string(text)
 	}
 	if r.env.update {
-		r.update(result, file, header, flows)
+		r.update(result, file, header, scope, flows)
 		return
 	}
 	if result.Failed() {
@@ -104,7 +109,7 @@ func (r *Recording) judge(flows []Flow) {
 }
 
 // update writes the golden file, unless it allows just what was seen already. One that exists keeps what people wrote.
-func (r *Recording) update(result report.Report, file *golden.File, header golden.Header, flows []Flow) {
+func (r *Recording) update(result report.Report, file *golden.File, header golden.Header, scope policy.Scope, flows []Flow) {
 	r.tb.Helper()
 	text := []byte(result.Proposed)
 	if file != nil {
@@ -112,9 +117,9 @@ func (r *Recording) update(result report.Report, file *golden.File, header golde
 			return
 		}
 		var err error
-		merge := r.config.scope().Merge
+		merge := scope.Merge
 		if isPartial(r.tb) {
-			merge = r.config.scope().Extend
+			merge = scope.Extend
 		}
 		merged := merge(file.Policies, flows)
 		if text, err = file.Rewrite(header, merged); err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
+	"github.com/netzero-dev/netzero/internal/manifest"
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
@@ -34,6 +35,10 @@ type config struct {
 	peers     []endpoint.Peer
 	ignores   []endpoint.Ignore
 	strict    bool
+	driver    bool          // the test process is no workload
+	named     bool          // the workload's name is the user's
+	manifests *manifest.Set // nil where there are none
+	patterns  []string      // of manifests
 }
 
 // newConfig applies options and fills in the defaults. It reports every option that is wrong, not only the first.
@@ -50,17 +55,24 @@ func newConfig(opts []Option) (config, error) {
 	if _, err := endpoint.NewPeers(c.peers...); err != nil {
 		errs = append(errs, err)
 	}
+	if c.driver && (c.workload != "" || len(c.labels) > 0) {
+		errs = append(errs, errors.New("Driver: the test process is no workload, so Workload and Labels have nobody to describe: leave them out"))
+	}
+	c.named = c.workload != ""
 	if c.workload == "" {
 		c.workload = defaultWorkload()
 	}
-	if len(c.labels) == 0 {
-		c.labels = map[string]string{"app": c.workload}
+	if len(c.patterns) > 0 {
+		var err error
+		if c.manifests, err = manifest.Read(packageDir, c.patterns...); err != nil {
+			errs = append(errs, fmt.Errorf("Manifests: %w", err))
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return config{}, err
 	}
 	// What the API server would refuse in the policy is refused here, before anything runs.
-	for _, p := range c.scope().Generate(nil) {
+	for _, p := range c.process().Generate(nil) {
 		if err := policy.Validate(p); err != nil {
 			return config{}, fmt.Errorf("Labels: %w", err) // nothing else of it is the user's and unchecked
 		}
@@ -68,10 +80,14 @@ func newConfig(opts []Option) (config, error) {
 	return c, nil
 }
 
-// scope is the test process as a workload, and the only one.
-func (c config) scope() policy.Scope {
-	process := policy.Workload{Name: c.workload, Namespace: c.namespace, Labels: c.labels}
-	return policy.Scope{Subjects: []policy.Subject{{Workload: process}}}
+// subject is the test process as a workload.
+func (c config) subject() policy.Workload {
+	return policy.Workload{Name: c.workload, Namespace: c.namespace, Labels: c.labels}
+}
+
+// process is the test process as a workload, and the only one.
+func (c config) process() policy.Scope {
+	return policy.Scope{Subjects: []policy.Subject{{Workload: c.subject()}}}
 }
 
 // defaultWorkload is the name of the package's directory, as far as it can be a Kubernetes name.
@@ -180,6 +196,34 @@ func Ignore(addresses ...string) Option {
 // testdata/netzero/<test name>.yaml.
 func Golden(path string) Option {
 	return optionFunc(func(c *config) error { return set("Golden", &c.golden, path) })
+}
+
+// Manifests names Kubernetes manifests, as patterns of path/filepath.Glob relative to the package's directory: their
+// labels, namespaces and ports stand in the policies. A container, a child process, a Peer or the test process is the
+// Service or the workload of its name; one whose name they do not have keeps the label app, and a notice lists the names
+// that exist.
+//
+// A port that is only a Service's becomes the target port of its pods. A Service without a selector stands for its
+// Endpoints, one of type ExternalName for that host. A pattern that matches no file, a file that cannot be read or that
+// kubectl apply would refuse, and a name that means several things are errors, with file, document and line.
+func Manifests(patterns ...string) Option {
+	return optionFunc(func(c *config) error {
+		if len(patterns) == 0 {
+			return errors.New("Manifests: no pattern: name files, such as \"deploy/*.yaml\"")
+		}
+		c.patterns = append(c.patterns, patterns...)
+		return nil
+	})
+}
+
+// Driver says that the test process is no workload, but drives those that run in containers: it gets no policy, and what
+// it opens to a container becomes ingress from anywhere at the container's port. A server of the test process that a
+// container reaches has to be named with [Peer].
+func Driver() Option {
+	return optionFunc(func(c *config) error {
+		c.driver = true
+		return nil
+	})
 }
 
 // Strict makes a rule of the committed policy that no flow used fail the test. Without it such a rule is reported.

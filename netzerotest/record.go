@@ -1,6 +1,7 @@
 package netzerotest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -14,7 +15,8 @@ import (
 // how long after the start of the recording for the first time (First).
 type Flow = flow.Flow
 
-// A Recording is one test's capture. It ends with the test.
+// A Recording is one test's capture. It ends with the test. It is a [testcontainers.ContainerCustomizer]: a container that
+// it is passed to belongs to it.
 type Recording struct {
 	tb     testing.TB
 	env    environment
@@ -22,7 +24,6 @@ type Recording struct {
 	golden string // the file's path
 
 	capture *membership // nil where nothing is recorded
-	notices []string    // of the capture, set at the end
 
 	mu    sync.Mutex
 	final []Flow // set at the end
@@ -83,11 +84,12 @@ func (r *Recording) Flows() []Flow {
 	if r.capture == nil || r.final != nil {
 		return slices.Clone(r.final)
 	}
-	flows, err := r.capture.flows()
-	if err != nil {
+	recorded, err := r.capture.settle()
+	var option *optionError // which the end of the test tells
+	if err != nil && !errors.As(err, &option) {
 		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
 	}
-	return flows
+	return recorded.flows
 }
 
 // running and updated map golden files to the tests that they belong to: those that run, and with an update those that

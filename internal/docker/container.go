@@ -77,13 +77,19 @@ func within(at, from, until time.Duration) bool {
 	return from <= at && (until == 0 || at < until)
 }
 
+// What testcontainers starts for itself.
+const (
+	Reaper     = "Ryuk (testcontainers' reaper)"
+	HostAccess = "host access (testcontainers' sshd)" // by which containers reach ports of the test process
+)
+
 // Infrastructure says what a container is that testcontainers starts for itself, or "" for one of the test's.
 func Infrastructure(c Container) string {
 	switch image := repository(c.Image); {
 	case c.Labels[labelReaper] == "true", c.Labels[labelRyuk] == "true", isOf(image, "testcontainers/ryuk"):
-		return "Ryuk (testcontainers' reaper)"
+		return Reaper
 	case isOf(image, "testcontainers/sshd"):
-		return "host access (testcontainers' sshd)"
+		return HostAccess
 	}
 	return ""
 }

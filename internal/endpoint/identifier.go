@@ -29,6 +29,11 @@ func New(c Config) *Identifier {
 	return &Identifier{config: c, ephemeral: machinePorts()}
 }
 
+// Peer returns what the user said of an address, the zero Peer where nothing fits.
+func (id *Identifier) Peer(addr netip.Addr, port uint16) Peer {
+	return id.config.Peers.Match(normal(addr), port, "")
+}
+
 // Identify says who is at the other end of one query, from what is true now. For many at once, see [Identifier.Batch].
 func (id *Identifier) Identify(q Query) Identity { return id.Batch().Identify(q) }
 
@@ -66,9 +71,9 @@ func (b *Batch) Identify(q Query) Identity {
 	addr := normal(q.Addr)
 	peer := b.id.config.Peers.Match(addr, q.Port, q.Name)
 	found := Identity{Port: q.Port, Local: b.isLocal(addr) && !(q.OwnNetwork && addr.IsLoopback())}
-	if q.Container && found.Local && !peer.exact() {
+	if q.Container && found.Local && !peer.Exact() {
 		// The same server, as the test process knows it.
-		if at := b.id.config.Peers.Match(netip.AddrFrom4([4]byte{127, 0, 0, 1}), q.Port, ""); at.exact() {
+		if at := b.id.Peer(netip.AddrFrom4([4]byte{127, 0, 0, 1}), q.Port); at.Exact() {
 			peer = at
 		}
 	}
@@ -92,7 +97,7 @@ func (b *Batch) Identify(q Query) Identity {
 // who finds the endpoint. One that rests on flow.ByOption, and is somebody else, is the peer.
 func (b *Batch) who(q Query, addr netip.Addr, peer Peer, found *Identity) (flow.Endpoint, Relation) {
 	named := flow.Endpoint{Kind: flow.Workload, Name: peer.Name, Addr: addr, Evidence: flow.ByOption}
-	if peer.exact() {
+	if peer.Exact() {
 		return named, Other
 	}
 	if q.Protocol.HasPorts() && b.id.resolvers.IsResolver(q.PID, addr, q.Port) {

@@ -23,8 +23,8 @@ func (p Peer) namePort() string {
 	return p.Name + ":" + strconv.Itoa(int(p.PodPort))
 }
 
-// exact reports whether the pattern names the port that is dialled.
-func (p Peer) exact() bool { return p.port != 0 }
+// Exact reports whether the pattern names the port that is dialled.
+func (p Peer) Exact() bool { return p.port != 0 }
 
 // ParsePeer parses what the option Peer was given. address is host:port, an IP address, [IPv6]:port, a CIDR (without
 // port), or a DNS name with or without port; "localhost" is every loopback address. name is a DNS-1123 label, or

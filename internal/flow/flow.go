@@ -128,6 +128,7 @@ const (
 	ByListener            // a process of this machine listened there
 	ByDNS                 // the workload asked for the name before it connected
 	ByResolvConf          // the address is a name server of the process's resolv.conf, or a loopback one
+	ByContainer           // a container had the address, or published the port
 )
 
 // String returns the evidence as the report words it.
@@ -141,6 +142,8 @@ func (e Evidence) String() string {
 		return "DNS"
 	case ByResolvConf:
 		return "resolv.conf"
+	case ByContainer:
+		return "container"
 	}
 	return "none"
 }

@@ -1,0 +1,23 @@
+package cgroup
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// OfProcess returns the path of a process's cgroup from the root of this process's cgroup namespace: "/docker/<id>". A
+// process that is gone is fs.ErrNotExist.
+func OfProcess(pid int) (string, error) {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
+	if err != nil {
+		return "", fmt.Errorf("find cgroup of process %d: %w", pid, err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if path, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "0::"); ok {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("find cgroup of process %d: %w", pid, ErrNoTree)
+}

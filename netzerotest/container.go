@@ -1,0 +1,85 @@
+package netzerotest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"github.com/testcontainers/testcontainers-go"
+
+	"github.com/netzero-dev/netzero/internal/docker"
+	"github.com/netzero-dev/netzero/internal/endpoint"
+)
+
+// Customize makes a container that testcontainers-go starts a part of this recording, from its first packet on: it gets a
+// policy of its own. With it a Recording is a [testcontainers.ContainerCustomizer]:
+//
+//	redis, err := tcredis.Run(ctx, "redis:7", rec)
+//
+// The policy calls it by its compose service, else by its first network alias, else by its image; [Recording.As] says
+// otherwise. It adds labels and lifecycle hooks to the request and replaces nothing. Connections that wait strategies make
+// from the test process, from the container's start until it is ready, are not the test's.
+//
+// Containers that are not passed to a recording are found by what they have to do with the test: see the package
+// documentation.
+func (r *Recording) Customize(req *testcontainers.GenericContainerRequest) error {
+	return r.mark(req, "")
+}
+
+// As is [Recording.Customize] for a container that the policy calls name, which is a DNS label (RFC 1123):
+//
+//	db, err := postgres.Run(ctx, "postgres:17", rec.As("orders-db"))
+//
+// Containers of one name are replicas of one workload, and share its policy. An invalid name is an error of Run.
+func (r *Recording) As(name string) testcontainers.ContainerCustomizer {
+	return testcontainers.CustomizeRequestOption(func(req *testcontainers.GenericContainerRequest) error {
+		if err := endpoint.CheckLabel(name); err != nil {
+			return fmt.Errorf("netzero: As(%q): %w", name, err)
+		}
+		return r.mark(req, name)
+	})
+}
+
+// mark adds to a request what ties its container to the recording: labels, by which other test processes see whose it is,
+// and hooks, which tell its ID to this one whatever becomes of the labels.
+func (r *Recording) mark(req *testcontainers.GenericContainerRequest, name string) error {
+	if r.capture == nil {
+		return nil // nothing is recorded
+	}
+	was := req.Labels[docker.LabelWorkload]
+	if name != "" && was != "" && was != name {
+		return fmt.Errorf("netzero: As(%q): the container was %q already: keep one", name, was)
+	}
+	labels := make(map[string]string, len(req.Labels)+2)
+	maps.Copy(labels, req.Labels) // of the caller, who may use it again
+	labels[docker.LabelRecording] = r.capture.label()
+	if name != "" {
+		labels[docker.LabelWorkload] = name
+	}
+	req.Labels = labels
+	req.LifecycleHooks = append(req.LifecycleHooks, r.hooks(name))
+	return nil
+}
+
+// hooks are those of one request. testcontainers runs those of a container that it reuses from PostStarts on only.
+func (r *Recording) hooks(name string) testcontainers.ContainerLifecycleHooks {
+	claim := func(_ context.Context, c testcontainers.Container) error {
+		r.capture.claim(c.GetContainerID(), name)
+		return nil
+	}
+	starting := func(_ context.Context, c testcontainers.Container) error {
+		r.capture.claim(c.GetContainerID(), name)
+		r.capture.starting(c.GetContainerID())
+		return nil
+	}
+	ready := func(_ context.Context, c testcontainers.Container) error {
+		r.capture.ready(c.GetContainerID())
+		return nil
+	}
+	return testcontainers.ContainerLifecycleHooks{
+		PostCreates: []testcontainers.ContainerHook{claim},
+		PreStarts:   []testcontainers.ContainerHook{starting},
+		PostStarts:  []testcontainers.ContainerHook{starting},
+		PostReadies: []testcontainers.ContainerHook{ready},
+	}
+}

@@ -1,0 +1,154 @@
+package netzerotest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/manifest"
+	"github.com/netzero-dev/netzero/internal/policy"
+)
+
+// deployment puts what was recorded into the places that the manifests have for it: other labels, namespaces and ports
+// than those of the test.
+type deployment struct {
+	config  config
+	scope   policy.Scope
+	notices []string
+	errs    []string
+	found   map[flow.Endpoint]*manifest.Match // by name and namespace as they were recorded; nil where there is none
+}
+
+// deploy returns the flows as they are in the cluster, and for whom policies are written. The error is an *optionError.
+func (c config) deploy(recorded settlement) ([]Flow, policy.Scope, []string, error) {
+	d := &deployment{config: c, found: make(map[flow.Endpoint]*manifest.Match)}
+	gone := make(map[flow.Endpoint]bool) // containers that stand for no pods
+	for _, s := range recorded.workloads {
+		id := flow.Endpoint{Kind: flow.Workload, Name: s.Name, Namespace: s.Namespace}
+		m := d.find(id, s.Whole || c.named)
+		switch {
+		case m == nil:
+		case len(m.Selector) == 0:
+			gone[id] = true
+			d.notices = append(d.notices, fmt.Sprintf("%s stands for no pods of yours: no policy is written for it", m))
+			continue
+		case s.Whole || len(c.labels) == 0:
+			s.Workload = workloadOf(id, m)
+		case s.Namespace == "":
+			s.Namespace = m.Namespace
+		}
+		d.scope.Subjects = append(d.scope.Subjects, s)
+	}
+	var set flow.Set
+	for _, f := range c.withoutIgnored(recorded.flows) {
+		if !gone[f.Source.Identity()] {
+			f.Source = d.place(f.Source)
+			for _, g := range d.reach(f) {
+				set.Add(g)
+			}
+		}
+	}
+	slices.Sort(d.errs)
+	if len(d.errs) > 0 {
+		return nil, d.scope, nil, &optionError{slices.Compact(d.errs)}
+	}
+	slices.Sort(d.notices)
+	return set.Sorted(), d.scope, slices.Compact(d.notices), nil
+}
+
+// find returns what the manifests say of a workload, once. missed says whether it is worth a word where they say nothing.
+func (d *deployment) find(e flow.Endpoint, missed bool) *manifest.Match {
+	if d.config.manifests == nil {
+		return nil
+	}
+	if m, known := d.found[e]; known {
+		return m
+	}
+	m, err := d.config.manifests.Find(e.Name, e.Namespace)
+	var unknown *manifest.NotFoundError
+	switch {
+	case err == nil:
+		d.found[e] = &m
+	case errors.As(err, &unknown):
+		d.found[e] = nil
+		if missed {
+			d.notices = append(d.notices, fmt.Sprintf("%v; it goes by the label app=%s", err, e.Name))
+		}
+	default:
+		d.found[e] = nil
+		d.errs = append(d.errs, err.Error())
+	}
+	return d.found[e]
+}
+
+func workloadOf(e flow.Endpoint, m *manifest.Match) policy.Workload {
+	w := policy.Workload{Name: e.Name, Namespace: e.Namespace, Labels: m.Labels, Selector: m.Selector}
+	if m.Namespace != "" {
+		w.Namespace = m.Namespace
+	}
+	return w
+}
+
+// place returns a workload with the namespace that the manifests give it.
+func (d *deployment) place(e flow.Endpoint) flow.Endpoint {
+	if e.Kind != flow.Workload {
+		return e
+	}
+	id := e.Identity()
+	m := d.find(id, true)
+	if m == nil || len(m.Selector) == 0 {
+		return e
+	}
+	w := workloadOf(id, m)
+	e.Namespace = w.Namespace
+	is := func(o policy.Workload) bool { return o.Name == w.Name && o.Namespace == w.Namespace }
+	if !slices.ContainsFunc(d.scope.Peers, is) && !slices.ContainsFunc(d.scope.Subjects, func(s policy.Subject) bool { return is(s.Workload) }) {
+		d.scope.Peers = append(d.scope.Peers, w)
+	}
+	return e
+}
+
+// reach returns where a flow goes in the cluster: to another port, to several, or to something else than pods.
+func (d *deployment) reach(f Flow) []Flow {
+	if f.Destination.Kind != flow.Workload {
+		return []Flow{f}
+	}
+	m := d.find(f.Destination.Identity(), true)
+	if m == nil {
+		return []Flow{f}
+	}
+	if m.ExternalName != "" {
+		f.Destination = flow.Endpoint{Kind: flow.External, Name: m.ExternalName, Evidence: f.Destination.Evidence}
+		return []Flow{f}
+	}
+	var flows []Flow
+	if len(m.Selector) == 0 {
+		for _, a := range m.Addresses {
+			if a.Protocol != f.Protocol && a.Port != 0 {
+				continue
+			}
+			g := f
+			g.Destination = flow.Endpoint{Kind: flow.Address, Addr: a.Addr, Evidence: f.Destination.Evidence}
+			if a.Port != 0 {
+				g.Port = a.Port
+			}
+			flows = append(flows, g)
+		}
+		return flows
+	}
+	f.Destination = d.place(f.Destination)
+	ports, err := m.TargetPorts(f.Port, f.Protocol)
+	if err != nil {
+		d.notices = append(d.notices, fmt.Sprintf("%v; the port is written as it was recorded", err))
+	}
+	if len(ports) == 0 {
+		return []Flow{f}
+	}
+	for _, port := range ports {
+		g := f
+		g.Port = port
+		flows = append(flows, g)
+	}
+	return flows
+}

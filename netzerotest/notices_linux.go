@@ -1,0 +1,115 @@
+package netzerotest
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/testcontainers/testcontainers-go"
+
+	"github.com/netzero-dev/netzero/internal/docker"
+	"github.com/netzero-dev/netzero/internal/endpoint"
+	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/probe"
+)
+
+// alongsideNotices tells of tests that ran at the same time. The caller holds capture.mu.
+func (m *membership) alongsideNotices() []string {
+	if len(m.alongside) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("ran in parallel with %s: each of these recordings has the flows of all",
+		strings.Join(slices.Sorted(maps.Keys(m.alongside)), ", "))}
+}
+
+// place is where somebody may listen.
+type place struct {
+	addr     netip.Addr
+	port     uint16
+	protocol flow.Protocol
+}
+
+func placeOf(k probe.Key) place { return place{k.Addr, k.Port, k.Protocol} }
+
+// nobodyNotices tells of attempts where nobody listened, not even later.
+func nobodyNotices(all []settled) []string {
+	served := make(map[place]bool) // somebody came to listen there
+	for _, s := range all {
+		if s.identity.Relation != endpoint.NobodyListens {
+			served[placeOf(s.key)] = true
+		}
+	}
+	var nobody flow.Set
+	for _, s := range all {
+		if s.identity.Relation == endpoint.NobodyListens && !served[placeOf(s.key)] {
+			nobody.Add(s.flow)
+		}
+	}
+	var notices []string
+	for _, f := range nobody.Sorted() {
+		notices = append(notices, fmt.Sprintf("%s is this machine, where nobody listened: no rule can be written", f.Target()))
+	}
+	return notices
+}
+
+// backgroundNotices lists what testcontainers does for itself.
+func (s *settling) backgroundNotices() []string {
+	var notices []string
+	for _, what := range slices.Sorted(maps.Keys(s.background)) {
+		set := s.background[what]
+		var targets []string
+		for _, f := range set.Sorted() {
+			if target := f.Target(); !slices.Contains(targets, target) {
+				targets = append(targets, target)
+			}
+		}
+		notices = append(notices, fmt.Sprintf("infrastructure, not in the policy: %s: %s", what, strings.Join(targets, ", ")))
+	}
+	return notices
+}
+
+// containerNotices tells of containers of which a reader may expect more, or less.
+func (s *settling) containerNotices() []string {
+	if s.engine == nil {
+		return nil
+	}
+	var notices []string
+	images := make(map[string][]string) // by the name of the workload
+	for _, c := range s.engine.Containers() {
+		claim := s.capture.containers.claims[c.ID]
+		switch {
+		case s.own[c.ID] && claim != nil && claim.older:
+			notices = append(notices, fmt.Sprintf("%s ran before the recording: what it did until then is not in its policy", s.endpointOf(s.engine, c).Name))
+		case s.own[c.ID] && c.Missed != "":
+			notices = append(notices, fmt.Sprintf("container %s: %s", c.Name, c.Missed))
+		}
+		if s.own[c.ID] && docker.Infrastructure(c) == "" {
+			name := s.endpointOf(s.engine, c).Name
+			if !slices.Contains(images[name], c.Image) && home(s.engine, c).ID == c.ID {
+				images[name] = append(images[name], c.Image)
+			}
+		}
+		if s.unclear(c) {
+			notices = append(notices, fmt.Sprintf("container %s (%s) was started meanwhile and has nothing to do with what is this test's: "+
+				"if it is this test's too, pass the recording to it; it is in no policy", c.Name, c.Image))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(images)) {
+		if len(images[name]) > 1 {
+			notices = append(notices, fmt.Sprintf("containers of several images are called %s (%s), and share a policy: As names them apart",
+				name, strings.Join(images[name], ", ")))
+		}
+	}
+	slices.Sort(notices)
+	return notices
+}
+
+// unclear reports whether a container may be this test's though nothing ties it to the test: testcontainers started it
+// during the recording, in a session that packages which are tested at the same time share.
+func (s *settling) unclear(c docker.Container) bool {
+	_, claimed := s.capture.containers.claims[c.ID]
+	return !s.own[c.ID] && !claimed && c.Labels[docker.LabelRecording] == "" && c.Labels[labelTestcontainers] == "true" &&
+		c.Started >= s.started && docker.Infrastructure(c) == "" && (c.Session == "" || c.Session == testcontainers.SessionID())
+}
