@@ -19,6 +19,15 @@ help: ## say what there is (the default)
 demo: ## show the main job: green, red on a new dependency, accepted, green (Linux, root or sudo)
 	@examples/httpservice/demo.sh
 
+.PHONY: images
+images: ## build the container images of tests and examples, without a registry (Docker, Debian's packages)
+	@.ci/need images
+	@$(GO) run ./internal/images/cmd/makeimages -docker "$(CURDIR)/.ci/docker" $(if $(MIRROR),-mirror $(MIRROR))
+
+.PHONY: images-clean
+images-clean: ## remove these images, and no others
+	@$(GO) run ./internal/images/cmd/makeimages -docker "$(CURDIR)/.ci/docker" -remove
+
 .PHONY: test
 test: ## run all tests; those that cannot run fail (Linux >= 5.10, cgroup v2, root or sudo)
 	@.ci/need test

@@ -83,7 +83,8 @@ var layers = map[string]layer{
 	"internal/environments":  {tests: []string{"internal/cgroup", "internal/doctor", "internal/kernels/guest", "internal/probe", "netzerotest"}},
 	"internal/kernels":       {own: []string{"internal/kernels/guest"}, others: unix},
 	"internal/kernels/guest": {},
-	"internal/testenv":       {own: []string{"internal/kernels/guest"}},
+	"internal/testenv":       {own: []string{"internal/images", "internal/kernels/guest"}},
+	"internal/images":        {},
 	"internal/testnet": {
 		own:    []string{"internal/testenv"},
 		others: slices.Concat(unix, []string{"github.com/vishvananda", "golang.org/x/net/dns/dnsmessage"}),
@@ -93,6 +94,8 @@ var layers = map[string]layer{
 	// Programs, and tests without a package.
 	"examples/httpservice/cmd/ratesd":  {},
 	"netzerotest/doctor":               {own: []string{"internal/doctor"}, tests: []string{"internal/session"}},
+	"internal/images/cmd/makeimages":   {own: []string{"internal/images"}},
+	"internal/images/cmd/peer":         {},
 	"internal/kernels/cmd/guestinit":   {own: []string{"internal/kernels/guest"}, others: unix},
 	"internal/kernels/cmd/testkernels": {own: []string{"internal/kernels"}},
 	"internal/testnet/cmd/netlab":      {own: []string{"internal/testnet/netlab"}},

@@ -1,0 +1,125 @@
+// Package images builds the container images of this repository's tests and examples, without a registry: from Debian's
+// packages, and from static Go programs.
+//
+// It is for this repository only; `make images` is its face, and testenv.Image hands a name to a test. An image carries
+// the key of all that it is made of as a label, so what has not changed is not built again. It refuses to build what takes longer
+// than its context allows, and removes nothing but images of its own names. Limits: the images are of
+// the machine's architecture; the key does not see that Debian has newer packages (`make images-clean images` does).
+package images
+
+import (
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Label is the image's label that holds its key.
+const Label = "dev.netzero.images.key"
+
+// ErrMissing is returned for an image that is not there, or is not the one that this tree would build.
+var ErrMissing = errors.New("run `make images`")
+
+// Names are all images, in the order in which they are built.
+var Names = []string{"peer", "redis", "postgres"}
+
+// Ref returns an image's name as Docker takes it.
+func Ref(name string) string { return "netzero/" + name }
+
+// sources are what the images are made of, besides packages.
+//
+//go:embed cmd/peer/*.go files/*.sh
+var sources embed.FS
+
+// Key returns a hash of what an image is made of: another key is another image.
+func Key(name string) (string, error) {
+	if !slices.Contains(Names, name) {
+		return "", fmt.Errorf("find image %q: there are %s", name, strings.Join(Names, ", "))
+	}
+	hash := sha256.New()
+	// The format of what follows: a change of how trees are put together changes it.
+	fmt.Fprintf(hash, "1 %s %s %+v\n", name, runtime.GOARCH, recipes[name])
+	err := fs.WalkDir(sources, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !recipes[name].has(path) {
+			return err
+		}
+		text, err := sources.ReadFile(path)
+		fmt.Fprintf(hash, "%s %d\n%s", path, len(text), text)
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("read sources of image %s: %w", name, err)
+	}
+	return hex.EncodeToString(hash.Sum(nil))[:16], nil
+}
+
+// Engine is a Docker engine, by the client's command.
+type Engine struct {
+	Client string // "docker", or what stands for it
+}
+
+// callLimit is how long one call may take that does no work to speak of.
+const callLimit = 30 * time.Second
+
+// Check finds out whether an image is there as this tree builds it. Errors: [ErrMissing].
+func (e Engine) Check(ctx context.Context, name string) error {
+	key, err := Key(name)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	format := `{{.Repository}} {{.ID}}`
+	out, err := output(e.command(ctx, "image", "ls", "--no-trunc", "--format", format, "--filter", "label="+Label+"="+key, Ref(name)+":latest"))
+	if err != nil {
+		return fmt.Errorf("ask for image %s: %w", Ref(name), err)
+	}
+	if strings.TrimSpace(out) == "" {
+		return fmt.Errorf("image %s is not built, or not of this tree: %w", Ref(name), ErrMissing)
+	}
+	return nil
+}
+
+// Remove removes all images of the names above, and what is left of older ones. Those in use stay, and are an error.
+func (e Engine) Remove(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	out, err := output(e.command(ctx, "image", "ls", "--quiet", "--no-trunc", "--filter", "label="+Label))
+	if err != nil {
+		return fmt.Errorf("list images: %w", err)
+	}
+	ids := strings.Fields(out)
+	if len(ids) == 0 {
+		return nil
+	}
+	slices.Sort(ids)
+	if _, err := output(e.command(ctx, append([]string{"image", "rm"}, slices.Compact(ids)...)...)); err != nil {
+		return fmt.Errorf("remove images: %w", err)
+	}
+	return nil
+}
+
+func (e Engine) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, e.Client, args...)
+	cmd.WaitDelay = time.Second // a child of a client that was killed may hold on to its output
+	return cmd
+}
+
+// output runs a command and returns what it writes; its error has what it complained of, and says when its time was over.
+func output(cmd *exec.Cmd) (string, error) {
+	var out, complaint strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &complaint
+	cmd.Env = append(cmd.Environ(), "LC_ALL=C")
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args[:min(3, len(cmd.Args))], " "), err, strings.TrimSpace(complaint.String()))
+	}
+	return out.String(), nil
+}
