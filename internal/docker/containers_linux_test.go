@@ -1,0 +1,194 @@
+package docker
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestContainerThatEndsAtOnceIsKnown(t *testing.T) {
+	r := newRig(t)
+	network, id := r.network("fast")
+	const n = 10
+	before := Monotonic()
+	for i := range n {
+		r.docker("run", "--rm", "--name", fmt.Sprintf("%sfast%d", prefix, i), "--network", network, "--network-alias", "orders-db",
+			"--label", LabelRecording+"=one", r.image, "exit")
+	}
+	after := Monotonic()
+	for i := range n {
+		c := r.named(fmt.Sprintf("fast%d", i))
+		if !c.Born || c.Missed != "" || c.Removed == 0 || c.Image != r.image || c.Labels[LabelRecording] != "one" || c.Command != "/program exit" || c.NetworkMode != network {
+			t.Errorf("container is %+v", c)
+		}
+		if len(c.Networks) != 1 {
+			t.Fatalf("networks are %+v", c.Networks)
+		}
+		a := c.Networks[0]
+		if a.Network != network || a.NetworkID != id || len(a.Addrs) != 1 || len(a.Gateways) != 1 || !slices.Contains(a.Aliases, "orders-db") {
+			t.Errorf("attachment is %+v", a)
+		}
+		times := []time.Duration{before, c.Created, a.From, c.Started, c.Ended, c.Removed, after}
+		if !slices.IsSorted(times) {
+			t.Errorf("times are not in order: %v", times)
+		}
+		if a.Until < a.From || a.Until > c.Removed {
+			t.Errorf("attachment lasts from %v until %v, the container ended at %v", a.From, a.Until, c.Ended)
+		}
+		if got := Name(c); got != "orders-db" {
+			t.Errorf("name is %q", got)
+		}
+		at, ok := r.w.AtAddress(a.Addrs[0], nil, c.Started)
+		if !ok || at.ID != c.ID {
+			t.Errorf("%v was of %s at %v, want %s", a.Addrs[0], at.Name, c.Started, c.Name)
+		}
+		if at, ok := r.w.AtAddress(a.Addrs[0], nil, c.Removed+time.Nanosecond); ok && at.ID == c.ID {
+			t.Error("a container that is gone still has its address")
+		}
+	}
+}
+
+func TestContainerThatWasThereBefore(t *testing.T) {
+	first := newRig(t)
+	id := first.run("before", "--publish", "127.0.0.1::80/tcp")
+	r := newRig(t)
+	c := r.container(id)
+	if c.Born || c.Created == 0 || c.Started == 0 || c.Ended != 0 || len(c.Networks) != 1 || len(c.Published) != 1 || c.NetworkMode != first.home {
+		t.Fatalf("container is %+v", c)
+	}
+	if c.Networks[0].From != 0 || c.Published[0].From != 0 {
+		t.Errorf("it had its address and port before: %+v, %+v", c.Networks, c.Published)
+	}
+	if c, ok := r.w.AtAddress(c.Networks[0].Addrs[0], nil, 1); !ok || c.ID != id {
+		t.Errorf("%v is of %+v", c.Networks[0].Addrs[0], c)
+	}
+	seen := first.container(id)
+	if d := (seen.Started - c.Started).Abs(); d > time.Second {
+		t.Errorf("it started at %v by its inspection, at %v by its event", c.Started, seen.Started)
+	}
+}
+
+func TestContainerInTwoNetworks(t *testing.T) {
+	r := newRig(t)
+	front, frontID := r.network("front")
+	back, backID := r.network("back")
+	id := r.run("two", "--network", front, "--network-alias", "web")
+	r.docker("network", "connect", "--alias", "api", back, id)
+	c := r.container(id)
+	if len(c.Networks) != 2 || c.Networks[0].NetworkID != frontID || c.Networks[1].NetworkID != backID || !slices.Contains(c.Networks[1].Aliases, "api") {
+		t.Fatalf("networks are %+v", c.Networks)
+	}
+	r.docker("network", "disconnect", front, id)
+	left := Monotonic()
+	c = r.container(id)
+	if a := c.Networks[0]; a.Until == 0 || a.Until > left || len(a.Addrs) != 1 || !slices.Contains(a.Aliases, "web") {
+		t.Errorf("the network that it left is %+v", a)
+	}
+	if a := c.Networks[1]; a.Until != 0 {
+		t.Errorf("the network that it is in is %+v", a)
+	}
+	if got := Name(c); got != "web" {
+		t.Errorf("name is %q: it was created as web", got)
+	}
+	addr := c.Networks[1].Addrs[0]
+	for reason, networks := range map[string][]string{"the host": nil, "a neighbour": {backID}, "a container elsewhere": {frontID}} {
+		if got, ok := r.w.AtAddress(addr, networks, left); !ok || got.ID != id {
+			t.Errorf("%s asks: %v", reason, got.Name)
+		}
+	}
+	if name, ok := r.w.NetworkOf(addr); !ok || name != back {
+		t.Errorf("%v is in network %q", addr, name)
+	}
+	gateway := c.Networks[1].Gateways[0]
+	if !r.w.IsGateway(gateway) || r.w.IsGateway(addr) || !cmp.Equal(r.w.GatewayOf(backID), c.Networks[1].Gateways, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })) {
+		t.Errorf("gateways are %v, want %v", r.w.GatewayOf(backID), gateway)
+	}
+}
+
+func TestAddressThatIsReusedIsOfOneContainerAtATime(t *testing.T) {
+	r := newRig(t)
+	network, networkID := r.network("reuse")
+	first := r.run("first", "--network", network)
+	addr := r.container(first).Networks[0].Addrs[0]
+	during := Monotonic()
+	r.docker("rm", "--force", first)
+	between := Monotonic()
+	second := r.run("second", "--network", network)
+	after := Monotonic()
+	if got := r.container(second).Networks[0].Addrs[0]; got != addr {
+		t.Fatalf("Docker gave the second container %v, not %v again", got, addr)
+	}
+	for _, c := range []struct {
+		reason string
+		at     time.Duration
+		want   string
+	}{{"the first lives", during, first}, {"nobody has it", between, ""}, {"the second lives", after, second}} {
+		if got, _ := r.w.AtAddress(addr, []string{networkID}, c.at); got.ID != c.want {
+			t.Errorf("%s: %q, want %q", c.reason, got.ID, c.want)
+		}
+	}
+	if got, ok := r.w.AroundAddress(addr, nil); ok {
+		t.Errorf("two had %v, one was named: %s", addr, got.Name)
+	}
+}
+
+func TestRenameAndPause(t *testing.T) {
+	r := newRig(t)
+	id := r.run("old")
+	r.docker("pause", id)
+	r.docker("rename", prefix+"old", prefix+"new")
+	r.Cleanup(func() { r.remove("new") })
+	if c := r.container(id); c.Name != prefix+"new" || c.Ended != 0 || c.Networks[0].Until != 0 || c.Missed != "" {
+		t.Errorf("container is %+v", c)
+	}
+	r.docker("unpause", id)
+}
+
+func TestNetworkOfTheHostAndOfAnotherContainer(t *testing.T) {
+	r := newRig(t)
+	host, none := r.run("host", "--network", "host"), r.run("none", "--network", "none")
+	main := r.run("main")
+	sidecar := r.run("sidecar", "--network", "container:"+prefix+"main")
+	onHost := r.run("onhost", "--network", "container:"+host)
+	r.sync()
+	for _, c := range []struct {
+		reason, id string
+		host       bool
+		shares     string
+	}{
+		{"the host's", host, true, ""},
+		{"none", none, false, ""},
+		{"its own", main, false, ""},
+		{"another's", sidecar, false, main},
+		{"that of one on the host's", onHost, true, host},
+		{"one that does not exist", "x", false, ""},
+	} {
+		if got := r.w.OnHostNetwork(c.id); got != c.host {
+			t.Errorf("%s: on the host's: %v", c.reason, got)
+		}
+		if got, ok := r.w.SharesNetworkOf(c.id); got != c.shares || ok != (c.shares != "") {
+			t.Errorf("%s: shares that of %q", c.reason, got)
+		}
+	}
+	for _, id := range []string{host, none, sidecar, onHost} {
+		if c := r.container(id); c.Missed != "" {
+			t.Errorf("%s: %s", c.Name, c.Missed)
+		}
+	}
+}
+
+func TestContainersThatWereNeverStarted(t *testing.T) {
+	r := newRig(t)
+	id := r.make("created", "create")
+	if c := r.container(id); !c.Born || c.Started != 0 || len(c.Networks) != 0 || c.Missed != "" {
+		t.Errorf("container is %+v", c)
+	}
+	r.docker("rm", id)
+	if c := r.container(id); c.Removed == 0 {
+		t.Errorf("container is %+v", c)
+	}
+}
