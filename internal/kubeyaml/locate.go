@@ -1,6 +1,7 @@
 package kubeyaml
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -131,6 +132,9 @@ func cutIndex(path string) (index int, rest string, ok bool) {
 
 type node struct{ *yamlv3.Node }
 
+// oldBool is what has been a string since YAML 1.2.
+var oldBool = regexp.MustCompile(`^(?i:y|yes|n|no|on|off)$`)
+
 // holds reports whether a node's value is of a type, as encoding/json words it: "string", "number 1.5".
 func (n node) holds(value string) bool {
 	if n.Kind == yamlv3.AliasNode {
@@ -144,7 +148,7 @@ func (n node) holds(value string) bool {
 	case "number":
 		return (n.Tag == "!!int" || n.Tag == "!!float") && (text == "" || text == n.Value)
 	case "bool":
-		return n.Tag == "!!bool" || n.Tag == "!!str" && n.Style == 0 // "yes" is a string from YAML 1.2 on
+		return n.Tag == "!!bool" || n.Style == 0 && oldBool.MatchString(n.Value)
 	default:
 		return n.Tag == "!!str"
 	}

@@ -69,6 +69,8 @@ func (s *Set) addDocument(at origin, d kubeyaml.Document) error {
 		if e := templated(at, d); e != nil {
 			return e
 		}
+		last := d.Line + strings.Count(strings.TrimRight(d.Body, "\n"), "\n")
+		fault.Line = min(fault.Line, last) // YAML may say that something is missing on the line after it
 		return faulty(at, "", fault)
 	}
 	o := &object{origin: at, lines: d.Lines()}
