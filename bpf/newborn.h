@@ -25,7 +25,6 @@ static __always_inline void read_names(struct cgroup_event *e)
 	    bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.cgroup)) ||
 	    bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.node)))
 		return;
-#pragma unroll
 	for (int i = 0; i < CGROUP_NAMES; i++) {
 		if (!at || bpf_probe_read_kernel(&name, sizeof(name), (void *)(at + task_layout.node_name)))
 			return;
@@ -48,7 +47,6 @@ static __always_inline struct cgroup_event *begin_telling(__u64 id)
 	e->reserved = 0;
 	e->time = bpf_ktime_get_ns();
 	e->cgroup = id;
-#pragma unroll
 	for (int i = 0; i < CGROUP_NAMES; i++)
 		e->names[i][0] = 0;
 	return e;
