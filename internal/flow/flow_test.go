@@ -30,6 +30,23 @@ func TestTargetReadsLikeAnAddress(t *testing.T) {
 	}
 }
 
+func TestEndpointsReadAsAPersonWould(t *testing.T) {
+	for want, e := range map[string]Endpoint{
+		"anywhere":    {Kind: Anyone, Name: "x"},
+		"db.shop":     {Kind: Workload, Name: "db", Namespace: "shop"},
+		"203.0.113.9": {Kind: Address, Name: "x", Addr: addr("203.0.113.9")},
+	} {
+		if got := e.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	for kind, want := range map[Kind]string{Workload: "workload", Resolver: "resolver", External: "external", Address: "address", Anyone: "anyone", 0: "unknown"} {
+		if got := kind.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 func TestPublic(t *testing.T) {
 	for address, want := range map[string]bool{
 		"203.0.113.1": true, "2001:db8::1": true, "8.8.8.8": true, "172.32.0.1": true, "::ffff:8.8.8.8": true,
@@ -57,6 +74,7 @@ func TestIdentityKeepsWhatAPolicySees(t *testing.T) {
 		{"a workload is where its selector is", Endpoint{Kind: Workload, Name: "a", Addr: private, Evidence: ByListener}, Endpoint{Kind: Workload, Name: "a"}},
 		{"a public name is all its addresses", Endpoint{Kind: External, Name: "a.test", Addr: public, Evidence: ByDNS}, Endpoint{Kind: External, Name: "a.test"}},
 		{"a name inside needs its address", Endpoint{Kind: External, Name: "a.test", Addr: private}, Endpoint{Kind: External, Name: "a.test", Addr: private}},
+		{"anyone has neither name nor address", Endpoint{Kind: Anyone, Name: "x", Namespace: "y", Addr: public, Evidence: ByOption}, Endpoint{Kind: Anyone}},
 		{"an address is itself", Endpoint{Kind: Address, Addr: public}, Endpoint{Kind: Address, Addr: public}},
 	} {
 		if diff := cmp.Diff(row.want, row.endpoint.Identity(), compareAddrs); diff != "" {

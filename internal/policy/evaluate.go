@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"strings"
+
 	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/netzero-dev/netzero/internal/flow"
@@ -84,7 +86,7 @@ func join(asked []Verdict) Verdict {
 			case first:
 				joined, first = v, false
 			case v.Reason != joined.Reason:
-				joined.Reason += "; policy " + v.Policy + ": " + v.Reason
+				joined.Reason += "; " + ofPolicy(v)
 			}
 		}
 	}
@@ -93,6 +95,15 @@ func join(asked []Verdict) Verdict {
 		joined.Notices = append(joined.Notices, v.Notices...)
 	}
 	return joined
+}
+
+// ofPolicy returns a reason with the policy that it is about.
+func ofPolicy(v Verdict) string {
+	name := "policy " + v.Policy
+	if v.Policy == "" || strings.HasPrefix(v.Reason, name+" ") {
+		return v.Reason
+	}
+	return name + ": " + v.Reason
 }
 
 // side tells what the policies do to a flow of the subject in one direction.

@@ -84,7 +84,9 @@ func (m *merging) dropNames(p *networkingv1.NetworkPolicy) {
 	}
 	setEntries(p, NamesAnnotation, kept)
 	// Even an empty list keeps names away from the rules for single addresses, as long as there are any.
-	isExternal := func(f flow.Flow) bool { return f.Destination.Kind == flow.External }
+	isExternal := func(f flow.Flow) bool {
+		return f.Destination.Kind == flow.External && m.scope.inexpressible(egress, f) == ""
+	}
 	if len(kept) == 0 && !slices.ContainsFunc(flows, isExternal) {
 		delete(p.Annotations, NamesAnnotation)
 	}

@@ -22,6 +22,7 @@ func TestRequiredAddsLookUps(t *testing.T) {
 	cart := flow.Endpoint{Kind: flow.Workload, Name: "cart"}
 	ofCart := tcp(workload("cache"), 6379)
 	ofCart.Source = cart
+	calls := func(source flow.Endpoint) flow.Flow { return between(source, workload("cache"), 6379) }
 	known := udp(resolver(), 53)
 	known.Source.Evidence = flow.ByOption
 	for _, row := range []struct {
@@ -38,6 +39,7 @@ func TestRequiredAddsLookUps(t *testing.T) {
 		{"a look-up that was seen is not implied again", []flow.Flow{tcp(workload("cache"), 6379), udp(resolver(), 53), tcp(resolver(), 53)}, nil},
 		{"how a source is known does not make it another", []flow.Flow{tcp(workload("cache"), 6379), known}, both[1:]},
 		{"DNS over TLS does not replace port 53", []flow.Flow{tcp(resolver(), 853)}, both},
+		{"only a workload's policy can say what it asks", []flow.Flow{calls(flow.Endpoint{Kind: flow.Anyone}), calls(at("203.0.113.9")), calls(external("lb.example", "203.0.113.9"))}, nil},
 		{"every source looks up for itself", []flow.Flow{tcp(workload("cache"), 6379), ofCart, udp(resolver(), 53)},
 			[]flow.Flow{implied(cart, flow.UDP), implied(cart, flow.TCP), both[1]}},
 	} {

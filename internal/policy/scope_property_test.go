@@ -16,7 +16,7 @@ import (
 // them. What it prints on failure, NETZERO_TEST_SEED repeats.
 func TestPoliciesOfAScopeAreTrue(t *testing.T) {
 	seed := testSeed(t)
-	for i := range uint64(100) {
+	for i := range uint64(60) {
 		r := draw{rand.New(rand.NewPCG(seed, i))}
 		scope := r.scope()
 		flows := r.flowsIn(scope)

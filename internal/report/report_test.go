@@ -124,6 +124,29 @@ func reports() map[string]Report {
 			r.Unprotected = []string{"no policy in testdata/netzero/TestCheckout.yaml selects pods app=checkout with policy type Egress; the nearest is policy check-out, for pods app=check-out"}
 			r.Diff = diff
 		}),
+		"several unprotected": base(func(r *Report) {
+			r.Unprotected = []string{
+				"no policy isolates checkout for egress: policy check-out selects app=check-out, the pods have app=checkout",
+				"no policy isolates orders-db for ingress: policy orders-db is not of the type Ingress",
+			}
+		}),
+		"one of several unprotected": base(func(r *Report) {
+			r.Unprotected = []string{"no policy isolates orders-db for ingress: policy orders-db is not of the type Ingress"}
+			r.Protected = true
+			r.Denied = []Denied{stripe()}
+		}),
+		"several workloads": base(func(r *Report) {
+			driven, query := stripe(), stripe()
+			db := flow.Endpoint{Kind: flow.Workload, Name: "orders-db", Evidence: flow.ByListener}
+			driven.Flow.Source, driven.Flow.Destination, driven.Flow.Port = flow.Endpoint{Kind: flow.Anyone}, flow.Endpoint{Kind: flow.Workload, Name: "shop"}, 8080
+			driven.Addrs, driven.Policy = nil, "shop"
+			driven.Reason = "no ingress rule is for callers from anywhere; ingress rule 0 (pods app=gateway) allows 8080/TCP"
+			query.Flow.Source, query.Flow.Destination, query.Flow.Port = flow.Endpoint{Kind: flow.Workload, Name: "shop"}, db, 5432
+			query.Addrs, query.Policy = nil, "shop"
+			query.Reason = "port 5432/TCP, egress rule 1 (pods app=orders-db) allows 5433/TCP; policy orders-db: port 5432/TCP, ingress rule 0 (pods app=shop) allows 5433/TCP"
+			r.Denied = []Denied{driven, query}
+			r.Unused = []string{"policy shop: egress rule 2 (pods app=cache)", "policy orders-db: ingress rule 1: peer pods app=cart"}
+		}),
 		"empty golden": base(func(r *Report) {
 			r.Unprotected = []string{"the file holds no policy"}
 			r.Denied = []Denied{stripe()}
@@ -282,6 +305,7 @@ func TestFailed(t *testing.T) {
 		{"an unexpected flow", Report{Denied: []Denied{{}}}, true},
 		{"no golden file", Report{Missing: true}, true},
 		{"a golden file that protects nothing", Report{Unprotected: []string{"x"}}, true},
+		{"one that protects some", Report{Unprotected: []string{"x"}, Protected: true}, true},
 		{"a loss", Report{Lost: "x"}, true},
 	} {
 		if got := c.report.Failed(); got != c.want {
