@@ -1,0 +1,2 @@
+// Package containers holds tests that record real containers, which testcontainers-go starts.
+package containers

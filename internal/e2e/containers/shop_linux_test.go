@@ -1,0 +1,62 @@
+package containers
+
+import (
+	"fmt"
+	"net"
+	"testing"
+
+	"github.com/testcontainers/testcontainers-go"
+	"github.com/testcontainers/testcontainers-go/wait"
+
+	"github.com/netzero-dev/netzero/netzerotest"
+)
+
+// The test process, a service and what it depends on: each gets a policy, mirrored at both ends.
+func TestEveryWorkloadHasItsPolicy(t *testing.T) {
+	image := require(t)
+	rec := netzerotest.Record(t, netzerotest.Workload("checkout"))
+	n := newNetwork(t)
+	run(t, image, "listen :5432 then wait", rec.As("orders-db"), in(n, "db"))
+	run(t, image, "listen :6379 then wait", rec, in(n, "cache"))
+	orders := run(t, image, "http :8080 then dial db:5432 cache:6379 then wait", rec.As("orders"), in(n, "orders"),
+		testcontainers.WithExposedPorts("8080/tcp"), testcontainers.WithWaitStrategy(wait.ForListeningPort("8080/tcp")))
+	dial(t, fmt.Sprintf("localhost:%d", published(t, orders, "8080/tcp")))
+}
+
+// What only drives is no workload: who calls the service in production, nobody knows.
+func TestDriverIsNoWorkload(t *testing.T) {
+	image := require(t)
+	rec := netzerotest.Record(t, netzerotest.Driver())
+	n := newNetwork(t)
+	run(t, image, "listen :5432 then wait", rec.As("orders-db"), in(n, "db"))
+	orders := run(t, image, "http :8080 then dial db:5432 then wait", rec.As("orders"), in(n), testcontainers.WithExposedPorts("8080/tcp"))
+	dial(t, fmt.Sprintf("127.0.0.1:%d", published(t, orders, "8080/tcp")))
+}
+
+// Waiting for a container is testcontainers' business: the test process has nothing to do with this database.
+func TestWaitStrategiesAreInfrastructure(t *testing.T) {
+	image := require(t)
+	rec := netzerotest.Record(t)
+	n := newNetwork(t)
+	run(t, image, "listen :5432 then wait", rec, in(n, "db"), testcontainers.WithExposedPorts("5432/tcp"),
+		testcontainers.WithWaitStrategy(wait.ForListeningPort("5432/tcp").SkipInternalCheck()))
+	succeeded(t, run(t, image, "dial db:5432", rec.As("batch"), in(n), toEnd()))
+}
+
+// The same port twice, while it was waited for and after: the second time is the test's.
+func TestWhatFollowsTheWaitIsTheTests(t *testing.T) {
+	image := require(t)
+	rec := netzerotest.Record(t, netzerotest.Workload("checkout"))
+	db := run(t, image, "listen :5432 then wait", rec.As("db"), testcontainers.WithExposedPorts("5432/tcp"),
+		testcontainers.WithWaitStrategy(wait.ForListeningPort("5432/tcp").SkipInternalCheck()))
+	dial(t, fmt.Sprintf("localhost:%d", published(t, db, "5432/tcp")))
+}
+
+func dial(t *testing.T, address string) {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+}
