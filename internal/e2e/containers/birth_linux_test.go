@@ -1,0 +1,36 @@
+package containers
+
+import (
+	"testing"
+	"time"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest"
+)
+
+// births is how many containers that connect at once and exit have to be seen, each of them.
+const births = 100
+
+func TestContainersThatConnectAtOnceAndExit(t *testing.T) {
+	image := require(t)
+	rec := netzerotest.Record(t, netzerotest.Driver())
+	n := newNetwork(t)
+	run(t, image, "listen :5432 udp::5353 then wait", rec.As("db"), in(n, "db"))
+	command := "dial db:5432 udp:db:5353"
+	start := time.Now()
+	for range births {
+		docker(t, "run", "--rm", "--network", n.Name, "--label", "dev.netzero.workload=batch", image, command)
+	}
+	t.Logf("%v a container", time.Since(start)/births)
+	seen := make(map[string]uint64)
+	for _, f := range rec.Flows() {
+		if f.Source.Name == "batch" && f.Destination.Kind == flow.Workload {
+			seen[f.Target()] += f.Count
+		}
+	}
+	for _, target := range []string{"db:5432/TCP", "db:5353/UDP"} {
+		if seen[target] != births {
+			t.Errorf("%d flows to %s were seen, want %d", seen[target], target, births)
+		}
+	}
+}
