@@ -181,3 +181,35 @@ func TestTheNamespaceDecides(t *testing.T) {
 		}
 	}
 }
+
+func TestMatchesAreTheCallers(t *testing.T) {
+	s := parsed(t, deployment("cart", "", "a")+svc("basket", "", "selector: {app: a}, ports: [{port: 80}]"))
+	for _, name := range []string{"cart", "basket"} {
+		for range 2 {
+			m, err := s.Find(name, "")
+			if err != nil || m.Selector["app"] != "a" || m.Labels["app"] != "a" {
+				t.Fatalf("%s: %v, %v, %v", name, m.Selector, m.Labels, err)
+			}
+			m.Selector["app"], m.Labels["app"] = "changed", "changed"
+		}
+	}
+}
+
+func TestErrorsTellTheirClass(t *testing.T) {
+	s := parsed(t, deployment("cart", "shop", "a")+deployment("cart", "test", "a")+svc("none", "", "ports: [{port: 80}]"))
+	for name, want := range map[string]any{"cart": new(*AmbiguousError), "none": new(*UnusableError), "": new(*NotFoundError)} {
+		if _, err := s.Find(name, ""); !errors.As(err, want) {
+			t.Errorf("%q: %T, want %T", name, err, want)
+		}
+	}
+	m, err := s.Find("cart", "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.TargetPorts(1, flow.TCP); !errors.As(err, new(*PortError)) {
+		t.Errorf("a port that is not there: %v", err)
+	}
+	if _, err := Read("testdata", "none/*"); !errors.As(err, new(*PatternError)) {
+		t.Errorf("a pattern that matches nothing: %v", err)
+	}
+}

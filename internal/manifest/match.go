@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -79,7 +80,7 @@ func (s *Set) selectorOf(w *workload) map[string]string {
 			return inCommon([]*workload{w})
 		}
 	}
-	return w.selector
+	return maps.Clone(w.selector)
 }
 
 // picksNone says why a Service's selector picks no pods, with the pods that there are.
