@@ -126,7 +126,7 @@ func TestNamesThatStandForNothingOrForMuch(t *testing.T) {
 		{"no workloads", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n", "cart", "",
 			`find "cart" in the manifests: no Service and no workload has that name: they hold none at all; name the files that do`},
 		{"two namespaces", deployment("cart", "shop", "a") + deployment("cart", "test", "a"), "cart", "",
-			`find "cart" in the manifests: that is Deployment cart in namespace shop (x.yaml:2), or Deployment cart in namespace test (x.yaml:11); say in which namespace`},
+			`find "cart" in the manifests: that is Deployment cart in namespace shop (x.yaml:2), or Deployment cart in namespace test (x.yaml:11); say in which namespace, as in cart.test`},
 		{"two kinds", deployment("cart", "", "a") + "---\napiVersion: v1\nkind: Pod\nmetadata: {name: cart}\nspec: {containers: [{name: x}]}\n", "cart", "",
 			`find "cart" in the manifests: that is Deployment cart (x.yaml:2), or Pod cart (x.yaml:11); rename all but one, or give patterns that match one`},
 		{"a Service that picks another workload than its namesake", svc("cart", "", "selector: {app: b}"+port) + deployment("cart", "", "a") + deployment("cart-b", "", "b"), "cart", "",
@@ -162,10 +162,54 @@ func TestNamesThatStandForNothingOrForMuch(t *testing.T) {
 
 func TestTheNamespaceDecides(t *testing.T) {
 	s := parsed(t, deployment("cart", "shop", "a")+deployment("cart", "test", "b")+deployment("cart", "", "c"))
-	for namespace, app := range map[string]string{"shop": "a", "test": "b", "other": "c"} {
-		m, err := s.Find("cart", namespace)
-		if err != nil || m.Selector["app"] != app {
-			t.Errorf("in %s: %v, %v, want app=%s", namespace, m.Selector, err, app)
+	for _, c := range []struct{ reason, name, namespace, app string }{
+		{"one that is written", "cart", "shop", "a"},
+		{"another", "cart", "test", "b"},
+		{"none is written", "cart", "other", "c"},
+		{"in the name", "cart.shop", "", "a"},
+		{"in a name of the cluster's DNS", "cart.test.svc", "", "b"},
+		{"in the whole name, where none is written", "cart.other.svc.cluster.local.", "", "c"},
+	} {
+		m, err := s.Find(c.name, c.namespace)
+		if err != nil || m.Selector["app"] != c.app {
+			t.Errorf("%s: %v, %v, want app=%s", c.reason, m.Selector, err, c.app)
 		}
+	}
+	for _, host := range []string{"cart.example", "cart.shop.example", "cart.svc", "svc.cluster.local", "."} {
+		if m, err := s.Find(host, ""); !errors.As(err, new(*NotFoundError)) {
+			t.Errorf("the host %s is taken for %s (%v)", host, m, err)
+		}
+	}
+}
+
+func TestMatchesAreTheCallers(t *testing.T) {
+	s := parsed(t, deployment("cart", "", "a")+svc("basket", "", "selector: {app: a}, ports: [{port: 80}]"))
+	for _, name := range []string{"cart", "basket"} {
+		for range 2 {
+			m, err := s.Find(name, "")
+			if err != nil || m.Selector["app"] != "a" || m.Labels["app"] != "a" {
+				t.Fatalf("%s: %v, %v, %v", name, m.Selector, m.Labels, err)
+			}
+			m.Selector["app"], m.Labels["app"] = "changed", "changed"
+		}
+	}
+}
+
+func TestErrorsTellTheirClass(t *testing.T) {
+	s := parsed(t, deployment("cart", "shop", "a")+deployment("cart", "test", "a")+svc("none", "", "ports: [{port: 80}]"))
+	for name, want := range map[string]any{"cart": new(*AmbiguousError), "none": new(*UnusableError), "": new(*NotFoundError)} {
+		if _, err := s.Find(name, ""); !errors.As(err, want) {
+			t.Errorf("%q: %T, want %T", name, err, want)
+		}
+	}
+	m, err := s.Find("cart", "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.TargetPorts(1, flow.TCP); !errors.As(err, new(*PortError)) {
+		t.Errorf("a port that is not there: %v", err)
+	}
+	if _, err := Read("testdata", "none/*"); !errors.As(err, new(*PatternError)) {
+		t.Errorf("a pattern that matches nothing: %v", err)
 	}
 }

@@ -23,7 +23,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/flow"
 )
 
-// Set is what the manifests say.
+// Set is what the manifests say. It never changes, and several goroutines may ask it.
 type Set struct {
 	workloads []*workload
 	services  []*service

@@ -1,0 +1,113 @@
+package manifest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// ofService returns what a Service stands for. There may be a workload of the same name.
+func (s *Set) ofService(svc *service, same []*workload) (Match, error) {
+	m := svc.match()
+	stands := ""
+	switch {
+	case svc.externalName != "":
+		m.ExternalName, m.direct = svc.externalName, true
+		stands = "which stands for the host " + svc.externalName
+	case len(svc.selector) == 0:
+		s.addAddresses(&m, svc)
+		if len(m.Addresses) == 0 {
+			return Match{}, &UnusableError{svc.name, m.String(), "it has no selector, and no Endpoints or EndpointSlice gives it addresses" + s.unlabelled(svc),
+				"give it a selector, or its Endpoints"}
+		}
+		stands = "which stands for the addresses of its Endpoints"
+	default:
+		for _, w := range s.workloads {
+			if svc.picks(w) {
+				m.pods = append(m.pods, w)
+			}
+		}
+		if len(m.pods) == 0 {
+			return Match{}, &UnusableError{svc.name, m.String(), s.picksNone(svc), "correct its selector, or the labels of the pods' template"}
+		}
+		stands = "which picks " + listed(m.pods)
+	}
+	if len(same) == 1 && !slices.Contains(m.pods, same[0]) {
+		return Match{}, &AmbiguousError{svc.name, []string{m.String() + ", " + stands, same[0].describe()},
+			"correct the Service, or rename one of them"}
+	}
+	if len(m.pods) == 0 {
+		return m, nil
+	}
+	m.Selector, m.Labels = lasting(svc.selector), inCommon(m.pods)
+	if len(m.Selector) == 0 { // it picks one pod by its name
+		m.Selector = s.selectorOf(m.pods[0])
+	}
+	m.direct = svc.headless
+	return s.usable(m, svc)
+}
+
+// ofWorkload returns the pods of a workload without a Service of its name.
+func (s *Set) ofWorkload(w *workload) (Match, error) {
+	m := w.match()
+	m.pods, m.direct = []*workload{w}, true
+	m.Selector, m.Labels = s.selectorOf(w), inCommon(m.pods)
+	return s.usable(m, nil)
+}
+
+// usable completes a match that has pods, if a NetworkPolicy can select them.
+func (s *Set) usable(m Match, svc *service) (Match, error) {
+	if len(m.Selector) == 0 {
+		return Match{}, &UnusableError{m.Name, m.String(), "its pods have no labels, by which a policy could select them", "give the pods' template some"}
+	}
+	onHosts := func(w *workload) bool { return w.hostNetwork }
+	if i := slices.IndexFunc(m.pods, onHosts); i >= 0 {
+		return Match{}, &UnusableError{m.Name, m.String(), fmt.Sprintf("the pods of %s use the network of their host, where no NetworkPolicy selects them", m.pods[i].identity),
+			"write what they need by hand, or take hostNetwork away"}
+	}
+	s.addPorts(&m, svc)
+	return m, nil
+}
+
+// selectorOf returns the labels that pick a workload's pods: those of its own selector, unless they pick others too.
+func (s *Set) selectorOf(w *workload) map[string]string {
+	if len(w.selector) == 0 {
+		return inCommon([]*workload{w})
+	}
+	for _, other := range s.workloads {
+		if other != w && other.namespace == w.namespace && contains(other.labels, w.selector) {
+			return inCommon([]*workload{w})
+		}
+	}
+	return maps.Clone(w.selector)
+}
+
+// picksNone says why a Service's selector picks no pods, with the pods that there are.
+func (s *Set) picksNone(svc *service) string {
+	text := "its selector " + labelText(svc.selector) + " picks the pods of no workload"
+	var here, elsewhere []string
+	moved := *svc
+	for _, w := range s.workloads {
+		if w.namespace == svc.namespace {
+			here = append(here, fmt.Sprintf("%s %s (%s)", w.kind, w.name, orNone(labelText(w.labels))))
+		} else if moved.namespace = w.namespace; moved.picks(w) {
+			elsewhere = append(elsewhere, w.identity.String())
+		}
+	}
+	switch {
+	case len(elsewhere) > 0:
+		return text + " in its own namespace, though it would pick " + strings.Join(elsewhere, ", ")
+	case len(here) > 0:
+		return text + "; in its namespace there are " + strings.Join(here, ", ")
+	}
+	return text + ", and there is none in its namespace"
+}
+
+func listed(workloads []*workload) string {
+	var names []string
+	for _, w := range workloads {
+		names = append(names, w.kind+" "+w.name)
+	}
+	return strings.Join(names, ", ")
+}
