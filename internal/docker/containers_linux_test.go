@@ -17,12 +17,13 @@ func TestContainerThatEndsAtOnceIsKnown(t *testing.T) {
 	before := Monotonic()
 	for i := range n {
 		r.docker("run", "--rm", "--name", fmt.Sprintf("%sfast%d", prefix, i), "--network", network, "--network-alias", "orders-db",
-			"--label", LabelRecording+"=one", r.image, "exit")
+			"--label", LabelRecording+"=one", "--label", "org.testcontainers.sessionId=s1", r.image, "exit")
 	}
 	after := Monotonic()
 	for i := range n {
 		c := r.named(fmt.Sprintf("fast%d", i))
-		if !c.Born || c.Missed != "" || c.Removed == 0 || c.Image != r.image || c.Labels[LabelRecording] != "one" || c.Command != "/program exit" || c.NetworkMode != network {
+		if !c.Born || c.Missed != "" || c.Removed == 0 || c.Image != r.image || c.Labels[LabelRecording] != "one" ||
+			c.Session != "s1" || c.Command != "/program exit" || c.NetworkMode != network {
 			t.Errorf("container is %+v", c)
 		}
 		if len(c.Networks) != 1 {
@@ -190,5 +191,53 @@ func TestContainersThatWereNeverStarted(t *testing.T) {
 	r.docker("rm", id)
 	if c := r.container(id); c.Removed == 0 {
 		t.Errorf("container is %+v", c)
+	}
+}
+
+func TestContainerThatStartsAgainAndAgain(t *testing.T) {
+	r := newRig(t)
+	network, _ := r.network("loop")
+	r.Cleanup(func() { r.remove("loop") })
+	id := r.docker("run", "--detach", "--restart", "always", "--name", prefix+"loop", "--network", network, "--publish", "127.0.0.1::80", r.image, "exit")
+	for until := time.Now().Add(patience); r.container(id).Networks == nil || len(r.container(id).Networks) < 5; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatal("it does not start five times")
+		}
+	}
+	r.docker("rm", "--force", id)
+	c := r.container(id)
+	if c.Missed != "" || c.Removed == 0 {
+		t.Errorf("container is %+v", c)
+	}
+	for i, a := range c.Networks {
+		if len(a.Addrs) != 1 || a.Until == 0 || i > 0 && a.From < c.Networks[i-1].Until {
+			t.Errorf("start %d: %+v", i, a)
+		}
+	}
+	if len(c.Published) != len(c.Networks) {
+		t.Errorf("%d starts published %d ports", len(c.Networks), len(c.Published))
+	}
+}
+
+func TestContainerInANetworkWithIPv6(t *testing.T) {
+	r := newRig(t)
+	network, _ := r.network("six", "--ipv6", "--subnet", "2001:db8:6e7a::/64")
+	id := r.run("six", "--network", network)
+	a := r.container(id).Networks[0]
+	if len(a.Addrs) != 2 || !a.Addrs[0].Is4() || !netip.MustParsePrefix("2001:db8:6e7a::/64").Contains(a.Addrs[1]) || len(a.Gateways) != 2 {
+		t.Fatalf("attachment is %+v", a)
+	}
+	for _, addr := range a.Addrs {
+		if c, ok := r.w.AtAddress(addr, nil, Monotonic()); !ok || c.ID != id {
+			t.Errorf("%v is of %q", addr, c.Name)
+		}
+		if name, _ := r.w.NetworkOf(addr); name != network {
+			t.Errorf("%v is in %q", addr, name)
+		}
+	}
+	for _, addr := range a.Gateways {
+		if !r.w.IsGateway(addr) {
+			t.Errorf("%v is no gateway", addr)
+		}
 	}
 }

@@ -126,7 +126,7 @@ func (w *Watcher) replay(ctx context.Context) ([]events.Message, error) {
 			case m := <-answer.Messages:
 				past = append(past, m)
 			case err := <-answer.Err:
-				if errors.Is(err, io.EOF) {
+				if err == io.EOF { // as it is: within another error it is a connection that broke
 					return nil
 				}
 				return err

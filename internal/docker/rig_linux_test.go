@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -110,30 +109,10 @@ func newRigAt(t *testing.T, c Config) *rig {
 	requireDocker(t)
 	name, err := image()
 	check(t, err)
-	goroutines := runtime.NumGoroutine()
 	w, err := Watch(t.Context(), c)
 	check(t, err)
-	t.Cleanup(func() {
-		check(t, w.Close())
-		noGoroutines(t, goroutines)
-	})
+	t.Cleanup(func() { check(t, w.Close()) })
 	return &rig{T: t, w: w, image: name}
-}
-
-// noGoroutines fails the test when more run than before, for longer than it takes them to notice.
-func noGoroutines(t *testing.T, before int) {
-	t.Helper()
-	stacks := make([]byte, 1<<20)
-	for range 100 {
-		if runtime.NumGoroutine() <= before {
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	stacks = stacks[:runtime.Stack(stacks, true)]
-	if strings.Contains(string(stacks), "internal/docker.(*Watcher)") || strings.Contains(string(stacks), "moby/client") {
-		t.Errorf("goroutines are left:\n%s", stacks)
-	}
 }
 
 // docker runs Docker's client and returns what it printed.

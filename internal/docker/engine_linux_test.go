@@ -1,0 +1,306 @@
+package docker
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moby/moby/api/types/events"
+)
+
+// impatience is how long a test lets an engine be silent; slack is what the machine may take besides.
+const (
+	impatience = time.Second
+	slack      = 5 * time.Second
+)
+
+// stalled fails the test unless do returns a StalledError, in time.
+func stalled(t *testing.T, do func() error) {
+	t.Helper()
+	began := time.Now()
+	err := do()
+	var want *StalledError
+	if !errors.As(err, &want) || want.After != impatience || want.Question == "" {
+		t.Errorf("error is %v, want a StalledError", err)
+	}
+	if took := time.Since(began); took > impatience+slack {
+		t.Errorf("it took %v", took)
+	}
+}
+
+func TestEngineThatStallsAtTheStart(t *testing.T) {
+	l := newLine(t)
+	l.hush(true)
+	stalled(t, func() error {
+		_, err := Watch(t.Context(), Config{Host: l.host, Timeout: impatience})
+		return err
+	})
+}
+
+func TestEngineThatStallsLater(t *testing.T) {
+	l := newLine(t)
+	r := newRigAt(t, Config{Host: l.host, Timeout: impatience})
+	r.sync()
+	l.hush(true)
+	stalled(t, func() error { return r.w.Sync(t.Context()) })
+	l.speak()
+	r.sync()
+}
+
+func TestStreamThatFallsSilentLosesNothing(t *testing.T) {
+	l := newLine(t)
+	r := newRigAt(t, Config{Host: l.host, Timeout: impatience})
+	r.sync()
+	check(t, r.w.client.Close()) // its idle connections, but not the stream
+	l.hush(false)                // the stream; what is asked from now on is answered
+	id := r.run("silent")
+	if c := r.container(id); !c.Born || c.Started == 0 || len(c.Networks) != 1 || len(c.Networks[0].Addrs) != 1 || c.Missed != "" {
+		t.Errorf("container is %+v", c)
+	}
+	l.speak()
+	again := r.container(id)
+	if len(again.Networks) != 1 {
+		t.Errorf("what the stream brought later was taken for new: %+v", again.Networks)
+	}
+}
+
+func TestStreamThatBreaksLosesNothing(t *testing.T) {
+	l := newLine(t)
+	r := newRigAt(t, Config{Host: l.host})
+	for i := range 5 {
+		l.cut()
+		id := r.run(fmt.Sprint("cut", i))
+		l.cut()
+		if c := r.container(id); !c.Born || c.Started == 0 || len(c.Networks) != 1 || len(c.Networks[0].Addrs) != 1 || c.Missed != "" {
+			t.Errorf("container is %+v", c)
+		}
+	}
+}
+
+func TestContainerThatLivedWhileTheEngineWasAwayIsMissed(t *testing.T) {
+	l := newLine(t)
+	r := newRigAt(t, Config{Host: l.host})
+	r.sync()
+	l.refuse(true)
+	id := r.run("away", "--label", LabelWorkload+"=orders-db")
+	r.remove("away")
+	l.refuse(false)
+	c := r.container(id)
+	if !c.Born || c.Started == 0 || c.Removed == 0 || Name(c) != "orders-db" {
+		t.Errorf("container is %+v", c)
+	}
+	if !strings.Contains(c.Missed, "removed before the engine could be asked") {
+		t.Errorf("missed %q", c.Missed)
+	}
+}
+
+func TestEngineThatStaysAwayLosesEvents(t *testing.T) {
+	l := newLine(t)
+	r := newRigAt(t, Config{Host: l.host, Timeout: impatience})
+	r.sync()
+	check(t, r.w.Err())
+	l.refuse(true)
+	for until := time.Now().Add(impatience + slack); r.w.Err() == nil && time.Now().Before(until); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	l.refuse(false)
+	for what, err := range map[string]error{"Err": r.w.Err(), "Sync": r.w.Sync(t.Context())} {
+		if !errors.Is(err, ErrEventsLost) || !strings.Contains(err.Error(), l.host) {
+			t.Errorf("%s is %v", what, err)
+		}
+	}
+}
+
+func TestGapInWhatTheEngineKeeps(t *testing.T) {
+	message := func(i int) events.Message {
+		return events.Message{Type: "container", Actor: events.Actor{ID: fmt.Sprint(i)}}
+	}
+	span := func(from, to int) (all []events.Message) {
+		for i := from; i < to; i++ {
+			all = append(all, message(i))
+		}
+		return all
+	}
+	for _, c := range []struct {
+		reason string
+		seen   int
+		kept   []events.Message
+		want   bool
+	}{
+		{"nothing happened since", 10, span(0, 10), true},
+		{"as much as it keeps, but one", 10, span(9, 9+kept), true},
+		{"more than it keeps", 10, span(10, 10+kept), false},
+		{"it was started again", 10, nil, false},
+		{"a new engine", 0, nil, true},
+		{"a new engine, and little happened", 0, span(0, kept-1), true},
+		{"a new engine, and more than it keeps", 0, span(0, kept), false},
+	} {
+		var s seen
+		for _, m := range span(0, c.seen) {
+			s.add(keyOf(m))
+		}
+		if got := s.continues(c.kept); got != c.want {
+			t.Errorf("%s: %v, want %v", c.reason, got, c.want)
+		}
+	}
+}
+
+func TestEventsAreRememberedForAsLongAsTheyMayComeAgain(t *testing.T) {
+	var s seen
+	for i := range 3 * remembered {
+		if !s.add(key{nano: int64(i)}) || s.add(key{nano: int64(i)}) || s.add(key{nano: int64(max(0, i-remembered+1))}) {
+			t.Fatalf("event %d is not new once", i)
+		}
+		if len(s.keys) > remembered {
+			t.Fatalf("%d events are remembered", len(s.keys))
+		}
+	}
+}
+
+func TestNoEngine(t *testing.T) {
+	host := "unix://" + filepath.Join(t.TempDir(), "none")
+	_, err := Watch(t.Context(), Config{Host: host})
+	if !errors.Is(err, ErrNoEngine) {
+		t.Fatalf("error is %v", err)
+	}
+	for _, want := range []string{host, "DOCKER_HOST", "start it"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q does not say %q", err, want)
+		}
+	}
+}
+
+// hostVariable makes the test binary say where it finds the engine.
+const hostVariable = "NETZERO_TEST_DOCKER_SAY"
+
+func TestEngineIsTheOneThatTestcontainersFinds(t *testing.T) {
+	if os.Getenv(hostVariable) != "" {
+		w, err := Watch(t.Context(), Config{})
+		check(t, err)
+		fmt.Println("host is " + w.Engine().Host)
+		check(t, w.Close())
+		return
+	}
+	l := newLine(t)
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), hostVariable+"=1", "DOCKER_HOST="+l.host)
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "host is "+l.host) {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestEnginesThatAreNotSupported(t *testing.T) {
+	for _, c := range []struct {
+		reason string
+		answer func(*http.Response) error
+		want   string
+	}{
+		{"Podman", replace("/version", `"Name":"Engine"`, `"Name":"Podman Engine"`), "Podman Engine"},
+		{"an old Docker", func(r *http.Response) error { r.Header.Set("Api-Version", "1.40"); return nil }, "1.40"},
+		{"containers of Windows", replace("/info", `"OSType":"linux"`, `"OSType":"windows"`), "windows containers"},
+	} {
+		t.Run(c.reason, func(t *testing.T) {
+			_, err := Watch(t.Context(), Config{Host: standIn(t, nil, c.answer)})
+			var unsupported *UnsupportedError
+			if !errors.As(err, &unsupported) || !strings.Contains(err.Error(), c.want) || unsupported.Needs == "" {
+				t.Errorf("error is %v", err)
+			}
+		})
+	}
+}
+
+func TestRootlessEngineIsKnownByItsWord(t *testing.T) {
+	root := newRig(t).w
+	if root.Rootless() || !strings.Contains(root.Kind(), "Docker "+root.Engine().Version) {
+		t.Errorf("engine is %q", root.Kind())
+	}
+	host := standIn(t, nil, replace("/info", `"SecurityOptions":[`, `"SecurityOptions":["name=rootless",`))
+	if r := newRigAt(t, Config{Host: host}); !r.w.Rootless() || !strings.Contains(r.w.Kind(), "rootless") {
+		t.Errorf("engine is %q", r.w.Kind())
+	}
+}
+
+// replace changes a text in what the engine answers to a question.
+func replace(question, was, is string) func(*http.Response) error {
+	return func(r *http.Response) error {
+		if !strings.HasSuffix(r.Request.URL.Path, question) {
+			return nil
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil || !strings.Contains(string(body), was) {
+			return errors.Join(err, fmt.Errorf("%s answers without %s: %s", question, was, body))
+		}
+		text := strings.Replace(string(body), was, is, 1)
+		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(text)), int64(len(text))
+		r.Header.Del("Content-Length")
+		return nil
+	}
+}
+
+// inspects reports whether a question is about a single container.
+func inspects(r *http.Request) bool {
+	return strings.Contains(r.URL.Path, "/containers/") && strings.HasSuffix(r.URL.Path, "/json") && !strings.HasSuffix(r.URL.Path, "/containers/json")
+}
+
+func TestContainerThatIsRemovedWhileItIsInspected(t *testing.T) {
+	gone := make(chan struct{})
+	r := newRigAt(t, Config{Host: standIn(t, func(_ http.ResponseWriter, q *http.Request) bool {
+		if inspects(q) {
+			<-gone
+		}
+		return false
+	}, nil)})
+	id := r.run("removed", "--label", LabelRecording+"=one", "--network-alias", "db")
+	r.remove("removed")
+	close(gone)
+	c := r.container(id)
+	if c.Labels[LabelRecording] != "one" || c.Missed == "" || len(c.Networks) != 1 || c.Networks[0].Until == 0 {
+		t.Errorf("container is %+v", c)
+	}
+	if len(c.Networks[0].Addrs) != 1 {
+		t.Errorf("the network was asked for its address while it lived: %+v", c.Networks)
+	}
+}
+
+func TestEngineThatDoesNotAnswerAboutOneContainer(t *testing.T) {
+	host := standIn(t, func(_ http.ResponseWriter, q *http.Request) bool {
+		if inspects(q) {
+			<-q.Context().Done()
+			return true
+		}
+		return false
+	}, nil)
+	r := newRigAt(t, Config{Host: host, Timeout: impatience})
+	id := r.run("mute")
+	began := time.Now()
+	c := r.container(id)
+	if !strings.Contains(c.Missed, "took longer than") || time.Since(began) > 3*impatience+slack {
+		t.Errorf("after %v container is %+v", time.Since(began), c)
+	}
+}
+
+func TestSyncEndsWithItsContextAndWithClose(t *testing.T) {
+	l := newLine(t)
+	r := newRigAt(t, Config{Host: l.host})
+	l.hush(true)
+	done := make(chan error, 1)
+	go func() { done <- r.w.Sync(t.Context()) }()
+	time.Sleep(50 * time.Millisecond)
+	check(t, r.w.Close())
+	select {
+	case err := <-done:
+		if !errors.Is(err, errClosed) {
+			t.Errorf("error is %v", err)
+		}
+	case <-time.After(slack):
+		t.Error("it goes on after Close")
+	}
+}
