@@ -12,25 +12,26 @@ import (
 	"github.com/testcontainers/testcontainers-go/wait"
 
 	"github.com/netzero-dev/netzero/internal/testenv"
+	"github.com/netzero-dev/netzero/netzerotest"
 )
 
 func TestShop(t *testing.T) {
 	databaseImage := testenv.ExampleImage(t, "postgres", "postgres:17")
 	cacheImage := testenv.ExampleImage(t, "redis", "redis:7")
 	service := buildShop(t) // before the recording: what go build fetches is not the shop's
-	// rec := netzerotest.Record(t, netzerotest.Driver(), netzerotest.Manifests("deploy/*.yaml"))
+	rec := netzerotest.Record(t, netzerotest.Driver(), netzerotest.Manifests("deploy/*.yaml"))
 
 	net, err := network.New(t.Context())
 	testcontainers.CleanupNetwork(t, net)
 	check(t, err)
-	db, err := postgres.Run(t.Context(), databaseImage,
+	db, err := postgres.Run(t.Context(), databaseImage, rec.As("orders-db"),
 		network.WithNetwork([]string{"orders-db"}, net), postgres.WithDatabase("shop"), postgres.BasicWaitStrategies())
 	testcontainers.CleanupContainer(t, db)
 	check(t, err)
-	cache, err := redis.Run(t.Context(), cacheImage, network.WithNetwork([]string{"cache"}, net))
+	cache, err := redis.Run(t.Context(), cacheImage, rec.As("cache"), network.WithNetwork([]string{"cache"}, net))
 	testcontainers.CleanupContainer(t, cache)
 	check(t, err)
-	shop, err := testcontainers.Run(t.Context(), "", testcontainers.WithDockerfile(service),
+	shop, err := testcontainers.Run(t.Context(), "", testcontainers.WithDockerfile(service), rec.As("shop"),
 		network.WithNetwork([]string{"shop"}, net),
 		testcontainers.WithEnv(map[string]string{
 			"SHOP_DATABASE": "postgres://postgres:postgres@orders-db/shop?sslmode=disable",

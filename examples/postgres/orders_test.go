@@ -10,13 +10,14 @@ import (
 
 	orders "github.com/netzero-dev/netzero/examples/postgres"
 	"github.com/netzero-dev/netzero/internal/testenv"
+	"github.com/netzero-dev/netzero/netzerotest"
 )
 
 func TestOrders(t *testing.T) {
 	image := testenv.ExampleImage(t, "postgres", "postgres:17") // yours is just "postgres:17"
-	// rec := netzerotest.Record(t, netzerotest.Workload("orders"))
+	rec := netzerotest.Record(t, netzerotest.Workload("orders"))
 
-	container, err := postgres.Run(t.Context(), image, postgres.BasicWaitStrategies())
+	container, err := postgres.Run(t.Context(), image, rec.As("orders-db"), postgres.BasicWaitStrategies())
 	testcontainers.CleanupContainer(t, container)
 	if err != nil {
 		t.Fatal(err)
