@@ -5,6 +5,12 @@ GO ?= go
 FUZZTIME ?= 10s
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 AS_ROOT := -exec "'$(CURDIR)/.ci/as-root'"
+# Modules of their own, so that nobody who imports this one pays for what they need.
+MODULES := examples/postgres examples/blackbox
+
+# Docker publishes ports at this machine, also where this is a container itself; and Ryuk, which removes containers that a
+# killed test leaves, comes from a registry.
+CONTAINERS := TESTCONTAINERS_HOST_OVERRIDE=localhost TESTCONTAINERS_RYUK_DISABLED=true
 AS_LEAST := -exec "'$(CURDIR)/.ci/as-least'"
 
 # The kernel's headers lie in a directory of the machine's architecture, where clang -target bpf does not look.
@@ -13,7 +19,7 @@ OBJECTS := bpf/record_bpfel.go bpf/record_bpfel.o
 
 .PHONY: help
 help: ## say what there is (the default)
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## show the main job: green, red on a new dependency, accepted, green (Linux, root or sudo)
@@ -22,18 +28,25 @@ demo: ## show the main job: green, red on a new dependency, accepted, green (Lin
 .PHONY: images
 images: ## build the container images of tests and examples, without a registry (Docker, Debian's packages)
 	@.ci/need images
-	@$(GO) run ./internal/images/cmd/makeimages -docker "$(CURDIR)/.ci/docker" $(if $(MIRROR),-mirror $(MIRROR))
+	@$(GO) run ./internal/images/cmd/makeimages -docker "$(CURDIR)/.ci/docker" $(if $(MIRROR),-mirror $(MIRROR)) $(if $(filter public,$(NETZERO_EXAMPLES_IMAGES)),peer)
 
 .PHONY: images-clean
 images-clean: ## remove these images, and no others
 	@$(GO) run ./internal/images/cmd/makeimages -docker "$(CURDIR)/.ci/docker" -remove
 
 .PHONY: test
-test: ## run all tests; those that cannot run fail (Linux >= 5.10, cgroup v2, root or sudo)
+test: images ## run all tests; those that cannot run fail (Linux >= 5.10, cgroup v2, Docker, root or sudo)
 	@.ci/need test
-	NETZERO_TEST_REQUIRE=1 $(GO) test -count=1 -timeout 30m $(AS_ROOT) ./...
+	NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(GO) test -count=1 -timeout 30m $(AS_ROOT) ./...
+	@$(MAKE) --no-print-directory test-examples
 	@echo "netzero: once more with no capability but those that recording needs"
 	NETZERO=require $(GO) test -count=1 -v $(AS_LEAST) -run '^TestRecorded$$' ./internal/environments
+
+.PHONY: test-examples
+test-examples: ## run the examples that need containers; NETZERO_EXAMPLES_IMAGES=public runs them on the public images
+	@.ci/need record
+	@set -e; for module in $(MODULES); do \
+		(set -x; cd $$module && NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(GO) test -count=1 -timeout 10m $(AS_ROOT) ./...); done
 
 .PHONY: test-kernels
 test-kernels: ## run the kernel tests on Debian's kernels under QEMU, write KERNELS.md; KERNELS=5.10,6.19 runs these only
@@ -61,10 +74,12 @@ vet:
 	GOOS=linux $(GO) vet ./...
 	GOOS=darwin $(GO) vet ./...
 	GOOS=windows $(GO) vet ./...
+	@set -e; for module in $(MODULES); do (set -x; cd $$module && $(GO) vet ./...); done
 
 .PHONY: tidy
 tidy:
 	$(GO) mod tidy -diff
+	@set -e; for module in $(MODULES); do (set -x; cd $$module && $(GO) mod tidy -diff); done
 
 .PHONY: generated
 generated:

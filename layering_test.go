@@ -37,6 +37,13 @@ var (
 
 // layers are all packages of this module, from the top down. Imports go down only.
 var layers = map[string]layer{
+	// Modules of their own, which users read and nobody imports.
+	"examples/postgres": {tests: []string{
+		"examples/postgres", "netzerotest", "github.com/lib/pq", "github.com/testcontainers/testcontainers-go",
+	}},
+	"examples/blackbox":      {tests: []string{"netzerotest", "github.com/testcontainers/testcontainers-go"}},
+	"examples/blackbox/shop": {others: []string{"github.com/lib/pq", "github.com/redis/go-redis"}},
+
 	"examples/httpservice": {tests: []string{"examples/httpservice", "netzerotest"}},
 
 	"netzerotest": {

@@ -1,0 +1,40 @@
+// Package orders keeps orders in a PostgreSQL database.
+//
+// It stands for a service of yours that is tested against a real database in a container. It knows nothing of netzero. The test
+// runs on images of this repository's own (make images), or with NETZERO_EXAMPLES_IMAGES=public on postgres:17.
+package orders
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// Store is the orders of one database.
+type Store struct{ db *sql.DB }
+
+// New returns the store in a database, and makes its table.
+func New(ctx context.Context, db *sql.DB) (*Store, error) {
+	_, err := db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS orders (id serial PRIMARY KEY, product text NOT NULL, quantity int NOT NULL)`)
+	if err != nil {
+		return nil, fmt.Errorf("make table of orders: %w", err)
+	}
+	return &Store{db}, nil
+}
+
+// Place adds an order.
+func (s *Store) Place(ctx context.Context, product string, quantity int) error {
+	if _, err := s.db.ExecContext(ctx, `INSERT INTO orders (product, quantity) VALUES ($1, $2)`, product, quantity); err != nil {
+		return fmt.Errorf("place order of %s: %w", product, err)
+	}
+	return nil
+}
+
+// Ordered returns how much of a product is ordered.
+func (s *Store) Ordered(ctx context.Context, product string) (quantity int, err error) {
+	err = s.db.QueryRowContext(ctx, `SELECT coalesce(sum(quantity), 0) FROM orders WHERE product = $1`, product).Scan(&quantity)
+	if err != nil {
+		return 0, fmt.Errorf("count orders of %s: %w", product, err)
+	}
+	return quantity, nil
+}
