@@ -153,6 +153,37 @@ func TestWhateverANewbornCgroupDoesFirstTells(t *testing.T) {
 	r.mustLoseNothing()
 }
 
+func TestNewbornCgroupIsToldOnceWhereNamesCannotBeRead(t *testing.T) {
+	read := taskLayout
+	taskLayout = func() (layout, error) { return layout{unnamed: "it is a test"}, nil }
+	defer func() { taskLayout = read }()
+	r := newArmedRig(t, Sizes{})
+	to := listen(t, "tcp4", "127.0.0.1:0").String()
+	for name, acts := range map[string][]string{
+		"task":   {"tcp " + to, "ping 127.0.0.1"},
+		"packet": {"ping 127.0.0.1", "tcp " + to},
+	} {
+		g := r.beside(name)
+		g.run(acts...)
+		g.remove()
+		if diff := cmp.Diff([][]string{nil}, r.namesOf(g.id)); diff != "" {
+			t.Errorf("seen by a %s first, told (-want +got):\n%s", name, diff)
+		}
+		if got := r.flowsOf(g.id); len(got) != 2 {
+			t.Errorf("seen by a %s first, flows are %v", name, got)
+		}
+	}
+}
+
+func TestPacketThatOpensNothingAdoptsNoCgroup(t *testing.T) {
+	r := newArmedRig(t, Sizes{})
+	g := r.beside("answers")
+	g.run("pong 127.0.0.1")
+	if names, flows := r.namesOf(g.id), r.flowsOf(g.id); names != nil || flows != nil {
+		t.Errorf("told %v, flows %v", names, flows)
+	}
+}
+
 func TestCgroupFromBeforeIsNotNewborn(t *testing.T) {
 	testenv.Recorded(t, "containers: other cgroups from before the recording are out of scope")
 	testenv.RequireRoot(t)
