@@ -20,8 +20,8 @@ import (
 )
 
 // act does things in turn, as a child process: "tcp 127.0.0.1:80" connects, "udp" sends from one unconnected socket and
-// "udp-connected" from one connected one, "listen" listens for TCP, "ping" and "pong" send an ICMP echo request and reply from
-// a raw socket, and "wait" says so and waits for a line.
+// "udp-connected" from one connected one, "ask" sends a datagram and waits for the answer, "listen" listens for TCP, "ping"
+// and "pong" send an ICMP echo request and reply from a raw socket, and "wait" says so and waits for a line.
 func act(acts []string) int {
 	unconnected := -1
 	connected := make(map[string]net.Conn)
@@ -49,6 +49,14 @@ func act(acts []string) int {
 			}
 			if err == nil {
 				_, err = connected[address].Write([]byte("x"))
+			}
+		case "ask":
+			var c net.Conn
+			if c, err = net.Dial("udp4", address); err == nil {
+				_, err = c.Write([]byte("question"))
+			}
+			if err == nil {
+				_, err = c.Read(make([]byte, 65536))
 			}
 		case "listen":
 			_, err = net.Listen("tcp", address) // until the process ends

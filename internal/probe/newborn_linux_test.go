@@ -175,6 +175,36 @@ func TestNewbornCgroupIsToldOnceWhereNamesCannotBeRead(t *testing.T) {
 	}
 }
 
+func TestNewbornCgroupsAreNamedByWhatEachAskedFor(t *testing.T) {
+	r := newArmedRig(t, Sizes{})
+	resolver := newResolver(t)
+	to := listen(t, "tcp4", "127.0.0.9:0").String()
+	go func() {
+		if _, from, err := resolver.udp.ReadFrom(make([]byte, 100)); err == nil {
+			resolver.udp.WriteTo(message(t, "db.test.", "db.test. A 127.0.0.9"), from)
+		}
+	}()
+	for _, row := range []struct {
+		name string
+		acts []string
+		asks bool
+	}{
+		{"asks", []string{"ask " + resolverAddr, "tcp " + to}, true},
+		{"does-not", []string{"tcp " + to}, false},
+	} {
+		g := r.beside(row.name)
+		g.run(row.acts...)
+		g.remove()
+		answered := slices.ContainsFunc(seen[*DNSEvent](r), func(e *DNSEvent) bool { return e.Cgroup == g.id })
+		named := slices.ContainsFunc(seen[*FlowEvent](r), func(e *FlowEvent) bool {
+			return e.Cgroup == g.id && e.Protocol == flow.TCP && e.Question() != 0
+		})
+		if answered != row.asks || named != row.asks {
+			t.Errorf("one that %s: an answer is told: %t, its flow is named: %t", row.name, answered, named)
+		}
+	}
+}
+
 func TestPacketThatOpensNothingAdoptsNoCgroup(t *testing.T) {
 	r := newArmedRig(t, Sizes{})
 	g := r.beside("answers")
