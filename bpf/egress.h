@@ -52,12 +52,12 @@ static __always_inline __u64 scope_of_datagram(struct __sk_buff *skb, const stru
 	return is_recorded(socket->cgroup) ? socket->cgroup : 0;
 }
 
-static __always_inline void record_unnamed(struct __sk_buff *skb, const struct packet *p, __u64 cgroup)
+static __always_inline void record_unnamed(const struct packet *p, __u64 cgroup)
 {
 	struct opener nobody = {};
 	struct flow_key key = {};
 
-	if (!cgroup || !opens(skb, p))
+	if (!cgroup)
 		return;
 	key.cgroup = cgroup;
 	__builtin_memcpy(key.addr, p->destination, sizeof(key.addr));
@@ -113,7 +113,7 @@ static __always_inline void record_datagram(struct __sk_buff *skb, struct bpf_so
 		key = socket->connected;
 		opener = socket->connected_by;
 	} else {
-		record_unnamed(skb, p, scope_of_datagram(skb, socket));
+		record_unnamed(p, scope_of_datagram(skb, socket));
 		return;
 	}
 	record(&key, &opener);
@@ -140,6 +140,6 @@ static __always_inline void on_egress(struct __sk_buff *skb)
 	count(HIT_EGRESS);
 	if ((p.protocol == IPPROTO_UDP || p.protocol == IPPROTO_UDPLITE) && sk->type == SOCK_DGRAM)
 		record_datagram(skb, sk, &p);
-	else if (p.protocol != IPPROTO_TCP || sk->type == SOCK_RAW)
-		record_unnamed(skb, &p, scope_of_packet(skb));
+	else if ((p.protocol != IPPROTO_TCP || sk->type == SOCK_RAW) && opens(skb, &p)) /* first: what opens nothing adopts no cgroup */
+		record_unnamed(&p, scope_of_packet(skb));
 }

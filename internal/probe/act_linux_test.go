@@ -20,8 +20,8 @@ import (
 )
 
 // act does things in turn, as a child process: "tcp 127.0.0.1:80" connects, "udp" sends from one unconnected socket and
-// "udp-connected" from one connected one, "listen" listens for TCP, "ping" sends an ICMP echo request from a raw socket,
-// and "wait" says so and waits for a line.
+// "udp-connected" from one connected one, "ask" sends a datagram and waits for the answer, "listen" listens for TCP, "ping"
+// and "pong" send an ICMP echo request and reply from a raw socket, and "wait" says so and waits for a line.
 func act(acts []string) int {
 	unconnected := -1
 	connected := make(map[string]net.Conn)
@@ -50,10 +50,20 @@ func act(acts []string) int {
 			if err == nil {
 				_, err = connected[address].Write([]byte("x"))
 			}
+		case "ask":
+			var c net.Conn
+			if c, err = net.Dial("udp4", address); err == nil {
+				_, err = c.Write([]byte("question"))
+			}
+			if err == nil {
+				_, err = c.Read(make([]byte, 65536))
+			}
 		case "listen":
 			_, err = net.Listen("tcp", address) // until the process ends
 		case "ping":
-			err = ping(netip.MustParseAddr(address))
+			err = sendICMP(netip.MustParseAddr(address), []byte{8, 0, 0xf7, 0xfd, 0, 1, 0, 1})
+		case "pong":
+			err = sendICMP(netip.MustParseAddr(address), []byte{0, 0, 0xff, 0xfd, 0, 1, 0, 1})
 		case "wait":
 			fmt.Println(verb)
 			_, err = stdin.ReadString('\n')
@@ -68,13 +78,13 @@ func act(acts []string) int {
 	return 0
 }
 
-func ping(to netip.Addr) error {
+func sendICMP(to netip.Addr, message []byte) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	return unix.Sendto(fd, []byte{8, 0, 0xf7, 0xfd, 0, 1, 0, 1}, 0, &unix.SockaddrInet4{Addr: to.As4()})
+	return unix.Sendto(fd, message, 0, &unix.SockaddrInet4{Addr: to.As4()})
 }
 
 // group is a cgroup of a test's own.

@@ -153,6 +153,67 @@ func TestWhateverANewbornCgroupDoesFirstTells(t *testing.T) {
 	r.mustLoseNothing()
 }
 
+func TestNewbornCgroupIsToldOnceWhereNamesCannotBeRead(t *testing.T) {
+	read := taskLayout
+	taskLayout = func() (layout, error) { return layout{unnamed: "it is a test"}, nil }
+	defer func() { taskLayout = read }()
+	r := newArmedRig(t, Sizes{})
+	to := listen(t, "tcp4", "127.0.0.1:0").String()
+	for name, acts := range map[string][]string{
+		"task":   {"tcp " + to, "ping 127.0.0.1"},
+		"packet": {"ping 127.0.0.1", "tcp " + to},
+	} {
+		g := r.beside(name)
+		g.run(acts...)
+		g.remove()
+		if diff := cmp.Diff([][]string{nil}, r.namesOf(g.id)); diff != "" {
+			t.Errorf("seen by a %s first, told (-want +got):\n%s", name, diff)
+		}
+		if got := r.flowsOf(g.id); len(got) != 2 {
+			t.Errorf("seen by a %s first, flows are %v", name, got)
+		}
+	}
+}
+
+func TestNewbornCgroupsAreNamedByWhatEachAskedFor(t *testing.T) {
+	r := newArmedRig(t, Sizes{})
+	resolver := newResolver(t)
+	to := listen(t, "tcp4", "127.0.0.9:0").String()
+	go func() {
+		if _, from, err := resolver.udp.ReadFrom(make([]byte, 100)); err == nil {
+			resolver.udp.WriteTo(message(t, "db.test.", "db.test. A 127.0.0.9"), from)
+		}
+	}()
+	for _, row := range []struct {
+		name string
+		acts []string
+		asks bool
+	}{
+		{"asks", []string{"ask " + resolverAddr, "tcp " + to}, true},
+		{"does-not", []string{"tcp " + to}, false},
+	} {
+		g := r.beside(row.name)
+		g.run(row.acts...)
+		g.remove()
+		answered := slices.ContainsFunc(seen[*DNSEvent](r), func(e *DNSEvent) bool { return e.Cgroup == g.id })
+		named := slices.ContainsFunc(seen[*FlowEvent](r), func(e *FlowEvent) bool {
+			return e.Cgroup == g.id && e.Protocol == flow.TCP && e.Question() != 0
+		})
+		if answered != row.asks || named != row.asks {
+			t.Errorf("one that %s: an answer is told: %t, its flow is named: %t", row.name, answered, named)
+		}
+	}
+}
+
+func TestPacketThatOpensNothingAdoptsNoCgroup(t *testing.T) {
+	r := newArmedRig(t, Sizes{})
+	g := r.beside("answers")
+	g.run("pong 127.0.0.1")
+	if names, flows := r.namesOf(g.id), r.flowsOf(g.id); names != nil || flows != nil {
+		t.Errorf("told %v, flows %v", names, flows)
+	}
+}
+
 func TestCgroupFromBeforeIsNotNewborn(t *testing.T) {
 	testenv.Recorded(t, "containers: other cgroups from before the recording are out of scope")
 	testenv.RequireRoot(t)

@@ -130,8 +130,8 @@ type Loss struct {
 	Sockets    uint64 // no memory for what a datagram socket named
 	Packets    uint64 // packets in scope that could not be read
 
-	CgroupEvents uint64 // no room in the ring buffer for a newborn cgroup, nor so for what it opened
-	Cgroups      uint64 // no room among the cgroups for a newborn one, nor so for what it opened
+	CgroupEvents uint64 // no room in the ring buffer to tell of a newborn cgroup: what it did is lost with it
+	Cgroups      uint64 // no room among the cgroups for a newborn one: what it did is lost with it
 }
 
 // Minus returns what was lost since an earlier count.
