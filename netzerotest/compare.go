@@ -22,6 +22,7 @@ func compare(result *report.Report, c config, file *golden.File, flows []Flow) {
 	}
 	scope := c.scope()
 	result.Unprotected = scope.NotIsolated(file.Policies, flows)
+	result.Protected = scope.Protects(file.Policies)
 	required := policy.Required(flows)
 	denied := make(map[Flow]*report.Denied) // by the folded flow
 	folded := flow.Fold(required)
