@@ -21,6 +21,7 @@ func compare(result *report.Report, scope policy.Scope, file *golden.File, flows
 		result.Notices = append(result.Notices, fmt.Sprintf("the golden file says that it belongs to %s", other))
 	}
 	result.Unprotected = scope.NotIsolated(file.Policies, flows)
+	result.Protected = scope.Protects(file.Policies)
 	required := policy.Required(flows)
 	denied := make(map[Flow]*report.Denied) // by the folded flow
 	folded := flow.Fold(required)

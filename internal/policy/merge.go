@@ -59,24 +59,26 @@ type merging struct {
 	partial  bool        // there are more flows, which are allowed already
 }
 
-// own returns the policy of a subject's name, or nil. Of two, the one in the subject's namespace.
+// own returns the policy of a subject's name, or nil. Of two, the one in the subject's namespace. One of which the
+// namespace is not known, or the subject's is not, is its where no other subject has that name.
 func (m *merging) own(subject Workload) *networkingv1.NetworkPolicy {
+	namesakes := 0
+	for _, s := range m.scope.Subjects {
+		if s.Name == subject.Name {
+			namesakes++
+		}
+	}
 	var own *networkingv1.NetworkPolicy
 	for _, p := range m.policies {
 		switch {
 		case p.Name != subject.Name:
 		case p.Namespace == subject.Namespace:
 			return p
-		case own == nil && (p.Namespace == "" || subject.Namespace == "") && !m.isAnothers(p):
+		case own == nil && (p.Namespace == "" || subject.Namespace == "") && namesakes == 1:
 			own = p
 		}
 	}
 	return own
-}
-
-// isAnothers reports whether a policy is in the namespace of another subject of its name.
-func (m *merging) isAnothers(p *networkingv1.NetworkPolicy) bool {
-	return slices.ContainsFunc(m.scope.Subjects, func(s Subject) bool { return s.Name == p.Name && s.Namespace == p.Namespace })
 }
 
 // isolating returns the policy of a subject's name, which is added where it is missing, and isolates the subject.

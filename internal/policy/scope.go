@@ -147,6 +147,14 @@ func (s Scope) NotIsolated(policies []*networkingv1.NetworkPolicy, flows []flow.
 	return lines
 }
 
+// Protects reports whether the policies isolate any subject for egress.
+func (s Scope) Protects(policies []*networkingv1.NetworkPolicy) bool {
+	return slices.ContainsFunc(s.Subjects, func(subject Subject) bool {
+		isolated, _ := isolates(policies, subject.Workload, egress)
+		return isolated
+	})
+}
+
 // Foreign returns the policies that select no subject, in their order: of workloads that this run did not see, or of
 // nobody's. They take part in no verdict, and Merge leaves them as they are.
 func (s Scope) Foreign(policies []*networkingv1.NetworkPolicy) []*networkingv1.NetworkPolicy {

@@ -133,6 +133,12 @@ func (r draw) editAll(policies []*networkingv1.NetworkPolicy) ([]*networkingv1.N
 			"no policy":       func() { policies = slices.Delete(policies, i, i+1) },
 			"everything":      func() { rules = append(rules, rule{}) },
 			"other namespace": func() { p.Namespace = "prod" },
+			"no namespace": func() {
+				taken := slices.ContainsFunc(policies, func(q *networkingv1.NetworkPolicy) bool { return q.Name == p.Name && q.Namespace == "" })
+				if !taken {
+					p.Namespace = ""
+				}
+			},
 		}
 		edit := pick(r, sortedKeys(edits)...)
 		if len(rules) == 0 && slices.Contains([]string{"every port", "every peer", "a range", "no rule", "twice", "join rules"}, edit) ||

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -26,6 +27,7 @@ func TestMergedPoliciesOfAScopeAreTrue(t *testing.T) {
 		c.committed, c.edits = r.editAll(scope.Generate(append(before, flows[r.IntN(len(flows)+1):]...)))
 		c.merged = scope.Merge(c.committed, flows)
 		c.allowFlows()
+		c.denyCallersNearby()
 		c.keepNothingUnused()
 		c.keepWhatIsOthers()
 		c.changeNothingTwice(r)
@@ -98,6 +100,37 @@ func (c scopeMergeClaims) allowFlows() {
 	for _, p := range c.merged {
 		if err := Validate(p); err != nil {
 			c.errorf("%v", err)
+		}
+	}
+}
+
+// denyCallersNearby checks that nothing opens for ingress but what one of the committed policies and the generated ones
+// open. Where a policy is for all pods, a rule that one of them needs is for the others too.
+func (c scopeMergeClaims) denyCallersNearby() {
+	if slices.ContainsFunc(c.edits, func(edit string) bool { return strings.HasSuffix(edit, "all pods") }) {
+		return
+	}
+	m := newMerging(c.scope, c.committed, nil)
+	for _, s := range m.scope.Subjects {
+		if own := m.own(s.Workload); own != nil {
+			isolate(own, s.Workload, ingress) // its rules may not have been in force: the human's they are
+		}
+	}
+	whole := Scope{slices.Clone(c.scope.Subjects), c.scope.Peers} // who isolates the test process lets in who called it
+	for i := range whole.Subjects {
+		whole.Subjects[i].Whole = true
+	}
+	generated := whole.Generate(c.flows)
+	allowed := func(policies []*networkingv1.NetworkPolicy, f flow.Flow) bool {
+		subject, ok := m.scope.subject(f.Destination)
+		return ok && m.scope.side(policies, subject, ingress, f).Outcome == Allowed
+	}
+	for _, f := range c.flows {
+		for difference, n := range neighbours(reversed(f)) {
+			n = reversed(n)
+			if allowed(c.merged, n) && !allowed(generated, n) && !allowed(m.policies, n) {
+				c.errorf("%s is needed, with %s it is %s, and allowed too", arrow(f), difference, arrow(n))
+			}
 		}
 	}
 }

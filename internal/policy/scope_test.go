@@ -127,6 +127,11 @@ func TestNotIsolatedNamesSubjectsAndDirections(t *testing.T) {
 		flows            []flow.Flow
 		want             []string
 	}{
+		{"none for any subject", named("cart", "matchLabels: {app: cart}"), nil, []string{
+			"no policy isolates checkout for egress: policy cart selects app=cart, the pods have app=checkout",
+			"no policy isolates orders-db for egress: policy cart selects app=cart, the pods have app=orders-db",
+			"no policy isolates worker for egress: policy cart selects app=cart, the pods have run=7,tier=back",
+		}},
 		{"a policy for all pods is one for every subject", named("all", ""), nil, nil},
 		{"and not for ingress, where a container was called", named("all", ""), asked,
 			[]string{"no policy isolates orders-db for ingress: policy all is not of the type Ingress"}},
@@ -140,6 +145,9 @@ func TestNotIsolatedNamesSubjectsAndDirections(t *testing.T) {
 	} {
 		if diff := cmp.Diff(row.want, shop.NotIsolated(parse(t, row.policies), row.flows)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", row.reason, diff)
+		}
+		if got, want := shop.Protects(parse(t, row.policies)), !strings.Contains(row.policies, "cart"); got != want {
+			t.Errorf("%s: protects is %v", row.reason, got)
 		}
 	}
 }
@@ -182,5 +190,19 @@ func TestUnusedNamesTheDirection(t *testing.T) {
 		if diff := cmp.Diff(row.want, shop.Unused(parse(t, row.policies), row.flows)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", row.reason, diff)
 		}
+	}
+}
+
+// One policy cannot be two workloads' own: each that it does not protect gets another.
+func TestWorkloadsOfOneNameKeepTheirPolicies(t *testing.T) {
+	scope := Scope{Subjects: []Subject{{Workload{Name: "cache", Namespace: "shop"}, true}, {Workload{Name: "cache", Namespace: "data", Labels: map[string]string{"app": "redis"}}, true}}}
+	call := []flow.Flow{between(workload("checkout"), workloadIn("data", "cache"), 6379), between(workload("checkout"), workloadIn("shop", "cache"), 6380)}
+	committed := parse(t, "metadata: {name: cache}\nspec: {podSelector: {matchLabels: {app: cache}}, policyTypes: [Egress, Ingress], ingress: [{}]}")
+	merged := scope.Merge(committed, call)
+	if diff := cmp.Diff(append(committed, scope.Generate(call)[0]), merged); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if lines := scope.NotIsolated(merged, call); len(lines) > 0 {
+		t.Errorf("not isolated: %q", lines)
 	}
 }
