@@ -1,0 +1,148 @@
+package containers
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/testcontainers/testcontainers-go"
+
+	"github.com/netzero-dev/netzero/netzerotest"
+)
+
+func init() {
+	users["found"] = func(t *testing.T) {
+		image := require(t)
+		netzerotest.Record(t, netzerotest.Workload("checkout"))
+		n := newNetwork(t)
+		run(t, image, "listen :5432 then wait", in(n, "db"))
+		orders := run(t, image, "dial db:5432 then listen :8080 then wait", in(n, "orders"), testcontainers.WithExposedPorts("8080/tcp"))
+		await(t, fmt.Sprintf("localhost:%d", published(t, orders, "8080/tcp")))
+		other := newNetwork(t)
+		run(t, image, "listen :6379 then wait", in(other, "stranger"))
+		succeeded(t, run(t, image, "dial stranger:6379", in(other, "strangers-client"), toEnd()))
+	}
+	users["others"] = func(t *testing.T) {
+		image := require(t)
+		netzerotest.Record(t, netzerotest.Workload("checkout"))
+		c := run(t, image, "listen :5432 then wait", testcontainers.WithExposedPorts("5432/tcp"),
+			testcontainers.WithLabels(map[string]string{"dev.netzero.recording": "another-test-process", "dev.netzero.workload": "theirs"}))
+		await(t, fmt.Sprintf("localhost:%d", published(t, c, "5432/tcp")))
+	}
+	users["compose"] = func(t *testing.T) {
+		image := require(t)
+		netzerotest.Record(t, netzerotest.Workload("checkout"))
+		n := newNetwork(t)
+		service := func(name string) testcontainers.ContainerCustomizer {
+			return testcontainers.WithLabels(map[string]string{"com.docker.compose.project": "netzero-test-shop", "com.docker.compose.service": name})
+		}
+		c := run(t, image, "listen :8080 then wait", service("front"), in(n, "front"), testcontainers.WithExposedPorts("8080/tcp"))
+		await(t, fmt.Sprintf("localhost:%d", published(t, c, "8080/tcp")))
+		// Nobody talks to these two but each other.
+		run(t, image, "listen :5432 then wait", service("store"), in(n, "store"))
+		succeeded(t, run(t, image, "dial store:5432", service("cron"), in(n, "cron"), toEnd()))
+	}
+	users["red"] = func(t *testing.T) {
+		image := require(t)
+		rec := netzerotest.Record(t, netzerotest.Driver())
+		n := newNetwork(t)
+		run(t, image, "listen :5432 :6379 then wait", rec.As("db"), in(n, "db"))
+		succeeded(t, run(t, image, os.Getenv("SHOP_DIALS"), rec.As("orders"), in(n), toEnd()))
+	}
+	users["driver"] = func(t *testing.T) {
+		image := require(t)
+		rec := netzerotest.Record(t, netzerotest.Driver())
+		n := newNetwork(t)
+		port := listen(t, "0.0.0.0:0")
+		succeeded(t, run(t, image, fmt.Sprintf("dial %s:%d", gatewayOf(t, n), port), rec.As("orders"), in(n), toEnd()))
+	}
+	users["misnamed"] = func(t *testing.T) {
+		image := require(t)
+		rec := netzerotest.Record(t, netzerotest.Driver())
+		_, err := testcontainers.Run(t.Context(), image, rec.As("Orders DB"))
+		t.Log(err)
+		_, err = testcontainers.Run(t.Context(), image, rec.As("orders"), rec.As("db"))
+		t.Fatal(err)
+	}
+}
+
+// Containers that were not passed to the recording are known by what they have to do with the test.
+func TestContainersThatAreFound(t *testing.T) {
+	require(t)
+	u := newUser(t)
+	out := u.passes("found", "-update")
+	u.says(out, `container \w+ \(netzero/peer\) was started meanwhile and has nothing to do with what is this test's`)
+	golden := u.golden()
+	u.says(golden, "name: checkout")
+	u.says(golden, "name: orders")
+	u.says(golden, "name: db")
+	u.saysNot(golden, "stranger")
+	u.passes("found")
+}
+
+// A container of another test process is a peer at most: its own policy is that process's matter.
+func TestContainerOfAnotherProcess(t *testing.T) {
+	require(t)
+	u := newUser(t)
+	u.passes("others", "-update")
+	golden := u.golden()
+	u.says(golden, "app: theirs")
+	u.saysNot(golden, "name: theirs")
+}
+
+func TestComposeProjectIsOneStack(t *testing.T) {
+	require(t)
+	u := newUser(t)
+	u.passes("compose", "-update")
+	for _, name := range []string{"checkout", "cron", "front", "store"} {
+		u.says(u.golden(), "name: "+name)
+	}
+}
+
+// A new dependency of a container goes red at both of its ends, and the printed command accepts it.
+func TestNewDependencyOfAContainer(t *testing.T) {
+	require(t)
+	u := newUser(t)
+	dials := func(addresses string) []string { return []string{"SHOP_DIALS=dial " + addresses} }
+	if out, passed := u.testWith(dials("db:5432"), "red", "-update"); !passed {
+		t.Fatal(out)
+	}
+	if out, passed := u.testWith(dials("db:5432"), "red"); !passed {
+		t.Error(out)
+	}
+	out, passed := u.testWith(dials("db:5432 db:6379"), "red")
+	if passed {
+		t.Errorf("passed:\n%s", out)
+	}
+	u.says(out, "1 unexpected flow")
+	u.says(out, "orders -> db:6379/TCP")
+	u.says(out, `by peer`)
+	u.says(out, "policy orders: ")
+	u.says(out, "policy db: ")
+	if out, passed := u.testWith(dials("db:5432 db:6379"), "red", "-update"); !passed {
+		t.Error(out)
+	}
+	if out, passed := u.testWith(dials("db:5432 db:6379"), "red"); !passed {
+		t.Error(out)
+	}
+}
+
+// With Driver nobody knows what a server of the test process stands for.
+func TestDriversServerHasToBeNamed(t *testing.T) {
+	require(t)
+	u := newUser(t)
+	out := u.fails("driver", "-update")
+	u.says(out, `orders opens port \d+ of the test process, which is no workload \(Driver\): say what it stands for: Peer\("localhost:\d+", "name:8080"\)`)
+	if _, err := os.Stat(filepath.Join(u.dir, "testdata")); err == nil {
+		t.Error("a golden file was written")
+	}
+}
+
+func TestContainersThatAreMisnamed(t *testing.T) {
+	require(t)
+	u := newUser(t)
+	out := u.fails("misnamed")
+	u.says(out, `netzero: As\("Orders DB"\): name "Orders DB" has 'O' at byte 0, only lower-case letters, digits and '-' may stand there: write "orders-db"`)
+	u.says(out, `netzero: As\("db"\): the container was "orders" already: keep one`)
+}
