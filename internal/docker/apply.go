@@ -52,18 +52,21 @@ func (w *Watcher) applyNetwork(m events.Message, at time.Duration) {
 	if n.name == "" {
 		n.name = m.Actor.Attributes["name"]
 	}
-	switch container := m.Actor.Attributes["container"]; m.Action {
+	switch m.Action {
 	case events.ActionCreate:
-		n.from = at
 		w.inspectNetwork(n)
 	case events.ActionDestroy:
 		n.until = at
 	case events.ActionConnect:
-		r := w.record(container)
-		r.join(n.id, n.name, at)
-		w.inspectNetwork(n) // answers while the engine starts the container; an inspection of that has to wait
-		w.inspect(r)
+		if id := m.Actor.Attributes["container"]; id != "" {
+			r := w.record(id)
+			r.join(n.id, n.name, at)
+			w.inspectNetwork(n) // answers while the engine starts the container; an inspection of that has to wait
+			w.inspect(r)
+		}
 	case events.ActionDisconnect:
-		w.record(container).leave(n.id, at)
+		if r := w.containers[m.Actor.Attributes["container"]]; r != nil {
+			r.leave(n.id, at)
+		}
 	}
 }

@@ -89,8 +89,8 @@ func (w *Watcher) learn(r *record, c container.InspectResponse, asked, answered 
 			r.NetworkMode = "bridge"
 		}
 	}
-	if r.Created == 0 {
-		r.Created = w.wallTime(c.Created)
+	if !r.Born {
+		r.Created = w.wallTime(c.Created) // a list knows the second only
 	}
 	if c.State != nil && !r.Born {
 		if r.Started == 0 {
