@@ -40,6 +40,13 @@ func (c *clock) stamp(nano int64, monotonic time.Duration, wall time.Time) time.
 	return at
 }
 
+// stale reports whether an event that arrives for the first time is of before the watch: the engine repeats what it keeps, and
+// stamps nothing with the future, unless the wall clock was set back since. If that was not while we looked, it was before.
+func (c *clock) stale(nano int64, monotonic time.Duration, wall time.Time) bool {
+	c.look(monotonic, wall)
+	return c.jumped == 0 && c.convert(nano) > monotonic+distrustFor
+}
+
 // convert does no more than its sum. A time before the machine started is its first nanosecond.
 func (c *clock) convert(nano int64) time.Duration {
 	return max(1, time.Duration(nano)-c.skew-c.offset)

@@ -45,3 +45,24 @@ func TestStampsAreOfTheWallClockAgainAfterAJump(t *testing.T) {
 		t.Errorf("stamped %v, want %v", got, want)
 	}
 }
+
+func TestEventsOfBeforeTheWatchAreStale(t *testing.T) {
+	wall := time.Unix(1_800_000_000, 0)
+	for _, c := range []struct {
+		reason  string
+		jump    time.Duration // of the wall clock, since the watch began
+		stamped time.Duration // after its beginning
+		want    bool
+	}{
+		{"an event of now", 0, 5 * time.Second, false},
+		{"a moment ahead, as an engine on another machine may be", 0, 5500 * time.Millisecond, false},
+		{"an hour ahead: the wall clock was set back before", 0, time.Hour, true},
+		{"an hour ahead: it was set back just now", -time.Hour, 5 * time.Second, false},
+	} {
+		var k clock
+		k.look(time.Minute, wall)
+		if got := k.stale(wall.Add(c.stamped).UnixNano(), time.Minute+5*time.Second, wall.Add(5*time.Second+c.jump)); got != c.want {
+			t.Errorf("%s: stale is %v", c.reason, got)
+		}
+	}
+}

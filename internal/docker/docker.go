@@ -6,9 +6,9 @@
 //
 // It refuses Podman, Docker before 20.10 and engines of other systems than Linux; it starts, changes and removes nothing.
 // Its limits: an engine keeps its last 256 events, so when it cannot be reached for longer than that, [ErrEventsLost]
-// says so. A process of a container may run before Docker's word that it started is written; the addresses of
-// the container are known before. Containers of an engine on another machine are known as well, but their times are only
-// as good as the clocks agree.
+// says so; a process that is stopped (SIGSTOP) while thousands of things happen may miss some unnoticed. A process of a
+// container may run before Docker's word that it started is written; the addresses of the container are known before.
+// Containers of an engine on another machine are known as well, but their times are only as good as the clocks agree.
 package docker
 
 import (

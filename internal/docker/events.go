@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/moby/moby/api/types/events"
@@ -194,90 +193,10 @@ func (w *Watcher) again() (stream, error) {
 	return w.open(w.ctx)
 }
 
-// catchUp takes in what the engine keeps and the stream did not bring.
-func (w *Watcher) catchUp(ctx context.Context) error {
-	past, err := w.replay(ctx)
-	if err != nil {
-		return err
-	}
-	w.mu.Lock()
-	whole := w.seen.continues(past)
-	w.mu.Unlock()
-	if !whole {
-		return fmt.Errorf("%w: the engine at %s was started again, or more happened than the %d events that it keeps; run the test again",
-			ErrEventsLost, w.client.DaemonHost(), kept)
-	}
-	for _, m := range past {
-		w.apply(m)
-	}
-	return nil
-}
-
 func (w *Watcher) fail(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err == nil && w.ctx.Err() == nil {
 		w.err = err
-	}
-}
-
-// apply takes in one event, once.
-func (w *Watcher) apply(m events.Message) {
-	arrived, wall := now()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !w.seen.add(keyOf(m)) {
-		return
-	}
-	at := w.clock.stamp(m.TimeNano, arrived, wall)
-	switch m.Type {
-	case events.ContainerEventType:
-		w.applyContainer(m, at)
-	case events.NetworkEventType:
-		w.applyNetwork(m, at)
-	}
-}
-
-func (w *Watcher) applyContainer(m events.Message, at time.Duration) {
-	if action := string(m.Action); strings.HasPrefix(action, "exec_") || strings.HasPrefix(action, "health_status") {
-		return // often, and they change nothing here
-	}
-	r := w.record(m.Actor.ID)
-	switch m.Action {
-	case events.ActionCreate:
-		r.born(m.Actor.Attributes, at)
-	case events.ActionStart:
-		r.Started, r.Ended = at, 0
-	case events.ActionDie:
-		r.end(at)
-		r.Ended = at
-	case events.ActionRename:
-		r.Name = m.Actor.Attributes["name"]
-	case events.ActionDestroy:
-		r.end(at)
-		r.Removed = at
-		return
-	}
-	w.inspect(r)
-}
-
-func (w *Watcher) applyNetwork(m events.Message, at time.Duration) {
-	n := w.network(m.Actor.ID)
-	if n.name == "" {
-		n.name = m.Actor.Attributes["name"]
-	}
-	switch container := m.Actor.Attributes["container"]; m.Action {
-	case events.ActionCreate:
-		n.from = at
-		w.inspectNetwork(n)
-	case events.ActionDestroy:
-		n.until = at
-	case events.ActionConnect:
-		r := w.record(container)
-		r.join(n.id, n.name, at)
-		w.inspectNetwork(n) // answers while the engine starts the container; an inspection of that has to wait
-		w.inspect(r)
-	case events.ActionDisconnect:
-		w.record(container).leave(n.id, at)
 	}
 }

@@ -2,8 +2,6 @@ package docker
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -91,8 +89,8 @@ func (w *Watcher) learn(r *record, c container.InspectResponse, asked, answered 
 			r.NetworkMode = "bridge"
 		}
 	}
-	if r.Created == 0 {
-		r.Created = w.wallTime(c.Created)
+	if !r.Born {
+		r.Created = w.wallTime(c.Created) // a list knows the second only
 	}
 	if c.State != nil && !r.Born {
 		if r.Started == 0 {
@@ -158,135 +156,4 @@ func portOf(host netip.Addr, hostPort string, port uint16, protocol string) (Por
 		return Port{}, false
 	}
 	return p, true
-}
-
-// listContainers takes in all containers that exist. The list is given without waiting for any of them; each is
-// asked about besides.
-func (w *Watcher) listContainers(ctx context.Context) error {
-	asked := Monotonic()
-	var list client.ContainerListResult
-	err := w.call(ctx, "list containers", func(ctx context.Context) (err error) {
-		list, err = w.client.ContainerList(ctx, client.ContainerListOptions{All: true})
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	answered := Monotonic()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, c := range list.Items {
-		running := c.State == container.StateRunning || c.State == container.StatePaused
-		r, known := w.containers[c.ID], true
-		if r == nil {
-			r, known = w.record(c.ID), false
-		}
-		if known && r.served > 0 && running == (r.Started != 0 && r.Ended == 0) {
-			continue
-		}
-		if !known {
-			w.summarize(r, c, asked, answered)
-		}
-		w.inspect(r)
-	}
-	return nil
-}
-
-// summarize takes in what a list says of a container. The lock is held.
-func (w *Watcher) summarize(r *record, c container.Summary, asked, answered time.Duration) {
-	if len(c.Names) > 0 {
-		r.Name = strings.TrimPrefix(c.Names[0], "/")
-	}
-	r.Image, r.Command, r.Labels, r.Session = c.Image, c.Command, c.Labels, c.Labels[labelSession]
-	r.NetworkMode = c.HostConfig.NetworkMode
-	if r.NetworkMode == "default" {
-		r.NetworkMode = "bridge"
-	}
-	r.Created = w.clock.convert(c.Created * int64(time.Second))
-	if c.NetworkSettings == nil {
-		return
-	}
-	var with []*attachment
-	for name, s := range c.NetworkSettings.Networks {
-		if s == nil {
-			continue
-		}
-		if a := r.settle(endpointOf(name, s), asked, answered); a != nil {
-			with = append(with, a)
-		}
-	}
-	var ports []Port
-	for _, p := range c.Ports {
-		if p, ok := portOf(p.IP, strconv.Itoa(int(p.PublicPort)), p.PrivatePort, p.Type); ok {
-			ports = append(ports, p)
-		}
-	}
-	r.publish(ports, with, asked)
-}
-
-// Sync returns when all that happened in the engine before the call is known here.
-//
-// It asks the engine for the events that it keeps, and takes in those that the stream did not bring yet; compares the
-// list of containers; and waits for the answers to all questions that were open then. Its errors are [StalledError],
-// [ErrEventsLost], and those of the context. An engine that answers, but not about one container, makes
-// that container's Missed, and no error. Events that are stamped after now, because the wall clock was set back since, are
-// left to the stream.
-func (w *Watcher) Sync(ctx context.Context) error {
-	if err := w.sync(ctx); err != nil {
-		return fmt.Errorf("sync with Docker engine: %w", err)
-	}
-	return nil
-}
-
-func (w *Watcher) sync(ctx context.Context) error {
-	if err := w.Err(); err != nil {
-		return err
-	}
-	if err := w.catchUp(ctx); err != nil {
-		if errors.Is(err, ErrEventsLost) {
-			w.fail(err)
-		}
-		return err
-	}
-	if err := w.listContainers(ctx); err != nil {
-		return err
-	}
-	if err := w.settled(ctx); err != nil {
-		return err
-	}
-	return w.Err()
-}
-
-// settled waits until all questions that are open now are answered, or given up.
-func (w *Watcher) settled(ctx context.Context) error {
-	w.mu.Lock()
-	containers, networks := make(map[*record]uint64), make(map[*network]uint64)
-	for _, r := range w.containers {
-		containers[r] = r.wanted
-	}
-	for _, n := range w.networks {
-		networks[n] = n.wanted
-	}
-	for {
-		open := false
-		for r, wanted := range containers {
-			open = open || r.served < wanted
-		}
-		for n, wanted := range networks {
-			open = open || n.served < wanted
-		}
-		changed := w.changed
-		w.mu.Unlock()
-		if !open {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-w.ctx.Done():
-			return errClosed
-		}
-		w.mu.Lock()
-	}
 }

@@ -16,7 +16,7 @@ type network struct {
 	id, name, driver string
 	subnets          []netip.Prefix
 	gateways         []netip.Addr
-	from, until      time.Duration // as those of an attachment
+	until            time.Duration // 0: it exists
 
 	wanted, served uint64 // as a record has them
 	busy           bool

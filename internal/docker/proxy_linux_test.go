@@ -95,13 +95,9 @@ func carry(to, from net.Conn, gate *sync.Mutex) {
 	for {
 		n, err := from.Read(buffer)
 		gate.Lock()
-		gate.Unlock() //nolint:staticcheck // passing is all that is asked
-		if n > 0 {
-			if _, err := to.Write(buffer[:n]); err != nil {
-				return
-			}
-		}
-		if err != nil {
+		_, broken := to.Write(buffer[:n])
+		gate.Unlock()
+		if err != nil || broken != nil {
 			return
 		}
 	}
