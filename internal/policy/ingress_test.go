@@ -90,6 +90,7 @@ func TestIngressRulesSayWhoMayCall(t *testing.T) {
 		{"{from: [{podSelector: {}, namespaceSelector: {}}, {ipBlock: {cidr: 0.0.0.0/0}}], ports: [{port: 5432}]}", between(anyone, db, 5432), Denied,
 			"no ingress rule is for callers from anywhere; ingress rule 0 (all pods in all namespaces) allows 5432/TCP"},
 
+		{"{}", between(workload("checkout"), workloadIn("other", "orders-db"), 5432), Denied, "orders-db.other is in another namespace than egress rule 0 (pods app=orders-db)"},
 		{"{}", between(db, worker, 1), Unprotected, "no policy isolates orders-db for egress"},
 		{"{}", between(anyone, worker, 1), Unprotected, "no policy isolates worker for ingress"},
 		{"{}", between(anyone, gateway, 1), Unprotected, "neither anywhere nor gateway is in scope"},
@@ -140,5 +141,15 @@ func TestAnEmptyIngressRuleIsNoticed(t *testing.T) {
 	want = append([]string{"policy checkout: egress rule 0 is {}, which allows everything"}, want...)
 	if diff := cmp.Diff(want, shop.Evaluate(parse(t, open), query(5432)).Notices); diff != "" {
 		t.Errorf("notices of both ends (-want +got):\n%s", diff)
+	}
+}
+
+func TestNamesOfHostsSayNothingOfCallers(t *testing.T) {
+	policies := parse(t, strings.Replace(server, "name: orders-db", `name: orders-db, annotations: {netzero.dev/egress-names: "a.example:1/TCP"}`, 1)+"  - {from: [{ipBlock: {cidr: 0.0.0.0/0}}]}\n")
+	for _, source := range []flow.Endpoint{at("198.51.100.1"), external("lb.example", "198.51.100.1")} {
+		want := Verdict{Outcome: Allowed, Policy: "orders-db", Reason: "ingress rule 0 (the internet)"}
+		if diff := cmp.Diff(want, shop.Evaluate(policies, between(source, workload("orders-db"), 1))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", source, diff)
+		}
 	}
 }

@@ -84,7 +84,7 @@ func (v view) match(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.Net
 func (v view) redirects(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort, f flow.Flow) bool {
 	const openShift = 5353
 	isDNS := func(port int32) bool { return port == resolverPort || port == openShift }
-	return v.direction == egress && f.Destination.Kind == flow.Resolver && isDNS(int32(f.Port)) && (f.Protocol == flow.TCP || f.Protocol == flow.UDP) &&
+	return f.Destination.Kind == flow.Resolver && isDNS(int32(f.Port)) && (f.Protocol == flow.TCP || f.Protocol == flow.UDP) &&
 		port != nil && port.Port != nil && port.Port.Type == intstr.Int && isDNS(port.Port.IntVal) && port.EndPort == nil &&
 		portProtocol(port) == f.Protocol &&
 		!(v.annotated && isInternet(peer))

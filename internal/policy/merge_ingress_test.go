@@ -94,12 +94,14 @@ func TestMergeKeepsWhatAllowsCallers(t *testing.T) {
 
 func TestMergeDropsCallersThatAreGone(t *testing.T) {
 	clientOnly := strings.Replace(server, "[Egress, Ingress]", "[Egress]", 1)
+	const audit = "metadata: {name: audit}\nspec: {podSelector: {}, policyTypes: [Ingress], ingress: [{from: [{podSelector: {}}]}]}\n---"
 	const two = "  - {from: [{podSelector: {matchLabels: {app: cart}}}, {podSelector: {matchLabels: {app: checkout}}}], ports: [{port: 9187}, {port: 5432}]}\n"
 	checkIngressMerges(t, database, []mergeRow{
 		{"a rule", server + fromServer + fromCheckout, []flow.Flow{query(5432)}, server + fromCheckout},
 		{"a peer and a port", server + two, []flow.Flow{query(5432)}, server + "  - {from: [{podSelector: {matchLabels: {app: checkout}}}], ports: [{port: 5432}]}\n"},
 		{"all, and with them the type", server + fromCheckout + fromServer, nil, strings.Replace(clientOnly, "ingress:", "", 1)},
 		{"not the type that somebody wrote to deny everything", server, nil, server},
+		{"not the type of a server, whom another policy lets be called", audit + server + fromServer, []flow.Flow{query(5432)}, audit + server},
 		{"of a policy of that type only, too: it gets the other", strings.Replace(server, "Egress, ", "", 1) + fromCheckout, nil, strings.Replace(clientOnly, "ingress:", "", 1)},
 	})
 }
@@ -111,6 +113,21 @@ func TestMergeLeavesIngressOfTheTestProcessAlone(t *testing.T) {
 		{"but who was seen and is denied is let in", rules, []flow.Flow{between(at("203.0.113.10"), workload("checkout"), 80)},
 			rules + "  - {from: [{ipBlock: {cidr: 203.0.113.10/32}}], ports: [{port: 80, protocol: TCP}]}\n"},
 	})
+}
+
+// A policy that starts to isolate its subject for ingress may isolate others, of which that was not known before.
+func TestMergeFollowsWhatItIsolates(t *testing.T) {
+	committed := strings.Replace(strings.Replace(server, "{matchLabels: {app: orders-db}}", "{}", 1), "[Egress, Ingress]", "[Egress]", 1)
+	called := between(workload("worker"), workload("checkout"), 80)
+	merged := shop.Merge(parse(t, committed), []flow.Flow{query(5432), called})
+	for _, f := range []flow.Flow{query(5432), called} {
+		if v := shop.Evaluate(merged, f); v.Outcome != Allowed {
+			t.Errorf("%s is %s: %s", arrow(f), v.Outcome, v.Reason)
+		}
+	}
+	if v := shop.side(merged, checkout, ingress, called); v.Outcome != Allowed || v.Policy != "checkout" {
+		t.Errorf("at the test process: %+v", v)
+	}
 }
 
 func TestMergeChangesBothEnds(t *testing.T) {

@@ -206,3 +206,13 @@ func TestWorkloadsOfOneNameKeepTheirPolicies(t *testing.T) {
 		t.Errorf("not isolated: %q", lines)
 	}
 }
+
+func TestReplicasAreOneWorkload(t *testing.T) {
+	labels := map[string]string{"tier": "data"}
+	want := Scope{Subjects: []Subject{{Workload{Name: "orders-db", Labels: labels}, true}}}
+	got := Scope{Subjects: []Subject{{Workload{Name: "orders-db"}, false}, {Workload{Name: "orders-db", Labels: labels}, true}}}
+	calls := []flow.Flow{query(5432)}
+	if diff := cmp.Diff(want.Generate(calls), got.Generate(calls)); diff != "" {
+		t.Errorf("(-one +two replicas):\n%s", diff)
+	}
+}
