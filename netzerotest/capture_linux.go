@@ -113,7 +113,7 @@ func join(r *Recording) (*membership, error) {
 }
 
 func newCapture(sizes probe.Sizes) (*capture, error) {
-	c := &capture{containers: watchContainers()}
+	c := &capture{containers: newContainers()}
 	s, err := session.Open(sizes, c.handle, nil, session.Newborn)
 	if err != nil {
 		return nil, errors.Join(err, c.containers.close())
@@ -165,7 +165,7 @@ func (m *membership) leave() error {
 	return c.close()
 }
 
-func (c *capture) close() error { return errors.Join(c.containers.close(), c.session.Close()) }
+func (c *capture) close() error { return errors.Join(c.session.Close(), c.containers.close()) }
 
 // check returns an error where no golden file may come of the recording: a *probe.LossError where something was lost
 // since the member started, and where a Peer has a port of this run only.

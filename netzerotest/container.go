@@ -46,6 +46,7 @@ func (r *Recording) mark(req *testcontainers.GenericContainerRequest, name strin
 	if r.capture == nil {
 		return nil // nothing is recorded
 	}
+	r.capture.expect()
 	was := req.Labels[docker.LabelWorkload]
 	if name != "" && was != "" && was != name {
 		return fmt.Errorf("netzero: As(%q): the container was %q already: keep one", name, was)

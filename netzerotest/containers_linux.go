@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/netzero-dev/netzero/internal/cgroup"
@@ -23,6 +24,8 @@ import (
 // test said. Its maps are guarded by capture.mu.
 type containers struct {
 	started time.Duration // CLOCK_MONOTONIC
+	begin   func()        // begins to follow the engine, once: most tests have no containers, and shall not wait for it
+	begun   atomic.Bool
 	cancel  context.CancelFunc
 	done    chan struct{} // closed when watcher or err is set
 	watcher *docker.Watcher
@@ -48,67 +51,49 @@ type containerClaim struct {
 // wait is a time in which testcontainers waits for a container to be ready; until is 0 while it does.
 type wait struct{ from, until time.Duration }
 
-// engineSilent tells that an engine was waited for in vain once: the next recording does not wait without need.
-var engineSilent struct {
-	sync.Mutex
-	silent bool
-}
-
-// watchContainers begins to follow the engine, if there is one. It does not wait: most tests that are recorded have no
-// containers, and the engine answers long before it has started one.
-func watchContainers() *containers {
+func newContainers() *containers {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &containers{
 		started: now(), cancel: cancel, done: make(chan struct{}),
 		cgroups: make(map[uint64]birth), claims: make(map[string]*containerClaim),
 	}
-	go func() {
-		defer close(c.done)
-		if c.watcher, c.err = docker.Watch(ctx, docker.Config{}); c.err != nil {
-			engineSilent.Lock()
-			engineSilent.silent = true
-			engineSilent.Unlock()
-		}
-	}()
+	c.begin = sync.OnceFunc(func() {
+		c.begun.Store(true)
+		go func() {
+			defer close(c.done)
+			c.watcher, c.err = docker.Watch(ctx, docker.Config{})
+		}()
+	})
 	return c
 }
 
+// close ends the watch, if it was begun.
 func (c *containers) close() error {
 	c.cancel()
-	<-c.done
-	if c.watcher == nil {
+	if !c.begun.Load() {
+		return nil
+	}
+	if <-c.done; c.watcher == nil {
 		return nil
 	}
 	return c.watcher.Close()
 }
 
-// engine returns the engine's word on all that has happened until now. Where there is none, and nothing needs one, it
-// returns nil and no error.
-func (c *containers) engine(needed bool) (*docker.Watcher, error) {
-	engineSilent.Lock()
-	patient := needed || !engineSilent.silent
-	engineSilent.Unlock()
-	if !patient {
-		select {
-		case <-c.done:
-		default:
-			return nil, nil
-		}
-	}
+// engine returns the engine's word on all that has happened until now.
+func (c *containers) engine() (*docker.Watcher, error) {
+	c.begin()
 	<-c.done
 	err := c.err
 	if err == nil {
-		if err = c.watcher.Sync(context.Background()); err == nil {
-			err = c.watcher.Err()
-		}
-		if err == nil {
-			return c.watcher, nil
-		}
+		err = c.watcher.Sync(context.Background())
 	}
-	if !needed {
-		return nil, nil
+	if err == nil {
+		err = c.watcher.Err()
 	}
-	return nil, fmt.Errorf("the test has containers, and what they were cannot be told: %w", err)
+	if err != nil {
+		return nil, fmt.Errorf("the test has containers, and what they were cannot be told: %w", err)
+	}
+	return c.watcher, nil
 }
 
 // born takes in a cgroup that was made during the recording, by anybody. What is in no container is nobody's of the
@@ -128,6 +113,9 @@ func (c *capture) born(e *probe.CgroupEvent) {
 		}
 	}
 	c.containers.cgroups[e.Cgroup] = b
+	if len(b.ids) > 0 {
+		c.containers.begin()
+	}
 	if b.path == "" || len(b.ids) > 0 {
 		return
 	}
@@ -152,6 +140,9 @@ func (m *membership) label() string { return m.id }
 func newRecordingID() string {
 	return fmt.Sprintf("%d-%s", os.Getpid(), strings.ToLower(rand.Text()[:8]))
 }
+
+// expect says that containers will come.
+func (m *membership) expect() { m.capture.containers.begin() }
 
 // claim says that a container is this recording's.
 func (m *membership) claim(id, name string) {
@@ -202,7 +193,7 @@ func (c *containers) waited(id string, at time.Duration) bool {
 // watchOlder puts a container in scope that ran before the capture, such as one that is reused: its cgroup is no
 // newborn one.
 func (c *capture) watchOlder(id string) {
-	watcher, err := c.containers.engine(true)
+	watcher, err := c.containers.engine()
 	if err != nil {
 		return // it is told at the end
 	}

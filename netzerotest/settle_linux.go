@@ -51,11 +51,14 @@ func (m *membership) settle() (settlement, error) {
 	}
 	counts := maps.Collect(c.session.Probe.Counts())
 	c.mu.Lock()
-	needed := m.needsEngine()
+	asks, needs := m.asksEngine()
 	c.mu.Unlock()
-	engine, err := c.containers.engine(needed)
-	if err != nil {
-		return settlement{}, err
+	var engine *docker.Watcher
+	if asks || needs {
+		var err error
+		if engine, err = c.containers.engine(); err != nil && needs {
+			return settlement{}, err
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -68,17 +71,23 @@ func (m *membership) settle() (settlement, error) {
 	return s.result()
 }
 
-// needsEngine reports whether something was seen that only an engine can explain.
-func (m *membership) needsEngine() bool {
+// asksEngine reports whether something was seen that an engine may explain, and whether only an engine can.
+func (m *membership) asksEngine() (asks, needs bool) {
 	if len(m.capture.containers.claims) > 0 {
-		return true
+		return true, true
 	}
 	for _, s := range m.seen {
-		if s.event.Cgroup != m.capture.session.Leaf.ID && len(m.capture.containers.cgroups[s.event.Cgroup].ids) > 0 || isProxy(s.identity.Listener.Name) {
-			return true
+		switch {
+		case s.event.Cgroup != m.capture.session.Leaf.ID:
+			needs = needs || len(m.capture.containers.cgroups[s.event.Cgroup].ids) > 0
+		case s.identity.Local:
+			needs = needs || isProxy(s.identity.Listener.Name)
+			asks = asks || s.identity.Relation == endpoint.NobodyListens // a port may be published without a process
+		case s.identity.Relation == endpoint.Other:
+			asks = asks || !flow.Public(s.event.Addr) && s.identity.Peer == (endpoint.Peer{})
 		}
 	}
-	return false
+	return asks, needs
 }
 
 // isProxy reports whether an executable is the one by which Docker serves a published port.

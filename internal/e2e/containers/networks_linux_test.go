@@ -70,7 +70,9 @@ func TestContainersOfOnePod(t *testing.T) {
 	n := newNetwork(t)
 	run(t, image, "listen :5432 then wait", rec.As("db"), in(n, "db"))
 	orders := run(t, image, "listen :8080 then wait", rec.As("orders"), in(n, "orders"))
-	sidecar := withHost(func(h *container.HostConfig) { h.NetworkMode = container.NetworkMode("container:" + orders.GetContainerID()) })
+	sidecar := withHost(func(h *container.HostConfig) {
+		h.NetworkMode = container.NetworkMode("container:" + orders.GetContainerID())
+	})
 	succeeded(t, run(t, image, "dial localhost:8080 db:5432", rec.As("sidecar"), sidecar, toEnd()))
 	succeeded(t, run(t, image, "dial orders:8080", rec.As("client"), in(n), toEnd()))
 }

@@ -117,7 +117,6 @@ func withHost(change func(*container.HostConfig)) testcontainers.ContainerCustom
 	return testcontainers.WithHostConfigModifier(change)
 }
 
-
 // unusedPort returns a port outside of the ephemeral range at which nobody listens.
 func unusedPort(t *testing.T) uint16 {
 	t.Helper()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/testcontainers/testcontainers-go"
@@ -145,4 +146,43 @@ func TestContainersThatAreMisnamed(t *testing.T) {
 	out := u.fails("misnamed")
 	u.says(out, `netzero: As\("Orders DB"\): name "Orders DB" has 'O' at byte 0, only lower-case letters, digits and '-' may stand there: write "orders-db"`)
 	u.says(out, `netzero: As\("db"\): the container was "orders" already: keep one`)
+}
+
+func init() {
+	users["package"] = func(t *testing.T) {
+		image := require(t)
+		name := os.Getenv("PACKAGE")
+		netzerotest.Record(t, netzerotest.Workload(name))
+		n := newNetwork(t)
+		run(t, image, "listen :5432 then wait", in(n, name+"-db"))
+		c := run(t, image, "dial "+name+"-db:5432 then listen :8080 then wait", in(n, name+"-service"), testcontainers.WithExposedPorts("8080/tcp"))
+		await(t, fmt.Sprintf("localhost:%d", published(t, c, "8080/tcp")))
+	}
+}
+
+// Packages that are tested at once share testcontainers' session: what talks to whom tells their containers apart.
+func TestTwoPackagesAtOnce(t *testing.T) {
+	require(t)
+	packages := []string{"orders", "billing"}
+	var users []user
+	var done sync.WaitGroup
+	for _, name := range packages {
+		u := newUser(t)
+		users = append(users, u)
+		done.Go(func() {
+			for _, args := range [][]string{{"-update"}, nil, nil} {
+				if out, passed := u.testWith([]string{"PACKAGE=" + name}, "package", args...); !passed {
+					t.Errorf("%s failed:\n%s", name, out)
+				}
+			}
+		})
+	}
+	done.Wait()
+	for i, name := range packages {
+		golden, other := users[i].golden(), packages[1-i]
+		for _, workload := range []string{name, name + "-db", name + "-service"} {
+			users[i].says(golden, "name: "+workload)
+		}
+		users[i].saysNot(golden, other)
+	}
 }
