@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -17,8 +16,7 @@ import (
 // peer is what the commands of one program share.
 type peer struct {
 	failed atomic.Bool
-	mu     sync.Mutex
-	began  []*exec.Cmd
+	began  []*exec.Cmd // by start, to be killed at the end
 }
 
 // say tells what was done, or what went wrong.

@@ -28,9 +28,7 @@ func (p *peer) start(_ context.Context, args []string) {
 	cmd := self(context.Background(), args)
 	err := cmd.Start()
 	if err == nil {
-		p.mu.Lock()
 		p.began = append(p.began, cmd)
-		p.mu.Unlock()
 	}
 	p.say("start", "started", err)
 }

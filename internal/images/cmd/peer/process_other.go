@@ -12,4 +12,4 @@ var errLinuxOnly = errors.New("there are containers on Linux only")
 func (p *peer) child(context.Context, []string)  { p.say("child", "", errLinuxOnly) }
 func (p *peer) start(context.Context, []string)  { p.say("start", "", errLinuxOnly) }
 func (p *peer) nested(context.Context, []string) { p.say("nested", "", errLinuxOnly) }
-func (p *peer) killStarted()                     {}
+func (p *peer) killStarted()                     { clear(p.began) }
