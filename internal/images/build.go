@@ -42,6 +42,10 @@ func (b Builder) Build(ctx context.Context, name string) (built bool, err error)
 		return false, fmt.Errorf("build image %s: %w", name, err)
 	}
 	defer in.Close()
+	replaced, err := b.Engine.id(ctx, name)
+	if err != nil {
+		return false, fmt.Errorf("build image %s: %w", name, err)
+	}
 	args := []string{"import", "--change", "LABEL " + Label + "=" + key}
 	for _, change := range recipes[name].Changes {
 		args = append(args, "--change", change)
@@ -50,6 +54,10 @@ func (b Builder) Build(ctx context.Context, name string) (built bool, err error)
 	load.Stdin = in
 	if _, err := output(load); err != nil {
 		return false, fmt.Errorf("build image %s: %w", name, err)
+	}
+	if replaced != "" {
+		// It has lost its name. Where a container still runs it, it stays.
+		_, _ = output(b.Engine.command(ctx, "image", "rm", replaced))
 	}
 	return true, nil
 }

@@ -77,8 +77,7 @@ func (e Engine) Check(ctx context.Context, name string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	format := `{{.Repository}} {{.ID}}`
-	out, err := output(e.command(ctx, "image", "ls", "--no-trunc", "--format", format, "--filter", "label="+Label+"="+key, Ref(name)+":latest"))
+	out, err := output(e.command(ctx, "image", "ls", "--quiet", "--filter", "label="+Label+"="+key, Ref(name)+":latest"))
 	if err != nil {
 		return fmt.Errorf("ask for image %s: %w", Ref(name), err)
 	}
@@ -88,23 +87,29 @@ func (e Engine) Check(ctx context.Context, name string) error {
 	return nil
 }
 
-// Remove removes all images of the names above, and what is left of older ones. Those in use stay, and are an error.
+// Remove removes all images by the names above, and no others. One in use stays, and is an error.
 func (e Engine) Remove(ctx context.Context) error {
+	var errs []error
+	for _, name := range Names {
+		id, err := e.id(ctx, name)
+		if err == nil && id != "" {
+			ctx, cancel := context.WithTimeout(ctx, callLimit)
+			_, err = output(e.command(ctx, "image", "rm", Ref(name)+":latest"))
+			cancel()
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("remove image %s: %w", Ref(name), err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// id returns the ID of the image that has a name now, or nothing.
+func (e Engine) id(ctx context.Context, name string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	out, err := output(e.command(ctx, "image", "ls", "--quiet", "--no-trunc", "--filter", "label="+Label))
-	if err != nil {
-		return fmt.Errorf("list images: %w", err)
-	}
-	ids := strings.Fields(out)
-	if len(ids) == 0 {
-		return nil
-	}
-	slices.Sort(ids)
-	if _, err := output(e.command(ctx, append([]string{"image", "rm"}, slices.Compact(ids)...)...)); err != nil {
-		return fmt.Errorf("remove images: %w", err)
-	}
-	return nil
+	out, err := output(e.command(ctx, "image", "ls", "--quiet", "--no-trunc", Ref(name)+":latest"))
+	return strings.TrimSpace(out), err
 }
 
 func (e Engine) command(ctx context.Context, args ...string) *exec.Cmd {

@@ -146,3 +146,23 @@ func TestImageOfAnotherTreeIsMissing(t *testing.T) {
 		t.Errorf("the image of another tree: %v, want ErrMissing", err)
 	}
 }
+
+func TestRemoveTakesItsOwnNamesOnly(t *testing.T) {
+	dir := t.TempDir()
+	client, log := filepath.Join(dir, "docker"), filepath.Join(dir, "log")
+	// An engine that has all images but redis.
+	script := "#!/bin/sh\ncase \"$2 $*\" in *redis*) ;; ls*) echo sha256:1 ;; *) echo \"$@\" >>" + log + " ;; esac\n"
+	if err := os.WriteFile(client, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := (Engine{Client: client}).Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff("image rm netzero/peer:latest\nimage rm netzero/postgres:latest\n", string(got)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
