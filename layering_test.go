@@ -49,9 +49,9 @@ var layers = map[string]layer{
 	"netzerotest": {
 		own: []string{
 			"golden", "internal/report", "internal/policy", "internal/session", "internal/endpoint", "internal/dns",
-			"internal/probe", "internal/cgroup", "internal/flow",
+			"internal/docker", "internal/manifest", "internal/probe", "internal/cgroup", "internal/flow",
 		},
-		others: slices.Concat(kubernetes, unix),
+		others: slices.Concat(kubernetes, unix, []string{"github.com/testcontainers/testcontainers-go"}),
 		tests:  []string{"golang.org/x/tools/txtar"},
 	},
 	"internal/report": {own: []string{"internal/flow"}},
@@ -85,7 +85,10 @@ var layers = map[string]layer{
 	"bpf":             {others: ebpf},
 
 	// For this repository's tests only.
-	"internal/e2e":           {tests: []string{"internal/cgroup", "internal/testnet/netlab"}},
+	"internal/e2e": {tests: []string{"internal/cgroup", "internal/testnet/netlab"}},
+	"internal/e2e/containers": {
+		tests: []string{"internal/flow", "netzerotest", "github.com/moby/moby/api", "github.com/testcontainers/testcontainers-go"},
+	},
 	"internal/e2e/recorded":  {tests: []string{"internal/cgroup", "netzerotest"}},
 	"internal/environments":  {tests: []string{"internal/cgroup", "internal/doctor", "internal/kernels/guest", "internal/probe", "netzerotest"}},
 	"internal/kernels":       {own: []string{"internal/kernels/guest"}, others: unix},

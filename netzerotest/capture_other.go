@@ -21,4 +21,6 @@ func (*membership) expect()                     {}
 func (*membership) label() string               { return "" }
 func (*membership) claim(string, string)        {}
 func (*membership) starting(string)             {}
+func (*membership) hosts(string, int) bool      { return false }
+func (*membership) isElsewhere(string)          {}
 func (*membership) ready(string)                {}

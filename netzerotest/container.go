@@ -51,6 +51,10 @@ func (r *Recording) mark(req *testcontainers.GenericContainerRequest, name strin
 	if name != "" && was != "" && was != name {
 		return fmt.Errorf("netzero: As(%q): the container was %q already: keep one", name, was)
 	}
+	req.LifecycleHooks = append(req.LifecycleHooks, r.hooks(name))
+	if req.ShouldBuildImage() {
+		return nil // labels would reach the image too, and with it the containers of other runs
+	}
 	labels := make(map[string]string, len(req.Labels)+2)
 	maps.Copy(labels, req.Labels) // of the caller, who may use it again
 	labels[docker.LabelRecording] = r.capture.label()
@@ -58,7 +62,6 @@ func (r *Recording) mark(req *testcontainers.GenericContainerRequest, name strin
 		labels[docker.LabelWorkload] = name
 	}
 	req.Labels = labels
-	req.LifecycleHooks = append(req.LifecycleHooks, r.hooks(name))
 	return nil
 }
 
@@ -73,6 +76,15 @@ func (r *Recording) hooks(name string) testcontainers.ContainerLifecycleHooks {
 		r.capture.starting(c.GetContainerID())
 		return nil
 	}
+	started := func(ctx context.Context, c testcontainers.Container) error {
+		if err := starting(ctx, c); err != nil {
+			return err
+		}
+		if pid := processOf(ctx, c); pid != 0 && !r.capture.hosts(c.GetContainerID(), pid) && processOf(ctx, c) == pid {
+			r.capture.isElsewhere(c.GetContainerID())
+		}
+		return nil
+	}
 	ready := func(_ context.Context, c testcontainers.Container) error {
 		r.capture.ready(c.GetContainerID())
 		return nil
@@ -80,7 +92,16 @@ func (r *Recording) hooks(name string) testcontainers.ContainerLifecycleHooks {
 	return testcontainers.ContainerLifecycleHooks{
 		PostCreates: []testcontainers.ContainerHook{claim},
 		PreStarts:   []testcontainers.ContainerHook{starting},
-		PostStarts:  []testcontainers.ContainerHook{starting},
+		PostStarts:  []testcontainers.ContainerHook{started},
 		PostReadies: []testcontainers.ContainerHook{ready},
 	}
+}
+
+// processOf returns the process of a container as its engine knows it; 0 where it does not run.
+func processOf(ctx context.Context, c testcontainers.Container) int {
+	is, err := c.Inspect(ctx)
+	if err != nil || is.State == nil || !is.State.Running {
+		return 0
+	}
+	return is.State.Pid
 }

@@ -43,9 +43,10 @@ type birth struct {
 
 // containerClaim is what the test said of a container by passing it to recordings.
 type containerClaim struct {
-	by    map[*membership]string // the name for a policy, "" for none in particular
-	waits []wait
-	older bool // it ran before the capture, and is watched since it was claimed
+	by        map[*membership]string // the name for a policy, "" for none in particular
+	waits     []wait
+	older     bool // it ran before the capture, and is watched since it was claimed
+	elsewhere bool // while it ran, this machine had neither its process nor its cgroup
 }
 
 // wait is a time in which testcontainers waits for a container to be ready; until is 0 while it does.
@@ -91,7 +92,7 @@ func (c *containers) engine() (*docker.Watcher, error) {
 		err = c.watcher.Err()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the test has containers, and what they were cannot be told: %w", err)
+		return nil, err
 	}
 	return c.watcher, nil
 }
@@ -167,6 +168,28 @@ func (m *membership) starting(id string) {
 	}
 	m.capture.mu.Unlock()
 	m.capture.watchOlder(id)
+}
+
+// hosts reports whether this machine has the process or the cgroup of a container that runs.
+func (m *membership) hosts(id string, pid int) bool {
+	if path, err := cgroup.OfProcess(pid); err == nil && slices.Contains(docker.IDsFromCgroup(path), id) {
+		return true
+	}
+	tree := m.capture.session.Tree
+	for dir := range tree.Walk() {
+		if slices.Contains(docker.IDsFromCgroup(strings.TrimPrefix(dir, tree.Root)), id) {
+			return true
+		}
+	}
+	return false
+}
+
+// isElsewhere says that a container runs on another kernel: in the virtual machine of Docker Desktop, or on the host of a
+// remote engine.
+func (m *membership) isElsewhere(id string) {
+	m.capture.mu.Lock()
+	defer m.capture.mu.Unlock()
+	m.capture.containers.claims[id].elsewhere = true
 }
 
 // ready says that the wait is over. From now on what the test process opens to the container is its own doing, so that

@@ -53,6 +53,12 @@ func (c config) deploy(recorded settlement) ([]Flow, policy.Scope, []string, err
 	if len(d.errs) > 0 {
 		return nil, d.scope, nil, &optionError{slices.Compact(d.errs)}
 	}
+	for _, s := range d.scope.Subjects {
+		elsewhere := func(w policy.Workload) bool { return w.Namespace != "" }
+		if !s.Whole && s.Namespace == "" && (slices.ContainsFunc(d.scope.Peers, elsewhere) || slices.ContainsFunc(d.scope.Subjects, func(s policy.Subject) bool { return elsewhere(s.Workload) })) {
+			d.notices = append(d.notices, fmt.Sprintf("the namespace of %s is not known, so it is taken to be that of each policy that mentions it: Namespace says it", s.Name))
+		}
+	}
 	slices.Sort(d.notices)
 	return set.Sorted(), d.scope, slices.Compact(d.notices), nil
 }

@@ -85,7 +85,7 @@ func (s *settling) containerNotices() []string {
 		case s.own[c.ID] && c.Missed != "":
 			notices = append(notices, fmt.Sprintf("container %s: %s", c.Name, c.Missed))
 		}
-		if s.own[c.ID] && docker.Infrastructure(c) == "" {
+		if s.own[c.ID] && docker.Infrastructure(c) == "" && c.Started != 0 { // one that builds an image may never start
 			name := s.endpointOf(s.engine, c).Name
 			if !slices.Contains(images[name], c.Image) && home(s.engine, c).ID == c.ID {
 				images[name] = append(images[name], c.Image)

@@ -1,9 +1,9 @@
 package netzerotest
 
 import (
+	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -26,8 +26,9 @@ type settled struct {
 // settling is the work on a settlement. It is done with capture.mu held.
 type settling struct {
 	*membership
-	engine *docker.Watcher // nil where there is none, and so no container
-	counts map[probe.Key]uint64
+	engine  *docker.Watcher // nil where there is none, and so no container
+	unasked []string        // notices of an engine that is absent, and missed
+	counts  map[probe.Key]uint64
 
 	own        map[string]bool // IDs of the containers that are this recording's
 	sightings  []located
@@ -51,18 +52,25 @@ func (m *membership) settle() (settlement, error) {
 	}
 	counts := maps.Collect(c.session.Probe.Counts())
 	c.mu.Lock()
-	asks, needs := m.asksEngine()
+	asks, strangers, needs := m.asksEngine()
 	c.mu.Unlock()
 	var engine *docker.Watcher
-	if asks || needs {
+	var unasked []string
+	if asks || strangers || needs {
 		var err error
-		if engine, err = c.containers.engine(); err != nil && needs {
-			return settlement{}, err
+		engine, err = c.containers.engine()
+		var other *docker.UnsupportedError
+		absent := errors.Is(err, docker.ErrNoEngine) || errors.As(err, &other)
+		switch {
+		case err != nil && (needs || strangers && !absent):
+			return settlement{}, fmt.Errorf("the test has containers, and what they were cannot be told: %w", err)
+		case err != nil && strangers:
+			unasked = []string{fmt.Sprintf("containers were started meanwhile, which are not recorded: %v", err)}
 		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := &settling{membership: m, engine: engine, counts: counts, own: make(map[string]bool), background: make(map[string]flow.Set)}
+	s := &settling{membership: m, engine: engine, unasked: unasked, counts: counts, own: make(map[string]bool), background: make(map[string]flow.Set)}
 	for key, seen := range m.seen {
 		seen.flow.Count += counts[key.Key]
 		s.sightings = append(s.sightings, s.locate(seen))
@@ -71,15 +79,14 @@ func (m *membership) settle() (settlement, error) {
 	return s.result()
 }
 
-// asksEngine reports whether something was seen that an engine may explain, and whether only an engine can.
-func (m *membership) asksEngine() (asks, needs bool) {
-	if len(m.capture.containers.claims) > 0 {
-		return true, true
-	}
+// asksEngine reports whether something was seen that an engine may explain, whether there were containers that may be
+// anybody's, and whether nothing can be said of this recording without an engine.
+func (m *membership) asksEngine() (asks, strangers, needs bool) {
+	needs = len(m.capture.containers.claims) > 0
 	for _, s := range m.seen {
 		switch {
 		case s.event.Cgroup != m.capture.session.Leaf.ID:
-			needs = needs || len(m.capture.containers.cgroups[s.event.Cgroup].ids) > 0
+			strangers = strangers || len(m.capture.containers.cgroups[s.event.Cgroup].ids) > 0
 		case s.identity.Local:
 			needs = needs || isProxy(s.identity.Listener.Name)
 			asks = asks || s.identity.Relation == endpoint.NobodyListens // a port may be published without a process
@@ -87,7 +94,7 @@ func (m *membership) asksEngine() (asks, needs bool) {
 			asks = asks || !flow.Public(s.event.Addr) && s.identity.Peer == (endpoint.Peer{})
 		}
 	}
-	return asks, needs
+	return asks, strangers, needs
 }
 
 // isProxy reports whether an executable is the one by which Docker serves a published port.
@@ -222,9 +229,10 @@ func (s *settling) result() (settlement, error) {
 		}
 	}
 	out.flows = set.Sorted()
-	out.notices = slices.Concat(s.capture.limits, s.alongsideNotices(), nobodyNotices(all), ephemeralNotices(s.config, all), s.containerNotices(), s.backgroundNotices())
-	if missing := s.unidentified(); missing != "" {
-		s.errs = append(s.errs, missing)
+	out.notices = slices.Concat(s.capture.limits, s.unasked, s.alongsideNotices(), nobodyNotices(all), ephemeralNotices(s.config, all), s.containerNotices(), s.backgroundNotices())
+	s.errs = append(s.errs, s.unheard()...)
+	if s.config.driver && len(out.workloads) == 0 {
+		s.errs = append(s.errs, "Driver: the test process is no workload, and there was no container that is one: pass the recording to those that the test starts")
 	}
 	s.errs = append(s.errs, ephemeralPeers(s.config, all)...)
 	if len(s.errs) > 0 {
@@ -321,12 +329,12 @@ func (s *settling) toTest(l located, f settled, port uint16) (settled, bool) {
 // isEngine reports whether something goes to the engine itself, over TCP.
 func (s *settling) isEngine(l located) bool {
 	at := s.engine.Endpoint()
-	host, port, err := net.SplitHostPort(at.Address)
-	if at.Network != "tcp" || err != nil || port != strconv.Itoa(int(l.event.Port)) {
-		return false
+	host, port, _ := strings.Cut(at.Address, ":")
+	if engine, err := netip.ParseAddrPort(at.Address); err == nil {
+		return at.Network == "tcp" && engine.Port() == l.event.Port && engine.Addr().Unmap() == l.event.Addr.Unmap()
 	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap() == l.event.Addr.Unmap() || strings.EqualFold(host, l.name) || host == "localhost" && l.event.Addr.IsLoopback()
+	return at.Network == "tcp" && port == strconv.Itoa(int(l.event.Port)) &&
+		(strings.EqualFold(host, l.name) || host == "localhost" && l.event.Addr.IsLoopback())
 }
 
 func (s *settling) note(what string, f flow.Flow) {
@@ -356,24 +364,37 @@ func (s *settling) workloads() []policy.Subject {
 	return subjects
 }
 
-// unidentified says that something of this recording may be missing because it is not known which container did it.
-func (s *settling) unidentified() string {
+// unheard says what of this recording may be missing because nothing was heard of a container.
+func (s *settling) unheard() []string {
 	silent := make(map[string]bool) // containers of which nothing was heard
 	for id := range s.own {
 		silent[id] = true
 	}
-	lost := 0
+	unknown := 0
 	for id, b := range s.capture.containers.cgroups {
 		for _, container := range b.ids {
 			delete(silent, container)
 		}
 		if b.path == "" && slices.ContainsFunc(s.sightings, func(l located) bool { return l.event.Cgroup == id }) {
-			lost++
+			unknown++
 		}
 	}
-	if lost == 0 || len(silent) == 0 {
-		return ""
+	var texts []string
+	for id := range silent {
+		c, _ := s.engine.Container(id)
+		claim := s.capture.containers.claims[id]
+		switch {
+		case s.engine.Engine().CgroupDriver == "none":
+			texts = append(texts, fmt.Sprintf("container %s is not recorded: its engine, %s, gives containers no cgroup of their own: "+
+				"run it with a systemd user session (rootless), or as root", c.Name, s.engine.Kind()))
+		case claim != nil && claim.elsewhere:
+			texts = append(texts, fmt.Sprintf("container %s is not recorded: it does not run on this machine's kernel, but in a virtual machine or on another host (%s): "+
+				"use an engine of this machine", c.Name, s.engine.Engine().Host))
+		}
 	}
-	return fmt.Sprintf("the recording is incomplete: %d cgroups were gone before they could be told from others, and %d containers of this test were not heard of: "+
-		"a kernel with BTF tells their names in time", lost, len(silent))
+	if unknown > 0 && len(silent) > 0 {
+		texts = append(texts, fmt.Sprintf("the recording is incomplete: %d cgroups were gone before they could be told from others, and %d containers of this test were not heard of: "+
+			"on a kernel with BTF they are known in time", unknown, len(silent)))
+	}
+	return texts
 }

@@ -62,7 +62,7 @@ func TestMostSpecificPeerWinsInAnyOrder(t *testing.T) {
 				shuffled[2*i+1], shuffled[2*j+1] = shuffled[2*j+1], shuffled[2*i+1]
 			})
 			got := mustPeers(t, shuffled...).Match(netip.MustParseAddr(tt.addr), tt.port, tt.dns)
-			if got.Name != tt.want || got.exact() != tt.exact {
+			if got.Name != tt.want || got.Exact() != tt.exact {
 				t.Fatalf("%s: got %+v, want %q, %v (%v)", tt.reason, got, tt.want, tt.exact, shuffled)
 			}
 		}
