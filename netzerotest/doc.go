@@ -7,7 +7,7 @@
 //	}
 //
 // While the test runs, eBPF programs in the kernel see every TCP connection attempt and every UDP datagram of the test
-// process and of the processes that it starts. When it ends, each flow must be allowed by the policy in
+// process, of the processes that it starts and of its containers. When it ends, each flow must be allowed by the policy in
 // testdata/netzero/TestCheckout.yaml. A flow that is not fails the test, with who opened it and the command that
 // accepts it:
 //
@@ -15,6 +15,18 @@
 //
 // writes the policy that allows what was seen and nothing else, ready for kubectl apply. It is compared by what it
 // allows, not by its text, so it may be edited by hand.
+//
+// # Containers
+//
+// A [Recording] is a testcontainers.ContainerCustomizer. A container that it is passed to is recorded from its birth and has a
+// policy of its own:
+//
+//	db, err := postgres.Run(ctx, "postgres:17", rec.As("orders-db"))
+//
+// Containers that were not passed, but were started during the recording, belong to it where the test process or another
+// container of the recording talks to them, or they to it; where they are of the same compose project; and where they
+// share a network with one. What else testcontainers started meanwhile is told in a notice, because packages that are tested at
+// once share its session. Containers that ran before are known as peers.
 //
 // # What bites
 //
