@@ -125,6 +125,14 @@ func (s *settling) locate(seen sighting) located {
 		return l
 	}
 	addr := e.Addr.Unmap()
+	if l.from != nil && e.Port == resolverPort && isResolverOf(*l.from, addr) {
+		l.identity.Endpoint, l.identity.Relation = flow.ClusterResolver, endpoint.Other
+		l.identity.Endpoint.Addr, l.identity.Endpoint.Evidence = addr, flow.ByResolvConf
+		l.flow.Destination = l.identity.Endpoint
+	}
+	if l.identity.Endpoint.Kind == flow.Resolver {
+		return l // even where it is a container
+	}
 	var networks []string
 	if l.from != nil {
 		h := home(s.engine, *l.from)
@@ -149,6 +157,18 @@ func (s *settling) locate(seen sighting) located {
 		l.to = &c
 	}
 	return l
+}
+
+// resolverPort is where resolvers listen.
+const resolverPort = 53
+
+// isResolverOf reports whether an address is that of a container's resolver, as Docker has it: the process that asked, and
+// with it the resolv.conf that it saw, may have gone before anybody looked.
+func isResolverOf(c docker.Container, addr netip.Addr) bool {
+	if len(c.Resolvers) > 0 {
+		return slices.Contains(c.Resolvers, addr)
+	}
+	return slices.Contains(endpoint.OfContainers(), addr)
 }
 
 // whose finds out which containers are this recording's: those that were passed to it, and of those that nobody claims

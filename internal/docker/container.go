@@ -42,6 +42,7 @@ type Container struct {
 	Published    []Port       // also those of former starts
 	NetworkMode  string       // "bridge", "host", "none", "container:<id>", or a network's name
 	CgroupParent string       // as it was asked for; mostly ""
+	Resolvers    []netip.Addr // as they were asked for (docker run --dns); mostly none
 
 	// Missed says what could not be taken, and why; "" where nothing is missing.
 	Missed string

@@ -85,6 +85,7 @@ func (w *Watcher) learn(r *record, c container.InspectResponse, asked, answered 
 	}
 	if c.HostConfig != nil {
 		r.NetworkMode, r.CgroupParent = string(c.HostConfig.NetworkMode), c.HostConfig.CgroupParent
+		r.Resolvers = c.HostConfig.DNS
 		if r.NetworkMode == "default" {
 			r.NetworkMode = "bridge"
 		}

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"io"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -87,4 +88,28 @@ func parseResolvConf(text string) []netip.Addr {
 		return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
 	}
 	return servers
+}
+
+// dockersDefault are the resolvers that Docker gives to containers on a machine that has none but its own loopback
+// (moby, libnetwork/resolvconf).
+var dockersDefault = []netip.Addr{
+	netip.MustParseAddr("8.8.8.8"), netip.MustParseAddr("8.8.4.4"),
+	netip.MustParseAddr("2001:4860:4860::8888"), netip.MustParseAddr("2001:4860:4860::8844"),
+}
+
+// OfContainers returns the resolvers that Docker gives to a container in its default network for which nobody asked for
+// others: those of this machine that are not on loopback, where systemd-resolved hides them those that it uses itself,
+// else Docker's own choice. They tell what a container's resolver was when its resolv.conf is gone.
+func OfContainers() []netip.Addr {
+	for _, file := range []string{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		servers := slices.DeleteFunc(parseResolvConf(string(text)), netip.Addr.IsLoopback)
+		if len(servers) > 0 {
+			return servers
+		}
+	}
+	return dockersDefault
 }

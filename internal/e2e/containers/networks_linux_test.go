@@ -130,3 +130,15 @@ func listen(t *testing.T, address string) uint16 {
 	}()
 	return l.Addr().(*net.TCPAddr).AddrPort().Port()
 }
+
+// Who asks and ends at once has asked the cluster's resolver, wherever its own was: the default network has no resolver of
+// Docker's in between.
+func TestResolverInTheDefaultNetwork(t *testing.T) {
+	image := require(t)
+	rec := netzerotest.Record(t, netzerotest.Driver())
+	dns := run(t, image, "listen udp::53 :53 :5432 then wait", rec.As("dns"))
+	at := address(t, dns, "bridge", false)
+	resolver := withHost(func(h *container.HostConfig) { h.DNS = []netip.Addr{at} })
+	command := fmt.Sprintf("send question udp:%s:53 then dial %s:53 then dial %s:5432", at, at, at)
+	succeeded(t, run(t, image, command, rec.As("client"), resolver, toEnd()))
+}
