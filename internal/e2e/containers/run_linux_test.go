@@ -131,17 +131,34 @@ func unusedPort(t *testing.T) uint16 {
 	return 0
 }
 
-// await dials until somebody listens.
+// await dials until the peer at the other end echoes: Docker's proxy accepts connections to a published port before
+// anybody listens behind it.
 func await(t *testing.T, address string) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		c, err := net.Dial("tcp", address)
+		err := echo(address)
 		if err == nil {
-			c.Close()
 			return
 		}
 		if time.Now().After(deadline) {
 			t.Fatal(err)
 		}
 	}
+}
+
+func echo(address string) error {
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return err
+	}
+	line := []byte("there?\n")
+	if _, err := c.Write(line); err != nil {
+		return err
+	}
+	_, err = io.ReadFull(c, line)
+	return err
 }
