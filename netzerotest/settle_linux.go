@@ -249,7 +249,7 @@ func (s *settling) result() (settlement, error) {
 		}
 	}
 	out.flows = set.Sorted()
-	out.notices = slices.Concat(s.capture.limits, s.unasked, s.alongsideNotices(), nobodyNotices(all), ephemeralNotices(s.config, all), s.containerNotices(), s.backgroundNotices())
+	out.notices = slices.Concat(s.capture.limits, s.unasked, s.alongsideNotices(), nobodyNotices(all), ephemeralNotices(s.config, all), s.containerNotices(), s.backgroundNotices(), s.tunnelNotices(all))
 	s.errs = append(s.errs, s.unheard()...)
 	if s.config.driver && len(out.workloads) == 0 {
 		s.errs = append(s.errs, "Driver: the test process is no workload, and there was no container that is one: pass the recording to those that the test starts")
@@ -327,7 +327,8 @@ const sshPort = 22
 // toTest is flow for what a container opens to the test process.
 func (s *settling) toTest(l located, f settled, port uint16) (settled, bool) {
 	peer := s.identifier.Peer(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
-	f.identity.Relation, f.flow.Port = endpoint.Other, port
+	f.identity.Relation, f.identity.Test, f.flow.Port = endpoint.Other, true, port
+	f.identity.Ephemeral = peer.PodPort == 0 && s.identifier.Ephemeral(port)
 	switch {
 	case peer.Exact():
 		f.identity.Peer = peer
