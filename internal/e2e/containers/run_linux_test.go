@@ -117,20 +117,6 @@ func withHost(change func(*container.HostConfig)) testcontainers.ContainerCustom
 	return testcontainers.WithHostConfigModifier(change)
 }
 
-// unusedPort returns a port outside of the ephemeral range at which nobody listens.
-func unusedPort(t *testing.T) uint16 {
-	t.Helper()
-	for port := uint16(17070); port < 17170; port++ {
-		l, err := net.Listen("tcp", netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port).String())
-		if err == nil {
-			l.Close()
-			return port
-		}
-	}
-	t.Fatal("no port is free")
-	return 0
-}
-
 // await dials until the peer at the other end echoes: Docker's proxy accepts connections to a published port before
 // anybody listens behind it.
 func await(t *testing.T, address string) {
