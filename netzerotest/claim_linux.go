@@ -85,10 +85,9 @@ func (m *membership) isElsewhere(id string) {
 // even what the kernel knows already has to be told again.
 func (m *membership) ready(id string) {
 	c := m.capture
-	_, err := c.session.Probe.NextGeneration()
+	c.renew()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.fail(err)
 	if waits := c.containers.claims[id].waits; len(waits) > 0 && waits[len(waits)-1].until == 0 {
 		waits[len(waits)-1].until = now()
 	}

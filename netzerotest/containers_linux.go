@@ -36,7 +36,8 @@ type birth struct {
 	ids  []string // of the containers in which it lies, from the outermost
 }
 
-func newContainers() *containers {
+// newContainers follows an engine from begin on. moved is called when an address changes hands.
+func newContainers(moved func()) *containers {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &containers{
 		started: now(), cancel: cancel, done: make(chan struct{}),
@@ -46,7 +47,7 @@ func newContainers() *containers {
 		c.begun.Store(true)
 		go func() {
 			defer close(c.done)
-			c.watcher, c.err = docker.Watch(ctx, docker.Config{})
+			c.watcher, c.err = docker.Watch(ctx, docker.Config{Moved: moved})
 		}()
 	})
 	return c

@@ -20,8 +20,14 @@ func (s *settling) flow(l located) (settled, bool) {
 	case s.config.driver:
 		f.flow.Source = flow.Endpoint{Kind: flow.Anyone}
 	}
+	if l.to != nil && l.identity.Peer.Exact() && !s.own[l.to.ID] {
+		l.to = nil // the user's word on what is not this recording's
+	}
 	if l.to == nil {
 		return s.elsewhere(l, f)
+	}
+	if peer := l.identity.Peer; peer != (endpoint.Peer{}) && s.own[l.to.ID] && peer.Name != s.endpointOf(s.engine, *l.to).Name {
+		s.notes = append(s.notes, fmt.Sprintf("Peer(%q, %q) is container %s of this test, which goes by its own name: As gives it another", peer, peer.Name, s.endpointOf(s.engine, *l.to).Name))
 	}
 	f.identity.Relation, f.identity.Ephemeral, f.identity.Peer = endpoint.Other, false, endpoint.Peer{}
 	if l.from != nil && home(s.engine, *l.from).ID == home(s.engine, *l.to).ID {

@@ -1,6 +1,7 @@
 package netzerotest
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
@@ -44,7 +45,7 @@ func (s *settling) locate(seen sighting) located {
 		l.from = s.container(s.capture.containers.cgroups[e.Cgroup].ids)
 		l.missing = l.from == nil
 	}
-	if s.engine == nil || l.missing || seen.identity.Peer.Exact() {
+	if s.engine == nil || l.missing {
 		return l
 	}
 	addr := e.Addr.Unmap()
@@ -69,14 +70,14 @@ func (s *settling) locate(seen sighting) located {
 			l.to, l.port = &c, port
 		} else if c := s.container(seen.server); c != nil {
 			l.to = c // in the network of this machine
-		} else if c, port, ok := s.engine.AroundPublished(at, e.Protocol); ok && seen.identity.Listener == (endpoint.Owner{}) {
+		} else if c, port, ok := s.engine.AroundPublished(at, e.Protocol, e.Time); ok && seen.identity.Listener == (endpoint.Owner{}) {
 			l.to, l.port = &c, port // an attempt before it was up, or after
 		}
 		return l
 	}
 	if c, ok := s.engine.AtAddress(addr, networks, e.Time); ok {
 		l.to = &c
-	} else if c, ok := s.engine.AroundAddress(addr, networks); ok {
+	} else if c, ok := s.engine.AroundAddress(addr, networks, e.Time); ok {
 		l.to = &c
 	}
 	return l
@@ -119,9 +120,10 @@ func (m *membership) endpointOf(engine *docker.Watcher, c docker.Container) flow
 		}
 	}
 	if name == "" {
-		name = docker.Name(c)
+		name = cmp.Or(c.Labels[docker.LabelWorkload], docker.Name(c))
 	}
-	return flow.Endpoint{Kind: flow.Workload, Name: name, Namespace: m.config.namespace, Evidence: flow.ByContainer}
+	workload, namespace := splitName(name)
+	return flow.Endpoint{Kind: flow.Workload, Name: workload, Namespace: cmp.Or(namespace, m.config.namespace), Evidence: flow.ByContainer}
 }
 
 // home returns the container whose network a container uses; mostly itself.

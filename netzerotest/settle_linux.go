@@ -23,6 +23,7 @@ type settled struct {
 type settling struct {
 	*membership
 	engine  *docker.Watcher // nil where there is none, and so no container
+	notes   []string        // notices that the work brought up
 	unasked []string        // notices of an engine that is absent, and missed
 	counts  map[probe.Key]uint64
 
@@ -101,8 +102,11 @@ func (s *settling) result() (settlement, error) {
 		}
 	}
 	out.flows = set.Sorted()
-	out.notices = slices.Concat(s.capture.limits, s.unasked, s.alongsideNotices(), nobodyNotices(all), ephemeralNotices(s.config, all), s.containerNotices(), s.backgroundNotices(), s.tunnelNotices(all))
+	slices.Sort(s.notes)
+	out.notices = slices.Concat(s.capture.limits, s.unasked, s.alongsideNotices(), nobodyNotices(all), ephemeralNotices(s.config, all),
+		s.containerNotices(), slices.Compact(s.notes), s.backgroundNotices(), s.tunnelNotices(all))
 	s.errs = append(s.errs, s.unheard()...)
+	s.errs = append(s.errs, s.namesakes()...)
 	if s.config.driver && len(out.workloads) == 0 {
 		s.errs = append(s.errs, "Driver: the test process is no workload, and there was no container that is one: pass the recording to those that the test starts")
 	}

@@ -43,7 +43,7 @@ func (s *settling) whose() {
 // belongs reports whether something ties a container to this recording.
 func (s *settling) belongs(c docker.Container) bool {
 	for _, l := range s.sightings {
-		if l.missing || l.to == nil {
+		if l.missing || l.to == nil || l.identity.Peer.Exact() {
 			continue
 		}
 		mine := l.from == nil || s.own[l.from.ID] // the test process, or one of its containers
@@ -90,6 +90,22 @@ func (s *settling) workloads() []policy.Subject {
 	}
 	slices.SortFunc(subjects, func(a, b policy.Subject) int { return strings.Compare(a.Name, b.Name) })
 	return subjects
+}
+
+// namesakes says which containers go by the name of the test process: one policy cannot be for both.
+func (s *settling) namesakes() []string {
+	if s.config.driver {
+		return nil
+	}
+	var texts []string
+	for id := range s.own {
+		c, _ := s.engine.Container(id)
+		if e := s.endpointOf(s.engine, c); c.Started != 0 && docker.Infrastructure(c) == "" && e.Name == s.source.Name && e.Namespace == s.source.Namespace {
+			texts = append(texts, fmt.Sprintf("the test process and container %s are both called %s: with Driver the test process is no workload; Workload and As give other names",
+				c.Name, e.Name))
+		}
+	}
+	return texts
 }
 
 // unheard says what of this recording may be missing because nothing was heard of a container.
