@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,13 +13,19 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// corpus is what Parse has to say of each packet in testdata.
-var corpus = []struct {
+// corpusPacket is what Parse has to say of a packet in testdata.
+type corpusPacket struct {
 	file    string
 	want    Answer
 	wantErr string
 	reason  string
-}{
+}
+
+// corpus is all of testdata.
+var corpus = slices.Concat(basicPackets, resolverPackets, servicePackets)
+
+// basicPackets are those that try one thing each, and those that are no answers.
+var basicPackets = []corpusPacket{
 	{file: "a", want: answer("example.com", "203.0.113.7"), reason: "the plain case"},
 	{file: "aaaa", want: answer("example.com", "2001:db8::7"), reason: "the plain case, IPv6"},
 	{file: "aaaa-mapped", want: answer("example.com", "203.0.113.7"), reason: "a mapped address is its IPv4 address, and a repeat says nothing new"},

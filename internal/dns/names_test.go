@@ -85,6 +85,16 @@ func TestLookupTellsTheNameThatTheCgroupLastAskedFor(t *testing.T) {
 	}
 }
 
+func TestAnswerHasTheAddressesOfAllItsNames(t *testing.T) {
+	a := service("_pg._tcp.test", "db.test", "203.0.113.2")
+	a.Addrs = answer("", "203.0.113.1").Addrs
+	for addr, want := range map[string]bool{"203.0.113.1": true, "203.0.113.2": true, "::ffff:203.0.113.2": true, "203.0.113.3": false} {
+		if got := a.Has(netip.MustParseAddr(addr)); got != want {
+			t.Errorf("%s: %v, want %v", addr, got, want)
+		}
+	}
+}
+
 func TestForgetDropsOneCgroupOnly(t *testing.T) {
 	var n Names
 	n.Forget(1) // nothing yet
