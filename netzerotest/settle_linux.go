@@ -29,6 +29,7 @@ type settling struct {
 	own        map[string]bool // IDs of the containers that are this recording's
 	sightings  []located
 	background map[string]flow.Set // flows that are testcontainers' own, by what they are
+	onLink     flow.Set            // flows that no cluster would carry
 	errs       []string
 }
 
@@ -101,7 +102,8 @@ func (s *settling) result() (settlement, error) {
 		}
 	}
 	out.flows = set.Sorted()
-	out.notices = slices.Concat(s.capture.limits, s.unasked, s.alongsideNotices(), nobodyNotices(all), ephemeralNotices(s.config, all), s.containerNotices(), s.backgroundNotices(), s.tunnelNotices(all))
+	out.notices = slices.Concat(s.capture.limits, s.unasked, s.alongsideNotices(), nobodyNotices(all), ephemeralNotices(s.config, all), s.containerNotices(), s.backgroundNotices(), s.tunnelNotices(all),
+		lookupNotices(out.flows), linkNotices(s.onLink.Sorted()))
 	s.errs = append(s.errs, s.unheard()...)
 	if s.config.driver && len(out.workloads) == 0 {
 		s.errs = append(s.errs, "Driver: the test process is no workload, and there was no container that is one: pass the recording to those that the test starts")
