@@ -59,6 +59,9 @@ func (s *settling) elsewhere(l located, f settled) (settled, bool) {
 		return f, false // the driver's own
 	case l.identity.Test:
 		return s.toTest(l, f, l.event.Port)
+	case staysOnLink(l.identity, l.event.Addr):
+		s.onLink.Add(f.flow)
+		return f, false
 	}
 	return f, f.identity.Relation != endpoint.Self
 }

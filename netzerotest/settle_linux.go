@@ -30,6 +30,7 @@ type settling struct {
 	own        map[string]bool // IDs of the containers that are this recording's
 	sightings  []located
 	background map[string]flow.Set // flows that are testcontainers' own, by what they are
+	onLink     flow.Set            // flows that no cluster would carry
 	errs       []string
 }
 
@@ -104,7 +105,8 @@ func (s *settling) result() (settlement, error) {
 	out.flows = set.Sorted()
 	slices.Sort(s.notes)
 	out.notices = slices.Concat(s.capture.limits, s.unasked, s.alongsideNotices(), nobodyNotices(all), ephemeralNotices(s.config, all),
-		s.containerNotices(), slices.Compact(s.notes), s.backgroundNotices(), s.tunnelNotices(all))
+		s.containerNotices(), slices.Compact(s.notes), s.backgroundNotices(), s.tunnelNotices(all),
+		lookupNotices(out.flows), linkNotices(s.onLink.Sorted()))
 	s.errs = append(s.errs, s.unheard()...)
 	s.errs = append(s.errs, s.namesakes()...)
 	if s.config.driver && len(out.workloads) == 0 {
