@@ -57,13 +57,18 @@ type Verdict struct {
 // entry, and external flows need one for a single address (/32 or /128) too.
 func (s Scope) Evaluate(policies []*networkingv1.NetworkPolicy, f flow.Flow) Verdict {
 	s = s.normal()
+	return s.ends(f, func(subject Workload, d direction) Verdict { return s.side(policies, subject, d, f) })
+}
+
+// ends joins what side says of each end of a flow at which there is a subject.
+func (s Scope) ends(f flow.Flow, side func(Workload, direction) Verdict) Verdict {
 	var asked []Verdict
 	for _, d := range directions {
 		subject, ok := s.subject(d.near(f))
 		if !ok {
 			continue
 		}
-		v := s.side(policies, subject, d, f)
+		v := side(subject, d)
 		if d == ingress && v.Outcome == Unprotected && len(asked) > 0 {
 			continue // whoever is not isolated takes everything; NotIsolated tells where that is a fault
 		}

@@ -47,6 +47,7 @@ const (
 	excepted                      // inside the range, but also inside an except
 	unnamed                       // the range, but only for names that are not this one
 	namedElsewhere                // the name, but on another port or protocol
+	unseen                        // the name, but nothing lets Cilium read the look-up
 	peerFits
 )
 
@@ -82,12 +83,15 @@ func (v view) match(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.Net
 // write a rule that names one of its ports. The rule for the internet's names is not one of those: a host that is
 // asked on port 53 by name says nothing about the resolver.
 func (v view) redirects(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort, f flow.Flow) bool {
-	const openShift = 5353
-	isDNS := func(port int32) bool { return port == resolverPort || port == openShift }
-	return f.Destination.Kind == flow.Resolver && isDNS(int32(f.Port)) && (f.Protocol == flow.TCP || f.Protocol == flow.UDP) &&
-		port != nil && port.Port != nil && port.Port.Type == intstr.Int && isDNS(port.Port.IntVal) && port.EndPort == nil &&
+	return f.Destination.Kind == flow.Resolver && isDNSPort(int32(f.Port)) && (f.Protocol == flow.TCP || f.Protocol == flow.UDP) &&
+		port != nil && port.Port != nil && port.Port.Type == intstr.Int && isDNSPort(port.Port.IntVal) && port.EndPort == nil &&
 		portProtocol(port) == f.Protocol &&
 		!(v.annotated && isInternet(peer))
+}
+
+func isDNSPort(port int32) bool {
+	const openShift = 5353
+	return port == resolverPort || port == openShift
 }
 
 func (v view) fitPeer(peer *networkingv1.NetworkPolicyPeer, f flow.Flow) peerFit {
@@ -137,15 +141,15 @@ func (v view) fitBlock(block *networkingv1.IPBlock, f flow.Flow) peerFit {
 		// A name whose address nobody saw is somewhere on the internet.
 	case !prefix.Contains(addr):
 		return otherPeer
-	case exceptOf(block, addr) != "":
+	case exceptIn(block.Except, addr) != "":
 		return excepted
 	}
 	return v.fitName(prefix, f)
 }
 
-// exceptOf returns the first except of a block that holds an address, or "" if none does.
-func exceptOf(block *networkingv1.IPBlock, addr netip.Addr) string {
-	for _, e := range block.Except {
+// exceptIn returns the first of a range's exceptions that holds an address, or "" if none does.
+func exceptIn(excepted []string, addr netip.Addr) string {
+	for _, e := range excepted {
 		if p, err := netip.ParsePrefix(e); err == nil && p.Contains(addr) {
 			return e
 		}

@@ -44,9 +44,13 @@ const (
 //
 // A policy without a namespace is taken to be in the subject's, and the reverse.
 func isolates(policies []*networkingv1.NetworkPolicy, subject Workload, d direction) (bool, string) {
+	return isolated(subject, d, policies, func(p *networkingv1.NetworkPolicy) string { return passesOver(p, subject, d) })
+}
+
+func isolated[P any](subject Workload, d direction, policies []P, passesOver func(P) string) (bool, string) {
 	var misses []string
 	for _, p := range policies {
-		miss := passesOver(p, subject, d)
+		miss := passesOver(p)
 		if miss == "" {
 			return true, ""
 		}

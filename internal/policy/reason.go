@@ -60,7 +60,7 @@ func (c candidate) deniedReason(f flow.Flow, first string) string {
 	case otherNamespace:
 		return fmt.Sprintf("%s is in another namespace than %s", describeEndpoint(far), rule)
 	case excepted:
-		return fmt.Sprintf("%s is in the range %s that %s excepts", address(far), exceptOf(c.peer.IPBlock, address(far)), rule)
+		return fmt.Sprintf("%s is in the range %s that %s excepts", address(far), exceptIn(c.peer.IPBlock.Except, address(far)), rule)
 	case namedElsewhere:
 		return fmt.Sprintf("port %s, the annotation %s of %s allows %s", port, NamesAnnotation, rule, c.namesOf(far.Name))
 	case unnamed:

@@ -19,8 +19,14 @@ var resolverLabels = labels.Set{"k8s-app": flow.ClusterResolver.Name}
 // Required returns the flows, in their order, and behind them those that they imply: a source that talks to a
 // workload, a name or the resolver also looks names up, over UDP and, where an answer does not fit, over TCP, at port
 // 53 of an endpoint of the kind Resolver. A source that is no workload implies nothing. Tests that dial localhost do not do so, their pods in the cluster do.
-// An implied flow has a count of 0. Flows that no policy can express imply nothing.
-func Required(flows []flow.Flow) []flow.Flow {
+// An implied flow has a count of 0. Flows that no NetworkPolicy can express imply nothing.
+func Required(flows []flow.Flow) []flow.Flow { return required(flows, Scope{}.inexpressible) }
+
+// Required returns the flows and those that they imply; see the function of that name.
+func (s Scope) Required(flows []flow.Flow) []flow.Flow { return Required(flows) }
+
+// required is Required for a dialect that says what it cannot express.
+func required(flows []flow.Flow, inexpressible func(direction, flow.Flow) string) []flow.Flow {
 	type lookup struct {
 		source   flow.Endpoint
 		protocol flow.Protocol
@@ -28,7 +34,7 @@ func Required(flows []flow.Flow) []flow.Flow {
 	sources, seen := make(map[flow.Endpoint]bool), make(map[lookup]bool)
 	for _, f := range flows {
 		isPods := f.Source.Kind == flow.Workload // of others, nobody here knows what they ask
-		if !isPods || (Scope{}).inexpressible(egress, f) != "" || f.Destination.Kind == flow.Address {
+		if !isPods || inexpressible(egress, f) != "" || f.Destination.Kind == flow.Address {
 			continue
 		}
 		source := f.Source.Identity()
@@ -62,7 +68,12 @@ func (s Scope) inexpressible(d direction, f flow.Flow) string {
 	case f.Port == 0:
 		return "a NetworkPolicy has no word for port 0"
 	}
-	switch far := d.far(f); {
+	return s.unnameable(d, d.far(f))
+}
+
+// unnameable says why no rule of a direction can be for one peer and no other, or returns "" if one can.
+func (s Scope) unnameable(d direction, far flow.Endpoint) string {
+	switch {
 	case far.Kind == flow.Workload:
 		return s.unselectable(far)
 	case d == egress && far.Kind == flow.External && !isHost(far.Name):

@@ -1,0 +1,154 @@
+// Package cilium holds CiliumNetworkPolicy of cilium.io/v2 as far as recordings write it, and tells which of them cannot
+// mean what they say.
+//
+// Its types have the fields that a recording can fill in or a verdict can judge, and no others: whoever reads a policy
+// with them has to refuse what they do not know (deny rules, HTTP rules, nodes, services, CIDR groups), because a verdict
+// that leaves a field out is wrong. Nothing here needs Cilium itself, of which a user would import all.
+package cilium
+
+import (
+	"encoding/json"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// What the objects are called.
+const (
+	APIVersion = "cilium.io/v2"
+	Kind       = "CiliumNetworkPolicy"
+)
+
+// The labels by which Cilium knows the namespace of pods.
+const (
+	NamespaceLabel     = "io.kubernetes.pod.namespace"
+	NamespaceMetaLabel = "io.cilium.k8s.namespace.labels." // before each label of the namespace itself
+)
+
+// The sources of labels, before their keys: a pod's labels are of Kubernetes; a key without a source is of any.
+const (
+	KubernetesSource = "k8s:"
+	AnySource        = "any:"
+)
+
+// MaxPorts is the largest number of ports in one entry of toPorts, and of ICMP types in one of icmps.
+const MaxPorts = 40
+
+// The entities that package policy writes or judges.
+const (
+	All       = "all"
+	World     = "world"
+	WorldIPv4 = "world-ipv4"
+	WorldIPv6 = "world-ipv6"
+	Cluster   = "cluster"
+	APIServer = "kube-apiserver"
+)
+
+// entities are all of Cilium's, of pkg/policy/api/entity.go.
+var entities = []string{
+	All, World, WorldIPv4, WorldIPv6, Cluster, "cluster-mesh", "host", "init", "ingress", "unmanaged", "remote-node",
+	"health", "none", APIServer,
+}
+
+// The families of ICMP; a missing one is IPv4.
+const (
+	IPv4 = "IPv4"
+	IPv6 = "IPv6"
+)
+
+// Any is the protocol of a port that is open for TCP, UDP and SCTP; a missing one means the same.
+const Any = "ANY"
+
+// NetworkPolicy is a CiliumNetworkPolicy: in each direction of which it has rules, its pods are denied what none of its
+// rules, and none of another policy that selects them, allows.
+type NetworkPolicy struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+
+	Spec Spec `json:"spec"`
+}
+
+// Spec says for which pods the rules are. A rule without any field allows nothing, so that one alone denies everything.
+type Spec struct {
+	Description      string               `json:"description,omitempty"`
+	EndpointSelector metav1.LabelSelector `json:"endpointSelector"`
+	Ingress          []IngressRule        `json:"ingress,omitempty"`
+	Egress           []EgressRule         `json:"egress,omitempty"`
+}
+
+// EgressRule allows pods to open flows. At most one of its four kinds of peer is not empty; without any, its ports are
+// open to everywhere. Without ports and ICMP types its peers may be asked for anything.
+type EgressRule struct {
+	ToEndpoints []metav1.LabelSelector `json:"toEndpoints,omitempty"`
+	ToFQDNs     []FQDN                 `json:"toFQDNs,omitempty"`
+	ToCIDRSet   []CIDRRule             `json:"toCIDRSet,omitempty"`
+	ToEntities  []string               `json:"toEntities,omitempty"`
+	ToPorts     []PortRule             `json:"toPorts,omitempty"`
+	ICMPs       []ICMPRule             `json:"icmps,omitempty"`
+}
+
+// IngressRule allows others to open flows to pods; its fields are as those of [EgressRule].
+type IngressRule struct {
+	FromEndpoints []metav1.LabelSelector `json:"fromEndpoints,omitempty"`
+	FromCIDRSet   []CIDRRule             `json:"fromCIDRSet,omitempty"`
+	FromEntities  []string               `json:"fromEntities,omitempty"`
+	ToPorts       []PortRule             `json:"toPorts,omitempty"`
+	ICMPs         []ICMPRule             `json:"icmps,omitempty"`
+}
+
+// FQDN is a DNS name or a pattern of names.
+type FQDN struct {
+	MatchName    string `json:"matchName,omitempty"`
+	MatchPattern string `json:"matchPattern,omitempty"`
+}
+
+// CIDRRule is a range of addresses, of no pods and no nodes.
+type CIDRRule struct {
+	CIDR   string   `json:"cidr"`
+	Except []string `json:"except,omitempty"`
+}
+
+// PortRule is a list of ports, and what may be said there.
+type PortRule struct {
+	Ports []Port   `json:"ports"`
+	Rules *L7Rules `json:"rules,omitempty"`
+}
+
+// Port is a port, a range of them, or a name that only the pods resolve. "0" is every port of the protocol.
+type Port struct {
+	Port     string `json:"port"`
+	EndPort  int32  `json:"endPort,omitempty"`
+	Protocol string `json:"protocol,omitempty"`
+}
+
+// L7Rules say which names may be looked up; Cilium reads the answers, and so knows the addresses of toFQDNs.
+type L7Rules struct {
+	DNS []FQDN `json:"dns,omitempty"`
+}
+
+// ICMPRule is a list of ICMP types.
+type ICMPRule struct {
+	Fields []ICMPField `json:"fields"`
+}
+
+// ICMPField is an ICMP type, by its number or by its name in CamelCase.
+type ICMPField struct {
+	Family string             `json:"family,omitempty"`
+	Type   intstr.IntOrString `json:"type"`
+}
+
+// DeepCopy returns a policy that shares no memory with this one. Empty lists become nil, which says the same.
+func (p *NetworkPolicy) DeepCopy() *NetworkPolicy {
+	text, err := json.Marshal(p)
+	if err != nil {
+		panic(err) // these are plain values: no channels, functions or cycles
+	}
+	q := new(NetworkPolicy)
+	if err := json.Unmarshal(text, q); err != nil {
+		panic(err)
+	}
+	return q
+}
+
+// HasDNS reports whether Cilium reads what is looked up at the ports.
+func (r PortRule) HasDNS() bool { return r.Rules != nil && len(r.Rules.DNS) > 0 }

@@ -1,0 +1,46 @@
+package cilium
+
+import (
+	"regexp"
+	"strings"
+)
+
+const longestName = 255
+
+var (
+	nameShape    = regexp.MustCompile(`^([-a-zA-Z0-9_]+\.)*[-a-zA-Z0-9_]+\.?$`)
+	patternShape = regexp.MustCompile(`^([-a-zA-Z0-9_*]+\.)*[-a-zA-Z0-9_*]+\.?$`)
+	everyName    = regexp.MustCompile(`^\*+\.?$`)
+	subdomains   = regexp.MustCompile(`^\*{2,}\.`)
+	asterisks    = regexp.MustCompile(`\*+`)
+)
+
+// Matches reports whether a name, in lower case and without a trailing dot, is the one or one of those that are meant.
+// As in Cilium's pkg/fqdn/matchpattern, an asterisk stands for any number of characters of one label, a leading "**."
+// for one or more labels, and a pattern of asterisks alone for every name.
+func (n FQDN) Matches(name string) bool {
+	if n.MatchName != "" {
+		return strings.TrimSuffix(strings.ToLower(n.MatchName), ".") == name
+	}
+	pattern := strings.ToLower(n.MatchPattern)
+	if pattern == "" || everyName.MatchString(pattern) {
+		return pattern != ""
+	}
+	expr := regexp.QuoteMeta(strings.TrimSuffix(pattern, "."))
+	prefix := ""
+	if lead := subdomains.FindString(pattern); lead != "" {
+		prefix = `(?:[-a-z0-9_]+\.)+`
+		expr = regexp.QuoteMeta(strings.TrimSuffix(pattern[len(lead):], "."))
+	}
+	expr = asterisks.ReplaceAllString(strings.ReplaceAll(expr, `\*`, `*`), `[-a-z0-9_]*`)
+	matched, err := regexp.MatchString("^"+prefix+expr+"$", name)
+	return err == nil && matched
+}
+
+// String returns the name or the pattern.
+func (n FQDN) String() string {
+	if n.MatchName != "" {
+		return n.MatchName
+	}
+	return n.MatchPattern
+}

@@ -1,0 +1,302 @@
+package cilium
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// Validate returns an error that names the policy and each field that Cilium or the API server would refuse, or that
+// both let through and that cannot mean what it says: a range of ports that ends before it begins, host bits in a CIDR,
+// an IPv4 range written as IPv6, a rule with two kinds of peer. The former follow pkg/policy/api/rule_validation.go of
+// Cilium and its CRD.
+func Validate(p *NetworkPolicy) error {
+	metadata, spec := field.NewPath("metadata"), field.NewPath("spec")
+	var errs field.ErrorList
+	for _, message := range utilvalidation.IsDNS1123Subdomain(p.Name) {
+		errs = append(errs, field.Invalid(metadata.Child("name"), p.Name, message))
+	}
+	if p.Namespace != "" {
+		for _, message := range utilvalidation.IsDNS1123Label(p.Namespace) {
+			errs = append(errs, field.Invalid(metadata.Child("namespace"), p.Namespace, message))
+		}
+	}
+	errs = append(errs, sorted(metav1validation.ValidateLabels(p.Labels, metadata.Child("labels")))...)
+	errs = append(errs, sorted(validation.ValidateAnnotations(p.Annotations, metadata.Child("annotations")))...)
+	errs = append(errs, validateSelector(p.Spec.EndpointSelector, spec.Child("endpointSelector"))...)
+	errs = append(errs, validateOwnNamespace(p.Spec.EndpointSelector, p.Namespace, spec.Child("endpointSelector"))...)
+	if len(p.Spec.Egress)+len(p.Spec.Ingress) == 0 {
+		errs = append(errs, field.Required(spec, "a policy has egress or ingress rules: to deny everything write egress: [{}]"))
+	}
+	for i, r := range p.Spec.Ingress {
+		path := spec.Child("ingress").Index(i)
+		peers := map[string]int{"fromEndpoints": len(r.FromEndpoints), "fromCIDRSet": len(r.FromCIDRSet), "fromEntities": len(r.FromEntities)}
+		errs = append(errs, validateRule(peers, r.ToPorts, r.ICMPs, path)...)
+		errs = append(errs, validateSelectors(r.FromEndpoints, path.Child("fromEndpoints"))...)
+		errs = append(errs, validateCIDRs(r.FromCIDRSet, path.Child("fromCIDRSet"))...)
+		errs = append(errs, validateEntities(r.FromEntities, path.Child("fromEntities"))...)
+		errs = append(errs, validatePorts(r.ToPorts, false, path.Child("toPorts"))...)
+	}
+	for i, r := range p.Spec.Egress {
+		path := spec.Child("egress").Index(i)
+		peers := map[string]int{"toEndpoints": len(r.ToEndpoints), "toFQDNs": len(r.ToFQDNs), "toCIDRSet": len(r.ToCIDRSet), "toEntities": len(r.ToEntities)}
+		errs = append(errs, validateRule(peers, r.ToPorts, r.ICMPs, path)...)
+		errs = append(errs, validateSelectors(r.ToEndpoints, path.Child("toEndpoints"))...)
+		errs = append(errs, validateNames(r.ToFQDNs, path.Child("toFQDNs"))...)
+		errs = append(errs, validateCIDRs(r.ToCIDRSet, path.Child("toCIDRSet"))...)
+		errs = append(errs, validateEntities(r.ToEntities, path.Child("toEntities"))...)
+		errs = append(errs, validatePorts(r.ToPorts, true, path.Child("toPorts"))...)
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return fmt.Errorf("validate policy %s: %w", p.Name, errs.ToAggregate())
+}
+
+// sorted puts errors that come from ranging over a map into an order.
+func sorted(errs field.ErrorList) field.ErrorList {
+	slices.SortFunc(errs, func(a, b *field.Error) int { return cmp.Compare(a.Error(), b.Error()) })
+	return errs
+}
+
+// validateRule checks what the fields of one rule may not be together.
+func validateRule(peers map[string]int, ports []PortRule, icmps []ICMPRule, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	var kinds []string
+	for kind, n := range peers {
+		if n > 0 {
+			kinds = append(kinds, kind)
+		}
+	}
+	slices.Sort(kinds)
+	if len(kinds) > 1 {
+		errs = append(errs, field.Forbidden(path, strings.Join(kinds, " and ")+" cannot be in one rule: write a rule for each"))
+	}
+	if len(ports) > 0 && len(icmps) > 0 {
+		errs = append(errs, field.Forbidden(path, "toPorts and icmps cannot be in one rule: write a rule for each"))
+	}
+	for i, rule := range icmps {
+		path := path.Child("icmps").Index(i).Child("fields")
+		switch {
+		case len(rule.Fields) == 0:
+			errs = append(errs, field.Required(path, "an entry without a type is none: remove it"))
+		case len(rule.Fields) > MaxPorts:
+			errs = append(errs, field.TooMany(path, len(rule.Fields), MaxPorts))
+		}
+		for j, f := range rule.Fields {
+			if f.Family != "" && f.Family != IPv4 && f.Family != IPv6 {
+				errs = append(errs, field.NotSupported(path.Index(j).Child("family"), f.Family, []string{IPv4, IPv6}))
+			} else if n := f.Number(); n < 0 || n > 255 {
+				errs = append(errs, field.Invalid(path.Index(j).Child("type"), f.Type.String(), "no ICMP type of "+cmp.Or(f.Family, IPv4)))
+			}
+		}
+	}
+	return errs
+}
+
+func validateSelectors(selectors []metav1.LabelSelector, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, s := range selectors {
+		errs = append(errs, validateSelector(s, path.Index(i))...)
+	}
+	return errs
+}
+
+// validateSelector checks a selector without the sources of its keys, which Kubernetes does not have.
+func validateSelector(s metav1.LabelSelector, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	plain := s.DeepCopy()
+	plain.MatchLabels = nil
+	for _, key := range sortedKeys(s.MatchLabels) {
+		errs = append(errs, validateKey(key, path.Child("matchLabels"))...)
+		for _, message := range utilvalidation.IsValidLabelValue(s.MatchLabels[key]) {
+			errs = append(errs, field.Invalid(path.Child("matchLabels").Key(key), s.MatchLabels[key], message))
+		}
+	}
+	for i := range plain.MatchExpressions {
+		_, plain.MatchExpressions[i].Key = SplitKey(plain.MatchExpressions[i].Key)
+	}
+	options := metav1validation.LabelSelectorValidationOptions{}
+	return append(errs, sorted(metav1validation.ValidateLabelSelector(plain, options, path))...)
+}
+
+func validateKey(key string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	_, name := SplitKey(key)
+	for _, message := range utilvalidation.IsQualifiedName(name) {
+		if !strings.HasPrefix(name, NamespaceMetaLabel) { // which has a slash of the label behind it
+			errs = append(errs, field.Invalid(path, key, message))
+		}
+	}
+	return errs
+}
+
+// validateOwnNamespace refuses a policy for pods of another namespace, which Cilium replaces by its own in silence.
+func validateOwnNamespace(s metav1.LabelSelector, namespace string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, key := range sortedKeys(s.MatchLabels) {
+		if _, name := SplitKey(key); name == NamespaceLabel && s.MatchLabels[key] != cmp.Or(namespace, s.MatchLabels[key]) {
+			errs = append(errs, field.Invalid(path.Child("matchLabels").Key(key), s.MatchLabels[key], "a policy is for pods of its own namespace, "+namespace))
+		}
+	}
+	return errs
+}
+
+// SplitKey splits a label's key into its source, with the colon, and its name.
+func SplitKey(key string) (source, name string) {
+	before, after, found := strings.Cut(key, ":")
+	if !found {
+		return "", key
+	}
+	return before + ":", after
+}
+
+func sortedKeys(m map[string]string) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func validateNames(names []FQDN, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, n := range names {
+		path := path.Index(i)
+		switch {
+		case n.MatchName != "" && n.MatchPattern != "":
+			errs = append(errs, field.Forbidden(path, "matchName and matchPattern cannot be in one entry: write one for each"))
+		case n.MatchName == "" && n.MatchPattern == "":
+			errs = append(errs, field.Required(path, "an entry has a matchName or a matchPattern"))
+		case n.MatchName != "" && (len(n.MatchName) > longestName || !nameShape.MatchString(n.MatchName)):
+			errs = append(errs, field.Invalid(path.Child("matchName"), n.MatchName, "no DNS name; one with asterisks is a matchPattern"))
+		case n.MatchPattern != "" && (len(n.MatchPattern) > longestName || !patternShape.MatchString(n.MatchPattern)):
+			errs = append(errs, field.Invalid(path.Child("matchPattern"), n.MatchPattern, "no pattern of DNS names, as *.example.com is"))
+		}
+	}
+	return errs
+}
+
+func validateEntities(list []string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, e := range list {
+		if !slices.Contains(entities, e) {
+			errs = append(errs, field.NotSupported(path.Index(i), e, entities))
+		}
+	}
+	return errs
+}
+
+func validateCIDRs(rules []CIDRRule, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, r := range rules {
+		path := path.Index(i)
+		prefix, err := parseCIDR(r.CIDR, path.Child("cidr"))
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		for j, text := range r.Except {
+			path := path.Child("except").Index(j)
+			except, err := parseCIDR(text, path)
+			switch {
+			case err != nil:
+				errs = append(errs, err)
+			case !prefix.Contains(except.Addr()) || except.Bits() <= prefix.Bits():
+				errs = append(errs, field.Invalid(path, text, "not a part of "+r.CIDR))
+			}
+		}
+	}
+	return errs
+}
+
+func parseCIDR(text string, path *field.Path) (netip.Prefix, *field.Error) {
+	prefix, err := netip.ParsePrefix(text)
+	switch {
+	case err != nil:
+		return prefix, field.Invalid(path, text, "not a CIDR, as 192.0.2.0/24 is")
+	case prefix.Addr().Is4In6():
+		return prefix, field.Invalid(path, text, "an IPv4 range written as IPv6 holds no address: write the IPv4 range")
+	case prefix != prefix.Masked():
+		return prefix, field.Invalid(path, text, fmt.Sprintf("has host bits set: %s is the range, %s/%d the address", prefix.Masked(), prefix.Addr(), prefix.Addr().BitLen()))
+	}
+	return prefix, nil
+}
+
+func validatePorts(rules []PortRule, dns bool, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, r := range rules {
+		path := path.Index(i)
+		hasDNS := r.Rules != nil
+		switch {
+		case len(r.Ports) == 0:
+			errs = append(errs, field.Required(path.Child("ports"), "an entry without a port: name it, or remove toPorts for every port"))
+		case len(r.Ports) > MaxPorts:
+			errs = append(errs, field.TooMany(path.Child("ports"), len(r.Ports), MaxPorts))
+		}
+		if hasDNS {
+			rules := path.Child("rules")
+			if !dns {
+				errs = append(errs, field.Forbidden(rules, "DNS rules are for egress"))
+			}
+			if len(r.Rules.DNS) == 0 {
+				errs = append(errs, field.Required(rules.Child("dns"), `name what may be looked up, matchPattern: "*" for everything`))
+			}
+			errs = append(errs, validateNames(r.Rules.DNS, rules.Child("dns"))...)
+		}
+		for j, port := range r.Ports {
+			errs = append(errs, validatePort(port, hasDNS, path.Child("ports").Index(j))...)
+		}
+	}
+	return errs
+}
+
+func validatePort(p Port, dns bool, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if known := []string{"TCP", "UDP", "SCTP", Any}; p.Protocol != "" && !slices.Contains(known, p.Protocol) {
+		errs = append(errs, field.NotSupported(path.Child("protocol"), p.Protocol, known))
+	}
+	number, isNumber := p.Number()
+	switch {
+	case p.Port == "":
+		errs = append(errs, field.Required(path.Child("port"), "a port is a number or a name"))
+	case isNumber && number > 65535 || isNumber && strconv.Itoa(number) != p.Port:
+		errs = append(errs, field.Invalid(path.Child("port"), p.Port, "not a port number from 0 to 65535, without anything before it"))
+	case !isNumber:
+		for _, message := range utilvalidation.IsValidPortName(p.Port) {
+			errs = append(errs, field.Invalid(path.Child("port"), p.Port, message))
+		}
+	}
+	end := path.Child("endPort")
+	switch {
+	case p.EndPort == 0:
+	case !isNumber:
+		errs = append(errs, field.Invalid(end, p.EndPort, "a port with a name starts no range"))
+	case p.EndPort < 0 || p.EndPort > 65535:
+		errs = append(errs, field.Invalid(end, p.EndPort, "not a port number up to 65535"))
+	case number == 0:
+		errs = append(errs, field.Invalid(end, p.EndPort, "port 0 is every port already"))
+	case int(p.EndPort) < number:
+		errs = append(errs, field.Invalid(end, p.EndPort, fmt.Sprintf("is below port %d", number)))
+	}
+	if dns && (isNumber && number == 0 || int(p.EndPort) > number) {
+		errs = append(errs, field.Forbidden(path, "DNS rules are for single ports"))
+	}
+	return errs
+}
+
+// Number returns the port's number, or false for one with a name.
+func (p Port) Number() (int, bool) {
+	n, err := strconv.Atoi(p.Port)
+	return n, err == nil && n >= 0
+}

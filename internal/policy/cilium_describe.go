@@ -1,0 +1,80 @@
+package policy
+
+import (
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
+)
+
+func describeCiliumPeers(d direction, rule ciliumRule) string {
+	if rule.isEmpty() {
+		return "nothing"
+	}
+	peers := rule.peers()
+	if len(peers) == 0 {
+		return describeCiliumPeer(d, ciliumPeerRef{})
+	}
+	var phrases []string
+	for _, peer := range peers {
+		phrases = append(phrases, describeCiliumPeer(d, peer))
+	}
+	return abbreviate(phrases, ", ")
+}
+
+// describeCiliumPeer names a peer as a person would: "pods app=cache in namespace data", "api.example", "kube-apiserver".
+func describeCiliumPeer(d direction, peer ciliumPeerRef) string {
+	switch {
+	case peer.endpoint != nil:
+		return describeSourced(*peer.endpoint)
+	case peer.name != nil:
+		return peer.name.String()
+	case peer.cidr != nil:
+		return peer.cidr.CIDR
+	case peer.entity == cilium.World:
+		return "the internet"
+	case peer.entity != "" && peer.entity != cilium.All:
+		return peer.entity
+	case d == ingress:
+		return "anywhere"
+	}
+	return "everywhere"
+}
+
+// describeSourced names pods without the sources of their labels' keys.
+func describeSourced(s metav1.LabelSelector) string {
+	plain := plainSelector(&s)
+	namespace, known := plain.MatchLabels[cilium.NamespaceLabel]
+	delete(plain.MatchLabels, cilium.NamespaceLabel)
+	if !known {
+		return describePods(plain)
+	}
+	return describePods(plain) + " in namespace " + namespace
+}
+
+func describeOpenTo(rule ciliumRule) string {
+	var phrases []string
+	for _, ref := range rule.openTo() {
+		phrases = append(phrases, describeOpen(ref))
+	}
+	return abbreviate(phrases, ", ")
+}
+
+// describeOpen names a port with its protocol, or an ICMP type: "5432/TCP", "53/ANY", "ICMP echo request".
+func describeOpen(ref ciliumPortRef) string {
+	if ref.icmp != nil {
+		return ref.icmp.String()
+	}
+	protocol := ref.port.Protocol
+	if protocol == "" {
+		protocol = cilium.Any
+	}
+	switch n, isNumber := ref.port.Number(); {
+	case isNumber && n == 0:
+		return fmt.Sprintf("all %s ports", protocol)
+	case ref.port.EndPort != 0:
+		return fmt.Sprintf("%s-%d/%s", ref.port.Port, ref.port.EndPort, protocol)
+	}
+	return ref.port.Port + "/" + protocol
+}

@@ -1,0 +1,137 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// Evaluate is [Scope.Evaluate], by the rules of cilium.io/v2: the policies that select a subject are a union, and deny
+// what none of them allows in each direction of which one has rules. A rule of several kinds of peer, or with fields
+// that package cilium does not have, never gets here.
+//
+// A range of addresses holds no pods and not the API server, a name neither. A name matches nothing unless a rule of
+// some policy of the subject's lets Cilium read the look-up. A flow at an address without a name matches no name.
+func (c Cilium) Evaluate(policies ciliumPolicies, f flow.Flow) Verdict {
+	c = c.normal()
+	return c.ends(f, func(subject Workload, d direction) Verdict { return c.side(policies, subject, d, f) })
+}
+
+// side tells what the policies do to a flow of the subject in one direction.
+func (c Cilium) side(policies ciliumPolicies, subject Workload, d direction, f flow.Flow) Verdict {
+	isolating := c.views(policies, subject, d)
+	if len(isolating) == 0 {
+		_, why := ciliumIsolates(policies, subject, d)
+		return Verdict{Outcome: Unprotected, Rule: -1, Reason: why}
+	}
+	nearest := ciliumCandidate{view: isolating[0], rule: -1}
+	for _, v := range isolating {
+		for i, rule := range v.rules {
+			for peer, port := range rule.pairs() {
+				x := ciliumCandidate{v, i, peer, v.match(rule, peer, port, f)}
+				if x.fit.allows() {
+					return Verdict{Allowed, v.Name, i, x.allowedReason(), x.notices()}
+				}
+				if nearest.rule < 0 || x.fit.compare(nearest.fit) > 0 {
+					nearest = x
+				}
+			}
+		}
+	}
+	if why := c.inexpressible(d, f); why != "" {
+		return Verdict{Outcome: Inexpressible, Rule: -1, Reason: why}
+	}
+	first := isolating[0].Name
+	return Verdict{Outcome: Denied, Policy: first, Rule: -1, Reason: nearest.deniedReason(f, first)}
+}
+
+// ciliumCandidate is a rule that allows a flow or comes near it, and the peer in it that does.
+type ciliumCandidate struct {
+	view ciliumView
+	rule int // -1 where no policy has any that allows something
+	peer int
+	fit  fit
+}
+
+func (c ciliumCandidate) word() string { return c.view.scope.ruleWord(c.view.direction) }
+
+func (c ciliumCandidate) ref() ciliumPeerRef {
+	ref, _ := c.view.rules[c.rule].pair(c.peer, -1)
+	return ref
+}
+
+func (c ciliumCandidate) String() string {
+	return fmt.Sprintf("%s %d (%s)", c.word(), c.rule, describeCiliumPeer(c.view.direction, c.ref()))
+}
+
+func (c ciliumCandidate) allowedReason() string {
+	if c.fit.redirect && c.fit.peer != peerFits {
+		return c.String() + " names a port of DNS, and so stands for the cluster's resolver"
+	}
+	return c.String()
+}
+
+func (c ciliumCandidate) notices() []string {
+	rule, peer := c.view.rules[c.rule], c.ref()
+	everywhere := peer == ciliumPeerRef{} || peer.entity == cilium.All
+	switch {
+	case everywhere && len(rule.openTo()) == 0:
+		return []string{fmt.Sprintf("policy %s: %s %d allows everything", c.view.Name, c.word(), c.rule)}
+	case c.view.direction == egress && (everywhere || isWorld(peer)):
+		return []string{fmt.Sprintf("policy %s: %s %d opens the internet, and no name is checked there", c.view.Name, c.word(), c.rule)}
+	}
+	return nil
+}
+
+// isWorld reports whether a peer is every host outside of the cluster, or every one of a family.
+func isWorld(peer ciliumPeerRef) bool {
+	switch {
+	case peer.cidr != nil:
+		prefix, err := netip.ParsePrefix(peer.cidr.CIDR)
+		return err == nil && prefix.Bits() == 0
+	case peer.name != nil:
+		return peer.name.Matches("a.b") && peer.name.Matches("c.d.e")
+	}
+	return slices.Contains([]string{cilium.World, cilium.WorldIPv4, cilium.WorldIPv6}, peer.entity)
+}
+
+// deniedReason says what keeps the nearest rule from allowing a flow.
+func (c ciliumCandidate) deniedReason(f flow.Flow, first string) string {
+	if c.rule < 0 {
+		return fmt.Sprintf("policy %s has no %s rules that allow anything, it denies everything", first, c.view.direction)
+	}
+	rule, far := c.String(), c.view.direction.far(f)
+	if c.view.Name != first {
+		rule += " of policy " + c.view.Name
+	}
+	port := fmt.Sprintf("%d/%s", f.Port, f.Protocol)
+	if isPing(f) {
+		port = fmt.Sprintf("%s (an echo request)", f.Protocol)
+	} else {
+		port = "port " + port
+	}
+	switch c.fit.peer {
+	case peerFits:
+		reason := fmt.Sprintf("%s, %s allows %s", port, rule, describeOpenTo(c.view.rules[c.rule]))
+		if c.fit.port == portByName {
+			reason += ", a name that only the pods resolve: write the number"
+		}
+		return reason
+	case unseen:
+		return fmt.Sprintf("%s never matches: no rule lets Cilium read the look-up of %s (toPorts with rules.dns, to the resolver at port %d)", rule, far.Name, resolverPort)
+	case otherNamespace:
+		return fmt.Sprintf("%s is in another namespace than %s", describeEndpoint(far), rule)
+	case excepted:
+		return fmt.Sprintf("%s is in the range %s that %s excepts", address(far), exceptIn(c.ref().cidr.Except, address(far)), rule)
+	case unnamed:
+		return fmt.Sprintf("%s is not in toFQDNs, and %s is for an address without a name", describeEndpoint(far), rule)
+	case otherPeer, otherSort:
+		if c.fit.port == portFits && (c.fit.peer == otherPeer || far.Kind == flow.Anyone) {
+			return fmt.Sprintf("no %s is for %s; %s allows %s", c.word(), describeEndpoint(far), rule, port)
+		}
+	}
+	return fmt.Sprintf("no %s is for %s", c.word(), describeEndpoint(far))
+}
