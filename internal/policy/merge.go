@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/netzero-dev/netzero/internal/flow"
 )
@@ -62,19 +63,26 @@ type merging struct {
 // own returns the policy of a subject's name, or nil. Of two, the one in the subject's namespace. One of which the
 // namespace is not known, or the subject's is not, is its where no other subject has that name.
 func (m *merging) own(subject Workload) *networkingv1.NetworkPolicy {
+	return own(m.policies, m.scope, subject)
+}
+
+func own[P interface {
+	comparable
+	metav1.Object
+}](policies []P, scope Scope, subject Workload) P {
 	namesakes := 0
-	for _, s := range m.scope.Subjects {
+	for _, s := range scope.Subjects {
 		if s.Name == subject.Name {
 			namesakes++
 		}
 	}
-	var own *networkingv1.NetworkPolicy
-	for _, p := range m.policies {
+	var own, none P
+	for _, p := range policies {
 		switch {
-		case p.Name != subject.Name:
-		case p.Namespace == subject.Namespace:
+		case p.GetName() != subject.Name:
+		case p.GetNamespace() == subject.Namespace:
 			return p
-		case own == nil && (p.Namespace == "" || subject.Namespace == "") && namesakes == 1:
+		case own == none && (p.GetNamespace() == "" || subject.Namespace == "") && namesakes == 1:
 			own = p
 		}
 	}

@@ -82,13 +82,13 @@ func (e edit) view() view {
 func (e edit) addNames(flows []flow.Flow) []flow.Flow {
 	var nowhere []flow.Flow
 	for {
-		before := len(entriesOf(e.policy, NamesAnnotation))
+		before := len(entriesOf(&e.policy.ObjectMeta, NamesAnnotation))
 		for _, f := range e.missing(e.subject, egress, flows) {
 			if f.Destination.Kind != flow.External || e.checksNoName() {
 				continue
 			}
 			if !slices.ContainsFunc(e.view().names, func(n allowedName) bool { return n.matches(f) }) {
-				addEntry(e.policy, NamesAnnotation, nameOf(f).String())
+				addEntry(&e.policy.ObjectMeta, NamesAnnotation, nameOf(f).String())
 			}
 			if flow.Public(f.Destination.Addr) {
 				f.Destination.Addr = netip.Addr{}
@@ -96,7 +96,7 @@ func (e edit) addNames(flows []flow.Flow) []flow.Flow {
 			}
 		}
 		// The first entry makes the policy ask for the names of flows that it allowed until then.
-		if len(entriesOf(e.policy, NamesAnnotation)) == before {
+		if len(entriesOf(&e.policy.ObjectMeta, NamesAnnotation)) == before {
 			return nowhere
 		}
 	}
@@ -171,6 +171,6 @@ func (e edit) isLater(peer peerKey) func(rule) bool {
 
 func (e edit) addMetadata(o opening) {
 	if entry := o.metadataEntry(); entry != "" && e.direction == egress {
-		addEntry(e.policy, MetadataAnnotation, entry)
+		addEntry(&e.policy.ObjectMeta, MetadataAnnotation, entry)
 	}
 }

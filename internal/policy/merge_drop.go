@@ -74,7 +74,7 @@ func keep[T any](list []T, used []bool) []T {
 }
 
 func (m *merging) dropNames(p *networkingv1.NetworkPolicy) {
-	entries, flows := entriesOf(p, NamesAnnotation), m.egressOf(p)
+	entries, flows := entriesOf(&p.ObjectMeta, NamesAnnotation), m.egressOf(p)
 	kept := slices.DeleteFunc(slices.Clone(entries), func(entry string) bool {
 		name, err := parseName(entry)
 		return err == nil && !slices.ContainsFunc(flows, name.matches)
@@ -82,7 +82,7 @@ func (m *merging) dropNames(p *networkingv1.NetworkPolicy) {
 	if len(kept) == len(entries) {
 		return
 	}
-	setEntries(p, NamesAnnotation, kept)
+	setEntries(&p.ObjectMeta, NamesAnnotation, kept)
 	// Even an empty list keeps names away from the rules for single addresses, as long as there are any.
 	isExternal := func(f flow.Flow) bool {
 		return f.Destination.Kind == flow.External && m.scope.inexpressible(egress, f) == ""
@@ -98,7 +98,7 @@ func (m *merging) egressOf(p *networkingv1.NetworkPolicy) []flow.Flow {
 }
 
 func (m *merging) dropMetadata(p *networkingv1.NetworkPolicy) {
-	entries, flows := entriesOf(p, MetadataAnnotation), m.egressOf(p)
+	entries, flows := entriesOf(&p.ObjectMeta, MetadataAnnotation), m.egressOf(p)
 	kept := slices.DeleteFunc(slices.Clone(entries), func(entry string) bool {
 		return !slices.ContainsFunc(flows, func(f flow.Flow) bool {
 			return m.scope.openingOf(Workload{}, egress, f).metadataEntry() == entry
@@ -109,13 +109,13 @@ func (m *merging) dropMetadata(p *networkingv1.NetworkPolicy) {
 	case len(kept) == 0:
 		delete(p.Annotations, MetadataAnnotation)
 	default:
-		setEntries(p, MetadataAnnotation, kept)
+		setEntries(&p.ObjectMeta, MetadataAnnotation, kept)
 	}
 }
 
 // entriesOf returns the entries of an annotation of ours, in their order.
-func entriesOf(p *networkingv1.NetworkPolicy, annotation string) []string {
-	list := strings.TrimSpace(p.Annotations[annotation])
+func entriesOf(meta *metav1.ObjectMeta, annotation string) []string {
+	list := strings.TrimSpace(meta.Annotations[annotation])
 	if list == "" {
 		return nil
 	}
@@ -126,15 +126,15 @@ func entriesOf(p *networkingv1.NetworkPolicy, annotation string) []string {
 	return entries
 }
 
-func setEntries(p *networkingv1.NetworkPolicy, annotation string, entries []string) {
-	metav1.SetMetaDataAnnotation(&p.ObjectMeta, annotation, strings.Join(entries, ","))
+func setEntries(meta *metav1.ObjectMeta, annotation string, entries []string) {
+	metav1.SetMetaDataAnnotation(meta, annotation, strings.Join(entries, ","))
 }
 
 // addEntry adds an entry to an annotation, before the first that sorts behind it.
-func addEntry(p *networkingv1.NetworkPolicy, annotation, entry string) {
-	entries := entriesOf(p, annotation)
+func addEntry(meta *metav1.ObjectMeta, annotation, entry string) {
+	entries := entriesOf(meta, annotation)
 	if !slices.Contains(entries, entry) {
-		setEntries(p, annotation, insertBefore(entries, entry, func(e string) bool { return e > entry }))
+		setEntries(meta, annotation, insertBefore(entries, entry, func(e string) bool { return e > entry }))
 	}
 }
 

@@ -60,7 +60,7 @@ func parse(t *testing.T, documents string) []*networkingv1.NetworkPolicy {
 	return policies
 }
 
-func toYAML(t *testing.T, p *networkingv1.NetworkPolicy) string {
+func toYAML(t *testing.T, p any) string {
 	t.Helper()
 	text, err := yaml.Marshal(p)
 	if err != nil {
