@@ -41,6 +41,9 @@ var layers = map[string]layer{
 	"examples/postgres": {tests: []string{
 		"examples/postgres", "netzerotest", "github.com/lib/pq", "github.com/testcontainers/testcontainers-go",
 	}},
+	"internal/conformance": {tests: []string{
+		"golden", "internal/cilium", "internal/flow", "internal/policy", "github.com/cilium/cilium", "k8s.io/apiextensions-apiserver",
+	}},
 	"examples/blackbox":      {tests: []string{"netzerotest", "github.com/testcontainers/testcontainers-go"}},
 	"examples/blackbox/shop": {others: []string{"github.com/lib/pq", "github.com/redis/go-redis"}},
 
@@ -56,12 +59,13 @@ var layers = map[string]layer{
 	},
 	"internal/report": {own: []string{"internal/flow"}},
 	"golden": {
-		own:    []string{"internal/policy", "internal/kubeyaml"},
+		own:    []string{"internal/policy", "internal/cilium", "internal/kubeyaml"},
 		others: slices.Concat(kubernetes, []string{"github.com/google/go-cmp", "golang.org/x/mod/module", "golang.org/x/text/unicode/norm"}),
 		tests:  unix,
 	},
 	"internal/kubeyaml": {others: []string{"go.yaml.in/yaml", "sigs.k8s.io/json", "sigs.k8s.io/yaml"}},
-	"internal/policy":   {own: []string{"internal/flow"}, others: kubernetes},
+	"internal/policy":   {own: []string{"internal/cilium", "internal/flow"}, others: kubernetes},
+	"internal/cilium":   {others: kubernetes},
 	"internal/manifest": {own: []string{"internal/flow", "internal/kubeyaml"}, others: kubernetes},
 	"internal/session": {
 		own:    []string{"internal/probe", "internal/cgroup", "internal/endpoint", "internal/flow"},

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // row pairs a line of the old text with one of the new; -1 where a side has none.
@@ -127,7 +127,7 @@ func pair(a, b []int, equal func(i, j int) bool) []row {
 func upTo(n int) []int { return block{0, n}.lines() }
 
 // normalLines returns the lines of a policy's normal form.
-func normalLines(p *networkingv1.NetworkPolicy) []string {
+func normalLines(p metav1.Object) []string {
 	text, err := policyText(normal(p))
 	if err != nil {
 		return []string{err.Error()}
@@ -136,18 +136,18 @@ func normalLines(p *networkingv1.NetworkPolicy) []string {
 }
 
 // byNameLoosely sorts policies by namespace and name; unlike byName it takes everything, since a diff must not fail.
-func byNameLoosely(policies []*networkingv1.NetworkPolicy) []*networkingv1.NetworkPolicy {
-	var sorted []*networkingv1.NetworkPolicy
+func byNameLoosely[P Policy](policies []P) []metav1.Object {
+	var sorted []metav1.Object
 	for _, p := range policies {
 		if p != nil {
 			sorted = append(sorted, p)
 		}
 	}
-	slices.SortStableFunc(sorted, func(a, b *networkingv1.NetworkPolicy) int { return nameOf(a).compare(nameOf(b)) })
+	slices.SortStableFunc(sorted, func(a, b metav1.Object) int { return nameOf(a).compare(nameOf(b)) })
 	return sorted
 }
 
-func compareFirst(old, got []*networkingv1.NetworkPolicy) int {
+func compareFirst(old, got []metav1.Object) int {
 	switch {
 	case len(old) == 0:
 		return 1

@@ -6,23 +6,17 @@ import (
 	"slices"
 	"strconv"
 
-	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/netzero-dev/netzero/internal/kubeyaml"
-	npolicy "github.com/netzero-dev/netzero/internal/policy"
-)
-
-const (
-	apiVersion = "networking.k8s.io/v1"
-	kind       = "NetworkPolicy"
 )
 
 const recordAnew = "correct it, or delete the file and record it anew with -update"
 
 // decode reads one document with content. What it returns as an error lacks path and document.
-func decode(d document) (*networkingv1.NetworkPolicy, *InvalidError) {
+func decode(d document) (metav1.Object, *InvalidError) {
 	tree, fault := d.Tree()
 	if fault != nil {
 		return nil, faulty(fault)
@@ -31,23 +25,35 @@ func decode(d document) (*networkingv1.NetworkPolicy, *InvalidError) {
 	if !ok {
 		return nil, &InvalidError{Problem: "not an object with apiVersion and kind", Advice: recordAnew}
 	}
-	if object["apiVersion"] != apiVersion || object["kind"] != kind {
-		return nil, &InvalidError{Field: "kind", Problem: fmt.Sprintf("%s %s, but only %s %s is read",
-			word(object["apiVersion"], "apiVersion"), word(object["kind"], "kind"), apiVersion, kind),
+	var of *dialect
+	for _, d := range []*dialect{kubernetes, ciliums} {
+		if object["apiVersion"] == d.apiVersion && object["kind"] == d.kind {
+			of = d
+		}
+	}
+	if of == nil {
+		return nil, &InvalidError{Field: "kind", Problem: fmt.Sprintf("%s %s, but only %s %s and %s %s are read",
+			word(object["apiVersion"], "apiVersion"), word(object["kind"], "kind"), apiVersion, kind, ciliums.apiVersion, ciliums.kind),
 			Advice: "move other objects to files of their own"}
 	}
 	if empty := emptyValue(object["spec"], "spec"); empty != "" {
 		// Kubernetes would read an empty list here, and so "everywhere" or "every port".
 		return nil, &InvalidError{Field: empty, Problem: "has no value", Advice: "give it one, or remove it"}
 	}
-	policy, invalid := fromObject(object)
+	if of == ciliums {
+		if empty := emptyList(object["spec"], "spec"); empty != "" {
+			// To Cilium a list that is empty selects nothing in some places, and everything in others.
+			return nil, &InvalidError{Field: empty, Problem: "is an empty list", Advice: "remove it; [{}] in its place denies everything in that direction"}
+		}
+	}
+	policy, invalid := fromObject(of, object)
 	if invalid != nil {
 		return nil, invalid
 	}
-	if policy.Name == "" {
+	if policy.GetName() == "" {
 		return nil, &InvalidError{Field: "metadata.name", Problem: "missing", Advice: "give the policy a name"}
 	}
-	if err := npolicy.Validate(policy); err != nil {
+	if err := of.validate(policy); err != nil {
 		return nil, validationError(err)
 	}
 	return policy, nil
@@ -83,16 +89,18 @@ func faulty(f *kubeyaml.Fault) *InvalidError {
 }
 
 // fromObject is strict as the API server is under `kubectl apply --validate=strict`.
-func fromObject(object map[string]any) (*networkingv1.NetworkPolicy, *InvalidError) {
-	policy := new(networkingv1.NetworkPolicy)
-	unknown, fault := kubeyaml.Decode(object, policy)
+func fromObject(of *dialect, object map[string]any) (metav1.Object, *InvalidError) {
+	policy, unknown, fault := of.decode(object)
 	if fault != nil {
 		return nil, faulty(fault)
 	}
 	if len(unknown) > 0 {
 		invalid := &InvalidError{Field: unknown[0], Problem: "unknown field", Advice: "correct or remove it"}
-		if invalid.Field == "status" {
+		switch {
+		case invalid.Field == "status":
 			invalid.Advice = "it comes from a cluster: remove it"
+		case of == ciliums: // which may know it well
+			invalid.Problem, invalid.Advice = "a field of which no verdict is known here", "correct it, or move the rule to a file that tests do not read"
 		}
 		return nil, invalid
 	}
@@ -119,6 +127,28 @@ func emptyValue(v any, at string) string {
 				return below
 			}
 			if found := emptyValue(element, below); found != "" {
+				return found
+			}
+		}
+	}
+	return ""
+}
+
+// emptyList returns the first field of a spec that is an empty list.
+func emptyList(v any, at string) string {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, key := range sortedKeys(v) {
+			if found := emptyList(v[key], at+"."+key); found != "" {
+				return found
+			}
+		}
+	case []any:
+		if len(v) == 0 {
+			return at
+		}
+		for i, element := range v {
+			if found := emptyList(element, at+"["+strconv.Itoa(i)+"]"); found != "" {
 				return found
 			}
 		}

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	gocmp "github.com/google/go-cmp/cmp"
-	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // diffContext is the number of equal lines shown around a change.
@@ -16,7 +16,7 @@ const diffContext = 3
 //
 // A policy that only the golden file holds is one line, since [File.Rewrite] leaves it alone. The same policies give
 // the same text.
-func Diff(golden, recorded []*networkingv1.NetworkPolicy) string {
+func Diff[P Policy](golden, recorded []P) string {
 	old, got := byNameLoosely(golden), byNameLoosely(recorded)
 	var b strings.Builder
 	for len(old) > 0 || len(got) > 0 {
@@ -133,4 +133,4 @@ func section(all []change, from int) string {
 	return top + field
 }
 
-func title(p *networkingv1.NetworkPolicy) string { return kind + " " + nameOf(p).String() }
+func title(p metav1.Object) string { return dialectOf(p).kind + " " + nameOf(p).String() }

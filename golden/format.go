@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 )
@@ -13,7 +12,7 @@ import (
 //
 // The same policies give the same bytes; within a policy the order of rules, peers and ports is kept. A text that
 // [Read] would refuse or read differently is an error.
-func Format(h Header, policies []*networkingv1.NetworkPolicy) ([]byte, error) {
+func Format[P Policy](h Header, policies []P) ([]byte, error) {
 	sorted, err := byName(policies)
 	if err != nil {
 		return nil, fmt.Errorf("format golden: %w", err)
@@ -37,31 +36,18 @@ func Format(h Header, policies []*networkingv1.NetworkPolicy) ([]byte, error) {
 }
 
 // policyText returns one policy as YAML, as kubectl takes it.
-func policyText(p *networkingv1.NetworkPolicy) (string, error) {
-	p = p.DeepCopy()
-	p.TypeMeta = metav1.TypeMeta{APIVersion: apiVersion, Kind: kind}
-	dropServerFields(p)
-	text, err := yaml.Marshal(p)
+func policyText(p metav1.Object) (string, error) {
+	text, err := yaml.Marshal(plain(p))
 	if err != nil {
 		return "", fmt.Errorf("write policy %s as YAML: %w", nameOf(p), err)
 	}
 	return string(text), nil
 }
 
-// dropServerFields removes what an API server fills in and a file does not hold.
-func dropServerFields(p *networkingv1.NetworkPolicy) {
-	p.ObjectMeta = metav1.ObjectMeta{
-		Name:        p.Name,
-		Namespace:   p.Namespace,
-		Labels:      p.Labels,
-		Annotations: p.Annotations,
-	}
-}
-
 // check reads a text back and compares it with the policies that it should hold, by their names.
 //
 // A golden file outlives the run that wrote it, so a slip here would be found by somebody else, and too late.
-func check(text string, policies []*networkingv1.NetworkPolicy) error {
+func check(text string, policies []metav1.Object) error {
 	if len(text) > MaxSize {
 		return fmt.Errorf("the text has %d bytes, more than 1 MiB", len(text))
 	}
@@ -69,8 +55,8 @@ func check(text string, policies []*networkingv1.NetworkPolicy) error {
 	if err != nil {
 		return err
 	}
-	read := make(map[name]*networkingv1.NetworkPolicy)
-	for _, p := range f.Policies {
+	read := make(map[name]metav1.Object)
+	for _, p := range f.all() {
 		read[nameOf(p)] = p
 	}
 	for _, p := range policies {

@@ -90,7 +90,7 @@ func TestFormatRefuses(t *testing.T) {
 }
 
 func TestFormatNothing(t *testing.T) {
-	text, err := Format(Header{Test: "TestA"}, nil)
+	text, err := Format[*networkingv1.NetworkPolicy](Header{Test: "TestA"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,9 @@ import (
 
 	networkingv1 "k8s.io/api/networking/v1"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/kubeyaml"
 )
 
@@ -27,11 +30,21 @@ type Header struct {
 	Command string // what to type to accept a new recording
 }
 
-// File is a golden file as it was read.
+// CiliumNetworkPolicy is one of cilium.io/v2, with the fields that recordings write: a file with others is not read.
+type CiliumNetworkPolicy = cilium.NetworkPolicy
+
+// Policy is a policy of one of the two dialects.
+type Policy interface {
+	*networkingv1.NetworkPolicy | *CiliumNetworkPolicy
+	metav1.Object
+}
+
+// File is a golden file as it was read. Its policies are all of one dialect.
 type File struct {
 	Path     string
 	Header   Header                        // empty fields where the file has no such line
 	Policies []*networkingv1.NetworkPolicy // in the order of the file; none for an empty file
+	Cilium   []*CiliumNetworkPolicy        // the same, of the other dialect
 
 	text      []byte // as it was read, byte for byte
 	documents []document
@@ -49,7 +62,7 @@ func (f *File) OtherTest(test string) string {
 // document is a part of a file between two lines that end a document.
 type document struct {
 	kubeyaml.Document
-	policy *networkingv1.NetworkPolicy // nil where the document holds comments only
+	policy metav1.Object // nil where the document holds comments only
 }
 
 // InvalidError says what is wrong in a golden file, where, and what to do about it.
@@ -86,7 +99,7 @@ func (e *InvalidError) Error() string {
 // name is what tells the policies of one file apart.
 type name struct{ namespace, name string }
 
-func nameOf(p *networkingv1.NetworkPolicy) name { return name{p.Namespace, p.Name} }
+func nameOf(p metav1.Object) name { return name{p.GetNamespace(), p.GetName()} }
 
 func (n name) String() string {
 	if n.namespace == "" {
@@ -100,22 +113,36 @@ func (n name) compare(m name) int {
 }
 
 // byName returns the policies sorted by namespace and name, or an error where one has no name or two have the same.
-func byName(policies []*networkingv1.NetworkPolicy) ([]*networkingv1.NetworkPolicy, error) {
-	for _, p := range policies {
-		if p == nil || p.Name == "" {
+func byName[P Policy](policies []P) ([]metav1.Object, error) {
+	objects, err := objectsOf(policies)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range objects {
+		of := dialectOf(p)
+		if p.GetName() == "" {
 			return nil, errors.New("a policy has no name")
 		}
-		if k := p.Kind; k != "" && k != kind || p.APIVersion != "" && p.APIVersion != apiVersion {
-			return nil, fmt.Errorf("policy %s is %s %s, not %s %s", nameOf(p), p.APIVersion, k, apiVersion, kind)
+		if t := typeOf(p); t.Kind != "" && t.Kind != of.kind || t.APIVersion != "" && t.APIVersion != of.apiVersion {
+			return nil, fmt.Errorf("policy %s is %s %s, not %s %s", nameOf(p), t.APIVersion, t.Kind, of.apiVersion, of.kind)
 		}
 	}
-	sorted := slices.SortedStableFunc(slices.Values(policies), func(a, b *networkingv1.NetworkPolicy) int {
-		return nameOf(a).compare(nameOf(b))
-	})
+	sorted := slices.SortedStableFunc(slices.Values(objects), func(a, b metav1.Object) int { return nameOf(a).compare(nameOf(b)) })
 	for i := 1; i < len(sorted); i++ {
 		if nameOf(sorted[i-1]) == nameOf(sorted[i]) {
 			return nil, fmt.Errorf("two policies are called %s", nameOf(sorted[i]))
 		}
 	}
 	return sorted, nil
+}
+
+func objectsOf[P Policy](policies []P) ([]metav1.Object, error) {
+	var objects []metav1.Object
+	for _, p := range policies {
+		if p == nil {
+			return nil, errors.New("a policy has no name")
+		}
+		objects = append(objects, p)
+	}
+	return objects, nil
 }

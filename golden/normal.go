@@ -13,15 +13,14 @@ import (
 
 // same reports whether two policies say the same: everything that Kubernetes reads as a set is compared as one, and
 // what it fills in by default counts as written. Policies may still allow the same and not be the same.
-func same(a, b *networkingv1.NetworkPolicy) bool {
+func same(a, b metav1.Object) bool {
 	return bytes.Equal(encode(normal(a)), encode(normal(b)))
 }
 
 // normal returns the one form of all policies that are the same.
-func normal(p *networkingv1.NetworkPolicy) *networkingv1.NetworkPolicy {
-	p = p.DeepCopy()
-	p.TypeMeta = metav1.TypeMeta{APIVersion: apiVersion, Kind: kind}
-	dropServerFields(p)
+func normal(p metav1.Object) metav1.Object { return dialectOf(p).normal(plain(p)) }
+
+func normalKubernetes(p *networkingv1.NetworkPolicy) *networkingv1.NetworkPolicy {
 	s := &p.Spec
 	if len(s.PolicyTypes) == 0 {
 		s.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}

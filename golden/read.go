@@ -6,6 +6,9 @@ import (
 	"io"
 	"os"
 
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/kubeyaml"
 )
 
@@ -78,6 +81,10 @@ func parse(path string, text []byte) (*File, error) {
 					Advice:  "rename or remove one of them, or merge their rules"}
 			}
 		}
+		if err == nil && len(seen) > 0 && (len(f.Cilium) > 0) != (dialectOf(policy) == ciliums) {
+			err = &InvalidError{Field: "kind", Problem: "a " + dialectOf(policy).kind + " after one of another kind",
+				Advice: "keep those of one kind, which the test's options say, in one file"}
+		}
 		if err != nil {
 			err.Path, err.Document = path, count
 			if err.Line == 0 && err.Field != "" {
@@ -87,7 +94,12 @@ func parse(path string, text []byte) (*File, error) {
 		}
 		seen[nameOf(policy)] = count
 		d.policy = policy
-		f.Policies = append(f.Policies, policy)
+		switch p := policy.(type) {
+		case *cilium.NetworkPolicy:
+			f.Cilium = append(f.Cilium, p)
+		case *networkingv1.NetworkPolicy:
+			f.Policies = append(f.Policies, p)
+		}
 	}
 	f.Header = readHeader(f.documents)
 	return f, nil

@@ -9,6 +9,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
 )
 
 const checkoutYAML = `apiVersion: networking.k8s.io/v1
@@ -106,11 +109,11 @@ func TestFilesThatAreRefused(t *testing.T) {
 		{"status", checkoutYAML + "status: {}\n",
 			`document 1, line 19: status: unknown field; it comes from a cluster: remove it`},
 		{"another kind", replaced("kind: NetworkPolicy", "kind: Service"),
-			`document 1, line 2: kind: networking.k8s.io/v1 Service, but only networking.k8s.io/v1 NetworkPolicy is read; move other objects to files of their own`},
+			`document 1, line 2: kind: networking.k8s.io/v1 Service, but only networking.k8s.io/v1 NetworkPolicy and cilium.io/v2 CiliumNetworkPolicy are read; move other objects to files of their own`},
 		{"no kind", replaced("kind: NetworkPolicy\n", ""),
-			`document 1: kind: networking.k8s.io/v1 (no kind), but only networking.k8s.io/v1 NetworkPolicy is read; move other objects to files of their own`},
+			`document 1: kind: networking.k8s.io/v1 (no kind), but only networking.k8s.io/v1 NetworkPolicy and cilium.io/v2 CiliumNetworkPolicy are read; move other objects to files of their own`},
 		{"another version", replaced("networking.k8s.io/v1", "extensions/v1beta1"),
-			`document 1, line 2: kind: extensions/v1beta1 NetworkPolicy, but only networking.k8s.io/v1 NetworkPolicy is read; move other objects to files of their own`},
+			`document 1, line 2: kind: extensions/v1beta1 NetworkPolicy, but only networking.k8s.io/v1 NetworkPolicy and cilium.io/v2 CiliumNetworkPolicy are read; move other objects to files of their own`},
 		{"key given twice", replaced("  policyTypes:", "  egress: []\n  policyTypes:"),
 			`document 1, line 17: egress: given twice; remove one of them`},
 		{"key given twice in the second document", second + strings.Replace(checkoutYAML, "metadata:", "kind: NetworkPolicy\nmetadata:", 1),
@@ -234,6 +237,7 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte(Header{"TestA/b", "go test ."}.String()+checkoutYAML+"---\n# x\n...\n"), uint16(0))
 	f.Add([]byte("\ufeff"+strings.ReplaceAll(checkoutYAML, "\n", "\r\n")), uint16(0))
 	f.Add([]byte("{\"apiVersion\":networking.k8s.io/v1,kind: NetworkPolicy,metadata: {name: x},spec: {podSelector: {}}}"), uint16(0))
+	f.Add([]byte(ciliumYAML), uint16(0))
 	f.Add([]byte("a: &a [*a]\n--- x\n%YAML 1.1\n"), uint16(0))
 	f.Add([]byte("...\n---\n"), uint16(strings.Index(valid, "---")))
 	f.Add([]byte("  annotations: {a: |-}\n"), uint16(strings.Index(valid, "spec:")))
@@ -250,31 +254,41 @@ func FuzzRead(f *testing.F) {
 			}
 			return
 		}
-		unchanged, err := read.Rewrite(read.Header, read.Policies)
-		if err != nil || string(unchanged) != string(text) {
-			t.Errorf("rewritten with its own policies, the file changed (%v):\n%s", err, unchanged)
+		if len(read.Cilium) > 0 {
+			holdRead(t, read, text, read.Cilium, &CiliumNetworkPolicy{
+				ObjectMeta: metav1.ObjectMeta{Name: "added"}, Spec: cilium.Spec{Egress: []cilium.EgressRule{{}}},
+			})
+			return
 		}
-		if diff := Diff(read.Policies, read.Policies); diff != "" {
-			t.Errorf("policies differ from themselves:\n%s", diff)
-		}
-		added := policy("added", 1)
-		rewritten, err := read.Rewrite(Header{Test: "Test"}, list(added))
-		if err != nil {
-			t.Fatalf("add a policy: %v", err)
-		}
-		again, err := parse("x.yaml", rewritten)
-		if err != nil {
-			t.Fatalf("read what was written: %v\n%s", err, rewritten)
-		}
-		for _, p := range append(read.others(list(added)), added) {
-			if !containsSame(again.Policies, p) {
-				t.Errorf("policy %s is not in the rewritten file:\n%s", nameOf(p), rewritten)
-			}
-		}
+		holdRead(t, read, text, read.Policies, policy("added", 1))
 	})
 }
 
-func containsSame(policies []*networkingv1.NetworkPolicy, p *networkingv1.NetworkPolicy) bool {
+// holdRead rewrites a file that was read, with its own policies and with one more.
+func holdRead[P Policy](t *testing.T, read *File, text []byte, policies []P, added P) {
+	unchanged, err := rewrite(read, read.Header, policies)
+	if err != nil || string(unchanged) != string(text) {
+		t.Errorf("rewritten with its own policies, the file changed (%v):\n%s", err, unchanged)
+	}
+	if diff := Diff(policies, policies); diff != "" {
+		t.Errorf("policies differ from themselves:\n%s", diff)
+	}
+	rewritten, err := rewrite(read, Header{Test: "Test"}, []P{added})
+	if err != nil {
+		t.Fatalf("add a policy: %v", err)
+	}
+	again, err := parse("x.yaml", rewritten)
+	if err != nil {
+		t.Fatalf("read what was written: %v\n%s", err, rewritten)
+	}
+	for _, p := range append(read.others([]metav1.Object{added}), added) {
+		if !containsSame(again.all(), p) {
+			t.Errorf("policy %s is not in the rewritten file:\n%s", nameOf(p), rewritten)
+		}
+	}
+}
+
+func containsSame(policies []metav1.Object, p metav1.Object) bool {
 	for _, q := range policies {
 		if nameOf(p) == nameOf(q) && same(p, q) {
 			return true

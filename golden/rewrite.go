@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/netzero-dev/netzero/internal/kubeyaml"
 )
@@ -17,11 +18,20 @@ import (
 // follow at the end. Where every given policy is in the file already, and says the same, the result is the file as it
 // was read, byte for byte; otherwise line ends become LF and the header is renewed.
 func (f *File) Rewrite(h Header, policies []*networkingv1.NetworkPolicy) ([]byte, error) {
+	return rewrite(f, h, policies)
+}
+
+// RewriteCilium is Rewrite for the other dialect.
+func (f *File) RewriteCilium(h Header, policies []*CiliumNetworkPolicy) ([]byte, error) {
+	return rewrite(f, h, policies)
+}
+
+func rewrite[P Policy](f *File, h Header, policies []P) ([]byte, error) {
 	sorted, err := byName(policies)
 	if err != nil {
 		return nil, fmt.Errorf("rewrite golden %s: %w", f.Path, err)
 	}
-	pending := make(map[name]*networkingv1.NetworkPolicy)
+	pending := make(map[name]metav1.Object)
 	for _, p := range sorted {
 		pending[nameOf(p)] = p
 	}
@@ -100,16 +110,27 @@ func needsSeparator(text string) bool {
 }
 
 // others returns the file's policies that none of the given ones replaces.
-func (f *File) others(policies []*networkingv1.NetworkPolicy) []*networkingv1.NetworkPolicy {
+func (f *File) others(policies []metav1.Object) []metav1.Object {
 	replaced := make(map[name]bool)
 	for _, p := range policies {
 		replaced[nameOf(p)] = true
 	}
-	var others []*networkingv1.NetworkPolicy
-	for _, p := range f.Policies {
+	var others []metav1.Object
+	for _, p := range f.all() {
 		if !replaced[nameOf(p)] {
 			others = append(others, p)
 		}
 	}
 	return others
+}
+
+// all returns the file's policies, of whichever dialect.
+func (f *File) all() []metav1.Object {
+	var all []metav1.Object
+	for _, d := range f.documents {
+		if d.policy != nil {
+			all = append(all, d.policy)
+		}
+	}
+	return all
 }

@@ -5,28 +5,25 @@ import (
 	"net/netip"
 	"slices"
 
-	networkingv1 "k8s.io/api/networking/v1"
-
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/report"
 )
 
-type policies = []*networkingv1.NetworkPolicy
-
 // compare puts into the report what the golden file's policies say of the flows.
-func compare(result *report.Report, scope policy.Scope, file *golden.File, flows []Flow) {
+func compare[P golden.Policy](result *report.Report, d dialect[P], file *golden.File, flows []Flow) {
+	committed := d.of(file)
 	if other := file.OtherTest(result.Test); other != "" {
 		result.Notices = append(result.Notices, fmt.Sprintf("the golden file says that it belongs to %s", other))
 	}
-	result.Unprotected = scope.NotIsolated(file.Policies, flows)
-	result.Protected = scope.Protects(file.Policies)
-	required := policy.Required(flows)
+	result.Unprotected = d.rules.NotIsolated(committed, flows)
+	result.Protected = d.rules.Protects(committed)
+	required := d.rules.Required(flows)
 	denied := make(map[Flow]*report.Denied) // by the folded flow
 	folded := flow.Fold(required)
 	for _, f := range required {
-		verdict := scope.Evaluate(file.Policies, f)
+		verdict := d.rules.Evaluate(committed, f)
 		for _, notice := range verdict.Notices {
 			if !slices.Contains(result.Notices, notice) {
 				result.Notices = append(result.Notices, notice)
@@ -37,13 +34,13 @@ func compare(result *report.Report, scope policy.Scope, file *golden.File, flows
 			result.Notices = append(result.Notices, fmt.Sprintf("%s: %s", f.Target(), verdict.Reason))
 		case policy.Denied:
 			whole := folded[slices.IndexFunc(folded, func(g Flow) bool { return sameFold(f, g) })]
-			d := denied[whole]
-			if d == nil {
-				d = &report.Denied{Flow: whole, Policy: verdict.Policy, Reason: verdict.Reason}
-				denied[whole] = d
+			entry := denied[whole]
+			if entry == nil {
+				entry = &report.Denied{Flow: whole, Policy: verdict.Policy, Reason: verdict.Reason}
+				denied[whole] = entry
 			}
-			if a := f.Destination.Addr; a.IsValid() && !slices.Contains(d.Addrs, a) {
-				d.Addrs = append(d.Addrs, a)
+			if a := f.Destination.Addr; a.IsValid() && !slices.Contains(entry.Addrs, a) {
+				entry.Addrs = append(entry.Addrs, a)
 			}
 		}
 	}
@@ -53,10 +50,10 @@ func compare(result *report.Report, scope policy.Scope, file *golden.File, flows
 			result.Denied = append(result.Denied, *d)
 		}
 	}
-	result.Unused = scope.Unused(file.Policies, flows)
-	if slices.ContainsFunc(scope.Subjects, func(s policy.Subject) bool { return s.Whole }) {
-		for _, p := range scope.Foreign(file.Policies) { // of a container that has gone, or somebody's own
-			text := fmt.Sprintf("policy %s is for no workload of this run: an update keeps it; delete it where its container is no more", p.Name)
+	result.Unused = d.rules.Unused(committed, flows)
+	if slices.ContainsFunc(d.scope.Subjects, func(s policy.Subject) bool { return s.Whole }) {
+		for _, p := range d.rules.Foreign(committed) { // of a container that has gone, or somebody's own
+			text := fmt.Sprintf("policy %s is for no workload of this run: an update keeps it; delete it where its container is no more", p.GetName())
 			if result.Strict {
 				result.Unused = append(result.Unused, text)
 			} else {

@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/netzero-dev/netzero/golden"
-	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/report"
 )
 
@@ -73,8 +72,21 @@ func (r *Recording) judge(settled settlement) {
 		Test: r.tb.Name(), Golden: relative(r.golden), Workload: r.config.workload,
 		Strict: r.config.strict, Notices: slices.Concat(settled.notices, notices), Accept: acceptCommandHere(r.tb),
 	}
-	recorded := scope.Generate(flows)
+	if r.config.cilium {
+		hold(r, ciliums(scope), result, flows)
+		return
+	}
+	hold(r, kubernetes(scope), result, flows)
+}
+
+// hold is judge for policies of one dialect.
+func hold[P golden.Policy](r *Recording, d dialect[P], result report.Report, flows []Flow) {
+	r.tb.Helper()
+	recorded := d.rules.Generate(flows)
 	file, err := golden.Read(r.golden)
+	if err == nil {
+		err = r.config.otherDialect(file)
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		file = nil
@@ -82,11 +94,11 @@ func (r *Recording) judge(settled settlement) {
 		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
 		return
 	default:
-		compare(&result, scope, file, flows)
+		compare(&result, d, file, flows)
 		if isPartial(r.tb) {
 			result.Unused = nil // who knows
 		}
-		result.Diff = golden.Diff(file.Policies, recorded)
+		result.Diff = golden.Diff(d.of(file), recorded)
 	}
 	header := golden.Header{Test: r.tb.Name(), Command: acceptCommand(r.tb)}
 	if file == nil {
@@ -102,7 +114,7 @@ func (r *Recording) judge(settled settlement) {
 		result.Notices = append(result.Notices, "the test had failed by itself: mend it first, nothing is written from a failed test")
 	}
 	if r.env.update {
-		r.update(result, file, header, scope, flows)
+		update(r, d, result, file, header, flows)
 		return
 	}
 	if result.Failed() {
@@ -113,7 +125,7 @@ func (r *Recording) judge(settled settlement) {
 }
 
 // update writes the golden file, unless it allows just what was seen already. One that exists keeps what people wrote.
-func (r *Recording) update(result report.Report, file *golden.File, header golden.Header, scope policy.Scope, flows []Flow) {
+func update[P golden.Policy](r *Recording, d dialect[P], result report.Report, file *golden.File, header golden.Header, flows []Flow) {
 	r.tb.Helper()
 	text := []byte(result.Proposed)
 	if file != nil {
@@ -121,12 +133,12 @@ func (r *Recording) update(result report.Report, file *golden.File, header golde
 			return
 		}
 		var err error
-		merge := scope.Merge
+		merge := d.rules.Merge
 		if isPartial(r.tb) {
-			merge = scope.Extend
+			merge = d.rules.Extend
 		}
-		merged := merge(file.Policies, flows)
-		if text, err = file.Rewrite(header, merged); err != nil {
+		merged := merge(d.of(file), flows)
+		if text, err = d.rewrite(file, header, merged); err != nil {
 			r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
 			return
 		}

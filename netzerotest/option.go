@@ -36,6 +36,7 @@ type config struct {
 	ignores   []endpoint.Ignore
 	strict    bool
 	driver    bool          // the test process is no workload
+	cilium    bool          // the golden file is of CiliumNetworkPolicies
 	named     bool          // the workload's name is the user's
 	manifests *manifest.Set // nil where there are none
 	patterns  []string      // of manifests
@@ -212,6 +213,16 @@ func Manifests(patterns ...string) Option {
 			return errors.New("Manifests: no pattern: name files, such as \"deploy/*.yaml\"")
 		}
 		c.patterns = append(c.patterns, patterns...)
+		return nil
+	})
+}
+
+// Cilium makes the golden file hold CiliumNetworkPolicies (cilium.io/v2) instead of NetworkPolicies, one for the same
+// workloads. External hosts are toFQDNs there, with the rule for DNS that makes them work, the API server an entity, and
+// pings, which a NetworkPolicy has no words for, echo requests. A golden file of the other kind is an error.
+func Cilium() Option {
+	return optionFunc(func(c *config) error {
+		c.cilium = true
 		return nil
 	})
 }

@@ -1,0 +1,133 @@
+package golden
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
+)
+
+const ciliumYAML = `apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata:
+  name: checkout
+spec:
+  egress:
+  - toEndpoints:
+    - matchLabels:
+        k8s:io.kubernetes.pod.namespace: kube-system
+        k8s:k8s-app: kube-dns
+    toPorts:
+    - ports:
+      - port: "53"
+        protocol: ANY
+      rules:
+        dns:
+        - matchPattern: '*'
+  - toFQDNs:
+    - matchName: api.stripe.com
+    toPorts:
+    - ports:
+      - port: "443"
+        protocol: TCP
+  endpointSelector:
+    matchLabels:
+      k8s:app: checkout
+`
+
+func TestCiliumPoliciesAreReadAsTheyAreWritten(t *testing.T) {
+	read, err := parse("x.yaml", []byte(ciliumYAML))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(read.Cilium) != 1 || len(read.Policies) != 0 {
+		t.Fatalf("%d and %d policies", len(read.Cilium), len(read.Policies))
+	}
+	text, err := Format(Header{}, read.Cilium)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(Header{}.String()+ciliumYAML, string(text)); diff != "" {
+		t.Errorf("text (-want +got):\n%s", diff)
+	}
+}
+
+func TestFieldsOfCiliumThatAreNotKnownAreRefused(t *testing.T) {
+	for _, c := range []struct{ reason, old, new, want string }{
+		{"a deny rule would be left out of the verdict", "spec:\n", "spec:\n  egressDeny:\n  - toEntities: [world]\n", "spec.egressDeny"},
+		{"HTTP rules could hold a token, and are not judged", "rules:\n        dns:\n        - matchPattern: '*'", "rules:\n        http:\n        - headers: [\"Authorization: x\"]", "spec.egress[0].toPorts[0].rules.http"},
+		{"an empty list selects nothing here and everything there", "  endpointSelector:", "  - toEndpoints: []\n  endpointSelector:", "is an empty list"},
+		{"a port is a string", "\"443\"", "443", "holds a number where a string"},
+		{"a protocol is upper case", "protocol: TCP", "protocol: tcp", "protocol"},
+		{"a range that ends before it begins", "\"443\"", "\"443\"\n        endPort: 80", "is below port 443"},
+		{"two kinds of peer in one rule", "  - toFQDNs:", "  - toCIDRSet:\n    - cidr: 203.0.113.0/24\n    toFQDNs:", "toCIDRSet and toFQDNs"},
+		{"an IPv4 range as IPv6", "toFQDNs:\n    - matchName: api.stripe.com", "toCIDRSet:\n    - cidr: ::ffff:192.0.2.0/120", "written as IPv6"},
+		{"host bits", "toFQDNs:\n    - matchName: api.stripe.com", "toCIDRSet:\n    - cidr: 2001:db8::7/32", "host bits"},
+		{"an entity that does not exist", "toFQDNs:\n    - matchName: api.stripe.com", "toEntities: [internet]", "Unsupported value"},
+	} {
+		text := strings.Replace(ciliumYAML, c.old, c.new, 1)
+		if text == ciliumYAML {
+			t.Errorf("%s: nothing was replaced", c.reason)
+		}
+		if _, err := parse("x.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %v, want %q", c.reason, err, c.want)
+		}
+	}
+}
+
+func TestOneFileHoldsOneDialect(t *testing.T) {
+	for _, text := range []string{
+		ciliumYAML + "---\n" + strings.ReplaceAll(checkoutYAML, "checkout", "refund"),
+		strings.ReplaceAll(checkoutYAML, "checkout", "refund") + "---\n" + ciliumYAML,
+	} {
+		if _, err := parse("x.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), "after one of another kind") {
+			t.Errorf("error %v", err)
+		}
+	}
+}
+
+func TestAnOrderIsNoDifferenceInCilium(t *testing.T) {
+	a, b := parsed(t, ciliumYAML), parsed(t, ciliumYAML)
+	rules := b.Spec.Egress
+	rules[0], rules[1] = rules[1], rules[0]
+	rules[0].ToFQDNs[0].MatchName = "API.stripe.com."
+	rules[1].ToPorts[0].Ports[0].Protocol = ""
+	if diff := Diff([]*CiliumNetworkPolicy{a}, []*CiliumNetworkPolicy{b}); diff != "" {
+		t.Errorf("differs:\n%s", diff)
+	}
+	rules[0].ToFQDNs = append(rules[0].ToFQDNs, cilium.FQDN{MatchName: "hooks.slack.com"})
+	if diff := Diff([]*CiliumNetworkPolicy{a}, []*CiliumNetworkPolicy{b}); !strings.Contains(diff, "+    - matchName: hooks.slack.com") {
+		t.Errorf("another name is no difference:\n%s", diff)
+	}
+}
+
+func parsed(t *testing.T, text string) *CiliumNetworkPolicy {
+	t.Helper()
+	read, err := parse("x.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read.Cilium[0]
+}
+
+func TestRewriteKeepsWhatIsOthersInCilium(t *testing.T) {
+	text := "# mine\n" + ciliumYAML + "---\n# the other team's\n" + strings.ReplaceAll(ciliumYAML, "checkout", "refund")
+	read, err := parse("x.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := read.Cilium[0].DeepCopy()
+	p.Spec.Egress = append(p.Spec.Egress, cilium.EgressRule{ToEndpoints: []metav1.LabelSelector{{MatchLabels: map[string]string{"k8s:app": "db"}}}})
+	got, err := read.RewriteCilium(Header{}, []*CiliumNetworkPolicy{p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"# mine", "# the other team's", "k8s:app: db", "k8s:app: refund"} {
+		if !strings.Contains(string(got), want) {
+			t.Errorf("%q is gone:\n%s", want, got)
+		}
+	}
+}

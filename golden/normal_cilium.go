@@ -1,0 +1,84 @@
+package golden
+
+import (
+	"cmp"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
+)
+
+func normalCilium(p *cilium.NetworkPolicy) *cilium.NetworkPolicy {
+	s := &p.Spec
+	normalSelector(&s.EndpointSelector)
+	for i := range s.Egress {
+		r := &s.Egress[i]
+		r.ToEndpoints = normalSelectors(r.ToEndpoints)
+		r.ToFQDNs = normalNames(r.ToFQDNs)
+		r.ToCIDRSet = normalCIDRs(r.ToCIDRSet)
+		r.ToEntities = set(r.ToEntities)
+		r.ToPorts = normalPortRules(r.ToPorts)
+		r.ICMPs = normalICMPs(r.ICMPs)
+	}
+	for i := range s.Ingress {
+		r := &s.Ingress[i]
+		r.FromEndpoints = normalSelectors(r.FromEndpoints)
+		r.FromCIDRSet = normalCIDRs(r.FromCIDRSet)
+		r.FromEntities = set(r.FromEntities)
+		r.ToPorts = normalPortRules(r.ToPorts)
+		r.ICMPs = normalICMPs(r.ICMPs)
+	}
+	s.Ingress, s.Egress = set(s.Ingress), set(s.Egress)
+	return p
+}
+
+func normalSelectors(selectors []metav1.LabelSelector) []metav1.LabelSelector {
+	for i := range selectors {
+		normalSelector(&selectors[i])
+	}
+	return set(selectors)
+}
+
+func normalNames(names []cilium.FQDN) []cilium.FQDN {
+	for i := range names {
+		names[i].MatchName = strings.ToLower(strings.TrimSuffix(names[i].MatchName, "."))
+		names[i].MatchPattern = strings.ToLower(strings.TrimSuffix(names[i].MatchPattern, "."))
+	}
+	return set(names)
+}
+
+func normalCIDRs(rules []cilium.CIDRRule) []cilium.CIDRRule {
+	for i := range rules {
+		rules[i].Except = set(rules[i].Except)
+	}
+	return set(rules)
+}
+
+func normalPortRules(rules []cilium.PortRule) []cilium.PortRule {
+	for i := range rules {
+		for j := range rules[i].Ports {
+			p := &rules[i].Ports[j]
+			p.Protocol = cmp.Or(p.Protocol, cilium.Any)
+			if n, isNumber := p.Number(); isNumber && int(p.EndPort) == n {
+				p.EndPort = 0 // a range of one port
+			}
+		}
+		rules[i].Ports = set(rules[i].Ports)
+		if rules[i].Rules != nil {
+			rules[i].Rules.DNS = normalNames(rules[i].Rules.DNS)
+		}
+	}
+	return set(rules)
+}
+
+func normalICMPs(rules []cilium.ICMPRule) []cilium.ICMPRule {
+	for i := range rules {
+		for j := range rules[i].Fields {
+			f := &rules[i].Fields[j]
+			f.Family = cmp.Or(f.Family, cilium.IPv4)
+		}
+		rules[i].Fields = set(rules[i].Fields)
+	}
+	return set(rules)
+}

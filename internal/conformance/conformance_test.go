@@ -1,0 +1,197 @@
+package conformance
+
+import (
+	"bytes"
+	"io/fs"
+	"math/rand/v2"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/netzero-dev/netzero/golden"
+	"github.com/netzero-dev/netzero/internal/cilium"
+	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/policy"
+)
+
+func newCRD(t *testing.T) *crd {
+	t.Helper()
+	c, err := readCRD()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestCiliumAcceptsEveryGoldenFile holds all committed policies of the repository against Cilium, in examples, in tests'
+// directories and in scripts.
+func TestCiliumAcceptsEveryGoldenFile(t *testing.T) {
+	schema := newCRD(t)
+	found := 0
+	err := filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".yaml" || !strings.Contains(filepath.ToSlash(path), "testdata/") {
+			return err
+		}
+		file, err := golden.Read(path)
+		if err != nil {
+			return nil // no golden file; package golden and its users say what is wrong with one
+		}
+		for _, p := range file.Cilium {
+			found++
+			text, err := yaml.Marshal(p)
+			if err != nil {
+				return err
+			}
+			accept(t, schema, path, text)
+		}
+		return nil
+	})
+	if err != nil || found == 0 {
+		t.Errorf("%d policies, %v", found, err)
+	}
+}
+
+func accept(t *testing.T, schema *crd, origin string, text []byte) {
+	t.Helper()
+	if err := sanitize(text); err != nil {
+		t.Errorf("%s: Cilium refuses: %v\n%s", origin, err, text)
+	}
+	if err := schema.validate(text); err != nil {
+		t.Errorf("%s: the API server refuses: %v\n%s", origin, err, text)
+	}
+}
+
+// TestCiliumAcceptsWhatIsGenerated draws flows of all kinds, and merges others into what they give.
+func TestCiliumAcceptsWhatIsGenerated(t *testing.T) {
+	schema := newCRD(t)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	for i := range uint64(300) {
+		r := draw{rand.New(rand.NewPCG(seed, i))}
+		scope := policy.Cilium{Scope: policy.Scope{Subjects: []policy.Subject{
+			{Workload: policy.Workload{Name: "checkout", Namespace: r.pick("", "shop")}},
+			{Workload: policy.Workload{Name: "orders-db", Namespace: r.pick("", "data"), Labels: map[string]string{"app.kubernetes.io/name": "db"}}, Whole: true},
+		}}}
+		generated := scope.Generate(r.flows())
+		for _, p := range slices.Concat(generated, scope.Merge(generated, r.flows())) {
+			if err := cilium.Validate(p); err != nil {
+				t.Errorf("case %d: %v", i, err)
+			}
+			text, err := golden.Format(golden.Header{Test: t.Name()}, []*cilium.NetworkPolicy{p})
+			if err != nil {
+				t.Fatal(err)
+			}
+			accept(t, schema, "generated", text)
+		}
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// draw draws flows.
+type draw struct{ *rand.Rand }
+
+func (r draw) pick(from ...string) string { return from[r.IntN(len(from))] }
+
+func (r draw) flows() []flow.Flow {
+	flows := make([]flow.Flow, r.IntN(60))
+	for i := range flows {
+		subjects := []flow.Endpoint{{Kind: flow.Workload, Name: "checkout"}, {Kind: flow.Workload, Name: "orders-db"}}
+		f := flow.Flow{
+			Source: subjects[r.IntN(2)], Destination: r.endpoint(), Count: 1,
+			Protocol: []flow.Protocol{flow.TCP, flow.UDP, flow.SCTP, flow.ICMP, flow.ICMPv6, 47}[r.IntN(6)],
+			Port:     uint16(1 + r.IntN(65535)),
+		}
+		if r.IntN(3) == 0 {
+			f.Source, f.Destination = f.Destination, subjects[1]
+		}
+		if r.IntN(8) == 0 {
+			f.Source = flow.Endpoint{Kind: flow.Anyone}
+			f.Destination = subjects[1]
+		}
+		if !f.Protocol.HasPorts() {
+			f.Port = 0
+		}
+		flows[i] = f
+	}
+	return flows
+}
+
+func (r draw) endpoint() flow.Endpoint {
+	addr := netip.MustParseAddr(r.pick("203.0.113.7", "2001:db8::7", "10.0.0.1", "fe80::1%eth0", "169.254.169.254", "::ffff:192.0.2.1"))
+	switch r.IntN(5) {
+	case 0:
+		return flow.Endpoint{Kind: flow.Workload, Name: r.pick("cache", "orders-db", "yes", "1"), Namespace: r.pick("", "data", "default")}
+	case 1:
+		return flow.ClusterResolver
+	case 2:
+		return flow.Endpoint{Kind: flow.External, Name: r.pick("api.stripe.com", "a_b.example", "kubernetes.default.svc", strings.Repeat("a.", 120)+"test"), Addr: addr}
+	case 3:
+		return flow.Endpoint{Kind: flow.Workload, Name: "kubernetes", Namespace: "default"}
+	}
+	return flow.Endpoint{Kind: flow.Address, Addr: addr}
+}
+
+const valid = `apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: x}
+spec:
+  endpointSelector: {matchLabels: {"k8s:app": x}}
+  egress:
+  - toCIDRSet: [{cidr: 203.0.113.0/24}]
+    toPorts: [{ports: [{port: "443", protocol: TCP}]}]
+  - {}
+`
+
+// TestSomebodyRefusesWhatIsWrong is the proof that the validators refuse at all, and shows what only Validate finds.
+func TestSomebodyRefusesWhatIsWrong(t *testing.T) {
+	schema := newCRD(t)
+	accept(t, schema, "valid", []byte(valid))
+	if err := ours(valid); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		reason, old, new string
+		sanitizer, crd   bool // which of them refuses too
+	}{
+		{"no rules at all", valid[strings.Index(valid, "  egress:"):], "  egress: []\n", true, false},
+		{"two kinds of peer", "toCIDRSet:", "toEntities: [world]\n    toCIDRSet:", true, false},
+		{"no entity", "toCIDRSet: [{cidr: 203.0.113.0/24}]", "toEntities: [internet]", true, true},
+		{"lower case", "TCP", "tcp", false, true},
+		{"a name in place of a pattern", "toCIDRSet: [{cidr: 203.0.113.0/24}]", `toFQDNs: [{matchName: "*.example"}]`, true, true},
+		{"DNS on ingress", "egress:\n  - toCIDRSet: [{cidr: 203.0.113.0/24}]\n    toPorts: [{ports: [{port: \"443\", protocol: TCP}]}]", "ingress:\n  - toPorts: [{ports: [{port: \"53\", protocol: ANY}], rules: {dns: [{matchPattern: \"*\"}]}}]", true, false},
+		{"41 ports", `{port: "443", protocol: TCP}`, strings.Repeat(`{port: "443", protocol: TCP},`, 41), true, true},
+		{"a range that ends before it begins", `"443"`, `"443", endPort: 80`, false, false},
+		{"host bits of a /32 of IPv6", "203.0.113.0/24", "2001:db8::1/32", false, false},
+		{"an IPv4 range as IPv6", "203.0.113.0/24", "::ffff:203.0.113.0/120", false, false},
+		{"host bits", "203.0.113.0/24", "203.0.113.7/24", false, false},
+	} {
+		text := strings.Replace(valid, c.old, c.new, 1)
+		if text == valid {
+			t.Fatalf("%s: nothing was replaced", c.reason)
+		}
+		if err := ours(text); err == nil {
+			t.Errorf("%s: Validate accepts it", c.reason)
+		}
+		if err := sanitize([]byte(text)); (err != nil) != c.sanitizer {
+			t.Errorf("%s: sanitizer: %v", c.reason, err)
+		}
+		if err := schema.validate([]byte(text)); (err != nil) != c.crd {
+			t.Errorf("%s: CRD: %v", c.reason, err)
+		}
+	}
+}
+
+func ours(text string) error {
+	p := new(cilium.NetworkPolicy)
+	if err := yaml.UnmarshalStrict(bytes.TrimSpace([]byte(text)), p); err != nil {
+		return err
+	}
+	return cilium.Validate(p)
+}

@@ -1,0 +1,56 @@
+package netzerotest
+
+import (
+	"fmt"
+
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/netzero-dev/netzero/golden"
+	"github.com/netzero-dev/netzero/internal/policy"
+)
+
+// dialect is what writes, judges and keeps policies of one kind, for what a recording has in scope.
+type dialect[P golden.Policy] struct {
+	scope   policy.Scope
+	rules   rules[P]
+	of      func(*golden.File) []P
+	rewrite func(*golden.File, golden.Header, []P) ([]byte, error)
+}
+
+// rules are those of Kubernetes or of Cilium, as package policy has them.
+type rules[P golden.Policy] interface {
+	Generate(flows []Flow) []P
+	Required(flows []Flow) []Flow
+	Evaluate(policies []P, f Flow) policy.Verdict
+	Unused(policies []P, flows []Flow) []string
+	NotIsolated(policies []P, flows []Flow) []string
+	Protects(policies []P) bool
+	Foreign(policies []P) []P
+	Merge(committed []P, flows []Flow) []P
+	Extend(committed []P, flows []Flow) []P
+}
+
+func kubernetes(scope policy.Scope) dialect[*networkingv1.NetworkPolicy] {
+	return dialect[*networkingv1.NetworkPolicy]{
+		scope: scope, rules: scope, rewrite: (*golden.File).Rewrite,
+		of: func(f *golden.File) []*networkingv1.NetworkPolicy { return f.Policies },
+	}
+}
+
+func ciliums(scope policy.Scope) dialect[*golden.CiliumNetworkPolicy] {
+	return dialect[*golden.CiliumNetworkPolicy]{
+		scope: scope, rules: policy.Cilium{Scope: scope}, rewrite: (*golden.File).RewriteCilium,
+		of: func(f *golden.File) []*golden.CiliumNetworkPolicy { return f.Cilium },
+	}
+}
+
+// otherDialect returns an error where a golden file is not of the kind that the options say.
+func (c config) otherDialect(file *golden.File) error {
+	switch {
+	case c.cilium && len(file.Policies) > 0:
+		return fmt.Errorf("%s holds a NetworkPolicy, the option Cilium() asks for CiliumNetworkPolicy: leave the option out, or delete the file and record it anew with -update", relative(file.Path))
+	case !c.cilium && len(file.Cilium) > 0:
+		return fmt.Errorf("%s holds a CiliumNetworkPolicy, the options do not say Cilium(): add the option, or delete the file and record it anew with -update", relative(file.Path))
+	}
+	return nil
+}
