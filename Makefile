@@ -6,7 +6,7 @@ FUZZTIME ?= 10s
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 AS_ROOT := -exec "'$(CURDIR)/.ci/as-root'"
 # Modules of their own, so that nobody who imports this one pays for what they need.
-MODULES := examples/postgres examples/blackbox
+MODULES := examples/postgres examples/blackbox internal/conformance
 
 # Docker publishes ports at this machine, also where this is a container itself; and Ryuk, which removes containers that a
 # killed test leaves, comes from a registry.
