@@ -33,6 +33,16 @@ func TestDriverIsNoWorkload(t *testing.T) {
 	dial(t, fmt.Sprintf("127.0.0.1:%d", published(t, orders, "8080/tcp")))
 }
 
+// The same in the Cilium dialect: callers from anywhere, pods by their labels.
+func TestCiliumPoliciesOfContainers(t *testing.T) {
+	image := require(t)
+	rec := netzerotest.Record(t, netzerotest.Driver(), netzerotest.Cilium())
+	n := newNetwork(t)
+	run(t, image, "listen :5432 then wait", rec.As("orders-db"), in(n, "db"))
+	orders := run(t, image, "http :8080 then dial db:5432 then wait", rec.As("orders"), in(n), testcontainers.WithExposedPorts("8080/tcp"))
+	dial(t, fmt.Sprintf("127.0.0.1:%d", published(t, orders, "8080/tcp")))
+}
+
 // Waiting for a container is testcontainers' business: the test process has nothing to do with this database.
 func TestWaitStrategiesAreInfrastructure(t *testing.T) {
 	image := require(t)
