@@ -3,7 +3,6 @@ package policy
 import (
 	"cmp"
 	"fmt"
-	"net/netip"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
 )
 
 // Validate returns an error that names the policy and each field that the API server would refuse, or that cannot
@@ -99,14 +100,14 @@ func validatePeers(peers []networkingv1.NetworkPolicyPeer, path *field.Path) fie
 }
 
 func validateBlock(block *networkingv1.IPBlock, path *field.Path) field.ErrorList {
-	prefix, err := parseCIDR(block.CIDR, path.Child("cidr"))
+	prefix, err := cilium.ParseCIDR(block.CIDR, path.Child("cidr"))
 	if err != nil {
 		return field.ErrorList{err}
 	}
 	var errs field.ErrorList
 	for i, text := range block.Except {
 		path := path.Child("except").Index(i)
-		except, err := parseCIDR(text, path)
+		except, err := cilium.ParseCIDR(text, path)
 		switch {
 		case err != nil:
 			errs = append(errs, err)
@@ -115,19 +116,6 @@ func validateBlock(block *networkingv1.IPBlock, path *field.Path) field.ErrorLis
 		}
 	}
 	return errs
-}
-
-func parseCIDR(text string, path *field.Path) (netip.Prefix, *field.Error) {
-	prefix, err := netip.ParsePrefix(text)
-	switch {
-	case err != nil:
-		return prefix, field.Invalid(path, text, "not a CIDR, as 192.0.2.0/24 is")
-	case prefix.Addr().Is4In6():
-		return prefix, field.Invalid(path, text, "an IPv4 range written as IPv6 holds no address: write the IPv4 range")
-	case prefix != prefix.Masked():
-		return prefix, field.Invalid(path, text, fmt.Sprintf("has host bits set: %s is the range, %s/%d the address", prefix.Masked(), prefix.Addr(), prefix.Addr().BitLen()))
-	}
-	return prefix, nil
 }
 
 func validatePorts(ports []networkingv1.NetworkPolicyPort, path *field.Path) field.ErrorList {
