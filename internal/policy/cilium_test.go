@@ -1,0 +1,158 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// ciliumPolicy reads a policy of the pods app=checkout, of which only the rules are given.
+func ciliumPolicy(t *testing.T, rules string) *cilium.NetworkPolicy {
+	t.Helper()
+	p := new(cilium.NetworkPolicy)
+	text := "metadata: {name: checkout}\nspec:\n  endpointSelector: {matchLabels: {\"k8s:app\": checkout}}\n" + rules
+	if err := yaml.UnmarshalStrict([]byte(text), p); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	if err := cilium.Validate(p); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+const dnsRule = `
+  - toEndpoints: [{matchLabels: {"k8s:k8s-app": kube-dns, "k8s:io.kubernetes.pod.namespace": kube-system}}]
+    toPorts: [{ports: [{port: "53", protocol: ANY}], rules: {dns: [{matchPattern: "*"}]}}]
+`
+
+func TestVerdictsOfCiliumPolicies(t *testing.T) {
+	checkout := Workload{Name: "checkout"}
+	c := Cilium{alone(checkout)}
+	stripe := toPort(external("api.stripe.com", "198.51.100.1"), flow.TCP, 443)
+	apiServer := toPort(workloadIn("default", "kubernetes"), flow.TCP, 443)
+	ping := toPort(at("203.0.113.9"), flow.ICMP, 0)
+	ping6 := toPort(at("2001:db8::7"), flow.ICMPv6, 0)
+	db := toPort(workload("db"), flow.TCP, 5432)
+	for _, row := range []struct {
+		reason, rules string
+		flow          flow.Flow
+		want          Outcome
+		says          string
+	}{
+		{"an empty rule denies all", "  egress: [{}]", db, Denied, "denies everything"},
+		{"no egress rules at all isolate nobody", "  ingress: [{}]", db, Unprotected, "has no egress rules"},
+		{"a rule without peers is for everywhere", "  egress: [{toPorts: [{ports: [{port: \"5432\"}]}]}]", db, Allowed, ""},
+		{"a missing protocol is any", "  egress: [{toEndpoints: [{}], toPorts: [{ports: [{port: \"5432\"}]}]}]", db, Allowed, ""},
+		{"another protocol", "  egress: [{toEndpoints: [{}], toPorts: [{ports: [{port: \"5432\", protocol: UDP}]}]}]", db, Denied, "5432/UDP"},
+		{"a rule without ports is for all of them", "  egress: [{toEndpoints: [{matchLabels: {app: db}}]}]", db, Allowed, ""},
+		{"and for ICMP", "  egress: [{toCIDRSet: [{cidr: 203.0.113.0/24}]}]", ping, Allowed, ""},
+		{"a key of any source", "  egress: [{toEndpoints: [{matchLabels: {\"any:app\": db}}]}]", db, Allowed, ""},
+		{"a key of another source is no pod's", "  egress: [{toEndpoints: [{matchLabels: {\"container:app\": db}}]}]", db, Denied, ""},
+		{"without a namespace it is the policy's own", "  egress: [{toEndpoints: [{matchLabels: {app: db}}]}]", toPort(workloadIn("data", "db"), flow.TCP, 5432), Denied, "another namespace"},
+		{"any namespace, by an expression", "  egress: [{toEndpoints: [{matchLabels: {app: db}, matchExpressions: [{key: io.kubernetes.pod.namespace, operator: Exists}]}]}]", toPort(workloadIn("data", "db"), flow.TCP, 5432), Allowed, ""},
+		{"a name with its look-up", "  egress:" + dnsRule + "  - {toFQDNs: [{matchName: api.stripe.com}], toPorts: [{ports: [{port: \"443\", protocol: TCP}]}]}", stripe, Allowed, ""},
+		{"a pattern", "  egress:" + dnsRule + "  - {toFQDNs: [{matchPattern: \"*.stripe.com\"}]}", stripe, Allowed, ""},
+		{"a name without its look-up", "  egress:\n  - {toFQDNs: [{matchName: api.stripe.com}]}", stripe, Denied, "never matches"},
+		{"a name whose look-up is not among those that are read", "  egress:" + strings.Replace(dnsRule, `"*"`, `"*.cluster.local"`, 1) + "  - {toFQDNs: [{matchName: api.stripe.com}]}", stripe, Denied, "never matches"},
+		{"a name is never the API server", "  egress:" + dnsRule + "  - {toFQDNs: [{matchName: kubernetes.default.svc}]}", toPort(external("kubernetes.default.svc", "10.96.0.1"), flow.TCP, 443), Denied, ""},
+		{"the API server, behind its Service", "  egress: [{toEntities: [kube-apiserver], toPorts: [{ports: [{port: \"6443\", protocol: TCP}]}]}]", apiServer, Allowed, ""},
+		{"the API server is no address", "  egress: [{toCIDRSet: [{cidr: 0.0.0.0/0}]}]", apiServer, Denied, ""},
+		{"the world is no pod", "  egress: [{toEntities: [world]}]", db, Denied, ""},
+		{"the world is every host outside", "  egress: [{toEntities: [world]}]", stripe, Allowed, ""},
+		{"the host is nobody that a recording knows", "  egress: [{toEntities: [host]}]", stripe, Denied, ""},
+		{"an echo request", "  egress: [{toCIDRSet: [{cidr: 203.0.113.9/32}], icmps: [{fields: [{type: EchoRequest}]}]}]", ping, Allowed, ""},
+		{"an echo request of the other family", "  egress: [{toCIDRSet: [{cidr: 203.0.113.9/32}], icmps: [{fields: [{family: IPv6, type: 128}]}]}]", ping, Denied, "echo request"},
+		{"of IPv6", "  egress: [{toCIDRSet: [{cidr: \"2001:db8::7/128\"}], icmps: [{fields: [{family: IPv6, type: EchoRequest}]}]}]", ping6, Allowed, ""},
+		{"an ICMP type that no flow is", "  egress: [{toCIDRSet: [{cidr: 203.0.113.9/32}], icmps: [{fields: [{type: 13}]}]}]", ping, Denied, "ICMP type 13"},
+		{"a protocol without words", "  egress: [{}]", toPort(at("203.0.113.9"), 47, 0), Inexpressible, "no word for IP/47"},
+		{"an exception", "  egress: [{toCIDRSet: [{cidr: 203.0.113.0/24, except: [203.0.113.9/32]}]}]", ping, Denied, "excepts"},
+		{"every port of a protocol", "  egress: [{toEndpoints: [{}], toPorts: [{ports: [{port: \"0\", protocol: TCP}]}]}]", db, Allowed, ""},
+		{"a port by its name", "  egress: [{toEndpoints: [{}], toPorts: [{ports: [{port: pg, protocol: TCP}]}]}]", db, Denied, "write the number"},
+	} {
+		f := from(checkout, row.flow)[0]
+		v := c.Evaluate(ciliumPolicies{ciliumPolicy(t, row.rules)}, f)
+		if v.Outcome != row.want || !strings.Contains(v.Reason, row.says) {
+			t.Errorf("%s: %s: %s, want %s: %q", row.reason, v.Outcome, v.Reason, row.want, row.says)
+		}
+	}
+}
+
+func TestOnePolicyReadsTheLookUpsOfAnother(t *testing.T) {
+	checkout := Workload{Name: "checkout"}
+	dns := ciliumPolicy(t, "  egress:"+dnsRule)
+	dns.Name = "dns-for-all"
+	name := ciliumPolicy(t, "  egress: [{toFQDNs: [{matchName: api.stripe.com}], toPorts: [{ports: [{port: \"443\", protocol: TCP}]}]}]")
+	flows := from(checkout, toPort(external("api.stripe.com", "198.51.100.1"), flow.TCP, 443))
+	c, both := Cilium{alone(checkout)}, ciliumPolicies{dns, name}
+	for _, f := range c.Required(flows) {
+		if v := c.Evaluate(both, f); v.Outcome != Allowed {
+			t.Errorf("%s is %s: %s", f.Target(), v.Outcome, v.Reason)
+		}
+	}
+	if unused := c.Unused(both, flows); len(unused) > 0 {
+		t.Errorf("unused: %q", unused)
+	}
+	if diff := cmp.Diff(both, c.Merge(both, flows)); diff != "" {
+		t.Errorf("merging what is allowed changed it:\n%s", diff)
+	}
+}
+
+func TestMoreThanFortyPortsAreSplit(t *testing.T) {
+	checkout := Workload{Name: "checkout"}
+	var flows []flow.Flow
+	for port := range uint16(95) {
+		flows = append(flows, toPort(workload("db"), flow.TCP, 1000+port))
+	}
+	p := Cilium{alone(checkout)}.Generate(from(checkout, flows...))[0]
+	var sizes []int
+	for _, rule := range p.Spec.Egress[0].ToPorts {
+		sizes = append(sizes, len(rule.Ports))
+	}
+	if !slices.Equal(sizes, []int{40, 40, 15}) {
+		t.Errorf("entries of %v ports", sizes)
+	}
+}
+
+func TestWhatPeopleWroteStaysInCilium(t *testing.T) {
+	checkout := Workload{Name: "checkout"}
+	p := ciliumPolicy(t, "  egress:"+dnsRule+`  - {toFQDNs: [{matchPattern: "shard-*.db.example"}], toPorts: [{ports: [{port: "5432", protocol: TCP}]}]}
+  - {toEntities: [cluster], toPorts: [{ports: [{port: "8080", protocol: TCP}]}]}
+  - {toFQDNs: [{matchName: old.example}], toPorts: [{ports: [{port: "443", protocol: TCP}]}]}`)
+	other := ciliumPolicy(t, "  egress: [{}]")
+	other.Name, other.Spec.EndpointSelector = "somebody's", metav1.LabelSelector{MatchLabels: map[string]string{"app": "theirs"}}
+	merged := Cilium{alone(checkout)}.Merge(ciliumPolicies{other, p}, from(checkout,
+		toPort(external("shard-1.db.example", "198.51.100.1"), flow.TCP, 5432),
+		toPort(external("shard-22.db.example", "198.51.100.2"), flow.TCP, 5432),
+		toPort(workload("cart"), flow.TCP, 8080),
+		toPort(external("new.example", "198.51.100.3"), flow.TCP, 443),
+	))
+	if len(merged) != 2 || !cmp.Equal(merged[0], other) {
+		t.Errorf("somebody's policy is not as it was: %s", toYAMLs(t, merged))
+	}
+	var got []string
+	for _, rule := range ciliumRulesOf(merged[1], egress) {
+		got = append(got, describeCiliumPeers(egress, rule)+" "+describeOpenTo(rule))
+	}
+	want := []string{"pods k8s-app=kube-dns in namespace kube-system 53/ANY", "shard-*.db.example 5432/TCP", "cluster 8080/TCP", "new.example 443/TCP"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("rules (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheMetadataServiceIsAnAddressThatIsToldInCilium(t *testing.T) {
+	checkout := Workload{Name: "checkout"}
+	p := Cilium{alone(checkout)}.Generate(from(checkout, toPort(at("169.254.169.254"), flow.TCP, 80)))[0]
+	if got := p.Annotations[MetadataAnnotation]; got != "169.254.169.254:80/TCP" {
+		t.Errorf("annotation %q", got)
+	}
+	if got := p.Spec.Egress[0].ToCIDRSet; len(got) != 1 || got[0].CIDR != "169.254.169.254/32" {
+		t.Errorf("%+v", got)
+	}
+}
