@@ -238,14 +238,18 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte("\ufeff"+strings.ReplaceAll(checkoutYAML, "\n", "\r\n")), uint16(0))
 	f.Add([]byte("{\"apiVersion\":networking.k8s.io/v1,kind: NetworkPolicy,metadata: {name: x},spec: {podSelector: {}}}"), uint16(0))
 	f.Add([]byte(ciliumYAML), uint16(0))
+	f.Add([]byte("  - toEntities: [world]\n    icmps: [{fields: [{type: 8}]}]\n"), uint16(len(valid)+strings.Index(ciliumYAML, "  - toFQDNs")))
 	f.Add([]byte("a: &a [*a]\n--- x\n%YAML 1.1\n"), uint16(0))
 	f.Add([]byte("...\n---\n"), uint16(strings.Index(valid, "---")))
 	f.Add([]byte("  annotations: {a: |-}\n"), uint16(strings.Index(valid, "spec:")))
 	f.Add([]byte("  - to:\n    - ipBlock:\n        cidr: 0.0.0.0/0\n"), uint16(strings.Index(valid, "  podSelector")))
 	f.Fuzz(func(t *testing.T, text []byte, at uint16) {
 		if at > 0 {
-			i := int(at) % len(valid)
-			text = []byte(valid[:i] + string(text) + valid[i:])
+			whole, i := valid, int(at)%(len(valid)+len(ciliumYAML))
+			if i >= len(valid) {
+				whole, i = ciliumYAML, i-len(valid)
+			}
+			text = []byte(whole[:i] + string(text) + whole[i:])
 		}
 		read, err := parse("x.yaml", text)
 		if err != nil {
