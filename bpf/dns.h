@@ -15,8 +15,6 @@
 #define DNS_MAX_STEPS 96 /* records, if their owners' names are compressed */
 #define DNS_A 1
 #define DNS_AAAA 28
-#define FNV_OFFSET 0xcbf29ce484222325ULL
-#define FNV_PRIME 0x100000001b3ULL
 #define CANDIDATE_NS 5000000000ULL /* how long after its answer a question may still be connected for */
 #define UDP_HEADER 8
 #define MAX_PIECES 5 /* of DNS_PAYLOAD bytes: more than the longest packet */
