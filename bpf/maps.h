@@ -97,9 +97,10 @@ struct speaker {
 	volatile __u8 state;
 	volatile __u8 digits;    /* bytes read of the number, or of the word that is compared */
 	volatile __u8 head;      /* bytes read of the TLS record's header */
+	volatile __u8 high;      /* the first byte of its length */
 	volatile __u8 source;
 	__u8 synced;
-	__u8 padding[5];
+	__u8 padding[4];
 	__u8 chunk[CHUNK];
 	__u8 text[SERVER_NAME_LEN];
 };

@@ -266,9 +266,10 @@ type RecordSpeaker struct {
 	State   uint8
 	Digits  uint8
 	Head    uint8
+	High    uint8
 	Source  uint8
 	Synced  uint8
-	Padding [5]uint8
+	Padding [4]uint8
 	Chunk   [32]uint8
 	Text    [512]uint8
 }

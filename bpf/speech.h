@@ -71,10 +71,10 @@ static __always_inline void read_record_header(struct speaker *s, __u8 b)
 	else if (head == 1 && b != 3)
 		decide(s, NAMES_NOTHING);
 	else if (head == 3)
-		s->record = b << 8;
+		s->high = b;
 	if (head < 4)
 		return;
-	s->record |= b;
+	s->record = s->high << 8 | b; /* at once: until then there is no record */
 	s->head = 0;
 	if (!s->record || s->record > TLS_MAX_RECORD)
 		decide(s, NAMES_NOTHING);
@@ -289,8 +289,12 @@ __noinline int read_chunk(struct __sk_buff *skb, __u32 offset, __u32 length)
 
 	if (!s || !length)
 		return 0;
-	if (s->skip && s->record)
-		return pass_over(s, length);
+	if (s->skip && s->record) {
+		n = pass_over(s, length);
+		if (is_over(s))
+			end_hello(s);
+		return n;
+	}
 	if (length > CHUNK)
 		length = CHUNK;
 	length = ((length - 1) & (CHUNK - 1)) + 1;
