@@ -28,7 +28,6 @@ type settling struct {
 	*membership
 	engine  *docker.Watcher // nil where there is none, and so no container
 	unasked []string        // notices of an engine that is absent, and missed
-	counts  map[probe.Key]uint64
 
 	own        map[string]bool // IDs of the containers that are this recording's
 	sightings  []located
@@ -50,7 +49,7 @@ func (m *membership) settle() (settlement, error) {
 	if err := c.session.Probe.Sync(); err != nil {
 		return settlement{}, err
 	}
-	counts := maps.Collect(c.session.Probe.Counts())
+	counts, calls := maps.Collect(c.session.Probe.Counts()), maps.Collect(c.session.Probe.NameCounts())
 	c.mu.Lock()
 	asks, strangers, needs := m.asksEngine()
 	c.mu.Unlock()
@@ -70,9 +69,13 @@ func (m *membership) settle() (settlement, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := &settling{membership: m, engine: engine, unasked: unasked, counts: counts, own: make(map[string]bool), background: make(map[string]flow.Set)}
-	for key, seen := range m.seen {
-		seen.flow.Count += counts[key.Key]
+	s := &settling{membership: m, engine: engine, unasked: unasked, own: make(map[string]bool), background: make(map[string]flow.Set)}
+	for _, seen := range m.seen {
+		count, own := c.countOf(seen, counts, calls)
+		if !own {
+			continue
+		}
+		seen.flow.Count += count
 		s.sightings = append(s.sightings, s.locate(seen))
 	}
 	s.whose()
