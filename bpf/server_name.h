@@ -83,7 +83,7 @@ static __always_inline void expect_name(struct bpf_sock_addr *ctx, const struct 
 	struct speaker *s;
 
 	if (!named && ctx->protocol == IPPROTO_MPTCP) {
-		/* Its bytes leave through other sockets, so nobody can say that it names nothing else. */
+		/* Not so from every kernel's view: then its bytes leave through other sockets, and nobody can say what they name. */
 		name_server(key, 0, NAMES_NOTHING, NULL);
 		return;
 	}

@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -12,76 +11,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/sys/unix"
 
 	"github.com/netzero-dev/netzero/internal/servername"
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
-
-// clientHello returns what Go's own client sends first: with the keys of today's curves, more than fits into a packet of
-// most networks.
-func clientHello(t *testing.T, name string) []byte {
-	t.Helper()
-	near, far := net.Pipe()
-	defer near.Close()
-	go func() {
-		tls.Client(near, &tls.Config{ServerName: name, InsecureSkipVerify: true}).Handshake()
-	}()
-	record := make([]byte, 5)
-	_, err := io.ReadFull(far, record)
-	check(t, err)
-	hello := make([]byte, int(record[3])<<8|int(record[4]))
-	_, err = io.ReadFull(far, hello)
-	check(t, err)
-	far.Close()
-	return append(record, hello...)
-}
-
-// ext is an extension of a hello that is made by hand.
-type ext struct {
-	number uint16
-	body   []byte
-}
-
-func serverName(name string) ext {
-	var b cryptobyte.Builder
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
-		b.AddUint8(0)
-		b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte(name)) })
-	})
-	return ext{0, b.BytesOrPanic()}
-}
-
-// handshake returns a hello without records around it.
-func handshake(extensions ...ext) []byte {
-	var b cryptobyte.Builder
-	b.AddUint8(1)
-	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) {
-		b.AddUint16(0x0303)
-		b.AddBytes(make([]byte, 32))
-		b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(make([]byte, 32)) })
-		b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddUint16(0x1301) })
-		b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddUint8(0) })
-		b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
-			for _, e := range extensions {
-				b.AddUint16(e.number)
-				b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(e.body) })
-			}
-		})
-	})
-	return b.BytesOrPanic()
-}
-
-// records returns a handshake in TLS records of at most size bytes.
-func records(handshake []byte, size int) []byte {
-	var all []byte
-	for piece := range slices.Chunk(handshake, size) {
-		all = append(all, 22, 3, 1, byte(len(piece)>>8), byte(len(piece)))
-		all = append(all, piece...)
-	}
-	return all
-}
 
 // drain returns the address of a TCP listener that reads what it gets and says nothing.
 func drain(t *testing.T, network, address string) netip.AddrPort {
@@ -226,6 +160,7 @@ func TestServerIsNamedByTheFirstBytes(t *testing.T) {
 }
 
 func TestThousandConnectionsToOneNameAreOneEvent(t *testing.T) {
+	testenv.Recorded(t, "server names behind one address are told apart")
 	r := newRig(t, Sizes{})
 	to := drain(t, "tcp", "127.0.0.1:0")
 	r.forget()
@@ -303,5 +238,40 @@ func TestNameThatNoRingHasRoomForIsALoss(t *testing.T) {
 	check(t, err)
 	if got := len(r.heard()); lost.NameEvents == 0 || got+int(lost.NameEvents) != names {
 		t.Errorf("%d names and %d lost are not %d, some of them lost", got, lost.NameEvents, names)
+	}
+}
+
+// Some kernels show the socket whose bytes leave, others only the one above it, of which nobody can say what it names.
+func TestMultipathConnectionIsHeardOrNamesNothing(t *testing.T) {
+	const mptcp = 262
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, mptcp)
+	if err != nil {
+		t.Logf("no MPTCP, of which TestMultipathTCPIsTCP tells more: %v", err)
+		return
+	}
+	defer unix.Close(fd)
+	r := newRig(t, Sizes{})
+	to := drain(t, "tcp4", "127.0.0.1:0")
+	say(t, to, records(handshake(serverName("api.pay.test")), 1<<14))
+	r.forget()
+	check(t, unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}))
+	_, err = unix.Write(fd, records(handshake(serverName("other.test")), 1<<14))
+	check(t, err)
+	check(t, unix.Shutdown(fd, unix.SHUT_WR))
+	unix.Read(fd, make([]byte, 1))
+	if got := strings.Join(r.heard(), ", "); got != "tls other.test x1" && got != "nothing  x1" {
+		t.Errorf("heard %q", got)
+	}
+}
+
+func TestConnectionThatDNSNamedIsNotHeard(t *testing.T) {
+	r := newRig(t, Sizes{})
+	to := drain(t, "tcp4", "127.0.0.1:0")
+	hello := records(handshake(serverName("other.test")), 1<<14)
+	newResolver(t).answer(message(t, "asked.test.", "asked.test. A "+to.Addr().String()))
+	r.forget()
+	say(t, to, hello)
+	if got := r.heard(); len(got) != 0 {
+		t.Errorf("heard %q, though DNS has named the server", got)
 	}
 }
