@@ -74,7 +74,7 @@ struct {
 	__type(value, __u64);
 } server_names SEC(".maps");
 
-#define CHUNK 32 /* bytes of a packet that are looked at together; a power of two */
+#define CHUNK 16 /* bytes of a packet that are looked at together; a power of two */
 
 /*
  * A TCP connection that no DNS question led to, until its first bytes have said who is meant: where its reader is (server_name.h). It is

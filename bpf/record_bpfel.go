@@ -270,7 +270,7 @@ type RecordSpeaker struct {
 	Source  uint8
 	Synced  uint8
 	Padding [4]uint8
-	Chunk   [32]uint8
+	Chunk   [16]uint8
 	Text    [512]uint8
 }
 
