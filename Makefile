@@ -28,7 +28,7 @@ demo: ## show the main job: green, red on a new dependency, accepted, green (Lin
 .PHONY: images
 images: ## build the container images of tests and examples, without a registry (Docker, Debian's packages)
 	@.ci/need images
-	@$(GO) run ./internal/images/cmd/makeimages -docker "$(CURDIR)/.ci/docker" $(if $(MIRROR),-mirror $(MIRROR)) $(if $(filter public,$(NETZERO_EXAMPLES_IMAGES)),peer)
+	@$(GO) run ./internal/images/cmd/makeimages -docker "$(CURDIR)/.ci/docker" $(if $(MIRROR),-mirror $(MIRROR)) $(if $(filter public,$(NETZERO_EXAMPLES_IMAGES)),peer sshd)
 
 .PHONY: images-clean
 images-clean: ## remove these images, and no others

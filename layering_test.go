@@ -109,6 +109,7 @@ var layers = map[string]layer{
 	"netzerotest/doctor":               {own: []string{"internal/doctor"}, tests: []string{"internal/session"}},
 	"internal/images/cmd/makeimages":   {own: []string{"internal/images"}},
 	"internal/images/cmd/peer":         {},
+	"internal/images/cmd/sshd":         {others: []string{"golang.org/x/crypto/ssh"}},
 	"internal/kernels/cmd/guestinit":   {own: []string{"internal/kernels/guest"}, others: unix},
 	"internal/kernels/cmd/testkernels": {own: []string{"internal/kernels"}},
 	"internal/testnet/cmd/netlab":      {own: []string{"internal/testnet/netlab"}},

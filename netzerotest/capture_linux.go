@@ -116,7 +116,8 @@ func join(r *Recording) (*membership, error) {
 }
 
 func newCapture(sizes probe.Sizes) (*capture, error) {
-	c := &capture{containers: newContainers(), speeches: make(map[probe.Key]*speech)}
+	c := &capture{speeches: make(map[probe.Key]*speech)}
+	c.containers = newContainers(c.renew)
 	s, err := session.Open(sizes, c.handle, nil, session.Newborn)
 	if err != nil {
 		return nil, errors.Join(err, c.containers.close())
@@ -151,6 +152,16 @@ func (c *capture) add(m *membership) (err error) {
 
 // contains reports whether one test is another's subtest: sharing flows is what they are for.
 func contains(parent, test string) bool { return strings.HasPrefix(test, parent+"/") }
+
+// renew makes every flow new that the kernel knows: what its address stands for has changed.
+func (c *capture) renew() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.session != nil && len(c.members) > 0 {
+		_, err := c.session.Probe.NextGeneration()
+		c.fail(err)
+	}
+}
 
 // leave ends a member's recording. With the last one the capture ends.
 func (m *membership) leave() error {

@@ -56,7 +56,12 @@ func compare(result *report.Report, scope policy.Scope, file *golden.File, flows
 	result.Unused = scope.Unused(file.Policies, flows)
 	if slices.ContainsFunc(scope.Subjects, func(s policy.Subject) bool { return s.Whole }) {
 		for _, p := range scope.Foreign(file.Policies) { // of a container that has gone, or somebody's own
-			result.Notices = append(result.Notices, fmt.Sprintf("policy %s is for no workload of this run: it is kept, and not judged", p.Name))
+			text := fmt.Sprintf("policy %s is for no workload of this run: an update keeps it; delete it where its container is no more", p.Name)
+			if result.Strict {
+				result.Unused = append(result.Unused, text)
+			} else {
+				result.Notices = append(result.Notices, text)
+			}
 		}
 	}
 }

@@ -1,9 +1,11 @@
 package netzerotest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 
 	"github.com/testcontainers/testcontainers-go"
 
@@ -26,18 +28,28 @@ func (r *Recording) Customize(req *testcontainers.GenericContainerRequest) error
 	return r.mark(req, "")
 }
 
-// As is [Recording.Customize] for a container that the policy calls name, which is a DNS label (RFC 1123):
+// As is [Recording.Customize] for a container that the policy calls name, which is a DNS label (RFC 1123), or label.namespace
+// for one that is in another namespace than [Namespace] says:
 //
 //	db, err := postgres.Run(ctx, "postgres:17", rec.As("orders-db"))
 //
 // Containers of one name are replicas of one workload, and share its policy. An invalid name is an error of Run.
 func (r *Recording) As(name string) testcontainers.ContainerCustomizer {
 	return testcontainers.CustomizeRequestOption(func(req *testcontainers.GenericContainerRequest) error {
-		if err := endpoint.CheckLabel(name); err != nil {
-			return fmt.Errorf("netzero: As(%q): %w", name, err)
+		workload, namespace := splitName(name)
+		for _, label := range []string{workload, cmp.Or(namespace, workload)} {
+			if err := endpoint.CheckLabel(label); err != nil {
+				return fmt.Errorf("netzero: As(%q): %w", name, err)
+			}
 		}
 		return r.mark(req, name)
 	})
+}
+
+// splitName splits the name of a container into the workload's and its namespace, "" where it says none.
+func splitName(name string) (workload, namespace string) {
+	workload, namespace, _ = strings.Cut(name, ".")
+	return workload, namespace
 }
 
 // mark adds to a request what ties its container to the recording: labels, by which other test processes see whose it is,
@@ -46,10 +58,13 @@ func (r *Recording) mark(req *testcontainers.GenericContainerRequest, name strin
 	if r.capture == nil {
 		return nil // nothing is recorded
 	}
+	if r.ended() {
+		return fmt.Errorf("netzero: the recording of %s has ended, so it cannot take in a container: pass that of the test that runs", r.tb.Name())
+	}
 	r.capture.expect()
 	was := req.Labels[docker.LabelWorkload]
 	if name != "" && was != "" && was != name {
-		return fmt.Errorf("netzero: As(%q): the container was %q already: keep one", name, was)
+		return fmt.Errorf("netzero: As(%q): the request was named %q already: keep one, and copy a request that is for several containers", name, was)
 	}
 	req.LifecycleHooks = append(req.LifecycleHooks, r.hooks(name))
 	if req.ShouldBuildImage() {

@@ -60,7 +60,7 @@ func TestMarkAddsToRequests(t *testing.T) {
 	if err := rec.Customize(&req); err != nil || req.Labels[docker.LabelWorkload] != "db" {
 		t.Errorf("once more without a name: %v, %v", err, req.Labels)
 	}
-	if err := rec.As("cache").Customize(&req); err == nil || !strings.Contains(err.Error(), `the container was "db" already`) {
+	if err := rec.As("cache").Customize(&req); err == nil || !strings.Contains(err.Error(), `the request was named "db" already`) {
 		t.Errorf("two names: %v", err)
 	}
 

@@ -3,6 +3,7 @@ package netzerotest
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/flow"
@@ -27,9 +28,11 @@ func ephemeralPeers(c config, all []settled) []string {
 // ephemeral ports has servers too that always ask for the same one.
 func ephemeralNotices(c config, all []settled) []string {
 	var servers flow.Set
+	ofTest := make(map[string]bool) // the targets that are the test process itself
 	for _, s := range ephemeral(c, all) {
 		if s.identity.Peer == (endpoint.Peer{}) {
 			servers.Add(s.flow)
+			ofTest[s.flow.Target()] = s.identity.Test
 		}
 	}
 	var notices []string
@@ -38,10 +41,16 @@ func ephemeralNotices(c config, all []settled) []string {
 		if f.Destination.Kind != flow.Workload {
 			name = "name"
 		}
-		address := netip.AddrPortFrom(f.Destination.Addr, f.Port)
-		notices = append(notices, fmt.Sprintf("%s: the port is ephemeral, so the golden changes with every run unless the server asks for this very port: "+
+		address := netip.AddrPortFrom(f.Destination.Addr, f.Port).String()
+		if ofTest[f.Target()] {
+			address = fmt.Sprintf("localhost:%d", f.Port) // by whichever address containers reach it
+		}
+		notice := fmt.Sprintf("%s: the port is ephemeral, so the golden changes with every run unless the server asks for this very port: "+
 			"let it listen on a fixed port outside of the ephemeral range, or name it: Peer(%q, %q)",
-			f.Target(), address, name+examplePort))
+			f.Target(), address, name+examplePort)
+		if !slices.Contains(notices, notice) {
+			notices = append(notices, notice)
+		}
 	}
 	return notices
 }

@@ -89,3 +89,19 @@ func TestEphemeralPorts(t *testing.T) {
 		})
 	}
 }
+
+// Containers reach the test process by the gateway of their network, or by the sshd of host access: addresses of one run.
+func TestEphemeralPortOfTheTestProcess(t *testing.T) {
+	reached := func(by string) settled {
+		checkout := flow.Endpoint{Kind: flow.Workload, Name: "checkout", Addr: netip.MustParseAddr(by), Evidence: flow.ByListener}
+		return settled{
+			flow:     flow.Flow{Source: flow.Endpoint{Kind: flow.Workload, Name: "client-" + by}, Destination: checkout, Protocol: flow.TCP, Port: 43121},
+			identity: endpoint.Identity{Relation: endpoint.Other, Ephemeral: true, Test: true},
+		}
+	}
+	want := []string{"checkout:43121/TCP: the port is ephemeral, so the golden changes with every run unless the server asks for this very port: " +
+		`let it listen on a fixed port outside of the ephemeral range, or name it: Peer("localhost:43121", "checkout:8080")`}
+	if diff := cmp.Diff(want, ephemeralNotices(config{}, []settled{reached("172.18.0.1"), reached("172.19.0.2")})); diff != "" {
+		t.Errorf("notices (-want +got):\n%s", diff)
+	}
+}

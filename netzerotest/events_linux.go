@@ -49,7 +49,7 @@ func (c *capture) learn(e *probe.DNSEvent, batches map[*membership]*endpoint.Bat
 		c.names.Learn(e.Cgroup, answer, e.Time)
 		// A connection on another CPU may have been told of before an answer that counted for it.
 		for _, flow := range c.ambiguous {
-			if flow.Cgroup == e.Cgroup && flow.Since <= e.Time && e.Time <= time.Duration(flow.Name) && slices.Contains(answer.Addrs, flow.Addr) {
+			if flow.Cgroup == e.Cgroup && flow.Since <= e.Time && e.Time <= time.Duration(flow.Name) && answer.Has(flow.Addr) {
 				c.see(flow, batches)
 			}
 		}

@@ -97,6 +97,10 @@ func (r *Recording) judge(settled settlement) {
 		}
 		result.Missing, result.Proposed = true, string(text)
 	}
+	if r.tb.Failed() {
+		result.Accept, result.Proposed = "", ""
+		result.Notices = append(result.Notices, "the test had failed by itself: mend it first, nothing is written from a failed test")
+	}
 	if r.env.update {
 		r.update(result, file, header, scope, flows)
 		return

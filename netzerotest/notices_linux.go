@@ -91,6 +91,9 @@ func (s *settling) containerNotices() []string {
 				images[name] = append(images[name], c.Image)
 			}
 		}
+		if network := s.beside(c); network != "" {
+			notices = append(notices, fmt.Sprintf("container %s ran before the recording, in network %s of containers of this test: what it opens to them is not seen", c.Name, network))
+		}
 		if s.unclear(c) {
 			notices = append(notices, fmt.Sprintf("container %s (%s) was started meanwhile and has nothing to do with what is this test's: "+
 				"if it is this test's too, pass the recording to it; it is in no policy", c.Name, c.Image))
@@ -112,4 +115,25 @@ func (s *settling) unclear(c docker.Container) bool {
 	_, claimed := s.capture.containers.claims[c.ID]
 	return !s.own[c.ID] && !claimed && c.Labels[docker.LabelRecording] == "" && c.Labels[labelTestcontainers] == "true" &&
 		c.Started >= s.started && docker.Infrastructure(c) == "" && (c.Session == "" || c.Session == testcontainers.SessionID())
+}
+
+// beside returns the network in which a container that is not recorded, because it ran before, met one of this
+// recording's; "" where there is none. In Docker's default network everybody meets.
+func (s *settling) beside(c docker.Container) string {
+	if _, claimed := s.capture.containers.claims[c.ID]; claimed || s.own[c.ID] || c.Started == 0 || c.Started >= s.started || docker.Infrastructure(c) != "" {
+		return ""
+	}
+	if c.Ended > c.Started && c.Ended < s.started {
+		return ""
+	}
+	for id := range s.own {
+		own, _ := s.engine.Container(id)
+		for _, a := range own.Networks {
+			if a.Network != "bridge" && a.Network != "host" && a.Network != "none" &&
+				slices.ContainsFunc(c.Networks, func(b docker.Attachment) bool { return b.NetworkID == a.NetworkID }) {
+				return a.Network
+			}
+		}
+	}
+	return ""
 }

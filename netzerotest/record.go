@@ -76,6 +76,13 @@ func (r *Recording) prepare(opts []Option) (err error) {
 	return claim(r.golden, r.tb, r.env.update)
 }
 
+// ended reports whether the test has ended, and the recording with it.
+func (r *Recording) ended() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.final != nil
+}
+
 // Flows returns what was seen so far, sorted: every flow, also one that Ignore leaves out of the policy. It is empty
 // where nothing is recorded.
 func (r *Recording) Flows() []Flow {

@@ -105,12 +105,16 @@ func (s sighting) isBare() bool {
 }
 
 // countOf returns how often a sighting was seen; false where its connections are all those of names, which are sightings of
-// their own. An attempt on which nothing was sent is no other flow: it went where the names are.
-func (c *capture) countOf(s sighting, flows map[probe.Key]uint64, names map[probe.ServerNameKey]uint64) (count uint64, counts bool) {
+// their own. An attempt on which nothing was sent is no other flow: it went where the names are, also where the kernel kept
+// it apart because something started meanwhile.
+func (m *membership) countOf(s sighting, named map[probe.Key]bool, flows map[probe.Key]uint64, names map[probe.ServerNameKey]uint64) (count uint64, counts bool) {
 	key := s.event.Key
-	said := c.speeches[key]
+	said := m.capture.speeches[key]
 	alone := said == nil || len(said.names) == 0
+	silent := alone && (said == nil || !said.nameless)
 	switch {
+	case silent && s.isBare() && named[timeless(key)]:
+		return 0, false
 	case alone, s.name != "" && len(s.called) == 0, s.name == "" && !s.isBare():
 		return flows[key], true
 	case s.name == "" && !said.nameless:
@@ -127,4 +131,20 @@ func (c *capture) countOf(s sighting, flows map[probe.Key]uint64, names map[prob
 		return flows[key] - min(count, flows[key]), true
 	}
 	return count, true
+}
+
+// named returns where this recording's flows have names that clients call the server by.
+func (m *membership) named() map[probe.Key]bool {
+	named := make(map[probe.Key]bool)
+	for _, s := range m.seen {
+		if len(s.called) > 0 {
+			named[timeless(s.event.Key)] = true
+		}
+	}
+	return named
+}
+
+// timeless returns what a flow's key says of who connects where, without what tells one time from another.
+func timeless(k probe.Key) probe.Key {
+	return probe.Key{Cgroup: k.Cgroup, Netns: k.Netns, Addr: k.Addr, Port: k.Port, Protocol: k.Protocol}
 }

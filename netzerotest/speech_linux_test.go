@@ -30,7 +30,11 @@ func TestFlowIsWhatItsClientsCallTheServer(t *testing.T) {
 		nothing = called(0, probe.NamesNothing, "")
 		address = called(4, probe.NamesByHTTP, "203.0.113.9:8443")
 	)
-	counts := map[probe.Key]uint64{calledKey: 100}
+	later := *seen
+	later.Generation++
+	laterNothing := *nothing
+	laterNothing.Generation++
+	counts := map[probe.Key]uint64{calledKey: 100, later.Key: 7}
 	calls := map[probe.ServerNameKey]uint64{a.ServerNameKey: 1, again.ServerNameKey: 2, b.ServerNameKey: 4}
 	for _, row := range []struct {
 		reason string
@@ -45,16 +49,20 @@ func TestFlowIsWhatItsClientsCallTheServer(t *testing.T) {
 			map[string]uint64{"a.test TLS server name": 2, "b.test TLS server name, which may be only the outer one (ECH)": 4}},
 		{"a name, and somebody who said something else", [][]probe.Event{{seen, b, nothing}, {nothing, seen, b}, {b, nothing, seen}},
 			map[string]uint64{"b.test TLS server name, which may be only the outer one (ECH)": 4, "203.0.113.9 none": 96}},
+		{"an attempt that the kernel kept apart", [][]probe.Event{{seen, b, &later}, {&later, b, seen}},
+			map[string]uint64{"b.test TLS server name, which may be only the outer one (ECH)": 4}},
+		{"the same, and something was said", [][]probe.Event{{seen, b, &later, &laterNothing}, {&laterNothing, &later, b, seen}},
+			map[string]uint64{"b.test TLS server name, which may be only the outer one (ECH)": 4, "203.0.113.9 none": 7}},
 		{"an address is no name", [][]probe.Event{{seen, address}, {address, seen}}, map[string]uint64{"203.0.113.9 none": 100}},
 	} {
 		for _, order := range row.events {
 			c := &capture{session: &session.Session{Leaf: &cgroup.Leaf{ID: 1}}, speeches: make(map[probe.Key]*speech)}
 			m := &membership{capture: c, identifier: endpoint.New(endpoint.Config{}), seen: make(map[sightingKey]sighting)}
-			c.containers, c.members = newContainers(), []*membership{m}
+			c.containers, c.members = newContainers(func() {}), []*membership{m}
 			c.handle(order)
 			got := make(map[string]uint64)
 			for _, s := range m.seen {
-				if count, own := c.countOf(s, counts, calls); own {
+				if count, own := m.countOf(s, m.named(), counts, calls); own {
 					d := s.flow.Destination
 					got[d.String()+" "+d.Evidence.String()] = count
 				}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,13 +13,19 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// corpus is what Parse has to say of each packet in testdata.
-var corpus = []struct {
+// corpusPacket is what Parse has to say of a packet in testdata.
+type corpusPacket struct {
 	file    string
 	want    Answer
 	wantErr string
 	reason  string
-}{
+}
+
+// corpus is all of testdata.
+var corpus = slices.Concat(basicPackets, resolverPackets, servicePackets)
+
+// basicPackets are those that try one thing each, and those that are no answers.
+var basicPackets = []corpusPacket{
 	{file: "a", want: answer("example.com", "203.0.113.7"), reason: "the plain case"},
 	{file: "aaaa", want: answer("example.com", "2001:db8::7"), reason: "the plain case, IPv6"},
 	{file: "aaaa-mapped", want: answer("example.com", "203.0.113.7"), reason: "a mapped address is its IPv4 address, and a repeat says nothing new"},
@@ -36,8 +43,8 @@ var corpus = []struct {
 	{file: "search-list", want: answer("orders-db.default.svc.cluster.local"), reason: "a miss of the search list"},
 	{file: "truncated-tc", want: truncated(answer("big.example.com")), reason: "TC is passed on"},
 	{file: "truncated-tc-address", want: truncated(answer("big.example.com", "203.0.113.7")), reason: "what fitted counts"},
-	{file: "srv", want: answer("_ldap._tcp.example.com"), reason: "the additional section is not read"},
-	{file: "https", want: answer("example.com"), reason: "a hint is no address record"},
+	{file: "srv", want: service("_ldap._tcp.example.com", "dc1.example.com", "203.0.113.8"), reason: "the target is who is dialled"},
+	{file: "https", want: answer("example.com", "203.0.113.7"), reason: "a browser connects to a hint before any address record comes"},
 	{file: "chaos-class", want: answer("example.com"), reason: "an A record of class CH holds no IPv4 address"},
 	{file: "short-address", want: answer("example.com", "203.0.113.7"), reason: "three bytes are no address, and must not be filled up from the next record"},
 	{file: "odd-bytes", want: answer(`\042.a\010\044.\255\092.test`, "203.0.113.7"), reason: "safe for YAML, terminals, comma-separated lists and patterns"},
@@ -110,10 +117,25 @@ func packet(tb testing.TB, name string) []byte {
 }
 
 func answer(question string, addrs ...string) Answer {
-	a := Answer{Question: question}
+	a := Answer{Question: question, Name: question}
 	for _, addr := range addrs {
 		a.Addrs = append(a.Addrs, netip.MustParseAddr(addr))
 	}
+	return a
+}
+
+// service is an answer to a question for SRV records, with the addresses of a target, if there are any.
+func service(question, target string, addrs ...string) Answer {
+	a := Answer{Question: question}
+	if t := answer(target, addrs...); len(addrs) > 0 {
+		a.Targets = []Target{{target, t.Addrs}}
+	}
+	return a
+}
+
+// meaning is an answer that means another name than was asked for.
+func meaning(name string, a Answer) Answer {
+	a.Name = name
 	return a
 }
 

@@ -31,12 +31,15 @@ func FuzzParse(f *testing.F) {
 		if wire, plain := plainName(msg[headerLen:]); plain && Hash(got.Question) != kernelHash(wire) {
 			t.Errorf("%q hashes to %#x, its bytes to %#x", got.Question, Hash(got.Question), kernelHash(wire))
 		}
-		if len(got.Addrs) > len(msg)/15 {
-			t.Errorf("%d addresses from %d bytes", len(got.Addrs), len(msg))
+		if got.Name != "" && !strings.HasSuffix(got.Question, got.Name) && !strings.HasSuffix(got.Question, searchSuffix) {
+			t.Errorf("%q means %q", got.Question, got.Name)
 		}
-		for i, addr := range got.Addrs {
-			if !addr.IsValid() || addr.Is4In6() || slices.Contains(got.Addrs[:i], addr) {
-				t.Errorf("address %d is %v, after %v", i, addr, got.Addrs[:i])
+		checkAddrs(t, got.Addrs, len(msg)/4) // the least is a hint
+		for i, target := range got.Targets {
+			checkAddrs(t, target.Addrs, len(msg)/15)
+			same := func(other Target) bool { return other.Name == target.Name }
+			if len(target.Addrs) == 0 || target.Name == "" || slices.ContainsFunc(got.Targets[:i], same) || strings.ContainsFunc(target.Name, unsafe) {
+				t.Errorf("target %d is %v, after %v", i, target, got.Targets[:i])
 			}
 		}
 
@@ -44,14 +47,29 @@ func FuzzParse(f *testing.F) {
 		if whole.Unpack(msg) != nil || whole.RCode != dnsmessage.RCodeSuccess {
 			return
 		}
-		// Unpack lets the last record's length lead behind the end.
-		if got.Truncated != whole.Truncated && answersFit(msg) {
+		// Unpack lets the last record's length lead behind the end, and reads no other section for their own sake.
+		if got.Truncated != whole.Truncated && recordsFit(msg) {
 			t.Errorf("truncated %v, and the message says %v", got.Truncated, whole.Truncated)
 		}
-		if want := oracleAddrs(whole.Answers); !slices.Equal(want, got.Addrs) {
-			t.Errorf("addresses %v, want %v", got.Addrs, want)
+		want := oracle(whole)
+		if !slices.Equal(want.Addrs, got.Addrs) || !slices.EqualFunc(want.Targets, got.Targets, func(a, b Target) bool {
+			return a.Name == b.Name && slices.Equal(a.Addrs, b.Addrs)
+		}) {
+			t.Errorf("got %v, want %v", got, want)
 		}
 	})
+}
+
+func checkAddrs(t *testing.T, addrs []netip.Addr, most int) {
+	t.Helper()
+	if len(addrs) > most {
+		t.Errorf("%d addresses, want at most %d", len(addrs), most)
+	}
+	for i, addr := range addrs {
+		if !addr.IsValid() || addr.Is4In6() || slices.Contains(addrs[:i], addr) {
+			t.Errorf("address %d is %v, after %v", i, addr, addrs[:i])
+		}
+	}
 }
 
 // FuzzSegment sends messages in segments that the fuzzer draws: in order, with overlaps, some late. The same messages
@@ -135,30 +153,113 @@ func FuzzHostileSegments(f *testing.F) {
 	})
 }
 
-// oracleAddrs returns the addresses of records that dnsmessage has unpacked.
-func oracleAddrs(records []dnsmessage.Resource) (addrs []netip.Addr) {
-	for _, r := range records {
-		var addr netip.Addr
-		switch body := r.Body.(type) {
-		case *dnsmessage.AResource:
-			addr = netip.AddrFrom4(body.A)
-		case *dnsmessage.AAAAResource:
-			addr = netip.AddrFrom16(body.AAAA)
-		default:
+// oracle returns the addresses of a message that dnsmessage has unpacked, by a way of its own: all that the additional
+// section may say is tried until nothing changes.
+func oracle(m dnsmessage.Message) (a Answer) {
+	add := func(to *[]netip.Addr, addrs ...netip.Addr) {
+		for _, addr := range addrs {
+			if addr.IsValid() && !slices.Contains(*to, addr) {
+				*to = append(*to, addr)
+			}
+		}
+	}
+	asksService := m.Questions[0].Type == dnsmessage.TypeSRV
+	serving := map[string]bool{}
+	bind := func(r dnsmessage.Resource) (counts bool) {
+		svcb, ok := oracleBinding(r)
+		if ok {
+			owner, target := canonical(r.Header.Name), canonical(svcb.Target)
+			if target == "" {
+				target = owner
+			}
+			serving[owner], serving[target] = true, true
+			add(&a.Addrs, oracleHints(svcb)...)
+		}
+		return ok
+	}
+	for _, r := range m.Answers {
+		if srv, ok := r.Body.(*dnsmessage.SRVResource); ok && r.Header.Class == dnsmessage.ClassINET {
+			same := func(t Target) bool { return t.Name == canonical(srv.Target) }
+			if canonical(srv.Target) != "" && !slices.ContainsFunc(a.Targets, same) {
+				a.Targets = append(a.Targets, Target{Name: canonical(srv.Target)})
+			}
+		}
+		bind(r)
+		if !asksService {
+			add(&a.Addrs, oracleAddr(r))
+		}
+	}
+	rest := slices.Clone(m.Answers)
+	if !asksService {
+		rest = nil
+	}
+	if len(serving) > 0 || len(a.Targets) > 0 {
+		rest = append(rest, m.Additionals...)
+		bindings := slices.Clone(m.Additionals)
+		for range maxPasses {
+			bindings = slices.DeleteFunc(bindings, func(r dnsmessage.Resource) bool {
+				return serving[canonical(r.Header.Name)] && bind(r)
+			})
+		}
+	}
+	for _, r := range rest {
+		owner := canonical(r.Header.Name)
+		if serving[owner] {
+			add(&a.Addrs, oracleAddr(r))
+		}
+		for i := range a.Targets {
+			if a.Targets[i].Name == owner {
+				add(&a.Targets[i].Addrs, oracleAddr(r))
+			}
+		}
+	}
+	a.Targets = slices.DeleteFunc(a.Targets, func(t Target) bool { return len(t.Addrs) == 0 })
+	return a
+}
+
+// oracleAddr returns the address in an address record, else the zero Addr.
+func oracleAddr(r dnsmessage.Resource) (addr netip.Addr) {
+	switch body := r.Body.(type) {
+	case *dnsmessage.AResource:
+		addr = netip.AddrFrom4(body.A)
+	case *dnsmessage.AAAAResource:
+		addr = netip.AddrFrom16(body.AAAA)
+	}
+	if r.Header.Class != dnsmessage.ClassINET || int(r.Header.Length) != addr.BitLen()/8 {
+		return netip.Addr{}
+	}
+	return addr.Unmap()
+}
+
+func oracleBinding(r dnsmessage.Resource) (dnsmessage.SVCBResource, bool) {
+	internet := r.Header.Class == dnsmessage.ClassINET
+	switch body := r.Body.(type) {
+	case *dnsmessage.SVCBResource:
+		return *body, internet
+	case *dnsmessage.HTTPSResource:
+		return body.SVCBResource, internet
+	}
+	return dnsmessage.SVCBResource{}, false
+}
+
+func oracleHints(r dnsmessage.SVCBResource) (addrs []netip.Addr) {
+	for _, p := range r.Params {
+		size := map[dnsmessage.SVCParamKey]int{dnsmessage.SVCParamIPv4Hint: 4, dnsmessage.SVCParamIPv6Hint: 16}[p.Key]
+		if size == 0 || len(p.Value)%size != 0 || r.Priority == 0 {
 			continue
 		}
-		want := addr.BitLen() / 8
-		if addr = addr.Unmap(); r.Header.Class == dnsmessage.ClassINET && int(r.Header.Length) == want && !slices.Contains(addrs, addr) {
-			addrs = append(addrs, addr)
+		for v := p.Value; len(v) > 0; v = v[size:] {
+			addr, _ := netip.AddrFromSlice(v[:size])
+			addrs = append(addrs, addr.Unmap())
 		}
 	}
 	return addrs
 }
 
-func answersFit(msg []byte) bool {
+func recordsFit(msg []byte) bool {
 	var p dnsmessage.Parser
 	_, err := p.Start(msg)
-	return err == nil && p.SkipAllQuestions() == nil && p.SkipAllAnswers() == nil
+	return err == nil && p.SkipAllQuestions() == nil && p.SkipAllAnswers() == nil && p.SkipAllAuthorities() == nil && p.SkipAllAdditionals() == nil
 }
 
 // plainName returns the name at the start of wire, if it is whole and not compressed.

@@ -1,6 +1,10 @@
 package dns
 
-import "golang.org/x/net/dns/dnsmessage"
+import (
+	"strings"
+
+	"golang.org/x/net/dns/dnsmessage"
+)
 
 // The 64-bit parameters of FNV-1a, spelled out because the C of the kernel program does the same.
 const (
@@ -62,6 +66,44 @@ func canonical(name dnsmessage.Name) string {
 		text = text[:len(text)-1]
 	}
 	return string(text)
+}
+
+// host returns the host that a question is about: "" where it asks for SRV records, and without the labels for port and
+// scheme (RFC 9460, section 2.3) where it asks for HTTPS or SVCB records.
+func host(question string, kind dnsmessage.Type) string {
+	switch kind {
+	case dnsmessage.TypeSRV:
+		return ""
+	case dnsmessage.TypeHTTPS, dnsmessage.TypeSVCB:
+		for rest := question; strings.HasPrefix(rest, "_"); {
+			label, host, found := strings.Cut(rest, ".")
+			if !found || label == "" {
+				return question
+			}
+			if rest = host; !strings.HasPrefix(rest, "_") {
+				return rest
+			}
+		}
+	}
+	return question
+}
+
+// searchSuffix ends the first try of the search list that Kubernetes gives to pods, behind the pod's namespace.
+const searchSuffix = ".svc.cluster.local"
+
+// completed returns what a name was completed to if the resolver went through the search list itself, as alias, to which
+// the name is an alias, tells; else the name. What was asked for is all before the namespace. A single label before it
+// is a Service, which may well be an alias of a host that begins alike.
+func completed(name, alias string) string {
+	rest, found := strings.CutSuffix(name, searchSuffix)
+	if !found {
+		return name
+	}
+	asked := rest[:max(strings.LastIndexByte(rest, '.'), 0)]
+	if strings.Contains(asked, ".") && (alias == asked || strings.HasPrefix(alias, asked+".")) {
+		return alias
+	}
+	return name
 }
 
 // unescape reads what follows a backslash: three decimal digits, or the byte itself. It returns how many bytes of s it

@@ -10,6 +10,54 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
+func TestHostIsWhatTheQuestionIsAbout(t *testing.T) {
+	for _, tt := range []struct {
+		question string
+		kind     dnsmessage.Type
+		want     string
+		reason   string
+	}{
+		{"api.test", dnsmessage.TypeA, "api.test", "the plain case"},
+		{"_api.test", dnsmessage.TypeA, "_api.test", "an odd host is one"},
+		{"api.test", dnsmessage.TypeHTTPS, "api.test", "the port is 443"},
+		{"_8443._https.api.test", dnsmessage.TypeHTTPS, "api.test", "port and scheme"},
+		{"_dns.api.test", dnsmessage.TypeSVCB, "api.test", "scheme"},
+		{"_8443._https.api.test", dnsmessage.TypeA, "_8443._https.api.test", "an address is asked for: so this is the host"},
+		{"_dns", dnsmessage.TypeSVCB, "_dns", "nothing would be left"},
+		{"_8443._https", dnsmessage.TypeHTTPS, "_8443._https", "nothing would be left"},
+		{"_pg._tcp.db.test", dnsmessage.TypeSRV, "", "a service is no host"},
+		{"db.test", dnsmessage.TypeSRV, "", "whatever its name"},
+		{"", dnsmessage.TypeHTTPS, "", "the root"},
+	} {
+		if got := host(tt.question, tt.kind); got != tt.want {
+			t.Errorf("host(%q, %v) = %q, want %q: %s", tt.question, tt.kind, got, tt.want, tt.reason)
+		}
+	}
+}
+
+func TestCompletedTellsWhatASearchListEndedIn(t *testing.T) {
+	for _, tt := range []struct {
+		name, alias string
+		want        string
+		reason      string
+	}{
+		{"api.test.shop.svc.cluster.local", "api.test", "api.test", "completed by nothing"},
+		{"db.data.shop.svc.cluster.local", "db.data.svc.cluster.local", "db.data.svc.cluster.local", "completed by svc.cluster.local"},
+		{"api.pay.shop.svc.cluster.local", "api.pay.corp.example", "api.pay.corp.example", "completed by the node's search domain"},
+		{"api.test.shop.svc.cluster.local", "edge.test", "api.test.shop.svc.cluster.local", "another host: an alias as any other"},
+		{"api.test.shop.svc.cluster.local", "api.testing", "api.test.shop.svc.cluster.local", "labels are whole"},
+		{"api.shop.svc.cluster.local", "api.example.com", "api.shop.svc.cluster.local", "ExternalName, or so it may be"},
+		{"shop.svc.cluster.local", "shop.example.com", "shop.svc.cluster.local", "nothing before the namespace"},
+		{"svc.cluster.local", "example.com", "svc.cluster.local", "no namespace"},
+		{"www.example.com", "www.example.com.cdn.test", "www.example.com", "no cluster name: CDNs call their hosts so"},
+		{"", "", "", "the root"},
+	} {
+		if got := completed(tt.name, tt.alias); got != tt.want {
+			t.Errorf("completed(%q, %q) = %q, want %q: %s", tt.name, tt.alias, got, tt.want, tt.reason)
+		}
+	}
+}
+
 func TestHashIsTheKernelsNumber(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

@@ -50,15 +50,24 @@ const maxAliases = 128
 // teaches nothing, for no one can connect after it; so the misses of a search list leave the hit alone. If it was
 // truncated, its question is kept all the same: the kernel may have seen an address that this copy of it lost.
 func (n *Names) Learn(cgroup uint64, a Answer, at time.Duration) {
-	for _, addr := range a.Addrs {
-		if !addr.IsValid() {
-			continue // its key would be that of a question
-		}
-		n.put(nameKey{cgroup: cgroup, addr: bare(addr)}, learned{a.Question, at})
+	for _, t := range a.Targets {
+		n.learn(cgroup, t.Addrs, learned{t.Name, at})
 	}
+	if a.Name == "" {
+		return // no host's name, and so no flow's
+	}
+	n.learn(cgroup, a.Addrs, learned{a.Name, at})
 	if len(a.Addrs) > 0 || a.Truncated {
 		// Last, so that it outlives its addresses: by the hash alone the right name is found.
-		n.put(nameKey{cgroup: cgroup, hash: Hash(a.Question)}, learned{a.Question, at})
+		n.put(nameKey{cgroup: cgroup, hash: Hash(a.Question)}, learned{a.Name, at})
+	}
+}
+
+func (n *Names) learn(cgroup uint64, addrs []netip.Addr, l learned) {
+	for _, addr := range addrs {
+		if addr.IsValid() { // else its key would be that of a question
+			n.put(nameKey{cgroup: cgroup, addr: bare(addr)}, l)
+		}
 	}
 }
 

@@ -48,6 +48,16 @@ func TestLookupTellsTheNameThatTheCgroupLastAskedFor(t *testing.T) {
 			cgroup: cgroup, addr: "fe80::1%eth0", want: "a.test", known: true, reason: "DNS knows no zones"},
 		{name: "search list", learn: []Answer{answer("db.default.svc.cluster.local"), answer("db", "203.0.113.1"), answer("db.default.svc.cluster.local")},
 			cgroup: cgroup, addr: "203.0.113.1", want: "db", known: true, reason: "a miss leaves the hit alone"},
+		{name: "completed by the resolver", learn: []Answer{meaning("api.test", answer("api.test.shop.svc.cluster.local", "203.0.113.1"))},
+			cgroup: cgroup, addr: "203.0.113.1", want: "api.test", known: true, reason: "what was meant, not what was sent"},
+		{name: "completed by the resolver, the kernel's word", learn: []Answer{meaning("api.test", answer("api.test.shop.svc.cluster.local", "203.0.113.1")), answer("b.test", "203.0.113.1")},
+			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("api.test.shop.svc.cluster.local"), want: "api.test", known: true, reason: "the kernel knows what was sent"},
+		{name: "a target", learn: []Answer{service("_pg._tcp.test", "db.test", "203.0.113.1")},
+			cgroup: cgroup, addr: "203.0.113.1", want: "db.test", known: true, reason: "a service's name is no host's"},
+		{name: "a target, the kernel's word", learn: []Answer{service("_pg._tcp.test", "db.test", "203.0.113.1")},
+			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("_pg._tcp.test"), want: "db.test", known: true, reason: "where the address stood in the answer section"},
+		{name: "a cut service", learn: []Answer{answer("a.test", "203.0.113.1"), truncated(service("_pg._tcp.test", "db.test"))},
+			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("_pg._tcp.test"), want: "a.test", known: true, reason: "no flow goes to a service's name"},
 		{name: "another address", learn: []Answer{answer("a.test", "203.0.113.1")},
 			cgroup: cgroup, addr: "203.0.113.2", reason: "nobody asked for it"},
 		{name: "another cgroup", learn: []Answer{answer("a.test", "203.0.113.1")},
@@ -56,7 +66,7 @@ func TestLookupTellsTheNameThatTheCgroupLastAskedFor(t *testing.T) {
 			cgroup: other, addr: "203.0.113.1", hash: Hash("a.test"), reason: "hashes neither"},
 		{name: "a miss by hash", learn: []Answer{answer("a.test")},
 			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("a.test"), reason: "no one can have connected after it"},
-		{name: "no address", learn: []Answer{answer("a.test", "203.0.113.1"), {Question: "b.test", Addrs: make([]netip.Addr, 1)}},
+		{name: "no address", learn: []Answer{answer("a.test", "203.0.113.1"), {Question: "b.test", Name: "b.test", Addrs: make([]netip.Addr, 1)}},
 			cgroup: cgroup, addr: "203.0.113.2", reason: "the zero Addr of a careless caller is no address, and no question"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -72,6 +82,16 @@ func TestLookupTellsTheNameThatTheCgroupLastAskedFor(t *testing.T) {
 				t.Errorf("overflowed %d", n.Overflowed())
 			}
 		})
+	}
+}
+
+func TestAnswerHasTheAddressesOfAllItsNames(t *testing.T) {
+	a := service("_pg._tcp.test", "db.test", "203.0.113.2")
+	a.Addrs = answer("", "203.0.113.1").Addrs
+	for addr, want := range map[string]bool{"203.0.113.1": true, "203.0.113.2": true, "::ffff:203.0.113.2": true, "203.0.113.3": false} {
+		if got := a.Has(netip.MustParseAddr(addr)); got != want {
+			t.Errorf("%s: %v, want %v", addr, got, want)
+		}
 	}
 }
 
@@ -100,7 +120,7 @@ func TestNamesGiveUpTheOldestAndSaySo(t *testing.T) {
 	numbered := func(i int) Answer {
 		var b [4]byte
 		binary.BigEndian.PutUint32(b[:], 0xc6120000+uint32(i))
-		return Answer{Question: fmt.Sprintf("h%d.test", i), Addrs: []netip.Addr{netip.AddrFrom4(b)}}
+		return answer(fmt.Sprintf("h%d.test", i), netip.AddrFrom4(b).String())
 	}
 	const fit = maxNames / 2 // an address and a question each
 	for i := range fit {

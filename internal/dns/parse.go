@@ -7,15 +7,15 @@
 // memory stays within the bounds that the types state; what had to be given up for a bound is counted, never passed
 // over.
 //
-// Limits: A and AAAA records only, so neither the hints of an HTTPS answer nor the target of an SRV answer is an
-// address; no DNS over TLS or HTTPS, no multicast DNS; times to live are ignored, because a workload may keep an
-// address for as long as it likes.
+// Limits: no DNS over TLS or HTTPS, no multicast DNS; times to live are ignored, because a workload may keep an address
+// for as long as it likes. A designated resolver (RFC 9462) is known as resolver.arpa.
 package dns
 
 import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/net/dns/dnsmessage"
 )
@@ -28,13 +28,34 @@ type Answer struct {
 	// name asked for reads as a pattern, and none can break out of a YAML scalar or reach a terminal.
 	Question string
 
-	// Addrs is every A and AAAA record of class IN in the answer section, IPv4-mapped ones as IPv4, without repeats,
-	// in the order of the message.
+	// Name is the host that was meant, in the same form. It is Question, but that "_8443._https.api.test", asked for
+	// its HTTPS or SVCB records, is "api.test"; that a name of which the resolver itself completed a search list is
+	// what it was completed to (see [Parse]); and that it is empty where SRV records were asked for, whose name is no
+	// host's.
+	Name string
+
+	// Addrs is every address of Name, IPv4-mapped ones as IPv4, without repeats, in the order of the message.
 	Addrs []netip.Addr
 
-	// Truncated says that Addrs may lack some: the server set the TC bit, or the message ends (or cannot be read)
-	// somewhere in its answer section.
+	// Targets are the hosts that SRV records name, each once, of which the message holds addresses.
+	Targets []Target
+
+	// Truncated says that addresses may lack: the server set the TC bit, or the message ends (or cannot be read)
+	// somewhere in what has to be read of it.
 	Truncated bool
+}
+
+// Target is a host that an SRV record names.
+type Target struct {
+	Name  string       // in the form of Answer.Question
+	Addrs []netip.Addr // as in Answer
+}
+
+// Has reports whether the answer holds an address, of whichever name.
+func (a Answer) Has(addr netip.Addr) bool {
+	addr = bare(addr)
+	return slices.Contains(a.Addrs, addr) ||
+		slices.ContainsFunc(a.Targets, func(t Target) bool { return slices.Contains(t.Addrs, addr) })
 }
 
 var (
@@ -45,15 +66,22 @@ var (
 
 // Parse reads one DNS response, without the length that precedes it on TCP.
 //
-// All addresses of the answer section count for the question, whoever owns them: CNAME and DNAME chains need not be
-// followed, and records in an odd order or in another letter case need no care. A record that no chain reaches counts
-// too. That is what the kernel program does, which cannot follow names, and the two must agree. Addresses in the
-// authority and additional sections are not read.
+// All A and AAAA records of the answer section count for the question, whoever owns them: CNAME and DNAME chains need
+// not be followed, and records in an odd order or in another letter case need no care. A record that no chain reaches
+// counts too. That is what the kernel program does, which cannot follow names, and the two must agree. The address
+// hints of HTTPS and SVCB records (RFC 9460) count too. Where the answer has such records, or SRV records, the additional
+// section is read as well: addresses of an HTTPS or SVCB target, also through more such records, count for the question;
+// those of an SRV target are the target's. Everything is of class IN.
 //
-// A response that says "no such name", or any other error code, or that has no address, is an Answer without Addrs.
+// A resolver that completes names itself (CoreDNS, autopath) answers "api.test.shop.svc.cluster.local", the first try of
+// a search list, with a CNAME to "api.test": then that is the name. It can be told from a Service of type ExternalName
+// where what precedes the namespace has several labels.
+//
+// A response that says "no such name", or any other error code, or that has no address, is an Answer without any.
 // Parse fails on a query, on an opcode other than 0, on no question and on more than one (RFC 9619), and on a header
 // or question that is cut or malformed; a dot inside a label is malformed, as in golang.org/x/net/dns/dnsmessage. A
-// message that is cut or malformed behind its question is no error but Truncated.
+// message that is cut or malformed behind its question is no error but Truncated. While it is read, a message of 64 KiB
+// that does its worst costs less than 32 MiB.
 func Parse(msg []byte) (Answer, error) {
 	var p dnsmessage.Parser
 	header, err := p.Start(msg)
@@ -78,56 +106,11 @@ func Parse(msg []byte) (Answer, error) {
 	}
 
 	answer := Answer{Question: canonical(question.Name), Truncated: header.Truncated}
+	answer.Name = host(answer.Question, question.Type)
 	if header.RCode != dnsmessage.RCodeSuccess {
 		return answer, nil
 	}
-	addrs, whole := addresses(&p)
-	answer.Addrs = addrs
-	answer.Truncated = answer.Truncated || !whole
+	s := sections{parser: &p, question: question, answer: &answer}
+	answer.Truncated = !s.read() || answer.Truncated
 	return answer, nil
-}
-
-// addresses reads the answer section, and reports whether it could be read to its end.
-func addresses(p *dnsmessage.Parser) (addrs []netip.Addr, whole bool) {
-	// A set, not a search through addrs: one message can hold more than 4,000 addresses.
-	seen := map[netip.Addr]bool{}
-	whole = true
-	for {
-		header, err := p.AnswerHeader()
-		if errors.Is(err, dnsmessage.ErrSectionDone) {
-			return addrs, whole
-		}
-		if err != nil {
-			// An owner name that cannot be followed (a compression loop) hides its own record only: skipping reads
-			// no further than the pointer.
-			whole = false
-			if p.SkipAnswer() != nil {
-				return addrs, false
-			}
-			continue
-		}
-		addr, err := address(p, header)
-		if err != nil {
-			return addrs, false
-		}
-		if addr.IsValid() && !seen[addr] {
-			seen[addr] = true
-			addrs = append(addrs, addr)
-		}
-	}
-}
-
-// address reads the record behind header, and returns the zero Addr if it is not an address. It looks at the length
-// because the parser does not: it would read the next record's bytes into a short one.
-func address(p *dnsmessage.Parser, header dnsmessage.ResourceHeader) (netip.Addr, error) {
-	internet := header.Class == dnsmessage.ClassINET
-	switch {
-	case internet && header.Type == dnsmessage.TypeA && header.Length == 4:
-		r, err := p.AResource()
-		return netip.AddrFrom4(r.A), err
-	case internet && header.Type == dnsmessage.TypeAAAA && header.Length == 16:
-		r, err := p.AAAAResource()
-		return netip.AddrFrom16(r.AAAA).Unmap(), err
-	}
-	return netip.Addr{}, p.SkipAnswer()
 }

@@ -61,12 +61,22 @@ func (w *Watcher) applyNetwork(m events.Message, at time.Duration) {
 		if id := m.Actor.Attributes["container"]; id != "" {
 			r := w.record(id)
 			r.join(n.id, n.name, at)
+			w.moved()
 			w.inspectNetwork(n) // answers while the engine starts the container; an inspection of that has to wait
 			w.inspect(r)
 		}
 	case events.ActionDisconnect:
 		if r := w.containers[m.Actor.Attributes["container"]]; r != nil {
 			r.leave(n.id, at)
+			w.inspect(r) // its ports may be published anew, by another network
+			w.moved()
 		}
+	}
+}
+
+// moved tells whoever wants to know that an address is another container's from now on, or nobody's.
+func (w *Watcher) moved() {
+	if w.onMove != nil {
+		w.tasks.Go(w.onMove) // the lock is held
 	}
 }

@@ -132,8 +132,8 @@ func TestAddressThatIsReusedIsOfOneContainerAtATime(t *testing.T) {
 			t.Errorf("%s: %q, want %q", c.reason, got.ID, c.want)
 		}
 	}
-	if got, ok := r.w.AroundAddress(addr, nil); ok {
-		t.Errorf("two had %v, one was named: %s", addr, got.Name)
+	if got, _ := r.w.AroundAddress(addr, nil, between); got.ID != first {
+		t.Errorf("%v between the two is %q's, not the first's", addr, got.Name)
 	}
 }
 

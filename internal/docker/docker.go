@@ -29,6 +29,7 @@ const defaultTimeout = 10 * time.Second
 type Config struct {
 	Host    string        // such as "unix:///run/docker.sock"; "" is the engine that testcontainers finds
 	Timeout time.Duration // for every single answer; default 10s
+	Moved   func()        // called when a container comes to a network or leaves it; may be nil
 }
 
 // Watcher knows the containers of one engine from the moment it was made until Close. It may be used by several
@@ -36,6 +37,7 @@ type Config struct {
 type Watcher struct {
 	client  *client.Client
 	timeout time.Duration
+	onMove  func()
 	engine  Engine
 
 	ctx    context.Context // ends with Close
@@ -62,6 +64,7 @@ func Watch(ctx context.Context, c Config) (*Watcher, error) {
 	}
 	w := &Watcher{
 		timeout:    c.Timeout,
+		onMove:     c.Moved,
 		slots:      make(chan struct{}, maxInspections),
 		containers: make(map[string]*record),
 		networks:   make(map[string]*network),

@@ -27,12 +27,12 @@ func (w *Watcher) AtAddress(addr netip.Addr, networks []string, at time.Duration
 	return one(latest(w.addressed(addr, networks, at)))
 }
 
-// AroundAddress returns the only container that ever had an address, whenever that was: an attempt to connect that was
-// made before the container had it, or after, can mean no other.
-func (w *Watcher) AroundAddress(addr netip.Addr, networks []string) (Container, bool) {
+// AroundAddress returns who is meant by an attempt to connect that was made while no container had an address: the one that
+// had it last, else the first that will have it. Docker's addresses are of one run, so the bare one says nothing.
+func (w *Watcher) AroundAddress(addr netip.Addr, networks []string, at time.Duration) (Container, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return one(w.addressed(addr, networks, anyTime))
+	return one(nearest(w.addressed(addr, networks, anyTime), at))
 }
 
 // AtPublished returns the container that had published a port of the host at a time, and which port of its own that
@@ -44,10 +44,10 @@ func (w *Watcher) AtPublished(addr netip.AddrPort, p flow.Protocol, at time.Dura
 }
 
 // AroundPublished is to AtPublished what AroundAddress is to AtAddress.
-func (w *Watcher) AroundPublished(addr netip.AddrPort, p flow.Protocol) (Container, uint16, bool) {
+func (w *Watcher) AroundPublished(addr netip.AddrPort, p flow.Protocol, at time.Duration) (Container, uint16, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return onePort(w.published(addr, p, anyTime))
+	return onePort(nearest(w.published(addr, p, anyTime), at))
 }
 
 // anyTime is no time, but all of them.
@@ -118,6 +118,21 @@ func latest(claims []claim) []claim {
 		}
 	}
 	return slices.Collect(maps.Values(last))
+}
+
+// nearest returns, in each network, the claim that began last before a time, else the one that begins first after it.
+func nearest(claims []claim, at time.Duration) []claim {
+	best := make(map[string]claim)
+	for _, c := range claims {
+		b, ok := best[c.network]
+		switch past := c.from <= at; {
+		case !ok,
+			past && (b.from > at || c.from > b.from),
+			!past && c.from < b.from:
+			best[c.network] = c
+		}
+	}
+	return slices.Collect(maps.Values(best))
 }
 
 // one returns the container that all claims are of.

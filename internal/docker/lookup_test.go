@@ -39,7 +39,10 @@ func TestAddressIsOfWhoHadItThen(t *testing.T) {
 		{"it begins at this very time", []Container{in("a", "n", 5, 0)}, nil, 5, "a", "a"},
 		{"it ends at this very time", []Container{in("a", "n", 3, 5)}, nil, 5, "", "a"},
 		{"it is still to come", []Container{in("a", "n", 6, 0)}, nil, 5, "", "a"},
-		{"the next has it before the last has left", []Container{in("a", "n", 1, 6), in("b", "n", 4, 0)}, nil, 5, "b", ""},
+		{"the next has it before the last has left", []Container{in("a", "n", 1, 6), in("b", "n", 4, 0)}, nil, 5, "b", "b"},
+		{"one had it, and one is to have it", []Container{in("a", "n", 1, 4), in("b", "n", 6, 0)}, nil, 5, "", "a"},
+		{"two had it", []Container{in("a", "n", 1, 2), in("b", "n", 3, 4)}, nil, 5, "", "b"},
+		{"two are to have it", []Container{in("a", "n", 8, 9), in("b", "n", 6, 7)}, nil, 5, "", "b"},
 		{"two networks overlap, the asker is in one", []Container{in("a", "n", 1, 0), in("b", "m", 2, 0)}, []string{"n"}, 5, "a", "a"},
 		{"the asker's network had it at another time", []Container{in("a", "n", 6, 0), in("b", "m", 2, 0)}, []string{"n"}, 5, "b", "a"},
 		{"two networks overlap, nothing decides", []Container{in("a", "n", 1, 0), in("b", "m", 2, 0)}, nil, 5, "", ""},
@@ -50,7 +53,7 @@ func TestAddressIsOfWhoHadItThen(t *testing.T) {
 			if got, _ := w.AtAddress(asked, c.networks, c.at); got.ID != c.want {
 				t.Errorf("%s: %v was of %q, want %q", c.reason, asked, got.ID, c.want)
 			}
-			if got, _ := w.AroundAddress(asked, c.networks); got.ID != c.around {
+			if got, _ := w.AroundAddress(asked, c.networks, c.at); got.ID != c.around {
 				t.Errorf("%s: %v was of %q at some time, want %q", c.reason, asked, got.ID, c.around)
 			}
 		}
@@ -71,7 +74,7 @@ func TestPortIsOfWhoHadItThen(t *testing.T) {
 	}{
 		{"the address comes before any address", []Container{has("a", one, 80, 1, 0), has("b", anyAddr, 81, 1, 0)}, "a", 80, "a"},
 		{"but not when it was left", []Container{has("a", one, 80, 1, 4), has("b", anyAddr, 81, 4, 0)}, "b", 81, "a"},
-		{"the next has it before the last has left", []Container{has("a", one, 80, 1, 6), has("b", one, 81, 4, 0)}, "b", 81, ""},
+		{"the next has it before the last has left", []Container{has("a", one, 80, 1, 6), has("b", one, 81, 4, 0)}, "b", 81, "b"},
 		{"nobody has it yet", []Container{has("a", one, 80, 6, 0)}, "", 0, "a"},
 		{"another address", []Container{has("a", netip.MustParseAddr("127.0.0.2"), 80, 1, 0)}, "", 0, ""},
 		{"another family", []Container{has("a", netip.IPv6Unspecified(), 80, 1, 0)}, "", 0, ""},
@@ -81,7 +84,7 @@ func TestPortIsOfWhoHadItThen(t *testing.T) {
 		if got, port, _ := w.AtPublished(addr, flow.TCP, 5); got.ID != c.want || port != c.port {
 			t.Errorf("%s: port %d of %q, want %d of %q", c.reason, port, got.ID, c.port, c.want)
 		}
-		if got, _, _ := w.AroundPublished(addr, flow.TCP); got.ID != c.around {
+		if got, _, _ := w.AroundPublished(addr, flow.TCP, 5); got.ID != c.around {
 			t.Errorf("%s: at some time of %q, want %q", c.reason, got.ID, c.around)
 		}
 	}

@@ -88,7 +88,7 @@ func TestRestartChangesPortsAndAddresses(t *testing.T) {
 		if _, _, ok := r.w.AtPublished(p.addr, flow.TCP, p.at); ok != p.want {
 			t.Errorf("%s: %v", p.reason, ok)
 		}
-		if got, port, ok := r.w.AroundPublished(p.addr, flow.TCP); !ok || got.ID != id || port != 80 {
+		if got, port, ok := r.w.AroundPublished(p.addr, flow.TCP, p.at); !ok || got.ID != id || port != 80 {
 			t.Errorf("%s: around any time it is port %d of %q", p.reason, port, got.Name)
 		}
 	}

@@ -34,6 +34,9 @@ func (id *Identifier) Peer(addr netip.Addr, port uint16) Peer {
 	return id.config.Peers.Match(normal(addr), port, "")
 }
 
+// Ephemeral reports whether a port of this machine is one that the kernel may have chosen.
+func (id *Identifier) Ephemeral(port uint16) bool { return id.ephemeral.has(port) }
+
 // Identify says who is at the other end of one query, from what is true now. For many at once, see [Identifier.Batch].
 func (id *Identifier) Identify(q Query) Identity { return id.Batch().Identify(q) }
 

@@ -3,8 +3,9 @@
 //
 // It is for this repository only; `make images` is its face, and testenv.Image hands a name to a test. An image carries
 // the key of all that it is made of as a label, so what has not changed is not built again. It refuses to build what takes longer
-// than its context allows, and removes nothing but images of its own names. Limits: the images are of
-// the machine's architecture; the key does not see that Debian has newer packages (`make images-clean images` does).
+// than its context allows, and removes nothing but images of its own names. Limits: the images are of the machine's
+// architecture; the key does not see that Debian has newer packages, or go.mod newer modules (`make images-clean images`
+// does).
 package images
 
 import (
@@ -29,14 +30,14 @@ const Label = "dev.netzero.images.key"
 var ErrMissing = errors.New("run `make images`")
 
 // Names are all images, in the order in which they are built.
-var Names = []string{"peer", "redis", "postgres"}
+var Names = []string{"peer", "sshd", "redis", "postgres"}
 
 // Ref returns an image's name as Docker takes it.
 func Ref(name string) string { return "netzero/" + name }
 
 // sources are what the images are made of, besides packages.
 //
-//go:embed cmd/peer/*.go files/*.sh
+//go:embed cmd/peer/*.go cmd/sshd/*.go files/*.sh
 var sources embed.FS
 
 // Key returns a hash of what an image is made of: another key is another image.
@@ -48,7 +49,7 @@ func Key(name string) (string, error) {
 	// The format of what follows: a change of how trees are put together changes it.
 	fmt.Fprintf(hash, "1 %s %s %+v\n", name, runtime.GOARCH, recipes[name])
 	err := fs.WalkDir(sources, ".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || !recipes[name].has(path) {
+		if err != nil || entry.IsDir() || !has(name, path) {
 			return err
 		}
 		text, err := sources.ReadFile(path)

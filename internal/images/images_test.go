@@ -42,8 +42,13 @@ func TestRecipesHaveTheirFiles(t *testing.T) {
 			}
 		}
 	}
-	if peer := recipes["peer"]; !peer.has("cmd/peer/main.go") || peer.has("files/redis.sh") {
-		t.Error("the key of peer is not that of its program")
+	for _, name := range []string{"peer", "sshd"} {
+		if !has(name, "cmd/"+name+"/main.go") || has(name, "files/redis.sh") || has("redis", "cmd/"+name+"/main.go") {
+			t.Errorf("the key of %s is not that of its program", name)
+		}
+	}
+	if has("peer", "cmd/sshd/main.go") {
+		t.Error("the key of one program is that of another")
 	}
 }
 

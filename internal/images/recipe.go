@@ -28,10 +28,11 @@ type link struct{ Name, To string }
 // file is one of sources.
 type file struct{ Name, Source string }
 
-// has reports whether a file of sources goes into the image.
-func (r recipe) has(source string) bool {
+// has reports whether a file of sources goes into an image.
+func has(name, source string) bool {
+	r := recipes[name]
 	if len(r.Packages) == 0 {
-		return matches("cmd/peer/*.go", source)
+		return matches("cmd/"+name+"/*.go", source)
 	}
 	return slices.ContainsFunc(r.Files, func(f file) bool { return f.Source == source })
 }
@@ -53,6 +54,8 @@ var links = []link{{"usr/bin/sh", "dash"}, {"usr/bin/awk", "mawk"}}
 
 var recipes = map[string]recipe{
 	"peer": {Changes: []string{`ENTRYPOINT ["/peer"]`, `CMD ["wait"]`}},
+	// As testcontainers/sshd is, for which it stands.
+	"sshd": {Changes: []string{`EXPOSE 22`, `ENTRYPOINT ["/sshd"]`}},
 	"redis": {
 		Packages: append([]string{"redis-server"}, shell...),
 		Without:  installers,

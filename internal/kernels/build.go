@@ -127,7 +127,7 @@ func (s Suite) add(ctx context.Context, w *cpioWriter, module string, arch Arch,
 	}
 	// The marks of test2json tell what the test framework says from what a test prints. The framework's own time-out comes first,
 	// since it says where the tests hang.
-	args := []string{"-test.v=test2json", "-test.count=1", "-test.paniconexit0", fmt.Sprintf("-test.timeout=%v", limit)}
+	args := []string{"-test.v=test2json", "-test.short", "-test.count=1", "-test.paniconexit0", fmt.Sprintf("-test.timeout=%v", limit)}
 	if pattern := s.skipPattern(); pattern != "" {
 		args = append(args, "-test.skip="+pattern)
 	}

@@ -132,7 +132,8 @@ func reply(req request, code dnsmessage.RCode, answer found) []byte {
 			Truncated:          answer.truncate,
 			RCode:              code,
 		},
-		Answers: answer.records,
+		Answers:     answer.records,
+		Additionals: answer.extra,
 	}
 	if req.question.Name.Length > 0 {
 		message.Questions = []dnsmessage.Question{req.question}
@@ -142,7 +143,7 @@ func reply(req request, code dnsmessage.RCode, answer found) []byte {
 		if err := header.SetEDNS0(maxUDP, dnsmessage.RCodeSuccess, false); err != nil {
 			return nil
 		}
-		message.Additionals = []dnsmessage.Resource{{Header: header, Body: &dnsmessage.OPTResource{}}}
+		message.Additionals = append(message.Additionals, dnsmessage.Resource{Header: header, Body: &dnsmessage.OPTResource{}})
 	}
 	packed, err := message.Pack()
 	if err != nil {

@@ -48,6 +48,17 @@ func text(message dnsmessage.Message) string {
 			parts = append(parts, fmt.Sprintf("%s=%x", record.Header.Name, body.AAAA[14:]))
 		case *dnsmessage.CNAMEResource:
 			parts = append(parts, fmt.Sprintf("%s=%s", record.Header.Name, body.CNAME))
+		case *dnsmessage.SRVResource:
+			parts = append(parts, fmt.Sprintf("%s=%s:%d", record.Header.Name, body.Target, body.Port))
+		case *dnsmessage.HTTPSResource:
+			v4, _ := body.GetParam(dnsmessage.SVCParamIPv4Hint)
+			v6, _ := body.GetParam(dnsmessage.SVCParamIPv6Hint)
+			parts = append(parts, fmt.Sprintf("%s=%d:%s:%d:%x", record.Header.Name, body.Priority, body.Target, v4, v6))
+		}
+	}
+	for _, record := range message.Additionals {
+		if record.Header.Type != dnsmessage.TypeOPT {
+			parts = append(parts, fmt.Sprintf("+%s:%s", record.Header.Name, strings.TrimPrefix(record.Header.Type.String(), "Type")))
 		}
 	}
 	return strings.Join(parts, " ")
@@ -61,6 +72,10 @@ func TestAnswers(t *testing.T) {
 		"shop.pay.test CNAME api.pay.test",
 		"dangling.pay.test CNAME nobody.test",
 		"loop.pay.test CNAME loop.pay.test",
+		"_pg._tcp.pay.test SRV 0 5 5432 api.pay.test",
+		"_ldap._tcp.pay.test SRV 0 5 389 nobody.test",
+		"alias.test HTTPS 0 api.pay.test",
+		"api.pay.test https 1 . ipv4hint=203.0.113.7,203.0.113.8 ipv6hint=2001:db8::7",
 	)
 	for _, tt := range []struct {
 		name   string
@@ -77,6 +92,10 @@ func TestAnswers(t *testing.T) {
 		{"www.pay.test.", dnsmessage.TypeA, "Success www.pay.test.=shop.pay.test. shop.pay.test.=api.pay.test. api.pay.test.=[203 0 113 7]", "aliases are followed"},
 		{"www.pay.test.", dnsmessage.TypeCNAME, "Success www.pay.test.=shop.pay.test.", "the alias itself was asked for"},
 		{"dangling.pay.test.", dnsmessage.TypeA, "NameError dangling.pay.test.=nobody.test.", "an alias of nobody"},
+		{"_pg._tcp.pay.test.", dnsmessage.TypeSRV, "Success _pg._tcp.pay.test.=api.pay.test.:5432 +api.pay.test.:A +api.pay.test.:AAAA", "the target's addresses come with it"},
+		{"_ldap._tcp.pay.test.", dnsmessage.TypeSRV, "Success _ldap._tcp.pay.test.=nobody.test.:389", "what is not known does not"},
+		{"alias.test.", dnsmessage.TypeHTTPS, "Success alias.test.=0:api.pay.test.:[]: +api.pay.test.:A +api.pay.test.:AAAA", "so do those of an HTTPS record's"},
+		{"api.pay.test.", dnsmessage.TypeHTTPS, "Success api.pay.test.=1:.:[203 0 113 7 203 0 113 8]:20010db8000000000000000000000007 +api.pay.test.:A +api.pay.test.:AAAA", "and of its own"},
 		{"loop.pay.test.", dnsmessage.TypeA, "Success" + strings.Repeat(" loop.pay.test.=loop.pay.test.", 16), "a loop ends"},
 	} {
 		answer := ask(t, zone, "tcp", tt.name, tt.kind, 0)
@@ -87,8 +106,8 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("%s %s: bad header or question: %+v", tt.kind, tt.name, answer.Header)
 		}
 	}
-	if got := zone.Asked("API.pay.test"); got != 4 {
-		t.Errorf("api.pay.test was asked %d times, want 4", got)
+	if got := zone.Asked("API.pay.test"); got != 5 {
+		t.Errorf("api.pay.test was asked %d times, want 5", got)
 	}
 	if diff := cmp.Diff(Query{"api.pay.test", "A", "tcp"}, zone.Queries()[0]); diff != "" {
 		t.Errorf("first query (-want +got):\n%s", diff)
@@ -163,6 +182,9 @@ func TestZoneRefusesWhatIsNoRecord(t *testing.T) {
 		"", "api.test A", "api.test A 203.0.113.7 300", "api.test MX mail.test", "api.test A 2001:db8::7",
 		"api.test AAAA 203.0.113.7", "api.test A pay.test", ". A 203.0.113.7", "api.test CNAME www.test",
 		"www.test A 203.0.113.7", "www.test CNAME pay.test",
+		"a.test SRV 0 0 db.test", "a.test SRV 0 0 70000 db.test", "a.test SRV 0 0 5432 " + strings.Repeat("x", 300),
+		"a.test HTTPS 1", "a.test HTTPS x .", "a.test HTTPS 1 " + strings.Repeat("x", 300), "a.test HTTPS 1 . alpn=h2",
+		"a.test HTTPS 1 . ipv4hint=", "a.test HTTPS 1 . ipv4hint=2001:db8::7",
 		strings.Repeat("x", 300) + " A 203.0.113.7", "api.test CNAME " + strings.Repeat("x", 300),
 	} {
 		if err := zone.Add(record); err == nil {

@@ -2,7 +2,6 @@ package testnet
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -37,8 +36,9 @@ func MustZone(records ...string) *Zone {
 	return zone
 }
 
-// Add adds a record: "api.pay.test A 203.0.113.7", "api.pay.test AAAA 2001:db8::7" or "www.pay.test CNAME
-// api.pay.test". Names are complete; the last dot may be left out. A name may have many addresses, and an address
+// Add adds a record: "api.pay.test A 203.0.113.7", "api.pay.test AAAA 2001:db8::7", "www.pay.test CNAME
+// api.pay.test", "_pg._tcp.pay.test SRV 0 5 5432 db.pay.test" or "pay.test HTTPS 1 . ipv4hint=203.0.113.7,203.0.113.8
+// ipv6hint=2001:db8::7"; the addresses of what the last two name come with them. Names are complete; the last dot may be left out. A name may have many addresses, and an address
 // many names. Records that are there already stay.
 func (z *Zone) Add(record string) error {
 	name, body, err := parseRecord(record)
@@ -94,7 +94,8 @@ func (z *Zone) Asked(name string) int {
 // found is the answer to a question, as the zone has it.
 type found struct {
 	records  []dnsmessage.Resource
-	exists   bool // whether the name, after its aliases, is known
+	extra    []dnsmessage.Resource // addresses of what the records name, as far as they are known
+	exists   bool                  // whether the name, after its aliases, is known
 	truncate bool
 }
 
@@ -135,51 +136,32 @@ func (z *Zone) look(question dnsmessage.Question, network string) found {
 		}
 		owner = next.CNAME
 	}
+	for _, record := range answer.records {
+		answer.extra = append(answer.extra, z.addressesOf(record)...)
+	}
 	return answer
 }
 
-func parseRecord(record string) (name string, body dnsmessage.ResourceBody, err error) {
-	fields := strings.Fields(record)
-	if len(fields) != 3 {
-		return "", nil, fmt.Errorf("want NAME TYPE VALUE")
-	}
-	name = canonical(fields[0])
-	if _, err := dnsmessage.NewName(name); err != nil || name == "." {
-		return "", nil, fmt.Errorf("bad name %q", fields[0])
-	}
-	kind, value := strings.ToUpper(fields[1]), fields[2]
-	switch kind {
-	case "A", "AAAA":
-		address, err := netip.ParseAddr(value)
-		if err != nil {
-			return "", nil, err
+// addressesOf returns the addresses of the host that an SRV or HTTPS record names.
+func (z *Zone) addressesOf(record dnsmessage.Resource) (addresses []dnsmessage.Resource) {
+	host := record.Header.Name
+	switch body := record.Body.(type) {
+	case *dnsmessage.SRVResource:
+		host = body.Target
+	case *dnsmessage.HTTPSResource:
+		if body.Target.String() != "." {
+			host = body.Target
 		}
-		if address.Is4() != (kind == "A") {
-			return "", nil, fmt.Errorf("address of the wrong family")
-		}
-		if address.Is4() {
-			return name, &dnsmessage.AResource{A: address.As4()}, nil
-		}
-		return name, &dnsmessage.AAAAResource{AAAA: address.As16()}, nil
-	case "CNAME":
-		alias, err := dnsmessage.NewName(canonical(value))
-		if err != nil {
-			return "", nil, fmt.Errorf("bad name %q", value)
-		}
-		return name, &dnsmessage.CNAMEResource{CNAME: alias}, nil
-	}
-	return "", nil, fmt.Errorf("type is none of A, AAAA, CNAME")
-}
-
-func typeOf(body dnsmessage.ResourceBody) dnsmessage.Type {
-	switch body.(type) {
-	case *dnsmessage.AResource:
-		return dnsmessage.TypeA
-	case *dnsmessage.AAAAResource:
-		return dnsmessage.TypeAAAA
 	default:
-		return dnsmessage.TypeCNAME
+		return nil
 	}
+	for _, body := range z.records[canonical(host.String())] {
+		if kind := typeOf(body); kind == dnsmessage.TypeA || kind == dnsmessage.TypeAAAA {
+			header := dnsmessage.ResourceHeader{Name: host, Type: kind, Class: dnsmessage.ClassINET, TTL: timeToLive}
+			addresses = append(addresses, dnsmessage.Resource{Header: header, Body: body})
+		}
+	}
+	return addresses
 }
 
 // canonical is the form in which names are compared: lower case, with the last dot.

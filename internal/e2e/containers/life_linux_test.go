@@ -3,11 +3,13 @@ package containers
 import (
 	"context"
 	"fmt"
+	"io"
 	"testing"
 	"time"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/testcontainers/testcontainers-go"
+	"github.com/testcontainers/testcontainers-go/exec"
 	"github.com/testcontainers/testcontainers-go/wait"
 
 	"github.com/netzero-dev/netzero/netzerotest"
@@ -38,9 +40,12 @@ func TestExecRestartAndPause(t *testing.T) {
 
 func execute(t *testing.T, c testcontainers.Container, args ...string) {
 	t.Helper()
-	code, out, err := c.Exec(t.Context(), append([]string{"/peer"}, args...))
-	if err != nil || code != 0 {
-		t.Fatalf("exec %v: exit code %d, %v, %v", args, code, out, err)
+	code, out, err := c.Exec(t.Context(), append([]string{"/peer"}, args...), exec.Multiplexed())
+	if err != nil {
+		t.Fatalf("exec %v: %v", args, err)
+	}
+	if text, err := io.ReadAll(out); code != 0 || err != nil {
+		t.Fatalf("exec %v: exit code %d, %v:\n%s", args, code, err, text)
 	}
 }
 

@@ -57,7 +57,7 @@ func TestHostNetwork(t *testing.T) {
 	image := require(t)
 	rec := netzerotest.Record(t, netzerotest.Workload("checkout"))
 	onHost := withHost(func(h *container.HostConfig) { h.NetworkMode = "host" })
-	port := unusedPort(t)
+	const port = 17070 // of this machine, and so in the golden
 	run(t, image, fmt.Sprintf("listen 127.0.0.1:%d then dial 127.0.0.1:%d then wait", port, port), rec.As("db"), onHost)
 	await(t, fmt.Sprintf("127.0.0.1:%d", port))
 	succeeded(t, run(t, image, fmt.Sprintf("dial localhost:%d", port), rec.As("client"), onHost, toEnd()))

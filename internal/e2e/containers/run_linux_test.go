@@ -117,31 +117,34 @@ func withHost(change func(*container.HostConfig)) testcontainers.ContainerCustom
 	return testcontainers.WithHostConfigModifier(change)
 }
 
-// unusedPort returns a port outside of the ephemeral range at which nobody listens.
-func unusedPort(t *testing.T) uint16 {
-	t.Helper()
-	for port := uint16(17070); port < 17170; port++ {
-		l, err := net.Listen("tcp", netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port).String())
-		if err == nil {
-			l.Close()
-			return port
-		}
-	}
-	t.Fatal("no port is free")
-	return 0
-}
-
-// await dials until somebody listens.
+// await dials until the peer at the other end echoes: Docker's proxy accepts connections to a published port before
+// anybody listens behind it.
 func await(t *testing.T, address string) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		c, err := net.Dial("tcp", address)
+		err := echo(address)
 		if err == nil {
-			c.Close()
 			return
 		}
 		if time.Now().After(deadline) {
 			t.Fatal(err)
 		}
 	}
+}
+
+func echo(address string) error {
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return err
+	}
+	line := []byte("there?\n")
+	if _, err := c.Write(line); err != nil {
+		return err
+	}
+	_, err = io.ReadFull(c, line)
+	return err
 }

@@ -106,3 +106,9 @@ func (u user) golden() string {
 	}
 	return string(text)
 }
+
+// more tells a user's test to do more than before.
+func more(t *testing.T) bool {
+	t.Helper()
+	return os.Getenv("MORE") == "1"
+}

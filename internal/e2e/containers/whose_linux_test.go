@@ -145,7 +145,7 @@ func TestContainersThatAreMisnamed(t *testing.T) {
 	u := newUser(t)
 	out := u.fails("misnamed")
 	u.says(out, `netzero: As\("Orders DB"\): name "Orders DB" has 'O' at byte 0, only lower-case letters, digits and '-' may stand there: write "orders-db"`)
-	u.says(out, `netzero: As\("db"\): the container was "orders" already: keep one`)
+	u.says(out, `netzero: As\("db"\): the request was named "orders" already: keep one`)
 }
 
 func init() {

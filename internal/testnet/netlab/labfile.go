@@ -62,7 +62,7 @@ var words = map[string]struct {
 		_, err := lab.ServeDNS(args[0], zone)
 		return err
 	}},
-	"record": {3, 3, func(_ *testnet.Lab, zone *testnet.Zone, args []string) error {
+	"record": {3, -1, func(_ *testnet.Lab, zone *testnet.Zone, args []string) error {
 		return zone.Add(strings.Join(args, " "))
 	}},
 	"truncate": {0, 0, func(_ *testnet.Lab, zone *testnet.Zone, _ []string) error {

@@ -27,7 +27,7 @@ number after a signal, 125 when netlab itself failed, 126 and 127 when COMMAND c
                    tls 203.0.113.7:443 api.pay.test       the same over HTTPS, with a certificate for the names
                    silent 203.0.113.9:443                 takes connections and datagrams, and says nothing
                    dns 203.0.113.53:53                    a DNS server that knows the records
-                   record api.pay.test A 203.0.113.7      or AAAA, or CNAME
+                   record api.pay.test A 203.0.113.7      or AAAA, CNAME, SRV, HTTPS
                    search lab.test                        the search list inside
                    ndots 2                                the resolver's option
                    truncate                               DNS answers over UDP send clients to TCP

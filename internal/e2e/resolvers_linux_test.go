@@ -1,0 +1,30 @@
+package e2e
+
+import (
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/netzero-dev/netzero/internal/testenv"
+)
+
+// Node (c-ares) and the JDK are tried where they are installed, and are not asked for: they are too large.
+func TestResolversOfOthersGiveTheSamePolicy(t *testing.T) {
+	testenv.RequireRoot(t)
+	testenv.RequireCommand(t, "musl-gcc", "musl-tools")
+	testenv.RequireCommand(t, "curl", "curl")
+	testenv.RequireCommand(t, "wget", "wget")
+	testenv.RequireCommand(t, "python3", "python3")
+	testenv.RequireCommand(t, "perl", "perl")
+	module, err := newModule()
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                "testdata/resolvers",
+		Setup:              module.setup,
+		Cmds:               commands,
+		RequireUniqueNames: true,
+		UpdateScripts:      updateScripts,
+	})
+}

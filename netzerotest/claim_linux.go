@@ -1,0 +1,135 @@
+package netzerotest
+
+import (
+	"crypto/rand"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/netzero-dev/netzero/internal/cgroup"
+	"github.com/netzero-dev/netzero/internal/docker"
+)
+
+// containerClaim is what the test said of a container by passing it to recordings.
+type containerClaim struct {
+	by        map[*membership]string // the name for a policy, "" for none in particular
+	waits     []wait
+	older     bool // it ran before the capture, and is watched since it was claimed
+	elsewhere bool // while it ran, this machine had neither its process nor its cgroup
+}
+
+// wait is a time in which testcontainers waits for a container to be ready; until is 0 while it does.
+type wait struct{ from, until time.Duration }
+
+// label is the value of the label by which others see whose a container is.
+func (m *membership) label() string { return m.id }
+
+func newRecordingID() string {
+	return fmt.Sprintf("%d-%s", os.Getpid(), strings.ToLower(rand.Text()[:8]))
+}
+
+// expect says that containers will come.
+func (m *membership) expect() { m.capture.containers.begin() }
+
+// claim says that a container is this recording's.
+func (m *membership) claim(id, name string) {
+	m.capture.mu.Lock()
+	defer m.capture.mu.Unlock()
+	c := m.capture.containers.claims[id]
+	if c == nil {
+		c = &containerClaim{by: make(map[*membership]string)}
+		m.capture.containers.claims[id] = c
+	}
+	if c.by[m] == "" {
+		c.by[m] = name
+	}
+}
+
+// starting says that testcontainers is about to wait for a container of this recording.
+func (m *membership) starting(id string) {
+	m.capture.mu.Lock()
+	c := m.capture.containers.claims[id]
+	if n := len(c.waits); n == 0 || c.waits[n-1].until != 0 {
+		c.waits = append(c.waits, wait{from: now()})
+	}
+	m.capture.mu.Unlock()
+	m.capture.watchOlder(id)
+}
+
+// hosts reports whether this machine has the process or the cgroup of a container that runs.
+func (m *membership) hosts(id string, pid int) bool {
+	if path, err := cgroup.OfProcess(pid); err == nil && slices.Contains(docker.IDsFromCgroup(path), id) {
+		return true
+	}
+	tree := m.capture.session.Tree
+	for dir := range tree.Walk() {
+		if slices.Contains(docker.IDsFromCgroup(strings.TrimPrefix(dir, tree.Root)), id) {
+			return true
+		}
+	}
+	return false
+}
+
+// isElsewhere says that a container runs on another kernel: in the virtual machine of Docker Desktop, or on the host of a
+// remote engine.
+func (m *membership) isElsewhere(id string) {
+	m.capture.mu.Lock()
+	defer m.capture.mu.Unlock()
+	m.capture.containers.claims[id].elsewhere = true
+}
+
+// ready says that the wait is over. From now on what the test process opens to the container is its own doing, so that
+// even what the kernel knows already has to be told again.
+func (m *membership) ready(id string) {
+	c := m.capture
+	c.renew()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if waits := c.containers.claims[id].waits; len(waits) > 0 && waits[len(waits)-1].until == 0 {
+		waits[len(waits)-1].until = now()
+	}
+}
+
+// waited reports whether testcontainers waited for a container at a time.
+func (c *containers) waited(id string, at time.Duration) bool {
+	claim := c.claims[id]
+	return claim != nil && slices.ContainsFunc(claim.waits, func(w wait) bool {
+		return w.from <= at && (w.until == 0 || at < w.until)
+	})
+}
+
+// watchOlder puts a container in scope that ran before the capture, such as one that is reused: its cgroup is no
+// newborn one.
+func (c *capture) watchOlder(id string) {
+	watcher, err := c.containers.engine()
+	if err != nil {
+		return // it is told at the end
+	}
+	found, _ := watcher.Container(id)
+	c.mu.Lock()
+	claim := c.containers.claims[id]
+	if claim.older || found.Started == 0 || found.Started >= c.containers.started || found.Ended > found.Started {
+		c.mu.Unlock()
+		return
+	}
+	claim.older = true
+	c.mu.Unlock()
+	for dir, cgroup := range c.session.Tree.Walk() {
+		path := strings.TrimPrefix(dir, filepath.Clean(c.session.Tree.Root))
+		ids := docker.IDsFromCgroup(path)
+		if !slices.Contains(ids, id) {
+			continue
+		}
+		c.mu.Lock()
+		c.containers.cgroups[cgroup] = birth{path, ids}
+		c.mu.Unlock()
+		if err := c.session.Probe.Watch(cgroup); err != nil {
+			c.mu.Lock()
+			c.fail(err)
+			c.mu.Unlock()
+		}
+	}
+}
