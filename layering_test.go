@@ -47,6 +47,7 @@ var layers = map[string]layer{
 	"examples/blackbox":      {tests: []string{"netzerotest", "github.com/testcontainers/testcontainers-go"}},
 	"examples/blackbox/shop": {others: []string{"github.com/lib/pq", "github.com/redis/go-redis"}},
 
+	"examples/externalapi": {tests: []string{"examples/externalapi", "netzerotest"}},
 	"examples/httpservice": {tests: []string{"examples/httpservice", "netzerotest"}},
 
 	"netzerotest": {

@@ -19,6 +19,7 @@ var (
 		netip.MustParsePrefix("203.0.113.0/24"),
 		netip.MustParsePrefix("198.51.100.0/24"),
 		netip.MustParsePrefix("2001:db8::/32"),
+		netip.MustParsePrefix("169.254.169.254/32"), // the metadata service of a cloud
 	}
 )
 
@@ -103,7 +104,7 @@ func (l *Lab) Host(addresses ...string) error {
 
 func (l *Lab) addHost(address netip.Addr) error {
 	if !canBeHost(address) {
-		const ranges = "203.0.113.0/24, 198.51.100.0/24, 2001:db8::/32 without 2001:db8:1::/64"
+		const ranges = "203.0.113.0/24, 198.51.100.0/24, 2001:db8::/32 without 2001:db8:1::/64; or 169.254.169.254"
 		return fmt.Errorf("address %s is not in a documentation range (%s)", address, ranges)
 	}
 	l.mu.Lock()

@@ -1,0 +1,34 @@
+package externalapi_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/netzero-dev/netzero/examples/externalapi"
+	"github.com/netzero-dev/netzero/internal/testenv"
+	"github.com/netzero-dev/netzero/netzerotest"
+)
+
+// The same flows as a NetworkPolicy, which lists the names in an annotation, and as a CiliumNetworkPolicy, in which they
+// are rules.
+func TestPayOut(t *testing.T)       { payOut(t) }
+func TestPayOutCilium(t *testing.T) { payOut(t, netzerotest.Cilium()) }
+
+func payOut(t *testing.T, options ...netzerotest.Option) {
+	testenv.RequireRoot(t) // yours needs no such line
+	netzerotest.Record(t, options...)
+
+	service := &externalapi.Service{
+		Rates:    "https://api.rates.test",
+		Payments: "https://api.payments.test:8443",
+		Metadata: "http://169.254.169.254",
+		Client:   &http.Client{Transport: &http.Transport{}}, // with no connection from before, which would not be seen
+	}
+	receipt, err := service.PayOut(t.Context(), 100, "JPY")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "paid 100 at 175 with Bearer secret"; receipt != want {
+		t.Errorf("got %q, want %q", receipt, want)
+	}
+}
