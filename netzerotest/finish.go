@@ -110,7 +110,7 @@ func hold[P golden.Policy](r *Recording, d dialect[P], result report.Report, flo
 		result.Missing, result.Proposed = true, string(text)
 	}
 	if r.tb.Failed() {
-		result.Accept, result.Proposed = "", ""
+		result.Accept = ""
 		result.Notices = append(result.Notices, "the test had failed by itself: mend it first, nothing is written from a failed test")
 	}
 	if r.env.update {

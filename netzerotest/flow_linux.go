@@ -50,7 +50,7 @@ func (s *settling) flow(l located) (settled, bool) {
 func (s *settling) elsewhere(l located, f settled) (settled, bool) {
 	switch {
 	case isProxy(l.identity.Listener.Name) && l.identity.Local:
-		s.errs = append(s.errs, fmt.Sprintf("%s is a port that a container publishes, and the Docker engine does not say which: it had gone before it could be asked", f.flow.Target()))
+		s.errs = append(s.errs, fmt.Sprintf("%s is a port that a container publishes, and the Docker engine does not say which: it had gone before it could be asked: pass the recording to the container", f.flow.Target()))
 		return f, false
 	case s.engine != nil && s.isEngine(l):
 		s.note("the Docker engine", f.flow)

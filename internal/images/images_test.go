@@ -167,7 +167,7 @@ func TestRemoveTakesItsOwnNamesOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff("image rm netzero/peer:latest\nimage rm netzero/postgres:latest\n", string(got)); diff != "" {
+	if diff := cmp.Diff("image rm netzero/peer:latest\nimage rm netzero/sshd:latest\nimage rm netzero/postgres:latest\n", string(got)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

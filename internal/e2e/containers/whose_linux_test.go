@@ -15,7 +15,8 @@ import (
 func init() {
 	users["found"] = func(t *testing.T) {
 		image := require(t)
-		netzerotest.Record(t, netzerotest.Workload("checkout"))
+		rec := netzerotest.Record(t, netzerotest.Workload("checkout"))
+		defer rec.Flows() // what nobody passed has to live until the engine was asked
 		n := newNetwork(t)
 		run(t, image, "listen :5432 then wait", in(n, "db"))
 		orders := run(t, image, "dial db:5432 then listen :8080 then wait", in(n, "orders"), testcontainers.WithExposedPorts("8080/tcp"))
@@ -26,14 +27,16 @@ func init() {
 	}
 	users["others"] = func(t *testing.T) {
 		image := require(t)
-		netzerotest.Record(t, netzerotest.Workload("checkout"))
+		rec := netzerotest.Record(t, netzerotest.Workload("checkout"))
 		c := run(t, image, "listen :5432 then wait", testcontainers.WithExposedPorts("5432/tcp"),
 			testcontainers.WithLabels(map[string]string{"dev.netzero.recording": "another-test-process", "dev.netzero.workload": "theirs"}))
 		await(t, fmt.Sprintf("localhost:%d", published(t, c, "5432/tcp")))
+		rec.Flows() // what nobody passed has to live until the engine was asked
 	}
 	users["compose"] = func(t *testing.T) {
 		image := require(t)
-		netzerotest.Record(t, netzerotest.Workload("checkout"))
+		rec := netzerotest.Record(t, netzerotest.Workload("checkout"))
+		defer rec.Flows()
 		n := newNetwork(t)
 		service := func(name string) testcontainers.ContainerCustomizer {
 			return testcontainers.WithLabels(map[string]string{"com.docker.compose.project": "netzero-test-shop", "com.docker.compose.service": name})
@@ -152,7 +155,8 @@ func init() {
 	users["package"] = func(t *testing.T) {
 		image := require(t)
 		name := os.Getenv("PACKAGE")
-		netzerotest.Record(t, netzerotest.Workload(name))
+		rec := netzerotest.Record(t, netzerotest.Workload(name))
+		defer rec.Flows()
 		n := newNetwork(t)
 		run(t, image, "listen :5432 then wait", in(n, name+"-db"))
 		c := run(t, image, "dial "+name+"-db:5432 then listen :8080 then wait", in(n, name+"-service"), testcontainers.WithExposedPorts("8080/tcp"))
