@@ -53,7 +53,7 @@ var layers = map[string]layer{
 	"netzerotest": {
 		own: []string{
 			"golden", "internal/report", "internal/policy", "internal/session", "internal/endpoint", "internal/dns",
-			"internal/servername", "internal/docker", "internal/manifest", "internal/probe", "internal/cgroup", "internal/flow",
+			"internal/docker", "internal/manifest", "internal/probe", "internal/cgroup", "internal/flow",
 		},
 		others: slices.Concat(kubernetes, unix, []string{"github.com/testcontainers/testcontainers-go"}),
 		tests:  []string{"golang.org/x/tools/txtar"},
@@ -79,14 +79,11 @@ var layers = map[string]layer{
 		// The engine is found as testcontainers finds it, and asked by the client that it uses.
 		others: slices.Concat(unix, []string{"github.com/testcontainers/testcontainers-go", "github.com/moby/moby", "github.com/containerd/errdefs"}),
 	},
-	"internal/dns":        {others: []string{"golang.org/x/net/dns/dnsmessage"}},
-	"internal/servername": {others: []string{"golang.org/x/crypto/cryptobyte"}},
+	"internal/dns": {others: []string{"golang.org/x/net/dns/dnsmessage"}},
 	"internal/probe": {
 		own:    []string{"bpf", "internal/flow"},
 		others: slices.Concat(ebpf, unix),
-		tests: []string{
-			"internal/cgroup", "internal/dns", "internal/servername", "golang.org/x/crypto/cryptobyte", "golang.org/x/net/dns/dnsmessage", "golang.org/x/net/ipv4",
-		},
+		tests:  []string{"internal/cgroup", "internal/dns", "golang.org/x/net/dns/dnsmessage", "golang.org/x/net/ipv4"},
 	},
 	"internal/cgroup": {others: unix},
 	"internal/flow":   {},

@@ -20,9 +20,6 @@
 /* The longest DNS answer, or piece of a TCP segment, that travels in one event; a power of two. */
 #define DNS_PAYLOAD 16384
 
-/* The longest server_name extension, or value of a Host header, that is read; a power of two. */
-#define SERVER_NAME_LEN 512
-
 /*
  * Set in the hash of a DNS question, and so in flow_key.name where that is one. Otherwise that is the epoch of the scope, or with since the
  * time at which the candidates changed last.
@@ -68,7 +65,6 @@ enum event_kind {
 	EVENT_BIND = 2,
 	EVENT_DNS = 3,
 	EVENT_CGROUP = 4,
-	EVENT_NAME = 5,
 };
 
 struct flow_event {
@@ -126,31 +122,6 @@ struct dns_event {
 	__u8 payload[DNS_PAYLOAD];
 };
 
-/* What the first bytes that a client sent over TCP name the server by. */
-enum name_source {
-	NAMES_NOTHING = 0,
-	NAMES_BY_TLS = 1,       /* the body of the extension server_name */
-	NAMES_BY_TLS_OUTER = 2, /* the same, of a hello that may hold an encrypted one with another name */
-	NAMES_BY_HTTP = 3,      /* the value of the header Host */
-};
-
-/* What makes two connections that no DNS question led to the same: also what they name the server by. */
-struct server_name_key {
-	struct flow_key flow;
-	__u64 hash; /* of the source and of what it says, in lower case; 0: nothing */
-};
-
-/* A connection of a known flow names the server by something new, or is the first one that sends something and names nothing. */
-struct name_event {
-	__u32 kind;
-	__u16 length; /* of text */
-	__u8 source;
-	__u8 padding;
-	__u64 time;
-	struct server_name_key key;
-	__u8 text[SERVER_NAME_LEN];
-};
-
 /* How recording can lose, and that hooks fire. Index into the per-CPU array counters. */
 enum counter {
 	LOST_FLOW_EVENT,  /* no room in the ring buffer for a new flow */
@@ -161,8 +132,6 @@ enum counter {
 	LOST_PACKET,      /* a packet in scope that could not be read */
 	LOST_CGROUP_EVENT, /* no room in the ring buffer for a cgroup, which was not adopted */
 	LOST_CGROUP_ENTRY, /* no room in scopes for a cgroup, which was not adopted */
-	LOST_NAME_EVENT,   /* no room in the ring buffer for a server's name */
-	LOST_NAME_ENTRY,   /* no room in server_names */
 	HIT_CONNECT,
 	HIT_SENDMSG,
 	HIT_EGRESS,

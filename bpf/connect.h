@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "server_name.h"
+#include "flow.h"
 
 static __always_inline void set_ipv4(__u8 *addr, __u32 ip4)
 {
@@ -68,15 +68,13 @@ static __always_inline void on_connect(struct bpf_sock_addr *ctx, const __u8 *ad
 		return;
 	count(HIT_CONNECT);
 	set_key(&key, ctx, cgroup, addr);
+	if (key.protocol == IPPROTO_TCP && count_known(&key))
+		return;
+	set_opener(&opener);
 	if (key.protocol == IPPROTO_TCP) {
-		if (!count_known(&key)) {
-			set_opener(&opener);
-			record_new(&key, &opener);
-		}
-		expect_name(ctx, &key);
+		record_new(&key, &opener);
 		return;
 	}
-	set_opener(&opener);
 	socket = socket_of(ctx, cgroup);
 	if (!socket)
 		return;

@@ -15,9 +15,8 @@
 #define DNS_MAX_STEPS 96 /* records, if their owners' names are compressed */
 #define DNS_A 1
 #define DNS_AAAA 28
-#define DNS_SRV 33
-#define DNS_SVCB 64
-#define DNS_HTTPS 65
+#define FNV_OFFSET 0xcbf29ce484222325ULL
+#define FNV_PRIME 0x100000001b3ULL
 #define CANDIDATE_NS 5000000000ULL /* how long after its answer a question may still be connected for */
 #define UDP_HEADER 8
 #define MAX_PIECES 5 /* of DNS_PAYLOAD bytes: more than the longest packet */
@@ -177,12 +176,6 @@ static __always_inline int is_address(__u16 type, __u16 length)
 	return (type == DNS_A && length == 4) || (type == DNS_AAAA && length == 16);
 }
 
-/* Whether a record leads to addresses in a way that only user space follows: hints, and addresses of the additional section. */
-static __always_inline int names_service(__u16 type)
-{
-	return type == DNS_SRV || type == DNS_SVCB || type == DNS_HTTPS;
-}
-
 /*
  * Reads the answer section, from the reader's offset on: 1 where it holds news, 0 where all is known, -1 where it could not be read whole.
  * Each step of the one flat loop reads a label of an owner's name and, where that was the last one, the rest of the record.
@@ -191,7 +184,6 @@ __noinline int read_answers(struct __sk_buff *skb, __u32 payload, __u64 cgroup, 
 {
 	struct dns_reader *r = get_reader();
 	const struct dns_event *e;
-	int unread = 0;
 
 	if (!r)
 		return 0;
@@ -199,11 +191,11 @@ __noinline int read_answers(struct __sk_buff *skb, __u32 payload, __u64 cgroup, 
 	r->records = word_at(e, 6);
 	r->news = 0;
 	for (int i = 0; i < DNS_MAX_STEPS; i++) {
-		__u16 length, type;
+		__u16 length;
 		__u8 b;
 
 		if (!r->records)
-			return unread ? -1 : r->news;
+			return r->news;
 		if (r->offset >= e->length)
 			return -1;
 		b = byte_at(e, r->offset);
@@ -215,10 +207,7 @@ __noinline int read_answers(struct __sk_buff *skb, __u32 payload, __u64 cgroup, 
 		length = word_at(e, r->offset + 8);
 		if (r->offset + 10 + length > e->length)
 			return -1;
-		type = word_at(e, r->offset);
-		if (names_service(type))
-			unread = 1;
-		if (is_address(type, length)) {
+		if (is_address(word_at(e, r->offset), length)) {
 			int learned = read_address(skb, payload + r->offset + 10, length, cgroup, question);
 
 			if (learned < 0)
@@ -229,7 +218,7 @@ __noinline int read_answers(struct __sk_buff *skb, __u32 payload, __u64 cgroup, 
 		r->offset += 10 + length;
 		r->records--;
 	}
-	return r->records || unread ? -1 : r->news;
+	return r->records ? -1 : r->news;
 }
 
 static __always_inline void raise_epoch(__u64 cgroup)

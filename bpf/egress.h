@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Packets that leave: the evidence for every flow but TCP's, which connect has told. Of TCP only the first bytes of a connection that no
- * DNS question led to are read.
+ * Packets that leave: the evidence for every flow but TCP's, which connect has told.
  */
 #pragma once
 
-#include "speech.h"
+#include "packet.h"
 
 #define ICMP_ECHO 8
 #define ICMP_TIMESTAMP 13
@@ -120,47 +119,27 @@ static __always_inline void record_datagram(struct __sk_buff *skb, struct bpf_so
 	record(&key, &opener);
 }
 
-/* A packet of another socket than TCP's own. Not static, so that its stack is not added to that of read_speech. */
-__noinline int read_departure(struct __sk_buff *skb)
+static __always_inline void on_egress(struct __sk_buff *skb)
 {
+	int first = first_protocol(skb);
 	struct bpf_sock *sk = skb->sk;
 	struct packet p;
 
-	if (!sk)
-		return 0;
+	if (first < 0 || !sk)
+		return;
 	sk = bpf_sk_fullsock(sk);
-	if (!sk)
-		return 0;
+	if (!sk || (first == IPPROTO_TCP && sk->type != SOCK_RAW))
+		return;
 	if (read_packet(skb, &p)) {
 		if (scope_of_packet(skb))
 			count(LOST_PACKET);
-		return 0;
+		return;
 	}
 	if (p.fragment)
-		return 0;
+		return;
 	count(HIT_EGRESS);
 	if ((p.protocol == IPPROTO_UDP || p.protocol == IPPROTO_UDPLITE) && sk->type == SOCK_DGRAM)
 		record_datagram(skb, sk, &p);
 	else if ((p.protocol != IPPROTO_TCP || sk->type == SOCK_RAW) && opens(skb, &p)) /* first: what opens nothing adopts no cgroup */
 		record_unnamed(&p, scope_of_packet(skb));
-	return 0;
-}
-
-static __always_inline void on_egress(struct __sk_buff *skb)
-{
-	int first = first_protocol(skb);
-	struct bpf_sock *sk = skb->sk;
-
-	if (first < 0 || !sk)
-		return;
-	sk = bpf_sk_fullsock(sk);
-	if (!sk)
-		return;
-	if (sk->type == SOCK_STREAM && sk->protocol == IPPROTO_TCP) {
-		if (bpf_sk_storage_get(&speakers, sk, 0, 0))
-			read_speech(skb);
-		return;
-	}
-	if (first != IPPROTO_TCP || sk->type == SOCK_RAW)
-		read_departure(skb);
 }

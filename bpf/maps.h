@@ -65,53 +65,6 @@ struct {
 	__type(value, struct socket);
 } sockets SEC(".maps");
 
-/* How many connections named the server so. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 65536);
-	__type(key, struct server_name_key);
-	__type(value, __u64);
-} server_names SEC(".maps");
-
-#define CHUNK 16 /* bytes of a packet that are looked at together; a power of two */
-
-/*
- * A TCP connection that no DNS question led to, until its first bytes have said who is meant: where its reader is (server_name.h). It is
- * the socket's, whose lock keeps it from being used twice at once, as what belongs to a CPU would be. volatile is for the verifier, as in
- * dns_reader.
- */
-struct speaker {
-	struct flow_key key;
-	__u64 hash;              /* of what was kept so far */
-	volatile __u64 tail;     /* the last bytes of the request line */
-	__u32 next;              /* sequence number of the first byte that was not read */
-	__u32 spoken;            /* bytes that were read */
-	volatile __u32 skip;     /* bytes that say nothing */
-	volatile __u32 body;     /* bytes left of the hello */
-	volatile __u32 number;   /* that is being read */
-	volatile __u32 at;       /* in chunk */
-	volatile __u16 record;   /* bytes left of the TLS record */
-	volatile __u16 wanted;   /* bytes left of the extension that is kept */
-	volatile __u16 kept;     /* bytes in text */
-	volatile __u8 state;
-	volatile __u8 digits;    /* bytes read of the number, or of the word that is compared */
-	volatile __u8 head;      /* bytes read of the TLS record's header */
-	volatile __u8 high;      /* the first byte of its length */
-	volatile __u8 source;
-	__u8 synced;
-	__u8 padding[4];
-	__u8 chunk[CHUNK];
-	__u8 text[SERVER_NAME_LEN];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct speaker);
-} speakers SEC(".maps");
-
 /* One ring for all, so that a DNS answer stands before the connection that followed it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -144,10 +97,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct dns_reader);
 } scratch SEC(".maps");
-
-/* FNV-1a, 64 bits: how names are hashed. */
-#define FNV_OFFSET 0xcbf29ce484222325ULL
-#define FNV_PRIME 0x100000001b3ULL
 
 static __always_inline void count(__u32 which)
 {

@@ -48,14 +48,12 @@ const (
 	RecordCounterLOST_PACKET       RecordCounter = 5
 	RecordCounterLOST_CGROUP_EVENT RecordCounter = 6
 	RecordCounterLOST_CGROUP_ENTRY RecordCounter = 7
-	RecordCounterLOST_NAME_EVENT   RecordCounter = 8
-	RecordCounterLOST_NAME_ENTRY   RecordCounter = 9
-	RecordCounterHIT_CONNECT       RecordCounter = 10
-	RecordCounterHIT_SENDMSG       RecordCounter = 11
-	RecordCounterHIT_EGRESS        RecordCounter = 12
-	RecordCounterHIT_INGRESS       RecordCounter = 13
-	RecordCounterHIT_BIND          RecordCounter = 14
-	RecordCounterCOUNTERS          RecordCounter = 15
+	RecordCounterHIT_CONNECT       RecordCounter = 8
+	RecordCounterHIT_SENDMSG       RecordCounter = 9
+	RecordCounterHIT_EGRESS        RecordCounter = 10
+	RecordCounterHIT_INGRESS       RecordCounter = 11
+	RecordCounterHIT_BIND          RecordCounter = 12
+	RecordCounterCOUNTERS          RecordCounter = 13
 )
 
 type RecordDnsEvent struct {
@@ -89,7 +87,6 @@ const (
 	RecordEventKindEVENT_BIND   RecordEventKind = 2
 	RecordEventKindEVENT_DNS    RecordEventKind = 3
 	RecordEventKindEVENT_CGROUP RecordEventKind = 4
-	RecordEventKindEVENT_NAME   RecordEventKind = 5
 )
 
 type RecordFlow struct {
@@ -151,31 +148,11 @@ type RecordName struct {
 	Time    uint64
 }
 
-type RecordNameEvent struct {
-	_       structs.HostLayout
-	Kind    uint32
-	Length  uint16
-	Source  uint8
-	Padding uint8
-	Time    uint64
-	Key     RecordServerNameKey
-	Text    [512]uint8
-}
-
 type RecordNameKey struct {
 	_      structs.HostLayout
 	Cgroup uint64
 	Addr   [16]uint8
 }
-
-type RecordNameSource uint32
-
-const (
-	RecordNameSourceNAMES_NOTHING      RecordNameSource = 0
-	RecordNameSourceNAMES_BY_TLS       RecordNameSource = 1
-	RecordNameSourceNAMES_BY_TLS_OUTER RecordNameSource = 2
-	RecordNameSourceNAMES_BY_HTTP      RecordNameSource = 3
-)
 
 type RecordOpener struct {
 	_          structs.HostLayout
@@ -227,12 +204,6 @@ const (
 	RecordScopeStateSCOPE_IGNORED RecordScopeState = 2
 )
 
-type RecordServerNameKey struct {
-	_    structs.HostLayout
-	Flow RecordFlowKey
-	Hash uint64
-}
-
 type RecordSettings struct {
 	_          structs.HostLayout
 	Generation uint32
@@ -249,31 +220,6 @@ type RecordSocket struct {
 	NamedBy     RecordOpener
 }
 
-type RecordSpeaker struct {
-	_       structs.HostLayout
-	Key     RecordFlowKey
-	Hash    uint64
-	Tail    uint64
-	Next    uint32
-	Spoken  uint32
-	Skip    uint32
-	Body    uint32
-	Number  uint32
-	At      uint32
-	Record  uint16
-	Wanted  uint16
-	Kept    uint16
-	State   uint8
-	Digits  uint8
-	Head    uint8
-	High    uint8
-	Source  uint8
-	Synced  uint8
-	Padding [4]uint8
-	Chunk   [16]uint8
-	Text    [512]uint8
-}
-
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -287,9 +233,7 @@ const (
 	RecordMapPorts           = "ports"
 	RecordMapScopes          = "scopes"
 	RecordMapScratch         = "scratch"
-	RecordMapServerNames     = "server_names"
 	RecordMapSockets         = "sockets"
-	RecordMapSpeakers        = "speakers"
 	RecordProgConnect4       = "connect4"
 	RecordProgConnect6       = "connect6"
 	RecordProgEgress         = "egress"
@@ -304,8 +248,6 @@ const (
 	RecordVarCounterType     = "counter_type"
 	RecordVarEventKindType   = "event_kind_type"
 	RecordVarFlowEventType   = "flow_event_type"
-	RecordVarNameEventType   = "name_event_type"
-	RecordVarNameSourceType  = "name_source_type"
 	RecordVarScopeStateType  = "scope_state_type"
 	RecordVarSocketType      = "socket_type"
 	RecordVarTaskLayout      = "task_layout"
@@ -367,18 +309,16 @@ type RecordProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RecordMapSpecs struct {
-	Config      *ebpf.MapSpec `ebpf:"config"`
-	Counters    *ebpf.MapSpec `ebpf:"counters"`
-	Events      *ebpf.MapSpec `ebpf:"events"`
-	Flows       *ebpf.MapSpec `ebpf:"flows"`
-	Names       *ebpf.MapSpec `ebpf:"names"`
-	Peers       *ebpf.MapSpec `ebpf:"peers"`
-	Ports       *ebpf.MapSpec `ebpf:"ports"`
-	Scopes      *ebpf.MapSpec `ebpf:"scopes"`
-	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
-	ServerNames *ebpf.MapSpec `ebpf:"server_names"`
-	Sockets     *ebpf.MapSpec `ebpf:"sockets"`
-	Speakers    *ebpf.MapSpec `ebpf:"speakers"`
+	Config   *ebpf.MapSpec `ebpf:"config"`
+	Counters *ebpf.MapSpec `ebpf:"counters"`
+	Events   *ebpf.MapSpec `ebpf:"events"`
+	Flows    *ebpf.MapSpec `ebpf:"flows"`
+	Names    *ebpf.MapSpec `ebpf:"names"`
+	Peers    *ebpf.MapSpec `ebpf:"peers"`
+	Ports    *ebpf.MapSpec `ebpf:"ports"`
+	Scopes   *ebpf.MapSpec `ebpf:"scopes"`
+	Scratch  *ebpf.MapSpec `ebpf:"scratch"`
+	Sockets  *ebpf.MapSpec `ebpf:"sockets"`
 }
 
 // RecordVariableSpecs contains global variables before they are loaded into the kernel.
@@ -391,8 +331,6 @@ type RecordVariableSpecs struct {
 	CounterType     *ebpf.VariableSpec `ebpf:"counter_type"`
 	EventKindType   *ebpf.VariableSpec `ebpf:"event_kind_type"`
 	FlowEventType   *ebpf.VariableSpec `ebpf:"flow_event_type"`
-	NameEventType   *ebpf.VariableSpec `ebpf:"name_event_type"`
-	NameSourceType  *ebpf.VariableSpec `ebpf:"name_source_type"`
 	ScopeStateType  *ebpf.VariableSpec `ebpf:"scope_state_type"`
 	SocketType      *ebpf.VariableSpec `ebpf:"socket_type"`
 	TaskLayout      *ebpf.VariableSpec `ebpf:"task_layout"`
@@ -418,18 +356,16 @@ func (o *RecordObjects) Close() error {
 //
 // It can be passed to LoadRecordObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RecordMaps struct {
-	Config      *ebpf.Map `ebpf:"config"`
-	Counters    *ebpf.Map `ebpf:"counters"`
-	Events      *ebpf.Map `ebpf:"events"`
-	Flows       *ebpf.Map `ebpf:"flows"`
-	Names       *ebpf.Map `ebpf:"names"`
-	Peers       *ebpf.Map `ebpf:"peers"`
-	Ports       *ebpf.Map `ebpf:"ports"`
-	Scopes      *ebpf.Map `ebpf:"scopes"`
-	Scratch     *ebpf.Map `ebpf:"scratch"`
-	ServerNames *ebpf.Map `ebpf:"server_names"`
-	Sockets     *ebpf.Map `ebpf:"sockets"`
-	Speakers    *ebpf.Map `ebpf:"speakers"`
+	Config   *ebpf.Map `ebpf:"config"`
+	Counters *ebpf.Map `ebpf:"counters"`
+	Events   *ebpf.Map `ebpf:"events"`
+	Flows    *ebpf.Map `ebpf:"flows"`
+	Names    *ebpf.Map `ebpf:"names"`
+	Peers    *ebpf.Map `ebpf:"peers"`
+	Ports    *ebpf.Map `ebpf:"ports"`
+	Scopes   *ebpf.Map `ebpf:"scopes"`
+	Scratch  *ebpf.Map `ebpf:"scratch"`
+	Sockets  *ebpf.Map `ebpf:"sockets"`
 }
 
 func (m *RecordMaps) Close() error {
@@ -443,9 +379,7 @@ func (m *RecordMaps) Close() error {
 		m.Ports,
 		m.Scopes,
 		m.Scratch,
-		m.ServerNames,
 		m.Sockets,
-		m.Speakers,
 	)
 }
 
@@ -459,8 +393,6 @@ type RecordVariables struct {
 	CounterType     *ebpf.Variable `ebpf:"counter_type"`
 	EventKindType   *ebpf.Variable `ebpf:"event_kind_type"`
 	FlowEventType   *ebpf.Variable `ebpf:"flow_event_type"`
-	NameEventType   *ebpf.Variable `ebpf:"name_event_type"`
-	NameSourceType  *ebpf.Variable `ebpf:"name_source_type"`
 	ScopeStateType  *ebpf.Variable `ebpf:"scope_state_type"`
 	SocketType      *ebpf.Variable `ebpf:"socket_type"`
 	TaskLayout      *ebpf.Variable `ebpf:"task_layout"`

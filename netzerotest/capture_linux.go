@@ -32,8 +32,6 @@ type capture struct {
 	bound      bound
 	// flows for which several names may be meant
 	ambiguous []*probe.FlowEvent
-	// of flows for which no name was asked
-	speeches map[probe.Key]*speech
 }
 
 // membership is one recording's part in the capture.
@@ -62,8 +60,7 @@ type sightingKey struct {
 // since then and what it has forgotten before. What it has to do with containers is found out in the end.
 type sighting struct {
 	event    *probe.FlowEvent
-	name     string   // that the workload asked for or called the server by, of those that may be meant
-	called   []string // all of the latter that are this sighting
+	name     string // that the workload asked for, of those that may be meant
 	flow     flow.Flow
 	identity endpoint.Identity
 	server   []string // IDs of the containers in which who listens there runs, from the outermost
@@ -116,7 +113,7 @@ func join(r *Recording) (*membership, error) {
 }
 
 func newCapture(sizes probe.Sizes) (*capture, error) {
-	c := &capture{speeches: make(map[probe.Key]*speech)}
+	c := &capture{}
 	c.containers = newContainers(c.renew)
 	s, err := session.Open(sizes, c.handle, nil, session.Newborn)
 	if err != nil {

@@ -29,8 +29,6 @@ func (c *capture) handle(events []probe.Event) {
 			if e.Since != 0 {
 				c.ambiguous = append(c.ambiguous, e)
 			}
-		case *probe.NameEvent:
-			c.hear(e, batches)
 		}
 	}
 }
@@ -67,34 +65,22 @@ func (c *capture) see(e *probe.FlowEvent, batches map[*membership]*endpoint.Batc
 		if e.Generation < m.generation {
 			continue
 		}
+		if batches[m] == nil {
+			batches[m] = m.identifier.Batch()
+		}
 		for _, name := range names {
-			identity := c.identify(m, e, name, batches)
+			contained := e.Cgroup != c.session.Leaf.ID
+			identity := batches[m].Identify(endpoint.Query{
+				PID: e.Process.PID, Protocol: e.Protocol, Addr: e.Addr, Port: e.Port, Name: name, Bound: c.bound.at(e.Key),
+				Container: contained, OwnNetwork: contained && e.Netns != c.session.Self.Netns,
+			})
 			unserved = unserved || identity.Relation == endpoint.NobodyListens
 			m.note(e, name, identity)
-		}
-	}
-	if names[0] == "" && e.Protocol == flow.TCP {
-		said := c.speechOf(e.Key)
-		said.event = e
-		for name, call := range said.names {
-			c.call(e, name, call.evidence, batches)
 		}
 	}
 	if unserved {
 		c.forget(e.Key)
 	}
-}
-
-// identify says what a flow is to a recording, if this name was meant.
-func (c *capture) identify(m *membership, e *probe.FlowEvent, name string, batches map[*membership]*endpoint.Batch) endpoint.Identity {
-	if batches[m] == nil {
-		batches[m] = m.identifier.Batch()
-	}
-	contained := e.Cgroup != c.session.Leaf.ID
-	return batches[m].Identify(endpoint.Query{
-		PID: e.Process.PID, Protocol: e.Protocol, Addr: e.Addr, Port: e.Port, Name: name, Bound: c.bound.at(e.Key),
-		Container: contained, OwnNetwork: contained && e.Netns != c.session.Self.Netns,
-	})
 }
 
 // note keeps what a flow was found to be. One that was forgotten in the kernel meanwhile is the same flow still.
@@ -111,7 +97,7 @@ func (m *membership) note(e *probe.FlowEvent, name string, identity endpoint.Ide
 	}
 	key := sightingKey{e.Key, identity.Endpoint.Name}
 	if before, again := m.seen[key]; again {
-		s.flow.Count, s.flow.First, s.called = before.flow.Count, before.flow.First, before.called
+		s.flow.Count, s.flow.First = before.flow.Count, before.flow.First
 	}
 	m.seen[key] = s
 }

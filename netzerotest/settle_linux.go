@@ -25,6 +25,7 @@ type settling struct {
 	engine  *docker.Watcher // nil where there is none, and so no container
 	notes   []string        // notices that the work brought up
 	unasked []string        // notices of an engine that is absent, and missed
+	counts  map[probe.Key]uint64
 
 	own        map[string]bool // IDs of the containers that are this recording's
 	sightings  []located
@@ -39,7 +40,7 @@ func (m *membership) settle() (settlement, error) {
 	if err := c.session.Probe.Sync(); err != nil {
 		return settlement{}, err
 	}
-	counts, calls := maps.Collect(c.session.Probe.Counts()), maps.Collect(c.session.Probe.NameCounts())
+	counts := maps.Collect(c.session.Probe.Counts())
 	c.mu.Lock()
 	asks, strangers, needs := m.asksEngine()
 	c.mu.Unlock()
@@ -59,14 +60,9 @@ func (m *membership) settle() (settlement, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := &settling{membership: m, engine: engine, unasked: unasked, own: make(map[string]bool), background: make(map[string]flow.Set)}
-	named := m.named()
-	for _, seen := range m.seen {
-		count, own := m.countOf(seen, named, counts, calls)
-		if !own {
-			continue
-		}
-		seen.flow.Count += count
+	s := &settling{membership: m, engine: engine, unasked: unasked, counts: counts, own: make(map[string]bool), background: make(map[string]flow.Set)}
+	for key, seen := range m.seen {
+		seen.flow.Count += counts[key.Key]
 		s.sightings = append(s.sightings, s.locate(seen))
 	}
 	s.whose()

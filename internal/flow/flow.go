@@ -129,9 +129,6 @@ const (
 	ByDNS                 // the workload asked for the name before it connected
 	ByResolvConf          // the address is a name server of the process's resolv.conf, or a loopback one
 	ByContainer           // a container had the address, or published the port
-	ByTLS                 // the workload named the server in a TLS ClientHello, and had asked DNS for nothing
-	ByTLSOuter            // the same, where the hello has room for an encrypted one (ECH), which may hold another name
-	ByHTTP                // the workload named the server in an HTTP/1 request, and had asked DNS for nothing
 )
 
 // String returns the evidence as the report words it.
@@ -147,12 +144,6 @@ func (e Evidence) String() string {
 		return "resolv.conf"
 	case ByContainer:
 		return "container"
-	case ByTLS:
-		return "TLS server name"
-	case ByTLSOuter:
-		return "TLS server name, which may be only the outer one (ECH)"
-	case ByHTTP:
-		return "HTTP Host header"
 	}
 	return "none"
 }

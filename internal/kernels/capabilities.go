@@ -72,11 +72,6 @@ var capabilities = []capability{
 	{name: "names behind one address are told apart", suite: inProbe, test: "TestNamesBehindOneAddressDoNotFold"},
 	{name: "names asked for at once are all candidates", suite: inProbe, test: "TestNamesThatAreAskedForAtOnceAreAllCandidates"},
 
-	{name: "TLS server names, where DNS gave none", suite: inProbe, test: "TestServerIsNamedByTheFirstBytes"},
-	{name: "HTTP Host headers, where DNS gave none", suite: inProbe, test: "TestServerIsNamedByTheFirstBytes"},
-	{name: "server names behind one address are told apart", suite: inProbe, test: "TestThousandConnectionsToOneNameAreOneEvent"},
-	{name: "server names that no table has room for are counted as lost", suite: inProbe, test: "TestNameThatNoTableHasRoomForIsALoss"},
-
 	{name: "child processes are in scope from birth", suite: inProbe, test: "TestChildProcessIsInScope"},
 	{name: "nested cgroups are in scope", suite: inProbe, test: "TestNestedCgroupIsInScope"},
 	{name: "other cgroups are out of scope", suite: inProbe, test: "TestOtherCgroupIsOutOfScope"},

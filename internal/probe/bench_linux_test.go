@@ -66,69 +66,6 @@ func BenchmarkUDP(b *testing.B) {
 	}
 }
 
-// BenchmarkSegment writes to a connection whose first bytes were heard before.
-func BenchmarkSegment(b *testing.B) {
-	listener, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	must(b, err)
-	defer unix.Close(listener)
-	must(b, unix.Bind(listener, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
-	must(b, unix.Listen(listener, 1))
-	at, err := unix.Getsockname(listener)
-	must(b, err)
-	for _, way := range []string{unrecorded, elsewhere, older, repeated} {
-		b.Run(way, func(b *testing.B) {
-			var near, far int
-			heard := make([]byte, 1)
-			measure(b, way, func([4]byte) (err error) {
-				if near == 0 { // here, where it is in scope
-					near, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-					must(b, err)
-					must(b, unix.Connect(near, at))
-					far, _, err = unix.Accept(listener)
-					must(b, err)
-				}
-				if _, err = unix.Write(near, heard); err == nil {
-					_, err = unix.Read(far, heard)
-				}
-				return err
-			})
-			must(b, unix.Close(near))
-			must(b, unix.Close(far))
-		})
-	}
-}
-
-// BenchmarkHello connects to a server and sends a ClientHello, with a name that is known.
-func BenchmarkHello(b *testing.B) {
-	listener, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	must(b, err)
-	defer unix.Close(listener)
-	must(b, unix.Bind(listener, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
-	must(b, unix.Listen(listener, 1))
-	at, err := unix.Getsockname(listener)
-	must(b, err)
-	hello := records(handshake(serverName("api.pay.test"), ext{43, make([]byte, 5)}, ext{51, make([]byte, 1400)}), 1<<14)
-	for _, way := range []string{unrecorded, elsewhere, older, repeated} {
-		b.Run(way, func(b *testing.B) {
-			measure(b, way, func([4]byte) error {
-				near, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-				must(b, err)
-				must(b, unix.Connect(near, at))
-				far, _, err := unix.Accept(listener)
-				must(b, err)
-				_, err = unix.Write(near, hello)
-				must(b, err)
-				_, err = unix.Read(far, make([]byte, 4096))
-				must(b, err)
-				// So that no port is left waiting.
-				must(b, unix.SetsockoptLinger(near, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}))
-				must(b, unix.Close(near))
-				return unix.Close(far)
-			})
-		})
-	}
-}
-
 // BenchmarkStartStop loads, attaches and proves the programs, and takes them down again.
 func BenchmarkStartStop(b *testing.B) {
 	testenv.RequireRoot(b)

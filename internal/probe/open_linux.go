@@ -107,7 +107,6 @@ func (p *Probe) load(sizes Sizes, layout bpf.RecordLayout) error {
 	}
 	spec.Maps[bpf.RecordMapEvents].MaxEntries = cmp.Or(sizes.RingBytes, DefaultSizes.RingBytes)
 	spec.Maps[bpf.RecordMapFlows].MaxEntries = cmp.Or(sizes.MaxFlows, DefaultSizes.MaxFlows)
-	spec.Maps[bpf.RecordMapServerNames].MaxEntries = cmp.Or(sizes.MaxFlows, DefaultSizes.MaxFlows)
 	spec.Maps[bpf.RecordMapScopes].MaxEntries = cmp.Or(sizes.MaxCgroups, DefaultSizes.MaxCgroups)
 	return spec.LoadAndAssign(&p.objects, nil)
 }

@@ -116,12 +116,6 @@ func decode(sample []byte) (Event, error) {
 			return nil, fmt.Errorf("decode cgroup event: %w", err)
 		}
 		return cgroupEventOf(&e), nil
-	case bpf.RecordEventKindEVENT_NAME:
-		var e bpf.RecordNameEvent
-		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
-			return nil, fmt.Errorf("decode server name event: %w", err)
-		}
-		return nameEventOf(&e)
 	default:
 		return nil, fmt.Errorf("decode event: unknown kind %d", kind)
 	}
@@ -180,18 +174,6 @@ func cgroupEventOf(e *bpf.RecordCgroupEvent) *CgroupEvent {
 		event.Names = append(event.Names, name)
 	}
 	return event
-}
-
-func nameEventOf(e *bpf.RecordNameEvent) (Event, error) {
-	if int(e.Length) > len(e.Text) {
-		return nil, fmt.Errorf("decode server name event: %d bytes of text, want at most %d", e.Length, len(e.Text))
-	}
-	return &NameEvent{
-		Time:          time.Duration(e.Time),
-		ServerNameKey: ServerNameKey{keyOf(e.Key.Flow), e.Key.Hash},
-		Source:        NameSource(e.Source),
-		Text:          bytes.Clone(e.Text[:e.Length]),
-	}, nil
 }
 
 func openerOf(o bpf.RecordOpener) Opener {

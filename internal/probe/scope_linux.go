@@ -74,19 +74,6 @@ func (p *Probe) Counts() iter.Seq2[Key, uint64] {
 	}
 }
 
-// NameCounts returns how many connections named their server so, of those that no DNS question led to.
-func (p *Probe) NameCounts() iter.Seq2[ServerNameKey, uint64] {
-	return func(yield func(ServerNameKey, uint64) bool) {
-		var k bpf.RecordServerNameKey
-		var n uint64
-		for names := p.objects.ServerNames.Iterate(); names.Next(&k, &n); {
-			if !yield(ServerNameKey{keyOf(k.Flow), k.Hash}, n) {
-				return
-			}
-		}
-	}
-}
-
 // Forget makes a flow that is known new again, and returns how often it was seen so far.
 func (p *Probe) Forget(k Key) (uint64, error) {
 	key := keyTo(k)
@@ -117,8 +104,6 @@ func (p *Probe) Lost() (Loss, error) {
 		FlowSlots:  n[bpf.RecordCounterLOST_FLOW_ENTRY],
 		BindEvents: n[bpf.RecordCounterLOST_BIND_EVENT],
 		DNSEvents:  n[bpf.RecordCounterLOST_DNS_EVENT],
-		NameEvents: n[bpf.RecordCounterLOST_NAME_EVENT],
-		NameSlots:  n[bpf.RecordCounterLOST_NAME_ENTRY],
 		Sockets:    n[bpf.RecordCounterLOST_SOCKET],
 		Packets:    n[bpf.RecordCounterLOST_PACKET],
 
