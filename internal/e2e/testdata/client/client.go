@@ -54,7 +54,11 @@ func Send(tb testing.TB, network, address string) {
 		tb.Fatal(err)
 	}
 	defer conn.Close()
-	if _, err := conn.Write([]byte("hello")); err != nil {
+	packet := []byte("hello")
+	if network == "ip4:icmp" {
+		packet = []byte{8, 0, 0xf7, 0xff, 0, 0, 0, 0} // an echo request, with its checksum (RFC 792)
+	}
+	if _, err := conn.Write(packet); err != nil {
 		tb.Fatal(err)
 	}
 }
