@@ -86,7 +86,7 @@ func (s *settling) containerNotices() []string {
 			notices = append(notices, fmt.Sprintf("container %s: %s", c.Name, c.Missed))
 		}
 		if s.own[c.ID] && docker.Infrastructure(c) == "" && c.Started != 0 { // one that builds an image may never start
-			name := s.endpointOf(s.engine, c).Name
+			name := s.endpointOf(s.engine, c).String()
 			if !slices.Contains(images[name], c.Image) && home(s.engine, c).ID == c.ID {
 				images[name] = append(images[name], c.Image)
 			}

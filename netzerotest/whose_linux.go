@@ -1,11 +1,13 @@
 package netzerotest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/netzero-dev/netzero/internal/docker"
+	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
@@ -77,18 +79,20 @@ func (s *settling) workloads() []policy.Subject {
 	if !s.config.driver {
 		subjects = append(subjects, policy.Subject{Workload: s.config.subject()})
 	}
-	names := make(map[string]bool)
+	seen := make(map[flow.Endpoint]bool)
 	for id := range s.own {
 		c, known := s.engine.Container(id)
 		if !known || docker.Infrastructure(c) != "" || c.Started == 0 {
 			continue
 		}
-		if e := s.endpointOf(s.engine, c); !names[e.Name] {
-			names[e.Name] = true
+		if e := s.endpointOf(s.engine, c); !seen[e] {
+			seen[e] = true
 			subjects = append(subjects, policy.Subject{Workload: policy.Workload{Name: e.Name, Namespace: e.Namespace}, Whole: true})
 		}
 	}
-	slices.SortFunc(subjects, func(a, b policy.Subject) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(subjects, func(a, b policy.Subject) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Namespace, b.Namespace))
+	})
 	return subjects
 }
 

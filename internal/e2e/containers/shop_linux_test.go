@@ -62,6 +62,16 @@ func TestWhatFollowsTheWaitIsTheTests(t *testing.T) {
 	dial(t, fmt.Sprintf("localhost:%d", published(t, db, "5432/tcp")))
 }
 
+// One name in two namespaces is two workloads.
+func TestOneNameInTwoNamespaces(t *testing.T) {
+	image := require(t)
+	rec := netzerotest.Record(t, netzerotest.Driver(), netzerotest.Strict()) // else a workload that is overlooked is a notice
+	n := newNetwork(t)
+	run(t, image, "listen :5432 then wait", rec.As("db.billing"), in(n, "billing-db"))
+	run(t, image, "listen :5433 then wait", rec.As("db.orders"), in(n, "orders-db"))
+	succeeded(t, run(t, image, "dial billing-db:5432 orders-db:5433", rec.As("report"), in(n), toEnd()))
+}
+
 func dial(t *testing.T, address string) {
 	t.Helper()
 	c, err := net.Dial("tcp", address)
