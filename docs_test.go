@@ -78,13 +78,22 @@ func TestReadmesFailureTextIsCurrent(t *testing.T) {
 	added.First = 22 * time.Millisecond
 	added.Process = flow.Process{PID: 4711, Name: "httpservice.test", Command: "/tmp/go-build1/b001/httpservice.test -test.v"}
 
+	added.Process.Stack = flow.NewStack([]flow.Frame{
+		{Function: "net.(*Dialer).DialContext", File: "dial.go", Line: 1},
+		{Function: "net/http.(*Transport).startDialConnForLocked", File: "transport.go", Line: 1, Started: true},
+		{Function: "net/http.(*Client).Do", File: "client.go", Line: 1},
+		{Function: modulePath + "/examples/httpservice.get", File: "httpservice.go", Line: 61},
+		{Function: modulePath + "/examples/httpservice.(*Service).quote", File: "httpservice.go", Line: 42},
+		{Function: modulePath + "/examples/httpservice.(*Service).ServeHTTP", File: "httpservice.go", Line: 28},
+	})
+
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "httpservice"}}}}
 	verdict := scope.Evaluate(file.Policies, added)
 	recorded := scope.Generate([]flow.Flow{
 		to(workload("ratesd", flow.ByListener), 7070), to(external("api.quotes.test", "203.0.113.7"), 443), added,
 	})
 	want := report.Report{
-		Test: "TestQuote", Golden: "testdata/netzero/TestQuote.yaml", Workload: "httpservice",
+		Test: "TestQuote", Golden: "testdata/netzero/TestQuote.yaml", Workload: "httpservice", Module: modulePath,
 		Denied: []report.Denied{{Flow: added, Addrs: []netip.Addr{added.Destination.Addr}, Policy: verdict.Policy, Reason: verdict.Reason}},
 		Diff:   golden.Diff(file.Policies, recorded),
 		Accept: "go test " + modulePath + "/examples/httpservice -run '^TestQuote$' -update",
@@ -100,7 +109,7 @@ func TestReadmesFailureTextIsCurrent(t *testing.T) {
 }
 
 func TestReadmeNamesWhatAUserMeets(t *testing.T) {
-	readme := read(t, "README.md")
+	readme, troubleshooting := read(t, "README.md"), read(t, "docs/troubleshooting.md")
 	mentions := func(what, reason string) {
 		t.Helper()
 		if !strings.Contains(readme, what) {
@@ -111,7 +120,9 @@ func TestReadmeNamesWhatAUserMeets(t *testing.T) {
 		cgroup.ErrNoTree, cgroup.ErrReadOnly, cgroup.ErrNotPermitted,
 		probe.ErrNotPermitted, probe.ErrNotSupported, probe.ErrNotFiring,
 	} {
-		mentions("`"+err.Error()+"`", "an error that users see")
+		if what := "`" + err.Error() + "`"; !strings.Contains(troubleshooting, what) {
+			t.Errorf("docs/troubleshooting.md does not mention %q, an error that users see", what)
+		}
 	}
 	mentions("default "+strconv.Itoa(int(probe.DefaultSizes.RingBytes)), "DefaultSizes.RingBytes")
 	mentions("default "+strconv.Itoa(int(probe.DefaultSizes.MaxFlows)), "DefaultSizes.MaxFlows")

@@ -20,6 +20,9 @@
 /* The longest DNS answer, or piece of a TCP segment, that travels in one event; a power of two. */
 #define DNS_PAYLOAD 16384
 
+/* The longest server_name extension, or value of a Host header, that is read; a power of two. */
+#define SERVER_NAME_LEN 512
+
 /*
  * Set in the hash of a DNS question, and so in flow_key.name where that is one. Otherwise that is the epoch of the scope, or with since the
  * time at which the candidates changed last.
@@ -31,6 +34,8 @@
  * led this scope to addr (struct name). Where an answer could not be read in the kernel (over TCP, or malformed) name is the
  * number of such answers so far, so that what follows one never folds into what came before. bound does the same for servers that take
  * turns at one port. births does it for containers that take turns at one address: whatever was known before another was born is new.
+ * recording keeps apart what tests open that run in parallel. executable does so for programs, each of which is evidence of its own: a
+ * second one that opens a known flow is told of.
  */
 struct flow_key {
 	__u64 cgroup;     /* the scope, not a cgroup nested in it */
@@ -39,9 +44,11 @@ struct flow_key {
 	__u64 since;      /* where several names may be meant: those asked for from then on; else 0 */
 	__u64 bound;      /* when a socket in scope last bound to the port; 0: none did */
 	__u64 births;     /* cgroups that were adopted until then */
+	__u64 recording;  /* to which the task belongs (goroutine.h); 0: to none in particular */
+	__u64 executable; /* of the task, by its name and directory; 0: the test process's, or unknown */
 	__u8 addr[16];
 	__u32 generation; /* settings.generation at the time */
-	__u16 port;
+	__u16 port;       /* of ICMP the type */
 	__u8 protocol;
 	__u8 family;      /* 4 or 6 */
 };
@@ -65,6 +72,8 @@ enum event_kind {
 	EVENT_BIND = 2,
 	EVENT_DNS = 3,
 	EVENT_CGROUP = 4,
+	EVENT_NAME = 5,
+	EVENT_STACK = 6,
 };
 
 struct flow_event {
@@ -73,6 +82,22 @@ struct flow_event {
 	__u64 time;
 	struct flow_key key;
 	struct opener opener;
+};
+
+#define MAX_FRAMES 64
+
+/*
+ * Where in the test process something was opened, or named as a destination; told before what it belongs to, whose key it has (but for
+ * births and generation).
+ */
+struct stack_event {
+	__u32 kind;
+	__u32 length;   /* of frames */
+	struct flow_key key;
+	__u64 goroutine; /* ids of the goroutine and of the one that started it */
+	__u64 parent;
+	__u64 creator;   /* return address of the go statement */
+	__u64 frames[MAX_FRAMES]; /* return addresses, from the innermost */
 };
 
 /* A socket in scope got a local address: a server may be about to listen there. */
@@ -122,6 +147,31 @@ struct dns_event {
 	__u8 payload[DNS_PAYLOAD];
 };
 
+/* What the first bytes that a client sent over TCP name the server by. */
+enum name_source {
+	NAMES_NOTHING = 0,
+	NAMES_BY_TLS = 1,       /* the body of the extension server_name */
+	NAMES_BY_TLS_OUTER = 2, /* the same, of a hello that may hold an encrypted one with another name */
+	NAMES_BY_HTTP = 3,      /* the value of the header Host */
+};
+
+/* What makes two connections for which no DNS question was asked the same: also what they name the server by. */
+struct server_name_key {
+	struct flow_key flow;
+	__u64 hash; /* of the source and of what it says, in lower case; 0: nothing */
+};
+
+/* A connection of a known flow names the server by something new, or is the first one that sends something and names nothing. */
+struct name_event {
+	__u32 kind;
+	__u16 length; /* of text */
+	__u8 source;
+	__u8 padding;
+	__u64 time;
+	struct server_name_key key;
+	__u8 text[SERVER_NAME_LEN];
+};
+
 /* How recording can lose, and that hooks fire. Index into the per-CPU array counters. */
 enum counter {
 	LOST_FLOW_EVENT,  /* no room in the ring buffer for a new flow */
@@ -132,6 +182,9 @@ enum counter {
 	LOST_PACKET,      /* a packet in scope that could not be read */
 	LOST_CGROUP_EVENT, /* no room in the ring buffer for a cgroup, which was not adopted */
 	LOST_CGROUP_ENTRY, /* no room in scopes for a cgroup, which was not adopted */
+	LOST_NAME_EVENT,   /* no room in the ring buffer for a server's name */
+	LOST_NAME_ENTRY,   /* no room in server_names */
+	LOST_CHILD,        /* no room in children for a process */
 	HIT_CONNECT,
 	HIT_SENDMSG,
 	HIT_EGRESS,
@@ -154,6 +207,38 @@ struct layout {
 	__u32 node;       /* in struct cgroup */
 	__u32 node_name;  /* in struct kernfs_node */
 	__u32 parent;     /* in struct kernfs_node */
+	__u32 hash;       /* of d_name, in struct dentry */
+};
+
+/*
+ * Where the Go runtime of the test process keeps what tells whose a goroutine is: byte offsets that user space found in the process itself, and
+ * where the kernel keeps the thread's part of it. All 0 where either is unknown.
+ */
+struct goroutine_layout {
+	__s64 slot;         /* of the pointer to g, from the thread pointer */
+	__u64 key;          /* address of the label's name */
+	__u64 key_length;
+	__u32 thread;       /* the thread pointer, in struct task_struct */
+	__u32 stack;        /* in struct task_struct; where g is in a register */
+	__u32 registers;    /* the register, from there; else 0 */
+	__u32 list;         /* of labels, in what labels points to */
+	__u32 labels;       /* this and the following in g */
+	__u32 id;
+	__u32 creator_id;
+	__u32 creator;
+	__u32 syscall_sp;
+	__u32 syscall_pc;
+	__u32 syscall_bp;
+	__u32 m;
+	__u32 current;      /* in m */
+	__u32 padding;
+};
+
+/* Where the kernel keeps who belongs to whom: byte offsets from its BTF. */
+struct family_layout {
+	__u32 tgid;   /* in struct task_struct */
+	__u32 signal; /* in struct task_struct */
+	__u32 live;   /* threads, in struct signal_struct */
 	__u32 padding;
 };
 
@@ -166,6 +251,8 @@ struct settings {
 	 * is neither younger than the leaf nor nested in it.
 	 */
 	__u64 newborn;
+	__u32 process; /* the test process in the initial pid namespace, if goroutines are told apart; else 0 */
+	__u32 padding;
 };
 
 enum scope_state {
@@ -226,6 +313,8 @@ struct peer {
 	__u64 name;
 	__u64 since;
 	__u64 bound;
+	__u64 recording;
+	__u64 executable;
 	struct opener opener;
 	__u32 first;
 	__u32 padding;

@@ -7,7 +7,8 @@
  */
 #pragma once
 
-#include "flow.h"
+#include "server_name.h"
+#include "stack.h"
 
 static __always_inline void set_ipv4(__u8 *addr, __u32 ip4)
 {
@@ -31,17 +32,23 @@ static __always_inline int same_addr(const __u8 *a, const __u8 *b)
 	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2] && x[3] == y[3];
 }
 
-static __always_inline void set_key(struct flow_key *key, struct bpf_sock_addr *ctx, __u64 cgroup, const __u8 *addr)
+/*
+ * Returns what set_name does. Resolvers connect datagram sockets to all addresses that a name has, only to sort them, before anybody
+ * connects in earnest: so that uses no question up.
+ */
+static __always_inline int set_key(struct flow_key *key, struct bpf_sock_addr *ctx, __u64 cgroup, const __u8 *addr, int connects)
 {
 	__builtin_memset(key, 0, sizeof(*key));
 	key->cgroup = cgroup;
+	key->recording = recording_of_task();
+	key->executable = executable_of_task();
 	key->netns = bpf_get_netns_cookie(ctx);
 	__builtin_memcpy(key->addr, addr, sizeof(key->addr));
-	set_name(key);
 	key->port = bpf_ntohs((__u16)ctx->user_port);
 	key->protocol = ctx->protocol == IPPROTO_MPTCP ? IPPROTO_TCP : ctx->protocol;
 	key->family = is_ipv4(addr) ? 4 : 6;
 	key->bound = bound_of(key->netns, key->port, key->protocol);
+	return set_name(key, !connects || key->protocol == IPPROTO_TCP);
 }
 
 static __always_inline struct socket *socket_of(struct bpf_sock_addr *ctx, __u64 cgroup)
@@ -63,18 +70,24 @@ static __always_inline void on_connect(struct bpf_sock_addr *ctx, const __u8 *ad
 	struct opener opener = {};
 	struct flow_key key;
 	struct socket *socket;
+	int asked;
 
 	if (!cgroup)
 		return;
 	count(HIT_CONNECT);
-	set_key(&key, ctx, cgroup, addr);
-	if (key.protocol == IPPROTO_TCP && count_known(&key))
-		return;
-	set_opener(&opener);
+	asked = set_key(&key, ctx, cgroup, addr, 1);
 	if (key.protocol == IPPROTO_TCP) {
-		record_new(&key, &opener);
+		if (!count_known(&key)) {
+			tell_stack(&key);
+			set_opener(&opener);
+			record_new(&key, &opener);
+		}
+		expect_name(ctx, &key, asked);
 		return;
 	}
+	if (!is_known(&key))
+		tell_stack(&key);
+	set_opener(&opener);
 	socket = socket_of(ctx, cgroup);
 	if (!socket)
 		return;
@@ -88,10 +101,11 @@ static __always_inline struct peer *name_peer(const struct peer_key *remote, con
 {
 	struct peer fresh = {};
 
-	if (known && known->opener.pid == bpf_get_current_pid_tgid() >> 32) {
+	if (known && known->opener.pid == bpf_get_current_pid_tgid() >> 32 && known->executable == key->executable) {
 		known->name = key->name;
 		known->since = key->since;
 		known->bound = key->bound;
+		known->recording = key->recording;
 		return known;
 	}
 	fresh.cgroup = key->cgroup;
@@ -99,6 +113,8 @@ static __always_inline struct peer *name_peer(const struct peer_key *remote, con
 	fresh.name = key->name;
 	fresh.since = key->since;
 	fresh.bound = key->bound;
+	fresh.recording = key->recording;
+	fresh.executable = key->executable;
 	fresh.first = PEER_NAMED;
 	set_opener(&fresh.opener);
 	if (bpf_map_update_elem(&peers, remote, &fresh, BPF_ANY)) {
@@ -119,13 +135,15 @@ static __always_inline void on_sendmsg(struct bpf_sock_addr *ctx, const __u8 *ad
 	if (!cgroup)
 		return;
 	count(HIT_SENDMSG);
-	set_key(&key, ctx, cgroup, addr);
+	set_key(&key, ctx, cgroup, addr, 0);
 	remote.cookie = bpf_get_socket_cookie(ctx);
 	__builtin_memcpy(remote.addr, addr, sizeof(remote.addr));
 	remote.port = key.port;
 	peer = bpf_map_lookup_elem(&peers, &remote);
 	if (peer && peer->first == PEER_SPOKE_FIRST)
 		return;
+	if ((!peer || peer->recording != key.recording) && !is_known(&key))
+		tell_stack(&key);
 	peer = name_peer(&remote, &key, peer);
 	socket = socket_of(ctx, cgroup);
 	if (!peer || !socket)

@@ -8,18 +8,18 @@
 
 #include "packet.h"
 
-#define DNS_PORT 53
 #define DNS_HEADER 12
 #define DNS_RESPONSE 0x80
 #define DNS_MAX_NAME 256
+#define DNS_HASH_BYTES 8 /* of a name, in one round */
 #define DNS_MAX_STEPS 96 /* records, if their owners' names are compressed */
 #define DNS_A 1
 #define DNS_AAAA 28
-#define FNV_OFFSET 0xcbf29ce484222325ULL
-#define FNV_PRIME 0x100000001b3ULL
-#define CANDIDATE_NS 5000000000ULL /* how long after its answer a question may still be connected for */
-#define UDP_HEADER 8
-#define MAX_PIECES 5 /* of DNS_PAYLOAD bytes: more than the longest packet */
+#define DNS_SRV 33
+#define DNS_SVCB 64
+#define DNS_HTTPS 65
+#define ANSWER_IS_NEWS 1
+#define ANSWER_IS_UNREAD 2
 
 static __always_inline struct dns_reader *get_reader(void)
 {
@@ -75,21 +75,18 @@ static __always_inline struct dns_reader *new_dns_event(struct __sk_buff *skb, _
 }
 
 /*
- * FNV-1a of the question's name, which stands at offset: length bytes and labels in lower case, without the root's zero. Leaves the
- * reader's offset behind the name. 0 where it is not one.
- *
- * The functions here that are not static are verified once, each for itself, whatever their callers' states.
+ * The functions here that are not static are verified once, each for itself, whatever their callers' states. So a loop costs the verifier
+ * least where its round is a function of its own.
  */
-__noinline __u64 hash_question(__u32 offset)
+
+/* Takes in some bytes of the question's name: 0 while there may be more of them, 1 behind the last one, -1 where it is not a name. */
+__noinline int hash_bytes(void)
 {
 	struct dns_reader *r = get_reader();
-	__u64 hash = FNV_OFFSET;
 
 	if (!r)
-		return 0;
-	r->offset = offset;
-	r->left = 0;
-	for (int i = 0; i < DNS_MAX_NAME; i++) {
+		return -1;
+	for (int i = 0; i < DNS_HASH_BYTES; i++) {
 		__u8 b = byte_at(&r->event, r->offset++);
 
 		if (r->left) {
@@ -97,23 +94,40 @@ __noinline __u64 hash_question(__u32 offset)
 			if (b >= 'A' && b <= 'Z')
 				b |= 0x20;
 		} else if (!b) {
-			return hash | NAME_IS_QUESTION;
+			return 1;
 		} else if (b > 63) {
-			return 0;
+			return -1;
 		} else {
 			r->left = b;
 		}
-		hash = (hash ^ b) * FNV_PRIME;
+		r->question = (r->question ^ b) * FNV_PRIME;
 	}
 	return 0;
 }
 
+/*
+ * FNV-1a of the question's name, which stands at offset: length bytes and labels in lower case, without the root's zero. Leaves the
+ * reader's offset behind the name. Non-zero where it is not one.
+ */
+static __always_inline int read_question(struct dns_reader *r, __u32 offset)
+{
+	int end = 0;
+
+	r->question = FNV_OFFSET;
+	r->offset = offset;
+	r->left = 0;
+	for (int i = 0; i < DNS_MAX_NAME / DNS_HASH_BYTES && !end; i++)
+		end = hash_bytes();
+	r->question |= NAME_IS_QUESTION;
+	return end <= 0;
+}
+
 /* Notes that the question led to addr. 1 where that is news, -1 where there was no room. */
-static __always_inline int learn(__u64 cgroup, const __u8 *addr, __u64 question)
+static __always_inline int learn(__u64 cgroup, const __u8 *addr)
 {
 	struct scope *scope = bpf_map_lookup_elem(&scopes, &cgroup);
 	struct dns_reader *r = get_reader();
-	__u64 epoch, now;
+	__u64 epoch, now, question;
 	struct name_key key = { .cgroup = cgroup };
 	struct name *name, fresh = {};
 	int news = 1;
@@ -121,6 +135,7 @@ static __always_inline int learn(__u64 cgroup, const __u8 *addr, __u64 question)
 	if (!scope || !r)
 		return 0;
 	now = r->event.time;
+	question = r->question;
 	epoch = scope->epoch;
 	__builtin_memcpy(key.addr, addr, sizeof(key.addr));
 	name = bpf_map_lookup_elem(&names, &key);
@@ -156,7 +171,7 @@ static __always_inline int learn(__u64 cgroup, const __u8 *addr, __u64 question)
 }
 
 /* Learns the address whose 4 or 16 bytes stand at offset of the packet. */
-__noinline int read_address(struct __sk_buff *skb, __u32 offset, __u32 length, __u64 cgroup, __u64 question)
+__noinline int read_address(struct __sk_buff *skb, __u32 offset, __u32 length, __u64 cgroup)
 {
 	__u8 addr[16];
 	__u32 ip4;
@@ -168,7 +183,7 @@ __noinline int read_address(struct __sk_buff *skb, __u32 offset, __u32 length, _
 	} else if (bpf_skb_load_bytes(skb, offset, addr, sizeof(addr))) {
 		return -1;
 	}
-	return learn(cgroup, addr, question);
+	return learn(cgroup, addr);
 }
 
 static __always_inline int is_address(__u16 type, __u16 length)
@@ -176,134 +191,62 @@ static __always_inline int is_address(__u16 type, __u16 length)
 	return (type == DNS_A && length == 4) || (type == DNS_AAAA && length == 16);
 }
 
+/* Whether a record leads to addresses in a way that only user space follows: hints, and addresses of the additional section. */
+static __always_inline int names_service(__u16 type)
+{
+	return type == DNS_SRV || type == DNS_SVCB || type == DNS_HTTPS;
+}
+
 /*
- * Reads the answer section, from the reader's offset on: 1 where it holds news, 0 where all is known, -1 where it could not be read whole.
- * Each step of the one flat loop reads a label of an owner's name and, where that was the last one, the rest of the record.
+ * Reads a label of a record's owner, from the reader's offset on, and the rest of the record where that was the last one. Non-zero where
+ * it could not be read.
  */
-__noinline int read_answers(struct __sk_buff *skb, __u32 payload, __u64 cgroup, __u64 question)
+__noinline int read_label(struct __sk_buff *skb, __u32 payload, __u64 cgroup)
 {
 	struct dns_reader *r = get_reader();
 	const struct dns_event *e;
+	__u16 length, type;
+	int learned = 0;
+	__u8 b;
 
 	if (!r)
-		return 0;
+		return -1;
 	e = &r->event;
-	r->records = word_at(e, 6);
-	r->news = 0;
-	for (int i = 0; i < DNS_MAX_STEPS; i++) {
-		__u16 length;
-		__u8 b;
-
-		if (!r->records)
-			return r->news;
-		if (r->offset >= e->length)
-			return -1;
-		b = byte_at(e, r->offset);
-		if (b >= 64 && b < 0xc0)
-			return -1;
-		r->offset += b < 64 ? b + 1 : 2;
-		if (b && b < 64)
-			continue;
-		length = word_at(e, r->offset + 8);
-		if (r->offset + 10 + length > e->length)
-			return -1;
-		if (is_address(word_at(e, r->offset), length)) {
-			int learned = read_address(skb, payload + r->offset + 10, length, cgroup, question);
-
-			if (learned < 0)
-				return -1;
-			if (learned)
-				r->news = 1;
-		}
-		r->offset += 10 + length;
-		r->records--;
-	}
-	return r->records ? -1 : r->news;
-}
-
-static __always_inline void raise_epoch(__u64 cgroup)
-{
-	struct scope *scope = bpf_map_lookup_elem(&scopes, &cgroup);
-
-	if (scope)
-		__sync_fetch_and_add(&scope->epoch, 1);
-}
-
-/* A UDP datagram from a resolver, the header of which stands at offset transport. */
-__noinline int dns_datagram(struct __sk_buff *skb, __u32 transport, __u64 cgroup)
-{
-	__u32 payload = transport + UDP_HEADER, length;
-	struct dns_reader *r = new_dns_event(skb, IPPROTO_UDP, cgroup);
-	__u64 question = 0;
-	int news = -1;
-
-	if (!r || skb->len < payload + DNS_HEADER)
+	if (r->offset >= e->length)
+		return -1;
+	b = byte_at(e, r->offset);
+	if (b >= 64 && b < 0xc0)
+		return -1;
+	r->offset += b < 64 ? b + 1 : 2;
+	if (b && b < 64)
 		return 0;
-	length = skb->len - payload;
-	if (length > DNS_PAYLOAD) {
-		r->event.cut = length - DNS_PAYLOAD;
-		length = DNS_PAYLOAD;
-	}
-	if (load(skb, payload, &r->event, length)) {
-		count(LOST_PACKET);
-		return 0;
-	}
-	if (!(byte_at(&r->event, 2) & DNS_RESPONSE))
-		return 0;
-	if (word_at(&r->event, 4) == 1 && !r->event.cut)
-		question = hash_question(DNS_HEADER);
-	if (question) {
-		r->offset += 4; /* type and class */
-		news = read_answers(skb, payload, cgroup, question);
-	}
-	if (news < 0)
-		raise_epoch(cgroup);
-	if (news)
-		send(&r->event);
+	length = word_at(e, r->offset + 8);
+	if (r->offset + 10 + length > e->length)
+		return -1;
+	type = word_at(e, r->offset);
+	if (names_service(type))
+		r->found |= ANSWER_IS_UNREAD;
+	if (is_address(type, length))
+		learned = read_address(skb, payload + r->offset + 10, length, cgroup);
+	if (learned < 0)
+		return -1;
+	if (learned)
+		r->found |= ANSWER_IS_NEWS;
+	r->offset += 10 + length;
+	r->records--;
 	return 0;
 }
 
-/* A TCP segment from a resolver. Only user space puts the segments of a stream together. */
-__noinline int dns_segment(struct __sk_buff *skb, __u32 transport, __u64 cgroup)
+/* Reads the answer section: 1 where it holds news, 0 where all is known, -1 where it could not be read whole. */
+static __always_inline int read_answers(struct __sk_buff *skb, struct dns_reader *r, __u32 payload, __u64 cgroup)
 {
-	struct dns_reader *r = new_dns_event(skb, IPPROTO_TCP, cgroup);
-	__u32 payload, length, sequence;
-	struct dns_event *e;
-	__u8 flags, head[10]; /* sequence number, acknowledgement number, header length, flags */
-
-	if (!r)
-		return 0;
-	e = &r->event;
-	if (bpf_skb_load_bytes(skb, transport + 4, head, sizeof(head)))
-		return 0;
-	__builtin_memcpy(&sequence, head, sizeof(sequence));
-	e->sequence = bpf_ntohl(sequence);
-	e->flags = head[9] & (DNS_FIN | DNS_SYN | DNS_RST);
-	payload = transport + (head[8] >> 4) * 4;
-	length = skb->len > payload ? skb->len - payload : 0;
-	if (!length) {
-		if (e->flags) { /* one byte that length does not count: an event is never empty */
-			e->length = 0;
-			if (bpf_ringbuf_output(&events, e, offsetof(struct dns_event, payload), 0))
-				count(LOST_DNS_EVENT);
-		}
-		return 0;
+	r->records = word_at(&r->event, 6);
+	r->found = 0;
+	for (int i = 0; i < DNS_MAX_STEPS && r->records; i++) {
+		if (read_label(skb, payload, cgroup))
+			return -1;
 	}
-	raise_epoch(cgroup);
-	flags = e->flags;
-	for (int i = 0; i < MAX_PIECES && length; i++) {
-		__u32 piece = length > DNS_PAYLOAD ? DNS_PAYLOAD : length;
-
-		/* The first piece carries the SYN, the last one the end. */
-		e->flags = (i ? 0 : flags & DNS_SYN) | (piece == length ? flags & ~DNS_SYN : 0);
-		if (load(skb, payload, e, piece)) {
-			count(LOST_PACKET);
-			return 0;
-		}
-		send(e);
-		payload += piece;
-		length -= piece;
-		e->sequence += piece + !!(e->flags & DNS_SYN);
-	}
-	return 0;
+	if (r->records || r->found & ANSWER_IS_UNREAD)
+		return -1;
+	return r->found;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Packets that leave: the evidence for every flow but TCP's, which connect has told.
+ * Packets that leave: the evidence for every flow but TCP's, which connect has told. Of TCP only the first bytes of a connection for
+ * which no DNS question was asked are read.
  */
 #pragma once
 
-#include "packet.h"
+#include "speech.h"
 
 #define ICMP_ECHO 8
 #define ICMP_TIMESTAMP 13
@@ -26,8 +27,11 @@ static __always_inline int asks6(__u8 type)
 	return type == ICMPV6_ECHO || type == ICMPV6_NODE_INFORMATION;
 }
 
-/* Whether a packet that no system call has named opens something, rather than answers or carries on. */
-static __always_inline int opens(struct __sk_buff *skb, const struct packet *p)
+/*
+ * Whether a packet that no system call has named opens something, rather than answers or carries on. The type of an ICMP
+ * message, which has no port, stands in the port's place: one that asks for the time is no ping.
+ */
+static __always_inline int opens(struct __sk_buff *skb, struct packet *p)
 {
 	__u8 byte = 0;
 
@@ -37,9 +41,15 @@ static __always_inline int opens(struct __sk_buff *skb, const struct packet *p)
 	case IPPROTO_SCTP:
 		return !bpf_skb_load_bytes(skb, p->transport + 12, &byte, 1) && byte == SCTP_INIT;
 	case IPPROTO_ICMP:
-		return !bpf_skb_load_bytes(skb, p->transport, &byte, 1) && asks(byte);
+		if (bpf_skb_load_bytes(skb, p->transport, &byte, 1))
+			return 0;
+		p->destination_port = byte;
+		return asks(byte);
 	case IPPROTO_ICMPV6:
-		return !bpf_skb_load_bytes(skb, p->transport, &byte, 1) && asks6(byte);
+		if (bpf_skb_load_bytes(skb, p->transport, &byte, 1))
+			return 0;
+		p->destination_port = byte;
+		return asks6(byte);
 	}
 	return 1;
 }
@@ -61,7 +71,7 @@ static __always_inline void record_unnamed(const struct packet *p, __u64 cgroup)
 		return;
 	key.cgroup = cgroup;
 	__builtin_memcpy(key.addr, p->destination, sizeof(key.addr));
-	set_name(&key);
+	set_name(&key, 1);
 	key.port = p->destination_port;
 	key.protocol = p->protocol;
 	key.family = p->family;
@@ -98,6 +108,8 @@ static __always_inline void record_datagram(struct __sk_buff *skb, struct bpf_so
 		key.name = peer->name;
 		key.since = peer->since;
 		key.bound = peer->bound;
+		key.recording = peer->recording;
+		key.executable = peer->executable;
 		__builtin_memcpy(key.addr, p->destination, sizeof(key.addr));
 		key.port = p->destination_port;
 		key.protocol = p->protocol;
@@ -119,27 +131,47 @@ static __always_inline void record_datagram(struct __sk_buff *skb, struct bpf_so
 	record(&key, &opener);
 }
 
-static __always_inline void on_egress(struct __sk_buff *skb)
+/* A packet of another socket than TCP's own. Not static, so that its stack is not added to that of read_speech. */
+__noinline int read_departure(struct __sk_buff *skb)
 {
-	int first = first_protocol(skb);
 	struct bpf_sock *sk = skb->sk;
 	struct packet p;
 
-	if (first < 0 || !sk)
-		return;
+	if (!sk)
+		return 0;
 	sk = bpf_sk_fullsock(sk);
-	if (!sk || (first == IPPROTO_TCP && sk->type != SOCK_RAW))
-		return;
+	if (!sk)
+		return 0;
 	if (read_packet(skb, &p)) {
 		if (scope_of_packet(skb))
 			count(LOST_PACKET);
-		return;
+		return 0;
 	}
 	if (p.fragment)
-		return;
+		return 0;
 	count(HIT_EGRESS);
 	if ((p.protocol == IPPROTO_UDP || p.protocol == IPPROTO_UDPLITE) && sk->type == SOCK_DGRAM)
 		record_datagram(skb, sk, &p);
 	else if ((p.protocol != IPPROTO_TCP || sk->type == SOCK_RAW) && opens(skb, &p)) /* first: what opens nothing adopts no cgroup */
 		record_unnamed(&p, scope_of_packet(skb));
+	return 0;
+}
+
+static __always_inline void on_egress(struct __sk_buff *skb)
+{
+	int first = first_protocol(skb);
+	struct bpf_sock *sk = skb->sk;
+
+	if (first < 0 || !sk)
+		return;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return;
+	if (sk->type == SOCK_STREAM && sk->protocol == IPPROTO_TCP) {
+		if (bpf_sk_storage_get(&speakers, sk, 0, 0))
+			read_speech(skb);
+		return;
+	}
+	if (first != IPPROTO_TCP || sk->type == SOCK_RAW)
+		read_departure(skb);
 }

@@ -4,16 +4,27 @@
 
 #include "scope.h"
 
-/* Counts a flow that is known; 0 where it is not. Completes the key. */
-static __always_inline int count_known(struct flow_key *key)
+/* Looks a flow up, and completes its key. */
+static __always_inline struct flow *find_flow(struct flow_key *key)
 {
 	struct settings *s = get_settings();
-	struct flow *f;
 
 	if (s)
 		key->generation = s->generation;
 	key->births = births;
-	f = bpf_map_lookup_elem(&flows, key);
+	return bpf_map_lookup_elem(&flows, key);
+}
+
+static __always_inline int is_known(struct flow_key *key)
+{
+	return !!find_flow(key);
+}
+
+/* Counts a flow that is known; 0 where it is not. */
+static __always_inline int count_known(struct flow_key *key)
+{
+	struct flow *f = find_flow(key);
+
 	if (f)
 		__sync_fetch_and_add(&f->count, 1);
 	return !!f;

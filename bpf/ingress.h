@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "dns.h"
+#include "resolver.h"
 #include "egress.h"
 
 /* Remembers who spoke first, unless the socket is connected to that peer or has sent there. */

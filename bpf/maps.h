@@ -65,6 +65,50 @@ struct {
 	__type(value, struct socket);
 } sockets SEC(".maps");
 
+/* How many connections named the server so. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct server_name_key);
+	__type(value, __u64);
+} server_names SEC(".maps");
+
+/*
+ * A TCP connection for which no DNS question was asked, until its first bytes have said who is meant: where its reader is (speech.h). It
+ * is the socket's, whose lock keeps it from being used twice at once, as what belongs to a CPU would be: packets leave in
+ * interrupts too.
+ */
+struct speaker {
+	struct flow_key key;
+	__u64 hash;     /* of what was kept so far */
+	__u64 tail;     /* the last bytes of the request line */
+	__u32 next;     /* sequence number of the first byte that was not read */
+	__u32 spoken;   /* bytes that were read */
+	__u32 offset;   /* of the first byte that was not read, in the packet */
+	__u32 unread;   /* bytes of the packet from there on */
+	__u32 skip;     /* bytes that say nothing */
+	__u32 body;     /* bytes left of the hello */
+	__u32 number;   /* that is being read */
+	__u16 record;   /* bytes left of the TLS record */
+	__u16 wanted;   /* the extension's type, then the bytes left of the one that is kept */
+	__u16 kept;     /* bytes in text */
+	__u8 state;
+	__u8 digits;    /* bytes read of the number, or of the word that is compared */
+	__u8 head;      /* bytes read of the TLS record's header */
+	__u8 high;      /* the first byte of its length */
+	__u8 source;
+	__u8 synced;
+	__u8 text[SERVER_NAME_LEN];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct speaker);
+} speakers SEC(".maps");
+
 /* One ring for all, so that a DNS answer stands before the connection that followed it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -85,10 +129,11 @@ struct {
  */
 struct dns_reader {
 	struct dns_event event;
+	volatile __u64 question; /* the hash of its name, as far as that was read */
 	volatile __u32 offset;
 	volatile __u16 records;
 	volatile __u8 left; /* bytes of a label */
-	volatile __u8 news;
+	volatile __u8 found; /* ANSWER_IS_ bits of the records read so far */
 };
 
 struct {
@@ -97,6 +142,10 @@ struct {
 	__type(key, __u32);
 	__type(value, struct dns_reader);
 } scratch SEC(".maps");
+
+/* FNV-1a, 64 bits: how names are hashed. */
+#define FNV_OFFSET 0xcbf29ce484222325ULL
+#define FNV_PRIME 0x100000001b3ULL
 
 static __always_inline void count(__u32 which)
 {

@@ -27,31 +27,48 @@ static __always_inline int is_extension(__u8 protocol)
 	       protocol == IPPROTO_FRAGMENT;
 }
 
+/*
+ * Follows the extension headers of an IPv6 packet from the first one, which is of this protocol: offset of the transport header << 16 |
+ * whether this is another fragment than the first << 8 | protocol. Negative where they cannot be read. Not static, so that what comes
+ * behind it is not verified for each number of headers.
+ */
+__noinline int follow_extensions(struct __sk_buff *skb, __u32 protocol)
+{
+	__u32 transport = sizeof(struct ipv6hdr), fragment = 0;
+
+	for (int i = 0; i < MAX_EXTENSIONS && is_extension(protocol); i++) {
+		__u8 head[4];
+
+		if (bpf_skb_load_bytes(skb, transport, head, sizeof(head)))
+			return -1;
+		if (protocol == IPPROTO_FRAGMENT) {
+			fragment = head[2] || (head[3] & 0xf8);
+			transport += 8;
+		} else {
+			transport += (head[1] + 1) * 8;
+		}
+		protocol = head[0];
+	}
+	return is_extension(protocol) ? -1 : (int)(transport << 16 | fragment << 8 | (protocol & 0xff));
+}
+
 static __always_inline int read_ipv6(struct __sk_buff *skb, struct packet *p)
 {
 	struct ipv6hdr ip;
+	int end;
 
 	if (bpf_skb_load_bytes(skb, 0, &ip, sizeof(ip)))
 		return -1;
+	end = follow_extensions(skb, ip.nexthdr);
+	if (end < 0)
+		return -1;
 	p->family = 6;
-	p->protocol = ip.nexthdr;
-	p->transport = sizeof(ip);
+	p->protocol = end;
+	p->fragment = end >> 8 & 1;
+	p->transport = end >> 16;
 	__builtin_memcpy(p->source, &ip.saddr, sizeof(p->source));
 	__builtin_memcpy(p->destination, &ip.daddr, sizeof(p->destination));
-	for (int i = 0; i < MAX_EXTENSIONS && is_extension(p->protocol); i++) {
-		__u8 head[4];
-
-		if (bpf_skb_load_bytes(skb, p->transport, head, sizeof(head)))
-			return -1;
-		if (p->protocol == IPPROTO_FRAGMENT) {
-			p->fragment = head[2] || (head[3] & 0xf8);
-			p->transport += 8;
-		} else {
-			p->transport += (head[1] + 1) * 8;
-		}
-		p->protocol = head[0];
-	}
-	return is_extension(p->protocol) ? -1 : 0;
+	return 0;
 }
 
 static __always_inline int read_ipv4(struct __sk_buff *skb, struct packet *p)

@@ -8,13 +8,18 @@
  *   cgroup/connect4|6     TCP flows, attempts included; destination of connected datagram sockets
  *   cgroup/sendmsg4|6     destination of datagrams that carry their own
  *   cgroup/post_bind4|6   who may be about to listen where
- *   cgroup_skb/egress     evidence that a datagram left; raw sockets, ICMP, SCTP, UDP-Lite
+ *   cgroup_skb/egress     evidence that a datagram left; raw sockets, ICMP, SCTP, UDP-Lite; which server TLS and HTTP clients name
  *   cgroup_skb/ingress    DNS answers; who spoke first on a datagram socket
+ *
+ *
+ * And on raw tracepoints, which see the whole machine:
+ *   sched_process_fork|exit   for which of several recordings a child was started
  *
  * Kernel floor: 5.10. Needs no BTF of the kernel; with it, the names of executables and of short-lived cgroups are certain (struct layout).
  *
  * Not seen: packet sockets (AF_PACKET) and XDP, which pass below IP; connections that were open before the recording;
- * DNS on other ports than 53 (DoT, DoH, mDNS); names that came from /etc/hosts or over a Unix socket.
+ * DNS on other ports than 53 (DoT, DoH, mDNS); names that came from /etc/hosts or over a Unix socket, unless the client names the server
+ * (server_name.h).
  */
 #include <stddef.h>
 #include <linux/bpf.h>
@@ -32,6 +37,7 @@
 #define AF_INET6 10
 
 #include "bind.h"
+#include "children.h"
 #include "ingress.h"
 
 #define PROCEED 1
@@ -40,6 +46,9 @@
 const struct flow_event *flow_event_type __attribute__((unused));
 const struct bind_event *bind_event_type __attribute__((unused));
 const struct cgroup_event *cgroup_event_type __attribute__((unused));
+const struct name_event *name_event_type __attribute__((unused));
+const enum name_source *name_source_type __attribute__((unused));
+const struct stack_event *stack_event_type __attribute__((unused));
 const struct socket *socket_type __attribute__((unused));
 const enum event_kind *event_kind_type __attribute__((unused));
 const enum scope_state *scope_state_type __attribute__((unused));
@@ -114,6 +123,20 @@ int ingress(struct __sk_buff *skb)
 {
 	on_ingress(skb);
 	return PROCEED;
+}
+
+SEC("raw_tracepoint/sched_process_fork")
+int process_forks(struct tracepoint_args *ctx)
+{
+	on_fork(ctx);
+	return 0;
+}
+
+SEC("raw_tracepoint/sched_process_exit")
+int process_exits(void *ctx __attribute__((unused)))
+{
+	on_exit();
+	return 0;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -48,12 +48,15 @@ const (
 	RecordCounterLOST_PACKET       RecordCounter = 5
 	RecordCounterLOST_CGROUP_EVENT RecordCounter = 6
 	RecordCounterLOST_CGROUP_ENTRY RecordCounter = 7
-	RecordCounterHIT_CONNECT       RecordCounter = 8
-	RecordCounterHIT_SENDMSG       RecordCounter = 9
-	RecordCounterHIT_EGRESS        RecordCounter = 10
-	RecordCounterHIT_INGRESS       RecordCounter = 11
-	RecordCounterHIT_BIND          RecordCounter = 12
-	RecordCounterCOUNTERS          RecordCounter = 13
+	RecordCounterLOST_NAME_EVENT   RecordCounter = 8
+	RecordCounterLOST_NAME_ENTRY   RecordCounter = 9
+	RecordCounterLOST_CHILD        RecordCounter = 10
+	RecordCounterHIT_CONNECT       RecordCounter = 11
+	RecordCounterHIT_SENDMSG       RecordCounter = 12
+	RecordCounterHIT_EGRESS        RecordCounter = 13
+	RecordCounterHIT_INGRESS       RecordCounter = 14
+	RecordCounterHIT_BIND          RecordCounter = 15
+	RecordCounterCOUNTERS          RecordCounter = 16
 )
 
 type RecordDnsEvent struct {
@@ -72,12 +75,13 @@ type RecordDnsEvent struct {
 }
 
 type RecordDnsReader struct {
-	_       structs.HostLayout
-	Event   RecordDnsEvent
-	Offset  uint32
-	Records uint16
-	Left    uint8
-	News    uint8
+	_        structs.HostLayout
+	Event    RecordDnsEvent
+	Question uint64
+	Offset   uint32
+	Records  uint16
+	Left     uint8
+	Found    uint8
 }
 
 type RecordEventKind uint32
@@ -87,7 +91,17 @@ const (
 	RecordEventKindEVENT_BIND   RecordEventKind = 2
 	RecordEventKindEVENT_DNS    RecordEventKind = 3
 	RecordEventKindEVENT_CGROUP RecordEventKind = 4
+	RecordEventKindEVENT_NAME   RecordEventKind = 5
+	RecordEventKindEVENT_STACK  RecordEventKind = 6
 )
+
+type RecordFamilyLayout struct {
+	_       structs.HostLayout
+	Tgid    uint32
+	Signal  uint32
+	Live    uint32
+	Padding uint32
+}
 
 type RecordFlow struct {
 	_      structs.HostLayout
@@ -113,11 +127,34 @@ type RecordFlowKey struct {
 	Since      uint64
 	Bound      uint64
 	Births     uint64
+	Recording  uint64
+	Executable uint64
 	Addr       [16]uint8
 	Generation uint32
 	Port       uint16
 	Protocol   uint8
 	Family     uint8
+}
+
+type RecordGoroutineLayout struct {
+	_         structs.HostLayout
+	Slot      int64
+	Key       uint64
+	KeyLength uint64
+	Thread    uint32
+	Stack     uint32
+	Registers uint32
+	List      uint32
+	Labels    uint32
+	Id        uint32
+	CreatorId uint32
+	Creator   uint32
+	SyscallSp uint32
+	SyscallPc uint32
+	SyscallBp uint32
+	M         uint32
+	Current   uint32
+	Padding   uint32
 }
 
 type RecordLayout struct {
@@ -131,7 +168,7 @@ type RecordLayout struct {
 	Node     uint32
 	NodeName uint32
 	Parent   uint32
-	Padding  uint32
+	Hash     uint32
 }
 
 type RecordName struct {
@@ -148,11 +185,31 @@ type RecordName struct {
 	Time    uint64
 }
 
+type RecordNameEvent struct {
+	_       structs.HostLayout
+	Kind    uint32
+	Length  uint16
+	Source  uint8
+	Padding uint8
+	Time    uint64
+	Key     RecordServerNameKey
+	Text    [512]uint8
+}
+
 type RecordNameKey struct {
 	_      structs.HostLayout
 	Cgroup uint64
 	Addr   [16]uint8
 }
+
+type RecordNameSource uint32
+
+const (
+	RecordNameSourceNAMES_NOTHING      RecordNameSource = 0
+	RecordNameSourceNAMES_BY_TLS       RecordNameSource = 1
+	RecordNameSourceNAMES_BY_TLS_OUTER RecordNameSource = 2
+	RecordNameSourceNAMES_BY_HTTP      RecordNameSource = 3
+)
 
 type RecordOpener struct {
 	_          structs.HostLayout
@@ -163,15 +220,17 @@ type RecordOpener struct {
 }
 
 type RecordPeer struct {
-	_       structs.HostLayout
-	Cgroup  uint64
-	Netns   uint64
-	Name    uint64
-	Since   uint64
-	Bound   uint64
-	Opener  RecordOpener
-	First   uint32
-	Padding uint32
+	_          structs.HostLayout
+	Cgroup     uint64
+	Netns      uint64
+	Name       uint64
+	Since      uint64
+	Bound      uint64
+	Recording  uint64
+	Executable uint64
+	Opener     RecordOpener
+	First      uint32
+	Padding    uint32
 }
 
 type RecordPeerKey struct {
@@ -204,11 +263,19 @@ const (
 	RecordScopeStateSCOPE_IGNORED RecordScopeState = 2
 )
 
+type RecordServerNameKey struct {
+	_    structs.HostLayout
+	Flow RecordFlowKey
+	Hash uint64
+}
+
 type RecordSettings struct {
 	_          structs.HostLayout
 	Generation uint32
 	Level      uint32
 	Newborn    uint64
+	Process    uint32
+	Padding    uint32
 }
 
 type RecordSocket struct {
@@ -220,26 +287,68 @@ type RecordSocket struct {
 	NamedBy     RecordOpener
 }
 
+type RecordSpeaker struct {
+	_      structs.HostLayout
+	Key    RecordFlowKey
+	Hash   uint64
+	Tail   uint64
+	Next   uint32
+	Spoken uint32
+	Offset uint32
+	Unread uint32
+	Skip   uint32
+	Body   uint32
+	Number uint32
+	Record uint16
+	Wanted uint16
+	Kept   uint16
+	State  uint8
+	Digits uint8
+	Head   uint8
+	High   uint8
+	Source uint8
+	Synced uint8
+	Text   [512]uint8
+}
+
+type RecordStackEvent struct {
+	_         structs.HostLayout
+	Kind      uint32
+	Length    uint32
+	Key       RecordFlowKey
+	Goroutine uint64
+	Parent    uint64
+	Creator   uint64
+	Frames    [64]uint64
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	RecordMapChildren        = "children"
 	RecordMapConfig          = "config"
 	RecordMapCounters        = "counters"
 	RecordMapEvents          = "events"
 	RecordMapFlows           = "flows"
+	RecordMapGoroutines      = "goroutines"
+	RecordMapLabelSets       = "label_sets"
 	RecordMapNames           = "names"
 	RecordMapPeers           = "peers"
 	RecordMapPorts           = "ports"
 	RecordMapScopes          = "scopes"
 	RecordMapScratch         = "scratch"
+	RecordMapServerNames     = "server_names"
 	RecordMapSockets         = "sockets"
+	RecordMapSpeakers        = "speakers"
 	RecordProgConnect4       = "connect4"
 	RecordProgConnect6       = "connect6"
 	RecordProgEgress         = "egress"
 	RecordProgIngress        = "ingress"
 	RecordProgPostBind4      = "post_bind4"
 	RecordProgPostBind6      = "post_bind6"
+	RecordProgProcessExits   = "process_exits"
+	RecordProgProcessForks   = "process_forks"
 	RecordProgSendmsg4       = "sendmsg4"
 	RecordProgSendmsg6       = "sendmsg6"
 	RecordVarBindEventType   = "bind_event_type"
@@ -247,9 +356,14 @@ const (
 	RecordVarCgroupEventType = "cgroup_event_type"
 	RecordVarCounterType     = "counter_type"
 	RecordVarEventKindType   = "event_kind_type"
+	RecordVarFamilyLayout    = "family_layout"
 	RecordVarFlowEventType   = "flow_event_type"
+	RecordVarGoroutineLayout = "goroutine_layout"
+	RecordVarNameEventType   = "name_event_type"
+	RecordVarNameSourceType  = "name_source_type"
 	RecordVarScopeStateType  = "scope_state_type"
 	RecordVarSocketType      = "socket_type"
+	RecordVarStackEventType  = "stack_event_type"
 	RecordVarTaskLayout      = "task_layout"
 )
 
@@ -295,30 +409,37 @@ type RecordSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RecordProgramSpecs struct {
-	Connect4  *ebpf.ProgramSpec `ebpf:"connect4"`
-	Connect6  *ebpf.ProgramSpec `ebpf:"connect6"`
-	Egress    *ebpf.ProgramSpec `ebpf:"egress"`
-	Ingress   *ebpf.ProgramSpec `ebpf:"ingress"`
-	PostBind4 *ebpf.ProgramSpec `ebpf:"post_bind4"`
-	PostBind6 *ebpf.ProgramSpec `ebpf:"post_bind6"`
-	Sendmsg4  *ebpf.ProgramSpec `ebpf:"sendmsg4"`
-	Sendmsg6  *ebpf.ProgramSpec `ebpf:"sendmsg6"`
+	Connect4     *ebpf.ProgramSpec `ebpf:"connect4"`
+	Connect6     *ebpf.ProgramSpec `ebpf:"connect6"`
+	Egress       *ebpf.ProgramSpec `ebpf:"egress"`
+	Ingress      *ebpf.ProgramSpec `ebpf:"ingress"`
+	PostBind4    *ebpf.ProgramSpec `ebpf:"post_bind4"`
+	PostBind6    *ebpf.ProgramSpec `ebpf:"post_bind6"`
+	ProcessExits *ebpf.ProgramSpec `ebpf:"process_exits"`
+	ProcessForks *ebpf.ProgramSpec `ebpf:"process_forks"`
+	Sendmsg4     *ebpf.ProgramSpec `ebpf:"sendmsg4"`
+	Sendmsg6     *ebpf.ProgramSpec `ebpf:"sendmsg6"`
 }
 
 // RecordMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RecordMapSpecs struct {
-	Config   *ebpf.MapSpec `ebpf:"config"`
-	Counters *ebpf.MapSpec `ebpf:"counters"`
-	Events   *ebpf.MapSpec `ebpf:"events"`
-	Flows    *ebpf.MapSpec `ebpf:"flows"`
-	Names    *ebpf.MapSpec `ebpf:"names"`
-	Peers    *ebpf.MapSpec `ebpf:"peers"`
-	Ports    *ebpf.MapSpec `ebpf:"ports"`
-	Scopes   *ebpf.MapSpec `ebpf:"scopes"`
-	Scratch  *ebpf.MapSpec `ebpf:"scratch"`
-	Sockets  *ebpf.MapSpec `ebpf:"sockets"`
+	Children    *ebpf.MapSpec `ebpf:"children"`
+	Config      *ebpf.MapSpec `ebpf:"config"`
+	Counters    *ebpf.MapSpec `ebpf:"counters"`
+	Events      *ebpf.MapSpec `ebpf:"events"`
+	Flows       *ebpf.MapSpec `ebpf:"flows"`
+	Goroutines  *ebpf.MapSpec `ebpf:"goroutines"`
+	LabelSets   *ebpf.MapSpec `ebpf:"label_sets"`
+	Names       *ebpf.MapSpec `ebpf:"names"`
+	Peers       *ebpf.MapSpec `ebpf:"peers"`
+	Ports       *ebpf.MapSpec `ebpf:"ports"`
+	Scopes      *ebpf.MapSpec `ebpf:"scopes"`
+	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
+	ServerNames *ebpf.MapSpec `ebpf:"server_names"`
+	Sockets     *ebpf.MapSpec `ebpf:"sockets"`
+	Speakers    *ebpf.MapSpec `ebpf:"speakers"`
 }
 
 // RecordVariableSpecs contains global variables before they are loaded into the kernel.
@@ -330,9 +451,14 @@ type RecordVariableSpecs struct {
 	CgroupEventType *ebpf.VariableSpec `ebpf:"cgroup_event_type"`
 	CounterType     *ebpf.VariableSpec `ebpf:"counter_type"`
 	EventKindType   *ebpf.VariableSpec `ebpf:"event_kind_type"`
+	FamilyLayout    *ebpf.VariableSpec `ebpf:"family_layout"`
 	FlowEventType   *ebpf.VariableSpec `ebpf:"flow_event_type"`
+	GoroutineLayout *ebpf.VariableSpec `ebpf:"goroutine_layout"`
+	NameEventType   *ebpf.VariableSpec `ebpf:"name_event_type"`
+	NameSourceType  *ebpf.VariableSpec `ebpf:"name_source_type"`
 	ScopeStateType  *ebpf.VariableSpec `ebpf:"scope_state_type"`
 	SocketType      *ebpf.VariableSpec `ebpf:"socket_type"`
+	StackEventType  *ebpf.VariableSpec `ebpf:"stack_event_type"`
 	TaskLayout      *ebpf.VariableSpec `ebpf:"task_layout"`
 }
 
@@ -356,30 +482,40 @@ func (o *RecordObjects) Close() error {
 //
 // It can be passed to LoadRecordObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RecordMaps struct {
-	Config   *ebpf.Map `ebpf:"config"`
-	Counters *ebpf.Map `ebpf:"counters"`
-	Events   *ebpf.Map `ebpf:"events"`
-	Flows    *ebpf.Map `ebpf:"flows"`
-	Names    *ebpf.Map `ebpf:"names"`
-	Peers    *ebpf.Map `ebpf:"peers"`
-	Ports    *ebpf.Map `ebpf:"ports"`
-	Scopes   *ebpf.Map `ebpf:"scopes"`
-	Scratch  *ebpf.Map `ebpf:"scratch"`
-	Sockets  *ebpf.Map `ebpf:"sockets"`
+	Children    *ebpf.Map `ebpf:"children"`
+	Config      *ebpf.Map `ebpf:"config"`
+	Counters    *ebpf.Map `ebpf:"counters"`
+	Events      *ebpf.Map `ebpf:"events"`
+	Flows       *ebpf.Map `ebpf:"flows"`
+	Goroutines  *ebpf.Map `ebpf:"goroutines"`
+	LabelSets   *ebpf.Map `ebpf:"label_sets"`
+	Names       *ebpf.Map `ebpf:"names"`
+	Peers       *ebpf.Map `ebpf:"peers"`
+	Ports       *ebpf.Map `ebpf:"ports"`
+	Scopes      *ebpf.Map `ebpf:"scopes"`
+	Scratch     *ebpf.Map `ebpf:"scratch"`
+	ServerNames *ebpf.Map `ebpf:"server_names"`
+	Sockets     *ebpf.Map `ebpf:"sockets"`
+	Speakers    *ebpf.Map `ebpf:"speakers"`
 }
 
 func (m *RecordMaps) Close() error {
 	return _RecordClose(
+		m.Children,
 		m.Config,
 		m.Counters,
 		m.Events,
 		m.Flows,
+		m.Goroutines,
+		m.LabelSets,
 		m.Names,
 		m.Peers,
 		m.Ports,
 		m.Scopes,
 		m.Scratch,
+		m.ServerNames,
 		m.Sockets,
+		m.Speakers,
 	)
 }
 
@@ -392,9 +528,14 @@ type RecordVariables struct {
 	CgroupEventType *ebpf.Variable `ebpf:"cgroup_event_type"`
 	CounterType     *ebpf.Variable `ebpf:"counter_type"`
 	EventKindType   *ebpf.Variable `ebpf:"event_kind_type"`
+	FamilyLayout    *ebpf.Variable `ebpf:"family_layout"`
 	FlowEventType   *ebpf.Variable `ebpf:"flow_event_type"`
+	GoroutineLayout *ebpf.Variable `ebpf:"goroutine_layout"`
+	NameEventType   *ebpf.Variable `ebpf:"name_event_type"`
+	NameSourceType  *ebpf.Variable `ebpf:"name_source_type"`
 	ScopeStateType  *ebpf.Variable `ebpf:"scope_state_type"`
 	SocketType      *ebpf.Variable `ebpf:"socket_type"`
+	StackEventType  *ebpf.Variable `ebpf:"stack_event_type"`
 	TaskLayout      *ebpf.Variable `ebpf:"task_layout"`
 }
 
@@ -402,14 +543,16 @@ type RecordVariables struct {
 //
 // It can be passed to LoadRecordObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RecordPrograms struct {
-	Connect4  *ebpf.Program `ebpf:"connect4"`
-	Connect6  *ebpf.Program `ebpf:"connect6"`
-	Egress    *ebpf.Program `ebpf:"egress"`
-	Ingress   *ebpf.Program `ebpf:"ingress"`
-	PostBind4 *ebpf.Program `ebpf:"post_bind4"`
-	PostBind6 *ebpf.Program `ebpf:"post_bind6"`
-	Sendmsg4  *ebpf.Program `ebpf:"sendmsg4"`
-	Sendmsg6  *ebpf.Program `ebpf:"sendmsg6"`
+	Connect4     *ebpf.Program `ebpf:"connect4"`
+	Connect6     *ebpf.Program `ebpf:"connect6"`
+	Egress       *ebpf.Program `ebpf:"egress"`
+	Ingress      *ebpf.Program `ebpf:"ingress"`
+	PostBind4    *ebpf.Program `ebpf:"post_bind4"`
+	PostBind6    *ebpf.Program `ebpf:"post_bind6"`
+	ProcessExits *ebpf.Program `ebpf:"process_exits"`
+	ProcessForks *ebpf.Program `ebpf:"process_forks"`
+	Sendmsg4     *ebpf.Program `ebpf:"sendmsg4"`
+	Sendmsg6     *ebpf.Program `ebpf:"sendmsg6"`
 }
 
 func (p *RecordPrograms) Close() error {
@@ -420,6 +563,8 @@ func (p *RecordPrograms) Close() error {
 		p.Ingress,
 		p.PostBind4,
 		p.PostBind6,
+		p.ProcessExits,
+		p.ProcessForks,
 		p.Sendmsg4,
 		p.Sendmsg6,
 	)

@@ -85,18 +85,44 @@ static __always_inline __u32 level_of_task(void)
 	return 0;
 }
 
-static __always_inline void set_executable(struct opener *o)
+/* The directory entry of the current task's executable, or 0. */
+static __always_inline __u64 executable_entry(void)
 {
 	__u64 at = bpf_get_current_task();
 
 	if (!task_layout.name) /* the verifier knows the value, and drops the rest */
-		return;
+		return 0;
 	if (bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.mm)) ||
 	    bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.exe_file)) ||
-	    bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.dentry)) ||
-	    bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.name)))
+	    bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.dentry)))
+		return 0;
+	return at;
+}
+
+static __always_inline void set_executable(struct opener *o)
+{
+	__u64 at = executable_entry();
+
+	if (!task_layout.name || !at || bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.name)))
 		return;
 	bpf_probe_read_kernel_str(o->executable, sizeof(o->executable), (void *)at);
+}
+
+/*
+ * What flow_key.executable is for the current task: what the kernel itself looks the name up by, a hash of name and directory with the
+ * name's length; of a file in no directory, which has no hash, its address. The test process is spared: it is what it is.
+ */
+static __always_inline __u64 executable_of_task(void)
+{
+	struct settings *s = get_settings();
+	__u64 entry, id;
+
+	if (!task_layout.name || !s || (s->process && s->process == bpf_get_current_pid_tgid() >> 32))
+		return 0;
+	entry = executable_entry();
+	if (!entry || bpf_probe_read_kernel(&id, sizeof(id), (void *)(entry + task_layout.hash)))
+		return 0;
+	return (__u32)id ? id : entry;
 }
 
 static __always_inline void set_opener(struct opener *o)
@@ -109,20 +135,27 @@ static __always_inline void set_opener(struct opener *o)
 	bpf_get_current_comm(o->comm, sizeof(o->comm));
 }
 
-/* Sets name and since of a key for a connection of its scope to its address right now. */
-static __always_inline void set_name(struct flow_key *key)
+#define CANDIDATE_NS 5000000000ULL /* how long after its answer a question may still be connected for */
+
+/*
+ * Sets name and since of a key for a connection of its scope to its address right now. Where that uses a question up, rather than looks at
+ * the way there, 1 says that one waited for it; 0 that it has the name of one that was asked for another connection, or none.
+ */
+static __always_inline int set_name(struct flow_key *key, int uses)
 {
 	struct scope *scope = bpf_map_lookup_elem(&scopes, &key->cgroup);
 	struct name_key address = { .cgroup = key->cgroup };
+	__u64 now = bpf_ktime_get_ns(); /* here: nothing can be called while the lock is held */
 	struct name *name;
+	int asked = 0;
 
 	if (!scope)
-		return;
+		return 0;
 	key->name = scope->epoch;
 	__builtin_memcpy(address.addr, key->addr, sizeof(address.addr));
 	name = bpf_map_lookup_elem(&names, &address);
 	if (!name)
-		return;
+		return 0;
 	bpf_spin_lock(&name->lock);
 	if (name->epoch == key->name) {
 		if (name->changed == name->since) {
@@ -131,10 +164,13 @@ static __always_inline void set_name(struct flow_key *key)
 			key->name = name->changed;
 			key->since = name->since;
 		}
-		if (name->pending)
+		if (uses && name->pending) {
 			name->pending--;
+			asked = now < name->time + CANDIDATE_NS;
+		}
 	}
 	bpf_spin_unlock(&name->lock);
+	return asked;
 }
 
 /* What flow_key.bound is for this port right now. */

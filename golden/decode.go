@@ -45,6 +45,13 @@ func decode(d document) (metav1.Object, *InvalidError) {
 			// To Cilium a list that is empty selects nothing in some places, and everything in others.
 			return nil, &InvalidError{Field: empty, Problem: "is an empty list", Advice: "remove it; [{}] in its place denies everything in that direction"}
 		}
+		if empty := emptyWord(object["spec"], "spec"); empty != "" {
+			return nil, &InvalidError{Field: empty, Problem: "is empty", Advice: "give it a value, or remove it"}
+		}
+	}
+	if spec, ok := object["spec"].(map[string]any); of == ciliums && ok && spec["endpointSelector"] == nil {
+		// Cilium takes no policy without it; read as an empty one, it would be for all pods.
+		return nil, &InvalidError{Field: "spec.endpointSelector", Problem: "missing", Advice: "say for which pods the policy is; {} are all of its namespace"}
 	}
 	policy, invalid := fromObject(of, object)
 	if invalid != nil {
@@ -149,6 +156,30 @@ func emptyList(v any, at string) string {
 		}
 		for i, element := range v {
 			if found := emptyList(element, at+"["+strconv.Itoa(i)+"]"); found != "" {
+				return found
+			}
+		}
+	}
+	return ""
+}
+
+// emptyWord returns the first field of a spec, of those that hold one of a few words, that is an empty string: an API
+// server refuses what its reader would take for a missing field.
+func emptyWord(v any, at string) string {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, key := range sortedKeys(v) {
+			below := at + "." + key
+			if (key == "protocol" || key == "family") && v[key] == "" {
+				return below
+			}
+			if found := emptyWord(v[key], below); found != "" {
+				return found
+			}
+		}
+	case []any:
+		for i, element := range v {
+			if found := emptyWord(element, at+"["+strconv.Itoa(i)+"]"); found != "" {
 				return found
 			}
 		}

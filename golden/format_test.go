@@ -11,7 +11,7 @@ import (
 )
 
 func TestFormat(t *testing.T) {
-	header := Header{"TestCheckout/refund", `go test example.com/shop/payments -run '^TestCheckout$/^refund$' -update`}
+	header := Header{Test: "TestCheckout/refund", Command: `go test example.com/shop/payments -run '^TestCheckout$/^refund$' -update`}
 	denyAll := inNamespace("shop", policy("deny", []int{}...))
 	denyAll.CreationTimestamp = metav1.Now()
 	denyAll.UID, denyAll.ResourceVersion = "1-2-3", "7"

@@ -28,6 +28,10 @@ const MaxSize = 1 << 20
 type Header struct {
 	Test    string // the test's name as testing.TB.Name gives it; file names may differ from it
 	Command string // what to type to accept a new recording
+
+	// Tests are those that share the file, each as a package's import path, a dot and the test's name; sorted. Test is
+	// empty then.
+	Tests []string
 }
 
 // CiliumNetworkPolicy is one of cilium.io/v2, with the fields that recordings write: a file with others is not read.
@@ -48,6 +52,10 @@ type File struct {
 
 	text      []byte // as it was read, byte for byte
 	documents []document
+}
+
+func (h Header) equal(other Header) bool {
+	return h.Test == other.Test && h.Command == other.Command && slices.Equal(h.Tests, other.Tests)
 }
 
 // OtherTest returns the name of the test that the header names where that is not the given one, or "": the file was

@@ -1,6 +1,7 @@
 package golden
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -13,6 +14,7 @@ const (
 	originLine   = "# Recorded by netzerotest"
 	originRest   = "; edit it as you like: what counts is what the policy allows, not its text."
 	testPrefix   = "# test: "
+	sharedPrefix = "# shared by: "
 	acceptPrefix = "# accept: "
 )
 
@@ -21,6 +23,9 @@ func (h Header) String() string {
 	text := originLine + originRest + "\n"
 	if h.Test != "" {
 		text += testPrefix + oneLine(h.Test) + "\n"
+	}
+	for _, test := range h.Tests {
+		text += sharedPrefix + oneLine(test) + "\n"
 	}
 	if h.Command != "" {
 		text += acceptPrefix + oneLine(h.Command) + "\n"
@@ -38,22 +43,42 @@ func readHeader(documents []document) Header {
 			if value, ok := strings.CutPrefix(line, testPrefix); ok {
 				h.Test = fromOneLine(value)
 			}
+			if value, ok := strings.CutPrefix(line, sharedPrefix); ok {
+				h.Tests = append(h.Tests, fromOneLine(value))
+			}
 			if value, ok := strings.CutPrefix(line, acceptPrefix); ok {
 				h.Command = fromOneLine(value)
 			}
 		}
-		if d.policy != nil {
+		if !d.IsEmpty() {
 			break
 		}
 	}
+	slices.Sort(h.Tests)
+	h.Tests = slices.Compact(h.Tests)
 	return h
+}
+
+// ReadHeader reads the header of a file whose content may be anything, even what [Read] refuses: a file that is no golden
+// file has an empty one. The error matches [fs.ErrNotExist] where there is no file.
+func ReadHeader(path string) (Header, error) {
+	text, err := readText(path)
+	if err != nil {
+		return Header{}, err
+	}
+	var documents []document
+	for _, d := range kubeyaml.Split(kubeyaml.UnixLines(text)) {
+		documents = append(documents, document{Document: d})
+	}
+	return readHeader(documents), nil
 }
 
 // withoutHeader drops the header's lines from comments.
 func withoutHeader(comments string) string {
 	var b strings.Builder
 	for line := range strings.Lines(comments) {
-		if strings.HasPrefix(line, originLine) || strings.HasPrefix(line, testPrefix) || strings.HasPrefix(line, acceptPrefix) {
+		prefixes := []string{originLine, testPrefix, sharedPrefix, acceptPrefix}
+		if slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(line, prefix) }) {
 			continue
 		}
 		b.WriteString(line)

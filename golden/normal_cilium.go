@@ -12,25 +12,36 @@ import (
 func normalCilium(p *cilium.NetworkPolicy) *cilium.NetworkPolicy {
 	s := &p.Spec
 	normalSelector(&s.EndpointSelector)
-	for i := range s.Egress {
-		r := &s.Egress[i]
+	s.Egress, s.EgressDeny = normalEgress(s.Egress), normalEgress(s.EgressDeny)
+	s.Ingress, s.IngressDeny = normalIngress(s.Ingress), normalIngress(s.IngressDeny)
+	return p
+}
+
+func normalEgress(rules []cilium.EgressRule) []cilium.EgressRule {
+	for i := range rules {
+		r := &rules[i]
 		r.ToEndpoints = normalSelectors(r.ToEndpoints)
 		r.ToFQDNs = normalNames(r.ToFQDNs)
+		r.ToCIDR = set(r.ToCIDR)
 		r.ToCIDRSet = normalCIDRs(r.ToCIDRSet)
 		r.ToEntities = set(r.ToEntities)
 		r.ToPorts = normalPortRules(r.ToPorts)
 		r.ICMPs = normalICMPs(r.ICMPs)
 	}
-	for i := range s.Ingress {
-		r := &s.Ingress[i]
+	return set(rules)
+}
+
+func normalIngress(rules []cilium.IngressRule) []cilium.IngressRule {
+	for i := range rules {
+		r := &rules[i]
 		r.FromEndpoints = normalSelectors(r.FromEndpoints)
+		r.FromCIDR = set(r.FromCIDR)
 		r.FromCIDRSet = normalCIDRs(r.FromCIDRSet)
 		r.FromEntities = set(r.FromEntities)
 		r.ToPorts = normalPortRules(r.ToPorts)
 		r.ICMPs = normalICMPs(r.ICMPs)
 	}
-	s.Ingress, s.Egress = set(s.Ingress), set(s.Egress)
-	return p
+	return set(rules)
 }
 
 func normalSelectors(selectors []metav1.LabelSelector) []metav1.LabelSelector {

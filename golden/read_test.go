@@ -168,6 +168,14 @@ func TestFilesThatAreRefused(t *testing.T) {
 		{"a line end that editors do not show", replaced("metadata:", "# \u2028---\nmetadata:"), `line 3: control character '\u2028'; remove it`},
 		{"anchor that contains itself", "a: &a [*a]\n",
 			`document 1: not YAML: anchor 'a' value contains itself; correct it, or delete the file and record it anew with -update`},
+		{"a bomb", bomb(9), `document 1: not YAML: document contains excessive aliasing; correct it, or delete the file and record it anew with -update`},
+		{"brackets without end", strings.Repeat("[", 100_000), `document 1: not YAML: exceeded max depth of 10000; correct it, or delete the file and record it anew with -update`},
+		{"a list of objects, as kubectl get writes it", "apiVersion: v1\nkind: List\nitems:\n- " + strings.ReplaceAll(checkoutYAML, "\n", "\n  "),
+			`document 1, line 2: kind: v1 List, but only networking.k8s.io/v1 NetworkPolicy and cilium.io/v2 CiliumNetworkPolicy are read; move other objects to files of their own`},
+		{"a byte order mark inside, as copies have it", replaced("spec:", "\ufeffspec:"), `line 5: control character '\ufeff'; remove it`},
+		{"no key", replaced("          app: orders-db", "          ~: x"), `document 1: not YAML: a key that is no text; correct it, or delete the file and record it anew with -update`},
+		{"a list as a key", replaced("          app: orders-db", "          [a]: x"), `document 1: not YAML: a key that is no text; correct it, or delete the file and record it anew with -update`},
+		{"a key given twice, in two ways of writing", replaced("          app: orders-db", "          app: orders-db\n          \"app\": x"), `document 1, line 14: app: given twice; remove one of them`},
 		{"too large", checkoutYAML + strings.Repeat("#\n", MaxSize/2),
 			`larger than 1 MiB; make sure that it is a policy; keep what other tests need in their own files`},
 	} {
@@ -183,6 +191,16 @@ func TestFilesThatAreRefused(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 		}
 	}
+}
+
+// bomb is a small text of which each level stands for nine times the one below.
+func bomb(levels int) string {
+	text := "a: &a [x]\n"
+	for i := 1; i < levels; i++ {
+		below, own := string(rune('a'+i-1)), string(rune('a'+i))
+		text += own + ": &" + own + " [" + strings.TrimSuffix(strings.Repeat("*"+below+", ", 9), ", ") + "]\n"
+	}
+	return text
 }
 
 func TestReadWhatIsNoFile(t *testing.T) {
@@ -201,14 +219,14 @@ func TestReadHeader(t *testing.T) {
 		reason, text string
 		want         Header
 	}{
-		{"as written", Header{"TestA/b", "go test ."}.String() + checkoutYAML, Header{"TestA/b", "go test ."}},
-		{"after a marker and a comment", "# mine\n---\n\n" + Header{"TestA", "x"}.String() + checkoutYAML, Header{"TestA", "x"}},
+		{"as written", Header{Test: "TestA/b", Command: "go test ."}.String() + checkoutYAML, Header{Test: "TestA/b", Command: "go test ."}},
+		{"after a marker and a comment", "# mine\n---\n\n" + Header{Test: "TestA", Command: "x"}.String() + checkoutYAML, Header{Test: "TestA", Command: "x"}},
 		{"a part of it", "# accept: go test .\n" + checkoutYAML, Header{Command: "go test ."}},
-		{"a name that needs quotes", Header{"Test/a\nb\xff\u2028 ", ""}.String() + checkoutYAML, Header{Test: "Test/a\nb\xff\u2028 "}},
-		{"a name that begins with a quote", Header{`"a"`, ""}.String() + checkoutYAML, Header{Test: `"a"`}},
-		{"a name with a backslash", Header{`Test/\x00`, ""}.String() + checkoutYAML, Header{Test: `Test/\x00`}},
-		{"Windows line ends", strings.ReplaceAll(Header{"TestA", "x"}.String()+checkoutYAML, "\n", "\r\n"), Header{"TestA", "x"}},
-		{"in an empty file", Header{"TestA", "x"}.String(), Header{"TestA", "x"}},
+		{"a name that needs quotes", Header{Test: "Test/a\nb\xff\u2028 ", Command: ""}.String() + checkoutYAML, Header{Test: "Test/a\nb\xff\u2028 "}},
+		{"a name that begins with a quote", Header{Test: `"a"`, Command: ""}.String() + checkoutYAML, Header{Test: `"a"`}},
+		{"a name with a backslash", Header{Test: `Test/\x00`, Command: ""}.String() + checkoutYAML, Header{Test: `Test/\x00`}},
+		{"Windows line ends", strings.ReplaceAll(Header{Test: "TestA", Command: "x"}.String()+checkoutYAML, "\n", "\r\n"), Header{Test: "TestA", Command: "x"}},
+		{"in an empty file", Header{Test: "TestA", Command: "x"}.String(), Header{Test: "TestA", Command: "x"}},
 		{"no header", "# mine\n" + checkoutYAML, Header{}},
 		{"too late", checkoutYAML + "# test: TestA\n---\n# test: TestB\n", Header{}},
 	} {
@@ -232,9 +250,9 @@ func TestOtherTest(t *testing.T) {
 
 // Random bytes are hardly ever YAML, so most inputs are put somewhere into a file that is.
 func FuzzRead(f *testing.F) {
-	valid := Header{"TestA/b", "go test ."}.String() + checkoutYAML + "---\n# mine\n" + strings.ReplaceAll(checkoutYAML, "checkout", "refund")
+	valid := Header{Test: "TestA/b", Command: "go test ."}.String() + checkoutYAML + "---\n# mine\n" + strings.ReplaceAll(checkoutYAML, "checkout", "refund")
 	f.Add([]byte(checkoutYAML), uint16(0))
-	f.Add([]byte(Header{"TestA/b", "go test ."}.String()+checkoutYAML+"---\n# x\n...\n"), uint16(0))
+	f.Add([]byte(Header{Test: "TestA/b", Command: "go test ."}.String()+checkoutYAML+"---\n# x\n...\n"), uint16(0))
 	f.Add([]byte("\ufeff"+strings.ReplaceAll(checkoutYAML, "\n", "\r\n")), uint16(0))
 	f.Add([]byte("{\"apiVersion\":networking.k8s.io/v1,kind: NetworkPolicy,metadata: {name: x},spec: {podSelector: {}}}"), uint16(0))
 	f.Add([]byte(ciliumYAML), uint16(0))
@@ -262,9 +280,19 @@ func FuzzRead(f *testing.F) {
 			holdRead(t, read, text, read.Cilium, &CiliumNetworkPolicy{
 				ObjectMeta: metav1.ObjectMeta{Name: "added"}, Spec: cilium.Spec{Egress: []cilium.EgressRule{{}}},
 			})
+			holdEdits(t, read, read.Cilium, func(p *CiliumNetworkPolicy) *CiliumNetworkPolicy {
+				p = p.DeepCopy()
+				p.Spec.Egress = append(p.Spec.Egress[min(1, len(p.Spec.Egress)):], cilium.EgressRule{ToEntities: []string{cilium.World}})
+				return p
+			})
 			return
 		}
 		holdRead(t, read, text, read.Policies, policy("added", 1))
+		holdEdits(t, read, read.Policies, func(p *networkingv1.NetworkPolicy) *networkingv1.NetworkPolicy {
+			p = p.DeepCopy()
+			p.Spec.Egress = append(p.Spec.Egress[min(1, len(p.Spec.Egress)):], policy("added", 1).Spec.Egress...)
+			return p
+		})
 	})
 }
 
@@ -289,6 +317,31 @@ func holdRead[P Policy](t *testing.T, read *File, text []byte, policies []P, add
 		if !containsSame(again.all(), p) {
 			t.Errorf("policy %s is not in the rewritten file:\n%s", nameOf(p), rewritten)
 		}
+	}
+}
+
+// holdEdits changes every policy of a file that was read, and writes it.
+func holdEdits[P Policy](t *testing.T, read *File, policies []P, change func(P) P) {
+	var changed []P
+	for _, p := range policies {
+		changed = append(changed, change(p))
+	}
+	rewritten, err := rewrite(read, read.Header, changed)
+	if err != nil {
+		t.Fatalf("change the policies: %v", err)
+	}
+	again, err := parse("x.yaml", rewritten)
+	if err != nil {
+		t.Fatalf("read what was changed: %v\n%s", err, rewritten)
+	}
+	for _, p := range changed {
+		if !containsSame(again.all(), p) {
+			t.Errorf("policy %s is not as it was changed:\n%s", p.GetName(), rewritten)
+		}
+	}
+	second, err := rewrite(again, read.Header, changed)
+	if err != nil || string(second) != string(rewritten) {
+		t.Errorf("the second time it changes (%v):\n%s\nfirst:\n%s", err, second, rewritten)
 	}
 }
 

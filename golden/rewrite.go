@@ -3,6 +3,7 @@ package golden
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
@@ -13,10 +14,12 @@ import (
 
 // Rewrite returns the text of the file with the given policies in it, for -update over a file that exists.
 //
-// A policy takes the place of the document with its namespace and name; the comments before and after that document
-// stay, those within go. Documents with other names are somebody's own and stay as they are, in place. New policies
-// follow at the end. Where every given policy is in the file already, and says the same, the result is the file as it
-// was read, byte for byte; otherwise line ends become LF and the header is renewed.
+// The document with a policy's namespace and name is made to say what that policy says, and no line more is touched:
+// what stays in it keeps its text, with comments, quotes, style and order; a comment in or right above of a rule goes
+// with the rule. Where an anchor is in the way its aliases are written out. Documents with other names are somebody's own
+// and stay as they are, in place. New policies follow at the end. Where every given policy is in the file already, and
+// says the same, the result is the file as it was read, byte for byte; otherwise line ends become LF, and a header that
+// says something else is renewed.
 func (f *File) Rewrite(h Header, policies []*networkingv1.NetworkPolicy) ([]byte, error) {
 	return rewrite(f, h, policies)
 }
@@ -37,12 +40,15 @@ func rewrite[P Policy](f *File, h Header, policies []P) ([]byte, error) {
 	}
 
 	var b strings.Builder
-	b.WriteString(h.String())
-	changed := f.OtherTest(h.Test) != ""
+	renewed := !f.Header.equal(h)
+	if renewed {
+		b.WriteString(h.String())
+	}
+	changed := f.OtherTest(h.Test) != "" || !slices.Equal(f.Header.Tests, h.Tests)
 	inHeader := true // up to and including the first policy
 	for _, d := range f.documents {
 		comments, content := kubeyaml.LeadingComments(d.Body)
-		if inHeader {
+		if inHeader && renewed {
 			comments = withoutHeader(comments)
 		}
 		if d.policy == nil {
@@ -57,12 +63,11 @@ func rewrite[P Policy](f *File, h Header, policies []P) ([]byte, error) {
 			continue
 		}
 		changed = true
-		text, err := policyText(p)
+		text, err := d.saying(p)
 		if err != nil {
 			return nil, fmt.Errorf("rewrite golden %s: %w", f.Path, err)
 		}
-		_, after := kubeyaml.TrailingComments(content)
-		writeDocument(&b, d.Separator, comments+text+after)
+		writeDocument(&b, d.Separator, comments+text)
 	}
 	for _, p := range sorted {
 		if pending[nameOf(p)] == nil {
@@ -86,6 +91,45 @@ func rewrite[P Policy](f *File, h Header, policies []P) ([]byte, error) {
 		return nil, fmt.Errorf("rewrite golden %s: %w", f.Path, err)
 	}
 	return []byte(b.String()), nil
+}
+
+// saying returns what follows the comments on top of a document, changed so that it says what a policy says.
+func (d document) saying(p metav1.Object) (string, error) {
+	from, err := kubeyaml.TreeOf(plain(d.policy))
+	if err != nil {
+		return "", err
+	}
+	to, err := kubeyaml.TreeOf(plain(p))
+	if err != nil {
+		return "", err
+	}
+	body, ok := d.Edit(kubeyaml.Change{From: from, To: to, Identity: peersOf, Holds: func(body string) bool {
+		got, invalid := decode(document{Document: kubeyaml.Document{Body: body, Line: 1}})
+		return invalid == nil && bytes.Equal(encode(plain(got)), encode(plain(p)))
+	}})
+	if ok {
+		_, content := kubeyaml.LeadingComments(body)
+		return content, nil
+	}
+	text, err := policyText(p)
+	_, content := kubeyaml.LeadingComments(d.Body)
+	_, after := kubeyaml.TrailingComments(content)
+	return text + after, err
+}
+
+// peersOf names a rule by its peers: it stays that rule where its ports change.
+func peersOf(element any) string {
+	rule, _ := element.(map[string]any)
+	peers := make(map[string]any)
+	for _, field := range []string{"to", "from", "toEndpoints", "toFQDNs", "toCIDR", "toCIDRSet", "toEntities", "fromEndpoints", "fromCIDR", "fromCIDRSet", "fromEntities"} {
+		if list, has := rule[field]; has {
+			peers[field] = list
+		}
+	}
+	if len(peers) == 0 {
+		return ""
+	}
+	return string(encode(peers))
 }
 
 // writeDocument appends a document, on a line of its own.

@@ -8,7 +8,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 )
 
-var testHeader = Header{"TestCheckout", "go test . -run '^TestCheckout$' -update"}
+var testHeader = Header{Test: "TestCheckout", Command: "go test . -run '^TestCheckout$' -update"}
 
 func TestRewrite(t *testing.T) {
 	header := testHeader.String()
@@ -34,12 +34,13 @@ spec:
 		{"the same", header + checkoutYAML, list(policy("checkout", 5432)), header + checkoutYAML},
 		{"the same in other words", reordered, list(policy("checkout", 5432)), reordered},
 		{"the same with Windows line ends", strings.ReplaceAll(checkoutYAML, "\n", "\r\n"), list(policy("checkout", 5432)), strings.ReplaceAll(checkoutYAML, "\n", "\r\n")},
-		{"the same with an older command", Header{"TestCheckout", "make"}.String() + checkoutYAML, list(policy("checkout", 5432)), Header{"TestCheckout", "make"}.String() + checkoutYAML},
-		{"the same, recorded by another test", Header{"TestOther", "make"}.String() + checkoutYAML, list(policy("checkout", 5432)), header + checkoutYAML},
+		{"the same with an older command", Header{Test: "TestCheckout", Command: "make"}.String() + checkoutYAML, list(policy("checkout", 5432)), Header{Test: "TestCheckout", Command: "make"}.String() + checkoutYAML},
+		{"the same, recorded by another test", Header{Test: "TestOther", Command: "make"}.String() + checkoutYAML, list(policy("checkout", 5432)), header + checkoutYAML},
 		{"another port", header + checkoutYAML, list(policy("checkout", 6432)), header + checkout6432},
-		{"another port, in other words", reordered, list(policy("checkout", 6432)), header + checkout6432},
+		{"another port, in other words", reordered, list(policy("checkout", 6432)),
+			header + strings.Replace(reordered, "[{port: 5432}, {port: 5432, protocol: TCP, endPort: 5432}]", "[{port: 6432, protocol: TCP}]", 1)},
 		{"without a header", checkoutYAML, list(policy("checkout", 6432)), header + checkout6432},
-		{"a comment before the policy stays", "# mine\n" + Header{"TestOther", "make"}.String() + "\n# mine too\n" + checkoutYAML, list(policy("checkout", 6432)),
+		{"a comment before the policy stays", "# mine\n" + Header{Test: "TestOther", Command: "make"}.String() + "\n# mine too\n" + checkoutYAML, list(policy("checkout", 6432)),
 			header + "# mine\n\n# mine too\n" + checkout6432},
 		{"comments around stay", header + checkoutYAML + "# after\n\n# more\n--- # next\n# before\n" + refund, list(policy("checkout", 6432), policy("refund", 1)),
 			header + checkout6432 + "# after\n\n# more\n--- # next\n# before\n" + strings.ReplaceAll(refund, "5432", "1")},
@@ -58,9 +59,9 @@ spec:
 		{"Windows line ends and a byte order mark", "\ufeff" + strings.ReplaceAll(mine+"---\n"+checkoutYAML, "\n", "\r\n"), list(policy("checkout", 6432)),
 			header + mine + "---\n" + checkout6432},
 		{"one name in two namespaces", checkoutYAML + "---\n" + strings.Replace(checkoutYAML, "metadata:\n", "metadata:\n  namespace: shop\n", 1), list(inNamespace("shop", policy("checkout", 6432))),
-			header + checkoutYAML + "---\n" + strings.Replace(checkout6432, "  name: checkout\n", "  name: checkout\n  namespace: shop\n", 1)},
+			header + checkoutYAML + "---\n" + strings.Replace(checkout6432, "metadata:\n", "metadata:\n  namespace: shop\n", 1)},
 		{"an annotation whose text looks like comments", checkoutYAML[:strings.Index(checkoutYAML, "spec:")] + "  annotations:\n    a: |\n      x\n      # y\nspec: {podSelector: {}}\n", list(policy("checkout", 5432)),
-			header + checkoutYAML},
+			header + checkoutYAML[:strings.Index(checkoutYAML, "spec:")] + "spec:\n  egress:" + strings.SplitN(checkoutYAML, "  egress:", 2)[1]},
 	} {
 		got, err := mustParse(t, c.text).Rewrite(testHeader, c.policies)
 		if err != nil {

@@ -13,6 +13,7 @@ const (
 	fileMode      = 0o644
 	directoryMode = 0o755
 	maxLinks      = 40 // as Linux follows at most
+	temporary     = ".netzero-*.tmp"
 )
 
 // Write makes path hold the text, or leaves everything as it was.
@@ -20,8 +21,14 @@ const (
 // Missing directories are made. The text goes into a temporary file in the same directory, which then takes the old
 // one's place and mode (0644 for a new file), so that a reader sees either text whole. A symbolic link is followed, and
 // stays. A file that holds the text already is not touched. What root creates under sudo belongs to the user who called
-// sudo (SUDO_UID, SUDO_GID).
-func Write(path string, text []byte) (err error) {
+// sudo (SUDO_UID, SUDO_GID). It waits for an [Update] of a file in that directory, and removes the temporary files of
+// those that were killed.
+func Write(path string, text []byte) error {
+	return put(path, text, lock)
+}
+
+// put is Write, with the directory locked by lock while there is a temporary file in it.
+func put(path string, text []byte, lock func(dir string) (unlock func(), err error)) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("write golden %s: %w", path, err)
@@ -50,7 +57,11 @@ func Write(path string, text []byte) (err error) {
 	}
 	made, err := makeDirectories(filepath.Dir(place), user)
 	if err == nil {
-		err = replace(place, text, old, user)
+		var unlock func()
+		if unlock, err = lock(filepath.Dir(place)); err == nil {
+			err = replace(place, text, old, user)
+			unlock()
+		}
 	}
 	if err != nil {
 		for _, dir := range made {
@@ -127,7 +138,7 @@ func makeDirectories(dir string, user *owner) (made []string, err error) {
 
 // replace puts the text in the place of a file. old is nil for a new one.
 func replace(path string, text []byte, old fs.FileInfo, user *owner) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), ".netzero-*.tmp")
+	file, err := os.CreateTemp(filepath.Dir(path), temporary)
 	if err != nil {
 		return err
 	}
@@ -164,6 +175,20 @@ func replace(path string, text []byte, old fs.FileInfo, user *owner) (err error)
 	}
 	syncDirectory(filepath.Dir(path))
 	return nil
+}
+
+// removeTemporary removes what those left in a directory who were killed while they wrote. The caller has it locked, so
+// that nobody writes. What cannot be removed does no harm.
+func removeTemporary(dir string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if ours, _ := filepath.Match(temporary, e.Name()); ours && e.Type().IsRegular() {
+			os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
 }
 
 // syncDirectory makes a rename last. The text is in place whether or not this succeeds, and not every file system can.

@@ -14,6 +14,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/dns"
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/probe"
 	"github.com/netzero-dev/netzero/internal/session"
 )
@@ -23,6 +24,9 @@ import (
 type capture struct {
 	mu         sync.Mutex
 	session    *session.Session // nil while it is being opened
+	self       int              // this process
+	mixed      string           // why recordings that overlap are not told apart, or ""
+	early      []probe.Event    // that came until then
 	limits     []string         // what is recorded less well than elsewhere, as notices
 	members    []*membership
 	names      dns.Names
@@ -32,13 +36,18 @@ type capture struct {
 	bound      bound
 	// flows for which several names may be meant
 	ambiguous []*probe.FlowEvent
+	// of flows for which no name was asked
+	speeches map[probe.Key]*speech
 }
 
 // membership is one recording's part in the capture.
 type membership struct {
 	capture    *capture
 	id         string // by which other test processes know it
-	name       string // the test's
+	goroutine  goroutine.ID
+	labels     uint64              // goroutine.Labels of the test's goroutine
+	unmark     func() goroutine.ID // nil where goroutines are not told apart
+	name       string              // the test's
 	identifier *endpoint.Identifier
 	source     flow.Endpoint
 	generation uint32        // flows from this one on are its
@@ -60,9 +69,11 @@ type sightingKey struct {
 // since then and what it has forgotten before. What it has to do with containers is found out in the end.
 type sighting struct {
 	event    *probe.FlowEvent
-	name     string // that the workload asked for, of those that may be meant
+	name     string   // that the workload asked for or called the server by, of those that may be meant
+	called   []string // all of the latter that are this sighting
 	flow     flow.Flow
 	identity endpoint.Identity
+	mixed    string   // who opened it, where that may be another test
 	server   []string // IDs of the containers in which who listens there runs, from the outermost
 }
 
@@ -94,6 +105,7 @@ func join(r *Recording) (*membership, error) {
 	m := &membership{
 		capture:    c,
 		id:         newRecordingID(),
+		goroutine:  goroutine.NewID(),
 		name:       r.tb.Name(),
 		identifier: endpoint.New(endpoint.Config{Self: os.Getpid(), Peers: peers, Workload: r.config.workload}),
 		source:     flow.Endpoint{Kind: flow.Workload, Name: r.config.workload, Namespace: r.config.namespace, Evidence: flow.ByOption},
@@ -109,11 +121,12 @@ func join(r *Recording) (*membership, error) {
 		return nil, err
 	}
 	shared.capture = c
+	m.mark()
 	return m, nil
 }
 
 func newCapture(sizes probe.Sizes) (*capture, error) {
-	c := &capture{}
+	c := &capture{self: os.Getpid(), speeches: make(map[probe.Key]*speech)}
 	c.containers = newContainers(c.renew)
 	s, err := session.Open(sizes, c.handle, nil, session.Newborn)
 	if err != nil {
@@ -125,6 +138,12 @@ func newCapture(sizes probe.Sizes) (*capture, error) {
 	if who, why := s.Executables(); why != "" {
 		c.limits = []string{fmt.Sprintf("executables are named by %s, which does not know those that have ended: %s", who, why)}
 	}
+	var children string
+	if c.mixed, children = s.Mixed(); children != "" {
+		c.limits = append(c.limits, "child processes of tests that run in parallel are not told apart: "+children)
+	}
+	c.take(c.early)
+	c.early = nil
 	return c, nil
 }
 
@@ -166,6 +185,7 @@ func (m *membership) leave() error {
 	defer shared.Unlock()
 	c := m.capture
 	c.mu.Lock()
+	ended.Store(m.goroutine, m.name)
 	c.members = slices.DeleteFunc(c.members, func(other *membership) bool { return other == m })
 	last := len(c.members) == 0
 	c.mu.Unlock()
@@ -174,6 +194,15 @@ func (m *membership) leave() error {
 	}
 	shared.capture = nil
 	return c.close()
+}
+
+// unrecorded does something if no recording of this process sees it, and keeps recordings from beginning until then.
+func unrecorded(do func()) {
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.capture == nil {
+		do()
+	}
 }
 
 func (c *capture) close() error { return errors.Join(c.session.Close(), c.containers.close()) }

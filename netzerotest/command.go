@@ -4,6 +4,7 @@ import (
 	"os"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,24 +30,41 @@ func goTest(tb testing.TB, exec string) string {
 	if exec != "" {
 		words = append(words, exec)
 	}
-	pkg := "."
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "-tags" && s.Value != "" {
-				words = append(words, "-tags="+s.Value)
-			}
-		}
-		if path, ok := strings.CutSuffix(info.Path, ".test"); ok && path != "command-line-arguments" {
-			pkg = path
-		}
-	}
-	words = append(words, pkg)
+	words = append(words, buildTags()...)
+	words = append(words, packagePath())
 	if _, ok := tb.(*testing.B); ok {
 		words = append(words, "-run '^$' -bench "+pattern(tb.Name()))
 	} else {
 		words = append(words, "-run "+pattern(tb.Name()))
 	}
 	return strings.Join(words, " ")
+}
+
+// goTestAll is the go test command line that runs the whole package and accepts what its tests recorded.
+func goTestAll() string {
+	return strings.Join(slices.Concat([]string{"go test"}, buildTags(), []string{packagePath(), "-update"}), " ")
+}
+
+// buildTags is the option of go test that builds this test binary again, if there is any.
+func buildTags() []string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "-tags" && s.Value != "" {
+				return []string{"-tags=" + s.Value}
+			}
+		}
+	}
+	return nil
+}
+
+// packagePath is the import path of the package under test, or "." where it has none.
+func packagePath() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if path, ok := strings.CutSuffix(info.Path, ".test"); ok && path != "command-line-arguments" {
+			return path
+		}
+	}
+	return "."
 }
 
 // pattern is the quoted regular expression that -run matches with one test, element by element.

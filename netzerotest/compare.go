@@ -14,9 +14,6 @@ import (
 // compare puts into the report what the golden file's policies say of the flows.
 func compare[P golden.Policy](result *report.Report, d dialect[P], file *golden.File, flows []Flow) {
 	committed := d.of(file)
-	if other := file.OtherTest(result.Test); other != "" {
-		result.Notices = append(result.Notices, fmt.Sprintf("the golden file says that it belongs to %s", other))
-	}
 	result.Unprotected = d.rules.NotIsolated(committed, flows)
 	result.Protected = d.rules.Protects(committed)
 	required := d.rules.Required(flows)
@@ -50,6 +47,15 @@ func compare[P golden.Policy](result *report.Report, d dialect[P], file *golden.
 			result.Denied = append(result.Denied, *d)
 		}
 	}
+}
+
+// compareRest puts into the report what in the golden file's policies the flows do not need. Of a file that other tests
+// share no single test can tell.
+func compareRest[P golden.Policy](result *report.Report, d dialect[P], file *golden.File, flows []Flow) {
+	committed := d.of(file)
+	if other := file.OtherTest(result.Test); other != "" {
+		result.Notices = append(result.Notices, fmt.Sprintf("the golden file says that it belongs to %s", other))
+	}
 	result.Unused = d.rules.Unused(committed, flows)
 	if slices.ContainsFunc(d.scope.Subjects, func(s policy.Subject) bool { return s.Whole }) {
 		for _, p := range d.rules.Foreign(committed) { // of a container that has gone, or somebody's own
@@ -66,5 +72,5 @@ func compare[P golden.Policy](result *report.Report, d dialect[P], file *golden.
 // sameFold reports whether a policy sees two flows as one.
 func sameFold(f, g Flow) bool {
 	return f.Source.Identity() == g.Source.Identity() && f.Destination.Identity() == g.Destination.Identity() &&
-		f.Port == g.Port && f.Protocol == g.Protocol
+		f.Port == g.Port && f.Protocol == g.Protocol && f.ICMPType == g.ICMPType
 }

@@ -109,6 +109,13 @@ func (c *capture) born(e *probe.CgroupEvent) {
 	_ = c.session.Probe.Disregard(e.Cgroup)
 }
 
+// isNobodys reports whether a cgroup is known to be in no container and not the test's own. What was recorded of it until it
+// was disregarded may be thousands of flows, and who is at their other ends is nobody's business.
+func (c *capture) isNobodys(cgroup uint64) bool {
+	b, known := c.containers.cgroups[cgroup]
+	return known && b.path != "" && len(b.ids) == 0
+}
+
 // containersOf returns the IDs of the containers in which a process runs, from the outermost.
 func (c *capture) containersOf(pid int) []string {
 	if pid <= 0 || pid == os.Getpid() {

@@ -22,7 +22,10 @@ type deployment struct {
 
 // deploy returns the flows as they are in the cluster, and for whom policies are written. The error is an *optionError.
 func (c config) deploy(recorded settlement) ([]Flow, policy.Scope, []string, error) {
-	d := &deployment{config: c, found: make(map[flow.Endpoint]*manifest.Match)}
+	d := &deployment{config: c, scope: policy.Scope{Fold: c.folds, Binaries: c.binaries}, found: make(map[flow.Endpoint]*manifest.Match)}
+	if c.manifests != nil {
+		d.scope.Namespaces = c.manifests.Namespaces()
+	}
 	gone := make(map[flow.Endpoint]bool) // containers that stand for no pods
 	for _, s := range recorded.workloads {
 		id := flow.Endpoint{Kind: flow.Workload, Name: s.Name, Namespace: s.Namespace}
@@ -37,6 +40,9 @@ func (c config) deploy(recorded settlement) ([]Flow, policy.Scope, []string, err
 			s.Workload = workloadOf(id, m)
 		case s.Namespace == "":
 			s.Namespace = m.Namespace
+		}
+		if m != nil && len(s.Ports) == 0 {
+			s.Ports = namedPorts(m)
 		}
 		d.scope.Subjects = append(d.scope.Subjects, s)
 	}
@@ -57,6 +63,12 @@ func (c config) deploy(recorded settlement) ([]Flow, policy.Scope, []string, err
 		elsewhere := func(w policy.Workload) bool { return w.Namespace != "" }
 		if !s.Whole && s.Namespace == "" && (slices.ContainsFunc(d.scope.Peers, elsewhere) || slices.ContainsFunc(d.scope.Subjects, func(s policy.Subject) bool { return elsewhere(s.Workload) })) {
 			d.notices = append(d.notices, fmt.Sprintf("the namespace of %s is not known, so it is taken to be that of each policy that mentions it: Namespace says it", s.Name))
+		}
+	}
+	for _, f := range set.Sorted() {
+		if c.cilium && f.Destination.Node {
+			d.notices = append(d.notices, fmt.Sprintf("%s is a process of this machine, and so the host to Cilium: if it stands for pods, Peer(\"localhost:%d\", \"name%s\") says which",
+				f.Target(), f.Port, examplePort))
 		}
 	}
 	slices.Sort(d.notices)
@@ -89,11 +101,23 @@ func (d *deployment) find(e flow.Endpoint, missed bool) *manifest.Match {
 }
 
 func workloadOf(e flow.Endpoint, m *manifest.Match) policy.Workload {
-	w := policy.Workload{Name: e.Name, Namespace: e.Namespace, Labels: m.Labels, Selector: m.Selector}
+	w := policy.Workload{Name: e.Name, Namespace: e.Namespace, Labels: m.Labels, Selector: m.Selector, Ports: namedPorts(m)}
 	if m.Namespace != "" {
 		w.Namespace = m.Namespace
 	}
 	return w
+}
+
+// namedPorts returns the ports that a rule may call by their names.
+func namedPorts(m *manifest.Match) []policy.Port {
+	var ports []policy.Port
+	for _, p := range m.Ports() {
+		port := policy.Port{Name: p.Name, Number: p.Number, Protocol: p.Protocol}
+		if p.Name != "" && !slices.Contains(ports, port) {
+			ports = append(ports, port)
+		}
+	}
+	return ports
 }
 
 // place returns a workload with the namespace that the manifests give it.
@@ -107,7 +131,7 @@ func (d *deployment) place(e flow.Endpoint) flow.Endpoint {
 		return e
 	}
 	w := workloadOf(id, m)
-	e.Namespace = w.Namespace
+	e.Namespace, e.Node = w.Namespace, false // the manifests know which pods it stands for
 	is := func(o policy.Workload) bool { return o.Name == w.Name && o.Namespace == w.Namespace }
 	if !slices.ContainsFunc(d.scope.Peers, is) && !slices.ContainsFunc(d.scope.Subjects, func(s policy.Subject) bool { return is(s.Workload) }) {
 		d.scope.Peers = append(d.scope.Peers, w)

@@ -15,6 +15,7 @@ type dialect[P golden.Policy] struct {
 	rules   rules[P]
 	of      func(*golden.File) []P
 	rewrite func(*golden.File, golden.Header, []P) ([]byte, error)
+	with    func(policy.Scope) dialect[P] // the same for another scope
 }
 
 // rules are those of Kubernetes or of Cilium, as package policy has them.
@@ -23,6 +24,7 @@ type rules[P golden.Policy] interface {
 	Required(flows []Flow) []Flow
 	Evaluate(policies []P, f Flow) policy.Verdict
 	Unused(policies []P, flows []Flow) []string
+	Unlisted(policies []P, f Flow, binary string) string
 	NotIsolated(policies []P, flows []Flow) []string
 	Protects(policies []P) bool
 	Foreign(policies []P) []P
@@ -32,14 +34,14 @@ type rules[P golden.Policy] interface {
 
 func kubernetes(scope policy.Scope) dialect[*networkingv1.NetworkPolicy] {
 	return dialect[*networkingv1.NetworkPolicy]{
-		scope: scope, rules: scope, rewrite: (*golden.File).Rewrite,
+		scope: scope, rules: scope, rewrite: (*golden.File).Rewrite, with: kubernetes,
 		of: func(f *golden.File) []*networkingv1.NetworkPolicy { return f.Policies },
 	}
 }
 
 func ciliums(scope policy.Scope) dialect[*golden.CiliumNetworkPolicy] {
 	return dialect[*golden.CiliumNetworkPolicy]{
-		scope: scope, rules: policy.Cilium{Scope: scope}, rewrite: (*golden.File).RewriteCilium,
+		scope: scope, rules: policy.Cilium{Scope: scope}, rewrite: (*golden.File).RewriteCilium, with: ciliums,
 		of: func(f *golden.File) []*golden.CiliumNetworkPolicy { return f.Cilium },
 	}
 }

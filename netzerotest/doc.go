@@ -43,6 +43,7 @@
 // Names that share an address are told apart by which of them was asked for before the connection. Those that are asked for
 // at the same moment are each given the flows to that address, at every port that was used meanwhile.
 //
-// Tests that run in parallel in one process cannot be told apart: each of the recordings that overlap gets the flows
-// of all, and says so.
+// Tests that run in parallel in one process are told apart by goroutine: a flow belongs to the recording whose goroutine
+// opened it, or started the process that did. What no recorded test's goroutine opened is in all that overlap, and a
+// notice lists it (docs/attribution.md).
 package netzerotest

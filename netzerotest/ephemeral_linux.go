@@ -9,9 +9,6 @@ import (
 	"github.com/netzero-dev/netzero/internal/flow"
 )
 
-// examplePort stands in the advice where only the user knows the port.
-const examplePort = ":8080"
-
 // ephemeralPeers returns a text for every Peer that would bring a port of this run into the golden file.
 func ephemeralPeers(c config, all []settled) []string {
 	var texts []string

@@ -11,23 +11,44 @@ import (
 	"github.com/netzero-dev/netzero/internal/probe"
 )
 
-// handle takes in events in the order in which the kernel saw them: an answer before the flow that followed it.
+// handle takes in events in the order in which the kernel saw them: an answer before the flow that followed it. What comes
+// before the session is there waits for it.
 func (c *capture) handle(events []probe.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.session == nil {
+		c.early = append(c.early, events...)
+		return
+	}
+	c.take(events)
+}
+
+// take is handle for a caller that holds mu. Births come first: who is nobody's may be flooding the kernel's buffers while
+// we look at what others did.
+func (c *capture) take(events []probe.Event) {
+	for _, e := range events {
+		if e, ok := e.(*probe.CgroupEvent); ok {
+			c.born(e)
+		}
+	}
 	batches := make(map[*membership]*endpoint.Batch) // one look at this machine for all flows that came together
 	for _, e := range events {
 		switch e := e.(type) {
 		case *probe.DNSEvent:
 			c.learn(e, batches)
-		case *probe.CgroupEvent:
-			c.born(e)
 		case *probe.BindEvent:
 			c.bound.add(e, endpoint.Owner{PID: e.Process.PID, Name: e.Process.Name})
 		case *probe.FlowEvent:
+			if c.isNobodys(e.Cgroup) {
+				continue
+			}
 			c.see(e, batches)
 			if e.Since != 0 {
 				c.ambiguous = append(c.ambiguous, e)
+			}
+		case *probe.NameEvent:
+			if !c.isNobodys(e.Cgroup) {
+				c.hear(e, batches)
 			}
 		}
 	}
@@ -54,28 +75,27 @@ func (c *capture) learn(e *probe.DNSEvent, batches map[*membership]*endpoint.Bat
 	}
 }
 
-// see gives a new flow to every recording that was there when it was opened, under each name that may be meant.
+// see gives a new flow to the recordings to which it belongs, under each name that may be meant.
 func (c *capture) see(e *probe.FlowEvent, batches map[*membership]*endpoint.Batch) {
-	names := c.names.Lookup(e.Cgroup, e.Addr, e.Question(), e.Since)
+	asked := c.names.Lookup(e.Cgroup, e.Addr, e.Question(), e.Since)
+	names := asked
 	if len(names) == 0 {
 		names = []string{""}
 	}
 	unserved := false
-	for _, m := range c.members {
-		if e.Generation < m.generation {
-			continue
-		}
-		if batches[m] == nil {
-			batches[m] = m.identifier.Batch()
-		}
+	to, mixed := c.recipients(e)
+	for _, m := range to {
 		for _, name := range names {
-			contained := e.Cgroup != c.session.Leaf.ID
-			identity := batches[m].Identify(endpoint.Query{
-				PID: e.Process.PID, Protocol: e.Protocol, Addr: e.Addr, Port: e.Port, Name: name, Bound: c.bound.at(e.Key),
-				Container: contained, OwnNetwork: contained && e.Netns != c.session.Self.Netns,
-			})
+			identity := c.identify(m, e, name, batches)
 			unserved = unserved || identity.Relation == endpoint.NobodyListens
-			m.note(e, name, identity)
+			m.note(e, name, identity, mixed)
+		}
+	}
+	if e.Protocol == flow.TCP {
+		said := c.speechOf(e.Key)
+		said.event, said.asked = e, asked
+		for name, call := range said.names {
+			c.call(said, name, call.evidence, batches)
 		}
 	}
 	if unserved {
@@ -83,21 +103,34 @@ func (c *capture) see(e *probe.FlowEvent, batches map[*membership]*endpoint.Batc
 	}
 }
 
+// identify says what a flow is to a recording, if this name was meant.
+func (c *capture) identify(m *membership, e *probe.FlowEvent, name string, batches map[*membership]*endpoint.Batch) endpoint.Identity {
+	if batches[m] == nil {
+		batches[m] = m.identifier.Batch()
+	}
+	contained := e.Cgroup != c.session.Leaf.ID
+	return batches[m].Identify(endpoint.Query{
+		PID: e.Process.PID, Protocol: e.Protocol, Addr: e.Addr, Port: e.Port, Name: name, Bound: c.bound.at(e.Key),
+		Container: contained, OwnNetwork: contained && e.Netns != c.session.Self.Netns,
+	})
+}
+
 // note keeps what a flow was found to be. One that was forgotten in the kernel meanwhile is the same flow still.
-func (m *membership) note(e *probe.FlowEvent, name string, identity endpoint.Identity) {
+func (m *membership) note(e *probe.FlowEvent, name string, identity endpoint.Identity, mixed string) {
 	s := sighting{
 		event: e,
 		name:  name,
 		flow: flow.Flow{
-			Source: m.source, Destination: identity.Endpoint, Protocol: e.Protocol, Port: identity.Port,
+			Source: m.source, Destination: identity.Endpoint, Protocol: e.Protocol, Port: identity.Port, ICMPType: e.ICMPType,
 			First: max(e.Time-m.started, 0), Process: e.Process,
 		},
 		identity: identity,
+		mixed:    mixed,
 		server:   m.capture.containersOf(identity.Listener.PID),
 	}
 	key := sightingKey{e.Key, identity.Endpoint.Name}
 	if before, again := m.seen[key]; again {
-		s.flow.Count, s.flow.First = before.flow.Count, before.flow.First
+		s.flow.Count, s.flow.First, s.called = before.flow.Count, before.flow.First, before.called
 	}
 	m.seen[key] = s
 }

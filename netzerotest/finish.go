@@ -1,6 +1,7 @@
 package netzerotest
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/netzero-dev/netzero/golden"
+	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/report"
 )
 
@@ -16,6 +18,9 @@ func (r *Recording) finish() {
 	r.tb.Helper()
 	recorded, err := r.stop()
 	name := r.tb.Name()
+	if r.tb.Skipped() {
+		skipped.Store(true)
+	}
 	var option *optionError
 	switch {
 	case unwinding() && !r.tb.Failed() && !r.tb.Skipped():
@@ -37,8 +42,9 @@ func (r *Recording) finish() {
 func (r *Recording) stop() (settlement, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	released := r.capture.release()
 	recorded, err := r.capture.settle()
-	err = errors.Join(r.capture.check(), err)
+	err = errors.Join(released, r.capture.check(), err)
 	err = errors.Join(err, r.capture.leave())
 	r.final = append(make([]Flow, 0, len(recorded.flows)), recorded.flows...)
 	return recorded, err
@@ -68,16 +74,24 @@ func (r *Recording) judge(settled settlement) {
 		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
 		return
 	}
+	r.programs = settled.programs
 	result := report.Report{
-		Test: r.tb.Name(), Golden: relative(r.golden), Workload: r.config.workload,
+		Test: r.tb.Name(), Golden: relative(r.golden), Workload: r.config.workload, Module: goroutine.Module(),
 		Strict: r.config.strict, Notices: slices.Concat(settled.notices, notices), Accept: acceptCommandHere(r.tb),
 	}
-	if r.config.cilium {
+	switch {
+	case r.shared != nil && r.config.cilium:
+		holdShared(r, ciliums(scope), result, flows)
+	case r.shared != nil:
+		holdShared(r, kubernetes(scope), result, flows)
+	case r.config.cilium:
 		hold(r, ciliums(scope), result, flows)
-		return
+	default:
+		hold(r, kubernetes(scope), result, flows)
 	}
-	hold(r, kubernetes(scope), result, flows)
 }
+
+const failedBefore = "the test had failed by itself: mend it first, nothing is written from a failed test"
 
 // hold is judge for policies of one dialect.
 func hold[P golden.Policy](r *Recording, d dialect[P], result report.Report, flows []Flow) {
@@ -85,7 +99,7 @@ func hold[P golden.Policy](r *Recording, d dialect[P], result report.Report, flo
 	recorded := d.rules.Generate(flows)
 	file, err := golden.Read(r.golden)
 	if err == nil {
-		err = r.config.otherDialect(file)
+		err = cmp.Or(r.config.otherDialect(file), notShared(file))
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -95,6 +109,8 @@ func hold[P golden.Policy](r *Recording, d dialect[P], result report.Report, flo
 		return
 	default:
 		compare(&result, d, file, flows)
+		compareBinaries(&result, d, file, flows, r.programs)
+		compareRest(&result, d, file, flows)
 		if isPartial(r.tb) {
 			result.Unused = nil // who knows
 		}
@@ -111,43 +127,57 @@ func hold[P golden.Policy](r *Recording, d dialect[P], result report.Report, flo
 	}
 	if r.tb.Failed() {
 		result.Accept = ""
-		result.Notices = append(result.Notices, "the test had failed by itself: mend it first, nothing is written from a failed test")
+		result.Notices = append(result.Notices, failedBefore)
+	}
+	if file != nil {
+		d.noticeRefused(&result, d.of(file), flows)
 	}
 	if r.env.update {
 		update(r, d, result, file, header, flows)
 		return
 	}
 	if result.Failed() {
+		addOwners(&result, flows)
 		r.tb.Errorf("%s", result)
 	} else if notes := result.Notes(); notes != "" {
 		r.tb.Logf("%s", notes)
 	}
 }
 
-// update writes the golden file, unless it allows just what was seen already. One that exists keeps what people wrote.
+// update writes the golden file, unless it says just what was seen already. One that exists keeps what people wrote.
 func update[P golden.Policy](r *Recording, d dialect[P], result report.Report, file *golden.File, header golden.Header, flows []Flow) {
 	r.tb.Helper()
-	text := []byte(result.Proposed)
-	if file != nil {
-		if !result.Failed() && len(result.Unused) == 0 {
-			return
-		}
-		var err error
-		merge := d.rules.Merge
-		if isPartial(r.tb) {
-			merge = d.rules.Extend
-		}
-		merged := merge(d.of(file), flows)
-		if text, err = d.rewrite(file, header, merged); err != nil {
-			r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
-			return
+	merge := d.rules.Merge
+	switch at := mayHaveSkipped(r.tb); {
+	case isPartial(r.tb):
+		merge = d.rules.Extend
+	case at != "" && len(result.Unused) > 0:
+		merge = d.rules.Extend
+		result.Notices = append(result.Notices, "an update keeps what is unused, since a subtest may have been skipped: "+at)
+		for _, u := range result.Unused {
+			result.Notices = append(result.Notices, "unused: "+u)
 		}
 	}
-	if err := golden.Write(r.golden, text); err != nil {
+	if file != nil && !result.Failed() && len(result.Unused) == 0 && golden.Diff(d.of(file), merge(d.of(file), flows)) == "" {
+		return
+	}
+	var refused []string
+	changed, err := golden.Update(r.golden, func(file *golden.File) ([]byte, error) {
+		if file == nil {
+			return []byte(result.Proposed), nil
+		}
+		merged := merge(d.of(file), flows)
+		refused = d.refused(merged, flows)
+		return d.rewrite(file, header, merged)
+	})
+	if err != nil {
 		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
 		return
 	}
-	r.tb.Logf("netzero: %s: wrote %s", r.tb.Name(), relative(r.golden))
+	if changed {
+		r.tb.Logf("netzero: %s: wrote %s", r.tb.Name(), relative(r.golden))
+	}
+	r.tellRefused(refused)
 	if notes := (report.Report{Test: result.Test, Golden: result.Golden, Notices: result.Notices}).Notes(); notes != "" {
 		r.tb.Logf("%s", notes)
 	}

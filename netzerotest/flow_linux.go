@@ -11,12 +11,14 @@ import (
 
 // flow turns a sighting into what a policy has to know of it; false where that is nothing.
 func (s *settling) flow(l located) (settled, bool) {
-	f := settled{flow: l.flow, identity: l.identity, key: l.event.Key}
+	f := settled{flow: l.flow, identity: l.identity, key: l.event.Key, mixed: l.mixed}
+	f.flow.Binaries = s.binaryOf(f.flow.Process, l.from != nil)
 	switch {
 	case l.missing, l.from != nil && !s.own[l.from.ID]:
 		return f, false // somebody else's
 	case l.from != nil:
 		f.flow.Source = s.endpointOf(s.engine, *l.from)
+		f.flow.Process.Container, f.flow.Process.Image = l.from.Name, l.from.Image
 	case s.config.driver:
 		f.flow.Source = flow.Endpoint{Kind: flow.Anyone}
 	}

@@ -1,6 +1,8 @@
 package netzerotest
 
 import (
+	"fmt"
+	"os"
 	"testing"
 )
 
@@ -9,11 +11,22 @@ import (
 //
 //	func TestMain(m *testing.M) { os.Exit(netzerotest.Main(m)) }
 //
-// It judges only after a run in which no test failed.
+// It judges only after a run of the whole package (no -run, -skip, -short, -list or -fuzz) in which no test failed and no
+// recording was skipped. Then it judges the files that tests share, too; see [Shared].
 func Main(m *testing.M) int {
+	underMain.Store(true)
 	code := m.Run()
-	if code != 0 {
+	if code != 0 || !isWhole() {
 		return code
 	}
-	return judgeStale(testNames(m))
+	env, err := readEnvironment()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "netzero: %v\n", err)
+		return 1
+	}
+	names := testNames(m)
+	if len(names) == 0 {
+		return 0 // package testing does not let us see them
+	}
+	return max(judgeStale(env, names), judgeShared(env, names))
 }

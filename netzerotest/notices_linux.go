@@ -15,15 +15,6 @@ import (
 	"github.com/netzero-dev/netzero/internal/probe"
 )
 
-// alongsideNotices tells of tests that ran at the same time. The caller holds capture.mu.
-func (m *membership) alongsideNotices() []string {
-	if len(m.alongside) == 0 {
-		return nil
-	}
-	return []string{fmt.Sprintf("ran in parallel with %s: each of these recordings has the flows of all",
-		strings.Join(slices.Sorted(maps.Keys(m.alongside)), ", "))}
-}
-
 // place is where somebody may listen.
 type place struct {
 	addr     netip.Addr

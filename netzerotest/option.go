@@ -32,14 +32,17 @@ type config struct {
 	labels    map[string]string
 	namespace string
 	golden    string
+	shared    string
 	peers     []endpoint.Peer
 	ignores   []endpoint.Ignore
 	strict    bool
+	binaries  bool
 	driver    bool          // the test process is no workload
 	cilium    bool          // the golden file is of CiliumNetworkPolicies
 	named     bool          // the workload's name is the user's
 	manifests *manifest.Set // nil where there are none
 	patterns  []string      // of manifests
+	folds     []string      // patterns of names
 }
 
 // newConfig applies options and fills in the defaults. It reports every option that is wrong, not only the first.
@@ -58,6 +61,9 @@ func newConfig(opts []Option) (config, error) {
 	}
 	if c.driver && (c.workload != "" || len(c.labels) > 0) {
 		errs = append(errs, errors.New("Driver: the test process is no workload, so Workload and Labels have nobody to describe: leave them out"))
+	}
+	if c.golden != "" && c.shared != "" {
+		errs = append(errs, fmt.Errorf("Golden(%q) and Shared(%q): a test has one golden file: keep one", c.golden, c.shared))
 	}
 	c.named = c.workload != ""
 	if c.workload == "" {
@@ -153,50 +159,21 @@ func Namespace(name string) Option {
 	})
 }
 
-// Peer names a destination that the test cannot know: in the policy it is the pods with the label app of that name.
-// address is host:port, an IP address, a CIDR or a DNS name; the most specific one counts. An address with a port also
-// names a server of the test process itself, such as an httptest.Server that stands for a real service; without Peer,
-// what the test process says to itself is no flow.
-//
-// name is a DNS label (RFC 1123), or label:port with the port at which the real peer serves, by which the policy then
-// knows it, whatever the test dials:
-//
-//	netzerotest.Peer(srv.Listener.Addr().String(), "search:8080")
-//
-// A server of this machine that listens in the range of ephemeral ports (net.ipv4.ip_local_port_range) needs that port:
-// the one that was dialled may be another in every run, so without it a flow there fails the test and is never written.
-func Peer(address, name string) Option {
-	return optionFunc(func(c *config) error {
-		p, err := endpoint.ParsePeer(address, name)
-		if err != nil {
-			return err
-		}
-		c.peers = append(c.peers, p)
-		return nil
-	})
-}
-
-// Ignore leaves destinations out of the policy, and flows to them out of the verdict. An address is host:port, an IP
-// address, a CIDR or a DNS name, which may begin with "*." for one or more labels.
-func Ignore(addresses ...string) Option {
-	return optionFunc(func(c *config) error {
-		var errs []error
-		for _, address := range addresses {
-			ignore, err := endpoint.ParseIgnore(address)
-			if err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			c.ignores = append(c.ignores, ignore)
-		}
-		return errors.Join(errs...)
-	})
-}
-
 // Golden gives the file of the committed policy, relative to the package's directory. The default is
 // testdata/netzero/<test name>.yaml.
 func Golden(path string) Option {
 	return optionFunc(func(c *config) error { return set("Golden", &c.golden, path) })
+}
+
+// Shared gives the file of a policy that several tests share, relative to the package's directory: one policy for what is
+// deployed, where every test opens a part of what the service needs. Each test is held against the whole of it.
+//
+// An update by a test adds what it needs. What none of the tests needs is dropped when all tests that the file lists have
+// recorded in one run, and none failed, was skipped or kept from running by -run, -skip or -short: by [Main] when the
+// package has ended, without Main by the last of them. Then, too, [Strict] judges. Tests of several packages may share a
+// file; then updates only add. A file that one test shares, another cannot have as its own.
+func Shared(path string) Option {
+	return optionFunc(func(c *config) error { return set("Shared", &c.shared, path) })
 }
 
 // Manifests names Kubernetes manifests, as patterns of path/filepath.Glob relative to the package's directory: their
@@ -218,8 +195,10 @@ func Manifests(patterns ...string) Option {
 }
 
 // Cilium makes the golden file hold CiliumNetworkPolicies (cilium.io/v2) instead of NetworkPolicies, one for the same
-// workloads. External hosts are toFQDNs there, with the rule for DNS that makes them work, the API server an entity, and
-// pings, which a NetworkPolicy has no words for, echo requests. A golden file of the other kind is an error.
+// workloads. External hosts are toFQDNs there, with the rule for DNS that makes them work, and pings, which a NetworkPolicy
+// has no words for, ICMP types. Entities are the API server, by the name of its Service, and the host: a process of this
+// machine that is not the test's, and that a container reached at an address of the machine; in a NetworkPolicy it goes by
+// the name of its executable, as pods do. A golden file of the other kind is an error.
 func Cilium() Option {
 	return optionFunc(func(c *config) error {
 		c.cilium = true
@@ -233,6 +212,19 @@ func Cilium() Option {
 func Driver() Option {
 	return optionFunc(func(c *config) error {
 		c.driver = true
+		return nil
+	})
+}
+
+// Binaries makes the policies list the programs that open what they allow, by their file names, in the annotation
+// netzero.dev/binaries, and one that is not listed fail the test. The test's own binary is never listed. A list that a
+// person edits may hold "*" for any characters. Without the option a golden file with such lists makes what they do not
+// hold a notice, and an update leaves them alone. Who sends ICMP and raw packets is not known, and not asked for.
+//
+// The kernel has to have BTF that can be read; where it has none, the test fails and says so.
+func Binaries() Option {
+	return optionFunc(func(c *config) error {
+		c.binaries = true
 		return nil
 	})
 }

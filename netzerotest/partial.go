@@ -2,7 +2,9 @@ package netzerotest
 
 import (
 	"flag"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -13,6 +15,16 @@ func isPartial(tb testing.TB) bool {
 		return true
 	}
 	return elements(flagValue("test.run")) > strings.Count(tb.Name(), "/")+1
+}
+
+// skipped says that a test was skipped while it was recorded: what it does not need today, it may need tomorrow.
+var skipped atomic.Bool
+
+// isWhole reports whether the command line let all tests of the package run, and none was seen to be skipped.
+func isWhole() bool {
+	everything := []string{"", ".", ".*", "^", "Test", "^Test"}
+	return !testing.Short() && !skipped.Load() && slices.Contains(everything, flagValue("test.run")) && flagValue("test.skip") == "" &&
+		flagValue("test.list") == "" && flagValue("test.fuzz") == "" && flagValue("test.count") != "0"
 }
 
 func flagValue(name string) string {

@@ -1,6 +1,7 @@
 package netzerotest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,9 +11,9 @@ import (
 	"github.com/netzero-dev/netzero/internal/flow"
 )
 
-// Flow is one destination that a recording saw, however often: who opened it (Source, Process), to whom (Destination,
-// with the address that was used and the name by which it is known), over which Protocol and Port, how often (Count) and
-// how long after the start of the recording for the first time (First).
+// Flow is one destination that a recording saw, however often: who opened it (Source, Process), from which line of Go
+// (Process.Stack), to whom (Destination, with the address that was used and the name by which it is known), over which
+// Protocol and Port, how often (Count) and how long after the start of the recording for the first time (First).
 type Flow = flow.Flow
 
 // A Recording is one test's capture. It ends with the test. It is a [testcontainers.ContainerCustomizer]: a container that
@@ -21,9 +22,11 @@ type Recording struct {
 	tb     testing.TB
 	env    environment
 	config config
-	golden string // the file's path
+	golden string   // the file's path
+	shared *sharing // nil where the file is the test's own
 
-	capture *membership // nil where nothing is recorded
+	capture  *membership // nil where nothing is recorded
+	programs map[program]opening
 
 	mu    sync.Mutex
 	final []Flow // set at the end
@@ -70,10 +73,16 @@ func (r *Recording) prepare(opts []Option) (err error) {
 	if r.config, err = newConfig(opts); err != nil {
 		return err
 	}
-	if r.golden, err = goldenPath(r.config.golden, r.tb.Name()); err != nil {
+	if r.golden, err = goldenPath(cmp.Or(r.config.golden, r.config.shared), r.tb.Name()); err != nil {
 		return err
 	}
-	return claim(r.golden, r.tb, r.env.update)
+	if err := claim(r.golden, r.config.shared != "", r.tb, r.env.update); err != nil {
+		return err
+	}
+	if r.config.shared != "" {
+		r.share()
+	}
+	return nil
 }
 
 // ended reports whether the test has ended, and the recording with it.
@@ -103,14 +112,27 @@ func (r *Recording) Flows() []Flow {
 // ran before, because of two tests with one file the later would throw out what the earlier needs.
 var running, updated sync.Map
 
-func claim(path string, tb testing.TB, update bool) error {
+func claim(path string, shared bool, tb testing.TB, update bool) error {
+	_, sharedBefore := sharings.Load(path)
+	if shared {
+		other, taken := updated.Load(path)
+		if !taken {
+			other, taken = running.Load(path)
+		}
+		if taken && !sharedBefore {
+			return fmt.Errorf("golden file %s is shared, but not by %s: give all of its tests the option Shared", relative(path), other)
+		}
+		path += "\x00" + tb.Name() // the other tests have it too
+	} else if sharedBefore {
+		return fmt.Errorf("golden file %s is shared by other tests: give this one the option Shared too, or a file of its own", relative(path))
+	}
 	if other, taken := running.LoadOrStore(path, tb.Name()); taken && other == tb.Name() {
 		return fmt.Errorf("was called twice in this test: one recording holds all flows")
 	} else if taken {
 		return sharedGolden(path, other)
 	}
 	tb.Cleanup(func() { running.Delete(path) })
-	if update {
+	if update && !shared {
 		if other, taken := updated.LoadOrStore(path, tb.Name()); taken && other != tb.Name() {
 			return sharedGolden(path, other)
 		}

@@ -17,6 +17,7 @@ type settled struct {
 	flow     flow.Flow
 	identity endpoint.Identity
 	key      probe.Key
+	mixed    string // who opened it, where that may be another test
 }
 
 // settling is the work on a settlement. It is done with capture.mu held.
@@ -25,7 +26,6 @@ type settling struct {
 	engine  *docker.Watcher // nil where there is none, and so no container
 	notes   []string        // notices that the work brought up
 	unasked []string        // notices of an engine that is absent, and missed
-	counts  map[probe.Key]uint64
 
 	own        map[string]bool // IDs of the containers that are this recording's
 	sightings  []located
@@ -40,7 +40,7 @@ func (m *membership) settle() (settlement, error) {
 	if err := c.session.Probe.Sync(); err != nil {
 		return settlement{}, err
 	}
-	counts := maps.Collect(c.session.Probe.Counts())
+	counts, calls := maps.Collect(c.session.Probe.Counts()), maps.Collect(c.session.Probe.NameCounts())
 	c.mu.Lock()
 	asks, strangers, needs := m.asksEngine()
 	c.mu.Unlock()
@@ -60,9 +60,14 @@ func (m *membership) settle() (settlement, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := &settling{membership: m, engine: engine, unasked: unasked, counts: counts, own: make(map[string]bool), background: make(map[string]flow.Set)}
-	for key, seen := range m.seen {
-		seen.flow.Count += counts[key.Key]
+	s := &settling{membership: m, engine: engine, unasked: unasked, own: make(map[string]bool), background: make(map[string]flow.Set)}
+	named := m.named()
+	for _, seen := range m.seen {
+		count, own := m.countOf(seen, named, counts, calls)
+		if !own {
+			continue
+		}
+		seen.flow.Count += count
 		s.sightings = append(s.sightings, s.locate(seen))
 	}
 	s.whose()
@@ -89,7 +94,7 @@ func (m *membership) asksEngine() (asks, strangers, needs bool) {
 
 // result puts the settlement together.
 func (s *settling) result() (settlement, error) {
-	out := settlement{workloads: s.workloads()}
+	out := settlement{workloads: s.workloads(), programs: make(map[program]opening)}
 	var all []settled
 	var set flow.Set
 	for _, l := range s.sightings {
@@ -100,15 +105,17 @@ func (s *settling) result() (settlement, error) {
 		all = append(all, f)
 		if f.identity.Relation == endpoint.Other {
 			set.Add(f.flow)
+			out.opened(f.flow)
 		}
 	}
 	out.flows = set.Sorted()
 	slices.Sort(s.notes)
-	out.notices = slices.Concat(s.capture.limits, s.unasked, s.alongsideNotices(), nobodyNotices(all), ephemeralNotices(s.config, all),
+	out.notices = slices.Concat(s.capture.limits, s.unasked, s.mixedNotices(all), nobodyNotices(all), ephemeralNotices(s.config, all),
 		s.containerNotices(), slices.Compact(s.notes), s.backgroundNotices(), s.tunnelNotices(all),
 		lookupNotices(out.flows), linkNotices(s.onLink.Sorted()))
 	s.errs = append(s.errs, s.unheard()...)
 	s.errs = append(s.errs, s.namesakes()...)
+	s.errs = append(s.errs, s.binariesErrors()...)
 	if s.config.driver && len(out.workloads) == 0 {
 		s.errs = append(s.errs, "Driver: the test process is no workload, and there was no container that is one: pass the recording to those that the test starts")
 	}

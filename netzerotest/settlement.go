@@ -1,10 +1,22 @@
 package netzerotest
 
-import "github.com/netzero-dev/netzero/internal/policy"
+import (
+	"time"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/policy"
+)
 
 // settlement is what a recording comes to, once it is known what its containers were.
 type settlement struct {
 	flows     []Flow           // sorted; no loopback, nobody else's, nothing of testcontainers itself
 	workloads []policy.Subject // who gets a policy
 	notices   []string         // what a person should know of the recording, for a report
+	programs  map[program]opening
+}
+
+// opening is what is told of a program: who ran it when it opened its first flow.
+type opening struct {
+	process flow.Process
+	first   time.Duration
 }

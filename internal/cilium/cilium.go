@@ -2,8 +2,8 @@
 // mean what they say.
 //
 // Its types have the fields that a recording can fill in or a verdict can judge, and no others: whoever reads a policy
-// with them has to refuse what they do not know (deny rules, HTTP rules, nodes, services, CIDR groups), because a verdict
-// that leaves a field out is wrong. Nothing here needs Cilium itself, of which a user would import all.
+// with them has to refuse what they do not know (HTTP rules, nodes, services, CIDR groups, authentication), because a
+// verdict that leaves a field out is wrong. Nothing here needs Cilium itself, of which a user would import all.
 package cilium
 
 import (
@@ -25,6 +25,9 @@ const (
 	NamespaceMetaLabel = "io.cilium.k8s.namespace.labels." // before each label of the namespace itself
 )
 
+// policyLabels begins the labels of pods that say of which cluster and service account they are.
+const policyLabels = "io.cilium.k8s.policy."
+
 // The sources of labels, before their keys: a pod's labels are of Kubernetes; a key without a source is of any.
 const (
 	KubernetesSource = "k8s:"
@@ -38,15 +41,16 @@ const MaxPorts = 40
 const (
 	All       = "all"
 	World     = "world"
-	WorldIPv4 = "world-ipv4"
-	WorldIPv6 = "world-ipv6"
 	Cluster   = "cluster"
+	Mesh      = "cluster-mesh"
 	APIServer = "kube-apiserver"
+	Host      = "host" // the node that the pods run on, with all that uses its network
 )
 
-// entities are all of Cilium's, of pkg/policy/api/entity.go.
+// entities are all that the CRD has. Those of pkg/policy/api/entity.go are two more, world-ipv4 and world-ipv6, which an
+// API server refuses.
 var entities = []string{
-	All, World, WorldIPv4, WorldIPv6, Cluster, "cluster-mesh", "host", "init", "ingress", "unmanaged", "remote-node",
+	All, World, Cluster, Mesh, Host, "init", "ingress", "unmanaged", "remote-node",
 	"health", "none", APIServer,
 }
 
@@ -60,7 +64,7 @@ const (
 const Any = "ANY"
 
 // NetworkPolicy is a CiliumNetworkPolicy: in each direction of which it has rules, its pods are denied what none of its
-// rules, and none of another policy that selects them, allows.
+// rules, and none of another policy that selects them, allows; and what a deny rule is for, whatever allows it.
 type NetworkPolicy struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata"`
@@ -70,17 +74,28 @@ type NetworkPolicy struct {
 
 // Spec says for which pods the rules are. A rule without any field allows nothing, so that one alone denies everything.
 type Spec struct {
-	Description      string               `json:"description,omitempty"`
-	EndpointSelector metav1.LabelSelector `json:"endpointSelector"`
-	Ingress          []IngressRule        `json:"ingress,omitempty"`
-	Egress           []EgressRule         `json:"egress,omitempty"`
+	Description       string               `json:"description,omitempty"`
+	EndpointSelector  metav1.LabelSelector `json:"endpointSelector"`
+	EnableDefaultDeny *DefaultDeny         `json:"enableDefaultDeny,omitempty"`
+	Ingress           []IngressRule        `json:"ingress,omitempty"`
+	IngressDeny       []IngressRule        `json:"ingressDeny,omitempty"`
+	Egress            []EgressRule         `json:"egress,omitempty"`
+	EgressDeny        []EgressRule         `json:"egressDeny,omitempty"`
 }
 
-// EgressRule allows pods to open flows. At most one of its four kinds of peer is not empty; without any, its ports are
+// DefaultDeny says in which directions the rules of a policy deny what none of them allows; a missing one is true. One
+// that is true means nothing in a direction without rules.
+type DefaultDeny struct {
+	Ingress *bool `json:"ingress,omitempty"`
+	Egress  *bool `json:"egress,omitempty"`
+}
+
+// EgressRule allows pods to open flows, or denies it. At most one of its five kinds of peer is not empty; without any, its ports are
 // open to everywhere. Without ports and ICMP types its peers may be asked for anything.
 type EgressRule struct {
 	ToEndpoints []metav1.LabelSelector `json:"toEndpoints,omitempty"`
 	ToFQDNs     []FQDN                 `json:"toFQDNs,omitempty"`
+	ToCIDR      []string               `json:"toCIDR,omitempty"`
 	ToCIDRSet   []CIDRRule             `json:"toCIDRSet,omitempty"`
 	ToEntities  []string               `json:"toEntities,omitempty"`
 	ToPorts     []PortRule             `json:"toPorts,omitempty"`
@@ -90,6 +105,7 @@ type EgressRule struct {
 // IngressRule allows others to open flows to pods; its fields are as those of [EgressRule].
 type IngressRule struct {
 	FromEndpoints []metav1.LabelSelector `json:"fromEndpoints,omitempty"`
+	FromCIDR      []string               `json:"fromCIDR,omitempty"`
 	FromCIDRSet   []CIDRRule             `json:"fromCIDRSet,omitempty"`
 	FromEntities  []string               `json:"fromEntities,omitempty"`
 	ToPorts       []PortRule             `json:"toPorts,omitempty"`

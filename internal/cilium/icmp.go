@@ -49,6 +49,11 @@ func (f ICMPField) Number() int {
 	return -1
 }
 
+// Is reports whether two fields are for the same type of the same family, however they are written.
+func (f ICMPField) Is(g ICMPField) bool {
+	return cmp.Or(f.Family, IPv4) == cmp.Or(g.Family, IPv4) && f.Number() == g.Number()
+}
+
 // String returns a type as "ICMP echo request", or with its number.
 func (f ICMPField) String() string {
 	name := "ICMP"

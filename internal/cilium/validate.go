@@ -32,27 +32,24 @@ func Validate(p *NetworkPolicy) error {
 	errs = append(errs, sorted(validation.ValidateAnnotations(p.Annotations, metadata.Child("annotations")))...)
 	errs = append(errs, validateSelector(p.Spec.EndpointSelector, spec.Child("endpointSelector"))...)
 	errs = append(errs, validateOwnNamespace(p.Spec.EndpointSelector, p.Namespace, spec.Child("endpointSelector"))...)
-	if len(p.Spec.Egress)+len(p.Spec.Ingress) == 0 {
+	if len(p.Spec.Egress)+len(p.Spec.Ingress)+len(p.Spec.EgressDeny)+len(p.Spec.IngressDeny) == 0 {
 		errs = append(errs, field.Required(spec, "a policy has egress or ingress rules: to deny everything write egress: [{}]"))
 	}
 	for i, r := range p.Spec.Ingress {
-		path := spec.Child("ingress").Index(i)
-		peers := map[string]int{"fromEndpoints": len(r.FromEndpoints), "fromCIDRSet": len(r.FromCIDRSet), "fromEntities": len(r.FromEntities)}
-		errs = append(errs, validateRule(peers, r.ToPorts, r.ICMPs, path)...)
-		errs = append(errs, validateSelectors(r.FromEndpoints, path.Child("fromEndpoints"))...)
-		errs = append(errs, validateCIDRs(r.FromCIDRSet, path.Child("fromCIDRSet"))...)
-		errs = append(errs, validateEntities(r.FromEntities, path.Child("fromEntities"))...)
-		errs = append(errs, validatePorts(r.ToPorts, false, path.Child("toPorts"))...)
+		errs = append(errs, validateIngress(r, spec.Child("ingress").Index(i))...)
+	}
+	for i, r := range p.Spec.IngressDeny {
+		path := spec.Child("ingressDeny").Index(i)
+		errs = append(errs, validateIngress(r, path)...)
+		errs = append(errs, validateDenial(nil, r.ToPorts, path)...)
 	}
 	for i, r := range p.Spec.Egress {
-		path := spec.Child("egress").Index(i)
-		peers := map[string]int{"toEndpoints": len(r.ToEndpoints), "toFQDNs": len(r.ToFQDNs), "toCIDRSet": len(r.ToCIDRSet), "toEntities": len(r.ToEntities)}
-		errs = append(errs, validateRule(peers, r.ToPorts, r.ICMPs, path)...)
-		errs = append(errs, validateSelectors(r.ToEndpoints, path.Child("toEndpoints"))...)
-		errs = append(errs, validateNames(r.ToFQDNs, path.Child("toFQDNs"))...)
-		errs = append(errs, validateCIDRs(r.ToCIDRSet, path.Child("toCIDRSet"))...)
-		errs = append(errs, validateEntities(r.ToEntities, path.Child("toEntities"))...)
-		errs = append(errs, validatePorts(r.ToPorts, true, path.Child("toPorts"))...)
+		errs = append(errs, validateEgress(r, spec.Child("egress").Index(i))...)
+	}
+	for i, r := range p.Spec.EgressDeny {
+		path := spec.Child("egressDeny").Index(i)
+		errs = append(errs, validateEgress(r, path)...)
+		errs = append(errs, validateDenial(r.ToFQDNs, r.ToPorts, path)...)
 	}
 	if len(errs) == 0 {
 		return nil
@@ -63,41 +60,6 @@ func Validate(p *NetworkPolicy) error {
 // sorted puts errors that come from ranging over a map into an order.
 func sorted(errs field.ErrorList) field.ErrorList {
 	slices.SortFunc(errs, func(a, b *field.Error) int { return cmp.Compare(a.Error(), b.Error()) })
-	return errs
-}
-
-// validateRule checks what the fields of one rule may not be together.
-func validateRule(peers map[string]int, ports []PortRule, icmps []ICMPRule, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	var kinds []string
-	for kind, n := range peers {
-		if n > 0 {
-			kinds = append(kinds, kind)
-		}
-	}
-	slices.Sort(kinds)
-	if len(kinds) > 1 {
-		errs = append(errs, field.Forbidden(path, strings.Join(kinds, " and ")+" cannot be in one rule: write a rule for each"))
-	}
-	if len(ports) > 0 && len(icmps) > 0 {
-		errs = append(errs, field.Forbidden(path, "toPorts and icmps cannot be in one rule: write a rule for each"))
-	}
-	for i, rule := range icmps {
-		path := path.Child("icmps").Index(i).Child("fields")
-		switch {
-		case len(rule.Fields) == 0:
-			errs = append(errs, field.Required(path, "an entry without a type is none: remove it"))
-		case len(rule.Fields) > MaxPorts:
-			errs = append(errs, field.TooMany(path, len(rule.Fields), MaxPorts))
-		}
-		for j, f := range rule.Fields {
-			if f.Family != "" && f.Family != IPv4 && f.Family != IPv6 {
-				errs = append(errs, field.NotSupported(path.Index(j).Child("family"), f.Family, []string{IPv4, IPv6}))
-			} else if n := f.Number(); n < 0 || n > 255 {
-				errs = append(errs, field.Invalid(path.Index(j).Child("type"), f.Type.String(), "no ICMP type of "+cmp.Or(f.Family, IPv4)))
-			}
-		}
-	}
 	return errs
 }
 
@@ -121,6 +83,7 @@ func validateSelector(s metav1.LabelSelector, path *field.Path) field.ErrorList 
 		}
 	}
 	for i := range plain.MatchExpressions {
+		errs = append(errs, validateSource(plain.MatchExpressions[i].Key, path.Child("matchExpressions").Index(i).Child("key"))...)
 		_, plain.MatchExpressions[i].Key = SplitKey(plain.MatchExpressions[i].Key)
 	}
 	options := metav1validation.LabelSelectorValidationOptions{}
@@ -128,7 +91,7 @@ func validateSelector(s metav1.LabelSelector, path *field.Path) field.ErrorList 
 }
 
 func validateKey(key string, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
+	errs := validateSource(key, path)
 	_, name := SplitKey(key)
 	for _, message := range utilvalidation.IsQualifiedName(name) {
 		if !strings.HasPrefix(name, NamespaceMetaLabel) { // which has a slash of the label behind it
@@ -136,6 +99,21 @@ func validateKey(key string, path *field.Path) field.ErrorList {
 		}
 	}
 	return errs
+}
+
+// validateSource refuses labels that no recording knows: of other sources than Kubernetes, and of the cluster and the
+// service account, which Cilium adds to those of pods.
+func validateSource(key string, path *field.Path) field.ErrorList {
+	source, name := SplitKey(key)
+	switch {
+	case source == "reserved:":
+		return field.ErrorList{field.Invalid(path, key, "no verdict is known of reserved labels: write the entity, as in toEntities: [host]")}
+	case source != "" && source != KubernetesSource && source != AnySource:
+		return field.ErrorList{field.Invalid(path, key, "no verdict is known of labels that are not Kubernetes'")}
+	case strings.HasPrefix(name, policyLabels):
+		return field.ErrorList{field.Invalid(path, key, "no verdict is known of the cluster and the service account of pods")}
+	}
+	return nil
 }
 
 // validateOwnNamespace refuses a policy for pods of another namespace, which Cilium replaces by its own in silence.

@@ -38,6 +38,16 @@ func validateEntities(list []string, path *field.Path) field.ErrorList {
 	return errs
 }
 
+func validateAddresses(list []string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, text := range list {
+		if _, err := ParseCIDR(text, path.Index(i)); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
 func validateCIDRs(rules []CIDRRule, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i, r := range rules {

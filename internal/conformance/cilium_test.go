@@ -19,35 +19,41 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// sanitize does with a policy what Cilium's CiliumNetworkPolicy.Parse does: it decodes the rule, sanitizes it, and gives
-// it the policy's namespace, twice, as both of the agent's ways do.
+// sanitize does with a policy what Cilium's CiliumNetworkPolicy.Parse does: it decodes the rule, sanitizes it, gives
+// it the policy's namespace, and sanitizes what comes of that, as the agent does.
 func sanitize(text []byte) error {
+	_, err := parse(text)
+	return err
+}
+
+// parse returns the rule as Cilium's agent has it.
+func parse(text []byte) (*api.Rule, error) {
 	var policy struct {
 		Metadata struct{ Name, Namespace string }
 		Spec     *api.Rule
 	}
 	object, err := yaml.YAMLToJSON(text)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := json.Unmarshal(object, &policy); err != nil {
-		return err
+		return nil, err
 	}
 	if policy.Metadata.Name == "" || policy.Spec == nil {
-		return errors.New("no name, or no spec")
+		return nil, errors.New("no name, or no spec")
 	}
 	namespace := policy.Metadata.Namespace
 	if namespace == "" {
 		namespace = "default"
 	}
-	if err := policy.Spec.DeepCopy().Sanitize(); err != nil {
-		return fmt.Errorf("sanitize: %w", err)
+	if err := policy.Spec.Sanitize(); err != nil {
+		return nil, fmt.Errorf("sanitize: %w", err)
 	}
 	parsed := utils.ParseToCiliumRule(slog.New(slog.DiscardHandler), "", namespace, policy.Metadata.Name, types.UID("uid"), policy.Spec)
 	if err := parsed.Sanitize(); err != nil {
-		return fmt.Errorf("sanitize what was parsed: %w", err)
+		return nil, fmt.Errorf("sanitize what was parsed: %w", err)
 	}
-	return nil
+	return parsed, nil
 }
 
 // crd is the schema of CiliumNetworkPolicy.

@@ -22,8 +22,11 @@ const (
 	Skipped = "skipped" // because an earlier one failed
 )
 
-// Executables is the check that comes after those of the steps.
-const Executables = "executables"
+// The checks that come after those of the steps.
+const (
+	Executables = "executables"
+	Parallel    = "parallel tests"
+)
 
 // Check is one line of the answer.
 type Check struct {
@@ -56,7 +59,7 @@ func Diagnose() Diagnosis {
 	if why != "" {
 		named.Status, named.Detail = Limited, fmt.Sprintf("%s names them, unless they have ended: %s", who, why)
 	}
-	d.Checks = append(d.Checks, named)
+	d.Checks = append(d.Checks, named, parallel(s))
 	if err := s.Close(); err != nil {
 		d.Checks = append(d.Checks, failed("clean-up", err))
 		return d
@@ -82,7 +85,19 @@ func (d *Diagnosis) explain(err error) {
 		}
 		d.Checks = append(d.Checks, check)
 	}
-	d.Checks = append(d.Checks, Check{Name: Executables, Status: Skipped})
+	d.Checks = append(d.Checks, Check{Name: Executables, Status: Skipped}, Check{Name: Parallel, Status: Skipped})
+}
+
+// parallel says whether tests that run at the same time are told apart.
+func parallel(s *session.Session) Check {
+	goroutines, children := s.Mixed()
+	switch {
+	case goroutines != "":
+		return Check{Name: Parallel, Status: Limited, Detail: "each has the flows of all: " + goroutines}
+	case children != "":
+		return Check{Name: Parallel, Status: Limited, Detail: "each has the flows of all child processes: " + children}
+	}
+	return Check{Name: Parallel, Status: OK, Detail: "told apart, by goroutine"}
 }
 
 // asRoot says how root records, and whether it would.

@@ -8,12 +8,13 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// Node (c-ares) and the JDK are tried where they are installed, and are not asked for: they are too large.
+// Node and the JDK are tried where they are installed, and are not asked for: they are too large.
 func TestResolversOfOthersGiveTheSamePolicy(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.RequireCommand(t, "musl-gcc", "musl-tools")
 	testenv.RequireCommand(t, "curl", "curl")
 	testenv.RequireCommand(t, "wget", "wget")
+	testenv.RequireCommand(t, "aria2c", "aria2") // the smallest that asks by c-ares
 	testenv.RequireCommand(t, "python3", "python3")
 	testenv.RequireCommand(t, "perl", "perl")
 	module, err := newModule()

@@ -59,3 +59,51 @@ func TestWhoIsAtTheOtherEndOfAContainer(t *testing.T) {
 		t.Errorf("the listener is %+v, want pid %d", got, server.pid)
 	}
 }
+
+// What the machine runs besides is to a container what its node is to a pod. What the test started is not, nor is it to
+// the test process, which the machine is no node of, nor what loopback leads to, which a pod has for itself.
+func TestWhatIsTheNodeToAContainer(t *testing.T) {
+	stranger, err := tryStart(t, copyBinary(t, "statsd"), func(*exec.Cmd) {}, "serve", "-", "tcp", "[::]:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	test, err := tryStart(t, copyBinary(t, "orders"), func(*exec.Cmd) {}, "serve", "-", "tcp", "[::]:0") // some other process
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := netip.MustParseAddrPort(stranger.line).Port()
+	own := netip.Addr{}
+	for addr := range readLocalAddrs() {
+		if !addr.IsLoopback() && addr.Is4() {
+			own = addr
+		}
+	}
+	if !own.IsValid() {
+		t.Fatal("this machine has no address but loopback")
+	}
+	loopback := netip.MustParseAddr("127.0.0.1")
+	const container = 1 << 30
+	for _, row := range []struct {
+		reason string
+		self   int
+		query  Query
+		want   bool
+	}{
+		{"of the machine, by its address", test.pid, Query{PID: container, Addr: own, Container: true, OwnNetwork: true}, true},
+		{"a child of the test process", os.Getpid(), Query{PID: container, Addr: own, Container: true, OwnNetwork: true}, false},
+		{"in scope when it came to listen, and orphaned since", test.pid, Query{PID: container, Addr: own, Container: true, OwnNetwork: true, Bound: []Owner{{stranger.pid, "statsd"}}}, false},
+		{"seen by the test process", test.pid, Query{PID: test.pid, Addr: own}, false},
+		{"from the machine's own network", test.pid, Query{PID: container, Addr: own, Container: true}, false},
+		{"by its loopback", test.pid, Query{PID: container, Addr: loopback, Container: true}, false},
+	} {
+		row.query.Protocol, row.query.Port = flow.TCP, port
+		got := New(Config{Self: row.self, Workload: "orders"}).Identify(row.query)
+		if got.Endpoint.Name != "statsd" || got.Endpoint.Node != row.want {
+			t.Errorf("%s: %+v, Node is not %v", row.reason, got.Endpoint, row.want)
+		}
+	}
+	named := New(Config{Self: test.pid, Workload: "orders", Peers: mustPeers(t, netip.AddrPortFrom(loopback, port).String(), "agent")})
+	if got := named.Identify(Query{PID: container, Protocol: flow.TCP, Addr: own, Port: port, Container: true, OwnNetwork: true}).Endpoint; got.Name != "agent" || got.Node {
+		t.Errorf("the user's word: %+v", got)
+	}
+}

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"net/netip"
 	"os"
+	"slices"
 
 	"github.com/netzero-dev/netzero/internal/flow"
 )
@@ -172,7 +173,16 @@ func (b *Batch) onThisMachine(q Query, addr netip.Addr, identity *Identity) (flo
 	if name == "" {
 		return flow.Endpoint{}, Other
 	}
-	return flow.Endpoint{Kind: flow.Workload, Name: name, Addr: addr, Evidence: flow.ByListener}, Other
+	return flow.Endpoint{
+		Kind: flow.Workload, Name: name, Addr: addr, Evidence: flow.ByListener, Node: b.isNode(q, addr, identity.Listener.PID),
+	}, Other
+}
+
+// isNode reports whether a process of this machine is to a container what the node is to a pod: not what the test has
+// started, and reached at an address of the machine, which a container with a network of its own sees from outside.
+func (b *Batch) isNode(q Query, addr netip.Addr, listener int) bool {
+	return q.Container && q.OwnNetwork && !addr.IsLoopback() && !slices.Contains(b.descendants, listener) &&
+		!slices.ContainsFunc(q.Bound, func(o Owner) bool { return o.PID == listener })
 }
 
 // isLocal reports whether an address is one of this machine, and reads the interfaces only for what is not loopback.

@@ -9,8 +9,11 @@ import (
 const maxLabel = 63
 
 // Label makes a DNS-1123 label of any name, such as an executable's: lower case, every run of other characters one
-// '-', at most 63 bytes. It returns "" for a name without a letter or digit.
+// '-', at most 63 bytes. What is a label stays as it is. It returns "" for a name without a letter or digit.
 func Label(name string) string {
+	if labelFault(name) == "" {
+		return name
+	}
 	var b strings.Builder
 	gap := false
 	for _, c := range []byte(name) {
@@ -37,23 +40,32 @@ func Label(name string) string {
 // CheckLabel returns nil for a DNS-1123 label, which is also a valid Kubernetes label value, and else an error that
 // says what is wrong with the name and what to write.
 func CheckLabel(name string) error {
-	var wrong string
-	switch bad := strings.IndexFunc(name, func(r rune) bool { return r > 0x7f || !labelByte(byte(r)) && r != '-' }); {
-	case name == "":
-		return fmt.Errorf("name is empty: write the workload's name, such as \"orders-db\"")
-	case len(name) > maxLabel:
-		wrong = fmt.Sprintf("is %d bytes long, a Kubernetes name has at most %d", len(name), maxLabel)
-	case bad >= 0:
-		wrong = fmt.Sprintf("has %q at byte %d, only lower-case letters, digits and '-' may stand there", []rune(name[bad:])[0], bad)
-	case name[0] == '-' || name[len(name)-1] == '-':
-		wrong = "begins or ends with '-'"
-	default:
+	wrong := labelFault(name)
+	if wrong == "" {
 		return nil
+	}
+	if name == "" {
+		return fmt.Errorf("name %s: write the workload's name, such as \"orders-db\"", wrong)
 	}
 	if l := Label(name); l != "" {
 		return fmt.Errorf("name %q %s: write %q", name, wrong, l)
 	}
 	return fmt.Errorf("name %q %s: write a name such as \"orders-db\"", name, wrong)
+}
+
+// labelFault says what keeps a name from being a DNS-1123 label, "" where nothing does.
+func labelFault(name string) string {
+	switch bad := strings.IndexFunc(name, func(r rune) bool { return r > 0x7f || !labelByte(byte(r)) && r != '-' }); {
+	case name == "":
+		return "is empty"
+	case len(name) > maxLabel:
+		return fmt.Sprintf("is %d bytes long, a Kubernetes name has at most %d", len(name), maxLabel)
+	case bad >= 0:
+		return fmt.Sprintf("has %q at byte %d, only lower-case letters, digits and '-' may stand there", []rune(name[bad:])[0], bad)
+	case name[0] == '-' || name[len(name)-1] == '-':
+		return "begins or ends with '-'"
+	}
+	return ""
 }
 
 func labelByte(c byte) bool { return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' }

@@ -13,6 +13,8 @@ func TestLabelsOfExecutables(t *testing.T) {
 		"__":                           "",
 		"":                             "",
 		"-x-":                          "x",
+		"x--y":                         "x--y",
+		"X--y":                         "x-y",
 		"a..__..b":                     "a-b",
 		"café":                         "caf",
 		"é":                            "",

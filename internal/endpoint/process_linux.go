@@ -25,6 +25,9 @@ func ReadProcess(pid int) (flow.Process, error) {
 		return flow.Process{}, fmt.Errorf("read process %d: %w", pid, err)
 	}
 	p := flow.Process{PID: pid, Name: name}
+	if exe, err := os.Readlink(procPath(pid, "exe")); err == nil {
+		p.Executable = strings.TrimSuffix(exe, " (deleted)")
+	}
 	f, err := os.Open(procPath(pid, "cmdline"))
 	if err != nil {
 		return p, nil // it ended, or hides its arguments: the name is still worth having
@@ -76,6 +79,50 @@ func Descends(pid, ancestor int) bool {
 		pid = parent
 	}
 	return false
+}
+
+// Parents names the processes from which one descends, the nearest first, up to an ancestor: "sh (pid 12), make (pid 11)". It
+// returns "" where it does not descend from that.
+func Parents(pid, ancestor int) string {
+	var names []string
+	for range maxParents {
+		parent, err := parentOf(pid)
+		if err != nil || parent <= 1 {
+			return ""
+		}
+		name, _ := processName(parent)
+		names = append(names, fmt.Sprintf("%s (pid %d)", name, parent))
+		if parent == ancestor {
+			break
+		}
+		pid = parent
+	}
+	return strings.Join(names, ", ")
+}
+
+const maxParents = 8
+
+// ParentsInside names the processes of a container from which one descends, the nearest first: those of its namespace of
+// process ids. It returns "" for one that is in this process's, and for the first of a container.
+func ParentsInside(pid int) string {
+	inside, err := os.Readlink(procPath(pid, "ns/pid"))
+	if own, _ := os.Readlink(procPath(0, "ns/pid")); err != nil || own == inside {
+		return ""
+	}
+	var names []string
+	for range maxParents {
+		parent, err := parentOf(pid)
+		if err != nil {
+			break
+		}
+		if namespace, err := os.Readlink(procPath(parent, "ns/pid")); err != nil || namespace != inside {
+			break
+		}
+		name, _ := processName(parent)
+		names = append(names, fmt.Sprintf("%s (pid %d)", name, parent))
+		pid = parent
+	}
+	return strings.Join(names, ", ")
 }
 
 // Descendants returns the children of root, their children and so on, as they are now, sorted.

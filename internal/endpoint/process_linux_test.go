@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -25,13 +26,23 @@ func TestProcessIsNamedByItsExecutable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := flow.Process{PID: c.pid, Name: name, Command: quote(exe) + " 'a b' c"}
+	want := flow.Process{PID: c.pid, Name: name, Command: quote(exe) + " 'a b' c", Executable: exe}
 	got, err := ReadProcess(c.pid)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("a running process (-want +got):\n%s", diff)
+	}
+	self, err := processName(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := Parents(c.pid, os.Getpid()), fmt.Sprintf("%s (pid %d)", self, os.Getpid()); got != want {
+		t.Errorf("its parents are %q, want %q", got, want)
+	}
+	if got := Parents(os.Getpid(), c.pid); got != "" {
+		t.Errorf("we descend from our child: %q", got)
 	}
 	if !Descends(c.pid, os.Getpid()) {
 		t.Error("a child whose name has spaces and parentheses does not descend from us")

@@ -22,5 +22,11 @@ func alive(int) bool { return false }
 // Descends returns false: only Linux has the /proc that it reads.
 func Descends(pid, ancestor int) bool { return false }
 
+// Parents returns "": only Linux has the /proc that it reads.
+func Parents(pid, ancestor int) string { return "" }
+
+// ParentsInside returns "": only Linux has the /proc that it reads.
+func ParentsInside(pid int) string { return "" }
+
 // Descendants returns nil: only Linux has the /proc that it reads.
 func Descendants(root int) []int { return nil }

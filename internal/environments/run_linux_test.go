@@ -133,7 +133,7 @@ func tree(t *testing.T) cgroup.Tree {
 const nobody = 65534
 
 // unnamed is what a recording falls back to where the programs cannot read the kernel's memory.
-const unnamed = "names of executables from /proc, unless they have ended"
+const unnamed = "names of executables from /proc, unless they have ended; parallel tests share their flows"
 
 // ownCgroup returns attributes of a process that starts in a new cgroup, which belongs to a user, as systemd gives one to a
 // login session.

@@ -47,11 +47,20 @@ func (p Protocol) String() string {
 // HasPorts reports whether the protocol has ports that a NetworkPolicy can name.
 func (p Protocol) HasPorts() bool { return p == TCP || p == UDP || p == SCTP }
 
+// IsICMP reports whether the protocol is ICMP, of either family of addresses.
+func (p Protocol) IsICMP() bool { return p == ICMP || p == ICMPv6 }
+
 // Process is the process that opened a flow, or the zero value where the kernel could not tell.
 type Process struct {
 	PID     int    // as the recording process sees it; 0 where unknown
 	Name    string // the executable's file name, else the kernel's thread name (at most 15 bytes)
 	Command string // the command line, arguments separated by spaces; empty where the process was gone
+
+	Executable string // its path; empty where the process was gone
+	Parents    string // processes from which it descends, the nearest first, up to the recording one or the first of the container; empty for these
+	Container  string // the name of the container in which it ran, and its image; empty elsewhere
+	Image      string
+	Stack      Stack // of the goroutine that opened the flow, in the recording process; empty elsewhere, or where it is not known
 }
 
 // Flow is one source talking to one destination over one protocol and port, however often it did.
@@ -60,10 +69,15 @@ type Flow struct {
 	Destination Endpoint
 	Protocol    Protocol
 	Port        uint16 // the destination's port; 0 for protocols without ports
+	ICMPType    uint8  // of ICMP and ICMPv6, what was asked for: 8 or 128 for an echo; 0 where that is not known
 
 	Count   uint64        // connection attempts (TCP) or datagrams (all else)
 	First   time.Duration // from the start of the recording to the first of them
 	Process Process       // who opened the first of them
+
+	// Binaries are the file names of all programs that opened any of them, sorted and separated by commas: without the test's
+	// own, and without those that are not known. What is neither letter, digit nor one of "._+@-" is "*" in them.
+	Binaries string
 }
 
 // Compare orders flows by what a policy sees of them: source, destination, port, protocol. Flows that compare equal
@@ -74,13 +88,18 @@ func (f Flow) Compare(g Flow) int {
 		f.Destination.Compare(g.Destination),
 		cmp.Compare(f.Port, g.Port),
 		cmp.Compare(f.Protocol, g.Protocol),
+		cmp.Compare(f.ICMPType, g.ICMPType),
 	)
 }
 
-// Target returns the destination as a person reads it: "orders-db:5432/TCP", "[2001:db8::7]:53/UDP", "203.0.113.9/ICMP".
+// Target returns the destination as a person reads it: "orders-db:5432/TCP", "[2001:db8::7]:53/UDP", "203.0.113.9/IP/47",
+// "203.0.113.9/ICMP echo request".
 func (f Flow) Target() string {
 	host := f.Destination.String()
-	if !f.Protocol.HasPorts() {
+	switch {
+	case f.Protocol.IsICMP():
+		return host + "/" + f.Message()
+	case !f.Protocol.HasPorts():
 		return host + "/" + f.Protocol.String()
 	}
 	if strings.Contains(host, ":") {
@@ -129,6 +148,9 @@ const (
 	ByDNS                 // the workload asked for the name before it connected
 	ByResolvConf          // the address is a name server of the process's resolv.conf, or a loopback one
 	ByContainer           // a container had the address, or published the port
+	ByTLS                 // the workload named the server in a TLS ClientHello, and asked DNS for nothing before
+	ByTLSOuter            // the same, where the hello has room for an encrypted one (ECH), which may hold another name
+	ByHTTP                // the workload named the server in an HTTP/1 request, and asked DNS for nothing before
 )
 
 // String returns the evidence as the report words it.
@@ -144,6 +166,12 @@ func (e Evidence) String() string {
 		return "resolv.conf"
 	case ByContainer:
 		return "container"
+	case ByTLS:
+		return "TLS server name"
+	case ByTLSOuter:
+		return "TLS server name, which may be only the outer one (ECH)"
+	case ByHTTP:
+		return "HTTP Host header"
 	}
 	return "none"
 }
@@ -155,6 +183,7 @@ type Endpoint struct {
 	Namespace string     // the workload's Kubernetes namespace; empty is the one of the policy
 	Addr      netip.Addr // the address that was used, never IPv4-mapped; the zero Addr for the recording's own workload
 	Evidence  Evidence
+	Node      bool // of a workload: no pods, but a process of the machine that the other end runs on, which it reached there
 }
 
 // ClusterResolver is the DNS service of a cluster, as every common distribution calls it, whichever program it is.
@@ -176,14 +205,25 @@ func (e Endpoint) Identity() Endpoint {
 	return e
 }
 
-// Compare orders endpoints by kind, namespace, name and address.
+// Compare orders endpoints by kind, namespace, name and address, pods before the node.
 func (e Endpoint) Compare(f Endpoint) int {
 	return cmp.Or(
 		cmp.Compare(e.Kind, f.Kind),
 		cmp.Compare(e.Namespace, f.Namespace),
 		cmp.Compare(e.Name, f.Name),
 		e.Addr.Compare(f.Addr),
+		compareBools(e.Node, f.Node),
 	)
+}
+
+func compareBools(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
 }
 
 // String returns the name, with the namespace where there is one ("orders-db.shop"), or else the address; of anyone it

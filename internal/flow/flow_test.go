@@ -21,12 +21,46 @@ func TestTargetReadsLikeAnAddress(t *testing.T) {
 		{"a workload by its name", Flow{Destination: Endpoint{Kind: Workload, Name: "orders-db", Addr: addr("127.0.0.1")}, Protocol: TCP, Port: 5432}, "orders-db:5432/TCP"},
 		{"with its namespace", Flow{Destination: Endpoint{Kind: Workload, Name: "db", Namespace: "shop"}, Protocol: TCP, Port: 1}, "db.shop:1/TCP"},
 		{"an IPv6 address in brackets", Flow{Destination: Endpoint{Kind: Address, Addr: addr("2001:db8::7")}, Protocol: UDP, Port: 53}, "[2001:db8::7]:53/UDP"},
-		{"a protocol without ports", Flow{Destination: Endpoint{Kind: Address, Addr: addr("203.0.113.9")}, Protocol: ICMP}, "203.0.113.9/ICMP"},
+		{"a protocol without ports", Flow{Destination: Endpoint{Kind: Address, Addr: addr("203.0.113.9")}, Protocol: UDPLite}, "203.0.113.9/UDP-Lite"},
+		{"ICMP of a type that is not known", Flow{Destination: Endpoint{Kind: Address, Addr: addr("203.0.113.9")}, Protocol: ICMP}, "203.0.113.9/ICMP"},
+		{"a ping", Flow{Destination: Endpoint{Kind: Address, Addr: addr("203.0.113.9")}, Protocol: ICMP, ICMPType: 8}, "203.0.113.9/ICMP echo request"},
+		{"a ping over IPv6", Flow{Destination: Endpoint{Kind: Workload, Name: "db"}, Protocol: ICMPv6, ICMPType: 128}, "db/ICMPv6 echo request"},
+		{"a type means another thing over IPv6", Flow{Destination: Endpoint{Kind: Workload, Name: "db"}, Protocol: ICMPv6, ICMPType: 8}, "db/ICMPv6 type 8"},
 		{"a protocol without a name", Flow{Destination: Endpoint{Kind: Address, Addr: addr("203.0.113.9")}, Protocol: 47}, "203.0.113.9/IP/47"},
 	} {
 		if got := row.flow.Target(); got != row.want {
 			t.Errorf("%s: %q, want %q", row.reason, got, row.want)
 		}
+	}
+}
+
+func TestStackKeepsItsFrames(t *testing.T) {
+	want := []Frame{
+		{Function: "net/http.(*Client).Do", File: "C:/go/src/net/http/client.go", Line: 585},
+		{Function: "net/http.(*Transport).queueForDial", File: "transport.go", Line: 1486, Started: true, Ended: true},
+		{Function: "net.start", File: "net.go", Line: 1, Started: true},
+		{Function: "gopkg.in/yaml%2ev3.Unmarshal", File: "yaml.go", Line: 1},
+		{Function: "example.com/shop/payments_test.TestPay", File: "pay_test.go"},
+	}
+	got := NewStack(want).Frames()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("frames (-want +got):\n%s", diff)
+	}
+	for i, want := range []string{"net/http", "net/http", "net", "gopkg.in/yaml.v3", "example.com/shop/payments_test"} {
+		if got := got[i].Package(); got != want {
+			t.Errorf("%s is in package %q, want %q", want, got, want)
+		}
+	}
+	for module, want := range map[string]bool{
+		"example.com/shop": true, "example.com/shop/payments": true, "example.com": true,
+		"example.com/sho": false, "": false, "net/http": false,
+	} {
+		if got[4].In(module) != want {
+			t.Errorf("a test beside a package is in module %q: %v", module, !want)
+		}
+	}
+	if frames := Stack("").Frames(); frames != nil {
+		t.Errorf("no stack has frames: %v", frames)
 	}
 }
 
@@ -89,13 +123,16 @@ func TestSetAddsUpAndKeepsTheEarliest(t *testing.T) {
 	early.Count, early.First, early.Process.PID = 3, time.Second, 1
 	other := late
 	other.Port = 2
-	want := []Flow{{Destination: late.Destination, Protocol: TCP, Port: 1, Count: 5, First: time.Second, Process: Process{PID: 1}}, other}
-	for _, order := range [][]Flow{{late, early, other}, {other, early, late}} {
+	ping, clock := late, late
+	ping.Protocol, ping.Port, ping.ICMPType = ICMP, 0, 8
+	clock.Protocol, clock.Port, clock.ICMPType = ICMP, 0, 13
+	want := []Flow{ping, clock, {Destination: late.Destination, Protocol: TCP, Port: 1, Count: 5, First: time.Second, Process: Process{PID: 1}}, other}
+	for _, order := range [][]Flow{{late, early, other, ping, clock}, {clock, other, ping, early, late}} {
 		var s Set
 		for _, f := range order {
 			s.Add(f)
 		}
-		if diff := cmp.Diff(want, s.Sorted(), compareAddrs); diff != "" || s.Len() != 2 {
+		if diff := cmp.Diff(want, s.Sorted(), compareAddrs); diff != "" || s.Len() != 4 {
 			t.Errorf("set (-want +got):\n%s", diff)
 		}
 	}

@@ -3,6 +3,7 @@ package flow
 import (
 	"maps"
 	"slices"
+	"strings"
 )
 
 // key is what makes two flows the same flow.
@@ -10,6 +11,7 @@ type key struct {
 	source, destination Endpoint
 	protocol            Protocol
 	port                uint16
+	icmpType            uint8
 }
 
 // Set collects flows: one that is added again only raises the count of the first. The zero value is empty and ready.
@@ -18,14 +20,15 @@ type Set struct {
 	flows map[key]Flow
 }
 
-// Add merges f into the set: counts add up, and the earlier sighting keeps its time and process.
+// Add merges f into the set: counts and binaries add up, and the earlier sighting keeps its time and process.
 func (s *Set) Add(f Flow) {
 	if s.flows == nil {
 		s.flows = make(map[key]Flow)
 	}
-	k := key{f.Source, f.Destination, f.Protocol, f.Port}
+	k := key{f.Source, f.Destination, f.Protocol, f.Port, f.ICMPType}
 	if old, ok := s.flows[k]; ok {
 		f.Count += old.Count
+		f.Binaries = uniteBinaries(old.Binaries, f.Binaries)
 		if old.First <= f.First {
 			f.First, f.Process = old.First, old.Process
 		}
@@ -54,7 +57,7 @@ func (s *Set) Sorted() []Flow {
 func Fold(flows []Flow) []Flow {
 	folded := make(map[key]Flow)
 	for _, f := range flows {
-		k := key{f.Source.Identity(), f.Destination.Identity(), f.Protocol, f.Port}
+		k := key{f.Source.Identity(), f.Destination.Identity(), f.Protocol, f.Port, f.ICMPType}
 		old, ok := folded[k]
 		if !ok {
 			folded[k] = f
@@ -65,6 +68,7 @@ func Fold(flows []Flow) []Flow {
 			first = f
 		}
 		first.Count = old.Count + f.Count
+		first.Binaries = uniteBinaries(old.Binaries, f.Binaries)
 		folded[k] = first
 	}
 	return slices.SortedFunc(maps.Values(folded), func(a, b Flow) int {
@@ -72,4 +76,17 @@ func Fold(flows []Flow) []Flow {
 		b.Source, b.Destination = b.Source.Identity(), b.Destination.Identity()
 		return a.Compare(b) // not by addresses that the fold has hidden
 	})
+}
+
+// uniteBinaries returns the union of two lists of [Flow].Binaries.
+func uniteBinaries(a, b string) string {
+	if a == b || b == "" {
+		return a
+	}
+	if a == "" {
+		return b
+	}
+	all := append(strings.Split(a, ","), strings.Split(b, ",")...)
+	slices.Sort(all)
+	return strings.Join(slices.Compact(all), ",")
 }

@@ -95,11 +95,7 @@ func (b Builder) program(ctx context.Context, name, dir string, t *tree) error {
 
 // packages writes a tree of Debian's packages.
 func (b Builder) packages(ctx context.Context, r recipe, dir string, t *tree) error {
-	a, err := openApt(ctx, dir, b.Mirror)
-	if err != nil {
-		return err
-	}
-	debs, err := a.fetch(ctx, r.Packages, r.Without)
+	debs, err := fetch(ctx, dir, b.Mirror, r.Packages, r.Without)
 	if err != nil {
 		return err
 	}

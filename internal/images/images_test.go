@@ -60,21 +60,6 @@ func TestPlanIsReadAsAptWritesIt(t *testing.T) {
 	}
 }
 
-func TestMirrorIsDebians(t *testing.T) {
-	for _, c := range []struct {
-		reason, text, main, security string
-	}{
-		{"both", "http://a/debian/ bookworm Debian Debian\nhttp://a/debian-security/ bookworm-security Debian Debian-Security\n", "http://a/debian", "http://a/debian-security"},
-		{"others' archives are passed over", "https://x/node_20.x/ nodistro . nodistro\nhttps://x/ubuntu/ noble Ubuntu Ubuntu\n", "", ""},
-		{"another's of that name", "https://x/debian/ bookworm PostgreSQL PostgreSQL\n", "", ""},
-		{"no security archive", "http://a/debian/ bookworm Debian Debian\n", "http://a/debian", "http://a/debian-security"},
-	} {
-		if main, security := parseTargets(c.text); main != c.main || security != c.security {
-			t.Errorf("%s: got %q and %q", c.reason, main, security)
-		}
-	}
-}
-
 func TestPackagesFilesGoBelowUsr(t *testing.T) {
 	for _, c := range []struct {
 		reason, name, want string

@@ -23,7 +23,7 @@ type rule struct {
 func fallsBack(to string) []rule { return []rule{{state: guest.FallsBack, text: to}} }
 
 // unnamed is what is less where the programs cannot read the kernel's memory.
-const unnamed = "names of executables from /proc, unless they have ended"
+const unnamed = "names of executables from /proc, unless they have ended; parallel tests share their flows"
 
 const (
 	inCgroup   = "./internal/cgroup"
@@ -71,6 +71,14 @@ var capabilities = []capability{
 	{name: "DNS answers over TCP", suite: inProbe, test: "TestAnswersAreDelivered"},
 	{name: "names behind one address are told apart", suite: inProbe, test: "TestNamesBehindOneAddressDoNotFold"},
 	{name: "names asked for at once are all candidates", suite: inProbe, test: "TestNamesThatAreAskedForAtOnceAreAllCandidates"},
+
+	{name: "TLS server names, where DNS gave none", suite: inProbe, test: "TestServerIsNamedByTheFirstBytes"},
+	{name: "HTTP Host headers, where DNS gave none", suite: inProbe, test: "TestServerIsNamedByTheFirstBytes"},
+	{name: "server names behind one address are told apart", suite: inProbe, test: "TestThousandConnectionsToOneNameAreOneEvent"},
+	{name: "server names that no table has room for are counted as lost", suite: inProbe, test: "TestNameThatNoTableHasRoomForIsALoss"},
+	{name: "parallel tests are told apart, goroutine by goroutine", suite: inProbe, test: "TestGoroutinesOfParallelTestsAreToldApart"},
+	{name: "child processes belong to the parallel test that started them", suite: inProbe, test: "TestChildrenBelongToWhoStartedThem"},
+	{name: "the line of Go that opened a flow", suite: inProbe, test: "TestStackLeadsFromTheSystemCallOutward"},
 
 	{name: "child processes are in scope from birth", suite: inProbe, test: "TestChildProcessIsInScope"},
 	{name: "nested cgroups are in scope", suite: inProbe, test: "TestNestedCgroupIsInScope"},

@@ -22,9 +22,8 @@ type Store struct {
 	Notice func(string) // is told what a person should know
 
 	mu      sync.Mutex // one at a time talks to apt
-	apt     *apt
-	kernels []Kernel // that Debian has; known once apt is open
-	openErr error    // asked once, not for every kernel
+	archive *archive   // once it was asked
+	openErr error      // asked once, not for every kernel
 }
 
 // DefaultDir returns where kernels are kept: ${XDG_CACHE_HOME:-~/.cache}/netzero/kernels.
@@ -44,7 +43,7 @@ type Image struct {
 
 // Get returns the kernel that was asked for, as 6.12 or 6.12.117: the committed one, if there is one; else, or where
 // Debian no longer has that, the newest. Only what is not in the directory is fetched.
-// Errors: [ErrNoKernel], [ErrNoMirror], [ErrChecksum].
+// Errors: [ErrNoKernel], [debian.ErrNoMirror], [ErrChecksum].
 func (s *Store) Get(ctx context.Context, asked string) (Image, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,16 +58,16 @@ func (s *Store) Get(ctx context.Context, asked string) (Image, error) {
 	if err := s.open(ctx); err != nil {
 		return Image{}, err
 	}
-	k, err := newest(s.kernels, asked)
+	k, err := newest(s.archive.kernels, asked)
 	if asked == Candidates && errors.Is(err, ErrNoKernel) {
 		// Debian drops a candidate when the release is out, which then is what looks ahead farthest.
-		k, err = newest(s.kernels, "")
+		k, err = newest(s.archive.kernels, "")
 	}
 	if err != nil {
-		return Image{}, errors.Join(err, s.apt.unreached)
+		return Image{}, errors.Join(err, s.archive.unreached)
 	}
 	switch {
-	case isListed && slices.Contains(s.kernels, listed):
+	case isListed && slices.Contains(s.archive.kernels, listed):
 		k = listed
 	case isListed:
 		s.Notice(fmt.Sprintf("%s: Debian no longer has %v of %s; taking %v, for which only apt's signature check vouches",
@@ -88,9 +87,9 @@ func (s *Store) Renew(ctx context.Context, asked string) (Kernel, error) {
 	if err := s.open(ctx); err != nil {
 		return Kernel{}, err
 	}
-	k, err := newest(s.kernels, asked)
+	k, err := newest(s.archive.kernels, asked)
 	if err != nil {
-		return Kernel{}, errors.Join(err, s.apt.unreached)
+		return Kernel{}, errors.Join(err, s.archive.unreached)
 	}
 	delete(s.Sums, k) // apt's signature check vouches for it, again
 	_, sum, err := s.fetch(ctx, k)
@@ -102,7 +101,7 @@ func (s *Store) Renew(ctx context.Context, asked string) (Kernel, error) {
 }
 
 func (s *Store) open(ctx context.Context) error {
-	if s.apt == nil && s.openErr == nil {
+	if s.archive == nil && s.openErr == nil {
 		s.openErr = s.tryToOpen(ctx)
 	}
 	return s.openErr
@@ -114,13 +113,7 @@ func (s *Store) tryToOpen(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	a, err := openApt(ctx, filepath.Join(s.Dir, "apt-"+string(s.Arch)), s.Mirror, s.Arch)
-	if err != nil {
-		return err
-	}
-	if s.kernels, err = a.kernels(ctx); err == nil {
-		s.apt = a
-	}
+	s.archive, err = openArchive(ctx, filepath.Join(s.Dir, "apt-"+string(s.Arch)), s.Mirror, s.Arch)
 	return err
 }
 
@@ -159,18 +152,18 @@ func (s *Store) fetch(ctx context.Context, k Kernel) (_ Image, sum string, err e
 		return Image{}, "", fmt.Errorf("fetch kernel: %w", err)
 	}
 	defer os.RemoveAll(work)
-	deb, err := s.apt.download(ctx, k, work)
+	debs, err := s.archive.apt.Download(ctx, work, k.String())
 	if err != nil {
 		return Image{}, "", err
 	}
-	if sum, err = sumFile(deb); err != nil {
+	if sum, err = sumFile(debs[0]); err != nil {
 		return Image{}, "", err
 	}
 	if err := s.Sums.check(k, sum); err != nil {
 		return Image{}, "", err
 	}
 	tree := filepath.Join(work, "tree")
-	if _, err := output(exec.CommandContext(ctx, "dpkg", "-x", deb, tree)); err != nil {
+	if _, err := output(exec.CommandContext(ctx, "dpkg", "-x", debs[0], tree)); err != nil {
 		return Image{}, "", fmt.Errorf("unpack %v: %w", k, err)
 	}
 	made := filepath.Join(work, "made")

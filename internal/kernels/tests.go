@@ -20,13 +20,15 @@ var Suites = []Suite{
 		"TestDestinationIsTheOneBeforeAddressTranslation": "needs iptables and the kernel's modules for it",
 	}},
 	{Package: "./internal/endpoint", Skip: map[string]string{
-		"TestQuotingSurvivesAShell":                    "needs bash, and nothing of the kernel's",
-		"TestProcessWithoutExecutableHasItsThreadName": "needs /bin/true",
+		"TestQuotingSurvivesAShell":                         "needs bash, and nothing of the kernel's",
+		"TestProcessWithoutExecutableHasItsThreadName":      "needs /bin/true",
+		"TestParentsInsideAContainerEndWithItsFirstProcess": "needs a shell",
 	}},
 	{Package: "./internal/session"},
 	{Package: "./netzerotest", Skip: map[string]string{
 		"TestUpdateFlagOfRealTests": "needs the go command and the package's source",
 		"TestUpdatesAreNotCached":   "needs the go command and the package's source",
+		"TestSubtestsThatMaySkip":   "needs the package's source",
 	}},
 	{Package: "./internal/e2e/recorded"},
 	// The last one: it locks the kernel down.

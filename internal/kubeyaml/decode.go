@@ -60,6 +60,9 @@ func yamlFault(err error, firstLine int) *Fault {
 		}
 		fault.Line = firstLine + n - 1
 	}
+	if strings.HasPrefix(text, "invalid map key") || strings.HasPrefix(text, "unsupported map key") {
+		text = "a key that is no text" // the parser's own words show Go's types
+	}
 	fault.Problem = "not YAML: " + text
 	if m := duplicateKey.FindStringSubmatch(text); m != nil {
 		fault.Field, fault.Problem, fault.Advice = m[1], "given twice", "remove one of them"
@@ -95,6 +98,16 @@ func Decode(object, into any) (unknown []string, fault *Fault) {
 		unknown = append(unknown, inField.FieldPath())
 	}
 	return unknown, nil
+}
+
+// TreeOf returns an object as [Document.Tree] would have it, if it stood in a file.
+func TreeOf(object any) (tree any, err error) {
+	text, err := gojson.Marshal(object)
+	if err != nil {
+		return nil, err
+	}
+	err = json.UnmarshalCaseSensitivePreserveInts(text, &tree)
+	return tree, err
 }
 
 func jsonWord(value string) string {

@@ -1,5 +1,6 @@
 // Package kubeyaml reads files of Kubernetes objects: documents with their line numbers, as strictly as the API server
-// takes them under `kubectl apply --validate=strict`.
+// takes them under `kubectl apply --validate=strict`. And it changes what a document says without touching the rest of
+// its text.
 //
 // It refuses to guess: what YAML and kubectl would tell apart differently, a key that is given twice and a character
 // that no editor shows are faults, and each names its line. It opens no file, and does not know what the objects mean.

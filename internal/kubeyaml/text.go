@@ -24,7 +24,7 @@ func CheckText(text string) *Fault {
 			return &Fault{Line: n, Problem: fmt.Sprintf("merge conflict marker %q", strings.TrimSpace(line)), Advice: ResolveConflict}
 		}
 		for _, r := range strings.TrimSuffix(line, "\n") {
-			if r < ' ' && r != '\t' || r == 0x7f || r == '\u2028' || r == '\u2029' || 0x80 <= r && r < 0xa0 {
+			if r < ' ' && r != '\t' || r == 0x7f || r == '\u2028' || r == '\u2029' || r == '\ufeff' || 0x80 <= r && r < 0xa0 {
 				// YAML takes some of these for line ends, and an editor does not show them.
 				return &Fault{Line: n, Problem: fmt.Sprintf("control character %q", r), Advice: "remove it"}
 			}

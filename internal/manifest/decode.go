@@ -31,6 +31,8 @@ func (s *Set) addKnown(o *object) error {
 			return err
 		}
 		return addOnce(&s.services, read, o)
+	case "Namespace":
+		return addOnce(&s.namespaces, &namespace{o.identity(), o.origin, o.meta.Labels}, o)
 	case "Endpoints", "EndpointSlice":
 		read, err := o.readBackings()
 		if err != nil {
@@ -46,7 +48,7 @@ func (s *Set) addKnown(o *object) error {
 	return addOnce(&s.workloads, read, o)
 }
 
-// entry is a *workload or a *service.
+// entry is a *workload, a *service or a *namespace.
 type entry interface {
 	comparable
 	id() identity

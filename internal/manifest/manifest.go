@@ -1,8 +1,8 @@
 // Package manifest reads Kubernetes manifests for the labels, namespaces and ports of real workloads, and finds by name
 // the pods that a policy has to select.
 //
-// It reads Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job, CronJob, Pod, Service, Endpoints
-// and EndpointSlice, in YAML or JSON, in several documents and in lists; other kinds are passed over. It refuses to
+// It reads Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job, CronJob, Pod, Service, Endpoints,
+// EndpointSlice and Namespace, in YAML or JSON, in several documents and in lists; other kinds are passed over. It refuses to
 // guess: templates and kustomizations that would change names or labels, objects that the API server would not take, a
 // misspelt field that would change what is read, and two versions of one object are errors that name file, document and
 // line; a name that fits several workloads, or a Service that picks nobody's pods, is an error that says so.
@@ -25,9 +25,10 @@ import (
 
 // Set is what the manifests say. It never changes, and several goroutines may ask it.
 type Set struct {
-	workloads []*workload
-	services  []*service
-	backings  []*backing
+	workloads  []*workload
+	services   []*service
+	backings   []*backing
+	namespaces []*namespace
 }
 
 // Match is the pods, or the host or addresses, that go by a name.

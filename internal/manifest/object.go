@@ -28,6 +28,7 @@ var kinds = map[string]struct {
 	"Service":               {"v1", nil},
 	"Endpoints":             {"v1", nil},
 	"EndpointSlice":         {"discovery.k8s.io/v1", []string{"discovery.k8s.io/v1beta1"}},
+	"Namespace":             {"v1", nil},
 }
 
 // object is one manifest, of any kind.

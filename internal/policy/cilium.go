@@ -17,30 +17,38 @@ import (
 // Cilium is a scope whose policies are CiliumNetworkPolicies of cilium.io/v2: its methods do what those of [Scope] do.
 //
 // What differs is what this dialect can say: a host is its name, by toFQDNs, which needs a rule that lets Cilium read the
-// look-up; the API server is an entity; a ping has words, and is taken for an echo request, since a recording does not
-// know the type of an ICMP message. A policy denies by default in each direction of which it has rules.
+// look-up; the API server is an entity, and so is the node; what asks by ICMP is its type. A policy denies by default in
+// each direction of which it has rules, unless it says otherwise, and may have rules that deny.
 type Cilium struct{ Scope }
 
 type ciliumPolicies = []*cilium.NetworkPolicy
 
 func (c Cilium) normal() Cilium { return Cilium{c.Scope.normal()} }
 
-// Required is [Required], but a ping to a name implies the look-up too.
-func (c Cilium) Required(flows []flow.Flow) []flow.Flow { return required(flows, c.inexpressible) }
+// Required is [Required], but a ping to a name implies the look-up too, and a flow to the node does not: pods know its
+// address without a name.
+func (c Cilium) Required(flows []flow.Flow) []flow.Flow {
+	return required(flows, func(d direction, f flow.Flow) string {
+		if isNode(f.Destination) {
+			return "it has no name"
+		}
+		return c.inexpressible(d, f)
+	})
+}
 
 // inexpressible says why no rule of a direction can allow a flow and no other, or returns "" if one can.
 func (c Cilium) inexpressible(d direction, f flow.Flow) string {
 	switch {
-	case isPing(f):
+	case f.Protocol.IsICMP():
 	case !f.Protocol.HasPorts():
 		return fmt.Sprintf("a CiliumNetworkPolicy allows TCP, UDP, SCTP and ICMP, it has no word for %s", f.Protocol)
 	case f.Port == 0:
 		return "a CiliumNetworkPolicy has no word for port 0 alone"
+	case isNode(d.far(f)):
+		return "" // by whichever name
 	}
 	return c.unnameable(d, d.far(f))
 }
-
-func isPing(f flow.Flow) bool { return f.Protocol == flow.ICMP || f.Protocol == flow.ICMPv6 }
 
 // isAPIServer reports whether an endpoint is the cluster's API server, by the name of its Service: it runs on nodes, and
 // so is neither pods nor an address to Cilium.
@@ -55,54 +63,9 @@ func isAPIServer(e flow.Endpoint) bool {
 	return false
 }
 
-// ciliumRule is a rule of either direction: in Cilium they differ in the names of fields, and that only egress has names.
-type ciliumRule struct {
-	endpoints []metav1.LabelSelector
-	names     []cilium.FQDN
-	cidrs     []cilium.CIDRRule
-	entities  []string
-	ports     []cilium.PortRule
-	icmps     []cilium.ICMPRule
-}
-
-func ciliumRulesOf(p *cilium.NetworkPolicy, d direction) []ciliumRule {
-	var rules []ciliumRule
-	if d == ingress {
-		for _, r := range p.Spec.Ingress {
-			rules = append(rules, ciliumRule{r.FromEndpoints, nil, r.FromCIDRSet, r.FromEntities, r.ToPorts, r.ICMPs})
-		}
-		return rules
-	}
-	for _, r := range p.Spec.Egress {
-		rules = append(rules, ciliumRule{r.ToEndpoints, r.ToFQDNs, r.ToCIDRSet, r.ToEntities, r.ToPorts, r.ICMPs})
-	}
-	return rules
-}
-
-// setCiliumRules gives a policy its rules of a direction. Egress without any is the rule that denies everything.
-func setCiliumRules(p *cilium.NetworkPolicy, d direction, rules []ciliumRule) {
-	if d == ingress {
-		p.Spec.Ingress = nil
-		for _, r := range rules {
-			p.Spec.Ingress = append(p.Spec.Ingress, cilium.IngressRule{
-				FromEndpoints: r.endpoints, FromCIDRSet: r.cidrs, FromEntities: r.entities, ToPorts: r.ports, ICMPs: r.icmps,
-			})
-		}
-		return
-	}
-	p.Spec.Egress = nil
-	for _, r := range rules {
-		p.Spec.Egress = append(p.Spec.Egress, cilium.EgressRule{
-			ToEndpoints: r.endpoints, ToFQDNs: r.names, ToCIDRSet: r.cidrs, ToEntities: r.entities, ToPorts: r.ports, ICMPs: r.icmps,
-		})
-	}
-	if len(rules) == 0 {
-		p.Spec.Egress = []cilium.EgressRule{{}}
-	}
-}
-
-// isEmpty reports whether a rule has no fields: then it allows nothing, and is there for its direction to have a rule.
-func (r ciliumRule) isEmpty() bool { return len(r.peers())+len(r.ports)+len(r.icmps) == 0 }
+// isNode reports whether an endpoint is the machine that the pods at the other end run on: to Cilium its processes are
+// no pods, and its addresses are in no range.
+func isNode(e flow.Endpoint) bool { return e.Kind == flow.Workload && e.Node }
 
 // ciliumOverlooks says why a policy does not select the subject, or returns "" if it does.
 func ciliumOverlooks(p *cilium.NetworkPolicy, subject Workload) string {
@@ -110,7 +73,7 @@ func ciliumOverlooks(p *cilium.NetworkPolicy, subject Workload) string {
 	switch {
 	case p.Namespace != "" && subject.Namespace != "" && p.Namespace != subject.Namespace:
 		return fmt.Sprintf("policy %s is in namespace %s, not in %s", p.Name, p.Namespace, subject.Namespace)
-	case !selects(plainSelector(&p.Spec.EndpointSelector), podLabels(subject.labels(), namespace)):
+	case !selects(plainSelector(&p.Spec.EndpointSelector), ciliumLabels(subject.labels(), namespace, namespaceLabels(namespace))):
 		return fmt.Sprintf("policy %s selects %s, the pods have %s", p.Name, describeSourced(p.Spec.EndpointSelector), subject.labels())
 	}
 	return ""
@@ -121,19 +84,52 @@ func ciliumPassesOver(p *cilium.NetworkPolicy, subject Workload, d direction) st
 	if why := ciliumOverlooks(p, subject); why != "" {
 		return why
 	}
-	if len(ciliumRulesOf(p, d)) == 0 {
+	switch {
+	case len(ciliumRulesOf(p, d))+len(ciliumDenyRulesOf(p, d)) == 0:
 		return fmt.Sprintf("policy %s has no %s rules, not even {}", p.Name, d)
+	case !deniesByDefault(p, d):
+		return fmt.Sprintf("policy %s denies nothing by default, by its enableDefaultDeny.%s", p.Name, d)
 	}
 	return ""
+}
+
+// deniesByDefault reports whether a policy's rules of a direction, if it has any, deny what they do not allow.
+func deniesByDefault(p *cilium.NetworkPolicy, d direction) bool {
+	enabled := p.Spec.EnableDefaultDeny
+	if enabled == nil {
+		return true
+	}
+	is := enabled.Egress
+	if d == ingress {
+		is = enabled.Ingress
+	}
+	return is == nil || *is
 }
 
 func ciliumIsolates(policies ciliumPolicies, subject Workload, d direction) (bool, string) {
 	return isolated(subject, d, policies, func(p *cilium.NetworkPolicy) string { return ciliumPassesOver(p, subject, d) })
 }
 
-// podLabels returns the labels by which Cilium knows pods, without their source.
-func podLabels(pods labels.Set, namespace string) labels.Set {
-	set := labels.Set{cilium.NamespaceLabel: namespace, cilium.NamespaceMetaLabel + namespaceLabel: namespace}
+// denyByDefault takes back what a policy says to the contrary.
+func denyByDefault(p *cilium.NetworkPolicy, d direction) {
+	enabled := *p.Spec.EnableDefaultDeny
+	if d == ingress {
+		enabled.Ingress = nil
+	} else {
+		enabled.Egress = nil
+	}
+	p.Spec.EnableDefaultDeny = &enabled
+	if enabled == (cilium.DefaultDeny{}) {
+		p.Spec.EnableDefaultDeny = nil
+	}
+}
+
+// ciliumLabels returns the labels by which Cilium knows pods, without their source.
+func ciliumLabels(pods labels.Set, namespace string, ofNamespace labels.Set) labels.Set {
+	set := labels.Set{cilium.NamespaceLabel: namespace}
+	for key, value := range ofNamespace {
+		set[cilium.NamespaceMetaLabel+key] = value
+	}
 	return labels.Merge(pods, set)
 }
 

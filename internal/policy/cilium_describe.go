@@ -61,6 +61,20 @@ func describeOpenTo(rule ciliumRule) string {
 	return abbreviate(phrases, ", ")
 }
 
+// namesOfPorts returns the names that stand for ports.
+func (r ciliumRule) namesOfPorts() []string {
+	var names []string
+	for _, ref := range r.openTo() {
+		if ref.port == nil {
+			continue
+		}
+		if _, isNumber := ref.port.Number(); !isNumber {
+			names = append(names, ref.port.Port)
+		}
+	}
+	return names
+}
+
 // describeOpen names a port with its protocol, or an ICMP type: "5432/TCP", "53/ANY", "ICMP echo request".
 func describeOpen(ref ciliumPortRef) string {
 	if ref.icmp != nil {

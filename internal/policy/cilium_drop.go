@@ -20,6 +20,7 @@ func (m *ciliumMerging) drop(subject Workload) {
 	}
 	if ciliumPassesOver(p, subject, egress) == "" {
 		m.dropMetadata(p)
+		m.scope.dropBinaries(&p.ObjectMeta, m.scope.isolatedBy(p, egress), m.flows)
 	}
 }
 
@@ -52,6 +53,7 @@ func (r ciliumRule) keep(used usage) ciliumRule {
 	kept := r
 	kept.endpoints, peers = keepFirst(r.endpoints, peers)
 	kept.names, peers = keepFirst(r.names, peers)
+	kept.addresses, peers = keepFirst(r.addresses, peers)
 	kept.cidrs, peers = keepFirst(r.cidrs, peers)
 	kept.entities, _ = keepFirst(r.entities, peers)
 	kept.ports, kept.icmps = nil, nil

@@ -10,10 +10,11 @@ import (
 )
 
 // Evaluate is [Scope.Evaluate], by the rules of cilium.io/v2: the policies that select a subject are a union, and deny
-// what none of them allows in each direction of which one has rules. A rule of several kinds of peer, or with fields
-// that package cilium does not have, never gets here.
+// what none of them allows in each direction of which one has rules and that it denies by default. What a rule that denies
+// is for, no other allows. A rule of several kinds of peer, or with fields that package cilium does not have, never gets
+// here.
 //
-// A range of addresses holds no pods and not the API server, a name neither. A name matches nothing unless a rule of
+// A range of addresses holds no pods, not the node and not the API server, and nor is a name any of them. A name matches nothing unless a rule of
 // some policy of the subject's lets Cilium read the look-up. A flow at an address without a name matches no name.
 func (c Cilium) Evaluate(policies ciliumPolicies, f flow.Flow) Verdict {
 	c = c.normal()
@@ -22,13 +23,19 @@ func (c Cilium) Evaluate(policies ciliumPolicies, f flow.Flow) Verdict {
 
 // side tells what the policies do to a flow of the subject in one direction.
 func (c Cilium) side(policies ciliumPolicies, subject Workload, d direction, f flow.Flow) Verdict {
-	isolating := c.views(policies, subject, d)
-	if len(isolating) == 0 {
+	selecting := c.views(policies, subject, d)
+	for _, v := range selecting {
+		if why := v.denies(f); why != "" {
+			return Verdict{Outcome: Denied, Policy: v.Name, Rule: -1, Reason: why}
+		}
+	}
+	first := slices.IndexFunc(selecting, ciliumView.isolates)
+	if first < 0 {
 		_, why := ciliumIsolates(policies, subject, d)
 		return Verdict{Outcome: Unprotected, Rule: -1, Reason: why}
 	}
-	nearest := ciliumCandidate{view: isolating[0], rule: -1}
-	for _, v := range isolating {
+	nearest := ciliumCandidate{view: selecting[first], rule: -1}
+	for _, v := range selecting {
 		for i, rule := range v.rules {
 			for peer, port := range rule.pairs() {
 				x := ciliumCandidate{v, i, peer, v.match(rule, peer, port, f)}
@@ -44,8 +51,38 @@ func (c Cilium) side(policies ciliumPolicies, subject Workload, d direction, f f
 	if why := c.inexpressible(d, f); why != "" {
 		return Verdict{Outcome: Inexpressible, Rule: -1, Reason: why}
 	}
-	first := isolating[0].Name
-	return Verdict{Outcome: Denied, Policy: first, Rule: -1, Reason: nearest.deniedReason(f, first)}
+	isolating := selecting[first].Name
+	return Verdict{Outcome: Denied, Policy: isolating, Rule: -1, Reason: nearest.deniedReason(f, isolating)}
+}
+
+// denies says which of a policy's rules denies a flow, or returns "".
+func (v ciliumView) denies(f flow.Flow) string {
+	v.named = false // what is allowed by name is denied by address
+	for i, rule := range v.denials {
+		for peer, port := range rule.pairs() {
+			fit := v.match(rule, peer, port, f)
+			if fit.peer != peerFits || fit.port != portFits {
+				continue
+			}
+			of, open := rule.pair(peer, port)
+			what := describeCiliumPeer(v.direction, of)
+			if open != (ciliumPortRef{}) {
+				what += ", " + describeOpen(open)
+			}
+			return fmt.Sprintf("%sDeny rule %d (%s) denies it, whatever other rules allow", v.direction, i, what)
+		}
+	}
+	return ""
+}
+
+// refuses reports whether a rule denies a flow, which nothing that is added could allow.
+func (c Cilium) refuses(policies ciliumPolicies, subject Workload, d direction, f flow.Flow) bool {
+	return slices.ContainsFunc(c.views(policies, subject, d), func(v ciliumView) bool { return v.denies(f) != "" })
+}
+
+// isolates reports whether a policy denies in its direction what no rule allows.
+func (v ciliumView) isolates() bool {
+	return len(v.rules)+len(v.denials) > 0 && deniesByDefault(v.NetworkPolicy, v.direction)
 }
 
 // ciliumCandidate is a rule that allows a flow or comes near it, and the peer in it that does.
@@ -92,10 +129,12 @@ func isWorld(peer ciliumPeerRef) bool {
 	case peer.cidr != nil:
 		prefix, err := netip.ParsePrefix(peer.cidr.CIDR)
 		return err == nil && prefix.Bits() == 0
+	case peer.endpoint != nil:
+		return selectsOthers(peer.endpoint)
 	case peer.name != nil:
 		return peer.name.Matches("a.b") && peer.name.Matches("c.d.e")
 	}
-	return slices.Contains([]string{cilium.World, cilium.WorldIPv4, cilium.WorldIPv6}, peer.entity)
+	return peer.entity == cilium.World
 }
 
 // deniedReason says what keeps the nearest rule from allowing a flow.
@@ -108,30 +147,36 @@ func (c ciliumCandidate) deniedReason(f flow.Flow, first string) string {
 		rule += " of policy " + c.view.Name
 	}
 	port := fmt.Sprintf("%d/%s", f.Port, f.Protocol)
-	if isPing(f) {
-		port = fmt.Sprintf("%s (an echo request)", f.Protocol)
+	if f.Protocol.IsICMP() {
+		f.ICMPType = uint8(icmpType(f))
+		port = f.Message()
 	} else {
 		port = "port " + port
 	}
 	switch c.fit.peer {
 	case peerFits:
-		reason := fmt.Sprintf("%s, %s allows %s", port, rule, describeOpenTo(c.view.rules[c.rule]))
-		if c.fit.port == portByName {
-			reason += ", a name that only the pods resolve: write the number"
-		}
-		return reason
+		allowed := c.view.rules[c.rule]
+		return fmt.Sprintf("%s, %s allows %s", port, rule, describeOpenTo(allowed)) + c.view.scope.explainPortNames(allowed.namesOfPorts(), f)
 	case unseen:
 		return fmt.Sprintf("%s never matches: no rule lets Cilium read the look-up of %s (toPorts with rules.dns, to the resolver at port %d)", rule, far.Name, resolverPort)
 	case otherNamespace:
-		return fmt.Sprintf("%s is in another namespace than %s", describeEndpoint(far), rule)
+		return fmt.Sprintf("%s is in another namespace than %s", c.view.scope.describe(far), rule)
 	case excepted:
 		return fmt.Sprintf("%s is in the range %s that %s excepts", address(far), exceptIn(c.ref().cidr.Except, address(far)), rule)
 	case unnamed:
-		return fmt.Sprintf("%s is not in toFQDNs, and %s is for an address without a name", describeEndpoint(far), rule)
+		return fmt.Sprintf("%s is not in toFQDNs, and %s is for an address without a name", c.view.scope.describe(far), rule)
 	case otherPeer, otherSort:
 		if c.fit.port == portFits && (c.fit.peer == otherPeer || far.Kind == flow.Anyone) {
-			return fmt.Sprintf("no %s is for %s; %s allows %s", c.word(), describeEndpoint(far), rule, port)
+			return fmt.Sprintf("no %s is for %s; %s allows %s", c.word(), c.view.scope.describe(far), rule, port)
 		}
 	}
-	return fmt.Sprintf("no %s is for %s", c.word(), describeEndpoint(far))
+	return fmt.Sprintf("no %s is for %s", c.word(), c.view.scope.describe(far))
+}
+
+// describe names the far end of a flow in a reason.
+func (c Cilium) describe(e flow.Endpoint) string {
+	if isNode(e) {
+		return e.String() + " (a process of the node, which toEntities calls " + cilium.Host + ")"
+	}
+	return c.Scope.describe(e)
 }

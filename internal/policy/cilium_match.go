@@ -2,130 +2,15 @@ package policy
 
 import (
 	"cmp"
-	"iter"
 	"net/netip"
 	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/flow"
 )
-
-// ciliumView is a policy that isolates a subject in a direction, with what it takes to read its rules.
-type ciliumView struct {
-	*cilium.NetworkPolicy
-	scope     Cilium
-	direction direction
-	rules     []ciliumRule
-	namespace string        // of the policy and the subject, never empty
-	named     bool          // one of the policy's rules is for names
-	lookups   []cilium.FQDN // that Cilium reads for the subject's pods, by any policy
-}
-
-// views returns the policies that isolate the subject in a direction, in their order.
-func (c Cilium) views(policies ciliumPolicies, subject Workload, d direction) []ciliumView {
-	var isolating []ciliumView
-	var lookups []cilium.FQDN
-	for _, p := range policies {
-		if ciliumPassesOver(p, subject, d) != "" {
-			continue
-		}
-		v := ciliumView{
-			NetworkPolicy: p, scope: c, direction: d, rules: ciliumRulesOf(p, d),
-			namespace: cmp.Or(p.Namespace, subject.Namespace, defaultNamespace),
-		}
-		for _, r := range v.rules {
-			v.named = v.named || len(r.names) > 0
-			for _, ports := range r.ports {
-				if ports.HasDNS() && len(r.names) == 0 { // a rule for names would need its own answer first
-					lookups = append(lookups, ports.Rules.DNS...)
-				}
-			}
-		}
-		isolating = append(isolating, v)
-	}
-	for i := range isolating {
-		isolating[i].lookups = lookups
-	}
-	return isolating
-}
-
-// ciliumPeerRef is one peer of a rule, of which one field is set; none is everywhere.
-type ciliumPeerRef struct {
-	endpoint *metav1.LabelSelector
-	name     *cilium.FQDN
-	cidr     *cilium.CIDRRule
-	entity   string
-}
-
-// peers returns all peers of a rule, of whichever kind, in their order.
-func (r ciliumRule) peers() []ciliumPeerRef {
-	var peers []ciliumPeerRef
-	for i := range r.endpoints {
-		peers = append(peers, ciliumPeerRef{endpoint: &r.endpoints[i]})
-	}
-	for i := range r.names {
-		peers = append(peers, ciliumPeerRef{name: &r.names[i]})
-	}
-	for i := range r.cidrs {
-		peers = append(peers, ciliumPeerRef{cidr: &r.cidrs[i]})
-	}
-	for _, e := range r.entities {
-		peers = append(peers, ciliumPeerRef{entity: e})
-	}
-	return peers
-}
-
-// ciliumPortRef is one port or one ICMP type of a rule; none is everything.
-type ciliumPortRef struct {
-	port *cilium.Port
-	icmp *cilium.ICMPField
-}
-
-// openTo returns all ports and ICMP types of a rule, in their order.
-func (r ciliumRule) openTo() []ciliumPortRef {
-	var ports []ciliumPortRef
-	for _, rule := range r.ports {
-		for i := range rule.Ports {
-			ports = append(ports, ciliumPortRef{port: &rule.Ports[i]})
-		}
-	}
-	for _, rule := range r.icmps {
-		for i := range rule.Fields {
-			ports = append(ports, ciliumPortRef{icmp: &rule.Fields[i]})
-		}
-	}
-	return ports
-}
-
-// pairs yields every peer of a rule with each of its ports, by their index; -1 is everywhere, and everything.
-func (r ciliumRule) pairs() iter.Seq2[int, int] {
-	return func(yield func(int, int) bool) {
-		if r.isEmpty() {
-			return
-		}
-		for i := range max(1, len(r.peers())) {
-			for j := range max(1, len(r.openTo())) {
-				if !yield(min(i, len(r.peers())-1), min(j, len(r.openTo())-1)) {
-					return
-				}
-			}
-		}
-	}
-}
-
-func (r ciliumRule) pair(peer, port int) (ciliumPeerRef, ciliumPortRef) {
-	var a ciliumPeerRef
-	var b ciliumPortRef
-	if peer >= 0 {
-		a = r.peers()[peer]
-	}
-	if port >= 0 {
-		b = r.openTo()[port]
-	}
-	return a, b
-}
 
 // match holds a flow against one pair of a rule.
 func (v ciliumView) match(r ciliumRule, peer, port int, f flow.Flow) fit {
@@ -136,6 +21,9 @@ func (v ciliumView) match(r ciliumRule, peer, port int, f flow.Flow) fit {
 // redirects is as that of the other dialect: a person's word for a resolver that goes by other labels.
 func (v ciliumView) redirects(peer ciliumPeerRef, port ciliumPortRef, f flow.Flow) bool {
 	if f.Destination.Kind != flow.Resolver || !isDNSPort(int32(f.Port)) || port.port == nil || port.port.EndPort != 0 || peer.name != nil {
+		return false
+	}
+	if peer.endpoint != nil && !isEmpty(peer.endpoint) && v.fitPods(peer.endpoint, f.Destination) == otherNamespace {
 		return false
 	}
 	n, isNumber := port.port.Number()
@@ -153,7 +41,9 @@ func (v ciliumView) fitPeer(peer ciliumPeerRef, f flow.Flow) peerFit {
 		return otherSort // whatever the peer is, others may call too
 	case peer.entity != "":
 		return fitEntity(peer.entity, far, isServer)
-	case isServer, arePods != (peer.endpoint != nil):
+	case peer.endpoint != nil && (isServer || isNode(far) || !arePods) && selectsOthers(peer.endpoint):
+		return peerFits
+	case isServer, isNode(far), arePods != (peer.endpoint != nil):
 		return otherSort
 	case arePods:
 		return v.fitPods(peer.endpoint, far)
@@ -163,21 +53,25 @@ func (v ciliumView) fitPeer(peer ciliumPeerRef, f flow.Flow) peerFit {
 	return v.fitCIDR(peer.cidr, far)
 }
 
+// selectsOthers reports whether a selector is for all that is no pod, too: one that asks for a namespace in any way is not
+// kept to the policy's own, and what has no labels has none that is excluded.
+func selectsOthers(selector *metav1.LabelSelector) bool {
+	plain := plainSelector(selector)
+	return selects(plain, nil) && slices.ContainsFunc(plain.MatchExpressions, func(e metav1.LabelSelectorRequirement) bool { return isNamespaceKey(e.Key) })
+}
+
 func fitEntity(entity string, far flow.Endpoint, isServer bool) peerFit {
-	addr := address(far)
 	isWorld := !isServer && (far.Kind == flow.External || far.Kind == flow.Address)
 	var fits bool
 	switch entity {
 	case cilium.APIServer:
 		fits = isServer
-	case cilium.Cluster:
+	case cilium.Host:
+		fits = isNode(far)
+	case cilium.Cluster, cilium.Mesh:
 		fits = !isWorld
 	case cilium.World:
 		fits = isWorld
-	case cilium.WorldIPv4:
-		fits = isWorld && addr.Is4()
-	case cilium.WorldIPv6:
-		fits = isWorld && addr.Is6()
 	}
 	if fits {
 		return peerFits
@@ -206,7 +100,7 @@ func (v ciliumView) fitPods(selector *metav1.LabelSelector, far flow.Endpoint) p
 		p := part(e.Key)
 		p.MatchExpressions = append(p.MatchExpressions, e)
 	}
-	all := podLabels(pods, namespace)
+	all := ciliumLabels(pods, namespace, v.scope.namespaceLabels(namespace))
 	inNamespace := selects(byNamespace, all)
 	if isEmpty(byNamespace) {
 		inNamespace = namespace == v.namespace
@@ -267,16 +161,17 @@ func (v ciliumView) fitPort(ref ciliumPortRef, f flow.Flow) portFit {
 		return otherPort
 	}
 	first, isNumber := ref.port.Number()
+	if !isNumber {
+		return v.scope.fitPortName(strings.ToLower(ref.port.Port), fitProtocol(*ref.port, f.Protocol), f)
+	}
 	last := max(first, int(ref.port.EndPort))
-	inRange := !isNumber || first == 0 || first <= int(f.Port) && int(f.Port) <= last ||
+	inRange := first == 0 || first <= int(f.Port) && int(f.Port) <= last ||
 		v.direction == egress && isAPIServer(f.Destination) && f.Port == apiServicePort && first == apiServerPort
 	switch {
 	case !inRange:
 		return otherPort
 	case !fitProtocol(*ref.port, f.Protocol):
 		return otherProtocol
-	case !isNumber:
-		return portByName
 	}
 	return portFits
 }
@@ -286,14 +181,14 @@ func fitProtocol(p cilium.Port, protocol flow.Protocol) bool {
 }
 
 func fitICMP(field cilium.ICMPField, f flow.Flow) portFit {
-	family, echo := flow.ICMP, cilium.Echo
+	family := flow.ICMP
 	if field.Family == cilium.IPv6 {
-		family, echo = flow.ICMPv6, cilium.EchoV6
+		family = flow.ICMPv6
 	}
 	switch {
 	case f.Protocol != family:
 		return otherPort
-	case field.Number() != echo:
+	case field.Number() != icmpType(f):
 		return otherProtocol
 	}
 	return portFits

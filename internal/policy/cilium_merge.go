@@ -43,6 +43,11 @@ func newCiliumMerging(c Cilium, committed ciliumPolicies, flows []flow.Flow) *ci
 	for _, p := range committed {
 		m.policies = append(m.policies, p.DeepCopy())
 	}
+	for _, subject := range m.scope.Subjects {
+		if p := own(m.policies, m.scope.Scope, subject.Workload); p != nil {
+			m.scope.foldNames(p)
+		}
+	}
 	return m
 }
 
@@ -59,11 +64,21 @@ func (m *ciliumMerging) isolating(subject Workload, d direction) *cilium.Network
 	if len(ciliumRulesOf(p, d)) == 0 {
 		setCiliumRules(p, d, []ciliumRule{{}})
 	}
+	if !deniesByDefault(p, d) {
+		denyByDefault(p, d)
+	}
 	return p
 }
 
 // addAll makes the policies allow every flow at both of its ends, as that of the other dialect.
 func (m *ciliumMerging) addAll() {
+	m.addFlows()
+	for _, subject := range m.scope.Subjects {
+		m.scope.addBinaries(ciliumIsolatingMetas(m.policies, subject.Workload), m.scope.of(subject.Workload, egress, m.flows))
+	}
+}
+
+func (m *ciliumMerging) addFlows() {
 	for range len(m.scope.Subjects) + 1 {
 		changed := false
 		for _, subject := range m.scope.Subjects {
@@ -79,7 +94,7 @@ func (m *ciliumMerging) addAll() {
 
 func (m *ciliumMerging) add(subject Subject, d direction) bool {
 	w := subject.Workload
-	flows := m.scope.of(w, d, m.flows)
+	flows := needed(d, m.scope.of(w, d, m.flows))
 	isolated, _ := ciliumIsolates(m.policies, w, d)
 	switch needed := d == egress || subject.Whole && m.scope.serves(w, flows); {
 	case !isolated && !needed, isolated && len(m.missing(w, d, flows)) == 0:
@@ -112,7 +127,7 @@ func (m *ciliumMerging) missing(subject Workload, d direction, flows []flow.Flow
 }
 
 func (m *ciliumMerging) denied(subject Workload, d direction, f flow.Flow) bool {
-	return m.scope.side(m.policies, subject, d, f).Outcome == Denied
+	return m.scope.side(m.policies, subject, d, f).Outcome == Denied && !m.scope.refuses(m.policies, subject, d, f)
 }
 
 // ciliumEdit is what one subject needs of its policy in one direction.
@@ -150,7 +165,7 @@ func (e ciliumEdit) addRules(flows []flow.Flow) {
 	list := ciliumRulesOf(e.policy, e.direction)
 	for _, f := range flows {
 		e.addMetadata(f)
-		if e.scope.side(e.policies, e.subject, e.direction, f).Outcome == Denied && !e.onlyUnseen(f) {
+		if e.denied(e.subject, e.direction, f) && !e.onlyUnseen(f) {
 			missing = append(missing, f)
 		}
 	}
@@ -159,17 +174,17 @@ func (e ciliumEdit) addRules(flows []flow.Flow) {
 		o, _ := e.openingOfRule(rule)
 		list = insertBefore(list, rule, func(other ciliumRule) bool {
 			k, ok := e.openingOfRule(other)
-			k.port, k.protocol = 0, pingOrNot(k.isPing())
-			p := ciliumOpening{o.peer, 0, pingOrNot(o.isPing())}
+			k.port, k.protocol = 0, icmpOrNot(k.isICMP())
+			p := ciliumOpening{o.peer, 0, icmpOrNot(o.isICMP())}
 			return ok && k.compare(p) > 0
 		})
 	}
 	setCiliumRules(e.policy, e.direction, list)
 }
 
-// pingOrNot returns a protocol for rules of ICMP types, and one for all others, by which they are ordered.
-func pingOrNot(ping bool) flow.Protocol {
-	if ping {
+// icmpOrNot returns a protocol for rules of ICMP types, and one for all others, by which they are ordered.
+func icmpOrNot(icmp bool) flow.Protocol {
+	if icmp {
 		return flow.ICMP
 	}
 	return flow.TCP
@@ -198,7 +213,7 @@ func (e ciliumEdit) addLookup(f flow.Flow) {
 	for i := range rules {
 		for j := range rules[i].ports {
 			if ports := &rules[i].ports[j]; ports.HasDNS() && len(rules[i].names) == 0 {
-				ports.Rules.DNS = append(ports.Rules.DNS, cilium.FQDN{MatchName: f.Destination.Name})
+				ports.Rules.DNS = append(ports.Rules.DNS, e.scope.fqdn(f.Destination.Name))
 				setCiliumRules(e.policy, e.direction, rules)
 				return
 			}
@@ -230,7 +245,7 @@ func (e ciliumEdit) normalOpening(o ciliumOpening) ciliumOpening {
 
 // openingOfRule returns the peer for which Generate would write a rule, or false, and whether it is for ICMP.
 func (e ciliumEdit) openingOfRule(r ciliumRule) (ciliumOpening, bool) {
-	o := ciliumOpening{protocol: pingOrNot(len(r.icmps) > 0)}
+	o := ciliumOpening{protocol: icmpOrNot(len(r.icmps) > 0)}
 	if len(r.peers()) != 1 {
 		return o, false
 	}
@@ -247,14 +262,16 @@ func (e ciliumEdit) openingOfRule(r ciliumRule) (ciliumOpening, bool) {
 		}
 		o.peer = of
 	case peer.name != nil:
-		o.peer = ciliumPeer{rank: rankName, host: peer.name.MatchName}
-		return o, peer.name.MatchName != ""
+		o.peer = ciliumPeer{rank: rankName, host: peer.name.String()}
+		return o, e.scope.writes(*peer.name)
 	case peer.cidr != nil:
 		prefix, err := netip.ParsePrefix(peer.cidr.CIDR)
 		o.peer = ciliumPeer{rank: rankAddress, addr: prefix.Addr()}
 		return o, err == nil && prefix.IsSingleIP() && len(peer.cidr.Except) == 0
 	case peer.entity == cilium.APIServer && e.direction == egress:
 		o.peer = ciliumPeer{rank: rankAPIServer}
+	case peer.entity == cilium.Host:
+		o.peer = ciliumPeer{rank: rankHost}
 	case peer.entity == cilium.All && e.direction == ingress:
 		o.peer = ciliumPeer{rank: rankAnyone}
 	default:

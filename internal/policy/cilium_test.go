@@ -39,7 +39,10 @@ func TestVerdictsOfCiliumPolicies(t *testing.T) {
 	apiServer := toPort(workloadIn("default", "kubernetes"), flow.TCP, 443)
 	ping := toPort(at("203.0.113.9"), flow.ICMP, 0)
 	ping6 := toPort(at("2001:db8::7"), flow.ICMPv6, 0)
+	clock := ping
+	clock.ICMPType = 13
 	db := toPort(workload("db"), flow.TCP, 5432)
+	statsd := toPort(node("statsd"), flow.UDP, 9125)
 	for _, row := range []struct {
 		reason, rules string
 		flow          flow.Flow
@@ -54,7 +57,8 @@ func TestVerdictsOfCiliumPolicies(t *testing.T) {
 		{"a rule without ports is for all of them", "  egress: [{toEndpoints: [{matchLabels: {app: db}}]}]", db, Allowed, ""},
 		{"and for ICMP", "  egress: [{toCIDRSet: [{cidr: 203.0.113.0/24}]}]", ping, Allowed, ""},
 		{"a key of any source", "  egress: [{toEndpoints: [{matchLabels: {\"any:app\": db}}]}]", db, Allowed, ""},
-		{"a key of another source is no pod's", "  egress: [{toEndpoints: [{matchLabels: {\"container:app\": db}}]}]", db, Denied, ""},
+		{"labels that are not X include none", "  egress: [{toEndpoints: [{matchExpressions: [{key: tier, operator: NotIn, values: [web]}]}]}]", db, Allowed, ""},
+		{"a label that has to be there", "  egress: [{toEndpoints: [{matchExpressions: [{key: tier, operator: Exists}]}]}]", db, Denied, "no rule is for db"},
 		{"without a namespace it is the policy's own", "  egress: [{toEndpoints: [{matchLabels: {app: db}}]}]", toPort(workloadIn("data", "db"), flow.TCP, 5432), Denied, "another namespace"},
 		{"any namespace, by an expression", "  egress: [{toEndpoints: [{matchLabels: {app: db}, matchExpressions: [{key: io.kubernetes.pod.namespace, operator: Exists}]}]}]", toPort(workloadIn("data", "db"), flow.TCP, 5432), Allowed, ""},
 		{"a name with its look-up", "  egress:" + dnsRule + "  - {toFQDNs: [{matchName: api.stripe.com}], toPorts: [{ports: [{port: \"443\", protocol: TCP}]}]}", stripe, Allowed, ""},
@@ -66,13 +70,28 @@ func TestVerdictsOfCiliumPolicies(t *testing.T) {
 		{"the API server is no address", "  egress: [{toCIDRSet: [{cidr: 0.0.0.0/0}]}]", apiServer, Denied, ""},
 		{"the world is no pod", "  egress: [{toEntities: [world]}]", db, Denied, ""},
 		{"the world is every host outside", "  egress: [{toEntities: [world]}]", stripe, Allowed, ""},
-		{"the host is nobody that a recording knows", "  egress: [{toEntities: [host]}]", stripe, Denied, ""},
+		{"the host is no host outside", "  egress: [{toEntities: [host]}]", stripe, Denied, ""},
+		{"nor pods", "  egress: [{toEntities: [host]}]", db, Denied, ""},
+		{"a process of the node", "  egress: [{toEntities: [host], toPorts: [{ports: [{port: \"9125\", protocol: UDP}]}]}]", statsd, Allowed, ""},
+		{"which is in the cluster", "  egress: [{toEntities: [cluster]}]", statsd, Allowed, ""},
+		{"and no pod, whatever its name", "  egress: [{toEndpoints: [{matchLabels: {app: statsd}}]}]", statsd, Denied, "statsd (a process of the node, which toEntities calls host)"},
+		{"nor all pods", "  egress: [{toEndpoints: [{}]}]", statsd, Denied, ""},
+		{"nor an address", "  egress: [{toCIDRSet: [{cidr: 172.17.0.1/32}]}]", statsd, Denied, ""},
+		{"the node at another port", "  egress: [{toEntities: [host], toPorts: [{ports: [{port: \"10250\", protocol: TCP}]}]}]", statsd, Denied, "port 9125/UDP, rule 0 (host) allows 10250/TCP"},
 		{"an echo request", "  egress: [{toCIDRSet: [{cidr: 203.0.113.9/32}], icmps: [{fields: [{type: EchoRequest}]}]}]", ping, Allowed, ""},
 		{"an echo request of the other family", "  egress: [{toCIDRSet: [{cidr: 203.0.113.9/32}], icmps: [{fields: [{family: IPv6, type: 128}]}]}]", ping, Denied, "echo request"},
 		{"of IPv6", "  egress: [{toCIDRSet: [{cidr: \"2001:db8::7/128\"}], icmps: [{fields: [{family: IPv6, type: EchoRequest}]}]}]", ping6, Allowed, ""},
+		{"another ICMP type than was asked for", "  egress: [{toCIDRSet: [{cidr: 203.0.113.9/32}], icmps: [{fields: [{type: 8}]}]}]", clock, Denied, "ICMP timestamp request, rule 0 (203.0.113.9/32) allows ICMP echo request"},
+		{"the type that was asked for, by its name", "  egress: [{toCIDRSet: [{cidr: 203.0.113.9/32}], icmps: [{fields: [{type: Timestamp}]}]}]", clock, Allowed, ""},
 		{"an ICMP type that no flow is", "  egress: [{toCIDRSet: [{cidr: 203.0.113.9/32}], icmps: [{fields: [{type: 13}]}]}]", ping, Denied, "ICMP type 13"},
 		{"a protocol without words", "  egress: [{}]", toPort(at("203.0.113.9"), 47, 0), Inexpressible, "no word for IP/47"},
 		{"an exception", "  egress: [{toCIDRSet: [{cidr: 203.0.113.0/24, except: [203.0.113.9/32]}]}]", ping, Denied, "excepts"},
+		{"a range by its other field", "  egress: [{toCIDR: [198.51.100.0/24, 203.0.113.0/24]}]", ping, Allowed, "rule 0 (203.0.113.0/24)"},
+		{"and nothing outside of it", "  egress: [{toCIDR: [198.51.100.0/24], toPorts: [{ports: [{port: \"443\"}]}]}]", toPort(at("203.0.113.9"), flow.TCP, 443), Denied, "no rule is for 203.0.113.9; rule 0 (198.51.100.0/24) allows port 443/TCP"},
+		{"pods that are not in a namespace, and all that is no pod", "  egress: [{toEndpoints: [{matchExpressions: [{key: io.kubernetes.pod.namespace, operator: NotIn, values: [kube-system]}]}]}]", stripe, Allowed, ""},
+		{"in the policy's own namespace nothing else is", "  egress: [{toEndpoints: [{matchExpressions: [{key: app, operator: NotIn, values: [x]}]}]}]", stripe, Denied, ""},
+		{"nobody", "  egress: [{toEntities: [none]}]", db, Denied, "no rule is for db"},
+		{"all of a mesh", "  egress: [{toEntities: [cluster-mesh]}]", db, Allowed, "rule 0 (cluster-mesh)"},
 		{"every port of a protocol", "  egress: [{toEndpoints: [{}], toPorts: [{ports: [{port: \"0\", protocol: TCP}]}]}]", db, Allowed, ""},
 		{"a port by its name", "  egress: [{toEndpoints: [{}], toPorts: [{ports: [{port: pg, protocol: TCP}]}]}]", db, Denied, "write the number"},
 	} {
@@ -154,5 +173,38 @@ func TestTheMetadataServiceIsAnAddressThatIsToldInCilium(t *testing.T) {
 	}
 	if got := p.Spec.Egress[0].ToCIDRSet; len(got) != 1 || got[0].CIDR != "169.254.169.254/32" {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestTheNodeIsAnEntityInCiliumAndNeedsNoName(t *testing.T) {
+	checkout := Workload{Name: "checkout"}
+	c, flows := Cilium{alone(checkout)}, from(checkout, toPort(node("statsd"), flow.UDP, 9125), toPort(node("kubelet"), flow.TCP, 10250), toPort(node("no label!"), flow.TCP, 10250))
+	p := c.Generate(flows)[0]
+	if got := describeCiliumPeers(egress, ciliumRulesOf(p, egress)[0]) + " " + describeOpenTo(ciliumRulesOf(p, egress)[0]); len(p.Spec.Egress) != 1 || got != "host 9125/UDP, 10250/TCP" {
+		t.Errorf("%d rules, the first for %s", len(p.Spec.Egress), got)
+	}
+	if diff := cmp.Diff(c.Generate(flows), c.Merge(c.Generate(flows[:1]), flows)); diff != "" {
+		t.Errorf("merged (-want +got):\n%s", diff)
+	}
+}
+
+func TestWhatWasAskedByICMPIsWrittenInCilium(t *testing.T) {
+	checkout := Workload{Name: "checkout"}
+	var flows []flow.Flow
+	for _, f := range []flow.Flow{
+		{Protocol: flow.ICMP, ICMPType: 17}, {Protocol: flow.ICMP, ICMPType: 8}, {Protocol: flow.ICMP}, {Protocol: flow.ICMPv6, ICMPType: 128}, {Protocol: flow.ICMPv6, ICMPType: 139},
+	} {
+		f.Destination = workload("db")
+		flows = append(flows, from(checkout, f)...)
+	}
+	c := Cilium{alone(checkout)}
+	rule := ciliumRulesOf(c.Generate(flows)[0], egress)[0]
+	if got, want := describeCiliumPeers(egress, rule)+" "+describeOpenTo(rule), "pods app=db ICMP echo request, ICMP type 17, ICMPv6 echo request and 1 more"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	for i := range flows { // from any of them to all
+		if diff := cmp.Diff(c.Generate(flows), c.Merge(c.Generate(flows[i:i+1]), flows)); diff != "" {
+			t.Errorf("merged (-want +got):\n%s", diff)
+		}
 	}
 }

@@ -20,6 +20,7 @@ func (c Cilium) Unused(policies ciliumPolicies, flows []flow.Flow) []string {
 				lines = append(lines, c.unusedInRule(p, d, i, used)...)
 			}
 		}
+		lines = append(lines, c.describeUnusedBinaries(&p.ObjectMeta, c.isolatedBy(p, egress), required)...)
 	}
 	return lines
 }
@@ -66,7 +67,7 @@ func (c Cilium) usage(p *cilium.NetworkPolicy, d direction, flows []flow.Flow) [
 		v := c.views(ciliumPolicies{p}, subject.Workload, d)[0]
 		// Another policy may be what lets Cilium read a look-up: a name is needed by whoever asks for it.
 		v.lookups = []cilium.FQDN{{MatchPattern: "*"}}
-		own := c.of(subject.Workload, d, flows)
+		own := needed(d, c.of(subject.Workload, d, flows))
 		for j, r := range v.rules {
 			used := v.usage(r, own)
 			if i == 0 {

@@ -6,6 +6,7 @@ import (
 
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 // describePeers names the peers of a rule in a line, the halves of the internet once.
@@ -64,6 +65,17 @@ func describePorts(ports []networkingv1.NetworkPolicyPort) string {
 		phrases = append(phrases, describePort(&ports[i]))
 	}
 	return abbreviate(phrases, ", ")
+}
+
+// namesOfPorts returns the names that stand for ports.
+func namesOfPorts(ports []networkingv1.NetworkPolicyPort) []string {
+	var names []string
+	for _, p := range ports {
+		if p.Port != nil && p.Port.Type == intstr.String {
+			names = append(names, p.Port.StrVal)
+		}
+	}
+	return names
 }
 
 // describePort names a port with its protocol: "5432/TCP", "8000-8100/UDP", "http/TCP", "all TCP ports".

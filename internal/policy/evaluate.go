@@ -50,7 +50,7 @@ type Verdict struct {
 // It does not ask for the flows that this one implies; see [Required].
 //
 // An ipBlock never holds a pod, and a pod selector never anything else; only a rule without peers is for
-// [flow.Anyone]. A port with a name matches nothing. Port 53 or 5353 by number, to any peer, is taken for the
+// [flow.Anyone]. A port with a name is the one that goes by it at the flow's destination; see [Workload]. Port 53 or 5353 by number, to any peer, is taken for the
 // cluster's resolver, which goes by other labels in some clusters.
 //
 // In a policy with [NamesAnnotation] the internet (0.0.0.0/0 or ::/0) is open only to external flows that match an

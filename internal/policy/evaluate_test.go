@@ -92,7 +92,7 @@ func TestPortsAreNumbersAndRanges(t *testing.T) {
 		{"a range starts where it says", "[{port: 80, endPort: 82, protocol: SCTP}]", []flow.Flow{toPort(workload("a"), flow.SCTP, 81)},
 			map[string]flow.Flow{"80-82/SCTP": toPort(workload("a"), flow.SCTP, 79)}},
 		{"a name is not resolved", "[{port: http}, {port: 80}]", []flow.Flow{tcp(workload("a"), 80)},
-			map[string]flow.Flow{"http/TCP, 80/TCP, a name that only the pods resolve: write the number": tcp(workload("a"), 8080)}},
+			map[string]flow.Flow{"http/TCP, 80/TCP; what port http is, only the pods know: write the number, or let Manifests say it": tcp(workload("a"), 8080)}},
 		{"a long list is cut", "[{port: 1}, {port: 2}, {port: 3}, {port: 4}, {port: 5}]", nil,
 			map[string]flow.Flow{"1/TCP, 2/TCP, 3/TCP and 2 more": tcp(workload("a"), 6)}},
 	} {

@@ -21,7 +21,8 @@ import (
 // The same flows in any order give the same policies. There is one rule to a peer, with all of its ports: first
 // workloads by namespace and labels, then the resolver, the internet, single addresses, and anyone. External
 // destinations share the rule for the internet, and stand in [NamesAnnotation]; one at an address that is not public
-// has that address too. External sources are their addresses.
+// has that address too. External sources are their addresses. Who anyone may call at a port has no rule for some callers
+// there.
 // Without any flow, or with none that a NetworkPolicy can express, a policy denies all egress.
 func (s Scope) Generate(flows []flow.Flow) []*networkingv1.NetworkPolicy {
 	s = s.normal()
@@ -50,7 +51,7 @@ func (s Scope) generate(subject Subject, required []flow.Flow) *networkingv1.Net
 			continue
 		}
 		if f.Destination.Kind == flow.External {
-			names[nameOf(f).String()] = true
+			names[s.entryOf(f)] = true
 		}
 		if entry := s.openingOf(subject.Workload, egress, f).metadataEntry(); entry != "" {
 			metadata[entry] = true
@@ -58,6 +59,7 @@ func (s Scope) generate(subject Subject, required []flow.Flow) *networkingv1.Net
 	}
 	annotate(p, NamesAnnotation, names)
 	annotate(p, MetadataAnnotation, metadata)
+	s.addBinaries([]*metav1.ObjectMeta{&p.ObjectMeta}, s.of(subject.Workload, egress, required))
 	if subject.Whole && s.serves(subject.Workload, required) {
 		p.Spec.PolicyTypes = append(p.Spec.PolicyTypes, networkingv1.PolicyTypeIngress)
 		setRules(p, ingress, rules(s.openings(subject.Workload, ingress, required)))

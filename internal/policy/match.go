@@ -57,7 +57,7 @@ type portFit uint8
 const (
 	otherPort portFit = iota
 	otherProtocol
-	portByName // the pods resolve it, we cannot
+	portByName // the pods resolve it, and what it is there is not known, or nothing
 	portFits
 )
 
@@ -75,18 +75,20 @@ func (m fit) compare(n fit) int {
 
 // match holds a flow against one pair of a rule.
 func (v view) match(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort, f flow.Flow) fit {
-	return fit{v.fitPeer(peer, f), fitPort(port, f), v.redirects(peer, port, f)}
+	return fit{v.fitPeer(peer, f), v.fitPort(port, f), v.redirects(peer, port, f)}
 }
 
 // redirects reports whether a pair stands for the cluster's resolver without saying so. Where DNS does not run in
 // pods labelled kube-dns at port 53 (OpenShift: port 5353 of its own pods; NodeLocal: a link-local address), people
 // write a rule that names one of its ports. The rule for the internet's names is not one of those: a host that is
-// asked on port 53 by name says nothing about the resolver.
+// asked on port 53 by name says nothing about the resolver, and pods with the resolver's labels in another namespace are
+// none: that is its own rule, which lost the namespace.
 func (v view) redirects(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort, f flow.Flow) bool {
 	return f.Destination.Kind == flow.Resolver && isDNSPort(int32(f.Port)) && (f.Protocol == flow.TCP || f.Protocol == flow.UDP) &&
 		port != nil && port.Port != nil && port.Port.Type == intstr.Int && isDNSPort(port.Port.IntVal) && port.EndPort == nil &&
 		portProtocol(port) == f.Protocol &&
-		!(v.annotated && isInternet(peer))
+		!(v.annotated && isInternet(peer)) &&
+		!(peer != nil && !isEmpty(peer.PodSelector) && v.fitPods(peer, f.Destination) == otherNamespace)
 }
 
 func isDNSPort(port int32) bool {
@@ -118,7 +120,7 @@ func (v view) fitPods(peer *networkingv1.NetworkPolicyPeer, far flow.Endpoint) p
 	}
 	inNamespace := namespace == v.namespace
 	if peer.NamespaceSelector != nil {
-		inNamespace = selects(peer.NamespaceSelector, namespaceLabels(namespace))
+		inNamespace = selects(peer.NamespaceSelector, v.scope.namespaceLabels(namespace))
 	}
 	switch {
 	case peer.PodSelector == nil && peer.NamespaceSelector == nil:
@@ -177,15 +179,18 @@ func (v view) fitName(prefix netip.Prefix, f flow.Flow) peerFit {
 	return nearest
 }
 
-func fitPort(port *networkingv1.NetworkPolicyPort, f flow.Flow) portFit {
+func (v view) fitPort(port *networkingv1.NetworkPolicyPort, f flow.Flow) portFit {
 	if !f.Protocol.HasPorts() || f.Port == 0 {
 		return otherPort
 	}
 	if port == nil {
 		return portFits
 	}
+	if port.Port != nil && port.Port.Type == intstr.String {
+		return v.scope.fitPortName(port.Port.StrVal, portProtocol(port) == f.Protocol, f)
+	}
 	inRange := true
-	if port.Port != nil && port.Port.Type == intstr.Int {
+	if port.Port != nil {
 		first, last := port.Port.IntVal, port.Port.IntVal
 		if port.EndPort != nil {
 			last = *port.EndPort
@@ -197,8 +202,6 @@ func fitPort(port *networkingv1.NetworkPolicyPort, f flow.Flow) portFit {
 		return otherPort
 	case portProtocol(port) != f.Protocol:
 		return otherProtocol
-	case port.Port != nil && port.Port.Type == intstr.String:
-		return portByName
 	}
 	return portFits
 }

@@ -25,7 +25,8 @@ import (
 // A flow that is denied becomes a port of the one rule for its peer alone, or else a new rule, where Generate would
 // have it among those that it could have written. Rules, peers, ports and names keep their order. External names are
 // added to [NamesAnnotation], unless somebody removed it from a policy that opens the internet to what the flows
-// need: there no name is checked, and none would be allowed any more that is not listed.
+// need: there no name is checked, and none would be allowed any more that is not listed. Names in it that [Scope].Fold
+// has a pattern for become that pattern.
 func (s Scope) Merge(committed []*networkingv1.NetworkPolicy, flows []flow.Flow) []*networkingv1.NetworkPolicy {
 	m := newMerging(s, committed, flows)
 	m.addAll()
@@ -48,6 +49,11 @@ func newMerging(s Scope, committed []*networkingv1.NetworkPolicy, flows []flow.F
 	slices.SortStableFunc(m.flows, flow.Flow.Compare)
 	for _, p := range committed {
 		m.policies = append(m.policies, p.DeepCopy())
+	}
+	for _, subject := range m.scope.Subjects {
+		if p := m.own(subject.Workload); p != nil {
+			m.scope.foldNames(p)
+		}
 	}
 	return m
 }

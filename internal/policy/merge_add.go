@@ -14,6 +14,13 @@ import (
 // addAll makes the policies allow every flow at both of its ends. A policy of one subject that selects others too may
 // isolate them when it changes: so it goes on until nothing does.
 func (m *merging) addAll() {
+	m.addFlows()
+	for _, subject := range m.scope.Subjects {
+		m.scope.addBinaries(isolatingMetas(m.policies, subject.Workload), m.scope.of(subject.Workload, egress, m.flows))
+	}
+}
+
+func (m *merging) addFlows() {
 	for range len(m.scope.Subjects) + 1 {
 		changed := false
 		for _, subject := range m.scope.Subjects {
@@ -30,7 +37,7 @@ func (m *merging) addAll() {
 // add makes the policies allow every flow of a subject in one direction. It reports whether they had to change.
 func (m *merging) add(subject Subject, d direction) bool {
 	w := subject.Workload
-	flows := m.scope.of(w, d, m.flows)
+	flows := needed(d, m.scope.of(w, d, m.flows))
 	isolated, _ := isolates(m.policies, w, d)
 	switch needed := d == egress || subject.Whole && m.scope.serves(w, flows); {
 	case !isolated && !needed, isolated && len(m.missing(w, d, flows)) == 0:
@@ -88,7 +95,7 @@ func (e edit) addNames(flows []flow.Flow) []flow.Flow {
 				continue
 			}
 			if !slices.ContainsFunc(e.view().names, func(n allowedName) bool { return n.matches(f) }) {
-				addEntry(&e.policy.ObjectMeta, NamesAnnotation, nameOf(f).String())
+				addEntry(&e.policy.ObjectMeta, NamesAnnotation, e.scope.entryOf(f))
 			}
 			if flow.Public(f.Destination.Addr) {
 				f.Destination.Addr = netip.Addr{}

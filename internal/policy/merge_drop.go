@@ -20,6 +20,7 @@ func (m *merging) drop(subject Workload) {
 		m.dropRules(p, egress)
 		m.dropNames(p)
 		m.dropMetadata(p)
+		m.scope.dropBinaries(&p.ObjectMeta, m.scope.isolatedBy(p, egress), m.flows)
 	}
 	if passesOver(p, subject, ingress) == "" && m.dropRules(p, ingress) {
 		m.dropIngress(p)

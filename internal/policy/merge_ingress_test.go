@@ -44,14 +44,15 @@ func TestMergeAddsCallers(t *testing.T) {
 	byServer, byAnyone, byGateway := between(at("203.0.113.9"), db, 5432), between(flow.Endpoint{Kind: flow.Anyone}, db, 5432), between(workload("gateway"), db, 5432)
 	checkIngressMerges(t, database, []mergeRow{
 		{"each where Generate would have it", server + fromCheckout + fromServer, []flow.Flow{byGateway, byServer, query(5432)}, server + fromCheckout + fromGateway + fromServer},
-		{"in the order in which a person left the others", server + fromServer + fromCheckout, []flow.Flow{byServer, query(5432), byAnyone}, server + fromServer + fromCheckout + fromAnyone},
+		{"in the order in which a person left the others", server + fromServer + fromCheckout, []flow.Flow{byServer, query(5432), byGateway}, server + fromGateway + fromServer + fromCheckout},
 		{"a port goes to the rule of its peer", server + fromCheckout, []flow.Flow{query(5432), query(9187)},
 			server + "  - {from: [{podSelector: {matchLabels: {app: checkout}}}], ports: [{port: 5432, protocol: TCP}, {port: 9187, protocol: TCP}]}\n"},
 		{"also to that for anyone", server + fromAnyone, []flow.Flow{byAnyone, between(byAnyone.Source, db, 80)},
 			server + "  - {ports: [{port: 80, protocol: TCP}, {port: 5432, protocol: TCP}]}\n"},
-		{"a rule for some is none for anyone", server + fromServer, []flow.Flow{byServer, byAnyone}, server + fromServer + fromAnyone},
+		{"a rule for some is none for anyone, and one for anyone is for all", server + fromServer, []flow.Flow{byServer, byAnyone}, server + fromAnyone},
+		{"at its port", server + strings.Replace(fromServer, "5432", "9187", 1), []flow.Flow{between(at("203.0.113.9"), db, 9187), byAnyone}, server + strings.Replace(fromServer, "5432", "9187", 1) + fromAnyone},
 		{"nor is one for all pods and addresses", server + "  - {from: [{namespaceSelector: {}}, {ipBlock: {cidr: 0.0.0.0/0}}]}\n", []flow.Flow{byServer, query(5432), byAnyone},
-			server + "  - {from: [{namespaceSelector: {}}, {ipBlock: {cidr: 0.0.0.0/0}}]}\n" + fromAnyone},
+			server + fromAnyone},
 		{"who is excepted gets a rule", server + "  - {from: [{ipBlock: {cidr: 203.0.113.0/24, except: [203.0.113.8/29]}}]}\n", []flow.Flow{between(at("203.0.113.1"), db, 5432), byServer},
 			server + "  - {from: [{ipBlock: {cidr: 203.0.113.0/24, except: [203.0.113.8/29]}}]}\n" + fromServer},
 		{"an address with ports of its own gets one more there", server + "  - {from: [{ipBlock: {cidr: 203.0.113.9/32}}], ports: [{port: 9187}]}\n", []flow.Flow{byServer, between(byServer.Source, db, 9187)},

@@ -45,7 +45,7 @@ func (k peerKey) compare(l peerKey) int {
 // openings returns what a subject's flows in a direction need, sorted and each once.
 func (s Scope) openings(subject Workload, d direction, flows []flow.Flow) []opening {
 	var openings []opening
-	for _, f := range s.of(subject, d, flows) {
+	for _, f := range needed(d, s.of(subject, d, flows)) {
 		if s.inexpressible(d, f) == "" {
 			openings = append(openings, s.openingOf(subject, d, f))
 		}

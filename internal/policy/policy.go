@@ -1,7 +1,7 @@
 // Package policy turns flows into Kubernetes network policies, and tells what policies do to a flow.
 //
 // It refuses to guess. A flow that a NetworkPolicy has no words for (ICMP, a name that is no host name) is never
-// quietly covered, and a port with a name, which only the pods themselves resolve, matches nothing. Pods are known by
+// quietly covered, and a port with a name matches nothing where nobody knows which port the pods give it to. Pods are known by
 // their labels, which without better knowledge are app=<name>, namespaces by the label kubernetes.io/metadata.name
 // that the API server sets. A workload of which nobody knows the namespace is taken to be in that of the policy that
 // speaks of it.

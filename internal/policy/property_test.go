@@ -193,7 +193,7 @@ func (r draw) endpoint() flow.Endpoint {
 	case 1:
 		return resolver()
 	case 2:
-		name := pick(r, "api.stripe.com", "hooks.slack.com", "ldap.corp.example", "a_b.example")
+		name := pick(r, "api.stripe.com", "hooks.slack.com", "ldap.corp.example", "a_b.example", "shard-1.db.example", "shard-17.db.example", "eu.shard-2.db.example")
 		if r.IntN(6) == 0 {
 			return flow.Endpoint{Kind: flow.External, Name: name}
 		}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"maps"
 
 	networkingv1 "k8s.io/api/networking/v1"
 
@@ -52,28 +53,25 @@ func (c candidate) deniedReason(f flow.Flow, first string) string {
 	port := fmt.Sprintf("%d/%s", f.Port, f.Protocol)
 	switch c.fit.peer {
 	case peerFits:
-		reason := fmt.Sprintf("port %s, %s allows %s", port, rule, describePorts(c.view.rules[c.rule].ports))
-		if c.fit.port == portByName {
-			reason += ", a name that only the pods resolve: write the number"
-		}
-		return reason
+		ports := c.view.rules[c.rule].ports
+		return fmt.Sprintf("port %s, %s allows %s", port, rule, describePorts(ports)) + c.view.scope.explainPortNames(namesOfPorts(ports), f)
 	case otherNamespace:
-		return fmt.Sprintf("%s is in another namespace than %s", describeEndpoint(far), rule)
+		return fmt.Sprintf("%s is in another namespace than %s", c.view.scope.describe(far), rule)
 	case excepted:
 		return fmt.Sprintf("%s is in the range %s that %s excepts", address(far), exceptIn(c.peer.IPBlock.Except, address(far)), rule)
 	case namedElsewhere:
 		return fmt.Sprintf("port %s, the annotation %s of %s allows %s", port, NamesAnnotation, rule, c.namesOf(far.Name))
 	case unnamed:
 		if far.Kind != flow.External {
-			return fmt.Sprintf("%s has no name, and %s is only for the names in the annotation %s", describeEndpoint(far), rule, NamesAnnotation)
+			return fmt.Sprintf("%s has no name, and %s is only for the names in the annotation %s", c.view.scope.describe(far), rule, NamesAnnotation)
 		}
 		return fmt.Sprintf("%s is not in the annotation %s that %s asks", nameOf(f), NamesAnnotation, rule)
 	case otherPeer, otherSort:
 		if c.fit.port == portFits && (c.fit.peer == otherPeer || far.Kind == flow.Anyone) {
-			return fmt.Sprintf("no %s is for %s; %s allows %s", c.word(), describeEndpoint(far), rule, port)
+			return fmt.Sprintf("no %s is for %s; %s allows %s", c.word(), c.view.scope.describe(far), rule, port)
 		}
 	}
-	return fmt.Sprintf("no %s is for %s", c.word(), describeEndpoint(far))
+	return fmt.Sprintf("no %s is for %s", c.word(), c.view.scope.describe(far))
 }
 
 // namesOf lists what the annotation allows under a host's name.
@@ -87,9 +85,16 @@ func (c candidate) namesOf(host string) string {
 	return abbreviate(entries, ", ")
 }
 
-// describeEndpoint names the far end of a flow in a reason.
-func describeEndpoint(e flow.Endpoint) string {
+// describe names the far end of a flow in a reason: pods with their labels, where these do not follow from the name, since
+// it is labels that a rule asks for.
+func (s Scope) describe(e flow.Endpoint) string {
 	switch e.Kind {
+	case flow.Workload:
+		w, _ := s.workload(e)
+		e.Namespace = w.Namespace
+		if !maps.Equal(w.labels(), Workload{Name: e.Name}.labels()) {
+			return fmt.Sprintf("%s (pods %s)", e, w.labels())
+		}
 	case flow.Resolver:
 		return fmt.Sprintf("the cluster's resolver (pods %s in namespace %s)", resolverLabels, flow.ClusterResolver.Namespace)
 	case flow.Anyone:

@@ -17,6 +17,7 @@ type Workload struct {
 	Namespace string            // a DNS-1123 label; empty means whichever its policies are applied to
 	Labels    map[string]string // the labels of its pods; none means those of Selector
 	Selector  map[string]string // those of them by which what is generated selects the pods; none means all of them
+	Ports     []Port            // those to which the pods give a name, as far as it is known
 }
 
 // labels returns all labels of the pods. Without any they are {"app": Name}.
@@ -51,6 +52,18 @@ type Subject struct {
 type Scope struct {
 	Subjects []Subject
 	Peers    []Workload // others of which more than the name is known: how rules select them
+
+	// Fold holds patterns, each of which [CheckFold] has accepted: external hosts whose names they match are written as
+	// the pattern, so that hosts which come and go with a number do not change what is written. A leading "*." stands
+	// for one or more labels, any other "*" for letters, digits and hyphens within its label. It changes no verdict.
+	Fold []string
+
+	// Binaries says that policies list the programs that open what they allow, in [BinariesAnnotation].
+	Binaries bool
+
+	// Namespaces holds the labels of namespaces, by their names, as far as they are known. Each has the label
+	// kubernetes.io/metadata.name besides.
+	Namespaces map[string]map[string]string
 }
 
 // normal returns the scope with its subjects sorted by namespace and name, and replicas as one of them.
@@ -74,6 +87,9 @@ func (s *Subject) unite(replica Subject) {
 	s.Whole = s.Whole || replica.Whole
 	if len(s.Labels)+len(s.Selector) == 0 {
 		s.Labels, s.Selector = replica.Labels, replica.Selector
+	}
+	if len(s.Ports) == 0 {
+		s.Ports = replica.Ports
 	}
 }
 
@@ -106,7 +122,7 @@ func (s Scope) workload(e flow.Endpoint) (w Workload, subject bool) {
 
 // subject returns the subject that an endpoint is, if it is one.
 func (s Scope) subject(e flow.Endpoint) (Workload, bool) {
-	if e.Kind != flow.Workload {
+	if e.Kind != flow.Workload || e.Node {
 		return Workload{}, false
 	}
 	return s.workload(e)
@@ -121,6 +137,25 @@ func (s Scope) of(subject Workload, d direction, flows []flow.Flow) []flow.Flow 
 		}
 	}
 	return own
+}
+
+// needed returns a subject's flows in a direction without those that a rule for others allows anyway: who is called by
+// anyone at a port needs no rule for some of them, and a test that lost it would pass.
+func needed(d direction, flows []flow.Flow) []flow.Flow {
+	if d != ingress {
+		return flows
+	}
+	var kept []flow.Flow
+	for _, f := range flows {
+		byAnyone := func(g flow.Flow) bool {
+			samePort := f.Protocol.HasPorts() && g.Port == f.Port || f.Protocol.IsICMP() && icmpType(g) == icmpType(f)
+			return g.Source.Kind == flow.Anyone && g.Destination.Identity() == f.Destination.Identity() && g.Protocol == f.Protocol && samePort
+		}
+		if f.Source.Kind == flow.Anyone || !slices.ContainsFunc(flows, byAnyone) {
+			kept = append(kept, f)
+		}
+	}
+	return kept
 }
 
 // serves reports whether a subject was seen as a server, by somebody whom a rule can name.

@@ -11,6 +11,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/flow"
 )
 
@@ -49,6 +50,7 @@ func (r draw) scope() Scope {
 		}
 	}
 	s.Peers = append(s.Peers, r.named("mail", pick(r, "", "data")), r.named("search", "infra"))
+	s.Fold = pick(r, nil, nil, []string{"shard-*.db.example"}, []string{"*.example"}, []string{"shard-*.db.example", "*.db.example", "hooks.slack.*"})
 	return s
 }
 
@@ -90,7 +92,7 @@ func (r draw) flowIn(s Scope) flow.Flow {
 	case 0:
 		f.Destination = r.endpoint()
 	case 1:
-		f.Destination = pick(r, workload("mail"), workloadIn("infra", "search"), workload("search"))
+		f.Destination = pick(r, workload("mail"), workloadIn("infra", "search"), workload("search"), node("statsd"), workloadIn("default", "kubernetes"))
 	case 2:
 		f.Source = pick(r, flow.Endpoint{Kind: flow.Anyone}, workload("mail"), workloadIn("data", "unknown"), at("203.0.113.9"), at("2001:db8::7"), external("lb.example", "198.51.100.1"))
 	}
@@ -102,6 +104,9 @@ func (r draw) flowIn(s Scope) flow.Flow {
 	}
 	if !f.Protocol.HasPorts() {
 		f.Port = 0
+	}
+	if f.Protocol == flow.ICMP {
+		f.ICMPType = pick[uint8](r, 0, cilium.Echo, 13, 17)
 	}
 	return f
 }

@@ -116,7 +116,7 @@ func (c scopeMergeClaims) denyCallersNearby() {
 			isolate(own, s.Workload, ingress) // its rules may not have been in force: the human's they are
 		}
 	}
-	whole := Scope{slices.Clone(c.scope.Subjects), c.scope.Peers} // who isolates the test process lets in who called it
+	whole := Scope{Subjects: slices.Clone(c.scope.Subjects), Peers: c.scope.Peers, Fold: c.scope.Fold} // who isolates the test process lets in who called it
 	for i := range whole.Subjects {
 		whole.Subjects[i].Whole = true
 	}

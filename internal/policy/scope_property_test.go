@@ -97,7 +97,7 @@ func (c scopeClaims) opened(d direction, n flow.Flow) bool {
 	}
 	own := s.of(subject, d, Required(c.flows))
 	isNamed := d == ingress || n.Destination.Kind != flow.External ||
-		slices.ContainsFunc(own, func(f flow.Flow) bool { return nameOf(f) == nameOf(n) })
+		slices.ContainsFunc(own, func(f flow.Flow) bool { return s.entryOf(f) == s.entryOf(n) })
 	openings, needed := s.openings(subject, d, own), s.openingOf(subject, d, n)
 	byAnyone := opening{peerKey{kind: flow.Anyone}, n.Port, n.Protocol}
 	return isNamed && slices.Contains(openings, needed) || slices.Contains(openings, byAnyone)
@@ -172,11 +172,12 @@ func (c scopeClaims) needBothEnds() {
 }
 
 func (c scopeClaims) ignoreOrder(r draw) {
-	scope, flows := Scope{slices.Clone(c.scope.Subjects), slices.Clone(c.scope.Peers)}, slices.Clone(c.flows)
+	scope, flows := Scope{Subjects: slices.Clone(c.scope.Subjects), Peers: slices.Clone(c.scope.Peers), Fold: slices.Clone(c.scope.Fold)}, slices.Clone(c.flows)
 	r.Shuffle(len(scope.Subjects), func(i, j int) {
 		scope.Subjects[i], scope.Subjects[j] = scope.Subjects[j], scope.Subjects[i]
 	})
 	slices.Reverse(scope.Peers)
+	slices.Reverse(scope.Fold)
 	r.Shuffle(len(flows), func(i, j int) { flows[i], flows[j] = flows[j], flows[i] })
 	if diff := cmp.Diff(c.policies, scope.Generate(flows)); diff != "" {
 		c.errorf("another order, another policy (-want +got):\n%s", diff)

@@ -68,16 +68,6 @@ spec:
   - from:
     - namespaceSelector:
         matchLabels:
-          kubernetes.io/metadata.name: edge
-      podSelector:
-        matchLabels:
-          app.kubernetes.io/name: envoy
-    ports:
-    - port: 9187
-      protocol: TCP
-  - from:
-    - namespaceSelector:
-        matchLabels:
           kubernetes.io/metadata.name: jobs
       podSelector:
         matchLabels:

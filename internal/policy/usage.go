@@ -44,7 +44,7 @@ func (s Scope) usage(p *networkingv1.NetworkPolicy, d direction, flows []flow.Fl
 	var all []usage
 	for i, subject := range subjects {
 		v := s.views([]*networkingv1.NetworkPolicy{p}, subject.Workload, d)[0]
-		own := s.of(subject.Workload, d, flows)
+		own := needed(d, s.of(subject.Workload, d, flows))
 		for j := range v.rules {
 			used := v.usage(j, own)
 			if i == 0 {

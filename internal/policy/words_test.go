@@ -23,6 +23,11 @@ func workloadIn(namespace, name string) flow.Endpoint {
 	return flow.Endpoint{Kind: flow.Workload, Name: name, Namespace: namespace}
 }
 
+// node returns a process of the node.
+func node(name string) flow.Endpoint {
+	return flow.Endpoint{Kind: flow.Workload, Name: name, Addr: netip.MustParseAddr("172.17.0.1"), Evidence: flow.ByListener, Node: true}
+}
+
 func resolver() flow.Endpoint {
 	return flow.Endpoint{Kind: flow.Resolver, Addr: netip.MustParseAddr("127.0.0.53")}
 }

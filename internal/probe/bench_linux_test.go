@@ -10,6 +10,7 @@ import (
 
 	"github.com/netzero-dev/netzero/bpf"
 	"github.com/netzero-dev/netzero/internal/cgroup"
+	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
@@ -20,9 +21,12 @@ const (
 	older      = "older"      // programs that watch somebody else, and cgroups that are younger than this one
 	repeated   = "repeated"   // a flow that is known
 	fresh      = "fresh"      // a flow that is new
+	// The same two where goroutines are not told apart.
+	repeatedMixed = "repeated-mixed"
+	freshMixed    = "fresh-mixed"
 )
 
-var ways = []string{unrecorded, elsewhere, older, repeated, fresh}
+var ways = []string{unrecorded, elsewhere, older, repeatedMixed, repeated, freshMixed, fresh}
 
 // BenchmarkTCP connects to a port of loopback that nobody serves, which takes a connection's whole way through the hooks
 // and leaves nothing behind.
@@ -66,6 +70,69 @@ func BenchmarkUDP(b *testing.B) {
 	}
 }
 
+// BenchmarkSegment writes to a connection whose first bytes were heard before.
+func BenchmarkSegment(b *testing.B) {
+	listener, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	must(b, err)
+	defer unix.Close(listener)
+	must(b, unix.Bind(listener, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	must(b, unix.Listen(listener, 1))
+	at, err := unix.Getsockname(listener)
+	must(b, err)
+	for _, way := range []string{unrecorded, elsewhere, older, repeated} {
+		b.Run(way, func(b *testing.B) {
+			var near, far int
+			heard := make([]byte, 1)
+			measure(b, way, func([4]byte) (err error) {
+				if near == 0 { // here, where it is in scope
+					near, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+					must(b, err)
+					must(b, unix.Connect(near, at))
+					far, _, err = unix.Accept(listener)
+					must(b, err)
+				}
+				if _, err = unix.Write(near, heard); err == nil {
+					_, err = unix.Read(far, heard)
+				}
+				return err
+			})
+			must(b, unix.Close(near))
+			must(b, unix.Close(far))
+		})
+	}
+}
+
+// BenchmarkHello connects to a server and sends a ClientHello, with a name that is known.
+func BenchmarkHello(b *testing.B) {
+	listener, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	must(b, err)
+	defer unix.Close(listener)
+	must(b, unix.Bind(listener, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	must(b, unix.Listen(listener, 1))
+	at, err := unix.Getsockname(listener)
+	must(b, err)
+	hello := records(handshake(serverName("api.pay.test"), ext{43, make([]byte, 5)}, ext{51, make([]byte, 1400)}), 1<<14)
+	for _, way := range []string{unrecorded, elsewhere, older, repeated} {
+		b.Run(way, func(b *testing.B) {
+			measure(b, way, func([4]byte) error {
+				near, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+				must(b, err)
+				must(b, unix.Connect(near, at))
+				far, _, err := unix.Accept(listener)
+				must(b, err)
+				_, err = unix.Write(near, hello)
+				must(b, err)
+				_, err = unix.Read(far, make([]byte, 4096))
+				must(b, err)
+				// So that no port is left waiting.
+				must(b, unix.SetsockoptLinger(near, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}))
+				must(b, unix.Close(near))
+				return unix.Close(far)
+			})
+		})
+	}
+}
+
 // BenchmarkStartStop loads, attaches and proves the programs, and takes them down again.
 func BenchmarkStartStop(b *testing.B) {
 	testenv.RequireRoot(b)
@@ -87,12 +154,18 @@ func measure(b *testing.B, way string, open func(addr [4]byte) error) {
 	defer statistics.Close()
 	var p *Probe
 	if way != unrecorded {
+		if way == repeatedMixed || way == freshMixed {
+			defer mix()()
+		}
 		var leaf *cgroup.Leaf
 		p, leaf = start(b)
 		defer func() { must(b, p.Close()) }()
 		must(b, leaf.Move(os.Getpid()))
 		_, err := p.Check(leaf.ID)
 		must(b, err)
+		id := goroutine.NewID()
+		defer goroutine.Mark(id)()
+		must(b, p.OwnLabels(goroutine.Labels(), id))
 		switch way {
 		case older:
 			must(b, p.WatchNewborn(leaf.ID))
@@ -105,10 +178,10 @@ func measure(b *testing.B, way string, open func(addr [4]byte) error) {
 	}
 	addr := [4]byte{127, 0, 0, 1}
 	must(b, open(addr))
-	before := runTime(b, p)
+	before, connects := runTime(b, p), connectTime(b, p)
 	n := uint32(0)
 	for b.Loop() {
-		if n++; way == fresh {
+		if n++; way == fresh || way == freshMixed {
 			// 127.1.0.0 and up to half as many flows as there is room for; then from there again.
 			known := n % (DefaultSizes.MaxFlows / 2)
 			if known == 0 {
@@ -123,6 +196,7 @@ func measure(b *testing.B, way string, open func(addr [4]byte) error) {
 		}
 	}
 	b.ReportMetric(float64(runTime(b, p)-before)/float64(n), "kernel-ns/op")
+	b.ReportMetric(float64(connectTime(b, p)-connects)/float64(n), "connect-ns/op")
 	if p != nil {
 		lost, err := p.Lost()
 		must(b, err)
@@ -130,6 +204,17 @@ func measure(b *testing.B, way string, open func(addr [4]byte) error) {
 			b.Errorf("lost %+v", lost)
 		}
 	}
+}
+
+// mix keeps the programs from telling goroutines apart, until undo.
+func mix() (undo func()) {
+	read := taskLayout
+	taskLayout = func() (layout, error) {
+		l, err := read()
+		l.apart = apart{mixed: "it is a benchmark"}
+		return l, err
+	}
+	return func() { taskLayout = read }
 }
 
 func start(b *testing.B) (*Probe, *cgroup.Leaf) {
@@ -155,6 +240,20 @@ func runTime(b *testing.B, p *Probe) uint64 {
 	for _, program := range []*ebpf.Program{
 		o.Connect4, o.Connect6, o.Sendmsg4, o.Sendmsg6, o.PostBind4, o.PostBind6, o.Egress, o.Ingress,
 	} {
+		s, err := program.Stats()
+		must(b, err)
+		sum += uint64(s.Runtime)
+	}
+	return sum
+}
+
+// connectTime is runTime of the programs alone that see system calls which name a destination.
+func connectTime(b *testing.B, p *Probe) uint64 {
+	if p == nil {
+		return 0
+	}
+	sum := uint64(0)
+	for _, program := range []*ebpf.Program{p.objects.Connect4, p.objects.Sendmsg4} {
 		s, err := program.Stats()
 		must(b, err)
 		sum += uint64(s.Runtime)

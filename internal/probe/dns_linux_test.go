@@ -209,6 +209,19 @@ func TestNamesThatAreAskedForAtOnceAreAllCandidates(t *testing.T) {
 	}
 }
 
+// Resolvers do so, Go's and glibc's, to sort the addresses that a name has: the connection is yet to come.
+func TestConnectedDatagramSocketUsesUpNoQuestion(t *testing.T) {
+	r, s := newRig(t, Sizes{}), newResolver(t)
+	s.answer(message(t, "a.test.", "a.test. A 127.0.0.77"))
+	c, err := net.Dial("udp", edge)
+	check(t, err)
+	check(t, c.Close())
+	s.answer(message(t, "b.test.", "b.test. A 127.0.0.77"))
+	if _, since, _ := r.dialSince(edge); since == 0 {
+		t.Error("the second question is the only candidate: the first one was used up")
+	}
+}
+
 func TestAnswerThatTheKernelCannotReadNeverFolds(t *testing.T) {
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	known := message(t, "known.test.", "known.test. A 127.0.0.77")

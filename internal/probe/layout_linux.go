@@ -18,6 +18,7 @@ import (
 type layout struct {
 	bpf.RecordLayout
 	unnamed string // why the executable's are zero
+	apart          // how goroutines and processes are told apart
 }
 
 // member is where to read something in the kernel: the path of a member of a struct. Kernels may have either of several.
@@ -33,7 +34,7 @@ var taskLayout = sync.OnceValues(readTaskLayout)
 func readTaskLayout() (l layout, err error) {
 	kernel, err := btf.LoadKernelSpec()
 	if errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, btf.ErrNotFound) || errors.Is(err, os.ErrPermission) {
-		return layout{unnamed: "the kernel has no BTF that can be read (/sys/kernel/btf/vmlinux)"}, nil
+		return layout{unnamed: noBTF, apart: apart{mixed: noBTF}}, nil
 	}
 	if err != nil {
 		return l, fmt.Errorf("read the kernel's BTF: %w", err)
@@ -43,6 +44,7 @@ func readTaskLayout() (l layout, err error) {
 		{&l.ExeFile, "mm_struct", [][]string{{"exe_file"}}},
 		{&l.Dentry, "file", [][]string{{"f_path", "dentry"}}},
 		{&l.Name, "dentry", [][]string{{"d_name", "name"}}},
+		{&l.Hash, "dentry", [][]string{{"d_name", "hash_len"}}},
 	})
 	findMembers(kernel, []member{ // user space walks the tree where they are unknown
 		{&l.Cgroups, "task_struct", [][]string{{"cgroups"}}},
@@ -51,8 +53,11 @@ func readTaskLayout() (l layout, err error) {
 		{&l.NodeName, "kernfs_node", [][]string{{"name"}}},
 		{&l.Parent, "kernfs_node", [][]string{{"__parent"}, {"parent"}}}, // from 6.15 on, and before
 	})
+	l.apart = findApart(kernel)
 	return l, nil
 }
+
+const noBTF = "the kernel has no BTF that can be read (/sys/kernel/btf/vmlinux)"
 
 // findMembers sets the offsets of all members, or says which there is none of, and sets none.
 func findMembers(kernel *btf.Spec, members []member) (missing string) {

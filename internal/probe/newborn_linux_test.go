@@ -30,7 +30,7 @@ func (r *rig) flowsOf(cgroup uint64) []string {
 	var lines []string
 	for _, e := range seen[*FlowEvent](r) {
 		if e.Cgroup == cgroup {
-			lines = append(lines, fmt.Sprintf("%s %s", e.Protocol, netip.AddrPortFrom(e.Addr, e.Port)))
+			lines = append(lines, fmt.Sprintf("%s %s", e.Protocol, netip.AddrPortFrom(e.Addr, e.Port+uint16(e.ICMPType))))
 		}
 	}
 	slices.Sort(lines)
@@ -119,8 +119,8 @@ func TestWhateverANewbornCgroupDoesFirstTells(t *testing.T) {
 		{"it connects a datagram socket", []string{"udp-connected " + udp}, []string{"UDP " + udp}, false},
 		{"it only listens", []string{"listen 127.0.0.1:0"}, nil, false},
 		{"it only listens, on IPv6", []string{"listen [::1]:0"}, nil, false},
-		{"a packet is seen, and never a task", []string{"ping 127.0.0.1"}, []string{"ICMP 127.0.0.1:0"}, false},
-		{"a packet is seen first, then a task", []string{"ping 127.0.0.1", "tcp " + tcp}, []string{"ICMP 127.0.0.1:0", "TCP " + tcp}, true},
+		{"a packet is seen, and never a task", []string{"ping 127.0.0.1"}, []string{"ICMP 127.0.0.1:8"}, false},
+		{"a packet is seen first, then a task", []string{"ping 127.0.0.1", "tcp " + tcp}, []string{"ICMP 127.0.0.1:8", "TCP " + tcp}, true},
 		{"the same flow again tells nothing more", []string{"tcp " + tcp, "tcp " + tcp}, []string{"TCP " + tcp}, false},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
@@ -277,7 +277,7 @@ func TestCgroupNestedInTheLeafIsNotNewborn(t *testing.T) {
 	deep := newGroup(t, filepath.Join(nested.dir, "deep"))
 	tcp := listen(t, "tcp4", "127.0.0.1:0").String()
 	udp := silent(t, "udp4", "127.0.0.1:0").String()
-	want := []string{"ICMP 127.0.0.1:0", "TCP " + tcp, "UDP " + udp}
+	want := []string{"ICMP 127.0.0.1:8", "TCP " + tcp, "UDP " + udp}
 	for _, g := range []group{nested, deep} {
 		_, err := r.NextGeneration()
 		check(t, err)

@@ -28,16 +28,21 @@ type Probe struct {
 	ring    *ringbuf.Reader
 	queue   *queue
 	unnamed string // why the programs do not read executables' names, or ""
+	mixed   string // why they do not tell goroutines apart, or ""
+	orphans string // why they do not tell children apart though they tell goroutines, or ""
 	done    sync.WaitGroup
 
 	syncing sync.Mutex
 	flushed chan barrier  // from Sync to the reader, which puts it into the queue
 	stopped chan struct{} // closed when nothing more is delivered
+	stacks  stacks
 
 	mu         sync.Mutex
 	generation uint32
 	level      uint32
 	newborn    uint64 // the leaf after which cgroups are adopted; 0: none are
+	readable   bool   // its memory is kept so
+	process    uint32 // this one, once its goroutines are told apart; else 0
 	failure    error  // of the reader
 }
 
@@ -84,10 +89,22 @@ func (p *Probe) loadWithNames(sizes Sizes) error {
 	if err != nil {
 		return err
 	}
-	p.unnamed = layout.unnamed
-	err = p.load(sizes, layout.RecordLayout)
-	if err != nil && layout.RecordLayout != (bpf.RecordLayout{}) && p.load(sizes, bpf.RecordLayout{}) == nil {
-		p.unnamed, err = "the kernel does not let eBPF programs read its memory"+lockdown(), nil
+	p.unnamed, p.mixed = layout.unnamed, layout.mixed
+	err = p.load(sizes, layout)
+	if err != nil && layout.mixed == "" {
+		layout.apart = apart{}
+		if p.load(sizes, layout) == nil {
+			p.mixed = fmt.Sprintf("the kernel does not let eBPF programs read what tells goroutines apart: %v", err)
+			return nil
+		}
+	}
+	if err != nil && layout.RecordLayout != (bpf.RecordLayout{}) {
+		layout.RecordLayout = bpf.RecordLayout{}
+		if p.load(sizes, layout) == nil {
+			p.unnamed = "the kernel does not let eBPF programs read its memory" + lockdown()
+			p.mixed = p.unnamed
+			return nil
+		}
 	}
 	return err
 }
@@ -97,18 +114,34 @@ func (p *Probe) loadWithNames(sizes Sizes) error {
 func (p *Probe) Unnamed() string { return p.unnamed }
 
 // load creates the maps and loads the programs.
-func (p *Probe) load(sizes Sizes, layout bpf.RecordLayout) error {
-	spec, err := bpf.LoadRecord()
+func (p *Probe) load(sizes Sizes, layout layout) error {
+	spec, err := specOf(sizes, layout)
 	if err != nil {
 		return err
 	}
-	if err := spec.Variables[bpf.RecordVarTaskLayout].Set(layout); err != nil {
-		return err
+	return spec.LoadAndAssign(&p.objects, nil)
+}
+
+// specOf returns what is to be loaded.
+func specOf(sizes Sizes, layout layout) (*ebpf.CollectionSpec, error) {
+	spec, err := bpf.LoadRecord()
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range map[string]any{
+		bpf.RecordVarTaskLayout:      layout.RecordLayout,
+		bpf.RecordVarGoroutineLayout: layout.goroutine,
+		bpf.RecordVarFamilyLayout:    layout.family,
+	} {
+		if err := spec.Variables[name].Set(value); err != nil {
+			return nil, err
+		}
 	}
 	spec.Maps[bpf.RecordMapEvents].MaxEntries = cmp.Or(sizes.RingBytes, DefaultSizes.RingBytes)
 	spec.Maps[bpf.RecordMapFlows].MaxEntries = cmp.Or(sizes.MaxFlows, DefaultSizes.MaxFlows)
+	spec.Maps[bpf.RecordMapServerNames].MaxEntries = cmp.Or(sizes.MaxFlows, DefaultSizes.MaxFlows)
 	spec.Maps[bpf.RecordMapScopes].MaxEntries = cmp.Or(sizes.MaxCgroups, DefaultSizes.MaxCgroups)
-	return spec.LoadAndAssign(&p.objects, nil)
+	return spec, nil
 }
 
 // attach attaches every program to root by a link, which the kernel undoes when this process dies. Others' programs
@@ -138,6 +171,9 @@ func (p *Probe) attach(root string) error {
 		}
 		p.links = append(p.links, l)
 	}
+	if p.mixed == "" {
+		p.attachFamily()
+	}
 	return nil
 }
 
@@ -152,5 +188,9 @@ func (p *Probe) Close() error {
 		p.done.Wait()
 	}
 	errs = append(errs, p.objects.RecordPrograms.Close(), p.objects.RecordMaps.Close())
+	if p.readable {
+		p.readable = false
+		errs = append(errs, letGo())
+	}
 	return errors.Join(errs...)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/goroutine"
 )
 
 var (
@@ -27,7 +28,7 @@ var (
 // Sizes bounds what the kernel keeps for us.
 type Sizes struct {
 	RingBytes  uint32 // of the ring buffer: a power of two, a multiple of the page size; 0 is DefaultSizes'
-	MaxFlows   uint32 // different flows that are kept apart; 0 is DefaultSizes'
+	MaxFlows   uint32 // different flows that are kept apart, and names of their servers; 0 is DefaultSizes'
 	MaxCgroups uint32 // watched, adopted or disregarded; 0 is DefaultSizes'
 }
 
@@ -41,10 +42,13 @@ type Key struct {
 	Name       uint64        // see Question; with Since, the time at which the candidates changed last
 	Since      time.Duration // CLOCK_MONOTONIC; every name that was asked for from then on may be meant; else 0
 	Bound      uint64        // tells apart the servers in scope that took turns at Port; else of no meaning
+	Recording  goroutine.ID  // of the goroutine, or of the one that started the process; 0 where that is not certain
+	Program    uint64        // tells executables apart; 0 for the test process once it is known to the programs, or where unknown
 	Births     uint64        // of cgroups that were adopted until then: flows to an address that a container had before differ
 	Addr       netip.Addr
 	Generation uint32 // what NextGeneration had returned last
 	Port       uint16
+	ICMPType   uint8 // of what was asked by ICMP or ICMPv6; else 0
 	Protocol   flow.Protocol
 }
 
@@ -65,7 +69,7 @@ type Opener struct {
 	Process    flow.Process // what Handler.Look made of it
 }
 
-// An Event is a *FlowEvent, a *BindEvent, a *DNSEvent or a *CgroupEvent.
+// An Event is a *FlowEvent, a *BindEvent, a *DNSEvent, a *CgroupEvent or a *NameEvent.
 type Event interface{ event() }
 
 // FlowEvent tells of a flow that is new.
@@ -73,6 +77,13 @@ type FlowEvent struct {
 	Time time.Duration // CLOCK_MONOTONIC
 	Key
 	Opener
+	Stack *goroutine.Stack // in this process, at most 64 frames; nil where it is another one, or is not known
+}
+
+// stackEvent tells of the stack of a flow that may come.
+type stackEvent struct {
+	Key
+	stack *goroutine.Stack
 }
 
 // BindEvent tells of a TCP or UDP socket in scope that got a local address.
@@ -106,11 +117,38 @@ type CgroupEvent struct {
 	Names []string
 }
 
+// NameSource is where a client names the server that it connects to.
+type NameSource uint8
+
+// The sources, in the order of the kernel's.
+const (
+	NamesNothing    NameSource = iota // the client's first bytes name nobody, or a proxy's other end, or cannot be read
+	NamesByTLS                        // the extension server_name of a TLS ClientHello
+	NamesByTLSOuter                   // the same, of a hello that has room for an encrypted one, which may hold another name
+	NamesByHTTP                       // the header Host of an HTTP/1 request
+)
+
+// ServerNameKey is what makes two connections for which no DNS question was asked the same.
+type ServerNameKey struct {
+	Key
+	Hash uint64 // of what the client said, source included; 0 where it named nothing
+}
+
+// NameEvent tells what a client's first bytes over TCP name the server by, where that is new for the flow: of connections for
+// which no DNS question that the kernel could read was asked just before. It comes after the flow's event, unless two processors told of the two at one time. A connection on
+// which the client sent nothing, or not yet enough, is not told of.
+type NameEvent struct {
+	Time time.Duration // CLOCK_MONOTONIC
+	ServerNameKey
+	Source NameSource
+	Text   []byte // as it was sent: the body of the extension, or the header's value; empty for NamesNothing
+}
+
 // Handler takes what a probe delivers.
 type Handler struct {
-	// Look tells more of a task. It is called the moment that its event is read, because tasks end; it must be quick.
+	// Look tells more of a task, and of the stack of a flow's goroutine, which may be nil. It is called the moment that its event is read, because tasks end; it must be quick.
 	// It may be nil.
-	Look func(Opener) flow.Process
+	Look func(Opener, *goroutine.Stack) flow.Process
 	// Handle gets the events, in the order in which the kernel saw them, as many at a time as have come meanwhile. It
 	// is called from one goroutine, which is not the one that calls Look.
 	Handle func([]Event)
@@ -120,6 +158,8 @@ func (*FlowEvent) event()   {}
 func (*BindEvent) event()   {}
 func (*DNSEvent) event()    {}
 func (*CgroupEvent) event() {}
+func (*NameEvent) event()   {}
+func (*stackEvent) event()  {}
 
 // Loss counts what the kernel saw but could not deliver.
 type Loss struct {
@@ -127,11 +167,15 @@ type Loss struct {
 	FlowSlots  uint64 // no room among the flows that are kept apart
 	BindEvents uint64 // no room in the ring buffer for a bind
 	DNSEvents  uint64 // no room in the ring buffer for a DNS answer
-	Sockets    uint64 // no memory for what a datagram socket named
+	NameEvents uint64 // no room in the ring buffer for the name of a server
+	NameSlots  uint64 // no room among the names of servers that are kept apart
+	Sockets    uint64 // no memory for what a socket named
 	Packets    uint64 // packets in scope that could not be read
 
 	CgroupEvents uint64 // no room in the ring buffer to tell of a newborn cgroup: what it did is lost with it
 	Cgroups      uint64 // no room among the cgroups for a newborn one: what it did is lost with it
+
+	Children uint64 // no room among the processes that are known to belong to a recording
 }
 
 // Minus returns what was lost since an earlier count.
@@ -141,11 +185,15 @@ func (l Loss) Minus(earlier Loss) Loss {
 		FlowSlots:  l.FlowSlots - earlier.FlowSlots,
 		BindEvents: l.BindEvents - earlier.BindEvents,
 		DNSEvents:  l.DNSEvents - earlier.DNSEvents,
+		NameEvents: l.NameEvents - earlier.NameEvents,
+		NameSlots:  l.NameSlots - earlier.NameSlots,
 		Sockets:    l.Sockets - earlier.Sockets,
 		Packets:    l.Packets - earlier.Packets,
 
 		CgroupEvents: l.CgroupEvents - earlier.CgroupEvents,
 		Cgroups:      l.Cgroups - earlier.Cgroups,
+
+		Children: l.Children - earlier.Children,
 	}
 }
 
@@ -166,15 +214,18 @@ func (e *LossError) Error() string {
 	say(e.Loss.FlowSlots, "new flows (flow table full)")
 	say(e.Loss.BindEvents, "listening sockets (ring buffer full)")
 	say(e.Loss.DNSEvents, "DNS answers (ring buffer full)")
-	say(e.Loss.Sockets, "datagram destinations (no memory)")
+	say(e.Loss.NameEvents, "names of servers (ring buffer full)")
+	say(e.Loss.NameSlots, "names of servers (name table full)")
+	say(e.Loss.Sockets, "destinations of sockets (no memory)")
 	say(e.Loss.Packets, "packets (unreadable)")
 	say(e.Loss.CgroupEvents, "events of new cgroups (ring buffer full)")
 	say(e.Loss.Cgroups, "events of new cgroups (cgroup table full)")
+	say(e.Loss.Children, "child processes (process table full)")
 	text := "the recording is incomplete, the kernel lost " + strings.Join(lost, ", ")
 	switch {
-	case e.Loss.FlowSlots > 0:
+	case e.Loss.FlowSlots+e.Loss.NameSlots > 0:
 		text += "; raise NETZERO_MAX_FLOWS"
-	case e.Loss.FlowEvents+e.Loss.BindEvents+e.Loss.DNSEvents+e.Loss.CgroupEvents > 0:
+	case e.Loss.FlowEvents+e.Loss.BindEvents+e.Loss.DNSEvents+e.Loss.NameEvents+e.Loss.CgroupEvents > 0:
 		text += "; raise NETZERO_RING_BYTES"
 	}
 	if e.Loss.Cgroups > 0 {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/netzero-dev/netzero/bpf"
 	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/goroutine"
 )
 
 // urgent is the nice value of the thread that reads: on a busy machine a task that the kernel told of would be gone
@@ -22,12 +23,12 @@ import (
 const urgent = -15
 
 // read empties the ring buffer into the queue until the ring is closed.
-func (p *Probe) read(look func(Opener) flow.Process) {
+func (p *Probe) read(look func(Opener, *goroutine.Stack) flow.Process) {
 	defer p.queue.close()
 	runtime.LockOSThread() // and never unlocked, so that no other goroutine inherits its priority
 	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), urgent)
 	if look == nil {
-		look = func(Opener) flow.Process { return flow.Process{} }
+		look = func(Opener, *goroutine.Stack) flow.Process { return flow.Process{} }
 	}
 	var record ringbuf.Record
 	for {
@@ -48,10 +49,16 @@ func (p *Probe) read(look func(Opener) flow.Process) {
 			continue
 		}
 		switch e := e.(type) {
+		case *stackEvent:
+			p.stacks.add(e.Key, e.stack)
+			continue
 		case *FlowEvent:
-			e.Process = look(e.Opener)
+			if e.Stack = p.stacks.take(e.Key); e.Stack != nil {
+				e.Stack.Time = e.Time
+			}
+			e.Process = look(e.Opener, e.Stack)
 		case *BindEvent:
-			e.Process = look(e.Opener)
+			e.Process = look(e.Opener, nil)
 		}
 		p.queue.add(e)
 	}
@@ -116,6 +123,18 @@ func decode(sample []byte) (Event, error) {
 			return nil, fmt.Errorf("decode cgroup event: %w", err)
 		}
 		return cgroupEventOf(&e), nil
+	case bpf.RecordEventKindEVENT_NAME:
+		var e bpf.RecordNameEvent
+		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
+			return nil, fmt.Errorf("decode server name event: %w", err)
+		}
+		return nameEventOf(&e)
+	case bpf.RecordEventKindEVENT_STACK:
+		var e bpf.RecordStackEvent
+		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
+			return nil, fmt.Errorf("decode stack event: %w", err)
+		}
+		return &stackEvent{keyOf(e.Key), stackOf(&e)}, nil
 	default:
 		return nil, fmt.Errorf("decode event: unknown kind %d", kind)
 	}
@@ -150,16 +169,25 @@ func decodeDNS(sample []byte) (Event, error) {
 }
 
 func keyOf(k bpf.RecordFlowKey) Key {
-	return Key{Cgroup: k.Cgroup, Netns: k.Netns, Name: k.Name, Since: time.Duration(k.Since), Bound: k.Bound, Births: k.Births,
+	key := Key{Cgroup: k.Cgroup, Netns: k.Netns, Name: k.Name, Since: time.Duration(k.Since), Bound: k.Bound, Births: k.Births,
+		Recording: goroutine.ID(k.Recording), Program: k.Executable,
 		Addr: netip.AddrFrom16(k.Addr).Unmap(), Generation: k.Generation, Port: k.Port, Protocol: flow.Protocol(k.Protocol)}
+	if key.Protocol.IsICMP() {
+		key.Port, key.ICMPType = 0, uint8(k.Port)
+	}
+	return key
 }
 
 // keyTo is the reverse of keyOf.
 func keyTo(k Key) bpf.RecordFlowKey {
 	key := bpf.RecordFlowKey{Cgroup: k.Cgroup, Netns: k.Netns, Name: k.Name, Since: uint64(k.Since), Bound: k.Bound, Births: k.Births,
+		Recording: uint64(k.Recording), Executable: k.Program,
 		Addr: k.Addr.As16(), Generation: k.Generation, Port: k.Port, Protocol: uint8(k.Protocol), Family: 6}
 	if k.Addr.Is4() {
 		key.Family = 4
+	}
+	if k.Protocol.IsICMP() {
+		key.Port = uint16(k.ICMPType)
 	}
 	return key
 }
@@ -174,6 +202,18 @@ func cgroupEventOf(e *bpf.RecordCgroupEvent) *CgroupEvent {
 		event.Names = append(event.Names, name)
 	}
 	return event
+}
+
+func nameEventOf(e *bpf.RecordNameEvent) (Event, error) {
+	if int(e.Length) > len(e.Text) {
+		return nil, fmt.Errorf("decode server name event: %d bytes of text, want at most %d", e.Length, len(e.Text))
+	}
+	return &NameEvent{
+		Time:          time.Duration(e.Time),
+		ServerNameKey: ServerNameKey{keyOf(e.Key.Flow), e.Key.Hash},
+		Source:        NameSource(e.Source),
+		Text:          bytes.Clone(e.Text[:e.Length]),
+	}, nil
 }
 
 func openerOf(o bpf.RecordOpener) Opener {

@@ -84,7 +84,7 @@ func (r *rig) forget() {
 	r.events = nil
 }
 
-// flows returns the flow events as text, each with its count: "TCP 127.0.0.1:80 x3", sorted.
+// flows returns the flow events as text, each with its count: "TCP 127.0.0.1:80 x3", sorted; of ICMP with its type for a port.
 func (r *rig) flows() []string {
 	r.t.Helper()
 	counts := make(map[Key]uint64)
@@ -94,7 +94,7 @@ func (r *rig) flows() []string {
 	}
 	var lines []string
 	for _, e := range events {
-		lines = append(lines, text(e.Protocol, netip.AddrPortFrom(e.Addr, e.Port), counts[e.Key]))
+		lines = append(lines, text(e.Protocol, netip.AddrPortFrom(e.Addr, e.Port+uint16(e.ICMPType)), counts[e.Key]))
 	}
 	slices.Sort(lines)
 	return lines

@@ -6,7 +6,6 @@ import (
 	"iter"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 
 	"github.com/netzero-dev/netzero/bpf"
 )
@@ -18,31 +17,28 @@ type Self struct {
 }
 
 // Check proves that the hooks fire for this process, which must be in the watched cgroup, and tells how they see it.
-// It connects a UDP socket on loopback, which sends nothing. From then on cgroups nested in the watched one are in
+// It connects UDP sockets on loopback, which send nothing. From then on goroutines and children are told apart, if they
+// can be ([Probe.Mixed]), and cgroups nested in the watched one are in
 // scope too. Errors: [ErrNotFiring].
 func (p *Probe) Check(cgroup uint64) (Self, error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return Self{}, fmt.Errorf("check hooks: make socket: %w", err)
-	}
-	defer unix.Close(fd)
-	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		return Self{}, fmt.Errorf("check hooks: connect socket: %w", err)
-	}
-	var s bpf.RecordSocket
-	err = p.objects.Sockets.Lookup(int32(fd), &s)
+	s, err := p.tryConnect()
 	if errors.Is(err, ebpf.ErrKeyNotExist) || err == nil && s.Cgroup != cgroup {
 		return Self{}, ErrNotFiring
 	}
 	if err != nil {
-		return Self{}, fmt.Errorf("check hooks: %w", err)
+		return Self{}, err
 	}
+	self := Self{PID: int(s.ConnectedBy.Pid), Netns: s.Connected.Netns}
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if s.ConnectedBy.Level != 0 {
 		p.level = s.ConnectedBy.Level
 	}
-	return Self{PID: int(s.ConnectedBy.Pid), Netns: s.Connected.Netns}, p.configure()
+	err = p.configure()
+	p.mu.Unlock()
+	if err != nil {
+		return Self{}, err
+	}
+	return self, p.checkGoroutines(self.PID)
 }
 
 // NextGeneration makes every flow that was known new again, and returns the number that flows carry from now on.
@@ -54,7 +50,7 @@ func (p *Probe) NextGeneration() (uint32, error) {
 }
 
 func (p *Probe) configure() error {
-	s := bpf.RecordSettings{Generation: p.generation, Level: p.level, Newborn: p.newborn}
+	s := bpf.RecordSettings{Generation: p.generation, Level: p.level, Newborn: p.newborn, Process: p.process}
 	if err := p.objects.Config.Update(uint32(0), s, ebpf.UpdateAny); err != nil {
 		return fmt.Errorf("write settings: %w", err)
 	}
@@ -68,6 +64,19 @@ func (p *Probe) Counts() iter.Seq2[Key, uint64] {
 		var f bpf.RecordFlow
 		for flows := p.objects.Flows.Iterate(); flows.Next(&k, &f); {
 			if !yield(keyOf(k), f.Count) {
+				return
+			}
+		}
+	}
+}
+
+// NameCounts returns how many connections named their server so, of those for which no DNS question was asked.
+func (p *Probe) NameCounts() iter.Seq2[ServerNameKey, uint64] {
+	return func(yield func(ServerNameKey, uint64) bool) {
+		var k bpf.RecordServerNameKey
+		var n uint64
+		for names := p.objects.ServerNames.Iterate(); names.Next(&k, &n); {
+			if !yield(ServerNameKey{keyOf(k.Flow), k.Hash}, n) {
 				return
 			}
 		}
@@ -104,10 +113,14 @@ func (p *Probe) Lost() (Loss, error) {
 		FlowSlots:  n[bpf.RecordCounterLOST_FLOW_ENTRY],
 		BindEvents: n[bpf.RecordCounterLOST_BIND_EVENT],
 		DNSEvents:  n[bpf.RecordCounterLOST_DNS_EVENT],
+		NameEvents: n[bpf.RecordCounterLOST_NAME_EVENT],
+		NameSlots:  n[bpf.RecordCounterLOST_NAME_ENTRY],
 		Sockets:    n[bpf.RecordCounterLOST_SOCKET],
 		Packets:    n[bpf.RecordCounterLOST_PACKET],
 
 		CgroupEvents: n[bpf.RecordCounterLOST_CGROUP_EVENT],
 		Cgroups:      n[bpf.RecordCounterLOST_CGROUP_ENTRY],
+
+		Children: n[bpf.RecordCounterLOST_CHILD],
 	}, nil
 }

@@ -260,7 +260,7 @@ func TestEverythingElseThatLeavesIsAFlow(t *testing.T) {
 		payload        []byte
 		want           string
 	}{
-		{"ICMP echo", unix.SOCK_RAW, unix.IPPROTO_ICMP, echoRequest, "ICMP 127.0.0.1:0 x1"},
+		{"ICMP echo", unix.SOCK_RAW, unix.IPPROTO_ICMP, echoRequest, "ICMP 127.0.0.1:8 x1"},
 		{"raw sockets: protocols without ports", unix.SOCK_RAW, 253, []byte("x"), "IP/253 127.0.0.1:0 x1"},
 		{"raw sockets: TCP", unix.SOCK_RAW, unix.IPPROTO_TCP,
 			[]byte{0, 99, 0, 98, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 0x02, 1, 0, 0, 0, 0, 0}, "TCP 127.0.0.1:98 x1"},
@@ -307,22 +307,22 @@ func TestOnlyWhatAsksByICMPIsAFlow(t *testing.T) {
 	}{
 		{"echo reply", false, 0, nil},
 		{"destination unreachable", false, 3, nil},
-		{"echo", false, 8, []string{"ICMP 127.0.0.1:0 x1"}},
+		{"echo", false, 8, []string{"ICMP 127.0.0.1:8 x1"}},
 		{"router advertisement", false, 9, nil},
 		{"router solicitation", false, 10, nil},
 		{"time exceeded", false, 11, nil},
-		{"timestamp", false, 13, []string{"ICMP 127.0.0.1:0 x1"}},
+		{"timestamp", false, 13, []string{"ICMP 127.0.0.1:13 x1"}},
 		{"timestamp reply", false, 14, nil},
-		{"information request", false, 15, []string{"ICMP 127.0.0.1:0 x1"}},
-		{"address mask request", false, 17, []string{"ICMP 127.0.0.1:0 x1"}},
+		{"information request", false, 15, []string{"ICMP 127.0.0.1:15 x1"}},
+		{"address mask request", false, 17, []string{"ICMP 127.0.0.1:17 x1"}},
 		{"destination unreachable, IPv6", true, 1, nil},
-		{"echo, IPv6", true, 128, []string{"ICMPv6 [::1]:0 x1"}},
+		{"echo, IPv6", true, 128, []string{"ICMPv6 [::1]:128 x1"}},
 		{"echo reply, IPv6", true, 129, nil},
 		{"multicast listener report", true, 131, nil},
 		{"router solicitation, IPv6", true, 133, nil},
 		{"neighbour solicitation", true, 135, nil},
 		{"neighbour advertisement", true, 136, nil},
-		{"node information query", true, 139, []string{"ICMPv6 [::1]:0 x1"}},
+		{"node information query", true, 139, []string{"ICMPv6 [::1]:139 x1"}},
 		{"multicast listener report, version 2", true, 143, nil},
 	} {
 		t.Run(row.reason, func(t *testing.T) {

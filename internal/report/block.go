@@ -10,14 +10,15 @@ import (
 )
 
 const (
+	maxBlock     = 12  // lines of one flow
 	maxAddresses = 4   // of one flow that are listed
 	maxCommand   = 110 // columns of a command line: a longer one tells more about its secrets than about the flow
 	maxName      = 60  // columns of a process's name
 )
 
 // denied writes the block of one unexpected flow, in at most 12 lines.
-func (w *writer) denied(d Denied, workload string) {
-	f := d.Flow
+func (w *writer) denied(d Denied, workload, module string) {
+	f, first := d.Flow, len(w.lines)
 	source := f.Source.String()
 	if f.Source.Name == "" && !f.Source.Addr.IsValid() && f.Source.Kind != flow.Anyone {
 		source = workload
@@ -26,12 +27,84 @@ func (w *writer) denied(d Denied, workload string) {
 	if a := addresses(d); a != "" {
 		w.field("address", a, 2)
 	}
-	w.field(seen(f))
-	w.field("by", process(f.Process), 2)
+	if isImplied(f) {
+		w.field("implied", "pods look names up: over UDP and, where an answer does not fit, over TCP", 2)
+	} else {
+		w.opener(f, module)
+	}
 	if e := f.Destination.Evidence; e != flow.NoEvidence {
 		w.field("name", "from "+e.String(), 1)
+	} else if d.Owner != "" {
+		w.field("name", "none was asked for; reverse DNS says "+shorten(clean(d.Owner), maxName)+" (its owner's word, which stands in no policy)", 2)
 	}
-	w.field("denied", reason(d), 5)
+	w.field("denied", reason(d), min(maxBlock-(len(w.lines)-first), 5))
+}
+
+// opener says when a flow was opened, by whom, and where in the code.
+func (w *writer) opener(f flow.Flow, module string) {
+	w.field(seen(f))
+	w.field("by", process(f.Process), 2)
+	for i, line := range calls(f.Process.Stack, module) {
+		label := "at"
+		if i > 0 {
+			label = ""
+		}
+		w.field(label, line, 1)
+	}
+	w.origin(f.Process)
+}
+
+// origin writes what ran as a child, and whose it was, and in which container.
+func (w *writer) origin(p flow.Process) {
+	executable := shorten(clean(p.Executable), maxName)
+	switch {
+	case p.Parents != "" && executable != "":
+		w.field("from", executable+", a child of "+shorten(clean(p.Parents), maxCommand), 1)
+	case p.Parents != "":
+		w.field("from", "a child of "+shorten(clean(p.Parents), maxCommand), 1)
+	case p.Container != "" && executable != "":
+		w.field("from", executable, 1)
+	}
+	if in := container(p); in != "" {
+		w.field("in", in, 1)
+	}
+}
+
+// container returns where a process ran, or "".
+func container(p flow.Process) string {
+	if p.Container == "" {
+		return ""
+	}
+	return "container " + shorten(clean(p.Container), maxName) + " (image " + shorten(clean(p.Image), maxName) + ")"
+}
+
+// binary writes the block of a program that nobody expected.
+func (w *writer) binary(b Binary) {
+	w.line(2, clean(b.Flow.Source.String())+" -> "+clean(b.Flow.Target()))
+	w.field("by", process(b.Flow.Process), 2)
+	w.origin(b.Flow.Process)
+	w.field("program", clean(b.reason()), 4)
+}
+
+func (b Binary) reason() string {
+	if b.More == 0 {
+		return b.Reason
+	}
+	return b.Reason + "; it opened " + count(b.More, "more flow") + " that others may open"
+}
+
+// Notice is the binary as a line, where it fails nothing.
+func (b Binary) Notice() string {
+	text := b.Flow.Source.String() + " -> " + b.Flow.Target() + " was opened by " + process(b.Flow.Process)
+	if in := container(b.Flow.Process); in != "" {
+		text += ", in " + in
+	}
+	return text + ": " + b.reason()
+}
+
+// isImplied reports whether nobody was seen to open the flow: what was seen needs it in a cluster.
+func isImplied(f flow.Flow) bool {
+	return f.Count == 0 && f.Destination.Kind == flow.Resolver && f.Process == (flow.Process{})
 }
 
 // addresses returns what stands behind a name. A bare address stands in the block's title already.

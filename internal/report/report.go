@@ -18,6 +18,14 @@ type Denied struct {
 	Addrs  []netip.Addr // every address behind the destination, sorted
 	Policy string       // the policy that denies it; empty where none in particular does
 	Reason string       // why, as package policy words it
+	Owner  string       // what the owner of an address without a name calls it; empty where they call it nothing
+}
+
+// Binary is a program that opened what the committed policy allows, and that its list of programs does not hold.
+type Binary struct {
+	Flow   flow.Flow // the first of those flows, with the program's process
+	More   int       // of them
+	Reason string    // what the list holds, as package policy words it
 }
 
 // Report is what one recording came to. The zero value of a field means that there is nothing of the kind.
@@ -25,8 +33,10 @@ type Report struct {
 	Test     string // as testing.TB.Name gives it
 	Golden   string // the golden file, as its user would type it: relative, where it can be
 	Workload string // the name of the test process as a workload
+	Module   string // the path of the user's module, whose calls a flow's stack is shown by
 
 	Denied      []Denied // sorted, as flow.Fold leaves them
+	Binaries    []Binary // sorted as their flows are; they fail the test
 	Unprotected []string // which workloads the golden file does not isolate, and why: there it could never fail
 	Protected   bool     // with Unprotected: there are others that it does isolate
 	Unused      []string // the rules that no flow needed
@@ -42,5 +52,5 @@ type Report struct {
 // Failed reports whether the test fails. Notices, and unused rules unless Strict, do not fail it; nor does a
 // difference of texts alone.
 func (r Report) Failed() bool {
-	return r.Lost != "" || r.Missing || len(r.Unprotected) > 0 || len(r.Denied) > 0 || r.Strict && len(r.Unused) > 0
+	return r.Lost != "" || r.Missing || len(r.Unprotected) > 0 || len(r.Denied) > 0 || len(r.Binaries) > 0 || r.Strict && len(r.Unused) > 0
 }

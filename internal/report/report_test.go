@@ -52,11 +52,16 @@ func one(change func(*Denied)) Report {
 	return base(func(r *Report) { r.Denied = []Denied{d} })
 }
 
+func called(function, file string, line int) flow.Frame {
+	return flow.Frame{Function: function, File: file, Line: line}
+}
+
 func base(change func(*Report)) Report {
 	r := Report{
 		Test:     "TestCheckout",
 		Golden:   "testdata/netzero/TestCheckout.yaml",
 		Workload: "checkout",
+		Module:   "example.com/shop",
 		Accept:   "go test example.com/shop/payments -run '^TestCheckout$' -update",
 	}
 	change(&r)
@@ -108,6 +113,27 @@ func reports() map[string]Report {
 			}
 			r.Unused = []string{"policy checkout, egress rule 2: pods app=cache on 6379/TCP"}
 		}),
+		"from a container": one(func(d *Denied) {
+			d.Flow.Process = flow.Process{PID: 77, Name: "curl", Command: "curl https://api.stripe.com", Executable: "/usr/bin/curl",
+				Parents: "sh (pid 76)", Container: "shop-api-1", Image: "shop/api:1.2"}
+		}),
+		"unexpected programs": base(func(r *Report) {
+			child := stripe().Flow
+			child.Process = flow.Process{PID: 77, Name: "curl", Command: "curl https://api.stripe.com", Executable: "/usr/bin/curl", Parents: "sh (pid 76), payments.test (pid 4711)"}
+			contained := child
+			contained.Source.Name = "api"
+			contained.Process = flow.Process{PID: 78, Name: "wget\x1b", Executable: "/usr/bin/wget", Container: "shop-api-1", Image: "shop/api:1.2"}
+			r.Binaries = []Binary{
+				{Flow: child, More: 2, Reason: "curl is not in the annotation netzero.dev/binaries of policy checkout, which lists none"},
+				{Flow: contained, Reason: "wget* is not in the annotation netzero.dev/binaries of policy api, which lists api, migrate, sh and 2 more"},
+			}
+		}),
+		"a program that is a notice": base(func(r *Report) {
+			f := stripe().Flow
+			f.Process = flow.Process{PID: 78, Name: "wget", Command: "wget api.stripe.com", Container: "shop-api-1", Image: "shop/api:1.2"}
+			r.Denied = []Denied{stripe()}
+			r.Notices = []string{Binary{Flow: f, Reason: "wget is not in the annotation netzero.dev/binaries of policy api, which lists api"}.Notice()}
+		}),
 		"many flows": base(func(r *Report) {
 			for i := range 27 {
 				d := stripe()
@@ -134,6 +160,12 @@ func reports() map[string]Report {
 			r.Unprotected = []string{"no policy isolates orders-db for ingress: policy orders-db is not of the type Ingress"}
 			r.Protected = true
 			r.Denied = []Denied{stripe()}
+		}),
+		"an implied flow": base(func(r *Report) {
+			d := stripe()
+			d.Flow = flow.Flow{Source: flow.Endpoint{Kind: flow.Workload, Name: "checkout"}, Destination: flow.ClusterResolver, Protocol: flow.TCP, Port: 53}
+			d.Addrs, d.Reason = nil, "port 53/TCP, rule 0 (pods k8s-app=kube-dns) allows 53/UDP"
+			r.Denied = []Denied{d}
 		}),
 		"several workloads": base(func(r *Report) {
 			driven, query := stripe(), stripe()
@@ -168,7 +200,67 @@ func reports() map[string]Report {
 			r.Lost = "12 events did not fit into the ring buffer\n3 flows did not fit into the map"
 			r.Missing, r.Proposed = true, proposed
 		}),
-		"notices only":    base(func(r *Report) { r.Notices = []string{"egress rule 1 of policy checkout allows everything"} }),
+		"notices only": base(func(r *Report) { r.Notices = []string{"egress rule 1 of policy checkout allows everything"} }),
+		"called": one(func(d *Denied) {
+			d.Flow.Process.Stack = flow.NewStack([]flow.Frame{
+				called("net.(*sysDialer).dialTCP", "/go/src/net/tcpsock_posix.go", 85),
+				called("github.com/lib/pq.(*conn).dial", "/mod/github.com/lib/pq@v1.0.0/conn.go", 12),
+				called("database/sql.(*DB).conn", "/go/src/database/sql/sql.go", 1415),
+				called("example.com/shop/payments.(*Client).Charge", "/src/shop/payments/client.go", 57),
+				called("example.com/shop/payments_test.TestCheckout", "/src/shop/payments/client_test.go", 31),
+				called("example.com/shop.run", "/src/shop/run.go", 3),
+				called("example.com/shop.tooFarOut", "/src/shop/run.go", 9),
+				called("testing.tRunner", "/go/src/testing/testing.go", 1934),
+			})
+		}),
+		"called in another goroutine": one(func(d *Denied) {
+			d.Flow.Process.Stack = flow.NewStack([]flow.Frame{
+				called("net.(*Dialer).DialContext", "/go/src/net/dial.go", 1),
+				{Function: "net/http.(*Transport).queueForDial", File: "/go/src/net/http/transport.go", Line: 1486, Started: true},
+				called("net/http.(*Client).Do", "/go/src/net/http/client.go", 585),
+				called("example.com/shop/payments.(*Client).Charge", "/src/shop/payments/client.go", 57),
+			})
+		}),
+		"called in another goroutine that has ended": one(func(d *Denied) {
+			d.Flow.Process.Stack = flow.NewStack([]flow.Frame{
+				called("net.(*Dialer).DialContext", "/go/src/net/dial.go", 1),
+				{Function: "net/http.(*Transport).queueForDial", File: "/go/src/net/http/transport.go", Line: 1486, Started: true, Ended: true},
+				called("net/http.(*Client).Do", "/go/src/net/http/client.go", 585),
+				called("example.com/shop/payments.(*Client).Charge", "/src/shop/payments/client.go", 57),
+			})
+		}),
+		"started and left alone": one(func(d *Denied) {
+			d.Flow.Process.Stack = flow.NewStack([]flow.Frame{
+				called("net.(*Dialer).DialContext", "/go/src/net/dial.go", 1),
+				{Function: "database/sql.OpenDB", File: "/go/src/database/sql/sql.go", Line: 833, Started: true},
+			})
+		}),
+		"started by the module": one(func(d *Denied) {
+			d.Flow.Process.Stack = flow.NewStack([]flow.Frame{
+				called("example.org/agent.run", "/mod/example.org/agent/run.go", 1),
+				{Function: "example.com/shop.init.0", File: "/src/shop/agent.go", Line: 8, Started: true},
+			})
+		}),
+		"called by nobody of the module": one(func(d *Denied) {
+			d.Flow.Process.Stack = flow.NewStack([]flow.Frame{
+				called("net.(*Dialer).DialContext", "/go/src/net/dial.go", 1),
+				called("gopkg.in/agent%2ev3.(*Agent).run", "/mod/gopkg.in/agent.v3@v3.1.0/agent.go", 44),
+			})
+		}),
+		"a child": one(func(d *Denied) {
+			d.Flow.Process = flow.Process{PID: 4713, Name: "curl", Command: "curl https://api.stripe.com", Executable: "/usr/bin/curl",
+				Parents: "sh (pid 4712), payments.test (pid 4711)"}
+		}),
+		"a block as long as it gets": one(func(d *Denied) {
+			d.Addrs = addrs("198.51.100.1", "198.51.100.2", "203.0.113.7", "2001:db8:1111:2222:3333:4444:5555:6666", "2001:db8:1111:2222:3333:4444:5555:7777")
+			d.Flow.Process.Command += strings.Repeat(" argument", 20)
+			var stack []flow.Frame
+			for range 9 {
+				stack = append(stack, called("example.com/shop/payments.(*Client).Charge"+strings.Repeat("Again", 20), "/src/shop/payments/client.go", 57))
+			}
+			d.Flow.Process.Stack = flow.NewStack(stack)
+			d.Reason = strings.Repeat("a reason that does not end ", 30)
+		}),
 		"process gone":    one(func(d *Denied) { d.Flow.Process.Command = "" }),
 		"process unknown": one(func(d *Denied) { d.Flow.Process = flow.Process{} }),
 		"process without name": one(func(d *Denied) {
@@ -187,6 +279,10 @@ func reports() map[string]Report {
 			d.Flow.Protocol, d.Flow.Port, d.Flow.Count = flow.UDP, 80, 1
 			d.Addrs = []netip.Addr{flow.MetadataService}
 			d.Policy, d.Reason = "", ""
+		}),
+		"address with a name by its owner": one(func(d *Denied) {
+			d.Flow.Destination = flow.Endpoint{Kind: flow.Address, Addr: netip.MustParseAddr("203.0.113.7")}
+			d.Owner, d.Reason = "db.partner.example\x1b[31m", "no rule is for 203.0.113.7"
 		}),
 		"ICMP": one(func(d *Denied) { d.Flow.Protocol, d.Flow.Port = flow.ICMP, 0 }),
 		"source without a name": one(func(d *Denied) {

@@ -30,7 +30,15 @@ func (r Report) String() string {
 			w.line(2, "... and "+count(len(r.Denied)-i, "more unexpected flow"))
 			break
 		}
-		w.denied(d, r.Workload)
+		w.denied(d, r.Workload, r.Module)
+	}
+	for i, b := range r.Binaries {
+		w.gap()
+		if i == maxBlocks {
+			w.line(2, "... and "+count(len(r.Binaries)-i, "more unexpected program"))
+			break
+		}
+		w.binary(b)
 	}
 	if r.Strict && r.Lost == "" {
 		r.writeList(&w, "unused rules, which Strict forbids", r.Unused)
@@ -82,6 +90,9 @@ func (r Report) verdicts() []string {
 	}
 	if n := len(r.Denied); n > 0 {
 		v = append(v, count(n, "unexpected flow"))
+	}
+	if n := len(r.Binaries); n > 0 {
+		v = append(v, count(n, "unexpected program"))
 	}
 	if n := len(r.Unused); n > 0 && r.Strict && r.Lost == "" {
 		v = append(v, count(n, "unused rule"))

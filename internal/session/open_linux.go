@@ -11,6 +11,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/cgroup"
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/probe"
 )
 
@@ -23,6 +24,7 @@ type Session struct {
 
 	self   atomic.Int64 // this process in the initial pid namespace; 0 while unknown
 	passed func(Step, string)
+	tracer goroutine.Tracer // of the goroutine that reads events
 }
 
 // Open goes through the steps. It moves this process, and those that descend from it and are in its cgroup, into a new
@@ -55,6 +57,10 @@ func (s *Session) Executables() (who, why string) {
 	}
 	return "the kernel", ""
 }
+
+// Mixed says why what tests open that run in parallel is not told apart: all of it, or what their child processes do. Both
+// are "" where it is.
+func (s *Session) Mixed() (goroutines, children string) { return s.Probe.Mixed() }
 
 // ownRights says what privileges this process and those that it starts can have.
 func ownRights() (confined, mayMount bool) {
@@ -122,7 +128,7 @@ func (s *Session) adopt(children []int) error {
 		if pid == os.Getpid() {
 			opener.PID = s.Self.PID
 		}
-		opener.Process = s.look(opener)
+		opener.Process = s.look(opener, nil)
 		opener.Executable = opener.Process.Name
 		if err := s.Probe.AdoptSockets(pid, s.Leaf.ID, s.Self.Netns, opener); err != nil {
 			return err
@@ -133,7 +139,11 @@ func (s *Session) adopt(children []int) error {
 
 // look tells what process opened something. In another pid namespace than the initial one only this process is known.
 // The kernel's word for the executable counts, because the process may have ended, or become another one, by now.
-func (s *Session) look(o probe.Opener) flow.Process {
+func (s *Session) look(o probe.Opener, stack *goroutine.Stack) flow.Process {
+	var calls flow.Stack
+	if stack != nil {
+		calls = flow.NewStack(s.tracer.Trace(*stack)) // first: who waits for it does not wait for us
+	}
 	pid := o.PID
 	switch self := int(s.self.Load()); {
 	case pid == self:
@@ -146,9 +156,12 @@ func (s *Session) look(o probe.Opener) flow.Process {
 		p, _ = endpoint.ReadProcess(pid)
 	}
 	if o.Executable != "" && !strings.HasPrefix(p.Name, o.Executable) { // which is cut off at some length
-		p.Command = "" // another program's
+		p.Command, p.Executable = "", "" // another program's
 	}
-	p.PID, p.Name = pid, cmp.Or(o.Executable, p.Name, o.Comm)
+	if pid != 0 && pid != os.Getpid() {
+		p.Parents = cmp.Or(endpoint.Parents(pid, os.Getpid()), endpoint.ParentsInside(pid))
+	}
+	p.PID, p.Name, p.Stack = pid, cmp.Or(o.Executable, p.Name, o.Comm), calls
 	return p
 }
 

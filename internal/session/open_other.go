@@ -25,6 +25,9 @@ func CheckPrograms() error {
 // Executables returns nothing: nobody names any.
 func (*Session) Executables() (who, why string) { return "", "" }
 
+// Mixed returns nothing: nobody records any.
+func (*Session) Mixed() (goroutines, children string) { return "", "" }
+
 func ownRights() (confined, mayMount bool) { return false, false }
 
 // Close does nothing.

@@ -22,7 +22,7 @@ func parseRecord(record string) (name string, body dnsmessage.ResourceBody, err 
 	kind, values := strings.ToUpper(fields[1]), fields[2:]
 	parse, known := parsers[kind]
 	if !known {
-		return "", nil, fmt.Errorf("type is none of A, AAAA, CNAME, HTTPS, SRV")
+		return "", nil, fmt.Errorf("type is none of A, AAAA, CNAME, HTTPS, PTR, SRV")
 	}
 	body, err = parse(values)
 	return name, body, err
@@ -34,6 +34,7 @@ var parsers = map[string]func(values []string) (dnsmessage.ResourceBody, error){
 	"AAAA":  parseAddress(false),
 	"CNAME": parseAlias,
 	"HTTPS": parseHTTPS,
+	"PTR":   parsePointer,
 	"SRV":   parseSRV,
 }
 
@@ -61,6 +62,14 @@ func parseAlias(values []string) (dnsmessage.ResourceBody, error) {
 	}
 	alias, err := parseName(values[0])
 	return &dnsmessage.CNAMEResource{CNAME: alias}, err
+}
+
+func parsePointer(values []string) (dnsmessage.ResourceBody, error) {
+	if len(values) != 1 {
+		return nil, fmt.Errorf("want one name")
+	}
+	name, err := parseName(values[0])
+	return &dnsmessage.PTRResource{PTR: name}, err
 }
 
 func parseSRV(values []string) (dnsmessage.ResourceBody, error) {
@@ -131,6 +140,8 @@ func typeOf(body dnsmessage.ResourceBody) dnsmessage.Type {
 		return dnsmessage.TypeAAAA
 	case *dnsmessage.HTTPSResource:
 		return dnsmessage.TypeHTTPS
+	case *dnsmessage.PTRResource:
+		return dnsmessage.TypePTR
 	case *dnsmessage.SRVResource:
 		return dnsmessage.TypeSRV
 	default:

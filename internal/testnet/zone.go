@@ -37,7 +37,7 @@ func MustZone(records ...string) *Zone {
 }
 
 // Add adds a record: "api.pay.test A 203.0.113.7", "api.pay.test AAAA 2001:db8::7", "www.pay.test CNAME
-// api.pay.test", "_pg._tcp.pay.test SRV 0 5 5432 db.pay.test" or "pay.test HTTPS 1 . ipv4hint=203.0.113.7,203.0.113.8
+// api.pay.test", "7.113.0.203.in-addr.arpa PTR api.pay.test", "_pg._tcp.pay.test SRV 0 5 5432 db.pay.test" or "pay.test HTTPS 1 . ipv4hint=203.0.113.7,203.0.113.8
 // ipv6hint=2001:db8::7"; the addresses of what the last two name come with them. Names are complete; the last dot may be left out. A name may have many addresses, and an address
 // many names. Records that are there already stay.
 func (z *Zone) Add(record string) error {

@@ -46,6 +46,7 @@ func init() { // not in the declaration, which would refer to itself
 		"try":     {1, -1, addresses(dialAll(false, true))},
 		"send":    {2, -1, parseSend},
 		"resolve": {1, -1, parseResolve},
+		"dns":     {1, -1, parseDNS},
 		"repeat":  {2, -1, parseRepeat},
 		"sleep":   {1, 1, parseSleep},
 		"wait":    {0, 0, func([]string) (action, error) { return func(ctx context.Context, _ *peer) { <-ctx.Done() }, nil }},

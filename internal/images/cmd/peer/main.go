@@ -12,6 +12,7 @@
 //	try ADDRESS...           as dial, but a failure is none
 //	send TEXT ADDRESS...     sends a datagram from a socket that is not connected
 //	resolve NAME...          looks names up
+//	dns ADDRESS NAME=IP...   serves these names and no others over UDP and TCP, in the background
 //	repeat N COMMAND ARG...  runs a command N times
 //	sleep TIME               as 1.5s
 //	wait                     until SIGTERM or SIGINT

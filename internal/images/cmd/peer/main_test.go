@@ -14,6 +14,8 @@ func TestArgumentsAreRefusedBeforeAnythingIsDone(t *testing.T) {
 		{"several", "listen :1 udp::2 then repeat 3 dial a:1 then sleep 10ms then wait", true},
 		{"nested", "child listen :1 and start dial a:1 then resolve a", true},
 		{"a command of a child that is wrong", "child dial a:1 and bogus", false},
+		{"a resolver", "dns :53 db.test=203.0.113.7 db.test=2001:db8::7", true},
+		{"a name without an address", "dns :53 db.test", false},
 		{"nothing", "", false},
 		{"nothing at the end", "dial a:1 then", false},
 		{"nothing between", "dial a:1 then then wait", false},

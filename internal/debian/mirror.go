@@ -1,28 +1,17 @@
-package kernels
+package debian
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
 )
 
-// ErrNoMirror is returned where the machine's apt knows no Debian mirror.
-var ErrNoMirror = errors.New("no Debian mirror among the machine's apt sources")
-
-// suites are where Debian's kernels come from, and which archive has them. They are asked only for what is not in the cache.
-var suites = []struct {
-	name     string
-	security bool
-}{
-	{"bullseye-security", true},
-	{"bookworm-security", true},
-	{"trixie-security", true},
-	{"trixie-backports", false},
-	{"sid", false},
-	{"experimental", false},
-}
+// ErrNoMirror is returned where no mirror is given, and the machine's apt knows none of Debian's.
+var ErrNoMirror = errors.New("no Debian mirror among the machine's apt sources: name one with -mirror")
 
 // releases are Debian's, by the names under which a machine's sources may have them.
 var releases = []string{
@@ -32,6 +21,19 @@ var releases = []string{
 
 // mirrors are the addresses of Debian's archives.
 type mirrors struct{ main, security string }
+
+// findMirrors takes the mirror that is given, else what the machine's own apt has.
+func findMirrors(ctx context.Context, given string) (mirrors, error) {
+	if given != "" {
+		given = strings.TrimSuffix(given, "/")
+		return mirrors{main: given, security: given + "-security"}, nil
+	}
+	text, err := output(exec.CommandContext(ctx, "apt-get", "indextargets", "--no-release-info", "--format", indexFormat, "Created-By: Packages"))
+	if err != nil {
+		return mirrors{}, err
+	}
+	return parseTargets(text)
+}
 
 // indexFormat makes apt-get indextargets write what parseTargets reads.
 const indexFormat = "$(REPO_URI) $(RELEASE)"
@@ -58,22 +60,22 @@ func parseTargets(text string) (mirrors, error) {
 		}
 	}
 	if m.main == "" {
-		return mirrors{}, fmt.Errorf("%w: name one with -mirror", ErrNoMirror)
+		return mirrors{}, ErrNoMirror
 	}
 	// A mirror that has both has them side by side.
 	m.security = cmp.Or(m.security, m.main+"-security")
 	return m, nil
 }
 
-// sources writes the sources.list that has Debian's kernels.
-func (m mirrors) sources(keyring string, arch Arch) string {
+// sources writes the sources.list that has the suites.
+func (m mirrors) sources(keyring, arch string, suites []Suite) string {
 	var b strings.Builder
 	for _, s := range suites {
 		address := m.main
-		if s.security {
+		if s.Security {
 			address = m.security
 		}
-		fmt.Fprintf(&b, "deb [arch=%s signed-by=%s] %s %s main\n", arch, keyring, address, s.name)
+		fmt.Fprintf(&b, "deb [arch=%s signed-by=%s] %s %s main\n", arch, keyring, address, s.Name)
 	}
 	return b.String()
 }

@@ -1,4 +1,4 @@
-package kernels
+package debian
 
 import (
 	"errors"
@@ -41,7 +41,7 @@ http://mirror.invalid/debian trixie
 
 func TestSourcesAreSigned(t *testing.T) {
 	m := mirrors{"http://mirror.invalid/debian", "http://security.invalid/debian-security"}
-	text := m.sources("/keys/debian.gpg", ARM64)
+	text := m.sources("/keys/debian.gpg", "arm64", []Suite{{"bullseye-security", true}, {"experimental", false}})
 	for line := range strings.Lines(text) {
 		if !strings.HasPrefix(line, "deb [arch=arm64 signed-by=/keys/debian.gpg] http://") {
 			t.Errorf("%q names no keyring", line)

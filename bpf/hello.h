@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * The extension server_name of a TLS ClientHello (RFC 8446, RFC 6066), in however many records it comes. Its numbers are read byte by byte,
+ * since any of them may be cut; what says nothing is passed over.
+ */
+#pragma once
+
+#include "server_name.h"
+
+#define TLS_HANDSHAKE 22
+#define TLS_CLIENT_HELLO 1
+#define TLS_MAX_RECORD 16384
+#define TLS_SERVER_NAME 0
+#define TLS_ENCRYPTED_HELLO 0xfe0d
+#define TLS_VERSION_AND_RANDOM 34
+
+/* How long the numbers of the hello are, four bits each. */
+#define HELLO_NUMBERS (1ULL << HELLO_TYPE * 4 | 3ULL << HELLO_LENGTH * 4 | 1ULL << HELLO_SESSION * 4 | 2ULL << HELLO_CIPHERS * 4 | \
+		       1ULL << HELLO_COMPRESSION * 4 | 2ULL << HELLO_EXTENSIONS * 4 | 2ULL << EXTENSION_TYPE * 4 | 2ULL << EXTENSION_LENGTH * 4)
+
+static __always_inline int is_tls(__u8 state)
+{
+	return state >= HELLO_TYPE && state <= EXTENSION_BODY;
+}
+
+/* Reads a byte of a TLS record's header. The first record's first byte has been seen already. */
+static __always_inline void read_record_header(struct speaker *s, __u8 b)
+{
+	__u8 head = s->head;
+
+	s->head = head + 1;
+	if (head == 0 && b != TLS_HANDSHAKE)
+		decide(s, NAMES_NOTHING);
+	else if (head == 1 && b != 3)
+		decide(s, NAMES_NOTHING);
+	else if (head == 3)
+		s->high = b;
+	if (head < 4)
+		return;
+	s->record = s->high << 8 | b; /* at once: until then there is no record */
+	s->head = 0;
+	if (!s->record || s->record > TLS_MAX_RECORD)
+		decide(s, NAMES_NOTHING);
+}
+
+/* Takes in the length of an extension, the type of which is known. */
+static __always_inline void begin_extension(struct speaker *s, __u32 length)
+{
+	s->state = EXTENSION_TYPE;
+	if (s->wanted == TLS_ENCRYPTED_HELLO)
+		s->source = NAMES_BY_TLS_OUTER;
+	if (s->wanted != TLS_SERVER_NAME || !length || s->kept) {
+		s->skip = length;
+		return;
+	}
+	s->wanted = length;
+	s->state = EXTENSION_BODY;
+	if (length > SERVER_NAME_LEN || length > s->body)
+		decide(s, NAMES_NOTHING);
+}
+
+/* Takes in what a number of the hello says, once it is read whole. */
+static __always_inline void read_number(struct speaker *s, __u8 state, __u32 n)
+{
+	switch (state) {
+	case HELLO_TYPE:
+		s->state = HELLO_LENGTH;
+		if (n != TLS_CLIENT_HELLO)
+			decide(s, NAMES_NOTHING);
+		return;
+	case HELLO_LENGTH:
+		s->body = n;
+		s->skip = TLS_VERSION_AND_RANDOM;
+		s->state = HELLO_SESSION;
+		break;
+	case HELLO_SESSION:
+	case HELLO_CIPHERS:
+		s->skip = n;
+		s->state = state + 1;
+		break;
+	case HELLO_COMPRESSION:
+		s->skip = n;
+		s->state = HELLO_EXTENSIONS;
+		if (n == s->body) /* no extensions at all */
+			decide(s, NAMES_NOTHING);
+		break;
+	case HELLO_EXTENSIONS:
+		s->state = EXTENSION_TYPE;
+		if (n != s->body || !n)
+			decide(s, NAMES_NOTHING);
+		break;
+	case EXTENSION_TYPE:
+		s->wanted = n;
+		s->state = EXTENSION_LENGTH;
+		break;
+	case EXTENSION_LENGTH:
+		begin_extension(s, n);
+		break;
+	}
+	if (s->skip > s->body)
+		decide(s, NAMES_NOTHING);
+}
+
+/* Reads a byte of the hello itself. */
+static __always_inline void read_hello(struct speaker *s, __u8 state, __u8 b)
+{
+	__u32 n;
+
+	if (state > HELLO_LENGTH) {
+		if (!s->body) {
+			decide(s, NAMES_NOTHING);
+			return;
+		}
+		s->body--;
+	}
+	if (state == EXTENSION_BODY) {
+		keep(s, b);
+		if (!--s->wanted)
+			s->state = EXTENSION_TYPE;
+		return;
+	}
+	n = s->number << 8 | b;
+	s->number = n;
+	if (++s->digits < (HELLO_NUMBERS >> (state & 15) * 4 & 15))
+		return;
+	s->digits = 0;
+	s->number = 0;
+	read_number(s, state, n);
+}
+
+/* Passes over what says nothing, of as many bytes as there are; returns how many. */
+static __always_inline __u32 pass_over(struct speaker *s, __u32 length)
+{
+	__u32 n = s->skip;
+
+	if (n > length)
+		n = length;
+	if (n > s->record)
+		n = s->record;
+	s->skip -= n;
+	s->body -= n;
+	s->record -= n;
+	return n;
+}
+
+/* Decides once the hello has been read to its end, which is where it is known whether it holds another. */
+static __always_inline void end_hello(struct speaker *s)
+{
+	if (s->state != EXTENSION_TYPE || s->digits || s->body || s->skip)
+		return;
+	if (!s->kept)
+		decide(s, NAMES_NOTHING);
+	else
+		decide(s, s->source ? NAMES_BY_TLS_OUTER : NAMES_BY_TLS);
+}

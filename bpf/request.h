@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/* The header Host of an HTTP/1 request (RFC 9112), read byte by byte. What is said to a proxy names nothing. */
+#pragma once
+
+#include "server_name.h"
+
+#define HTTP_1_0 0x485454502f312e30ULL
+#define HTTP_1_1 0x485454502f312e31ULL
+#define HOST_LETTERS 0x3a74736f68ULL /* "host:", the first one lowest */
+#define HOST_LENGTH 5
+#define MAX_METHOD 20
+
+/* Reads a byte of the first line. */
+static __always_inline void read_request_line(struct speaker *s, __u8 state, __u8 b)
+{
+	switch (state) {
+	case REQUEST_METHOD:
+		if (b == ' ')
+			s->state = REQUEST_TARGET;
+		else if (((b < 'A' || b > 'Z') && b != '-') || ++s->digits > MAX_METHOD)
+			decide(s, NAMES_NOTHING);
+		return;
+	case REQUEST_TARGET: /* any other is for a proxy, which has a name of its own */
+		s->state = REQUEST_LINE;
+		if (b != '/' && b != '*')
+			decide(s, NAMES_NOTHING);
+		return;
+	case REQUEST_LINE:
+		if (b != '\n') {
+			if (b != '\r')
+				s->tail = s->tail << 8 | b;
+			return;
+		}
+		s->state = FIELD_NAME;
+		s->digits = 0;
+		if (s->tail != HTTP_1_1 && s->tail != HTTP_1_0)
+			decide(s, NAMES_NOTHING);
+		return;
+	}
+}
+
+/* Reads a byte of the header's fields. */
+static __always_inline void read_field(struct speaker *s, __u8 state, __u8 b)
+{
+	switch (state) {
+	case FIELD_NAME:
+		if (b == '\n' && !s->digits) { /* the empty line */
+			decide(s, NAMES_NOTHING);
+		} else if (b == '\n') {
+			s->digits = 0;
+		} else if (b == '\r') {
+			return;
+		} else if (to_lower(b) != (__u8)(HOST_LETTERS >> (s->digits & 7) * 8)) {
+			s->state = FIELD_VALUE;
+		} else if (++s->digits == HOST_LENGTH) {
+			s->state = HOST_VALUE;
+		}
+		return;
+	case FIELD_VALUE:
+		if (b != '\n')
+			return;
+		s->state = FIELD_NAME;
+		s->digits = 0;
+		return;
+	case HOST_VALUE:
+		if (b == '\n')
+			decide(s, s->kept ? NAMES_BY_HTTP : NAMES_NOTHING);
+		else if (s->kept >= SERVER_NAME_LEN)
+			decide(s, NAMES_NOTHING);
+		else if (b != '\r' && b != ' ' && b != '\t')
+			keep(s, b);
+		return;
+	}
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Which names servers are given by those who connect without a DNS question: what the first bytes of a TCP connection say (speech.h) goes
+ * to user space where it is new, and is only counted where it is known, as flows are.
+ *
+ * A connection for which a DNS question was asked is not listened to. One to an address that DNS has named for others is: it may be meant for
+ * a name that DNS was not asked for. One that sends nothing says nothing, and is no more than its flow.
+ */
+#pragma once
+
+#include "flow.h"
+
+enum speech {
+	SPEECH_BEGINS,
+	HELLO_TYPE,
+	HELLO_LENGTH,
+	HELLO_SESSION,
+	HELLO_CIPHERS,
+	HELLO_COMPRESSION,
+	HELLO_EXTENSIONS,
+	EXTENSION_TYPE,
+	EXTENSION_LENGTH,
+	EXTENSION_BODY,
+	REQUEST_METHOD,
+	REQUEST_TARGET,
+	REQUEST_LINE,
+	FIELD_NAME,
+	FIELD_VALUE,
+	HOST_VALUE,
+	SPEECH_DECIDED, /* from here on nothing is read any more */
+};
+
+static __always_inline void decide(struct speaker *s, __u8 source)
+{
+	s->source = source;
+	s->state = SPEECH_DECIDED;
+}
+
+static __always_inline __u8 to_lower(__u8 b)
+{
+	return b >= 'A' && b <= 'Z' ? b | 0x20 : b;
+}
+
+static __always_inline void keep(struct speaker *s, __u8 b)
+{
+	s->text[s->kept & (SERVER_NAME_LEN - 1)] = b;
+	s->kept++;
+	s->hash = (s->hash ^ to_lower(b)) * FNV_PRIME;
+}
+
+/* Counts what a connection names, and tells user space if it is new. */
+static __always_inline void name_server(const struct flow_key *flow, __u64 hash, __u8 source, const struct speaker *s)
+{
+	struct server_name_key key = { .flow = *flow, .hash = hash };
+	__u64 one = 1, *known = bpf_map_lookup_elem(&server_names, &key);
+	struct name_event *e;
+	int err; /* not long: before 6.4 the upper half of what map helpers return is zero */
+
+	if (!known && !is_recorded(flow->cgroup))
+		return;
+	if (!known) {
+		err = bpf_map_update_elem(&server_names, &key, &one, BPF_NOEXIST);
+		if (err && err != -EEXIST) {
+			count(LOST_NAME_ENTRY);
+			return;
+		}
+		if (err) /* another CPU was faster, and tells user space */
+			known = bpf_map_lookup_elem(&server_names, &key);
+	}
+	if (known) {
+		__sync_fetch_and_add(known, 1);
+		return;
+	}
+	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e) {
+		count(LOST_NAME_EVENT);
+		return;
+	}
+	e->kind = EVENT_NAME;
+	e->length = 0;
+	e->source = source;
+	e->padding = 0;
+	e->time = bpf_ktime_get_ns();
+	e->key = key;
+	if (s && source != NAMES_NOTHING) {
+		e->length = s->kept;
+		__builtin_memcpy(e->text, s->text, sizeof(e->text));
+	}
+	bpf_ringbuf_submit(e, 0);
+}
+
+/* Gets ready for the first bytes of a connection, the key of which is complete, unless its name was asked for. */
+static __always_inline void expect_name(struct bpf_sock_addr *ctx, const struct flow_key *key, int asked)
+{
+	struct speaker *s;
+
+	if (!asked && ctx->protocol == IPPROTO_MPTCP) {
+		/* Not so from every kernel's view: then its bytes leave through other sockets, and nobody can say what they name. */
+		name_server(key, 0, NAMES_NOTHING, NULL);
+		return;
+	}
+	if (!ctx->sk)
+		return;
+	/* A socket may connect again, if it did not get through before. */
+	s = bpf_sk_storage_get(&speakers, ctx->sk, 0, asked ? 0 : BPF_SK_STORAGE_GET_F_CREATE);
+	if (!s) {
+		if (!asked)
+			count(LOST_SOCKET);
+		return;
+	}
+	__builtin_memset(s, 0, offsetof(struct speaker, text));
+	s->key = *key;
+	s->hash = FNV_OFFSET;
+	s->state = asked ? SPEECH_DECIDED : SPEECH_BEGINS;
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * The first bytes that a client sends over TCP, as far as they name the server: a TLS ClientHello (hello.h) or an HTTP/1 request (request.h),
+ * in however many segments. They are read as they leave, so nothing has to be put together; user space judges what it is told.
+ *
+ * Names nothing: what is neither of these, what breaks their rules, a hello without a name, what is said to a proxy, and whatever has not
+ * come to the point after MAX_SPEECH bytes, or when the client ends. Not read: TLS that begins in the middle of another protocol
+ * (STARTTLS), HTTP/2 without TLS, QUIC, requests after the first.
+ */
+#pragma once
+
+#include "hello.h"
+#include "packet.h"
+#include "request.h"
+
+#define MAX_SPEECH 65536
+#define MAX_STEPS 16384 /* in one segment */
+#define STEPS 128       /* of which these in one round */
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+
+static __always_inline struct speaker *speaker_of(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	if (!sk)
+		return NULL;
+	sk = bpf_sk_fullsock(sk);
+	return sk ? bpf_sk_storage_get(&speakers, sk, 0, 0) : NULL;
+}
+
+static __always_inline void read_byte(struct speaker *s, __u8 b)
+{
+	__u8 state = s->state;
+
+	if (state == SPEECH_BEGINS) {
+		if (b == TLS_HANDSHAKE) {
+			s->state = HELLO_TYPE;
+			s->head = 1;
+		} else if (b >= 'A' && b <= 'Z') {
+			s->state = REQUEST_METHOD;
+			s->digits = 1;
+		} else {
+			decide(s, NAMES_NOTHING);
+		}
+	} else if (is_tls(state)) {
+		if (!s->record) {
+			read_record_header(s, b);
+		} else {
+			s->record--;
+			read_hello(s, state, b);
+		}
+	} else if (state <= REQUEST_LINE) {
+		read_request_line(s, state, b);
+	} else {
+		read_field(s, state, b);
+	}
+}
+
+static __always_inline void advance(struct speaker *s, __u32 n)
+{
+	s->offset += n;
+	s->unread -= n;
+	s->next += n;
+	s->spoken += n;
+}
+
+/*
+ * The functions here that are not static are verified once, each for itself, not for every round of the loops that call them.
+ */
+
+/* Reads a byte of the packet, or passes over those that say nothing; 0 where there is nothing more to read. */
+__noinline int step(struct __sk_buff *skb)
+{
+	struct speaker *s = speaker_of(skb);
+	__u8 b;
+
+	if (!s || !s->unread || s->state >= SPEECH_DECIDED)
+		return 0;
+	if (s->skip && s->record) {
+		advance(s, pass_over(s, s->unread));
+	} else if (bpf_skb_load_bytes(skb, s->offset, &b, 1)) {
+		count(LOST_PACKET);
+		decide(s, NAMES_NOTHING);
+	} else {
+		advance(s, 1);
+		read_byte(s, b);
+	}
+	end_hello(s);
+	return 1;
+}
+
+__noinline int steps(struct __sk_buff *skb)
+{
+	for (int i = 0; i < STEPS; i++) {
+		if (!step(skb))
+			return 0;
+	}
+	return 1;
+}
+
+/* Says what the connection names, and forgets it. */
+__noinline int tell_name(struct __sk_buff *skb)
+{
+	struct speaker *s = speaker_of(skb);
+	struct bpf_sock *sk = skb->sk;
+	__u64 hash = 0;
+
+	if (!s || !sk)
+		return 0;
+	if (s->source != NAMES_NOTHING)
+		hash = (s->hash ^ s->source) * FNV_PRIME | 1;
+	name_server(&s->key, hash, s->source, s);
+	sk = bpf_sk_fullsock(sk);
+	if (sk)
+		bpf_sk_storage_delete(&speakers, sk);
+	return 0;
+}
+
+/* A packet of a connection that has not said yet whom it means. Not static, so that the packets of all others cost no stack. */
+__noinline int read_speech(struct __sk_buff *skb)
+{
+	struct speaker *s = speaker_of(skb);
+	__u32 payload, length, sequence, known = 0;
+	struct packet p;
+	__u8 flags, head[10]; /* sequence number, acknowledgement number, header length, flags */
+
+	if (!s || s->state >= SPEECH_DECIDED)
+		return 0;
+	if (read_packet(skb, &p) || p.fragment || bpf_skb_load_bytes(skb, p.transport + 4, head, sizeof(head))) {
+		count(LOST_PACKET);
+		return 0;
+	}
+	__builtin_memcpy(&sequence, head, sizeof(sequence));
+	flags = head[9];
+	sequence = bpf_ntohl(sequence) + !!(flags & TCP_SYN);
+	payload = p.transport + (head[8] >> 4) * 4;
+	length = skb->len > payload ? skb->len - payload : 0;
+	if (!s->synced) {
+		s->next = sequence;
+		s->synced = 1;
+	}
+	if (length)
+		known = s->next - sequence; /* what is sent again was read before */
+	if ((__s32)known < 0) /* a packet that this hook did not see */
+		decide(s, NAMES_NOTHING);
+	s->offset = payload + known;
+	s->unread = known < length ? length - known : 0;
+	for (int i = 0; i < MAX_STEPS / STEPS; i++) {
+		if (!steps(skb))
+			break;
+	}
+	if (s->state < SPEECH_DECIDED &&
+	    (s->unread || s->spoken > MAX_SPEECH || (s->spoken && (flags & (TCP_FIN | TCP_RST)))))
+		decide(s, NAMES_NOTHING);
+	if (s->state < SPEECH_DECIDED)
+		return 0;
+	return tell_name(skb);
+}

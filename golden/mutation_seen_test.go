@@ -1,0 +1,216 @@
+package golden
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+	npolicy "github.com/netzero-dev/netzero/internal/policy"
+)
+
+// seeing reads from generated policies which flows they were generated from.
+type seeing struct {
+	t     *testing.T
+	scope npolicy.Scope
+	flows []flow.Flow
+}
+
+// seen returns the scope and the flows of a golden file that nobody edited.
+func seen(t *testing.T, file *File) (npolicy.Scope, []flow.Flow) {
+	s := &seeing{t: t}
+	var specs []map[string]any
+	for _, p := range file.all() {
+		spec := objectTree(t, p).(map[string]any)["spec"].(map[string]any)
+		specs = append(specs, spec)
+		selector, _ := spec["podSelector"].(map[string]any)
+		if selector == nil {
+			selector = spec["endpointSelector"].(map[string]any)
+		}
+		labels, _ := s.labels(selector)
+		s.scope.Subjects = append(s.scope.Subjects, npolicy.Subject{
+			Workload: npolicy.Workload{Name: p.GetName(), Namespace: p.GetNamespace(), Labels: labels}, Whole: spec["ingress"] != nil,
+		})
+	}
+	for i, p := range file.all() {
+		self := flow.Endpoint{Kind: flow.Workload, Name: p.GetName(), Namespace: p.GetNamespace()}
+		var names []string
+		if list := p.GetAnnotations()[npolicy.NamesAnnotation]; list != "" {
+			names = strings.Split(list, ",")
+		}
+		for _, rule := range rulesIn(specs[i], "egress") {
+			for _, far := range s.peers(rule, self.Namespace) {
+				for _, port := range s.ports(rule) {
+					s.add(self, far, port, names)
+				}
+			}
+		}
+		for _, rule := range rulesIn(specs[i], "ingress") {
+			for _, far := range s.peers(rule, self.Namespace) {
+				for _, port := range s.ports(rule) {
+					port.Source, port.Destination = far, self
+					s.flows = append(s.flows, port)
+				}
+			}
+		}
+	}
+	return s.scope, s.flows
+}
+
+func rulesIn(spec map[string]any, direction string) []map[string]any {
+	var rules []map[string]any
+	list, _ := spec[direction].([]any)
+	for _, rule := range list {
+		rules = append(rules, rule.(map[string]any))
+	}
+	return rules
+}
+
+// add notes a flow that leaves a workload; the internet stands for the names in the annotation.
+func (s *seeing) add(self, far flow.Endpoint, port flow.Flow, names []string) {
+	port.Source, port.Destination = self, far
+	if far.Kind != flow.External || far.Name != "" {
+		s.flows = append(s.flows, port)
+		return
+	}
+	for _, name := range names {
+		host, rest, _ := strings.Cut(name, ":")
+		if rest == fmt.Sprintf("%d/%s", port.Port, port.Protocol) {
+			port.Destination.Name = host
+			s.flows = append(s.flows, port)
+		}
+	}
+}
+
+// peers returns the far ends of a rule.
+func (s *seeing) peers(rule map[string]any, namespace string) []flow.Endpoint {
+	var all []flow.Endpoint
+	for _, field := range []string{"to", "from", "toEndpoints", "fromEndpoints", "toFQDNs", "toCIDR", "toCIDRSet", "fromCIDR", "fromCIDRSet", "toEntities", "fromEntities"} {
+		list, _ := rule[field].([]any)
+		for _, element := range list {
+			peer, _ := element.(map[string]any)
+			block, _ := peer["ipBlock"].(map[string]any)
+			switch {
+			case element == "all":
+				all = append(all, flow.Endpoint{Kind: flow.Anyone})
+			case element == "kube-apiserver":
+				all = append(all, flow.Endpoint{Kind: flow.External, Name: "kubernetes.default.svc"})
+			case block != nil:
+				all = append(all, address(s.t, block["cidr"].(string)))
+			case peer["cidr"] != nil:
+				all = append(all, address(s.t, peer["cidr"].(string)))
+			case peer["matchName"] != nil:
+				all = append(all, flow.Endpoint{Kind: flow.External, Name: peer["matchName"].(string)})
+			default:
+				all = append(all, s.pods(peer, namespace))
+			}
+		}
+	}
+	if len(all) == 0 {
+		all = append(all, flow.Endpoint{Kind: flow.Anyone})
+	}
+	return all
+}
+
+// address returns a single address, or one of the internet that a name has.
+func address(t *testing.T, cidr string) flow.Endpoint {
+	prefix := netip.MustParsePrefix(cidr)
+	switch {
+	case prefix.IsSingleIP():
+		return flow.Endpoint{Kind: flow.Address, Addr: prefix.Addr()}
+	case prefix.Bits() > 0:
+		t.Errorf("no recording writes %s", cidr)
+	case prefix.Addr().Is4():
+		return flow.Endpoint{Kind: flow.External, Addr: netip.MustParseAddr("198.51.100.7")}
+	}
+	return flow.Endpoint{Kind: flow.External, Addr: netip.MustParseAddr("2001:db8::7")}
+}
+
+// pods returns the workload that a selector is for, which is a subject, the resolver or somebody else.
+func (s *seeing) pods(peer map[string]any, namespace string) flow.Endpoint {
+	selector, _ := peer["podSelector"].(map[string]any)
+	if selector == nil {
+		selector = peer
+	}
+	labels, elsewhere := s.labels(selector)
+	if namespaces, _ := peer["namespaceSelector"].(map[string]any); namespaces != nil {
+		of, _ := s.labels(namespaces)
+		elsewhere = of["kubernetes.io/metadata.name"]
+	}
+	if elsewhere != "" {
+		namespace = elsewhere
+	}
+	if labels["k8s-app"] == "kube-dns" {
+		return flow.ClusterResolver
+	}
+	for _, subject := range s.scope.Subjects {
+		if maps.Equal(subject.Labels, labels) && subject.Namespace == namespace {
+			return flow.Endpoint{Kind: flow.Workload, Name: subject.Name, Namespace: namespace}
+		}
+	}
+	for _, known := range s.scope.Peers {
+		if maps.Equal(known.Labels, labels) && known.Namespace == namespace {
+			return flow.Endpoint{Kind: flow.Workload, Name: known.Name, Namespace: namespace}
+		}
+	}
+	name := "peer-" + strconv.Itoa(len(s.scope.Peers))
+	s.scope.Peers = append(s.scope.Peers, npolicy.Workload{Name: name, Namespace: namespace, Labels: labels})
+	return flow.Endpoint{Kind: flow.Workload, Name: name, Namespace: namespace}
+}
+
+// labels returns a selector's labels without their sources, and Cilium's word for a namespace.
+func (s *seeing) labels(selector map[string]any) (labels map[string]string, namespace string) {
+	labels = make(map[string]string)
+	matched, _ := selector["matchLabels"].(map[string]any)
+	for key, value := range matched {
+		key = strings.TrimPrefix(key, "k8s:")
+		if key == "io.kubernetes.pod.namespace" {
+			namespace = value.(string)
+			continue
+		}
+		labels[key] = value.(string)
+	}
+	return labels, namespace
+}
+
+// ports returns a flow for each port of a rule, or ICMP type.
+func (s *seeing) ports(rule map[string]any) []flow.Flow {
+	var all []flow.Flow
+	list, _ := rule["ports"].([]any)
+	for _, entry := range append(list, asList(rule["toPorts"])...) {
+		entry := entry.(map[string]any)
+		for _, inner := range append(asList(entry["ports"]), entry) {
+			inner := inner.(map[string]any)
+			if inner["port"] == nil {
+				continue
+			}
+			n, err := strconv.ParseUint(fmt.Sprint(inner["port"]), 10, 16)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			for _, p := range []flow.Protocol{flow.TCP, flow.UDP, flow.SCTP} {
+				if name := inner["protocol"]; name == p.String() || name == "ANY" && p != flow.SCTP {
+					all = append(all, flow.Flow{Protocol: p, Port: uint16(n)})
+				}
+			}
+		}
+	}
+	for _, entry := range asList(rule["icmps"]) {
+		for _, field := range asList(entry.(map[string]any)["fields"]) {
+			protocol := flow.ICMP
+			if field.(map[string]any)["family"] == "IPv6" {
+				protocol = flow.ICMPv6
+			}
+			all = append(all, flow.Flow{Protocol: protocol})
+		}
+	}
+	return all
+}
+
+func asList(v any) []any {
+	list, _ := v.([]any)
+	return list
+}

@@ -1,0 +1,255 @@
+package golden
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+	npolicy "github.com/netzero-dev/netzero/internal/policy"
+)
+
+// judge is what a test asks of the policies of its golden file.
+type judge[P any] struct {
+	evaluate    func([]P, flow.Flow) npolicy.Verdict
+	notIsolated func([]P, []flow.Flow) []string
+	required    func([]flow.Flow) []flow.Flow
+	fresh       func() P
+}
+
+// red says why a test with these policies would fail, or returns "".
+func (j judge[P]) red(policies []P, flows []flow.Flow) string {
+	for _, f := range j.required(flows) {
+		if v := j.evaluate(policies, f); v.Outcome == npolicy.Denied {
+			return fmt.Sprintf("%s to %s is %s: %s", f.Source, f.Target(), v.Outcome, v.Reason)
+		}
+	}
+	return strings.Join(j.notIsolated(policies, flows), "; ")
+}
+
+// mutants calls yield with the policies, one element less each time: a document, a rule, one peer or port of several, the
+// namespace of a peer, a policy type of two, what may be looked up, a name.
+func (j judge[P]) mutants(t *testing.T, policies []metav1.Object, yield func(what string, mutant []P)) {
+	t.Helper()
+	for i, p := range policies {
+		var others []any
+		for k, q := range policies {
+			if k != i {
+				others = append(others, objectTree(t, q))
+			}
+		}
+		back := func(trees []any) []P {
+			var all []P
+			for _, tree := range trees {
+				p := j.fresh()
+				if err := json.Unmarshal(encode(tree), p); err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, p)
+			}
+			return all
+		}
+		yield("policy "+p.GetName(), back(others))
+		hasNames := strings.Contains(string(encode(p)), "toFQDNs")
+		for _, path := range removable(objectTree(t, p), nil) {
+			if path[len(path)-1] == "rules" && !hasNames {
+				continue // nobody waits for what Cilium reads of look-ups
+			}
+			tree := objectTree(t, p)
+			what := remove(tree, path)
+			inDefault := strings.HasSuffix(what, `"kubernetes.io/metadata.name":"default"}}`) || strings.HasSuffix(what, `namespace "default"`)
+			if p.GetNamespace() == "" && inDefault {
+				continue // that is where kubectl puts a policy without a namespace
+			}
+			yield(fmt.Sprintf("policy %s: %s", p.GetName(), what), back(append(slices.Clone(others), tree)))
+		}
+	}
+}
+
+func objectTree(t *testing.T, p metav1.Object) any {
+	t.Helper()
+	var tree any
+	if err := json.Unmarshal(encode(plain(p)), &tree); err != nil {
+		t.Fatal(err)
+	}
+	return tree
+}
+
+// removable returns the paths of what can be removed without opening more than there was.
+func removable(tree any, at []any) [][]any {
+	var paths [][]any
+	path := func(more ...any) []any { return append(slices.Clone(at), more...) }
+	switch v := tree.(type) {
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			switch list, isList := v[key].([]any); {
+			case key == npolicy.NamesAnnotation:
+				for i := range strings.Split(v[key].(string), ",") {
+					paths = append(paths, path(key, i))
+				}
+				continue
+			case key == "namespaceSelector" && v["podSelector"] != nil, key == "k8s:io.kubernetes.pod.namespace", key == "rules":
+				paths = append(paths, path(key))
+			case isList && key != "except" && (len(list) > 1 || key == "egress" || key == "ingress"):
+				for i, element := range list {
+					if rule, is := element.(map[string]any); !is || len(rule) > 0 { // "{}" is there to deny
+						paths = append(paths, path(key, i))
+					}
+				}
+			}
+			paths = append(paths, removable(v[key], path(key))...)
+		}
+	case []any:
+		for i, element := range v {
+			paths = append(paths, removable(element, path(i))...)
+		}
+	}
+	return paths
+}
+
+// remove removes what is at a path, and says what that was.
+func remove(tree any, path []any) string {
+	parents := []any{tree}
+	for _, step := range path[:len(path)-1] {
+		switch v := parents[len(parents)-1].(type) {
+		case map[string]any:
+			parents = append(parents, v[step.(string)])
+		case []any:
+			parents = append(parents, v[step.(int)])
+		}
+	}
+	last := len(parents) - 1
+	var steps []string
+	for _, step := range path {
+		steps = append(steps, fmt.Sprint(step))
+	}
+	what := strings.Join(steps, ".")
+	switch v := parents[last].(type) {
+	case map[string]any:
+		key := path[len(path)-1].(string)
+		what += " " + string(encode(v[key]))
+		delete(v, key)
+		return what
+	case []any:
+		i := path[len(path)-1].(int)
+		what += " " + string(encode(v[i]))
+		list := slices.Delete(v, i, i+1)
+		key := path[len(path)-2].(string)
+		parents[last-1].(map[string]any)[key] = list
+		if _, isCilium := parents[last-1].(map[string]any)["endpointSelector"]; isCilium && len(list) == 0 {
+			parents[last-1].(map[string]any)[key] = []any{map[string]any{}} // as who removes the last one has to write
+		}
+	case string:
+		names := strings.Split(v, ",")
+		what += " " + names[path[len(path)-1].(int)]
+		names = slices.Delete(names, path[len(path)-1].(int), path[len(path)-1].(int)+1)
+		parents[last-1].(map[string]any)[path[len(path)-2].(string)] = strings.Join(names, ",")
+	}
+	return what
+}
+
+func holdMutants[P any](t *testing.T, j judge[P], policies []metav1.Object, originals []P, flows []flow.Flow) int {
+	t.Helper()
+	if why := j.red(originals, flows); why != "" {
+		t.Errorf("the golden file as it is: %s", why)
+		return 0
+	}
+	n := 0
+	j.mutants(t, policies, func(what string, mutant []P) {
+		n++
+		otherDNS := func(f flow.Flow) bool { return (f.Port == 53 || f.Port == 5353) && f.Destination.Kind != flow.Resolver }
+		if strings.Contains(what, `"port":53,"protocol":"UDP"`) && slices.ContainsFunc(flows, otherDNS) {
+			return // that rule stands for a resolver of other labels, too: see policy.Scope.Evaluate
+		}
+		if j.red(mutant, flows) == "" {
+			t.Errorf("without %s no test would fail", what)
+		}
+	})
+	return n
+}
+
+func kubernetesJudge(scope npolicy.Scope) judge[*networkingv1.NetworkPolicy] {
+	return judge[*networkingv1.NetworkPolicy]{scope.Evaluate, scope.NotIsolated, scope.Required, func() *networkingv1.NetworkPolicy { return new(networkingv1.NetworkPolicy) }}
+}
+
+func ciliumJudge(scope npolicy.Scope) judge[*CiliumNetworkPolicy] {
+	c := npolicy.Cilium{Scope: scope}
+	return judge[*CiliumNetworkPolicy]{c.Evaluate, c.NotIsolated, c.Required, func() *CiliumNetworkPolicy { return new(CiliumNetworkPolicy) }}
+}
+
+// TestWhateverIsRemovedFromAGoldenFileTurnsItsTestRed takes generated policies apart.
+func TestWhateverIsRemovedFromAGoldenFileTurnsItsTestRed(t *testing.T) {
+	mutants := 0
+	for seed := range uint64(40) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		scope := npolicy.Scope{Subjects: []npolicy.Subject{{Workload: npolicy.Workload{Name: "shop"}}, {Workload: npolicy.Workload{Name: "db", Namespace: "data"}, Whole: true}}}
+		flows := drawFlows(r)
+		for i, f := range slices.Clone(flows) { // names have addresses of both families
+			if f.Destination.Kind == flow.External {
+				flows[i].Destination.Addr = netip.MustParseAddr("198.51.100.7")
+				f.Destination.Addr = netip.MustParseAddr("2001:db8::7")
+				flows = append(flows, f)
+			}
+			if f.Destination.Name == "db" {
+				flows[i].Destination.Namespace = "data"
+			}
+			if f.Source.Name == "db" {
+				flows[i].Source.Namespace = "data"
+			}
+		}
+		callers := []flow.Flow{
+			{Source: flow.Endpoint{Kind: flow.Anyone}, Destination: flow.Endpoint{Kind: flow.Workload, Name: "db", Namespace: "data"}, Protocol: flow.TCP, Port: 5432},
+			{Source: flow.Endpoint{Kind: flow.Workload, Name: "audit", Namespace: "ops"}, Destination: flow.Endpoint{Kind: flow.Workload, Name: "db", Namespace: "data"}, Protocol: flow.TCP, Port: 5432},
+		}
+		flows = append(flows, callers[:r.IntN(3)]...)
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			generated := scope.Generate(flows)
+			objects, _ := objectsOf(generated)
+			mutants += holdMutants(t, kubernetesJudge(scope), objects, generated, flows)
+			others := npolicy.Cilium{Scope: scope}.Generate(flows)
+			objects, _ = objectsOf(others)
+			mutants += holdMutants(t, ciliumJudge(scope), objects, others, flows)
+		})
+	}
+	if mutants < 500 {
+		t.Errorf("%d elements were removed: too few to mean anything", mutants)
+	}
+}
+
+// TestGoldenFilesOfThisRepositoryHoldNothingThatNobodyNeeds does so with the golden files that recordings of ours wrote, and
+// with the flows that they say were seen.
+func TestGoldenFilesOfThisRepositoryHoldNothingThatNobodyNeeds(t *testing.T) {
+	found := 0
+	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".yaml" || !strings.Contains(filepath.ToSlash(path), "/testdata/netzero/") {
+			return err
+		}
+		file, err := Read(path)
+		if err != nil || file.Header.Test == "" {
+			return err
+		}
+		found++
+		t.Run(strings.TrimPrefix(filepath.ToSlash(path), "../"), func(t *testing.T) {
+			scope, flows := seen(t, file)
+			if len(file.Cilium) > 0 {
+				holdMutants(t, ciliumJudge(scope), file.all(), file.Cilium, flows)
+				return
+			}
+			holdMutants(t, kubernetesJudge(scope), file.all(), file.Policies, flows)
+		})
+		return nil
+	})
+	if err != nil || found < 20 {
+		t.Errorf("%d golden files: %v", found, err)
+	}
+}

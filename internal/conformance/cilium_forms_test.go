@@ -1,0 +1,109 @@
+package conformance
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
+)
+
+// wrong are values that one of Cilium's two validators refuses in a field, or both.
+var wrong = map[string][]any{
+	"protocol":          {"tcp", "ICMP", "http", 6, ""},
+	"port":              {"", "65536", "-1", "a_b", "0x50", "aVeryLongNameOfAPort", 80},
+	"endPort":           {-1, 65536, "81"},
+	"cidr":              {"", "10.0.0.0", "10.0.0.0/33", "nonsense", 7},
+	"except":            {[]any{"192.0.2.0/24"}, []any{"10.0.0.0"}, []any{"0.0.0.0/0"}, "10.1.0.0/16"},
+	"operator":          {"in", "Equals", ""},
+	"key":               {"", "a b", "a/b/c", "-a"},
+	"values":            {[]any{}, []any{"a b"}, "a"},
+	"toEntities":        {[]any{"internet"}, []any{"World"}, []any{"world-ipv4"}, []any{""}},
+	"fromEntities":      {[]any{"internet"}, []any{"World"}},
+	"toCIDR":            {[]any{"10.0.0.0/33"}, []any{"10.0.0"}, []any{""}},
+	"enableDefaultDeny": {map[string]any{"egress": "yes"}, true},
+	"endpointSelector":  {nil, "app=x", map[string]any{"matchLabels": map[string]any{"a b": "c"}}, map[string]any{"matchLabels": map[string]any{"app": "a b"}}},
+	"egress":            {"all", []any{map[string]any{"toFQDNs": []any{map[string]any{"matchName": "*.a"}}}}, []any{map[string]any{"toPorts": []any{}, "icmps": []any{map[string]any{"fields": []any{map[string]any{"type": 8, "family": "IPv5"}}}}}}},
+}
+
+// spoil puts a wrong value into one of the fields of a tree, and says which; it returns "" where there is none.
+func (r draw) spoil(tree any) string {
+	type place struct {
+		of  map[string]any
+		key string
+	}
+	var places []place
+	var walk func(any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for key, below := range v {
+				if wrong[key] != nil {
+					places = append(places, place{v, key})
+				}
+				walk(below)
+			}
+		case []any:
+			for _, below := range v {
+				walk(below)
+			}
+		}
+	}
+	walk(tree)
+	if len(places) == 0 {
+		return ""
+	}
+	slices.SortFunc(places, func(a, b place) int { return strings.Compare(a.key+toText(a.of), b.key+toText(b.of)) })
+	at := pick(r, places...)
+	value := pick(r, wrong[at.key]...)
+	at.of[at.key] = value
+	return at.key + ": " + toText(value)
+}
+
+// TestCiliumAcceptsWhatPeopleWrite holds forms that nobody generates against Cilium's validators and ours: right, all
+// accept them; wrong in one field, what Cilium refuses we refuse too.
+func TestCiliumAcceptsWhatPeopleWrite(t *testing.T) {
+	t.Parallel()
+	schema := newCRD(t)
+	seed := testSeed(t)
+	refused := 0
+	for i := range uint64(250) {
+		r := draw{rand.New(rand.NewPCG(seed, i))}
+		for _, p := range r.ciliums() {
+			p = withoutHostBits(p)
+			text := toYAML(t, p)
+			if err := cilium.Validate(p); err != nil {
+				t.Fatalf("case %d of seed %d: we refuse: %v\n%s", i, seed, err, text)
+			}
+			accept(t, schema, "drawn", []byte(text))
+			var tree map[string]any
+			if err := json.Unmarshal([]byte(toText(p)), &tree); err != nil {
+				t.Fatal(err)
+			}
+			what := r.spoil(tree["spec"])
+			object, err := yaml.Marshal(tree)
+			if err != nil {
+				t.Fatal(err)
+			}
+			bySanitizer, bySchema := sanitize(object), schema.validate(object)
+			if bySanitizer == nil && bySchema == nil {
+				continue
+			}
+			refused++
+			if ours(t, string(object)) == nil {
+				t.Errorf("case %d of seed %d: %s: we accept what Cilium refuses (%v) or the API server (%v):\n%s", i, seed, what, bySanitizer, bySchema, object)
+			}
+		}
+		if t.Failed() {
+			return
+		}
+	}
+	t.Logf("%d refused", refused)
+	if refused < 100 {
+		t.Error("too few to mean anything")
+	}
+}

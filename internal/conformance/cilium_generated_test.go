@@ -1,0 +1,60 @@
+package conformance
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/policy"
+)
+
+// TestGeneratedPoliciesAreTrueToCilium is TestGeneratedPoliciesAreTrueToCyclonus in the other dialect. Its names are
+// allowed by name; but a single address is, to Cilium, open to those who asked for it by a name too, and the resolver's
+// port is open for each protocol.
+func TestGeneratedPoliciesAreTrueToCilium(t *testing.T) {
+	t.Parallel()
+	seed := testSeed(t)
+	allowed, denied := 0, 0
+	for i := range uint64(200) {
+		r := draw{rand.New(rand.NewPCG(seed, i))}
+		scope, flows := r.recorded()
+		c := policy.Cilium{Scope: scope}
+		flows = c.Required(flows)
+		policies, what := c.Generate(flows), newSeen(scope, flows, true)
+		theirs := newSimulator(t, policies)
+		hold := func(f flow.Flow, difference string) {
+			want, v := what.opens(f, false), c.Evaluate(policies, f)
+			ours := v.Outcome == policy.Allowed || v.Outcome == policy.Unprotected // whom nobody was seen to call
+			asked, has := toCyclonus(scope, f)
+			same := !has || ours == theirs.allows(cluster{}, asked) || f.Destination.Kind == flow.External && !ours
+			if ours != want || !same {
+				t.Errorf("case %d of seed %d: %s -> %s, %s: %s (%s), want allowed: %v; Cilium says the same: %v",
+					i, seed, f.Source, f.Target(), difference, v.Outcome, v.Reason, want, same)
+			}
+			if ours {
+				allowed++
+			} else {
+				denied++
+			}
+		}
+		for _, f := range flows {
+			hold(f, "as it was recorded")
+			for difference, n := range neighbours(f) {
+				isDNS := n.Destination.Kind == flow.Resolver && n.Port == 53
+				if !isDNS && (what.isSubject(n.Source) || what.isServer(n.Destination)) {
+					hold(n, difference)
+				}
+			}
+		}
+		if t.Failed() {
+			for _, p := range policies {
+				t.Logf("%s", toYAML(t, p))
+			}
+			return
+		}
+	}
+	t.Logf("%d flows allowed, %d denied", allowed, denied)
+	if allowed < 500 || denied < 500 {
+		t.Error("too few to mean anything")
+	}
+}

@@ -1,0 +1,222 @@
+package conformance
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+
+	"github.com/cilium/cilium/pkg/identity"
+	"github.com/cilium/cilium/pkg/labels"
+	"github.com/cilium/cilium/pkg/option"
+	"github.com/cilium/cilium/pkg/policy/api"
+	"github.com/cilium/cilium/pkg/policy/testutils"
+	"github.com/cilium/cilium/pkg/policy/types"
+	"github.com/cilium/cilium/pkg/policy/utils"
+	"github.com/cilium/cilium/pkg/u8proto"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
+	"github.com/netzero-dev/netzero/internal/policy"
+)
+
+// simulator is what Cilium takes policies to mean: the agent's own way from a policy to its entries, and the simulator
+// that Cilium holds its policy maps against. It differs from these maps in two things, which are put right here: a rule
+// without any field is for nothing, and any protocol is one with ports.
+type simulator struct {
+	entries types.PolicyEntries
+	names   map[string]uint16
+}
+
+// An agent has this from its flags.
+func init() {
+	option.Config.EnableIPv4, option.Config.EnableIPv6 = true, true
+	option.Config.EnableNonDefaultDenyPolicies = true
+	api.InitEntities("default")
+}
+
+func newSimulator(t *testing.T, policies []*cilium.NetworkPolicy) simulator {
+	t.Helper()
+	var s simulator
+	for _, p := range policies {
+		text := []byte(toYAML(t, p))
+		rule, err := parse(text)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		for _, e := range utils.RulesToPolicyEntries(api.Rules{rule}) {
+			if len(e.L3) == 0 && len(e.L4) == 0 {
+				e.L3 = nil
+			}
+			e.L4 = withPorts(e.L4)
+			s.entries = append(s.entries, e)
+		}
+		for name, port := range namesOf(string(text)) {
+			if s.names == nil {
+				s.names = make(map[string]uint16)
+			}
+			s.names[name] = port
+		}
+	}
+	return s
+}
+
+// withPorts returns rules in which any protocol is each that has ports.
+func withPorts(rules api.PortRules) api.PortRules {
+	var all api.PortRules
+	for _, rule := range rules {
+		var list []api.PortProtocol
+		for _, p := range rule.Ports {
+			each := []api.L4Proto{p.Protocol}
+			if p.Protocol.IsAny() {
+				each = []api.L4Proto{api.ProtoTCP, api.ProtoUDP, api.ProtoSCTP}
+			}
+			for _, p.Protocol = range each {
+				list = append(list, p)
+			}
+		}
+		rule.Ports = list
+		all = append(all, rule)
+	}
+	return all
+}
+
+// identityOf returns what Cilium knows of an end by.
+func (in cluster) identityOf(id identity.NumericIdentity, e end) *identity.Identity {
+	const source = labels.LabelSourceK8s
+	switch {
+	case isAPIServer(e):
+		return identity.NewIdentity(id, labels.FromSlice([]labels.Label{
+			labels.NewLabel(labels.IDNameKubeAPIServer, "", labels.LabelSourceReserved),
+			labels.NewLabel(labels.IDNameRemoteNode, "", labels.LabelSourceReserved),
+		}))
+	case isNode(e):
+		return identity.NewIdentity(id, labels.FromSlice([]labels.Label{labels.NewLabel(labels.IDNameHost, "", labels.LabelSourceReserved)}))
+	case e.Pod == nil:
+		all := labels.GetCIDRLabels(netip.PrefixFrom(e.Address, e.Address.BitLen()))
+		if e.Name != "" { // which the agent has read the look-up of
+			name := (&api.FQDNSelector{MatchName: e.Name}).IdentityLabel()
+			all[name.Key] = name
+		}
+		return identity.NewIdentity(id, all)
+	}
+	namespace := namespaceOf(e.Pod.Namespace)
+	all := []labels.Label{
+		labels.NewLabel("io.kubernetes.pod.namespace", namespace, source),
+		labels.NewLabel("io.cilium.k8s.policy.cluster", "default", source),
+		labels.NewLabel("io.cilium.k8s.namespace.labels."+namespaceLabel, namespace, source),
+	}
+	for key, value := range in.Namespaces[namespace] {
+		all = append(all, labels.NewLabel("io.cilium.k8s.namespace.labels."+key, value, source))
+	}
+	for key, value := range e.Pod.Labels {
+		all = append(all, labels.NewLabel(key, value, source))
+	}
+	return identity.NewIdentity(id, labels.FromSlice(all))
+}
+
+// apiServer is none of the cluster's pods.
+var apiServer = end{Pod: &pod{Name: "kubernetes", Namespace: "default"}}
+
+func isAPIServer(e end) bool { return e.Pod != nil && e.Pod.Name == apiServer.Pod.Name }
+
+// node is the machine that a pod runs on, which is no pod either.
+var node = end{Pod: &pod{Name: "node-agent", Namespace: "default"}}
+
+func isNode(e end) bool { return e.Pod != nil && e.Pod.Name == node.Pod.Name }
+
+func (s simulator) allows(in cluster, t traffic) bool {
+	asked := types.Flow{
+		From: in.identityOf(10_001, t.From), To: in.identityOf(10_002, t.To), Dport: t.Port,
+		Proto:         u8proto.U8proto(protocols[t.Protocol] + icmp[t.Protocol]),
+		NamedPortsTCP: t.To.Pod.named(s.names, corev1.ProtocolTCP),
+		NamedPortsUDP: t.To.Pod.named(s.names, corev1.ProtocolUDP),
+	}
+	verdict, _, _ := testutils.IteratePolicy(s.entries, asked)
+	return verdict.Allowed()
+}
+
+type ciliumQuestion struct {
+	Policies []*cilium.NetworkPolicy `json:"policies"`
+	Cluster  cluster                 `json:"cluster"`
+	Traffic  traffic                 `json:"traffic"`
+}
+
+func (q ciliumQuestion) isWhole() bool {
+	for _, p := range q.Policies {
+		if p.Namespace == "" || p.Kind == "" || p.APIVersion == "" || cilium.Validate(withoutHostBits(p)) != nil {
+			return false
+		}
+		if _, err := parse([]byte(toText(p))); err != nil {
+			return false
+		}
+	}
+	return question{Cluster: q.Cluster, Traffic: q.Traffic}.isWholeIn(true)
+}
+
+// withoutHostBits returns a policy with one range for all, as Validate refuses some that mean something.
+func withoutHostBits(p *cilium.NetworkPolicy) *cilium.NetworkPolicy {
+	p = p.DeepCopy()
+	for _, rules := range [][]cilium.EgressRule{p.Spec.Egress, p.Spec.EgressDeny} {
+		for i := range rules {
+			for j := range rules[i].ToCIDR {
+				rules[i].ToCIDR[j] = "10.0.0.0/8"
+			}
+		}
+	}
+	for _, rules := range [][]cilium.IngressRule{p.Spec.Ingress, p.Spec.IngressDeny} {
+		for i := range rules {
+			for j := range rules[i].FromCIDR {
+				rules[i].FromCIDR[j] = "10.0.0.0/8"
+			}
+		}
+	}
+	return p
+}
+
+func (q ciliumQuestion) ours() (bool, policy.Verdict) {
+	v := policy.Cilium{Scope: q.Cluster.scope()}.Evaluate(q.Policies, q.Traffic.flow())
+	return v.Outcome == policy.Allowed || v.Outcome == policy.Unprotected, v
+}
+
+// TestCiliumAgreesOnWhatIsDrawn asks both about four thousand clusters.
+func TestCiliumAgreesOnWhatIsDrawn(t *testing.T) {
+	t.Parallel()
+	const cases, flows = 4_000, 8
+	seed := testSeed(t)
+	outcomes := make(map[policy.Outcome]int)
+	for i := range uint64(cases) {
+		r := draw{rand.New(rand.NewPCG(seed, i))}
+		q := ciliumQuestion{Cluster: r.cluster(), Policies: r.ciliums()}
+		theirs := newSimulator(t, q.Policies)
+		for range flows {
+			q.Traffic = r.traffic(q.Cluster)
+			if q.Traffic.To.Pod == nil && r.one(3) {
+				q.Traffic.To = pick(r, apiServer, node)
+			}
+			if r.one(6) {
+				q.Traffic.Protocol, q.Traffic.Port = "ICMP", pick[uint16](r, 8, 13)
+			}
+			ours, v := q.ours()
+			outcomes[v.Outcome]++
+			if ours == theirs.allows(q.Cluster, q.Traffic) {
+				continue
+			}
+			q = shrunk(t, q, func(q ciliumQuestion) bool {
+				if !q.isWhole() {
+					return false
+				}
+				ours, _ := q.ours()
+				return ours != newSimulator(t, q.Policies).allows(q.Cluster, q.Traffic)
+			})
+			ours, v = q.ours()
+			t.Fatalf("case %d of seed %d: allowed here: %v (%s: %s), by Cilium: %v\n%s", i, seed, ours, v.Outcome, v.Reason,
+				newSimulator(t, q.Policies).allows(q.Cluster, q.Traffic), toYAML(t, q))
+		}
+	}
+	t.Logf("%d flows: %v", cases*flows, outcomes)
+	for _, o := range []policy.Outcome{policy.Allowed, policy.Denied, policy.Unprotected} {
+		if outcomes[o] < cases*flows/40 {
+			t.Errorf("only %d flows are %s: too few to mean anything", outcomes[o], o)
+		}
+	}
+}

@@ -1,0 +1,175 @@
+package conformance
+
+import (
+	"net/netip"
+	"slices"
+
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/policy"
+)
+
+// neighbours returns the flows that differ from one in a single thing, by that thing.
+func neighbours(f flow.Flow) map[string]flow.Flow {
+	all := make(map[string]flow.Flow)
+	vary := func(difference string, change func(*flow.Flow)) {
+		n := f
+		if change(&n); n != f {
+			all[difference] = n
+		}
+	}
+	vary("the next port", func(n *flow.Flow) { n.Port++ })
+	vary("the port before", func(n *flow.Flow) { n.Port = max(1, n.Port-1) })
+	for _, p := range protocols {
+		vary("the protocol "+p.String(), func(n *flow.Flow) { n.Protocol = p })
+	}
+	for at, end := range map[string]func(*flow.Flow) *flow.Endpoint{
+		"source":      func(n *flow.Flow) *flow.Endpoint { return &n.Source },
+		"destination": func(n *flow.Flow) *flow.Endpoint { return &n.Destination },
+	} {
+		switch e := *end(&f); e.Kind {
+		case flow.Workload:
+			vary("another label at the "+at, func(n *flow.Flow) { end(n).Name = "stranger" })
+			vary("another namespace at the "+at, func(n *flow.Flow) { end(n).Namespace = "elsewhere" })
+		case flow.Resolver:
+			vary("other pods than the resolver", func(n *flow.Flow) {
+				*end(n) = flow.Endpoint{Kind: flow.Workload, Name: "kube-dns", Namespace: e.Namespace}
+			})
+		case flow.External:
+			if flow.Public(e.Addr) {
+				vary("another name", func(n *flow.Flow) { end(n).Name = "other.example" })
+				continue
+			}
+			fallthrough
+		case flow.Address:
+			if e.Addr.IsValid() {
+				vary("the next address at the "+at, func(n *flow.Flow) { end(n).Addr = e.Addr.Next() })
+			}
+		}
+	}
+	return all
+}
+
+// opened is what flows open, at one end: a place for a peer at a port.
+type opened struct {
+	near, far string
+	ingress   bool
+	port      uint16
+	protocol  flow.Protocol
+}
+
+// seen is what is known of a recording, without asking anything of package policy but who is in scope.
+type seen struct {
+	scope  policy.Scope
+	byName bool // a host is its name, wherever it is, as in Cilium; else one that is not public is its address
+	cells  map[opened]bool
+}
+
+func newSeen(scope policy.Scope, flows []flow.Flow, byName bool) seen {
+	s := seen{scope, byName, make(map[opened]bool)}
+	for _, f := range flows {
+		if !f.Protocol.HasPorts() {
+			continue
+		}
+		if s.isSubject(f.Source) {
+			s.cells[cell(f, false, s.placeOf(f.Destination))] = true
+		}
+		if s.isWhole(f.Destination) {
+			s.cells[cell(f, true, placeOf(f.Source))] = true
+		}
+	}
+	return s
+}
+
+func cell(f flow.Flow, ingress bool, far string) opened {
+	near := f.Source
+	if ingress {
+		near = f.Destination
+	}
+	return opened{placeOf(near), far, ingress, f.Port, f.Protocol}
+}
+
+// placeOf names the far end of a flow.
+func (s seen) placeOf(e flow.Endpoint) string {
+	if s.byName && e.Kind == flow.External {
+		e.Addr = netip.Addr{}
+	}
+	return placeOf(e)
+}
+
+// placeOf names an end of a flow; all of the internet that goes by name is by name.
+func placeOf(e flow.Endpoint) string {
+	switch {
+	case e.Kind == flow.Workload:
+		return e.Name + "." + e.Namespace
+	case e.Kind == flow.Address, e.Kind == flow.External && !flow.Public(e.Addr) && e.Addr.IsValid():
+		return e.Addr.Unmap().WithZone("").String()
+	}
+	return e.Kind.String() + " " + e.Name
+}
+
+func (s seen) subject(e flow.Endpoint) (policy.Subject, bool) {
+	i := slices.IndexFunc(s.scope.Subjects, func(s policy.Subject) bool { return s.Name == e.Name && s.Namespace == e.Namespace })
+	if i < 0 || e.Kind != flow.Workload {
+		return policy.Subject{}, false
+	}
+	return s.scope.Subjects[i], true
+}
+
+func (s seen) isSubject(e flow.Endpoint) bool { _, is := s.subject(e); return is }
+
+func (s seen) isWhole(e flow.Endpoint) bool { subject, is := s.subject(e); return is && subject.Whole }
+
+// isServer reports whether somebody was seen to call a subject, whose callers are then all that may.
+func (s seen) isServer(e flow.Endpoint) bool {
+	for c := range s.cells {
+		if c.ingress && c.near == placeOf(e) {
+			return true
+		}
+	}
+	return false
+}
+
+// opens reports whether a flow may be, by what was seen; toCyclonus asks it for somebody who does not know names, to whom
+// the internet is one.
+func (s seen) opens(f flow.Flow, nameless bool) bool {
+	if s.isSubject(f.Source) {
+		open := s.cells[cell(f, false, s.placeOf(f.Destination))]
+		addr := f.Destination.Addr
+		if nameless && addr.IsValid() && flow.Public(addr) && f.Destination.Kind >= flow.External {
+			for c := range s.cells {
+				isName := len(c.far) > 9 && c.far[:9] == "external "
+				sameAddress := c.far == addr.Unmap().WithZone("").String()
+				open = open || c == cell(f, false, c.far) && (isName || sameAddress)
+			}
+		}
+		if !open {
+			return false
+		}
+	}
+	if !s.isWhole(f.Destination) || !s.isServer(f.Destination) {
+		return true
+	}
+	return s.cells[cell(f, true, placeOf(f.Source))] || s.cells[cell(f, true, placeOf(flow.Endpoint{Kind: flow.Anyone}))]
+}
+
+// agree reports whether cyclonus and package policy say of a flow what they should: the same, but where package policy
+// means to differ. The internet that is open to names is to cyclonus open to all; and a rule that names a port of DNS
+// stands for the cluster's resolver, whichever pods it has.
+func agree(scope policy.Scope, policies []*networkingv1.NetworkPolicy, f flow.Flow) (ours bool, theirs bool, v policy.Verdict, same bool) {
+	ours, v = allows(scope, policies, f)
+	t, has := toCyclonus(scope, f)
+	if !has {
+		return ours, ours, v, true
+	}
+	theirs = newCyclonus(policies).allows(cluster{Namespaces: scope.Namespaces}, t)
+	isDNS := f.Destination.Kind == flow.Resolver && (f.Port == 53 || f.Port == 5353)
+	named := f.Destination.Kind >= flow.External && slices.ContainsFunc(policies, func(p *networkingv1.NetworkPolicy) bool {
+		_, has := p.Annotations[policy.NamesAnnotation]
+		return has
+	})
+	return ours, theirs, v, ours == theirs || isDNS && ours || named && theirs
+}
+
+var anywhere = netip.MustParseAddr("198.51.100.77")

@@ -1,0 +1,88 @@
+package containers
+
+import (
+	"net"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/netzero-dev/netzero/netzerotest"
+)
+
+func init() {
+	users["node"] = func(t *testing.T) {
+		image := require(t)
+		options := []netzerotest.Option{netzerotest.Driver(), netzerotest.Cilium()}
+		if peer := os.Getenv("PEER"); peer != "" {
+			options = append(options, netzerotest.Peer("localhost:"+os.Getenv("PORT"), peer))
+		}
+		rec := netzerotest.Record(t, options...)
+		n := newNetwork(t)
+		succeeded(t, run(t, image, "echo "+net.JoinHostPort(gatewayOf(t, n), os.Getenv("PORT")), rec.As("client"), in(n), toEnd()))
+	}
+}
+
+// A process of this machine that is not the test's is to a container what its node is to a pod, unless the user says what
+// it stands for.
+func TestAProcessOfTheMachineIsTheHostToCilium(t *testing.T) {
+	require(t)
+	port := ownPort(t)
+	echoAt(t, ":"+port) // by this process, which is not the one that the user's test runs in
+	const start = `apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata:
+  name: client
+spec:
+  egress:
+`
+	for _, c := range []struct{ peer, want, says string }{
+		{"", start + `  - toEntities:
+    - host
+    toPorts:
+    - ports:
+      - port: "` + port + `"
+        protocol: TCP
+  endpointSelector:
+    matchLabels:
+      k8s:app: client
+`, `is a process of this machine, and so the host to Cilium: if it stands for pods, Peer\("localhost:` + port + `", "name:8080"\) says which`},
+		{"agent", start + `  - toEndpoints:
+    - matchLabels:
+        k8s:app: agent
+    toPorts:
+    - ports:
+      - port: "` + port + `"
+        protocol: TCP
+  - toEndpoints:
+    - matchLabels:
+        k8s:io.kubernetes.pod.namespace: kube-system
+        k8s:k8s-app: kube-dns
+    toPorts:
+    - ports:
+      - port: "53"
+        protocol: ANY
+      rules:
+        dns:
+        - matchPattern: '*'
+  endpointSelector:
+    matchLabels:
+      k8s:app: client
+`, ""},
+	} {
+		u := newUser(t)
+		env := []string{"PORT=" + port, "PEER=" + c.peer}
+		for _, args := range [][]string{{"-update"}, nil} {
+			out, passed := u.testWith(env, "node", args...)
+			if !passed {
+				t.Fatalf("failed:\n%s", out)
+			}
+			u.says(out, c.says)
+		}
+		golden := u.golden()
+		if diff := cmp.Diff(c.want, golden[strings.Index(golden, "apiVersion:"):]); diff != "" {
+			t.Errorf("Peer %q (-want +got):\n%s", c.peer, diff)
+		}
+	}
+}

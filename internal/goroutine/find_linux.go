@@ -1,0 +1,170 @@
+//go:build amd64 || arm64
+
+package goroutine
+
+import (
+	"cmp"
+	"errors"
+	"math"
+	"runtime"
+	"sync"
+)
+
+const (
+	gWords  = 64      // as many of g are looked at
+	maxSlot = 1 << 20 // bytes below the thread pointer
+	threads = 3       // that are looked at, at the same time
+
+	// At a goroutine that may be moved to another thread meanwhile.
+	looks    = 20
+	maxLooks = 1000
+)
+
+// finder narrows down where things can be, from one goroutine to the next.
+type finder struct {
+	memory memory
+
+	mu  sync.Mutex
+	err error // the first one
+
+	slots                       map[int64]bool
+	labels, id, parent, creator offsets
+	sp, pc, bp                  offsets
+	list                        offsets
+	key                         uint64
+}
+
+func find() (Layout, error) {
+	mem, err := openMemory()
+	if err != nil {
+		return Layout{}, err
+	}
+	defer mem.close()
+	f := &finder{memory: mem}
+	var ready, done sync.WaitGroup
+	ready.Add(threads)
+	done.Add(threads)
+	f.start(threads, &ready, &done)
+	done.Wait()
+	if f.err != nil {
+		return Layout{}, f.err
+	}
+	l, err := f.layout()
+	if err != nil {
+		return Layout{}, err
+	}
+	moving := make(chan struct{})
+	go func() { // which is not locked to a thread, whoever asks
+		defer close(moving)
+		l.M, l.Current = findCurrent(mem, l)
+	}()
+	<-moving
+	return l, nil
+}
+
+// start starts a goroutine that starts the next one, so that each has another parent, and looks at it when all have a
+// thread of their own.
+func (f *finder) start(n int, ready, done *sync.WaitGroup) {
+	go func() {
+		defer done.Done()
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		if n > 1 {
+			f.start(n-1, ready, done)
+		}
+		ready.Done()
+		ready.Wait()
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.err == nil {
+			f.err = f.look()
+		}
+	}()
+}
+
+// look narrows everything down by the calling goroutine, which is locked to its thread.
+func (f *finder) look() error {
+	if err := f.lookAtThread(); err != nil {
+		return err
+	}
+	if err := f.lookAtLabels(); err != nil {
+		return err
+	}
+	if err := f.lookAtOrigin(); err != nil {
+		return err
+	}
+	return f.outermost()
+}
+
+// lookAtThread finds where the thread keeps g.
+func (f *finder) lookAtThread() error {
+	if inRegister {
+		return nil
+	}
+	g := getg()
+	thread, err := threadPointer()
+	if err != nil {
+		return err
+	}
+	slots := make(map[int64]bool)
+	const page = 4096
+	for offset := int64(-page); offset >= -maxSlot; offset -= page {
+		w := f.memory.words(thread+uint64(offset), page/8)
+		for i, word := range w {
+			if slot := offset + int64(8*i); word == g && (f.slots == nil || f.slots[slot]) {
+				slots[slot] = true
+			}
+		}
+		if len(w) == 0 {
+			break
+		}
+	}
+	f.slots = slots
+	if len(slots) == 0 {
+		return errors.New("the thread has no pointer to its goroutine")
+	}
+	return nil
+}
+
+// layout returns what is left, if it is certain.
+func (f *finder) layout() (l Layout, err error) {
+	only := func(o offsets, what string) uint32 {
+		offset, uncertain := o.only(what)
+		err = cmp.Or(err, uncertain)
+		return offset
+	}
+	l = Layout{
+		Register: inRegister,
+		Key:      f.key, KeyLength: uint64(len(Key)),
+		List:   only(f.list, "the list of labels"),
+		Labels: only(f.labels, "the labels"), ID: only(f.id, "the goroutine's id"), Parent: only(f.parent, "the parent's id"),
+		Creator: only(f.creator, "the place of creation"),
+	}
+	if l.SyscallSP, l.SyscallPC, l.SyscallBP = f.registers(); l.SyscallSP == 0 {
+		err = cmp.Or(err, errors.New("a system call leaves no trace of its stack"))
+	}
+	if !inRegister {
+		l.Slot = math.MinInt64
+		for slot := range f.slots {
+			l.Slot = max(l.Slot, slot) // below the thread's own data lies its stack, where g may stand as well
+		}
+	}
+	return l, err
+}
+
+// registers returns where g has the stack pointer, which is 0 outside of system calls, the address of the call and the frame
+// pointer. The scheduler's are the same in a system call; those of the system call stand together, behind the others.
+func (f *finder) registers() (sp, pc, bp uint32) {
+	closest := uint32(math.MaxUint32)
+	for s := range f.sp {
+		for p := range f.pc {
+			for b := range f.bp {
+				span := max(s, p, b) - min(s, p, b)
+				if s != b && (span < closest || span == closest && s+p+b > sp+pc+bp) {
+					closest, sp, pc, bp = span, s, p, b
+				}
+			}
+		}
+	}
+	return sp, pc, bp
+}

@@ -1,0 +1,35 @@
+package goroutine
+
+import (
+	"runtime"
+	_ "unsafe" // for go:linkname
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// Frames returns the calls behind return addresses, from the innermost outward, inlined ones too.
+func Frames(addresses []uintptr) []flow.Frame {
+	var expanded []uintptr
+	for _, a := range addresses {
+		expanded = append(expanded, expand([]uintptr{a})...)
+	}
+	if len(expanded) == 0 {
+		return nil
+	}
+	var all []flow.Frame
+	for frames := runtime.CallersFrames(expanded); ; {
+		f, more := frames.Next()
+		if f.Function != "" {
+			all = append(all, flow.Frame{Function: f.Function, File: f.File, Line: f.Line})
+		}
+		if !more {
+			return all
+		}
+	}
+}
+
+// expand is what the runtime offers to profilers: it expands the last address to all calls that were inlined there. Frame
+// pointers know no inlined calls, and runtime.CallersFrames expects them to be expanded.
+//
+//go:linkname expand runtime/pprof.runtime_expandFinalInlineFrame
+func expand(addresses []uintptr) []uintptr

@@ -1,0 +1,156 @@
+//go:build amd64 || arm64
+
+package goroutine
+
+import (
+	"context"
+	"runtime"
+	"runtime/pprof"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func layoutOf(t *testing.T) Layout {
+	t.Helper()
+	l, err := Find()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func TestLayoutIsFoundOverAndOverAgain(t *testing.T) {
+	want := layoutOf(t)
+	t.Logf("%+v", want)
+	if want.M == 0 || want.Current == 0 {
+		t.Error("what a thread runs while it is in C was not found")
+	}
+	var wait sync.WaitGroup
+	defer wait.Wait()
+	stop := make(chan struct{})
+	defer close(stop)
+	for range 8 { // so that goroutines move between threads
+		wait.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					runtime.Gosched()
+				}
+			}
+		})
+	}
+	for range 20 {
+		got, err := find()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("found again (-first +then):\n%s", diff)
+		}
+	}
+}
+
+// seen is what another thread would read of the calling goroutine.
+func seen(l Layout) string {
+	for _, label := range l.own() {
+		if label.keyAddress == l.Key && label.key == Key {
+			return label.value
+		}
+	}
+	return ""
+}
+
+func TestMarkIsInheritedAndTakenBack(t *testing.T) {
+	l := layoutOf(t)
+	outer, inner := NewID(), NewID()
+	if outer == inner {
+		t.Fatal("two IDs are one")
+	}
+	unmarkOuter := Mark(outer)
+	unmarkInner := Mark(inner)
+	started := make(chan string)
+	go func() { started <- seen(l) }()
+	if got := <-started; got != inner.String() {
+		t.Errorf("a goroutine that was started has %q, want %q", got, inner)
+	}
+	if got := unmarkInner(); got != outer {
+		t.Errorf("the inner one gives back %q, want %q", got, outer)
+	}
+	if got := seen(l); got != outer.String() {
+		t.Errorf("after the inner recording: %q, want %q", got, outer)
+	}
+	unmarkInner() // whose label is not there any more
+	if got := seen(l); got != outer.String() {
+		t.Errorf("after the inner recording once more: %q, want %q", got, outer)
+	}
+	if got := unmarkOuter(); got != 0 {
+		t.Errorf("the outer one gives back %q", got)
+	}
+	if got := l.own(); len(got) != 0 {
+		t.Errorf("after all: %v", got)
+	}
+}
+
+func TestMarkKeepsOtherLabels(t *testing.T) {
+	l := layoutOf(t)
+	pprof.Do(context.Background(), pprof.Labels("request", "7", "zone", "b"), func(ctx context.Context) {
+		unmark := Mark(NewID())
+		if got := l.own(); len(got) != 3 || seen(l) == "" {
+			t.Errorf("with the mark: %+v", got)
+		}
+		unmark()
+		got := l.own()
+		if len(got) != 2 || got[0].key+got[0].value+got[1].key+got[1].value != "request7zoneb" {
+			t.Errorf("afterwards: %+v", got)
+		}
+	})
+}
+
+func TestMarkIsFoundWhereTheProgramAddsLabels(t *testing.T) {
+	l := layoutOf(t)
+	id := NewID()
+	defer Mark(id)()
+	set([]label{{key: "aa", value: "before"}, {key: Key, value: id.String()}, {key: "zz", value: "after"}})
+	if got := seen(l); got != id.String() {
+		t.Errorf("got %q, want %q", got, id)
+	}
+}
+
+//go:noinline
+func callers(pcs []uintptr) int { return inlined(pcs) }
+
+func inlined(pcs []uintptr) int { return deeper(pcs) }
+
+func deeper(pcs []uintptr) int { return runtime.Callers(1, pcs) }
+
+// physical returns the return addresses that frame pointers have: one for all that is inlined into a function.
+func physical(pcs []uintptr) []uintptr {
+	var last uintptr
+	var found []uintptr
+	for _, pc := range pcs {
+		if entry := runtime.FuncForPC(pc - 1).Entry(); entry != last {
+			found, last = append(found, pc), entry
+		}
+	}
+	return found
+}
+
+func TestInlinedCallsAreFrames(t *testing.T) {
+	pcs := make([]uintptr, 16)
+	pcs = pcs[:callers(pcs)]
+	var all []string
+	for _, f := range Frames(physical(pcs)) {
+		all = append(all, f.Function[strings.LastIndex(f.Function, ".")+1:])
+	}
+	if got := strings.Join(all, " "); !strings.HasPrefix(got, "deeper inlined callers TestInlinedCallsAreFrames ") {
+		t.Errorf("got %s", got)
+	}
+	if len(physical(pcs)) >= len(pcs) {
+		t.Error("nothing was inlined: the test shows nothing")
+	}
+}

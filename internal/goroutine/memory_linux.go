@@ -1,0 +1,119 @@
+//go:build amd64 || arm64
+
+package goroutine
+
+import (
+	"encoding/binary"
+	"fmt"
+	"runtime"
+	"syscall"
+	"unsafe"
+)
+
+// memory is this process's own, which can be read at any address without a fault: a file descriptor.
+type memory int
+
+func openMemory() (memory, error) {
+	fd, err := syscall.Open("/proc/self/mem", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("open own memory: %w", err)
+	}
+	return memory(fd), nil
+}
+
+func (m memory) close() { _ = syscall.Close(int(m)) }
+
+// words is what stood at an address: 8 bytes each.
+type words []uint64
+
+// systemCall is syscall.Syscall6, of which the runtime knows while it lasts, or syscall.RawSyscall6, of which it does not.
+type systemCall func(trap, a1, a2, a3, a4, a5, a6 uintptr) (r1, r2 uintptr, err syscall.Errno)
+
+// read reads n bytes, or as many as there are.
+//
+//go:noinline
+func (m memory) read(call systemCall, address uint64, n int) []byte {
+	if n == 0 {
+		return nil
+	}
+	buffer := make([]byte, n)
+	got, _, errno := call(syscall.SYS_PREAD64, uintptr(m), uintptr(unsafe.Pointer(&buffer[0])), uintptr(n), uintptr(address), 0, 0)
+	runtime.KeepAlive(buffer)
+	if errno != 0 {
+		return nil
+	}
+	return buffer[:got]
+}
+
+// words reads n words, or as many as there are.
+func (m memory) words(address uint64, n int) words {
+	return wordsOf(m.read(syscall.RawSyscall6, address, 8*n))
+}
+
+// text reads a text; "" where there is none of this length.
+func (m memory) text(address, n uint64) string {
+	if n == 0 || n > maxText {
+		return ""
+	}
+	if b := m.read(syscall.RawSyscall6, address, int(n)); uint64(len(b)) == n {
+		return string(b)
+	}
+	return ""
+}
+
+const maxText = 1 << 16
+
+func wordsOf(b []byte) words {
+	w := make(words, len(b)/8)
+	for i := range w {
+		w[i] = binary.NativeEndian.Uint64(b[8*i:])
+	}
+	return w
+}
+
+// at returns the word at an offset in bytes; 0 where there is none.
+func (w words) at(offset uint32) uint64 {
+	if i := int(offset / 8); i < len(w) {
+		return w[i]
+	}
+	return 0
+}
+
+// offsets are candidates for where something is, in bytes.
+type offsets map[uint32]bool
+
+// offsetsWhere returns where a word is as it should be.
+func offsetsWhere(w words, holds func(word uint64) bool) offsets {
+	o := make(offsets)
+	for i, word := range w {
+		if holds(word) {
+			o[uint32(8*i)] = true
+		}
+	}
+	return o
+}
+
+// and keeps what is in both; o may be nil, for anything.
+func (o offsets) and(other offsets) offsets {
+	if o == nil {
+		return other
+	}
+	both := make(offsets)
+	for offset := range o {
+		if other[offset] {
+			both[offset] = true
+		}
+	}
+	return both
+}
+
+// only returns the one candidate that is left.
+func (o offsets) only(what string) (uint32, error) {
+	if len(o) != 1 {
+		return 0, fmt.Errorf("%d places may hold %s", len(o), what)
+	}
+	for offset := range o {
+		return offset, nil
+	}
+	panic("unreachable")
+}

@@ -1,0 +1,147 @@
+//go:build amd64 || arm64
+
+package goroutine
+
+import (
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+func TestTracesAreWhatTheRuntimePrints(t *testing.T) {
+	got := parseTraces(`goroutine 7 [select, 2 minutes]:
+net/http.(*Transport).getConn(0xc000, {0x1, 0x2}, 0x3)
+	/go/src/net/http/transport.go:1512 +0x5d3
+example.com/shop.Generic[...](...)
+	/src/shop/shop.go:9
+...additional frames elided...
+created by example.com/shop.(*Pool).start.func1 in goroutine 1
+	/src/shop/pool.go:33 +0x1c
+
+goroutine 1 [running, locked to thread]:
+main.main()
+	/src/shop/main.go:3 +0x1
+
+garbage
+`)
+	want := map[uint64]trace{
+		7: {
+			frames: []flow.Frame{
+				{Function: "net/http.(*Transport).getConn", File: "/go/src/net/http/transport.go", Line: 1512},
+				{Function: "example.com/shop.Generic[...]", File: "/src/shop/shop.go", Line: 9},
+			},
+			creator: flow.Frame{Function: "example.com/shop.(*Pool).start.func1", File: "/src/shop/pool.go", Line: 33, Started: true},
+			parent:  1,
+		},
+		1: {frames: []flow.Frame{{Function: "main.main", File: "/src/shop/main.go", Line: 3}}},
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(trace{})); diff != "" {
+		t.Errorf("goroutines (-want +got):\n%s", diff)
+	}
+}
+
+func TestRunningGoroutinesAreFound(t *testing.T) {
+	found := traces()[Current()]
+	if !slices.ContainsFunc(found.frames, func(f flow.Frame) bool { return strings.HasSuffix(f.Function, ".TestRunningGoroutinesAreFound") }) {
+		t.Errorf("this one has the calls %v", found.frames)
+	}
+	if found.creator.Function != "testing.(*T).Run" || found.parent == 0 {
+		t.Errorf("it was created by %+v in %d", found.creator, found.parent)
+	}
+}
+
+// inStrings returns a return address in package strings.
+func inStrings() (address uintptr) {
+	_ = strings.Map(func(r rune) rune {
+		pcs := make([]uintptr, 1)
+		runtime.Callers(2, pcs)
+		address = pcs[0]
+		return r
+	}, "x")
+	return address
+}
+
+func TestCallerThatWaitsIsFound(t *testing.T) {
+	library := flow.Frame{Function: "strings.wait", File: "strings.go", Line: 1}
+	other := flow.Frame{Function: "net.wait", File: "net.go", Line: 1}
+	user := flow.Frame{Function: Module() + "/shop.Pay", File: "shop.go", Line: 1}
+	goes := flow.Frame{Function: "strings.start", File: "strings.go", Line: 2, Started: true}
+	gone := flow.Frame{Function: "net.start", File: "net.go", Line: 2, Started: true}
+	for _, row := range []struct {
+		reason string
+		all    map[uint64]trace
+		want   []flow.Frame // behind the go statement
+		ended  bool         // the goroutine itself
+	}{
+		{
+			reason: "it waits in the package that started the goroutine",
+			all:    map[uint64]trace{6: {}, 7: {frames: []flow.Frame{library, user}}},
+			want:   []flow.Frame{library, user},
+		},
+		{
+			reason: "it still does though the goroutine has ended",
+			all:    map[uint64]trace{7: {frames: []flow.Frame{library, user}}},
+			want:   []flow.Frame{library, user},
+			ended:  true,
+		},
+		{reason: "it has gone", all: map[uint64]trace{6: {}}},
+		{reason: "it does something else", all: map[uint64]trace{6: {}, 7: {frames: []flow.Frame{other, user, library}}}},
+		{
+			reason: "another one waits for it",
+			all:    map[uint64]trace{6: {}, 7: {frames: []flow.Frame{library}, creator: goes, parent: 8}, 8: {frames: []flow.Frame{library, user}}},
+			want:   []flow.Frame{library, goes, library, user},
+		},
+		{
+			reason: "nobody waits for it",
+			all:    map[uint64]trace{6: {}, 7: {frames: []flow.Frame{library}, creator: gone, parent: 8}, 8: {frames: []flow.Frame{library, user}}},
+			want:   []flow.Frame{library, gone},
+		},
+	} {
+		tracer := Tracer{all: row.all, taken: time.Hour}
+		got := tracer.Trace(Stack{Time: time.Hour, Goroutine: 6, Parent: 7, Creator: inStrings()})
+		if len(got) == 0 || got[0].Function != "strings.Map" || !got[0].Started || got[0].Ended != row.ended {
+			t.Fatalf("%s: got %v", row.reason, got)
+		}
+		if diff := cmp.Diff(row.want, got[1:], cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", row.reason, diff)
+		}
+	}
+}
+
+func TestProgramIsNotStoppedTooOften(t *testing.T) {
+	var tracer Tracer
+	if !tracer.look(monotonic()) || len(tracer.all) == 0 {
+		t.Fatal("the first look is refused")
+	}
+	before := tracer.taken
+	if !tracer.look(before) || tracer.taken != before {
+		t.Error("what was before the look needs another one")
+	}
+	if !tracer.look(monotonic()) || tracer.taken == before {
+		t.Error("what came later needs no other look")
+	}
+	tracer.budget = -time.Hour
+	if tracer.look(monotonic()) {
+		t.Error("looks are not bounded")
+	}
+}
+
+func TestNobodyIsLookedForWhereTheCallerIsKnown(t *testing.T) {
+	pcs := make([]uintptr, 16)
+	own := Stack{Parent: 7, Creator: inStrings(), Addresses: pcs[:runtime.Callers(1, pcs)]}
+	tracer := Tracer{}
+	got := tracer.Trace(own)
+	if last := got[len(got)-1]; tracer.all != nil || last.Started {
+		t.Errorf("got %v, after a look at %d goroutines", got, len(tracer.all))
+	}
+	if tracer.Trace(Stack{Parent: 7, Creator: inStrings()}); tracer.all == nil {
+		t.Error("where it is not known nobody is looked for")
+	}
+}

@@ -1,0 +1,74 @@
+package goroutine
+
+import (
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// trace is what the runtime prints of a goroutine.
+type trace struct {
+	frames  []flow.Frame
+	creator flow.Frame // Started
+	parent  uint64
+}
+
+// maxDump bounds what the runtime prints; beyond that goroutines are missing.
+const maxDump = 64 << 20
+
+// traces returns all goroutines, by their ids.
+func traces() map[uint64]trace {
+	for size := 1 << 18; ; size *= 4 {
+		buffer := make([]byte, size)
+		if n := runtime.Stack(buffer, true); n < size || size >= maxDump {
+			return parseTraces(string(buffer[:n]))
+		}
+	}
+}
+
+var (
+	heading = regexp.MustCompile(`^goroutine (\d+) .*:$`)
+	started = regexp.MustCompile(`^created by (.+) in goroutine (\d+)$`)
+	place   = regexp.MustCompile(`^\t(.*):(\d+)(?: \+0x[0-9a-f]+)?$`)
+)
+
+func parseTraces(text string) map[uint64]trace {
+	all := make(map[uint64]trace)
+	for block := range strings.SplitSeq(text, "\n\n") {
+		lines := strings.Split(strings.TrimRight(block, "\n"), "\n")
+		head := heading.FindStringSubmatch(lines[0])
+		if head == nil {
+			continue
+		}
+		id, _ := strconv.ParseUint(head[1], 10, 64)
+		all[id] = parseTrace(lines[1:])
+	}
+	return all
+}
+
+// parseTrace reads a line for a call, and one for its place, in turn.
+func parseTrace(lines []string) (t trace) {
+	for i := 0; i+1 < len(lines); i++ {
+		at := place.FindStringSubmatch(lines[i+1])
+		if at == nil {
+			continue // "...additional frames elided..."
+		}
+		f := flow.Frame{Function: lines[i], File: at[1]}
+		f.Line, _ = strconv.Atoi(at[2])
+		if by := started.FindStringSubmatch(lines[i]); by != nil {
+			f.Function, f.Started = by[1], true
+			t.creator = f
+			t.parent, _ = strconv.ParseUint(by[2], 10, 64)
+		} else {
+			if j := strings.LastIndexByte(f.Function, '('); j > 0 {
+				f.Function = f.Function[:j]
+			}
+			t.frames = append(t.frames, f)
+		}
+		i++
+	}
+	return t
+}

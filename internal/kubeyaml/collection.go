@@ -1,0 +1,160 @@
+package kubeyaml
+
+import (
+	"slices"
+	"strings"
+
+	yamlv3 "go.yaml.in/yaml/v3"
+)
+
+// collection is a mapping or a list as it stands in a text, and what shall become of its entries.
+type collection struct {
+	entries  []entry
+	flow     bool // in brackets
+	column   int  // in which the entries of a block begin
+	end      int  // the line before which a block ends
+	removed  map[int]bool
+	replaced map[int]any
+	inserted []insertion
+}
+
+// entry is a field or an element.
+type entry struct {
+	key   *yamlv3.Node // nil of an element
+	value *yamlv3.Node
+	at    int // where the key, the dash or, in brackets, the element begins
+	line  int // of that, counted from 0
+}
+
+// insertion is an entry to come behind another one, or first behind -1: a mapping of one field, or a list of one element.
+type insertion struct {
+	behind int
+	value  any
+}
+
+func (c *collection) insert(behind int, value any) {
+	c.inserted = append(c.inserted, insertion{behind, value})
+}
+
+// collection finds the entries of a node, or reports that they are not where they are expected.
+func (e *editor) collection(n *yamlv3.Node, end int) (*collection, bool) {
+	c := &collection{flow: n.Style&yamlv3.FlowStyle != 0, end: end, removed: make(map[int]bool), replaced: make(map[int]any)}
+	isMapping := n.Kind == yamlv3.MappingNode
+	for i := 0; i < len(n.Content); i++ {
+		x := entry{value: n.Content[i]}
+		if isMapping {
+			x.key, x.value = n.Content[i], n.Content[i+1]
+			i++
+		}
+		switch {
+		case isMapping:
+			x.at, x.line = e.offset(x.key), x.key.Line-1
+		case c.flow:
+			x.at, x.line = e.offset(x.value), x.value.Line-1
+		default:
+			var found bool
+			if x.at, x.line, found = e.dash(x.value); !found {
+				return nil, false
+			}
+		}
+		c.entries = append(c.entries, x)
+		column := x.at - e.lines[x.line]
+		if len(c.entries) == 1 {
+			c.column = column
+		} else if !c.flow && column != c.column {
+			return nil, false
+		}
+	}
+	return c, len(c.entries) > 0
+}
+
+// offset returns where a node begins. Columns count characters.
+func (e *editor) offset(n *yamlv3.Node) int {
+	at := e.lines[n.Line-1]
+	for column := 1; column < n.Column; column++ {
+		_, size := decodeRune(e.body[at:])
+		at += size
+	}
+	return at
+}
+
+// dash finds the dash before an element: on its line or, alone but for a comment, above.
+func (e *editor) dash(n *yamlv3.Node) (at, line int, found bool) {
+	before := strings.TrimRight(e.body[e.lines[n.Line-1]:e.offset(n)], " ")
+	for line = n.Line - 1; line >= 0; line-- {
+		if line < n.Line-1 {
+			before, _, _ = strings.Cut(e.line(line), " #")
+			before = strings.TrimRight(before, " \n")
+		}
+		if strings.HasSuffix(before, "-") && strings.Trim(before, " -") == "" {
+			return e.lines[line] + len(before) - 1, line, true
+		}
+		if isContent(before) {
+			break
+		}
+	}
+	return 0, 0, false
+}
+
+func (e *editor) line(i int) string { return e.body[e.lines[i]:e.lines[i+1]] }
+
+func (e *editor) isBlank(i int) bool { return strings.Trim(e.line(i), " \n") == "" }
+
+// isOutside reports whether a line is a comment that is not in an entry that begins in a column. Blank lines are neither.
+func (e *editor) isOutside(i, column int) bool {
+	line := e.line(i)
+	rest := strings.TrimLeft(line, " ")
+	return strings.HasPrefix(rest, "#") && len(line)-len(rest) <= column
+}
+
+// contentEnd returns the line behind a block's entry.
+func (c *collection) contentEnd(e *editor, i int) int {
+	end := c.end
+	if i+1 < len(c.entries) {
+		end = c.entries[i+1].line
+	}
+	for end-1 > c.entries[i].line && (e.isBlank(end-1) || e.isOutside(end-1, c.column)) {
+		end--
+	}
+	return end
+}
+
+// head returns the line where the comments right above an entry begin.
+func (c *collection) head(e *editor, i int) int {
+	x := c.entries[i]
+	if !c.ownLine(e, i) {
+		return x.line
+	}
+	head := x.line
+	for head > 0 && e.isOutside(head-1, c.column) {
+		head--
+	}
+	return head
+}
+
+// ownLine reports whether a block's entry begins its line. The first one may stand behind a dash.
+func (c *collection) ownLine(e *editor, i int) bool {
+	x := c.entries[i]
+	return strings.Trim(e.body[e.lines[x.line]:x.at], " ") == ""
+}
+
+// placeOf returns the entry behind which a new field goes: fields that are sorted stay so.
+func (c *collection) placeOf(key string) int {
+	compare := func(a, b entry) int { return strings.Compare(a.key.Value, b.key.Value) }
+	if !slices.IsSortedFunc(c.entries, compare) {
+		return len(c.entries) - 1
+	}
+	i := slices.IndexFunc(c.entries, func(x entry) bool { return x.key.Value > key })
+	if i < 0 {
+		i = len(c.entries)
+	}
+	return i - 1
+}
+
+// rewrite puts into the text what shall become of the entries.
+func (e *editor) rewrite(c *collection) bool {
+	if c.flow {
+		return e.rewriteFlow(c)
+	}
+	return e.rewriteBlock(c)
+}

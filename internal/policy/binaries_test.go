@@ -1,0 +1,169 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// listing is what the tests of lists of programs ask of a dialect.
+type listing[P metav1.Object] interface {
+	Generate([]flow.Flow) []P
+	Merge([]P, []flow.Flow) []P
+	Extend([]P, []flow.Flow) []P
+	Unused([]P, []flow.Flow) []string
+	Unlisted([]P, flow.Flow, string) string
+}
+
+func TestProgramsAreListed(t *testing.T) {
+	plain := Scope{Subjects: []Subject{{Workload: Workload{Name: "shop"}}}}
+	with := plain
+	with.Binaries = true
+	t.Run("NetworkPolicy", func(t *testing.T) { testListing(t, plain, with) })
+	t.Run("CiliumNetworkPolicy", func(t *testing.T) { testListing(t, Cilium{plain}, Cilium{with}) })
+}
+
+func openedBy(binaries string) []flow.Flow {
+	return []flow.Flow{{
+		Source:      flow.Endpoint{Kind: flow.Workload, Name: "shop"},
+		Destination: flow.Endpoint{Kind: flow.Workload, Name: "db"},
+		Protocol:    flow.TCP, Port: 5432, Binaries: binaries,
+	}}
+}
+
+func testListing[P metav1.Object](t *testing.T, plain, with listing[P]) {
+	list := func(policies []P) string {
+		value, has := policies[0].GetAnnotations()[BinariesAnnotation]
+		if !has {
+			return "none"
+		}
+		return value
+	}
+	listed := func(value string) []P {
+		policies := plain.Generate(openedBy(""))
+		policies[0].SetAnnotations(map[string]string{BinariesAnnotation: value})
+		return policies
+	}
+	for _, row := range []struct {
+		reason   string
+		binaries string
+		want     string
+	}{
+		{"sorted", "curl,psql", "curl,psql"},
+		{"the test's own program is in no list, which is there all the same", "", ""},
+	} {
+		if got := list(with.Generate(openedBy(row.binaries))); got != row.want {
+			t.Errorf("%s: generated %q, want %q", row.reason, got, row.want)
+		}
+		if got := list(plain.Generate(openedBy(row.binaries))); got != "none" {
+			t.Errorf("%s: generated %q without the option", row.reason, got)
+		}
+	}
+	for _, row := range []struct {
+		reason          string
+		list, binaries  string
+		merged, extends string
+	}{
+		{"what is missing comes where it sorts", "curl,wget", "curl,psql,wget", "curl,psql,wget", "curl,psql,wget"},
+		{"what nobody is goes, but not from a part of a run", "curl,psql", "psql", "psql", "curl,psql"},
+		{"a pattern is for all that it matches", "c*,z*", "curl,cat", "c*", "c*,z*"},
+		{"a lone asterisk is a choice", "*", "", "*", "*"},
+		{"a person's order stays", "psql, curl", "curl,psql", "psql, curl", "psql, curl"},
+	} {
+		flows := openedBy(row.binaries)
+		merged := with.Merge(listed(row.list), flows)
+		if got := list(merged); got != row.merged {
+			t.Errorf("%s: merged %q, want %q", row.reason, got, row.merged)
+		}
+		if got := list(with.Extend(listed(row.list), flows)); got != row.extends {
+			t.Errorf("%s: extended %q, want %q", row.reason, got, row.extends)
+		}
+		if got := list(plain.Merge(listed(row.list), flows)); got != row.list {
+			t.Errorf("%s: without the option merged %q, want it left alone", row.reason, got)
+		}
+		if again := list(with.Merge(merged, flows)); again != row.merged {
+			t.Errorf("%s: merged again %q, want %q", row.reason, again, row.merged)
+		}
+		for _, binary := range binariesOf(flows) {
+			if why := with.Unlisted(merged, flows[0], binary); why != "" {
+				t.Errorf("%s: %s", row.reason, why)
+			}
+		}
+		if unused := with.Unused(merged, flows); len(unused) > 0 {
+			t.Errorf("%s: unused after a merge: %q", row.reason, unused)
+		}
+		if dropped := row.merged != row.extends; dropped != (len(with.Unused(listed(row.list), flows)) > 0) {
+			t.Errorf("%s: unused %q", row.reason, with.Unused(listed(row.list), flows))
+		}
+		if unused := plain.Unused(listed(row.list), flows); len(unused) > 0 {
+			t.Errorf("%s: unused without the option: %q", row.reason, unused)
+		}
+	}
+	f := openedBy("curl")[0]
+	for _, row := range []struct {
+		reason         string
+		policies       []P
+		optional, want string
+	}{
+		{"no list", plain.Generate(openedBy("")), "", "policy shop has no annotation netzero.dev/binaries"},
+		{"an empty list", listed(""), "lists none", "lists none"},
+		{"others", listed("psql"), "curl is not in the annotation netzero.dev/binaries of policy shop, which lists psql", "which lists psql"},
+		{"a dot is no pattern", listed("cur."), "which lists cur.", "which lists cur."},
+		{"itself", listed("curl"), "", ""},
+		{"a pattern", listed("c*l"), "", ""},
+	} {
+		for _, got := range []struct{ got, want string }{{plain.Unlisted(row.policies, f, "curl"), row.optional}, {with.Unlisted(row.policies, f, "curl"), row.want}} {
+			if got.got != got.want && (got.want == "" || !strings.Contains(got.got, got.want)) {
+				t.Errorf("%s: %q, want %q", row.reason, got.got, got.want)
+			}
+		}
+	}
+	if why := with.Unlisted(listed(""), flow.Flow{Source: flow.Endpoint{Kind: flow.Anyone}}, "curl"); why != "" {
+		t.Errorf("of somebody else's program: %s", why)
+	}
+}
+
+// Where the policy of a subject's name is none of those that isolate it, the first of these has the list, or accepting would
+// accept nothing.
+func TestListIsWhereItIsAsked(t *testing.T) {
+	scope := Scope{Subjects: []Subject{{Workload: Workload{Name: "shop"}}}, Binaries: true}
+	policies := Scope{Subjects: scope.Subjects}.Generate(openedBy(""))
+	policies[0].Name = "by-hand"
+	merged := scope.Merge(policies, openedBy("curl"))
+	if why := scope.Unlisted(merged, openedBy("curl")[0], "curl"); why != "" {
+		t.Error(why)
+	}
+}
+
+func TestUnionListsProgramsWhereAllDo(t *testing.T) {
+	scope := Scope{Subjects: []Subject{{Workload: Workload{Name: "shop"}}}, Binaries: true}
+	a, b := scope.Generate(openedBy("psql")), scope.Generate(openedBy("curl"))
+	none := Scope{Subjects: scope.Subjects}.Generate(openedBy("wget"))
+	for _, row := range []struct {
+		sets [][]*networkingv1.NetworkPolicy
+		want string
+	}{
+		{[][]*networkingv1.NetworkPolicy{a, b}, "curl,psql"},
+		{[][]*networkingv1.NetworkPolicy{a, none}, ""},
+	} {
+		for range 2 {
+			united, err := Unite(row.sets...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := united[0].Annotations[BinariesAnnotation]; got != row.want {
+				t.Errorf("the union lists %q, want %q", got, row.want)
+			}
+			slices.Reverse(row.sets)
+		}
+	}
+	both, err := UniteScopes(Scope{}, scope)
+	if err != nil || !both.Binaries {
+		t.Errorf("several tests: %+v, %v", both, err)
+	}
+}

@@ -1,0 +1,103 @@
+package policy
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// rank orders the kinds of peer in a policy.
+type rank uint8
+
+const (
+	rankPods rank = iota + 1
+	rankResolver
+	rankAPIServer
+	rankHost
+	rankName
+	rankAddress
+	rankAnyone
+)
+
+// ciliumPeer is what a rule depends on of the far end of its flows.
+type ciliumPeer struct {
+	rank      rank
+	namespace string     // of pods, where it is known
+	labels    string     // of pods, as labels.Set writes them
+	host      string     // of a name, or a pattern of names
+	addr      netip.Addr // of an address
+}
+
+func (k ciliumPeer) compare(l ciliumPeer) int {
+	return cmp.Or(
+		cmp.Compare(k.rank, l.rank),
+		cmp.Compare(k.namespace, l.namespace),
+		cmp.Compare(k.labels, l.labels),
+		cmp.Compare(k.host, l.host),
+		k.addr.Compare(l.addr),
+	)
+}
+
+// ciliumOpening is one port of one peer, or one type of ICMP.
+type ciliumOpening struct {
+	peer     ciliumPeer
+	port     uint16 // or the ICMP type
+	protocol flow.Protocol
+}
+
+func (o ciliumOpening) isICMP() bool { return o.protocol.IsICMP() }
+
+// sharesRule reports whether two openings stand in one rule.
+func (o ciliumOpening) sharesRule(p ciliumOpening) bool {
+	return o.peer == p.peer && o.isICMP() == p.isICMP()
+}
+
+func (o ciliumOpening) compare(p ciliumOpening) int {
+	icmp := func(o ciliumOpening) int {
+		if o.isICMP() {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(o.peer.compare(p.peer), cmp.Compare(icmp(o), icmp(p)), cmp.Compare(o.port, p.port), cmp.Compare(o.protocol, p.protocol))
+}
+
+// openings returns what a subject's flows in a direction need, sorted and each once.
+func (c Cilium) openings(subject Workload, d direction, flows []flow.Flow) []ciliumOpening {
+	var openings []ciliumOpening
+	for _, f := range needed(d, c.of(subject, d, flows)) {
+		if c.inexpressible(d, f) == "" {
+			openings = append(openings, c.openingOf(d, f))
+		}
+	}
+	slices.SortFunc(openings, ciliumOpening.compare)
+	return slices.Compact(openings)
+}
+
+func (c Cilium) openingOf(d direction, f flow.Flow) ciliumOpening {
+	if f.Protocol.IsICMP() {
+		f.Port = uint16(icmpType(f))
+	}
+	return ciliumOpening{c.peerOf(d, d.far(f)), f.Port, f.Protocol}
+}
+
+func (c Cilium) peerOf(d direction, e flow.Endpoint) ciliumPeer {
+	switch {
+	case d == egress && isAPIServer(e):
+		return ciliumPeer{rank: rankAPIServer}
+	case isNode(e):
+		return ciliumPeer{rank: rankHost}
+	case e.Kind == flow.Workload:
+		w, _ := c.workload(e)
+		return ciliumPeer{rank: rankPods, namespace: w.Namespace, labels: w.selecting().String()}
+	case e.Kind == flow.Resolver:
+		return ciliumPeer{rank: rankResolver}
+	case e.Kind == flow.External && d == egress:
+		return ciliumPeer{rank: rankName, host: c.fqdn(e.Name).String()}
+	case e.Kind == flow.Anyone:
+		return ciliumPeer{rank: rankAnyone}
+	}
+	return ciliumPeer{rank: rankAddress, addr: address(e)}
+}

@@ -1,0 +1,175 @@
+package policy
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// ciliumRules turns sorted openings into rules.
+func ciliumRules(openings []ciliumOpening) []ciliumRule {
+	var list []ciliumRule
+	for i, o := range openings {
+		if i == 0 || !o.sharesRule(openings[i-1]) {
+			list = append(list, o.peer.rule())
+		}
+		list[len(list)-1].open(o)
+	}
+	return list
+}
+
+// rule returns a rule for a peer, still without ports.
+func (k ciliumPeer) rule() ciliumRule {
+	switch k.rank {
+	case rankPods:
+		set, _ := labels.ConvertSelectorToLabelsMap(k.labels) // what cannot be read back is inexpressible
+		if k.namespace != "" {
+			set = labels.Merge(set, labels.Set{cilium.NamespaceLabel: k.namespace})
+		}
+		return ciliumRule{endpoints: []metav1.LabelSelector{sourced(set)}}
+	case rankResolver:
+		set := labels.Merge(resolverLabels, labels.Set{cilium.NamespaceLabel: flow.ClusterResolver.Namespace})
+		return ciliumRule{endpoints: []metav1.LabelSelector{sourced(set)}}
+	case rankAPIServer:
+		return ciliumRule{entities: []string{cilium.APIServer}}
+	case rankHost:
+		return ciliumRule{entities: []string{cilium.Host}}
+	case rankName:
+		if strings.Contains(k.host, "*") {
+			return ciliumRule{names: []cilium.FQDN{{MatchPattern: k.host}}}
+		}
+		return ciliumRule{names: []cilium.FQDN{{MatchName: k.host}}}
+	case rankAnyone:
+		return ciliumRule{entities: []string{cilium.All}}
+	}
+	return ciliumRule{cidrs: []cilium.CIDRRule{{CIDR: netip.PrefixFrom(k.addr, k.addr.BitLen()).String()}}}
+}
+
+// sourced returns a selector of pods' labels, whose keys have their source.
+func sourced(set labels.Set) metav1.LabelSelector {
+	s := metav1.LabelSelector{MatchLabels: make(map[string]string)}
+	for key, value := range set {
+		s.MatchLabels[cilium.KubernetesSource+key] = value
+	}
+	return s
+}
+
+// open adds the ports, or the ICMP type, of an opening. Ports keep their order and are not repeated; entries are split
+// where one is full.
+func (r *ciliumRule) open(o ciliumOpening) {
+	switch {
+	case o.isICMP():
+		if len(r.icmps) == 0 {
+			r.icmps = []cilium.ICMPRule{{}}
+		}
+		fields := &r.icmps[len(r.icmps)-1].Fields
+		if field := o.icmpField(); !slices.ContainsFunc(*fields, field.Is) {
+			later := func(other cilium.ICMPField) bool { return compareICMP(other, field) > 0 }
+			*fields = insertBefore(slices.Clone(*fields), field, later)
+		}
+	case o.peer.rank == rankResolver && o.port == resolverPort:
+		if !slices.ContainsFunc(r.ports, cilium.PortRule.HasDNS) {
+			r.ports = slices.Insert(r.ports, 0, lookups())
+		}
+	default:
+		for _, port := range o.ciliumPorts() {
+			r.addPort(port)
+		}
+	}
+}
+
+// addPort adds a port to the first entry without DNS rules that has room, before the first port that is later.
+func (r *ciliumRule) addPort(port cilium.Port) {
+	r.ports = slices.Clone(r.ports)
+	room := -1
+	for i, rule := range r.ports {
+		switch {
+		case rule.Rules != nil:
+		case slices.Contains(rule.Ports, port):
+			return
+		case room < 0 && len(rule.Ports) < cilium.MaxPorts:
+			room = i
+		}
+	}
+	if room < 0 {
+		r.ports = append(r.ports, cilium.PortRule{Ports: []cilium.Port{port}})
+		return
+	}
+	later := func(other cilium.Port) bool { return comparePorts(other, port) > 0 }
+	r.ports[room].Ports = insertBefore(slices.Clone(r.ports[room].Ports), port, later)
+}
+
+func comparePorts(a, b cilium.Port) int {
+	m, isNumber := a.Number()
+	n, _ := b.Number()
+	if !isNumber {
+		return -1 // names first, where they are
+	}
+	return cmp.Or(cmp.Compare(m, n), cmp.Compare(protocolRank(a.Protocol), protocolRank(b.Protocol)))
+}
+
+func compareICMP(a, b cilium.ICMPField) int {
+	return cmp.Or(cmp.Compare(a.Number(), b.Number()), cmp.Compare(a.Family, b.Family))
+}
+
+// protocolRank orders protocols as IANA's numbers do, as the other dialect has them.
+func protocolRank(name string) int {
+	for i, known := range []string{flow.TCP.String(), flow.UDP.String(), flow.SCTP.String()} {
+		if name == known {
+			return i
+		}
+	}
+	return -1
+}
+
+// lookups are the ports of the resolver, and leave for all that is asked there.
+func lookups() cilium.PortRule {
+	return cilium.PortRule{
+		Ports: []cilium.Port{{Port: strconv.Itoa(resolverPort), Protocol: cilium.Any}},
+		Rules: &cilium.L7Rules{DNS: []cilium.FQDN{{MatchPattern: "*"}}},
+	}
+}
+
+// The ports of the API server: of its Service, and of most of its processes.
+const (
+	apiServicePort = 443
+	apiServerPort  = 6443
+)
+
+func (o ciliumOpening) ciliumPorts() []cilium.Port {
+	port := cilium.Port{Port: strconv.Itoa(int(o.port)), Protocol: o.protocol.String()}
+	if o.peer.rank == rankAPIServer && o.port == apiServicePort {
+		behind := port
+		behind.Port = strconv.Itoa(apiServerPort)
+		return []cilium.Port{port, behind}
+	}
+	return []cilium.Port{port}
+}
+
+func (o ciliumOpening) icmpField() cilium.ICMPField {
+	family := cilium.IPv4
+	if o.protocol == flow.ICMPv6 {
+		family = cilium.IPv6
+	}
+	return cilium.ICMPField{Family: family, Type: intstr.FromInt32(int32(o.port))}
+}
+
+// icmpType returns what a flow asks for. One of which nobody knows it is taken for a ping.
+func icmpType(f flow.Flow) int {
+	switch {
+	case f.ICMPType != 0:
+		return int(f.ICMPType)
+	case f.Protocol == flow.ICMPv6:
+		return cilium.EchoV6
+	}
+	return cilium.Echo
+}

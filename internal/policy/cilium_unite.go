@@ -1,0 +1,136 @@
+package policy
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
+)
+
+// UniteCilium is [Unite] for the other dialect. What Cilium may read of look-ups at one port is one list, a rule that denies
+// is in the union whichever policy it is of, and a range without exceptions is written as those with them.
+func UniteCilium(sets ...[]*cilium.NetworkPolicy) ([]*cilium.NetworkPolicy, error) {
+	groups, err := sameNames(sets)
+	if err != nil {
+		return nil, err
+	}
+	var united ciliumPolicies
+	var errs []error
+	for _, group := range groups {
+		p := group[0].DeepCopy()
+		metas := []*metav1.ObjectMeta{&group[0].ObjectMeta}
+		for _, q := range group[1:] {
+			q = q.DeepCopy()
+			metas = append(metas, &q.ObjectMeta)
+			a, b := sortedSelector(*plainSelector(&p.Spec.EndpointSelector)), sortedSelector(*plainSelector(&q.Spec.EndpointSelector))
+			if !equality.Semantic.DeepEqual(a, b) {
+				errs = append(errs, otherPods(p.Name, describeSourced(p.Spec.EndpointSelector), describeSourced(q.Spec.EndpointSelector)))
+			}
+			if p.Spec.Description != "" && q.Spec.Description != "" && p.Spec.Description != q.Spec.Description {
+				errs = append(errs, fmt.Errorf("policy %s has the description %q and %q: keep one", p.Name, p.Spec.Description, q.Spec.Description))
+			}
+			p.Spec.Description = cmp.Or(p.Spec.Description, q.Spec.Description)
+			p.Spec.Egress, p.Spec.EgressDeny = append(p.Spec.Egress, q.Spec.Egress...), append(p.Spec.EgressDeny, q.Spec.EgressDeny...)
+			p.Spec.Ingress, p.Spec.IngressDeny = append(p.Spec.Ingress, q.Spec.Ingress...), append(p.Spec.IngressDeny, q.Spec.IngressDeny...)
+		}
+		p.Spec.EnableDefaultDeny = uniteDefaultDeny(group)
+		if p.ObjectMeta, err = uniteMetadata(metas); err != nil {
+			errs = append(errs, err)
+		}
+		for _, d := range directions {
+			if rules := ciliumRulesOf(p, d); len(rules) > 0 {
+				setCiliumRules(p, d, uniteCiliumRules(rules, Workload{Namespace: p.Namespace}, d))
+			}
+			if rules := ciliumDenyRulesOf(p, d); len(rules) > 0 {
+				setCiliumDenyRules(p, d, uniteCiliumRules(rules, Workload{Namespace: p.Namespace}, d))
+			}
+		}
+		united = append(united, p)
+	}
+	return united, errors.Join(errs...)
+}
+
+// uniteDefaultDeny says of which directions no policy denies by default that has rules of it: one that does is enough.
+func uniteDefaultDeny(policies ciliumPolicies) *cilium.DefaultDeny {
+	open := func(d direction) *bool {
+		var is *bool
+		for _, p := range policies {
+			if len(ciliumRulesOf(p, d))+len(ciliumDenyRulesOf(p, d)) == 0 {
+				continue
+			}
+			if deniesByDefault(p, d) {
+				return nil
+			}
+			is = new(bool)
+		}
+		return is
+	}
+	if united := (cilium.DefaultDeny{Ingress: open(ingress), Egress: open(egress)}); united != (cilium.DefaultDeny{}) {
+		return &united
+	}
+	return nil
+}
+
+// uniteCiliumRules is uniteRules. The rule without fields remains where it is the only one.
+func uniteCiliumRules(rules []ciliumRule, subject Workload, d direction) []ciliumRule {
+	for {
+		united := minimalCilium(uniteCiliumByPeers(rules, subject, d), d)
+		if encodeCiliumRules(united) == encodeCiliumRules(rules) {
+			break
+		}
+		rules = united
+	}
+	if len(rules) == 0 {
+		return []ciliumRule{{}}
+	}
+	return whole(rules)
+}
+
+func encodeCiliumRules(rules []ciliumRule) string {
+	var b strings.Builder
+	for _, r := range rules {
+		b.WriteString(r.key() + encode(r.ports) + encode(r.icmps))
+	}
+	return b.String()
+}
+
+// uniteCiliumByPeers returns one rule to a list of peers for each sort of part.
+func uniteCiliumByPeers(rules []ciliumRule, subject Workload, d direction) []ciliumRule {
+	var united []ciliumRule
+	byPeers := make(map[string]int)
+	for _, r := range rules {
+		if r.isEmpty() {
+			continue
+		}
+		for _, part := range r.parts() {
+			key := part.key()
+			if i, seen := byPeers[key]; seen {
+				united[i].join(part)
+				continue
+			}
+			byPeers[key] = len(united)
+			united = append(united, part)
+		}
+	}
+	e := ciliumEdit{ciliumMerging: &ciliumMerging{}, subject: subject, direction: d}
+	slices.SortFunc(united, func(a, b ciliumRule) int {
+		k, generated := e.openingOfRule(a)
+		l, too := e.openingOfRule(b)
+		switch {
+		case generated && too:
+			return cmp.Or(k.compare(l), cmp.Compare(a.key(), b.key()))
+		case generated:
+			return -1
+		case too:
+			return 1
+		}
+		return cmp.Compare(a.key(), b.key())
+	})
+	return united
+}

@@ -1,0 +1,145 @@
+package policy
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// FuzzVerdicts asks about policies of either dialect that nobody in his senses wrote. Nothing panics; and of those that are
+// valid, neither a round trip through YAML nor another order of policies, rules, peers and ports changes an outcome.
+func FuzzVerdicts(f *testing.F) {
+	for i := range uint64(20) {
+		r := draw{rand.New(rand.NewPCG(1, i))}
+		scope := r.scope()
+		flows := r.flowsIn(scope)
+		kubernetes, _ := r.editAll(scope.Generate(flows))
+		f.Add(documents(f, kubernetes), i)
+		f.Add(documents(f, r.editCilium(Cilium{scope}.Generate(flows))), i)
+	}
+	f.Add(header+"  - {ports: [{port: http}, {port: 1, endPort: 65535}]}\n  - {to: [{ipBlock: {cidr: '::/0', except: ['fd00::/8']}}]}\n", uint64(1))
+	f.Add("metadata: {name: x}\nspec: {endpointSelector: {}, enableDefaultDeny: {egress: false}, egressDeny: [{toEntities: [world]}], egress: [{toCIDR: [10.0.0.0/8]}]}", uint64(2))
+	f.Fuzz(func(t *testing.T, text string, seed uint64) {
+		if len(text) > 1<<14 {
+			return // what it takes to parse is not ours
+		}
+		r := draw{rand.New(rand.NewPCG(seed, 0))}
+		scope := r.scope()
+		for i := range scope.Subjects {
+			scope.Subjects[i].Ports = []Port{{"http", 80, flow.TCP}}
+		}
+		scope.Namespaces = map[string]map[string]string{"shop": {"team": "a"}}
+		flows := r.flowsIn(scope)
+		var kubernetes []*networkingv1.NetworkPolicy
+		var ciliums ciliumPolicies
+		for document := range strings.SplitSeq(text, "\n---") {
+			p, c := new(networkingv1.NetworkPolicy), new(cilium.NetworkPolicy)
+			if yaml.UnmarshalStrict([]byte(document), p) == nil {
+				kubernetes = append(kubernetes, p)
+			}
+			if yaml.UnmarshalStrict([]byte(document), c) == nil {
+				ciliums = append(ciliums, c)
+			}
+		}
+		hold(t, flows, kubernetes, scope.Evaluate, Validate, shuffleKubernetes(r), reread[networkingv1.NetworkPolicy])
+		hold(t, flows, ciliums, Cilium{scope}.Evaluate, cilium.Validate, shuffleCilium(r), reread[cilium.NetworkPolicy])
+		scope.Unused(kubernetes, flows)
+		Cilium{scope}.Unused(ciliums, flows)
+	})
+}
+
+func documents[P any](t testing.TB, policies []P) string {
+	var texts []string
+	for _, p := range policies {
+		text, err := yaml.Marshal(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, string(text))
+	}
+	return strings.Join(texts, "\n---\n")
+}
+
+func reread[T any](t *testing.T, p *T) *T {
+	t.Helper()
+	again := new(T)
+	if err := yaml.UnmarshalStrict([]byte(documents(t, []*T{p})), again); err != nil {
+		t.Fatalf("read what was written: %v", err)
+	}
+	return again
+}
+
+// hold compares the verdicts on policies with those on the same in other words.
+func hold[P any](t *testing.T, flows []flow.Flow, policies []P, evaluate func([]P, flow.Flow) Verdict, validate func(P) error, shuffle func(P), reread func(*testing.T, P) P) {
+	t.Helper()
+	var was []Verdict
+	for _, f := range flows {
+		was = append(was, evaluate(policies, f))
+	}
+	if slices.ContainsFunc(policies, func(p P) bool { return validate(p) != nil }) {
+		return
+	}
+	var again []P
+	for _, p := range policies {
+		again = append(again, reread(t, p))
+	}
+	for _, change := range []string{"a round trip through YAML", "another order"} {
+		for i, f := range flows {
+			if v := evaluate(again, f); v.Outcome != was[i].Outcome {
+				t.Errorf("%s: %s is %s (%s), was %s (%s)\n%s", change, arrow(f), v.Outcome, v.Reason, was[i].Outcome, was[i].Reason, documents(t, policies))
+			}
+		}
+		slices.Reverse(again)
+		for _, p := range again {
+			shuffle(p)
+		}
+	}
+}
+
+func shuffleKubernetes(r draw) func(*networkingv1.NetworkPolicy) {
+	return func(p *networkingv1.NetworkPolicy) {
+		for _, d := range directions {
+			rules := rulesOf(p, d)
+			shuffle(r, rules)
+			for _, rule := range rules {
+				shuffle(r, rule.peers)
+				shuffle(r, rule.ports)
+			}
+			setRules(p, d, rules)
+		}
+	}
+}
+
+func shuffleCilium(r draw) func(*cilium.NetworkPolicy) {
+	return func(p *cilium.NetworkPolicy) {
+		for _, d := range directions {
+			rules := ciliumRulesOf(p, d)
+			if len(rules) == 0 {
+				continue // setting none would add one
+			}
+			shuffle(r, rules)
+			for _, rule := range rules {
+				shuffle(r, rule.endpoints)
+				shuffle(r, rule.names)
+				shuffle(r, rule.addresses)
+				shuffle(r, rule.cidrs)
+				shuffle(r, rule.entities)
+				shuffle(r, rule.ports)
+			}
+			setCiliumRules(p, d, rules)
+		}
+		shuffle(r, p.Spec.EgressDeny)
+		shuffle(r, p.Spec.IngressDeny)
+	}
+}
+
+func shuffle[T any](r draw, list []T) {
+	r.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+}

@@ -1,0 +1,41 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// UniteScopes returns the scope of several runs together. Workloads of one name that have other labels, or of which only
+// some are in a namespace, are an error: no policy could be for all of them.
+func UniteScopes(scopes ...Scope) (Scope, error) {
+	var united Scope
+	var errs []error
+	for _, s := range scopes {
+		united.Binaries = united.Binaries || s.Binaries
+		for _, subject := range s.Subjects {
+			for _, other := range united.Subjects {
+				if other.Name != subject.Name {
+					continue
+				}
+				switch sameNamespace := other.Namespace == subject.Namespace; {
+				case sameNamespace && !maps.Equal(other.selecting(), subject.selecting()):
+					errs = append(errs, fmt.Errorf("workload %s has the labels %s and %s: give one of both another name", subject.Name, other.selecting(), subject.selecting()))
+				case !sameNamespace && (other.Namespace == "" || subject.Namespace == ""):
+					errs = append(errs, fmt.Errorf("workload %s is in %s and in %s: say Namespace in all tests, or in none", subject.Name, describeNamespace(other.Namespace), describeNamespace(subject.Namespace)))
+				}
+			}
+			united.Subjects = append(united.Subjects, subject)
+		}
+		for _, peer := range s.Peers {
+			known := func(w Workload) bool { return w.Name == peer.Name && w.Namespace == peer.Namespace }
+			if !slices.ContainsFunc(united.Peers, known) {
+				united.Peers = append(united.Peers, peer)
+			}
+		}
+	}
+	if len(errs) > 0 {
+		return Scope{}, errs[0] // the others say the same of other tests
+	}
+	return united, nil
+}

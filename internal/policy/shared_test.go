@@ -1,0 +1,54 @@
+package policy
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// Tests that share a policy end in any order. Each adds what it needs, the last drops what none of them needed: what comes
+// out is what one test of them all would have written.
+func TestTheOrderOfTestsThatShareAPolicyDoesNotMatter(t *testing.T) {
+	seed := testSeed(t)
+	for i := range uint64(25) {
+		r := draw{rand.New(rand.NewPCG(seed, i))}
+		scope := r.scope()
+		if len(scope.Subjects) == 0 {
+			continue
+		}
+		parts := [][]flow.Flow{r.flowsIn(scope), r.flowsIn(scope), r.flowsIn(scope)}
+		all := slices.Concat(parts...)
+		// Of a test that was removed. A rule for anyone stays where some callers need it: it may be somebody's choice.
+		gone := slices.DeleteFunc(r.flowsIn(scope), func(f flow.Flow) bool { return f.Source.Kind == flow.Anyone })
+		c := Cilium{scope}
+		want, wantCilium := scope.Generate(all), c.Generate(all)
+		for range 3 {
+			r.Shuffle(len(parts), func(i, j int) { parts[i], parts[j] = parts[j], parts[i] })
+			got, gotCilium := scope.Generate(gone), c.Generate(gone)
+			for _, flows := range parts {
+				got, gotCilium = scope.Extend(got, flows), c.Extend(gotCilium, flows)
+			}
+			got, gotCilium = scope.Merge(got, all), c.Merge(gotCilium, all)
+			var texts, wantTexts []string
+			for i := range got {
+				texts, wantTexts = append(texts, toYAML(t, got[i])), append(wantTexts, toYAML(t, want[i]))
+			}
+			if diff := cmp.Diff(wantTexts, texts); diff != "" {
+				t.Errorf("case %d of seed %d (-want +got):\n%s", i, seed, diff)
+				return
+			}
+			inNamespace := func(s Subject) bool { return s.Namespace != "" } // there one peer has two names, with it and without
+			if slices.ContainsFunc(scope.Subjects, inNamespace) {
+				continue
+			}
+			if diff := cmp.Diff(toYAMLs(t, wantCilium), toYAMLs(t, gotCilium)); diff != "" {
+				t.Errorf("case %d of seed %d, in Cilium (-want +got):\n%s", i, seed, diff)
+				return
+			}
+		}
+	}
+}

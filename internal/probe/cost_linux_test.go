@@ -1,0 +1,86 @@
+package probe
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/rlimit"
+
+	"github.com/netzero-dev/netzero/internal/testenv"
+)
+
+// mostVerified bounds what the verifier walks through of one program, which is what Record waits for at its start: a
+// hundred thousand instructions are a tenth of a second, and minutes in all tests of an emulated kernel.
+const mostVerified = 20_000
+
+// A kernel that is locked down knows no helper that reads memory; so what calls one has to be dropped where there is
+// nothing to read.
+func TestNothingIsReadWhereNoLayoutIsKnown(t *testing.T) {
+	testenv.RequireRoot(t)
+	check(t, rlimit.RemoveMemlock())
+	load := func(l layout) error {
+		spec, err := specOf(DefaultSizes, l)
+		check(t, err)
+		found := 0
+		for _, program := range spec.Programs {
+			for i := range program.Instructions {
+				call := &program.Instructions[i]
+				switch asm.BuiltinFunc(call.Constant) {
+				case asm.FnProbeReadKernel, asm.FnProbeReadUser, asm.FnProbeReadKernelStr:
+					if call.IsBuiltinCall() {
+						call.Constant = 1 << 20 // of which no kernel knows
+						found++
+					}
+				}
+			}
+		}
+		if found == 0 {
+			t.Fatal("no program reads memory: the test shows nothing")
+		}
+		loaded, err := ebpf.NewCollection(spec)
+		if err == nil {
+			loaded.Close()
+		}
+		return err
+	}
+	if err := load(layout{}); err != nil {
+		t.Errorf("without a layout: %v", err)
+	}
+	known, err := taskLayout()
+	check(t, err)
+	if load(known) == nil {
+		t.Error("with a layout the helper that no kernel knows is not called")
+	}
+}
+
+func TestVerifierHasLittleToDo(t *testing.T) {
+	testenv.RequireRoot(t)
+	check(t, rlimit.RemoveMemlock())
+	layout, err := taskLayout()
+	check(t, err)
+	spec, err := specOf(DefaultSizes, layout)
+	check(t, err)
+	loaded, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{
+		Programs: ebpf.ProgramOptions{LogLevel: ebpf.LogLevelStats},
+	})
+	check(t, err)
+	defer loaded.Close()
+	processed := regexp.MustCompile(`processed (\d+) insns`)
+	for _, name := range slices.Sorted(maps.Keys(loaded.Programs)) {
+		found := processed.FindStringSubmatch(loaded.Programs[name].VerifierLog)
+		if found == nil {
+			t.Fatalf("%s: the verifier does not say how much it has walked through", name)
+		}
+		n, err := strconv.Atoi(found[1])
+		check(t, err)
+		t.Logf("%-10s %6d instructions", name, n)
+		if n > mostVerified {
+			t.Errorf("%s: the verifier walks through %d instructions, want at most %d", name, n, mostVerified)
+		}
+	}
+}

@@ -1,0 +1,300 @@
+package probe
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"runtime/pprof"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/netzero-dev/netzero/internal/goroutine"
+	"github.com/netzero-dev/netzero/internal/testenv"
+)
+
+// newApart is a rig that tells goroutines apart.
+func newApart(t *testing.T) *rig {
+	t.Helper()
+	r := newRig(t, Sizes{})
+	if goroutines, children := r.Mixed(); goroutines != "" || children != "" {
+		t.Fatalf("goroutines are mixed: %q, children: %q", goroutines, children)
+	}
+	return r
+}
+
+// recordings returns whose the flows are: "TCP 127.0.0.1:80" -> ids.
+func (r *rig) recordings() map[string][]goroutine.ID {
+	r.t.Helper()
+	found := make(map[string][]goroutine.ID)
+	for _, e := range seen[*FlowEvent](r) {
+		to := fmt.Sprintf("%s %s:%d", e.Protocol, e.Addr, e.Port)
+		found[to] = append(found[to], e.Recording)
+	}
+	return found
+}
+
+func (r *rig) mustBelong(to string, id goroutine.ID) {
+	r.t.Helper()
+	if got := r.recordings()[to]; len(got) != 1 || got[0] != id {
+		r.t.Errorf("%s is of %q, want %q", to, got, id)
+	}
+}
+
+// marked runs f in a goroutine that belongs to a recording.
+func (r *rig) marked(id goroutine.ID, f func()) {
+	r.t.Helper()
+	done := make(chan error, 1)
+	go func() {
+		defer goroutine.Mark(id)()
+		err := r.Own(id)
+		f()
+		done <- err
+	}()
+	check(r.t, <-done)
+}
+
+func TestGoroutinesOfParallelTestsAreToldApart(t *testing.T) {
+	testenv.Recorded(t, "parallel tests are told apart, goroutine by goroutine")
+	r := newApart(t)
+	const tests, each = 64, 20
+	ids := make([]goroutine.ID, tests)
+	var wait sync.WaitGroup
+	for i := range ids {
+		ids[i] = goroutine.NewID()
+		wait.Go(func() {
+			defer goroutine.Mark(ids[i])()
+			var inner sync.WaitGroup
+			for n := range each {
+				inner.Go(func() {
+					net.Dial("tcp", fmt.Sprintf("127.1.%d.%d:9", i, n))
+					send(fmt.Sprintf("127.2.%d.%d:9", i, n))
+				})
+			}
+			inner.Wait()
+			net.Dial("tcp", "127.3.0.0:9") // all of them
+		})
+	}
+	wait.Wait()
+	all := r.recordings()
+	for i, id := range ids {
+		for n := range each {
+			for _, to := range []string{fmt.Sprintf("TCP 127.1.%d.%d:9", i, n), fmt.Sprintf("UDP 127.2.%d.%d:9", i, n)} {
+				if got := all[to]; len(got) != 1 || got[0] != id {
+					t.Errorf("%s is of %q, want %q", to, got, id)
+				}
+			}
+		}
+	}
+	shared := make(map[goroutine.ID]bool)
+	for _, id := range all["TCP 127.3.0.0:9"] {
+		shared[id] = true
+	}
+	if len(shared) != tests || shared[0] {
+		t.Errorf("a flow that %d tests open is of %d", tests, len(shared))
+	}
+	r.mustLoseNothing()
+}
+
+func send(to string) {
+	if c, err := net.Dial("udp", to); err == nil {
+		c.Write([]byte("x"))
+		c.Close()
+	}
+}
+
+func TestProgramsThatLabelGoroutinesThemselves(t *testing.T) {
+	r := newApart(t)
+	id := goroutine.NewID()
+	dial := func(port int) { net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port)) }
+	r.marked(id, func() {
+		pprof.Do(context.Background(), pprof.Labels("replaced", "yes"), func(context.Context) {
+			dial(1)
+			done := make(chan bool)
+			go func() {
+				defer close(done)
+				dial(2)
+				deeper := make(chan bool)
+				go func() { defer close(deeper); dial(3) }()
+				<-deeper
+			}()
+			<-done
+		})
+		dial(4) // pprof.Do has taken all labels away
+	})
+	other := make(chan bool)
+	go func() { defer close(other); dial(5) }()
+	<-other
+	r.mustBelong("TCP 127.0.0.1:1", id)
+	r.mustBelong("TCP 127.0.0.1:2", id)
+	r.mustBelong("TCP 127.0.0.1:3", 0) // a goroutine without the label, whose parent is none that has been marked
+	r.mustBelong("TCP 127.0.0.1:4", id)
+	r.mustBelong("TCP 127.0.0.1:5", 0)
+}
+
+func TestGoroutineThatIsOwnedNoMore(t *testing.T) {
+	r := newApart(t)
+	id := goroutine.NewID()
+	r.marked(id, func() {
+		pprof.SetGoroutineLabels(context.Background())
+		net.Dial("tcp", "127.0.0.1:1")
+		check(t, r.Own(0))
+		net.Dial("tcp", "127.0.0.1:2")
+	})
+	r.mustBelong("TCP 127.0.0.1:1", id)
+	r.mustBelong("TCP 127.0.0.1:2", 0)
+}
+
+func TestLabelsThatAreKnownAreNotRead(t *testing.T) {
+	r := newApart(t)
+	read, known := goroutine.NewID(), goroutine.NewID()
+	r.marked(read, func() {
+		net.Dial("tcp", "127.0.0.1:1")
+		check(t, r.OwnLabels(goroutine.Labels(), known))
+		net.Dial("tcp", "127.0.0.1:2")
+		done := make(chan bool)
+		go func() { defer close(done); net.Dial("tcp", "127.0.0.1:3") }()
+		<-done
+		check(t, r.OwnLabels(goroutine.Labels(), 0))
+		net.Dial("tcp", "127.0.0.1:4")
+	})
+	r.mustBelong("TCP 127.0.0.1:1", read)
+	r.mustBelong("TCP 127.0.0.1:2", known)
+	r.mustBelong("TCP 127.0.0.1:3", known)
+	r.mustBelong("TCP 127.0.0.1:4", read)
+}
+
+func TestLabelsAroundOurs(t *testing.T) {
+	r := newApart(t)
+	id := goroutine.NewID()
+	labels := func(n int) (pairs []string) {
+		for i := range n {
+			pairs = append(pairs, fmt.Sprintf("label%02d", i), "value")
+		}
+		return pairs
+	}
+	for n, want := range map[int]goroutine.ID{15: id, 16: 0} { // before ours, in the order of their names
+		done := make(chan bool)
+		go func() {
+			defer close(done)
+			pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(labels(n)...)))
+			defer goroutine.Mark(id)()
+			net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", n))
+		}()
+		<-done
+		r.mustBelong(fmt.Sprintf("TCP 127.0.0.1:%d", n), want)
+	}
+}
+
+func TestChildrenBelongToWhoStartedThem(t *testing.T) {
+	testenv.Recorded(t, "child processes belong to the parallel test that started them")
+	r := newApart(t)
+	ids := []goroutine.ID{goroutine.NewID(), goroutine.NewID()}
+	var wait sync.WaitGroup
+	var servers [][]string
+	for _, id := range ids {
+		var to []string
+		for range 3 {
+			to = append(to, listen(t, "tcp4", "127.0.0.1:0").String())
+		}
+		servers = append(servers, to)
+		wait.Go(func() {
+			r.marked(id, func() {
+				child := descendant("tcp "+to[0], "spawn tcp "+to[1], "orphan tcp "+to[2])
+				if err := child.Run(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+	wait.Wait()
+	for i, id := range ids {
+		for _, to := range servers[i] {
+			eventually(t, "a flow to "+to, func() bool { return len(r.recordings()["TCP "+to]) > 0 })
+			r.mustBelong("TCP "+to, id)
+		}
+	}
+	eventually(t, "an empty table of processes", func() bool {
+		var process uint32
+		var id uint64
+		return !r.objects.Children.Iterate().Next(&process, &id)
+	})
+}
+
+func TestChildrenOfNoRecordingBelongToNone(t *testing.T) {
+	r := newApart(t)
+	to := listen(t, "tcp4", "127.0.0.1:0").String()
+	check(t, descendant("tcp "+to).Run())
+	r.mustBelong("TCP "+to, 0)
+}
+
+func TestWrongLayoutIsFoundOut(t *testing.T) {
+	testenv.RequireRoot(t)
+	right, err := readTaskLayout()
+	check(t, err)
+	before := taskLayout
+	t.Cleanup(func() { taskLayout = before })
+	for reason, spoil := range map[string]func(*layout){
+		"the programs do not find the label": func(l *layout) { l.goroutine.Labels += 8 },
+		"the programs do not find the stack": func(l *layout) { l.goroutine.SyscallBp -= 16 },
+		"it is a test":                       func(l *layout) { l.apart = apart{mixed: "it is a test"} },
+	} {
+		t.Run(reason, func(t *testing.T) {
+			taskLayout = func() (layout, error) {
+				wrong := right
+				spoil(&wrong)
+				return wrong, nil
+			}
+			r := newRig(t, Sizes{})
+			if goroutines, _ := r.Mixed(); !strings.Contains(goroutines, reason) {
+				t.Fatalf("goroutines are mixed because %q, want %q", goroutines, reason)
+			}
+			to := listen(t, "tcp4", "127.0.0.1:0").String()
+			r.marked(goroutine.NewID(), func() { speak("tcp", to) })
+			r.mustBelong("TCP "+to, 0)
+			if e := seen[*FlowEvent](r)[0]; e.Stack != nil {
+				t.Errorf("it has a stack: %+v", e.Stack)
+			}
+		})
+	}
+}
+
+// descendant is a child of this process that does things in turn.
+func descendant(acts ...string) *exec.Cmd {
+	c := exec.Command("/proc/self/exe")
+	c.Env = append(os.Environ(), "PROBE_TEST_ACTS="+strings.Join(acts, ","))
+	c.Stderr = os.Stderr
+	return c
+}
+
+// descend does something in a process further down: "spawn" in a child, "orphan" in one that first outlives its parent.
+func descend(verb, what string) error {
+	switch verb {
+	case "spawn":
+		return descendant(what).Run()
+	case "orphan":
+		return descendant(fmt.Sprintf("outlive %d %s", os.Getpid(), what)).Start()
+	}
+	parent, what, _ := strings.Cut(what, " ")
+	for strconv.Itoa(os.Getppid()) == parent {
+		time.Sleep(time.Millisecond)
+	}
+	if code := act([]string{what}); code != 0 {
+		os.Exit(code)
+	}
+	return nil
+}
+
+// eventually waits for what comes true by itself.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("there is not %s", what)
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package probe
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// A program that opens what another one has opened before is told of, once, by whichever system call it names it.
+func TestEachProgramThatOpensAFlowIsTold(t *testing.T) {
+	r := newRig(t, Sizes{})
+	layout, err := taskLayout()
+	check(t, err)
+	binary, err := os.ReadFile("/proc/self/exe")
+	check(t, err)
+	dir := t.TempDir()
+	program := func(name string) (path string) {
+		path = filepath.Join(dir, name)
+		check(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		check(t, os.WriteFile(path, binary, 0o755))
+		return path
+	}
+	a, b, other := program("aaaa"), program("bbbb"), program("other/aaaa")
+	for _, verb := range []string{"tcp", "udp", "udp-connected"} {
+		t.Run(verb, func(t *testing.T) {
+			var to netip.AddrPort
+			if verb == "tcp" {
+				to = listen(t, "tcp4", "127.0.0.1:0")
+			} else {
+				to = silent(t, "udp4", "127.0.0.1:0")
+			}
+			r.forget()
+			opens := func(path string) {
+				t.Helper()
+				cmd := child(t, "")
+				cmd.Path, cmd.Env = path, append(os.Environ(), "PROBE_TEST_ACTS="+verb+" "+to.String())
+				check(t, cmd.Run())
+			}
+			for _, path := range []string{a, b, a, other, b} {
+				opens(path)
+			}
+			want, counted := []string{"aaaa", "bbbb", "aaaa"}, []uint64{2, 2, 1}
+			if layout.Hash == 0 { // without BTF
+				want, counted = []string{""}, []uint64{5}
+			}
+			counts := make(map[Key]uint64)
+			events := seen[*FlowEvent](r)
+			for k, n := range r.Counts() {
+				counts[k] = n
+			}
+			var names []string
+			var times []uint64
+			for _, e := range events {
+				names, times = append(names, e.Executable), append(times, counts[e.Key])
+			}
+			if diff := cmp.Diff(want, names); diff != "" {
+				t.Errorf("programs (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(counted, times); diff != "" {
+				t.Errorf("counts of %s (-want +got):\n%s", strings.Join(names, ", "), diff)
+			}
+		})
+	}
+}

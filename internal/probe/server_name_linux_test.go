@@ -1,0 +1,290 @@
+package probe
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/netzero-dev/netzero/internal/servername"
+	"github.com/netzero-dev/netzero/internal/testenv"
+)
+
+// drain returns the address of a TCP listener that reads what it gets and says nothing.
+func drain(t *testing.T, network, address string) netip.AddrPort {
+	t.Helper()
+	l, err := net.Listen(network, address)
+	check(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				io.Copy(io.Discard, c)
+				c.Close()
+			}()
+		}
+	}()
+	return l.Addr().(*net.TCPAddr).AddrPort()
+}
+
+// say connects and writes pieces, each of which is a segment of its own, and waits until all have been received.
+func say(t *testing.T, to netip.AddrPort, pieces ...[]byte) {
+	t.Helper()
+	c, err := net.Dial("tcp", to.String())
+	check(t, err)
+	defer c.Close()
+	for _, p := range pieces {
+		_, err := c.Write(p)
+		check(t, err)
+	}
+	check(t, c.(*net.TCPConn).CloseWrite())
+	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+		t.Fatalf("the server: %v", err)
+	}
+}
+
+// heard returns what was told of servers' names, each with its count: "tls api.test x3", sorted.
+func (r *rig) heard() []string {
+	r.t.Helper()
+	events := seen[*NameEvent](r)
+	counts := make(map[ServerNameKey]uint64)
+	for k, n := range r.NameCounts() {
+		counts[k] = n
+	}
+	var lines []string
+	for _, e := range events {
+		what, name, err := "nothing", "", error(nil)
+		switch e.Source {
+		case NamesByTLS:
+			what = "tls"
+			name, err = servername.FromTLS(e.Text)
+		case NamesByTLSOuter:
+			what = "tls-outer"
+			name, err = servername.FromTLS(e.Text)
+		case NamesByHTTP:
+			what = "http"
+			name, err = servername.FromHTTP(e.Text)
+		}
+		if err != nil {
+			name = "refused"
+		}
+		lines = append(lines, fmt.Sprintf("%s %s x%d", what, name, counts[e.ServerNameKey]))
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// one cuts b after each byte, so that every byte is a segment.
+func one(b []byte) (pieces [][]byte) { return slices.Collect(slices.Chunk(b, 1)) }
+
+func TestServerIsNamedByTheFirstBytes(t *testing.T) {
+	testenv.Recorded(t, "TLS server names, where DNS gave none")
+	testenv.Recorded(t, "HTTP Host headers, where DNS gave none")
+	hello := clientHello(t, "api.pay.test")
+	small := handshake(serverName("api.pay.test"))
+	request := []byte("GET /v1?a=b HTTP/1.1\r\nUser-Agent: x\r\nHostile: y\r\nhOsT:  API.pay.test:8080\r\n\r\n")
+	r := newRig(t, Sizes{})
+	for _, row := range []struct {
+		reason string
+		pieces [][]byte
+		want   string // empty: nothing is told
+	}{
+		{"a hello in one segment", [][]byte{hello}, "tls api.pay.test"},
+		{"a hello in two", [][]byte{hello[:700], hello[700:]}, "tls api.pay.test"},
+		{"a hello whose record's header is cut", [][]byte{hello[:3], hello[3:]}, "tls api.pay.test"},
+		{"every byte for itself", one(records(small, 1<<14)), "tls api.pay.test"},
+		{"a hello in records of one byte", [][]byte{records(small, 1)}, "tls api.pay.test"},
+		{"a hello in records of 50 bytes, in segments of 33", slices.Collect(slices.Chunk(records(small, 50), 33)), "tls api.pay.test"},
+		{"the name last of all", [][]byte{records(handshake(ext{51, make([]byte, 9000)}, serverName("api.pay.test")), 5000)}, "tls api.pay.test"},
+		{"a hello that holds another", [][]byte{records(handshake(serverName("front.test"), ext{0xfe0d, make([]byte, 200)}), 1<<14)}, "tls-outer front.test"},
+		{"the same, the other way round", [][]byte{records(handshake(ext{0xfe0d, make([]byte, 200)}, serverName("front.test")), 1<<14)}, "tls-outer front.test"},
+		{"more after the hello", [][]byte{append(records(small, 1<<14), make([]byte, 60000)...)}, "tls api.pay.test"},
+		{"a hello without a name", [][]byte{records(handshake(ext{43, []byte{2, 3, 4}}), 1<<14)}, "nothing "},
+		{"a hello without extensions", [][]byte{records(append([]byte{1, 0, 0, 41, 3, 3}, append(make([]byte, 33), 0, 2, 0x13, 1, 1, 0)...), 1<<14)}, "nothing "},
+		{"an address where the name should be", [][]byte{records(handshake(serverName("203.0.113.9")), 1<<14)}, "tls refused"},
+
+		{"a request", [][]byte{request}, "http api.pay.test"},
+		{"a request, every byte for itself", one(request), "http api.pay.test"},
+		{"a long line before the header", [][]byte{[]byte("POST / HTTP/1.0\nCookie: " + strings.Repeat("x", 8000) + "\nHost: a.test\n\n")}, "http a.test"},
+		{"a request without the header", [][]byte{[]byte("GET / HTTP/1.0\r\nHostile: a.test\r\n\r\nHost: b.test\r\n")}, "nothing "},
+		{"what is said to a proxy", [][]byte{[]byte("GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n")}, "nothing "},
+		{"a tunnel through a proxy", [][]byte{[]byte("CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n")}, "nothing "},
+		{"HTTP/2 without TLS", [][]byte{[]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")}, "nothing "},
+		{"another protocol of text", [][]byte{[]byte("EHLO a.test\r\nHost: b.test\r\n")}, "nothing "},
+		{"another protocol of bytes", [][]byte{{0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f}}, "nothing "},
+		{"nothing is said", nil, ""},
+
+		{"an alert instead of a handshake", [][]byte{{21, 3, 1, 0, 2, 2, 80}}, "nothing "},
+		{"another handshake message", [][]byte{records(append([]byte{2}, small[1:]...), 1<<14)}, "nothing "},
+		{"an empty record", [][]byte{{22, 3, 1, 0, 0}}, "nothing "},
+		{"a record that is longer than any", [][]byte{{22, 3, 1, 0xff, 0xff, 1}}, "nothing "},
+		{"a hello that is cut off by the end", [][]byte{hello[:40]}, "nothing "},
+		{"a request that is cut off by the end", [][]byte{request[:30]}, "nothing "},
+		{"extensions that are longer than the hello", [][]byte{records(slices.Replace(slices.Clone(small), 77, 79, 0xff, 0xff), 1<<14)}, "nothing "},
+		{"a hello that never ends", [][]byte{records(append([]byte{1, 0xff, 0xff, 0xff}, make([]byte, 70000)...), 1<<14)}, "nothing "},
+		{"a name that is too long to be kept", [][]byte{records(handshake(serverName(strings.Repeat("a", 600))), 1<<14)}, "nothing "},
+		{"the longest that is kept", [][]byte{records(handshake(serverName(strings.Repeat("a", 507))), 1<<14)}, "tls refused"},
+		{"two extensions, the first one counts", [][]byte{records(handshake(serverName("a.test"), serverName("b.test")), 1<<14)}, "tls a.test"},
+		{"a header that never ends", [][]byte{[]byte("GET / HTTP/1.1\r\nHost: " + strings.Repeat("a", 600) + "\r\n\r\n")}, "nothing "},
+		{"a head that never ends", [][]byte{[]byte("GET / HTTP/1.1\r\n" + strings.Repeat("A: b\r\n", 20000))}, "nothing "},
+	} {
+		for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+			to := drain(t, "tcp", address)
+			r.forget()
+			say(t, to, row.pieces...)
+			var want []string
+			if row.want != "" {
+				want = []string{row.want + " x1"}
+			}
+			if diff := cmp.Diff(want, r.heard()); diff != "" {
+				t.Errorf("%s, to %s: names (-want +got):\n%s", row.reason, to, diff)
+			}
+			if flows := seen[*FlowEvent](r); len(flows) != 1 {
+				t.Errorf("%s: %d flows, want 1", row.reason, len(flows))
+			}
+		}
+	}
+	r.mustLoseNothing()
+}
+
+func TestThousandConnectionsToOneNameAreOneEvent(t *testing.T) {
+	testenv.Recorded(t, "server names behind one address are told apart")
+	r := newRig(t, Sizes{})
+	to := drain(t, "tcp", "127.0.0.1:0")
+	r.forget()
+	edge, other := records(handshake(serverName("edge.cdn.test")), 1<<14), records(handshake(serverName("OTHER.on-cdn.test")), 1<<14)
+	for range 1000 {
+		say(t, to, edge)
+	}
+	if diff := cmp.Diff([]string{"tls edge.cdn.test x1000"}, r.heard()); diff != "" {
+		t.Errorf("names (-want +got):\n%s", diff)
+	}
+	r.forget()
+	// The flow is known by now, and the name is not.
+	say(t, to, other)
+	say(t, to, records(handshake(serverName("other.on-cdn.test")), 1<<14))
+	say(t, to)
+	if diff := cmp.Diff([]string{"tls other.on-cdn.test x2"}, r.heard()); diff != "" {
+		t.Errorf("names (-want +got):\n%s", diff)
+	}
+	if flows := seen[*FlowEvent](r); len(flows) != 0 {
+		t.Errorf("the flow was told %d times more", len(flows))
+	}
+	r.forget()
+	say(t, to, []byte("neither"))
+	if diff := cmp.Diff([]string{"nothing  x1"}, r.heard()); diff != "" {
+		t.Errorf("names (-want +got):\n%s", diff)
+	}
+	r.mustLoseNothing()
+}
+
+func TestNameIsSentWithTheFirstPacket(t *testing.T) {
+	r := newRig(t, Sizes{})
+	to := drain(t, "tcp4", "127.0.0.1:0")
+	r.forget()
+	hello := records(handshake(serverName("fast.test")), 1<<14)
+	for range 2 { // the first one gets the cookie, if there is one to get
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		check(t, err)
+		check(t, unix.Sendto(fd, hello, unix.MSG_FASTOPEN, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}))
+		check(t, unix.Shutdown(fd, unix.SHUT_WR))
+		unix.Read(fd, make([]byte, 1))
+		unix.Close(fd)
+	}
+	if diff := cmp.Diff([]string{"tls fast.test x2"}, r.heard()); diff != "" {
+		t.Errorf("names (-want +got):\n%s", diff)
+	}
+}
+
+func TestNameThatNoTableHasRoomForIsALoss(t *testing.T) {
+	testenv.Recorded(t, "server names that no table has room for are counted as lost")
+	r := newRig(t, Sizes{MaxFlows: 16})
+	to := drain(t, "tcp", "127.0.0.1:0")
+	r.forget()
+	const names = 100
+	for i := range names {
+		say(t, to, records(handshake(serverName(fmt.Sprintf("host%d.test", i))), 1<<14))
+	}
+	lost, err := r.Lost()
+	check(t, err)
+	if got := len(r.heard()); lost.NameSlots < names-16-8 || got+int(lost.NameSlots) != names {
+		t.Errorf("%d names and %d lost are not %d, most of them lost", got, lost.NameSlots, names)
+	}
+}
+
+func TestNameThatNoRingHasRoomForIsALoss(t *testing.T) {
+	r := newRig(t, Sizes{RingBytes: 4096})
+	to := drain(t, "tcp", "127.0.0.1:0")
+	r.forget()
+	r.queue.mu.Lock() // the reader waits for it
+	const names = 100
+	for i := range names {
+		say(t, to, records(handshake(serverName(fmt.Sprintf("host%d.test", i))), 1<<14))
+	}
+	r.queue.mu.Unlock()
+	lost, err := r.Lost()
+	check(t, err)
+	if got := len(r.heard()); lost.NameEvents == 0 || got+int(lost.NameEvents) != names {
+		t.Errorf("%d names and %d lost are not %d, some of them lost", got, lost.NameEvents, names)
+	}
+}
+
+// Some kernels show the socket whose bytes leave, others only the one above it, of which nobody can say what it names.
+func TestMultipathConnectionIsHeardOrNamesNothing(t *testing.T) {
+	const mptcp = 262
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, mptcp)
+	if err != nil {
+		t.Logf("no MPTCP, of which TestMultipathTCPIsTCP tells more: %v", err)
+		return
+	}
+	defer unix.Close(fd)
+	r := newRig(t, Sizes{})
+	to := drain(t, "tcp4", "127.0.0.1:0")
+	say(t, to, records(handshake(serverName("api.pay.test")), 1<<14))
+	r.forget()
+	check(t, unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}))
+	_, err = unix.Write(fd, records(handshake(serverName("other.test")), 1<<14))
+	check(t, err)
+	check(t, unix.Shutdown(fd, unix.SHUT_WR))
+	unix.Read(fd, make([]byte, 1))
+	if got := strings.Join(r.heard(), ", "); got != "tls other.test x1" && got != "nothing  x1" {
+		t.Errorf("heard %q", got)
+	}
+}
+
+func TestConnectionThatDNSWasAskedForIsNotHeard(t *testing.T) {
+	r, s := newRig(t, Sizes{}), newResolver(t)
+	to := drain(t, "tcp4", "127.0.0.1:0")
+	hello := records(handshake(serverName("other.test")), 1<<14)
+	for i, step := range []struct {
+		reason string
+		asked  bool
+		want   []string
+	}{
+		{"asked for", true, nil},
+		{"nobody asked for this one, whatever its address was found by", false, []string{"tls other.test x1"}},
+		{"asked for again", true, nil},
+	} {
+		r.forget()
+		if step.asked {
+			s.answer(message(t, "asked.test.", "asked.test. A "+to.Addr().String()))
+		}
+		say(t, to, hello)
+		if diff := cmp.Diff(step.want, r.heard()); diff != "" {
+			t.Errorf("step %d, %s: names (-want +got):\n%s", i, step.reason, diff)
+		}
+	}
+	r.mustLoseNothing()
+}

@@ -1,0 +1,106 @@
+package netzerotest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/netzero-dev/netzero/internal/endpoint"
+	"github.com/netzero-dev/netzero/internal/goroutine"
+	"github.com/netzero-dev/netzero/internal/probe"
+)
+
+// maxMixed is how many flows a notice names that may be another test's.
+const maxMixed = 5
+
+// ended maps the goroutine.ID of recordings that are over to their tests, of which goroutines may be left behind.
+var ended sync.Map
+
+// mark makes what the calling goroutine opens, and what it starts, the member's; also where the program under test gives
+// goroutines labels of its own.
+func (m *membership) mark() {
+	c := m.capture
+	if c.mixed != "" {
+		return
+	}
+	m.unmark = goroutine.Mark(m.goroutine)
+	m.labels = goroutine.Labels()
+	err := errors.Join(c.session.Probe.Own(m.goroutine), c.session.Probe.OwnLabels(m.labels, m.goroutine))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fail(err)
+}
+
+// release takes back what mark did, on the goroutine that it was done to.
+func (m *membership) release() error {
+	if m.unmark == nil {
+		return nil
+	}
+	probe := m.capture.session.Probe
+	err := probe.OwnLabels(m.labels, 0) // first: then they may go, and others come to where they were
+	return errors.Join(err, probe.Own(m.unmark()))
+}
+
+// recipients returns the recordings to which a flow belongs: the one whose goroutine opened it, with those that it is a part
+// of; else all that were there, and then why.
+func (c *capture) recipients(e *probe.FlowEvent) (to []*membership, why string) {
+	var there []*membership
+	for _, m := range c.members {
+		if e.Generation >= m.generation {
+			there = append(there, m)
+		}
+	}
+	if len(there) == 0 || e.Cgroup != c.session.Leaf.ID || c.mixed != "" {
+		return there, "" // whose a container is, is found out in the end
+	}
+	owner := slices.IndexFunc(there, func(m *membership) bool { return m.goroutine == e.Recording })
+	if e.Recording != 0 && owner >= 0 {
+		name := there[owner].name
+		return slices.DeleteFunc(there, func(m *membership) bool { return m.goroutine != e.Recording && !contains(m.name, name) }), ""
+	}
+	return there, c.unowned(e)
+}
+
+// unowned says of whom a flow is that belongs to no recording in particular.
+func (c *capture) unowned(e *probe.FlowEvent) string {
+	own := e.Process.PID == c.self
+	switch name, over := ended.Load(e.Recording); {
+	case over && own:
+		return fmt.Sprintf("by a goroutine of %s, which has ended", name)
+	case over:
+		return fmt.Sprintf("by a child of %s, which has ended", name)
+	case own:
+		return "by a goroutine that no recorded test started"
+	}
+	return "by a process that no recorded test started"
+}
+
+// mixedNotices tells of flows that may be other tests', because nothing says whose goroutine opened them. The caller
+// holds capture.mu.
+func (m *membership) mixedNotices(all []settled) []string {
+	if len(m.alongside) == 0 {
+		return nil
+	}
+	others := strings.Join(slices.Sorted(maps.Keys(m.alongside)), ", ")
+	if m.capture.mixed != "" {
+		return []string{fmt.Sprintf("ran in parallel with %s: each of these recordings has the flows of all: %s", others, m.capture.mixed)}
+	}
+	texts := make(map[string]bool)
+	for _, f := range all {
+		if f.mixed != "" && f.identity.Relation == endpoint.Other {
+			texts[f.flow.Target()+" "+f.mixed] = true
+		}
+	}
+	if len(texts) == 0 {
+		return nil
+	}
+	sorted := slices.Sorted(maps.Keys(texts))
+	if n := len(sorted); n > maxMixed {
+		sorted = append(sorted[:maxMixed], fmt.Sprintf("and %d more", n-maxMixed))
+	}
+	return []string{fmt.Sprintf("ran in parallel with %s, and what was opened by none of them in particular is in all of their recordings: %s",
+		others, strings.Join(sorted, "; "))}
+}

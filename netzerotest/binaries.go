@@ -1,0 +1,61 @@
+package netzerotest
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/netzero-dev/netzero/golden"
+	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/report"
+)
+
+// program is a binary in the workload that it ran in.
+type program struct{ workload, binary string }
+
+// opened notes who opened a flow.
+func (out *settlement) opened(f Flow) {
+	if f.Binaries == "" {
+		return
+	}
+	key := program{f.Source.Name, f.Binaries}
+	if before, known := out.programs[key]; !known || f.First < before.first {
+		out.programs[key] = opening{f.Process, f.First}
+	}
+}
+
+// compareBinaries puts into the report the programs that opened flows which the golden file allows, and that it does not
+// list: with the option Binaries they fail the test, else they are notices.
+func compareBinaries[P golden.Policy](result *report.Report, d dialect[P], file *golden.File, flows []Flow, programs map[program]opening) {
+	committed := d.of(file)
+	at := make(map[program]int) // in found
+	var found []report.Binary
+	for _, f := range flow.Fold(flows) {
+		if f.Binaries == "" || d.rules.Evaluate(committed, f).Outcome != policy.Allowed {
+			continue
+		}
+		for binary := range strings.SplitSeq(f.Binaries, ",") {
+			why := d.rules.Unlisted(committed, f, binary)
+			if why == "" {
+				continue
+			}
+			key := program{f.Source.Name, binary}
+			if i, again := at[key]; again {
+				found[i].More++
+				continue
+			}
+			at[key] = len(found)
+			f.Process = programs[key].process
+			found = append(found, report.Binary{Flow: f, Reason: why})
+		}
+	}
+	if d.scope.Binaries {
+		result.Binaries = found
+		return
+	}
+	for _, b := range found {
+		if notice := b.Notice(); !slices.Contains(result.Notices, notice) {
+			result.Notices = append(result.Notices, notice)
+		}
+	}
+}

@@ -1,0 +1,57 @@
+package netzerotest
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// longestBinary is how much of a file's name the kernel's programs tell.
+const longestBinary = 63
+
+// ownBinary is the name of the test binary, as the kernel's programs tell it.
+var ownBinary = func() string {
+	name := "/proc/self/exe"
+	if executable, err := os.Executable(); err == nil {
+		name = executable
+	}
+	return binaryName(path.Base(strings.TrimSuffix(name, " (deleted)")))
+}()
+
+// binaryName is a file's name as an entry of the annotation.
+func binaryName(name string) string {
+	if len(name) > longestBinary {
+		name = name[:longestBinary]
+	}
+	return strings.Map(func(r rune) rune {
+		switch {
+		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', strings.ContainsRune("._+@-", r):
+			return r
+		}
+		return '*'
+	}, name)
+}
+
+// binaryOf is the program that opened a flow, or "" where it is not known, or is the test's own binary, which has
+// another name with go test -c or a debugger.
+func (m *membership) binaryOf(p flow.Process, contained bool) string {
+	name := binaryName(p.Name)
+	if !contained && (p.PID == m.capture.self || name == ownBinary) {
+		return ""
+	}
+	return name
+}
+
+// binariesErrors says why the option Binaries cannot be kept.
+func (s *settling) binariesErrors() []string {
+	if !s.config.binaries {
+		return nil
+	}
+	if _, why := s.capture.session.Executables(); why != "" {
+		return []string{fmt.Sprintf("Binaries: a second program that opens what another has opened is not seen: %s: leave the option out here", why)}
+	}
+	return nil
+}

@@ -1,0 +1,79 @@
+package netzerotest
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/netzero-dev/netzero/internal/endpoint"
+	"github.com/netzero-dev/netzero/internal/policy"
+)
+
+// examplePort stands in the advice where only the user knows the port.
+const examplePort = ":8080"
+
+// Peer names a destination that the test cannot know: in the policy it is the pods with the label app of that name.
+// address is host:port, an IP address, a CIDR or a DNS name; the most specific one counts. An address with a port also
+// names a server of the test process itself, such as an httptest.Server that stands for a real service; without Peer,
+// what the test process says to itself is no flow.
+//
+// name is a DNS label (RFC 1123), or label:port with the port at which the real peer serves, by which the policy then
+// knows it, whatever the test dials:
+//
+//	netzerotest.Peer(srv.Listener.Addr().String(), "search:8080")
+//
+// A server of this machine that listens in the range of ephemeral ports (net.ipv4.ip_local_port_range) needs that port:
+// the one that was dialled may be another in every run, so without it a flow there fails the test and is never written.
+func Peer(address, name string) Option {
+	return optionFunc(func(c *config) error {
+		p, err := endpoint.ParsePeer(address, name)
+		if err != nil {
+			return err
+		}
+		c.peers = append(c.peers, p)
+		return nil
+	})
+}
+
+// Ignore leaves destinations out of the policy, and flows to them out of the verdict. An address is host:port, an IP
+// address, a CIDR or a DNS name, which may begin with "*." for one or more labels.
+func Ignore(addresses ...string) Option {
+	return optionFunc(func(c *config) error {
+		var errs []error
+		for _, address := range addresses {
+			ignore, err := endpoint.ParseIgnore(address)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			c.ignores = append(c.ignores, ignore)
+		}
+		return errors.Join(errs...)
+	})
+}
+
+// FoldNames says which external hosts come and go with a number or a name that somebody made up: a host whose name
+// matches a pattern is written as the pattern, as if a person had edited the policy, so that the next such host needs no
+// new one. Without it every host is written by its own name, and a pattern stands in a policy only where somebody put it.
+//
+// A pattern is a DNS name in lower case. A leading "*." stands for one or more labels, any other "*" for letters, digits
+// and hyphens within its label: "*.blob.core.windows.net", "shard-*.db.example.net". Of several that match, the widest
+// counts: that with the fewest characters beside asterisks, then the first in alphabetical order. In the dialect of
+// [Cilium], where "*." is one label, a host with more of them is written with "**.".
+//
+// An update folds the names that a policy holds already, too. A pattern without an asterisk, or with one in its last label
+// (such as "*"), is an error.
+func FoldNames(patterns ...string) Option {
+	return optionFunc(func(c *config) error {
+		if len(patterns) == 0 {
+			return errors.New("FoldNames: no pattern: give one, such as \"shard-*.db.example.net\"")
+		}
+		var errs []error
+		for _, pattern := range patterns {
+			if err := policy.CheckFold(pattern); err != nil {
+				errs = append(errs, fmt.Errorf("FoldNames(%q): %w", pattern, err))
+			}
+		}
+		c.folds = append(c.folds, patterns...)
+		return errors.Join(errs...)
+	})
+}

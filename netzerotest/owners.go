@@ -1,0 +1,49 @@
+package netzerotest
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/report"
+	"github.com/netzero-dev/netzero/internal/reverse"
+)
+
+// addOwners puts into a report of failure what the owners of addresses call them that nobody has a name for: of those that
+// are denied or, where there is no policy yet, of all. That is for its reader alone. Nothing is asked while this process is
+// recorded for another test, of which it would be a flow.
+func addOwners(result *report.Report, flows []Flow) {
+	var nameless []netip.Addr
+	add := func(e flow.Endpoint) {
+		if e.Kind == flow.Address {
+			nameless = append(nameless, e.Addr)
+		}
+	}
+	for _, d := range result.Denied {
+		add(d.Flow.Destination)
+	}
+	if result.Missing {
+		for _, f := range flows {
+			add(f.Destination)
+		}
+	}
+	if len(nameless) == 0 {
+		return
+	}
+	var names map[netip.Addr]string
+	unrecorded(func() { names = reverse.Names(context.Background(), nameless) })
+	for i, d := range result.Denied {
+		if e := d.Flow.Destination; e.Kind == flow.Address {
+			result.Denied[i].Owner = names[e.Addr]
+		}
+	}
+	if result.Missing {
+		for _, addr := range nameless {
+			if name := names[addr]; name != "" {
+				result.Notices = append(result.Notices, fmt.Sprintf("%s: reverse DNS says %s (its owner's word, which stands in no policy)", addr, name))
+				delete(names, addr) // said once
+			}
+		}
+	}
+}

@@ -1,0 +1,119 @@
+package netzerotest
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// mayHaveSkipped returns where a test may have skipped a subtest, or "". Package testing tells nobody but the subtest: so
+// what counts is whether there were subtests, and whether the source of the test, or of a function of the package that it
+// calls, lets one skip. What such a test did not need today is not dropped.
+func mayHaveSkipped(tb testing.TB) string {
+	if !hadSubtests(tb) {
+		return ""
+	}
+	top, _, _ := strings.Cut(tb.Name(), "/")
+	names, err := filepath.Glob(filepath.Join(packageDir, "*_test.go"))
+	if err != nil {
+		return ""
+	}
+	files := token.NewFileSet()
+	bodies := make(map[string]*ast.BlockStmt)
+	for _, name := range names {
+		file, err := parser.ParseFile(files, name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			continue // of another build
+		}
+		for _, decl := range file.Decls {
+			if f, ok := decl.(*ast.FuncDecl); ok && f.Body != nil && f.Recv == nil {
+				bodies[f.Name.Name] = f.Body
+			}
+		}
+	}
+	if bodies[top] == nil {
+		return ""
+	}
+	at := skipInSubtests(bodies[top], bodies, []string{top})
+	if !at.IsValid() {
+		return ""
+	}
+	place := files.Position(at)
+	place.Filename = relative(place.Filename)
+	place.Column = 0
+	return place.String()
+}
+
+// skipInSubtests returns the place of the first call that skips in what a node, or a function that it calls, passes to Run.
+// Where the test itself skips, it knows.
+func skipInSubtests(n ast.Node, bodies map[string]*ast.BlockStmt, visited []string) (found token.Pos) {
+	ast.Inspect(n, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok || found.IsValid() {
+			return !found.IsValid()
+		}
+		switch f := call.Fun.(type) {
+		case *ast.SelectorExpr:
+			for _, arg := range call.Args {
+				named, isName := arg.(*ast.Ident)
+				switch {
+				case f.Sel.Name != "Run" || found.IsValid():
+				case isName && bodies[named.Name] != nil:
+					found = skipIn(bodies[named.Name], bodies, []string{named.Name})
+				default:
+					found = skipIn(arg, bodies, nil)
+				}
+			}
+		case *ast.Ident:
+			if body := bodies[f.Name]; body != nil && !slices.Contains(visited, f.Name) {
+				visited = append(visited, f.Name)
+				found = skipInSubtests(body, bodies, visited)
+			}
+		}
+		return !found.IsValid()
+	})
+	return found
+}
+
+// skipIn returns the place of the first call that skips below a node or, once each, in functions that it calls.
+func skipIn(n ast.Node, bodies map[string]*ast.BlockStmt, visited []string) (found token.Pos) {
+	ast.Inspect(n, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok || found.IsValid() {
+			return !found.IsValid()
+		}
+		switch f := call.Fun.(type) {
+		case *ast.SelectorExpr:
+			if slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, f.Sel.Name) {
+				found = call.Pos()
+			}
+		case *ast.Ident:
+			if body := bodies[f.Name]; body != nil && !slices.Contains(visited, f.Name) {
+				visited = append(visited, f.Name)
+				if skipIn(body, bodies, visited).IsValid() {
+					found = call.Pos()
+				}
+			}
+		}
+		return !found.IsValid()
+	})
+	return found
+}
+
+// hadSubtests reports whether a test has run subtests; it is false where package testing does not let us see that.
+func hadSubtests(tb testing.TB) bool {
+	v := reflect.ValueOf(tb)
+	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
+		return false
+	}
+	flag := v.Elem().FieldByName("hasSub")
+	if flag.IsValid() && flag.Kind() == reflect.Struct { // an atomic.Bool
+		flag = flag.FieldByName("v")
+	}
+	return flag.IsValid() && flag.CanUint() && flag.Uint() != 0
+}
