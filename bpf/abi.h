@@ -147,6 +147,12 @@ struct dns_event {
 	__u8 payload[DNS_PAYLOAD];
 };
 
+/* What flow_key.recording is where no recording is known; the ids of recordings are 8 letters. */
+enum no_recording {
+	RECORDING_NONE = 0,
+	RECORDING_UNREAD = 1, /* the goroutine's memory could not be read at that moment: the kernel may be moving it */
+};
+
 /* What the first bytes that a client sent over TCP name the server by. */
 enum name_source {
 	NAMES_NOTHING = 0,

@@ -12,6 +12,7 @@
 #include "maps.h"
 
 #define MAX_LABELS 16
+#define MAX_READS 256 /* some hundred microseconds */
 
 const volatile struct goroutine_layout goroutine_layout;
 
@@ -59,17 +60,19 @@ static __always_inline __u64 kernel_word(__u64 at)
 	return bpf_probe_read_kernel(&word, sizeof(word), (void *)at) ? 0 : word;
 }
 
-/* The g that the current thread has, or 0. */
-static __always_inline __u64 thread_goroutine(void)
+/* Reads the g that the current thread has, or 0. Non-zero where it could not be read. */
+static __always_inline long thread_goroutine(__u64 *g)
 {
 	__u64 at = bpf_get_current_task();
 
+	*g = 0;
 	if (goroutine_layout.registers) { /* the verifier knows these values, and drops the rest */
 		at = kernel_word(at + goroutine_layout.stack);
-		return at ? kernel_word(at + goroutine_layout.registers) : 0;
+		*g = at ? kernel_word(at + goroutine_layout.registers) : 0;
+		return 0;
 	}
 	at = kernel_word(at + goroutine_layout.thread);
-	return at ? user_word(at + goroutine_layout.slot) : 0;
+	return at ? bpf_probe_read_user(g, sizeof(*g), (void *)(at + goroutine_layout.slot)) : 0;
 }
 
 /* The g that a thread runs, whose g is this. While C runs that is the thread's own, whose id is 0. */
@@ -85,23 +88,26 @@ static __always_inline __u64 label_of(__u64 g)
 {
 	struct { __u64 first, length; } list;
 	struct { __u64 key, key_length, value, value_length; } label;
-	__u64 set = user_word(g + goroutine_layout.labels), *known;
+	__u64 set, recording, *known;
 
+	if (bpf_probe_read_user(&set, sizeof(set), (void *)(g + goroutine_layout.labels)))
+		return RECORDING_UNREAD;
 	if (!set)
-		return 0;
+		return RECORDING_NONE;
 	known = bpf_map_lookup_elem(&label_sets, &set);
 	if (known)
 		return *known;
 	if (bpf_probe_read_user(&list, sizeof(list), (void *)(set + goroutine_layout.list)))
-		return 0;
+		return RECORDING_UNREAD;
 	for (__u32 i = 0; i < MAX_LABELS && i < list.length; i++) {
 		if (bpf_probe_read_user(&label, sizeof(label), (void *)(list.first + i * sizeof(label))))
-			return 0;
-		if (label.key == goroutine_layout.key && label.key_length == goroutine_layout.key_length &&
-		    label.value_length == sizeof(__u64))
-			return user_word(label.value);
+			return RECORDING_UNREAD;
+		if (label.key != goroutine_layout.key || label.key_length != goroutine_layout.key_length ||
+		    label.value_length != sizeof(recording))
+			continue;
+		return bpf_probe_read_user(&recording, sizeof(recording), (void *)label.value) ? RECORDING_UNREAD : recording;
 	}
-	return 0;
+	return RECORDING_NONE;
 }
 
 /* The recording of a goroutine that has lost its label. */
@@ -114,38 +120,48 @@ static __always_inline __u64 known_goroutine(__u64 g)
 		return *recording;
 	id = user_word(g + goroutine_layout.creator_id);
 	recording = bpf_map_lookup_elem(&goroutines, &id);
-	return recording ? *recording : 0;
+	return recording ? *recording : RECORDING_NONE;
 }
 
-static __always_inline __u64 recording_of_goroutine(void)
+/* Not static: verified once, for itself. */
+__noinline __u64 recording_of_goroutine(void)
 {
-	__u64 own = thread_goroutine(), g, recording;
+	__u64 own, g, recording;
 
-	recording = own ? label_of(own) : 0;
+	if (thread_goroutine(&own))
+		return RECORDING_UNREAD;
+	if (!own)
+		return RECORDING_NONE;
+	recording = label_of(own);
 	if (recording)
 		return recording;
 	g = running_goroutine(own);
 	if (!g)
-		return 0;
-	recording = g != own ? label_of(g) : 0;
+		return RECORDING_NONE;
+	recording = g != own ? label_of(g) : RECORDING_NONE;
 	return recording ? recording : known_goroutine(g);
 }
 
-/* The recording to which the current task belongs; 0 where that is not certain. */
+/* The recording to which the current task belongs, or an enum no_recording. */
 static __always_inline __u64 recording_of_task(void)
 {
 	__u32 process = bpf_get_current_pid_tgid() >> 32;
-	__u64 *recording;
 	struct settings *s;
 	__u32 zero = 0;
+	__u64 *known, recording;
 
 	if (!goroutine_layout.labels)
-		return 0;
+		return RECORDING_NONE;
 	s = bpf_map_lookup_elem(&config, &zero);
 	if (!s || !s->process)
-		return 0;
-	if (process == s->process)
-		return recording_of_goroutine();
-	recording = bpf_map_lookup_elem(&children, &process);
-	return recording ? *recording : 0;
+		return RECORDING_NONE;
+	if (process != s->process) {
+		known = bpf_map_lookup_elem(&children, &process);
+		return known ? *known : RECORDING_NONE;
+	}
+	/* Memory that the kernel has unmapped to move it is back in some microseconds; a page fault would sleep until then. */
+	recording = recording_of_goroutine();
+	for (int i = 0; i < MAX_READS && recording == RECORDING_UNREAD; i++)
+		recording = recording_of_goroutine();
+	return recording;
 }

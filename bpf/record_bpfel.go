@@ -211,6 +211,13 @@ const (
 	RecordNameSourceNAMES_BY_HTTP      RecordNameSource = 3
 )
 
+type RecordNoRecording uint32
+
+const (
+	RecordNoRecordingRECORDING_NONE   RecordNoRecording = 0
+	RecordNoRecordingRECORDING_UNREAD RecordNoRecording = 1
+)
+
 type RecordOpener struct {
 	_          structs.HostLayout
 	Pid        uint32
@@ -361,6 +368,7 @@ const (
 	RecordVarGoroutineLayout = "goroutine_layout"
 	RecordVarNameEventType   = "name_event_type"
 	RecordVarNameSourceType  = "name_source_type"
+	RecordVarNoRecordingType = "no_recording_type"
 	RecordVarScopeStateType  = "scope_state_type"
 	RecordVarSocketType      = "socket_type"
 	RecordVarStackEventType  = "stack_event_type"
@@ -456,6 +464,7 @@ type RecordVariableSpecs struct {
 	GoroutineLayout *ebpf.VariableSpec `ebpf:"goroutine_layout"`
 	NameEventType   *ebpf.VariableSpec `ebpf:"name_event_type"`
 	NameSourceType  *ebpf.VariableSpec `ebpf:"name_source_type"`
+	NoRecordingType *ebpf.VariableSpec `ebpf:"no_recording_type"`
 	ScopeStateType  *ebpf.VariableSpec `ebpf:"scope_state_type"`
 	SocketType      *ebpf.VariableSpec `ebpf:"socket_type"`
 	StackEventType  *ebpf.VariableSpec `ebpf:"stack_event_type"`
@@ -533,6 +542,7 @@ type RecordVariables struct {
 	GoroutineLayout *ebpf.Variable `ebpf:"goroutine_layout"`
 	NameEventType   *ebpf.Variable `ebpf:"name_event_type"`
 	NameSourceType  *ebpf.Variable `ebpf:"name_source_type"`
+	NoRecordingType *ebpf.Variable `ebpf:"no_recording_type"`
 	ScopeStateType  *ebpf.Variable `ebpf:"scope_state_type"`
 	SocketType      *ebpf.Variable `ebpf:"socket_type"`
 	StackEventType  *ebpf.Variable `ebpf:"stack_event_type"`

@@ -20,7 +20,9 @@ static __always_inline void tell_stack(const struct flow_key *key)
 	s = bpf_map_lookup_elem(&config, &zero);
 	if (!s || !s->process || s->process != bpf_get_current_pid_tgid() >> 32)
 		return;
-	g = running_goroutine(thread_goroutine());
+	if (thread_goroutine(&g))
+		return;
+	g = running_goroutine(g);
 	if (!g || !user_word(g + goroutine_layout.syscall_sp))
 		return;
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
