@@ -89,7 +89,7 @@ func testListing[P metav1.Object](t *testing.T, plain, with listing[P]) {
 		if again := list(with.Merge(merged, flows)); again != row.merged {
 			t.Errorf("%s: merged again %q, want %q", row.reason, again, row.merged)
 		}
-		for _, binary := range binariesOf(flows) {
+		for _, binary := range binariesOf(flows, Scope{}.inexpressible) {
 			if why := with.Unlisted(merged, flows[0], binary); why != "" {
 				t.Errorf("%s: %s", row.reason, why)
 			}

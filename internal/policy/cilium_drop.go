@@ -20,7 +20,9 @@ func (m *ciliumMerging) drop(subject Workload) {
 	}
 	if ciliumPassesOver(p, subject, egress) == "" {
 		m.dropMetadata(p)
-		m.scope.dropBinaries(&p.ObjectMeta, m.scope.isolatedBy(p, egress), m.flows)
+		if m.scope.Binaries {
+			dropBinaries(p, m.scope.binariesOf(m.scope.isolatedBy(p, egress), m.flows))
+		}
 	}
 }
 
@@ -80,7 +82,7 @@ func (m *ciliumMerging) dropMetadata(p *cilium.NetworkPolicy) {
 	for _, subject := range m.scope.isolatedBy(p, egress) {
 		flows = append(flows, m.scope.of(subject.Workload, egress, m.flows)...)
 	}
-	entries := entriesOf(&p.ObjectMeta, MetadataAnnotation)
+	entries := entriesOf(p, MetadataAnnotation)
 	kept := slices.DeleteFunc(slices.Clone(entries), func(entry string) bool {
 		return !slices.ContainsFunc(flows, func(f flow.Flow) bool { return m.scope.metadataEntry(f) == entry })
 	})
@@ -89,6 +91,6 @@ func (m *ciliumMerging) dropMetadata(p *cilium.NetworkPolicy) {
 	case len(kept) == 0:
 		delete(p.Annotations, MetadataAnnotation)
 	default:
-		setEntries(&p.ObjectMeta, MetadataAnnotation, kept)
+		setEntries(p, MetadataAnnotation, kept)
 	}
 }

@@ -20,7 +20,9 @@ func (c Cilium) Unused(policies ciliumPolicies, flows []flow.Flow) []string {
 				lines = append(lines, c.unusedInRule(p, d, i, used)...)
 			}
 		}
-		lines = append(lines, c.describeUnusedBinaries(&p.ObjectMeta, c.isolatedBy(p, egress), required)...)
+		if subjects := c.isolatedBy(p, egress); c.Binaries && len(subjects) > 0 {
+			lines = append(lines, describeUnusedBinaries(p, c.binariesOf(subjects, required))...)
+		}
 	}
 	return lines
 }
