@@ -118,13 +118,11 @@ func (m *merging) dropMetadata(p *networkingv1.NetworkPolicy) {
 
 // entriesOf returns the entries of an annotation of ours, in their order.
 func entriesOf(p metav1.Object, annotation string) []string {
-	list := strings.TrimSpace(p.GetAnnotations()[annotation])
-	if list == "" {
-		return nil
-	}
-	entries := strings.Split(list, ",")
-	for i := range entries {
-		entries[i] = strings.TrimSpace(entries[i])
+	var entries []string
+	for entry := range strings.SplitSeq(p.GetAnnotations()[annotation], ",") {
+		if entry = strings.TrimSpace(entry); entry != "" {
+			entries = append(entries, entry)
+		}
 	}
 	return entries
 }
