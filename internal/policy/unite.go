@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -146,10 +147,10 @@ func uniteMetadata(metas []*metav1.ObjectMeta) (metav1.ObjectMeta, error) {
 	}
 	lists := make(map[string][]string)
 	for _, m := range metas {
-		for _, key := range sortedKeysOf(m.Labels) {
+		for _, key := range slices.Sorted(maps.Keys(m.Labels)) {
 			add("label", key, m.Labels[key], &united.Labels)
 		}
-		for _, key := range sortedKeysOf(m.Annotations) {
+		for _, key := range slices.Sorted(maps.Keys(m.Annotations)) {
 			if key == NamesAnnotation || key == MetadataAnnotation || key == BinariesAnnotation {
 				lists[key] = append(lists[key], entriesOf(m, key)...)
 				continue
