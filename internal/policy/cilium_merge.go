@@ -106,13 +106,7 @@ func (m *ciliumMerging) add(subject Subject, d direction) bool {
 
 // missing returns those of a subject's flows that a policy could allow, and none does.
 func (m *ciliumMerging) missing(subject Workload, d direction, flows []flow.Flow) []flow.Flow {
-	var missing []flow.Flow
-	for _, f := range flows {
-		if m.denied(subject, d, f) {
-			missing = append(missing, f)
-		}
-	}
-	return missing
+	return slices.DeleteFunc(slices.Clone(flows), func(f flow.Flow) bool { return !m.denied(subject, d, f) })
 }
 
 func (m *ciliumMerging) denied(subject Workload, d direction, f flow.Flow) bool {

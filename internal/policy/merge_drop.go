@@ -101,18 +101,24 @@ func (m *merging) egressOf(p *networkingv1.NetworkPolicy) []flow.Flow {
 }
 
 func (m *merging) dropMetadata(p *networkingv1.NetworkPolicy) {
-	entries, flows := entriesOf(p, MetadataAnnotation), m.egressOf(p)
-	kept := slices.DeleteFunc(slices.Clone(entries), func(entry string) bool {
-		return !slices.ContainsFunc(flows, func(f flow.Flow) bool {
+	flows := m.egressOf(p)
+	dropEntries(p, MetadataAnnotation, func(entry string) bool {
+		return slices.ContainsFunc(flows, func(f flow.Flow) bool {
 			return m.scope.openingOf(Workload{}, egress, f).metadataEntry() == entry
 		})
 	})
+}
+
+// dropEntries removes from an annotation the entries that are not needed, and with the last of them the annotation.
+func dropEntries(p metav1.Object, annotation string, needed func(entry string) bool) {
+	entries := entriesOf(p, annotation)
+	kept := slices.DeleteFunc(slices.Clone(entries), func(entry string) bool { return !needed(entry) })
 	switch {
 	case len(kept) == len(entries):
 	case len(kept) == 0:
-		delete(p.Annotations, MetadataAnnotation)
+		delete(p.GetAnnotations(), annotation)
 	default:
-		setEntries(p, MetadataAnnotation, kept)
+		setEntries(p, annotation, kept)
 	}
 }
 
