@@ -3,6 +3,7 @@ package golden
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -118,7 +119,7 @@ func fromObject(of *dialect, object map[string]any) (metav1.Object, *InvalidErro
 func emptyValue(v any, at string) string {
 	switch v := v.(type) {
 	case map[string]any:
-		for _, key := range sortedKeys(v) {
+		for _, key := range slices.Sorted(maps.Keys(v)) {
 			below := at + "." + key
 			if v[key] == nil && at != "spec" {
 				return below
@@ -145,7 +146,7 @@ func emptyValue(v any, at string) string {
 func emptyList(v any, at string) string {
 	switch v := v.(type) {
 	case map[string]any:
-		for _, key := range sortedKeys(v) {
+		for _, key := range slices.Sorted(maps.Keys(v)) {
 			if found := emptyList(v[key], at+"."+key); found != "" {
 				return found
 			}
@@ -168,7 +169,7 @@ func emptyList(v any, at string) string {
 func emptyWord(v any, at string) string {
 	switch v := v.(type) {
 	case map[string]any:
-		for _, key := range sortedKeys(v) {
+		for _, key := range slices.Sorted(maps.Keys(v)) {
 			below := at + "." + key
 			if (key == "protocol" || key == "family") && v[key] == "" {
 				return below
@@ -185,15 +186,6 @@ func emptyWord(v any, at string) string {
 		}
 	}
 	return ""
-}
-
-func sortedKeys(m map[string]any) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // word returns a value for a message, or says that it is missing.

@@ -41,9 +41,12 @@ func seen(t *testing.T, file *File) (npolicy.Scope, []flow.Flow) {
 		if list := p.GetAnnotations()[npolicy.NamesAnnotation]; list != "" {
 			names = strings.Split(list, ",")
 		}
+		binaries, listed := p.GetAnnotations()[npolicy.BinariesAnnotation]
+		s.scope.Binaries = s.scope.Binaries || listed
 		for _, rule := range rulesIn(specs[i], "egress") {
 			for _, far := range s.peers(rule, self.Namespace) {
 				for _, port := range s.ports(rule) {
+					port.Binaries = binaries
 					s.add(self, far, port, names)
 				}
 			}

@@ -23,6 +23,7 @@ import (
 type judge[P any] struct {
 	evaluate    func([]P, flow.Flow) npolicy.Verdict
 	notIsolated func([]P, []flow.Flow) []string
+	unlisted    func([]P, flow.Flow, string) string
 	required    func([]flow.Flow) []flow.Flow
 	fresh       func() P
 }
@@ -34,11 +35,18 @@ func (j judge[P]) red(policies []P, flows []flow.Flow) string {
 			return fmt.Sprintf("%s to %s is %s: %s", f.Source, f.Target(), v.Outcome, v.Reason)
 		}
 	}
+	for _, f := range flows {
+		for binary := range strings.SplitSeq(f.Binaries, ",") {
+			if why := j.unlisted(policies, f, binary); binary != "" && why != "" {
+				return why
+			}
+		}
+	}
 	return strings.Join(j.notIsolated(policies, flows), "; ")
 }
 
 // mutants calls yield with the policies, one element less each time: a document, a rule, one peer or port of several, the
-// namespace of a peer, a policy type of two, what may be looked up, a name.
+// namespace of a peer, a policy type of two, what may be looked up, a name, a program or the list of programs.
 func (j judge[P]) mutants(t *testing.T, policies []metav1.Object, yield func(what string, mutant []P)) {
 	t.Helper()
 	for i, p := range policies {
@@ -93,7 +101,12 @@ func removable(tree any, at []any) [][]any {
 	case map[string]any:
 		for _, key := range slices.Sorted(maps.Keys(v)) {
 			switch list, isList := v[key].([]any); {
-			case key == npolicy.NamesAnnotation:
+			case key == npolicy.BinariesAnnotation && v[key] == "":
+				continue // who opened nothing is missed by nobody
+			case key == npolicy.NamesAnnotation, key == npolicy.BinariesAnnotation:
+				if key == npolicy.BinariesAnnotation {
+					paths = append(paths, path(key))
+				}
 				for i := range strings.Split(v[key].(string), ",") {
 					paths = append(paths, path(key, i))
 				}
@@ -179,12 +192,12 @@ func holdMutants[P any](t *testing.T, j judge[P], policies []metav1.Object, orig
 }
 
 func kubernetesJudge(scope npolicy.Scope) judge[*networkingv1.NetworkPolicy] {
-	return judge[*networkingv1.NetworkPolicy]{scope.Evaluate, scope.NotIsolated, scope.Required, func() *networkingv1.NetworkPolicy { return new(networkingv1.NetworkPolicy) }}
+	return judge[*networkingv1.NetworkPolicy]{scope.Evaluate, scope.NotIsolated, scope.Unlisted, scope.Required, func() *networkingv1.NetworkPolicy { return new(networkingv1.NetworkPolicy) }}
 }
 
 func ciliumJudge(scope npolicy.Scope) judge[*CiliumNetworkPolicy] {
 	c := npolicy.Cilium{Scope: scope}
-	return judge[*CiliumNetworkPolicy]{c.Evaluate, c.NotIsolated, c.Required, func() *CiliumNetworkPolicy { return new(CiliumNetworkPolicy) }}
+	return judge[*CiliumNetworkPolicy]{c.Evaluate, c.NotIsolated, c.Unlisted, c.Required, func() *CiliumNetworkPolicy { return new(CiliumNetworkPolicy) }}
 }
 
 // TestWhateverIsRemovedFromAGoldenFileTurnsItsTestRed takes generated policies apart.
@@ -192,7 +205,10 @@ func TestWhateverIsRemovedFromAGoldenFileTurnsItsTestRed(t *testing.T) {
 	mutants := 0
 	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 3))
-		scope := npolicy.Scope{Subjects: []npolicy.Subject{{Workload: npolicy.Workload{Name: "shop"}}, {Workload: npolicy.Workload{Name: "db", Namespace: "data"}, Whole: true}}}
+		scope := npolicy.Scope{
+			Subjects: []npolicy.Subject{{Workload: npolicy.Workload{Name: "shop"}}, {Workload: npolicy.Workload{Name: "db", Namespace: "data"}, Whole: true}},
+			Binaries: seed%2 == 0,
+		}
 		flows := drawFlows(r)
 		for i, f := range slices.Clone(flows) { // names have addresses of both families
 			if f.Destination.Kind == flow.External {
@@ -212,6 +228,9 @@ func TestWhateverIsRemovedFromAGoldenFileTurnsItsTestRed(t *testing.T) {
 			{Source: flow.Endpoint{Kind: flow.Workload, Name: "audit", Namespace: "ops"}, Destination: flow.Endpoint{Kind: flow.Workload, Name: "db", Namespace: "data"}, Protocol: flow.TCP, Port: 5432},
 		}
 		flows = append(flows, callers[:r.IntN(3)]...)
+		if scope.Binaries {
+			drawBinaries(seed, flows)
+		}
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			generated := scope.Generate(flows)
 			objects, _ := objectsOf(generated)

@@ -50,12 +50,7 @@ func readText(path string) ([]byte, error) {
 
 // parse reads the text of a golden file.
 func parse(path string, text []byte) (*File, error) {
-	normal := kubeyaml.UnixLines(text)
-	documents := kubeyaml.Split(normal)
-	fault := kubeyaml.CheckText(normal)
-	if fault == nil {
-		fault = kubeyaml.CheckSeparators(documents)
-	}
+	documents, fault := kubeyaml.Documents(kubeyaml.UnixLines(text))
 	if fault != nil {
 		err := faulty(fault)
 		err.Path = path

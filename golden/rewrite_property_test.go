@@ -23,6 +23,10 @@ func TestUpdatesTouchWhatChanges(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		scope := npolicy.Scope{Subjects: []npolicy.Subject{{Workload: npolicy.Workload{Name: "shop"}}, {Workload: npolicy.Workload{Name: "db"}, Whole: true}}}
 		before, after := drawFlows(r), drawFlows(r)
+		if scope.Binaries = seed%2 == 0; scope.Binaries {
+			drawBinaries(seed, before)
+			drawBinaries(seed+1, after)
+		}
 		t.Run(fmt.Sprintf("kubernetes/%d", seed), func(t *testing.T) {
 			holdUpdate(t, r, scope.Generate(before), func(f *File) []*networkingv1.NetworkPolicy { return f.Policies }, func(p []*networkingv1.NetworkPolicy) []*networkingv1.NetworkPolicy { return scope.Merge(p, after) })
 		})
@@ -47,6 +51,14 @@ func drawFlows(r *rand.Rand) []flow.Flow {
 	}
 	r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return all[:r.IntN(14)]
+}
+
+// drawBinaries says who opened the flows.
+func drawBinaries(seed uint64, flows []flow.Flow) {
+	r := rand.New(rand.NewPCG(seed, 11))
+	for i := range flows {
+		flows[i].Binaries = []string{"", "curl", "curl,psql", "%2A", "true", "7"}[r.IntN(6)]
+	}
 }
 
 func holdUpdate[P Policy](t *testing.T, r *rand.Rand, generated []P, of func(*File) []P, merge func([]P) []P) {

@@ -10,15 +10,18 @@ import (
 	"github.com/netzero-dev/netzero/internal/report"
 )
 
-// program is a binary in the workload that it ran in.
-type program struct{ workload, binary string }
+// program is a binary in the workload that it ran in, by the identity of its endpoint.
+type program struct {
+	workload flow.Endpoint
+	binary   string
+}
 
 // opened notes who opened a flow.
 func (out *settlement) opened(f Flow) {
 	if f.Binaries == "" {
 		return
 	}
-	key := program{f.Source.Name, f.Binaries}
+	key := program{f.Source.Identity(), f.Binaries}
 	if before, known := out.programs[key]; !known || f.First < before.first {
 		out.programs[key] = opening{f.Process, f.First}
 	}
@@ -39,13 +42,18 @@ func compareBinaries[P golden.Policy](result *report.Report, d dialect[P], file 
 			if why == "" {
 				continue
 			}
-			key := program{f.Source.Name, binary}
+			key := program{f.Source.Identity(), binary}
 			if i, again := at[key]; again {
 				found[i].More++
 				continue
 			}
 			at[key] = len(found)
-			f.Process = programs[key].process
+			who, known := programs[key]
+			if !known { // the namespace is one that the manifests gave
+				key.workload.Namespace = ""
+				who = programs[key]
+			}
+			f.Process = who.process
 			found = append(found, report.Binary{Flow: f, Reason: why})
 		}
 	}

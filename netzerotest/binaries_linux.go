@@ -21,18 +21,21 @@ var ownBinary = func() string {
 	return binaryName(path.Base(strings.TrimSuffix(name, " (deleted)")))
 }()
 
-// binaryName is a file's name as an entry of the annotation.
+// binaryName is a file's name as an entry of the annotation, where commas part entries and asterisks match others.
 func binaryName(name string) string {
 	if len(name) > longestBinary {
 		name = name[:longestBinary]
 	}
-	return strings.Map(func(r rune) rune {
+	var b strings.Builder
+	for _, c := range []byte(name) {
 		switch {
-		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', strings.ContainsRune("._+@-", r):
-			return r
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("._+@-", c) >= 0:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, "%%%02X", c)
 		}
-		return '*'
-	}, name)
+	}
+	return b.String()
 }
 
 // binaryOf is the program that opened a flow, or "" where it is not known, or is the test's own binary, which has

@@ -170,6 +170,12 @@ func update[P golden.Policy](r *Recording, d dialect[P], result report.Report, f
 		refused = d.refused(merged, flows)
 		return d.rewrite(file, header, merged)
 	})
+	r.tellUpdate(result, changed, refused, err)
+}
+
+// tellUpdate tells what came of an update: whether the file changed, what it still refuses, and what else is to be known.
+func (r *Recording) tellUpdate(result report.Report, changed bool, refused []string, err error) {
+	r.tb.Helper()
 	if err != nil {
 		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
 		return

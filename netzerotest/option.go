@@ -217,8 +217,10 @@ func Driver() Option {
 }
 
 // Binaries makes the policies list the programs that open what they allow, by their file names, in the annotation
-// netzero.dev/binaries, and one that is not listed fail the test. The test's own binary is never listed. A list that a
-// person edits may hold "*" for any characters. Without the option a golden file with such lists makes what they do not
+// netzero.dev/binaries, and one that is not listed fail the test. The test's own binary is never listed. Entries are parted
+// by commas; a byte that is neither letter nor digit of ASCII nor one of "._+@-" is written as in URLs ("my%20tool"), and of
+// a name of more than 63 bytes the first 63 count. A list that a person edits may hold "*" for any characters. Of a file
+// that tests share it is the list of all of them, as soon as one has the option. Without the option a golden file with such lists makes what they do not
 // hold a notice, and an update leaves them alone. Who sends ICMP and raw packets is not known, and not asked for.
 //
 // The kernel has to have BTF that can be read; where it has none, the test fails and says so.

@@ -32,8 +32,8 @@ type Recording struct {
 	final []Flow // set at the end
 }
 
-// Record starts recording the network flows of tb's process and its children, and when tb ends holds them against the
-// committed policy.
+// Record starts recording the network flows of tb's process, its children and its containers, and when tb ends holds them
+// against the committed policy.
 //
 // It ends the test at once (tb.Fatal) where an option or an environment variable is wrong, or where recording is
 // impossible and required: in CI, with NETZERO=require and with -update. Call it first, so that what the test cleans up

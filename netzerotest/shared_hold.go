@@ -87,17 +87,7 @@ func updateShared[P golden.Policy](r *Recording, d dialect[P], result report.Rep
 			return d.rewrite(file, header, d.rules.Extend(d.of(file), flows))
 		})
 	}
-	if err != nil {
-		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
-		return
-	}
-	if changed {
-		r.tb.Logf("netzero: %s: wrote %s", r.tb.Name(), relative(r.golden))
-	}
-	r.tellRefused(refused)
-	if notes := (report.Report{Test: result.Test, Golden: result.Golden, Notices: result.Notices}).Notes(); notes != "" {
-		r.tb.Logf("%s", notes)
-	}
+	r.tellUpdate(result, changed, refused, err)
 }
 
 // prune returns the text of a shared file that holds what all of its tests need, and nothing else.

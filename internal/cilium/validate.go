@@ -3,6 +3,7 @@ package cilium
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -76,7 +77,7 @@ func validateSelector(s metav1.LabelSelector, path *field.Path) field.ErrorList 
 	var errs field.ErrorList
 	plain := s.DeepCopy()
 	plain.MatchLabels = nil
-	for _, key := range sortedKeys(s.MatchLabels) {
+	for _, key := range slices.Sorted(maps.Keys(s.MatchLabels)) {
 		errs = append(errs, validateKey(key, path.Child("matchLabels"))...)
 		for _, message := range utilvalidation.IsValidLabelValue(s.MatchLabels[key]) {
 			errs = append(errs, field.Invalid(path.Child("matchLabels").Key(key), s.MatchLabels[key], message))
@@ -119,7 +120,7 @@ func validateSource(key string, path *field.Path) field.ErrorList {
 // validateOwnNamespace refuses a policy for pods of another namespace, which Cilium replaces by its own in silence.
 func validateOwnNamespace(s metav1.LabelSelector, namespace string, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	for _, key := range sortedKeys(s.MatchLabels) {
+	for _, key := range slices.Sorted(maps.Keys(s.MatchLabels)) {
 		if _, name := SplitKey(key); name == NamespaceLabel && s.MatchLabels[key] != cmp.Or(namespace, s.MatchLabels[key]) {
 			errs = append(errs, field.Invalid(path.Child("matchLabels").Key(key), s.MatchLabels[key], "a policy is for pods of its own namespace, "+namespace))
 		}
@@ -134,13 +135,4 @@ func SplitKey(key string) (source, name string) {
 		return "", key
 	}
 	return before + ":", after
-}
-
-func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }

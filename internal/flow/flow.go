@@ -76,7 +76,8 @@ type Flow struct {
 	Process Process       // who opened the first of them
 
 	// Binaries are the file names of all programs that opened any of them, sorted and separated by commas: without the test's
-	// own, and without those that are not known. What is neither letter, digit nor one of "._+@-" is "*" in them.
+	// own, and without those that are not known. Of a longer name it is the first 63 bytes. A byte that is neither letter nor
+	// digit of ASCII nor one of "._+@-" is written as in URLs: "my%20tool".
 	Binaries string
 }
 

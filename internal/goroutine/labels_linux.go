@@ -54,22 +54,14 @@ func (l Layout) own() []label {
 }
 
 // Current returns the id of the calling goroutine; 0 where there is no [Layout].
-func Current() uint64 {
-	l, err := Find()
-	if err != nil {
-		return 0
-	}
-	mem, err := openMemory()
-	if err != nil {
-		return 0
-	}
-	defer mem.close()
-	return mem.words(getg()+uint64(l.ID), 1).at(0)
-}
+func Current() uint64 { return field(func(l Layout) uint32 { return l.ID }) }
 
 // Labels returns the address of the calling goroutine's labels, which other goroutines may share; 0 where it has none. It
 // stays theirs as long as unmark of the [Mark] that has set them is kept, and was not called.
-func Labels() uint64 {
+func Labels() uint64 { return field(func(l Layout) uint32 { return l.Labels }) }
+
+// field returns a word of the calling goroutine's g; 0 where there is no [Layout].
+func field(offset func(Layout) uint32) uint64 {
 	l, err := Find()
 	if err != nil {
 		return 0
@@ -79,7 +71,7 @@ func Labels() uint64 {
 		return 0
 	}
 	defer mem.close()
-	return mem.words(getg()+uint64(l.Labels), 1).at(0)
+	return mem.words(getg()+uint64(offset(l)), 1).at(0)
 }
 
 // set gives the calling goroutine these labels, and no others, and returns what keeps them where they are.

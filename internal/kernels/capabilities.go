@@ -92,6 +92,7 @@ var capabilities = []capability{
 	{name: "cgroups of killed runs are removed", suite: inCgroup, test: "TestLeafOfAKilledRunIsRemovedByTheNext"},
 
 	{name: "the executable's name, where the task is", suite: inProbe, test: "TestExecutableIsKnownWithoutTheProcess"},
+	{name: "each program that opens a flow, also one that is known", suite: inProbe, test: "TestEachProgramThatOpensAFlowIsTold"},
 	{name: "the executable's name from /proc, to fall back to", suite: inEndpoint, test: "TestProcessIsNamedByItsExecutable"},
 	{name: "binds are told, with who bound", suite: inProbe, test: "TestBindIsTold"},
 	{name: "sockets from before the recording", suite: inProbe, test: "TestSocketsFromBeforeAreAdopted"},

@@ -19,6 +19,15 @@ func (d Document) IsEmpty() bool {
 	return content == ""
 }
 
+// Documents is [Split] for a text that people wrote: it finds what is wrong before YAML has a say, too.
+func Documents(text string) ([]Document, *Fault) {
+	documents := Split(text)
+	if fault := checkText(text); fault != nil {
+		return documents, fault
+	}
+	return documents, checkSeparators(documents)
+}
+
 // Split cuts a text with LF line ends into documents. A line that starts with "---" or "..." ends a document wherever
 // it stands, in block and quoted scalars too (YAML 1.2, 9.1.2).
 func Split(text string) []Document {
@@ -38,8 +47,8 @@ func Split(text string) []Document {
 	return append(documents, current)
 }
 
-// CheckSeparators finds documents that YAML and kubectl would tell apart differently.
-func CheckSeparators(documents []Document) *Fault {
+// checkSeparators finds documents that YAML and kubectl would tell apart differently.
+func checkSeparators(documents []Document) *Fault {
 	for i, d := range documents {
 		if d.Separator != "" && isContent(strings.TrimSpace(d.Separator[3:])) {
 			return &Fault{Line: d.Line - 1, Problem: fmt.Sprintf("text behind %q", d.Separator[:3]),

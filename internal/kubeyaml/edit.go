@@ -2,6 +2,7 @@ package kubeyaml
 
 import (
 	gojson "encoding/json"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -149,7 +150,7 @@ func (e *editor) mapping(n *yamlv3.Node, from, to map[string]any, end int) bool 
 			c.replaced[i] = map[string]any{entry.key.Value: new}
 		}
 	}
-	for _, key := range sortedKeys(to) {
+	for _, key := range slices.Sorted(maps.Keys(to)) {
 		isKey := func(x entry) bool { return x.key.Value == key }
 		if old, had := from[key]; had && reflect.DeepEqual(old, to[key]) || slices.ContainsFunc(c.entries, isKey) {
 			continue // also where a merge brings it
@@ -186,13 +187,4 @@ func (e *editor) list(n *yamlv3.Node, from, to []any, end int) bool {
 		last = p.old
 	}
 	return e.rewrite(c)
-}
-
-func sortedKeys(m map[string]any) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -12,8 +12,8 @@ func UnixLines(text []byte) string {
 	return strings.ReplaceAll(s, "\r\n", "\n")
 }
 
-// CheckText finds what is wrong before YAML has a say, because YAML's own words for it would not help.
-func CheckText(text string) *Fault {
+// checkText finds what is wrong before YAML has a say, because YAML's own words for it would not help.
+func checkText(text string) *Fault {
 	n := 0
 	for line := range strings.Lines(text) {
 		n++

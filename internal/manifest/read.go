@@ -115,12 +115,7 @@ func readText(path, file string) ([]byte, error) {
 
 // add reads the text of one file.
 func (s *Set) add(file string, text []byte) error {
-	normal := kubeyaml.UnixLines(text)
-	documents := kubeyaml.Split(normal)
-	fault := kubeyaml.CheckText(normal)
-	if fault == nil {
-		fault = kubeyaml.CheckSeparators(documents)
-	}
+	documents, fault := kubeyaml.Documents(kubeyaml.UnixLines(text))
 	if fault != nil {
 		return faulty(origin{file: file, document: documentAt(documents, fault.Line)}, "", fault)
 	}

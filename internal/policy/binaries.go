@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -9,7 +10,6 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/flow"
 )
 
@@ -25,7 +25,7 @@ func (s Scope) Unlisted(policies []*networkingv1.NetworkPolicy, f flow.Flow, bin
 	if !ok {
 		return ""
 	}
-	return s.unlisted(isolatingMetas(policies, subject), binary)
+	return unlisted(isolating(policies, subject, passesOver), binary, s.Binaries)
 }
 
 // Unlisted is [Scope.Unlisted].
@@ -34,71 +34,64 @@ func (c Cilium) Unlisted(policies ciliumPolicies, f flow.Flow, binary string) st
 	if !ok {
 		return ""
 	}
-	return c.unlisted(ciliumIsolatingMetas(policies, subject), binary)
+	return unlisted(isolating(policies, subject, ciliumPassesOver), binary, c.Binaries)
 }
 
-func (s Scope) unlisted(metas []*metav1.ObjectMeta, binary string) string {
-	entries, annotated := binariesIn(metas)
+func unlisted[P metav1.Object](policies []P, binary string, required bool) string {
+	entries, annotated := binariesIn(policies)
 	switch {
-	case len(metas) == 0, !annotated && !s.Binaries, listsBinary(entries, binary):
+	case len(policies) == 0, !annotated && !required, listsBinary(entries, binary):
 		return ""
 	case !annotated:
-		return fmt.Sprintf("policy %s has no annotation %s", metas[0].Name, BinariesAnnotation)
-	case len(entries) == 0:
-		return fmt.Sprintf("%s is not in the annotation %s of policy %s, which lists none", binary, BinariesAnnotation, metas[0].Name)
+		return fmt.Sprintf("policy %s has no annotation %s", policies[0].GetName(), BinariesAnnotation)
 	}
-	return fmt.Sprintf("%s is not in the annotation %s of policy %s, which lists %s", binary, BinariesAnnotation, metas[0].Name, abbreviate(entries, ", "))
+	return fmt.Sprintf("%s is not in the annotation %s of policy %s, which lists %s", binary, BinariesAnnotation, policies[0].GetName(),
+		cmp.Or(abbreviate(entries, ", "), "none"))
 }
 
-// isolatingMetas returns the metadata of the policies that isolate a subject for egress, that of its own name first.
-func isolatingMetas(policies []*networkingv1.NetworkPolicy, subject Workload) []*metav1.ObjectMeta {
-	var metas []*metav1.ObjectMeta
+// isolating returns the policies that isolate a subject for egress, that of its own name first.
+func isolating[P metav1.Object](policies []P, subject Workload, passesOver func(P, Workload, direction) string) []P {
+	var isolating []P
 	for _, p := range policies {
 		if passesOver(p, subject, egress) == "" {
-			metas = append(metas, &p.ObjectMeta)
+			isolating = append(isolating, p)
 		}
 	}
-	return ownFirst(metas, subject)
-}
-
-func ciliumIsolatingMetas(policies []*cilium.NetworkPolicy, subject Workload) []*metav1.ObjectMeta {
-	var metas []*metav1.ObjectMeta
-	for _, p := range policies {
-		if ciliumPassesOver(p, subject, egress) == "" {
-			metas = append(metas, &p.ObjectMeta)
-		}
-	}
-	return ownFirst(metas, subject)
-}
-
-func ownFirst(metas []*metav1.ObjectMeta, subject Workload) []*metav1.ObjectMeta {
-	slices.SortStableFunc(metas, func(a, b *metav1.ObjectMeta) int {
+	slices.SortStableFunc(isolating, func(a, b P) int {
 		switch {
-		case (a.Name == subject.Name) == (b.Name == subject.Name):
+		case (a.GetName() == subject.Name) == (b.GetName() == subject.Name):
 			return 0
-		case a.Name == subject.Name:
+		case a.GetName() == subject.Name:
 			return -1
 		}
 		return 1
 	})
-	return metas
+	return isolating
 }
 
 // binariesIn returns all that is listed, and whether anything lists.
-func binariesIn(metas []*metav1.ObjectMeta) (entries []string, annotated bool) {
-	for _, m := range metas {
-		_, has := m.Annotations[BinariesAnnotation]
+func binariesIn[P metav1.Object](policies []P) (entries []string, annotated bool) {
+	for _, p := range policies {
+		_, has := p.GetAnnotations()[BinariesAnnotation]
 		annotated = annotated || has
-		entries = append(entries, entriesOf(m, BinariesAnnotation)...)
+		entries = append(entries, entriesOf(p, BinariesAnnotation)...)
 	}
 	return entries, annotated
 }
 
-// binariesOf returns the programs that opened flows, sorted.
-func binariesOf(flows []flow.Flow) []string {
+// binariesOf returns the programs of subjects that opened what a policy can allow, sorted.
+func (s Scope) binariesOf(subjects []Subject, flows []flow.Flow) []string {
+	return binariesOf(s.ofAll(subjects, egress, flows), s.inexpressible)
+}
+
+func (c Cilium) binariesOf(subjects []Subject, flows []flow.Flow) []string {
+	return binariesOf(c.ofAll(subjects, egress, flows), c.inexpressible)
+}
+
+func binariesOf(flows []flow.Flow, inexpressible func(direction, flow.Flow) string) []string {
 	var all []string
 	for _, f := range flows {
-		if f.Binaries != "" {
+		if f.Binaries != "" && inexpressible(egress, f) == "" {
 			all = append(all, strings.Split(f.Binaries, ",")...)
 		}
 	}
@@ -119,9 +112,9 @@ func matchBinary(entry, binary string) bool {
 }
 
 // unusedBinaries returns the entries that are for none of the programs. A lone asterisk is a choice, and always used.
-func unusedBinaries(m *metav1.ObjectMeta, used []string) []string {
+func unusedBinaries(p metav1.Object, used []string) []string {
 	var unused []string
-	for _, entry := range entriesOf(m, BinariesAnnotation) {
+	for _, entry := range entriesOf(p, BinariesAnnotation) {
 		if entry != "*" && !slices.ContainsFunc(used, func(binary string) bool { return matchBinary(entry, binary) }) {
 			unused = append(unused, entry)
 		}
@@ -130,42 +123,35 @@ func unusedBinaries(m *metav1.ObjectMeta, used []string) []string {
 }
 
 // describeUnusedBinaries returns a line for each entry that [Scope.Unused] lists.
-func (s Scope) describeUnusedBinaries(m *metav1.ObjectMeta, subjects []Subject, flows []flow.Flow) []string {
-	if !s.Binaries || len(subjects) == 0 {
-		return nil
-	}
+func describeUnusedBinaries(p metav1.Object, used []string) []string {
 	var lines []string
-	for _, entry := range unusedBinaries(m, binariesOf(s.ofAll(subjects, egress, flows))) {
-		lines = append(lines, fmt.Sprintf("policy %s: binary %s", m.Name, entry))
+	for _, entry := range unusedBinaries(p, used) {
+		lines = append(lines, fmt.Sprintf("policy %s: binary %s", p.GetName(), entry))
 	}
 	return lines
 }
 
-// addBinaries lists the programs that opened flows and that none of the policies lists, in the first of them, which has a
-// list then, be it an empty one.
-func (s Scope) addBinaries(metas []*metav1.ObjectMeta, flows []flow.Flow) {
-	if !s.Binaries || len(metas) == 0 {
+// addBinaries lists the programs that none of the policies lists, in the first of them, which has a list then, be it an
+// empty one.
+func addBinaries[P metav1.Object](policies []P, binaries []string) {
+	if len(policies) == 0 {
 		return
 	}
-	entries, annotated := binariesIn(metas)
+	entries, annotated := binariesIn(policies)
 	if !annotated {
-		setEntries(metas[0], BinariesAnnotation, nil)
+		setEntries(policies[0], BinariesAnnotation, nil)
 	}
-	for _, binary := range binariesOf(flows) {
+	for _, binary := range binaries {
 		if !listsBinary(entries, binary) {
-			addEntry(metas[0], BinariesAnnotation, binary)
+			addEntry(policies[0], BinariesAnnotation, binary)
 		}
 	}
 }
 
-// dropBinaries removes from a policy's list what is for none of the subjects' programs.
-func (s Scope) dropBinaries(m *metav1.ObjectMeta, subjects []Subject, flows []flow.Flow) {
-	if !s.Binaries || len(subjects) == 0 {
-		return
-	}
-	unused := unusedBinaries(m, binariesOf(s.ofAll(subjects, egress, flows)))
-	if len(unused) > 0 {
-		setEntries(m, BinariesAnnotation, slices.DeleteFunc(entriesOf(m, BinariesAnnotation), func(entry string) bool { return slices.Contains(unused, entry) }))
+// dropBinaries removes from a policy's list what is for none of the programs.
+func dropBinaries(p metav1.Object, used []string) {
+	if unused := unusedBinaries(p, used); len(unused) > 0 {
+		setEntries(p, BinariesAnnotation, slices.DeleteFunc(entriesOf(p, BinariesAnnotation), func(entry string) bool { return slices.Contains(unused, entry) }))
 	}
 }
 

@@ -89,7 +89,7 @@ func testListing[P metav1.Object](t *testing.T, plain, with listing[P]) {
 		if again := list(with.Merge(merged, flows)); again != row.merged {
 			t.Errorf("%s: merged again %q, want %q", row.reason, again, row.merged)
 		}
-		for _, binary := range binariesOf(flows) {
+		for _, binary := range binariesOf(flows, Scope{}.inexpressible) {
 			if why := with.Unlisted(merged, flows[0], binary); why != "" {
 				t.Errorf("%s: %s", row.reason, why)
 			}
@@ -104,6 +104,14 @@ func testListing[P metav1.Object](t *testing.T, plain, with listing[P]) {
 			t.Errorf("%s: unused without the option: %q", row.reason, unused)
 		}
 	}
+	silent := openedBy("udplite")
+	silent[0].Protocol = 136
+	if got := list(with.Generate(append(silent, openedBy("psql")...))); got != "psql" {
+		t.Errorf("who opens only what no policy has words for is listed, and nobody asks for it: %q", got)
+	}
+	if got := list(with.Merge(listed("psql,udplite"), append(silent, openedBy("psql")...))); got != "psql" {
+		t.Errorf("an update keeps who opens only what no policy has words for: %q", got)
+	}
 	f := openedBy("curl")[0]
 	for _, row := range []struct {
 		reason         string
@@ -116,12 +124,38 @@ func testListing[P metav1.Object](t *testing.T, plain, with listing[P]) {
 		{"a dot is no pattern", listed("cur."), "which lists cur.", "which lists cur."},
 		{"itself", listed("curl"), "", ""},
 		{"a pattern", listed("c*l"), "", ""},
+		{"a pattern of more than a part", listed("curl*"), "", ""},
+		{"a pattern of a part", listed("c*r"), "which lists c*r", "which lists c*r"},
+		{"every program", listed("psql,*"), "", ""},
+		{"twice", listed("curl,curl"), "", ""},
+		{"with blanks", listed(" psql ,  curl "), "", ""},
+		{"empty entries are nobody", listed(",,"), "lists none", "lists none"},
+		{"capitals are others", listed("CURL"), "which lists CURL", "which lists CURL"},
+		{"a path is no name", listed("/usr/bin/curl"), "which lists /usr/bin/curl", "which lists /usr/bin/curl"},
+		{"no more than three are named", listed("a,b,c,d,e"), "which lists a, b, c and 2 more", "which lists a, b, c and 2 more"},
 	} {
 		for _, got := range []struct{ got, want string }{{plain.Unlisted(row.policies, f, "curl"), row.optional}, {with.Unlisted(row.policies, f, "curl"), row.want}} {
 			if got.got != got.want && (got.want == "" || !strings.Contains(got.got, got.want)) {
 				t.Errorf("%s: %q, want %q", row.reason, got.got, got.want)
 			}
 		}
+	}
+	others := append(listed("psql"), listed("curl")...)
+	others[1].SetName("by-hand")
+	for _, listings := range [][]P{others, {others[1], others[0]}} {
+		if why := with.Unlisted(listings, f, "curl"); why != "" {
+			t.Errorf("what one of two policies lists: %s", why)
+		}
+		if why := with.Unlisted(listings, f, "wget"); !strings.HasSuffix(why, "policy shop, which lists psql, curl") && !strings.HasSuffix(why, "policy shop, which lists curl, psql") {
+			t.Errorf("what neither of two policies lists: %q", why)
+		}
+		if got := list(with.Merge(others, openedBy("wget"))); got != "wget" {
+			t.Errorf("an update lists %q, want what is new, and that in the policy of the workload's name", got)
+		}
+	}
+	others[1].SetAnnotations(nil)
+	if why := with.Unlisted(others, f, "wget"); !strings.HasSuffix(why, "policy shop, which lists psql") {
+		t.Errorf("of two policies one has a list: %q", why)
 	}
 	if why := with.Unlisted(listed(""), flow.Flow{Source: flow.Endpoint{Kind: flow.Anyone}}, "curl"); why != "" {
 		t.Errorf("of somebody else's program: %s", why)
@@ -161,9 +195,5 @@ func TestUnionListsProgramsWhereAllDo(t *testing.T) {
 			}
 			slices.Reverse(row.sets)
 		}
-	}
-	both, err := UniteScopes(Scope{}, scope)
-	if err != nil || !both.Binaries {
-		t.Errorf("several tests: %+v, %v", both, err)
 	}
 }

@@ -137,7 +137,7 @@ func ciliumLabels(pods labels.Set, namespace string, ofNamespace labels.Set) lab
 // as it is, and is valid to nobody.
 func plainSelector(s *metav1.LabelSelector) *metav1.LabelSelector {
 	plain := &metav1.LabelSelector{}
-	for _, key := range sortedKeysOf(s.MatchLabels) {
+	for _, key := range slices.Sorted(maps.Keys(s.MatchLabels)) {
 		metav1.AddLabelToSelector(plain, plainKey(key), s.MatchLabels[key])
 	}
 	for _, e := range s.MatchExpressions {
@@ -195,8 +195,6 @@ func (c Cilium) Foreign(policies ciliumPolicies) ciliumPolicies {
 	}
 	return foreign
 }
-
-func sortedKeysOf(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
 
 func isNamespaceKey(key string) bool {
 	return key == cilium.NamespaceLabel || strings.HasPrefix(key, cilium.NamespaceMetaLabel)

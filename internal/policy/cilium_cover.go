@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -131,7 +132,7 @@ func coversPods(wide, narrow *metav1.LabelSelector) bool {
 	w, n := plainSelector(wide), plainSelector(narrow)
 	namespaces := func(s *metav1.LabelSelector) metav1.LabelSelector {
 		only := metav1.LabelSelector{}
-		for _, key := range sortedKeysOf(s.MatchLabels) {
+		for _, key := range slices.Sorted(maps.Keys(s.MatchLabels)) {
 			if isNamespaceKey(key) {
 				metav1.AddLabelToSelector(&only, key, s.MatchLabels[key])
 			}

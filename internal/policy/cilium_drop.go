@@ -20,7 +20,9 @@ func (m *ciliumMerging) drop(subject Workload) {
 	}
 	if ciliumPassesOver(p, subject, egress) == "" {
 		m.dropMetadata(p)
-		m.scope.dropBinaries(&p.ObjectMeta, m.scope.isolatedBy(p, egress), m.flows)
+		if m.scope.Binaries {
+			dropBinaries(p, m.scope.binariesOf(m.scope.isolatedBy(p, egress), m.flows))
+		}
 	}
 }
 
@@ -76,19 +78,8 @@ func keepFirst[T any](list []T, used []bool) ([]T, []bool) {
 }
 
 func (m *ciliumMerging) dropMetadata(p *cilium.NetworkPolicy) {
-	var flows []flow.Flow
-	for _, subject := range m.scope.isolatedBy(p, egress) {
-		flows = append(flows, m.scope.of(subject.Workload, egress, m.flows)...)
-	}
-	entries := entriesOf(&p.ObjectMeta, MetadataAnnotation)
-	kept := slices.DeleteFunc(slices.Clone(entries), func(entry string) bool {
-		return !slices.ContainsFunc(flows, func(f flow.Flow) bool { return m.scope.metadataEntry(f) == entry })
+	flows := m.scope.ofAll(m.scope.isolatedBy(p, egress), egress, m.flows)
+	dropEntries(p, MetadataAnnotation, func(entry string) bool {
+		return slices.ContainsFunc(flows, func(f flow.Flow) bool { return m.scope.metadataEntry(f) == entry })
 	})
-	switch {
-	case len(kept) == len(entries):
-	case len(kept) == 0:
-		delete(p.Annotations, MetadataAnnotation)
-	default:
-		setEntries(&p.ObjectMeta, MetadataAnnotation, kept)
-	}
 }

@@ -43,7 +43,9 @@ func (c Cilium) generate(subject Subject, required []flow.Flow) *cilium.NetworkP
 	if len(metadata) > 0 {
 		metav1.SetMetaDataAnnotation(&p.ObjectMeta, MetadataAnnotation, strings.Join(slices.Sorted(maps.Keys(metadata)), ","))
 	}
-	c.addBinaries([]*metav1.ObjectMeta{&p.ObjectMeta}, c.of(subject.Workload, egress, required))
+	if c.Binaries {
+		addBinaries(ciliumPolicies{p}, c.binariesOf([]Subject{subject}, required))
+	}
 	if subject.Whole && c.serves(subject.Workload, required) {
 		setCiliumRules(p, ingress, ciliumRules(c.openings(subject.Workload, ingress, required)))
 	}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -93,7 +94,7 @@ func (v ciliumView) fitPods(selector *metav1.LabelSelector, far flow.Endpoint) p
 		}
 		return others
 	}
-	for _, key := range sortedKeysOf(plain.MatchLabels) {
+	for _, key := range slices.Sorted(maps.Keys(plain.MatchLabels)) {
 		metav1.AddLabelToSelector(part(key), key, plain.MatchLabels[key])
 	}
 	for _, e := range plain.MatchExpressions {

@@ -70,25 +70,14 @@ func (m *ciliumMerging) isolating(subject Workload, d direction) *cilium.Network
 	return p
 }
 
-// addAll makes the policies allow every flow at both of its ends, as that of the other dialect.
+// addAll makes the policies allow every flow at both of its ends, and list who opened it.
 func (m *ciliumMerging) addAll() {
-	m.addFlows()
-	for _, subject := range m.scope.Subjects {
-		m.scope.addBinaries(ciliumIsolatingMetas(m.policies, subject.Workload), m.scope.of(subject.Workload, egress, m.flows))
+	addUntilDone(m.scope.Subjects, m.add)
+	if !m.scope.Binaries {
+		return
 	}
-}
-
-func (m *ciliumMerging) addFlows() {
-	for range len(m.scope.Subjects) + 1 {
-		changed := false
-		for _, subject := range m.scope.Subjects {
-			for _, d := range directions {
-				changed = m.add(subject, d) || changed
-			}
-		}
-		if !changed {
-			return
-		}
+	for _, subject := range m.scope.Subjects {
+		addBinaries(isolating(m.policies, subject.Workload, ciliumPassesOver), m.scope.binariesOf([]Subject{subject}, m.flows))
 	}
 }
 
@@ -117,13 +106,7 @@ func (m *ciliumMerging) add(subject Subject, d direction) bool {
 
 // missing returns those of a subject's flows that a policy could allow, and none does.
 func (m *ciliumMerging) missing(subject Workload, d direction, flows []flow.Flow) []flow.Flow {
-	var missing []flow.Flow
-	for _, f := range flows {
-		if m.denied(subject, d, f) {
-			missing = append(missing, f)
-		}
-	}
-	return missing
+	return slices.DeleteFunc(slices.Clone(flows), func(f flow.Flow) bool { return !m.denied(subject, d, f) })
 }
 
 func (m *ciliumMerging) denied(subject Workload, d direction, f flow.Flow) bool {
@@ -231,7 +214,7 @@ func (e ciliumEdit) addLookup(f flow.Flow) {
 
 func (e ciliumEdit) addMetadata(f flow.Flow) {
 	if entry := e.scope.metadataEntry(f); entry != "" && e.direction == egress {
-		addEntry(&e.policy.ObjectMeta, MetadataAnnotation, entry)
+		addEntry(e.policy, MetadataAnnotation, entry)
 	}
 }
 

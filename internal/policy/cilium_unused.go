@@ -2,7 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/flow"
@@ -20,7 +19,9 @@ func (c Cilium) Unused(policies ciliumPolicies, flows []flow.Flow) []string {
 				lines = append(lines, c.unusedInRule(p, d, i, used)...)
 			}
 		}
-		lines = append(lines, c.describeUnusedBinaries(&p.ObjectMeta, c.isolatedBy(p, egress), required)...)
+		if subjects := c.isolatedBy(p, egress); c.Binaries && len(subjects) > 0 {
+			lines = append(lines, describeUnusedBinaries(p, c.binariesOf(subjects, required))...)
+		}
 	}
 	return lines
 }
@@ -47,37 +48,22 @@ func (c Cilium) unusedInRule(p *cilium.NetworkPolicy, d direction, i int, used u
 
 // isolatedBy returns the subjects that a policy isolates in a direction.
 func (c Cilium) isolatedBy(p *cilium.NetworkPolicy, d direction) []Subject {
-	var isolated []Subject
-	for _, subject := range c.Subjects {
-		if ciliumPassesOver(p, subject.Workload, d) == "" {
-			isolated = append(isolated, subject)
-		}
-	}
-	return isolated
+	return c.whom(func(w Workload) bool { return ciliumPassesOver(p, w, d) == "" })
 }
 
 // usage returns what the flows needed of each rule of a policy; it is nil as that of [Scope] is.
 func (c Cilium) usage(p *cilium.NetworkPolicy, d direction, flows []flow.Flow) []usage {
-	subjects := c.isolatedBy(p, d)
-	if d == ingress && slices.ContainsFunc(subjects, func(subject Subject) bool { return !subject.Whole }) {
-		return nil
-	}
-	var all []usage
-	for i, subject := range subjects {
-		v := c.views(ciliumPolicies{p}, subject.Workload, d)[0]
+	return usageBy(c.isolatedBy(p, d), d, func(subject Workload) []usage {
+		v := c.views(ciliumPolicies{p}, subject, d)[0]
 		// Another policy may be what lets Cilium read a look-up: a name is needed by whoever asks for it.
 		v.lookups = []cilium.FQDN{{MatchPattern: "*"}}
-		own := needed(d, c.of(subject.Workload, d, flows))
-		for j, r := range v.rules {
-			used := v.usage(r, own)
-			if i == 0 {
-				all = append(all, used)
-				continue
-			}
-			all[j].add(used)
+		own := needed(d, c.of(subject, d, flows))
+		var each []usage
+		for _, r := range v.rules {
+			each = append(each, v.usage(r, own))
 		}
-	}
-	return all
+		return each
+	})
 }
 
 func (v ciliumView) usage(r ciliumRule, flows []flow.Flow) usage {

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -89,22 +90,13 @@ func (r draw) edited(t *testing.T, subject Workload, flows []flow.Flow) ([]*netw
 	}
 	var done []string
 	for range r.IntN(5) {
-		edit := pick(r, sortedKeys(edits)...)
+		edit := pick(r, slices.Sorted(maps.Keys(edits))...)
 		if !slices.Contains(done, edit) {
 			done = append(done, edit)
 			edits[edit]()
 		}
 	}
 	return policies, done
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	var keys []string
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // rule edits one rule with ports, if there is any.

@@ -67,7 +67,7 @@ func (s Scope) entryOf(f flow.Flow) string {
 // foldNames writes the names that a policy lists, and that Fold has a pattern for, as that pattern, in their place.
 // Patterns that people wrote stay.
 func (s Scope) foldNames(p *networkingv1.NetworkPolicy) {
-	entries := entriesOf(&p.ObjectMeta, NamesAnnotation)
+	entries := entriesOf(p, NamesAnnotation)
 	var folded []string
 	for _, entry := range entries {
 		if n, err := parseName(entry); err == nil && isHost(n.host) {
@@ -79,7 +79,7 @@ func (s Scope) foldNames(p *networkingv1.NetworkPolicy) {
 		}
 	}
 	if slices.ContainsFunc(entries, func(entry string) bool { return !slices.Contains(folded, entry) }) {
-		setEntries(&p.ObjectMeta, NamesAnnotation, folded)
+		setEntries(p, NamesAnnotation, folded)
 	}
 }
 

@@ -59,7 +59,9 @@ func (s Scope) generate(subject Subject, required []flow.Flow) *networkingv1.Net
 	}
 	annotate(p, NamesAnnotation, names)
 	annotate(p, MetadataAnnotation, metadata)
-	s.addBinaries([]*metav1.ObjectMeta{&p.ObjectMeta}, s.of(subject.Workload, egress, required))
+	if s.Binaries {
+		addBinaries([]*networkingv1.NetworkPolicy{p}, s.binariesOf([]Subject{subject}, required))
+	}
 	if subject.Whole && s.serves(subject.Workload, required) {
 		p.Spec.PolicyTypes = append(p.Spec.PolicyTypes, networkingv1.PolicyTypeIngress)
 		setRules(p, ingress, rules(s.openings(subject.Workload, ingress, required)))

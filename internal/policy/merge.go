@@ -26,7 +26,8 @@ import (
 // have it among those that it could have written. Rules, peers, ports and names keep their order. External names are
 // added to [NamesAnnotation], unless somebody removed it from a policy that opens the internet to what the flows
 // need: there no name is checked, and none would be allowed any more that is not listed. Names in it that [Scope].Fold
-// has a pattern for become that pattern.
+// has a pattern for become that pattern. With [Scope].Binaries the programs that opened flows are listed by the first of
+// the policies that isolate the subject, and that of its own name lists nobody else.
 func (s Scope) Merge(committed []*networkingv1.NetworkPolicy, flows []flow.Flow) []*networkingv1.NetworkPolicy {
 	m := newMerging(s, committed, flows)
 	m.addAll()

@@ -11,21 +11,25 @@ import (
 	"github.com/netzero-dev/netzero/internal/flow"
 )
 
-// addAll makes the policies allow every flow at both of its ends. A policy of one subject that selects others too may
-// isolate them when it changes: so it goes on until nothing does.
+// addAll makes the policies allow every flow at both of its ends, and list who opened it.
 func (m *merging) addAll() {
-	m.addFlows()
+	addUntilDone(m.scope.Subjects, m.add)
+	if !m.scope.Binaries {
+		return
+	}
 	for _, subject := range m.scope.Subjects {
-		m.scope.addBinaries(isolatingMetas(m.policies, subject.Workload), m.scope.of(subject.Workload, egress, m.flows))
+		addBinaries(isolating(m.policies, subject.Workload, passesOver), m.scope.binariesOf([]Subject{subject}, m.flows))
 	}
 }
 
-func (m *merging) addFlows() {
-	for range len(m.scope.Subjects) + 1 {
+// addUntilDone calls add for each subject and direction until nothing changes: a policy of one subject that selects others
+// too may isolate them when it does.
+func addUntilDone(subjects []Subject, add func(Subject, direction) (changed bool)) {
+	for range len(subjects) + 1 {
 		changed := false
-		for _, subject := range m.scope.Subjects {
+		for _, subject := range subjects {
 			for _, d := range directions {
-				changed = m.add(subject, d) || changed
+				changed = add(subject, d) || changed
 			}
 		}
 		if !changed {
@@ -58,13 +62,7 @@ func (m *merging) add(subject Subject, d direction) bool {
 
 // missing returns those of a subject's flows that a policy could allow, and none does.
 func (m *merging) missing(subject Workload, d direction, flows []flow.Flow) []flow.Flow {
-	var missing []flow.Flow
-	for _, f := range flows {
-		if m.denied(subject, d, f) {
-			missing = append(missing, f)
-		}
-	}
-	return missing
+	return slices.DeleteFunc(slices.Clone(flows), func(f flow.Flow) bool { return !m.denied(subject, d, f) })
 }
 
 func (m *merging) denied(subject Workload, d direction, f flow.Flow) bool {
@@ -89,13 +87,13 @@ func (e edit) view() view {
 func (e edit) addNames(flows []flow.Flow) []flow.Flow {
 	var nowhere []flow.Flow
 	for {
-		before := len(entriesOf(&e.policy.ObjectMeta, NamesAnnotation))
+		before := len(entriesOf(e.policy, NamesAnnotation))
 		for _, f := range e.missing(e.subject, egress, flows) {
 			if f.Destination.Kind != flow.External || e.checksNoName() {
 				continue
 			}
 			if !slices.ContainsFunc(e.view().names, func(n allowedName) bool { return n.matches(f) }) {
-				addEntry(&e.policy.ObjectMeta, NamesAnnotation, e.scope.entryOf(f))
+				addEntry(e.policy, NamesAnnotation, e.scope.entryOf(f))
 			}
 			if flow.Public(f.Destination.Addr) {
 				f.Destination.Addr = netip.Addr{}
@@ -103,7 +101,7 @@ func (e edit) addNames(flows []flow.Flow) []flow.Flow {
 			}
 		}
 		// The first entry makes the policy ask for the names of flows that it allowed until then.
-		if len(entriesOf(&e.policy.ObjectMeta, NamesAnnotation)) == before {
+		if len(entriesOf(e.policy, NamesAnnotation)) == before {
 			return nowhere
 		}
 	}
@@ -178,6 +176,6 @@ func (e edit) isLater(peer peerKey) func(rule) bool {
 
 func (e edit) addMetadata(o opening) {
 	if entry := o.metadataEntry(); entry != "" && e.direction == egress {
-		addEntry(&e.policy.ObjectMeta, MetadataAnnotation, entry)
+		addEntry(e.policy, MetadataAnnotation, entry)
 	}
 }

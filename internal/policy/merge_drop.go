@@ -20,7 +20,9 @@ func (m *merging) drop(subject Workload) {
 		m.dropRules(p, egress)
 		m.dropNames(p)
 		m.dropMetadata(p)
-		m.scope.dropBinaries(&p.ObjectMeta, m.scope.isolatedBy(p, egress), m.flows)
+		if m.scope.Binaries {
+			dropBinaries(p, m.scope.binariesOf(m.scope.isolatedBy(p, egress), m.flows))
+		}
 	}
 	if passesOver(p, subject, ingress) == "" && m.dropRules(p, ingress) {
 		m.dropIngress(p)
@@ -75,7 +77,7 @@ func keep[T any](list []T, used []bool) []T {
 }
 
 func (m *merging) dropNames(p *networkingv1.NetworkPolicy) {
-	entries, flows := entriesOf(&p.ObjectMeta, NamesAnnotation), m.egressOf(p)
+	entries, flows := entriesOf(p, NamesAnnotation), m.egressOf(p)
 	kept := slices.DeleteFunc(slices.Clone(entries), func(entry string) bool {
 		name, err := parseName(entry)
 		return err == nil && !slices.ContainsFunc(flows, name.matches)
@@ -83,7 +85,7 @@ func (m *merging) dropNames(p *networkingv1.NetworkPolicy) {
 	if len(kept) == len(entries) {
 		return
 	}
-	setEntries(&p.ObjectMeta, NamesAnnotation, kept)
+	setEntries(p, NamesAnnotation, kept)
 	// Even an empty list keeps names away from the rules for single addresses, as long as there are any.
 	isExternal := func(f flow.Flow) bool {
 		return f.Destination.Kind == flow.External && m.scope.inexpressible(egress, f) == ""
@@ -99,43 +101,52 @@ func (m *merging) egressOf(p *networkingv1.NetworkPolicy) []flow.Flow {
 }
 
 func (m *merging) dropMetadata(p *networkingv1.NetworkPolicy) {
-	entries, flows := entriesOf(&p.ObjectMeta, MetadataAnnotation), m.egressOf(p)
-	kept := slices.DeleteFunc(slices.Clone(entries), func(entry string) bool {
-		return !slices.ContainsFunc(flows, func(f flow.Flow) bool {
+	flows := m.egressOf(p)
+	dropEntries(p, MetadataAnnotation, func(entry string) bool {
+		return slices.ContainsFunc(flows, func(f flow.Flow) bool {
 			return m.scope.openingOf(Workload{}, egress, f).metadataEntry() == entry
 		})
 	})
+}
+
+// dropEntries removes from an annotation the entries that are not needed, and with the last of them the annotation.
+func dropEntries(p metav1.Object, annotation string, needed func(entry string) bool) {
+	entries := entriesOf(p, annotation)
+	kept := slices.DeleteFunc(slices.Clone(entries), func(entry string) bool { return !needed(entry) })
 	switch {
 	case len(kept) == len(entries):
 	case len(kept) == 0:
-		delete(p.Annotations, MetadataAnnotation)
+		delete(p.GetAnnotations(), annotation)
 	default:
-		setEntries(&p.ObjectMeta, MetadataAnnotation, kept)
+		setEntries(p, annotation, kept)
 	}
 }
 
 // entriesOf returns the entries of an annotation of ours, in their order.
-func entriesOf(meta *metav1.ObjectMeta, annotation string) []string {
-	list := strings.TrimSpace(meta.Annotations[annotation])
-	if list == "" {
-		return nil
-	}
-	entries := strings.Split(list, ",")
-	for i := range entries {
-		entries[i] = strings.TrimSpace(entries[i])
+func entriesOf(p metav1.Object, annotation string) []string {
+	var entries []string
+	for entry := range strings.SplitSeq(p.GetAnnotations()[annotation], ",") {
+		if entry = strings.TrimSpace(entry); entry != "" {
+			entries = append(entries, entry)
+		}
 	}
 	return entries
 }
 
-func setEntries(meta *metav1.ObjectMeta, annotation string, entries []string) {
-	metav1.SetMetaDataAnnotation(meta, annotation, strings.Join(entries, ","))
+func setEntries(p metav1.Object, annotation string, entries []string) {
+	all := p.GetAnnotations()
+	if all == nil {
+		all = make(map[string]string)
+	}
+	all[annotation] = strings.Join(entries, ",")
+	p.SetAnnotations(all)
 }
 
 // addEntry adds an entry to an annotation, before the first that sorts behind it.
-func addEntry(meta *metav1.ObjectMeta, annotation, entry string) {
-	entries := entriesOf(meta, annotation)
+func addEntry(p metav1.Object, annotation, entry string) {
+	entries := entriesOf(p, annotation)
 	if !slices.Contains(entries, entry) {
-		setEntries(meta, annotation, insertBefore(entries, entry, func(e string) bool { return e > entry }))
+		setEntries(p, annotation, insertBefore(entries, entry, func(e string) bool { return e > entry }))
 	}
 }
 

@@ -145,7 +145,7 @@ func (r draw) editAll(policies []*networkingv1.NetworkPolicy) ([]*networkingv1.N
 				}
 			},
 		}
-		edit := pick(r, sortedKeys(edits)...)
+		edit := pick(r, slices.Sorted(maps.Keys(edits))...)
 		if len(rules) == 0 && slices.Contains([]string{"every port", "every peer", "a range", "no rule", "twice", "join rules"}, edit) ||
 			edit == "a range" && (len(rules[0].ports) == 0 || rules[0].ports[0].Port.IntVal == 0) {
 			continue

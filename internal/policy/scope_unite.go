@@ -4,15 +4,32 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"k8s.io/apimachinery/pkg/labels"
 )
 
 // UniteScopes returns the scope of several runs together. Workloads of one name that have other labels, or of which only
-// some are in a namespace, are an error: no policy could be for all of them.
+// some are in a namespace, are an error: no policy could be for all of them. So are namespaces that have other labels.
 func UniteScopes(scopes ...Scope) (Scope, error) {
 	var united Scope
 	var errs []error
 	for _, s := range scopes {
 		united.Binaries = united.Binaries || s.Binaries
+		for _, p := range s.Fold {
+			if !slices.Contains(united.Fold, p) {
+				united.Fold = append(united.Fold, p)
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(s.Namespaces)) {
+			set, known := united.Namespaces[name]
+			if known && !maps.Equal(set, s.Namespaces[name]) {
+				errs = append(errs, fmt.Errorf("namespace %s has the labels %s and %s: read one of both from all manifests", name, labels.Set(set), labels.Set(s.Namespaces[name])))
+			}
+			if united.Namespaces == nil {
+				united.Namespaces = make(map[string]map[string]string)
+			}
+			united.Namespaces[name] = s.Namespaces[name]
+		}
 		for _, subject := range s.Subjects {
 			for _, other := range united.Subjects {
 				if other.Name != subject.Name {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -18,7 +19,7 @@ import (
 //
 // There is one rule to a list of peers, and nothing in it that another rule or part of it allows. The names of
 // [NamesAnnotation] are united, unless a policy that opens the internet has no such list: there no name is checked, and
-// so none is in the union. Policies of one name that select other pods, are in another namespace in another set, or have
+// so none is in the union; and so are the programs of [BinariesAnnotation], unless a policy has no list of them. Policies of one name that select other pods, are in another namespace in another set, or have
 // another value for a label or annotation are an error.
 func Unite(sets ...[]*networkingv1.NetworkPolicy) ([]*networkingv1.NetworkPolicy, error) {
 	groups, err := sameNames(sets)
@@ -146,10 +147,10 @@ func uniteMetadata(metas []*metav1.ObjectMeta) (metav1.ObjectMeta, error) {
 	}
 	lists := make(map[string][]string)
 	for _, m := range metas {
-		for _, key := range sortedKeysOf(m.Labels) {
+		for _, key := range slices.Sorted(maps.Keys(m.Labels)) {
 			add("label", key, m.Labels[key], &united.Labels)
 		}
-		for _, key := range sortedKeysOf(m.Annotations) {
+		for _, key := range slices.Sorted(maps.Keys(m.Annotations)) {
 			if key == NamesAnnotation || key == MetadataAnnotation || key == BinariesAnnotation {
 				lists[key] = append(lists[key], entriesOf(m, key)...)
 				continue

@@ -12,9 +12,9 @@ import (
 // Unused lists what no flow needed in the policies that isolate a subject, one line each, in the policies' order:
 // "policy checkout: egress rule 3 (pods app=cache)", inside a rule that is used "policy checkout: egress rule 1: port
 // 8443/TCP" and "policy checkout: egress rule 1: peer 10.0.0.0/8", and of [NamesAnnotation] "policy checkout: name
-// old.example:443/TCP", with [Scope].Binaries "policy checkout: binary curl". Rules are numbered and called as in [Verdict]. Of a policy that isolates several subjects, what
-// one of them needed is used. Who calls a subject that is not [Subject.Whole] is not known: ingress rules of a policy
-// that isolates one are never listed.
+// old.example:443/TCP", with [Scope].Binaries "policy checkout: binary curl". Rules are numbered and called as in
+// [Verdict]. Of a policy that isolates several subjects, what one of them needed is used. Who calls a subject that is not
+// [Subject.Whole] is not known: ingress rules of a policy that isolates one are never listed.
 //
 // What the flows imply (see [Required]) counts as needed. The IPv4 and the IPv6 half of the internet count as one
 // peer: which of them a name resolves to is chance. Two rules that allow one flow are both used, but where anyone was seen to call
@@ -28,7 +28,9 @@ func (s Scope) Unused(policies []*networkingv1.NetworkPolicy, flows []flow.Flow)
 			lines = append(lines, s.unusedInRule(p, egress, i, used)...)
 		}
 		lines = append(lines, s.unusedNames(p, required)...)
-		lines = append(lines, s.describeUnusedBinaries(&p.ObjectMeta, s.isolatedBy(p, egress), required)...)
+		if subjects := s.isolatedBy(p, egress); s.Binaries && len(subjects) > 0 {
+			lines = append(lines, describeUnusedBinaries(p, s.binariesOf(subjects, required))...)
+		}
 		for i, used := range s.usage(p, ingress, required) {
 			lines = append(lines, s.unusedInRule(p, ingress, i, used)...)
 		}

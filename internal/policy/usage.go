@@ -16,13 +16,18 @@ type usage struct {
 
 // isolatedBy returns the subjects that a policy isolates in a direction.
 func (s Scope) isolatedBy(p *networkingv1.NetworkPolicy, d direction) []Subject {
-	var isolated []Subject
+	return s.whom(func(w Workload) bool { return passesOver(p, w, d) == "" })
+}
+
+// whom returns the subjects of which something holds.
+func (s Scope) whom(holds func(Workload) bool) []Subject {
+	var subjects []Subject
 	for _, subject := range s.Subjects {
-		if passesOver(p, subject.Workload, d) == "" {
-			isolated = append(isolated, subject)
+		if holds(subject.Workload) {
+			subjects = append(subjects, subject)
 		}
 	}
-	return isolated
+	return subjects
 }
 
 // ofAll returns the flows that any of the subjects has in a direction.
@@ -37,20 +42,30 @@ func (s Scope) ofAll(subjects []Subject, d direction, flows []flow.Flow) []flow.
 // usage returns what the flows needed of each rule of a policy. It is nil where that cannot be known: for a policy that
 // isolates no subject, and for ingress one that isolates a subject whose callers are not known.
 func (s Scope) usage(p *networkingv1.NetworkPolicy, d direction, flows []flow.Flow) []usage {
-	subjects := s.isolatedBy(p, d)
+	return usageBy(s.isolatedBy(p, d), d, func(subject Workload) []usage {
+		v := s.views([]*networkingv1.NetworkPolicy{p}, subject, d)[0]
+		own := needed(d, s.of(subject, d, flows))
+		var each []usage
+		for i := range v.rules {
+			each = append(each, v.usage(i, own))
+		}
+		return each
+	})
+}
+
+// usageBy adds up what the flows of each of a policy's subjects needed of its rules.
+func usageBy(subjects []Subject, d direction, of func(Workload) []usage) []usage {
 	if d == ingress && slices.ContainsFunc(subjects, func(subject Subject) bool { return !subject.Whole }) {
 		return nil
 	}
 	var all []usage
 	for i, subject := range subjects {
-		v := s.views([]*networkingv1.NetworkPolicy{p}, subject.Workload, d)[0]
-		own := needed(d, s.of(subject.Workload, d, flows))
-		for j := range v.rules {
-			used := v.usage(j, own)
-			if i == 0 {
-				all = append(all, used)
-				continue
-			}
+		each := of(subject.Workload)
+		if i == 0 {
+			all = each
+			continue
+		}
+		for j, used := range each {
 			all[j].add(used)
 		}
 	}

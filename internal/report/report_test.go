@@ -125,7 +125,7 @@ func reports() map[string]Report {
 			contained.Process = flow.Process{PID: 78, Name: "wget\x1b", Executable: "/usr/bin/wget", Container: "shop-api-1", Image: "shop/api:1.2"}
 			r.Binaries = []Binary{
 				{Flow: child, More: 2, Reason: "curl is not in the annotation netzero.dev/binaries of policy checkout, which lists none"},
-				{Flow: contained, Reason: "wget* is not in the annotation netzero.dev/binaries of policy api, which lists api, migrate, sh and 2 more"},
+				{Flow: contained, Reason: "wget%1B is not in the annotation netzero.dev/binaries of policy api, which lists api, migrate, sh and 2 more"},
 			}
 		}),
 		"a program that is a notice": base(func(r *Report) {

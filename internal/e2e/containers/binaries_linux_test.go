@@ -18,6 +18,9 @@ func init() {
 		if os.Getenv("SHOP_BINARIES") != "" {
 			options = append(options, netzerotest.Binaries())
 		}
+		if os.Getenv("SHOP_CILIUM") != "" {
+			options = append(options, netzerotest.Cilium())
+		}
 		rec := netzerotest.Record(t, options...)
 		n := newNetwork(t)
 		run(t, image, "listen :5432 then wait", rec.As("db"), in(n, "db"))
@@ -49,8 +52,14 @@ func init() {
 // A program that a container never ran, and that opens what the container may open, is told of.
 func TestNewProgramInAContainer(t *testing.T) {
 	require(t)
+	for dialect, env := range map[string][]string{"NetworkPolicy": nil, "CiliumNetworkPolicy": {"SHOP_CILIUM=1"}} {
+		t.Run(dialect, func(t *testing.T) { testNewProgram(t, env) })
+	}
+}
+
+func testNewProgram(t *testing.T, env []string) {
 	u := newUser(t)
-	as := func(variables ...string) []string { return variables }
+	as := func(variables ...string) []string { return append(variables, env...) }
 	passes := func(env []string, args ...string) string {
 		t.Helper()
 		out, passed := u.testWith(env, "binaries", args...)
