@@ -60,7 +60,7 @@ func TestOfSeveralNamesThoseCountThatEveryConnectionSays(t *testing.T) {
 		{"a name from before only, and what was asked for is not heard elsewhere", 5, []probe.Event{alone, http(alone, 5, "old.test")},
 			map[string]uint64{"b.test DNS": 0, "old.test DNS": 5}},
 		{"the same, and it is heard elsewhere", 5, []probe.Event{alone, http(alone, 5, "old.test"), elsewhere, http(elsewhere, 5, "b.test")},
-			map[string]uint64{"b.test DNS": 5, "old.test DNS": 5}},
+			map[string]uint64{"b.test DNS at port 8444": 5, "old.test DNS": 5}},
 		{"a name from before, on some", 9, []probe.Event{alone, http(alone, 5, "old.test")},
 			map[string]uint64{"b.test DNS": 4, "old.test DNS": 5}},
 		{"a name that nobody asked for, after one question", 9, []probe.Event{alone, http(alone, 9, "virtual.test")},

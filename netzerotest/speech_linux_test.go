@@ -1,6 +1,7 @@
 package netzerotest
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -128,7 +129,11 @@ func destinations(t *testing.T, events []probe.Event, asked string, flows map[pr
 	for _, s := range m.seen {
 		if count, own := m.countOf(s, m.named(), flows, calls); own {
 			d := s.flow.Destination
-			got[d.String()+" "+d.Evidence.String()] = count
+			text := d.String() + " " + d.Evidence.String()
+			if s.event.Port != calledKey.Port {
+				text += fmt.Sprint(" at port ", s.event.Port)
+			}
+			got[text] = count
 		}
 	}
 	return got
