@@ -36,7 +36,7 @@ static __always_inline int same_addr(const __u8 *a, const __u8 *b)
  * Returns what set_name does. Resolvers connect datagram sockets to all addresses that a name has, only to sort them, before anybody
  * connects in earnest: so that uses no question up.
  */
-static __always_inline int set_key(struct flow_key *key, struct bpf_sock_addr *ctx, __u64 cgroup, const __u8 *addr, int connects)
+static __always_inline enum asked set_key(struct flow_key *key, struct bpf_sock_addr *ctx, __u64 cgroup, const __u8 *addr, int connects)
 {
 	__builtin_memset(key, 0, sizeof(*key));
 	key->cgroup = cgroup;
@@ -70,7 +70,7 @@ static __always_inline void on_connect(struct bpf_sock_addr *ctx, const __u8 *ad
 	struct opener opener = {};
 	struct flow_key key;
 	struct socket *socket;
-	int asked;
+	enum asked asked;
 
 	if (!cgroup)
 		return;

@@ -75,7 +75,7 @@ struct {
 } server_names SEC(".maps");
 
 /*
- * A TCP connection for which no DNS question was asked, until its first bytes have said who is meant: where its reader is (speech.h). It
+ * A TCP connection for which no DNS question was asked, or one of several, until its first bytes have said who is meant: where its reader is (speech.h). It
  * is the socket's, whose lock keeps it from being used twice at once, as what belongs to a CPU would be: packets leave in
  * interrupts too.
  */
@@ -99,6 +99,8 @@ struct speaker {
 	__u8 high;      /* the first byte of its length */
 	__u8 source;
 	__u8 synced;
+	__u8 asked;     /* enum asked */
+	__u8 padding[7];
 	__u8 text[SERVER_NAME_LEN];
 };
 

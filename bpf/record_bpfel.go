@@ -183,6 +183,7 @@ type RecordName struct {
 	Changed uint64
 	Epoch   uint64
 	Time    uint64
+	Others  uint64
 }
 
 type RecordNameEvent struct {
@@ -271,9 +272,11 @@ const (
 )
 
 type RecordServerNameKey struct {
-	_    structs.HostLayout
-	Flow RecordFlowKey
-	Hash uint64
+	_       structs.HostLayout
+	Flow    RecordFlowKey
+	Hash    uint64
+	Asked   uint32
+	Padding uint32
 }
 
 type RecordSettings struct {
@@ -295,27 +298,29 @@ type RecordSocket struct {
 }
 
 type RecordSpeaker struct {
-	_      structs.HostLayout
-	Key    RecordFlowKey
-	Hash   uint64
-	Tail   uint64
-	Next   uint32
-	Spoken uint32
-	Offset uint32
-	Unread uint32
-	Skip   uint32
-	Body   uint32
-	Number uint32
-	Record uint16
-	Wanted uint16
-	Kept   uint16
-	State  uint8
-	Digits uint8
-	Head   uint8
-	High   uint8
-	Source uint8
-	Synced uint8
-	Text   [512]uint8
+	_       structs.HostLayout
+	Key     RecordFlowKey
+	Hash    uint64
+	Tail    uint64
+	Next    uint32
+	Spoken  uint32
+	Offset  uint32
+	Unread  uint32
+	Skip    uint32
+	Body    uint32
+	Number  uint32
+	Record  uint16
+	Wanted  uint16
+	Kept    uint16
+	State   uint8
+	Digits  uint8
+	Head    uint8
+	High    uint8
+	Source  uint8
+	Synced  uint8
+	Asked   uint8
+	Padding [7]uint8
+	Text    [512]uint8
 }
 
 type RecordStackEvent struct {

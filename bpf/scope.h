@@ -137,25 +137,31 @@ static __always_inline void set_opener(struct opener *o)
 
 #define CANDIDATE_NS 5000000000ULL /* how long after its answer a question may still be connected for */
 
+/* Whether the last question is the only one that led to an address lately. */
+static __always_inline int is_alone(const struct name *name, __u64 now)
+{
+	return name->changed == name->since && (!name->others || now >= name->others + CANDIDATE_NS);
+}
+
 /*
  * Sets name and since of a key for a connection of its scope to its address right now. Where that uses a question up, rather than looks at
- * the way there, 1 says that one waited for it; 0 that it has the name of one that was asked for another connection, or none.
+ * the way there, it says whether one waited (enum asked); ASKED_NOT: it has the name of one that was asked for another connection, or none.
  */
-static __always_inline int set_name(struct flow_key *key, int uses)
+static __always_inline enum asked set_name(struct flow_key *key, int uses)
 {
 	struct scope *scope = bpf_map_lookup_elem(&scopes, &key->cgroup);
 	struct name_key address = { .cgroup = key->cgroup };
 	__u64 now = bpf_ktime_get_ns(); /* here: nothing can be called while the lock is held */
+	enum asked asked = ASKED_NOT;
 	struct name *name;
-	int asked = 0;
 
 	if (!scope)
-		return 0;
+		return ASKED_NOT;
 	key->name = scope->epoch;
 	__builtin_memcpy(address.addr, key->addr, sizeof(address.addr));
 	name = bpf_map_lookup_elem(&names, &address);
 	if (!name)
-		return 0;
+		return ASKED_NOT;
 	bpf_spin_lock(&name->lock);
 	if (name->epoch == key->name) {
 		if (name->changed == name->since) {
@@ -166,7 +172,8 @@ static __always_inline int set_name(struct flow_key *key, int uses)
 		}
 		if (uses && name->pending) {
 			name->pending--;
-			asked = now < name->time + CANDIDATE_NS;
+			if (now < name->time + CANDIDATE_NS)
+				asked = is_alone(name, now) ? ASKED_ALONE : ASKED_AMONG;
 		}
 	}
 	bpf_spin_unlock(&name->lock);

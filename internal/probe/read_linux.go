@@ -210,10 +210,14 @@ func nameEventOf(e *bpf.RecordNameEvent) (Event, error) {
 	}
 	return &NameEvent{
 		Time:          time.Duration(e.Time),
-		ServerNameKey: ServerNameKey{keyOf(e.Key.Flow), e.Key.Hash},
+		ServerNameKey: serverNameKeyOf(e.Key),
 		Source:        NameSource(e.Source),
 		Text:          bytes.Clone(e.Text[:e.Length]),
 	}, nil
+}
+
+func serverNameKeyOf(k bpf.RecordServerNameKey) ServerNameKey {
+	return ServerNameKey{Key: keyOf(k.Flow), Hash: k.Hash, Asked: k.Asked != 0}
 }
 
 func openerOf(o bpf.RecordOpener) Opener {

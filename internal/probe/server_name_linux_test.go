@@ -55,7 +55,8 @@ func say(t *testing.T, to netip.AddrPort, pieces ...[]byte) {
 	}
 }
 
-// heard returns what was told of servers' names, each with its count: "tls api.test x3", sorted.
+// heard returns what was told of servers' names, each with its count: "tls api.test x3", sorted; with ", asked" where a question
+// was waiting.
 func (r *rig) heard() []string {
 	r.t.Helper()
 	events := seen[*NameEvent](r)
@@ -80,7 +81,11 @@ func (r *rig) heard() []string {
 		if err != nil {
 			name = "refused"
 		}
-		lines = append(lines, fmt.Sprintf("%s %s x%d", what, name, counts[e.ServerNameKey]))
+		line := fmt.Sprintf("%s %s x%d", what, name, counts[e.ServerNameKey])
+		if e.Asked {
+			line += ", asked"
+		}
+		lines = append(lines, line)
 	}
 	slices.Sort(lines)
 	return lines
