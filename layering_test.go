@@ -46,6 +46,9 @@ var layers = map[string]layer{
 		"github.com/mattfenwick/cyclonus", "k8s.io/apiextensions-apiserver",
 	}},
 	"internal/conformance/statedb/part": {},
+	"internal/crowd": {tests: []string{
+		"netzerotest", "github.com/testcontainers/testcontainers-go", "github.com/jackc/pgx", "github.com/lib/pq", "google.golang.org/grpc",
+	}},
 	"examples/blackbox":                 {tests: []string{"netzerotest", "github.com/testcontainers/testcontainers-go"}},
 	"examples/blackbox/shop":            {others: []string{"github.com/lib/pq", "github.com/redis/go-redis"}},
 
