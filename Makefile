@@ -6,7 +6,7 @@ FUZZTIME ?= 10s
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 AS_ROOT := -exec "'$(CURDIR)/.ci/as-root'"
 # Modules of their own, so that nobody who imports this one pays for what they need.
-MODULES := examples/postgres examples/blackbox internal/conformance
+MODULES := examples/postgres examples/blackbox internal/conformance internal/crowd
 
 # Docker publishes ports at this machine, also where this is a container itself; and Ryuk, which removes containers that a
 # killed test leaves, comes from a registry.
@@ -47,6 +47,7 @@ test-examples: ## run the examples that need containers; NETZERO_EXAMPLES_IMAGES
 	@.ci/need record
 	@set -e; for module in $(MODULES); do \
 		(set -x; cd $$module && NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(GO) test -count=1 -timeout 10m $(AS_ROOT) ./...); done
+	cd internal/crowd && NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(GO) test -race -count=1 -timeout 10m $(AS_ROOT) ./...
 
 .PHONY: test-kernels
 test-kernels: ## run the kernel tests on Debian's kernels under QEMU, write KERNELS.md; KERNELS=5.10,6.19 runs these only

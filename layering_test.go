@@ -46,8 +46,11 @@ var layers = map[string]layer{
 		"github.com/mattfenwick/cyclonus", "k8s.io/apiextensions-apiserver",
 	}},
 	"internal/conformance/statedb/part": {},
-	"examples/blackbox":                 {tests: []string{"netzerotest", "github.com/testcontainers/testcontainers-go"}},
-	"examples/blackbox/shop":            {others: []string{"github.com/lib/pq", "github.com/redis/go-redis"}},
+	"internal/crowd": {tests: []string{
+		"netzerotest", "github.com/testcontainers/testcontainers-go", "github.com/jackc/pgx", "github.com/lib/pq", "google.golang.org/grpc",
+	}},
+	"examples/blackbox":      {tests: []string{"netzerotest", "github.com/testcontainers/testcontainers-go"}},
+	"examples/blackbox/shop": {others: []string{"github.com/lib/pq", "github.com/redis/go-redis"}},
 
 	"examples/externalapi": {tests: []string{"examples/externalapi", "netzerotest"}},
 	"examples/httpservice": {tests: []string{"examples/httpservice", "netzerotest"}},
