@@ -12,7 +12,7 @@
 #include "maps.h"
 
 #define MAX_LABELS 16
-#define MAX_READS 256 /* some hundred microseconds */
+#define MAX_READS 128 /* of the thread, and of its goroutine: some hundred microseconds */
 
 const volatile struct goroutine_layout goroutine_layout;
 
