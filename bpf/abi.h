@@ -57,7 +57,7 @@ struct opener {
 	__u32 pid; /* thread group id in the initial pid namespace */
 	__u32 level; /* of the task's cgroup in the tree, while settings.level is 0; else 0 */
 	__u8 comm[COMM_LEN];
-	__u8 executable[EXECUTABLE_LEN]; /* file name; empty without struct layout */
+	__u8 executable[EXECUTABLE_LEN]; /* file name; empty without struct layout, and of settings.process */
 };
 
 /* A new flow is written once; only count changes afterwards. */

@@ -12,7 +12,7 @@
 #include "maps.h"
 
 #define MAX_LABELS 16
-#define MAX_READS 256 /* some hundred microseconds */
+#define MAX_READS 128 /* of the thread, and of its goroutine: some hundred microseconds */
 
 const volatile struct goroutine_layout goroutine_layout;
 
@@ -60,19 +60,23 @@ static __always_inline __u64 kernel_word(__u64 at)
 	return bpf_probe_read_kernel(&word, sizeof(word), (void *)at) ? 0 : word;
 }
 
-/* Reads the g that the current thread has, or 0. Non-zero where it could not be read. */
-static __always_inline long thread_goroutine(__u64 *g)
-{
-	__u64 at = bpf_get_current_task();
+#define GOROUTINE_UNREAD 1 /* no g has this address */
 
-	*g = 0;
+/* The g that the current thread has, or 0; GOROUTINE_UNREAD where it could not be read. Not static: verified once, for itself. */
+__noinline __u64 thread_goroutine(void)
+{
+	__u64 at = bpf_get_current_task(), g;
+
+	if (!goroutine_layout.labels) /* before 6.8 what is not static is verified whether or not it is called */
+		return 0;
 	if (goroutine_layout.registers) { /* the verifier knows these values, and drops the rest */
 		at = kernel_word(at + goroutine_layout.stack);
-		*g = at ? kernel_word(at + goroutine_layout.registers) : 0;
-		return 0;
+		return at ? kernel_word(at + goroutine_layout.registers) : 0;
 	}
 	at = kernel_word(at + goroutine_layout.thread);
-	return at ? bpf_probe_read_user(g, sizeof(*g), (void *)(at + goroutine_layout.slot)) : 0;
+	if (!at)
+		return 0;
+	return bpf_probe_read_user(&g, sizeof(g), (void *)(at + goroutine_layout.slot)) ? GOROUTINE_UNREAD : g;
 }
 
 /* The g that a thread runs, whose g is this. While C runs that is the thread's own, whose id is 0. */
@@ -123,14 +127,12 @@ static __always_inline __u64 known_goroutine(__u64 g)
 	return recording ? *recording : RECORDING_NONE;
 }
 
-/* Not static: verified once, for itself. */
-__noinline __u64 recording_of_goroutine(void)
+/* Of the g that the current thread has. Not static: verified once, for itself. */
+__noinline __u64 recording_of_goroutine(__u64 own)
 {
-	__u64 own, g, recording;
+	__u64 g, recording;
 
-	if (thread_goroutine(&own))
-		return RECORDING_UNREAD;
-	if (!own)
+	if (!goroutine_layout.labels)
 		return RECORDING_NONE;
 	recording = label_of(own);
 	if (recording)
@@ -142,14 +144,40 @@ __noinline __u64 recording_of_goroutine(void)
 	return recording ? recording : known_goroutine(g);
 }
 
-/* The recording to which the current task belongs, or an enum no_recording. */
-static __always_inline __u64 recording_of_task(void)
+/*
+ * Memory that the kernel has unmapped to move it is back in some microseconds; a page fault would sleep until then. Not static: the
+ * rounds are verified once, not for each way that leads here.
+ */
+__noinline __u64 await_goroutine(void)
+{
+	__u64 g = thread_goroutine();
+
+	for (int i = 0; i < MAX_READS && g == GOROUTINE_UNREAD; i++)
+		g = thread_goroutine();
+	return g;
+}
+
+__noinline __u64 await_recording(__u64 own)
+{
+	__u64 recording = recording_of_goroutine(own);
+
+	for (int i = 0; i < MAX_READS && recording == RECORDING_UNREAD; i++)
+		recording = recording_of_goroutine(own);
+	return recording;
+}
+
+/*
+ * The recording to which the current task belongs, or an enum no_recording. Of the test process own becomes the g that the thread has,
+ * where there is one and it can be read; else 0.
+ */
+static __always_inline __u64 recording_of_task(__u64 *own)
 {
 	__u32 process = bpf_get_current_pid_tgid() >> 32;
 	struct settings *s;
 	__u32 zero = 0;
-	__u64 *known, recording;
+	__u64 *known, g;
 
+	*own = 0;
 	if (!goroutine_layout.labels)
 		return RECORDING_NONE;
 	s = bpf_map_lookup_elem(&config, &zero);
@@ -159,9 +187,11 @@ static __always_inline __u64 recording_of_task(void)
 		known = bpf_map_lookup_elem(&children, &process);
 		return known ? *known : RECORDING_NONE;
 	}
-	/* Memory that the kernel has unmapped to move it is back in some microseconds; a page fault would sleep until then. */
-	recording = recording_of_goroutine();
-	for (int i = 0; i < MAX_READS && recording == RECORDING_UNREAD; i++)
-		recording = recording_of_goroutine();
-	return recording;
+	g = await_goroutine();
+	if (g == GOROUTINE_UNREAD)
+		return RECORDING_UNREAD;
+	if (!g)
+		return RECORDING_NONE;
+	*own = g;
+	return await_recording(g);
 }

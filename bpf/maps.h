@@ -47,6 +47,15 @@ struct {
 	__type(value, __u64);
 } ports SEC(".maps");
 
+/* Whether a port may be in ports, of whatever protocol and namespace: never forgotten. To look here costs next to nothing. */
+__u8 bound_ports[65536];
+
+static __always_inline __u8 *bound_port(__u32 port)
+{
+	asm volatile("%0 &= 0xffff" : "+r"(port)); /* else the compiler finds that it is so, and 5.10's verifier does not */
+	return &bound_ports[port];
+}
+
 /*
  * Forgets the peers that were silent longest. A server that answers a forgotten one seems to have opened a flow (seen,
  * not lost); a client that hears from a forgotten one before it sends again is taken for a server, its flow being known.

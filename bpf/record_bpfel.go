@@ -365,6 +365,7 @@ const (
 	RecordProgSendmsg6       = "sendmsg6"
 	RecordVarBindEventType   = "bind_event_type"
 	RecordVarBirths          = "births"
+	RecordVarBoundPorts      = "bound_ports"
 	RecordVarCgroupEventType = "cgroup_event_type"
 	RecordVarCounterType     = "counter_type"
 	RecordVarEventKindType   = "event_kind_type"
@@ -461,6 +462,7 @@ type RecordMapSpecs struct {
 type RecordVariableSpecs struct {
 	BindEventType   *ebpf.VariableSpec `ebpf:"bind_event_type"`
 	Births          *ebpf.VariableSpec `ebpf:"births"`
+	BoundPorts      *ebpf.VariableSpec `ebpf:"bound_ports"`
 	CgroupEventType *ebpf.VariableSpec `ebpf:"cgroup_event_type"`
 	CounterType     *ebpf.VariableSpec `ebpf:"counter_type"`
 	EventKindType   *ebpf.VariableSpec `ebpf:"event_kind_type"`
@@ -539,6 +541,7 @@ func (m *RecordMaps) Close() error {
 type RecordVariables struct {
 	BindEventType   *ebpf.Variable `ebpf:"bind_event_type"`
 	Births          *ebpf.Variable `ebpf:"births"`
+	BoundPorts      *ebpf.Variable `ebpf:"bound_ports"`
 	CgroupEventType *ebpf.Variable `ebpf:"cgroup_event_type"`
 	CounterType     *ebpf.Variable `ebpf:"counter_type"`
 	EventKindType   *ebpf.Variable `ebpf:"event_kind_type"`

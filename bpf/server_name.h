@@ -6,7 +6,7 @@
  * A connection for which a DNS question was asked, and no other one of late that led to the address, is not listened to. One of those for
  * which several were asked at about the same moment is: what it says tells which of these names was meant. So is one to an address that DNS
  * has named for others: it may be meant for a name that DNS was not asked for. One that sends nothing says nothing, and is no more than its
- * flow.
+ * flow. None on loopback is.
  */
 #pragma once
 
@@ -91,10 +91,20 @@ static __always_inline void name_server(const struct flow_key *flow, enum asked 
 	bpf_ringbuf_submit(e, 0);
 }
 
-/* Gets ready for the first bytes of a connection, the key of which is complete, unless its name is certain. */
+/* Whether an address is one of 127.0.0.0/8, or ::1. What serves there is this machine's, whatever it is called. */
+static __always_inline int is_loopback(const struct flow_key *key)
+{
+	const __u32 *word = (const __u32 *)key->addr;
+
+	if (key->family == 4)
+		return key->addr[12] == 127;
+	return !word[0] && !word[1] && !word[2] && word[3] == bpf_htonl(1);
+}
+
+/* Gets ready for the first bytes of a connection, the key of which is complete, unless its name is certain, or of no interest. */
 static __always_inline void expect_name(struct bpf_sock_addr *ctx, const struct flow_key *key, enum asked asked)
 {
-	int certain = asked == ASKED_ALONE;
+	int certain = asked == ASKED_ALONE || is_loopback(key);
 	struct speaker *s;
 
 	if (!certain && ctx->protocol == IPPROTO_MPTCP) {

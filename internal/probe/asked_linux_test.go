@@ -11,8 +11,9 @@ import (
 
 func TestConnectionsOfSeveralQuestionsAreHeard(t *testing.T) {
 	testenv.Recorded(t, "names asked for at once are told apart by what clients call the server")
+	away(t)
 	r, s := newRig(t, Sizes{}), newResolver(t)
-	to := drain(t, "tcp4", "127.0.0.77:0") // not where the resolver sends its answers
+	to := drain(t, "tcp4", away4) // not where the resolver sends its answers
 	answers, words := make(map[string][]byte), make(map[string][]byte)
 	for _, name := range []string{"a", "b", "c"} {
 		answers[name] = message(t, name+".test.", name+".test. A "+to.Addr().String())
