@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/netzero-dev/netzero/internal/testnet"
 )
@@ -15,6 +16,7 @@ var rounds = flag.Int("rounds", 1, "how often the tests run with -update, and ag
 
 func TestEveryFlowIsInExactlyTheRightRecording(t *testing.T) {
 	lab := testnet.New(t)
+	lab.ResolverTimeout(time.Minute)
 	serve(t, lab)
 	for range *rounds {
 		goldens := t.TempDir()

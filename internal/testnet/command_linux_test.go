@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -59,6 +60,7 @@ func TestOnlyTheNetworkAndTheResolverArePrivate(t *testing.T) {
 	lab.ServeDNS("203.0.113.54:5353", new(Zone))
 	lab.Search("lab.test", "pay.test")
 	lab.Ndots(2)
+	lab.ResolverTimeout(time.Minute)
 
 	for _, kind := range []string{"pid", "user", "uts", "ipc", "cgroup"} {
 		own, err := os.Readlink("/proc/self/ns/" + kind)
@@ -69,7 +71,7 @@ func TestOnlyTheNetworkAndTheResolverArePrivate(t *testing.T) {
 			t.Errorf("%s namespace is %s, want the machine's %s", kind, got, own)
 		}
 	}
-	want := "# written by testnet\nnameserver 203.0.113.53\nnameserver 2001:db8::53\nsearch lab.test pay.test\noptions ndots:2"
+	want := "# written by testnet\nnameserver 203.0.113.53\nnameserver 2001:db8::53\nsearch lab.test pay.test\noptions ndots:2\noptions timeout:60"
 	if got := output(t, lab.Command(t.Context(), "cat", "/etc/resolv.conf")); got != want {
 		t.Errorf("got resolv.conf %q, want %q", got, want)
 	}

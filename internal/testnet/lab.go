@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"time"
 )
 
 // The addresses of the two ends of the wire, and the ranges in which hosts can be.
@@ -41,7 +42,8 @@ type Lab struct {
 	resolvers []netip.AddrPort // the DNS servers in the order in which they were started
 	search    []string
 	ndots     int
-	authority *authority // made when the first certificate is needed
+	timeout   time.Duration // 0: the resolver's own
+	authority *authority    // made when the first certificate is needed
 }
 
 // Open builds an empty lab: two namespaces, one wire. It needs root on Linux and returns [errors.ErrUnsupported]
@@ -151,6 +153,14 @@ func (l *Lab) Ndots(n int) {
 	l.ndots = n
 }
 
+// ResolverTimeout sets how long resolvers wait for an answer, in whole seconds, for the commands made from now on: on a
+// machine that has more to do, the default of 5 seconds may end before an answer comes.
+func (l *Lab) ResolverTimeout(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.timeout = d
+}
+
 // ResolvConf returns what a command reads at /etc/resolv.conf. Servers on another port than 53 cannot be named there.
 func (l *Lab) ResolvConf() string {
 	l.mu.Lock()
@@ -168,6 +178,9 @@ func (l *Lab) ResolvConf() string {
 	}
 	if l.ndots > 0 {
 		fmt.Fprintf(&b, "options ndots:%d\n", l.ndots)
+	}
+	if l.timeout > 0 {
+		fmt.Fprintf(&b, "options timeout:%d\n", l.timeout/time.Second)
 	}
 	return b.String()
 }
