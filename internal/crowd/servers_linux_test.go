@@ -24,7 +24,9 @@ func startPostgres(t *testing.T) string {
 	t.Helper()
 	container, err := postgres.Run(t.Context(), testenv.ExampleImage(t, "postgres", "postgres:17"),
 		postgres.WithDatabase(user), postgres.WithUsername(user), postgres.WithPassword(user),
-		testcontainers.WithCmdArgs("-c", fmt.Sprint("max_connections=", 2*tests*each)), // each test has each of its pools at the same time
+		testcontainers.WithCmdArgs(
+			"-c", fmt.Sprint("max_connections=", 2*tests*each), // each test has each of its pools at the same time
+			"-c", "authentication_timeout=10min"), // on a machine that has more to do
 		postgres.BasicWaitStrategies())
 	testcontainers.CleanupContainer(t, container)
 	if err != nil {
