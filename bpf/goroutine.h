@@ -12,7 +12,7 @@
 #include "maps.h"
 
 #define MAX_LABELS 16
-#define MAX_READS 128 /* of the thread, and of its goroutine: some hundred microseconds */
+#define MAX_READS 32 /* of the thread, and of its goroutine: some ten microseconds */
 
 const volatile struct goroutine_layout goroutine_layout;
 
@@ -88,12 +88,15 @@ static __always_inline __u64 running_goroutine(__u64 g)
 	return g ? user_word(g + goroutine_layout.current) : 0;
 }
 
-static __always_inline __u64 label_of(__u64 g)
+/* Not static: verified once, for itself. */
+__noinline __u64 label_of(__u64 g)
 {
 	struct { __u64 first, length; } list;
 	struct { __u64 key, key_length, value, value_length; } label;
 	__u64 set, recording, *known;
 
+	if (!goroutine_layout.labels)
+		return RECORDING_NONE;
 	if (bpf_probe_read_user(&set, sizeof(set), (void *)(g + goroutine_layout.labels)))
 		return RECORDING_UNREAD;
 	if (!set)

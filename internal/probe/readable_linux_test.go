@@ -11,12 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netzero-dev/netzero/internal/goroutine"
-	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
 // The kernel unmaps memory while it collects it in a huge page: now and then nobody knew whose a flow was.
 func TestMemoryIsNotCollectedInHugePagesWhileGoroutinesAreRead(t *testing.T) {
-	testenv.Recorded(t, "parallel tests are told apart, goroutine by goroutine")
 	disabled := func() int {
 		t.Helper()
 		n, err := unix.PrctlRetInt(unix.PR_GET_THP_DISABLE, 0, 0, 0, 0)
@@ -39,7 +37,6 @@ func TestMemoryIsNotCollectedInHugePagesWhileGoroutinesAreRead(t *testing.T) {
 }
 
 func TestGoroutineThatCannotBeReadIsNotOneWithoutRecording(t *testing.T) {
-	testenv.Recorded(t, "parallel tests are told apart, goroutine by goroutine")
 	r := newApart(t)
 	page, err := unix.Mmap(-1, 0, unix.Getpagesize(), unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	check(t, err)
