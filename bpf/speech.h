@@ -111,7 +111,7 @@ __noinline int tell_name(struct __sk_buff *skb)
 		return 0;
 	if (s->source != NAMES_NOTHING)
 		hash = (s->hash ^ s->source) * FNV_PRIME | 1;
-	name_server(&s->key, s->asked, hash, s->source, s);
+	name_server(&s->key, hash, s->source, s);
 	sk = bpf_sk_fullsock(sk);
 	if (sk)
 		bpf_sk_storage_delete(&speakers, sk);

@@ -3,9 +3,7 @@ package probe
 import (
 	"encoding/binary"
 	"os"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -26,16 +24,9 @@ const (
 	// The same two where goroutines are not told apart.
 	repeatedMixed = "repeated-mixed"
 	freshMixed    = "fresh-mixed"
-	// The same two in a child process of the test.
-	repeatedChild = "repeated-child"
-	freshChild    = "fresh-child"
-	// A flow that is new after a quiet time, when nobody is awake to be told of it; its time is mostly quiet.
-	freshAlone = "fresh-alone"
 )
 
-var ways = []string{
-	unrecorded, elsewhere, older, repeatedMixed, repeated, repeatedChild, freshMixed, fresh, freshChild, freshAlone,
-}
+var ways = []string{unrecorded, elsewhere, older, repeatedMixed, repeated, freshMixed, fresh}
 
 // BenchmarkTCP connects to a port of loopback that nobody serves, which takes a connection's whole way through the hooks
 // and leaves nothing behind.
@@ -48,27 +39,6 @@ func BenchmarkTCP(b *testing.B) {
 					return err
 				}
 				defer unix.Close(fd)
-				if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: addr, Port: 9}); err != unix.ECONNREFUSED {
-					return err
-				}
-				return nil
-			})
-		})
-	}
-}
-
-// BenchmarkTCPAway is the same at an address that is not loopback's and has no name, so that what is said is waited for.
-func BenchmarkTCPAway(b *testing.B) {
-	for _, way := range []string{unrecorded, repeated, repeatedChild, fresh} {
-		b.Run(way, func(b *testing.B) {
-			away(b)
-			measure(b, way, func(addr [4]byte) error {
-				fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-				if err != nil {
-					return err
-				}
-				defer unix.Close(fd)
-				addr[0], addr[1] = 198, 18+addr[1]
 				if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: addr, Port: 9}); err != unix.ECONNREFUSED {
 					return err
 				}
@@ -196,10 +166,6 @@ func measure(b *testing.B, way string, open func(addr [4]byte) error) {
 		id := goroutine.NewID()
 		defer goroutine.Mark(id)()
 		must(b, p.OwnLabels(goroutine.Labels(), id))
-		if way == repeatedChild || way == freshChild { // as if the test process were another one, which has started us
-			must(b, p.objects.Children.Update(uint32(os.Getpid()), uint64(id), ebpf.UpdateAny))
-			must(b, p.tellApart(1))
-		}
 		switch way {
 		case older:
 			must(b, p.WatchNewborn(leaf.ID))
@@ -215,10 +181,7 @@ func measure(b *testing.B, way string, open func(addr [4]byte) error) {
 	before, connects := runTime(b, p), connectTime(b, p)
 	n := uint32(0)
 	for b.Loop() {
-		if way == freshAlone {
-			time.Sleep(2 * time.Millisecond)
-		}
-		if n++; strings.HasPrefix(way, fresh) {
+		if n++; way == fresh || way == freshMixed {
 			// 127.1.0.0 and up to half as many flows as there is room for; then from there again.
 			known := n % (DefaultSizes.MaxFlows / 2)
 			if known == 0 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
 	"github.com/cilium/ebpf/rlimit"
 
 	"github.com/netzero-dev/netzero/bpf"
@@ -24,7 +25,7 @@ type objects struct {
 type Probe struct {
 	objects objects
 	links   []link.Link
-	ring    *ring
+	ring    *ringbuf.Reader
 	queue   *queue
 	unnamed string // why the programs do not read executables' names, or ""
 	mixed   string // why they do not tell goroutines apart, or ""
@@ -56,7 +57,7 @@ func Open(root string, sizes Sizes, handler Handler) (*Probe, error) {
 		return nil, fmt.Errorf("load: %w", classify(err))
 	}
 	var err error
-	if p.ring, err = newRing(p.objects.Events); err != nil {
+	if p.ring, err = ringbuf.NewReader(p.objects.Events); err != nil {
 		return nil, errors.Join(fmt.Errorf("read ring buffer: %w", err), p.Close())
 	}
 	p.done.Go(func() { p.read(handler.Look) })
@@ -183,9 +184,8 @@ func (p *Probe) Close() error {
 		errs = append(errs, l.Close())
 	}
 	if p.ring != nil {
-		errs = append(errs, p.ring.stop())
+		errs = append(errs, p.ring.Close())
 		p.done.Wait()
-		errs = append(errs, p.ring.close())
 	}
 	errs = append(errs, p.objects.RecordPrograms.Close(), p.objects.RecordMaps.Close())
 	if p.readable {

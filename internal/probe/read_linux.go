@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"runtime"
-	"strings"
-	"sync"
 	"time"
 
+	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
 	"github.com/netzero-dev/netzero/bpf"
@@ -32,12 +30,11 @@ func (p *Probe) read(look func(Opener, *goroutine.Stack) flow.Process) {
 	if look == nil {
 		look = func(Opener, *goroutine.Stack) flow.Process { return flow.Process{} }
 	}
-	// Short pauses are not to be made longer, so that several end at once.
-	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
+	var record ringbuf.Record
 	for {
-		sample, err := p.ring.next()
+		err := p.ring.ReadInto(&record)
 		switch {
-		case errors.Is(err, errFlushed):
+		case errors.Is(err, ringbuf.ErrFlushed):
 			p.queue.add(<-p.flushed)
 			continue
 		case err != nil:
@@ -46,7 +43,7 @@ func (p *Probe) read(look func(Opener, *goroutine.Stack) flow.Process) {
 			}
 			return
 		}
-		e, err := decode(sample)
+		e, err := decode(record.RawSample)
 		if err != nil {
 			p.fail(err)
 			continue
@@ -56,7 +53,6 @@ func (p *Probe) read(look func(Opener, *goroutine.Stack) flow.Process) {
 			p.stacks.add(e.Key, e.stack)
 			continue
 		case *FlowEvent:
-			p.nameOwn(&e.Opener)
 			if e.Stack = p.stacks.take(e.Key); e.Stack != nil {
 				e.Stack.Time = e.Time
 			}
@@ -67,29 +63,6 @@ func (p *Probe) read(look func(Opener, *goroutine.Stack) flow.Process) {
 		p.queue.add(e)
 	}
 }
-
-// nameOwn names the executable of this process, for which the programs do not read it.
-func (p *Probe) nameOwn(o *Opener) {
-	if o.Executable != "" || o.PID == 0 {
-		return
-	}
-	p.mu.Lock()
-	own := o.PID == int(p.process)
-	p.mu.Unlock()
-	if own {
-		o.Executable = ownExecutable()
-	}
-}
-
-// ownExecutable returns what the programs would read.
-var ownExecutable = sync.OnceValue(func() string {
-	path, err := os.Readlink("/proc/self/exe")
-	if err != nil {
-		return ""
-	}
-	name := filepath.Base(strings.TrimSuffix(path, " (deleted)"))
-	return name[:min(len(name), len(bpf.RecordOpener{}.Executable)-1)]
-})
 
 // fail keeps the first error of the reading goroutine for Sync.
 func (p *Probe) fail(err error) {
@@ -106,7 +79,7 @@ func (p *Probe) Sync() error {
 	defer p.syncing.Unlock()
 	reached := make(barrier)
 	p.flushed <- reached
-	if err := p.ring.flush(); err != nil {
+	if err := p.ring.Flush(); err != nil {
 		<-p.flushed
 		return fmt.Errorf("flush ring buffer: %w", err)
 	}
@@ -237,14 +210,10 @@ func nameEventOf(e *bpf.RecordNameEvent) (Event, error) {
 	}
 	return &NameEvent{
 		Time:          time.Duration(e.Time),
-		ServerNameKey: serverNameKeyOf(e.Key),
+		ServerNameKey: ServerNameKey{keyOf(e.Key.Flow), e.Key.Hash},
 		Source:        NameSource(e.Source),
 		Text:          bytes.Clone(e.Text[:e.Length]),
 	}, nil
-}
-
-func serverNameKeyOf(k bpf.RecordServerNameKey) ServerNameKey {
-	return ServerNameKey{Key: keyOf(k.Flow), Hash: k.Hash, Asked: k.Asked != 0}
 }
 
 func openerOf(o bpf.RecordOpener) Opener {
