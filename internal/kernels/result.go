@@ -115,7 +115,7 @@ func judge(k Kernel, suites []Suite, expected []capability, partial bool, o outc
 		case len(s.Failed) > 0:
 			fault("%s: %s failed", s.Package, strings.Join(s.Failed, ", "))
 		case !s.ended:
-			fault("%s: its tests did not end", s.Package)
+			fault("%s: its tests did not end%s", s.Package, s.running())
 		case s.Tests == 0 && !partial:
 			fault("%s: none of its tests ran", s.Package)
 		}
@@ -173,6 +173,20 @@ func (s *SuiteResult) count() {
 		}
 		s.Tests++
 	}
+}
+
+// running says which tests had begun and not ended.
+func (s *SuiteResult) running() string {
+	var names []string
+	for _, m := range now.FindAllStringSubmatch(s.Output, -1) {
+		if m[1] == "RUN" && s.verdicts[m[2]] == "" {
+			names = append(names, m[2])
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(names, ", ")
 }
 
 // Text returns what a person reads: one line for a pass, all that is of interest for what is none. verbose returns

@@ -79,6 +79,10 @@ func TestWhatWasNotSeenToPassFails(t *testing.T) {
 			guest.PassedStatus, nil, false, "./p: none of its tests ran"},
 		{"the binary failed after its tests", at(3, guest.Record{Kind: guest.End, Package: "./p", Text: "exit status 2"}), guest.FailedStatus, nil, false, "./p: exit status 2"},
 		{"a suite never started", func(all []guest.Record) []guest.Record { return append(all[:4], all[7]) }, guest.PassedStatus, nil, false, "./q: its tests did not end"},
+		{"a test hung", func(all []guest.Record) []guest.Record {
+			all[2].Text = outputP + "\x16=== RUN   TestX\n\x16=== RUN   TestX/sub\n"
+			return all[:3]
+		}, -1, errors.New("the guest did not end within 1s"), false, "./p: its tests did not end: TestX, TestX/sub"},
 		{"the guest died", func(all []guest.Record) []guest.Record { return all[:5] }, 0, nil, false, "records are incomplete"},
 		{"another kernel", at(0, guest.Record{Kind: guest.Hello, Text: "6.12.116"}), guest.PassedStatus, nil, false, "runs 6.12.116, want " + hello},
 		{"the kernel warned", at(1, guest.Record{Kind: guest.Fault, Text: "the kernel warned"}), guest.FailedStatus, nil, false, "the kernel warned"},
