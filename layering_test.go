@@ -93,6 +93,7 @@ var layers = map[string]layer{
 		others: slices.Concat(ebpf, unix),
 		tests: []string{
 			"internal/cgroup", "internal/dns", "internal/servername", "golang.org/x/crypto/cryptobyte", "golang.org/x/net/dns/dnsmessage", "golang.org/x/net/ipv4",
+			"github.com/vishvananda/netlink",
 		},
 	},
 	"internal/cgroup":    {others: unix},
@@ -148,7 +149,7 @@ var refusals = []struct {
 	{"net", []string{"internal/endpoint", "internal/reverse"}, "it talks to nobody; net/netip has the addresses"},
 	{"net/http", nil, "it talks to nobody"},
 	{"os/exec", nil, "it starts no process"},
-	{"unsafe", []string{"internal/goroutine"}, "bpf2go and encoding/binary know the layout"},
+	{"unsafe", []string{"internal/goroutine", "internal/probe"}, "bpf2go and encoding/binary know the layout"},
 }
 
 // source is one Go file.

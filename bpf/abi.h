@@ -57,7 +57,7 @@ struct opener {
 	__u32 pid; /* thread group id in the initial pid namespace */
 	__u32 level; /* of the task's cgroup in the tree, while settings.level is 0; else 0 */
 	__u8 comm[COMM_LEN];
-	__u8 executable[EXECUTABLE_LEN]; /* file name; empty without struct layout */
+	__u8 executable[EXECUTABLE_LEN]; /* file name; empty without struct layout, and of settings.process */
 };
 
 /* A new flow is written once; only count changes afterwards. */
@@ -147,6 +147,12 @@ struct dns_event {
 	__u8 payload[DNS_PAYLOAD];
 };
 
+/* What flow_key.recording is where no recording is known; the ids of recordings are 8 letters. */
+enum no_recording {
+	RECORDING_NONE = 0,
+	RECORDING_UNREAD = 1, /* the goroutine's memory could not be read at that moment: the kernel may be moving it */
+};
+
 /* What the first bytes that a client sent over TCP name the server by. */
 enum name_source {
 	NAMES_NOTHING = 0,
@@ -155,10 +161,22 @@ enum name_source {
 	NAMES_BY_HTTP = 3,      /* the value of the header Host */
 };
 
-/* What makes two connections for which no DNS question was asked the same: also what they name the server by. */
+/*
+ * What is known at a connection of the DNS question that led to its address. Look-ups are shared, so that there may be more
+ * connections than questions: who took a question that others waited for is not certain while the names are several.
+ */
+enum asked {
+	ASKED_NOT = 0,   /* none waited for a connection */
+	ASKED_AMONG = 1, /* one did, and others led to the address shortly before or after it */
+	ASKED_ALONE = 2, /* the only one */
+};
+
+/* What makes two connections the same that are not ASKED_ALONE: also what they name the server by. */
 struct server_name_key {
 	struct flow_key flow;
 	__u64 hash; /* of the source and of what it says, in lower case; 0: nothing */
+	__u32 asked; /* enum asked */
+	__u32 padding;
 };
 
 /* A connection of a known flow names the server by something new, or is the first one that sends something and names nothing. */
@@ -211,8 +229,8 @@ struct layout {
 };
 
 /*
- * Where the Go runtime of the test process keeps what tells whose a goroutine is: byte offsets that user space found in the process itself, and
- * where the kernel keeps the thread's part of it. All 0 where either is unknown.
+ * Where the Go runtime of the test process keeps what tells whose a goroutine is: byte offsets that user space found in the process
+ * itself, and where the kernel keeps the thread's part of it. All 0 where either is unknown.
  */
 struct goroutine_layout {
 	__s64 slot;         /* of the pointer to g, from the thread pointer */
@@ -285,6 +303,7 @@ struct name {
 	__u64 changed; /* the time of the last candidate's answer; since, where there is one candidate */
 	__u64 epoch;   /* of the scope when it was learned */
 	__u64 time;    /* of the last answer */
+	__u64 others;  /* the time of the last answer to another question than the last one; 0: there was none */
 };
 
 /* A local port. */

@@ -19,6 +19,7 @@ static __always_inline void on_bind(struct bpf_sock *ctx, const __u8 *addr)
 	port.netns = bpf_get_netns_cookie(ctx);
 	port.port = ctx->src_port;
 	port.protocol = ctx->protocol == IPPROTO_MPTCP ? IPPROTO_TCP : ctx->protocol;
+	*bound_port(ctx->src_port) = 1;
 	if (bpf_map_update_elem(&ports, &port, &time, BPF_ANY))
 		count(LOST_BIND_EVENT);
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
@@ -32,7 +33,7 @@ static __always_inline void on_bind(struct bpf_sock *ctx, const __u8 *addr)
 	e->cgroup = cgroup;
 	e->netns = port.netns;
 	__builtin_memcpy(e->addr, addr, sizeof(e->addr));
-	set_opener(&e->opener);
+	set_opener(&e->opener, 0);
 	e->port = port.port;
 	e->protocol = port.protocol;
 	e->family = is_ipv4(addr) ? 4 : 6;

@@ -28,11 +28,11 @@ static __always_inline __u32 kernel_half(__u64 at)
 static __always_inline void on_fork(struct tracepoint_args *ctx)
 {
 	__u32 process = bpf_get_current_pid_tgid() >> 32, child;
-	__u64 recording;
+	__u64 recording, own;
 
 	if (!family_layout.tgid) /* the verifier knows the value, and drops the rest */
 		return;
-	recording = recording_of_task();
+	recording = recording_of_task(&own);
 	if (!recording)
 		return;
 	child = kernel_half(ctx->args[1] + family_layout.tgid);

@@ -33,15 +33,16 @@ static __always_inline int same_addr(const __u8 *a, const __u8 *b)
 }
 
 /*
- * Returns what set_name does. Resolvers connect datagram sockets to all addresses that a name has, only to sort them, before anybody
- * connects in earnest: so that uses no question up.
+ * Returns what set_name does, and in own what recording_of_task does. Resolvers connect datagram sockets to all addresses that a
+ * name has, only to sort them, before anybody connects in earnest: so that uses no question up.
  */
-static __always_inline int set_key(struct flow_key *key, struct bpf_sock_addr *ctx, __u64 cgroup, const __u8 *addr, int connects)
+static __always_inline enum asked set_key(struct flow_key *key, struct bpf_sock_addr *ctx, __u64 cgroup, const __u8 *addr, int connects,
+				   __u64 *own)
 {
 	__builtin_memset(key, 0, sizeof(*key));
 	key->cgroup = cgroup;
-	key->recording = recording_of_task();
-	key->executable = executable_of_task();
+	key->recording = recording_of_task(own);
+	key->executable = *own ? 0 : executable_of_task(); /* the test process is what it is */
 	key->netns = bpf_get_netns_cookie(ctx);
 	__builtin_memcpy(key->addr, addr, sizeof(key->addr));
 	key->port = bpf_ntohs((__u16)ctx->user_port);
@@ -70,24 +71,26 @@ static __always_inline void on_connect(struct bpf_sock_addr *ctx, const __u8 *ad
 	struct opener opener = {};
 	struct flow_key key;
 	struct socket *socket;
-	int asked;
+	enum asked asked;
+	__u64 own;
+	int known;
 
 	if (!cgroup)
 		return;
 	count(HIT_CONNECT);
-	asked = set_key(&key, ctx, cgroup, addr, 1);
+	asked = set_key(&key, ctx, cgroup, addr, 1, &own);
+	known = key.protocol == IPPROTO_TCP ? count_known(&key) : is_known(&key);
+	if (!known)
+		tell_stack(&key, own);
 	if (key.protocol == IPPROTO_TCP) {
-		if (!count_known(&key)) {
-			tell_stack(&key);
-			set_opener(&opener);
+		if (!known) {
+			set_opener(&opener, !!own);
 			record_new(&key, &opener);
 		}
 		expect_name(ctx, &key, asked);
 		return;
 	}
-	if (!is_known(&key))
-		tell_stack(&key);
-	set_opener(&opener);
+	set_opener(&opener, !!own);
 	socket = socket_of(ctx, cgroup);
 	if (!socket)
 		return;
@@ -97,7 +100,7 @@ static __always_inline void on_connect(struct bpf_sock_addr *ctx, const __u8 *ad
 
 /* Keeps what the program named until the datagram leaves. Whoever named it last is who opened it. */
 static __always_inline struct peer *name_peer(const struct peer_key *remote, const struct flow_key *key,
-					      struct peer *known)
+					      struct peer *known, __u64 own)
 {
 	struct peer fresh = {};
 
@@ -116,7 +119,7 @@ static __always_inline struct peer *name_peer(const struct peer_key *remote, con
 	fresh.recording = key->recording;
 	fresh.executable = key->executable;
 	fresh.first = PEER_NAMED;
-	set_opener(&fresh.opener);
+	set_opener(&fresh.opener, !!own);
 	if (bpf_map_update_elem(&peers, remote, &fresh, BPF_ANY)) {
 		count(LOST_SOCKET);
 		return NULL;
@@ -131,11 +134,12 @@ static __always_inline void on_sendmsg(struct bpf_sock_addr *ctx, const __u8 *ad
 	struct flow_key key;
 	struct socket *socket;
 	struct peer *peer;
+	__u64 own;
 
 	if (!cgroup)
 		return;
 	count(HIT_SENDMSG);
-	set_key(&key, ctx, cgroup, addr, 0);
+	set_key(&key, ctx, cgroup, addr, 0, &own);
 	remote.cookie = bpf_get_socket_cookie(ctx);
 	__builtin_memcpy(remote.addr, addr, sizeof(remote.addr));
 	remote.port = key.port;
@@ -143,8 +147,8 @@ static __always_inline void on_sendmsg(struct bpf_sock_addr *ctx, const __u8 *ad
 	if (peer && peer->first == PEER_SPOKE_FIRST)
 		return;
 	if ((!peer || peer->recording != key.recording) && !is_known(&key))
-		tell_stack(&key);
-	peer = name_peer(&remote, &key, peer);
+		tell_stack(&key, own);
+	peer = name_peer(&remote, &key, peer, own);
 	socket = socket_of(ctx, cgroup);
 	if (!peer || !socket)
 		return;

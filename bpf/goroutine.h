@@ -12,6 +12,7 @@
 #include "maps.h"
 
 #define MAX_LABELS 16
+#define MAX_READS 32 /* of the thread, and of its goroutine: some ten microseconds */
 
 const volatile struct goroutine_layout goroutine_layout;
 
@@ -59,17 +60,23 @@ static __always_inline __u64 kernel_word(__u64 at)
 	return bpf_probe_read_kernel(&word, sizeof(word), (void *)at) ? 0 : word;
 }
 
-/* The g that the current thread has, or 0. */
-static __always_inline __u64 thread_goroutine(void)
-{
-	__u64 at = bpf_get_current_task();
+#define GOROUTINE_UNREAD 1 /* no g has this address */
 
+/* The g that the current thread has, or 0; GOROUTINE_UNREAD where it could not be read. Not static: verified once, for itself. */
+__noinline __u64 thread_goroutine(void)
+{
+	__u64 at = bpf_get_current_task(), g;
+
+	if (!goroutine_layout.labels) /* before 6.8 what is not static is verified whether or not it is called */
+		return 0;
 	if (goroutine_layout.registers) { /* the verifier knows these values, and drops the rest */
 		at = kernel_word(at + goroutine_layout.stack);
 		return at ? kernel_word(at + goroutine_layout.registers) : 0;
 	}
 	at = kernel_word(at + goroutine_layout.thread);
-	return at ? user_word(at + goroutine_layout.slot) : 0;
+	if (!at)
+		return 0;
+	return bpf_probe_read_user(&g, sizeof(g), (void *)(at + goroutine_layout.slot)) ? GOROUTINE_UNREAD : g;
 }
 
 /* The g that a thread runs, whose g is this. While C runs that is the thread's own, whose id is 0. */
@@ -81,27 +88,33 @@ static __always_inline __u64 running_goroutine(__u64 g)
 	return g ? user_word(g + goroutine_layout.current) : 0;
 }
 
-static __always_inline __u64 label_of(__u64 g)
+/* Not static: verified once, for itself. */
+__noinline __u64 label_of(__u64 g)
 {
 	struct { __u64 first, length; } list;
 	struct { __u64 key, key_length, value, value_length; } label;
-	__u64 set = user_word(g + goroutine_layout.labels), *known;
+	__u64 set, recording, *known;
 
+	if (!goroutine_layout.labels)
+		return RECORDING_NONE;
+	if (bpf_probe_read_user(&set, sizeof(set), (void *)(g + goroutine_layout.labels)))
+		return RECORDING_UNREAD;
 	if (!set)
-		return 0;
+		return RECORDING_NONE;
 	known = bpf_map_lookup_elem(&label_sets, &set);
 	if (known)
 		return *known;
 	if (bpf_probe_read_user(&list, sizeof(list), (void *)(set + goroutine_layout.list)))
-		return 0;
+		return RECORDING_UNREAD;
 	for (__u32 i = 0; i < MAX_LABELS && i < list.length; i++) {
 		if (bpf_probe_read_user(&label, sizeof(label), (void *)(list.first + i * sizeof(label))))
-			return 0;
-		if (label.key == goroutine_layout.key && label.key_length == goroutine_layout.key_length &&
-		    label.value_length == sizeof(__u64))
-			return user_word(label.value);
+			return RECORDING_UNREAD;
+		if (label.key != goroutine_layout.key || label.key_length != goroutine_layout.key_length ||
+		    label.value_length != sizeof(recording))
+			continue;
+		return bpf_probe_read_user(&recording, sizeof(recording), (void *)label.value) ? RECORDING_UNREAD : recording;
 	}
-	return 0;
+	return RECORDING_NONE;
 }
 
 /* The recording of a goroutine that has lost its label. */
@@ -114,38 +127,74 @@ static __always_inline __u64 known_goroutine(__u64 g)
 		return *recording;
 	id = user_word(g + goroutine_layout.creator_id);
 	recording = bpf_map_lookup_elem(&goroutines, &id);
-	return recording ? *recording : 0;
+	return recording ? *recording : RECORDING_NONE;
 }
 
-static __always_inline __u64 recording_of_goroutine(void)
+/* Of the g that the current thread has. Not static: verified once, for itself. */
+__noinline __u64 recording_of_goroutine(__u64 own)
 {
-	__u64 own = thread_goroutine(), g, recording;
+	__u64 g, recording;
 
-	recording = own ? label_of(own) : 0;
+	if (!goroutine_layout.labels)
+		return RECORDING_NONE;
+	recording = label_of(own);
 	if (recording)
 		return recording;
 	g = running_goroutine(own);
 	if (!g)
-		return 0;
-	recording = g != own ? label_of(g) : 0;
+		return RECORDING_NONE;
+	recording = g != own ? label_of(g) : RECORDING_NONE;
 	return recording ? recording : known_goroutine(g);
 }
 
-/* The recording to which the current task belongs; 0 where that is not certain. */
-static __always_inline __u64 recording_of_task(void)
+/*
+ * Memory that the kernel has unmapped to move it is back in some microseconds; a page fault would sleep until then. Not static: the
+ * rounds are verified once, not for each way that leads here.
+ */
+__noinline __u64 await_goroutine(void)
+{
+	__u64 g = thread_goroutine();
+
+	for (int i = 0; i < MAX_READS && g == GOROUTINE_UNREAD; i++)
+		g = thread_goroutine();
+	return g;
+}
+
+__noinline __u64 await_recording(__u64 own)
+{
+	__u64 recording = recording_of_goroutine(own);
+
+	for (int i = 0; i < MAX_READS && recording == RECORDING_UNREAD; i++)
+		recording = recording_of_goroutine(own);
+	return recording;
+}
+
+/*
+ * The recording to which the current task belongs, or an enum no_recording. Of the test process own becomes the g that the thread has,
+ * where there is one and it can be read; else 0.
+ */
+static __always_inline __u64 recording_of_task(__u64 *own)
 {
 	__u32 process = bpf_get_current_pid_tgid() >> 32;
-	__u64 *recording;
 	struct settings *s;
 	__u32 zero = 0;
+	__u64 *known, g;
 
+	*own = 0;
 	if (!goroutine_layout.labels)
-		return 0;
+		return RECORDING_NONE;
 	s = bpf_map_lookup_elem(&config, &zero);
 	if (!s || !s->process)
-		return 0;
-	if (process == s->process)
-		return recording_of_goroutine();
-	recording = bpf_map_lookup_elem(&children, &process);
-	return recording ? *recording : 0;
+		return RECORDING_NONE;
+	if (process != s->process) {
+		known = bpf_map_lookup_elem(&children, &process);
+		return known ? *known : RECORDING_NONE;
+	}
+	g = await_goroutine();
+	if (g == GOROUTINE_UNREAD)
+		return RECORDING_UNREAD;
+	if (!g)
+		return RECORDING_NONE;
+	*own = g;
+	return await_recording(g);
 }

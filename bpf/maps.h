@@ -47,6 +47,15 @@ struct {
 	__type(value, __u64);
 } ports SEC(".maps");
 
+/* Whether a port may be in ports, of whatever protocol and namespace: never forgotten. To look here costs next to nothing. */
+__u8 bound_ports[65536];
+
+static __always_inline __u8 *bound_port(__u32 port)
+{
+	asm volatile("%0 &= 0xffff" : "+r"(port)); /* else the compiler finds that it is so, and 5.10's verifier does not */
+	return &bound_ports[port];
+}
+
 /*
  * Forgets the peers that were silent longest. A server that answers a forgotten one seems to have opened a flow (seen,
  * not lost); a client that hears from a forgotten one before it sends again is taken for a server, its flow being known.
@@ -75,9 +84,9 @@ struct {
 } server_names SEC(".maps");
 
 /*
- * A TCP connection for which no DNS question was asked, until its first bytes have said who is meant: where its reader is (speech.h). It
- * is the socket's, whose lock keeps it from being used twice at once, as what belongs to a CPU would be: packets leave in
- * interrupts too.
+ * A TCP connection for which no DNS question was asked, or one of several, until its first bytes have said who is meant: where its
+ * reader is (speech.h). It is the socket's, whose lock keeps it from being used twice at once, as what belongs to a CPU would be:
+ * packets leave in interrupts too.
  */
 struct speaker {
 	struct flow_key key;
@@ -99,6 +108,8 @@ struct speaker {
 	__u8 high;      /* the first byte of its length */
 	__u8 source;
 	__u8 synced;
+	__u8 asked;     /* enum asked */
+	__u8 padding[7];
 	__u8 text[SERVER_NAME_LEN];
 };
 
@@ -124,8 +135,8 @@ struct {
 
 /*
  * Room for one DNS event, too large for the stack, and for where its reader is: what a map holds is unknown to the verifier, which
- * therefore finds all rounds of a loop alike instead of following each offset for itself (volatile keeps it there). Used on ingress only, which does not nest on
- * a CPU.
+ * therefore finds all rounds of a loop alike instead of following each offset for itself (volatile keeps it there). Used on ingress
+ * only, which does not nest on a CPU.
  */
 struct dns_reader {
 	struct dns_event event;

@@ -183,6 +183,7 @@ type RecordName struct {
 	Changed uint64
 	Epoch   uint64
 	Time    uint64
+	Others  uint64
 }
 
 type RecordNameEvent struct {
@@ -209,6 +210,13 @@ const (
 	RecordNameSourceNAMES_BY_TLS       RecordNameSource = 1
 	RecordNameSourceNAMES_BY_TLS_OUTER RecordNameSource = 2
 	RecordNameSourceNAMES_BY_HTTP      RecordNameSource = 3
+)
+
+type RecordNoRecording uint32
+
+const (
+	RecordNoRecordingRECORDING_NONE   RecordNoRecording = 0
+	RecordNoRecordingRECORDING_UNREAD RecordNoRecording = 1
 )
 
 type RecordOpener struct {
@@ -264,9 +272,11 @@ const (
 )
 
 type RecordServerNameKey struct {
-	_    structs.HostLayout
-	Flow RecordFlowKey
-	Hash uint64
+	_       structs.HostLayout
+	Flow    RecordFlowKey
+	Hash    uint64
+	Asked   uint32
+	Padding uint32
 }
 
 type RecordSettings struct {
@@ -288,27 +298,29 @@ type RecordSocket struct {
 }
 
 type RecordSpeaker struct {
-	_      structs.HostLayout
-	Key    RecordFlowKey
-	Hash   uint64
-	Tail   uint64
-	Next   uint32
-	Spoken uint32
-	Offset uint32
-	Unread uint32
-	Skip   uint32
-	Body   uint32
-	Number uint32
-	Record uint16
-	Wanted uint16
-	Kept   uint16
-	State  uint8
-	Digits uint8
-	Head   uint8
-	High   uint8
-	Source uint8
-	Synced uint8
-	Text   [512]uint8
+	_       structs.HostLayout
+	Key     RecordFlowKey
+	Hash    uint64
+	Tail    uint64
+	Next    uint32
+	Spoken  uint32
+	Offset  uint32
+	Unread  uint32
+	Skip    uint32
+	Body    uint32
+	Number  uint32
+	Record  uint16
+	Wanted  uint16
+	Kept    uint16
+	State   uint8
+	Digits  uint8
+	Head    uint8
+	High    uint8
+	Source  uint8
+	Synced  uint8
+	Asked   uint8
+	Padding [7]uint8
+	Text    [512]uint8
 }
 
 type RecordStackEvent struct {
@@ -353,6 +365,7 @@ const (
 	RecordProgSendmsg6       = "sendmsg6"
 	RecordVarBindEventType   = "bind_event_type"
 	RecordVarBirths          = "births"
+	RecordVarBoundPorts      = "bound_ports"
 	RecordVarCgroupEventType = "cgroup_event_type"
 	RecordVarCounterType     = "counter_type"
 	RecordVarEventKindType   = "event_kind_type"
@@ -361,6 +374,7 @@ const (
 	RecordVarGoroutineLayout = "goroutine_layout"
 	RecordVarNameEventType   = "name_event_type"
 	RecordVarNameSourceType  = "name_source_type"
+	RecordVarNoRecordingType = "no_recording_type"
 	RecordVarScopeStateType  = "scope_state_type"
 	RecordVarSocketType      = "socket_type"
 	RecordVarStackEventType  = "stack_event_type"
@@ -448,6 +462,7 @@ type RecordMapSpecs struct {
 type RecordVariableSpecs struct {
 	BindEventType   *ebpf.VariableSpec `ebpf:"bind_event_type"`
 	Births          *ebpf.VariableSpec `ebpf:"births"`
+	BoundPorts      *ebpf.VariableSpec `ebpf:"bound_ports"`
 	CgroupEventType *ebpf.VariableSpec `ebpf:"cgroup_event_type"`
 	CounterType     *ebpf.VariableSpec `ebpf:"counter_type"`
 	EventKindType   *ebpf.VariableSpec `ebpf:"event_kind_type"`
@@ -456,6 +471,7 @@ type RecordVariableSpecs struct {
 	GoroutineLayout *ebpf.VariableSpec `ebpf:"goroutine_layout"`
 	NameEventType   *ebpf.VariableSpec `ebpf:"name_event_type"`
 	NameSourceType  *ebpf.VariableSpec `ebpf:"name_source_type"`
+	NoRecordingType *ebpf.VariableSpec `ebpf:"no_recording_type"`
 	ScopeStateType  *ebpf.VariableSpec `ebpf:"scope_state_type"`
 	SocketType      *ebpf.VariableSpec `ebpf:"socket_type"`
 	StackEventType  *ebpf.VariableSpec `ebpf:"stack_event_type"`
@@ -525,6 +541,7 @@ func (m *RecordMaps) Close() error {
 type RecordVariables struct {
 	BindEventType   *ebpf.Variable `ebpf:"bind_event_type"`
 	Births          *ebpf.Variable `ebpf:"births"`
+	BoundPorts      *ebpf.Variable `ebpf:"bound_ports"`
 	CgroupEventType *ebpf.Variable `ebpf:"cgroup_event_type"`
 	CounterType     *ebpf.Variable `ebpf:"counter_type"`
 	EventKindType   *ebpf.Variable `ebpf:"event_kind_type"`
@@ -533,6 +550,7 @@ type RecordVariables struct {
 	GoroutineLayout *ebpf.Variable `ebpf:"goroutine_layout"`
 	NameEventType   *ebpf.Variable `ebpf:"name_event_type"`
 	NameSourceType  *ebpf.Variable `ebpf:"name_source_type"`
+	NoRecordingType *ebpf.Variable `ebpf:"no_recording_type"`
 	ScopeStateType  *ebpf.Variable `ebpf:"scope_state_type"`
 	SocketType      *ebpf.Variable `ebpf:"socket_type"`
 	StackEventType  *ebpf.Variable `ebpf:"stack_event_type"`

@@ -125,11 +125,13 @@ static __always_inline __u64 executable_of_task(void)
 	return (__u32)id ? id : entry;
 }
 
-static __always_inline void set_opener(struct opener *o)
+/* Of the test process, where that is certain, user space knows the executable. */
+static __always_inline void set_opener(struct opener *o, int of_test_process)
 {
 	struct settings *s = get_settings();
 
-	set_executable(o);
+	if (!of_test_process)
+		set_executable(o);
 	o->pid = bpf_get_current_pid_tgid() >> 32;
 	o->level = s && !s->level ? level_of_task() : 0;
 	bpf_get_current_comm(o->comm, sizeof(o->comm));
@@ -137,25 +139,32 @@ static __always_inline void set_opener(struct opener *o)
 
 #define CANDIDATE_NS 5000000000ULL /* how long after its answer a question may still be connected for */
 
+/* Whether the last question is the only one that led to an address lately. */
+static __always_inline int is_alone(const struct name *name, __u64 now)
+{
+	return name->changed == name->since && (!name->others || now >= name->others + CANDIDATE_NS);
+}
+
 /*
  * Sets name and since of a key for a connection of its scope to its address right now. Where that uses a question up, rather than looks at
- * the way there, 1 says that one waited for it; 0 that it has the name of one that was asked for another connection, or none.
+ * the way there, it says whether one waited (enum asked); ASKED_NOT: it has the name of one that was asked for another connection, or none.
  */
-static __always_inline int set_name(struct flow_key *key, int uses)
+static __always_inline enum asked set_name(struct flow_key *key, int uses)
 {
 	struct scope *scope = bpf_map_lookup_elem(&scopes, &key->cgroup);
 	struct name_key address = { .cgroup = key->cgroup };
-	__u64 now = bpf_ktime_get_ns(); /* here: nothing can be called while the lock is held */
+	enum asked asked = ASKED_NOT;
 	struct name *name;
-	int asked = 0;
+	__u64 now;
 
 	if (!scope)
-		return 0;
+		return ASKED_NOT;
 	key->name = scope->epoch;
 	__builtin_memcpy(address.addr, key->addr, sizeof(address.addr));
 	name = bpf_map_lookup_elem(&names, &address);
 	if (!name)
-		return 0;
+		return ASKED_NOT;
+	now = bpf_ktime_get_ns(); /* here: nothing can be called while the lock is held */
 	bpf_spin_lock(&name->lock);
 	if (name->epoch == key->name) {
 		if (name->changed == name->since) {
@@ -166,7 +175,8 @@ static __always_inline int set_name(struct flow_key *key, int uses)
 		}
 		if (uses && name->pending) {
 			name->pending--;
-			asked = now < name->time + CANDIDATE_NS;
+			if (now < name->time + CANDIDATE_NS)
+				asked = is_alone(name, now) ? ASKED_ALONE : ASKED_AMONG;
 		}
 	}
 	bpf_spin_unlock(&name->lock);
@@ -177,7 +187,10 @@ static __always_inline int set_name(struct flow_key *key, int uses)
 static __always_inline __u64 bound_of(__u64 netns, __u16 port, __u8 protocol)
 {
 	struct port_key key = { .netns = netns, .port = port, .protocol = protocol };
-	__u64 *bound = bpf_map_lookup_elem(&ports, &key);
+	__u64 *bound;
 
+	if (!*bound_port(port)) /* by far the most, of servers elsewhere */
+		return 0;
+	bound = bpf_map_lookup_elem(&ports, &key);
 	return bound ? *bound : 0;
 }

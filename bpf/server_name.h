@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Which names servers are given by those who connect without a DNS question: what the first bytes of a TCP connection say (speech.h) goes
- * to user space where it is new, and is only counted where it is known, as flows are.
+ * Which names servers are given by those of whom no DNS question tells which one they mean: what the first bytes of a TCP
+ * connection say (speech.h) goes to user space where it is new, and is only counted where it is known, as flows are.
  *
- * A connection for which a DNS question was asked is not listened to. One to an address that DNS has named for others is: it may be meant for
- * a name that DNS was not asked for. One that sends nothing says nothing, and is no more than its flow.
+ * A connection for which a DNS question was asked, and no other one of late that led to the address, is not listened to. One of
+ * those for which several were asked at about the same moment is: what it says tells which of these names was meant. So is one to
+ * an address that DNS has named for others: it may be meant for a name that DNS was not asked for. One that sends nothing says
+ * nothing, and is no more than its flow. None on loopback is.
  */
 #pragma once
 
@@ -49,9 +51,9 @@ static __always_inline void keep(struct speaker *s, __u8 b)
 }
 
 /* Counts what a connection names, and tells user space if it is new. */
-static __always_inline void name_server(const struct flow_key *flow, __u64 hash, __u8 source, const struct speaker *s)
+static __always_inline void name_server(const struct flow_key *flow, enum asked asked, __u64 hash, __u8 source, const struct speaker *s)
 {
-	struct server_name_key key = { .flow = *flow, .hash = hash };
+	struct server_name_key key = { .flow = *flow, .hash = hash, .asked = asked };
 	__u64 one = 1, *known = bpf_map_lookup_elem(&server_names, &key);
 	struct name_event *e;
 	int err; /* not long: before 6.4 the upper half of what map helpers return is zero */
@@ -89,27 +91,39 @@ static __always_inline void name_server(const struct flow_key *flow, __u64 hash,
 	bpf_ringbuf_submit(e, 0);
 }
 
-/* Gets ready for the first bytes of a connection, the key of which is complete, unless its name was asked for. */
-static __always_inline void expect_name(struct bpf_sock_addr *ctx, const struct flow_key *key, int asked)
+/* Whether an address is one of 127.0.0.0/8, or ::1. What serves there is this machine's, whatever it is called. */
+static __always_inline int is_loopback(const struct flow_key *key)
 {
+	const __u32 *word = (const __u32 *)key->addr;
+
+	if (key->family == 4)
+		return key->addr[12] == 127;
+	return !word[0] && !word[1] && !word[2] && word[3] == bpf_htonl(1);
+}
+
+/* Gets ready for the first bytes of a connection, the key of which is complete, unless its name is certain, or of no interest. */
+static __always_inline void expect_name(struct bpf_sock_addr *ctx, const struct flow_key *key, enum asked asked)
+{
+	int certain = asked == ASKED_ALONE || is_loopback(key);
 	struct speaker *s;
 
-	if (!asked && ctx->protocol == IPPROTO_MPTCP) {
+	if (!certain && ctx->protocol == IPPROTO_MPTCP) {
 		/* Not so from every kernel's view: then its bytes leave through other sockets, and nobody can say what they name. */
-		name_server(key, 0, NAMES_NOTHING, NULL);
+		name_server(key, asked, 0, NAMES_NOTHING, NULL);
 		return;
 	}
 	if (!ctx->sk)
 		return;
 	/* A socket may connect again, if it did not get through before. */
-	s = bpf_sk_storage_get(&speakers, ctx->sk, 0, asked ? 0 : BPF_SK_STORAGE_GET_F_CREATE);
+	s = bpf_sk_storage_get(&speakers, ctx->sk, 0, certain ? 0 : BPF_SK_STORAGE_GET_F_CREATE);
 	if (!s) {
-		if (!asked)
+		if (!certain)
 			count(LOST_SOCKET);
 		return;
 	}
 	__builtin_memset(s, 0, offsetof(struct speaker, text));
 	s->key = *key;
 	s->hash = FNV_OFFSET;
-	s->state = asked ? SPEECH_DECIDED : SPEECH_BEGINS;
+	s->asked = asked;
+	s->state = certain ? SPEECH_DECIDED : SPEECH_BEGINS;
 }

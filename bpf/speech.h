@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * The first bytes that a client sends over TCP, as far as they name the server: a TLS ClientHello (hello.h) or an HTTP/1 request (request.h),
- * in however many segments. They are read as they leave, so nothing has to be put together; user space judges what it is told.
+ * The first bytes that a client sends over TCP, as far as they name the server: a TLS ClientHello (hello.h) or an HTTP/1 request
+ * (request.h), in however many segments. They are read as they leave, so nothing has to be put together; user space judges what it
+ * is told.
  *
- * Names nothing: what is neither of these, what breaks their rules, a hello without a name, what is said to a proxy, and whatever has not
- * come to the point after MAX_SPEECH bytes, or when the client ends. Not read: TLS that begins in the middle of another protocol
- * (STARTTLS), HTTP/2 without TLS, QUIC, requests after the first.
+ * Names nothing: what is neither of these, what breaks their rules, a hello without a name, what is said to a proxy, and whatever
+ * has not come to the point after MAX_SPEECH bytes, or when the client ends. Not read: TLS that begins in the middle of another
+ * protocol (STARTTLS), HTTP/2 without TLS, QUIC, requests after the first.
  */
 #pragma once
 
@@ -111,7 +112,7 @@ __noinline int tell_name(struct __sk_buff *skb)
 		return 0;
 	if (s->source != NAMES_NOTHING)
 		hash = (s->hash ^ s->source) * FNV_PRIME | 1;
-	name_server(&s->key, hash, s->source, s);
+	name_server(&s->key, s->asked, hash, s->source, s);
 	sk = bpf_sk_fullsock(sk);
 	if (sk)
 		bpf_sk_storage_delete(&speakers, sk);

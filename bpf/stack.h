@@ -1,38 +1,48 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * The call stack of the goroutine that opens something new. The runtime has noted, for the length of the system call, where it came from; from there
- * frame pointers lead outward. It is told before the flow that it belongs to, which for datagrams may never come.
+ * The call stack of the goroutine that opens something new. The runtime has noted, for the length of the system call, where it came
+ * from; from there frame pointers lead outward. It is told before the flow that it belongs to, which for datagrams may never come.
  */
 #pragma once
 
 #include "goroutine.h"
 
-static __always_inline void tell_stack(const struct flow_key *key)
+/*
+ * A word of a g, the first ones of which are in frames where there is so much: to read hundreds from the process costs hardly more
+ * than to read one. The verifier knows the offset, and drops what is not meant.
+ */
+static __always_inline __u64 goroutine_word(const __u64 *frames, int read, __u64 g, __u32 offset)
+{
+	if (offset % sizeof(__u64) || offset / sizeof(__u64) >= MAX_FRAMES)
+		return user_word(g + offset);
+	return read ? frames[offset / sizeof(__u64)] : user_word(g + offset);
+}
+
+/* own is what the thread has for g. */
+static __always_inline void tell_stack(const struct flow_key *key, __u64 own)
 {
 	struct { __u64 next, address; } frame;
 	struct stack_event *e;
-	struct settings *s;
-	__u32 zero = 0;
-	__u64 g, at;
+	__u64 g, at, first;
+	int read;
 
-	if (!goroutine_layout.labels)
+	if (!goroutine_layout.labels || !own)
 		return;
-	s = bpf_map_lookup_elem(&config, &zero);
-	if (!s || !s->process || s->process != bpf_get_current_pid_tgid() >> 32)
-		return;
-	g = running_goroutine(thread_goroutine());
+	g = running_goroutine(own);
 	if (!g || !user_word(g + goroutine_layout.syscall_sp))
 		return;
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 	if (!e)
 		return; /* so is the flow, which is counted */
+	read = !bpf_probe_read_user(e->frames, sizeof(e->frames), (void *)g);
 	e->kind = EVENT_STACK;
 	e->key = *key;
-	e->goroutine = user_word(g + goroutine_layout.id);
-	e->parent = user_word(g + goroutine_layout.creator_id);
-	e->creator = user_word(g + goroutine_layout.creator);
-	e->frames[0] = user_word(g + goroutine_layout.syscall_pc);
-	at = user_word(g + goroutine_layout.syscall_bp);
+	e->goroutine = goroutine_word(e->frames, read, g, goroutine_layout.id);
+	e->parent = goroutine_word(e->frames, read, g, goroutine_layout.creator_id);
+	e->creator = goroutine_word(e->frames, read, g, goroutine_layout.creator);
+	first = goroutine_word(e->frames, read, g, goroutine_layout.syscall_pc);
+	at = goroutine_word(e->frames, read, g, goroutine_layout.syscall_bp);
+	e->frames[0] = first;
 	e->length = 1;
 	for (__u32 i = 1; i < MAX_FRAMES; i++) {
 		if (!at || bpf_probe_read_user(&frame, sizeof(frame), (void *)at) || !frame.address)

@@ -67,6 +67,9 @@ func (c *capture) recipients(e *probe.FlowEvent) (to []*membership, why string) 
 // unowned says of whom a flow is that belongs to no recording in particular.
 func (c *capture) unowned(e *probe.FlowEvent) string {
 	own := e.Process.PID == c.self
+	if e.Recording == goroutine.Unread {
+		return "by a goroutine that could not be read at that moment, or a process that such a one started"
+	}
 	switch name, over := ended.Load(e.Recording); {
 	case over && own:
 		return fmt.Sprintf("by a goroutine of %s, which has ended", name)

@@ -36,7 +36,7 @@ type capture struct {
 	bound      bound
 	// flows for which several names may be meant
 	ambiguous []*probe.FlowEvent
-	// of flows for which no name was asked
+	// of flows for which no name was asked, or one of several
 	speeches map[probe.Key]*speech
 }
 
@@ -71,6 +71,7 @@ type sighting struct {
 	event    *probe.FlowEvent
 	name     string   // that the workload asked for or called the server by, of those that may be meant
 	called   []string // all of the latter that are this sighting
+	meant    []string // all names under which it was seen
 	flow     flow.Flow
 	identity endpoint.Identity
 	mixed    string   // who opened it, where that may be another test

@@ -41,7 +41,8 @@
 //
 // Connections that were open before Record are not seen, nor is what passes by the socket layer (packet sockets).
 // Names that share an address are told apart by which of them was asked for before the connection. Those that are asked for
-// at the same moment are each given the flows to that address, at every port that was used meanwhile.
+// at the same moment are told apart by what clients of TLS and HTTP/1 call the server. Where one of them says nothing of the
+// kind, each name is given the flows to that address and port.
 //
 // Tests that run in parallel in one process are told apart by goroutine: a flow belongs to the recording whose goroutine
 // opened it, or started the process that did. What no recorded test's goroutine opened is in all that overlap, and a

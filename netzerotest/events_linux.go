@@ -130,7 +130,10 @@ func (m *membership) note(e *probe.FlowEvent, name string, identity endpoint.Ide
 	}
 	key := sightingKey{e.Key, identity.Endpoint.Name}
 	if before, again := m.seen[key]; again {
-		s.flow.Count, s.flow.First, s.called = before.flow.Count, before.flow.First, before.called
+		s.flow.Count, s.flow.First, s.called, s.meant = before.flow.Count, before.flow.First, before.called, before.meant
+	}
+	if !slices.Contains(s.meant, name) {
+		s.meant = append(slices.Clip(s.meant), name)
 	}
 	m.seen[key] = s
 }

@@ -40,7 +40,8 @@ func (m *membership) settle() (settlement, error) {
 	if err := c.session.Probe.Sync(); err != nil {
 		return settlement{}, err
 	}
-	counts, calls := maps.Collect(c.session.Probe.Counts()), maps.Collect(c.session.Probe.NameCounts())
+	calls := maps.Collect(c.session.Probe.NameCounts()) // first: what connects meanwhile has said nothing
+	counts := maps.Collect(c.session.Probe.Counts())
 	c.mu.Lock()
 	asks, strangers, needs := m.asksEngine()
 	c.mu.Unlock()

@@ -2,7 +2,6 @@ package netzerotest
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/flow"
@@ -10,8 +9,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/servername"
 )
 
-// speech is what clients call the server of a flow, those of them that had not asked DNS for it just before. As many are kept
-// as the kernel tells of, which is bounded there.
+// speech is what clients call the server of a flow: those of them that had not asked DNS for it just before, and those of whom
+// the kernel cannot tell for which of several names they had. As many are kept as the kernel tells of, which is bounded there.
 type speech struct {
 	event    *probe.FlowEvent    // nil until it has come
 	asked    []string            // the names that DNS was asked for, if the flow has any
@@ -24,7 +23,14 @@ type speech struct {
 // calling is one name by which clients call the server of a flow.
 type calling struct {
 	evidence flow.Evidence
-	hashes   []uint64 // of all that is this name to us
+	words    []words // all that is this name to us
+}
+
+// words are what a client says of the server, of which the kernel counts who says so.
+type words struct {
+	hash  uint64
+	asked bool // a question had been asked, which may be another client's
+	outer bool // it may not be the name that is meant
 }
 
 func (c *capture) speechOf(k probe.Key) *speech {
@@ -47,26 +53,31 @@ func (c *capture) hear(e *probe.NameEvent, batches map[*membership]*endpoint.Bat
 		s.nameless = true
 		return
 	}
-	call := s.names[name]
-	if call == nil {
-		call = &calling{evidence: evidence}
-		s.names[name] = call
+	said, names := words{e.Hash, e.Asked, evidence == flow.ByTLSOuter}, []string{name}
+	if e.Asked {
+		names, evidence = c.askedAs(e, said, name), flow.ByDNS
 	}
-	if rank(evidence) < rank(call.evidence) {
-		call.evidence = evidence
+	for _, name := range names {
+		call := s.names[name]
+		if call == nil {
+			call = &calling{evidence: evidence}
+			s.names[name] = call
+		}
+		if rank(evidence) < rank(call.evidence) {
+			call.evidence = evidence
+		}
+		call.words = append(call.words, said)
+		c.call(s, name, call.evidence, batches)
 	}
-	call.hashes = append(call.hashes, e.Hash)
-	c.call(s, name, call.evidence, batches)
 }
 
-// isAsked reports whether DNS was asked for what a client calls the server: for the name itself, or with a domain that its
-// resolver searches. Where the kernel could not read the answer, it does not know for which connection the question was: for
+// isAsked reports whether DNS was asked for what a client calls the server. Where the kernel could not read the answer, it does not know for which connection the question was: for
 // the first.
 func (s *speech) isAsked(name string) bool {
 	if len(s.asked) > 0 && s.event.Question() == 0 && s.event.Since == 0 && name == s.first {
 		return true
 	}
-	return slices.ContainsFunc(s.asked, func(asked string) bool { return asked == name || strings.HasPrefix(asked, name+".") })
+	return slices.ContainsFunc(s.asked, func(asked string) bool { return is(asked, name) })
 }
 
 // calledBy returns the name in what a client sent; "" where there is none that a host can have.
@@ -91,7 +102,7 @@ func calledBy(e *probe.NameEvent) (name string, evidence flow.Evidence) {
 
 // rank orders evidence of one name, best first, so that which came first does not show.
 func rank(e flow.Evidence) int {
-	return slices.Index([]flow.Evidence{flow.ByTLS, flow.ByTLSOuter, flow.ByHTTP}, e)
+	return slices.Index([]flow.Evidence{flow.ByDNS, flow.ByTLS, flow.ByTLSOuter, flow.ByHTTP}, e)
 }
 
 // call gives a flow a name that clients call its server by, where nothing but an address of another machine is known of the
@@ -101,7 +112,7 @@ func (c *capture) call(said *speech, name string, evidence flow.Evidence, batche
 	if e == nil || said.isAsked(name) {
 		return
 	}
-	_, mixed := c.recipients(e)
+	_, stray := c.recipients(e)
 	for _, m := range c.members {
 		if !m.sawElsewhere(e.Key, said.asked) {
 			continue
@@ -110,7 +121,7 @@ func (c *capture) call(said *speech, name string, evidence flow.Evidence, batche
 		if identity.Endpoint.Evidence == flow.ByDNS {
 			identity.Endpoint.Evidence = evidence
 		}
-		m.note(e, name, identity, mixed)
+		m.note(e, name, identity, stray)
 		key := sightingKey{e.Key, identity.Endpoint.Name}
 		s := m.seen[key]
 		if !slices.Contains(s.called, name) {
@@ -155,14 +166,7 @@ func (m *membership) countOf(s sighting, named map[probe.Key]bool, flows map[pro
 	if s.isBare() && len(said.names) == 0 {
 		return all, said.nameless || !named[timeless(key)]
 	}
-	if !s.isBare() && s.flow.Destination.Evidence != flow.ByDNS {
-		return all, true
-	}
-	others := said.count(key, names, func(name string) bool { return !said.isAsked(name) })
-	if s.isBare() {
-		return all - min(others, all), said.nameless
-	}
-	return all - min(others, all), others == 0 || others < all
+	return m.countOfMeant(s, said, all, names)
 }
 
 // count returns how many connections of a flow call the server by one of these names.
@@ -171,8 +175,8 @@ func (s *speech) count(k probe.Key, names map[probe.ServerNameKey]uint64, is fun
 		if !is(name) {
 			continue
 		}
-		for _, hash := range call.hashes {
-			count += names[probe.ServerNameKey{Key: k, Hash: hash}]
+		for _, w := range call.words {
+			count += names[w.key(k)]
 		}
 	}
 	return count

@@ -1,8 +1,11 @@
 package netzerotest
 
 import (
+	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -94,6 +97,8 @@ func TestNameThatDNSWasNotAskedForIsAnotherFlow(t *testing.T) {
 			want: map[string]uint64{"other.test HTTP Host header": 10}},
 		{reason: "an answer that the kernel could not read", events: []probe.Event{unread, say(unread, 1, "virtual.test")},
 			want: map[string]uint64{"asked.test DNS": 10}},
+		{reason: "the same on every connection", events: []probe.Event{unread, say(unread, 10, "virtual.test")},
+			want: map[string]uint64{"asked.test DNS": 10}},
 		{reason: "and another name later", events: []probe.Event{unread, say(unread, 1, "virtual.test"), say(unread, 4, "other.test")},
 			want: map[string]uint64{"asked.test DNS": 6, "other.test HTTP Host header": 4}},
 	} {
@@ -109,21 +114,26 @@ func TestNameThatDNSWasNotAskedForIsAnotherFlow(t *testing.T) {
 	}
 }
 
-// destinations returns where a recording has flows to and how many, after these events, and after DNS was asked for a name.
+// destinations returns where a recording has flows to and how many, after these events, and after DNS was asked for names, one
+// nanosecond after the other.
 func destinations(t *testing.T, events []probe.Event, asked string, flows map[probe.Key]uint64, calls map[probe.ServerNameKey]uint64) map[string]uint64 {
 	t.Helper()
 	c := &capture{session: &session.Session{Leaf: &cgroup.Leaf{ID: 1}}, speeches: make(map[probe.Key]*speech)}
 	m := &membership{capture: c, identifier: endpoint.New(endpoint.Config{}), seen: make(map[sightingKey]sighting)}
 	c.containers, c.members = newContainers(func() {}), []*membership{m}
-	if asked != "" {
-		c.names.Learn(calledKey.Cgroup, dns.Answer{Question: asked, Name: asked, Addrs: []netip.Addr{calledKey.Addr}}, 1)
+	for i, asked := range strings.Fields(asked) {
+		c.names.Learn(calledKey.Cgroup, dns.Answer{Question: asked, Name: asked, Addrs: []netip.Addr{calledKey.Addr}}, time.Duration(i+1))
 	}
 	c.handle(events)
 	got := make(map[string]uint64)
 	for _, s := range m.seen {
 		if count, own := m.countOf(s, m.named(), flows, calls); own {
 			d := s.flow.Destination
-			got[d.String()+" "+d.Evidence.String()] = count
+			text := d.String() + " " + d.Evidence.String()
+			if s.event.Port != calledKey.Port {
+				text += fmt.Sprint(" at port ", s.event.Port)
+			}
+			got[text] = count
 		}
 	}
 	return got

@@ -24,6 +24,9 @@ var ErrNotFound = errors.New("the layout of goroutines was not found")
 // no label.
 type ID uint64
 
+// Unread is the ID of nothing: it says that the kernel could not read the label at that moment.
+const Unread ID = 1
+
 var ids atomic.Uint64
 
 // NewID returns an ID that this process has not used before.

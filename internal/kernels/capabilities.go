@@ -74,6 +74,7 @@ var capabilities = []capability{
 
 	{name: "TLS server names, where DNS gave none", suite: inProbe, test: "TestServerIsNamedByTheFirstBytes"},
 	{name: "HTTP Host headers, where DNS gave none", suite: inProbe, test: "TestServerIsNamedByTheFirstBytes"},
+	{name: "names asked for at once are told apart by what clients call the server", suite: inProbe, test: "TestConnectionsOfSeveralQuestionsAreHeard"},
 	{name: "server names behind one address are told apart", suite: inProbe, test: "TestThousandConnectionsToOneNameAreOneEvent"},
 	{name: "server names that no table has room for are counted as lost", suite: inProbe, test: "TestNameThatNoTableHasRoomForIsALoss"},
 	{name: "parallel tests are told apart, goroutine by goroutine", suite: inProbe, test: "TestGoroutinesOfParallelTestsAreToldApart"},

@@ -2,8 +2,11 @@ package probe
 
 import (
 	"encoding/binary"
+	"fmt"
 	"os"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -24,28 +27,51 @@ const (
 	// The same two where goroutines are not told apart.
 	repeatedMixed = "repeated-mixed"
 	freshMixed    = "fresh-mixed"
+	// The same two in a child process of the test.
+	repeatedChild = "repeated-child"
+	freshChild    = "fresh-child"
+	// A flow that is new after a quiet time, when nobody is awake to be told of it; its time is mostly quiet.
+	freshAlone = "fresh-alone"
 )
 
-var ways = []string{unrecorded, elsewhere, older, repeatedMixed, repeated, freshMixed, fresh}
+var ways = []string{
+	unrecorded, elsewhere, older, repeatedMixed, repeated, repeatedChild, freshMixed, fresh, freshChild, freshAlone,
+}
 
 // BenchmarkTCP connects to a port of loopback that nobody serves, which takes a connection's whole way through the hooks
 // and leaves nothing behind.
 func BenchmarkTCP(b *testing.B) {
 	for _, way := range ways {
 		b.Run(way, func(b *testing.B) {
+			measure(b, way, connectRefused)
+		})
+	}
+}
+
+// BenchmarkTCPAway is the same at an address that is not loopback's and has no name, so that what is said is waited for.
+func BenchmarkTCPAway(b *testing.B) {
+	for _, way := range []string{unrecorded, repeated, repeatedChild, fresh} {
+		b.Run(way, func(b *testing.B) {
+			away(b)
 			measure(b, way, func(addr [4]byte) error {
-				fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-				if err != nil {
-					return err
-				}
-				defer unix.Close(fd)
-				if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: addr, Port: 9}); err != unix.ECONNREFUSED {
-					return err
-				}
-				return nil
+				addr[0], addr[1] = 198, 18+addr[1]
+				return connectRefused(addr)
 			})
 		})
 	}
+}
+
+// connectRefused connects to a port that nobody serves.
+func connectRefused(addr [4]byte) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: addr, Port: 9}); err != unix.ECONNREFUSED {
+		return fmt.Errorf("connect to a port that nobody serves: %v", err)
+	}
+	return nil
 }
 
 // BenchmarkUDP sends a datagram to a socket that reads nothing.
@@ -166,6 +192,10 @@ func measure(b *testing.B, way string, open func(addr [4]byte) error) {
 		id := goroutine.NewID()
 		defer goroutine.Mark(id)()
 		must(b, p.OwnLabels(goroutine.Labels(), id))
+		if way == repeatedChild || way == freshChild { // as if the test process were another one, which has started us
+			must(b, p.objects.Children.Update(uint32(os.Getpid()), uint64(id), ebpf.UpdateAny))
+			must(b, p.tellApart(1))
+		}
 		switch way {
 		case older:
 			must(b, p.WatchNewborn(leaf.ID))
@@ -181,7 +211,10 @@ func measure(b *testing.B, way string, open func(addr [4]byte) error) {
 	before, connects := runTime(b, p), connectTime(b, p)
 	n := uint32(0)
 	for b.Loop() {
-		if n++; way == fresh || way == freshMixed {
+		if way == freshAlone {
+			time.Sleep(2 * time.Millisecond)
+		}
+		if n++; strings.HasPrefix(way, fresh) {
 			// 127.1.0.0 and up to half as many flows as there is room for; then from there again.
 			known := n % (DefaultSizes.MaxFlows / 2)
 			if known == 0 {

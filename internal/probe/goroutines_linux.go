@@ -36,6 +36,11 @@ func (p *Probe) attachFamily() {
 	}
 }
 
+// maxChecks is how often a goroutine is looked at that cannot be read at that moment.
+const maxChecks = 10
+
+var errUnread = errors.New("the programs cannot read the memory of goroutines")
+
 // checkGoroutines proves that the programs know the goroutines of this process, by some with labels and on threads of
 // their own; where they do not, recordings are mixed.
 func (p *Probe) checkGoroutines(pid int) error {
@@ -62,7 +67,10 @@ func (p *Probe) checkGoroutines(pid int) error {
 			defer runtime.UnlockOSThread()
 			ready.Done()
 			ready.Wait()
-			errs[i] = p.checkGoroutine()
+			errs[i] = errUnread
+			for n := 0; n < maxChecks && errors.Is(errs[i], errUnread); n++ {
+				errs[i] = p.checkGoroutine()
+			}
 		})
 	}
 	done.Wait()
@@ -92,14 +100,21 @@ func (p *Probe) checkGoroutine() error {
 	if err != nil {
 		return err
 	}
-	if got := goroutine.ID(s.Connected.Recording); got != id {
+	got := goroutine.ID(s.Connected.Recording)
+	if got == goroutine.Unread {
+		return errUnread
+	}
+	if got != id {
 		return fmt.Errorf("the programs do not find the label of a goroutine: %q instead of %q", got, id)
 	}
 	if err := p.Sync(); err != nil {
 		return err
 	}
 	stack := p.stacks.take(keyOf(s.Connected))
-	if stack == nil || stack.Goroutine != goroutine.Current() || !has(stack, "probe.(*Probe).checkGoroutine") {
+	if stack == nil {
+		return errUnread
+	}
+	if stack.Goroutine != goroutine.Current() || !has(stack, "probe.(*Probe).checkGoroutine") {
 		return fmt.Errorf("the programs do not find the stack of a goroutine")
 	}
 	unmark()

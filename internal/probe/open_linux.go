@@ -8,8 +8,8 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
-	"github.com/cilium/ebpf/ringbuf"
 	"github.com/cilium/ebpf/rlimit"
 
 	"github.com/netzero-dev/netzero/bpf"
@@ -25,7 +25,7 @@ type objects struct {
 type Probe struct {
 	objects objects
 	links   []link.Link
-	ring    *ringbuf.Reader
+	ring    *ring
 	queue   *queue
 	unnamed string // why the programs do not read executables' names, or ""
 	mixed   string // why they do not tell goroutines apart, or ""
@@ -57,7 +57,7 @@ func Open(root string, sizes Sizes, handler Handler) (*Probe, error) {
 		return nil, fmt.Errorf("load: %w", classify(err))
 	}
 	var err error
-	if p.ring, err = ringbuf.NewReader(p.objects.Events); err != nil {
+	if p.ring, err = newRing(p.objects.Events); err != nil {
 		return nil, errors.Join(fmt.Errorf("read ring buffer: %w", err), p.Close())
 	}
 	p.done.Go(func() { p.read(handler.Look) })
@@ -89,6 +89,9 @@ func (p *Probe) loadWithNames(sizes Sizes) error {
 	if err != nil {
 		return err
 	}
+	if err := checkTracing(); err != nil {
+		return err
+	}
 	p.unnamed, p.mixed = layout.unnamed, layout.mixed
 	err = p.load(sizes, layout)
 	if err != nil && layout.mixed == "" {
@@ -107,6 +110,21 @@ func (p *Probe) loadWithNames(sizes Sizes) error {
 		}
 	}
 	return err
+}
+
+// checkTracing loads a program that does nothing, of the type that needs most. Where CAP_PERFMON is missing the kernel refuses
+// that at once. Of our own ones older verifiers would follow every branch both ways first, as a processor might: on Linux
+// 5.10 for longer than anybody waits.
+func checkTracing() error {
+	nothing, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type:         ebpf.RawTracepoint,
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+		License:      "Dual BSD/GPL",
+	})
+	if err != nil {
+		return err
+	}
+	return nothing.Close()
 }
 
 // Unnamed says why the programs do not see the names of executables, which then come from /proc, if the process is still
@@ -184,8 +202,9 @@ func (p *Probe) Close() error {
 		errs = append(errs, l.Close())
 	}
 	if p.ring != nil {
-		errs = append(errs, p.ring.Close())
+		errs = append(errs, p.ring.stop())
 		p.done.Wait()
+		errs = append(errs, p.ring.close())
 	}
 	errs = append(errs, p.objects.RecordPrograms.Close(), p.objects.RecordMaps.Close())
 	if p.readable {

@@ -128,14 +128,16 @@ const (
 	NamesByHTTP                       // the header Host of an HTTP/1 request
 )
 
-// ServerNameKey is what makes two connections for which no DNS question was asked the same.
+// ServerNameKey is what makes two connections the same for which no DNS question was asked, or one of several.
 type ServerNameKey struct {
 	Key
-	Hash uint64 // of what the client said, source included; 0 where it named nothing
+	Hash  uint64 // of what the client said, source included; 0 where it named nothing
+	Asked bool   // a question waited for a connection to the address, but others had led there shortly before or after it
 }
 
 // NameEvent tells what a client's first bytes over TCP name the server by, where that is new for the flow: of connections for
-// which no DNS question that the kernel could read was asked just before. It comes after the flow's event, unless two processors told of the two at one time. A connection on
+// which no DNS question that the kernel could read was asked just before, or several that led to the address at about the
+// same moment. It comes after the flow's event, unless two processors told of the two at one time. A connection on
 // which the client sent nothing, or not yet enough, is not told of.
 type NameEvent struct {
 	Time time.Duration // CLOCK_MONOTONIC
@@ -146,8 +148,8 @@ type NameEvent struct {
 
 // Handler takes what a probe delivers.
 type Handler struct {
-	// Look tells more of a task, and of the stack of a flow's goroutine, which may be nil. It is called the moment that its event is read, because tasks end; it must be quick.
-	// It may be nil.
+	// Look tells more of a task, and of the stack of a flow's goroutine, which may be nil. It is called the moment that its event
+	// is read, because tasks end; it must be quick. It may be nil.
 	Look func(Opener, *goroutine.Stack) flow.Process
 	// Handle gets the events, in the order in which the kernel saw them, as many at a time as have come meanwhile. It
 	// is called from one goroutine, which is not the one that calls Look.

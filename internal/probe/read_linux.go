@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"runtime"
+	"strings"
+	"sync"
 	"time"
 
-	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
 	"github.com/netzero-dev/netzero/bpf"
@@ -30,11 +32,12 @@ func (p *Probe) read(look func(Opener, *goroutine.Stack) flow.Process) {
 	if look == nil {
 		look = func(Opener, *goroutine.Stack) flow.Process { return flow.Process{} }
 	}
-	var record ringbuf.Record
+	// Short pauses are not to be made longer, so that several end at once.
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	for {
-		err := p.ring.ReadInto(&record)
+		sample, err := p.ring.next()
 		switch {
-		case errors.Is(err, ringbuf.ErrFlushed):
+		case errors.Is(err, errFlushed):
 			p.queue.add(<-p.flushed)
 			continue
 		case err != nil:
@@ -43,7 +46,7 @@ func (p *Probe) read(look func(Opener, *goroutine.Stack) flow.Process) {
 			}
 			return
 		}
-		e, err := decode(record.RawSample)
+		e, err := decode(sample)
 		if err != nil {
 			p.fail(err)
 			continue
@@ -53,6 +56,7 @@ func (p *Probe) read(look func(Opener, *goroutine.Stack) flow.Process) {
 			p.stacks.add(e.Key, e.stack)
 			continue
 		case *FlowEvent:
+			p.nameOwn(&e.Opener)
 			if e.Stack = p.stacks.take(e.Key); e.Stack != nil {
 				e.Stack.Time = e.Time
 			}
@@ -63,6 +67,29 @@ func (p *Probe) read(look func(Opener, *goroutine.Stack) flow.Process) {
 		p.queue.add(e)
 	}
 }
+
+// nameOwn names the executable of this process, for which the programs do not read it.
+func (p *Probe) nameOwn(o *Opener) {
+	if o.Executable != "" || o.PID == 0 {
+		return
+	}
+	p.mu.Lock()
+	own := o.PID == int(p.process)
+	p.mu.Unlock()
+	if own {
+		o.Executable = ownExecutable()
+	}
+}
+
+// ownExecutable returns what the programs would read.
+var ownExecutable = sync.OnceValue(func() string {
+	path, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return ""
+	}
+	name := filepath.Base(strings.TrimSuffix(path, " (deleted)"))
+	return name[:min(len(name), len(bpf.RecordOpener{}.Executable)-1)]
+})
 
 // fail keeps the first error of the reading goroutine for Sync.
 func (p *Probe) fail(err error) {
@@ -79,7 +106,7 @@ func (p *Probe) Sync() error {
 	defer p.syncing.Unlock()
 	reached := make(barrier)
 	p.flushed <- reached
-	if err := p.ring.Flush(); err != nil {
+	if err := p.ring.flush(); err != nil {
 		<-p.flushed
 		return fmt.Errorf("flush ring buffer: %w", err)
 	}
@@ -210,10 +237,14 @@ func nameEventOf(e *bpf.RecordNameEvent) (Event, error) {
 	}
 	return &NameEvent{
 		Time:          time.Duration(e.Time),
-		ServerNameKey: ServerNameKey{keyOf(e.Key.Flow), e.Key.Hash},
+		ServerNameKey: serverNameKeyOf(e.Key),
 		Source:        NameSource(e.Source),
 		Text:          bytes.Clone(e.Text[:e.Length]),
 	}, nil
+}
+
+func serverNameKeyOf(k bpf.RecordServerNameKey) ServerNameKey {
+	return ServerNameKey{Key: keyOf(k.Flow), Hash: k.Hash, Asked: k.Asked != 0}
 }
 
 func openerOf(o bpf.RecordOpener) Opener {

@@ -1,9 +1,16 @@
 package probe
 
 import (
+	"context"
+	"net"
+	"reflect"
+	"runtime/pprof"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/netzero-dev/netzero/internal/goroutine"
 )
 
 // The kernel unmaps memory while it collects it in a huge page: now and then nobody knew whose a flow was.
@@ -27,4 +34,33 @@ func TestMemoryIsNotCollectedInHugePagesWhileGoroutinesAreRead(t *testing.T) {
 	if got := disabled(); got != before {
 		t.Errorf("huge pages are disabled: %d, want %d as before", got, before)
 	}
+}
+
+func TestGoroutineThatCannotBeReadIsNotOneWithoutRecording(t *testing.T) {
+	r := newApart(t)
+	page, err := unix.Mmap(-1, 0, unix.Getpagesize(), unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	check(t, err)
+	t.Cleanup(func() { check(t, unix.Munmap(page)) })
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		pprof.SetGoroutineLabels(labelsAt{context.Background(), unsafe.Pointer(unsafe.SliceData(page))})
+		net.Dial("tcp", "127.1.0.1:9")
+		pprof.SetGoroutineLabels(context.Background())
+		net.Dial("tcp", "127.1.0.2:9")
+	}()
+	<-done
+	r.mustBelong("TCP 127.1.0.1:9", goroutine.Unread)
+	r.mustBelong("TCP 127.1.0.2:9", 0)
+}
+
+// labelsAt is a context whose goroutine labels stand at an address.
+type labelsAt struct {
+	context.Context
+	at unsafe.Pointer
+}
+
+func (l labelsAt) Value(key any) any {
+	real := pprof.WithLabels(l.Context, pprof.Labels("a", "b")).Value(key)
+	return reflect.NewAt(reflect.TypeOf(real).Elem(), l.at).Interface()
 }

@@ -70,13 +70,14 @@ func (p *Probe) Counts() iter.Seq2[Key, uint64] {
 	}
 }
 
-// NameCounts returns how many connections named their server so, of those for which no DNS question was asked.
+// NameCounts returns how many connections named their server so, of those for which no DNS question tells its
+// name for certain.
 func (p *Probe) NameCounts() iter.Seq2[ServerNameKey, uint64] {
 	return func(yield func(ServerNameKey, uint64) bool) {
 		var k bpf.RecordServerNameKey
 		var n uint64
 		for names := p.objects.ServerNames.Iterate(); names.Next(&k, &n); {
-			if !yield(ServerNameKey{keyOf(k.Flow), k.Hash}, n) {
+			if !yield(serverNameKeyOf(k), n) {
 				return
 			}
 		}

@@ -55,7 +55,8 @@ func say(t *testing.T, to netip.AddrPort, pieces ...[]byte) {
 	}
 }
 
-// heard returns what was told of servers' names, each with its count: "tls api.test x3", sorted.
+// heard returns what was told of servers' names, each with its count: "tls api.test x3", sorted; with ", asked" where a question
+// was waiting.
 func (r *rig) heard() []string {
 	r.t.Helper()
 	events := seen[*NameEvent](r)
@@ -80,7 +81,11 @@ func (r *rig) heard() []string {
 		if err != nil {
 			name = "refused"
 		}
-		lines = append(lines, fmt.Sprintf("%s %s x%d", what, name, counts[e.ServerNameKey]))
+		line := fmt.Sprintf("%s %s x%d", what, name, counts[e.ServerNameKey])
+		if e.Asked {
+			line += ", asked"
+		}
+		lines = append(lines, line)
 	}
 	slices.Sort(lines)
 	return lines
@@ -95,6 +100,7 @@ func TestServerIsNamedByTheFirstBytes(t *testing.T) {
 	hello := clientHello(t, "api.pay.test")
 	small := handshake(serverName("api.pay.test"))
 	request := []byte("GET /v1?a=b HTTP/1.1\r\nUser-Agent: x\r\nHostile: y\r\nhOsT:  API.pay.test:8080\r\n\r\n")
+	away(t)
 	r := newRig(t, Sizes{})
 	for _, row := range []struct {
 		reason string
@@ -140,7 +146,7 @@ func TestServerIsNamedByTheFirstBytes(t *testing.T) {
 		{"a header that never ends", [][]byte{[]byte("GET / HTTP/1.1\r\nHost: " + strings.Repeat("a", 600) + "\r\n\r\n")}, "nothing "},
 		{"a head that never ends", [][]byte{[]byte("GET / HTTP/1.1\r\n" + strings.Repeat("A: b\r\n", 20000))}, "nothing "},
 	} {
-		for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		for _, address := range []string{away4, away6} {
 			to := drain(t, "tcp", address)
 			r.forget()
 			say(t, to, row.pieces...)
@@ -161,8 +167,9 @@ func TestServerIsNamedByTheFirstBytes(t *testing.T) {
 
 func TestThousandConnectionsToOneNameAreOneEvent(t *testing.T) {
 	testenv.Recorded(t, "server names behind one address are told apart")
+	away(t)
 	r := newRig(t, Sizes{})
-	to := drain(t, "tcp", "127.0.0.1:0")
+	to := drain(t, "tcp", away4)
 	r.forget()
 	edge, other := records(handshake(serverName("edge.cdn.test")), 1<<14), records(handshake(serverName("OTHER.on-cdn.test")), 1<<14)
 	for range 1000 {
@@ -191,8 +198,9 @@ func TestThousandConnectionsToOneNameAreOneEvent(t *testing.T) {
 }
 
 func TestNameIsSentWithTheFirstPacket(t *testing.T) {
+	away(t)
 	r := newRig(t, Sizes{})
-	to := drain(t, "tcp4", "127.0.0.1:0")
+	to := drain(t, "tcp4", away4)
 	r.forget()
 	hello := records(handshake(serverName("fast.test")), 1<<14)
 	for range 2 { // the first one gets the cookie, if there is one to get
@@ -210,8 +218,9 @@ func TestNameIsSentWithTheFirstPacket(t *testing.T) {
 
 func TestNameThatNoTableHasRoomForIsALoss(t *testing.T) {
 	testenv.Recorded(t, "server names that no table has room for are counted as lost")
+	away(t)
 	r := newRig(t, Sizes{MaxFlows: 16})
-	to := drain(t, "tcp", "127.0.0.1:0")
+	to := drain(t, "tcp", away4)
 	r.forget()
 	const names = 100
 	for i := range names {
@@ -225,8 +234,9 @@ func TestNameThatNoTableHasRoomForIsALoss(t *testing.T) {
 }
 
 func TestNameThatNoRingHasRoomForIsALoss(t *testing.T) {
+	away(t)
 	r := newRig(t, Sizes{RingBytes: 4096})
-	to := drain(t, "tcp", "127.0.0.1:0")
+	to := drain(t, "tcp", away4)
 	r.forget()
 	r.queue.mu.Lock() // the reader waits for it
 	const names = 100
@@ -244,6 +254,7 @@ func TestNameThatNoRingHasRoomForIsALoss(t *testing.T) {
 // Some kernels show the socket whose bytes leave, others only the one above it, of which nobody can say what it names.
 func TestMultipathConnectionIsHeardOrNamesNothing(t *testing.T) {
 	const mptcp = 262
+	away(t)
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, mptcp)
 	if err != nil {
 		t.Logf("no MPTCP, of which TestMultipathTCPIsTCP tells more: %v", err)
@@ -251,7 +262,7 @@ func TestMultipathConnectionIsHeardOrNamesNothing(t *testing.T) {
 	}
 	defer unix.Close(fd)
 	r := newRig(t, Sizes{})
-	to := drain(t, "tcp4", "127.0.0.1:0")
+	to := drain(t, "tcp4", away4)
 	say(t, to, records(handshake(serverName("api.pay.test")), 1<<14))
 	r.forget()
 	check(t, unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}))
@@ -264,9 +275,57 @@ func TestMultipathConnectionIsHeardOrNamesNothing(t *testing.T) {
 	}
 }
 
-func TestConnectionThatDNSWasAskedForIsNotHeard(t *testing.T) {
-	r, s := newRig(t, Sizes{}), newResolver(t)
+func TestServerOnLoopbackIsNotHeard(t *testing.T) {
+	away(t)
+	r := newRig(t, Sizes{})
+	hello := records(handshake(serverName("api.pay.test")), 1<<14)
+	for address, want := range map[string][]string{
+		"127.0.0.1:0":     nil,
+		"127.7.0.1:0":     nil,
+		"[::1]:0":         nil,
+		"198.19.127.1:0":  {"tls api.pay.test x1"},
+		"[2001:db8::1]:0": {"tls api.pay.test x1"},
+	} {
+		to := drain(t, "tcp", address)
+		r.forget()
+		say(t, to, hello)
+		if diff := cmp.Diff(want, r.heard()); diff != "" {
+			t.Errorf("%s: names (-want +got):\n%s", address, diff)
+		}
+		if flows := seen[*FlowEvent](r); len(flows) != 1 {
+			t.Errorf("%s: %d flows, want 1", address, len(flows))
+		}
+	}
+	r.mustLoseNothing()
+}
+
+// A socket that did not get through may connect again: then what it says is nothing that was said to the first address.
+func TestSocketThatConnectsToLoopbackNextIsNotHeard(t *testing.T) {
+	away(t)
+	r := newRig(t, Sizes{})
 	to := drain(t, "tcp4", "127.0.0.1:0")
+	r.forget()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	check(t, err)
+	defer unix.Close(fd)
+	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: 9, Addr: [4]byte{198, 18, 0, 1}}); err != unix.ECONNREFUSED {
+		t.Fatalf("connect to a port that nobody serves: %v", err)
+	}
+	check(t, unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}))
+	_, err = unix.Write(fd, records(handshake(serverName("api.pay.test")), 1<<14))
+	check(t, err)
+	check(t, unix.Shutdown(fd, unix.SHUT_WR))
+	unix.Read(fd, make([]byte, 1))
+	if got := r.heard(); len(got) > 0 {
+		t.Errorf("heard %q", got)
+	}
+	r.mustLoseNothing()
+}
+
+func TestConnectionThatDNSWasAskedForIsNotHeard(t *testing.T) {
+	away(t)
+	r, s := newRig(t, Sizes{}), newResolver(t)
+	to := drain(t, "tcp4", away4)
 	hello := records(handshake(serverName("other.test")), 1<<14)
 	for i, step := range []struct {
 		reason string

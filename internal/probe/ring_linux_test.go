@@ -1,0 +1,82 @@
+package probe
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/netzero-dev/netzero/internal/cgroup"
+	"github.com/netzero-dev/netzero/internal/testenv"
+)
+
+// The kernel wakes a reader that sleeps, and no other. An event that comes just when the reader goes to sleep is read all
+// the same, without anybody asking for it.
+func TestNoEventWaitsForTheNextOne(t *testing.T) {
+	testenv.RequireRoot(t)
+	flows := uint16(2000)
+	if testing.Short() { // on an emulated CPU
+		flows = 100
+	}
+	tree, err := cgroup.FindTree()
+	check(t, err)
+	told := make(chan uint16, 2*flows)
+	p, err := Open(tree.Root, Sizes{}, Handler{Handle: func(events []Event) {
+		for _, e := range events {
+			if e, ok := e.(*FlowEvent); ok {
+				told <- e.Port
+			}
+		}
+	}})
+	check(t, err)
+	defer p.Close()
+	leaf, err := cgroup.NewLeaf(tree)
+	check(t, err)
+	defer leaf.Leave()
+	check(t, p.Watch(leaf.ID))
+	check(t, leaf.Move(os.Getpid()))
+	for port := uint16(1); port <= flows; port++ {
+		// The reader goes to sleep after so long.
+		time.Sleep(rand.N(2 * ringPauses * ringPause))
+		if c, err := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			c.Close()
+		}
+		select {
+		case got := <-told:
+			if got != port {
+				t.Fatalf("told of port %d, want %d", got, port)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("nobody is told of port %d", port)
+		}
+	}
+}
+
+// What a reader keeps while it is awake is one record, whatever goes through the ring.
+func TestAwakeReaderGivesTheRoomBack(t *testing.T) {
+	r := newRig(t, Sizes{RingBytes: uint32(4 * os.Getpagesize())})
+	for range 20 {
+		storm(t, 10)
+		check(t, r.Sync())
+		_, err := r.NextGeneration()
+		check(t, err)
+	}
+	if got := len(seen[*FlowEvent](r)); got != 200 {
+		t.Errorf("%d flows, want 200", got)
+	}
+	r.mustLoseNothing()
+}
+
+func TestNobodyWaitsForAProbeThatIsClosed(t *testing.T) {
+	testenv.RequireRoot(t)
+	tree, err := cgroup.FindTree()
+	check(t, err)
+	p, err := Open(tree.Root, Sizes{}, Handler{Handle: func([]Event) {}})
+	check(t, err)
+	check(t, p.Close())
+	if err := p.Sync(); err == nil {
+		t.Error("what a closed probe has not read is there")
+	}
+}
