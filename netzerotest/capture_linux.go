@@ -129,7 +129,7 @@ func join(r *Recording) (*membership, error) {
 func newCapture(sizes probe.Sizes) (*capture, error) {
 	c := &capture{self: os.Getpid(), speeches: make(map[probe.Key]*speech)}
 	c.containers = newContainers(c.renew)
-	s, err := session.Open(sizes, c.handle, nil, session.Newborn)
+	s, err := session.Open(sizes, c.handle, nil, nobodys)
 	if err != nil {
 		return nil, errors.Join(err, c.containers.close())
 	}

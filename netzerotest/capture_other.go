@@ -10,7 +10,7 @@ import (
 type membership struct{}
 
 func join(r *Recording) (*membership, error) {
-	_, err := session.Open(r.env.sizes, nil, nil)
+	_, err := session.Open(r.env.sizes, nil, nil, nil)
 	return nil, err
 }
 

@@ -85,12 +85,11 @@ func (c *containers) engine() (*docker.Watcher, error) {
 // born takes in a cgroup that was made during the recording, by anybody. What is in no container is nobody's of the
 // test: its children are in its own cgroup.
 func (c *capture) born(e *probe.CgroupEvent) {
-	b := birth{}
-	if names := slices.Clone(e.Names); len(names) > 0 {
-		slices.Reverse(names)
-		b.path = "/" + strings.Join(names, "/")
-	} else if dir, err := c.session.Tree.Path(e.Cgroup); err == nil {
-		b.path = strings.TrimPrefix(dir, c.session.Tree.Root)
+	b := birth{path: pathOf(e)}
+	if b.path == "" {
+		if dir, err := c.session.Tree.Path(e.Cgroup); err == nil {
+			b.path = strings.TrimPrefix(dir, c.session.Tree.Root)
+		}
 	}
 	b.ids = docker.IDsFromCgroup(b.path)
 	if b.path == "" {
@@ -102,11 +101,27 @@ func (c *capture) born(e *probe.CgroupEvent) {
 	if len(b.ids) > 0 {
 		c.containers.begin()
 	}
-	if b.path == "" || len(b.ids) > 0 {
+	if b.path == "" || len(b.ids) > 0 || nobodys(e) {
 		return
 	}
 	// Losing this race costs a little memory: what is recorded of it until then is dropped at the end.
 	_ = c.session.Probe.Disregard(e.Cgroup)
+}
+
+// nobodys reports whether the kernel's names for a cgroup say that it is in no container, so that it is disregarded at once.
+func nobodys(e *probe.CgroupEvent) bool {
+	path := pathOf(e)
+	return path != "" && len(docker.IDsFromCgroup(path)) == 0
+}
+
+// pathOf returns as much of a cgroup's path as the kernel has told; "" where that is nothing.
+func pathOf(e *probe.CgroupEvent) string {
+	if len(e.Names) == 0 {
+		return ""
+	}
+	names := slices.Clone(e.Names)
+	slices.Reverse(names)
+	return "/" + strings.Join(names, "/")
 }
 
 // isNobodys reports whether a cgroup is known to be in no container and not the test's own. What was recorded of it until it

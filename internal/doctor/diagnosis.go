@@ -48,7 +48,7 @@ func Diagnose() Diagnosis {
 	d := Diagnosis{System: runtime.GOOS + "/" + runtime.GOARCH}
 	s, err := session.Open(probe.Sizes{}, func([]probe.Event) {}, func(step session.Step, detail string) {
 		d.Checks = append(d.Checks, Check{Name: string(step), Status: OK, Detail: detail})
-	})
+	}, nil)
 	if err != nil {
 		d.explain(err)
 		return d

@@ -8,11 +8,15 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/netzero-dev/netzero/internal/cgroup"
 	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
@@ -420,6 +424,47 @@ func TestRingWithoutRoomForACgroupIsALoss(t *testing.T) {
 	lost, err := r.Lost()
 	check(t, err)
 	if lost.CgroupEvents == 0 {
+		t.Errorf("lost %+v", lost)
+	}
+}
+
+// Who is nobody's may flood the kernel's buffers. To look at who opened each of their flows would take too long.
+func TestWhoIsNobodysDoesNotFloodTheRing(t *testing.T) {
+	testenv.RequireRoot(t)
+	tree, err := cgroup.FindTree()
+	check(t, err)
+	var theirs atomic.Uint64
+	p, err := Open(tree.Root, Sizes{RingBytes: 512 << 10}, Handler{
+		Look: func(Opener, *goroutine.Stack) flow.Process {
+			time.Sleep(2 * time.Millisecond)
+			return flow.Process{}
+		},
+		Nobodys: func(e *CgroupEvent) bool { return e.Cgroup == theirs.Load() },
+		Handle:  func([]Event) {},
+	})
+	check(t, err)
+	defer func() { check(t, p.Close()) }()
+	leaf, err := cgroup.NewLeaf(tree)
+	check(t, err)
+	defer leaf.Leave()
+	check(t, p.Watch(leaf.ID))
+	check(t, leaf.Move(os.Getpid()))
+	_, err = p.Check(leaf.ID)
+	check(t, err)
+	check(t, p.WatchNewborn(leaf.ID))
+	stranger := newGroup(t, filepath.Join(filepath.Dir(leaf.Path), fmt.Sprintf("probe-test-%d-flood", os.Getpid())))
+	theirs.Store(stranger.id)
+	to := make([]string, 5000)
+	if testing.Short() { // on an emulated CPU
+		to = to[:500]
+	}
+	for i := range to {
+		to[i] = fmt.Sprintf("udp 127.1.%d.%d:9", i/250, i%250)
+	}
+	stranger.run(to...)
+	lost, err := p.Lost()
+	check(t, err)
+	if lost != (Loss{}) {
 		t.Errorf("lost %+v", lost)
 	}
 }

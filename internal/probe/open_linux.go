@@ -60,7 +60,7 @@ func Open(root string, sizes Sizes, handler Handler) (*Probe, error) {
 	if p.ring, err = newRing(p.objects.Events); err != nil {
 		return nil, errors.Join(fmt.Errorf("read ring buffer: %w", err), p.Close())
 	}
-	p.done.Go(func() { p.read(handler.Look) })
+	p.done.Go(func() { p.read(handler) })
 	p.done.Go(func() {
 		defer close(p.stopped)
 		p.queue.deliver(handler.Handle)

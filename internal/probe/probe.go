@@ -151,6 +151,9 @@ type Handler struct {
 	// Look tells more of a task, and of the stack of a flow's goroutine, which may be nil. It is called the moment that its event
 	// is read, because tasks end; it must be quick. It may be nil.
 	Look func(Opener, *goroutine.Stack) flow.Process
+	// Nobodys says whether a newborn cgroup belongs to nobody, and is to be disregarded. It is called from where Look is, so that
+	// whoever floods the kernel's buffers does not until Handle has come to it. It may be nil.
+	Nobodys func(*CgroupEvent) bool
 	// Handle gets the events, in the order in which the kernel saw them, as many at a time as have come meanwhile. It
 	// is called from one goroutine, which is not the one that calls Look.
 	Handle func([]Event)

@@ -25,13 +25,15 @@ import (
 const urgent = -15
 
 // read empties the ring buffer into the queue until the ring is closed.
-func (p *Probe) read(look func(Opener, *goroutine.Stack) flow.Process) {
+func (p *Probe) read(handler Handler) {
 	defer p.queue.close()
 	runtime.LockOSThread() // and never unlocked, so that no other goroutine inherits its priority
 	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), urgent)
+	look := handler.Look
 	if look == nil {
 		look = func(Opener, *goroutine.Stack) flow.Process { return flow.Process{} }
 	}
+	nobodys := make(map[uint64]bool) // cgroups of which some flows may still come, and who opened them does not matter
 	// Short pauses are not to be made longer, so that several end at once.
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	for {
@@ -60,9 +62,16 @@ func (p *Probe) read(look func(Opener, *goroutine.Stack) flow.Process) {
 			if e.Stack = p.stacks.take(e.Key); e.Stack != nil {
 				e.Stack.Time = e.Time
 			}
-			e.Process = look(e.Opener, e.Stack)
+			if !nobodys[e.Cgroup] {
+				e.Process = look(e.Opener, e.Stack)
+			}
 		case *BindEvent:
 			e.Process = look(e.Opener, nil)
+		case *CgroupEvent:
+			if handler.Nobodys != nil && handler.Nobodys(e) {
+				nobodys[e.Cgroup] = true
+				_ = p.Disregard(e.Cgroup) // else its events go on to come, and to be dropped
+			}
 		}
 		p.queue.add(e)
 	}

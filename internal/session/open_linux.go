@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"os"
-	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -29,14 +28,14 @@ type Session struct {
 
 // Open goes through the steps. It moves this process, and those that descend from it and are in its cgroup, into a new
 // leaf; handle gets every event, from one goroutine, the first ones before Open returns. passed is told of each step
-// that was taken, with a detail for people; it may be nil. also says what else is recorded. Errors: *[Error], which wraps those of packages cgroup and
-// probe.
-func Open(sizes probe.Sizes, handle func([]probe.Event), passed func(Step, string), also ...Also) (*Session, error) {
+// that was taken, with a detail for people. It may be nil, and so may newborn. Errors: *[Error], which wraps those of packages
+// cgroup and probe.
+func Open(sizes probe.Sizes, handle func([]probe.Event), passed func(Step, string), newborn Newborn) (*Session, error) {
 	if passed == nil {
 		passed = func(Step, string) {}
 	}
 	s := &Session{passed: passed}
-	if err := s.open(sizes, handle, slices.Contains(also, Newborn)); err != nil {
+	if err := s.open(sizes, handle, newborn); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -71,7 +70,7 @@ func ownRights() (confined, mayMount bool) {
 	return rights.Confined(), rights.MayMount()
 }
 
-func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newborn bool) error {
+func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newborn Newborn) error {
 	release, err := probe.Release()
 	if err == nil {
 		err = probe.CheckRelease(release)
@@ -84,7 +83,7 @@ func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newborn bo
 		return &Error{Tree, err}
 	}
 	s.passed(Tree, s.Tree.Root)
-	if s.Probe, err = probe.Open(s.Tree.Root, sizes, probe.Handler{Look: s.look, Handle: handle}); err != nil {
+	if s.Probe, err = probe.Open(s.Tree.Root, sizes, probe.Handler{Look: s.look, Nobodys: newborn, Handle: handle}); err != nil {
 		return &Error{Programs, err}
 	}
 	s.passed(Programs, "loaded and attached to "+s.Tree.Root)
@@ -100,7 +99,7 @@ func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newborn bo
 	if err := s.adopt(children); err != nil {
 		return &Error{Hooks, err}
 	}
-	if newborn {
+	if newborn != nil {
 		if err := s.Probe.WatchNewborn(s.Leaf.ID); err != nil {
 			return &Error{Hooks, err}
 		}

@@ -13,7 +13,7 @@ import (
 type Session struct{}
 
 // Open returns an *[Error]: eBPF needs Linux.
-func Open(probe.Sizes, func([]probe.Event), func(Step, string), ...Also) (*Session, error) {
+func Open(probe.Sizes, func([]probe.Event), func(Step, string), Newborn) (*Session, error) {
 	return nil, CheckPrograms()
 }
 

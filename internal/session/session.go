@@ -28,11 +28,9 @@ const (
 // Steps lists all steps in their order.
 var Steps = []Step{Kernel, Tree, Programs, Leaf, Hooks}
 
-// Also is what [Open] records besides this process and its children.
-type Also int
-
-// Newborn are the cgroups that are made while the session lasts, anybody's: see [probe.Probe.WatchNewborn].
-const Newborn Also = 1
+// Newborn makes [Open] record the cgroups too that are made while the session lasts, anybody's (see [probe.Probe.WatchNewborn]),
+// until it says of one that it is nobody's. It is called as [probe.Handler] says.
+type Newborn func(*probe.CgroupEvent) (nobodys bool)
 
 // Error says at which step recording turned out to be impossible.
 type Error struct {

@@ -22,7 +22,7 @@ func TestStepsAreTakenInOrderAndUndone(t *testing.T) {
 			t.Errorf("step %s has no detail", step)
 		}
 		taken = append(taken, step)
-	})
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestStepsAreTakenInOrderAndUndone(t *testing.T) {
 func TestStepThatFailsIsNamedAndTheOthersUndone(t *testing.T) {
 	testenv.RequireRoot(t)
 	var last Step
-	_, err := Open(probe.Sizes{RingBytes: 3}, func([]probe.Event) {}, func(step Step, _ string) { last = step })
+	_, err := Open(probe.Sizes{RingBytes: 3}, func([]probe.Event) {}, func(step Step, _ string) { last = step }, nil)
 	var at *Error
 	if !errors.As(err, &at) || at.Step != Programs || last != Tree {
 		t.Errorf("an impossible ring buffer gives %v after step %s", err, last)
