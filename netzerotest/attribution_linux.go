@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
+	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/probe"
 )
@@ -44,9 +45,15 @@ func (m *membership) release() error {
 	return errors.Join(err, probe.Own(m.unmark()))
 }
 
+// stray says who opened a flow that belongs to no recording in particular. It is zero where a flow belongs to one.
+type stray struct {
+	by   string
+	test bool // its calls lead to a test, one that was not recorded
+}
+
 // recipients returns the recordings to which a flow belongs: the one whose goroutine opened it, with those that it is a part
 // of; else all that were there, and then why.
-func (c *capture) recipients(e *probe.FlowEvent) (to []*membership, why string) {
+func (c *capture) recipients(e *probe.FlowEvent) (to []*membership, why stray) {
 	var there []*membership
 	for _, m := range c.members {
 		if e.Generation >= m.generation {
@@ -54,17 +61,39 @@ func (c *capture) recipients(e *probe.FlowEvent) (to []*membership, why string) 
 		}
 	}
 	if len(there) == 0 || e.Cgroup != c.session.Leaf.ID || c.mixed != "" {
-		return there, "" // whose a container is, is found out in the end
+		return there, stray{} // whose a container is, is found out in the end
 	}
 	owner := slices.IndexFunc(there, func(m *membership) bool { return m.goroutine == e.Recording })
 	if e.Recording != 0 && owner >= 0 {
 		name := there[owner].name
-		return slices.DeleteFunc(there, func(m *membership) bool { return m.goroutine != e.Recording && !contains(m.name, name) }), ""
+		return slices.DeleteFunc(there, func(m *membership) bool { return m.goroutine != e.Recording && !contains(m.name, name) }), stray{}
 	}
-	return there, c.unowned(e)
+	if test := c.unrecorded(e); test != "" {
+		return there, stray{fmt.Sprintf("by %s, a test that was not recorded", test), true}
+	}
+	return there, stray{by: c.unowned(e)}
 }
 
-// unowned says of whom a flow is that belongs to no recording in particular.
+// unrecorded returns the function of the test that opened a flow, where that is none whose recording runs; "" where that is
+// not known, since the flow's calls do not lead to a test.
+func (c *capture) unrecorded(e *probe.FlowEvent) string {
+	if e.Recording != 0 || e.Process.PID != c.self {
+		return ""
+	}
+	calls := e.Process.Stack.Frames()
+	runner := slices.IndexFunc(calls, func(f flow.Frame) bool { return f.Function == "testing.tRunner" })
+	if runner < 1 {
+		return ""
+	}
+	function := strings.TrimPrefix(calls[runner-1].Function, calls[runner-1].Package()+".")
+	test, _, _ := strings.Cut(function, ".") // without the number of a subtest's function
+	if !strings.HasPrefix(test, "Test") || slices.ContainsFunc(c.members, func(m *membership) bool { return m.name == test }) {
+		return "" // a subtest, maybe, that has lost its label
+	}
+	return function
+}
+
+// unowned says of whom any other flow is that belongs to no recording in particular.
 func (c *capture) unowned(e *probe.FlowEvent) string {
 	own := e.Process.PID == c.self
 	if e.Recording == goroutine.Unread {
@@ -84,17 +113,14 @@ func (c *capture) unowned(e *probe.FlowEvent) string {
 // mixedNotices tells of flows that may be other tests', because nothing says whose goroutine opened them. The caller
 // holds capture.mu.
 func (m *membership) mixedNotices(all []settled) []string {
-	if len(m.alongside) == 0 {
-		return nil
-	}
 	others := strings.Join(slices.Sorted(maps.Keys(m.alongside)), ", ")
-	if m.capture.mixed != "" {
+	if m.capture.mixed != "" && others != "" {
 		return []string{fmt.Sprintf("ran in parallel with %s: each of these recordings has the flows of all: %s", others, m.capture.mixed)}
 	}
 	texts := make(map[string]bool)
 	for _, f := range all {
-		if f.mixed != "" && f.identity.Relation == endpoint.Other {
-			texts[f.flow.Target()+" "+f.mixed] = true
+		if f.stray.by != "" && (others != "" || f.stray.test) && f.identity.Relation == endpoint.Other {
+			texts[f.flow.Target()+" "+f.stray.by] = true
 		}
 	}
 	if len(texts) == 0 {
@@ -104,6 +130,10 @@ func (m *membership) mixedNotices(all []settled) []string {
 	if n := len(sorted); n > maxMixed {
 		sorted = append(sorted[:maxMixed], fmt.Sprintf("and %d more", n-maxMixed))
 	}
+	text := strings.Join(sorted, "; ")
+	if others == "" {
+		return []string{fmt.Sprintf("ran in parallel with a test without Record, whose flows are in this recording: %s", text)}
+	}
 	return []string{fmt.Sprintf("ran in parallel with %s, and what was opened by none of them in particular is in all of their recordings: %s",
-		others, strings.Join(sorted, "; "))}
+		others, text)}
 }

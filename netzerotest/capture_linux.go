@@ -74,7 +74,7 @@ type sighting struct {
 	meant    []string // all names under which it was seen
 	flow     flow.Flow
 	identity endpoint.Identity
-	mixed    string   // who opened it, where that may be another test
+	stray    stray
 	server   []string // IDs of the containers in which who listens there runs, from the outermost
 }
 

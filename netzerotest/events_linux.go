@@ -83,12 +83,12 @@ func (c *capture) see(e *probe.FlowEvent, batches map[*membership]*endpoint.Batc
 		names = []string{""}
 	}
 	unserved := false
-	to, mixed := c.recipients(e)
+	to, stray := c.recipients(e)
 	for _, m := range to {
 		for _, name := range names {
 			identity := c.identify(m, e, name, batches)
 			unserved = unserved || identity.Relation == endpoint.NobodyListens
-			m.note(e, name, identity, mixed)
+			m.note(e, name, identity, stray)
 		}
 	}
 	if e.Protocol == flow.TCP {
@@ -116,7 +116,7 @@ func (c *capture) identify(m *membership, e *probe.FlowEvent, name string, batch
 }
 
 // note keeps what a flow was found to be. One that was forgotten in the kernel meanwhile is the same flow still.
-func (m *membership) note(e *probe.FlowEvent, name string, identity endpoint.Identity, mixed string) {
+func (m *membership) note(e *probe.FlowEvent, name string, identity endpoint.Identity, stray stray) {
 	s := sighting{
 		event: e,
 		name:  name,
@@ -125,7 +125,7 @@ func (m *membership) note(e *probe.FlowEvent, name string, identity endpoint.Ide
 			First: max(e.Time-m.started, 0), Process: e.Process,
 		},
 		identity: identity,
-		mixed:    mixed,
+		stray:    stray,
 		server:   m.capture.containersOf(identity.Listener.PID),
 	}
 	key := sightingKey{e.Key, identity.Endpoint.Name}

@@ -11,7 +11,7 @@ import (
 
 // flow turns a sighting into what a policy has to know of it; false where that is nothing.
 func (s *settling) flow(l located) (settled, bool) {
-	f := settled{flow: l.flow, identity: l.identity, key: l.event.Key, mixed: l.mixed}
+	f := settled{flow: l.flow, identity: l.identity, key: l.event.Key, stray: l.stray}
 	f.flow.Binaries = s.binaryOf(f.flow.Process, l.from != nil)
 	switch {
 	case l.missing, l.from != nil && !s.own[l.from.ID]:

@@ -17,7 +17,7 @@ type settled struct {
 	flow     flow.Flow
 	identity endpoint.Identity
 	key      probe.Key
-	mixed    string // who opened it, where that may be another test
+	stray    stray
 }
 
 // settling is the work on a settlement. It is done with capture.mu held.
