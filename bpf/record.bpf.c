@@ -11,9 +11,9 @@
  *   cgroup_skb/egress     evidence that a datagram left; raw sockets, ICMP, SCTP, UDP-Lite; which server TLS and HTTP clients name
  *   cgroup_skb/ingress    DNS answers; who spoke first on a datagram socket
  *
- *
  * And on raw tracepoints, which see the whole machine:
- *   sched_process_fork|exit   for which of several recordings a child was started
+ *   sched_wakeup_new      for which of several recordings a child was started
+ *   sched_process_exit    that it is no more
  *
  * Kernel floor: 5.10. Needs no BTF of the kernel; with it, the names of executables and of short-lived cgroups are certain (struct layout).
  *
@@ -126,7 +126,7 @@ int ingress(struct __sk_buff *skb)
 	return PROCEED;
 }
 
-SEC("raw_tracepoint/sched_process_fork")
+SEC("raw_tracepoint/sched_wakeup_new")
 int process_forks(struct tracepoint_args *ctx)
 {
 	on_fork(ctx);

@@ -24,7 +24,7 @@ func (p *Probe) Mixed() (goroutines, children string) { return p.mixed, p.orphan
 // attachFamily attaches what follows forks and exits, without which children belong to no recording in particular.
 func (p *Probe) attachFamily() {
 	for name, program := range map[string]*ebpf.Program{
-		"sched_process_fork": p.objects.ProcessForks,
+		"sched_wakeup_new":   p.objects.ProcessForks,
 		"sched_process_exit": p.objects.ProcessExits,
 	} {
 		l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: name, Program: program})

@@ -6,12 +6,15 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"runtime/pprof"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/cilium/ebpf"
 
 	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/testenv"
@@ -221,8 +224,95 @@ func TestChildrenBelongToWhoStartedThem(t *testing.T) {
 	eventually(t, "an empty table of processes", func() bool {
 		var process uint32
 		var id uint64
-		return !r.objects.Children.Iterate().Next(&process, &id)
+		return !r.objects.Children.Iterate().Next(&process, &id) || misses(t, r.objects.ProcessExits) > 0
 	})
+}
+
+// Since Linux 7.0 the kernel does not run a program on a tracepoint where another task was preempted in the middle of it.
+func TestChildrenAreKnownWhileThreadsStart(t *testing.T) {
+	r := newApart(t)
+	stop := make(chan bool)
+	var threads, children sync.WaitGroup
+	for range 4 {
+		threads.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				ended := make(chan bool)
+				go func() { defer close(ended); runtime.LockOSThread() }() // and its thread ends with it
+				<-ended
+			}
+		})
+	}
+	for range 4 {
+		id := goroutine.NewID()
+		children.Go(func() {
+			r.marked(id, func() {
+				for range 5 {
+					r.mustOwnChild(id)
+				}
+			})
+		})
+	}
+	children.Wait()
+	close(stop)
+	threads.Wait()
+	if n := misses(t, r.objects.ProcessForks); n != 0 {
+		t.Errorf("%d forks were not seen", n)
+	}
+}
+
+// mustOwnChild starts a process, which has to be of a recording.
+func (r *rig) mustOwnChild(id goroutine.ID) {
+	child := descendant("wait")
+	stdin, err := child.StdinPipe()
+	if err == nil {
+		err = child.Start()
+	}
+	if err != nil {
+		r.t.Error(err)
+		return
+	}
+	var got uint64
+	if err := r.objects.Children.Lookup(uint32(child.Process.Pid), &got); err != nil || goroutine.ID(got) != id {
+		r.t.Errorf("process %d is of %q, want %q: %v", child.Process.Pid, goroutine.ID(got), id, err)
+	}
+	_, err = stdin.Write([]byte("\n"))
+	if err == nil {
+		err = child.Wait()
+	}
+	if err != nil {
+		r.t.Error(err)
+	}
+}
+
+// misses returns how often the kernel did not run a program.
+func misses(t *testing.T, program *ebpf.Program) uint64 {
+	t.Helper()
+	stats, err := program.Stats()
+	check(t, err)
+	return stats.RecursionMisses
+}
+
+func TestProcessIDIsGivenAnew(t *testing.T) {
+	r := newApart(t)
+	to := listen(t, "tcp4", "127.0.0.1:0").String()
+	const ahead = 2000
+	for first, second := 0, 0; second <= first || second > first+ahead; { // again where the ids have come round
+		child := descendant("tcp " + to)
+		check(t, child.Run())
+		first = child.Process.Pid
+		for pid := range ahead {
+			check(t, r.objects.Children.Put(uint32(first+1+pid), uint64(goroutine.NewID())))
+		}
+		child = descendant("udp " + to)
+		check(t, child.Run())
+		second = child.Process.Pid
+	}
+	r.mustBelong("UDP "+to, 0)
 }
 
 func TestChildrenOfNoRecordingBelongToNone(t *testing.T) {
