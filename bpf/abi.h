@@ -14,7 +14,7 @@
 #define EXECUTABLE_LEN 64
 
 /* How much of a cgroup's path is told: names from the cgroup upwards, and bytes of each with its NUL. */
-#define CGROUP_NAMES 6
+#define CGROUP_NAMES 16
 #define CGROUP_NAME_LEN 128
 
 /* The longest DNS answer, or piece of a TCP segment, that travels in one event; a power of two. */

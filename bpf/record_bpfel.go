@@ -34,7 +34,7 @@ type RecordCgroupEvent struct {
 	Reserved uint32
 	Time     uint64
 	Cgroup   uint64
-	Names    [6][128]uint8
+	Names    [16][128]uint8
 }
 
 type RecordCounter uint32

@@ -86,7 +86,7 @@ func (c *containers) engine() (*docker.Watcher, error) {
 // test: its children are in its own cgroup.
 func (c *capture) born(e *probe.CgroupEvent) {
 	b := birth{path: pathOf(e)}
-	if b.path == "" {
+	if b.path == "" || e.Cut {
 		if dir, err := c.session.Tree.Path(e.Cgroup); err == nil {
 			b.path = strings.TrimPrefix(dir, c.session.Tree.Root)
 		}
@@ -114,14 +114,18 @@ func nobodys(e *probe.CgroupEvent) bool {
 	return path != "" && len(docker.IDsFromCgroup(path)) == 0
 }
 
-// pathOf returns as much of a cgroup's path as the kernel has told; "" where that is nothing.
+// pathOf returns as much of a cgroup's path as the kernel has told; "" where that does not say whose it is.
 func pathOf(e *probe.CgroupEvent) string {
 	if len(e.Names) == 0 {
 		return ""
 	}
 	names := slices.Clone(e.Names)
 	slices.Reverse(names)
-	return "/" + strings.Join(names, "/")
+	path := "/" + strings.Join(names, "/")
+	if e.Cut && len(docker.IDsFromCgroup(path)) == 0 {
+		return ""
+	}
+	return path
 }
 
 // isNobodys reports whether a cgroup is known to be in no container and not the test's own. What was recorded of it until it

@@ -63,7 +63,7 @@ func (r *rig) names(g group) []string {
 	}
 	names := strings.Split(strings.TrimPrefix(g.dir, r.tree.Root+"/"), "/")
 	slices.Reverse(names)
-	return names[:min(len(names), 6)]
+	return names[:min(len(names), 16)]
 }
 
 func TestNewbornCgroupIsRecordedThoughItIsGoneAtOnce(t *testing.T) {
@@ -271,6 +271,24 @@ func TestCgroupNestedInANewbornOneIsItsOwn(t *testing.T) {
 		}
 		if diff := cmp.Diff([]string{"TCP " + to}, r.flowsOf(g.id)); diff != "" {
 			t.Errorf("flows of %s (-want +got):\n%s", g.dir, diff)
+		}
+	}
+}
+
+func TestCgroupThatLiesDeepIsToldInPart(t *testing.T) {
+	r := newArmedRig(t, Sizes{})
+	g := r.beside("deep")
+	for range 16 {
+		g = newGroup(t, filepath.Join(g.dir, "deeper"))
+	}
+	g.run("tcp " + listen(t, "tcp4", "127.0.0.1:0").String())
+	want := r.names(g)
+	if diff := cmp.Diff([][]string{want}, r.namesOf(g.id)); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+	for _, e := range seen[*CgroupEvent](r) {
+		if e.Cut != (len(want) > 0 && e.Cgroup == g.id) {
+			t.Errorf("cut: %v, of %v", e.Cut, e.Names)
 		}
 	}
 }

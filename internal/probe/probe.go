@@ -112,9 +112,10 @@ type CgroupEvent struct {
 	Time   time.Duration // CLOCK_MONOTONIC
 	Cgroup uint64
 	// Names is the cgroup's path from itself upwards: its own name, then those of the cgroups that it lies in, without
-	// the root; at most 6, each at most 127 bytes. It is empty where the kernel has no BTF, does not let itself be
+	// the root; at most 16, each at most 127 bytes. It is empty where the kernel has no BTF, does not let itself be
 	// read, or saw a packet only.
 	Names []string
+	Cut   bool // there are 16, and may be more
 }
 
 // NameSource is where a client names the server that it connects to.

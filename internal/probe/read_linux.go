@@ -237,6 +237,7 @@ func cgroupEventOf(e *bpf.RecordCgroupEvent) *CgroupEvent {
 		}
 		event.Names = append(event.Names, name)
 	}
+	event.Cut = len(event.Names) == len(e.Names)
 	return event
 }
 

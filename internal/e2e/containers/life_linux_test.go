@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -126,11 +127,11 @@ func TestNestedCgroups(t *testing.T) {
 	image := require(t)
 	rec := netzerotest.Record(t, netzerotest.Driver())
 	n := newNetwork(t)
-	run(t, image, "listen :5432 :5433 then wait", rec.As("db"), in(n, "db"))
+	run(t, image, "listen :5432 :5433 :5434 then wait", rec.As("db"), in(n, "db"))
 	privileged := withHost(func(h *container.HostConfig) {
 		h.CapAdd, h.SecurityOpt = []string{"SYS_ADMIN"}, []string{"seccomp=unconfined", "apparmor=unconfined"}
 	})
-	succeeded(t, run(t, image, "dial db:5432 then nested dial db:5433", rec.As("builder"), in(n), privileged, toEnd()))
+	succeeded(t, run(t, image, "dial db:5432 then nested dial db:5433 then "+strings.Repeat("nested ", 7)+"dial db:5434", rec.As("builder"), in(n), privileged, toEnd()))
 }
 
 // Two recordings at once in one process: what was passed to one is not the other's.
