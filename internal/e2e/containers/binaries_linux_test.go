@@ -21,7 +21,7 @@ func init() {
 		if os.Getenv("SHOP_CILIUM") != "" {
 			options = append(options, netzerotest.Cilium())
 		}
-		rec := netzerotest.Record(t, options...)
+		rec := record(t, options...)
 		n := newNetwork(t)
 		run(t, image, "listen :5432 then wait", rec.As("db"), in(n, "db"))
 		orders := run(t, image, "dial db:5432 then listen :8080 then wait", rec.As("orders"), in(n), testcontainers.WithExposedPorts("8080/tcp"))

@@ -13,7 +13,7 @@ const births = 100
 
 func TestContainersThatConnectAtOnceAndExit(t *testing.T) {
 	image := require(t)
-	rec := netzerotest.Record(t, netzerotest.Driver())
+	rec := record(t, netzerotest.Driver())
 	n := newNetwork(t)
 	run(t, image, "listen :5432 udp::5353 then wait", rec.As("db"), in(n, "db"))
 	command := "dial db:5432 udp:db:5353"

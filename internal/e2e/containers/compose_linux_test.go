@@ -80,7 +80,7 @@ func get(t *testing.T, url string) {
 func TestStackOfDockerCompose(t *testing.T) {
 	require(t)
 	testenv.RequireCommand(t, "docker-compose", "docker-compose")
-	rec := netzerotest.Record(t, netzerotest.Workload("checkout"))
+	rec := record(t, netzerotest.Workload("checkout"))
 	newStack(t, "testdata/stranger.yaml").exited("strangers-client")
 	shop := newStack(t, "testdata/compose.yaml")
 	get(t, "http://"+docker(t, "port", shop.container("front"), "8080/tcp")+"/dial?to=orders:8081")

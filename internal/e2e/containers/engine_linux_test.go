@@ -108,7 +108,7 @@ func (p *proxy) copy(to, from net.Conn) {
 func init() {
 	users["engine"] = func(t *testing.T) {
 		image := require(t)
-		rec := netzerotest.Record(t, netzerotest.Workload("checkout"))
+		rec := record(t, netzerotest.Workload("checkout"))
 		c, err := testcontainers.Run(t.Context(), image, rec.As("db"), testcontainers.WithCmd("listen", ":5432", "then", "wait"),
 			testcontainers.WithExposedPorts("5432/tcp"), testcontainers.WithName(os.Getenv("DB_NAME")))
 		if err != nil {
@@ -130,7 +130,7 @@ func init() {
 			t.Error(err)
 		}
 	}
-	users["no containers"] = func(t *testing.T) { netzerotest.Record(t, netzerotest.Workload("checkout")) }
+	users["no containers"] = func(t *testing.T) { record(t, netzerotest.Workload("checkout")) }
 }
 
 // An engine that stops answering fails the recording, in bounded time, and no policy is written.

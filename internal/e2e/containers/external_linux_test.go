@@ -20,7 +20,7 @@ func TestExternalHostsOfAContainer(t *testing.T) {
 	lab.ServeDNS("203.0.113.53:53", testnet.MustZone("api.pay.test A 203.0.113.100", "refunds.pay.test A 203.0.113.100"))
 	lab.ServeTCP("203.0.113.100:443", nil)
 	lab.ServeUDP("203.0.113.101:8125", nil)
-	rec := netzerotest.Record(t, netzerotest.Driver())
+	rec := record(t, netzerotest.Driver())
 	n := newNetwork(t, network.WithIPAM(&networktypes.IPAM{Config: []networktypes.IPAMConfig{
 		{Subnet: netip.MustParsePrefix("203.0.113.0/25"), IPRange: netip.MustParsePrefix("203.0.113.0/28")},
 	}}))

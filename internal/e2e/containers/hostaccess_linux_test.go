@@ -28,7 +28,7 @@ func init() {
 		if ignored := os.Getenv("IGNORE"); ignored != "" {
 			options = append(options, netzerotest.Ignore(ignored))
 		}
-		rec := netzerotest.Record(t, options...)
+		rec := record(t, options...)
 		// Ports are forwarded when the container is ready, and not before.
 		c := run(t, image, "wait", append(more, rec.As("client"), testcontainers.WithHostPortAccess(port))...)
 		execute(t, c, "echo", fmt.Sprintf("%s:%d", testcontainers.HostInternal, port))

@@ -19,7 +19,7 @@ import (
 // What runs in a container later is the container's too, before and after it was started again or paused.
 func TestExecRestartAndPause(t *testing.T) {
 	image := require(t)
-	rec := netzerotest.Record(t, netzerotest.Driver())
+	rec := record(t, netzerotest.Driver())
 	n := newNetwork(t)
 	run(t, image, "listen :5432 :5433 :5434 :5435 then wait", rec.As("db"), in(n, "db"))
 	c := run(t, image, "dial db:5432 then listen :8080 then wait", rec.As("batch"), in(n), testcontainers.WithExposedPorts("8080/tcp"))
@@ -53,7 +53,7 @@ func execute(t *testing.T, c testcontainers.Container, args ...string) {
 // What a container was is taken while it lives: here it is killed, and removed, before the recording ends.
 func TestContainersThatAreGoneAtTheEnd(t *testing.T) {
 	image := require(t)
-	rec := netzerotest.Record(t, netzerotest.Workload("checkout"))
+	rec := record(t, netzerotest.Workload("checkout"))
 	n := newNetwork(t)
 	db := run(t, image, "listen :5432 then wait", rec.As("db"), in(n, "db"), testcontainers.WithExposedPorts("5432/tcp"))
 	await(t, fmt.Sprintf("localhost:%d", published(t, db, "5432/tcp")))
@@ -72,7 +72,7 @@ func TestContainerThatOutlivesTheRecording(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	rec := netzerotest.Record(t, netzerotest.Workload("checkout"))
+	rec := record(t, netzerotest.Workload("checkout"))
 	var err error
 	c, err = testcontainers.Run(t.Context(), image, rec.As("db"), testcontainers.WithCmd("listen", ":5432", "then", "wait"), testcontainers.WithExposedPorts("5432/tcp"))
 	if err != nil {
@@ -91,7 +91,7 @@ func TestReusedContainerIsRecordedFromThenOn(t *testing.T) {
 		return run(t, image, "dial db:5432 then wait", options...)
 	}
 	start()
-	rec := netzerotest.Record(t, netzerotest.Driver())
+	rec := record(t, netzerotest.Driver())
 	c := start(rec.As("worker"))
 	execute(t, c, "dial", "db:5433")
 }
@@ -99,7 +99,7 @@ func TestReusedContainerIsRecordedFromThenOn(t *testing.T) {
 // Modules wait in hooks of their own, before anything of ours is told that the container runs.
 func TestModulesWithHooksOfTheirOwn(t *testing.T) {
 	image := require(t)
-	rec := netzerotest.Record(t, netzerotest.Driver())
+	rec := record(t, netzerotest.Driver())
 	n := newNetwork(t)
 	run(t, image, "listen :9092 then wait", rec.As("broker"), in(n, "broker"))
 	var order []string
@@ -125,7 +125,7 @@ func TestModulesWithHooksOfTheirOwn(t *testing.T) {
 // A container may run another cgroup tree below its own.
 func TestNestedCgroups(t *testing.T) {
 	image := require(t)
-	rec := netzerotest.Record(t, netzerotest.Driver())
+	rec := record(t, netzerotest.Driver())
 	n := newNetwork(t)
 	run(t, image, "listen :5432 :5433 :5434 then wait", rec.As("db"), in(n, "db"))
 	privileged := withHost(func(h *container.HostConfig) {
@@ -140,7 +140,7 @@ func TestTwoRecordingsAtOnce(t *testing.T) {
 	for _, name := range []string{"one", "two"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			rec := netzerotest.Record(t, netzerotest.Driver())
+			rec := record(t, netzerotest.Driver())
 			n := newNetwork(t)
 			run(t, image, "listen :5432 then wait", rec.As("db-"+name), in(n, "db"))
 			succeeded(t, run(t, image, "dial db:5432", rec.As("client-"+name), in(n), toEnd()))

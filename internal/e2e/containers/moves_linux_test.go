@@ -15,7 +15,7 @@ import (
 // An address goes from one container that runs to another, and no cgroup is born.
 func TestAddressThatMoves(t *testing.T) {
 	image := require(t)
-	rec := netzerotest.Record(t, netzerotest.Workload("checkout"))
+	rec := record(t, netzerotest.Workload("checkout"))
 	n := newNetwork(t, network.WithIPAM(&networktypes.IPAM{Config: []networktypes.IPAMConfig{{Subnet: netip.MustParsePrefix("198.51.100.128/26")}}}))
 	const address = "198.51.100.150"
 	first := run(t, image, "listen :5432 then wait", rec.As("first"))
@@ -32,7 +32,7 @@ func TestAddressThatMoves(t *testing.T) {
 // Docker publishes a random port anew when the network goes by which it was published.
 func TestPublishedPortThatMoves(t *testing.T) {
 	image := require(t)
-	rec := netzerotest.Record(t, netzerotest.Workload("checkout"))
+	rec := record(t, netzerotest.Workload("checkout"))
 	n, other := newNetwork(t), newNetwork(t)
 	c := run(t, image, "listen :8080 then wait", rec.As("hub"), in(n, "hub"), testcontainers.WithExposedPorts("8080/tcp"))
 	await(t, fmt.Sprintf("localhost:%d", published(t, c, "8080/tcp")))
@@ -45,18 +45,18 @@ func init() {
 	users["late"] = func(t *testing.T) {
 		image := require(t)
 		var rec *netzerotest.Recording
-		t.Run("early", func(t *testing.T) { rec = netzerotest.Record(t, netzerotest.Golden("early.yaml")) })
+		t.Run("early", func(t *testing.T) { rec = record(t, netzerotest.Golden("early.yaml")) })
 		_, err := testcontainers.Run(t.Context(), image, rec.As("late"))
 		t.Fatal(err)
 	}
 	users["namesake"] = func(t *testing.T) {
 		image := require(t)
-		rec := netzerotest.Record(t)
+		rec := record(t)
 		run(t, image, "listen :8080 then wait", rec.As("shop"))
 	}
-	users["strict"] = func(t *testing.T) {
+	users["report"] = func(t *testing.T) {
 		image := require(t)
-		rec := netzerotest.Record(t, netzerotest.Driver(), netzerotest.Strict())
+		rec := record(t, netzerotest.Driver())
 		n := newNetwork(t)
 		db := run(t, image, "listen :5432 then wait", rec.As("db"), in(n, "db"), testcontainers.WithExposedPorts("5432/tcp"))
 		await(t, fmt.Sprintf("localhost:%d", published(t, db, "5432/tcp")))
@@ -80,17 +80,17 @@ func TestContainerOfTheTestProcesssName(t *testing.T) {
 	u.says(out, `the test process and container \w+ are both called shop: with Driver the test process is no workload; Workload and As give other names`)
 }
 
-// The policy of a container that is started no more stays, and is no secret: under Strict it fails.
+// The policy of a container that is started no more stays, and is no secret: with Strict it fails.
 func TestPolicyOfAContainerThatIsNoMore(t *testing.T) {
 	require(t)
 	u := newUser(t)
-	if out, passed := u.testWith([]string{"MORE=1"}, "strict", "-update"); !passed {
+	if out, passed := u.testWith([]string{"MORE=1"}, "report", "-update"); !passed {
 		t.Fatal(out)
 	}
 	u.says(u.golden(), "name: report namespace: stats")
-	if out, passed := u.testWith([]string{"MORE=1"}, "strict"); !passed {
+	if out, passed := u.testWith([]string{"MORE=1"}, "report"); !passed {
 		t.Error(out)
 	}
-	out := u.fails("strict")
+	out := u.fails("report")
 	u.says(out, "policy report is for no workload of this run: an update keeps it; delete it where its container is no more")
 }

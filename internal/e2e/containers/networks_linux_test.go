@@ -17,7 +17,7 @@ import (
 // By whatever a container is called, it is one workload.
 func TestNamesAndAddressesOfOneContainer(t *testing.T) {
 	image := require(t)
-	rec := netzerotest.Record(t, netzerotest.Driver())
+	rec := record(t, netzerotest.Driver())
 	front, back := newNetwork(t), newNetwork(t)
 	name := fmt.Sprintf("netzero-test-db-%s", front.ID[:8])
 	db := run(t, image, "listen :5432 :5433 :5434 :5435 then wait", rec, in(front, "db", "database"), in(back, "store"),
@@ -31,7 +31,7 @@ func TestNamesAndAddressesOfOneContainer(t *testing.T) {
 // Which of the families a program prefers does not show.
 func TestTwoFamilies(t *testing.T) {
 	image := require(t)
-	rec := netzerotest.Record(t, netzerotest.Driver())
+	rec := record(t, netzerotest.Driver())
 	n := newNetwork(t, network.WithEnableIPv6(), network.WithIPAM(&networktypes.IPAM{Config: []networktypes.IPAMConfig{
 		{Subnet: netip.MustParsePrefix("198.51.100.0/25")}, {Subnet: netip.MustParsePrefix("2001:db8:5::/64")},
 	}}))
@@ -43,7 +43,7 @@ func TestTwoFamilies(t *testing.T) {
 // From inside, a published port of this machine is the container behind it.
 func TestPublishedPortsFromInside(t *testing.T) {
 	image := require(t)
-	rec := netzerotest.Record(t, netzerotest.Driver())
+	rec := record(t, netzerotest.Driver())
 	n := newNetwork(t)
 	db := run(t, image, "listen :5432 then wait", rec.As("db"), testcontainers.WithExposedPorts("5432/tcp"))
 	port := published(t, db, "5432/tcp")
@@ -55,7 +55,7 @@ func TestPublishedPortsFromInside(t *testing.T) {
 
 func TestHostNetwork(t *testing.T) {
 	image := require(t)
-	rec := netzerotest.Record(t, netzerotest.Workload("checkout"))
+	rec := record(t, netzerotest.Workload("checkout"))
 	onHost := withHost(func(h *container.HostConfig) { h.NetworkMode = "host" })
 	const port = 17070 // of this machine, and so in the golden
 	run(t, image, fmt.Sprintf("listen 127.0.0.1:%d then dial 127.0.0.1:%d then wait", port, port), rec.As("db"), onHost)
@@ -66,7 +66,7 @@ func TestHostNetwork(t *testing.T) {
 // Containers that share a network are one pod.
 func TestContainersOfOnePod(t *testing.T) {
 	image := require(t)
-	rec := netzerotest.Record(t, netzerotest.Driver())
+	rec := record(t, netzerotest.Driver())
 	n := newNetwork(t)
 	run(t, image, "listen :5432 then wait", rec.As("db"), in(n, "db"))
 	orders := run(t, image, "listen :8080 then wait", rec.As("orders"), in(n, "orders"))
@@ -81,7 +81,7 @@ func TestContainersOfOnePod(t *testing.T) {
 func TestContainerCallsTheTestProcess(t *testing.T) {
 	image := require(t)
 	l := listen(t, "0.0.0.0:0")
-	rec := netzerotest.Record(t, netzerotest.Driver(), netzerotest.Peer(fmt.Sprintf("localhost:%d", l), "payments:8443"))
+	rec := record(t, netzerotest.Driver(), netzerotest.Peer(fmt.Sprintf("localhost:%d", l), "payments:8443"))
 	n := newNetwork(t)
 	succeeded(t, run(t, image, fmt.Sprintf("dial %s:%d", gatewayOf(t, n), l), rec.As("client"), in(n), toEnd()))
 }
@@ -89,7 +89,7 @@ func TestContainerCallsTheTestProcess(t *testing.T) {
 // Docker gives a container the address that another one has just left.
 func TestAddressesThatAreUsedAgain(t *testing.T) {
 	image := require(t)
-	rec := netzerotest.Record(t, netzerotest.Workload("checkout"))
+	rec := record(t, netzerotest.Workload("checkout"))
 	n := newNetwork(t)
 	var last netip.Addr
 	for _, name := range []string{"first", "second", "third"} {
@@ -135,7 +135,7 @@ func listen(t *testing.T, address string) uint16 {
 // Docker's in between.
 func TestResolverInTheDefaultNetwork(t *testing.T) {
 	image := require(t)
-	rec := netzerotest.Record(t, netzerotest.Driver())
+	rec := record(t, netzerotest.Driver())
 	dns := run(t, image, "listen udp::53 :53 :5432 then wait", rec.As("dns"))
 	at := address(t, dns, "bridge", false)
 	resolver := withHost(func(h *container.HostConfig) { h.DNS = []netip.Addr{at} })

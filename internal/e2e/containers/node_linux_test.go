@@ -18,7 +18,7 @@ func init() {
 		if peer := os.Getenv("PEER"); peer != "" {
 			options = append(options, netzerotest.Peer("localhost:"+os.Getenv("PORT"), peer))
 		}
-		rec := netzerotest.Record(t, options...)
+		rec := record(t, options...)
 		n := newNetwork(t)
 		succeeded(t, run(t, image, "echo "+net.JoinHostPort(gatewayOf(t, n), os.Getenv("PORT")), rec.As("client"), in(n), toEnd()))
 	}

@@ -21,7 +21,7 @@ func TestNamesThatAContainerAnswers(t *testing.T) {
 	lab := testnet.New(t)
 	lab.ServeTCP("203.0.113.100:443", nil)
 	lab.ServeTCP("203.0.113.101:5432", nil)
-	rec := netzerotest.Record(t, netzerotest.Workload("checkout"))
+	rec := record(t, netzerotest.Workload("checkout"))
 	n := newNetwork(t, network.WithIPAM(&networktypes.IPAM{Config: []networktypes.IPAMConfig{
 		{Subnet: netip.MustParsePrefix("203.0.113.0/25"), IPRange: netip.MustParsePrefix("203.0.113.0/28")},
 	}}))

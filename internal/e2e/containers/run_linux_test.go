@@ -16,6 +16,7 @@ import (
 	"github.com/testcontainers/testcontainers-go/wait"
 
 	"github.com/netzero-dev/netzero/internal/testenv"
+	"github.com/netzero-dev/netzero/netzerotest"
 )
 
 // require skips the test where it cannot run, and returns the image of its containers.
@@ -23,6 +24,12 @@ func require(t *testing.T) (image string) {
 	t.Helper()
 	testenv.RequireRoot(t)
 	return testenv.Image(t, "peer")
+}
+
+// record records the test. A flow that its golden has and that was not seen fails it.
+func record(t *testing.T, options ...netzerotest.Option) *netzerotest.Recording {
+	t.Helper()
+	return netzerotest.Record(t, append(options, netzerotest.Strict())...)
 }
 
 // run starts a container of the image peer and waits for nothing but what the options say.

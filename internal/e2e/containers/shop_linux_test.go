@@ -14,7 +14,7 @@ import (
 // The test process, a service and what it depends on: each gets a policy, mirrored at both ends.
 func TestEveryWorkloadHasItsPolicy(t *testing.T) {
 	image := require(t)
-	rec := netzerotest.Record(t, netzerotest.Workload("checkout"))
+	rec := record(t, netzerotest.Workload("checkout"))
 	n := newNetwork(t)
 	run(t, image, "listen :5432 then wait", rec.As("orders-db"), in(n, "db"))
 	run(t, image, "listen :6379 then wait", rec, in(n, "cache"))
@@ -26,7 +26,7 @@ func TestEveryWorkloadHasItsPolicy(t *testing.T) {
 // What only drives is no workload: who calls the service in production, nobody knows.
 func TestDriverIsNoWorkload(t *testing.T) {
 	image := require(t)
-	rec := netzerotest.Record(t, netzerotest.Driver())
+	rec := record(t, netzerotest.Driver())
 	n := newNetwork(t)
 	run(t, image, "listen :5432 then wait", rec.As("orders-db"), in(n, "db"))
 	orders := run(t, image, "http :8080 then dial db:5432 then wait", rec.As("orders"), in(n), testcontainers.WithExposedPorts("8080/tcp"))
@@ -36,7 +36,7 @@ func TestDriverIsNoWorkload(t *testing.T) {
 // The same in the Cilium dialect: callers from anywhere, pods by their labels.
 func TestCiliumPoliciesOfContainers(t *testing.T) {
 	image := require(t)
-	rec := netzerotest.Record(t, netzerotest.Driver(), netzerotest.Cilium())
+	rec := record(t, netzerotest.Driver(), netzerotest.Cilium())
 	n := newNetwork(t)
 	run(t, image, "listen :5432 then wait", rec.As("orders-db"), in(n, "db"))
 	orders := run(t, image, "http :8080 then dial db:5432 then wait", rec.As("orders"), in(n), testcontainers.WithExposedPorts("8080/tcp"))
@@ -46,7 +46,7 @@ func TestCiliumPoliciesOfContainers(t *testing.T) {
 // Waiting for a container is testcontainers' business: the test process has nothing to do with this database.
 func TestWaitStrategiesAreInfrastructure(t *testing.T) {
 	image := require(t)
-	rec := netzerotest.Record(t)
+	rec := record(t)
 	n := newNetwork(t)
 	run(t, image, "listen :5432 then wait", rec, in(n, "db"), testcontainers.WithExposedPorts("5432/tcp"),
 		testcontainers.WithWaitStrategy(wait.ForListeningPort("5432/tcp").SkipInternalCheck()))
@@ -56,7 +56,7 @@ func TestWaitStrategiesAreInfrastructure(t *testing.T) {
 // The same port twice, while it was waited for and after: the second time is the test's.
 func TestWhatFollowsTheWaitIsTheTests(t *testing.T) {
 	image := require(t)
-	rec := netzerotest.Record(t, netzerotest.Workload("checkout"))
+	rec := record(t, netzerotest.Workload("checkout"))
 	db := run(t, image, "listen :5432 then wait", rec.As("db"), testcontainers.WithExposedPorts("5432/tcp"),
 		testcontainers.WithWaitStrategy(wait.ForListeningPort("5432/tcp").SkipInternalCheck()))
 	dial(t, fmt.Sprintf("localhost:%d", published(t, db, "5432/tcp")))
@@ -65,7 +65,7 @@ func TestWhatFollowsTheWaitIsTheTests(t *testing.T) {
 // One name in two namespaces is two workloads.
 func TestOneNameInTwoNamespaces(t *testing.T) {
 	image := require(t)
-	rec := netzerotest.Record(t, netzerotest.Driver(), netzerotest.Strict()) // else a workload that is overlooked is a notice
+	rec := record(t, netzerotest.Driver())
 	n := newNetwork(t)
 	run(t, image, "listen :5432 then wait", rec.As("db.billing"), in(n, "billing-db"))
 	run(t, image, "listen :5433 then wait", rec.As("db.orders"), in(n, "orders-db"))

@@ -15,7 +15,7 @@ import (
 func init() {
 	users["found"] = func(t *testing.T) {
 		image := require(t)
-		rec := netzerotest.Record(t, netzerotest.Workload("checkout"))
+		rec := record(t, netzerotest.Workload("checkout"))
 		defer rec.Flows() // what nobody passed has to live until the engine was asked
 		n := newNetwork(t)
 		run(t, image, "listen :5432 then wait", in(n, "db"))
@@ -27,7 +27,7 @@ func init() {
 	}
 	users["others"] = func(t *testing.T) {
 		image := require(t)
-		rec := netzerotest.Record(t, netzerotest.Workload("checkout"))
+		rec := record(t, netzerotest.Workload("checkout"))
 		c := run(t, image, "listen :5432 then wait", testcontainers.WithExposedPorts("5432/tcp"),
 			testcontainers.WithLabels(map[string]string{"dev.netzero.recording": "another-test-process", "dev.netzero.workload": "theirs"}))
 		await(t, fmt.Sprintf("localhost:%d", published(t, c, "5432/tcp")))
@@ -35,7 +35,7 @@ func init() {
 	}
 	users["compose"] = func(t *testing.T) {
 		image := require(t)
-		rec := netzerotest.Record(t, netzerotest.Workload("checkout"))
+		rec := record(t, netzerotest.Workload("checkout"))
 		defer rec.Flows()
 		n := newNetwork(t)
 		service := func(name string) testcontainers.ContainerCustomizer {
@@ -49,21 +49,21 @@ func init() {
 	}
 	users["red"] = func(t *testing.T) {
 		image := require(t)
-		rec := netzerotest.Record(t, netzerotest.Driver())
+		rec := record(t, netzerotest.Driver())
 		n := newNetwork(t)
 		run(t, image, "listen :5432 :6379 then wait", rec.As("db"), in(n, "db"))
 		succeeded(t, run(t, image, os.Getenv("SHOP_DIALS"), rec.As("orders"), in(n), toEnd()))
 	}
 	users["driver"] = func(t *testing.T) {
 		image := require(t)
-		rec := netzerotest.Record(t, netzerotest.Driver())
+		rec := record(t, netzerotest.Driver())
 		n := newNetwork(t)
 		port := listen(t, "0.0.0.0:0")
 		succeeded(t, run(t, image, fmt.Sprintf("dial %s:%d", gatewayOf(t, n), port), rec.As("orders"), in(n), toEnd()))
 	}
 	users["misnamed"] = func(t *testing.T) {
 		image := require(t)
-		rec := netzerotest.Record(t, netzerotest.Driver())
+		rec := record(t, netzerotest.Driver())
 		_, err := testcontainers.Run(t.Context(), image, rec.As("Orders DB"))
 		t.Log(err)
 		_, err = testcontainers.Run(t.Context(), image, rec.As("orders"), rec.As("db"))
@@ -155,7 +155,7 @@ func init() {
 	users["package"] = func(t *testing.T) {
 		image := require(t)
 		name := os.Getenv("PACKAGE")
-		rec := netzerotest.Record(t, netzerotest.Workload(name))
+		rec := record(t, netzerotest.Workload(name))
 		defer rec.Flows()
 		n := newNetwork(t)
 		run(t, image, "listen :5432 then wait", in(n, name+"-db"))
