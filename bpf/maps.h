@@ -123,7 +123,7 @@ struct {
 /* One ring for all, so that a DNS answer stands before the connection that followed it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4 << 20);
+	__uint(max_entries, 8 << 20);
 } events SEC(".maps");
 
 struct {

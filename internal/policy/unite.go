@@ -19,8 +19,9 @@ import (
 //
 // There is one rule to a list of peers, and nothing in it that another rule or part of it allows. The names of
 // [NamesAnnotation] are united, unless a policy that opens the internet has no such list: there no name is checked, and
-// so none is in the union; and so are the programs of [BinariesAnnotation], unless a policy has no list of them. Policies of one name that select other pods, are in another namespace in another set, or have
-// another value for a label or annotation are an error.
+// so none is in the union; and so are the programs of [BinariesAnnotation], unless a policy has no list of them. Policies
+// of one name that select other pods, are in another namespace in another set, or have another value for a label or
+// annotation are an error.
 func Unite(sets ...[]*networkingv1.NetworkPolicy) ([]*networkingv1.NetworkPolicy, error) {
 	groups, err := sameNames(sets)
 	if err != nil {

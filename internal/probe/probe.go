@@ -33,7 +33,7 @@ type Sizes struct {
 }
 
 // DefaultSizes is enough for tens of thousands of flows, and for thousands of containers, in one test.
-var DefaultSizes = Sizes{RingBytes: 4 << 20, MaxFlows: 65536, MaxCgroups: 16384}
+var DefaultSizes = Sizes{RingBytes: 8 << 20, MaxFlows: 65536, MaxCgroups: 16384}
 
 // Key is what makes two connections the same flow to the kernel.
 type Key struct {
