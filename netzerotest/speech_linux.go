@@ -71,8 +71,8 @@ func (c *capture) hear(e *probe.NameEvent, batches map[*membership]*endpoint.Bat
 	}
 }
 
-// isAsked reports whether DNS was asked for what a client calls the server. Where the kernel could not read the answer, it does not know for which connection the question was: for
-// the first.
+// isAsked reports whether DNS was asked for what a client calls the server. Where the kernel could not read the answer, it
+// does not know for which connection the question was: for the first.
 func (s *speech) isAsked(name string) bool {
 	if len(s.asked) > 0 && s.event.Question() == 0 && s.event.Since == 0 && name == s.first {
 		return true

@@ -1,9 +1,15 @@
 package netzerotest
 
 import (
+	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
+	"github.com/netzero-dev/netzero/internal/cgroup"
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/probe"
@@ -46,6 +52,52 @@ func TestFlowsOfStrangersAreNotLookedAt(t *testing.T) {
 	}
 	if of[stranger] != 0 || of[container] != 1 {
 		t.Errorf("%d flows of the stranger were looked at, and %d of the container, want 0 and 1", of[stranger], of[container])
+	}
+}
+
+// Of a cgroup that lies deep the kernel tells a part of the path: in which container it is, or that it is in none, the tree says.
+func TestCgroupsThatLieDeepAreLookedUp(t *testing.T) {
+	testenv.RequireRoot(t)
+	c, err := newCapture(probe.Sizes{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := c.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	const depth = 17
+	names := slices.Repeat([]string{"deeper"}, depth)
+	container := strings.Repeat("0123456789abcdef", 4)
+	of := make(map[string]uint64)
+	for _, top := range []string{container, "build"} {
+		below := filepath.Join(filepath.Dir(c.session.Leaf.Path), fmt.Sprintf("netzerotest-%d", os.Getpid()), top)
+		dir := filepath.Join(below, filepath.Join(names...))
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			for d := dir; d != filepath.Dir(filepath.Dir(below)); d = filepath.Dir(d) {
+				_ = os.Remove(d) // the outermost goes with the second
+			}
+		}()
+		if of[top], err = cgroup.ID(dir); err != nil {
+			t.Fatal(err)
+		}
+		birth := &probe.CgroupEvent{Cgroup: of[top], Names: names[:16], Cut: true}
+		if nobodys(birth) {
+			t.Errorf("a cgroup somewhere below %s is disregarded at once", top)
+		}
+		c.handle([]probe.Event{birth})
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ids := c.containers.cgroups[of[container]].ids; !slices.Equal(ids, []string{container}) {
+		t.Errorf("the containers of one are %v", ids)
+	}
+	if c.isNobodys(of[container]) || !c.isNobodys(of["build"]) {
+		t.Errorf("nobody's: %v for the container's, %v for the other one", c.isNobodys(of[container]), c.isNobodys(of["build"]))
 	}
 }
 
