@@ -39,22 +39,27 @@ func isExpected(err error) bool {
 	return false
 }
 
-var said sync.Map // reasons for not recording that were given
+var said sync.Map // texts that were announced
 
 // runUnrecorded says that the test is not recorded: in the test's log, and once for each reason to whoever watches.
 func (r *Recording) runUnrecorded(reason string) {
 	r.tb.Helper()
 	r.tb.Logf("netzero: %s: NOT RECORDED: %s", r.tb.Name(), reason)
 	spoilCache()
-	if _, again := said.LoadOrStore(reason, true); again {
+	announce("NOT RECORDED: " + reason)
+}
+
+// announce writes a line to standard error and, where go test would hide that, to the terminal: once for each text.
+func announce(text string) {
+	if _, again := said.LoadOrStore(text, true); again {
 		return
 	}
-	line := fmt.Sprintf("netzero: NOT RECORDED: %s\n", reason)
+	line := fmt.Sprintf("netzero: %s\n", text)
 	fmt.Fprint(os.Stderr, line)
 	if isTerminal(os.Stderr) {
 		return
 	}
-	// With a list of packages go test shows nothing of a test binary that passes. A person shall know all the same.
+	// With a list of packages, go test shows nothing of a test binary that passes.
 	if tty, err := os.OpenFile("/dev/tty", os.O_WRONLY, 0); err == nil {
 		fmt.Fprint(tty, line)
 		tty.Close()

@@ -75,6 +75,11 @@ type Flow struct {
 	First   time.Duration // from the start of the recording to the first of them
 	Process Process       // who opened the first of them
 
+	// Lookup: a DNS name that was looked up and got no address, and so an attempt of which neither protocol nor port is known.
+	Lookup bool
+	// Before: sent over a connection that had been opened before the recording began. Of no meaning to a policy.
+	Before bool
+
 	// Binaries are the file names of all programs that opened any of them, sorted and separated by commas: without the test's
 	// own, and without those that are not known. Of a longer name it is the first 63 bytes. A byte that is neither letter nor
 	// digit of ASCII nor one of "._+@-" is written as in URLs: "my%20tool".
@@ -90,14 +95,17 @@ func (f Flow) Compare(g Flow) int {
 		cmp.Compare(f.Port, g.Port),
 		cmp.Compare(f.Protocol, g.Protocol),
 		cmp.Compare(f.ICMPType, g.ICMPType),
+		compareBools(g.Lookup, f.Lookup),
 	)
 }
 
 // Target returns the destination as a person reads it: "orders-db:5432/TCP", "[2001:db8::7]:53/UDP", "203.0.113.9/IP/47",
-// "203.0.113.9/ICMP echo request".
+// "203.0.113.9/ICMP echo request", "api.example.com:*" for a look-up without an answer.
 func (f Flow) Target() string {
 	host := f.Destination.String()
 	switch {
+	case f.Lookup:
+		return host + ":*"
 	case f.Protocol.IsICMP():
 		return host + "/" + f.Message()
 	case !f.Protocol.HasPorts():

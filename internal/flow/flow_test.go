@@ -26,6 +26,7 @@ func TestTargetReadsLikeAnAddress(t *testing.T) {
 		{"a ping", Flow{Destination: Endpoint{Kind: Address, Addr: addr("203.0.113.9")}, Protocol: ICMP, ICMPType: 8}, "203.0.113.9/ICMP echo request"},
 		{"a ping over IPv6", Flow{Destination: Endpoint{Kind: Workload, Name: "db"}, Protocol: ICMPv6, ICMPType: 128}, "db/ICMPv6 echo request"},
 		{"a type means another thing over IPv6", Flow{Destination: Endpoint{Kind: Workload, Name: "db"}, Protocol: ICMPv6, ICMPType: 8}, "db/ICMPv6 type 8"},
+		{"a look-up that got no address", Flow{Destination: Endpoint{Kind: External, Name: "api.example.com"}, Lookup: true}, "api.example.com:*"},
 		{"a protocol without a name", Flow{Destination: Endpoint{Kind: Address, Addr: addr("203.0.113.9")}, Protocol: 47}, "203.0.113.9/IP/47"},
 	} {
 		if got := row.flow.Target(); got != row.want {
@@ -154,5 +155,18 @@ func TestFoldHidesAddressesBehindANameInEveryOrder(t *testing.T) {
 	}
 	if inside := Fold([]Flow{name("db.test", "10.0.0.1", 1, 1), name("db.test", "10.0.0.2", 1, 1)}); len(inside) != 2 {
 		t.Errorf("two addresses inside fold into %d", len(inside))
+	}
+}
+
+func TestFoldKeepsLookupsAndOpenConnectionsApart(t *testing.T) {
+	host := Endpoint{Kind: External, Name: "api.example.com"}
+	lookup := Flow{Destination: host, Lookup: true, Count: 1}
+	before := Flow{Destination: host, Protocol: TCP, Port: 443, Count: 1, Before: true}
+	opened := Flow{Destination: host, Protocol: TCP, Port: 443, Count: 2}
+	both := opened
+	both.Count = 3
+	got := Fold([]Flow{lookup, before, opened})
+	if diff := cmp.Diff([]Flow{lookup, both}, got, compareAddrs); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

@@ -12,6 +12,7 @@ type key struct {
 	protocol            Protocol
 	port                uint16
 	icmpType            uint8
+	lookup              bool
 }
 
 // Set collects flows: one that is added again only raises the count of the first. The zero value is empty and ready.
@@ -25,10 +26,11 @@ func (s *Set) Add(f Flow) {
 	if s.flows == nil {
 		s.flows = make(map[key]Flow)
 	}
-	k := key{f.Source, f.Destination, f.Protocol, f.Port, f.ICMPType}
+	k := key{f.Source, f.Destination, f.Protocol, f.Port, f.ICMPType, f.Lookup}
 	if old, ok := s.flows[k]; ok {
 		f.Count += old.Count
 		f.Binaries = uniteBinaries(old.Binaries, f.Binaries)
+		f.Before = f.Before && old.Before
 		if old.First <= f.First {
 			f.First, f.Process = old.First, old.Process
 		}
@@ -57,7 +59,7 @@ func (s *Set) Sorted() []Flow {
 func Fold(flows []Flow) []Flow {
 	folded := make(map[key]Flow)
 	for _, f := range flows {
-		k := key{f.Source.Identity(), f.Destination.Identity(), f.Protocol, f.Port, f.ICMPType}
+		k := key{f.Source.Identity(), f.Destination.Identity(), f.Protocol, f.Port, f.ICMPType, f.Lookup}
 		old, ok := folded[k]
 		if !ok {
 			folded[k] = f
@@ -69,6 +71,7 @@ func Fold(flows []Flow) []Flow {
 		}
 		first.Count = old.Count + f.Count
 		first.Binaries = uniteBinaries(old.Binaries, f.Binaries)
+		first.Before = old.Before && f.Before
 		folded[k] = first
 	}
 	return slices.SortedFunc(maps.Values(folded), func(a, b Flow) int {
