@@ -84,23 +84,19 @@ func Descends(pid, ancestor int) bool {
 // Parents names the processes from which one descends, the nearest first, up to an ancestor: "sh (pid 12), make (pid 11)". It
 // returns "" where it does not descend from that.
 func Parents(pid, ancestor int) string {
-	var names []string
-	for range maxParents {
+	var chain []int
+	for seen := map[int]bool{pid: true}; ; { // ids may be reused during the walk
 		parent, err := parentOf(pid)
-		if err != nil || parent <= 1 {
+		if err != nil || parent < 1 || seen[parent] {
 			return ""
 		}
-		name, _ := processName(parent)
-		names = append(names, fmt.Sprintf("%s (pid %d)", name, parent))
+		chain = append(chain, parent)
 		if parent == ancestor {
-			break
+			return describeChain(chain)
 		}
-		pid = parent
+		seen[parent], pid = true, parent
 	}
-	return strings.Join(names, ", ")
 }
-
-const maxParents = 8
 
 // ParentsInside names the processes of a container from which one descends, the nearest first: those of its namespace of
 // process ids. It returns "" for one that is in this process's, and for the first of a container.
@@ -109,18 +105,26 @@ func ParentsInside(pid int) string {
 	if own, _ := os.Readlink(procPath(0, "ns/pid")); err != nil || own == inside {
 		return ""
 	}
-	var names []string
-	for range maxParents {
+	var chain []int
+	for seen := map[int]bool{pid: true}; ; {
 		parent, err := parentOf(pid)
-		if err != nil {
+		if err != nil || parent < 1 || seen[parent] {
 			break
 		}
 		if namespace, err := os.Readlink(procPath(parent, "ns/pid")); err != nil || namespace != inside {
 			break
 		}
-		name, _ := processName(parent)
-		names = append(names, fmt.Sprintf("%s (pid %d)", name, parent))
-		pid = parent
+		chain = append(chain, parent)
+		seen[parent], pid = true, parent
+	}
+	return describeChain(chain)
+}
+
+func describeChain(pids []int) string {
+	var names []string
+	for _, pid := range pids {
+		name, _ := processName(pid)
+		names = append(names, fmt.Sprintf("%s (pid %d)", name, pid))
 	}
 	return strings.Join(names, ", ")
 }

@@ -150,6 +150,61 @@ func TestDescent(t *testing.T) {
 	}
 }
 
+// nest starts processes, each of which is the parent of the next, and returns their ids from the outermost.
+func nest(t *testing.T, depth int, change func(*exec.Cmd)) []int {
+	t.Helper()
+	c, err := tryStart(t, testBinary(t), change, "nest", strconv.Itoa(depth))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pids []int
+	for _, field := range strings.Fields(c.line) {
+		pid, err := strconv.Atoi(field)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, pid)
+	}
+	if len(pids) != depth+1 {
+		t.Fatalf("%d processes are nested: %q", depth+1, c.line)
+	}
+	return pids
+}
+
+func TestParentsOfDeeplyNestedProcesses(t *testing.T) {
+	self, sibling := os.Getpid(), start(t, "wait").pid
+	for _, depth := range []int{1, 7, 8, 9, 12, 40} {
+		pids := nest(t, depth, func(*exec.Cmd) {})
+		innermost := pids[depth]
+		var want []string
+		for i := depth - 1; i >= 0; i-- {
+			want = append(want, fmt.Sprintf("endpoint.test (pid %d)", pids[i]))
+		}
+		if got, want := Parents(innermost, pids[0]), strings.Join(want, ", "); got != want {
+			t.Errorf("parents of a process %d below: got %q, want %q", depth, got, want)
+		}
+		if got, want := Parents(innermost, self), strings.Join(append(want, fmt.Sprintf("endpoint.test (pid %d)", self)), ", "); got != want {
+			t.Errorf("parents of a process %d below, up to this one: got %q, want %q", depth, got, want)
+		}
+		for _, stranger := range []int{sibling, innermost, 1 << 30} {
+			if got := Parents(innermost, stranger); got != "" {
+				t.Errorf("a process %d below descends from %d, which is no ancestor: %q", depth, stranger, got)
+			}
+		}
+		if got, want := Descendants(pids[0]), slices.Sorted(slices.Values(pids[1:])); !slices.Equal(got, want) {
+			t.Errorf("descendants of a process with %d below: got %v, want %v", depth, got, want)
+		}
+	}
+}
+
+// A test process may be the first one of a container, where nothing is below it but its own.
+func TestFirstProcessIsAnAncestor(t *testing.T) {
+	got := Parents(os.Getpid(), 1)
+	if Descends(os.Getpid(), 1) != strings.HasSuffix(got, " (pid 1)") { // what enters a container descends from none of its processes
+		t.Errorf("parents of this process up to the first one: got %q", got)
+	}
+}
+
 func TestParentInStat(t *testing.T) {
 	for stat, want := range map[string]int{
 		"42 (cat) R 7 42 7 0":          7,
