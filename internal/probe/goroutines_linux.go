@@ -234,5 +234,6 @@ func stackOf(e *bpf.RecordStackEvent) *goroutine.Stack {
 	for _, address := range e.Frames[:min(int(e.Length), len(e.Frames))] {
 		s.Addresses = append(s.Addresses, uintptr(address))
 	}
+	s.Cut = len(s.Addresses) == len(e.Frames)
 	return s
 }

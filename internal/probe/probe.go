@@ -115,7 +115,7 @@ type CgroupEvent struct {
 	// the root; at most 16, each at most 127 bytes. It is empty where the kernel has no BTF, does not let itself be
 	// read, or saw a packet only.
 	Names []string
-	Cut   bool // there are 16, and may be more
+	Cut   bool // there are 16, and may be more; or one has 127 bytes, and may have more
 }
 
 // NameSource is where a client names the server that it connects to.

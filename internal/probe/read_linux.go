@@ -236,8 +236,9 @@ func cgroupEventOf(e *bpf.RecordCgroupEvent) *CgroupEvent {
 			break
 		}
 		event.Names = append(event.Names, name)
+		event.Cut = event.Cut || len(name) == len(e.Names[i])-1
 	}
-	event.Cut = len(event.Names) == len(e.Names)
+	event.Cut = event.Cut || len(event.Names) == len(e.Names)
 	return event
 }
 
