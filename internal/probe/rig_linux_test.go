@@ -87,11 +87,9 @@ func (r *rig) forget() {
 // flows returns the flow events as text, each with its count: "TCP 127.0.0.1:80 x3", sorted; of ICMP with its type for a port.
 func (r *rig) flows() []string {
 	r.t.Helper()
-	counts := make(map[Key]uint64)
 	events := seen[*FlowEvent](r)
-	for k, n := range r.Counts() {
-		counts[k] = n
-	}
+	counts, err := r.Counts()
+	check(r.t, err)
 	var lines []string
 	for _, e := range events {
 		lines = append(lines, text(e.Protocol, netip.AddrPortFrom(e.Addr, e.Port+uint16(e.ICMPType)), counts[e.Key]))

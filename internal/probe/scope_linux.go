@@ -3,7 +3,6 @@ package probe
 import (
 	"errors"
 	"fmt"
-	"iter"
 
 	"github.com/cilium/ebpf"
 
@@ -55,33 +54,6 @@ func (p *Probe) configure() error {
 		return fmt.Errorf("write settings: %w", err)
 	}
 	return nil
-}
-
-// Counts returns how often each flow was seen: connection attempts for TCP, datagrams for all else.
-func (p *Probe) Counts() iter.Seq2[Key, uint64] {
-	return func(yield func(Key, uint64) bool) {
-		var k bpf.RecordFlowKey
-		var f bpf.RecordFlow
-		for flows := p.objects.Flows.Iterate(); flows.Next(&k, &f); {
-			if !yield(keyOf(k), f.Count) {
-				return
-			}
-		}
-	}
-}
-
-// NameCounts returns how many connections named their server so, of those for which no DNS question tells its
-// name for certain.
-func (p *Probe) NameCounts() iter.Seq2[ServerNameKey, uint64] {
-	return func(yield func(ServerNameKey, uint64) bool) {
-		var k bpf.RecordServerNameKey
-		var n uint64
-		for names := p.objects.ServerNames.Iterate(); names.Next(&k, &n); {
-			if !yield(serverNameKeyOf(k), n) {
-				return
-			}
-		}
-	}
 }
 
 // Forget makes a flow that is known new again, and returns how often it was seen so far.

@@ -60,10 +60,8 @@ func say(t *testing.T, to netip.AddrPort, pieces ...[]byte) {
 func (r *rig) heard() []string {
 	r.t.Helper()
 	events := seen[*NameEvent](r)
-	counts := make(map[ServerNameKey]uint64)
-	for k, n := range r.NameCounts() {
-		counts[k] = n
-	}
+	counts, err := r.NameCounts()
+	check(r.t, err)
 	var lines []string
 	for _, e := range events {
 		what, name, err := "nothing", "", error(nil)
