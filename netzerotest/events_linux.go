@@ -1,6 +1,7 @@
 package netzerotest
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -109,10 +110,15 @@ func (c *capture) identify(m *membership, e *probe.FlowEvent, name string, batch
 		batches[m] = m.identifier.Batch()
 	}
 	contained := e.Cgroup != c.session.Leaf.ID
-	return batches[m].Identify(endpoint.Query{
+	b := batches[m]
+	identity := b.Identify(endpoint.Query{
 		PID: e.Process.PID, Protocol: e.Protocol, Addr: e.Addr, Port: e.Port, Name: name, Bound: c.bound.at(e.Key),
 		Container: contained, OwnNetwork: contained && e.Netns != c.session.Self.Netns,
 	})
+	if err := b.Err(); err != nil && c.failure == nil {
+		c.fail(fmt.Errorf("look at this machine: %w", err))
+	}
+	return identity
 }
 
 // note keeps what a flow was found to be. One that was forgotten in the kernel meanwhile is the same flow still.

@@ -81,6 +81,23 @@ func beChild(role string, args []string) error {
 			}
 			ready += " " + strings.TrimSpace(line)
 		}
+	case "starve": // without file descriptors: what it still finds of its descendants
+		in := exec.Command("sleep", "60")
+		if err := in.Start(); err != nil {
+			return err
+		}
+		defer in.Wait()
+		defer in.Process.Kill()
+		var limit unix.Rlimit
+		if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+			return err
+		}
+		limit.Cur = 0
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+			return err
+		}
+		pids, err := Descendants(os.Getpid())
+		ready = fmt.Sprintf("%d, failed: %t", len(pids), err != nil)
 	case "look": // <network> <address>: what this user sees there
 		l, err := ReadListeners(0)
 		if err != nil {

@@ -27,7 +27,7 @@ func TestParentsInsideAContainerEndWithItsFirstProcess(t *testing.T) {
 	first := cmd.Process.Pid
 	var inside []int
 	for deadline := time.Now().Add(10 * time.Second); len(inside) == 0; time.Sleep(10 * time.Millisecond) {
-		if inside = Descendants(first); time.Now().After(deadline) {
+		if inside = descendants(t, first); time.Now().After(deadline) {
 			t.Fatal("the shell starts nothing")
 		}
 	}
@@ -49,7 +49,7 @@ func TestParentsOfADeeplyNestedProcessInAContainer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inside := Descendants(c.pid)
+	inside := descendants(t, c.pid)
 	if len(inside) != depth {
 		t.Fatalf("%d processes are nested: %v", depth, inside)
 	}

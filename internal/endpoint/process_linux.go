@@ -129,10 +129,15 @@ func describeChain(pids []int) string {
 	return strings.Join(names, ", ")
 }
 
-// Descendants returns the children of root, their children and so on, as they are now, sorted.
-func Descendants(root int) []int {
+// Descendants returns the children of root, their children and so on, as they are now, sorted. An error says that some may be
+// missing.
+func Descendants(root int) ([]int, error) {
+	all, err := processes()
+	if err != nil {
+		return nil, err
+	}
 	children := make(map[int][]int)
-	for _, pid := range processes() {
+	for _, pid := range all {
 		if parent, err := parentOf(pid); err == nil {
 			children[parent] = append(children[parent], pid)
 		}
@@ -148,24 +153,27 @@ func Descendants(root int) []int {
 			}
 		}
 	}
-	return slices.Sorted(maps.Keys(found))
+	return slices.Sorted(maps.Keys(found)), nil
 }
 
 // processes returns the ids of all processes that can be seen.
-func processes() []int {
+func processes() ([]int, error) {
 	proc, err := os.Open("/proc")
 	if err != nil {
-		return nil
+		return nil, fmt.Errorf("list processes: %w", err)
 	}
 	defer proc.Close()
-	names, _ := proc.Readdirnames(-1)
+	names, err := proc.Readdirnames(-1)
+	if err != nil {
+		return nil, fmt.Errorf("list processes: %w", err)
+	}
 	var pids []int
 	for _, name := range names {
 		if pid, err := strconv.Atoi(name); err == nil {
 			pids = append(pids, pid)
 		}
 	}
-	return pids
+	return pids, nil
 }
 
 func parentOf(pid int) (int, error) {

@@ -84,7 +84,7 @@ func TestProcessWithoutExecutableHasItsThreadName(t *testing.T) {
 	if diff := cmp.Diff(flow.Process{PID: pid, Name: "a) R (b"}, got); diff != "" {
 		t.Errorf("a zombie (-want +got):\n%s", diff)
 	}
-	if !Descends(pid, os.Getpid()) || !slices.Contains(Descendants(os.Getpid()), pid) {
+	if !Descends(pid, os.Getpid()) || !slices.Contains(descendants(t, os.Getpid()), pid) {
 		t.Error("a zombie does not descend from us")
 	}
 }
@@ -105,10 +105,19 @@ func TestNoProcess(t *testing.T) {
 		if Descends(pid, 1) {
 			t.Errorf("Descends(%d, 1)", pid)
 		}
-		if got := Descendants(pid); pid != 0 && got != nil {
-			t.Errorf("Descendants(%d) = %v", pid, got)
+		if got, err := Descendants(pid); err != nil || pid != 0 && got != nil {
+			t.Errorf("Descendants(%d) = %v, %v", pid, got, err)
 		}
 	}
+}
+
+func descendants(t *testing.T, pid int) []int {
+	t.Helper()
+	pids, err := Descendants(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pids
 }
 
 func TestDescent(t *testing.T) {
@@ -136,7 +145,7 @@ func TestDescent(t *testing.T) {
 			t.Errorf("%s: Descends(%d, %d) = %v", tt.reason, tt.pid, tt.ancestor, got)
 		}
 	}
-	got := Descendants(self)
+	got := descendants(t, self)
 	for _, pid := range []int{c.pid, grandchild, sibling} {
 		if !slices.Contains(got, pid) {
 			t.Errorf("Descendants = %v lacks %d", got, pid)
@@ -145,7 +154,7 @@ func TestDescent(t *testing.T) {
 	if slices.Contains(got, self) || !slices.IsSorted(got) {
 		t.Errorf("Descendants = %v", got)
 	}
-	if diff := cmp.Diff([]int{grandchild}, Descendants(c.pid)); diff != "" {
+	if diff := cmp.Diff([]int{grandchild}, descendants(t, c.pid)); diff != "" {
 		t.Errorf("descendants of the child (-want +got):\n%s", diff)
 	}
 }
@@ -171,6 +180,12 @@ func nest(t *testing.T, depth int, change func(*exec.Cmd)) []int {
 	return pids
 }
 
+func TestProcessesThatCannotBeListedAreNotNone(t *testing.T) {
+	if got, want := start(t, "starve").line, "0, failed: true"; got != want {
+		t.Errorf("descendants without a file descriptor to spare: got %q, want %q", got, want)
+	}
+}
+
 func TestParentsOfDeeplyNestedProcesses(t *testing.T) {
 	self, sibling := os.Getpid(), start(t, "wait").pid
 	for _, depth := range []int{1, 7, 8, 9, 12, 40} {
@@ -191,7 +206,7 @@ func TestParentsOfDeeplyNestedProcesses(t *testing.T) {
 				t.Errorf("a process %d below descends from %d, which is no ancestor: %q", depth, stranger, got)
 			}
 		}
-		if got, want := Descendants(pids[0]), slices.Sorted(slices.Values(pids[1:])); !slices.Equal(got, want) {
+		if got, want := descendants(t, pids[0]), slices.Sorted(slices.Values(pids[1:])); !slices.Equal(got, want) {
 			t.Errorf("descendants of a process with %d below: got %v, want %v", depth, got, want)
 		}
 	}

@@ -116,7 +116,9 @@ func (s *Session) enter() (children []int, err error) {
 	if err := s.Probe.Watch(s.Leaf.ID); err != nil {
 		return nil, err
 	}
-	children = endpoint.Descendants(os.Getpid())
+	if children, err = endpoint.Descendants(os.Getpid()); err != nil {
+		return nil, err
+	}
 	return children, s.Leaf.Move(append(children, os.Getpid())...)
 }
 
