@@ -125,8 +125,8 @@ func ParentsInside(pid int) string {
 	return strings.Join(names, ", ")
 }
 
-// Descendants returns the children of root, their children and so on, as they are now, sorted.
-func Descendants(root int) []int {
+// Descendants returns the children of some processes, their children and so on, as they are now, sorted.
+func Descendants(roots ...int) []int {
 	children := make(map[int][]int)
 	for _, pid := range processes() {
 		if parent, err := parentOf(pid); err == nil {
@@ -134,11 +134,11 @@ func Descendants(root int) []int {
 		}
 	}
 	found := make(map[int]bool)
-	for next := []int{root}; len(next) > 0; {
+	for next := slices.Clone(roots); len(next) > 0; {
 		pid := next[0]
 		next = next[1:]
 		for _, child := range children[pid] {
-			if !found[child] && child != root {
+			if !found[child] && !slices.Contains(roots, child) {
 				found[child] = true
 				next = append(next, child)
 			}
