@@ -257,7 +257,7 @@ struct family_layout {
 	__u32 tgid;   /* in struct task_struct */
 	__u32 signal; /* in struct task_struct */
 	__u32 live;   /* threads, in struct signal_struct */
-	__u32 padding;
+	__u32 parent; /* real_parent, in struct task_struct */
 };
 
 /* Written by user space. */
@@ -269,7 +269,10 @@ struct settings {
 	 * is neither younger than the leaf nor nested in it.
 	 */
 	__u64 newborn;
-	__u32 process; /* the test process in the initial pid namespace, if goroutines are told apart; else 0 */
+	__u64 leaf;     /* the id of the leaf cgroup, if descendants of the test process are followed (children.h); else 0 */
+	__u32 process;  /* the test process in the initial pid namespace, if goroutines are told apart; else 0 */
+	__u32 ancestor; /* the same, if descendants are followed; else 0 */
+	__u32 scanning; /* some descendants may not be in children yet: forks are judged by the parents of who forks */
 	__u32 padding;
 };
 

@@ -54,7 +54,7 @@ static __always_inline int opens(struct __sk_buff *skb, struct packet *p)
 	return 1;
 }
 
-/* The scope of a datagram socket: that of its user, where a system call or user space has told, else that of its maker. */
+/* The scope of a socket: that of its user, where a system call or user space has told, else that of its maker. */
 static __always_inline __u64 scope_of_datagram(struct __sk_buff *skb, const struct socket *socket)
 {
 	if (!socket || !socket->cgroup)
@@ -135,6 +135,7 @@ static __always_inline void record_datagram(struct __sk_buff *skb, struct bpf_so
 __noinline int read_departure(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
+	struct socket *socket;
 	struct packet p;
 
 	if (!sk)
@@ -142,8 +143,9 @@ __noinline int read_departure(struct __sk_buff *skb)
 	sk = bpf_sk_fullsock(sk);
 	if (!sk)
 		return 0;
+	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
 	if (read_packet(skb, &p)) {
-		if (scope_of_packet(skb))
+		if (scope_of_datagram(skb, socket))
 			count(LOST_PACKET);
 		return 0;
 	}
@@ -153,7 +155,7 @@ __noinline int read_departure(struct __sk_buff *skb)
 	if ((p.protocol == IPPROTO_UDP || p.protocol == IPPROTO_UDPLITE) && sk->type == SOCK_DGRAM)
 		record_datagram(skb, sk, &p);
 	else if ((p.protocol != IPPROTO_TCP || sk->type == SOCK_RAW) && opens(skb, &p)) /* first: what opens nothing adopts no cgroup */
-		record_unnamed(&p, scope_of_packet(skb));
+		record_unnamed(&p, scope_of_datagram(skb, socket));
 	return 0;
 }
 

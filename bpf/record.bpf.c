@@ -8,11 +8,12 @@
  *   cgroup/connect4|6     TCP flows, attempts included; destination of connected datagram sockets
  *   cgroup/sendmsg4|6     destination of datagrams that carry their own
  *   cgroup/post_bind4|6   who may be about to listen where
+ *   cgroup/sock_create    sockets that descendants of the test process make in other cgroups
  *   cgroup_skb/egress     evidence that a datagram left; raw sockets, ICMP, SCTP, UDP-Lite; which server TLS and HTTP clients name
  *   cgroup_skb/ingress    DNS answers; who spoke first on a datagram socket
  *
  * And on raw tracepoints, which see the whole machine:
- *   sched_wakeup_new      for which of several recordings a child was started
+ *   sched_wakeup_new      who descends from the test process, and for which of several recordings it was started
  *   sched_process_exit    that it is no more
  *
  * Kernel floor: 5.10. Needs no BTF of the kernel; with it, the names of executables and of short-lived cgroups are certain (struct layout).
@@ -109,6 +110,13 @@ int post_bind6(struct bpf_sock *ctx)
 	__u32 addr[4] = { ctx->src_ip6[0], ctx->src_ip6[1], ctx->src_ip6[2], ctx->src_ip6[3] };
 
 	on_bind(ctx, (const __u8 *)addr);
+	return PROCEED;
+}
+
+SEC("cgroup/sock_create")
+int sock_create(struct bpf_sock *ctx)
+{
+	on_create(ctx);
 	return PROCEED;
 }
 

@@ -96,11 +96,11 @@ const (
 )
 
 type RecordFamilyLayout struct {
-	_       structs.HostLayout
-	Tgid    uint32
-	Signal  uint32
-	Live    uint32
-	Padding uint32
+	_      structs.HostLayout
+	Tgid   uint32
+	Signal uint32
+	Live   uint32
+	Parent uint32
 }
 
 type RecordFlow struct {
@@ -284,7 +284,10 @@ type RecordSettings struct {
 	Generation uint32
 	Level      uint32
 	Newborn    uint64
+	Leaf       uint64
 	Process    uint32
+	Ancestor   uint32
+	Scanning   uint32
 	Padding    uint32
 }
 
@@ -363,6 +366,7 @@ const (
 	RecordProgProcessForks   = "process_forks"
 	RecordProgSendmsg4       = "sendmsg4"
 	RecordProgSendmsg6       = "sendmsg6"
+	RecordProgSockCreate     = "sock_create"
 	RecordVarBindEventType   = "bind_event_type"
 	RecordVarBirths          = "births"
 	RecordVarBoundPorts      = "bound_ports"
@@ -433,6 +437,7 @@ type RecordProgramSpecs struct {
 	ProcessForks *ebpf.ProgramSpec `ebpf:"process_forks"`
 	Sendmsg4     *ebpf.ProgramSpec `ebpf:"sendmsg4"`
 	Sendmsg6     *ebpf.ProgramSpec `ebpf:"sendmsg6"`
+	SockCreate   *ebpf.ProgramSpec `ebpf:"sock_create"`
 }
 
 // RecordMapSpecs contains maps before they are loaded into the kernel.
@@ -571,6 +576,7 @@ type RecordPrograms struct {
 	ProcessForks *ebpf.Program `ebpf:"process_forks"`
 	Sendmsg4     *ebpf.Program `ebpf:"sendmsg4"`
 	Sendmsg6     *ebpf.Program `ebpf:"sendmsg6"`
+	SockCreate   *ebpf.Program `ebpf:"sock_create"`
 }
 
 func (p *RecordPrograms) Close() error {
@@ -585,6 +591,7 @@ func (p *RecordPrograms) Close() error {
 		p.ProcessForks,
 		p.Sendmsg4,
 		p.Sendmsg6,
+		p.SockCreate,
 	)
 }
 

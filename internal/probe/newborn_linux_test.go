@@ -20,10 +20,12 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// newArmedRig is a rig that records newborn cgroups too: this machine's others', which tests leave out by cgroup.
+// newArmedRig is a rig that records newborn cgroups too: this machine's others', which tests leave out by cgroup. Children stand in
+// for processes that have nothing to do with the test.
 func newArmedRig(t *testing.T, sizes Sizes) *rig {
 	t.Helper()
 	r := newRig(t, sizes)
+	r.unfollow()
 	check(t, r.WatchNewborn(r.leaf.ID))
 	return r
 }
@@ -470,6 +472,7 @@ func TestWhoIsNobodysDoesNotFloodTheRing(t *testing.T) {
 	_, err = p.Check(leaf.ID)
 	check(t, err)
 	check(t, p.WatchNewborn(leaf.ID))
+	(&rig{t: t, Probe: p}).unfollow()
 	stranger := newGroup(t, filepath.Join(filepath.Dir(leaf.Path), fmt.Sprintf("probe-test-%d-flood", os.Getpid())))
 	theirs.Store(stranger.id)
 	to := make([]string, 5000)
