@@ -54,6 +54,20 @@ func opensConnection(fd int) bool {
 // maxReadings is how often the counters of a socket are read that change meanwhile.
 const maxReadings = 1000
 
+// AdoptConnections is [Probe.AdoptSockets] for the TCP connections that a process opened, and nothing else.
+func (p *Probe) AdoptConnections(pid int, cgroup, netns uint64, opener Opener) error {
+	err := eachSocket(pid, func(fd int) error {
+		if protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL); err != nil || protocol != int(flow.TCP) {
+			return nil
+		}
+		return p.adoptConnection(fd, cgroup, netns, opener)
+	})
+	if err != nil {
+		return fmt.Errorf("adopt connections: %w", err)
+	}
+	return nil
+}
+
 // adoptConnection lets a TCP connection that the process opened before be told as a flow, as soon as it sends something.
 func (p *Probe) adoptConnection(fd int, cgroup, netns uint64, opener Opener) error {
 	if !opensConnection(fd) {
