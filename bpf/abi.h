@@ -42,7 +42,7 @@ struct flow_key {
 	__u64 netns;      /* cookie of the network namespace; 0 where the hook cannot tell */
 	__u64 name;
 	__u64 since;      /* where several names may be meant: those asked for from then on; else 0 */
-	__u64 bound;      /* when a socket in scope last bound to the port; 0: none did */
+	__u64 bound;      /* when a socket in scope last bound to the port; 0: none did; or a connection (tcp_connections.h) */
 	__u64 births;     /* cgroups that were adopted until then */
 	__u64 recording;  /* to which the task belongs (goroutine.h); 0: to none in particular */
 	__u64 executable; /* of the task, by its name and directory; 0: the test process's, or unknown */
@@ -78,8 +78,9 @@ enum event_kind {
 
 struct flow_event {
 	__u32 kind;
-	__u32 reserved;
+	__u32 opened; /* of a connection from before key.generation, the generation in which it was opened; 0: before any */
 	__u64 time;
+	__u64 said;   /* of the same, struct server_name_key.hash of what it named the server by; 0: not known */
 	struct flow_key key;
 	struct opener opener;
 };

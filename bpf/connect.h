@@ -9,6 +9,7 @@
 
 #include "server_name.h"
 #include "stack.h"
+#include "tcp_connections.h"
 
 static __always_inline void set_ipv4(__u8 *addr, __u32 ip4)
 {
@@ -87,6 +88,7 @@ static __always_inline void on_connect(struct bpf_sock_addr *ctx, const __u8 *ad
 			set_opener(&opener, !!own);
 			record_new(&key, &opener);
 		}
+		keep_connection(ctx, &key);
 		expect_name(ctx, &key, asked);
 		return;
 	}

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "speech.h"
+#include "tcp_payload.h"
 
 #define ICMP_ECHO 8
 #define ICMP_TIMESTAMP 13
@@ -172,6 +173,7 @@ static __always_inline void on_egress(struct __sk_buff *skb)
 	if (sk->type == SOCK_STREAM && sk->protocol == IPPROTO_TCP) {
 		if (bpf_sk_storage_get(&speakers, sk, 0, 0))
 			read_speech(skb);
+		note_connection(skb, sk);
 		return;
 	}
 	if (first != IPPROTO_TCP || sk->type == SOCK_RAW)

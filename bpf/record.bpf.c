@@ -9,7 +9,8 @@
  *   cgroup/sendmsg4|6     destination of datagrams that carry their own
  *   cgroup/post_bind4|6   who may be about to listen where
  *   cgroup/sock_create    sockets that descendants of the test process make in other cgroups
- *   cgroup_skb/egress     evidence that a datagram left; raw sockets, ICMP, SCTP, UDP-Lite; which server TLS and HTTP clients name
+ *   cgroup_skb/egress     evidence that a datagram left; raw sockets, ICMP, SCTP, UDP-Lite; which server TLS and HTTP clients name;
+ *                         connections from before the recording
  *   cgroup_skb/ingress    DNS answers; who spoke first on a datagram socket
  *
  * And on raw tracepoints, which see the whole machine:
@@ -18,7 +19,7 @@
  *
  * Kernel floor: 5.10. Needs no BTF of the kernel; with it, the names of executables and of short-lived cgroups are certain (struct layout).
  *
- * Not seen: packet sockets (AF_PACKET) and XDP, which pass below IP; connections that were open before the recording;
+ * Not seen: packet sockets (AF_PACKET) and XDP, which pass below IP; MPTCP connections that were open before the recording;
  * DNS on other ports than 53 (DoT, DoH, mDNS); names that came from /etc/hosts or over a Unix socket, unless the client names the server
  * (server_name.h).
  */
@@ -52,6 +53,7 @@ const enum name_source *name_source_type __attribute__((unused));
 const enum no_recording *no_recording_type __attribute__((unused));
 const struct stack_event *stack_event_type __attribute__((unused));
 const struct socket *socket_type __attribute__((unused));
+const struct connection *connection_type __attribute__((unused));
 const enum event_kind *event_kind_type __attribute__((unused));
 const enum scope_state *scope_state_type __attribute__((unused));
 const enum counter *counter_type __attribute__((unused));

@@ -37,6 +37,14 @@ type RecordCgroupEvent struct {
 	Names    [16][128]uint8
 }
 
+type RecordConnection struct {
+	_    structs.HostLayout
+	Key  RecordFlowKey
+	Said uint64
+	Pid  uint32
+	Told uint32
+}
+
 type RecordCounter uint32
 
 const (
@@ -111,12 +119,13 @@ type RecordFlow struct {
 }
 
 type RecordFlowEvent struct {
-	_        structs.HostLayout
-	Kind     uint32
-	Reserved uint32
-	Time     uint64
-	Key      RecordFlowKey
-	Opener   RecordOpener
+	_      structs.HostLayout
+	Kind   uint32
+	Opened uint32
+	Time   uint64
+	Said   uint64
+	Key    RecordFlowKey
+	Opener RecordOpener
 }
 
 type RecordFlowKey struct {
@@ -343,6 +352,7 @@ type RecordStackEvent struct {
 const (
 	RecordMapChildren        = "children"
 	RecordMapConfig          = "config"
+	RecordMapConnections     = "connections"
 	RecordMapCounters        = "counters"
 	RecordMapEvents          = "events"
 	RecordMapFlows           = "flows"
@@ -371,6 +381,7 @@ const (
 	RecordVarBirths          = "births"
 	RecordVarBoundPorts      = "bound_ports"
 	RecordVarCgroupEventType = "cgroup_event_type"
+	RecordVarConnectionType  = "connection_type"
 	RecordVarCounterType     = "counter_type"
 	RecordVarEventKindType   = "event_kind_type"
 	RecordVarFamilyLayout    = "family_layout"
@@ -446,6 +457,7 @@ type RecordProgramSpecs struct {
 type RecordMapSpecs struct {
 	Children    *ebpf.MapSpec `ebpf:"children"`
 	Config      *ebpf.MapSpec `ebpf:"config"`
+	Connections *ebpf.MapSpec `ebpf:"connections"`
 	Counters    *ebpf.MapSpec `ebpf:"counters"`
 	Events      *ebpf.MapSpec `ebpf:"events"`
 	Flows       *ebpf.MapSpec `ebpf:"flows"`
@@ -469,6 +481,7 @@ type RecordVariableSpecs struct {
 	Births          *ebpf.VariableSpec `ebpf:"births"`
 	BoundPorts      *ebpf.VariableSpec `ebpf:"bound_ports"`
 	CgroupEventType *ebpf.VariableSpec `ebpf:"cgroup_event_type"`
+	ConnectionType  *ebpf.VariableSpec `ebpf:"connection_type"`
 	CounterType     *ebpf.VariableSpec `ebpf:"counter_type"`
 	EventKindType   *ebpf.VariableSpec `ebpf:"event_kind_type"`
 	FamilyLayout    *ebpf.VariableSpec `ebpf:"family_layout"`
@@ -505,6 +518,7 @@ func (o *RecordObjects) Close() error {
 type RecordMaps struct {
 	Children    *ebpf.Map `ebpf:"children"`
 	Config      *ebpf.Map `ebpf:"config"`
+	Connections *ebpf.Map `ebpf:"connections"`
 	Counters    *ebpf.Map `ebpf:"counters"`
 	Events      *ebpf.Map `ebpf:"events"`
 	Flows       *ebpf.Map `ebpf:"flows"`
@@ -524,6 +538,7 @@ func (m *RecordMaps) Close() error {
 	return _RecordClose(
 		m.Children,
 		m.Config,
+		m.Connections,
 		m.Counters,
 		m.Events,
 		m.Flows,
@@ -548,6 +563,7 @@ type RecordVariables struct {
 	Births          *ebpf.Variable `ebpf:"births"`
 	BoundPorts      *ebpf.Variable `ebpf:"bound_ports"`
 	CgroupEventType *ebpf.Variable `ebpf:"cgroup_event_type"`
+	ConnectionType  *ebpf.Variable `ebpf:"connection_type"`
 	CounterType     *ebpf.Variable `ebpf:"counter_type"`
 	EventKindType   *ebpf.Variable `ebpf:"event_kind_type"`
 	FamilyLayout    *ebpf.Variable `ebpf:"family_layout"`

@@ -38,6 +38,10 @@ type capture struct {
 	ambiguous []*probe.FlowEvent
 	// of flows for which no name was asked, or one of several
 	speeches map[probe.Key]*speech
+	// what clients name their servers by, by ServerNameKey.Hash
+	said map[uint64]serverName
+	// open connections of earlier captures
+	remembered connections
 }
 
 // membership is one recording's part in the capture.
@@ -75,6 +79,7 @@ type sighting struct {
 	flow     flow.Flow
 	identity endpoint.Identity
 	stray    stray
+	unnamed  bool     // a connection from before the recording, to an address that may have been looked up under any name
 	server   []string // IDs of the containers in which who listens there runs, from the outermost
 }
 
@@ -86,7 +91,8 @@ type loss struct {
 
 var shared struct {
 	sync.Mutex
-	capture *capture
+	capture     *capture
+	connections connections // that were open when the last capture ended
 }
 
 // join makes a recording a member of this process's capture. Errors: *session.Error.
@@ -127,7 +133,7 @@ func join(r *Recording) (*membership, error) {
 }
 
 func newCapture(sizes probe.Sizes) (*capture, error) {
-	c := &capture{self: os.Getpid(), speeches: make(map[probe.Key]*speech)}
+	c := &capture{self: os.Getpid(), speeches: make(map[probe.Key]*speech), remembered: shared.connections}
 	c.containers = newContainers(c.renew)
 	s, err := session.Open(sizes, c.handle, nil, nobodys)
 	if err != nil {
@@ -194,6 +200,7 @@ func (m *membership) leave() error {
 		return nil
 	}
 	shared.capture = nil
+	shared.connections = c.openConnections()
 	return c.close()
 }
 

@@ -43,6 +43,10 @@ func (c *capture) take(events []probe.Event) {
 			if c.isNobodys(e.Cgroup) {
 				continue
 			}
+			if e.Connection() != 0 {
+				c.seeConnection(e, batches)
+				continue
+			}
 			c.see(e, batches)
 			if e.Since != 0 {
 				c.ambiguous = append(c.ambiguous, e)
@@ -128,7 +132,7 @@ func (m *membership) note(e *probe.FlowEvent, name string, identity endpoint.Ide
 		name:  name,
 		flow: flow.Flow{
 			Source: m.source, Destination: identity.Endpoint, Protocol: e.Protocol, Port: identity.Port, ICMPType: e.ICMPType,
-			First: max(e.Time-m.started, 0), Process: e.Process,
+			First: max(e.Time-m.started, 0), Process: e.Process, Before: m.openedBefore(e),
 		},
 		identity: identity,
 		stray:    stray,

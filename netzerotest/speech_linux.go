@@ -46,6 +46,7 @@ func (c *capture) speechOf(k probe.Key) *speech {
 func (c *capture) hear(e *probe.NameEvent, batches map[*membership]*endpoint.Batch) {
 	s := c.speechOf(e.Key)
 	name, evidence := calledBy(e)
+	c.keepServerName(e.Hash, serverName{name, evidence})
 	if !s.heard {
 		s.heard, s.first = true, name
 	}
@@ -155,6 +156,9 @@ func (s sighting) isBare() bool {
 // it apart because something started meanwhile.
 func (m *membership) countOf(s sighting, named map[probe.Key]bool, flows map[probe.Key]uint64, names map[probe.ServerNameKey]uint64) (count uint64, counts bool) {
 	key := s.event.Key
+	if key.Connection() != 0 {
+		return countOfConnection(s, flows), true
+	}
 	said := m.capture.speeches[key]
 	if said == nil {
 		said = &speech{}

@@ -68,7 +68,11 @@ func Open(root string, sizes Sizes, handler Handler) (*Probe, error) {
 		defer close(p.stopped)
 		p.queue.deliver(handler.Handle)
 	})
-	if err := p.attach(root); err != nil {
+	_, err = p.NextGeneration() // 0 is what was opened before
+	if err == nil {
+		err = p.attach(root)
+	}
+	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil

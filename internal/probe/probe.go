@@ -41,7 +41,7 @@ type Key struct {
 	Netns      uint64        // cookie of the network namespace; 0 where unknown
 	Name       uint64        // see Question; with Since, the time at which the candidates changed last
 	Since      time.Duration // CLOCK_MONOTONIC; every name that was asked for from then on may be meant; else 0
-	Bound      uint64        // tells apart the servers in scope that took turns at Port; else of no meaning
+	Bound      uint64        // tells apart the servers in scope that took turns at Port, or connections; else of no meaning
 	Recording  goroutine.ID  // of the goroutine, or of the one that started the process; 0 where that is not certain
 	Program    uint64        // tells executables apart; 0 for the test process once it is known to the programs, or where unknown
 	Births     uint64        // of cgroups that were adopted until then: flows to an address that a container had before differ
@@ -61,6 +61,26 @@ func (k Key) Question() uint64 {
 	return 0
 }
 
+const boundIsConnection = 1 << 63 // BOUND_IS_CONNECTION of the C
+
+// Connection returns the ID of a TCP connection that was opened before this generation and has sent payload in it; 0 where
+// the flow is another one. Each such connection is a flow of its own. The ID is the socket's cookie, which stays the same
+// after the probe.
+func (k Key) Connection() uint64 {
+	if k.Bound&boundIsConnection == 0 {
+		return 0
+	}
+	return k.Bound &^ boundIsConnection
+}
+
+// Connection is a TCP connection that a task in scope opened, or a process that was adopted before.
+type Connection struct {
+	ID   uint64 // see [Key.Connection]
+	Key         // as connect was told; Generation 0 where it was opened before the probe, and then without names
+	Said uint64 // see [FlowEvent]
+	PID  int    // of who opened it, as in [Opener]
+}
+
 // Opener is the task on whose behalf the kernel acted.
 type Opener struct {
 	PID        int          // process id in the initial pid namespace; 0 where unknown
@@ -78,6 +98,11 @@ type FlowEvent struct {
 	Key
 	Opener
 	Stack *goroutine.Stack // in this process, at most 64 frames; nil where it is another one, or is not known
+
+	// Of a connection from before the generation ([Key.Connection]): the generation in which it was opened, 0 for before
+	// the probe, and ServerNameKey.Hash of what the client named the server by, 0 where that is not known.
+	Opened uint32
+	Said   uint64
 }
 
 // stackEvent tells of the stack of a flow that may come.

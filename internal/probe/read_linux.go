@@ -139,7 +139,7 @@ func decode(sample []byte) (Event, error) {
 		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
 			return nil, fmt.Errorf("decode flow event: %w", err)
 		}
-		return &FlowEvent{Time: time.Duration(e.Time), Key: keyOf(e.Key), Opener: openerOf(e.Opener)}, nil
+		return &FlowEvent{Time: time.Duration(e.Time), Key: keyOf(e.Key), Opener: openerOf(e.Opener), Opened: e.Opened, Said: e.Said}, nil
 	case bpf.RecordEventKindEVENT_BIND:
 		var e bpf.RecordBindEvent
 		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {

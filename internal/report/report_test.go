@@ -113,6 +113,8 @@ func reports() map[string]Report {
 			}
 			r.Unused = []string{"policy checkout, egress rule 2: pods app=cache on 6379/TCP"}
 		}),
+		"opened before":         one(func(d *Denied) { d.Flow.Before, d.Flow.Count = true, 1 }),
+		"several opened before": one(func(d *Denied) { d.Flow.Before = true }),
 		"from a container": one(func(d *Denied) {
 			d.Flow.Process = flow.Process{PID: 77, Name: "curl", Command: "curl https://api.stripe.com", Executable: "/usr/bin/curl",
 				Parents: "sh (pid 76)", Container: "shop-api-1", Image: "shop/api:1.2"}
