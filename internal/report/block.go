@@ -140,6 +140,9 @@ func seen(f flow.Flow) (label, text string, lines int) {
 	if n > 1 {
 		text = strconv.FormatUint(n, 10) + " times, first " + when
 	}
+	if f.Lookup {
+		return "asked", text, 1
+	}
 	if f.Protocol == flow.TCP {
 		return label, text, 1
 	}

@@ -284,6 +284,11 @@ func reports() map[string]Report {
 			d.Flow.Destination = flow.Endpoint{Kind: flow.Address, Addr: netip.MustParseAddr("203.0.113.7")}
 			d.Owner, d.Reason = "db.partner.example\x1b[31m", "no rule is for 203.0.113.7"
 		}),
+		"a look-up without an answer": one(func(d *Denied) {
+			d.Flow.Destination = flow.Endpoint{Kind: flow.External, Name: "telemetry.vendor.example"}
+			d.Flow.Protocol, d.Flow.Port, d.Flow.Lookup, d.Addrs = 0, 0, true, nil
+			d.Reason = `it was looked up and has no address here, and neither a rule nor the annotation netzero.dev/egress-names is for telemetry.vendor.example; -update adds telemetry.vendor.example:*, Ignore("telemetry.vendor.example") leaves it out`
+		}),
 		"ICMP": one(func(d *Denied) { d.Flow.Protocol, d.Flow.Port = flow.ICMP, 0 }),
 		"source without a name": one(func(d *Denied) {
 			d.Flow.Source = flow.Endpoint{Kind: flow.Workload}
