@@ -141,6 +141,8 @@ func seen(f flow.Flow) (label, text string, lines int) {
 		text = strconv.FormatUint(n, 10) + " times, first " + when
 	}
 	switch {
+	case f.Lookup:
+		return "asked", text, 1
 	case f.Before && n > 1:
 		return label, strconv.FormatUint(n, 10) + " connections, before the recording started; one of them sent " + when, 1
 	case f.Before:
