@@ -43,8 +43,9 @@ func TestMain(m *testing.M) {
 }
 
 func status(err error) int {
-	if errors.As(err, new(errNone)) {
-		fmt.Fprintln(os.Stderr, err)
+	var lacking errNone
+	if errors.As(err, &lacking) {
+		fmt.Fprintln(os.Stderr, lacking.reason)
 		return statusNone
 	}
 	if err != nil {

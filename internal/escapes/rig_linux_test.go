@@ -121,6 +121,8 @@ func prepareInside() error {
 	for file, value := range map[string]string{
 		"/proc/sys/net/ipv4/ping_group_range": "0 2147483647",
 		"/proc/sys/net/ipv4/ip_forward":       "1",
+		// Where inside and outside are one, a frame from a packet socket comes in with an address of this machine.
+		"/proc/sys/net/ipv4/conf/all/accept_local": "1",
 	} {
 		if err := os.WriteFile(file, []byte(value), 0); err != nil {
 			return err
