@@ -107,6 +107,7 @@ var layers = map[string]layer{
 		tests: []string{"internal/flow", "netzerotest", "github.com/moby/moby/api", "github.com/testcontainers/testcontainers-go"},
 	},
 	"internal/e2e/recorded":  {tests: []string{"internal/cgroup", "netzerotest"}},
+	"internal/escapes":       {tests: []string{"internal/cgroup", "netzerotest", "github.com/vishvananda/netlink"}},
 	"internal/environments":  {tests: []string{"internal/cgroup", "internal/doctor", "internal/kernels/guest", "internal/probe", "netzerotest"}},
 	"internal/kernels":       {own: []string{"internal/debian", "internal/kernels/guest"}, others: unix},
 	"internal/kernels/guest": {},

@@ -31,6 +31,11 @@ var Suites = []Suite{
 		"TestSubtestsThatMaySkip":   "needs the package's source",
 	}},
 	{Package: "./internal/e2e/recorded"},
+	{Package: "./internal/escapes", Skip: map[string]string{
+		"TestTools":             "needs strace, tcpdump and bpftrace",
+		"TestContainers":        "needs Docker",
+		"TestDocumentIsCurrent": "needs the repository",
+	}},
 	// The last one: it locks the kernel down.
 	{Package: "./internal/environments", Skip: map[string]string{
 		"TestContainers": "needs Docker",
