@@ -162,16 +162,15 @@ enum name_source {
 };
 
 /*
- * What is known at a connection of the DNS question that led to its address. Look-ups are shared, so that there may be more
- * connections than questions: who took a question that others waited for is not certain while the names are several.
+ * Whether a DNS question that led to the address waited for a connection. Look-ups are shared, and some are followed by no connection: the
+ * connection that comes next may be another client's.
  */
 enum asked {
-	ASKED_NOT = 0,   /* none waited for a connection */
-	ASKED_AMONG = 1, /* one did, and others led to the address shortly before or after it */
-	ASKED_ALONE = 2, /* the only one */
+	ASKED_NOT = 0,
+	ASKED = 1,
 };
 
-/* What makes two connections the same that are not ASKED_ALONE: also what they name the server by. */
+/* What makes two TCP connections the same: also what they name the server by. */
 struct server_name_key {
 	struct flow_key flow;
 	__u64 hash; /* of the source and of what it says, in lower case; 0: nothing */
@@ -303,7 +302,6 @@ struct name {
 	__u64 changed; /* the time of the last candidate's answer; since, where there is one candidate */
 	__u64 epoch;   /* of the scope when it was learned */
 	__u64 time;    /* of the last answer */
-	__u64 others;  /* the time of the last answer to another question than the last one; 0: there was none */
 };
 
 /* A local port. */

@@ -163,8 +163,6 @@ static __always_inline int learn(__u64 cgroup, const __u8 *addr)
 			name->changed = now;
 		name->pending++;
 	}
-	if (name->last != question)
-		name->others = name->time;
 	name->last = question;
 	name->epoch = epoch;
 	name->time = now;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * Packets that leave: the evidence for every flow but TCP's, which connect has told. Of TCP only the first bytes of a connection
- * whose name no DNS question tells for certain are read.
+ * are read.
  */
 #pragma once
 

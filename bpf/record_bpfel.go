@@ -183,7 +183,6 @@ type RecordName struct {
 	Changed uint64
 	Epoch   uint64
 	Time    uint64
-	Others  uint64
 }
 
 type RecordNameEvent struct {

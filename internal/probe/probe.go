@@ -129,16 +129,14 @@ const (
 	NamesByHTTP                       // the header Host of an HTTP/1 request
 )
 
-// ServerNameKey is what makes two connections the same for which no DNS question was asked, or one of several.
+// ServerNameKey is what makes two TCP connections the same.
 type ServerNameKey struct {
 	Key
 	Hash  uint64 // of what the client said, source included; 0 where it named nothing
-	Asked bool   // a question waited for a connection to the address, but others had led there shortly before or after it
+	Asked bool   // a question waited for a connection to the address, which may have been another client's
 }
 
-// NameEvent tells what a client's first bytes over TCP name the server by, where that is new for the flow: of connections for
-// which no DNS question that the kernel could read was asked just before, or several that led to the address at about the
-// same moment. It comes after the flow's event, unless two processors told of the two at one time. A connection on
+// NameEvent tells what a client's first bytes over TCP name the server by, where that is new for the flow. It comes after the flow's event, unless two processors told of the two at one time. A connection on
 // which the client sent nothing, or not yet enough, is not told of.
 type NameEvent struct {
 	Time time.Duration // CLOCK_MONOTONIC

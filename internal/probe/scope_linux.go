@@ -70,8 +70,7 @@ func (p *Probe) Counts() iter.Seq2[Key, uint64] {
 	}
 }
 
-// NameCounts returns how many connections named their server so, of those for which no DNS question tells its
-// name for certain.
+// NameCounts returns how many TCP connections named their server so.
 func (p *Probe) NameCounts() iter.Seq2[ServerNameKey, uint64] {
 	return func(yield func(ServerNameKey, uint64) bool) {
 		var k bpf.RecordServerNameKey
