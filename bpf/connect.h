@@ -10,6 +10,8 @@
 #include "server_name.h"
 #include "stack.h"
 
+#define DNS_PORT 53
+
 static __always_inline void set_ipv4(__u8 *addr, __u32 ip4)
 {
 	__builtin_memset(addr, 0, 10);
@@ -88,7 +90,8 @@ static __always_inline void on_connect(struct bpf_sock_addr *ctx, const __u8 *ad
 			record_new(&key, &opener);
 		}
 		expect_name(ctx, &key, asked);
-		return;
+		if (key.port != DNS_PORT) /* of a resolver it is kept who asks */
+			return;
 	}
 	set_opener(&opener, !!own);
 	socket = socket_of(ctx, cgroup);

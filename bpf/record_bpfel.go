@@ -60,18 +60,21 @@ const (
 )
 
 type RecordDnsEvent struct {
-	_        structs.HostLayout
-	Kind     uint32
-	Length   uint32
-	Time     uint64
-	Cgroup   uint64
-	Cookie   uint64
-	Sequence uint32
-	Cut      uint32
-	Protocol uint8
-	Flags    uint8
-	Padding  [3]uint16
-	Payload  [16384]uint8
+	_          structs.HostLayout
+	Kind       uint32
+	Length     uint32
+	Time       uint64
+	Cgroup     uint64
+	Cookie     uint64
+	Recording  uint64
+	Generation uint32
+	Reserved   uint32
+	Sequence   uint32
+	Cut        uint32
+	Protocol   uint8
+	Flags      uint8
+	Padding    [3]uint16
+	Payload    [16384]uint8
 }
 
 type RecordDnsReader struct {
@@ -87,12 +90,13 @@ type RecordDnsReader struct {
 type RecordEventKind uint32
 
 const (
-	RecordEventKindEVENT_FLOW   RecordEventKind = 1
-	RecordEventKindEVENT_BIND   RecordEventKind = 2
-	RecordEventKindEVENT_DNS    RecordEventKind = 3
-	RecordEventKindEVENT_CGROUP RecordEventKind = 4
-	RecordEventKindEVENT_NAME   RecordEventKind = 5
-	RecordEventKindEVENT_STACK  RecordEventKind = 6
+	RecordEventKindEVENT_FLOW     RecordEventKind = 1
+	RecordEventKindEVENT_BIND     RecordEventKind = 2
+	RecordEventKindEVENT_DNS      RecordEventKind = 3
+	RecordEventKindEVENT_CGROUP   RecordEventKind = 4
+	RecordEventKindEVENT_NAME     RecordEventKind = 5
+	RecordEventKindEVENT_STACK    RecordEventKind = 6
+	RecordEventKindEVENT_QUESTION RecordEventKind = 7
 )
 
 type RecordFamilyLayout struct {
@@ -169,6 +173,12 @@ type RecordLayout struct {
 	NodeName uint32
 	Parent   uint32
 	Hash     uint32
+}
+
+type RecordLookupKey struct {
+	_    structs.HostLayout
+	By   RecordQuestion
+	Hash uint64
 }
 
 type RecordName struct {
@@ -255,6 +265,37 @@ type RecordPortKey struct {
 	Protocol uint32
 }
 
+type RecordQuestion struct {
+	_          structs.HostLayout
+	Cgroup     uint64
+	Recording  uint64
+	Generation uint32
+	Padding    uint32
+}
+
+type RecordQuestionEvent struct {
+	_          structs.HostLayout
+	Kind       uint32
+	Type       uint16
+	Length     uint16
+	Time       uint64
+	Cgroup     uint64
+	Recording  uint64
+	Netns      uint64
+	Generation uint32
+	Padding    uint32
+	Opener     RecordOpener
+	Name       [256]uint8
+}
+
+type RecordQuestionKey struct {
+	_       structs.HostLayout
+	Cookie  uint64
+	Hash    uint64
+	Id      uint16
+	Padding [3]uint16
+}
+
 type RecordScope struct {
 	_     structs.HostLayout
 	Epoch uint64
@@ -337,47 +378,50 @@ type RecordStackEvent struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	RecordMapChildren        = "children"
-	RecordMapConfig          = "config"
-	RecordMapCounters        = "counters"
-	RecordMapEvents          = "events"
-	RecordMapFlows           = "flows"
-	RecordMapGoroutines      = "goroutines"
-	RecordMapLabelSets       = "label_sets"
-	RecordMapNames           = "names"
-	RecordMapPeers           = "peers"
-	RecordMapPorts           = "ports"
-	RecordMapScopes          = "scopes"
-	RecordMapScratch         = "scratch"
-	RecordMapServerNames     = "server_names"
-	RecordMapSockets         = "sockets"
-	RecordMapSpeakers        = "speakers"
-	RecordProgConnect4       = "connect4"
-	RecordProgConnect6       = "connect6"
-	RecordProgEgress         = "egress"
-	RecordProgIngress        = "ingress"
-	RecordProgPostBind4      = "post_bind4"
-	RecordProgPostBind6      = "post_bind6"
-	RecordProgProcessExits   = "process_exits"
-	RecordProgProcessForks   = "process_forks"
-	RecordProgSendmsg4       = "sendmsg4"
-	RecordProgSendmsg6       = "sendmsg6"
-	RecordVarBindEventType   = "bind_event_type"
-	RecordVarBirths          = "births"
-	RecordVarBoundPorts      = "bound_ports"
-	RecordVarCgroupEventType = "cgroup_event_type"
-	RecordVarCounterType     = "counter_type"
-	RecordVarEventKindType   = "event_kind_type"
-	RecordVarFamilyLayout    = "family_layout"
-	RecordVarFlowEventType   = "flow_event_type"
-	RecordVarGoroutineLayout = "goroutine_layout"
-	RecordVarNameEventType   = "name_event_type"
-	RecordVarNameSourceType  = "name_source_type"
-	RecordVarNoRecordingType = "no_recording_type"
-	RecordVarScopeStateType  = "scope_state_type"
-	RecordVarSocketType      = "socket_type"
-	RecordVarStackEventType  = "stack_event_type"
-	RecordVarTaskLayout      = "task_layout"
+	RecordMapChildren          = "children"
+	RecordMapConfig            = "config"
+	RecordMapCounters          = "counters"
+	RecordMapEvents            = "events"
+	RecordMapFlows             = "flows"
+	RecordMapGoroutines        = "goroutines"
+	RecordMapLabelSets         = "label_sets"
+	RecordMapLookups           = "lookups"
+	RecordMapNames             = "names"
+	RecordMapPeers             = "peers"
+	RecordMapPorts             = "ports"
+	RecordMapQuestions         = "questions"
+	RecordMapScopes            = "scopes"
+	RecordMapScratch           = "scratch"
+	RecordMapServerNames       = "server_names"
+	RecordMapSockets           = "sockets"
+	RecordMapSpeakers          = "speakers"
+	RecordProgConnect4         = "connect4"
+	RecordProgConnect6         = "connect6"
+	RecordProgEgress           = "egress"
+	RecordProgIngress          = "ingress"
+	RecordProgPostBind4        = "post_bind4"
+	RecordProgPostBind6        = "post_bind6"
+	RecordProgProcessExits     = "process_exits"
+	RecordProgProcessForks     = "process_forks"
+	RecordProgSendmsg4         = "sendmsg4"
+	RecordProgSendmsg6         = "sendmsg6"
+	RecordVarBindEventType     = "bind_event_type"
+	RecordVarBirths            = "births"
+	RecordVarBoundPorts        = "bound_ports"
+	RecordVarCgroupEventType   = "cgroup_event_type"
+	RecordVarCounterType       = "counter_type"
+	RecordVarEventKindType     = "event_kind_type"
+	RecordVarFamilyLayout      = "family_layout"
+	RecordVarFlowEventType     = "flow_event_type"
+	RecordVarGoroutineLayout   = "goroutine_layout"
+	RecordVarNameEventType     = "name_event_type"
+	RecordVarNameSourceType    = "name_source_type"
+	RecordVarNoRecordingType   = "no_recording_type"
+	RecordVarQuestionEventType = "question_event_type"
+	RecordVarScopeStateType    = "scope_state_type"
+	RecordVarSocketType        = "socket_type"
+	RecordVarStackEventType    = "stack_event_type"
+	RecordVarTaskLayout        = "task_layout"
 )
 
 // LoadRecord returns the embedded CollectionSpec for Record.
@@ -445,9 +489,11 @@ type RecordMapSpecs struct {
 	Flows       *ebpf.MapSpec `ebpf:"flows"`
 	Goroutines  *ebpf.MapSpec `ebpf:"goroutines"`
 	LabelSets   *ebpf.MapSpec `ebpf:"label_sets"`
+	Lookups     *ebpf.MapSpec `ebpf:"lookups"`
 	Names       *ebpf.MapSpec `ebpf:"names"`
 	Peers       *ebpf.MapSpec `ebpf:"peers"`
 	Ports       *ebpf.MapSpec `ebpf:"ports"`
+	Questions   *ebpf.MapSpec `ebpf:"questions"`
 	Scopes      *ebpf.MapSpec `ebpf:"scopes"`
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
 	ServerNames *ebpf.MapSpec `ebpf:"server_names"`
@@ -459,22 +505,23 @@ type RecordMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RecordVariableSpecs struct {
-	BindEventType   *ebpf.VariableSpec `ebpf:"bind_event_type"`
-	Births          *ebpf.VariableSpec `ebpf:"births"`
-	BoundPorts      *ebpf.VariableSpec `ebpf:"bound_ports"`
-	CgroupEventType *ebpf.VariableSpec `ebpf:"cgroup_event_type"`
-	CounterType     *ebpf.VariableSpec `ebpf:"counter_type"`
-	EventKindType   *ebpf.VariableSpec `ebpf:"event_kind_type"`
-	FamilyLayout    *ebpf.VariableSpec `ebpf:"family_layout"`
-	FlowEventType   *ebpf.VariableSpec `ebpf:"flow_event_type"`
-	GoroutineLayout *ebpf.VariableSpec `ebpf:"goroutine_layout"`
-	NameEventType   *ebpf.VariableSpec `ebpf:"name_event_type"`
-	NameSourceType  *ebpf.VariableSpec `ebpf:"name_source_type"`
-	NoRecordingType *ebpf.VariableSpec `ebpf:"no_recording_type"`
-	ScopeStateType  *ebpf.VariableSpec `ebpf:"scope_state_type"`
-	SocketType      *ebpf.VariableSpec `ebpf:"socket_type"`
-	StackEventType  *ebpf.VariableSpec `ebpf:"stack_event_type"`
-	TaskLayout      *ebpf.VariableSpec `ebpf:"task_layout"`
+	BindEventType     *ebpf.VariableSpec `ebpf:"bind_event_type"`
+	Births            *ebpf.VariableSpec `ebpf:"births"`
+	BoundPorts        *ebpf.VariableSpec `ebpf:"bound_ports"`
+	CgroupEventType   *ebpf.VariableSpec `ebpf:"cgroup_event_type"`
+	CounterType       *ebpf.VariableSpec `ebpf:"counter_type"`
+	EventKindType     *ebpf.VariableSpec `ebpf:"event_kind_type"`
+	FamilyLayout      *ebpf.VariableSpec `ebpf:"family_layout"`
+	FlowEventType     *ebpf.VariableSpec `ebpf:"flow_event_type"`
+	GoroutineLayout   *ebpf.VariableSpec `ebpf:"goroutine_layout"`
+	NameEventType     *ebpf.VariableSpec `ebpf:"name_event_type"`
+	NameSourceType    *ebpf.VariableSpec `ebpf:"name_source_type"`
+	NoRecordingType   *ebpf.VariableSpec `ebpf:"no_recording_type"`
+	QuestionEventType *ebpf.VariableSpec `ebpf:"question_event_type"`
+	ScopeStateType    *ebpf.VariableSpec `ebpf:"scope_state_type"`
+	SocketType        *ebpf.VariableSpec `ebpf:"socket_type"`
+	StackEventType    *ebpf.VariableSpec `ebpf:"stack_event_type"`
+	TaskLayout        *ebpf.VariableSpec `ebpf:"task_layout"`
 }
 
 // RecordObjects contains all objects after they have been loaded into the kernel.
@@ -504,9 +551,11 @@ type RecordMaps struct {
 	Flows       *ebpf.Map `ebpf:"flows"`
 	Goroutines  *ebpf.Map `ebpf:"goroutines"`
 	LabelSets   *ebpf.Map `ebpf:"label_sets"`
+	Lookups     *ebpf.Map `ebpf:"lookups"`
 	Names       *ebpf.Map `ebpf:"names"`
 	Peers       *ebpf.Map `ebpf:"peers"`
 	Ports       *ebpf.Map `ebpf:"ports"`
+	Questions   *ebpf.Map `ebpf:"questions"`
 	Scopes      *ebpf.Map `ebpf:"scopes"`
 	Scratch     *ebpf.Map `ebpf:"scratch"`
 	ServerNames *ebpf.Map `ebpf:"server_names"`
@@ -523,9 +572,11 @@ func (m *RecordMaps) Close() error {
 		m.Flows,
 		m.Goroutines,
 		m.LabelSets,
+		m.Lookups,
 		m.Names,
 		m.Peers,
 		m.Ports,
+		m.Questions,
 		m.Scopes,
 		m.Scratch,
 		m.ServerNames,
@@ -538,22 +589,23 @@ func (m *RecordMaps) Close() error {
 //
 // It can be passed to LoadRecordObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RecordVariables struct {
-	BindEventType   *ebpf.Variable `ebpf:"bind_event_type"`
-	Births          *ebpf.Variable `ebpf:"births"`
-	BoundPorts      *ebpf.Variable `ebpf:"bound_ports"`
-	CgroupEventType *ebpf.Variable `ebpf:"cgroup_event_type"`
-	CounterType     *ebpf.Variable `ebpf:"counter_type"`
-	EventKindType   *ebpf.Variable `ebpf:"event_kind_type"`
-	FamilyLayout    *ebpf.Variable `ebpf:"family_layout"`
-	FlowEventType   *ebpf.Variable `ebpf:"flow_event_type"`
-	GoroutineLayout *ebpf.Variable `ebpf:"goroutine_layout"`
-	NameEventType   *ebpf.Variable `ebpf:"name_event_type"`
-	NameSourceType  *ebpf.Variable `ebpf:"name_source_type"`
-	NoRecordingType *ebpf.Variable `ebpf:"no_recording_type"`
-	ScopeStateType  *ebpf.Variable `ebpf:"scope_state_type"`
-	SocketType      *ebpf.Variable `ebpf:"socket_type"`
-	StackEventType  *ebpf.Variable `ebpf:"stack_event_type"`
-	TaskLayout      *ebpf.Variable `ebpf:"task_layout"`
+	BindEventType     *ebpf.Variable `ebpf:"bind_event_type"`
+	Births            *ebpf.Variable `ebpf:"births"`
+	BoundPorts        *ebpf.Variable `ebpf:"bound_ports"`
+	CgroupEventType   *ebpf.Variable `ebpf:"cgroup_event_type"`
+	CounterType       *ebpf.Variable `ebpf:"counter_type"`
+	EventKindType     *ebpf.Variable `ebpf:"event_kind_type"`
+	FamilyLayout      *ebpf.Variable `ebpf:"family_layout"`
+	FlowEventType     *ebpf.Variable `ebpf:"flow_event_type"`
+	GoroutineLayout   *ebpf.Variable `ebpf:"goroutine_layout"`
+	NameEventType     *ebpf.Variable `ebpf:"name_event_type"`
+	NameSourceType    *ebpf.Variable `ebpf:"name_source_type"`
+	NoRecordingType   *ebpf.Variable `ebpf:"no_recording_type"`
+	QuestionEventType *ebpf.Variable `ebpf:"question_event_type"`
+	ScopeStateType    *ebpf.Variable `ebpf:"scope_state_type"`
+	SocketType        *ebpf.Variable `ebpf:"socket_type"`
+	StackEventType    *ebpf.Variable `ebpf:"stack_event_type"`
+	TaskLayout        *ebpf.Variable `ebpf:"task_layout"`
 }
 
 // RecordPrograms contains all programs after they have been loaded into the kernel.
