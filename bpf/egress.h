@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * Packets that leave: the evidence for every flow but TCP's, which connect has told. Of TCP only the first bytes of a connection
- * whose name no DNS question tells for certain are read.
+ * are read.
  */
 #pragma once
 
+#include "question.h"
 #include "speech.h"
 #include "tcp_payload.h"
 
@@ -53,14 +54,6 @@ static __always_inline int opens(struct __sk_buff *skb, struct packet *p)
 		return asks6(byte);
 	}
 	return 1;
-}
-
-/* The scope of a socket: that of its user, where a system call or user space has told, else that of its maker. */
-static __always_inline __u64 scope_of_datagram(struct __sk_buff *skb, const struct socket *socket)
-{
-	if (!socket || !socket->cgroup)
-		return scope_of_packet(skb);
-	return is_recorded(socket->cgroup) ? socket->cgroup : 0;
 }
 
 static __always_inline void record_unnamed(const struct packet *p, __u64 cgroup)
@@ -171,6 +164,8 @@ static __always_inline void on_egress(struct __sk_buff *skb)
 	if (!sk)
 		return;
 	if (sk->type == SOCK_STREAM && sk->protocol == IPPROTO_TCP) {
+		if (sk->dst_port == bpf_htons(DNS_PORT))
+			question_segment(skb);
 		if (bpf_sk_storage_get(&speakers, sk, 0, 0))
 			read_speech(skb);
 		note_connection(skb, sk);
@@ -178,4 +173,6 @@ static __always_inline void on_egress(struct __sk_buff *skb)
 	}
 	if (first != IPPROTO_TCP || sk->type == SOCK_RAW)
 		read_departure(skb);
+	if (sk->type == SOCK_DGRAM)
+		note_question(skb);
 }

@@ -95,8 +95,7 @@ struct {
 } server_names SEC(".maps");
 
 /*
- * A TCP connection for which no DNS question was asked, or one of several, until its first bytes have said who is meant: where its
- * reader is (speech.h). It is the socket's, whose lock keeps it from being used twice at once, as what belongs to a CPU would be:
+ * A TCP connection, until its first bytes have said who is meant: where its reader is (speech.h). It is the socket's, whose lock keeps it from being used twice at once, as what belongs to a CPU would be:
  * packets leave in interrupts too.
  */
 struct speaker {

@@ -48,6 +48,7 @@
 const struct flow_event *flow_event_type __attribute__((unused));
 const struct bind_event *bind_event_type __attribute__((unused));
 const struct cgroup_event *cgroup_event_type __attribute__((unused));
+const struct question_event *question_event_type __attribute__((unused));
 const struct name_event *name_event_type __attribute__((unused));
 const enum name_source *name_source_type __attribute__((unused));
 const enum no_recording *no_recording_type __attribute__((unused));

@@ -68,18 +68,21 @@ const (
 )
 
 type RecordDnsEvent struct {
-	_        structs.HostLayout
-	Kind     uint32
-	Length   uint32
-	Time     uint64
-	Cgroup   uint64
-	Cookie   uint64
-	Sequence uint32
-	Cut      uint32
-	Protocol uint8
-	Flags    uint8
-	Padding  [3]uint16
-	Payload  [16384]uint8
+	_          structs.HostLayout
+	Kind       uint32
+	Length     uint32
+	Time       uint64
+	Cgroup     uint64
+	Cookie     uint64
+	Recording  uint64
+	Generation uint32
+	Reserved   uint32
+	Sequence   uint32
+	Cut        uint32
+	Protocol   uint8
+	Flags      uint8
+	Padding    [3]uint16
+	Payload    [16384]uint8
 }
 
 type RecordDnsReader struct {
@@ -95,12 +98,13 @@ type RecordDnsReader struct {
 type RecordEventKind uint32
 
 const (
-	RecordEventKindEVENT_FLOW   RecordEventKind = 1
-	RecordEventKindEVENT_BIND   RecordEventKind = 2
-	RecordEventKindEVENT_DNS    RecordEventKind = 3
-	RecordEventKindEVENT_CGROUP RecordEventKind = 4
-	RecordEventKindEVENT_NAME   RecordEventKind = 5
-	RecordEventKindEVENT_STACK  RecordEventKind = 6
+	RecordEventKindEVENT_FLOW     RecordEventKind = 1
+	RecordEventKindEVENT_BIND     RecordEventKind = 2
+	RecordEventKindEVENT_DNS      RecordEventKind = 3
+	RecordEventKindEVENT_CGROUP   RecordEventKind = 4
+	RecordEventKindEVENT_NAME     RecordEventKind = 5
+	RecordEventKindEVENT_STACK    RecordEventKind = 6
+	RecordEventKindEVENT_QUESTION RecordEventKind = 7
 )
 
 type RecordFamilyLayout struct {
@@ -180,6 +184,12 @@ type RecordLayout struct {
 	Hash     uint32
 }
 
+type RecordLookupKey struct {
+	_    structs.HostLayout
+	By   RecordQuestion
+	Hash uint64
+}
+
 type RecordName struct {
 	_    structs.HostLayout
 	Lock struct {
@@ -192,7 +202,6 @@ type RecordName struct {
 	Changed uint64
 	Epoch   uint64
 	Time    uint64
-	Others  uint64
 }
 
 type RecordNameEvent struct {
@@ -263,6 +272,37 @@ type RecordPortKey struct {
 	Netns    uint64
 	Port     uint32
 	Protocol uint32
+}
+
+type RecordQuestion struct {
+	_          structs.HostLayout
+	Cgroup     uint64
+	Recording  uint64
+	Generation uint32
+	Padding    uint32
+}
+
+type RecordQuestionEvent struct {
+	_          structs.HostLayout
+	Kind       uint32
+	Type       uint16
+	Length     uint16
+	Time       uint64
+	Cgroup     uint64
+	Recording  uint64
+	Netns      uint64
+	Generation uint32
+	Padding    uint32
+	Opener     RecordOpener
+	Name       [256]uint8
+}
+
+type RecordQuestionKey struct {
+	_       structs.HostLayout
+	Cookie  uint64
+	Hash    uint64
+	Id      uint16
+	Padding [3]uint16
 }
 
 type RecordScope struct {
@@ -350,50 +390,53 @@ type RecordStackEvent struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	RecordMapChildren        = "children"
-	RecordMapConfig          = "config"
-	RecordMapConnections     = "connections"
-	RecordMapCounters        = "counters"
-	RecordMapEvents          = "events"
-	RecordMapFlows           = "flows"
-	RecordMapGoroutines      = "goroutines"
-	RecordMapLabelSets       = "label_sets"
-	RecordMapNames           = "names"
-	RecordMapPeers           = "peers"
-	RecordMapPorts           = "ports"
-	RecordMapScopes          = "scopes"
-	RecordMapScratch         = "scratch"
-	RecordMapServerNames     = "server_names"
-	RecordMapSockets         = "sockets"
-	RecordMapSpeakers        = "speakers"
-	RecordProgConnect4       = "connect4"
-	RecordProgConnect6       = "connect6"
-	RecordProgEgress         = "egress"
-	RecordProgIngress        = "ingress"
-	RecordProgPostBind4      = "post_bind4"
-	RecordProgPostBind6      = "post_bind6"
-	RecordProgProcessExits   = "process_exits"
-	RecordProgProcessForks   = "process_forks"
-	RecordProgSendmsg4       = "sendmsg4"
-	RecordProgSendmsg6       = "sendmsg6"
-	RecordProgSockCreate     = "sock_create"
-	RecordVarBindEventType   = "bind_event_type"
-	RecordVarBirths          = "births"
-	RecordVarBoundPorts      = "bound_ports"
-	RecordVarCgroupEventType = "cgroup_event_type"
-	RecordVarConnectionType  = "connection_type"
-	RecordVarCounterType     = "counter_type"
-	RecordVarEventKindType   = "event_kind_type"
-	RecordVarFamilyLayout    = "family_layout"
-	RecordVarFlowEventType   = "flow_event_type"
-	RecordVarGoroutineLayout = "goroutine_layout"
-	RecordVarNameEventType   = "name_event_type"
-	RecordVarNameSourceType  = "name_source_type"
-	RecordVarNoRecordingType = "no_recording_type"
-	RecordVarScopeStateType  = "scope_state_type"
-	RecordVarSocketType      = "socket_type"
-	RecordVarStackEventType  = "stack_event_type"
-	RecordVarTaskLayout      = "task_layout"
+	RecordMapChildren          = "children"
+	RecordMapConfig            = "config"
+	RecordMapConnections       = "connections"
+	RecordMapCounters          = "counters"
+	RecordMapEvents            = "events"
+	RecordMapFlows             = "flows"
+	RecordMapGoroutines        = "goroutines"
+	RecordMapLabelSets         = "label_sets"
+	RecordMapLookups           = "lookups"
+	RecordMapNames             = "names"
+	RecordMapPeers             = "peers"
+	RecordMapPorts             = "ports"
+	RecordMapQuestions         = "questions"
+	RecordMapScopes            = "scopes"
+	RecordMapScratch           = "scratch"
+	RecordMapServerNames       = "server_names"
+	RecordMapSockets           = "sockets"
+	RecordMapSpeakers          = "speakers"
+	RecordProgConnect4         = "connect4"
+	RecordProgConnect6         = "connect6"
+	RecordProgEgress           = "egress"
+	RecordProgIngress          = "ingress"
+	RecordProgPostBind4        = "post_bind4"
+	RecordProgPostBind6        = "post_bind6"
+	RecordProgProcessExits     = "process_exits"
+	RecordProgProcessForks     = "process_forks"
+	RecordProgSendmsg4         = "sendmsg4"
+	RecordProgSendmsg6         = "sendmsg6"
+	RecordProgSockCreate       = "sock_create"
+	RecordVarBindEventType     = "bind_event_type"
+	RecordVarBirths            = "births"
+	RecordVarBoundPorts        = "bound_ports"
+	RecordVarCgroupEventType   = "cgroup_event_type"
+	RecordVarConnectionType    = "connection_type"
+	RecordVarCounterType       = "counter_type"
+	RecordVarEventKindType     = "event_kind_type"
+	RecordVarFamilyLayout      = "family_layout"
+	RecordVarFlowEventType     = "flow_event_type"
+	RecordVarGoroutineLayout   = "goroutine_layout"
+	RecordVarNameEventType     = "name_event_type"
+	RecordVarNameSourceType    = "name_source_type"
+	RecordVarNoRecordingType   = "no_recording_type"
+	RecordVarQuestionEventType = "question_event_type"
+	RecordVarScopeStateType    = "scope_state_type"
+	RecordVarSocketType        = "socket_type"
+	RecordVarStackEventType    = "stack_event_type"
+	RecordVarTaskLayout        = "task_layout"
 )
 
 // LoadRecord returns the embedded CollectionSpec for Record.
@@ -463,9 +506,11 @@ type RecordMapSpecs struct {
 	Flows       *ebpf.MapSpec `ebpf:"flows"`
 	Goroutines  *ebpf.MapSpec `ebpf:"goroutines"`
 	LabelSets   *ebpf.MapSpec `ebpf:"label_sets"`
+	Lookups     *ebpf.MapSpec `ebpf:"lookups"`
 	Names       *ebpf.MapSpec `ebpf:"names"`
 	Peers       *ebpf.MapSpec `ebpf:"peers"`
 	Ports       *ebpf.MapSpec `ebpf:"ports"`
+	Questions   *ebpf.MapSpec `ebpf:"questions"`
 	Scopes      *ebpf.MapSpec `ebpf:"scopes"`
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
 	ServerNames *ebpf.MapSpec `ebpf:"server_names"`
@@ -477,23 +522,24 @@ type RecordMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RecordVariableSpecs struct {
-	BindEventType   *ebpf.VariableSpec `ebpf:"bind_event_type"`
-	Births          *ebpf.VariableSpec `ebpf:"births"`
-	BoundPorts      *ebpf.VariableSpec `ebpf:"bound_ports"`
-	CgroupEventType *ebpf.VariableSpec `ebpf:"cgroup_event_type"`
-	ConnectionType  *ebpf.VariableSpec `ebpf:"connection_type"`
-	CounterType     *ebpf.VariableSpec `ebpf:"counter_type"`
-	EventKindType   *ebpf.VariableSpec `ebpf:"event_kind_type"`
-	FamilyLayout    *ebpf.VariableSpec `ebpf:"family_layout"`
-	FlowEventType   *ebpf.VariableSpec `ebpf:"flow_event_type"`
-	GoroutineLayout *ebpf.VariableSpec `ebpf:"goroutine_layout"`
-	NameEventType   *ebpf.VariableSpec `ebpf:"name_event_type"`
-	NameSourceType  *ebpf.VariableSpec `ebpf:"name_source_type"`
-	NoRecordingType *ebpf.VariableSpec `ebpf:"no_recording_type"`
-	ScopeStateType  *ebpf.VariableSpec `ebpf:"scope_state_type"`
-	SocketType      *ebpf.VariableSpec `ebpf:"socket_type"`
-	StackEventType  *ebpf.VariableSpec `ebpf:"stack_event_type"`
-	TaskLayout      *ebpf.VariableSpec `ebpf:"task_layout"`
+	BindEventType     *ebpf.VariableSpec `ebpf:"bind_event_type"`
+	Births            *ebpf.VariableSpec `ebpf:"births"`
+	BoundPorts        *ebpf.VariableSpec `ebpf:"bound_ports"`
+	CgroupEventType   *ebpf.VariableSpec `ebpf:"cgroup_event_type"`
+	ConnectionType    *ebpf.VariableSpec `ebpf:"connection_type"`
+	CounterType       *ebpf.VariableSpec `ebpf:"counter_type"`
+	EventKindType     *ebpf.VariableSpec `ebpf:"event_kind_type"`
+	FamilyLayout      *ebpf.VariableSpec `ebpf:"family_layout"`
+	FlowEventType     *ebpf.VariableSpec `ebpf:"flow_event_type"`
+	GoroutineLayout   *ebpf.VariableSpec `ebpf:"goroutine_layout"`
+	NameEventType     *ebpf.VariableSpec `ebpf:"name_event_type"`
+	NameSourceType    *ebpf.VariableSpec `ebpf:"name_source_type"`
+	NoRecordingType   *ebpf.VariableSpec `ebpf:"no_recording_type"`
+	QuestionEventType *ebpf.VariableSpec `ebpf:"question_event_type"`
+	ScopeStateType    *ebpf.VariableSpec `ebpf:"scope_state_type"`
+	SocketType        *ebpf.VariableSpec `ebpf:"socket_type"`
+	StackEventType    *ebpf.VariableSpec `ebpf:"stack_event_type"`
+	TaskLayout        *ebpf.VariableSpec `ebpf:"task_layout"`
 }
 
 // RecordObjects contains all objects after they have been loaded into the kernel.
@@ -524,9 +570,11 @@ type RecordMaps struct {
 	Flows       *ebpf.Map `ebpf:"flows"`
 	Goroutines  *ebpf.Map `ebpf:"goroutines"`
 	LabelSets   *ebpf.Map `ebpf:"label_sets"`
+	Lookups     *ebpf.Map `ebpf:"lookups"`
 	Names       *ebpf.Map `ebpf:"names"`
 	Peers       *ebpf.Map `ebpf:"peers"`
 	Ports       *ebpf.Map `ebpf:"ports"`
+	Questions   *ebpf.Map `ebpf:"questions"`
 	Scopes      *ebpf.Map `ebpf:"scopes"`
 	Scratch     *ebpf.Map `ebpf:"scratch"`
 	ServerNames *ebpf.Map `ebpf:"server_names"`
@@ -544,9 +592,11 @@ func (m *RecordMaps) Close() error {
 		m.Flows,
 		m.Goroutines,
 		m.LabelSets,
+		m.Lookups,
 		m.Names,
 		m.Peers,
 		m.Ports,
+		m.Questions,
 		m.Scopes,
 		m.Scratch,
 		m.ServerNames,
@@ -559,23 +609,24 @@ func (m *RecordMaps) Close() error {
 //
 // It can be passed to LoadRecordObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RecordVariables struct {
-	BindEventType   *ebpf.Variable `ebpf:"bind_event_type"`
-	Births          *ebpf.Variable `ebpf:"births"`
-	BoundPorts      *ebpf.Variable `ebpf:"bound_ports"`
-	CgroupEventType *ebpf.Variable `ebpf:"cgroup_event_type"`
-	ConnectionType  *ebpf.Variable `ebpf:"connection_type"`
-	CounterType     *ebpf.Variable `ebpf:"counter_type"`
-	EventKindType   *ebpf.Variable `ebpf:"event_kind_type"`
-	FamilyLayout    *ebpf.Variable `ebpf:"family_layout"`
-	FlowEventType   *ebpf.Variable `ebpf:"flow_event_type"`
-	GoroutineLayout *ebpf.Variable `ebpf:"goroutine_layout"`
-	NameEventType   *ebpf.Variable `ebpf:"name_event_type"`
-	NameSourceType  *ebpf.Variable `ebpf:"name_source_type"`
-	NoRecordingType *ebpf.Variable `ebpf:"no_recording_type"`
-	ScopeStateType  *ebpf.Variable `ebpf:"scope_state_type"`
-	SocketType      *ebpf.Variable `ebpf:"socket_type"`
-	StackEventType  *ebpf.Variable `ebpf:"stack_event_type"`
-	TaskLayout      *ebpf.Variable `ebpf:"task_layout"`
+	BindEventType     *ebpf.Variable `ebpf:"bind_event_type"`
+	Births            *ebpf.Variable `ebpf:"births"`
+	BoundPorts        *ebpf.Variable `ebpf:"bound_ports"`
+	CgroupEventType   *ebpf.Variable `ebpf:"cgroup_event_type"`
+	ConnectionType    *ebpf.Variable `ebpf:"connection_type"`
+	CounterType       *ebpf.Variable `ebpf:"counter_type"`
+	EventKindType     *ebpf.Variable `ebpf:"event_kind_type"`
+	FamilyLayout      *ebpf.Variable `ebpf:"family_layout"`
+	FlowEventType     *ebpf.Variable `ebpf:"flow_event_type"`
+	GoroutineLayout   *ebpf.Variable `ebpf:"goroutine_layout"`
+	NameEventType     *ebpf.Variable `ebpf:"name_event_type"`
+	NameSourceType    *ebpf.Variable `ebpf:"name_source_type"`
+	NoRecordingType   *ebpf.Variable `ebpf:"no_recording_type"`
+	QuestionEventType *ebpf.Variable `ebpf:"question_event_type"`
+	ScopeStateType    *ebpf.Variable `ebpf:"scope_state_type"`
+	SocketType        *ebpf.Variable `ebpf:"socket_type"`
+	StackEventType    *ebpf.Variable `ebpf:"stack_event_type"`
+	TaskLayout        *ebpf.Variable `ebpf:"task_layout"`
 }
 
 // RecordPrograms contains all programs after they have been loaded into the kernel.

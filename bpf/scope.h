@@ -178,12 +178,6 @@ static __always_inline void set_opener(struct opener *o, int of_test_process)
 
 #define CANDIDATE_NS 5000000000ULL /* how long after its answer a question may still be connected for */
 
-/* Whether the last question is the only one that led to an address lately. */
-static __always_inline int is_alone(const struct name *name, __u64 now)
-{
-	return name->changed == name->since && (!name->others || now >= name->others + CANDIDATE_NS);
-}
-
 /*
  * Sets name and since of a key for a connection of its scope to its address right now. Where that uses a question up, rather than looks at
  * the way there, it says whether one waited (enum asked); ASKED_NOT: it has the name of one that was asked for another connection, or none.
@@ -215,7 +209,7 @@ static __always_inline enum asked set_name(struct flow_key *key, int uses)
 		if (uses && name->pending) {
 			name->pending--;
 			if (now < name->time + CANDIDATE_NS)
-				asked = is_alone(name, now) ? ASKED_ALONE : ASKED_AMONG;
+				asked = ASKED;
 		}
 	}
 	bpf_spin_unlock(&name->lock);

@@ -33,6 +33,8 @@ type capture struct {
 	containers *containers
 	failure    error // what makes the recordings incomplete
 	streams    dns.Streams
+	sent       dns.Streams     // questions over TCP
+	asking     map[asking]bool // of these, which wait for their answers
 	bound      bound
 	// flows for which several names may be meant
 	ambiguous []*probe.FlowEvent

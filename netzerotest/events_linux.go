@@ -62,12 +62,16 @@ func (c *capture) take(events []probe.Event) {
 // learn remembers what a DNS answer says. What is no answer is not ours to complain about.
 func (c *capture) learn(e *probe.DNSEvent, batches map[*membership]*endpoint.Batch) {
 	messages := [][]byte{e.Payload}
+	if e.Sent {
+		c.asks(e)
+		return
+	}
 	if e.Protocol == flow.TCP {
 		messages, _ = c.streams.Segment(e.Cookie, e.Sequence, e.SYN, e.FIN, e.RST, e.Payload)
 	}
 	for _, m := range messages {
 		answer, err := dns.Parse(m)
-		if err != nil {
+		if err != nil || e.Protocol == flow.TCP && !c.isAnswer(e, m, answer.Question) {
 			continue
 		}
 		c.names.Learn(e.Cgroup, answer, e.Time)

@@ -83,10 +83,16 @@ func (p *Probe) adopt(fd int, cgroup, netns uint64, opener Opener) error {
 			p.tellBind(fd, cgroup, netns, protocol, opener)
 			return nil
 		}
+		const resolver = 53 // what is asked there is read
+		if name, err := unix.Getpeername(fd); err == nil {
+			if remote, ok := addrPort(name); ok && remote.Port() == resolver {
+				return p.adoptPeer(fd, cgroup, protocol, opener)
+			}
+		}
 		return p.adoptConnection(fd, cgroup, netns, opener)
 	case flow.UDP, flow.UDPLite:
 		p.tellBind(fd, cgroup, netns, protocol, opener)
-		return p.adoptDatagrams(fd, cgroup, protocol, opener)
+		return p.adoptPeer(fd, cgroup, protocol, opener)
 	}
 	return nil
 }
@@ -110,7 +116,7 @@ func (p *Probe) tellBind(fd int, cgroup, netns uint64, protocol flow.Protocol, o
 	})
 }
 
-func (p *Probe) adoptDatagrams(fd int, cgroup uint64, protocol flow.Protocol, opener Opener) error {
+func (p *Probe) adoptPeer(fd int, cgroup uint64, protocol flow.Protocol, opener Opener) error {
 	s := bpf.RecordSocket{Cgroup: cgroup}
 	if name, err := unix.Getpeername(fd); err == nil {
 		remote, ok := addrPort(name)

@@ -189,9 +189,10 @@ func TestNewbornCgroupsAreNamedByWhatEachAskedFor(t *testing.T) {
 	r := newArmedRig(t, Sizes{})
 	resolver := newResolver(t)
 	to := listen(t, "tcp4", "127.0.0.9:0").String()
+	answer := message(t, askedName, askedName+" A 127.0.0.9")
 	go func() {
 		if _, from, err := resolver.udp.ReadFrom(make([]byte, 100)); err == nil {
-			resolver.udp.WriteTo(message(t, "db.test.", "db.test. A 127.0.0.9"), from)
+			resolver.udp.WriteTo(answer, from)
 		}
 	}()
 	for _, row := range []struct {

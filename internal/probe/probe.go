@@ -89,7 +89,7 @@ type Opener struct {
 	Process    flow.Process // what Handler.Look made of it
 }
 
-// An Event is a *FlowEvent, a *BindEvent, a *DNSEvent, a *CgroupEvent or a *NameEvent.
+// An Event is a *FlowEvent, a *BindEvent, a *DNSEvent, a *QuestionEvent, a *CgroupEvent or a *NameEvent.
 type Event interface{ event() }
 
 // FlowEvent tells of a flow that is new.
@@ -118,16 +118,33 @@ type BindEvent struct {
 	Opener
 }
 
-// DNSEvent carries a UDP answer, or a piece of a TCP stream, from port 53.
+// DNSEvent carries a UDP answer from port 53 to a question that was seen leaving, or a piece of a TCP stream from or to port 53
+// of a resolver that this side has connected to.
 type DNSEvent struct {
 	Time          time.Duration // CLOCK_MONOTONIC
-	Cgroup        uint64
-	Cookie        uint64 // of the socket
+	Cgroup        uint64        // of who asked
+	Recording     goroutine.ID  // the same; 0 where that is not certain
+	Generation    uint32        // what NextGeneration had returned last when he asked; over TCP now
+	Sent          bool          // to the resolver
+	Cookie        uint64        // of the socket
 	Protocol      flow.Protocol
 	Sequence      uint32 // TCP sequence number of Payload[0]
 	SYN, FIN, RST bool
 	Payload       []byte
 	Cut           int // bytes that a UDP answer had beyond Payload
+}
+
+// QuestionEvent tells that a name is looked up over UDP, for the first time by its recording since [Probe.NextGeneration]: in
+// A, AAAA, SRV or HTTPS records. Now and then it is told again. A DNSEvent tells of the first answer with an address.
+type QuestionEvent struct {
+	Time       time.Duration // CLOCK_MONOTONIC
+	Cgroup     uint64
+	Netns      uint64       // cookie of the network namespace; 0 where unknown
+	Recording  goroutine.ID // 0 where that is not certain
+	Generation uint32       // what NextGeneration had returned last
+	Opener
+	Type uint16 // of the records
+	Name []byte // as on the wire, with the zero at its end
 }
 
 // CgroupEvent tells of a cgroup that was born after [Probe.WatchNewborn], and was adopted: it is in scope from its first
@@ -154,16 +171,14 @@ const (
 	NamesByHTTP                       // the header Host of an HTTP/1 request
 )
 
-// ServerNameKey is what makes two connections the same for which no DNS question was asked, or one of several.
+// ServerNameKey is what makes two TCP connections the same.
 type ServerNameKey struct {
 	Key
 	Hash  uint64 // of what the client said, source included; 0 where it named nothing
-	Asked bool   // a question waited for a connection to the address, but others had led there shortly before or after it
+	Asked bool   // a question waited for a connection to the address, which may have been another client's
 }
 
-// NameEvent tells what a client's first bytes over TCP name the server by, where that is new for the flow: of connections for
-// which no DNS question that the kernel could read was asked just before, or several that led to the address at about the
-// same moment. It comes after the flow's event, unless two processors told of the two at one time. A connection on
+// NameEvent tells what a client's first bytes over TCP name the server by, where that is new for the flow. It comes after the flow's event, unless two processors told of the two at one time. A connection on
 // which the client sent nothing, or not yet enough, is not told of.
 type NameEvent struct {
 	Time time.Duration // CLOCK_MONOTONIC
@@ -192,12 +207,14 @@ func (*CgroupEvent) event() {}
 func (*NameEvent) event()   {}
 func (*stackEvent) event()  {}
 
+func (*QuestionEvent) event() {}
+
 // Loss counts what the kernel saw but could not deliver.
 type Loss struct {
 	FlowEvents uint64 // no room in the ring buffer for a new flow
 	FlowSlots  uint64 // no room among the flows that are kept apart
 	BindEvents uint64 // no room in the ring buffer for a bind
-	DNSEvents  uint64 // no room in the ring buffer for a DNS answer
+	DNSEvents  uint64 // no room in the ring buffer for a DNS answer or question
 	NameEvents uint64 // no room in the ring buffer for the name of a server
 	NameSlots  uint64 // no room among the names of servers that are kept apart
 	Sockets    uint64 // no memory for what a socket named
@@ -244,7 +261,7 @@ func (e *LossError) Error() string {
 	say(e.Loss.FlowEvents, "new flows (ring buffer full)")
 	say(e.Loss.FlowSlots, "new flows (flow table full)")
 	say(e.Loss.BindEvents, "listening sockets (ring buffer full)")
-	say(e.Loss.DNSEvents, "DNS answers (ring buffer full)")
+	say(e.Loss.DNSEvents, "DNS answers or questions (ring buffer full)")
 	say(e.Loss.NameEvents, "names of servers (ring buffer full)")
 	say(e.Loss.NameSlots, "names of servers (name table full)")
 	say(e.Loss.Sockets, "destinations of sockets (no memory)")
