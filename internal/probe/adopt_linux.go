@@ -86,7 +86,9 @@ func (p *Probe) adopt(fd int, cgroup, netns uint64, opener Opener) error {
 		const resolver = 53 // what is asked there is read
 		if name, err := unix.Getpeername(fd); err == nil {
 			if remote, ok := addrPort(name); ok && remote.Port() == resolver {
-				return p.adoptPeer(fd, cgroup, protocol, opener)
+				if err := p.adoptPeer(fd, cgroup, protocol, opener); err != nil {
+					return err
+				}
 			}
 		}
 		return p.adoptConnection(fd, cgroup, netns, opener)
