@@ -59,6 +59,12 @@ const (
 	RecordCounterCOUNTERS          RecordCounter = 16
 )
 
+type RecordDestination struct {
+	_      structs.HostLayout
+	Peer   RecordPeer
+	Remote RecordPeerKey
+}
+
 type RecordDnsEvent struct {
 	_        structs.HostLayout
 	Kind     uint32
@@ -271,6 +277,22 @@ const (
 	RecordScopeStateSCOPE_IGNORED RecordScopeState = 2
 )
 
+type RecordSenderLayout struct {
+	_           structs.HostLayout
+	Pid         uint32
+	Cgroups     uint32
+	Cgroup      uint32
+	Node        uint32
+	Id          uint32
+	Level       uint32
+	Ancestors   uint32
+	AncestorIds uint32
+	Socket      uint32
+	File        uint32
+	Net         uint32
+	NetCookie   uint32
+}
+
 type RecordServerNameKey struct {
 	_       structs.HostLayout
 	Flow    RecordFlowKey
@@ -295,6 +317,8 @@ type RecordSocket struct {
 	Named       RecordFlowKey
 	ConnectedBy RecordOpener
 	NamedBy     RecordOpener
+	Earlier     RecordFlowKey
+	EarlierBy   RecordOpener
 }
 
 type RecordSpeaker struct {
@@ -340,7 +364,9 @@ type RecordStackEvent struct {
 const (
 	RecordMapChildren        = "children"
 	RecordMapConfig          = "config"
+	RecordMapConnects        = "connects"
 	RecordMapCounters        = "counters"
+	RecordMapDestinations    = "destinations"
 	RecordMapEvents          = "events"
 	RecordMapFlows           = "flows"
 	RecordMapGoroutines      = "goroutines"
@@ -376,6 +402,7 @@ const (
 	RecordVarNameSourceType  = "name_source_type"
 	RecordVarNoRecordingType = "no_recording_type"
 	RecordVarScopeStateType  = "scope_state_type"
+	RecordVarSenderLayout    = "sender_layout"
 	RecordVarSocketType      = "socket_type"
 	RecordVarStackEventType  = "stack_event_type"
 	RecordVarTaskLayout      = "task_layout"
@@ -439,21 +466,23 @@ type RecordProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RecordMapSpecs struct {
-	Children    *ebpf.MapSpec `ebpf:"children"`
-	Config      *ebpf.MapSpec `ebpf:"config"`
-	Counters    *ebpf.MapSpec `ebpf:"counters"`
-	Events      *ebpf.MapSpec `ebpf:"events"`
-	Flows       *ebpf.MapSpec `ebpf:"flows"`
-	Goroutines  *ebpf.MapSpec `ebpf:"goroutines"`
-	LabelSets   *ebpf.MapSpec `ebpf:"label_sets"`
-	Names       *ebpf.MapSpec `ebpf:"names"`
-	Peers       *ebpf.MapSpec `ebpf:"peers"`
-	Ports       *ebpf.MapSpec `ebpf:"ports"`
-	Scopes      *ebpf.MapSpec `ebpf:"scopes"`
-	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
-	ServerNames *ebpf.MapSpec `ebpf:"server_names"`
-	Sockets     *ebpf.MapSpec `ebpf:"sockets"`
-	Speakers    *ebpf.MapSpec `ebpf:"speakers"`
+	Children     *ebpf.MapSpec `ebpf:"children"`
+	Config       *ebpf.MapSpec `ebpf:"config"`
+	Connects     *ebpf.MapSpec `ebpf:"connects"`
+	Counters     *ebpf.MapSpec `ebpf:"counters"`
+	Destinations *ebpf.MapSpec `ebpf:"destinations"`
+	Events       *ebpf.MapSpec `ebpf:"events"`
+	Flows        *ebpf.MapSpec `ebpf:"flows"`
+	Goroutines   *ebpf.MapSpec `ebpf:"goroutines"`
+	LabelSets    *ebpf.MapSpec `ebpf:"label_sets"`
+	Names        *ebpf.MapSpec `ebpf:"names"`
+	Peers        *ebpf.MapSpec `ebpf:"peers"`
+	Ports        *ebpf.MapSpec `ebpf:"ports"`
+	Scopes       *ebpf.MapSpec `ebpf:"scopes"`
+	Scratch      *ebpf.MapSpec `ebpf:"scratch"`
+	ServerNames  *ebpf.MapSpec `ebpf:"server_names"`
+	Sockets      *ebpf.MapSpec `ebpf:"sockets"`
+	Speakers     *ebpf.MapSpec `ebpf:"speakers"`
 }
 
 // RecordVariableSpecs contains global variables before they are loaded into the kernel.
@@ -473,6 +502,7 @@ type RecordVariableSpecs struct {
 	NameSourceType  *ebpf.VariableSpec `ebpf:"name_source_type"`
 	NoRecordingType *ebpf.VariableSpec `ebpf:"no_recording_type"`
 	ScopeStateType  *ebpf.VariableSpec `ebpf:"scope_state_type"`
+	SenderLayout    *ebpf.VariableSpec `ebpf:"sender_layout"`
 	SocketType      *ebpf.VariableSpec `ebpf:"socket_type"`
 	StackEventType  *ebpf.VariableSpec `ebpf:"stack_event_type"`
 	TaskLayout      *ebpf.VariableSpec `ebpf:"task_layout"`
@@ -498,28 +528,32 @@ func (o *RecordObjects) Close() error {
 //
 // It can be passed to LoadRecordObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RecordMaps struct {
-	Children    *ebpf.Map `ebpf:"children"`
-	Config      *ebpf.Map `ebpf:"config"`
-	Counters    *ebpf.Map `ebpf:"counters"`
-	Events      *ebpf.Map `ebpf:"events"`
-	Flows       *ebpf.Map `ebpf:"flows"`
-	Goroutines  *ebpf.Map `ebpf:"goroutines"`
-	LabelSets   *ebpf.Map `ebpf:"label_sets"`
-	Names       *ebpf.Map `ebpf:"names"`
-	Peers       *ebpf.Map `ebpf:"peers"`
-	Ports       *ebpf.Map `ebpf:"ports"`
-	Scopes      *ebpf.Map `ebpf:"scopes"`
-	Scratch     *ebpf.Map `ebpf:"scratch"`
-	ServerNames *ebpf.Map `ebpf:"server_names"`
-	Sockets     *ebpf.Map `ebpf:"sockets"`
-	Speakers    *ebpf.Map `ebpf:"speakers"`
+	Children     *ebpf.Map `ebpf:"children"`
+	Config       *ebpf.Map `ebpf:"config"`
+	Connects     *ebpf.Map `ebpf:"connects"`
+	Counters     *ebpf.Map `ebpf:"counters"`
+	Destinations *ebpf.Map `ebpf:"destinations"`
+	Events       *ebpf.Map `ebpf:"events"`
+	Flows        *ebpf.Map `ebpf:"flows"`
+	Goroutines   *ebpf.Map `ebpf:"goroutines"`
+	LabelSets    *ebpf.Map `ebpf:"label_sets"`
+	Names        *ebpf.Map `ebpf:"names"`
+	Peers        *ebpf.Map `ebpf:"peers"`
+	Ports        *ebpf.Map `ebpf:"ports"`
+	Scopes       *ebpf.Map `ebpf:"scopes"`
+	Scratch      *ebpf.Map `ebpf:"scratch"`
+	ServerNames  *ebpf.Map `ebpf:"server_names"`
+	Sockets      *ebpf.Map `ebpf:"sockets"`
+	Speakers     *ebpf.Map `ebpf:"speakers"`
 }
 
 func (m *RecordMaps) Close() error {
 	return _RecordClose(
 		m.Children,
 		m.Config,
+		m.Connects,
 		m.Counters,
+		m.Destinations,
 		m.Events,
 		m.Flows,
 		m.Goroutines,
@@ -552,6 +586,7 @@ type RecordVariables struct {
 	NameSourceType  *ebpf.Variable `ebpf:"name_source_type"`
 	NoRecordingType *ebpf.Variable `ebpf:"no_recording_type"`
 	ScopeStateType  *ebpf.Variable `ebpf:"scope_state_type"`
+	SenderLayout    *ebpf.Variable `ebpf:"sender_layout"`
 	SocketType      *ebpf.Variable `ebpf:"socket_type"`
 	StackEventType  *ebpf.Variable `ebpf:"stack_event_type"`
 	TaskLayout      *ebpf.Variable `ebpf:"task_layout"`

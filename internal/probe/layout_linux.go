@@ -18,6 +18,7 @@ import (
 type layout struct {
 	bpf.RecordLayout
 	unnamed string // why the executable's are zero
+	sender         // who sends a packet
 	apart          // how goroutines and processes are told apart
 }
 
@@ -53,6 +54,7 @@ func readTaskLayout() (l layout, err error) {
 		{&l.NodeName, "kernfs_node", [][]string{{"name"}}},
 		{&l.Parent, "kernfs_node", [][]string{{"__parent"}, {"parent"}}}, // from 6.15 on, and before
 	})
+	l.sender = findSender(kernel)
 	l.apart = findApart(kernel)
 	return l, nil
 }

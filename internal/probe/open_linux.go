@@ -102,7 +102,7 @@ func (p *Probe) loadWithNames(sizes Sizes) error {
 		}
 	}
 	if err != nil && layout.RecordLayout != (bpf.RecordLayout{}) {
-		layout.RecordLayout = bpf.RecordLayout{}
+		layout.RecordLayout, layout.sender = bpf.RecordLayout{}, sender{}
 		if p.load(sizes, layout) == nil {
 			p.unnamed = "the kernel does not let eBPF programs read its memory" + lockdown()
 			p.mixed = p.unnamed
@@ -150,6 +150,7 @@ func specOf(sizes Sizes, layout layout) (*ebpf.CollectionSpec, error) {
 		bpf.RecordVarTaskLayout:      layout.RecordLayout,
 		bpf.RecordVarGoroutineLayout: layout.goroutine,
 		bpf.RecordVarFamilyLayout:    layout.family,
+		bpf.RecordVarSenderLayout:    layout.RecordSenderLayout,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, err
