@@ -3,7 +3,7 @@
  * TCP connections that no connect in scope has told of: the kernel opens them itself for a socket in scope, as MPTCP does to further
  * addresses of its peer, or another process does with a socket that it was given. Their SYN tells of them.
  *
- * Not seen: those of a socket that the kernel made in its own cgroup, as MPTCP did before Linux 5.17.
+ * Not seen: those of a socket that the kernel made in its own cgroup, as MPTCP did before Linux 5.11.
  */
 #pragma once
 

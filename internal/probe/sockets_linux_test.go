@@ -3,6 +3,7 @@ package probe
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -12,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/netzero-dev/netzero/internal/flow"
 )
 
 // A socketKind is one of the sockets that are no streams, and what is sent through it to 127.0.0.1.
@@ -112,6 +115,65 @@ func (g group) given(kind string) (fd int, ok bool) {
 	check(g.t, err)
 	g.t.Cleanup(func() { unix.Close(fds[0]) })
 	return fds[0], true
+}
+
+// take connects a socket that is passed on by descriptor 3.
+func take(to netip.AddrPort) error {
+	rights := make([]byte, unix.CmsgSpace(4))
+	_, n, _, _, err := unix.Recvmsg(3, make([]byte, 1), rights, 0)
+	if err != nil {
+		return err
+	}
+	messages, err := unix.ParseSocketControlMessage(rights[:n])
+	if err != nil {
+		return err
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil {
+		return err
+	}
+	return unix.Connect(fds[0], &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()})
+}
+
+// A process out of scope connects a socket of this one's: no connect in scope tells of it.
+func TestSYNThatNoConnectHasToldOfIsAFlow(t *testing.T) {
+	r := newRig(t, Sizes{})
+	to := listen(t, "tcp4", "127.0.0.1:0")
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	check(t, err)
+	defer unix.Close(fd)
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	check(t, err)
+	defer unix.Close(pair[0])
+	far := os.NewFile(uintptr(pair[1]), "far")
+	defer far.Close()
+	check(t, unix.Sendmsg(pair[0], []byte("x"), unix.UnixRights(fd), nil, 0))
+	cmd, done := r.beside("others").command([]string{"take " + to.String()})
+	defer done()
+	cmd.ExtraFiles = []*os.File{far}
+	r.forget()
+	check(t, cmd.Run())
+	if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
+		t.Errorf("flows (-want +got):\n%s", diff)
+	}
+	r.mustLoseNothing()
+}
+
+// The SYN may leave long after the connect, which has told of it.
+func TestDeferredSYNIsNotToldTwice(t *testing.T) {
+	r := newRig(t, Sizes{})
+	to := listen(t, "tcp4", "127.0.0.1:0")
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	check(t, err)
+	defer unix.Close(fd)
+	check(t, unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_FASTOPEN_CONNECT, 1))
+	r.forget()
+	check(t, unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}))
+	_, err = unix.Write(fd, []byte("x"))
+	check(t, err)
+	if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
+		t.Errorf("flows (-want +got):\n%s", diff)
+	}
 }
 
 // withoutLayout has the programs loaded as on a kernel without BTF.

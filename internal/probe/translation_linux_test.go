@@ -134,6 +134,32 @@ func TestThreadsThatShareASocketBeforeAddressTranslation(t *testing.T) {
 	r.mustLoseNothing()
 }
 
+// The SYN has another destination than the connect that has told of it.
+func TestConnectIsToldOnceBeforeAddressTranslation(t *testing.T) {
+	for name, protocol := range map[string]int{"TCP": 0, "MPTCP": ipprotoMPTCP} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, Sizes{})
+			translate(t, map[string]string{"127.0.0.2": "127.0.0.3"})
+			server, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			check(t, err)
+			defer unix.Close(server)
+			check(t, unix.Bind(server, &unix.SockaddrInet4{Port: 99, Addr: [4]byte{127, 0, 0, 3}}))
+			check(t, unix.Listen(server, 1))
+			r.forget()
+			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, protocol)
+			if err == unix.EINVAL || err == unix.EPROTONOSUPPORT || err == unix.ENOPROTOOPT {
+				t.Skip("the kernel has no MPTCP, or it is switched off")
+			}
+			check(t, err)
+			defer unix.Close(fd)
+			check(t, unix.Connect(fd, &unix.SockaddrInet4{Port: 99, Addr: [4]byte{127, 0, 0, 2}}))
+			if diff := cmp.Diff([]string{"TCP 127.0.0.2:99 x1"}, r.flows()); diff != "" {
+				t.Errorf("flows (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // A call may name a destination and fail; what is sent then is for another one.
 func TestFailedCallsBeforeAddressTranslation(t *testing.T) {
 	const a, b = "UDP 127.0.0.2:99 x1", "UDP 127.0.0.4:99 x1"
