@@ -284,6 +284,25 @@ struct family_layout {
 	__u32 parent; /* real_parent, in struct task_struct */
 };
 
+/*
+ * Where the kernel keeps which task sends a packet and whether a program holds its socket: byte offsets from its BTF. All 0 where one is
+ * unknown.
+ */
+struct sender_layout {
+	__u32 pid;          /* in struct task_struct */
+	__u32 cgroups;      /* in struct task_struct */
+	__u32 cgroup;       /* of the v2 tree, in struct css_set */
+	__u32 node;         /* in struct cgroup */
+	__u32 id;           /* in struct kernfs_node */
+	__u32 level;        /* in struct cgroup */
+	__u32 ancestors;    /* pointers, in struct cgroup; from 6.1 on, else 0 */
+	__u32 ancestor_ids; /* before that, else 0 */
+	__u32 socket;       /* in struct sock */
+	__u32 file;         /* in struct socket */
+	__u32 net;          /* in struct sock */
+	__u32 net_cookie;   /* in struct net */
+};
+
 /* Written by user space. */
 struct settings {
 	__u32 generation; /* raised at the start of every recording: flows known before are new to it */
@@ -365,6 +384,12 @@ struct peer {
 	__u32 padding;
 };
 
+/* What a thread has named as the destination of the packet that it is about to send; remote.cookie 0: nothing. */
+struct destination {
+	struct peer peer; /* first, so that its address is NULL where the lookup's is */
+	struct peer_key remote;
+};
+
 /* What the program named as the destination of a datagram socket, before any address translation. */
 struct socket {
 	__u64 cgroup;              /* the scope that uses the socket, which may have been made before the recording */
@@ -372,4 +397,10 @@ struct socket {
 	struct flow_key named;     /* by the last sendto and the like; port 0: never */
 	struct opener connected_by;
 	struct opener named_by;
+	/*
+	 * Only without struct sender_layout: what was named before that, while no datagram has been seen leaving for it. A datagram whose
+	 * destination was translated may be for either.
+	 */
+	struct flow_key earlier;
+	struct opener earlier_by;
 };

@@ -15,8 +15,6 @@
 #include "goroutine.h"
 #include "scope.h"
 
-const volatile struct family_layout family_layout;
-
 /* What the raw tracepoint sched_wakeup_new gets. */
 struct tracepoint_args {
 	__u64 task;

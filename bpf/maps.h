@@ -85,6 +85,22 @@ struct {
 	__type(value, struct socket);
 } sockets SEC(".maps");
 
+/* By thread id in the initial pid namespace. A packet leaves microseconds after its destination was named. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, struct destination);
+} destinations SEC(".maps");
+
+/* TCP sockets whose SYN has told of them: it may be sent again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, __u32);
+} syns SEC(".maps");
+
 /* How many connections named the server so. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "packet.h"
+#include "unnamed.h"
 
 #define DNS_HEADER 12
 #define DNS_RESPONSE 0x80
@@ -141,14 +141,6 @@ __noinline __u64 hash_name(struct __sk_buff *skb, __u32 offset)
 		offset = pass_labels(skb, offset);
 	}
 	return hash | NAME_IS_QUESTION;
-}
-
-/* The scope of a datagram socket: that of its user, where a system call or user space has told, else that of its maker. */
-static __always_inline __u64 scope_of_datagram(struct __sk_buff *skb, const struct socket *socket)
-{
-	if (!socket || !socket->cgroup)
-		return scope_of_packet(skb);
-	return is_recorded(socket->cgroup) ? socket->cgroup : 0;
 }
 
 /* Whether records of a type lead to addresses. */

@@ -9,17 +9,18 @@
  *   cgroup/sendmsg4|6     destination of datagrams that carry their own
  *   cgroup/post_bind4|6   who may be about to listen where
  *   cgroup/sock_create    sockets that descendants of the test process make in other cgroups
- *   cgroup_skb/egress     evidence that a datagram left; raw sockets, ICMP, SCTP, UDP-Lite; which server TLS and HTTP clients name;
- *                         connections from before the recording
+ *   cgroup_skb/egress     evidence that a datagram left; raw sockets, ICMP, SCTP, UDP-Lite; TCP that the kernel opens; DNS questions;
+ *                         which server TLS and HTTP clients name; connections from before the recording
  *   cgroup_skb/ingress    DNS answers; who spoke first on a datagram socket
  *
  * And on raw tracepoints, which see the whole machine:
  *   sched_wakeup_new      who descends from the test process, and for which of several recordings it was started
  *   sched_process_exit    that it is no more
  *
- * Kernel floor: 5.10. Needs no BTF of the kernel; with it, the names of executables and of short-lived cgroups are certain (struct layout).
+ * Kernel floor: 5.10. Needs no BTF of the kernel; with it, the names of executables and of short-lived cgroups are certain (struct layout),
+ * and who sends on a socket that others made is known (struct sender_layout).
  *
- * Not seen: packet sockets (AF_PACKET) and XDP, which pass below IP; MPTCP connections that were open before the recording;
+ * Not seen: packet sockets (AF_PACKET), TUN devices and XDP, which pass below IP; MPTCP connections that were open before the recording;
  * DNS on other ports than 53 (DoT, DoH, mDNS); names that came from /etc/hosts or over a Unix socket, unless the client names the server
  * (server_name.h).
  */

@@ -67,6 +67,12 @@ const (
 	RecordCounterCOUNTERS          RecordCounter = 16
 )
 
+type RecordDestination struct {
+	_      structs.HostLayout
+	Peer   RecordPeer
+	Remote RecordPeerKey
+}
+
 type RecordDnsEvent struct {
 	_          structs.HostLayout
 	Kind       uint32
@@ -320,6 +326,22 @@ const (
 	RecordScopeStateSCOPE_IGNORED RecordScopeState = 2
 )
 
+type RecordSenderLayout struct {
+	_           structs.HostLayout
+	Pid         uint32
+	Cgroups     uint32
+	Cgroup      uint32
+	Node        uint32
+	Id          uint32
+	Level       uint32
+	Ancestors   uint32
+	AncestorIds uint32
+	Socket      uint32
+	File        uint32
+	Net         uint32
+	NetCookie   uint32
+}
+
 type RecordServerNameKey struct {
 	_       structs.HostLayout
 	Flow    RecordFlowKey
@@ -347,6 +369,8 @@ type RecordSocket struct {
 	Named       RecordFlowKey
 	ConnectedBy RecordOpener
 	NamedBy     RecordOpener
+	Earlier     RecordFlowKey
+	EarlierBy   RecordOpener
 }
 
 type RecordSpeaker struct {
@@ -394,6 +418,7 @@ const (
 	RecordMapConfig            = "config"
 	RecordMapConnections       = "connections"
 	RecordMapCounters          = "counters"
+	RecordMapDestinations      = "destinations"
 	RecordMapEvents            = "events"
 	RecordMapFlows             = "flows"
 	RecordMapGoroutines        = "goroutines"
@@ -408,6 +433,7 @@ const (
 	RecordMapServerNames       = "server_names"
 	RecordMapSockets           = "sockets"
 	RecordMapSpeakers          = "speakers"
+	RecordMapSyns              = "syns"
 	RecordProgConnect4         = "connect4"
 	RecordProgConnect6         = "connect6"
 	RecordProgEgress           = "egress"
@@ -434,6 +460,7 @@ const (
 	RecordVarNoRecordingType   = "no_recording_type"
 	RecordVarQuestionEventType = "question_event_type"
 	RecordVarScopeStateType    = "scope_state_type"
+	RecordVarSenderLayout      = "sender_layout"
 	RecordVarSocketType        = "socket_type"
 	RecordVarStackEventType    = "stack_event_type"
 	RecordVarTaskLayout        = "task_layout"
@@ -498,24 +525,26 @@ type RecordProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RecordMapSpecs struct {
-	Children    *ebpf.MapSpec `ebpf:"children"`
-	Config      *ebpf.MapSpec `ebpf:"config"`
-	Connections *ebpf.MapSpec `ebpf:"connections"`
-	Counters    *ebpf.MapSpec `ebpf:"counters"`
-	Events      *ebpf.MapSpec `ebpf:"events"`
-	Flows       *ebpf.MapSpec `ebpf:"flows"`
-	Goroutines  *ebpf.MapSpec `ebpf:"goroutines"`
-	LabelSets   *ebpf.MapSpec `ebpf:"label_sets"`
-	Lookups     *ebpf.MapSpec `ebpf:"lookups"`
-	Names       *ebpf.MapSpec `ebpf:"names"`
-	Peers       *ebpf.MapSpec `ebpf:"peers"`
-	Ports       *ebpf.MapSpec `ebpf:"ports"`
-	Questions   *ebpf.MapSpec `ebpf:"questions"`
-	Scopes      *ebpf.MapSpec `ebpf:"scopes"`
-	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
-	ServerNames *ebpf.MapSpec `ebpf:"server_names"`
-	Sockets     *ebpf.MapSpec `ebpf:"sockets"`
-	Speakers    *ebpf.MapSpec `ebpf:"speakers"`
+	Children     *ebpf.MapSpec `ebpf:"children"`
+	Config       *ebpf.MapSpec `ebpf:"config"`
+	Connections  *ebpf.MapSpec `ebpf:"connections"`
+	Counters     *ebpf.MapSpec `ebpf:"counters"`
+	Destinations *ebpf.MapSpec `ebpf:"destinations"`
+	Events       *ebpf.MapSpec `ebpf:"events"`
+	Flows        *ebpf.MapSpec `ebpf:"flows"`
+	Goroutines   *ebpf.MapSpec `ebpf:"goroutines"`
+	LabelSets    *ebpf.MapSpec `ebpf:"label_sets"`
+	Lookups      *ebpf.MapSpec `ebpf:"lookups"`
+	Names        *ebpf.MapSpec `ebpf:"names"`
+	Peers        *ebpf.MapSpec `ebpf:"peers"`
+	Ports        *ebpf.MapSpec `ebpf:"ports"`
+	Questions    *ebpf.MapSpec `ebpf:"questions"`
+	Scopes       *ebpf.MapSpec `ebpf:"scopes"`
+	Scratch      *ebpf.MapSpec `ebpf:"scratch"`
+	ServerNames  *ebpf.MapSpec `ebpf:"server_names"`
+	Sockets      *ebpf.MapSpec `ebpf:"sockets"`
+	Speakers     *ebpf.MapSpec `ebpf:"speakers"`
+	Syns         *ebpf.MapSpec `ebpf:"syns"`
 }
 
 // RecordVariableSpecs contains global variables before they are loaded into the kernel.
@@ -537,6 +566,7 @@ type RecordVariableSpecs struct {
 	NoRecordingType   *ebpf.VariableSpec `ebpf:"no_recording_type"`
 	QuestionEventType *ebpf.VariableSpec `ebpf:"question_event_type"`
 	ScopeStateType    *ebpf.VariableSpec `ebpf:"scope_state_type"`
+	SenderLayout      *ebpf.VariableSpec `ebpf:"sender_layout"`
 	SocketType        *ebpf.VariableSpec `ebpf:"socket_type"`
 	StackEventType    *ebpf.VariableSpec `ebpf:"stack_event_type"`
 	TaskLayout        *ebpf.VariableSpec `ebpf:"task_layout"`
@@ -562,24 +592,26 @@ func (o *RecordObjects) Close() error {
 //
 // It can be passed to LoadRecordObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RecordMaps struct {
-	Children    *ebpf.Map `ebpf:"children"`
-	Config      *ebpf.Map `ebpf:"config"`
-	Connections *ebpf.Map `ebpf:"connections"`
-	Counters    *ebpf.Map `ebpf:"counters"`
-	Events      *ebpf.Map `ebpf:"events"`
-	Flows       *ebpf.Map `ebpf:"flows"`
-	Goroutines  *ebpf.Map `ebpf:"goroutines"`
-	LabelSets   *ebpf.Map `ebpf:"label_sets"`
-	Lookups     *ebpf.Map `ebpf:"lookups"`
-	Names       *ebpf.Map `ebpf:"names"`
-	Peers       *ebpf.Map `ebpf:"peers"`
-	Ports       *ebpf.Map `ebpf:"ports"`
-	Questions   *ebpf.Map `ebpf:"questions"`
-	Scopes      *ebpf.Map `ebpf:"scopes"`
-	Scratch     *ebpf.Map `ebpf:"scratch"`
-	ServerNames *ebpf.Map `ebpf:"server_names"`
-	Sockets     *ebpf.Map `ebpf:"sockets"`
-	Speakers    *ebpf.Map `ebpf:"speakers"`
+	Children     *ebpf.Map `ebpf:"children"`
+	Config       *ebpf.Map `ebpf:"config"`
+	Connections  *ebpf.Map `ebpf:"connections"`
+	Counters     *ebpf.Map `ebpf:"counters"`
+	Destinations *ebpf.Map `ebpf:"destinations"`
+	Events       *ebpf.Map `ebpf:"events"`
+	Flows        *ebpf.Map `ebpf:"flows"`
+	Goroutines   *ebpf.Map `ebpf:"goroutines"`
+	LabelSets    *ebpf.Map `ebpf:"label_sets"`
+	Lookups      *ebpf.Map `ebpf:"lookups"`
+	Names        *ebpf.Map `ebpf:"names"`
+	Peers        *ebpf.Map `ebpf:"peers"`
+	Ports        *ebpf.Map `ebpf:"ports"`
+	Questions    *ebpf.Map `ebpf:"questions"`
+	Scopes       *ebpf.Map `ebpf:"scopes"`
+	Scratch      *ebpf.Map `ebpf:"scratch"`
+	ServerNames  *ebpf.Map `ebpf:"server_names"`
+	Sockets      *ebpf.Map `ebpf:"sockets"`
+	Speakers     *ebpf.Map `ebpf:"speakers"`
+	Syns         *ebpf.Map `ebpf:"syns"`
 }
 
 func (m *RecordMaps) Close() error {
@@ -588,6 +620,7 @@ func (m *RecordMaps) Close() error {
 		m.Config,
 		m.Connections,
 		m.Counters,
+		m.Destinations,
 		m.Events,
 		m.Flows,
 		m.Goroutines,
@@ -602,6 +635,7 @@ func (m *RecordMaps) Close() error {
 		m.ServerNames,
 		m.Sockets,
 		m.Speakers,
+		m.Syns,
 	)
 }
 
@@ -624,6 +658,7 @@ type RecordVariables struct {
 	NoRecordingType   *ebpf.Variable `ebpf:"no_recording_type"`
 	QuestionEventType *ebpf.Variable `ebpf:"question_event_type"`
 	ScopeStateType    *ebpf.Variable `ebpf:"scope_state_type"`
+	SenderLayout      *ebpf.Variable `ebpf:"sender_layout"`
 	SocketType        *ebpf.Variable `ebpf:"socket_type"`
 	StackEventType    *ebpf.Variable `ebpf:"stack_event_type"`
 	TaskLayout        *ebpf.Variable `ebpf:"task_layout"`

@@ -4,6 +4,8 @@
 
 #include "newborn.h"
 
+const volatile struct family_layout family_layout;
+
 /* Deep enough for any tree in use; only walked until user space has told the level. */
 #define MAX_LEVEL 32
 
@@ -30,11 +32,9 @@ static __always_inline int is_watched(__u64 id)
 	return scope && scope->state == SCOPE_WATCHED;
 }
 
-/* The leaf's id, if the current task descends from the test process, in whatever cgroup it is; else 0. */
-static __always_inline __u64 scope_of_descendant(const struct settings *s)
+/* The leaf's id, if a process is the test process or descends from it, in whatever cgroup it is; else 0. */
+static __always_inline __u64 scope_of_descendant(const struct settings *s, __u32 process)
 {
-	__u32 process = bpf_get_current_pid_tgid() >> 32;
-
 	if (!s->ancestor)
 		return 0;
 	return process == s->ancestor || bpf_map_lookup_elem(&children, &process) ? s->leaf : 0;
@@ -52,7 +52,7 @@ static __always_inline __u64 scope_of_task(void)
 	s = get_settings();
 	if (!s)
 		return 0;
-	ancestor = scope_of_descendant(s);
+	ancestor = scope_of_descendant(s, bpf_get_current_pid_tgid() >> 32);
 	if (ancestor)
 		return ancestor;
 	if (scope) {
@@ -102,7 +102,7 @@ static __always_inline void on_create(struct bpf_sock *ctx)
 
 	if (!s || id == s->leaf)
 		return;
-	leaf = scope_of_descendant(s);
+	leaf = scope_of_descendant(s, bpf_get_current_pid_tgid() >> 32);
 	if (!leaf)
 		return;
 	socket = bpf_sk_storage_get(&sockets, ctx, 0, BPF_SK_STORAGE_GET_F_CREATE);

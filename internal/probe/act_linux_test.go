@@ -22,7 +22,8 @@ import (
 
 // act does things in turn, as a child process: "tcp 127.0.0.1:80" connects, "udp" sends from one unconnected socket and
 // "udp-connected" from one connected one, "ask" sends a datagram and waits for the answer, "listen" listens for TCP, "ping"
-// and "pong" send an ICMP echo request and reply from a raw socket, "wait" says so and waits for a line, and those of descend have it done further down.
+// and "pong" send an ICMP echo request and reply from a raw socket, "give" opens sockets and passes them on by its descriptor
+// 3 (sockets_linux_test.go), "take" connects a socket that it gets there, "kernel" has the kernel of a network namespace send, "wait" says so and waits for a line, and those of descend have it done further down.
 func act(acts []string) int {
 	unconnected := -1
 	connected := make(map[string]net.Conn)
@@ -65,6 +66,12 @@ func act(acts []string) int {
 			err = sendICMP(netip.MustParseAddr(address), []byte{8, 0, 0xf7, 0xfd, 0, 1, 0, 1})
 		case "pong":
 			err = sendICMP(netip.MustParseAddr(address), []byte{0, 0, 0xff, 0xfd, 0, 1, 0, 1})
+		case "give":
+			err = give(address)
+		case "take":
+			err = take(netip.MustParseAddrPort(address))
+		case "kernel":
+			err = haveKernelSend()
 		case "spawn", "orphan", "outlive":
 			err = descend(verb, address)
 		case "wait":

@@ -18,6 +18,7 @@ import (
 type layout struct {
 	bpf.RecordLayout
 	unnamed string // why the executable's are zero
+	sender         // who sends a packet
 	apart          // how goroutines are told apart
 	family  bpf.RecordFamilyLayout
 	orphans string // why family is zero
@@ -55,6 +56,7 @@ func readTaskLayout() (l layout, err error) {
 		{&l.NodeName, "kernfs_node", [][]string{{"name"}}},
 		{&l.Parent, "kernfs_node", [][]string{{"__parent"}, {"parent"}}}, // from 6.15 on, and before
 	})
+	l.sender = findSender(kernel)
 	l.apart = findApart(kernel)
 	l.family, l.orphans = findFamily(kernel)
 	return l, nil

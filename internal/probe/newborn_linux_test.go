@@ -219,7 +219,7 @@ func TestNewbornCgroupsAreNamedByWhatEachAskedFor(t *testing.T) {
 func TestPacketThatOpensNothingAdoptsNoCgroup(t *testing.T) {
 	r := newArmedRig(t, Sizes{})
 	g := r.beside("answers")
-	g.run("pong 127.0.0.1")
+	g.run("kernel")
 	if names, flows := r.namesOf(g.id), r.flowsOf(g.id); names != nil || flows != nil {
 		t.Errorf("told %v, flows %v", names, flows)
 	}

@@ -109,7 +109,7 @@ func (p *Probe) loadWithNames(sizes Sizes) error {
 		}
 	}
 	if err != nil && layout.RecordLayout != (bpf.RecordLayout{}) {
-		layout.RecordLayout, layout.family = bpf.RecordLayout{}, bpf.RecordFamilyLayout{}
+		layout.RecordLayout, layout.family, layout.sender = bpf.RecordLayout{}, bpf.RecordFamilyLayout{}, sender{}
 		if p.load(sizes, layout) == nil {
 			p.unnamed = "the kernel does not let eBPF programs read its memory" + lockdown()
 			p.mixed, p.orphans = p.unnamed, p.unnamed
@@ -157,6 +157,7 @@ func specOf(sizes Sizes, layout layout) (*ebpf.CollectionSpec, error) {
 		bpf.RecordVarTaskLayout:      layout.RecordLayout,
 		bpf.RecordVarGoroutineLayout: layout.goroutine,
 		bpf.RecordVarFamilyLayout:    layout.family,
+		bpf.RecordVarSenderLayout:    layout.RecordSenderLayout,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, err
