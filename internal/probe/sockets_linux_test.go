@@ -138,6 +138,7 @@ func take(to netip.AddrPort) error {
 // A process out of scope connects a socket of this one's: no connect in scope tells of it.
 func TestSYNThatNoConnectHasToldOfIsAFlow(t *testing.T) {
 	r := newRig(t, Sizes{})
+	r.unfollow()
 	to := listen(t, "tcp4", "127.0.0.1:0")
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	check(t, err)
@@ -198,6 +199,7 @@ func TestSocketsOfOthersBelongToWhoSends(t *testing.T) {
 	needsSender(t)
 	allowPing(t)
 	r := newRig(t, Sizes{})
+	r.unfollow()
 	others := r.beside("others")
 	for _, kind := range socketKinds {
 		t.Run(kind.name, func(t *testing.T) {
@@ -223,6 +225,7 @@ func TestSocketsOfOthersBelongToWhoSends(t *testing.T) {
 // Who only makes sockets, and passes them on, opens nothing; who sends may be out of scope.
 func TestSocketsOfStrangersAreOutOfScope(t *testing.T) {
 	r := newRig(t, Sizes{})
+	r.unfollow()
 	others := r.beside("others")
 	r.forget()
 	others.run("udp-connected 127.0.0.1:93", "udp 127.0.0.1:94", "ping 127.0.0.1", "pong 127.0.0.1")
