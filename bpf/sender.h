@@ -2,7 +2,7 @@
 /*
  * Which task sends a packet, read from the kernel's memory. A datagram, and whatever a raw socket sends, leaves within the system call of
  * its sender, so that the current task is the sender, whoever made the socket; threads that io_uring starts are in their process's cgroup,
- * too. Timers, acknowledgements and kernel workers send for TCP and SCTP, and for sockets that no program holds: the current task says
+ * too (from 5.12 on). Timers, acknowledgements and kernel workers send for TCP and SCTP, and for sockets that no program holds: the current task says
  * nothing of those.
  *
  * Needs BTF of the kernel (struct sender_layout). Not seen without it: who sends on a socket that another cgroup's process made.

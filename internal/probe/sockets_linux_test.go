@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -278,11 +279,19 @@ func haveKernelSend() error {
 }
 
 // connectLinks makes two links that are connected with each other, and waits until they have proven that nobody else has their
-// addresses.
+// addresses. A guest's kernel has no such links; there loopback has to do.
 func connectLinks() error {
 	attributes := netlink.NewLinkAttrs()
 	attributes.Name = "near"
-	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attributes, PeerName: "far"}); err != nil {
+	err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attributes, PeerName: "far"})
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		lo, err := netlink.LinkByName("lo")
+		if err != nil {
+			return err
+		}
+		return netlink.LinkSetUp(lo)
+	}
+	if err != nil {
 		return fmt.Errorf("make links: %w", err)
 	}
 	for _, name := range []string{"lo", "near", "far"} {

@@ -83,6 +83,14 @@ func TestDatagramDestinationIsTheOneNamed(t *testing.T) {
 			check(t, unix.Connect(fd, v4(to)))
 			check(t, unix.Send(fd, []byte("x"), 0))
 		}},
+		{"connected, after a call with another destination that failed", "udp4", unix.AF_INET, func(t *testing.T, fd int, to netip.AddrPort) {
+			check(t, unix.Connect(fd, v4(to)))
+			other := &unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 0, 0, 1}}
+			if err := unix.Sendto(fd, make([]byte, 65510), 0, other); err != unix.EMSGSIZE {
+				t.Fatalf("a datagram that is too long: %v", err)
+			}
+			check(t, unix.Send(fd, []byte("x"), 0))
+		}},
 		{"behind a hop-by-hop options header", "udp6", unix.AF_INET6, func(t *testing.T, fd int, to netip.AddrPort) {
 			check(t, unix.SetsockoptString(fd, unix.IPPROTO_IPV6, unix.IPV6_HOPOPTS, "\x00\x00\x01\x04\x00\x00\x00\x00"))
 			check(t, unix.Sendto(fd, []byte("x"), 0, mapped(to)))
