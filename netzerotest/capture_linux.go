@@ -35,6 +35,7 @@ type capture struct {
 	streams    dns.Streams
 	sent       dns.Streams     // questions over TCP
 	asking     map[asking]bool // of these, which wait for their answers
+	unkept     uint64          // look-ups for which there was no room
 	bound      bound
 	// flows for which several names may be meant
 	ambiguous []*probe.FlowEvent
@@ -62,6 +63,7 @@ type membership struct {
 	config     config
 
 	seen      map[sightingKey]sighting // guarded by capture.mu
+	lookups   map[lookupKey]*lookup    // guarded by capture.mu
 	alongside map[string]bool          // tests whose recordings overlapped; guarded by capture.mu
 }
 
@@ -87,9 +89,10 @@ type sighting struct {
 
 // loss is how much was lost so far, by the kernel and by the readers of DNS.
 type loss struct {
-	kernel  probe.Loss
-	names   uint64 // that gave way to newer ones
-	streams uint64 // of DNS messages over TCP that could not be put together
+	kernel    probe.Loss
+	names     uint64 // that gave way to newer ones
+	streams   uint64 // of DNS messages over TCP that could not be put together
+	questions uint64 // DNS questions that were not kept
 }
 
 var shared struct {
@@ -122,6 +125,7 @@ func join(r *Recording) (*membership, error) {
 		started:    now(),
 		config:     r.config,
 		seen:       make(map[sightingKey]sighting),
+		lookups:    make(map[lookupKey]*lookup),
 		alongside:  make(map[string]bool),
 	}
 	if err := c.add(m); err != nil {
@@ -244,8 +248,12 @@ func (l loss) since(earlier loss) error {
 		errs = append(errs, fmt.Errorf("the recording is incomplete: %d names gave way to newer ones: %d are kept, of all that DNS answered to the tests of this process and their containers: "+
 			"look fewer up, or run the tests in several processes (go test -run)", n, dns.MaxNames))
 	}
+	if n := l.questions - earlier.questions; n > 0 {
+		errs = append(errs, fmt.Errorf("the recording is incomplete: %d DNS questions could not be kept: "+
+			"look fewer names up, or run the tests in several processes (go test -run)", n))
+	}
 	if n := l.streams - earlier.streams; n > 0 { // what was missing then may have come since
-		errs = append(errs, fmt.Errorf("the recording is incomplete: DNS answers over %d TCP connections could not be put together: "+
+		errs = append(errs, fmt.Errorf("the recording is incomplete: DNS questions or answers over %d TCP connections could not be put together: "+
 			"segments were missing, or more than %d connections were in the middle of an answer: run the test again, with fewer at once (go test -parallel)", n, dns.MaxStreams))
 	}
 	return errors.Join(errs...)
@@ -255,7 +263,7 @@ func (c *capture) lost() (loss, error) {
 	kernel, err := c.session.Probe.Lost()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return loss{kernel, c.names.Overflowed(), c.streams.Dropped()}, err
+	return loss{kernel, c.names.Overflowed(), c.streams.Dropped(), c.unkept}, err
 }
 
 // now is CLOCK_MONOTONIC, the clock of the kernel's events.
