@@ -271,7 +271,7 @@ struct settings {
 	 */
 	__u64 newborn;
 	__u32 process; /* the test process in the initial pid namespace, if goroutines are told apart; else 0 */
-	__u32 padding;
+	__u32 several; /* whether more than one recording runs */
 };
 
 enum scope_state {

@@ -38,11 +38,12 @@ type RecordCgroupEvent struct {
 }
 
 type RecordConnection struct {
-	_    structs.HostLayout
-	Key  RecordFlowKey
-	Said uint64
-	Pid  uint32
-	Told uint32
+	_      structs.HostLayout
+	Key    RecordFlowKey
+	Said   uint64
+	Pid    uint32
+	Told   uint32
+	Sender uint64
 }
 
 type RecordCounter uint32
@@ -294,7 +295,7 @@ type RecordSettings struct {
 	Level      uint32
 	Newborn    uint64
 	Process    uint32
-	Padding    uint32
+	Several    uint32
 }
 
 type RecordSocket struct {
@@ -387,6 +388,8 @@ const (
 	RecordVarNameSourceType  = "name_source_type"
 	RecordVarNoRecordingType = "no_recording_type"
 	RecordVarScopeStateType  = "scope_state_type"
+	RecordVarSenderReadable  = "sender_readable"
+	RecordVarSocketOwned     = "socket_owned"
 	RecordVarSocketType      = "socket_type"
 	RecordVarStackEventType  = "stack_event_type"
 	RecordVarTaskLayout      = "task_layout"
@@ -486,6 +489,8 @@ type RecordVariableSpecs struct {
 	NameSourceType  *ebpf.VariableSpec `ebpf:"name_source_type"`
 	NoRecordingType *ebpf.VariableSpec `ebpf:"no_recording_type"`
 	ScopeStateType  *ebpf.VariableSpec `ebpf:"scope_state_type"`
+	SenderReadable  *ebpf.VariableSpec `ebpf:"sender_readable"`
+	SocketOwned     *ebpf.VariableSpec `ebpf:"socket_owned"`
 	SocketType      *ebpf.VariableSpec `ebpf:"socket_type"`
 	StackEventType  *ebpf.VariableSpec `ebpf:"stack_event_type"`
 	TaskLayout      *ebpf.VariableSpec `ebpf:"task_layout"`
@@ -568,6 +573,8 @@ type RecordVariables struct {
 	NameSourceType  *ebpf.Variable `ebpf:"name_source_type"`
 	NoRecordingType *ebpf.Variable `ebpf:"no_recording_type"`
 	ScopeStateType  *ebpf.Variable `ebpf:"scope_state_type"`
+	SenderReadable  *ebpf.Variable `ebpf:"sender_readable"`
+	SocketOwned     *ebpf.Variable `ebpf:"socket_owned"`
 	SocketType      *ebpf.Variable `ebpf:"socket_type"`
 	StackEventType  *ebpf.Variable `ebpf:"stack_event_type"`
 	TaskLayout      *ebpf.Variable `ebpf:"task_layout"`

@@ -109,6 +109,7 @@ func (s *settling) result() (settlement, error) {
 			out.opened(f.flow)
 		}
 	}
+	s.announceShared(all)
 	out.flows = set.Sorted()
 	slices.Sort(s.notes)
 	out.notices = slices.Concat(s.capture.limits, s.unasked, s.mixedNotices(all), nobodyNotices(all), ephemeralNotices(s.config, all),
