@@ -316,7 +316,7 @@ struct settings {
 	__u32 process;  /* the test process in the initial pid namespace, if goroutines are told apart; else 0 */
 	__u32 ancestor; /* the same, if descendants are followed; else 0 */
 	__u32 scanning; /* some descendants may not be in children yet: forks are judged by the parents of who forks */
-	__u32 padding;
+	__u32 several;  /* whether more than one recording runs */
 };
 
 enum scope_state {

@@ -38,11 +38,12 @@ type RecordCgroupEvent struct {
 }
 
 type RecordConnection struct {
-	_    structs.HostLayout
-	Key  RecordFlowKey
-	Said uint64
-	Pid  uint32
-	Told uint32
+	_      structs.HostLayout
+	Key    RecordFlowKey
+	Said   uint64
+	Pid    uint32
+	Told   uint32
+	Sender uint64
 }
 
 type RecordCounter uint32
@@ -359,7 +360,7 @@ type RecordSettings struct {
 	Process    uint32
 	Ancestor   uint32
 	Scanning   uint32
-	Padding    uint32
+	Several    uint32
 }
 
 type RecordSocket struct {
@@ -461,6 +462,8 @@ const (
 	RecordVarQuestionEventType = "question_event_type"
 	RecordVarScopeStateType    = "scope_state_type"
 	RecordVarSenderLayout      = "sender_layout"
+	RecordVarSenderReadable    = "sender_readable"
+	RecordVarSocketOwned       = "socket_owned"
 	RecordVarSocketType        = "socket_type"
 	RecordVarStackEventType    = "stack_event_type"
 	RecordVarTaskLayout        = "task_layout"
@@ -567,6 +570,8 @@ type RecordVariableSpecs struct {
 	QuestionEventType *ebpf.VariableSpec `ebpf:"question_event_type"`
 	ScopeStateType    *ebpf.VariableSpec `ebpf:"scope_state_type"`
 	SenderLayout      *ebpf.VariableSpec `ebpf:"sender_layout"`
+	SenderReadable    *ebpf.VariableSpec `ebpf:"sender_readable"`
+	SocketOwned       *ebpf.VariableSpec `ebpf:"socket_owned"`
 	SocketType        *ebpf.VariableSpec `ebpf:"socket_type"`
 	StackEventType    *ebpf.VariableSpec `ebpf:"stack_event_type"`
 	TaskLayout        *ebpf.VariableSpec `ebpf:"task_layout"`
@@ -659,6 +664,8 @@ type RecordVariables struct {
 	QuestionEventType *ebpf.Variable `ebpf:"question_event_type"`
 	ScopeStateType    *ebpf.Variable `ebpf:"scope_state_type"`
 	SenderLayout      *ebpf.Variable `ebpf:"sender_layout"`
+	SenderReadable    *ebpf.Variable `ebpf:"sender_readable"`
+	SocketOwned       *ebpf.Variable `ebpf:"socket_owned"`
 	SocketType        *ebpf.Variable `ebpf:"socket_type"`
 	StackEventType    *ebpf.Variable `ebpf:"stack_event_type"`
 	TaskLayout        *ebpf.Variable `ebpf:"task_layout"`

@@ -7,6 +7,9 @@
  * A socket that was accepted keeps nothing, and costs one look-up a packet. User space adds the connections from before the programs were
  * attached (package probe, AdoptSockets).
  *
+ * While several recordings run, the flow is told for each whose goroutine sends. Where the kernel does not let a program on a packet look at
+ * the task that sends it (sender_readable), the flow is that of the goroutine that connected.
+ *
  * No flow: bare acknowledgements, FIN, RST, keep-alive probes, and payload that is sent again because it was lost.
  * Not seen: MPTCP, whose packets leave through other sockets than the one that connected.
  */
@@ -22,6 +25,7 @@ struct connection {
 	__u64 said;          /* the hash of what it named the server by; 0: nothing, or nothing that was read */
 	__u32 pid;           /* of who opened it, as in struct opener */
 	__u32 told;          /* the generation in which its flow was told last */
+	__u64 sender;        /* the recording that it was told for then */
 };
 
 struct {
@@ -48,6 +52,7 @@ static __always_inline void keep_connection(struct bpf_sock_addr *ctx, const str
 	c->said = 0;
 	c->pid = bpf_get_current_pid_tgid() >> 32;
 	c->told = key->generation;
+	c->sender = key->recording;
 }
 
 static __always_inline struct connection *connection_of(struct __sk_buff *skb)

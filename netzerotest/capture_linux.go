@@ -171,6 +171,9 @@ func (c *capture) add(m *membership) (err error) {
 	if m.generation, err = c.session.Probe.NextGeneration(); err != nil {
 		return err
 	}
+	if err := c.session.Probe.Several(len(c.members) > 0); err != nil {
+		return err
+	}
 	for _, other := range c.members {
 		if !contains(m.name, other.name) && !contains(other.name, m.name) {
 			m.alongside[other.name], other.alongside[m.name] = true, true
@@ -202,6 +205,7 @@ func (m *membership) leave() error {
 	ended.Store(m.goroutine, m.name)
 	c.members = slices.DeleteFunc(c.members, func(other *membership) bool { return other == m })
 	last := len(c.members) == 0
+	c.fail(c.session.Probe.Several(len(c.members) > 1))
 	c.mu.Unlock()
 	if !last {
 		return nil

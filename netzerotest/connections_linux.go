@@ -106,7 +106,7 @@ func (c *capture) seeConnection(e *probe.FlowEvent, batches map[*membership]*end
 	if e.Opened != 0 {
 		known, ok = c.describe(e.Key, e.Said), true
 	}
-	if known.opener.PID != 0 && known.opener.PID == e.Process.PID {
+	if e.Stack == nil && known.opener.PID != 0 && known.opener.PID == e.Process.PID { // else it is of who sends
 		e.Process = known.opener
 	}
 	names := known.names
@@ -168,4 +168,19 @@ func (c *capture) adoptConnections(container, dir string, cgroup uint64) error {
 			container[:min(len(container), 12)], err)
 	}
 	return nil
+}
+
+// announceShared says on the terminal that tests that run in parallel share connections, where it is not known which of
+// them has sent.
+func (s *settling) announceShared(all []settled) {
+	if len(s.alongside) == 0 {
+		return
+	}
+	for _, f := range all {
+		if f.flow.Before && f.stray.by != "" && f.identity.Relation == endpoint.Other {
+			announce("tests that run in parallel share connections that were opened before them, and the policy of each has what any of them sends: " +
+				"RecordPackage in TestMain records them as a whole")
+			return
+		}
+	}
 }

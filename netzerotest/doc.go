@@ -39,7 +39,8 @@
 // A golden file is never written in CI, nor from a test that failed, was skipped or panicked, nor from a recording that
 // lost events.
 //
-// Connections that were open before Record are not seen, nor is what passes by the socket layer (packet sockets).
+// A TCP connection that was open before Record is a flow once something is sent over it. What passes by the socket layer
+// (packet sockets) is not seen.
 // Names that share an address are told apart by which of them was asked for before the connection. Those that are asked for
 // at the same moment are told apart by what clients of TLS and HTTP/1 call the server. Where one of them says nothing of the
 // kind, each name is given the flows to that address and port.

@@ -114,6 +114,7 @@ func (s *settling) result() (settlement, error) {
 			out.opened(f.flow)
 		}
 	}
+	s.announceShared(all)
 	out.flows = set.Sorted()
 	out.unanswered = unanswered(s.config, s.identifier.Ephemeral, all)
 	slices.Sort(s.notes)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
@@ -246,5 +247,61 @@ func TestPayloadThatIsSentAgainIsNoFlow(t *testing.T) {
 	transfer(t, client, server)
 	if diff := cmp.Diff([]string{text(flow.TCP, remoteOf(client), 1)}, r.flows()); diff != "" {
 		t.Errorf("flows (-want +got):\n%s", diff)
+	}
+}
+
+func TestConnectionIsToldForEachRecordingThatSends(t *testing.T) {
+	r := newApart(t)
+	client, server := pair(t, "tcp4", "127.0.0.1:0")
+	check(t, r.Several(true))
+	sendAs := func(id goroutine.ID) {
+		t.Helper()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if id != 0 {
+				defer goroutine.Mark(id)()
+			}
+			if _, err := client.Write([]byte("hello")); err != nil {
+				t.Error(err)
+			}
+		}()
+		<-done
+		_, err := io.ReadFull(server, make([]byte, 5))
+		check(t, err)
+	}
+	first, second := goroutine.NewID(), goroutine.NewID()
+	for _, row := range []struct {
+		reason string
+		by     []goroutine.ID
+		want   []goroutine.ID
+	}{
+		{"in the generation in which it was opened", []goroutine.ID{0, first, second, first}, []goroutine.ID{first, second}},
+		{"in the next one", []goroutine.ID{second, second, first}, []goroutine.ID{second, first}},
+		{"by none of them first", []goroutine.ID{0, 0, second}, []goroutine.ID{0, second}},
+	} {
+		r.forget()
+		for _, id := range row.by {
+			sendAs(id)
+		}
+		var got []goroutine.ID
+		for _, e := range seen[*FlowEvent](r) {
+			got = append(got, e.Recording)
+			if e.Connection() == 0 || e.Recording != 0 && !has(e.Stack, "probe.TestConnectionIsToldForEachRecordingThatSends.func1.1") {
+				t.Errorf("%s: event %+v is not of the connection, or of the goroutine that sends", row.reason, e)
+			}
+		}
+		if diff := cmp.Diff(row.want, got); diff != "" {
+			t.Errorf("%s: told for (-want +got):\n%s", row.reason, diff)
+		}
+		_, err := r.NextGeneration()
+		check(t, err)
+	}
+	check(t, r.Several(false))
+	r.forget()
+	sendAs(first)
+	sendAs(second)
+	if events := seen[*FlowEvent](r); len(events) != 1 || events[0].Recording != first {
+		t.Errorf("while one recording runs, the connection is told as %+v", events)
 	}
 }

@@ -41,6 +41,7 @@ type Probe struct {
 	generation uint32
 	level      uint32
 	newborn    uint64 // the leaf after which cgroups are adopted; 0: none are
+	several    bool   // recordings run
 	readable   bool   // its memory is kept so
 	process    uint32 // this one, once its goroutines are told apart; else 0
 	leaf       uint64 // the scope of all that descend from ancestor, once they are followed; else 0
@@ -153,11 +154,17 @@ func specOf(sizes Sizes, layout layout) (*ebpf.CollectionSpec, error) {
 	if err != nil {
 		return nil, err
 	}
+	readable := uint32(0)
+	if layout.owned != 0 {
+		readable = 1
+	}
 	for name, value := range map[string]any{
 		bpf.RecordVarTaskLayout:      layout.RecordLayout,
 		bpf.RecordVarGoroutineLayout: layout.goroutine,
 		bpf.RecordVarFamilyLayout:    layout.family,
 		bpf.RecordVarSenderLayout:    layout.RecordSenderLayout,
+		bpf.RecordVarSenderReadable:  readable,
+		bpf.RecordVarSocketOwned:     layout.owned,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, err

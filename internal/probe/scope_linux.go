@@ -49,10 +49,25 @@ func (p *Probe) NextGeneration() (uint32, error) {
 	return p.generation, p.configure()
 }
 
+// Several says whether more than one recording runs. Then what is sent over a TCP connection is told for each recording
+// whose goroutine sends, not only the first time in a generation.
+func (p *Probe) Several(several bool) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.several == several {
+		return nil
+	}
+	p.several = several
+	return p.configure()
+}
+
 func (p *Probe) configure() error {
 	s := bpf.RecordSettings{Generation: p.generation, Level: p.level, Newborn: p.newborn, Process: p.process, Leaf: p.leaf, Ancestor: p.ancestor}
 	if p.scanning {
 		s.Scanning = 1
+	}
+	if p.several {
+		s.Several = 1
 	}
 	if err := p.objects.Config.Update(uint32(0), s, ebpf.UpdateAny); err != nil {
 		return fmt.Errorf("write settings: %w", err)

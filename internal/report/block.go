@@ -144,9 +144,9 @@ func seen(f flow.Flow) (label, text string, lines int) {
 	case f.Lookup:
 		return "asked", text, 1
 	case f.Before && n > 1:
-		return label, strconv.FormatUint(n, 10) + " connections, before the recording started; one of them sent " + when, 1
+		return label, strconv.FormatUint(n, 10) + " connections, before the recording; first sent " + human(f.First) + " after its start", 1
 	case f.Before:
-		return label, "before the recording started; sent " + when, 1
+		return label, "before the recording; sent " + human(f.First) + " after its start", 1
 	case f.Protocol == flow.TCP:
 		return label, text, 1
 	}
