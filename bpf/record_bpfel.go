@@ -93,6 +93,7 @@ const (
 	RecordEventKindEVENT_CGROUP RecordEventKind = 4
 	RecordEventKindEVENT_NAME   RecordEventKind = 5
 	RecordEventKindEVENT_STACK  RecordEventKind = 6
+	RecordEventKindEVENT_MKDIR  RecordEventKind = 7
 )
 
 type RecordFamilyLayout struct {
@@ -157,6 +158,17 @@ type RecordGoroutineLayout struct {
 	Padding   uint32
 }
 
+type RecordInsideLayout struct {
+	_         structs.HostLayout
+	ThreadPid uint32
+	Level     uint32
+	Numbers   uint32
+	Nr        uint32
+	Ns        uint32
+	Upid      uint32
+	Inum      uint32
+}
+
 type RecordLayout struct {
 	_        structs.HostLayout
 	Mm       uint32
@@ -169,6 +181,14 @@ type RecordLayout struct {
 	NodeName uint32
 	Parent   uint32
 	Hash     uint32
+}
+
+type RecordMkdirEvent struct {
+	_        structs.HostLayout
+	Kind     uint32
+	Reserved uint32
+	Time     uint64
+	Path     [512]uint8
 }
 
 type RecordName struct {
@@ -347,6 +367,7 @@ const (
 	RecordMapEvents          = "events"
 	RecordMapFlows           = "flows"
 	RecordMapGoroutines      = "goroutines"
+	RecordMapInsides         = "insides"
 	RecordMapLabelSets       = "label_sets"
 	RecordMapNames           = "names"
 	RecordMapPeers           = "peers"
@@ -356,6 +377,7 @@ const (
 	RecordMapServerNames     = "server_names"
 	RecordMapSockets         = "sockets"
 	RecordMapSpeakers        = "speakers"
+	RecordProgCgroupMade     = "cgroup_made"
 	RecordProgConnect4       = "connect4"
 	RecordProgConnect6       = "connect6"
 	RecordProgEgress         = "egress"
@@ -376,6 +398,8 @@ const (
 	RecordVarFamilyLayout    = "family_layout"
 	RecordVarFlowEventType   = "flow_event_type"
 	RecordVarGoroutineLayout = "goroutine_layout"
+	RecordVarInsideLayout    = "inside_layout"
+	RecordVarMkdirEventType  = "mkdir_event_type"
 	RecordVarNameEventType   = "name_event_type"
 	RecordVarNameSourceType  = "name_source_type"
 	RecordVarNoRecordingType = "no_recording_type"
@@ -427,6 +451,7 @@ type RecordSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RecordProgramSpecs struct {
+	CgroupMade   *ebpf.ProgramSpec `ebpf:"cgroup_made"`
 	Connect4     *ebpf.ProgramSpec `ebpf:"connect4"`
 	Connect6     *ebpf.ProgramSpec `ebpf:"connect6"`
 	Egress       *ebpf.ProgramSpec `ebpf:"egress"`
@@ -450,6 +475,7 @@ type RecordMapSpecs struct {
 	Events      *ebpf.MapSpec `ebpf:"events"`
 	Flows       *ebpf.MapSpec `ebpf:"flows"`
 	Goroutines  *ebpf.MapSpec `ebpf:"goroutines"`
+	Insides     *ebpf.MapSpec `ebpf:"insides"`
 	LabelSets   *ebpf.MapSpec `ebpf:"label_sets"`
 	Names       *ebpf.MapSpec `ebpf:"names"`
 	Peers       *ebpf.MapSpec `ebpf:"peers"`
@@ -474,6 +500,8 @@ type RecordVariableSpecs struct {
 	FamilyLayout    *ebpf.VariableSpec `ebpf:"family_layout"`
 	FlowEventType   *ebpf.VariableSpec `ebpf:"flow_event_type"`
 	GoroutineLayout *ebpf.VariableSpec `ebpf:"goroutine_layout"`
+	InsideLayout    *ebpf.VariableSpec `ebpf:"inside_layout"`
+	MkdirEventType  *ebpf.VariableSpec `ebpf:"mkdir_event_type"`
 	NameEventType   *ebpf.VariableSpec `ebpf:"name_event_type"`
 	NameSourceType  *ebpf.VariableSpec `ebpf:"name_source_type"`
 	NoRecordingType *ebpf.VariableSpec `ebpf:"no_recording_type"`
@@ -509,6 +537,7 @@ type RecordMaps struct {
 	Events      *ebpf.Map `ebpf:"events"`
 	Flows       *ebpf.Map `ebpf:"flows"`
 	Goroutines  *ebpf.Map `ebpf:"goroutines"`
+	Insides     *ebpf.Map `ebpf:"insides"`
 	LabelSets   *ebpf.Map `ebpf:"label_sets"`
 	Names       *ebpf.Map `ebpf:"names"`
 	Peers       *ebpf.Map `ebpf:"peers"`
@@ -528,6 +557,7 @@ func (m *RecordMaps) Close() error {
 		m.Events,
 		m.Flows,
 		m.Goroutines,
+		m.Insides,
 		m.LabelSets,
 		m.Names,
 		m.Peers,
@@ -553,6 +583,8 @@ type RecordVariables struct {
 	FamilyLayout    *ebpf.Variable `ebpf:"family_layout"`
 	FlowEventType   *ebpf.Variable `ebpf:"flow_event_type"`
 	GoroutineLayout *ebpf.Variable `ebpf:"goroutine_layout"`
+	InsideLayout    *ebpf.Variable `ebpf:"inside_layout"`
+	MkdirEventType  *ebpf.Variable `ebpf:"mkdir_event_type"`
 	NameEventType   *ebpf.Variable `ebpf:"name_event_type"`
 	NameSourceType  *ebpf.Variable `ebpf:"name_source_type"`
 	NoRecordingType *ebpf.Variable `ebpf:"no_recording_type"`
@@ -566,6 +598,7 @@ type RecordVariables struct {
 //
 // It can be passed to LoadRecordObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RecordPrograms struct {
+	CgroupMade   *ebpf.Program `ebpf:"cgroup_made"`
 	Connect4     *ebpf.Program `ebpf:"connect4"`
 	Connect6     *ebpf.Program `ebpf:"connect6"`
 	Egress       *ebpf.Program `ebpf:"egress"`
@@ -581,6 +614,7 @@ type RecordPrograms struct {
 
 func (p *RecordPrograms) Close() error {
 	return _RecordClose(
+		p.CgroupMade,
 		p.Connect4,
 		p.Connect6,
 		p.Egress,

@@ -21,7 +21,8 @@ import (
 
 // act does things in turn, as a child process: "tcp 127.0.0.1:80" connects, "udp" sends from one unconnected socket and
 // "udp-connected" from one connected one, "ask" sends a datagram and waits for the answer, "listen" listens for TCP, "ping"
-// and "pong" send an ICMP echo request and reply from a raw socket, "wait" says so and waits for a line, and those of descend have it done further down.
+// and "pong" send an ICMP echo request and reply from a raw socket, "wait" says so and waits for a line, those of descend have it done
+// further down, and "leave" in a pid namespace and another cgroup.
 func act(acts []string) int {
 	unconnected := -1
 	connected := make(map[string]net.Conn)
@@ -66,6 +67,8 @@ func act(acts []string) int {
 			err = sendICMP(netip.MustParseAddr(address), []byte{0, 0, 0xff, 0xfd, 0, 1, 0, 1})
 		case "spawn", "orphan", "outlive":
 			err = descend(verb, address)
+		case "leave":
+			err = leave(address)
 		case "wait":
 			fmt.Println(verb)
 			_, err = stdin.ReadString('\n')

@@ -20,6 +20,7 @@ type layout struct {
 	unnamed string // why the executable's are zero
 	apart          // how goroutines are told apart
 	family  bpf.RecordFamilyLayout
+	inside  bpf.RecordInsideLayout
 	orphans string // why family is zero
 }
 
@@ -57,6 +58,7 @@ func readTaskLayout() (l layout, err error) {
 	})
 	l.apart = findApart(kernel)
 	l.family, l.orphans = findFamily(kernel)
+	l.inside = findInside(kernel)
 	return l, nil
 }
 

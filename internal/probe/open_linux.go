@@ -106,6 +106,7 @@ func (p *Probe) loadWithNames(sizes Sizes) error {
 	}
 	if err != nil && layout.RecordLayout != (bpf.RecordLayout{}) {
 		layout.RecordLayout, layout.family = bpf.RecordLayout{}, bpf.RecordFamilyLayout{}
+		layout.inside = bpf.RecordInsideLayout{}
 		if p.load(sizes, layout) == nil {
 			p.unnamed = "the kernel does not let eBPF programs read its memory" + lockdown()
 			p.mixed, p.orphans = p.unnamed, p.unnamed
@@ -153,6 +154,7 @@ func specOf(sizes Sizes, layout layout) (*ebpf.CollectionSpec, error) {
 		bpf.RecordVarTaskLayout:      layout.RecordLayout,
 		bpf.RecordVarGoroutineLayout: layout.goroutine,
 		bpf.RecordVarFamilyLayout:    layout.family,
+		bpf.RecordVarInsideLayout:    layout.inside,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, err
@@ -196,6 +198,7 @@ func (p *Probe) attach(root string) error {
 	if p.orphans == "" {
 		p.attachFamily()
 	}
+	p.attachMkdir()
 	return nil
 }
 
