@@ -144,7 +144,7 @@ var refusals = []struct {
 	{"testing", []string{"netzerotest"}, "only netzerotest touches testing.TB"},
 	{"os", []string{"golden", "internal/cgroup", "internal/endpoint", "internal/manifest", "internal/probe", "internal/session", "netzerotest"}, "it opens no file"},
 	{"io/fs", []string{"golden", "internal/cgroup", "internal/endpoint", "netzerotest"}, "it opens no file"},
-	{"net", []string{"internal/endpoint", "internal/reverse"}, "it talks to nobody; net/netip has the addresses"},
+	{"net", []string{"internal/docker", "internal/endpoint", "internal/reverse"}, "it talks to nobody; net/netip has the addresses"},
 	{"net/http", nil, "it talks to nobody"},
 	{"os/exec", nil, "it starts no process"},
 	{"unsafe", []string{"internal/goroutine", "internal/probe"}, "bpf2go and encoding/binary know the layout"},

@@ -79,6 +79,7 @@ enum event_kind {
 	EVENT_NAME = 5,
 	EVENT_STACK = 6,
 	EVENT_QUESTION = 7,
+	EVENT_MKDIR = 8,
 };
 
 struct flow_event {
@@ -131,6 +132,16 @@ struct cgroup_event {
 	__u64 time;
 	__u64 cgroup;
 	__u8 names[CGROUP_NAMES][CGROUP_NAME_LEN]; /* its own, then those of the cgroups it lies in; empty: unknown, or the root's */
+};
+
+#define CGROUP_PATH_LEN 512
+
+/* A cgroup was made, of the v2 tree or another one, by anybody: nobody is in it yet. */
+struct mkdir_event {
+	__u32 kind;
+	__u32 reserved;
+	__u64 time;
+	__u8 path[CGROUP_PATH_LEN]; /* from the root of its tree; the begin of a longer one */
 };
 
 /* TCP flags in dns_event.flags, as in the TCP header. */
@@ -301,6 +312,17 @@ struct sender_layout {
 	__u32 file;         /* in struct socket */
 	__u32 net;          /* in struct sock */
 	__u32 net_cookie;   /* in struct net */
+};
+
+/* Where the kernel keeps in which pid namespace a task is: byte offsets from its BTF; all 0 where it has none. */
+struct inside_layout {
+	__u32 thread_pid; /* in struct task_struct */
+	__u32 level;      /* in struct pid */
+	__u32 numbers;    /* in struct pid */
+	__u32 nr;         /* in struct upid, of which numbers has one a level */
+	__u32 ns;         /* in struct upid */
+	__u32 upid;       /* the size of struct upid */
+	__u32 inum;       /* of ns, in struct pid_namespace */
 };
 
 /* Written by user space. */

@@ -20,13 +20,6 @@ struct tracepoint_args {
 	__u64 task;
 };
 
-static __always_inline __u32 kernel_half(__u64 at)
-{
-	__u32 half;
-
-	return bpf_probe_read_kernel(&half, sizeof(half), (void *)at) ? 0 : half;
-}
-
 #define MAX_PARENTS 64
 
 /* Whether a process is a parent of the current task, or a parent's parent and so on. Not static: verified once, for itself. */
@@ -56,7 +49,7 @@ static __always_inline void on_fork(struct tracepoint_args *ctx)
 	__u64 recording = RECORDING_NONE, own, *known;
 	struct settings *s = get_settings();
 
-	if (!family_layout.tgid || !s || !s->ancestor) /* the verifier knows the first, and drops the rest */
+	if (!family_layout.tgid || !s) /* the verifier knows the first, and drops the rest */
 		return;
 	child = kernel_half(ctx->task + family_layout.tgid);
 	if (!child || child == process) /* a thread */
@@ -66,7 +59,8 @@ static __always_inline void on_fork(struct tracepoint_args *ctx)
 		recording = recording_of_task(&own);
 	} else if (known) {
 		recording = *known;
-	} else if (!s->scanning || !descends_from(s->ancestor)) {
+	} else if (!s->ancestor || !s->scanning || !descends_from(s->ancestor)) {
+		on_inside(ctx->task);
 		if (bpf_map_lookup_elem(&children, &child)) /* of a process whose end was missed */
 			bpf_map_delete_elem(&children, &child);
 		return;

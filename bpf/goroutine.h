@@ -42,13 +42,6 @@ static __always_inline __u64 user_word(__u64 at)
 	return bpf_probe_read_user(&word, sizeof(word), (void *)at) ? 0 : word;
 }
 
-static __always_inline __u64 kernel_word(__u64 at)
-{
-	__u64 word;
-
-	return bpf_probe_read_kernel(&word, sizeof(word), (void *)at) ? 0 : word;
-}
-
 #define GOROUTINE_UNREAD 1 /* no g has this address */
 
 /* The g that the current thread has, or 0; GOROUTINE_UNREAD where it could not be read. Not static: verified once, for itself. */

@@ -4,12 +4,22 @@
 
 #include "abi.h"
 
+/* Deep enough for any tree in use. */
+#define MAX_LEVEL 32
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct settings);
 } config SEC(".maps");
+
+static __always_inline struct settings *get_settings(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&config, &zero);
+}
 
 /* cgroup id -> scope: whose events are recorded, and which newborn cgroups' are not. */
 struct {
@@ -30,6 +40,14 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } children SEC(".maps");
+
+/* Pid namespaces that were made in a newborn cgroup, as a container's is: inode number -> id of the cgroup. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, __u64);
+} insides SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -190,4 +208,18 @@ static __always_inline void count(__u32 which)
 
 	if (n)
 		__sync_fetch_and_add(n, 1);
+}
+
+static __always_inline __u64 kernel_word(__u64 at)
+{
+	__u64 word;
+
+	return bpf_probe_read_kernel(&word, sizeof(word), (void *)at) ? 0 : word;
+}
+
+static __always_inline __u32 kernel_half(__u64 at)
+{
+	__u32 half;
+
+	return bpf_probe_read_kernel(&half, sizeof(half), (void *)at) ? 0 : half;
 }

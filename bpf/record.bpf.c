@@ -16,6 +16,7 @@
  * And on raw tracepoints, which see the whole machine:
  *   sched_wakeup_new      who descends from the test process, and for which of several recordings it was started
  *   sched_process_exit    that it is no more
+ *   cgroup_mkdir          that a container may be about to start
  *
  * Kernel floor: 5.10. Needs no BTF of the kernel; with it, the names of executables and of short-lived cgroups are certain (struct layout),
  * and who sends on a socket that others made is known (struct sender_layout).
@@ -50,6 +51,7 @@ const struct flow_event *flow_event_type __attribute__((unused));
 const struct bind_event *bind_event_type __attribute__((unused));
 const struct cgroup_event *cgroup_event_type __attribute__((unused));
 const struct question_event *question_event_type __attribute__((unused));
+const struct mkdir_event *mkdir_event_type __attribute__((unused));
 const struct name_event *name_event_type __attribute__((unused));
 const enum name_source *name_source_type __attribute__((unused));
 const enum no_recording *no_recording_type __attribute__((unused));
@@ -149,6 +151,13 @@ SEC("raw_tracepoint/sched_process_exit")
 int process_exits(void *ctx __attribute__((unused)))
 {
 	on_exit();
+	return 0;
+}
+
+SEC("raw_tracepoint/cgroup_mkdir")
+int cgroup_made(struct mkdir_args *ctx)
+{
+	on_mkdir(ctx);
 	return 0;
 }
 

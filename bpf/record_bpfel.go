@@ -112,6 +112,7 @@ const (
 	RecordEventKindEVENT_NAME     RecordEventKind = 5
 	RecordEventKindEVENT_STACK    RecordEventKind = 6
 	RecordEventKindEVENT_QUESTION RecordEventKind = 7
+	RecordEventKindEVENT_MKDIR    RecordEventKind = 8
 )
 
 type RecordFamilyLayout struct {
@@ -177,6 +178,17 @@ type RecordGoroutineLayout struct {
 	Padding   uint32
 }
 
+type RecordInsideLayout struct {
+	_         structs.HostLayout
+	ThreadPid uint32
+	Level     uint32
+	Numbers   uint32
+	Nr        uint32
+	Ns        uint32
+	Upid      uint32
+	Inum      uint32
+}
+
 type RecordLayout struct {
 	_        structs.HostLayout
 	Mm       uint32
@@ -195,6 +207,14 @@ type RecordLookupKey struct {
 	_    structs.HostLayout
 	By   RecordQuestion
 	Hash uint64
+}
+
+type RecordMkdirEvent struct {
+	_        structs.HostLayout
+	Kind     uint32
+	Reserved uint32
+	Time     uint64
+	Path     [512]uint8
 }
 
 type RecordName struct {
@@ -423,6 +443,7 @@ const (
 	RecordMapEvents            = "events"
 	RecordMapFlows             = "flows"
 	RecordMapGoroutines        = "goroutines"
+	RecordMapInsides           = "insides"
 	RecordMapLabelSets         = "label_sets"
 	RecordMapLookups           = "lookups"
 	RecordMapNames             = "names"
@@ -435,6 +456,7 @@ const (
 	RecordMapSockets           = "sockets"
 	RecordMapSpeakers          = "speakers"
 	RecordMapSyns              = "syns"
+	RecordProgCgroupMade       = "cgroup_made"
 	RecordProgConnect4         = "connect4"
 	RecordProgConnect6         = "connect6"
 	RecordProgEgress           = "egress"
@@ -456,6 +478,8 @@ const (
 	RecordVarFamilyLayout      = "family_layout"
 	RecordVarFlowEventType     = "flow_event_type"
 	RecordVarGoroutineLayout   = "goroutine_layout"
+	RecordVarInsideLayout      = "inside_layout"
+	RecordVarMkdirEventType    = "mkdir_event_type"
 	RecordVarNameEventType     = "name_event_type"
 	RecordVarNameSourceType    = "name_source_type"
 	RecordVarNoRecordingType   = "no_recording_type"
@@ -511,6 +535,7 @@ type RecordSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RecordProgramSpecs struct {
+	CgroupMade   *ebpf.ProgramSpec `ebpf:"cgroup_made"`
 	Connect4     *ebpf.ProgramSpec `ebpf:"connect4"`
 	Connect6     *ebpf.ProgramSpec `ebpf:"connect6"`
 	Egress       *ebpf.ProgramSpec `ebpf:"egress"`
@@ -536,6 +561,7 @@ type RecordMapSpecs struct {
 	Events       *ebpf.MapSpec `ebpf:"events"`
 	Flows        *ebpf.MapSpec `ebpf:"flows"`
 	Goroutines   *ebpf.MapSpec `ebpf:"goroutines"`
+	Insides      *ebpf.MapSpec `ebpf:"insides"`
 	LabelSets    *ebpf.MapSpec `ebpf:"label_sets"`
 	Lookups      *ebpf.MapSpec `ebpf:"lookups"`
 	Names        *ebpf.MapSpec `ebpf:"names"`
@@ -564,6 +590,8 @@ type RecordVariableSpecs struct {
 	FamilyLayout      *ebpf.VariableSpec `ebpf:"family_layout"`
 	FlowEventType     *ebpf.VariableSpec `ebpf:"flow_event_type"`
 	GoroutineLayout   *ebpf.VariableSpec `ebpf:"goroutine_layout"`
+	InsideLayout      *ebpf.VariableSpec `ebpf:"inside_layout"`
+	MkdirEventType    *ebpf.VariableSpec `ebpf:"mkdir_event_type"`
 	NameEventType     *ebpf.VariableSpec `ebpf:"name_event_type"`
 	NameSourceType    *ebpf.VariableSpec `ebpf:"name_source_type"`
 	NoRecordingType   *ebpf.VariableSpec `ebpf:"no_recording_type"`
@@ -605,6 +633,7 @@ type RecordMaps struct {
 	Events       *ebpf.Map `ebpf:"events"`
 	Flows        *ebpf.Map `ebpf:"flows"`
 	Goroutines   *ebpf.Map `ebpf:"goroutines"`
+	Insides      *ebpf.Map `ebpf:"insides"`
 	LabelSets    *ebpf.Map `ebpf:"label_sets"`
 	Lookups      *ebpf.Map `ebpf:"lookups"`
 	Names        *ebpf.Map `ebpf:"names"`
@@ -629,6 +658,7 @@ func (m *RecordMaps) Close() error {
 		m.Events,
 		m.Flows,
 		m.Goroutines,
+		m.Insides,
 		m.LabelSets,
 		m.Lookups,
 		m.Names,
@@ -658,6 +688,8 @@ type RecordVariables struct {
 	FamilyLayout      *ebpf.Variable `ebpf:"family_layout"`
 	FlowEventType     *ebpf.Variable `ebpf:"flow_event_type"`
 	GoroutineLayout   *ebpf.Variable `ebpf:"goroutine_layout"`
+	InsideLayout      *ebpf.Variable `ebpf:"inside_layout"`
+	MkdirEventType    *ebpf.Variable `ebpf:"mkdir_event_type"`
 	NameEventType     *ebpf.Variable `ebpf:"name_event_type"`
 	NameSourceType    *ebpf.Variable `ebpf:"name_source_type"`
 	NoRecordingType   *ebpf.Variable `ebpf:"no_recording_type"`
@@ -675,6 +707,7 @@ type RecordVariables struct {
 //
 // It can be passed to LoadRecordObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RecordPrograms struct {
+	CgroupMade   *ebpf.Program `ebpf:"cgroup_made"`
 	Connect4     *ebpf.Program `ebpf:"connect4"`
 	Connect6     *ebpf.Program `ebpf:"connect6"`
 	Egress       *ebpf.Program `ebpf:"egress"`
@@ -690,6 +723,7 @@ type RecordPrograms struct {
 
 func (p *RecordPrograms) Close() error {
 	return _RecordClose(
+		p.CgroupMade,
 		p.Connect4,
 		p.Connect6,
 		p.Egress,

@@ -2,19 +2,9 @@
 /* Whose event is it: the scope of a task or of a socket, and the word that keeps names apart in it. */
 #pragma once
 
-#include "newborn.h"
+#include "inside.h"
 
 const volatile struct family_layout family_layout;
-
-/* Deep enough for any tree in use; only walked until user space has told the level. */
-#define MAX_LEVEL 32
-
-static __always_inline struct settings *get_settings(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&config, &zero);
-}
 
 /* Whether what happens in a cgroup is recorded, where it is known. */
 static __always_inline int is_recorded(__u64 id)
@@ -40,6 +30,20 @@ static __always_inline __u64 scope_of_descendant(const struct settings *s, __u32
 	return process == s->ancestor || bpf_map_lookup_elem(&children, &process) ? s->leaf : 0;
 }
 
+/* The id of the container's cgroup that the current task has left, or 0. */
+static __always_inline __u64 scope_left(const struct settings *s)
+{
+	__u64 id = s->newborn ? cgroup_left() : 0;
+	struct scope *scope;
+
+	if (!id)
+		return 0;
+	scope = bpf_map_lookup_elem(&scopes, &id);
+	if (scope)
+		return scope->state == SCOPE_IGNORED ? 0 : id;
+	return adopt(id, 0); /* the names on the path of the current task's cgroup are not its */
+}
+
 /* The id of the scope that the current task is in, or 0. */
 static __always_inline __u64 scope_of_task(void)
 {
@@ -55,12 +59,15 @@ static __always_inline __u64 scope_of_task(void)
 	ancestor = scope_of_descendant(s, bpf_get_current_pid_tgid() >> 32);
 	if (ancestor)
 		return ancestor;
-	if (scope) {
-		if (scope->state == SCOPE_ADOPTED && !scope->named)
+	if (scope && scope->state == SCOPE_ADOPTED) {
+		if (!scope->named)
 			tell_names(id, scope);
-		return scope->state == SCOPE_IGNORED ? 0 : id;
+		return id;
 	}
-	if (id < s->newborn)
+	ancestor = scope_left(s);
+	if (ancestor)
+		return ancestor;
+	if (scope || id < s->newborn)
 		return 0;
 	if (s->level) {
 		ancestor = bpf_get_current_ancestor_cgroup_id(s->level);
@@ -91,8 +98,8 @@ static __always_inline __u64 scope_of_packet(struct __sk_buff *skb)
 }
 
 /*
- * A descendant of the test process makes a socket outside of the leaf: the socket is the leaf's, whatever its cgroup. Its packets tell
- * only the cgroup in which it was made.
+ * A descendant of the test process makes a socket outside of the leaf, or a process of a container outside of its cgroup: the socket
+ * is in the scope that was left, whatever its cgroup. Its packets tell only the cgroup in which it was made.
  */
 static __always_inline void on_create(struct bpf_sock *ctx)
 {
@@ -103,6 +110,8 @@ static __always_inline void on_create(struct bpf_sock *ctx)
 	if (!s || id == s->leaf)
 		return;
 	leaf = scope_of_descendant(s, bpf_get_current_pid_tgid() >> 32);
+	if (!leaf)
+		leaf = scope_left(s);
 	if (!leaf)
 		return;
 	socket = bpf_sk_storage_get(&sockets, ctx, 0, BPF_SK_STORAGE_GET_F_CREATE);

@@ -13,13 +13,6 @@
 
 const volatile struct sender_layout sender_layout;
 
-static __always_inline __u64 kernel_pointer(__u64 at)
-{
-	__u64 pointer;
-
-	return bpf_probe_read_kernel(&pointer, sizeof(pointer), (void *)at) ? 0 : pointer;
-}
-
 /*
  * The functions here that are not static are verified once, each for itself. Before 6.8 that is so whether or not they are called,
  * therefore each asks for the layout.
@@ -38,12 +31,7 @@ __noinline __u32 sending_thread(void)
 /* The id of the current process there, or 0. */
 static __always_inline __u32 sending_process(void)
 {
-	__u32 process;
-
-	if (!family_layout.tgid ||
-	    bpf_probe_read_kernel(&process, sizeof(process), (void *)(bpf_get_current_task() + family_layout.tgid)))
-		return 0;
-	return process;
+	return family_layout.tgid ? kernel_half(bpf_get_current_task() + family_layout.tgid) : 0;
 }
 
 /* The id of the ancestor of a cgroup at a level, or 0. */
@@ -55,10 +43,10 @@ static __always_inline __u64 ancestor_of(__u64 cgroup, __u32 level)
 	    own < level)
 		return 0;
 	if (sender_layout.ancestor_ids)
-		return kernel_pointer(cgroup + sender_layout.ancestor_ids + level * sizeof(__u64));
-	cgroup = kernel_pointer(cgroup + sender_layout.ancestors + level * sizeof(__u64));
-	cgroup = cgroup ? kernel_pointer(cgroup + sender_layout.node) : 0;
-	return cgroup ? kernel_pointer(cgroup + sender_layout.id) : 0;
+		return kernel_word(cgroup + sender_layout.ancestor_ids + level * sizeof(__u64));
+	cgroup = kernel_word(cgroup + sender_layout.ancestors + level * sizeof(__u64));
+	cgroup = cgroup ? kernel_word(cgroup + sender_layout.node) : 0;
+	return cgroup ? kernel_word(cgroup + sender_layout.id) : 0;
 }
 
 /* What scope_of_task does, from any program. */
@@ -70,10 +58,10 @@ __noinline __u64 scope_of_sender(void)
 
 	if (!sender_layout.pid)
 		return 0;
-	cgroup = kernel_pointer(bpf_get_current_task() + sender_layout.cgroups);
-	cgroup = cgroup ? kernel_pointer(cgroup + sender_layout.cgroup) : 0;
-	node = cgroup ? kernel_pointer(cgroup + sender_layout.node) : 0;
-	id = node ? kernel_pointer(node + sender_layout.id) : 0;
+	cgroup = kernel_word(bpf_get_current_task() + sender_layout.cgroups);
+	cgroup = cgroup ? kernel_word(cgroup + sender_layout.cgroup) : 0;
+	node = cgroup ? kernel_word(cgroup + sender_layout.node) : 0;
+	id = node ? kernel_word(node + sender_layout.id) : 0;
 	if (!id)
 		return 0;
 	scope = bpf_map_lookup_elem(&scopes, &id);
@@ -112,8 +100,8 @@ __noinline int is_held(struct __sk_buff *skb)
 	if (!sender_layout.pid || !sk)
 		return 0;
 	at = socket_address(sk);
-	at = at ? kernel_pointer(at + sender_layout.socket) : 0;
-	return at && kernel_pointer(at + sender_layout.file);
+	at = at ? kernel_word(at + sender_layout.socket) : 0;
+	return at && kernel_word(at + sender_layout.file);
 }
 
 /* The cookie of the network namespace that a packet leaves, or 0. */
@@ -125,6 +113,6 @@ __noinline __u64 netns_of_packet(struct __sk_buff *skb)
 	if (!sender_layout.pid || !sk)
 		return 0;
 	at = socket_address(sk);
-	at = at ? kernel_pointer(at + sender_layout.net) : 0;
-	return at ? kernel_pointer(at + sender_layout.net_cookie) : 0;
+	at = at ? kernel_word(at + sender_layout.net) : 0;
+	return at ? kernel_word(at + sender_layout.net_cookie) : 0;
 }

@@ -142,7 +142,7 @@ func join(r *Recording) (*membership, error) {
 func newCapture(sizes probe.Sizes) (*capture, error) {
 	c := &capture{self: os.Getpid(), speeches: make(map[probe.Key]*speech), remembered: shared.connections}
 	c.containers = newContainers(c.renew)
-	s, err := session.Open(sizes, c.handle, nil, nobodys)
+	s, err := session.Open(sizes, c.handle, nil, c.newborn)
 	if err != nil {
 		return nil, errors.Join(err, c.containers.close())
 	}
@@ -155,6 +155,10 @@ func newCapture(sizes probe.Sizes) (*capture, error) {
 	var children string
 	if c.mixed, children = s.Mixed(); children != "" {
 		c.limits = append(c.limits, "child processes of tests that run in parallel are not told apart: "+children)
+	}
+	for _, p := range s.Unclear {
+		announce(fmt.Sprintf("process %d (%s) may have been started by this test before it was recorded, and is not recorded: "+
+			"start it after Record, or leave it the test's environment", p.PID, p.Name))
 	}
 	c.take(c.early)
 	c.early = nil

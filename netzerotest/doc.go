@@ -25,8 +25,8 @@
 //
 // Containers that were not passed, but were started during the recording, belong to it where the test process or another
 // container of the recording talks to them, or they to it; where they are of the same compose project; and where they
-// share a network with one. What else testcontainers started meanwhile is told in a notice, because packages that are tested at
-// once share its session. Containers that ran before are known as peers.
+// share a network with one; and where the test's own processes started them (docs/containers.md). What else testcontainers
+// started meanwhile is told in a notice, because packages that are tested at once share its session. Containers that ran before are known as peers.
 //
 // # What bites
 //

@@ -46,6 +46,9 @@ func (r *Recording) stop() (settlement, error) {
 	recorded, err := r.capture.settle()
 	err = errors.Join(released, r.capture.check(), err)
 	err = errors.Join(err, r.capture.leave())
+	for _, text := range recorded.printed {
+		announce(text)
+	}
 	r.final = append(make([]Flow, 0, len(recorded.flows)), recorded.flows...)
 	return recorded, err
 }

@@ -93,6 +93,7 @@ var capabilities = []capability{
 	{name: "containers: other cgroups from before the recording are out of scope", suite: inProbe, test: "TestCgroupFromBeforeIsNotNewborn"},
 	{name: "containers: cgroups that belong to nobody are silenced", suite: inProbe, test: "TestDisregardedCgroupIsSilent"},
 	{name: "containers: an address that is used again is told apart", suite: inProbe, test: "TestBirthMakesKnownFlowsNew"},
+	{name: "containers: processes that have left their cgroup are in scope", suite: inProbe, test: "TestContainerThatLeavesItsCgroup"},
 	{name: "containers: cgroups that no table has room for are counted as lost", suite: inProbe, test: "TestCgroupTableThatIsFullIsALoss"},
 	{name: "a cgroup of one's own, entered and left", suite: inCgroup, test: "TestProcessEntersLeafAndComesBack"},
 	{name: "cgroups of killed runs are removed", suite: inCgroup, test: "TestLeafOfAKilledRunIsRemovedByTheNext"},

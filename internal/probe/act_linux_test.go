@@ -23,7 +23,9 @@ import (
 // act does things in turn, as a child process: "tcp 127.0.0.1:80" connects, "udp" sends from one unconnected socket and
 // "udp-connected" from one connected one, "ask" sends a datagram and waits for the answer, "listen" listens for TCP, "ping"
 // and "pong" send an ICMP echo request and reply from a raw socket, "give" opens sockets and passes them on by its descriptor
-// 3 (sockets_linux_test.go), "take" connects a socket that it gets there, "kernel" has the kernel of a network namespace send, "wait" says so and waits for a line, and those of descend have it done further down.
+// 3 (sockets_linux_test.go), "take" connects a socket that it gets there, "kernel" has the kernel of a network namespace send,
+// "wait" says so and waits for a line, those of descend have it done further down, and "leave" in a pid namespace and another
+// cgroup.
 func act(acts []string) int {
 	unconnected := -1
 	connected := make(map[string]net.Conn)
@@ -74,6 +76,8 @@ func act(acts []string) int {
 			err = haveKernelSend()
 		case "spawn", "orphan", "outlive":
 			err = descend(verb, address)
+		case "leave":
+			err = leave(address)
 		case "wait":
 			fmt.Println(verb)
 			_, err = stdin.ReadString('\n')

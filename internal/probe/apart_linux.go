@@ -29,6 +29,24 @@ func findFamily(kernel *btf.Spec) (family bpf.RecordFamilyLayout, missing string
 	return family, missing
 }
 
+// findInside asks it for what tells in which pid namespace a task is. Where that is missing, all of it is zero.
+func findInside(kernel *btf.Spec) (inside bpf.RecordInsideLayout) {
+	missing := findMembers(kernel, []member{
+		{&inside.ThreadPid, "task_struct", [][]string{{"thread_pid"}}},
+		{&inside.Level, "pid", [][]string{{"level"}}},
+		{&inside.Numbers, "pid", [][]string{{"numbers"}}},
+		{&inside.Nr, "upid", [][]string{{"nr"}}},
+		{&inside.Ns, "upid", [][]string{{"ns"}}},
+		{&inside.Inum, "pid_namespace", [][]string{{"ns", "inum"}}},
+	})
+	var upid *btf.Struct
+	if err := kernel.TypeByName("upid", &upid); missing != "" || err != nil {
+		return bpf.RecordInsideLayout{}
+	}
+	inside.Upid = upid.Size
+	return inside
+}
+
 // findApart asks the kernel's BTF, and the Go runtime of this process.
 func findApart(kernel *btf.Spec) (a apart) {
 	g, err := goroutine.Find()

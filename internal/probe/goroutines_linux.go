@@ -42,6 +42,14 @@ func (p *Probe) attachFamily() {
 	}
 }
 
+// attachMkdir attaches what tells of cgroups that are being made. Without it those tell that have opened something.
+func (p *Probe) attachMkdir() {
+	l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: "cgroup_mkdir", Program: p.objects.CgroupMade})
+	if err == nil {
+		p.links = append(p.links, l)
+	}
+}
+
 // maxChecks is how often a goroutine is looked at that cannot be read at that moment.
 const maxChecks = 10
 

@@ -21,6 +21,7 @@ type layout struct {
 	sender         // who sends a packet
 	apart          // how goroutines are told apart
 	family  bpf.RecordFamilyLayout
+	inside  bpf.RecordInsideLayout
 	orphans string // why family is zero
 }
 
@@ -59,6 +60,7 @@ func readTaskLayout() (l layout, err error) {
 	l.sender = findSender(kernel)
 	l.apart = findApart(kernel)
 	l.family, l.orphans = findFamily(kernel)
+	l.inside = findInside(kernel)
 	return l, nil
 }
 

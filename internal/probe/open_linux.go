@@ -111,6 +111,7 @@ func (p *Probe) loadWithNames(sizes Sizes) error {
 	}
 	if err != nil && layout.RecordLayout != (bpf.RecordLayout{}) {
 		layout.RecordLayout, layout.family, layout.sender = bpf.RecordLayout{}, bpf.RecordFamilyLayout{}, sender{}
+		layout.inside = bpf.RecordInsideLayout{}
 		if p.load(sizes, layout) == nil {
 			p.unnamed = "the kernel does not let eBPF programs read its memory" + lockdown()
 			p.mixed, p.orphans = p.unnamed, p.unnamed
@@ -165,6 +166,7 @@ func specOf(sizes Sizes, layout layout) (*ebpf.CollectionSpec, error) {
 		bpf.RecordVarSenderLayout:    layout.RecordSenderLayout,
 		bpf.RecordVarSenderReadable:  readable,
 		bpf.RecordVarSocketOwned:     layout.owned,
+		bpf.RecordVarInsideLayout:    layout.inside,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, err
@@ -208,6 +210,7 @@ func (p *Probe) attach(root string) error {
 	if p.orphans == "" {
 		p.attachFamily()
 	}
+	p.attachMkdir()
 	return nil
 }
 

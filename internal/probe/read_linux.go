@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -73,6 +74,12 @@ func (p *Probe) read(handler Handler) {
 				e.Process = look(e.Opener, nil)
 			}
 		case *CgroupEvent:
+			if e.Made {
+				if handler.Nobodys != nil {
+					handler.Nobodys(e)
+				}
+				continue
+			}
 			if handler.Nobodys != nil && handler.Nobodys(e) {
 				nobodys[e.Cgroup] = true
 				_ = p.Disregard(e.Cgroup) // else its events go on to come, and to be dropped
@@ -164,6 +171,14 @@ func decode(sample []byte) (Event, error) {
 			return nil, fmt.Errorf("decode cgroup event: %w", err)
 		}
 		return cgroupEventOf(&e), nil
+	case bpf.RecordEventKindEVENT_MKDIR:
+		var e bpf.RecordMkdirEvent
+		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
+			return nil, fmt.Errorf("decode event of a cgroup that is made: %w", err)
+		}
+		names := strings.Split(strings.Trim(cString(e.Path[:]), "/"), "/")
+		slices.Reverse(names)
+		return &CgroupEvent{Time: time.Duration(e.Time), Names: names, Made: true}, nil
 	case bpf.RecordEventKindEVENT_NAME:
 		var e bpf.RecordNameEvent
 		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {

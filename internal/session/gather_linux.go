@@ -86,6 +86,16 @@ func remembered() map[process]goroutine.ID {
 // knowsIDs reports whether the kernel's hooks know processes by the ids that this one sees.
 func (s *Session) knowsIDs() bool { return s.Self.PID == os.Getpid() }
 
+// Descendants returns the processes that descend from this one as the kernel knows them, also those that have lost their parents,
+// with their recordings. In another pid namespace than the initial one none is known.
+func (s *Session) Descendants() map[int]goroutine.ID {
+	if !s.knowsIDs() || !s.Probe.Follows() {
+		return nil
+	}
+	all, _ := s.Probe.Descendants()
+	return all
+}
+
 // patience is how long processes may go on to start others outside of the leaf before they are all in it.
 const patience = 10 * time.Second
 

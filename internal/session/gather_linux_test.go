@@ -6,9 +6,11 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/probe"
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
@@ -145,5 +147,114 @@ func TestProcessesThatStartWhileTheSessionIsOpened(t *testing.T) {
 	}
 	if lost, err := s.Probe.Lost(); err != nil || lost != (probe.Loss{}) {
 		t.Errorf("lost %+v, %v", lost, err)
+	}
+}
+
+// orphan starts a script in a process that loses its parents at once.
+func (g *gate) orphan(t *testing.T, script string, env ...string) {
+	t.Helper()
+	cmd := exec.Command("bash", "-c", "(read -r x <&3; "+script+") &")
+	cmd.Stderr = os.Stderr
+	cmd.ExtraFiles = []*os.File{g.read}
+	cmd.Env = env
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// await waits for a flow of the session's leaf.
+func (e *events) await(t *testing.T, s *Session, to string) *probe.FlowEvent {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if err := s.Probe.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		if f := e.to(s.Leaf.ID)[to]; f != nil {
+			return f
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("no flow to %s was seen", to)
+			return nil
+		}
+	}
+}
+
+// Nothing about these processes leads to this one but that they were in scope before.
+func TestProcessesThatOutliveASessionAreInTheNext(t *testing.T) {
+	testenv.RequireRoot(t)
+	first, _ := open(t)
+	id := goroutine.NewID()
+	marked, plain := newGate(t), newGate(t)
+	done := make(chan bool)
+	go func() {
+		defer close(done)
+		defer goroutine.Mark(id)()
+		marked.orphan(t, "echo > /dev/udp/127.105.0.1/9; exec env -i setsid bash -c 'echo > /dev/udp/127.105.0.2/9'", "NOTHING=")
+	}()
+	<-done
+	plain.orphan(t, "(echo > /dev/udp/127.105.0.3/9) &", "NOTHING=")
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	between := newGate(t)
+	between.orphan(t, "true", "NOTHING=") // belongs to no session: nothing is known of it
+	second, e := open(t)
+	defer func() {
+		if err := second.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, g := range []*gate{marked, plain, between} {
+		g.write.Close()
+	}
+	for _, to := range []string{"127.105.0.1", "127.105.0.2"} {
+		if f := e.await(t, second, to); f != nil && f.Recording != id {
+			t.Errorf("the flow to %s belongs to %q, want %q", to, f.Recording, id)
+		}
+	}
+	if f := e.await(t, second, "127.105.0.3"); f != nil && f.Recording != 0 {
+		t.Errorf("the flow of one that no recording started belongs to %q", f.Recording)
+	}
+}
+
+// Of processes that lost their parents before the session, the environment tells whether they are this one's.
+func TestProcessesThatLostTheirParentsBeforeTheSession(t *testing.T) {
+	testenv.RequireRoot(t)
+	daemon, unclear, stranger := newGate(t), newGate(t), newGate(t)
+	const send = "echo > /dev/udp/127.106.0.%d/9"
+	daemon.orphan(t, fmt.Sprintf("exec setsid bash -c '"+send+"'", 1), os.Environ()...)
+	unclear.orphan(t, fmt.Sprintf(send, 2), "NAME=unclear")
+	cmd := exec.Command("bash", "-c", fmt.Sprintf("(read -r x <&3; "+send+") &", 3))
+	cmd.ExtraFiles, cmd.Env = []*os.File{stranger.read}, []string{"NAME=stranger"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	s, e := open(t)
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	named := 0
+	for _, p := range s.Unclear {
+		if env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.PID)); strings.Contains(string(env), "NAME=") {
+			named++
+			if p.Name != "bash" || !strings.Contains(string(env), "unclear") {
+				t.Errorf("named is %+v, with %q", p, env)
+			}
+		}
+	}
+	if named != 1 {
+		t.Errorf("unclear are %+v", s.Unclear)
+	}
+	for _, g := range []*gate{unclear, stranger} {
+		g.write.Close()
+	}
+	daemon.write.Close()
+	e.await(t, s, "127.106.0.1")
+	seen := e.to(s.Leaf.ID)
+	if seen["127.106.0.2"] != nil || seen["127.106.0.3"] != nil {
+		t.Error("what is not known to descend from the test was recorded")
 	}
 }
