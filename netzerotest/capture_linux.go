@@ -80,8 +80,9 @@ type sighting struct {
 
 // loss is how much was lost so far, by the kernel and by the readers of DNS.
 type loss struct {
-	kernel probe.Loss
-	dns    uint64
+	kernel  probe.Loss
+	names   uint64 // that gave way to newer ones
+	streams uint64 // of DNS messages over TCP that could not be put together
 }
 
 var shared struct {
@@ -221,20 +222,31 @@ func (m *membership) check() error {
 	if err != nil {
 		return err
 	}
-	if lost := after.kernel.Minus(m.before.kernel); lost != (probe.Loss{}) {
-		return &probe.LossError{Loss: lost}
+	return after.since(m.before)
+}
+
+// since returns an error that says all that was lost since an earlier count, and what helps.
+func (l loss) since(earlier loss) error {
+	var errs []error
+	if lost := l.kernel.Minus(earlier.kernel); lost != (probe.Loss{}) {
+		errs = append(errs, &probe.LossError{Loss: lost})
 	}
-	if after.dns > m.before.dns { // what was missing then may have come since
-		return fmt.Errorf("the recording is incomplete: %d DNS answers could not be kept or put together", after.dns-m.before.dns)
+	if n := l.names - earlier.names; n > 0 {
+		errs = append(errs, fmt.Errorf("the recording is incomplete: %d names gave way to newer ones: %d are kept, of all that DNS answered to the tests of this process and their containers: "+
+			"look fewer up, or run the tests in several processes (go test -run)", n, dns.MaxNames))
 	}
-	return nil
+	if n := l.streams - earlier.streams; n > 0 { // what was missing then may have come since
+		errs = append(errs, fmt.Errorf("the recording is incomplete: DNS answers over %d TCP connections could not be put together: "+
+			"segments were missing, or more than %d connections were in the middle of an answer: run the test again, with fewer at once (go test -parallel)", n, dns.MaxStreams))
+	}
+	return errors.Join(errs...)
 }
 
 func (c *capture) lost() (loss, error) {
 	kernel, err := c.session.Probe.Lost()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return loss{kernel, c.names.Overflowed() + c.streams.Dropped()}, err
+	return loss{kernel, c.names.Overflowed(), c.streams.Dropped()}, err
 }
 
 // now is CLOCK_MONOTONIC, the clock of the kernel's events.

@@ -228,11 +228,15 @@ func (e *LossError) Error() string {
 	say(e.Loss.Cgroups, "events of new cgroups (cgroup table full)")
 	say(e.Loss.Children, "child processes (process table full)")
 	text := "the recording is incomplete, the kernel lost " + strings.Join(lost, ", ")
-	switch {
-	case e.Loss.FlowSlots+e.Loss.NameSlots > 0:
-		text += "; raise NETZERO_MAX_FLOWS"
-	case e.Loss.FlowEvents+e.Loss.BindEvents+e.Loss.DNSEvents+e.Loss.NameEvents+e.Loss.CgroupEvents > 0:
-		text += "; raise NETZERO_RING_BYTES"
+	var variables []string
+	if e.Loss.FlowSlots+e.Loss.NameSlots > 0 {
+		variables = append(variables, "NETZERO_MAX_FLOWS")
+	}
+	if e.Loss.FlowEvents+e.Loss.BindEvents+e.Loss.DNSEvents+e.Loss.NameEvents+e.Loss.CgroupEvents > 0 {
+		variables = append(variables, "NETZERO_RING_BYTES")
+	}
+	if len(variables) > 0 {
+		text += "; raise " + strings.Join(variables, " and ")
 	}
 	if e.Loss.Cgroups > 0 {
 		text += fmt.Sprintf("; more than %d containers and services started on this machine during the recording: "+
