@@ -110,8 +110,9 @@ func (s *settling) result() (settlement, error) {
 		}
 	}
 	out.flows = set.Sorted()
+	out.unanswered = unanswered(s.config, s.identifier.Ephemeral, all)
 	slices.Sort(s.notes)
-	out.notices = slices.Concat(s.capture.limits, s.unasked, s.mixedNotices(all), nobodyNotices(all), ephemeralNotices(s.config, all),
+	out.notices = slices.Concat(s.capture.limits, s.unasked, s.mixedNotices(all), ephemeralNotices(s.config, all),
 		s.containerNotices(), slices.Compact(s.notes), s.backgroundNotices(), s.tunnelNotices(all),
 		lookupNotices(out.flows), linkNotices(s.onLink.Sorted()))
 	s.errs = append(s.errs, s.unheard()...)

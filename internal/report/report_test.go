@@ -52,6 +52,11 @@ func one(change func(*Denied)) Report {
 	return base(func(r *Report) { r.Denied = []Denied{d} })
 }
 
+func (r Report) with(change func(*Report)) Report {
+	change(&r)
+	return r
+}
+
 func called(function, file string, line int) flow.Frame {
 	return flow.Frame{Function: function, File: file, Line: line}
 }
@@ -284,6 +289,10 @@ func reports() map[string]Report {
 			d.Flow.Destination = flow.Endpoint{Kind: flow.Address, Addr: netip.MustParseAddr("203.0.113.7")}
 			d.Owner, d.Reason = "db.partner.example\x1b[31m", "no rule is for 203.0.113.7"
 		}),
+		"unanswered attempts": base(func(r *Report) {
+			r.Unanswered = []string{`127.0.0.1:5432/TCP is this machine, where nobody listened: no rule can be written. Peer("127.0.0.1:5432", "name") says what it stands for, Ignore("127.0.0.1:5432") leaves it out`}
+		}),
+		"an unanswered attempt and a flow": one(func(*Denied) {}).with(func(r *Report) { r.Unanswered = []string{"[::1]:9/UDP is this machine, where nobody listened"} }),
 		"a look-up without an answer": one(func(d *Denied) {
 			d.Flow.Destination = flow.Endpoint{Kind: flow.External, Name: "telemetry.vendor.example"}
 			d.Flow.Protocol, d.Flow.Port, d.Flow.Lookup, d.Addrs = 0, 0, true, nil
