@@ -89,10 +89,14 @@ func (m *ciliumMerging) addAll() {
 // addLookups lists the look-ups that nothing allows.
 func (m *ciliumMerging) addLookups() {
 	for _, subject := range m.scope.Subjects {
+		var missing []string
 		for _, f := range lookupsOf(m.scope.of(subject.Workload, egress, m.flows)) {
 			if m.denied(subject.Workload, egress, f) {
-				addEntry(m.isolating(subject.Workload, egress), NamesAnnotation, m.scope.lookupEntry(subject.Workload, f))
+				missing = append(missing, m.scope.lookupEntry(subject.Workload, f))
 			}
+		}
+		if len(missing) > 0 {
+			addEntries(m.isolating(subject.Workload, egress), NamesAnnotation, missing)
 		}
 	}
 }

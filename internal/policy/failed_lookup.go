@@ -79,10 +79,10 @@ func (s Scope) lookupEntry(subject Workload, f flow.Flow) string {
 	return allowedName{host: host}.String()
 }
 
-// matchesLookup reports whether an entry of a policy in a namespace allows a look-up.
-func (n allowedName) matchesLookup(s Scope, namespace string, f flow.Flow) bool {
+// matchesLookup reports whether an entry allows a look-up, of which lookupHosts gave the hosts.
+func (n allowedName) matchesLookup(f flow.Flow, hosts []string) bool {
 	return (n.isLookup() || f.Destination.Kind == flow.External) &&
-		slices.ContainsFunc(s.lookupHosts(namespace, f), func(host string) bool { return matchHost(n.host, host) })
+		slices.ContainsFunc(hosts, func(host string) bool { return matchHost(n.host, host) })
 }
 
 // gatesNames reports whether a policy lists the only names for which it opens the internet, be it none.
@@ -103,8 +103,9 @@ func (v view) matchLookup(peer *networkingv1.NetworkPolicyPeer, port *networking
 		return fit{peer: v.fitPeer(peer, f), port: portFits}
 	}
 	nearest := fit{peer: unnamed, port: portFits}
+	hosts := v.scope.lookupHosts(v.namespace, f)
 	for _, n := range v.names {
-		if n.isLookup() || !n.matchesLookup(v.scope, v.namespace, f) {
+		if n.isLookup() || !n.matchesLookup(f, hosts) {
 			continue
 		}
 		g := f
@@ -133,8 +134,9 @@ func (v ciliumView) matchLookup(peer ciliumPeerRef, port ciliumPortRef, f flow.F
 func judgeLookup[P metav1.Object](s Scope, policies []P, first string, subject Workload, f flow.Flow) Verdict {
 	for _, p := range policies {
 		namespace := cmp.Or(p.GetNamespace(), subject.Namespace, defaultNamespace)
+		hosts := s.lookupHosts(namespace, f)
 		for _, n := range listedNames(p) {
-			if n.matchesLookup(s, namespace, f) {
+			if n.matchesLookup(f, hosts) {
 				return Verdict{Outcome: Allowed, Policy: p.GetName(), Rule: -1, Reason: fmt.Sprintf("the annotation %s lists %s", NamesAnnotation, n)}
 			}
 		}
@@ -144,11 +146,15 @@ func judgeLookup[P metav1.Object](s Scope, policies []P, first string, subject W
 	return Verdict{Outcome: Denied, Policy: first, Rule: -1, Reason: reason}
 }
 
-// listedNames returns the well-formed entries of a policy's list of names.
+// listedNames returns the well-formed entries of a policy's list of names, which nobody may change.
 func listedNames(p metav1.Object) []allowedName {
-	names, _ := parseNames(p.GetAnnotations()[NamesAnnotation])
-	return names
+	return nameLists.of(p.GetAnnotations()[NamesAnnotation], func(text string) []allowedName {
+		names, _ := parseNames(text)
+		return names
+	})
 }
+
+var nameLists memo[[]allowedName]
 
 // withoutLookups returns policies whose lists have no entry for look-ups only.
 func withoutLookups[P metav1.Object](policies []P, clone func(P) P) []P {
@@ -219,22 +225,23 @@ func (s Scope) lookupEntries(subject Workload, unmet []flow.Flow) []string {
 // unusedLookups returns the entries of a policy for look-ups only that allow none of its subjects' look-ups which nothing else
 // allows.
 func unusedLookups(s Scope, p metav1.Object, subjects []Subject, unmet func(Workload) []flow.Flow) []string {
-	entries := slices.DeleteFunc(listedNames(p), func(n allowedName) bool { return !n.isLookup() })
+	entries := slices.DeleteFunc(slices.Clone(listedNames(p)), func(n allowedName) bool { return !n.isLookup() })
 	if len(entries) == 0 || len(subjects) == 0 {
 		return nil
 	}
-	used := make(map[allowedName]bool)
+	used := make([]bool, len(entries))
 	for _, subject := range subjects {
 		namespace := cmp.Or(p.GetNamespace(), subject.Namespace, defaultNamespace)
 		for _, f := range unmet(subject.Workload) {
-			for _, n := range entries {
-				used[n] = used[n] || n.matchesLookup(s, namespace, f)
+			hosts := s.lookupHosts(namespace, f)
+			for i, n := range entries {
+				used[i] = used[i] || n.matchesLookup(f, hosts)
 			}
 		}
 	}
 	var unused []string
-	for _, n := range entries {
-		if !used[n] {
+	for i, n := range entries {
+		if !used[i] {
 			unused = append(unused, n.String())
 		}
 	}

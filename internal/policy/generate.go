@@ -61,9 +61,7 @@ func (s Scope) generate(subject Subject, required []flow.Flow) *networkingv1.Net
 	annotate(p, NamesAnnotation, names)
 	annotate(p, MetadataAnnotation, metadata)
 	if unmet := s.unmetLookups([]*networkingv1.NetworkPolicy{p}, subject.Workload, required); len(unmet) > 0 {
-		for _, entry := range s.lookupEntries(subject.Workload, unmet) {
-			addEntry(p, NamesAnnotation, entry)
-		}
+		addEntries(p, NamesAnnotation, s.lookupEntries(subject.Workload, unmet))
 	}
 	listOthers(s.otherWords(), p, subject, required)
 	if s.Binaries {

@@ -43,7 +43,7 @@ func (n allowedName) String() string {
 // matches reports whether an entry with a port is for a flow, or for the look-up of its host; of others see matchesLookup.
 func (n allowedName) matches(f flow.Flow) bool {
 	if f.Lookup || n.isLookup() {
-		return f.Lookup && !n.isLookup() && n.matchesLookup(Scope{}, "", f)
+		return f.Lookup && !n.isLookup() && n.matchesLookup(f, Scope{}.lookupHosts("", f))
 	}
 	return f.Destination.Kind == flow.External && n.port == f.Port && n.protocol == f.Protocol && matchHost(n.host, f.Destination.Name)
 }

@@ -69,23 +69,38 @@ func (k packetKind) String() string {
 
 // parseKind reads what [packetKind.String] writes.
 func parseKind(text string) (packetKind, bool) {
-	var all []packetKind
-	for n := range uint16(256) {
-		all = append(all, packetKind{flow.ICMP, n}, packetKind{flow.ICMPv6, n}, packetKind{flow.Protocol(n), 0})
+	var k packetKind
+	word, number, _ := strings.Cut(text, ":")
+	if i := strings.LastIndexByte(text, '-'); i >= 0 {
+		word, number = text[:i], text[i+1:]
 	}
-	if port, isPort := strings.CutPrefix(text, "udplite:"); isPort {
-		n, err := strconv.ParseUint(port, 10, 16)
-		all = []packetKind{{flow.UDPLite, uint16(n)}}
-		if err != nil {
+	n, err := strconv.ParseUint(number, 10, 16)
+	switch word {
+	case "icmp", "icmpv6":
+		k, err = kindOf(flow.Flow{Protocol: icmpProtocols[word]}), nil // an echo, or it differs
+	case "icmp-type", "icmpv6-type":
+		k = packetKind{icmpProtocols[strings.TrimSuffix(word, "-type")], uint16(n)}
+		if n > 255 {
 			return packetKind{}, false
 		}
+	case "ip":
+		k = packetKind{protocol: flow.Protocol(n)}
+	case "udplite":
+		k = packetKind{flow.UDPLite, uint16(n)}
+		if number == "" {
+			err = nil
+		}
+	default:
+		for _, protocol := range []flow.Protocol{flow.TCP, flow.UDP, flow.SCTP} {
+			if word == strings.ToLower(protocol.String()) && n == 0 {
+				k.protocol = protocol
+			}
+		}
 	}
-	i := slices.IndexFunc(all, func(k packetKind) bool { return k.String() == text })
-	if i < 0 {
-		return packetKind{}, false
-	}
-	return all[i], true
+	return k, err == nil && k.String() == text
 }
+
+var icmpProtocols = map[string]flow.Protocol{"icmp": flow.ICMP, "icmpv6": flow.ICMPv6}
 
 // otherFlow is one entry of [OtherAnnotation].
 type otherFlow struct {
@@ -129,15 +144,67 @@ func parseOther(d direction, entry string) (otherFlow, error) {
 	return o, nil
 }
 
-// othersIn returns the well-formed entries of a policy.
-func othersIn(p metav1.Object, d direction) []otherFlow {
-	var others []otherFlow
-	for _, entry := range entriesOf(p, otherAnnotation(d)) {
-		if o, err := parseOther(d, entry); err == nil { // a malformed entry allows nothing; see Validate
-			others = append(others, o)
+// otherList is what an annotation lists.
+type otherList struct {
+	all   []otherFlow       // the well-formed entries: a malformed one allows nothing, see Validate
+	exact map[otherFlow]int // the index of those that are for one end
+	wide  []int             // the index of the others: ranges, and names with asterisks
+}
+
+// othersIn returns what a policy lists.
+func othersIn(p metav1.Object, d direction) *otherList {
+	return otherLists[d].of(p.GetAnnotations()[otherAnnotation(d)], func(text string) *otherList {
+		list := &otherList{exact: make(map[otherFlow]int)}
+		for entry := range strings.SplitSeq(text, ",") {
+			o, err := parseOther(d, strings.TrimSpace(entry))
+			if _, again := list.exact[o]; err != nil || again {
+				continue
+			}
+			if o.prefix.IsValid() && !o.prefix.IsSingleIP() || strings.Contains(o.far, "*") {
+				list.wide = append(list.wide, len(list.all))
+			} else {
+				list.exact[o] = len(list.all)
+			}
+			list.all = append(list.all, o)
+		}
+		return list
+	})
+}
+
+var otherLists [2]memo[*otherList]
+
+// find returns the first entry of a policy in a namespace that is for a flow.
+func (l *otherList) find(s Scope, namespace string, d direction, f flow.Flow) (otherFlow, bool) {
+	for _, o := range exactly(s, namespace, d, f) {
+		if i, listed := l.exact[o]; listed {
+			return l.all[i], true
 		}
 	}
-	return others
+	for _, i := range l.wide {
+		if l.all[i].matches(s, namespace, d, f) {
+			return l.all[i], true
+		}
+	}
+	return otherFlow{}, false
+}
+
+// exactly returns the entries that are for a flow and for no other end.
+func exactly(s Scope, namespace string, d direction, f flow.Flow) []otherFlow {
+	far, kind := d.far(f), kindOf(f)
+	addr := address(far)
+	switch {
+	case far.Kind == flow.Anyone:
+		return []otherFlow{{kind: kind, far: anywhere}}
+	case far.Kind == flow.Workload, far.Kind == flow.Resolver:
+		var all []otherFlow
+		for _, name := range s.spellings(namespace, far) {
+			all = append(all, otherFlow{kind: kind, far: name})
+		}
+		return all
+	case far.Kind == flow.External && d == egress:
+		return []otherFlow{{kind: kind, far: far.Name}}
+	}
+	return []otherFlow{{kind, addr.String(), netip.PrefixFrom(addr, addr.BitLen())}}
 }
 
 // matches reports whether an entry of a policy in a namespace is for a flow.
@@ -243,10 +310,8 @@ func judgeOther[P metav1.Object](o otherWords, policies []P, first string, subje
 	}
 	for _, p := range policies {
 		namespace := cmp.Or(p.GetNamespace(), subject.Namespace, defaultNamespace)
-		for _, entry := range othersIn(p, d) {
-			if entry.matches(o.Scope, namespace, d, f) {
-				return Verdict{Outcome: Allowed, Policy: p.GetName(), Rule: -1, Reason: fmt.Sprintf("the annotation %s lists %s", otherAnnotation(d), entry)}
-			}
+		if entry, listed := othersIn(p, d).find(o.Scope, namespace, d, f); listed {
+			return Verdict{Outcome: Allowed, Policy: p.GetName(), Rule: -1, Reason: fmt.Sprintf("the annotation %s lists %s", otherAnnotation(d), entry)}
 		}
 	}
 	reason := fmt.Sprintf("%s is not in the annotation %s, which lists what rules cannot: %s", o.otherEntry(subject, d, f), otherAnnotation(d), o.wordless(f))
@@ -306,24 +371,27 @@ func unusedOthers(o otherWords, p metav1.Object, listed func(direction) []Subjec
 	if d == ingress && slices.ContainsFunc(subjects, func(s Subject) bool { return !s.Whole }) {
 		return nil // who else calls it, nobody knows
 	}
-	var unused []string
-	entries := othersIn(p, d)
-	if len(entries) == 0 || len(subjects) == 0 {
-		return nil
-	}
-	needed := make([][]flow.Flow, len(subjects))
-	for i, subject := range subjects {
-		needed[i] = o.others(subject, d, flows)
-	}
-	for _, entry := range entries {
-		used := false
-		for i, subject := range subjects {
-			namespace := cmp.Or(p.GetNamespace(), subject.Namespace, defaultNamespace)
-			used = used || slices.ContainsFunc(needed[i], func(f flow.Flow) bool {
-				return entry.matches(o.Scope, namespace, d, f)
-			})
+	list := othersIn(p, d)
+	used := make([]bool, len(list.all))
+	for _, subject := range subjects {
+		namespace := cmp.Or(p.GetNamespace(), subject.Namespace, defaultNamespace)
+		if len(list.all) == 0 {
+			return nil
 		}
-		if !used {
+		for _, f := range o.others(subject, d, flows) {
+			for _, entry := range exactly(o.Scope, namespace, d, f) {
+				if i, listed := list.exact[entry]; listed {
+					used[i] = true
+				}
+			}
+			for _, i := range list.wide {
+				used[i] = used[i] || list.all[i].matches(o.Scope, namespace, d, f)
+			}
+		}
+	}
+	var unused []string
+	for i, entry := range list.all {
+		if len(subjects) > 0 && !used[i] {
 			unused = append(unused, entry.String())
 		}
 	}
@@ -373,67 +441,36 @@ func (s Scope) foldOthers(p metav1.Object) {
 func addOthers[P metav1.Object](o otherWords, flows []flow.Flow, side func(Workload, direction, flow.Flow) Verdict, own func(Workload) P) {
 	for _, subject := range o.Subjects {
 		for _, d := range directions {
+			var missing []string
 			for _, f := range o.others(subject, d, flows) {
 				if side(subject.Workload, d, f).Outcome != Allowed {
-					addEntry(own(subject.Workload), otherAnnotation(d), o.otherEntry(subject.Workload, d, f))
+					missing = append(missing, o.otherEntry(subject.Workload, d, f))
 				}
+			}
+			if len(missing) > 0 {
+				addEntries(own(subject.Workload), otherAnnotation(d), missing)
 			}
 		}
 	}
 }
 
-// byAddress returns a flow by the addresses of those of its ends whose names neither a rule nor a list can hold: a flow over
-// TCP or UDP always has an address.
-func (s Scope) byAddress(f flow.Flow) flow.Flow {
-	if !f.Lookup {
-		f.Source, f.Destination = s.endByAddress(f.Source), s.endByAddress(f.Destination)
+// addEntries is addEntry for several.
+func addEntries(p metav1.Object, annotation string, more []string) {
+	slices.Sort(more)
+	old := entriesOf(p, annotation)
+	known := make(map[string]bool)
+	for _, entry := range old {
+		known[entry] = true
 	}
-	return f
-}
-
-func (s Scope) endByAddress(e flow.Endpoint) flow.Endpoint {
-	switch {
-	case !e.Addr.IsValid():
-		return e
-	case e.Kind == flow.External && !isHost(e.Name):
-	case e.Kind == flow.Workload && s.unselectable(e) != "":
-		if _, isSubject := s.subject(e); isSubject {
-			return e
+	var all []string
+	for _, entry := range slices.Compact(more) {
+		if known[entry] {
+			continue
 		}
-	default:
-		return e
+		for len(old) > 0 && old[0] <= entry { // before the first that sorts behind it
+			all, old = append(all, old[0]), old[1:]
+		}
+		all = append(all, entry)
 	}
-	return flow.Endpoint{Kind: flow.Address, Addr: e.Addr, Evidence: e.Evidence}
-}
-
-func (s Scope) allByAddress(flows []flow.Flow) []flow.Flow { return each(flows, s.byAddress) }
-
-// byAddress is that of [Scope], but the node needs no name.
-func (c Cilium) byAddress(f flow.Flow) flow.Flow {
-	g := c.Scope.byAddress(f)
-	if isNode(f.Source) {
-		g.Source = f.Source
-	}
-	if isNode(f.Destination) {
-		g.Destination = f.Destination
-	}
-	return g
-}
-
-func (c Cilium) allByAddress(flows []flow.Flow) []flow.Flow { return each(flows, c.byAddress) }
-
-func each(flows []flow.Flow, change func(flow.Flow) flow.Flow) []flow.Flow {
-	flows = slices.Clone(flows)
-	for i, f := range flows {
-		flows[i] = change(f)
-	}
-	return flows
-}
-
-// explainAddress says in a verdict why the address of a flow's destination was judged, and not its name.
-func explainAddress(v Verdict, f, judged flow.Flow) Verdict {
-	if v.Outcome == Denied && f.Destination.Kind != judged.Destination.Kind {
-		v.Reason = fmt.Sprintf("no policy can hold the name \"%s\", so that its address counts: %s", f.Destination.Name, v.Reason)
-	}
-	return v
+	setEntries(p, annotation, append(all, old...))
 }

@@ -167,11 +167,31 @@ func TestKindsOfPacketsRead(t *testing.T) {
 			t.Errorf("%s was read as %s: %v", entry, o, err)
 		}
 	}
+	for n := range 256 { // every number is of one kind
+		for _, k := range []packetKind{{flow.ICMP, uint16(n)}, {flow.ICMPv6, uint16(n)}, {flow.Protocol(n), 0}, {flow.UDPLite, uint16(n)}} {
+			if got, known := parseKind(k.String()); !known || got != k {
+				t.Errorf("%s was read as %s", k, got)
+			}
+		}
+	}
 	for entry, want := range map[string]string{
 		"icmp-echo":                      "after icmp-echo",
 		"ping 203.0.113.9":               "want a kind of packet",
 		"icmp-type-8 203.0.113.9":        "want a kind of packet",
 		"icmp-type-256 203.0.113.9":      "want a kind of packet",
+		"icmp-type- 203.0.113.9":         "want a kind of packet",
+		"icmp-type-08 203.0.113.9":       "want a kind of packet",
+		"icmpv6-type-128 203.0.113.9":    "want a kind of packet",
+		"icmp-hello 203.0.113.9":         "want a kind of packet",
+		"icmp 203.0.113.9":               "want a kind of packet",
+		"ip- 203.0.113.9":                "want a kind of packet",
+		"ip-256 203.0.113.9":             "want a kind of packet",
+		"ip-303 203.0.113.9":             "want a kind of packet",
+		"ip-136 203.0.113.9":             "want a kind of packet",
+		"udplite:0 203.0.113.9":          "want a kind of packet",
+		"udplite: 203.0.113.9":           "want a kind of packet",
+		"udplite:65536 203.0.113.9":      "want a kind of packet",
+		" 203.0.113.9":                   "want a kind of packet",
 		"ip-6 203.0.113.9":               "want a kind of packet",
 		"ip-047 203.0.113.9":             "want a kind of packet",
 		"tcp:80 203.0.113.9":             "want a kind of packet",
