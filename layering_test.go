@@ -147,7 +147,7 @@ var refusals = []struct {
 	{"net", []string{"internal/docker", "internal/endpoint", "internal/reverse"}, "it talks to nobody; net/netip has the addresses"},
 	{"net/http", nil, "it talks to nobody"},
 	{"os/exec", nil, "it starts no process"},
-	{"unsafe", []string{"internal/goroutine", "internal/probe"}, "bpf2go and encoding/binary know the layout"},
+	{"unsafe", []string{"internal/goroutine", "internal/probe", "netzerotest"}, "bpf2go and encoding/binary know the layout"},
 }
 
 // source is one Go file.

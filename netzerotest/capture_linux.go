@@ -29,6 +29,7 @@ type capture struct {
 	early      []probe.Event    // that came until then
 	limits     []string         // what is recorded less well than elsewhere, as notices
 	members    []*membership
+	leftover   map[goroutine.ID]*membership // recordings that are over, with what was opened since then
 	names      dns.Names
 	containers *containers
 	failure    error // what makes the recordings incomplete
@@ -55,6 +56,9 @@ type membership struct {
 	labels     uint64              // goroutine.Labels of the test's goroutine
 	unmark     func() goroutine.ID // nil where goroutines are not told apart
 	name       string              // the test's
+	whole      bool                // it is the package's
+	over       bool                // its test has ended
+	test       testOver            // what is needed of it when it is over
 	identifier *endpoint.Identifier
 	source     flow.Endpoint
 	generation uint32        // flows from this one on are its
@@ -120,6 +124,8 @@ func join(r *Recording) (*membership, error) {
 		id:         newRecordingID(),
 		goroutine:  goroutine.NewID(),
 		name:       r.tb.Name(),
+		whole:      isPackage(r.tb),
+		test:       testOver{tb: r.tb, name: r.tb.Name(), golden: r.golden, config: r.config},
 		identifier: endpoint.New(endpoint.Config{Self: os.Getpid(), Peers: peers, Workload: r.config.workload}),
 		source:     flow.Endpoint{Kind: flow.Workload, Name: r.config.workload, Namespace: r.config.namespace, Evidence: flow.ByOption},
 		started:    now(),
@@ -179,13 +185,16 @@ func (c *capture) add(m *membership) (err error) {
 		return err
 	}
 	for _, other := range c.members {
-		if !contains(m.name, other.name) && !contains(other.name, m.name) {
+		if !m.includes(other.name) && !other.includes(m.name) {
 			m.alongside[other.name], other.alongside[m.name] = true, true
 		}
 	}
 	c.members = append(c.members, m)
 	return nil
 }
+
+// includes reports whether what a test opens is this recording's too.
+func (m *membership) includes(test string) bool { return m.whole || contains(m.name, test) }
 
 // contains reports whether one test is another's subtest: sharing flows is what they are for.
 func contains(parent, test string) bool { return strings.HasPrefix(test, parent+"/") }
@@ -206,7 +215,9 @@ func (m *membership) leave() error {
 	defer shared.Unlock()
 	c := m.capture
 	c.mu.Lock()
-	ended.Store(m.goroutine, m.name)
+	if !m.whole {
+		ended.Store(m.goroutine, m.end())
+	}
 	c.members = slices.DeleteFunc(c.members, func(other *membership) bool { return other == m })
 	last := len(c.members) == 0
 	c.fail(c.session.Probe.Several(len(c.members) > 1))

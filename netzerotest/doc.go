@@ -28,6 +28,11 @@
 // share a network with one; and where the test's own processes started them (docs/containers.md). What else testcontainers
 // started meanwhile is told in a notice, because packages that are tested at once share its session. Containers that ran before are known as peers.
 //
+// # Packages
+//
+// Where TestMain starts what the tests share, such as containers and pools, [RecordPackage] makes one recording of the whole
+// package, without a call in any test. Its policy does not depend on the order of the tests.
+//
 // # What bites
 //
 // Recording needs Linux from 5.10 on with cgroup v2, and root or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON. Without, a

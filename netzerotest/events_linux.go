@@ -147,6 +147,9 @@ func (m *membership) note(e *probe.FlowEvent, name string, identity endpoint.Ide
 		stray:    stray,
 		server:   m.capture.containersOf(identity.Listener.PID),
 	}
+	if m.whole {
+		s.flow.Process.Test = m.capture.testOf(e)
+	}
 	key := sightingKey{e.Key, identity.Endpoint.Name}
 	if before, again := m.seen[key]; again {
 		s.flow.Count, s.flow.First, s.called, s.meant = before.flow.Count, before.flow.First, before.called, before.meant
@@ -164,7 +167,7 @@ func (c *capture) forget(k probe.Key) {
 	if err != nil {
 		return // nothing is lost: the flow stays as it was seen
 	}
-	for _, m := range c.members {
+	for _, m := range c.all() {
 		for key, s := range m.seen {
 			if key.Key == k {
 				s.flow.Count += count

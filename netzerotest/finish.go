@@ -32,10 +32,11 @@ func (r *Recording) finish() {
 	case r.tb.Skipped():
 		r.tb.Logf("netzero: %s: not compared: the test was skipped", name)
 	case r.env.update && r.tb.Failed():
-		r.tb.Logf("netzero: %s: %s was not updated: the test failed", name, relative(r.golden))
+		r.tb.Logf("netzero: %s: %s was not updated: %s failed", name, relative(r.golden), what(r.tb))
 	default:
 		r.judge(recorded)
 	}
+	r.tellLeftovers()
 }
 
 // stop takes out of the capture what the test saw, and leaves it.
@@ -44,6 +45,7 @@ func (r *Recording) stop() (settlement, error) {
 	defer r.mu.Unlock()
 	released := r.capture.release()
 	recorded, err := r.capture.settle()
+	r.left = r.capture.leftovers()
 	err = errors.Join(released, r.capture.check(), err)
 	err = errors.Join(err, r.capture.leave())
 	for _, text := range recorded.printed {
@@ -55,12 +57,15 @@ func (r *Recording) stop() (settlement, error) {
 
 // unwinding reports whether this cleanup runs because the test panicked or its goroutine exited, both of which
 // tb.Failed does not know of yet.
-func unwinding() bool {
+func unwinding() bool { return unwindsBy("runtime.gopanic") || unwindsBy("runtime.Goexit") }
+
+// unwindsBy reports whether the caller runs as a deferred function of this function of the runtime.
+func unwindsBy(function string) bool {
 	pcs := make([]uintptr, 128)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
 	for {
 		frame, more := frames.Next()
-		if frame.Function == "runtime.gopanic" || frame.Function == "runtime.Goexit" {
+		if frame.Function == function {
 			return true
 		}
 		if !more {
@@ -108,8 +113,6 @@ func (r *Recording) tellUnanswered(result *report.Report, lines []string) {
 	}
 }
 
-const failedBefore = "the test had failed by itself: mend it first, nothing is written from a failed test"
-
 // hold is judge for policies of one dialect.
 func hold[P golden.Policy](r *Recording, d dialect[P], result report.Report, flows []Flow) {
 	r.tb.Helper()
@@ -133,7 +136,7 @@ func hold[P golden.Policy](r *Recording, d dialect[P], result report.Report, flo
 		}
 		result.Diff = golden.Diff(d.of(file), recorded)
 	}
-	header := golden.Header{Test: r.tb.Name(), Command: acceptCommand(r.tb)}
+	header := headerOf(r.tb)
 	if file == nil {
 		text, err := golden.Format(header, recorded)
 		if err != nil {
@@ -144,7 +147,7 @@ func hold[P golden.Policy](r *Recording, d dialect[P], result report.Report, flo
 	}
 	if r.tb.Failed() {
 		result.Accept = ""
-		result.Notices = append(result.Notices, failedBefore)
+		result.Notices = append(result.Notices, failedBefore(r.tb))
 	}
 	if file != nil {
 		d.noticeRefused(&result, d.of(file), flows)

@@ -106,7 +106,7 @@ func (c *capture) call(said *speech, name string, evidence flow.Evidence, batche
 		return
 	}
 	_, stray := c.recipients(e)
-	for _, m := range c.members {
+	for _, m := range c.all() {
 		if !m.sawElsewhere(e.Key, said.asked) {
 			continue
 		}

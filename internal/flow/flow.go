@@ -61,6 +61,10 @@ type Process struct {
 	Container  string // the name of the container in which it ran, and its image; empty elsewhere
 	Image      string
 	Stack      Stack // of the goroutine that opened the flow, in the recording process; empty elsewhere, or where it is not known
+
+	// Test is the test that opened the flow, or "TestMain"; where neither is known, in brackets what is. Only a recording of a
+	// whole package has it, and of no container.
+	Test string
 }
 
 // Flow is one source talking to one destination over one protocol and port, however often it did.

@@ -47,6 +47,7 @@ type Report struct {
 	Diff        string   // between the committed and the recorded policies, as golden.Diff gives it
 	Notices     []string // what is worth knowing, and fails nothing
 	Accept      string   // the command that accepts this recording
+	Neighbour   string   // the test that ran when the flows were seen: Test had ended, and left behind who opened them
 	Lost        string   // what of the recording is lost, in a line; such a recording can neither pass nor be accepted
 }
 

@@ -124,6 +124,15 @@ func reports() map[string]Report {
 			d.Flow.Process = flow.Process{PID: 77, Name: "curl", Command: "curl https://api.stripe.com", Executable: "/usr/bin/curl",
 				Parents: "sh (pid 76)", Container: "shop-api-1", Image: "shop/api:1.2"}
 		}),
+		"opened by a test of the package": base(func(r *Report) {
+			r.Test, r.Golden = "package example.com/shop", "testdata/netzero/package.yaml"
+			d := stripe()
+			d.Flow.Process.Test = "TestCheckout"
+			b := Binary{Flow: stripe().Flow, Reason: "curl is not in the annotation netzero.dev/binaries of policy checkout, which lists none"}
+			b.Flow.Process.Test = "TestRefund"
+			r.Denied, r.Binaries = []Denied{d}, []Binary{b}
+		}),
+		"left behind": base(func(r *Report) { r.Denied, r.Neighbour = []Denied{stripe()}, "TestRefund" }),
 		"unexpected programs": base(func(r *Report) {
 			child := stripe().Flow
 			child.Process = flow.Process{PID: 77, Name: "curl", Command: "curl https://api.stripe.com", Executable: "/usr/bin/curl", Parents: "sh (pid 76), payments.test (pid 4711)"}

@@ -23,6 +23,11 @@ func (r Report) String() string {
 		w.paragraph("recording incomplete: " + strings.ReplaceAll(strings.TrimSpace(r.Lost), "\n", "; ")) // of errors.Join
 		w.paragraph("What was lost may be a flow that the policy does not allow. So the test cannot pass, and no policy is written from this run.")
 	}
+	if r.Neighbour != "" {
+		w.gap()
+		w.paragraph(r.Test + " had ended, and a goroutine or a process that it left behind opened this while " + r.Neighbour + " ran, whose policy has nothing of it.")
+		w.paragraph("End it in " + r.Test + ", or wait for it there (with t.Cleanup, say): only what is opened before a test ends can be accepted.")
+	}
 	r.writeUnprotected(&w)
 	for i, d := range r.Denied {
 		w.gap()
