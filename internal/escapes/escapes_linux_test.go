@@ -99,7 +99,12 @@ func (w way) differences(o outcome) (wrong []string) {
 	if got := strings.Join(o.Flows, ", "); got != w.want {
 		wrong = append(wrong, fmt.Sprintf("got %q, want %q", got, w.want))
 	}
-	if o.Red {
+	switch red := w.red != "" && o.Early; {
+	case red && !o.Red:
+		wrong = append(wrong, fmt.Sprintf("the test is green, want it to say %q", w.red))
+	case red && !strings.Contains(o.text, w.red):
+		wrong = append(wrong, fmt.Sprintf("want the test to say %q:\n%s", w.red, o.text))
+	case !red && o.Red:
 		wrong = append(wrong, "the test is red:\n"+o.text)
 	}
 	return wrong

@@ -17,6 +17,8 @@ type way struct {
 	want string
 	// why says why there is no flow, where want is empty; elsewhere it is a remark.
 	why string
+	// red is what the failure says where early was before the first recording of the process. In all else the row is green.
+	red string
 	// optional: kernels may lack it. Such a row is a capability of its own in KERNELS.md.
 	optional bool
 	// inside: nothing leaves the machine. partial: what leaves comes nowhere.
@@ -42,6 +44,7 @@ var groups = []group{
 	{name: "Raw packets and ICMP", ways: rawWays},
 	{name: "io_uring", ways: uringWays},
 	{name: "Sockets from before", ways: beforeWays},
+	{name: "Answers", ways: answerWays},
 	{name: "Sockets of others", ways: passedWays},
 	{name: "Processes", ways: processWays},
 	{name: "Network namespaces", ways: namespaceWays},
@@ -58,6 +61,9 @@ var notYet = map[string]string{
 	"TCP connection from before":                                connectionsFromBefore,
 	"TCP connection from before, IPv6":                          connectionsFromBefore,
 	"TCP connection from before, used by a child":               connectionsFromBefore,
+	"TCP connection from before, sendfile":                      connectionsFromBefore,
+	"TCP connection from before, io_uring":                      connectionsFromBefore,
+	"UDP socket of a stranger's, connected (pidfd_getfd)":       socketsOfOthers,
 	"raw socket from before":                                    socketsOfOthers,
 	"raw socket from before, TCP SYN":                           socketsOfOthers,
 	"ping socket from before":                                   socketsOfOthers,

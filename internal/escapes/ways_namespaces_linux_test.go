@@ -44,6 +44,9 @@ var namespaceWays = []way{
 var otherWays = []way{
 	{name: "packet socket (AF_PACKET)", why: "it passes below IP", open: packetSocket},
 	{name: "TUN device", why: "to the kernel it is a packet that comes in, and is forwarded", optional: true, open: throughTUN},
+	{name: "a stranger is asked to send", why: "what another process of the machine does for the test is its own", open: askStranger},
+	{name: "multicast group, joined (IGMP)", why: "the message is the kernel's own", inside: true, open: joinGroup},
+	{name: "vsock", why: "it has no IP address", inside: true, optional: true, open: throughVsock},
 	{name: "Unix socket", why: "it does not leave the machine; what the process at the other end opens is its own", inside: true, open: throughUnix},
 	{name: "netlink socket", why: "it does not leave the kernel", inside: true, open: throughNetlink},
 }
@@ -218,6 +221,40 @@ func throughTUN(to host) error {
 	packet[10], packet[11] = byte(sum>>8), byte(sum)
 	_, err = device.Write(packet)
 	return err
+}
+
+// askStranger has the lender send.
+func askStranger(to host) error {
+	conn, err := net.Dial("unix", os.Getenv(lenderVariable))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := fmt.Fprintf(conn, "%s send\n", to.v4); err != nil {
+		return err
+	}
+	_, err = conn.Read(make([]byte, 100))
+	return err
+}
+
+func joinGroup(host) error {
+	return onSocket(unix.AF_INET, unix.SOCK_DGRAM, 0, func(fd int) error {
+		device, err := insideDevice()
+		if err != nil {
+			return err
+		}
+		group := &unix.IPMreqn{Multiaddr: [4]byte{239, 7, 7, 8}, Ifindex: int32(device.Index)}
+		return unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, group)
+	})
+}
+
+// throughVsock calls the machine that runs this one. Whether it answers is all the same.
+func throughVsock(host) error {
+	err := onSocket(unix.AF_VSOCK, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0, func(fd int) error {
+		_ = unix.Connect(fd, &unix.SockaddrVM{CID: unix.VMADDR_CID_HOST, Port: 443})
+		return nil
+	})
+	return lacks(err)
 }
 
 func throughUnix(host) error {

@@ -42,6 +42,10 @@ var processWays = []way{
 	{name: "cgroup namespace of one's own", want: viaTCP, open: func(to host) error {
 		return runWith(to, &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWCGROUP})
 	}},
+	{name: "all namespaces of one's own but that of the network", want: viaTCP, open: func(to host) error {
+		const all = unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
+		return runWith(to, &syscall.SysProcAttr{Cloneflags: all})
+	}},
 	{name: "daemon from before", want: viaTCP, early: func(to host) (func() error, error) { return waiting("wait", to) }},
 	{name: "daemon from before, its parent has ended", want: viaTCP, early: func(to host) (func() error, error) {
 		return waiting("leave a daemon", to)

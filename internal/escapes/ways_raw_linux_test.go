@@ -49,6 +49,9 @@ var rawWays = []way{
 	{name: "ICMP echo reply, raw socket", want: "host/ICMP echo reply", open: func(to host) error {
 		return sendRaw(unix.IPPROTO_ICMP, echoMessage(0), to)
 	}},
+	{name: "ICMP timestamp request, raw socket", want: "host/ICMP timestamp request", open: func(to host) error {
+		return sendRaw(unix.IPPROTO_ICMP, append(echoMessage(13), make([]byte, 12)...), to)
+	}},
 	{name: "ICMP echo request, ping socket", want: "host/ICMP echo request", open: ping},
 	{name: "ICMPv6 echo request, raw socket", want: "host/ICMPv6 echo request", open: func(to host) error {
 		return onSocket(unix.AF_INET6, unix.SOCK_RAW, unix.IPPROTO_ICMPV6, func(fd int) error {

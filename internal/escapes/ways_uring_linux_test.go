@@ -41,6 +41,19 @@ func uringTCP(to host, setup uint32, flags uint8) error {
 	})
 }
 
+// uringSend sends on a connected socket, and awaits the echo.
+func uringSend(fd int, setup uint32, flags uint8) error {
+	u, err := newUring(setup, fd)
+	if err != nil {
+		return err
+	}
+	defer u.close()
+	if _, err := u.do(uringSQE{op: uringOpSend, flags: flags, addr: pointer(&payload[0]), length: uint32(len(payload))}); err != nil {
+		return fmt.Errorf("send by io_uring: %w", err)
+	}
+	return receive(fd)
+}
+
 func uringUDP(to host, setup uint32, flags uint8) error {
 	return onSocket(unix.AF_INET, unix.SOCK_DGRAM, 0, func(fd int) error {
 		u, err := newUring(setup, fd)
