@@ -103,6 +103,9 @@ func (w way) shown() string {
 	if w.red != "" {
 		text += ", and red, since its name is not known, where nothing was recorded then"
 	}
+	if w.unseenBefore != "" {
+		text += "; no flow where nothing was recorded when it started: " + w.unseenBefore
+	}
 	if w.why != "" {
 		text += ": " + w.why
 	}

@@ -50,6 +50,10 @@ var processWays = []way{
 	{name: "daemon from before, its parent has ended", want: viaTCP, early: func(to host) (func() error, error) {
 		return waiting("leave a daemon", to)
 	}},
+	{name: "daemon from before, its parent has ended, another environment and session", want: viaTCP,
+		unseenBefore: "nothing tells it from a stranger's", early: func(to host) (func() error, error) {
+			return waiting("leave a disguised daemon", to)
+		}},
 
 	{name: "child moves itself to another cgroup", want: viaTCP, open: func(to host) error { return run(self("move", to)) }},
 	{name: "child is born in another cgroup (clone3 into cgroup)", want: viaTCP, open: bornElsewhere},
@@ -60,7 +64,7 @@ var processWays = []way{
 		return func() error {
 			defer done()
 			cmd := self("move to", to)
-			cmd.Env = append(cmd.Env, cgroupVariable+"="+dir)
+			cmd.Env = append(os.Environ(), cgroupVariable+"="+dir)
 			return run(cmd)
 		}, err
 	}},
@@ -68,10 +72,10 @@ var processWays = []way{
 
 func init() {
 	children["child of a child"] = func(to host) error { return run(self("tcp", to)) }
-	children["leave an orphan"] = func(to host) error { return leave("orphan", to) }
-	children["orphan"] = func(to host) error { return orphan(to) }
+	children["leave an orphan"] = func(to host) error { return leave("tcp", to) }
 	children["wait"] = waitForWord
 	children["leave a daemon"] = func(to host) error { return leave("wait", to) }
+	children["leave a disguised daemon"] = func(to host) error { return leave("wait", to, "DISGUISED=1") }
 	children["move"] = func(to host) error {
 		return inNewCgroup("moved", func() error { return talkTCP(to.tcp4()) })
 	}
@@ -153,35 +157,25 @@ func orphaned(what string, to host) error {
 	return nil
 }
 
-// leave starts a child in a session of its own and ends.
-func leave(what string, to host) error {
+// leave starts a child in a session of its own, with more environment, and ends.
+func leave(what string, to host, env ...string) error {
 	cmd := self(what, to)
-	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", parentVariable, os.Getpid()))
+	if len(env) > 0 {
+		cmd.Env = append(os.Environ(), env...)
+	}
+	cmd.Args = append(cmd.Args, fmt.Sprint(os.Getpid()))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return cmd.Start()
 }
 
 const (
-	parentVariable = "ESCAPES_PARENT"
 	cgroupVariable = "ESCAPES_CGROUP"
 	staticVariable = "ESCAPES_STATIC"
 )
 
-func awaitOrphaned() {
-	for os.Getenv(parentVariable) == fmt.Sprint(os.Getppid()) {
-		time.Sleep(time.Millisecond)
-	}
-}
-
-func orphan(to host) error {
-	awaitOrphaned()
-	return talkTCP(to.tcp4())
-}
-
 // waitForWord says that it is there, waits for a line, connects and says so.
 func waitForWord(to host) error {
-	awaitOrphaned()
 	fmt.Println("there")
 	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
 		return fmt.Errorf("await the word: %w", err)

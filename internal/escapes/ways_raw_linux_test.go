@@ -39,14 +39,14 @@ var rawWays = []way{
 		const moreFragments = 0x2000
 		return sendRaw(unix.IPPROTO_RAW, ipPacket(to, unix.IPPROTO_UDP, moreFragments, udpPacket(8125)), to)
 	}},
-	{name: "raw socket, later fragment", want: "host:0/UDP", why: "the ports are in the first fragment", open: func(to host) error {
+	{name: "raw socket, later fragment", want: "host/IP/44", why: "a fragment; the ports are in the first one", open: func(to host) error {
 		return sendRaw(unix.IPPROTO_RAW, ipPacket(to, unix.IPPROTO_UDP, 1, udpPacket(8125)), to)
 	}},
 	{name: "raw socket, connected", want: "host/IP/253", open: rawConnected},
 	{name: "ICMP echo request, raw socket", want: "host/ICMP echo request", open: func(to host) error {
 		return sendRaw(unix.IPPROTO_ICMP, echoMessage(8), to)
 	}},
-	{name: "ICMP echo reply, raw socket", want: "host/ICMP echo reply", open: func(to host) error {
+	{name: "ICMP echo reply, raw socket", want: "host/ICMP", open: func(to host) error {
 		return sendRaw(unix.IPPROTO_ICMP, echoMessage(0), to)
 	}},
 	{name: "ICMP timestamp request, raw socket", want: "host/ICMP timestamp request", open: func(to host) error {
