@@ -9,6 +9,9 @@
 
 #include "server_name.h"
 #include "stack.h"
+#include "tcp_connections.h"
+
+#define DNS_PORT 53
 
 static __always_inline void set_ipv4(__u8 *addr, __u32 ip4)
 {
@@ -87,8 +90,10 @@ static __always_inline void on_connect(struct bpf_sock_addr *ctx, const __u8 *ad
 			set_opener(&opener, !!own);
 			record_new(&key, &opener);
 		}
+		keep_connection(ctx, &key);
 		expect_name(ctx, &key, asked);
-		return;
+		if (key.port != DNS_PORT) /* of a resolver it is kept who asks */
+			return;
 	}
 	set_opener(&opener, !!own);
 	socket = socket_of(ctx, cgroup);

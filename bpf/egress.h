@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * Packets that leave: the evidence for every flow but TCP's, which connect has told. Of TCP only the first bytes of a connection
- * whose name no DNS question tells for certain are read.
+ * are read.
  */
 #pragma once
 
+#include "question.h"
 #include "speech.h"
+#include "tcp_payload.h"
 
 #define ICMP_ECHO 8
 #define ICMP_TIMESTAMP 13
@@ -52,14 +54,6 @@ static __always_inline int opens(struct __sk_buff *skb, struct packet *p)
 		return asks6(byte);
 	}
 	return 1;
-}
-
-/* The scope of a datagram socket: that of its user, where a system call or user space has told, else that of its maker. */
-static __always_inline __u64 scope_of_datagram(struct __sk_buff *skb, const struct socket *socket)
-{
-	if (!socket || !socket->cgroup)
-		return scope_of_packet(skb);
-	return is_recorded(socket->cgroup) ? socket->cgroup : 0;
 }
 
 static __always_inline void record_unnamed(const struct packet *p, __u64 cgroup)
@@ -135,6 +129,7 @@ static __always_inline void record_datagram(struct __sk_buff *skb, struct bpf_so
 __noinline int read_departure(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
+	struct socket *socket;
 	struct packet p;
 
 	if (!sk)
@@ -142,8 +137,9 @@ __noinline int read_departure(struct __sk_buff *skb)
 	sk = bpf_sk_fullsock(sk);
 	if (!sk)
 		return 0;
+	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
 	if (read_packet(skb, &p)) {
-		if (scope_of_packet(skb))
+		if (scope_of_datagram(skb, socket))
 			count(LOST_PACKET);
 		return 0;
 	}
@@ -153,7 +149,7 @@ __noinline int read_departure(struct __sk_buff *skb)
 	if ((p.protocol == IPPROTO_UDP || p.protocol == IPPROTO_UDPLITE) && sk->type == SOCK_DGRAM)
 		record_datagram(skb, sk, &p);
 	else if ((p.protocol != IPPROTO_TCP || sk->type == SOCK_RAW) && opens(skb, &p)) /* first: what opens nothing adopts no cgroup */
-		record_unnamed(&p, scope_of_packet(skb));
+		record_unnamed(&p, scope_of_datagram(skb, socket));
 	return 0;
 }
 
@@ -168,10 +164,15 @@ static __always_inline void on_egress(struct __sk_buff *skb)
 	if (!sk)
 		return;
 	if (sk->type == SOCK_STREAM && sk->protocol == IPPROTO_TCP) {
+		if (sk->dst_port == bpf_htons(DNS_PORT))
+			question_segment(skb);
 		if (bpf_sk_storage_get(&speakers, sk, 0, 0))
 			read_speech(skb);
+		note_connection(skb, sk);
 		return;
 	}
 	if (first != IPPROTO_TCP || sk->type == SOCK_RAW)
 		read_departure(skb);
+	if (sk->type == SOCK_DGRAM)
+		note_question(skb);
 }

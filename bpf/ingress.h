@@ -39,19 +39,22 @@ static __always_inline void on_ingress(struct __sk_buff *skb)
 		return;
 	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
 	cgroup = scope_of_datagram(skb, socket);
-	if (!cgroup)
+	if (!cgroup && first == IPPROTO_TCP)
 		return;
 	if (read_packet(skb, &p)) {
-		count(LOST_PACKET);
+		if (cgroup)
+			count(LOST_PACKET);
 		return;
 	}
 	if (p.fragment)
 		return;
-	count(HIT_INGRESS);
 	if (p.protocol == IPPROTO_UDP && p.source_port == DNS_PORT)
-		dns_datagram(skb, p.transport, cgroup);
+		dns_datagram(skb, p.transport); /* whose it is the question tells */
+	if (!cgroup)
+		return;
+	count(HIT_INGRESS);
 	if (p.protocol == IPPROTO_TCP && p.source_port == DNS_PORT)
-		dns_segment(skb, p.transport, cgroup);
+		dns_segment(skb, p.transport);
 	if (p.protocol == IPPROTO_UDP || p.protocol == IPPROTO_UDPLITE)
 		heard(skb, socket, &p);
 }

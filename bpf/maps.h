@@ -20,6 +20,17 @@ struct {
 	__type(value, struct scope);
 } scopes SEC(".maps");
 
+/*
+ * Processes that descend from the test process: process id -> recording, or RECORDING_NONE. With its room from the start: programs on
+ * tracepoints may not allocate.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, __u64);
+} children SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -84,8 +95,7 @@ struct {
 } server_names SEC(".maps");
 
 /*
- * A TCP connection for which no DNS question was asked, or one of several, until its first bytes have said who is meant: where its
- * reader is (speech.h). It is the socket's, whose lock keeps it from being used twice at once, as what belongs to a CPU would be:
+ * A TCP connection, until its first bytes have said who is meant: where its reader is (speech.h). It is the socket's, whose lock keeps it from being used twice at once, as what belongs to a CPU would be:
  * packets leave in interrupts too.
  */
 struct speaker {

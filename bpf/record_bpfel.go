@@ -37,6 +37,14 @@ type RecordCgroupEvent struct {
 	Names    [16][128]uint8
 }
 
+type RecordConnection struct {
+	_    structs.HostLayout
+	Key  RecordFlowKey
+	Said uint64
+	Pid  uint32
+	Told uint32
+}
+
 type RecordCounter uint32
 
 const (
@@ -60,18 +68,21 @@ const (
 )
 
 type RecordDnsEvent struct {
-	_        structs.HostLayout
-	Kind     uint32
-	Length   uint32
-	Time     uint64
-	Cgroup   uint64
-	Cookie   uint64
-	Sequence uint32
-	Cut      uint32
-	Protocol uint8
-	Flags    uint8
-	Padding  [3]uint16
-	Payload  [16384]uint8
+	_          structs.HostLayout
+	Kind       uint32
+	Length     uint32
+	Time       uint64
+	Cgroup     uint64
+	Cookie     uint64
+	Recording  uint64
+	Generation uint32
+	Reserved   uint32
+	Sequence   uint32
+	Cut        uint32
+	Protocol   uint8
+	Flags      uint8
+	Padding    [3]uint16
+	Payload    [16384]uint8
 }
 
 type RecordDnsReader struct {
@@ -87,20 +98,21 @@ type RecordDnsReader struct {
 type RecordEventKind uint32
 
 const (
-	RecordEventKindEVENT_FLOW   RecordEventKind = 1
-	RecordEventKindEVENT_BIND   RecordEventKind = 2
-	RecordEventKindEVENT_DNS    RecordEventKind = 3
-	RecordEventKindEVENT_CGROUP RecordEventKind = 4
-	RecordEventKindEVENT_NAME   RecordEventKind = 5
-	RecordEventKindEVENT_STACK  RecordEventKind = 6
+	RecordEventKindEVENT_FLOW     RecordEventKind = 1
+	RecordEventKindEVENT_BIND     RecordEventKind = 2
+	RecordEventKindEVENT_DNS      RecordEventKind = 3
+	RecordEventKindEVENT_CGROUP   RecordEventKind = 4
+	RecordEventKindEVENT_NAME     RecordEventKind = 5
+	RecordEventKindEVENT_STACK    RecordEventKind = 6
+	RecordEventKindEVENT_QUESTION RecordEventKind = 7
 )
 
 type RecordFamilyLayout struct {
-	_       structs.HostLayout
-	Tgid    uint32
-	Signal  uint32
-	Live    uint32
-	Padding uint32
+	_      structs.HostLayout
+	Tgid   uint32
+	Signal uint32
+	Live   uint32
+	Parent uint32
 }
 
 type RecordFlow struct {
@@ -111,12 +123,13 @@ type RecordFlow struct {
 }
 
 type RecordFlowEvent struct {
-	_        structs.HostLayout
-	Kind     uint32
-	Reserved uint32
-	Time     uint64
-	Key      RecordFlowKey
-	Opener   RecordOpener
+	_      structs.HostLayout
+	Kind   uint32
+	Opened uint32
+	Time   uint64
+	Said   uint64
+	Key    RecordFlowKey
+	Opener RecordOpener
 }
 
 type RecordFlowKey struct {
@@ -171,6 +184,12 @@ type RecordLayout struct {
 	Hash     uint32
 }
 
+type RecordLookupKey struct {
+	_    structs.HostLayout
+	By   RecordQuestion
+	Hash uint64
+}
+
 type RecordName struct {
 	_    structs.HostLayout
 	Lock struct {
@@ -183,7 +202,6 @@ type RecordName struct {
 	Changed uint64
 	Epoch   uint64
 	Time    uint64
-	Others  uint64
 }
 
 type RecordNameEvent struct {
@@ -256,6 +274,37 @@ type RecordPortKey struct {
 	Protocol uint32
 }
 
+type RecordQuestion struct {
+	_          structs.HostLayout
+	Cgroup     uint64
+	Recording  uint64
+	Generation uint32
+	Padding    uint32
+}
+
+type RecordQuestionEvent struct {
+	_          structs.HostLayout
+	Kind       uint32
+	Type       uint16
+	Length     uint16
+	Time       uint64
+	Cgroup     uint64
+	Recording  uint64
+	Netns      uint64
+	Generation uint32
+	Padding    uint32
+	Opener     RecordOpener
+	Name       [256]uint8
+}
+
+type RecordQuestionKey struct {
+	_       structs.HostLayout
+	Cookie  uint64
+	Hash    uint64
+	Id      uint16
+	Padding [3]uint16
+}
+
 type RecordScope struct {
 	_     structs.HostLayout
 	Epoch uint64
@@ -284,7 +333,10 @@ type RecordSettings struct {
 	Generation uint32
 	Level      uint32
 	Newborn    uint64
+	Leaf       uint64
 	Process    uint32
+	Ancestor   uint32
+	Scanning   uint32
 	Padding    uint32
 }
 
@@ -338,47 +390,53 @@ type RecordStackEvent struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	RecordMapChildren        = "children"
-	RecordMapConfig          = "config"
-	RecordMapCounters        = "counters"
-	RecordMapEvents          = "events"
-	RecordMapFlows           = "flows"
-	RecordMapGoroutines      = "goroutines"
-	RecordMapLabelSets       = "label_sets"
-	RecordMapNames           = "names"
-	RecordMapPeers           = "peers"
-	RecordMapPorts           = "ports"
-	RecordMapScopes          = "scopes"
-	RecordMapScratch         = "scratch"
-	RecordMapServerNames     = "server_names"
-	RecordMapSockets         = "sockets"
-	RecordMapSpeakers        = "speakers"
-	RecordProgConnect4       = "connect4"
-	RecordProgConnect6       = "connect6"
-	RecordProgEgress         = "egress"
-	RecordProgIngress        = "ingress"
-	RecordProgPostBind4      = "post_bind4"
-	RecordProgPostBind6      = "post_bind6"
-	RecordProgProcessExits   = "process_exits"
-	RecordProgProcessForks   = "process_forks"
-	RecordProgSendmsg4       = "sendmsg4"
-	RecordProgSendmsg6       = "sendmsg6"
-	RecordVarBindEventType   = "bind_event_type"
-	RecordVarBirths          = "births"
-	RecordVarBoundPorts      = "bound_ports"
-	RecordVarCgroupEventType = "cgroup_event_type"
-	RecordVarCounterType     = "counter_type"
-	RecordVarEventKindType   = "event_kind_type"
-	RecordVarFamilyLayout    = "family_layout"
-	RecordVarFlowEventType   = "flow_event_type"
-	RecordVarGoroutineLayout = "goroutine_layout"
-	RecordVarNameEventType   = "name_event_type"
-	RecordVarNameSourceType  = "name_source_type"
-	RecordVarNoRecordingType = "no_recording_type"
-	RecordVarScopeStateType  = "scope_state_type"
-	RecordVarSocketType      = "socket_type"
-	RecordVarStackEventType  = "stack_event_type"
-	RecordVarTaskLayout      = "task_layout"
+	RecordMapChildren          = "children"
+	RecordMapConfig            = "config"
+	RecordMapConnections       = "connections"
+	RecordMapCounters          = "counters"
+	RecordMapEvents            = "events"
+	RecordMapFlows             = "flows"
+	RecordMapGoroutines        = "goroutines"
+	RecordMapLabelSets         = "label_sets"
+	RecordMapLookups           = "lookups"
+	RecordMapNames             = "names"
+	RecordMapPeers             = "peers"
+	RecordMapPorts             = "ports"
+	RecordMapQuestions         = "questions"
+	RecordMapScopes            = "scopes"
+	RecordMapScratch           = "scratch"
+	RecordMapServerNames       = "server_names"
+	RecordMapSockets           = "sockets"
+	RecordMapSpeakers          = "speakers"
+	RecordProgConnect4         = "connect4"
+	RecordProgConnect6         = "connect6"
+	RecordProgEgress           = "egress"
+	RecordProgIngress          = "ingress"
+	RecordProgPostBind4        = "post_bind4"
+	RecordProgPostBind6        = "post_bind6"
+	RecordProgProcessExits     = "process_exits"
+	RecordProgProcessForks     = "process_forks"
+	RecordProgSendmsg4         = "sendmsg4"
+	RecordProgSendmsg6         = "sendmsg6"
+	RecordProgSockCreate       = "sock_create"
+	RecordVarBindEventType     = "bind_event_type"
+	RecordVarBirths            = "births"
+	RecordVarBoundPorts        = "bound_ports"
+	RecordVarCgroupEventType   = "cgroup_event_type"
+	RecordVarConnectionType    = "connection_type"
+	RecordVarCounterType       = "counter_type"
+	RecordVarEventKindType     = "event_kind_type"
+	RecordVarFamilyLayout      = "family_layout"
+	RecordVarFlowEventType     = "flow_event_type"
+	RecordVarGoroutineLayout   = "goroutine_layout"
+	RecordVarNameEventType     = "name_event_type"
+	RecordVarNameSourceType    = "name_source_type"
+	RecordVarNoRecordingType   = "no_recording_type"
+	RecordVarQuestionEventType = "question_event_type"
+	RecordVarScopeStateType    = "scope_state_type"
+	RecordVarSocketType        = "socket_type"
+	RecordVarStackEventType    = "stack_event_type"
+	RecordVarTaskLayout        = "task_layout"
 )
 
 // LoadRecord returns the embedded CollectionSpec for Record.
@@ -433,6 +491,7 @@ type RecordProgramSpecs struct {
 	ProcessForks *ebpf.ProgramSpec `ebpf:"process_forks"`
 	Sendmsg4     *ebpf.ProgramSpec `ebpf:"sendmsg4"`
 	Sendmsg6     *ebpf.ProgramSpec `ebpf:"sendmsg6"`
+	SockCreate   *ebpf.ProgramSpec `ebpf:"sock_create"`
 }
 
 // RecordMapSpecs contains maps before they are loaded into the kernel.
@@ -441,14 +500,17 @@ type RecordProgramSpecs struct {
 type RecordMapSpecs struct {
 	Children    *ebpf.MapSpec `ebpf:"children"`
 	Config      *ebpf.MapSpec `ebpf:"config"`
+	Connections *ebpf.MapSpec `ebpf:"connections"`
 	Counters    *ebpf.MapSpec `ebpf:"counters"`
 	Events      *ebpf.MapSpec `ebpf:"events"`
 	Flows       *ebpf.MapSpec `ebpf:"flows"`
 	Goroutines  *ebpf.MapSpec `ebpf:"goroutines"`
 	LabelSets   *ebpf.MapSpec `ebpf:"label_sets"`
+	Lookups     *ebpf.MapSpec `ebpf:"lookups"`
 	Names       *ebpf.MapSpec `ebpf:"names"`
 	Peers       *ebpf.MapSpec `ebpf:"peers"`
 	Ports       *ebpf.MapSpec `ebpf:"ports"`
+	Questions   *ebpf.MapSpec `ebpf:"questions"`
 	Scopes      *ebpf.MapSpec `ebpf:"scopes"`
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
 	ServerNames *ebpf.MapSpec `ebpf:"server_names"`
@@ -460,22 +522,24 @@ type RecordMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RecordVariableSpecs struct {
-	BindEventType   *ebpf.VariableSpec `ebpf:"bind_event_type"`
-	Births          *ebpf.VariableSpec `ebpf:"births"`
-	BoundPorts      *ebpf.VariableSpec `ebpf:"bound_ports"`
-	CgroupEventType *ebpf.VariableSpec `ebpf:"cgroup_event_type"`
-	CounterType     *ebpf.VariableSpec `ebpf:"counter_type"`
-	EventKindType   *ebpf.VariableSpec `ebpf:"event_kind_type"`
-	FamilyLayout    *ebpf.VariableSpec `ebpf:"family_layout"`
-	FlowEventType   *ebpf.VariableSpec `ebpf:"flow_event_type"`
-	GoroutineLayout *ebpf.VariableSpec `ebpf:"goroutine_layout"`
-	NameEventType   *ebpf.VariableSpec `ebpf:"name_event_type"`
-	NameSourceType  *ebpf.VariableSpec `ebpf:"name_source_type"`
-	NoRecordingType *ebpf.VariableSpec `ebpf:"no_recording_type"`
-	ScopeStateType  *ebpf.VariableSpec `ebpf:"scope_state_type"`
-	SocketType      *ebpf.VariableSpec `ebpf:"socket_type"`
-	StackEventType  *ebpf.VariableSpec `ebpf:"stack_event_type"`
-	TaskLayout      *ebpf.VariableSpec `ebpf:"task_layout"`
+	BindEventType     *ebpf.VariableSpec `ebpf:"bind_event_type"`
+	Births            *ebpf.VariableSpec `ebpf:"births"`
+	BoundPorts        *ebpf.VariableSpec `ebpf:"bound_ports"`
+	CgroupEventType   *ebpf.VariableSpec `ebpf:"cgroup_event_type"`
+	ConnectionType    *ebpf.VariableSpec `ebpf:"connection_type"`
+	CounterType       *ebpf.VariableSpec `ebpf:"counter_type"`
+	EventKindType     *ebpf.VariableSpec `ebpf:"event_kind_type"`
+	FamilyLayout      *ebpf.VariableSpec `ebpf:"family_layout"`
+	FlowEventType     *ebpf.VariableSpec `ebpf:"flow_event_type"`
+	GoroutineLayout   *ebpf.VariableSpec `ebpf:"goroutine_layout"`
+	NameEventType     *ebpf.VariableSpec `ebpf:"name_event_type"`
+	NameSourceType    *ebpf.VariableSpec `ebpf:"name_source_type"`
+	NoRecordingType   *ebpf.VariableSpec `ebpf:"no_recording_type"`
+	QuestionEventType *ebpf.VariableSpec `ebpf:"question_event_type"`
+	ScopeStateType    *ebpf.VariableSpec `ebpf:"scope_state_type"`
+	SocketType        *ebpf.VariableSpec `ebpf:"socket_type"`
+	StackEventType    *ebpf.VariableSpec `ebpf:"stack_event_type"`
+	TaskLayout        *ebpf.VariableSpec `ebpf:"task_layout"`
 }
 
 // RecordObjects contains all objects after they have been loaded into the kernel.
@@ -500,14 +564,17 @@ func (o *RecordObjects) Close() error {
 type RecordMaps struct {
 	Children    *ebpf.Map `ebpf:"children"`
 	Config      *ebpf.Map `ebpf:"config"`
+	Connections *ebpf.Map `ebpf:"connections"`
 	Counters    *ebpf.Map `ebpf:"counters"`
 	Events      *ebpf.Map `ebpf:"events"`
 	Flows       *ebpf.Map `ebpf:"flows"`
 	Goroutines  *ebpf.Map `ebpf:"goroutines"`
 	LabelSets   *ebpf.Map `ebpf:"label_sets"`
+	Lookups     *ebpf.Map `ebpf:"lookups"`
 	Names       *ebpf.Map `ebpf:"names"`
 	Peers       *ebpf.Map `ebpf:"peers"`
 	Ports       *ebpf.Map `ebpf:"ports"`
+	Questions   *ebpf.Map `ebpf:"questions"`
 	Scopes      *ebpf.Map `ebpf:"scopes"`
 	Scratch     *ebpf.Map `ebpf:"scratch"`
 	ServerNames *ebpf.Map `ebpf:"server_names"`
@@ -519,14 +586,17 @@ func (m *RecordMaps) Close() error {
 	return _RecordClose(
 		m.Children,
 		m.Config,
+		m.Connections,
 		m.Counters,
 		m.Events,
 		m.Flows,
 		m.Goroutines,
 		m.LabelSets,
+		m.Lookups,
 		m.Names,
 		m.Peers,
 		m.Ports,
+		m.Questions,
 		m.Scopes,
 		m.Scratch,
 		m.ServerNames,
@@ -539,22 +609,24 @@ func (m *RecordMaps) Close() error {
 //
 // It can be passed to LoadRecordObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RecordVariables struct {
-	BindEventType   *ebpf.Variable `ebpf:"bind_event_type"`
-	Births          *ebpf.Variable `ebpf:"births"`
-	BoundPorts      *ebpf.Variable `ebpf:"bound_ports"`
-	CgroupEventType *ebpf.Variable `ebpf:"cgroup_event_type"`
-	CounterType     *ebpf.Variable `ebpf:"counter_type"`
-	EventKindType   *ebpf.Variable `ebpf:"event_kind_type"`
-	FamilyLayout    *ebpf.Variable `ebpf:"family_layout"`
-	FlowEventType   *ebpf.Variable `ebpf:"flow_event_type"`
-	GoroutineLayout *ebpf.Variable `ebpf:"goroutine_layout"`
-	NameEventType   *ebpf.Variable `ebpf:"name_event_type"`
-	NameSourceType  *ebpf.Variable `ebpf:"name_source_type"`
-	NoRecordingType *ebpf.Variable `ebpf:"no_recording_type"`
-	ScopeStateType  *ebpf.Variable `ebpf:"scope_state_type"`
-	SocketType      *ebpf.Variable `ebpf:"socket_type"`
-	StackEventType  *ebpf.Variable `ebpf:"stack_event_type"`
-	TaskLayout      *ebpf.Variable `ebpf:"task_layout"`
+	BindEventType     *ebpf.Variable `ebpf:"bind_event_type"`
+	Births            *ebpf.Variable `ebpf:"births"`
+	BoundPorts        *ebpf.Variable `ebpf:"bound_ports"`
+	CgroupEventType   *ebpf.Variable `ebpf:"cgroup_event_type"`
+	ConnectionType    *ebpf.Variable `ebpf:"connection_type"`
+	CounterType       *ebpf.Variable `ebpf:"counter_type"`
+	EventKindType     *ebpf.Variable `ebpf:"event_kind_type"`
+	FamilyLayout      *ebpf.Variable `ebpf:"family_layout"`
+	FlowEventType     *ebpf.Variable `ebpf:"flow_event_type"`
+	GoroutineLayout   *ebpf.Variable `ebpf:"goroutine_layout"`
+	NameEventType     *ebpf.Variable `ebpf:"name_event_type"`
+	NameSourceType    *ebpf.Variable `ebpf:"name_source_type"`
+	NoRecordingType   *ebpf.Variable `ebpf:"no_recording_type"`
+	QuestionEventType *ebpf.Variable `ebpf:"question_event_type"`
+	ScopeStateType    *ebpf.Variable `ebpf:"scope_state_type"`
+	SocketType        *ebpf.Variable `ebpf:"socket_type"`
+	StackEventType    *ebpf.Variable `ebpf:"stack_event_type"`
+	TaskLayout        *ebpf.Variable `ebpf:"task_layout"`
 }
 
 // RecordPrograms contains all programs after they have been loaded into the kernel.
@@ -571,6 +643,7 @@ type RecordPrograms struct {
 	ProcessForks *ebpf.Program `ebpf:"process_forks"`
 	Sendmsg4     *ebpf.Program `ebpf:"sendmsg4"`
 	Sendmsg6     *ebpf.Program `ebpf:"sendmsg6"`
+	SockCreate   *ebpf.Program `ebpf:"sock_create"`
 }
 
 func (p *RecordPrograms) Close() error {
@@ -585,6 +658,7 @@ func (p *RecordPrograms) Close() error {
 		p.ProcessForks,
 		p.Sendmsg4,
 		p.Sendmsg6,
+		p.SockCreate,
 	)
 }
 

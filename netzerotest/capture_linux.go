@@ -33,11 +33,17 @@ type capture struct {
 	containers *containers
 	failure    error // what makes the recordings incomplete
 	streams    dns.Streams
+	sent       dns.Streams     // questions over TCP
+	asking     map[asking]bool // of these, which wait for their answers
 	bound      bound
 	// flows for which several names may be meant
 	ambiguous []*probe.FlowEvent
 	// of flows for which no name was asked, or one of several
 	speeches map[probe.Key]*speech
+	// what clients name their servers by, by ServerNameKey.Hash
+	said map[uint64]serverName
+	// open connections of earlier captures
+	remembered connections
 }
 
 // membership is one recording's part in the capture.
@@ -75,18 +81,21 @@ type sighting struct {
 	flow     flow.Flow
 	identity endpoint.Identity
 	stray    stray
+	unnamed  bool     // a connection from before the recording, to an address that may have been looked up under any name
 	server   []string // IDs of the containers in which who listens there runs, from the outermost
 }
 
 // loss is how much was lost so far, by the kernel and by the readers of DNS.
 type loss struct {
-	kernel probe.Loss
-	dns    uint64
+	kernel  probe.Loss
+	names   uint64 // that gave way to newer ones
+	streams uint64 // of DNS messages over TCP that could not be put together
 }
 
 var shared struct {
 	sync.Mutex
-	capture *capture
+	capture     *capture
+	connections connections // that were open when the last capture ended
 }
 
 // join makes a recording a member of this process's capture. Errors: *session.Error.
@@ -127,7 +136,7 @@ func join(r *Recording) (*membership, error) {
 }
 
 func newCapture(sizes probe.Sizes) (*capture, error) {
-	c := &capture{self: os.Getpid(), speeches: make(map[probe.Key]*speech)}
+	c := &capture{self: os.Getpid(), speeches: make(map[probe.Key]*speech), remembered: shared.connections}
 	c.containers = newContainers(c.renew)
 	s, err := session.Open(sizes, c.handle, nil, nobodys)
 	if err != nil {
@@ -194,6 +203,7 @@ func (m *membership) leave() error {
 		return nil
 	}
 	shared.capture = nil
+	shared.connections = c.openConnections()
 	return c.close()
 }
 
@@ -221,20 +231,31 @@ func (m *membership) check() error {
 	if err != nil {
 		return err
 	}
-	if lost := after.kernel.Minus(m.before.kernel); lost != (probe.Loss{}) {
-		return &probe.LossError{Loss: lost}
+	return after.since(m.before)
+}
+
+// since returns an error that says all that was lost since an earlier count, and what helps.
+func (l loss) since(earlier loss) error {
+	var errs []error
+	if lost := l.kernel.Minus(earlier.kernel); lost != (probe.Loss{}) {
+		errs = append(errs, &probe.LossError{Loss: lost})
 	}
-	if after.dns > m.before.dns { // what was missing then may have come since
-		return fmt.Errorf("the recording is incomplete: %d DNS answers could not be kept or put together", after.dns-m.before.dns)
+	if n := l.names - earlier.names; n > 0 {
+		errs = append(errs, fmt.Errorf("the recording is incomplete: %d names gave way to newer ones: %d are kept, of all that DNS answered to the tests of this process and their containers: "+
+			"look fewer up, or run the tests in several processes (go test -run)", n, dns.MaxNames))
 	}
-	return nil
+	if n := l.streams - earlier.streams; n > 0 { // what was missing then may have come since
+		errs = append(errs, fmt.Errorf("the recording is incomplete: DNS answers over %d TCP connections could not be put together: "+
+			"segments were missing, or more than %d connections were in the middle of an answer: run the test again, with fewer at once (go test -parallel)", n, dns.MaxStreams))
+	}
+	return errors.Join(errs...)
 }
 
 func (c *capture) lost() (loss, error) {
 	kernel, err := c.session.Probe.Lost()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return loss{kernel, c.names.Overflowed() + c.streams.Dropped()}, err
+	return loss{kernel, c.names.Overflowed(), c.streams.Dropped()}, err
 }
 
 // now is CLOCK_MONOTONIC, the clock of the kernel's events.

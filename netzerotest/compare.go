@@ -27,9 +27,7 @@ func compare[P golden.Policy](result *report.Report, d dialect[P], file *golden.
 			}
 		}
 		switch verdict.Outcome {
-		case policy.Inexpressible:
-			result.Notices = append(result.Notices, fmt.Sprintf("%s: %s", f.Target(), verdict.Reason))
-		case policy.Denied:
+		case policy.Denied, policy.Inexpressible:
 			whole := folded[slices.IndexFunc(folded, func(g Flow) bool { return sameFold(f, g) })]
 			entry := denied[whole]
 			if entry == nil {
@@ -72,5 +70,5 @@ func compareRest[P golden.Policy](result *report.Report, d dialect[P], file *gol
 // sameFold reports whether a policy sees two flows as one.
 func sameFold(f, g Flow) bool {
 	return f.Source.Identity() == g.Source.Identity() && f.Destination.Identity() == g.Destination.Identity() &&
-		f.Port == g.Port && f.Protocol == g.Protocol && f.ICMPType == g.ICMPType
+		f.Port == g.Port && f.Protocol == g.Protocol && f.ICMPType == g.ICMPType && f.Lookup == g.Lookup
 }

@@ -1,6 +1,7 @@
 package netzerotest
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -42,6 +43,10 @@ func (c *capture) take(events []probe.Event) {
 			if c.isNobodys(e.Cgroup) {
 				continue
 			}
+			if e.Connection() != 0 {
+				c.seeConnection(e, batches)
+				continue
+			}
 			c.see(e, batches)
 			if e.Since != 0 {
 				c.ambiguous = append(c.ambiguous, e)
@@ -57,12 +62,16 @@ func (c *capture) take(events []probe.Event) {
 // learn remembers what a DNS answer says. What is no answer is not ours to complain about.
 func (c *capture) learn(e *probe.DNSEvent, batches map[*membership]*endpoint.Batch) {
 	messages := [][]byte{e.Payload}
+	if e.Sent {
+		c.asks(e)
+		return
+	}
 	if e.Protocol == flow.TCP {
 		messages, _ = c.streams.Segment(e.Cookie, e.Sequence, e.SYN, e.FIN, e.RST, e.Payload)
 	}
 	for _, m := range messages {
 		answer, err := dns.Parse(m)
-		if err != nil {
+		if err != nil || e.Protocol == flow.TCP && !c.isAnswer(e, m, answer.Question) {
 			continue
 		}
 		c.names.Learn(e.Cgroup, answer, e.Time)
@@ -109,10 +118,15 @@ func (c *capture) identify(m *membership, e *probe.FlowEvent, name string, batch
 		batches[m] = m.identifier.Batch()
 	}
 	contained := e.Cgroup != c.session.Leaf.ID
-	return batches[m].Identify(endpoint.Query{
+	b := batches[m]
+	identity := b.Identify(endpoint.Query{
 		PID: e.Process.PID, Protocol: e.Protocol, Addr: e.Addr, Port: e.Port, Name: name, Bound: c.bound.at(e.Key),
 		Container: contained, OwnNetwork: contained && e.Netns != c.session.Self.Netns,
 	})
+	if err := b.Err(); err != nil && c.failure == nil {
+		c.fail(fmt.Errorf("look at this machine: %w", err))
+	}
+	return identity
 }
 
 // note keeps what a flow was found to be. One that was forgotten in the kernel meanwhile is the same flow still.
@@ -122,7 +136,7 @@ func (m *membership) note(e *probe.FlowEvent, name string, identity endpoint.Ide
 		name:  name,
 		flow: flow.Flow{
 			Source: m.source, Destination: identity.Endpoint, Protocol: e.Protocol, Port: identity.Port, ICMPType: e.ICMPType,
-			First: max(e.Time-m.started, 0), Process: e.Process,
+			First: max(e.Time-m.started, 0), Process: e.Process, Before: m.openedBefore(e),
 		},
 		identity: identity,
 		stray:    stray,

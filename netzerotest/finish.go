@@ -79,6 +79,7 @@ func (r *Recording) judge(settled settlement) {
 		Test: r.tb.Name(), Golden: relative(r.golden), Workload: r.config.workload, Module: goroutine.Module(),
 		Strict: r.config.strict, Notices: slices.Concat(settled.notices, notices), Accept: acceptCommandHere(r.tb),
 	}
+	r.tellUnanswered(&result, settled.unanswered)
 	switch {
 	case r.shared != nil && r.config.cilium:
 		holdShared(r, ciliums(scope), result, flows)
@@ -88,6 +89,19 @@ func (r *Recording) judge(settled settlement) {
 		hold(r, ciliums(scope), result, flows)
 	default:
 		hold(r, kubernetes(scope), result, flows)
+	}
+}
+
+// tellUnanswered puts into the report the attempts at this machine that nobody answered, where [Strict] forbids them. Without
+// it they are notices, which package testing hides where the test passes, so that they are announced too.
+func (r *Recording) tellUnanswered(result *report.Report, lines []string) {
+	if r.config.strict {
+		result.Unanswered = lines
+		return
+	}
+	result.Notices = append(result.Notices, lines...)
+	for _, line := range lines {
+		announce(r.tb.Name() + ": " + line)
 	}
 }
 
@@ -184,6 +198,9 @@ func (r *Recording) tellUpdate(result report.Report, changed bool, refused []str
 		r.tb.Logf("netzero: %s: wrote %s", r.tb.Name(), relative(r.golden))
 	}
 	r.tellRefused(refused)
+	if len(result.Unanswered) > 0 {
+		r.tb.Errorf("%s", report.Report{Test: result.Test, Golden: result.Golden, Unanswered: result.Unanswered})
+	}
 	if notes := (report.Report{Test: result.Test, Golden: result.Golden, Notices: result.Notices}).Notes(); notes != "" {
 		r.tb.Logf("%s", notes)
 	}

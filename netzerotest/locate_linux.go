@@ -128,13 +128,8 @@ func (m *membership) endpointOf(engine *docker.Watcher, c docker.Container) flow
 
 // home returns the container whose network a container uses; mostly itself.
 func home(engine *docker.Watcher, c docker.Container) docker.Container {
-	for range 10 { // of containers that share each other's there is no end
-		id, shares := engine.SharesNetworkOf(c.ID)
-		other, known := engine.Container(id)
-		if !shares || !known {
-			break
-		}
-		c = other
+	if owner, known := engine.Container(engine.NetworkOwner(c.ID)); known {
+		return owner
 	}
 	return c
 }

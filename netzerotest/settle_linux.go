@@ -3,7 +3,6 @@ package netzerotest
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/netzero-dev/netzero/internal/docker"
@@ -40,15 +39,20 @@ func (m *membership) settle() (settlement, error) {
 	if err := c.session.Probe.Sync(); err != nil {
 		return settlement{}, err
 	}
-	calls := maps.Collect(c.session.Probe.NameCounts()) // first: what connects meanwhile has said nothing
-	counts := maps.Collect(c.session.Probe.Counts())
+	calls, err := c.session.Probe.NameCounts() // first: what connects meanwhile has said nothing
+	if err != nil {
+		return settlement{}, fmt.Errorf("the recording is incomplete: %w", err)
+	}
+	counts, err := c.session.Probe.Counts()
+	if err != nil {
+		return settlement{}, fmt.Errorf("the recording is incomplete: %w", err)
+	}
 	c.mu.Lock()
 	asks, strangers, needs := m.asksEngine()
 	c.mu.Unlock()
 	var engine *docker.Watcher
 	var unasked []string
 	if asks || strangers || needs {
-		var err error
 		engine, err = c.containers.engine()
 		var other *docker.UnsupportedError
 		absent := errors.Is(err, docker.ErrNoEngine) || errors.As(err, &other)
@@ -110,8 +114,9 @@ func (s *settling) result() (settlement, error) {
 		}
 	}
 	out.flows = set.Sorted()
+	out.unanswered = unanswered(s.config, s.identifier.Ephemeral, all)
 	slices.Sort(s.notes)
-	out.notices = slices.Concat(s.capture.limits, s.unasked, s.mixedNotices(all), nobodyNotices(all), ephemeralNotices(s.config, all),
+	out.notices = slices.Concat(s.capture.limits, s.unasked, s.mixedNotices(all), ephemeralNotices(s.config, all),
 		s.containerNotices(), slices.Compact(s.notes), s.backgroundNotices(), s.tunnelNotices(all),
 		lookupNotices(out.flows), linkNotices(s.onLink.Sorted()))
 	s.errs = append(s.errs, s.unheard()...)

@@ -13,6 +13,8 @@ type settlement struct {
 	workloads []policy.Subject // who gets a policy
 	notices   []string         // what a person should know of the recording, for a report
 	programs  map[program]opening
+
+	unanswered []string // attempts at this machine where nobody listened, in a line each
 }
 
 // opening is what is told of a program: who ran it when it opened its first flow.

@@ -81,6 +81,9 @@ type staleGolden struct{ path, test string }
 func staleGoldens(dir string, names []string) ([]staleGolden, error) {
 	var stale []staleGolden
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // gone meanwhile, as temporary files go
+		}
 		if err != nil || !entry.Type().IsRegular() || filepath.Ext(path) != ".yaml" {
 			return err
 		}
@@ -88,6 +91,9 @@ func staleGoldens(dir string, names []string) ([]staleGolden, error) {
 		var invalid *golden.InvalidError
 		if errors.As(err, &invalid) {
 			return nil // too large for a golden file
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
 		}
 		if err != nil {
 			return err
@@ -102,9 +108,6 @@ func staleGoldens(dir string, names []string) ([]staleGolden, error) {
 		}
 		return nil
 	})
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
 	return stale, err
 }
 

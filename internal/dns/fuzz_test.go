@@ -196,7 +196,8 @@ func oracle(m dnsmessage.Message) (a Answer) {
 	if len(serving) > 0 || len(a.Targets) > 0 {
 		rest = append(rest, m.Additionals...)
 		bindings := slices.Clone(m.Additionals)
-		for range maxPasses {
+		for left := -1; left != len(bindings); {
+			left = len(bindings)
 			bindings = slices.DeleteFunc(bindings, func(r dnsmessage.Resource) bool {
 				return serving[canonical(r.Header.Name)] && bind(r)
 			})

@@ -2,15 +2,12 @@ package dns
 
 import (
 	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 
 	"golang.org/x/net/dns/dnsmessage"
 )
-
-// maxPasses bounds how many SVCB records of the additional section may lead from one to the next in the wrong order.
-// Clients give up chains of this length (RFC 9460, section 2.4.2).
-const maxPasses = 8
 
 // sections reads the records of one response into its Answer.
 type sections struct {
@@ -200,18 +197,18 @@ func (s *sections) serve(b binding) {
 
 // followBindings finds the bindings of the additional section that count: those of names that serve the question's.
 func (s *sections) followBindings() {
-	for range maxPasses {
-		left := len(s.bindings)
-		s.bindings = slices.DeleteFunc(s.bindings, func(b binding) bool {
-			if s.services[b.owner] {
-				s.serve(b)
-				return true
-			}
-			return false
-		})
-		if len(s.bindings) == left {
-			return
+	byOwner := make(map[string][]binding)
+	for _, b := range s.bindings {
+		byOwner[b.owner] = append(byOwner[b.owner], b)
+	}
+	for next := slices.Sorted(maps.Keys(s.services)); len(next) > 0; {
+		owner := next[0]
+		next = next[1:]
+		for _, b := range byOwner[owner] {
+			s.serve(b)
+			next = append(next, b.target)
 		}
+		delete(byOwner, owner)
 	}
 }
 

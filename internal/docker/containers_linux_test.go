@@ -182,6 +182,22 @@ func TestNetworkOfTheHostAndOfAnotherContainer(t *testing.T) {
 	}
 }
 
+func TestNetworkThatManyContainersHandOn(t *testing.T) {
+	r := newRig(t)
+	first := r.run("link0")
+	last := first
+	for i := range 12 {
+		last = r.run(fmt.Sprintf("link%d", i+1), "--network", "container:"+last)
+	}
+	r.sync()
+	if got := r.w.NetworkOwner(last); got != first {
+		t.Errorf("the last one uses the network of %s, want that of %s", r.container(got).Name, r.container(first).Name)
+	}
+	if got := r.w.NetworkOwner(first); got != first {
+		t.Errorf("the first one uses the network of %s, want its own", r.container(got).Name)
+	}
+}
+
 func TestContainersThatWereNeverStarted(t *testing.T) {
 	r := newRig(t)
 	id := r.make("created", "create")

@@ -160,6 +160,21 @@ func (w *Watcher) SharesNetworkOf(id string) (other string, ok bool) {
 	return w.shares(id)
 }
 
+// NetworkOwner returns the full ID of the container whose network a container uses in the end, if only through others that are
+// known; mostly its own.
+func (w *Watcher) NetworkOwner(id string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for seen := map[string]bool{id: true}; ; {
+		other, ok := w.shares(id)
+		if !ok || w.containers[other] == nil || seen[other] {
+			return id
+		}
+		id = other
+		seen[id] = true
+	}
+}
+
 // shares is SharesNetworkOf under the lock. The mode names the other by its ID, a part of it, or its name.
 func (w *Watcher) shares(id string) (string, bool) {
 	r := w.containers[id]

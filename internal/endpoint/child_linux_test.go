@@ -54,6 +54,50 @@ func beChild(role string, args []string) error {
 		defer cmd.Wait()
 		defer in.Close()
 		ready = strconv.Itoa(cmd.Process.Pid)
+	case "nest": // <depth>: so many processes below this one, each the parent of the next
+		depth, err := strconv.Atoi(args[0])
+		if err != nil {
+			return err
+		}
+		ready = strconv.Itoa(os.Getpid())
+		if depth > 0 {
+			cmd := exec.Command("/proc/self/exe", strconv.Itoa(depth-1))
+			in, err := cmd.StdinPipe()
+			if err != nil {
+				return err
+			}
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				return err
+			}
+			if err := cmd.Start(); err != nil {
+				return err
+			}
+			defer cmd.Wait()
+			defer in.Close()
+			line, err := bufio.NewReader(out).ReadString('\n')
+			if err != nil {
+				return err
+			}
+			ready += " " + strings.TrimSpace(line)
+		}
+	case "starve": // without file descriptors: what it still finds of its descendants
+		in := exec.Command("sleep", "60")
+		if err := in.Start(); err != nil {
+			return err
+		}
+		defer in.Wait()
+		defer in.Process.Kill()
+		var limit unix.Rlimit
+		if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+			return err
+		}
+		limit.Cur = 0
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+			return err
+		}
+		pids, err := Descendants(os.Getpid())
+		ready = fmt.Sprintf("%d, failed: %t", len(pids), err != nil)
 	case "look": // <network> <address>: what this user sees there
 		l, err := ReadListeners(0)
 		if err != nil {

@@ -54,6 +54,16 @@ type Batch struct {
 	local       localAddrs
 	descendants []int
 	walked      bool // descendants has been read
+	err         error
+}
+
+// Err returns an error where something could not be read that answers rested on.
+func (b *Batch) Err() error { return b.err }
+
+func (b *Batch) fail(err error) {
+	if b.err == nil {
+		b.err = err
+	}
 }
 
 // Identify says who is at the other end. In this order, first match wins:

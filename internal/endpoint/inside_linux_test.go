@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -25,7 +27,7 @@ func TestParentsInsideAContainerEndWithItsFirstProcess(t *testing.T) {
 	first := cmd.Process.Pid
 	var inside []int
 	for deadline := time.Now().Add(10 * time.Second); len(inside) == 0; time.Sleep(10 * time.Millisecond) {
-		if inside = Descendants(first); time.Now().After(deadline) {
+		if inside = descendants(t, first); time.Now().After(deadline) {
 			t.Fatal("the shell starts nothing")
 		}
 	}
@@ -37,5 +39,34 @@ func TestParentsInsideAContainerEndWithItsFirstProcess(t *testing.T) {
 		if got := ParentsInside(pid); got != want {
 			t.Errorf("parents of %d inside: %q, want %q", pid, got, want)
 		}
+	}
+}
+
+func TestParentsOfADeeplyNestedProcessInAContainer(t *testing.T) {
+	testenv.RequireRoot(t)
+	const depth = 12
+	c, err := tryStart(t, testBinary(t), unshare(syscall.CLONE_NEWPID), "nest", fmt.Sprint(depth))
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside := descendants(t, c.pid)
+	if len(inside) != depth {
+		t.Fatalf("%d processes are nested: %v", depth, inside)
+	}
+	chain := []int{c.pid}
+	for pid := c.pid; ; {
+		next := slices.IndexFunc(inside, func(child int) bool { parent, _ := parentOf(child); return parent == pid })
+		if next < 0 {
+			break
+		}
+		pid = inside[next]
+		chain = append(chain, pid)
+	}
+	var want []string
+	for _, pid := range slices.Backward(chain[:depth]) {
+		want = append(want, fmt.Sprintf("endpoint.test (pid %d)", pid))
+	}
+	if got, want := ParentsInside(chain[depth]), strings.Join(want, ", "); got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

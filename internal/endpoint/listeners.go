@@ -46,7 +46,8 @@ func (l *Listeners) At(protocol flow.Protocol, addr netip.Addr, port uint16, lik
 		l.scan(pid)
 	}
 	if l.anyUnowned(inodes) {
-		for _, pid := range processes() {
+		all, _ := processes() // one that is missing leaves a socket without an owner: Unknown
+		for _, pid := range all {
 			l.scan(pid)
 		}
 	}

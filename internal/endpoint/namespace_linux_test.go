@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -169,6 +170,13 @@ func TestResolvConfIsTheProcesssOwn(t *testing.T) {
 	write("mounted.conf", "nameserver 203.0.113.54\n# longer than before\n")
 	check(c.pid, "203.0.113.54", true, "the file has changed")
 	check(c.pid, "203.0.113.53", false, "the file has changed")
+
+	last := "nameserver 203.0.113.123\n"
+	long := "nameserver 203.0.113.55\n" + strings.Repeat("#", maxResolvConf-len("nameserver 203.0.113.55\n\n")-len(last)+2) + "\n" + last
+	write("mounted.conf", long) // cut in the middle of the last address
+	check(c.pid, "203.0.113.55", true, "a long file")
+	check(c.pid, "203.0.113.12", false, "a part of an address")
+	write("mounted.conf", "nameserver 203.0.113.54\n")
 
 	q := Query{PID: c.pid, Protocol: flow.UDP, Addr: netip.MustParseAddr("203.0.113.54"), Port: 53, Name: "dns.example"}
 	want := resolverAt("203.0.113.54")

@@ -84,23 +84,19 @@ func Descends(pid, ancestor int) bool {
 // Parents names the processes from which one descends, the nearest first, up to an ancestor: "sh (pid 12), make (pid 11)". It
 // returns "" where it does not descend from that.
 func Parents(pid, ancestor int) string {
-	var names []string
-	for range maxParents {
+	var chain []int
+	for seen := map[int]bool{pid: true}; ; { // ids may be reused during the walk
 		parent, err := parentOf(pid)
-		if err != nil || parent <= 1 {
+		if err != nil || parent < 1 || seen[parent] {
 			return ""
 		}
-		name, _ := processName(parent)
-		names = append(names, fmt.Sprintf("%s (pid %d)", name, parent))
+		chain = append(chain, parent)
 		if parent == ancestor {
-			break
+			return describeChain(chain)
 		}
-		pid = parent
+		seen[parent], pid = true, parent
 	}
-	return strings.Join(names, ", ")
 }
-
-const maxParents = 8
 
 // ParentsInside names the processes of a container from which one descends, the nearest first: those of its namespace of
 // process ids. It returns "" for one that is in this process's, and for the first of a container.
@@ -109,59 +105,75 @@ func ParentsInside(pid int) string {
 	if own, _ := os.Readlink(procPath(0, "ns/pid")); err != nil || own == inside {
 		return ""
 	}
-	var names []string
-	for range maxParents {
+	var chain []int
+	for seen := map[int]bool{pid: true}; ; {
 		parent, err := parentOf(pid)
-		if err != nil {
+		if err != nil || parent < 1 || seen[parent] {
 			break
 		}
 		if namespace, err := os.Readlink(procPath(parent, "ns/pid")); err != nil || namespace != inside {
 			break
 		}
-		name, _ := processName(parent)
-		names = append(names, fmt.Sprintf("%s (pid %d)", name, parent))
-		pid = parent
+		chain = append(chain, parent)
+		seen[parent], pid = true, parent
+	}
+	return describeChain(chain)
+}
+
+func describeChain(pids []int) string {
+	var names []string
+	for _, pid := range pids {
+		name, _ := processName(pid)
+		names = append(names, fmt.Sprintf("%s (pid %d)", name, pid))
 	}
 	return strings.Join(names, ", ")
 }
 
-// Descendants returns the children of root, their children and so on, as they are now, sorted.
-func Descendants(root int) []int {
+// Descendants returns the children of some processes, their children and so on, as they are now, sorted. An error says that
+// some may be missing.
+func Descendants(roots ...int) ([]int, error) {
+	all, err := processes()
+	if err != nil {
+		return nil, err
+	}
 	children := make(map[int][]int)
-	for _, pid := range processes() {
+	for _, pid := range all {
 		if parent, err := parentOf(pid); err == nil {
 			children[parent] = append(children[parent], pid)
 		}
 	}
 	found := make(map[int]bool)
-	for next := []int{root}; len(next) > 0; {
+	for next := slices.Clone(roots); len(next) > 0; {
 		pid := next[0]
 		next = next[1:]
 		for _, child := range children[pid] {
-			if !found[child] && child != root {
+			if !found[child] && !slices.Contains(roots, child) {
 				found[child] = true
 				next = append(next, child)
 			}
 		}
 	}
-	return slices.Sorted(maps.Keys(found))
+	return slices.Sorted(maps.Keys(found)), nil
 }
 
 // processes returns the ids of all processes that can be seen.
-func processes() []int {
+func processes() ([]int, error) {
 	proc, err := os.Open("/proc")
 	if err != nil {
-		return nil
+		return nil, fmt.Errorf("list processes: %w", err)
 	}
 	defer proc.Close()
-	names, _ := proc.Readdirnames(-1)
+	names, err := proc.Readdirnames(-1)
+	if err != nil {
+		return nil, fmt.Errorf("list processes: %w", err)
+	}
 	var pids []int
 	for _, name := range names {
 		if pid, err := strconv.Atoi(name); err == nil {
 			pids = append(pids, pid)
 		}
 	}
-	return pids
+	return pids, nil
 }
 
 func parentOf(pid int) (int, error) {

@@ -84,7 +84,7 @@ func TestProcessWithoutExecutableHasItsThreadName(t *testing.T) {
 	if diff := cmp.Diff(flow.Process{PID: pid, Name: "a) R (b"}, got); diff != "" {
 		t.Errorf("a zombie (-want +got):\n%s", diff)
 	}
-	if !Descends(pid, os.Getpid()) || !slices.Contains(Descendants(os.Getpid()), pid) {
+	if !Descends(pid, os.Getpid()) || !slices.Contains(descendants(t, os.Getpid()), pid) {
 		t.Error("a zombie does not descend from us")
 	}
 }
@@ -105,10 +105,19 @@ func TestNoProcess(t *testing.T) {
 		if Descends(pid, 1) {
 			t.Errorf("Descends(%d, 1)", pid)
 		}
-		if got := Descendants(pid); pid != 0 && got != nil {
-			t.Errorf("Descendants(%d) = %v", pid, got)
+		if got, err := Descendants(pid); err != nil || pid != 0 && got != nil {
+			t.Errorf("Descendants(%d) = %v, %v", pid, got, err)
 		}
 	}
+}
+
+func descendants(t *testing.T, pid int) []int {
+	t.Helper()
+	pids, err := Descendants(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pids
 }
 
 func TestDescent(t *testing.T) {
@@ -136,7 +145,7 @@ func TestDescent(t *testing.T) {
 			t.Errorf("%s: Descends(%d, %d) = %v", tt.reason, tt.pid, tt.ancestor, got)
 		}
 	}
-	got := Descendants(self)
+	got := descendants(t, self)
 	for _, pid := range []int{c.pid, grandchild, sibling} {
 		if !slices.Contains(got, pid) {
 			t.Errorf("Descendants = %v lacks %d", got, pid)
@@ -145,8 +154,69 @@ func TestDescent(t *testing.T) {
 	if slices.Contains(got, self) || !slices.IsSorted(got) {
 		t.Errorf("Descendants = %v", got)
 	}
-	if diff := cmp.Diff([]int{grandchild}, Descendants(c.pid)); diff != "" {
+	if diff := cmp.Diff([]int{grandchild}, descendants(t, c.pid)); diff != "" {
 		t.Errorf("descendants of the child (-want +got):\n%s", diff)
+	}
+}
+
+// nest starts processes, each of which is the parent of the next, and returns their ids from the outermost.
+func nest(t *testing.T, depth int, change func(*exec.Cmd)) []int {
+	t.Helper()
+	c, err := tryStart(t, testBinary(t), change, "nest", strconv.Itoa(depth))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pids []int
+	for _, field := range strings.Fields(c.line) {
+		pid, err := strconv.Atoi(field)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, pid)
+	}
+	if len(pids) != depth+1 {
+		t.Fatalf("%d processes are nested: %q", depth+1, c.line)
+	}
+	return pids
+}
+
+func TestProcessesThatCannotBeListedAreNotNone(t *testing.T) {
+	if got, want := start(t, "starve").line, "0, failed: true"; got != want {
+		t.Errorf("descendants without a file descriptor to spare: got %q, want %q", got, want)
+	}
+}
+
+func TestParentsOfDeeplyNestedProcesses(t *testing.T) {
+	self, sibling := os.Getpid(), start(t, "wait").pid
+	for _, depth := range []int{1, 7, 8, 9, 12, 40} {
+		pids := nest(t, depth, func(*exec.Cmd) {})
+		innermost := pids[depth]
+		var want []string
+		for i := depth - 1; i >= 0; i-- {
+			want = append(want, fmt.Sprintf("endpoint.test (pid %d)", pids[i]))
+		}
+		if got, want := Parents(innermost, pids[0]), strings.Join(want, ", "); got != want {
+			t.Errorf("parents of a process %d below: got %q, want %q", depth, got, want)
+		}
+		if got, want := Parents(innermost, self), strings.Join(append(want, fmt.Sprintf("endpoint.test (pid %d)", self)), ", "); got != want {
+			t.Errorf("parents of a process %d below, up to this one: got %q, want %q", depth, got, want)
+		}
+		for _, stranger := range []int{sibling, innermost, 1 << 30} {
+			if got := Parents(innermost, stranger); got != "" {
+				t.Errorf("a process %d below descends from %d, which is no ancestor: %q", depth, stranger, got)
+			}
+		}
+		if got, want := descendants(t, pids[0]), slices.Sorted(slices.Values(pids[1:])); !slices.Equal(got, want) {
+			t.Errorf("descendants of a process with %d below: got %v, want %v", depth, got, want)
+		}
+	}
+}
+
+// A test process may be the first one of a container, where nothing is below it but its own.
+func TestFirstProcessIsAnAncestor(t *testing.T) {
+	got := Parents(os.Getpid(), 1)
+	if Descends(os.Getpid(), 1) != strings.HasSuffix(got, " (pid 1)") { // what enters a container descends from none of its processes
+		t.Errorf("parents of this process up to the first one: got %q", got)
 	}
 }
 

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"bytes"
 	"io"
 	"net/netip"
 	"os"
@@ -58,9 +59,12 @@ func (r *Resolvers) nameservers(pid int) []netip.Addr {
 	if servers, ok := r.parsed[version]; ok {
 		return servers
 	}
-	text, err := io.ReadAll(io.LimitReader(f, maxResolvConf))
+	text, err := io.ReadAll(io.LimitReader(f, maxResolvConf+1))
 	if err != nil {
 		return parseResolvConf("")
+	}
+	if len(text) > maxResolvConf { // half an address is another one
+		text = text[:bytes.LastIndexByte(text, '\n')+1]
 	}
 	servers := parseResolvConf(string(text))
 	if r.parsed == nil || len(r.parsed) >= maxParsed {

@@ -56,7 +56,10 @@ func (b *Batch) listening(q Query, addr netip.Addr) Listening {
 		return Listening{Unknown: true}
 	}
 	if !b.walked {
-		b.walked, b.descendants = true, Descendants(b.id.config.Self)
+		b.walked = true
+		var err error
+		b.descendants, err = Descendants(b.id.config.Self)
+		b.fail(err)
 	}
 	likely := append([]int{q.PID, b.id.config.Self}, b.descendants...)
 	return l.At(q.Protocol, addr, q.Port, likely...)

@@ -3,7 +3,9 @@
 package goroutine
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"runtime"
 	"runtime/pprof"
 	"strings"
@@ -57,7 +59,8 @@ func TestLayoutIsFoundOverAndOverAgain(t *testing.T) {
 
 // seen is what another thread would read of the calling goroutine.
 func seen(l Layout) string {
-	for _, label := range l.own() {
+	labels, _ := l.own()
+	for _, label := range labels {
 		if label.keyAddress == l.Key && label.key == Key {
 			return label.value
 		}
@@ -91,7 +94,7 @@ func TestMarkIsInheritedAndTakenBack(t *testing.T) {
 	if got := unmarkOuter(); got != 0 {
 		t.Errorf("the outer one gives back %q", got)
 	}
-	if got := l.own(); len(got) != 0 {
+	if got, _ := l.own(); len(got) != 0 {
 		t.Errorf("after all: %v", got)
 	}
 }
@@ -100,11 +103,11 @@ func TestMarkKeepsOtherLabels(t *testing.T) {
 	l := layoutOf(t)
 	pprof.Do(context.Background(), pprof.Labels("request", "7", "zone", "b"), func(ctx context.Context) {
 		unmark := Mark(NewID())
-		if got := l.own(); len(got) != 3 || seen(l) == "" {
+		if got, _ := l.own(); len(got) != 3 || seen(l) == "" {
 			t.Errorf("with the mark: %+v", got)
 		}
 		unmark()
-		got := l.own()
+		got, _ := l.own()
 		if len(got) != 2 || got[0].key+got[0].value+got[1].key+got[1].value != "request7zoneb" {
 			t.Errorf("afterwards: %+v", got)
 		}
@@ -152,5 +155,32 @@ func TestInlinedCallsAreFrames(t *testing.T) {
 	}
 	if len(physical(pcs)) >= len(pcs) {
 		t.Error("nothing was inlined: the test shows nothing")
+	}
+}
+
+func TestLabelsThatCannotBeReadStay(t *testing.T) {
+	layoutOf(t)
+	many := make([]string, 0, 2*(maxLabels+1))
+	for i := range maxLabels + 1 {
+		many = append(many, fmt.Sprintf("key%d", i), "value")
+	}
+	for reason, labels := range map[string][]string{
+		"more than are read":   many,
+		"longer than are read": {"long", strings.Repeat("x", maxText+1), "key0", "value"},
+	} {
+		pprof.Do(t.Context(), pprof.Labels(labels...), func(context.Context) {
+			unmark := Mark(NewID())
+			defer unmark()
+			var profile bytes.Buffer
+			if err := pprof.Lookup("goroutine").WriteTo(&profile, 1); err != nil {
+				t.Fatal(err)
+			}
+			for i := 0; i < len(labels); i += 2 {
+				if want := fmt.Sprintf("%q:%q", labels[i], labels[i+1]); !strings.Contains(profile.String(), want) {
+					t.Errorf("%s: the label %.40s is gone", reason, want)
+					return
+				}
+			}
+		})
 	}
 }

@@ -19,7 +19,7 @@ const (
 	maxLabels  = 1 << 10
 )
 
-// labelsOf returns the labels in what g points to; false where there is no list of them.
+// labelsOf returns the labels in what g points to; false where there is no list of them, and where it cannot be read whole.
 func labelsOf(mem memory, set uint64, list uint32) ([]label, bool) {
 	header := mem.words(set+uint64(list), 2)
 	if len(header) < 2 || header[1] > maxLabels {
@@ -31,26 +31,30 @@ func labelsOf(mem memory, set uint64, list uint32) ([]label, bool) {
 	}
 	var labels []label
 	for ; len(all) > 0; all = all[labelWords:] {
-		labels = append(labels, label{
-			key: mem.text(all[0], all[1]), value: mem.text(all[2], all[3]), keyAddress: all[0], valueAddress: all[2],
-		})
+		l := label{key: mem.text(all[0], all[1]), value: mem.text(all[2], all[3]), keyAddress: all[0], valueAddress: all[2]}
+		if uint64(len(l.key)) != all[1] || uint64(len(l.value)) != all[3] {
+			return nil, false
+		}
+		labels = append(labels, l)
 	}
 	return labels, true
 }
 
-// own returns the labels of the calling goroutine.
-func (l Layout) own() []label {
+// own returns the labels of the calling goroutine; false where they cannot be read whole.
+func (l Layout) own() ([]label, bool) {
 	mem, err := openMemory()
 	if err != nil {
-		return nil
+		return nil, false
 	}
 	defer mem.close()
 	w := mem.words(getg()+uint64(l.Labels), 1)
-	if len(w) == 0 || w[0] == 0 {
-		return nil
+	if len(w) == 0 {
+		return nil, false
 	}
-	labels, _ := labelsOf(mem, w[0], l.List)
-	return labels
+	if w[0] == 0 {
+		return nil, true
+	}
+	return labelsOf(mem, w[0], l.List)
 }
 
 // Current returns the id of the calling goroutine; 0 where there is no [Layout].
@@ -91,13 +95,17 @@ func set(labels []label) context.Context {
 
 // Mark labels the calling goroutine, and those that it starts from now on, and keeps the labels that it has. unmark takes
 // the label away, or gives back the one that was there before, and returns which one is there now; on other goroutines,
-// and where the label is not there any more, it changes nothing. Where there is no [Layout], Mark does nothing.
+// and where the label is not there any more, it changes nothing. Where there is no [Layout], and where the goroutine has more
+// labels, or longer ones, than are read, Mark does nothing.
 func Mark(id ID) (unmark func() ID) {
 	l, err := Find()
 	if err != nil {
 		return func() ID { return 0 }
 	}
-	before, labelled := l.mark(id.String())
+	before, labelled, ok := l.mark(id.String())
+	if !ok {
+		return func() ID { return 0 }
+	}
 	return func() ID {
 		now := l.value()
 		if now == id.String() {
@@ -111,7 +119,8 @@ func Mark(id ID) (unmark func() ID) {
 
 // value returns the value of our label; "" where there is none.
 func (l Layout) value() string {
-	for _, label := range l.own() {
+	labels, _ := l.own()
+	for _, label := range labels {
 		if label.key == Key {
 			return label.value
 		}
@@ -119,10 +128,15 @@ func (l Layout) value() string {
 	return ""
 }
 
-// mark sets our label, or removes it, and returns what it was, and what keeps the labels where they are.
-func (l Layout) mark(value string) (before string, labelled context.Context) {
+// mark sets our label, or removes it, and returns what it was, and what keeps the labels where they are. It changes nothing, and
+// returns false, where the other labels would be lost.
+func (l Layout) mark(value string) (before string, labelled context.Context, ok bool) {
+	own, ok := l.own()
+	if !ok {
+		return "", nil, false
+	}
 	var labels []label
-	for _, label := range l.own() {
+	for _, label := range own {
 		if label.key == Key {
 			before = label.value
 			continue
@@ -132,5 +146,5 @@ func (l Layout) mark(value string) (before string, labelled context.Context) {
 	if value != "" {
 		labels = append(labels, label{key: Key, value: value})
 	}
-	return before, set(labels)
+	return before, set(labels), true
 }

@@ -16,11 +16,10 @@ type Stack struct {
 	Parent    uint64        // id of the goroutine that started it
 	Creator   uintptr       // return address of the go statement
 	Addresses []uintptr     // return addresses from the system call outward
+	Cut       bool          // there may be more of them
 }
 
 const (
-	maxParents = 4 // goroutines that wait for each other
-
 	// Looking at all goroutines stops the program. It may take this long at once, and this part of the time.
 	burst = 200 * time.Millisecond
 	share = 10
@@ -29,6 +28,7 @@ const (
 // Tracer turns stacks into calls. It is not safe for concurrent use.
 type Tracer struct {
 	all    map[uint64]trace // the goroutines as they were
+	cut    bool             // there were more of them
 	taken  time.Duration    // when the look at them began
 	budget time.Duration    // for further looks, as of then
 }
@@ -42,7 +42,7 @@ func (t *Tracer) Trace(s Stack) []flow.Frame {
 	if n := len(frames); n > 0 && frames[n-1].Function == "runtime.goexit" {
 		frames = frames[:n-1]
 	}
-	if slices.ContainsFunc(frames, own) || s.Parent == 0 {
+	if slices.ContainsFunc(frames, own) || s.Parent == 0 || s.Cut { // what is missing may be of the main module
 		return frames
 	}
 	creators := Frames([]uintptr{s.Creator})
@@ -55,13 +55,14 @@ func (t *Tracer) Trace(s Stack) []flow.Frame {
 		return append(frames, started)
 	}
 	_, alive := t.all[s.Goroutine]
-	started.Ended = !alive
+	started.Ended = !alive && !t.cut
 	return t.follow(append(frames, started), s.Parent)
 }
 
 // follow adds who waits for the goroutine that the last of the calls has started.
 func (t *Tracer) follow(frames []flow.Frame, parent uint64) []flow.Frame {
-	for range maxParents {
+	for followed := make(map[uint64]bool); !followed[parent]; {
+		followed[parent] = true
 		started, waits := frames[len(frames)-1], t.all[parent]
 		inside := waits.frames
 		caller := slices.IndexFunc(inside, own)
@@ -95,7 +96,8 @@ func (t *Tracer) look(since time.Duration) bool {
 	if t.budget = min(t.budget+(before-t.taken)/share, burst); t.budget <= 0 {
 		return false
 	}
-	t.all, t.taken = traces(), before
+	t.all, t.cut = traces(maxDump)
+	t.taken = before
 	t.budget -= monotonic() - before
 	return true
 }

@@ -48,7 +48,11 @@ garbage
 }
 
 func TestRunningGoroutinesAreFound(t *testing.T) {
-	found := traces()[Current()]
+	all, cut := traces(maxDump)
+	if cut {
+		t.Error("goroutines are missing")
+	}
+	found := all[Current()]
 	if !slices.ContainsFunc(found.frames, func(f flow.Frame) bool { return strings.HasSuffix(f.Function, ".TestRunningGoroutinesAreFound") }) {
 		t.Errorf("this one has the calls %v", found.frames)
 	}
@@ -91,6 +95,19 @@ func TestCallerThatWaitsIsFound(t *testing.T) {
 			want:   []flow.Frame{library, user},
 			ended:  true,
 		},
+		{
+			reason: "many wait for each other",
+			all: map[uint64]trace{
+				6:  {},
+				7:  {frames: []flow.Frame{library}, creator: goes, parent: 8},
+				8:  {frames: []flow.Frame{library}, creator: goes, parent: 9},
+				9:  {frames: []flow.Frame{library}, creator: goes, parent: 10},
+				10: {frames: []flow.Frame{library}, creator: goes, parent: 11},
+				11: {frames: []flow.Frame{library}, creator: goes, parent: 12},
+				12: {frames: []flow.Frame{library, user}},
+			},
+			want: []flow.Frame{library, goes, library, goes, library, goes, library, goes, library, goes, library, user},
+		},
 		{reason: "it has gone", all: map[uint64]trace{6: {}}},
 		{reason: "it does something else", all: map[uint64]trace{6: {}, 7: {frames: []flow.Frame{other, user, library}}}},
 		{
@@ -111,6 +128,35 @@ func TestCallerThatWaitsIsFound(t *testing.T) {
 		}
 		if diff := cmp.Diff(row.want, got[1:], cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", row.reason, diff)
+		}
+	}
+}
+
+func TestGoroutinesBeyondTheBoundAreNotSaidToHaveEnded(t *testing.T) {
+	wait, done := make(chan struct{}), make(chan struct{})
+	defer func() { close(wait); <-done }()
+	go func() {
+		defer close(done)
+		<-wait
+	}()
+	const limit = 1 << 10
+	all, cut := traces(limit)
+	if !cut || len(all) >= runtime.NumGoroutine() {
+		t.Fatalf("within %d bytes: %d goroutines of %d, cut: %v", limit, len(all), runtime.NumGoroutine(), cut)
+	}
+	tracer := Tracer{all: all, cut: cut, taken: time.Hour}
+	if got := tracer.Trace(Stack{Time: time.Hour, Goroutine: 1 << 40, Parent: 1 << 41, Creator: inStrings()}); got[0].Ended {
+		t.Errorf("one that may be missing is said to have ended: %v", got)
+	}
+}
+
+// What calls the calls that a stack shows may be the program's own.
+func TestStackThatIsCutHasNoOrigin(t *testing.T) {
+	tracer := Tracer{all: map[uint64]trace{6: {}}, taken: time.Hour}
+	stack := Stack{Time: time.Hour, Goroutine: 6, Parent: 7, Creator: inStrings(), Addresses: []uintptr{inStrings()}, Cut: true}
+	for _, f := range tracer.Trace(stack) {
+		if f.Started {
+			t.Errorf("it was started at %v", f)
 		}
 	}
 }

@@ -16,15 +16,22 @@ type trace struct {
 	parent  uint64
 }
 
-// maxDump bounds what the runtime prints; beyond that goroutines are missing.
+// maxDump bounds what the runtime prints.
 const maxDump = 64 << 20
 
-// traces returns all goroutines, by their ids.
-func traces() map[uint64]trace {
-	for size := 1 << 18; ; size *= 4 {
+// traces returns all goroutines, by their ids; cut where the runtime would print more than limit bytes, and goroutines are
+// missing.
+func traces(limit int) (all map[uint64]trace, cut bool) {
+	for size := min(1<<18, limit); ; size = min(4*size, limit) {
 		buffer := make([]byte, size)
-		if n := runtime.Stack(buffer, true); n < size || size >= maxDump {
-			return parseTraces(string(buffer[:n]))
+		n := runtime.Stack(buffer, true)
+		text := string(buffer[:n])
+		if n < size {
+			return parseTraces(text), false
+		}
+		if size == limit {
+			whole := strings.LastIndex(text, "\n\n") // the last one may lack calls
+			return parseTraces(text[:max(whole, 0)]), true
 		}
 	}
 }

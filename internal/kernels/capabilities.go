@@ -87,6 +87,7 @@ var capabilities = []capability{
 
 	{name: "child processes are in scope from birth", suite: inProbe, test: "TestChildProcessIsInScope"},
 	{name: "nested cgroups are in scope", suite: inProbe, test: "TestNestedCgroupIsInScope"},
+	{name: "descendants that have left the test's cgroup are in scope", suite: inProbe, test: "TestDescendantsAreInScopeInWhateverCgroup"},
 	{name: "other cgroups are out of scope", suite: inProbe, test: "TestOtherCgroupIsOutOfScope"},
 	{name: "containers: cgroups born during the recording, with their names", suite: inProbe, test: "TestNewbornCgroupIsRecordedThoughItIsGoneAtOnce"},
 	{name: "containers: other cgroups from before the recording are out of scope", suite: inProbe, test: "TestCgroupFromBeforeIsNotNewborn"},

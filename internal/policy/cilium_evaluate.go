@@ -18,7 +18,9 @@ import (
 // some policy of the subject's lets Cilium read the look-up. A flow at an address without a name matches no name.
 func (c Cilium) Evaluate(policies ciliumPolicies, f flow.Flow) Verdict {
 	c = c.normal()
-	return c.ends(f, func(subject Workload, d direction) Verdict { return c.side(policies, subject, d, f) })
+	judged := c.byAddress(f)
+	v := c.ends(judged, c.wordless, func(subject Workload, d direction) Verdict { return c.side(policies, subject, d, judged) })
+	return explainAddress(v, f, judged)
 }
 
 // side tells what the policies do to a flow of the subject in one direction.
@@ -30,6 +32,10 @@ func (c Cilium) side(policies ciliumPolicies, subject Workload, d direction, f f
 		}
 	}
 	first := slices.IndexFunc(selecting, ciliumView.isolates)
+	other := !f.Lookup && c.wordless(f) != ""
+	if first < 0 && other && d == ingress {
+		return judgeOther(c.otherWords(), ciliumPoliciesOf(selecting), "", subject, d, f)
+	}
 	if first < 0 {
 		_, why := ciliumIsolates(policies, subject, d)
 		return Verdict{Outcome: Unprotected, Rule: -1, Reason: why}
@@ -48,10 +54,16 @@ func (c Cilium) side(policies ciliumPolicies, subject Workload, d direction, f f
 			}
 		}
 	}
+	isolating := selecting[first].Name
+	switch {
+	case other:
+		return judgeOther(c.otherWords(), ciliumPoliciesOf(selecting), isolating, subject, d, f)
+	case f.Lookup:
+		return judgeLookup(c.Scope, ciliumPoliciesOf(selecting), isolating, subject, f)
+	}
 	if why := c.inexpressible(d, f); why != "" {
 		return Verdict{Outcome: Inexpressible, Rule: -1, Reason: why}
 	}
-	isolating := selecting[first].Name
 	return Verdict{Outcome: Denied, Policy: isolating, Rule: -1, Reason: nearest.deniedReason(f, isolating)}
 }
 
@@ -60,6 +72,9 @@ func (v ciliumView) denies(f flow.Flow) string {
 	v.named = false // what is allowed by name is denied by address
 	for i, rule := range v.denials {
 		for peer, port := range rule.pairs() {
+			if f.Lookup && port >= 0 {
+				continue // which port was meant, nobody knows
+			}
 			fit := v.match(rule, peer, port, f)
 			if fit.peer != peerFits || fit.port != portFits {
 				continue
@@ -179,4 +194,13 @@ func (c Cilium) describe(e flow.Endpoint) string {
 		return e.String() + " (a process of the node, which toEntities calls " + cilium.Host + ")"
 	}
 	return c.Scope.describe(e)
+}
+
+// ciliumPoliciesOf returns the policies of views.
+func ciliumPoliciesOf(views []ciliumView) ciliumPolicies {
+	var policies ciliumPolicies
+	for _, v := range views {
+		policies = append(policies, v.NetworkPolicy)
+	}
+	return policies
 }

@@ -16,6 +16,9 @@ import (
 // match holds a flow against one pair of a rule.
 func (v ciliumView) match(r ciliumRule, peer, port int, f flow.Flow) fit {
 	a, b := r.pair(peer, port)
+	if f.Lookup {
+		return v.matchLookup(a, b, f)
+	}
 	return fit{v.fitPeer(a, f), v.fitPort(b, f), v.redirects(a, b, f)}
 }
 

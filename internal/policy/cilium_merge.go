@@ -38,7 +38,8 @@ type ciliumMerging struct {
 }
 
 func newCiliumMerging(c Cilium, committed ciliumPolicies, flows []flow.Flow) *ciliumMerging {
-	m := &ciliumMerging{scope: c.normal(), flows: c.Required(flows)}
+	m := &ciliumMerging{scope: c.normal()}
+	m.flows = m.scope.allByAddress(c.Required(flows))
 	slices.SortStableFunc(m.flows, flow.Flow.Compare)
 	for _, p := range committed {
 		m.policies = append(m.policies, p.DeepCopy())
@@ -46,6 +47,7 @@ func newCiliumMerging(c Cilium, committed ciliumPolicies, flows []flow.Flow) *ci
 	for _, subject := range m.scope.Subjects {
 		if p := own(m.policies, m.scope.Scope, subject.Workload); p != nil {
 			m.scope.foldNames(p)
+			m.scope.foldOthers(p)
 		}
 	}
 	return m
@@ -73,11 +75,25 @@ func (m *ciliumMerging) isolating(subject Workload, d direction) *cilium.Network
 // addAll makes the policies allow every flow at both of its ends, and list who opened it.
 func (m *ciliumMerging) addAll() {
 	addUntilDone(m.scope.Subjects, m.add)
+	m.addLookups()
+	addOthers(m.scope.otherWords(), m.flows, func(w Workload, d direction, f flow.Flow) Verdict { return m.scope.side(m.policies, w, d, f) },
+		func(w Workload) *cilium.NetworkPolicy { return m.isolating(w, egress) })
 	if !m.scope.Binaries {
 		return
 	}
 	for _, subject := range m.scope.Subjects {
 		addBinaries(isolating(m.policies, subject.Workload, ciliumPassesOver), m.scope.binariesOf([]Subject{subject}, m.flows))
+	}
+}
+
+// addLookups lists the look-ups that nothing allows.
+func (m *ciliumMerging) addLookups() {
+	for _, subject := range m.scope.Subjects {
+		for _, f := range lookupsOf(m.scope.of(subject.Workload, egress, m.flows)) {
+			if m.denied(subject.Workload, egress, f) {
+				addEntry(m.isolating(subject.Workload, egress), NamesAnnotation, m.scope.lookupEntry(subject.Workload, f))
+			}
+		}
 	}
 }
 
@@ -106,7 +122,9 @@ func (m *ciliumMerging) add(subject Subject, d direction) bool {
 
 // missing returns those of a subject's flows that a policy could allow, and none does.
 func (m *ciliumMerging) missing(subject Workload, d direction, flows []flow.Flow) []flow.Flow {
-	return slices.DeleteFunc(slices.Clone(flows), func(f flow.Flow) bool { return !m.denied(subject, d, f) })
+	return slices.DeleteFunc(slices.Clone(flows), func(f flow.Flow) bool {
+		return f.Lookup || m.scope.wordless(f) != "" || !m.denied(subject, d, f) // for the former there are lists
+	})
 }
 
 func (m *ciliumMerging) denied(subject Workload, d direction, f flow.Flow) bool {

@@ -14,6 +14,8 @@ import (
 // addAll makes the policies allow every flow at both of its ends, and list who opened it.
 func (m *merging) addAll() {
 	addUntilDone(m.scope.Subjects, m.add)
+	addOthers(m.scope.otherWords(), m.flows, func(w Workload, d direction, f flow.Flow) Verdict { return m.scope.side(m.policies, w, d, f) },
+		func(w Workload) *networkingv1.NetworkPolicy { return m.isolating(w, egress) })
 	if !m.scope.Binaries {
 		return
 	}
@@ -52,7 +54,7 @@ func (m *merging) add(subject Subject, d direction) bool {
 		flows = append(flows, e.addNames(flows)...)
 	}
 	for _, f := range m.missing(w, d, flows) {
-		if m.denied(w, d, f) { // still: a port may do for two flows
+		if !f.Lookup && m.denied(w, d, f) { // still: a port may do for two flows
 			e.addPort(m.scope.openingOf(w, d, f), f)
 		}
 	}
@@ -62,7 +64,9 @@ func (m *merging) add(subject Subject, d direction) bool {
 
 // missing returns those of a subject's flows that a policy could allow, and none does.
 func (m *merging) missing(subject Workload, d direction, flows []flow.Flow) []flow.Flow {
-	return slices.DeleteFunc(slices.Clone(flows), func(f flow.Flow) bool { return !m.denied(subject, d, f) })
+	return slices.DeleteFunc(slices.Clone(flows), func(f flow.Flow) bool {
+		return !f.Lookup && m.scope.wordless(f) != "" || !m.denied(subject, d, f) // for the former there is a list
+	})
 }
 
 func (m *merging) denied(subject Workload, d direction, f flow.Flow) bool {
@@ -89,6 +93,10 @@ func (e edit) addNames(flows []flow.Flow) []flow.Flow {
 	for {
 		before := len(entriesOf(e.policy, NamesAnnotation))
 		for _, f := range e.missing(e.subject, egress, flows) {
+			if f.Lookup {
+				addEntry(e.policy, NamesAnnotation, e.scope.lookupEntry(e.subject, f))
+				continue
+			}
 			if f.Destination.Kind != flow.External || e.checksNoName() {
 				continue
 			}

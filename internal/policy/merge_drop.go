@@ -20,6 +20,7 @@ func (m *merging) drop(subject Workload) {
 		m.dropRules(p, egress)
 		m.dropNames(p)
 		m.dropMetadata(p)
+		dropOthers(m.scope.otherWords(), p, m.scope.listedBy(p), m.flows)
 		if m.scope.Binaries {
 			dropBinaries(p, m.scope.binariesOf(m.scope.isolatedBy(p, egress), m.flows))
 		}
@@ -78,9 +79,10 @@ func keep[T any](list []T, used []bool) []T {
 
 func (m *merging) dropNames(p *networkingv1.NetworkPolicy) {
 	entries, flows := entriesOf(p, NamesAnnotation), m.egressOf(p)
+	unused := unusedLookups(m.scope, p, m.scope.isolatedBy(p, egress), func(w Workload) []flow.Flow { return m.scope.unmetLookups(m.policies, w, m.flows) })
 	kept := slices.DeleteFunc(slices.Clone(entries), func(entry string) bool {
 		name, err := parseName(entry)
-		return err == nil && !slices.ContainsFunc(flows, name.matches)
+		return err == nil && (slices.Contains(unused, entry) || !name.isLookup() && !slices.ContainsFunc(flows, name.matches))
 	})
 	if len(kept) == len(entries) {
 		return

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/net/dns/dnsmessage"
 	"golang.org/x/sys/unix"
 
 	"github.com/netzero-dev/netzero/internal/cgroup"
@@ -53,7 +54,7 @@ func act(acts []string) int {
 		case "ask":
 			var c net.Conn
 			if c, err = net.Dial("udp4", address); err == nil {
-				_, err = c.Write([]byte("question"))
+				_, err = c.Write(question(askedName))
 			}
 			if err == nil {
 				_, err = c.Read(make([]byte, 65536))
@@ -168,4 +169,18 @@ func (g group) start(acts ...string) (goOn func()) {
 		check(g.t, err)
 		next()
 	}
+}
+
+// askedName is the name that the act "ask" asks for.
+const askedName = "db.test."
+
+// question returns a DNS question for the addresses of a name.
+func question(name string) []byte {
+	b := dnsmessage.NewBuilder(nil, dnsmessage.Header{})
+	if b.StartQuestions() != nil ||
+		b.Question(dnsmessage.Question{Name: dnsmessage.MustNewName(name), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}) != nil {
+		return nil
+	}
+	text, _ := b.Finish() // nil on error
+	return text
 }

@@ -17,23 +17,34 @@ import (
 
 // AdoptSockets makes up for what was not seen of a process before its cgroup came into scope. Its UDP sockets belong to
 // the cgroup in which they were made, and what they are connected to was told before anybody listened: they are put in
-// scope. Those that are bound, and TCP listeners, are delivered as a [BindEvent]. opener is who is said to use them;
+// scope. Those that are bound, and TCP listeners, are delivered as a [BindEvent]. TCP connections that it opened, and did
+// not accept, are told as flows when they send something (see [Key.Connection]). opener is who is said to use them;
 // netns is the cookie of the process's network namespace, where the kernel does not tell it.
 func (p *Probe) AdoptSockets(pid int, cgroup, netns uint64, opener Opener) error {
+	err := eachSocket(pid, func(fd int) error { return p.adopt(fd, cgroup, netns, opener) })
+	if err != nil {
+		return fmt.Errorf("adopt sockets: %w", err)
+	}
+	return nil
+}
+
+// eachSocket calls do with a descriptor of every socket that a process holds, which is closed afterwards. It does nothing
+// where the process is gone.
+func eachSocket(pid int, do func(fd int) error) error {
 	dir := fmt.Sprintf("/proc/%d/fd", pid)
 	entries, err := os.ReadDir(dir)
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("adopt sockets of process %d: %w", pid, err)
+		return fmt.Errorf("read sockets of process %d: %w", pid, err)
 	}
 	process, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("adopt sockets of process %d: %w", pid, err)
+		return fmt.Errorf("read sockets of process %d: %w", pid, err)
 	}
 	defer unix.Close(process)
 	for _, entry := range entries {
@@ -49,12 +60,12 @@ func (p *Probe) AdoptSockets(pid int, cgroup, netns uint64, opener Opener) error
 			continue // closed meanwhile
 		}
 		if err != nil {
-			return fmt.Errorf("adopt socket %d of process %d: %w", number, pid, err)
+			return fmt.Errorf("read socket %d of process %d: %w", number, pid, err)
 		}
-		err = p.adopt(fd, cgroup, netns, opener)
+		err = do(fd)
 		unix.Close(fd)
 		if err != nil {
-			return fmt.Errorf("adopt socket %d of process %d: %w", number, pid, err)
+			return fmt.Errorf("socket %d of process %d: %w", number, pid, err)
 		}
 	}
 	return nil
@@ -70,10 +81,20 @@ func (p *Probe) adopt(fd int, cgroup, netns uint64, opener Opener) error {
 	case flow.TCP:
 		if listens, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); listens != 0 {
 			p.tellBind(fd, cgroup, netns, protocol, opener)
+			return nil
 		}
+		const resolver = 53 // what is asked there is read
+		if name, err := unix.Getpeername(fd); err == nil {
+			if remote, ok := addrPort(name); ok && remote.Port() == resolver {
+				if err := p.adoptPeer(fd, cgroup, protocol, opener); err != nil {
+					return err
+				}
+			}
+		}
+		return p.adoptConnection(fd, cgroup, netns, opener)
 	case flow.UDP, flow.UDPLite:
 		p.tellBind(fd, cgroup, netns, protocol, opener)
-		return p.adoptDatagrams(fd, cgroup, protocol, opener)
+		return p.adoptPeer(fd, cgroup, protocol, opener)
 	}
 	return nil
 }
@@ -97,7 +118,7 @@ func (p *Probe) tellBind(fd int, cgroup, netns uint64, protocol flow.Protocol, o
 	})
 }
 
-func (p *Probe) adoptDatagrams(fd int, cgroup uint64, protocol flow.Protocol, opener Opener) error {
+func (p *Probe) adoptPeer(fd int, cgroup uint64, protocol flow.Protocol, opener Opener) error {
 	s := bpf.RecordSocket{Cgroup: cgroup}
 	if name, err := unix.Getpeername(fd); err == nil {
 		remote, ok := addrPort(name)

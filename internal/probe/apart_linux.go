@@ -10,12 +10,22 @@ import (
 	"github.com/netzero-dev/netzero/internal/goroutine"
 )
 
-// apart is where the programs find what tells the goroutines of this process, and the processes that they start, apart.
-// Where something is unknown all of it is zero, and recordings that overlap are mixed.
+// apart is where the programs find what tells the goroutines of this process apart. Where something is unknown all of it is
+// zero, and recordings that overlap are mixed.
 type apart struct {
 	goroutine bpf.RecordGoroutineLayout
-	family    bpf.RecordFamilyLayout
 	mixed     string // why all is zero
+}
+
+// findFamily asks the kernel's BTF for what tells who descends from whom. Where that is missing, all of it is zero.
+func findFamily(kernel *btf.Spec) (family bpf.RecordFamilyLayout, missing string) {
+	missing = findMembers(kernel, []member{
+		{&family.Tgid, "task_struct", [][]string{{"tgid"}}},
+		{&family.Parent, "task_struct", [][]string{{"real_parent"}}},
+		{&family.Signal, "task_struct", [][]string{{"signal"}}},
+		{&family.Live, "signal_struct", [][]string{{"live"}}},
+	})
+	return family, missing
 }
 
 // findApart asks the kernel's BTF, and the Go runtime of this process.
@@ -29,11 +39,7 @@ func findApart(kernel *btf.Spec) (a apart) {
 		Labels: g.Labels, Id: g.ID, CreatorId: g.Parent, Creator: g.Creator,
 		SyscallSp: g.SyscallSP, SyscallPc: g.SyscallPC, SyscallBp: g.SyscallBP, M: g.M, Current: g.Current,
 	}
-	members := []member{
-		{&a.family.Tgid, "task_struct", [][]string{{"tgid"}}},
-		{&a.family.Signal, "task_struct", [][]string{{"signal"}}},
-		{&a.family.Live, "signal_struct", [][]string{{"live"}}},
-	}
+	var members []member
 	if g.Register {
 		members = append(members, member{&a.goroutine.Stack, "task_struct", [][]string{{"stack"}}})
 		a.goroutine.Registers, err = registerOffset(kernel)

@@ -19,9 +19,15 @@ import (
 
 // Mixed says why what is opened in recordings that overlap is not told apart: goroutines, or only the processes that
 // they start. Both are "" where it is.
-func (p *Probe) Mixed() (goroutines, children string) { return p.mixed, p.orphans }
+func (p *Probe) Mixed() (goroutines, children string) {
+	if p.mixed != "" {
+		return p.mixed, ""
+	}
+	return "", p.orphans
+}
 
-// attachFamily attaches what follows forks and exits, without which children belong to no recording in particular.
+// attachFamily attaches what follows forks and exits, without which children belong to no recording in particular, and are in
+// scope in the leaf only.
 func (p *Probe) attachFamily() {
 	for name, program := range map[string]*ebpf.Program{
 		"sched_wakeup_new":   p.objects.ProcessForks,
@@ -234,5 +240,6 @@ func stackOf(e *bpf.RecordStackEvent) *goroutine.Stack {
 	for _, address := range e.Frames[:min(int(e.Length), len(e.Frames))] {
 		s.Addresses = append(s.Addresses, uintptr(address))
 	}
+	s.Cut = len(s.Addresses) == len(e.Frames)
 	return s
 }

@@ -18,7 +18,9 @@ import (
 type layout struct {
 	bpf.RecordLayout
 	unnamed string // why the executable's are zero
-	apart          // how goroutines and processes are told apart
+	apart          // how goroutines are told apart
+	family  bpf.RecordFamilyLayout
+	orphans string // why family is zero
 }
 
 // member is where to read something in the kernel: the path of a member of a struct. Kernels may have either of several.
@@ -34,7 +36,7 @@ var taskLayout = sync.OnceValues(readTaskLayout)
 func readTaskLayout() (l layout, err error) {
 	kernel, err := btf.LoadKernelSpec()
 	if errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, btf.ErrNotFound) || errors.Is(err, os.ErrPermission) {
-		return layout{unnamed: noBTF, apart: apart{mixed: noBTF}}, nil
+		return layout{unnamed: noBTF, apart: apart{mixed: noBTF}, orphans: noBTF}, nil
 	}
 	if err != nil {
 		return l, fmt.Errorf("read the kernel's BTF: %w", err)
@@ -54,6 +56,7 @@ func readTaskLayout() (l layout, err error) {
 		{&l.Parent, "kernfs_node", [][]string{{"__parent"}, {"parent"}}}, // from 6.15 on, and before
 	})
 	l.apart = findApart(kernel)
+	l.family, l.orphans = findFamily(kernel)
 	return l, nil
 }
 

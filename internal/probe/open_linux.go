@@ -29,7 +29,7 @@ type Probe struct {
 	queue   *queue
 	unnamed string // why the programs do not read executables' names, or ""
 	mixed   string // why they do not tell goroutines apart, or ""
-	orphans string // why they do not tell children apart though they tell goroutines, or ""
+	orphans string // why they do not know who descends from this process, or ""
 	done    sync.WaitGroup
 
 	syncing sync.Mutex
@@ -43,6 +43,9 @@ type Probe struct {
 	newborn    uint64 // the leaf after which cgroups are adopted; 0: none are
 	readable   bool   // its memory is kept so
 	process    uint32 // this one, once its goroutines are told apart; else 0
+	leaf       uint64 // the scope of all that descend from ancestor, once they are followed; else 0
+	ancestor   uint32 // this process
+	scanning   bool   // some descendants may be unknown still
 	failure    error  // of the reader
 }
 
@@ -65,7 +68,11 @@ func Open(root string, sizes Sizes, handler Handler) (*Probe, error) {
 		defer close(p.stopped)
 		p.queue.deliver(handler.Handle)
 	})
-	if err := p.attach(root); err != nil {
+	_, err = p.NextGeneration() // 0 is what was opened before
+	if err == nil {
+		err = p.attach(root)
+	}
+	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
@@ -92,7 +99,7 @@ func (p *Probe) loadWithNames(sizes Sizes) error {
 	if err := checkTracing(); err != nil {
 		return err
 	}
-	p.unnamed, p.mixed = layout.unnamed, layout.mixed
+	p.unnamed, p.mixed, p.orphans = layout.unnamed, layout.mixed, layout.orphans
 	err = p.load(sizes, layout)
 	if err != nil && layout.mixed == "" {
 		layout.apart = apart{}
@@ -102,10 +109,10 @@ func (p *Probe) loadWithNames(sizes Sizes) error {
 		}
 	}
 	if err != nil && layout.RecordLayout != (bpf.RecordLayout{}) {
-		layout.RecordLayout = bpf.RecordLayout{}
+		layout.RecordLayout, layout.family = bpf.RecordLayout{}, bpf.RecordFamilyLayout{}
 		if p.load(sizes, layout) == nil {
 			p.unnamed = "the kernel does not let eBPF programs read its memory" + lockdown()
-			p.mixed = p.unnamed
+			p.mixed, p.orphans = p.unnamed, p.unnamed
 			return nil
 		}
 	}
@@ -180,6 +187,7 @@ func (p *Probe) attach(root string) error {
 		{p.objects.Sendmsg6, ebpf.AttachCGroupUDP6Sendmsg},
 		{p.objects.PostBind4, ebpf.AttachCGroupInet4PostBind},
 		{p.objects.PostBind6, ebpf.AttachCGroupInet6PostBind},
+		{p.objects.SockCreate, ebpf.AttachCGroupInetSockCreate},
 		{p.objects.Egress, ebpf.AttachCGroupInetEgress},
 		{p.objects.Ingress, ebpf.AttachCGroupInetIngress},
 	} {
@@ -189,7 +197,7 @@ func (p *Probe) attach(root string) error {
 		}
 		p.links = append(p.links, l)
 	}
-	if p.mixed == "" {
+	if p.orphans == "" {
 		p.attachFamily()
 	}
 	return nil

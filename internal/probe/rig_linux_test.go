@@ -52,6 +52,17 @@ func newRig(t *testing.T, sizes Sizes) *rig {
 	return r
 }
 
+// unfollow makes strangers of the processes that this one starts, once they are in other cgroups.
+func (r *rig) unfollow() {
+	r.t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Probe.mu.Lock()
+	defer r.Probe.mu.Unlock()
+	r.ancestor = 0
+	check(r.t, r.configure())
+}
+
 // check is for what has to work for the test to mean anything.
 func check(t *testing.T, err error) {
 	t.Helper()
@@ -87,11 +98,9 @@ func (r *rig) forget() {
 // flows returns the flow events as text, each with its count: "TCP 127.0.0.1:80 x3", sorted; of ICMP with its type for a port.
 func (r *rig) flows() []string {
 	r.t.Helper()
-	counts := make(map[Key]uint64)
 	events := seen[*FlowEvent](r)
-	for k, n := range r.Counts() {
-		counts[k] = n
-	}
+	counts, err := r.Counts()
+	check(r.t, err)
 	var lines []string
 	for _, e := range events {
 		lines = append(lines, text(e.Protocol, netip.AddrPortFrom(e.Addr, e.Port+uint16(e.ICMPType)), counts[e.Key]))

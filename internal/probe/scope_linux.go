@@ -3,7 +3,6 @@ package probe
 import (
 	"errors"
 	"fmt"
-	"iter"
 
 	"github.com/cilium/ebpf"
 
@@ -19,7 +18,7 @@ type Self struct {
 // Check proves that the hooks fire for this process, which must be in the watched cgroup, and tells how they see it.
 // It connects UDP sockets on loopback, which send nothing. From then on goroutines and children are told apart, if they
 // can be ([Probe.Mixed]), and cgroups nested in the watched one are in
-// scope too. Errors: [ErrNotFiring].
+// scope too; and so are all that this process starts, in whatever cgroup they are ([Probe.Follows]). Errors: [ErrNotFiring].
 func (p *Probe) Check(cgroup uint64) (Self, error) {
 	s, err := p.tryConnect()
 	if errors.Is(err, ebpf.ErrKeyNotExist) || err == nil && s.Cgroup != cgroup {
@@ -33,6 +32,7 @@ func (p *Probe) Check(cgroup uint64) (Self, error) {
 	if s.ConnectedBy.Level != 0 {
 		p.level = s.ConnectedBy.Level
 	}
+	p.follow(cgroup, self)
 	err = p.configure()
 	p.mu.Unlock()
 	if err != nil {
@@ -50,38 +50,14 @@ func (p *Probe) NextGeneration() (uint32, error) {
 }
 
 func (p *Probe) configure() error {
-	s := bpf.RecordSettings{Generation: p.generation, Level: p.level, Newborn: p.newborn, Process: p.process}
+	s := bpf.RecordSettings{Generation: p.generation, Level: p.level, Newborn: p.newborn, Process: p.process, Leaf: p.leaf, Ancestor: p.ancestor}
+	if p.scanning {
+		s.Scanning = 1
+	}
 	if err := p.objects.Config.Update(uint32(0), s, ebpf.UpdateAny); err != nil {
 		return fmt.Errorf("write settings: %w", err)
 	}
 	return nil
-}
-
-// Counts returns how often each flow was seen: connection attempts for TCP, datagrams for all else.
-func (p *Probe) Counts() iter.Seq2[Key, uint64] {
-	return func(yield func(Key, uint64) bool) {
-		var k bpf.RecordFlowKey
-		var f bpf.RecordFlow
-		for flows := p.objects.Flows.Iterate(); flows.Next(&k, &f); {
-			if !yield(keyOf(k), f.Count) {
-				return
-			}
-		}
-	}
-}
-
-// NameCounts returns how many connections named their server so, of those for which no DNS question tells its
-// name for certain.
-func (p *Probe) NameCounts() iter.Seq2[ServerNameKey, uint64] {
-	return func(yield func(ServerNameKey, uint64) bool) {
-		var k bpf.RecordServerNameKey
-		var n uint64
-		for names := p.objects.ServerNames.Iterate(); names.Next(&k, &n); {
-			if !yield(serverNameKeyOf(k), n) {
-				return
-			}
-		}
-	}
 }
 
 // Forget makes a flow that is known new again, and returns how often it was seen so far.

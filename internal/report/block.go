@@ -140,7 +140,14 @@ func seen(f flow.Flow) (label, text string, lines int) {
 	if n > 1 {
 		text = strconv.FormatUint(n, 10) + " times, first " + when
 	}
-	if f.Protocol == flow.TCP {
+	switch {
+	case f.Lookup:
+		return "asked", text, 1
+	case f.Before && n > 1:
+		return label, strconv.FormatUint(n, 10) + " connections, before the recording started; one of them sent " + when, 1
+	case f.Before:
+		return label, "before the recording started; sent " + when, 1
+	case f.Protocol == flow.TCP:
 		return label, text, 1
 	}
 	unit := "packet"

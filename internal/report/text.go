@@ -43,6 +43,7 @@ func (r Report) String() string {
 	if r.Strict && r.Lost == "" {
 		r.writeList(&w, "unused rules, which Strict forbids", r.Unused)
 	}
+	r.writeList(&w, "attempts at this machine where nobody listened, which Strict forbids", r.Unanswered)
 	if r.Missing {
 		r.writeMissing(&w)
 	}
@@ -54,7 +55,7 @@ func (r Report) String() string {
 	switch {
 	case r.Lost != "":
 		w.paragraph("An incomplete recording cannot be accepted: mend the cause, and run the test again.")
-	case r.Accept != "":
+	case r.Accept != "" && r.acceptable():
 		w.command("To accept: ", r.Accept)
 	}
 	return w.String()
@@ -93,6 +94,9 @@ func (r Report) verdicts() []string {
 	}
 	if n := len(r.Binaries); n > 0 {
 		v = append(v, count(n, "unexpected program"))
+	}
+	if n := len(r.Unanswered); n > 0 {
+		v = append(v, count(n, "unanswered attempt"))
 	}
 	if n := len(r.Unused); n > 0 && r.Strict && r.Lost == "" {
 		v = append(v, count(n, "unused rule"))
