@@ -9,18 +9,13 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// capability is the row of a group in KERNELS.md, and capabilityOf that of a way that kernels may lack.
-func (g group) capability() string { return "ways out: " + g.name }
-
-func (w way) capability() string { return "way out: " + w.name }
-
 func TestWaysOut(t *testing.T) {
 	r := newRig(t)
 	all := r.recordAll(t, false, r.lab.Command)
 	for _, g := range groups {
 		if !g.container {
 			t.Run(g.name, func(t *testing.T) {
-				testenv.Recorded(t, g.capability())
+				testenv.Recorded(t, g.capability)
 				r.judge(t, g, all)
 			})
 		}
@@ -68,14 +63,14 @@ func (r *rig) judge(t *testing.T, g group, all []outcome) {
 			t.Errorf("%s: no datagram came to %s: the row shows nothing", w.name, hostOf(w.name).v4)
 		}
 		switch {
-		case len(none) > 0 && w.optional:
-			testenv.Refused(t, w.capability(), none[0])
+		case len(none) > 0 && w.capability != "":
+			testenv.Refused(t, w.capability, none[0])
 			continue
 		case len(none) > 0:
 			t.Errorf("%s: not on this kernel: %s", w.name, none[0])
 			continue
-		case w.optional:
-			testenv.Recorded(t, w.capability())
+		case w.capability != "":
+			testenv.Recorded(t, w.capability)
 		}
 		reason, known := notYet[w.name]
 		switch {

@@ -21,8 +21,8 @@ type way struct {
 	red string
 	// unseenBefore: there is no flow where early was before the first recording of the process, and why.
 	unseenBefore string
-	// optional: kernels may lack it. Such a row is a capability of its own in KERNELS.md.
-	optional bool
+	// capability is its row in KERNELS.md, where kernels may lack the feature.
+	capability string
 	// inside: nothing leaves the machine. partial: what leaves comes nowhere.
 	inside, partial bool
 
@@ -34,24 +34,25 @@ type way struct {
 
 // group is the ways of one kind: a section of docs/escapes.md, and a row of KERNELS.md.
 type group struct {
-	name      string
-	container bool // needs Docker
-	ways      []way
+	name       string
+	capability string // its row in KERNELS.md
+	container  bool   // in place of that: it needs Docker
+	ways       []way
 }
 
 // groups are all of them, in the order of docs/escapes.md.
 var groups = []group{
-	{name: "TCP", ways: tcpWays},
-	{name: "UDP", ways: udpWays},
-	{name: "Raw packets and ICMP", ways: rawWays},
-	{name: "io_uring", ways: uringWays},
-	{name: "Sockets from before", ways: beforeWays},
-	{name: "Answers", ways: answerWays},
-	{name: "Sockets of others", ways: passedWays},
-	{name: "Processes", ways: processWays},
-	{name: "Network namespaces", ways: namespaceWays},
+	{name: "TCP", capability: "ways out: TCP", ways: tcpWays},
+	{name: "UDP", capability: "ways out: UDP", ways: udpWays},
+	{name: "Raw packets and ICMP", capability: "ways out: Raw packets and ICMP", ways: rawWays},
+	{name: "io_uring", capability: "ways out: io_uring", ways: uringWays},
+	{name: "Sockets from before", capability: "ways out: Sockets from before", ways: beforeWays},
+	{name: "Answers", capability: "ways out: Answers", ways: answerWays},
+	{name: "Sockets of others", capability: "ways out: Sockets of others", ways: passedWays},
+	{name: "Processes", capability: "ways out: Processes", ways: processWays},
+	{name: "Network namespaces", capability: "ways out: Network namespaces", ways: namespaceWays},
 	{name: "Containers", container: true, ways: containerWays},
-	{name: "Past sockets of IP", ways: otherWays},
+	{name: "Past sockets of IP", capability: "ways out: Past sockets of IP", ways: otherWays},
 }
 
 // notYet are the rows that are known to show something else than they should, with what is wrong. One that shows what

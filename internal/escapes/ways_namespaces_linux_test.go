@@ -14,27 +14,29 @@ import (
 )
 
 var namespaceWays = []way{
-	{name: "network namespace of one's own (unshare)", want: "host:8125/UDP", optional: true, open: func(to host) error {
-		return run(self("unshare", to))
-	}},
-	{name: "network namespace of another's (setns)", want: "host:8125/UDP", optional: true, open: func(to host) error {
-		return inThread(func() error {
-			if err := unshareNet(); err != nil {
-				return err
-			}
-			holder, err := os.Open("/proc/thread-self/ns/net")
-			if err != nil {
-				return err
-			}
-			defer holder.Close()
-			return inThread(func() error { // a thread of the same namespace as the process
-				if err := unix.Setns(int(holder.Fd()), unix.CLONE_NEWNET); err != nil {
+	{name: "network namespace of one's own (unshare)", want: "host:8125/UDP",
+		capability: "way out: network namespace of one's own (unshare)", open: func(to host) error {
+			return run(self("unshare", to))
+		}},
+	{name: "network namespace of another's (setns)", want: "host:8125/UDP",
+		capability: "way out: network namespace of another's (setns)", open: func(to host) error {
+			return inThread(func() error {
+				if err := unshareNet(); err != nil {
 					return err
 				}
-				return udpSendTo(to.udp4())
+				holder, err := os.Open("/proc/thread-self/ns/net")
+				if err != nil {
+					return err
+				}
+				defer holder.Close()
+				return inThread(func() error { // a thread of the same namespace as the process
+					if err := unix.Setns(int(holder.Fd()), unix.CLONE_NEWNET); err != nil {
+						return err
+					}
+					return udpSendTo(to.udp4())
+				})
 			})
-		})
-	}},
+		}},
 	{name: "address that the test's own namespace has, in another one", want: viaTCP, open: func(to host) error {
 		return inThread(func() error { return addressOfTwo(to) })
 	}},
@@ -43,10 +45,11 @@ var namespaceWays = []way{
 // otherWays leave without a socket of IP, or do not leave at all.
 var otherWays = []way{
 	{name: "packet socket (AF_PACKET)", why: "it passes below IP", open: packetSocket},
-	{name: "TUN device", why: "to the kernel it is a packet that comes in, and is forwarded", optional: true, open: throughTUN},
+	{name: "TUN device", why: "to the kernel it is a packet that comes in, and is forwarded",
+		capability: "way out: TUN device", open: throughTUN},
 	{name: "a stranger is asked to send", why: "what another process of the machine does for the test is its own", open: askStranger},
 	{name: "multicast group, joined (IGMP)", why: "the message is the kernel's own", inside: true, open: joinGroup},
-	{name: "vsock", why: "it has no IP address", inside: true, optional: true, open: throughVsock},
+	{name: "vsock", why: "it has no IP address", inside: true, capability: "way out: vsock", open: throughVsock},
 	{name: "Unix socket", why: "it does not leave the machine; what the process at the other end opens is its own", inside: true, open: throughUnix},
 	{name: "netlink socket", why: "it does not leave the kernel", inside: true, open: throughNetlink},
 }

@@ -63,13 +63,13 @@ var rawWays = []way{
 			return sendTo(fd, echoMessage(128), &unix.SockaddrInet6{Addr: to.v6.As16()})
 		})
 	}},
-	{name: "SCTP", want: "host:443/SCTP", optional: true, open: func(to host) error {
+	{name: "SCTP", want: "host:443/SCTP", capability: "way out: SCTP", open: func(to host) error {
 		err := onSocket(unix.AF_INET, unix.SOCK_STREAM, protocolSCTP, func(fd int) error {
 			return refused(connect(fd, sockaddr(to.tcp4())))
 		})
 		return lacks(err)
 	}},
-	{name: "UDP-Lite", want: "host/UDP-Lite", optional: true, open: func(to host) error {
+	{name: "UDP-Lite", want: "host/UDP-Lite", capability: "way out: UDP-Lite", open: func(to host) error {
 		err := onSocket(unix.AF_INET, unix.SOCK_DGRAM, protocolUDPLite, func(fd int) error {
 			return sendTo(fd, payload, sockaddr(to.udp4()))
 		})
