@@ -22,8 +22,8 @@ func TestWaysOut(t *testing.T) {
 	}
 }
 
-// recordAll records all ways, or all with containers, in three processes: those that do nothing early; the others with what they do
-// early before the first recording of the process, and in an earlier recording.
+// recordAll records all ways, or all with containers, in three processes: those that do nothing early; the others with
+// what they do early before the first recording of the process, and in an earlier recording.
 func (r *rig) recordAll(t *testing.T, containers bool, command commander) (all []outcome) {
 	t.Helper()
 	var during, early []string

@@ -24,8 +24,8 @@ const (
 	lenderVariable = "ESCAPES_LENDER" // the Unix socket of the lender
 )
 
-// childArgument makes this binary a process that a way starts, whatever the environment. Behind it stand what the process does, the
-// addresses of its host, and the process whose end it awaits, if any.
+// childArgument makes this binary a process that a way starts, whatever the environment. Behind it stand what the
+// process does, the addresses of its host, and the process whose end it awaits, if any.
 const childArgument = "escapes-child"
 
 func TestMain(m *testing.M) {

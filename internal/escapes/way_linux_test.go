@@ -12,12 +12,13 @@ import (
 // way is one way out of a process, and a row of docs/escapes.md.
 type way struct {
 	name string // unique
-	// want is what the recording has to show, the targets of all flows in order: "host:443/TCP". The word host stands for the
-	// addresses of the row's host. Empty: no flow.
+	// want is what the recording has to show, the targets of all flows in order: "host:443/TCP". The word host stands
+	// for the addresses of the row's host. Empty: no flow.
 	want string
 	// why says why there is no flow, where want is empty; elsewhere it is a remark.
 	why string
-	// red is what the failure says where early was before the first recording of the process. In all else the row is green.
+	// red is what the failure says where early was before the first recording of the process. In all else the row is
+	// green.
 	red string
 	// unseenBefore: there is no flow where early was before the first recording of the process, and why.
 	unseenBefore string

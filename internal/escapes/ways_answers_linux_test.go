@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the beacon does: it sends datagrams from port 8127 of a host to beaconPort of the inside, and connects to its dialledPort.
+// What the beacon does: it sends datagrams from port 8127 of a host to beaconPort of the inside, and connects to its
+// dialledPort.
 const (
 	beaconPort  = 9900
 	dialledPort = 9901

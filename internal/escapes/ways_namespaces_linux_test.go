@@ -75,8 +75,8 @@ func inThread(fn func() error) error {
 	return <-ended
 }
 
-// unshareNet gives the calling thread a network namespace of its own, whose packets the process's own forwards. Answers find no
-// way back.
+// unshareNet gives the calling thread a network namespace of its own, whose packets the process's own forwards. Answers
+// find no way back.
 func unshareNet() error {
 	home, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
@@ -149,8 +149,8 @@ func withAddress(name, address string) error {
 	return errors.Join(netlink.AddrReplace(link, a), netlink.LinkSetUp(link))
 }
 
-// addressOfTwo connects, in a namespace of the thread's own, to the address that the process's own namespace has: here it is
-// another machine's, which a route to lo stands for.
+// addressOfTwo connects, in a namespace of the thread's own, to the address that the process's own namespace has: here
+// it is another machine's, which a route to lo stands for.
 func addressOfTwo(to host) error {
 	if err := withAddress("lo", to.v4.String()+"/32"); err != nil {
 		return err

@@ -111,8 +111,8 @@ func forked(to host) error {
 	return nil
 }
 
-// forkAndConnect starts a copy of this process, with one thread and without exec, that connects to a port. It needs nothing of
-// Go's runtime, not even stack.
+// forkAndConnect starts a copy of this process, with one thread and without exec, that connects to a port. It needs
+// nothing of Go's runtime, not even stack.
 //
 //go:nosplit
 //go:norace

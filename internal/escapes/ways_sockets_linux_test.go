@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// nameUnknown is what a recording says of a connection to an external address whose name may have been looked up before the process
-// recorded anything.
+// nameUnknown is what a recording says of a connection to an external address whose name may have been looked up before
+// the process recorded anything.
 const nameUnknown = "was opened before the recording and used during it, and which name was looked up for it is not known"
 
 // beforeWays send on sockets that are older than the recording.

@@ -73,7 +73,8 @@ func uringUDP(to host, setup uint32, flags uint8) error {
 	})
 }
 
-// pointer is an address as the kernel takes it in a request. What it points to must be on the heap, which does not move, and live.
+// pointer is an address as the kernel takes it in a request. What it points to must be on the heap, which does not
+// move, and live.
 func pointer[T any](p *T) uint64 {
 	heap = p
 	return uint64(uintptr(unsafe.Pointer(p)))
