@@ -100,6 +100,12 @@ func (w way) shown() string {
 		return "no flow: " + w.why
 	}
 	text := "`" + strings.ReplaceAll(w.want, ", ", "`, `") + "`"
+	if w.red != "" {
+		text += ", and red, since its name is not known, where nothing was recorded then"
+	}
+	if w.unseenBefore != "" {
+		text += "; no flow where nothing was recorded when it started: " + w.unseenBefore
+	}
 	if w.why != "" {
 		text += ": " + w.why
 	}

@@ -9,26 +9,21 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// capability is the row of a group in KERNELS.md, and capabilityOf that of a way that kernels may lack.
-func (g group) capability() string { return "ways out: " + g.name }
-
-func (w way) capability() string { return "way out: " + w.name }
-
 func TestWaysOut(t *testing.T) {
 	r := newRig(t)
 	all := r.recordAll(t, false, r.lab.Command)
 	for _, g := range groups {
 		if !g.container {
 			t.Run(g.name, func(t *testing.T) {
-				testenv.Recorded(t, g.capability())
+				testenv.Recorded(t, g.capability)
 				r.judge(t, g, all)
 			})
 		}
 	}
 }
 
-// recordAll records all ways, or all with containers, in three processes: those that do nothing early; the others with what they do
-// early before the first recording of the process, and in an earlier recording.
+// recordAll records all ways, or all with containers, in three processes: those that do nothing early; the others with
+// what they do early before the first recording of the process, and in an earlier recording.
 func (r *rig) recordAll(t *testing.T, containers bool, command commander) (all []outcome) {
 	t.Helper()
 	var during, early []string
@@ -68,14 +63,14 @@ func (r *rig) judge(t *testing.T, g group, all []outcome) {
 			t.Errorf("%s: no datagram came to %s: the row shows nothing", w.name, hostOf(w.name).v4)
 		}
 		switch {
-		case len(none) > 0 && w.optional:
-			testenv.Refused(t, w.capability(), none[0])
+		case len(none) > 0 && w.capability != "":
+			testenv.Refused(t, w.capability, none[0])
 			continue
 		case len(none) > 0:
 			t.Errorf("%s: not on this kernel: %s", w.name, none[0])
 			continue
-		case w.optional:
-			testenv.Recorded(t, w.capability())
+		case w.capability != "":
+			testenv.Recorded(t, w.capability)
 		}
 		reason, known := notYet[w.name]
 		switch {
@@ -96,10 +91,19 @@ func (w way) sendsDatagram() bool {
 
 // differences returns how an outcome differs from what the row wants.
 func (w way) differences(o outcome) (wrong []string) {
-	if got := strings.Join(o.Flows, ", "); got != w.want {
-		wrong = append(wrong, fmt.Sprintf("got %q, want %q", got, w.want))
+	want := w.want
+	if w.unseenBefore != "" && o.Early {
+		want = ""
 	}
-	if o.Red {
+	if got := strings.Join(o.Flows, ", "); got != want {
+		wrong = append(wrong, fmt.Sprintf("got %q, want %q", got, want))
+	}
+	switch red := w.red != "" && o.Early; {
+	case red && !o.Red:
+		wrong = append(wrong, fmt.Sprintf("the test is green, want it to say %q", w.red))
+	case red && !strings.Contains(o.text, w.red):
+		wrong = append(wrong, fmt.Sprintf("want the test to say %q:\n%s", w.red, o.text))
+	case !red && o.Red:
 		wrong = append(wrong, "the test is red:\n"+o.text)
 	}
 	return wrong

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What this binary is, if not the tests of this package.
@@ -18,15 +19,19 @@ const (
 	asVariable = "ESCAPES_AS"
 	asUser     = "user"    // the user's test binary, whose tests are the ways
 	asProgram  = "program" // one way, without a recording: what is there before, a line, and when told so the rest
-	asChild    = "child"   // a process that a way starts
 
 	waysVariable   = "ESCAPES_WAYS"   // their names, one a line
-	childVariable  = "ESCAPES_CHILD"  // what the child does
-	hostVariable   = "ESCAPES_HOST"   // the addresses of its host
 	lenderVariable = "ESCAPES_LENDER" // the Unix socket of the lender
 )
 
+// childArgument makes this binary a process that a way starts, whatever the environment. Behind it stand what the
+// process does, the addresses of its host, and the process whose end it awaits, if any.
+const childArgument = "escapes-child"
+
 func TestMain(m *testing.M) {
+	if len(os.Args) > 4 && os.Args[1] == childArgument {
+		os.Exit(status(runChild(os.Args[2], os.Args[3:])))
+	}
 	switch as := os.Getenv(asVariable); as {
 	case "":
 		os.Exit(m.Run())
@@ -35,8 +40,6 @@ func TestMain(m *testing.M) {
 		testing.Main(regexp.MatchString, userTests(), nil, nil)
 	case asProgram:
 		os.Exit(status(runProgram()))
-	case asChild:
-		os.Exit(status(runChild()))
 	default:
 		os.Exit(status(fmt.Errorf("unknown %s=%s", asVariable, as)))
 	}
@@ -72,26 +75,26 @@ func runProgram() error {
 	return open()
 }
 
-// runChild does what childVariable says.
-func runChild() error {
-	what := os.Getenv(childVariable)
+// runChild is a child that does something with a host.
+func runChild(what string, args []string) error {
 	do, known := children[what]
 	if !known {
-		return fmt.Errorf("unknown %s=%s", childVariable, what)
+		return fmt.Errorf("unknown child %q", what)
 	}
-	v4, v6, _ := strings.Cut(os.Getenv(hostVariable), " ")
-	to := host{netip.MustParseAddr(v4), netip.MustParseAddr(v6)}
+	to := host{netip.MustParseAddr(args[0]), netip.MustParseAddr(args[1])}
+	for len(args) > 2 && args[2] == fmt.Sprint(os.Getppid()) {
+		time.Sleep(time.Millisecond)
+	}
 	if err := do(to); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
 }
 
-// self is this binary as a child, which is told what to do and with which host.
+// self is this binary as a child, which is told what to do and with which host. It has this process's environment.
 func self(what string, to host) *exec.Cmd {
-	cmd := exec.Command("/proc/self/exe")
+	cmd := exec.Command("/proc/self/exe", childArgument, what, to.v4.String(), to.v6.String())
 	cmd.Args[0] = filepath.Base(os.Args[0])
-	cmd.Env = append(os.Environ(), asVariable+"="+asChild, childVariable+"="+what, fmt.Sprintf("%s=%s %s", hostVariable, to.v4, to.v6))
 	return cmd
 }
 

@@ -32,7 +32,8 @@ const (
 // offered is the address that the outside offers to whoever connects to it by MPTCP, and follows offers.
 var offered = netip.MustParseAddr("203.0.113.8")
 
-// multipathOffered connects, and waits until the kernel has opened a second subflow to the address that the peer offers.
+// multipathOffered connects, and waits until the kernel has opened a second subflow to the address that the peer
+// offers.
 func multipathOffered(to host) error {
 	if err := multipathLimits(4); err != nil {
 		return lacks(err, unix.ENOENT)

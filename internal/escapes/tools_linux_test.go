@@ -227,12 +227,11 @@ func yes(b bool) string {
 	return "no"
 }
 
-var literalAddress = regexp.MustCompile(`^\d+\.\d+\.\d+\.\d+`)
-
 // address matches the address of the row's host, where the tools write it.
 func (w way) address() *regexp.Regexp {
-	if literal := literalAddress.FindString(w.want); literal != "" {
-		return regexp.MustCompile(regexp.QuoteMeta(literal) + `\b`)
+	first, _, _ := strings.Cut(w.want, "/")
+	if literal, err := netip.ParseAddrPort(first); err == nil {
+		return regexp.MustCompile(regexp.QuoteMeta(literal.Addr().String()) + `\b`)
 	}
 	to := hostOf(w.name)
 	return regexp.MustCompile("(" + regexp.QuoteMeta(to.v4.String()) + "|" + regexp.QuoteMeta(to.v6.String()) + `)\b`)

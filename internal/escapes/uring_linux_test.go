@@ -57,8 +57,8 @@ type uringCQE struct {
 	flags    uint32
 }
 
-// uring is an io_uring with room for few requests, of which one is under way at a time. Its files are registered: before Linux 5.11 a
-// thread of the kernel takes no others.
+// uring is an io_uring with room for few requests, of which one is under way at a time. Its files are registered:
+// before Linux 5.11 a thread of the kernel takes no others.
 type uring struct {
 	fd           int
 	flags        uint32

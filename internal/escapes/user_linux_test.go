@@ -14,6 +14,7 @@ import (
 // outcome is what one recording of a way came to.
 type outcome struct {
 	Way   string
+	Early bool     // what is done early was done before the first recording
 	Flows []string // the targets of all flows, in order
 	Red   bool
 	None  string // why this kernel lacks the feature
@@ -66,7 +67,7 @@ func userTests() []testing.InternalTest {
 
 // run records what the way does from now on.
 func (w *started) run(t *testing.T) {
-	o := outcome{Way: w.name}
+	o := outcome{Way: w.name, Early: w.early != nil && os.Getenv(earlierVariable) == ""}
 	// Cleanups run in reverse order: this one when the recording has said what it has to say.
 	t.Cleanup(func() {
 		o.Red = t.Failed()

@@ -12,13 +12,18 @@ import (
 // way is one way out of a process, and a row of docs/escapes.md.
 type way struct {
 	name string // unique
-	// want is what the recording has to show, the targets of all flows in order: "host:443/TCP". The word host stands for the
-	// addresses of the row's host. Empty: no flow.
+	// want is what the recording has to show, the targets of all flows in order: "host:443/TCP". The word host stands
+	// for the addresses of the row's host. Empty: no flow.
 	want string
 	// why says why there is no flow, where want is empty; elsewhere it is a remark.
 	why string
-	// optional: kernels may lack it. Such a row is a capability of its own in KERNELS.md.
-	optional bool
+	// red is what the failure says where early was before the first recording of the process. In all else the row is
+	// green.
+	red string
+	// unseenBefore: there is no flow where early was before the first recording of the process, and why.
+	unseenBefore string
+	// capability is its row in KERNELS.md, where kernels may lack the feature.
+	capability string
 	// inside: nothing leaves the machine. partial: what leaves comes nowhere.
 	inside, partial bool
 
@@ -30,23 +35,25 @@ type way struct {
 
 // group is the ways of one kind: a section of docs/escapes.md, and a row of KERNELS.md.
 type group struct {
-	name      string
-	container bool // needs Docker
-	ways      []way
+	name       string
+	capability string // its row in KERNELS.md
+	container  bool   // in place of that: it needs Docker
+	ways       []way
 }
 
 // groups are all of them, in the order of docs/escapes.md.
 var groups = []group{
-	{name: "TCP", ways: tcpWays},
-	{name: "UDP", ways: udpWays},
-	{name: "Raw packets and ICMP", ways: rawWays},
-	{name: "io_uring", ways: uringWays},
-	{name: "Sockets from before", ways: beforeWays},
-	{name: "Sockets of others", ways: passedWays},
-	{name: "Processes", ways: processWays},
-	{name: "Network namespaces", ways: namespaceWays},
+	{name: "TCP", capability: "ways out: TCP", ways: tcpWays},
+	{name: "UDP", capability: "ways out: UDP", ways: udpWays},
+	{name: "Raw packets and ICMP", capability: "ways out: Raw packets and ICMP", ways: rawWays},
+	{name: "io_uring", capability: "ways out: io_uring", ways: uringWays},
+	{name: "Sockets from before", capability: "ways out: Sockets from before", ways: beforeWays},
+	{name: "Answers", capability: "ways out: Answers", ways: answerWays},
+	{name: "Sockets of others", capability: "ways out: Sockets of others", ways: passedWays},
+	{name: "Processes", capability: "ways out: Processes", ways: processWays},
+	{name: "Network namespaces", capability: "ways out: Network namespaces", ways: namespaceWays},
 	{name: "Containers", container: true, ways: containerWays},
-	{name: "Past sockets of IP", ways: otherWays},
+	{name: "Past sockets of IP", capability: "ways out: Past sockets of IP", ways: otherWays},
 }
 
 // notYet are the rows that are known to show something else than they should, with what is wrong. One that shows what
@@ -55,9 +62,7 @@ var notYet = map[string]string{
 	"raw socket, TCP without SYN":                               packetsByHand,
 	"raw socket, later fragment":                                packetsByHand,
 	"ICMP echo reply, raw socket":                               packetsByHand,
-	"TCP connection from before":                                connectionsFromBefore,
-	"TCP connection from before, IPv6":                          connectionsFromBefore,
-	"TCP connection from before, used by a child":               connectionsFromBefore,
+	"UDP socket of a stranger's, connected (pidfd_getfd)":       socketsOfOthers,
 	"raw socket from before":                                    socketsOfOthers,
 	"raw socket from before, TCP SYN":                           socketsOfOthers,
 	"ping socket from before":                                   socketsOfOthers,
@@ -66,10 +71,6 @@ var notYet = map[string]string{
 	"TCP connection of a stranger's (SCM_RIGHTS)":               socketsOfOthers,
 	"raw socket of a stranger's (SCM_RIGHTS)":                   socketsOfOthers,
 	"daemon from before, its parent has ended":                  "who has lost its parent is not found",
-	"child moves itself to another cgroup":                      otherCgroups,
-	"child is born in another cgroup (clone3 into cgroup)":      otherCgroups,
-	"child of a child that has moved to another cgroup":         otherCgroups,
-	"child moves itself to a cgroup from before":                otherCgroups,
 	"address that the test's own namespace has, in another one": "an address is looked for in the test's own namespace only",
 	"docker run":                                    containersOfOthers,
 	"docker run, by a child":                        containersOfOthers,
@@ -88,11 +89,9 @@ var notYet = map[string]string{
 
 // What several rows have in common.
 const (
-	packetsByHand         = "a packet that opens nothing counts as an answer"
-	connectionsFromBefore = "a connection that is open counts as known"
-	socketsOfOthers       = "a socket belongs to who made it"
-	containersOfOthers    = "a container that nobody passed, and that nobody else talks to, counts as another's"
-	otherCgroups          = "a process belongs to the cgroup that it is in"
+	packetsByHand      = "a packet that opens nothing counts as an answer"
+	socketsOfOthers    = "a socket belongs to who made it"
+	containersOfOthers = "a container that nobody passed, and that nobody else talks to, counts as another's"
 )
 
 // host is where a row's traffic goes. Servers echo at ports 443 of TCP and 8125 of UDP.

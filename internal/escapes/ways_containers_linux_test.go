@@ -57,6 +57,9 @@ var containerWays = []way{
 	}},
 	{name: "docker restart of a container from before", want: viaTCP, early: func(to host) (func() error, error) {
 		id, remove, err := startContainer("dial", to.tcp4().String(), "then", "wait")
+		if err == nil {
+			err = awaitLog(id, 1)
+		}
 		return func() error { return errors.Join(docker("restart", "--time", "0", id), awaitLog(id, 2), remove()) }, err
 	}},
 	{name: "docker run, killed at birth", want: viaTCP, open: func(to host) error {

@@ -14,27 +14,29 @@ import (
 )
 
 var namespaceWays = []way{
-	{name: "network namespace of one's own (unshare)", want: "host:8125/UDP", optional: true, open: func(to host) error {
-		return run(self("unshare", to))
-	}},
-	{name: "network namespace of another's (setns)", want: "host:8125/UDP", optional: true, open: func(to host) error {
-		return inThread(func() error {
-			if err := unshareNet(); err != nil {
-				return err
-			}
-			holder, err := os.Open("/proc/thread-self/ns/net")
-			if err != nil {
-				return err
-			}
-			defer holder.Close()
-			return inThread(func() error { // a thread of the same namespace as the process
-				if err := unix.Setns(int(holder.Fd()), unix.CLONE_NEWNET); err != nil {
+	{name: "network namespace of one's own (unshare)", want: "host:8125/UDP",
+		capability: "way out: network namespace of one's own (unshare)", open: func(to host) error {
+			return run(self("unshare", to))
+		}},
+	{name: "network namespace of another's (setns)", want: "host:8125/UDP",
+		capability: "way out: network namespace of another's (setns)", open: func(to host) error {
+			return inThread(func() error {
+				if err := unshareNet(); err != nil {
 					return err
 				}
-				return udpSendTo(to.udp4())
+				holder, err := os.Open("/proc/thread-self/ns/net")
+				if err != nil {
+					return err
+				}
+				defer holder.Close()
+				return inThread(func() error { // a thread of the same namespace as the process
+					if err := unix.Setns(int(holder.Fd()), unix.CLONE_NEWNET); err != nil {
+						return err
+					}
+					return udpSendTo(to.udp4())
+				})
 			})
-		})
-	}},
+		}},
 	{name: "address that the test's own namespace has, in another one", want: viaTCP, open: func(to host) error {
 		return inThread(func() error { return addressOfTwo(to) })
 	}},
@@ -43,7 +45,11 @@ var namespaceWays = []way{
 // otherWays leave without a socket of IP, or do not leave at all.
 var otherWays = []way{
 	{name: "packet socket (AF_PACKET)", why: "it passes below IP", open: packetSocket},
-	{name: "TUN device", why: "to the kernel it is a packet that comes in, and is forwarded", optional: true, open: throughTUN},
+	{name: "TUN device", why: "to the kernel it is a packet that comes in, and is forwarded",
+		capability: "way out: TUN device", open: throughTUN},
+	{name: "a stranger is asked to send", why: "what another process of the machine does for the test is its own", open: askStranger},
+	{name: "multicast group, joined (IGMP)", why: "the message is the kernel's own", inside: true, open: joinGroup},
+	{name: "vsock", why: "it has no IP address", inside: true, capability: "way out: vsock", open: throughVsock},
 	{name: "Unix socket", why: "it does not leave the machine; what the process at the other end opens is its own", inside: true, open: throughUnix},
 	{name: "netlink socket", why: "it does not leave the kernel", inside: true, open: throughNetlink},
 }
@@ -69,8 +75,8 @@ func inThread(fn func() error) error {
 	return <-ended
 }
 
-// unshareNet gives the calling thread a network namespace of its own, whose packets the process's own forwards. Answers find no
-// way back.
+// unshareNet gives the calling thread a network namespace of its own, whose packets the process's own forwards. Answers
+// find no way back.
 func unshareNet() error {
 	home, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
@@ -143,8 +149,8 @@ func withAddress(name, address string) error {
 	return errors.Join(netlink.AddrReplace(link, a), netlink.LinkSetUp(link))
 }
 
-// addressOfTwo connects, in a namespace of the thread's own, to the address that the process's own namespace has: here it is
-// another machine's, which a route to lo stands for.
+// addressOfTwo connects, in a namespace of the thread's own, to the address that the process's own namespace has: here
+// it is another machine's, which a route to lo stands for.
 func addressOfTwo(to host) error {
 	if err := withAddress("lo", to.v4.String()+"/32"); err != nil {
 		return err
@@ -218,6 +224,40 @@ func throughTUN(to host) error {
 	packet[10], packet[11] = byte(sum>>8), byte(sum)
 	_, err = device.Write(packet)
 	return err
+}
+
+// askStranger has the lender send.
+func askStranger(to host) error {
+	conn, err := net.Dial("unix", os.Getenv(lenderVariable))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := fmt.Fprintf(conn, "%s send\n", to.v4); err != nil {
+		return err
+	}
+	_, err = conn.Read(make([]byte, 100))
+	return err
+}
+
+func joinGroup(host) error {
+	return onSocket(unix.AF_INET, unix.SOCK_DGRAM, 0, func(fd int) error {
+		device, err := insideDevice()
+		if err != nil {
+			return err
+		}
+		group := &unix.IPMreqn{Multiaddr: [4]byte{239, 7, 7, 8}, Ifindex: int32(device.Index)}
+		return unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, group)
+	})
+}
+
+// throughVsock calls the machine that runs this one. Whether it answers is all the same.
+func throughVsock(host) error {
+	err := onSocket(unix.AF_VSOCK, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0, func(fd int) error {
+		_ = unix.Connect(fd, &unix.SockaddrVM{CID: unix.VMADDR_CID_HOST, Port: 443})
+		return nil
+	})
+	return lacks(err)
 }
 
 func throughUnix(host) error {

@@ -42,10 +42,18 @@ var processWays = []way{
 	{name: "cgroup namespace of one's own", want: viaTCP, open: func(to host) error {
 		return runWith(to, &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWCGROUP})
 	}},
+	{name: "all namespaces of one's own but that of the network", want: viaTCP, open: func(to host) error {
+		const all = unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
+		return runWith(to, &syscall.SysProcAttr{Cloneflags: all})
+	}},
 	{name: "daemon from before", want: viaTCP, early: func(to host) (func() error, error) { return waiting("wait", to) }},
 	{name: "daemon from before, its parent has ended", want: viaTCP, early: func(to host) (func() error, error) {
 		return waiting("leave a daemon", to)
 	}},
+	{name: "daemon from before, its parent has ended, another environment and session", want: viaTCP,
+		unseenBefore: "nothing tells it from a stranger's", early: func(to host) (func() error, error) {
+			return waiting("leave a disguised daemon", to)
+		}},
 
 	{name: "child moves itself to another cgroup", want: viaTCP, open: func(to host) error { return run(self("move", to)) }},
 	{name: "child is born in another cgroup (clone3 into cgroup)", want: viaTCP, open: bornElsewhere},
@@ -56,7 +64,7 @@ var processWays = []way{
 		return func() error {
 			defer done()
 			cmd := self("move to", to)
-			cmd.Env = append(cmd.Env, cgroupVariable+"="+dir)
+			cmd.Env = append(os.Environ(), cgroupVariable+"="+dir)
 			return run(cmd)
 		}, err
 	}},
@@ -64,10 +72,10 @@ var processWays = []way{
 
 func init() {
 	children["child of a child"] = func(to host) error { return run(self("tcp", to)) }
-	children["leave an orphan"] = func(to host) error { return leave("orphan", to) }
-	children["orphan"] = func(to host) error { return orphan(to) }
+	children["leave an orphan"] = func(to host) error { return leave("tcp", to) }
 	children["wait"] = waitForWord
 	children["leave a daemon"] = func(to host) error { return leave("wait", to) }
+	children["leave a disguised daemon"] = func(to host) error { return leave("wait", to, "DISGUISED=1") }
 	children["move"] = func(to host) error {
 		return inNewCgroup("moved", func() error { return talkTCP(to.tcp4()) })
 	}
@@ -103,8 +111,8 @@ func forked(to host) error {
 	return nil
 }
 
-// forkAndConnect starts a copy of this process, with one thread and without exec, that connects to a port. It needs nothing of
-// Go's runtime, not even stack.
+// forkAndConnect starts a copy of this process, with one thread and without exec, that connects to a port. It needs
+// nothing of Go's runtime, not even stack.
 //
 //go:nosplit
 //go:norace
@@ -149,35 +157,25 @@ func orphaned(what string, to host) error {
 	return nil
 }
 
-// leave starts a child in a session of its own and ends.
-func leave(what string, to host) error {
+// leave starts a child in a session of its own, with more environment, and ends.
+func leave(what string, to host, env ...string) error {
 	cmd := self(what, to)
-	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", parentVariable, os.Getpid()))
+	if len(env) > 0 {
+		cmd.Env = append(os.Environ(), env...)
+	}
+	cmd.Args = append(cmd.Args, fmt.Sprint(os.Getpid()))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return cmd.Start()
 }
 
 const (
-	parentVariable = "ESCAPES_PARENT"
 	cgroupVariable = "ESCAPES_CGROUP"
 	staticVariable = "ESCAPES_STATIC"
 )
 
-func awaitOrphaned() {
-	for os.Getenv(parentVariable) == fmt.Sprint(os.Getppid()) {
-		time.Sleep(time.Millisecond)
-	}
-}
-
-func orphan(to host) error {
-	awaitOrphaned()
-	return talkTCP(to.tcp4())
-}
-
 // waitForWord says that it is there, waits for a line, connects and says so.
 func waitForWord(to host) error {
-	awaitOrphaned()
 	fmt.Println("there")
 	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
 		return fmt.Errorf("await the word: %w", err)

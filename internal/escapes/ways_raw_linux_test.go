@@ -39,15 +39,18 @@ var rawWays = []way{
 		const moreFragments = 0x2000
 		return sendRaw(unix.IPPROTO_RAW, ipPacket(to, unix.IPPROTO_UDP, moreFragments, udpPacket(8125)), to)
 	}},
-	{name: "raw socket, later fragment", want: "host:0/UDP", why: "the ports are in the first fragment", open: func(to host) error {
+	{name: "raw socket, later fragment", want: "host/IP/44", why: "a fragment; the ports are in the first one", open: func(to host) error {
 		return sendRaw(unix.IPPROTO_RAW, ipPacket(to, unix.IPPROTO_UDP, 1, udpPacket(8125)), to)
 	}},
 	{name: "raw socket, connected", want: "host/IP/253", open: rawConnected},
 	{name: "ICMP echo request, raw socket", want: "host/ICMP echo request", open: func(to host) error {
 		return sendRaw(unix.IPPROTO_ICMP, echoMessage(8), to)
 	}},
-	{name: "ICMP echo reply, raw socket", want: "host/ICMP echo reply", open: func(to host) error {
+	{name: "ICMP echo reply, raw socket", want: "host/ICMP", open: func(to host) error {
 		return sendRaw(unix.IPPROTO_ICMP, echoMessage(0), to)
+	}},
+	{name: "ICMP timestamp request, raw socket", want: "host/ICMP timestamp request", open: func(to host) error {
+		return sendRaw(unix.IPPROTO_ICMP, append(echoMessage(13), make([]byte, 12)...), to)
 	}},
 	{name: "ICMP echo request, ping socket", want: "host/ICMP echo request", open: ping},
 	{name: "ICMPv6 echo request, raw socket", want: "host/ICMPv6 echo request", open: func(to host) error {
@@ -60,13 +63,13 @@ var rawWays = []way{
 			return sendTo(fd, echoMessage(128), &unix.SockaddrInet6{Addr: to.v6.As16()})
 		})
 	}},
-	{name: "SCTP", want: "host:443/SCTP", optional: true, open: func(to host) error {
+	{name: "SCTP", want: "host:443/SCTP", capability: "way out: SCTP", open: func(to host) error {
 		err := onSocket(unix.AF_INET, unix.SOCK_STREAM, protocolSCTP, func(fd int) error {
 			return refused(connect(fd, sockaddr(to.tcp4())))
 		})
 		return lacks(err)
 	}},
-	{name: "UDP-Lite", want: "host/UDP-Lite", optional: true, open: func(to host) error {
+	{name: "UDP-Lite", want: "host/UDP-Lite", capability: "way out: UDP-Lite", open: func(to host) error {
 		err := onSocket(unix.AF_INET, unix.SOCK_DGRAM, protocolUDPLite, func(fd int) error {
 			return sendTo(fd, payload, sockaddr(to.udp4()))
 		})

@@ -8,20 +8,29 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
+// nameUnknown is what a recording says of a connection to an external address whose name may have been looked up before
+// the process recorded anything.
+const nameUnknown = "was opened before the recording and used during it, and which name was looked up for it is not known"
+
 // beforeWays send on sockets that are older than the recording.
 var beforeWays = []way{
-	{name: "TCP connection from before", want: viaTCP, early: func(to host) (func() error, error) {
+	{name: "TCP connection from before", want: viaTCP, red: nameUnknown, early: func(to host) (func() error, error) {
 		return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), exchange)
 	}},
-	{name: "TCP connection from before, IPv6", want: viaTCP, early: func(to host) (func() error, error) {
+	{name: "TCP connection from before, IPv6", want: viaTCP, red: nameUnknown, early: func(to host) (func() error, error) {
 		return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp6()), exchange)
 	}},
-	{name: "TCP connection from before, used by a child", want: viaTCP, early: func(to host) (func() error, error) {
+	{name: "TCP connection from before, sendfile", want: viaTCP, red: nameUnknown, early: func(to host) (func() error, error) {
+		return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), sendFile)
+	}},
+	{name: "TCP connection from before, io_uring", want: viaTCP, red: nameUnknown, early: func(to host) (func() error, error) {
+		return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), func(fd int) error { return uringSend(fd, 0, 0) })
+	}},
+	{name: "TCP connection from before, used by a child", want: viaTCP, red: nameUnknown, early: func(to host) (func() error, error) {
 		return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), func(fd int) error { return giveToChild(fd, to) })
 	}},
 	{name: "TCP connection from before that nobody uses", why: "nothing is sent but its end", inside: true, early: func(to host) (func() error, error) {
@@ -69,7 +78,6 @@ var beforeWays = []way{
 			return sendTo(fd, echoMessage(8), &unix.SockaddrInet4{Addr: to.v4.As4()})
 		})
 	}},
-	{name: "UDP, the peer spoke first, then connected to it", want: "host:8127/UDP", open: peerSpokeFirst},
 }
 
 // earlySocket makes a socket, and connects it where there is an address; use is what is done then.
@@ -105,22 +113,6 @@ func giveToChild(fd int, to host) error {
 	return run(cmd)
 }
 
-// peerSpokeFirst waits for the beacon at its own port, and then is the one who connects.
-func peerSpokeFirst(to host) error {
-	return onSocket(unix.AF_INET, unix.SOCK_DGRAM, 0, func(fd int) error {
-		if err := unix.Bind(fd, &unix.SockaddrInet4{Port: beaconPort}); err != nil {
-			return err
-		}
-		if err := receive(fd); err != nil {
-			return err
-		}
-		if err := connect(fd, sockaddr(netip.AddrPortFrom(to.v4, 8127))); err != nil {
-			return err
-		}
-		return send(fd, payload, 0)
-	})
-}
-
 // passedWays send on sockets that a process that nobody records has made.
 var passedWays = []way{
 	{name: "UDP socket of a stranger's, connected (SCM_RIGHTS)", want: "host:8125/UDP", open: func(to host) error { return borrowed("udp", to, exchange) }},
@@ -139,6 +131,7 @@ var passedWays = []way{
 	{name: "raw socket of a stranger's (SCM_RIGHTS)", want: "host/ICMP echo request", open: func(to host) error {
 		return borrowed("raw", to, func(fd int) error { return sendTo(fd, echoMessage(8), &unix.SockaddrInet4{Addr: to.v4.As4()}) })
 	}},
+	{name: "UDP socket of a stranger's, connected (pidfd_getfd)", want: "host:8125/UDP", open: stolen},
 	{name: "UDP socket of a child's (SCM_RIGHTS)", want: "host:8125/UDP", open: func(to host) error { return fromChild(to) }},
 }
 
@@ -191,6 +184,34 @@ func borrowed(what string, to host, use func(fd int) error) error {
 	return takeAndUse(int(file.Fd()), use)
 }
 
+// stolen uses a socket of the lender's that it was not given.
+func stolen(to host) error {
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: os.Getenv(lenderVariable), Net: "unix"})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := fmt.Fprintf(conn, "%s keep\n", to.v4); err != nil {
+		return err
+	}
+	var pid, theirs int
+	if _, err := fmt.Fscan(conn, &pid, &theirs); err != nil {
+		return fmt.Errorf("ask lender: %w", err)
+	}
+	process, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return fmt.Errorf("open process %d: %w", pid, err)
+	}
+	defer unix.Close(process)
+	fd, err := unix.PidfdGetfd(process, theirs, 0)
+	if err != nil {
+		return fmt.Errorf("take descriptor %d of process %d: %w", theirs, pid, err)
+	}
+	defer unix.Close(fd)
+	return exchange(fd)
+}
+
+// takeAndUse uses a socket that comes over a Unix socket.
 func takeAndUse(unixSocket int, use func(fd int) error) error {
 	b, rights := make([]byte, 1), make([]byte, 64)
 	_, n, _, _, err := unix.Recvmsg(unixSocket, b, rights, unix.MSG_CMSG_CLOEXEC)
@@ -209,9 +230,6 @@ func takeAndUse(unixSocket int, use func(fd int) error) error {
 	return use(fds[0])
 }
 
-// beaconPort is where the beacon's datagrams come to, from port 8127 of the host of the row that waits for them.
-const beaconPort = 9900
-
 // lend serves, in this process, sockets that it makes inside of the lab.
 func (r *rig) lend() {
 	r.t.Helper()
@@ -225,10 +243,12 @@ func (r *rig) lend() {
 			if err != nil {
 				return
 			}
-			if err := r.lendOne(conn); err != nil {
-				r.t.Errorf("lend socket: %v", err)
-			}
-			conn.Close()
+			go func() {
+				defer conn.Close()
+				if err := r.lendOne(conn); err != nil {
+					fmt.Fprintln(os.Stderr, "lend socket:", err) // the row fails
+				}
+			}()
 		}
 	}()
 }
@@ -244,10 +264,15 @@ func (r *rig) lendOne(conn *net.UnixConn) error {
 		return err
 	}
 	to := host{v4: v4}
+	if what == "send" {
+		err := r.lab.Lab.Run(func() error { return udpSendTo(to.udp4()) })
+		fmt.Fprintln(conn, err)
+		return err
+	}
 	fd := -1
 	err = r.lab.Lab.Run(func() (err error) {
 		switch what {
-		case "udp", "udp unconnected":
+		case "udp", "keep", "udp unconnected":
 			fd, err = newSocket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 		case "tcp", "tcp unconnected":
 			fd, err = newSocket(unix.AF_INET, unix.SOCK_STREAM, 0)
@@ -258,7 +283,7 @@ func (r *rig) lendOne(conn *net.UnixConn) error {
 		}
 		switch {
 		case err != nil:
-		case what == "udp":
+		case what == "udp" || what == "keep":
 			err = connect(fd, sockaddr(to.udp4()))
 		case what == "tcp":
 			err = connect(fd, sockaddr(to.tcp4()))
@@ -269,31 +294,11 @@ func (r *rig) lendOne(conn *net.UnixConn) error {
 		return err
 	}
 	defer unix.Close(fd)
+	if what == "keep" { // until the other end closes
+		fmt.Fprintln(conn, os.Getpid(), fd)
+		_, _ = conn.Read(make([]byte, 1))
+		return nil
+	}
 	_, _, err = conn.WriteMsgUnix([]byte{0}, unix.UnixRights(fd), nil)
 	return err
-}
-
-// beacon sends datagrams to the inside until the test ends.
-func (r *rig) beacon(from host) {
-	r.t.Helper()
-	var conn *net.UDPConn
-	r.check(r.lab.RunOutside(func() (err error) {
-		conn, err = net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(from.v4, 8127)))
-		return err
-	}))
-	stop := make(chan struct{})
-	r.t.Cleanup(func() {
-		close(stop)
-		conn.Close()
-	})
-	go func() {
-		for {
-			select {
-			case <-stop:
-				return
-			case <-time.After(20 * time.Millisecond):
-				_, _ = conn.WriteToUDPAddrPort(payload, netip.AddrPortFrom(insideAddress, beaconPort)) // mostly nobody is there
-			}
-		}
-	}()
 }

@@ -29,8 +29,12 @@ var udpWays = []way{
 	{name: "UDP, corked (MSG_MORE), unconnected", want: "host:8125/UDP", open: udpMore},
 	{name: "UDP, splice", want: "host:8125/UDP", open: udpSplice},
 	{name: "UDP, sendfile", want: "host:8125/UDP", open: udpSendfile},
+	{name: "UDP, without copying (MSG_ZEROCOPY)", want: "host:8125/UDP", open: udpZeroCopy},
+	{name: "UDP, write on a duplicate", want: "host:8125/UDP", open: udpWrite},
+	{name: "UDP, asynchronous I/O (io_submit)", want: "host:8125/UDP", open: udpAIO},
 	{name: "UDP, broadcast", want: "255.255.255.255:8125/UDP", open: udpBroadcast},
 	{name: "UDP, multicast", want: "239.7.7.7:8125/UDP", open: udpMulticast},
+	{name: "UDP, multicast, IPv6", want: "[ff15::777]:8125/UDP", open: udpMulticast6},
 	{name: "DNS question to a server of one's own choice", want: "host:53/UDP", open: func(to host) error {
 		return onSocket(unix.AF_INET, unix.SOCK_DGRAM, 0, func(fd int) error {
 			return sendTo(fd, question, sockaddr(netip.AddrPortFrom(to.v4, 53)))
@@ -158,6 +162,16 @@ func udpSplice(to host) error {
 }
 
 func udpSendfile(to host) error {
+	return onSocket(unix.AF_INET, unix.SOCK_DGRAM, 0, func(fd int) error {
+		if err := connect(fd, sockaddr(to.udp4())); err != nil {
+			return err
+		}
+		return sendFile(fd)
+	})
+}
+
+// sendFile sends a file on a connected socket, and awaits the echo.
+func sendFile(fd int) error {
 	file, err := os.CreateTemp("", "escapes-")
 	if err != nil {
 		return err
@@ -167,15 +181,80 @@ func udpSendfile(to host) error {
 	if _, err := file.Write(payload); err != nil {
 		return err
 	}
+	var start int64
+	if _, err := unix.Sendfile(fd, int(file.Fd()), &start, len(payload)); err != nil {
+		return fmt.Errorf("send file: %w", err)
+	}
+	return receive(fd)
+}
+
+func udpWrite(to host) error {
 	return onSocket(unix.AF_INET, unix.SOCK_DGRAM, 0, func(fd int) error {
 		if err := connect(fd, sockaddr(to.udp4())); err != nil {
 			return err
 		}
-		var start int64
-		if _, err := unix.Sendfile(fd, int(file.Fd()), &start, len(payload)); err != nil {
-			return fmt.Errorf("send file: %w", err)
+		second, err := unix.Dup(fd)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(second)
+		if _, err := unix.Write(second, payload); err != nil {
+			return fmt.Errorf("write: %w", err)
 		}
 		return receive(fd)
+	})
+}
+
+func udpZeroCopy(to host) error {
+	return onSocket(unix.AF_INET, unix.SOCK_DGRAM, 0, func(fd int) error {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ZEROCOPY, 1); err != nil {
+			return fmt.Errorf("set SO_ZEROCOPY: %w", err)
+		}
+		if err := unix.Sendto(fd, payload, unix.MSG_ZEROCOPY, sockaddr(to.udp4())); err != nil {
+			return fmt.Errorf("send: %w", err)
+		}
+		return receive(fd)
+	})
+}
+
+// iocb is struct iocb of linux/aio_abi.h.
+type iocb struct {
+	data          uint64
+	key, rwFlags  uint32
+	op, priority  uint16
+	fd            uint32
+	buffer, bytes uint64
+	offset        int64
+	_             uint64
+	flags, event  uint32
+}
+
+func udpAIO(to host) error {
+	return onSocket(unix.AF_INET, unix.SOCK_DGRAM, 0, func(fd int) error {
+		if err := connect(fd, sockaddr(to.udp4())); err != nil {
+			return err
+		}
+		var queue uintptr
+		if _, _, errno := unix.Syscall(unix.SYS_IO_SETUP, 1, uintptr(unsafe.Pointer(&queue)), 0); errno != 0 {
+			return lacks(fmt.Errorf("set up asynchronous I/O: %w", errno))
+		}
+		defer unix.Syscall(unix.SYS_IO_DESTROY, queue, 0, 0)
+		const write = 1
+		request := &iocb{op: write, fd: uint32(fd), buffer: pointer(&payload[0]), bytes: uint64(len(payload))}
+		if _, _, errno := unix.Syscall(unix.SYS_IO_SUBMIT, queue, 1, uintptr(unsafe.Pointer(&request))); errno != 0 {
+			return fmt.Errorf("submit: %w", errno)
+		}
+		return receive(fd)
+	})
+}
+
+func udpMulticast6(host) error {
+	return onSocket(unix.AF_INET6, unix.SOCK_DGRAM, 0, func(fd int) error {
+		device, err := insideDevice()
+		if err != nil {
+			return err
+		}
+		return sendTo(fd, payload, &unix.SockaddrInet6{Addr: netip.MustParseAddr("ff15::777").As16(), Port: 8125, ZoneId: uint32(device.Index)})
 	})
 }
 

@@ -41,6 +41,19 @@ func uringTCP(to host, setup uint32, flags uint8) error {
 	})
 }
 
+// uringSend sends on a connected socket, and awaits the echo.
+func uringSend(fd int, setup uint32, flags uint8) error {
+	u, err := newUring(setup, fd)
+	if err != nil {
+		return err
+	}
+	defer u.close()
+	if _, err := u.do(uringSQE{op: uringOpSend, flags: flags, addr: pointer(&payload[0]), length: uint32(len(payload))}); err != nil {
+		return fmt.Errorf("send by io_uring: %w", err)
+	}
+	return receive(fd)
+}
+
 func uringUDP(to host, setup uint32, flags uint8) error {
 	return onSocket(unix.AF_INET, unix.SOCK_DGRAM, 0, func(fd int) error {
 		u, err := newUring(setup, fd)
@@ -60,7 +73,8 @@ func uringUDP(to host, setup uint32, flags uint8) error {
 	})
 }
 
-// pointer is an address as the kernel takes it in a request. What it points to must be on the heap, which does not move, and live.
+// pointer is an address as the kernel takes it in a request. What it points to must be on the heap, which does not
+// move, and live.
 func pointer[T any](p *T) uint64 {
 	heap = p
 	return uint64(uintptr(unsafe.Pointer(p)))

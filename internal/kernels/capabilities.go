@@ -123,12 +123,14 @@ var capabilities = []capability{
 	}},
 	{name: "ways out: io_uring", suite: inEscapes, test: "TestWaysOut"},
 	{name: "ways out: Sockets from before", suite: inEscapes, test: "TestWaysOut"},
+	{name: "ways out: Answers", suite: inEscapes, test: "TestWaysOut"},
 	{name: "ways out: Sockets of others", suite: inEscapes, test: "TestWaysOut"},
 	{name: "ways out: Processes", suite: inEscapes, test: "TestWaysOut"},
 	{name: "ways out: Network namespaces", suite: inEscapes, test: "TestWaysOut"},
 	{name: "way out: network namespace of one's own (unshare)", suite: inEscapes, test: "TestWaysOut", rules: refusedEverywhere(none)},
 	{name: "way out: network namespace of another's (setns)", suite: inEscapes, test: "TestWaysOut", rules: refusedEverywhere(none)},
 	{name: "ways out: Past sockets of IP", suite: inEscapes, test: "TestWaysOut"},
+	{name: "way out: vsock", suite: inEscapes, test: "TestWaysOut", rules: refusedEverywhere(none)},
 	{name: "way out: TUN device", suite: inEscapes, test: "TestWaysOut", rules: refusedEverywhere(none)},
 
 	{name: "the smallest set of capabilities", suite: inSpoilt, test: "TestSmallestSetOfCapabilities", rules: []rule{
