@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -272,6 +273,7 @@ func TestRawAndPingSocketsFromBeforeAreSeen(t *testing.T) {
 // haveKernelSend has the kernel of a new network namespace, whose own sockets belong to this process's cgroup, look for
 // neighbours, routers and duplicates of its addresses.
 func haveKernelSend() error {
+	runtime.LockOSThread() // which is in the namespace
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return err
 	}
