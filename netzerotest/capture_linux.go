@@ -35,6 +35,7 @@ type capture struct {
 	streams    dns.Streams
 	sent       dns.Streams     // questions over TCP
 	asking     map[asking]bool // of these, which wait for their answers
+	unkept     uint64          // look-ups for which there was no room
 	bound      bound
 	// flows for which several names may be meant
 	ambiguous []*probe.FlowEvent
@@ -58,6 +59,7 @@ type membership struct {
 	config     config
 
 	seen      map[sightingKey]sighting // guarded by capture.mu
+	lookups   map[lookupKey]*lookup    // guarded by capture.mu
 	alongside map[string]bool          // tests whose recordings overlapped; guarded by capture.mu
 }
 
@@ -115,6 +117,7 @@ func join(r *Recording) (*membership, error) {
 		started:    now(),
 		config:     r.config,
 		seen:       make(map[sightingKey]sighting),
+		lookups:    make(map[lookupKey]*lookup),
 		alongside:  make(map[string]bool),
 	}
 	if err := c.add(m); err != nil {
@@ -227,7 +230,7 @@ func (m *membership) check() error {
 		return &probe.LossError{Loss: lost}
 	}
 	if after.dns > m.before.dns { // what was missing then may have come since
-		return fmt.Errorf("the recording is incomplete: %d DNS answers could not be kept or put together", after.dns-m.before.dns)
+		return fmt.Errorf("the recording is incomplete: %d DNS questions or answers could not be kept or put together", after.dns-m.before.dns)
 	}
 	return nil
 }
@@ -236,7 +239,7 @@ func (c *capture) lost() (loss, error) {
 	kernel, err := c.session.Probe.Lost()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return loss{kernel, c.names.Overflowed() + c.streams.Dropped()}, err
+	return loss{kernel, c.names.Overflowed() + c.streams.Dropped() + c.unkept}, err
 }
 
 // now is CLOCK_MONOTONIC, the clock of the kernel's events.

@@ -36,6 +36,10 @@ func (c *capture) take(events []probe.Event) {
 		switch e := e.(type) {
 		case *probe.DNSEvent:
 			c.learn(e, batches)
+		case *probe.QuestionEvent:
+			if !c.isNobodys(e.Cgroup) {
+				c.ask(e)
+			}
 		case *probe.BindEvent:
 			c.bound.add(e, endpoint.Owner{PID: e.Process.PID, Name: e.Process.Name})
 		case *probe.FlowEvent:
@@ -58,7 +62,7 @@ func (c *capture) take(events []probe.Event) {
 func (c *capture) learn(e *probe.DNSEvent, batches map[*membership]*endpoint.Batch) {
 	messages := [][]byte{e.Payload}
 	if e.Sent {
-		c.asks(e)
+		c.askedOverTCP(e)
 		return
 	}
 	if e.Protocol == flow.TCP {
@@ -70,6 +74,7 @@ func (c *capture) learn(e *probe.DNSEvent, batches map[*membership]*endpoint.Bat
 			continue
 		}
 		c.names.Learn(e.Cgroup, answer, e.Time)
+		c.answered(e, answer)
 		// A connection on another CPU may have been told of before an answer that counted for it.
 		for _, flow := range c.ambiguous {
 			if flow.Cgroup == e.Cgroup && flow.Since <= e.Time && e.Time <= time.Duration(flow.Name) && answer.Has(flow.Addr) {

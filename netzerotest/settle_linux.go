@@ -71,6 +71,7 @@ func (m *membership) settle() (settlement, error) {
 		seen.flow.Count += count
 		s.sightings = append(s.sightings, s.locate(seen))
 	}
+	s.sightings = append(s.sightings, s.unanswered()...)
 	s.whose()
 	return s.result()
 }
