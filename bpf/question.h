@@ -72,6 +72,16 @@ static __always_inline int set_stream(struct bpf_sock *sk, struct question *by)
 	return 0;
 }
 
+/*
+ * A length from 1 to most, a power of two, as one that the verifier of 5.10 knows to be so: the compiler, which knows it too, must not leave
+ * that out.
+ */
+static __always_inline __u32 bounded(__u32 length, __u32 most)
+{
+	asm volatile("" : "+r"(length));
+	return ((length - 1) & (most - 1)) + 1;
+}
+
 /* The functions here that are not static are verified once, each for itself, whatever their callers' states. */
 
 /* Takes the bytes of a label, whose length is known to have been read, into the hash of a name. */
@@ -81,7 +91,7 @@ __noinline __u64 hash_label(struct __sk_buff *skb, __u32 offset, __u32 length, _
 
 	length &= 63;
 	hash = (hash ^ length) * FNV_PRIME;
-	if (!length || bpf_skb_load_bytes(skb, offset, label, length))
+	if (!length || bpf_skb_load_bytes(skb, offset, label, bounded(length, sizeof(label))))
 		return hash;
 	for (__u32 i = 0; i < 63; i++) {
 		if (i >= length)
@@ -182,7 +192,7 @@ static __always_inline void look_up(struct __sk_buff *skb, const struct question
 	e->padding = 0;
 	e->netns = netns;
 	e->opener = *opener;
-	if (bpf_skb_load_bytes(skb, offset, e->name, ((length - 1) & (QUESTION_NAME_LEN - 1)) + 1)) {
+	if (bpf_skb_load_bytes(skb, offset, e->name, bounded(length, QUESTION_NAME_LEN))) {
 		count(LOST_DNS_EVENT);
 		bpf_ringbuf_discard(e, 0);
 		return;
@@ -304,7 +314,7 @@ __noinline int question_piece(struct __sk_buff *skb, __u32 number)
 	e->protocol = IPPROTO_TCP;
 	/* The first piece carries the SYN, the last one the end. */
 	e->flags = DNS_SENT | (number ? 0 : flags & DNS_SYN) | (last ? flags & ~DNS_SYN : 0);
-	if (length && bpf_skb_load_bytes(skb, payload, e->payload, ((length - 1) & (QUESTION_PIECE - 1)) + 1)) {
+	if (length && bpf_skb_load_bytes(skb, payload, e->payload, bounded(length, QUESTION_PIECE))) {
 		count(LOST_PACKET);
 		bpf_ringbuf_discard(e, 0);
 		return 0;
