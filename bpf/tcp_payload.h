@@ -60,36 +60,43 @@ __noinline __u64 recording_of_sender(__u64 g)
 }
 
 /*
- * A packet of a connection whose flow was not told in this generation, or perhaps not for whom it is sent. Not static, so that the packets of
- * all others cost no stack.
+ * The functions here that are not static share what stack there is: none holds much while it calls deep ones. Before 5.11 all that may be on
+ * the stack at once is added up.
  */
-__noinline int tell_connection(struct __sk_buff *skb)
+
+/* Whether a packet of a connection sends payload. The first one completes the key of a connection that was being opened when it was adopted. */
+__noinline int connection_sends(struct __sk_buff *skb)
 {
 	struct connection *c = connection_of(skb);
-	struct settings *s = get_settings();
-	struct opener opener = {};
-	__u64 own, recording;
-	struct flow_key key;
 	struct packet p;
 	int sends;
 
-	if (!c || !s)
+	if (!c)
 		return 0;
 	sends = read_packet(skb, &p) || p.fragment ? -1 : sends_payload(skb, &p);
 	if (sends < 0)
 		count(LOST_PACKET);
 	if (sends <= 0)
 		return 0;
-	own = sending_goroutine(skb);
-	recording = recording_of_sender(own);
-	if (c->told == s->generation && (!recording || recording == c->sender))
+	if (!c->key.port) {
+		__builtin_memcpy(c->key.addr, p.destination, sizeof(c->key.addr));
+		c->key.port = p.destination_port;
+		c->key.family = p.family;
+	}
+	return 1;
+}
+
+/* Tells the flow of a connection that sends, by a goroutine of a recording, as far as these are known. */
+__noinline int tell_connection(struct __sk_buff *skb, __u64 own, __u64 recording)
+{
+	struct connection *c = connection_of(skb);
+	struct settings *s = get_settings();
+	struct opener opener = {};
+	struct flow_key key;
+
+	if (!c || !s || (c->told == s->generation && (!recording || recording == c->sender)))
 		return 0;
 	key = c->key;
-	if (!key.port) {
-		__builtin_memcpy(key.addr, p.destination, sizeof(key.addr));
-		key.port = p.destination_port;
-		key.family = p.family;
-	}
 	if (recording)
 		key.recording = recording;
 	key.bound = bpf_get_socket_cookie(skb) | BOUND_IS_CONNECTION;
@@ -101,6 +108,21 @@ __noinline int tell_connection(struct __sk_buff *skb)
 	opener.pid = c->pid;
 	record_new_of(&key, &opener, c->key.generation, c->said);
 	return 0;
+}
+
+/*
+ * A packet of a connection whose flow was not told in this generation, or perhaps not for whom it is sent. Not static, so that the packets of
+ * all others cost no stack.
+ */
+__noinline int read_payload(struct __sk_buff *skb)
+{
+	__u64 own, recording;
+
+	if (!connection_sends(skb))
+		return 0;
+	own = sending_goroutine(skb);
+	recording = recording_of_sender(own);
+	return tell_connection(skb, own, recording);
 }
 
 /*
@@ -116,5 +138,5 @@ static __always_inline void note_connection(struct __sk_buff *skb, struct bpf_so
 		return;
 	s = get_settings();
 	if (s && (s->generation != c->told || (sender_readable && s->several)))
-		tell_connection(skb);
+		read_payload(skb);
 }
