@@ -249,7 +249,9 @@ static __always_inline void record_datagram(struct __sk_buff *skb, struct bpf_so
 __noinline int read_departure(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
+	__u64 cgroup = 0;
 	struct packet p;
+	int by_hand;
 
 	if (!sk)
 		return 0;
@@ -261,22 +263,21 @@ __noinline int read_departure(struct __sk_buff *skb)
 			count(LOST_PACKET);
 		return 0;
 	}
-	if (sends_by_hand(skb, sk)) {
-		count(HIT_EGRESS);
-		if (p.fragment) { /* has no port: the kernel takes its own datagrams to pieces later */
-			p.protocol = IPPROTO_FRAGMENT;
-			p.destination_port = 0;
-		}
-		record_unnamed(skb, &p, scope_of_departure(skb));
-		return 0;
+	by_hand = sends_by_hand(skb, sk);
+	if (p.fragment) { /* has no port: the kernel takes its own datagrams to pieces later */
+		if (!by_hand)
+			return 0;
+		p.protocol = IPPROTO_FRAGMENT;
+		p.destination_port = 0;
 	}
-	if (p.fragment)
-		return 0;
 	count(HIT_EGRESS);
-	if ((p.protocol == IPPROTO_UDP || p.protocol == IPPROTO_UDPLITE) && sk->type == SOCK_DGRAM)
+	if (by_hand)
+		cgroup = scope_of_departure(skb);
+	else if ((p.protocol == IPPROTO_UDP || p.protocol == IPPROTO_UDPLITE) && sk->type == SOCK_DGRAM)
 		record_datagram(skb, sk, &p);
 	else if ((p.protocol != IPPROTO_TCP || sk->type == SOCK_RAW) && opens(skb, &p)) /* first: what opens nothing adopts no cgroup */
-		record_unnamed(skb, &p, scope_of_datagram(skb, bpf_sk_storage_get(&sockets, sk, 0, 0)));
+		cgroup = scope_of_datagram(skb, bpf_sk_storage_get(&sockets, sk, 0, 0));
+	record_unnamed(skb, &p, cgroup);
 	return 0;
 }
 

@@ -77,8 +77,8 @@ static __always_inline __u64 scope_of_task(void)
 	return s->newborn ? adopt(id, 1) : 0;
 }
 
-/* The id of the scope in which the packet's socket was made, or 0. */
-static __always_inline __u64 scope_of_packet(struct __sk_buff *skb)
+/* The id of the scope in which the packet's socket was made, or 0. Not static: verified once, for itself. */
+__noinline __u64 scope_of_packet(struct __sk_buff *skb)
 {
 	__u64 id = bpf_skb_cgroup_id(skb), ancestor;
 	struct scope *scope = bpf_map_lookup_elem(&scopes, &id);

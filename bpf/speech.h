@@ -16,7 +16,7 @@
 
 #define MAX_SPEECH 65536
 #define MAX_STEPS 16384 /* in one segment */
-#define STEPS 128       /* of which these in one round */
+#define STEPS 32        /* of which these in one round, and as many rounds in one of the next level */
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
 #define TCP_RST 0x04
@@ -101,6 +101,15 @@ __noinline int steps(struct __sk_buff *skb)
 	return 1;
 }
 
+__noinline int rounds_of_steps(struct __sk_buff *skb)
+{
+	for (int i = 0; i < STEPS; i++) {
+		if (!steps(skb))
+			return 0;
+	}
+	return 1;
+}
+
 /* Says what the connection names, and forgets it. */
 __noinline int tell_name(struct __sk_buff *skb)
 {
@@ -151,8 +160,8 @@ __noinline int read_speech(struct __sk_buff *skb)
 		decide(s, NAMES_NOTHING);
 	s->offset = payload + known;
 	s->unread = known < length ? length - known : 0;
-	for (int i = 0; i < MAX_STEPS / STEPS; i++) {
-		if (!steps(skb))
+	for (int i = 0; i < MAX_STEPS / STEPS / STEPS; i++) {
+		if (!rounds_of_steps(skb))
 			break;
 	}
 	if (s->state < SPEECH_DECIDED &&
