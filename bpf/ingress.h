@@ -7,21 +7,34 @@
 #include "resolver.h"
 #include "egress.h"
 
-/* Remembers who spoke first, unless the socket is connected to that peer or has sent there. */
-static __always_inline void heard(struct __sk_buff *skb, const struct bpf_sock *sk, const struct socket *socket, const struct packet *p)
+/*
+ * Remembers who spoke first on a datagram socket, unless the socket is connected to that peer or has sent there. Not static, so that its
+ * stack is not added to that of others.
+ */
+__noinline int remember_first(struct __sk_buff *skb)
 {
 	struct peer peer = { .first = PEER_SPOKE_FIRST };
+	struct bpf_sock *sk = skb->sk;
 	struct peer_key remote = {};
+	struct socket *socket;
+	struct packet p;
 	int err; /* not long: before 6.4 the upper half of what map helpers return is zero */
 
-	if (sk->dst_port && socket && is_connected(socket, p->source, p->source_port))
-		return;
+	if (!sk)
+		return 0;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk || read_packet(skb, &p))
+		return 0;
+	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	if (sk->dst_port && socket && is_connected(socket, p.source, p.source_port))
+		return 0;
 	remote.cookie = bpf_get_socket_cookie(skb);
-	__builtin_memcpy(remote.addr, p->source, sizeof(remote.addr));
-	remote.port = p->source_port;
+	__builtin_memcpy(remote.addr, p.source, sizeof(remote.addr));
+	remote.port = p.source_port;
 	err = bpf_map_update_elem(&peers, &remote, &peer, BPF_NOEXIST);
 	if (err && err != -EEXIST)
 		count(LOST_SOCKET);
+	return 0;
 }
 
 static __always_inline void on_ingress(struct __sk_buff *skb)
@@ -56,5 +69,5 @@ static __always_inline void on_ingress(struct __sk_buff *skb)
 	if (p.protocol == IPPROTO_TCP && p.source_port == DNS_PORT)
 		dns_segment(skb, p.transport);
 	if (p.protocol == IPPROTO_UDP || p.protocol == IPPROTO_UDPLITE)
-		heard(skb, sk, socket, &p);
+		remember_first(skb);
 }
