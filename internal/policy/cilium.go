@@ -66,7 +66,7 @@ func (c Cilium) unnamed(d direction, far flow.Endpoint) string {
 	return c.unnameable(d, far)
 }
 
-func (c Cilium) otherWords() otherWords { return otherWords{c.Scope, c.wordless, c.unnamed} }
+func (c Cilium) otherWords() otherWords { return otherWords{c.Scope, c.wordless, c.unnameable} } // a list needs a name, of the node too
 
 // isAPIServer reports whether an endpoint is the cluster's API server, by the name of its Service: it runs on nodes, and
 // so is neither pods nor an address to Cilium.
