@@ -14,8 +14,9 @@ import (
 // somebody's word, which no update takes back.
 func (d dialect[P]) refused(updated []P, flows []Flow) []string {
 	var lines []string
+	evaluate := d.rules.Evaluator(updated)
 	for _, f := range flow.Fold(d.rules.Required(flows)) {
-		if v := d.rules.Evaluate(updated, f); v.Outcome == policy.Denied {
+		if v := evaluate(f); v.Outcome == policy.Denied {
 			lines = append(lines, fmt.Sprintf("%s: policy %s: %s", f.Target(), v.Policy, v.Reason))
 		}
 	}

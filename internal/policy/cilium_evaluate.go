@@ -34,6 +34,11 @@ func (c Cilium) side(policies ciliumPolicies, subject Workload, d direction, f f
 		_, why := ciliumIsolates(policies, subject, d)
 		return Verdict{Outcome: Unprotected, Rule: -1, Reason: why}
 	}
+	return c.overViews(selecting, first, d, f)
+}
+
+// overViews is side for policies that select the subject, of which the first that isolates it is known.
+func (c Cilium) overViews(selecting []ciliumView, first int, d direction, f flow.Flow) Verdict {
 	nearest := ciliumCandidate{view: selecting[first], rule: -1}
 	for _, v := range selecting {
 		for i, rule := range v.rules {
@@ -48,10 +53,14 @@ func (c Cilium) side(policies ciliumPolicies, subject Workload, d direction, f f
 			}
 		}
 	}
+	return c.notAllowed(nearest, selecting[first].Name, d, f)
+}
+
+// notAllowed is the verdict where no rule allows a flow.
+func (c Cilium) notAllowed(nearest ciliumCandidate, isolating string, d direction, f flow.Flow) Verdict {
 	if why := c.inexpressible(d, f); why != "" {
 		return Verdict{Outcome: Inexpressible, Rule: -1, Reason: why}
 	}
-	isolating := selecting[first].Name
 	return Verdict{Outcome: Denied, Policy: isolating, Rule: -1, Reason: nearest.deniedReason(f, isolating)}
 }
 
@@ -65,19 +74,10 @@ func (v ciliumView) denies(f flow.Flow) string {
 				continue
 			}
 			of, open := rule.pair(peer, port)
-			what := describeCiliumPeer(v.direction, of)
-			if open != (ciliumPortRef{}) {
-				what += ", " + describeOpen(open)
-			}
-			return fmt.Sprintf("%sDeny rule %d (%s) denies it, whatever other rules allow", v.direction, i, what)
+			return v.describeDenial(i, of, open)
 		}
 	}
 	return ""
-}
-
-// refuses reports whether a rule denies a flow, which nothing that is added could allow.
-func (c Cilium) refuses(policies ciliumPolicies, subject Workload, d direction, f flow.Flow) bool {
-	return slices.ContainsFunc(c.views(policies, subject, d), func(v ciliumView) bool { return v.denies(f) != "" })
 }
 
 // isolates reports whether a policy denies in its direction what no rule allows.

@@ -78,9 +78,10 @@ func keep[T any](list []T, used []bool) []T {
 
 func (m *merging) dropNames(p *networkingv1.NetworkPolicy) {
 	entries, flows := entriesOf(p, NamesAnnotation), m.egressOf(p)
+	needed := newHostIndex(flows)
 	kept := slices.DeleteFunc(slices.Clone(entries), func(entry string) bool {
 		name, err := parseName(entry)
-		return err == nil && !slices.ContainsFunc(flows, name.matches)
+		return err == nil && !needed.needs(name)
 	})
 	if len(kept) == len(entries) {
 		return

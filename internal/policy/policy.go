@@ -99,6 +99,7 @@ type view struct {
 	namespace string        // of the policy and the subject, never empty
 	annotated bool          // with NamesAnnotation, be it an empty one; never for ingress
 	names     []allowedName // that it lists
+	listed    *nameIndex    // of them; may be nil
 }
 
 // views returns the policies that isolate the subject in a direction, in their order.
