@@ -54,6 +54,12 @@ test-kernels: ## run the kernel tests on Debian's kernels under QEMU, write KERN
 	@.ci/need kernels
 	$(GO) run ./internal/kernels/cmd/testkernels $(if $(KERNELS),-kernels $(KERNELS)) $(if $(CHECK),-check) $(if $(MIRROR),-mirror $(MIRROR))
 
+.PHONY: test-escapes
+test-escapes: images ## run every way out of a process or container, also for strace, tcpdump and bpftrace; write docs/escapes.md
+	@.ci/need test
+	NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(GO) test -count=1 -timeout 10m $(AS_ROOT) ./internal/escapes -run '^Test(WaysOut|Containers|Tools)$$' -tools
+	NETZERO_TEST_REQUIRE=1 $(GO) test -count=1 $(AS_ROOT) ./internal/escapes -run '^TestDocumentIsCurrent$$' -write
+
 .PHONY: build
 build: ## compile all packages
 	$(GO) build ./...

@@ -20,6 +20,10 @@
 /* The longest DNS answer, or piece of a TCP segment, that travels in one event; a power of two. */
 #define DNS_PAYLOAD 16384
 
+/* The longest name of a DNS question on the wire, and the longest piece of a TCP segment with questions; powers of two. */
+#define QUESTION_NAME_LEN 256
+#define QUESTION_PIECE 2048
+
 /* The longest server_name extension, or value of a Host header, that is read; a power of two. */
 #define SERVER_NAME_LEN 512
 
@@ -42,7 +46,7 @@ struct flow_key {
 	__u64 netns;      /* cookie of the network namespace; 0 where the hook cannot tell */
 	__u64 name;
 	__u64 since;      /* where several names may be meant: those asked for from then on; else 0 */
-	__u64 bound;      /* when a socket in scope last bound to the port; 0: none did */
+	__u64 bound;      /* when a socket in scope last bound to the port; 0: none did; or a connection (tcp_connections.h) */
 	__u64 births;     /* cgroups that were adopted until then */
 	__u64 recording;  /* to which the task belongs (goroutine.h); 0: to none in particular */
 	__u64 executable; /* of the task, by its name and directory; 0: the test process's, or unknown */
@@ -74,12 +78,15 @@ enum event_kind {
 	EVENT_CGROUP = 4,
 	EVENT_NAME = 5,
 	EVENT_STACK = 6,
+	EVENT_QUESTION = 7,
+	EVENT_MKDIR = 8,
 };
 
 struct flow_event {
 	__u32 kind;
-	__u32 reserved;
+	__u32 opened; /* of a connection from before key.generation, the generation in which it was opened; 0: before any */
 	__u64 time;
+	__u64 said;   /* of the same, struct server_name_key.hash of what it named the server by; 0: not known */
 	struct flow_key key;
 	struct opener opener;
 };
@@ -127,24 +134,53 @@ struct cgroup_event {
 	__u8 names[CGROUP_NAMES][CGROUP_NAME_LEN]; /* its own, then those of the cgroups it lies in; empty: unknown, or the root's */
 };
 
+#define CGROUP_PATH_LEN 512
+
+/* A cgroup was made, of the v2 tree or another one, by anybody: nobody is in it yet. */
+struct mkdir_event {
+	__u32 kind;
+	__u32 reserved;
+	__u64 time;
+	__u8 path[CGROUP_PATH_LEN]; /* from the root of its tree; the begin of a longer one */
+};
+
 /* TCP flags in dns_event.flags, as in the TCP header. */
 #define DNS_FIN 0x01
 #define DNS_SYN 0x02
 #define DNS_RST 0x04
+#define DNS_SENT 0x80 /* to port 53, and no flag of TCP */
 
-/* A UDP answer, or a piece of a TCP segment, from source port 53. Only header and length bytes are sent. */
+/* A UDP answer to a question that was seen, or a piece of a TCP segment from port 53 or to it. Of answers only header and length bytes are sent. */
 struct dns_event {
 	__u32 kind;
 	__u32 length;   /* of payload */
 	__u64 time;
 	__u64 cgroup;
 	__u64 cookie;   /* of the socket */
+	__u64 recording; /* of who asked */
+	__u32 generation; /* settings.generation when he did; over TCP now */
+	__u32 reserved;
 	__u32 sequence; /* TCP sequence number of payload[0] */
 	__u32 cut;      /* bytes that a UDP answer had beyond payload */
 	__u8 protocol;
 	__u8 flags;
 	__u16 padding[3];
 	__u8 payload[DNS_PAYLOAD];
+};
+
+/* A recording looks a name up for the first time in a generation, over UDP. */
+struct question_event {
+	__u32 kind;
+	__u16 type;   /* of the records that are asked for */
+	__u16 length; /* of name */
+	__u64 time;
+	__u64 cgroup;
+	__u64 recording;
+	__u64 netns;
+	__u32 generation;
+	__u32 padding;
+	struct opener opener;
+	__u8 name[QUESTION_NAME_LEN]; /* as on the wire, with the zero at its end */
 };
 
 /* What flow_key.recording is where no recording is known; the ids of recordings are 8 letters. */
@@ -162,16 +198,15 @@ enum name_source {
 };
 
 /*
- * What is known at a connection of the DNS question that led to its address. Look-ups are shared, so that there may be more
- * connections than questions: who took a question that others waited for is not certain while the names are several.
+ * Whether a DNS question that led to the address waited for a connection. Look-ups are shared, and some are followed by no connection: the
+ * connection that comes next may be another client's.
  */
 enum asked {
-	ASKED_NOT = 0,   /* none waited for a connection */
-	ASKED_AMONG = 1, /* one did, and others led to the address shortly before or after it */
-	ASKED_ALONE = 2, /* the only one */
+	ASKED_NOT = 0,
+	ASKED = 1,
 };
 
-/* What makes two connections the same that are not ASKED_ALONE: also what they name the server by. */
+/* What makes two TCP connections the same: also what they name the server by. */
 struct server_name_key {
 	struct flow_key flow;
 	__u64 hash; /* of the source and of what it says, in lower case; 0: nothing */
@@ -195,7 +230,7 @@ enum counter {
 	LOST_FLOW_EVENT,  /* no room in the ring buffer for a new flow */
 	LOST_FLOW_ENTRY,  /* no room in flows */
 	LOST_BIND_EVENT,  /* no room for a bind, in the ring buffer or in ports */
-	LOST_DNS_EVENT,   /* no room in the ring buffer for a DNS answer */
+	LOST_DNS_EVENT,   /* no room in the ring buffer for a DNS answer or question, or in questions or lookups */
 	LOST_SOCKET,      /* no storage for a socket, or no room in peers */
 	LOST_PACKET,      /* a packet in scope that could not be read */
 	LOST_CGROUP_EVENT, /* no room in the ring buffer for a cgroup, which was not adopted */
@@ -257,7 +292,37 @@ struct family_layout {
 	__u32 tgid;   /* in struct task_struct */
 	__u32 signal; /* in struct task_struct */
 	__u32 live;   /* threads, in struct signal_struct */
-	__u32 padding;
+	__u32 parent; /* real_parent, in struct task_struct */
+};
+
+/*
+ * Where the kernel keeps which task sends a packet and whether a program holds its socket: byte offsets from its BTF. All 0 where one is
+ * unknown.
+ */
+struct sender_layout {
+	__u32 pid;          /* in struct task_struct */
+	__u32 cgroups;      /* in struct task_struct */
+	__u32 cgroup;       /* of the v2 tree, in struct css_set */
+	__u32 node;         /* in struct cgroup */
+	__u32 id;           /* in struct kernfs_node */
+	__u32 level;        /* in struct cgroup */
+	__u32 ancestors;    /* pointers, in struct cgroup; from 6.1 on, else 0 */
+	__u32 ancestor_ids; /* before that, else 0 */
+	__u32 socket;       /* in struct sock */
+	__u32 file;         /* in struct socket */
+	__u32 net;          /* in struct sock */
+	__u32 net_cookie;   /* in struct net */
+};
+
+/* Where the kernel keeps in which pid namespace a task is: byte offsets from its BTF; all 0 where it has none. */
+struct inside_layout {
+	__u32 thread_pid; /* in struct task_struct */
+	__u32 level;      /* in struct pid */
+	__u32 numbers;    /* in struct pid */
+	__u32 nr;         /* in struct upid, of which numbers has one a level */
+	__u32 ns;         /* in struct upid */
+	__u32 upid;       /* the size of struct upid */
+	__u32 inum;       /* of ns, in struct pid_namespace */
 };
 
 /* Written by user space. */
@@ -269,8 +334,11 @@ struct settings {
 	 * is neither younger than the leaf nor nested in it.
 	 */
 	__u64 newborn;
-	__u32 process; /* the test process in the initial pid namespace, if goroutines are told apart; else 0 */
-	__u32 padding;
+	__u64 leaf;     /* the id of the leaf cgroup, if descendants of the test process are followed (children.h); else 0 */
+	__u32 process;  /* the test process in the initial pid namespace, if goroutines are told apart; else 0 */
+	__u32 ancestor; /* the same, if descendants are followed; else 0 */
+	__u32 scanning; /* some descendants may not be in children yet: forks are judged by the parents of who forks */
+	__u32 several;  /* whether more than one recording runs */
 };
 
 enum scope_state {
@@ -303,7 +371,6 @@ struct name {
 	__u64 changed; /* the time of the last candidate's answer; since, where there is one candidate */
 	__u64 epoch;   /* of the scope when it was learned */
 	__u64 time;    /* of the last answer */
-	__u64 others;  /* the time of the last answer to another question than the last one; 0: there was none */
 };
 
 /* A local port. */
@@ -339,6 +406,12 @@ struct peer {
 	__u32 padding;
 };
 
+/* What a thread has named as the destination of the packet that it is about to send; remote.cookie 0: nothing. */
+struct destination {
+	struct peer peer; /* first, so that its address is NULL where the lookup's is */
+	struct peer_key remote;
+};
+
 /* What the program named as the destination of a datagram socket, before any address translation. */
 struct socket {
 	__u64 cgroup;              /* the scope that uses the socket, which may have been made before the recording */
@@ -346,4 +419,10 @@ struct socket {
 	struct flow_key named;     /* by the last sendto and the like; port 0: never */
 	struct opener connected_by;
 	struct opener named_by;
+	/*
+	 * Only without struct sender_layout: what was named before that, while no datagram has been seen leaving for it. A datagram whose
+	 * destination was translated may be for either.
+	 */
+	struct flow_key earlier;
+	struct opener earlier_by;
 };

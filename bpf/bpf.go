@@ -5,4 +5,4 @@
 // internal/probe does, and is the only one that may import this package.
 package bpf
 
-//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel -go-package bpf -output-dir . -type flow_key -type flow -type opener -type event_kind -type flow_event -type bind_event -type dns_event -type cgroup_event -type stack_event -type name_event -type name_source -type no_recording -type server_name_key -type scope_state -type counter -type settings -type scope -type socket Record record.bpf.c -- -O2 -g -Wall -Wextra -Wpadded -Werror -mcpu=v2
+//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel -go-package bpf -output-dir . -type flow_key -type flow -type opener -type event_kind -type flow_event -type bind_event -type dns_event -type question_event -type cgroup_event -type mkdir_event -type stack_event -type name_event -type name_source -type no_recording -type server_name_key -type scope_state -type counter -type settings -type scope -type socket -type connection Record record.bpf.c -- -O2 -g -Wall -Wextra -Wpadded -Werror -mcpu=v2

@@ -7,8 +7,15 @@
  */
 #pragma once
 
+#include "sender.h"
 #include "server_name.h"
 #include "stack.h"
+#include "tcp_connections.h"
+
+#define DNS_PORT 53
+
+/* What struct peer_key.cookie is where a thread connects by MPTCP: the SYN leaves through a socket of the kernel's. */
+#define CONNECTS_BY_MPTCP (~0ULL)
 
 static __always_inline void set_ipv4(__u8 *addr, __u32 ip4)
 {
@@ -30,6 +37,11 @@ static __always_inline int same_addr(const __u8 *a, const __u8 *b)
 	const __u32 *x = (const __u32 *)a, *y = (const __u32 *)b;
 
 	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2] && x[3] == y[3];
+}
+
+static __always_inline int is_same_end(const struct flow_key *a, const struct flow_key *b)
+{
+	return a->port == b->port && same_addr(a->addr, b->addr);
 }
 
 /*
@@ -65,6 +77,38 @@ static __always_inline struct socket *socket_of(struct bpf_sock_addr *ctx, __u64
 	return socket;
 }
 
+/* Room for what the current thread names, for the packet that follows; NULL where nobody could look it up. */
+static __always_inline struct destination *destination_of_thread(void)
+{
+	__u32 thread = bpf_get_current_pid_tgid();
+	static const struct destination nothing;
+	struct destination *known;
+
+	if (!sender_layout.pid)
+		return NULL;
+	known = bpf_map_lookup_elem(&destinations, &thread);
+	if (known)
+		return known;
+	if (bpf_map_update_elem(&destinations, &thread, &nothing, BPF_ANY))
+		count(LOST_SOCKET);
+	return bpf_map_lookup_elem(&destinations, &thread);
+}
+
+/* Notes where a thread connects by MPTCP, so that the SYN of the socket that the kernel makes for it is not told, too (tcp_syn.h). */
+static __always_inline void note_mptcp(struct bpf_sock_addr *ctx, const struct flow_key *key)
+{
+	struct destination *d;
+
+	if (ctx->protocol != IPPROTO_MPTCP)
+		return;
+	d = destination_of_thread();
+	if (!d)
+		return;
+	d->remote.cookie = CONNECTS_BY_MPTCP;
+	__builtin_memcpy(d->remote.addr, key->addr, sizeof(d->remote.addr));
+	d->remote.port = key->port;
+}
+
 static __always_inline void on_connect(struct bpf_sock_addr *ctx, const __u8 *addr)
 {
 	__u64 cgroup = scope_of_task();
@@ -87,8 +131,11 @@ static __always_inline void on_connect(struct bpf_sock_addr *ctx, const __u8 *ad
 			set_opener(&opener, !!own);
 			record_new(&key, &opener);
 		}
+		keep_connection(ctx, &key);
+		note_mptcp(ctx, &key);
 		expect_name(ctx, &key, asked);
-		return;
+		if (key.port != DNS_PORT) /* of a resolver it is kept who asks */
+			return;
 	}
 	set_opener(&opener, !!own);
 	socket = socket_of(ctx, cgroup);
@@ -127,6 +174,38 @@ static __always_inline struct peer *name_peer(const struct peer_key *remote, con
 	return bpf_map_lookup_elem(&peers, remote);
 }
 
+/*
+ * Keeps the destination that was named before this one, unless a datagram for it was seen leaving. Only where threads are not told apart;
+ * a third destination has no room then.
+ */
+static __always_inline void keep_earlier(struct socket *socket, const struct flow_key *key)
+{
+	if (sender_layout.pid || !socket->named.port || is_same_end(&socket->named, key) || is_known(&socket->named))
+		return;
+	if (socket->earlier.port && !is_same_end(&socket->earlier, &socket->named) && !is_known(&socket->earlier))
+		count(LOST_SOCKET);
+	socket->earlier = socket->named;
+	socket->earlier_by = socket->named_by;
+}
+
+/* Notes what the current thread has named. Another one may name the same at the same moment, for another recording. */
+static __always_inline void note_destination(const struct peer_key *remote, const struct flow_key *key, const struct peer *peer)
+{
+	struct destination *d = destination_of_thread();
+
+	if (!d)
+		return;
+	d->remote = *remote;
+	d->peer = *peer;
+	d->peer.cgroup = key->cgroup;
+	d->peer.netns = key->netns;
+	d->peer.name = key->name;
+	d->peer.since = key->since;
+	d->peer.bound = key->bound;
+	d->peer.recording = key->recording;
+	d->peer.executable = key->executable;
+}
+
 static __always_inline void on_sendmsg(struct bpf_sock_addr *ctx, const __u8 *addr)
 {
 	__u64 cgroup = scope_of_task();
@@ -144,14 +223,18 @@ static __always_inline void on_sendmsg(struct bpf_sock_addr *ctx, const __u8 *ad
 	__builtin_memcpy(remote.addr, addr, sizeof(remote.addr));
 	remote.port = key.port;
 	peer = bpf_map_lookup_elem(&peers, &remote);
-	if (peer && peer->first == PEER_SPOKE_FIRST)
+	if (peer && peer->first == PEER_SPOKE_FIRST) {
+		note_destination(&remote, &key, peer);
 		return;
+	}
 	if ((!peer || peer->recording != key.recording) && !is_known(&key))
 		tell_stack(&key, own);
 	peer = name_peer(&remote, &key, peer, own);
 	socket = socket_of(ctx, cgroup);
 	if (!peer || !socket)
 		return;
+	note_destination(&remote, &key, peer);
+	keep_earlier(socket, &key);
 	socket->named = key;
 	socket->named_by = peer->opener;
 }

@@ -6,20 +6,14 @@
  */
 #pragma once
 
-#include "packet.h"
+#include "question.h"
 
-#define DNS_HEADER 12
-#define DNS_RESPONSE 0x80
 #define DNS_MAX_NAME 256
 #define DNS_HASH_BYTES 8 /* of a name, in one round */
 #define DNS_MAX_STEPS 96 /* records, if their owners' names are compressed */
-#define DNS_A 1
-#define DNS_AAAA 28
-#define DNS_SRV 33
-#define DNS_SVCB 64
-#define DNS_HTTPS 65
 #define ANSWER_IS_NEWS 1
 #define ANSWER_IS_UNREAD 2
+#define ANSWER_HAS_ADDRESS 4
 
 static __always_inline struct dns_reader *get_reader(void)
 {
@@ -66,11 +60,15 @@ static __always_inline struct dns_reader *new_dns_event(struct __sk_buff *skb, _
 	e->time = bpf_ktime_get_ns();
 	e->cgroup = cgroup;
 	e->cookie = bpf_get_socket_cookie(skb);
+	e->recording = 0;
+	e->generation = 0;
+	e->reserved = 0;
 	e->sequence = 0;
 	e->cut = 0;
 	e->protocol = protocol;
 	e->flags = 0;
 	e->length = 0;
+	r->found = 0;
 	return r;
 }
 
@@ -163,8 +161,6 @@ static __always_inline int learn(__u64 cgroup, const __u8 *addr)
 			name->changed = now;
 		name->pending++;
 	}
-	if (name->last != question)
-		name->others = name->time;
 	name->last = question;
 	name->epoch = epoch;
 	name->time = now;
@@ -228,8 +224,10 @@ __noinline int read_label(struct __sk_buff *skb, __u32 payload, __u64 cgroup)
 	type = word_at(e, r->offset);
 	if (names_service(type))
 		r->found |= ANSWER_IS_UNREAD;
-	if (is_address(type, length))
+	if (is_address(type, length)) {
 		learned = read_address(skb, payload + r->offset + 10, length, cgroup);
+		r->found |= ANSWER_HAS_ADDRESS;
+	}
 	if (learned < 0)
 		return -1;
 	if (learned)
@@ -239,7 +237,7 @@ __noinline int read_label(struct __sk_buff *skb, __u32 payload, __u64 cgroup)
 	return 0;
 }
 
-/* Reads the answer section: 1 where it holds news, 0 where all is known, -1 where it could not be read whole. */
+/* Reads the answer section: ANSWER_IS_ bits of what it holds, -1 where it could not be read whole. */
 static __always_inline int read_answers(struct __sk_buff *skb, struct dns_reader *r, __u32 payload, __u64 cgroup)
 {
 	r->records = word_at(&r->event, 6);

@@ -1,35 +1,54 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Packets that leave: the evidence for every flow but TCP's, which connect has told. Of TCP only the first bytes of a connection
- * whose name no DNS question tells for certain are read.
+ * Packets that leave: the evidence for every flow but TCP's, which connect has told, or the SYN (tcp_syn.h). Of TCP only the first
+ * bytes of a connection are read, and what is sent to a resolver.
  */
 #pragma once
 
+#include "question.h"
 #include "speech.h"
+#include "tcp_payload.h"
+#include "tcp_syn.h"
 
 #define ICMP_ECHO 8
 #define ICMP_TIMESTAMP 13
 #define ICMP_INFORMATION 15
 #define ICMP_ADDRESS_MASK 17
+#define ICMP_EXTENDED_ECHO 42
 #define ICMPV6_ECHO 128
 #define ICMPV6_NODE_INFORMATION 139
+#define ICMPV6_EXTENDED_ECHO 160
 #define SCTP_INIT 1
 
 /* Whether an ICMP message asks for something. All others answer, or are the kernel's own word to the network. */
 static __always_inline int asks(__u8 type)
 {
-	return type == ICMP_ECHO || type == ICMP_TIMESTAMP || type == ICMP_INFORMATION || type == ICMP_ADDRESS_MASK;
+	return type == ICMP_ECHO || type == ICMP_TIMESTAMP || type == ICMP_INFORMATION || type == ICMP_ADDRESS_MASK ||
+	       type == ICMP_EXTENDED_ECHO;
 }
 
 /* The same of ICMPv6, by which interfaces find neighbours, routers and listeners as soon as they are up. */
 static __always_inline int asks6(__u8 type)
 {
-	return type == ICMPV6_ECHO || type == ICMPV6_NODE_INFORMATION;
+	return type == ICMPV6_ECHO || type == ICMPV6_NODE_INFORMATION || type == ICMPV6_EXTENDED_ECHO;
+}
+
+/* The type of an ICMP message, which has no port, stands in the port's place: one that asks for the time is no ping. */
+static __always_inline int read_type(struct __sk_buff *skb, struct packet *p)
+{
+	__u8 type;
+
+	if (p->protocol != IPPROTO_ICMP && p->protocol != IPPROTO_ICMPV6)
+		return 0;
+	if (bpf_skb_load_bytes(skb, p->transport, &type, 1))
+		return -1;
+	p->destination_port = type;
+	return 0;
 }
 
 /*
- * Whether a packet that no system call has named opens something, rather than answers or carries on. The type of an ICMP
- * message, which has no port, stands in the port's place: one that asks for the time is no ping.
+ * Whether a packet that no system call has named, and that the kernel itself may have made, opens something, rather than answers or
+ * carries on.
  */
 static __always_inline int opens(struct __sk_buff *skb, struct packet *p)
 {
@@ -41,41 +60,26 @@ static __always_inline int opens(struct __sk_buff *skb, struct packet *p)
 	case IPPROTO_SCTP:
 		return !bpf_skb_load_bytes(skb, p->transport + 12, &byte, 1) && byte == SCTP_INIT;
 	case IPPROTO_ICMP:
-		if (bpf_skb_load_bytes(skb, p->transport, &byte, 1))
-			return 0;
-		p->destination_port = byte;
-		return asks(byte);
+		return asks(p->destination_port);
 	case IPPROTO_ICMPV6:
-		if (bpf_skb_load_bytes(skb, p->transport, &byte, 1))
-			return 0;
-		p->destination_port = byte;
-		return asks6(byte);
+		return asks6(p->destination_port);
 	}
 	return 1;
 }
 
-/* The scope of a datagram socket: that of its user, where a system call or user space has told, else that of its maker. */
-static __always_inline __u64 scope_of_datagram(struct __sk_buff *skb, const struct socket *socket)
+/*
+ * Whether a program builds the packets of a socket by hand, and so opens a flow by whatever it sends. The kernel has raw sockets of its own
+ * for ICMP and TCP; where who holds a socket cannot be read, those are told apart by what was named or adopted.
+ */
+static __always_inline int sends_by_hand(struct __sk_buff *skb, struct bpf_sock *sk)
 {
-	if (!socket || !socket->cgroup)
-		return scope_of_packet(skb);
-	return is_recorded(socket->cgroup) ? socket->cgroup : 0;
-}
-
-static __always_inline void record_unnamed(const struct packet *p, __u64 cgroup)
-{
-	struct opener nobody = {};
-	struct flow_key key = {};
-
-	if (!cgroup)
-		return;
-	key.cgroup = cgroup;
-	__builtin_memcpy(key.addr, p->destination, sizeof(key.addr));
-	set_name(&key, 1);
-	key.port = p->destination_port;
-	key.protocol = p->protocol;
-	key.family = p->family;
-	record(&key, &nobody);
+	if (sk->type == SOCK_DGRAM)
+		return sk->protocol == IPPROTO_ICMP || sk->protocol == IPPROTO_ICMPV6;
+	if (sk->type != SOCK_RAW)
+		return 0;
+	if (sk->protocol != IPPROTO_ICMP && sk->protocol != IPPROTO_ICMPV6 && sk->protocol != IPPROTO_TCP)
+		return 1;
+	return is_held(skb) || bpf_sk_storage_get(&sockets, sk, 0, 0);
 }
 
 static __always_inline int is_connected(const struct socket *socket, const __u8 *addr, __u16 port)
@@ -83,52 +87,162 @@ static __always_inline int is_connected(const struct socket *socket, const __u8 
 	return socket->connected.port == port && same_addr(socket->connected.addr, addr);
 }
 
+/* What a program has named as the destination of a socket. */
+enum named_by {
+	NAMED_BY_CONNECT,
+	NAMED_BY_SENDMSG,
+	NAMED_EARLIER, /* by sendmsg */
+};
+
 /*
- * A datagram left. Its flow is what the program named: the peer with the packet's destination; else, where address translation has
- * changed that, the socket's last word.
+ * Records what a program has named. With only_new what is known is not counted. Returns non-zero where the scope that named it is not
+ * recorded. Not static, so that its stack is not added to that of others.
+ */
+__noinline int record_word(struct __sk_buff *skb, __u32 by, __u32 only_new)
+{
+	const struct opener *opener;
+	struct bpf_sock *sk = skb->sk;
+	struct socket *socket;
+	struct flow_key key;
+
+	if (!sk)
+		return 0;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return 0;
+	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	if (!socket)
+		return 0;
+	if (by == NAMED_BY_CONNECT) {
+		key = socket->connected;
+		opener = &socket->connected_by;
+	} else if (by == NAMED_BY_SENDMSG) {
+		key = socket->named;
+		opener = &socket->named_by;
+	} else {
+		key = socket->earlier;
+		opener = &socket->earlier_by;
+	}
+	if (!key.port || (only_new && is_known(&key)))
+		return 0;
+	if (!is_recorded(key.cgroup))
+		return 1;
+	record(&key, opener);
+	return 0;
+}
+
+/* The same for a remote end that was named by sendmsg: by the current thread with named_by_thread, else by any. */
+__noinline int record_peer(struct __sk_buff *skb, __u64 high, __u64 low, __u32 rest, __u32 named_by_thread)
+{
+	__u32 thread = sending_thread();
+	struct peer_key remote = {};
+	struct flow_key key = {};
+	struct destination *d;
+	struct peer *peer;
+
+	set_end(&key, high, low, rest);
+	remote.cookie = bpf_get_socket_cookie(skb);
+	__builtin_memcpy(remote.addr, key.addr, sizeof(remote.addr));
+	remote.port = key.port;
+	if (named_by_thread) {
+		d = bpf_map_lookup_elem(&destinations, &thread);
+		peer = d ? &d->peer : NULL;
+	} else {
+		peer = bpf_map_lookup_elem(&peers, &remote);
+	}
+	if (!peer)
+		return 0;
+	if (!is_recorded(peer->cgroup))
+		return 1;
+	key.cgroup = peer->cgroup;
+	key.netns = peer->netns;
+	key.name = peer->name;
+	key.since = peer->since;
+	key.bound = peer->bound;
+	key.recording = peer->recording;
+	key.executable = peer->executable;
+	record(&key, &peer->opener);
+	return 0;
+}
+
+/*
+ * A datagram left for another destination than any that was named: address translation has changed it. Where the thread has named none
+ * either, it is the socket's peer. Where threads are not told apart it may be any that was named and not seen leaving yet: these are
+ * recorded.
+ */
+static __always_inline int record_translated(struct __sk_buff *skb, const struct bpf_sock *sk, const struct socket *socket)
+{
+	int connected = sk->dst_port && socket->connected.port, unrecorded = 0;
+
+	if (connected || !socket->named.port)
+		unrecorded = record_word(skb, NAMED_BY_CONNECT, 0);
+	if (sender_layout.pid) {
+		if (!connected && socket->named.port) /* of a datagram that was corked */
+			unrecorded = record_word(skb, NAMED_BY_SENDMSG, 0);
+		return unrecorded;
+	}
+	record_word(skb, NAMED_EARLIER, 1);
+	return unrecorded | record_word(skb, NAMED_BY_SENDMSG, connected);
+}
+
+/* What the current thread has named as the destination of the packet that a socket sends; NULL: nothing. */
+static __always_inline struct destination *named_by_thread(__u64 cookie)
+{
+	__u32 thread = sending_thread();
+	struct destination *d;
+
+	if (!sender_layout.pid)
+		return NULL;
+	d = bpf_map_lookup_elem(&destinations, &thread);
+	return d && d->remote.cookie == cookie ? d : NULL;
+}
+
+/*
+ * A datagram left. Its flow is what the program named: what the thread did that sends it, though address translation may have changed
+ * that; else the peer with the packet's destination; else what the socket is connected to.
  */
 static __always_inline void record_datagram(struct __sk_buff *skb, struct bpf_sock *sk, const struct packet *p)
 {
 	struct socket *socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	int connected = socket && is_connected(socket, p->destination, p->destination_port), unrecorded = 1;
 	struct peer_key remote = {};
-	struct opener opener;
-	struct flow_key key;
+	struct destination *named;
+	__u32 first = 0;
 	struct peer *peer;
+	struct end end;
 
 	remote.cookie = bpf_get_socket_cookie(skb);
 	__builtin_memcpy(remote.addr, p->destination, sizeof(remote.addr));
 	remote.port = p->destination_port;
 	peer = bpf_map_lookup_elem(&peers, &remote);
-	if (peer && peer->first == PEER_SPOKE_FIRST)
-		return;
-	if (peer) {
-		__builtin_memset(&key, 0, sizeof(key));
-		key.cgroup = peer->cgroup;
-		key.netns = peer->netns;
-		key.name = peer->name;
-		key.since = peer->since;
-		key.bound = peer->bound;
-		key.recording = peer->recording;
-		key.executable = peer->executable;
-		__builtin_memcpy(key.addr, p->destination, sizeof(key.addr));
-		key.port = p->destination_port;
-		key.protocol = p->protocol;
-		key.family = p->family;
-		opener = peer->opener;
-	} else if (socket && is_connected(socket, p->destination, p->destination_port)) {
-		key = socket->connected;
-		opener = socket->connected_by;
-	} else if (socket && socket->named.port) {
-		key = socket->named;
-		opener = socket->named_by;
-	} else if (socket && socket->connected.port) {
-		key = socket->connected;
-		opener = socket->connected_by;
-	} else {
-		record_unnamed(p, scope_of_datagram(skb, socket));
-		return;
+	named = named_by_thread(remote.cookie);
+	if (named && (named->remote.port != remote.port || !same_addr(named->remote.addr, remote.addr))) {
+		if (peer || connected) { /* what an earlier call named, which failed */
+			named->remote.cookie = 0;
+			named = NULL;
+		} else if (sk->dst_port) { /* it may be so here, too */
+			record_word(skb, NAMED_BY_CONNECT, 0);
+		}
 	}
-	record(&key, &opener);
+	if (peer)
+		first = peer->first;
+	asm volatile("" : "+r"(first)); /* else the compiler selects the field's address, before it knows of either */
+	if (named)
+		first = named->peer.first;
+	if (first == PEER_SPOKE_FIRST && !goes_to(sk, p->destination, p->destination_port, p->family))
+		return;
+	if (first == PEER_NAMED) {
+		end = named ? end_of(named->remote.addr, named->remote.port, p) : end_of(p->destination, p->destination_port, p);
+		unrecorded = record_peer(skb, end.high, end.low, end.rest, !!named);
+	} else if (connected) {
+		unrecorded = record_word(skb, NAMED_BY_CONNECT, 0);
+	} else if (socket && (socket->named.port || socket->connected.port)) {
+		unrecorded = record_translated(skb, sk, socket);
+	}
+	if (named)
+		named->remote.cookie = 0;
+	if (unrecorded)
+		record_unnamed(skb, p, scope_of_departure(skb));
 }
 
 /* A packet of another socket than TCP's own. Not static, so that its stack is not added to that of read_speech. */
@@ -142,9 +256,18 @@ __noinline int read_departure(struct __sk_buff *skb)
 	sk = bpf_sk_fullsock(sk);
 	if (!sk)
 		return 0;
-	if (read_packet(skb, &p)) {
-		if (scope_of_packet(skb))
+	if (read_packet(skb, &p) || (!p.fragment && read_type(skb, &p))) {
+		if (scope_of_departure(skb))
 			count(LOST_PACKET);
+		return 0;
+	}
+	if (sends_by_hand(skb, sk)) {
+		count(HIT_EGRESS);
+		if (p.fragment) { /* has no port: the kernel takes its own datagrams to pieces later */
+			p.protocol = IPPROTO_FRAGMENT;
+			p.destination_port = 0;
+		}
+		record_unnamed(skb, &p, scope_of_departure(skb));
 		return 0;
 	}
 	if (p.fragment)
@@ -153,7 +276,7 @@ __noinline int read_departure(struct __sk_buff *skb)
 	if ((p.protocol == IPPROTO_UDP || p.protocol == IPPROTO_UDPLITE) && sk->type == SOCK_DGRAM)
 		record_datagram(skb, sk, &p);
 	else if ((p.protocol != IPPROTO_TCP || sk->type == SOCK_RAW) && opens(skb, &p)) /* first: what opens nothing adopts no cgroup */
-		record_unnamed(&p, scope_of_packet(skb));
+		record_unnamed(skb, &p, scope_of_datagram(skb, bpf_sk_storage_get(&sockets, sk, 0, 0)));
 	return 0;
 }
 
@@ -168,10 +291,17 @@ static __always_inline void on_egress(struct __sk_buff *skb)
 	if (!sk)
 		return;
 	if (sk->type == SOCK_STREAM && sk->protocol == IPPROTO_TCP) {
+		if (sk->state == TCP_STATE_SYN_SENT)
+			read_syn(skb);
+		if (sk->dst_port == bpf_htons(DNS_PORT))
+			question_segment(skb);
 		if (bpf_sk_storage_get(&speakers, sk, 0, 0))
 			read_speech(skb);
+		note_connection(skb, sk);
 		return;
 	}
 	if (first != IPPROTO_TCP || sk->type == SOCK_RAW)
 		read_departure(skb);
+	if (sk->type == SOCK_DGRAM)
+		note_question(skb);
 }

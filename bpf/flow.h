@@ -30,7 +30,8 @@ static __always_inline int count_known(struct flow_key *key)
 	return !!f;
 }
 
-static __always_inline void record_new(struct flow_key *key, const struct opener *opener)
+/* opened and said are those of struct flow_event. */
+static __always_inline void record_new_of(struct flow_key *key, const struct opener *opener, __u32 opened, __u64 said)
 {
 	struct flow fresh = { .count = 1, .first = bpf_ktime_get_ns(), .opener = *opener };
 	struct flow_event *e;
@@ -53,11 +54,17 @@ static __always_inline void record_new(struct flow_key *key, const struct opener
 		return;
 	}
 	e->kind = EVENT_FLOW;
-	e->reserved = 0;
+	e->opened = opened;
 	e->time = fresh.first;
+	e->said = said;
 	e->key = *key;
 	e->opener = *opener;
 	bpf_ringbuf_submit(e, 0);
+}
+
+static __always_inline void record_new(struct flow_key *key, const struct opener *opener)
+{
+	record_new_of(key, opener, 0, 0);
 }
 
 static __always_inline void record(struct flow_key *key, const struct opener *opener)

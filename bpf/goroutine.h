@@ -35,29 +35,11 @@ struct {
 	__type(value, __u64);
 } label_sets SEC(".maps");
 
-/*
- * Processes that the test process has started, and theirs: process id -> recording. With its room from the start: programs on tracepoints
- * may not allocate.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__type(key, __u32);
-	__type(value, __u64);
-} children SEC(".maps");
-
 static __always_inline __u64 user_word(__u64 at)
 {
 	__u64 word;
 
 	return bpf_probe_read_user(&word, sizeof(word), (void *)at) ? 0 : word;
-}
-
-static __always_inline __u64 kernel_word(__u64 at)
-{
-	__u64 word;
-
-	return bpf_probe_read_kernel(&word, sizeof(word), (void *)at) ? 0 : word;
 }
 
 #define GOROUTINE_UNREAD 1 /* no g has this address */

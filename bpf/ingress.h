@@ -8,13 +8,13 @@
 #include "egress.h"
 
 /* Remembers who spoke first, unless the socket is connected to that peer or has sent there. */
-static __always_inline void heard(struct __sk_buff *skb, const struct socket *socket, const struct packet *p)
+static __always_inline void heard(struct __sk_buff *skb, const struct bpf_sock *sk, const struct socket *socket, const struct packet *p)
 {
 	struct peer peer = { .first = PEER_SPOKE_FIRST };
 	struct peer_key remote = {};
 	int err; /* not long: before 6.4 the upper half of what map helpers return is zero */
 
-	if (socket && is_connected(socket, p->source, p->source_port))
+	if (sk->dst_port && socket && is_connected(socket, p->source, p->source_port))
 		return;
 	remote.cookie = bpf_get_socket_cookie(skb);
 	__builtin_memcpy(remote.addr, p->source, sizeof(remote.addr));
@@ -39,19 +39,22 @@ static __always_inline void on_ingress(struct __sk_buff *skb)
 		return;
 	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
 	cgroup = scope_of_datagram(skb, socket);
-	if (!cgroup)
+	if (!cgroup && first == IPPROTO_TCP)
 		return;
 	if (read_packet(skb, &p)) {
-		count(LOST_PACKET);
+		if (cgroup)
+			count(LOST_PACKET);
 		return;
 	}
 	if (p.fragment)
 		return;
-	count(HIT_INGRESS);
 	if (p.protocol == IPPROTO_UDP && p.source_port == DNS_PORT)
-		dns_datagram(skb, p.transport, cgroup);
+		dns_datagram(skb, p.transport); /* whose it is the question tells */
+	if (!cgroup)
+		return;
+	count(HIT_INGRESS);
 	if (p.protocol == IPPROTO_TCP && p.source_port == DNS_PORT)
-		dns_segment(skb, p.transport, cgroup);
+		dns_segment(skb, p.transport);
 	if (p.protocol == IPPROTO_UDP || p.protocol == IPPROTO_UDPLITE)
-		heard(skb, socket, &p);
+		heard(skb, sk, socket, &p);
 }

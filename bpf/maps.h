@@ -4,12 +4,22 @@
 
 #include "abi.h"
 
+/* Deep enough for any tree in use. */
+#define MAX_LEVEL 32
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct settings);
 } config SEC(".maps");
+
+static __always_inline struct settings *get_settings(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&config, &zero);
+}
 
 /* cgroup id -> scope: whose events are recorded, and which newborn cgroups' are not. */
 struct {
@@ -19,6 +29,25 @@ struct {
 	__type(key, __u64);
 	__type(value, struct scope);
 } scopes SEC(".maps");
+
+/*
+ * Processes that descend from the test process: process id -> recording, or RECORDING_NONE. With its room from the start: programs on
+ * tracepoints may not allocate.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, __u64);
+} children SEC(".maps");
+
+/* Pid namespaces that were made in a newborn cgroup, as a container's is: inode number -> id of the cgroup. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, __u64);
+} insides SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -74,6 +103,22 @@ struct {
 	__type(value, struct socket);
 } sockets SEC(".maps");
 
+/* By thread id in the initial pid namespace. A packet leaves microseconds after its destination was named. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, struct destination);
+} destinations SEC(".maps");
+
+/* TCP sockets whose SYN has told of them: it may be sent again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, __u32);
+} syns SEC(".maps");
+
 /* How many connections named the server so. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -84,8 +129,7 @@ struct {
 } server_names SEC(".maps");
 
 /*
- * A TCP connection for which no DNS question was asked, or one of several, until its first bytes have said who is meant: where its
- * reader is (speech.h). It is the socket's, whose lock keeps it from being used twice at once, as what belongs to a CPU would be:
+ * A TCP connection, until its first bytes have said who is meant: where its reader is (speech.h). It is the socket's, whose lock keeps it from being used twice at once, as what belongs to a CPU would be:
  * packets leave in interrupts too.
  */
 struct speaker {
@@ -164,4 +208,18 @@ static __always_inline void count(__u32 which)
 
 	if (n)
 		__sync_fetch_and_add(n, 1);
+}
+
+static __always_inline __u64 kernel_word(__u64 at)
+{
+	__u64 word;
+
+	return bpf_probe_read_kernel(&word, sizeof(word), (void *)at) ? 0 : word;
+}
+
+static __always_inline __u32 kernel_half(__u64 at)
+{
+	__u32 half;
+
+	return bpf_probe_read_kernel(&half, sizeof(half), (void *)at) ? 0 : half;
 }

@@ -64,6 +64,35 @@ static __always_inline void tell_names(__u64 id, struct scope *scope)
 	bpf_ringbuf_submit(e, 0);
 }
 
+/* What the raw tracepoint cgroup_mkdir gets. */
+struct mkdir_args {
+	__u64 cgroup;
+	__u64 path;
+};
+
+/*
+ * Whoever has a container started waits for the engine while its cgroup is made: user space looks who that is.
+ */
+static __always_inline void on_mkdir(struct mkdir_args *ctx)
+{
+	struct settings *s = get_settings();
+	struct mkdir_event *e;
+
+	if (!task_layout.node_name || !s || !s->newborn) /* the verifier knows the first, and drops the rest */
+		return;
+	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e) {
+		count(LOST_CGROUP_EVENT);
+		return;
+	}
+	e->kind = EVENT_MKDIR;
+	e->reserved = 0;
+	e->time = bpf_ktime_get_ns();
+	e->path[0] = 0;
+	bpf_probe_read_kernel_str(e->path, sizeof(e->path), (void *)ctx->path);
+	bpf_ringbuf_submit(e, 0);
+}
+
 /*
  * Puts a newborn cgroup in scope, and returns its id; 0 where that failed. Room in the ring comes first, so that whoever finds the cgroup
  * in scope tells of it later; and the birth is counted before it shows, so that what connects to a server in it is new.

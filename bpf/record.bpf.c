@@ -8,16 +8,20 @@
  *   cgroup/connect4|6     TCP flows, attempts included; destination of connected datagram sockets
  *   cgroup/sendmsg4|6     destination of datagrams that carry their own
  *   cgroup/post_bind4|6   who may be about to listen where
- *   cgroup_skb/egress     evidence that a datagram left; raw sockets, ICMP, SCTP, UDP-Lite; which server TLS and HTTP clients name
+ *   cgroup/sock_create    sockets that descendants of the test process make in other cgroups
+ *   cgroup_skb/egress     evidence that a datagram left; raw sockets, ICMP, SCTP, UDP-Lite; TCP that the kernel opens; DNS questions;
+ *                         which server TLS and HTTP clients name; connections from before the recording
  *   cgroup_skb/ingress    DNS answers; who spoke first on a datagram socket
  *
  * And on raw tracepoints, which see the whole machine:
- *   sched_wakeup_new      for which of several recordings a child was started
+ *   sched_wakeup_new      who descends from the test process, and for which of several recordings it was started
  *   sched_process_exit    that it is no more
+ *   cgroup_mkdir          that a container may be about to start
  *
- * Kernel floor: 5.10. Needs no BTF of the kernel; with it, the names of executables and of short-lived cgroups are certain (struct layout).
+ * Kernel floor: 5.10. Needs no BTF of the kernel; with it, the names of executables and of short-lived cgroups are certain (struct layout),
+ * and who sends on a socket that others made is known (struct sender_layout).
  *
- * Not seen: packet sockets (AF_PACKET) and XDP, which pass below IP; connections that were open before the recording;
+ * Not seen: packet sockets (AF_PACKET), TUN devices and XDP, which pass below IP; MPTCP connections that were open before the recording;
  * DNS on other ports than 53 (DoT, DoH, mDNS); names that came from /etc/hosts or over a Unix socket, unless the client names the server
  * (server_name.h).
  */
@@ -46,11 +50,14 @@
 const struct flow_event *flow_event_type __attribute__((unused));
 const struct bind_event *bind_event_type __attribute__((unused));
 const struct cgroup_event *cgroup_event_type __attribute__((unused));
+const struct question_event *question_event_type __attribute__((unused));
+const struct mkdir_event *mkdir_event_type __attribute__((unused));
 const struct name_event *name_event_type __attribute__((unused));
 const enum name_source *name_source_type __attribute__((unused));
 const enum no_recording *no_recording_type __attribute__((unused));
 const struct stack_event *stack_event_type __attribute__((unused));
 const struct socket *socket_type __attribute__((unused));
+const struct connection *connection_type __attribute__((unused));
 const enum event_kind *event_kind_type __attribute__((unused));
 const enum scope_state *scope_state_type __attribute__((unused));
 const enum counter *counter_type __attribute__((unused));
@@ -112,6 +119,13 @@ int post_bind6(struct bpf_sock *ctx)
 	return PROCEED;
 }
 
+SEC("cgroup/sock_create")
+int sock_create(struct bpf_sock *ctx)
+{
+	on_create(ctx);
+	return PROCEED;
+}
+
 SEC("cgroup_skb/egress")
 int egress(struct __sk_buff *skb)
 {
@@ -137,6 +151,13 @@ SEC("raw_tracepoint/sched_process_exit")
 int process_exits(void *ctx __attribute__((unused)))
 {
 	on_exit();
+	return 0;
+}
+
+SEC("raw_tracepoint/cgroup_mkdir")
+int cgroup_made(struct mkdir_args *ctx)
+{
+	on_mkdir(ctx);
 	return 0;
 }
 

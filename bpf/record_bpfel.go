@@ -37,6 +37,15 @@ type RecordCgroupEvent struct {
 	Names    [16][128]uint8
 }
 
+type RecordConnection struct {
+	_      structs.HostLayout
+	Key    RecordFlowKey
+	Said   uint64
+	Pid    uint32
+	Told   uint32
+	Sender uint64
+}
+
 type RecordCounter uint32
 
 const (
@@ -59,19 +68,28 @@ const (
 	RecordCounterCOUNTERS          RecordCounter = 16
 )
 
+type RecordDestination struct {
+	_      structs.HostLayout
+	Peer   RecordPeer
+	Remote RecordPeerKey
+}
+
 type RecordDnsEvent struct {
-	_        structs.HostLayout
-	Kind     uint32
-	Length   uint32
-	Time     uint64
-	Cgroup   uint64
-	Cookie   uint64
-	Sequence uint32
-	Cut      uint32
-	Protocol uint8
-	Flags    uint8
-	Padding  [3]uint16
-	Payload  [16384]uint8
+	_          structs.HostLayout
+	Kind       uint32
+	Length     uint32
+	Time       uint64
+	Cgroup     uint64
+	Cookie     uint64
+	Recording  uint64
+	Generation uint32
+	Reserved   uint32
+	Sequence   uint32
+	Cut        uint32
+	Protocol   uint8
+	Flags      uint8
+	Padding    [3]uint16
+	Payload    [16384]uint8
 }
 
 type RecordDnsReader struct {
@@ -87,20 +105,22 @@ type RecordDnsReader struct {
 type RecordEventKind uint32
 
 const (
-	RecordEventKindEVENT_FLOW   RecordEventKind = 1
-	RecordEventKindEVENT_BIND   RecordEventKind = 2
-	RecordEventKindEVENT_DNS    RecordEventKind = 3
-	RecordEventKindEVENT_CGROUP RecordEventKind = 4
-	RecordEventKindEVENT_NAME   RecordEventKind = 5
-	RecordEventKindEVENT_STACK  RecordEventKind = 6
+	RecordEventKindEVENT_FLOW     RecordEventKind = 1
+	RecordEventKindEVENT_BIND     RecordEventKind = 2
+	RecordEventKindEVENT_DNS      RecordEventKind = 3
+	RecordEventKindEVENT_CGROUP   RecordEventKind = 4
+	RecordEventKindEVENT_NAME     RecordEventKind = 5
+	RecordEventKindEVENT_STACK    RecordEventKind = 6
+	RecordEventKindEVENT_QUESTION RecordEventKind = 7
+	RecordEventKindEVENT_MKDIR    RecordEventKind = 8
 )
 
 type RecordFamilyLayout struct {
-	_       structs.HostLayout
-	Tgid    uint32
-	Signal  uint32
-	Live    uint32
-	Padding uint32
+	_      structs.HostLayout
+	Tgid   uint32
+	Signal uint32
+	Live   uint32
+	Parent uint32
 }
 
 type RecordFlow struct {
@@ -111,12 +131,13 @@ type RecordFlow struct {
 }
 
 type RecordFlowEvent struct {
-	_        structs.HostLayout
-	Kind     uint32
-	Reserved uint32
-	Time     uint64
-	Key      RecordFlowKey
-	Opener   RecordOpener
+	_      structs.HostLayout
+	Kind   uint32
+	Opened uint32
+	Time   uint64
+	Said   uint64
+	Key    RecordFlowKey
+	Opener RecordOpener
 }
 
 type RecordFlowKey struct {
@@ -157,6 +178,17 @@ type RecordGoroutineLayout struct {
 	Padding   uint32
 }
 
+type RecordInsideLayout struct {
+	_         structs.HostLayout
+	ThreadPid uint32
+	Level     uint32
+	Numbers   uint32
+	Nr        uint32
+	Ns        uint32
+	Upid      uint32
+	Inum      uint32
+}
+
 type RecordLayout struct {
 	_        structs.HostLayout
 	Mm       uint32
@@ -171,6 +203,20 @@ type RecordLayout struct {
 	Hash     uint32
 }
 
+type RecordLookupKey struct {
+	_    structs.HostLayout
+	By   RecordQuestion
+	Hash uint64
+}
+
+type RecordMkdirEvent struct {
+	_        structs.HostLayout
+	Kind     uint32
+	Reserved uint32
+	Time     uint64
+	Path     [512]uint8
+}
+
 type RecordName struct {
 	_    structs.HostLayout
 	Lock struct {
@@ -183,7 +229,6 @@ type RecordName struct {
 	Changed uint64
 	Epoch   uint64
 	Time    uint64
-	Others  uint64
 }
 
 type RecordNameEvent struct {
@@ -256,6 +301,37 @@ type RecordPortKey struct {
 	Protocol uint32
 }
 
+type RecordQuestion struct {
+	_          structs.HostLayout
+	Cgroup     uint64
+	Recording  uint64
+	Generation uint32
+	Padding    uint32
+}
+
+type RecordQuestionEvent struct {
+	_          structs.HostLayout
+	Kind       uint32
+	Type       uint16
+	Length     uint16
+	Time       uint64
+	Cgroup     uint64
+	Recording  uint64
+	Netns      uint64
+	Generation uint32
+	Padding    uint32
+	Opener     RecordOpener
+	Name       [256]uint8
+}
+
+type RecordQuestionKey struct {
+	_       structs.HostLayout
+	Cookie  uint64
+	Hash    uint64
+	Id      uint16
+	Padding [3]uint16
+}
+
 type RecordScope struct {
 	_     structs.HostLayout
 	Epoch uint64
@@ -271,6 +347,22 @@ const (
 	RecordScopeStateSCOPE_IGNORED RecordScopeState = 2
 )
 
+type RecordSenderLayout struct {
+	_           structs.HostLayout
+	Pid         uint32
+	Cgroups     uint32
+	Cgroup      uint32
+	Node        uint32
+	Id          uint32
+	Level       uint32
+	Ancestors   uint32
+	AncestorIds uint32
+	Socket      uint32
+	File        uint32
+	Net         uint32
+	NetCookie   uint32
+}
+
 type RecordServerNameKey struct {
 	_       structs.HostLayout
 	Flow    RecordFlowKey
@@ -284,8 +376,11 @@ type RecordSettings struct {
 	Generation uint32
 	Level      uint32
 	Newborn    uint64
+	Leaf       uint64
 	Process    uint32
-	Padding    uint32
+	Ancestor   uint32
+	Scanning   uint32
+	Several    uint32
 }
 
 type RecordSocket struct {
@@ -295,6 +390,8 @@ type RecordSocket struct {
 	Named       RecordFlowKey
 	ConnectedBy RecordOpener
 	NamedBy     RecordOpener
+	Earlier     RecordFlowKey
+	EarlierBy   RecordOpener
 }
 
 type RecordSpeaker struct {
@@ -338,47 +435,62 @@ type RecordStackEvent struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	RecordMapChildren        = "children"
-	RecordMapConfig          = "config"
-	RecordMapCounters        = "counters"
-	RecordMapEvents          = "events"
-	RecordMapFlows           = "flows"
-	RecordMapGoroutines      = "goroutines"
-	RecordMapLabelSets       = "label_sets"
-	RecordMapNames           = "names"
-	RecordMapPeers           = "peers"
-	RecordMapPorts           = "ports"
-	RecordMapScopes          = "scopes"
-	RecordMapScratch         = "scratch"
-	RecordMapServerNames     = "server_names"
-	RecordMapSockets         = "sockets"
-	RecordMapSpeakers        = "speakers"
-	RecordProgConnect4       = "connect4"
-	RecordProgConnect6       = "connect6"
-	RecordProgEgress         = "egress"
-	RecordProgIngress        = "ingress"
-	RecordProgPostBind4      = "post_bind4"
-	RecordProgPostBind6      = "post_bind6"
-	RecordProgProcessExits   = "process_exits"
-	RecordProgProcessForks   = "process_forks"
-	RecordProgSendmsg4       = "sendmsg4"
-	RecordProgSendmsg6       = "sendmsg6"
-	RecordVarBindEventType   = "bind_event_type"
-	RecordVarBirths          = "births"
-	RecordVarBoundPorts      = "bound_ports"
-	RecordVarCgroupEventType = "cgroup_event_type"
-	RecordVarCounterType     = "counter_type"
-	RecordVarEventKindType   = "event_kind_type"
-	RecordVarFamilyLayout    = "family_layout"
-	RecordVarFlowEventType   = "flow_event_type"
-	RecordVarGoroutineLayout = "goroutine_layout"
-	RecordVarNameEventType   = "name_event_type"
-	RecordVarNameSourceType  = "name_source_type"
-	RecordVarNoRecordingType = "no_recording_type"
-	RecordVarScopeStateType  = "scope_state_type"
-	RecordVarSocketType      = "socket_type"
-	RecordVarStackEventType  = "stack_event_type"
-	RecordVarTaskLayout      = "task_layout"
+	RecordMapChildren          = "children"
+	RecordMapConfig            = "config"
+	RecordMapConnections       = "connections"
+	RecordMapCounters          = "counters"
+	RecordMapDestinations      = "destinations"
+	RecordMapEvents            = "events"
+	RecordMapFlows             = "flows"
+	RecordMapGoroutines        = "goroutines"
+	RecordMapInsides           = "insides"
+	RecordMapLabelSets         = "label_sets"
+	RecordMapLookups           = "lookups"
+	RecordMapNames             = "names"
+	RecordMapPeers             = "peers"
+	RecordMapPorts             = "ports"
+	RecordMapQuestions         = "questions"
+	RecordMapScopes            = "scopes"
+	RecordMapScratch           = "scratch"
+	RecordMapServerNames       = "server_names"
+	RecordMapSockets           = "sockets"
+	RecordMapSpeakers          = "speakers"
+	RecordMapSyns              = "syns"
+	RecordProgCgroupMade       = "cgroup_made"
+	RecordProgConnect4         = "connect4"
+	RecordProgConnect6         = "connect6"
+	RecordProgEgress           = "egress"
+	RecordProgIngress          = "ingress"
+	RecordProgPostBind4        = "post_bind4"
+	RecordProgPostBind6        = "post_bind6"
+	RecordProgProcessExits     = "process_exits"
+	RecordProgProcessForks     = "process_forks"
+	RecordProgSendmsg4         = "sendmsg4"
+	RecordProgSendmsg6         = "sendmsg6"
+	RecordProgSockCreate       = "sock_create"
+	RecordVarBindEventType     = "bind_event_type"
+	RecordVarBirths            = "births"
+	RecordVarBoundPorts        = "bound_ports"
+	RecordVarCgroupEventType   = "cgroup_event_type"
+	RecordVarConnectionType    = "connection_type"
+	RecordVarCounterType       = "counter_type"
+	RecordVarEventKindType     = "event_kind_type"
+	RecordVarFamilyLayout      = "family_layout"
+	RecordVarFlowEventType     = "flow_event_type"
+	RecordVarGoroutineLayout   = "goroutine_layout"
+	RecordVarInsideLayout      = "inside_layout"
+	RecordVarMkdirEventType    = "mkdir_event_type"
+	RecordVarNameEventType     = "name_event_type"
+	RecordVarNameSourceType    = "name_source_type"
+	RecordVarNoRecordingType   = "no_recording_type"
+	RecordVarQuestionEventType = "question_event_type"
+	RecordVarScopeStateType    = "scope_state_type"
+	RecordVarSenderLayout      = "sender_layout"
+	RecordVarSenderReadable    = "sender_readable"
+	RecordVarSocketOwned       = "socket_owned"
+	RecordVarSocketType        = "socket_type"
+	RecordVarStackEventType    = "stack_event_type"
+	RecordVarTaskLayout        = "task_layout"
 )
 
 // LoadRecord returns the embedded CollectionSpec for Record.
@@ -423,6 +535,7 @@ type RecordSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RecordProgramSpecs struct {
+	CgroupMade   *ebpf.ProgramSpec `ebpf:"cgroup_made"`
 	Connect4     *ebpf.ProgramSpec `ebpf:"connect4"`
 	Connect6     *ebpf.ProgramSpec `ebpf:"connect6"`
 	Egress       *ebpf.ProgramSpec `ebpf:"egress"`
@@ -433,49 +546,63 @@ type RecordProgramSpecs struct {
 	ProcessForks *ebpf.ProgramSpec `ebpf:"process_forks"`
 	Sendmsg4     *ebpf.ProgramSpec `ebpf:"sendmsg4"`
 	Sendmsg6     *ebpf.ProgramSpec `ebpf:"sendmsg6"`
+	SockCreate   *ebpf.ProgramSpec `ebpf:"sock_create"`
 }
 
 // RecordMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RecordMapSpecs struct {
-	Children    *ebpf.MapSpec `ebpf:"children"`
-	Config      *ebpf.MapSpec `ebpf:"config"`
-	Counters    *ebpf.MapSpec `ebpf:"counters"`
-	Events      *ebpf.MapSpec `ebpf:"events"`
-	Flows       *ebpf.MapSpec `ebpf:"flows"`
-	Goroutines  *ebpf.MapSpec `ebpf:"goroutines"`
-	LabelSets   *ebpf.MapSpec `ebpf:"label_sets"`
-	Names       *ebpf.MapSpec `ebpf:"names"`
-	Peers       *ebpf.MapSpec `ebpf:"peers"`
-	Ports       *ebpf.MapSpec `ebpf:"ports"`
-	Scopes      *ebpf.MapSpec `ebpf:"scopes"`
-	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
-	ServerNames *ebpf.MapSpec `ebpf:"server_names"`
-	Sockets     *ebpf.MapSpec `ebpf:"sockets"`
-	Speakers    *ebpf.MapSpec `ebpf:"speakers"`
+	Children     *ebpf.MapSpec `ebpf:"children"`
+	Config       *ebpf.MapSpec `ebpf:"config"`
+	Connections  *ebpf.MapSpec `ebpf:"connections"`
+	Counters     *ebpf.MapSpec `ebpf:"counters"`
+	Destinations *ebpf.MapSpec `ebpf:"destinations"`
+	Events       *ebpf.MapSpec `ebpf:"events"`
+	Flows        *ebpf.MapSpec `ebpf:"flows"`
+	Goroutines   *ebpf.MapSpec `ebpf:"goroutines"`
+	Insides      *ebpf.MapSpec `ebpf:"insides"`
+	LabelSets    *ebpf.MapSpec `ebpf:"label_sets"`
+	Lookups      *ebpf.MapSpec `ebpf:"lookups"`
+	Names        *ebpf.MapSpec `ebpf:"names"`
+	Peers        *ebpf.MapSpec `ebpf:"peers"`
+	Ports        *ebpf.MapSpec `ebpf:"ports"`
+	Questions    *ebpf.MapSpec `ebpf:"questions"`
+	Scopes       *ebpf.MapSpec `ebpf:"scopes"`
+	Scratch      *ebpf.MapSpec `ebpf:"scratch"`
+	ServerNames  *ebpf.MapSpec `ebpf:"server_names"`
+	Sockets      *ebpf.MapSpec `ebpf:"sockets"`
+	Speakers     *ebpf.MapSpec `ebpf:"speakers"`
+	Syns         *ebpf.MapSpec `ebpf:"syns"`
 }
 
 // RecordVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RecordVariableSpecs struct {
-	BindEventType   *ebpf.VariableSpec `ebpf:"bind_event_type"`
-	Births          *ebpf.VariableSpec `ebpf:"births"`
-	BoundPorts      *ebpf.VariableSpec `ebpf:"bound_ports"`
-	CgroupEventType *ebpf.VariableSpec `ebpf:"cgroup_event_type"`
-	CounterType     *ebpf.VariableSpec `ebpf:"counter_type"`
-	EventKindType   *ebpf.VariableSpec `ebpf:"event_kind_type"`
-	FamilyLayout    *ebpf.VariableSpec `ebpf:"family_layout"`
-	FlowEventType   *ebpf.VariableSpec `ebpf:"flow_event_type"`
-	GoroutineLayout *ebpf.VariableSpec `ebpf:"goroutine_layout"`
-	NameEventType   *ebpf.VariableSpec `ebpf:"name_event_type"`
-	NameSourceType  *ebpf.VariableSpec `ebpf:"name_source_type"`
-	NoRecordingType *ebpf.VariableSpec `ebpf:"no_recording_type"`
-	ScopeStateType  *ebpf.VariableSpec `ebpf:"scope_state_type"`
-	SocketType      *ebpf.VariableSpec `ebpf:"socket_type"`
-	StackEventType  *ebpf.VariableSpec `ebpf:"stack_event_type"`
-	TaskLayout      *ebpf.VariableSpec `ebpf:"task_layout"`
+	BindEventType     *ebpf.VariableSpec `ebpf:"bind_event_type"`
+	Births            *ebpf.VariableSpec `ebpf:"births"`
+	BoundPorts        *ebpf.VariableSpec `ebpf:"bound_ports"`
+	CgroupEventType   *ebpf.VariableSpec `ebpf:"cgroup_event_type"`
+	ConnectionType    *ebpf.VariableSpec `ebpf:"connection_type"`
+	CounterType       *ebpf.VariableSpec `ebpf:"counter_type"`
+	EventKindType     *ebpf.VariableSpec `ebpf:"event_kind_type"`
+	FamilyLayout      *ebpf.VariableSpec `ebpf:"family_layout"`
+	FlowEventType     *ebpf.VariableSpec `ebpf:"flow_event_type"`
+	GoroutineLayout   *ebpf.VariableSpec `ebpf:"goroutine_layout"`
+	InsideLayout      *ebpf.VariableSpec `ebpf:"inside_layout"`
+	MkdirEventType    *ebpf.VariableSpec `ebpf:"mkdir_event_type"`
+	NameEventType     *ebpf.VariableSpec `ebpf:"name_event_type"`
+	NameSourceType    *ebpf.VariableSpec `ebpf:"name_source_type"`
+	NoRecordingType   *ebpf.VariableSpec `ebpf:"no_recording_type"`
+	QuestionEventType *ebpf.VariableSpec `ebpf:"question_event_type"`
+	ScopeStateType    *ebpf.VariableSpec `ebpf:"scope_state_type"`
+	SenderLayout      *ebpf.VariableSpec `ebpf:"sender_layout"`
+	SenderReadable    *ebpf.VariableSpec `ebpf:"sender_readable"`
+	SocketOwned       *ebpf.VariableSpec `ebpf:"socket_owned"`
+	SocketType        *ebpf.VariableSpec `ebpf:"socket_type"`
+	StackEventType    *ebpf.VariableSpec `ebpf:"stack_event_type"`
+	TaskLayout        *ebpf.VariableSpec `ebpf:"task_layout"`
 }
 
 // RecordObjects contains all objects after they have been loaded into the kernel.
@@ -498,40 +625,52 @@ func (o *RecordObjects) Close() error {
 //
 // It can be passed to LoadRecordObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RecordMaps struct {
-	Children    *ebpf.Map `ebpf:"children"`
-	Config      *ebpf.Map `ebpf:"config"`
-	Counters    *ebpf.Map `ebpf:"counters"`
-	Events      *ebpf.Map `ebpf:"events"`
-	Flows       *ebpf.Map `ebpf:"flows"`
-	Goroutines  *ebpf.Map `ebpf:"goroutines"`
-	LabelSets   *ebpf.Map `ebpf:"label_sets"`
-	Names       *ebpf.Map `ebpf:"names"`
-	Peers       *ebpf.Map `ebpf:"peers"`
-	Ports       *ebpf.Map `ebpf:"ports"`
-	Scopes      *ebpf.Map `ebpf:"scopes"`
-	Scratch     *ebpf.Map `ebpf:"scratch"`
-	ServerNames *ebpf.Map `ebpf:"server_names"`
-	Sockets     *ebpf.Map `ebpf:"sockets"`
-	Speakers    *ebpf.Map `ebpf:"speakers"`
+	Children     *ebpf.Map `ebpf:"children"`
+	Config       *ebpf.Map `ebpf:"config"`
+	Connections  *ebpf.Map `ebpf:"connections"`
+	Counters     *ebpf.Map `ebpf:"counters"`
+	Destinations *ebpf.Map `ebpf:"destinations"`
+	Events       *ebpf.Map `ebpf:"events"`
+	Flows        *ebpf.Map `ebpf:"flows"`
+	Goroutines   *ebpf.Map `ebpf:"goroutines"`
+	Insides      *ebpf.Map `ebpf:"insides"`
+	LabelSets    *ebpf.Map `ebpf:"label_sets"`
+	Lookups      *ebpf.Map `ebpf:"lookups"`
+	Names        *ebpf.Map `ebpf:"names"`
+	Peers        *ebpf.Map `ebpf:"peers"`
+	Ports        *ebpf.Map `ebpf:"ports"`
+	Questions    *ebpf.Map `ebpf:"questions"`
+	Scopes       *ebpf.Map `ebpf:"scopes"`
+	Scratch      *ebpf.Map `ebpf:"scratch"`
+	ServerNames  *ebpf.Map `ebpf:"server_names"`
+	Sockets      *ebpf.Map `ebpf:"sockets"`
+	Speakers     *ebpf.Map `ebpf:"speakers"`
+	Syns         *ebpf.Map `ebpf:"syns"`
 }
 
 func (m *RecordMaps) Close() error {
 	return _RecordClose(
 		m.Children,
 		m.Config,
+		m.Connections,
 		m.Counters,
+		m.Destinations,
 		m.Events,
 		m.Flows,
 		m.Goroutines,
+		m.Insides,
 		m.LabelSets,
+		m.Lookups,
 		m.Names,
 		m.Peers,
 		m.Ports,
+		m.Questions,
 		m.Scopes,
 		m.Scratch,
 		m.ServerNames,
 		m.Sockets,
 		m.Speakers,
+		m.Syns,
 	)
 }
 
@@ -539,28 +678,36 @@ func (m *RecordMaps) Close() error {
 //
 // It can be passed to LoadRecordObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RecordVariables struct {
-	BindEventType   *ebpf.Variable `ebpf:"bind_event_type"`
-	Births          *ebpf.Variable `ebpf:"births"`
-	BoundPorts      *ebpf.Variable `ebpf:"bound_ports"`
-	CgroupEventType *ebpf.Variable `ebpf:"cgroup_event_type"`
-	CounterType     *ebpf.Variable `ebpf:"counter_type"`
-	EventKindType   *ebpf.Variable `ebpf:"event_kind_type"`
-	FamilyLayout    *ebpf.Variable `ebpf:"family_layout"`
-	FlowEventType   *ebpf.Variable `ebpf:"flow_event_type"`
-	GoroutineLayout *ebpf.Variable `ebpf:"goroutine_layout"`
-	NameEventType   *ebpf.Variable `ebpf:"name_event_type"`
-	NameSourceType  *ebpf.Variable `ebpf:"name_source_type"`
-	NoRecordingType *ebpf.Variable `ebpf:"no_recording_type"`
-	ScopeStateType  *ebpf.Variable `ebpf:"scope_state_type"`
-	SocketType      *ebpf.Variable `ebpf:"socket_type"`
-	StackEventType  *ebpf.Variable `ebpf:"stack_event_type"`
-	TaskLayout      *ebpf.Variable `ebpf:"task_layout"`
+	BindEventType     *ebpf.Variable `ebpf:"bind_event_type"`
+	Births            *ebpf.Variable `ebpf:"births"`
+	BoundPorts        *ebpf.Variable `ebpf:"bound_ports"`
+	CgroupEventType   *ebpf.Variable `ebpf:"cgroup_event_type"`
+	ConnectionType    *ebpf.Variable `ebpf:"connection_type"`
+	CounterType       *ebpf.Variable `ebpf:"counter_type"`
+	EventKindType     *ebpf.Variable `ebpf:"event_kind_type"`
+	FamilyLayout      *ebpf.Variable `ebpf:"family_layout"`
+	FlowEventType     *ebpf.Variable `ebpf:"flow_event_type"`
+	GoroutineLayout   *ebpf.Variable `ebpf:"goroutine_layout"`
+	InsideLayout      *ebpf.Variable `ebpf:"inside_layout"`
+	MkdirEventType    *ebpf.Variable `ebpf:"mkdir_event_type"`
+	NameEventType     *ebpf.Variable `ebpf:"name_event_type"`
+	NameSourceType    *ebpf.Variable `ebpf:"name_source_type"`
+	NoRecordingType   *ebpf.Variable `ebpf:"no_recording_type"`
+	QuestionEventType *ebpf.Variable `ebpf:"question_event_type"`
+	ScopeStateType    *ebpf.Variable `ebpf:"scope_state_type"`
+	SenderLayout      *ebpf.Variable `ebpf:"sender_layout"`
+	SenderReadable    *ebpf.Variable `ebpf:"sender_readable"`
+	SocketOwned       *ebpf.Variable `ebpf:"socket_owned"`
+	SocketType        *ebpf.Variable `ebpf:"socket_type"`
+	StackEventType    *ebpf.Variable `ebpf:"stack_event_type"`
+	TaskLayout        *ebpf.Variable `ebpf:"task_layout"`
 }
 
 // RecordPrograms contains all programs after they have been loaded into the kernel.
 //
 // It can be passed to LoadRecordObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RecordPrograms struct {
+	CgroupMade   *ebpf.Program `ebpf:"cgroup_made"`
 	Connect4     *ebpf.Program `ebpf:"connect4"`
 	Connect6     *ebpf.Program `ebpf:"connect6"`
 	Egress       *ebpf.Program `ebpf:"egress"`
@@ -571,10 +718,12 @@ type RecordPrograms struct {
 	ProcessForks *ebpf.Program `ebpf:"process_forks"`
 	Sendmsg4     *ebpf.Program `ebpf:"sendmsg4"`
 	Sendmsg6     *ebpf.Program `ebpf:"sendmsg6"`
+	SockCreate   *ebpf.Program `ebpf:"sock_create"`
 }
 
 func (p *RecordPrograms) Close() error {
 	return _RecordClose(
+		p.CgroupMade,
 		p.Connect4,
 		p.Connect6,
 		p.Egress,
@@ -585,6 +734,7 @@ func (p *RecordPrograms) Close() error {
 		p.ProcessForks,
 		p.Sendmsg4,
 		p.Sendmsg6,
+		p.SockCreate,
 	)
 }
 

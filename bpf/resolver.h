@@ -4,8 +4,6 @@
 
 #include "dns.h"
 
-#define DNS_PORT 53
-#define UDP_HEADER 8
 #define MAX_PIECES 5 /* of DNS_PAYLOAD bytes: more than the longest packet */
 
 static __always_inline void raise_epoch(__u64 cgroup)
@@ -16,12 +14,32 @@ static __always_inline void raise_epoch(__u64 cgroup)
 		__sync_fetch_and_add(&scope->epoch, 1);
 }
 
-/* A UDP datagram from a resolver, the header of which stands at offset transport. */
-__noinline int dns_datagram(struct __sk_buff *skb, __u32 transport, __u64 cgroup)
+/* Notes that a look-up has got an address. Non-zero where user space does not know that yet. */
+static __always_inline int is_first_address(const struct question *by, __u64 hash)
+{
+	struct lookup_key key = { .by = *by, .hash = hash };
+	__u32 answered = 1, *known = bpf_map_lookup_elem(&lookups, &key);
+
+	if (known && *known)
+		return 0;
+	if (known)
+		*known = 1;
+	else if (bpf_map_update_elem(&lookups, &key, &answered, BPF_ANY))
+		count(LOST_DNS_EVENT);
+	return 1;
+}
+
+/*
+ * A UDP datagram from port 53, the header of which stands at offset transport. What answers no question that a scope has asked by this
+ * socket is no evidence, whoever sends it.
+ */
+__noinline int dns_datagram(struct __sk_buff *skb, __u32 transport)
 {
 	__u32 payload = transport + UDP_HEADER, length;
-	struct dns_reader *r = new_dns_event(skb, IPPROTO_UDP, cgroup);
-	int news = -1;
+	struct dns_reader *r = new_dns_event(skb, IPPROTO_UDP, 0);
+	struct question_key asked = {};
+	struct question *by;
+	int found;
 
 	if (!r || skb->len < payload + DNS_HEADER)
 		return 0;
@@ -34,30 +52,47 @@ __noinline int dns_datagram(struct __sk_buff *skb, __u32 transport, __u64 cgroup
 		count(LOST_PACKET);
 		return 0;
 	}
-	if (!(byte_at(&r->event, 2) & DNS_RESPONSE))
+	if (!(byte_at(&r->event, 2) & DNS_RESPONSE) || word_at(&r->event, 4) != 1 || read_question(r, DNS_HEADER))
 		return 0;
-	if (word_at(&r->event, 4) == 1 && !r->event.cut && !read_question(r, DNS_HEADER)) {
-		r->offset += 4; /* type and class */
-		news = read_answers(skb, r, payload, cgroup);
-	}
-	if (news < 0)
-		raise_epoch(cgroup);
-	if (news)
+	asked.cookie = r->event.cookie;
+	asked.hash = r->question;
+	asked.id = bpf_htons(word_at(&r->event, 0));
+	by = bpf_map_lookup_elem(&questions, &asked);
+	if (!by || !is_recorded(by->cgroup))
+		return 0;
+	r->event.cgroup = by->cgroup;
+	r->event.recording = by->recording;
+	r->event.generation = by->generation;
+	r->offset += 4; /* type and class */
+	found = r->event.cut ? -1 : read_answers(skb, r, payload, by->cgroup);
+	if (found < 0)
+		raise_epoch(by->cgroup);
+	if (r->found & ANSWER_HAS_ADDRESS && is_first_address(by, asked.hash))
+		found |= ANSWER_IS_NEWS;
+	if (found & ANSWER_IS_NEWS) /* all bits are set where it could not be read */
 		send(&r->event);
 	return 0;
 }
 
-/* A TCP segment from a resolver. Only user space puts the segments of a stream together. */
-__noinline int dns_segment(struct __sk_buff *skb, __u32 transport, __u64 cgroup)
+/* A TCP segment from a resolver that this side has connected to. Only user space puts the segments of a stream together. */
+__noinline int dns_segment(struct __sk_buff *skb, __u32 transport)
 {
-	struct dns_reader *r = new_dns_event(skb, IPPROTO_TCP, cgroup);
+	struct dns_reader *r = new_dns_event(skb, IPPROTO_TCP, 0);
+	struct bpf_sock *sk = skb->sk;
+	struct question by = {};
 	__u32 payload, length, sequence;
 	struct dns_event *e;
 	__u8 flags, head[10]; /* sequence number, acknowledgement number, header length, flags */
 
-	if (!r)
+	if (!r || !sk)
+		return 0;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk || set_stream(sk, &by))
 		return 0;
 	e = &r->event;
+	e->cgroup = by.cgroup;
+	e->recording = by.recording;
+	e->generation = by.generation;
 	if (bpf_skb_load_bytes(skb, transport + 4, head, sizeof(head)))
 		return 0;
 	__builtin_memcpy(&sequence, head, sizeof(sequence));
@@ -73,7 +108,7 @@ __noinline int dns_segment(struct __sk_buff *skb, __u32 transport, __u64 cgroup)
 		}
 		return 0;
 	}
-	raise_epoch(cgroup);
+	raise_epoch(by.cgroup);
 	flags = e->flags;
 	for (int i = 0; i < MAX_PIECES && length; i++) {
 		__u32 piece = length > DNS_PAYLOAD ? DNS_PAYLOAD : length;

@@ -2,17 +2,9 @@
 /* Whose event is it: the scope of a task or of a socket, and the word that keeps names apart in it. */
 #pragma once
 
-#include "newborn.h"
+#include "inside.h"
 
-/* Deep enough for any tree in use; only walked until user space has told the level. */
-#define MAX_LEVEL 32
-
-static __always_inline struct settings *get_settings(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&config, &zero);
-}
+const volatile struct family_layout family_layout;
 
 /* Whether what happens in a cgroup is recorded, where it is known. */
 static __always_inline int is_recorded(__u64 id)
@@ -30,6 +22,28 @@ static __always_inline int is_watched(__u64 id)
 	return scope && scope->state == SCOPE_WATCHED;
 }
 
+/* The leaf's id, if a process is the test process or descends from it, in whatever cgroup it is; else 0. */
+static __always_inline __u64 scope_of_descendant(const struct settings *s, __u32 process)
+{
+	if (!s->ancestor)
+		return 0;
+	return process == s->ancestor || bpf_map_lookup_elem(&children, &process) ? s->leaf : 0;
+}
+
+/* The id of the container's cgroup that the current task has left, or 0. */
+static __always_inline __u64 scope_left(const struct settings *s)
+{
+	__u64 id = s->newborn ? cgroup_left() : 0;
+	struct scope *scope;
+
+	if (!id)
+		return 0;
+	scope = bpf_map_lookup_elem(&scopes, &id);
+	if (scope)
+		return scope->state == SCOPE_IGNORED ? 0 : id;
+	return adopt(id, 0); /* the names on the path of the current task's cgroup are not its */
+}
+
 /* The id of the scope that the current task is in, or 0. */
 static __always_inline __u64 scope_of_task(void)
 {
@@ -37,13 +51,23 @@ static __always_inline __u64 scope_of_task(void)
 	struct scope *scope = bpf_map_lookup_elem(&scopes, &id);
 	struct settings *s;
 
-	if (scope) {
-		if (scope->state == SCOPE_ADOPTED && !scope->named)
-			tell_names(id, scope);
-		return scope->state == SCOPE_IGNORED ? 0 : id;
-	}
+	if (scope && scope->state == SCOPE_WATCHED)
+		return id;
 	s = get_settings();
-	if (!s || id < s->newborn)
+	if (!s)
+		return 0;
+	ancestor = scope_of_descendant(s, bpf_get_current_pid_tgid() >> 32);
+	if (ancestor)
+		return ancestor;
+	if (scope && scope->state == SCOPE_ADOPTED) {
+		if (!scope->named)
+			tell_names(id, scope);
+		return id;
+	}
+	ancestor = scope_left(s);
+	if (ancestor)
+		return ancestor;
+	if (scope || id < s->newborn)
 		return 0;
 	if (s->level) {
 		ancestor = bpf_get_current_ancestor_cgroup_id(s->level);
@@ -71,6 +95,30 @@ static __always_inline __u64 scope_of_packet(struct __sk_buff *skb)
 			return ancestor;
 	}
 	return s->newborn ? adopt(id, 0) : 0;
+}
+
+/*
+ * A descendant of the test process makes a socket outside of the leaf, or a process of a container outside of its cgroup: the socket
+ * is in the scope that was left, whatever its cgroup. Its packets tell only the cgroup in which it was made.
+ */
+static __always_inline void on_create(struct bpf_sock *ctx)
+{
+	__u64 id = bpf_get_current_cgroup_id(), leaf;
+	struct settings *s = get_settings();
+	struct socket *socket;
+
+	if (!s || id == s->leaf)
+		return;
+	leaf = scope_of_descendant(s, bpf_get_current_pid_tgid() >> 32);
+	if (!leaf)
+		leaf = scope_left(s);
+	if (!leaf)
+		return;
+	socket = bpf_sk_storage_get(&sockets, ctx, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (socket)
+		socket->cgroup = leaf;
+	else
+		count(LOST_SOCKET);
 }
 
 /* The level of the current task's cgroup, found by asking for every ancestor: there is no helper that tells. */
@@ -139,12 +187,6 @@ static __always_inline void set_opener(struct opener *o, int of_test_process)
 
 #define CANDIDATE_NS 5000000000ULL /* how long after its answer a question may still be connected for */
 
-/* Whether the last question is the only one that led to an address lately. */
-static __always_inline int is_alone(const struct name *name, __u64 now)
-{
-	return name->changed == name->since && (!name->others || now >= name->others + CANDIDATE_NS);
-}
-
 /*
  * Sets name and since of a key for a connection of its scope to its address right now. Where that uses a question up, rather than looks at
  * the way there, it says whether one waited (enum asked); ASKED_NOT: it has the name of one that was asked for another connection, or none.
@@ -176,7 +218,7 @@ static __always_inline enum asked set_name(struct flow_key *key, int uses)
 		if (uses && name->pending) {
 			name->pending--;
 			if (now < name->time + CANDIDATE_NS)
-				asked = is_alone(name, now) ? ASKED_ALONE : ASKED_AMONG;
+				asked = ASKED;
 		}
 	}
 	bpf_spin_unlock(&name->lock);

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Which names servers are given by those of whom no DNS question tells which one they mean: what the first bytes of a TCP
- * connection say (speech.h) goes to user space where it is new, and is only counted where it is known, as flows are.
+ * By which names clients call servers: what the first bytes of a TCP connection say (speech.h) goes to user space where it is new, and
+ * is only counted where it is known, as flows are.
  *
- * A connection for which a DNS question was asked, and no other one of late that led to the address, is not listened to. One of
- * those for which several were asked at about the same moment is: what it says tells which of these names was meant. So is one to
- * an address that DNS has named for others: it may be meant for a name that DNS was not asked for. One that sends nothing says
- * nothing, and is no more than its flow. None on loopback is.
+ * A DNS question only suggests a name: the connection that follows it may be meant for another name with the same address, from a cache
+ * of the program's or from DNS over HTTPS. So every connection is read. One that sends nothing says nothing, and is no more than its
+ * flow. None on loopback is read.
  */
 #pragma once
 
@@ -101,13 +100,13 @@ static __always_inline int is_loopback(const struct flow_key *key)
 	return !word[0] && !word[1] && !word[2] && word[3] == bpf_htonl(1);
 }
 
-/* Gets ready for the first bytes of a connection, the key of which is complete, unless its name is certain, or of no interest. */
+/* Gets ready for the first bytes of a connection, the key of which is complete, unless its name is of no interest. */
 static __always_inline void expect_name(struct bpf_sock_addr *ctx, const struct flow_key *key, enum asked asked)
 {
-	int certain = asked == ASKED_ALONE || is_loopback(key);
+	int ignored = is_loopback(key);
 	struct speaker *s;
 
-	if (!certain && ctx->protocol == IPPROTO_MPTCP) {
+	if (!ignored && ctx->protocol == IPPROTO_MPTCP) {
 		/* Not so from every kernel's view: then its bytes leave through other sockets, and nobody can say what they name. */
 		name_server(key, asked, 0, NAMES_NOTHING, NULL);
 		return;
@@ -115,9 +114,9 @@ static __always_inline void expect_name(struct bpf_sock_addr *ctx, const struct 
 	if (!ctx->sk)
 		return;
 	/* A socket may connect again, if it did not get through before. */
-	s = bpf_sk_storage_get(&speakers, ctx->sk, 0, certain ? 0 : BPF_SK_STORAGE_GET_F_CREATE);
+	s = bpf_sk_storage_get(&speakers, ctx->sk, 0, ignored ? 0 : BPF_SK_STORAGE_GET_F_CREATE);
 	if (!s) {
-		if (!certain)
+		if (!ignored)
 			count(LOST_SOCKET);
 		return;
 	}
@@ -125,5 +124,5 @@ static __always_inline void expect_name(struct bpf_sock_addr *ctx, const struct 
 	s->key = *key;
 	s->hash = FNV_OFFSET;
 	s->asked = asked;
-	s->state = certain ? SPEECH_DECIDED : SPEECH_BEGINS;
+	s->state = ignored ? SPEECH_DECIDED : SPEECH_BEGINS;
 }

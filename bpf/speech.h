@@ -105,6 +105,7 @@ __noinline int steps(struct __sk_buff *skb)
 __noinline int tell_name(struct __sk_buff *skb)
 {
 	struct speaker *s = speaker_of(skb);
+	struct connection *c = connection_of(skb);
 	struct bpf_sock *sk = skb->sk;
 	__u64 hash = 0;
 
@@ -112,6 +113,8 @@ __noinline int tell_name(struct __sk_buff *skb)
 		return 0;
 	if (s->source != NAMES_NOTHING)
 		hash = (s->hash ^ s->source) * FNV_PRIME | 1;
+	if (c)
+		c->said = hash;
 	name_server(&s->key, s->asked, hash, s->source, s);
 	sk = bpf_sk_fullsock(sk);
 	if (sk)

@@ -41,7 +41,7 @@ var (
 			unknown, fault := kubeyaml.Decode(object, p)
 			return p, unknown, fault
 		},
-		validate: func(p metav1.Object) error { return cilium.Validate(p.(*cilium.NetworkPolicy)) },
+		validate: func(p metav1.Object) error { return npolicy.ValidateCilium(p.(*cilium.NetworkPolicy)) },
 		normal:   func(p metav1.Object) metav1.Object { return normalCilium(p.(*cilium.NetworkPolicy)) },
 	}
 )

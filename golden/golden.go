@@ -29,6 +29,9 @@ type Header struct {
 	Test    string // the test's name as testing.TB.Name gives it; file names may differ from it
 	Command string // what to type to accept a new recording
 
+	// Package is the import path of the package of which all tests are one recording. Test is empty then.
+	Package string
+
 	// Tests are those that share the file, each as a package's import path, a dot and the test's name; sorted. Test is
 	// empty then.
 	Tests []string
@@ -55,16 +58,20 @@ type File struct {
 }
 
 func (h Header) equal(other Header) bool {
-	return h.Test == other.Test && h.Command == other.Command && slices.Equal(h.Tests, other.Tests)
+	return h.Test == other.Test && h.Package == other.Package && h.Command == other.Command && slices.Equal(h.Tests, other.Tests)
 }
 
-// OtherTest returns the name of the test that the header names where that is not the given one, or "": the file was
-// copied, or two tests share it.
+// OtherTest returns the name of the test that the header names, or "package" and the path of the package, where that is not the
+// given one, or "": the file was copied, or two tests share it.
 func (f *File) OtherTest(test string) string {
-	if f.Header.Test == test {
+	owner := f.Header.Test
+	if owner == "" && f.Header.Package != "" {
+		owner = "package " + f.Header.Package
+	}
+	if owner == test {
 		return ""
 	}
-	return f.Header.Test
+	return owner
 }
 
 // document is a part of a file between two lines that end a document.

@@ -14,6 +14,7 @@ const (
 	originLine   = "# Recorded by netzerotest"
 	originRest   = "; edit it as you like: what counts is what the policy allows, not its text."
 	testPrefix   = "# test: "
+	packPrefix   = "# package: "
 	sharedPrefix = "# shared by: "
 	acceptPrefix = "# accept: "
 )
@@ -23,6 +24,9 @@ func (h Header) String() string {
 	text := originLine + originRest + "\n"
 	if h.Test != "" {
 		text += testPrefix + oneLine(h.Test) + "\n"
+	}
+	if h.Package != "" {
+		text += packPrefix + oneLine(h.Package) + "\n"
 	}
 	for _, test := range h.Tests {
 		text += sharedPrefix + oneLine(test) + "\n"
@@ -42,6 +46,9 @@ func readHeader(documents []document) Header {
 			line = strings.TrimSuffix(line, "\n")
 			if value, ok := strings.CutPrefix(line, testPrefix); ok {
 				h.Test = fromOneLine(value)
+			}
+			if value, ok := strings.CutPrefix(line, packPrefix); ok {
+				h.Package = fromOneLine(value)
 			}
 			if value, ok := strings.CutPrefix(line, sharedPrefix); ok {
 				h.Tests = append(h.Tests, fromOneLine(value))
@@ -77,7 +84,7 @@ func ReadHeader(path string) (Header, error) {
 func withoutHeader(comments string) string {
 	var b strings.Builder
 	for line := range strings.Lines(comments) {
-		prefixes := []string{originLine, testPrefix, sharedPrefix, acceptPrefix}
+		prefixes := []string{originLine, testPrefix, packPrefix, sharedPrefix, acceptPrefix}
 		if slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(line, prefix) }) {
 			continue
 		}

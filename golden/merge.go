@@ -17,8 +17,8 @@ import (
 //	text, err := golden.Format(golden.Header{}, policies)
 //
 // There is one policy to a namespace and name. It allows what any of the given ones does, isolates where any does, and
-// holds no rule, peer or port that another part of it allows anyway; the names of netzero.dev/egress-names are united, and
-// the programs of netzero.dev/binaries, of which there is no list where one of the policies has none. The result does not
+// holds no rule, peer or port that another part of it allows anyway; the names of netzero.dev/egress-names are united, the
+// flows of netzero.dev/egress-other and netzero.dev/ingress-other, and the programs of netzero.dev/binaries, of which there is no list where one of the policies has none. The result does not
 // depend on the order of the files, nor on that of their rules, and shares no memory with them. Comments are not in it: a
 // policy has none.
 //

@@ -41,6 +41,16 @@ func seen(t *testing.T, file *File) (npolicy.Scope, []flow.Flow) {
 		if list := p.GetAnnotations()[npolicy.NamesAnnotation]; list != "" {
 			names = strings.Split(list, ",")
 		}
+		for _, name := range names { // of look-ups
+			if host, isLookup := strings.CutSuffix(name, ":*"); isLookup {
+				s.flows = append(s.flows, flow.Flow{Source: self, Destination: s.spelled(host), Lookup: true})
+			}
+		}
+		for _, entry := range strings.Split(p.GetAnnotations()[npolicy.OtherAnnotation], ",") {
+			if kind, far, listed := strings.Cut(entry, " "); listed {
+				s.flows = append(s.flows, s.other(self, kind, far))
+			}
+		}
 		binaries, listed := p.GetAnnotations()[npolicy.BinariesAnnotation]
 		s.scope.Binaries = s.scope.Binaries || listed
 		for _, rule := range rulesIn(specs[i], "egress") {
@@ -61,6 +71,33 @@ func seen(t *testing.T, file *File) (npolicy.Scope, []flow.Flow) {
 		}
 	}
 	return s.scope, s.flows
+}
+
+// spelled returns who goes by a name in an annotation.
+func (s *seeing) spelled(name string) flow.Endpoint {
+	if addr, err := netip.ParseAddr(name); err == nil {
+		return flow.Endpoint{Kind: flow.Address, Addr: addr}
+	}
+	workload, isWorkload := strings.CutSuffix(name, ".svc")
+	if !isWorkload && strings.Contains(name, ".") {
+		return flow.Endpoint{Kind: flow.External, Name: name}
+	}
+	workload, namespace, _ := strings.Cut(workload, ".")
+	return flow.Endpoint{Kind: flow.Workload, Name: workload, Namespace: namespace}
+}
+
+// other returns a flow that an annotation lists.
+func (s *seeing) other(self flow.Endpoint, kind, far string) flow.Flow {
+	f := flow.Flow{Source: self, Destination: s.spelled(far)}
+	for text, protocol := range map[string]flow.Protocol{"icmp-echo": flow.ICMP, "icmpv6-echo": flow.ICMPv6, "udplite": flow.UDPLite} {
+		if kind == text {
+			f.Protocol = protocol
+		}
+	}
+	if f.Protocol == 0 {
+		s.t.Errorf("which flow is %s?", kind)
+	}
+	return f
 }
 
 func rulesIn(spec map[string]any, direction string) []map[string]any {

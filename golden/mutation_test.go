@@ -103,7 +103,7 @@ func removable(tree any, at []any) [][]any {
 			switch list, isList := v[key].([]any); {
 			case key == npolicy.BinariesAnnotation && v[key] == "":
 				continue // who opened nothing is missed by nobody
-			case key == npolicy.NamesAnnotation, key == npolicy.BinariesAnnotation:
+			case key == npolicy.NamesAnnotation, key == npolicy.BinariesAnnotation, key == npolicy.OtherAnnotation, key == npolicy.OtherIngressAnnotation:
 				if key == npolicy.BinariesAnnotation {
 					paths = append(paths, path(key))
 				}
@@ -171,6 +171,24 @@ func remove(tree any, path []any) string {
 	return what
 }
 
+// drawOthers draws flows that only annotations allow.
+func drawOthers(r *rand.Rand) []flow.Flow {
+	shop, db := flow.Endpoint{Kind: flow.Workload, Name: "shop"}, flow.Endpoint{Kind: flow.Workload, Name: "db", Namespace: "data"}
+	router := flow.Endpoint{Kind: flow.Address, Addr: netip.MustParseAddr("203.0.113.1")}
+	vpn := flow.Endpoint{Kind: flow.External, Name: "vpn.test", Addr: netip.MustParseAddr("198.51.100.9")}
+	all := []flow.Flow{
+		{Source: shop, Destination: router, Protocol: flow.ICMP, ICMPType: 8},
+		{Source: db, Destination: router, Protocol: flow.ICMPv6, ICMPType: 139},
+		{Source: shop, Destination: vpn, Protocol: 47},
+		{Source: shop, Destination: db, Protocol: flow.UDPLite, Port: 9},
+		{Source: flow.Endpoint{Kind: flow.Anyone}, Destination: db, Protocol: flow.ICMP, ICMPType: 13},
+		{Source: shop, Destination: flow.Endpoint{Kind: flow.External, Name: "telemetry.test"}, Lookup: true},
+		{Source: db, Destination: flow.Endpoint{Kind: flow.Workload, Name: "gone", Namespace: "shop"}, Lookup: true},
+	}
+	r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all[:r.IntN(len(all))]
+}
+
 func holdMutants[P any](t *testing.T, j judge[P], policies []metav1.Object, originals []P, flows []flow.Flow) int {
 	t.Helper()
 	if why := j.red(originals, flows); why != "" {
@@ -228,6 +246,7 @@ func TestWhateverIsRemovedFromAGoldenFileTurnsItsTestRed(t *testing.T) {
 			{Source: flow.Endpoint{Kind: flow.Workload, Name: "audit", Namespace: "ops"}, Destination: flow.Endpoint{Kind: flow.Workload, Name: "db", Namespace: "data"}, Protocol: flow.TCP, Port: 5432},
 		}
 		flows = append(flows, callers[:r.IntN(3)]...)
+		flows = append(flows, drawOthers(r)...)
 		if scope.Binaries {
 			drawBinaries(seed, flows)
 		}

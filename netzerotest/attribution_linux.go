@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/probe"
 )
@@ -17,7 +16,7 @@ import (
 // maxMixed is how many flows a notice names that may be another test's.
 const maxMixed = 5
 
-// ended maps the goroutine.ID of recordings that are over to their tests, of which goroutines may be left behind.
+// ended maps the goroutine.ID of recordings that are over to their *[ending]: goroutines may be left behind.
 var ended sync.Map
 
 // mark makes what the calling goroutine opens, and what it starts, the member's; also where the program under test gives
@@ -64,9 +63,16 @@ func (c *capture) recipients(e *probe.FlowEvent) (to []*membership, why stray) {
 		return there, stray{} // whose a container is, is found out in the end
 	}
 	owner := slices.IndexFunc(there, func(m *membership) bool { return m.goroutine == e.Recording })
-	if e.Recording != 0 && owner >= 0 {
+	if e.Recording != 0 && owner >= 0 && !there[owner].whole {
 		name := there[owner].name
-		return slices.DeleteFunc(there, func(m *membership) bool { return m.goroutine != e.Recording && !contains(m.name, name) }), stray{}
+		return slices.DeleteFunc(there, func(m *membership) bool { return m.goroutine != e.Recording && !m.includes(name) }), stray{}
+	}
+	if left, over := ended.Load(e.Recording); over {
+		return c.heirs(there, left.(*ending), e.Recording), stray{}
+	}
+	if test := followedTest(e.Recording); test != "" {
+		others := func(m *membership) bool { return !m.whole && m.name != test && !contains(test, m.name) }
+		return slices.DeleteFunc(there, others), stray{by: "by a goroutine of " + test + ", or a process that it started"}
 	}
 	if test := c.unrecorded(e); test != "" {
 		return there, stray{fmt.Sprintf("by %s, a test that was not recorded", test), true}
@@ -80,12 +86,7 @@ func (c *capture) unrecorded(e *probe.FlowEvent) string {
 	if e.Recording != 0 || e.Process.PID != c.self {
 		return ""
 	}
-	calls := e.Process.Stack.Frames()
-	runner := slices.IndexFunc(calls, func(f flow.Frame) bool { return f.Function == "testing.tRunner" })
-	if runner < 1 {
-		return ""
-	}
-	function := strings.TrimPrefix(calls[runner-1].Function, calls[runner-1].Package()+".")
+	function := testFunction(e.Process.Stack)
 	test, _, _ := strings.Cut(function, ".") // without the number of a subtest's function
 	if !strings.HasPrefix(test, "Test") || slices.ContainsFunc(c.members, func(m *membership) bool { return m.name == test }) {
 		return "" // a subtest, maybe, that has lost its label
@@ -99,12 +100,7 @@ func (c *capture) unowned(e *probe.FlowEvent) string {
 	if e.Recording == goroutine.Unread {
 		return "by a goroutine that could not be read at that moment, or a process that such a one started"
 	}
-	switch name, over := ended.Load(e.Recording); {
-	case over && own:
-		return fmt.Sprintf("by a goroutine of %s, which has ended", name)
-	case over:
-		return fmt.Sprintf("by a child of %s, which has ended", name)
-	case own:
+	if own {
 		return "by a goroutine that no recorded test started"
 	}
 	return "by a process that no recorded test started"

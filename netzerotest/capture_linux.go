@@ -30,15 +30,23 @@ type capture struct {
 	early      []probe.Event    // that came until then
 	limits     []string         // what is recorded less well than elsewhere, as notices
 	members    []*membership
+	leftover   map[goroutine.ID]*membership // recordings that are over, with what was opened since then
 	names      dns.Names
 	containers *containers
 	failure    error // what makes the recordings incomplete
 	streams    dns.Streams
+	sent       dns.Streams     // questions over TCP
+	asking     map[asking]bool // of these, which wait for their answers
+	unkept     uint64          // look-ups for which there was no room
 	bound      bound
 	// flows for which several names may be meant
 	ambiguous []*probe.FlowEvent
 	// of flows for which no name was asked, or one of several
 	speeches map[probe.Key]*speech
+	// what clients name their servers by, by ServerNameKey.Hash
+	said map[uint64]serverName
+	// open connections of earlier captures
+	remembered connections
 }
 
 // membership is one recording's part in the capture.
@@ -49,6 +57,9 @@ type membership struct {
 	labels     uint64              // goroutine.Labels of the test's goroutine
 	unmark     func() goroutine.ID // nil where goroutines are not told apart
 	name       string              // the test's
+	whole      bool                // it is the package's
+	over       bool                // its test has ended
+	test       testOver            // what is needed of it when it is over
 	identifier *endpoint.Identifier
 	source     flow.Endpoint
 	generation uint32        // flows from this one on are its
@@ -57,6 +68,7 @@ type membership struct {
 	config     config
 
 	seen      map[sightingKey]sighting // guarded by capture.mu
+	lookups   map[lookupKey]*lookup    // guarded by capture.mu
 	alongside map[string]bool          // tests whose recordings overlapped; guarded by capture.mu
 }
 
@@ -76,18 +88,22 @@ type sighting struct {
 	flow     flow.Flow
 	identity endpoint.Identity
 	stray    stray
+	unnamed  bool     // a connection from before the recording, to an address that may have been looked up under any name
 	server   []string // IDs of the containers in which who listens there runs, from the outermost
 }
 
 // loss is how much was lost so far, by the kernel and by the readers of DNS.
 type loss struct {
-	kernel probe.Loss
-	dns    uint64
+	kernel    probe.Loss
+	names     uint64 // that gave way to newer ones
+	streams   uint64 // of DNS messages over TCP that could not be put together
+	questions uint64 // DNS questions that were not kept
 }
 
 var shared struct {
 	sync.Mutex
-	capture *capture
+	capture     *capture
+	connections connections // that were open when the last capture ended
 }
 
 // join makes a recording a member of this process's capture. Errors: *session.Error.
@@ -109,11 +125,14 @@ func join(r *Recording) (*membership, error) {
 		id:         newRecordingID(),
 		goroutine:  goroutine.NewID(),
 		name:       r.tb.Name(),
+		whole:      isPackage(r.tb),
+		test:       testOver{tb: r.tb, name: r.tb.Name(), golden: r.golden, config: r.config},
 		identifier: endpoint.New(endpoint.Config{Self: os.Getpid(), Peers: peers, Workload: r.config.workload}),
 		source:     flow.Endpoint{Kind: flow.Workload, Name: r.config.workload, Namespace: r.config.namespace, Evidence: flow.ByOption},
 		started:    now(),
 		config:     r.config,
 		seen:       make(map[sightingKey]sighting),
+		lookups:    make(map[lookupKey]*lookup),
 		alongside:  make(map[string]bool),
 	}
 	if err := c.add(m); err != nil {
@@ -128,9 +147,9 @@ func join(r *Recording) (*membership, error) {
 }
 
 func newCapture(sizes probe.Sizes) (*capture, error) {
-	c := &capture{self: os.Getpid(), speeches: make(map[probe.Key]*speech)}
+	c := &capture{self: os.Getpid(), speeches: make(map[probe.Key]*speech), remembered: shared.connections}
 	c.containers = newContainers(c.renew)
-	s, err := session.Open(sizes, c.handle, nil, nobodys)
+	s, err := session.Open(sizes, c.handle, nil, c.newborn)
 	if err != nil {
 		return nil, errors.Join(err, c.containers.close())
 	}
@@ -143,6 +162,10 @@ func newCapture(sizes probe.Sizes) (*capture, error) {
 	var children string
 	if c.mixed, children = s.Mixed(); children != "" {
 		c.limits = append(c.limits, "child processes of tests that run in parallel are not told apart: "+children)
+	}
+	for _, p := range s.Unclear {
+		announce(fmt.Sprintf("process %d (%s) may have been started by this test before it was recorded, and is not recorded: "+
+			"start it after Record, or leave it the test's environment", p.PID, p.Name))
 	}
 	c.take(c.early)
 	c.early = nil
@@ -159,14 +182,20 @@ func (c *capture) add(m *membership) (err error) {
 	if m.generation, err = c.session.Probe.NextGeneration(); err != nil {
 		return err
 	}
+	if err := c.session.Probe.Several(len(c.members) > 0); err != nil {
+		return err
+	}
 	for _, other := range c.members {
-		if !contains(m.name, other.name) && !contains(other.name, m.name) {
+		if !m.includes(other.name) && !other.includes(m.name) {
 			m.alongside[other.name], other.alongside[m.name] = true, true
 		}
 	}
 	c.members = append(c.members, m)
 	return nil
 }
+
+// includes reports whether what a test opens is this recording's too.
+func (m *membership) includes(test string) bool { return m.whole || contains(m.name, test) }
 
 // contains reports whether one test is another's subtest: sharing flows is what they are for.
 func contains(parent, test string) bool { return strings.HasPrefix(test, parent+"/") }
@@ -187,14 +216,18 @@ func (m *membership) leave() error {
 	defer shared.Unlock()
 	c := m.capture
 	c.mu.Lock()
-	ended.Store(m.goroutine, m.name)
+	if !m.whole {
+		ended.Store(m.goroutine, m.end())
+	}
 	c.members = slices.DeleteFunc(c.members, func(other *membership) bool { return other == m })
 	last := len(c.members) == 0
+	c.fail(c.session.Probe.Several(len(c.members) > 1))
 	c.mu.Unlock()
 	if !last {
 		return nil
 	}
 	shared.capture = nil
+	shared.connections = c.openConnections()
 	return c.close()
 }
 
@@ -223,20 +256,35 @@ func (m *membership) check() error {
 	if err != nil {
 		return err
 	}
-	if lost := after.kernel.Minus(m.before.kernel); lost != (probe.Loss{}) {
-		return &probe.LossError{Loss: lost}
+	return after.since(m.before)
+}
+
+// since returns an error that says all that was lost since an earlier count, and what helps.
+func (l loss) since(earlier loss) error {
+	var errs []error
+	if lost := l.kernel.Minus(earlier.kernel); lost != (probe.Loss{}) {
+		errs = append(errs, &probe.LossError{Loss: lost})
 	}
-	if after.dns > m.before.dns { // what was missing then may have come since
-		return fmt.Errorf("the recording is incomplete: %d DNS answers could not be kept or put together", after.dns-m.before.dns)
+	if n := l.names - earlier.names; n > 0 {
+		errs = append(errs, fmt.Errorf("the recording is incomplete: %d names gave way to newer ones: %d are kept, of all that DNS answered to the tests of this process and their containers: "+
+			"look fewer up, or run the tests in several processes (go test -run)", n, dns.MaxNames))
 	}
-	return nil
+	if n := l.questions - earlier.questions; n > 0 {
+		errs = append(errs, fmt.Errorf("the recording is incomplete: %d DNS questions could not be kept: "+
+			"look fewer names up, or run the tests in several processes (go test -run)", n))
+	}
+	if n := l.streams - earlier.streams; n > 0 { // what was missing then may have come since
+		errs = append(errs, fmt.Errorf("the recording is incomplete: DNS questions or answers over %d TCP connections could not be put together: "+
+			"segments were missing, or more than %d connections were in the middle of an answer: run the test again, with fewer at once (go test -parallel)", n, dns.MaxStreams))
+	}
+	return errors.Join(errs...)
 }
 
 func (c *capture) lost() (loss, error) {
 	kernel, err := c.session.Probe.Lost()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return loss{kernel, c.names.Overflowed() + c.streams.Dropped()}, err
+	return loss{kernel, c.names.Overflowed(), c.streams.Dropped(), c.unkept}, err
 }
 
 // now is CLOCK_MONOTONIC, the clock of the kernel's events.

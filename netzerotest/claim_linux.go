@@ -126,7 +126,11 @@ func (c *capture) watchOlder(id string) {
 		c.mu.Lock()
 		c.containers.cgroups[cgroup] = birth{path, ids}
 		c.mu.Unlock()
-		if err := c.session.Probe.Watch(cgroup); err != nil {
+		err := c.session.Probe.Watch(cgroup)
+		if err == nil {
+			err = c.adoptConnections(id, dir, cgroup)
+		}
+		if err != nil {
 			c.mu.Lock()
 			c.fail(err)
 			c.mu.Unlock()

@@ -12,29 +12,31 @@ import (
 )
 
 // acceptCommand is what to type to accept what a test recorded, from anywhere in the module.
-func acceptCommand(tb testing.TB) string {
+func acceptCommand(tb host) string {
 	return goTest(tb, "") + " -update"
 }
 
 // acceptCommandHere is acceptCommand for the user who runs this process: under sudo it needs sudo again.
-func acceptCommandHere(tb testing.TB) string {
+func acceptCommandHere(tb host) string {
 	if os.Getenv("SUDO_UID") != "" {
 		return goTest(tb, session.ExecSudo) + " -update"
 	}
 	return acceptCommand(tb)
 }
 
-// goTest is the go test command line that runs one test, with its build tags.
-func goTest(tb testing.TB, exec string) string {
+// goTest is the go test command line that runs one test, or a whole package, with its build tags.
+func goTest(tb host, exec string) string {
 	words := []string{"go test"}
 	if exec != "" {
 		words = append(words, exec)
 	}
 	words = append(words, buildTags()...)
 	words = append(words, packagePath())
-	if _, ok := tb.(*testing.B); ok {
+	switch tb.(type) {
+	case *packageRun:
+	case *testing.B:
 		words = append(words, "-run '^$' -bench "+pattern(tb.Name()))
-	} else {
+	default:
 		words = append(words, "-run "+pattern(tb.Name()))
 	}
 	return strings.Join(words, " ")

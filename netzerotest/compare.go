@@ -37,9 +37,7 @@ func compare[P golden.Policy](result *report.Report, d dialect[P], file *golden.
 			}
 		}
 		switch verdict.Outcome {
-		case policy.Inexpressible:
-			result.Notices = append(result.Notices, fmt.Sprintf("%s: %s", f.Target(), verdict.Reason))
-		case policy.Denied:
+		case policy.Denied, policy.Inexpressible:
 			whole := whole[asSeen(f)]
 			entry := denied[whole]
 			if entry == nil {

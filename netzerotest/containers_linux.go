@@ -26,6 +26,8 @@ type containers struct {
 	watcher *docker.Watcher
 	err     error
 
+	starters starters
+
 	cgroups map[uint64]birth
 	claims  map[string]*containerClaim // by container ID
 }

@@ -154,6 +154,9 @@ func (d *deployment) reach(f Flow) []Flow {
 	}
 	var flows []Flow
 	if len(m.Selector) == 0 {
+		if f.Lookup {
+			return []Flow{f} // which has no address
+		}
 		for _, a := range m.Addresses {
 			if a.Protocol != f.Protocol && a.Port != 0 {
 				continue
@@ -165,7 +168,19 @@ func (d *deployment) reach(f Flow) []Flow {
 			}
 			flows = append(flows, g)
 		}
-		return flows
+		if len(flows) > 0 {
+			return flows
+		}
+		for _, a := range m.Addresses { // at a port that none of them has, or without one: it is a flow all the same
+			f.Destination = flow.Endpoint{Kind: flow.Address, Addr: a.Addr, Evidence: f.Destination.Evidence}
+			if !slices.Contains(flows, f) {
+				flows = append(flows, f)
+			}
+		}
+		if len(flows) > 0 {
+			return flows
+		}
+		return []Flow{f}
 	}
 	f.Destination = d.place(f.Destination)
 	ports, err := m.TargetPorts(f.Port, f.Protocol)

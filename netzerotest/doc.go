@@ -25,8 +25,13 @@
 //
 // Containers that were not passed, but were started during the recording, belong to it where the test process or another
 // container of the recording talks to them, or they to it; where they are of the same compose project; and where they
-// share a network with one. What else testcontainers started meanwhile is told in a notice, because packages that are tested at
-// once share its session. Containers that ran before are known as peers.
+// share a network with one; and where the test's own processes started them (docs/containers.md). What else testcontainers
+// started meanwhile is told in a notice, because packages that are tested at once share its session. Containers that ran before are known as peers.
+//
+// # Packages
+//
+// Where TestMain starts what the tests share, such as containers and pools, [RecordPackage] makes one recording of the whole
+// package, without a call in any test. Its policy does not depend on the order of the tests.
 //
 // # What bites
 //
@@ -39,7 +44,8 @@
 // A golden file is never written in CI, nor from a test that failed, was skipped or panicked, nor from a recording that
 // lost events.
 //
-// Connections that were open before Record are not seen, nor is what passes by the socket layer (packet sockets).
+// A TCP connection that was open before Record is a flow once something is sent over it. What passes by the socket layer
+// (packet sockets) is not seen.
 // Names that share an address are told apart by which of them was asked for before the connection. Those that are asked for
 // at the same moment are told apart by what clients of TLS and HTTP/1 call the server. Where one of them says nothing of the
 // kind, each name is given the flows to that address and port.

@@ -37,10 +37,18 @@ func (c *capture) take(events []probe.Event) {
 		switch e := e.(type) {
 		case *probe.DNSEvent:
 			c.learn(e, batches)
+		case *probe.QuestionEvent:
+			if !c.isNobodys(e.Cgroup) {
+				c.ask(e)
+			}
 		case *probe.BindEvent:
 			c.bound.add(e, endpoint.Owner{PID: e.Process.PID, Name: e.Process.Name})
 		case *probe.FlowEvent:
 			if c.isNobodys(e.Cgroup) {
+				continue
+			}
+			if e.Connection() != 0 {
+				c.seeConnection(e, batches)
 				continue
 			}
 			c.see(e, batches)
@@ -58,15 +66,20 @@ func (c *capture) take(events []probe.Event) {
 // learn remembers what a DNS answer says. What is no answer is not ours to complain about.
 func (c *capture) learn(e *probe.DNSEvent, batches map[*membership]*endpoint.Batch) {
 	messages := [][]byte{e.Payload}
+	if e.Sent {
+		c.askedOverTCP(e)
+		return
+	}
 	if e.Protocol == flow.TCP {
 		messages, _ = c.streams.Segment(e.Cookie, e.Sequence, e.SYN, e.FIN, e.RST, e.Payload)
 	}
 	for _, m := range messages {
 		answer, err := dns.Parse(m)
-		if err != nil {
+		if err != nil || e.Protocol == flow.TCP && !c.isAnswer(e, m, answer.Question) {
 			continue
 		}
 		c.names.Learn(e.Cgroup, answer, e.Time)
+		c.answered(e, answer)
 		// A connection on another CPU may have been told of before an answer that counted for it.
 		for _, flow := range c.ambiguous {
 			if flow.Cgroup == e.Cgroup && flow.Since <= e.Time && e.Time <= time.Duration(flow.Name) && answer.Has(flow.Addr) {
@@ -129,11 +142,14 @@ func (m *membership) note(e *probe.FlowEvent, name string, identity endpoint.Ide
 		name:  name,
 		flow: flow.Flow{
 			Source: m.source, Destination: identity.Endpoint, Protocol: e.Protocol, Port: identity.Port, ICMPType: e.ICMPType,
-			First: max(e.Time-m.started, 0), Process: e.Process,
+			First: max(e.Time-m.started, 0), Process: e.Process, Before: m.openedBefore(e),
 		},
 		identity: identity,
 		stray:    stray,
 		server:   m.capture.containersOf(identity.Listener.PID),
+	}
+	if m.whole {
+		s.flow.Process.Test = m.capture.testOf(e)
 	}
 	key := sightingKey{e.Key, identity.Endpoint.Name}
 	if before, again := m.seen[key]; again {
@@ -152,7 +168,7 @@ func (c *capture) forget(k probe.Key) {
 	if err != nil {
 		return // nothing is lost: the flow stays as it was seen
 	}
-	for _, m := range c.members {
+	for _, m := range c.all() {
 		for key, s := range m.seen {
 			if key.Key == k {
 				s.flow.Count += count

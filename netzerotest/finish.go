@@ -32,10 +32,11 @@ func (r *Recording) finish() {
 	case r.tb.Skipped():
 		r.tb.Logf("netzero: %s: not compared: the test was skipped", name)
 	case r.env.update && r.tb.Failed():
-		r.tb.Logf("netzero: %s: %s was not updated: the test failed", name, relative(r.golden))
+		r.tb.Logf("netzero: %s: %s was not updated: %s failed", name, relative(r.golden), what(r.tb))
 	default:
 		r.judge(recorded)
 	}
+	r.tellLeftovers()
 }
 
 // stop takes out of the capture what the test saw, and leaves it.
@@ -44,20 +45,27 @@ func (r *Recording) stop() (settlement, error) {
 	defer r.mu.Unlock()
 	released := r.capture.release()
 	recorded, err := r.capture.settle()
+	r.left = r.capture.leftovers()
 	err = errors.Join(released, r.capture.check(), err)
 	err = errors.Join(err, r.capture.leave())
+	for _, text := range recorded.printed {
+		announce(text)
+	}
 	r.final = append(make([]Flow, 0, len(recorded.flows)), recorded.flows...)
 	return recorded, err
 }
 
 // unwinding reports whether this cleanup runs because the test panicked or its goroutine exited, both of which
 // tb.Failed does not know of yet.
-func unwinding() bool {
+func unwinding() bool { return unwindsBy("runtime.gopanic") || unwindsBy("runtime.Goexit") }
+
+// unwindsBy reports whether the caller runs as a deferred function of this function of the runtime.
+func unwindsBy(function string) bool {
 	pcs := make([]uintptr, 128)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
 	for {
 		frame, more := frames.Next()
-		if frame.Function == "runtime.gopanic" || frame.Function == "runtime.Goexit" {
+		if frame.Function == function {
 			return true
 		}
 		if !more {
@@ -79,6 +87,7 @@ func (r *Recording) judge(settled settlement) {
 		Test: r.tb.Name(), Golden: relative(r.golden), Workload: r.config.workload, Module: goroutine.Module(),
 		Strict: r.config.strict, Notices: slices.Concat(settled.notices, notices), Accept: acceptCommandHere(r.tb),
 	}
+	r.tellUnanswered(&result, settled.unanswered)
 	switch {
 	case r.shared != nil && r.config.cilium:
 		holdShared(r, ciliums(scope), result, flows)
@@ -91,7 +100,18 @@ func (r *Recording) judge(settled settlement) {
 	}
 }
 
-const failedBefore = "the test had failed by itself: mend it first, nothing is written from a failed test"
+// tellUnanswered puts into the report the attempts at this machine that nobody answered, where [Strict] forbids them. Without
+// it they are notices, which package testing hides where the test passes, so that they are announced too.
+func (r *Recording) tellUnanswered(result *report.Report, lines []string) {
+	if r.config.strict {
+		result.Unanswered = lines
+		return
+	}
+	result.Notices = append(result.Notices, lines...)
+	for _, line := range lines {
+		announce(r.tb.Name() + ": " + line)
+	}
+}
 
 // hold is judge for policies of one dialect.
 func hold[P golden.Policy](r *Recording, d dialect[P], result report.Report, flows []Flow) {
@@ -116,7 +136,7 @@ func hold[P golden.Policy](r *Recording, d dialect[P], result report.Report, flo
 		}
 		result.Diff = golden.Diff(d.of(file), recorded)
 	}
-	header := golden.Header{Test: r.tb.Name(), Command: acceptCommand(r.tb)}
+	header := headerOf(r.tb)
 	if file == nil {
 		text, err := golden.Format(header, recorded)
 		if err != nil {
@@ -127,7 +147,7 @@ func hold[P golden.Policy](r *Recording, d dialect[P], result report.Report, flo
 	}
 	if r.tb.Failed() {
 		result.Accept = ""
-		result.Notices = append(result.Notices, failedBefore)
+		result.Notices = append(result.Notices, failedBefore(r.tb))
 	}
 	if file != nil {
 		d.noticeRefused(&result, d.of(file), flows)
@@ -184,6 +204,9 @@ func (r *Recording) tellUpdate(result report.Report, changed bool, refused []str
 		r.tb.Logf("netzero: %s: wrote %s", r.tb.Name(), relative(r.golden))
 	}
 	r.tellRefused(refused)
+	if len(result.Unanswered) > 0 {
+		r.tb.Errorf("%s", report.Report{Test: result.Test, Golden: result.Golden, Unanswered: result.Unanswered})
+	}
 	if notes := (report.Report{Test: result.Test, Golden: result.Golden, Notices: result.Notices}).Notes(); notes != "" {
 		r.tb.Logf("%s", notes)
 	}

@@ -64,6 +64,8 @@ func (s *settling) elsewhere(l located, f settled) (settled, bool) {
 	case staysOnLink(l.identity, l.event.Addr):
 		s.onLink.Add(f.flow)
 		return f, false
+	case l.unnamed:
+		s.errs = append(s.errs, s.unnamedConnection(f)...)
 	}
 	return f, f.identity.Relation != endpoint.Self
 }

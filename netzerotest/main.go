@@ -15,7 +15,12 @@ import (
 // recording was skipped. Then it judges the files that tests share, too; see [Shared].
 func Main(m *testing.M) int {
 	underMain.Store(true)
-	code := m.Run()
+	return exitWith(m, judgePackage(m, m.Run()))
+}
+
+// judgePackage judges what belongs to no test in particular, after a run that ended with a code. It returns the code to exit
+// with.
+func judgePackage(m *testing.M, code int) int {
 	if code != 0 || !isWhole() {
 		return code
 	}

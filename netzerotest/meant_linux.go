@@ -9,8 +9,7 @@ import (
 )
 
 // askedAs returns as which of the names that DNS was asked for, and that have this address, a client knows the server that it
-// calls so after a question. Where there is none it may mean any of those that were asked for at that moment: whoever asks for
-// one name may call the server by another one, which is not what he asked for.
+// calls so after a question. Where there is none the client's word counts, but for the outer name of a hello that may hold another one.
 func (c *capture) askedAs(e *probe.NameEvent, said words, name string) []string {
 	if said.outer {
 		return nil
@@ -36,7 +35,7 @@ func (w words) key(k probe.Key) probe.ServerNameKey {
 type tally struct {
 	clear   uint64 // one of the names that DNS was asked for, of those that may be meant
 	others  uint64 // another name
-	strayed uint64 // of these, one that DNS was asked for all the same: the question that was waiting was another client's
+	strayed uint64 // of these, where a question was or may have been waiting: it was another client's, or this one has two names for the server
 }
 
 // isWhole reports whether this is said by all connections, of which there are so many.
@@ -44,6 +43,8 @@ func (t tally) isWhole(all uint64) bool { return t.clear+t.others >= all && t.cl
 
 func (s *speech) tally(k probe.Key, names map[probe.ServerNameKey]uint64) (t tally) {
 	counted := make(map[words]bool) // what is short for several names is said once
+	// Where the kernel could not read the answer, it does not know for which connection the question was.
+	unread := len(s.asked) > 0 && k.Question() == 0 && k.Since == 0
 	for _, asked := range []bool{true, false} {
 		for name, call := range s.names {
 			if s.isAsked(name) != asked {
@@ -57,7 +58,7 @@ func (s *speech) tally(k probe.Key, names map[probe.ServerNameKey]uint64) (t tal
 				switch n := names[w.key(k)]; {
 				case asked && !w.outer:
 					t.clear += n
-				case !asked && w.asked:
+				case !asked && (w.asked || unread):
 					t.others, t.strayed = t.others+n, t.strayed+n
 				case !asked:
 					t.others += n

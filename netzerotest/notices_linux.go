@@ -24,8 +24,9 @@ type place struct {
 
 func placeOf(k probe.Key) place { return place{k.Addr, k.Port, k.Protocol} }
 
-// nobodyNotices tells of attempts where nobody listened, not even later.
-func nobodyNotices(all []settled) []string {
+// unanswered tells, in a line each, of attempts at this machine where nobody listened, not even later, and which the user
+// does not ignore: who would have been there, nobody can know.
+func unanswered(c config, ephemeral func(port uint16) bool, all []settled) []string {
 	served := make(map[place]bool) // somebody came to listen there
 	for _, s := range all {
 		if s.identity.Relation != endpoint.NobodyListens {
@@ -38,11 +39,22 @@ func nobodyNotices(all []settled) []string {
 			nobody.Add(s.flow)
 		}
 	}
-	var notices []string
-	for _, f := range nobody.Sorted() {
-		notices = append(notices, fmt.Sprintf("%s is this machine, where nobody listened: no rule can be written", f.Target()))
+	var lines []string
+	for _, f := range c.withoutIgnored(nobody.Sorted()) {
+		address, name := f.Destination.Addr.String(), "name"
+		if f.Port != 0 {
+			address = netip.AddrPortFrom(f.Destination.Addr, f.Port).String()
+			if ephemeral(f.Port) {
+				name += examplePort
+			}
+		}
+		line := fmt.Sprintf("%s is this machine, where nobody listened: no rule can be written. Peer(%q, %q) says what it stands for, Ignore(%q) leaves it out",
+			f.Target(), address, name, address)
+		if !slices.Contains(lines, line) { // from another source
+			lines = append(lines, line)
+		}
 	}
-	return notices
+	return lines
 }
 
 // backgroundNotices lists what testcontainers does for itself.

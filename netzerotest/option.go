@@ -231,7 +231,8 @@ func Binaries() Option {
 	})
 }
 
-// Strict makes a rule of the committed policy that no flow used fail the test. Without it such a rule is reported.
+// Strict makes a rule of the committed policy that no flow used fail the test, and an attempt to reach a port of this machine
+// at which nobody listened. Without it the former is reported, and the latter announced in a line.
 func Strict() Option {
 	return optionFunc(func(c *config) error {
 		c.strict = true

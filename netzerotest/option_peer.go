@@ -35,7 +35,8 @@ func Peer(address, name string) Option {
 }
 
 // Ignore leaves destinations out of the policy, and flows to them out of the verdict. An address is host:port, an IP
-// address, a CIDR or a DNS name, which may begin with "*." for one or more labels.
+// address, a CIDR or a DNS name, which may begin with "*." for one or more labels. Without a port it leaves out all that goes
+// there: pings and other packets without ports, and look-ups of the name that get no address.
 func Ignore(addresses ...string) Option {
 	return optionFunc(func(c *config) error {
 		var errs []error

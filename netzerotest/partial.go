@@ -10,7 +10,10 @@ import (
 
 // isPartial reports whether the command line may have kept parts of a test from running: -run with elements below it,
 // -skip or -short. What such a run did not use, a whole one may need.
-func isPartial(tb testing.TB) bool {
+func isPartial(tb host) bool {
+	if p, ok := tb.(*packageRun); ok {
+		return p.isPartial()
+	}
 	if testing.Short() || flagValue("test.skip") != "" {
 		return true
 	}

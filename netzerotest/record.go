@@ -19,7 +19,7 @@ type Flow = flow.Flow
 // A Recording is one test's capture. It ends with the test. It is a [testcontainers.ContainerCustomizer]: a container that
 // it is passed to belongs to it.
 type Recording struct {
-	tb     testing.TB
+	tb     host
 	env    environment
 	config config
 	golden string   // the file's path
@@ -27,6 +27,7 @@ type Recording struct {
 
 	capture  *membership // nil where nothing is recorded
 	programs map[program]opening
+	left     []leftover // of tests that had ended before
 
 	mu    sync.Mutex
 	final []Flow // set at the end
@@ -45,21 +46,32 @@ func Record(tb testing.TB, opts ...Option) *Recording {
 	if err != nil {
 		tb.Fatalf("netzero: Record: %v", err)
 	}
+	if err := packageRuns(); err != nil {
+		tb.Fatalf("netzero: Record: %v", err)
+	}
+	if r.begin() {
+		tb.Cleanup(r.finish)
+	}
+	return r
+}
+
+// begin starts the capture. It reports whether there is one, and ends the test where there has to be.
+func (r *Recording) begin() bool {
+	r.tb.Helper()
 	if r.env.off {
 		r.runUnrecorded("NETZERO=off")
-		return r
+		return false
 	}
-	r.capture, err = join(r)
-	if err != nil {
-		text := cannotRecord(tb, err)
+	var err error
+	if r.capture, err = join(r); err != nil {
+		text := cannotRecord(r.tb, err)
 		if r.env.require || !isExpected(err) {
-			tb.Fatalf("netzero: %s: %s", tb.Name(), text)
+			r.tb.Fatalf("netzero: %s: %s", r.tb.Name(), text)
 		}
 		r.runUnrecorded(text)
-		return r
+		return false
 	}
-	tb.Cleanup(r.finish)
-	return r
+	return true
 }
 
 // prepare reads options and environment, and claims the golden file.
@@ -73,7 +85,10 @@ func (r *Recording) prepare(opts []Option) (err error) {
 	if r.config, err = newConfig(opts); err != nil {
 		return err
 	}
-	if r.golden, err = goldenPath(cmp.Or(r.config.golden, r.config.shared), r.tb.Name()); err != nil {
+	if isPackage(r.tb) && r.config.shared != "" {
+		return fmt.Errorf("Shared(%q): one policy is that of the whole package already: leave the option out, or name the file by Golden", r.config.shared)
+	}
+	if r.golden, err = goldenPath(cmp.Or(r.config.golden, r.config.shared), fileOf(r.tb)); err != nil {
 		return err
 	}
 	if err := claim(r.golden, r.config.shared != "", r.tb, r.env.update); err != nil {
@@ -112,7 +127,7 @@ func (r *Recording) Flows() []Flow {
 // ran before, because of two tests with one file the later would throw out what the earlier needs.
 var running, updated sync.Map
 
-func claim(path string, shared bool, tb testing.TB, update bool) error {
+func claim(path string, shared bool, tb host, update bool) error {
 	_, sharedBefore := sharings.Load(path)
 	if shared {
 		other, taken := updated.Load(path)

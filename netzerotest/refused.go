@@ -11,13 +11,16 @@ import (
 )
 
 // refused says, in a line each, which flows are denied by policies that an update has made, and why: a rule that denies is
-// somebody's word, which no update takes back.
+// somebody's word, which no update takes back, and a flow to nowhere that is known has nothing that could allow it.
 func (d dialect[P]) refused(updated []P, flows []Flow) []string {
 	var lines []string
 	evaluate := d.rules.Evaluator(updated)
 	for _, f := range flow.Fold(d.rules.Required(flows)) {
-		if v := evaluate(f); v.Outcome == policy.Denied {
+		switch v := evaluate(f); v.Outcome {
+		case policy.Denied:
 			lines = append(lines, fmt.Sprintf("%s: policy %s: %s", f.Target(), v.Policy, v.Reason))
+		case policy.Inexpressible:
+			lines = append(lines, fmt.Sprintf("%s: no policy can allow it: %s", f.Target(), v.Reason))
 		}
 	}
 	return lines
@@ -33,7 +36,7 @@ func (d dialect[P]) noticeRefused(result *report.Report, committed []P, flows []
 	if len(refused) == 0 {
 		return
 	}
-	result.Notices = append(result.Notices, "an update keeps rules that deny: where a flow is meant, remove by hand what denies it")
+	result.Notices = append(result.Notices, "an update keeps rules that deny: where a flow is meant, remove by hand what denies it, or leave it out with Ignore")
 	if len(refused) == len(result.Denied) && len(result.Unprotected) == 0 {
 		result.Accept = ""
 	}

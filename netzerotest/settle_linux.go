@@ -26,7 +26,8 @@ type settling struct {
 	notes   []string        // notices that the work brought up
 	unasked []string        // notices of an engine that is absent, and missed
 
-	own        map[string]bool // IDs of the containers that are this recording's
+	starters   map[string]*starter // by ID of the container
+	own        map[string]bool     // IDs of the containers that are this recording's
 	sightings  []located
 	background map[string]flow.Set // flows that are testcontainers' own, by what they are
 	onLink     flow.Set            // flows that no cluster would carry
@@ -50,6 +51,10 @@ func (m *membership) settle() (settlement, error) {
 	c.mu.Lock()
 	asks, strangers, needs := m.asksEngine()
 	c.mu.Unlock()
+	starters := c.containers.starters.all()
+	for _, st := range starters {
+		strangers = strangers || len(st.tree) > 0 && st.at >= m.started
+	}
 	var engine *docker.Watcher
 	var unasked []string
 	if asks || strangers || needs {
@@ -65,7 +70,7 @@ func (m *membership) settle() (settlement, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := &settling{membership: m, engine: engine, unasked: unasked, own: make(map[string]bool), background: make(map[string]flow.Set)}
+	s := &settling{membership: m, engine: engine, unasked: unasked, starters: starters, own: make(map[string]bool), background: make(map[string]flow.Set)}
 	named := m.named()
 	for _, seen := range m.seen {
 		count, own := m.countOf(seen, named, counts, calls)
@@ -75,6 +80,7 @@ func (m *membership) settle() (settlement, error) {
 		seen.flow.Count += count
 		s.sightings = append(s.sightings, s.locate(seen))
 	}
+	s.sightings = append(s.sightings, s.unanswered()...)
 	s.whose()
 	return s.result()
 }
@@ -113,15 +119,19 @@ func (s *settling) result() (settlement, error) {
 			out.opened(f.flow)
 		}
 	}
+	s.announceShared(all)
 	out.flows = set.Sorted()
+	out.unanswered = unanswered(s.config, s.identifier.Ephemeral, all)
+	out.printed = s.unrecordedContainers()
 	slices.Sort(s.notes)
-	out.notices = slices.Concat(s.capture.limits, s.unasked, s.mixedNotices(all), nobodyNotices(all), ephemeralNotices(s.config, all),
+	out.notices = slices.Concat(s.capture.limits, s.unasked, s.mixedNotices(all), ephemeralNotices(s.config, all),
 		s.containerNotices(), slices.Compact(s.notes), s.backgroundNotices(), s.tunnelNotices(all),
 		lookupNotices(out.flows), linkNotices(s.onLink.Sorted()))
 	s.errs = append(s.errs, s.unheard()...)
+	s.errs = append(s.errs, s.goneContainers()...)
 	s.errs = append(s.errs, s.namesakes()...)
 	s.errs = append(s.errs, s.binariesErrors()...)
-	if s.config.driver && len(out.workloads) == 0 {
+	if s.config.driver && len(out.workloads) == 0 && !s.over {
 		s.errs = append(s.errs, "Driver: the test process is no workload, and there was no container that is one: pass the recording to those that the test starts")
 	}
 	s.errs = append(s.errs, ephemeralPeers(s.config, all)...)

@@ -12,7 +12,10 @@ type settlement struct {
 	flows     []Flow           // sorted; no loopback, nobody else's, nothing of testcontainers itself
 	workloads []policy.Subject // who gets a policy
 	notices   []string         // what a person should know of the recording, for a report
+	printed   []string         // what a person must know, and is printed without -v
 	programs  map[program]opening
+
+	unanswered []string // attempts at this machine where nobody listened, in a line each
 }
 
 // opening is what is told of a program: who ran it when it opened its first flow.

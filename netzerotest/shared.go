@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"testing"
 
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/policy"
@@ -49,7 +48,7 @@ func (r *Recording) share() {
 func (r *Recording) sharedName() string { return packagePath() + "." + r.tb.Name() }
 
 // end takes in what a test recorded. Several runs of one test add up.
-func (s *sharing) end(tb testing.TB, test string, p part) error {
+func (s *sharing) end(tb host, test string, p part) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.partial = s.partial || mayHaveSkipped(tb) != ""

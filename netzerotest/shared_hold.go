@@ -38,7 +38,7 @@ func holdShared[P golden.Policy](r *Recording, d dialect[P], result report.Repor
 	}
 	if r.tb.Failed() {
 		result.Accept = ""
-		result.Notices = append(result.Notices, failedBefore)
+		result.Notices = append(result.Notices, failedBefore(r.tb))
 		r.tb.Errorf("%s", result)
 		return
 	}

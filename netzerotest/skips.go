@@ -8,17 +8,27 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"testing"
 )
 
 // mayHaveSkipped returns where a test may have skipped a subtest, or "". Package testing tells nobody but the subtest: so
 // what counts is whether there were subtests, and whether the source of the test, or of a function of the package that it
 // calls, lets one skip. What such a test did not need today is not dropped.
-func mayHaveSkipped(tb testing.TB) string {
+func mayHaveSkipped(tb host) string {
+	if p, ok := tb.(*packageRun); ok {
+		return skipOf(p.withSubtests())
+	}
 	if !hadSubtests(tb) {
 		return ""
 	}
 	top, _, _ := strings.Cut(tb.Name(), "/")
+	return skipOf([]string{top})
+}
+
+// skipOf returns where one of these tests, all of which have run subtests, may have skipped one, or "".
+func skipOf(tests []string) string {
+	if len(tests) == 0 {
+		return ""
+	}
 	names, err := filepath.Glob(filepath.Join(packageDir, "*_test.go"))
 	if err != nil {
 		return ""
@@ -36,17 +46,18 @@ func mayHaveSkipped(tb testing.TB) string {
 			}
 		}
 	}
-	if bodies[top] == nil {
-		return ""
+	for _, top := range tests {
+		if bodies[top] == nil {
+			continue
+		}
+		if at := skipInSubtests(bodies[top], bodies, []string{top}); at.IsValid() {
+			place := files.Position(at)
+			place.Filename = relative(place.Filename)
+			place.Column = 0
+			return place.String()
+		}
 	}
-	at := skipInSubtests(bodies[top], bodies, []string{top})
-	if !at.IsValid() {
-		return ""
-	}
-	place := files.Position(at)
-	place.Filename = relative(place.Filename)
-	place.Column = 0
-	return place.String()
+	return ""
 }
 
 // skipInSubtests returns the place of the first call that skips in what a node, or a function that it calls, passes to Run.
@@ -106,7 +117,7 @@ func skipIn(n ast.Node, bodies map[string]*ast.BlockStmt, visited []string) (fou
 }
 
 // hadSubtests reports whether a test has run subtests; it is false where package testing does not let us see that.
-func hadSubtests(tb testing.TB) bool {
+func hadSubtests(tb host) bool {
 	v := reflect.ValueOf(tb)
 	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
 		return false

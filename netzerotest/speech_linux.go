@@ -9,15 +9,12 @@ import (
 	"github.com/netzero-dev/netzero/internal/servername"
 )
 
-// speech is what clients call the server of a flow: those of them that had not asked DNS for it just before, and those of whom
-// the kernel cannot tell for which of several names they had. As many are kept as the kernel tells of, which is bounded there.
+// speech is what clients call the server of a flow. As many names are kept as the kernel tells of, which is bounded there.
 type speech struct {
 	event    *probe.FlowEvent    // nil until it has come
 	asked    []string            // the names that DNS was asked for, if the flow has any
 	names    map[string]*calling // by name
 	nameless bool                // a client sent something that has no name in it, or none that a host can have
-	heard    bool
-	first    string // name that was heard; "" where that was none
 }
 
 // calling is one name by which clients call the server of a flow.
@@ -46,16 +43,16 @@ func (c *capture) speechOf(k probe.Key) *speech {
 func (c *capture) hear(e *probe.NameEvent, batches map[*membership]*endpoint.Batch) {
 	s := c.speechOf(e.Key)
 	name, evidence := calledBy(e)
-	if !s.heard {
-		s.heard, s.first = true, name
-	}
+	c.keepServerName(e.Hash, serverName{name, evidence})
 	if name == "" {
 		s.nameless = true
 		return
 	}
 	said, names := words{e.Hash, e.Asked, evidence == flow.ByTLSOuter}, []string{name}
 	if e.Asked {
-		names, evidence = c.askedAs(e, said, name), flow.ByDNS
+		if known := c.askedAs(e, said, name); len(known) > 0 || said.outer {
+			names, evidence = known, flow.ByDNS
+		}
 	}
 	for _, name := range names {
 		call := s.names[name]
@@ -71,12 +68,8 @@ func (c *capture) hear(e *probe.NameEvent, batches map[*membership]*endpoint.Bat
 	}
 }
 
-// isAsked reports whether DNS was asked for what a client calls the server. Where the kernel could not read the answer, it
-// does not know for which connection the question was: for the first.
+// isAsked reports whether DNS was asked for what a client calls the server.
 func (s *speech) isAsked(name string) bool {
-	if len(s.asked) > 0 && s.event.Question() == 0 && s.event.Since == 0 && name == s.first {
-		return true
-	}
 	return slices.ContainsFunc(s.asked, func(asked string) bool { return is(asked, name) })
 }
 
@@ -113,7 +106,7 @@ func (c *capture) call(said *speech, name string, evidence flow.Evidence, batche
 		return
 	}
 	_, stray := c.recipients(e)
-	for _, m := range c.members {
+	for _, m := range c.all() {
 		if !m.sawElsewhere(e.Key, said.asked) {
 			continue
 		}
@@ -131,15 +124,24 @@ func (c *capture) call(said *speech, name string, evidence flow.Evidence, batche
 	}
 }
 
-// sawElsewhere reports whether a flow was seen to go to another machine, of which the address is known or what DNS said.
+// sawElsewhere reports whether a flow was seen to go to another machine, of which the address is known or what DNS said. A Peer that
+// is known by its name only is what DNS said, too.
 func (m *membership) sawElsewhere(k probe.Key, asked []string) bool {
 	if len(asked) == 0 {
 		s, seen := m.seen[sightingKey{k, ""}]
 		return seen && s.isBare()
 	}
 	for key, s := range m.seen {
-		if key.Key == k && s.flow.Destination.Evidence == flow.ByDNS {
+		if key.Key != k {
+			continue
+		}
+		switch s.flow.Destination.Evidence {
+		case flow.ByDNS:
 			return true
+		case flow.ByOption:
+			if !s.identity.Local && m.identifier.Peer(k.Addr, k.Port) == (endpoint.Peer{}) {
+				return true
+			}
 		}
 	}
 	return false
@@ -155,6 +157,9 @@ func (s sighting) isBare() bool {
 // it apart because something started meanwhile.
 func (m *membership) countOf(s sighting, named map[probe.Key]bool, flows map[probe.Key]uint64, names map[probe.ServerNameKey]uint64) (count uint64, counts bool) {
 	key := s.event.Key
+	if key.Connection() != 0 {
+		return countOfConnection(s, flows), true
+	}
 	said := m.capture.speeches[key]
 	if said == nil {
 		said = &speech{}

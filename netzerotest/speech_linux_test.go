@@ -95,12 +95,10 @@ func TestNameThatDNSWasNotAskedForIsAnotherFlow(t *testing.T) {
 			want: map[string]uint64{"asked.test DNS": 6, "other.test HTTP Host header": 4}},
 		{reason: "another name only: the question was for an earlier recording", events: []probe.Event{asked, say(asked, 10, "other.test")},
 			want: map[string]uint64{"other.test HTTP Host header": 10}},
-		{reason: "an answer that the kernel could not read", events: []probe.Event{unread, say(unread, 1, "virtual.test")},
-			want: map[string]uint64{"asked.test DNS": 10}},
-		{reason: "the same on every connection", events: []probe.Event{unread, say(unread, 10, "virtual.test")},
-			want: map[string]uint64{"asked.test DNS": 10}},
-		{reason: "and another name later", events: []probe.Event{unread, say(unread, 1, "virtual.test"), say(unread, 4, "other.test")},
-			want: map[string]uint64{"asked.test DNS": 6, "other.test HTTP Host header": 4}},
+		{reason: "another name after an answer that the kernel could not read", events: []probe.Event{unread, say(unread, 1, "virtual.test")},
+			want: map[string]uint64{"asked.test DNS": 9, "virtual.test HTTP Host header": 1}},
+		{reason: "the same on every connection: for which the question was is not known", events: []probe.Event{unread, say(unread, 10, "virtual.test")},
+			want: map[string]uint64{"asked.test DNS": 0, "virtual.test HTTP Host header": 10}},
 	} {
 		flows, calls := map[probe.Key]uint64{asked.Key: 10, unread.Key: 10}, make(map[probe.ServerNameKey]uint64)
 		for _, e := range row.events {

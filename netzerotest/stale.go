@@ -51,10 +51,10 @@ func judgeStale(env environment, names []string) int {
 				code = 1
 				continue
 			}
-			fmt.Fprintf(os.Stderr, "netzero: removed %s: there is no test %s\n", relative(s.path), s.test)
+			fmt.Fprintf(os.Stderr, "netzero: removed %s: %s\n", relative(s.path), s.why)
 			continue
 		}
-		fmt.Fprintf(os.Stderr, "netzero: %s is stale: there is no test %s; remove it, or run go test -update\n", relative(s.path), s.test)
+		fmt.Fprintf(os.Stderr, "netzero: %s is stale: %s; remove it, or run go test -update\n", relative(s.path), s.why)
 		code = 1
 	}
 	return code
@@ -73,11 +73,12 @@ func removeGolden(dir, path string) error {
 	return nil
 }
 
-type staleGolden struct{ path, test string }
+type staleGolden struct{ path, why string }
 
 // staleGoldens returns the golden files below dir whose header names a test of which the first element is not among
-// the names, or only tests that share it and of which none is. Whether a subtest still exists only its parent knows. What
-// else stands in a file does not matter: it may be no golden file at all.
+// the names, or only tests that share it and of which none is, or the package where its recording has another file.
+// Whether a subtest still exists only its parent knows. What else stands in a file does not matter: it may be no golden
+// file at all.
 func staleGoldens(dir string, names []string) ([]staleGolden, error) {
 	var stale []staleGolden
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -101,10 +102,14 @@ func staleGoldens(dir string, names []string) ([]staleGolden, error) {
 		top, _, _ := strings.Cut(header.Test, "/")
 		kept, gone := existing(header.Tests, names)
 		switch {
+		case header.Package != "":
+			if p := recordedPackage.Load(); p == nil || p.recording.golden != path {
+				stale = append(stale, staleGolden{path, "no RecordPackage has this file"})
+			}
 		case top != "" && !slices.Contains(names, top):
-			stale = append(stale, staleGolden{path, header.Test})
+			stale = append(stale, staleGolden{path, "there is no test " + header.Test})
 		case len(kept) == 0 && len(gone) > 0:
-			stale = append(stale, staleGolden{path, gone[0]})
+			stale = append(stale, staleGolden{path, "there is no test " + gone[0]})
 		}
 		return nil
 	})

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"testing"
 
 	"github.com/netzero-dev/netzero/internal/cgroup"
 	"github.com/netzero-dev/netzero/internal/probe"
@@ -18,7 +17,7 @@ import (
 const doctor = "go run github.com/netzero-dev/netzero/netzerotest/doctor"
 
 // cannotRecord says in one line why recording is impossible, what to do, and who knows more.
-func cannotRecord(tb testing.TB, err error) string {
+func cannotRecord(tb host, err error) string {
 	text := fmt.Sprintf("cannot record: %v", err)
 	if advice := session.Advice(err, "record with: "+goTest(tb, session.ExecSudo)); advice != "" {
 		text += "; " + advice

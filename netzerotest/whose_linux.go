@@ -12,7 +12,7 @@ import (
 )
 
 // whose finds out which containers are this recording's: those that were passed to it, and of those that nobody claims
-// each that was started meanwhile and talks to what is this recording's, or belongs together with it.
+// each that was started meanwhile by this recording's processes, talks to what is this recording's, or belongs together with it.
 func (s *settling) whose() {
 	if s.engine == nil {
 		return
@@ -29,6 +29,12 @@ func (s *settling) whose() {
 			s.own[c.ID] = true
 		case label == "" && c.Started >= s.started && docker.Infrastructure(c) == "":
 			free[c.ID] = c
+		}
+	}
+	for id, c := range free {
+		if certain, _ := s.startedBy(c); certain {
+			s.own[id] = true
+			delete(free, id)
 		}
 	}
 	for again := true; again; {

@@ -115,6 +115,22 @@ func (l *Leaf) Move(pids ...int) error {
 	return move(l.Path, slices.DeleteFunc(slices.Clone(pids), func(pid int) bool { return !slices.Contains(here, pid) }))
 }
 
+// Beside returns the processes in the cgroup in which the leaf was made: those that [Leaf.Move] can move.
+func (l *Leaf) Beside() ([]int, error) { return processes(l.parent) }
+
+// Processes returns the processes in the leaf, and in cgroups that were made below it.
+func (l *Leaf) Processes() []int {
+	var all []int
+	_ = filepath.WalkDir(l.Path, func(dir string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() {
+			pids, _ := processes(dir)
+			all = append(all, pids...)
+		}
+		return nil
+	})
+	return all
+}
+
 // Check returns an error where this process is not in the leaf any more: somebody moved it.
 func (l *Leaf) Check() error {
 	dir, err := l.tree.Current()

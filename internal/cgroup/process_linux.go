@@ -21,3 +21,14 @@ func OfProcess(pid int) (string, error) {
 	}
 	return "", fmt.Errorf("find cgroup of process %d: %w", pid, ErrNoTree)
 }
+
+// LeafOwner returns the process that made a leaf, by the name of its directory; false where that is the name of none.
+func LeafOwner(name string) (pid int, ok bool) {
+	rest, ok := strings.CutPrefix(name, leafPrefix)
+	owner, _, dash := strings.Cut(rest, "-")
+	if !ok || !dash {
+		return 0, false
+	}
+	pid, err := strconv.Atoi(owner)
+	return pid, err == nil && pid > 0
+}

@@ -10,15 +10,15 @@ func TestTooManyConnectionsLoseTheIdleFirst(t *testing.T) {
 	var s Streams
 	half, rest := three[:9], three[9:]
 	cookie := func(i int) uint64 { return uint64(i + 1) }
-	for i := range maxStreams {
+	for i := range MaxStreams {
 		feed(t, &s, segment{cookie: cookie(i), seq: 1, payload: half})
 	}
 	// One has read all that it has, and though it was heard of last, it goes first.
 	idle := cookie(7)
 	feed(t, &s, segment{cookie: idle, seq: 10, payload: rest})
-	newcomer := cookie(maxStreams)
+	newcomer := cookie(MaxStreams)
 	feed(t, &s, segment{cookie: newcomer, seq: 1, payload: half})
-	if s.Dropped() != 0 || len(s.streams) != maxStreams || s.streams[idle] != nil {
+	if s.Dropped() != 0 || len(s.streams) != MaxStreams || s.streams[idle] != nil {
 		t.Fatalf("dropped %d, %d connections, idle one known: %v", s.Dropped(), len(s.streams), s.streams[idle] != nil)
 	}
 	if got := feed(t, &s, segment{cookie: newcomer, seq: 10, payload: rest}); len(got) != 3 {
@@ -32,12 +32,12 @@ func TestTooManyConnectionsLoseTheIdleFirst(t *testing.T) {
 
 func TestTooManyConnectionsInTheMiddleLoseTheQuietest(t *testing.T) {
 	var s Streams
-	for i := range maxStreams {
+	for i := range MaxStreams {
 		feed(t, &s, segment{cookie: uint64(i + 1), seq: 1, payload: three[:9]})
 	}
 	feed(t, &s, segment{cookie: 1, seq: 10, payload: three[9:10]}) // now the second is the quietest
 	feed(t, &s, segment{cookie: 1 << 40, seq: 1, payload: three[:9]})
-	if s.Dropped() != 1 || len(s.streams) != maxStreams || s.streams[1] == nil || s.streams[2] != nil {
+	if s.Dropped() != 1 || len(s.streams) != MaxStreams || s.streams[1] == nil || s.streams[2] != nil {
 		t.Errorf("dropped %d, %d connections, first known: %v, second known: %v",
 			s.Dropped(), len(s.streams), s.streams[1] != nil, s.streams[2] != nil)
 	}
@@ -45,7 +45,7 @@ func TestTooManyConnectionsInTheMiddleLoseTheQuietest(t *testing.T) {
 
 func TestConnectionsOneAfterAnotherLoseNothing(t *testing.T) {
 	var s Streams
-	for i := range 10 * maxStreams {
+	for i := range 10 * MaxStreams {
 		got := feed(t, &s,
 			segment{cookie: uint64(i + 1), seq: 1, syn: true},
 			segment{cookie: uint64(i + 1), seq: 2, payload: three}) // no FIN: the client closed
@@ -53,7 +53,7 @@ func TestConnectionsOneAfterAnotherLoseNothing(t *testing.T) {
 			t.Fatalf("connection %d read %q", i, got)
 		}
 	}
-	if s.Dropped() != 0 || len(s.streams) != maxStreams {
+	if s.Dropped() != 0 || len(s.streams) != MaxStreams {
 		t.Errorf("dropped %d, %d connections", s.Dropped(), len(s.streams))
 	}
 }
@@ -117,7 +117,7 @@ func TestHostileSegmentsStayInBounds(t *testing.T) {
 		if random.IntN(50) == 0 {
 			seq = random.Uint32()
 		}
-		s.Segment(uint64(random.IntN(2*maxStreams)), seq, flags == 0, flags == 1, flags == 2, payload[:n])
+		s.Segment(uint64(random.IntN(2*MaxStreams)), seq, flags == 0, flags == 1, flags == 2, payload[:n])
 		if err := s.check(); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
@@ -129,7 +129,7 @@ func TestHostileSegmentsStayInBounds(t *testing.T) {
 
 // check returns an error if the bounds that the doc of Streams states do not hold.
 func (s *Streams) check() error {
-	if len(s.streams) > maxStreams {
+	if len(s.streams) > MaxStreams {
 		return errors.New("too many connections")
 	}
 	for _, c := range s.streams {

@@ -56,11 +56,11 @@ var servicePackets = []corpusPacket{
 	{file: "https-beside-a", want: answer("example.com", "203.0.113.7", "203.0.113.8"), reason: "a record is what it is, whatever was asked for"},
 	{file: "https-chaos", want: answer("example.com"), reason: "class CH has no hints"},
 	{file: "svcb-dns", want: meaning("ns.example.com", answer("_dns.ns.example.com", "203.0.113.53")), reason: "the scheme is no part of the host"},
-	{file: "srv-consul", want: Answer{Question: "_pg._tcp.db.consul", Targets: append(
+	{file: "srv-consul", want: Answer{Question: "_pg._tcp.db.consul", Service: true, Targets: append(
 		service("", "a.node.dc1.consul", "203.0.113.8").Targets, service("", "b.node.dc1.consul", "203.0.113.9").Targets...)}, reason: "each target has its own"},
 	{file: "srv-headless", want: service("_pg._tcp.db.shop.svc.cluster.local", "db-0.db.shop.svc.cluster.local", "10.244.1.5"), reason: "the pod is dialled"},
 	{file: "srv-in-answer", want: service("_ldap._tcp.example.com", "dc1.example.com", "203.0.113.8"), reason: "owners count here, for the question is no host"},
-	{file: "srv-foreign", want: service("_ldap._tcp.example.com", ""), reason: "nothing says whose it is"},
+	{file: "srv-foreign", want: service("_ldap._tcp.example.com", "dc1.example.com"), reason: "nothing says whose it is"},
 	{file: "srv-none", want: service("_ldap._tcp.example.com", ""), reason: "the root is no host"},
 	{file: "srv-cut", want: truncated(service("_ldap._tcp.example.com", "dc1.example.com", "203.0.113.8")), reason: "what stood before the cut counts"},
 }

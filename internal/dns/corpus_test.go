@@ -126,7 +126,7 @@ func answer(question string, addrs ...string) Answer {
 
 // service is an answer to a question for SRV records, with the addresses of a target, if there are any.
 func service(question, target string, addrs ...string) Answer {
-	a := Answer{Question: question}
+	a := Answer{Question: question, Service: target != ""}
 	if t := answer(target, addrs...); len(addrs) > 0 {
 		a.Targets = []Target{{target, t.Addrs}}
 	}

@@ -181,7 +181,7 @@ func oracle(m dnsmessage.Message) (a Answer) {
 		if srv, ok := r.Body.(*dnsmessage.SRVResource); ok && r.Header.Class == dnsmessage.ClassINET {
 			same := func(t Target) bool { return t.Name == canonical(srv.Target) }
 			if canonical(srv.Target) != "" && !slices.ContainsFunc(a.Targets, same) {
-				a.Targets = append(a.Targets, Target{Name: canonical(srv.Target)})
+				a.Targets, a.Service = append(a.Targets, Target{Name: canonical(srv.Target)}), true
 			}
 		}
 		bind(r)

@@ -122,7 +122,7 @@ func TestNamesGiveUpTheOldestAndSaySo(t *testing.T) {
 		binary.BigEndian.PutUint32(b[:], 0xc6120000+uint32(i))
 		return answer(fmt.Sprintf("h%d.test", i), netip.AddrFrom4(b).String())
 	}
-	const fit = maxNames / 2 // an address and a question each
+	const fit = MaxNames / 2 // an address and a question each
 	for i := range fit {
 		n.Learn(1, numbered(i), 0)
 	}
@@ -131,7 +131,7 @@ func TestNamesGiveUpTheOldestAndSaySo(t *testing.T) {
 		t.Fatalf("overflowed %d before the bound was reached", n.Overflowed())
 	}
 	n.Learn(1, numbered(fit), 0)
-	if n.Overflowed() != 2 || len(n.entries) != maxNames || n.order.Len() != maxNames {
+	if n.Overflowed() != 2 || len(n.entries) != MaxNames || n.order.Len() != MaxNames {
 		t.Errorf("overflowed %d, %d entries, %d in order", n.Overflowed(), len(n.entries), n.order.Len())
 	}
 	for i, want := range map[int]bool{0: true, 1: false, 2: true, fit: true} {
@@ -145,7 +145,59 @@ func TestNamesGiveUpTheOldestAndSaySo(t *testing.T) {
 	for i := range 10 * fit {
 		n.Learn(uint64(i), numbered(i), 0)
 	}
-	if len(n.entries) > maxNames || n.order.Len() > maxNames {
+	if len(n.entries) > MaxNames || n.order.Len() > MaxNames {
 		t.Errorf("%d entries, %d in order", len(n.entries), n.order.Len())
+	}
+}
+
+// A CDN's address, or that of an ingress controller, has as many names as a test asks for.
+func TestAnAddressHasAsManyNamesAsWereAskedFor(t *testing.T) {
+	var n Names
+	addr := netip.MustParseAddr("203.0.113.1")
+	const most = 10_000
+	for i := range most {
+		n.Learn(1, answer(fmt.Sprintf("h%d.test", i), addr.String()), time.Duration(i+1))
+	}
+	if n.Overflowed() != 0 {
+		t.Errorf("overflowed %d", n.Overflowed())
+	}
+	for _, i := range []int{0, 1, 127, 128, 129, most - 1} {
+		name := fmt.Sprintf("h%d.test", i)
+		if got := n.Lookup(1, addr, Hash(name), 0); len(got) != 1 || got[0] != name {
+			t.Errorf("by the hash of %s: %q", name, got)
+		}
+	}
+	if got := n.Lookup(1, addr, 0, 1); len(got) != most {
+		t.Errorf("%d names may be meant, want all %d", len(got), most)
+	}
+	if got := n.Lookup(1, addr, 0, most-1); strings.Join(got, " ") != "h9998.test h9999.test" {
+		t.Errorf("of the last two: %q", got)
+	}
+	n.Learn(1, answer("h5.test", addr.String()), most+1)
+	if got := n.Lookup(1, addr, 0, 0); strings.Join(got, " ") != "h5.test" {
+		t.Errorf("the last: %q", got)
+	}
+}
+
+// The bound is one for all names: an address that has them all gives up the oldest, and keeps the others.
+func TestNamesOfOneAddressGiveUpTheOldestAndSaySo(t *testing.T) {
+	var n Names
+	addr := netip.MustParseAddr("203.0.113.1")
+	const more = 10
+	for i := range MaxNames/2 + more { // a name of the address and a question each
+		n.Learn(1, answer(fmt.Sprintf("h%d.test", i), addr.String()), time.Duration(i+1))
+	}
+	if n.Overflowed() != 2*more || n.order.Len() != MaxNames {
+		t.Errorf("overflowed %d, %d in order; want %d and %d", n.Overflowed(), n.order.Len(), 2*more, MaxNames)
+	}
+	if got := n.Lookup(1, addr, 0, 1); len(got) != MaxNames/2 {
+		t.Errorf("%d names, want %d", len(got), MaxNames/2)
+	}
+	if got := n.Lookup(1, netip.IPv4Unspecified(), Hash("h9.test"), 0); got != nil {
+		t.Errorf("the oldest are still known: %q", got)
+	}
+	n.Forget(1)
+	if len(n.entries) != 0 || n.order.Len() != 0 {
+		t.Errorf("%d entries and %d names after all was forgotten", len(n.entries), n.order.Len())
 	}
 }

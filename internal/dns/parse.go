@@ -40,6 +40,9 @@ type Answer struct {
 	// Targets are the hosts that SRV records name, each once, of which the message holds addresses.
 	Targets []Target
 
+	// Service says that SRV records name a host, also where the message does not hold its addresses: clients ask for these then.
+	Service bool
+
 	// Truncated says that addresses may lack: the server set the TC bit, or the message ends (or cannot be read)
 	// somewhere in what has to be read of it.
 	Truncated bool

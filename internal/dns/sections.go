@@ -46,6 +46,7 @@ func (s *sections) read() (whole bool) {
 	for _, o := range s.owned {
 		s.addOwned(o)
 	}
+	s.answer.Service = len(s.hosts) > 0
 	s.answer.Targets = slices.DeleteFunc(s.answer.Targets, func(t Target) bool { return len(t.Addrs) == 0 })
 	return whole
 }

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	maxStreams = 256     // connections at a time
+	MaxStreams = 256     // connections at a time
 	maxAhead   = 1 << 17 // bytes of one connection that wait for a gap to fill
 	maxPieces  = 1 << 10 // segments that these bytes may come in
 )
@@ -107,7 +107,7 @@ func (s *Streams) open(cookie uint64, base uint32) *stream {
 	}
 	if old := s.streams[cookie]; old != nil {
 		s.remove(cookie)
-	} else if len(s.streams) >= maxStreams {
+	} else if len(s.streams) >= MaxStreams {
 		s.remove(s.leastNeeded())
 	}
 	c := &stream{base: base, next: base}

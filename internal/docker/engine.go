@@ -92,6 +92,9 @@ func find(ctx context.Context, c Config) (*client.Client, error) {
 	defer timer.Stop()
 	select {
 	case f := <-done:
+		if f.err == nil {
+			f.client, f.err = noted(f.client)
+		}
 		if f.err != nil {
 			return nil, noEngine("where testcontainers looks (tc.host and docker.host in ~/.testcontainers.properties, DOCKER_HOST, "+
 				"/var/run/docker.sock, the sockets of rootless Docker)", f.err)

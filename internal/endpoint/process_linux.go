@@ -129,9 +129,9 @@ func describeChain(pids []int) string {
 	return strings.Join(names, ", ")
 }
 
-// Descendants returns the children of root, their children and so on, as they are now, sorted. An error says that some may be
-// missing.
-func Descendants(root int) ([]int, error) {
+// Descendants returns the children of some processes, their children and so on, as they are now, sorted. An error says that
+// some may be missing.
+func Descendants(roots ...int) ([]int, error) {
 	all, err := processes()
 	if err != nil {
 		return nil, err
@@ -143,11 +143,11 @@ func Descendants(root int) ([]int, error) {
 		}
 	}
 	found := make(map[int]bool)
-	for next := []int{root}; len(next) > 0; {
+	for next := slices.Clone(roots); len(next) > 0; {
 		pid := next[0]
 		next = next[1:]
 		for _, child := range children[pid] {
-			if !found[child] && child != root {
+			if !found[child] && !slices.Contains(roots, child) {
 				found[child] = true
 				next = append(next, child)
 			}

@@ -17,7 +17,7 @@ const resolverPort = 53
 // Resolvers tells name servers from other destinations. The zero value is ready; it is safe for concurrent use.
 type Resolvers struct {
 	mu     sync.Mutex
-	parsed map[fileVersion][]netip.Addr
+	parsed map[fileVersion]resolverConfig
 }
 
 // fileVersion identifies a file's content without reading it. Mount namespaces need no place in it: another file at
@@ -48,30 +48,41 @@ func (r *Resolvers) IsResolver(pid int, addr netip.Addr, port uint16) bool {
 	return slices.Contains(r.nameservers(pid), addr)
 }
 
-func (r *Resolvers) nameservers(pid int) []netip.Addr {
+// Search returns how the process completes names, by the same file.
+func (r *Resolvers) Search(pid int) Search { return r.config(pid).search }
+
+func (r *Resolvers) nameservers(pid int) []netip.Addr { return r.config(pid).servers }
+
+// resolverConfig is what a resolv.conf says.
+type resolverConfig struct {
+	servers []netip.Addr
+	search  Search
+}
+
+func (r *Resolvers) config(pid int) resolverConfig {
 	f, version, err := openResolvConf(pid)
 	if err != nil {
-		return parseResolvConf("")
+		return resolverConfig{parseResolvConf(""), parseSearch("")}
 	}
 	defer f.Close()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if servers, ok := r.parsed[version]; ok {
-		return servers
+	if config, ok := r.parsed[version]; ok {
+		return config
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxResolvConf+1))
 	if err != nil {
-		return parseResolvConf("")
+		return resolverConfig{parseResolvConf(""), parseSearch("")}
 	}
 	if len(text) > maxResolvConf { // half an address is another one
 		text = text[:bytes.LastIndexByte(text, '\n')+1]
 	}
-	servers := parseResolvConf(string(text))
+	config := resolverConfig{parseResolvConf(string(text)), parseSearch(string(text))}
 	if r.parsed == nil || len(r.parsed) >= maxParsed {
-		r.parsed = make(map[fileVersion][]netip.Addr)
+		r.parsed = make(map[fileVersion]resolverConfig)
 	}
-	r.parsed[version] = servers
-	return servers
+	r.parsed[version] = config
+	return config
 }
 
 // parseResolvConf returns the name servers of a resolv.conf (resolv.conf(5)): what follows the word nameserver, on lines

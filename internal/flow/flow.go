@@ -61,6 +61,10 @@ type Process struct {
 	Container  string // the name of the container in which it ran, and its image; empty elsewhere
 	Image      string
 	Stack      Stack // of the goroutine that opened the flow, in the recording process; empty elsewhere, or where it is not known
+
+	// Test is the test that opened the flow, or "TestMain"; where neither is known, in brackets what is. Only a recording of a
+	// whole package has it, and of no container.
+	Test string
 }
 
 // Flow is one source talking to one destination over one protocol and port, however often it did.
@@ -157,9 +161,9 @@ const (
 	ByDNS                 // the workload asked for the name before it connected
 	ByResolvConf          // the address is a name server of the process's resolv.conf, or a loopback one
 	ByContainer           // a container had the address, or published the port
-	ByTLS                 // the workload named the server in a TLS ClientHello, and asked DNS for nothing before
+	ByTLS                 // the workload named the server in a TLS ClientHello, and did not ask DNS for that name before
 	ByTLSOuter            // the same, where the hello has room for an encrypted one (ECH), which may hold another name
-	ByHTTP                // the workload named the server in an HTTP/1 request, and asked DNS for nothing before
+	ByHTTP                // the workload named the server in an HTTP/1 request, and did not ask DNS for that name before
 )
 
 // String returns the evidence as the report words it.

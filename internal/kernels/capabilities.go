@@ -22,6 +22,9 @@ type rule struct {
 // fallsBack is the rule for what every kernel falls back from.
 func fallsBack(to string) []rule { return []rule{{state: guest.FallsBack, text: to}} }
 
+// refusedEverywhere is the rule for what no kernel of the matrix has built in.
+func refusedEverywhere(reason string) []rule { return []rule{{state: guest.Refused, text: reason}} }
+
 // unnamed is what is less where the programs cannot read the kernel's memory.
 const unnamed = "names of executables from /proc, unless they have ended; parallel tests share their flows"
 
@@ -30,6 +33,7 @@ const (
 	inProbe    = "./internal/probe"
 	inEndpoint = "./internal/endpoint"
 	inRecorded = "./internal/e2e/recorded"
+	inEscapes  = "./internal/escapes"
 	inSpoilt   = "./internal/environments"
 )
 
@@ -83,11 +87,13 @@ var capabilities = []capability{
 
 	{name: "child processes are in scope from birth", suite: inProbe, test: "TestChildProcessIsInScope"},
 	{name: "nested cgroups are in scope", suite: inProbe, test: "TestNestedCgroupIsInScope"},
+	{name: "descendants that have left the test's cgroup are in scope", suite: inProbe, test: "TestDescendantsAreInScopeInWhateverCgroup"},
 	{name: "other cgroups are out of scope", suite: inProbe, test: "TestOtherCgroupIsOutOfScope"},
 	{name: "containers: cgroups born during the recording, with their names", suite: inProbe, test: "TestNewbornCgroupIsRecordedThoughItIsGoneAtOnce"},
 	{name: "containers: other cgroups from before the recording are out of scope", suite: inProbe, test: "TestCgroupFromBeforeIsNotNewborn"},
 	{name: "containers: cgroups that belong to nobody are silenced", suite: inProbe, test: "TestDisregardedCgroupIsSilent"},
 	{name: "containers: an address that is used again is told apart", suite: inProbe, test: "TestBirthMakesKnownFlowsNew"},
+	{name: "containers: processes that have left their cgroup are in scope", suite: inProbe, test: "TestContainerThatLeavesItsCgroup"},
 	{name: "containers: cgroups that no table has room for are counted as lost", suite: inProbe, test: "TestCgroupTableThatIsFullIsALoss"},
 	{name: "a cgroup of one's own, entered and left", suite: inCgroup, test: "TestProcessEntersLeafAndComesBack"},
 	{name: "cgroups of killed runs are removed", suite: inCgroup, test: "TestLeafOfAKilledRunIsRemovedByTheNext"},
@@ -101,6 +107,31 @@ var capabilities = []capability{
 	{name: "who listens in another network namespace", suite: inEndpoint, test: "TestListenersOfAnotherNetworkNamespace"},
 
 	{name: "Record with a golden: record, pass, red, accept", suite: inRecorded, test: "TestGoldenIsRecordedPassesGoesRedAndIsAccepted"},
+
+	{name: "ways out: TCP", suite: inEscapes, test: "TestWaysOut"},
+	{name: "way out: MPTCP", suite: inEscapes, test: "TestWaysOut", rules: []rule{
+		{until: "5.11", state: guest.Refused, text: none},
+	}},
+	{name: "way out: MPTCP, a further address that the peer offers", suite: inEscapes, test: "TestWaysOut", rules: []rule{
+		{until: "5.11", state: guest.Refused, text: none},
+	}},
+	{name: "ways out: UDP", suite: inEscapes, test: "TestWaysOut"},
+	{name: "ways out: Raw packets and ICMP", suite: inEscapes, test: "TestWaysOut"},
+	{name: "way out: SCTP", suite: inEscapes, test: "TestWaysOut", rules: refusedEverywhere(none)},
+	{name: "way out: UDP-Lite", suite: inEscapes, test: "TestWaysOut", rules: []rule{
+		{since: "7.1", state: guest.Refused, text: none},
+	}},
+	{name: "ways out: io_uring", suite: inEscapes, test: "TestWaysOut"},
+	{name: "ways out: Sockets from before", suite: inEscapes, test: "TestWaysOut"},
+	{name: "ways out: Answers", suite: inEscapes, test: "TestWaysOut"},
+	{name: "ways out: Sockets of others", suite: inEscapes, test: "TestWaysOut"},
+	{name: "ways out: Processes", suite: inEscapes, test: "TestWaysOut"},
+	{name: "ways out: Network namespaces", suite: inEscapes, test: "TestWaysOut"},
+	{name: "way out: network namespace of one's own (unshare)", suite: inEscapes, test: "TestWaysOut", rules: refusedEverywhere(none)},
+	{name: "way out: network namespace of another's (setns)", suite: inEscapes, test: "TestWaysOut", rules: refusedEverywhere(none)},
+	{name: "ways out: Past sockets of IP", suite: inEscapes, test: "TestWaysOut"},
+	{name: "way out: vsock", suite: inEscapes, test: "TestWaysOut", rules: refusedEverywhere(none)},
+	{name: "way out: TUN device", suite: inEscapes, test: "TestWaysOut", rules: refusedEverywhere(none)},
 
 	{name: "the smallest set of capabilities", suite: inSpoilt, test: "TestSmallestSetOfCapabilities", rules: []rule{
 		{until: "5.11", state: guest.Reported, text: "CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_RESOURCE"},

@@ -17,7 +17,11 @@ type Suite struct {
 var Suites = []Suite{
 	{Package: "./internal/cgroup"},
 	{Package: "./internal/probe", Skip: map[string]string{
-		"TestDestinationIsTheOneBeforeAddressTranslation": "needs iptables and the kernel's modules for it",
+		"TestDestinationIsTheOneBeforeAddressTranslation":     "needs iptables and the kernel's modules for it",
+		"TestThreadsThatShareASocketBeforeAddressTranslation": "needs iptables and the kernel's modules for it",
+		"TestConnectIsToldOnceBeforeAddressTranslation":       "needs iptables and the kernel's modules for it",
+		"TestMPTCPToFurtherAddressesIsAFlow":                  "needs iproute2",
+		"TestFailedCallsBeforeAddressTranslation":             "needs iptables and the kernel's modules for it",
 	}},
 	{Package: "./internal/endpoint", Skip: map[string]string{
 		"TestQuotingSurvivesAShell":                         "needs bash, and nothing of the kernel's",
@@ -31,6 +35,11 @@ var Suites = []Suite{
 		"TestSubtestsThatMaySkip":   "needs the package's source",
 	}},
 	{Package: "./internal/e2e/recorded"},
+	{Package: "./internal/escapes", Skip: map[string]string{
+		"TestTools":             "needs strace, tcpdump and bpftrace",
+		"TestContainers":        "needs Docker",
+		"TestDocumentIsCurrent": "needs the repository",
+	}},
 	// The last one: it locks the kernel down.
 	{Package: "./internal/environments", Skip: map[string]string{
 		"TestContainers": "needs Docker",

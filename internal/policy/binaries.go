@@ -81,17 +81,17 @@ func binariesIn[P metav1.Object](policies []P) (entries []string, annotated bool
 
 // binariesOf returns the programs of subjects that opened what a policy can allow, sorted.
 func (s Scope) binariesOf(subjects []Subject, flows []flow.Flow) []string {
-	return binariesOf(s.ofAll(subjects, egress, flows), s.inexpressible)
+	return binariesOf(s.ofAll(subjects, egress, flows), s.unnameable)
 }
 
 func (c Cilium) binariesOf(subjects []Subject, flows []flow.Flow) []string {
-	return binariesOf(c.ofAll(subjects, egress, flows), c.inexpressible)
+	return binariesOf(c.ofAll(subjects, egress, flows), c.unnamed)
 }
 
-func binariesOf(flows []flow.Flow, inexpressible func(direction, flow.Flow) string) []string {
+func binariesOf(flows []flow.Flow, unnamed func(direction, flow.Endpoint) string) []string {
 	var all []string
 	for _, f := range flows {
-		if f.Binaries != "" && inexpressible(egress, f) == "" {
+		if f.Binaries != "" && (f.Lookup || unnamed(egress, f.Destination) == "") {
 			all = append(all, strings.Split(f.Binaries, ",")...)
 		}
 	}

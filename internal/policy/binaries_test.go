@@ -89,7 +89,7 @@ func testListing[P metav1.Object](t *testing.T, plain, with listing[P]) {
 		if again := list(with.Merge(merged, flows)); again != row.merged {
 			t.Errorf("%s: merged again %q, want %q", row.reason, again, row.merged)
 		}
-		for _, binary := range binariesOf(flows, Scope{}.inexpressible) {
+		for _, binary := range binariesOf(flows, Scope{}.unnameable) {
 			if why := with.Unlisted(merged, flows[0], binary); why != "" {
 				t.Errorf("%s: %s", row.reason, why)
 			}
@@ -106,11 +106,11 @@ func testListing[P metav1.Object](t *testing.T, plain, with listing[P]) {
 	}
 	silent := openedBy("udplite")
 	silent[0].Protocol = 136
-	if got := list(with.Generate(append(silent, openedBy("psql")...))); got != "psql" {
-		t.Errorf("who opens only what no policy has words for is listed, and nobody asks for it: %q", got)
+	if got := list(with.Generate(append(silent, openedBy("psql")...))); got != "psql,udplite" {
+		t.Errorf("who opens what the other annotation allows is asked for, and not listed: %q", got)
 	}
-	if got := list(with.Merge(listed("psql,udplite"), append(silent, openedBy("psql")...))); got != "psql" {
-		t.Errorf("an update keeps who opens only what no policy has words for: %q", got)
+	if got := list(with.Merge(listed("psql,udplite"), append(silent, openedBy("psql")...))); got != "psql,udplite" {
+		t.Errorf("an update drops who opens what the other annotation allows: %q", got)
 	}
 	f := openedBy("curl")[0]
 	for _, row := range []struct {

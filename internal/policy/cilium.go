@@ -38,17 +38,35 @@ func (c Cilium) Required(flows []flow.Flow) []flow.Flow {
 
 // inexpressible says why no rule of a direction can allow a flow and no other, or returns "" if one can.
 func (c Cilium) inexpressible(d direction, f flow.Flow) string {
+	if f.Lookup {
+		return isNoPort
+	}
+	if why := c.wordless(f); why != "" {
+		return why
+	}
+	return c.unnamed(d, d.far(f))
+}
+
+// wordless is that of [Scope].
+func (c Cilium) wordless(f flow.Flow) string {
 	switch {
 	case f.Protocol.IsICMP():
 	case !f.Protocol.HasPorts():
 		return fmt.Sprintf("a CiliumNetworkPolicy allows TCP, UDP, SCTP and ICMP, it has no word for %s", f.Protocol)
 	case f.Port == 0:
 		return "a CiliumNetworkPolicy has no word for port 0 alone"
-	case isNode(d.far(f)):
+	}
+	return ""
+}
+
+func (c Cilium) unnamed(d direction, far flow.Endpoint) string {
+	if isNode(far) {
 		return "" // by whichever name
 	}
-	return c.unnameable(d, d.far(f))
+	return c.unnameable(d, far)
 }
+
+func (c Cilium) otherWords() otherWords { return otherWords{c.Scope, c.wordless, c.unnamed} }
 
 // isAPIServer reports whether an endpoint is the cluster's API server, by the name of its Service: it runs on nodes, and
 // so is neither pods nor an address to Cilium.
@@ -158,6 +176,7 @@ func plainKey(key string) string {
 // NotIsolated is [Scope.NotIsolated].
 func (c Cilium) NotIsolated(policies ciliumPolicies, flows []flow.Flow) []string {
 	c = c.normal()
+	flows = c.allByAddress(flows)
 	var lines []string
 	for _, subject := range c.Subjects {
 		for _, d := range directions {

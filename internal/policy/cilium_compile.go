@@ -15,7 +15,7 @@ import (
 // Evaluator is [Scope.Evaluator].
 func (c Cilium) Evaluator(policies ciliumPolicies) func(flow.Flow) Verdict {
 	c = Cilium{c.Scope.normal().indexed()}
-	return evaluator(c.Scope, func(subject Workload, d direction) func(flow.Flow) Verdict {
+	return evaluator(c.Scope, c.byAddress, c.wordless, func(subject Workload, d direction) func(flow.Flow) Verdict {
 		return c.compile(policies, subject, d).verdict
 	})
 }
@@ -23,6 +23,7 @@ func (c Cilium) Evaluator(policies ciliumPolicies) func(flow.Flow) Verdict {
 // ciliumSide is the policies that select a subject, made ready for many flows of one direction.
 type ciliumSide struct {
 	scope     Cilium
+	subject   Workload
 	direction direction
 	views     []ciliumView
 	isolating int // the first of views that isolates the subject; -1: none does, and why
@@ -44,7 +45,7 @@ type refs struct {
 }
 
 func (c Cilium) compile(policies ciliumPolicies, subject Workload, d direction) *ciliumSide {
-	s := &ciliumSide{scope: c, direction: d, views: c.views(policies, subject, d)}
+	s := &ciliumSide{scope: c, subject: subject, direction: d, views: c.views(policies, subject, d)}
 	if s.isolating = slices.IndexFunc(s.views, ciliumView.isolates); s.isolating < 0 {
 		_, s.why = ciliumIsolates(policies, subject, d)
 	}
@@ -151,6 +152,7 @@ func (s *ciliumSide) spec(f flow.Flow) flowSpec {
 			spec.host = far.Name
 		}
 	}
+	spec.anyPort = f.Lookup
 	return spec
 }
 
@@ -170,11 +172,14 @@ func (s *ciliumSide) verdict(f flow.Flow) Verdict {
 	if v, why := s.denies(f); why != "" {
 		return Verdict{Outcome: Denied, Policy: v.Name, Rule: -1, Reason: why}
 	}
+	if s.isolating < 0 && s.direction == ingress && !f.Lookup && s.scope.wordless(f) != "" {
+		return judgeOther(s.scope.otherWords(), ciliumPoliciesOf(s.views), "", s.subject, s.direction, f)
+	}
 	if s.isolating < 0 {
 		return Verdict{Outcome: Unprotected, Rule: -1, Reason: s.why}
 	}
 	if f.Destination.Kind == flow.Resolver {
-		return s.scope.overViews(s.views, s.isolating, s.direction, f) // a rule may stand for it by its port alone
+		return s.scope.overViews(s.views, s.isolating, s.subject, s.direction, f) // a rule may stand for it by its port alone
 	}
 	nearest := ciliumCandidate{view: s.views[s.isolating], rule: -1}
 	for _, at := range s.allowed.index.nearest(s.spec(f)) {
@@ -188,12 +193,15 @@ func (s *ciliumSide) verdict(f flow.Flow) Verdict {
 			nearest = x
 		}
 	}
-	return s.scope.notAllowed(nearest, s.views[s.isolating].Name, s.direction, f)
+	return s.scope.notAllowed(nearest, s.views, s.isolating, s.subject, s.direction, f)
 }
 
 // denies says which rule denies a flow, and of which policy, or returns "".
 func (s *ciliumSide) denies(f flow.Flow) (ciliumView, string) {
 	for _, at := range s.denied.index.nearest(s.spec(f)) {
+		if f.Lookup && at.port >= 0 {
+			continue // as in ciliumView.denies
+		}
 		v := s.views[at.view]
 		v.named = false // as in ciliumView.denies
 		peer, port := s.denied.pair(at)
@@ -204,12 +212,15 @@ func (s *ciliumSide) denies(f flow.Flow) (ciliumView, string) {
 	return ciliumView{}, ""
 }
 
-// isMissing reports whether a policy could allow a flow, and none does.
+// isMissing reports whether a rule could allow a flow, or an entry for look-ups, and none does.
 func (s *ciliumSide) isMissing(f flow.Flow) bool {
+	if !f.Lookup && s.scope.wordless(f) != "" {
+		return false // for which there is a list
+	}
 	if _, why := s.denies(f); why != "" {
 		return false
 	}
-	if s.isolating < 0 || f.Destination.Kind == flow.Resolver {
+	if s.isolating < 0 || f.Lookup || f.Destination.Kind == flow.Resolver {
 		return s.verdict(f).Outcome == Denied
 	}
 	for _, at := range s.allowed.index.nearest(s.spec(f)) {

@@ -20,6 +20,9 @@ func (m *ciliumMerging) drop(subject Workload) {
 	}
 	if ciliumPassesOver(p, subject, egress) == "" {
 		m.dropMetadata(p)
+		dropOthers(m.scope.otherWords(), p, m.scope.listedBy(p), m.flows)
+		unused := unusedLookups(m.scope.Scope, p, m.scope.listedBy(p)(egress), func(w Workload) []flow.Flow { return m.scope.unmetLookups(m.policies, w, m.flows) })
+		dropEntries(p, NamesAnnotation, func(entry string) bool { return !slices.Contains(unused, entry) })
 		if m.scope.Binaries {
 			dropBinaries(p, m.scope.binariesOf(m.scope.isolatedBy(p, egress), m.flows))
 		}

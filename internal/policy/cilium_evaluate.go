@@ -18,7 +18,9 @@ import (
 // some policy of the subject's lets Cilium read the look-up. A flow at an address without a name matches no name.
 func (c Cilium) Evaluate(policies ciliumPolicies, f flow.Flow) Verdict {
 	c = c.normal()
-	return c.ends(f, func(subject Workload, d direction) Verdict { return c.side(policies, subject, d, f) })
+	judged := c.byAddress(f)
+	v := c.ends(judged, c.wordless, func(subject Workload, d direction) Verdict { return c.side(policies, subject, d, judged) })
+	return explainAddress(v, f, judged)
 }
 
 // side tells what the policies do to a flow of the subject in one direction.
@@ -30,15 +32,18 @@ func (c Cilium) side(policies ciliumPolicies, subject Workload, d direction, f f
 		}
 	}
 	first := slices.IndexFunc(selecting, ciliumView.isolates)
+	if first < 0 && d == ingress && !f.Lookup && c.wordless(f) != "" {
+		return judgeOther(c.otherWords(), ciliumPoliciesOf(selecting), "", subject, d, f)
+	}
 	if first < 0 {
 		_, why := ciliumIsolates(policies, subject, d)
 		return Verdict{Outcome: Unprotected, Rule: -1, Reason: why}
 	}
-	return c.overViews(selecting, first, d, f)
+	return c.overViews(selecting, first, subject, d, f)
 }
 
 // overViews is side for policies that select the subject, of which the first that isolates it is known.
-func (c Cilium) overViews(selecting []ciliumView, first int, d direction, f flow.Flow) Verdict {
+func (c Cilium) overViews(selecting []ciliumView, first int, subject Workload, d direction, f flow.Flow) Verdict {
 	nearest := ciliumCandidate{view: selecting[first], rule: -1}
 	for _, v := range selecting {
 		for i, rule := range v.rules {
@@ -53,11 +58,19 @@ func (c Cilium) overViews(selecting []ciliumView, first int, d direction, f flow
 			}
 		}
 	}
-	return c.notAllowed(nearest, selecting[first].Name, d, f)
+	return c.notAllowed(nearest, selecting, first, subject, d, f)
 }
 
-// notAllowed is the verdict where no rule allows a flow.
-func (c Cilium) notAllowed(nearest ciliumCandidate, isolating string, d direction, f flow.Flow) Verdict {
+// notAllowed is the verdict where no rule allows a flow: the lists of the policies that select the subject have a say, of which
+// the first that isolates it is known.
+func (c Cilium) notAllowed(nearest ciliumCandidate, selecting []ciliumView, first int, subject Workload, d direction, f flow.Flow) Verdict {
+	isolating := selecting[first].Name
+	switch {
+	case f.Lookup:
+		return judgeLookup(c.Scope, ciliumPoliciesOf(selecting), isolating, subject, f)
+	case c.wordless(f) != "":
+		return judgeOther(c.otherWords(), ciliumPoliciesOf(selecting), isolating, subject, d, f)
+	}
 	if why := c.inexpressible(d, f); why != "" {
 		return Verdict{Outcome: Inexpressible, Rule: -1, Reason: why}
 	}
@@ -69,6 +82,9 @@ func (v ciliumView) denies(f flow.Flow) string {
 	v.named = false // what is allowed by name is denied by address
 	for i, rule := range v.denials {
 		for peer, port := range rule.pairs() {
+			if f.Lookup && port >= 0 {
+				continue // which port was meant, nobody knows
+			}
 			fit := v.match(rule, peer, port, f)
 			if fit.peer != peerFits || fit.port != portFits {
 				continue
@@ -179,4 +195,13 @@ func (c Cilium) describe(e flow.Endpoint) string {
 		return e.String() + " (a process of the node, which toEntities calls " + cilium.Host + ")"
 	}
 	return c.Scope.describe(e)
+}
+
+// ciliumPoliciesOf returns the policies of views.
+func ciliumPoliciesOf(views []ciliumView) ciliumPolicies {
+	var policies ciliumPolicies
+	for _, v := range views {
+		policies = append(policies, v.NetworkPolicy)
+	}
+	return policies
 }

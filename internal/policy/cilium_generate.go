@@ -19,7 +19,7 @@ import (
 // 6443 too where it was asked at 443: that is the port of its Service, behind which most have the other.
 func (c Cilium) Generate(flows []flow.Flow) []*cilium.NetworkPolicy {
 	c = c.normal()
-	required := c.Required(flows)
+	required := c.allByAddress(c.Required(flows))
 	var policies ciliumPolicies
 	for _, subject := range c.Subjects {
 		policies = append(policies, c.generate(subject, required))
@@ -43,6 +43,10 @@ func (c Cilium) generate(subject Subject, required []flow.Flow) *cilium.NetworkP
 	if len(metadata) > 0 {
 		metav1.SetMetaDataAnnotation(&p.ObjectMeta, MetadataAnnotation, strings.Join(slices.Sorted(maps.Keys(metadata)), ","))
 	}
+	if unmet := c.unmetLookups(ciliumPolicies{p}, subject.Workload, required); len(unmet) > 0 {
+		setEntries(p, NamesAnnotation, c.lookupEntries(subject.Workload, unmet))
+	}
+	listOthers(c.otherWords(), p, subject, required)
 	if c.Binaries {
 		addBinaries(ciliumPolicies{p}, c.binariesOf([]Subject{subject}, required))
 	}

@@ -20,6 +20,9 @@ func (v ciliumView) match(r ciliumRule, peer, port int, f flow.Flow) fit {
 }
 
 func (v ciliumView) matchRefs(a ciliumPeerRef, b ciliumPortRef, f flow.Flow) fit {
+	if f.Lookup {
+		return v.matchLookup(a, b, f)
+	}
 	return fit{v.fitPeer(a, f), v.fitPort(b, f), v.redirects(a, b, f)}
 }
 

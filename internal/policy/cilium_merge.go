@@ -39,7 +39,8 @@ type ciliumMerging struct {
 }
 
 func newCiliumMerging(c Cilium, committed ciliumPolicies, flows []flow.Flow) *ciliumMerging {
-	m := &ciliumMerging{scope: Cilium{c.Scope.normal().indexed()}, flows: c.Required(flows)}
+	m := &ciliumMerging{scope: Cilium{c.Scope.normal().indexed()}}
+	m.flows = m.scope.allByAddress(c.Required(flows))
 	slices.SortStableFunc(m.flows, flow.Flow.Compare)
 	for _, p := range committed {
 		m.policies = append(m.policies, p.DeepCopy())
@@ -47,6 +48,7 @@ func newCiliumMerging(c Cilium, committed ciliumPolicies, flows []flow.Flow) *ci
 	for _, subject := range m.scope.Subjects {
 		if p := own(m.policies, m.scope.Scope, subject.Workload); p != nil {
 			m.scope.foldNames(p)
+			m.scope.foldOthers(p)
 		}
 	}
 	return m
@@ -74,11 +76,36 @@ func (m *ciliumMerging) isolating(subject Workload, d direction) *cilium.Network
 // addAll makes the policies allow every flow at both of its ends, and list who opened it.
 func (m *ciliumMerging) addAll() {
 	addUntilDone(m.scope.Subjects, m.add)
+	m.addLookups()
+	addOthers(m.scope.otherWords(), m.flows, func(w Workload, d direction) func(flow.Flow) Verdict {
+		return m.scope.compile(m.policies, w, d).verdict
+	},
+		func(w Workload) *cilium.NetworkPolicy { return m.isolating(w, egress) })
 	if !m.scope.Binaries {
 		return
 	}
 	for _, subject := range m.scope.Subjects {
 		addBinaries(isolating(m.policies, subject.Workload, ciliumPassesOver), m.scope.binariesOf([]Subject{subject}, m.flows))
+	}
+}
+
+// addLookups lists the look-ups that nothing allows.
+func (m *ciliumMerging) addLookups() {
+	for _, subject := range m.scope.Subjects {
+		lookups := lookupsOf(m.scope.of(subject.Workload, egress, m.flows))
+		if len(lookups) == 0 {
+			continue
+		}
+		var missing []string
+		s := m.scope.compile(m.policies, subject.Workload, egress)
+		for _, f := range lookups {
+			if s.isMissing(f) {
+				missing = append(missing, m.scope.lookupEntry(subject.Workload, f))
+			}
+		}
+		if len(missing) > 0 {
+			addEntries(m.isolating(subject.Workload, egress), NamesAnnotation, missing)
+		}
 	}
 }
 
@@ -100,7 +127,7 @@ func (m *ciliumMerging) add(subject Subject, d direction) bool {
 // missing returns those of a subject's flows that a policy could allow, and none does.
 func (m *ciliumMerging) missing(subject Workload, d direction, flows []flow.Flow) []flow.Flow {
 	s := m.scope.compile(m.policies, subject, d)
-	return slices.DeleteFunc(slices.Clone(flows), func(f flow.Flow) bool { return !s.isMissing(f) })
+	return slices.DeleteFunc(slices.Clone(flows), func(f flow.Flow) bool { return f.Lookup || !s.isMissing(f) }) // for look-ups there is a list
 }
 
 // ciliumEdit is what one subject needs of its policy in one direction.

@@ -84,7 +84,7 @@ func TestVerdictsOfCiliumPolicies(t *testing.T) {
 		{"another ICMP type than was asked for", "  egress: [{toCIDRSet: [{cidr: 203.0.113.9/32}], icmps: [{fields: [{type: 8}]}]}]", clock, Denied, "ICMP timestamp request, rule 0 (203.0.113.9/32) allows ICMP echo request"},
 		{"the type that was asked for, by its name", "  egress: [{toCIDRSet: [{cidr: 203.0.113.9/32}], icmps: [{fields: [{type: Timestamp}]}]}]", clock, Allowed, ""},
 		{"an ICMP type that no flow is", "  egress: [{toCIDRSet: [{cidr: 203.0.113.9/32}], icmps: [{fields: [{type: 13}]}]}]", ping, Denied, "ICMP type 13"},
-		{"a protocol without words", "  egress: [{}]", toPort(at("203.0.113.9"), 47, 0), Inexpressible, "no word for IP/47"},
+		{"a protocol without words", "  egress: [{}]", toPort(at("203.0.113.9"), 47, 0), Denied, "no word for IP/47"},
 		{"an exception", "  egress: [{toCIDRSet: [{cidr: 203.0.113.0/24, except: [203.0.113.9/32]}]}]", ping, Denied, "excepts"},
 		{"a range by its other field", "  egress: [{toCIDR: [198.51.100.0/24, 203.0.113.0/24]}]", ping, Allowed, "rule 0 (203.0.113.0/24)"},
 		{"and nothing outside of it", "  egress: [{toCIDR: [198.51.100.0/24], toPorts: [{ports: [{port: \"443\"}]}]}]", toPort(at("203.0.113.9"), flow.TCP, 443), Denied, "no rule is for 203.0.113.9; rule 0 (198.51.100.0/24) allows port 443/TCP"},

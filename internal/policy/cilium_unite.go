@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/netzero-dev/netzero/internal/cilium"
+	"github.com/netzero-dev/netzero/internal/flow"
 )
 
 // UniteCilium is [Unite] for the other dialect. What Cilium may read of look-ups at one port is one list, a rule that denies
@@ -51,9 +52,22 @@ func UniteCilium(sets ...[]*cilium.NetworkPolicy) ([]*cilium.NetworkPolicy, erro
 				setCiliumDenyRules(p, d, uniteCiliumRules(rules, Workload{Namespace: p.Namespace}, d))
 			}
 		}
+		v := ciliumView{NetworkPolicy: p, direction: egress, rules: ciliumRulesOf(p, egress), namespace: cmp.Or(p.Namespace, defaultNamespace)}
+		uniteLookups(p, false, v.allowsLookup)
 		united = append(united, p)
 	}
 	return united, errors.Join(errs...)
+}
+
+func (v ciliumView) allowsLookup(f flow.Flow) bool {
+	return slices.ContainsFunc(v.rules, func(r ciliumRule) bool {
+		for peer, port := range r.pairs() {
+			if v.match(r, peer, port, f).allows() {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // uniteDefaultDeny says of which directions no policy denies by default that has rules of it: one that does is enough.

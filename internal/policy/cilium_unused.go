@@ -11,7 +11,7 @@ import (
 // listed, and what a rule lets Cilium read of look-ups is not weighed.
 func (c Cilium) Unused(policies ciliumPolicies, flows []flow.Flow) []string {
 	c = Cilium{c.Scope.normal().indexed()}
-	required := c.Required(flows)
+	required := c.allByAddress(c.Required(flows))
 	var lines []string
 	for _, p := range policies {
 		for _, d := range directions {
@@ -20,6 +20,8 @@ func (c Cilium) Unused(policies ciliumPolicies, flows []flow.Flow) []string {
 				lines = append(lines, c.unusedInRule(p, d, i, rules[i], used)...)
 			}
 		}
+		lines = append(lines, describeUnusedNames(p, unusedLookups(c.Scope, p, c.listedBy(p)(egress), func(w Workload) []flow.Flow { return c.unmetLookups(policies, w, required) }))...)
+		lines = append(lines, describeUnusedOthers(c.otherWords(), p, c.listedBy(p), required)...)
 		if subjects := c.isolatedBy(p, egress); c.Binaries && len(subjects) > 0 {
 			lines = append(lines, describeUnusedBinaries(p, c.binariesOf(subjects, required))...)
 		}
@@ -49,6 +51,11 @@ func (c Cilium) unusedInRule(p *cilium.NetworkPolicy, d direction, i int, rule c
 // isolatedBy returns the subjects that a policy isolates in a direction.
 func (c Cilium) isolatedBy(p *cilium.NetworkPolicy, d direction) []Subject {
 	return c.whom(func(w Workload) bool { return ciliumPassesOver(p, w, d) == "" })
+}
+
+// listedBy returns the subjects for which a policy's lists count: all that it selects, as with its rules.
+func (c Cilium) listedBy(p *cilium.NetworkPolicy) func(direction) []Subject {
+	return func(direction) []Subject { return c.whom(func(w Workload) bool { return ciliumOverlooks(p, w) == "" }) }
 }
 
 // usage returns what the flows needed of each rule of a policy; it is nil as that of [Scope] is.

@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"iter"
 	"net/netip"
+	"slices"
 	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
@@ -14,42 +16,53 @@ import (
 // takes a time that grows with their number and the policies' size, not with both at once.
 func (s Scope) Evaluator(policies []*networkingv1.NetworkPolicy) func(flow.Flow) Verdict {
 	s = s.normal().indexed()
-	return evaluator(s, func(subject Workload, d direction) func(flow.Flow) Verdict {
+	return evaluator(s, s.byAddress, s.wordless, func(subject Workload, d direction) func(flow.Flow) Verdict {
 		return s.compile(policies, subject, d).verdict
 	})
 }
 
-// evaluator evaluates flows by what compile makes of the policies for a subject and a direction, once for each.
-func evaluator(s Scope, compile func(Workload, direction) func(flow.Flow) Verdict) func(flow.Flow) Verdict {
+// evaluator evaluates flows by what compile makes of the policies for a subject and a direction, once for each. byAddress and
+// wordless are those of the dialect.
+func evaluator(
+	s Scope, byAddress func(flow.Flow) flow.Flow, wordless func(flow.Flow) string, compile func(Workload, direction) func(flow.Flow) Verdict,
+) func(flow.Flow) Verdict {
 	type end struct {
 		name, namespace string
 		direction       direction
 	}
 	compiled := make(map[end]func(flow.Flow) Verdict)
 	return func(f flow.Flow) Verdict {
-		return s.ends(f, func(subject Workload, d direction) Verdict {
+		judged := byAddress(f)
+		v := s.ends(judged, wordless, func(subject Workload, d direction) Verdict {
 			at := end{subject.Name, subject.Namespace, d}
 			verdict := compiled[at]
 			if verdict == nil {
 				verdict = compile(subject, d)
 				compiled[at] = verdict
 			}
-			return verdict(f)
+			return verdict(judged)
 		})
+		return explainAddress(v, f, judged)
 	}
 }
 
 // side is the policies that isolate a subject in a direction, made ready for many flows.
 type side struct {
 	scope     Scope
+	subject   Workload
 	direction direction
 	views     []view
-	why       string // where there is none, why not
+	why       string                        // where there is none, why not
+	listing   []*networkingv1.NetworkPolicy // the policies whose lists count
 	index     *ruleIndex
 }
 
 func (s Scope) compile(policies []*networkingv1.NetworkPolicy, subject Workload, d direction) *side {
-	c := &side{scope: s, direction: d, views: s.views(policies, subject, d)}
+	c := &side{scope: s, subject: subject, direction: d, views: s.views(policies, subject, d)}
+	c.listing = policiesOf(c.views)
+	if d == ingress {
+		c.listing = slices.DeleteFunc(slices.Clone(policies), func(p *networkingv1.NetworkPolicy) bool { return overlooks(p, subject) != "" })
+	}
 	if len(c.views) == 0 {
 		_, c.why = isolates(policies, subject, d)
 		return c
@@ -70,7 +83,7 @@ func (c *side) build() {
 	var all []indexedRule
 	for i := range c.views {
 		v := &c.views[i]
-		v.listed = newNameIndex(v.names)
+		v.listed = listedNames(v.NetworkPolicy)
 		for j, r := range v.rules {
 			all = append(all, indexedRule{ruleAt{i, j}, specsOfPeers(r.peers), specsOfPorts(r.ports)})
 		}
@@ -127,6 +140,14 @@ func (c *side) spec(f flow.Flow) flowSpec {
 		spec.addr = address(far)
 		spec.noAddr = !spec.addr.IsValid()
 	}
+	if f.Lookup {
+		spec.anyPort, spec.noAddr, spec.numbers = true, true, nil
+		for _, v := range c.views {
+			for _, n := range v.portsOf(f) {
+				spec.numbers = append(spec.numbers, int(n.port))
+			}
+		}
+	}
 	return spec
 }
 
@@ -143,13 +164,25 @@ func (c *side) pair(at pairAt) (v view, peer *networkingv1.NetworkPolicyPeer, po
 	return v, peer, port
 }
 
+// isOther reports whether lists decide about a flow, and no rules do.
+func (c *side) isOther(f flow.Flow) bool {
+	return (c.direction == ingress || len(c.views) > 0) && !f.Lookup && c.scope.wordless(f) != ""
+}
+
 // verdict is [Scope.side] for one flow.
 func (c *side) verdict(f flow.Flow) Verdict {
+	if c.isOther(f) {
+		first := ""
+		if c.direction == egress {
+			first = c.views[0].Name
+		}
+		return judgeOther(c.scope.otherWords(), c.listing, first, c.subject, c.direction, f)
+	}
 	if len(c.views) == 0 {
 		return Verdict{Outcome: Unprotected, Rule: -1, Reason: c.why}
 	}
 	if f.Destination.Kind == flow.Resolver {
-		return c.scope.overViews(c.views, c.direction, f) // a rule may stand for it by its port alone
+		return c.scope.overViews(c.views, c.subject, c.direction, f) // a rule may stand for it by its port alone
 	}
 	nearest := candidate{view: c.views[0], rule: -1}
 	for _, at := range c.index.nearest(c.spec(f)) {
@@ -162,12 +195,16 @@ func (c *side) verdict(f flow.Flow) Verdict {
 			nearest = x
 		}
 	}
-	return c.scope.notAllowed(c.views, nearest, c.direction, f)
+	return c.scope.notAllowed(c.views, nearest, c.subject, c.direction, f)
 }
 
-// isDenied reports whether the verdict on a flow is Denied, without a reason.
-func (c *side) isDenied(f flow.Flow) bool {
-	if len(c.views) == 0 || f.Destination.Kind == flow.Resolver {
+// isMissing reports whether a rule could allow a flow, or an entry for look-ups, and none does: of the verdict that is all
+// that merging asks for.
+func (c *side) isMissing(f flow.Flow) bool {
+	switch {
+	case !f.Lookup && c.scope.wordless(f) != "":
+		return false // for which there is a list
+	case len(c.views) == 0, f.Lookup, f.Destination.Kind == flow.Resolver:
 		return c.verdict(f).Outcome == Denied
 	}
 	for _, at := range c.index.nearest(c.spec(f)) {
@@ -178,14 +215,15 @@ func (c *side) isDenied(f flow.Flow) bool {
 	return c.scope.inexpressible(c.direction, f) == ""
 }
 
-// nameIndex finds the entries of [NamesAnnotation] for a host.
+// nameIndex is entries of [NamesAnnotation] that are found by a host.
 type nameIndex struct {
-	byHost   map[string][]allowedName
-	patterns []allowedName
+	all      []allowedName
+	byHost   map[string][]int // the index of those for one host
+	patterns []int            // the index of the others
 }
 
 func newNameIndex(names []allowedName) *nameIndex {
-	x := &nameIndex{byHost: make(map[string][]allowedName)}
+	x := &nameIndex{byHost: make(map[string][]int)}
 	for _, n := range names {
 		x.add(n)
 	}
@@ -194,19 +232,36 @@ func newNameIndex(names []allowedName) *nameIndex {
 
 func (x *nameIndex) add(n allowedName) {
 	if strings.Contains(n.host, "*") {
-		x.patterns = append(x.patterns, n)
+		x.patterns = append(x.patterns, len(x.all))
 	} else {
-		x.byHost[n.host] = append(x.byHost[n.host], n)
+		x.byHost[n.host] = append(x.byHost[n.host], len(x.all))
+	}
+	x.all = append(x.all, n)
+}
+
+// forHosts yields the index of each entry that may be for one of some hosts, those for one host first.
+func (x *nameIndex) forHosts(hosts []string) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for _, host := range hosts {
+			for _, i := range x.byHost[host] {
+				if !yield(i) {
+					return
+				}
+			}
+		}
+		for _, i := range x.patterns {
+			if !yield(i) {
+				return
+			}
+		}
 	}
 }
 
 // each calls do with the entries that may be for a host, until it returns false.
 func (x *nameIndex) each(host string, do func(allowedName) bool) {
-	for _, names := range [][]allowedName{x.byHost[host], x.patterns} {
-		for _, n := range names {
-			if !do(n) {
-				return
-			}
+	for i := range x.forHosts([]string{host}) {
+		if !do(x.all[i]) {
+			return
 		}
 	}
 }
@@ -220,6 +275,20 @@ func (x *nameIndex) allows(f flow.Flow) (allows bool) {
 	return allows
 }
 
+// lookup returns the first entry that allows a look-up, of which lookupHosts gave the hosts.
+func (x *nameIndex) lookup(f flow.Flow, hosts []string) (allowedName, bool) {
+	first := -1
+	for i := range x.forHosts(hosts) {
+		if (first < 0 || i < first) && x.all[i].matchesLookup(f, hosts) {
+			first = i
+		}
+	}
+	if first < 0 {
+		return allowedName{}, false
+	}
+	return x.all[first], true
+}
+
 // hostIndex finds the external flows that an entry may be for.
 type hostIndex struct {
 	all    []flow.Flow
@@ -230,7 +299,8 @@ func newHostIndex(flows []flow.Flow) hostIndex {
 	x := hostIndex{all: flows, byHost: make(map[string][]flow.Flow)}
 	for _, f := range flows {
 		if f.Destination.Kind == flow.External {
-			x.byHost[f.Destination.Name] = append(x.byHost[f.Destination.Name], f)
+			host := hostOf(f.Destination.Name) // as entries have it
+			x.byHost[host] = append(x.byHost[host], f)
 		}
 	}
 	return x

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
@@ -16,7 +17,7 @@ const (
 	Denied        Outcome = iota // a policy isolates a subject, and no rule allows the flow
 	Allowed                      // rules allow the flow, at every end that is asked
 	Unprotected                  // no policy isolates the subject: Kubernetes lets everything pass
-	Inexpressible                // no rule allows the flow, and none could: a NetworkPolicy has no words for it
+	Inexpressible                // nothing allows the flow, and nothing in a policy could: an end of it has neither name nor address
 )
 
 // String returns the outcome in lower case.
@@ -39,7 +40,7 @@ func (o Outcome) String() string {
 type Verdict struct {
 	Outcome Outcome
 	Policy  string   // the policy that allowed the flow or, denied, the first that isolates the subject; else empty
-	Rule    int      // the index of the rule that allowed the flow among that policy's egress or ingress rules; else -1
+	Rule    int      // the index of the rule that allowed the flow among that policy's egress or ingress rules; else -1, also where an annotation did
 	Reason  string   // one line for a person: the rule, or for a denied flow the nearest rule and what differs
 	Notices []string // a line each about an allowed flow that deserves a look; mostly none
 }
@@ -54,18 +55,27 @@ type Verdict struct {
 // cluster's resolver, which goes by other labels in some clusters.
 //
 // In a policy with [NamesAnnotation] the internet (0.0.0.0/0 or ::/0) is open only to external flows that match an
-// entry, and external flows need one for a single address (/32 or /128) too.
+// entry, and external flows need one for a single address (/32 or /128) too. An external name that no policy can hold is
+// its address.
+//
+// A flow that no rule is for, because of its protocol, needs an entry of [OtherAnnotation]. A look-up that got no address
+// is allowed by what allows its name at any port, and by an entry of [NamesAnnotation] for it.
 func (s Scope) Evaluate(policies []*networkingv1.NetworkPolicy, f flow.Flow) Verdict {
 	s = s.normal()
-	return s.ends(f, func(subject Workload, d direction) Verdict { return s.side(policies, subject, d, f) })
+	judged := s.byAddress(f)
+	v := s.ends(judged, s.wordless, func(subject Workload, d direction) Verdict { return s.side(policies, subject, d, judged) })
+	return explainAddress(v, f, judged)
 }
 
 // ends joins what side says of each end of a flow at which there is a subject.
-func (s Scope) ends(f flow.Flow, side func(Workload, direction) Verdict) Verdict {
+func (s Scope) ends(f flow.Flow, wordless func(flow.Flow) string, side func(Workload, direction) Verdict) Verdict {
 	var asked []Verdict
 	for _, d := range directions {
 		subject, ok := s.subject(d.near(f))
-		if !ok {
+		if !ok || d == ingress && f.Lookup {
+			continue
+		}
+		if d == ingress && wordless(f) != "" && !(otherWords{Scope: s}).judges(d, f) {
 			continue
 		}
 		v := side(subject, d)
@@ -114,15 +124,22 @@ func ofPolicy(v Verdict) string {
 // side tells what the policies do to a flow of the subject in one direction.
 func (s Scope) side(policies []*networkingv1.NetworkPolicy, subject Workload, d direction, f flow.Flow) Verdict {
 	isolating := s.views(policies, subject, d)
+	switch other := !f.Lookup && s.wordless(f) != ""; {
+	case other && d == ingress:
+		selecting := slices.DeleteFunc(slices.Clone(policies), func(p *networkingv1.NetworkPolicy) bool { return overlooks(p, subject) != "" })
+		return judgeOther(s.otherWords(), selecting, "", subject, d, f)
+	case other && len(isolating) > 0:
+		return judgeOther(s.otherWords(), policiesOf(isolating), isolating[0].Name, subject, d, f)
+	}
 	if len(isolating) == 0 {
 		_, why := isolates(policies, subject, d)
 		return Verdict{Outcome: Unprotected, Rule: -1, Reason: why}
 	}
-	return s.overViews(isolating, d, f)
+	return s.overViews(isolating, subject, d, f)
 }
 
 // overViews is side for policies of which each isolates the subject.
-func (s Scope) overViews(isolating []view, d direction, f flow.Flow) Verdict {
+func (s Scope) overViews(isolating []view, subject Workload, d direction, f flow.Flow) Verdict {
 	nearest := candidate{view: isolating[0], rule: -1}
 	for _, v := range isolating {
 		for i, rule := range v.rules {
@@ -137,14 +154,26 @@ func (s Scope) overViews(isolating []view, d direction, f flow.Flow) Verdict {
 			}
 		}
 	}
-	return s.notAllowed(isolating, nearest, d, f)
+	return s.notAllowed(isolating, nearest, subject, d, f)
 }
 
 // notAllowed is the verdict where no rule allows a flow.
-func (s Scope) notAllowed(isolating []view, nearest candidate, d direction, f flow.Flow) Verdict {
+func (s Scope) notAllowed(isolating []view, nearest candidate, subject Workload, d direction, f flow.Flow) Verdict {
+	if f.Lookup {
+		return judgeLookup(s, policiesOf(isolating), isolating[0].Name, subject, f)
+	}
 	if why := s.inexpressible(d, f); why != "" {
 		return Verdict{Outcome: Inexpressible, Rule: -1, Reason: why}
 	}
 	first := isolating[0].Name
 	return Verdict{Outcome: Denied, Policy: first, Rule: -1, Reason: nearest.deniedReason(f, first)}
+}
+
+// policiesOf returns the policies of views.
+func policiesOf(views []view) []*networkingv1.NetworkPolicy {
+	var policies []*networkingv1.NetworkPolicy
+	for _, v := range views {
+		policies = append(policies, v.NetworkPolicy)
+	}
+	return policies
 }

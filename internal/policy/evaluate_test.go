@@ -49,7 +49,7 @@ func TestPodsArePeersByLabelsAndNamespace(t *testing.T) {
 		{tcp(workloadIn("data", "orders-db"), 5432), Denied, -1, "orders-db.data is in another namespace than rule 0 (pods app=orders-db)"},
 		{tcp(workloadIn("default", "orders-db"), 5432), Allowed, 0, "rule 0 (pods app=orders-db)"},
 		{tcp(at("10.0.0.5"), 5432), Denied, -1, "no rule is for 10.0.0.5"},
-		{ping(workload("orders-db")), Inexpressible, -1, "a NetworkPolicy allows TCP, UDP and SCTP, it has no word for ICMP"},
+		{ping(workload("orders-db")), Denied, -1, "icmp-echo orders-db is not in the annotation netzero.dev/egress-other, which lists what rules cannot: a NetworkPolicy allows TCP, UDP and SCTP, it has no word for ICMP; -update adds it, Ignore(\"orders-db\") leaves it out"},
 	})
 	checkVerdicts(t, header+"  - {to: [{podSelector: {}, namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: data}}}]}\n", []verdictRow{
 		{tcp(workloadIn("data", "orders-db"), 5432), Allowed, 0, "rule 0 (all pods in namespace data)"},

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/flow"
@@ -66,11 +66,11 @@ func (s Scope) entryOf(f flow.Flow) string {
 
 // foldNames writes the names that a policy lists, and that Fold has a pattern for, as that pattern, in their place.
 // Patterns that people wrote stay.
-func (s Scope) foldNames(p *networkingv1.NetworkPolicy) {
+func (s Scope) foldNames(p metav1.Object) {
 	entries := entriesOf(p, NamesAnnotation)
 	var folded []string
 	for _, entry := range entries {
-		if n, err := parseName(entry); err == nil && isHost(n.host) {
+		if n, err := parseName(entry); err == nil && isHost(n.host) && !isWorkloadLookup(entry) {
 			n.host = s.folded(n.host)
 			entry = n.String()
 		}
@@ -103,6 +103,7 @@ func (c Cilium) writes(n cilium.FQDN) bool {
 
 // foldNames is that of [Scope]. Rules that come to be for one pattern, and differ in their ports, become one.
 func (c Cilium) foldNames(p *cilium.NetworkPolicy) {
+	c.Scope.foldNames(p)
 	var kept []ciliumRule
 	folded := false
 	for _, r := range ciliumRulesOf(p, egress) {

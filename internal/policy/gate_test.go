@@ -36,7 +36,9 @@ func TestNamesGateTheInternet(t *testing.T) {
 		{tcp(external("ldap.corp.example", "10.9.0.1"), 636), Allowed, 1, "rule 1 (10.9.0.1/32)"},
 		{tcp(external("git.corp.example", "10.9.0.1"), 636), Denied, -1, "git.corp.example:636/TCP is not in " + gate + " that rule 1 (10.9.0.1/32) asks"},
 		{tcp(at("10.9.0.1"), 636), Allowed, 1, "rule 1 (10.9.0.1/32)"},
-		{tcp(external("a,b.example", "203.0.113.9"), 443), Inexpressible, -1, `"a,b.example" is no host name`},
+		{tcp(external("a,b.example", "203.0.113.9"), 443), Denied, -1, `no policy can hold the name "a,b.example", so that its address counts: 203.0.113.9 has no name, and rule 0 (the internet) is only for the names in ` + gate},
+		{tcp(external("a,b.example", "10.9.0.1"), 636), Allowed, 1, "rule 1 (10.9.0.1/32)"},
+		{tcp(flow.Endpoint{Kind: flow.External, Name: "a,b.example"}, 443), Inexpressible, -1, `"a,b.example" is no host name`},
 	})
 	// What is narrower than the internet and wider than an address, and what names no peer, is a person's choice.
 	checkVerdicts(t, annotated+"  - {to: [{ipBlock: {cidr: 203.0.113.0/24}}]}\n  - {ports: [{port: 80}]}\n", []verdictRow{

@@ -23,10 +23,11 @@ import (
 // destinations share the rule for the internet, and stand in [NamesAnnotation]; one at an address that is not public
 // has that address too. External sources are their addresses. Who anyone may call at a port has no rule for some callers
 // there.
-// Without any flow, or with none that a NetworkPolicy can express, a policy denies all egress.
+// Without any flow, or with none that a NetworkPolicy can express, a policy denies all egress. What it cannot express stands
+// in [OtherAnnotation], and a look-up that nothing else allows in [NamesAnnotation].
 func (s Scope) Generate(flows []flow.Flow) []*networkingv1.NetworkPolicy {
 	s = s.normal()
-	required := Required(flows)
+	required := s.allByAddress(Required(flows))
 	var policies []*networkingv1.NetworkPolicy
 	for _, subject := range s.Subjects {
 		policies = append(policies, s.generate(subject, required))
@@ -59,6 +60,10 @@ func (s Scope) generate(subject Subject, required []flow.Flow) *networkingv1.Net
 	}
 	annotate(p, NamesAnnotation, names)
 	annotate(p, MetadataAnnotation, metadata)
+	if unmet := s.unmetLookups([]*networkingv1.NetworkPolicy{p}, subject.Workload, required); len(unmet) > 0 {
+		addEntries(p, NamesAnnotation, s.lookupEntries(subject.Workload, unmet))
+	}
+	listOthers(s.otherWords(), p, subject, required)
 	if s.Binaries {
 		addBinaries([]*networkingv1.NetworkPolicy{p}, s.binariesOf([]Subject{subject}, required))
 	}

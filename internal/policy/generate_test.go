@@ -31,19 +31,35 @@ spec:
   - Egress
 `,
 	}, {
-		name:    "only what cannot be said",
-		reason:  "a ping has no words, a workload that only pings looks no names up, and bad names must not become rules",
+		name:    "only what rules cannot say",
+		reason:  "a ping is listed, a workload that only pings looks no names up, and bad names must not become rules: their address does, where they have one",
 		subject: checkout,
 		flows: []flow.Flow{
 			ping(workload("cache")), tcp(workload("not a label"), 80), tcp(workload(""), 80), tcp(workloadIn("a/b", "cache"), 80),
-			tcp(external("*.example", "203.0.113.1"), 443), tcp(external("a,b.example", "203.0.113.1"), 443), tcp(workload("cache"), 0),
+			tcp(external("*.example", "203.0.113.1"), 443), tcp(external("a b.example", "2001:db8::1"), 443), tcp(workload("cache"), 0),
+			tcp(flow.Endpoint{Kind: flow.External, Name: "a,b.example"}, 80),
 			tcp(flow.Endpoint{Kind: flow.Address}, 443), tcp(flow.Endpoint{Name: "of no kind"}, 443),
 		},
 		want: `apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
+  annotations:
+    netzero.dev/egress-other: icmp-echo cache,tcp:0 cache
   name: checkout
 spec:
+  egress:
+  - ports:
+    - port: 443
+      protocol: TCP
+    to:
+    - ipBlock:
+        cidr: 203.0.113.1/32
+  - ports:
+    - port: 443
+      protocol: TCP
+    to:
+    - ipBlock:
+        cidr: 2001:db8::1/128
   podSelector:
     matchLabels:
       app: checkout

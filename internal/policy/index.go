@@ -93,6 +93,7 @@ type flowSpec struct {
 	labels  map[string]string
 	host    string
 	numbers []int // of ports that may fit
+	anyPort bool  // every port may fit: it is a look-up; numbers are ports at which its name is listed
 }
 
 func newRuleIndex() *ruleIndex {
@@ -226,14 +227,14 @@ func (x *ruleIndex) addToClass(class string, at peerAt, ports []portSpec) {
 // fitting returns the peers that can fit a flow, but for those of classes that fit as a whole.
 func (x *ruleIndex) fitting(f flowSpec) []peerAt {
 	found := slices.Clone(x.others)
-	switch {
-	case f.addr.IsValid():
+	if f.addr.IsValid() {
 		for bits := range x.lengths {
 			if prefix, err := f.addr.Prefix(bits); err == nil {
 				found = append(found, x.prefixes[prefix]...)
 			}
 		}
-	case f.noAddr:
+	}
+	if f.noAddr {
 		found = append(found, x.prefixes[netip.PrefixFrom(netip.IPv4Unspecified(), 0)]...)
 		found = append(found, x.prefixes[netip.PrefixFrom(netip.IPv6Unspecified(), 0)]...)
 	}
@@ -282,9 +283,32 @@ func (x *ruleIndex) nearest(f flowSpec) []pairAt {
 
 // allowing returns pairs, among which are all that allow a flow.
 func (x *ruleIndex) allowing(f flowSpec) []pairAt {
+	if f.anyPort {
+		return x.withAllPorts(f)
+	}
 	pairs := append(x.withPorts(x.fitting(f), f), x.unported...)
 	for _, n := range f.numbers {
 		pairs = append(pairs, x.uniform[n]...)
+	}
+	return pairs
+}
+
+// withAllPorts is allowing for a flow that any port may fit.
+func (x *ruleIndex) withAllPorts(f flowSpec) []pairAt {
+	pairs := slices.Clone(x.unported)
+	for _, uniform := range x.uniform {
+		pairs = append(pairs, uniform...)
+	}
+	for _, at := range x.fitting(f) {
+		ports := x.ports[at.ruleAt]
+		for _, i := range ports.others {
+			pairs = append(pairs, pairAt{at, i})
+		}
+		for _, same := range ports.byNumber {
+			for _, i := range same {
+				pairs = append(pairs, pairAt{at, i})
+			}
+		}
 	}
 	return pairs
 }

@@ -75,6 +75,9 @@ func (m fit) compare(n fit) int {
 
 // match holds a flow against one pair of a rule.
 func (v view) match(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort, f flow.Flow) fit {
+	if f.Lookup {
+		return v.matchLookup(peer, port, f)
+	}
 	return fit{v.fitPeer(peer, f), v.fitPort(port, f), v.redirects(peer, port, f)}
 }
 

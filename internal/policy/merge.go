@@ -46,7 +46,8 @@ func (s Scope) Extend(committed []*networkingv1.NetworkPolicy, flows []flow.Flow
 }
 
 func newMerging(s Scope, committed []*networkingv1.NetworkPolicy, flows []flow.Flow) *merging {
-	m := &merging{scope: s.normal().indexed(), flows: Required(flows)}
+	m := &merging{scope: s.normal().indexed()}
+	m.flows = m.scope.allByAddress(Required(flows))
 	slices.SortStableFunc(m.flows, flow.Flow.Compare)
 	for _, p := range committed {
 		m.policies = append(m.policies, p.DeepCopy())
@@ -54,6 +55,7 @@ func newMerging(s Scope, committed []*networkingv1.NetworkPolicy, flows []flow.F
 	for _, subject := range m.scope.Subjects {
 		if p := m.own(subject.Workload); p != nil {
 			m.scope.foldNames(p)
+			m.scope.foldOthers(p)
 		}
 	}
 	return m

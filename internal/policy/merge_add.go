@@ -14,6 +14,10 @@ import (
 // addAll makes the policies allow every flow at both of its ends, and list who opened it.
 func (m *merging) addAll() {
 	addUntilDone(m.scope.Subjects, m.add)
+	addOthers(m.scope.otherWords(), m.flows, func(w Workload, d direction) func(flow.Flow) Verdict {
+		return m.scope.compile(m.policies, w, d).verdict
+	},
+		func(w Workload) *networkingv1.NetworkPolicy { return m.isolating(w, egress) })
 	if !m.scope.Binaries {
 		return
 	}
@@ -59,7 +63,7 @@ func (m *merging) add(subject Subject, d direction) bool {
 // missing returns those of a subject's flows that a policy could allow, and none does.
 func (m *merging) missing(subject Workload, d direction, flows []flow.Flow) []flow.Flow {
 	c := m.scope.compile(m.policies, subject, d)
-	return slices.DeleteFunc(slices.Clone(flows), func(f flow.Flow) bool { return !c.isDenied(f) })
+	return slices.DeleteFunc(slices.Clone(flows), func(f flow.Flow) bool { return !c.isMissing(f) })
 }
 
 // edit is what one subject needs of its policy in one direction.
@@ -84,6 +88,10 @@ func (e edit) addNames(flows []flow.Flow) []flow.Flow {
 		var listed *nameIndex // once there is a flow to be listed
 		checksNoName := false
 		for _, f := range e.missing(e.subject, egress, flows) {
+			if f.Lookup {
+				added = append(added, e.scope.lookupEntry(e.subject, f))
+				continue
+			}
 			if f.Destination.Kind != flow.External {
 				continue
 			}
@@ -173,7 +181,7 @@ func (e edit) addPorts(flows []flow.Flow) {
 		})
 	}
 	for _, f := range flows {
-		if isAllowed(f) {
+		if f.Lookup || isAllowed(f) {
 			continue
 		}
 		o := e.scope.openingOf(e.subject, e.direction, f)

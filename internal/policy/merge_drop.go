@@ -20,6 +20,7 @@ func (m *merging) drop(subject Workload) {
 		m.dropRules(p, egress)
 		m.dropNames(p)
 		m.dropMetadata(p)
+		dropOthers(m.scope.otherWords(), p, m.scope.listedBy(p), m.flows)
 		if m.scope.Binaries {
 			dropBinaries(p, m.scope.binariesOf(m.scope.isolatedBy(p, egress), m.flows))
 		}
@@ -78,10 +79,11 @@ func keep[T any](list []T, used []bool) []T {
 
 func (m *merging) dropNames(p *networkingv1.NetworkPolicy) {
 	entries, flows := entriesOf(p, NamesAnnotation), m.egressOf(p)
+	unused := m.scope.unusedLookups(m.policies, p, m.flows)
 	needed := newHostIndex(flows)
 	kept := slices.DeleteFunc(slices.Clone(entries), func(entry string) bool {
 		name, err := parseName(entry)
-		return err == nil && !needed.needs(name)
+		return err == nil && (unused[entry] || !name.isLookup() && !needed.needs(name))
 	})
 	if len(kept) == len(entries) {
 		return

@@ -99,7 +99,7 @@ func (c mergeClaims) own(policies []*networkingv1.NetworkPolicy) []*networkingv1
 func (c mergeClaims) allowFlows() {
 	for _, f := range Required(c.flows) {
 		v := alone(c.subject).Evaluate(c.merged, f)
-		if v.Outcome != Allowed && (f.Protocol.HasPorts() || v.Outcome != Inexpressible) {
+		if v.Outcome != Allowed {
 			c.errorf("%s is %s: %s", f.Target(), v.Outcome, v.Reason)
 		}
 	}

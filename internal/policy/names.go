@@ -25,7 +25,7 @@ func isHostPattern(name string) bool { return len(name) <= longestHost && hostSh
 // allowedName is one entry of [NamesAnnotation].
 type allowedName struct {
 	host     string // or a pattern
-	port     uint16
+	port     uint16 // 0, as the protocol, in an entry for look-ups
 	protocol flow.Protocol
 }
 
@@ -34,9 +34,18 @@ func nameOf(f flow.Flow) allowedName {
 	return allowedName{f.Destination.Name, f.Port, f.Protocol}
 }
 
-func (n allowedName) String() string { return fmt.Sprintf("%s:%d/%s", n.host, n.port, n.protocol) }
+func (n allowedName) String() string {
+	if n.isLookup() {
+		return n.host + ":" + lookupPort
+	}
+	return fmt.Sprintf("%s:%d/%s", n.host, n.port, n.protocol)
+}
 
+// matches reports whether an entry with a port is for a flow, or for the look-up of its host; of others see matchesLookup.
 func (n allowedName) matches(f flow.Flow) bool {
+	if f.Lookup || n.isLookup() {
+		return f.Lookup && !n.isLookup() && n.matchesLookup(f, Scope{}.lookupHosts("", f))
+	}
 	return f.Destination.Kind == flow.External && n.port == f.Port && n.protocol == f.Protocol && matchHost(n.host, f.Destination.Name)
 }
 
@@ -61,6 +70,9 @@ func parseNames(list string) (names []allowedName, malformed []error) {
 func parseName(entry string) (allowedName, error) {
 	rest, protocol, _ := strings.Cut(entry, "/")
 	host, port, _ := strings.Cut(rest, ":")
+	if name := (allowedName{host: host}); entry == name.String() && host != "*" && (isHostPattern(host) || isEscapedHost(host)) {
+		return name, nil
+	}
 	number, err := strconv.ParseUint(port, 10, 16)
 	name := allowedName{host, uint16(number), protocolOf(corev1.Protocol(protocol))}
 	switch {
@@ -69,7 +81,7 @@ func parseName(entry string) (allowedName, error) {
 	case !isHostPattern(host):
 		return allowedName{}, fmt.Errorf("read name %q: want a host name in lower case, as in host.example:443/TCP", entry)
 	case err != nil || number == 0:
-		return allowedName{}, fmt.Errorf("read name %q: want a port from 1 to 65535 after the host, as in host.example:443/TCP", entry)
+		return allowedName{}, fmt.Errorf("read name %q: want a port from 1 to 65535 after the host, as in host.example:443/TCP, or host.example:* for a look-up that has no answer", entry)
 	case name.protocol == 0:
 		return allowedName{}, fmt.Errorf("read name %q: want the protocol TCP, UDP or SCTP, as in host.example:443/TCP", entry)
 	case name.String() != entry:

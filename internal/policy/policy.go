@@ -1,7 +1,7 @@
 // Package policy turns flows into Kubernetes network policies, and tells what policies do to a flow.
 //
-// It refuses to guess. A flow that a NetworkPolicy has no words for (ICMP, a name that is no host name) is never
-// quietly covered, and a port with a name matches nothing where nobody knows which port the pods give it to. Pods are known by
+// It refuses to guess. A flow that a NetworkPolicy has no words for (ICMP) is listed in [OtherAnnotation] and judged from
+// there; a name that is no host name is its address; and a port with a name matches nothing where nobody knows which port the pods give it to. Pods are known by
 // their labels, which without better knowledge are app=<name>, namespaces by the label kubernetes.io/metadata.name
 // that the API server sets. A workload of which nobody knows the namespace is taken to be in that of the policy that
 // speaks of it.
@@ -28,6 +28,9 @@ const (
 	// NamesAnnotation holds the hosts for which the policy opens the internet, and the ports that each may be asked
 	// on: "api.stripe.com:443/TCP,hooks.slack.com:443/TCP". In an entry that a person edits, a leading "*." stands
 	// for one or more labels, and any other "*" for letters, digits and hyphens within its label.
+	//
+	// "telemetry.example:*" allows the look-up of a name that got no address, and no port. Such an entry may be a workload's,
+	// as in [OtherAnnotation], and stands in a CiliumNetworkPolicy too.
 	NamesAnnotation = "netzero.dev/egress-names"
 	// MetadataAnnotation says that the address in it is the instance metadata service of a cloud, which hands out
 	// credentials: "169.254.169.254:80/TCP". It is for readers; no verdict depends on it.
@@ -114,9 +117,8 @@ func (s Scope) views(policies []*networkingv1.NetworkPolicy, subject Workload, d
 			namespace: cmp.Or(p.Namespace, subject.Namespace, defaultNamespace),
 		}
 		if d == egress {
-			var list string
-			list, v.annotated = p.Annotations[NamesAnnotation]
-			v.names, _ = parseNames(list) // a malformed entry allows nothing; see Validate
+			v.annotated = gatesNames(p)
+			v.names = listedNames(p).all // a malformed entry allows nothing; see Validate
 		}
 		isolating = append(isolating, v)
 	}

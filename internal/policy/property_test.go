@@ -53,11 +53,7 @@ func (c claims) errorf(format string, args ...any) {
 
 func (c claims) allowFlows() {
 	for _, f := range Required(c.flows) {
-		want := Allowed
-		if !f.Protocol.HasPorts() {
-			want = Inexpressible
-		}
-		if v := alone(c.subject).Evaluate(c.policies, f); v.Outcome != want || v.Notices != nil {
+		if v := alone(c.subject).Evaluate(c.policies, f); v.Outcome != Allowed || v.Notices != nil {
 			c.errorf("%s is %s: %s %s", f.Target(), v.Outcome, v.Reason, v.Notices)
 		}
 	}

@@ -19,7 +19,7 @@ var resolverLabels = labels.Set{"k8s-app": flow.ClusterResolver.Name}
 // Required returns the flows, in their order, and behind them those that they imply: a source that talks to a
 // workload, a name or the resolver also looks names up, over UDP and, where an answer does not fit, over TCP, at port
 // 53 of an endpoint of the kind Resolver. A source that is no workload implies nothing. Tests that dial localhost do not do so, their pods in the cluster do.
-// An implied flow has a count of 0. Flows that no NetworkPolicy can express imply nothing.
+// An implied flow has a count of 0. Flows that no NetworkPolicy can express imply nothing, but look-ups without an answer do.
 func Required(flows []flow.Flow) []flow.Flow { return required(flows, Scope{}.inexpressible) }
 
 // Required returns the flows and those that they imply; see the function of that name.
@@ -34,7 +34,7 @@ func required(flows []flow.Flow, inexpressible func(direction, flow.Flow) string
 	sources, seen := make(map[flow.Endpoint]bool), make(map[lookup]bool)
 	for _, f := range flows {
 		isPods := f.Source.Kind == flow.Workload // of others, nobody here knows what they ask
-		if !isPods || inexpressible(egress, f) != "" || f.Destination.Kind == flow.Address {
+		if !isPods || !f.Lookup && inexpressible(egress, f) != "" || f.Destination.Kind == flow.Address {
 			continue
 		}
 		source := f.Source.Identity()
@@ -62,14 +62,29 @@ func required(flows []flow.Flow, inexpressible func(direction, flow.Flow) string
 
 // inexpressible says why no rule of a direction can allow a flow and no other, or returns "" if one can.
 func (s Scope) inexpressible(d direction, f flow.Flow) string {
+	if f.Lookup {
+		return isNoPort
+	}
+	if why := s.wordless(f); why != "" {
+		return why
+	}
+	return s.unnameable(d, d.far(f))
+}
+
+const isNoPort = "a look-up has no port for a rule to open"
+
+// wordless says why no rule of the dialect is for a flow, whatever its ends are, or returns "" if one may be.
+func (s Scope) wordless(f flow.Flow) string {
 	switch {
 	case !f.Protocol.HasPorts():
 		return fmt.Sprintf("a NetworkPolicy allows TCP, UDP and SCTP, it has no word for %s", f.Protocol)
 	case f.Port == 0:
 		return "a NetworkPolicy has no word for port 0"
 	}
-	return s.unnameable(d, d.far(f))
+	return ""
 }
+
+func (s Scope) otherWords() otherWords { return otherWords{s, s.wordless, s.unnameable} }
 
 // unnameable says why no rule of a direction can be for one peer and no other, or returns "" if one can.
 func (s Scope) unnameable(d direction, far flow.Endpoint) string {

@@ -137,6 +137,9 @@ func (s Scope) subject(e flow.Endpoint) (Workload, bool) {
 func (s Scope) of(subject Workload, d direction, flows []flow.Flow) []flow.Flow {
 	var own []flow.Flow
 	for _, f := range flows {
+		if d == ingress && f.Lookup {
+			continue // nobody was called
+		}
 		if w, ok := s.subject(d.near(f)); ok && w.Name == subject.Name && w.Namespace == subject.Namespace {
 			own = append(own, f)
 		}
@@ -187,6 +190,7 @@ func (s Scope) serves(subject Workload, flows []flow.Flow) bool {
 // fail. The lines are sorted by namespace and name of the subjects.
 func (s Scope) NotIsolated(policies []*networkingv1.NetworkPolicy, flows []flow.Flow) []string {
 	s = s.normal()
+	flows = s.allByAddress(flows)
 	var lines []string
 	for _, subject := range s.Subjects {
 		for _, d := range directions {

@@ -108,7 +108,21 @@ func (r draw) flowIn(s Scope) flow.Flow {
 	if f.Protocol == flow.ICMP {
 		f.ICMPType = pick[uint8](r, 0, cilium.Echo, 13, 17)
 	}
+	switch r.IntN(12) {
+	case 0:
+		f.Protocol, f.Port, f.ICMPType = pick[flow.Protocol](r, 47, flow.UDPLite), 0, 0
+	case 1:
+		f.Source = subject()
+		f = r.lookup(f.Source)
+	}
 	return f
+}
+
+// lookup draws a look-up that got no address, of a name that no other flow goes to.
+func (r draw) lookup(source flow.Endpoint) flow.Flow {
+	return flow.Flow{Source: source, Lookup: true, Count: 1, Destination: pick(r,
+		flow.Endpoint{Kind: flow.External, Name: "telemetry.vendor.test"}, flow.Endpoint{Kind: flow.External, Name: "a b.vendor.test"},
+		workload("nowhere"), workloadIn("data", "nowhere"), workloadIn("shop", "gone"))}
 }
 
 // editAll returns a scope's policies as somebody may have left them, and the names of the edits.

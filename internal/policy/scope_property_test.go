@@ -53,12 +53,8 @@ func arrow(f flow.Flow) string { return f.Source.String() + " -> " + f.Target() 
 
 func (c scopeClaims) allowFlows() {
 	for _, f := range Required(c.flows) {
-		want := Allowed
-		if !f.Protocol.HasPorts() {
-			want = Inexpressible
-		}
 		v := c.scope.Evaluate(c.policies, f)
-		if c.expect(f) && v.Outcome != want || v.Notices != nil {
+		if c.expect(f) && v.Outcome != Allowed || v.Notices != nil {
 			c.errorf("%s is %s: %s %s", arrow(f), v.Outcome, v.Reason, v.Notices)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/netzero-dev/netzero/internal/flow"
 )
 
 // Unite returns the union of sets of policies: one policy to a namespace and name, which allows what any of them allows,
@@ -58,22 +60,51 @@ func Unite(sets ...[]*networkingv1.NetworkPolicy) ([]*networkingv1.NetworkPolicy
 		slices.Sort(p.Spec.PolicyTypes)
 		p.Spec.PolicyTypes = slices.Compact(p.Spec.PolicyTypes)
 		for _, d := range directions {
-			_, annotated := p.Annotations[NamesAnnotation]
+			annotated := gatesNames(p)
 			setRules(p, d, uniteRules(rulesOf(p, d), Workload{Namespace: p.Namespace}, d, annotated && d == egress))
 		}
+		v := view{NetworkPolicy: p, direction: egress, rules: rulesOf(p, egress), namespace: cmp.Or(p.Namespace, defaultNamespace), annotated: gatesNames(p), names: listedNames(p).all}
+		uniteLookups(p, v.hasBlock(), v.allowsLookup)
 		united = append(united, p)
 	}
 	return united, errors.Join(errs...)
 }
 
-// inForce returns a copy of a policy with its types, and without the rules of other directions than these: in a union they
-// would be in force.
+// hasBlock reports whether a rule is for addresses, which the list of names gates.
+func (v view) hasBlock() bool {
+	return slices.ContainsFunc(v.rules, func(r rule) bool {
+		return slices.ContainsFunc(r.peers, func(p networkingv1.NetworkPolicyPeer) bool { return p.IPBlock != nil })
+	})
+}
+
+func (v view) allowsLookup(f flow.Flow) bool {
+	return slices.ContainsFunc(v.rules, func(r rule) bool {
+		for peer, port := range r.pairs() {
+			if v.match(peer, port, f).allows() {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// isList reports whether an annotation is a list, whose union holds the entries of all parts.
+func isList(annotation string) bool {
+	return slices.Contains([]string{NamesAnnotation, MetadataAnnotation, BinariesAnnotation, OtherAnnotation, OtherIngressAnnotation}, annotation)
+}
+
+// inForce returns a copy of a policy with its types, and without the rules and lists of other directions than these: in a
+// union they would be in force.
 func inForce(p *networkingv1.NetworkPolicy) *networkingv1.NetworkPolicy {
 	p = p.DeepCopy()
 	writeTypes(p)
 	for _, d := range directions {
 		if !hasType(p, d) {
 			setRules(p, d, nil)
+			if d == egress {
+				delete(p.Annotations, NamesAnnotation)
+				delete(p.Annotations, OtherAnnotation)
+			}
 		}
 	}
 	return p
@@ -81,8 +112,7 @@ func inForce(p *networkingv1.NetworkPolicy) *networkingv1.NetworkPolicy {
 
 // checksNoName reports whether a policy opens the internet to whichever name.
 func checksNoName(p *networkingv1.NetworkPolicy) bool {
-	_, annotated := p.Annotations[NamesAnnotation]
-	return !annotated && slices.ContainsFunc(rulesOf(p, egress), func(r rule) bool {
+	return !gatesNames(p) && slices.ContainsFunc(rulesOf(p, egress), func(r rule) bool {
 		return slices.ContainsFunc(elements(r.peers), isInternet)
 	})
 }
@@ -152,7 +182,7 @@ func uniteMetadata(metas []*metav1.ObjectMeta) (metav1.ObjectMeta, error) {
 			add("label", key, m.Labels[key], &united.Labels)
 		}
 		for _, key := range slices.Sorted(maps.Keys(m.Annotations)) {
-			if key == NamesAnnotation || key == MetadataAnnotation || key == BinariesAnnotation {
+			if isList(key) {
 				lists[key] = append(lists[key], entriesOf(m, key)...)
 				continue
 			}

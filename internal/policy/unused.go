@@ -12,7 +12,8 @@ import (
 // Unused lists what no flow needed in the policies that isolate a subject, one line each, in the policies' order:
 // "policy checkout: egress rule 3 (pods app=cache)", inside a rule that is used "policy checkout: egress rule 1: port
 // 8443/TCP" and "policy checkout: egress rule 1: peer 10.0.0.0/8", and of [NamesAnnotation] "policy checkout: name
-// old.example:443/TCP", with [Scope].Binaries "policy checkout: binary curl". Rules are numbered and called as in
+// old.example:443/TCP", of [OtherAnnotation] "policy checkout: annotation netzero.dev/egress-other: icmp-echo db", with
+// [Scope].Binaries "policy checkout: binary curl". Rules are numbered and called as in
 // [Verdict]. Of a policy that isolates several subjects, what one of them needed is used. Who calls a subject that is not
 // [Subject.Whole] is not known: ingress rules of a policy that isolates one are never listed.
 //
@@ -21,14 +22,15 @@ import (
 // at a port, a rule for some callers there is not.
 func (s Scope) Unused(policies []*networkingv1.NetworkPolicy, flows []flow.Flow) []string {
 	s = s.normal().indexed()
-	required := Required(flows)
+	required := s.allByAddress(Required(flows))
 	var lines []string
 	for _, p := range policies {
 		rules := rulesOf(p, egress)
 		for i, used := range s.usage(p, egress, required) {
 			lines = append(lines, s.unusedInRule(p, egress, i, rules[i], used)...)
 		}
-		lines = append(lines, s.unusedNames(p, required)...)
+		lines = append(lines, s.unusedNames(policies, p, required)...)
+		lines = append(lines, describeUnusedOthers(s.otherWords(), p, s.listedBy(p), required)...)
 		if subjects := s.isolatedBy(p, egress); s.Binaries && len(subjects) > 0 {
 			lines = append(lines, describeUnusedBinaries(p, s.binariesOf(subjects, required))...)
 		}
@@ -60,16 +62,16 @@ func (s Scope) unusedInRule(p *networkingv1.NetworkPolicy, d direction, i int, r
 	return slices.Compact(lines) // the halves of the internet read the same
 }
 
-func (s Scope) unusedNames(p *networkingv1.NetworkPolicy, flows []flow.Flow) []string {
+func (s Scope) unusedNames(policies []*networkingv1.NetworkPolicy, p *networkingv1.NetworkPolicy, flows []flow.Flow) []string {
 	var lines []string
 	subjects := s.isolatedBy(p, egress)
 	if len(subjects) == 0 {
 		return nil
 	}
-	names, _ := parseNames(p.Annotations[NamesAnnotation])
+	unused := s.unusedLookups(policies, p, flows)
 	needed := newHostIndex(s.ofAll(subjects, egress, flows))
-	for _, n := range names {
-		if !needed.needs(n) {
+	for _, n := range listedNames(p).all {
+		if unused[n.String()] || !n.isLookup() && !needed.needs(n) {
 			lines = append(lines, fmt.Sprintf("policy %s: name %s", p.Name, n))
 		}
 	}

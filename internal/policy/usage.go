@@ -19,6 +19,17 @@ func (s Scope) isolatedBy(p *networkingv1.NetworkPolicy, d direction) []Subject 
 	return s.whom(func(w Workload) bool { return passesOver(p, w, d) == "" })
 }
 
+// listedBy returns the subjects for which a policy's list of a direction counts: those that it isolates for egress, and
+// for ingress all that it selects.
+func (s Scope) listedBy(p *networkingv1.NetworkPolicy) func(direction) []Subject {
+	return func(d direction) []Subject {
+		if d == egress {
+			return s.isolatedBy(p, d)
+		}
+		return s.whom(func(w Workload) bool { return overlooks(p, w) == "" })
+	}
+}
+
 // whom returns the subjects of which something holds.
 func (s Scope) whom(holds func(Workload) bool) []Subject {
 	var subjects []Subject

@@ -62,12 +62,45 @@ func validateMetadata(meta *metav1.ObjectMeta, path *field.Path) field.ErrorList
 	annotations := path.Child("annotations")
 	errs = append(errs, sorted(metav1validation.ValidateLabels(meta.Labels, path.Child("labels")))...)
 	errs = append(errs, sorted(validation.ValidateAnnotations(meta.Annotations, annotations))...)
+	return append(errs, validateLists(meta, annotations)...)
+}
+
+// validateLists refuses malformed entries of the annotations that verdicts ask.
+func validateLists(meta *metav1.ObjectMeta, annotations *field.Path) field.ErrorList {
+	var errs field.ErrorList
 	list := meta.Annotations[NamesAnnotation]
 	_, malformed := parseNames(list)
 	for _, err := range malformed {
 		errs = append(errs, field.Invalid(annotations.Key(NamesAnnotation), list, err.Error()))
 	}
+	for _, d := range directions {
+		annotation := otherAnnotation(d)
+		for _, entry := range entriesOf(meta, annotation) {
+			if _, err := parseOther(d, entry); err != nil {
+				errs = append(errs, field.Invalid(annotations.Key(annotation), meta.Annotations[annotation], err.Error()))
+			}
+		}
+	}
 	return errs
+}
+
+// ValidateCilium is [Validate] for the other dialect: what Cilium's own rules refuse, and malformed entries of the
+// annotations that verdicts ask. Of [NamesAnnotation] only entries for look-ups mean something there.
+func ValidateCilium(p *cilium.NetworkPolicy) error {
+	if err := cilium.Validate(p); err != nil {
+		return err
+	}
+	annotations := field.NewPath("metadata").Child("annotations")
+	errs := validateLists(&p.ObjectMeta, annotations)
+	for _, n := range listedNames(p).all {
+		if !n.isLookup() {
+			errs = append(errs, field.Invalid(annotations.Key(NamesAnnotation), n.String(), "ports stand in toFQDNs: write "+allowedName{host: n.host}.String()+" for a look-up that has no answer"))
+		}
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return fmt.Errorf("validate policy %s: %w", p.Name, errs.ToAggregate())
 }
 
 // sorted puts errors that come from ranging over a map into an order.

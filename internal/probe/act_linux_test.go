@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/net/dns/dnsmessage"
 	"golang.org/x/sys/unix"
 
 	"github.com/netzero-dev/netzero/internal/cgroup"
@@ -21,7 +22,10 @@ import (
 
 // act does things in turn, as a child process: "tcp 127.0.0.1:80" connects, "udp" sends from one unconnected socket and
 // "udp-connected" from one connected one, "ask" sends a datagram and waits for the answer, "listen" listens for TCP, "ping"
-// and "pong" send an ICMP echo request and reply from a raw socket, "wait" says so and waits for a line, and those of descend have it done further down.
+// and "pong" send an ICMP echo request and reply from a raw socket, "give" opens sockets and passes them on by its descriptor
+// 3 (sockets_linux_test.go), "take" connects a socket that it gets there, "kernel" has the kernel of a network namespace send,
+// "wait" says so and waits for a line, those of descend have it done further down, and "leave" in a pid namespace and another
+// cgroup.
 func act(acts []string) int {
 	unconnected := -1
 	connected := make(map[string]net.Conn)
@@ -53,7 +57,7 @@ func act(acts []string) int {
 		case "ask":
 			var c net.Conn
 			if c, err = net.Dial("udp4", address); err == nil {
-				_, err = c.Write([]byte("question"))
+				_, err = c.Write(question(askedName))
 			}
 			if err == nil {
 				_, err = c.Read(make([]byte, 65536))
@@ -64,8 +68,16 @@ func act(acts []string) int {
 			err = sendICMP(netip.MustParseAddr(address), []byte{8, 0, 0xf7, 0xfd, 0, 1, 0, 1})
 		case "pong":
 			err = sendICMP(netip.MustParseAddr(address), []byte{0, 0, 0xff, 0xfd, 0, 1, 0, 1})
+		case "give":
+			err = give(address)
+		case "take":
+			err = take(netip.MustParseAddrPort(address))
+		case "kernel":
+			err = haveKernelSend()
 		case "spawn", "orphan", "outlive":
 			err = descend(verb, address)
+		case "leave":
+			err = leave(address)
 		case "wait":
 			fmt.Println(verb)
 			_, err = stdin.ReadString('\n')
@@ -168,4 +180,18 @@ func (g group) start(acts ...string) (goOn func()) {
 		check(g.t, err)
 		next()
 	}
+}
+
+// askedName is the name that the act "ask" asks for.
+const askedName = "db.test."
+
+// question returns a DNS question for the addresses of a name.
+func question(name string) []byte {
+	b := dnsmessage.NewBuilder(nil, dnsmessage.Header{})
+	if b.StartQuestions() != nil ||
+		b.Question(dnsmessage.Question{Name: dnsmessage.MustNewName(name), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}) != nil {
+		return nil
+	}
+	text, _ := b.Finish() // nil on error
+	return text
 }

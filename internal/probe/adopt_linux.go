@@ -15,25 +15,36 @@ import (
 	"github.com/netzero-dev/netzero/internal/flow"
 )
 
-// AdoptSockets makes up for what was not seen of a process before its cgroup came into scope. Its UDP sockets belong to
-// the cgroup in which they were made, and what they are connected to was told before anybody listened: they are put in
-// scope. Those that are bound, and TCP listeners, are delivered as a [BindEvent]. opener is who is said to use them;
+// AdoptSockets makes up for what was not seen of a process before its cgroup came into scope. Its sockets that are no TCP
+// streams belong to the cgroup in which they were made, and what they are connected to was told before anybody listened: they
+// are put in scope. Those that are bound, and TCP listeners, are delivered as a [BindEvent]. TCP connections that it opened, and
+// did not accept, are told as flows when they send something (see [Key.Connection]). opener is who is said to use them;
 // netns is the cookie of the process's network namespace, where the kernel does not tell it.
 func (p *Probe) AdoptSockets(pid int, cgroup, netns uint64, opener Opener) error {
+	err := eachSocket(pid, func(fd int) error { return p.adopt(fd, cgroup, netns, opener) })
+	if err != nil {
+		return fmt.Errorf("adopt sockets: %w", err)
+	}
+	return nil
+}
+
+// eachSocket calls do with a descriptor of every socket that a process holds, which is closed afterwards. It does nothing
+// where the process is gone.
+func eachSocket(pid int, do func(fd int) error) error {
 	dir := fmt.Sprintf("/proc/%d/fd", pid)
 	entries, err := os.ReadDir(dir)
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("adopt sockets of process %d: %w", pid, err)
+		return fmt.Errorf("read sockets of process %d: %w", pid, err)
 	}
 	process, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("adopt sockets of process %d: %w", pid, err)
+		return fmt.Errorf("read sockets of process %d: %w", pid, err)
 	}
 	defer unix.Close(process)
 	for _, entry := range entries {
@@ -49,31 +60,53 @@ func (p *Probe) AdoptSockets(pid int, cgroup, netns uint64, opener Opener) error
 			continue // closed meanwhile
 		}
 		if err != nil {
-			return fmt.Errorf("adopt socket %d of process %d: %w", number, pid, err)
+			return fmt.Errorf("read socket %d of process %d: %w", number, pid, err)
 		}
-		err = p.adopt(fd, cgroup, netns, opener)
+		err = do(fd)
 		unix.Close(fd)
 		if err != nil {
-			return fmt.Errorf("adopt socket %d of process %d: %w", number, pid, err)
+			return fmt.Errorf("socket %d of process %d: %w", number, pid, err)
 		}
 	}
 	return nil
 }
 
-// adopt makes up for one socket, if it is one of TCP or UDP over IP.
+// adopt makes up for one socket, if it is one of IP.
 func (p *Probe) adopt(fd int, cgroup, netns uint64, opener Opener) error {
 	number, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
 	if err != nil {
 		return nil // closed meanwhile, or no socket after all
 	}
-	switch protocol := flow.Protocol(number); protocol {
+	family, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	if err != nil || family != unix.AF_INET && family != unix.AF_INET6 { // whose protocols have other numbers
+		return nil
+	}
+	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err != nil {
+		return nil
+	}
+	protocol := flow.Protocol(number)
+	if kind == unix.SOCK_RAW || protocol.IsICMP() || protocol == flow.SCTP {
+		return p.putInScope(fd, bpf.RecordSocket{Cgroup: cgroup})
+	}
+	switch protocol {
 	case flow.TCP:
 		if listens, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); listens != 0 {
 			p.tellBind(fd, cgroup, netns, protocol, opener)
+			return nil
 		}
+		const resolver = 53 // what is asked there is read
+		if name, err := unix.Getpeername(fd); err == nil {
+			if remote, ok := addrPort(name); ok && remote.Port() == resolver {
+				if err := p.adoptPeer(fd, cgroup, protocol, opener); err != nil {
+					return err
+				}
+			}
+		}
+		return p.adoptConnection(fd, cgroup, netns, opener)
 	case flow.UDP, flow.UDPLite:
 		p.tellBind(fd, cgroup, netns, protocol, opener)
-		return p.adoptDatagrams(fd, cgroup, protocol, opener)
+		return p.adoptPeer(fd, cgroup, protocol, opener)
 	}
 	return nil
 }
@@ -97,7 +130,7 @@ func (p *Probe) tellBind(fd int, cgroup, netns uint64, protocol flow.Protocol, o
 	})
 }
 
-func (p *Probe) adoptDatagrams(fd int, cgroup uint64, protocol flow.Protocol, opener Opener) error {
+func (p *Probe) adoptPeer(fd int, cgroup uint64, protocol flow.Protocol, opener Opener) error {
 	s := bpf.RecordSocket{Cgroup: cgroup}
 	if name, err := unix.Getpeername(fd); err == nil {
 		remote, ok := addrPort(name)
@@ -109,6 +142,11 @@ func (p *Probe) adoptDatagrams(fd int, cgroup uint64, protocol flow.Protocol, op
 		copy(s.ConnectedBy.Comm[:len(s.ConnectedBy.Comm)-1], opener.Comm)
 		copy(s.ConnectedBy.Executable[:len(s.ConnectedBy.Executable)-1], opener.Executable)
 	}
+	return p.putInScope(fd, s)
+}
+
+// putInScope has a socket belong to a cgroup, unless it was seen to.
+func (p *Probe) putInScope(fd int, s bpf.RecordSocket) error {
 	if err := p.objects.Sockets.Update(int32(fd), s, ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
 		return err
 	}

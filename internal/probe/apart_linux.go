@@ -10,12 +10,41 @@ import (
 	"github.com/netzero-dev/netzero/internal/goroutine"
 )
 
-// apart is where the programs find what tells the goroutines of this process, and the processes that they start, apart.
-// Where something is unknown all of it is zero, and recordings that overlap are mixed.
+// apart is where the programs find what tells the goroutines of this process apart. Where something is unknown all of it is
+// zero, and recordings that overlap are mixed.
 type apart struct {
 	goroutine bpf.RecordGoroutineLayout
-	family    bpf.RecordFamilyLayout
+	owned     uint32 // where a socket says that a task holds it; 0: unknown, and who sends a packet of TCP is not told
 	mixed     string // why all is zero
+}
+
+// findFamily asks the kernel's BTF for what tells who descends from whom. Where that is missing, all of it is zero.
+func findFamily(kernel *btf.Spec) (family bpf.RecordFamilyLayout, missing string) {
+	missing = findMembers(kernel, []member{
+		{&family.Tgid, "task_struct", [][]string{{"tgid"}}},
+		{&family.Parent, "task_struct", [][]string{{"real_parent"}}},
+		{&family.Signal, "task_struct", [][]string{{"signal"}}},
+		{&family.Live, "signal_struct", [][]string{{"live"}}},
+	})
+	return family, missing
+}
+
+// findInside asks it for what tells in which pid namespace a task is. Where that is missing, all of it is zero.
+func findInside(kernel *btf.Spec) (inside bpf.RecordInsideLayout) {
+	missing := findMembers(kernel, []member{
+		{&inside.ThreadPid, "task_struct", [][]string{{"thread_pid"}}},
+		{&inside.Level, "pid", [][]string{{"level"}}},
+		{&inside.Numbers, "pid", [][]string{{"numbers"}}},
+		{&inside.Nr, "upid", [][]string{{"nr"}}},
+		{&inside.Ns, "upid", [][]string{{"ns"}}},
+		{&inside.Inum, "pid_namespace", [][]string{{"ns", "inum"}}},
+	})
+	var upid *btf.Struct
+	if err := kernel.TypeByName("upid", &upid); missing != "" || err != nil {
+		return bpf.RecordInsideLayout{}
+	}
+	inside.Upid = upid.Size
+	return inside
 }
 
 // findApart asks the kernel's BTF, and the Go runtime of this process.
@@ -29,11 +58,7 @@ func findApart(kernel *btf.Spec) (a apart) {
 		Labels: g.Labels, Id: g.ID, CreatorId: g.Parent, Creator: g.Creator,
 		SyscallSp: g.SyscallSP, SyscallPc: g.SyscallPC, SyscallBp: g.SyscallBP, M: g.M, Current: g.Current,
 	}
-	members := []member{
-		{&a.family.Tgid, "task_struct", [][]string{{"tgid"}}},
-		{&a.family.Signal, "task_struct", [][]string{{"signal"}}},
-		{&a.family.Live, "signal_struct", [][]string{{"live"}}},
-	}
+	var members []member
 	if g.Register {
 		members = append(members, member{&a.goroutine.Stack, "task_struct", [][]string{{"stack"}}})
 		a.goroutine.Registers, err = registerOffset(kernel)
@@ -46,6 +71,7 @@ func findApart(kernel *btf.Spec) (a apart) {
 	if missing := findMembers(kernel, members); missing != "" {
 		return apart{mixed: missing}
 	}
+	findMembers(kernel, []member{{&a.owned, "sock", [][]string{{"sk_lock", "owned"}}}})
 	return a
 }
 

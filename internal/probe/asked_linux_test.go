@@ -27,8 +27,8 @@ func TestConnectionsOfSeveralQuestionsAreHeard(t *testing.T) {
 		says    string // each on a connection of its own
 		want    []string
 	}{
-		{"one question", "a", "a", nil},
-		{"the same once more", "a", "a", nil},
+		{"one question", "a", "a", []string{"tls a.test x1, asked"}},
+		{"the same once more is counted only", "a", "a", nil},
 		{"two questions", "b c", "c request", []string{"http b.test x1, asked", "tls c.test x1, asked"}},
 		{"more connections than questions", "", "b", []string{"tls b.test x1"}},
 		{"two questions again, and a client that names nothing", "a b", "b neither", []string{"nothing  x1, asked", "tls b.test x1, asked"}},

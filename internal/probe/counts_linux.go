@@ -20,8 +20,7 @@ func (p *Probe) Counts() (map[Key]uint64, error) {
 	return counts, nil
 }
 
-// NameCounts returns how many connections named their server so, of those for which no DNS question tells its name for
-// certain. An error says that some may be missing.
+// NameCounts returns how many TCP connections named their server so. An error says that some may be missing.
 func (p *Probe) NameCounts() (map[ServerNameKey]uint64, error) {
 	counts := make(map[ServerNameKey]uint64)
 	err := readMap(p.objects.ServerNames, func(k bpf.RecordServerNameKey, n uint64) { counts[serverNameKeyOf(k)] = n })

@@ -39,20 +39,38 @@ func newResolver(t *testing.T) *resolver {
 	return &resolver{t: t, udp: udp, tcp: tcp}
 }
 
-// answer makes the test process receive payload as an answer over UDP.
+// answer makes the test process ask what payload answers, over UDP, and receive it.
 func (s *resolver) answer(payload []byte) {
+	s.t.Helper()
+	s.reply(questionOf(payload), payload)
+}
+
+// reply makes the test process send a question, and receive payload.
+func (s *resolver) reply(question, payload []byte) {
 	s.t.Helper()
 	c, err := net.Dial("udp4", resolverAddr)
 	check(s.t, err)
 	defer c.Close()
-	_, err = c.Write([]byte("question"))
+	_, err = c.Write(question)
 	check(s.t, err)
-	_, from, err := s.udp.ReadFrom(make([]byte, 100))
+	_, from, err := s.udp.ReadFrom(make([]byte, 1000))
 	check(s.t, err)
 	_, err = s.udp.WriteTo(payload, from)
 	check(s.t, err)
 	_, err = c.Read(make([]byte, 65536))
 	check(s.t, err)
+}
+
+// questionOf returns the question that a message answers.
+func questionOf(message []byte) []byte {
+	end := 12
+	for end < len(message) && message[end] != 0 {
+		end += 1 + int(message[end])
+	}
+	question := slices.Clone(message[:min(end+5, len(message))])
+	question[2] &^= 0x80
+	clear(question[6:12]) // no records
+	return question
 }
 
 // stream makes the test process receive payload over TCP.
@@ -241,8 +259,6 @@ func TestAnswerThatTheKernelCannotReadNeverFolds(t *testing.T) {
 	}{
 		{"over TCP", func() { s.stream(prefixed) }},
 		{"cut in the answer section", func() { s.answer(whole[:len(whole)-3]) }},
-		{"without a question", func() { s.answer([]byte{0, 0, 0x80, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0}) }},
-		{"with a reserved label", func() { s.answer(append(slices.Clone(whole[:12]), 0x80, 0)) }},
 		{"with more records than it follows", func() { s.answer(message(t, "many.test.", many...)) }},
 	} {
 		row.act()
@@ -333,4 +349,227 @@ func TestHashIsTheKernels(t *testing.T) {
 			t.Errorf("%s: the kernel's hash is %x, ours %x", name, got, want)
 		}
 	}
+}
+
+// A datagram from port 53 may come from anybody, and what it says is only evidence where it was asked for.
+func TestAnswerThatNobodyAskedForIsNoEvidence(t *testing.T) {
+	r, s := newRig(t, Sizes{}), newResolver(t)
+	whole := message(t, "a.test.", "a.test. A 127.0.0.77")
+	asked := questionOf(whole)
+	changed := func(question []byte, at int, to byte) []byte {
+		question = slices.Clone(question)
+		question[at] = to
+		return question
+	}
+	for _, row := range []struct {
+		reason           string
+		question, answer []byte
+	}{
+		{"what is no question", []byte("question"), whole},
+		{"a question with another id", changed(asked, 1, 7), whole},
+		{"a question for another name", changed(asked, 13, 'b'), whole},
+		{"a question that is cut", asked[:len(asked)-6], whole},
+		{"a question without a name", changed(asked, 12, 0x80), whole},
+		{"a question that is an answer itself", changed(asked, 2, 0x80), whole},
+		{"two questions", changed(asked, 5, 2), whole},
+		{"an answer without a question", asked, []byte{0, 0, 0x80, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0}},
+		{"an answer with a reserved label", asked, append(slices.Clone(whole[:12]), 0x80, 0)},
+	} {
+		s.reply(row.question, row.answer)
+		if name, _ := r.dial(edge); name != 0 {
+			t.Errorf("%s: the address has the name %x", row.reason, name)
+		}
+	}
+	if events := seen[*DNSEvent](r); len(events) > 0 {
+		t.Errorf("told of %d answers", len(events))
+	}
+
+	// From another socket, or to one that has asked nothing.
+	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	check(t, err)
+	defer c.Close()
+	s.reply(asked, message(t, "a.test.", "a.test. A 127.0.0.78"))
+	r.forget()
+	for range 2 {
+		_, err = s.udp.WriteTo(whole, c.LocalAddr())
+		check(t, err)
+		_, _, err = c.ReadFrom(make([]byte, 1000))
+		check(t, err)
+		if name, _ := r.dial(edge); name != 0 {
+			t.Errorf("an answer to a socket that has not asked: the address has the name %x", name)
+		}
+		_, err = c.WriteTo(changed(asked, 1, 7), s.udp.LocalAddr()) // once it has, the answer is to another question
+		check(t, err)
+		_, _, err = s.udp.ReadFrom(make([]byte, 1000))
+		check(t, err)
+	}
+	s.answer(whole)
+	if name, isNew := r.dial(edge); !isNew || name != dns.Hash("a.test") {
+		t.Errorf("asked for: new %v, name %x", isNew, name)
+	}
+	r.mustLoseNothing()
+}
+
+// The other end of a connection may have port 53 for its own.
+func TestStreamFromPort53ThatThisSideDidNotOpenIsNoAnswer(t *testing.T) {
+	r := newRig(t, Sizes{})
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	check(t, err)
+	defer l.Close()
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 53, 0, 54), Port: 53}}
+	c, err := dialer.Dial("tcp4", l.Addr().String())
+	check(t, err)
+	defer c.Close()
+	server, err := l.Accept()
+	check(t, err)
+	defer server.Close()
+	whole := message(t, "a.test.", "a.test. A 127.0.0.77")
+	_, err = c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(whole))), whole...))
+	check(t, err)
+	_, err = server.Read(make([]byte, 1000))
+	check(t, err)
+	if events := seen[*DNSEvent](r); len(events) > 0 {
+		t.Errorf("told of %d segments", len(events))
+	}
+}
+
+// questions returns which names the probe told to be looked up, each with what was asked for first.
+func (r *rig) questions() (asked []string) {
+	r.t.Helper()
+	for _, e := range seen[*QuestionEvent](r) {
+		asked = append(asked, fmt.Sprintf("%q %d", e.Name, e.Type))
+		if e.Cgroup != r.leaf.ID || e.Opener.PID == 0 {
+			r.t.Errorf("%q is asked by %+v", e.Name, e)
+		}
+	}
+	return asked
+}
+
+func TestNamesThatAreLookedUpAreToldOnce(t *testing.T) {
+	r, s := newRig(t, Sizes{}), newResolver(t)
+	r.forget()
+	label := strings.Repeat("a", 63)
+	long := strings.Join([]string{label, label, label, label[:61]}, ".") + "."
+	for _, row := range []struct {
+		name string
+		kind dnsmessage.Type
+		want []string
+	}{
+		{"a.test.", dnsmessage.TypeA, []string{`"\x01a\x04test\x00" 1`}},
+		{"a.test.", dnsmessage.TypeA, nil},
+		{"A.tesT.", dnsmessage.TypeAAAA, nil}, // the same name
+		{"b.test.", dnsmessage.TypeAAAA, []string{`"\x01b\x04test\x00" 28`}},
+		{"c.test.", dnsmessage.TypeHTTPS, []string{`"\x01c\x04test\x00" 65`}},
+		{"_x._tcp.d.test.", dnsmessage.TypeSRV, []string{`"\x02_x\x04_tcp\x01d\x04test\x00" 33`}},
+		{"e.test.", dnsmessage.TypeTXT, nil},
+		{"e.test.", dnsmessage.TypeMX, nil},
+		{"1.2.0.192.in-addr.arpa.", dnsmessage.TypePTR, nil},
+		{long, dnsmessage.TypeA, []string{fmt.Sprintf("%q 1", "\x3f"+label+"\x3f"+label+"\x3f"+label+"\x3d"+label[:61]+"\x00")}},
+		{strings.Repeat("a.", 127), dnsmessage.TypeA, []string{fmt.Sprintf("%q 1", strings.Repeat("\x01a", 127)+"\x00")}},
+		{".", dnsmessage.TypeA, []string{`"\x00" 1`}},
+	} {
+		b := dnsmessage.NewBuilder(nil, dnsmessage.Header{ID: 7, RecursionDesired: true})
+		check(t, b.StartQuestions())
+		check(t, b.Question(dnsmessage.Question{Name: dnsmessage.MustNewName(row.name), Type: row.kind, Class: dnsmessage.ClassINET}))
+		question, err := b.Finish()
+		check(t, err)
+		r.forget()
+		s.reply(question, []byte("no answer"))
+		if diff := cmp.Diff(row.want, r.questions()); diff != "" {
+			t.Errorf("%s %s (-want +got):\n%s", row.kind, row.name, diff)
+		}
+	}
+	r.forget()
+	_, err := r.NextGeneration()
+	check(t, err)
+	s.answer(message(t, "a.test."))
+	if diff := cmp.Diff([]string{`"\x01a\x04test\x00" 1`}, r.questions()); diff != "" {
+		t.Errorf("in the next generation (-want +got):\n%s", diff)
+	}
+	r.mustLoseNothing()
+}
+
+// What a socket sends to says whose question it is, connected or not, and where it leaves from makes no difference.
+func TestQuestionsOfSocketsThatAreNotConnectedAreKnown(t *testing.T) {
+	r, s := newRig(t, Sizes{}), newResolver(t)
+	c, err := net.ListenPacket("udp4", ":0")
+	check(t, err)
+	defer c.Close()
+	whole := message(t, "a.test.", "a.test. A 127.0.0.77")
+	_, err = c.WriteTo(questionOf(whole), s.udp.LocalAddr())
+	check(t, err)
+	_, from, err := s.udp.ReadFrom(make([]byte, 1000))
+	check(t, err)
+	_, err = s.udp.WriteTo(whole, from)
+	check(t, err)
+	_, _, err = c.ReadFrom(make([]byte, 1000))
+	check(t, err)
+	if diff := cmp.Diff([]string{`"\x01a\x04test\x00" 1`}, r.questions()); diff != "" {
+		t.Errorf("questions (-want +got):\n%s", diff)
+	}
+	if name, _ := r.dial(edge); name != dns.Hash("a.test") {
+		t.Errorf("the address has the name %x", name)
+	}
+}
+
+// Another recording may have asked before, to which the answer says nothing new: this one is told of it all the same.
+func TestFirstAnswerWithAnAddressIsToldToEachGeneration(t *testing.T) {
+	r, s := newRig(t, Sizes{}), newResolver(t)
+	with, without := message(t, "a.test.", "a.test. A 127.0.0.77"), message(t, "a.test.")
+	for range 2 {
+		_, err := r.NextGeneration()
+		check(t, err)
+		for i, step := range []struct {
+			answer []byte
+			want   int
+		}{{without, 0}, {with, 1}, {with, 0}, {without, 0}} {
+			r.forget()
+			s.answer(step.answer)
+			if got := len(seen[*DNSEvent](r)); got != step.want {
+				t.Errorf("step %d: %d answers are told, want %d", i, got, step.want)
+			}
+		}
+	}
+}
+
+func TestQuestionsOverTCPAreDelivered(t *testing.T) {
+	r, s := newRig(t, Sizes{}), newResolver(t)
+	r.forget()
+	c, err := net.Dial("tcp4", resolverAddr)
+	check(t, err)
+	server, err := s.tcp.Accept()
+	check(t, err)
+	var sent []byte
+	var want [][]byte
+	for i := range 300 { // more than one event holds
+		question := questionOf(message(t, fmt.Sprintf("host%d.test.", i)))
+		want = append(want, question)
+		sent = append(binary.BigEndian.AppendUint16(sent, uint16(len(question))), question...)
+	}
+	_, err = c.Write(sent)
+	check(t, err)
+	check(t, c.Close())
+	_, err = io.ReadAll(server)
+	check(t, err)
+	check(t, server.Close())
+	var streams dns.Streams
+	var got [][]byte
+	for _, e := range seen[*DNSEvent](r) {
+		if !e.Sent {
+			continue
+		}
+		if e.Cgroup != r.leaf.ID || e.Cookie == 0 {
+			t.Errorf("event %+v is not of the leaf", e)
+		}
+		m, err := streams.Segment(e.Cookie, e.Sequence, e.SYN, e.FIN, e.RST, e.Payload)
+		check(t, err)
+		got = append(got, m...)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("questions (-want +got):\n%s", diff)
+	}
+	if streams.Dropped() > 0 {
+		t.Error("the stream has gaps")
+	}
+	r.mustLoseNothing()
 }

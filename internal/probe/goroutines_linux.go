@@ -19,9 +19,15 @@ import (
 
 // Mixed says why what is opened in recordings that overlap is not told apart: goroutines, or only the processes that
 // they start. Both are "" where it is.
-func (p *Probe) Mixed() (goroutines, children string) { return p.mixed, p.orphans }
+func (p *Probe) Mixed() (goroutines, children string) {
+	if p.mixed != "" {
+		return p.mixed, ""
+	}
+	return "", p.orphans
+}
 
-// attachFamily attaches what follows forks and exits, without which children belong to no recording in particular.
+// attachFamily attaches what follows forks and exits, without which children belong to no recording in particular, and are in
+// scope in the leaf only.
 func (p *Probe) attachFamily() {
 	for name, program := range map[string]*ebpf.Program{
 		"sched_wakeup_new":   p.objects.ProcessForks,
@@ -32,6 +38,14 @@ func (p *Probe) attachFamily() {
 			p.orphans = fmt.Sprintf("attach eBPF program %s: %v", name, err)
 			return
 		}
+		p.links = append(p.links, l)
+	}
+}
+
+// attachMkdir attaches what tells of cgroups that are being made. Without it those tell that have opened something.
+func (p *Probe) attachMkdir() {
+	l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: "cgroup_mkdir", Program: p.objects.CgroupMade})
+	if err == nil {
 		p.links = append(p.links, l)
 	}
 }

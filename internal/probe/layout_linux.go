@@ -18,7 +18,11 @@ import (
 type layout struct {
 	bpf.RecordLayout
 	unnamed string // why the executable's are zero
-	apart          // how goroutines and processes are told apart
+	sender         // who sends a packet
+	apart          // how goroutines are told apart
+	family  bpf.RecordFamilyLayout
+	inside  bpf.RecordInsideLayout
+	orphans string // why family is zero
 }
 
 // member is where to read something in the kernel: the path of a member of a struct. Kernels may have either of several.
@@ -34,7 +38,7 @@ var taskLayout = sync.OnceValues(readTaskLayout)
 func readTaskLayout() (l layout, err error) {
 	kernel, err := btf.LoadKernelSpec()
 	if errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, btf.ErrNotFound) || errors.Is(err, os.ErrPermission) {
-		return layout{unnamed: noBTF, apart: apart{mixed: noBTF}}, nil
+		return layout{unnamed: noBTF, apart: apart{mixed: noBTF}, orphans: noBTF}, nil
 	}
 	if err != nil {
 		return l, fmt.Errorf("read the kernel's BTF: %w", err)
@@ -53,7 +57,10 @@ func readTaskLayout() (l layout, err error) {
 		{&l.NodeName, "kernfs_node", [][]string{{"name"}}},
 		{&l.Parent, "kernfs_node", [][]string{{"__parent"}, {"parent"}}}, // from 6.15 on, and before
 	})
+	l.sender = findSender(kernel)
 	l.apart = findApart(kernel)
+	l.family, l.orphans = findFamily(kernel)
+	l.inside = findInside(kernel)
 	return l, nil
 }
 

@@ -71,6 +71,19 @@ func TestLossErrorNamesWhatAndWhatToDo(t *testing.T) {
 			t.Errorf("%q does not say %q", text, want)
 		}
 	}
+	for what, loss := range map[string]Loss{
+		"flows":             {FlowEvents: 1, FlowSlots: 1, Cgroups: 1},
+		"names":             {NameEvents: 1, NameSlots: 1, Cgroups: 1},
+		"answers and flows": {DNSEvents: 1, FlowSlots: 1, Cgroups: 1},
+		"binds and names":   {BindEvents: 1, NameSlots: 1, Cgroups: 1},
+		"cgroups and flows": {CgroupEvents: 1, FlowSlots: 1, Cgroups: 1},
+	} {
+		for _, want := range []string{"raise NETZERO_MAX_FLOWS and NETZERO_RING_BYTES", "keep other work off"} {
+			if text := (&LossError{loss}).Error(); !strings.Contains(text, want) {
+				t.Errorf("%s were lost, and %q does not say %q", what, text, want)
+			}
+		}
+	}
 }
 
 func TestCloseLeavesNothing(t *testing.T) {

@@ -20,10 +20,12 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// newArmedRig is a rig that records newborn cgroups too: this machine's others', which tests leave out by cgroup.
+// newArmedRig is a rig that records newborn cgroups too: this machine's others', which tests leave out by cgroup. Children stand in
+// for processes that have nothing to do with the test.
 func newArmedRig(t *testing.T, sizes Sizes) *rig {
 	t.Helper()
 	r := newRig(t, sizes)
+	r.unfollow()
 	check(t, r.WatchNewborn(r.leaf.ID))
 	return r
 }
@@ -187,9 +189,10 @@ func TestNewbornCgroupsAreNamedByWhatEachAskedFor(t *testing.T) {
 	r := newArmedRig(t, Sizes{})
 	resolver := newResolver(t)
 	to := listen(t, "tcp4", "127.0.0.9:0").String()
+	answer := message(t, askedName, askedName+" A 127.0.0.9")
 	go func() {
 		if _, from, err := resolver.udp.ReadFrom(make([]byte, 100)); err == nil {
-			resolver.udp.WriteTo(message(t, "db.test.", "db.test. A 127.0.0.9"), from)
+			resolver.udp.WriteTo(answer, from)
 		}
 	}()
 	for _, row := range []struct {
@@ -216,7 +219,7 @@ func TestNewbornCgroupsAreNamedByWhatEachAskedFor(t *testing.T) {
 func TestPacketThatOpensNothingAdoptsNoCgroup(t *testing.T) {
 	r := newArmedRig(t, Sizes{})
 	g := r.beside("answers")
-	g.run("pong 127.0.0.1")
+	g.run("kernel")
 	if names, flows := r.namesOf(g.id), r.flowsOf(g.id); names != nil || flows != nil {
 		t.Errorf("told %v, flows %v", names, flows)
 	}
@@ -470,6 +473,7 @@ func TestWhoIsNobodysDoesNotFloodTheRing(t *testing.T) {
 	_, err = p.Check(leaf.ID)
 	check(t, err)
 	check(t, p.WatchNewborn(leaf.ID))
+	(&rig{t: t, Probe: p}).unfollow()
 	stranger := newGroup(t, filepath.Join(filepath.Dir(leaf.Path), fmt.Sprintf("probe-test-%d-flood", os.Getpid())))
 	theirs.Store(stranger.id)
 	to := make([]string, 5000)

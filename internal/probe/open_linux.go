@@ -29,7 +29,7 @@ type Probe struct {
 	queue   *queue
 	unnamed string // why the programs do not read executables' names, or ""
 	mixed   string // why they do not tell goroutines apart, or ""
-	orphans string // why they do not tell children apart though they tell goroutines, or ""
+	orphans string // why they do not know who descends from this process, or ""
 	done    sync.WaitGroup
 
 	syncing sync.Mutex
@@ -41,8 +41,12 @@ type Probe struct {
 	generation uint32
 	level      uint32
 	newborn    uint64 // the leaf after which cgroups are adopted; 0: none are
+	several    bool   // recordings run
 	readable   bool   // its memory is kept so
 	process    uint32 // this one, once its goroutines are told apart; else 0
+	leaf       uint64 // the scope of all that descend from ancestor, once they are followed; else 0
+	ancestor   uint32 // this process
+	scanning   bool   // some descendants may be unknown still
 	failure    error  // of the reader
 }
 
@@ -65,7 +69,11 @@ func Open(root string, sizes Sizes, handler Handler) (*Probe, error) {
 		defer close(p.stopped)
 		p.queue.deliver(handler.Handle)
 	})
-	if err := p.attach(root); err != nil {
+	_, err = p.NextGeneration() // 0 is what was opened before
+	if err == nil {
+		err = p.attach(root)
+	}
+	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
@@ -92,7 +100,7 @@ func (p *Probe) loadWithNames(sizes Sizes) error {
 	if err := checkTracing(); err != nil {
 		return err
 	}
-	p.unnamed, p.mixed = layout.unnamed, layout.mixed
+	p.unnamed, p.mixed, p.orphans = layout.unnamed, layout.mixed, layout.orphans
 	err = p.load(sizes, layout)
 	if err != nil && layout.mixed == "" {
 		layout.apart = apart{}
@@ -102,10 +110,11 @@ func (p *Probe) loadWithNames(sizes Sizes) error {
 		}
 	}
 	if err != nil && layout.RecordLayout != (bpf.RecordLayout{}) {
-		layout.RecordLayout = bpf.RecordLayout{}
+		layout.RecordLayout, layout.family, layout.sender = bpf.RecordLayout{}, bpf.RecordFamilyLayout{}, sender{}
+		layout.inside = bpf.RecordInsideLayout{}
 		if p.load(sizes, layout) == nil {
 			p.unnamed = "the kernel does not let eBPF programs read its memory" + lockdown()
-			p.mixed = p.unnamed
+			p.mixed, p.orphans = p.unnamed, p.unnamed
 			return nil
 		}
 	}
@@ -146,10 +155,18 @@ func specOf(sizes Sizes, layout layout) (*ebpf.CollectionSpec, error) {
 	if err != nil {
 		return nil, err
 	}
+	readable := uint32(0)
+	if layout.owned != 0 {
+		readable = 1
+	}
 	for name, value := range map[string]any{
 		bpf.RecordVarTaskLayout:      layout.RecordLayout,
 		bpf.RecordVarGoroutineLayout: layout.goroutine,
 		bpf.RecordVarFamilyLayout:    layout.family,
+		bpf.RecordVarSenderLayout:    layout.RecordSenderLayout,
+		bpf.RecordVarSenderReadable:  readable,
+		bpf.RecordVarSocketOwned:     layout.owned,
+		bpf.RecordVarInsideLayout:    layout.inside,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, err
@@ -180,6 +197,7 @@ func (p *Probe) attach(root string) error {
 		{p.objects.Sendmsg6, ebpf.AttachCGroupUDP6Sendmsg},
 		{p.objects.PostBind4, ebpf.AttachCGroupInet4PostBind},
 		{p.objects.PostBind6, ebpf.AttachCGroupInet6PostBind},
+		{p.objects.SockCreate, ebpf.AttachCGroupInetSockCreate},
 		{p.objects.Egress, ebpf.AttachCGroupInetEgress},
 		{p.objects.Ingress, ebpf.AttachCGroupInetIngress},
 	} {
@@ -189,9 +207,10 @@ func (p *Probe) attach(root string) error {
 		}
 		p.links = append(p.links, l)
 	}
-	if p.mixed == "" {
+	if p.orphans == "" {
 		p.attachFamily()
 	}
+	p.attachMkdir()
 	return nil
 }
 

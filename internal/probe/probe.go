@@ -41,7 +41,7 @@ type Key struct {
 	Netns      uint64        // cookie of the network namespace; 0 where unknown
 	Name       uint64        // see Question; with Since, the time at which the candidates changed last
 	Since      time.Duration // CLOCK_MONOTONIC; every name that was asked for from then on may be meant; else 0
-	Bound      uint64        // tells apart the servers in scope that took turns at Port; else of no meaning
+	Bound      uint64        // tells apart the servers in scope that took turns at Port, or connections; else of no meaning
 	Recording  goroutine.ID  // of the goroutine, or of the one that started the process; 0 where that is not certain
 	Program    uint64        // tells executables apart; 0 for the test process once it is known to the programs, or where unknown
 	Births     uint64        // of cgroups that were adopted until then: flows to an address that a container had before differ
@@ -61,6 +61,26 @@ func (k Key) Question() uint64 {
 	return 0
 }
 
+const boundIsConnection = 1 << 63 // BOUND_IS_CONNECTION of the C
+
+// Connection returns the ID of a TCP connection that was opened before this generation and has sent payload in it; 0 where
+// the flow is another one. Each such connection is a flow of its own. The ID is the socket's cookie, which stays the same
+// after the probe.
+func (k Key) Connection() uint64 {
+	if k.Bound&boundIsConnection == 0 {
+		return 0
+	}
+	return k.Bound &^ boundIsConnection
+}
+
+// Connection is a TCP connection that a task in scope opened, or a process that was adopted before.
+type Connection struct {
+	ID   uint64 // see [Key.Connection]
+	Key         // as connect was told; Generation 0 where it was opened before the probe, and then without names
+	Said uint64 // see [FlowEvent]
+	PID  int    // of who opened it, as in [Opener]
+}
+
 // Opener is the task on whose behalf the kernel acted.
 type Opener struct {
 	PID        int          // process id in the initial pid namespace; 0 where unknown
@@ -69,7 +89,7 @@ type Opener struct {
 	Process    flow.Process // what Handler.Look made of it
 }
 
-// An Event is a *FlowEvent, a *BindEvent, a *DNSEvent, a *CgroupEvent or a *NameEvent.
+// An Event is a *FlowEvent, a *BindEvent, a *DNSEvent, a *QuestionEvent, a *CgroupEvent or a *NameEvent.
 type Event interface{ event() }
 
 // FlowEvent tells of a flow that is new.
@@ -78,6 +98,11 @@ type FlowEvent struct {
 	Key
 	Opener
 	Stack *goroutine.Stack // in this process, at most 64 frames; nil where it is another one, or is not known
+
+	// Of a connection from before the generation ([Key.Connection]): the generation in which it was opened, 0 for before
+	// the probe, and ServerNameKey.Hash of what the client named the server by, 0 where that is not known.
+	Opened uint32
+	Said   uint64
 }
 
 // stackEvent tells of the stack of a flow that may come.
@@ -93,16 +118,33 @@ type BindEvent struct {
 	Opener
 }
 
-// DNSEvent carries a UDP answer, or a piece of a TCP stream, from port 53.
+// DNSEvent carries a UDP answer from port 53 to a question that was seen leaving, or a piece of a TCP stream from or to port 53
+// of a resolver that this side has connected to.
 type DNSEvent struct {
 	Time          time.Duration // CLOCK_MONOTONIC
-	Cgroup        uint64
-	Cookie        uint64 // of the socket
+	Cgroup        uint64        // of who asked
+	Recording     goroutine.ID  // the same; 0 where that is not certain
+	Generation    uint32        // what NextGeneration had returned last when he asked; over TCP now
+	Sent          bool          // to the resolver
+	Cookie        uint64        // of the socket
 	Protocol      flow.Protocol
 	Sequence      uint32 // TCP sequence number of Payload[0]
 	SYN, FIN, RST bool
 	Payload       []byte
 	Cut           int // bytes that a UDP answer had beyond Payload
+}
+
+// QuestionEvent tells that a name is looked up over UDP, for the first time by its recording since [Probe.NextGeneration]: in
+// A, AAAA, SRV or HTTPS records. Now and then it is told again. A DNSEvent tells of the first answer with an address.
+type QuestionEvent struct {
+	Time       time.Duration // CLOCK_MONOTONIC
+	Cgroup     uint64
+	Netns      uint64       // cookie of the network namespace; 0 where unknown
+	Recording  goroutine.ID // 0 where that is not certain
+	Generation uint32       // what NextGeneration had returned last
+	Opener
+	Type uint16 // of the records
+	Name []byte // as on the wire, with the zero at its end
 }
 
 // CgroupEvent tells of a cgroup that was born after [Probe.WatchNewborn], and was adopted: it is in scope from its first
@@ -116,6 +158,7 @@ type CgroupEvent struct {
 	// read, or saw a packet only.
 	Names []string
 	Cut   bool // there are 16, and may be more; or one has 127 bytes, and may have more
+	Made  bool // it is being made, if need be by an engine for a container; then Cgroup is 0, and Names tell that it may be in any tree
 }
 
 // NameSource is where a client names the server that it connects to.
@@ -129,16 +172,14 @@ const (
 	NamesByHTTP                       // the header Host of an HTTP/1 request
 )
 
-// ServerNameKey is what makes two connections the same for which no DNS question was asked, or one of several.
+// ServerNameKey is what makes two TCP connections the same.
 type ServerNameKey struct {
 	Key
 	Hash  uint64 // of what the client said, source included; 0 where it named nothing
-	Asked bool   // a question waited for a connection to the address, but others had led there shortly before or after it
+	Asked bool   // a question waited for a connection to the address, which may have been another client's
 }
 
-// NameEvent tells what a client's first bytes over TCP name the server by, where that is new for the flow: of connections for
-// which no DNS question that the kernel could read was asked just before, or several that led to the address at about the
-// same moment. It comes after the flow's event, unless two processors told of the two at one time. A connection on
+// NameEvent tells what a client's first bytes over TCP name the server by, where that is new for the flow. It comes after the flow's event, unless two processors told of the two at one time. A connection on
 // which the client sent nothing, or not yet enough, is not told of.
 type NameEvent struct {
 	Time time.Duration // CLOCK_MONOTONIC
@@ -153,7 +194,8 @@ type Handler struct {
 	// is read, because tasks end; it must be quick. It may be nil.
 	Look func(Opener, *goroutine.Stack) flow.Process
 	// Nobodys says whether a newborn cgroup belongs to nobody, and is to be disregarded. It is called from where Look is, so that
-	// whoever floods the kernel's buffers does not until Handle has come to it. It may be nil.
+	// whoever floods the kernel's buffers does not until Handle has come to it. It is told of those that are being made (Made) too,
+	// and nobody else is. It may be nil.
 	Nobodys func(*CgroupEvent) bool
 	// Handle gets the events, in the order in which the kernel saw them, as many at a time as have come meanwhile. It
 	// is called from one goroutine, which is not the one that calls Look.
@@ -167,12 +209,14 @@ func (*CgroupEvent) event() {}
 func (*NameEvent) event()   {}
 func (*stackEvent) event()  {}
 
+func (*QuestionEvent) event() {}
+
 // Loss counts what the kernel saw but could not deliver.
 type Loss struct {
 	FlowEvents uint64 // no room in the ring buffer for a new flow
 	FlowSlots  uint64 // no room among the flows that are kept apart
 	BindEvents uint64 // no room in the ring buffer for a bind
-	DNSEvents  uint64 // no room in the ring buffer for a DNS answer
+	DNSEvents  uint64 // no room in the ring buffer for a DNS answer or question
 	NameEvents uint64 // no room in the ring buffer for the name of a server
 	NameSlots  uint64 // no room among the names of servers that are kept apart
 	Sockets    uint64 // no memory for what a socket named
@@ -219,7 +263,7 @@ func (e *LossError) Error() string {
 	say(e.Loss.FlowEvents, "new flows (ring buffer full)")
 	say(e.Loss.FlowSlots, "new flows (flow table full)")
 	say(e.Loss.BindEvents, "listening sockets (ring buffer full)")
-	say(e.Loss.DNSEvents, "DNS answers (ring buffer full)")
+	say(e.Loss.DNSEvents, "DNS answers or questions (ring buffer full)")
 	say(e.Loss.NameEvents, "names of servers (ring buffer full)")
 	say(e.Loss.NameSlots, "names of servers (name table full)")
 	say(e.Loss.Sockets, "destinations of sockets (no memory)")
@@ -228,11 +272,15 @@ func (e *LossError) Error() string {
 	say(e.Loss.Cgroups, "events of new cgroups (cgroup table full)")
 	say(e.Loss.Children, "child processes (process table full)")
 	text := "the recording is incomplete, the kernel lost " + strings.Join(lost, ", ")
-	switch {
-	case e.Loss.FlowSlots+e.Loss.NameSlots > 0:
-		text += "; raise NETZERO_MAX_FLOWS"
-	case e.Loss.FlowEvents+e.Loss.BindEvents+e.Loss.DNSEvents+e.Loss.NameEvents+e.Loss.CgroupEvents > 0:
-		text += "; raise NETZERO_RING_BYTES"
+	var variables []string
+	if e.Loss.FlowSlots+e.Loss.NameSlots > 0 {
+		variables = append(variables, "NETZERO_MAX_FLOWS")
+	}
+	if e.Loss.FlowEvents+e.Loss.BindEvents+e.Loss.DNSEvents+e.Loss.NameEvents+e.Loss.CgroupEvents > 0 {
+		variables = append(variables, "NETZERO_RING_BYTES")
+	}
+	if len(variables) > 0 {
+		text += "; raise " + strings.Join(variables, " and ")
 	}
 	if e.Loss.Cgroups > 0 {
 		text += fmt.Sprintf("; more than %d containers and services started on this machine during the recording: "+

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -67,7 +68,18 @@ func (p *Probe) read(handler Handler) {
 			}
 		case *BindEvent:
 			e.Process = look(e.Opener, nil)
+		case *QuestionEvent:
+			p.nameOwn(&e.Opener)
+			if !nobodys[e.Cgroup] {
+				e.Process = look(e.Opener, nil)
+			}
 		case *CgroupEvent:
+			if e.Made {
+				if handler.Nobodys != nil {
+					handler.Nobodys(e)
+				}
+				continue
+			}
 			if handler.Nobodys != nil && handler.Nobodys(e) {
 				nobodys[e.Cgroup] = true
 				_ = p.Disregard(e.Cgroup) // else its events go on to come, and to be dropped
@@ -139,7 +151,7 @@ func decode(sample []byte) (Event, error) {
 		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
 			return nil, fmt.Errorf("decode flow event: %w", err)
 		}
-		return &FlowEvent{Time: time.Duration(e.Time), Key: keyOf(e.Key), Opener: openerOf(e.Opener)}, nil
+		return &FlowEvent{Time: time.Duration(e.Time), Key: keyOf(e.Key), Opener: openerOf(e.Opener), Opened: e.Opened, Said: e.Said}, nil
 	case bpf.RecordEventKindEVENT_BIND:
 		var e bpf.RecordBindEvent
 		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
@@ -159,12 +171,32 @@ func decode(sample []byte) (Event, error) {
 			return nil, fmt.Errorf("decode cgroup event: %w", err)
 		}
 		return cgroupEventOf(&e), nil
+	case bpf.RecordEventKindEVENT_MKDIR:
+		var e bpf.RecordMkdirEvent
+		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
+			return nil, fmt.Errorf("decode event of a cgroup that is made: %w", err)
+		}
+		names := strings.Split(strings.Trim(cString(e.Path[:]), "/"), "/")
+		slices.Reverse(names)
+		return &CgroupEvent{Time: time.Duration(e.Time), Names: names, Made: true}, nil
 	case bpf.RecordEventKindEVENT_NAME:
 		var e bpf.RecordNameEvent
 		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
 			return nil, fmt.Errorf("decode server name event: %w", err)
 		}
 		return nameEventOf(&e)
+	case bpf.RecordEventKindEVENT_QUESTION:
+		var e bpf.RecordQuestionEvent
+		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
+			return nil, fmt.Errorf("decode DNS question event: %w", err)
+		}
+		if int(e.Length) > len(e.Name) {
+			return nil, fmt.Errorf("decode DNS question event: a name of %d bytes, want at most %d", e.Length, len(e.Name))
+		}
+		return &QuestionEvent{
+			Time: time.Duration(e.Time), Cgroup: e.Cgroup, Netns: e.Netns, Recording: goroutine.ID(e.Recording), Generation: e.Generation,
+			Opener: openerOf(e.Opener), Type: e.Type, Name: bytes.Clone(e.Name[:e.Length]),
+		}, nil
 	case bpf.RecordEventKindEVENT_STACK:
 		var e bpf.RecordStackEvent
 		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
@@ -181,6 +213,9 @@ type dnsHeader struct {
 	Kind, Length    uint32
 	Time            uint64
 	Cgroup, Cookie  uint64
+	Recording       uint64
+	Generation      uint32
+	Reserved        uint32
 	Sequence, Cut   uint32
 	Protocol, Flags uint8
 	Padding         [3]uint16
@@ -195,9 +230,10 @@ func decodeDNS(sample []byte) (Event, error) {
 	if payload := uint64(len(sample) - n); payload < uint64(h.Length) {
 		return nil, fmt.Errorf("decode DNS event: %d bytes of payload, want %d", payload, h.Length)
 	}
-	const fin, syn, rst = 0x01, 0x02, 0x04
+	const fin, syn, rst, sent = 0x01, 0x02, 0x04, 0x80
 	return &DNSEvent{
 		Time: time.Duration(h.Time), Cgroup: h.Cgroup, Cookie: h.Cookie,
+		Recording: goroutine.ID(h.Recording), Generation: h.Generation, Sent: h.Flags&sent != 0,
 		Protocol: flow.Protocol(h.Protocol), Sequence: h.Sequence,
 		SYN: h.Flags&syn != 0, FIN: h.Flags&fin != 0, RST: h.Flags&rst != 0,
 		Payload: bytes.Clone(sample[n : n+int(h.Length)]), Cut: int(h.Cut),

@@ -52,6 +52,17 @@ func newRig(t *testing.T, sizes Sizes) *rig {
 	return r
 }
 
+// unfollow makes strangers of the processes that this one starts, once they are in other cgroups.
+func (r *rig) unfollow() {
+	r.t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Probe.mu.Lock()
+	defer r.Probe.mu.Unlock()
+	r.ancestor = 0
+	check(r.t, r.configure())
+}
+
 // check is for what has to work for the test to mean anything.
 func check(t *testing.T, err error) {
 	t.Helper()

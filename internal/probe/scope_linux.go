@@ -18,7 +18,7 @@ type Self struct {
 // Check proves that the hooks fire for this process, which must be in the watched cgroup, and tells how they see it.
 // It connects UDP sockets on loopback, which send nothing. From then on goroutines and children are told apart, if they
 // can be ([Probe.Mixed]), and cgroups nested in the watched one are in
-// scope too. Errors: [ErrNotFiring].
+// scope too; and so are all that this process starts, in whatever cgroup they are ([Probe.Follows]). Errors: [ErrNotFiring].
 func (p *Probe) Check(cgroup uint64) (Self, error) {
 	s, err := p.tryConnect()
 	if errors.Is(err, ebpf.ErrKeyNotExist) || err == nil && s.Cgroup != cgroup {
@@ -32,6 +32,7 @@ func (p *Probe) Check(cgroup uint64) (Self, error) {
 	if s.ConnectedBy.Level != 0 {
 		p.level = s.ConnectedBy.Level
 	}
+	p.follow(cgroup, self)
 	err = p.configure()
 	p.mu.Unlock()
 	if err != nil {
@@ -48,8 +49,26 @@ func (p *Probe) NextGeneration() (uint32, error) {
 	return p.generation, p.configure()
 }
 
+// Several says whether more than one recording runs. Then what is sent over a TCP connection is told for each recording
+// whose goroutine sends, not only the first time in a generation.
+func (p *Probe) Several(several bool) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.several == several {
+		return nil
+	}
+	p.several = several
+	return p.configure()
+}
+
 func (p *Probe) configure() error {
-	s := bpf.RecordSettings{Generation: p.generation, Level: p.level, Newborn: p.newborn, Process: p.process}
+	s := bpf.RecordSettings{Generation: p.generation, Level: p.level, Newborn: p.newborn, Process: p.process, Leaf: p.leaf, Ancestor: p.ancestor}
+	if p.scanning {
+		s.Scanning = 1
+	}
+	if p.several {
+		s.Several = 1
+	}
 	if err := p.objects.Config.Update(uint32(0), s, ebpf.UpdateAny); err != nil {
 		return fmt.Errorf("write settings: %w", err)
 	}

@@ -106,6 +106,7 @@ func TestNestedCgroupIsInScope(t *testing.T) {
 func TestOtherCgroupIsOutOfScope(t *testing.T) {
 	testenv.Recorded(t, "other cgroups are out of scope")
 	r := newRig(t, Sizes{})
+	r.unfollow()
 	outside := filepath.Join(filepath.Dir(r.leaf.Path), fmt.Sprintf("probe-test-%d", os.Getpid()))
 	check(t, os.Mkdir(outside, 0o755))
 	defer func() { check(t, os.Remove(outside)) }()

@@ -320,25 +320,31 @@ func TestSocketThatConnectsToLoopbackNextIsNotHeard(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-func TestConnectionThatDNSWasAskedForIsNotHeard(t *testing.T) {
+// A look-up that no connection followed leaves its question to the next one, whoever that is meant for.
+func TestNameThatDNSSuggestsHidesNoOther(t *testing.T) {
 	away(t)
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	to := drain(t, "tcp4", away4)
-	hello := records(handshake(serverName("other.test")), 1<<14)
+	elsewhere := drain(t, "tcp4", away4)
+	hello := func(name string) []byte { return records(handshake(serverName(name)), 1<<14) }
 	for i, step := range []struct {
 		reason string
 		asked  bool
+		to     netip.AddrPort
+		says   string
 		want   []string
 	}{
-		{"asked for", true, nil},
-		{"nobody asked for this one, whatever its address was found by", false, []string{"tls other.test x1"}},
-		{"asked for again", true, nil},
+		{"the name that was asked for", true, to, "asked.test", []string{"tls asked.test x1, asked"}},
+		{"asked for and said again", true, to, "asked.test", nil},
+		{"asked for, and another one is said", true, to, "other.test", []string{"tls other.test x1, asked"}},
+		{"said without a question", false, to, "third.test", []string{"tls third.test x1"}},
+		{"asked for, and another one is said at another port", true, elsewhere, "other.test", []string{"tls other.test x1, asked"}},
 	} {
 		r.forget()
 		if step.asked {
 			s.answer(message(t, "asked.test.", "asked.test. A "+to.Addr().String()))
 		}
-		say(t, to, hello)
+		say(t, step.to, hello(step.says))
 		if diff := cmp.Diff(step.want, r.heard()); diff != "" {
 			t.Errorf("step %d, %s: names (-want +got):\n%s", i, step.reason, diff)
 		}

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,16 +20,7 @@ func TestDestinationIsTheOneBeforeAddressTranslation(t *testing.T) {
 	testenv.RequireCommand(t, "iptables", "iptables")
 	testenv.RequireCommand(t, "ip", "iproute2")
 	r := newRig(t, Sizes{})
-	runtime.LockOSThread() // and never unlocked: the thread ends with the test
-	check(t, unix.Unshare(unix.CLONE_NEWNET))
-	for _, args := range [][]string{
-		{"ip", "link", "set", "lo", "up"},
-		{"iptables", "-w", "-t", "nat", "-A", "OUTPUT", "-d", "127.0.0.2", "-j", "DNAT", "--to-destination", "127.0.0.3"},
-	} {
-		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
-			t.Fatalf("%q: %v\n%s", args, err, out)
-		}
-	}
+	translate(t, map[string]string{"127.0.0.2": "127.0.0.3"})
 	server, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	check(t, err)
 	defer unix.Close(server)
@@ -70,5 +62,161 @@ func TestDestinationIsTheOneBeforeAddressTranslation(t *testing.T) {
 	}
 	if i := slices.IndexFunc(seen[*FlowEvent](r), func(e *FlowEvent) bool { return e.Netns == r.self.Netns }); i >= 0 {
 		t.Error("the flow seems to be in the namespace of the process")
+	}
+}
+
+// translate moves the test's goroutine into a network namespace of its own, to the test's end, whose kernel sends what goes to some
+// addresses to others.
+func translate(t *testing.T, addresses map[string]string) {
+	t.Helper()
+	testenv.RequireCommand(t, "iptables", "iptables")
+	testenv.RequireCommand(t, "ip", "iproute2")
+	runtime.LockOSThread() // and never unlocked: the thread ends with the test
+	check(t, unix.Unshare(unix.CLONE_NEWNET))
+	commands := [][]string{{"ip", "link", "set", "lo", "up"}}
+	for named, to := range addresses {
+		commands = append(commands,
+			[]string{"iptables", "-w", "-t", "nat", "-A", "OUTPUT", "-d", named, "-j", "DNAT", "--to-destination", to})
+	}
+	for _, args := range commands {
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%q: %v\n%s", args, err, out)
+		}
+	}
+}
+
+// serveAt returns a socket that is bound to port 99 of an address.
+func serveAt(t *testing.T, address [4]byte) int {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	check(t, err)
+	t.Cleanup(func() { unix.Close(fd) })
+	check(t, unix.Bind(fd, &unix.SockaddrInet4{Port: 99, Addr: address}))
+	return fd
+}
+
+// Two threads that send from one socket do so at the same moment; the packets do not say what either named.
+func TestThreadsThatShareASocketBeforeAddressTranslation(t *testing.T) {
+	needsSender(t)
+	r := newRig(t, Sizes{})
+	translate(t, map[string]string{"127.0.0.2": "127.0.0.3", "127.0.0.4": "127.0.0.5"})
+	serveAt(t, [4]byte{127, 0, 0, 3})
+	serveAt(t, [4]byte{127, 0, 0, 5})
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	check(t, err)
+	defer unix.Close(fd)
+	check(t, unix.Bind(fd, &unix.SockaddrInet4{}))
+	r.forget()
+	const each = 3000
+	var want []string
+	var senders sync.WaitGroup
+	errs := make(chan error, 2)
+	for _, last := range []byte{2, 4} {
+		named := &unix.SockaddrInet4{Port: 99, Addr: [4]byte{127, 0, 0, last}}
+		want = append(want, text(flow.UDP, netip.AddrPortFrom(netip.AddrFrom4(named.Addr), 99), each))
+		senders.Go(func() {
+			runtime.LockOSThread() // the socket has its namespace
+			defer runtime.UnlockOSThread()
+			for range each {
+				if err := unix.Sendto(fd, []byte("x"), 0, named); err != nil {
+					errs <- err
+					return
+				}
+			}
+		})
+	}
+	senders.Wait()
+	close(errs)
+	check(t, <-errs)
+	if diff := cmp.Diff(want, r.flows()); diff != "" {
+		t.Errorf("flows (-want +got):\n%s", diff)
+	}
+	r.mustLoseNothing()
+}
+
+// The SYN has another destination than the connect that has told of it.
+func TestConnectIsToldOnceBeforeAddressTranslation(t *testing.T) {
+	for name, protocol := range map[string]int{"TCP": 0, "MPTCP": ipprotoMPTCP} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, Sizes{})
+			translate(t, map[string]string{"127.0.0.2": "127.0.0.3"})
+			server, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			check(t, err)
+			defer unix.Close(server)
+			check(t, unix.Bind(server, &unix.SockaddrInet4{Port: 99, Addr: [4]byte{127, 0, 0, 3}}))
+			check(t, unix.Listen(server, 1))
+			r.forget()
+			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, protocol)
+			if err == unix.EINVAL || err == unix.EPROTONOSUPPORT || err == unix.ENOPROTOOPT {
+				t.Skip("the kernel has no MPTCP, or it is switched off")
+			}
+			check(t, err)
+			defer unix.Close(fd)
+			check(t, unix.Connect(fd, &unix.SockaddrInet4{Port: 99, Addr: [4]byte{127, 0, 0, 2}}))
+			if diff := cmp.Diff([]string{"TCP 127.0.0.2:99 x1"}, r.flows()); diff != "" {
+				t.Errorf("flows (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A call may name a destination and fail; what is sent then is for another one.
+func TestFailedCallsBeforeAddressTranslation(t *testing.T) {
+	const a, b = "UDP 127.0.0.2:99 x1", "UDP 127.0.0.4:99 x1"
+	tooLong := make([]byte, 65510)
+	first := &unix.SockaddrInet4{Port: 99, Addr: [4]byte{127, 0, 0, 2}}
+	second := &unix.SockaddrInet4{Port: 99, Addr: [4]byte{127, 0, 0, 4}}
+	for _, row := range []struct {
+		reason       string
+		send         func(t *testing.T, fd int)
+		want         []string
+		withoutNames []string // where threads are not told apart
+	}{
+		{"another destination is named", func(t *testing.T, fd int) {
+			if err := unix.Sendto(fd, tooLong, 0, first); err != unix.EMSGSIZE {
+				t.Fatalf("a datagram that is too long: %v", err)
+			}
+			check(t, unix.Sendto(fd, []byte("x"), 0, second))
+		}, []string{b}, []string{a, b}},
+		{"the socket is connected", func(t *testing.T, fd int) {
+			check(t, unix.Connect(fd, second))
+			if err := unix.Sendto(fd, tooLong, 0, first); err != unix.EMSGSIZE {
+				t.Fatalf("a datagram that is too long: %v", err)
+			}
+			check(t, unix.Send(fd, []byte("x"), 0))
+		}, []string{a, b}, []string{a, b}}, // one of them too many, none too few
+		{"both are named, one after the other", func(t *testing.T, fd int) {
+			check(t, unix.Sendto(fd, []byte("x"), 0, first))
+			check(t, unix.Sendto(fd, []byte("x"), 0, second))
+		}, []string{a, b}, []string{a, b}},
+		{"corked for one, then another is named", func(t *testing.T, fd int) {
+			check(t, unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_CORK, 1))
+			check(t, unix.Sendto(fd, []byte("x"), 0, first))
+			check(t, unix.Sendto(fd, []byte("x"), 0, second)) // goes to the first
+			check(t, unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_CORK, 0))
+		}, []string{a}, []string{a}},
+	} {
+		for name, prepare := range map[string]func(*testing.T){"threads": needsSender, "no threads": withoutLayout} {
+			t.Run(row.reason+", "+name, func(t *testing.T) {
+				prepare(t)
+				r := newRig(t, Sizes{})
+				translate(t, map[string]string{"127.0.0.2": "127.0.0.3", "127.0.0.4": "127.0.0.5"})
+				serveAt(t, [4]byte{127, 0, 0, 3})
+				serveAt(t, [4]byte{127, 0, 0, 5})
+				fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+				check(t, err)
+				defer unix.Close(fd)
+				r.forget()
+				row.send(t, fd)
+				want := row.want
+				if name == "no threads" {
+					want = row.withoutNames
+				}
+				if diff := cmp.Diff(want, r.flows()); diff != "" {
+					t.Errorf("flows (-want +got):\n%s", diff)
+				}
+				r.mustLoseNothing()
+			})
+		}
 	}
 }

@@ -83,6 +83,14 @@ func TestDatagramDestinationIsTheOneNamed(t *testing.T) {
 			check(t, unix.Connect(fd, v4(to)))
 			check(t, unix.Send(fd, []byte("x"), 0))
 		}},
+		{"connected, after a call with another destination that failed", "udp4", unix.AF_INET, func(t *testing.T, fd int, to netip.AddrPort) {
+			check(t, unix.Connect(fd, v4(to)))
+			other := &unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 0, 0, 1}}
+			if err := unix.Sendto(fd, make([]byte, 65510), 0, other); err != unix.EMSGSIZE {
+				t.Fatalf("a datagram that is too long: %v", err)
+			}
+			check(t, unix.Send(fd, []byte("x"), 0))
+		}},
 		{"behind a hop-by-hop options header", "udp6", unix.AF_INET6, func(t *testing.T, fd int, to netip.AddrPort) {
 			check(t, unix.SetsockoptString(fd, unix.IPPROTO_IPV6, unix.IPV6_HOPOPTS, "\x00\x00\x01\x04\x00\x00\x00\x00"))
 			check(t, unix.Sendto(fd, []byte("x"), 0, mapped(to)))
@@ -284,57 +292,6 @@ func TestEverythingElseThatLeavesIsAFlow(t *testing.T) {
 			r.forget()
 			check(t, unix.Sendto(fd, row.payload, 0, &to))
 			if diff := cmp.Diff([]string{row.want}, r.flows()); diff != "" {
-				t.Errorf("flows (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-func TestOnlyWhatAsksByICMPIsAFlow(t *testing.T) {
-	r := newRig(t, Sizes{})
-	send := func(t *testing.T, domain, protocol int, kind byte, to unix.Sockaddr) {
-		t.Helper()
-		fd, err := unix.Socket(domain, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)
-		check(t, err)
-		defer unix.Close(fd)
-		check(t, unix.Sendto(fd, append([]byte{kind}, make([]byte, 23)...), 0, to))
-	}
-	for _, row := range []struct {
-		reason string
-		v6     bool
-		kind   byte
-		want   []string
-	}{
-		{"echo reply", false, 0, nil},
-		{"destination unreachable", false, 3, nil},
-		{"echo", false, 8, []string{"ICMP 127.0.0.1:8 x1"}},
-		{"router advertisement", false, 9, nil},
-		{"router solicitation", false, 10, nil},
-		{"time exceeded", false, 11, nil},
-		{"timestamp", false, 13, []string{"ICMP 127.0.0.1:13 x1"}},
-		{"timestamp reply", false, 14, nil},
-		{"information request", false, 15, []string{"ICMP 127.0.0.1:15 x1"}},
-		{"address mask request", false, 17, []string{"ICMP 127.0.0.1:17 x1"}},
-		{"destination unreachable, IPv6", true, 1, nil},
-		{"echo, IPv6", true, 128, []string{"ICMPv6 [::1]:128 x1"}},
-		{"echo reply, IPv6", true, 129, nil},
-		{"multicast listener report", true, 131, nil},
-		{"router solicitation, IPv6", true, 133, nil},
-		{"neighbour solicitation", true, 135, nil},
-		{"neighbour advertisement", true, 136, nil},
-		{"node information query", true, 139, []string{"ICMPv6 [::1]:139 x1"}},
-		{"multicast listener report, version 2", true, 143, nil},
-	} {
-		t.Run(row.reason, func(t *testing.T) {
-			_, err := r.NextGeneration()
-			check(t, err)
-			r.forget()
-			if row.v6 {
-				send(t, unix.AF_INET6, unix.IPPROTO_ICMPV6, row.kind, &unix.SockaddrInet6{Addr: [16]byte{15: 1}})
-			} else {
-				send(t, unix.AF_INET, unix.IPPROTO_ICMP, row.kind, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
-			}
-			if diff := cmp.Diff(row.want, r.flows()); diff != "" {
 				t.Errorf("flows (-want +got):\n%s", diff)
 			}
 		})

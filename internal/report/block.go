@@ -10,13 +10,13 @@ import (
 )
 
 const (
-	maxBlock     = 12  // lines of one flow
+	maxBlock     = 12  // lines of one flow, without that of its test
 	maxAddresses = 4   // of one flow that are listed
 	maxCommand   = 110 // columns of a command line: a longer one tells more about its secrets than about the flow
 	maxName      = 60  // columns of a process's name
 )
 
-// denied writes the block of one unexpected flow, in at most 12 lines.
+// denied writes the block of one unexpected flow, in at most 12 lines, and one that names a test.
 func (w *writer) denied(d Denied, workload, module string) {
 	f, first := d.Flow, len(w.lines)
 	source := f.Source.String()
@@ -37,6 +37,9 @@ func (w *writer) denied(d Denied, workload, module string) {
 	} else if d.Owner != "" {
 		w.field("name", "none was asked for; reverse DNS says "+shorten(clean(d.Owner), maxName)+" (its owner's word, which stands in no policy)", 2)
 	}
+	if f.Process.Test != "" {
+		first++
+	}
 	w.field("denied", reason(d), min(maxBlock-(len(w.lines)-first), 5))
 }
 
@@ -51,7 +54,15 @@ func (w *writer) opener(f flow.Flow, module string) {
 		}
 		w.field(label, line, 1)
 	}
+	w.test(f.Process)
 	w.origin(f.Process)
+}
+
+// test writes which test it was that opened something, where one recording is for several.
+func (w *writer) test(p flow.Process) {
+	if p.Test != "" {
+		w.field("test", shorten(clean(p.Test), maxCommand), 1)
+	}
 }
 
 // origin writes what ran as a child, and whose it was, and in which container.
@@ -82,6 +93,7 @@ func container(p flow.Process) string {
 func (w *writer) binary(b Binary) {
 	w.line(2, clean(b.Flow.Source.String())+" -> "+clean(b.Flow.Target()))
 	w.field("by", process(b.Flow.Process), 2)
+	w.test(b.Flow.Process)
 	w.origin(b.Flow.Process)
 	w.field("program", clean(b.reason()), 4)
 }
@@ -140,7 +152,14 @@ func seen(f flow.Flow) (label, text string, lines int) {
 	if n > 1 {
 		text = strconv.FormatUint(n, 10) + " times, first " + when
 	}
-	if f.Protocol == flow.TCP {
+	switch {
+	case f.Lookup:
+		return "asked", text, 1
+	case f.Before && n > 1:
+		return label, strconv.FormatUint(n, 10) + " connections, before the recording; first sent " + human(f.First) + " after its start", 1
+	case f.Before:
+		return label, "before the recording; sent " + human(f.First) + " after its start", 1
+	case f.Protocol == flow.TCP:
 		return label, text, 1
 	}
 	unit := "packet"

@@ -41,16 +41,23 @@ type Report struct {
 	Protected   bool     // with Unprotected: there are others that it does isolate
 	Unused      []string // the rules that no flow needed
 	Strict      bool     // an unused rule fails the test
+	Unanswered  []string // attempts at this machine where nobody listened; they fail the test
 	Missing     bool     // there is no golden file
 	Proposed    string   // with Missing: the text of the file that this recording would have written
 	Diff        string   // between the committed and the recorded policies, as golden.Diff gives it
 	Notices     []string // what is worth knowing, and fails nothing
 	Accept      string   // the command that accepts this recording
+	Neighbour   string   // the test that ran when the flows were seen: Test had ended, and left behind who opened them
 	Lost        string   // what of the recording is lost, in a line; such a recording can neither pass nor be accepted
 }
 
 // Failed reports whether the test fails. Notices, and unused rules unless Strict, do not fail it; nor does a
 // difference of texts alone.
 func (r Report) Failed() bool {
-	return r.Lost != "" || r.Missing || len(r.Unprotected) > 0 || len(r.Denied) > 0 || len(r.Binaries) > 0 || r.Strict && len(r.Unused) > 0
+	return r.Lost != "" || len(r.Unanswered) > 0 || r.acceptable()
+}
+
+// acceptable reports whether something failed that an update mends.
+func (r Report) acceptable() bool {
+	return r.Missing || len(r.Unprotected) > 0 || len(r.Denied) > 0 || len(r.Binaries) > 0 || r.Strict && len(r.Unused) > 0
 }

@@ -52,6 +52,11 @@ func one(change func(*Denied)) Report {
 	return base(func(r *Report) { r.Denied = []Denied{d} })
 }
 
+func (r Report) with(change func(*Report)) Report {
+	change(&r)
+	return r
+}
+
 func called(function, file string, line int) flow.Frame {
 	return flow.Frame{Function: function, File: file, Line: line}
 }
@@ -113,10 +118,21 @@ func reports() map[string]Report {
 			}
 			r.Unused = []string{"policy checkout, egress rule 2: pods app=cache on 6379/TCP"}
 		}),
+		"opened before":         one(func(d *Denied) { d.Flow.Before, d.Flow.Count = true, 1 }),
+		"several opened before": one(func(d *Denied) { d.Flow.Before = true }),
 		"from a container": one(func(d *Denied) {
 			d.Flow.Process = flow.Process{PID: 77, Name: "curl", Command: "curl https://api.stripe.com", Executable: "/usr/bin/curl",
 				Parents: "sh (pid 76)", Container: "shop-api-1", Image: "shop/api:1.2"}
 		}),
+		"opened by a test of the package": base(func(r *Report) {
+			r.Test, r.Golden = "package example.com/shop", "testdata/netzero/package.yaml"
+			d := stripe()
+			d.Flow.Process.Test = "TestCheckout"
+			b := Binary{Flow: stripe().Flow, Reason: "curl is not in the annotation netzero.dev/binaries of policy checkout, which lists none"}
+			b.Flow.Process.Test = "TestRefund"
+			r.Denied, r.Binaries = []Denied{d}, []Binary{b}
+		}),
+		"left behind": base(func(r *Report) { r.Denied, r.Neighbour = []Denied{stripe()}, "TestRefund" }),
 		"unexpected programs": base(func(r *Report) {
 			child := stripe().Flow
 			child.Process = flow.Process{PID: 77, Name: "curl", Command: "curl https://api.stripe.com", Executable: "/usr/bin/curl", Parents: "sh (pid 76), payments.test (pid 4711)"}
@@ -283,6 +299,15 @@ func reports() map[string]Report {
 		"address with a name by its owner": one(func(d *Denied) {
 			d.Flow.Destination = flow.Endpoint{Kind: flow.Address, Addr: netip.MustParseAddr("203.0.113.7")}
 			d.Owner, d.Reason = "db.partner.example\x1b[31m", "no rule is for 203.0.113.7"
+		}),
+		"unanswered attempts": base(func(r *Report) {
+			r.Unanswered = []string{`127.0.0.1:5432/TCP is this machine, where nobody listened: no rule can be written. Peer("127.0.0.1:5432", "name") says what it stands for, Ignore("127.0.0.1:5432") leaves it out`}
+		}),
+		"an unanswered attempt and a flow": one(func(*Denied) {}).with(func(r *Report) { r.Unanswered = []string{"[::1]:9/UDP is this machine, where nobody listened"} }),
+		"a look-up without an answer": one(func(d *Denied) {
+			d.Flow.Destination = flow.Endpoint{Kind: flow.External, Name: "telemetry.vendor.example"}
+			d.Flow.Protocol, d.Flow.Port, d.Flow.Lookup, d.Addrs = 0, 0, true, nil
+			d.Reason = `it was looked up and has no address here, and neither a rule nor the annotation netzero.dev/egress-names is for telemetry.vendor.example; -update adds telemetry.vendor.example:*, Ignore("telemetry.vendor.example") leaves it out`
 		}),
 		"ICMP": one(func(d *Denied) { d.Flow.Protocol, d.Flow.Port = flow.ICMP, 0 }),
 		"source without a name": one(func(d *Denied) {

@@ -23,6 +23,11 @@ func (r Report) String() string {
 		w.paragraph("recording incomplete: " + strings.ReplaceAll(strings.TrimSpace(r.Lost), "\n", "; ")) // of errors.Join
 		w.paragraph("What was lost may be a flow that the policy does not allow. So the test cannot pass, and no policy is written from this run.")
 	}
+	if r.Neighbour != "" {
+		w.gap()
+		w.paragraph(r.Test + " had ended, and a goroutine or a process that it left behind opened this while " + r.Neighbour + " ran, whose policy has nothing of it.")
+		w.paragraph("End it in " + r.Test + ", or wait for it there (with t.Cleanup, say): only what is opened before a test ends can be accepted.")
+	}
 	r.writeUnprotected(&w)
 	for i, d := range r.Denied {
 		w.gap()
@@ -43,6 +48,7 @@ func (r Report) String() string {
 	if r.Strict && r.Lost == "" {
 		r.writeList(&w, "unused rules, which Strict forbids", r.Unused)
 	}
+	r.writeList(&w, "attempts at this machine where nobody listened, which Strict forbids", r.Unanswered)
 	if r.Missing {
 		r.writeMissing(&w)
 	}
@@ -54,7 +60,7 @@ func (r Report) String() string {
 	switch {
 	case r.Lost != "":
 		w.paragraph("An incomplete recording cannot be accepted: mend the cause, and run the test again.")
-	case r.Accept != "":
+	case r.Accept != "" && r.acceptable():
 		w.command("To accept: ", r.Accept)
 	}
 	return w.String()
@@ -93,6 +99,9 @@ func (r Report) verdicts() []string {
 	}
 	if n := len(r.Binaries); n > 0 {
 		v = append(v, count(n, "unexpected program"))
+	}
+	if n := len(r.Unanswered); n > 0 {
+		v = append(v, count(n, "unanswered attempt"))
 	}
 	if n := len(r.Unused); n > 0 && r.Strict && r.Lost == "" {
 		v = append(v, count(n, "unused rule"))

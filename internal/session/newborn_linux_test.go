@@ -16,15 +16,58 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// TestMain lets the test binary be its own child process: one that tries to connect.
+// TestMain lets the test binary be its own child process.
 func TestMain(m *testing.M) {
-	if to := os.Getenv("SESSION_TEST_DIAL"); to != "" {
-		if c, err := net.Dial("tcp", to); err == nil {
-			c.Close()
+	if role := os.Getenv(roleVariable); role != "" {
+		if err := play(role); err != nil {
+			fmt.Fprintln(os.Stderr, role+":", err)
+			os.Exit(1)
 		}
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
+}
+
+const roleVariable = "SESSION_TEST_ROLE"
+
+// play is what a child does: "dial" tries to connect; "stranger" starts a process that leaves its parents behind and, when it
+// can open a pipe, has "dial" done in a cgroup, from birth.
+func play(role string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	switch role {
+	case "dial":
+		if c, err := net.Dial("tcp", "127.0.0.1:1"); err == nil {
+			c.Close()
+		}
+		return nil
+	case "stranger":
+		cmd := exec.Command(self)
+		cmd.Env = []string{roleVariable + "=left", "PIPE=" + os.Getenv("PIPE")}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		return cmd.Start()
+	case "left":
+		order, err := os.ReadFile(os.Getenv("PIPE"))
+		if err != nil {
+			return err
+		}
+		group, err := os.Open(string(order))
+		if err != nil {
+			return err
+		}
+		defer group.Close()
+		cmd := exec.Command(self)
+		cmd.Env = []string{roleVariable + "=dial"}
+		cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(group.Fd())}
+		err = cmd.Run()
+		if err == nil {
+			err = os.WriteFile(os.Getenv("PIPE"), []byte("done"), 0)
+		}
+		return err
+	}
+	return errors.New("no such role")
 }
 
 func TestNewbornCgroupsAreRecordedWhereAskedFor(t *testing.T) {
@@ -38,6 +81,7 @@ func TestNewbornCgroupsAreRecordedWhereAskedFor(t *testing.T) {
 		{"not asked for", nil, false},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
+			dialIn := stranger(t)
 			var mu sync.Mutex
 			told := make(map[uint64]bool)
 			s, err := Open(probe.Sizes{}, func(events []probe.Event) {
@@ -93,19 +137,27 @@ func TestNewbornCgroupsAreRecordedWhereAskedFor(t *testing.T) {
 	}
 }
 
-// dialIn runs a child in a cgroup that tries to connect, and is in it from birth.
-func dialIn(dir string) error {
-	self, err := os.Executable()
-	if err != nil {
+// stranger starts a process that has nothing to do with this one any more, and returns what makes it connect in a cgroup.
+func stranger(t *testing.T) (dialIn func(dir string) error) {
+	t.Helper()
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = []string{roleVariable + "=stranger", "PIPE=" + pipe}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	return func(dir string) error {
+		if err := os.WriteFile(pipe, []byte(dir), 0); err != nil {
+			return err
+		}
+		answer, err := os.ReadFile(pipe)
+		if err == nil && string(answer) != "done" {
+			err = fmt.Errorf("the stranger says %q", answer)
+		}
 		return err
 	}
-	group, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer group.Close()
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), "SESSION_TEST_DIAL=127.0.0.1:1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(group.Fd())}
-	return cmd.Run()
 }

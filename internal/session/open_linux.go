@@ -21,13 +21,18 @@ type Session struct {
 	Leaf  *cgroup.Leaf // this process's own cgroup
 	Self  probe.Self   // how the kernel's hooks see this process
 
+	// Unclear are the processes that this one may have started before the session, and of which that is not certain: they are
+	// not recorded.
+	Unclear []flow.Process
+
 	self   atomic.Int64 // this process in the initial pid namespace; 0 while unknown
 	passed func(Step, string)
 	tracer goroutine.Tracer // of the goroutine that reads events
 }
 
 // Open goes through the steps. It moves this process, and those that descend from it and are in its cgroup, into a new
-// leaf; handle gets every event, from one goroutine, the first ones before Open returns. passed is told of each step
+// leaf, also those that have lost their parents since, as far as that can be told ([endpoint.Orphans]), or were in the leaf of a
+// session before; handle gets every event, from one goroutine, the first ones before Open returns. passed is told of each step
 // that was taken, with a detail for people. It may be nil, and so may newborn. Errors: *[Error], which wraps those of packages
 // cgroup and probe.
 func Open(sizes probe.Sizes, handle func([]probe.Event), passed func(Step, string), newborn Newborn) (*Session, error) {
@@ -87,7 +92,7 @@ func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newborn Ne
 		return &Error{Programs, err}
 	}
 	s.passed(Programs, "loaded and attached to "+s.Tree.Root)
-	children, err := s.enter()
+	before, err := s.enter()
 	if err != nil {
 		return &Error{Leaf, err}
 	}
@@ -96,8 +101,11 @@ func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newborn Ne
 		return &Error{Hooks, err}
 	}
 	s.self.Store(int64(s.Self.PID))
-	if err := s.adopt(children); err != nil {
+	if err := s.adopt(os.Getpid()); err != nil {
 		return &Error{Hooks, err}
+	}
+	if err := s.gather(before); err != nil {
+		return &Error{Leaf, err}
 	}
 	if newborn != nil {
 		if err := s.Probe.WatchNewborn(s.Leaf.ID); err != nil {
@@ -108,34 +116,32 @@ func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newborn Ne
 	return nil
 }
 
-// enter moves this process and its descendants into a leaf that is watched, and returns the descendants.
-func (s *Session) enter() (children []int, err error) {
+// enter moves this process into a leaf that is watched: what it starts from now on is born there. It returns the processes
+// that descended from it before.
+func (s *Session) enter() (before []process, err error) {
 	if s.Leaf, err = cgroup.NewLeaf(s.Tree); err != nil {
 		return nil, err
 	}
 	if err := s.Probe.Watch(s.Leaf.ID); err != nil {
 		return nil, err
 	}
-	if children, err = endpoint.Descendants(os.Getpid()); err != nil {
+	descendants, err := endpoint.Descendants(os.Getpid())
+	if err != nil {
 		return nil, err
 	}
-	return children, s.Leaf.Move(append(children, os.Getpid())...)
+	before = identify(descendants)
+	return before, s.Leaf.Move(os.Getpid())
 }
 
-// adopt makes up for the sockets that were made before.
-func (s *Session) adopt(children []int) error {
-	for _, pid := range append(children, os.Getpid()) {
-		opener := probe.Opener{PID: pid}
-		if pid == os.Getpid() {
-			opener.PID = s.Self.PID
-		}
-		opener.Process = s.look(opener, nil)
-		opener.Executable = opener.Process.Name
-		if err := s.Probe.AdoptSockets(pid, s.Leaf.ID, s.Self.Netns, opener); err != nil {
-			return err
-		}
+// adopt makes up for the sockets that a process made before.
+func (s *Session) adopt(pid int) error {
+	opener := probe.Opener{PID: pid}
+	if pid == os.Getpid() {
+		opener.PID = s.Self.PID
 	}
-	return nil
+	opener.Process = s.look(opener, nil)
+	opener.Executable = opener.Process.Name
+	return s.Probe.AdoptSockets(pid, s.Leaf.ID, s.Self.Netns, opener)
 }
 
 // look tells what process opened something. In another pid namespace than the initial one only this process is known.
@@ -170,6 +176,7 @@ func (s *Session) look(o probe.Opener, stack *goroutine.Stack) flow.Process {
 func (s *Session) Close() error {
 	var errs []error
 	if s.Leaf != nil {
+		s.remember()
 		errs = append(errs, s.Leaf.Leave())
 	}
 	if s.Probe != nil {

@@ -29,7 +29,7 @@ const (
 var Steps = []Step{Kernel, Tree, Programs, Leaf, Hooks}
 
 // Newborn makes [Open] record the cgroups too that are made while the session lasts, anybody's (see [probe.Probe.WatchNewborn]),
-// until it says of one that it is nobody's. It is called as [probe.Handler] says.
+// until it says of one that it is nobody's. It is called as [probe.Handler] says, and told too of cgroups that are being made.
 type Newborn func(*probe.CgroupEvent) (nobodys bool)
 
 // Error says at which step recording turned out to be impossible.

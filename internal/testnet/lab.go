@@ -204,3 +204,6 @@ func (l *Lab) Command(ctx context.Context, name string, args ...string) *exec.Cm
 // several addresses at once; use [Lab.DialContext]. Processes that fn starts are inside as to their network and
 // have the machine's /etc/resolv.conf; use [Lab.Command].
 func (l *Lab) Run(fn func() error) error { return l.wire.inside(fn) }
+
+// RunOutside is [Lab.Run] for the outside: what sockets that fn opens send comes from a host.
+func (l *Lab) RunOutside(fn func() error) error { return l.wire.outside(fn) }

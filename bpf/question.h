@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * DNS questions that leave: what an answer has to match to count as evidence (resolver.h), and which names were looked up, of which user
+ * space finds those that got no address.
+ *
+ * A question that was sent before the recording began is not known, and neither is its answer: what is connected to after it goes by the
+ * name that the client says, or by its address, until the name is looked up again.
+ */
+#pragma once
+
+#include "unnamed.h"
+
+#define DNS_HEADER 12
+#define DNS_RESPONSE 0x80
+#define DNS_A 1
+#define DNS_AAAA 28
+#define DNS_SRV 33
+#define DNS_SVCB 64
+#define DNS_HTTPS 65
+#define UDP_HEADER 8
+#define MAX_NAME_LABELS 128
+#define LABELS 16 /* of which these in one round */
+#define MAX_PIECES_SENT 33 /* of QUESTION_PIECE bytes: more than the longest packet */
+
+struct question_key {
+	__u64 cookie; /* of the socket */
+	__u64 hash;   /* of the name */
+	__u16 id;
+	__u16 padding[3];
+};
+
+/* Who asked. */
+struct question {
+	__u64 cgroup;
+	__u64 recording;
+	__u32 generation;
+	__u32 padding;
+};
+
+/* Forgets the questions that were asked longest ago. An answer to a forgotten one is no evidence. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct question_key);
+	__type(value, struct question);
+} questions SEC(".maps");
+
+struct lookup_key {
+	struct question by;
+	__u64 hash;
+};
+
+/* The names that a recording has looked up, and whether user space knows of an address. What is forgotten here is told again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct lookup_key);
+	__type(value, __u32);
+} lookups SEC(".maps");
+
+/* Sets who asks on a TCP socket; non-zero where this side has not connected it to a resolver. */
+static __always_inline int set_stream(struct bpf_sock *sk, struct question *by)
+{
+	struct socket *socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	struct settings *s = get_settings();
+
+	if (!socket || !s || socket->connected.port != DNS_PORT || !is_recorded(socket->cgroup))
+		return -1;
+	by->cgroup = socket->cgroup;
+	by->recording = socket->connected.recording;
+	by->generation = s->generation;
+	return 0;
+}
+
+/*
+ * A length from 1 to most, a power of two, as one that the verifier of 5.10 knows to be so: the compiler, which knows it too, must not leave
+ * that out.
+ */
+static __always_inline __u32 bounded(__u32 length, __u32 most)
+{
+	asm volatile("" : "+r"(length));
+	return ((length - 1) & (most - 1)) + 1;
+}
+
+/* The functions here that are not static are verified once, each for itself, whatever their callers' states. */
+
+/* Takes the bytes of a label, whose length is known to have been read, into the hash of a name. */
+__noinline __u64 hash_label(struct __sk_buff *skb, __u32 offset, __u32 length, __u64 hash)
+{
+	__u8 label[64] = {};
+
+	length &= 63;
+	hash = (hash ^ length) * FNV_PRIME;
+	if (!length || bpf_skb_load_bytes(skb, offset, label, bounded(length, sizeof(label))))
+		return hash;
+	for (__u32 i = 0; i < 63; i++) {
+		if (i >= length)
+			break;
+		hash = (hash ^ to_lower(label[i])) * FNV_PRIME;
+	}
+	return hash;
+}
+
+/* Takes some labels from offset on into the hash of a name, up to its end. */
+__noinline __u64 hash_labels(struct __sk_buff *skb, __u32 offset, __u64 hash)
+{
+	__u8 length;
+
+	for (int i = 0; i < LABELS; i++) {
+		if (bpf_skb_load_bytes(skb, offset, &length, 1) || !length || length > 63)
+			break;
+		hash = hash_label(skb, offset + 1, length, hash);
+		offset += 1 + length;
+	}
+	return hash;
+}
+
+/* Returns where the same labels end. */
+__noinline __u32 pass_labels(struct __sk_buff *skb, __u32 offset)
+{
+	__u8 length;
+
+	for (int i = 0; i < LABELS; i++) {
+		if (bpf_skb_load_bytes(skb, offset, &length, 1) || !length || length > 63)
+			break;
+		offset += 1 + length;
+	}
+	return offset;
+}
+
+/* How long the name at offset is, with the zero at its end; 0 where it is none. */
+__noinline __u32 name_length(struct __sk_buff *skb, __u32 offset)
+{
+	__u32 end = offset;
+	__u8 last;
+
+	for (int i = 0; i < MAX_NAME_LABELS / LABELS; i++)
+		end = pass_labels(skb, end);
+	if (bpf_skb_load_bytes(skb, end, &last, 1) || last)
+		return 0;
+	end += 1 - offset;
+	return end > QUESTION_NAME_LEN ? 0 : end;
+}
+
+__noinline __u64 hash_name(struct __sk_buff *skb, __u32 offset)
+{
+	__u64 hash = FNV_OFFSET;
+
+	for (int i = 0; i < MAX_NAME_LABELS / LABELS; i++) {
+		hash = hash_labels(skb, offset, hash);
+		offset = pass_labels(skb, offset);
+	}
+	return hash | NAME_IS_QUESTION;
+}
+
+/* Whether records of a type lead to addresses. */
+static __always_inline int leads_to_addresses(__u16 type)
+{
+	return type == DNS_A || type == DNS_AAAA || type == DNS_SRV || type == DNS_HTTPS;
+}
+
+/*
+ * Notes that a scope asks for a name, and tells user space where its recording has not looked that up yet. The name stands at offset.
+ */
+static __always_inline void look_up(struct __sk_buff *skb, const struct question *by, __u64 hash, __u32 offset, __u32 length, __u16 type,
+				    __u64 netns, const struct opener *opener)
+{
+	struct lookup_key key = { .by = *by, .hash = hash };
+	struct question_event *e;
+	__u32 unanswered = 0;
+	int err; /* not long: before 6.4 the upper half of what map helpers return is zero */
+
+	err = bpf_map_update_elem(&lookups, &key, &unanswered, BPF_NOEXIST);
+	if (err == -EEXIST)
+		return;
+	if (err) {
+		count(LOST_DNS_EVENT);
+		return;
+	}
+	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e) {
+		count(LOST_DNS_EVENT);
+		return;
+	}
+	e->kind = EVENT_QUESTION;
+	e->type = type;
+	e->length = length;
+	e->time = bpf_ktime_get_ns();
+	e->cgroup = by->cgroup;
+	e->recording = by->recording;
+	e->generation = by->generation;
+	e->padding = 0;
+	e->netns = netns;
+	e->opener = *opener;
+	if (bpf_skb_load_bytes(skb, offset, e->name, bounded(length, QUESTION_NAME_LEN))) {
+		count(LOST_DNS_EVENT);
+		bpf_ringbuf_discard(e, 0);
+		return;
+	}
+	bpf_ringbuf_submit(e, 0);
+}
+
+/*
+ * A datagram that may be a question: to port 53, or to what the program named so before an address translation. Called for itself, so that
+ * its stack is not added to that of others.
+ */
+__noinline int note_question(struct __sk_buff *skb)
+{
+	struct question_key asked = {};
+	struct question by = {};
+	struct opener opener = {};
+	struct peer_key remote = {};
+	struct settings *settings = get_settings();
+	struct bpf_sock *sk = skb->sk;
+	struct socket *socket;
+	struct peer *peer;
+	__u64 netns = 0;
+	__u32 length;
+	__u16 head[3], type; /* id, flags, questions */
+	struct packet p;
+
+	if (!sk || !settings)
+		return 0;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return 0;
+	if (read_packet(skb, &p) || p.fragment || p.protocol != IPPROTO_UDP)
+		return 0;
+	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	if (p.destination_port != DNS_PORT && (!socket || (socket->named.port != DNS_PORT && socket->connected.port != DNS_PORT)))
+		return 0;
+	p.transport += UDP_HEADER;
+	if (bpf_skb_load_bytes(skb, p.transport, head, sizeof(head)) || head[1] & bpf_htons(DNS_RESPONSE << 8) || head[2] != bpf_htons(1))
+		return 0;
+	p.transport += DNS_HEADER;
+	length = name_length(skb, p.transport);
+	if (!length || bpf_skb_load_bytes(skb, p.transport + length, &type, sizeof(type)))
+		return 0;
+	by.cgroup = scope_of_datagram(skb, socket);
+	if (!by.cgroup)
+		return 0;
+	by.generation = settings->generation;
+	asked.cookie = bpf_get_socket_cookie(skb);
+	remote.cookie = asked.cookie;
+	__builtin_memcpy(remote.addr, p.destination, sizeof(remote.addr));
+	remote.port = p.destination_port;
+	peer = bpf_map_lookup_elem(&peers, &remote);
+	if (peer && peer->first == PEER_NAMED) {
+		by.recording = peer->recording;
+		netns = peer->netns;
+		opener = peer->opener;
+	} else if (socket && socket->named.port == DNS_PORT) {
+		by.recording = socket->named.recording;
+		netns = socket->named.netns;
+		opener = socket->named_by;
+	} else if (socket) {
+		by.recording = socket->connected.recording;
+		netns = socket->connected.netns;
+		opener = socket->connected_by;
+	}
+	asked.hash = hash_name(skb, p.transport);
+	asked.id = head[0];
+	if (bpf_map_update_elem(&questions, &asked, &by, BPF_ANY))
+		count(LOST_DNS_EVENT);
+	type = bpf_ntohs(type);
+	if (leads_to_addresses(type))
+		look_up(skb, &by, asked.hash, p.transport, length, type, netns, &opener);
+	return 0;
+}
+
+/* Tells a piece of a segment, by its number; 0 where there is no other. */
+__noinline int question_piece(struct __sk_buff *skb, __u32 number)
+{
+	__u32 payload, length, sequence, passed = number * QUESTION_PIECE, last;
+	struct bpf_sock *sk = skb->sk;
+	struct question by = {};
+	struct dns_event *e;
+	struct packet p;
+	__u8 flags, head[10]; /* sequence number, acknowledgement number, header length, flags */
+
+	if (!sk)
+		return 0;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk || set_stream(sk, &by))
+		return 0;
+	if (read_packet(skb, &p) || p.fragment || bpf_skb_load_bytes(skb, p.transport + 4, head, sizeof(head))) {
+		count(LOST_PACKET);
+		return 0;
+	}
+	flags = head[9] & (DNS_FIN | DNS_SYN | DNS_RST);
+	payload = p.transport + (head[8] >> 4) * 4 + passed;
+	length = skb->len > payload ? skb->len - payload : 0;
+	if (!length && (number || !flags))
+		return 0;
+	last = length <= QUESTION_PIECE;
+	if (!last)
+		length = QUESTION_PIECE;
+	e = bpf_ringbuf_reserve(&events, offsetof(struct dns_event, payload) + QUESTION_PIECE, 0);
+	if (!e) {
+		count(LOST_DNS_EVENT);
+		return 0;
+	}
+	__builtin_memcpy(&sequence, head, sizeof(sequence));
+	e->kind = EVENT_DNS;
+	e->length = length;
+	e->time = bpf_ktime_get_ns();
+	e->cgroup = by.cgroup;
+	e->cookie = bpf_get_socket_cookie(skb);
+	e->recording = by.recording;
+	e->generation = by.generation;
+	e->reserved = 0;
+	e->sequence = bpf_ntohl(sequence) + passed + (number && flags & DNS_SYN);
+	e->cut = 0;
+	e->protocol = IPPROTO_TCP;
+	/* The first piece carries the SYN, the last one the end. */
+	e->flags = DNS_SENT | (number ? 0 : flags & DNS_SYN) | (last ? flags & ~DNS_SYN : 0);
+	if (length && bpf_skb_load_bytes(skb, payload, e->payload, bounded(length, QUESTION_PIECE))) {
+		count(LOST_PACKET);
+		bpf_ringbuf_discard(e, 0);
+		return 0;
+	}
+	bpf_ringbuf_submit(e, 0);
+	return !last;
+}
+
+/*
+ * A segment to a resolver that this side has connected to. User space puts the segments of a stream together, as it does those of the
+ * answers.
+ */
+static __always_inline void question_segment(struct __sk_buff *skb)
+{
+	for (__u32 i = 0; i < MAX_PIECES_SENT; i++) {
+		if (!question_piece(skb, i))
+			return;
+	}
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Which task sends a packet, read from the kernel's memory. A datagram, and whatever a raw socket sends, leaves within the system call of
+ * its sender, so that the current task is the sender, whoever made the socket; threads that io_uring starts are in their process's cgroup,
+ * too (from 5.12 on). Timers, acknowledgements and kernel workers send for TCP and SCTP, and for sockets that no program holds: the current task says
+ * nothing of those.
+ *
+ * Needs BTF of the kernel (struct sender_layout). Not seen without it: who sends on a socket that another cgroup's process made.
+ */
+#pragma once
+
+#include "scope.h"
+
+const volatile struct sender_layout sender_layout;
+
+/*
+ * The functions here that are not static are verified once, each for itself. Before 6.8 that is so whether or not they are called,
+ * therefore each asks for the layout.
+ */
+
+/* The id of the current thread in the initial pid namespace, or 0. */
+__noinline __u32 sending_thread(void)
+{
+	__u32 pid;
+
+	if (!sender_layout.pid) /* the verifier knows the value, and drops the rest */
+		return 0;
+	return bpf_probe_read_kernel(&pid, sizeof(pid), (void *)(bpf_get_current_task() + sender_layout.pid)) ? 0 : pid;
+}
+
+/* The id of the current process there, or 0. */
+static __always_inline __u32 sending_process(void)
+{
+	return family_layout.tgid ? kernel_half(bpf_get_current_task() + family_layout.tgid) : 0;
+}
+
+/* The id of the ancestor of a cgroup at a level, or 0. */
+static __always_inline __u64 ancestor_of(__u64 cgroup, __u32 level)
+{
+	__u32 own;
+
+	if (!level || level >= MAX_LEVEL || bpf_probe_read_kernel(&own, sizeof(own), (void *)(cgroup + sender_layout.level)) ||
+	    own < level)
+		return 0;
+	if (sender_layout.ancestor_ids)
+		return kernel_word(cgroup + sender_layout.ancestor_ids + level * sizeof(__u64));
+	cgroup = kernel_word(cgroup + sender_layout.ancestors + level * sizeof(__u64));
+	cgroup = cgroup ? kernel_word(cgroup + sender_layout.node) : 0;
+	return cgroup ? kernel_word(cgroup + sender_layout.id) : 0;
+}
+
+/* What scope_of_task does, from any program. */
+__noinline __u64 scope_of_sender(void)
+{
+	__u64 cgroup, node, id;
+	struct scope *scope;
+	struct settings *s;
+
+	if (!sender_layout.pid)
+		return 0;
+	cgroup = kernel_word(bpf_get_current_task() + sender_layout.cgroups);
+	cgroup = cgroup ? kernel_word(cgroup + sender_layout.cgroup) : 0;
+	node = cgroup ? kernel_word(cgroup + sender_layout.node) : 0;
+	id = node ? kernel_word(node + sender_layout.id) : 0;
+	if (!id)
+		return 0;
+	scope = bpf_map_lookup_elem(&scopes, &id);
+	if (scope && scope->state == SCOPE_WATCHED)
+		return id;
+	s = get_settings();
+	if (!s)
+		return 0;
+	node = scope_of_descendant(s, sending_process());
+	if (node)
+		return node;
+	if (scope)
+		return scope->state == SCOPE_IGNORED ? 0 : id;
+	if (id < s->newborn)
+		return 0;
+	node = ancestor_of(cgroup, s->level);
+	if (node && is_watched(node))
+		return node;
+	return s->newborn ? adopt(id, 0) : 0;
+}
+
+/* The address of a packet's socket, as a number. */
+static __always_inline __u64 socket_address(struct bpf_sock *sk)
+{
+	__u64 at;
+
+	return bpf_probe_read_kernel(&at, sizeof(at), &sk) ? 0 : at;
+}
+
+/* Whether a program holds the packet's socket. The kernel's own ones, which answer pings and refuse connections, have no file. */
+__noinline int is_held(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+	__u64 at;
+
+	if (!sender_layout.pid || !sk)
+		return 0;
+	at = socket_address(sk);
+	at = at ? kernel_word(at + sender_layout.socket) : 0;
+	return at && kernel_word(at + sender_layout.file);
+}
+
+/* The cookie of the network namespace that a packet leaves, or 0. */
+__noinline __u64 netns_of_packet(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+	__u64 at;
+
+	if (!sender_layout.pid || !sk)
+		return 0;
+	at = socket_address(sk);
+	at = at ? kernel_word(at + sender_layout.net) : 0;
+	return at ? kernel_word(at + sender_layout.net_cookie) : 0;
+}

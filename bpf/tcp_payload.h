@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/* Payload that leaves on a TCP connection from before the recording (tcp_connections.h): its flow is told. */
+#pragma once
+
+#include "children.h"
+#include "packet.h"
+
+/*
+ * Whether a packet of TCP has payload that was not sent before: until it has left, its first byte is the next one to be sent. Negative where
+ * the packet cannot be read.
+ */
+static __always_inline int sends_payload(struct __sk_buff *skb, const struct packet *p)
+{
+	struct bpf_sock *sk = skb->sk;
+	__u8 head[9]; /* sequence number, acknowledgement number, header length */
+	struct bpf_tcp_sock *tcp;
+	__u32 sequence;
+
+	if (bpf_skb_load_bytes(skb, p->transport + 4, head, sizeof(head)))
+		return -1;
+	if (skb->len <= p->transport + (head[8] >> 4) * 4)
+		return 0;
+	if (!sk)
+		return 0;
+	tcp = bpf_tcp_sock(sk);
+	__builtin_memcpy(&sequence, head, sizeof(sequence));
+	return !tcp || (__s32)(bpf_ntohl(sequence) - tcp->snd_nxt) >= 0;
+}
+
+/* Where the kernel lets programs on packets look at the current task, and its BTF says who holds a socket; else 0. */
+const volatile __u32 sender_readable;
+const volatile __u32 socket_owned; /* sk_lock.owned, in struct sock */
+
+/*
+ * What thread_goroutine is of the thread that sends a packet in a system call, if it is one of the test process; else 0. Packets also leave
+ * in interrupts of any task, for instance when an acknowledgement makes room for more. Then no task holds the socket.
+ */
+__noinline __u64 sending_goroutine(struct __sk_buff *skb)
+{
+	struct bpf_sock *volatile sk = skb->sk;
+	__u64 at, g;
+	struct settings *s = get_settings();
+
+	if (!sender_readable || !goroutine_layout.labels || !s || !s->process)
+		return 0;
+	if (bpf_probe_read_kernel(&at, sizeof(at), (void *)&sk) || !at || !kernel_half(at + socket_owned)) /* at is sk, as a number */
+		return 0;
+	if (kernel_half(bpf_get_current_task() + family_layout.tgid) != s->process)
+		return 0;
+	g = await_goroutine();
+	return g == GOROUTINE_UNREAD ? 0 : g;
+}
+
+/* Not static: see await_recording. */
+__noinline __u64 recording_of_sender(__u64 g)
+{
+	__u64 recording = g ? await_recording(g) : RECORDING_NONE;
+
+	return recording == RECORDING_UNREAD ? RECORDING_NONE : recording;
+}
+
+/*
+ * A packet of a connection whose flow was not told in this generation, or perhaps not for whom it is sent. Not static, so that the packets of
+ * all others cost no stack.
+ */
+__noinline int tell_connection(struct __sk_buff *skb)
+{
+	struct connection *c = connection_of(skb);
+	struct settings *s = get_settings();
+	struct opener opener = {};
+	__u64 own, recording;
+	struct flow_key key;
+	struct packet p;
+	int sends;
+
+	if (!c || !s)
+		return 0;
+	sends = read_packet(skb, &p) || p.fragment ? -1 : sends_payload(skb, &p);
+	if (sends < 0)
+		count(LOST_PACKET);
+	if (sends <= 0)
+		return 0;
+	own = sending_goroutine(skb);
+	recording = recording_of_sender(own);
+	if (c->told == s->generation && (!recording || recording == c->sender))
+		return 0;
+	key = c->key;
+	if (!key.port) {
+		__builtin_memcpy(key.addr, p.destination, sizeof(key.addr));
+		key.port = p.destination_port;
+		key.family = p.family;
+	}
+	if (recording)
+		key.recording = recording;
+	key.bound = bpf_get_socket_cookie(skb) | BOUND_IS_CONNECTION;
+	c->told = s->generation;
+	c->sender = key.recording;
+	if (is_known(&key))
+		return 0;
+	tell_stack(&key, own);
+	opener.pid = c->pid;
+	record_new_of(&key, &opener, c->key.generation, c->said);
+	return 0;
+}
+
+/*
+ * Tells the flow of a packet's TCP socket once more, if it opened its connection before this generation, or if others than who opened it may
+ * send.
+ */
+static __always_inline void note_connection(struct __sk_buff *skb, struct bpf_sock *sk)
+{
+	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
+	struct settings *s;
+
+	if (!c)
+		return;
+	s = get_settings();
+	if (s && (s->generation != c->told || (sender_readable && s->several)))
+		tell_connection(skb);
+}

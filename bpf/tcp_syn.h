@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * TCP connections that no connect in scope has told of: the kernel opens them itself for a socket in scope, as MPTCP does to further
+ * addresses of its peer, or another process does with a socket that it was given. Their SYN tells of them.
+ *
+ * Not seen: those of a socket that the kernel made in its own cgroup, as MPTCP did before Linux 5.11.
+ */
+#pragma once
+
+#include "unnamed.h"
+
+#define TCP_STATE_SYN_SENT 2
+
+/* Whether the current thread has just connected by MPTCP to where the packet's socket connects, which was told then. */
+static __always_inline int is_mptcp_connect(const struct bpf_sock *sk, const struct packet *p)
+{
+	__u32 thread = sending_thread();
+	struct destination *d = bpf_map_lookup_elem(&destinations, &thread);
+
+	if (!d || d->remote.cookie != CONNECTS_BY_MPTCP || !goes_to(sk, d->remote.addr, d->remote.port, p->family))
+		return 0;
+	d->remote.cookie = 0;
+	return 1;
+}
+
+/* Not static, so that its stack is not added to that of others. */
+__noinline int read_syn(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+	struct packet p;
+	__u64 cgroup;
+
+	if (!sk)
+		return 0;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk || bpf_sk_storage_get(&connections, sk, 0, 0) || bpf_sk_storage_get(&syns, sk, 0, 0))
+		return 0;
+	cgroup = scope_of_packet(skb);
+	if (!cgroup)
+		return 0;
+	if (read_packet(skb, &p)) {
+		count(LOST_PACKET);
+		return 0;
+	}
+	if (!bpf_sk_storage_get(&syns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE))
+		count(LOST_SOCKET);
+	if (!is_mptcp_connect(sk, &p))
+		record_unnamed(skb, &p, cgroup);
+	return 0;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/* Packets of which no system call in scope has named the destination: whose they are, and their flow. */
+#pragma once
+
+#include "packet.h"
+
+/* The scope of a socket that is no stream: that of its user, where a system call, a packet or user space has told, else its maker's. */
+static __always_inline __u64 scope_of_datagram(struct __sk_buff *skb, const struct socket *socket)
+{
+	if (!socket || !socket->cgroup)
+		return scope_of_packet(skb);
+	return is_recorded(socket->cgroup) ? socket->cgroup : 0;
+}
+
+/*
+ * The scope of who sends a packet on a datagram socket or a raw one: that of the current task, where it is in one, else that of the
+ * socket. The socket belongs to its sender from then on, so that answers do too.
+ */
+__noinline __u64 scope_of_departure(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+	struct socket *socket;
+	__u64 cgroup;
+
+	if (!sk)
+		return 0;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return 0;
+	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	if (!is_held(skb))
+		return scope_of_datagram(skb, socket);
+	cgroup = scope_of_sender();
+	if (!cgroup)
+		return scope_of_datagram(skb, socket);
+	if (!socket)
+		socket = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (socket)
+		socket->cgroup = cgroup;
+	else
+		count(LOST_SOCKET);
+	return cgroup;
+}
+
+/* Whether a socket is connected to an address right now, whoever has connected it. */
+static __always_inline int goes_to(const struct bpf_sock *sk, const __u8 *addr, __u16 port, __u8 family)
+{
+	__u32 ip6[4] = { sk->dst_ip6[0], sk->dst_ip6[1], sk->dst_ip6[2], sk->dst_ip6[3] }, ip4 = sk->dst_ip4;
+
+	asm volatile("" : "+r"(ip4)); /* else the compiler selects the field's address, and the verifier knows no such pointer */
+	if (bpf_ntohs(sk->dst_port) != port)
+		return 0;
+	return family == 4 ? ((const __u32 *)addr)[3] == ip4 : same_addr(addr, (const __u8 *)ip6);
+}
+
+/* Where a packet goes, in numbers: what functions that are not static can be given. */
+struct end {
+	__u64 high; /* halves of the address, as they lie in memory */
+	__u64 low;
+	__u32 rest; /* port << 16 | protocol << 8 | family */
+	__u32 padding;
+};
+
+static __always_inline struct end end_of(const __u8 *addr, __u16 port, const struct packet *p)
+{
+	struct end end = { .rest = (__u32)port << 16 | (__u32)p->protocol << 8 | p->family };
+
+	__builtin_memcpy(&end.high, addr, sizeof(end.high));
+	__builtin_memcpy(&end.low, addr + sizeof(end.high), sizeof(end.low));
+	return end;
+}
+
+static __always_inline void set_end(struct flow_key *key, __u64 high, __u64 low, __u32 rest)
+{
+	__builtin_memcpy(key->addr, &high, sizeof(high));
+	__builtin_memcpy(key->addr + sizeof(high), &low, sizeof(low));
+	key->port = rest >> 16;
+	key->protocol = rest >> 8;
+	key->family = rest;
+}
+
+/* Not static, so that its stack is not added to that of others. */
+__noinline int record_packet(struct __sk_buff *skb, __u64 cgroup, __u64 high, __u64 low, __u32 rest)
+{
+	static const struct opener nobody;
+	struct flow_key key = {};
+
+	key.cgroup = cgroup;
+	key.netns = netns_of_packet(skb);
+	set_end(&key, high, low, rest);
+	set_name(&key, 1);
+	record(&key, &nobody);
+	return 0;
+}
+
+static __always_inline void record_unnamed(struct __sk_buff *skb, const struct packet *p, __u64 cgroup)
+{
+	struct end end = end_of(p->destination, p->destination_port, p);
+
+	if (cgroup)
+		record_packet(skb, cgroup, end.high, end.low, end.rest);
+}

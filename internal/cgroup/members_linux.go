@@ -1,0 +1,29 @@
+package cgroup
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// Members returns the processes of a cgroup and of those that are nested in it. It leaves out cgroups that go meanwhile.
+func Members(dir string) ([]int, error) {
+	var pids []int
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil && isGone(err) || err == nil && !entry.IsDir() {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		members, err := processes(path)
+		if isGone(err) || errors.Is(err, unix.EOPNOTSUPP) { // of a threaded cgroup, whose processes are its parent's
+			return nil
+		}
+		pids = append(pids, members...)
+		return err
+	})
+	return pids, err
+}

@@ -1,0 +1,63 @@
+package docker
+
+import (
+	"context"
+	"net"
+	"net/url"
+	"sync"
+	"syscall"
+
+	"github.com/moby/moby/client"
+)
+
+// own are the sockets by which watchers of this process talk to engines.
+var own sync.Map
+
+// IsOwn reports whether a Unix socket, by its inode, is one by which a [Watcher] of this process talks to its engine.
+func IsOwn(inode uint64) bool {
+	_, is := own.Load(inode)
+	return is
+}
+
+// noted returns a client that is like another one, and whose connections [IsOwn] knows, where the engine has a Unix socket.
+func noted(c *client.Client) (*client.Client, error) {
+	host := c.DaemonHost()
+	u, err := url.Parse(host)
+	if err != nil || u.Scheme != "unix" {
+		return c, nil
+	}
+	defer c.Close()
+	return client.New(client.FromEnv, client.WithHost(host), client.WithDialContext(func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, "unix", u.Path)
+		if err != nil {
+			return nil, err
+		}
+		return note(conn), nil
+	}))
+}
+
+// note keeps the inode of a connection until that is closed.
+func note(c net.Conn) net.Conn {
+	var inode uint64
+	if raw, err := c.(syscall.Conn).SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) {
+			var s syscall.Stat_t
+			if syscall.Fstat(int(fd), &s) == nil {
+				inode = s.Ino
+			}
+		})
+	}
+	own.Store(inode, true)
+	return &ownConn{c, inode}
+}
+
+type ownConn struct {
+	net.Conn
+	inode uint64
+}
+
+func (c *ownConn) Close() error {
+	own.Delete(c.inode) // before: then the number may be another's
+	return c.Conn.Close()
+}

@@ -1,0 +1,160 @@
+package containers
+
+import (
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	networktypes "github.com/moby/moby/api/types/network"
+	"github.com/testcontainers/testcontainers-go"
+	"github.com/testcontainers/testcontainers-go/network"
+
+	"github.com/netzero-dev/netzero/internal/testnet"
+	"github.com/netzero-dev/netzero/netzerotest"
+)
+
+func init() {
+	users["started"] = func(t *testing.T) {
+		image := require(t)
+		n := outside(t)
+		netzerotest.Record(t, netzerotest.Workload("checkout"))
+		docker(t, "run", "--rm", "--network", n.Name, image, "dial 203.0.113.100:443")
+	}
+	users["started by a daemon"] = func(t *testing.T) {
+		image := require(t)
+		n := outside(t)
+		netzerotest.Record(t, netzerotest.Workload("checkout"))
+		shell(t, `(setsid docker run --rm --network `+n.Name+` `+image+` dial 203.0.113.100:443; touch ended) &`)
+		waitFor(t, "ended")
+	}
+	users["meanwhile"] = func(t *testing.T) {
+		n := outside(t)
+		netzerotest.Record(t, netzerotest.Workload("checkout"))
+		if more(t) {
+			events := exec.CommandContext(t.Context(), "docker", "events")
+			if err := events.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer events.Wait()
+			defer events.Process.Kill()
+		}
+		if err := os.WriteFile("network", []byte(n.Name), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, "ended")
+	}
+}
+
+// outside makes a Docker network with a host in it that is no container, and listens on 203.0.113.100:443.
+func outside(t *testing.T) *testcontainers.DockerNetwork {
+	t.Helper()
+	lab := testnet.New(t)
+	lab.ServeTCP("203.0.113.100:443", nil)
+	n := newNetwork(t, network.WithIPAM(&networktypes.IPAM{Config: []networktypes.IPAMConfig{
+		{Subnet: netip.MustParsePrefix("203.0.113.0/25"), IPRange: netip.MustParsePrefix("203.0.113.0/28")},
+	}}))
+	if err := lab.JoinBridge("br-"+n.ID[:12], netip.MustParsePrefix("203.0.113.126/25")); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func shell(t *testing.T, script string) {
+	t.Helper()
+	if out, err := exec.Command("sh", "-c", script).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// waitFor waits until a file exists that is not empty, or "ended".
+func waitFor(t *testing.T, file string) string {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		text, err := os.ReadFile(file)
+		if err == nil && (len(text) > 0 || filepath.Base(file) == "ended") {
+			return string(text)
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("there is no %s: %v", file, err)
+		}
+	}
+}
+
+// A container that the test's own processes start with the engine's client is the test's, though nothing else ties it to that.
+func TestContainerThatTheTestStartsItself(t *testing.T) {
+	require(t)
+	for _, way := range []string{"started", "started by a daemon"} {
+		t.Run(way, func(t *testing.T) {
+			u := newUser(t)
+			u.passes(way, "-update")
+			u.says(u.golden(), "name: peer")
+			u.says(u.golden(), `203\.0\.113\.100/32`)
+			u.passes(way, "-test.v=false")
+		})
+	}
+}
+
+// Another client of the engine makes nothing unclear where the test's own one names the image.
+func TestContainerThatTheTestStartsBesideOtherClients(t *testing.T) {
+	require(t)
+	events := exec.CommandContext(t.Context(), "docker", "events")
+	if err := events.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer events.Wait()
+	defer events.Process.Kill()
+	u := newUser(t)
+	u.passes("started", "-update")
+	u.says(u.golden(), `203\.0\.113\.100/32`)
+}
+
+// A container that somebody else starts meanwhile is in no policy and fails no test. Where the test had a client of the engine too,
+// and nobody's command line names the container's image, it is named in a line that is printed without -v.
+func TestContainerThatSomebodyElseStartsMeanwhile(t *testing.T) {
+	image := require(t)
+	const line = `netzero: TestUser: container \w+ \(netzero/peer\) may have been started by this test, and is not recorded`
+	for _, row := range []struct {
+		reason string
+		env    []string
+		run    bool // by a command that names the image
+		named  bool
+	}{
+		{"the test asks the engine for nothing", nil, false, false},
+		{"the test follows the engine's events", []string{"MORE=1"}, true, false},
+		{"the test follows the engine's events, and nobody names the image", []string{"MORE=1"}, false, true},
+	} {
+		t.Run(row.reason, func(t *testing.T) {
+			u := newUser(t)
+			var out string
+			var passed bool
+			done := make(chan bool)
+			go func() {
+				defer close(done)
+				out, passed = u.testWith(row.env, "meanwhile", "-update", "-test.v=false")
+			}()
+			network := waitFor(t, filepath.Join(u.dir, "network"))
+			if row.run {
+				docker(t, "run", "--rm", "--network", network, image, "dial 203.0.113.100:443")
+			} else {
+				docker(t, "start", "--attach", docker(t, "create", "--rm", "--network", network, image, "dial 203.0.113.100:443"))
+			}
+			if err := os.WriteFile(filepath.Join(u.dir, "ended"), nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			<-done
+			if !passed {
+				t.Errorf("failed:\n%s", out)
+			}
+			u.saysNot(u.golden(), "203.0.113.100")
+			u.saysNot(u.golden(), "peer")
+			if row.named {
+				u.says(out, line)
+			} else {
+				u.saysNot(out, "may have been started")
+			}
+		})
+	}
+}

@@ -1,0 +1,162 @@
+package escapes
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+var write = flag.Bool("write", false, "write docs/escapes.md instead of comparing with it")
+
+// The files that make test-escapes writes, from this package's directory.
+const (
+	documentFile = "../../docs/escapes.md"
+	toolsFile    = "testdata/tools.txt"
+)
+
+// documentHead is the text before the tables.
+const documentHead = `# Ways out
+
+Every known way in which traffic leaves a process or a container, and what a recording shows of it. ` + "`make test-escapes`" + ` runs
+each on the kernel of the machine and writes this file. A row that shows anything else fails the test, also on the other
+kernels of [KERNELS.md](../KERNELS.md) that have the feature.
+
+Each row has a host of its own; the flow is what the policy would allow. The other columns say whether three common tools
+have seen that host in the same run, each started at the moment at which the recording starts:
+
+- strace: ` + "`strace -f -e trace=%network`" + ` on the process; whether the address is in the trace of its process tree.
+- tcpdump: whether a packet to the address is on the wire. It cannot say who sent it.
+- bpftrace: ` + "`sys_enter_connect`, `sys_enter_sendto`, `sys_enter_sendmsg` and `sys_enter_sendmmsg`" + ` of the whole machine; whether the
+  address is an argument. It sees what was meant, also what never left.
+
+A dash: the feature is not on the machine that wrote this file. Rows with a container need Docker.
+`
+
+// tools are what the three tools saw of each row: yes, no or a dash.
+type tools map[string][3]string
+
+func readTools() (tools, error) {
+	text, err := os.ReadFile(toolsFile)
+	if err != nil {
+		return nil, err
+	}
+	all := make(tools)
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if len(fields) != 4 {
+			return nil, fmt.Errorf("read %s: %d fields in %q", toolsFile, len(fields), line)
+		}
+		all[fields[0]] = [3]string(fields[1:])
+	}
+	return all, nil
+}
+
+func (seen tools) write() error {
+	var b strings.Builder
+	for _, w := range allWays() {
+		columns := seen[w.name]
+		fmt.Fprintf(&b, "%s\t%s\n", w.name, strings.Join(columns[:], "\t"))
+	}
+	return writeFile(toolsFile, b.String())
+}
+
+// writeFile writes a file of the repository, which belongs to the user where sudo runs this.
+func writeFile(name, text string) error {
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		return err
+	}
+	uid, uidErr := strconv.Atoi(os.Getenv("SUDO_UID"))
+	gid, gidErr := strconv.Atoi(os.Getenv("SUDO_GID"))
+	if uidErr != nil || gidErr != nil {
+		return nil
+	}
+	return os.Chown(name, uid, gid)
+}
+
+// document is the text of docs/escapes.md.
+func document(seen tools) string {
+	var b strings.Builder
+	b.WriteString(documentHead)
+	for _, g := range groups {
+		fmt.Fprintf(&b, "\n## %s\n\n| way | NetZero | strace | tcpdump | bpftrace |\n|---|---|---|---|---|\n", g.name)
+		for _, w := range g.ways {
+			columns := seen[w.name]
+			fmt.Fprintf(&b, "| %s | %s | %s |\n", w.name, w.shown(), strings.Join(columns[:], " | "))
+		}
+	}
+	return b.String()
+}
+
+// shown is what a recording shows of a row, as docs/escapes.md has it.
+func (w way) shown() string {
+	if reason, known := notYet[w.name]; known {
+		return "**not yet**: " + reason
+	}
+	if w.want == "" {
+		return "no flow: " + w.why
+	}
+	text := "`" + strings.ReplaceAll(w.want, ", ", "`, `") + "`"
+	if w.red != "" {
+		text += ", and red, since its name is not known, where nothing was recorded then"
+	}
+	if w.unseenBefore != "" {
+		text += "; no flow where nothing was recorded when it started: " + w.unseenBefore
+	}
+	if w.why != "" {
+		text += ": " + w.why
+	}
+	return text
+}
+
+func TestDocumentIsCurrent(t *testing.T) {
+	seen, err := readTools()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range allWays() {
+		if _, known := seen[w.name]; !known {
+			t.Errorf("%s has no row %q: run make test-escapes", toolsFile, w.name)
+		}
+	}
+	if len(seen) != len(allWays()) {
+		t.Errorf("%s has %d rows, the table %d: run make test-escapes", toolsFile, len(seen), len(allWays()))
+	}
+	want := document(seen)
+	if *write {
+		if err := writeFile(documentFile, want); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(documentFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Errorf("%s is not what the table says: run make test-escapes", filepath.Clean(documentFile))
+	}
+}
+
+func TestRowsAreWhole(t *testing.T) {
+	names := make(map[string]bool)
+	for _, w := range allWays() {
+		if names[w.name] || strings.ContainsAny(w.name, "\t\n|") {
+			t.Errorf("%q is not a name, or that of two rows", w.name)
+		}
+		names[w.name] = true
+		if (w.open == nil) == (w.early == nil) {
+			t.Errorf("%s: one of open and early has to be set", w.name)
+		}
+		if w.want == "" && w.why == "" {
+			t.Errorf("%s shows nothing, and does not say why", w.name)
+		}
+	}
+	for name := range notYet {
+		if !names[name] {
+			t.Errorf("notYet has %q, which is no row", name)
+		}
+	}
+}

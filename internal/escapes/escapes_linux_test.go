@@ -1,0 +1,110 @@
+package escapes
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/netzero-dev/netzero/internal/testenv"
+)
+
+func TestWaysOut(t *testing.T) {
+	r := newRig(t)
+	all := r.recordAll(t, false, r.lab.Command)
+	for _, g := range groups {
+		if !g.container {
+			t.Run(g.name, func(t *testing.T) {
+				testenv.Recorded(t, g.capability)
+				r.judge(t, g, all)
+			})
+		}
+	}
+}
+
+// recordAll records all ways, or all with containers, in three processes: those that do nothing early; the others with
+// what they do early before the first recording of the process, and in an earlier recording.
+func (r *rig) recordAll(t *testing.T, containers bool, command commander) (all []outcome) {
+	t.Helper()
+	var during, early []string
+	for _, g := range groups {
+		for _, w := range g.ways {
+			switch {
+			case g.container != containers:
+			case w.early == nil:
+				during = append(during, w.name)
+			default:
+				early = append(early, w.name)
+			}
+		}
+	}
+	all = append(all, r.record(t, command, during)...)
+	all = append(all, r.record(t, command, early)...)
+	return append(all, r.record(t, command, early, earlierVariable+"=1")...)
+}
+
+// judge holds the outcomes of a group against its rows.
+func (r *rig) judge(t *testing.T, g group, all []outcome) {
+	t.Helper()
+	for _, w := range g.ways {
+		var wrong, none []string
+		for _, o := range all {
+			switch {
+			case o.Way != w.name:
+			case o.None != "":
+				none = append(none, o.None)
+			case o.Error != "":
+				t.Errorf("%s: it could not be gone: %s", w.name, o.Error)
+			default:
+				wrong = append(wrong, w.differences(o)...)
+			}
+		}
+		if len(none) == 0 && w.sendsDatagram() && !r.arrived(w) {
+			t.Errorf("%s: no datagram came to %s: the row shows nothing", w.name, hostOf(w.name).v4)
+		}
+		switch {
+		case len(none) > 0 && w.capability != "":
+			testenv.Refused(t, w.capability, none[0])
+			continue
+		case len(none) > 0:
+			t.Errorf("%s: not on this kernel: %s", w.name, none[0])
+			continue
+		case w.capability != "":
+			testenv.Recorded(t, w.capability)
+		}
+		reason, known := notYet[w.name]
+		switch {
+		case known && len(wrong) == 0:
+			t.Errorf("%s: it shows what it should: take it out of notYet (%s)", w.name, reason)
+		case known:
+			t.Logf("%s: not yet (%s): %s", w.name, reason, strings.Join(wrong, "\n"))
+		case len(wrong) > 0:
+			t.Errorf("%s: %s", w.name, strings.Join(slices.Compact(wrong), "\n"))
+		}
+	}
+}
+
+// sendsDatagram reports whether something has to come to port 8125/UDP of the row's host.
+func (w way) sendsDatagram() bool {
+	return w.want == "" && !w.inside || strings.Contains(w.want, "host:8125/UDP") && !w.partial
+}
+
+// differences returns how an outcome differs from what the row wants.
+func (w way) differences(o outcome) (wrong []string) {
+	want := w.want
+	if w.unseenBefore != "" && o.Early {
+		want = ""
+	}
+	if got := strings.Join(o.Flows, ", "); got != want {
+		wrong = append(wrong, fmt.Sprintf("got %q, want %q", got, want))
+	}
+	switch red := w.red != "" && o.Early; {
+	case red && !o.Red:
+		wrong = append(wrong, fmt.Sprintf("the test is green, want it to say %q", w.red))
+	case red && !strings.Contains(o.text, w.red):
+		wrong = append(wrong, fmt.Sprintf("want the test to say %q:\n%s", w.red, o.text))
+	case !red && o.Red:
+		wrong = append(wrong, "the test is red:\n"+o.text)
+	}
+	return wrong
+}

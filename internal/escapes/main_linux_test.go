@@ -1,0 +1,111 @@
+package escapes
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What this binary is, if not the tests of this package.
+const (
+	asVariable = "ESCAPES_AS"
+	asUser     = "user"    // the user's test binary, whose tests are the ways
+	asProgram  = "program" // one way, without a recording: what is there before, a line, and when told so the rest
+
+	waysVariable   = "ESCAPES_WAYS"   // their names, one a line
+	lenderVariable = "ESCAPES_LENDER" // the Unix socket of the lender
+)
+
+// childArgument makes this binary a process that a way starts, whatever the environment. Behind it stand what the
+// process does, the addresses of its host, and the process whose end it awaits, if any.
+const childArgument = "escapes-child"
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 4 && os.Args[1] == childArgument {
+		os.Exit(status(runChild(os.Args[2], os.Args[3:])))
+	}
+	switch as := os.Getenv(asVariable); as {
+	case "":
+		os.Exit(m.Run())
+	case asUser:
+		// What the generated main function of a test binary does, with other tests.
+		testing.Main(regexp.MatchString, userTests(), nil, nil)
+	case asProgram:
+		os.Exit(status(runProgram()))
+	default:
+		os.Exit(status(fmt.Errorf("unknown %s=%s", asVariable, as)))
+	}
+}
+
+func status(err error) int {
+	var lacking errNone
+	if errors.As(err, &lacking) {
+		fmt.Fprintln(os.Stderr, lacking.reason)
+		return statusNone
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// statusNone is the exit code that says that the kernel lacks a feature.
+const statusNone = 77
+
+// runProgram is one way without a recording.
+func runProgram() error {
+	name := os.Getenv(waysVariable)
+	open, err := findWay(name).start(hostOf(name))
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
+		return fmt.Errorf("await the word: %w", err)
+	}
+	return open()
+}
+
+// runChild is a child that does something with a host.
+func runChild(what string, args []string) error {
+	do, known := children[what]
+	if !known {
+		return fmt.Errorf("unknown child %q", what)
+	}
+	to := host{netip.MustParseAddr(args[0]), netip.MustParseAddr(args[1])}
+	for len(args) > 2 && args[2] == fmt.Sprint(os.Getppid()) {
+		time.Sleep(time.Millisecond)
+	}
+	if err := do(to); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// self is this binary as a child, which is told what to do and with which host. It has this process's environment.
+func self(what string, to host) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe", childArgument, what, to.v4.String(), to.v6.String())
+	cmd.Args[0] = filepath.Base(os.Args[0])
+	return cmd
+}
+
+// run runs a command to its end.
+func run(cmd *exec.Cmd) error {
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == statusNone {
+		return errNone{strings.TrimSpace(string(out))}
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}

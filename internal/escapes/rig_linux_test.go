@@ -1,0 +1,202 @@
+package escapes
+
+import (
+	"context"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netzero-dev/netzero/internal/testnet"
+)
+
+// insideAddress is the one that programs inside of a lab have.
+var insideAddress = netip.MustParseAddr("192.0.2.2")
+
+// insideDevice returns the interface that has it.
+func insideDevice() (net.Interface, error) {
+	all, err := net.Interfaces()
+	if err != nil {
+		return net.Interface{}, err
+	}
+	for _, device := range all {
+		addresses, err := device.Addrs()
+		if err != nil {
+			return net.Interface{}, err
+		}
+		for _, a := range addresses {
+			if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr() == insideAddress {
+				return device, nil
+			}
+		}
+	}
+	return net.Interface{}, fmt.Errorf("no interface has %s", insideAddress)
+}
+
+// rig is the lab with a host for each row, and what the rows need of processes that nobody records.
+type rig struct {
+	t                      *testing.T
+	lab                    *testnet.Net
+	lender                 string
+	network, bridge, image string // of the containers
+
+	static string // a static executable; empty where this one is static
+
+	datagrams map[string][]*testnet.Server // at port 8125/UDP of each row's host
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	r := &rig{t: t, lab: testnet.New(t), datagrams: make(map[string][]*testnet.Server)}
+	t.Logf("the hosts are reached over %s", r.lab.Wire())
+	for _, w := range allWays() {
+		to := hostOf(w.name)
+		r.lab.Host(to.v4.String(), to.v6.String())
+	}
+	r.lab.Host(offered.String())
+	if err := r.lab.RunOutside(func() error { return multipathOffer(offered) }); err != nil && !errors.Is(err, unix.ENOENT) {
+		t.Fatal(err)
+	}
+	r.serve()
+	r.lend()
+	r.buildStatic()
+	r.beacon(hostOf("UDP, the peer spoke first, then connected to it"))
+	r.check(r.lab.Lab.Run(prepareInside))
+	return r
+}
+
+// serve echoes at every host's ports 443/TCP and 8125/UDP, by one socket each for all hosts.
+func (r *rig) serve() {
+	r.t.Helper()
+	r.check(r.lab.RunOutside(func() error {
+		listener, err := net.Listen("tcp", ":443")
+		if err != nil {
+			return err
+		}
+		r.t.Cleanup(func() { listener.Close() })
+		go echoConnections(listener)
+		return nil
+	}))
+	// Not by one socket: it would answer from another address than the one that was asked.
+	for _, w := range allWays() {
+		to := hostOf(w.name)
+		r.datagrams[w.name] = []*testnet.Server{r.lab.ServeUDP(to.udp4().String(), nil), r.lab.ServeUDP(to.udp6().String(), nil)}
+	}
+}
+
+func echoConnections(listener net.Listener) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer conn.Close()
+			b := make([]byte, 2048)
+			for {
+				n, err := conn.Read(b)
+				if err != nil {
+					return
+				}
+				if _, err := conn.Write(b[:n]); err != nil {
+					return
+				}
+			}
+		}()
+	}
+}
+
+// prepareInside allows what the rows need of the network namespace.
+func prepareInside() error {
+	for file, value := range map[string]string{
+		"/proc/sys/net/ipv4/ping_group_range": "0 2147483647",
+		"/proc/sys/net/ipv4/ip_forward":       "1",
+		// Where inside and outside are one, a frame from a packet socket comes in with an address of this machine.
+		"/proc/sys/net/ipv4/conf/all/accept_local": "1",
+	} {
+		if err := os.WriteFile(file, []byte(value), 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *rig) check(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// environment is that of a process inside.
+func (r *rig) environment(as string, ways ...string) []string {
+	env := []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + os.TempDir(), "GORACE=atexit_sleep_ms=0",
+		asVariable + "=" + as, waysVariable + "=" + strings.Join(ways, "\n"), lenderVariable + "=" + r.lender, staticVariable + "=" + r.static,
+		networkVariable + "=" + r.network, imageVariable + "=" + r.image,
+	}
+	for _, variable := range os.Environ() { // where the engine is
+		if strings.HasPrefix(variable, "DOCKER_") || strings.HasPrefix(variable, "TESTCONTAINERS_") {
+			env = append(env, variable)
+		}
+	}
+	return env
+}
+
+// commander makes commands that run where the rows' hosts are reached.
+type commander func(ctx context.Context, name string, args ...string) *exec.Cmd
+
+// record runs ways in one process of the user's test binary, and returns what came of each.
+func (r *rig) record(t *testing.T, command commander, ways []string, env ...string) []outcome {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	cmd := command(ctx, "/proc/self/exe", "-test.paniconexit0", "-test.v", "-test.timeout=170s", "-update")
+	cmd.Dir = filepath.Join(t.TempDir(), "shop")
+	if err := os.Mkdir(cmd.Dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Env = append(r.environment(asUser, ways...), env...)
+	cmd.WaitDelay = time.Second // for daemons that hold the output open
+	out, err := cmd.CombinedOutput()
+	all, parseErr := parseOutcomes(string(out))
+	if parseErr != nil {
+		t.Fatal(parseErr)
+	}
+	if len(all) != len(ways) {
+		t.Fatalf("%d of %d ways were gone: %v\n%s", len(all), len(ways), err, out)
+	}
+	return all
+}
+
+// arrived reports whether a datagram came to a row's host.
+func (r *rig) arrived(w way) bool {
+	return slices.ContainsFunc(r.datagrams[w.name], func(s *testnet.Server) bool { return s.Used() > 0 })
+}
+
+// buildStatic builds a small static program, where this one is not static. In a guest it is.
+func (r *rig) buildStatic() {
+	r.t.Helper()
+	own, err := elf.Open("/proc/self/exe")
+	r.check(err)
+	defer own.Close()
+	if !slices.ContainsFunc(own.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP }) {
+		return
+	}
+	r.static = filepath.Join(r.t.TempDir(), "static")
+	cmd := exec.Command("go", "build", "-o", r.static, "github.com/netzero-dev/netzero/internal/images/cmd/peer")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		r.t.Fatalf("build static program: %v\n%s", err, out)
+	}
+}

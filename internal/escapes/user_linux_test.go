@@ -1,0 +1,110 @@
+package escapes
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/netzero-dev/netzero/netzerotest"
+)
+
+// outcome is what one recording of a way came to.
+type outcome struct {
+	Way   string
+	Early bool     // what is done early was done before the first recording
+	Flows []string // the targets of all flows, in order
+	Red   bool
+	None  string // why this kernel lacks the feature
+	Error string // why the way could not be gone
+	text  string // what the test said
+}
+
+// outcomeMark is in front of each outcome in the output of the user's test binary.
+const outcomeMark = "escapes outcome: "
+
+// started is a way whose early part was done.
+type started struct {
+	way
+	to   host
+	open func() error
+	err  error
+}
+
+// earlierVariable says that what is done early is done in an earlier test, which records.
+const earlierVariable = "ESCAPES_EARLIER"
+
+// userTests are the ways that waysVariable names, as a user's tests.
+func userTests() []testing.InternalTest {
+	var ways []*started
+	for name := range strings.SplitSeq(os.Getenv(waysVariable), "\n") {
+		ways = append(ways, &started{way: findWay(name), to: hostOf(name)})
+	}
+	start := func() {
+		for _, w := range ways {
+			w.open, w.err = w.start(w.to)
+		}
+	}
+	var tests []testing.InternalTest
+	if os.Getenv(earlierVariable) == "" {
+		start()
+	} else {
+		tests = append(tests, testing.InternalTest{Name: "TestEarlier", F: func(t *testing.T) {
+			netzerotest.Record(t)
+			start()
+		}})
+	}
+	return append(tests, testing.InternalTest{Name: "TestWays", F: func(t *testing.T) {
+		// One recording around all of them: the programs are loaded once, which takes a guest's CPU more than a second.
+		netzerotest.Record(t)
+		for _, w := range ways {
+			t.Run("way", w.run)
+		}
+	}})
+}
+
+// run records what the way does from now on.
+func (w *started) run(t *testing.T) {
+	o := outcome{Way: w.name, Early: w.early != nil && os.Getenv(earlierVariable) == ""}
+	// Cleanups run in reverse order: this one when the recording has said what it has to say.
+	t.Cleanup(func() {
+		o.Red = t.Failed()
+		if text, err := json.Marshal(o); err == nil {
+			fmt.Printf("\n%s%s\n", outcomeMark, text)
+		}
+	})
+	recording := netzerotest.Record(t)
+	err := w.err
+	if err == nil {
+		err = w.open()
+	}
+	for _, f := range recording.Flows() {
+		o.Flows = append(o.Flows, w.to.asHost(f.Target()))
+	}
+	var lacking errNone
+	if errors.As(err, &lacking) {
+		o.None = lacking.reason
+	} else if err != nil {
+		o.Error = err.Error()
+	}
+}
+
+// parseOutcomes returns the outcomes in the output of the user's test binary, each with the text before it.
+func parseOutcomes(output string) (all []outcome, err error) {
+	for {
+		before, after, found := strings.Cut(output, "\n"+outcomeMark)
+		if !found {
+			return all, nil
+		}
+		line, rest, _ := strings.Cut(after, "\n")
+		var o outcome
+		if err := json.Unmarshal([]byte(line), &o); err != nil {
+			return nil, fmt.Errorf("read outcome %q: %w", line, err)
+		}
+		o.text = before
+		all = append(all, o)
+		output = rest
+	}
+}

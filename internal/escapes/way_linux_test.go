@@ -1,0 +1,175 @@
+package escapes
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// way is one way out of a process, and a row of docs/escapes.md.
+type way struct {
+	name string // unique
+	// want is what the recording has to show, the targets of all flows in order: "host:443/TCP". The word host stands
+	// for the addresses of the row's host. Empty: no flow.
+	want string
+	// why says why there is no flow, where want is empty; elsewhere it is a remark.
+	why string
+	// red is what the failure says where early was before the first recording of the process. In all else the row is
+	// green.
+	red string
+	// unseenBefore: there is no flow where early was before the first recording of the process, and why.
+	unseenBefore string
+	// capability is its row in KERNELS.md, where kernels may lack the feature.
+	capability string
+	// inside: nothing leaves the machine. partial: what leaves comes nowhere.
+	inside, partial bool
+
+	// open does it. It returns an error of none where this kernel lacks the feature.
+	open func(to host) error
+	// early is in place of open where something is there before the recording starts: it returns what is done then.
+	early func(to host) (open func() error, err error)
+}
+
+// group is the ways of one kind: a section of docs/escapes.md, and a row of KERNELS.md.
+type group struct {
+	name       string
+	capability string // its row in KERNELS.md
+	container  bool   // in place of that: it needs Docker
+	ways       []way
+}
+
+// groups are all of them, in the order of docs/escapes.md.
+var groups = []group{
+	{name: "TCP", capability: "ways out: TCP", ways: tcpWays},
+	{name: "UDP", capability: "ways out: UDP", ways: udpWays},
+	{name: "Raw packets and ICMP", capability: "ways out: Raw packets and ICMP", ways: rawWays},
+	{name: "io_uring", capability: "ways out: io_uring", ways: uringWays},
+	{name: "Sockets from before", capability: "ways out: Sockets from before", ways: beforeWays},
+	{name: "Answers", capability: "ways out: Answers", ways: answerWays},
+	{name: "Sockets of others", capability: "ways out: Sockets of others", ways: passedWays},
+	{name: "Processes", capability: "ways out: Processes", ways: processWays},
+	{name: "Network namespaces", capability: "ways out: Network namespaces", ways: namespaceWays},
+	{name: "Containers", container: true, ways: containerWays},
+	{name: "Past sockets of IP", capability: "ways out: Past sockets of IP", ways: otherWays},
+}
+
+// notYet are the rows that are known to show something else than they should, with what is wrong. One that shows what
+// it should fails: it has to go from here.
+var notYet = map[string]string{
+	"raw socket, TCP without SYN":                               packetsByHand,
+	"raw socket, later fragment":                                packetsByHand,
+	"ICMP echo reply, raw socket":                               packetsByHand,
+	"UDP socket of a stranger's, connected (pidfd_getfd)":       socketsOfOthers,
+	"raw socket from before":                                    socketsOfOthers,
+	"raw socket from before, TCP SYN":                           socketsOfOthers,
+	"ping socket from before":                                   socketsOfOthers,
+	"UDP, the peer spoke first, then connected to it":           "who spoke first counts as the one who opened it",
+	"UDP socket of a stranger's, connected (SCM_RIGHTS)":        socketsOfOthers,
+	"TCP connection of a stranger's (SCM_RIGHTS)":               socketsOfOthers,
+	"raw socket of a stranger's (SCM_RIGHTS)":                   socketsOfOthers,
+	"daemon from before, its parent has ended":                  "who has lost its parent is not found",
+	"address that the test's own namespace has, in another one": "an address is looked for in the test's own namespace only",
+	"docker run":                                    containersOfOthers,
+	"docker run, by a child":                        containersOfOthers,
+	"docker run, UDP":                               containersOfOthers,
+	"docker run --network host":                     containersOfOthers,
+	"docker run --network container:x":              containersOfOthers,
+	"docker run --pid host":                         containersOfOthers,
+	"docker run, in a cgroup below the container's": containersOfOthers,
+	"docker exec":                                   containersOfOthers,
+	"docker exec in a container from before":        containersOfOthers,
+	"docker restart":                                containersOfOthers,
+	"docker restart of a container from before":     containersOfOthers,
+	"docker run, killed at birth":                   containersOfOthers,
+	"MPTCP, a further address that the peer offers": "the kernel's worker opens it, not the process",
+}
+
+// What several rows have in common.
+const (
+	packetsByHand      = "a packet that opens nothing counts as an answer"
+	socketsOfOthers    = "a socket belongs to who made it"
+	containersOfOthers = "a container that nobody passed, and that nobody else talks to, counts as another's"
+)
+
+// host is where a row's traffic goes. Servers echo at ports 443 of TCP and 8125 of UDP.
+type host struct {
+	v4, v6 netip.Addr
+}
+
+// hostOf returns the host of a row.
+func hostOf(name string) host {
+	n, inDocker := 20, 21
+	for _, g := range groups {
+		for _, w := range g.ways {
+			switch {
+			case w.name == name && g.container: // in the network from which containers reach it
+				return host{netip.AddrFrom4([4]byte{198, 51, 100, byte(inDocker)}), addressV6(0x200 + inDocker)}
+			case w.name == name:
+				return host{netip.AddrFrom4([4]byte{203, 0, 113, byte(n)}), addressV6(0x100 + n)}
+			case g.container:
+				inDocker++
+			default:
+				n++
+			}
+		}
+	}
+	panic(fmt.Sprintf("no host for %q", name))
+}
+
+func addressV6(n int) netip.Addr { return netip.MustParseAddr(fmt.Sprintf("2001:db8::%x", n)) }
+
+func allWays() (all []way) {
+	for _, g := range groups {
+		all = append(all, g.ways...)
+	}
+	return all
+}
+
+// findWay returns the row of a name.
+func findWay(name string) way {
+	for _, w := range allWays() {
+		if w.name == name {
+			return w
+		}
+	}
+	panic(fmt.Sprintf("there is no way %q", name))
+}
+
+// start does what comes before the recording, and returns what comes then.
+func (w way) start(to host) (open func() error, err error) {
+	if w.early != nil {
+		return w.early(to)
+	}
+	return func() error { return w.open(to) }, nil
+}
+
+func (h host) tcp4() netip.AddrPort { return netip.AddrPortFrom(h.v4, 443) }
+func (h host) tcp6() netip.AddrPort { return netip.AddrPortFrom(h.v6, 443) }
+func (h host) udp4() netip.AddrPort { return netip.AddrPortFrom(h.v4, 8125) }
+func (h host) udp6() netip.AddrPort { return netip.AddrPortFrom(h.v6, 8125) }
+
+// asHost replaces the host's addresses in a target by the word host.
+func (h host) asHost(target string) string {
+	return strings.NewReplacer("["+h.v6.String()+"]", "host", h.v6.String(), "host", h.v4.String(), "host").Replace(target)
+}
+
+// errNone says that this kernel lacks a feature.
+type errNone struct{ reason string }
+
+func (e errNone) Error() string { return e.reason }
+
+// none returns that the kernel lacks a feature, with the reason of all capabilities that are not built in.
+func none() error { return errNone{"the kernel has none"} }
+
+// lacks turns errors by which kernels refuse what is not built in into that of none.
+func lacks(err error, more ...unix.Errno) error {
+	for _, e := range append(more, unix.EPROTONOSUPPORT, unix.EAFNOSUPPORT, unix.ESOCKTNOSUPPORT, unix.EOPNOTSUPP, unix.ENOSYS) {
+		if errors.Is(err, e) {
+			return none()
+		}
+	}
+	return err
+}

@@ -1,0 +1,175 @@
+package escapes
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// What the beacon does: it sends datagrams from port 8127 of a host to beaconPort of the inside, and connects to its
+// dialledPort.
+const (
+	beaconPort  = 9900
+	dialledPort = 9901
+)
+
+// answerWays send to who called: a policy for egress need not allow that.
+var answerWays = []way{
+	{name: "answer on an accepted TCP connection", why: "the other end opened it", inside: true, open: func(host) error {
+		return withListener(func(fd int) error { return accepted(fd, exchange) })
+	}},
+	{name: "answer on a TCP connection accepted before", why: "the other end opened it", inside: true, early: func(host) (func() error, error) {
+		return acceptedEarly(exchange)
+	}},
+	{name: "answer of a UDP server", why: "the other end spoke first, and the datagram goes to where it came from", inside: true, open: func(host) error {
+		return withBeacon(func(fd int, from unix.Sockaddr) error { return sendTo(fd, payload, from) })
+	}},
+	{name: "UDP, the peer spoke first, then connected to it", want: "host:8127/UDP", why: "whoever connects names the destination", open: peerSpokeFirst},
+	{name: "UDP server that also asks", want: "host:8125/UDP", open: func(to host) error {
+		return withBeacon(func(fd int, from unix.Sockaddr) error {
+			if err := sendTo(fd, payload, from); err != nil {
+				return err
+			}
+			return sendTo(fd, payload, sockaddr(to.udp4()))
+		})
+	}},
+}
+
+// withBeacon receives one datagram of the beacon's, at a socket that use may answer from.
+func withBeacon(use func(fd int, from unix.Sockaddr) error) error {
+	return onSocket(unix.AF_INET, unix.SOCK_DGRAM, 0, func(fd int) error {
+		if err := unix.Bind(fd, &unix.SockaddrInet4{Port: beaconPort}); err != nil {
+			return err
+		}
+		for {
+			_, from, err := unix.Recvfrom(fd, make([]byte, 100), 0)
+			if err == unix.EINTR {
+				continue
+			}
+			if err != nil {
+				return fmt.Errorf("await the beacon: %w", err)
+			}
+			return use(fd, from)
+		}
+	})
+}
+
+// peerSpokeFirst waits for the beacon, and then is the one who connects.
+func peerSpokeFirst(host) error {
+	return withBeacon(func(fd int, from unix.Sockaddr) error {
+		if err := connect(fd, from); err != nil {
+			return err
+		}
+		return send(fd, payload, 0)
+	})
+}
+
+// withListener listens where the beacon connects to.
+func withListener(use func(fd int) error) error {
+	return onSocket(unix.AF_INET, unix.SOCK_STREAM, 0, func(fd int) error {
+		if err := listenForBeacon(fd); err != nil {
+			return err
+		}
+		return use(fd)
+	})
+}
+
+func listenForBeacon(fd int) error {
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		return err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: dialledPort}); err != nil {
+		return fmt.Errorf("bind: %w", err)
+	}
+	return unix.Listen(fd, 1)
+}
+
+// accept waits for the beacon to connect.
+func accept(listener int) (int, error) {
+	for {
+		fd, _, err := unix.Accept4(listener, unix.SOCK_CLOEXEC)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return -1, fmt.Errorf("accept: %w", err)
+		}
+		return fd, nil
+	}
+}
+
+func accepted(listener int, use func(fd int) error) error {
+	fd, err := accept(listener)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return use(fd)
+}
+
+// acceptedEarly accepts a connection, and closes the listener.
+func acceptedEarly(use func(fd int) error) (func() error, error) {
+	fd := -1
+	err := withListener(func(listener int) (err error) {
+		fd, err = accept(listener)
+		return err
+	})
+	return func() error {
+		defer unix.Close(fd)
+		return use(fd)
+	}, err
+}
+
+// beacon speaks first, from a host, until the test ends.
+func (r *rig) beacon(from host) {
+	r.t.Helper()
+	var conn *net.UDPConn
+	r.check(r.lab.RunOutside(func() (err error) {
+		conn, err = net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(from.v4, 8127)))
+		return err
+	}))
+	stop := make(chan struct{})
+	r.t.Cleanup(func() {
+		close(stop)
+		conn.Close()
+	})
+	go func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+			// Mostly nobody is there.
+			_, _ = conn.WriteToUDPAddrPort(payload, netip.AddrPortFrom(insideAddress, beaconPort))
+			_ = r.lab.RunOutside(func() error { return dialInside() })
+		}
+	}()
+}
+
+// dialInside connects to the inside and echoes one message.
+func dialInside() error {
+	fd, err := newSocket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	short := unix.NsecToTimeval((200 * time.Millisecond).Nanoseconds()) // where more connect than are accepted
+	err = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &short)
+	if err == nil {
+		err = connect(fd, sockaddr(netip.AddrPortFrom(insideAddress, dialledPort)))
+	}
+	if err != nil {
+		unix.Close(fd)
+		return err
+	}
+	go func() {
+		defer unix.Close(fd)
+		if receive(fd) == nil {
+			_ = send(fd, payload, 0)
+		}
+	}()
+	return nil
+}

@@ -1,0 +1,310 @@
+package escapes
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netzero-dev/netzero/internal/cgroup"
+)
+
+const viaTCP = "host:443/TCP"
+
+var processWays = []way{
+	{name: "fork without exec", want: viaTCP, open: forked},
+	{name: "child (vfork and exec, as os/exec does)", want: viaTCP, open: func(to host) error { return run(self("tcp", to)) }},
+	{name: "child of a child", want: viaTCP, open: func(to host) error { return run(self("child of a child", to)) }},
+	{name: "another thread", want: viaTCP, open: otherThread},
+	{name: "double fork, the parent has ended", want: viaTCP, open: func(to host) error { return orphaned("leave an orphan", to) }},
+	{name: "session of one's own (setsid)", want: viaTCP, open: func(to host) error {
+		return runWith(to, &syscall.SysProcAttr{Setsid: true})
+	}},
+	{name: "another user (setuid)", want: viaTCP, open: func(to host) error {
+		return runWith(to, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}})
+	}},
+	{name: "static binary", want: viaTCP, open: static},
+	{name: "PID namespace of one's own", want: viaTCP, open: func(to host) error {
+		return runWith(to, &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID})
+	}},
+	{name: "user namespace of one's own", want: viaTCP, open: func(to host) error {
+		return runWith(to, &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER})
+	}},
+	{name: "cgroup namespace of one's own", want: viaTCP, open: func(to host) error {
+		return runWith(to, &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWCGROUP})
+	}},
+	{name: "all namespaces of one's own but that of the network", want: viaTCP, open: func(to host) error {
+		const all = unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
+		return runWith(to, &syscall.SysProcAttr{Cloneflags: all})
+	}},
+	{name: "daemon from before", want: viaTCP, early: func(to host) (func() error, error) { return waiting("wait", to) }},
+	{name: "daemon from before, its parent has ended", want: viaTCP, early: func(to host) (func() error, error) {
+		return waiting("leave a daemon", to)
+	}},
+	{name: "daemon from before, its parent has ended, another environment and session", want: viaTCP,
+		unseenBefore: "nothing tells it from a stranger's", early: func(to host) (func() error, error) {
+			return waiting("leave a disguised daemon", to)
+		}},
+
+	{name: "child moves itself to another cgroup", want: viaTCP, open: func(to host) error { return run(self("move", to)) }},
+	{name: "child is born in another cgroup (clone3 into cgroup)", want: viaTCP, open: bornElsewhere},
+	{name: "child of a child that has moved to another cgroup", want: viaTCP, open: func(to host) error { return run(self("move, then child", to)) }},
+	{name: "cgroup below one's own", want: viaTCP, open: func(to host) error { return run(self("move down", to)) }},
+	{name: "child moves itself to a cgroup from before", want: viaTCP, early: func(to host) (func() error, error) {
+		dir, done, err := newCgroup("before")
+		return func() error {
+			defer done()
+			cmd := self("move to", to)
+			cmd.Env = append(os.Environ(), cgroupVariable+"="+dir)
+			return run(cmd)
+		}, err
+	}},
+}
+
+func init() {
+	children["child of a child"] = func(to host) error { return run(self("tcp", to)) }
+	children["leave an orphan"] = func(to host) error { return leave("tcp", to) }
+	children["wait"] = waitForWord
+	children["leave a daemon"] = func(to host) error { return leave("wait", to) }
+	children["leave a disguised daemon"] = func(to host) error { return leave("wait", to, "DISGUISED=1") }
+	children["move"] = func(to host) error {
+		return inNewCgroup("moved", func() error { return talkTCP(to.tcp4()) })
+	}
+	children["move, then child"] = func(to host) error {
+		return inNewCgroup("moved", func() error { return run(self("tcp", to)) })
+	}
+	children["move down"] = moveDown
+	children["move to"] = func(to host) error {
+		home, err := moveTo(os.Getenv(cgroupVariable))
+		if err != nil {
+			return err
+		}
+		return errors.Join(talkTCP(to.tcp4()), home())
+	}
+}
+
+func runWith(to host, attributes *syscall.SysProcAttr) error {
+	cmd := self("tcp", to)
+	cmd.SysProcAttr = attributes
+	return run(cmd)
+}
+
+// forked connects in a copy of this process.
+func forked(to host) error {
+	pid, errno := forkAndConnect(to.v4.As4(), 443)
+	if errno != 0 {
+		return errno
+	}
+	var status unix.WaitStatus
+	if _, err := unix.Wait4(pid, &status, 0, nil); err != nil || status.ExitStatus() != 0 {
+		return fmt.Errorf("the copy ended with %v: %w", status, err)
+	}
+	return nil
+}
+
+// forkAndConnect starts a copy of this process, with one thread and without exec, that connects to a port. It needs
+// nothing of Go's runtime, not even stack.
+//
+//go:nosplit
+//go:norace
+func forkAndConnect(to [4]byte, port uint16) (pid int, errno syscall.Errno) {
+	address := syscall.RawSockaddrInet4{Family: syscall.AF_INET, Addr: to, Port: port<<8 | port>>8}
+	r, _, errno := syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+	if r != 0 || errno != 0 {
+		return int(r), errno
+	}
+	fd, _, errno := syscall.RawSyscall(syscall.SYS_SOCKET, syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if errno == 0 {
+		_, _, errno = syscall.RawSyscall(syscall.SYS_CONNECT, fd, uintptr(unsafe.Pointer(&address)), unsafe.Sizeof(address))
+	}
+	syscall.RawSyscall(syscall.SYS_EXIT_GROUP, uintptr(errno), 0, 0)
+	return 0, errno // never
+}
+
+// otherThread connects on a thread that ends with its goroutine.
+func otherThread(to host) error {
+	ended := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		ended <- talkTCP(to.tcp4())
+	}()
+	return <-ended
+}
+
+// static runs a static executable: a small one, or this one, where it is static itself.
+func static(to host) error {
+	if program := os.Getenv(staticVariable); program != "" {
+		return run(exec.Command(program, "dial", to.tcp4().String()))
+	}
+	return run(self("tcp", to))
+}
+
+// orphaned runs a child whose own child outlives it, and awaits that by the end of the output, which it inherits.
+func orphaned(what string, to host) error {
+	out, err := self(what, to).CombinedOutput()
+	if err != nil || len(out) > 0 {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
+
+// leave starts a child in a session of its own, with more environment, and ends.
+func leave(what string, to host, env ...string) error {
+	cmd := self(what, to)
+	if len(env) > 0 {
+		cmd.Env = append(os.Environ(), env...)
+	}
+	cmd.Args = append(cmd.Args, fmt.Sprint(os.Getpid()))
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return cmd.Start()
+}
+
+const (
+	cgroupVariable = "ESCAPES_CGROUP"
+	staticVariable = "ESCAPES_STATIC"
+)
+
+// waitForWord says that it is there, waits for a line, connects and says so.
+func waitForWord(to host) error {
+	fmt.Println("there")
+	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
+		return fmt.Errorf("await the word: %w", err)
+	}
+	if err := talkTCP(to.tcp4()); err != nil {
+		return err
+	}
+	fmt.Println("done")
+	return nil
+}
+
+// waiting starts a child that connects when it is told to. Whoever has its pipes may be a child of the child's.
+func waiting(what string, to host) (func() error, error) {
+	cmd := self(what, to)
+	cmd.Stderr = os.Stderr
+	takes, in, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	cmd.Stdin = takes
+	out, tells, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	cmd.Stdout = tells
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	takes.Close()
+	tells.Close()
+	go cmd.Wait()
+	lines := bufio.NewReader(out)
+	if _, err := lines.ReadString('\n'); err != nil {
+		return nil, fmt.Errorf("await the daemon: %w", err)
+	}
+	return func() error {
+		defer out.Close()
+		defer in.Close()
+		_, err := io.WriteString(in, "go\n")
+		if err == nil {
+			_, err = lines.ReadString('\n')
+		}
+		if err != nil {
+			return fmt.Errorf("await what the daemon does: %w", err)
+		}
+		_, err = io.Copy(io.Discard, out) // to its end
+		return err
+	}, nil
+}
+
+// newCgroup makes a cgroup beside that of the processes that record, where nothing is watched.
+func newCgroup(name string) (dir string, remove func(), err error) {
+	tree, err := cgroup.FindTree()
+	if err != nil {
+		return "", nil, err
+	}
+	dir = filepath.Join(tree.Root, fmt.Sprintf("escapes-%s-%d", name, os.Getpid()))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return "", nil, err
+	}
+	return dir, func() { removeCgroup(dir) }, nil
+}
+
+// removeCgroup removes a cgroup when its last process has ended.
+func removeCgroup(dir string) {
+	for end := time.Now().Add(patience); os.Remove(dir) != nil && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// moveTo moves this process to a cgroup, and returns what moves it back.
+func moveTo(dir string) (back func() error, err error) {
+	tree, err := cgroup.FindTree()
+	if err != nil {
+		return nil, err
+	}
+	home, err := tree.Current()
+	if err != nil {
+		return nil, err
+	}
+	enter := func(dir string) error { return os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte("0"), 0) }
+	return func() error { return enter(home) }, enter(dir)
+}
+
+// inNewCgroup calls use in a new cgroup, which it removes.
+func inNewCgroup(name string, use func() error) error {
+	dir, remove, err := newCgroup(name)
+	if err != nil {
+		return err
+	}
+	defer remove()
+	home, err := moveTo(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(use(), home())
+}
+
+func moveDown(to host) error {
+	tree, err := cgroup.FindTree()
+	if err != nil {
+		return err
+	}
+	home, err := tree.Current()
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(home, "below")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	defer removeCgroup(dir)
+	back, err := moveTo(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(talkTCP(to.tcp4()), back())
+}
+
+func bornElsewhere(to host) error {
+	dir, remove, err := newCgroup("born")
+	if err != nil {
+		return err
+	}
+	defer remove()
+	group, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer group.Close()
+	return runWith(to, &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(group.Fd())})
+}

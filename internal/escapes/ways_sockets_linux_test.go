@@ -1,0 +1,304 @@
+package escapes
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// nameUnknown is what a recording says of a connection to an external address whose name may have been looked up before
+// the process recorded anything.
+const nameUnknown = "was opened before the recording and used during it, and which name was looked up for it is not known"
+
+// beforeWays send on sockets that are older than the recording.
+var beforeWays = []way{
+	{name: "TCP connection from before", want: viaTCP, red: nameUnknown, early: func(to host) (func() error, error) {
+		return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), exchange)
+	}},
+	{name: "TCP connection from before, IPv6", want: viaTCP, red: nameUnknown, early: func(to host) (func() error, error) {
+		return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp6()), exchange)
+	}},
+	{name: "TCP connection from before, sendfile", want: viaTCP, red: nameUnknown, early: func(to host) (func() error, error) {
+		return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), sendFile)
+	}},
+	{name: "TCP connection from before, io_uring", want: viaTCP, red: nameUnknown, early: func(to host) (func() error, error) {
+		return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), func(fd int) error { return uringSend(fd, 0, 0) })
+	}},
+	{name: "TCP connection from before, used by a child", want: viaTCP, red: nameUnknown, early: func(to host) (func() error, error) {
+		return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), func(fd int) error { return giveToChild(fd, to) })
+	}},
+	{name: "TCP connection from before that nobody uses", why: "nothing is sent but its end", inside: true, early: func(to host) (func() error, error) {
+		return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), func(int) error { return nil })
+	}},
+	{name: "TCP socket from before, connected then", want: viaTCP, early: func(to host) (func() error, error) {
+		return earlySocket(unix.SOCK_STREAM, 0, nil, func(fd int) error {
+			if err := connect(fd, sockaddr(to.tcp4())); err != nil {
+				return err
+			}
+			return exchange(fd)
+		})
+	}},
+	{name: "UDP socket from before, connected", want: "host:8125/UDP", early: func(to host) (func() error, error) {
+		return earlySocket(unix.SOCK_DGRAM, 0, sockaddr(to.udp4()), exchange)
+	}},
+	{name: "UDP socket from before, connected and used", want: "host:8125/UDP", early: func(to host) (func() error, error) {
+		fd, err := newSocket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+		if err == nil {
+			err = connect(fd, sockaddr(to.udp4()))
+		}
+		if err == nil {
+			err = exchange(fd)
+		}
+		return func() error {
+			defer unix.Close(fd)
+			return exchange(fd)
+		}, err
+	}},
+	{name: "UDP socket from before, unconnected", want: "host:8125/UDP", early: func(to host) (func() error, error) {
+		return earlySocket(unix.SOCK_DGRAM, 0, nil, func(fd int) error { return sendTo(fd, payload, sockaddr(to.udp4())) })
+	}},
+	{name: "raw socket from before", want: "host/ICMP echo request", early: func(to host) (func() error, error) {
+		return earlySocket(unix.SOCK_RAW, unix.IPPROTO_ICMP, nil, func(fd int) error {
+			return sendTo(fd, echoMessage(8), &unix.SockaddrInet4{Addr: to.v4.As4()})
+		})
+	}},
+	{name: "raw socket from before, TCP SYN", want: viaTCP, early: func(to host) (func() error, error) {
+		return earlySocket(unix.SOCK_RAW, unix.IPPROTO_TCP, nil, func(fd int) error {
+			return sendTo(fd, tcpSegment(to, flagSYN), &unix.SockaddrInet4{Addr: to.v4.As4()})
+		})
+	}},
+	{name: "ping socket from before", want: "host/ICMP echo request", early: func(to host) (func() error, error) {
+		return earlySocket(unix.SOCK_DGRAM, unix.IPPROTO_ICMP, nil, func(fd int) error {
+			return sendTo(fd, echoMessage(8), &unix.SockaddrInet4{Addr: to.v4.As4()})
+		})
+	}},
+}
+
+// earlySocket makes a socket, and connects it where there is an address; use is what is done then.
+func earlySocket(kind, protocol int, to unix.Sockaddr, use func(fd int) error) (func() error, error) {
+	domain := unix.AF_INET
+	if _, six := to.(*unix.SockaddrInet6); six {
+		domain = unix.AF_INET6
+	}
+	fd, err := newSocket(domain, kind, protocol)
+	if err != nil {
+		return nil, err
+	}
+	if to != nil {
+		if err := connect(fd, to); err != nil {
+			return nil, err
+		}
+	}
+	return func() error {
+		defer unix.Close(fd)
+		return use(fd)
+	}, nil
+}
+
+func giveToChild(fd int, to host) error {
+	copied, err := unix.Dup(fd)
+	if err != nil {
+		return err
+	}
+	file := os.NewFile(uintptr(copied), "connection")
+	defer file.Close()
+	cmd := self("use descriptor 3", to)
+	cmd.ExtraFiles = []*os.File{file}
+	return run(cmd)
+}
+
+// passedWays send on sockets that a process that nobody records has made.
+var passedWays = []way{
+	{name: "UDP socket of a stranger's, connected (SCM_RIGHTS)", want: "host:8125/UDP", open: func(to host) error { return borrowed("udp", to, exchange) }},
+	{name: "UDP socket of a stranger's, unconnected (SCM_RIGHTS)", want: "host:8125/UDP", open: func(to host) error {
+		return borrowed("udp unconnected", to, func(fd int) error { return sendTo(fd, payload, sockaddr(to.udp4())) })
+	}},
+	{name: "TCP connection of a stranger's (SCM_RIGHTS)", want: viaTCP, open: func(to host) error { return borrowed("tcp", to, exchange) }},
+	{name: "TCP socket of a stranger's, unconnected (SCM_RIGHTS)", want: viaTCP, open: func(to host) error {
+		return borrowed("tcp unconnected", to, func(fd int) error {
+			if err := connect(fd, sockaddr(to.tcp4())); err != nil {
+				return err
+			}
+			return exchange(fd)
+		})
+	}},
+	{name: "raw socket of a stranger's (SCM_RIGHTS)", want: "host/ICMP echo request", open: func(to host) error {
+		return borrowed("raw", to, func(fd int) error { return sendTo(fd, echoMessage(8), &unix.SockaddrInet4{Addr: to.v4.As4()}) })
+	}},
+	{name: "UDP socket of a stranger's, connected (pidfd_getfd)", want: "host:8125/UDP", open: stolen},
+	{name: "UDP socket of a child's (SCM_RIGHTS)", want: "host:8125/UDP", open: func(to host) error { return fromChild(to) }},
+}
+
+func init() {
+	children["use descriptor 3"] = func(host) error { return exchange(3) }
+	children["lend"] = func(to host) error {
+		fd, err := newSocket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+		if err == nil {
+			err = connect(fd, sockaddr(to.udp4()))
+		}
+		if err != nil {
+			return err
+		}
+		return unix.Sendmsg(3, []byte{0}, unix.UnixRights(fd), nil, 0)
+	}
+}
+
+// fromChild uses a socket that a child has made, connected and handed over, when the child has ended.
+func fromChild(to host) error {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(pair[0])
+	theirs := os.NewFile(uintptr(pair[1]), "lender")
+	defer theirs.Close()
+	cmd := self("lend", to)
+	cmd.ExtraFiles = []*os.File{theirs}
+	if err := run(cmd); err != nil {
+		return err
+	}
+	return takeAndUse(pair[0], exchange)
+}
+
+// borrowed uses a socket that the lender has made.
+func borrowed(what string, to host, use func(fd int) error) error {
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: os.Getenv(lenderVariable), Net: "unix"})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := fmt.Fprintf(conn, "%s %s\n", to.v4, what); err != nil {
+		return err
+	}
+	file, err := conn.File()
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return takeAndUse(int(file.Fd()), use)
+}
+
+// stolen uses a socket of the lender's that it was not given.
+func stolen(to host) error {
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: os.Getenv(lenderVariable), Net: "unix"})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := fmt.Fprintf(conn, "%s keep\n", to.v4); err != nil {
+		return err
+	}
+	var pid, theirs int
+	if _, err := fmt.Fscan(conn, &pid, &theirs); err != nil {
+		return fmt.Errorf("ask lender: %w", err)
+	}
+	process, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return fmt.Errorf("open process %d: %w", pid, err)
+	}
+	defer unix.Close(process)
+	fd, err := unix.PidfdGetfd(process, theirs, 0)
+	if err != nil {
+		return fmt.Errorf("take descriptor %d of process %d: %w", theirs, pid, err)
+	}
+	defer unix.Close(fd)
+	return exchange(fd)
+}
+
+// takeAndUse uses a socket that comes over a Unix socket.
+func takeAndUse(unixSocket int, use func(fd int) error) error {
+	b, rights := make([]byte, 1), make([]byte, 64)
+	_, n, _, _, err := unix.Recvmsg(unixSocket, b, rights, unix.MSG_CMSG_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("take socket: %w", err)
+	}
+	messages, err := unix.ParseSocketControlMessage(rights[:n])
+	if err != nil || len(messages) != 1 {
+		return fmt.Errorf("take socket: %d messages, %w", len(messages), err)
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil {
+		return fmt.Errorf("take socket: %w", err)
+	}
+	defer unix.Close(fds[0])
+	return use(fds[0])
+}
+
+// lend serves, in this process, sockets that it makes inside of the lab.
+func (r *rig) lend() {
+	r.t.Helper()
+	r.lender = filepath.Join(r.t.TempDir(), "lender")
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: r.lender, Net: "unix"})
+	r.check(err)
+	r.t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.AcceptUnix()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				if err := r.lendOne(conn); err != nil {
+					fmt.Fprintln(os.Stderr, "lend socket:", err) // the row fails
+				}
+			}()
+		}
+	}()
+}
+
+func (r *rig) lendOne(conn *net.UnixConn) error {
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		return err
+	}
+	address, what, _ := strings.Cut(strings.TrimSpace(line), " ")
+	v4, err := netip.ParseAddr(address)
+	if err != nil {
+		return err
+	}
+	to := host{v4: v4}
+	if what == "send" {
+		err := r.lab.Lab.Run(func() error { return udpSendTo(to.udp4()) })
+		fmt.Fprintln(conn, err)
+		return err
+	}
+	fd := -1
+	err = r.lab.Lab.Run(func() (err error) {
+		switch what {
+		case "udp", "keep", "udp unconnected":
+			fd, err = newSocket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+		case "tcp", "tcp unconnected":
+			fd, err = newSocket(unix.AF_INET, unix.SOCK_STREAM, 0)
+		case "raw":
+			fd, err = newSocket(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_ICMP)
+		default:
+			err = fmt.Errorf("unknown socket %q", what)
+		}
+		switch {
+		case err != nil:
+		case what == "udp" || what == "keep":
+			err = connect(fd, sockaddr(to.udp4()))
+		case what == "tcp":
+			err = connect(fd, sockaddr(to.tcp4()))
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if what == "keep" { // until the other end closes
+		fmt.Fprintln(conn, os.Getpid(), fd)
+		_, _ = conn.Read(make([]byte, 1))
+		return nil
+	}
+	_, _, err = conn.WriteMsgUnix([]byte{0}, unix.UnixRights(fd), nil)
+	return err
+}

@@ -1,0 +1,460 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// The annotations that list flows for which the dialect has no rule: "icmp-echo 203.0.113.9,ip-47 vpn.example". Kubernetes
+// does not read them, but the verdict does: a flow that is not listed is denied, as one that no rule allows.
+//
+// An entry is a kind of packet, a blank and the other end. The kinds are icmp-echo, icmpv6-echo, icmp-type-13,
+// icmpv6-type-139 (by their number), ip-47, udplite, udplite:9, and tcp:0, udp:0 and sctp:0. The other end is an address, a
+// range of addresses, a DNS name with asterisks as in [NamesAnnotation], or a workload: "db", or "db.shop.svc" in another
+// namespace than the policy's.
+const (
+	OtherAnnotation = "netzero.dev/egress-other"
+	// OtherIngressAnnotation lists what comes from a source without a policy of its own, which is "anywhere" with Driver. Of
+	// a source with a policy, that policy's egress decides alone.
+	OtherIngressAnnotation = "netzero.dev/ingress-other"
+)
+
+const anywhere = "anywhere"
+
+func otherAnnotation(d direction) string {
+	if d == ingress {
+		return OtherIngressAnnotation
+	}
+	return OtherAnnotation
+}
+
+// packetKind is what [OtherAnnotation] says of a flow besides its other end.
+type packetKind struct {
+	protocol flow.Protocol
+	number   uint16 // the ICMP type, or the port
+}
+
+func kindOf(f flow.Flow) packetKind {
+	if f.Protocol.IsICMP() {
+		return packetKind{f.Protocol, uint16(icmpType(f))}
+	}
+	return packetKind{f.Protocol, f.Port}
+}
+
+// String returns the kind as an entry has it.
+func (k packetKind) String() string {
+	number := strconv.Itoa(int(k.number))
+	switch {
+	case k == kindOf(flow.Flow{Protocol: flow.ICMP}), k == kindOf(flow.Flow{Protocol: flow.ICMPv6}):
+		return strings.ToLower(k.protocol.String()) + "-echo"
+	case k.protocol.IsICMP():
+		return strings.ToLower(k.protocol.String()) + "-type-" + number
+	case k.protocol.HasPorts():
+		return strings.ToLower(k.protocol.String()) + ":" + number
+	case k.protocol == flow.UDPLite && k.number != 0:
+		return "udplite:" + number
+	case k.protocol == flow.UDPLite:
+		return "udplite"
+	}
+	return "ip-" + strconv.Itoa(int(k.protocol))
+}
+
+// parseKind reads what [packetKind.String] writes.
+func parseKind(text string) (packetKind, bool) {
+	var k packetKind
+	word, number, _ := strings.Cut(text, ":")
+	if i := strings.LastIndexByte(text, '-'); i >= 0 {
+		word, number = text[:i], text[i+1:]
+	}
+	n, err := strconv.ParseUint(number, 10, 16)
+	switch word {
+	case "icmp", "icmpv6":
+		k, err = kindOf(flow.Flow{Protocol: icmpProtocols[word]}), nil // an echo, or it differs
+	case "icmp-type", "icmpv6-type":
+		k = packetKind{icmpProtocols[strings.TrimSuffix(word, "-type")], uint16(n)}
+		if n > 255 {
+			return packetKind{}, false
+		}
+	case "ip":
+		k = packetKind{protocol: flow.Protocol(n)}
+	case "udplite":
+		k = packetKind{flow.UDPLite, uint16(n)}
+		if number == "" {
+			err = nil
+		}
+	default:
+		for _, protocol := range []flow.Protocol{flow.TCP, flow.UDP, flow.SCTP} {
+			if word == strings.ToLower(protocol.String()) && n == 0 {
+				k.protocol = protocol
+			}
+		}
+	}
+	return k, err == nil && k.String() == text
+}
+
+var icmpProtocols = map[string]flow.Protocol{"icmp": flow.ICMP, "icmpv6": flow.ICMPv6}
+
+// otherFlow is one entry of [OtherAnnotation].
+type otherFlow struct {
+	kind   packetKind
+	far    string
+	prefix netip.Prefix // valid where far is an address or a range
+}
+
+func (o otherFlow) String() string { return o.kind.String() + " " + o.far }
+
+// parseOther reads one entry, which has to be as [otherFlow.String] writes it.
+func parseOther(d direction, entry string) (otherFlow, error) {
+	kind, far, _ := strings.Cut(entry, " ")
+	o := otherFlow{far: far}
+	var known bool
+	o.kind, known = parseKind(kind)
+	addr, err := netip.ParseAddr(far)
+	if err == nil {
+		o.prefix = netip.PrefixFrom(addr, addr.BitLen())
+	} else if prefix, err := netip.ParsePrefix(far); err == nil {
+		o.prefix = prefix
+	}
+	spelled := far
+	if o.prefix.IsValid() {
+		spelled = o.prefix.Masked().String()
+		if o.prefix.IsSingleIP() {
+			spelled = o.prefix.Addr().Unmap().String()
+		}
+	}
+	switch {
+	case !known:
+		return otherFlow{}, fmt.Errorf("read %q: want a kind of packet such as icmp-echo, icmp-type-13 or ip-47, as in icmp-echo 203.0.113.9", entry)
+	case far == "*":
+		return otherFlow{}, fmt.Errorf("read %q: an asterisk alone is every name: write the ranges 0.0.0.0/0 and ::/0 for every address", entry)
+	case d == ingress && far == anywhere:
+	case !o.prefix.IsValid() && !isHostPattern(far):
+		return otherFlow{}, fmt.Errorf("read %q: want an address, a range, a DNS name or a workload after %s, as in icmp-echo 203.0.113.9", entry, kind)
+	case far != spelled:
+		return otherFlow{}, fmt.Errorf("read %q: want %s %s", entry, kind, spelled)
+	}
+	return o, nil
+}
+
+// otherList is what an annotation lists.
+type otherList struct {
+	all   []otherFlow       // the well-formed entries: a malformed one allows nothing, see Validate
+	exact map[otherFlow]int // the index of those that are for one end
+	wide  []int             // the index of the others: ranges, and names with asterisks
+}
+
+// othersIn returns what a policy lists.
+func othersIn(p metav1.Object, d direction) *otherList {
+	return otherLists[d].of(p.GetAnnotations()[otherAnnotation(d)], func(text string) *otherList {
+		list := &otherList{exact: make(map[otherFlow]int)}
+		for entry := range strings.SplitSeq(text, ",") {
+			o, err := parseOther(d, strings.TrimSpace(entry))
+			if _, again := list.exact[o]; err != nil || again {
+				continue
+			}
+			if o.prefix.IsValid() && !o.prefix.IsSingleIP() || strings.Contains(o.far, "*") {
+				list.wide = append(list.wide, len(list.all))
+			} else {
+				list.exact[o] = len(list.all)
+			}
+			list.all = append(list.all, o)
+		}
+		return list
+	})
+}
+
+var otherLists [2]memo[*otherList]
+
+// find returns the first entry of a policy in a namespace that is for a flow.
+func (l *otherList) find(s Scope, namespace string, d direction, f flow.Flow) (otherFlow, bool) {
+	for _, o := range exactly(s, namespace, d, f) {
+		if i, listed := l.exact[o]; listed {
+			return l.all[i], true
+		}
+	}
+	for _, i := range l.wide {
+		if l.all[i].matches(s, namespace, d, f) {
+			return l.all[i], true
+		}
+	}
+	return otherFlow{}, false
+}
+
+// exactly returns the entries that are for a flow and for no other end.
+func exactly(s Scope, namespace string, d direction, f flow.Flow) []otherFlow {
+	far, kind := d.far(f), kindOf(f)
+	addr := address(far)
+	switch {
+	case far.Kind == flow.Anyone:
+		return []otherFlow{{kind: kind, far: anywhere}}
+	case far.Kind == flow.Workload, far.Kind == flow.Resolver:
+		var all []otherFlow
+		for _, name := range s.spellings(namespace, far) {
+			all = append(all, otherFlow{kind: kind, far: name})
+		}
+		return all
+	case far.Kind == flow.External && d == egress:
+		return []otherFlow{{kind: kind, far: far.Name}}
+	}
+	return []otherFlow{{kind, addr.String(), netip.PrefixFrom(addr, addr.BitLen())}}
+}
+
+// matches reports whether an entry of a policy in a namespace is for a flow.
+func (o otherFlow) matches(s Scope, namespace string, d direction, f flow.Flow) bool {
+	if o.kind != kindOf(f) {
+		return false
+	}
+	far := d.far(f)
+	addr := address(far)
+	switch far.Kind {
+	case flow.Anyone:
+		return o.far == anywhere
+	case flow.Workload, flow.Resolver:
+		return slices.ContainsFunc(s.spellings(namespace, far), func(name string) bool { return matchHost(o.far, name) })
+	case flow.External:
+		if d == egress && !o.prefix.IsValid() {
+			return matchHost(o.far, far.Name)
+		}
+		// A single address is not for the names that it has, as in NamesAnnotation.
+		return (d == ingress || !o.prefix.IsSingleIP()) && o.prefix.IsValid() && o.prefix.Contains(addr)
+	case flow.Address:
+		return o.prefix.IsValid() && o.prefix.Contains(addr)
+	}
+	return false
+}
+
+// otherEntry returns the entry for a flow of a subject.
+func (s Scope) otherEntry(subject Workload, d direction, f flow.Flow) string {
+	far := d.far(f)
+	name := s.spelled(subject, far)
+	switch {
+	case far.Kind == flow.Anyone:
+		name = anywhere
+	case far.Kind == flow.Address, far.Kind == flow.External && d == ingress:
+		name = address(far).String()
+	case far.Kind == flow.External:
+		name = s.folded(far.Name)
+	}
+	return otherFlow{kind: kindOf(f), far: name}.String()
+}
+
+// spelled returns how the annotations of a subject's policy spell a workload: by its name, and with its namespace where that
+// is another one.
+func (s Scope) spelled(subject Workload, e flow.Endpoint) string {
+	if e.Kind == flow.Resolver {
+		e = flow.ClusterResolver
+	}
+	w, _ := s.workload(e)
+	if w.Namespace == "" || w.Namespace == subject.Namespace {
+		return w.Name
+	}
+	return w.Name + "." + w.Namespace + serviceSuffix
+}
+
+// isWorkloadName reports whether an annotation's entry spells a workload, and not an external host.
+func isWorkloadName(name string) bool {
+	return !strings.Contains(name, ".") || strings.HasSuffix(name, serviceSuffix)
+}
+
+// serviceSuffix ends the names that workloads of other namespaces have in a cluster.
+const serviceSuffix = ".svc"
+
+// spellings returns every way in which the annotations of a policy in a namespace may spell a workload.
+func (s Scope) spellings(namespace string, e flow.Endpoint) []string {
+	if e.Kind == flow.Resolver {
+		e = flow.ClusterResolver
+	}
+	w, _ := s.workload(e)
+	of := cmp.Or(w.Namespace, namespace)
+	all := []string{w.Name + "." + of + serviceSuffix}
+	if of == namespace {
+		all = append(all, w.Name)
+	}
+	return all
+}
+
+// otherWords is how a dialect judges flows for which it has no rule.
+type otherWords struct {
+	Scope
+	wordless func(flow.Flow) string // why the dialect has no rule for such a flow, or ""
+	unnamed  func(direction, flow.Endpoint) string
+}
+
+// judges reports whether a policy of a flow's end has a say: where both ends have one, the source's alone decides.
+func (o otherWords) judges(d direction, f flow.Flow) bool {
+	if d == egress {
+		return true
+	}
+	_, hasPolicy := o.subject(f.Source)
+	w, _ := o.subject(f.Destination)
+	return !hasPolicy && slices.ContainsFunc(o.Subjects, func(s Subject) bool {
+		return s.Whole && s.Name == w.Name && s.Namespace == w.Namespace
+	})
+}
+
+// judgeOther tells what the lists of policies do to a flow without words. first is the policy that denies it.
+func judgeOther[P metav1.Object](o otherWords, policies []P, first string, subject Workload, d direction, f flow.Flow) Verdict {
+	if why := o.unnamed(d, d.far(f)); why != "" {
+		return Verdict{Outcome: Inexpressible, Rule: -1, Reason: why}
+	}
+	if len(policies) == 0 {
+		return Verdict{Outcome: Unprotected, Rule: -1, Reason: fmt.Sprintf("no policy selects %s", subject.Name)}
+	}
+	for _, p := range policies {
+		namespace := cmp.Or(p.GetNamespace(), subject.Namespace, defaultNamespace)
+		if entry, listed := othersIn(p, d).find(o.Scope, namespace, d, f); listed {
+			return Verdict{Outcome: Allowed, Policy: p.GetName(), Rule: -1, Reason: fmt.Sprintf("the annotation %s lists %s", otherAnnotation(d), entry)}
+		}
+	}
+	reason := fmt.Sprintf("%s is not in the annotation %s, which lists what rules cannot: %s", o.otherEntry(subject, d, f), otherAnnotation(d), o.wordless(f))
+	if advice := ignoring(f.Destination); advice != "" {
+		reason += "; -update adds it, " + advice + " leaves it out"
+	}
+	return Verdict{Outcome: Denied, Policy: cmp.Or(first, policies[0].GetName()), Rule: -1, Reason: reason}
+}
+
+// ignoring returns the option that leaves out all flows to an endpoint, or "".
+func ignoring(e flow.Endpoint) string {
+	switch {
+	case e.Kind == flow.Address:
+		return fmt.Sprintf("Ignore(%q)", address(e))
+	case e.Name == "" || e.Kind == flow.Anyone:
+		return ""
+	}
+	return fmt.Sprintf("Ignore(%q)", e.Name)
+}
+
+// otherEntries returns the entries that a subject's flows in a direction need, sorted.
+func otherEntries(o otherWords, subject Subject, d direction, flows []flow.Flow) []string {
+	var entries []string
+	for _, f := range o.others(subject, d, flows) {
+		entries = append(entries, o.otherEntry(subject.Workload, d, f))
+	}
+	slices.Sort(entries)
+	return slices.Compact(entries)
+}
+
+// others returns the flows of a subject in a direction that its lists decide.
+func (o otherWords) others(subject Subject, d direction, flows []flow.Flow) []flow.Flow {
+	if d == ingress && !subject.Whole {
+		return nil
+	}
+	var others []flow.Flow
+	for _, f := range o.of(subject.Workload, d, flows) {
+		if !f.Lookup && o.wordless(f) != "" && o.unnamed(d, d.far(f)) == "" && o.judges(d, f) {
+			others = append(others, f)
+		}
+	}
+	return others
+}
+
+// listOthers writes the lists of a policy that is generated for a subject.
+func listOthers(o otherWords, p metav1.Object, subject Subject, flows []flow.Flow) {
+	for _, d := range directions {
+		if entries := otherEntries(o, subject, d, flows); len(entries) > 0 {
+			setEntries(p, otherAnnotation(d), entries)
+		}
+	}
+}
+
+// unusedOthers returns the entries of a policy that are for no flow of the subjects for which its list counts.
+func unusedOthers(o otherWords, p metav1.Object, listed func(direction) []Subject, d direction, flows []flow.Flow) []string {
+	subjects := listed(d)
+	if d == ingress && slices.ContainsFunc(subjects, func(s Subject) bool { return !s.Whole }) {
+		return nil // who else calls it, nobody knows
+	}
+	list := othersIn(p, d)
+	used := make([]bool, len(list.all))
+	for _, subject := range subjects {
+		namespace := cmp.Or(p.GetNamespace(), subject.Namespace, defaultNamespace)
+		if len(list.all) == 0 {
+			return nil
+		}
+		for _, f := range o.others(subject, d, flows) {
+			for _, entry := range exactly(o.Scope, namespace, d, f) {
+				if i, listed := list.exact[entry]; listed {
+					used[i] = true
+				}
+			}
+			for _, i := range list.wide {
+				used[i] = used[i] || list.all[i].matches(o.Scope, namespace, d, f)
+			}
+		}
+	}
+	var unused []string
+	for i, entry := range list.all {
+		if len(subjects) > 0 && !used[i] {
+			unused = append(unused, entry.String())
+		}
+	}
+	return unused
+}
+
+// describeUnusedOthers returns a line for each entry that no flow of the subjects needed.
+func describeUnusedOthers(o otherWords, p metav1.Object, listed func(direction) []Subject, flows []flow.Flow) []string {
+	var lines []string
+	for _, d := range directions {
+		for _, entry := range unusedOthers(o, p, listed, d, flows) {
+			lines = append(lines, fmt.Sprintf("policy %s: annotation %s: %s", p.GetName(), otherAnnotation(d), entry))
+		}
+	}
+	return lines
+}
+
+// dropOthers removes from a policy's lists what is for no flow of the subjects.
+func dropOthers(o otherWords, p metav1.Object, listed func(direction) []Subject, flows []flow.Flow) {
+	for _, d := range directions {
+		unused := unusedOthers(o, p, listed, d, flows)
+		if len(unused) > 0 {
+			dropEntries(p, otherAnnotation(d), func(entry string) bool { return !slices.Contains(unused, entry) })
+		}
+	}
+}
+
+// foldOthers writes the names in a policy's list that Fold has a pattern for as that pattern, in their place.
+func (s Scope) foldOthers(p metav1.Object) {
+	entries := entriesOf(p, OtherAnnotation)
+	var folded []string
+	for _, entry := range entries {
+		if o, err := parseOther(egress, entry); err == nil && !o.prefix.IsValid() && isHost(o.far) && !isWorkloadName(o.far) {
+			o.far = s.folded(o.far)
+			entry = o.String()
+		}
+		if !slices.Contains(folded, entry) {
+			folded = append(folded, entry)
+		}
+	}
+	if !slices.Equal(entries, folded) {
+		setEntries(p, OtherAnnotation, folded)
+	}
+}
+
+// addOthers lists the flows of each subject that rules cannot say and that no list has, in the policy of its name.
+func addOthers[P metav1.Object](o otherWords, flows []flow.Flow, compile func(Workload, direction) func(flow.Flow) Verdict, own func(Workload) P) {
+	for _, subject := range o.Subjects {
+		for _, d := range directions {
+			others := o.others(subject, d, flows)
+			if len(others) == 0 {
+				continue
+			}
+			var missing []string
+			verdict := compile(subject.Workload, d)
+			for _, f := range others {
+				if verdict(f).Outcome != Allowed {
+					missing = append(missing, o.otherEntry(subject.Workload, d, f))
+				}
+			}
+			if len(missing) > 0 {
+				addEntries(own(subject.Workload), otherAnnotation(d), missing)
+			}
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/netzero-dev/netzero/bpf"
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// States of a TCP socket, from the kernel's include/net/tcp_states.h.
+const (
+	tcpEstablished = 1
+	tcpSynSent     = 2
+	tcpCloseWait   = 8
+)
+
+// opensConnection reports whether a TCP socket has connected, rather than been accepted, and may still send.
+//
+// The kernel counts the bytes that were acknowledged, and counts the SYN of a socket that connects with them (RFC 4898,
+// tcpEStatsAppHCThruOctetsAcked). So these are one more than the payload that was sent and acknowledged.
+func opensConnection(fd int) bool {
+	for range maxReadings {
+		before, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err != nil {
+			return false
+		}
+		switch {
+		case before.State == tcpSynSent:
+			return true
+		case before.State != tcpEstablished && before.State != tcpCloseWait && before.Notsent_bytes == 0:
+			return false
+		}
+		queued, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ) // not acknowledged, whether sent or not
+		if err != nil {
+			return false
+		}
+		after, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err != nil {
+			return false
+		}
+		if before.Bytes_acked == after.Bytes_acked && before.Bytes_sent == after.Bytes_sent &&
+			before.Bytes_retrans == after.Bytes_retrans && before.Notsent_bytes == after.Notsent_bytes {
+			onTheWay := uint64(queued) - uint64(before.Notsent_bytes)
+			return before.Bytes_acked+onTheWay != before.Bytes_sent-before.Bytes_retrans
+		}
+	}
+	return true // it never pauses: rather a flow too many than none
+}
+
+// maxReadings is how often the counters of a socket are read that change meanwhile.
+const maxReadings = 1000
+
+// AdoptConnections is [Probe.AdoptSockets] for the TCP connections that a process opened, and nothing else.
+func (p *Probe) AdoptConnections(pid int, cgroup, netns uint64, opener Opener) error {
+	err := eachSocket(pid, func(fd int) error {
+		if protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL); err != nil || protocol != int(flow.TCP) {
+			return nil
+		}
+		return p.adoptConnection(fd, cgroup, netns, opener)
+	})
+	if err != nil {
+		return fmt.Errorf("adopt connections: %w", err)
+	}
+	return nil
+}
+
+// adoptConnection lets a TCP connection that the process opened before be told as a flow, as soon as it sends something.
+func (p *Probe) adoptConnection(fd int, cgroup, netns uint64, opener Opener) error {
+	if !opensConnection(fd) {
+		return nil
+	}
+	if cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE); err == nil { // from Linux 5.14 on
+		netns = cookie
+	}
+	key := Key{Cgroup: cgroup, Netns: netns, Protocol: flow.TCP}
+	if name, err := unix.Getpeername(fd); err == nil { // else it is still connecting, and its packets say where
+		if remote, ok := addrPort(name); ok {
+			key.Addr, key.Port = remote.Addr(), remote.Port()
+		}
+	}
+	c := bpf.RecordConnection{Key: keyTo(key), Pid: uint32(opener.PID)}
+	if err := p.objects.Connections.Update(int32(fd), c, ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
+		return err
+	}
+	return nil
+}
+
+// Connections returns the TCP connections that a process holds and that tasks in scope opened; none where it is gone.
+func (p *Probe) Connections(pid int) ([]Connection, error) {
+	var found []Connection
+	err := eachSocket(pid, func(fd int) error {
+		if protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL); err != nil || protocol != int(flow.TCP) {
+			return nil
+		}
+		var c bpf.RecordConnection
+		if err := p.objects.Connections.Lookup(int32(fd), &c); errors.Is(err, ebpf.ErrKeyNotExist) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("look up connection: %w", err)
+		}
+		cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE)
+		if err != nil {
+			return fmt.Errorf("read cookie of connection: %w", err)
+		}
+		found = append(found, Connection{ID: cookie, Key: keyOf(c.Key), Said: c.Said, PID: int(c.Pid)})
+		return nil
+	})
+	return found, err
+}

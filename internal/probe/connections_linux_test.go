@@ -1,0 +1,307 @@
+package probe
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/goroutine"
+	"github.com/netzero-dev/netzero/internal/testenv"
+)
+
+// pair returns both ends of a TCP connection over loopback.
+func pair(t *testing.T, network, address string) (client, server net.Conn) {
+	t.Helper()
+	l, err := net.Listen(network, address)
+	check(t, err)
+	defer l.Close()
+	client, err = net.Dial(network, l.Addr().String())
+	check(t, err)
+	t.Cleanup(func() { client.Close() })
+	server, err = l.Accept()
+	check(t, err)
+	t.Cleanup(func() { server.Close() })
+	return client, server
+}
+
+// transfer sends from one end of a connection to the other, and waits for it to arrive.
+func transfer(t *testing.T, from, to net.Conn) {
+	t.Helper()
+	_, err := from.Write([]byte("hello"))
+	check(t, err)
+	_, err = io.ReadFull(to, make([]byte, 5))
+	check(t, err)
+}
+
+func remoteOf(c net.Conn) netip.AddrPort { return c.RemoteAddr().(*net.TCPAddr).AddrPort() }
+
+func (r *rig) adoptOwn() {
+	r.t.Helper()
+	check(r.t, r.AdoptSockets(os.Getpid(), r.leaf.ID, r.self.Netns, Opener{PID: r.self.PID}))
+	_, err := r.NextGeneration()
+	check(r.t, err)
+	r.forget()
+}
+
+func TestConnectionFromBeforeIsAFlowOnceItSends(t *testing.T) {
+	for _, row := range []struct {
+		reason, network, address string
+		spoken                   bool // before
+	}{
+		{"idle since it was opened", "tcp4", "127.0.0.1:0", false},
+		{"used before, IPv6", "tcp6", "[::1]:0", true},
+	} {
+		t.Run(row.reason, func(t *testing.T) {
+			client, server := pair(t, row.network, row.address)
+			if row.spoken {
+				transfer(t, client, server)
+				transfer(t, server, client)
+			}
+			r := newRig(t, Sizes{})
+			r.adoptOwn()
+			transfer(t, server, client)
+			if got := r.flows(); len(got) > 0 {
+				t.Fatalf("what was accepted is a flow, or what only acknowledges: %v", got)
+			}
+			want := []string{text(flow.TCP, remoteOf(client), 1)}
+			for range 2 {
+				r.forget()
+				transfer(t, client, server)
+				transfer(t, client, server)
+				if diff := cmp.Diff(want, r.flows()); diff != "" {
+					t.Fatalf("flows (-want +got):\n%s", diff)
+				}
+				e := seen[*FlowEvent](r)[0]
+				if e.Connection() == 0 || e.Opened != 0 || e.PID != r.self.PID || e.Cgroup != r.leaf.ID || e.Netns != r.self.Netns {
+					t.Errorf("event %+v is not of a connection of this process (%+v) from before", e, r.self)
+				}
+				_, err := r.NextGeneration()
+				check(t, err)
+			}
+			r.forget()
+			client.Close()
+			if _, err := server.Read(make([]byte, 1)); err != io.EOF {
+				t.Fatal(err)
+			}
+			if got := r.flows(); len(got) > 0 {
+				t.Errorf("the end of a connection is a flow: %v", got)
+			}
+			r.mustLoseNothing()
+		})
+	}
+}
+
+func TestConnectionOfAnEarlierGenerationIsToldAgain(t *testing.T) {
+	r := newRig(t, Sizes{})
+	client, server := pair(t, "tcp4", "127.0.0.1:0")
+	transfer(t, client, server)
+	opened := seen[*FlowEvent](r)
+	r.forget()
+	generation, err := r.NextGeneration()
+	check(t, err)
+	transfer(t, client, server)
+	transfer(t, client, server)
+	events := seen[*FlowEvent](r)
+	if len(opened) != 1 || opened[0].Connection() != 0 || len(events) != 1 {
+		t.Fatalf("got %d events, then %d, want 1 each", len(opened), len(events))
+	}
+	if e := events[0]; e.Connection() == 0 || e.Opened != opened[0].Generation || e.Generation != generation || e.PID != r.self.PID {
+		t.Errorf("event %+v is not of the connection that was opened in generation %d", e, opened[0].Generation)
+	}
+	connections, err := r.Connections(os.Getpid())
+	check(t, err)
+	if len(connections) != 1 || connections[0].ID != events[0].Connection() || connections[0].Key != opened[0].Key {
+		t.Errorf("the connections of this process are %+v", connections)
+	}
+}
+
+func TestNameThatAConnectionGaveItsServerBeforeIsTold(t *testing.T) {
+	away(t) // names of servers on loopback are not read
+	r := newRig(t, Sizes{})
+	l, err := net.Listen("tcp4", away4)
+	check(t, err)
+	defer l.Close()
+	client, err := net.Dial("tcp4", l.Addr().String())
+	check(t, err)
+	defer client.Close()
+	server, err := l.Accept()
+	check(t, err)
+	defer server.Close()
+	request := "GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n"
+	_, err = io.WriteString(client, request)
+	check(t, err)
+	_, err = io.ReadFull(server, make([]byte, len(request)))
+	check(t, err)
+	names := seen[*NameEvent](r)
+	_, err = r.NextGeneration()
+	check(t, err)
+	r.forget()
+	transfer(t, client, server)
+	events := seen[*FlowEvent](r)
+	if len(names) != 1 || len(events) != 1 || events[0].Said == 0 || events[0].Said != names[0].Hash {
+		t.Errorf("names %+v, then %+v", names, events)
+	}
+}
+
+func TestConnectionThatIsBeingOpenedIsAFlowOnceItSends(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	check(t, err)
+	defer unix.Close(fd)
+	check(t, unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	check(t, unix.Listen(fd, 0)) // room for one that is not accepted
+	name, err := unix.Getsockname(fd)
+	check(t, err)
+	to, _ := addrPort(name)
+	first, err := net.Dial("tcp4", to.String())
+	check(t, err)
+	defer first.Close()
+	second, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	check(t, err)
+	defer unix.Close(second)
+	if err := unix.Connect(second, name); err != unix.EINPROGRESS {
+		t.Fatalf("the connection is not being opened: %v", err)
+	}
+	r := newRig(t, Sizes{})
+	r.adoptOwn()
+	accepted, _, err := unix.Accept(fd)
+	check(t, err)
+	defer unix.Close(accepted)
+	_, err = unix.Poll([]unix.PollFd{{Fd: int32(second), Events: unix.POLLOUT}}, 30_000)
+	check(t, err)
+	if got := r.flows(); len(got) > 0 {
+		t.Errorf("a connection that has sent nothing is a flow: %v", got)
+	}
+	_, err = unix.Write(second, []byte("hello"))
+	check(t, err)
+	if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
+		t.Errorf("flows (-want +got):\n%s", diff)
+	}
+}
+
+// A busy connection has bytes on the way and bytes that were sent again, both of which the kernel counts.
+func TestBusyConnectionsAreToldFromAcceptedOnes(t *testing.T) {
+	client, server := pair(t, "tcp4", "127.0.0.1:0")
+	stop := make(chan struct{})
+	for _, c := range []net.Conn{client, server} {
+		go io.Copy(io.Discard, c)
+		go func() {
+			for b := make([]byte, 1<<20); ; {
+				if _, err := c.Write(b); err != nil {
+					return
+				}
+				select {
+				case <-stop:
+					return
+				default:
+				}
+			}
+		}()
+	}
+	defer close(stop)
+	for range 1000 {
+		for c, want := range map[net.Conn]bool{client: true, server: false} {
+			raw, err := c.(*net.TCPConn).SyscallConn()
+			check(t, err)
+			raw.Control(func(fd uintptr) {
+				if got := opensConnection(int(fd)); got != want {
+					t.Fatalf("opened: %t, want %t", got, want)
+				}
+			})
+		}
+	}
+}
+
+func TestPayloadThatIsSentAgainIsNoFlow(t *testing.T) {
+	testenv.RequireCommand(t, "iptables", "iptables")
+	away(t)
+	r := newRig(t, Sizes{})
+	iptables := func(args ...string) {
+		t.Helper()
+		if out, err := exec.Command("iptables", append([]string{"-w"}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("iptables %q: %v\n%s", args, err, out)
+		}
+	}
+	client, server := pair(t, "tcp4", "127.0.0.1:0")
+	transfer(t, client, server)
+	rule := []string{"INPUT", "-p", "tcp", "--dport", fmt.Sprint(remoteOf(client).Port()), "-j", "DROP"}
+	iptables(append([]string{"-A"}, rule...)...)
+	_, err := client.Write([]byte("lost!"))
+	check(t, err)
+	_, err = r.NextGeneration()
+	check(t, err)
+	r.forget()
+	iptables(append([]string{"-D"}, rule...)...)
+	_, err = io.ReadFull(server, make([]byte, 5))
+	check(t, err)
+	if got := r.flows(); len(got) > 0 {
+		t.Errorf("what is sent again is a flow: %v", got)
+	}
+	transfer(t, client, server)
+	if diff := cmp.Diff([]string{text(flow.TCP, remoteOf(client), 1)}, r.flows()); diff != "" {
+		t.Errorf("flows (-want +got):\n%s", diff)
+	}
+}
+
+func TestConnectionIsToldForEachRecordingThatSends(t *testing.T) {
+	r := newApart(t)
+	client, server := pair(t, "tcp4", "127.0.0.1:0")
+	check(t, r.Several(true))
+	sendAs := func(id goroutine.ID) {
+		t.Helper()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if id != 0 {
+				defer goroutine.Mark(id)()
+			}
+			if _, err := client.Write([]byte("hello")); err != nil {
+				t.Error(err)
+			}
+		}()
+		<-done
+		_, err := io.ReadFull(server, make([]byte, 5))
+		check(t, err)
+	}
+	first, second := goroutine.NewID(), goroutine.NewID()
+	for _, row := range []struct {
+		reason string
+		by     []goroutine.ID
+		want   []goroutine.ID
+	}{
+		{"in the generation in which it was opened", []goroutine.ID{0, first, second, first}, []goroutine.ID{first, second}},
+		{"in the next one", []goroutine.ID{second, second, first}, []goroutine.ID{second, first}},
+		{"by none of them first", []goroutine.ID{0, 0, second}, []goroutine.ID{0, second}},
+	} {
+		r.forget()
+		for _, id := range row.by {
+			sendAs(id)
+		}
+		var got []goroutine.ID
+		for _, e := range seen[*FlowEvent](r) {
+			got = append(got, e.Recording)
+			if e.Connection() == 0 || e.Recording != 0 && !has(e.Stack, "probe.TestConnectionIsToldForEachRecordingThatSends.func1.1") {
+				t.Errorf("%s: event %+v is not of the connection, or of the goroutine that sends", row.reason, e)
+			}
+		}
+		if diff := cmp.Diff(row.want, got); diff != "" {
+			t.Errorf("%s: told for (-want +got):\n%s", row.reason, diff)
+		}
+		_, err := r.NextGeneration()
+		check(t, err)
+	}
+	check(t, r.Several(false))
+	r.forget()
+	sendAs(first)
+	sendAs(second)
+	if events := seen[*FlowEvent](r); len(events) != 1 || events[0].Recording != first {
+		t.Errorf("while one recording runs, the connection is told as %+v", events)
+	}
+}

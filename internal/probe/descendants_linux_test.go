@@ -1,0 +1,161 @@
+package probe
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/netzero-dev/netzero/internal/goroutine"
+	"github.com/netzero-dev/netzero/internal/testenv"
+)
+
+// mustFollow fails the test on a kernel without BTF; those that tests run on all have it.
+func (r *rig) mustFollow() {
+	r.t.Helper()
+	if !r.Follows() {
+		r.t.Fatalf("descendants are not followed: %s", r.orphans)
+	}
+}
+
+// move starts a child where this process is, and moves it into the cgroup before it does anything.
+func (g group) move(acts ...string) {
+	g.t.Helper()
+	cmd := descendant(append([]string{"wait"}, acts...)...)
+	in, err := cmd.StdinPipe()
+	check(g.t, err)
+	out, err := cmd.StdoutPipe()
+	check(g.t, err)
+	check(g.t, cmd.Start())
+	_, err = bufio.NewReader(out).ReadString('\n')
+	check(g.t, err)
+	check(g.t, os.WriteFile(filepath.Join(g.dir, "cgroup.procs"), fmt.Append(nil, cmd.Process.Pid), 0))
+	_, err = in.Write([]byte("\n"))
+	check(g.t, err)
+	check(g.t, cmd.Wait())
+}
+
+func TestDescendantsAreInScopeInWhateverCgroup(t *testing.T) {
+	testenv.RequireRoot(t)
+	testenv.Recorded(t, "descendants that have left the test's cgroup are in scope")
+	older := newGroup(t, filepath.Join(currentCgroup(t), fmt.Sprintf("probe-test-%d-older", os.Getpid())))
+	r := newRig(t, Sizes{})
+	r.mustFollow()
+	check(t, r.Scanned())
+	check(t, r.WatchNewborn(r.leaf.ID))
+	tcp, udp := listen(t, "tcp4", "127.0.0.1:0").String(), silent(t, "udp4", "127.0.0.1:0").String()
+	rejected := r.beside("rejected")
+	check(t, r.Disregard(rejected.id))
+	for _, where := range []struct {
+		reason string
+		group
+	}{
+		{"older than the leaf", older},
+		{"younger, beside it", r.beside("younger")},
+		{"younger, and nobody's as user space says", rejected},
+		{"nested in the leaf", newGroup(t, filepath.Join(r.leaf.Path, "nested"))},
+	} {
+		for _, row := range []struct{ act, flow string }{
+			{"tcp " + tcp, "TCP " + tcp},
+			{"udp " + udp, "UDP " + udp},
+			{"udp-connected " + udp, "UDP " + udp},
+			{"ping 127.0.0.77", "ICMP 127.0.0.77:8"},
+			{"spawn tcp " + tcp, "TCP " + tcp},
+			{"spawn ping 127.0.0.77", "ICMP 127.0.0.77:8"},
+		} {
+			for way, run := range map[string]func(...string){"born there": where.run, "moved there": where.move} {
+				t.Run(where.reason+", "+way+", "+row.act, func(t *testing.T) {
+					_, err := r.NextGeneration()
+					check(t, err)
+					r.forget()
+					run(row.act)
+					if diff := cmp.Diff([]string{row.flow}, r.flowsOf(r.leaf.ID)); diff != "" {
+						t.Errorf("flows (-want +got):\n%s", diff)
+					}
+					if names := r.namesOf(where.id); names != nil {
+						t.Errorf("its cgroup was adopted: %v", names)
+					}
+				})
+			}
+		}
+	}
+	r.mustLoseNothing()
+}
+
+// A descendant of a test has its children in the test's recording, wherever they are.
+func TestDescendantsElsewhereBelongToTheirRecording(t *testing.T) {
+	r := newApart(t)
+	to := listen(t, "tcp4", "127.0.0.1:0").String()
+	id := goroutine.NewID()
+	r.marked(id, func() { r.beside("elsewhere").run("spawn tcp " + to) })
+	r.mustBelong("TCP "+to, id)
+}
+
+func TestServerOfADescendantElsewhereIsKnown(t *testing.T) {
+	testenv.RequireRoot(t)
+	r := newRig(t, Sizes{})
+	r.mustFollow()
+	r.beside("server").run("listen 127.0.0.1:0")
+	if !slices.ContainsFunc(seen[*BindEvent](r), func(e *BindEvent) bool {
+		return e.Cgroup == r.leaf.ID && e.Addr.IsLoopback() && e.PID != os.Getpid()
+	}) {
+		t.Error("nobody was told that it listens")
+	}
+}
+
+// Who descends from the test process may be older than the recording: user space says so. What it starts meanwhile is known by its
+// parents.
+func TestOlderDescendants(t *testing.T) {
+	testenv.RequireRoot(t)
+	elsewhere := newGroup(t, filepath.Join(currentCgroup(t), fmt.Sprintf("probe-test-%d-elsewhere", os.Getpid())))
+	tcp, other := listen(t, "tcp4", "127.0.0.1:0").String(), listen(t, "tcp4", "127.0.0.1:0").String()
+	goOn := elsewhere.start("wait", "spawn tcp "+other, "wait", "tcp "+tcp, "wait", "spawn tcp "+tcp)
+	r := newRig(t, Sizes{})
+	r.mustFollow()
+	goOn() // and its child has this process as a parent's parent
+	if diff := cmp.Diff([]string{"TCP " + other}, r.flowsOf(r.leaf.ID)); diff != "" {
+		t.Errorf("flows of a child (-want +got):\n%s", diff)
+	}
+	r.forget()
+	check(t, r.Scanned())
+	goOn()
+	if got := r.flowsOf(r.leaf.ID); got != nil {
+		t.Errorf("flows of one of which nobody has said that it is a descendant: %v", got)
+	}
+	known, err := r.Descendants()
+	check(t, err)
+	if len(known) != 0 {
+		t.Errorf("descendants are %v", known)
+	}
+	for _, pid := range processesIn(t, elsewhere) {
+		check(t, r.AddDescendant(pid, 0))
+	}
+	_, err = r.NextGeneration()
+	check(t, err)
+	goOn()
+	if diff := cmp.Diff([]string{"TCP " + tcp}, r.flowsOf(r.leaf.ID)); diff != "" {
+		t.Errorf("flows once it is known (-want +got):\n%s", diff)
+	}
+	check(t, r.AddDescendant(1<<22+1, 0)) // no process
+	if known, err = r.Descendants(); err != nil || known[1<<22+1] != 0 || len(known) > 0 {
+		t.Errorf("descendants are %v, %v", known, err)
+	}
+}
+
+func processesIn(t *testing.T, g group) (pids []int) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(g.dir, "cgroup.procs"))
+	check(t, err)
+	for pid := 0; len(text) > 0; {
+		n, err := fmt.Sscanf(string(text), "%d\n", &pid)
+		if n != 1 {
+			t.Fatal(err)
+		}
+		pids, text = append(pids, pid), text[len(fmt.Sprintln(pid)):]
+	}
+	return pids
+}

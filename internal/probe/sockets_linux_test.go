@@ -1,0 +1,372 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// A socketKind is one of the sockets that are no streams, and what is sent through it to 127.0.0.1.
+type socketKind struct {
+	name           string
+	kind, protocol int
+	port           int // to which it is connected; 0: it is not
+	message        []byte
+	want           string // the flow
+}
+
+var (
+	echoRequest = []byte{8, 0, 0xf7, 0xfd, 0, 1, 0, 1}
+	echoReply   = []byte{0, 0, 0xff, 0xfd, 0, 1, 0, 1}
+	tcpACK      = []byte{0, 99, 0, 98, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 0x10, 1, 0, 0, 0, 0, 0}
+	sctpData    = []byte{0, 99, 0, 96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 4}
+)
+
+var socketKinds = []socketKind{
+	{"udp", unix.SOCK_DGRAM, unix.IPPROTO_UDP, 93, []byte("x"), "UDP 127.0.0.1:93 x1"},
+	{"udp-lite", unix.SOCK_DGRAM, unix.IPPROTO_UDPLITE, 94, []byte("x"), "UDP-Lite 127.0.0.1:94 x1"},
+	{"ping", unix.SOCK_DGRAM, unix.IPPROTO_ICMP, 0, echoRequest, "ICMP 127.0.0.1:8 x1"},
+	{"raw-icmp", unix.SOCK_RAW, unix.IPPROTO_ICMP, 0, echoReply, "ICMP 127.0.0.1:0 x1"},
+	{"raw-tcp", unix.SOCK_RAW, unix.IPPROTO_TCP, 0, tcpACK, "TCP 127.0.0.1:98 x1"},
+	{"raw-other", unix.SOCK_RAW, 253, 0, []byte("x"), "IP/253 127.0.0.1:0 x1"},
+}
+
+// open makes the socket, and connects it where it is to be; ok is false where the kernel has no such.
+func (k socketKind) open() (fd int, ok bool, err error) {
+	fd, err = unix.Socket(unix.AF_INET, k.kind|unix.SOCK_CLOEXEC, k.protocol)
+	if err == unix.EPROTONOSUPPORT || err == unix.EACCES && k.name == "ping" { // net.ipv4.ping_group_range
+		return -1, false, nil
+	}
+	if err == nil && k.port != 0 {
+		err = unix.Connect(fd, &unix.SockaddrInet4{Port: k.port, Addr: [4]byte{127, 0, 0, 1}})
+	}
+	return fd, true, err
+}
+
+func (k socketKind) send(t *testing.T, fd int) {
+	t.Helper()
+	if k.port != 0 {
+		check(t, unix.Send(fd, k.message, 0))
+		return
+	}
+	check(t, unix.Sendto(fd, k.message, 0, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+}
+
+// allowPing lets everybody make ping sockets in the thread's network namespace.
+func allowPing(t *testing.T) {
+	t.Helper()
+	const file = "/proc/sys/net/ipv4/ping_group_range"
+	before, err := os.ReadFile(file)
+	check(t, err)
+	check(t, os.WriteFile(file, []byte("0 2147483647"), 0))
+	t.Cleanup(func() { check(t, os.WriteFile(file, before, 0)) })
+}
+
+// give passes a socket of the kind on, by descriptor 3.
+func give(name string) error {
+	i := slices.IndexFunc(socketKinds, func(k socketKind) bool { return k.name == name })
+	if i < 0 {
+		return fmt.Errorf("no kind of socket %q", name)
+	}
+	fd, ok, err := socketKinds[i].open()
+	if err != nil {
+		return err
+	}
+	var rights []byte
+	if ok {
+		rights = unix.UnixRights(fd)
+	}
+	return unix.Sendmsg(3, []byte("x"), rights, nil, 0)
+}
+
+// given has a child in the cgroup pass a socket on; ok is false where the kernel has no such.
+func (g group) given(kind string) (fd int, ok bool) {
+	g.t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	check(g.t, err)
+	defer unix.Close(pair[0])
+	cmd, done := g.command([]string{"give " + kind})
+	defer done()
+	far := os.NewFile(uintptr(pair[1]), "far")
+	cmd.ExtraFiles = []*os.File{far}
+	err = cmd.Run()
+	far.Close()
+	check(g.t, err)
+	rights := make([]byte, unix.CmsgSpace(4))
+	_, n, _, _, err := unix.Recvmsg(pair[0], make([]byte, 1), rights, unix.MSG_CMSG_CLOEXEC)
+	check(g.t, err)
+	if n == 0 {
+		return -1, false
+	}
+	messages, err := unix.ParseSocketControlMessage(rights[:n])
+	check(g.t, err)
+	fds, err := unix.ParseUnixRights(&messages[0])
+	check(g.t, err)
+	g.t.Cleanup(func() { unix.Close(fds[0]) })
+	return fds[0], true
+}
+
+// take connects a socket that is passed on by descriptor 3.
+func take(to netip.AddrPort) error {
+	rights := make([]byte, unix.CmsgSpace(4))
+	_, n, _, _, err := unix.Recvmsg(3, make([]byte, 1), rights, 0)
+	if err != nil {
+		return err
+	}
+	messages, err := unix.ParseSocketControlMessage(rights[:n])
+	if err != nil {
+		return err
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil {
+		return err
+	}
+	return unix.Connect(fds[0], &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()})
+}
+
+// A process out of scope connects a socket of this one's: no connect in scope tells of it.
+func TestSYNThatNoConnectHasToldOfIsAFlow(t *testing.T) {
+	r := newRig(t, Sizes{})
+	r.unfollow()
+	to := listen(t, "tcp4", "127.0.0.1:0")
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	check(t, err)
+	defer unix.Close(fd)
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	check(t, err)
+	defer unix.Close(pair[0])
+	far := os.NewFile(uintptr(pair[1]), "far")
+	defer far.Close()
+	check(t, unix.Sendmsg(pair[0], []byte("x"), unix.UnixRights(fd), nil, 0))
+	cmd, done := r.beside("others").command([]string{"take " + to.String()})
+	defer done()
+	cmd.ExtraFiles = []*os.File{far}
+	r.forget()
+	check(t, cmd.Run())
+	if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
+		t.Errorf("flows (-want +got):\n%s", diff)
+	}
+	r.mustLoseNothing()
+}
+
+// The SYN may leave long after the connect, which has told of it.
+func TestDeferredSYNIsNotToldTwice(t *testing.T) {
+	r := newRig(t, Sizes{})
+	to := listen(t, "tcp4", "127.0.0.1:0")
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	check(t, err)
+	defer unix.Close(fd)
+	check(t, unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_FASTOPEN_CONNECT, 1))
+	r.forget()
+	check(t, unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}))
+	_, err = unix.Write(fd, []byte("x"))
+	check(t, err)
+	if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
+		t.Errorf("flows (-want +got):\n%s", diff)
+	}
+}
+
+// withoutLayout has the programs loaded as on a kernel without BTF.
+func withoutLayout(t *testing.T) {
+	before := taskLayout
+	taskLayout = func() (layout, error) { return layout{unnamed: noBTF, apart: apart{mixed: noBTF}}, nil }
+	t.Cleanup(func() { taskLayout = before })
+}
+
+// needsSender skips nothing: all kernels of the table have what it needs, and without it the promise is another one.
+func needsSender(t *testing.T) {
+	t.Helper()
+	l, err := taskLayout()
+	check(t, err)
+	if l.Pid == 0 {
+		t.Fatal("the programs cannot read who sends")
+	}
+}
+
+// A process out of scope makes the sockets, and this one sends.
+func TestSocketsOfOthersBelongToWhoSends(t *testing.T) {
+	needsSender(t)
+	allowPing(t)
+	r := newRig(t, Sizes{})
+	r.unfollow()
+	others := r.beside("others")
+	for _, kind := range socketKinds {
+		t.Run(kind.name, func(t *testing.T) {
+			fd, ok := others.given(kind.name)
+			if !ok {
+				t.Skip("the kernel has none")
+			}
+			r.forget()
+			kind.send(t, fd)
+			if diff := cmp.Diff([]string{kind.want}, r.flows()); diff != "" {
+				t.Errorf("flows (-want +got):\n%s", diff)
+			}
+			for _, e := range seen[*FlowEvent](r) {
+				if e.Cgroup != r.leaf.ID {
+					t.Errorf("the flow is of cgroup %d, want %d", e.Cgroup, r.leaf.ID)
+				}
+			}
+		})
+	}
+	r.mustLoseNothing()
+}
+
+// Who only makes sockets, and passes them on, opens nothing; who sends may be out of scope.
+func TestSocketsOfStrangersAreOutOfScope(t *testing.T) {
+	r := newRig(t, Sizes{})
+	r.unfollow()
+	others := r.beside("others")
+	r.forget()
+	others.run("udp-connected 127.0.0.1:93", "udp 127.0.0.1:94", "ping 127.0.0.1", "pong 127.0.0.1")
+	if got := r.flows(); len(got) > 0 {
+		t.Errorf("flows %v", got)
+	}
+}
+
+func TestRawAndPingSocketsFromBeforeAreSeen(t *testing.T) {
+	for name, prepare := range map[string]func(*testing.T){"by who sends": needsSender, "adopted": withoutLayout} {
+		t.Run(name, func(t *testing.T) {
+			prepare(t)
+			allowPing(t)
+			fds := make(map[string]int)
+			for _, kind := range socketKinds {
+				fd, ok, err := kind.open()
+				check(t, err)
+				if ok {
+					fds[kind.name] = fd
+					t.Cleanup(func() { unix.Close(fd) })
+				}
+			}
+			r := newRig(t, Sizes{})
+			if name == "adopted" {
+				check(t, r.AdoptSockets(r.self.PID, r.leaf.ID, r.self.Netns, Opener{PID: r.self.PID}))
+			}
+			for _, kind := range socketKinds {
+				fd, ok := fds[kind.name]
+				if !ok {
+					continue
+				}
+				r.forget()
+				kind.send(t, fd)
+				if diff := cmp.Diff([]string{kind.want}, r.flows()); diff != "" {
+					t.Errorf("%s: flows (-want +got):\n%s", kind.name, diff)
+				}
+			}
+			r.mustLoseNothing()
+		})
+	}
+}
+
+// haveKernelSend has the kernel of a new network namespace, whose own sockets belong to this process's cgroup, look for
+// neighbours, routers and duplicates of its addresses.
+func haveKernelSend() error {
+	runtime.LockOSThread() // which is in the namespace
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		return err
+	}
+	return connectLinks()
+}
+
+// connectLinks makes two links that are connected with each other, and waits until they have proven that nobody else has their
+// addresses. A guest's kernel has no such links; there loopback has to do.
+func connectLinks() error {
+	attributes := netlink.NewLinkAttrs()
+	attributes.Name = "near"
+	err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attributes, PeerName: "far"})
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		lo, err := netlink.LinkByName("lo")
+		if err != nil {
+			return err
+		}
+		return netlink.LinkSetUp(lo)
+	}
+	if err != nil {
+		return fmt.Errorf("make links: %w", err)
+	}
+	for _, name := range []string{"lo", "near", "far"} {
+		link, err := netlink.LinkByName(name)
+		if err == nil {
+			err = netlink.LinkSetUp(link)
+		}
+		if err != nil {
+			return fmt.Errorf("make links: %w", err)
+		}
+	}
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		ready := 0
+		addresses, err := netlink.AddrList(nil, netlink.FAMILY_V6)
+		if err != nil {
+			return err
+		}
+		for _, a := range addresses {
+			if a.IP.IsLinkLocalUnicast() && a.Flags&unix.IFA_F_TENTATIVE == 0 {
+				ready++
+			}
+		}
+		if ready == 2 {
+			return nil
+		}
+	}
+	return fmt.Errorf("make links: their addresses stay tentative")
+}
+
+// The kernel's own sockets for ICMP and TCP are raw ones, of the cgroup that has made the network namespace.
+func TestWhatTheKernelSendsIsNoFlow(t *testing.T) {
+	r := newRig(t, Sizes{})
+	away(t)
+	r.forget()
+	check(t, connectLinks())
+	if got := r.flows(); len(got) > 0 {
+		t.Errorf("flows of links that came up: %v", got)
+	}
+	var want []string
+	for network, address := range map[string]string{"tcp4": "198.18.0.1:1", "tcp6": "[2001:db8::1]:1"} {
+		if _, err := net.Dial(network, address); err == nil {
+			t.Fatalf("somebody listens at %s", address)
+		}
+		want = append(want, "TCP "+address+" x1")
+	}
+	for network, address := range map[string]string{"udp4": "198.18.0.1:1", "udp6": "[2001:db8::1]:1"} {
+		c, err := net.Dial(network, address)
+		check(t, err)
+		_, err = c.Write([]byte("x"))
+		check(t, err)
+		if _, err := c.Read(make([]byte, 1)); err == nil || !strings.Contains(err.Error(), "refused") {
+			t.Fatalf("reading from %s: %v", address, err)
+		}
+		c.Close()
+		want = append(want, "UDP "+address+" x1")
+	}
+	ping := func(domain, protocol int, kind byte, to unix.Sockaddr) {
+		fd, err := unix.Socket(domain, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)
+		check(t, err)
+		defer unix.Close(fd)
+		check(t, unix.Sendto(fd, append([]byte{kind}, make([]byte, 23)...), 0, to))
+	}
+	ping(unix.AF_INET, unix.IPPROTO_ICMP, 13, &unix.SockaddrInet4{Addr: [4]byte{198, 18, 0, 1}})
+	ping(unix.AF_INET6, unix.IPPROTO_ICMPV6, 128, &unix.SockaddrInet6{Addr: [16]byte{0x20, 0x01, 0x0d, 0xb8, 15: 1}})
+	want = append(want, "ICMP 198.18.0.1:13 x1", "ICMPv6 [2001:db8::1]:128 x1")
+	slices.Sort(want)
+	if diff := cmp.Diff(want, r.flows()); diff != "" {
+		t.Errorf("flows (-want +got):\n%s", diff)
+	}
+	for _, e := range seen[*FlowEvent](r) {
+		if e.Netns == r.self.Netns || e.Netns == 0 {
+			t.Errorf("%s: the flow seems to be in namespace %d", e.Protocol, e.Netns)
+		}
+	}
+	r.mustLoseNothing()
+}

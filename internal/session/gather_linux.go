@@ -1,0 +1,193 @@
+package session
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/netzero-dev/netzero/internal/endpoint"
+	"github.com/netzero-dev/netzero/internal/goroutine"
+)
+
+// process stands for one process: ids are given anew.
+type process struct {
+	pid     int
+	started uint64
+}
+
+// identify returns the processes that have some ids now.
+func identify(pids []int) []process {
+	var all []process
+	for _, pid := range pids {
+		if started, err := endpoint.Started(pid); err == nil {
+			all = append(all, process{pid, started})
+		}
+	}
+	return all
+}
+
+// lives reports whether a process has not ended.
+func (p process) lives() bool {
+	started, err := endpoint.Started(p.pid)
+	return err == nil && started == p.started
+}
+
+// survivors are the processes that descended from this one and lived when a session ended, with their recordings. Nothing but
+// this tells of them once their parents have ended.
+var survivors struct {
+	sync.Mutex
+	of map[process]goroutine.ID
+}
+
+// remember keeps in mind who is in scope, for the next session.
+func (s *Session) remember() {
+	all := make(map[process]goroutine.ID)
+	for _, p := range identify(s.Leaf.Processes()) {
+		all[p] = 0
+	}
+	if s.knowsIDs() && s.Probe.Follows() {
+		known, _ := s.Probe.Descendants() // without, those in the leaf are remembered
+		for _, p := range identify(slices.Collect(maps.Keys(known))) {
+			all[p] = known[p.pid]
+		}
+	}
+	survivors.Lock()
+	defer survivors.Unlock()
+	for p, of := range survivors.of {
+		if _, known := all[p]; !known && p.lives() {
+			all[p] = of
+		}
+	}
+	delete(all, process{os.Getpid(), own()})
+	survivors.of = all
+}
+
+func own() uint64 {
+	started, _ := endpoint.Started(os.Getpid())
+	return started
+}
+
+// remembered returns who has been in scope of an earlier session and lives.
+func remembered() map[process]goroutine.ID {
+	survivors.Lock()
+	defer survivors.Unlock()
+	all := make(map[process]goroutine.ID)
+	for p, of := range survivors.of {
+		if p.lives() {
+			all[p] = of
+		}
+	}
+	return all
+}
+
+// knowsIDs reports whether the kernel's hooks know processes by the ids that this one sees.
+func (s *Session) knowsIDs() bool { return s.Self.PID == os.Getpid() }
+
+// Descendants returns the processes that descend from this one as the kernel knows them, also those that have lost their parents,
+// with their recordings. In another pid namespace than the initial one none is known.
+func (s *Session) Descendants() map[int]goroutine.ID {
+	if !s.knowsIDs() || !s.Probe.Follows() {
+		return nil
+	}
+	all, _ := s.Probe.Descendants()
+	return all
+}
+
+// patience is how long processes may go on to start others outside of the leaf before they are all in it.
+const patience = 10 * time.Second
+
+// gather puts the processes in scope that descend from this one and are older than the session. Until they are in the leaf
+// they may start others outside of it; so it looks again until it finds no more.
+func (s *Session) gather(before []process) error {
+	mine := remembered()
+	orphans, unclear, err := endpoint.Orphans()
+	if err != nil {
+		return err
+	}
+	for _, p := range append(before, identify(orphans)...) {
+		if _, known := mine[p]; !known {
+			mine[p] = 0
+		}
+	}
+	known := make(map[process]bool)
+	for deadline := time.Now().Add(patience); ; {
+		moved, err := s.gatherOnce(mine, known)
+		if err != nil {
+			return err
+		}
+		if !moved {
+			break
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("move processes into cgroup %s: they start others faster than they can be moved: start them after Record, or let them start fewer", s.Leaf.Path)
+		}
+	}
+	for _, p := range identify(unclear) {
+		if !known[p] {
+			described, _ := endpoint.ReadProcess(p.pid)
+			s.Unclear = append(s.Unclear, described)
+		}
+	}
+	if s.knowsIDs() && s.Probe.Follows() {
+		return s.Probe.Scanned()
+	}
+	return nil // in another pid namespace: the programs go on to look at parents, where the ids that we see say nothing
+}
+
+// gatherOnce does it for those that it finds now, and reports whether it moved any. mine are processes that descend from this one
+// whatever /proc says.
+func (s *Session) gatherOnce(mine map[process]goroutine.ID, known map[process]bool) (moved bool, err error) {
+	inside := s.Leaf.Processes() // from birth, or for long enough
+	roots := []int{os.Getpid()}
+	for p := range mine {
+		if p.lives() {
+			roots = append(roots, p.pid)
+		}
+	}
+	found, err := endpoint.Descendants(roots...)
+	if err != nil {
+		return false, err
+	}
+	found = append(found, roots[1:]...)
+	if s.knowsIDs() && s.Probe.Follows() {
+		born, err := s.Probe.Descendants()
+		if err != nil {
+			return false, err
+		}
+		found = append(found, slices.Collect(maps.Keys(born))...)
+	}
+	beside, err := s.Leaf.Beside()
+	if err != nil {
+		return false, err
+	}
+	var fresh, movable []int
+	for _, p := range identify(found) {
+		if known[p] || p.pid == os.Getpid() {
+			continue
+		}
+		known[p] = true
+		if !slices.Contains(inside, p.pid) {
+			fresh = append(fresh, p.pid)
+		}
+		if slices.Contains(beside, p.pid) {
+			movable = append(movable, p.pid)
+		}
+		if s.knowsIDs() && s.Probe.Follows() {
+			if err := s.Probe.AddDescendant(p.pid, mine[p]); err != nil {
+				return false, err
+			}
+		}
+	}
+	if err := s.Leaf.Move(movable...); err != nil {
+		return false, err
+	}
+	for _, pid := range fresh {
+		if err := s.adopt(pid); err != nil {
+			return false, err
+		}
+	}
+	return len(movable) > 0, nil
+}
