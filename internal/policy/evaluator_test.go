@@ -337,3 +337,16 @@ func compareCiliumUsage(t *testing.T, c Cilium, policies ciliumPolicies, flows [
 		}
 	}
 }
+
+// A look-up is allowed by the rule that has the port at which its name is listed, be it not the rule's first.
+func TestEvaluatorFindsTheRuleOfALookup(t *testing.T) {
+	scope := alone(checkout)
+	a, b := external("a.example", "203.0.113.9"), external("b.example", "203.0.113.10")
+	policies := scope.Generate(from(checkout, toPort(a, flow.TCP, 80), toPort(b, flow.TCP, 443)))
+	b.Addr = netip.Addr{}
+	f := from(checkout, flow.Flow{Destination: b, Lookup: true})[0]
+	want := scope.Evaluate(policies, f)
+	if diff := gocmp.Diff(want, scope.Evaluator(policies)(f)); diff != "" || want.Outcome != Allowed || want.Rule < 0 {
+		t.Errorf("%+v (-one by one +all):\n%s", want, diff)
+	}
+}
