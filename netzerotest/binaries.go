@@ -33,8 +33,9 @@ func compareBinaries[P golden.Policy](result *report.Report, d dialect[P], file 
 	committed := d.of(file)
 	at := make(map[program]int) // in found
 	var found []report.Binary
+	evaluate := d.rules.Evaluator(committed)
 	for _, f := range flow.Fold(flows) {
-		if f.Binaries == "" || d.rules.Evaluate(committed, f).Outcome != policy.Allowed {
+		if f.Binaries == "" || evaluate(f).Outcome != policy.Allowed {
 			continue
 		}
 		for binary := range strings.SplitSeq(f.Binaries, ",") {

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/netzero-dev/netzero/internal/cgroup"
 	"github.com/netzero-dev/netzero/internal/dns"
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/flow"
@@ -230,11 +231,12 @@ func (m *membership) leave() error {
 	return c.close()
 }
 
-// unrecorded does something if no recording of this process sees it, and keeps recordings from beginning until then.
+// unrecorded does something if no recording sees it, and keeps those of this process from beginning until then. One of a process
+// that has started this one may go on, as that of a fuzzing coordinator does.
 func unrecorded(do func()) {
 	shared.Lock()
 	defer shared.Unlock()
-	if shared.capture == nil {
+	if shared.capture == nil && !cgroup.InLeaf() {
 		do()
 	}
 }

@@ -19,16 +19,26 @@ func compare[P golden.Policy](result *report.Report, d dialect[P], file *golden.
 	required := d.rules.Required(flows)
 	denied := make(map[Flow]*report.Denied) // by the folded flow
 	folded := flow.Fold(required)
+	whole := make(map[Flow]Flow) // folded, by what a policy sees of it
+	for _, f := range folded {
+		whole[asSeen(f)] = f
+	}
+	evaluate := d.rules.Evaluator(committed)
+	noticed := make(map[string]bool)
+	for _, notice := range result.Notices {
+		noticed[notice] = true
+	}
 	for _, f := range required {
-		verdict := d.rules.Evaluate(committed, f)
+		verdict := evaluate(f)
 		for _, notice := range verdict.Notices {
-			if !slices.Contains(result.Notices, notice) {
+			if !noticed[notice] {
+				noticed[notice] = true
 				result.Notices = append(result.Notices, notice)
 			}
 		}
 		switch verdict.Outcome {
 		case policy.Denied, policy.Inexpressible:
-			whole := folded[slices.IndexFunc(folded, func(g Flow) bool { return sameFold(f, g) })]
+			whole := whole[asSeen(f)]
 			entry := denied[whole]
 			if entry == nil {
 				entry = &report.Denied{Flow: whole, Policy: verdict.Policy, Reason: verdict.Reason}
@@ -67,8 +77,9 @@ func compareRest[P golden.Policy](result *report.Report, d dialect[P], file *gol
 	}
 }
 
-// sameFold reports whether a policy sees two flows as one.
-func sameFold(f, g Flow) bool {
-	return f.Source.Identity() == g.Source.Identity() && f.Destination.Identity() == g.Destination.Identity() &&
-		f.Port == g.Port && f.Protocol == g.Protocol && f.ICMPType == g.ICMPType && f.Lookup == g.Lookup
+// asSeen returns what a policy sees of a flow.
+func asSeen(f Flow) Flow {
+	return Flow{
+		Source: f.Source.Identity(), Destination: f.Destination.Identity(), Port: f.Port, Protocol: f.Protocol, ICMPType: f.ICMPType, Lookup: f.Lookup,
+	}
 }

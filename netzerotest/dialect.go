@@ -22,7 +22,7 @@ type dialect[P golden.Policy] struct {
 type rules[P golden.Policy] interface {
 	Generate(flows []Flow) []P
 	Required(flows []Flow) []Flow
-	Evaluate(policies []P, f Flow) policy.Verdict
+	Evaluator(policies []P) func(Flow) policy.Verdict
 	Unused(policies []P, flows []Flow) []string
 	Unlisted(policies []P, f Flow, binary string) string
 	NotIsolated(policies []P, flows []Flow) []string

@@ -127,6 +127,7 @@ func (c *capture) identify(m *membership, e *probe.FlowEvent, name string, batch
 	identity := b.Identify(endpoint.Query{
 		PID: e.Process.PID, Protocol: e.Protocol, Addr: e.Addr, Port: e.Port, Name: name, Bound: c.bound.at(e.Key),
 		Container: contained, OwnNetwork: contained && e.Netns != c.session.Self.Netns,
+		Apart: !contained && e.Netns != 0 && e.Netns != c.session.Self.Netns, MaybeApart: !contained && e.Netns == 0,
 	})
 	if err := b.Err(); err != nil && c.failure == nil {
 		c.fail(fmt.Errorf("look at this machine: %w", err))

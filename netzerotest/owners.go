@@ -12,7 +12,7 @@ import (
 
 // addOwners puts into a report of failure what the owners of addresses call them that nobody has a name for: of those that
 // are denied or, where there is no policy yet, of all. That is for its reader alone. Nothing is asked while this process is
-// recorded for another test, of which it would be a flow.
+// recorded for another test, or by the process that started it: what is asked would be a flow there.
 func addOwners(result *report.Report, flows []Flow) {
 	var nameless []netip.Addr
 	add := func(e flow.Endpoint) {

@@ -14,8 +14,9 @@ import (
 // somebody's word, which no update takes back, and a flow to nowhere that is known has nothing that could allow it.
 func (d dialect[P]) refused(updated []P, flows []Flow) []string {
 	var lines []string
+	evaluate := d.rules.Evaluator(updated)
 	for _, f := range flow.Fold(d.rules.Required(flows)) {
-		switch v := d.rules.Evaluate(updated, f); v.Outcome {
+		switch v := evaluate(f); v.Outcome {
 		case policy.Denied:
 			lines = append(lines, fmt.Sprintf("%s: policy %s: %s", f.Target(), v.Policy, v.Reason))
 		case policy.Inexpressible:

@@ -157,6 +157,23 @@ func move(dir string, pids []int) error {
 	return nil
 }
 
+// InLeaf reports whether this process is in a leaf, its own or that of a process from which it descends: whatever it opens is
+// recorded then. Where that cannot be read it is taken to be so.
+func InLeaf() bool {
+	path, err := OfProcess(os.Getpid())
+	if err != nil {
+		return !errors.Is(err, ErrNoTree)
+	}
+	return slices.ContainsFunc(elements(path), isLeaf)
+}
+
+// isLeaf reports whether a cgroup's name is one that NewLeaf gives.
+func isLeaf(name string) bool {
+	var pid, try int
+	n, err := fmt.Sscanf(name, leafPrefix+"%d-%d", &pid, &try)
+	return err == nil && n == 2
+}
+
 // Leave moves whoever is in the leaf, and in cgroups that were made below it, back to where the leaf was made, and
 // removes it.
 func (l *Leaf) Leave() error {

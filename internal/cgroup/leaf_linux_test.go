@@ -237,3 +237,44 @@ func TestIDOfWhatIsNoCgroupIsAnError(t *testing.T) {
 		t.Errorf("ID of a missing directory: %v", err)
 	}
 }
+
+func TestProcessKnowsThatItIsInALeaf(t *testing.T) {
+	testenv.RequireRoot(t)
+	if InLeaf() {
+		t.Fatal("this test is recorded")
+	}
+	tree, err := FindTree()
+	if err != nil {
+		t.Fatal(err)
+	}
+	outer, err := NewLeaf(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer outer.Leave()
+	if err := outer.Move(os.Getpid()); err != nil {
+		t.Fatal(err)
+	}
+	if !InLeaf() {
+		t.Error("in a leaf: got false")
+	}
+	inner, err := NewLeaf(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := inner.Move(os.Getpid()); err != nil {
+		t.Fatal(err)
+	}
+	if err := inner.Leave(); err != nil {
+		t.Fatal(err)
+	}
+	if !InLeaf() {
+		t.Error("in the leaf of a process that started it, out of its own: got false")
+	}
+	if err := outer.Leave(); err != nil {
+		t.Fatal(err)
+	}
+	if InLeaf() {
+		t.Error("out of all leaves: got true")
+	}
+}

@@ -3,6 +3,7 @@ package cilium
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 const longestName = 255
@@ -33,8 +34,20 @@ func (n FQDN) Matches(name string) bool {
 		expr = regexp.QuoteMeta(strings.TrimSuffix(pattern[len(lead):], "."))
 	}
 	expr = asterisks.ReplaceAllString(strings.ReplaceAll(expr, `\*`, `*`), `[-a-z0-9_]*`)
-	matched, err := regexp.MatchString("^"+prefix+expr+"$", name)
-	return err == nil && matched
+	return matches("^"+prefix+expr+"$", name)
+}
+
+var expressions sync.Map // of patterns; nil for one that is not valid
+
+// matches reports whether a regular expression, which is compiled once, matches.
+func matches(expr, text string) bool {
+	compiled, known := expressions.Load(expr)
+	if !known {
+		re, _ := regexp.Compile(expr)
+		compiled, _ = expressions.LoadOrStore(expr, re)
+	}
+	re := compiled.(*regexp.Regexp)
+	return re != nil && re.MatchString(text)
 }
 
 // String returns the name or the pattern.

@@ -81,6 +81,13 @@ func beChild(role string, args []string) error {
 			}
 			ready += " " + strings.TrimSpace(line)
 		}
+	case "address": // <address>: gets it, on the loopback interface of the network namespace that the parent made
+		if out, err := exec.Command("ip", "address", "add", args[0], "dev", "lo").CombinedOutput(); err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
 	case "starve": // without file descriptors: what it still finds of its descendants
 		in := exec.Command("sleep", "60")
 		if err := in.Start(); err != nil {

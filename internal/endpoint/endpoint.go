@@ -26,6 +26,10 @@ type Query struct {
 	// Container says that the process runs in a container: the test process is somebody else to it. OwnNetwork says that
 	// it has a network namespace of its own, so that loopback is the container's; else it has this machine's.
 	Container, OwnNetwork bool
+
+	// Apart says that the process, which runs in no container, was in another network namespace than the test process when it
+	// connected; MaybeApart, that the kernel could not tell.
+	Apart, MaybeApart bool
 }
 
 // Owner is a process that listens, or has listened, at an address.

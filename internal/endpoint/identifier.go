@@ -52,6 +52,7 @@ type Batch struct {
 	id          *Identifier
 	listeners   map[string]*Listeners // by network namespace; nil where they could not be read
 	local       localAddrs
+	localIn     map[string]localAddrs // by network namespace of others; nil where it cannot be read
 	descendants []int
 	walked      bool // descendants has been read
 	err         error
@@ -84,7 +85,7 @@ func (b *Batch) fail(err error) {
 func (b *Batch) Identify(q Query) Identity {
 	addr := normal(q.Addr)
 	peer := b.id.config.Peers.Match(addr, q.Port, q.Name)
-	found := Identity{Port: q.Port, Local: b.isLocal(addr) && !(q.OwnNetwork && addr.IsLoopback())}
+	found := Identity{Port: q.Port, Local: b.isLocalTo(q, addr) && !(q.OwnNetwork && addr.IsLoopback())}
 	if q.Container && found.Local && !peer.Exact() {
 		// The same server, as the test process knows it.
 		if at := b.id.Peer(netip.AddrFrom4([4]byte{127, 0, 0, 1}), q.Port); at.Exact() {
@@ -103,7 +104,7 @@ func (b *Batch) Identify(q Query) Identity {
 	case found.Peer.PodPort != 0:
 		found.Port = found.Peer.PodPort
 	default:
-		found.Ephemeral = b.id.ephemeral.has(q.Port) && b.isLocal(addr)
+		found.Ephemeral = b.id.ephemeral.has(q.Port) && b.isLocalTo(q, addr)
 	}
 	return found
 }
@@ -147,6 +148,9 @@ func (b *Batch) who(q Query, addr netip.Addr, peer Peer, found *Identity) (flow.
 func (b *Batch) onThisMachine(q Query, addr netip.Addr, identity *Identity) (flow.Endpoint, Relation) {
 	self := flow.Endpoint{Kind: flow.Workload, Name: b.id.config.Workload, Evidence: flow.ByOption}
 	if q.Protocol == flow.ICMP || q.Protocol == flow.ICMPv6 {
+		if q.MaybeApart && !addr.IsLoopback() && b.someoneIsApart() {
+			return flow.Endpoint{}, Other // the address may be another host's there
+		}
 		return self, Self // the kernel answers, and would in the pod
 	}
 	found := b.whoListens(q, addr)
@@ -193,6 +197,43 @@ func (b *Batch) onThisMachine(q Query, addr netip.Addr, identity *Identity) (flo
 func (b *Batch) isNode(q Query, addr netip.Addr, listener int) bool {
 	return q.Container && q.OwnNetwork && !addr.IsLoopback() && !slices.Contains(b.descendants, listener) &&
 		!slices.ContainsFunc(q.Bound, func(o Owner) bool { return o.PID == listener })
+}
+
+// isLocalTo reports whether an address is one of the machine as the connecting process sees it. In a network namespace of its
+// own that is what the interfaces there have; an address of the test process's namespace may be another host's.
+func (b *Batch) isLocalTo(q Query, addr netip.Addr) bool {
+	if !q.Apart || addr.IsLoopback() {
+		return b.isLocal(addr)
+	}
+	namespace, apart := b.namespaceOf(q)
+	if !apart {
+		return false // it is gone, or was a thread's: nobody can say who has the address there
+	}
+	local, read := b.localIn[namespace]
+	if !read {
+		local = readLocalAddrsOf(q.PID)
+		if b.localIn == nil {
+			b.localIn = make(map[string]localAddrs)
+		}
+		b.localIn[namespace] = local
+	}
+	return local.has(addr)
+}
+
+// namespaceOf returns the network namespace of a process that connected from another one than the test process's, or false
+// where that is not known any more.
+func (b *Batch) namespaceOf(q Query) (namespace string, known bool) {
+	if q.PID == 0 || !alive(q.PID) {
+		return "", false
+	}
+	namespace = networkOf(q.PID)
+	return namespace, namespace != networkOf(b.id.config.Self)
+}
+
+// someoneIsApart reports whether a process that descends from the test process is in another network namespace.
+func (b *Batch) someoneIsApart() bool {
+	own := networkOf(b.id.config.Self)
+	return slices.ContainsFunc(b.ownDescendants(), func(pid int) bool { return alive(pid) && networkOf(pid) != own })
 }
 
 // isLocal reports whether an address is one of this machine, and reads the interfaces only for what is not loopback.

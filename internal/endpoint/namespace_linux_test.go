@@ -186,3 +186,63 @@ func TestResolvConfIsTheProcesssOwn(t *testing.T) {
 	c.stop()
 	check(c.pid, "203.0.113.54", false, "a process that is gone sees what we see")
 }
+
+// What one network namespace has for an address may be another host's in the next one.
+func TestAddressOfThisNamespaceFromAnother(t *testing.T) {
+	testenv.RequireRoot(t)
+	testenv.RequireCommand(t, "ip", "iproute2")
+	own := ownAddr(t)
+	_, ours := listen(t, "tcp", netip.AddrPortFrom(own, 0).String())
+	without, err := tryStart(t, testBinary(t), unshare(syscall.CLONE_NEWNET), "wait")
+	if err != nil {
+		t.Fatal(err)
+	}
+	with, err := tryStart(t, testBinary(t), unshare(syscall.CLONE_NEWNET), "address", own.String()+"/32")
+	if err != nil {
+		t.Fatal(err)
+	}
+	with6, err := tryStart(t, testBinary(t), unshare(syscall.CLONE_NEWNET), "address", "2001:db8::9/128")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := start(t, "wait")
+	gone.stop()
+	here := start(t, "wait").pid
+	bare := flow.Endpoint{Kind: flow.Address, Addr: own}
+	named := flow.Endpoint{Kind: flow.External, Name: "db.partner.test", Addr: own, Evidence: flow.ByDNS}
+	for _, tt := range []struct {
+		reason string
+		q      Query
+		want   Relation
+		end    flow.Endpoint
+	}{
+		{"here: the test process listens", Query{PID: here, Protocol: flow.TCP, Port: ours.Port()}, Self, flow.Endpoint{}},
+		{"here: nobody listens", Query{PID: here, Protocol: flow.TCP, Port: 9}, NobodyListens, flow.Endpoint{}},
+		{"another host, and the test process listens here", Query{PID: without.pid, Apart: true, Protocol: flow.TCP, Port: ours.Port()}, Other, bare},
+		{"another host, and nobody listens here", Query{PID: without.pid, Apart: true, Protocol: flow.TCP, Port: 9}, Other, bare},
+		{"another host by its name", Query{PID: without.pid, Apart: true, Protocol: flow.TCP, Port: 9, Name: "db.partner.test"}, Other, named},
+		{"another host, of a process that is gone", Query{PID: gone.pid, Apart: true, Protocol: flow.TCP, Port: ours.Port()}, Other, bare},
+		{"of a thread that was elsewhere", Query{PID: here, Apart: true, Protocol: flow.TCP, Port: ours.Port()}, Other, bare},
+		{"its own address, where nobody listens", Query{PID: with.pid, Apart: true, Protocol: flow.TCP, Port: ours.Port()}, NobodyListens, flow.Endpoint{}},
+		{"a ping to another host", Query{PID: without.pid, Apart: true, Protocol: flow.ICMP}, Other, bare},
+		{"a ping to its own address", Query{PID: with.pid, Apart: true, Protocol: flow.ICMP}, Self, flow.Endpoint{}},
+		{"a ping from nobody knows where, with children elsewhere", Query{MaybeApart: true, Protocol: flow.ICMP}, Other, bare},
+	} {
+		tt.q.Addr = own
+		got := New(Config{Workload: "orders"}).Identify(tt.q)
+		if got.Relation != tt.want || tt.want == Other && got.Endpoint != tt.end {
+			t.Errorf("%s: got %v %+v, want %v %+v", tt.reason, got.Relation, got.Endpoint, tt.want, tt.end)
+		}
+	}
+	six := Query{PID: with6.pid, Apart: true, Protocol: flow.TCP, Addr: netip.MustParseAddr("2001:db8::9"), Port: 9}
+	if got := New(Config{}).Identify(six); got.Relation != NobodyListens || !got.Local {
+		t.Errorf("its own IPv6 address: got %+v", got)
+	}
+	for _, c := range []child{without, with, with6} {
+		c.stop()
+	}
+	ping := Query{MaybeApart: true, Protocol: flow.ICMP, Addr: own}
+	if got := New(Config{Workload: "orders"}).Identify(ping); got.Relation != Self {
+		t.Errorf("a ping, with all children here: got %v, want self", got.Relation)
+	}
+}

@@ -43,7 +43,10 @@ func (b *Batch) listening(q Query, addr netip.Addr) Listening {
 		return Listening{Unknown: true} // no table to look into
 	}
 	pid := b.id.config.Self
-	if addr.IsLoopback() && !q.Container && q.PID != 0 && alive(q.PID) {
+	switch _, known := b.namespaceOf(q); {
+	case q.Apart && !known:
+		return Listening{Unknown: true}
+	case q.Apart, addr.IsLoopback() && !q.Container && q.PID != 0 && alive(q.PID):
 		pid = q.PID
 	}
 	namespace := networkOf(pid)
@@ -55,12 +58,17 @@ func (b *Batch) listening(q Query, addr netip.Addr) Listening {
 	if l == nil {
 		return Listening{Unknown: true}
 	}
+	likely := append([]int{q.PID, b.id.config.Self}, b.ownDescendants()...)
+	return l.At(q.Protocol, addr, q.Port, likely...)
+}
+
+// ownDescendants returns the processes that descend from the test process.
+func (b *Batch) ownDescendants() []int {
 	if !b.walked {
 		b.walked = true
 		var err error
 		b.descendants, err = Descendants(b.id.config.Self)
 		b.fail(err)
 	}
-	likely := append([]int{q.PID, b.id.config.Self}, b.descendants...)
-	return l.At(q.Protocol, addr, q.Port, likely...)
+	return b.descendants
 }

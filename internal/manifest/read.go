@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,7 +20,7 @@ const MaxSize = 16 << 20
 // that several patterns match is read once.
 //
 // The error is a [*PatternError] where a pattern matches no file, an [*InvalidError] where the content is at fault, and
-// otherwise that of the file system.
+// otherwise that of the file system, also for a directory that a pattern asks for and that cannot be read.
 func Read(dir string, patterns ...string) (*Set, error) {
 	set := new(Set)
 	seen := make(map[string]bool)
@@ -56,6 +57,9 @@ func glob(dir, pattern string) ([]string, error) {
 	if err != nil || pattern == "" {
 		return nil, &PatternError{Pattern: pattern, Dir: dir, Problem: "is malformed"}
 	}
+	if err := checkReadable(full); err != nil {
+		return nil, fmt.Errorf("read manifests: match pattern %q: %w", pattern, err)
+	}
 	matched := len(paths) > 0
 	paths = slices.DeleteFunc(paths, func(path string) bool {
 		info, err := os.Stat(path)
@@ -69,6 +73,37 @@ func glob(dir, pattern string) ([]string, error) {
 		return nil, &PatternError{Pattern: pattern, Dir: dir, Problem: "matches only directories"}
 	}
 	return nil, &PatternError{Pattern: pattern, Dir: dir, Problem: "matches no file"}
+}
+
+// checkReadable returns an error for a directory in which files may match a pattern and that cannot be read: [filepath.Glob]
+// passes over it, and over all manifests that it holds.
+func checkReadable(pattern string) error {
+	dir, name := filepath.Split(pattern)
+	dir = filepath.Clean(dir)
+	if name == "" || dir == pattern {
+		return nil // the root
+	}
+	if err := checkReadable(dir); err != nil {
+		return err
+	}
+	dirs, err := filepath.Glob(dir)
+	if err != nil {
+		return err
+	}
+	for _, dir := range dirs {
+		info, err := os.Stat(dir)
+		switch {
+		case err == nil && !info.IsDir():
+		case err == nil && strings.ContainsAny(name, `*?[\`):
+			_, err = os.ReadDir(dir)
+		case err == nil:
+			_, err = os.Lstat(filepath.Join(dir, name))
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // literal returns the pattern that matches a directory's name and nothing else.

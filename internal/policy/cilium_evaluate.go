@@ -32,14 +32,18 @@ func (c Cilium) side(policies ciliumPolicies, subject Workload, d direction, f f
 		}
 	}
 	first := slices.IndexFunc(selecting, ciliumView.isolates)
-	other := !f.Lookup && c.wordless(f) != ""
-	if first < 0 && other && d == ingress {
+	if first < 0 && d == ingress && !f.Lookup && c.wordless(f) != "" {
 		return judgeOther(c.otherWords(), ciliumPoliciesOf(selecting), "", subject, d, f)
 	}
 	if first < 0 {
 		_, why := ciliumIsolates(policies, subject, d)
 		return Verdict{Outcome: Unprotected, Rule: -1, Reason: why}
 	}
+	return c.overViews(selecting, first, subject, d, f)
+}
+
+// overViews is side for policies that select the subject, of which the first that isolates it is known.
+func (c Cilium) overViews(selecting []ciliumView, first int, subject Workload, d direction, f flow.Flow) Verdict {
 	nearest := ciliumCandidate{view: selecting[first], rule: -1}
 	for _, v := range selecting {
 		for i, rule := range v.rules {
@@ -54,12 +58,18 @@ func (c Cilium) side(policies ciliumPolicies, subject Workload, d direction, f f
 			}
 		}
 	}
+	return c.notAllowed(nearest, selecting, first, subject, d, f)
+}
+
+// notAllowed is the verdict where no rule allows a flow: the lists of the policies that select the subject have a say, of which
+// the first that isolates it is known.
+func (c Cilium) notAllowed(nearest ciliumCandidate, selecting []ciliumView, first int, subject Workload, d direction, f flow.Flow) Verdict {
 	isolating := selecting[first].Name
 	switch {
-	case other:
-		return judgeOther(c.otherWords(), ciliumPoliciesOf(selecting), isolating, subject, d, f)
 	case f.Lookup:
 		return judgeLookup(c.Scope, ciliumPoliciesOf(selecting), isolating, subject, f)
+	case c.wordless(f) != "":
+		return judgeOther(c.otherWords(), ciliumPoliciesOf(selecting), isolating, subject, d, f)
 	}
 	if why := c.inexpressible(d, f); why != "" {
 		return Verdict{Outcome: Inexpressible, Rule: -1, Reason: why}
@@ -80,19 +90,10 @@ func (v ciliumView) denies(f flow.Flow) string {
 				continue
 			}
 			of, open := rule.pair(peer, port)
-			what := describeCiliumPeer(v.direction, of)
-			if open != (ciliumPortRef{}) {
-				what += ", " + describeOpen(open)
-			}
-			return fmt.Sprintf("%sDeny rule %d (%s) denies it, whatever other rules allow", v.direction, i, what)
+			return v.describeDenial(i, of, open)
 		}
 	}
 	return ""
-}
-
-// refuses reports whether a rule denies a flow, which nothing that is added could allow.
-func (c Cilium) refuses(policies ciliumPolicies, subject Workload, d direction, f flow.Flow) bool {
-	return slices.ContainsFunc(c.views(policies, subject, d), func(v ciliumView) bool { return v.denies(f) != "" })
 }
 
 // isolates reports whether a policy denies in its direction what no rule allows.

@@ -16,6 +16,10 @@ import (
 // match holds a flow against one pair of a rule.
 func (v ciliumView) match(r ciliumRule, peer, port int, f flow.Flow) fit {
 	a, b := r.pair(peer, port)
+	return v.matchRefs(a, b, f)
+}
+
+func (v ciliumView) matchRefs(a ciliumPeerRef, b ciliumPortRef, f flow.Flow) fit {
 	if f.Lookup {
 		return v.matchLookup(a, b, f)
 	}
@@ -132,6 +136,9 @@ func (v ciliumView) fitName(name cilium.FQDN, far flow.Endpoint) peerFit {
 }
 
 func (v ciliumView) readsLookup(host string) bool {
+	if v.read != nil {
+		return v.read.matches(host)
+	}
 	return slices.ContainsFunc(v.lookups, func(n cilium.FQDN) bool { return n.Matches(host) })
 }
 

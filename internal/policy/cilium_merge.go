@@ -3,6 +3,7 @@ package policy
 import (
 	"net/netip"
 	"slices"
+	"strconv"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/labels"
@@ -38,7 +39,7 @@ type ciliumMerging struct {
 }
 
 func newCiliumMerging(c Cilium, committed ciliumPolicies, flows []flow.Flow) *ciliumMerging {
-	m := &ciliumMerging{scope: c.normal()}
+	m := &ciliumMerging{scope: Cilium{c.Scope.normal().indexed()}}
 	m.flows = m.scope.allByAddress(c.Required(flows))
 	slices.SortStableFunc(m.flows, flow.Flow.Compare)
 	for _, p := range committed {
@@ -76,7 +77,9 @@ func (m *ciliumMerging) isolating(subject Workload, d direction) *cilium.Network
 func (m *ciliumMerging) addAll() {
 	addUntilDone(m.scope.Subjects, m.add)
 	m.addLookups()
-	addOthers(m.scope.otherWords(), m.flows, func(w Workload, d direction, f flow.Flow) Verdict { return m.scope.side(m.policies, w, d, f) },
+	addOthers(m.scope.otherWords(), m.flows, func(w Workload, d direction) func(flow.Flow) Verdict {
+		return m.scope.compile(m.policies, w, d).verdict
+	},
 		func(w Workload) *cilium.NetworkPolicy { return m.isolating(w, egress) })
 	if !m.scope.Binaries {
 		return
@@ -89,9 +92,14 @@ func (m *ciliumMerging) addAll() {
 // addLookups lists the look-ups that nothing allows.
 func (m *ciliumMerging) addLookups() {
 	for _, subject := range m.scope.Subjects {
+		lookups := lookupsOf(m.scope.of(subject.Workload, egress, m.flows))
+		if len(lookups) == 0 {
+			continue
+		}
 		var missing []string
-		for _, f := range lookupsOf(m.scope.of(subject.Workload, egress, m.flows)) {
-			if m.denied(subject.Workload, egress, f) {
+		s := m.scope.compile(m.policies, subject.Workload, egress)
+		for _, f := range lookups {
+			if s.isMissing(f) {
 				missing = append(missing, m.scope.lookupEntry(subject.Workload, f))
 			}
 		}
@@ -110,29 +118,16 @@ func (m *ciliumMerging) add(subject Subject, d direction) bool {
 		return false
 	}
 	e := ciliumEdit{m, m.isolating(w, d), w, d}
-	for _, f := range m.missing(w, d, flows) {
-		if m.denied(w, d, f) { // still: a port may do for two flows
-			e.addPort(f)
-		}
-	}
+	e.addPorts(m.missing(w, d, flows))
 	e.addRules(m.missing(w, d, flows))
-	for _, f := range m.missing(w, d, flows) {
-		if m.denied(w, d, f) {
-			e.addLookup(f)
-		}
-	}
+	e.addLookups(m.missing(w, d, flows))
 	return true
 }
 
 // missing returns those of a subject's flows that a policy could allow, and none does.
 func (m *ciliumMerging) missing(subject Workload, d direction, flows []flow.Flow) []flow.Flow {
-	return slices.DeleteFunc(slices.Clone(flows), func(f flow.Flow) bool {
-		return f.Lookup || m.scope.wordless(f) != "" || !m.denied(subject, d, f) // for the former there are lists
-	})
-}
-
-func (m *ciliumMerging) denied(subject Workload, d direction, f flow.Flow) bool {
-	return m.scope.side(m.policies, subject, d, f).Outcome == Denied && !m.scope.refuses(m.policies, subject, d, f)
+	s := m.scope.compile(m.policies, subject, d)
+	return slices.DeleteFunc(slices.Clone(flows), func(f flow.Flow) bool { return f.Lookup || !s.isMissing(f) }) // for look-ups there is a list
 }
 
 // ciliumEdit is what one subject needs of its policy in one direction.
@@ -143,48 +138,118 @@ type ciliumEdit struct {
 	direction direction
 }
 
-// addPort adds a port, or an ICMP type, to the only rule for a flow's peer, if there is one.
-func (e ciliumEdit) addPort(f flow.Flow) {
-	o := e.normalOpening(e.scope.openingOf(e.direction, f))
-	rules := ciliumRulesOf(e.policy, e.direction)
-	same := -1
-	for i, rule := range rules {
-		if other, ok := e.openingOfRule(rule); ok && e.normalOpening(other).sharesRule(o) && !(len(rule.openTo()) == 0) {
-			if same >= 0 {
-				return
-			}
-			same = i
-		}
-	}
-	if same < 0 {
+// compile makes the policies, as they are now, ready for many flows.
+func (e ciliumEdit) compile() *ciliumSide {
+	return e.scope.compile(e.policies, e.subject, e.direction)
+}
+
+// addPorts adds the port, or the ICMP type, of each flow to the only rule for its peer, if there is one.
+func (e ciliumEdit) addPorts(flows []flow.Flow) {
+	if len(flows) == 0 {
 		return
 	}
-	rules[same].open(o)
-	setCiliumRules(e.policy, e.direction, rules)
-	e.addMetadata(f)
+	c := e.compile()
+	own := slices.IndexFunc(c.views, func(v ciliumView) bool { return v.NetworkPolicy == e.policy })
+	rules := c.views[own].rules
+	type sharing struct {
+		peer ciliumPeer
+		icmp bool
+	}
+	of := make(map[sharing][]int)
+	for i, rule := range rules {
+		if other, ok := e.openingOfRule(rule); ok && len(rule.openTo()) > 0 {
+			at := sharing{e.normalOpening(other).peer, other.isICMP()}
+			of[at] = append(of[at], i)
+		}
+	}
+	type addition struct {
+		rule     int
+		port     uint16 // or the ICMP type
+		protocol flow.Protocol
+	}
+	added := make(map[addition]bool)
+	var uniform []int // rules to which something was added, of peers that no index finds
+	allows := func(a addition, f flow.Flow) bool {
+		ref := ciliumPortRef{port: &cilium.Port{Port: strconv.Itoa(int(a.port)), Protocol: a.protocol.String()}}
+		if a.protocol.IsICMP() {
+			field := ciliumOpening{port: a.port, protocol: a.protocol}.icmpField()
+			ref = ciliumPortRef{icmp: &field}
+		}
+		return slices.ContainsFunc(rules[a.rule].peers(), func(peer ciliumPeerRef) bool { return c.views[own].matchRefs(peer, ref, f).allows() })
+	}
+	isAllowed := func(f flow.Flow) bool { // by now: a port may do for two flows
+		candidates := slices.Clone(uniform)
+		for _, at := range c.allowed.index.fitting(c.spec(f)) {
+			if at.view == own {
+				candidates = append(candidates, at.rule)
+			}
+		}
+		o := e.scope.openingOf(e.direction, f)
+		for _, i := range candidates {
+			a := addition{i, o.port, o.protocol}
+			if added[a] && allows(a, f) {
+				return true
+			}
+			if a.port = apiServerPort; added[a] && allows(a, f) {
+				return true
+			}
+		}
+		return false
+	}
+	for n, f := range flows {
+		if isAllowed(f) {
+			continue
+		}
+		o := e.normalOpening(e.scope.openingOf(e.direction, f))
+		same := of[sharing{o.peer, o.isICMP()}]
+		if len(same) != 1 {
+			continue
+		}
+		rules[same[0]].open(o)
+		e.addMetadata(f)
+		if o.peer.rank == rankResolver { // which may let Cilium read look-ups, and be for any of its ports
+			setCiliumRules(e.policy, e.direction, rules)
+			e.addPorts(e.missing(e.subject, e.direction, flows[n+1:]))
+			return
+		}
+		added[addition{same[0], o.port, o.protocol}] = true
+		for _, port := range o.ciliumPorts() {
+			if number, ok := port.Number(); ok && !o.isICMP() {
+				added[addition{same[0], uint16(number), o.protocol}] = true
+			}
+		}
+		if o.peer.rank == rankAPIServer || o.peer.rank == rankHost || o.peer.rank == rankAnyone {
+			uniform = append(uniform, same[0])
+		}
+	}
+	if len(added) > 0 {
+		setCiliumRules(e.policy, e.direction, rules)
+	}
 }
 
 // addRules adds a rule for each peer of the flows, as Generate writes it, unless the policy has that.
 func (e ciliumEdit) addRules(flows []flow.Flow) {
+	if len(flows) == 0 {
+		return
+	}
+	c := e.compile()
 	var missing []flow.Flow
 	list := ciliumRulesOf(e.policy, e.direction)
 	for _, f := range flows {
 		e.addMetadata(f)
-		if e.denied(e.subject, e.direction, f) && !e.onlyUnseen(f) {
+		if !c.onlyUnseen(f) {
 			missing = append(missing, f)
 		}
 	}
 	list = slices.DeleteFunc(list, func(r ciliumRule) bool { return len(missing) > 0 && r.isEmpty() })
-	for _, rule := range ciliumRules(e.scope.openings(e.subject, e.direction, missing)) {
-		o, _ := e.openingOfRule(rule)
-		list = insertBefore(list, rule, func(other ciliumRule) bool {
-			k, ok := e.openingOfRule(other)
-			k.port, k.protocol = 0, icmpOrNot(k.isICMP())
-			p := ciliumOpening{o.peer, 0, icmpOrNot(o.isICMP())}
-			return ok && k.compare(p) > 0
-		})
-	}
-	setCiliumRules(e.policy, e.direction, list)
+	added := ciliumRules(e.scope.openings(e.subject, e.direction, missing))
+	setCiliumRules(e.policy, e.direction, insertAll(list, added, e.orderOfRule, ciliumOpening.compare))
+}
+
+// orderOfRule is openingOfRule without what does not count for the order of rules.
+func (e ciliumEdit) orderOfRule(r ciliumRule) (ciliumOpening, bool) {
+	o, ok := e.openingOfRule(r)
+	return ciliumOpening{o.peer, 0, icmpOrNot(o.isICMP())}, ok
 }
 
 // icmpOrNot returns a protocol for rules of ICMP types, and one for all others, by which they are ordered.
@@ -195,35 +260,39 @@ func icmpOrNot(icmp bool) flow.Protocol {
 	return flow.TCP
 }
 
-// onlyUnseen reports whether a rule for a flow is there, and all that is missing is the look-up.
-func (e ciliumEdit) onlyUnseen(f flow.Flow) bool {
-	for _, v := range e.scope.views(e.policies, e.subject, e.direction) {
-		for _, r := range v.rules {
-			for peer, port := range r.pairs() {
-				if m := v.match(r, peer, port, f); m.peer == unseen && m.port == portFits {
-					return true
-				}
-			}
-		}
-	}
-	return false
-}
-
-// addLookup lets Cilium read the look-up of a flow's name.
-func (e ciliumEdit) addLookup(f flow.Flow) {
-	if !e.onlyUnseen(f) {
+// addLookups lets Cilium read the look-ups of the flows' names, where a rule for them is there.
+func (e ciliumEdit) addLookups(flows []flow.Flow) {
+	if len(flows) == 0 {
 		return
 	}
+	c := e.compile()
 	rules := ciliumRulesOf(e.policy, e.direction)
+	var list *[]cilium.FQDN // the first that says which look-ups are read
 	for i := range rules {
 		for j := range rules[i].ports {
-			if ports := &rules[i].ports[j]; ports.HasDNS() && len(rules[i].names) == 0 {
-				ports.Rules.DNS = append(ports.Rules.DNS, e.scope.fqdn(f.Destination.Name))
-				setCiliumRules(e.policy, e.direction, rules)
-				return
+			if ports := &rules[i].ports[j]; list == nil && ports.HasDNS() && len(rules[i].names) == 0 {
+				list = &ports.Rules.DNS
 			}
 		}
 	}
+	added := newFQDNIndex(nil)
+	for _, f := range flows {
+		if added.matches(f.Destination.Name) || !c.onlyUnseen(f) {
+			continue
+		}
+		if list == nil {
+			e.addResolver(rules)
+			return // every look-up is read
+		}
+		name := e.scope.fqdn(f.Destination.Name)
+		*list = append(*list, name)
+		added.add(name)
+	}
+	setCiliumRules(e.policy, e.direction, rules)
+}
+
+// addResolver adds the rule for the resolver, which lets Cilium read every look-up.
+func (e ciliumEdit) addResolver(rules []ciliumRule) {
 	resolver := ciliumPeer{rank: rankResolver}
 	rule := resolver.rule()
 	rule.ports = []cilium.PortRule{lookups()}

@@ -10,13 +10,14 @@ import (
 // Unused is [Scope.Unused]. The rule without fields, which is there so that its direction is denied by default, is never
 // listed, and what a rule lets Cilium read of look-ups is not weighed.
 func (c Cilium) Unused(policies ciliumPolicies, flows []flow.Flow) []string {
-	c = c.normal()
+	c = Cilium{c.Scope.normal().indexed()}
 	required := c.allByAddress(c.Required(flows))
 	var lines []string
 	for _, p := range policies {
 		for _, d := range directions {
+			rules := ciliumRulesOf(p, d)
 			for i, used := range c.usage(p, d, required) {
-				lines = append(lines, c.unusedInRule(p, d, i, used)...)
+				lines = append(lines, c.unusedInRule(p, d, i, rules[i], used)...)
 			}
 		}
 		lines = append(lines, describeUnusedNames(p, unusedLookups(c.Scope, p, c.listedBy(p)(egress), func(w Workload) []flow.Flow { return c.unmetLookups(policies, w, required) }))...)
@@ -28,8 +29,7 @@ func (c Cilium) Unused(policies ciliumPolicies, flows []flow.Flow) []string {
 	return lines
 }
 
-func (c Cilium) unusedInRule(p *cilium.NetworkPolicy, d direction, i int, used usage) []string {
-	rule := ciliumRulesOf(p, d)[i]
+func (c Cilium) unusedInRule(p *cilium.NetworkPolicy, d direction, i int, rule ciliumRule, used usage) []string {
 	where := fmt.Sprintf("policy %s: %s %d", p.Name, c.ruleWord(d), i)
 	if !used.rule {
 		return []string{fmt.Sprintf("%s (%s)", where, describeCiliumPeers(d, rule))}
@@ -64,30 +64,33 @@ func (c Cilium) usage(p *cilium.NetworkPolicy, d direction, flows []flow.Flow) [
 		v := c.views(ciliumPolicies{p}, subject, d)[0]
 		// Another policy may be what lets Cilium read a look-up: a name is needed by whoever asks for it.
 		v.lookups = []cilium.FQDN{{MatchPattern: "*"}}
-		own := needed(d, c.of(subject, d, flows))
-		var each []usage
-		for _, r := range v.rules {
-			each = append(each, v.usage(r, own))
-		}
-		return each
+		return v.usage(needed(d, c.of(subject, d, flows)))
 	})
 }
 
-func (v ciliumView) usage(r ciliumRule, flows []flow.Flow) usage {
-	used := usage{rule: r.isEmpty(), peers: make([]bool, len(r.peers())), ports: make([]bool, len(r.openTo()))}
+// usage returns what a subject's flows needed of each rule.
+func (v ciliumView) usage(flows []flow.Flow) []usage {
+	var all []usage
+	for _, r := range v.rules {
+		all = append(all, usage{rule: r.isEmpty(), peers: make([]bool, len(r.peers())), ports: make([]bool, len(r.openTo()))})
+	}
+	s := &ciliumSide{scope: v.scope, direction: v.direction, views: []ciliumView{v}}
+	s.build()
 	for _, f := range flows {
-		for peer, port := range r.pairs() {
-			if !v.match(r, peer, port, f).allows() {
+		for _, at := range s.allowing(f) {
+			peer, port := s.allowed.pair(at)
+			if !s.views[0].matchRefs(peer, port, f).allows() {
 				continue
 			}
+			used := &all[at.rule]
 			used.rule = true
-			if peer >= 0 {
-				used.peers[peer] = true
+			if at.peer >= 0 {
+				used.peers[at.peer] = true
 			}
-			if port >= 0 {
-				used.ports[port] = true
+			if at.port >= 0 {
+				used.ports[at.port] = true
 			}
 		}
 	}
-	return used
+	return all
 }

@@ -16,6 +16,7 @@ type ciliumView struct {
 	namespace string        // of the policy and the subject, never empty
 	named     bool          // one of the policy's rules is for names
 	lookups   []cilium.FQDN // that Cilium reads for the subject's pods, by any policy
+	read      *fqdnIndex    // of them; may be nil
 }
 
 // views returns the policies that select the subject, in their order, with what they say of a direction.

@@ -48,7 +48,7 @@ type Verdict struct {
 // Evaluate tells what the policies do to one flow, by the rules of networking.k8s.io/v1: they are a union, only those
 // count that isolate a subject, and a flow needs one rule of one of them, where its source is a subject for egress, and
 // where its destination is one that is isolated for ingress, for ingress too. Where both deny it, the reason is both.
-// It does not ask for the flows that this one implies; see [Required].
+// It does not ask for the flows that this one implies; see [Required]. For many flows, see [Scope.Evaluator].
 //
 // An ipBlock never holds a pod, and a pod selector never anything else; only a rule without peers is for
 // [flow.Anyone]. A port with a name is the one that goes by it at the flow's destination; see [Workload]. Port 53 or 5353 by number, to any peer, is taken for the
@@ -135,6 +135,11 @@ func (s Scope) side(policies []*networkingv1.NetworkPolicy, subject Workload, d 
 		_, why := isolates(policies, subject, d)
 		return Verdict{Outcome: Unprotected, Rule: -1, Reason: why}
 	}
+	return s.overViews(isolating, subject, d, f)
+}
+
+// overViews is side for policies of which each isolates the subject.
+func (s Scope) overViews(isolating []view, subject Workload, d direction, f flow.Flow) Verdict {
 	nearest := candidate{view: isolating[0], rule: -1}
 	for _, v := range isolating {
 		for i, rule := range v.rules {
@@ -149,6 +154,11 @@ func (s Scope) side(policies []*networkingv1.NetworkPolicy, subject Workload, d 
 			}
 		}
 	}
+	return s.notAllowed(isolating, nearest, subject, d, f)
+}
+
+// notAllowed is the verdict where no rule allows a flow.
+func (s Scope) notAllowed(isolating []view, nearest candidate, subject Workload, d direction, f flow.Flow) Verdict {
 	if f.Lookup {
 		return judgeLookup(s, policiesOf(isolating), isolating[0].Name, subject, f)
 	}

@@ -103,11 +103,7 @@ func (v view) matchLookup(peer *networkingv1.NetworkPolicyPeer, port *networking
 		return fit{peer: v.fitPeer(peer, f), port: portFits}
 	}
 	nearest := fit{peer: unnamed, port: portFits}
-	hosts := v.scope.lookupHosts(v.namespace, f)
-	for _, n := range v.names {
-		if n.isLookup() || !n.matchesLookup(f, hosts) {
-			continue
-		}
+	for _, n := range v.portsOf(f) {
 		g := f
 		g.Lookup, g.Port, g.Protocol = false, n.port, n.protocol
 		if fit := (fit{peer: peerFits, port: v.fitPort(port, g)}); fit.compare(nearest) > 0 {
@@ -115,6 +111,27 @@ func (v view) matchLookup(peer *networkingv1.NetworkPolicyPeer, port *networking
 		}
 	}
 	return nearest
+}
+
+// portsOf returns the entries with a port that are for the host that was looked up.
+func (v view) portsOf(f flow.Flow) []allowedName {
+	hosts := v.scope.lookupHosts(v.namespace, f)
+	isFor := func(n allowedName) bool { return !n.isLookup() && n.matchesLookup(f, hosts) }
+	var found []allowedName
+	if v.listed != nil {
+		for i := range v.listed.forHosts(hosts) {
+			if n := v.listed.all[i]; isFor(n) {
+				found = append(found, n)
+			}
+		}
+		return found
+	}
+	for _, n := range v.names {
+		if isFor(n) {
+			found = append(found, n)
+		}
+	}
+	return found
 }
 
 // matchLookup is that of the other dialect. Cilium need not read a look-up that has no answer.
@@ -134,11 +151,8 @@ func (v ciliumView) matchLookup(peer ciliumPeerRef, port ciliumPortRef, f flow.F
 func judgeLookup[P metav1.Object](s Scope, policies []P, first string, subject Workload, f flow.Flow) Verdict {
 	for _, p := range policies {
 		namespace := cmp.Or(p.GetNamespace(), subject.Namespace, defaultNamespace)
-		hosts := s.lookupHosts(namespace, f)
-		for _, n := range listedNames(p) {
-			if n.matchesLookup(f, hosts) {
-				return Verdict{Outcome: Allowed, Policy: p.GetName(), Rule: -1, Reason: fmt.Sprintf("the annotation %s lists %s", NamesAnnotation, n)}
-			}
+		if n, listed := listedNames(p).lookup(f, s.lookupHosts(namespace, f)); listed {
+			return Verdict{Outcome: Allowed, Policy: p.GetName(), Rule: -1, Reason: fmt.Sprintf("the annotation %s lists %s", NamesAnnotation, n)}
 		}
 	}
 	reason := fmt.Sprintf("it was looked up and has no address here, and neither a rule nor the annotation %s is for %s; -update adds %s, %s leaves it out",
@@ -147,20 +161,20 @@ func judgeLookup[P metav1.Object](s Scope, policies []P, first string, subject W
 }
 
 // listedNames returns the well-formed entries of a policy's list of names, which nobody may change.
-func listedNames(p metav1.Object) []allowedName {
-	return nameLists.of(p.GetAnnotations()[NamesAnnotation], func(text string) []allowedName {
+func listedNames(p metav1.Object) *nameIndex {
+	return nameLists.of(p.GetAnnotations()[NamesAnnotation], func(text string) *nameIndex {
 		names, _ := parseNames(text)
-		return names
+		return newNameIndex(names)
 	})
 }
 
-var nameLists memo[[]allowedName]
+var nameLists memo[*nameIndex]
 
 // withoutLookups returns policies whose lists have no entry for look-ups only.
 func withoutLookups[P metav1.Object](policies []P, clone func(P) P) []P {
 	var all []P
 	for _, p := range policies {
-		names := listedNames(p)
+		names := listedNames(p).all
 		if kept := slices.DeleteFunc(slices.Clone(names), allowedName.isLookup); len(kept) < len(names) {
 			var entries []string
 			for _, n := range kept {
@@ -200,7 +214,7 @@ func (s Scope) unmetLookups(policies []*networkingv1.NetworkPolicy, subject Work
 		return nil
 	}
 	stripped := withoutLookups(policies, shallowKubernetes)
-	return unmetLookups(lookups, func(f flow.Flow) Verdict { return s.side(stripped, subject, egress, f) })
+	return unmetLookups(lookups, s.compile(stripped, subject, egress).verdict)
 }
 
 func (c Cilium) unmetLookups(policies ciliumPolicies, subject Workload, flows []flow.Flow) []flow.Flow {
@@ -209,7 +223,7 @@ func (c Cilium) unmetLookups(policies ciliumPolicies, subject Workload, flows []
 		return nil
 	}
 	stripped := withoutLookups(policies, shallowCilium)
-	return unmetLookups(lookups, func(f flow.Flow) Verdict { return c.side(stripped, subject, egress, f) })
+	return unmetLookups(lookups, c.compile(stripped, subject, egress).verdict)
 }
 
 // lookupEntries returns the entries for a subject's look-ups that its policy does not allow otherwise, sorted.
@@ -225,25 +239,34 @@ func (s Scope) lookupEntries(subject Workload, unmet []flow.Flow) []string {
 // unusedLookups returns the entries of a policy for look-ups only that allow none of its subjects' look-ups which nothing else
 // allows.
 func unusedLookups(s Scope, p metav1.Object, subjects []Subject, unmet func(Workload) []flow.Flow) []string {
-	entries := slices.DeleteFunc(slices.Clone(listedNames(p)), func(n allowedName) bool { return !n.isLookup() })
-	if len(entries) == 0 || len(subjects) == 0 {
+	names := listedNames(p)
+	if !slices.ContainsFunc(names.all, allowedName.isLookup) || len(subjects) == 0 {
 		return nil
 	}
-	used := make([]bool, len(entries))
+	used := make([]bool, len(names.all))
 	for _, subject := range subjects {
 		namespace := cmp.Or(p.GetNamespace(), subject.Namespace, defaultNamespace)
 		for _, f := range unmet(subject.Workload) {
 			hosts := s.lookupHosts(namespace, f)
-			for i, n := range entries {
-				used[i] = used[i] || n.matchesLookup(f, hosts)
+			for i := range names.forHosts(hosts) {
+				used[i] = used[i] || names.all[i].matchesLookup(f, hosts)
 			}
 		}
 	}
 	var unused []string
-	for i, n := range entries {
-		if !used[i] {
+	for i, n := range names.all {
+		if n.isLookup() && !used[i] {
 			unused = append(unused, n.String())
 		}
+	}
+	return unused
+}
+
+// unusedLookups returns the entries of a policy for look-ups only that nothing needs.
+func (s Scope) unusedLookups(policies []*networkingv1.NetworkPolicy, p *networkingv1.NetworkPolicy, flows []flow.Flow) map[string]bool {
+	unused := make(map[string]bool)
+	for _, entry := range unusedLookups(s, p, s.isolatedBy(p, egress), func(w Workload) []flow.Flow { return s.unmetLookups(policies, w, flows) }) {
+		unused[entry] = true
 	}
 	return unused
 }

@@ -171,12 +171,23 @@ func (v view) fitName(prefix netip.Prefix, f flow.Flow) peerFit {
 		return peerFits
 	}
 	nearest := unnamed
-	for _, n := range v.names {
+	consider := func(n allowedName) bool {
 		if n.matches(f) {
-			return peerFits
+			nearest = peerFits
+			return false
 		}
 		if external && matchHost(n.host, f.Destination.Name) {
 			nearest = namedElsewhere
+		}
+		return true
+	}
+	if v.listed != nil {
+		v.listed.each(f.Destination.Name, consider)
+		return nearest
+	}
+	for _, n := range v.names {
+		if !consider(n) {
+			break
 		}
 	}
 	return nearest

@@ -46,7 +46,7 @@ func (s Scope) Extend(committed []*networkingv1.NetworkPolicy, flows []flow.Flow
 }
 
 func newMerging(s Scope, committed []*networkingv1.NetworkPolicy, flows []flow.Flow) *merging {
-	m := &merging{scope: s.normal()}
+	m := &merging{scope: s.normal().indexed()}
 	m.flows = m.scope.allByAddress(Required(flows))
 	slices.SortStableFunc(m.flows, flow.Flow.Compare)
 	for _, p := range committed {

@@ -14,7 +14,9 @@ import (
 // addAll makes the policies allow every flow at both of its ends, and list who opened it.
 func (m *merging) addAll() {
 	addUntilDone(m.scope.Subjects, m.add)
-	addOthers(m.scope.otherWords(), m.flows, func(w Workload, d direction, f flow.Flow) Verdict { return m.scope.side(m.policies, w, d, f) },
+	addOthers(m.scope.otherWords(), m.flows, func(w Workload, d direction) func(flow.Flow) Verdict {
+		return m.scope.compile(m.policies, w, d).verdict
+	},
 		func(w Workload) *networkingv1.NetworkPolicy { return m.isolating(w, egress) })
 	if !m.scope.Binaries {
 		return
@@ -53,24 +55,15 @@ func (m *merging) add(subject Subject, d direction) bool {
 	if d == egress {
 		flows = append(flows, e.addNames(flows)...)
 	}
-	for _, f := range m.missing(w, d, flows) {
-		if !f.Lookup && m.denied(w, d, f) { // still: a port may do for two flows
-			e.addPort(m.scope.openingOf(w, d, f), f)
-		}
-	}
+	e.addPorts(m.missing(w, d, flows))
 	e.addRules(m.missing(w, d, flows))
 	return true
 }
 
 // missing returns those of a subject's flows that a policy could allow, and none does.
 func (m *merging) missing(subject Workload, d direction, flows []flow.Flow) []flow.Flow {
-	return slices.DeleteFunc(slices.Clone(flows), func(f flow.Flow) bool {
-		return !f.Lookup && m.scope.wordless(f) != "" || !m.denied(subject, d, f) // for the former there is a list
-	})
-}
-
-func (m *merging) denied(subject Workload, d direction, f flow.Flow) bool {
-	return m.scope.side(m.policies, subject, d, f).Outcome == Denied
+	c := m.scope.compile(m.policies, subject, d)
+	return slices.DeleteFunc(slices.Clone(flows), func(f flow.Flow) bool { return !c.isMissing(f) })
 }
 
 // edit is what one subject needs of its policy in one direction.
@@ -91,17 +84,29 @@ func (e edit) view() view {
 func (e edit) addNames(flows []flow.Flow) []flow.Flow {
 	var nowhere []flow.Flow
 	for {
-		before := len(entriesOf(e.policy, NamesAnnotation))
+		var added []string
+		var listed *nameIndex // once there is a flow to be listed
+		checksNoName := false
 		for _, f := range e.missing(e.subject, egress, flows) {
 			if f.Lookup {
-				addEntry(e.policy, NamesAnnotation, e.scope.lookupEntry(e.subject, f))
+				added = append(added, e.scope.lookupEntry(e.subject, f))
 				continue
 			}
-			if f.Destination.Kind != flow.External || e.checksNoName() {
+			if f.Destination.Kind != flow.External {
 				continue
 			}
-			if !slices.ContainsFunc(e.view().names, func(n allowedName) bool { return n.matches(f) }) {
-				addEntry(e.policy, NamesAnnotation, e.scope.entryOf(f))
+			if listed == nil {
+				checksNoName, listed = e.checksNoName(), newNameIndex(e.view().names)
+			}
+			if checksNoName {
+				continue
+			}
+			if !listed.allows(f) {
+				entry := e.scope.entryOf(f)
+				added = append(added, entry)
+				if n, err := parseName(entry); err == nil {
+					listed.add(n)
+				}
 			}
 			if flow.Public(f.Destination.Addr) {
 				f.Destination.Addr = netip.Addr{}
@@ -109,7 +114,7 @@ func (e edit) addNames(flows []flow.Flow) []flow.Flow {
 			}
 		}
 		// The first entry makes the policy ask for the names of flows that it allowed until then.
-		if len(entriesOf(e.policy, NamesAnnotation)) == before {
+		if addEntries(e.policy, NamesAnnotation, added) == 0 {
 			return nowhere
 		}
 	}
@@ -131,30 +136,78 @@ func (e edit) checksNoName() bool {
 	return false
 }
 
-// addPort adds a port to the only rule for an opening's peer, if there is one that then allows the flow.
-func (e edit) addPort(o opening, f flow.Flow) {
-	var same []int
-	for i, rule := range rulesOf(e.policy, e.direction) {
-		if peer, ok := e.peerOfRule(rule); ok && peer == o.peer {
-			same = append(same, i)
-		}
-	}
-	trial := e.policy.DeepCopy()
-	rules := rulesOf(trial, e.direction)
-	if len(same) != 1 || len(rules[same[0]].ports) == 0 { // no ports are all ports
+// addPorts adds the port of each flow to the only rule for its opening's peer, if there is one that then allows the flow.
+func (e edit) addPorts(flows []flow.Flow) {
+	if len(flows) == 0 {
 		return
 	}
-	rule := &rules[same[0]]
-	rule.ports = insertBefore(rule.ports, o.policyPort(), func(port networkingv1.NetworkPolicyPort) bool {
-		if port.Port == nil || port.Port.Type == intstr.String {
+	c := e.view().compile()
+	rules := c.views[0].rules
+	of := make(map[peerKey][]int)
+	for i, r := range rules {
+		if peer, ok := e.peerOfRule(r); ok {
+			of[peer] = append(of[peer], i)
+		}
+	}
+	type addition struct {
+		rule     int
+		port     uint16
+		protocol flow.Protocol
+	}
+	added := make(map[addition]bool)
+	var everywhere []int // rules without peers to which ports were added
+	allows := func(a addition, f flow.Flow) bool {
+		port := opening{port: a.port, protocol: a.protocol}.policyPort()
+		return slices.ContainsFunc(elements(rules[a.rule].peers), func(peer *networkingv1.NetworkPolicyPeer) bool {
+			return c.views[0].match(peer, &port, f).allows()
+		})
+	}
+	isAllowed := func(f flow.Flow) bool { // by now: a port may do for two flows
+		if f.Destination.Kind == flow.Resolver {
+			for a := range added {
+				if allows(a, f) {
+					return true
+				}
+			}
 			return false
 		}
-		return cmp.Or(cmp.Compare(port.Port.IntVal, int32(o.port)), cmp.Compare(portProtocol(&port), o.protocol)) > 0
-	})
-	setRules(trial, e.direction, rules)
-	if e.scope.side([]*networkingv1.NetworkPolicy{trial}, e.subject, e.direction, f).Outcome == Allowed {
-		setRules(e.policy, e.direction, rules)
+		candidates := slices.Clone(everywhere)
+		for _, at := range c.index.fitting(c.spec(f)) {
+			candidates = append(candidates, at.rule)
+		}
+		return slices.ContainsFunc(candidates, func(i int) bool {
+			a := addition{i, f.Port, f.Protocol}
+			return added[a] && allows(a, f)
+		})
+	}
+	for _, f := range flows {
+		if f.Lookup || isAllowed(f) {
+			continue
+		}
+		o := e.scope.openingOf(e.subject, e.direction, f)
+		same := of[o.peer]
+		if len(same) != 1 || len(rules[same[0]].ports) == 0 { // no ports are all ports
+			continue
+		}
+		a := addition{same[0], o.port, o.protocol}
+		if !allows(a, f) {
+			continue
+		}
+		rule := &rules[a.rule]
+		rule.ports = insertBefore(rule.ports, o.policyPort(), func(port networkingv1.NetworkPolicyPort) bool {
+			if port.Port == nil || port.Port.Type == intstr.String {
+				return false
+			}
+			return cmp.Or(cmp.Compare(port.Port.IntVal, int32(o.port)), cmp.Compare(portProtocol(&port), o.protocol)) > 0
+		})
+		added[a] = true
+		if len(rule.peers) == 0 {
+			everywhere = append(everywhere, a.rule)
+		}
 		e.addMetadata(o)
+	}
+	if len(added) > 0 {
+		setRules(e.policy, e.direction, rules)
 	}
 }
 
@@ -168,18 +221,7 @@ func (e edit) addRules(flows []flow.Flow) {
 		return
 	}
 	list := rulesOf(e.policy, e.direction)
-	for _, rule := range rules(openings) {
-		peer, _ := e.peerOfRule(rule)
-		list = insertBefore(list, rule, e.isLater(peer))
-	}
-	setRules(e.policy, e.direction, list)
-}
-
-func (e edit) isLater(peer peerKey) func(rule) bool {
-	return func(other rule) bool {
-		k, ok := e.peerOfRule(other)
-		return ok && k.compare(peer) > 0
-	}
+	setRules(e.policy, e.direction, insertAll(list, rules(openings), func(r rule) (peerKey, bool) { return e.peerOfRule(r) }, peerKey.compare))
 }
 
 func (e edit) addMetadata(o opening) {

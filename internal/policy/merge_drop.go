@@ -79,10 +79,11 @@ func keep[T any](list []T, used []bool) []T {
 
 func (m *merging) dropNames(p *networkingv1.NetworkPolicy) {
 	entries, flows := entriesOf(p, NamesAnnotation), m.egressOf(p)
-	unused := unusedLookups(m.scope, p, m.scope.isolatedBy(p, egress), func(w Workload) []flow.Flow { return m.scope.unmetLookups(m.policies, w, m.flows) })
+	unused := m.scope.unusedLookups(m.policies, p, m.flows)
+	needed := newHostIndex(flows)
 	kept := slices.DeleteFunc(slices.Clone(entries), func(entry string) bool {
 		name, err := parseName(entry)
-		return err == nil && (slices.Contains(unused, entry) || !name.isLookup() && !slices.ContainsFunc(flows, name.matches))
+		return err == nil && (unused[entry] || !name.isLookup() && !needed.needs(name))
 	})
 	if len(kept) == len(entries) {
 		return

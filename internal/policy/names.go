@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -99,8 +100,20 @@ func matchHost(pattern, host string) bool {
 	if subdomains {
 		expr = `([^.]+\.)+` + expr
 	}
-	matched, err := regexp.MatchString("^"+expr, host)
-	return err == nil && matched
+	return matches("^"+expr, host)
+}
+
+var expressions sync.Map // of patterns; nil for one that is not valid
+
+// matches reports whether a regular expression, which is compiled once, matches.
+func matches(expr, text string) bool {
+	compiled, known := expressions.Load(expr)
+	if !known {
+		re, _ := regexp.Compile(expr)
+		compiled, _ = expressions.LoadOrStore(expr, re)
+	}
+	re := compiled.(*regexp.Regexp)
+	return re != nil && re.MatchString(text)
 }
 
 // protocolOf returns the protocol that a policy names, or 0 for one that a policy cannot name. Kubernetes takes a

@@ -438,12 +438,17 @@ func (s Scope) foldOthers(p metav1.Object) {
 }
 
 // addOthers lists the flows of each subject that rules cannot say and that no list has, in the policy of its name.
-func addOthers[P metav1.Object](o otherWords, flows []flow.Flow, side func(Workload, direction, flow.Flow) Verdict, own func(Workload) P) {
+func addOthers[P metav1.Object](o otherWords, flows []flow.Flow, compile func(Workload, direction) func(flow.Flow) Verdict, own func(Workload) P) {
 	for _, subject := range o.Subjects {
 		for _, d := range directions {
+			others := o.others(subject, d, flows)
+			if len(others) == 0 {
+				continue
+			}
 			var missing []string
-			for _, f := range o.others(subject, d, flows) {
-				if side(subject.Workload, d, f).Outcome != Allowed {
+			verdict := compile(subject.Workload, d)
+			for _, f := range others {
+				if verdict(f).Outcome != Allowed {
 					missing = append(missing, o.otherEntry(subject.Workload, d, f))
 				}
 			}
@@ -452,25 +457,4 @@ func addOthers[P metav1.Object](o otherWords, flows []flow.Flow, side func(Workl
 			}
 		}
 	}
-}
-
-// addEntries is addEntry for several.
-func addEntries(p metav1.Object, annotation string, more []string) {
-	slices.Sort(more)
-	old := entriesOf(p, annotation)
-	known := make(map[string]bool)
-	for _, entry := range old {
-		known[entry] = true
-	}
-	var all []string
-	for _, entry := range slices.Compact(more) {
-		if known[entry] {
-			continue
-		}
-		for len(old) > 0 && old[0] <= entry { // before the first that sorts behind it
-			all, old = append(all, old[0]), old[1:]
-		}
-		all = append(all, entry)
-	}
-	setEntries(p, annotation, append(all, old...))
 }

@@ -102,6 +102,7 @@ type view struct {
 	namespace string        // of the policy and the subject, never empty
 	annotated bool          // with NamesAnnotation, be it an empty one; never for ingress
 	names     []allowedName // that it lists
+	listed    *nameIndex    // of them; may be nil
 }
 
 // views returns the policies that isolate the subject in a direction, in their order.
@@ -117,7 +118,7 @@ func (s Scope) views(policies []*networkingv1.NetworkPolicy, subject Workload, d
 		}
 		if d == egress {
 			v.annotated = gatesNames(p)
-			v.names = listedNames(p) // a malformed entry allows nothing; see Validate
+			v.names = listedNames(p).all // a malformed entry allows nothing; see Validate
 		}
 		isolating = append(isolating, v)
 	}

@@ -64,6 +64,8 @@ type Scope struct {
 	// Namespaces holds the labels of namespaces, by their names, as far as they are known. Each has the label
 	// kubernetes.io/metadata.name besides.
 	Namespaces map[string]map[string]string
+
+	index *workloadIndex // of subjects and peers; may be nil
 }
 
 // normal returns the scope with its subjects sorted by namespace and name, and replicas as one of them.
@@ -72,7 +74,7 @@ func (s Scope) normal() Scope {
 	slices.SortStableFunc(subjects, func(a, b Subject) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
-	s.Subjects = nil
+	s.Subjects, s.index = nil, nil
 	for _, subject := range subjects {
 		if n := len(s.Subjects); n > 0 && s.Subjects[n-1].Namespace == subject.Namespace && s.Subjects[n-1].Name == subject.Name {
 			s.Subjects[n-1].unite(subject)
@@ -106,6 +108,9 @@ func (s Scope) ruleWord(d direction) string {
 
 // workload returns what is known of an endpoint that is one. An endpoint without a namespace may be in any.
 func (s Scope) workload(e flow.Endpoint) (w Workload, subject bool) {
+	if s.index != nil {
+		return s.index.find(s, e)
+	}
 	for _, exact := range []bool{true, false} {
 		is := func(w Workload) bool {
 			return w.Name == e.Name && (w.Namespace == e.Namespace || !exact && e.Namespace == "")
@@ -148,13 +153,27 @@ func needed(d direction, flows []flow.Flow) []flow.Flow {
 	if d != ingress {
 		return flows
 	}
+	type call struct {
+		to       flow.Endpoint
+		protocol flow.Protocol
+		port     int // or type of ICMP
+	}
+	callOf := func(f flow.Flow) call {
+		c := call{f.Destination.Identity(), f.Protocol, int(f.Port)}
+		if f.Protocol.IsICMP() {
+			c.port = icmpType(f)
+		}
+		return c
+	}
+	byAnyone := make(map[call]bool)
+	for _, f := range flows {
+		if f.Source.Kind == flow.Anyone && (f.Protocol.HasPorts() || f.Protocol.IsICMP()) {
+			byAnyone[callOf(f)] = true
+		}
+	}
 	var kept []flow.Flow
 	for _, f := range flows {
-		byAnyone := func(g flow.Flow) bool {
-			samePort := f.Protocol.HasPorts() && g.Port == f.Port || f.Protocol.IsICMP() && icmpType(g) == icmpType(f)
-			return g.Source.Kind == flow.Anyone && g.Destination.Identity() == f.Destination.Identity() && g.Protocol == f.Protocol && samePort
-		}
-		if f.Source.Kind == flow.Anyone || !slices.ContainsFunc(flows, byAnyone) {
+		if f.Source.Kind == flow.Anyone || !byAnyone[callOf(f)] {
 			kept = append(kept, f)
 		}
 	}

@@ -63,7 +63,7 @@ func Unite(sets ...[]*networkingv1.NetworkPolicy) ([]*networkingv1.NetworkPolicy
 			annotated := gatesNames(p)
 			setRules(p, d, uniteRules(rulesOf(p, d), Workload{Namespace: p.Namespace}, d, annotated && d == egress))
 		}
-		v := view{NetworkPolicy: p, direction: egress, rules: rulesOf(p, egress), namespace: cmp.Or(p.Namespace, defaultNamespace), annotated: gatesNames(p), names: listedNames(p)}
+		v := view{NetworkPolicy: p, direction: egress, rules: rulesOf(p, egress), namespace: cmp.Or(p.Namespace, defaultNamespace), annotated: gatesNames(p), names: listedNames(p).all}
 		uniteLookups(p, v.hasBlock(), v.allowsLookup)
 		united = append(united, p)
 	}

@@ -21,28 +21,29 @@ import (
 // peer: which of them a name resolves to is chance. Two rules that allow one flow are both used, but where anyone was seen to call
 // at a port, a rule for some callers there is not.
 func (s Scope) Unused(policies []*networkingv1.NetworkPolicy, flows []flow.Flow) []string {
-	s = s.normal()
+	s = s.normal().indexed()
 	required := s.allByAddress(Required(flows))
 	var lines []string
 	for _, p := range policies {
+		rules := rulesOf(p, egress)
 		for i, used := range s.usage(p, egress, required) {
-			lines = append(lines, s.unusedInRule(p, egress, i, used)...)
+			lines = append(lines, s.unusedInRule(p, egress, i, rules[i], used)...)
 		}
 		lines = append(lines, s.unusedNames(policies, p, required)...)
 		lines = append(lines, describeUnusedOthers(s.otherWords(), p, s.listedBy(p), required)...)
 		if subjects := s.isolatedBy(p, egress); s.Binaries && len(subjects) > 0 {
 			lines = append(lines, describeUnusedBinaries(p, s.binariesOf(subjects, required))...)
 		}
+		rules = rulesOf(p, ingress)
 		for i, used := range s.usage(p, ingress, required) {
-			lines = append(lines, s.unusedInRule(p, ingress, i, used)...)
+			lines = append(lines, s.unusedInRule(p, ingress, i, rules[i], used)...)
 		}
 	}
 	return lines
 }
 
 // unusedInRule returns one line for a rule that no flow used, else one for each of its peers and ports that none did.
-func (s Scope) unusedInRule(p *networkingv1.NetworkPolicy, d direction, i int, used usage) []string {
-	rule := rulesOf(p, d)[i]
+func (s Scope) unusedInRule(p *networkingv1.NetworkPolicy, d direction, i int, rule rule, used usage) []string {
 	where := fmt.Sprintf("policy %s: %s %d", p.Name, s.ruleWord(d), i)
 	if !used.rule {
 		return []string{fmt.Sprintf("%s (%s)", where, describePeers(d, rule.peers))}
@@ -67,11 +68,10 @@ func (s Scope) unusedNames(policies []*networkingv1.NetworkPolicy, p *networking
 	if len(subjects) == 0 {
 		return nil
 	}
-	names := listedNames(p)
-	unused := unusedLookups(s, p, subjects, func(w Workload) []flow.Flow { return s.unmetLookups(policies, w, flows) })
-	needed := s.ofAll(subjects, egress, flows)
-	for _, n := range names {
-		if slices.Contains(unused, n.String()) || !n.isLookup() && !slices.ContainsFunc(needed, n.matches) {
+	unused := s.unusedLookups(policies, p, flows)
+	needed := newHostIndex(s.ofAll(subjects, egress, flows))
+	for _, n := range listedNames(p).all {
+		if unused[n.String()] || !n.isLookup() && !needed.needs(n) {
 			lines = append(lines, fmt.Sprintf("policy %s: name %s", p.Name, n))
 		}
 	}

@@ -55,12 +55,7 @@ func (s Scope) ofAll(subjects []Subject, d direction, flows []flow.Flow) []flow.
 func (s Scope) usage(p *networkingv1.NetworkPolicy, d direction, flows []flow.Flow) []usage {
 	return usageBy(s.isolatedBy(p, d), d, func(subject Workload) []usage {
 		v := s.views([]*networkingv1.NetworkPolicy{p}, subject, d)[0]
-		own := needed(d, s.of(subject, d, flows))
-		var each []usage
-		for i := range v.rules {
-			each = append(each, v.usage(i, own))
-		}
-		return each
+		return v.usage(needed(d, s.of(subject, d, flows)))
 	})
 }
 
@@ -93,26 +88,55 @@ func (u *usage) add(other usage) {
 	}
 }
 
-// usage returns what a subject's flows needed of one rule.
-func (v view) usage(i int, flows []flow.Flow) usage {
-	rule := v.rules[i]
-	peers, ports := make(map[*networkingv1.NetworkPolicyPeer]bool), make(map[*networkingv1.NetworkPolicyPort]bool)
-	usesInternet := false
+// usage returns what a subject's flows needed of each rule.
+func (v view) usage(flows []flow.Flow) []usage {
+	var all []usage
+	for _, r := range v.rules {
+		all = append(all, usage{peers: make([]bool, len(r.peers)), ports: make([]bool, len(r.ports))})
+	}
+	c := v.compile()
+	internets := make(map[int]bool) // rules of which flows used a half of the internet
 	for _, f := range flows {
-		for peer, port := range rule.pairs() {
-			if v.match(peer, port, f).allows() {
-				peers[peer], ports[port] = true, true
-				usesInternet = usesInternet || isInternet(peer)
+		for _, at := range c.allowing(f) {
+			v, peer, port := c.pair(at)
+			if !v.match(peer, port, f).allows() {
+				continue
+			}
+			used := &all[at.rule]
+			used.rule = true
+			if at.peer >= 0 {
+				used.peers[at.peer] = true
+			}
+			if at.port >= 0 {
+				used.ports[at.port] = true
+			}
+			if isInternet(peer) {
+				internets[at.rule] = true
 			}
 		}
 	}
-	used := usage{rule: len(peers) > 0}
-	for i := range rule.peers {
-		peer := &rule.peers[i]
-		used.peers = append(used.peers, peers[peer] || usesInternet && isInternet(peer))
+	for i := range internets {
+		for j := range v.rules[i].peers {
+			all[i].peers[j] = all[i].peers[j] || isInternet(&v.rules[i].peers[j])
+		}
 	}
-	for i := range rule.ports {
-		used.ports = append(used.ports, ports[&rule.ports[i]])
+	return all
+}
+
+// allowing returns pairs, among which are all that allow a flow.
+func (c *side) allowing(f flow.Flow) []pairAt {
+	if f.Destination.Kind != flow.Resolver {
+		return c.index.allowing(c.spec(f))
 	}
-	return used
+	var all []pairAt
+	for i, v := range c.views {
+		for j, r := range v.rules {
+			for peer := range max(1, len(r.peers)) {
+				for port := range max(1, len(r.ports)) {
+					all = append(all, pairAt{peerAt{ruleAt{i, j}, min(peer, len(r.peers)-1)}, min(port, len(r.ports)-1)})
+				}
+			}
+		}
+	}
+	return all
 }

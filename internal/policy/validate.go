@@ -92,7 +92,7 @@ func ValidateCilium(p *cilium.NetworkPolicy) error {
 	}
 	annotations := field.NewPath("metadata").Child("annotations")
 	errs := validateLists(&p.ObjectMeta, annotations)
-	for _, n := range listedNames(p) {
+	for _, n := range listedNames(p).all {
 		if !n.isLookup() {
 			errs = append(errs, field.Invalid(annotations.Key(NamesAnnotation), n.String(), "ports stand in toFQDNs: write "+allowedName{host: n.host}.String()+" for a look-up that has no answer"))
 		}

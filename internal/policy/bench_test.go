@@ -1,0 +1,89 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// many returns flows of one subject to as many destinations: names, workloads and addresses in turn.
+func many(n int) []flow.Flow {
+	flows := make([]flow.Flow, n)
+	for i := range flows {
+		f := flow.Flow{
+			Source: flow.Endpoint{Kind: flow.Workload, Name: "bench", Evidence: flow.ByOption}, Protocol: flow.TCP,
+			Port: uint16(1024 + i%4096),
+		}
+		public := netip.AddrFrom4([4]byte{203, byte(i >> 16), byte(i >> 8), byte(i)})
+		switch i % 3 {
+		case 0:
+			f.Destination = flow.Endpoint{Kind: flow.External, Name: fmt.Sprintf("host-%d.example", i), Addr: public}
+		case 1:
+			f.Destination = flow.Endpoint{Kind: flow.Workload, Name: fmt.Sprintf("peer-%d", i)}
+		case 2:
+			f.Destination = flow.Endpoint{Kind: flow.Address, Addr: public}
+		}
+		flows[i] = f
+	}
+	return flows
+}
+
+func benchmarkPolicies[P any](b *testing.B, n int, rules interface {
+	Generate([]flow.Flow) []P
+	Required([]flow.Flow) []flow.Flow
+	Evaluator([]P) func(flow.Flow) Verdict
+	Unused([]P, []flow.Flow) []string
+	Merge([]P, []flow.Flow) []P
+}) {
+	flows := many(n)
+	policies := rules.Generate(flows)
+	half := rules.Generate(flows[:n/2])
+	b.Run("judge", func(b *testing.B) {
+		for b.Loop() {
+			evaluate := rules.Evaluator(policies)
+			for _, f := range rules.Required(flows) {
+				if v := evaluate(f); v.Outcome != Allowed {
+					b.Fatal(v)
+				}
+			}
+		}
+	})
+	b.Run("deny", func(b *testing.B) {
+		for b.Loop() {
+			evaluate := rules.Evaluator(half)
+			denied := 0
+			for _, f := range flows {
+				if evaluate(f).Outcome == Denied {
+					denied++
+				}
+			}
+			if denied != n-n/2 {
+				b.Fatalf("%d of %d are denied", denied, n)
+			}
+		}
+	})
+	b.Run("unused", func(b *testing.B) {
+		for b.Loop() {
+			if unused := rules.Unused(policies, flows); len(unused) > 0 {
+				b.Fatal(unused)
+			}
+		}
+	})
+	for name, committed := range map[string][]P{"merge-same": policies, "merge-half": half, "merge-all": nil} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				rules.Merge(committed, flows)
+			}
+		})
+	}
+}
+
+func BenchmarkPolicies(b *testing.B) {
+	scope := Scope{Subjects: []Subject{{Workload: Workload{Name: "bench"}}}}
+	for _, n := range []int{2000, 20000} {
+		b.Run(fmt.Sprintf("NetworkPolicy-%d", n), func(b *testing.B) { benchmarkPolicies(b, n, scope) })
+		b.Run(fmt.Sprintf("Cilium-%d", n), func(b *testing.B) { benchmarkPolicies(b, n, Cilium{scope}) })
+	}
+}

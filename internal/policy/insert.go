@@ -1,0 +1,70 @@
+package policy
+
+import (
+	"cmp"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// insertAll inserts elements one after the other, each before the first of the list that is later, or at the end. keyOf returns
+// what an element is ordered by; false where it has no place in that order, and is later than none.
+func insertAll[T, K any](list, elements []T, keyOf func(T) (K, bool), compare func(a, b K) int) []T {
+	type keyed struct {
+		element T
+		key     K
+		ordered bool
+	}
+	var all, added []keyed
+	for _, e := range list {
+		key, ok := keyOf(e)
+		all = append(all, keyed{e, key, ok})
+	}
+	for _, e := range elements {
+		key, ok := keyOf(e)
+		added = append(added, keyed{e, key, ok})
+	}
+	later := func(of keyed) func(keyed) bool {
+		return func(other keyed) bool { return other.ordered && compare(other.key, of.key) > 0 }
+	}
+	var merged []keyed
+	if slices.IsSortedFunc(added, func(a, b keyed) int { return compare(a.key, b.key) }) {
+		// What is not later than one of them is not later than the next one.
+		for _, a := range added {
+			i := slices.IndexFunc(all, later(a))
+			if i < 0 {
+				i = len(all)
+			}
+			merged = append(append(merged, all[:i]...), a)
+			all = all[i:]
+		}
+		merged = append(merged, all...)
+	} else {
+		merged = all
+		for _, a := range added {
+			merged = insertBefore(merged, a, later(a))
+		}
+	}
+	result := make([]T, len(merged))
+	for i, m := range merged {
+		result[i] = m.element
+	}
+	return result
+}
+
+// addEntries adds entries to an annotation, each before the first that sorts behind it, and returns how many are new.
+func addEntries(p metav1.Object, annotation string, added []string) int {
+	entries := entriesOf(p, annotation)
+	known := make(map[string]bool)
+	for _, e := range entries {
+		known[e] = true
+	}
+	added = slices.Clone(added)
+	slices.Sort(added)
+	added = slices.DeleteFunc(slices.Compact(added), func(e string) bool { return known[e] })
+	if len(added) > 0 {
+		ordered := func(e string) (string, bool) { return e, true }
+		setEntries(p, annotation, insertAll(entries, added, ordered, cmp.Compare[string]))
+	}
+	return len(added)
+}
