@@ -94,11 +94,13 @@ __noinline int tell_connection(struct __sk_buff *skb, __u64 own, __u64 recording
 	struct opener opener = {};
 	struct flow_key key;
 
-	if (!c || !s || (c->told == s->generation && (!recording || recording == c->sender)))
+	if (!c || !s || (c->told == s->generation && (!own || recording == c->sender)))
 		return 0;
 	key = c->key;
-	if (recording)
+	if (own)
 		key.recording = recording;
+	else if (sender_readable && s->process && c->pid == s->process) /* who opened it need not be who sends */
+		key.recording = RECORDING_UNREAD;
 	key.bound = bpf_get_socket_cookie(skb) | BOUND_IS_CONNECTION;
 	c->told = s->generation;
 	c->sender = key.recording;

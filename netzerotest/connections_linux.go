@@ -114,7 +114,7 @@ func (c *capture) seeConnection(e *probe.FlowEvent, batches map[*membership]*end
 		names = []string{""}
 	}
 	asked := *e // the recording of the event is a part of the kernel's key
-	if asked.Recording == 0 {
+	if asked.Recording == 0 && known.opener.PID != c.self { // of this process's the kernel tells who sends
 		asked.Recording = known.recording
 	}
 	to, stray := c.recipients(&asked)
