@@ -30,14 +30,6 @@ func read(t *testing.T, name string) string {
 	return string(text)
 }
 
-func TestDocumentsStayShort(t *testing.T) {
-	for name, most := range map[string]int{"README.md": 250, "ARCHITECTURE.md": 99, "CONTRIBUTING.md": 120} {
-		if n := strings.Count(read(t, name), "\n"); n > most {
-			t.Errorf("%s has %d lines, more than %d", name, n, most)
-		}
-	}
-}
-
 // block returns the text between two lines of a document.
 func block(t *testing.T, text, first, last string) string {
 	t.Helper()

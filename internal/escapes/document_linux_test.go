@@ -106,6 +106,9 @@ func (w way) shown() string {
 	if w.unseenBefore != "" {
 		text += "; no flow where nothing was recorded when it started: " + w.unseenBefore
 	}
+	if w.endedRed != "" {
+		text += "; red in the name of the test that left it behind, where that has ended"
+	}
 	if w.why != "" {
 		text += ": " + w.why
 	}

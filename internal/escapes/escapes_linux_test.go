@@ -92,17 +92,21 @@ func (w way) sendsDatagram() bool {
 // differences returns how an outcome differs from what the row wants.
 func (w way) differences(o outcome) (wrong []string) {
 	want := w.want
-	if w.unseenBefore != "" && o.Early {
+	if w.unseenBefore != "" && o.Early || w.endedRed != "" && !o.Early {
 		want = ""
+	}
+	says := w.red
+	if !o.Early {
+		says = w.endedRed
 	}
 	if got := strings.Join(o.Flows, ", "); got != want {
 		wrong = append(wrong, fmt.Sprintf("got %q, want %q", got, want))
 	}
-	switch red := w.red != "" && o.Early; {
+	switch red := says != ""; {
 	case red && !o.Red:
-		wrong = append(wrong, fmt.Sprintf("the test is green, want it to say %q", w.red))
-	case red && !strings.Contains(o.text, w.red):
-		wrong = append(wrong, fmt.Sprintf("want the test to say %q:\n%s", w.red, o.text))
+		wrong = append(wrong, fmt.Sprintf("the test is green, want it to say %q", says))
+	case red && !strings.Contains(o.text, says):
+		wrong = append(wrong, fmt.Sprintf("want the test to say %q:\n%s", says, o.text))
 	case !red && o.Red:
 		wrong = append(wrong, "the test is red:\n"+o.text)
 	}

@@ -20,6 +20,9 @@ import (
 
 const viaTCP = "host:443/TCP"
 
+// leftBehind is what a failure says of what an ended test left behind.
+const leftBehind = "had ended, and a goroutine or a process that it left behind opened this"
+
 var processWays = []way{
 	{name: "fork without exec", want: viaTCP, open: forked},
 	{name: "child (vfork and exec, as os/exec does)", want: viaTCP, open: func(to host) error { return run(self("tcp", to)) }},
@@ -46,11 +49,12 @@ var processWays = []way{
 		const all = unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
 		return runWith(to, &syscall.SysProcAttr{Cloneflags: all})
 	}},
-	{name: "daemon from before", want: viaTCP, early: func(to host) (func() error, error) { return waiting("wait", to) }},
-	{name: "daemon from before, its parent has ended", want: viaTCP, early: func(to host) (func() error, error) {
-		return waiting("leave a daemon", to)
-	}},
-	{name: "daemon from before, its parent has ended, another environment and session", want: viaTCP,
+	{name: "daemon from before", want: viaTCP, endedRed: leftBehind, early: func(to host) (func() error, error) { return waiting("wait", to) }},
+	{name: "daemon from before, its parent has ended", want: viaTCP, endedRed: leftBehind,
+		unseenBefore: "another process with the test's environment may have started it; a line says so", early: func(to host) (func() error, error) {
+			return waiting("leave a daemon", to)
+		}},
+	{name: "daemon from before, its parent has ended, another environment and session", want: viaTCP, endedRed: leftBehind,
 		unseenBefore: "nothing tells it from a stranger's", early: func(to host) (func() error, error) {
 			return waiting("leave a disguised daemon", to)
 		}},
