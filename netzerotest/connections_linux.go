@@ -113,7 +113,7 @@ func (c *capture) seeConnection(e *probe.FlowEvent, batches map[*membership]*end
 	if len(names) == 0 {
 		names = []string{""}
 	}
-	asked := *e // the recording of the event is a part of the kernel's key
+	asked := *e                                             // the recording of the event is a part of the kernel's key
 	if asked.Recording == 0 && known.opener.PID != c.self { // of this process's the kernel tells who sends
 		asked.Recording = known.recording
 	}
