@@ -24,6 +24,7 @@ type lookupKey struct {
 type lookup struct {
 	event    *probe.FlowEvent // who asked first; nil where that was not seen
 	search   endpoint.Search  // how its resolver completes names
+	guess    bool             // search is not its own: a container's process that asked has gone
 	stray    stray
 	answered bool // with an address
 }
@@ -38,7 +39,9 @@ func (c *capture) lookUp(e *probe.FlowEvent, question string) {
 	for _, m := range to {
 		l := m.lookupOf(lookupKey{e.Cgroup, name})
 		if l.event == nil {
-			l.event, l.stray, l.search = e, stray, m.identifier.Search(e.Process.PID)
+			search, its := m.identifier.Search(e.Process.PID)
+			l.event, l.stray, l.search = e, stray, search
+			l.guess = !its && e.Cgroup != c.session.Leaf.ID
 		}
 	}
 }
@@ -93,7 +96,11 @@ func (m *membership) lookupOf(k lookupKey) *lookup {
 
 // asWritten returns the name that a program looked up, of those by which the resolver asked for it: without the domain by which
 // the resolver completed it. All are asked for where none has an address, but for a resolver that gives up early.
-func (m *membership) asWritten(k lookupKey, search endpoint.Search) string {
+func (m *membership) asWritten(k lookupKey, l *lookup) string {
+	if l.guess {
+		return m.shortest(k)
+	}
+	search := l.search
 	written, ok := search.Cut(k.name)
 	if !ok {
 		return k.name
@@ -112,8 +119,41 @@ func (m *membership) asWritten(k lookupKey, search endpoint.Search) string {
 	return k.name
 }
 
+// shortest returns the shortest name that was looked up and that a name begins with: what the resolver may have completed.
+func (m *membership) shortest(k lookupKey) string {
+	for i := range k.name {
+		if k.name[i] == '.' && m.lookups[lookupKey{k.cgroup, k.name[:i]}] != nil {
+			return k.name[:i]
+		}
+	}
+	return k.name
+}
+
+// areForms reports whether two names may be one name that a resolver completed by two domains, one of which lies in the other, as
+// the domains of a cluster do.
+func areForms(a, b string) bool {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return false
+		}
+		if a[i] == '.' && (strings.HasSuffix(a[i:], b[i:]) || strings.HasSuffix(b[i:], a[i:])) {
+			return true
+		}
+	}
+	return false
+}
+
 // isAnswered reports whether a name has got an address by any of its forms.
-func (m *membership) isAnswered(k lookupKey, search endpoint.Search) bool {
+func (m *membership) isAnswered(k lookupKey, asked *lookup) bool {
+	if asked.guess {
+		for other, l := range m.lookups {
+			if l.answered && other.cgroup == k.cgroup && (is(other.name, k.name) || areForms(k.name, other.name)) {
+				return true
+			}
+		}
+		return false
+	}
+	search := asked.search
 	has := func(name string) bool {
 		l := m.lookups[lookupKey{k.cgroup, name}]
 		return l != nil && l.answered
@@ -136,8 +176,8 @@ func (s *settling) unanswered() []located {
 		if l.event == nil || l.answered || s.capture.isNobodys(k.cgroup) {
 			continue
 		}
-		written := lookupKey{k.cgroup, s.asWritten(k, l.search)}
-		if staysHere(written.name) || s.isAnswered(written, l.search) {
+		written := lookupKey{k.cgroup, s.asWritten(k, l)}
+		if staysHere(written.name) || s.isAnswered(written, l) {
 			continue
 		}
 		if before := first[written]; before == nil || cmp.Or(cmp.Compare(l.event.Time, before.event.Time), cmp.Compare(l.event.PID, before.event.PID)) < 0 {

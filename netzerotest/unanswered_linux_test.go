@@ -66,3 +66,21 @@ func TestLookupForWhichThereIsNoRoomIsALoss(t *testing.T) {
 		t.Errorf("%d are kept and %d are not", len(m.lookups), m.capture.unkept)
 	}
 }
+
+func TestFormsOfOneName(t *testing.T) {
+	for _, row := range []struct {
+		reason string
+		a, b   string
+		want   bool
+	}{
+		{"completed by a domain and by one around it", "db.shop.shop.svc.cluster.local", "db.shop.svc.cluster.local", true},
+		{"the other way round", "db.shop.svc.cluster.local", "db.shop.shop.svc.cluster.local", true},
+		{"hosts of two domains", "api.gone.test", "api.pay.test", false},
+		{"hosts of one domain", "a.pay.test", "b.pay.test", false},
+		{"names that begin alike", "api.pay.test", "api2.pay.test", false},
+	} {
+		if got := areForms(row.a, row.b); got != row.want {
+			t.Errorf("%s: %s and %s: %t", row.reason, row.a, row.b, got)
+		}
+	}
+}

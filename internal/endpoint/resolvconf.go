@@ -48,10 +48,16 @@ func (r *Resolvers) IsResolver(pid int, addr netip.Addr, port uint16) bool {
 	return slices.Contains(r.nameservers(pid), addr)
 }
 
-// Search returns how the process completes names, by the same file.
-func (r *Resolvers) Search(pid int) Search { return r.config(pid).search }
+// Search returns how the process completes names, by the same file; false where that is this process's.
+func (r *Resolvers) Search(pid int) (Search, bool) {
+	config, its := r.config(pid)
+	return config.search, its
+}
 
-func (r *Resolvers) nameservers(pid int) []netip.Addr { return r.config(pid).servers }
+func (r *Resolvers) nameservers(pid int) []netip.Addr {
+	config, _ := r.config(pid)
+	return config.servers
+}
 
 // resolverConfig is what a resolv.conf says.
 type resolverConfig struct {
@@ -59,20 +65,21 @@ type resolverConfig struct {
 	search  Search
 }
 
-func (r *Resolvers) config(pid int) resolverConfig {
-	f, version, err := openResolvConf(pid)
+// config returns what the process's file says, and whether it is the process's.
+func (r *Resolvers) config(pid int) (resolverConfig, bool) {
+	f, version, its, err := openResolvConf(pid)
 	if err != nil {
-		return resolverConfig{parseResolvConf(""), parseSearch("")}
+		return resolverConfig{parseResolvConf(""), parseSearch("")}, false
 	}
 	defer f.Close()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if config, ok := r.parsed[version]; ok {
-		return config
+		return config, its
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxResolvConf+1))
 	if err != nil {
-		return resolverConfig{parseResolvConf(""), parseSearch("")}
+		return resolverConfig{parseResolvConf(""), parseSearch("")}, false
 	}
 	if len(text) > maxResolvConf { // half an address is another one
 		text = text[:bytes.LastIndexByte(text, '\n')+1]
@@ -82,7 +89,7 @@ func (r *Resolvers) config(pid int) resolverConfig {
 		r.parsed = make(map[fileVersion]resolverConfig)
 	}
 	r.parsed[version] = config
-	return config
+	return config, its
 }
 
 // parseResolvConf returns the name servers of a resolv.conf (resolv.conf(5)): what follows the word nameserver, on lines

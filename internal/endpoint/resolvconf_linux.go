@@ -10,25 +10,26 @@ import (
 
 const resolvConf = "etc/resolv.conf"
 
-// openResolvConf opens resolv.conf as a process sees it, else as this process does.
-func openResolvConf(pid int) (*os.File, fileVersion, error) {
-	f, err := openInRoot(procPath(pid, "root"), resolvConf)
+// openResolvConf opens resolv.conf as a process sees it, else as this process does, and reports which.
+func openResolvConf(pid int) (f *os.File, version fileVersion, its bool, err error) {
+	f, err = openInRoot(procPath(pid, "root"), resolvConf)
+	its = err == nil && pid != 0
 	if err != nil {
 		if f, err = os.Open("/" + resolvConf); err != nil {
-			return nil, fileVersion{}, err
+			return nil, fileVersion{}, false, err
 		}
 	}
 	info, err := f.Stat()
 	if err != nil {
 		f.Close()
-		return nil, fileVersion{}, err
+		return nil, fileVersion{}, false, err
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || !info.Mode().IsRegular() {
 		f.Close()
-		return nil, fileVersion{}, fmt.Errorf("read %s: not a regular file", f.Name())
+		return nil, fileVersion{}, false, fmt.Errorf("read %s: not a regular file", f.Name())
 	}
-	return f, fileVersion{uint64(st.Dev), st.Ino, info.Size(), info.ModTime()}, nil
+	return f, fileVersion{uint64(st.Dev), st.Ino, info.Size(), info.ModTime()}, its, nil
 }
 
 // openInRoot opens a file below a root directory, and takes absolute symbolic links (resolv.conf often is one) from that

@@ -5,15 +5,15 @@ package endpoint
 import "os"
 
 // openResolvConf opens this process's resolv.conf, which stands for every process's.
-func openResolvConf(int) (*os.File, fileVersion, error) {
+func openResolvConf(int) (*os.File, fileVersion, bool, error) {
 	f, err := os.Open("/etc/resolv.conf")
 	if err != nil {
-		return nil, fileVersion{}, err
+		return nil, fileVersion{}, false, err
 	}
 	info, err := f.Stat()
 	if err != nil {
 		f.Close()
-		return nil, fileVersion{}, err
+		return nil, fileVersion{}, false, err
 	}
-	return f, fileVersion{size: info.Size(), modified: info.ModTime()}, nil
+	return f, fileVersion{size: info.Size(), modified: info.ModTime()}, false, nil
 }

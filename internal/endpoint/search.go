@@ -67,8 +67,8 @@ func (s Search) Cut(name string) (string, bool) {
 // First reports whether a name is completed before it is tried as it is.
 func (s Search) First(name string) bool { return strings.Count(name, ".") < s.Dots }
 
-// Search returns how a process completes names. Where it is gone or pid is 0, this process's resolv.conf counts.
-func (id *Identifier) Search(pid int) Search { return id.resolvers.Search(pid) }
+// Search returns how a process completes names; where it is gone or pid is 0, how this one does, and false.
+func (id *Identifier) Search(pid int) (Search, bool) { return id.resolvers.Search(pid) }
 
 // Named says who is meant by a name that has no address: a Peer, at whatever port, a workload for a name of the cluster, else an
 // external host.
