@@ -21,14 +21,20 @@ var Suites = []Suite{
 		"TestThreadsThatShareASocketBeforeAddressTranslation": "needs iptables and the kernel's modules for it",
 		"TestConnectIsToldOnceBeforeAddressTranslation":       "needs iptables and the kernel's modules for it",
 		"TestMPTCPToFurtherAddressesIsAFlow":                  "needs iproute2",
+		"TestPayloadThatIsSentAgainIsNoFlow":                  "needs iptables and the kernel's modules for it",
 		"TestFailedCallsBeforeAddressTranslation":             "needs iptables and the kernel's modules for it",
 	}},
 	{Package: "./internal/endpoint", Skip: map[string]string{
 		"TestQuotingSurvivesAShell":                         "needs bash, and nothing of the kernel's",
 		"TestProcessWithoutExecutableHasItsThreadName":      "needs /bin/true",
 		"TestParentsInsideAContainerEndWithItsFirstProcess": "needs a shell",
+		"TestAddressOfThisNamespaceFromAnother":             "needs iproute2",
 	}},
-	{Package: "./internal/session"},
+	{Package: "./internal/session", Skip: map[string]string{
+		"TestProcessesThatStartWhileTheSessionIsOpened":     "needs bash",
+		"TestProcessesThatOutliveASessionAreInTheNext":      "needs bash",
+		"TestProcessesThatLostTheirParentsBeforeTheSession": "needs bash",
+	}},
 	{Package: "./netzerotest", Skip: map[string]string{
 		"TestUpdateFlagOfRealTests": "needs the go command and the package's source",
 		"TestUpdatesAreNotCached":   "needs the go command and the package's source",
