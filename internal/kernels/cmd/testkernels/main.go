@@ -34,7 +34,7 @@ var (
 	archName  = flag.String("arch", "amd64", "amd64 or arm64, of -kernels and -write-checksums")
 	guests    = flag.Int("j", min(runtime.NumCPU(), 4), "guests at the same `time`, each of which takes one CPU")
 	check     = flag.Bool("check", isCI(os.Getenv("CI")), "fail where "+kernels.TableFile+" is not current, rather than write it; default: in CI")
-	timeout   = flag.Duration("timeout", 20*time.Minute, "for each guest")
+	timeout   = flag.Duration("timeout", 35*time.Minute, "for each guest")
 	mirror    = flag.String("mirror", "", "`address` of Debian's archive, as http://HOST/debian (default: that of the machine's apt)")
 	writeSums = flag.Bool("write-checksums", false, "run nothing: fetch the newest kernels and write "+kernels.ChecksumFile)
 )
