@@ -68,6 +68,7 @@ var capabilities = []capability{
 	{name: "raw sockets: protocols without ports", suite: inProbe, test: "TestEverythingElseThatLeavesIsAFlow"},
 
 	{name: "repeated flows are folded and counted", suite: inProbe, test: "TestForgottenFlowIsNewAgain"},
+	{name: "flows and names of servers are read whole while others come and go", suite: inProbe, test: "TestFlowsAreAllCountedWhileOthersAreForgotten"},
 	{name: "flows that no table has room for are counted as lost", suite: inProbe, test: "TestFlowTableThatIsFullIsALoss"},
 	{name: "events that no ring has room for are counted as lost", suite: inProbe, test: "TestRingThatIsFullIsALoss"},
 

@@ -29,6 +29,8 @@ var Suites = []Suite{
 		"TestProcessWithoutExecutableHasItsThreadName":      "needs /bin/true",
 		"TestParentsInsideAContainerEndWithItsFirstProcess": "needs a shell",
 		"TestAddressOfThisNamespaceFromAnother":             "needs iproute2",
+		"TestClientsOfAUnixSocketAreKnown":                  "needs the kernel's module unix_diag",
+		"TestProcessesThatCannotBeListedAreNotNone":         "needs /bin/sleep",
 	}},
 	{Package: "./internal/session", Skip: map[string]string{
 		"TestProcessesThatStartWhileTheSessionIsOpened":     "needs bash",
