@@ -333,4 +333,5 @@ static __always_inline void question_segment(struct __sk_buff *skb)
 		if (!question_piece(skb, i))
 			return;
 	}
+	count(LOST_PACKET); /* a packet that is longer than IP's own limit (BIG TCP) */
 }

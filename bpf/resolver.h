@@ -124,5 +124,7 @@ __noinline int dns_segment(struct __sk_buff *skb, __u32 transport)
 		length -= piece;
 		e->sequence += piece + !!(e->flags & DNS_SYN);
 	}
+	if (length) /* a packet that is longer than IP's own limit (BIG TCP) */
+		count(LOST_PACKET);
 	return 0;
 }
