@@ -7,13 +7,19 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // cgroupVariable holds the directory of the script's cgroup.
 const cgroupVariable = "E2E_CGROUP"
 
-// enter moves this process into the script's cgroup.
+// enter moves this process into the script's cgroup, and into a session of its own: a process of the same session that has
+// lost its parents may be a daemon of the test's, and other scripts and packages have such processes too.
 func enter() error {
+	if _, err := unix.Setsid(); err != nil {
+		return fmt.Errorf("start a session: %w", err)
+	}
 	pid := strconv.Itoa(os.Getpid())
 	return os.WriteFile(filepath.Join(os.Getenv(cgroupVariable), "cgroup.procs"), []byte(pid), 0)
 }

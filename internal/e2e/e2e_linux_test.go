@@ -54,6 +54,10 @@ func newModule() (*module, error) {
 		}
 		m.environment = append(m.environment, name+"="+strings.TrimSpace(string(out)))
 	}
+	// The scripts look nothing up: what they import has to be in the module cache.
+	if out, err := exec.Command("go", "list", "-deps", "../../netzerotest").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("go list -deps ../../netzerotest: %w: %s", err, out)
+	}
 	if m.files, err = moduleFiles(root); err != nil {
 		return nil, err
 	}
