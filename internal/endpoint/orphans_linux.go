@@ -70,14 +70,6 @@ func Orphans() (own, perhaps []int, err error) {
 			break
 		}
 	}
-	below := make(map[int]bool)
-	descendants, err := Descendants(self)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, pid := range descendants {
-		below[pid] = true
-	}
 	all, err := processes()
 	if err != nil {
 		return nil, nil, err
@@ -86,7 +78,7 @@ func Orphans() (own, perhaps []int, err error) {
 	first := true
 	for _, pid := range all {
 		s, err := readStat(pid)
-		if err != nil || s.started < me.started || !reaper[s.parent] || above[pid] || below[pid] {
+		if err != nil || s.started < me.started || !reaper[s.parent] || s.parent == self || above[pid] {
 			continue
 		}
 		switch {

@@ -103,30 +103,26 @@ const patience = 10 * time.Second
 // they may start others outside of it; so it looks again until it finds no more.
 func (s *Session) gather(before []process) error {
 	mine := remembered()
-	orphans, unclear, err := endpoint.Orphans()
-	if err != nil {
-		return err
-	}
-	for _, p := range append(before, identify(orphans)...) {
+	for _, p := range before {
 		if _, known := mine[p]; !known {
 			mine[p] = 0
 		}
 	}
-	known := make(map[process]bool)
+	known, unclear := make(map[process]bool), make(map[process]bool)
 	for deadline := time.Now().Add(patience); ; {
-		moved, err := s.gatherOnce(mine, known)
+		more, err := s.gatherOnce(mine, known, unclear)
 		if err != nil {
 			return err
 		}
-		if !moved {
+		if !more {
 			break
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("move processes into cgroup %s: they start others faster than they can be moved: start them after Record, or let them start fewer", s.Leaf.Path)
 		}
 	}
-	for _, p := range identify(unclear) {
-		if !known[p] {
+	for _, p := range slices.SortedFunc(maps.Keys(unclear), func(a, b process) int { return a.pid - b.pid }) {
+		if !known[p] && p.lives() {
 			described, _ := endpoint.ReadProcess(p.pid)
 			s.Unclear = append(s.Unclear, described)
 		}
@@ -137,9 +133,10 @@ func (s *Session) gather(before []process) error {
 	return nil // in another pid namespace: the programs go on to look at parents, where the ids that we see say nothing
 }
 
-// gatherOnce does it for those that it finds now, and reports whether it moved any. mine are processes that descend from this one
-// whatever /proc says.
-func (s *Session) gatherOnce(mine map[process]goroutine.ID, known map[process]bool) (moved bool, err error) {
+// gatherOnce does it for those that it finds now, and reports whether it has to look again: it moved some, or found some that
+// have lost their parents, to whose children nothing else leads. mine are processes that descend from this one whatever /proc
+// says; it adds to them, and to unclear those of which that is not certain.
+func (s *Session) gatherOnce(mine map[process]goroutine.ID, known, unclear map[process]bool) (more bool, err error) {
 	inside := s.Leaf.Processes() // from birth, or for long enough
 	roots := []int{os.Getpid()}
 	for p := range mine {
@@ -152,6 +149,21 @@ func (s *Session) gatherOnce(mine map[process]goroutine.ID, known map[process]bo
 		return false, err
 	}
 	found = append(found, roots[1:]...)
+	// After the descendants: one whose parent ends in between is found here.
+	orphans, perhaps, err := endpoint.Orphans()
+	if err != nil {
+		return false, err
+	}
+	for _, p := range identify(orphans) {
+		if _, is := mine[p]; !is {
+			mine[p] = 0
+			found = append(found, p.pid)
+			more = true
+		}
+	}
+	for _, p := range identify(perhaps) {
+		unclear[p] = true
+	}
 	if s.knowsIDs() && s.Probe.Follows() {
 		born, err := s.Probe.Descendants()
 		if err != nil {
@@ -189,5 +201,5 @@ func (s *Session) gatherOnce(mine map[process]goroutine.ID, known map[process]bo
 			return false, err
 		}
 	}
-	return len(movable) > 0, nil
+	return more || len(movable) > 0, nil
 }
