@@ -312,6 +312,9 @@ struct sender_layout {
 	__u32 file;         /* in struct socket */
 	__u32 net;          /* in struct sock */
 	__u32 net_cookie;   /* in struct net */
+	__u32 owned;         /* sk_lock.owned, in struct sock */
+	__u32 bytes_sent;    /* in struct tcp_sock */
+	__u32 bytes_retrans; /* in struct tcp_sock */
 };
 
 /* Where the kernel keeps in which pid namespace a task is: byte offsets from its BTF; all 0 where it has none. */

@@ -111,13 +111,21 @@ struct {
 	__type(value, struct destination);
 } destinations SEC(".maps");
 
-/* TCP sockets whose SYN has told of them: it may be sent again. */
+/* TCP sockets whose SYN has told of them, and in which generation: it may be sent again. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
 	__type(value, __u32);
 } syns SEC(".maps");
+
+/* TCP sockets that accepted their connection, as far as they were seen to send. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, __u32);
+} accepted SEC(".maps");
 
 /* How many connections named the server so. */
 struct {

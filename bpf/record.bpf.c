@@ -19,9 +19,9 @@
  *   cgroup_mkdir          that a container may be about to start
  *
  * Kernel floor: 5.10. Needs no BTF of the kernel; with it, the names of executables and of short-lived cgroups are certain (struct layout),
- * and who sends on a socket that others made is known (struct sender_layout).
+ * and who sends on a socket that others made, or that MPTCP uses, is known (struct sender_layout).
  *
- * Not seen: packet sockets (AF_PACKET), TUN devices and XDP, which pass below IP; MPTCP connections that were open before the recording;
+ * Not seen: packet sockets (AF_PACKET), TUN devices and XDP, which pass below IP;
  * DNS on other ports than 53 (DoT, DoH, mDNS); names that came from /etc/hosts or over a Unix socket, unless the client names the server
  * (server_name.h).
  */

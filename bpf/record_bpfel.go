@@ -348,19 +348,22 @@ const (
 )
 
 type RecordSenderLayout struct {
-	_           structs.HostLayout
-	Pid         uint32
-	Cgroups     uint32
-	Cgroup      uint32
-	Node        uint32
-	Id          uint32
-	Level       uint32
-	Ancestors   uint32
-	AncestorIds uint32
-	Socket      uint32
-	File        uint32
-	Net         uint32
-	NetCookie   uint32
+	_            structs.HostLayout
+	Pid          uint32
+	Cgroups      uint32
+	Cgroup       uint32
+	Node         uint32
+	Id           uint32
+	Level        uint32
+	Ancestors    uint32
+	AncestorIds  uint32
+	Socket       uint32
+	File         uint32
+	Net          uint32
+	NetCookie    uint32
+	Owned        uint32
+	BytesSent    uint32
+	BytesRetrans uint32
 }
 
 type RecordServerNameKey struct {
@@ -435,6 +438,7 @@ type RecordStackEvent struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	RecordMapAccepted          = "accepted"
 	RecordMapChildren          = "children"
 	RecordMapConfig            = "config"
 	RecordMapConnections       = "connections"
@@ -487,7 +491,6 @@ const (
 	RecordVarScopeStateType    = "scope_state_type"
 	RecordVarSenderLayout      = "sender_layout"
 	RecordVarSenderReadable    = "sender_readable"
-	RecordVarSocketOwned       = "socket_owned"
 	RecordVarSocketType        = "socket_type"
 	RecordVarStackEventType    = "stack_event_type"
 	RecordVarTaskLayout        = "task_layout"
@@ -553,6 +556,7 @@ type RecordProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RecordMapSpecs struct {
+	Accepted     *ebpf.MapSpec `ebpf:"accepted"`
 	Children     *ebpf.MapSpec `ebpf:"children"`
 	Config       *ebpf.MapSpec `ebpf:"config"`
 	Connections  *ebpf.MapSpec `ebpf:"connections"`
@@ -599,7 +603,6 @@ type RecordVariableSpecs struct {
 	ScopeStateType    *ebpf.VariableSpec `ebpf:"scope_state_type"`
 	SenderLayout      *ebpf.VariableSpec `ebpf:"sender_layout"`
 	SenderReadable    *ebpf.VariableSpec `ebpf:"sender_readable"`
-	SocketOwned       *ebpf.VariableSpec `ebpf:"socket_owned"`
 	SocketType        *ebpf.VariableSpec `ebpf:"socket_type"`
 	StackEventType    *ebpf.VariableSpec `ebpf:"stack_event_type"`
 	TaskLayout        *ebpf.VariableSpec `ebpf:"task_layout"`
@@ -625,6 +628,7 @@ func (o *RecordObjects) Close() error {
 //
 // It can be passed to LoadRecordObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RecordMaps struct {
+	Accepted     *ebpf.Map `ebpf:"accepted"`
 	Children     *ebpf.Map `ebpf:"children"`
 	Config       *ebpf.Map `ebpf:"config"`
 	Connections  *ebpf.Map `ebpf:"connections"`
@@ -650,6 +654,7 @@ type RecordMaps struct {
 
 func (m *RecordMaps) Close() error {
 	return _RecordClose(
+		m.Accepted,
 		m.Children,
 		m.Config,
 		m.Connections,
@@ -697,7 +702,6 @@ type RecordVariables struct {
 	ScopeStateType    *ebpf.Variable `ebpf:"scope_state_type"`
 	SenderLayout      *ebpf.Variable `ebpf:"sender_layout"`
 	SenderReadable    *ebpf.Variable `ebpf:"sender_readable"`
-	SocketOwned       *ebpf.Variable `ebpf:"socket_owned"`
 	SocketType        *ebpf.Variable `ebpf:"socket_type"`
 	StackEventType    *ebpf.Variable `ebpf:"stack_event_type"`
 	TaskLayout        *ebpf.Variable `ebpf:"task_layout"`

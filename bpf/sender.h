@@ -91,6 +91,18 @@ static __always_inline __u64 socket_address(struct bpf_sock *sk)
 	return bpf_probe_read_kernel(&at, sizeof(at), &sk) ? 0 : at;
 }
 
+/* Whether a task is in a system call on the packet's socket: then it is the current one. */
+static __always_inline int is_owned(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+	__u64 at;
+
+	if (!sender_layout.owned || !sk)
+		return 0;
+	at = socket_address(sk);
+	return at && kernel_half(at + sender_layout.owned);
+}
+
 /* Whether a program holds the packet's socket. The kernel's own ones, which answer pings and refuse connections, have no file. */
 __noinline int is_held(struct __sk_buff *skb)
 {

@@ -11,7 +11,7 @@
  * the task that sends it (sender_readable), the flow is that of the goroutine that connected.
  *
  * No flow: bare acknowledgements, FIN, RST, keep-alive probes, and payload that is sent again because it was lost.
- * Not seen: MPTCP, whose packets leave through other sockets than the one that connected.
+ * The packets of MPTCP leave through other sockets than the one that connected: take_connection in tcp_payload.h finds these.
  */
 #pragma once
 

@@ -1,35 +1,37 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* Payload that leaves on a TCP connection from before the recording (tcp_connections.h): its flow is told. */
+/*
+ * Payload that leaves on a TCP connection from before the recording (tcp_connections.h), or on one that others opened: its flow is told.
+ */
 #pragma once
 
 #include "children.h"
 #include "packet.h"
 
 /*
- * Whether a packet of TCP has payload that was not sent before: until it has left, its first byte is the next one to be sent. Negative where
- * the packet cannot be read.
+ * How much payload of a packet of TCP was not sent before: all of it or nothing, since until it has left, its first byte is the next one to
+ * be sent. Negative where the packet cannot be read.
  */
 static __always_inline int sends_payload(struct __sk_buff *skb, const struct packet *p)
 {
 	struct bpf_sock *sk = skb->sk;
 	__u8 head[9]; /* sequence number, acknowledgement number, header length */
 	struct bpf_tcp_sock *tcp;
-	__u32 sequence;
+	__u32 sequence, start;
 
 	if (bpf_skb_load_bytes(skb, p->transport + 4, head, sizeof(head)))
 		return -1;
-	if (skb->len <= p->transport + (head[8] >> 4) * 4)
-		return 0;
-	if (!sk)
+	start = p->transport + (head[8] >> 4) * 4;
+	if (skb->len <= start || !sk)
 		return 0;
 	tcp = bpf_tcp_sock(sk);
 	__builtin_memcpy(&sequence, head, sizeof(sequence));
-	return !tcp || (__s32)(bpf_ntohl(sequence) - tcp->snd_nxt) >= 0;
+	if (tcp && (__s32)(bpf_ntohl(sequence) - tcp->snd_nxt) < 0)
+		return 0;
+	return skb->len - start;
 }
 
 /* Where the kernel lets programs on packets look at the current task, and its BTF says who holds a socket; else 0. */
 const volatile __u32 sender_readable;
-const volatile __u32 socket_owned; /* sk_lock.owned, in struct sock */
 
 /*
  * What thread_goroutine is of the thread that sends a packet in a system call, if it is one of the test process; else 0. Packets also leave
@@ -37,13 +39,10 @@ const volatile __u32 socket_owned; /* sk_lock.owned, in struct sock */
  */
 __noinline __u64 sending_goroutine(struct __sk_buff *skb)
 {
-	struct bpf_sock *volatile sk = skb->sk;
-	__u64 at, g;
 	struct settings *s = get_settings();
+	__u64 g;
 
-	if (!sender_readable || !goroutine_layout.labels || !s || !s->process)
-		return 0;
-	if (bpf_probe_read_kernel(&at, sizeof(at), (void *)&sk) || !at || !kernel_half(at + socket_owned)) /* at is sk, as a number */
+	if (!sender_readable || !goroutine_layout.labels || !s || !s->process || !is_owned(skb))
 		return 0;
 	if (kernel_half(bpf_get_current_task() + family_layout.tgid) != s->process)
 		return 0;
@@ -127,6 +126,64 @@ __noinline int read_payload(struct __sk_buff *skb)
 	return tell_connection(skb, own, recording);
 }
 
+/* How many bytes a TCP socket has sent, those of this packet included, and those once that were sent again. */
+static __always_inline __u64 bytes_sent(struct bpf_sock *sk)
+{
+	__u64 at = socket_address(sk);
+
+	return kernel_word(at + sender_layout.bytes_sent) - kernel_word(at + sender_layout.bytes_retrans);
+}
+
+/*
+ * Whether a packet is the first by which a task in scope sends on a connection that none has opened: it was given the socket, or took it;
+ * or MPTCP opened it earlier. The connection is that task's from then on, as if it were from before the recording.
+ *
+ * An end that accepted its connection sends only what is acknowledged or under way; for the one that opened it, the SYN was acknowledged,
+ * too. Who sends is known while a task holds the socket: what is left until later was sent before. Needs struct sender_layout.
+ */
+__noinline int take_connection(struct __sk_buff *skb)
+{
+	struct settings *s = get_settings();
+	struct bpf_sock *sk = skb->sk;
+	struct bpf_tcp_sock *tcp;
+	struct connection *c;
+	struct packet p;
+	__u32 *syn, now;
+	__u64 cgroup;
+	int sends;
+
+	if (!sender_layout.pid || !s || !sk)
+		return 0;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk || !is_owned(skb))
+		return 0;
+	syn = bpf_sk_storage_get(&syns, sk, 0, 0);
+	if (syn && *syn == s->generation)
+		return 0;
+	tcp = bpf_tcp_sock(sk);
+	sends = read_packet(skb, &p) ? -1 : sends_payload(skb, &p);
+	if (!tcp || !sends)
+		return 0;
+	now = sends;
+	if (sends > 0 && bytes_sent(sk) == tcp->bytes_acked + (tcp->snd_nxt - tcp->snd_una) + now) {
+		bpf_sk_storage_get(&accepted, sk, 0, BPF_SK_STORAGE_GET_F_CREATE); /* else it is looked at again */
+		return 0;
+	}
+	cgroup = scope_of_sender();
+	if (!cgroup)
+		return 0;
+	c = sends < 0 ? NULL : bpf_sk_storage_get(&connections, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!c) {
+		count(sends < 0 ? LOST_PACKET : LOST_SOCKET);
+		return 0;
+	}
+	c->key.cgroup = cgroup;
+	c->key.netns = netns_of_packet(skb);
+	c->key.protocol = IPPROTO_TCP;
+	c->pid = sending_process();
+	return 1;
+}
+
 /*
  * Tells the flow of a packet's TCP socket once more, if it opened its connection before this generation, or if others than who opened it may
  * send.
@@ -136,8 +193,11 @@ static __always_inline void note_connection(struct __sk_buff *skb, struct bpf_so
 	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
 	struct settings *s;
 
-	if (!c)
+	if (!c) {
+		if (!bpf_sk_storage_get(&accepted, sk, 0, 0) && take_connection(skb))
+			read_payload(skb);
 		return;
+	}
 	s = get_settings();
 	if (s && (s->generation != c->told || (sender_readable && s->several)))
 		read_payload(skb);

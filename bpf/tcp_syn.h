@@ -27,8 +27,10 @@ static __always_inline int is_mptcp_connect(const struct bpf_sock *sk, const str
 __noinline int read_syn(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
+	struct settings *s;
 	struct packet p;
 	__u64 cgroup;
+	__u32 *told;
 
 	if (!sk)
 		return 0;
@@ -42,7 +44,11 @@ __noinline int read_syn(struct __sk_buff *skb)
 		count(LOST_PACKET);
 		return 0;
 	}
-	if (!bpf_sk_storage_get(&syns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE))
+	told = bpf_sk_storage_get(&syns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	s = get_settings();
+	if (told && s)
+		*told = s->generation;
+	else
 		count(LOST_SOCKET);
 	if (!is_mptcp_connect(sk, &p))
 		record_unnamed(skb, &p, cgroup);

@@ -155,7 +155,7 @@ func (s *settling) unnamedConnection(f settled) []string {
 	if f.identity.Relation != endpoint.Other || to.Kind != flow.Address || to.Addr == flow.MetadataService || len(s.config.withoutIgnored([]flow.Flow{f.flow})) == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("%s was opened before the recording and used during it, and which name was looked up for it is not known: "+
+	return []string{fmt.Sprintf("%s was opened outside this recording and used in it, and which name was looked up for it is not known: "+
 		"let the recording begin before the connection is opened (RecordPackage in TestMain records all that the package does; "+
 		"Record, before the client is made, what one test does), or say what it is: Peer(%q, %q)",
 		f.flow.Target(), netip.AddrPortFrom(to.Addr, f.flow.Port), "name"+examplePort)}

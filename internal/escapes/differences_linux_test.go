@@ -5,7 +5,9 @@ import "testing"
 func TestOutcomeThatDiffersIsFound(t *testing.T) {
 	seen := way{want: "host:443/TCP"}
 	unseen := way{why: "it passes below IP"}
-	red := way{want: "host:443/TCP", red: "its name is not known"}
+	given := way{want: "host:443/TCP", red: "its name is not known"}
+	red := given
+	red.early = func(host) (func() error, error) { return nil, nil }
 	lost := way{want: "host:443/TCP", unseenBefore: "nothing tells it from a stranger's"}
 	flow := []string{"host:443/TCP"}
 	for _, c := range []struct {
@@ -25,6 +27,8 @@ func TestOutcomeThatDiffersIsFound(t *testing.T) {
 		{"green, from before", red, outcome{Early: true, Flows: flow}, true},
 		{"green, from an earlier recording", red, outcome{Flows: flow}, false},
 		{"red, from an earlier recording", red, outcome{Flows: flow, Red: true, text: "its name is not known"}, true},
+		{"red with the text, at once", given, outcome{Flows: flow, Red: true, text: "its name is not known"}, false},
+		{"green, at once", given, outcome{Flows: flow}, true},
 		{"unseen, from before", lost, outcome{Early: true}, false},
 		{"seen, from before", lost, outcome{Early: true, Flows: flow}, true},
 		{"unseen, from an earlier recording", lost, outcome{}, true},

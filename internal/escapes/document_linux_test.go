@@ -101,7 +101,10 @@ func (w way) shown() string {
 	}
 	text := "`" + strings.ReplaceAll(w.want, ", ", "`, `") + "`"
 	if w.red != "" {
-		text += ", and red, since its name is not known, where nothing was recorded then"
+		text += ", and red, since its name is not known"
+		if w.early != nil {
+			text += ", where nothing was recorded then"
+		}
 	}
 	if w.unseenBefore != "" {
 		text += "; no flow where nothing was recorded when it started: " + w.unseenBefore

@@ -96,7 +96,7 @@ func (w way) differences(o outcome) (wrong []string) {
 		want = ""
 	}
 	says := w.red
-	if !o.Early {
+	if w.early != nil && !o.Early {
 		says = w.endedRed
 	}
 	if got := strings.Join(o.Flows, ", "); got != want {

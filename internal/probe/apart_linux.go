@@ -14,7 +14,6 @@ import (
 // zero, and recordings that overlap are mixed.
 type apart struct {
 	goroutine bpf.RecordGoroutineLayout
-	owned     uint32 // where a socket says that a task holds it; 0: unknown, and who sends a packet of TCP is not told
 	mixed     string // why all is zero
 }
 
@@ -71,7 +70,6 @@ func findApart(kernel *btf.Spec) (a apart) {
 	if missing := findMembers(kernel, members); missing != "" {
 		return apart{mixed: missing}
 	}
-	findMembers(kernel, []member{{&a.owned, "sock", [][]string{{"sk_lock", "owned"}}}})
 	return a
 }
 

@@ -156,7 +156,7 @@ func specOf(sizes Sizes, layout layout) (*ebpf.CollectionSpec, error) {
 		return nil, err
 	}
 	readable := uint32(0)
-	if layout.owned != 0 {
+	if layout.Owned != 0 && layout.goroutine.Labels != 0 {
 		readable = 1
 	}
 	for name, value := range map[string]any{
@@ -165,7 +165,6 @@ func specOf(sizes Sizes, layout layout) (*ebpf.CollectionSpec, error) {
 		bpf.RecordVarFamilyLayout:    layout.family,
 		bpf.RecordVarSenderLayout:    layout.RecordSenderLayout,
 		bpf.RecordVarSenderReadable:  readable,
-		bpf.RecordVarSocketOwned:     layout.owned,
 		bpf.RecordVarInsideLayout:    layout.inside,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {

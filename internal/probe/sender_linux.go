@@ -25,6 +25,9 @@ func findSender(kernel *btf.Spec) (s sender) {
 		{&s.File, "socket", [][]string{{"file"}}},
 		{&s.Net, "sock", [][]string{{"__sk_common", "skc_net", "net"}}},
 		{&s.NetCookie, "net", [][]string{{"net_cookie"}}},
+		{&s.Owned, "sock", [][]string{{"sk_lock", "owned"}}},
+		{&s.BytesSent, "tcp_sock", [][]string{{"bytes_sent"}}},
+		{&s.BytesRetrans, "tcp_sock", [][]string{{"bytes_retrans"}}},
 	}
 	ancestors := member{&s.Ancestors, "cgroup", [][]string{{"ancestors"}}} // from Linux 6.1 on
 	if findMembers(kernel, []member{ancestors}) != "" {

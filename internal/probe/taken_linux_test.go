@@ -1,0 +1,142 @@
+package probe
+
+import (
+	"context"
+	"io"
+	"net"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// No connect in scope has told of these connections, and user space has not adopted them: this process may have been given them, or
+// have taken them.
+func TestConnectionsOfOthersBelongToWhoSends(t *testing.T) {
+	needsSender(t)
+	for _, row := range []struct {
+		reason, network, address string
+		spoken                   bool // before
+	}{
+		{"idle since it was opened", "tcp4", "127.0.0.1:0", false},
+		{"used before, IPv6", "tcp6", "[::1]:0", true},
+	} {
+		t.Run(row.reason, func(t *testing.T) {
+			client, server := pair(t, row.network, row.address)
+			if row.spoken {
+				transfer(t, client, server)
+				transfer(t, server, client)
+			}
+			r := newRig(t, Sizes{})
+			r.forget()
+			transfer(t, server, client)
+			transfer(t, server, client)
+			if got := r.flows(); len(got) > 0 {
+				t.Fatalf("what was accepted is a flow, or what only acknowledges: %v", got)
+			}
+			for range 2 {
+				r.forget()
+				transfer(t, client, server)
+				transfer(t, client, server)
+				if diff := cmp.Diff([]string{text(flow.TCP, remoteOf(client), 1)}, r.flows()); diff != "" {
+					t.Fatalf("flows (-want +got):\n%s", diff)
+				}
+				e := seen[*FlowEvent](r)[0]
+				if e.Connection() == 0 || e.Opened != 0 || e.PID != r.self.PID || e.Cgroup != r.leaf.ID || e.Netns != r.self.Netns {
+					t.Errorf("event %+v is not of a connection of this process (%+v)", e, r.self)
+				}
+				_, err := r.NextGeneration()
+				check(t, err)
+			}
+			r.mustLoseNothing()
+		})
+	}
+}
+
+// What is under way, and what was sent again, counts for neither end.
+func TestBusyConnectionsOfOthersAreToldFromAcceptedOnes(t *testing.T) {
+	needsSender(t)
+	for i := range 5 {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			client, server := pair(t, "tcp4", "127.0.0.1:0")
+			for _, c := range []net.Conn{client, server} {
+				go io.Copy(io.Discard, c)
+				go func() {
+					for b := make([]byte, 1<<20); ; {
+						if _, err := c.Write(b); err != nil { // once the test closes it
+							return
+						}
+					}
+				}()
+			}
+			r := newRig(t, Sizes{})
+			want := []string{text(flow.TCP, remoteOf(client), 1)}
+			var got []string
+			for deadline := time.Now().Add(30 * time.Second); len(got) == 0 && time.Now().Before(deadline); got = r.flows() {
+				time.Sleep(time.Millisecond)
+			}
+			time.Sleep(50 * time.Millisecond)                                  // for the other end to send, too
+			if diff := cmp.Diff(want, slices.Compact(r.flows())); diff != "" { // once a generation
+				t.Errorf("flows (-want +got):\n%s", diff)
+			}
+			client.Close()
+			server.Close()
+		})
+	}
+}
+
+// The packets of MPTCP leave through sockets of the kernel's, of which no connect tells.
+func TestMPTCPFromBeforeIsAFlowOnceItSends(t *testing.T) {
+	needsSender(t)
+	config := net.ListenConfig{}
+	config.SetMultipathTCP(true)
+	l, err := config.Listen(context.Background(), "tcp4", "127.0.0.1:0")
+	check(t, err)
+	defer l.Close()
+	dialer := net.Dialer{}
+	dialer.SetMultipathTCP(true)
+	open := func() (client, server net.Conn) {
+		client, err := dialer.Dial("tcp4", l.Addr().String())
+		check(t, err)
+		t.Cleanup(func() { client.Close() })
+		server, err = l.Accept()
+		check(t, err)
+		t.Cleanup(func() { server.Close() })
+		return client, server
+	}
+	client, server := open()
+	if is, err := client.(*net.TCPConn).MultipathTCP(); err != nil || !is {
+		t.Skip("the kernel has no MPTCP, or it is switched off")
+	}
+	r := newRig(t, Sizes{})
+	want := []string{text(flow.TCP, remoteOf(client), 1)}
+	for range 2 {
+		r.forget()
+		transfer(t, server, client)
+		transfer(t, client, server)
+		transfer(t, client, server)
+		if diff := cmp.Diff(want, r.flows()); diff != "" {
+			t.Errorf("a connection from before: flows (-want +got):\n%s", diff)
+		}
+		_, err = r.NextGeneration()
+		check(t, err)
+	}
+	r.forget()
+	client, server = open()
+	transfer(t, client, server)
+	if diff := cmp.Diff(want, r.flows()); diff != "" {
+		t.Errorf("one that is opened: flows (-want +got):\n%s", diff)
+	}
+	_, err = r.NextGeneration()
+	check(t, err)
+	r.forget()
+	transfer(t, server, client)
+	transfer(t, client, server)
+	if diff := cmp.Diff(want, r.flows()); diff != "" {
+		t.Errorf("it in the next generation: flows (-want +got):\n%s", diff)
+	}
+}
