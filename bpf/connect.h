@@ -19,10 +19,12 @@
 
 static __always_inline void set_ipv4(__u8 *addr, __u32 ip4)
 {
-	__builtin_memset(addr, 0, 10);
-	addr[10] = 0xff;
-	addr[11] = 0xff;
-	__builtin_memcpy(addr + 12, &ip4, 4);
+	__u32 *word = (__u32 *)addr, zero = unknown_zero();
+
+	word[0] = zero;
+	word[1] = zero;
+	word[2] = bpf_htonl(0xffff);
+	word[3] = ip4;
 }
 
 static __always_inline int is_ipv4(const __u8 *addr)
@@ -51,8 +53,13 @@ static __always_inline int is_same_end(const struct flow_key *a, const struct fl
 static __always_inline enum asked set_key(struct flow_key *key, struct bpf_sock_addr *ctx, __u64 cgroup, const __u8 *addr, int connects,
 				   __u64 *own)
 {
+	__u64 zero = unknown_zero();
+
 	__builtin_memset(key, 0, sizeof(*key));
 	key->cgroup = cgroup;
+	key->name = zero;
+	key->since = zero;
+	key->generation = zero;
 	key->recording = recording_of_task(own);
 	key->executable = *own ? 0 : executable_of_task(); /* the test process is what it is */
 	key->netns = bpf_get_netns_cookie(ctx);

@@ -199,21 +199,30 @@ static __always_inline struct destination *named_by_thread(__u64 cookie)
 
 /*
  * A datagram left. Its flow is what the program named: what the thread did that sends it, though address translation may have changed
- * that; else the peer with the packet's destination; else what the socket is connected to.
+ * that; else the peer with the packet's destination; else what the socket is connected to. Not static: verified once, for itself.
  */
-static __always_inline void record_datagram(struct __sk_buff *skb, struct bpf_sock *sk, const struct packet *p)
+__noinline int record_datagram(struct __sk_buff *skb)
 {
-	struct socket *socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
-	int connected = socket && is_connected(socket, p->destination, p->destination_port), unrecorded = 1;
+	__u32 unrecorded = unknown_zero() + 1, connected = unknown_zero(), first = unknown_zero();
+	struct bpf_sock *sk = skb->sk;
 	struct peer_key remote = {};
 	struct destination *named;
-	__u32 first = 0;
+	struct socket *socket;
 	struct peer *peer;
+	struct packet p;
 	struct end end;
 
+	if (!sk)
+		return 0;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk || read_packet(skb, &p))
+		return 0;
+	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	if (socket)
+		connected = is_connected(socket, p.destination, p.destination_port);
 	remote.cookie = bpf_get_socket_cookie(skb);
-	__builtin_memcpy(remote.addr, p->destination, sizeof(remote.addr));
-	remote.port = p->destination_port;
+	__builtin_memcpy(remote.addr, p.destination, sizeof(remote.addr));
+	remote.port = p.destination_port;
 	peer = bpf_map_lookup_elem(&peers, &remote);
 	named = named_by_thread(remote.cookie);
 	if (named && (named->remote.port != remote.port || !same_addr(named->remote.addr, remote.addr))) {
@@ -229,10 +238,10 @@ static __always_inline void record_datagram(struct __sk_buff *skb, struct bpf_so
 	asm volatile("" : "+r"(first)); /* else the compiler selects the field's address, before it knows of either */
 	if (named)
 		first = named->peer.first;
-	if (first == PEER_SPOKE_FIRST && !goes_to(sk, p->destination, p->destination_port, p->family))
-		return;
+	if (first == PEER_SPOKE_FIRST && !goes_to(sk, p.destination, p.destination_port, p.family))
+		return 0;
 	if (first == PEER_NAMED) {
-		end = named ? end_of(named->remote.addr, named->remote.port, p) : end_of(p->destination, p->destination_port, p);
+		end = named ? end_of(named->remote.addr, named->remote.port, &p) : end_of(p.destination, p.destination_port, &p);
 		unrecorded = record_peer(skb, end.high, end.low, end.rest, !!named);
 	} else if (connected) {
 		unrecorded = record_word(skb, NAMED_BY_CONNECT, 0);
@@ -242,10 +251,14 @@ static __always_inline void record_datagram(struct __sk_buff *skb, struct bpf_so
 	if (named)
 		named->remote.cookie = 0;
 	if (unrecorded)
-		record_unnamed(skb, p, scope_of_departure(skb));
+		record_unnamed(skb, &p, scope_of_departure(skb));
+	return 0;
 }
 
-/* A packet of another socket than TCP's own. Not static, so that its stack is not added to that of read_speech. */
+/*
+ * A packet of another socket than TCP's own; non-zero where it is one for record_datagram. Not static, so that its stack is not added to that of
+ * others.
+ */
 __noinline int read_departure(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
@@ -274,7 +287,7 @@ __noinline int read_departure(struct __sk_buff *skb)
 	if (by_hand)
 		cgroup = scope_of_departure(skb);
 	else if ((p.protocol == IPPROTO_UDP || p.protocol == IPPROTO_UDPLITE) && sk->type == SOCK_DGRAM)
-		record_datagram(skb, sk, &p);
+		return 1;
 	else if ((p.protocol != IPPROTO_TCP || sk->type == SOCK_RAW) && opens(skb, &p)) /* first: what opens nothing adopts no cgroup */
 		cgroup = scope_of_datagram(skb, bpf_sk_storage_get(&sockets, sk, 0, 0));
 	record_unnamed(skb, &p, cgroup);
@@ -301,8 +314,8 @@ static __always_inline void on_egress(struct __sk_buff *skb)
 		note_connection(skb, sk);
 		return;
 	}
-	if (first != IPPROTO_TCP || sk->type == SOCK_RAW)
-		read_departure(skb);
+	if ((first != IPPROTO_TCP || sk->type == SOCK_RAW) && read_departure(skb))
+		record_datagram(skb);
 	if (sk->type == SOCK_DGRAM)
 		note_question(skb);
 }

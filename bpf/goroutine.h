@@ -91,8 +91,8 @@ __noinline __u64 label_of(__u64 g)
 	for (__u32 i = 0; i < MAX_LABELS && i < list.length; i++) {
 		if (bpf_probe_read_user(&label, sizeof(label), (void *)(list.first + i * sizeof(label))))
 			return RECORDING_UNREAD;
-		if (label.key != goroutine_layout.key || label.key_length != goroutine_layout.key_length ||
-		    label.value_length != sizeof(recording))
+		if ((label.key ^ goroutine_layout.key) | (label.key_length ^ goroutine_layout.key_length) |
+		    (label.value_length ^ sizeof(recording))) /* one branch: the verifier follows each both ways */
 			continue;
 		return bpf_probe_read_user(&recording, sizeof(recording), (void *)label.value) ? RECORDING_UNREAD : recording;
 	}
@@ -142,7 +142,7 @@ __noinline __u64 await_goroutine(void)
 	return g;
 }
 
-__noinline __u64 await_recording(__u64 own)
+static __always_inline __u64 await_recording(__u64 own)
 {
 	__u64 recording = recording_of_goroutine(own);
 
@@ -151,32 +151,46 @@ __noinline __u64 await_recording(__u64 own)
 	return recording;
 }
 
+/* What thread_goroutine is, if the current task is of the test process; else 0. Not static: verified once, for itself. */
+__noinline __u64 goroutine_of_task(void)
+{
+	struct settings *s = get_settings();
+
+	if (!goroutine_layout.labels || !s || !s->process || s->process != bpf_get_current_pid_tgid() >> 32)
+		return 0;
+	return await_goroutine();
+}
+
+/*
+ * The recording to which the current task belongs, or an enum no_recording; g is what goroutine_of_task is for it. Not static: verified
+ * once, for itself.
+ */
+__noinline __u64 recording_by(__u64 g)
+{
+	__u32 process = bpf_get_current_pid_tgid() >> 32;
+	struct settings *s = get_settings();
+	__u64 *known;
+
+	if (!goroutine_layout.labels || !s || !s->process)
+		return RECORDING_NONE;
+	if (g == GOROUTINE_UNREAD)
+		return RECORDING_UNREAD;
+	if (g)
+		return await_recording(g);
+	if (process == s->process)
+		return RECORDING_NONE;
+	known = bpf_map_lookup_elem(&children, &process);
+	return known ? *known : RECORDING_NONE;
+}
+
 /*
  * The recording to which the current task belongs, or an enum no_recording. Of the test process own becomes the g that the thread has,
  * where there is one and it can be read; else 0.
  */
 static __always_inline __u64 recording_of_task(__u64 *own)
 {
-	__u32 process = bpf_get_current_pid_tgid() >> 32;
-	struct settings *s;
-	__u32 zero = 0;
-	__u64 *known, g;
+	__u64 g = goroutine_of_task();
 
-	*own = 0;
-	if (!goroutine_layout.labels)
-		return RECORDING_NONE;
-	s = bpf_map_lookup_elem(&config, &zero);
-	if (!s || !s->process)
-		return RECORDING_NONE;
-	if (process != s->process) {
-		known = bpf_map_lookup_elem(&children, &process);
-		return known ? *known : RECORDING_NONE;
-	}
-	g = await_goroutine();
-	if (g == GOROUTINE_UNREAD)
-		return RECORDING_UNREAD;
-	if (!g)
-		return RECORDING_NONE;
-	*own = g;
-	return await_recording(g);
+	*own = g == GOROUTINE_UNREAD ? 0 : g;
+	return recording_by(g);
 }

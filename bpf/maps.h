@@ -218,6 +218,18 @@ static __always_inline void count(__u32 which)
 		__sync_fetch_and_add(n, 1);
 }
 
+/* Never written: zero. */
+__u64 nothing;
+
+/*
+ * A zero that the verifier does not know. Of a variable that is zero on some ways through the program and anything on others, it would follow
+ * every way to the end of the program for itself; where it knows neither value, the ways are one.
+ */
+static __always_inline __u64 unknown_zero(void)
+{
+	return *(volatile __u64 *)&nothing;
+}
+
 static __always_inline __u64 kernel_word(__u64 at)
 {
 	__u64 word;

@@ -98,6 +98,8 @@ static __always_inline int read_packet(struct __sk_buff *skb, struct packet *p)
 	int err;
 
 	__builtin_memset(p, 0, sizeof(*p));
+	p->source_port = unknown_zero();
+	p->destination_port = unknown_zero();
 	if (skb->protocol == bpf_htons(ETH_P_IP))
 		err = read_ipv4(skb, p);
 	else

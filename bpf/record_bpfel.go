@@ -487,6 +487,7 @@ const (
 	RecordVarNameEventType     = "name_event_type"
 	RecordVarNameSourceType    = "name_source_type"
 	RecordVarNoRecordingType   = "no_recording_type"
+	RecordVarNothing           = "nothing"
 	RecordVarQuestionEventType = "question_event_type"
 	RecordVarScopeStateType    = "scope_state_type"
 	RecordVarSenderLayout      = "sender_layout"
@@ -599,6 +600,7 @@ type RecordVariableSpecs struct {
 	NameEventType     *ebpf.VariableSpec `ebpf:"name_event_type"`
 	NameSourceType    *ebpf.VariableSpec `ebpf:"name_source_type"`
 	NoRecordingType   *ebpf.VariableSpec `ebpf:"no_recording_type"`
+	Nothing           *ebpf.VariableSpec `ebpf:"nothing"`
 	QuestionEventType *ebpf.VariableSpec `ebpf:"question_event_type"`
 	ScopeStateType    *ebpf.VariableSpec `ebpf:"scope_state_type"`
 	SenderLayout      *ebpf.VariableSpec `ebpf:"sender_layout"`
@@ -698,6 +700,7 @@ type RecordVariables struct {
 	NameEventType     *ebpf.Variable `ebpf:"name_event_type"`
 	NameSourceType    *ebpf.Variable `ebpf:"name_source_type"`
 	NoRecordingType   *ebpf.Variable `ebpf:"no_recording_type"`
+	Nothing           *ebpf.Variable `ebpf:"nothing"`
 	QuestionEventType *ebpf.Variable `ebpf:"question_event_type"`
 	ScopeStateType    *ebpf.Variable `ebpf:"scope_state_type"`
 	SenderLayout      *ebpf.Variable `ebpf:"sender_layout"`

@@ -44,8 +44,8 @@ static __always_inline __u64 scope_left(const struct settings *s)
 	return adopt(id, 0); /* the names on the path of the current task's cgroup are not its */
 }
 
-/* The id of the scope that the current task is in, or 0. */
-static __always_inline __u64 scope_of_task(void)
+/* The id of the scope that the current task is in, or 0. Not static: verified once, for itself. */
+__noinline __u64 scope_of_task(void)
 {
 	__u64 id = bpf_get_current_cgroup_id(), ancestor;
 	struct scope *scope = bpf_map_lookup_elem(&scopes, &id);
@@ -121,11 +121,17 @@ static __always_inline void on_create(struct bpf_sock *ctx)
 		count(LOST_SOCKET);
 }
 
-/* The level of the current task's cgroup, found by asking for every ancestor: there is no helper that tells. */
-static __always_inline __u32 level_of_task(void)
+/*
+ * What opener.level is for the current task: the level of its cgroup, found by asking for every ancestor, since there is no helper that
+ * tells. Not static: verified once, for itself.
+ */
+__noinline __u32 level_of_task(void)
 {
 	__u64 id = bpf_get_current_cgroup_id();
+	struct settings *s = get_settings();
 
+	if (!s || s->level)
+		return 0;
 	for (__u32 level = 1; level < MAX_LEVEL; level++) {
 		if (bpf_get_current_ancestor_cgroup_id(level) == id)
 			return level;
@@ -158,9 +164,10 @@ static __always_inline void set_executable(struct opener *o)
 
 /*
  * What flow_key.executable is for the current task: what the kernel itself looks the name up by, a hash of name and directory with the
- * name's length; of a file in no directory, which has no hash, its address. The test process is spared: it is what it is.
+ * name's length; of a file in no directory, which has no hash, its address. The test process is spared: it is what it is. Not static:
+ * verified once, for itself.
  */
-static __always_inline __u64 executable_of_task(void)
+__noinline __u64 executable_of_task(void)
 {
 	struct settings *s = get_settings();
 	__u64 entry, id;
@@ -176,12 +183,14 @@ static __always_inline __u64 executable_of_task(void)
 /* Of the test process, where that is certain, user space knows the executable. */
 static __always_inline void set_opener(struct opener *o, int of_test_process)
 {
-	struct settings *s = get_settings();
+	__u64 *executable = (__u64 *)o->executable, zero = unknown_zero();
 
+	for (__u32 i = 0; i < EXECUTABLE_LEN / sizeof(zero); i++)
+		executable[i] = zero;
 	if (!of_test_process)
 		set_executable(o);
 	o->pid = bpf_get_current_pid_tgid() >> 32;
-	o->level = s && !s->level ? level_of_task() : 0;
+	o->level = level_of_task();
 	bpf_get_current_comm(o->comm, sizeof(o->comm));
 }
 
@@ -195,17 +204,16 @@ static __always_inline enum asked set_name(struct flow_key *key, int uses)
 {
 	struct scope *scope = bpf_map_lookup_elem(&scopes, &key->cgroup);
 	struct name_key address = { .cgroup = key->cgroup };
-	enum asked asked = ASKED_NOT;
+	__u64 now, asked = unknown_zero(); /* ASKED_NOT */
 	struct name *name;
-	__u64 now;
 
 	if (!scope)
-		return ASKED_NOT;
+		return asked;
 	key->name = scope->epoch;
 	__builtin_memcpy(address.addr, key->addr, sizeof(address.addr));
 	name = bpf_map_lookup_elem(&names, &address);
 	if (!name)
-		return ASKED_NOT;
+		return asked;
 	now = bpf_ktime_get_ns(); /* here: nothing can be called while the lock is held */
 	bpf_spin_lock(&name->lock);
 	if (name->epoch == key->name) {
@@ -225,8 +233,8 @@ static __always_inline enum asked set_name(struct flow_key *key, int uses)
 	return asked;
 }
 
-/* What flow_key.bound is for this port right now. */
-static __always_inline __u64 bound_of(__u64 netns, __u16 port, __u8 protocol)
+/* What flow_key.bound is for this port right now. Not static: verified once, for itself. */
+__noinline __u64 bound_of(__u64 netns, __u32 port, __u32 protocol)
 {
 	struct port_key key = { .netns = netns, .port = port, .protocol = protocol };
 	__u64 *bound;

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/rlimit"
 
 	"github.com/netzero-dev/netzero/internal/testenv"
@@ -83,4 +85,56 @@ func TestVerifierHasLittleToDo(t *testing.T) {
 			t.Errorf("%s: the verifier walks through %d instructions, want at most %d", name, n, mostVerified)
 		}
 	}
+}
+
+// mostStack is what all that may be on the stack at once can take.
+const mostStack = 512
+
+// Linux 5.10 rounds the stack of every function up to 32 bytes, and adds up what calls what. Newer kernels round to less.
+func TestStackSufficesForTheOldestKernel(t *testing.T) {
+	spec, err := specOf(DefaultSizes, layout{})
+	check(t, err)
+	for _, name := range slices.Sorted(maps.Keys(spec.Programs)) {
+		if deepest, path := deepestCalls(spec.Programs[name].Instructions, name); deepest > mostStack {
+			t.Errorf("%s: %d bytes of stack, want at most %d: %v", name, deepest, mostStack, path)
+		} else {
+			t.Logf("%-13s %d bytes: %v", name, deepest, path)
+		}
+	}
+}
+
+// deepestCalls returns how many bytes of stack a program takes at most on Linux 5.10, and in which functions, from the first one on.
+func deepestCalls(program asm.Instructions, name string) (most int, in []string) {
+	stack := make(map[string]int)
+	calls := make(map[string][]string)
+	var function string
+	var copied [11]bool // registers that hold the frame pointer
+	for i := range program {
+		ins := &program[i]
+		if f := btf.FuncMetadata(ins); f != nil {
+			function, copied = f.Name, [11]bool{asm.RFP: true}
+		}
+		class := ins.OpCode.Class()
+		switch {
+		case ins.IsFunctionCall():
+			calls[function] = append(calls[function], ins.Reference())
+		case class.IsStore() && ins.Dst == asm.RFP, class.IsLoad() && ins.Src == asm.RFP:
+			stack[function] = max(stack[function], -int(ins.Offset))
+		case class.IsALU() && ins.OpCode.ALUOp() == asm.Mov:
+			copied[ins.Dst] = ins.OpCode.Source() == asm.RegSource && copied[ins.Src]
+		case class.IsALU() && ins.OpCode.ALUOp() == asm.Add && copied[ins.Dst]:
+			stack[function] = max(stack[function], -int(ins.Constant))
+			copied[ins.Dst] = false
+		}
+	}
+	var walk func(string) (int, []string)
+	walk = func(function string) (most int, in []string) {
+		for _, called := range calls[function] {
+			if n, path := walk(called); n > most {
+				most, in = n, path
+			}
+		}
+		return most + (max(stack[function], 1)+31)/32*32, append([]string{fmt.Sprintf("%s:%d", function, stack[function])}, in...)
+	}
+	return walk(name)
 }

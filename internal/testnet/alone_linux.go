@@ -23,6 +23,15 @@ func (w *wire) connectAlone(links *netlink.Handle) (err error) {
 			return err
 		}
 	}
+	groups := &netlink.Route{ // the kernel gives lo none; as a route that is not local it would refuse what is sent there
+		LinkIndex: w.lo.Attrs().Index,
+		Dst:       ipNet(netip.MustParsePrefix("ff00::/8")),
+		Type:      unix.RTN_LOCAL,
+		Table:     unix.RT_TABLE_LOCAL,
+	}
+	if err := links.RouteAdd(groups); err != nil {
+		return fmt.Errorf("add route to multicast groups of IPv6: %w", err)
+	}
 	// A server of IPv6 may only then take an address that no interface has. The file is that of the thread's namespace.
 	return w.inside(func() error {
 		if err := os.WriteFile("/proc/sys/net/ipv6/ip_nonlocal_bind", []byte("1"), 0); err != nil {

@@ -46,6 +46,9 @@ func TestEveryWireCarries(t *testing.T) {
 					t.Errorf("%s %s: got %q, want %q: %s", tt.network, tt.address, got, tt.want, tt.reason)
 				}
 			}
+			if got := output(t, program(t, net, "echo", "udp", "[ff15::777]:8125", "100ms")); got != "timeout" {
+				t.Errorf("got %q, want timeout: nobody answers a multicast group, but what is sent there leaves", got)
+			}
 		})
 	}
 }
