@@ -239,7 +239,11 @@ func (b *Batch) isHere(pid int) bool {
 // isLocal reports whether an address is one of this machine, and reads the interfaces only for what is not loopback.
 func (b *Batch) isLocal(addr netip.Addr) bool {
 	if b.local == nil && !addr.IsLoopback() {
-		b.local = readLocalAddrs()
+		var err error
+		if b.local, err = readLocalAddrs(); err != nil {
+			b.local = localAddrs{}
+			b.fail(err)
+		}
 	}
 	return b.local.has(addr)
 }

@@ -80,7 +80,11 @@ func TestOwnAddressFromAnotherNetworkNamespace(t *testing.T) {
 // ownAddr returns an IPv4 address of this machine that is not loopback.
 func ownAddr(t *testing.T) netip.Addr {
 	t.Helper()
-	for a := range readLocalAddrs() {
+	local, err := readLocalAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for a := range local {
 		if a.Is4() && !a.IsLoopback() {
 			return a
 		}
