@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -42,14 +43,16 @@ var survivors struct {
 	of map[process]goroutine.ID
 }
 
-// remember keeps in mind who is in scope, for the next session.
-func (s *Session) remember() {
+// remember keeps in mind who is in scope, for the next session. An error says that some may be missing.
+func (s *Session) remember() error {
 	all := make(map[process]goroutine.ID)
-	for _, p := range identify(s.Leaf.Processes()) {
+	inside, err := s.Leaf.Processes()
+	for _, p := range identify(inside) {
 		all[p] = 0
 	}
 	if s.knowsIDs() && s.Probe.Follows() {
-		known, _ := s.Probe.Descendants() // without, those in the leaf are remembered
+		known, knownErr := s.Probe.Descendants()
+		err = errors.Join(err, knownErr)
 		for _, p := range identify(slices.Collect(maps.Keys(known))) {
 			all[p] = known[p.pid]
 		}
@@ -63,6 +66,7 @@ func (s *Session) remember() {
 	}
 	delete(all, process{os.Getpid(), own()})
 	survivors.of = all
+	return err
 }
 
 func own() uint64 {
@@ -137,7 +141,10 @@ func (s *Session) gather(before []process) error {
 // outside of the scope that have lost their parents, to whose children nothing else leads. mine are processes that descend
 // from this one whatever /proc says; it adds to them, and to unclear those of which that is not certain.
 func (s *Session) gatherOnce(mine map[process]goroutine.ID, known, unclear map[process]bool) (more bool, err error) {
-	inside := s.Leaf.Processes() // from birth, or for long enough
+	inside, err := s.Leaf.Processes() // from birth, or for long enough
+	if err != nil {
+		return false, err
+	}
 	roots := []int{os.Getpid()}
 	for p := range mine {
 		if p.lives() {
@@ -164,7 +171,10 @@ func (s *Session) gatherOnce(mine map[process]goroutine.ID, known, unclear map[p
 		}
 		found = append(found, slices.Collect(maps.Keys(born))...)
 	}
-	inScope := s.Leaf.Processes()
+	inScope, err := s.Leaf.Processes()
+	if err != nil {
+		return false, err
+	}
 	for _, p := range identify(orphans) {
 		if _, is := mine[p]; is {
 			continue

@@ -176,8 +176,7 @@ func (s *Session) look(o probe.Opener, stack *goroutine.Stack) flow.Process {
 func (s *Session) Close() error {
 	var errs []error
 	if s.Leaf != nil {
-		s.remember()
-		errs = append(errs, s.Leaf.Leave())
+		errs = append(errs, s.remember(), s.Leaf.Leave())
 	}
 	if s.Probe != nil {
 		errs = append(errs, s.Probe.Close())
