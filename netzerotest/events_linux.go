@@ -70,6 +70,11 @@ func (c *capture) learn(e *probe.DNSEvent, batches map[*membership]*endpoint.Bat
 		c.askedOverTCP(e)
 		return
 	}
+	const response = 0x80
+	if e.Cut > 0 && len(e.Payload) > 2 && e.Payload[2]&response != 0 {
+		c.fail(fmt.Errorf("read a DNS answer: it has %d bytes, of which at most %d are read", len(e.Payload)+e.Cut, len(e.Payload)))
+		return
+	}
 	if e.Protocol == flow.TCP {
 		messages, _ = c.streams.Segment(e.Cookie, e.Sequence, e.SYN, e.FIN, e.RST, e.Payload)
 	}

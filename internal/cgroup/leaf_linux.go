@@ -118,17 +118,21 @@ func (l *Leaf) Move(pids ...int) error {
 // Beside returns the processes in the cgroup in which the leaf was made: those that [Leaf.Move] can move.
 func (l *Leaf) Beside() ([]int, error) { return processes(l.parent) }
 
-// Processes returns the processes in the leaf, and in cgroups that were made below it.
-func (l *Leaf) Processes() []int {
+// Processes returns the processes in the leaf, and in cgroups that were made below it. An error says that some may be missing.
+func (l *Leaf) Processes() ([]int, error) {
 	var all []int
-	_ = filepath.WalkDir(l.Path, func(dir string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(l.Path, func(dir string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.IsDir() {
-			pids, _ := processes(dir)
+			var pids []int
+			pids, err = processes(dir)
 			all = append(all, pids...)
 		}
-		return nil
+		if isGone(err) || errors.Is(err, unix.EOPNOTSUPP) {
+			return nil // one below was removed, or is threaded: then its processes are listed above
+		}
+		return err
 	})
-	return all
+	return all, err
 }
 
 // Check returns an error where this process is not in the leaf any more: somebody moved it.

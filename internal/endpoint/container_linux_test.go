@@ -73,7 +73,11 @@ func TestWhatIsTheNodeToAContainer(t *testing.T) {
 	}
 	port := netip.MustParseAddrPort(stranger.line).Port()
 	own := netip.Addr{}
-	for addr := range readLocalAddrs() {
+	local, err := readLocalAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for addr := range local {
 		if !addr.IsLoopback() && addr.Is4() {
 			own = addr
 		}

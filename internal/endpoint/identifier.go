@@ -147,10 +147,10 @@ func (b *Batch) who(q Query, addr netip.Addr, peer Peer, found *Identity) (flow.
 // relations say that there is no name: Other where somebody listens all the same, NobodyListens where nobody does.
 func (b *Batch) onThisMachine(q Query, addr netip.Addr, identity *Identity) (flow.Endpoint, Relation) {
 	self := flow.Endpoint{Kind: flow.Workload, Name: b.id.config.Workload, Evidence: flow.ByOption}
+	if q.MaybeApart && !addr.IsLoopback() && !b.isHere(q.PID) {
+		return flow.Endpoint{}, Other // the address may be another host's there
+	}
 	if q.Protocol == flow.ICMP || q.Protocol == flow.ICMPv6 {
-		if q.MaybeApart && !addr.IsLoopback() && b.someoneIsApart() {
-			return flow.Endpoint{}, Other // the address may be another host's there
-		}
 		return self, Self // the kernel answers, and would in the pod
 	}
 	found := b.whoListens(q, addr)
@@ -230,16 +230,20 @@ func (b *Batch) namespaceOf(q Query) (namespace string, known bool) {
 	return namespace, namespace != networkOf(b.id.config.Self)
 }
 
-// someoneIsApart reports whether a process that descends from the test process is in another network namespace.
-func (b *Batch) someoneIsApart() bool {
-	own := networkOf(b.id.config.Self)
-	return slices.ContainsFunc(b.ownDescendants(), func(pid int) bool { return alive(pid) && networkOf(pid) != own })
+// isHere reports whether a process lives, and is in the test process's network namespace. Of one that is gone, or not known,
+// nobody can say where it was.
+func (b *Batch) isHere(pid int) bool {
+	return pid != 0 && alive(pid) && networkOf(pid) == networkOf(b.id.config.Self)
 }
 
 // isLocal reports whether an address is one of this machine, and reads the interfaces only for what is not loopback.
 func (b *Batch) isLocal(addr netip.Addr) bool {
 	if b.local == nil && !addr.IsLoopback() {
-		b.local = readLocalAddrs()
+		var err error
+		if b.local, err = readLocalAddrs(); err != nil {
+			b.local = localAddrs{}
+			b.fail(err)
+		}
 	}
 	return b.local.has(addr)
 }

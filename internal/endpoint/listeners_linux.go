@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -29,7 +30,7 @@ func readSockets(pid int) (tcp, udp socketTable, err error) {
 		if isUDP {
 			table = udp
 		}
-		if err := table.read(f, isUDP); err != nil {
+		if err := table.readWhole(f, isUDP); err != nil {
 			return nil, nil, fmt.Errorf("read listeners: %s: %w", f.Name(), err)
 		}
 	}
@@ -73,7 +74,36 @@ func openTables(dir string) (tables, error) {
 	return open, nil
 }
 
-func (t socketTable) read(r io.Reader, udp bool) error {
+// How often a table is read at most.
+const maxPasses = 10
+
+// readWhole reads a table until there is nothing new in it. The kernel gives it out page by page, and counts rows to find the
+// next one: where a socket before it is closed meanwhile, one is left out.
+func (t socketTable) readWhole(r io.ReadSeeker, udp bool) error {
+	seen := make(map[socketRow]bool)
+	for pass := range maxPasses {
+		if _, err := r.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		before := len(seen)
+		if err := t.read(r, udp, seen); err != nil {
+			return err
+		}
+		if pass > 0 && len(seen) == before {
+			return nil
+		}
+	}
+	return nil // others open sockets all the time: none that was there all along is missing in each pass
+}
+
+// socketRow stands for one row of a table.
+type socketRow struct {
+	local netip.AddrPort
+	inode uint64
+}
+
+// read adds what a table has that has not been seen.
+func (t socketTable) read(r io.Reader, udp bool, seen map[socketRow]bool) error {
 	rows := bufio.NewScanner(r)
 	rows.Buffer(make([]byte, 64<<10), 64<<10)
 	for rows.Scan() {
@@ -81,7 +111,8 @@ func (t socketTable) read(r io.Reader, udp bool) error {
 		if err != nil {
 			return err
 		}
-		if ok {
+		if row := (socketRow{s.local, s.inode}); ok && !seen[row] {
+			seen[row] = true
 			t[s.local.Port()] = append(t[s.local.Port()], s)
 		}
 	}

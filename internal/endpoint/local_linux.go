@@ -2,10 +2,43 @@ package endpoint
 
 import (
 	"encoding/hex"
+	"fmt"
 	"net/netip"
 	"os"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
+
+// readLocalAddrs reads the addresses of the interfaces.
+func readLocalAddrs() (localAddrs, error) {
+	local := make(localAddrs)
+	request := make([]byte, unix.SizeofIfAddrmsg) // of all families and interfaces
+	err := dump(unix.NETLINK_ROUTE, unix.RTM_GETADDR, request, func() { clear(local) }, func(message []byte) {
+		if addr, ok := addressOf(message); ok {
+			local[normal(addr)] = true
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the addresses of this machine: %w", err)
+	}
+	return local, nil
+}
+
+// addressOf returns this side's address of a message of type RTM_NEWADDR: IFA_LOCAL where there is one, else IFA_ADDRESS, which
+// is the other side's where they differ.
+func addressOf(message []byte) (netip.Addr, bool) {
+	var found [3]netip.Addr
+	eachAttribute(message, unix.SizeofIfAddrmsg, func(kind uint16, value []byte) {
+		if kind == unix.IFA_ADDRESS || kind == unix.IFA_LOCAL {
+			found[kind], _ = netip.AddrFromSlice(value)
+		}
+	})
+	if found[unix.IFA_LOCAL].IsValid() {
+		return found[unix.IFA_LOCAL], true
+	}
+	return found[unix.IFA_ADDRESS], found[unix.IFA_ADDRESS].IsValid()
+}
 
 // readLocalAddrsOf reads the addresses that the interfaces in a process's network namespace have. It enters no namespace: the
 // kernel shows its tables below /proc/<pid>/net. It returns none where they cannot be read.

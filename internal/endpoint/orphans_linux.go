@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Started returns when a process started, in the kernel's ticks since boot. With its id that stands for one process: ids are
@@ -20,6 +21,7 @@ func Started(pid int) (uint64, error) {
 type stat struct {
 	parent, session int
 	started         uint64
+	ended           bool // or ends right now: it has no environment any more, and perhaps children still
 }
 
 func readStat(pid int) (s stat, err error) {
@@ -42,6 +44,12 @@ func readStat(pid int) (s stat, err error) {
 	if s.started, err = strconv.ParseUint(string(fields[19]), 10, 64); err != nil {
 		return s, fmt.Errorf("parse stat %q: %w", text, err)
 	}
+	flags, err := strconv.ParseUint(string(fields[6]), 10, 64)
+	if err != nil {
+		return s, fmt.Errorf("parse stat %q: %w", text, err)
+	}
+	const exiting = 4 // PF_EXITING of the first thread; others may go on
+	s.ended = flags&exiting != 0 && (string(fields[17]) == "0" || string(fields[17]) == "1")
 	return s, nil
 }
 
@@ -78,7 +86,7 @@ func Orphans() (own, perhaps []int, err error) {
 	first := true
 	for _, pid := range all {
 		s, err := readStat(pid)
-		if err != nil || s.started < me.started || !reaper[s.parent] || s.parent == self || above[pid] {
+		if err != nil || s.ended || s.started < me.started || !reaper[s.parent] || s.parent == self || above[pid] {
 			continue
 		}
 		switch {
@@ -91,7 +99,7 @@ func Orphans() (own, perhaps []int, err error) {
 			} else {
 				own = append(own, pid)
 			}
-		case s.session == me.session:
+		case s.session == me.session && !Ended(pid):
 			perhaps = append(perhaps, pid)
 		}
 	}
@@ -103,22 +111,47 @@ func Orphans() (own, perhaps []int, err error) {
 // twinsOf returns when those processes started that have this one's environment, and are neither above it, nor descend from it
 // or from one that has lost its parents since.
 func twinsOf(all []int, me stat, reaper, above map[int]bool) (started []uint64) {
+	const tries = 1000
 	for _, pid := range all {
 		if above[pid] || !inherits(pid) {
 			continue
 		}
-		s, err := readStat(pid)
-		top, at := pid, s
-		for err == nil && !reaper[at.parent] && !above[at.parent] {
-			top = at.parent
-			at, err = readStat(top)
+		s, ours, certain := isOurs(pid, me, reaper, above)
+		for i := 0; !certain && i < tries; i++ {
+			time.Sleep(10 * time.Microsecond)
+			s, ours, certain = isOurs(pid, me, reaper, above)
 		}
-		ours := at.parent == os.Getpid() || at.started >= me.started && reaper[at.parent] && inherits(top)
-		if err == nil && !ours {
+		if !ours {
 			started = append(started, s.started)
 		}
 	}
 	return started
+}
+
+// isOurs reports whether a process descends from this one, or from one that has lost its parents since, or is gone. It is not
+// certain while one that is about to end stands between them: the kernel gives its children another parent then.
+func isOurs(pid int, me stat, reaper, above map[int]bool) (s stat, ours, certain bool) {
+	s, err := readStat(pid)
+	top, at := pid, s
+	for err == nil && !reaper[at.parent] && !above[at.parent] {
+		top = at.parent
+		at, err = readStat(top)
+	}
+	switch {
+	case Ended(pid):
+		return s, true, true
+	case err != nil:
+		return s, false, false
+	case at.parent == os.Getpid(), at.started >= me.started && reaper[at.parent] && inherits(top):
+		return s, true, true
+	}
+	return s, false, !Ended(top)
+}
+
+// Ended reports whether a process is gone, or about to be: it opens nothing any more.
+func Ended(pid int) bool {
+	s, err := readStat(pid)
+	return err != nil || s.ended
 }
 
 // inherits reports whether a process has the environment of this one: each variable with the value that it had at the start,

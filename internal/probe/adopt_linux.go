@@ -98,7 +98,7 @@ func (p *Probe) adopt(fd int, cgroup, netns uint64, opener Opener) error {
 		const resolver = 53 // what is asked there is read
 		if name, err := unix.Getpeername(fd); err == nil {
 			if remote, ok := addrPort(name); ok && remote.Port() == resolver {
-				if err := p.adoptPeer(fd, cgroup, protocol, opener); err != nil {
+				if err := p.adoptPeer(fd, cgroup, netns, protocol, opener); err != nil {
 					return err
 				}
 			}
@@ -106,7 +106,7 @@ func (p *Probe) adopt(fd int, cgroup, netns uint64, opener Opener) error {
 		return p.adoptConnection(fd, cgroup, netns, opener)
 	case flow.UDP, flow.UDPLite:
 		p.tellBind(fd, cgroup, netns, protocol, opener)
-		return p.adoptPeer(fd, cgroup, protocol, opener)
+		return p.adoptPeer(fd, cgroup, netns, protocol, opener)
 	}
 	return nil
 }
@@ -121,23 +121,30 @@ func (p *Probe) tellBind(fd int, cgroup, netns uint64, protocol flow.Protocol, o
 	if !ok || local.Port() == 0 {
 		return
 	}
-	if cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE); err == nil { // from Linux 5.14 on
-		netns = cookie
-	}
 	p.queue.add(&BindEvent{
-		Key:    Key{Cgroup: cgroup, Netns: netns, Addr: local.Addr(), Port: local.Port(), Protocol: protocol},
+		Key:    Key{Cgroup: cgroup, Netns: networkOf(fd, netns), Addr: local.Addr(), Port: local.Port(), Protocol: protocol},
 		Opener: opener,
 	})
 }
 
-func (p *Probe) adoptPeer(fd int, cgroup uint64, protocol flow.Protocol, opener Opener) error {
+// networkOf returns the cookie of a socket's network namespace: from Linux 5.14 on the kernel tells it, else it is its holder's.
+func networkOf(fd int, holders uint64) uint64 {
+	if cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE); err == nil {
+		return cookie
+	}
+	return holders
+}
+
+func (p *Probe) adoptPeer(fd int, cgroup, netns uint64, protocol flow.Protocol, opener Opener) error {
 	s := bpf.RecordSocket{Cgroup: cgroup}
 	if name, err := unix.Getpeername(fd); err == nil {
 		remote, ok := addrPort(name)
 		if !ok {
 			return nil
 		}
-		s.Connected = keyTo(Key{Cgroup: cgroup, Addr: remote.Addr(), Port: remote.Port(), Protocol: protocol})
+		s.Connected = keyTo(Key{
+			Cgroup: cgroup, Netns: networkOf(fd, netns), Addr: remote.Addr(), Port: remote.Port(), Protocol: protocol,
+		})
 		s.ConnectedBy.Pid = uint32(opener.PID)
 		copy(s.ConnectedBy.Comm[:len(s.ConnectedBy.Comm)-1], opener.Comm)
 		copy(s.ConnectedBy.Executable[:len(s.ConnectedBy.Executable)-1], opener.Executable)

@@ -73,10 +73,7 @@ func (p *Probe) adoptConnection(fd int, cgroup, netns uint64, opener Opener) err
 	if !opensConnection(fd) {
 		return nil
 	}
-	if cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE); err == nil { // from Linux 5.14 on
-		netns = cookie
-	}
-	key := Key{Cgroup: cgroup, Netns: netns, Protocol: flow.TCP}
+	key := Key{Cgroup: cgroup, Netns: networkOf(fd, netns), Protocol: flow.TCP}
 	if name, err := unix.Getpeername(fd); err == nil { // else it is still connecting, and its packets say where
 		if remote, ok := addrPort(name); ok {
 			key.Addr, key.Port = remote.Addr(), remote.Port()

@@ -255,6 +255,9 @@ func TestSocketsFromBeforeAreAdopted(t *testing.T) {
 		if e.Port == to.Port() && e.Comm != "before" {
 			t.Errorf("opener of the connected socket is %q", e.Comm)
 		}
+		if e.Netns != r.self.Netns {
+			t.Errorf("the flow to port %d is of network namespace %d, want %d", e.Port, e.Netns, r.self.Netns)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -32,7 +33,7 @@ func identify(pids []int) []process {
 // lives reports whether a process has not ended.
 func (p process) lives() bool {
 	started, err := endpoint.Started(p.pid)
-	return err == nil && started == p.started
+	return err == nil && started == p.started && !endpoint.Ended(p.pid)
 }
 
 // survivors are the processes that descended from this one and lived when a session ended, with their recordings. Nothing but
@@ -42,14 +43,16 @@ var survivors struct {
 	of map[process]goroutine.ID
 }
 
-// remember keeps in mind who is in scope, for the next session.
-func (s *Session) remember() {
+// remember keeps in mind who is in scope, for the next session. An error says that some may be missing.
+func (s *Session) remember() error {
 	all := make(map[process]goroutine.ID)
-	for _, p := range identify(s.Leaf.Processes()) {
+	inside, err := s.Leaf.Processes()
+	for _, p := range identify(inside) {
 		all[p] = 0
 	}
 	if s.knowsIDs() && s.Probe.Follows() {
-		known, _ := s.Probe.Descendants() // without, those in the leaf are remembered
+		known, knownErr := s.Probe.Descendants()
+		err = errors.Join(err, knownErr)
 		for _, p := range identify(slices.Collect(maps.Keys(known))) {
 			all[p] = known[p.pid]
 		}
@@ -63,6 +66,7 @@ func (s *Session) remember() {
 	}
 	delete(all, process{os.Getpid(), own()})
 	survivors.of = all
+	return err
 }
 
 func own() uint64 {
@@ -133,11 +137,14 @@ func (s *Session) gather(before []process) error {
 	return nil // in another pid namespace: the programs go on to look at parents, where the ids that we see say nothing
 }
 
-// gatherOnce does it for those that it finds now, and reports whether it has to look again: it moved some, or found some that
-// have lost their parents, to whose children nothing else leads. mine are processes that descend from this one whatever /proc
-// says; it adds to them, and to unclear those of which that is not certain.
+// gatherOnce does it for those that it finds now, and reports whether it has to look again: it moved some, or found some
+// outside of the scope that have lost their parents, to whose children nothing else leads. mine are processes that descend
+// from this one whatever /proc says; it adds to them, and to unclear those of which that is not certain.
 func (s *Session) gatherOnce(mine map[process]goroutine.ID, known, unclear map[process]bool) (more bool, err error) {
-	inside := s.Leaf.Processes() // from birth, or for long enough
+	inside, err := s.Leaf.Processes() // from birth, or for long enough
+	if err != nil {
+		return false, err
+	}
 	roots := []int{os.Getpid()}
 	for p := range mine {
 		if p.lives() {
@@ -154,22 +161,29 @@ func (s *Session) gatherOnce(mine map[process]goroutine.ID, known, unclear map[p
 	if err != nil {
 		return false, err
 	}
-	for _, p := range identify(orphans) {
-		if _, is := mine[p]; !is {
-			mine[p] = 0
-			found = append(found, p.pid)
-			more = true
-		}
-	}
 	for _, p := range identify(perhaps) {
 		unclear[p] = true
 	}
+	var born map[int]goroutine.ID
 	if s.knowsIDs() && s.Probe.Follows() {
-		born, err := s.Probe.Descendants()
-		if err != nil {
+		if born, err = s.Probe.Descendants(); err != nil {
 			return false, err
 		}
 		found = append(found, slices.Collect(maps.Keys(born))...)
+	}
+	inScope, err := s.Leaf.Processes()
+	if err != nil {
+		return false, err
+	}
+	for _, p := range identify(orphans) {
+		if _, is := mine[p]; is {
+			continue
+		}
+		mine[p] = 0
+		found = append(found, p.pid)
+		if _, is := born[p.pid]; !is && !slices.Contains(inScope, p.pid) && p.lives() {
+			more = true
+		}
 	}
 	beside, err := s.Leaf.Beside()
 	if err != nil {

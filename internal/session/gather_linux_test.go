@@ -217,6 +217,25 @@ func TestProcessesThatOutliveASessionAreInTheNext(t *testing.T) {
 	}
 }
 
+// A process that this one started goes on to start others, which lose their parents. Once it is in scope, so are they: the
+// session opens while it goes on, and knows that all of them are its own.
+func TestSessionOpensBesideOneThatGoesOnToStartOrphans(t *testing.T) {
+	testenv.RequireRoot(t)
+	g := newGate(t)
+	storm := g.bash(t, "until read -r -t 0 x <&3; do ( (read -r -t 1 x <&3) & ); done")
+	s, _ := open(t)
+	g.write.Close()
+	if err := storm.Wait(); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if len(s.Unclear) > 0 {
+		t.Errorf("of %d processes it is unclear who started them, as of %+v", len(s.Unclear), s.Unclear[0])
+	}
+}
+
 // Of processes that lost their parents before the session, the environment tells whether they are this one's.
 func TestProcessesThatLostTheirParentsBeforeTheSession(t *testing.T) {
 	testenv.RequireRoot(t)

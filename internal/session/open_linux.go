@@ -141,7 +141,7 @@ func (s *Session) adopt(pid int) error {
 	}
 	opener.Process = s.look(opener, nil)
 	opener.Executable = opener.Process.Name
-	return s.Probe.AdoptSockets(pid, s.Leaf.ID, s.Self.Netns, opener)
+	return s.Probe.AdoptSockets(pid, s.Leaf.ID, s.netnsOf(pid), opener)
 }
 
 // look tells what process opened something. In another pid namespace than the initial one only this process is known.
@@ -176,8 +176,7 @@ func (s *Session) look(o probe.Opener, stack *goroutine.Stack) flow.Process {
 func (s *Session) Close() error {
 	var errs []error
 	if s.Leaf != nil {
-		s.remember()
-		errs = append(errs, s.Leaf.Leave())
+		errs = append(errs, s.remember(), s.Leaf.Leave())
 	}
 	if s.Probe != nil {
 		errs = append(errs, s.Probe.Close())
