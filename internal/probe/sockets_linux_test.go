@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
 // A socketKind is one of the sockets that are no streams, and what is sent through it to 127.0.0.1.
@@ -160,6 +161,106 @@ func TestSYNThatNoConnectHasToldOfIsAFlow(t *testing.T) {
 		t.Errorf("flows (-want +got):\n%s", diff)
 	}
 	r.mustLoseNothing()
+}
+
+// What a thread has done before says nothing of the next SYN that leaves on it, which no connect has told of.
+func TestSYNThatFollowsOtherCallsIsAFlow(t *testing.T) {
+	multipath := func(t *testing.T) int {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, ipprotoMPTCP)
+		if err == unix.EINVAL || err == unix.EPROTONOSUPPORT || err == unix.ENOPROTOOPT {
+			t.Skip("the kernel has no MPTCP, or it is switched off")
+		}
+		check(t, err)
+		t.Cleanup(func() { unix.Close(fd) })
+		return fd
+	}
+	for _, row := range []struct {
+		reason string
+		before func(t *testing.T, to *unix.SockaddrInet4)
+		after  func(t *testing.T, fd int)
+	}{
+		{reason: "nothing"},
+		{reason: "a datagram to the same address", before: func(t *testing.T, to *unix.SockaddrInet4) {
+			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+			check(t, err)
+			defer unix.Close(fd)
+			check(t, unix.Sendto(fd, []byte("x"), 0, to))
+		}},
+		{reason: "a connection to the same address by MPTCP", before: func(t *testing.T, to *unix.SockaddrInet4) {
+			check(t, unix.Connect(multipath(t), to))
+		}},
+		{reason: "a connect by MPTCP that sent nothing", before: func(t *testing.T, _ *unix.SockaddrInet4) {
+			err := unix.Connect(multipath(t), &unix.SockaddrInet4{Port: 9, Addr: [4]byte{198, 51, 100, 1}})
+			if err != unix.ENETUNREACH {
+				t.Fatalf("connect to where no route leads: %v", err)
+			}
+		}},
+		{reason: "the same SYN, which was lost", before: func(t *testing.T, to *unix.SockaddrInet4) {
+			testenv.RequireCommand(t, "iptables", "iptables")
+			check(t, run("iptables", "-w", "-A", "INPUT", "-p", "tcp", "--dport", fmt.Sprint(to.Port), "-j", "DROP"))
+		}, after: func(t *testing.T, fd int) {
+			for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+				info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+				check(t, err)
+				if info.Total_retrans > 0 {
+					return
+				}
+				if time.Now().After(deadline) {
+					t.Fatal("the SYN is not sent again")
+				}
+			}
+		}},
+	} {
+		t.Run(row.reason, func(t *testing.T) {
+			r := newRig(t, Sizes{})
+			r.unfollow()
+			away(t)
+			to := listen(t, "tcp4", "127.0.0.1:0")
+			fd := r.connectedByOthers(to)
+			address := &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}
+			if row.before != nil {
+				row.before(t, address)
+			}
+			_, err := r.NextGeneration()
+			check(t, err)
+			r.forget()
+			if err := unix.Sendto(fd, []byte("x"), unix.MSG_DONTWAIT, nil); err != nil && err != unix.EINPROGRESS {
+				t.Fatal(err)
+			}
+			if row.after != nil {
+				row.after(t, fd)
+			}
+			if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
+				t.Errorf("flows (-want +got):\n%s", diff)
+			}
+			r.mustLoseNothing()
+		})
+	}
+}
+
+// connectedByOthers returns a socket that a process out of scope has connected. Its SYN leaves with the first bytes.
+func (r *rig) connectedByOthers(to netip.AddrPort) int {
+	r.t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	check(r.t, err)
+	r.t.Cleanup(func() { unix.Close(fd) })
+	check(r.t, unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_FASTOPEN_CONNECT, 1))
+	check(r.t, unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_FASTOPEN_NO_COOKIE, 1))
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	check(r.t, err)
+	defer unix.Close(pair[0])
+	far := os.NewFile(uintptr(pair[1]), "far")
+	defer far.Close()
+	check(r.t, unix.Sendmsg(pair[0], []byte("x"), unix.UnixRights(fd), nil, 0))
+	cmd, done := r.beside("others").command([]string{"take " + to.String()})
+	defer done()
+	cmd.ExtraFiles = []*os.File{far}
+	r.forget()
+	check(r.t, cmd.Run())
+	if got := r.flows(); len(got) > 0 {
+		r.t.Fatalf("the SYN has left already: %v", got)
+	}
+	return fd
 }
 
 // The SYN may leave long after the connect, which has told of it.

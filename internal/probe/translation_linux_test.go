@@ -134,6 +134,29 @@ func TestThreadsThatShareASocketBeforeAddressTranslation(t *testing.T) {
 	r.mustLoseNothing()
 }
 
+// One thread names a destination, then another one names another, then the datagram of the first leaves.
+func TestThreadThatIsOvertakenBeforeAddressTranslation(t *testing.T) {
+	needsSender(t)
+	r := newRig(t, Sizes{})
+	translate(t, map[string]string{"127.0.0.2": "127.0.0.3", "127.0.0.4": "127.0.0.5"})
+	serveAt(t, [4]byte{127, 0, 0, 3})
+	serveAt(t, [4]byte{127, 0, 0, 5})
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	check(t, err)
+	defer unix.Close(fd)
+	r.forget()
+	leave := sendLate(t, fd, &unix.SockaddrInet4{Port: 99, Addr: [4]byte{127, 0, 0, 2}})
+	check(t, unix.Sendto(fd, []byte("x"), 0, &unix.SockaddrInet4{Port: 99, Addr: [4]byte{127, 0, 0, 4}}))
+	if diff := cmp.Diff([]string{"UDP 127.0.0.4:99 x1"}, r.flows()); diff != "" {
+		t.Errorf("before the first datagram has left: flows (-want +got):\n%s", diff)
+	}
+	leave()
+	if diff := cmp.Diff([]string{"UDP 127.0.0.2:99 x1", "UDP 127.0.0.4:99 x1"}, r.flows()); diff != "" {
+		t.Errorf("flows (-want +got):\n%s", diff)
+	}
+	r.mustLoseNothing()
+}
+
 // The SYN has another destination than the connect that has told of it.
 func TestConnectIsToldOnceBeforeAddressTranslation(t *testing.T) {
 	for name, protocol := range map[string]int{"TCP": 0, "MPTCP": ipprotoMPTCP} {
@@ -185,6 +208,16 @@ func TestFailedCallsBeforeAddressTranslation(t *testing.T) {
 			}
 			check(t, unix.Send(fd, []byte("x"), 0))
 		}, []string{a, b}, []string{a, b}}, // one of them too many, none too few
+		{"another socket is connected", func(t *testing.T, fd int) {
+			if err := unix.Sendto(fd, tooLong, 0, first); err != unix.EMSGSIZE {
+				t.Fatalf("a datagram that is too long: %v", err)
+			}
+			other, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+			check(t, err)
+			defer unix.Close(other)
+			check(t, unix.Connect(other, second))
+			check(t, unix.Send(other, []byte("x"), 0))
+		}, []string{b}, []string{b}},
 		{"both are named, one after the other", func(t *testing.T, fd int) {
 			check(t, unix.Sendto(fd, []byte("x"), 0, first))
 			check(t, unix.Sendto(fd, []byte("x"), 0, second))
