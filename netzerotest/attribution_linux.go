@@ -67,8 +67,12 @@ func (c *capture) recipients(e *probe.FlowEvent) (to []*membership, why stray) {
 		name := there[owner].name
 		return slices.DeleteFunc(there, func(m *membership) bool { return m.goroutine != e.Recording && !m.includes(name) }), stray{}
 	}
-	if left, over := ended.Load(e.Recording); over {
-		return c.heirs(there, left.(*ending), e.Recording), stray{}
+	if over, is := ended.Load(e.Recording); is {
+		left := over.(*ending)
+		if older := usersOf(e, there, left.name); len(older) > 0 {
+			return older, stray{by: "by a goroutine or a process that " + left.name + " started, which had ended"}
+		}
+		return c.heirs(there, left, e.Recording), stray{}
 	}
 	if test := followedTest(e.Recording); test != "" {
 		others := func(m *membership) bool { return !m.whole && m.name != test && !contains(test, m.name) }
@@ -78,6 +82,16 @@ func (c *capture) recipients(e *probe.FlowEvent) (to []*membership, why stray) {
 		return there, stray{fmt.Sprintf("by %s, a test that was not recorded", test), true}
 	}
 	return there, stray{by: c.unowned(e)}
+}
+
+// usersOf returns to which recordings something belongs that is sent over a connection from before them, by what a test that had
+// ended started: to all of them, and to those around that test. It is not known for whom it is sent: net/http, for one, writes in
+// goroutines of the connection's own, whoever asks. It returns nil where the connection is from before none of them.
+func usersOf(e *probe.FlowEvent, there []*membership, ended string) []*membership {
+	if !slices.ContainsFunc(there, func(m *membership) bool { return m.openedBefore(e) }) {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(there), func(m *membership) bool { return !m.openedBefore(e) && !m.includes(ended) })
 }
 
 // unrecorded returns the function of the test that opened a flow, where that is none whose recording runs; "" where that is

@@ -16,12 +16,24 @@ func acceptCommand(tb host) string {
 	return goTest(tb, "") + " -update"
 }
 
-// acceptCommandHere is acceptCommand for the user who runs this process: under sudo it needs sudo again.
+// acceptCommandHere is acceptCommand for the user who runs this process: under sudo it needs sudo again, and what opened a flow of
+// the package may be a benchmark or a fuzz test, which only run where somebody asks for them.
 func acceptCommandHere(tb host) string {
+	exec := ""
 	if os.Getenv("SUDO_UID") != "" {
-		return goTest(tb, session.ExecSudo) + " -update"
+		exec = session.ExecSudo
 	}
-	return acceptCommand(tb)
+	words := []string{goTest(tb, exec)}
+	if isPackage(tb) {
+		for _, flags := range [][]string{{"bench"}, {"fuzz", "fuzztime"}} {
+			for _, name := range flags {
+				if flagValue("test."+flags[0]) != "" {
+					words = append(words, "-"+name+" "+quote(flagValue("test."+name)))
+				}
+			}
+		}
+	}
+	return strings.Join(append(words, "-update"), " ")
 }
 
 // goTest is the go test command line that runs one test, or a whole package, with its build tags.
@@ -75,5 +87,8 @@ func pattern(test string) string {
 	for i, e := range elements {
 		elements[i] = "^" + regexp.QuoteMeta(e) + "$"
 	}
-	return "'" + strings.ReplaceAll(strings.Join(elements, "/"), "'", `'\''`) + "'"
+	return quote(strings.Join(elements, "/"))
 }
+
+// quote makes a word of a shell.
+func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

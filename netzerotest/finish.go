@@ -60,12 +60,15 @@ func (r *Recording) stop() (settlement, error) {
 func unwinding() bool { return unwindsBy("runtime.gopanic") || unwindsBy("runtime.Goexit") }
 
 // unwindsBy reports whether the caller runs as a deferred function of this function of the runtime.
-func unwindsBy(function string) bool {
+func unwindsBy(function string) bool { return hasCaller(func(f string) bool { return f == function }) }
+
+// hasCaller reports whether a function by a name like this is among the caller's callers.
+func hasCaller(like func(function string) bool) bool {
 	pcs := make([]uintptr, 128)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
 	for {
 		frame, more := frames.Next()
-		if frame.Function == function {
+		if like(frame.Function) {
 			return true
 		}
 		if !more {
@@ -144,6 +147,10 @@ func hold[P golden.Policy](r *Recording, d dialect[P], result report.Report, flo
 			return
 		}
 		result.Missing, result.Proposed = true, string(text)
+		if tests, err := filepath.Glob(filepath.Join(packageDir, "*_test.go")); err == nil && len(tests) == 0 {
+			result.Notices = append(result.Notices, "there are no tests in this directory: run a test binary in the directory of its package, as go test does: "+
+				"there its golden files are, and that is whose name the workload has")
+		}
 	}
 	if r.tb.Failed() {
 		result.Accept = ""

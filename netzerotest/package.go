@@ -1,7 +1,6 @@
 package netzerotest
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -44,7 +43,7 @@ var recordedPackage atomic.Pointer[PackageRecording]
 // It parses the command line, so flags of the package have to be declared before. It ends the process, with the reason on
 // standard error, where an option or an environment variable is wrong, where it is called twice, and where recording is
 // impossible and required: in CI, with NETZERO=require and with -update. [Shared] is a wrong option: the policy is that of all
-// tests already.
+// tests already. From then on m.Run runs no test, but fails: [PackageRecording.Run] does.
 //
 // A process that a recorded test starts from the test binary itself is part of that recording: there RecordPackage does
 // nothing. Nor does it with -list.
@@ -57,6 +56,7 @@ func RecordPackage(opts ...Option) *PackageRecording {
 		return p
 	}
 	if !recordedPackage.CompareAndSwap(nil, p) {
+		recordedPackage.Load().abandon()
 		p.run.Fatalf("netzero: RecordPackage: was called twice: one recording has the flows of the whole package")
 	}
 	p.recording = &Recording{tb: p.run}
@@ -64,6 +64,7 @@ func RecordPackage(opts ...Option) *PackageRecording {
 		p.run.Fatalf("netzero: RecordPackage: %v", err)
 	}
 	p.recording.begin()
+	p.run.unguard = p.guard()
 	return p
 }
 
@@ -77,7 +78,11 @@ func (p *PackageRecording) Run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "netzero: PackageRecording.Run: was called twice: the recording has ended")
 		return exitWith(m, 1)
 	}
+	p.run.unguard()
 	defer p.run.cleanup()
+	if err := flag.Set("test.paniconexit0", "true"); err != nil { // also without go test: else a test that exits is green
+		p.run.Errorf("netzero: %s: %v", p.run.name, err)
+	}
 	underMain.Store(true)
 	if p.recording.capture == nil {
 		return exitWith(m, judgePackage(m, m.Run()))
@@ -124,19 +129,14 @@ func (p *PackageRecording) Flows() []Flow {
 	return p.recording.Flows()
 }
 
-// abandon detaches everything and compares nothing, because the process is about to die of a panic.
+// abandon detaches everything and compares nothing, because the process is about to die.
 func (p *PackageRecording) abandon() {
+	if p.recording.capture == nil || p.recording.ended() {
+		return
+	}
 	if err := p.recording.capture.leave(); err != nil {
 		fmt.Fprintf(os.Stderr, "netzero: %s: %v\n", p.run.name, err)
 	}
-}
-
-// packageRuns returns an error where a recording of the package was started that nobody will judge.
-func packageRuns() error {
-	if p := recordedPackage.Load(); p != nil && !p.run.started.Load() {
-		return errors.New("RecordPackage was called, but not the method Run of what it returns: TestMain has to call it in place of m.Run")
-	}
-	return nil
 }
 
 // packageRun is the run of a package as a [host].
@@ -144,6 +144,7 @@ type packageRun struct {
 	name     string
 	started  atomic.Bool
 	failed   atomic.Bool
+	unguard  func()
 	followed bool // every test is known that was skipped, and that had subtests
 
 	mu       sync.Mutex

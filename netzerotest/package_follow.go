@@ -1,7 +1,11 @@
 package netzerotest
 
 import (
+	"flag"
+	"fmt"
+	"os"
 	"reflect"
+	"strings"
 	"testing"
 	"unsafe"
 )
@@ -65,9 +69,23 @@ func (p *PackageRecording) enter(tb testing.TB) {
 	})
 }
 
-// isDying reports whether a test's cleanup runs because of a panic that will end the process.
+// isDying reports whether a test's cleanup runs because of a panic that will end the process, as one does that comes of
+// runtime.Goexit, in the test or in a subtest.
 func isDying(tb testing.TB) bool {
-	return unwindsBy("runtime.gopanic") || unwinding() && !tb.Failed() && !tb.Skipped()
+	own := hasCaller(func(f string) bool { return strings.HasPrefix(f, followedBy) })
+	return unwindsBy("runtime.gopanic") || unwindsBy("runtime.Goexit") && !(own && hasFinished(tb))
+}
+
+// followedBy begins the names of the functions that call the tests: they are on the stacks of the tests' own goroutines.
+const followedBy = "github.com/netzero-dev/netzero/netzerotest.(*PackageRecording).follow."
+
+// hasFinished reports whether a test whose goroutine exits has told package testing so, as by FailNow or Skip.
+func hasFinished(tb testing.TB) bool {
+	finished := reflect.ValueOf(tb).Elem().FieldByName("finished")
+	if !finished.IsValid() || finished.Kind() != reflect.Bool {
+		return tb.Failed() || tb.Skipped()
+	}
+	return finished.Bool()
 }
 
 // listOf returns a list of package testing's as it is, not a copy; false where it has none of the name and type.
@@ -77,6 +95,31 @@ func listOf[T any](m *testing.M, field string) ([]T, bool) {
 		return nil, false
 	}
 	return unsafe.Slice((*T)(list.UnsafePointer()), list.Len()), true
+}
+
+// guard keeps package testing from running tests before Run does, which nobody would judge: their policy would be green. m.Run
+// refuses to run none in parallel, and then says how the program is used, in our words.
+func (p *PackageRecording) guard() (unguard func()) {
+	parallel, usage := flag.Lookup("test.parallel"), flag.Usage
+	before := parallel.Value.String()
+	flag.Usage = func() {
+		if !hasCaller(func(f string) bool { return f == "testing.(*M).Run" }) {
+			usage()
+			return
+		}
+		fmt.Fprintln(os.Stderr, "netzero: RecordPackage was called, but not the method Run of what it returns: TestMain has to call it in place of m.Run")
+		p.abandon()
+	}
+	set := func(value string) {
+		if err := parallel.Value.Set(value); err != nil {
+			panic(err) // it is an int
+		}
+	}
+	set("0")
+	return func() {
+		set(before)
+		flag.Usage = usage
+	}
 }
 
 // exitWith makes the process exit with a code also where TestMain returns and disregards it, and returns the code.

@@ -46,9 +46,6 @@ func Record(tb testing.TB, opts ...Option) *Recording {
 	if err != nil {
 		tb.Fatalf("netzero: Record: %v", err)
 	}
-	if err := packageRuns(); err != nil {
-		tb.Fatalf("netzero: Record: %v", err)
-	}
 	if r.begin() {
 		tb.Cleanup(r.finish)
 	}

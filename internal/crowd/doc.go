@@ -7,5 +7,9 @@
 // with -update, and against the policies that they have written, so that a flow in another test's recording is an unexpected
 // one there and a missing one here.
 //
-// It is a module of its own, so that nobody else downloads gRPC and the drivers. -rounds runs all of it more often.
+// Other tests run 30 serial ones (testdata/serial), which share a pool, an HTTP client and a gRPC client, in several orders: each
+// has what it sends in its policy and nothing else, in the same bytes. So it is with one recording of the package.
+//
+// It is a module of its own, so that nobody else downloads gRPC and the drivers. -rounds runs the former more often, -shuffles the
+// latter in more orders.
 package crowd
