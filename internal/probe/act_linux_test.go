@@ -21,11 +21,11 @@ import (
 )
 
 // act does things in turn, as a child process: "tcp 127.0.0.1:80" connects, "udp" sends from one unconnected socket and
-// "udp-connected" from one connected one, "ask" sends a datagram and waits for the answer, "listen" listens for TCP, "ping"
-// and "pong" send an ICMP echo request and reply from a raw socket, "give" opens sockets and passes them on by its descriptor
-// 3 (sockets_linux_test.go), "take" connects a socket that it gets there, "kernel" has the kernel of a network namespace send,
-// "wait" says so and waits for a line, those of descend have it done further down, and "leave" in a pid namespace and another
-// cgroup.
+// "udp-connected" from one connected one, "stream" writes to one TCP connection, "ask" sends a datagram and waits for the answer,
+// "listen" listens for TCP, "ping" and "pong" send an ICMP echo request and reply from a raw socket, "kernel" has the kernel of
+// a network namespace send, "wait" says so and waits for a line, those of descend have it done further down, and "leave" in a
+// pid namespace and another cgroup. By descriptor 3, "give" opens sockets and passes them on (sockets_linux_test.go), "take"
+// connects a socket that it gets there, "write" writes to it, and "reply" sends an ICMP echo reply from it, a raw socket.
 func act(acts []string) int {
 	unconnected := -1
 	connected := make(map[string]net.Conn)
@@ -72,6 +72,17 @@ func act(acts []string) int {
 			err = give(address)
 		case "take":
 			err = take(netip.MustParseAddrPort(address))
+		case "reply":
+			err = unix.Sendto(3, echoReply, 0, &unix.SockaddrInet4{Addr: netip.MustParseAddr(address).As4()})
+		case "write":
+			_, err = unix.Write(3, []byte("hello"))
+		case "stream":
+			if connected[address] == nil {
+				connected[address], err = net.Dial("tcp", address)
+			}
+			if err == nil {
+				_, err = connected[address].Write([]byte("hello"))
+			}
 		case "kernel":
 			err = haveKernelSend()
 		case "spawn", "orphan", "outlive":

@@ -337,6 +337,31 @@ func TestSocketsOfStrangersAreOutOfScope(t *testing.T) {
 	}
 }
 
+// A stranger is in no scope, but the socket that it was given is.
+func TestStrangerSendsOnASocketOfTheScope(t *testing.T) {
+	r := newRig(t, Sizes{})
+	r.unfollow()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
+	check(t, err)
+	socket := os.NewFile(uintptr(fd), "socket")
+	defer socket.Close()
+	cmd, done := r.beside("others").command([]string{"reply 127.0.0.1"})
+	defer done()
+	cmd.ExtraFiles = []*os.File{socket}
+	check(t, unix.Sendto(fd, echoRequest, 0, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	r.forget()
+	check(t, cmd.Run())
+	check(t, unix.Sendto(fd, echoRequest, 0, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	if diff := cmp.Diff([]string{"ICMP 127.0.0.1:0 x1"}, r.flows()); diff != "" {
+		t.Errorf("flows (-want +got):\n%s", diff)
+	}
+	for _, e := range seen[*FlowEvent](r) {
+		if e.Cgroup != r.leaf.ID {
+			t.Errorf("the flow is of cgroup %d, want %d", e.Cgroup, r.leaf.ID)
+		}
+	}
+}
+
 func TestRawAndPingSocketsFromBeforeAreSeen(t *testing.T) {
 	for name, prepare := range map[string]func(*testing.T){"by who sends": needsSender, "adopted": withoutLayout} {
 		t.Run(name, func(t *testing.T) {
