@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/netzero-dev/netzero/internal/cgroup"
 	"github.com/netzero-dev/netzero/internal/flow"
@@ -128,6 +129,7 @@ func TestWhateverANewbornCgroupDoesFirstTells(t *testing.T) {
 		{"a packet is seen, and never a task", []string{"ping 127.0.0.1"}, []string{"ICMP 127.0.0.1:8"}, false},
 		{"a packet is seen first, then a task", []string{"ping 127.0.0.1", "tcp " + tcp}, []string{"ICMP 127.0.0.1:8", "TCP " + tcp}, true},
 		{"the same flow again tells nothing more", []string{"tcp " + tcp, "tcp " + tcp}, []string{"TCP " + tcp}, false},
+		{"nor does the same packet", []string{"ping 127.0.0.1", "ping 127.0.0.1"}, []string{"ICMP 127.0.0.1:8"}, false},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
 			g := r.beside("first")
@@ -213,6 +215,31 @@ func TestNewbornCgroupsAreNamedByWhatEachAskedFor(t *testing.T) {
 		if answered != row.asks || named != row.asks {
 			t.Errorf("one that %s: an answer is told: %t, its flow is named: %t", row.name, answered, named)
 		}
+	}
+}
+
+// Who sends on a raw socket may not have made it.
+func TestNewbornCgroupSendsOnASocketOfOthers(t *testing.T) {
+	needsSender(t)
+	r := newArmedRig(t, Sizes{})
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
+	check(t, err)
+	socket := os.NewFile(uintptr(fd), "socket")
+	defer socket.Close()
+	g := r.beside("given")
+	cmd, done := g.command([]string{"reply 127.0.0.1"})
+	defer done()
+	cmd.ExtraFiles = []*os.File{socket}
+	check(t, cmd.Run())
+	g.remove()
+	if diff := cmp.Diff([][]string{nil}, r.namesOf(g.id)); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"ICMP 127.0.0.1:0"}, r.flowsOf(g.id)); diff != "" {
+		t.Errorf("flows (-want +got):\n%s", diff)
+	}
+	if got := r.flowsOf(r.leaf.ID); got != nil {
+		t.Errorf("flows of who made the socket: %v", got)
 	}
 }
 
