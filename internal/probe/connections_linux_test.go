@@ -305,3 +305,107 @@ func TestConnectionIsToldForEachRecordingThatSends(t *testing.T) {
 		t.Errorf("while one recording runs, the connection is told as %+v", events)
 	}
 }
+
+// What a full window has held back leaves when the other end has read: here on the thread of another recording's goroutine, which does not
+// send.
+func TestPayloadThatLeavesWhileAnotherReadsIsNotItsFlow(t *testing.T) {
+	r := newApart(t)
+	client, server := pair(t, "tcp4", "127.0.0.1:0")
+	check(t, r.Several(true))
+	as := func(id goroutine.ID, f func()) {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			defer goroutine.Mark(id)()
+			f()
+		}()
+		<-done
+	}
+	raw, err := client.(*net.TCPConn).SyscallConn()
+	check(t, err)
+	written, unsent := 0, 0
+	as(goroutine.NewID(), func() {
+		err = raw.Write(func(fd uintptr) bool {
+			for b := make([]byte, 1<<16); ; {
+				n, err := unix.Write(int(fd), b)
+				if err != nil {
+					break
+				}
+				written += n
+			}
+			unsent, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQNSD)
+			return true
+		})
+	})
+	check(t, err)
+	if unsent == 0 {
+		t.Fatalf("all of %d bytes have left at once", written)
+	}
+	r.forget()
+	as(goroutine.NewID(), func() { _, err = io.CopyN(io.Discard, server, int64(written)) })
+	check(t, err)
+	for _, e := range seen[*FlowEvent](r) {
+		t.Errorf("told of recording %q: %+v", e.Recording, e)
+	}
+	r.mustLoseNothing()
+}
+
+// The labels of a child's goroutines say nothing, though it is the same program: who started the child is its recording.
+func TestConnectionOfAChildIsOfWhoStartedIt(t *testing.T) {
+	r := newApart(t)
+	check(t, r.Several(true))
+	to := listenForever(t)
+	id := goroutine.NewID()
+	var goOn func()
+	r.marked(id, func() {
+		goOn = group{t: t, dir: r.leaf.Path, id: r.leaf.ID}.start("stream "+to, "wait", "stream "+to, "wait")
+	})
+	_, err := r.NextGeneration()
+	check(t, err)
+	r.forget()
+	goOn()
+	r.mustBelong("TCP "+to, id)
+	goOn()
+}
+
+// A child sends on a connection of this process's: no goroutine of this one does, and which recording opened it is not who sends.
+func TestChildSendsOnAConnectionThatItWasGiven(t *testing.T) {
+	r := newApart(t)
+	check(t, r.Several(true))
+	id := goroutine.NewID()
+	var client, server net.Conn
+	r.marked(id, func() { client, server = pair(t, "tcp4", "127.0.0.1:0") })
+	_, err := r.NextGeneration()
+	check(t, err)
+	file, err := client.(*net.TCPConn).File()
+	check(t, err)
+	defer file.Close()
+	cmd := descendant("write")
+	cmd.ExtraFiles = []*os.File{file}
+	r.forget()
+	check(t, cmd.Run())
+	_, err = io.ReadFull(server, make([]byte, 5))
+	check(t, err)
+	events := seen[*FlowEvent](r)
+	if len(events) != 1 || events[0].Recording != goroutine.Unread && events[0].Recording != id { // the latter where senders are not read
+		t.Errorf("told as %+v, want one flow of an unknown recording", events)
+	}
+}
+
+// listenForever returns the address of a TCP listener that keeps what it accepts.
+func listenForever(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	check(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer c.Close() // once nobody listens
+		}
+	}()
+	return l.Addr().String()
+}
