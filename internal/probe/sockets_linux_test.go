@@ -238,6 +238,28 @@ func TestSYNThatFollowsOtherCallsIsAFlow(t *testing.T) {
 	}
 }
 
+// The SYN was of another generation: what is sent now tells.
+func TestConnectionWhoseSYNToldOfItIsToldAgain(t *testing.T) {
+	needsSender(t)
+	r := newRig(t, Sizes{})
+	r.unfollow()
+	to := netip.MustParseAddrPort(listenForever(t))
+	fd := r.connectedByOthers(to)
+	for range 3 {
+		r.forget()
+		for range 2 {
+			_, err := unix.Write(fd, []byte("x"))
+			check(t, err)
+		}
+		if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
+			t.Fatalf("flows (-want +got):\n%s", diff)
+		}
+		_, err := r.NextGeneration()
+		check(t, err)
+	}
+	r.mustLoseNothing()
+}
+
 // connectedByOthers returns a socket that a process out of scope has connected. Its SYN leaves with the first bytes.
 func (r *rig) connectedByOthers(to netip.AddrPort) int {
 	r.t.Helper()
