@@ -234,8 +234,10 @@ static __always_inline void on_sendmsg(struct bpf_sock_addr *ctx, const __u8 *ad
 		note_destination(&remote, &key, peer);
 		return;
 	}
-	if ((!peer || peer->recording != key.recording) && !is_known(&key))
+	if ((!peer || peer->recording != key.recording) && !is_known(&key)) {
 		tell_stack(&key, own);
+		peer = bpf_map_lookup_elem(&peers, &remote); /* again: whether there is one is nothing to be kept on the way */
+	}
 	peer = name_peer(&remote, &key, peer, own);
 	socket = socket_of(ctx, cgroup);
 	if (!peer || !socket)

@@ -69,10 +69,18 @@ static __always_inline int opens(struct __sk_buff *skb, struct packet *p)
 
 /*
  * Whether a program builds the packets of a socket by hand, and so opens a flow by whatever it sends. The kernel has raw sockets of its own
- * for ICMP and TCP; where who holds a socket cannot be read, those are told apart by what was named or adopted.
+ * for ICMP and TCP; where who holds a socket cannot be read, those are told apart by what was named or adopted. Not static: verified once, for
+ * itself.
  */
-static __always_inline int sends_by_hand(struct __sk_buff *skb, struct bpf_sock *sk)
+__noinline int sends_by_hand(struct __sk_buff *skb)
 {
+	struct bpf_sock *sk = skb->sk;
+
+	if (!sk)
+		return 0;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return 0;
 	if (sk->type == SOCK_DGRAM)
 		return sk->protocol == IPPROTO_ICMP || sk->protocol == IPPROTO_ICMPV6;
 	if (sk->type != SOCK_RAW)
@@ -276,7 +284,7 @@ __noinline int read_departure(struct __sk_buff *skb)
 			count(LOST_PACKET);
 		return 0;
 	}
-	by_hand = sends_by_hand(skb, sk);
+	by_hand = sends_by_hand(skb);
 	if (p.fragment) { /* has no port: the kernel takes its own datagrams to pieces later */
 		if (!by_hand)
 			return 0;

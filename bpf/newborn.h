@@ -97,7 +97,7 @@ static __always_inline void on_mkdir(struct mkdir_args *ctx)
  * Puts a newborn cgroup in scope, and returns its id; 0 where that failed. Room in the ring comes first, so that whoever finds the cgroup
  * in scope tells of it later; and the birth is counted before it shows, so that what connects to a server in it is new.
  */
-static __always_inline __u64 adopt(__u64 id, int by_task)
+static __always_inline __u64 adopt_with(__u64 id, int by_task)
 {
 	struct scope fresh = { .state = SCOPE_ADOPTED, .named = by_task || !task_layout.node_name };
 	struct cgroup_event *e = begin_telling(id);
@@ -118,4 +118,16 @@ static __always_inline __u64 adopt(__u64 id, int by_task)
 		read_names(e);
 	bpf_ringbuf_submit(e, 0);
 	return id;
+}
+
+/* The cgroup of a packet, or one that the current task has left. Not static: verified once, for itself. */
+__noinline __u64 adopt(__u64 id)
+{
+	return adopt_with(id, 0);
+}
+
+/* The cgroup that the current task is in. Not static: verified once, for itself. */
+__noinline __u64 adopt_own(__u64 id)
+{
+	return adopt_with(id, 1);
 }

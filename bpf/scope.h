@@ -41,7 +41,7 @@ static __always_inline __u64 scope_left(const struct settings *s)
 	scope = bpf_map_lookup_elem(&scopes, &id);
 	if (scope)
 		return scope->state == SCOPE_IGNORED ? 0 : id;
-	return adopt(id, 0); /* the names on the path of the current task's cgroup are not its */
+	return adopt(id); /* the names on the path of the current task's cgroup are not its */
 }
 
 /* The id of the scope that the current task is in, or 0. Not static: verified once, for itself. */
@@ -74,7 +74,7 @@ __noinline __u64 scope_of_task(void)
 		if (ancestor && is_watched(ancestor))
 			return ancestor;
 	}
-	return s->newborn ? adopt(id, 1) : 0;
+	return s->newborn ? adopt_own(id) : 0;
 }
 
 /* The id of the scope in which the packet's socket was made, or 0. Not static: verified once, for itself. */
@@ -94,7 +94,7 @@ __noinline __u64 scope_of_packet(struct __sk_buff *skb)
 		if (ancestor && is_watched(ancestor))
 			return ancestor;
 	}
-	return s->newborn ? adopt(id, 0) : 0;
+	return s->newborn ? adopt(id) : 0;
 }
 
 /*

@@ -80,7 +80,7 @@ __noinline __u64 scope_of_sender(void)
 	node = ancestor_of(cgroup, s->level);
 	if (node && is_watched(node))
 		return node;
-	return s->newborn ? adopt(id, 0) : 0;
+	return s->newborn ? adopt(id) : 0;
 }
 
 /* The address of a packet's socket, as a number. */

@@ -72,7 +72,7 @@ static __always_inline void advance(struct speaker *s, __u32 n)
  */
 
 /* Reads a byte of the packet, or passes over those that say nothing; 0 where there is nothing more to read. */
-__noinline int step(struct __sk_buff *skb)
+__noinline __u64 step(struct __sk_buff *skb)
 {
 	struct speaker *s = speaker_of(skb);
 	__u8 b;
@@ -92,7 +92,7 @@ __noinline int step(struct __sk_buff *skb)
 	return 1;
 }
 
-__noinline int steps(struct __sk_buff *skb)
+__noinline __u64 steps(struct __sk_buff *skb)
 {
 	for (int i = 0; i < STEPS; i++) {
 		if (!step(skb))
@@ -101,7 +101,7 @@ __noinline int steps(struct __sk_buff *skb)
 	return 1;
 }
 
-__noinline int rounds_of_steps(struct __sk_buff *skb)
+__noinline __u64 rounds_of_steps(struct __sk_buff *skb)
 {
 	for (int i = 0; i < STEPS; i++) {
 		if (!steps(skb))

@@ -24,6 +24,7 @@ static __always_inline void tell_stack(const struct flow_key *key, __u64 own)
 	struct { __u64 next, address; } frame;
 	struct stack_event *e;
 	__u64 g, at, first;
+	__u32 length;
 	int read;
 
 	if (!goroutine_layout.labels || !own)
@@ -43,15 +44,16 @@ static __always_inline void tell_stack(const struct flow_key *key, __u64 own)
 	first = goroutine_word(e->frames, read, g, goroutine_layout.syscall_pc);
 	at = goroutine_word(e->frames, read, g, goroutine_layout.syscall_bp);
 	e->frames[0] = first;
-	e->length = 1;
-	for (__u32 i = 1; i < MAX_FRAMES; i++) {
+	for (length = 1; length < MAX_FRAMES; length++) {
 		if (!at || bpf_probe_read_user(&frame, sizeof(frame), (void *)at) || !frame.address)
 			break;
-		e->frames[i] = frame.address;
-		e->length = i + 1;
-		if (frame.next <= at) /* the outermost */
+		e->frames[length] = frame.address;
+		if (frame.next <= at) { /* the outermost */
+			length++;
 			break;
+		}
 		at = frame.next;
 	}
+	e->length = length;
 	bpf_ringbuf_submit(e, 0); /* wakes the reader: it may be that nothing follows */
 }

@@ -149,12 +149,16 @@ func (p *Probe) load(sizes Sizes, layout layout) error {
 	return spec.LoadAndAssign(&p.objects, nil)
 }
 
+// readObject reads the object, which takes about as long as to load a program of it, once in a process.
+var readObject = sync.OnceValues(bpf.LoadRecord)
+
 // specOf returns what is to be loaded.
 func specOf(sizes Sizes, layout layout) (*ebpf.CollectionSpec, error) {
-	spec, err := bpf.LoadRecord()
+	read, err := readObject()
 	if err != nil {
 		return nil, err
 	}
+	spec := read.Copy()
 	readable := uint32(0)
 	if layout.Owned != 0 && layout.goroutine.Labels != 0 {
 		readable = 1
