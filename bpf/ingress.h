@@ -48,11 +48,11 @@ static __always_inline void on_ingress(struct __sk_buff *skb)
 	if (first < 0 || !sk)
 		return;
 	sk = bpf_sk_fullsock(sk);
-	if (!sk || (sk->type != SOCK_DGRAM && first != IPPROTO_TCP))
+	if (!sk || (sk->type != SOCK_DGRAM && first != IPPROTO_TCP && first != IPPROTO_HOPOPTS)) /* which BIG TCP has */
 		return;
 	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
 	cgroup = scope_of_datagram(skb, socket);
-	if (!cgroup && first == IPPROTO_TCP)
+	if (!cgroup && sk->type != SOCK_DGRAM)
 		return;
 	if (read_packet(skb, &p)) {
 		if (cgroup)

@@ -36,6 +36,7 @@ var Suites = []Suite{
 		"TestProcessesThatStartWhileTheSessionIsOpened":     "needs bash",
 		"TestProcessesThatOutliveASessionAreInTheNext":      "needs bash",
 		"TestProcessesThatLostTheirParentsBeforeTheSession": "needs bash",
+		"TestSessionOpensBesideOneThatGoesOnToStartOrphans": "needs bash",
 	}},
 	{Package: "./netzerotest", Skip: map[string]string{
 		"TestUpdateFlagOfRealTests": "needs the go command and the package's source",

@@ -143,9 +143,10 @@ func (r ciliumRule) pairs() iter.Seq2[int, int] {
 		if r.isEmpty() {
 			return
 		}
-		for i := range max(1, len(r.peers())) {
-			for j := range max(1, len(r.openTo())) {
-				if !yield(min(i, len(r.peers())-1), min(j, len(r.openTo())-1)) {
+		peers, ports := len(r.peers()), len(r.openTo())
+		for i := range max(1, peers) {
+			for j := range max(1, ports) {
+				if !yield(min(i, peers-1), min(j, ports-1)) {
 					return
 				}
 			}
@@ -160,7 +161,24 @@ func (r ciliumRule) pair(peer, port int) (ciliumPeerRef, ciliumPortRef) {
 		a = r.peers()[peer]
 	}
 	if port >= 0 {
-		b = r.openTo()[port]
+		b = r.portAt(port)
 	}
 	return a, b
+}
+
+// portAt is an element of openTo, which is not made for it: a rule may have thousands.
+func (r ciliumRule) portAt(i int) ciliumPortRef {
+	for _, rule := range r.ports {
+		if i < len(rule.Ports) {
+			return ciliumPortRef{port: &rule.Ports[i]}
+		}
+		i -= len(rule.Ports)
+	}
+	for _, rule := range r.icmps {
+		if i < len(rule.Fields) {
+			return ciliumPortRef{icmp: &rule.Fields[i]}
+		}
+		i -= len(rule.Fields)
+	}
+	panic("a rule has no such port")
 }

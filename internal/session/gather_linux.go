@@ -100,8 +100,12 @@ func (s *Session) Descendants() map[int]goroutine.ID {
 	return all
 }
 
-// patience is how long processes may go on to start others outside of the leaf before they are all in it.
-const patience = 10 * time.Second
+// How long, and in how many rounds at least, processes may go on to start others outside of the leaf before they are all in it. On
+// a machine with other work to do a round may take seconds.
+const (
+	patience    = 10 * time.Second
+	leastRounds = 20
+)
 
 // gather puts the processes in scope that descend from this one and are older than the session. Until they are in the leaf
 // they may start others outside of it; so it looks again until it finds no more.
@@ -113,7 +117,8 @@ func (s *Session) gather(before []process) error {
 		}
 	}
 	known, unclear := make(map[process]bool), make(map[process]bool)
-	for deadline := time.Now().Add(patience); ; {
+	deadline := time.Now().Add(patience)
+	for round := 1; ; round++ {
 		more, err := s.gatherOnce(mine, known, unclear)
 		if err != nil {
 			return err
@@ -121,7 +126,7 @@ func (s *Session) gather(before []process) error {
 		if !more {
 			break
 		}
-		if time.Now().After(deadline) {
+		if round >= leastRounds && time.Now().After(deadline) {
 			return fmt.Errorf("move processes into cgroup %s: they start others faster than they can be moved: start them after Record, or let them start fewer", s.Leaf.Path)
 		}
 	}

@@ -1,0 +1,62 @@
+package policy
+
+import (
+	"runtime"
+	"testing"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// To judge twice as many ports of one peer takes about twice as much, and not four times.
+func TestWorkForThePortsOfOnePeerIsLinear(t *testing.T) {
+	scope := Scope{Subjects: []Subject{{Workload: Workload{Name: "bench"}}}}
+	t.Run("NetworkPolicy", func(t *testing.T) { checkGrowth(t, scope) })
+	t.Run("Cilium", func(t *testing.T) { checkGrowth(t, Cilium{scope}) })
+}
+
+func checkGrowth[P any](t *testing.T, rules interface {
+	Generate([]flow.Flow) []P
+	Required([]flow.Flow) []flow.Flow
+	Evaluator([]P) func(flow.Flow) Verdict
+	Unused([]P, []flow.Flow) []string
+}) {
+	measure := func(n int) (judge, unused uint64) {
+		flows := many(n)
+		for i := range flows {
+			flows[i].Destination, flows[i].Port = flow.Endpoint{Kind: flow.Workload, Name: "peer"}, uint16(1+i)
+		}
+		policies := rules.Generate(flows)
+		judge = allocated(func() {
+			evaluate := rules.Evaluator(policies)
+			for _, f := range rules.Required(flows) {
+				if v := evaluate(f); v.Outcome != Allowed {
+					t.Fatalf("%v: %+v", f, v)
+				}
+			}
+		})
+		unused = allocated(func() {
+			if unused := rules.Unused(policies, flows); len(unused) > 0 {
+				t.Fatal(unused)
+			}
+		})
+		return judge, unused
+	}
+	const n = 1000
+	judge, unused := measure(n)
+	judgeMore, unusedMore := measure(2 * n)
+	if judgeMore > 3*judge {
+		t.Errorf("to judge %d ports allocates %d bytes, twice as many %d", n, judge, judgeMore)
+	}
+	if unusedMore > 3*unused {
+		t.Errorf("to find what is unused of %d ports allocates %d bytes, of twice as many %d", n, unused, unusedMore)
+	}
+}
+
+// allocated returns how many bytes a function allocates: a measure of its work that no other work on the machine changes.
+func allocated(do func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	do()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
