@@ -23,7 +23,8 @@ type machine struct {
 var machines = map[Arch]machine{
 	AMD64: {
 		program: "qemu-system-x86_64", debian: "qemu-system-x86", console: "ttyS0", debugPort: true,
-		args: []string{"-cpu", "max", "-device", fmt.Sprintf("isa-debug-exit,iobase=%#x,iosize=1", guest.DebugPort)},
+		// Without fast string operations: the kernel clears and copies memory by them, and TCG does them byte by byte.
+		args: []string{"-cpu", "max,-erms,-fsrm", "-device", fmt.Sprintf("isa-debug-exit,iobase=%#x,iosize=1", guest.DebugPort)},
 	},
 	ARM64: {
 		program: "qemu-system-aarch64", debian: "qemu-system-arm", console: "ttyAMA0",
