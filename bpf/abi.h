@@ -80,6 +80,7 @@ enum event_kind {
 	EVENT_STACK = 6,
 	EVENT_QUESTION = 7,
 	EVENT_MKDIR = 8,
+	EVENT_ENTER = 9,
 };
 
 struct flow_event {
@@ -142,6 +143,14 @@ struct mkdir_event {
 	__u32 reserved;
 	__u64 time;
 	__u8 path[CGROUP_PATH_LEN]; /* from the root of its tree; the begin of a longer one */
+};
+
+/* A task came into a cgroup in olders, as that of a command that an engine runs in a container does. */
+struct enter_event {
+	__u32 kind;
+	__u32 reserved;
+	__u64 time;
+	__u64 cgroup;
 };
 
 /* TCP flags in dns_event.flags, as in the TCP header. */
@@ -259,6 +268,7 @@ struct layout {
 	__u32 cgroup;     /* of the v2 tree, in struct css_set */
 	__u32 node;       /* in struct cgroup */
 	__u32 node_name;  /* in struct kernfs_node */
+	__u32 id;         /* in the same */
 	__u32 parent;     /* in struct kernfs_node */
 	__u32 hash;       /* of d_name, in struct dentry */
 };

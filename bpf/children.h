@@ -51,6 +51,7 @@ static __always_inline void on_fork(struct tracepoint_args *ctx)
 
 	if (!family_layout.tgid || !s) /* the verifier knows the first, and drops the rest */
 		return;
+	on_start(ctx->task);
 	child = kernel_half(ctx->task + family_layout.tgid);
 	if (!child || child == process) /* a thread */
 		return;

@@ -49,6 +49,17 @@ struct {
 	__type(value, __u64);
 } insides SEC(".maps");
 
+/*
+ * Cgroups of containers that are older than the recording: id -> how many tasks have come into it since. With its room from the start, as
+ * children.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, __u64);
+} olders SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

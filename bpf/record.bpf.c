@@ -52,6 +52,7 @@ const struct bind_event *bind_event_type __attribute__((unused));
 const struct cgroup_event *cgroup_event_type __attribute__((unused));
 const struct question_event *question_event_type __attribute__((unused));
 const struct mkdir_event *mkdir_event_type __attribute__((unused));
+const struct enter_event *enter_event_type __attribute__((unused));
 const struct name_event *name_event_type __attribute__((unused));
 const enum name_source *name_source_type __attribute__((unused));
 const enum no_recording *no_recording_type __attribute__((unused));
@@ -158,6 +159,13 @@ SEC("raw_tracepoint/cgroup_mkdir")
 int cgroup_made(struct mkdir_args *ctx)
 {
 	on_mkdir(ctx);
+	return 0;
+}
+
+SEC("raw_tracepoint/cgroup_attach_task")
+int cgroup_entered(struct attach_args *ctx)
+{
+	on_attach(ctx);
 	return 0;
 }
 

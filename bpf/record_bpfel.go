@@ -102,6 +102,14 @@ type RecordDnsReader struct {
 	Found    uint8
 }
 
+type RecordEnterEvent struct {
+	_        structs.HostLayout
+	Kind     uint32
+	Reserved uint32
+	Time     uint64
+	Cgroup   uint64
+}
+
 type RecordEventKind uint32
 
 const (
@@ -113,6 +121,7 @@ const (
 	RecordEventKindEVENT_STACK    RecordEventKind = 6
 	RecordEventKindEVENT_QUESTION RecordEventKind = 7
 	RecordEventKindEVENT_MKDIR    RecordEventKind = 8
+	RecordEventKindEVENT_ENTER    RecordEventKind = 9
 )
 
 type RecordFamilyLayout struct {
@@ -199,6 +208,7 @@ type RecordLayout struct {
 	Cgroup   uint32
 	Node     uint32
 	NodeName uint32
+	Id       uint32
 	Parent   uint32
 	Hash     uint32
 }
@@ -451,6 +461,7 @@ const (
 	RecordMapLabelSets         = "label_sets"
 	RecordMapLookups           = "lookups"
 	RecordMapNames             = "names"
+	RecordMapOlders            = "olders"
 	RecordMapPeers             = "peers"
 	RecordMapPorts             = "ports"
 	RecordMapQuestions         = "questions"
@@ -460,6 +471,7 @@ const (
 	RecordMapSockets           = "sockets"
 	RecordMapSpeakers          = "speakers"
 	RecordMapSyns              = "syns"
+	RecordProgCgroupEntered    = "cgroup_entered"
 	RecordProgCgroupMade       = "cgroup_made"
 	RecordProgConnect4         = "connect4"
 	RecordProgConnect6         = "connect6"
@@ -478,6 +490,8 @@ const (
 	RecordVarCgroupEventType   = "cgroup_event_type"
 	RecordVarConnectionType    = "connection_type"
 	RecordVarCounterType       = "counter_type"
+	RecordVarEnterEventType    = "enter_event_type"
+	RecordVarEntries           = "entries"
 	RecordVarEventKindType     = "event_kind_type"
 	RecordVarFamilyLayout      = "family_layout"
 	RecordVarFlowEventType     = "flow_event_type"
@@ -539,18 +553,19 @@ type RecordSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RecordProgramSpecs struct {
-	CgroupMade   *ebpf.ProgramSpec `ebpf:"cgroup_made"`
-	Connect4     *ebpf.ProgramSpec `ebpf:"connect4"`
-	Connect6     *ebpf.ProgramSpec `ebpf:"connect6"`
-	Egress       *ebpf.ProgramSpec `ebpf:"egress"`
-	Ingress      *ebpf.ProgramSpec `ebpf:"ingress"`
-	PostBind4    *ebpf.ProgramSpec `ebpf:"post_bind4"`
-	PostBind6    *ebpf.ProgramSpec `ebpf:"post_bind6"`
-	ProcessExits *ebpf.ProgramSpec `ebpf:"process_exits"`
-	ProcessForks *ebpf.ProgramSpec `ebpf:"process_forks"`
-	Sendmsg4     *ebpf.ProgramSpec `ebpf:"sendmsg4"`
-	Sendmsg6     *ebpf.ProgramSpec `ebpf:"sendmsg6"`
-	SockCreate   *ebpf.ProgramSpec `ebpf:"sock_create"`
+	CgroupEntered *ebpf.ProgramSpec `ebpf:"cgroup_entered"`
+	CgroupMade    *ebpf.ProgramSpec `ebpf:"cgroup_made"`
+	Connect4      *ebpf.ProgramSpec `ebpf:"connect4"`
+	Connect6      *ebpf.ProgramSpec `ebpf:"connect6"`
+	Egress        *ebpf.ProgramSpec `ebpf:"egress"`
+	Ingress       *ebpf.ProgramSpec `ebpf:"ingress"`
+	PostBind4     *ebpf.ProgramSpec `ebpf:"post_bind4"`
+	PostBind6     *ebpf.ProgramSpec `ebpf:"post_bind6"`
+	ProcessExits  *ebpf.ProgramSpec `ebpf:"process_exits"`
+	ProcessForks  *ebpf.ProgramSpec `ebpf:"process_forks"`
+	Sendmsg4      *ebpf.ProgramSpec `ebpf:"sendmsg4"`
+	Sendmsg6      *ebpf.ProgramSpec `ebpf:"sendmsg6"`
+	SockCreate    *ebpf.ProgramSpec `ebpf:"sock_create"`
 }
 
 // RecordMapSpecs contains maps before they are loaded into the kernel.
@@ -570,6 +585,7 @@ type RecordMapSpecs struct {
 	LabelSets    *ebpf.MapSpec `ebpf:"label_sets"`
 	Lookups      *ebpf.MapSpec `ebpf:"lookups"`
 	Names        *ebpf.MapSpec `ebpf:"names"`
+	Olders       *ebpf.MapSpec `ebpf:"olders"`
 	Peers        *ebpf.MapSpec `ebpf:"peers"`
 	Ports        *ebpf.MapSpec `ebpf:"ports"`
 	Questions    *ebpf.MapSpec `ebpf:"questions"`
@@ -591,6 +607,8 @@ type RecordVariableSpecs struct {
 	CgroupEventType   *ebpf.VariableSpec `ebpf:"cgroup_event_type"`
 	ConnectionType    *ebpf.VariableSpec `ebpf:"connection_type"`
 	CounterType       *ebpf.VariableSpec `ebpf:"counter_type"`
+	EnterEventType    *ebpf.VariableSpec `ebpf:"enter_event_type"`
+	Entries           *ebpf.VariableSpec `ebpf:"entries"`
 	EventKindType     *ebpf.VariableSpec `ebpf:"event_kind_type"`
 	FamilyLayout      *ebpf.VariableSpec `ebpf:"family_layout"`
 	FlowEventType     *ebpf.VariableSpec `ebpf:"flow_event_type"`
@@ -643,6 +661,7 @@ type RecordMaps struct {
 	LabelSets    *ebpf.Map `ebpf:"label_sets"`
 	Lookups      *ebpf.Map `ebpf:"lookups"`
 	Names        *ebpf.Map `ebpf:"names"`
+	Olders       *ebpf.Map `ebpf:"olders"`
 	Peers        *ebpf.Map `ebpf:"peers"`
 	Ports        *ebpf.Map `ebpf:"ports"`
 	Questions    *ebpf.Map `ebpf:"questions"`
@@ -669,6 +688,7 @@ func (m *RecordMaps) Close() error {
 		m.LabelSets,
 		m.Lookups,
 		m.Names,
+		m.Olders,
 		m.Peers,
 		m.Ports,
 		m.Questions,
@@ -691,6 +711,8 @@ type RecordVariables struct {
 	CgroupEventType   *ebpf.Variable `ebpf:"cgroup_event_type"`
 	ConnectionType    *ebpf.Variable `ebpf:"connection_type"`
 	CounterType       *ebpf.Variable `ebpf:"counter_type"`
+	EnterEventType    *ebpf.Variable `ebpf:"enter_event_type"`
+	Entries           *ebpf.Variable `ebpf:"entries"`
 	EventKindType     *ebpf.Variable `ebpf:"event_kind_type"`
 	FamilyLayout      *ebpf.Variable `ebpf:"family_layout"`
 	FlowEventType     *ebpf.Variable `ebpf:"flow_event_type"`
@@ -714,22 +736,24 @@ type RecordVariables struct {
 //
 // It can be passed to LoadRecordObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RecordPrograms struct {
-	CgroupMade   *ebpf.Program `ebpf:"cgroup_made"`
-	Connect4     *ebpf.Program `ebpf:"connect4"`
-	Connect6     *ebpf.Program `ebpf:"connect6"`
-	Egress       *ebpf.Program `ebpf:"egress"`
-	Ingress      *ebpf.Program `ebpf:"ingress"`
-	PostBind4    *ebpf.Program `ebpf:"post_bind4"`
-	PostBind6    *ebpf.Program `ebpf:"post_bind6"`
-	ProcessExits *ebpf.Program `ebpf:"process_exits"`
-	ProcessForks *ebpf.Program `ebpf:"process_forks"`
-	Sendmsg4     *ebpf.Program `ebpf:"sendmsg4"`
-	Sendmsg6     *ebpf.Program `ebpf:"sendmsg6"`
-	SockCreate   *ebpf.Program `ebpf:"sock_create"`
+	CgroupEntered *ebpf.Program `ebpf:"cgroup_entered"`
+	CgroupMade    *ebpf.Program `ebpf:"cgroup_made"`
+	Connect4      *ebpf.Program `ebpf:"connect4"`
+	Connect6      *ebpf.Program `ebpf:"connect6"`
+	Egress        *ebpf.Program `ebpf:"egress"`
+	Ingress       *ebpf.Program `ebpf:"ingress"`
+	PostBind4     *ebpf.Program `ebpf:"post_bind4"`
+	PostBind6     *ebpf.Program `ebpf:"post_bind6"`
+	ProcessExits  *ebpf.Program `ebpf:"process_exits"`
+	ProcessForks  *ebpf.Program `ebpf:"process_forks"`
+	Sendmsg4      *ebpf.Program `ebpf:"sendmsg4"`
+	Sendmsg6      *ebpf.Program `ebpf:"sendmsg6"`
+	SockCreate    *ebpf.Program `ebpf:"sock_create"`
 }
 
 func (p *RecordPrograms) Close() error {
 	return _RecordClose(
+		p.CgroupEntered,
 		p.CgroupMade,
 		p.Connect4,
 		p.Connect6,

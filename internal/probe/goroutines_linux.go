@@ -50,6 +50,19 @@ func (p *Probe) attachMkdir() {
 	}
 }
 
+// attachEnter attaches what tells of tasks that come into cgroups that are older than the recording.
+func (p *Probe) attachEnter() {
+	if p.outside != "" {
+		return
+	}
+	l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: "cgroup_attach_task", Program: p.objects.CgroupEntered})
+	if err != nil {
+		p.outside = fmt.Sprintf("attach eBPF program cgroup_attach_task: %v", err)
+		return
+	}
+	p.links = append(p.links, l)
+}
+
 // maxChecks is how often a goroutine is looked at that cannot be read at that moment.
 const maxChecks = 10
 

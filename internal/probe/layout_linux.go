@@ -55,6 +55,7 @@ func readTaskLayout() (l layout, err error) {
 		{&l.Cgroup, "css_set", [][]string{{"dfl_cgrp"}}},
 		{&l.Node, "cgroup", [][]string{{"kn"}}},
 		{&l.NodeName, "kernfs_node", [][]string{{"name"}}},
+		{&l.Id, "kernfs_node", [][]string{{"id"}}},
 		{&l.Parent, "kernfs_node", [][]string{{"__parent"}, {"parent"}}}, // from 6.15 on, and before
 	})
 	l.sender = findSender(kernel)
