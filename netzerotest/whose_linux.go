@@ -27,7 +27,7 @@ func (s *settling) whose() {
 			}
 		case label == s.id:
 			s.own[c.ID] = true
-		case label == "" && c.Started >= s.started && docker.Infrastructure(c) == "":
+		case label == "" && (c.Started >= s.started || s.ranCommand(c.ID)) && docker.Infrastructure(c) == "":
 			free[c.ID] = c
 		}
 	}
@@ -40,7 +40,7 @@ func (s *settling) whose() {
 	for again := true; again; {
 		again = false
 		for id, c := range free {
-			if s.belongs(c) {
+			if c.Started >= s.started && s.belongs(c) {
 				s.own[id], again = true, true
 				delete(free, id)
 			}
@@ -76,7 +76,9 @@ func (s *settling) belongs(c docker.Container) bool {
 // Labels of others.
 const (
 	labelProject        = "com.docker.compose.project" // to which compose project a container belongs
-	labelTestcontainers = "org.testcontainers"         // "true": testcontainers made it
+	labelService        = "com.docker.compose.service"
+	labelConfig         = "com.docker.compose.project.config_files"
+	labelTestcontainers = "org.testcontainers" // "true": testcontainers made it
 )
 
 // workloads returns who gets a policy: the test process, unless it only drives, and this recording's containers.
