@@ -81,6 +81,7 @@ enum event_kind {
 	EVENT_QUESTION = 7,
 	EVENT_MKDIR = 8,
 	EVENT_ENTER = 9,
+	EVENT_CLIENT = 10,
 };
 
 struct flow_event {
@@ -151,6 +152,20 @@ struct enter_event {
 	__u32 reserved;
 	__u64 time;
 	__u64 cgroup;
+};
+
+#define CLIENT_COMMAND_LEN 1024
+
+/* A process that descends from the test process becomes a client of an engine, by its name; or it ends, and nothing else is set. */
+struct client_event {
+	__u32 kind;
+	__u32 pid;
+	__u64 time;
+	__u64 recording;
+	__u32 ended;
+	__u32 length; /* of the command line; all of it need not be there */
+	__u8 name[16];
+	__u8 command[CLIENT_COMMAND_LEN]; /* each argument ends with a zero byte */
 };
 
 /* TCP flags in dns_event.flags, as in the TCP header. */
@@ -271,6 +286,8 @@ struct layout {
 	__u32 id;         /* in the same */
 	__u32 parent;     /* in struct kernfs_node */
 	__u32 hash;       /* of d_name, in struct dentry */
+	__u32 arguments;  /* arg_start, in struct mm_struct */
+	__u32 end;        /* arg_end, in the same */
 };
 
 /*

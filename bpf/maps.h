@@ -41,6 +41,14 @@ struct {
 	__type(value, __u64);
 } children SEC(".maps");
 
+/* Those of them that are clients of an engine: process id -> nothing. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, __u32);
+} clients SEC(".maps");
+
 /* Pid namespaces that were made in a newborn cgroup, as a container's is: inode number -> id of the cgroup. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -37,6 +37,18 @@ type RecordCgroupEvent struct {
 	Names    [16][128]uint8
 }
 
+type RecordClientEvent struct {
+	_         structs.HostLayout
+	Kind      uint32
+	Pid       uint32
+	Time      uint64
+	Recording uint64
+	Ended     uint32
+	Length    uint32
+	Name      [16]uint8
+	Command   [1024]uint8
+}
+
 type RecordConnection struct {
 	_      structs.HostLayout
 	Key    RecordFlowKey
@@ -122,6 +134,7 @@ const (
 	RecordEventKindEVENT_QUESTION RecordEventKind = 7
 	RecordEventKindEVENT_MKDIR    RecordEventKind = 8
 	RecordEventKindEVENT_ENTER    RecordEventKind = 9
+	RecordEventKindEVENT_CLIENT   RecordEventKind = 10
 )
 
 type RecordFamilyLayout struct {
@@ -199,18 +212,20 @@ type RecordInsideLayout struct {
 }
 
 type RecordLayout struct {
-	_        structs.HostLayout
-	Mm       uint32
-	ExeFile  uint32
-	Dentry   uint32
-	Name     uint32
-	Cgroups  uint32
-	Cgroup   uint32
-	Node     uint32
-	NodeName uint32
-	Id       uint32
-	Parent   uint32
-	Hash     uint32
+	_         structs.HostLayout
+	Mm        uint32
+	ExeFile   uint32
+	Dentry    uint32
+	Name      uint32
+	Cgroups   uint32
+	Cgroup    uint32
+	Node      uint32
+	NodeName  uint32
+	Id        uint32
+	Parent    uint32
+	Hash      uint32
+	Arguments uint32
+	End       uint32
 }
 
 type RecordLookupKey struct {
@@ -450,6 +465,7 @@ type RecordStackEvent struct {
 const (
 	RecordMapAccepted          = "accepted"
 	RecordMapChildren          = "children"
+	RecordMapClients           = "clients"
 	RecordMapConfig            = "config"
 	RecordMapConnections       = "connections"
 	RecordMapCounters          = "counters"
@@ -479,6 +495,7 @@ const (
 	RecordProgIngress          = "ingress"
 	RecordProgPostBind4        = "post_bind4"
 	RecordProgPostBind6        = "post_bind6"
+	RecordProgProcessExecs     = "process_execs"
 	RecordProgProcessExits     = "process_exits"
 	RecordProgProcessForks     = "process_forks"
 	RecordProgSendmsg4         = "sendmsg4"
@@ -488,6 +505,7 @@ const (
 	RecordVarBirths            = "births"
 	RecordVarBoundPorts        = "bound_ports"
 	RecordVarCgroupEventType   = "cgroup_event_type"
+	RecordVarClientEventType   = "client_event_type"
 	RecordVarConnectionType    = "connection_type"
 	RecordVarCounterType       = "counter_type"
 	RecordVarEnterEventType    = "enter_event_type"
@@ -561,6 +579,7 @@ type RecordProgramSpecs struct {
 	Ingress       *ebpf.ProgramSpec `ebpf:"ingress"`
 	PostBind4     *ebpf.ProgramSpec `ebpf:"post_bind4"`
 	PostBind6     *ebpf.ProgramSpec `ebpf:"post_bind6"`
+	ProcessExecs  *ebpf.ProgramSpec `ebpf:"process_execs"`
 	ProcessExits  *ebpf.ProgramSpec `ebpf:"process_exits"`
 	ProcessForks  *ebpf.ProgramSpec `ebpf:"process_forks"`
 	Sendmsg4      *ebpf.ProgramSpec `ebpf:"sendmsg4"`
@@ -574,6 +593,7 @@ type RecordProgramSpecs struct {
 type RecordMapSpecs struct {
 	Accepted     *ebpf.MapSpec `ebpf:"accepted"`
 	Children     *ebpf.MapSpec `ebpf:"children"`
+	Clients      *ebpf.MapSpec `ebpf:"clients"`
 	Config       *ebpf.MapSpec `ebpf:"config"`
 	Connections  *ebpf.MapSpec `ebpf:"connections"`
 	Counters     *ebpf.MapSpec `ebpf:"counters"`
@@ -605,6 +625,7 @@ type RecordVariableSpecs struct {
 	Births            *ebpf.VariableSpec `ebpf:"births"`
 	BoundPorts        *ebpf.VariableSpec `ebpf:"bound_ports"`
 	CgroupEventType   *ebpf.VariableSpec `ebpf:"cgroup_event_type"`
+	ClientEventType   *ebpf.VariableSpec `ebpf:"client_event_type"`
 	ConnectionType    *ebpf.VariableSpec `ebpf:"connection_type"`
 	CounterType       *ebpf.VariableSpec `ebpf:"counter_type"`
 	EnterEventType    *ebpf.VariableSpec `ebpf:"enter_event_type"`
@@ -650,6 +671,7 @@ func (o *RecordObjects) Close() error {
 type RecordMaps struct {
 	Accepted     *ebpf.Map `ebpf:"accepted"`
 	Children     *ebpf.Map `ebpf:"children"`
+	Clients      *ebpf.Map `ebpf:"clients"`
 	Config       *ebpf.Map `ebpf:"config"`
 	Connections  *ebpf.Map `ebpf:"connections"`
 	Counters     *ebpf.Map `ebpf:"counters"`
@@ -677,6 +699,7 @@ func (m *RecordMaps) Close() error {
 	return _RecordClose(
 		m.Accepted,
 		m.Children,
+		m.Clients,
 		m.Config,
 		m.Connections,
 		m.Counters,
@@ -709,6 +732,7 @@ type RecordVariables struct {
 	Births            *ebpf.Variable `ebpf:"births"`
 	BoundPorts        *ebpf.Variable `ebpf:"bound_ports"`
 	CgroupEventType   *ebpf.Variable `ebpf:"cgroup_event_type"`
+	ClientEventType   *ebpf.Variable `ebpf:"client_event_type"`
 	ConnectionType    *ebpf.Variable `ebpf:"connection_type"`
 	CounterType       *ebpf.Variable `ebpf:"counter_type"`
 	EnterEventType    *ebpf.Variable `ebpf:"enter_event_type"`
@@ -744,6 +768,7 @@ type RecordPrograms struct {
 	Ingress       *ebpf.Program `ebpf:"ingress"`
 	PostBind4     *ebpf.Program `ebpf:"post_bind4"`
 	PostBind6     *ebpf.Program `ebpf:"post_bind6"`
+	ProcessExecs  *ebpf.Program `ebpf:"process_execs"`
 	ProcessExits  *ebpf.Program `ebpf:"process_exits"`
 	ProcessForks  *ebpf.Program `ebpf:"process_forks"`
 	Sendmsg4      *ebpf.Program `ebpf:"sendmsg4"`
@@ -761,6 +786,7 @@ func (p *RecordPrograms) Close() error {
 		p.Ingress,
 		p.PostBind4,
 		p.PostBind6,
+		p.ProcessExecs,
 		p.ProcessExits,
 		p.ProcessForks,
 		p.Sendmsg4,

@@ -28,6 +28,7 @@ type containers struct {
 
 	starters starters
 	older    older
+	runs     []engineRun
 
 	cgroups map[uint64]birth
 	claims  map[string]*containerClaim // by container ID

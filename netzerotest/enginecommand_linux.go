@@ -2,12 +2,14 @@ package netzerotest
 
 import (
 	"bytes"
+	"encoding/json"
 	"path"
-	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strings"
 
 	"github.com/netzero-dev/netzero/internal/docker"
+	"github.com/netzero-dev/netzero/internal/goroutine"
 )
 
 // engineCommands are programs that ask an engine to start containers, and to run commands in them.
@@ -30,12 +32,12 @@ var harmless = []string{
 // verbs are all words by which says tells what an engine's command does.
 var verbs = append([]string{"run", "create", "start", "restart", "exec", "compose", "build"}, harmless...)
 
-// says returns how likely it is that a command line has an engine start a container; or, where it is about a command in a container that
-// runs, that it is by this command line.
-func says(commandLine string, c docker.Container, command bool) int {
-	words := strings.Fields(strings.NewReplacer("'", " ", `"`, " ", "=", " ").Replace(commandLine))
+// says returns how likely it is that a client has an engine start a container; or, where it is about a command in a container that
+// runs, that it is by this client.
+func says(client engineClient, c docker.Container, command bool) int {
+	words := strings.Fields(strings.NewReplacer("'", " ", `"`, " ", "=", " ").Replace(client.command))
 	const whole = 4000 // of a longer one something may be missing
-	if len(words) == 0 || !slices.Contains(engineCommands, path.Base(words[0])) || len(commandLine) > whole {
+	if len(words) == 0 || !slices.Contains(engineCommands, path.Base(words[0])) || client.cut || len(client.command) > whole {
 		return max(possible, mentions(words, c))
 	}
 	verb := "compose"
@@ -112,7 +114,7 @@ func names(words []string, c docker.Container) bool {
 	})
 }
 
-// engineCalls are calls of an engine that this process is in the middle of.
+// engineCalls are calls of an engine that goroutines of this process are in the middle of.
 type engineCalls struct {
 	some           bool // it may be any call: it is in the middle of an HTTP request, or reads from a connection
 	testcontainers bool // testcontainers makes it
@@ -128,25 +130,33 @@ var idle = []string{
 	"github.com/testcontainers/testcontainers-go.(*DockerContainer).copyLogs",
 }
 
-// callsOfEngine looks for them in the stacks of all goroutines.
-func callsOfEngine() (calls engineCalls) {
-	stacks := make([]byte, 1<<20)
-	for {
-		n := runtime.Stack(stacks, true)
-		if n < len(stacks) {
-			stacks = stacks[:n]
-			break
-		}
-		stacks = make([]byte, 2*len(stacks))
+// callsOfEngine looks for them in the stacks of all goroutines, by the label of the recording to which those belong; "" where that is none.
+func callsOfEngine() map[string]engineCalls {
+	var profile bytes.Buffer
+	if err := pprof.Lookup("goroutine").WriteTo(&profile, 1); err != nil {
+		return map[string]engineCalls{"": {some: true, testcontainers: true}} // cannot fail for a buffer
 	}
-	for stack := range bytes.SplitSeq(stacks, []byte("\n\n")) {
-		has := func(call string) bool { return bytes.Contains(stack, []byte("\n"+call)) }
-		if slices.ContainsFunc(idle, has) {
+	of := make(map[string]engineCalls)
+	for stack := range strings.SplitSeq(profile.String(), "\n\n") {
+		has := func(call string) bool { return strings.Contains(stack, "\t"+call) }
+		if slices.ContainsFunc(idle, has) || strings.Contains(stack, "/client.(*Client).Events") {
 			continue
 		}
-		calls.testcontainers = calls.testcontainers || has("github.com/testcontainers/testcontainers-go")
-		calls.some = calls.some || has("net/http.(*persistConn).") || has("net/http.(*Transport).") || has("net.(*conn).Read(") || bytes.Contains(stack, []byte("/client.(*Client)."))
+		calls := engineCalls{testcontainers: has("github.com/testcontainers/testcontainers-go")}
+		calls.some = calls.testcontainers || has("net/http.(*persistConn).") || has("net/http.(*Transport).") || has("net.(*conn).Read+") || strings.Contains(stack, "/client.(*Client).")
+		if !calls.some {
+			continue
+		}
+		label := ""
+		if _, labels, found := strings.Cut(stack, "\n# labels: "); found {
+			labels, _, _ = strings.Cut(labels, "\n")
+			var all map[string]string
+			if err := json.Unmarshal([]byte(labels), &all); err == nil {
+				label = all[goroutine.Key]
+			}
+		}
+		calls.testcontainers = calls.testcontainers || of[label].testcontainers
+		of[label] = calls
 	}
-	calls.some = calls.some || calls.testcontainers
-	return calls
+	return of
 }

@@ -48,15 +48,15 @@ func (m *membership) settle() (settlement, error) {
 	if err != nil {
 		return settlement{}, fmt.Errorf("the recording is incomplete: %w", err)
 	}
+	starters := c.containers.starters.all()
 	c.mu.Lock()
 	asks, strangers, needs := m.asksEngine()
-	c.mu.Unlock()
-	starters := c.containers.starters.all()
 	for _, of := range starters {
 		for _, st := range of {
-			strangers = strangers || len(st.tree) > 0 && st.at >= m.started
+			strangers = strangers || st.at >= m.started && len(c.containers.candidates(st)) > 0
 		}
 	}
+	c.mu.Unlock()
 	var engine *docker.Watcher
 	var unasked []string
 	if asks || strangers || needs {

@@ -30,7 +30,6 @@ type starter struct {
 	done    chan struct{} // closed when the rest is set
 	tree    []engineClient
 	others  []engineClient // those that do not descend from the test process
-	calls   engineCalls    // that the test process makes, if it is one of tree
 }
 
 // engineClient is a client of an engine.
@@ -38,6 +37,8 @@ type engineClient struct {
 	pid       int          // 0 where it cannot be seen
 	command   string       // "" where it cannot be seen
 	recording goroutine.ID // of one that descends from the test process: to which it belongs; 0 where that is none in particular
+	calls     engineCalls  // of the test process, which is a client for each recording whose goroutines make some
+	cut       bool         // command is not all of it
 	sibling   bool         // it has this process's parent, as the tests of other packages do
 }
 
@@ -77,13 +78,6 @@ func (s *starters) add(id string, st *starter) *starter {
 	return st
 }
 
-// drop forgets a command for which nobody of this test can have asked: health checks come often.
-func (s *starters) drop(id string, st *starter) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.of[id] = slices.DeleteFunc(s.of[id], func(other *starter) bool { return other == st })
-}
-
 // all returns all of them, once they are set.
 func (s *starters) all() map[string][]*starter {
 	s.mu.Lock()
@@ -105,7 +99,7 @@ func (s *starters) all() map[string][]*starter {
 func (c *capture) newborn(e *probe.CgroupEvent) bool {
 	if e.Entered {
 		if id := c.containers.older.container(e.Cgroup); id != "" {
-			c.look(id, c.containers.starters.runs(id, e.Time))
+			c.look(c.containers.starters.runs(id, e.Time))
 		}
 		return false
 	}
@@ -113,23 +107,20 @@ func (c *capture) newborn(e *probe.CgroupEvent) bool {
 		id := ids[len(ids)-1]
 		own := len(docker.IDsFromCgroup(e.Names[0])) > 0 // else it is nested in the container's
 		if own || !c.containers.older.has(id) {
-			c.look(id, c.containers.starters.birth(id, e.Time, e.Made && own))
+			c.look(c.containers.starters.birth(id, e.Time, e.Made && own))
 		}
 	}
 	return !e.Made && nobodys(e)
 }
 
 // look sets a starter, which may be nil.
-func (c *capture) look(id string, st *starter) {
+func (c *capture) look(st *starter) {
 	if st == nil {
 		return
 	}
 	go func() {
 		defer close(st.done)
 		c.findClients(st)
-		if st.command && len(st.tree) == 0 {
-			c.containers.starters.drop(id, st)
-		}
 	}()
 }
 
@@ -150,7 +141,10 @@ func (c *capture) findClients(st *starter) {
 			return
 		}
 		seen[pid] = true
-		p, _ := endpoint.ReadProcess(pid)
+		p, err := endpoint.ReadProcess(pid)
+		if err != nil && pid != 0 {
+			return // it has ended, and waits for nobody
+		}
 		client := engineClient{pid: pid, command: p.Command}
 		if recording, ours := tree[pid]; ours {
 			client.recording = recording
@@ -177,20 +171,38 @@ func (c *capture) findClients(st *starter) {
 	}
 	addCommands(slices.Values(descendants))
 	clients, _ := endpoint.Clients(isEngineSocket) // without, the names of programs tell
+	own := make(map[uint64]bool)
 	for _, client := range clients {
-		if !docker.IsOwn(client.Inode) {
+		own[client.Inode] = own[client.Inode] || client.PID == self
+	}
+	for _, client := range clients {
+		inherited := own[client.Inode] && client.PID != self // by a child that has not begun its program yet
+		if !docker.IsOwn(client.Inode) && !inherited {
 			add(client.PID)
 		}
 	}
-	if seen[self] {
-		st.calls = calls
-		if st.calls == (engineCalls{}) { // its connection is idle
-			st.tree = slices.DeleteFunc(st.tree, func(client engineClient) bool { return client.pid == self })
-		}
+	if seen[self] { // with a connection that may be idle
+		st.tree = slices.DeleteFunc(st.tree, func(client engineClient) bool { return client.pid == self })
+		st.tree = append(st.tree, c.callers(calls)...)
 	}
 	if len(st.tree) > 0 {
 		c.containers.begin()
 	}
+}
+
+// callers returns the test process as a client for each recording that makes calls.
+func (c *capture) callers(calls map[string]engineCalls) (all []engineClient) {
+	of := make(map[string]goroutine.ID)
+	c.mu.Lock()
+	for _, m := range c.members {
+		of[m.goroutine.String()] = m.goroutine
+	}
+	c.mu.Unlock()
+	p, _ := endpoint.ReadProcess(c.self)
+	for label, made := range calls {
+		all = append(all, engineClient{pid: c.self, command: p.Command, recording: of[label], calls: made})
+	}
+	return all
 }
 
 // isEngineSocket reports whether a path is one at which an engine listens.
@@ -214,28 +226,29 @@ func (s *settling) startedThis(st *starter, c docker.Container) (certain, perhap
 	if st.at < s.started {
 		return false, false
 	}
-	session := c.Labels[labelTestcontainers] == "true" && !st.command // of Go's testcontainers it is known which processes share it
-	own, other := impossible, impossible                              // how much the command lines say of the container
-	inProcess := false
+	ours := c.Session == testcontainers.SessionID() // so that processes with another parent have nothing to do with it
+	started := c.Labels[labelTestcontainers] == "true" && !st.command
+	own, other := impossible, impossible // how much the command lines say of the container
+	unknown := false                     // whichever goroutine of this process it was
 	for _, client := range st.others {
-		if session && c.Session == testcontainers.SessionID() && !client.sibling {
+		if ours && !client.sibling {
 			continue
 		}
-		other = max(other, says(client.command, c, st.command))
+		other = max(other, says(client, c, st.command))
 	}
-	for _, client := range st.tree {
-		said := says(client.command, c, st.command)
+	for _, client := range s.capture.containers.candidates(st) {
+		said := says(client, c, st.command)
 		self := client.pid == s.capture.self
 		switch {
-		case !s.has(client.recording):
-			other = max(other, said)
-		case self && session && (!st.calls.testcontainers || c.Session != testcontainers.SessionID()):
+		case self && started && !(ours && client.calls.testcontainers):
 			// some other call
 		case self && st.command && c.OnlyHealthChecks(s.started):
 			// the engine's own
+		case !s.has(client.recording):
+			other = max(other, said)
 		default:
 			own = max(own, said)
-			inProcess = inProcess || self
+			unknown = unknown || self && client.recording == 0
 		}
 	}
 	switch {
@@ -245,15 +258,17 @@ func (s *settling) startedThis(st *starter, c docker.Container) (certain, perhap
 		return false, true // a step of a build
 	case own == other:
 		return false, true
-	case own == possible && inProcess && len(s.capture.members) > 1:
-		return false, true // whichever goroutine it was
+	case own == possible && unknown && len(s.capture.members) > 1:
+		return false, true
 	}
 	return true, true
 }
 
 // ranCommand reports whether a command may have been run for this test in a container that is older than the recording.
 func (s *settling) ranCommand(id string) bool {
-	return slices.ContainsFunc(s.starters[id], func(st *starter) bool { return st.command && st.at >= s.started })
+	return slices.ContainsFunc(s.starters[id], func(st *starter) bool {
+		return st.command && st.at >= s.started && len(s.capture.containers.candidates(st)) > 0
+	})
 }
 
 // has reports whether what belongs to a recording is this one's: its own, that of a part of its test, or nobody's in particular.

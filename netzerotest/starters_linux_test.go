@@ -1,7 +1,6 @@
 package netzerotest
 
 import (
-	"slices"
 	"testing"
 
 	"github.com/testcontainers/testcontainers-go"
@@ -20,7 +19,7 @@ func TestWhoStartedAContainer(t *testing.T) {
 	ofOthers.Labels = passed.Labels
 	built.Image = "sha256:0123456789ab"
 	passed.Session, ofOthers.Session = testcontainers.SessionID(), "0"
-	calls := engineClient{pid: self, command: "shop.test"}
+	calls := engineClient{pid: self, command: "shop.test", calls: engineCalls{some: true, testcontainers: true}}
 	child := func(command string) engineClient { return engineClient{pid: 14, command: command, recording: mine} }
 	other, script, build, up := child("docker run postgres"), child("sh deploy.sh"), child("docker build ."), child("docker compose up --wait")
 	start, startOther := child("docker start 01234567"), child("docker start abcd")
@@ -55,6 +54,8 @@ func TestWhoStartedAContainer(t *testing.T) {
 		{"a child that runs a command in it", image, []engineClient{execs}, nil, 1, false, false},
 		{"the test process", image, []engineClient{{pid: self, command: "shop.test"}}, nil, 1, true, true},
 		{"the test process, for one of two tests", image, []engineClient{{pid: self, command: "shop.test"}}, nil, 2, false, true},
+		{"the test process, for this one of two tests", image, []engineClient{{pid: self, recording: mine}}, nil, 2, true, true},
+		{"the test process, for the other one of two tests", image, []engineClient{{pid: self, recording: sibling}}, nil, 2, false, false},
 		{"a child of a test that runs beside", image, []engineClient{{pid: 13, command: "docker run redis:7", recording: sibling}}, nil, 2, false, false},
 		{"a service of a stack", compose, []engineClient{up}, nil, 1, true, true},
 		{"a service of a stack, and somebody else starts stacks", compose, []engineClient{up}, []string{"docker compose up"}, 1, false, true},
@@ -67,9 +68,9 @@ func TestWhoStartedAContainer(t *testing.T) {
 	} {
 		t.Run(row.reason, func(t *testing.T) {
 			m := &membership{name: "TestShop", goroutine: mine, started: 5}
-			c := &capture{self: self, members: []*membership{m, {name: "TestOther", goroutine: sibling}}[:row.members]}
+			c := &capture{self: self, containers: new(containers), members: []*membership{m, {name: "TestOther", goroutine: sibling}}[:row.members]}
 			m.capture = c
-			st := &starter{at: 6, tree: row.tree, calls: engineCalls{some: true, testcontainers: slices.ContainsFunc(row.tree, func(c engineClient) bool { return c == calls })}}
+			st := &starter{at: 6, tree: row.tree}
 			for _, command := range row.others {
 				st.others = append(st.others, engineClient{pid: 20, command: command})
 			}

@@ -31,8 +31,10 @@ func (s *settling) whose() {
 			free[c.ID] = c
 		}
 	}
+	perhaps := make(map[string]bool)
 	for id, c := range free {
-		if certain, _ := s.startedBy(c); certain {
+		certain, may := s.startedBy(c)
+		if perhaps[id] = may; certain {
 			s.own[id] = true
 			delete(free, id)
 		}
@@ -40,7 +42,7 @@ func (s *settling) whose() {
 	for again := true; again; {
 		again = false
 		for id, c := range free {
-			if c.Started >= s.started && s.belongs(c) {
+			if (c.Started >= s.started || perhaps[id]) && s.belongs(c) {
 				s.own[id], again = true, true
 				delete(free, id)
 			}

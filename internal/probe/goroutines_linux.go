@@ -32,6 +32,7 @@ func (p *Probe) attachFamily() {
 	for name, program := range map[string]*ebpf.Program{
 		"sched_wakeup_new":   p.objects.ProcessForks,
 		"sched_process_exit": p.objects.ProcessExits,
+		"sched_process_exec": p.objects.ProcessExecs,
 	} {
 		l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: name, Program: program})
 		if err != nil {

@@ -58,6 +58,10 @@ func readTaskLayout() (l layout, err error) {
 		{&l.Id, "kernfs_node", [][]string{{"id"}}},
 		{&l.Parent, "kernfs_node", [][]string{{"__parent"}, {"parent"}}}, // from 6.15 on, and before
 	})
+	findMembers(kernel, []member{ // those that are clients of an engine are looked for in /proc where they are unknown
+		{&l.Arguments, "mm_struct", [][]string{{"arg_start"}}},
+		{&l.End, "mm_struct", [][]string{{"arg_end"}}},
+	})
 	l.sender = findSender(kernel)
 	l.apart = findApart(kernel)
 	l.family, l.orphans = findFamily(kernel)

@@ -163,6 +163,18 @@ type CgroupEvent struct {
 	Made    bool // it is being made, if need be by an engine for a container; then Cgroup is 0, and Names tell that it may be in any tree
 }
 
+// ClientEvent tells that a process that descends from this one ([Probe.Follows]) executes a client of an engine, by its name: docker, podman,
+// nerdctl; or that one has ended. One that was older than the recording is not told.
+type ClientEvent struct {
+	Time      time.Duration // CLOCK_MONOTONIC
+	PID       int           // in the initial pid namespace
+	Recording goroutine.ID
+	Ended     bool     // nothing else is set but Time and PID
+	Name      string   // of the thread: that of the program, at most 15 bytes
+	Command   []string // arguments; not all, where they are longer than 1024 bytes
+	Cut       bool     // then the last ones are missing
+}
+
 // NameSource is where a client names the server that it connects to.
 type NameSource uint8
 
@@ -212,6 +224,7 @@ func (*NameEvent) event()   {}
 func (*stackEvent) event()  {}
 
 func (*QuestionEvent) event() {}
+func (*ClientEvent) event()   {}
 
 // Loss counts what the kernel saw but could not deliver.
 type Loss struct {

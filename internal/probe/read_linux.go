@@ -185,6 +185,19 @@ func decode(sample []byte) (Event, error) {
 			return nil, fmt.Errorf("decode event of a task that comes into a cgroup: %w", err)
 		}
 		return &CgroupEvent{Time: time.Duration(e.Time), Cgroup: e.Cgroup, Entered: true}, nil
+	case bpf.RecordEventKindEVENT_CLIENT:
+		var e bpf.RecordClientEvent
+		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
+			return nil, fmt.Errorf("decode event of a client of an engine: %w", err)
+		}
+		client := &ClientEvent{Time: time.Duration(e.Time), PID: int(e.Pid), Recording: goroutine.ID(e.Recording), Ended: e.Ended != 0}
+		if client.Ended {
+			return client, nil
+		}
+		client.Name, client.Cut = cString(e.Name[:]), e.Length == 0 || int(e.Length) > len(e.Command)
+		line := strings.TrimRight(string(e.Command[:min(int(e.Length), len(e.Command))]), "\x00")
+		client.Command = strings.Split(line, "\x00")
+		return client, nil
 	case bpf.RecordEventKindEVENT_NAME:
 		var e bpf.RecordNameEvent
 		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
