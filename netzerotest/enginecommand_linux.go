@@ -66,7 +66,7 @@ func says(client engineClient, c docker.Container, command bool) int {
 			n = named
 		}
 	case verb == "run":
-		if n = mentions(words, c); n == 0 {
+		if n = mentions(words, c); n == 0 || !labels(words, c) {
 			n = impossible
 		}
 	case verb == "build":
@@ -83,13 +83,20 @@ func saysCompose(words []string, c docker.Container, command bool) int {
 	if project == "" || command && !slices.ContainsFunc(words, func(word string) bool { return word == "exec" || word == "up" || word == "run" || word == "start" }) {
 		return impossible // the latter run hooks
 	}
-	n := possible
-	for _, thing := range []string{project, c.Labels[labelService], c.Labels[labelConfig]} {
-		if thing != "" && slices.Contains(words, thing) {
-			n++
+	if slices.Contains(words, project) {
+		return named
+	}
+	return possible
+}
+
+// labels reports whether the words of docker run give a container those labels that only others give of themselves.
+func labels(words []string, c docker.Container) bool {
+	for _, label := range []string{labelProject, labelTestcontainers} {
+		if c.Labels[label] != "" && !slices.Contains(words, label) {
+			return false
 		}
 	}
-	return n
+	return true
 }
 
 // mentions returns how many things a command line says of a container: its image, and then its name, its network and the words of
@@ -143,7 +150,7 @@ func callsOfEngine() map[string]engineCalls {
 			continue
 		}
 		calls := engineCalls{testcontainers: has("github.com/testcontainers/testcontainers-go")}
-		calls.some = calls.testcontainers || has("net/http.(*persistConn).") || has("net/http.(*Transport).") || has("net.(*conn).Read+") || strings.Contains(stack, "/client.(*Client).")
+		calls.some = calls.testcontainers || has("net/http.(*persistConn).roundTrip") || has("net/http.(*Transport).roundTrip") || strings.Contains(stack, "/client.(*hijackedConn).") || strings.Contains(stack, "/client.(*Client).")
 		if !calls.some {
 			continue
 		}

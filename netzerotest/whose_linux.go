@@ -78,9 +78,7 @@ func (s *settling) belongs(c docker.Container) bool {
 // Labels of others.
 const (
 	labelProject        = "com.docker.compose.project" // to which compose project a container belongs
-	labelService        = "com.docker.compose.service"
-	labelConfig         = "com.docker.compose.project.config_files"
-	labelTestcontainers = "org.testcontainers" // "true": testcontainers made it
+	labelTestcontainers = "org.testcontainers"         // "true": testcontainers made it
 )
 
 // workloads returns who gets a policy: the test process, unless it only drives, and this recording's containers.

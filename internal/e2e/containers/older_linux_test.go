@@ -188,7 +188,7 @@ func TestCommandsOfOthersInAContainerFromBefore(t *testing.T) {
 			if !passed {
 				t.Errorf("failed:\n%s", out)
 			}
-			u.saysNot(out, "container ")
+			u.saysNot(out, docker(t, "inspect", "--format", "{{slice .Name 1}}", id))
 			u.saysNot(u.golden(), "203.0.113.100")
 		})
 	}
