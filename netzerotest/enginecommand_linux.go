@@ -86,6 +86,9 @@ func saysCompose(words []string, c docker.Container, command bool) int {
 	if slices.Contains(words, project) {
 		return named
 	}
+	if slices.Contains(words, "--project-name") || slices.Contains(words, "-p") {
+		return impossible // another one
+	}
 	return possible
 }
 

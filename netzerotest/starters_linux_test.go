@@ -60,6 +60,7 @@ func TestWhoStartedAContainer(t *testing.T) {
 		{"a service of a stack", compose, []engineClient{up}, nil, 1, true, true},
 		{"a service of a stack, and somebody else starts stacks", compose, []engineClient{up}, []string{"docker compose up"}, 1, false, true},
 		{"a service of a stack, and somebody else starts this one", compose, []engineClient{up}, []string{"docker compose -p shop up"}, 1, false, false},
+		{"a service of another stack than the child starts", compose, []engineClient{child("docker compose --project-name bank up")}, nil, 1, false, false},
 		{"a container of no stack", image, []engineClient{up}, nil, 1, false, false},
 		{"one of testcontainers", passed, []engineClient{calls}, nil, 1, true, true},
 		{"one of testcontainers, of another session", ofOthers, []engineClient{calls}, nil, 1, false, false},
