@@ -80,6 +80,8 @@ enum event_kind {
 	EVENT_STACK = 6,
 	EVENT_QUESTION = 7,
 	EVENT_MKDIR = 8,
+	EVENT_ENTER = 9,
+	EVENT_CLIENT = 10,
 };
 
 struct flow_event {
@@ -142,6 +144,28 @@ struct mkdir_event {
 	__u32 reserved;
 	__u64 time;
 	__u8 path[CGROUP_PATH_LEN]; /* from the root of its tree; the begin of a longer one */
+};
+
+/* A task came into a cgroup in olders, as that of a command that an engine runs in a container does. */
+struct enter_event {
+	__u32 kind;
+	__u32 reserved;
+	__u64 time;
+	__u64 cgroup;
+};
+
+#define CLIENT_COMMAND_LEN 1024
+
+/* A process that descends from the test process becomes a client of an engine, by its name; or it ends, and nothing else is set. */
+struct client_event {
+	__u32 kind;
+	__u32 pid;
+	__u64 time;
+	__u64 recording;
+	__u32 ended;
+	__u32 length; /* of the command line; all of it need not be there */
+	__u8 name[16];
+	__u8 command[CLIENT_COMMAND_LEN]; /* each argument ends with a zero byte */
 };
 
 /* TCP flags in dns_event.flags, as in the TCP header. */
@@ -259,8 +283,11 @@ struct layout {
 	__u32 cgroup;     /* of the v2 tree, in struct css_set */
 	__u32 node;       /* in struct cgroup */
 	__u32 node_name;  /* in struct kernfs_node */
+	__u32 id;         /* in the same */
 	__u32 parent;     /* in struct kernfs_node */
 	__u32 hash;       /* of d_name, in struct dentry */
+	__u32 arguments;  /* arg_start, in struct mm_struct */
+	__u32 end;        /* arg_end, in the same */
 };
 
 /*

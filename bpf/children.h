@@ -51,6 +51,7 @@ static __always_inline void on_fork(struct tracepoint_args *ctx)
 
 	if (!family_layout.tgid || !s) /* the verifier knows the first, and drops the rest */
 		return;
+	on_start(ctx->task);
 	child = kernel_half(ctx->task + family_layout.tgid);
 	if (!child || child == process) /* a thread */
 		return;
@@ -69,6 +70,82 @@ static __always_inline void on_fork(struct tracepoint_args *ctx)
 		count(LOST_CHILD);
 }
 
+/* Room for telling of a client of an engine; NULL, and counted, where there is none. */
+static __always_inline struct client_event *begin_client(__u32 process)
+{
+	struct client_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+
+	if (!e) {
+		count(LOST_CGROUP_EVENT);
+		return NULL;
+	}
+	e->kind = EVENT_CLIENT;
+	e->pid = process;
+	e->time = bpf_ktime_get_ns();
+	e->recording = 0;
+	e->ended = 0;
+	e->length = 0;
+	return e;
+}
+
+/* A client of an engine that descends from the test process ends, or becomes another program. */
+static __always_inline void end_client(__u32 process)
+{
+	struct client_event *e;
+
+	if (bpf_map_delete_elem(&clients, &process))
+		return;
+	e = begin_client(process);
+	if (!e)
+		return;
+	e->ended = 1;
+	bpf_ringbuf_submit(e, 0);
+}
+
+/* Whether the current task has the name of a client of an engine. */
+static __always_inline int is_client(void)
+{
+	char n[16] = {};
+
+	bpf_get_current_comm(n, sizeof(n));
+	return (n[0] == 'd' && n[1] == 'o' && n[2] == 'c' && n[3] == 'k' && n[4] == 'e' && n[5] == 'r') ||
+	       (n[0] == 'p' && n[1] == 'o' && n[2] == 'd' && n[3] == 'm' && n[4] == 'a' && n[5] == 'n') ||
+	       (n[0] == 'n' && n[1] == 'e' && n[2] == 'r' && n[3] == 'd' && n[4] == 'c' && n[5] == 't');
+}
+
+/* Who asks an engine for a container may have gone before user space looks. */
+static __always_inline void on_exec(void)
+{
+	__u32 process = bpf_get_current_pid_tgid() >> 32, one = 1;
+	struct client_event *e;
+	__u64 *known, at, start, length;
+
+	if (!family_layout.tgid || !task_layout.arguments) /* the verifier knows both, and drops the rest */
+		return;
+	known = bpf_map_lookup_elem(&children, &process);
+	if (!known)
+		return;
+	end_client(process);
+	if (!is_client())
+		return;
+	e = begin_client(process);
+	if (!e)
+		return;
+	e->recording = *known;
+	bpf_get_current_comm(e->name, sizeof(e->name));
+	at = kernel_word(bpf_get_current_task() + task_layout.mm);
+	start = at ? kernel_word(at + task_layout.arguments) : 0;
+	length = at ? kernel_word(at + task_layout.end) - start : 0;
+	e->length = length;
+	if (length > CLIENT_COMMAND_LEN)
+		length = CLIENT_COMMAND_LEN;
+	if (bpf_probe_read_user(e->command, length, (void *)start))
+		e->length = 0;
+	bpf_ringbuf_submit(e, 0);
+	if (bpf_map_update_elem(&clients, &process, &one, BPF_ANY))
+		count(LOST_CHILD);
+}
+
 static __always_inline void on_exit(void)
 {
 	__u32 process = bpf_get_current_pid_tgid() >> 32;
@@ -80,4 +157,5 @@ static __always_inline void on_exit(void)
 	if (!at || kernel_half(at + family_layout.live)) /* other threads live on */
 		return;
 	bpf_map_delete_elem(&children, &process);
+	end_client(process);
 }

@@ -41,6 +41,14 @@ struct {
 	__type(value, __u64);
 } children SEC(".maps");
 
+/* Those of them that are clients of an engine: process id -> nothing. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, __u32);
+} clients SEC(".maps");
+
 /* Pid namespaces that were made in a newborn cgroup, as a container's is: inode number -> id of the cgroup. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -48,6 +56,17 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } insides SEC(".maps");
+
+/*
+ * Cgroups of containers that are older than the recording: id -> how many tasks have come into it since. With its room from the start, as
+ * children.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, __u64);
+} olders SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

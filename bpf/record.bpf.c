@@ -16,7 +16,9 @@
  * And on raw tracepoints, which see the whole machine:
  *   sched_wakeup_new      who descends from the test process, and for which of several recordings it was started
  *   sched_process_exit    that it is no more
+ *   sched_process_exec    that a descendant is a client of an engine
  *   cgroup_mkdir          that a container may be about to start
+ *   cgroup_attach_task    that a command is run in a container from before
  *
  * Kernel floor: 5.10. Needs no BTF of the kernel; with it, the names of executables and of short-lived cgroups are certain (struct layout),
  * and who sends on a socket that others made, or that MPTCP uses, is known (struct sender_layout).
@@ -52,6 +54,8 @@ const struct bind_event *bind_event_type __attribute__((unused));
 const struct cgroup_event *cgroup_event_type __attribute__((unused));
 const struct question_event *question_event_type __attribute__((unused));
 const struct mkdir_event *mkdir_event_type __attribute__((unused));
+const struct enter_event *enter_event_type __attribute__((unused));
+const struct client_event *client_event_type __attribute__((unused));
 const struct name_event *name_event_type __attribute__((unused));
 const enum name_source *name_source_type __attribute__((unused));
 const enum no_recording *no_recording_type __attribute__((unused));
@@ -154,10 +158,24 @@ int process_exits(void *ctx __attribute__((unused)))
 	return 0;
 }
 
+SEC("raw_tracepoint/sched_process_exec")
+int process_execs(void *ctx __attribute__((unused)))
+{
+	on_exec();
+	return 0;
+}
+
 SEC("raw_tracepoint/cgroup_mkdir")
 int cgroup_made(struct mkdir_args *ctx)
 {
 	on_mkdir(ctx);
+	return 0;
+}
+
+SEC("raw_tracepoint/cgroup_attach_task")
+int cgroup_entered(struct attach_args *ctx)
+{
+	on_attach(ctx);
 	return 0;
 }
 

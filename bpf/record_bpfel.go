@@ -37,6 +37,18 @@ type RecordCgroupEvent struct {
 	Names    [16][128]uint8
 }
 
+type RecordClientEvent struct {
+	_         structs.HostLayout
+	Kind      uint32
+	Pid       uint32
+	Time      uint64
+	Recording uint64
+	Ended     uint32
+	Length    uint32
+	Name      [16]uint8
+	Command   [1024]uint8
+}
+
 type RecordConnection struct {
 	_      structs.HostLayout
 	Key    RecordFlowKey
@@ -102,6 +114,14 @@ type RecordDnsReader struct {
 	Found    uint8
 }
 
+type RecordEnterEvent struct {
+	_        structs.HostLayout
+	Kind     uint32
+	Reserved uint32
+	Time     uint64
+	Cgroup   uint64
+}
+
 type RecordEventKind uint32
 
 const (
@@ -113,6 +133,8 @@ const (
 	RecordEventKindEVENT_STACK    RecordEventKind = 6
 	RecordEventKindEVENT_QUESTION RecordEventKind = 7
 	RecordEventKindEVENT_MKDIR    RecordEventKind = 8
+	RecordEventKindEVENT_ENTER    RecordEventKind = 9
+	RecordEventKindEVENT_CLIENT   RecordEventKind = 10
 )
 
 type RecordFamilyLayout struct {
@@ -190,17 +212,20 @@ type RecordInsideLayout struct {
 }
 
 type RecordLayout struct {
-	_        structs.HostLayout
-	Mm       uint32
-	ExeFile  uint32
-	Dentry   uint32
-	Name     uint32
-	Cgroups  uint32
-	Cgroup   uint32
-	Node     uint32
-	NodeName uint32
-	Parent   uint32
-	Hash     uint32
+	_         structs.HostLayout
+	Mm        uint32
+	ExeFile   uint32
+	Dentry    uint32
+	Name      uint32
+	Cgroups   uint32
+	Cgroup    uint32
+	Node      uint32
+	NodeName  uint32
+	Id        uint32
+	Parent    uint32
+	Hash      uint32
+	Arguments uint32
+	End       uint32
 }
 
 type RecordLookupKey struct {
@@ -440,6 +465,7 @@ type RecordStackEvent struct {
 const (
 	RecordMapAccepted          = "accepted"
 	RecordMapChildren          = "children"
+	RecordMapClients           = "clients"
 	RecordMapConfig            = "config"
 	RecordMapConnections       = "connections"
 	RecordMapCounters          = "counters"
@@ -451,6 +477,7 @@ const (
 	RecordMapLabelSets         = "label_sets"
 	RecordMapLookups           = "lookups"
 	RecordMapNames             = "names"
+	RecordMapOlders            = "olders"
 	RecordMapPeers             = "peers"
 	RecordMapPorts             = "ports"
 	RecordMapQuestions         = "questions"
@@ -460,6 +487,7 @@ const (
 	RecordMapSockets           = "sockets"
 	RecordMapSpeakers          = "speakers"
 	RecordMapSyns              = "syns"
+	RecordProgCgroupEntered    = "cgroup_entered"
 	RecordProgCgroupMade       = "cgroup_made"
 	RecordProgConnect4         = "connect4"
 	RecordProgConnect6         = "connect6"
@@ -467,6 +495,7 @@ const (
 	RecordProgIngress          = "ingress"
 	RecordProgPostBind4        = "post_bind4"
 	RecordProgPostBind6        = "post_bind6"
+	RecordProgProcessExecs     = "process_execs"
 	RecordProgProcessExits     = "process_exits"
 	RecordProgProcessForks     = "process_forks"
 	RecordProgSendmsg4         = "sendmsg4"
@@ -476,8 +505,11 @@ const (
 	RecordVarBirths            = "births"
 	RecordVarBoundPorts        = "bound_ports"
 	RecordVarCgroupEventType   = "cgroup_event_type"
+	RecordVarClientEventType   = "client_event_type"
 	RecordVarConnectionType    = "connection_type"
 	RecordVarCounterType       = "counter_type"
+	RecordVarEnterEventType    = "enter_event_type"
+	RecordVarEntries           = "entries"
 	RecordVarEventKindType     = "event_kind_type"
 	RecordVarFamilyLayout      = "family_layout"
 	RecordVarFlowEventType     = "flow_event_type"
@@ -539,18 +571,20 @@ type RecordSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RecordProgramSpecs struct {
-	CgroupMade   *ebpf.ProgramSpec `ebpf:"cgroup_made"`
-	Connect4     *ebpf.ProgramSpec `ebpf:"connect4"`
-	Connect6     *ebpf.ProgramSpec `ebpf:"connect6"`
-	Egress       *ebpf.ProgramSpec `ebpf:"egress"`
-	Ingress      *ebpf.ProgramSpec `ebpf:"ingress"`
-	PostBind4    *ebpf.ProgramSpec `ebpf:"post_bind4"`
-	PostBind6    *ebpf.ProgramSpec `ebpf:"post_bind6"`
-	ProcessExits *ebpf.ProgramSpec `ebpf:"process_exits"`
-	ProcessForks *ebpf.ProgramSpec `ebpf:"process_forks"`
-	Sendmsg4     *ebpf.ProgramSpec `ebpf:"sendmsg4"`
-	Sendmsg6     *ebpf.ProgramSpec `ebpf:"sendmsg6"`
-	SockCreate   *ebpf.ProgramSpec `ebpf:"sock_create"`
+	CgroupEntered *ebpf.ProgramSpec `ebpf:"cgroup_entered"`
+	CgroupMade    *ebpf.ProgramSpec `ebpf:"cgroup_made"`
+	Connect4      *ebpf.ProgramSpec `ebpf:"connect4"`
+	Connect6      *ebpf.ProgramSpec `ebpf:"connect6"`
+	Egress        *ebpf.ProgramSpec `ebpf:"egress"`
+	Ingress       *ebpf.ProgramSpec `ebpf:"ingress"`
+	PostBind4     *ebpf.ProgramSpec `ebpf:"post_bind4"`
+	PostBind6     *ebpf.ProgramSpec `ebpf:"post_bind6"`
+	ProcessExecs  *ebpf.ProgramSpec `ebpf:"process_execs"`
+	ProcessExits  *ebpf.ProgramSpec `ebpf:"process_exits"`
+	ProcessForks  *ebpf.ProgramSpec `ebpf:"process_forks"`
+	Sendmsg4      *ebpf.ProgramSpec `ebpf:"sendmsg4"`
+	Sendmsg6      *ebpf.ProgramSpec `ebpf:"sendmsg6"`
+	SockCreate    *ebpf.ProgramSpec `ebpf:"sock_create"`
 }
 
 // RecordMapSpecs contains maps before they are loaded into the kernel.
@@ -559,6 +593,7 @@ type RecordProgramSpecs struct {
 type RecordMapSpecs struct {
 	Accepted     *ebpf.MapSpec `ebpf:"accepted"`
 	Children     *ebpf.MapSpec `ebpf:"children"`
+	Clients      *ebpf.MapSpec `ebpf:"clients"`
 	Config       *ebpf.MapSpec `ebpf:"config"`
 	Connections  *ebpf.MapSpec `ebpf:"connections"`
 	Counters     *ebpf.MapSpec `ebpf:"counters"`
@@ -570,6 +605,7 @@ type RecordMapSpecs struct {
 	LabelSets    *ebpf.MapSpec `ebpf:"label_sets"`
 	Lookups      *ebpf.MapSpec `ebpf:"lookups"`
 	Names        *ebpf.MapSpec `ebpf:"names"`
+	Olders       *ebpf.MapSpec `ebpf:"olders"`
 	Peers        *ebpf.MapSpec `ebpf:"peers"`
 	Ports        *ebpf.MapSpec `ebpf:"ports"`
 	Questions    *ebpf.MapSpec `ebpf:"questions"`
@@ -589,8 +625,11 @@ type RecordVariableSpecs struct {
 	Births            *ebpf.VariableSpec `ebpf:"births"`
 	BoundPorts        *ebpf.VariableSpec `ebpf:"bound_ports"`
 	CgroupEventType   *ebpf.VariableSpec `ebpf:"cgroup_event_type"`
+	ClientEventType   *ebpf.VariableSpec `ebpf:"client_event_type"`
 	ConnectionType    *ebpf.VariableSpec `ebpf:"connection_type"`
 	CounterType       *ebpf.VariableSpec `ebpf:"counter_type"`
+	EnterEventType    *ebpf.VariableSpec `ebpf:"enter_event_type"`
+	Entries           *ebpf.VariableSpec `ebpf:"entries"`
 	EventKindType     *ebpf.VariableSpec `ebpf:"event_kind_type"`
 	FamilyLayout      *ebpf.VariableSpec `ebpf:"family_layout"`
 	FlowEventType     *ebpf.VariableSpec `ebpf:"flow_event_type"`
@@ -632,6 +671,7 @@ func (o *RecordObjects) Close() error {
 type RecordMaps struct {
 	Accepted     *ebpf.Map `ebpf:"accepted"`
 	Children     *ebpf.Map `ebpf:"children"`
+	Clients      *ebpf.Map `ebpf:"clients"`
 	Config       *ebpf.Map `ebpf:"config"`
 	Connections  *ebpf.Map `ebpf:"connections"`
 	Counters     *ebpf.Map `ebpf:"counters"`
@@ -643,6 +683,7 @@ type RecordMaps struct {
 	LabelSets    *ebpf.Map `ebpf:"label_sets"`
 	Lookups      *ebpf.Map `ebpf:"lookups"`
 	Names        *ebpf.Map `ebpf:"names"`
+	Olders       *ebpf.Map `ebpf:"olders"`
 	Peers        *ebpf.Map `ebpf:"peers"`
 	Ports        *ebpf.Map `ebpf:"ports"`
 	Questions    *ebpf.Map `ebpf:"questions"`
@@ -658,6 +699,7 @@ func (m *RecordMaps) Close() error {
 	return _RecordClose(
 		m.Accepted,
 		m.Children,
+		m.Clients,
 		m.Config,
 		m.Connections,
 		m.Counters,
@@ -669,6 +711,7 @@ func (m *RecordMaps) Close() error {
 		m.LabelSets,
 		m.Lookups,
 		m.Names,
+		m.Olders,
 		m.Peers,
 		m.Ports,
 		m.Questions,
@@ -689,8 +732,11 @@ type RecordVariables struct {
 	Births            *ebpf.Variable `ebpf:"births"`
 	BoundPorts        *ebpf.Variable `ebpf:"bound_ports"`
 	CgroupEventType   *ebpf.Variable `ebpf:"cgroup_event_type"`
+	ClientEventType   *ebpf.Variable `ebpf:"client_event_type"`
 	ConnectionType    *ebpf.Variable `ebpf:"connection_type"`
 	CounterType       *ebpf.Variable `ebpf:"counter_type"`
+	EnterEventType    *ebpf.Variable `ebpf:"enter_event_type"`
+	Entries           *ebpf.Variable `ebpf:"entries"`
 	EventKindType     *ebpf.Variable `ebpf:"event_kind_type"`
 	FamilyLayout      *ebpf.Variable `ebpf:"family_layout"`
 	FlowEventType     *ebpf.Variable `ebpf:"flow_event_type"`
@@ -714,22 +760,25 @@ type RecordVariables struct {
 //
 // It can be passed to LoadRecordObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RecordPrograms struct {
-	CgroupMade   *ebpf.Program `ebpf:"cgroup_made"`
-	Connect4     *ebpf.Program `ebpf:"connect4"`
-	Connect6     *ebpf.Program `ebpf:"connect6"`
-	Egress       *ebpf.Program `ebpf:"egress"`
-	Ingress      *ebpf.Program `ebpf:"ingress"`
-	PostBind4    *ebpf.Program `ebpf:"post_bind4"`
-	PostBind6    *ebpf.Program `ebpf:"post_bind6"`
-	ProcessExits *ebpf.Program `ebpf:"process_exits"`
-	ProcessForks *ebpf.Program `ebpf:"process_forks"`
-	Sendmsg4     *ebpf.Program `ebpf:"sendmsg4"`
-	Sendmsg6     *ebpf.Program `ebpf:"sendmsg6"`
-	SockCreate   *ebpf.Program `ebpf:"sock_create"`
+	CgroupEntered *ebpf.Program `ebpf:"cgroup_entered"`
+	CgroupMade    *ebpf.Program `ebpf:"cgroup_made"`
+	Connect4      *ebpf.Program `ebpf:"connect4"`
+	Connect6      *ebpf.Program `ebpf:"connect6"`
+	Egress        *ebpf.Program `ebpf:"egress"`
+	Ingress       *ebpf.Program `ebpf:"ingress"`
+	PostBind4     *ebpf.Program `ebpf:"post_bind4"`
+	PostBind6     *ebpf.Program `ebpf:"post_bind6"`
+	ProcessExecs  *ebpf.Program `ebpf:"process_execs"`
+	ProcessExits  *ebpf.Program `ebpf:"process_exits"`
+	ProcessForks  *ebpf.Program `ebpf:"process_forks"`
+	Sendmsg4      *ebpf.Program `ebpf:"sendmsg4"`
+	Sendmsg6      *ebpf.Program `ebpf:"sendmsg6"`
+	SockCreate    *ebpf.Program `ebpf:"sock_create"`
 }
 
 func (p *RecordPrograms) Close() error {
 	return _RecordClose(
+		p.CgroupEntered,
 		p.CgroupMade,
 		p.Connect4,
 		p.Connect6,
@@ -737,6 +786,7 @@ func (p *RecordPrograms) Close() error {
 		p.Ingress,
 		p.PostBind4,
 		p.PostBind6,
+		p.ProcessExecs,
 		p.ProcessExits,
 		p.ProcessForks,
 		p.Sendmsg4,

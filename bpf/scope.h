@@ -2,6 +2,7 @@
 /* Whose event is it: the scope of a task or of a socket, and the word that keeps names apart in it. */
 #pragma once
 
+#include "enter.h"
 #include "inside.h"
 
 const volatile struct family_layout family_layout;
@@ -67,8 +68,10 @@ __noinline __u64 scope_of_task(void)
 	ancestor = scope_left(s);
 	if (ancestor)
 		return ancestor;
-	if (scope || id < s->newborn)
+	if (scope)
 		return 0;
+	if (id < s->newborn)
+		return was_entered(id) ? adopt(id) : 0;
 	if (s->level) {
 		ancestor = bpf_get_current_ancestor_cgroup_id(s->level);
 		if (ancestor && is_watched(ancestor))
@@ -87,8 +90,10 @@ __noinline __u64 scope_of_packet(struct __sk_buff *skb)
 	if (scope)
 		return scope->state == SCOPE_IGNORED ? 0 : id;
 	s = get_settings();
-	if (!s || id < s->newborn)
+	if (!s)
 		return 0;
+	if (id < s->newborn)
+		return was_entered(id) ? adopt(id) : 0;
 	if (s->level) {
 		ancestor = bpf_skb_ancestor_cgroup_id(skb, s->level);
 		if (ancestor && is_watched(ancestor))

@@ -76,7 +76,7 @@ __noinline __u64 scope_of_sender(void)
 	if (scope)
 		return scope->state == SCOPE_IGNORED ? 0 : id;
 	if (id < s->newborn)
-		return 0;
+		return was_entered(id) ? adopt(id) : 0;
 	node = ancestor_of(cgroup, s->level);
 	if (node && is_watched(node))
 		return node;

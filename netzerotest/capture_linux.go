@@ -153,6 +153,9 @@ func newCapture(sizes probe.Sizes) (*capture, error) {
 	if err != nil {
 		return nil, errors.Join(err, c.containers.close())
 	}
+	if err := c.watchOlderContainers(s); err != nil {
+		return nil, errors.Join(err, s.Close(), c.containers.close())
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.session = s

@@ -128,7 +128,7 @@ func (c *capture) watchOlder(id string) {
 		c.mu.Unlock()
 		err := c.session.Probe.Watch(cgroup)
 		if err == nil {
-			err = c.adoptConnections(id, dir, cgroup)
+			err = adoptConnections(c.session, id, dir, cgroup)
 		}
 		if err != nil {
 			c.mu.Lock()

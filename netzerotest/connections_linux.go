@@ -9,6 +9,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/internal/session"
 )
 
 // A TCP connection that was opened before a recording is a flow of it as soon as it sends something. Who is at the other
@@ -162,8 +163,8 @@ func (s *settling) unnamedConnection(f settled) []string {
 }
 
 // adoptConnections makes up for what a container opened before it was watched.
-func (c *capture) adoptConnections(container, dir string, cgroup uint64) error {
-	if err := c.session.AdoptConnections(dir, cgroup); err != nil {
+func adoptConnections(session *session.Session, container, dir string, cgroup uint64) error {
+	if err := session.AdoptConnections(dir, cgroup); err != nil {
 		return fmt.Errorf("connections that container %s opened before it was recorded cannot be told: %w: start it after Record, or run the tests as root",
 			container[:min(len(container), 12)], err)
 	}

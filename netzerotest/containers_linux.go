@@ -27,6 +27,8 @@ type containers struct {
 	err     error
 
 	starters starters
+	older    older
+	runs     []engineRun
 
 	cgroups map[uint64]birth
 	claims  map[string]*containerClaim // by container ID
@@ -44,6 +46,7 @@ func newContainers(moved func()) *containers {
 	c := &containers{
 		started: now(), cancel: cancel, done: make(chan struct{}),
 		cgroups: make(map[uint64]birth), claims: make(map[string]*containerClaim),
+		older: older{of: make(map[uint64]string), young: make(map[string]error)},
 	}
 	c.begin = sync.OnceFunc(func() {
 		c.begun.Store(true)

@@ -41,6 +41,8 @@ func (c *capture) take(events []probe.Event) {
 			if !c.isNobodys(e.Cgroup) {
 				c.ask(e)
 			}
+		case *probe.ClientEvent:
+			c.containers.ran(e)
 		case *probe.BindEvent:
 			c.bound.add(e, endpoint.Owner{PID: e.Process.PID, Name: e.Process.Name})
 		case *probe.FlowEvent:

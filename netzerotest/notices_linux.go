@@ -83,7 +83,7 @@ func (s *settling) containerNotices() []string {
 	for _, c := range s.engine.Containers() {
 		claim := s.capture.containers.claims[c.ID]
 		switch {
-		case s.own[c.ID] && claim != nil && claim.older:
+		case s.own[c.ID] && (claim != nil && claim.older || claim == nil && c.Started < s.started):
 			notices = append(notices, fmt.Sprintf("%s ran before the recording: what it did until then is not in its policy", s.endpointOf(s.engine, c).Name))
 		case s.own[c.ID] && c.Missed != "":
 			notices = append(notices, fmt.Sprintf("container %s: %s", c.Name, c.Missed))
@@ -128,6 +128,9 @@ func (s *settling) beside(c docker.Container) string {
 	}
 	if c.Ended > c.Started && c.Ended < s.started {
 		return ""
+	}
+	if young, _ := s.capture.containers.older.isYoung(c.ID); young {
+		return "" // it is seen
 	}
 	for id := range s.own {
 		own, _ := s.engine.Container(id)

@@ -26,8 +26,8 @@ type settling struct {
 	notes   []string        // notices that the work brought up
 	unasked []string        // notices of an engine that is absent, and missed
 
-	starters   map[string]*starter // by ID of the container
-	own        map[string]bool     // IDs of the containers that are this recording's
+	starters   map[string][]*starter // by ID of the container
+	own        map[string]bool       // IDs of the containers that are this recording's
 	sightings  []located
 	background map[string]flow.Set // flows that are testcontainers' own, by what they are
 	onLink     flow.Set            // flows that no cluster would carry
@@ -48,13 +48,15 @@ func (m *membership) settle() (settlement, error) {
 	if err != nil {
 		return settlement{}, fmt.Errorf("the recording is incomplete: %w", err)
 	}
+	starters := c.containers.starters.all()
 	c.mu.Lock()
 	asks, strangers, needs := m.asksEngine()
-	c.mu.Unlock()
-	starters := c.containers.starters.all()
-	for _, st := range starters {
-		strangers = strangers || len(st.tree) > 0 && st.at >= m.started
+	for _, of := range starters {
+		for _, st := range of {
+			strangers = strangers || st.at >= m.started && len(c.containers.candidates(st)) > 0
+		}
 	}
+	c.mu.Unlock()
 	var engine *docker.Watcher
 	var unasked []string
 	if asks || strangers || needs {
@@ -122,7 +124,10 @@ func (s *settling) result() (settlement, error) {
 	s.announceShared(all)
 	out.flows = set.Sorted()
 	out.unanswered = unanswered(s.config, s.identifier.Ephemeral, all)
-	out.printed = s.unrecordedContainers()
+	errs, lines := s.unrecordedContainers()
+	s.errs, out.printed = append(s.errs, errs...), lines
+	errs, lines = s.fromBefore()
+	s.errs, out.printed = append(s.errs, errs...), append(out.printed, lines...)
 	slices.Sort(s.notes)
 	out.notices = slices.Concat(s.capture.limits, s.unasked, s.mixedNotices(all), ephemeralNotices(s.config, all),
 		s.containerNotices(), slices.Compact(s.notes), s.backgroundNotices(), s.tunnelNotices(all),

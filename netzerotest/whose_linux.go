@@ -27,12 +27,14 @@ func (s *settling) whose() {
 			}
 		case label == s.id:
 			s.own[c.ID] = true
-		case label == "" && c.Started >= s.started && docker.Infrastructure(c) == "":
+		case label == "" && (c.Started >= s.started || s.ranCommand(c.ID)) && docker.Infrastructure(c) == "":
 			free[c.ID] = c
 		}
 	}
+	perhaps := make(map[string]bool)
 	for id, c := range free {
-		if certain, _ := s.startedBy(c); certain {
+		certain, may := s.startedBy(c)
+		if perhaps[id] = may; certain {
 			s.own[id] = true
 			delete(free, id)
 		}
@@ -40,7 +42,7 @@ func (s *settling) whose() {
 	for again := true; again; {
 		again = false
 		for id, c := range free {
-			if s.belongs(c) {
+			if (c.Started >= s.started || perhaps[id]) && s.belongs(c) {
 				s.own[id], again = true, true
 				delete(free, id)
 			}

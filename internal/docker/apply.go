@@ -24,9 +24,22 @@ func (w *Watcher) apply(m events.Message) {
 	}
 }
 
+// noteExec keeps in mind that a command is run in a container, if that is what an event says. The lock is held.
+func (w *Watcher) noteExec(m events.Message, at time.Duration) {
+	command, is := strings.CutPrefix(string(m.Action), string(events.ActionExecStart)+": ")
+	if !is || m.Type != events.ContainerEventType {
+		return
+	}
+	if w.execs[m.Actor.ID] == nil {
+		w.execs[m.Actor.ID] = make(map[string]time.Duration)
+	}
+	w.execs[m.Actor.ID][command] = max(at, w.execs[m.Actor.ID][command])
+}
+
 func (w *Watcher) applyContainer(m events.Message, at time.Duration) {
+	w.noteExec(m, at)
 	if action := string(m.Action); strings.HasPrefix(action, "exec_") || strings.HasPrefix(action, "health_status") {
-		return // often, and they change nothing here
+		return // often, and they change nothing else here
 	}
 	r := w.record(m.Actor.ID)
 	switch m.Action {

@@ -3,8 +3,11 @@ package docker
 import (
 	"cmp"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/moby/moby/api/types/container"
 
 	"github.com/netzero-dev/netzero/internal/flow"
 )
@@ -44,6 +47,9 @@ type Container struct {
 	CgroupParent string       // as it was asked for; mostly ""
 	Resolvers    []netip.Addr // as they were asked for (docker run --dns); mostly none
 
+	Execs       map[string]time.Duration // commands that were run in it since Watch or shortly before, and when for the last time
+	HealthCheck string                   // the command by which the engine looks whether it is well; "" where it does not
+
 	// Missed says what could not be taken, and why; "" where nothing is missing.
 	Missed string
 }
@@ -71,6 +77,39 @@ type Port struct {
 	Protocol flow.Protocol
 	From     time.Duration // 0: before Watch
 	Until    time.Duration // 0: it lasts
+}
+
+// OnlyHealthChecks reports whether all commands that were run in the container since a time are the engine's own.
+func (c Container) OnlyHealthChecks(since time.Duration) bool {
+	if c.HealthCheck == "" {
+		return false
+	}
+	for command, last := range c.Execs {
+		if command != c.HealthCheck && last >= since {
+			return false
+		}
+	}
+	return true
+}
+
+// healthCheck returns the command line of a health check, as events have it.
+func healthCheck(c *container.Config) string {
+	if c.Healthcheck == nil || len(c.Healthcheck.Test) < 2 {
+		return ""
+	}
+	command := slices.Clone(c.Healthcheck.Test[1:])
+	switch c.Healthcheck.Test[0] {
+	case "CMD":
+	case "CMD-SHELL":
+		shell := []string(c.Shell)
+		if len(shell) == 0 {
+			shell = []string{"/bin/sh", "-c"}
+		}
+		command = append(slices.Clone(shell), command...)
+	default:
+		return ""
+	}
+	return strings.Join(command, " ")
 }
 
 // within reports whether a time lies in an interval as attachments and ports have it.

@@ -50,7 +50,8 @@ type Watcher struct {
 	seen       seen
 	containers map[string]*record
 	networks   map[string]*network
-	changed    chan struct{} // closed and replaced when an inspection ends
+	execs      map[string]map[string]time.Duration // by the container's ID, as Container.Execs
+	changed    chan struct{}                       // closed and replaced when an inspection ends
 	err        error
 }
 
@@ -68,6 +69,7 @@ func Watch(ctx context.Context, c Config) (*Watcher, error) {
 		slots:      make(chan struct{}, maxInspections),
 		containers: make(map[string]*record),
 		networks:   make(map[string]*network),
+		execs:      make(map[string]map[string]time.Duration),
 		changed:    make(chan struct{}),
 	}
 	w.ctx, w.cancel = context.WithCancel(context.WithoutCancel(ctx))
@@ -92,9 +94,12 @@ func (w *Watcher) begin(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	w.mu.Lock()
 	for _, m := range past {
 		w.seen.add(keyOf(m))
+		w.noteExec(m, w.clock.convert(m.TimeNano))
 	}
+	w.mu.Unlock()
 	stream, err := w.open(ctx)
 	if err != nil {
 		return err
@@ -131,7 +136,14 @@ func (w *Watcher) Container(id string) (Container, bool) {
 	if r == nil {
 		return Container{}, false
 	}
-	return r.container(), true
+	return w.whole(r), true
+}
+
+// whole is what is known of a container, with the commands that were run in it. The lock is held.
+func (w *Watcher) whole(r *record) Container {
+	c := r.container()
+	c.Execs = maps.Clone(w.execs[r.ID])
+	return c
 }
 
 // Containers returns all containers that exist or existed since Watch, in the order of their creation.
@@ -140,7 +152,7 @@ func (w *Watcher) Containers() []Container {
 	defer w.mu.Unlock()
 	var all []Container
 	for r := range maps.Values(w.containers) {
-		all = append(all, r.container())
+		all = append(all, w.whole(r))
 	}
 	slices.SortFunc(all, Container.compare)
 	return all

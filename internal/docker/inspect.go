@@ -81,6 +81,7 @@ func (w *Watcher) learn(r *record, c container.InspectResponse, asked, answered 
 	r.Name = strings.TrimPrefix(c.Name, "/")
 	r.Command = strings.Join(append([]string{c.Path}, c.Args...), " ")
 	if c.Config != nil {
+		r.HealthCheck = healthCheck(c.Config)
 		r.Image, r.Labels, r.Session = c.Config.Image, c.Config.Labels, c.Config.Labels[labelSession]
 	}
 	if c.HostConfig != nil {

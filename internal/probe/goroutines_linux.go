@@ -32,6 +32,7 @@ func (p *Probe) attachFamily() {
 	for name, program := range map[string]*ebpf.Program{
 		"sched_wakeup_new":   p.objects.ProcessForks,
 		"sched_process_exit": p.objects.ProcessExits,
+		"sched_process_exec": p.objects.ProcessExecs,
 	} {
 		l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: name, Program: program})
 		if err != nil {
@@ -48,6 +49,19 @@ func (p *Probe) attachMkdir() {
 	if err == nil {
 		p.links = append(p.links, l)
 	}
+}
+
+// attachEnter attaches what tells of tasks that come into cgroups that are older than the recording.
+func (p *Probe) attachEnter() {
+	if p.outside != "" {
+		return
+	}
+	l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: "cgroup_attach_task", Program: p.objects.CgroupEntered})
+	if err != nil {
+		p.outside = fmt.Sprintf("attach eBPF program cgroup_attach_task: %v", err)
+		return
+	}
+	p.links = append(p.links, l)
 }
 
 // maxChecks is how often a goroutine is looked at that cannot be read at that moment.

@@ -55,7 +55,12 @@ func readTaskLayout() (l layout, err error) {
 		{&l.Cgroup, "css_set", [][]string{{"dfl_cgrp"}}},
 		{&l.Node, "cgroup", [][]string{{"kn"}}},
 		{&l.NodeName, "kernfs_node", [][]string{{"name"}}},
+		{&l.Id, "kernfs_node", [][]string{{"id"}}},
 		{&l.Parent, "kernfs_node", [][]string{{"__parent"}, {"parent"}}}, // from 6.15 on, and before
+	})
+	findMembers(kernel, []member{ // those that are clients of an engine are looked for in /proc where they are unknown
+		{&l.Arguments, "mm_struct", [][]string{{"arg_start"}}},
+		{&l.End, "mm_struct", [][]string{{"arg_end"}}},
 	})
 	l.sender = findSender(kernel)
 	l.apart = findApart(kernel)

@@ -30,6 +30,7 @@ type Probe struct {
 	unnamed string // why the programs do not read executables' names, or ""
 	mixed   string // why they do not tell goroutines apart, or ""
 	orphans string // why they do not know who descends from this process, or ""
+	outside string // why they do not tell of tasks that come into older cgroups, or ""
 	done    sync.WaitGroup
 
 	syncing sync.Mutex
@@ -101,6 +102,9 @@ func (p *Probe) loadWithNames(sizes Sizes) error {
 		return err
 	}
 	p.unnamed, p.mixed, p.orphans = layout.unnamed, layout.mixed, layout.orphans
+	if layout.Id == 0 {
+		p.outside = cmp.Or(layout.unnamed, layout.orphans, "the kernel's BTF does not tell where a cgroup's id is")
+	}
 	err = p.load(sizes, layout)
 	if err != nil && layout.mixed == "" {
 		layout.apart = apart{}
@@ -114,7 +118,7 @@ func (p *Probe) loadWithNames(sizes Sizes) error {
 		layout.inside = bpf.RecordInsideLayout{}
 		if p.load(sizes, layout) == nil {
 			p.unnamed = "the kernel does not let eBPF programs read its memory" + lockdown()
-			p.mixed, p.orphans = p.unnamed, p.unnamed
+			p.mixed, p.orphans, p.outside = p.unnamed, p.unnamed, p.unnamed
 			return nil
 		}
 	}
@@ -214,6 +218,7 @@ func (p *Probe) attach(root string) error {
 		p.attachFamily()
 	}
 	p.attachMkdir()
+	p.attachEnter()
 	return nil
 }
 

@@ -158,7 +158,21 @@ type CgroupEvent struct {
 	// read, or saw a packet only.
 	Names []string
 	Cut   bool // there are 16, and may be more; or one has 127 bytes, and may have more
-	Made  bool // it is being made, if need be by an engine for a container; then Cgroup is 0, and Names tell that it may be in any tree
+	// Entered tells instead that a task has come into a cgroup that [Probe.WatchEntered] was given.
+	Entered bool
+	Made    bool // it is being made, if need be by an engine for a container; then Cgroup is 0, and Names tell that it may be in any tree
+}
+
+// ClientEvent tells that a process that descends from this one ([Probe.Follows]) executes a client of an engine, by its name: docker, podman,
+// nerdctl; or that one has ended. One that was older than the recording is not told.
+type ClientEvent struct {
+	Time      time.Duration // CLOCK_MONOTONIC
+	PID       int           // in the initial pid namespace
+	Recording goroutine.ID
+	Ended     bool     // nothing else is set but Time and PID
+	Name      string   // of the thread: that of the program, at most 15 bytes
+	Command   []string // arguments; not all, where they are longer than 1024 bytes
+	Cut       bool     // then the last ones are missing
 }
 
 // NameSource is where a client names the server that it connects to.
@@ -194,8 +208,8 @@ type Handler struct {
 	// is read, because tasks end; it must be quick. It may be nil.
 	Look func(Opener, *goroutine.Stack) flow.Process
 	// Nobodys says whether a newborn cgroup belongs to nobody, and is to be disregarded. It is called from where Look is, so that
-	// whoever floods the kernel's buffers does not until Handle has come to it. It is told of those that are being made (Made) too,
-	// and nobody else is. It may be nil.
+	// whoever floods the kernel's buffers does not until Handle has come to it. It is told of those that are being made (Made), and of
+	// tasks that come into older ones (Entered), and nobody else is. It may be nil.
 	Nobodys func(*CgroupEvent) bool
 	// Handle gets the events, in the order in which the kernel saw them, as many at a time as have come meanwhile. It
 	// is called from one goroutine, which is not the one that calls Look.
@@ -210,6 +224,7 @@ func (*NameEvent) event()   {}
 func (*stackEvent) event()  {}
 
 func (*QuestionEvent) event() {}
+func (*ClientEvent) event()   {}
 
 // Loss counts what the kernel saw but could not deliver.
 type Loss struct {

@@ -74,7 +74,7 @@ func (p *Probe) read(handler Handler) {
 				e.Process = look(e.Opener, nil)
 			}
 		case *CgroupEvent:
-			if e.Made {
+			if e.Made || e.Entered {
 				if handler.Nobodys != nil {
 					handler.Nobodys(e)
 				}
@@ -179,6 +179,25 @@ func decode(sample []byte) (Event, error) {
 		names := strings.Split(strings.Trim(cString(e.Path[:]), "/"), "/")
 		slices.Reverse(names)
 		return &CgroupEvent{Time: time.Duration(e.Time), Names: names, Made: true}, nil
+	case bpf.RecordEventKindEVENT_ENTER:
+		var e bpf.RecordEnterEvent
+		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
+			return nil, fmt.Errorf("decode event of a task that comes into a cgroup: %w", err)
+		}
+		return &CgroupEvent{Time: time.Duration(e.Time), Cgroup: e.Cgroup, Entered: true}, nil
+	case bpf.RecordEventKindEVENT_CLIENT:
+		var e bpf.RecordClientEvent
+		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
+			return nil, fmt.Errorf("decode event of a client of an engine: %w", err)
+		}
+		client := &ClientEvent{Time: time.Duration(e.Time), PID: int(e.Pid), Recording: goroutine.ID(e.Recording), Ended: e.Ended != 0}
+		if client.Ended {
+			return client, nil
+		}
+		client.Name, client.Cut = cString(e.Name[:]), e.Length == 0 || int(e.Length) > len(e.Command)
+		line := strings.TrimRight(string(e.Command[:min(int(e.Length), len(e.Command))]), "\x00")
+		client.Command = strings.Split(line, "\x00")
+		return client, nil
 	case bpf.RecordEventKindEVENT_NAME:
 		var e bpf.RecordNameEvent
 		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {

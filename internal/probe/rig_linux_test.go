@@ -22,8 +22,9 @@ type rig struct {
 	leaf *cgroup.Leaf
 	self Self
 
-	mu     sync.Mutex
-	events []Event
+	mu      sync.Mutex
+	events  []Event
+	entered []uint64 // cgroups into which tasks came
 }
 
 func newRig(t *testing.T, sizes Sizes) *rig {
@@ -33,11 +34,21 @@ func newRig(t *testing.T, sizes Sizes) *rig {
 	var err error
 	r.tree, err = cgroup.FindTree()
 	check(t, err)
-	r.Probe, err = Open(r.tree.Root, sizes, Handler{Handle: func(events []Event) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.events = append(r.events, events...)
-	}})
+	r.Probe, err = Open(r.tree.Root, sizes, Handler{
+		Nobodys: func(e *CgroupEvent) bool {
+			if e.Entered {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				r.entered = append(r.entered, e.Cgroup)
+			}
+			return false
+		},
+		Handle: func(events []Event) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.events = append(r.events, events...)
+		},
+	})
 	check(t, err)
 	t.Cleanup(func() { check(t, r.Close()) })
 	r.leaf, err = cgroup.NewLeaf(r.tree)

@@ -30,6 +30,26 @@ func (p *Probe) WatchNewborn(leaf uint64) error {
 	return p.configure()
 }
 
+// WatchEntered puts a cgroup that is older than the leaf of [Probe.WatchNewborn] in scope as soon as a task comes into it from
+// elsewhere. Of each such task a [CgroupEvent] tells. It does nothing where [Probe.Outside] says why not.
+func (p *Probe) WatchEntered(cgroup uint64) error {
+	if err := p.objects.Olders.Update(cgroup, uint64(0), ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
+		return fmt.Errorf("watch who comes into cgroup %d: %w", cgroup, err)
+	}
+	return nil
+}
+
+// Outside says why nothing tells of tasks that come into cgroups that are older than the recording; "" where it is told.
+func (p *Probe) Outside() string { return p.outside }
+
+// Adopt puts a cgroup that is older than the leaf of [Probe.WatchNewborn] in scope, as if it were born now.
+func (p *Probe) Adopt(cgroup uint64) error {
+	if err := p.setState(cgroup, bpf.RecordScopeStateSCOPE_ADOPTED); err != nil {
+		return fmt.Errorf("adopt cgroup %d: %w", cgroup, err)
+	}
+	return nil
+}
+
 // Disregard takes a cgroup out of scope for good: user space has found that it belongs to nobody. What was recorded of it
 // before is still delivered. It need not have been adopted yet.
 func (p *Probe) Disregard(cgroup uint64) error {

@@ -75,8 +75,7 @@ func get(t *testing.T, url string) {
 	}
 }
 
-// A stack of docker-compose that nobody passed to the recording is this test's by its one port that the test asks; another
-// stack that was started meanwhile is not.
+// A stack of docker-compose that nobody passed to the recording is this test's, which starts it, also where the test asks none of its ports.
 func TestStackOfDockerCompose(t *testing.T) {
 	require(t)
 	testenv.RequireCommand(t, "docker-compose", "docker-compose")

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Tasks that come into the cgroup of a container that is older than the recording, as a command does that an engine runs in it. From then
+ * on the cgroup is recorded as one that is born during the recording, and user space, which is told of each such task, looks for whom it is.
+ *
+ * A runtime moves the task there, or starts it there (clone3(2), CLONE_INTO_CGROUP), before the command begins. Needs BTF of the kernel.
+ */
+#pragma once
+
+#include "newborn.h"
+
+/* Tasks that have come into any of olders. */
+__u64 entries;
+
+/* Whether a cgroup that is older than the recording is recorded, because a task has come into it. */
+static __always_inline int was_entered(__u64 id)
+{
+	__u64 *n;
+
+	if (!entries)
+		return 0;
+	n = bpf_map_lookup_elem(&olders, &id);
+	return n && *n;
+}
+
+/* A task has come into a cgroup of the v2 tree. */
+static __always_inline void on_enter(__u64 cgroup)
+{
+	__u64 node = kernel_word(cgroup + task_layout.node), id, *n;
+	struct enter_event *e;
+
+	id = node ? kernel_word(node + task_layout.id) : 0;
+	n = bpf_map_lookup_elem(&olders, &id);
+	if (!n)
+		return;
+	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (e) {
+		e->kind = EVENT_ENTER;
+		e->reserved = 0;
+		e->time = bpf_ktime_get_ns();
+		e->cgroup = id;
+		bpf_ringbuf_submit(e, 0);
+	} else {
+		count(LOST_CGROUP_EVENT);
+	}
+	__sync_fetch_and_add(n, 1);
+	__sync_fetch_and_add(&entries, 1);
+}
+
+/* The cgroup of the v2 tree in which a task is. */
+static __always_inline __u64 cgroup_of(__u64 task)
+{
+	__u64 at = kernel_word(task + task_layout.cgroups);
+
+	return at ? kernel_word(at + task_layout.cgroup) : 0;
+}
+
+/* What the raw tracepoint cgroup_attach_task gets. */
+struct attach_args {
+	__u64 cgroup;
+	__u64 path;
+	__u64 task;
+};
+
+/* A task was moved, in the v2 tree or another one. */
+static __always_inline void on_attach(struct attach_args *ctx)
+{
+	if (!task_layout.id || cgroup_of(ctx->task) != ctx->cgroup) /* the verifier knows the first, and drops the rest */
+		return;
+	on_enter(ctx->cgroup);
+}
+
+/* The current task has started another one: mostly in its own cgroup. Not static: verified once, for itself. */
+__noinline int on_start(__u64 task)
+{
+	__u64 own = bpf_get_current_task();
+
+	if (!task_layout.id || kernel_word(task + task_layout.cgroups) == kernel_word(own + task_layout.cgroups))
+		return 0;
+	task = cgroup_of(task);
+	if (task && task != cgroup_of(own))
+		on_enter(task);
+	return 0;
+}
