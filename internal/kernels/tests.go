@@ -20,6 +20,8 @@ var Suites = []Suite{
 		"TestDestinationIsTheOneBeforeAddressTranslation":     "needs iptables and the kernel's modules for it",
 		"TestThreadsThatShareASocketBeforeAddressTranslation": "needs iptables and the kernel's modules for it",
 		"TestConnectIsToldOnceBeforeAddressTranslation":       "needs iptables and the kernel's modules for it",
+		"TestThreadThatIsOvertakenBeforeAddressTranslation":   "needs iptables and the kernel's modules for it",
+		"TestSYNThatIsSentAgainIsOneFlow":                     "needs iptables and the kernel's modules for it",
 		"TestMPTCPToFurtherAddressesIsAFlow":                  "needs iproute2",
 		"TestPayloadThatIsSentAgainIsNoFlow":                  "needs iptables and the kernel's modules for it",
 		"TestFailedCallsBeforeAddressTranslation":             "needs iptables and the kernel's modules for it",

@@ -177,7 +177,6 @@ func TestSYNThatFollowsOtherCallsIsAFlow(t *testing.T) {
 	for _, row := range []struct {
 		reason string
 		before func(t *testing.T, to *unix.SockaddrInet4)
-		after  func(t *testing.T, fd int)
 	}{
 		{reason: "nothing"},
 		{reason: "a datagram to the same address", before: func(t *testing.T, to *unix.SockaddrInet4) {
@@ -195,47 +194,53 @@ func TestSYNThatFollowsOtherCallsIsAFlow(t *testing.T) {
 				t.Fatalf("connect to where no route leads: %v", err)
 			}
 		}},
-		{reason: "the same SYN, which was lost", before: func(t *testing.T, to *unix.SockaddrInet4) {
-			testenv.RequireCommand(t, "iptables", "iptables")
-			check(t, run("iptables", "-w", "-A", "INPUT", "-p", "tcp", "--dport", fmt.Sprint(to.Port), "-j", "DROP"))
-		}, after: func(t *testing.T, fd int) {
-			for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-				info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
-				check(t, err)
-				if info.Total_retrans > 0 {
-					return
-				}
-				if time.Now().After(deadline) {
-					t.Fatal("the SYN is not sent again")
-				}
-			}
-		}},
 	} {
-		t.Run(row.reason, func(t *testing.T) {
-			r := newRig(t, Sizes{})
-			r.unfollow()
-			away(t)
-			to := listen(t, "tcp4", "127.0.0.1:0")
-			fd := r.connectedByOthers(to)
-			address := &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}
-			if row.before != nil {
-				row.before(t, address)
-			}
-			_, err := r.NextGeneration()
-			check(t, err)
-			r.forget()
-			if err := unix.Sendto(fd, []byte("x"), unix.MSG_DONTWAIT, nil); err != nil && err != unix.EINPROGRESS {
-				t.Fatal(err)
-			}
-			if row.after != nil {
-				row.after(t, fd)
-			}
-			if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
-				t.Errorf("flows (-want +got):\n%s", diff)
-			}
-			r.mustLoseNothing()
-		})
+		t.Run(row.reason, func(t *testing.T) { oneSYNIsAFlow(t, row.before, nil) })
 	}
+}
+
+func TestSYNThatIsSentAgainIsOneFlow(t *testing.T) {
+	testenv.RequireCommand(t, "iptables", "iptables")
+	oneSYNIsAFlow(t, func(t *testing.T, to *unix.SockaddrInet4) {
+		check(t, run("iptables", "-w", "-A", "INPUT", "-p", "tcp", "--dport", fmt.Sprint(to.Port), "-j", "DROP"))
+	}, func(t *testing.T, fd int) {
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+			check(t, err)
+			if info.Total_retrans > 0 {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("the SYN is not sent again")
+			}
+		}
+	})
+}
+
+// oneSYNIsAFlow lets a SYN leave on a socket that others have connected, and does something before and after that.
+func oneSYNIsAFlow(t *testing.T, before func(t *testing.T, to *unix.SockaddrInet4), after func(t *testing.T, fd int)) {
+	t.Helper()
+	r := newRig(t, Sizes{})
+	r.unfollow()
+	away(t)
+	to := listen(t, "tcp4", "127.0.0.1:0")
+	fd := r.connectedByOthers(to)
+	if before != nil {
+		before(t, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()})
+	}
+	_, err := r.NextGeneration()
+	check(t, err)
+	r.forget()
+	if err := unix.Sendto(fd, []byte("x"), unix.MSG_DONTWAIT, nil); err != nil && err != unix.EINPROGRESS {
+		t.Fatal(err)
+	}
+	if after != nil {
+		after(t, fd)
+	}
+	if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
+		t.Errorf("flows (-want +got):\n%s", diff)
+	}
+	r.mustLoseNothing()
 }
 
 // The SYN was of another generation: what is sent now tells.
