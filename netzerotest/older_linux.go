@@ -9,8 +9,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/testcontainers/testcontainers-go"
-
 	"github.com/netzero-dev/netzero/internal/cgroup"
 	"github.com/netzero-dev/netzero/internal/docker"
 	"github.com/netzero-dev/netzero/internal/endpoint"
@@ -138,8 +136,11 @@ func (s *settling) fromBefore() (errs, lines []string) {
 		slices.Sort(targets)
 		const remedy = "let the recording begin before it is started (RecordPackage at the begin of TestMain), or pass the recording to it"
 		what := fmt.Sprintf("container %s (%s) was started before the recording", c.Name, c.Image)
+		_, here := madeHere(id)
 		switch {
-		case mine[id], c.Session != "" && c.Session == testcontainers.SessionID() && !siblings():
+		case inSession(c) && !here:
+			// the test of another package started it
+		case mine[id], here:
 			errs = append(errs, fmt.Sprintf("%s, belongs to this test and is not recorded, and opened %s: %s", what, strings.Join(targets, ", "), remedy))
 			if _, err := s.capture.containers.older.isYoung(id); err != nil {
 				errs = append(errs, err.Error())
@@ -202,10 +203,4 @@ func (s *settling) sharesNetwork(c docker.Container) bool {
 		}
 	}
 	return false
-}
-
-// siblings reports whether other processes have this one's parent, as the tests of other packages do: they share testcontainers' session.
-func siblings() bool {
-	children, err := endpoint.Children(os.Getppid())
-	return err != nil || slices.ContainsFunc(children, func(pid int) bool { return pid != os.Getpid() })
 }

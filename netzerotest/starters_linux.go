@@ -105,8 +105,8 @@ func (c *capture) newborn(e *probe.CgroupEvent) bool {
 	}
 	if ids := docker.IDsFromCgroup(pathOf(e)); len(ids) > 0 {
 		id := ids[len(ids)-1]
-		own := len(docker.IDsFromCgroup(e.Names[0])) > 0 // else it is nested in the container's
-		if own || !c.containers.older.has(id) {
+		own := len(docker.IDsFromCgroup(e.Names[0])) > 0                                        // else it is nested in the container's
+		if own && c.containers.older.container(e.Cgroup) == "" || !c.containers.older.has(id) { // of an older one its first flow tells
 			c.look(c.containers.starters.birth(id, e.Time, e.Made && own))
 		}
 	}
@@ -226,6 +226,9 @@ func (s *settling) startedThis(st *starter, c docker.Container) (certain, perhap
 	if st.at < s.started {
 		return false, false
 	}
+	if of, is := madeHere(c.ID); is && !st.command {
+		return s.has(of) && (of != 0 || len(s.capture.members) == 1), s.has(of)
+	}
 	ours := c.Session == testcontainers.SessionID() // so that processes with another parent have nothing to do with it
 	started := c.Labels[labelTestcontainers] == "true" && !st.command
 	own, other := impossible, impossible // how much the command lines say of the container
@@ -240,8 +243,8 @@ func (s *settling) startedThis(st *starter, c docker.Container) (certain, perhap
 		said := says(client, c, st.command)
 		self := client.pid == s.capture.self
 		switch {
-		case self && started && !(ours && client.calls.testcontainers):
-			// some other call
+		case self && started && (!ours || inSession(c)):
+			// another process's testcontainers made it
 		case self && st.command && c.OnlyHealthChecks(s.started):
 			// the engine's own
 		case !s.has(client.recording):
@@ -264,6 +267,12 @@ func (s *settling) startedThis(st *starter, c docker.Container) (certain, perhap
 	return true, true
 }
 
+// inSession reports whether Go's testcontainers has made a container in a session that this process belongs to: this process, if
+// madeHere says so, or the test of another package. Containers of compose projects are made by compose.
+func inSession(c docker.Container) bool {
+	return c.Labels[labelTestcontainers] == "true" && c.Session == testcontainers.SessionID() && c.Labels[labelProject] == ""
+}
+
 // ranCommand reports whether a command may have been run for this test in a container that is older than the recording.
 func (s *settling) ranCommand(id string) bool {
 	return slices.ContainsFunc(s.starters[id], func(st *starter) bool {
@@ -275,7 +284,7 @@ func (s *settling) ranCommand(id string) bool {
 func (m *membership) has(recording goroutine.ID) bool {
 	for _, other := range m.capture.members {
 		if other.goroutine == recording {
-			return other == m || contains(m.name, other.name)
+			return other == m || m.includes(other.name)
 		}
 	}
 	return true

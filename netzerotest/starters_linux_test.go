@@ -19,6 +19,12 @@ func TestWhoStartedAContainer(t *testing.T) {
 	ofOthers.Labels = passed.Labels
 	built.Image = "sha256:0123456789ab"
 	passed.Session, ofOthers.Session = testcontainers.SessionID(), "0"
+	here, beside, early := passed, passed, passed
+	here.ID, beside.ID, early.ID = "a", "b", "c"
+	for id, of := range map[string]goroutine.ID{here.ID: mine, beside.ID: sibling, early.ID: 0} {
+		made.Store(id, of)
+		defer made.Delete(id)
+	}
 	calls := engineClient{pid: self, command: "shop.test", calls: engineCalls{some: true, testcontainers: true}}
 	child := func(command string) engineClient { return engineClient{pid: 14, command: command, recording: mine} }
 	other, script, build, up := child("docker run postgres"), child("sh deploy.sh"), child("docker build ."), child("docker compose up --wait")
@@ -61,10 +67,14 @@ func TestWhoStartedAContainer(t *testing.T) {
 		{"a service of a stack, and somebody else starts stacks", compose, []engineClient{up}, []string{"docker compose up"}, 1, false, true},
 		{"a service of a stack, and somebody else starts this one", compose, []engineClient{up}, []string{"docker compose -p shop up"}, 1, false, false},
 		{"a service of another stack than the child starts", compose, []engineClient{child("docker compose --project-name bank up")}, nil, 1, false, false},
+		{"a service of a stack, and somebody else runs its image", compose, []engineClient{up}, []string{"docker run --network shop redis:7"}, 1, true, true},
 		{"a container of no stack", image, []engineClient{up}, nil, 1, false, false},
-		{"one of testcontainers", passed, []engineClient{calls}, nil, 1, true, true},
+		{"one that testcontainers made for this test", here, nil, []string{"docker run redis:7"}, 2, true, true},
+		{"one that testcontainers made for a test that runs beside", beside, []engineClient{calls}, nil, 2, false, false},
+		{"one that testcontainers made before the tests", early, nil, nil, 1, true, true},
+		{"one that testcontainers made for one of two tests", early, nil, nil, 2, false, true},
+		{"one that testcontainers made in another process of the session", passed, []engineClient{calls}, nil, 1, false, false},
 		{"one of testcontainers, of another session", ofOthers, []engineClient{calls}, nil, 1, false, false},
-		{"one of testcontainers, and this process makes another call", passed, []engineClient{{pid: self}}, nil, 1, false, false},
 		{"a step of a build", built, []engineClient{build}, nil, 1, false, true},
 	} {
 		t.Run(row.reason, func(t *testing.T) {

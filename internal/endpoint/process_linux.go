@@ -156,18 +156,6 @@ func Descendants(roots ...int) ([]int, error) {
 	return slices.Sorted(maps.Keys(found)), nil
 }
 
-// Children returns the children of a process, as they are now.
-func Children(parent int) ([]int, error) {
-	all, err := processes()
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(all, func(pid int) bool {
-		of, err := parentOf(pid)
-		return err != nil || of != parent
-	}), nil
-}
-
 // processes returns the ids of all processes that can be seen.
 func processes() ([]int, error) {
 	proc, err := os.Open("/proc")

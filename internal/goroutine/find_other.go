@@ -14,3 +14,6 @@ func Labels() uint64 { return 0 }
 
 // Current returns 0: nobody can tell.
 func Current() uint64 { return 0 }
+
+// Marked returns 0: nobody is marked here.
+func Marked() ID { return 0 }

@@ -117,6 +117,15 @@ func Mark(id ID) (unmark func() ID) {
 	}
 }
 
+// Marked returns the ID by which the calling goroutine is marked, or the one that started it was; 0 where there is none.
+func Marked() ID {
+	l, err := Find()
+	if err != nil {
+		return 0
+	}
+	return parseID(l.value())
+}
+
 // value returns the value of our label; "" where there is none.
 func (l Layout) value() string {
 	labels, _ := l.own()
