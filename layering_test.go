@@ -76,7 +76,7 @@ var layers = map[string]layer{
 		others: unix,
 	},
 	"internal/doctor":   {own: []string{"internal/session", "internal/probe"}},
-	"internal/endpoint": {own: []string{"internal/flow"}, others: unix},
+	"internal/endpoint": {own: []string{"internal/flow"}, others: unix, tests: []string{"github.com/vishvananda/netlink"}},
 	"internal/docker": {
 		own: []string{"internal/flow"},
 		// The engine is found as testcontainers finds it, and asked by the client that it uses.
@@ -101,7 +101,7 @@ var layers = map[string]layer{
 	// For this repository's tests only.
 	"internal/e2e": {tests: []string{"internal/cgroup", "internal/testnet/netlab"}},
 	"internal/e2e/containers": {
-		tests: []string{"internal/flow", "netzerotest", "github.com/moby/moby/api", "github.com/testcontainers/testcontainers-go"},
+		tests: []string{"internal/flow", "netzerotest", "github.com/moby/moby", "github.com/testcontainers/testcontainers-go"},
 	},
 	"internal/e2e/recorded":  {tests: []string{"internal/cgroup", "netzerotest"}},
 	"internal/escapes":       {tests: []string{"internal/cgroup", "netzerotest", "github.com/vishvananda/netlink"}},
