@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/netzero-dev/netzero/internal/cgroup"
 	"github.com/netzero-dev/netzero/internal/docker"
 	"github.com/netzero-dev/netzero/internal/endpoint"
@@ -127,7 +129,7 @@ func (s *settling) fromBefore() (errs, lines []string) {
 	if len(opened) == 0 {
 		return nil, nil
 	}
-	mine := s.withOlder()
+	mine, mayBe := s.withOlder(), mayStartContainers()
 	for id, targets := range opened {
 		c, known := s.engine.Container(id)
 		if _, claimed := s.capture.containers.claims[id]; claimed || !known || c.Labels[docker.LabelRecording] != "" || docker.Infrastructure(c) != "" {
@@ -145,6 +147,8 @@ func (s *settling) fromBefore() (errs, lines []string) {
 			if _, err := s.capture.containers.older.isYoung(id); err != nil {
 				errs = append(errs, err.Error())
 			}
+		case c.Labels[labelTestcontainers] == "true", !mayBe:
+			// somebody else's: testcontainers-go tells of this process's
 		default:
 			lines = append(lines, fmt.Sprintf("%s: %s while this test process ran, and opened %s: if it is this test's, %s", s.name, what, strings.Join(targets, ", "), remedy))
 		}
@@ -152,6 +156,22 @@ func (s *settling) fromBefore() (errs, lines []string) {
 	slices.Sort(errs)
 	slices.Sort(lines)
 	return errs, lines
+}
+
+// mayStartContainers reports whether this process can have started containers other than by testcontainers-go, which tells of them: it has or
+// has had children, or is a client of an engine.
+func mayStartContainers() bool {
+	var children unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_CHILDREN, &children); err != nil || children.Minflt > 0 { // of those that were waited for
+		return true
+	}
+	if pids, err := endpoint.Descendants(os.Getpid()); err != nil || len(pids) > 0 {
+		return true
+	}
+	clients, err := endpoint.Clients(isEngineSocket)
+	return err != nil || slices.ContainsFunc(clients, func(c endpoint.Client) bool {
+		return c.PID == os.Getpid() && !docker.IsOwn(c.Inode)
+	})
 }
 
 // targetOf returns what a container opened that is in no policy; "" where no policy would have to allow it.

@@ -41,9 +41,10 @@ var Suites = []Suite{
 		"TestSessionOpensBesideOneThatGoesOnToStartOrphans": "needs bash",
 	}},
 	{Package: "./netzerotest", Skip: map[string]string{
-		"TestUpdateFlagOfRealTests": "needs the go command and the package's source",
-		"TestUpdatesAreNotCached":   "needs the go command and the package's source",
-		"TestSubtestsThatMaySkip":   "needs the package's source",
+		"TestUpdateFlagOfRealTests":       "needs the go command and the package's source",
+		"TestUpdatesAreNotCached":         "needs the go command and the package's source",
+		"TestSubtestsThatMaySkip":         "needs the package's source",
+		"TestWhoMayHaveStartedContainers": "needs /bin/true and /bin/sleep",
 	}},
 	{Package: "./internal/e2e/recorded"},
 	{Package: "./internal/escapes", Skip: map[string]string{
