@@ -16,6 +16,10 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
+// The main thread belongs to the main function alone: a test that changes what its thread sees must not change what /proc/self shows,
+// which is the main thread's.
+func init() { runtime.LockOSThread() }
+
 const nobody = 65534
 
 func TestUnderSudoFilesBelongToTheUser(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,6 +19,10 @@ import (
 
 // childRole tells the test binary, started again, what to be.
 const childRole = "NETZERO_ENDPOINT_TEST_CHILD"
+
+// The main thread belongs to the main function alone: a test that changes what its thread sees must not change what /proc/self shows,
+// which is the main thread's.
+func init() { runtime.LockOSThread() }
 
 func TestMain(m *testing.M) {
 	if role := os.Getenv(childRole); role != "" {

@@ -13,6 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// The main thread belongs to the main function alone: a test that changes what its thread sees must not change what /proc/self shows,
+// which is the main thread's.
+func init() { runtime.LockOSThread() }
+
 // A directory that cannot be read may hold manifests that a pattern matches: the error names it.
 func TestDirectoriesThatCannotBeRead(t *testing.T) {
 	dir := t.TempDir()

@@ -23,8 +23,8 @@ import (
 // act does things in turn, as a child process: "tcp 127.0.0.1:80" connects, "udp" sends from one unconnected socket and
 // "udp-connected" from one connected one, "stream" writes to one TCP connection, "ask" sends a datagram and waits for the answer,
 // "listen" listens for TCP, "ping" and "pong" send an ICMP echo request and reply from a raw socket, "kernel" has the kernel of
-// a network namespace send, "wait" says so and waits for a line, those of descend have it done further down, and "leave" in a
-// pid namespace and another cgroup. By descriptor 3, "give" opens sockets and passes them on (sockets_linux_test.go), "take"
+// a network namespace send, "wait" says so and waits for a line, those of descend have it done further down, "leave" in a
+// pid namespace and another cgroup, and "enter" moves to a cgroup. By descriptor 3, "give" opens sockets and passes them on (sockets_linux_test.go), "take"
 // connects a socket that it gets there, "write" writes to it, and "reply" sends an ICMP echo reply from it, a raw socket.
 func act(acts []string) int {
 	unconnected := -1
@@ -89,6 +89,8 @@ func act(acts []string) int {
 			err = descend(verb, address)
 		case "leave":
 			err = leave(address)
+		case "enter":
+			err = os.WriteFile(filepath.Join(address, "cgroup.procs"), []byte("0"), 0)
 		case "wait":
 			fmt.Println(verb)
 			_, err = stdin.ReadString('\n')

@@ -3,7 +3,6 @@ package probe
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -25,12 +24,9 @@ func TestTasksThatComeIntoAnOlderCgroup(t *testing.T) {
 		return newGroup(t, filepath.Join(current, fmt.Sprintf("probe-test-older-%d-%s", os.Getpid(), name)))
 	}
 	move := func(g group, to string) {
-		cmd, done := g.command([]string{"tcp " + to})
+		cmd, done := g.command([]string{"enter " + g.dir, "tcp " + to})
 		defer done()
 		cmd.SysProcAttr = nil
-		cmd.Args = append([]string{"sh", "-c", `echo $$ > "$0/cgroup.procs" && exec "$@"`, g.dir}, cmd.Path)
-		cmd.Path, err = exec.LookPath("sh")
-		check(t, err)
 		check(t, cmd.Run())
 	}
 	for _, row := range []struct {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -18,6 +19,10 @@ import (
 )
 
 // TestMain lets the test binary be its own child process: one that opens a connection, or does several things in turn.
+// The main thread belongs to the main function alone: a test that changes what its thread sees must not change what /proc/self shows,
+// which is the main thread's.
+func init() { runtime.LockOSThread() }
+
 func TestMain(m *testing.M) {
 	if acts := os.Getenv("PROBE_TEST_ACTS"); acts != "" {
 		os.Exit(act(strings.Split(acts, ",")))
