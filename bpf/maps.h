@@ -130,7 +130,7 @@ struct {
 	__type(value, struct destination);
 } destinations SEC(".maps");
 
-/* TCP sockets whose SYN has told of them, and in which generation: it may be sent again. */
+/* TCP sockets whose SYN was reported, and the generation in which it was: the same SYN may be sent again. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

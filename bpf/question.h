@@ -86,7 +86,7 @@ static __always_inline __u32 bounded(__u32 length, __u32 most)
 
 #define EACH_BYTE 0x0101010101010101ULL
 
-/* Eight letters in lower case, each of which is to_lower of its byte. */
+/* Eight bytes in lower case: to_lower of each. */
 static __always_inline __u64 eight_to_lower(__u64 bytes)
 {
 	__u64 low = bytes & 0x7f * EACH_BYTE;

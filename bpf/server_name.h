@@ -37,7 +37,7 @@ static __always_inline void decide(struct speaker *s, __u8 source)
 	s->state = SPEECH_DECIDED;
 }
 
-/* Without a branch, each of which the verifier follows both ways. */
+/* Has no branch: the verifier would follow both ways of each. */
 static __always_inline __u8 to_lower(__u8 b)
 {
 	__u32 letter = (__u32)b - 'A';

@@ -16,7 +16,7 @@
 
 #define MAX_SPEECH 65536
 #define MAX_STEPS 16384 /* in one segment */
-#define STEPS 32        /* of which these in one round, and as many rounds in one of the next level */
+#define STEPS 32        /* steps in a round, and rounds in a round of the next level */
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
 #define TCP_RST 0x04

@@ -112,8 +112,8 @@ __noinline int tell_connection(struct __sk_buff *skb, __u64 own, __u64 recording
 }
 
 /*
- * A packet of a connection whose flow was not told in this generation, or perhaps not for whom it is sent. Not static, so that the packets of
- * all others cost no stack.
+ * Reads a packet of a connection whose flow may not have been reported yet in this generation, or not yet for this sender. Not static, so
+ * that other packets need no stack for it.
  */
 __noinline int read_payload(struct __sk_buff *skb)
 {

@@ -203,8 +203,7 @@ func TestCyclonusFindsWhatIsWrong(t *testing.T) {
 			for _, p := range found.Policies {
 				rules += len(p.Spec.Egress) + len(p.Spec.Ingress)
 			}
-			// One that is spoilt, one that isolates, one that allows the other direction.
-			if len(found.Policies) > 3 || rules > 3 || len(found.Cluster.Pods) > 2 {
+			if len(found.Policies) > 2 || rules > 2 || len(found.Cluster.Pods) > 2 {
 				t.Errorf("%s: not shrunk:\n%s", reason, toYAML(t, found))
 			}
 		}

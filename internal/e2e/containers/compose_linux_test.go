@@ -75,7 +75,7 @@ func get(t *testing.T, url string) {
 	}
 }
 
-// A stack of docker-compose that nobody passed to the recording is this test's, which starts it, also where the test asks none of its ports.
+// The test starts a docker-compose stack without passing the recording to it. The stack is recorded, even if the test calls none of it.
 func TestStackOfDockerCompose(t *testing.T) {
 	require(t)
 	testenv.RequireCommand(t, "docker-compose", "docker-compose")

@@ -47,7 +47,7 @@ func TestGoldenIsRecordedPassesGoesRedAndIsAccepted(t *testing.T) {
 func TestLossIsRedAndWritesNothing(t *testing.T) {
 	s := newShop(t, newLab(t))
 	for _, row := range []struct {
-		reason, variable, text, remedy string // other packages' tests make cgroups meanwhile, events of which may be lost, too
+		reason, variable, text, remedy string // other losses may be named beside: other packages' tests make cgroups
 		least                          int    // of 300; more where such a cgroup takes room
 	}{
 		{"room for 16 flows", "NETZERO_MAX_FLOWS=16", "new flows (flow table full)", "NETZERO_MAX_FLOWS", 284},
