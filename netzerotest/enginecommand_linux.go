@@ -127,6 +127,7 @@ func names(words []string, c docker.Container) bool {
 // engineCalls are calls of an engine that goroutines of this process are in the middle of.
 type engineCalls struct {
 	some           bool // it may be any call: it is in the middle of an HTTP request, or reads from a connection
+	client         bool // a client of an engine makes it, and not just anybody an HTTP request
 	testcontainers bool // testcontainers makes it
 }
 
@@ -144,7 +145,7 @@ var idle = []string{
 func callsOfEngine() map[string]engineCalls {
 	var profile bytes.Buffer
 	if err := pprof.Lookup("goroutine").WriteTo(&profile, 1); err != nil {
-		return map[string]engineCalls{"": {some: true, testcontainers: true}} // cannot fail for a buffer
+		return map[string]engineCalls{"": {some: true, client: true, testcontainers: true}} // cannot fail for a buffer
 	}
 	of := make(map[string]engineCalls)
 	for stack := range strings.SplitSeq(profile.String(), "\n\n") {
@@ -153,7 +154,8 @@ func callsOfEngine() map[string]engineCalls {
 			continue
 		}
 		calls := engineCalls{testcontainers: has("github.com/testcontainers/testcontainers-go")}
-		calls.some = calls.testcontainers || has("net/http.(*persistConn).roundTrip") || has("net/http.(*Transport).roundTrip") || strings.Contains(stack, "/client.(*hijackedConn).") || strings.Contains(stack, "/client.(*Client).")
+		calls.client = calls.testcontainers || strings.Contains(stack, "/client.(*hijackedConn).") || strings.Contains(stack, "/client.(*Client).")
+		calls.some = calls.client || has("net/http.(*persistConn).roundTrip") || has("net/http.(*Transport).roundTrip")
 		if !calls.some {
 			continue
 		}
@@ -166,7 +168,19 @@ func callsOfEngine() map[string]engineCalls {
 			}
 		}
 		calls.testcontainers = calls.testcontainers || of[label].testcontainers
+		calls.client = calls.client || of[label].client
 		of[label] = calls
+	}
+	return of
+}
+
+// callsByClients returns those of some calls that a client of an engine makes for certain: others may be HTTP requests to anybody.
+func callsByClients(calls map[string]engineCalls) map[string]engineCalls {
+	of := make(map[string]engineCalls)
+	for label, made := range calls {
+		if made.client {
+			of[label] = made
+		}
 	}
 	return of
 }

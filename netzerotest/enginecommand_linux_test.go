@@ -5,10 +5,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/moby/moby/client"
 
 	"github.com/netzero-dev/netzero/internal/goroutine"
 )
@@ -50,6 +52,9 @@ func TestCallsOfAnEngine(t *testing.T) {
 		if diff := cmp.Diff(engineCalls{some: true}, callsOfEngine()[id.String()], cmp.AllowUnexported(engineCalls{})); diff != "" {
 			t.Errorf("in the middle of a request (-want +got):\n%s", diff)
 		}
+		if calls := callsByClients(callsOfEngine()); len(calls) > 0 {
+			t.Errorf("a request to anybody is one of a client of an engine: %+v", calls)
+		}
 		answer <- true
 		if err := <-got; err != nil {
 			t.Fatal(err)
@@ -58,4 +63,32 @@ func TestCallsOfAnEngine(t *testing.T) {
 			t.Errorf("while the connection is idle: %+v", calls)
 		}
 	}
+}
+
+// What the test process does by Docker's own client is a call of an engine, to whatever it is connected.
+func TestCallsOfAnEngineByItsClient(t *testing.T) {
+	arrived, answer := make(chan bool), make(chan bool)
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		arrived <- true
+		<-answer
+	}))
+	defer server.Close()
+	docker, err := client.New(client.WithHost("tcp://"+server.Listener.Addr().String()), client.WithAPIVersion("1.41"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer docker.Close()
+	id := goroutine.NewID()
+	done := make(chan bool)
+	go func() {
+		defer close(done)
+		defer goroutine.Mark(id)()
+		docker.ContainerStart(t.Context(), "0123", client.ContainerStartOptions{})
+	}()
+	<-arrived
+	if calls := callsByClients(callsOfEngine()); !calls[id.String()].client || len(calls) != 1 {
+		t.Errorf("%+v", calls)
+	}
+	close(answer)
+	<-done
 }

@@ -113,6 +113,16 @@ func (c *capture) newborn(e *probe.CgroupEvent) bool {
 	return !e.Made && nobodys(e)
 }
 
+// lack keeps what makes the recordings incomplete.
+func (c *capture) lack(err error) {
+	if err == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fail(fmt.Errorf("look for who started a container: %w", err))
+}
+
 // look sets a starter, which may be nil.
 func (c *capture) look(st *starter) {
 	if st == nil {
@@ -129,11 +139,14 @@ func (c *capture) findClients(st *starter) {
 	c.mu.Lock()
 	s := c.session
 	c.mu.Unlock()
+	searching := docker.IsSearching()
 	calls := callsOfEngine()
 	self := os.Getpid()
 	tree := map[int]goroutine.ID{self: 0}
 	if s != nil {
-		maps.Copy(tree, s.Descendants())
+		known, err := s.Descendants()
+		c.lack(err)
+		maps.Copy(tree, known)
 	}
 	seen := make(map[int]bool)
 	add := func(pid int) {
@@ -163,14 +176,19 @@ func (c *capture) findClients(st *starter) {
 		}
 	}
 	addCommands(maps.Keys(tree))
-	descendants, _ := endpoint.Descendants(self) // without, the kernel's table tells
+	descendants, err := endpoint.Descendants(self)
+	c.lack(err)
 	for _, pid := range descendants {
 		if _, known := tree[pid]; !known {
 			tree[pid] = 0
 		}
 	}
 	addCommands(slices.Values(descendants))
-	clients, _ := endpoint.Clients(isEngineSocket) // without, the names of programs tell
+	clients, err := endpoint.Clients(isEngineSocket)
+	if err != nil { // the kernel does not tell (CONFIG_UNIX_DIAG): the names of programs and the stacks of this one do
+		clients = []endpoint.Client{{PID: self}}
+		searching = true
+	}
 	own := make(map[uint64]bool)
 	for _, client := range clients {
 		own[client.Inode] = own[client.Inode] || client.PID == self
@@ -180,6 +198,9 @@ func (c *capture) findClients(st *starter) {
 		if !docker.IsOwn(client.Inode) && !inherited {
 			add(client.PID)
 		}
+	}
+	if searching || docker.IsSearching() { // the connection may be of the search
+		calls = callsByClients(calls)
 	}
 	if seen[self] { // with a connection that may be idle
 		st.tree = slices.DeleteFunc(st.tree, func(client engineClient) bool { return client.pid == self })

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/moby/moby/client"
@@ -68,6 +69,9 @@ func (w *Watcher) Endpoint() Endpoint {
 	return Endpoint{Network: network, Address: u.Host}
 }
 
+// searching counts the searches for an engine that are under way. Testcontainers connects for them, by sockets that IsOwn does not know.
+var searching atomic.Int32
+
 // find returns a client of the configured engine, or of the one that testcontainers finds. The latter looks once in
 // the life of a process and remembers, errors too. So its search is not cut short, which would leave the test without
 // an engine that was merely slow: it goes on while this function says that the engine stalled.
@@ -80,21 +84,21 @@ func find(ctx context.Context, c Config) (*client.Client, error) {
 		err    error
 	}
 	done := make(chan found, 1)
+	searching.Add(1)
 	go func() {
+		defer searching.Add(-1)
 		tc, err := testcontainers.NewDockerClientWithOpts(context.WithoutCancel(ctx))
 		if err != nil {
 			done <- found{nil, err}
 			return
 		}
-		done <- found{tc.Client, nil}
+		known, err := noted(tc.Client)
+		done <- found{known, err}
 	}()
 	timer := time.NewTimer(c.Timeout)
 	defer timer.Stop()
 	select {
 	case f := <-done:
-		if f.err == nil {
-			f.client, f.err = noted(f.client)
-		}
 		if f.err != nil {
 			return nil, noEngine("where testcontainers looks (tc.host and docker.host in ~/.testcontainers.properties, DOCKER_HOST, "+
 				"/var/run/docker.sock, the sockets of rootless Docker)", f.err)

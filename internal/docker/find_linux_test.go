@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	machine "github.com/netzero-dev/netzero/internal/endpoint"
 )
 
 func TestNoEngine(t *testing.T) {
@@ -30,6 +32,7 @@ const hostVariable = "NETZERO_TEST_DOCKER_SAY"
 
 func TestEngineIsTheOneThatTestcontainersFinds(t *testing.T) {
 	if os.Getenv(hostVariable) != "" {
+		defer watchSockets(t, strings.TrimPrefix(os.Getenv("DOCKER_HOST"), "unix://"))()
 		w, err := Watch(t.Context(), Config{})
 		check(t, err)
 		fmt.Println("host is " + w.Engine().Host)
@@ -42,6 +45,47 @@ func TestEngineIsTheOneThatTestcontainersFinds(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "host is "+l.host) {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// watchSockets looks until the returned function is called that whatever connects this process to an engine is known as its own.
+func watchSockets(t *testing.T, engine string) (stop func()) {
+	ended, done := make(chan bool), make(chan bool)
+	seen := false
+	go func() {
+		defer close(done)
+		unknown := make(map[uint64]bool) // by the last look
+		for {
+			select {
+			case <-ended:
+				return
+			default:
+			}
+			searching := IsSearching()
+			clients, err := machine.Clients(func(path string) bool { return path == engine })
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			now := make(map[uint64]bool)
+			for _, c := range clients {
+				if c.PID != os.Getpid() {
+					continue
+				}
+				seen = true
+				now[c.Inode] = !searching && !IsSearching() && !IsOwn(c.Inode)
+				if now[c.Inode] && unknown[c.Inode] {
+					t.Errorf("socket %d is not known", c.Inode)
+				}
+			}
+			unknown = now
+		}
+	}()
+	return func() {
+		close(ended)
+		if <-done; !seen {
+			t.Error("no connection was seen")
+		}
 	}
 }
 

@@ -19,6 +19,9 @@ func IsOwn(inode uint64) bool {
 	return is
 }
 
+// IsSearching reports whether this process is looking for an engine by sockets that [IsOwn] does not know.
+func IsSearching() bool { return searching.Load() > 0 }
+
 // noted returns a client that is like another one, and whose connections [IsOwn] knows, where the engine has a Unix socket.
 func noted(c *client.Client) (*client.Client, error) {
 	host := c.DaemonHost()
@@ -28,28 +31,28 @@ func noted(c *client.Client) (*client.Client, error) {
 	}
 	defer c.Close()
 	return client.New(client.FromEnv, client.WithHost(host), client.WithDialContext(func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		conn, err := d.DialContext(ctx, "unix", u.Path)
-		if err != nil {
-			return nil, err
-		}
-		return note(conn), nil
+		return dialNoted(ctx, u.Path)
 	}))
 }
 
-// note keeps the inode of a connection until that is closed.
-func note(c net.Conn) net.Conn {
+// dialNoted connects to a Unix socket by one that [IsOwn] knows before it is connected, and until it is closed.
+func dialNoted(ctx context.Context, path string) (net.Conn, error) {
 	var inode uint64
-	if raw, err := c.(syscall.Conn).SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) {
+	d := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
+		return raw.Control(func(fd uintptr) {
 			var s syscall.Stat_t
 			if syscall.Fstat(int(fd), &s) == nil {
 				inode = s.Ino
+				own.Store(inode, true)
 			}
 		})
+	}}
+	conn, err := d.DialContext(ctx, "unix", path)
+	if err != nil {
+		own.Delete(inode)
+		return nil, err
 	}
-	own.Store(inode, true)
-	return &ownConn{c, inode}
+	return &ownConn{conn, inode}, nil
 }
 
 type ownConn struct {

@@ -92,12 +92,11 @@ func (s *Session) knowsIDs() bool { return s.Self.PID == os.Getpid() }
 
 // Descendants returns the processes that descend from this one as the kernel knows them, also those that have lost their parents,
 // with their recordings. In another pid namespace than the initial one none is known.
-func (s *Session) Descendants() map[int]goroutine.ID {
+func (s *Session) Descendants() (map[int]goroutine.ID, error) {
 	if !s.knowsIDs() || !s.Probe.Follows() {
-		return nil
+		return nil, nil
 	}
-	all, _ := s.Probe.Descendants()
-	return all
+	return s.Probe.Descendants()
 }
 
 // How long, and in how many rounds at least, processes may go on to start others outside of the leaf before they are all in it. On
