@@ -43,6 +43,7 @@ type capture struct {
 	ambiguous []*probe.FlowEvent
 	// of flows for which no name was asked, or one of several
 	speeches map[probe.Key]*speech
+	searches map[uint64]endpoint.Search // of the resolvers of cgroups, by their ids
 	// what clients name their servers by, by ServerNameKey.Hash
 	said map[uint64]serverName
 	// open connections of earlier captures

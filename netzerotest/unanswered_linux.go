@@ -24,7 +24,7 @@ type lookupKey struct {
 type lookup struct {
 	event    *probe.FlowEvent // who asked first; nil where that was not seen
 	search   endpoint.Search  // how its resolver completes names
-	guess    bool             // search is not its own: a container's process that asked has gone
+	guess    bool             // search is not its own: a container's process that asked has gone, and its cgroup with it
 	stray    stray
 	answered bool // with an address
 }
@@ -39,11 +39,36 @@ func (c *capture) lookUp(e *probe.FlowEvent, question string) {
 	for _, m := range to {
 		l := m.lookupOf(lookupKey{e.Cgroup, name})
 		if l.event == nil {
-			search, its := m.identifier.Search(e.Process.PID)
+			search, its := c.searchOf(m, e)
 			l.event, l.stray, l.search = e, stray, search
 			l.guess = !its && e.Cgroup != c.session.Leaf.ID
 		}
 	}
+}
+
+// searchOf returns how the resolver of who asks completes names: of one that has gone, as another process of its cgroup does or did. False
+// where neither is known; then it is how this process does. The caller holds mu.
+func (c *capture) searchOf(m *membership, e *probe.FlowEvent) (endpoint.Search, bool) {
+	search, its := m.identifier.Search(e.Process.PID)
+	if known, is := c.searches[e.Cgroup]; !its && is {
+		return known, true
+	}
+	if !its && e.Cgroup != c.session.Leaf.ID {
+		pids, _ := c.session.Tree.Members(e.Cgroup) // without, it is not known
+		for _, pid := range pids {
+			if other, is := m.identifier.Search(pid); is {
+				search, its = other, true
+				break
+			}
+		}
+	}
+	if its {
+		if c.searches == nil {
+			c.searches = make(map[uint64]endpoint.Search)
+		}
+		c.searches[e.Cgroup] = search
+	}
+	return search, its
 }
 
 // ask is lookUp for a question over UDP.
@@ -171,6 +196,11 @@ func staysHere(name string) bool {
 // unanswered returns the names that were looked up and got no address, as attempts of which the port is not known. The caller
 // holds capture.mu.
 func (s *settling) unanswered() []located {
+	for k, l := range s.lookups {
+		if search, known := s.capture.searches[k.cgroup]; known && l.guess {
+			l.search, l.guess = search, false
+		}
+	}
 	first := make(map[lookupKey]*lookup)
 	for k, l := range s.lookups {
 		if l.event == nil || l.answered || s.capture.isNobodys(k.cgroup) {

@@ -1,8 +1,14 @@
 package netzerotest
 
 import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -12,6 +18,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/probe"
 	"github.com/netzero-dev/netzero/internal/session"
+	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
 // All forms of a name are asked for where none has an address, in an order that depends on its dots.
@@ -52,6 +59,67 @@ func TestLookupWithoutAnAddressIsOfTheNameThatWasWritten(t *testing.T) {
 		if diff := cmp.Diff(row.want, strings.Join(got, " ")); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", row.reason, diff)
 		}
+	}
+}
+
+// A program that looks a name up and ends at once leaves others behind that show how its container's resolver completes names.
+func TestResolverOfAProcessThatHasGone(t *testing.T) {
+	const waits = "NETZERO_TEST_WAITS"
+	if os.Getenv(waits) != "" {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		return
+	}
+	testenv.RequireRoot(t)
+	c, err := newCapture(probe.Sizes{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := c.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	dir := filepath.Join(filepath.Dir(c.session.Leaf.Path), fmt.Sprintf("netzerotest-%d", os.Getpid()))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(dir)
+	id, err := cgroup.ID(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &membership{identifier: endpoint.New(endpoint.Config{})}
+	search := func() (endpoint.Search, bool) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.searchOf(m, &probe.FlowEvent{Key: probe.Key{Cgroup: id}})
+	}
+	if search, known := search(); known {
+		t.Errorf("of an empty cgroup it is %+v", search)
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	other := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+	other.Env = append(os.Environ(), waits+"=1")
+	other.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(f.Fd())}
+	in, err := other.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	want, _ := m.identifier.Search(other.Process.Pid)
+	for _, when := range []string{"while another process runs", "when all have gone"} {
+		got, known := search()
+		if diff := cmp.Diff(want, got); diff != "" || !known {
+			t.Errorf("%s: known=%t (-want +got):\n%s", when, known, diff)
+		}
+		in.Close()
+		_ = other.Wait()
 	}
 }
 

@@ -27,3 +27,12 @@ func Members(dir string) ([]int, error) {
 	})
 	return pids, err
 }
+
+// Members returns the processes of the cgroup that has an id, and of those below it. Errors: [ErrNoCgroup].
+func (t Tree) Members(id uint64) ([]int, error) {
+	dir, err := t.Path(id)
+	if err != nil {
+		return nil, err
+	}
+	return Members(dir)
+}
