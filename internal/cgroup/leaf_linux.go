@@ -194,11 +194,16 @@ const (
 
 // dissolve empties a cgroup and all below it into another one, and removes it.
 func dissolve(dir, into string, patience time.Duration) error {
-	below, err := os.ReadDir(dir)
+	// Before those below: a process whose threads are in threaded cgroups goes with all of them, and is listed here only.
+	err := empty(dir, into)
 	if isGone(err) {
 		return nil
 	}
-	if err != nil {
+	below, readErr := os.ReadDir(dir)
+	if isGone(readErr) {
+		return nil
+	}
+	if err = errors.Join(err, readErr); err != nil {
 		return fmt.Errorf("leave cgroup: %w", err)
 	}
 	for _, entry := range below {
@@ -207,16 +212,6 @@ func dissolve(dir, into string, patience time.Duration) error {
 		}
 	}
 	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		pids, readErr := processes(dir)
-		if isGone(readErr) {
-			return err
-		}
-		if readErr != nil {
-			return errors.Join(err, readErr)
-		}
-		if err := move(into, pids); err != nil {
-			return err
-		}
 		rmErr := os.Remove(dir)
 		if rmErr == nil || isGone(rmErr) {
 			return err
@@ -224,7 +219,24 @@ func dissolve(dir, into string, patience time.Duration) error {
 		if !errors.Is(rmErr, unix.EBUSY) || time.Now().After(deadline) {
 			return errors.Join(err, fmt.Errorf("remove cgroup: %w", rmErr))
 		}
+		if emptyErr := empty(dir, into); isGone(emptyErr) {
+			return err
+		} else if emptyErr != nil {
+			return errors.Join(err, emptyErr)
+		}
 	}
+}
+
+// empty moves the processes of a cgroup into another one. Those of a threaded cgroup are its parent's.
+func empty(dir, into string) error {
+	pids, err := processes(dir)
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return move(into, pids)
 }
 
 func processes(dir string) ([]int, error) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -121,6 +122,22 @@ func TestProcessEntersLeafAndComesBack(t *testing.T) {
 	}
 	if _, err := os.Stat(leaf.Path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the leaf is still there: %v", err)
+	}
+}
+
+// A test may put threads of its own into threaded cgroups below the leaf.
+func TestLeafWithThreadedCgroupsIsLeft(t *testing.T) {
+	_, leaf := newLeaf(t)
+	home := filepath.Dir(leaf.Path)
+	inherited, _ := child(t, "wait")
+	threads := filepath.Join(leaf.Path, "a", "threads")
+	check(t, os.MkdirAll(threads, 0o755))
+	check(t, move(filepath.Dir(threads), []int{inherited.Process.Pid}))
+	check(t, os.WriteFile(filepath.Join(threads, "cgroup.type"), []byte("threaded"), 0))
+	check(t, os.WriteFile(filepath.Join(threads, "cgroup.threads"), []byte(strconv.Itoa(inherited.Process.Pid)), 0))
+	check(t, leaf.Leave())
+	if !members(t, home)[inherited.Process.Pid] {
+		t.Error("a process whose thread was in a threaded cgroup is not back")
 	}
 }
 
