@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 
 	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/flow"
@@ -171,8 +172,11 @@ func (c ciliumCandidate) deniedReason(f flow.Flow, first string) string {
 	}
 	switch c.fit.peer {
 	case peerFits:
-		allowed := c.view.rules[c.rule]
-		return fmt.Sprintf("%s, %s allows %s", port, rule, describeOpenTo(allowed)) + c.view.scope.explainPortNames(allowed.namesOfPorts(), f)
+		allowed := c.view.openings.read(strconv.Itoa(c.rule), func() opened {
+			rule := c.view.rules[c.rule]
+			return opened{describeOpenTo(rule), rule.namesOfPorts()}
+		})
+		return fmt.Sprintf("%s, %s allows %s", port, rule, allowed.text) + c.view.scope.explainPortNames(allowed.ports, f)
 	case unseen:
 		return fmt.Sprintf("%s never matches: no rule lets Cilium read the look-up of %s (toPorts with rules.dns, to the resolver at port %d)", rule, far.Name, resolverPort)
 	case otherNamespace:

@@ -17,6 +17,7 @@ type ciliumView struct {
 	named     bool          // one of the policy's rules is for names
 	lookups   []cilium.FQDN // that Cilium reads for the subject's pods, by any policy
 	read      *fqdnIndex    // of them; may be nil
+	openings  *openings
 }
 
 // views returns the policies that select the subject, in their order, with what they say of a direction.
@@ -29,7 +30,7 @@ func (c Cilium) views(policies ciliumPolicies, subject Workload, d direction) []
 		}
 		v := ciliumView{
 			NetworkPolicy: p, scope: c, direction: d, rules: ciliumRulesOf(p, d), denials: ciliumDenyRulesOf(p, d),
-			namespace: cmp.Or(p.Namespace, subject.Namespace, defaultNamespace),
+			namespace: cmp.Or(p.Namespace, subject.Namespace, defaultNamespace), openings: new(openings),
 		}
 		for _, r := range v.rules {
 			v.named = v.named || len(r.names) > 0

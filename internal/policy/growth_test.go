@@ -14,6 +14,39 @@ func TestWorkForThePortsOfOnePeerIsLinear(t *testing.T) {
 	t.Run("Cilium", func(t *testing.T) { checkGrowth(t, Cilium{scope}) })
 }
 
+// So it is where the ports are others than those of the policy, of one peer and of one host.
+func TestWorkForDeniedPortsIsLinear(t *testing.T) {
+	scope := Scope{Subjects: []Subject{{Workload: Workload{Name: "bench"}}}}
+	for _, peer := range []flow.Endpoint{{Kind: flow.Workload, Name: "peer"}, {Kind: flow.External, Name: "api.pay.test"}} {
+		t.Run("NetworkPolicy/"+peer.Name, func(t *testing.T) { checkDeniedGrowth(t, scope, peer) })
+		t.Run("Cilium/"+peer.Name, func(t *testing.T) { checkDeniedGrowth(t, Cilium{scope}, peer) })
+	}
+}
+
+func checkDeniedGrowth[P any](t *testing.T, rules interface {
+	Generate([]flow.Flow) []P
+	Evaluator([]P) func(flow.Flow) Verdict
+}, peer flow.Endpoint) {
+	measure := func(n int) uint64 {
+		flows := many(2 * n)
+		for i := range flows {
+			flows[i].Destination, flows[i].Port = peer, uint16(1+i)
+		}
+		evaluate := rules.Evaluator(rules.Generate(flows[:n]))
+		return allocated(func() {
+			for _, f := range flows[n:] {
+				if v := evaluate(f); v.Outcome != Denied {
+					t.Fatalf("%v: %+v", f, v)
+				}
+			}
+		})
+	}
+	const n = 1000
+	if judge, more := measure(n), measure(2*n); more > 3*judge {
+		t.Errorf("to judge %d ports that are denied allocates %d bytes, twice as many %d", n, judge, more)
+	}
+}
+
 func checkGrowth[P any](t *testing.T, rules interface {
 	Generate([]flow.Flow) []P
 	Required([]flow.Flow) []flow.Flow

@@ -28,3 +28,30 @@ func (m *memo[T]) of(text string, read func(string) T) T {
 	m.known = max(m.known, m.next, min(m.known+1, len(m.recent)))
 	return r.read
 }
+
+// opened is to what something opens, in words, and the names of ports among that.
+type opened struct {
+	text  string
+	ports []string
+}
+
+// openings remembers what rules and names open: a rule may have as many ports as there are flows that it denies.
+type openings struct {
+	mu sync.Mutex
+	of map[string]opened
+}
+
+// read returns what read says of something, which it asks once.
+func (o *openings) read(of string, read func() opened) opened {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	known, ok := o.of[of]
+	if !ok {
+		if o.of == nil {
+			o.of = make(map[string]opened)
+		}
+		known = read()
+		o.of[of] = known
+	}
+	return known
+}

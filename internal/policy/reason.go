@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"maps"
+	"strconv"
 
 	networkingv1 "k8s.io/api/networking/v1"
 
@@ -53,8 +54,11 @@ func (c candidate) deniedReason(f flow.Flow, first string) string {
 	port := fmt.Sprintf("%d/%s", f.Port, f.Protocol)
 	switch c.fit.peer {
 	case peerFits:
-		ports := c.view.rules[c.rule].ports
-		return fmt.Sprintf("port %s, %s allows %s", port, rule, describePorts(ports)) + c.view.scope.explainPortNames(namesOfPorts(ports), f)
+		allowed := c.view.openings.read(strconv.Itoa(c.rule), func() opened {
+			ports := c.view.rules[c.rule].ports
+			return opened{describePorts(ports), namesOfPorts(ports)}
+		})
+		return fmt.Sprintf("port %s, %s allows %s", port, rule, allowed.text) + c.view.scope.explainPortNames(allowed.ports, f)
 	case otherNamespace:
 		return fmt.Sprintf("%s is in another namespace than %s", c.view.scope.describe(far), rule)
 	case excepted:
@@ -76,13 +80,15 @@ func (c candidate) deniedReason(f flow.Flow, first string) string {
 
 // namesOf lists what the annotation allows under a host's name.
 func (c candidate) namesOf(host string) string {
-	var entries []string
-	for _, n := range c.view.names {
-		if matchHost(n.host, host) {
-			entries = append(entries, n.String())
+	return c.view.openings.read(host, func() opened { // no host is a number
+		var entries []string
+		for _, n := range c.view.names {
+			if matchHost(n.host, host) {
+				entries = append(entries, n.String())
+			}
 		}
-	}
-	return abbreviate(entries, ", ")
+		return opened{text: abbreviate(entries, ", ")}
+	}).text
 }
 
 // describe names the far end of a flow in a reason: pods with their labels, where these do not follow from the name, since
