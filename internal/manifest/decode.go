@@ -15,7 +15,7 @@ import (
 var read = []string{
 	"metadata", "name", "namespace", "labels", "ownerReferences", "spec", "selector", "matchLabels", "matchExpressions",
 	"template", "jobTemplate", "containers", "initContainers", "hostNetwork", "ports", "port", "targetPort",
-	"containerPort", "protocol", "type", "externalName", "clusterIP", "subsets", "addresses", "notReadyAddresses",
+	"containerPort", "nodePort", "hostPort", "protocol", "type", "externalName", "clusterIP", "subsets", "addresses", "notReadyAddresses",
 	"endpoints", "addressType",
 }
 

@@ -54,6 +54,7 @@ type Match struct {
 	pods    []*workload
 	ports   []Port
 	targets []target
+	nodes   []nodePort
 	others  []portKey // where other Services send their clients in these pods
 	direct  bool      // nothing stands between a client and the port it asks for
 }
@@ -105,6 +106,7 @@ type workload struct {
 	selector    map[string]string // matchLabels, without what is generated
 	labels      map[string]string // of the pods, without what is generated
 	ports       []Port
+	hostPorts   []nodePort
 	hostNetwork bool
 	owner       identity // of an object that a controller made
 }
@@ -123,6 +125,7 @@ type servicePort struct {
 	name   string
 	key    portKey
 	target intstr.IntOrString
+	node   uint16 // the nodePort; 0 where the cluster chooses one, or there is none
 }
 
 // backing is the addresses of one Endpoints subset or EndpointSlice.

@@ -156,6 +156,9 @@ func (o *object) readPorts(w *workload, c corev1.Container, at string) error {
 		if !slices.Contains(w.ports, port) {
 			w.ports = append(w.ports, port)
 		}
+		if err := o.addHostPort(w, p, key, at); err != nil {
+			return err
+		}
 	}
 	return nil
 }
