@@ -37,13 +37,23 @@ type Match struct {
 	Name      string
 	Namespace string // as it is written; empty where the manifest names none
 
-	// Selector is the labels by which a NetworkPolicy selects the pods: for a Service its selector, for a workload
-	// spec.selector.matchLabels if they pick no other workload's pods, else all labels of its template. Never empty,
-	// unless there are no pods; labels that Kubernetes generates are not among them.
+	// Selector is the labels by which a rule selects the pods as a destination: for a Service its selector, for a workload
+	// its Own. Never empty, unless there are no pods. Labels that Kubernetes generates are not among them, nor those that
+	// name a release or a run, unless nothing else identifies the pods.
 	Selector map[string]string
 	// Labels is all labels of the pods, but those that Kubernetes generates. Where a Service picks several workloads, it
-	// is what their pods have in common.
+	// is what the pods that serve its ports have in common.
 	Labels map[string]string
+	// Own is the labels by which the workload's own policy selects its pods, and a rule selects them as a source: the
+	// workload's own spec.selector.matchLabels, with labels of its template where those pick other workloads' pods too. A
+	// Service goes by the workload of its name, else by those that serve its ports. It is empty where Selector is.
+	Own map[string]string
+	// OwnLabels is Labels of the pods that Own is for.
+	OwnLabels map[string]string
+
+	// Notice is what a person should know who uses the match, in one line; empty where there is nothing. OwnNotice is the
+	// same for the workload's own policy.
+	Notice, OwnNotice string
 
 	File string // relative to the directory that was read, with slashes
 	Line int    // where the object begins
@@ -56,6 +66,7 @@ type Match struct {
 	targets []target
 	nodes   []nodePort
 	others  []portKey // where other Services send their clients in these pods
+	unknown bool      // what ports the pods have
 	direct  bool      // nothing stands between a client and the port it asks for
 }
 
@@ -108,7 +119,11 @@ type workload struct {
 	ports       []Port
 	hostPorts   []nodePort
 	hostNetwork bool
-	owner       identity // of an object that a controller made
+	owner       identity   // of an object that a controller made
+	makers      []identity // what may have made the owner, or an object that does not say its owner
+	hook        bool       // of a deployment tool, and gone when it has done its work; a Helm test is one
+	test        bool       // a Helm test, which runs when somebody asks for it
+	job         string     // the name of the Job whose pods these are, where the manifests say it
 }
 
 // service is a Service.

@@ -49,6 +49,9 @@ func (m Match) TargetPorts(port uint16, protocol flow.Protocol) ([]uint16, error
 		case len(m.pods) > 0:
 			return nil, m.portError(key, fmt.Sprintf("its target port %q is no port of %s", t.unknown, listed(m.pods)),
 				"correct targetPort, or name a containerPort so")
+		case m.unknown:
+			return nil, m.portError(key, fmt.Sprintf("its target port %q is that of pods which no manifest has", t.unknown),
+				"say the pods' port by Peer, or give the Service its number as targetPort")
 		default:
 			return nil, m.portError(key, fmt.Sprintf("its Endpoints have no %s port with the name %q of the Service's", key.protocol, t.name),
 				"give them one")
@@ -57,7 +60,7 @@ func (m Match) TargetPorts(port uint16, protocol flow.Protocol) ([]uint16, error
 	if numbers := m.behindNode(key); len(numbers) > 0 {
 		return numbers, nil
 	}
-	if len(m.ports) == 0 && len(m.targets) == 0 && len(m.others) == 0 && len(m.Addresses) == 0 {
+	if m.unknown || len(m.ports) == 0 && len(m.targets) == 0 && len(m.others) == 0 && len(m.Addresses) == 0 {
 		return []uint16{port}, nil
 	}
 	return nil, m.portError(key, "there is no such port; there are "+m.portList(), "add it to the manifest, or use one of these")

@@ -84,6 +84,7 @@ func (o *object) readWorkload() (*workload, error) {
 		identity: o.identity(), origin: o.origin,
 		labels: lasting(p.template.Labels), hostNetwork: p.template.Spec.HostNetwork, owner: ownerOf(&o.meta),
 	}
+	w.addRun(&o.meta, p.template.Labels)
 	if w.selector, err = o.readSelector(p, labelsAt); err != nil {
 		return nil, err
 	}
@@ -186,14 +187,4 @@ func ownerOf(meta *metav1.ObjectMeta) identity {
 		}
 	}
 	return identity{}
-}
-
-// dropOwned drops what a controller made of another workload that is there: in the output of kubectl get, a Deployment
-// comes with its ReplicaSets and Pods.
-func (s *Set) dropOwned() {
-	have := make(map[identity]bool)
-	for _, w := range s.workloads {
-		have[w.identity] = true
-	}
-	s.workloads = slices.DeleteFunc(s.workloads, func(w *workload) bool { return have[w.owner] })
 }
