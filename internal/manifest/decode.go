@@ -25,6 +25,8 @@ func (s *Set) addKnown(o *object) error {
 		return err
 	}
 	switch o.kind {
+	case "Rollout", "CloneSet", "DeploymentConfig":
+		return s.addOperated(o)
 	case "Service":
 		read, err := o.readService()
 		if err != nil {

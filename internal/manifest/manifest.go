@@ -2,10 +2,12 @@
 // the pods that a policy has to select.
 //
 // It reads Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job, CronJob, Pod, Service, Endpoints,
-// EndpointSlice and Namespace, in YAML or JSON, in several documents and in lists; other kinds are passed over. It refuses to
+// EndpointSlice and Namespace, and what makes pods like a Deployment does: Argo's Rollout, OpenShift's DeploymentConfig and
+// OpenKruise's CloneSet; in YAML or JSON, in several documents and in lists. Other kinds are passed over. It refuses to
 // guess: templates and kustomizations that would change names or labels, objects that the API server would not take, a
 // misspelt field that would change what is read, and two versions of one object are errors that name file, document and
-// line; a name that fits several workloads, or a Service that picks nobody's pods, is an error that says so.
+// line; a name that fits several workloads is an error that says so. A Service that picks the pods of no workload stands
+// for pods that an operator makes, and the match has a notice.
 //
 // Limits: it sees only what the files say, not what an admission webhook, a controller or `kubectl apply -n` adds to it.
 // A field that is unknown to this release of the Kubernetes API, and resembles none that is read, is passed over.

@@ -2,6 +2,23 @@ package manifest
 
 import "maps"
 
+// addOperated reads an object of a controller that does not come with Kubernetes, as far as it is like a Deployment's. Only
+// its controller knows what else it may hold, so one that is not like that is passed over.
+func (s *Set) addOperated(o *object) error {
+	spec, _ := o.tree["spec"].(map[string]any)
+	if spec["selector"] == nil || spec["template"] == nil {
+		return nil // such as a Rollout with a workloadRef
+	}
+	o.tree = maps.Clone(o.tree)
+	o.tree["spec"] = map[string]any{"selector": spec["selector"], "template": spec["template"]}
+	delete(o.tree, "status")
+	read, err := o.readWorkload()
+	if err != nil {
+		return nil
+	}
+	return addOnce(&s.workloads, read, o)
+}
+
 // ofUnknownPods returns what a Service stands for whose pods no workload of the manifests has: an operator makes them of
 // an object of a kind that is not read, such as a Kafka or a Prometheus. The Service's selector suffices to select them.
 // What ports they have is not known.

@@ -89,3 +89,81 @@ func TestPortsOfPodsThatNoManifestHas(t *testing.T) {
 		}
 	}
 }
+
+const operated = `apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: cart}
+spec:
+  selector: {matchLabels: {app: cart, helm.sh/chart: cart-1.0}}
+  strategy: {canary: {canaryService: cart-canary, analysis: {templates: [{templateName: x}]}}}
+  template:
+    metadata: {labels: {app: cart, helm.sh/chart: cart-1.0}}
+    spec: {containers: [{name: x, image: x, ports: [{name: web, containerPort: 8080}]}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: cart-canary}
+spec: {selector: {app: cart, rollouts-pod-template-hash: 7c9d6b5f4}, ports: [{port: 80, targetPort: web}]}
+---
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {name: cart-7c9d6b5f4, ownerReferences: [{apiVersion: argoproj.io/v1alpha1, controller: true, kind: Rollout, name: cart, uid: a}]}
+spec:
+  selector: {matchLabels: {app: cart, rollouts-pod-template-hash: 7c9d6b5f4}}
+  template:
+    metadata: {labels: {app: cart, rollouts-pod-template-hash: 7c9d6b5f4}}
+    spec: {containers: [{name: x, image: x}]}
+---
+apiVersion: apps.openshift.io/v1
+kind: DeploymentConfig
+metadata: {name: db}
+spec:
+  selector: {deploymentconfig: db}
+  triggers: [{type: ConfigChange}]
+  template:
+    metadata: {labels: {deploymentconfig: db, app: shop}}
+    spec: {containers: [{name: x, image: x, ports: [{name: pg, containerPort: 5432}]}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: db}
+spec: {selector: {deploymentconfig: db}, ports: [{port: 6432, targetPort: pg}]}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: by-reference}
+spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: cart}}
+---
+apiVersion: apps.kruise.io/v1alpha1
+kind: CloneSet
+metadata: {name: odd}
+spec: {selector: {matchLabels: {app: odd}}, template: {metadata: {labels: {app: other}}, spec: {containers: []}}}
+`
+
+func TestControllersLikeDeploymentsAreRead(t *testing.T) {
+	s := parsed(t, operated)
+	for _, row := range []struct {
+		name      string
+		own       set
+		dial, get uint16
+	}{
+		{"cart", set{"app": "cart"}, 8080, 8080},
+		{"cart-canary", set{"app": "cart"}, 80, 8080},
+		{"db", set{"deploymentconfig": "db"}, 6432, 5432},
+	} {
+		m, err := s.Find(row.name, "")
+		if err != nil {
+			t.Errorf("%s: %v", row.name, err)
+			continue
+		}
+		ports, err := m.TargetPorts(row.dial, flow.TCP)
+		if diff := cmp.Diff([]any{row.own, row.own, []uint16{row.get}, ""}, []any{m.Own, m.Selector, ports, m.Notice}); diff != "" || err != nil {
+			t.Errorf("%s: %v (-want +got):\n%s", row.name, err, diff)
+		}
+	}
+	for _, name := range []string{"by-reference", "odd", "cart-7c9d6b5f4"} {
+		if m, err := s.Find(name, ""); err == nil {
+			t.Errorf("%s is %s", name, m)
+		}
+	}
+}

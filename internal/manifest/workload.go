@@ -28,7 +28,7 @@ type pods struct {
 func (o *object) readPods() (pods, error) {
 	const selectorAt, at = "spec.selector", "spec.template"
 	switch o.kind {
-	case "Deployment":
+	case "Deployment", "Rollout", "CloneSet": // of the latter only what a Deployment has too, see addOperated
 		var d appsv1.Deployment
 		err := o.decode(&d)
 		return pods{d.Spec.Selector, selectorAt, true, d.Spec.Template, at}, err
@@ -44,7 +44,7 @@ func (o *object) readPods() (pods, error) {
 		var r appsv1.ReplicaSet
 		err := o.decode(&r)
 		return pods{r.Spec.Selector, selectorAt, true, r.Spec.Template, at}, err
-	case "ReplicationController":
+	case "ReplicationController", "DeploymentConfig":
 		var r corev1.ReplicationController
 		err := o.decode(&r)
 		p := pods{selectorAt: selectorAt, at: at}
