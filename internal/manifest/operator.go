@@ -1,6 +1,10 @@
 package manifest
 
-import "maps"
+import (
+	"fmt"
+	"maps"
+	"strings"
+)
 
 // addOperated reads an object of a controller that does not come with Kubernetes, as far as it is like a Deployment's. Only
 // its controller knows what else it may hold, so one that is not like that is passed over.
@@ -35,7 +39,23 @@ func (s *Set) ofUnknownPods(m Match, svc *service) Match {
 			m.nodes = append(m.nodes, nodePort{portKey{t.node, t.key.protocol}, t.numbers})
 		}
 	}
-	m.Notice = m.String() + ": " + s.picksNone(svc) + ": taken for pods that an operator makes, which the selector selects; " +
-		"if it does not, correct it, or add the manifest of the workload"
+	m.Notice = fmt.Sprintf("%s: no workload in the manifests has the labels of its selector, %s%s: policies select by it the pods that an operator "+
+		"may make; if none does, correct it, or add the workload's manifest", m, labelText(svc.selector), s.elsewhere(svc))
 	return m
+}
+
+// elsewhere says in which other namespaces a Service would pick pods.
+func (s *Set) elsewhere(svc *service) string {
+	var all []string
+	for _, w := range s.workloads {
+		if moved := *svc; w.namespace != svc.namespace {
+			if moved.namespace = w.namespace; moved.picks(w) {
+				all = append(all, w.identity.String())
+			}
+		}
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return ", but for another namespace's " + strings.Join(all, ", ")
 }

@@ -29,7 +29,7 @@ metadata: {name: events-kafka-0, namespace: data}
 spec: {selector: {statefulset.kubernetes.io/pod-name: events-kafka-0}, ports: [{port: 9092}]}
 `
 
-const taken = ": taken for pods that an operator makes, which the selector selects; if it does not, correct it, or add the manifest of the workload"
+const taken = ": policies select by it the pods that an operator may make; if none does, correct it, or add the workload's manifest"
 
 // A Service whose pods an operator makes is a peer: its selector suffices.
 func TestAServiceStandsForPodsThatNoManifestHas(t *testing.T) {
@@ -41,13 +41,13 @@ func TestAServiceStandsForPodsThatNoManifestHas(t *testing.T) {
 		notice             string
 	}{
 		{"by its selector, without what names a release", strimzi, "events-kafka-bootstrap", events,
-			"Service events-kafka-bootstrap in namespace data (x.yaml:6): its selector helm.sh/chart=kafka-1.2.3,strimzi.io/cluster=events,strimzi.io/kind=Kafka,strimzi.io/name=events-kafka picks the pods of no workload, and there is none in its namespace" + taken},
+			"Service events-kafka-bootstrap in namespace data (x.yaml:6): no workload in the manifests has the labels of its selector, helm.sh/chart=kafka-1.2.3,strimzi.io/cluster=events,strimzi.io/kind=Kafka,strimzi.io/name=events-kafka" + taken},
 		{"one pod, by the only label that there is", strimzi, "events-kafka-0", set{"statefulset.kubernetes.io/pod-name": "events-kafka-0"},
-			"Service events-kafka-0 in namespace data (x.yaml:15): its selector statefulset.kubernetes.io/pod-name=events-kafka-0 picks the pods of no workload, and there is none in its namespace" + taken},
+			"Service events-kafka-0 in namespace data (x.yaml:15): no workload in the manifests has the labels of its selector, statefulset.kubernetes.io/pod-name=events-kafka-0" + taken},
 		{"without a release's label it would select others", svc("cart", "", "selector: {app: a, helm.sh/chart: x-1}"+port) + deployment("basket", "", "a"), "cart", set{"app": "a", "helm.sh/chart": "x-1"},
-			"Service cart (x.yaml:2): its selector app=a,helm.sh/chart=x-1 picks the pods of no workload; in its namespace there are Deployment basket (app=a)" + taken},
+			"Service cart (x.yaml:2): no workload in the manifests has the labels of its selector, app=a,helm.sh/chart=x-1" + taken},
 		{"the pods may have been left in another namespace", svc("carts", "", "selector: {app: a}"+port) + deployment("cart", "shop", "a"), "carts", set{"app": "a"},
-			"Service carts (x.yaml:2): its selector app=a picks the pods of no workload in its own namespace, though it would pick Deployment cart in namespace shop" + taken},
+			"Service carts (x.yaml:2): no workload in the manifests has the labels of its selector, app=a, but for another namespace's Deployment cart in namespace shop" + taken},
 	} {
 		m, err := parsed(t, row.text).Find(row.name, "")
 		if err != nil {
