@@ -11,6 +11,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/manifest"
 	"github.com/netzero-dev/netzero/internal/policy"
@@ -49,6 +50,25 @@ apiVersion: v1
 kind: Service
 metadata: {name: store}
 spec: {selector: {cnpg.io/cluster: store, cnpg.io/instanceRole: primary}, ports: [{port: 5432}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 8080}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web, track: stable}}
+  template: {metadata: {labels: {app: web, track: stable}}, spec: {containers: [{name: x, image: x, ports: [{containerPort: 8080}]}]}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web-canary}
+spec:
+  selector: {matchLabels: {app: web, track: canary}}
+  template: {metadata: {labels: {app: web, track: canary}}, spec: {containers: [{name: x, image: x, ports: [{containerPort: 8080}]}]}}
 `
 
 func deployBrokers(t *testing.T) ([]Flow, policy.Scope, []string) {
@@ -66,14 +86,16 @@ func deployBrokers(t *testing.T) ([]Flow, policy.Scope, []string) {
 		return Flow{Source: named(source), Destination: named(destination), Protocol: flow.TCP, Port: port, Count: 1}
 	}
 	recorded := settlement{
-		flows: []Flow{to("shop", "kafka", 30092), to("kafka", "store", 5432), to("kafka-exporter", "kafka", 9092)},
+		flows: []Flow{to("shop", "kafka", 30092), to("kafka", "store", 5432), to("kafka-exporter", "kafka", 9092),
+			to("shop", "web", 8080), to("web", "store", 5432)},
 		workloads: []policy.Subject{
 			{Workload: policy.Workload{Name: "shop"}}, {Workload: policy.Workload{Name: "kafka"}, Whole: true},
 			{Workload: policy.Workload{Name: "kafka-exporter"}, Whole: true}, {Workload: policy.Workload{Name: "store"}, Whole: true},
+			{Workload: policy.Workload{Name: "web"}, Whole: true},
 		},
 	}
 	flows, scope, notices, err := config{manifests: manifests}.deploy(recorded)
-	if err != nil || len(flows) != 3 {
+	if err != nil || len(flows) != 5 {
 		t.Fatalf("%v, %v", flows, err)
 	}
 	return flows, scope, notices
@@ -87,8 +109,9 @@ func TestAServiceThatSelectsMoreIsForDestinationsOnly(t *testing.T) {
 	want := []string{
 		"kafka: " + broker, "kafka egress " + store + " 5432", "kafka ingress " + exporter + " 9092", "kafka ingress app=shop 9092",
 		"kafka-exporter: " + exporter, "kafka-exporter egress " + service + " 9092",
-		"shop: app=shop", "shop egress " + service + " 9092",
-		"store: " + store, "store ingress " + broker + " 5432",
+		"shop: app=shop", "shop egress " + service + " 9092", "shop egress app=web 8080",
+		"store: " + store, "store ingress " + broker + " 5432", "store ingress app=web,track=stable 5432",
+		"web: app=web,track=stable", "web egress " + store + " 5432", "web ingress app=shop 8080",
 	}
 	for dialect, got := range map[string][]string{
 		"NetworkPolicy": selectorsOf(t, scope.Generate(flows)), "CiliumNetworkPolicy": selectorsOf(t, policy.Cilium{Scope: scope}.Generate(flows)),
@@ -166,41 +189,55 @@ func selectorsOf[P any](t *testing.T, policies []P) []string {
 // What people write for such pods, and works in a cluster, is accepted; what selects other pods is not.
 func TestPoliciesBySelectorsOfTheirOwnAreJudgedByThePods(t *testing.T) {
 	flows, scope, _ := deployBrokers(t)
-	at := func(source string) Flow {
-		return flows[slices.IndexFunc(flows, func(f Flow) bool { return f.Source.Name == source })]
+	between := func(source, destination string) Flow {
+		return flows[slices.IndexFunc(flows, func(f Flow) bool { return f.Source.Name == source && f.Destination.Name == destination })]
 	}
-	const whole = "metadata: {name: kafka}\nspec: {podSelector: {matchLabels: {%}}, policyTypes: [Egress], egress: [{}]}"
-	const egress = "metadata: {name: shop}\nspec: {podSelector: {matchLabels: {app: shop}}, policyTypes: [Egress], egress: [{to: [{podSelector: {matchLabels: {%}}}]}]}"
-	const ingress = "metadata: {name: store}\nspec: {podSelector: {}, policyTypes: [Ingress], ingress: [{from: [{podSelector: {matchLabels: {%}}}]}]}\n---\n"
+	// own is a policy with the labels; egress and ingress are rules for them, and everything else passes.
+	own := map[string]string{
+		"NetworkPolicy":       "metadata: {name: x}\nspec: {podSelector: {matchLabels: {%}}, policyTypes: [Egress], egress: [{}]}",
+		"CiliumNetworkPolicy": "metadata: {name: x}\nspec: {endpointSelector: {matchLabels: {%}}, egress: [{toEntities: [all]}]}",
+	}
+	egress := map[string]string{
+		"NetworkPolicy":       "metadata: {name: x}\nspec: {podSelector: {matchLabels: {app: shop}}, policyTypes: [Egress], egress: [{to: [{podSelector: {matchLabels: {%}}}]}]}",
+		"CiliumNetworkPolicy": "metadata: {name: x}\nspec: {endpointSelector: {matchLabels: {app: shop}}, egress: [{toEndpoints: [{matchLabels: {%}}]}]}",
+	}
+	ingress := map[string]string{
+		"NetworkPolicy":       "metadata: {name: x}\nspec: {podSelector: {}, policyTypes: [Egress, Ingress], egress: [{}], ingress: [{from: [{podSelector: {matchLabels: {%}}}]}]}",
+		"CiliumNetworkPolicy": "metadata: {name: x}\nspec: {endpointSelector: {}, egress: [{toEntities: [all]}], ingress: [{fromEndpoints: [{matchLabels: {%}}]}]}",
+	}
 	for _, row := range []struct {
-		reason, text, labels string
-		flow                 Flow
-		want                 policy.Outcome
+		reason string
+		text   map[string]string
+		labels string
+		flow   Flow
+		want   policy.Outcome
 	}{
-		{"the workload's own labels", whole, "part: broker", at("kafka"), policy.Allowed},
-		{"a release's", whole, "helm.sh/chart: kafka-28.0.1", at("kafka"), policy.Allowed},
-		{"another workload's", whole, "part: metrics", at("kafka"), policy.Unprotected},
-		{"the Service's, as a destination", egress, "app: kafka", at("shop"), policy.Allowed},
-		{"those of the pods that serve, as a destination", egress, "app: kafka, part: broker", at("shop"), policy.Allowed},
-		{"those of pods that do not", egress, "part: metrics", at("shop"), policy.Denied},
-		{"as a source", ingress, "part: broker", at("kafka"), policy.Allowed},
-		{"those of another source", ingress, "part: metrics", at("kafka"), policy.Denied},
+		{"the workload's own labels", own, "part: broker", between("kafka", "store"), policy.Allowed},
+		{"a release's", own, "helm.sh/chart: kafka-28.0.1", between("kafka", "store"), policy.Allowed},
+		{"another workload's", own, "part: metrics", between("kafka", "store"), policy.Unprotected},
+		{"the Service's, as a destination", egress, "app: kafka", between("shop", "kafka"), policy.Allowed},
+		{"those of the pods that serve, as a destination", egress, "app: kafka, part: broker", between("shop", "kafka"), policy.Allowed},
+		{"those of pods that do not", egress, "part: metrics", between("shop", "kafka"), policy.Denied},
+		{"those of some of the pods that serve", egress, "track: stable", between("shop", "web"), policy.Denied},
+		{"those of all of them", egress, "app: web", between("shop", "web"), policy.Allowed},
+		{"of several that serve, the one of the name has its own", own, "track: stable", between("web", "store"), policy.Allowed},
+		{"and is the source", ingress, "track: stable", between("web", "store"), policy.Allowed},
+		{"as a source", ingress, "part: broker", between("kafka", "store"), policy.Allowed},
+		{"another source", ingress, "part: metrics", between("kafka", "store"), policy.Denied},
 	} {
-		p := new(networkingv1.NetworkPolicy)
-		text, _, _ := strings.Cut(row.text, "---")
-		if err := yaml.UnmarshalStrict([]byte(strings.Replace(text, "%", row.labels, 1)), p); err != nil {
-			t.Fatal(err)
-		}
-		policies := []*networkingv1.NetworkPolicy{p}
-		if p.Name == "store" {
-			open := new(networkingv1.NetworkPolicy)
-			if err := yaml.UnmarshalStrict([]byte(strings.Replace(whole, "%", "app: kafka", 1)), open); err != nil {
+		np, cnp := new(networkingv1.NetworkPolicy), new(golden.CiliumNetworkPolicy)
+		for dialect, p := range map[string]any{"NetworkPolicy": np, "CiliumNetworkPolicy": cnp} {
+			if err := yaml.UnmarshalStrict([]byte(strings.Replace(row.text[dialect], "%", row.labels, 1)), p); err != nil {
 				t.Fatal(err)
 			}
-			policies = append(policies, open)
 		}
-		if v := scope.Evaluate(policies, row.flow); v.Outcome != row.want {
-			t.Errorf("%s: %s: %s, want %s", row.reason, v.Outcome, v.Reason, row.want)
+		for dialect, v := range map[string]policy.Verdict{
+			"NetworkPolicy":       scope.Evaluate([]*networkingv1.NetworkPolicy{np}, row.flow),
+			"CiliumNetworkPolicy": policy.Cilium{Scope: scope}.Evaluate([]*golden.CiliumNetworkPolicy{cnp}, row.flow),
+		} {
+			if v.Outcome != row.want {
+				t.Errorf("%s, %s: %s: %s, want %s", row.reason, dialect, v.Outcome, v.Reason, row.want)
+			}
 		}
 	}
 }
