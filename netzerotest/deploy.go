@@ -44,6 +44,9 @@ func (c config) deploy(recorded settlement) ([]Flow, policy.Scope, []string, err
 		if m != nil && len(s.Ports) == 0 {
 			s.Ports = namedPorts(m)
 		}
+		if m != nil && m.OwnNotice != "" && len(s.Own) > 0 {
+			d.notices = append(d.notices, m.OwnNotice)
+		}
 		d.scope.Subjects = append(d.scope.Subjects, s)
 	}
 	var set flow.Set
@@ -88,6 +91,9 @@ func (d *deployment) find(e flow.Endpoint, missed bool) *manifest.Match {
 	switch {
 	case err == nil:
 		d.found[e] = &m
+		if m.Notice != "" {
+			d.notices = append(d.notices, m.Notice)
+		}
 	case errors.As(err, &unknown):
 		d.found[e] = nil
 		if missed {
@@ -101,7 +107,8 @@ func (d *deployment) find(e flow.Endpoint, missed bool) *manifest.Match {
 }
 
 func workloadOf(e flow.Endpoint, m *manifest.Match) policy.Workload {
-	w := policy.Workload{Name: e.Name, Namespace: e.Namespace, Labels: m.Labels, Selector: m.Selector, Ports: namedPorts(m)}
+	w := policy.Workload{Name: e.Name, Namespace: e.Namespace, Labels: m.Labels, Selector: m.Selector, Ports: namedPorts(m),
+		Own: m.Own, OwnLabels: m.OwnLabels}
 	if m.Namespace != "" {
 		w.Namespace = m.Namespace
 	}

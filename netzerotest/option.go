@@ -181,8 +181,12 @@ func Shared(path string) Option {
 // Service or the workload of its name; one whose name they do not have keeps the label app, and a notice lists the names
 // that exist.
 //
-// A port that is only a Service's becomes the target port of its pods. A Service without a selector stands for its
-// Endpoints, one of type ExternalName for that host. A pattern that matches no file, a file that cannot be read or that
+// A workload's own policy is selected by the workload's own selector; rules select a destination by its Service's. Labels
+// that name one release or one run, such as helm.sh/chart and job-name, are left out as long as the others identify the
+// workload. A Service whose selector picks the pods of no workload stands for the pods that an operator makes.
+//
+// A port that is only a Service's, a nodePort or a hostPort becomes the port of the pods. A Service without a selector
+// stands for its Endpoints, one of type ExternalName for that host. A pattern that matches no file, a file that cannot be read or that
 // kubectl apply would refuse, and a name that means several things are errors, with file, document and line.
 func Manifests(patterns ...string) Option {
 	return optionFunc(func(c *config) error {

@@ -15,7 +15,7 @@ import (
 var read = []string{
 	"metadata", "name", "namespace", "labels", "ownerReferences", "spec", "selector", "matchLabels", "matchExpressions",
 	"template", "jobTemplate", "containers", "initContainers", "hostNetwork", "ports", "port", "targetPort",
-	"containerPort", "protocol", "type", "externalName", "clusterIP", "subsets", "addresses", "notReadyAddresses",
+	"containerPort", "nodePort", "hostPort", "protocol", "type", "externalName", "clusterIP", "subsets", "addresses", "notReadyAddresses",
 	"endpoints", "addressType",
 }
 
@@ -25,6 +25,8 @@ func (s *Set) addKnown(o *object) error {
 		return err
 	}
 	switch o.kind {
+	case "Rollout", "CloneSet", "DeploymentConfig":
+		return s.addOperated(o)
 	case "Service":
 		read, err := o.readService()
 		if err != nil {

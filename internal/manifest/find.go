@@ -44,7 +44,7 @@ func (s *Set) Find(name, namespace string) (Match, error) {
 	case len(namespaces) > 1:
 		advice := "say in which namespace, as in " + name + "." + slices.Max(slices.Collect(maps.Keys(namespaces)))
 		return Match{}, &AmbiguousError{name, candidates, advice}
-	case len(workloads) > 1:
+	case len(workloads) > 1 && !(len(services) == 1 && s.decides(services[0], workloads)):
 		return Match{}, &AmbiguousError{name, candidates, "rename all but one, or give patterns that match one"}
 	case len(services) == 1:
 		return s.ofService(services[0], workloads)

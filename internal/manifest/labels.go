@@ -18,11 +18,11 @@ const (
 // isGenerated reports whether Kubernetes sets a label, with a value that no manifest and no policy should hold.
 func isGenerated(key string) bool {
 	switch key {
-	case "pod-template-hash", "controller-revision-hash", "pod-template-generation", "controller-uid", "job-name",
-		podNameLabel, podIndexLabel:
+	case "pod-template-hash", "controller-revision-hash", "pod-template-generation", "controller-uid", olderJobNameLabel,
+		podNameLabel, podIndexLabel, "rollouts-pod-template-hash", "leaderworkerset.sigs.k8s.io/template-revision-hash":
 		return true
 	}
-	return strings.HasPrefix(key, "batch.kubernetes.io/")
+	return strings.HasPrefix(key, "batch.kubernetes.io/") || strings.HasPrefix(key, "topology.kubernetes.io/")
 }
 
 // lasting returns the labels that are not generated; nil where there are none.
@@ -55,28 +55,37 @@ func (s *service) picks(w *workload) bool {
 		return false
 	}
 	for key, value := range s.selector {
-		switch {
-		case !isGenerated(key):
-		case w.kind != "StatefulSet":
-			return false
-		case key == podNameLabel:
-			ordinal, isPod := strings.CutPrefix(value, w.name+"-")
-			if _, err := strconv.ParseUint(ordinal, 10, 31); !isPod || err != nil {
-				return false
-			}
-		case key != podIndexLabel:
+		if isGenerated(key) && !w.generates(key, value) {
 			return false
 		}
 	}
 	return true
 }
 
+// generates reports whether Kubernetes may give a label to pods of a workload.
+func (w *workload) generates(key, value string) bool {
+	switch {
+	case strings.HasSuffix(key, "-hash") || key == "pod-template-generation":
+		return w.kind != "Job" && w.kind != "CronJob" // of one of its revisions, which no manifest says
+	case key == jobNameLabel || key == olderJobNameLabel:
+		return w.job == value && value != ""
+	case w.kind != "StatefulSet":
+		return false
+	case key == podNameLabel:
+		ordinal, isPod := strings.CutPrefix(value, w.name+"-")
+		_, err := strconv.ParseUint(ordinal, 10, 31)
+		return isPod && err == nil
+	}
+	return key == podIndexLabel
+}
+
 // inCommon returns the labels that the pods of all workloads have.
 func inCommon(workloads []*workload) map[string]string {
-	common := maps.Clone(workloads[0].labels)
+	common := maps.Clone(workloads[0].podLabels())
 	for _, w := range workloads[1:] {
+		of := w.podLabels()
 		maps.DeleteFunc(common, func(key, value string) bool {
-			got, ok := w.labels[key]
+			got, ok := of[key]
 			return !ok || got != value
 		})
 	}

@@ -2,10 +2,12 @@
 // the pods that a policy has to select.
 //
 // It reads Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job, CronJob, Pod, Service, Endpoints,
-// EndpointSlice and Namespace, in YAML or JSON, in several documents and in lists; other kinds are passed over. It refuses to
+// EndpointSlice and Namespace, and what makes pods like a Deployment does: Argo's Rollout, OpenShift's DeploymentConfig and
+// OpenKruise's CloneSet; in YAML or JSON, in several documents and in lists. Other kinds are passed over. It refuses to
 // guess: templates and kustomizations that would change names or labels, objects that the API server would not take, a
 // misspelt field that would change what is read, and two versions of one object are errors that name file, document and
-// line; a name that fits several workloads, or a Service that picks nobody's pods, is an error that says so.
+// line; a name that fits several workloads is an error that says so. A Service that picks the pods of no workload stands
+// for pods that an operator makes, and the match has a notice.
 //
 // Limits: it sees only what the files say, not what an admission webhook, a controller or `kubectl apply -n` adds to it.
 // A field that is unknown to this release of the Kubernetes API, and resembles none that is read, is passed over.
@@ -37,13 +39,23 @@ type Match struct {
 	Name      string
 	Namespace string // as it is written; empty where the manifest names none
 
-	// Selector is the labels by which a NetworkPolicy selects the pods: for a Service its selector, for a workload
-	// spec.selector.matchLabels if they pick no other workload's pods, else all labels of its template. Never empty,
-	// unless there are no pods; labels that Kubernetes generates are not among them.
+	// Selector is the labels by which a rule selects the pods as a destination: for a Service its selector, for a workload
+	// its Own. Never empty, unless there are no pods. Labels that Kubernetes generates are not among them, nor those that
+	// name a release or a run, unless nothing else identifies the pods.
 	Selector map[string]string
 	// Labels is all labels of the pods, but those that Kubernetes generates. Where a Service picks several workloads, it
-	// is what their pods have in common.
+	// is what the pods that serve its ports have in common.
 	Labels map[string]string
+	// Own is the labels by which the workload's own policy selects its pods, and a rule selects them as a source: the
+	// workload's own spec.selector.matchLabels, with labels of its template where those pick other workloads' pods too. A
+	// Service goes by the workload of its name, else by those that serve its ports. It is empty where Selector is.
+	Own map[string]string
+	// OwnLabels is Labels of the pods that Own is for.
+	OwnLabels map[string]string
+
+	// Notice is what a person should know who uses the match, in one line; empty where there is nothing. OwnNotice is the
+	// same for the workload's own policy.
+	Notice, OwnNotice string
 
 	File string // relative to the directory that was read, with slashes
 	Line int    // where the object begins
@@ -54,7 +66,9 @@ type Match struct {
 	pods    []*workload
 	ports   []Port
 	targets []target
+	nodes   []nodePort
 	others  []portKey // where other Services send their clients in these pods
+	unknown bool      // what ports the pods have
 	direct  bool      // nothing stands between a client and the port it asks for
 }
 
@@ -105,8 +119,13 @@ type workload struct {
 	selector    map[string]string // matchLabels, without what is generated
 	labels      map[string]string // of the pods, without what is generated
 	ports       []Port
+	hostPorts   []nodePort
 	hostNetwork bool
-	owner       identity // of an object that a controller made
+	owner       identity   // of an object that a controller made
+	makers      []identity // what may have made the owner, or an object that does not say its owner
+	hook        bool       // of a deployment tool, and gone when it has done its work; a Helm test is one
+	test        bool       // a Helm test, which runs when somebody asks for it
+	job         string     // the name of the Job whose pods these are, where the manifests say it
 }
 
 // service is a Service.
@@ -123,6 +142,7 @@ type servicePort struct {
 	name   string
 	key    portKey
 	target intstr.IntOrString
+	node   uint16 // the nodePort; 0 where the cluster chooses one, or there is none
 }
 
 // backing is the addresses of one Endpoints subset or EndpointSlice.

@@ -28,10 +28,15 @@ func (s *Set) ofService(svc *service, same []*workload) (Match, error) {
 				m.pods = append(m.pods, w)
 			}
 		}
-		if len(m.pods) == 0 {
+		m.pods = withoutHooks(m.pods)
+		switch {
+		case len(m.pods) > 0:
+			stands = "which picks " + listed(m.pods)
+		case len(same) > 0:
 			return Match{}, &UnusableError{svc.name, m.String(), s.picksNone(svc), "correct its selector, or the labels of the pods' template"}
+		default:
+			return s.ofUnknownPods(m, svc), nil
 		}
-		stands = "which picks " + listed(m.pods)
 	}
 	if len(same) == 1 && !slices.Contains(m.pods, same[0]) {
 		return Match{}, &AmbiguousError{svc.name, []string{m.String() + ", " + stands, same[0].describe()},
@@ -40,19 +45,31 @@ func (s *Set) ofService(svc *service, same []*workload) (Match, error) {
 	if len(m.pods) == 0 {
 		return m, nil
 	}
-	m.Selector, m.Labels = lasting(svc.selector), inCommon(m.pods)
+	m.Selector, m.Labels = s.stableSelector(svc, m.pods), inCommon(svc.serving(m.pods))
 	if len(m.Selector) == 0 { // it picks one pod by its name
-		m.Selector = s.selectorOf(m.pods[0])
+		m.Selector, _ = s.selectorOf(m.pods[0])
 	}
+	own := svc.named(m.pods)
+	m.setOwn(own, func() (map[string]string, []*workload) { return s.selectorOfAll(svc, own) })
 	m.direct = svc.headless
 	return s.usable(m, svc)
+}
+
+// setOwn sets what the policy of the pods themselves is written by.
+func (m *Match) setOwn(workloads []*workload, selector func() (map[string]string, []*workload)) {
+	own, others := selector()
+	m.Own, m.OwnLabels = own, inCommon(workloads)
+	if len(others) > 0 {
+		m.OwnNotice = sharing(*m, own, others)
+	}
 }
 
 // ofWorkload returns the pods of a workload without a Service of its name.
 func (s *Set) ofWorkload(w *workload) (Match, error) {
 	m := w.match()
 	m.pods, m.direct = []*workload{w}, true
-	m.Selector, m.Labels = s.selectorOf(w), inCommon(m.pods)
+	m.setOwn(m.pods, func() (map[string]string, []*workload) { return s.selectorOf(w) })
+	m.Selector, m.Labels = maps.Clone(m.Own), inCommon(m.pods)
 	return s.usable(m, nil)
 }
 
@@ -68,19 +85,6 @@ func (s *Set) usable(m Match, svc *service) (Match, error) {
 	}
 	s.addPorts(&m, svc)
 	return m, nil
-}
-
-// selectorOf returns the labels that pick a workload's pods: those of its own selector, unless they pick others too.
-func (s *Set) selectorOf(w *workload) map[string]string {
-	if len(w.selector) == 0 {
-		return inCommon([]*workload{w})
-	}
-	for _, other := range s.workloads {
-		if other != w && other.namespace == w.namespace && contains(other.labels, w.selector) {
-			return inCommon([]*workload{w})
-		}
-	}
-	return maps.Clone(w.selector)
 }
 
 // picksNone says why a Service's selector picks no pods, with the pods that there are.

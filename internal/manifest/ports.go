@@ -16,6 +16,7 @@ import (
 type target struct {
 	name    string
 	key     portKey
+	node    uint16   // its nodePort, or 0
 	numbers []uint16 // sorted; none where the name is no port of the pods
 	unknown string   // that name
 }
@@ -24,9 +25,10 @@ type target struct {
 //
 // Tests dial containers at their own ports, programs in a cluster dial Services. So a port that the pods declare, or
 // that a Service sends its clients to, is taken as it is; any other port of the Service becomes its target port, of
-// which there are several where the workloads behind it give one name to different ports. Nothing is translated for a
-// headless Service, a workload, or a host of type ExternalName. Pods that declare no port, and to which no Service
-// sends anybody, may listen on any. A protocol without ports has none.
+// which there are several where the workloads behind it give one name to different ports. A nodePort or a hostPort
+// becomes the pods' port to which it leads, for a workload too. Nothing else is translated for a headless Service, a
+// workload, or a host of type ExternalName. Pods that declare no port, and to which no Service sends anybody, may listen
+// on any. A protocol without ports has none.
 //
 // The error is a [*PortError].
 func (m Match) TargetPorts(port uint16, protocol flow.Protocol) ([]uint16, error) {
@@ -47,12 +49,18 @@ func (m Match) TargetPorts(port uint16, protocol flow.Protocol) ([]uint16, error
 		case len(m.pods) > 0:
 			return nil, m.portError(key, fmt.Sprintf("its target port %q is no port of %s", t.unknown, listed(m.pods)),
 				"correct targetPort, or name a containerPort so")
+		case m.unknown:
+			return nil, m.portError(key, fmt.Sprintf("its target port %q is that of pods which no manifest has", t.unknown),
+				"say the pods' port by Peer, or give the Service its number as targetPort")
 		default:
 			return nil, m.portError(key, fmt.Sprintf("its Endpoints have no %s port with the name %q of the Service's", key.protocol, t.name),
 				"give them one")
 		}
 	}
-	if len(m.ports) == 0 && len(m.targets) == 0 && len(m.others) == 0 && len(m.Addresses) == 0 {
+	if numbers := m.behindNode(key); len(numbers) > 0 {
+		return numbers, nil
+	}
+	if m.unknown || len(m.ports) == 0 && len(m.targets) == 0 && len(m.others) == 0 && len(m.Addresses) == 0 {
 		return []uint16{port}, nil
 	}
 	return nil, m.portError(key, "there is no such port; there are "+m.portList(), "add it to the manifest, or use one of these")
@@ -145,6 +153,7 @@ func (s *Set) addPorts(m *Match, svc *service) {
 		}
 	}
 	slices.SortFunc(m.others, portKey.compare)
+	m.addNodePorts(s.services)
 }
 
 func (k portKey) compare(l portKey) int {
@@ -156,7 +165,7 @@ func (k portKey) compare(l portKey) int {
 func (s *service) targets(pods []*workload) []target {
 	var all []target
 	for _, p := range s.ports {
-		t := target{name: p.name, key: p.key}
+		t := target{name: p.name, key: p.key, node: p.node}
 		if p.target.Type == intstr.Int {
 			t.numbers = []uint16{uint16(p.target.IntVal)}
 		} else {

@@ -81,7 +81,10 @@ func (o *object) readServicePorts(s *service, ports []corev1.ServicePort) error 
 				return err
 			}
 		}
-		s.ports = append(s.ports, servicePort{p.Name, key, target})
+		if err := o.checkNodePort(at, "nodePort", p.NodePort); err != nil {
+			return err
+		}
+		s.ports = append(s.ports, servicePort{p.Name, key, target, uint16(p.NodePort)})
 	}
 	return nil
 }

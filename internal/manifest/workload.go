@@ -28,7 +28,7 @@ type pods struct {
 func (o *object) readPods() (pods, error) {
 	const selectorAt, at = "spec.selector", "spec.template"
 	switch o.kind {
-	case "Deployment":
+	case "Deployment", "Rollout", "CloneSet": // of the latter only what a Deployment has too, see addOperated
 		var d appsv1.Deployment
 		err := o.decode(&d)
 		return pods{d.Spec.Selector, selectorAt, true, d.Spec.Template, at}, err
@@ -44,7 +44,7 @@ func (o *object) readPods() (pods, error) {
 		var r appsv1.ReplicaSet
 		err := o.decode(&r)
 		return pods{r.Spec.Selector, selectorAt, true, r.Spec.Template, at}, err
-	case "ReplicationController":
+	case "ReplicationController", "DeploymentConfig":
 		var r corev1.ReplicationController
 		err := o.decode(&r)
 		p := pods{selectorAt: selectorAt, at: at}
@@ -84,6 +84,7 @@ func (o *object) readWorkload() (*workload, error) {
 		identity: o.identity(), origin: o.origin,
 		labels: lasting(p.template.Labels), hostNetwork: p.template.Spec.HostNetwork, owner: ownerOf(&o.meta),
 	}
+	w.addRun(&o.meta, p.template.Labels)
 	if w.selector, err = o.readSelector(p, labelsAt); err != nil {
 		return nil, err
 	}
@@ -156,6 +157,9 @@ func (o *object) readPorts(w *workload, c corev1.Container, at string) error {
 		if !slices.Contains(w.ports, port) {
 			w.ports = append(w.ports, port)
 		}
+		if err := o.addHostPort(w, p, key, at); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -183,14 +187,4 @@ func ownerOf(meta *metav1.ObjectMeta) identity {
 		}
 	}
 	return identity{}
-}
-
-// dropOwned drops what a controller made of another workload that is there: in the output of kubectl get, a Deployment
-// comes with its ReplicaSets and Pods.
-func (s *Set) dropOwned() {
-	have := make(map[identity]bool)
-	for _, w := range s.workloads {
-		have[w.identity] = true
-	}
-	s.workloads = slices.DeleteFunc(s.workloads, func(w *workload) bool { return have[w.owner] })
 }

@@ -91,8 +91,8 @@ func ciliumOverlooks(p *cilium.NetworkPolicy, subject Workload) string {
 	switch {
 	case p.Namespace != "" && subject.Namespace != "" && p.Namespace != subject.Namespace:
 		return fmt.Sprintf("policy %s is in namespace %s, not in %s", p.Name, p.Namespace, subject.Namespace)
-	case !selects(plainSelector(&p.Spec.EndpointSelector), ciliumLabels(subject.labels(), namespace, namespaceLabels(namespace))):
-		return fmt.Sprintf("policy %s selects %s, the pods have %s", p.Name, describeSourced(p.Spec.EndpointSelector), subject.labels())
+	case !selects(plainSelector(&p.Spec.EndpointSelector), ciliumLabels(subject.self().labels(), namespace, namespaceLabels(namespace))):
+		return fmt.Sprintf("policy %s selects %s, the pods have %s", p.Name, describeSourced(p.Spec.EndpointSelector), subject.self().labels())
 	}
 	return ""
 }

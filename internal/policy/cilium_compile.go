@@ -141,7 +141,7 @@ func (s *ciliumSide) spec(f flow.Flow) flowSpec {
 	switch far.Kind {
 	case flow.Workload:
 		w, _ := s.scope.workload(far)
-		spec.labels = w.labels()
+		spec.labels = w.at(s.direction).labels()
 	case flow.Resolver:
 		spec.labels = resolverLabels
 	case flow.Anyone:

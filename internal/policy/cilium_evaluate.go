@@ -180,25 +180,25 @@ func (c ciliumCandidate) deniedReason(f flow.Flow, first string) string {
 	case unseen:
 		return fmt.Sprintf("%s never matches: no rule lets Cilium read the look-up of %s (toPorts with rules.dns, to the resolver at port %d)", rule, far.Name, resolverPort)
 	case otherNamespace:
-		return fmt.Sprintf("%s is in another namespace than %s", c.view.scope.describe(far), rule)
+		return fmt.Sprintf("%s is in another namespace than %s", c.view.scope.describe(c.view.direction, far), rule)
 	case excepted:
 		return fmt.Sprintf("%s is in the range %s that %s excepts", address(far), exceptIn(c.ref().cidr.Except, address(far)), rule)
 	case unnamed:
-		return fmt.Sprintf("%s is not in toFQDNs, and %s is for an address without a name", c.view.scope.describe(far), rule)
+		return fmt.Sprintf("%s is not in toFQDNs, and %s is for an address without a name", c.view.scope.describe(c.view.direction, far), rule)
 	case otherPeer, otherSort:
 		if c.fit.port == portFits && (c.fit.peer == otherPeer || far.Kind == flow.Anyone) {
-			return fmt.Sprintf("no %s is for %s; %s allows %s", c.word(), c.view.scope.describe(far), rule, port)
+			return fmt.Sprintf("no %s is for %s; %s allows %s", c.word(), c.view.scope.describe(c.view.direction, far), rule, port)
 		}
 	}
-	return fmt.Sprintf("no %s is for %s", c.word(), c.view.scope.describe(far))
+	return fmt.Sprintf("no %s is for %s", c.word(), c.view.scope.describe(c.view.direction, far))
 }
 
 // describe names the far end of a flow in a reason.
-func (c Cilium) describe(e flow.Endpoint) string {
+func (c Cilium) describe(d direction, e flow.Endpoint) string {
 	if isNode(e) {
 		return e.String() + " (a process of the node, which toEntities calls " + cilium.Host + ")"
 	}
-	return c.Scope.describe(e)
+	return c.Scope.describe(d, e)
 }
 
 // ciliumPoliciesOf returns the policies of views.

@@ -31,7 +31,7 @@ func (c Cilium) generate(subject Subject, required []flow.Flow) *cilium.NetworkP
 	p := &cilium.NetworkPolicy{
 		TypeMeta:   metav1.TypeMeta{APIVersion: cilium.APIVersion, Kind: cilium.Kind},
 		ObjectMeta: metav1.ObjectMeta{Name: subject.Name, Namespace: subject.Namespace},
-		Spec:       cilium.Spec{EndpointSelector: sourced(subject.selecting())},
+		Spec:       cilium.Spec{EndpointSelector: sourced(subject.self().selecting())},
 	}
 	setCiliumRules(p, egress, ciliumRules(c.openings(subject.Workload, egress, required)))
 	metadata := make(map[string]bool)

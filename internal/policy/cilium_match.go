@@ -89,7 +89,7 @@ func fitEntity(entity string, far flow.Endpoint, isServer bool) peerFit {
 
 func (v ciliumView) fitPods(selector *metav1.LabelSelector, far flow.Endpoint) peerFit {
 	w, _ := v.scope.workload(far)
-	pods, namespace := w.labels(), cmp.Or(w.Namespace, v.namespace)
+	pods, namespace := w.at(v.direction).labels(), cmp.Or(w.Namespace, v.namespace)
 	if far.Kind == flow.Resolver {
 		pods, namespace = resolverLabels, flow.ClusterResolver.Namespace
 	}

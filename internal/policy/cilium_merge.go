@@ -62,7 +62,7 @@ func (m *ciliumMerging) isolating(subject Workload, d direction) *cilium.Network
 		m.policies = append(m.policies, p)
 	}
 	if ciliumOverlooks(p, subject) != "" {
-		p.Spec.EndpointSelector = sourced(subject.selecting())
+		p.Spec.EndpointSelector = sourced(subject.self().selecting())
 	}
 	if len(ciliumRulesOf(p, d)) == 0 {
 		setCiliumRules(p, d, []ciliumRule{{}})

@@ -91,7 +91,7 @@ func (c Cilium) peerOf(d direction, e flow.Endpoint) ciliumPeer {
 		return ciliumPeer{rank: rankHost}
 	case e.Kind == flow.Workload:
 		w, _ := c.workload(e)
-		return ciliumPeer{rank: rankPods, namespace: w.Namespace, labels: w.selecting().String()}
+		return ciliumPeer{rank: rankPods, namespace: w.Namespace, labels: w.at(d).selecting().String()}
 	case e.Kind == flow.Resolver:
 		return ciliumPeer{rank: rankResolver}
 	case e.Kind == flow.External && d == egress:

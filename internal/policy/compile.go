@@ -134,7 +134,7 @@ func (c *side) spec(f flow.Flow) flowSpec {
 	switch far.Kind {
 	case flow.Workload:
 		w, _ := c.scope.workload(far)
-		spec.labels = w.labels()
+		spec.labels = w.at(c.direction).labels()
 	case flow.Anyone:
 	default:
 		spec.addr = address(far)

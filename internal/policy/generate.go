@@ -41,7 +41,7 @@ func (s Scope) generate(subject Subject, required []flow.Flow) *networkingv1.Net
 		TypeMeta:   metav1.TypeMeta{APIVersion: networkingv1.SchemeGroupVersion.String(), Kind: "NetworkPolicy"},
 		ObjectMeta: metav1.ObjectMeta{Name: subject.Name, Namespace: subject.Namespace},
 		Spec: networkingv1.NetworkPolicySpec{
-			PodSelector: *selector(subject.selecting()),
+			PodSelector: *selector(subject.self().selecting()),
 			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeEgress},
 		},
 	}

@@ -117,7 +117,7 @@ func (v view) fitPeer(peer *networkingv1.NetworkPolicyPeer, f flow.Flow) peerFit
 
 func (v view) fitPods(peer *networkingv1.NetworkPolicyPeer, far flow.Endpoint) peerFit {
 	w, _ := v.scope.workload(far)
-	pods, namespace := w.labels(), cmp.Or(w.Namespace, v.namespace)
+	pods, namespace := w.at(v.direction).labels(), cmp.Or(w.Namespace, v.namespace)
 	if far.Kind == flow.Resolver {
 		pods, namespace = resolverLabels, flow.ClusterResolver.Namespace
 	}

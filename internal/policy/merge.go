@@ -111,8 +111,8 @@ func (m *merging) isolating(subject Workload, d direction) *networkingv1.Network
 
 // isolate gives a policy the labels and the type that it takes to isolate a subject in a direction.
 func isolate(p *networkingv1.NetworkPolicy, subject Workload, d direction) {
-	if !selects(&p.Spec.PodSelector, subject.labels()) {
-		p.Spec.PodSelector = *selector(subject.selecting())
+	if !selects(&p.Spec.PodSelector, subject.self().labels()) {
+		p.Spec.PodSelector = *selector(subject.self().selecting())
 	}
 	if !hasType(p, d) {
 		writeTypes(p)

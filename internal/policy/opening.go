@@ -62,7 +62,7 @@ func (s Scope) peerOf(subject Workload, d direction, e flow.Endpoint) peerKey {
 	switch addr := address(e); {
 	case e.Kind == flow.Workload:
 		w, _ := s.workload(e)
-		k := peerKey{kind: flow.Workload, labels: w.selecting().String()}
+		k := peerKey{kind: flow.Workload, labels: w.at(d).selecting().String()}
 		if w.Namespace != subject.Namespace {
 			k.namespace = w.Namespace
 		}

@@ -81,8 +81,8 @@ func overlooks(p *networkingv1.NetworkPolicy, subject Workload) string {
 	switch {
 	case p.Namespace != "" && subject.Namespace != "" && p.Namespace != subject.Namespace:
 		return fmt.Sprintf("policy %s is in namespace %s, not in %s", p.Name, p.Namespace, subject.Namespace)
-	case !selects(&p.Spec.PodSelector, subject.labels()):
-		return fmt.Sprintf("policy %s selects %s, the pods have %s", p.Name, metav1.FormatLabelSelector(&p.Spec.PodSelector), subject.labels())
+	case !selects(&p.Spec.PodSelector, subject.self().labels()):
+		return fmt.Sprintf("policy %s selects %s, the pods have %s", p.Name, metav1.FormatLabelSelector(&p.Spec.PodSelector), subject.self().labels())
 	}
 	return ""
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -30,10 +31,10 @@ func (s Scope) portsOf(e flow.Endpoint) (ports []Port, pods bool) {
 	return nil, false
 }
 
-// fitPortName holds a flow against a port that goes by a name. Whichever the direction, it is the pods that the flow goes
-// to which give it its number, for each protocol one of its own.
+// fitPortName compares a flow with a port that goes by a name. In both directions the pods that the flow goes to give it
+// its number. Pods may have the name for several protocols, and for several numbers where they are of several workloads.
 func (s Scope) fitPortName(name string, sameProtocol bool, f flow.Flow) portFit {
-	nearest := portByName
+	nearest, found := portByName, false
 	if !sameProtocol {
 		nearest = otherProtocol
 	}
@@ -41,12 +42,12 @@ func (s Scope) fitPortName(name string, sameProtocol bool, f flow.Flow) portFit 
 	for _, p := range ports {
 		switch {
 		case p.Name != name:
-		case p.Number != f.Port:
-			nearest = otherPort
-		case p.Protocol == f.Protocol && sameProtocol:
+		case p.Number == f.Port && p.Protocol == f.Protocol && sameProtocol:
 			return portFits
-		default:
-			return otherProtocol
+		case p.Number == f.Port:
+			nearest, found = otherProtocol, true
+		case !found:
+			nearest, found = otherPort, true
 		}
 	}
 	return nearest
@@ -66,12 +67,15 @@ func (s Scope) explainPortNames(names []string, f flow.Flow) string {
 
 func (s Scope) explainPortName(name string, f flow.Flow) string {
 	ports, pods := s.portsOf(f.Destination)
+	var numbers []string
 	for _, p := range ports {
 		if p.Name == name {
-			return fmt.Sprintf("%s is %d/%s there", name, p.Number, p.Protocol)
+			numbers = append(numbers, fmt.Sprintf("%d/%s", p.Number, p.Protocol))
 		}
 	}
 	switch {
+	case len(numbers) > 0:
+		return fmt.Sprintf("%s is %s there", name, strings.Join(numbers, " and "))
 	case !pods:
 		return fmt.Sprintf("%s is a name that only pods give to a port", name)
 	case len(ports) == 0:

@@ -11,7 +11,8 @@ func TestPortsGoByTheNamesThatThePodsGiveThem(t *testing.T) {
 	db := Workload{Name: "db", Ports: []Port{{"pg", 5432, flow.TCP}, {"metrics", 9187, flow.TCP}, {"sync", 5432, flow.UDP}}}
 	scope := Scope{
 		Subjects: []Subject{{Workload: checkout}},
-		Peers:    []Workload{db, {Name: "web", Ports: []Port{{"pg", 80, flow.TCP}}}},
+		Peers: []Workload{db, {Name: "web", Ports: []Port{{"pg", 80, flow.TCP}}},
+			{Name: "names", Ports: []Port{{"dns", 53, flow.TCP}, {"dns", 53, flow.UDP}, {"dns", 5353, flow.SCTP}}}},
 	}
 	for _, row := range []struct {
 		reason, port string
@@ -27,6 +28,12 @@ func TestPortsGoByTheNamesThatThePodsGiveThem(t *testing.T) {
 		{"and the pods'", "port: sync, protocol: UDP", udp(workload("db"), 5432), Allowed, ""},
 		{"a name that they do not have", "port: http", tcp(workload("db"), 5432), Denied, "http is no port of db"},
 		{"pods of which nothing is known", "port: http", tcp(workload("cache"), 6379), Denied, "what port http is, only the pods know"},
+		{"a name for several protocols, the first", "port: dns", tcp(workload("names"), 53), Allowed, ""},
+		{"the second", "port: dns, protocol: UDP", udp(workload("names"), 53), Allowed, ""},
+		{"a number that one protocol has, for the other", "port: dns", tcp(workload("names"), 5353), Denied,
+			"dns is 53/TCP and 53/UDP and 5353/SCTP there"},
+		{"another number for several protocols", "port: dns", tcp(workload("names"), 54), Denied,
+			"dns is 53/TCP and 53/UDP and 5353/SCTP there"},
 		{"the resolver's are the same everywhere", "port: dns, protocol: UDP", udp(resolver(), 53), Allowed, ""},
 		{"an address has no names", "port: https", tcp(at("203.0.113.9"), 443), Denied, "https is a name that only pods give to a port"},
 	} {

@@ -60,22 +60,22 @@ func (c candidate) deniedReason(f flow.Flow, first string) string {
 		})
 		return fmt.Sprintf("port %s, %s allows %s", port, rule, allowed.text) + c.view.scope.explainPortNames(allowed.ports, f)
 	case otherNamespace:
-		return fmt.Sprintf("%s is in another namespace than %s", c.view.scope.describe(far), rule)
+		return fmt.Sprintf("%s is in another namespace than %s", c.view.scope.describe(c.view.direction, far), rule)
 	case excepted:
 		return fmt.Sprintf("%s is in the range %s that %s excepts", address(far), exceptIn(c.peer.IPBlock.Except, address(far)), rule)
 	case namedElsewhere:
 		return fmt.Sprintf("port %s, the annotation %s of %s allows %s", port, NamesAnnotation, rule, c.namesOf(far.Name))
 	case unnamed:
 		if far.Kind != flow.External {
-			return fmt.Sprintf("%s has no name, and %s is only for the names in the annotation %s", c.view.scope.describe(far), rule, NamesAnnotation)
+			return fmt.Sprintf("%s has no name, and %s is only for the names in the annotation %s", c.view.scope.describe(c.view.direction, far), rule, NamesAnnotation)
 		}
 		return fmt.Sprintf("%s is not in the annotation %s that %s asks", nameOf(f), NamesAnnotation, rule)
 	case otherPeer, otherSort:
 		if c.fit.port == portFits && (c.fit.peer == otherPeer || far.Kind == flow.Anyone) {
-			return fmt.Sprintf("no %s is for %s; %s allows %s", c.word(), c.view.scope.describe(far), rule, port)
+			return fmt.Sprintf("no %s is for %s; %s allows %s", c.word(), c.view.scope.describe(c.view.direction, far), rule, port)
 		}
 	}
-	return fmt.Sprintf("no %s is for %s", c.word(), c.view.scope.describe(far))
+	return fmt.Sprintf("no %s is for %s", c.word(), c.view.scope.describe(c.view.direction, far))
 }
 
 // namesOf lists what the annotation allows under a host's name.
@@ -93,10 +93,11 @@ func (c candidate) namesOf(host string) string {
 
 // describe names the far end of a flow in a reason: pods with their labels, where these do not follow from the name, since
 // it is labels that a rule asks for.
-func (s Scope) describe(e flow.Endpoint) string {
+func (s Scope) describe(d direction, e flow.Endpoint) string {
 	switch e.Kind {
 	case flow.Workload:
 		w, _ := s.workload(e)
+		w = w.at(d)
 		e.Namespace = w.Namespace
 		if !maps.Equal(w.labels(), Workload{Name: e.Name}.labels()) {
 			return fmt.Sprintf("%s (pods %s)", e, w.labels())

@@ -18,6 +18,26 @@ type Workload struct {
 	Labels    map[string]string // the labels of its pods; none means those of Selector
 	Selector  map[string]string // those of them by which what is generated selects the pods; none means all of them
 	Ports     []Port            // those to which the pods give a name, as far as it is known
+
+	// Own is Selector, and OwnLabels is Labels, for the workload's own policy and where the workload is a source. They
+	// differ where a Service stands for more pods than the workload's. None means the former.
+	Own, OwnLabels map[string]string
+}
+
+// self returns the workload as its own policy selects it, and as a rule for a source does.
+func (w Workload) self() Workload {
+	if len(w.Own) > 0 {
+		w.Selector, w.Labels, w.Own, w.OwnLabels = w.Own, w.OwnLabels, nil, nil
+	}
+	return w
+}
+
+// at returns the workload as the far end of a flow in a direction.
+func (w Workload) at(d direction) Workload {
+	if d == ingress {
+		return w.self()
+	}
+	return w
 }
 
 // labels returns all labels of the pods. Without any they are {"app": Name}.
@@ -88,7 +108,7 @@ func (s Scope) normal() Scope {
 func (s *Subject) unite(replica Subject) {
 	s.Whole = s.Whole || replica.Whole
 	if len(s.Labels)+len(s.Selector) == 0 {
-		s.Labels, s.Selector = replica.Labels, replica.Selector
+		s.Labels, s.Selector, s.Own, s.OwnLabels = replica.Labels, replica.Selector, replica.Own, replica.OwnLabels
 	}
 	if len(s.Ports) == 0 {
 		s.Ports = replica.Ports

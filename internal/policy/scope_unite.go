@@ -36,8 +36,8 @@ func UniteScopes(scopes ...Scope) (Scope, error) {
 					continue
 				}
 				switch sameNamespace := other.Namespace == subject.Namespace; {
-				case sameNamespace && !maps.Equal(other.selecting(), subject.selecting()):
-					errs = append(errs, fmt.Errorf("workload %s has the labels %s and %s: give one of both another name", subject.Name, other.selecting(), subject.selecting()))
+				case sameNamespace && !maps.Equal(other.self().selecting(), subject.self().selecting()):
+					errs = append(errs, fmt.Errorf("workload %s has the labels %s and %s: give one of both another name", subject.Name, other.self().selecting(), subject.self().selecting()))
 				case !sameNamespace && (other.Namespace == "" || subject.Namespace == ""):
 					errs = append(errs, fmt.Errorf("workload %s is in %s and in %s: say Namespace in all tests, or in none", subject.Name, describeNamespace(other.Namespace), describeNamespace(subject.Namespace)))
 				}

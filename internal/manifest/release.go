@@ -1,0 +1,77 @@
+package manifest
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// isTool reports whether a label says which tool deployed a workload.
+func isTool(key string) bool {
+	return key == "app.kubernetes.io/managed-by" || key == "app.kubernetes.io/created-by" || key == "heritage" // Helm 2's
+}
+
+// isRelease reports whether a label tells one release of a workload, or one run, from the next. A selector of such a
+// label loses the pods at the next upgrade.
+func isRelease(key string) bool {
+	switch key {
+	case "chart", // Helm 2's, and of many charts still
+		"app.kubernetes.io/version", "service.istio.io/canonical-revision", "istio.io/rev", "skaffold.dev/run-id":
+		return true
+	}
+	domain, _, qualified := strings.Cut(key, "/")
+	if !qualified {
+		return false
+	}
+	for _, tool := range []string{
+		"helm.sh", "argoproj.io", "toolkit.fluxcd.io", "fluxcd.io", "weave.works", "tekton.dev", "kapp.k14s.io",
+	} {
+		if domain == tool || strings.HasSuffix(domain, "."+tool) {
+			return true
+		}
+	}
+	return namesRelease(key) && strings.HasSuffix(domain, "kubernetes.io")
+}
+
+// releaseWords are those that the names of such labels are made of.
+var releaseWords = []string{
+	"version", "chart", "revision", "rev", "hash", "uid", "uuid", "generation", "checksum", "digest", "commit", "sha",
+	"build", "timestamp", "tag",
+}
+
+// namesRelease reports whether the name of a label suggests a release or a run: "version", "git-sha", "imageTag". What a
+// workload's own selector holds is not judged by this, as a selector cannot change.
+func namesRelease(key string) bool {
+	name := key[strings.LastIndexByte(key, '/')+1:]
+	for _, word := range words(name) {
+		if slices.Contains(releaseWords, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// words returns the words of a name in lower case: "imageTag", "image-tag" and "image_tag" have two.
+func words(name string) []string {
+	var spaced strings.Builder
+	lower := false
+	for _, r := range name {
+		if lower && unicode.IsUpper(r) {
+			spaced.WriteByte(' ')
+		}
+		lower = unicode.IsLower(r) || unicode.IsDigit(r)
+		spaced.WriteRune(unicode.ToLower(r))
+	}
+	return strings.FieldsFunc(spaced.String(), func(r rune) bool { return strings.ContainsRune(" -_.", r) })
+}
+
+// without returns the labels for whose keys drop is false, never nil.
+func without(labels map[string]string, drop func(key string) bool) map[string]string {
+	kept := maps.Clone(labels)
+	if kept == nil {
+		kept = make(map[string]string)
+	}
+	maps.DeleteFunc(kept, func(key, _ string) bool { return drop(key) })
+	return kept
+}
