@@ -16,7 +16,11 @@ import (
 const (
 	LabelRecording = "dev.netzero.recording" // which recording it belongs to
 	LabelWorkload  = "dev.netzero.workload"  // what a policy shall call it
+	LabelPeer      = "dev.netzero.peer"      // "true": it is known by name, but gets no policy
 )
+
+// IsPeer reports whether a container's labels say that it gets no policy of its own.
+func IsPeer(labels map[string]string) bool { return labels[LabelPeer] == "true" }
 
 // Labels that others set, and their meaning.
 const (
