@@ -65,6 +65,8 @@ func (s *settling) elsewhere(l located, f settled) (settled, bool) {
 	case staysOnLink(l.identity, l.event.Addr):
 		s.onLink.Add(f.flow)
 		return f, false
+	case s.fromPeer(l) && (l.unnamed || f.identity.Relation == endpoint.NobodyListens):
+		return f, false // no policy would have to allow it
 	case l.unnamed:
 		s.errs = append(s.errs, s.unnamedConnection(f)...)
 	}
@@ -97,6 +99,8 @@ func (s *settling) toTest(l located, f settled, port uint16) (settled, bool) {
 		if peer.PodPort != 0 {
 			f.flow.Port = peer.PodPort
 		}
+	case s.config.driver && s.fromPeer(l):
+		return f, false // neither end has a policy
 	case s.config.driver:
 		s.errs = append(s.errs, fmt.Sprintf("%s opens port %d of the test process, which is no workload (Driver): say what it stands for: Peer(\"localhost:%d\", \"name%s\")",
 			f.flow.Source, port, port, examplePort))
