@@ -2,6 +2,7 @@ package containers
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -78,8 +79,8 @@ func init() {
 	}
 }
 
-// adoptedCommand makes a container call a host again and again, without anybody's doing.
-const adoptedCommand = "repeat 1000000 child try 203.0.113.100:443 and sleep 200ms"
+// adoptedCommand makes a container call whom it is asked to, without a process more.
+const adoptedCommand = "http :8080 then wait"
 
 // netzeroThenHooks is a customizer after which a module throws away the hooks of the request.
 type netzeroThenHooks struct {
@@ -151,7 +152,22 @@ func TestAdoptedContainerOfAnotherProcess(t *testing.T) {
 	image := require(t)
 	n := outside(t)
 	name := fmt.Sprintf("netzero-test-adopted-%d", os.Getpid())
-	run(t, image, adoptedCommand, in(n), testcontainers.WithName(name))
+	c := run(t, image, adoptedCommand, in(n), testcontainers.WithName(name), testcontainers.WithExposedPorts("8080/tcp"))
+	calls := fmt.Sprintf("http://localhost:%d/dial?to=%s", published(t, c, "8080/tcp"), outsider)
+	done := make(chan bool)
+	go func() { // it is this process that asks, not the user's
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(200 * time.Millisecond):
+				if response, err := http.Get(calls); err == nil {
+					response.Body.Close()
+				}
+			}
+		}
+	}()
+	defer close(done)
 	u := newUser(t)
 	env := []string{"ADOPTED=" + name}
 	if out, passed := u.testWith(env, "adopt older", "-update"); !passed {
