@@ -23,6 +23,9 @@ func (*membership) leave() error                { return nil }
 func (*membership) expect()                     {}
 func (*membership) label() string               { return "" }
 func (*membership) claim(string, string)        {}
+func (*membership) claimPeer(string, string)    {}
+func (*membership) claimedAs(string) string     { return "" }
+func (*membership) adopt(string)                {}
 func (*membership) starting(string)             {}
 func (*membership) hosts(string, int) bool      { return false }
 func (*membership) isElsewhere(string)          {}

@@ -16,6 +16,7 @@ import (
 // containerClaim is what the test said of a container by passing it to recordings.
 type containerClaim struct {
 	by        map[*membership]string // the name for a policy, "" for none in particular
+	peers     map[*membership]bool   // for whom it is a peer, which gets no policy; may be nil
 	waits     []wait
 	older     bool // it ran before the capture, and is watched since it was claimed
 	elsewhere bool // while it ran, this machine had neither its process nor its cgroup

@@ -1,7 +1,6 @@
 package netzerotest
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -10,7 +9,6 @@ import (
 	"github.com/testcontainers/testcontainers-go"
 
 	"github.com/netzero-dev/netzero/internal/docker"
-	"github.com/netzero-dev/netzero/internal/endpoint"
 )
 
 // Customize makes a container that testcontainers-go starts a part of this recording, from its first packet on: it gets a
@@ -36,11 +34,12 @@ func (r *Recording) Customize(req *testcontainers.GenericContainerRequest) error
 // Containers of one name are replicas of one workload, and share its policy. An invalid name is an error of Run.
 func (r *Recording) As(name string) testcontainers.ContainerCustomizer {
 	return testcontainers.CustomizeRequestOption(func(req *testcontainers.GenericContainerRequest) error {
-		workload, namespace := splitName(name)
-		for _, label := range []string{workload, cmp.Or(namespace, workload)} {
-			if err := endpoint.CheckLabel(label); err != nil {
-				return fmt.Errorf("netzero: As(%q): %w", name, err)
-			}
+		if err := checkWorkloadName("As", name); err != nil {
+			return err
+		}
+		if docker.IsPeer(req.Labels) {
+			return fmt.Errorf("netzero: As(%q): the request is for a peer, which has no policy (AsPeer, or label %s): keep one of the two",
+				name, docker.LabelPeer)
 		}
 		return r.mark(req, name)
 	})

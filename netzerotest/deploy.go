@@ -22,7 +22,7 @@ type deployment struct {
 
 // deploy returns the flows as they are in the cluster, and for whom policies are written. The error is an *optionError.
 func (c config) deploy(recorded settlement) ([]Flow, policy.Scope, []string, error) {
-	d := &deployment{config: c, scope: policy.Scope{Fold: c.folds, Binaries: c.binaries}, found: make(map[flow.Endpoint]*manifest.Match)}
+	d := &deployment{config: c, scope: policy.Scope{Fold: c.folds, Ranges: c.ranges, Binaries: c.binaries}, found: make(map[flow.Endpoint]*manifest.Match)}
 	if c.manifests != nil {
 		d.scope.Namespaces = c.manifests.Namespaces()
 	}

@@ -37,14 +37,13 @@ func TestEphemeralPorts(t *testing.T) {
 	const (
 		searchErr = `Peer("127.0.0.1:43121", "search"): port 43121 is ephemeral and changes with every run: say at which port the real search serves: Peer(…, "search:8080")`
 		mailErr   = `Peer("localhost:43122", "mail"): port 43122 is ephemeral and changes with every run: say at which port the real mail serves: Peer(…, "mail:8080")`
-		notice    = "the port is ephemeral, so the golden changes with every run unless the server asks for this very port: let it listen on a fixed port outside of the ephemeral range, or name it: "
 	)
 	for _, tt := range []struct {
-		reason  string
-		seen    []endpoint.Identity
-		ignore  []Option
-		err     string
-		notices []string
+		reason   string
+		seen     []endpoint.Identity
+		options  []Option
+		err      string
+		changing []string
 	}{
 		{reason: "nothing"},
 		{reason: "a peer that says where it serves", seen: []endpoint.Identity{lasting}},
@@ -56,16 +55,19 @@ func TestEphemeralPorts(t *testing.T) {
 			},
 			err: searchErr + "; " + mailErr},
 		{reason: "a peer that is ignored", seen: []endpoint.Identity{peer("127.0.0.1:43121", "search", v4, 43121)},
-			ignore: []Option{Ignore("127.0.0.1")}},
+			options: []Option{Ignore("127.0.0.1")}},
+		{reason: "a peer of which Ports names the port", seen: []endpoint.Identity{peer("127.0.0.1:43121", "search", v4, 43121)},
+			options: []Option{Ports("search:43000-43999")}},
 		{reason: "a child, and one of whom nothing is known", seen: []endpoint.Identity{server("python3", v4, 43121), unknown},
-			notices: []string{
-				`python3:43121/TCP: ` + notice + `Peer("127.0.0.1:43121", "python3:8080")`,
-				`[::1]:43121/TCP: ` + notice + `Peer("[::1]:43121", "name:8080")`,
-			}},
-		{reason: "a child that is ignored", seen: []endpoint.Identity{server("python3", v4, 43121)}, ignore: []Option{Ignore("localhost:43121")}},
+			changing: []string{"python3:43121/TCP", "[::1]:43121/TCP"}},
+		{reason: "two callers of one port", seen: []endpoint.Identity{server("python3", v4, 43121), server("python3", v6, 43121)},
+			changing: []string{"python3:43121/TCP"}},
+		{reason: "a child of which Ports names the port", seen: []endpoint.Identity{server("python3", v4, 43121), server("ruby", v4, 43121)},
+			options: []Option{Ports("python3:43121")}, changing: []string{"ruby:43121/TCP"}},
+		{reason: "a child that is ignored", seen: []endpoint.Identity{server("python3", v4, 43121)}, options: []Option{Ignore("localhost:43121")}},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
-			config, err := newConfig(tt.ignore)
+			config, err := newConfig(tt.options)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -83,25 +85,13 @@ func TestEphemeralPorts(t *testing.T) {
 			if diff := cmp.Diff(tt.err, got); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(tt.notices, settled.notices); diff != "" {
-				t.Errorf("notices (-want +got):\n%s", diff)
+			var changing []string
+			for _, p := range settled.changing {
+				changing = append(changing, p.flow.Target())
+			}
+			if diff := cmp.Diff(tt.changing, changing); diff != "" {
+				t.Errorf("changing ports (-want +got):\n%s", diff)
 			}
 		})
-	}
-}
-
-// Containers reach the test process by the gateway of their network, or by the sshd of host access: addresses of one run.
-func TestEphemeralPortOfTheTestProcess(t *testing.T) {
-	reached := func(by string) settled {
-		checkout := flow.Endpoint{Kind: flow.Workload, Name: "checkout", Addr: netip.MustParseAddr(by), Evidence: flow.ByListener}
-		return settled{
-			flow:     flow.Flow{Source: flow.Endpoint{Kind: flow.Workload, Name: "client-" + by}, Destination: checkout, Protocol: flow.TCP, Port: 43121},
-			identity: endpoint.Identity{Relation: endpoint.Other, Ephemeral: true, Test: true},
-		}
-	}
-	want := []string{"checkout:43121/TCP: the port is ephemeral, so the golden changes with every run unless the server asks for this very port: " +
-		`let it listen on a fixed port outside of the ephemeral range, or name it: Peer("localhost:43121", "checkout:8080")`}
-	if diff := cmp.Diff(want, ephemeralNotices(config{}, []settled{reached("172.18.0.1"), reached("172.19.0.2")})); diff != "" {
-		t.Errorf("notices (-want +got):\n%s", diff)
 	}
 }

@@ -85,6 +85,10 @@ func (r *Recording) judge(settled settlement) {
 		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
 		return
 	}
+	if err := r.refuseChanging(settled, scope); err != nil {
+		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
+		return
+	}
 	r.programs = settled.programs
 	result := report.Report{
 		Test: r.tb.Name(), Golden: relative(r.golden), Workload: r.config.workload, Module: goroutine.Module(),

@@ -41,6 +41,7 @@ func (s *settling) flow(l located) (settled, bool) {
 	f.flow.Destination = s.endpointOf(s.engine, *l.to)
 	f.flow.Destination.Addr = l.event.Addr.Unmap()
 	f.flow.Port = l.port
+	f.identity.Ephemeral, f.server = s.isEphemeral(*l.to, f.flow), describeServer(*l.to)
 	if l.from == nil && s.capture.containers.waited(l.to.ID, l.event.Time) {
 		s.note("wait strategies", f.flow)
 		return f, false
@@ -64,6 +65,8 @@ func (s *settling) elsewhere(l located, f settled) (settled, bool) {
 	case staysOnLink(l.identity, l.event.Addr):
 		s.onLink.Add(f.flow)
 		return f, false
+	case s.fromPeer(l) && (l.unnamed || f.identity.Relation == endpoint.NobodyListens):
+		return f, false // no policy would have to allow it
 	case l.unnamed:
 		s.errs = append(s.errs, s.unnamedConnection(f)...)
 	}
@@ -96,6 +99,8 @@ func (s *settling) toTest(l located, f settled, port uint16) (settled, bool) {
 		if peer.PodPort != 0 {
 			f.flow.Port = peer.PodPort
 		}
+	case s.config.driver && s.fromPeer(l):
+		return f, false // neither end has a policy
 	case s.config.driver:
 		s.errs = append(s.errs, fmt.Sprintf("%s opens port %d of the test process, which is no workload (Driver): say what it stands for: Peer(\"localhost:%d\", \"name%s\")",
 			f.flow.Source, port, port, examplePort))

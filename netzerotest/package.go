@@ -114,11 +114,7 @@ func (p *PackageRecording) Customize(req *testcontainers.GenericContainerRequest
 
 // As is [PackageRecording.Customize] for a container that the policy calls name: see [Recording.As].
 func (p *PackageRecording) As(name string) testcontainers.ContainerCustomizer {
-	r := p.recording
-	if r == nil {
-		r = &Recording{tb: p.run} // which checks the name
-	}
-	return r.As(name)
+	return p.named().As(name)
 }
 
 // Flows returns what was seen so far: see [Recording.Flows]. Flow.Process.Test is the test that opened it.

@@ -17,6 +17,7 @@ type settled struct {
 	identity endpoint.Identity
 	key      probe.Key
 	stray    stray
+	server   string // the container that serves, with its image; empty where none does
 }
 
 // settling is the work on a settlement. It is done with capture.mu held.
@@ -123,14 +124,14 @@ func (s *settling) result() (settlement, error) {
 	}
 	s.announceShared(all)
 	out.flows = set.Sorted()
+	out.changing = changing(s.config, all)
 	out.unanswered = unanswered(s.config, s.identifier.Ephemeral, all)
 	errs, lines := s.unrecordedContainers()
 	s.errs, out.printed = append(s.errs, errs...), lines
 	errs, lines = s.fromBefore()
 	s.errs, out.printed = append(s.errs, errs...), append(out.printed, lines...)
 	slices.Sort(s.notes)
-	out.notices = slices.Concat(s.capture.limits, s.unasked, s.mixedNotices(all), ephemeralNotices(s.config, all),
-		s.containerNotices(), slices.Compact(s.notes), s.backgroundNotices(), s.tunnelNotices(all),
+	out.notices = slices.Concat(s.capture.limits, s.unasked, s.mixedNotices(all), s.containerNotices(), slices.Compact(s.notes), s.backgroundNotices(), s.tunnelNotices(all),
 		lookupNotices(out.flows), linkNotices(s.onLink.Sorted()))
 	s.errs = append(s.errs, s.unheard()...)
 	s.errs = append(s.errs, s.goneContainers()...)

@@ -14,6 +14,7 @@ type settlement struct {
 	notices   []string         // what a person should know of the recording, for a report
 	printed   []string         // what a person must know, and is printed without -v
 	programs  map[program]opening
+	changing  []changingPort // flows to ports that another run has not, in the order of flows
 
 	unanswered []string // attempts at this machine where nobody listened, in a line each
 }

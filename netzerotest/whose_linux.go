@@ -90,7 +90,7 @@ func (s *settling) workloads() []policy.Subject {
 	seen := make(map[flow.Endpoint]bool)
 	for id := range s.own {
 		c, known := s.engine.Container(id)
-		if !known || docker.Infrastructure(c) != "" || c.Started == 0 {
+		if !known || docker.Infrastructure(c) != "" || c.Started == 0 || s.isPeer(c) {
 			continue
 		}
 		if e := s.endpointOf(s.engine, c); !seen[e] {

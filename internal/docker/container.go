@@ -16,7 +16,11 @@ import (
 const (
 	LabelRecording = "dev.netzero.recording" // which recording it belongs to
 	LabelWorkload  = "dev.netzero.workload"  // what a policy shall call it
+	LabelPeer      = "dev.netzero.peer"      // "true": it is known by name, but gets no policy
 )
+
+// IsPeer reports whether a container's labels say that it gets no policy of its own.
+func IsPeer(labels map[string]string) bool { return labels[LabelPeer] == "true" }
 
 // Labels that others set, and their meaning.
 const (
@@ -46,6 +50,8 @@ type Container struct {
 	NetworkMode  string       // "bridge", "host", "none", "container:<id>", or a network's name
 	CgroupParent string       // as it was asked for; mostly ""
 	Resolvers    []netip.Addr // as they were asked for (docker run --dns); mostly none
+	Exposed      []Exposed    // ports that the image (EXPOSE) or the request names; known once the engine was asked
+	LocalPorts   string       // its own net.ipv4.ip_local_port_range, as "32768 60999"; "" for the kernel's default
 
 	Execs       map[string]time.Duration // commands that were run in it since Watch or shortly before, and when for the last time
 	HealthCheck string                   // the command by which the engine looks whether it is well; "" where it does not
@@ -67,6 +73,18 @@ type Attachment struct {
 	Aliases   []string      // as they were asked for; the engine adds its own: the container's name and short ID
 	From      time.Duration // 0: before Watch
 	Until     time.Duration // 0: it lasts
+}
+
+// Exposed is a port of a container that its image or its request says it listens at.
+type Exposed struct {
+	Port     uint16
+	Protocol flow.Protocol
+}
+
+// Exposes reports whether a container's image or request, or a port that it publishes or published, names a port.
+func (c Container) Exposes(port uint16, protocol flow.Protocol) bool {
+	return slices.Contains(c.Exposed, Exposed{port, protocol}) ||
+		slices.ContainsFunc(c.Published, func(p Port) bool { return p.Port == port && p.Protocol == protocol })
 }
 
 // Port is a container's port that can be reached by an address of the host, for a time.

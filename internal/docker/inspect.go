@@ -1,8 +1,10 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -83,10 +85,12 @@ func (w *Watcher) learn(r *record, c container.InspectResponse, asked, answered 
 	if c.Config != nil {
 		r.HealthCheck = healthCheck(c.Config)
 		r.Image, r.Labels, r.Session = c.Config.Image, c.Config.Labels, c.Config.Labels[labelSession]
+		r.Exposed = exposed(c.Config)
 	}
 	if c.HostConfig != nil {
 		r.NetworkMode, r.CgroupParent = string(c.HostConfig.NetworkMode), c.HostConfig.CgroupParent
 		r.Resolvers = c.HostConfig.DNS
+		r.LocalPorts = c.HostConfig.Sysctls["net.ipv4.ip_local_port_range"]
 		if r.NetworkMode == "default" {
 			r.NetworkMode = "bridge"
 		}
@@ -147,15 +151,33 @@ func portOf(host netip.Addr, hostPort string, port uint16, protocol string) (Por
 	if !host.IsValid() {
 		p.Host = netip.IPv4Unspecified()
 	}
-	switch protocol {
+	p.Protocol = protocolOf(protocol)
+	return p, p.Protocol != 0
+}
+
+// protocolOf returns the protocol of a port as the engine writes it; 0 for another one.
+func protocolOf(name string) flow.Protocol {
+	switch name {
 	case "tcp":
-		p.Protocol = flow.TCP
+		return flow.TCP
 	case "udp":
-		p.Protocol = flow.UDP
+		return flow.UDP
 	case "sctp":
-		p.Protocol = flow.SCTP
-	default:
-		return Port{}, false
+		return flow.SCTP
 	}
-	return p, true
+	return 0
+}
+
+// exposed returns the ports that a container's image and request name, sorted.
+func exposed(c *container.Config) []Exposed {
+	var ports []Exposed
+	for port := range c.ExposedPorts {
+		if protocol := protocolOf(string(port.Proto())); protocol != 0 {
+			ports = append(ports, Exposed{port.Num(), protocol})
+		}
+	}
+	slices.SortFunc(ports, func(a, b Exposed) int {
+		return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol))
+	})
+	return ports
 }

@@ -26,6 +26,10 @@ var machinePorts = sync.OnceValue(func() portRange {
 	return parsePortRange(string(text))
 })
 
+// EphemeralIn reports whether the kernel may have chosen a port in another network namespace than this machine's, whose
+// ip_local_port_range is ports; "" is the default, which every new namespace has whatever the machine's is.
+func EphemeralIn(ports string, port uint16) bool { return parsePortRange(ports).has(port) }
+
 // parsePortRange parses "32768\t60999\n". What is no range is taken for the default.
 func parsePortRange(text string) portRange {
 	f := strings.Fields(text)

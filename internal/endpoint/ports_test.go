@@ -28,3 +28,25 @@ func TestPortRanges(t *testing.T) {
 		}
 	}
 }
+
+// A network namespace has the kernel's default range, whatever the machine's is, unless somebody gave it another.
+func TestEphemeralPortsOfAnotherNamespace(t *testing.T) {
+	for _, row := range []struct {
+		ports string
+		port  uint16
+		want  bool
+	}{
+		{"", 32767, false},
+		{"", 32768, true},
+		{"", 60999, true},
+		{"", 61000, false},
+		{"17000 17999", 17000, true},
+		{"17000\t17999", 17999, true},
+		{"17000 17999", 40000, false},
+		{"no range", 40000, true},
+	} {
+		if got := EphemeralIn(row.ports, row.port); got != row.want {
+			t.Errorf("EphemeralIn(%q, %d) is %v", row.ports, row.port, got)
+		}
+	}
+}

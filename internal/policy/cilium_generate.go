@@ -62,5 +62,5 @@ func (c Cilium) metadataEntry(f flow.Flow) string {
 	if address(f.Destination) != flow.MetadataService || f.Destination.Kind < flow.External || !f.Protocol.HasPorts() || c.inexpressible(egress, f) != "" {
 		return ""
 	}
-	return opening{peerKey{addr: flow.MetadataService}, f.Port, f.Protocol}.metadataEntry()
+	return opening{peer: peerKey{addr: flow.MetadataService}, port: f.Port, protocol: f.Protocol}.metadataEntry()
 }

@@ -165,12 +165,13 @@ func (e ciliumEdit) addPorts(flows []flow.Flow) {
 	type addition struct {
 		rule     int
 		port     uint16 // or the ICMP type
+		end      uint16
 		protocol flow.Protocol
 	}
 	added := make(map[addition]bool)
 	var uniform []int // rules to which something was added, of peers that no index finds
 	allows := func(a addition, f flow.Flow) bool {
-		ref := ciliumPortRef{port: &cilium.Port{Port: strconv.Itoa(int(a.port)), Protocol: a.protocol.String()}}
+		ref := ciliumPortRef{port: &cilium.Port{Port: strconv.Itoa(int(a.port)), EndPort: int32(a.end), Protocol: a.protocol.String()}}
 		if a.protocol.IsICMP() {
 			field := ciliumOpening{port: a.port, protocol: a.protocol}.icmpField()
 			ref = ciliumPortRef{icmp: &field}
@@ -186,7 +187,7 @@ func (e ciliumEdit) addPorts(flows []flow.Flow) {
 		}
 		o := e.scope.openingOf(e.direction, f)
 		for _, i := range candidates {
-			a := addition{i, o.port, o.protocol}
+			a := addition{i, o.port, o.end, o.protocol}
 			if added[a] && allows(a, f) {
 				return true
 			}
@@ -212,10 +213,10 @@ func (e ciliumEdit) addPorts(flows []flow.Flow) {
 			e.addPorts(e.missing(e.subject, e.direction, flows[n+1:]))
 			return
 		}
-		added[addition{same[0], o.port, o.protocol}] = true
+		added[addition{same[0], o.port, o.end, o.protocol}] = true
 		for _, port := range o.ciliumPorts() {
 			if number, ok := port.Number(); ok && !o.isICMP() {
-				added[addition{same[0], uint16(number), o.protocol}] = true
+				added[addition{same[0], uint16(number), o.end, o.protocol}] = true
 			}
 		}
 		if o.peer.rank == rankAPIServer || o.peer.rank == rankHost || o.peer.rank == rankAnyone {
@@ -249,7 +250,7 @@ func (e ciliumEdit) addRules(flows []flow.Flow) {
 // orderOfRule is openingOfRule without what does not count for the order of rules.
 func (e ciliumEdit) orderOfRule(r ciliumRule) (ciliumOpening, bool) {
 	o, ok := e.openingOfRule(r)
-	return ciliumOpening{o.peer, 0, icmpOrNot(o.isICMP())}, ok
+	return ciliumOpening{peer: o.peer, protocol: icmpOrNot(o.isICMP())}, ok
 }
 
 // icmpOrNot returns a protocol for rules of ICMP types, and one for all others, by which they are ordered.

@@ -44,6 +44,7 @@ func (k ciliumPeer) compare(l ciliumPeer) int {
 type ciliumOpening struct {
 	peer     ciliumPeer
 	port     uint16 // or the ICMP type
+	end      uint16 // the last port of a range; 0 for a single port
 	protocol flow.Protocol
 }
 
@@ -61,13 +62,13 @@ func (o ciliumOpening) compare(p ciliumOpening) int {
 		}
 		return 0
 	}
-	return cmp.Or(o.peer.compare(p.peer), cmp.Compare(icmp(o), icmp(p)), cmp.Compare(o.port, p.port), cmp.Compare(o.protocol, p.protocol))
+	return cmp.Or(o.peer.compare(p.peer), cmp.Compare(icmp(o), icmp(p)), cmp.Compare(o.port, p.port), cmp.Compare(o.end, p.end), cmp.Compare(o.protocol, p.protocol))
 }
 
 // openings returns what a subject's flows in a direction need, sorted and each once.
 func (c Cilium) openings(subject Workload, d direction, flows []flow.Flow) []ciliumOpening {
 	var openings []ciliumOpening
-	for _, f := range needed(d, c.of(subject, d, flows)) {
+	for _, f := range needed(d, c.inRanges(c.of(subject, d, flows))) {
 		if c.inexpressible(d, f) == "" {
 			openings = append(openings, c.openingOf(d, f))
 		}
@@ -77,10 +78,11 @@ func (c Cilium) openings(subject Workload, d direction, flows []flow.Flow) []cil
 }
 
 func (c Cilium) openingOf(d direction, f flow.Flow) ciliumOpening {
+	first, last := c.portsOfFlow(f)
 	if f.Protocol.IsICMP() {
-		f.Port = uint16(icmpType(f))
+		first = uint16(icmpType(f))
 	}
-	return ciliumOpening{c.peerOf(d, d.far(f)), f.Port, f.Protocol}
+	return ciliumOpening{peer: c.peerOf(d, d.far(f)), port: first, end: last, protocol: f.Protocol}
 }
 
 func (c Cilium) peerOf(d direction, e flow.Endpoint) ciliumPeer {

@@ -146,7 +146,7 @@ const (
 )
 
 func (o ciliumOpening) ciliumPorts() []cilium.Port {
-	port := cilium.Port{Port: strconv.Itoa(int(o.port)), Protocol: o.protocol.String()}
+	port := cilium.Port{Port: strconv.Itoa(int(o.port)), EndPort: int32(o.end), Protocol: o.protocol.String()}
 	if o.peer.rank == rankAPIServer && o.port == apiServicePort {
 		behind := port
 		behind.Port = strconv.Itoa(apiServerPort)

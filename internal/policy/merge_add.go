@@ -150,14 +150,14 @@ func (e edit) addPorts(flows []flow.Flow) {
 		}
 	}
 	type addition struct {
-		rule     int
-		port     uint16
-		protocol flow.Protocol
+		rule      int
+		port, end uint16
+		protocol  flow.Protocol
 	}
 	added := make(map[addition]bool)
 	var everywhere []int // rules without peers to which ports were added
 	allows := func(a addition, f flow.Flow) bool {
-		port := opening{port: a.port, protocol: a.protocol}.policyPort()
+		port := opening{port: a.port, end: a.end, protocol: a.protocol}.policyPort()
 		return slices.ContainsFunc(elements(rules[a.rule].peers), func(peer *networkingv1.NetworkPolicyPeer) bool {
 			return c.views[0].match(peer, &port, f).allows()
 		})
@@ -175,8 +175,9 @@ func (e edit) addPorts(flows []flow.Flow) {
 		for _, at := range c.index.fitting(c.spec(f)) {
 			candidates = append(candidates, at.rule)
 		}
+		first, last := e.scope.portsOfFlow(f)
 		return slices.ContainsFunc(candidates, func(i int) bool {
-			a := addition{i, f.Port, f.Protocol}
+			a := addition{i, first, last, f.Protocol}
 			return added[a] && allows(a, f)
 		})
 	}
@@ -189,7 +190,7 @@ func (e edit) addPorts(flows []flow.Flow) {
 		if len(same) != 1 || len(rules[same[0]].ports) == 0 { // no ports are all ports
 			continue
 		}
-		a := addition{same[0], o.port, o.protocol}
+		a := addition{same[0], o.port, o.end, o.protocol}
 		if !allows(a, f) {
 			continue
 		}

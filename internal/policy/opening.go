@@ -17,11 +17,12 @@ import (
 type opening struct {
 	peer     peerKey
 	port     uint16
+	end      uint16 // the last port of a range; 0 for a single port
 	protocol flow.Protocol
 }
 
 func (o opening) compare(p opening) int {
-	return cmp.Or(o.peer.compare(p.peer), cmp.Compare(o.port, p.port), cmp.Compare(o.protocol, p.protocol))
+	return cmp.Or(o.peer.compare(p.peer), cmp.Compare(o.port, p.port), cmp.Compare(o.end, p.end), cmp.Compare(o.protocol, p.protocol))
 }
 
 // peerKey is what a rule depends on of the far end of its flows, so that equal peers share a rule: a public name is its
@@ -45,7 +46,7 @@ func (k peerKey) compare(l peerKey) int {
 // openings returns what a subject's flows in a direction need, sorted and each once.
 func (s Scope) openings(subject Workload, d direction, flows []flow.Flow) []opening {
 	var openings []opening
-	for _, f := range needed(d, s.of(subject, d, flows)) {
+	for _, f := range needed(d, s.inRanges(s.of(subject, d, flows))) {
 		if s.inexpressible(d, f) == "" {
 			openings = append(openings, s.openingOf(subject, d, f))
 		}
@@ -55,7 +56,8 @@ func (s Scope) openings(subject Workload, d direction, flows []flow.Flow) []open
 }
 
 func (s Scope) openingOf(subject Workload, d direction, f flow.Flow) opening {
-	return opening{s.peerOf(subject, d, d.far(f)), f.Port, f.Protocol}
+	first, last := s.portsOfFlow(f)
+	return opening{peer: s.peerOf(subject, d, d.far(f)), port: first, end: last, protocol: f.Protocol}
 }
 
 func (s Scope) peerOf(subject Workload, d direction, e flow.Endpoint) peerKey {
@@ -86,5 +88,10 @@ func (o opening) metadataEntry() string {
 
 func (o opening) policyPort() networkingv1.NetworkPolicyPort {
 	protocol, port := corev1.Protocol(o.protocol.String()), intstr.FromInt32(int32(o.port))
-	return networkingv1.NetworkPolicyPort{Protocol: &protocol, Port: &port}
+	written := networkingv1.NetworkPolicyPort{Protocol: &protocol, Port: &port}
+	if o.end != 0 {
+		last := int32(o.end)
+		written.EndPort = &last
+	}
+	return written
 }

@@ -78,6 +78,10 @@ type Scope struct {
 	// for one or more labels, any other "*" for letters, digits and hyphens within its label. It changes no verdict.
 	Fold []string
 
+	// Ranges holds ranges of ports, of which a flow to any port is written with all of them (endPort), so that a server
+	// that listens at another one in each run does not change what is written. It changes no verdict.
+	Ranges []PortRange
+
 	// Binaries says that policies list the programs that open what they allow, in [BinariesAnnotation].
 	Binaries bool
 

@@ -95,7 +95,7 @@ func (c scopeClaims) opened(d direction, n flow.Flow) bool {
 	isNamed := d == ingress || n.Destination.Kind != flow.External ||
 		slices.ContainsFunc(own, func(f flow.Flow) bool { return s.entryOf(f) == s.entryOf(n) })
 	openings, needed := s.openings(subject, d, own), s.openingOf(subject, d, n)
-	byAnyone := opening{peerKey{kind: flow.Anyone}, n.Port, n.Protocol}
+	byAnyone := opening{peer: peerKey{kind: flow.Anyone}, port: n.Port, protocol: n.Protocol}
 	return isNamed && slices.Contains(openings, needed) || slices.Contains(openings, byAnyone)
 }
 

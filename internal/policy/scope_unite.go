@@ -20,6 +20,11 @@ func UniteScopes(scopes ...Scope) (Scope, error) {
 				united.Fold = append(united.Fold, p)
 			}
 		}
+		for _, r := range s.Ranges {
+			if !slices.Contains(united.Ranges, r) {
+				united.Ranges = append(united.Ranges, r)
+			}
+		}
 		for _, name := range slices.Sorted(maps.Keys(s.Namespaces)) {
 			set, known := united.Namespaces[name]
 			if known && !maps.Equal(set, s.Namespaces[name]) {

@@ -1,0 +1,178 @@
+package containers
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/testcontainers/testcontainers-go"
+
+	"github.com/netzero-dev/netzero/netzerotest"
+)
+
+func init() {
+	users["peer"] = func(t *testing.T) {
+		image := require(t)
+		n := newNetwork(t)
+		options := []netzerotest.Option{netzerotest.Driver()}
+		if os.Getenv("CILIUM") != "" {
+			options = append(options, netzerotest.Cilium())
+		}
+		rec := record(t, options...)
+		var as testcontainers.ContainerCustomizer = rec.AsPeer("orders-db")
+		switch os.Getenv("WAY") {
+		case "As":
+			as = rec.As("orders-db")
+		case "label":
+			as = testcontainers.WithLabels(map[string]string{"dev.netzero.peer": "true", "dev.netzero.workload": "orders-db"})
+		case "hooks replaced":
+			as = netzeroThenHooks{as}
+		}
+		// As a primary does: it calls its replica at a port that nobody exposes, and it has a policy of its owner's.
+		run(t, image, "listen :5432 then dial replica:47000 then wait", as, in(n, "orders-db"),
+			withReplica(t, rec, image, n))
+		succeeded(t, run(t, image, "dial orders-db:5432", rec.As("checkout"), in(n), toEnd()))
+		for _, f := range rec.Flows() {
+			if f.Source.Name == "orders-db" && f.Destination.Name == "replica" {
+				return
+			}
+		}
+		t.Errorf("what the peer opens is not recorded: %v", rec.Flows())
+	}
+	users["adopt older"] = func(t *testing.T) { // a container of another process, which runs since before this one
+		image := require(t)
+		worker := run(t, image, adoptedCommand, testcontainers.WithReuseByName(os.Getenv("ADOPTED")))
+		rec := record(t, netzerotest.Driver())
+		if err := rec.Adopt(t.Context(), worker, "orders-worker"); err != nil {
+			t.Fatal(err)
+		}
+		opened := func(f netzerotest.Flow) bool { return f.Source.Name == "orders-worker" }
+		for deadline := time.Now().Add(time.Minute); !slices.ContainsFunc(rec.Flows(), opened); time.Sleep(100 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("nothing is recorded of the worker")
+			}
+		}
+	}
+	users["adopt"] = func(t *testing.T) {
+		image := require(t)
+		n := newNetwork(t)
+		run(t, image, "listen :5432 :5433 then wait", in(n, "db"))
+		c := run(t, image, "dial db:5432 then wait", in(n, "worker"))
+		rec := record(t, netzerotest.Driver())
+		if err := rec.Adopt(t.Context(), c, "orders-worker"); err != nil {
+			t.Fatal(err)
+		}
+		execute(t, c, "dial", "db:5433")
+		if err := rec.Adopt(t.Context(), c, "other"); err == nil || !strings.Contains(err.Error(), `the container was named "orders-worker" already`) {
+			t.Errorf("a second name: %v", err)
+		}
+		if err := c.Stop(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := rec.Adopt(t.Context(), c, "orders-worker"); err == nil || !strings.Contains(err.Error(), "does not run") {
+			t.Errorf("one that has ended: %v", err)
+		}
+	}
+}
+
+// adoptedCommand makes a container call whom it is asked to, without a process more.
+const adoptedCommand = "http :8080 then wait"
+
+// netzeroThenHooks is a customizer after which a module throws away the hooks of the request.
+type netzeroThenHooks struct {
+	first testcontainers.ContainerCustomizer
+}
+
+func (h netzeroThenHooks) Customize(req *testcontainers.GenericContainerRequest) error {
+	if err := h.first.Customize(req); err != nil {
+		return err
+	}
+	return testcontainers.WithLifecycleHooks(testcontainers.ContainerLifecycleHooks{})(req)
+}
+
+// withReplica starts the replica of a database before it.
+func withReplica(t *testing.T, rec *netzerotest.Recording, image string, n *testcontainers.DockerNetwork) testcontainers.CustomizeRequestOption {
+	return func(*testcontainers.GenericContainerRequest) error {
+		run(t, image, "listen :47000 then wait", rec.AsPeer("replica"), in(n, "replica"))
+		return nil
+	}
+}
+
+// A peer is named in the policies of others and recorded, and has no policy: a generated one would cut off all that the test
+// does not have.
+func TestPeersHaveNoPolicy(t *testing.T) {
+	require(t)
+	for _, row := range []struct {
+		way, cilium string
+		own         bool // it has a policy
+	}{{"As", "", true}, {"AsPeer", "", false}, {"AsPeer", "1", false}, {"label", "", false}, {"hooks replaced", "", false}} {
+		u := newUser(t)
+		env := []string{"WAY=" + row.way, "CILIUM=" + row.cilium}
+		out, passed := u.testWith(env, "peer", "-update")
+		if row.own { // then the port of its replica would stand in its policy
+			if passed {
+				t.Errorf("%s: passed:\n%s", row.way, out)
+			}
+			u.says(out, `replica serves orders-db at port 47000/TCP, which container`)
+			continue
+		}
+		if !passed {
+			t.Errorf("%s: failed:\n%s", row.way, out)
+			continue
+		}
+		golden := u.golden()
+		u.says(golden, `name: checkout`)
+		u.says(golden, `app: orders-db`)
+		u.saysNot(golden, "name: orders-db")
+		u.saysNot(golden, "replica")
+		if out, passed := u.testWith(env, "peer"); !passed {
+			t.Errorf("%s: it fails against what it wrote:\n%s", row.way, out)
+		}
+	}
+}
+
+// A container that ran before the recording is taken in by name, and what it opens from then on is in its policy.
+func TestAdoptedContainerIsRecordedFromThenOn(t *testing.T) {
+	require(t)
+	u := newUser(t)
+	u.passes("adopt", "-update")
+	golden := u.golden()
+	u.says(golden, `name: orders-worker`)
+	u.says(golden, `- port: 5433 protocol: TCP to: - podSelector: matchLabels: app: db`)
+	u.saysNot(golden, "port: 5432")
+	u.passes("adopt")
+}
+
+// One that is older than the test process is recorded too, whatever it does.
+func TestAdoptedContainerOfAnotherProcess(t *testing.T) {
+	image := require(t)
+	n := outside(t)
+	name := fmt.Sprintf("netzero-test-adopted-%d", os.Getpid())
+	c := run(t, image, adoptedCommand, in(n), testcontainers.WithName(name), testcontainers.WithExposedPorts("8080/tcp"))
+	calls := fmt.Sprintf("http://localhost:%d/dial?to=%s", published(t, c, "8080/tcp"), outsider)
+	done := make(chan bool)
+	go func() { // it is this process that asks, not the user's
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(200 * time.Millisecond):
+				if response, err := http.Get(calls); err == nil {
+					response.Body.Close()
+				}
+			}
+		}
+	}()
+	defer close(done)
+	u := newUser(t)
+	env := []string{"ADOPTED=" + name}
+	if out, passed := u.testWith(env, "adopt older", "-update"); !passed {
+		t.Fatalf("failed:\n%s", out)
+	}
+	u.says(u.golden(), `name: orders-worker`)
+	u.says(u.golden(), `203\.0\.113\.100/32`)
+}

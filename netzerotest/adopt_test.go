@@ -1,0 +1,71 @@
+package netzerotest
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/netzero-dev/netzero/golden"
+	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/report"
+)
+
+// What a peer opens is in the policy of who is called, if that has one, and in no other; the test does not fail for it.
+func TestAPeerIsACallerOfOthers(t *testing.T) {
+	workload := func(name string) flow.Endpoint { return flow.Endpoint{Kind: flow.Workload, Name: name} }
+	opens := func(from, to string, port uint16) Flow {
+		return Flow{Source: workload(from), Destination: workload(to), Protocol: flow.TCP, Port: port, Count: 1, Binaries: "postgres"}
+	}
+	recorded := settlement{
+		flows:     []Flow{opens("orders-db", "checkout", 8080), opens("orders-db", "replica", 5432)},
+		workloads: []policy.Subject{{Workload: policy.Workload{Name: "checkout"}, Whole: true}},
+	}
+	const (
+		kubernetesWant = `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: checkout, annotations: {netzero.dev/binaries: ''}}
+spec:
+  podSelector: {matchLabels: {app: checkout}}
+  policyTypes: [Egress, Ingress]
+  ingress: [{from: [{podSelector: {matchLabels: {app: orders-db}}}], ports: [{port: 8080}]}]
+`
+		ciliumWant = `apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: checkout, annotations: {netzero.dev/binaries: ''}}
+spec:
+  endpointSelector: {matchLabels: {'k8s:app': checkout}}
+  egress: [{}]
+  ingress: [{fromEndpoints: [{matchLabels: {'k8s:app': orders-db}}], toPorts: [{ports: [{port: '8080', protocol: TCP}]}]}]
+`
+	)
+	c := config{binaries: true}
+	flows, scope, _, err := c.deploy(recorded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkPeer(t, kubernetes(scope), kubernetesWant, flows)
+	checkPeer(t, ciliums(scope), ciliumWant, flows)
+}
+
+func checkPeer[P golden.Policy](t *testing.T, d dialect[P], want string, flows []Flow) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "golden.yaml")
+	if err := os.WriteFile(path, []byte(want), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := golden.Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := golden.Diff(d.of(file), d.rules.Generate(flows)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	result := report.Report{Strict: true}
+	compare(&result, d, file, flows)
+	compareBinaries(&result, d, file, flows, nil)
+	compareRest(&result, d, file, flows)
+	if result.Failed() {
+		t.Errorf("the test fails:\n%s", result)
+	}
+}
