@@ -40,22 +40,31 @@ func (w *writer) denied(d Denied, workload, module string) {
 	if f.Process.Test != "" {
 		first++
 	}
-	w.field("denied", reason(d), min(maxBlock-(len(w.lines)-first), 5))
+	w.field("denied", reason(d), max(1, min(maxBlock-(len(w.lines)-first), 5)))
 }
 
 // opener says when a flow was opened, by whom, and where in the code.
 func (w *writer) opener(f flow.Flow, module string) {
 	w.field(seen(f))
 	w.field("by", process(f.Process), 2)
-	for i, line := range calls(f.Process.Stack, module) {
-		label := "at"
-		if i > 0 {
-			label = ""
-		}
-		w.field(label, line, 1)
-	}
+	w.calls(calls(f.Process.Stack, module))
 	w.test(f.Process)
 	w.origin(f.Process)
+}
+
+// calls writes where in the code a flow was opened: the first call, and of the others those that fit into as many lines
+// as there may be calls.
+func (w *writer) calls(texts []string) {
+	label, used := "at", 0
+	for _, text := range texts {
+		var lines writer
+		lines.field(label, text, maxCalls)
+		if used += len(lines.lines); used > maxCalls {
+			return
+		}
+		w.lines = append(w.lines, lines.lines...)
+		label = ""
+	}
 }
 
 // test writes which test it was that opened something, where one recording is for several.
@@ -70,14 +79,14 @@ func (w *writer) origin(p flow.Process) {
 	executable := shorten(clean(p.Executable), maxName)
 	switch {
 	case p.Parents != "" && executable != "":
-		w.field("from", executable+", a child of "+shorten(clean(p.Parents), maxCommand), 1)
+		w.field("from", executable+", a child of "+shorten(clean(p.Parents), maxCommand), 2)
 	case p.Parents != "":
-		w.field("from", "a child of "+shorten(clean(p.Parents), maxCommand), 1)
+		w.field("from", "a child of "+shorten(clean(p.Parents), maxCommand), 2)
 	case p.Container != "" && executable != "":
 		w.field("from", executable, 1)
 	}
 	if in := container(p); in != "" {
-		w.field("in", in, 1)
+		w.field("in", in, 2)
 	}
 }
 
