@@ -41,6 +41,7 @@ func (s *settling) flow(l located) (settled, bool) {
 	f.flow.Destination = s.endpointOf(s.engine, *l.to)
 	f.flow.Destination.Addr = l.event.Addr.Unmap()
 	f.flow.Port = l.port
+	f.nameContainer(l)
 	if l.from == nil && s.capture.containers.waited(l.to.ID, l.event.Time) {
 		s.note("wait strategies", f.flow)
 		return f, false

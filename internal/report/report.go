@@ -18,6 +18,7 @@ type Denied struct {
 	Addrs  []netip.Addr // every address behind the destination, sorted
 	Policy string       // the policy that denies it; empty where none in particular does
 	Reason string       // why, as package policy words it
+	Told   string       // the test that told the same flow in full before, where tests share a file; empty elsewhere
 	Owner  string       // what the owner of an address without a name calls it; empty where they call it nothing
 }
 

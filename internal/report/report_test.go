@@ -46,6 +46,35 @@ func stripe() Denied {
 	}
 }
 
+// ordersDB is an unexpected flow to a workload, lookUps are those that it implies, or that were seen so often over UDP.
+func ordersDB() Denied {
+	d := stripe()
+	d.Flow.Destination = flow.Endpoint{Kind: flow.Workload, Name: "orders-db", Addr: netip.MustParseAddr("127.0.0.1"), Evidence: flow.ByListener}
+	d.Flow.Port, d.Addrs, d.Reason = 5432, addrs("127.0.0.1"), "no rule allows pods app=orders-db"
+	return d
+}
+
+func lookUps(seen uint64) []Denied {
+	tcp := Denied{
+		Flow:   flow.Flow{Source: stripe().Flow.Source, Destination: flow.ClusterResolver, Protocol: flow.TCP, Port: 53},
+		Policy: "checkout", Reason: "no rule allows pods k8s-app=kube-dns in namespace kube-system",
+	}
+	udp := tcp
+	udp.Flow.Protocol = flow.UDP
+	if seen > 0 {
+		udp.Flow.Count, udp.Flow.Process = seen, stripe().Flow.Process
+		udp.Flow.Destination.Evidence, udp.Addrs = flow.ByResolvConf, addrs("127.0.0.53")
+	}
+	return []Denied{tcp, udp}
+}
+
+// published is an unexpected flow to a port that a container publishes.
+func published() Denied {
+	d := ordersDB()
+	d.Flow.Destination.Evidence, d.Flow.Named, d.Flow.Dialled = flow.ByContainer, "container eager_hopper (image postgres:17)", 49153
+	return d
+}
+
 func one(change func(*Denied)) Report {
 	d := stripe()
 	change(&d)
@@ -182,6 +211,48 @@ func reports() map[string]Report {
 			d.Flow = flow.Flow{Source: flow.Endpoint{Kind: flow.Workload, Name: "checkout"}, Destination: flow.ClusterResolver, Protocol: flow.TCP, Port: 53}
 			d.Addrs, d.Reason = nil, "port 53/TCP, rule 0 (pods k8s-app=kube-dns) allows 53/UDP"
 			r.Denied = []Denied{d}
+		}),
+		"one dependency that implies look-ups": base(func(r *Report) { r.Denied = append([]Denied{ordersDB()}, lookUps(0)...) }),
+		"two dependencies and look-ups that were seen": base(func(r *Report) {
+			r.Denied = slices.Concat([]Denied{ordersDB()}, lookUps(3), []Denied{stripe()})
+		}),
+		"look-ups alone": base(func(r *Report) { r.Denied = lookUps(0) }),
+		"look-ups of two workloads": base(func(r *Report) {
+			r.Denied = append([]Denied{ordersDB()}, lookUps(0)...)
+			for _, d := range lookUps(0) {
+				d.Flow.Source.Name, d.Policy = "worker", "worker"
+				d.Reason = "port " + strings.TrimPrefix(d.Flow.Target(), "kube-dns.kube-system:") + ", rule 0 allows 5353/UDP"
+				r.Denied = append(r.Denied, d)
+			}
+		}),
+		"many dependencies that imply look-ups": base(func(r *Report) {
+			for i := range maxBlocks {
+				d := stripe()
+				d.Flow.Destination.Name = fmt.Sprintf("host%02d.example.com", i)
+				r.Denied = append(r.Denied, d)
+			}
+			r.Denied = append(r.Denied, lookUps(0)...)
+		}),
+		"a published port": base(func(r *Report) { r.Denied = []Denied{published()} }),
+		"a container at its own port": base(func(r *Report) {
+			d := published()
+			d.Flow.Dialled = 0
+			d.Addrs = addrs("172.18.0.3")
+			r.Denied = []Denied{d}
+		}),
+		"named by Peer": base(func(r *Report) {
+			d := ordersDB()
+			d.Flow.Destination.Evidence, d.Flow.Named, d.Flow.Dialled = flow.ByOption, "Peer at svc_test.go:31", 41234
+			r.Denied = []Denied{d}
+		}),
+		"told by another test": base(func(r *Report) {
+			r.Denied = append([]Denied{ordersDB(), stripe()}, lookUps(0)...)
+			for i := range r.Denied {
+				r.Denied[i].Told = "TestRefund"
+			}
+			refund := stripe()
+			refund.Flow.Destination.Name = "refunds.stripe.com"
+			r.Denied = append(r.Denied, refund)
 		}),
 		"several workloads": base(func(r *Report) {
 			driven, query := stripe(), stripe()
