@@ -123,7 +123,12 @@ func container(p flow.Process) string {
 
 // binary writes the block of a program that nobody expected.
 func (w *writer) binary(b Binary) {
-	w.line(2, clean(b.Flow.Source.String())+" -> "+clean(b.Flow.Target()))
+	title := clean(b.Flow.Source.String()) + " -> " + clean(b.Flow.Target())
+	if b.Told != "" {
+		w.hanging("  ", "      ", title+" by "+process(b.Flow.Process)+": see the report of "+clean(b.Told), 0)
+		return
+	}
+	w.line(2, title)
 	w.field("by", process(b.Flow.Process), 2)
 	w.test(b.Flow.Process)
 	w.origin(b.Flow.Process)

@@ -153,6 +153,10 @@ func (r Report) writeUnprotected(w *writer) {
 
 func (r Report) writeMissing(w *writer) {
 	w.gap()
+	if r.MissingTold != "" && r.Lost == "" {
+		w.paragraph("no policy is committed at " + r.Golden + ": see the report of " + r.MissingTold)
+		return
+	}
 	if r.Proposed == "" || r.Lost != "" {
 		w.paragraph("no policy is committed at " + r.Golden)
 		return
