@@ -63,7 +63,7 @@ func (r *Recording) begin() bool {
 	}
 	var err error
 	if r.capture, err = join(r); err != nil {
-		text := cannotRecord(r.tb, err)
+		text := cannotRecord(r.tb, r.env.update, err)
 		if r.env.require || !isExpected(err) {
 			noteFailure(r.tb)
 			r.tb.Fatalf("netzero: %s: %s", r.tb.Name(), text)
