@@ -36,6 +36,14 @@ func acceptCommandHere(tb host) string {
 	return strings.Join(append(words, "-update"), " ")
 }
 
+// runCommand is what to type to run a test again as it was run: to compare, or to update.
+func runCommand(tb host, exec string, update bool) string {
+	if update {
+		return goTest(tb, exec) + " -update"
+	}
+	return goTest(tb, exec)
+}
+
 // goTest is the go test command line that runs one test, or a whole package, with its build tags.
 func goTest(tb host, exec string) string {
 	words := []string{"go test"}

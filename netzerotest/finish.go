@@ -16,7 +16,13 @@ import (
 // finish ends the recording and judges it.
 func (r *Recording) finish() {
 	r.tb.Helper()
-	recorded, err := r.stop()
+	before, byItself := r.tb.Failed(), failedByItself(r.tb)
+	defer func() {
+		if !before && r.tb.Failed() {
+			noteFailure(r.tb)
+		}
+	}()
+	recorded, err := r.stop(byItself)
 	name := r.tb.Name()
 	if r.tb.Skipped() {
 		skipped.Store(true)
@@ -24,14 +30,19 @@ func (r *Recording) finish() {
 	var option *optionError
 	switch {
 	case unwinding() && !r.tb.Failed() && !r.tb.Skipped():
-		r.tb.Logf("netzero: %s: not compared: the test panicked or left its goroutine", name)
+		return // a panic, or a goroutine that was left, says why the test failed
+	case byItself && r.env.update:
+		r.tb.Logf("netzero: %s: %s was not updated: %s failed", name, relative(r.golden), what(r.tb))
+		return
+	case byItself:
+		return // whatever it opened, it did not work: the test's own words come first
 	case errors.As(err, &option):
 		r.tb.Errorf("netzero: %s: %v", name, option)
 	case err != nil:
 		r.tb.Errorf("%s", report.Report{Test: name, Golden: relative(r.golden), Workload: r.config.workload, Lost: err.Error()})
 	case r.tb.Skipped():
 		r.tb.Logf("netzero: %s: not compared: the test was skipped", name)
-	case r.env.update && r.tb.Failed():
+	case r.env.update && before: // by a part of it that NetZero failed
 		r.tb.Logf("netzero: %s: %s was not updated: %s failed", name, relative(r.golden), what(r.tb))
 	default:
 		r.judge(recorded)
@@ -39,8 +50,8 @@ func (r *Recording) finish() {
 	r.tellLeftovers()
 }
 
-// stop takes out of the capture what the test saw, and leaves it.
-func (r *Recording) stop() (settlement, error) {
+// stop takes out of the capture what the test saw, and leaves it. What has to be printed of it is, unless quiet.
+func (r *Recording) stop(quiet bool) (settlement, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	released := r.capture.release()
@@ -49,7 +60,9 @@ func (r *Recording) stop() (settlement, error) {
 	err = errors.Join(released, r.capture.check(), err)
 	err = errors.Join(err, r.capture.leave())
 	for _, text := range recorded.printed {
-		announce(text)
+		if !quiet {
+			announce(text)
+		}
 	}
 	r.final = append(make([]Flow, 0, len(recorded.flows)), recorded.flows...)
 	return recorded, err

@@ -42,6 +42,7 @@ func (s *settling) flow(l located) (settled, bool) {
 	f.flow.Destination.Addr = l.event.Addr.Unmap()
 	f.flow.Port = l.port
 	f.identity.Ephemeral, f.server = s.isEphemeral(*l.to, f.flow), describeServer(*l.to)
+	f.nameContainer(l)
 	if l.from == nil && s.capture.containers.waited(l.to.ID, l.event.Time) {
 		s.note("wait strategies", f.flow)
 		return f, false

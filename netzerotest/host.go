@@ -50,10 +50,11 @@ func what(tb host) string {
 	return "the test"
 }
 
-// failedBefore says why nothing is accepted from a host that failed by itself.
+// failedBefore says why nothing is accepted from a host that had failed before its recording was judged, since NetZero
+// failed a part of it.
 func failedBefore(tb host) string {
 	if isPackage(tb) {
-		return "a test had failed by itself: mend it first, nothing is written from a run in which a test failed"
+		return "a test had failed before: mend it first, nothing is written from a run in which a test failed"
 	}
-	return "the test had failed by itself: mend it first, nothing is written from a failed test"
+	return "the test had failed before: mend it first, nothing is written from a failed test"
 }

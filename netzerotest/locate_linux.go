@@ -16,9 +16,10 @@ import (
 // located is a sighting with the containers at its ends, nil where an end is none.
 type located struct {
 	sighting
-	from, to *docker.Container
-	port     uint16 // the container's, where to is one
-	missing  bool   // from is a container of which nothing is known
+	from, to  *docker.Container
+	port      uint16 // the container's, where to is one
+	published bool   // it was dialled at a port of this machine that to publishes
+	missing   bool   // from is a container of which nothing is known
 }
 
 // isProxy reports whether an executable is the one by which Docker serves a published port.
@@ -67,11 +68,11 @@ func (s *settling) locate(seen sighting) located {
 	if seen.identity.Local {
 		at := netip.AddrPortFrom(addr, e.Port)
 		if c, port, ok := s.engine.AtPublished(at, e.Protocol, e.Time); ok {
-			l.to, l.port = &c, port
+			l.to, l.port, l.published = &c, port, true
 		} else if c := s.container(seen.server); c != nil {
 			l.to = c // in the network of this machine
 		} else if c, port, ok := s.engine.AroundPublished(at, e.Protocol, e.Time); ok && seen.identity.Listener == (endpoint.Owner{}) {
-			l.to, l.port = &c, port // an attempt before it was up, or after
+			l.to, l.port, l.published = &c, port, true // an attempt before it was up, or after
 		}
 		return l
 	}

@@ -24,11 +24,13 @@ const examplePort = ":8080"
 // A server of this machine that listens in the range of ephemeral ports (net.ipv4.ip_local_port_range) needs that port:
 // the one that was dialled may be another in every run, so without it a flow there fails the test and is never written.
 func Peer(address, name string) Option {
+	at := callerPlace()
 	return optionFunc(func(c *config) error {
 		p, err := endpoint.ParsePeer(address, name)
 		if err != nil {
 			return err
 		}
+		p.At = at
 		c.peers = append(c.peers, p)
 		return nil
 	})

@@ -42,8 +42,10 @@ type Recording struct {
 func Record(tb testing.TB, opts ...Option) *Recording {
 	tb.Helper()
 	r := &Recording{tb: tb}
+	forgetFailures(tb)
 	err := r.prepare(opts)
 	if err != nil {
+		noteFailure(tb)
 		tb.Fatalf("netzero: Record: %v", err)
 	}
 	if r.begin() {
@@ -61,8 +63,9 @@ func (r *Recording) begin() bool {
 	}
 	var err error
 	if r.capture, err = join(r); err != nil {
-		text := cannotRecord(r.tb, err)
+		text := cannotRecord(r.tb, r.env.update, err)
 		if r.env.require || !isExpected(err) {
+			noteFailure(r.tb)
 			r.tb.Fatalf("netzero: %s: %s", r.tb.Name(), text)
 		}
 		r.runUnrecorded(text)
@@ -115,6 +118,7 @@ func (r *Recording) Flows() []Flow {
 	recorded, err := r.capture.settle()
 	var option *optionError // which the end of the test tells
 	if err != nil && !errors.As(err, &option) {
+		noteFailure(r.tb)
 		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
 	}
 	return recorded.flows

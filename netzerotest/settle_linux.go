@@ -118,6 +118,7 @@ func (s *settling) result() (settlement, error) {
 		}
 		all = append(all, f)
 		if f.identity.Relation == endpoint.Other {
+			f.namePeer(l)
 			set.Add(f.flow)
 			out.opened(f.flow)
 		}

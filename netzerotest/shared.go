@@ -21,6 +21,8 @@ type sharing struct {
 	begun   map[string]bool // tests that record, or failed to
 	parts   map[string]part // of those that came to their end
 	partial bool            // parts of a test may have been kept from running
+
+	told map[string]string // flows and programs that a test has reported, and which test
 }
 
 // part is what one test recorded.
@@ -108,12 +110,18 @@ func notShared(file *golden.File) error {
 	return fmt.Errorf("%s is shared by %s: give this test the option Shared too, or a file of its own", relative(file.Path), tests[0]+more(len(tests)-1))
 }
 
-// existing returns which of the tests that share a file are there still, as far as this package knows, and which are gone.
+// existing returns which of the tests that share a file are there still, and which are gone: of this package, and neither
+// among the names nor in its source files, of which other builds may have tests that this binary lacks.
 func existing(listed, names []string) (kept, gone []string) {
+	if len(listed) == 0 {
+		return nil, nil
+	}
+	inSource := testsInSource()
+	known := len(names) > 0 || len(inSource) > 0
 	for _, test := range listed {
 		own, isOwn := strings.CutPrefix(test, packagePath()+".")
 		top, _, _ := strings.Cut(own, "/")
-		if isOwn && !slices.Contains(names, top) {
+		if isOwn && known && !slices.Contains(names, top) && !inSource[top] {
 			gone = append(gone, test)
 			continue
 		}

@@ -53,11 +53,13 @@ func holdShared[P golden.Policy](r *Recording, d dialect[P], result report.Repor
 			return
 		}
 		if !underMain.Load() {
-			result.Unused = r.shared.unused(file)
+			kept, _ := existing(listedIn(file), nil)
+			result.Unused = r.shared.unused(file, kept)
 			result.Strict = r.shared.strict
 		}
 	}
 	if result.Failed() {
+		r.shared.tellOnce(&result, flows)
 		r.tb.Errorf("%s", result)
 	} else if notes := result.Notes(); notes != "" {
 		r.tb.Logf("%s", notes)
@@ -73,7 +75,8 @@ func updateShared[P golden.Policy](r *Recording, d dialect[P], result report.Rep
 	var refused []string
 	if err == nil {
 		changed, err = golden.Update(r.golden, func(file *golden.File) ([]byte, error) {
-			header := sharedHeader(append(slices.Clone(listedIn(file)), r.sharedName()))
+			kept, _ := existing(listedIn(file), nil)
+			header := sharedHeader(append(slices.Clone(kept), r.sharedName()))
 			if file == nil {
 				return golden.Format(header, d.rules.Generate(flows))
 			}
@@ -95,9 +98,10 @@ func prune[P golden.Policy](d dialect[P], file *golden.File, header golden.Heade
 	return d.rewrite(file, header, d.rules.Merge(d.of(file), flows))
 }
 
-// unused lists what in the file none of the tests that share it needed. Nobody knows before all of them have ended.
-func (s *sharing) unused(file *golden.File) []string {
-	all, ok := s.whole(listedIn(file))
+// unused lists what in the file none of the tests that share it needed. Nobody knows before all of those that it lists,
+// and that exist, have ended.
+func (s *sharing) unused(file *golden.File, listed []string) []string {
+	all, ok := s.whole(listed)
 	if !ok {
 		return nil
 	}

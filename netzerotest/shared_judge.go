@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/netzero-dev/netzero/golden"
 )
@@ -38,10 +39,13 @@ func (s *sharing) judge(names []string) error {
 	if err != nil {
 		return err
 	}
-	if _, gone := existing(listedIn(file), names); len(gone) > 0 {
-		return fmt.Errorf("%s is shared by %s, which is no more; run %s", relative(s.path), gone[0]+more(len(gone)-1), goTestAll())
+	kept, gone := existing(listedIn(file), names)
+	if n := len(gone); n == 1 {
+		fmt.Fprintf(os.Stderr, "netzero: %s lists a test that no longer exists: %s; to drop it: %s\n", relative(s.path), gone[0], goTestAll())
+	} else if n > 1 {
+		fmt.Fprintf(os.Stderr, "netzero: %s lists %d tests that no longer exist: %s; to drop them: %s\n", relative(s.path), n, strings.Join(gone, ", "), goTestAll())
 	}
-	unused := s.unused(file)
+	unused := s.unused(file, kept)
 	for _, u := range unused {
 		fmt.Fprintf(os.Stderr, "netzero: %s: unused by all tests that share it: %s\n", relative(s.path), u)
 	}

@@ -108,7 +108,7 @@ func staleGoldens(dir string, names []string) ([]staleGolden, error) {
 			}
 		case top != "" && !slices.Contains(names, top):
 			stale = append(stale, staleGolden{path, "there is no test " + header.Test})
-		case len(kept) == 0 && len(gone) > 0:
+		case len(kept) == 0 && len(gone) > 0 && !isShared(path):
 			stale = append(stale, staleGolden{path, "there is no test " + gone[0]})
 		}
 		return nil

@@ -17,9 +17,9 @@ import (
 const doctor = "go run github.com/netzero-dev/netzero/netzerotest/doctor"
 
 // cannotRecord says in one line why recording is impossible, what to do, and who knows more.
-func cannotRecord(tb host, err error) string {
+func cannotRecord(tb host, update bool, err error) string {
 	text := fmt.Sprintf("cannot record: %v", err)
-	if advice := session.Advice(err, "record with: "+goTest(tb, session.ExecSudo)); advice != "" {
+	if advice := session.Advice(err, "record with: "+runCommand(tb, session.ExecSudo, update), runCommand(tb, "", update)); advice != "" {
 		text += "; " + advice
 	}
 	return text + "; all that is missing: " + doctor

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -15,7 +16,7 @@ import (
 const updateFlag = "update"
 
 // updateVariable does what -update does where the flag cannot be had: with `go test ./...`, where some packages do not
-// know it, and in a test binary that is started without go test.
+// know it.
 const updateVariable = "NETZERO_UPDATE"
 
 func init() {
@@ -25,7 +26,31 @@ func init() {
 	testing.Init() // declares the flags of package testing; main calls it again to no effect
 	if first := flag.Lookup("test.paniconexit0"); first != nil {
 		first.Value = declareUpdate{first.Value}
+		os.Args = withFirstFlag(os.Args)
 	}
+}
+
+// withFirstFlag returns the arguments of a test binary that is started without go test (./shop.test -update, a debugger)
+// as go test would begin them, if they have -update: with the flag that declares it, at its default.
+func withFirstFlag(args []string) []string {
+	update := false
+	for _, arg := range args[min(1, len(args)):] {
+		if arg == "--" {
+			break
+		}
+		name, isFlag := strings.CutPrefix(arg, "-")
+		name, _, _ = strings.Cut(strings.TrimPrefix(name, "-"), "=")
+		switch {
+		case isFlag && name == "test.paniconexit0":
+			return args
+		case isFlag && name == updateFlag:
+			update = true
+		}
+	}
+	if !update {
+		return args
+	}
+	return slices.Insert(slices.Clone(args), 1, "-test.paniconexit0=false")
 }
 
 // declareUpdate is the value of a flag of package testing that declares -update when it is set.

@@ -104,7 +104,7 @@ func parallel(s *session.Session) Check {
 const asRoot = "record with: go test " + session.ExecSudo + " ./...; whether root can: go run -exec sudo github.com/netzero-dev/netzero/netzerotest/doctor"
 
 func failed(name string, err error) Check {
-	check := Check{Name: name, Status: Failed, Advice: session.Advice(err, asRoot)}
+	check := Check{Name: name, Status: Failed, Advice: session.Advice(err, asRoot, "go test ./...")}
 	var at *session.Error
 	if errors.As(err, &at) {
 		err = at.Err

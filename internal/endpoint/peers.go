@@ -13,6 +13,13 @@ type Peer struct {
 	Pattern
 	Name    string // a DNS-1123 label: the app label of the peer's pods
 	PodPort uint16 // the port at which those pods serve; 0 is the one that was dialled
+	At      string // where the user named it, such as "shop_test.go:31"; may be empty, and tells no peers apart
+}
+
+// same reports whether two peers say the same, wherever they were named.
+func (p Peer) same(other Peer) bool {
+	p.At, other.At = "", ""
+	return p == other
 }
 
 // namePort returns the name as the user writes it: "search", or "search:8080".
@@ -21,6 +28,14 @@ func (p Peer) namePort() string {
 		return p.Name
 	}
 	return p.Name + ":" + strconv.Itoa(int(p.PodPort))
+}
+
+// said returns the name as the user wrote it, in quotes, and where.
+func (p Peer) said() string {
+	if p.At == "" {
+		return strconv.Quote(p.namePort())
+	}
+	return strconv.Quote(p.namePort()) + " at " + p.At
 }
 
 // Exact reports whether the pattern names the port that is dialled.
@@ -82,11 +97,11 @@ func NewPeers(peers ...Peer) (Peers, error) {
 	sorted := slices.Clone(peers)
 	slices.SortStableFunc(sorted, func(a, b Peer) int { return a.compare(b.Pattern) })
 	for i := 1; i < len(sorted); i++ {
-		if a, b := sorted[i-1], sorted[i]; a.Pattern == b.Pattern && a != b {
-			return Peers{}, fmt.Errorf("collect peers: %q is named %q and %q: keep one", a.Pattern, a.namePort(), b.namePort())
+		if a, b := sorted[i-1], sorted[i]; a.Pattern == b.Pattern && !a.same(b) {
+			return Peers{}, fmt.Errorf("collect peers: %q is named %s and %s: keep one", a.Pattern, a.said(), b.said())
 		}
 	}
-	return Peers{slices.Compact(sorted)}, nil
+	return Peers{slices.CompactFunc(sorted, Peer.same)}, nil
 }
 
 // Match returns the peer whose pattern fits best, the zero Peer where none fits. With a port goes before without; then

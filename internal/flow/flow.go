@@ -84,6 +84,13 @@ type Flow struct {
 	// Before: sent over a connection that had been opened before the recording began. Of no meaning to a policy.
 	Before bool
 
+	// Dialled is the port that the first of them dialled, where it is not the destination's own: one that a container
+	// publishes, or that a Peer stands for. 0 elsewhere. Of no meaning to a policy.
+	Dialled uint16
+	// Named is who or what gave the destination its name, beyond its Evidence: "Peer at shop_test.go:31",
+	// "container orders-db-1 (image postgres:17)". Empty where there is no more to say. Of no meaning to a policy.
+	Named string
+
 	// Binaries are the file names of all programs that opened any of them, sorted and separated by commas: without the test's
 	// own, and without those that are not known. Of a longer name it is the first 63 bytes. A byte that is neither letter nor
 	// digit of ASCII nor one of "._+@-" is written as in URLs: "my%20tool".
@@ -156,7 +163,7 @@ type Evidence uint8
 // The kinds of evidence.
 const (
 	NoEvidence   Evidence = iota
-	ByOption              // Peer or Workload
+	ByOption              // Peer, or the name of the recording's own workload
 	ByListener            // a process of this machine listened there
 	ByDNS                 // the workload asked for the name before it connected
 	ByResolvConf          // the address is a name server of the process's resolv.conf, or a loopback one
@@ -170,7 +177,7 @@ const (
 func (e Evidence) String() string {
 	switch e {
 	case ByOption:
-		return "option"
+		return "Peer"
 	case ByListener:
 		return "listening process"
 	case ByDNS:

@@ -32,7 +32,7 @@ func (s *Set) Add(f Flow) {
 		f.Binaries = uniteBinaries(old.Binaries, f.Binaries)
 		f.Before = f.Before && old.Before
 		if old.First <= f.First {
-			f.First, f.Process = old.First, old.Process
+			f.First, f.Process, f.Dialled, f.Named = old.First, old.Process, old.Dialled, old.Named
 		}
 	}
 	s.flows[k] = f

@@ -2,6 +2,7 @@ package goroutine
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,8 +36,10 @@ type Tracer struct {
 
 // Trace returns the calls that led to a stack, from the innermost outward: those of the goroutine, and where none of them
 // is of the main module, the go statement that started it (Started) and the calls of the goroutine behind that, as long as
-// it waits in the package that started the other. They end with the go statement where nobody waits any more, and where
-// looking at all goroutines would take up too much of the program's time.
+// it waits in the library that started the other: in gRPC a goroutine that a client has from the start does so. Where that
+// leads to nobody, and one goroutine of the main module waits in that library, its calls are the last ones, behind a go
+// statement that is said to have Ended. The calls end with the go statement where nobody waits, and where looking at all
+// goroutines would take up too much of the program's time.
 func (t *Tracer) Trace(s Stack) []flow.Frame {
 	frames := Frames(s.Addresses)
 	if n := len(frames); n > 0 && frames[n-1].Function == "runtime.goexit" {
@@ -56,7 +59,58 @@ func (t *Tracer) Trace(s Stack) []flow.Frame {
 	}
 	_, alive := t.all[s.Goroutine]
 	started.Ended = !alive && !t.cut
-	return t.follow(append(frames, started), s.Parent)
+	frames = t.follow(append(frames, started), s.Parent)
+	if last := &frames[len(frames)-1]; last.Started && !own(*last) {
+		if waits, found := t.waitsIn(library(last.Package())); found {
+			last.Ended = true
+			frames = append(frames, waits.frames...)
+		}
+	}
+	return frames
+}
+
+// waitsIn returns the one goroutine in which the main module called a library, and waits for it. It is false where there
+// are several, or some may not be known.
+func (t *Tracer) waitsIn(lib string) (waits trace, found bool) {
+	for _, other := range t.all {
+		caller := slices.IndexFunc(other.frames, own)
+		if caller < 0 || !isIn(other.frames[:caller], lib) || slices.ContainsFunc(other.frames[:caller], serves) {
+			continue
+		}
+		if found {
+			return trace{}, false
+		}
+		waits, found = other, true
+	}
+	return waits, found && !t.cut
+}
+
+// isIn reports whether one of the calls is of a library.
+func isIn(frames []flow.Frame, lib string) bool {
+	return slices.ContainsFunc(frames, func(f flow.Frame) bool { return library(f.Package()) == lib })
+}
+
+// serves reports whether a call waits for clients, and so not for a connection of its own.
+func serves(f flow.Frame) bool {
+	name := f.Function[strings.LastIndexByte(f.Function, '.')+1:]
+	return strings.HasPrefix(name, "Serve") || strings.HasPrefix(name, "ListenAndServe") || strings.HasPrefix(name, "Accept")
+}
+
+// library returns what the packages of one library have in common: the path of its repository, as far as one can know it
+// from the path of a package. A package of the standard library is one by itself.
+func library(path string) string {
+	host, _, _ := strings.Cut(path, "/")
+	n := 2
+	switch host {
+	case "github.com", "gitlab.com", "bitbucket.org", "golang.org":
+		n = 3
+	default:
+		if !strings.Contains(host, ".") {
+			return path
+		}
+	}
+	elements := strings.Split(path, "/")
+	return strings.Join(elements[:min(n, len(elements))], "/")
 }
 
 // follow adds who waits for the goroutine that the last of the calls has started.
@@ -69,7 +123,7 @@ func (t *Tracer) follow(frames []flow.Frame, parent uint64) []flow.Frame {
 		if caller >= 0 {
 			inside = inside[:caller]
 		}
-		if !slices.ContainsFunc(inside, func(f flow.Frame) bool { return f.Package() == started.Package() }) {
+		if !isIn(inside, library(started.Package())) {
 			return frames // it has gone on, to something else
 		}
 		frames = append(frames, waits.frames...)

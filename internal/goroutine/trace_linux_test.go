@@ -108,6 +108,20 @@ func TestCallerThatWaitsIsFound(t *testing.T) {
 			},
 			want: []flow.Frame{library, goes, library, goes, library, goes, library, goes, library, goes, library, user},
 		},
+		{
+			reason: "only the main module's call waits in the package, in another goroutine than that which started it",
+			all:    map[uint64]trace{6: {}, 8: {frames: []flow.Frame{library, user}}, 9: {frames: []flow.Frame{other, user}}},
+			want:   []flow.Frame{library, user},
+			ended:  true,
+		},
+		{
+			reason: "two calls of the main module wait in the package",
+			all:    map[uint64]trace{6: {}, 8: {frames: []flow.Frame{library, user}}, 9: {frames: []flow.Frame{library, user}}},
+		},
+		{
+			reason: "the main module's call serves others",
+			all:    map[uint64]trace{6: {}, 8: {frames: []flow.Frame{library, {Function: "strings.(*Server).Serve"}, user}}},
+		},
 		{reason: "it has gone", all: map[uint64]trace{6: {}}},
 		{reason: "it does something else", all: map[uint64]trace{6: {}, 7: {frames: []flow.Frame{other, user, library}}}},
 		{
@@ -128,6 +142,34 @@ func TestCallerThatWaitsIsFound(t *testing.T) {
 		}
 		if diff := cmp.Diff(row.want, got[1:], cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", row.reason, diff)
+		}
+	}
+}
+
+// gRPC dials in a goroutine of a goroutine that its client has from the start, and the caller waits for the client.
+func TestCallerOfALibraryOfSeveralPackagesIsFound(t *testing.T) {
+	const grpc = "google.golang.org/grpc"
+	dials := flow.Frame{Function: grpc + ".(*acBalancerWrapper).Connect", Started: true}
+	serializer := flow.Frame{Function: grpc + "/internal/grpcsync.(*CallbackSerializer).run"}
+	made := flow.Frame{Function: grpc + "/internal/grpcsync.NewCallbackSerializer", Started: true}
+	invoke := flow.Frame{Function: grpc + ".(*ClientConn).Invoke"}
+	user := flow.Frame{Function: Module() + "/shop.Pay", File: "shop.go", Line: 1}
+	tracer := Tracer{all: map[uint64]trace{
+		6: {},
+		7: {frames: []flow.Frame{serializer}, creator: made, parent: 8},
+		8: {frames: []flow.Frame{{Function: "runtime.gopark"}, invoke, user}},
+	}, taken: time.Hour}
+	got := tracer.follow([]flow.Frame{dials}, 7)
+	want := []flow.Frame{dials, serializer, made, {Function: "runtime.gopark"}, invoke, user}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for path, want := range map[string]string{
+		grpc + "/internal/transport": grpc, grpc: grpc, "github.com/jackc/pgx/v5/pgconn": "github.com/jackc/pgx", "golang.org/x/net/http2": "golang.org/x/net",
+		"net/http": "net/http", "net": "net", "gopkg.in/yaml.v3": "gopkg.in/yaml.v3",
+	} {
+		if got := library(path); got != want {
+			t.Errorf("%s is of the library %q, want %q", path, got, want)
 		}
 	}
 }

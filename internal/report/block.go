@@ -17,45 +17,77 @@ const (
 )
 
 // denied writes the block of one unexpected flow, in at most 12 lines, and one that names a test.
-func (w *writer) denied(d Denied, workload, module string) {
+func (w *writer) denied(d dependency, workload, module string) {
 	f, first := d.Flow, len(w.lines)
 	source := f.Source.String()
 	if f.Source.Name == "" && !f.Source.Addr.IsValid() && f.Source.Kind != flow.Anyone {
 		source = workload
 	}
-	w.line(2, clean(source)+" -> "+clean(f.Target()))
-	if a := addresses(d); a != "" {
+	title := clean(source) + " -> " + clean(d.target())
+	if d.Told != "" {
+		w.hanging("  ", "      ", title+": see the report of "+clean(d.Told), 2)
+		return
+	}
+	w.line(2, title)
+	if a := addresses(d.Denied); a != "" {
 		w.field("address", a, 2)
 	}
-	if isImplied(f) {
-		w.field("implied", "pods look names up: over UDP and, where an answer does not fit, over TCP", 2)
-	} else {
+	if !isImplied(f) {
 		w.opener(f, module)
 	}
-	if e := f.Destination.Evidence; e != flow.NoEvidence {
-		w.field("name", "from "+e.String(), 1)
+	if implied := d.implied(); implied != "" {
+		w.field("implied", implied, 2)
+	}
+	if name := nameOf(f); name != "" {
+		w.field("name", name, 2)
 	} else if d.Owner != "" {
 		w.field("name", "none was asked for; reverse DNS says "+shorten(clean(d.Owner), maxName)+" (its owner's word, which stands in no policy)", 2)
 	}
 	if f.Process.Test != "" {
 		first++
 	}
-	w.field("denied", reason(d), min(maxBlock-(len(w.lines)-first), 5))
+	w.field("denied", reason(d.Denied), max(1, min(maxBlock-(len(w.lines)-first), 5)))
+}
+
+// nameOf says what the destination's name rests on, or returns "" where nothing is known of it.
+func nameOf(f flow.Flow) string {
+	named := f.Named
+	switch e := f.Destination.Evidence; {
+	case e == flow.NoEvidence:
+		return ""
+	case e == flow.ByOption && named == "":
+		return "named by Peer"
+	case e == flow.ByOption:
+		return "named by " + clean(named)
+	case named != "" && f.Dialled == 0:
+		return "from " + clean(named)
+	default:
+		return "from " + e.String()
+	}
 }
 
 // opener says when a flow was opened, by whom, and where in the code.
 func (w *writer) opener(f flow.Flow, module string) {
 	w.field(seen(f))
 	w.field("by", process(f.Process), 2)
-	for i, line := range calls(f.Process.Stack, module) {
-		label := "at"
-		if i > 0 {
-			label = ""
-		}
-		w.field(label, line, 1)
-	}
+	w.calls(calls(f.Process.Stack, module))
 	w.test(f.Process)
 	w.origin(f.Process)
+}
+
+// calls writes where in the code a flow was opened: the first call, and of the others those that fit into as many lines
+// as there may be calls.
+func (w *writer) calls(texts []string) {
+	label, used := "at", 0
+	for _, text := range texts {
+		var lines writer
+		lines.field(label, text, maxCalls)
+		if used += len(lines.lines); used > maxCalls {
+			return
+		}
+		w.lines = append(w.lines, lines.lines...)
+		label = ""
+	}
 }
 
 // test writes which test it was that opened something, where one recording is for several.
@@ -70,14 +102,14 @@ func (w *writer) origin(p flow.Process) {
 	executable := shorten(clean(p.Executable), maxName)
 	switch {
 	case p.Parents != "" && executable != "":
-		w.field("from", executable+", a child of "+shorten(clean(p.Parents), maxCommand), 1)
+		w.field("from", executable+", a child of "+shorten(clean(p.Parents), maxCommand), 2)
 	case p.Parents != "":
-		w.field("from", "a child of "+shorten(clean(p.Parents), maxCommand), 1)
+		w.field("from", "a child of "+shorten(clean(p.Parents), maxCommand), 2)
 	case p.Container != "" && executable != "":
 		w.field("from", executable, 1)
 	}
 	if in := container(p); in != "" {
-		w.field("in", in, 1)
+		w.field("in", in, 2)
 	}
 }
 
@@ -91,7 +123,12 @@ func container(p flow.Process) string {
 
 // binary writes the block of a program that nobody expected.
 func (w *writer) binary(b Binary) {
-	w.line(2, clean(b.Flow.Source.String())+" -> "+clean(b.Flow.Target()))
+	title := clean(b.Flow.Source.String()) + " -> " + clean(b.Flow.Target())
+	if b.Told != "" {
+		w.hanging("  ", "      ", title+" by "+process(b.Flow.Process)+": see the report of "+clean(b.Told), 0)
+		return
+	}
+	w.line(2, title)
 	w.field("by", process(b.Flow.Process), 2)
 	w.test(b.Flow.Process)
 	w.origin(b.Flow.Process)
@@ -141,7 +178,20 @@ func addresses(d Denied) string {
 	if metadata {
 		text += " (the cloud's metadata service, which hands out credentials)"
 	}
-	return strings.Replace(text, ", and ", " and ", 1)
+	text = strings.Replace(text, ", and ", " and ", 1)
+	return text + dialled(d.Flow)
+}
+
+// dialled says at which port a destination was dialled, where a policy does not know it by that one, or it is only that
+// of the machine.
+func dialled(f flow.Flow) string {
+	switch {
+	case f.Dialled == 0:
+		return ""
+	case f.Destination.Evidence == flow.ByContainer && f.Named != "":
+		return fmt.Sprintf(", port %d, which %s publishes", f.Dialled, clean(f.Named))
+	}
+	return fmt.Sprintf(", port %d", f.Dialled)
 }
 
 // seen returns how often the flow was seen, and when first, as a field.

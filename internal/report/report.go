@@ -18,6 +18,7 @@ type Denied struct {
 	Addrs  []netip.Addr // every address behind the destination, sorted
 	Policy string       // the policy that denies it; empty where none in particular does
 	Reason string       // why, as package policy words it
+	Told   string       // the test that told the same flow in full before, where tests share a file; empty elsewhere
 	Owner  string       // what the owner of an address without a name calls it; empty where they call it nothing
 }
 
@@ -25,6 +26,7 @@ type Denied struct {
 type Binary struct {
 	Flow   flow.Flow // the first of those flows, with the program's process
 	More   int       // of them
+	Told   string    // the test that reported the same program for the same flow before; see Denied
 	Reason string    // what the list holds, as package policy words it
 }
 
@@ -43,6 +45,7 @@ type Report struct {
 	Strict      bool     // an unused rule fails the test
 	Unanswered  []string // attempts at this machine where nobody listened; they fail the test
 	Missing     bool     // there is no golden file
+	MissingTold string   // with Missing: the test that reported it before, with all that this recording would have written
 	Proposed    string   // with Missing: the text of the file that this recording would have written
 	Diff        string   // between the committed and the recorded policies, as golden.Diff gives it
 	Notices     []string // what is worth knowing, and fails nothing

@@ -46,6 +46,35 @@ func stripe() Denied {
 	}
 }
 
+// ordersDB is an unexpected flow to a workload, lookUps are those that it implies, or that were seen so often over UDP.
+func ordersDB() Denied {
+	d := stripe()
+	d.Flow.Destination = flow.Endpoint{Kind: flow.Workload, Name: "orders-db", Addr: netip.MustParseAddr("127.0.0.1"), Evidence: flow.ByListener}
+	d.Flow.Port, d.Addrs, d.Reason = 5432, addrs("127.0.0.1"), "no rule allows pods app=orders-db"
+	return d
+}
+
+func lookUps(seen uint64) []Denied {
+	tcp := Denied{
+		Flow:   flow.Flow{Source: stripe().Flow.Source, Destination: flow.ClusterResolver, Protocol: flow.TCP, Port: 53},
+		Policy: "checkout", Reason: "no rule allows pods k8s-app=kube-dns in namespace kube-system",
+	}
+	udp := tcp
+	udp.Flow.Protocol = flow.UDP
+	if seen > 0 {
+		udp.Flow.Count, udp.Flow.Process = seen, stripe().Flow.Process
+		udp.Flow.Destination.Evidence, udp.Addrs = flow.ByResolvConf, addrs("127.0.0.53")
+	}
+	return []Denied{tcp, udp}
+}
+
+// published is an unexpected flow to a port that a container publishes.
+func published() Denied {
+	d := ordersDB()
+	d.Flow.Destination.Evidence, d.Flow.Named, d.Flow.Dialled = flow.ByContainer, "container eager_hopper (image postgres:17)", 49153
+	return d
+}
+
 func one(change func(*Denied)) Report {
 	d := stripe()
 	change(&d)
@@ -182,6 +211,48 @@ func reports() map[string]Report {
 			d.Flow = flow.Flow{Source: flow.Endpoint{Kind: flow.Workload, Name: "checkout"}, Destination: flow.ClusterResolver, Protocol: flow.TCP, Port: 53}
 			d.Addrs, d.Reason = nil, "port 53/TCP, rule 0 (pods k8s-app=kube-dns) allows 53/UDP"
 			r.Denied = []Denied{d}
+		}),
+		"one dependency that implies look-ups": base(func(r *Report) { r.Denied = append([]Denied{ordersDB()}, lookUps(0)...) }),
+		"two dependencies and look-ups that were seen": base(func(r *Report) {
+			r.Denied = slices.Concat([]Denied{ordersDB()}, lookUps(3), []Denied{stripe()})
+		}),
+		"look-ups alone": base(func(r *Report) { r.Denied = lookUps(0) }),
+		"look-ups of two workloads": base(func(r *Report) {
+			r.Denied = append([]Denied{ordersDB()}, lookUps(0)...)
+			for _, d := range lookUps(0) {
+				d.Flow.Source.Name, d.Policy = "worker", "worker"
+				d.Reason = "port " + strings.TrimPrefix(d.Flow.Target(), "kube-dns.kube-system:") + ", rule 0 allows 5353/UDP"
+				r.Denied = append(r.Denied, d)
+			}
+		}),
+		"many dependencies that imply look-ups": base(func(r *Report) {
+			for i := range maxBlocks {
+				d := stripe()
+				d.Flow.Destination.Name = fmt.Sprintf("host%02d.example.com", i)
+				r.Denied = append(r.Denied, d)
+			}
+			r.Denied = append(r.Denied, lookUps(0)...)
+		}),
+		"a published port": base(func(r *Report) { r.Denied = []Denied{published()} }),
+		"a container at its own port": base(func(r *Report) {
+			d := published()
+			d.Flow.Dialled = 0
+			d.Addrs = addrs("172.18.0.3")
+			r.Denied = []Denied{d}
+		}),
+		"named by Peer": base(func(r *Report) {
+			d := ordersDB()
+			d.Flow.Destination.Evidence, d.Flow.Named, d.Flow.Dialled = flow.ByOption, "Peer at svc_test.go:31", 41234
+			r.Denied = []Denied{d}
+		}),
+		"told by another test": base(func(r *Report) {
+			r.Denied = append([]Denied{ordersDB(), stripe()}, lookUps(0)...)
+			for i := range r.Denied {
+				r.Denied[i].Told = "TestRefund"
+			}
+			refund := stripe()
+			refund.Flow.Destination.Name = "refunds.stripe.com"
+			r.Denied = append(r.Denied, refund)
 		}),
 		"several workloads": base(func(r *Report) {
 			driven, query := stripe(), stripe()
@@ -378,7 +449,7 @@ func TestTextsFitAndPrint(t *testing.T) {
 			}
 			block := 0
 			for i, line := range strings.Split(text, "\n") {
-				if n := utf8.RuneCountInString(line); n > width && i > 0 && !strings.Contains(line, "go test") && !strings.Contains(line, "# Recorded") {
+				if n := utf8.RuneCountInString(line); n > width && i > 0 && !isOneWord(line) && !strings.Contains(line, "go test") && !strings.Contains(line, "# Recorded") {
 					t.Errorf("%s: a line of %d columns: %s", name, n, line)
 				}
 				if strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }) || strings.TrimRight(line, " ") != line {
@@ -397,6 +468,49 @@ func TestTextsFitAndPrint(t *testing.T) {
 		if r.Failed() != (r.String() != "") {
 			t.Errorf("%s: failed is %v, and the text: %s", name, r.Failed(), r.String())
 		}
+	}
+}
+
+// isOneWord reports whether a line of a block is too long because of a word that no line can hold.
+func isOneWord(line string) bool {
+	const label = 15
+	return len(line) > label && !strings.Contains(line[label:], " ")
+}
+
+func TestWordsAreNotCut(t *testing.T) {
+	long := "/" + strings.Repeat("directory/", 12) + "payments.test"
+	for _, row := range []struct {
+		reason, text string
+		columns      int
+		want         string
+	}{
+		{"a text that fits", "curl -v https://a.test", 22, "curl -v https://a.test"},
+		{"the last word does not fit", "curl -v https://a.test", 21, "curl -v ..."},
+		{"nor does the mark behind the one before", "curl -v https://a.test", 10, "curl ..."},
+		{"only the first word, which is too long itself", long + " -test.v", 60, long + " ..."},
+		{"one word", long, 60, long},
+		{"a word that is no name", strings.Repeat("a", 1000), 60, strings.Repeat("a", 252) + "..."},
+		{"columns are not bytes", "żółw żółw żółw", 13, "żółw żółw ..."},
+	} {
+		if got := shorten(row.text, row.columns); got != row.want {
+			t.Errorf("%s: %q, want %q", row.reason, got, row.want)
+		}
+	}
+	text := one(func(d *Denied) {
+		d.Flow.Process.Command = long + " -test.v"
+		d.Flow.Process.Stack = flow.NewStack([]flow.Frame{
+			called("net.(*Dialer).DialContext", "/go/src/net/dial.go", 1),
+			called("example.com/shop/payments.(*ClientWithALongName).ChargeTheCardOfACustomerWhoHasOne", "/src/shop/payments/client.go", 57),
+			called("example.com/shop/payments_test.TestChargingTheCardOfACustomerWhoHasMoreThanOne", "/src/shop/payments/client_test.go", 31),
+		})
+	}).String()
+	for _, word := range []string{long, "(*ClientWithALongName).ChargeTheCardOfACustomerWhoHasOne", "through net"} {
+		if !strings.Contains(text, word) {
+			t.Errorf("%s is cut:\n%s", word, text)
+		}
+	}
+	if strings.Contains(text, "client_test.go:31 ...") {
+		t.Errorf("a call has a place, and no function:\n%s", text)
 	}
 }
 

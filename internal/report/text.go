@@ -29,11 +29,18 @@ func (r Report) String() string {
 		w.paragraph("End it in " + r.Test + ", or wait for it there (with t.Cleanup, say): only what is opened before a test ends can be accepted.")
 	}
 	r.writeUnprotected(&w)
-	for i, d := range r.Denied {
-		w.gap()
-		if i == maxBlocks {
-			w.line(2, "... and "+count(len(r.Denied)-i, "more unexpected flow"))
-			break
+	dependencies := r.dependencies()
+	shown := 0
+	for i, d := range dependencies {
+		if i == 0 || d.Told == "" || dependencies[i-1].Told == "" {
+			w.gap()
+		}
+		if d.counted() {
+			if shown == maxBlocks {
+				w.line(2, "... and "+count(countOf(dependencies[i:]), "more unexpected flow"))
+				break
+			}
+			shown++
 		}
 		w.denied(d, r.Workload, r.Module)
 	}
@@ -94,7 +101,7 @@ func (r Report) verdicts() []string {
 	case len(r.Unprotected) > 0:
 		v = append(v, "the committed policy protects nothing")
 	}
-	if n := len(r.Denied); n > 0 {
+	if n := countOf(r.dependencies()); n > 0 {
 		v = append(v, count(n, "unexpected flow"))
 	}
 	if n := len(r.Binaries); n > 0 {
@@ -146,6 +153,10 @@ func (r Report) writeUnprotected(w *writer) {
 
 func (r Report) writeMissing(w *writer) {
 	w.gap()
+	if r.MissingTold != "" && r.Lost == "" {
+		w.paragraph("no policy is committed at " + r.Golden + ": see the report of " + r.MissingTold)
+		return
+	}
 	if r.Proposed == "" || r.Lost != "" {
 		w.paragraph("no policy is committed at " + r.Golden)
 		return

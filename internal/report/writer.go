@@ -66,7 +66,8 @@ func (w *writer) hanging(first, next, text string, lines int) {
 	for n := 1; ; n++ {
 		room := width - utf8.RuneCountInString(prefix)
 		if n == lines {
-			text = shorten(text, room)
+			w.line(0, prefix+shorten(text, room))
+			return
 		}
 		head, rest := breakLine(text, room)
 		w.line(0, prefix+head)
@@ -77,39 +78,57 @@ func (w *writer) hanging(first, next, text string, lines int) {
 	}
 }
 
-// breakLine cuts a text before the word that does not fit, or within a word that no line could hold.
+// breakLine cuts a text before the first word that does not fit. A word that no line can hold stands on a line that is
+// too long: people search for it, and copy it.
 func breakLine(text string, room int) (head, rest string) {
-	end, space := 0, -1
-	for i, r := range text {
-		if room == 0 {
-			if r == ' ' {
-				space = i
-			}
-			break
-		}
-		if r == ' ' {
-			space = i
-		}
-		room--
-		end = i + utf8.RuneLen(r)
-	}
-	if end == len(text) {
+	if utf8.RuneCountInString(text) <= room {
 		return text, ""
 	}
-	if space > 0 {
-		return strings.TrimRight(text[:space], " "), strings.TrimLeft(text[space:], " ")
+	end := lastSpace(text, room)
+	if end <= 0 {
+		end = strings.IndexByte(text, ' ')
 	}
-	return text[:end], text[end:]
+	if end <= 0 {
+		return text, ""
+	}
+	return strings.TrimRight(text[:end], " "), strings.TrimLeft(text[end:], " ")
 }
 
-// shorten cuts a text that has more than so many columns, and shows that.
+// maxWord is how many columns of a word are shown: no file has a longer name.
+const maxWord = 255
+
+// shorten leaves out the last words of a text that has more than so many columns, and shows that. It never cuts a word,
+// but for one of more than maxWord columns that the text begins with.
 func shorten(text string, columns int) string {
 	if utf8.RuneCountInString(text) <= columns {
 		return text
 	}
 	const mark = "..."
-	runes := []rune(text)[:max(0, columns-len(mark))]
-	return strings.TrimRight(string(runes), " ") + mark
+	if end := lastSpace(text, columns-len(mark)-1); end > 0 {
+		return strings.TrimRight(text[:end], " ") + " " + mark
+	}
+	word, rest, _ := strings.Cut(text, " ")
+	switch {
+	case utf8.RuneCountInString(word) > maxWord:
+		return string([]rune(word)[:maxWord-len(mark)]) + mark
+	case rest != "":
+		return word + " " + mark
+	}
+	return word
+}
+
+// lastSpace returns the index of the last space before which a text has at most so many columns, or -1.
+func lastSpace(text string, columns int) int {
+	last := -1
+	for i, r := range text {
+		if r == ' ' {
+			last = i
+		}
+		if columns--; columns < 0 {
+			break
+		}
+	}
+	return last
 }
 
 // clean escapes everything that does not print, as Go strings do: line ends, colours, the marks that turn the

@@ -42,10 +42,10 @@ func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Step, e.Err) }
 func (e *Error) Unwrap() error { return e.Err }
 
 // Advice says what mends an error of [Open] or [CheckPrograms], or returns "" where nothing is known. privileged is the
-// advice where root could record, and this process could become root.
-func Advice(err error, privileged string) string {
+// advice where root could record, and this process could become root; command is what runs the tests.
+func Advice(err error, privileged, command string) string {
 	confined, mayMount := ownRights()
-	return advise(err, privileged, confined, mayMount)
+	return advise(err, privileged, command, confined, mayMount)
 }
 
 // ExecSudo is the flag of go test with which test binaries run as root. The build is left to the user, whose caches stay
@@ -60,7 +60,7 @@ const (
 )
 
 // advise is Advice for a process that is confined (no program that it starts can be privileged), or may mount.
-func advise(err error, privileged string, confined, mayMount bool) string {
+func advise(err error, privileged, command string, confined, mayMount bool) string {
 	var permission *probe.PermissionError
 	switch {
 	case errors.Is(err, cgroup.ErrReadOnly):
@@ -80,7 +80,7 @@ func advise(err error, privileged string, confined, mayMount bool) string {
 	case errors.Is(err, probe.ErrNotPermitted):
 		return privileged
 	case errors.Is(err, cgroup.ErrNotPermitted):
-		return privileged + "; or, with the capabilities that this process has, in a cgroup of your own: systemd-run --user --scope -p Delegate=yes go test ./..."
+		return privileged + "; or, with the capabilities that this process has, in a cgroup of your own: systemd-run --user --scope -p Delegate=yes " + command
 	case errors.Is(err, probe.ErrNotSupported):
 		return "run the tests on Linux 5.10 or newer"
 	case errors.Is(err, probe.ErrNotFiring):

@@ -74,7 +74,7 @@ func TestAdviceFollowsTheCause(t *testing.T) {
 		{&Error{Programs, &probe.PermissionError{Filtered: true}}, free | confined | root,
 			"run the container with --privileged or --security-opt seccomp=unconfined, or run the tests outside"},
 		{&Error{Leaf, cgroup.ErrNotPermitted}, free,
-			"sudo x; or, with the capabilities that this process has, in a cgroup of your own: systemd-run --user --scope -p Delegate=yes go test ./..."},
+			"sudo x; or, with the capabilities that this process has, in a cgroup of your own: systemd-run --user --scope -p Delegate=yes go test x"},
 		{&Error{Leaf, cgroup.ErrNotPermitted}, confined, inContainer},
 		{&Error{Hooks, probe.ErrNotFiring}, free | confined | root,
 			"something else keeps eBPF programs at a cgroup above this one; look with: bpftool cgroup tree"},
@@ -85,7 +85,7 @@ func TestAdviceFollowsTheCause(t *testing.T) {
 			if row.who&who == 0 {
 				continue
 			}
-			if got := advise(row.err, "sudo x", who == confined, who == root); got != row.want {
+			if got := advise(row.err, "sudo x", "go test x", who == confined, who == root); got != row.want {
 				t.Errorf("%v (%d):\n got %q\nwant %q", row.err, who, got, row.want)
 			}
 		}
