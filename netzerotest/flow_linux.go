@@ -25,6 +25,11 @@ func (s *settling) flow(l located) (settled, bool) {
 	if l.to != nil && l.identity.Peer.Exact() && !s.own[l.to.ID] {
 		l.to = nil // the user's word on what is not this recording's
 	}
+	machinery := s.machinery(l)
+	if l.to == nil && machinery != "" {
+		s.note(machinery, f.flow)
+		return f, false
+	}
 	if l.to == nil {
 		return s.elsewhere(l, f)
 	}
@@ -41,8 +46,8 @@ func (s *settling) flow(l located) (settled, bool) {
 	f.flow.Destination = s.endpointOf(s.engine, *l.to)
 	f.flow.Destination.Addr = l.event.Addr.Unmap()
 	f.flow.Port = l.port
-	if l.from == nil && s.capture.containers.waited(l.to.ID, l.event.Time) {
-		s.note("wait strategies", f.flow)
+	if machinery != "" {
+		s.note(machinery, f.flow)
 		return f, false
 	}
 	return f, true

@@ -82,6 +82,9 @@ func (m *membership) settle() (settlement, error) {
 		seen.flow.Count += count
 		s.sightings = append(s.sightings, s.locate(seen))
 	}
+	for _, seen := range m.background {
+		s.sightings = append(s.sightings, s.locate(seen))
+	}
 	s.sightings = append(s.sightings, s.unanswered()...)
 	s.whose()
 	return s.result()
@@ -91,7 +94,7 @@ func (m *membership) settle() (settlement, error) {
 // anybody's, and whether nothing can be said of this recording without an engine.
 func (m *membership) asksEngine() (asks, strangers, needs bool) {
 	needs = len(m.capture.containers.claims) > 0
-	for _, s := range m.seen {
+	for s := range m.sightings() {
 		switch {
 		case s.event.Cgroup != m.capture.session.Leaf.ID:
 			strangers = strangers || len(m.capture.containers.cgroups[s.event.Cgroup].ids) > 0
