@@ -134,14 +134,15 @@ func (s *settling) result() (settlement, error) {
 	slices.Sort(s.notes)
 	out.notices = slices.Concat(s.capture.limits, s.unasked, s.mixedNotices(all), ephemeralNotices(s.config, all),
 		s.containerNotices(), slices.Compact(s.notes), s.backgroundNotices(), s.tunnelNotices(all),
-		lookupNotices(out.flows), linkNotices(s.onLink.Sorted()))
+		lookupNotices(out.flows), linkNotices(s.onLink.Sorted()), s.runningNotices(len(out.workloads) > 0))
+	for _, line := range s.forwarderLines(all) {
+		out.notices, out.printed = append(out.notices, line), append(out.printed, s.name+": "+line)
+	}
 	s.errs = append(s.errs, s.unheard()...)
 	s.errs = append(s.errs, s.goneContainers()...)
 	s.errs = append(s.errs, s.namesakes()...)
 	s.errs = append(s.errs, s.binariesErrors()...)
-	if s.config.driver && len(out.workloads) == 0 && !s.over {
-		s.errs = append(s.errs, "Driver: the test process is no workload, and there was no container that is one: pass the recording to those that the test starts")
-	}
+	s.errs = append(s.errs, s.runningErrors(len(out.workloads) > 0)...)
 	s.errs = append(s.errs, ephemeralPeers(s.config, all)...)
 	if len(s.errs) > 0 {
 		slices.Sort(s.errs)

@@ -32,6 +32,9 @@ func (s Scope) Generate(flows []flow.Flow) []*networkingv1.NetworkPolicy {
 	for _, subject := range s.Subjects {
 		policies = append(policies, s.generate(subject, required))
 	}
+	for _, namespace := range s.deniedNamespaces() {
+		policies = append(policies, denyAll(namespace))
+	}
 	return policies
 }
 
@@ -67,7 +70,7 @@ func (s Scope) generate(subject Subject, required []flow.Flow) *networkingv1.Net
 	if s.Binaries {
 		addBinaries([]*networkingv1.NetworkPolicy{p}, s.binariesOf([]Subject{subject}, required))
 	}
-	if subject.Whole && s.serves(subject.Workload, required) {
+	if s.isolatesIngress(subject, s.serves(subject.Workload, required)) {
 		p.Spec.PolicyTypes = append(p.Spec.PolicyTypes, networkingv1.PolicyTypeIngress)
 		setRules(p, ingress, rules(s.openings(subject.Workload, ingress, required)))
 	}
