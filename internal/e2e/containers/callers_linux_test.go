@@ -87,6 +87,48 @@ func init() {
 		checked(t, id)
 		rec.Flows()
 	}
+	// A driver that looks into the cart's database, which the cart uses too.
+	users["callers: looks into"] = func(t *testing.T) {
+		image := require(t)
+		options := []netzerotest.Option{netzerotest.Driver()}
+		if os.Getenv("DIALECT") == "cilium" {
+			options = append(options, netzerotest.Cilium())
+		}
+		if os.Getenv("LOOK") == "ignored" {
+			options = append(options, netzerotest.Ignore("redis-cart:6379"))
+		}
+		rec := netzerotest.Record(t, options...)
+		n := newNetwork(t)
+		db := run(t, image, "listen :6379 then wait", rec.As("redis-cart"), in(n, "redis-cart"), testcontainers.WithExposedPorts("6379/tcp"))
+		succeeded(t, run(t, image, "dial redis-cart:6379", rec.As("cart"), in(n), toEnd()))
+		if os.Getenv("LOOK") != "" {
+			dial(t, fmt.Sprintf("localhost:%d", published(t, db, "6379/tcp")))
+		}
+	}
+	// A job that nobody calls.
+	users["callers: closed"] = func(t *testing.T) {
+		image := require(t)
+		options := []netzerotest.Option{netzerotest.Driver()}
+		if os.Getenv("DIALECT") == "cilium" {
+			options = append(options, netzerotest.Cilium())
+		}
+		if more(t) {
+			options = append(options, netzerotest.CloseIngress(), netzerotest.DefaultDeny())
+		}
+		rec := netzerotest.Record(t, options...)
+		n := newNetwork(t)
+		run(t, image, "listen :5432 then wait", rec.As("db"), in(n, "db"))
+		succeeded(t, run(t, image, "dial db:5432", rec.As("report"), in(n), toEnd()))
+	}
+	// What somebody started before the test, as a developer does by hand.
+	users["callers: running"] = func(t *testing.T) {
+		image := require(t)
+		rec := netzerotest.Record(t, netzerotest.Driver())
+		if more(t) {
+			run(t, image, "wait", rec.As("worker"))
+		}
+		get(t, "http://"+os.Getenv("RUNNING")+"/")
+	}
 }
 
 // checked waits until the engine has found a container well several times, and has been for long enough.
@@ -185,6 +227,104 @@ func TestHealthChecksOfAShellAreInfrastructure(t *testing.T) {
 	out := u.passes("callers: health check of a shell", "-update")
 	u.says(out, `infrastructure, not in the policy: health checks: .*cache:6379/TCP`)
 	u.saysNot(u.golden(), "6379")
+}
+
+// A driver that looks into a database is no caller of it: an update that takes it for one says what it replaces, and where
+// the call is; with Ignore the callers that are services stay.
+func TestDriverThatLooksIntoADatabase(t *testing.T) {
+	require(t)
+	for _, dialect := range []string{"", "cilium"} {
+		u := newUser(t)
+		env := []string{"DIALECT=" + dialect}
+		if out, passed := u.testWith(env, "callers: looks into", "-update"); !passed {
+			t.Fatal(out)
+		}
+		named := u.golden()
+		u.says(ingressOf(named, "redis-cart"), "app: cart")
+
+		if out, passed := u.testWith(append(env, "LOOK=ignored"), "callers: looks into"); !passed {
+			t.Errorf("looking is no call, but:\n%s", out)
+		}
+		if out, _ := u.testWith(append(env, "LOOK=ignored"), "callers: looks into", "-update"); u.golden() != named {
+			t.Errorf("%s\n%s", out, u.golden())
+		}
+
+		const widens = `redis-cart:6379/TCP to anyone, where it names its callers \(pods app=cart\), because the test process called it itself at ` +
+			`\S*callers_linux_test.go:\d+ .*: if that call only looks into redis-cart, leave it out: Ignore\("redis-cart:6379"\)`
+		out, passed := u.testWith(append(env, "LOOK=1"), "callers: looks into")
+		if passed {
+			t.Errorf("a new caller passes:\n%s", out)
+		}
+		u.says(out, `an update would open `+widens)
+		out, passed = u.testWith(append(env, "LOOK=1"), "callers: looks into", "-update", "-test.v=false")
+		if !passed {
+			t.Error(out)
+		}
+		u.says(out, `netzero: TestUser: an update opens `+widens)
+		u.saysNot(ingressOf(u.golden(), "redis-cart"), "app: cart")
+	}
+}
+
+// What nobody calls is open for ingress, unless options close it.
+func TestWorkloadThatNobodyCallsIsClosed(t *testing.T) {
+	require(t)
+	for dialect, closed := range map[string]string{"": `name: report (.*\n)*?  policyTypes: - Egress - Ingress\n`, "cilium": `name: report (.*\n)*?  ingress: - {}\n`} {
+		u := newUser(t)
+		env := []string{"DIALECT=" + dialect}
+		if out, passed := u.testWith(env, "callers: closed", "-update"); !passed {
+			t.Fatal(out)
+		}
+		u.saysNot(u.golden(), "default-deny-all")
+		out, passed := u.testWith(append(env, "MORE=1"), "callers: closed")
+		if passed {
+			t.Errorf("what is open passes:\n%s", out)
+		}
+		u.says(out, "no policy isolates report for ingress")
+		u.says(out, "no policy denies all traffic in the namespace that the policies are applied to by default, which DefaultDeny asks for")
+		if out, passed := u.testWith(append(env, "MORE=1"), "callers: closed", "-update"); !passed {
+			t.Fatal(out)
+		}
+		u.says(u.golden(), "name: default-deny-all")
+		_ = closed
+		written := u.golden()
+		for _, more := range []string{"MORE=1", "MORE="} {
+			if out, passed := u.testWith(append(env, more), "callers: closed", "-update"); !passed || u.golden() != written {
+				t.Errorf("%s: an update changes it:\n%s\n%s", more, out, u.golden())
+			}
+		}
+		t.Log(written)
+	}
+}
+
+// What ran before the test process is named, with what to do.
+func TestStackThatRanBeforeTheTest(t *testing.T) {
+	image := require(t)
+	testenv.RequireCommand(t, "docker-compose", "docker-compose")
+	shop := newStack(t, "testdata/compose.yaml")
+	shop.exited("report")
+	id := docker(t, "run", "--detach", "--publish", "127.0.0.1::8080", image, "http :8080 then wait")
+	t.Cleanup(func() { docker(t, "rm", "--force", id) })
+	time.Sleep(time.Second) // the engine's clock has seconds
+	for _, row := range []struct{ reason, container, what, how string }{
+		{"a project of docker-compose", shop.container("front"), `compose project ` + shop.project + ` \(front, orders, store\)`,
+			`take it down \(docker compose -p ` + shop.project + ` down\) and start it after Record, or in TestMain after RecordPackage`},
+		{"a single container", id, `container \S+ \(netzero/peer\)`, `start it after Record, or in TestMain after RecordPackage`},
+	} {
+		t.Run(row.reason, func(t *testing.T) {
+			u := newUser(t)
+			env := []string{"RUNNING=" + docker(t, "port", row.container, "8080/tcp")}
+			out, passed := u.testWith(env, "callers: running", "-update")
+			if passed {
+				t.Errorf("nothing is recorded, and it passes:\n%s", out)
+			}
+			u.says(out, `there was no container that is one: `+row.what+` ran already when the recording began, and is not recorded: `+row.how)
+			out, passed = u.testWith(append(env, "MORE=1"), "callers: running", "-update")
+			if !passed {
+				t.Error(out)
+			}
+			u.says(out, `the test process called what ran already when the recording began, and is in no policy: `+row.what+`: `+row.how)
+		})
+	}
 }
 
 // ingressOf returns the rules for ingress in a workload's policy.
