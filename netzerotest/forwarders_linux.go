@@ -9,8 +9,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/flow"
 )
 
-// forwarders are programs that listen on a developer's machine and pass on what they are sent to pods or hosts elsewhere. No
-// pods go by their names.
+// forwarders are programs that listen on a developer's machine and pass on what they are sent to pods or hosts
+// elsewhere. No pods go by their names.
 var forwarders = []string{
 	"autossh", "cloud-sql-proxy", "cloud_sql_proxy", "devspace", "k9s", "kubectl", "kubefwd", "ktctl", "minikube", "oc", "okteto",
 	"session-manager-plugin", "skaffold", "socat", "ssh", "telepresence", "tilt", "tsh",
@@ -21,8 +21,8 @@ func isForwarder(executable string) bool {
 	return slices.Contains(forwarders, executable) || strings.HasPrefix(executable, "kubectl-")
 }
 
-// forwarderLines says, in a line each, which flows go to a program that forwards them, so that nobody knows to whom, and what
-// to do.
+// forwarderLines says, in a line each, which flows go to a program that forwards them, so that nobody knows to whom,
+// and what to do.
 func (s *settling) forwarderLines(all []settled) []string {
 	var lines []string
 	for _, f := range all {

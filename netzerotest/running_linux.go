@@ -8,9 +8,9 @@ import (
 	"github.com/netzero-dev/netzero/internal/docker"
 )
 
-// runningBefore names what the test process called though it ran already when the recording began, and so is not recorded:
-// compose projects, of which any service was called, and single containers. It is "" where there is nothing of the kind. How
-// says what to do about it.
+// runningBefore names what the test process called though it ran already when the recording began, and so is not
+// recorded: compose projects, of which any service was called, and single containers. It is "" where there is nothing
+// of the kind. How says what to do about it.
 func (s *settling) runningBefore() (what, how string) {
 	if s.engine == nil {
 		return "", ""
@@ -31,8 +31,9 @@ func (s *settling) runningBefore() (what, how string) {
 		}
 	}
 	for _, c := range s.engine.Containers() {
-		if project := c.Labels[labelProject]; slices.Contains(projects, project) && s.ranBefore(c) && !slices.Contains(services[project], docker.Name(c)) {
-			services[project] = append(services[project], docker.Name(c))
+		project, name := c.Labels[labelProject], docker.Name(c)
+		if slices.Contains(projects, project) && s.ranBefore(c) && !slices.Contains(services[project], name) {
+			services[project] = append(services[project], name)
 		}
 	}
 	slices.Sort(projects)
@@ -46,7 +47,8 @@ func (s *settling) runningBefore() (what, how string) {
 	if names = append(names, single...); len(names) == 0 {
 		return "", ""
 	}
-	how = "start it after Record, or in TestMain after RecordPackage, so that it is recorded from its first packet on"
+	how = "start it after Record, or in TestMain after RecordPackage, so that it is recorded from its first packet on; " +
+		"Recording.Adopt takes in what has to run already"
 	if len(downs) > 0 {
 		how = fmt.Sprintf("take it down (%s) and %s", strings.Join(downs, "; "), how)
 	}
@@ -55,7 +57,8 @@ func (s *settling) runningBefore() (what, how string) {
 
 // ranBefore reports whether a container that is not recorded ran when the recording began.
 func (s *settling) ranBefore(c docker.Container) bool {
-	return !s.own[c.ID] && c.Started != 0 && c.Started < s.started && !(c.Ended > c.Started && c.Ended < s.started) && docker.Infrastructure(c) == ""
+	hasEnded := c.Ended > c.Started && c.Ended < s.started
+	return !s.own[c.ID] && c.Started != 0 && c.Started < s.started && !hasEnded && docker.Infrastructure(c) == ""
 }
 
 // runningErrors says so where the test process drives and nothing else is recorded.
@@ -76,7 +79,8 @@ func (s *settling) runningNotices(recorded bool) []string {
 		return nil
 	}
 	if what, how := s.runningBefore(); what != "" {
-		return []string{fmt.Sprintf("the test process called what ran already when the recording began, and is in no policy: %s: %s", what, how)}
+		return []string{fmt.Sprintf("the test process called what ran already when the recording began, and is in no policy: %s: %s",
+			what, how)}
 	}
 	return nil
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/report"
 )
 
-// noticeWidened puts into the report which ports an update would open to anyone in place of named callers. With an update,
-// which does it, the lines are printed without -v too.
+// noticeWidened puts into the report which ports an update would open to anyone in place of named callers. With an
+// update, which does it, the lines are printed without -v too.
 func noticeWidened[P golden.Policy](r *Recording, result *report.Report, d dialect[P], committed []P, flows []Flow) {
 	for _, w := range d.rules.Widened(committed, flows) {
 		at := report.Caller(w.Flow.Process.Stack, goroutine.Module())

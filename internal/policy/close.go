@@ -10,8 +10,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/cilium"
 )
 
-// What nobody was seen to call stays open for ingress, because a test need not see all callers. [Scope].CloseIngress and
-// [Scope].DenyAll close it.
+// What nobody was seen to call stays open for ingress, because a test need not see all callers. [Scope].CloseIngress
+// and [Scope].DenyAll close it.
 
 // DenyAllName is the name of the policy that denies all traffic of a namespace's pods which no other policy allows.
 const DenyAllName = "default-deny-all"
@@ -99,7 +99,8 @@ func insertOwn[P metav1.Object](policies []P, own P) []P {
 	return slices.Insert(policies, at, own)
 }
 
-// besideDenyAll returns the policies without those that deny all: where they are written, a subject has its own besides.
+// besideDenyAll returns the policies without those that deny all: where they are written, a subject has its own
+// besides.
 func besideDenyAll[P metav1.Object](s Scope, policies []P) []P {
 	if !s.DenyAll {
 		return policies

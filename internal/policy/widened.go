@@ -8,14 +8,15 @@ import (
 	"github.com/netzero-dev/netzero/internal/flow"
 )
 
-// Widened is a port of a subject that an update opens to anyone, though it was, or could be, open to named callers alone.
+// Widened is a port of a subject that an update opens to anyone, though it was, or could be, open to named callers
+// alone.
 type Widened struct {
 	Flow    flow.Flow // by anyone
 	Callers []string  // "pods app=cart", sorted
 }
 
-// Widened returns what an update with these flows opens to anyone in place of callers that the committed policies or the
-// flows name, sorted by the flows. What the committed policies open to anyone already is not in it.
+// Widened returns what an update with these flows opens to anyone in place of callers that the committed policies or
+// the flows name, sorted by the flows. What the committed policies open to anyone already is not in it.
 func (s Scope) Widened(committed []*networkingv1.NetworkPolicy, flows []flow.Flow) []Widened {
 	s = s.normal().indexed()
 	return widened(s, s.allByAddress(Required(flows)), s.inexpressible, func(w Workload, f flow.Flow) ([]string, bool) {
@@ -62,8 +63,8 @@ func (c Cilium) Widened(committed ciliumPolicies, flows []flow.Flow) []Widened {
 	})
 }
 
-// widened is Widened for either dialect. allowed returns the callers that the committed policies name at a flow's port, or
-// true where they let anyone call there; name is what a policy calls the source of a flow.
+// widened is Widened for either dialect. allowed returns the callers that the committed policies name at a flow's
+// port, or true where they let anyone call there; name is what a policy calls the source of a flow.
 func widened(s Scope, flows []flow.Flow, inexpressible func(direction, flow.Flow) string,
 	allowed func(Workload, flow.Flow) ([]string, bool), name func(Workload, flow.Flow) string) []Widened {
 	type call struct {
