@@ -16,7 +16,8 @@ import (
 // Generate returns the policies that allow the flows, and the flows that those imply (see [Required]), and nothing
 // else: one for each subject, sorted by namespace and name. A flow between two subjects is in the egress of the one and
 // in the ingress of the other. A policy is of the type Egress; that of a subject that is [Subject.Whole] and that the
-// flows show as a server is of the type Ingress too. Flows at neither end of which there is a subject are left out.
+// flows show as a server is of the type Ingress too; see [Scope].CloseIngress for others, and [Scope].DenyAll for what is
+// added at the end. Flows at neither end of which there is a subject are left out.
 //
 // The same flows in any order give the same policies. There is one rule to a peer, with all of its ports: first
 // workloads by namespace and labels, then the resolver, the internet, single addresses, and anyone. External
