@@ -68,9 +68,11 @@ type membership struct {
 	before     loss
 	config     config
 
-	seen      map[sightingKey]sighting // guarded by capture.mu
-	lookups   map[lookupKey]*lookup    // guarded by capture.mu
-	alongside map[string]bool          // tests whose recordings overlapped; guarded by capture.mu
+	seen map[sightingKey]sighting // guarded by capture.mu
+	// what the test's machinery opened; guarded by capture.mu
+	background map[backgroundKey]sighting
+	lookups    map[lookupKey]*lookup // guarded by capture.mu
+	alongside  map[string]bool       // tests whose recordings overlapped; guarded by capture.mu
 }
 
 // sightingKey is a flow to the kernel, under one of the names that may be meant.
@@ -91,6 +93,8 @@ type sighting struct {
 	stray    stray
 	unnamed  bool     // a connection from before the recording, to an address that may have been looked up under any name
 	server   []string // IDs of the containers in which who listens there runs, from the outermost
+
+	background string // the part of the test's machinery that opened it; "" for none
 }
 
 // loss is how much was lost so far, by the kernel and by the readers of DNS.

@@ -94,12 +94,40 @@ func (m *membership) ready(id string) {
 	}
 }
 
-// waited reports whether testcontainers waited for a container at a time.
+// waiting tells the capture, if there is one, that testcontainers begins or ends to wait for a container, whoever started it.
+func waiting(id string, begins bool) {
+	shared.Lock()
+	c := shared.capture
+	shared.Unlock()
+	if c == nil {
+		return
+	}
+	if !begins {
+		c.renew()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	waits := c.containers.waits[id]
+	if n := len(waits); n > 0 && waits[n-1].until == 0 {
+		waits[n-1].until = now()
+	}
+	if begins {
+		waits = append(waits, wait{from: now()})
+	}
+	c.containers.waits[id] = waits
+}
+
+// waitedFor reports whether testcontainers waited for a container at a time, whoever started it.
+func (c *containers) waitedFor(id string, at time.Duration) bool { return waitedAt(c.waits[id], at) }
+
+// waited reports whether testcontainers waited for a container at a time that was passed to a recording.
 func (c *containers) waited(id string, at time.Duration) bool {
 	claim := c.claims[id]
-	return claim != nil && slices.ContainsFunc(claim.waits, func(w wait) bool {
-		return w.from <= at && (w.until == 0 || at < w.until)
-	})
+	return claim != nil && waitedAt(claim.waits, at)
+}
+
+func waitedAt(waits []wait, at time.Duration) bool {
+	return slices.ContainsFunc(waits, func(w wait) bool { return w.from <= at && (w.until == 0 || at < w.until) })
 }
 
 // watchOlder puts a container in scope that ran before the capture, such as one that is reused: its cgroup is no

@@ -18,7 +18,8 @@ import (
 //
 // The policy calls it by its compose service, else by its first network alias, else by its image; [Recording.As] says
 // otherwise. It adds labels and lifecycle hooks to the request and replaces nothing. Connections that wait strategies make
-// from the test process, from the container's start until it is ready, are not the test's.
+// from the test process, from the container's start until it is ready, are not the test's; nor are those of wait strategies
+// and of Docker's health checks for containers that nobody passes.
 //
 // Containers that are not passed to a recording are found by what they have to do with the test: see the package
 // documentation.

@@ -32,6 +32,7 @@ type containers struct {
 
 	cgroups map[uint64]birth
 	claims  map[string]*containerClaim // by container ID
+	waits   map[string][]wait          // for containers that anybody has testcontainers-go start in this process, by ID
 }
 
 // birth is a cgroup that is not the test's own.
@@ -45,7 +46,7 @@ func newContainers(moved func()) *containers {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &containers{
 		started: now(), cancel: cancel, done: make(chan struct{}),
-		cgroups: make(map[uint64]birth), claims: make(map[string]*containerClaim),
+		cgroups: make(map[uint64]birth), claims: make(map[string]*containerClaim), waits: make(map[string][]wait),
 		older: older{of: make(map[uint64]string), young: make(map[string]error)},
 	}
 	c.begin = sync.OnceFunc(func() {

@@ -22,7 +22,9 @@ type deployment struct {
 
 // deploy returns the flows as they are in the cluster, and for whom policies are written. The error is an *optionError.
 func (c config) deploy(recorded settlement) ([]Flow, policy.Scope, []string, error) {
-	d := &deployment{config: c, scope: policy.Scope{Fold: c.folds, Ranges: c.ranges, Binaries: c.binaries}, found: make(map[flow.Endpoint]*manifest.Match)}
+	d := &deployment{config: c, found: make(map[flow.Endpoint]*manifest.Match), scope: policy.Scope{
+		Fold: c.folds, Ranges: c.ranges, Binaries: c.binaries, CloseIngress: c.closeIngress, DenyAll: c.defaultDeny,
+	}}
 	if c.manifests != nil {
 		d.scope.Namespaces = c.manifests.Namespaces()
 	}
@@ -68,6 +70,7 @@ func (c config) deploy(recorded settlement) ([]Flow, policy.Scope, []string, err
 			d.notices = append(d.notices, fmt.Sprintf("the namespace of %s is not known, so it is taken to be that of each policy that mentions it: Namespace says it", s.Name))
 		}
 	}
+	d.noticeDenied()
 	for _, f := range set.Sorted() {
 		if c.cilium && f.Destination.Node {
 			d.notices = append(d.notices, fmt.Sprintf("%s is a process of this machine, and so the host to Cilium: if it stands for pods, Peer(\"localhost:%d\", \"name%s\") says which",

@@ -28,6 +28,7 @@ type rules[P golden.Policy] interface {
 	NotIsolated(policies []P, flows []Flow) []string
 	Protects(policies []P) bool
 	Foreign(policies []P) []P
+	Widened(policies []P, flows []Flow) []policy.Widened
 	Merge(committed []P, flows []Flow) []P
 	Extend(committed []P, flows []Flow) []P
 }

@@ -103,6 +103,13 @@ func (c *capture) see(e *probe.FlowEvent, batches map[*membership]*endpoint.Batc
 	if len(names) == 0 {
 		names = []string{""}
 	}
+	var forgotten uint64
+	if by := c.backgroundOf(e); by != "" {
+		own := false
+		if own, forgotten = c.seeBackground(e, by, names, batches); !own {
+			return
+		}
+	}
 	unserved := false
 	to, stray := c.recipients(e)
 	for _, m := range to {
@@ -111,6 +118,7 @@ func (c *capture) see(e *probe.FlowEvent, batches map[*membership]*endpoint.Batc
 			unserved = unserved || identity.Relation == endpoint.NobodyListens
 			m.note(e, name, identity, stray)
 		}
+		m.addCount(e.Key, forgotten)
 	}
 	if e.Protocol == flow.TCP {
 		said := c.speechOf(e.Key)
@@ -142,8 +150,8 @@ func (c *capture) identify(m *membership, e *probe.FlowEvent, name string, batch
 	return identity
 }
 
-// note keeps what a flow was found to be. One that was forgotten in the kernel meanwhile is the same flow still.
-func (m *membership) note(e *probe.FlowEvent, name string, identity endpoint.Identity, stray stray) {
+// sightingOf returns what a flow was found to be.
+func (m *membership) sightingOf(e *probe.FlowEvent, name string, identity endpoint.Identity, stray stray) sighting {
 	s := sighting{
 		event: e,
 		name:  name,
@@ -158,6 +166,12 @@ func (m *membership) note(e *probe.FlowEvent, name string, identity endpoint.Ide
 	if m.whole {
 		s.flow.Process.Test = m.capture.testOf(e)
 	}
+	return s
+}
+
+// note keeps what a flow was found to be. One that was forgotten in the kernel meanwhile is the same flow still.
+func (m *membership) note(e *probe.FlowEvent, name string, identity endpoint.Identity, stray stray) {
+	s := m.sightingOf(e, name, identity, stray)
 	key := sightingKey{e.Key, identity.Endpoint.Name}
 	if before, again := m.seen[key]; again {
 		s.flow.Count, s.flow.First, s.called, s.meant = before.flow.Count, before.flow.First, before.called, before.meant

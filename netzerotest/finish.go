@@ -155,6 +155,7 @@ func hold[P golden.Policy](r *Recording, d dialect[P], result report.Report, flo
 			result.Unused = nil // who knows
 		}
 		result.Diff = golden.Diff(d.of(file), recorded)
+		noticeWidened(r, &result, d, d.of(file), flows)
 	}
 	header := headerOf(r.tb)
 	if file == nil {
@@ -164,6 +165,7 @@ func hold[P golden.Policy](r *Recording, d dialect[P], result report.Report, flo
 			return
 		}
 		result.Missing, result.Proposed = true, string(text)
+		noticeWidened(r, &result, d, nil, flows)
 		if tests, err := filepath.Glob(filepath.Join(packageDir, "*_test.go")); err == nil && len(tests) == 0 {
 			result.Notices = append(result.Notices, "there are no tests in this directory: run a test binary in the directory of its package, as go test does: "+
 				"there its golden files are, and that is whose name the workload has")
@@ -253,7 +255,7 @@ func (c config) withoutIgnored(flows []Flow) []Flow {
 	for _, f := range flows {
 		ignored := false
 		for _, i := range c.ignores {
-			ignored = ignored || i.Match(f.Destination.Addr, f.Port, f.Destination.Name)
+			ignored = ignored || i.Match(f.Destination.Addr, f.Port, f.Destination.Name) && !c.onlyOfDriver(i, f)
 		}
 		if !ignored {
 			kept = append(kept, f)

@@ -25,6 +25,11 @@ func (s *settling) flow(l located) (settled, bool) {
 	if l.to != nil && l.identity.Peer.Exact() && !s.own[l.to.ID] {
 		l.to = nil // the user's word on what is not this recording's
 	}
+	machinery := s.machinery(l)
+	if l.to == nil && machinery != "" {
+		s.note(machinery, f.flow)
+		return f, false
+	}
 	if l.to == nil {
 		return s.elsewhere(l, f)
 	}
@@ -43,8 +48,8 @@ func (s *settling) flow(l located) (settled, bool) {
 	f.flow.Port = l.port
 	f.identity.Ephemeral, f.server = s.isEphemeral(*l.to, f.flow), describeServer(*l.to)
 	f.nameContainer(l)
-	if l.from == nil && s.capture.containers.waited(l.to.ID, l.event.Time) {
-		s.note("wait strategies", f.flow)
+	if machinery != "" {
+		s.note(machinery, f.flow)
 		return f, false
 	}
 	return f, true

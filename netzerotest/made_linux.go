@@ -23,6 +23,14 @@ func init() {
 			made.Store(c.GetContainerID(), goroutine.Marked())
 			return nil
 		})
+		hooks.PostStarts = append(hooks.PostStarts, func(_ context.Context, c testcontainers.Container) error {
+			waiting(c.GetContainerID(), true)
+			return nil
+		})
+		hooks.PostReadies = append(hooks.PostReadies, func(_ context.Context, c testcontainers.Container) error {
+			waiting(c.GetContainerID(), false)
+			return nil
+		})
 		return hooks
 	}
 }

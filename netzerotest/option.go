@@ -44,6 +44,9 @@ type config struct {
 	patterns  []string      // of manifests
 	folds     []string      // patterns of names
 	ranges    []policy.PortRange
+
+	closeIngress bool // what nobody was seen to call is closed for ingress
+	defaultDeny  bool // a policy denies all traffic of each namespace
 }
 
 // newConfig applies options and fills in the defaults. It reports every option that is wrong, not only the first.
@@ -212,8 +215,8 @@ func Cilium() Option {
 }
 
 // Driver says that the test process is no workload, but drives those that run in containers: it gets no policy, and what
-// it opens to a container becomes ingress from anywhere at the container's port. A server of the test process that a
-// container reaches has to be named with [Peer].
+// it opens to a container becomes ingress from anywhere at the container's port, unless [Ignore] says that it only looks
+// into the container. A server of the test process that a container reaches has to be named with [Peer].
 func Driver() Option {
 	return optionFunc(func(c *config) error {
 		c.driver = true

@@ -39,6 +39,11 @@ func Peer(address, name string) Option {
 // Ignore leaves destinations out of the policy, and flows to them out of the verdict. An address is host:port, an IP
 // address, a CIDR or a DNS name, which may begin with "*." for one or more labels. Without a port it leaves out all that goes
 // there: pings and other packets without ports, and look-ups of the name that get no address.
+//
+// With [Driver], a container's name with a port leaves out what the test process opens there, and nothing else: a driver
+// that looks into a database is no caller of it, the services that use it are.
+//
+//	netzerotest.Record(t, netzerotest.Driver(), netzerotest.Ignore("redis-cart:6379"))
 func Ignore(addresses ...string) Option {
 	return optionFunc(func(c *config) error {
 		var errs []error

@@ -83,6 +83,9 @@ func (m *membership) settle() (settlement, error) {
 		seen.flow.Count += count
 		s.sightings = append(s.sightings, s.locate(seen))
 	}
+	for _, seen := range m.background {
+		s.sightings = append(s.sightings, s.locate(seen))
+	}
 	s.sightings = append(s.sightings, s.unanswered()...)
 	s.whose()
 	return s.result()
@@ -92,7 +95,7 @@ func (m *membership) settle() (settlement, error) {
 // anybody's, and whether nothing can be said of this recording without an engine.
 func (m *membership) asksEngine() (asks, strangers, needs bool) {
 	needs = len(m.capture.containers.claims) > 0
-	for _, s := range m.seen {
+	for s := range m.sightings() {
 		switch {
 		case s.event.Cgroup != m.capture.session.Leaf.ID:
 			strangers = strangers || len(m.capture.containers.cgroups[s.event.Cgroup].ids) > 0
@@ -132,15 +135,17 @@ func (s *settling) result() (settlement, error) {
 	errs, lines = s.fromBefore()
 	s.errs, out.printed = append(s.errs, errs...), append(out.printed, lines...)
 	slices.Sort(s.notes)
-	out.notices = slices.Concat(s.capture.limits, s.unasked, s.mixedNotices(all), s.containerNotices(), slices.Compact(s.notes), s.backgroundNotices(), s.tunnelNotices(all),
-		lookupNotices(out.flows), linkNotices(s.onLink.Sorted()))
+	out.notices = slices.Concat(s.capture.limits, s.unasked, s.mixedNotices(all),
+		s.containerNotices(), slices.Compact(s.notes), s.backgroundNotices(), s.tunnelNotices(all),
+		lookupNotices(out.flows), linkNotices(s.onLink.Sorted()), s.runningNotices(len(out.workloads) > 0))
+	for _, line := range s.forwarderLines(all) {
+		out.notices, out.printed = append(out.notices, line), append(out.printed, s.name+": "+line)
+	}
 	s.errs = append(s.errs, s.unheard()...)
 	s.errs = append(s.errs, s.goneContainers()...)
 	s.errs = append(s.errs, s.namesakes()...)
 	s.errs = append(s.errs, s.binariesErrors()...)
-	if s.config.driver && len(out.workloads) == 0 && !s.over {
-		s.errs = append(s.errs, "Driver: the test process is no workload, and there was no container that is one: pass the recording to those that the test starts")
-	}
+	s.errs = append(s.errs, s.runningErrors(len(out.workloads) > 0)...)
 	s.errs = append(s.errs, ephemeralPeers(s.config, all)...)
 	if len(s.errs) > 0 {
 		slices.Sort(s.errs)

@@ -23,6 +23,7 @@ func holdShared[P golden.Policy](r *Recording, d dialect[P], result report.Repor
 		var text []byte
 		text, err = golden.Format(sharedHeader([]string{r.sharedName()}), d.rules.Generate(flows))
 		result.Missing, result.Proposed = true, string(text)
+		noticeWidened(r, &result, d, nil, flows)
 	case err == nil:
 		err = r.config.otherDialect(file)
 	}
@@ -35,6 +36,7 @@ func holdShared[P golden.Policy](r *Recording, d dialect[P], result report.Repor
 		compareBinaries(&result, d, file, flows, r.programs)
 		result.Diff = golden.Diff(d.of(file), d.rules.Extend(d.of(file), flows))
 		d.noticeRefused(&result, d.of(file), flows)
+		noticeWidened(r, &result, d, d.of(file), flows)
 	}
 	if r.tb.Failed() {
 		result.Accept = ""

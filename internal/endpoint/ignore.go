@@ -14,3 +14,6 @@ func ParseIgnore(address string) (Ignore, error) {
 	}
 	return Ignore{p}, nil
 }
+
+// IsNameWithPort reports whether it is one name, with a port.
+func (i Ignore) IsNameWithPort() bool { return i.kind == onName && i.port != 0 }

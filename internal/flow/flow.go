@@ -60,7 +60,8 @@ type Process struct {
 	Parents    string // processes from which it descends, the nearest first, up to the recording one or the first of the container; empty for these
 	Container  string // the name of the container in which it ran, and its image; empty elsewhere
 	Image      string
-	Stack      Stack // of the goroutine that opened the flow, in the recording process; empty elsewhere, or where it is not known
+	Exec       string // the command that the engine let into the container (docker exec, a health check) from which it descends, arguments separated by spaces; empty for all others, and where that is not known
+	Stack      Stack  // of the goroutine that opened the flow, in the recording process; empty elsewhere, or where it is not known
 
 	// Test is the test that opened the flow, or "TestMain"; where neither is known, in brackets what is. Only a recording of a
 	// whole package has it, and of no container.

@@ -180,7 +180,7 @@ func (c Cilium) NotIsolated(policies ciliumPolicies, flows []flow.Flow) []string
 	var lines []string
 	for _, subject := range c.Subjects {
 		for _, d := range directions {
-			if d == ingress && !(subject.Whole && c.serves(subject.Workload, flows)) {
+			if d == ingress && !c.isolatesIngress(subject, c.serves(subject.Workload, flows)) {
 				continue
 			}
 			if isolated, why := ciliumIsolates(policies, subject.Workload, d); !isolated {
@@ -188,7 +188,7 @@ func (c Cilium) NotIsolated(policies ciliumPolicies, flows []flow.Flow) []string
 			}
 		}
 	}
-	return lines
+	return append(lines, describeNotDenied(notDenied(c.Scope, policies, ciliumDeniesAll))...)
 }
 
 // serves reports whether a subject was seen as a server, by somebody whom a rule can name.

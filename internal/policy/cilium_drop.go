@@ -45,7 +45,7 @@ func (m *ciliumMerging) dropRules(p *cilium.NetworkPolicy, d direction) {
 			kept = append(kept, r.keep(used))
 		}
 	}
-	isServer := func(s Subject) bool { return m.scope.serves(s.Workload, m.flows) }
+	isServer := func(s Subject) bool { return m.scope.isolatesIngress(s, m.scope.serves(s.Workload, m.flows)) }
 	if len(kept) == 0 && (d == egress || deniedAll || len(p.Spec.Egress) == 0 || slices.ContainsFunc(m.scope.isolatedBy(p, ingress), isServer)) {
 		kept = []ciliumRule{{}}
 	}

@@ -24,6 +24,9 @@ func (c Cilium) Generate(flows []flow.Flow) []*cilium.NetworkPolicy {
 	for _, subject := range c.Subjects {
 		policies = append(policies, c.generate(subject, required))
 	}
+	for _, namespace := range c.deniedNamespaces() {
+		policies = append(policies, ciliumDenyAll(namespace))
+	}
 	return policies
 }
 
@@ -50,8 +53,12 @@ func (c Cilium) generate(subject Subject, required []flow.Flow) *cilium.NetworkP
 	if c.Binaries {
 		addBinaries(ciliumPolicies{p}, c.binariesOf([]Subject{subject}, required))
 	}
-	if subject.Whole && c.serves(subject.Workload, required) {
-		setCiliumRules(p, ingress, ciliumRules(c.openings(subject.Workload, ingress, required)))
+	if c.isolatesIngress(subject, c.serves(subject.Workload, required)) {
+		rules := ciliumRules(c.openings(subject.Workload, ingress, required))
+		if len(rules) == 0 {
+			rules = []ciliumRule{{}} // closed
+		}
+		setCiliumRules(p, ingress, rules)
 	}
 	return p
 }

@@ -59,7 +59,7 @@ func (m *ciliumMerging) isolating(subject Workload, d direction) *cilium.Network
 	p := own(m.policies, m.scope.Scope, subject)
 	if p == nil {
 		p = m.scope.generate(Subject{Workload: subject}, nil)
-		m.policies = append(m.policies, p)
+		m.policies = insertOwn(m.policies, p)
 	}
 	if ciliumOverlooks(p, subject) != "" {
 		p.Spec.EndpointSelector = sourced(subject.self().selecting())
@@ -75,6 +75,9 @@ func (m *ciliumMerging) isolating(subject Workload, d direction) *cilium.Network
 
 // addAll makes the policies allow every flow at both of its ends, and list who opened it.
 func (m *ciliumMerging) addAll() {
+	for _, namespace := range notDenied(m.scope.Scope, m.policies, ciliumDeniesAll) {
+		m.policies = append(m.policies, ciliumDenyAll(namespace))
+	}
 	addUntilDone(m.scope.Subjects, m.add)
 	m.addLookups()
 	addOthers(m.scope.otherWords(), m.flows, func(w Workload, d direction) func(flow.Flow) Verdict {
@@ -112,8 +115,8 @@ func (m *ciliumMerging) addLookups() {
 func (m *ciliumMerging) add(subject Subject, d direction) bool {
 	w := subject.Workload
 	flows := needed(d, m.scope.of(w, d, m.flows))
-	isolated, _ := ciliumIsolates(m.policies, w, d)
-	switch needed := d == egress || subject.Whole && m.scope.serves(w, flows); {
+	isolated, _ := ciliumIsolates(besideDenyAll(m.scope.Scope, m.policies), w, d)
+	switch needed := d == egress || m.scope.isolatesIngress(subject, m.scope.serves(w, flows)); {
 	case !isolated && !needed, isolated && len(m.missing(w, d, flows)) == 0:
 		return false
 	}

@@ -16,7 +16,8 @@ import (
 // Generate returns the policies that allow the flows, and the flows that those imply (see [Required]), and nothing
 // else: one for each subject, sorted by namespace and name. A flow between two subjects is in the egress of the one and
 // in the ingress of the other. A policy is of the type Egress; that of a subject that is [Subject.Whole] and that the
-// flows show as a server is of the type Ingress too. Flows at neither end of which there is a subject are left out.
+// flows show as a server is of the type Ingress too; see [Scope].CloseIngress for others, and [Scope].DenyAll for what is
+// added at the end. Flows at neither end of which there is a subject are left out.
 //
 // The same flows in any order give the same policies. There is one rule to a peer, with all of its ports: first
 // workloads by namespace and labels, then the resolver, the internet, single addresses, and anyone. External
@@ -31,6 +32,9 @@ func (s Scope) Generate(flows []flow.Flow) []*networkingv1.NetworkPolicy {
 	var policies []*networkingv1.NetworkPolicy
 	for _, subject := range s.Subjects {
 		policies = append(policies, s.generate(subject, required))
+	}
+	for _, namespace := range s.deniedNamespaces() {
+		policies = append(policies, denyAll(namespace))
 	}
 	return policies
 }
@@ -67,7 +71,7 @@ func (s Scope) generate(subject Subject, required []flow.Flow) *networkingv1.Net
 	if s.Binaries {
 		addBinaries([]*networkingv1.NetworkPolicy{p}, s.binariesOf([]Subject{subject}, required))
 	}
-	if subject.Whole && s.serves(subject.Workload, required) {
+	if s.isolatesIngress(subject, s.serves(subject.Workload, required)) {
 		p.Spec.PolicyTypes = append(p.Spec.PolicyTypes, networkingv1.PolicyTypeIngress)
 		setRules(p, ingress, rules(s.openings(subject.Workload, ingress, required)))
 	}

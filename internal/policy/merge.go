@@ -103,7 +103,7 @@ func (m *merging) isolating(subject Workload, d direction) *networkingv1.Network
 	p := m.own(subject)
 	if p == nil {
 		p = m.scope.generate(Subject{Workload: subject}, nil)
-		m.policies = append(m.policies, p)
+		m.policies = insertOwn(m.policies, p)
 	}
 	isolate(p, subject, d)
 	return p

@@ -13,6 +13,9 @@ import (
 
 // addAll makes the policies allow every flow at both of its ends, and list who opened it.
 func (m *merging) addAll() {
+	for _, namespace := range notDenied(m.scope, m.policies, deniesAll) {
+		m.policies = append(m.policies, denyAll(namespace))
+	}
 	addUntilDone(m.scope.Subjects, m.add)
 	addOthers(m.scope.otherWords(), m.flows, func(w Workload, d direction) func(flow.Flow) Verdict {
 		return m.scope.compile(m.policies, w, d).verdict
@@ -46,8 +49,8 @@ func addUntilDone(subjects []Subject, add func(Subject, direction) (changed bool
 func (m *merging) add(subject Subject, d direction) bool {
 	w := subject.Workload
 	flows := needed(d, m.scope.of(w, d, m.flows))
-	isolated, _ := isolates(m.policies, w, d)
-	switch needed := d == egress || subject.Whole && m.scope.serves(w, flows); {
+	isolated, _ := isolates(besideDenyAll(m.scope, m.policies), w, d)
+	switch needed := d == egress || m.scope.isolatesIngress(subject, m.scope.serves(w, flows)); {
 	case !isolated && !needed, isolated && len(m.missing(w, d, flows)) == 0:
 		return false
 	}

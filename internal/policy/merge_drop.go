@@ -54,7 +54,7 @@ func (m *merging) dropRules(p *networkingv1.NetworkPolicy, d direction) bool {
 // dropIngress takes the type Ingress from a policy that has lost its last rule for it, unless a subject that it
 // isolates was seen as a server: with it the policy would deny what nobody knows to be wrong.
 func (m *merging) dropIngress(p *networkingv1.NetworkPolicy) {
-	isServer := func(s Subject) bool { return m.scope.serves(s.Workload, m.flows) }
+	isServer := func(s Subject) bool { return m.scope.isolatesIngress(s, m.scope.serves(s.Workload, m.flows)) }
 	if slices.ContainsFunc(m.scope.isolatedBy(p, ingress), isServer) || !hasType(p, egress) {
 		return // no type at all is the type Ingress
 	}

@@ -85,6 +85,12 @@ type Scope struct {
 	// Binaries says that policies list the programs that open what they allow, in [BinariesAnnotation].
 	Binaries bool
 
+	// CloseIngress says that subjects that are Whole are isolated for ingress also where nobody was seen to call them.
+	CloseIngress bool
+	// DenyAll says that a policy denies all traffic in each namespace of the subjects which no other one allows. Then any
+	// subject that the flows show as a server is isolated for ingress, since it would be anyway.
+	DenyAll bool
+
 	// Namespaces holds the labels of namespaces, by their names, as far as they are known. Each has the label
 	// kubernetes.io/metadata.name besides.
 	Namespaces map[string]map[string]string
@@ -218,7 +224,7 @@ func (s Scope) NotIsolated(policies []*networkingv1.NetworkPolicy, flows []flow.
 	var lines []string
 	for _, subject := range s.Subjects {
 		for _, d := range directions {
-			if d == ingress && !(subject.Whole && s.serves(subject.Workload, flows)) {
+			if d == ingress && !s.isolatesIngress(subject, s.serves(subject.Workload, flows)) {
 				continue
 			}
 			if isolated, why := isolates(policies, subject.Workload, d); !isolated {
@@ -226,7 +232,7 @@ func (s Scope) NotIsolated(policies []*networkingv1.NetworkPolicy, flows []flow.
 			}
 		}
 	}
-	return lines
+	return append(lines, describeNotDenied(notDenied(s, policies, deniesAll))...)
 }
 
 // Protects reports whether the policies isolate any subject for egress.

@@ -15,6 +15,7 @@ func UniteScopes(scopes ...Scope) (Scope, error) {
 	var errs []error
 	for _, s := range scopes {
 		united.Binaries = united.Binaries || s.Binaries
+		united.CloseIngress, united.DenyAll = united.CloseIngress || s.CloseIngress, united.DenyAll || s.DenyAll
 		for _, p := range s.Fold {
 			if !slices.Contains(united.Fold, p) {
 				united.Fold = append(united.Fold, p)

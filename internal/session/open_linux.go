@@ -167,6 +167,7 @@ func (s *Session) look(o probe.Opener, stack *goroutine.Stack) flow.Process {
 	}
 	if pid != 0 && pid != os.Getpid() {
 		p.Parents = cmp.Or(endpoint.Parents(pid, os.Getpid()), endpoint.ParentsInside(pid))
+		p.Exec = endpoint.ExecInside(pid)
 	}
 	p.PID, p.Name, p.Stack = pid, cmp.Or(o.Executable, p.Name, o.Comm), calls
 	return p

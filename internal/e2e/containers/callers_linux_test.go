@@ -1,0 +1,349 @@
+package containers
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moby/moby/api/types/container"
+	dockerclient "github.com/moby/moby/client"
+	"github.com/testcontainers/testcontainers-go"
+	"github.com/testcontainers/testcontainers-go/wait"
+
+	"github.com/netzero-dev/netzero/internal/testenv"
+	"github.com/netzero-dev/netzero/netzerotest"
+)
+
+// Users whose containers are called by the test's machinery: by wait strategies and health checks.
+func init() {
+	// Nobody passes the recording to the database and the web server, which testcontainers waits for.
+	users["callers: waits"] = func(t *testing.T) {
+		image := require(t)
+		rec := netzerotest.Record(t, netzerotest.Workload("checkout"))
+		n := newNetwork(t)
+		db := run(t, image, "listen :5432 then wait", in(n, "db"), testcontainers.WithExposedPorts("5432/tcp"),
+			testcontainers.WithWaitStrategy(wait.ForListeningPort("5432/tcp").SkipInternalCheck()))
+		run(t, image, "http :8080 then dial db:5432 then wait", in(n, "web"), testcontainers.WithExposedPorts("8080/tcp"),
+			testcontainers.WithWaitStrategy(wait.ForHTTP("/").WithPort("8080/tcp")))
+		run(t, image, "sleep 1s then wait", in(n, "probed"), testcontainers.WithWaitStrategy(
+			wait.ForExec([]string{"/peer", "dial", "db:5432", "then", "sleep", "200ms"})))
+		succeeded(t, run(t, image, "dial db:5432", rec.As("batch"), in(n), toEnd()))
+		if more(t) {
+			dial(t, fmt.Sprintf("localhost:%d", published(t, db, "5432/tcp")))
+		}
+	}
+	// What the compose module does: the stack is docker-compose's, and strategies wait for its containers afterwards.
+	users["callers: compose"] = func(t *testing.T) {
+		require(t)
+		rec := netzerotest.Record(t, netzerotest.Driver())
+		shop := newStack(t, filepath.Join(os.Getenv("DIRECTORY"), "testdata/compose.yaml"))
+		front := existing(t, shop.container("front"))
+		done := make(chan error)
+		go func() {
+			done <- wait.ForAll(wait.ForListeningPort("8080/tcp").SkipInternalCheck(), wait.ForHTTP("/").WithPort("8080/tcp")).WaitUntilReady(t.Context(), front)
+		}()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if more(t) {
+			get(t, "http://"+docker(t, "port", shop.container("front"), "8080/tcp")+"/")
+		}
+		rec.Flows()
+	}
+	// The engine runs a health check in the monitor, which dials the database with or without the monitor itself.
+	users["callers: health check"] = func(t *testing.T) {
+		image := require(t)
+		rec := netzerotest.Record(t, netzerotest.Driver())
+		n := newNetwork(t)
+		run(t, image, "listen :5432 then wait", rec.As("db"), in(n, "db"))
+		command := "sleep 2s then wait"
+		if more(t) {
+			command = "sleep 2s then dial db:5432 then wait"
+		}
+		monitor := run(t, image, command, in(n, "monitor"), testcontainers.WithConfigModifier(func(c *container.Config) {
+			c.Healthcheck = &container.HealthConfig{Test: []string{"CMD", "/peer", "dial", "db:5432", "then", "sleep", "200ms"}, Interval: 300 * time.Millisecond}
+		}))
+		succeeded(t, run(t, image, "dial db:5432", rec.As("batch"), in(n), toEnd()))
+		checked(t, monitor.GetContainerID())
+		rec.Flows()
+	}
+	// The same by a shell, which starts a client that ends at once.
+	users["callers: health check of a shell"] = func(t *testing.T) {
+		require(t)
+		image := testenv.Image(t, "redis")
+		rec := netzerotest.Record(t, netzerotest.Driver())
+		n := newNetwork(t)
+		cache, err := testcontainers.Run(t.Context(), image, rec, in(n, "cache"))
+		testcontainers.CleanupContainer(t, cache, testcontainers.StopTimeout(0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		check := "redis-cli -h cache ping | grep PONG || exit 1"
+		id := docker(t, "run", "--detach", "--network", n.Name, "--network-alias", "monitor",
+			"--health-cmd", check, "--health-interval", "300ms", image)
+		t.Cleanup(func() { docker(t, "rm", "--force", id) })
+		checked(t, id)
+		rec.Flows()
+	}
+	// A driver that looks into the cart's database, which the cart uses too.
+	users["callers: looks into"] = func(t *testing.T) {
+		image := require(t)
+		options := []netzerotest.Option{netzerotest.Driver()}
+		if os.Getenv("DIALECT") == "cilium" {
+			options = append(options, netzerotest.Cilium())
+		}
+		if os.Getenv("LOOK") == "ignored" {
+			options = append(options, netzerotest.Ignore("redis-cart:6379"))
+		}
+		rec := netzerotest.Record(t, options...)
+		n := newNetwork(t)
+		db := run(t, image, "listen :6379 then wait", rec.As("redis-cart"), in(n, "redis-cart"), testcontainers.WithExposedPorts("6379/tcp"))
+		succeeded(t, run(t, image, "dial redis-cart:6379", rec.As("cart"), in(n), toEnd()))
+		if os.Getenv("LOOK") != "" {
+			dial(t, fmt.Sprintf("localhost:%d", published(t, db, "6379/tcp")))
+		}
+	}
+	// A job that nobody calls.
+	users["callers: closed"] = func(t *testing.T) {
+		image := require(t)
+		options := []netzerotest.Option{netzerotest.Driver()}
+		if os.Getenv("DIALECT") == "cilium" {
+			options = append(options, netzerotest.Cilium())
+		}
+		if more(t) {
+			options = append(options, netzerotest.CloseIngress(), netzerotest.DefaultDeny())
+		}
+		rec := netzerotest.Record(t, options...)
+		n := newNetwork(t)
+		run(t, image, "listen :5432 then wait", rec.As("db"), in(n, "db"))
+		succeeded(t, run(t, image, "dial db:5432", rec.As("report"), in(n), toEnd()))
+	}
+	// What somebody started before the test, as a developer does by hand.
+	users["callers: running"] = func(t *testing.T) {
+		image := require(t)
+		rec := netzerotest.Record(t, netzerotest.Driver())
+		if more(t) {
+			run(t, image, "wait", rec.As("worker"))
+		}
+		get(t, "http://"+os.Getenv("RUNNING")+"/")
+	}
+}
+
+// checked waits until the engine has found a container well several times, and has been for long enough.
+func checked(t *testing.T, id string) {
+	t.Helper()
+	for deadline, well := time.Now().Add(time.Minute), 0; well < 6; time.Sleep(500 * time.Millisecond) {
+		health := docker(t, "inspect", "--format", "{{json .State.Health}}", id)
+		if strings.Contains(health, `"ExitCode":0`) {
+			well++
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no health check is passed: %s", health)
+		}
+	}
+}
+
+// workingDirectory returns the directory of this test's source.
+func workingDirectory(t *testing.T) string {
+	t.Helper()
+	directory, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return directory
+}
+
+// existing returns a container that testcontainers has not made.
+func existing(t *testing.T, id string) *testcontainers.DockerContainer {
+	t.Helper()
+	provider, err := testcontainers.NewDockerProvider()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { provider.Close() })
+	list, err := provider.Client().ContainerList(t.Context(), dockerclient.ContainerListOptions{Filters: make(dockerclient.Filters).Add("id", id)})
+	if err != nil || len(list.Items) != 1 {
+		t.Fatalf("container %s: %v, %v", id, list.Items, err)
+	}
+	c, err := provider.ContainerFromType(t.Context(), list.Items[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Who waits for a container that nobody passed to the recording is no caller of it; who connects afterwards is.
+func TestWaitStrategiesForContainersThatNobodyPassed(t *testing.T) {
+	require(t)
+	u := newUser(t)
+	out := u.passes("callers: waits", "-update")
+	u.says(out, `infrastructure, not in the policy: wait strategies: db:5432/TCP, web:8080/TCP`)
+	u.saysNot(ingressOf(u.golden(), "db"), "checkout")
+	u.says(ingressOf(u.golden(), "db"), "app: batch")
+	u.saysNot(ingressOf(u.golden(), "db"), "probed") // in which wait.ForExec runs a command
+	u.saysNot(u.golden(), "port: 8080")
+	if out, passed := u.testWith([]string{"MORE=1"}, "callers: waits", "-update"); !passed {
+		t.Fatal(out)
+	}
+	u.says(ingressOf(u.golden(), "db"), "app: checkout")
+}
+
+// The same for a stack of docker-compose, whose services are known by the calls that lead to the strategies alone.
+func TestWaitStrategiesForComposeServices(t *testing.T) {
+	require(t)
+	testenv.RequireCommand(t, "docker-compose", "docker-compose")
+	u := newUser(t)
+	env := []string{"DIRECTORY=" + workingDirectory(t)}
+	out, passed := u.testWith(env, "callers: compose", "-update")
+	if !passed {
+		t.Fatal(out)
+	}
+	u.says(out, `infrastructure, not in the policy: wait strategies: front:8080/TCP`)
+	u.saysNot(u.golden(), "port: 8080")
+	if out, passed := u.testWith(append(env, "MORE=1"), "callers: compose", "-update"); !passed {
+		t.Fatal(out)
+	}
+	u.says(ingressOf(u.golden(), "front"), "port: 8080")
+}
+
+// A health check of the engine is no caller, though its container may call the same.
+func TestHealthChecksAreInfrastructure(t *testing.T) {
+	require(t)
+	u := newUser(t)
+	out := u.passes("callers: health check", "-update")
+	u.says(out, `infrastructure, not in the policy: health checks: .*db:5432/TCP`)
+	u.saysNot(ingressOf(u.golden(), "db"), "monitor")
+	u.says(ingressOf(u.golden(), "db"), "app: batch")
+	if out, passed := u.testWith([]string{"MORE=1"}, "callers: health check", "-update"); !passed {
+		t.Fatal(out)
+	}
+	u.says(ingressOf(u.golden(), "db"), "app: monitor")
+}
+
+func TestHealthChecksOfAShellAreInfrastructure(t *testing.T) {
+	require(t)
+	u := newUser(t)
+	out := u.passes("callers: health check of a shell", "-update")
+	u.says(out, `infrastructure, not in the policy: health checks: .*cache:6379/TCP`)
+	u.saysNot(u.golden(), "6379")
+}
+
+// A driver that looks into a database is no caller of it: an update that takes it for one says what it replaces, and where
+// the call is; with Ignore the callers that are services stay.
+func TestDriverThatLooksIntoADatabase(t *testing.T) {
+	require(t)
+	for _, dialect := range []string{"", "cilium"} {
+		u := newUser(t)
+		env := []string{"DIALECT=" + dialect}
+		if out, passed := u.testWith(env, "callers: looks into", "-update"); !passed {
+			t.Fatal(out)
+		}
+		named := u.golden()
+		u.says(ingressOf(named, "redis-cart"), "app: cart")
+
+		if out, passed := u.testWith(append(env, "LOOK=ignored"), "callers: looks into"); !passed {
+			t.Errorf("looking is no call, but:\n%s", out)
+		}
+		if out, _ := u.testWith(append(env, "LOOK=ignored"), "callers: looks into", "-update"); u.golden() != named {
+			t.Errorf("%s\n%s", out, u.golden())
+		}
+
+		const widens = `redis-cart:6379/TCP to anyone, where it names its callers \(pods app=cart\), because the test process called it itself at ` +
+			`\S*_test\.go:\d+ .*: if that call only looks into redis-cart, leave it out: Ignore\("redis-cart:6379"\)`
+		out, passed := u.testWith(append(env, "LOOK=1"), "callers: looks into")
+		if passed {
+			t.Errorf("a new caller passes:\n%s", out)
+		}
+		u.says(out, `an update would open `+widens)
+		out, passed = u.testWith(append(env, "LOOK=1"), "callers: looks into", "-update", "-test.v=false")
+		if !passed {
+			t.Error(out)
+		}
+		u.says(out, `netzero: TestUser: an update opens `+widens)
+		u.saysNot(ingressOf(u.golden(), "redis-cart"), "app: cart")
+	}
+}
+
+// What nobody calls is open for ingress, unless options close it.
+func TestWorkloadThatNobodyCallsIsClosed(t *testing.T) {
+	require(t)
+	for dialect, closed := range map[string]string{"": `policyTypes: - Egress - Ingress`, "cilium": `ingress: - {}`} {
+		u := newUser(t)
+		env := []string{"DIALECT=" + dialect}
+		if out, passed := u.testWith(env, "callers: closed", "-update"); !passed {
+			t.Fatal(out)
+		}
+		u.saysNot(u.golden(), "default-deny-all")
+		out, passed := u.testWith(append(env, "MORE=1"), "callers: closed")
+		if passed {
+			t.Errorf("what is open passes:\n%s", out)
+		}
+		u.says(out, "no policy isolates report for ingress")
+		u.says(out, "no policy denies all traffic in the namespace that the policies are applied to by default, which DefaultDeny asks for")
+		if out, passed := u.testWith(append(env, "MORE=1"), "callers: closed", "-update"); !passed {
+			t.Fatal(out)
+		}
+		u.says(u.golden(), "name: default-deny-all")
+		u.says(documentOf(u.golden(), "report"), closed)
+		written := u.golden()
+		for _, more := range []string{"MORE=1", "MORE="} {
+			if out, passed := u.testWith(append(env, more), "callers: closed", "-update"); !passed || u.golden() != written {
+				t.Errorf("%s: an update changes it:\n%s\n%s", more, out, u.golden())
+			}
+		}
+	}
+}
+
+// What ran before the test process is named, with what to do.
+func TestStackThatRanBeforeTheTest(t *testing.T) {
+	image := require(t)
+	testenv.RequireCommand(t, "docker-compose", "docker-compose")
+	shop := newStack(t, "testdata/compose.yaml")
+	shop.exited("report")
+	id := docker(t, "run", "--detach", "--publish", "127.0.0.1::8080", image, "http :8080 then wait")
+	t.Cleanup(func() { docker(t, "rm", "--force", id) })
+	time.Sleep(time.Second) // the engine's clock has seconds
+	for _, row := range []struct{ reason, container, what, how string }{
+		{"a project of docker-compose", shop.container("front"), `compose project ` + shop.project + ` \(front, orders, store\)`,
+			`take it down \(docker compose -p ` + shop.project + ` down\) and start it after Record, or in TestMain after RecordPackage`},
+		{"a single container", id, `container \S+ \(netzero/peer\)`, `start it after Record, or in TestMain after RecordPackage`},
+	} {
+		t.Run(row.reason, func(t *testing.T) {
+			u := newUser(t)
+			env := []string{"RUNNING=" + docker(t, "port", row.container, "8080/tcp")}
+			out, passed := u.testWith(env, "callers: running", "-update")
+			if passed {
+				t.Errorf("nothing is recorded, and it passes:\n%s", out)
+			}
+			u.says(out, `there was no container that is one: `+row.what+` ran already when the recording began, and is not recorded: `+row.how)
+			out, passed = u.testWith(append(env, "MORE=1"), "callers: running", "-update")
+			if !passed {
+				t.Error(out)
+			}
+			u.says(out, `the test process called what ran already when the recording began, and is in no policy: `+row.what+`: `+row.how)
+		})
+	}
+}
+
+// ingressOf returns the rules for ingress in a workload's policy.
+func ingressOf(golden, workload string) string {
+	_, rules, _ := strings.Cut(documentOf(golden, workload), "\n  ingress:\n")
+	if end := regexp.MustCompile(`(?m)^  [a-z]`).FindStringIndex(rules); end != nil {
+		rules = rules[:end[0]]
+	}
+	return rules
+}
+
+// documentOf returns the text of a workload's policy.
+func documentOf(golden, workload string) string {
+	for document := range strings.SplitSeq(golden, "---\n") {
+		if strings.Contains(document, "\n  name: "+workload+"\n") {
+			return document
+		}
+	}
+	return ""
+}
