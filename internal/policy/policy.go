@@ -103,6 +103,7 @@ type view struct {
 	annotated bool          // with NamesAnnotation, be it an empty one; never for ingress
 	names     []allowedName // that it lists
 	listed    *nameIndex    // of them; may be nil
+	reserved  []reservation // for whom rules without peers are
 }
 
 // views returns the policies that isolate the subject in a direction, in their order.
@@ -114,7 +115,7 @@ func (s Scope) views(policies []*networkingv1.NetworkPolicy, subject Workload, d
 		}
 		v := view{
 			NetworkPolicy: p, scope: s, direction: d, rules: rulesOf(p, d),
-			namespace: cmp.Or(p.Namespace, subject.Namespace, defaultNamespace),
+			namespace: cmp.Or(p.Namespace, subject.Namespace, defaultNamespace), reserved: reservationsOf(p, d),
 		}
 		if d == egress {
 			v.annotated = gatesNames(p)
