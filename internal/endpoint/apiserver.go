@@ -98,6 +98,15 @@ func parseConfigured(host, port string) netip.AddrPort {
 	return netip.AddrPortFrom(normal(addr), uint16(number))
 }
 
+// APIServerPort returns the port by which a policy knows an API server that listens at a port of this machine: that one, where
+// API servers have it in clusters, else that of their Service.
+func APIServerPort(port uint16) uint16 {
+	if hasAPIServerPort(port) {
+		return port
+	}
+	return apiServicePort
+}
+
 // hasAPIServerPort reports whether API servers listen at a port: that of their Service, which managed clusters have too,
 // that of kubeadm, k3s, kind and OpenShift, and that of minikube.
 func hasAPIServerPort(port uint16) bool {

@@ -107,8 +107,8 @@ func (b *Batch) Identify(q Query) Identity {
 	case found.Peer.PodPort != 0:
 		found.Port = found.Peer.PodPort
 	case found.Endpoint.Kind == flow.APIServer:
-		if b.isLocalTo(q, addr) && !hasAPIServerPort(q.Port) {
-			found.Port = apiServicePort // at which pods find it, wherever it listens here
+		if b.isLocalTo(q, addr) {
+			found.Port = APIServerPort(q.Port)
 		}
 	default:
 		found.Ephemeral = b.id.ephemeral.has(q.Port) && b.isLocalTo(q, addr)
