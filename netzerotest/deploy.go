@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
+	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/manifest"
 	"github.com/netzero-dev/netzero/internal/policy"
@@ -43,6 +45,9 @@ func (c config) deploy(recorded settlement) ([]Flow, policy.Scope, []string, err
 		case s.Namespace == "":
 			s.Namespace = m.Namespace
 		}
+		if m != nil && m.HostNetwork {
+			d.hostNetworkNotice(m, true)
+		}
 		if m != nil && len(s.Ports) == 0 {
 			s.Ports = namedPorts(m)
 		}
@@ -77,6 +82,7 @@ func (c config) deploy(recorded settlement) ([]Flow, policy.Scope, []string, err
 				f.Target(), f.Port, examplePort))
 		}
 	}
+	d.scope.Addresses = policy.AddressesOf(set.Sorted())
 	slices.Sort(d.notices)
 	return set.Sorted(), d.scope, slices.Compact(d.notices), nil
 }
@@ -141,9 +147,13 @@ func (d *deployment) place(e flow.Endpoint) flow.Endpoint {
 		return e
 	}
 	w := workloadOf(id, m)
-	e.Namespace, e.Node = w.Namespace, false // the manifests know which pods it stands for
+	e.Namespace, e.Node, e.HostNetwork = w.Namespace, false, m.HostNetwork // the manifests know which pods it stands for
 	is := func(o policy.Workload) bool { return o.Name == w.Name && o.Namespace == w.Namespace }
-	if !slices.ContainsFunc(d.scope.Peers, is) && !slices.ContainsFunc(d.scope.Subjects, func(s policy.Subject) bool { return is(s.Workload) }) {
+	isSubject := slices.ContainsFunc(d.scope.Subjects, func(s policy.Subject) bool { return is(s.Workload) })
+	if m.HostNetwork && !isSubject {
+		d.hostNetworkNotice(m, false)
+	}
+	if !slices.ContainsFunc(d.scope.Peers, is) && !isSubject {
 		d.scope.Peers = append(d.scope.Peers, w)
 	}
 	return e
@@ -151,15 +161,28 @@ func (d *deployment) place(e flow.Endpoint) flow.Endpoint {
 
 // reach returns where a flow goes in the cluster: to another port, to several, or to something else than pods.
 func (d *deployment) reach(f Flow) []Flow {
-	if f.Destination.Kind != flow.Workload {
+	switch f.Destination.Kind {
+	case flow.APIServer:
+		return d.reachAPIServer(f)
+	case flow.Workload:
+	default:
 		return []Flow{f}
 	}
 	m := d.find(f.Destination.Identity(), true)
 	if m == nil {
 		return []Flow{f}
 	}
+	if m.IsAPIServer() {
+		f.Destination.Kind, f.Destination.Namespace = flow.APIServer, flow.ClusterAPIServer.Namespace
+		return d.reachAPIServer(f)
+	}
 	if m.ExternalName != "" {
 		f.Destination = flow.Endpoint{Kind: flow.External, Name: m.ExternalName, Evidence: f.Destination.Evidence}
+		if strings.Contains(m.ExternalName, ".") && endpoint.IsAPIServerName(m.ExternalName) {
+			f.Destination.Kind = flow.APIServer
+			f.Destination.Name, f.Destination.Namespace = flow.ClusterAPIServer.Name, flow.ClusterAPIServer.Namespace
+			return d.reachAPIServer(f)
+		}
 		return []Flow{f}
 	}
 	var flows []Flow

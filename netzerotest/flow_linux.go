@@ -22,8 +22,12 @@ func (s *settling) flow(l located) (settled, bool) {
 	case s.config.driver:
 		f.flow.Source = flow.Endpoint{Kind: flow.Anyone}
 	}
-	if l.to != nil && l.identity.Peer.Exact() && !s.own[l.to.ID] {
-		l.to = nil // the user's word on what is not this recording's
+	if what := s.controlPlane(l); what != "" {
+		s.note(what, f.flow)
+		return f, false
+	}
+	if l.to != nil && l.identity.Peer.Exact() && (!s.own[l.to.ID] || l.identity.Peer.APIServer) {
+		l.to = nil // the user's word on what is not this recording's, or runs an API server
 	}
 	machinery := s.machinery(l)
 	if l.to == nil && machinery != "" {
@@ -101,9 +105,11 @@ func (s *settling) toTest(l located, f settled, port uint16) (settled, bool) {
 	switch {
 	case peer.Exact():
 		f.identity.Peer = peer
-		f.flow.Destination = flow.Endpoint{Kind: flow.Workload, Name: peer.Name, Addr: l.event.Addr.Unmap(), Evidence: flow.ByOption}
+		f.flow.Destination = peer.Endpoint(l.event.Addr.Unmap())
 		if peer.PodPort != 0 {
 			f.flow.Port = peer.PodPort
+		} else if peer.APIServer {
+			f.flow.Port, f.identity.Ephemeral = endpoint.APIServerPort(port), false
 		}
 	case s.config.driver && s.fromPeer(l):
 		return f, false // neither end has a policy

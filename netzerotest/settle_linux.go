@@ -33,6 +33,7 @@ type settling struct {
 	background map[string]flow.Set // flows that are testcontainers' own, by what they are
 	onLink     flow.Set            // flows that no cluster would carry
 	errs       []string
+	stores     map[uint16]bool // ports of databases of API servers that the test runs
 }
 
 // settle tells what the recording has seen so far.
@@ -114,6 +115,7 @@ func (s *settling) result() (settlement, error) {
 	out := settlement{workloads: s.workloads(), programs: make(map[program]opening)}
 	var all []settled
 	var set flow.Set
+	s.findStores()
 	for _, l := range s.sightings {
 		f, ok := s.flow(l)
 		if !ok {

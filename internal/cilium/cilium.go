@@ -39,18 +39,19 @@ const MaxPorts = 40
 
 // The entities that package policy writes or judges.
 const (
-	All       = "all"
-	World     = "world"
-	Cluster   = "cluster"
-	Mesh      = "cluster-mesh"
-	APIServer = "kube-apiserver"
-	Host      = "host" // the node that the pods run on, with all that uses its network
+	All        = "all"
+	World      = "world"
+	Cluster    = "cluster"
+	Mesh       = "cluster-mesh"
+	APIServer  = "kube-apiserver"
+	RemoteNode = "remote-node" // every other node, with all that uses its network
+	Host       = "host"        // the node that the pods run on, with all that uses its network
 )
 
 // entities are all that the CRD has. Those of pkg/policy/api/entity.go are two more, world-ipv4 and world-ipv6, which an
 // API server refuses.
 var entities = []string{
-	All, World, Cluster, Mesh, Host, "init", "ingress", "unmanaged", "remote-node",
+	All, World, Cluster, Mesh, Host, "init", "ingress", "unmanaged", RemoteNode,
 	"health", "none", APIServer,
 }
 

@@ -11,6 +11,9 @@ import (
 // can answer, else an external host.
 func byName(name string, addr netip.Addr) flow.Endpoint {
 	name = canonicalName(name)
+	if IsAPIServerName(name) {
+		return apiServer(name, addr, flow.ByDNS)
+	}
 	if service, namespace, ok := clusterService(name); ok {
 		return flow.Endpoint{Kind: flow.Workload, Name: service, Namespace: namespace, Addr: addr, Evidence: flow.ByDNS}
 	}

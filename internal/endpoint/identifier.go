@@ -54,7 +54,8 @@ type Batch struct {
 	local       localAddrs
 	localIn     map[string]localAddrs // by network namespace of others; nil where it cannot be read
 	descendants []int
-	walked      bool // descendants has been read
+	walked      bool                   // descendants has been read
+	configured  map[int]netip.AddrPort // where a process's environment has the API server, by its id
 	err         error
 }
 
@@ -70,9 +71,11 @@ func (b *Batch) fail(err error) {
 // Identify says who is at the other end. In this order, first match wins:
 //
 //   - a Peer with a port, also on loopback: the user's word;
+//   - the API server, where the environment of the process that connects has it (KUBERNETES_SERVICE_HOST);
 //   - a resolver: port 53 of loopback or of a name server in the process's resolv.conf;
 //   - an address of this machine: who listens there. A child that connects to itself, or nobody but the test process:
-//     Self. To a container with its own network, loopback is Self, and the test process is somebody else;
+//     Self. To a container with its own network, loopback is Self, and the test process is somebody else. The program
+//     kube-apiserver is the API server;
 //   - a Peer without a port;
 //   - the DNS name that was asked for: a workload for a name of the cluster, else an external host;
 //   - the bare address.
@@ -103,6 +106,10 @@ func (b *Batch) Identify(q Query) Identity {
 	case !q.Protocol.HasPorts():
 	case found.Peer.PodPort != 0:
 		found.Port = found.Peer.PodPort
+	case found.Endpoint.Kind == flow.APIServer:
+		if b.isLocalTo(q, addr) {
+			found.Port = APIServerPort(q.Port)
+		}
 	default:
 		found.Ephemeral = b.id.ephemeral.has(q.Port) && b.isLocalTo(q, addr)
 	}
@@ -111,9 +118,12 @@ func (b *Batch) Identify(q Query) Identity {
 
 // who finds the endpoint. One that rests on flow.ByOption, and is somebody else, is the peer.
 func (b *Batch) who(q Query, addr netip.Addr, peer Peer, found *Identity) (flow.Endpoint, Relation) {
-	named := flow.Endpoint{Kind: flow.Workload, Name: peer.Name, Addr: addr, Evidence: flow.ByOption}
+	named := peer.Endpoint(addr)
 	if peer.Exact() {
 		return named, Other
+	}
+	if b.isConfigured(q, addr) {
+		return apiServer("", addr, flow.ByEnvironment), Other
 	}
 	if q.Protocol.HasPorts() && b.id.resolvers.IsResolver(q.PID, addr, q.Port) {
 		resolver := flow.ClusterResolver
@@ -126,7 +136,7 @@ func (b *Batch) who(q Query, addr netip.Addr, peer Peer, found *Identity) (flow.
 	}
 	if found.Local {
 		switch end, relation := b.onThisMachine(q, addr, found); {
-		case relation == Self, end.Kind == flow.Workload:
+		case relation == Self, end.Kind == flow.Workload, end.Kind == flow.APIServer:
 			return end, relation
 		case peer != Peer{}:
 			return named, Other
@@ -186,6 +196,9 @@ func (b *Batch) onThisMachine(q Query, addr netip.Addr, identity *Identity) (flo
 	}
 	if name == "" {
 		return flow.Endpoint{}, Other
+	}
+	if IsAPIServerProgram(identity.Listener.Name) {
+		return apiServer("", addr, flow.ByListener), Other
 	}
 	return flow.Endpoint{
 		Kind: flow.Workload, Name: name, Addr: addr, Evidence: flow.ByListener, Node: b.isNode(q, addr, identity.Listener.PID),

@@ -14,6 +14,8 @@ type Peer struct {
 	Name    string // a DNS-1123 label: the app label of the peer's pods
 	PodPort uint16 // the port at which those pods serve; 0 is the one that was dialled
 	At      string // where the user named it, such as "shop_test.go:31"; may be empty, and tells no peers apart
+
+	APIServer bool // it is no pods, but the cluster's API server, and Name that of its Service
 }
 
 // same reports whether two peers say the same, wherever they were named.
@@ -43,7 +45,8 @@ func (p Peer) Exact() bool { return p.port != 0 }
 
 // ParsePeer parses what the option Peer was given. address is host:port, an IP address, [IPv6]:port, a CIDR (without
 // port), or a DNS name with or without port; "localhost" is every loopback address. name is a DNS-1123 label, or
-// label:port with the port at which the real peer serves where that is not the one that the test dials.
+// label:port with the port at which the real peer serves where that is not the one that the test dials; or it is the API
+// server: "kubernetes.default.svc:443", in any form of the name that pods use.
 func ParsePeer(address, name string) (Peer, error) {
 	p, err := parsePattern(address)
 	if err != nil {
@@ -59,6 +62,12 @@ func ParsePeer(address, name string) (Peer, error) {
 		return Peer{}, fmt.Errorf("parse Peer(%q, %q): address %w", address, name, err)
 	}
 	peer := Peer{Pattern: p}
+	if at, isAPIServer, err := parseAPIServer(name); err != nil {
+		return Peer{}, fmt.Errorf("parse Peer(%q, %q): %w", address, name, err)
+	} else if isAPIServer {
+		at.Pattern = p
+		return at, nil
+	}
 	if peer.Name, peer.PodPort, err = parseNamePort(name); err != nil {
 		return Peer{}, fmt.Errorf("parse Peer(%q, %q): %w", address, name, err)
 	}

@@ -5,8 +5,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-
-	"github.com/netzero-dev/netzero/internal/flow"
 )
 
 // Search is how a resolver completes names: by each of these domains in turn, and first of all names with fewer dots than Dots.
@@ -75,7 +73,7 @@ func (id *Identifier) Search(pid int) (Search, bool) { return id.resolvers.Searc
 func (id *Identifier) Named(name string) Identity {
 	if peer := id.config.Peers.named(name); peer != (Peer{}) {
 		return Identity{
-			Endpoint: flow.Endpoint{Kind: flow.Workload, Name: peer.Name, Evidence: flow.ByOption}, Relation: Other, Peer: peer,
+			Endpoint: peer.Endpoint(netip.Addr{}), Relation: Other, Peer: peer,
 		}
 	}
 	return Identity{Endpoint: byName(name, netip.Addr{}), Relation: Other}

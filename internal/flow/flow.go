@@ -134,11 +134,12 @@ type Kind uint8
 
 // The kinds of endpoint, in the order in which they stand in a policy.
 const (
-	Workload Kind = iota + 1 // pods of ours, by name
-	Resolver                 // the cluster's DNS service
-	External                 // a host outside the cluster, by the DNS name that the workload asked for
-	Address                  // an IP address about which nothing else is known
-	Anyone                   // as a source only: whoever calls, which no recording can know
+	Workload  Kind = iota + 1 // pods of ours, by name
+	Resolver                  // the cluster's DNS service
+	APIServer                 // the cluster's API server, which runs on nodes or outside of the cluster, and so in no pods that a selector finds
+	External                  // a host outside the cluster, by the DNS name that the workload asked for
+	Address                   // an IP address about which nothing else is known
+	Anyone                    // as a source only: whoever calls, which no recording can know
 )
 
 // String returns the kind in lower case.
@@ -148,6 +149,8 @@ func (k Kind) String() string {
 		return "workload"
 	case Resolver:
 		return "resolver"
+	case APIServer:
+		return "API server"
 	case External:
 		return "external"
 	case Address:
@@ -163,15 +166,16 @@ type Evidence uint8
 
 // The kinds of evidence.
 const (
-	NoEvidence   Evidence = iota
-	ByOption              // Peer, or the name of the recording's own workload
-	ByListener            // a process of this machine listened there
-	ByDNS                 // the workload asked for the name before it connected
-	ByResolvConf          // the address is a name server of the process's resolv.conf, or a loopback one
-	ByContainer           // a container had the address, or published the port
-	ByTLS                 // the workload named the server in a TLS ClientHello, and did not ask DNS for that name before
-	ByTLSOuter            // the same, where the hello has room for an encrypted one (ECH), which may hold another name
-	ByHTTP                // the workload named the server in an HTTP/1 request, and did not ask DNS for that name before
+	NoEvidence    Evidence = iota
+	ByOption               // Peer, or the name of the recording's own workload
+	ByListener             // a process of this machine listened there
+	ByDNS                  // the workload asked for the name before it connected
+	ByResolvConf           // the address is a name server of the process's resolv.conf, or a loopback one
+	ByContainer            // a container had the address, or published the port
+	ByTLS                  // the workload named the server in a TLS ClientHello, and did not ask DNS for that name before
+	ByTLSOuter             // the same, where the hello has room for an encrypted one (ECH), which may hold another name
+	ByHTTP                 // the workload named the server in an HTTP/1 request, and did not ask DNS for that name before
+	ByEnvironment          // the environment of the process has the address: KUBERNETES_SERVICE_HOST
 )
 
 // String returns the evidence as the report words it.
@@ -191,6 +195,8 @@ func (e Evidence) String() string {
 		return "TLS server name"
 	case ByTLSOuter:
 		return "TLS server name, which may be only the outer one (ECH)"
+	case ByEnvironment:
+		return "KUBERNETES_SERVICE_HOST"
 	case ByHTTP:
 		return "HTTP Host header"
 	}
@@ -205,20 +211,26 @@ type Endpoint struct {
 	Addr      netip.Addr // the address that was used, never IPv4-mapped; the zero Addr for the recording's own workload
 	Evidence  Evidence
 	Node      bool // of a workload: no pods, but a process of the machine that the other end runs on, which it reached there
+
+	// HostNetwork says of a workload that its pods use the network of their nodes, where no selector finds them.
+	HostNetwork bool
 }
 
 // ClusterResolver is the DNS service of a cluster, as every common distribution calls it, whichever program it is.
 var ClusterResolver = Endpoint{Kind: Resolver, Name: "kube-dns", Namespace: "kube-system"}
 
+// ClusterAPIServer is the API server, behind the Service that every cluster has.
+var ClusterAPIServer = Endpoint{Kind: APIServer, Name: "kubernetes", Namespace: "default"}
+
 // Identity returns the endpoint as a policy sees it: without the evidence, and without the address where a selector
 // or a name stands for it. A name keeps an address that is not public, because a rule for the internet does not
-// cover it.
+// cover it, and the API server that of the Endpoints of its Service, where it is known.
 func (e Endpoint) Identity() Endpoint {
 	e.Evidence = NoEvidence
 	switch {
 	case e.Kind == Anyone:
 		return Endpoint{Kind: Anyone}
-	case e.Kind == Address:
+	case e.Kind == Address, e.Kind == APIServer:
 	case e.Kind == External && e.Addr.IsValid() && !Public(e.Addr):
 	default:
 		e.Addr = netip.Addr{}
@@ -226,7 +238,7 @@ func (e Endpoint) Identity() Endpoint {
 	return e
 }
 
-// Compare orders endpoints by kind, namespace, name and address, pods before the node.
+// Compare orders endpoints by kind, namespace, name and address, pods before the node and before pods on its network.
 func (e Endpoint) Compare(f Endpoint) int {
 	return cmp.Or(
 		cmp.Compare(e.Kind, f.Kind),
@@ -234,6 +246,7 @@ func (e Endpoint) Compare(f Endpoint) int {
 		cmp.Compare(e.Name, f.Name),
 		e.Addr.Compare(f.Addr),
 		compareBools(e.Node, f.Node),
+		compareBools(e.HostNetwork, f.HostNetwork),
 	)
 }
 

@@ -143,8 +143,6 @@ func TestNamesThatStandForNothingOrForMuch(t *testing.T) {
 			`find "cart" in the manifests: Service cart (x.yaml:2): it has no selector, and no Endpoints or EndpointSlice gives it addresses (EndpointSlice cart-1 at x.yaml:7 lacks the label kubernetes.io/service-name); give it a selector, or its Endpoints`},
 		{"pods without labels", "apiVersion: v1\nkind: Pod\nmetadata: {name: cart, labels: {pod-template-hash: x}}\nspec: {containers: [{name: x}]}\n", "cart", "",
 			`find "cart" in the manifests: Pod cart (x.yaml:1): its pods have no labels, by which a policy could select them; give the pods' template some`},
-		{"pods on the host's network", "apiVersion: v1\nkind: Pod\nmetadata: {name: cart, labels: {app: a}}\nspec: {hostNetwork: true, containers: [{name: x}]}\n", "cart", "",
-			`find "cart" in the manifests: Pod cart (x.yaml:1): the pods of Pod cart use the network of their host, where no NetworkPolicy selects them; write what they need by hand, or take hostNetwork away`},
 	} {
 		m, err := parsed(t, c.text).Find(c.name, c.namespace)
 		if err == nil {

@@ -60,6 +60,8 @@ type Match struct {
 	File string // relative to the directory that was read, with slashes
 	Line int    // where the object begins
 
+	HostNetwork bool // the pods use the network of their nodes, where no selector finds them
+
 	ExternalName string    // the host that a Service of type ExternalName stands for
 	Addresses    []Address // what a Service without a selector stands for, by its Endpoints and EndpointSlices
 

@@ -17,7 +17,7 @@ func (s *Set) ofService(svc *service, same []*workload) (Match, error) {
 		stands = "which stands for the host " + svc.externalName
 	case len(svc.selector) == 0:
 		s.addAddresses(&m, svc)
-		if len(m.Addresses) == 0 {
+		if len(m.Addresses) == 0 && !m.IsAPIServer() {
 			return Match{}, &UnusableError{svc.name, m.String(), "it has no selector, and no Endpoints or EndpointSlice gives it addresses" + s.unlabelled(svc),
 				"give it a selector, or its Endpoints"}
 		}
@@ -79,10 +79,7 @@ func (s *Set) usable(m Match, svc *service) (Match, error) {
 		return Match{}, &UnusableError{m.Name, m.String(), "its pods have no labels, by which a policy could select them", "give the pods' template some"}
 	}
 	onHosts := func(w *workload) bool { return w.hostNetwork }
-	if i := slices.IndexFunc(m.pods, onHosts); i >= 0 {
-		return Match{}, &UnusableError{m.Name, m.String(), fmt.Sprintf("the pods of %s use the network of their host, where no NetworkPolicy selects them", m.pods[i].identity),
-			"write what they need by hand, or take hostNetwork away"}
-	}
+	m.HostNetwork = slices.ContainsFunc(m.pods, onHosts)
 	s.addPorts(&m, svc)
 	return m, nil
 }

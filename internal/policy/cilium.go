@@ -68,19 +68,6 @@ func (c Cilium) unnamed(d direction, far flow.Endpoint) string {
 
 func (c Cilium) otherWords() otherWords { return otherWords{c.Scope, c.wordless, c.unnameable} } // a list needs a name, of the node too
 
-// isAPIServer reports whether an endpoint is the cluster's API server, by the name of its Service: it runs on nodes, and
-// so is neither pods nor an address to Cilium.
-func isAPIServer(e flow.Endpoint) bool {
-	switch e.Kind {
-	case flow.Workload:
-		return e.Name == "kubernetes" && e.Namespace == defaultNamespace
-	case flow.External:
-		name, _ := strings.CutSuffix(strings.TrimSuffix(e.Name, ".cluster.local"), ".svc")
-		return name == "kubernetes."+defaultNamespace
-	}
-	return false
-}
-
 // isNode reports whether an endpoint is the machine that the pods at the other end run on: to Cilium its processes are
 // no pods, and its addresses are in no range.
 func isNode(e flow.Endpoint) bool { return e.Kind == flow.Workload && e.Node }

@@ -135,8 +135,11 @@ func specsOfCiliumPorts(ports []ciliumPortRef) []portSpec {
 func (s *ciliumSide) spec(f flow.Flow) flowSpec {
 	far := s.direction.far(f)
 	spec := flowSpec{numbers: []int{int(f.Port)}}
-	if s.direction == egress && isAPIServer(f.Destination) && f.Port == apiServicePort {
-		spec.numbers = append(spec.numbers, apiServerPort)
+	if s.direction == egress && isAPIServer(f.Destination) {
+		spec.numbers = nil
+		for _, port := range acceptedPorts(f) {
+			spec.numbers = append(spec.numbers, int(port))
+		}
 	}
 	switch far.Kind {
 	case flow.Workload:

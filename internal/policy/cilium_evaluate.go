@@ -195,6 +195,9 @@ func (c ciliumCandidate) deniedReason(f flow.Flow, first string) string {
 
 // describe names the far end of a flow in a reason.
 func (c Cilium) describe(d direction, e flow.Endpoint) string {
+	if usesHostNetwork(e) {
+		return e.String() + " (pods on the network of their nodes, which toEntities calls host and remote-node)"
+	}
 	if isNode(e) {
 		return e.String() + " (a process of the node, which toEntities calls " + cilium.Host + ")"
 	}

@@ -41,6 +41,7 @@ func (v ciliumView) redirects(peer ciliumPeerRef, port ciliumPortRef, f flow.Flo
 func (v ciliumView) fitPeer(peer ciliumPeerRef, f flow.Flow) peerFit {
 	far := v.direction.far(f)
 	isServer := v.direction == egress && isAPIServer(far)
+	isHost := isNode(far) || usesHostNetwork(far)
 	arePods := far.Kind == flow.Workload || far.Kind == flow.Resolver
 	switch {
 	case peer == ciliumPeerRef{}, peer.entity == cilium.All:
@@ -48,10 +49,10 @@ func (v ciliumView) fitPeer(peer ciliumPeerRef, f flow.Flow) peerFit {
 	case far.Kind == flow.Anyone:
 		return otherSort // whatever the peer is, others may call too
 	case peer.entity != "":
-		return fitEntity(peer.entity, far, isServer)
-	case peer.endpoint != nil && (isServer || isNode(far) || !arePods) && selectsOthers(peer.endpoint):
+		return v.fitEntity(peer.entity, far, f, isServer)
+	case peer.endpoint != nil && (isServer || isHost || !arePods) && selectsOthers(peer.endpoint):
 		return peerFits
-	case isServer, isNode(far), arePods != (peer.endpoint != nil):
+	case isServer, isHost, arePods != (peer.endpoint != nil):
 		return otherSort
 	case arePods:
 		return v.fitPods(peer.endpoint, far)
@@ -68,14 +69,16 @@ func selectsOthers(selector *metav1.LabelSelector) bool {
 	return selects(plain, nil) && slices.ContainsFunc(plain.MatchExpressions, func(e metav1.LabelSelectorRequirement) bool { return isNamespaceKey(e.Key) })
 }
 
-func fitEntity(entity string, far flow.Endpoint, isServer bool) peerFit {
+func (v ciliumView) fitEntity(entity string, far flow.Endpoint, f flow.Flow, isServer bool) peerFit {
 	isWorld := !isServer && (far.Kind == flow.External || far.Kind == flow.Address)
 	var fits bool
 	switch entity {
 	case cilium.APIServer:
 		fits = isServer
 	case cilium.Host:
-		fits = isNode(far)
+		fits = isNode(far) || usesHostNetwork(far) && v.opens(cilium.RemoteNode, f)
+	case cilium.RemoteNode:
+		fits = usesHostNetwork(far) && v.opens(cilium.Host, f)
 	case cilium.Cluster, cilium.Mesh:
 		fits = !isWorld
 	case cilium.World:
@@ -85,6 +88,15 @@ func fitEntity(entity string, far flow.Endpoint, isServer bool) peerFit {
 		return peerFits
 	}
 	return otherSort
+}
+
+// opens reports whether a rule is for an entity by this name, at the port of a flow. Pods on the network of their nodes may be
+// on the node of their callers, or on another.
+func (v ciliumView) opens(entity string, f flow.Flow) bool {
+	return slices.ContainsFunc(v.rules, func(r ciliumRule) bool {
+		return slices.Contains(r.entities, entity) && (len(r.openTo()) == 0 ||
+			slices.ContainsFunc(r.openTo(), func(port ciliumPortRef) bool { return v.fitPort(port, f) == portFits }))
+	})
 }
 
 func (v ciliumView) fitPods(selector *metav1.LabelSelector, far flow.Endpoint) peerFit {
@@ -163,6 +175,13 @@ func (v ciliumView) fitCIDR(r *cilium.CIDRRule, far flow.Endpoint) peerFit {
 }
 
 func (v ciliumView) fitPort(ref ciliumPortRef, f flow.Flow) portFit {
+	if v.direction == ingress {
+		return v.fitOnePort(ref, f)
+	}
+	return fitAnyPort(f, func(f flow.Flow) portFit { return v.fitOnePort(ref, f) })
+}
+
+func (v ciliumView) fitOnePort(ref ciliumPortRef, f flow.Flow) portFit {
 	switch {
 	case ref.icmp != nil:
 		return fitICMP(*ref.icmp, f)
@@ -176,8 +195,7 @@ func (v ciliumView) fitPort(ref ciliumPortRef, f flow.Flow) portFit {
 		return v.scope.fitPortName(strings.ToLower(ref.port.Port), fitProtocol(*ref.port, f.Protocol), f)
 	}
 	last := max(first, int(ref.port.EndPort))
-	inRange := first == 0 || first <= int(f.Port) && int(f.Port) <= last ||
-		v.direction == egress && isAPIServer(f.Destination) && f.Port == apiServicePort && first == apiServerPort
+	inRange := first == 0 || first <= int(f.Port) && int(f.Port) <= last
 	switch {
 	case !inRange:
 		return otherPort

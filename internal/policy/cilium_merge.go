@@ -194,8 +194,10 @@ func (e ciliumEdit) addPorts(flows []flow.Flow) {
 			if added[a] && allows(a, f) {
 				return true
 			}
-			if a.port = apiServerPort; added[a] && allows(a, f) {
-				return true
+			for _, a.port = range acceptedPorts(f) {
+				if added[a] && allows(a, f) {
+					return true
+				}
 			}
 		}
 		return false
@@ -209,7 +211,10 @@ func (e ciliumEdit) addPorts(flows []flow.Flow) {
 		if len(same) != 1 {
 			continue
 		}
-		rules[same[0]].open(o)
+		for _, each := range e.scope.openingsOf(e.direction, f) {
+			rules[same[0]].open(each)
+			added[addition{same[0], each.port, each.end, each.protocol}] = true
+		}
 		e.addMetadata(f)
 		if o.peer.rank == rankResolver { // which may let Cilium read look-ups, and be for any of its ports
 			setCiliumRules(e.policy, e.direction, rules)
@@ -217,12 +222,7 @@ func (e ciliumEdit) addPorts(flows []flow.Flow) {
 			return
 		}
 		added[addition{same[0], o.port, o.end, o.protocol}] = true
-		for _, port := range o.ciliumPorts() {
-			if number, ok := port.Number(); ok && !o.isICMP() {
-				added[addition{same[0], uint16(number), o.end, o.protocol}] = true
-			}
-		}
-		if o.peer.rank == rankAPIServer || o.peer.rank == rankHost || o.peer.rank == rankAnyone {
+		if o.peer.rank == rankAPIServer || o.peer.rank == rankHost || o.peer.rank == rankNodes || o.peer.rank == rankAnyone {
 			uniform = append(uniform, same[0])
 		}
 	}
@@ -324,6 +324,10 @@ func (e ciliumEdit) normalOpening(o ciliumOpening) ciliumOpening {
 // openingOfRule returns the peer for which Generate would write a rule, or false, and whether it is for ICMP.
 func (e ciliumEdit) openingOfRule(r ciliumRule) (ciliumOpening, bool) {
 	o := ciliumOpening{protocol: icmpOrNot(len(r.icmps) > 0)}
+	if entities := slices.Sorted(slices.Values(r.entities)); len(r.peers()) == 2 && slices.Equal(entities, []string{cilium.Host, cilium.RemoteNode}) {
+		o.peer = ciliumPeer{rank: rankNodes}
+		return o, true
+	}
 	if len(r.peers()) != 1 {
 		return o, false
 	}

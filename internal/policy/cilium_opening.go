@@ -16,6 +16,7 @@ const (
 	rankResolver
 	rankAPIServer
 	rankHost
+	rankNodes
 	rankName
 	rankAddress
 	rankAnyone
@@ -70,11 +71,21 @@ func (c Cilium) openings(subject Workload, d direction, flows []flow.Flow) []cil
 	var openings []ciliumOpening
 	for _, f := range needed(d, c.inRanges(c.of(subject, d, flows))) {
 		if c.inexpressible(d, f) == "" {
-			openings = append(openings, c.openingOf(d, f))
+			openings = append(openings, c.openingsOf(d, f)...)
 		}
 	}
 	slices.SortFunc(openings, ciliumOpening.compare)
 	return slices.Compact(openings)
+}
+
+// openingsOf returns what one flow needs: openings of one peer.
+func (c Cilium) openingsOf(d direction, f flow.Flow) []ciliumOpening {
+	var all []ciliumOpening
+	for _, port := range writtenPorts(f) {
+		f.Port = port
+		all = append(all, c.openingOf(d, f))
+	}
+	return all
 }
 
 func (c Cilium) openingOf(d direction, f flow.Flow) ciliumOpening {
@@ -89,6 +100,8 @@ func (c Cilium) peerOf(d direction, e flow.Endpoint) ciliumPeer {
 	switch {
 	case d == egress && isAPIServer(e):
 		return ciliumPeer{rank: rankAPIServer}
+	case usesHostNetwork(e):
+		return ciliumPeer{rank: rankNodes}
 	case isNode(e):
 		return ciliumPeer{rank: rankHost}
 	case e.Kind == flow.Workload:

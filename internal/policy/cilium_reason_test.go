@@ -45,7 +45,7 @@ func TestCiliumSaysWhyAtBothEnds(t *testing.T) {
 		{`egress: [{toEntities: [world], toPorts: [{ports: [{port: "80", endPort: 89, protocol: TCP}]}]}]`, "", to(stripe, 443), Denied, "checkout", "port 443/TCP, egress rule 0 (the internet) allows 80-89/TCP"},
 		{`egress: [{toFQDNs: [{matchName: api.stripe.com}]}]`, "", to(stripe, 443), Denied, "checkout", "egress rule 0 (api.stripe.com) never matches: no rule lets Cilium read the look-up of api.stripe.com (toPorts with rules.dns, to the resolver at port 53)"},
 		{`egress: [{toCIDR: [198.51.100.1/32]}, {toFQDNs: [{matchName: other.example}]}]`, "", to(stripe, 443), Denied, "checkout", "api.stripe.com is not in toFQDNs, and egress rule 0 (198.51.100.1/32) is for an address without a name"},
-		{`egress: [{toEntities: [kube-apiserver]}]`, "", to(workloadIn("default", "kubernetes"), 443), Allowed, "checkout", "egress rule 0 (kube-apiserver)"},
+		{`egress: [{toEntities: [kube-apiserver]}]`, "", to(flow.ClusterAPIServer, 443), Allowed, "checkout", "egress rule 0 (kube-apiserver)"},
 	} {
 		var policies ciliumPolicies
 		for name, rules := range map[string]string{"checkout": row.egress, "orders-db": row.ingress} {

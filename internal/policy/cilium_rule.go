@@ -43,6 +43,8 @@ func (k ciliumPeer) rule() ciliumRule {
 		return ciliumRule{entities: []string{cilium.APIServer}}
 	case rankHost:
 		return ciliumRule{entities: []string{cilium.Host}}
+	case rankNodes:
+		return ciliumRule{entities: []string{cilium.Host, cilium.RemoteNode}}
 	case rankName:
 		if strings.Contains(k.host, "*") {
 			return ciliumRule{names: []cilium.FQDN{{MatchPattern: k.host}}}
@@ -81,9 +83,7 @@ func (r *ciliumRule) open(o ciliumOpening) {
 			r.ports = slices.Insert(r.ports, 0, lookups())
 		}
 	default:
-		for _, port := range o.ciliumPorts() {
-			r.addPort(port)
-		}
+		r.addPort(o.ciliumPort())
 	}
 }
 
@@ -139,20 +139,8 @@ func lookups() cilium.PortRule {
 	}
 }
 
-// The ports of the API server: of its Service, and of most of its processes.
-const (
-	apiServicePort = 443
-	apiServerPort  = 6443
-)
-
-func (o ciliumOpening) ciliumPorts() []cilium.Port {
-	port := cilium.Port{Port: strconv.Itoa(int(o.port)), EndPort: int32(o.end), Protocol: o.protocol.String()}
-	if o.peer.rank == rankAPIServer && o.port == apiServicePort {
-		behind := port
-		behind.Port = strconv.Itoa(apiServerPort)
-		return []cilium.Port{port, behind}
-	}
-	return []cilium.Port{port}
+func (o ciliumOpening) ciliumPort() cilium.Port {
+	return cilium.Port{Port: strconv.Itoa(int(o.port)), EndPort: int32(o.end), Protocol: o.protocol.String()}
 }
 
 func (o ciliumOpening) icmpField() cilium.ICMPField {

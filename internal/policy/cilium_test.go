@@ -36,7 +36,7 @@ func TestVerdictsOfCiliumPolicies(t *testing.T) {
 	checkout := Workload{Name: "checkout"}
 	c := Cilium{alone(checkout)}
 	stripe := toPort(external("api.stripe.com", "198.51.100.1"), flow.TCP, 443)
-	apiServer := toPort(workloadIn("default", "kubernetes"), flow.TCP, 443)
+	apiServer := toPort(flow.ClusterAPIServer, flow.TCP, 443)
 	ping := toPort(at("203.0.113.9"), flow.ICMP, 0)
 	ping6 := toPort(at("2001:db8::7"), flow.ICMPv6, 0)
 	clock := ping
@@ -65,7 +65,7 @@ func TestVerdictsOfCiliumPolicies(t *testing.T) {
 		{"a pattern", "  egress:" + dnsRule + "  - {toFQDNs: [{matchPattern: \"*.stripe.com\"}]}", stripe, Allowed, ""},
 		{"a name without its look-up", "  egress:\n  - {toFQDNs: [{matchName: api.stripe.com}]}", stripe, Denied, "never matches"},
 		{"a name whose look-up is not among those that are read", "  egress:" + strings.Replace(dnsRule, `"*"`, `"*.cluster.local"`, 1) + "  - {toFQDNs: [{matchName: api.stripe.com}]}", stripe, Denied, "never matches"},
-		{"a name is never the API server", "  egress:" + dnsRule + "  - {toFQDNs: [{matchName: kubernetes.default.svc}]}", toPort(external("kubernetes.default.svc", "10.96.0.1"), flow.TCP, 443), Denied, ""},
+		{"a name is never the API server", "  egress:" + dnsRule + "  - {toFQDNs: [{matchName: kubernetes.default.svc}]}", toPort(flow.ClusterAPIServer, flow.TCP, 443), Denied, ""},
 		{"the API server, behind its Service", "  egress: [{toEntities: [kube-apiserver], toPorts: [{ports: [{port: \"6443\", protocol: TCP}]}]}]", apiServer, Allowed, ""},
 		{"the API server is no address", "  egress: [{toCIDRSet: [{cidr: 0.0.0.0/0}]}]", apiServer, Denied, ""},
 		{"the world is no pod", "  egress: [{toEntities: [world]}]", db, Denied, ""},

@@ -88,7 +88,9 @@ func (c *side) build() {
 			all = append(all, indexedRule{ruleAt{i, j}, specsOfPeers(r.peers), specsOfPorts(r.ports)})
 		}
 	}
-	c.index.addAll(all, peerSpec{class: "everywhere"})
+	// Where an annotation says for whom rules without peers are, each fits in a way of its own.
+	isReserved := slices.ContainsFunc(c.views, func(v view) bool { return len(v.reserved) > 0 })
+	c.index.addAll(all, peerSpec{class: "everywhere", other: isReserved})
 }
 
 func specsOfPeers(peers []networkingv1.NetworkPolicyPeer) []peerSpec {
@@ -181,7 +183,7 @@ func (c *side) verdict(f flow.Flow) Verdict {
 	if len(c.views) == 0 {
 		return Verdict{Outcome: Unprotected, Rule: -1, Reason: c.why}
 	}
-	if f.Destination.Kind == flow.Resolver {
+	if needsEveryRule(c.direction, f) {
 		return c.scope.overViews(c.views, c.subject, c.direction, f) // a rule may stand for it by its port alone
 	}
 	nearest := candidate{view: c.views[0], rule: -1}
@@ -204,7 +206,7 @@ func (c *side) isMissing(f flow.Flow) bool {
 	switch {
 	case !f.Lookup && c.scope.wordless(f) != "":
 		return false // for which there is a list
-	case len(c.views) == 0, f.Lookup, f.Destination.Kind == flow.Resolver:
+	case len(c.views) == 0, f.Lookup, needsEveryRule(c.direction, f):
 		return c.verdict(f).Outcome == Denied
 	}
 	for _, at := range c.index.nearest(c.spec(f)) {

@@ -15,12 +15,16 @@ import (
 // covering tells which parts of rules allow all that others do. It may fail to see that one does, never the reverse.
 type covering struct {
 	direction direction
-	annotated bool // the internet is open to names only
+	annotated bool          // the internet is open to names only
+	reserved  []reservation // for whom rules without peers are
 }
 
 // covers reports whether a rule allows all that a pair of another does.
 func (c covering) covers(r rule, peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort) bool {
 	for p, q := range r.pairs() {
+		if p == nil && peer != nil && slices.ContainsFunc(c.reserved, func(r reservation) bool { return r.isPortOf(q) }) {
+			continue // which is for others
+		}
 		if c.coversPeer(p, peer) && coversPort(q, port) && (!c.namesDNS(peer, port) || c.namesDNS(p, q)) {
 			return true
 		}

@@ -99,6 +99,13 @@ func isWorkloadLookup(entry string) bool {
 
 // matchLookup holds a look-up against one pair of a rule: it fits where a flow to that name would, at a port of the rule's.
 func (v view) matchLookup(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort, f flow.Flow) fit {
+	if isAPIServer(f.Destination) {
+		f.Lookup, f.Port, f.Protocol = false, apiServicePort, flow.TCP // which it is asked at
+		return v.match(peer, port, f)
+	}
+	if peer == nil && v.keepsLookup(port, f) {
+		return fit{peer: reserved, port: portFits}
+	}
 	if !isInternet(peer) || f.Destination.Kind != flow.External || !v.annotated {
 		return fit{peer: v.fitPeer(peer, f), port: portFits}
 	}
@@ -315,6 +322,9 @@ func (n allowedName) lookup(source string) flow.Flow {
 	if isWorkloadName(n.host) {
 		name, namespace, _ := strings.Cut(strings.TrimSuffix(n.host, serviceSuffix), ".")
 		f.Destination = flow.Endpoint{Kind: flow.Workload, Name: name, Namespace: namespace}
+		if name == flow.ClusterAPIServer.Name && namespace == flow.ClusterAPIServer.Namespace {
+			f.Destination.Kind = flow.APIServer
+		}
 	} else {
 		f.Destination = flow.Endpoint{Kind: flow.External, Name: n.host}
 	}

@@ -23,7 +23,9 @@ import (
 // workloads by namespace and labels, then the resolver, the internet, single addresses, and anyone. External
 // destinations share the rule for the internet, and stand in [NamesAnnotation]; one at an address that is not public
 // has that address too. External sources are their addresses. Who anyone may call at a port has no rule for some callers
-// there.
+// there. The API server, and pods on the network of their nodes, are beyond selectors: the former is the addresses of its
+// Endpoints where they are known; else both are a rule without peers, which [APIServerAnnotation] and
+// [HostNetworkAnnotation] keep for them.
 // Without any flow, or with none that a NetworkPolicy can express, a policy denies all egress. What it cannot express stands
 // in [OtherAnnotation], and a look-up that nothing else allows in [NamesAnnotation].
 func (s Scope) Generate(flows []flow.Flow) []*networkingv1.NetworkPolicy {
@@ -64,6 +66,7 @@ func (s Scope) generate(subject Subject, required []flow.Flow) *networkingv1.Net
 	}
 	annotate(p, NamesAnnotation, names)
 	annotate(p, MetadataAnnotation, metadata)
+	s.annotateEverywhere(p, subject.Workload, egress, s.of(subject.Workload, egress, required))
 	if unmet := s.unmetLookups([]*networkingv1.NetworkPolicy{p}, subject.Workload, required); len(unmet) > 0 {
 		addEntries(p, NamesAnnotation, s.lookupEntries(subject.Workload, unmet))
 	}
@@ -74,6 +77,7 @@ func (s Scope) generate(subject Subject, required []flow.Flow) *networkingv1.Net
 	if s.isolatesIngress(subject, s.serves(subject.Workload, required)) {
 		p.Spec.PolicyTypes = append(p.Spec.PolicyTypes, networkingv1.PolicyTypeIngress)
 		setRules(p, ingress, rules(s.openings(subject.Workload, ingress, required)))
+		s.annotateEverywhere(p, subject.Workload, ingress, needed(ingress, s.of(subject.Workload, ingress, required)))
 	}
 	return p
 }

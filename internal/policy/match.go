@@ -45,6 +45,7 @@ const (
 	otherPeer                     // other labels, or another range
 	otherNamespace                // the pods, but in another namespace
 	excepted                      // inside the range, but also inside an except
+	reserved                      // everywhere, but by an annotation for others
 	unnamed                       // the range, but only for names that are not this one
 	namedElsewhere                // the name, but on another port or protocol
 	unseen                        // the name, but nothing lets Cilium read the look-up
@@ -78,7 +79,11 @@ func (v view) match(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.Net
 	if f.Lookup {
 		return v.matchLookup(peer, port, f)
 	}
-	return fit{v.fitPeer(peer, f), v.fitPort(port, f), v.redirects(peer, port, f)}
+	m := fit{v.fitPeer(peer, f), v.fitPort(port, f), v.redirects(peer, port, f)}
+	if peer == nil && len(v.reserved) > 0 {
+		m.peer = v.fitEverywhere(port, f)
+	}
+	return m
 }
 
 // redirects reports whether a pair stands for the cluster's resolver without saying so. Where DNS does not run in
@@ -107,6 +112,10 @@ func (v view) fitPeer(peer *networkingv1.NetworkPolicyPeer, f flow.Flow) peerFit
 		return peerFits
 	case far.Kind == flow.Anyone:
 		return otherSort // whatever the peer is, others may call too
+	case isBeyondSelectors(v.direction, far) && peer.IPBlock != nil:
+		return v.fitBlockBeyond(peer.IPBlock, far)
+	case isBeyondSelectors(v.direction, far):
+		return otherSort
 	case arePods == (peer.IPBlock != nil):
 		return otherSort // pods come and go with their addresses: Kubernetes leaves it open whether a range holds them
 	case arePods:
@@ -194,6 +203,10 @@ func (v view) fitName(prefix netip.Prefix, f flow.Flow) peerFit {
 }
 
 func (v view) fitPort(port *networkingv1.NetworkPolicyPort, f flow.Flow) portFit {
+	return fitAnyPort(f, func(f flow.Flow) portFit { return v.fitOnePort(port, f) })
+}
+
+func (v view) fitOnePort(port *networkingv1.NetworkPolicyPort, f flow.Flow) portFit {
 	if !f.Protocol.HasPorts() || f.Port == 0 {
 		return otherPort
 	}

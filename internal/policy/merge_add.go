@@ -58,6 +58,7 @@ func (m *merging) add(subject Subject, d direction) bool {
 	if d == egress {
 		flows = append(flows, e.addNames(flows)...)
 	}
+	e.scope.annotateEverywhere(e.policy, w, d, e.missing(w, d, flows))
 	e.addPorts(m.missing(w, d, flows))
 	e.addRules(m.missing(w, d, flows))
 	return true
@@ -166,7 +167,7 @@ func (e edit) addPorts(flows []flow.Flow) {
 		})
 	}
 	isAllowed := func(f flow.Flow) bool { // by now: a port may do for two flows
-		if f.Destination.Kind == flow.Resolver {
+		if needsEveryRule(e.direction, f) {
 			for a := range added {
 				if allows(a, f) {
 					return true
@@ -198,13 +199,15 @@ func (e edit) addPorts(flows []flow.Flow) {
 			continue
 		}
 		rule := &rules[a.rule]
-		rule.ports = insertBefore(rule.ports, o.policyPort(), func(port networkingv1.NetworkPolicyPort) bool {
-			if port.Port == nil || port.Port.Type == intstr.String {
-				return false
-			}
-			return cmp.Or(cmp.Compare(port.Port.IntVal, int32(o.port)), cmp.Compare(portProtocol(&port), o.protocol)) > 0
-		})
-		added[a] = true
+		for _, o := range e.scope.openingsOf(e.subject, e.direction, f) {
+			rule.ports = insertBefore(rule.ports, o.policyPort(), func(port networkingv1.NetworkPolicyPort) bool {
+				if port.Port == nil || port.Port.Type == intstr.String {
+					return false
+				}
+				return cmp.Or(cmp.Compare(port.Port.IntVal, int32(o.port)), cmp.Compare(portProtocol(&port), o.protocol)) > 0
+			})
+			added[addition{a.rule, o.port, o.end, o.protocol}] = true
+		}
 		if len(rule.peers) == 0 {
 			everywhere = append(everywhere, a.rule)
 		}

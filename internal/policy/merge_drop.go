@@ -20,13 +20,18 @@ func (m *merging) drop(subject Workload) {
 		m.dropRules(p, egress)
 		m.dropNames(p)
 		m.dropMetadata(p)
+		m.dropEverywhere(p, egress)
 		dropOthers(m.scope.otherWords(), p, m.scope.listedBy(p), m.flows)
 		if m.scope.Binaries {
 			dropBinaries(p, m.scope.binariesOf(m.scope.isolatedBy(p, egress), m.flows))
 		}
 	}
-	if passesOver(p, subject, ingress) == "" && m.dropRules(p, ingress) {
-		m.dropIngress(p)
+	if passesOver(p, subject, ingress) == "" {
+		none := m.dropRules(p, ingress)
+		m.dropEverywhere(p, ingress)
+		if none {
+			m.dropIngress(p)
+		}
 	}
 }
 

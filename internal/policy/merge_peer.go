@@ -17,7 +17,10 @@ func (e edit) peerOfRule(rule rule) (peerKey, bool) {
 	notPublic := func(peer networkingv1.NetworkPolicyPeer) bool { return !isInternet(&peer) || !isPublic(peer.IPBlock) }
 	switch {
 	case len(rule.peers) == 0:
-		return peerKey{kind: flow.Anyone}, e.direction == ingress
+		if e.policy != nil && e.direction == egress {
+			return peerKey{kind: flow.Anyone}, len(reservedBy(reservationsOf(e.policy, egress), rule.ports)) > 0
+		}
+		return peerKey{kind: flow.Anyone}, true
 	case !slices.ContainsFunc(rule.peers, notPublic):
 		return peerKey{kind: flow.External}, true
 	case len(rule.peers) > 1:

@@ -48,11 +48,21 @@ func (s Scope) openings(subject Workload, d direction, flows []flow.Flow) []open
 	var openings []opening
 	for _, f := range needed(d, s.inRanges(s.of(subject, d, flows))) {
 		if s.inexpressible(d, f) == "" {
-			openings = append(openings, s.openingOf(subject, d, f))
+			openings = append(openings, s.openingsOf(subject, d, f)...)
 		}
 	}
 	slices.SortFunc(openings, opening.compare)
 	return slices.Compact(openings)
+}
+
+// openingsOf returns what one flow needs: openings of one peer.
+func (s Scope) openingsOf(subject Workload, d direction, f flow.Flow) []opening {
+	var all []opening
+	for _, port := range writtenPorts(f) {
+		f.Port = port
+		all = append(all, s.openingOf(subject, d, f))
+	}
+	return all
 }
 
 func (s Scope) openingOf(subject Workload, d direction, f flow.Flow) opening {
@@ -62,6 +72,10 @@ func (s Scope) openingOf(subject Workload, d direction, f flow.Flow) opening {
 
 func (s Scope) peerOf(subject Workload, d direction, e flow.Endpoint) peerKey {
 	switch addr := address(e); {
+	case isAPIServer(e) && d == egress && addr.IsValid():
+		return peerKey{kind: flow.Address, addr: addr}
+	case isBeyondSelectors(d, e):
+		return peerKey{kind: flow.Anyone} // a rule without peers, and an annotation for whom it is
 	case e.Kind == flow.Workload:
 		w, _ := s.workload(e)
 		k := peerKey{kind: flow.Workload, labels: w.at(d).selecting().String()}

@@ -195,7 +195,7 @@ func exactly(s Scope, namespace string, d direction, f flow.Flow) []otherFlow {
 	switch {
 	case far.Kind == flow.Anyone:
 		return []otherFlow{{kind: kind, far: anywhere}}
-	case far.Kind == flow.Workload, far.Kind == flow.Resolver:
+	case far.Kind == flow.Workload, far.Kind == flow.Resolver, far.Kind == flow.APIServer:
 		var all []otherFlow
 		for _, name := range s.spellings(namespace, far) {
 			all = append(all, otherFlow{kind: kind, far: name})
@@ -217,7 +217,7 @@ func (o otherFlow) matches(s Scope, namespace string, d direction, f flow.Flow) 
 	switch far.Kind {
 	case flow.Anyone:
 		return o.far == anywhere
-	case flow.Workload, flow.Resolver:
+	case flow.Workload, flow.Resolver, flow.APIServer:
 		return slices.ContainsFunc(s.spellings(namespace, far), func(name string) bool { return matchHost(o.far, name) })
 	case flow.External:
 		if d == egress && !o.prefix.IsValid() {

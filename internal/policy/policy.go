@@ -104,6 +104,7 @@ type view struct {
 	names     []allowedName // that it lists
 	listed    *nameIndex    // of them; may be nil
 	openings  *openings
+	reserved  []reservation // for whom rules without peers are
 }
 
 // views returns the policies that isolate the subject in a direction, in their order.
@@ -115,7 +116,7 @@ func (s Scope) views(policies []*networkingv1.NetworkPolicy, subject Workload, d
 		}
 		v := view{
 			NetworkPolicy: p, scope: s, direction: d, rules: rulesOf(p, d),
-			namespace: cmp.Or(p.Namespace, subject.Namespace, defaultNamespace), openings: new(openings),
+			namespace: cmp.Or(p.Namespace, subject.Namespace, defaultNamespace), openings: new(openings), reserved: reservationsOf(p, d),
 		}
 		if d == egress {
 			v.annotated = gatesNames(p)

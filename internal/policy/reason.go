@@ -63,6 +63,8 @@ func (c candidate) deniedReason(f flow.Flow, first string) string {
 		return fmt.Sprintf("%s is in another namespace than %s", c.view.scope.describe(c.view.direction, far), rule)
 	case excepted:
 		return fmt.Sprintf("%s is in the range %s that %s excepts", address(far), exceptIn(c.peer.IPBlock.Except, address(far)), rule)
+	case reserved:
+		return c.explainReserved(rule, f)
 	case namedElsewhere:
 		return fmt.Sprintf("port %s, the annotation %s of %s allows %s", port, NamesAnnotation, rule, c.namesOf(far.Name))
 	case unnamed:
@@ -99,11 +101,19 @@ func (s Scope) describe(d direction, e flow.Endpoint) string {
 		w, _ := s.workload(e)
 		w = w.at(d)
 		e.Namespace = w.Namespace
+		if usesHostNetwork(e) {
+			return e.String() + " (pods on the network of their nodes, where no selector finds them)"
+		}
 		if !maps.Equal(w.labels(), Workload{Name: e.Name}.labels()) {
 			return fmt.Sprintf("%s (pods %s)", e, w.labels())
 		}
 	case flow.Resolver:
 		return fmt.Sprintf("the cluster's resolver (pods %s in namespace %s)", resolverLabels, flow.ClusterResolver.Namespace)
+	case flow.APIServer:
+		if e.Addr.IsValid() {
+			return fmt.Sprintf("the API server at %s (which no selector finds)", e.Addr)
+		}
+		return "the API server (which no selector finds)"
 	case flow.Anyone:
 		return "callers from anywhere"
 	}

@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"maps"
+	"net/netip"
 	"slices"
 
 	networkingv1 "k8s.io/api/networking/v1"
@@ -94,6 +95,10 @@ type Scope struct {
 	// Namespaces holds the labels of namespaces, by their names, as far as they are known. Each has the label
 	// kubernetes.io/metadata.name besides.
 	Namespaces map[string]map[string]string
+
+	// Addresses are those at which flows went to somebody who is not beyond selectors: a rule for one of them alone is for
+	// neither the API server nor pods on the network of their nodes.
+	Addresses []netip.Addr
 
 	index *workloadIndex // of subjects and peers; may be nil
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"maps"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -49,6 +50,12 @@ func (r draw) scope() Scope {
 			s.Subjects = append(s.Subjects, Subject{r.named(name, "data"), true})
 		}
 	}
+	for _, text := range []string{
+		"10.9.0.1", "10.9.0.2", "192.168.255.255", "fd00::1", "198.51.100.1", "198.51.100.2", "2001:db8:1::7",
+		"203.0.113.9", "203.0.113.10", "2001:db8::7", "2001:db8::8", "0.0.0.0",
+	} {
+		s.Addresses = append(s.Addresses, netip.MustParseAddr(text)) // all that are drawn: no rule for one is the API server's
+	}
 	s.Peers = append(s.Peers, r.named("mail", pick(r, "", "data")), r.named("search", "infra"))
 	s.Fold = pick(r, nil, nil, []string{"shard-*.db.example"}, []string{"*.example"}, []string{"shard-*.db.example", "*.db.example", "hooks.slack.*"})
 	return s
@@ -92,7 +99,7 @@ func (r draw) flowIn(s Scope) flow.Flow {
 	case 0:
 		f.Destination = r.endpoint()
 	case 1:
-		f.Destination = pick(r, workload("mail"), workloadIn("infra", "search"), workload("search"), node("statsd"), workloadIn("default", "kubernetes"))
+		f.Destination = pick(r, workload("mail"), workloadIn("infra", "search"), workload("search"), node("statsd"), flow.ClusterAPIServer)
 	case 2:
 		f.Source = pick(r, flow.Endpoint{Kind: flow.Anyone}, workload("mail"), workloadIn("data", "unknown"), at("203.0.113.9"), at("2001:db8::7"), external("lb.example", "198.51.100.1"))
 	}

@@ -114,7 +114,7 @@ func (c scopeClaims) denyNeighbours() {
 			}
 			v := c.scope.Evaluate(c.policies, n)
 			impossible := v.Outcome == Inexpressible &&
-				(n.Destination.Kind == flow.Anyone || n.Source.Kind == flow.External && !n.Source.Addr.IsValid())
+				(n.Destination.Kind == flow.Anyone || n.Source.Kind == flow.APIServer || n.Source.Kind == flow.External && !n.Source.Addr.IsValid())
 			if v.Outcome != Denied && !impossible || v.Reason == "" {
 				c.errorf("%s is needed, with %s it is %s, %s: %s", arrow(f), difference, arrow(n), v.Outcome, v.Reason)
 			}

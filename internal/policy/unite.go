@@ -57,13 +57,14 @@ func Unite(sets ...[]*networkingv1.NetworkPolicy) ([]*networkingv1.NetworkPolicy
 		if slices.ContainsFunc(group, checksNoName) {
 			delete(p.Annotations, NamesAnnotation)
 		}
+		uniteEverywhere(p, group)
 		slices.Sort(p.Spec.PolicyTypes)
 		p.Spec.PolicyTypes = slices.Compact(p.Spec.PolicyTypes)
 		for _, d := range directions {
 			annotated := gatesNames(p)
-			setRules(p, d, uniteRules(rulesOf(p, d), Workload{Namespace: p.Namespace}, d, annotated && d == egress))
+			setRules(p, d, uniteRules(rulesOf(p, d), Workload{Namespace: p.Namespace}, d, annotated && d == egress, reservationsOf(p, d)))
 		}
-		v := view{NetworkPolicy: p, direction: egress, rules: rulesOf(p, egress), namespace: cmp.Or(p.Namespace, defaultNamespace), annotated: gatesNames(p), names: listedNames(p).all}
+		v := view{NetworkPolicy: p, direction: egress, rules: rulesOf(p, egress), namespace: cmp.Or(p.Namespace, defaultNamespace), annotated: gatesNames(p), names: listedNames(p).all, reserved: reservationsOf(p, egress)}
 		uniteLookups(p, v.hasBlock(), v.allowsLookup)
 		united = append(united, p)
 	}
@@ -90,7 +91,8 @@ func (v view) allowsLookup(f flow.Flow) bool {
 
 // isList reports whether an annotation is a list, whose union holds the entries of all parts.
 func isList(annotation string) bool {
-	return slices.Contains([]string{NamesAnnotation, MetadataAnnotation, BinariesAnnotation, OtherAnnotation, OtherIngressAnnotation}, annotation)
+	return slices.Contains([]string{NamesAnnotation, MetadataAnnotation, BinariesAnnotation, OtherAnnotation, OtherIngressAnnotation,
+		APIServerAnnotation, HostNetworkAnnotation, HostNetworkIngressAnnotation}, annotation)
 }
 
 // inForce returns a copy of a policy with its types, and without the rules and lists of other directions than these: in a
@@ -101,6 +103,9 @@ func inForce(p *networkingv1.NetworkPolicy) *networkingv1.NetworkPolicy {
 	for _, d := range directions {
 		if !hasType(p, d) {
 			setRules(p, d, nil)
+			for _, annotation := range everywhereAnnotations(d) {
+				delete(p.Annotations, annotation)
+			}
 			if d == egress {
 				delete(p.Annotations, NamesAnnotation)
 				delete(p.Annotations, OtherAnnotation)

@@ -12,9 +12,9 @@ import (
 
 // uniteRules returns rules that allow what the given ones allow: one to a list of peers, in the order of Generate, and
 // without what others of them allow.
-func uniteRules(rules []rule, subject Workload, d direction, annotated bool) []rule {
+func uniteRules(rules []rule, subject Workload, d direction, annotated bool, reserved []reservation) []rule {
 	for {
-		united := minimal(uniteByPeers(rules, subject, d), d, annotated)
+		united := minimal(uniteByPeers(rules, subject, d), d, annotated, reserved)
 		if encodeRules(united) == encodeRules(rules) {
 			return united
 		}
@@ -92,8 +92,8 @@ func comparePolicyPorts(a, b networkingv1.NetworkPolicyPort) int {
 }
 
 // minimal removes from rules the ports and peers that what remains allows too, and rules of which nothing remains.
-func minimal(rules []rule, d direction, annotated bool) []rule {
-	c := covering{direction: d, annotated: annotated}
+func minimal(rules []rule, d direction, annotated bool, reserved []reservation) []rule {
+	c := covering{direction: d, annotated: annotated, reserved: reserved}
 	gone := make([]bool, len(rules))
 	// others reports whether what remains, without a port (or every one) of some peers of rule i, allows each of the pairs.
 	others := func(i int, without rule, peers []*networkingv1.NetworkPolicyPeer, ports []*networkingv1.NetworkPolicyPort) bool {

@@ -125,7 +125,7 @@ func (v view) usage(flows []flow.Flow) []usage {
 
 // allowing returns pairs, among which are all that allow a flow.
 func (c *side) allowing(f flow.Flow) []pairAt {
-	if f.Destination.Kind != flow.Resolver {
+	if !needsEveryRule(c.direction, f) {
 		return c.index.allowing(c.spec(f))
 	}
 	var all []pairAt

@@ -74,6 +74,13 @@ func validateLists(meta *metav1.ObjectMeta, annotations *field.Path) field.Error
 		errs = append(errs, field.Invalid(annotations.Key(NamesAnnotation), list, err.Error()))
 	}
 	for _, d := range directions {
+		for _, annotation := range everywhereAnnotations(d) {
+			for _, entry := range entriesOf(meta, annotation) {
+				if _, err := parseReservation(annotation, entry); err != nil {
+					errs = append(errs, field.Invalid(annotations.Key(annotation), meta.Annotations[annotation], err.Error()))
+				}
+			}
+		}
 		annotation := otherAnnotation(d)
 		for _, entry := range entriesOf(meta, annotation) {
 			if _, err := parseOther(d, entry); err != nil {

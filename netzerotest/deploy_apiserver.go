@@ -1,0 +1,68 @@
+package netzerotest
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/manifest"
+)
+
+// reachAPIServer returns where a flow to the API server goes in the cluster: in a NetworkPolicy to each of its Endpoints, where
+// the manifests have them; to Cilium it is an entity, of which only the port counts.
+func (d *deployment) reachAPIServer(f Flow) []Flow {
+	manifests := d.config.manifests
+	if manifests != nil && f.Destination.Namespace == "" { // a single label is a Service of the caller's namespace first
+		if m, err := manifests.Find(f.Destination.Name, f.Source.Namespace); err == nil && len(m.Selector) > 0 && m.Namespace == f.Source.Namespace {
+			f.Destination.Kind = flow.Workload
+			return d.reach(f)
+		}
+	}
+	const servicePort = 443
+	if f.Lookup { // a name that has no address here, and one port in the cluster
+		f.Lookup, f.Protocol, f.Port = false, flow.TCP, servicePort
+	}
+	server := flow.ClusterAPIServer
+	server.Evidence = f.Destination.Evidence
+	f.Destination = server
+	var addresses []manifest.Address
+	if manifests != nil && f.Protocol == flow.TCP {
+		addresses = manifests.APIServer()
+	}
+	if len(addresses) == 0 {
+		if !d.config.cilium && f.Protocol.HasPorts() {
+			d.notices = append(d.notices, fmt.Sprintf("the API server is in no pods that a NetworkPolicy could select, and no manifest says at which addresses it is: "+
+				"where the policy has no ipBlock for it, a rule opens its port to all addresses. To name them, save the output of "+
+				"`kubectl get endpointslices -n default -l %s=%s -o yaml` among the Manifests", "kubernetes.io/service-name", server.Name))
+		}
+		return []Flow{f}
+	}
+	var flows []Flow
+	for _, a := range addresses {
+		g := f
+		g.Destination.Addr = a.Addr
+		if a.Port != 0 && slices.Contains([]uint16{servicePort, 6443, 8443}, f.Port) {
+			g.Port = a.Port
+		}
+		samePort := func(h Flow) bool { return h.Port == g.Port }
+		if d.config.cilium && slices.ContainsFunc(flows, samePort) {
+			continue
+		}
+		flows = append(flows, g)
+	}
+	return flows
+}
+
+// hostNetworkNotice says what becomes of pods on the network of their nodes.
+func (d *deployment) hostNetworkNotice(m *manifest.Match, isSubject bool) {
+	text := "%s: its pods use the network of their nodes (hostNetwork), where no policy selects them: "
+	switch {
+	case isSubject:
+		text += "what is written for it has no effect in a cluster, and only this test compares it"
+	case d.config.cilium:
+		text += "rules for it are for the entities host and remote-node"
+	default:
+		text += "where the policy has no ipBlock for them, a rule without peers opens the port, and an annotation says for whom"
+	}
+	d.notices = append(d.notices, fmt.Sprintf(text, m))
+}
