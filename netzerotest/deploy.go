@@ -50,6 +50,8 @@ func (c config) deploy(recorded settlement) ([]Flow, policy.Scope, []string, err
 	for _, f := range c.withoutIgnored(recorded.flows) {
 		if !gone[f.Source.Identity()] {
 			f.Source = d.place(f.Source)
+			f.Destination = d.resolve(f.Destination, f.Source.Namespace)
+			d.mistakable(f)
 			for _, g := range d.reach(f) {
 				set.Add(g)
 			}
@@ -149,7 +151,8 @@ func (d *deployment) reach(f Flow) []Flow {
 		return []Flow{f}
 	}
 	if m.ExternalName != "" {
-		f.Destination = flow.Endpoint{Kind: flow.External, Name: m.ExternalName, Evidence: f.Destination.Evidence}
+		to := d.alias(m.ExternalName)
+		to.Evidence, f.Destination = f.Destination.Evidence, to
 		return []Flow{f}
 	}
 	var flows []Flow
@@ -162,7 +165,7 @@ func (d *deployment) reach(f Flow) []Flow {
 				continue
 			}
 			g := f
-			g.Destination = flow.Endpoint{Kind: flow.Address, Addr: a.Addr, Evidence: f.Destination.Evidence}
+			g.Destination = standsFor(f.Destination, a.Addr)
 			if a.Port != 0 {
 				g.Port = a.Port
 			}
@@ -171,8 +174,9 @@ func (d *deployment) reach(f Flow) []Flow {
 		if len(flows) > 0 {
 			return flows
 		}
+		named := f.Destination
 		for _, a := range m.Addresses { // at a port that none of them has, or without one: it is a flow all the same
-			f.Destination = flow.Endpoint{Kind: flow.Address, Addr: a.Addr, Evidence: f.Destination.Evidence}
+			f.Destination = standsFor(named, a.Addr)
 			if !slices.Contains(flows, f) {
 				flows = append(flows, f)
 			}

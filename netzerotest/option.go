@@ -43,6 +43,8 @@ type config struct {
 	manifests *manifest.Set // nil where there are none
 	patterns  []string      // of manifests
 	folds     []string      // patterns of names
+
+	clusterDomains []string // besides cluster.local
 }
 
 // newConfig applies options and fills in the defaults. It reports every option that is wrong, not only the first.

@@ -5,8 +5,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-
-	"github.com/netzero-dev/netzero/internal/flow"
 )
 
 // Search is how a resolver completes names: by each of these domains in turn, and first of all names with fewer dots than Dots.
@@ -74,11 +72,9 @@ func (id *Identifier) Search(pid int) (Search, bool) { return id.resolvers.Searc
 // external host.
 func (id *Identifier) Named(name string) Identity {
 	if peer := id.config.Peers.named(name); peer != (Peer{}) {
-		return Identity{
-			Endpoint: flow.Endpoint{Kind: flow.Workload, Name: peer.Name, Evidence: flow.ByOption}, Relation: Other, Peer: peer,
-		}
+		return Identity{Endpoint: id.OfPeer(peer, netip.Addr{}), Relation: Other, Peer: peer}
 	}
-	return Identity{Endpoint: byName(name, netip.Addr{}), Relation: Other}
+	return Identity{Endpoint: id.byName(0, name, netip.Addr{}), Relation: Other}
 }
 
 // named is Match for a name without an address, at any port.
