@@ -96,7 +96,7 @@ func (s Scope) describe(e flow.Endpoint) string {
 			return fmt.Sprintf("%s (pods %s)", e, w.labels())
 		}
 	case flow.Resolver:
-		return fmt.Sprintf("the cluster's resolver (pods %s in namespace %s)", resolverLabels, flow.ClusterResolver.Namespace)
+		return fmt.Sprintf("the cluster's resolver (%s)", s.resolverOf(e))
 	case flow.Anyone:
 		return "callers from anywhere"
 	}

@@ -65,6 +65,10 @@ type Scope struct {
 	// kubernetes.io/metadata.name besides.
 	Namespaces map[string]map[string]string
 
+	// Resolvers says where the cluster's DNS is, and so what the rules for it are. None is pods with the label k8s-app:
+	// kube-dns in kube-system, at port 53; then hand-written rules that may stand for it elsewhere allow it as well.
+	Resolvers []Resolver
+
 	index *workloadIndex // of subjects and peers; may be nil
 }
 
