@@ -23,6 +23,7 @@ type deployment struct {
 // deploy returns the flows as they are in the cluster, and for whom policies are written. The error is an *optionError.
 func (c config) deploy(recorded settlement) ([]Flow, policy.Scope, []string, error) {
 	d := &deployment{config: c, scope: policy.Scope{Fold: c.folds, Binaries: c.binaries}, found: make(map[flow.Endpoint]*manifest.Match)}
+	d.scope.Resolvers = c.resolvers
 	if c.manifests != nil {
 		d.scope.Namespaces = c.manifests.Namespaces()
 	}
@@ -151,7 +152,7 @@ func (d *deployment) reach(f Flow) []Flow {
 		return []Flow{f}
 	}
 	if m.ExternalName != "" {
-		to := d.alias(m.ExternalName)
+		to := d.config.alias(m.ExternalName)
 		to.Evidence, f.Destination = f.Destination.Evidence, to
 		return []Flow{f}
 	}

@@ -48,10 +48,10 @@ func (d *deployment) mistakable(f Flow) {
 		"or let Manifests say that there are such", e.Name, fmt.Sprintf("%s.svc:%d", e.Name, f.Port)))
 }
 
-// alias returns what a Service of type ExternalName stands for, whose host is not known to the manifests: pods for a name
-// that only a cluster can answer, else the host.
-func (d *deployment) alias(host string) flow.Endpoint {
-	if name, namespace, ok := endpoint.ServiceName(host, d.config.clusterDomains...); ok {
+// alias returns what a name with dots stands for that the manifests do not know: pods where only a cluster can answer it,
+// else a host.
+func (c config) alias(host string) flow.Endpoint {
+	if name, namespace, ok := endpoint.ServiceName(host, c.clusterDomains...); ok {
 		return flow.Endpoint{Kind: flow.Workload, Name: name, Namespace: namespace}
 	}
 	return flow.Endpoint{Kind: flow.External, Name: host}

@@ -44,7 +44,8 @@ type config struct {
 	patterns  []string      // of manifests
 	folds     []string      // patterns of names
 
-	clusterDomains []string // besides cluster.local
+	clusterDomains []string          // besides cluster.local
+	resolvers      []policy.Resolver // of the cluster; none is the usual one
 }
 
 // newConfig applies options and fills in the defaults. It reports every option that is wrong, not only the first.

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -123,4 +124,19 @@ func (id *Identifier) OfPeer(peer Peer, addr netip.Addr) flow.Endpoint {
 		e.Addr = netip.Addr{}
 	}
 	return e
+}
+
+// ParseAddresses parses an IP address, which is a range of one, or a CIDR without host bits. Its errors say what is wrong
+// with the text and what to write, and expect the caller to say which text.
+func ParseAddresses(text string) (netip.Prefix, error) {
+	p, err := parsePattern(text)
+	switch {
+	case err != nil:
+		return netip.Prefix{}, err
+	case p.kind != onAddress && p.kind != onNetwork:
+		return netip.Prefix{}, errors.New("is no IP address: write one, or a CIDR such as \"169.254.20.10/32\"")
+	case p.port != 0:
+		return netip.Prefix{}, fmt.Errorf("has a port: write %q, and the port beside it", p.prefix)
+	}
+	return p.prefix, nil
 }
