@@ -132,7 +132,7 @@ func join(r *Recording) (*membership, error) {
 		name:       r.tb.Name(),
 		whole:      isPackage(r.tb),
 		test:       testOver{tb: r.tb, name: r.tb.Name(), golden: r.golden, config: r.config},
-		identifier: endpoint.New(endpoint.Config{Self: os.Getpid(), Peers: peers, Workload: r.config.workload}),
+		identifier: endpoint.New(r.config.identification(peers)),
 		source:     flow.Endpoint{Kind: flow.Workload, Name: r.config.workload, Namespace: r.config.namespace, Evidence: flow.ByOption},
 		started:    now(),
 		config:     r.config,

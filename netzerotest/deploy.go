@@ -26,6 +26,7 @@ type deployment struct {
 func (c config) deploy(recorded settlement) ([]Flow, policy.Scope, []string, error) {
 	d := &deployment{config: c, found: make(map[flow.Endpoint]*manifest.Match), scope: policy.Scope{
 		Fold: c.folds, Ranges: c.ranges, Binaries: c.binaries, CloseIngress: c.closeIngress, DenyAll: c.defaultDeny,
+		Resolvers: c.resolvers,
 	}}
 	if c.manifests != nil {
 		d.scope.Namespaces = c.manifests.Namespaces()
@@ -60,6 +61,8 @@ func (c config) deploy(recorded settlement) ([]Flow, policy.Scope, []string, err
 	for _, f := range c.withoutIgnored(recorded.flows) {
 		if !gone[f.Source.Identity()] {
 			f.Source = d.place(f.Source)
+			f.Destination = d.resolve(f.Destination, f.Source.Namespace)
+			d.mistakable(f)
 			for _, g := range d.reach(f) {
 				set.Add(g)
 			}
@@ -177,12 +180,14 @@ func (d *deployment) reach(f Flow) []Flow {
 		return d.reachAPIServer(f)
 	}
 	if m.ExternalName != "" {
-		f.Destination = flow.Endpoint{Kind: flow.External, Name: m.ExternalName, Evidence: f.Destination.Evidence}
 		if strings.Contains(m.ExternalName, ".") && endpoint.IsAPIServerName(m.ExternalName) {
-			f.Destination.Kind = flow.APIServer
-			f.Destination.Name, f.Destination.Namespace = flow.ClusterAPIServer.Name, flow.ClusterAPIServer.Namespace
+			f.Destination = flow.Endpoint{
+				Kind: flow.APIServer, Name: flow.ClusterAPIServer.Name, Namespace: flow.ClusterAPIServer.Namespace, Evidence: f.Destination.Evidence,
+			}
 			return d.reachAPIServer(f)
 		}
+		to := d.config.alias(m.ExternalName)
+		to.Evidence, f.Destination = f.Destination.Evidence, to
 		return []Flow{f}
 	}
 	var flows []Flow
@@ -195,7 +200,7 @@ func (d *deployment) reach(f Flow) []Flow {
 				continue
 			}
 			g := f
-			g.Destination = flow.Endpoint{Kind: flow.Address, Addr: a.Addr, Evidence: f.Destination.Evidence}
+			g.Destination = standsFor(f.Destination, a.Addr)
 			if a.Port != 0 {
 				g.Port = a.Port
 			}
@@ -204,8 +209,9 @@ func (d *deployment) reach(f Flow) []Flow {
 		if len(flows) > 0 {
 			return flows
 		}
+		named := f.Destination
 		for _, a := range m.Addresses { // at a port that none of them has, or without one: it is a flow all the same
-			f.Destination = flow.Endpoint{Kind: flow.Address, Addr: a.Addr, Evidence: f.Destination.Evidence}
+			f.Destination = standsFor(named, a.Addr)
 			if !slices.Contains(flows, f) {
 				flows = append(flows, f)
 			}

@@ -12,10 +12,18 @@ func ephemeralPeers(c config, all []settled) []string {
 	for _, s := range ephemeral(c, all) {
 		if peer := s.identity.Peer; peer != (endpoint.Peer{}) {
 			texts = append(texts, fmt.Sprintf("Peer(%q, %q): port %d is ephemeral and changes with every run: say at which port the real %s serves: Peer(…, %q)",
-				peer, peer.Name, s.flow.Port, peer.Name, peer.Name+examplePort))
+				peer, peer.Name, s.flow.Port, peer.Name, peer.Name+portOf(s.flow.Destination)))
 		}
 	}
 	return texts
+}
+
+// portOf returns a port for advice, such as one at which a destination may well serve.
+func portOf(e flow.Endpoint) string {
+	if e.Kind == flow.External {
+		return ":443"
+	}
+	return examplePort
 }
 
 // ephemeral returns the flows with a port of this run, less those that the user ignores or has named the port of.

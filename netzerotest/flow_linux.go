@@ -3,6 +3,7 @@ package netzerotest
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/netzero-dev/netzero/internal/docker"
 	"github.com/netzero-dev/netzero/internal/endpoint"
@@ -37,7 +38,7 @@ func (s *settling) flow(l located) (settled, bool) {
 	if l.to == nil {
 		return s.elsewhere(l, f)
 	}
-	if peer := l.identity.Peer; peer != (endpoint.Peer{}) && s.own[l.to.ID] && peer.Name != s.endpointOf(s.engine, *l.to).Name {
+	if peer := l.identity.Peer; peer != (endpoint.Peer{}) && s.own[l.to.ID] && !s.isCalled(*l.to, peer) {
 		s.notes = append(s.notes, fmt.Sprintf("Peer(%q, %q) is container %s of this test, which goes by its own name: As gives it another", peer, peer.Name, s.endpointOf(s.engine, *l.to).Name))
 	}
 	f.identity.Relation, f.identity.Ephemeral, f.identity.Peer = endpoint.Other, false, endpoint.Peer{}
@@ -57,6 +58,12 @@ func (s *settling) flow(l located) (settled, bool) {
 		return f, false
 	}
 	return f, true
+}
+
+// isCalled reports whether a container goes by the name that a Peer gives it.
+func (s *settling) isCalled(c docker.Container, peer endpoint.Peer) bool {
+	e := s.endpointOf(s.engine, c)
+	return slices.Contains([]string{e.Name, e.String(), e.String() + ".svc"}, peer.Name)
 }
 
 // elsewhere is flow for what goes to no container.
@@ -105,7 +112,7 @@ func (s *settling) toTest(l located, f settled, port uint16) (settled, bool) {
 	switch {
 	case peer.Exact():
 		f.identity.Peer = peer
-		f.flow.Destination = peer.Endpoint(l.event.Addr.Unmap())
+		f.flow.Destination = s.identifier.OfPeer(peer, l.event.Addr.Unmap())
 		if peer.PodPort != 0 {
 			f.flow.Port = peer.PodPort
 		} else if peer.APIServer {

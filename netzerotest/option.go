@@ -47,6 +47,9 @@ type config struct {
 
 	closeIngress bool // what nobody was seen to call is closed for ingress
 	defaultDeny  bool // a policy denies all traffic of each namespace
+
+	clusterDomains []string          // besides cluster.local
+	resolvers      []policy.Resolver // of the cluster; none is the usual one
 }
 
 // newConfig applies options and fills in the defaults. It reports every option that is wrong, not only the first.

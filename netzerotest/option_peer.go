@@ -11,15 +11,21 @@ import (
 // examplePort stands in the advice where only the user knows the port.
 const examplePort = ":8080"
 
-// Peer names a destination that the test cannot know: in the policy it is the pods with the label app of that name.
+// Peer names a destination that the test cannot know: in the policy it is the pods with the label app of that name, or the
+// host of the internet.
 // address is host:port, an IP address, a CIDR or a DNS name; the most specific one counts. An address with a port also
 // names a server of the test process itself, such as an httptest.Server that stands for a real service; without Peer,
 // what the test process says to itself is no flow.
 //
-// name is a DNS label (RFC 1123), or label:port with the port at which the real peer serves, by which the policy then
-// knows it, whatever the test dials:
+// name is a DNS label (RFC 1123) for pods in the namespace of whoever calls them, or a DNS name. It may end in the port at
+// which the real peer serves, by which the policy then knows it, whatever the test dials:
 //
 //	netzerotest.Peer(srv.Listener.Addr().String(), "search:8080")
+//	netzerotest.Peer(srv.Listener.Addr().String(), "search.shop.svc:8080")
+//	netzerotest.Peer(srv.Listener.Addr().String(), "api.stripe.com:443")
+//
+// A DNS name with dots is a host of the internet, unless it can be nothing but a name of the cluster's ("search.shop.svc",
+// see [ClusterDomain]) or the [Manifests] know it: with them "search.shop" is the Service search in namespace shop.
 //
 // A server of this machine that listens in the range of ephemeral ports (net.ipv4.ip_local_port_range) needs that port:
 // the one that was dialled may be another in every run, so without it a flow there fails the test and is never written.

@@ -123,11 +123,3 @@ func parseAPIServer(s string) (peer Peer, isAPIServer bool, err error) {
 	_, peer.PodPort, err = parseNamePort(flow.ClusterAPIServer.Name + s[len(name):])
 	return peer, true, err
 }
-
-// Endpoint returns what stands at an address to which the peer was matched.
-func (p Peer) Endpoint(addr netip.Addr) flow.Endpoint {
-	if p.APIServer {
-		return apiServer("", addr, flow.ByOption)
-	}
-	return flow.Endpoint{Kind: flow.Workload, Name: p.Name, Addr: addr, Evidence: flow.ByOption}
-}

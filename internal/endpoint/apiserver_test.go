@@ -39,7 +39,7 @@ func TestNamesOfTheAPIServer(t *testing.T) {
 }
 
 func TestPeersThatAreTheAPIServer(t *testing.T) {
-	addr := netip.MustParseAddr("127.0.0.1")
+	addr, id := netip.MustParseAddr("127.0.0.1"), New(Config{})
 	for _, tt := range []struct {
 		name string
 		port uint16
@@ -47,7 +47,7 @@ func TestPeersThatAreTheAPIServer(t *testing.T) {
 		p, err := ParsePeer("127.0.0.1:33333", tt.name)
 		want := flow.ClusterAPIServer
 		want.Addr, want.Evidence = addr, flow.ByOption
-		if diff := cmp.Diff(want, p.Endpoint(addr), cmpopts.EquateComparable(netip.Addr{})); err != nil || p.PodPort != tt.port || diff != "" {
+		if diff := cmp.Diff(want, id.OfPeer(p, addr), cmpopts.EquateComparable(netip.Addr{})); err != nil || p.PodPort != tt.port || diff != "" {
 			t.Errorf("%s: %+v, %v (-want +got):\n%s", tt.name, p, err, diff)
 		}
 	}
@@ -56,7 +56,7 @@ func TestPeersThatAreTheAPIServer(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, says)
 		}
 	}
-	if p, err := ParsePeer("127.0.0.1:33333", "search:8080"); err != nil || p.Endpoint(addr).Kind != flow.Workload {
+	if p, err := ParsePeer("127.0.0.1:33333", "search:8080"); err != nil || id.OfPeer(p, addr).Kind != flow.Workload {
 		t.Errorf("%+v, %v, want pods", p, err)
 	}
 }

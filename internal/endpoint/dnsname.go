@@ -1,20 +1,23 @@
 package endpoint
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/netzero-dev/netzero/internal/flow"
 )
 
 // byName returns the endpoint that a DNS name means: a workload for a name that only the cluster (or a Docker network)
-// can answer, else an external host.
-func byName(name string, addr netip.Addr) flow.Endpoint {
+// can answer, else an external host. domains are those of clusters, besides cluster.local.
+func byName(name string, addr netip.Addr, domains ...string) flow.Endpoint {
 	name = canonicalName(name)
 	if IsAPIServerName(name) {
 		return apiServer(name, addr, flow.ByDNS)
 	}
-	if service, namespace, ok := clusterService(name); ok {
+	if service, namespace, ok := clusterService(name, domains...); ok {
 		return flow.Endpoint{Kind: flow.Workload, Name: service, Namespace: namespace, Addr: addr, Evidence: flow.ByDNS}
 	}
 	return flow.Endpoint{Kind: flow.External, Name: name, Addr: addr, Evidence: flow.ByDNS}
@@ -23,12 +26,12 @@ func byName(name string, addr netip.Addr) flow.Endpoint {
 // clusterService splits the names of Kubernetes' DNS specification: "db", "db.shop.svc", "db.shop.svc.cluster.local",
 // and with what stands before the service: "db-0.db.shop.svc" (a StatefulSet's pod), "_pg._tcp.db.shop.svc" (SRV).
 // "db.shop" is none of them: it cannot be told from "example.com".
-func clusterService(name string) (service, namespace string, ok bool) {
+func clusterService(name string, domains ...string) (service, namespace string, ok bool) {
 	if !strings.Contains(name, ".") {
 		service = Label(name)
 		return service, "", service != ""
 	}
-	qualified, ok := strings.CutSuffix(strings.TrimSuffix(name, ".cluster.local"), ".svc")
+	qualified, ok := cutClusterDomain(name, domains)
 	if !ok {
 		return "", "", false
 	}
@@ -38,4 +41,108 @@ func clusterService(name string) (service, namespace string, ok bool) {
 	}
 	service, namespace = labels[len(labels)-2], labels[len(labels)-1]
 	return service, namespace, CheckLabel(service) == nil && CheckLabel(namespace) == nil
+}
+
+// cutClusterDomain returns what stands before ".svc" and the cluster's domain. A domain that no host of the internet can
+// have is a cluster's, too.
+func cutClusterDomain(name string, domains []string) (string, bool) {
+	if qualified, ok := strings.CutSuffix(name, ".svc"); ok {
+		return qualified, true
+	}
+	for _, domain := range append([]string{defaultClusterDomain}, domains...) {
+		if qualified, ok := strings.CutSuffix(name, ".svc."+domain); ok {
+			return qualified, true
+		}
+	}
+	i := strings.LastIndex(name, ".svc.")
+	if i < 0 || !isPrivateDomain(name[i+len(".svc."):]) {
+		return "", false
+	}
+	return name[:i], true
+}
+
+const defaultClusterDomain = "cluster.local"
+
+// privateZones are the top-level domains that are reserved for private use (RFC 6761, RFC 6762 and ICANN), and those that
+// are used so.
+var privateZones = []string{"local", "internal", "test", "lan", "localdomain"}
+
+// isPrivateDomain reports whether a domain is none of the internet's.
+func isPrivateDomain(domain string) bool {
+	last := domain[strings.LastIndexByte(domain, '.')+1:]
+	return last == domain || slices.Contains(privateZones, last)
+}
+
+// ServiceName takes a name of the cluster's DNS apart that can be nothing else: "orders-db.shop.svc" with or without a
+// domain. domains are those of clusters, besides cluster.local.
+func ServiceName(name string, domains ...string) (service, namespace string, ok bool) {
+	if name = canonicalName(name); !strings.Contains(name, ".") {
+		return "", "", false
+	}
+	return clusterService(name, domains...)
+}
+
+// ParseDomain parses a DNS name without a wildcard, and returns it as names are compared: in lower case, without the dot at
+// the end.
+func ParseDomain(domain string) (string, error) {
+	p, err := parseName(domain)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("domain %w", err)
+	case p.kind != onName:
+		return "", fmt.Errorf("domain %q is no DNS name: write one, such as \"k8s.example.com\"", domain)
+	}
+	return p.name, nil
+}
+
+// byName is the function of that name for what a process looked up. The domains that its resolver searches tell the
+// cluster's: a pod has those of its namespace, of Services and of the cluster.
+func (id *Identifier) byName(pid int, name string, addr netip.Addr) flow.Endpoint {
+	e := byName(name, addr, id.config.ClusterDomains...)
+	if e.Kind == flow.External && strings.Contains(e.Name, ".svc.") {
+		search, _ := id.resolvers.Search(pid)
+		return byName(name, addr, search.clusterDomains()...)
+	}
+	return e
+}
+
+// clusterDomains returns the domains of clusters among those that are searched: "k8s.example.com" where that and
+// "svc.k8s.example.com" are.
+func (s Search) clusterDomains() []string {
+	var domains []string
+	for _, domain := range s.Domains {
+		if slices.Contains(s.Domains, "svc."+domain) {
+			domains = append(domains, domain)
+		}
+	}
+	return domains
+}
+
+// OfPeer returns what the user said that a destination stands for, which was reached at an address: the pods of a workload,
+// an external host, or the API server. The address of a host's stand-in is none of the host's, and left out.
+func (id *Identifier) OfPeer(peer Peer, addr netip.Addr) flow.Endpoint {
+	if peer.APIServer {
+		return apiServer("", addr, flow.ByOption)
+	}
+	e := byName(peer.Name, addr, id.config.ClusterDomains...)
+	e.Evidence = flow.ByOption
+	if e.Kind == flow.External {
+		e.Addr = netip.Addr{}
+	}
+	return e
+}
+
+// ParseAddresses parses an IP address, which is a range of one, or a CIDR without host bits. Its errors say what is wrong
+// with the text and what to write, and expect the caller to say which text.
+func ParseAddresses(text string) (netip.Prefix, error) {
+	p, err := parsePattern(text)
+	switch {
+	case err != nil:
+		return netip.Prefix{}, err
+	case p.kind != onAddress && p.kind != onNetwork:
+		return netip.Prefix{}, errors.New("is no IP address: write one, or a CIDR such as \"169.254.20.10/32\"")
+	case p.port != 0:
+		return netip.Prefix{}, fmt.Errorf("has a port: write %q, and the port beside it", p.prefix)
+	}
+	return p.prefix, nil
 }

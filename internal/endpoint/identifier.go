@@ -13,6 +13,8 @@ type Config struct {
 	Self     int    // the test process; 0 is this process
 	Peers    Peers  // what the user named
 	Workload string // the name of the recording's own workload, to which Self belongs
+
+	ClusterDomains []string // of the clusters where the test's names come from, besides cluster.local: lower case
 }
 
 // Identifier tells who is at the other end. It is safe for concurrent use.
@@ -77,7 +79,8 @@ func (b *Batch) fail(err error) {
 //     Self. To a container with its own network, loopback is Self, and the test process is somebody else. The program
 //     kube-apiserver is the API server;
 //   - a Peer without a port;
-//   - the DNS name that was asked for: a workload for a name of the cluster, else an external host;
+//   - the DNS name that was asked for: a workload for a name of the cluster, else an external host, which the manifests
+//     may know better;
 //   - the bare address.
 //
 // On an address of this machine where nobody listens, or somebody unknown, a Peer without a port counts too; without
@@ -118,7 +121,7 @@ func (b *Batch) Identify(q Query) Identity {
 
 // who finds the endpoint. One that rests on flow.ByOption, and is somebody else, is the peer.
 func (b *Batch) who(q Query, addr netip.Addr, peer Peer, found *Identity) (flow.Endpoint, Relation) {
-	named := peer.Endpoint(addr)
+	named := b.id.OfPeer(peer, addr)
 	if peer.Exact() {
 		return named, Other
 	}
@@ -148,7 +151,7 @@ func (b *Batch) who(q Query, addr netip.Addr, peer Peer, found *Identity) (flow.
 	case peer != Peer{}:
 		return named, Other
 	case q.Name != "":
-		return byName(q.Name, addr), Other
+		return b.id.byName(q.PID, q.Name, addr), Other
 	}
 	return bare, Other
 }

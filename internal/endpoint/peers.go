@@ -11,7 +11,7 @@ import (
 // Peer is a destination that the user named, because no test can know what stands there.
 type Peer struct {
 	Pattern
-	Name    string // a DNS-1123 label: the app label of the peer's pods
+	Name    string // a DNS-1123 label, which is the app label of the peer's pods, or a DNS name
 	PodPort uint16 // the port at which those pods serve; 0 is the one that was dialled
 	At      string // where the user named it, such as "shop_test.go:31"; may be empty, and tells no peers apart
 
@@ -44,9 +44,10 @@ func (p Peer) said() string {
 func (p Peer) Exact() bool { return p.port != 0 }
 
 // ParsePeer parses what the option Peer was given. address is host:port, an IP address, [IPv6]:port, a CIDR (without
-// port), or a DNS name with or without port; "localhost" is every loopback address. name is a DNS-1123 label, or
-// label:port with the port at which the real peer serves where that is not the one that the test dials; or it is the API
-// server: "kubernetes.default.svc:443", in any form of the name that pods use.
+// port), or a DNS name with or without port; "localhost" is every loopback address. name is a DNS-1123 label or a DNS
+// name, such as "search.shop" or "api.stripe.com", and may end in :port, the port at which the real peer serves where
+// that is not the one that the test dials; or it is the API server: "kubernetes.default.svc:443", in any form of the name
+// that pods use.
 func ParsePeer(address, name string) (Peer, error) {
 	p, err := parsePattern(address)
 	if err != nil {
@@ -74,10 +75,10 @@ func ParsePeer(address, name string) (Peer, error) {
 	return peer, nil
 }
 
-// parseNamePort parses "search" and "search:8080".
+// parseNamePort parses "search", "search:8080" and "api.example.com:443".
 func parseNamePort(s string) (name string, port uint16, err error) {
 	name, text, hasPort := strings.Cut(s, ":")
-	if err := CheckLabel(name); err != nil {
+	if name, err = parsePeerName(name); err != nil {
 		return "", 0, err
 	}
 	switch {
@@ -94,6 +95,27 @@ func parseNamePort(s string) (name string, port uint16, err error) {
 		return "", 0, fmt.Errorf("name %q %w", s, err)
 	}
 	return name, port, nil
+}
+
+// parsePeerName parses a label, or a DNS name of several, which it returns as names are compared.
+func parsePeerName(name string) (string, error) {
+	if !strings.Contains(name, ".") {
+		return name, CheckLabel(name)
+	}
+	if addr, err := netip.ParseAddr(name); err == nil {
+		return "", fmt.Errorf("name %q is an address: write the DNS name or the workload's name that %s stands for", name, addr)
+	}
+	p, err := parseName(name)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("name %w", err)
+	case p.kind == onWildcard:
+		return "", fmt.Errorf("name %q has a wildcard, but a Peer is one workload or host: write one name", name)
+	}
+	if service, namespace, ok := ServiceName(p.name); ok {
+		return service + "." + namespace + ".svc", nil
+	}
+	return p.name, nil
 }
 
 // Peers is a set of peers in which every pattern has one name and port. The zero value is empty.

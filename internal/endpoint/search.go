@@ -72,11 +72,9 @@ func (id *Identifier) Search(pid int) (Search, bool) { return id.resolvers.Searc
 // external host.
 func (id *Identifier) Named(name string) Identity {
 	if peer := id.config.Peers.named(name); peer != (Peer{}) {
-		return Identity{
-			Endpoint: peer.Endpoint(netip.Addr{}), Relation: Other, Peer: peer,
-		}
+		return Identity{Endpoint: id.OfPeer(peer, netip.Addr{}), Relation: Other, Peer: peer}
 	}
-	return Identity{Endpoint: byName(name, netip.Addr{}), Relation: Other}
+	return Identity{Endpoint: id.byName(0, name, netip.Addr{}), Relation: Other}
 }
 
 // named is Match for a name without an address, at any port.

@@ -206,7 +206,7 @@ func (e Evidence) String() string {
 // Endpoint is one end of a flow.
 type Endpoint struct {
 	Kind      Kind
-	Name      string     // the workload's name, or the DNS name in lower case without trailing dot; empty for Address
+	Name      string     // the workload's name, or the DNS name in lower case without trailing dot; of an Address what stands for it, if anything
 	Namespace string     // the workload's Kubernetes namespace; empty is the one of the policy
 	Addr      netip.Addr // the address that was used, never IPv4-mapped; the zero Addr for the recording's own workload
 	Evidence  Evidence

@@ -13,12 +13,17 @@ import (
 // found in any, unless the namespace has one of its own. The name may say the namespace itself: "orders-db.shop", which
 // then has to be written in the manifest, or "orders-db.shop.svc.cluster.local".
 //
+// A Service of type ExternalName whose host is the full name of another Service, as in "orders-db.shop.svc.cluster.local",
+// is what that one is.
+//
 // The error is a [*NotFoundError], an [*AmbiguousError] or an [*UnusableError].
-func (s *Set) Find(name, namespace string) (Match, error) {
+func (s *Set) Find(name, namespace string) (Match, error) { return s.find(name, namespace, 0) }
+
+func (s *Set) find(name, namespace string, hops int) (Match, error) {
 	services, workloads := s.named(name, namespace)
 	if namespace == "" && len(services) == 0 && len(workloads) == 0 {
 		if short, in, inCluster := cutNamespace(name); inCluster {
-			return s.Find(short, in)
+			return s.find(short, in, hops)
 		} else if in != "" { // or else a host's name
 			services, workloads = s.named(short, in)
 		}
@@ -29,6 +34,7 @@ func (s *Set) Find(name, namespace string) (Match, error) {
 		services = slices.DeleteFunc(services, func(s *service) bool { return elsewhere(s.identity) })
 		workloads = slices.DeleteFunc(workloads, func(w *workload) bool { return elsewhere(w.identity) })
 	}
+	services = s.withoutAliases(services, hops)
 	var candidates []string
 	namespaces := make(map[string]bool)
 	for _, s := range services {
@@ -47,7 +53,7 @@ func (s *Set) Find(name, namespace string) (Match, error) {
 	case len(workloads) > 1 && !(len(services) == 1 && s.decides(services[0], workloads)):
 		return Match{}, &AmbiguousError{name, candidates, "rename all but one, or give patterns that match one"}
 	case len(services) == 1:
-		return s.ofService(services[0], workloads)
+		return s.ofService(services[0], workloads, hops)
 	}
 	return s.ofWorkload(workloads[0])
 }

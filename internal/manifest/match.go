@@ -8,11 +8,14 @@ import (
 )
 
 // ofService returns what a Service stands for. There may be a workload of the same name.
-func (s *Set) ofService(svc *service, same []*workload) (Match, error) {
+func (s *Set) ofService(svc *service, same []*workload, hops int) (Match, error) {
 	m := svc.match()
 	stands := ""
 	switch {
 	case svc.externalName != "":
+		if to, follows, err := s.target(svc, hops); follows && (err != nil || len(same) == 0) {
+			return to, err
+		}
 		m.ExternalName, m.direct = svc.externalName, true
 		stands = "which stands for the host " + svc.externalName
 	case len(svc.selector) == 0:

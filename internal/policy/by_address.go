@@ -31,7 +31,10 @@ func (s Scope) endByAddress(e flow.Endpoint) flow.Endpoint {
 	return flow.Endpoint{Kind: flow.Address, Addr: e.Addr, Evidence: e.Evidence}
 }
 
-func (s Scope) allByAddress(flows []flow.Flow) []flow.Flow { return each(flows, s.byAddress) }
+// allByAddress returns flows so, and those to the resolver at each of its places.
+func (s Scope) allByAddress(flows []flow.Flow) []flow.Flow {
+	return s.allAtResolvers(each(flows, s.byAddress))
+}
 
 // byAddress is that of [Scope], but the node needs no name.
 func (c Cilium) byAddress(f flow.Flow) flow.Flow {
@@ -45,7 +48,9 @@ func (c Cilium) byAddress(f flow.Flow) flow.Flow {
 	return g
 }
 
-func (c Cilium) allByAddress(flows []flow.Flow) []flow.Flow { return each(flows, c.byAddress) }
+func (c Cilium) allByAddress(flows []flow.Flow) []flow.Flow {
+	return c.allAtResolvers(each(flows, c.byAddress))
+}
 
 func each(flows []flow.Flow, change func(flow.Flow) flow.Flow) []flow.Flow {
 	flows = slices.Clone(flows)

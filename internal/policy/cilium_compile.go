@@ -146,7 +146,11 @@ func (s *ciliumSide) spec(f flow.Flow) flowSpec {
 		w, _ := s.scope.workload(far)
 		spec.labels = w.at(s.direction).labels()
 	case flow.Resolver:
-		spec.labels = resolverLabels
+		r := s.scope.resolverOf(far)
+		spec.labels = r.Labels
+		if r.Addresses.IsValid() {
+			spec.addr = r.Addresses.Addr()
+		}
 	case flow.Anyone:
 	default:
 		spec.addr = address(far)

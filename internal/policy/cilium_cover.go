@@ -92,7 +92,8 @@ func coversCilium(r ciliumRule, peer ciliumPeerRef, port ciliumPortRef, d direct
 	}
 	for i, j := range r.pairs() {
 		a, b := r.pair(i, j)
-		if coversCiliumPeer(a, peer) && coversCiliumPort(b, port) && (!ciliumNamesDNS(peer, port, d) || ciliumNamesDNS(a, b, d)) {
+		if coversCiliumPeer(a, peer) && coversCiliumPort(b, port) &&
+			(!ciliumNamesDNS(peer, port, d) || ciliumNamesDNS(a, b, d) || allowsAnyCilium(a, b) && (Scope{}).wordOfCiliumPort(port, resolverPort) == includesDNS) {
 			return true
 		}
 	}
@@ -101,11 +102,16 @@ func coversCilium(r ciliumRule, peer ciliumPeerRef, port ciliumPortRef, d direct
 
 // ciliumNamesDNS reports whether a pair may stand for the cluster's resolver, whatever its peer is.
 func ciliumNamesDNS(peer ciliumPeerRef, port ciliumPortRef, d direction) bool {
-	if d != egress || port.port == nil || port.port.EndPort != 0 || peer.name != nil {
+	if d != egress || port.icmp != nil || peer.name != nil {
 		return false
 	}
-	n, isNumber := port.port.Number()
-	return isNumber && isDNSPort(int32(n))
+	switch (Scope{}).wordOfCiliumPort(port, resolverPort) {
+	case namesDNS:
+		return true
+	case includesDNS:
+		return mayBeCiliumResolver(peer)
+	}
+	return false
 }
 
 func coversCiliumPeer(wide, narrow ciliumPeerRef) bool {

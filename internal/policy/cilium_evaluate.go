@@ -20,7 +20,9 @@ import (
 func (c Cilium) Evaluate(policies ciliumPolicies, f flow.Flow) Verdict {
 	c = c.normal()
 	judged := c.byAddress(f)
-	v := c.ends(judged, c.wordless, func(subject Workload, d direction) Verdict { return c.side(policies, subject, d, judged) })
+	v := c.evaluateAt(judged, func(g flow.Flow) Verdict {
+		return c.ends(g, c.wordless, func(subject Workload, d direction) Verdict { return c.side(policies, subject, d, g) })
+	})
 	return explainAddress(v, f, judged)
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/flow"
@@ -28,24 +29,32 @@ func (v ciliumView) matchRefs(a ciliumPeerRef, b ciliumPortRef, f flow.Flow) fit
 
 // redirects is as that of the other dialect: a person's word for a resolver that goes by other labels.
 func (v ciliumView) redirects(peer ciliumPeerRef, port ciliumPortRef, f flow.Flow) bool {
-	if f.Destination.Kind != flow.Resolver || !isDNSPort(int32(f.Port)) || port.port == nil || port.port.EndPort != 0 || peer.name != nil {
+	if f.Destination.Kind != flow.Resolver || !v.scope.isResolverPort(f.Port) || peer.name != nil || port.icmp != nil ||
+		port.port != nil && !fitProtocol(*port.port, f.Protocol) || v.isForOtherResolver(peer, f.Destination) {
 		return false
 	}
-	if peer.endpoint != nil && !isEmpty(peer.endpoint) && v.fitPods(peer.endpoint, f.Destination) == otherNamespace {
+	if peer.endpoint != nil && v.lostNamespace(peer.endpoint, f.Destination) {
 		return false
 	}
-	n, isNumber := port.port.Number()
-	return isNumber && isDNSPort(int32(n)) && fitProtocol(*port.port, f.Protocol)
+	switch v.scope.wordOfCiliumPort(port, f.Port) {
+	case namesDNS:
+		return true
+	case includesDNS:
+		return mayBeCiliumResolver(peer)
+	}
+	return false
 }
 
 func (v ciliumView) fitPeer(peer ciliumPeerRef, f flow.Flow) peerFit {
 	far := v.direction.far(f)
 	isServer := v.direction == egress && isAPIServer(far)
 	isHost := isNode(far) || usesHostNetwork(far)
-	arePods := far.Kind == flow.Workload || far.Kind == flow.Resolver
+	arePods := far.Kind == flow.Workload
 	switch {
 	case peer == ciliumPeerRef{}, peer.entity == cilium.All:
 		return peerFits
+	case far.Kind == flow.Resolver:
+		return v.fitResolver(peer, v.scope.resolverOf(far))
 	case far.Kind == flow.Anyone:
 		return otherSort // whatever the peer is, others may call too
 	case peer.entity != "":
@@ -101,10 +110,11 @@ func (v ciliumView) opens(entity string, f flow.Flow) bool {
 
 func (v ciliumView) fitPods(selector *metav1.LabelSelector, far flow.Endpoint) peerFit {
 	w, _ := v.scope.workload(far)
-	pods, namespace := w.at(v.direction).labels(), cmp.Or(w.Namespace, v.namespace)
-	if far.Kind == flow.Resolver {
-		pods, namespace = resolverLabels, flow.ClusterResolver.Namespace
-	}
+	return v.fitLabels(selector, w.at(v.direction).labels(), cmp.Or(w.Namespace, v.namespace))
+}
+
+// fitLabels holds a selector against pods of a namespace.
+func (v ciliumView) fitLabels(selector *metav1.LabelSelector, pods labels.Set, namespace string) peerFit {
 	plain := plainSelector(selector)
 	byNamespace, others := &metav1.LabelSelector{}, &metav1.LabelSelector{}
 	part := func(key string) *metav1.LabelSelector {

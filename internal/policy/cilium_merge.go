@@ -297,13 +297,21 @@ func (e ciliumEdit) addLookups(flows []flow.Flow) {
 
 // addResolver adds the rule for the resolver, which lets Cilium read every look-up.
 func (e ciliumEdit) addResolver(rules []ciliumRule) {
-	resolver := ciliumPeer{rank: rankResolver}
-	rule := resolver.rule()
-	rule.ports = []cilium.PortRule{lookups()}
-	rules = insertBefore(rules, rule, func(other ciliumRule) bool {
-		k, ok := e.openingOfRule(other)
-		return ok && k.peer.compare(resolver) > 0
-	})
+	places := e.scope.Resolvers
+	if len(places) == 0 {
+		places = []Resolver{clustersResolver}
+	}
+	for _, place := range places {
+		resolver := place.ciliumPeer()
+		rule := resolver.rule()
+		for _, port := range place.ports() {
+			rule.readLookups(port)
+		}
+		rules = insertBefore(rules, rule, func(other ciliumRule) bool {
+			k, ok := e.openingOfRule(other)
+			return ok && k.peer.compare(resolver) > 0
+		})
+	}
 	setCiliumRules(e.policy, e.direction, rules)
 }
 
@@ -330,6 +338,12 @@ func (e ciliumEdit) openingOfRule(r ciliumRule) (ciliumOpening, bool) {
 	}
 	if len(r.peers()) != 1 {
 		return o, false
+	}
+	for _, place := range e.scope.Resolvers {
+		if samePeers(place.ciliumPeer().rule(), r) {
+			o.peer = place.ciliumPeer()
+			return o, true
+		}
 	}
 	switch peer := r.peers()[0]; {
 	case peer.endpoint != nil && len(peer.endpoint.MatchExpressions) > 0:

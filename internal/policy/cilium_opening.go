@@ -25,10 +25,11 @@ const (
 // ciliumPeer is what a rule depends on of the far end of its flows.
 type ciliumPeer struct {
 	rank      rank
-	namespace string     // of pods, where it is known
-	labels    string     // of pods, as labels.Set writes them
+	namespace string     // of pods, where it is known; of the resolver's, where they are not the usual ones
+	labels    string     // of pods, as labels.Set writes them; the same
 	host      string     // of a name, or a pattern of names
-	addr      netip.Addr // of an address
+	addr      netip.Addr // of an address, and of a resolver that is no pods
+	bits      int        // of a resolver's addresses
 }
 
 func (k ciliumPeer) compare(l ciliumPeer) int {
@@ -38,6 +39,7 @@ func (k ciliumPeer) compare(l ciliumPeer) int {
 		cmp.Compare(k.labels, l.labels),
 		cmp.Compare(k.host, l.host),
 		k.addr.Compare(l.addr),
+		cmp.Compare(k.bits, l.bits),
 	)
 }
 
@@ -108,7 +110,7 @@ func (c Cilium) peerOf(d direction, e flow.Endpoint) ciliumPeer {
 		w, _ := c.workload(e)
 		return ciliumPeer{rank: rankPods, namespace: w.Namespace, labels: w.at(d).selecting().String()}
 	case e.Kind == flow.Resolver:
-		return ciliumPeer{rank: rankResolver}
+		return c.resolverOf(e).ciliumPeer()
 	case e.Kind == flow.External && d == egress:
 		return ciliumPeer{rank: rankName, host: c.fqdn(e.Name).String()}
 	case e.Kind == flow.Anyone:

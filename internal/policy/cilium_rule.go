@@ -37,6 +37,12 @@ func (k ciliumPeer) rule() ciliumRule {
 		}
 		return ciliumRule{endpoints: []metav1.LabelSelector{sourced(set)}}
 	case rankResolver:
+		if k.addr.IsValid() {
+			return ciliumRule{cidrs: []cilium.CIDRRule{{CIDR: netip.PrefixFrom(k.addr, k.bits).String()}}}
+		}
+		if k.labels != "" {
+			return ciliumPeer{rank: rankPods, namespace: k.namespace, labels: k.labels}.rule()
+		}
 		set := labels.Merge(resolverLabels, labels.Set{cilium.NamespaceLabel: flow.ClusterResolver.Namespace})
 		return ciliumRule{endpoints: []metav1.LabelSelector{sourced(set)}}
 	case rankAPIServer:
@@ -78,10 +84,8 @@ func (r *ciliumRule) open(o ciliumOpening) {
 			later := func(other cilium.ICMPField) bool { return compareICMP(other, field) > 0 }
 			*fields = insertBefore(slices.Clone(*fields), field, later)
 		}
-	case o.peer.rank == rankResolver && o.port == resolverPort:
-		if !slices.ContainsFunc(r.ports, cilium.PortRule.HasDNS) {
-			r.ports = slices.Insert(r.ports, 0, lookups())
-		}
+	case o.peer.rank == rankResolver && (o.port == resolverPort || o.peer != (ciliumPeer{rank: rankResolver})):
+		r.readLookups(o.port)
 	default:
 		r.addPort(o.ciliumPort())
 	}
@@ -131,10 +135,10 @@ func protocolRank(name string) int {
 	return -1
 }
 
-// lookups are the ports of the resolver, and leave for all that is asked there.
-func lookups() cilium.PortRule {
+// lookups is a port of the resolver, and leave for all that is asked there.
+func lookups(port uint16) cilium.PortRule {
 	return cilium.PortRule{
-		Ports: []cilium.Port{{Port: strconv.Itoa(resolverPort), Protocol: cilium.Any}},
+		Ports: []cilium.Port{{Port: strconv.Itoa(int(port)), Protocol: cilium.Any}},
 		Rules: &cilium.L7Rules{DNS: []cilium.FQDN{{MatchPattern: "*"}}},
 	}
 }

@@ -33,14 +33,16 @@ func evaluator(
 	compiled := make(map[end]func(flow.Flow) Verdict)
 	return func(f flow.Flow) Verdict {
 		judged := byAddress(f)
-		v := s.ends(judged, wordless, func(subject Workload, d direction) Verdict {
-			at := end{subject.Name, subject.Namespace, d}
-			verdict := compiled[at]
-			if verdict == nil {
-				verdict = compile(subject, d)
-				compiled[at] = verdict
-			}
-			return verdict(judged)
+		v := s.evaluateAt(judged, func(g flow.Flow) Verdict {
+			return s.ends(g, wordless, func(subject Workload, d direction) Verdict {
+				at := end{subject.Name, subject.Namespace, d}
+				verdict := compiled[at]
+				if verdict == nil {
+					verdict = compile(subject, d)
+					compiled[at] = verdict
+				}
+				return verdict(g)
+			})
 		})
 		return explainAddress(v, f, judged)
 	}

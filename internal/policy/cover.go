@@ -25,7 +25,8 @@ func (c covering) covers(r rule, peer *networkingv1.NetworkPolicyPeer, port *net
 		if p == nil && peer != nil && slices.ContainsFunc(c.reserved, func(r reservation) bool { return r.isPortOf(q) }) {
 			continue // which is for others
 		}
-		if c.coversPeer(p, peer) && coversPort(q, port) && (!c.namesDNS(peer, port) || c.namesDNS(p, q)) {
+		if c.coversPeer(p, peer) && coversPort(q, port) &&
+			(!c.namesDNS(peer, port) || c.namesDNS(p, q) || allowsAnyDNS(p, q) && (Scope{}).wordOfPort(port, resolverPort) == includesDNS) {
 			return true
 		}
 	}
@@ -34,8 +35,21 @@ func (c covering) covers(r rule, peer *networkingv1.NetworkPolicyPeer, port *net
 
 // namesDNS reports whether a pair may stand for the cluster's resolver, whatever its peer is; see view.redirects.
 func (c covering) namesDNS(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort) bool {
-	return c.direction == egress && port != nil && port.Port != nil && port.Port.Type == intstr.Int && isDNSPort(port.Port.IntVal) &&
-		port.EndPort == nil && portProtocol(port) != flow.SCTP && !(c.annotated && isInternet(peer))
+	if c.direction != egress || port != nil && portProtocol(port) == flow.SCTP || c.annotated && isInternet(peer) {
+		return false
+	}
+	switch (Scope{}).wordOfPort(port, resolverPort) {
+	case namesDNS:
+		return true
+	case includesDNS:
+		return peer != nil && mayBeResolver(peer)
+	}
+	return false
+}
+
+// allowsAnyDNS reports whether a pair is for every port of everywhere.
+func allowsAnyDNS(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort) bool {
+	return peer == nil && (port == nil || port.Port == nil)
 }
 
 func (c covering) coversPeer(wide, narrow *networkingv1.NetworkPolicyPeer) bool {

@@ -52,7 +52,8 @@ type Verdict struct {
 //
 // An ipBlock never holds a pod, and a pod selector never anything else; only a rule without peers is for
 // [flow.Anyone]. A port with a name is the one that goes by it at the flow's destination; see [Workload]. Port 53 or 5353 by number, to any peer, is taken for the
-// cluster's resolver, which goes by other labels in some clusters.
+// cluster's resolver, which goes by other labels in some clusters; and so is a rule that says less of ports, if its peer
+// speaks of DNS. With [Scope].Resolvers each of them has to be allowed, and a rule for one does not stand for another.
 //
 // In a policy with [NamesAnnotation] the internet (0.0.0.0/0 or ::/0) is open only to external flows that match an
 // entry, and external flows need one for a single address (/32 or /128) too. An external name that no policy can hold is
@@ -63,7 +64,9 @@ type Verdict struct {
 func (s Scope) Evaluate(policies []*networkingv1.NetworkPolicy, f flow.Flow) Verdict {
 	s = s.normal()
 	judged := s.byAddress(f)
-	v := s.ends(judged, s.wordless, func(subject Workload, d direction) Verdict { return s.side(policies, subject, d, judged) })
+	v := s.evaluateAt(judged, func(g flow.Flow) Verdict {
+		return s.ends(g, s.wordless, func(subject Workload, d direction) Verdict { return s.side(policies, subject, d, g) })
+	})
 	return explainAddress(v, f, judged)
 }
 

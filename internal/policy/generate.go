@@ -112,6 +112,12 @@ func (k peerKey) list() []networkingv1.NetworkPolicyPeer {
 		}
 		return []networkingv1.NetworkPolicyPeer{pods}
 	case flow.Resolver:
+		if k.addr.IsValid() {
+			return []networkingv1.NetworkPolicyPeer{block(netip.PrefixFrom(k.addr, k.bits))}
+		}
+		if k.labels != "" {
+			return peerKey{kind: flow.Workload, namespace: k.namespace, labels: k.labels}.list()
+		}
 		return []networkingv1.NetworkPolicyPeer{{
 			PodSelector:       selector(resolverLabels),
 			NamespaceSelector: selector(namespaceLabels(flow.ClusterResolver.Namespace)),

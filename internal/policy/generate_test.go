@@ -32,7 +32,7 @@ spec:
 `,
 	}, {
 		name:    "only what rules cannot say",
-		reason:  "a ping is listed, a workload that only pings looks no names up, and bad names must not become rules: their address does, where they have one",
+		reason:  "a ping is listed, a workload that only pings looks no names up, and bad names must not become rules: their address does, where they have one, which was looked up",
 		subject: checkout,
 		flows: []flow.Flow{
 			ping(workload("cache")), tcp(workload("not a label"), 80), tcp(workload(""), 80), tcp(workloadIn("a/b", "cache"), 80),
@@ -48,6 +48,18 @@ metadata:
   name: checkout
 spec:
   egress:
+  - ports:
+    - port: 53
+      protocol: TCP
+    - port: 53
+      protocol: UDP
+    to:
+    - namespaceSelector:
+        matchLabels:
+          kubernetes.io/metadata.name: kube-system
+      podSelector:
+        matchLabels:
+          k8s-app: kube-dns
   - ports:
     - port: 443
       protocol: TCP

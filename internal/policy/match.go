@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"iter"
 	"net/netip"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/netzero-dev/netzero/internal/flow"
@@ -91,22 +93,88 @@ func (v view) match(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.Net
 // write a rule that names one of its ports. The rule for the internet's names is not one of those: a host that is
 // asked on port 53 by name says nothing about the resolver, and pods with the resolver's labels in another namespace are
 // none: that is its own rule, which lost the namespace.
+//
+// A rule that says less of ports (none, a range, a name) is one of those where its peer speaks of DNS.
 func (v view) redirects(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort, f flow.Flow) bool {
-	return f.Destination.Kind == flow.Resolver && isDNSPort(int32(f.Port)) && (f.Protocol == flow.TCP || f.Protocol == flow.UDP) &&
-		port != nil && port.Port != nil && port.Port.Type == intstr.Int && isDNSPort(port.Port.IntVal) && port.EndPort == nil &&
-		portProtocol(port) == f.Protocol &&
-		!(v.annotated && isInternet(peer)) &&
-		!(peer != nil && !isEmpty(peer.PodSelector) && v.fitPods(peer, f.Destination) == otherNamespace)
+	if f.Destination.Kind != flow.Resolver || !v.scope.isResolverPort(f.Port) || f.Protocol != flow.TCP && f.Protocol != flow.UDP ||
+		port != nil && portProtocol(port) != f.Protocol || v.annotated && isInternet(peer) || v.isForOtherResolver(peer, f.Destination) {
+		return false
+	}
+	switch v.scope.wordOfPort(port, f.Port) {
+	case namesDNS:
+		return peer == nil || !v.lostNamespace(peer, f.Destination)
+	case includesDNS:
+		return peer != nil && mayBeResolver(peer) && !v.lostNamespace(peer, f.Destination)
+	}
+	return false
 }
 
-func isDNSPort(port int32) bool {
-	const openShift = 5353
-	return port == resolverPort || port == openShift
+// lostNamespace reports whether a peer is for pods as the resolver's, and certainly in another namespace.
+func (v view) lostNamespace(peer *networkingv1.NetworkPolicyPeer, e flow.Endpoint) bool {
+	return peer.IPBlock == nil && !isEmpty(peer.PodSelector) && v.fitPods(peer, e) == otherNamespace &&
+		(peer.NamespaceSelector == nil || !v.scope.maySelect(peer.NamespaceSelector, v.scope.resolverOf(e).Namespace))
 }
+
+// isForOtherResolver reports whether a peer is for another place than that which is asked, of those that the user names, or
+// for the usual one, which is then known not to be that.
+func (v view) isForOtherResolver(peer *networkingv1.NetworkPolicyPeer, e flow.Endpoint) bool {
+	if len(v.scope.Resolvers) == 0 {
+		return false
+	}
+	asked := v.scope.resolverOf(e)
+	return slices.ContainsFunc(append([]Resolver{clustersResolver}, v.scope.Resolvers...), func(r Resolver) bool {
+		return !r.is(asked) && v.fitResolver(peer, r) == peerFits
+	})
+}
+
+// mayBeResolver reports whether a peer that says nothing of ports may be a resolver: pods or a namespace that speak of DNS,
+// or addresses that hold NodeLocal's.
+func mayBeResolver(peer *networkingv1.NetworkPolicyPeer) bool {
+	if peer.IPBlock != nil {
+		return holdsNodeLocal(peer.IPBlock.CIDR, peer.IPBlock.Except)
+	}
+	return peer.NamespaceSelector != nil && (speaksOfDNS(peer.PodSelector) || speaksOfDNS(peer.NamespaceSelector))
+}
+
+// fitResolver is fitPeer for a place of the resolver.
+func (v view) fitResolver(peer *networkingv1.NetworkPolicyPeer, r Resolver) peerFit {
+	switch {
+	case peer == nil:
+		return peerFits
+	case r.Addresses.IsValid() != (peer.IPBlock != nil):
+		return otherSort
+	case peer.IPBlock == nil:
+		return v.fitLabels(peer, r.Labels, r.Namespace)
+	case v.annotated && isInternet(peer):
+		return unnamed
+	}
+	return fitRange(peer.IPBlock.CIDR, peer.IPBlock.Except, r.Addresses)
+}
+
+// fitRange holds a range of addresses against another one.
+func fitRange(cidr string, except []string, addresses netip.Prefix) peerFit {
+	prefix, err := netip.ParsePrefix(cidr)
+	overlaps := func(text string) bool {
+		e, err := netip.ParsePrefix(text)
+		return err == nil && e.Overlaps(addresses)
+	}
+	switch {
+	case err != nil || !holds(prefix, addresses):
+		return otherPeer
+	case slices.ContainsFunc(except, overlaps):
+		return excepted
+	}
+	return peerFits
+}
+
+// openShiftPort is that of OpenShift's resolver, behind port 53 of its Service.
+const openShiftPort = 5353
+
+func isDNSPort(port int32) bool { return port == resolverPort || port == openShiftPort }
 
 func (v view) fitPeer(peer *networkingv1.NetworkPolicyPeer, f flow.Flow) peerFit {
 	far := v.direction.far(f)
-	arePods := far.Kind == flow.Workload || far.Kind == flow.Resolver
+	arePods := far.Kind == flow.Workload
 	switch {
 	case peer == nil:
 		return peerFits
@@ -116,6 +184,8 @@ func (v view) fitPeer(peer *networkingv1.NetworkPolicyPeer, f flow.Flow) peerFit
 		return v.fitBlockBeyond(peer.IPBlock, far)
 	case isBeyondSelectors(v.direction, far):
 		return otherSort
+	case far.Kind == flow.Resolver:
+		return v.fitResolver(peer, v.scope.resolverOf(far))
 	case arePods == (peer.IPBlock != nil):
 		return otherSort // pods come and go with their addresses: Kubernetes leaves it open whether a range holds them
 	case arePods:
@@ -125,11 +195,16 @@ func (v view) fitPeer(peer *networkingv1.NetworkPolicyPeer, f flow.Flow) peerFit
 }
 
 func (v view) fitPods(peer *networkingv1.NetworkPolicyPeer, far flow.Endpoint) peerFit {
-	w, _ := v.scope.workload(far)
-	pods, namespace := w.at(v.direction).labels(), cmp.Or(w.Namespace, v.namespace)
 	if far.Kind == flow.Resolver {
-		pods, namespace = resolverLabels, flow.ClusterResolver.Namespace
+		r := v.scope.resolverOf(far)
+		return v.fitLabels(peer, r.Labels, r.Namespace)
 	}
+	w, _ := v.scope.workload(far)
+	return v.fitLabels(peer, w.at(v.direction).labels(), cmp.Or(w.Namespace, v.namespace))
+}
+
+// fitLabels holds a peer that selects pods against those of a namespace.
+func (v view) fitLabels(peer *networkingv1.NetworkPolicyPeer, pods labels.Set, namespace string) peerFit {
 	inNamespace := namespace == v.namespace
 	if peer.NamespaceSelector != nil {
 		inNamespace = selects(peer.NamespaceSelector, v.scope.namespaceLabels(namespace))

@@ -14,6 +14,11 @@ import (
 // peerOfRule returns the peer for which Generate would write a rule's peers, or false. It takes an internet that excepts
 // more, and lacks a half, for the internet, but none that excepts less.
 func (e edit) peerOfRule(rule rule) (peerKey, bool) {
+	for _, r := range e.scope.Resolvers {
+		if equality.Semantic.DeepEqual(r.peer().list(), rule.peers) {
+			return r.peer(), true
+		}
+	}
 	notPublic := func(peer networkingv1.NetworkPolicyPeer) bool { return !isInternet(&peer) || !isPublic(peer.IPBlock) }
 	switch {
 	case len(rule.peers) == 0:

@@ -31,7 +31,8 @@ type peerKey struct {
 	kind      flow.Kind
 	namespace string     // of pods, where it is another than the policy's
 	labels    string     // of pods, as labels.Set writes them
-	addr      netip.Addr // of an Address
+	addr      netip.Addr // of an Address, and of a Resolver that is no pods
+	bits      int        // of a Resolver's addresses
 }
 
 func (k peerKey) compare(l peerKey) int {
@@ -40,6 +41,7 @@ func (k peerKey) compare(l peerKey) int {
 		cmp.Compare(k.namespace, l.namespace),
 		cmp.Compare(k.labels, l.labels),
 		k.addr.Compare(l.addr),
+		cmp.Compare(k.bits, l.bits),
 	)
 }
 
@@ -83,6 +85,8 @@ func (s Scope) peerOf(subject Workload, d direction, e flow.Endpoint) peerKey {
 			k.namespace = w.Namespace
 		}
 		return k
+	case e.Kind == flow.Resolver:
+		return s.resolverOf(e).peer()
 	case e.Kind == flow.Address, e.Kind == flow.External && (d == ingress || !flow.Public(addr)):
 		return peerKey{kind: flow.Address, addr: addr}
 	}
@@ -94,7 +98,7 @@ func address(e flow.Endpoint) netip.Addr { return e.Addr.Unmap().WithZone("") }
 
 // metadataEntry returns what [MetadataAnnotation] says of an opening for egress, or "".
 func (o opening) metadataEntry() string {
-	if o.peer.addr != flow.MetadataService {
+	if o.peer.addr != flow.MetadataService || o.peer.kind == flow.Resolver {
 		return ""
 	}
 	return fmt.Sprintf("%s:%d/%s", o.peer.addr, o.port, o.protocol)

@@ -294,6 +294,7 @@ func addressOf[P metav1.Object](t *testing.T, name string, in inBoth[P]) {
 			t.Errorf("%q at %s is %s: %s", name, addr, v.Outcome, v.Reason)
 		}
 		bare := tcp(at(addr), 8443)
+		bare.Destination.Name = name // which is looked up
 		if diff := cmp.Diff(in.generate(bare), in.generate(odd)); diff != "" {
 			t.Errorf("%q is not written as its address (-address +name):\n%s", name, diff)
 		}

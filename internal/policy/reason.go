@@ -108,7 +108,7 @@ func (s Scope) describe(d direction, e flow.Endpoint) string {
 			return fmt.Sprintf("%s (pods %s)", e, w.labels())
 		}
 	case flow.Resolver:
-		return fmt.Sprintf("the cluster's resolver (pods %s in namespace %s)", resolverLabels, flow.ClusterResolver.Namespace)
+		return fmt.Sprintf("the cluster's resolver (%s)", s.resolverOf(e))
 	case flow.APIServer:
 		if e.Addr.IsValid() {
 			return fmt.Sprintf("the API server at %s (which no selector finds)", e.Addr)

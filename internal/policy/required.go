@@ -17,7 +17,7 @@ const resolverPort = 53
 var resolverLabels = labels.Set{"k8s-app": flow.ClusterResolver.Name}
 
 // Required returns the flows, in their order, and behind them those that they imply: a source that talks to a
-// workload, a name or the resolver also looks names up, over UDP and, where an answer does not fit, over TCP, at port
+// workload, a name, an address that a name stands for, or the resolver also looks names up, over UDP and, where an answer does not fit, over TCP, at port
 // 53 of an endpoint of the kind Resolver. A source that is no workload implies nothing. Tests that dial localhost do not do so, their pods in the cluster do.
 // An implied flow has a count of 0. Flows that no NetworkPolicy can express imply nothing, but look-ups without an answer do.
 func Required(flows []flow.Flow) []flow.Flow { return required(flows, Scope{}.inexpressible) }
@@ -34,7 +34,8 @@ func required(flows []flow.Flow, inexpressible func(direction, flow.Flow) string
 	sources, seen := make(map[flow.Endpoint]bool), make(map[lookup]bool)
 	for _, f := range flows {
 		isPods := f.Source.Kind == flow.Workload // of others, nobody here knows what they ask
-		if !isPods || !f.Lookup && inexpressible(egress, f) != "" || f.Destination.Kind == flow.Address {
+		judged := byUnwritableName(f)
+		if !isPods || !f.Lookup && inexpressible(egress, judged) != "" || !isLookedUp(judged.Destination) {
 			continue
 		}
 		source := f.Source.Identity()
@@ -58,6 +59,18 @@ func required(flows []flow.Flow, inexpressible func(direction, flow.Flow) string
 		}
 	}
 	return required
+}
+
+// isLookedUp reports whether whoever talks to a destination asks DNS for it first. An address with a name is what the name
+// stands for, such as a Service without a selector.
+func isLookedUp(e flow.Endpoint) bool { return e.Kind != flow.Address || e.Name != "" }
+
+// byUnwritableName returns a flow to a host whose name no policy can hold by its address, which is then what a rule is for.
+func byUnwritableName(f flow.Flow) flow.Flow {
+	if e := f.Destination; e.Kind == flow.External && e.Addr.IsValid() && !isHost(e.Name) && !f.Lookup {
+		f.Destination = flow.Endpoint{Kind: flow.Address, Name: e.Name, Addr: e.Addr}
+	}
+	return f
 }
 
 // inexpressible says why no rule of a direction can allow a flow and no other, or returns "" if one can.

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -32,6 +33,9 @@ func TestRequiredAddsLookUps(t *testing.T) {
 	}{
 		{"nothing implies nothing", nil, nil},
 		{"a bare address is not looked up", []flow.Flow{tcp(at("203.0.113.9"), 443)}, nil},
+		{"an address that a Service stands for is", []flow.Flow{tcp(flow.Endpoint{Kind: flow.Address, Name: "legacy",
+			Addr: netip.MustParseAddr("10.20.0.7")}, 8080)}, both},
+		{"a name that no policy can hold is looked up all the same", []flow.Flow{tcp(external("a b.test", "203.0.113.9"), 443)}, both},
 		{"a ping is in no policy, so it must not open one", []flow.Flow{ping(workload("cache"))}, nil},
 		{"a workload is looked up", []flow.Flow{tcp(workload("cache"), 6379)}, both},
 		{"a name is looked up", []flow.Flow{udp(external("time.example", "203.0.113.9"), 123)}, both},

@@ -99,6 +99,9 @@ type Scope struct {
 	// Addresses are those at which flows went to somebody who is not beyond selectors: a rule for one of them alone is for
 	// neither the API server nor pods on the network of their nodes.
 	Addresses []netip.Addr
+	// Resolvers says where the cluster's DNS is, and so what the rules for it are. None is pods with the label k8s-app:
+	// kube-dns in kube-system, at port 53; then hand-written rules that may stand for it elsewhere allow it as well.
+	Resolvers []Resolver
 
 	index *workloadIndex // of subjects and peers; may be nil
 }

@@ -50,6 +50,11 @@ func UniteScopes(scopes ...Scope) (Scope, error) {
 			}
 			united.Subjects = append(united.Subjects, subject)
 		}
+		for _, r := range s.Resolvers {
+			if !slices.ContainsFunc(united.Resolvers, func(q Resolver) bool { return r.is(q) && slices.Equal(r.ports(), q.ports()) }) {
+				united.Resolvers = append(united.Resolvers, r)
+			}
+		}
 		for _, peer := range s.Peers {
 			known := func(w Workload) bool { return w.Name == peer.Name && w.Namespace == peer.Namespace }
 			if !slices.ContainsFunc(united.Peers, known) {

@@ -1,0 +1,231 @@
+package netzerotest
+
+import (
+	"encoding/json"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/netzero-dev/netzero/internal/endpoint"
+	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/manifest"
+	"github.com/netzero-dev/netzero/internal/policy"
+)
+
+const shopManifests = `{apiVersion: v1, kind: Service, metadata: {name: orders-db, namespace: shop},
+  spec: {clusterIP: None, selector: {app: db}, ports: [{port: 5432, targetPort: pg}]}}
+---
+{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: orders-db, namespace: shop}, spec: {
+  selector: {matchLabels: {app: db}}, template: {metadata: {labels: {app: db}},
+  spec: {containers: [{name: pg, image: pg, ports: [{name: pg, containerPort: 5432}]}]}}}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: redis, namespace: shop}, spec: {selector: {app: redis}, ports: [{port: 6379}]}}
+---
+{apiVersion: apps/v1, kind: Deployment, metadata: {name: redis, namespace: shop}, spec: {
+  selector: {matchLabels: {app: redis}}, template: {metadata: {labels: {app: redis}},
+  spec: {containers: [{name: redis, image: redis, ports: [{containerPort: 6379}]}]}}}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: redis, namespace: web}, spec: {selector: {app: cache}, ports: [{port: 6379}]}}
+---
+{apiVersion: apps/v1, kind: Deployment, metadata: {name: redis, namespace: web}, spec: {
+  selector: {matchLabels: {app: cache}}, template: {metadata: {labels: {app: cache}},
+  spec: {containers: [{name: redis, image: redis, ports: [{containerPort: 6379}]}]}}}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: basket, namespace: web},
+  spec: {type: ExternalName, externalName: redis.shop.svc.cluster.local}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: payments, namespace: web},
+  spec: {type: ExternalName, externalName: api.stripe.com}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: search, namespace: web},
+  spec: {type: ExternalName, externalName: search.other.svc.k8s.acme.io}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: legacy, namespace: web}, spec: {ports: [{port: 80, targetPort: 8080}]}}
+---
+{apiVersion: v1, kind: Endpoints, metadata: {name: legacy, namespace: web},
+  subsets: [{addresses: [{ip: 10.20.0.7}], ports: [{port: 8080}]}]}
+---
+{apiVersion: apps/v1, kind: Deployment, metadata: {name: checkout, namespace: web}, spec: {
+  selector: {matchLabels: {app: checkout}}, template: {metadata: {labels: {app: checkout}},
+  spec: {containers: [{name: main, image: checkout}]}}}}
+`
+
+func readManifests(t *testing.T, text string) *manifest.Set {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "all.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	set, err := manifest.Read(dir, "all.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+// peersOf returns the peers of each rule that both dialects write for what checkout opens, and the notices.
+func peersOf(t *testing.T, c config, flows ...Flow) (kubernetes, ciliums []string, notices []string) {
+	t.Helper()
+	c.workload = "checkout"
+	for i := range flows {
+		flows[i].Source = flow.Endpoint{Kind: flow.Workload, Name: "checkout", Namespace: c.namespace}
+		flows[i].Count = 1
+	}
+	placed, scope, notices, err := c.deploy(settlement{flows: flows, workloads: []policy.Subject{{Workload: c.subject()}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := func(v any) string {
+		b, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.ReplaceAll(string(b), `"`, "")
+	}
+	policies := scope.Generate(placed)
+	for _, r := range policies[0].Spec.Egress {
+		if len(r.To) > 0 && r.To[0].IPBlock != nil && r.To[0].IPBlock.CIDR == "0.0.0.0/0" {
+			kubernetes = append(kubernetes, "internet for "+policies[0].Annotations[policy.NamesAnnotation])
+			continue
+		}
+		kubernetes = append(kubernetes, text(r.To)+" "+r.Ports[0].Port.String())
+	}
+	for _, r := range (policy.Cilium{Scope: scope}).Generate(placed)[0].Spec.Egress {
+		peer := text(r.ToEndpoints)
+		switch {
+		case len(r.ToFQDNs) > 0:
+			peer = text(r.ToFQDNs)
+		case len(r.ToCIDR)+len(r.ToCIDRSet) > 0:
+			peer = text(r.ToCIDRSet)
+		case len(r.ToEntities) > 0:
+			peer = text(r.ToEntities)
+		}
+		ciliums = append(ciliums, peer+" "+r.ToPorts[0].Ports[0].Port)
+	}
+	return kubernetes, ciliums, notices
+}
+
+const (
+	kubernetesDNS = "[{podSelector:{matchLabels:{k8s-app:kube-dns}}," +
+		"namespaceSelector:{matchLabels:{kubernetes.io/metadata.name:kube-system}}}] 53"
+	ciliumDNS = "[{matchLabels:{k8s:io.kubernetes.pod.namespace:kube-system,k8s:k8s-app:kube-dns}}] 53"
+)
+
+// pods are the peers of both dialects for pods of a label.
+func pods(app, namespace, port string) [2]string {
+	if namespace == "" {
+		return [2]string{"[{podSelector:{matchLabels:{app:" + app + "}}}] " + port, "[{matchLabels:{k8s:app:" + app + "}}] " + port}
+	}
+	return [2]string{
+		"[{podSelector:{matchLabels:{app:" + app + "}},namespaceSelector:{matchLabels:{kubernetes.io/metadata.name:" + namespace + "}}}] " + port,
+		"[{matchLabels:{k8s:app:" + app + ",k8s:io.kubernetes.pod.namespace:" + namespace + "}}] " + port,
+	}
+}
+
+func external(name, port string) [2]string {
+	return [2]string{"internet for " + name + ":" + port + "/TCP", "[{matchName:" + name + "}] " + port}
+}
+
+// TestWhatNamesStandFor holds the rows of docs/identity.md that are about names.
+func TestWhatNamesStandFor(t *testing.T) {
+	shop := readManifests(t, shopManifests)
+	own := func(pair [2]string) [2]string { // the namespace of the policy goes without saying in a NetworkPolicy
+		return [2]string{strings.Replace(pair[0], ",namespaceSelector:{matchLabels:{kubernetes.io/metadata.name:web}}", "", 1), pair[1]}
+	}
+	for _, tt := range []struct {
+		reason, dialled string
+		port            uint16
+		manifests       *manifest.Set
+		namespace       string
+		want            [2]string
+		notice          string
+	}{
+		{"a Service in a namespace", "orders-db.shop", 5432, shop, "web", pods("db", "shop", "5432"), ""},
+		{"a pod with its namespace", "orders-db-0.orders-db.shop", 5432, shop, "web", pods("db", "shop", "5432"), ""},
+		{"a pod with .svc", "orders-db-0.orders-db.shop.svc", 5432, shop, "web", pods("db", "shop", "5432"), ""},
+		{"the usual domain", "orders-db.shop.svc.cluster.local", 5432, shop, "web", pods("db", "shop", "5432"), ""},
+		{"another domain, which the manifests tell", "orders-db.shop.svc.k8s.example.com", 5432, shop, "web", pods("db", "shop", "5432"), ""},
+		{"another domain, which the option tells", "orders-db.shop.svc.k8s.acme.io", 5432, nil, "web", pods("orders-db", "shop", "5432"), ""},
+		{"another domain, which nothing tells", "orders-db.shop.svc.k8s.example.com", 5432, nil, "web", external("orders-db.shop.svc.k8s.example.com", "5432"), ""},
+		{"a domain of no host", "orders-db.shop.svc.k8s.internal", 5432, nil, "web", pods("orders-db", "shop", "5432"), ""},
+		{"one label: the caller's namespace, of two that have it", "redis", 6379, shop, "web", own(pods("cache", "web", "6379")), ""},
+		{"the same from another namespace", "redis", 6379, shop, "shop", [2]string{
+			pods("redis", "", "6379")[0], pods("redis", "shop", "6379")[1]}, ""},
+		{"one label that only another namespace has", "orders-db", 5432, shop, "web", pods("db", "shop", "5432"),
+			"orders-db was looked up by one label, which in a pod means namespace web, and Service orders-db in namespace shop"},
+		{"a pod of the caller's namespace", "orders-db-0.orders-db", 5432, shop, "shop", [2]string{
+			pods("db", "", "5432")[0], pods("db", "shop", "5432")[1]}, ""},
+		{"a namespace without that Service", "orders-db.web", 5432, shop, "web", external("orders-db.web", "5432"), ""},
+		{"without manifests, a host", "orders-db.shop", 5432, nil, "web", external("orders-db.shop", "5432"), ""},
+		{"a host that is called as a Service", "redis.io", 443, shop, "web", external("redis.io", "443"), ""},
+		{"ExternalName to a Service", "basket", 6379, shop, "web", pods("redis", "shop", "6379"), ""},
+		{"the same by all of its name", "basket.web.svc.cluster.local", 6379, shop, "web", pods("redis", "shop", "6379"), ""},
+		{"ExternalName to a host", "payments.web", 443, shop, "web", external("api.stripe.com", "443"), ""},
+		{"ExternalName to a Service elsewhere", "search", 9200, shop, "web", pods("search", "other", "9200"), ""},
+		{"a Service without a selector", "legacy.web", 80, shop, "web", [2]string{"[{ipBlock:{cidr:10.20.0.7/32}}] 8080", "[{cidr:10.20.0.7/32}] 8080"}, ""},
+	} {
+		c := config{manifests: tt.manifests, namespace: tt.namespace, clusterDomains: []string{"k8s.acme.io"}}
+		identity := endpoint.New(endpoint.Config{ClusterDomains: c.clusterDomains}).Named(tt.dialled)
+		kubernetes, ciliums, notices := peersOf(t, c, Flow{Destination: identity.Endpoint, Protocol: flow.TCP, Port: tt.port})
+		for i, got := range [][]string{kubernetes, ciliums} {
+			dns := []string{kubernetesDNS, ciliumDNS}[i]
+			if len(got) != 2 || !slices.Contains(got, tt.want[i]) || !slices.Contains(got, dns) {
+				t.Errorf("%s: %s:%d from namespace %q is\n%s\nwant\n%s\n%s", tt.reason, tt.dialled, tt.port, tt.namespace,
+					strings.Join(got, "\n"), tt.want[i], dns)
+			}
+		}
+		if noticed := slices.ContainsFunc(notices, func(n string) bool { return strings.Contains(n, tt.notice) }); tt.notice != "" && !noticed {
+			t.Errorf("%s: the notices are %q, want %q", tt.reason, notices, tt.notice)
+		}
+	}
+}
+
+// TestFakesOfThirdParties is about servers of the test that stand for hosts of the internet, or for pods.
+func TestFakesOfThirdParties(t *testing.T) {
+	shop := readManifests(t, shopManifests)
+	for _, tt := range []struct {
+		reason, name string
+		manifests    *manifest.Set
+		want         [2]string
+		asks         bool
+	}{
+		{"a third party", "api.stripe.com:443", nil, external("api.stripe.com", "443"), false},
+		{"one of whom manifests know nothing", "api.stripe.com:443", shop, external("api.stripe.com", "443"), false},
+		{"pods of a namespace, which the manifests know", "redis.shop:6379", shop, pods("redis", "shop", "6379"), false},
+		{"the same without manifests", "redis.shop.svc:6379", nil, pods("redis", "shop", "6379"), false},
+		{"what has the form of a Service's name is a host all the same", "redis.shop:6379", nil, external("redis.shop", "6379"), true},
+		{"pods of the caller's namespace", "search:9200", nil, pods("search", "", "9200"), false},
+		{"a Service's name for a host", "payments.web:443", shop, external("api.stripe.com", "443"), false},
+	} {
+		option := Peer("127.0.0.1:43121", tt.name)
+		var c config
+		if err := option.apply(&c); err != nil {
+			t.Errorf("%s: %v", tt.reason, err)
+			continue
+		}
+		c.manifests = tt.manifests
+		peers, err := endpoint.NewPeers(c.peers...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		identity := endpoint.New(c.identification(peers)).Identify(endpoint.Query{
+			PID: os.Getpid(), Protocol: flow.TCP, Addr: netip.MustParseAddr("127.0.0.1"), Port: 43121,
+		})
+		if identity.Ephemeral || identity.Relation != endpoint.Other {
+			t.Errorf("%s: %+v", tt.reason, identity)
+		}
+		kubernetes, ciliums, notices := peersOf(t, c, Flow{Destination: identity.Endpoint, Protocol: flow.TCP, Port: identity.Port})
+		if want := "for pods write \"" + strings.Replace(tt.name, ":", ".svc:", 1); tt.asks != (len(notices) > 0 && strings.Contains(notices[0], want)) {
+			t.Errorf("%s: the notices are %q", tt.reason, notices)
+		}
+		for i, got := range [][]string{kubernetes, ciliums} {
+			dns := []string{kubernetesDNS, ciliumDNS}[i]
+			if len(got) != 2 || !slices.Contains(got, tt.want[i]) || !slices.Contains(got, dns) {
+				t.Errorf("%s: Peer(…, %q) is\n%s\nwant\n%s\n%s", tt.reason, tt.name, strings.Join(got, "\n"), tt.want[i], dns)
+			}
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package netzerotest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/netzero-dev/netzero/internal/endpoint"
+	"github.com/netzero-dev/netzero/internal/policy"
+)
+
+// ClusterDomain says that names below a domain are those of a cluster: with "k8s.example.com" the name
+// "orders-db.shop.svc.k8s.example.com" is the Service orders-db in namespace shop, and not a host of the internet. It may be
+// given several times. The default is cluster.local, which always counts, as do domains that the resolver of the process
+// searches as a pod's does, and those that no host of the internet can have (one label, or below .local, .internal, .lan,
+// .localdomain and .test). A domain that is no DNS name is an error.
+func ClusterDomain(domain string) Option {
+	return optionFunc(func(c *config) error {
+		name, err := endpoint.ParseDomain(domain)
+		if err != nil {
+			return fmt.Errorf("ClusterDomain(%q): %w", domain, err)
+		}
+		if !slices.Contains(c.clusterDomains, name) {
+			c.clusterDomains = append(c.clusterDomains, name)
+		}
+		return nil
+	})
+}
+
+// DNS is a place where the DNS of a cluster listens: pods, or addresses that are no pods'.
+type DNS struct {
+	Namespace string            // of the pods
+	Labels    map[string]string // of the pods
+	Addresses []string          // instead of pods, such as "169.254.20.10/32" of NodeLocal DNSCache: IP addresses or CIDRs
+	Ports     []uint16          // at which they listen, behind any Service; the default is 53
+}
+
+// Resolver says where the DNS of the cluster listens, and so what is written where a policy opens it: one rule for the pods
+// of each place, and one for each address. Several add up. The default is pods with the label k8s-app: kube-dns in
+// namespace kube-system, at port 53, over UDP and TCP; it counts no longer once Resolver is given.
+//
+//	// GKE Autopilot, where NodeLocal DNSCache always runs:
+//	netzerotest.Resolver(
+//		netzerotest.DNS{Namespace: "kube-system", Labels: map[string]string{"k8s-app": "kube-dns"}},
+//		netzerotest.DNS{Addresses: []string{"169.254.20.10/32"}},
+//	)
+//	// OpenShift:
+//	netzerotest.Resolver(netzerotest.DNS{
+//		Namespace: "openshift-dns",
+//		Labels:    map[string]string{"dns.operator.openshift.io/daemonset-dns": "default"},
+//		Ports:     []uint16{5353},
+//	})
+//
+// A committed policy has to allow every place, by whichever rule. A place without labels and addresses or with both, labels
+// without a namespace, an address that is none, and port 0 are errors.
+func Resolver(places ...DNS) Option {
+	return optionFunc(func(c *config) error {
+		if len(places) == 0 {
+			return errors.New("Resolver: no place: give the labels and the namespace of the pods, or addresses")
+		}
+		var errs []error
+		for _, place := range places {
+			resolvers, err := place.resolvers()
+			if err != nil {
+				errs = append(errs, fmt.Errorf("Resolver: %w", err))
+			}
+			c.resolvers = append(c.resolvers, resolvers...)
+		}
+		return errors.Join(errs...)
+	})
+}
+
+// resolvers returns what a policy knows of a place.
+func (d DNS) resolvers() ([]policy.Resolver, error) {
+	switch {
+	case len(d.Labels) == 0 && len(d.Addresses) == 0:
+		return nil, errors.New("a place has neither labels nor addresses: say which pods, or which addresses")
+	case len(d.Labels) > 0 && len(d.Addresses) > 0:
+		return nil, errors.New("a place has labels and addresses: make two of it")
+	case len(d.Addresses) > 0 && d.Namespace != "":
+		return nil, fmt.Errorf("addresses %s have namespace %q: leave it out", strings.Join(d.Addresses, ", "), d.Namespace)
+	case slices.Contains(d.Ports, 0):
+		return nil, errors.New("a place has port 0: ports go from 1 to 65535")
+	}
+	if len(d.Labels) > 0 {
+		if err := endpoint.CheckLabel(d.Namespace); err != nil {
+			return nil, fmt.Errorf("the namespace of pods %v: %w", d.Labels, err)
+		}
+		if err := policy.CheckLabels(d.Labels); err != nil {
+			return nil, err
+		}
+		return []policy.Resolver{{Namespace: d.Namespace, Labels: maps.Clone(d.Labels), Ports: slices.Clone(d.Ports)}}, nil
+	}
+	var all []policy.Resolver
+	for _, text := range d.Addresses {
+		prefix, err := endpoint.ParseAddresses(text)
+		if err != nil {
+			return nil, fmt.Errorf("address %q %w", text, err)
+		}
+		all = append(all, policy.Resolver{Addresses: prefix, Ports: slices.Clone(d.Ports)})
+	}
+	return all, nil
+}
