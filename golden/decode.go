@@ -16,18 +16,37 @@ import (
 
 const recordAnew = "correct it, or delete the file and record it anew with -update"
 
-// decode reads one document with content. What it returns as an error lacks path and document.
-func decode(d document) (metav1.Object, *InvalidError) {
+// decode reads one document with content: a policy, or a list of them. What it returns as an error lacks path and document.
+func decode(d document) (document, *InvalidError) {
 	tree, fault := d.Tree()
 	if fault != nil {
-		return nil, faulty(fault)
+		return d, faulty(fault)
 	}
 	object, ok := tree.(map[string]any)
 	if !ok {
-		return nil, &InvalidError{Problem: "not an object with apiVersion and kind", Advice: recordAnew}
+		return d, notAnObject()
 	}
+	if of, isList := listOf(object); isList {
+		d.list = object
+		var invalid *InvalidError
+		d.policies, invalid = decodeItems(object, of)
+		return d, invalid
+	}
+	policy, invalid := decodePolicy(object)
+	if invalid == nil {
+		d.policies = []metav1.Object{policy}
+	}
+	return d, invalid
+}
+
+func notAnObject() *InvalidError {
+	return &InvalidError{Problem: "not an object with apiVersion and kind", Advice: recordAnew}
+}
+
+// decodePolicy reads one object.
+func decodePolicy(object map[string]any) (metav1.Object, *InvalidError) {
 	var of *dialect
-	for _, d := range []*dialect{kubernetes, ciliums} {
+	for _, d := range dialects {
 		if object["apiVersion"] == d.apiVersion && object["kind"] == d.kind {
 			of = d
 		}
@@ -37,6 +56,7 @@ func decode(d document) (metav1.Object, *InvalidError) {
 			word(object["apiVersion"], "apiVersion"), word(object["kind"], "kind"), apiVersion, kind, ciliums.apiVersion, ciliums.kind),
 			Advice: "move other objects to files of their own"}
 	}
+	object = withoutStatus(object)
 	if empty := emptyValue(object["spec"], "spec"); empty != "" {
 		// Kubernetes would read an empty list here, and so "everywhere" or "every port".
 		return nil, &InvalidError{Field: empty, Problem: "has no value", Advice: "give it one, or remove it"}
@@ -104,10 +124,7 @@ func fromObject(of *dialect, object map[string]any) (metav1.Object, *InvalidErro
 	}
 	if len(unknown) > 0 {
 		invalid := &InvalidError{Field: unknown[0], Problem: "unknown field", Advice: "correct or remove it"}
-		switch {
-		case invalid.Field == "status":
-			invalid.Advice = "it comes from a cluster: remove it"
-		case of == ciliums: // which may know it well
+		if of == ciliums { // which may know it well
 			invalid.Problem, invalid.Advice = "a field of which no verdict is known here", "correct it, or move the rule to a file that tests do not read"
 		}
 		return nil, invalid
