@@ -2,7 +2,8 @@
 // the pods that a policy has to select.
 //
 // It reads Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job, CronJob, Pod, Service, Endpoints,
-// EndpointSlice and Namespace, in YAML or JSON, in several documents and in lists; other kinds are passed over. It refuses to
+// EndpointSlice and Namespace, in YAML, JSON or JSON lines, in several documents and in lists; other kinds are passed over,
+// and so is what has a generateName only: no test knows its name. It refuses to
 // guess: templates and kustomizations that would change names or labels, objects that the API server would not take, a
 // misspelt field that would change what is read, and two versions of one object are errors that name file, document and
 // line; a name that fits several workloads, or a Service that picks nobody's pods, is an error that says so.
