@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
@@ -57,22 +58,13 @@ func decodePolicy(object map[string]any) (metav1.Object, *InvalidError) {
 			Advice: "move other objects to files of their own"}
 	}
 	object = withoutStatus(object)
-	if empty := emptyValue(object["spec"], "spec"); empty != "" {
-		// Kubernetes would read an empty list here, and so "everywhere" or "every port".
-		return nil, &InvalidError{Field: empty, Problem: "has no value", Advice: "give it one, or remove it"}
+	if invalid := checkSpec(of, object["spec"], "spec"); invalid != nil {
+		return nil, invalid
 	}
 	if of == ciliums {
-		if empty := emptyList(object["spec"], "spec"); empty != "" {
-			// To Cilium a list that is empty selects nothing in some places, and everything in others.
-			return nil, &InvalidError{Field: empty, Problem: "is an empty list", Advice: "remove it; [{}] in its place denies everything in that direction"}
+		if invalid := checkSpecs(object); invalid != nil {
+			return nil, invalid
 		}
-		if empty := emptyWord(object["spec"], "spec"); empty != "" {
-			return nil, &InvalidError{Field: empty, Problem: "is empty", Advice: "give it a value, or remove it"}
-		}
-	}
-	if spec, ok := object["spec"].(map[string]any); of == ciliums && ok && spec["endpointSelector"] == nil {
-		// Cilium takes no policy without it; read as an empty one, it would be for all pods.
-		return nil, &InvalidError{Field: "spec.endpointSelector", Problem: "missing", Advice: "say for which pods the policy is; {} are all of its namespace"}
 	}
 	policy, invalid := fromObject(of, object)
 	if invalid != nil {
@@ -85,6 +77,50 @@ func decodePolicy(object map[string]any) (metav1.Object, *InvalidError) {
 		return nil, validationError(err)
 	}
 	return policy, nil
+}
+
+// checkSpec finds what is empty in a spec by accident.
+func checkSpec(of *dialect, spec any, at string) *InvalidError {
+	if empty := emptyValue(spec, at); empty != "" {
+		// Kubernetes would read an empty list here, and so "everywhere" or "every port".
+		return &InvalidError{Field: empty, Problem: "has no value", Advice: "give it one, or remove it"}
+	}
+	if of != ciliums {
+		return nil
+	}
+	if empty := emptyList(spec, at); empty != "" {
+		// To Cilium a list that is empty selects nothing in some places, and everything in others.
+		return &InvalidError{Field: empty, Problem: "is an empty list", Advice: "remove it; [{}] in its place denies everything in that direction"}
+	}
+	if empty := emptyWord(spec, at); empty != "" {
+		return &InvalidError{Field: empty, Problem: "is empty", Advice: "give it a value, or remove it"}
+	}
+	if fields, ok := spec.(map[string]any); ok && fields["endpointSelector"] == nil {
+		// Cilium takes no policy without it; read as an empty one, it would be for all pods.
+		return &InvalidError{Field: at + ".endpointSelector", Problem: "missing", Advice: "say for which pods the policy is; {} are all of its namespace"}
+	}
+	return nil
+}
+
+// checkSpecs is checkSpec for the specs of a CiliumNetworkPolicy, which may have one, or several, or both.
+func checkSpecs(object map[string]any) *InvalidError {
+	if object["specs"] == nil {
+		return nil
+	}
+	specs, _ := object["specs"].([]any) // of another type it is refused by its decoder
+	if empty := emptyList(object["specs"], "specs"); empty == "specs" {
+		return &InvalidError{Field: empty, Problem: "is an empty list", Advice: "remove it"}
+	}
+	for i, spec := range specs {
+		at := "specs[" + strconv.Itoa(i) + "]"
+		if spec == nil {
+			return &InvalidError{Field: at, Problem: "has no value", Advice: "give it one, or remove it"}
+		}
+		if invalid := checkSpec(ciliums, spec, at); invalid != nil {
+			return invalid
+		}
+	}
+	return nil
 }
 
 // validationError takes the field out of an error of package policy, which may hold several.
@@ -132,13 +168,18 @@ func fromObject(of *dialect, object map[string]any) (metav1.Object, *InvalidErro
 	return policy, nil
 }
 
+// isSpec reports whether a path is that of a spec itself.
+func isSpec(at string) bool {
+	return at == "spec" || strings.HasPrefix(at, "specs[") && !strings.Contains(at, ".") && strings.Count(at, "[") == 1
+}
+
 // emptyValue returns the first field below a spec's own fields that has no value, as in "to:" with nothing behind it.
 func emptyValue(v any, at string) string {
 	switch v := v.(type) {
 	case map[string]any:
 		for _, key := range slices.Sorted(maps.Keys(v)) {
 			below := at + "." + key
-			if v[key] == nil && at != "spec" {
+			if v[key] == nil && !isSpec(at) {
 				return below
 			}
 			if found := emptyValue(v[key], below); found != "" {

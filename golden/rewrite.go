@@ -151,6 +151,9 @@ func identityOf(element any) string {
 	if metadata, ok := object["metadata"].(map[string]any); ok { // a policy in a list
 		return string(encode([]any{metadata["namespace"], metadata["name"]}))
 	}
+	if selector, has := object["endpointSelector"]; has { // a spec among several
+		return string(encode(selector))
+	}
 	return peersOf(element)
 }
 

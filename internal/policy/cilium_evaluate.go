@@ -18,6 +18,7 @@ import (
 // some policy of the subject's lets Cilium read the look-up. A flow at an address without a name matches no name.
 func (c Cilium) Evaluate(policies ciliumPolicies, f flow.Flow) Verdict {
 	c = c.normal()
+	policies = partsOf(policies)
 	judged := c.byAddress(f)
 	v := c.ends(judged, c.wordless, func(subject Workload, d direction) Verdict { return c.side(policies, subject, d, judged) })
 	return explainAddress(v, f, judged)
