@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
@@ -16,18 +17,37 @@ import (
 
 const recordAnew = "correct it, or delete the file and record it anew with -update"
 
-// decode reads one document with content. What it returns as an error lacks path and document.
-func decode(d document) (metav1.Object, *InvalidError) {
+// decode reads one document with content: a policy, or a list of them. What it returns as an error lacks path and document.
+func decode(d document) (document, *InvalidError) {
 	tree, fault := d.Tree()
 	if fault != nil {
-		return nil, faulty(fault)
+		return d, faulty(fault)
 	}
 	object, ok := tree.(map[string]any)
 	if !ok {
-		return nil, &InvalidError{Problem: "not an object with apiVersion and kind", Advice: recordAnew}
+		return d, notAnObject()
 	}
+	if of, isList := listOf(object); isList {
+		d.list = object
+		var invalid *InvalidError
+		d.policies, invalid = decodeItems(object, of)
+		return d, invalid
+	}
+	policy, invalid := decodePolicy(object)
+	if invalid == nil {
+		d.policies = []metav1.Object{policy}
+	}
+	return d, invalid
+}
+
+func notAnObject() *InvalidError {
+	return &InvalidError{Problem: "not an object with apiVersion and kind", Advice: recordAnew}
+}
+
+// decodePolicy reads one object.
+func decodePolicy(object map[string]any) (metav1.Object, *InvalidError) {
 	var of *dialect
-	for _, d := range []*dialect{kubernetes, ciliums} {
+	for _, d := range dialects {
 		if object["apiVersion"] == d.apiVersion && object["kind"] == d.kind {
 			of = d
 		}
@@ -37,22 +57,14 @@ func decode(d document) (metav1.Object, *InvalidError) {
 			word(object["apiVersion"], "apiVersion"), word(object["kind"], "kind"), apiVersion, kind, ciliums.apiVersion, ciliums.kind),
 			Advice: "move other objects to files of their own"}
 	}
-	if empty := emptyValue(object["spec"], "spec"); empty != "" {
-		// Kubernetes would read an empty list here, and so "everywhere" or "every port".
-		return nil, &InvalidError{Field: empty, Problem: "has no value", Advice: "give it one, or remove it"}
+	object = withoutStatus(object)
+	if invalid := checkSpec(of, object["spec"], "spec"); invalid != nil {
+		return nil, invalid
 	}
 	if of == ciliums {
-		if empty := emptyList(object["spec"], "spec"); empty != "" {
-			// To Cilium a list that is empty selects nothing in some places, and everything in others.
-			return nil, &InvalidError{Field: empty, Problem: "is an empty list", Advice: "remove it; [{}] in its place denies everything in that direction"}
+		if invalid := checkSpecs(object); invalid != nil {
+			return nil, invalid
 		}
-		if empty := emptyWord(object["spec"], "spec"); empty != "" {
-			return nil, &InvalidError{Field: empty, Problem: "is empty", Advice: "give it a value, or remove it"}
-		}
-	}
-	if spec, ok := object["spec"].(map[string]any); of == ciliums && ok && spec["endpointSelector"] == nil {
-		// Cilium takes no policy without it; read as an empty one, it would be for all pods.
-		return nil, &InvalidError{Field: "spec.endpointSelector", Problem: "missing", Advice: "say for which pods the policy is; {} are all of its namespace"}
 	}
 	policy, invalid := fromObject(of, object)
 	if invalid != nil {
@@ -65,6 +77,50 @@ func decode(d document) (metav1.Object, *InvalidError) {
 		return nil, validationError(err)
 	}
 	return policy, nil
+}
+
+// checkSpec finds what is empty in a spec by accident.
+func checkSpec(of *dialect, spec any, at string) *InvalidError {
+	if empty := emptyValue(spec, at); empty != "" {
+		// Kubernetes would read an empty list here, and so "everywhere" or "every port".
+		return &InvalidError{Field: empty, Problem: "has no value", Advice: "give it one, or remove it"}
+	}
+	if of != ciliums {
+		return nil
+	}
+	if empty := emptyList(spec, at); empty != "" {
+		// To Cilium a list that is empty selects nothing in some places, and everything in others.
+		return &InvalidError{Field: empty, Problem: "is an empty list", Advice: "remove it; [{}] in its place denies everything in that direction"}
+	}
+	if empty := emptyWord(spec, at); empty != "" {
+		return &InvalidError{Field: empty, Problem: "is empty", Advice: "give it a value, or remove it"}
+	}
+	if fields, ok := spec.(map[string]any); ok && fields["endpointSelector"] == nil {
+		// Cilium takes no policy without it; read as an empty one, it would be for all pods.
+		return &InvalidError{Field: at + ".endpointSelector", Problem: "missing", Advice: "say for which pods the policy is; {} are all of its namespace"}
+	}
+	return nil
+}
+
+// checkSpecs is checkSpec for the specs of a CiliumNetworkPolicy, which may have one, or several, or both.
+func checkSpecs(object map[string]any) *InvalidError {
+	if object["specs"] == nil {
+		return nil
+	}
+	specs, _ := object["specs"].([]any) // of another type it is refused by its decoder
+	if empty := emptyList(object["specs"], "specs"); empty == "specs" {
+		return &InvalidError{Field: empty, Problem: "is an empty list", Advice: "remove it"}
+	}
+	for i, spec := range specs {
+		at := "specs[" + strconv.Itoa(i) + "]"
+		if spec == nil {
+			return &InvalidError{Field: at, Problem: "has no value", Advice: "give it one, or remove it"}
+		}
+		if invalid := checkSpec(ciliums, spec, at); invalid != nil {
+			return invalid
+		}
+	}
+	return nil
 }
 
 // validationError takes the field out of an error of package policy, which may hold several.
@@ -104,15 +160,17 @@ func fromObject(of *dialect, object map[string]any) (metav1.Object, *InvalidErro
 	}
 	if len(unknown) > 0 {
 		invalid := &InvalidError{Field: unknown[0], Problem: "unknown field", Advice: "correct or remove it"}
-		switch {
-		case invalid.Field == "status":
-			invalid.Advice = "it comes from a cluster: remove it"
-		case of == ciliums: // which may know it well
+		if of == ciliums { // which may know it well
 			invalid.Problem, invalid.Advice = "a field of which no verdict is known here", "correct it, or move the rule to a file that tests do not read"
 		}
 		return nil, invalid
 	}
 	return policy, nil
+}
+
+// isSpec reports whether a path is that of a spec itself.
+func isSpec(at string) bool {
+	return at == "spec" || strings.HasPrefix(at, "specs[") && !strings.Contains(at, ".") && strings.Count(at, "[") == 1
 }
 
 // emptyValue returns the first field below a spec's own fields that has no value, as in "to:" with nothing behind it.
@@ -121,7 +179,7 @@ func emptyValue(v any, at string) string {
 	case map[string]any:
 		for _, key := range slices.Sorted(maps.Keys(v)) {
 			below := at + "." + key
-			if v[key] == nil && at != "spec" {
+			if v[key] == nil && !isSpec(at) {
 				return below
 			}
 			if found := emptyValue(v[key], below); found != "" {

@@ -46,6 +46,8 @@ var (
 	}
 )
 
+var dialects = []*dialect{kubernetes, ciliums}
+
 func dialectOf(p metav1.Object) *dialect {
 	if _, is := p.(*cilium.NetworkPolicy); is {
 		return ciliums

@@ -17,22 +17,28 @@ func Format[P Policy](h Header, policies []P) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("format golden: %w", err)
 	}
-	var b strings.Builder
-	b.WriteString(h.String())
-	for i, p := range sorted {
-		text, err := policyText(p)
-		if err != nil {
-			return nil, fmt.Errorf("format golden: %w", err)
-		}
-		if i > 0 {
-			b.WriteString("---\n")
-		}
-		b.WriteString(text)
-	}
-	if err := check(b.String(), sorted); err != nil {
+	text, err := policyTexts(sorted)
+	if err != nil {
 		return nil, fmt.Errorf("format golden: %w", err)
 	}
-	return []byte(b.String()), nil
+	text = h.String() + text
+	if err := check(text, sorted); err != nil {
+		return nil, fmt.Errorf("format golden: %w", err)
+	}
+	return []byte(text), nil
+}
+
+// policyTexts returns policies as documents of one file.
+func policyTexts(policies []metav1.Object) (string, error) {
+	var texts []string
+	for _, p := range policies {
+		text, err := policyText(p)
+		if err != nil {
+			return "", err
+		}
+		texts = append(texts, text)
+	}
+	return strings.Join(texts, "---\n"), nil
 }
 
 // policyText returns one policy as YAML, as kubectl takes it.

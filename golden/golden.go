@@ -77,7 +77,8 @@ func (f *File) OtherTest(test string) string {
 // document is a part of a file between two lines that end a document.
 type document struct {
 	kubeyaml.Document
-	policy metav1.Object // nil where the document holds comments only
+	policies []metav1.Object // none where the document holds comments only, or a list of none
+	list     map[string]any  // the object of which the policies are the items; nil where the document is the policy
 }
 
 // InvalidError says what is wrong in a golden file, where, and what to do about it.

@@ -10,11 +10,22 @@ import (
 )
 
 func normalCilium(p *cilium.NetworkPolicy) *cilium.NetworkPolicy {
-	s := &p.Spec
+	var specs []cilium.Spec
+	for _, part := range cilium.Parts(p) {
+		specs = append(specs, normalSpec(part.Spec))
+	}
+	p.Spec, p.Specs = cilium.Spec{}, set(specs)
+	if len(p.Specs) == 1 { // which says the same alone
+		p.Spec, p.Specs = p.Specs[0], nil
+	}
+	return p
+}
+
+func normalSpec(s cilium.Spec) cilium.Spec {
 	normalSelector(&s.EndpointSelector)
 	s.Egress, s.EgressDeny = normalEgress(s.Egress), normalEgress(s.EgressDeny)
 	s.Ingress, s.IngressDeny = normalIngress(s.Ingress), normalIngress(s.IngressDeny)
-	return p
+	return s
 }
 
 func normalEgress(rules []cilium.EgressRule) []cilium.EgressRule {

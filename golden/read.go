@@ -15,8 +15,8 @@ import (
 // Read reads a golden file. A file that is empty or holds only comments has no policies.
 //
 // The error is an [*InvalidError] where the content is at fault, and matches [fs.ErrNotExist] where there is no file.
-// LF and CRLF, and a byte order mark, are read; several documents may stand in one file, but only one of a namespace
-// and name.
+// LF and CRLF, and a byte order mark, are read; several documents may stand in one file, and lists of policies as kubectl
+// get writes them, but only one policy of a namespace and name.
 func Read(path string) (*File, error) {
 	text, err := readText(path)
 	if err != nil {
@@ -60,7 +60,7 @@ func parse(path string, text []byte) (*File, error) {
 	for _, d := range documents {
 		f.documents = append(f.documents, document{Document: d})
 	}
-	seen := make(map[name]int)
+	seen := make(map[name]string)
 	count := 0
 	for i := range f.documents {
 		d := &f.documents[i]
@@ -68,17 +68,12 @@ func parse(path string, text []byte) (*File, error) {
 			continue
 		}
 		count++
-		policy, err := decode(*d)
-		if err == nil {
-			if first, ok := seen[nameOf(policy)]; ok {
-				err = &InvalidError{Field: "metadata.name",
-					Problem: fmt.Sprintf("document %d is called %s too", first, nameOf(policy)),
-					Advice:  "rename or remove one of them, or merge their rules"}
+		read, err := decode(*d)
+		for k := range read.policies {
+			if err != nil {
+				break
 			}
-		}
-		if err == nil && len(seen) > 0 && (len(f.Cilium) > 0) != (dialectOf(policy) == ciliums) {
-			err = &InvalidError{Field: "kind", Problem: "a " + dialectOf(policy).kind + " after one of another kind",
-				Advice: "keep those of one kind, which the test's options say, in one file"}
+			err = f.add(read, k, count, seen)
 		}
 		if err != nil {
 			err.Path, err.Document = path, count
@@ -87,15 +82,32 @@ func parse(path string, text []byte) (*File, error) {
 			}
 			return nil, err
 		}
-		seen[nameOf(policy)] = count
-		d.policy = policy
-		switch p := policy.(type) {
-		case *cilium.NetworkPolicy:
-			f.Cilium = append(f.Cilium, p)
-		case *networkingv1.NetworkPolicy:
-			f.Policies = append(f.Policies, p)
-		}
+		*d = read
 	}
 	f.Header = readHeader(f.documents)
 	return f, nil
+}
+
+// add takes in a policy of a document. The names that were seen before map to where they were.
+func (f *File) add(d document, i, count int, seen map[name]string) *InvalidError {
+	policy := d.policies[i]
+	if first, ok := seen[nameOf(policy)]; ok {
+		return d.at(i, &InvalidError{Field: "metadata.name", Problem: fmt.Sprintf("%s is called %s too", first, nameOf(policy)),
+			Advice: "rename or remove one of them, or merge their rules"})
+	}
+	if len(seen) > 0 && (len(f.Cilium) > 0) != (dialectOf(policy) == ciliums) {
+		return d.at(i, &InvalidError{Field: "kind", Problem: "a " + dialectOf(policy).kind + " after one of another kind",
+			Advice: "keep those of one kind, which the test's options say, in one file"})
+	}
+	seen[nameOf(policy)] = fmt.Sprintf("document %d", count)
+	if d.list != nil {
+		seen[nameOf(policy)] += ", " + itemPath(i)
+	}
+	switch p := policy.(type) {
+	case *cilium.NetworkPolicy:
+		f.Cilium = append(f.Cilium, p)
+	case *networkingv1.NetworkPolicy:
+		f.Policies = append(f.Policies, p)
+	}
+	return nil
 }

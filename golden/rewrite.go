@@ -14,10 +14,11 @@ import (
 
 // Rewrite returns the text of the file with the given policies in it, for -update over a file that exists.
 //
-// The document with a policy's namespace and name is made to say what that policy says, and no line more is touched:
+// The document, or the item of a list, with a policy's namespace and name is made to say what that policy says, and no
+// line more is touched:
 // what stays in it keeps its text, with comments, quotes, style and order; a comment in or right above of a rule goes
 // with the rule. Where an anchor is in the way its aliases are written out. Documents with other names are somebody's own
-// and stay as they are, in place. New policies follow at the end. Where every given policy is in the file already, and
+// and stay as they are, in place. New policies follow at the end, in the list where the file ends with one. Where every given policy is in the file already, and
 // says the same, the result is the file as it was read, byte for byte; otherwise line ends become LF, and a header that
 // says something else is renewed.
 func (f *File) Rewrite(h Header, policies []*networkingv1.NetworkPolicy) ([]byte, error) {
@@ -45,34 +46,34 @@ func rewrite[P Policy](f *File, h Header, policies []P) ([]byte, error) {
 		b.WriteString(h.String())
 	}
 	changed := f.OtherTest(h.Test) != "" || !slices.Equal(f.Header.Tests, h.Tests)
-	inHeader := true // up to and including the first policy
-	for _, d := range f.documents {
+	inHeader := true         // up to and including the first policy
+	added := f.added(sorted) // which no document has
+	for i, d := range f.documents {
 		comments, content := kubeyaml.LeadingComments(d.Body)
 		if inHeader && renewed {
 			comments = withoutHeader(comments)
 		}
-		if d.policy == nil {
+		if d.IsEmpty() {
 			writeDocument(&b, d.Separator, comments+content)
 			continue
 		}
 		inHeader = false
-		p := pending[nameOf(d.policy)]
-		delete(pending, nameOf(d.policy))
-		if p == nil || same(p, d.policy) {
+		policies, differs := d.with(pending)
+		if d.takes(added) && f.isLast(i) {
+			policies, differs, added = append(policies, added...), true, nil
+		}
+		if !differs {
 			writeDocument(&b, d.Separator, comments+content)
 			continue
 		}
 		changed = true
-		text, err := d.saying(p)
+		text, err := d.saying(policies)
 		if err != nil {
 			return nil, fmt.Errorf("rewrite golden %s: %w", f.Path, err)
 		}
 		writeDocument(&b, d.Separator, comments+text)
 	}
-	for _, p := range sorted {
-		if pending[nameOf(p)] == nil {
-			continue
-		}
+	for _, p := range added {
 		changed = true
 		text, err := policyText(p)
 		if err != nil {
@@ -93,28 +94,67 @@ func rewrite[P Policy](f *File, h Header, policies []P) ([]byte, error) {
 	return []byte(b.String()), nil
 }
 
-// saying returns what follows the comments on top of a document, changed so that it says what a policy says.
-func (d document) saying(p metav1.Object) (string, error) {
-	from, err := kubeyaml.TreeOf(plain(d.policy))
+// added returns those of the policies that the file does not have.
+func (f *File) added(policies []metav1.Object) []metav1.Object {
+	has := make(map[name]bool)
+	for _, p := range f.all() {
+		has[nameOf(p)] = true
+	}
+	return slices.DeleteFunc(slices.Clone(policies), func(p metav1.Object) bool { return has[nameOf(p)] })
+}
+
+// isLast reports whether nothing but comments follows a document.
+func (f *File) isLast(i int) bool {
+	return !slices.ContainsFunc(f.documents[i+1:], func(d document) bool { return !d.IsEmpty() })
+}
+
+// with returns the document's policies, with those of the same name in the place of what they differ from.
+func (d document) with(policies map[name]metav1.Object) (all []metav1.Object, differs bool) {
+	for _, p := range d.policies {
+		if other := policies[nameOf(p)]; other != nil && !same(other, p) {
+			p, differs = other, true
+		}
+		all = append(all, p)
+	}
+	return all, differs
+}
+
+// saying returns what follows the comments on top of a document, changed so that it says what the policies say.
+func (d document) saying(policies []metav1.Object) (string, error) {
+	from, err := d.treeOf(d.policies)
 	if err != nil {
 		return "", err
 	}
-	to, err := kubeyaml.TreeOf(plain(p))
+	to, err := d.treeOf(policies)
 	if err != nil {
 		return "", err
 	}
-	body, ok := d.Edit(kubeyaml.Change{From: from, To: to, Identity: peersOf, Holds: func(body string) bool {
+	body, ok := d.Edit(kubeyaml.Change{From: from, To: to, Identity: identityOf, Holds: func(body string) bool {
 		got, invalid := decode(document{Document: kubeyaml.Document{Body: body, Line: 1}})
-		return invalid == nil && bytes.Equal(encode(plain(got)), encode(plain(p)))
+		return invalid == nil && slices.EqualFunc(got.policies, policies, func(a, b metav1.Object) bool {
+			return bytes.Equal(encode(plain(a)), encode(plain(b)))
+		})
 	}})
 	if ok {
 		_, content := kubeyaml.LeadingComments(body)
 		return content, nil
 	}
-	text, err := policyText(p)
+	text, err := policyTexts(policies)
 	_, content := kubeyaml.LeadingComments(d.Body)
 	_, after := kubeyaml.TrailingComments(content)
 	return text + after, err
+}
+
+// identityOf names an element of a list by what it is for: it stays that element where the rest of it changes.
+func identityOf(element any) string {
+	object, _ := element.(map[string]any)
+	if metadata, ok := object["metadata"].(map[string]any); ok { // a policy in a list
+		return string(encode([]any{metadata["namespace"], metadata["name"]}))
+	}
+	if selector, has := object["endpointSelector"]; has { // a spec among several
+		return string(encode(selector))
+	}
+	return peersOf(element)
 }
 
 // peersOf names a rule by its peers: it stays that rule where its ports change.
@@ -172,9 +212,7 @@ func (f *File) others(policies []metav1.Object) []metav1.Object {
 func (f *File) all() []metav1.Object {
 	var all []metav1.Object
 	for _, d := range f.documents {
-		if d.policy != nil {
-			all = append(all, d.policy)
-		}
+		all = append(all, d.policies...)
 	}
 	return all
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // Main is for TestMain: it runs the package's tests and then fails on stale golden files, those below testdata/netzero
-// whose test no longer exists; with -update it removes them. It returns the code to exit with:
+// that no test had, whatever their headers say; with -update it removes them. It returns the code to exit with:
 //
 //	func TestMain(m *testing.M) { os.Exit(netzerotest.Main(m)) }
 //
@@ -15,6 +15,7 @@ import (
 // recording was skipped. Then it judges the files that tests share, too; see [Shared].
 func Main(m *testing.M) int {
 	underMain.Store(true)
+	used.watch(m)
 	return exitWith(m, judgePackage(m, m.Run()))
 }
 

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -52,19 +51,6 @@ const shopManifests = `{apiVersion: v1, kind: Service, metadata: {name: orders-d
   selector: {matchLabels: {app: checkout}}, template: {metadata: {labels: {app: checkout}},
   spec: {containers: [{name: main, image: checkout}]}}}}
 `
-
-func readManifests(t *testing.T, text string) *manifest.Set {
-	t.Helper()
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "all.yaml"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	set, err := manifest.Read(dir, "all.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return set
-}
 
 // peersOf returns the peers of each rule that both dialects write for what checkout opens, and the notices.
 func peersOf(t *testing.T, c config, flows ...Flow) (kubernetes, ciliums []string, notices []string) {

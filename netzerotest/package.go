@@ -84,6 +84,7 @@ func (p *PackageRecording) Run(m *testing.M) int {
 		p.run.Errorf("netzero: %s: %v", p.run.name, err)
 	}
 	underMain.Store(true)
+	used.watch(m)
 	if p.recording.capture == nil {
 		return exitWith(m, judgePackage(m, m.Run()))
 	}

@@ -94,6 +94,7 @@ func (r *Recording) prepare(opts []Option) (err error) {
 	if err := claim(r.golden, r.config.shared != "", r.tb, r.env.update); err != nil {
 		return err
 	}
+	used.golden(r.golden)
 	if r.config.shared != "" {
 		r.share()
 	}

@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"iter"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -29,21 +30,11 @@ func skipOf(tests []string) string {
 	if len(tests) == 0 {
 		return ""
 	}
-	names, err := filepath.Glob(filepath.Join(packageDir, "*_test.go"))
-	if err != nil {
-		return ""
-	}
 	files := token.NewFileSet()
 	bodies := make(map[string]*ast.BlockStmt)
-	for _, name := range names {
-		file, err := parser.ParseFile(files, name, nil, parser.SkipObjectResolution)
-		if err != nil {
-			continue // of another build
-		}
-		for _, decl := range file.Decls {
-			if f, ok := decl.(*ast.FuncDecl); ok && f.Body != nil && f.Recv == nil {
-				bodies[f.Name.Name] = f.Body
-			}
+	for f := range testFunctions(files) {
+		if f.Recv == nil {
+			bodies[f.Name.Name] = f.Body
 		}
 	}
 	for _, top := range tests {
@@ -58,6 +49,38 @@ func skipOf(tests []string) string {
 		}
 	}
 	return ""
+}
+
+// testFunctions yields the functions and methods of the package's test files that have a body.
+func testFunctions(files *token.FileSet) iter.Seq[*ast.FuncDecl] {
+	return func(yield func(*ast.FuncDecl) bool) {
+		names, err := filepath.Glob(filepath.Join(packageDir, "*_test.go"))
+		if err != nil {
+			return
+		}
+		for _, name := range names {
+			file, err := parser.ParseFile(files, name, nil, parser.SkipObjectResolution)
+			if err != nil {
+				continue // of another build
+			}
+			for _, decl := range file.Decls {
+				if f, ok := decl.(*ast.FuncDecl); ok && f.Body != nil && !yield(f) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// methodsSkip reports whether a method of the package's test files skips: those of a suite are subtests, and which of them
+// a test runs its source does not say.
+func methodsSkip() bool {
+	for f := range testFunctions(token.NewFileSet()) {
+		if f.Recv != nil && skipIn(f.Body, nil, nil).IsValid() {
+			return true
+		}
+	}
+	return false
 }
 
 // skipInSubtests returns the place of the first call that skips in what a node, or a function that it calls, passes to Run.

@@ -1,11 +1,14 @@
 package netzerotest
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // Other tests write their files, by way of temporary ones, while this one looks.
@@ -38,12 +41,79 @@ func TestStaleFilesAreFoundWhileOthersComeAndGo(t *testing.T) {
 		})
 	}
 	for range 2000 {
-		stale, err := staleGoldens(dir, []string{"TestKept"})
+		stale, err := staleGoldens(dir, []string{"TestKept"}, newUse())
 		if err != nil {
 			t.Fatal(err)
 		}
 		if len(stale) != 1 || !strings.Contains(stale[0].why, "TestGone") {
 			t.Fatalf("got %v, want the one of TestGone", stale)
 		}
+	}
+}
+
+// A file is stale that no recording of a whole run had, whatever its header says; not one of which the run cannot know.
+func TestStaleFiles(t *testing.T) {
+	const policy = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: mine}\nspec: {podSelector: {}}\n"
+	own := packagePath() + "."
+	for _, c := range []struct{ reason, text, want string }{
+		{"a copy of another test's", "# test: TestKept\n" + policy, "no test has it, not even TestKept, which its header names"},
+		{"a subtest's that no longer records", "# test: TestKept/sub\n", "no test has it, not even TestKept/sub, which its header names"},
+		{"of a test that is gone", "# test: TestGone\n", "there is no test TestGone"},
+		{"of a subtest of a test that is gone", "# test: TestGone/sub\n", "there is no test TestGone/sub"},
+		{"of a test that was skipped", "# test: TestSkipped\n", ""},
+		{"of a test that was skipped in one of two runs", "# test: TestSkippedOnce\n", ""},
+		{"of a benchmark that did not run", "# test: BenchmarkKept\n", ""},
+		{"of a package that does not record", "# package: example.com/shop\n", "no RecordPackage has this file"},
+		{"shared by tests that ran, and have another file now", "# shared by: " + own + "TestKept\n# shared by: " + own + "TestAlso\n",
+			"no test has it, not even TestAlso, which its header names"},
+		{"shared by tests of which one was skipped", "# shared by: " + own + "TestKept\n# shared by: " + own + "TestSkipped\n", ""},
+		{"shared by another package's test too", "# shared by: " + own + "TestKept\n# shared by: example.com/other.TestKept\n", ""},
+		{"shared by tests that are gone", "# shared by: " + own + "TestGone\n", "there is no test " + own + "TestGone"},
+		{"no policies, and no header", "kind: Deployment\n", ""},
+		{"policies without a header, after a run in which a test was skipped", policy, ""},
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "x.yaml"), []byte(c.text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		use := newUse()
+		use.ran = map[string]bool{"TestKept": true, "TestAlso": true, "TestSkipped": false, "TestSkippedOnce": false}
+		names := []string{"TestKept", "TestAlso", "TestSkipped", "TestSkippedOnce", "BenchmarkKept"}
+		stale, err := staleGoldens(dir, names, use)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, s := range stale {
+			got = append(got, s.why)
+		}
+		if diff := cmp.Diff(c.want, strings.Join(got, ", ")); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.reason, diff)
+		}
+		use.golden(filepath.Join(dir, "x.yaml"))
+		if stale, err := staleGoldens(dir, names, use); err != nil || len(stale) > 0 {
+			t.Errorf("%s: stale, though a recording has it: %v (%v)", c.reason, stale, err)
+		}
+	}
+}
+
+func TestStaleFilesThatPeopleWrote(t *testing.T) {
+	dir := t.TempDir()
+	path, link := filepath.Join(dir, "mine.yaml"), filepath.Join(t.TempDir(), "link.yaml")
+	if err := os.WriteFile(path, []byte("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: mine}\nspec: {podSelector: {}}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	use := newUse()
+	use.ran["TestKept"] = true
+	stale, err := staleGoldens(dir, []string{"TestKept"}, use)
+	if want := fmt.Sprint([]staleGolden{{path, "no test has it", false}}); err != nil || fmt.Sprint(stale) != want {
+		t.Errorf("stale are %v (%v), want %s", stale, err, want)
+	}
+	if err := os.Symlink(path, link); err != nil {
+		t.Skip(err) // on Windows not everybody may
+	}
+	use.golden(link)
+	if stale, err := staleGoldens(dir, []string{"TestKept"}, use); err != nil || len(stale) > 0 {
+		t.Errorf("stale, though a recording has it by a link: %v (%v)", stale, err)
 	}
 }

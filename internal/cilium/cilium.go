@@ -8,6 +8,7 @@ package cilium
 
 import (
 	"encoding/json"
+	"reflect"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -70,8 +71,31 @@ type NetworkPolicy struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata"`
 
-	Spec Spec `json:"spec"`
+	Spec  Spec   `json:"spec,omitzero"`
+	Specs []Spec `json:"specs,omitempty"` // more of them, or all; each is for pods of its own
 }
+
+// Parts returns a policy as one policy to a spec, all of the same metadata: Spec first, if there is one. What the policy
+// does is what they do together. They share memory with it.
+func Parts(p *NetworkPolicy) []*NetworkPolicy {
+	if len(p.Specs) == 0 {
+		return []*NetworkPolicy{p}
+	}
+	var parts []*NetworkPolicy
+	add := func(s Spec) {
+		parts = append(parts, &NetworkPolicy{TypeMeta: p.TypeMeta, ObjectMeta: p.ObjectMeta, Spec: s})
+	}
+	if HasSpec(p) {
+		add(p.Spec)
+	}
+	for _, s := range p.Specs {
+		add(s)
+	}
+	return parts
+}
+
+// HasSpec reports whether a policy has a spec of its own besides its Specs: one that says anything.
+func HasSpec(p *NetworkPolicy) bool { return !reflect.ValueOf(p.Spec).IsZero() }
 
 // Spec says for which pods the rules are. A rule without any field allows nothing, so that one alone denies everything.
 type Spec struct {

@@ -31,31 +31,41 @@ func Validate(p *NetworkPolicy) error {
 	}
 	errs = append(errs, sorted(metav1validation.ValidateLabels(p.Labels, metadata.Child("labels")))...)
 	errs = append(errs, sorted(validation.ValidateAnnotations(p.Annotations, metadata.Child("annotations")))...)
-	errs = append(errs, validateSelector(p.Spec.EndpointSelector, spec.Child("endpointSelector"))...)
-	errs = append(errs, validateOwnNamespace(p.Spec.EndpointSelector, p.Namespace, spec.Child("endpointSelector"))...)
-	if len(p.Spec.Egress)+len(p.Spec.Ingress)+len(p.Spec.EgressDeny)+len(p.Spec.IngressDeny) == 0 {
-		errs = append(errs, field.Required(spec, "a policy has egress or ingress rules: to deny everything write egress: [{}]"))
+	if HasSpec(p) || len(p.Specs) == 0 {
+		errs = append(errs, validateSpec(p.Spec, p.Namespace, spec)...)
 	}
-	for i, r := range p.Spec.Ingress {
-		errs = append(errs, validateIngress(r, spec.Child("ingress").Index(i))...)
-	}
-	for i, r := range p.Spec.IngressDeny {
-		path := spec.Child("ingressDeny").Index(i)
-		errs = append(errs, validateIngress(r, path)...)
-		errs = append(errs, validateDenial(nil, r.ToPorts, path)...)
-	}
-	for i, r := range p.Spec.Egress {
-		errs = append(errs, validateEgress(r, spec.Child("egress").Index(i))...)
-	}
-	for i, r := range p.Spec.EgressDeny {
-		path := spec.Child("egressDeny").Index(i)
-		errs = append(errs, validateEgress(r, path)...)
-		errs = append(errs, validateDenial(r.ToFQDNs, r.ToPorts, path)...)
+	for i, more := range p.Specs {
+		errs = append(errs, validateSpec(more, p.Namespace, field.NewPath("specs").Index(i))...)
 	}
 	if len(errs) == 0 {
 		return nil
 	}
 	return fmt.Errorf("validate policy %s: %w", p.Name, errs.ToAggregate())
+}
+
+func validateSpec(s Spec, namespace string, spec *field.Path) field.ErrorList {
+	errs := validateSelector(s.EndpointSelector, spec.Child("endpointSelector"))
+	errs = append(errs, validateOwnNamespace(s.EndpointSelector, namespace, spec.Child("endpointSelector"))...)
+	if len(s.Egress)+len(s.Ingress)+len(s.EgressDeny)+len(s.IngressDeny) == 0 {
+		errs = append(errs, field.Required(spec, "a policy has egress or ingress rules: to deny everything write egress: [{}]"))
+	}
+	for i, r := range s.Ingress {
+		errs = append(errs, validateIngress(r, spec.Child("ingress").Index(i))...)
+	}
+	for i, r := range s.IngressDeny {
+		path := spec.Child("ingressDeny").Index(i)
+		errs = append(errs, validateIngress(r, path)...)
+		errs = append(errs, validateDenial(nil, r.ToPorts, path)...)
+	}
+	for i, r := range s.Egress {
+		errs = append(errs, validateEgress(r, spec.Child("egress").Index(i))...)
+	}
+	for i, r := range s.EgressDeny {
+		path := spec.Child("egressDeny").Index(i)
+		errs = append(errs, validateEgress(r, path)...)
+		errs = append(errs, validateDenial(r.ToFQDNs, r.ToPorts, path)...)
+	}
+	return errs
 }
 
 // sorted puts errors that come from ranging over a map into an order.

@@ -24,6 +24,9 @@ func (s *Set) addKnown(o *object) error {
 	if err := o.readMetadata(); err != nil {
 		return err
 	}
+	if o.isNamedByServer() {
+		return s.addNamedByServer(o)
+	}
 	switch o.kind {
 	case "Rollout", "CloneSet", "DeploymentConfig":
 		return s.addOperated(o)
@@ -90,6 +93,9 @@ func (o *object) readMetadata() error {
 		return o.faulty(fault)
 	}
 	o.meta = partial.ObjectMeta
+	if o.meta.Name == "" && o.meta.GenerateName != "" {
+		return o.readGenerateName()
+	}
 	if o.meta.Name == "" {
 		return o.invalid("metadata.name", "missing", "give the "+o.kind+" a name")
 	}

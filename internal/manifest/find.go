@@ -95,7 +95,9 @@ func (s *Set) names() []string {
 		add(svc.identity)
 	}
 	for _, w := range s.workloads {
-		add(w.identity)
+		if !hasGeneratedName(w.name) {
+			add(w.identity)
+		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

@@ -3,7 +3,8 @@
 //
 // It reads Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job, CronJob, Pod, Service, Endpoints,
 // EndpointSlice and Namespace, and what makes pods like a Deployment does: Argo's Rollout, OpenShift's DeploymentConfig and
-// OpenKruise's CloneSet; in YAML or JSON, in several documents and in lists. Other kinds are passed over. It refuses to
+// OpenKruise's CloneSet; in YAML, JSON or JSON lines, in several documents and in lists. Other kinds are passed over, and so
+// is what has a generateName only: no test knows its name. It refuses to
 // guess: templates and kustomizations that would change names or labels, objects that the API server would not take, a
 // misspelt field that would change what is read, and two versions of one object are errors that name file, document and
 // line; a name that fits several workloads is an error that says so. A Service that picks the pods of no workload stands

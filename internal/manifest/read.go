@@ -159,9 +159,11 @@ func (s *Set) add(file string, text []byte) error {
 		if d.IsEmpty() {
 			continue
 		}
-		count++
-		if err := s.addDocument(origin{file: file, document: count}, d); err != nil {
-			return err
+		for _, object := range d.Objects() {
+			count++
+			if err := s.addDocument(origin{file: file, document: count}, object); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -34,7 +34,7 @@ func (c Cilium) Unlisted(policies ciliumPolicies, f flow.Flow, binary string) st
 	if !ok {
 		return ""
 	}
-	return unlisted(isolating(policies, subject, ciliumPassesOver), binary, c.Binaries)
+	return unlisted(isolating(partsOf(policies), subject, ciliumPassesOver), binary, c.Binaries)
 }
 
 func unlisted[P metav1.Object](policies []P, binary string, required bool) string {

@@ -164,6 +164,7 @@ func plainKey(key string) string {
 func (c Cilium) NotIsolated(policies ciliumPolicies, flows []flow.Flow) []string {
 	c = c.normal()
 	flows = c.allByAddress(flows)
+	policies = partsOf(policies)
 	var lines []string
 	for _, subject := range c.Subjects {
 		for _, d := range directions {
@@ -186,7 +187,7 @@ func (c Cilium) serves(subject Workload, flows []flow.Flow) bool {
 // Protects is [Scope.Protects].
 func (c Cilium) Protects(policies ciliumPolicies) bool {
 	return slices.ContainsFunc(c.Subjects, func(subject Subject) bool {
-		isolated, _ := ciliumIsolates(policies, subject.Workload, egress)
+		isolated, _ := ciliumIsolates(partsOf(policies), subject.Workload, egress)
 		return isolated
 	})
 }
@@ -195,7 +196,10 @@ func (c Cilium) Protects(policies ciliumPolicies) bool {
 func (c Cilium) Foreign(policies ciliumPolicies) ciliumPolicies {
 	var foreign ciliumPolicies
 	for _, p := range policies {
-		if !slices.ContainsFunc(c.Subjects, func(subject Subject) bool { return ciliumOverlooks(p, subject.Workload) == "" }) {
+		selects := func(subject Subject) bool {
+			return slices.ContainsFunc(cilium.Parts(p), func(part *cilium.NetworkPolicy) bool { return ciliumOverlooks(part, subject.Workload) == "" })
+		}
+		if !slices.ContainsFunc(c.Subjects, selects) {
 			foreign = append(foreign, p)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 // Evaluator is [Scope.Evaluator].
 func (c Cilium) Evaluator(policies ciliumPolicies) func(flow.Flow) Verdict {
 	c = Cilium{c.Scope.normal().indexed()}
+	policies = partsOf(policies)
 	return evaluator(c.Scope, c.byAddress, c.wordless, func(subject Workload, d direction) func(flow.Flow) Verdict {
 		return c.compile(policies, subject, d).verdict
 	})

@@ -9,10 +9,12 @@ import (
 
 // drop removes from a subject's policy what no flow needs. A policy that has no effect on the subject stays.
 func (m *ciliumMerging) drop(subject Workload) {
-	p := own(m.policies, m.scope.Scope, subject)
-	if p == nil {
-		return
+	for _, p := range m.ownParts(subject) {
+		m.dropFrom(p, subject)
 	}
+}
+
+func (m *ciliumMerging) dropFrom(p *cilium.NetworkPolicy, subject Workload) {
 	for _, d := range directions {
 		if ciliumPassesOver(p, subject, d) == "" {
 			m.dropRules(p, d)

@@ -19,6 +19,7 @@ import (
 // some policy of the subject's lets Cilium read the look-up. A flow at an address without a name matches no name.
 func (c Cilium) Evaluate(policies ciliumPolicies, f flow.Flow) Verdict {
 	c = c.normal()
+	policies = partsOf(policies)
 	judged := c.byAddress(f)
 	v := c.evaluateAt(judged, func(g flow.Flow) Verdict {
 		return c.ends(g, c.wordless, func(subject Workload, d direction) Verdict { return c.side(policies, subject, d, g) })

@@ -21,32 +21,36 @@ func (c Cilium) Merge(committed ciliumPolicies, flows []flow.Flow) ciliumPolicie
 	for _, subject := range m.scope.Subjects {
 		m.drop(subject.Workload)
 	}
-	return m.policies
+	return m.joined()
 }
 
 // Extend is [Scope.Extend].
 func (c Cilium) Extend(committed ciliumPolicies, flows []flow.Flow) ciliumPolicies {
 	m := newCiliumMerging(c, committed, flows)
 	m.addAll()
-	return m.policies
+	return m.joined()
 }
 
 // ciliumMerging is the state of one [Cilium.Merge].
 type ciliumMerging struct {
-	policies ciliumPolicies
-	scope    Cilium      // normal
-	flows    []flow.Flow // with what they imply, sorted
+	policies ciliumPolicies                                  // one to a spec: see partsOf
+	of       map[*cilium.NetworkPolicy]*cilium.NetworkPolicy // the policies of which those are parts
+	scope    Cilium                                          // normal
+	flows    []flow.Flow                                     // with what they imply, sorted
 }
 
 func newCiliumMerging(c Cilium, committed ciliumPolicies, flows []flow.Flow) *ciliumMerging {
-	m := &ciliumMerging{scope: Cilium{c.Scope.normal().indexed()}}
+	m := &ciliumMerging{scope: Cilium{c.Scope.normal().indexed()}, of: make(map[*cilium.NetworkPolicy]*cilium.NetworkPolicy)}
 	m.flows = m.scope.allByAddress(c.Required(flows))
 	slices.SortStableFunc(m.flows, flow.Flow.Compare)
 	for _, p := range committed {
-		m.policies = append(m.policies, p.DeepCopy())
+		for _, part := range cilium.Parts(p) {
+			part = part.DeepCopy()
+			m.policies, m.of[part] = append(m.policies, part), p
+		}
 	}
 	for _, subject := range m.scope.Subjects {
-		if p := own(m.policies, m.scope.Scope, subject.Workload); p != nil {
+		for _, p := range m.ownParts(subject.Workload) {
 			m.scope.foldNames(p)
 			m.scope.foldOthers(p)
 		}
@@ -56,10 +60,9 @@ func newCiliumMerging(c Cilium, committed ciliumPolicies, flows []flow.Flow) *ci
 
 // isolating returns the policy of a subject's name, which is added where it is missing, and isolates the subject.
 func (m *ciliumMerging) isolating(subject Workload, d direction) *cilium.NetworkPolicy {
-	p := own(m.policies, m.scope.Scope, subject)
+	p := m.ownPart(subject, d)
 	if p == nil {
-		p = m.scope.generate(Subject{Workload: subject}, nil)
-		m.policies = insertOwn(m.policies, p)
+		p = m.addPart(subject)
 	}
 	if ciliumOverlooks(p, subject) != "" {
 		p.Spec.EndpointSelector = sourced(subject.self().selecting())

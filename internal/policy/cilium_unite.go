@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -24,39 +25,79 @@ func UniteCilium(sets ...[]*cilium.NetworkPolicy) ([]*cilium.NetworkPolicy, erro
 	var united ciliumPolicies
 	var errs []error
 	for _, group := range groups {
-		p := group[0].DeepCopy()
-		metas := []*metav1.ObjectMeta{&group[0].ObjectMeta}
-		for _, q := range group[1:] {
-			q = q.DeepCopy()
-			metas = append(metas, &q.ObjectMeta)
-			a, b := sortedSelector(*plainSelector(&p.Spec.EndpointSelector)), sortedSelector(*plainSelector(&q.Spec.EndpointSelector))
-			if !equality.Semantic.DeepEqual(a, b) {
-				errs = append(errs, otherPods(p.Name, describeSourced(p.Spec.EndpointSelector), describeSourced(q.Spec.EndpointSelector)))
-			}
-			if p.Spec.Description != "" && q.Spec.Description != "" && p.Spec.Description != q.Spec.Description {
-				errs = append(errs, fmt.Errorf("policy %s has the description %q and %q: keep one", p.Name, p.Spec.Description, q.Spec.Description))
-			}
-			p.Spec.Description = cmp.Or(p.Spec.Description, q.Spec.Description)
-			p.Spec.Egress, p.Spec.EgressDeny = append(p.Spec.Egress, q.Spec.Egress...), append(p.Spec.EgressDeny, q.Spec.EgressDeny...)
-			p.Spec.Ingress, p.Spec.IngressDeny = append(p.Spec.Ingress, q.Spec.Ingress...), append(p.Spec.IngressDeny, q.Spec.IngressDeny...)
+		if !slices.ContainsFunc(group, func(p *cilium.NetworkPolicy) bool { return len(p.Specs) > 0 }) {
+			p, err := uniteCiliumGroup(group)
+			united, errs = append(united, p), append(errs, err)
+			continue
 		}
-		p.Spec.EnableDefaultDeny = uniteDefaultDeny(group)
-		if p.ObjectMeta, err = uniteMetadata(metas); err != nil {
-			errs = append(errs, err)
+		var parts ciliumPolicies
+		for _, same := range bySelector(partsOf(group)) {
+			p, err := uniteCiliumGroup(same)
+			parts, errs = append(parts, p), append(errs, err)
 		}
-		for _, d := range directions {
-			if rules := ciliumRulesOf(p, d); len(rules) > 0 {
-				setCiliumRules(p, d, uniteCiliumRules(rules, Workload{Namespace: p.Namespace}, d))
-			}
-			if rules := ciliumDenyRulesOf(p, d); len(rules) > 0 {
-				setCiliumDenyRules(p, d, uniteCiliumRules(rules, Workload{Namespace: p.Namespace}, d))
-			}
+		metas := make([]*metav1.ObjectMeta, len(group))
+		for i, p := range group {
+			metas[i] = &p.DeepCopy().ObjectMeta
 		}
-		v := ciliumView{NetworkPolicy: p, direction: egress, rules: ciliumRulesOf(p, egress), namespace: cmp.Or(p.Namespace, defaultNamespace)}
-		uniteLookups(p, false, v.allowsLookup)
-		united = append(united, p)
+		of := &cilium.NetworkPolicy{TypeMeta: group[0].TypeMeta}
+		of.ObjectMeta, err = uniteMetadata(metas)
+		errs = append(errs, err)
+		whole := joinParts(of, parts)
+		whole.Annotations = of.Annotations
+		united = append(united, whole)
 	}
 	return united, errors.Join(errs...)
+}
+
+// bySelector returns parts of policies of one name in groups that select the same pods, sorted by their selectors.
+func bySelector(parts ciliumPolicies) []ciliumPolicies {
+	groups := make(map[string]ciliumPolicies)
+	for _, p := range parts {
+		key := encode(sortedSelector(*plainSelector(&p.Spec.EndpointSelector)))
+		groups[key] = append(groups[key], p)
+	}
+	var sorted []ciliumPolicies
+	for _, key := range slices.Sorted(maps.Keys(groups)) {
+		sorted = append(sorted, groups[key])
+	}
+	return sorted
+}
+
+// uniteCiliumGroup returns the union of policies of one name, each with one spec.
+func uniteCiliumGroup(group ciliumPolicies) (*cilium.NetworkPolicy, error) {
+	var errs []error
+	p := group[0].DeepCopy()
+	metas := []*metav1.ObjectMeta{&group[0].ObjectMeta}
+	for _, q := range group[1:] {
+		q = q.DeepCopy()
+		metas = append(metas, &q.ObjectMeta)
+		a, b := sortedSelector(*plainSelector(&p.Spec.EndpointSelector)), sortedSelector(*plainSelector(&q.Spec.EndpointSelector))
+		if !equality.Semantic.DeepEqual(a, b) {
+			errs = append(errs, otherPods(p.Name, describeSourced(p.Spec.EndpointSelector), describeSourced(q.Spec.EndpointSelector)))
+		}
+		if p.Spec.Description != "" && q.Spec.Description != "" && p.Spec.Description != q.Spec.Description {
+			errs = append(errs, fmt.Errorf("policy %s has the description %q and %q: keep one", p.Name, p.Spec.Description, q.Spec.Description))
+		}
+		p.Spec.Description = cmp.Or(p.Spec.Description, q.Spec.Description)
+		p.Spec.Egress, p.Spec.EgressDeny = append(p.Spec.Egress, q.Spec.Egress...), append(p.Spec.EgressDeny, q.Spec.EgressDeny...)
+		p.Spec.Ingress, p.Spec.IngressDeny = append(p.Spec.Ingress, q.Spec.Ingress...), append(p.Spec.IngressDeny, q.Spec.IngressDeny...)
+	}
+	p.Spec.EnableDefaultDeny = uniteDefaultDeny(group)
+	var err error
+	if p.ObjectMeta, err = uniteMetadata(metas); err != nil {
+		errs = append(errs, err)
+	}
+	for _, d := range directions {
+		if rules := ciliumRulesOf(p, d); len(rules) > 0 {
+			setCiliumRules(p, d, uniteCiliumRules(rules, Workload{Namespace: p.Namespace}, d))
+		}
+		if rules := ciliumDenyRulesOf(p, d); len(rules) > 0 {
+			setCiliumDenyRules(p, d, uniteCiliumRules(rules, Workload{Namespace: p.Namespace}, d))
+		}
+	}
+	v := ciliumView{NetworkPolicy: p, direction: egress, rules: ciliumRulesOf(p, egress), namespace: cmp.Or(p.Namespace, defaultNamespace)}
+	uniteLookups(p, false, v.allowsLookup)
+	return p, errors.Join(errs...)
 }
 
 func (v ciliumView) allowsLookup(f flow.Flow) bool {

@@ -12,6 +12,7 @@ import (
 func (c Cilium) Unused(policies ciliumPolicies, flows []flow.Flow) []string {
 	c = Cilium{c.Scope.normal().indexed()}
 	required := c.allByAddress(c.Required(flows))
+	policies = partsOf(policies)
 	var lines []string
 	for _, p := range policies {
 		for _, d := range directions {

@@ -1,0 +1,118 @@
+package golden
+
+import (
+	"maps"
+	"strconv"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/netzero-dev/netzero/internal/kubeyaml"
+)
+
+// listOf reports whether an object is a list of policies as kubectl get writes it, and of which dialect its items are that
+// do not say so: v1 List says nothing about them, NetworkPolicyList and CiliumNetworkPolicyList do.
+func listOf(object map[string]any) (of *dialect, isList bool) {
+	if object["apiVersion"] == "v1" && object["kind"] == "List" {
+		return nil, true
+	}
+	for _, d := range dialects {
+		if object["apiVersion"] == d.apiVersion && object["kind"] == d.kind+"List" {
+			return d, true
+		}
+	}
+	return nil, false
+}
+
+func itemPath(i int) string { return "items[" + strconv.Itoa(i) + "]" }
+
+// decodeItems reads the policies of a list. of is nil where each item has to say what it is.
+func decodeItems(list map[string]any, of *dialect) ([]metav1.Object, *InvalidError) {
+	var known struct {
+		metav1.TypeMeta `json:",inline"`
+		metav1.ListMeta `json:"metadata"`
+		Items           []any `json:"items"`
+	}
+	unknown, fault := kubeyaml.Decode(list, &known)
+	if fault != nil {
+		return nil, faulty(fault)
+	}
+	if len(unknown) > 0 {
+		return nil, &InvalidError{Field: unknown[0], Problem: "unknown field", Advice: "correct or remove it"}
+	}
+	var policies []metav1.Object
+	for i, item := range known.Items {
+		object, ok := item.(map[string]any)
+		if !ok {
+			return nil, inItem(i, notAnObject())
+		}
+		object = maps.Clone(object)
+		if of != nil {
+			for field, value := range map[string]string{"apiVersion": of.apiVersion, "kind": of.kind} {
+				if object[field] == nil {
+					object[field] = value
+				}
+			}
+		}
+		policy, invalid := decodePolicy(object)
+		if invalid != nil {
+			return nil, inItem(i, invalid)
+		}
+		policies = append(policies, policy)
+	}
+	return policies, nil
+}
+
+// inItem says of an error about an object that the object is an item of a list.
+func inItem(i int, e *InvalidError) *InvalidError {
+	if e.Field == "" {
+		e.Field = itemPath(i)
+	} else {
+		e.Field = itemPath(i) + "." + e.Field
+	}
+	return e
+}
+
+// at says of an error about one of the document's policies where in the document the policy is.
+func (d document) at(i int, e *InvalidError) *InvalidError {
+	if d.list == nil {
+		return e
+	}
+	return inItem(i, e)
+}
+
+// takes reports whether new policies may join those of the document: it is a list of their kind.
+func (d document) takes(policies []metav1.Object) bool {
+	if d.list == nil || len(policies) == 0 {
+		return false
+	}
+	of, _ := listOf(d.list)
+	return of == nil || of == dialectOf(policies[0])
+}
+
+// treeOf returns what the document would say with these policies, as [kubeyaml.Document.Tree] has it.
+func (d document) treeOf(policies []metav1.Object) (any, error) {
+	var items []any
+	for _, p := range policies {
+		tree, err := kubeyaml.TreeOf(plain(p))
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, tree)
+	}
+	if d.list == nil {
+		return items[0], nil
+	}
+	list := maps.Clone(d.list)
+	list["items"] = items
+	return list, nil
+}
+
+// withoutStatus returns an object without what a cluster says about it, which has no say in what a policy allows.
+func withoutStatus(object map[string]any) map[string]any {
+	if _, has := object["status"]; !has {
+		return object
+	}
+	object = maps.Clone(object)
+	delete(object, "status")
+	return object
+}
