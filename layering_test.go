@@ -59,7 +59,7 @@ var layers = map[string]layer{
 			"internal/goroutine", "internal/flow",
 		},
 		others: slices.Concat(kubernetes, unix, []string{"github.com/testcontainers/testcontainers-go"}),
-		tests:  []string{"golang.org/x/tools/txtar"},
+		tests:  []string{"golang.org/x/tools/txtar", "github.com/moby/moby/client"},
 	},
 	"internal/report": {own: []string{"internal/flow"}},
 	"golden": {
@@ -81,6 +81,7 @@ var layers = map[string]layer{
 		own: []string{"internal/flow"},
 		// The engine is found as testcontainers finds it, and asked by the client that it uses.
 		others: slices.Concat(unix, []string{"github.com/testcontainers/testcontainers-go", "github.com/moby/moby", "github.com/containerd/errdefs"}),
+		tests:  []string{"internal/endpoint"},
 	},
 	"internal/dns":        {others: []string{"golang.org/x/net/dns/dnsmessage"}},
 	"internal/servername": {others: []string{"golang.org/x/crypto/cryptobyte"}},
