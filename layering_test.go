@@ -44,7 +44,7 @@ var layers = map[string]layer{
 	}},
 	"internal/conformance/statedb/part": {},
 	"internal/crowd": {tests: []string{
-		"netzerotest", "github.com/testcontainers/testcontainers-go", "github.com/jackc/pgx", "github.com/lib/pq", "google.golang.org/grpc",
+		"internal/flow", "netzerotest", "github.com/testcontainers/testcontainers-go", "github.com/jackc/pgx", "github.com/lib/pq", "google.golang.org/grpc",
 	}},
 	"examples/blackbox":      {tests: []string{"netzerotest", "github.com/testcontainers/testcontainers-go"}},
 	"examples/blackbox/shop": {others: []string{"github.com/lib/pq", "github.com/redis/go-redis"}},

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -63,7 +64,7 @@ func (m *ciliumMerging) joined() ciliumPolicies {
 	parts := make(map[*cilium.NetworkPolicy]ciliumPolicies)
 	var whole ciliumPolicies
 	for _, p := range m.policies {
-		of := m.of[p]
+		of := cmp.Or(m.of[p], p)
 		if len(parts[of]) == 0 {
 			whole = append(whole, of)
 		}

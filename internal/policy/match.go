@@ -47,11 +47,11 @@ const (
 	otherPeer                     // other labels, or another range
 	otherNamespace                // the pods, but in another namespace
 	excepted                      // inside the range, but also inside an except
-	reserved                      // everywhere, but by an annotation for others
 	unnamed                       // the range, but only for names that are not this one
 	namedElsewhere                // the name, but on another port or protocol
 	unseen                        // the name, but nothing lets Cilium read the look-up
 	peerFits
+	reserved // everywhere, at the flow's very port; but by an annotation for others
 )
 
 // portFit says how near a port comes to a flow's: the further down, the nearer.
