@@ -170,7 +170,7 @@ func mayStartContainers() bool {
 	}
 	clients, err := endpoint.Clients(isEngineSocket)
 	return err != nil || slices.ContainsFunc(clients, func(c endpoint.Client) bool {
-		return c.PID == os.Getpid() && !docker.IsOwn(c.Inode)
+		return c.PID == os.Getpid() && !docker.IsWatcher(c.Name)
 	})
 }
 

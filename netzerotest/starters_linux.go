@@ -195,7 +195,7 @@ func (c *capture) findClients(st *starter) {
 	}
 	for _, client := range clients {
 		inherited := own[client.Inode] && client.PID != self // by a child that has not begun its program yet
-		if !docker.IsOwn(client.Inode) && !inherited {
+		if !docker.IsWatcher(client.Name) && !inherited {
 			add(client.PID)
 		}
 	}

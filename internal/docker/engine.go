@@ -69,7 +69,7 @@ func (w *Watcher) Endpoint() Endpoint {
 	return Endpoint{Network: network, Address: u.Host}
 }
 
-// searching counts the searches for an engine that are under way. Testcontainers connects for them, by sockets that IsOwn does not know.
+// searching counts the searches for an engine that are under way. Testcontainers connects for them, by sockets that IsWatcher does not know.
 var searching atomic.Int32
 
 // find returns a client of the configured engine, or of the one that testcontainers finds. The latter looks once in
@@ -92,7 +92,7 @@ func find(ctx context.Context, c Config) (*client.Client, error) {
 			done <- found{nil, err}
 			return
 		}
-		known, err := noted(tc.Client)
+		known, err := named(tc.Client)
 		done <- found{known, err}
 	}()
 	timer := time.NewTimer(c.Timeout)

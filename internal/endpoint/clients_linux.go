@@ -14,6 +14,7 @@ import (
 type Client struct {
 	PID   int    // 0 where the process cannot be seen
 	Inode uint64 // of its end of the connection
+	Name  string // of its end of the connection, "@" before it where that is an abstract one; mostly empty
 }
 
 // Clients returns who is connected to Unix sockets whose path matches, in the network namespace of this process, as the kernel
@@ -44,16 +45,16 @@ func Clients(match func(path string) bool) ([]Client, error) {
 				continue
 			}
 			if n, err := strconv.ParseUint(inode, 10, 64); err == nil {
-				if _, is := peers[n]; is {
-					peers[n] = true
-					all = append(all, Client{pid, n})
+				if p, is := peers[n]; is {
+					peers[n] = peer{p.name, true}
+					all = append(all, Client{pid, n, p.name})
 				}
 			}
 		}
 	}
-	for inode, found := range peers {
-		if !found {
-			all = append(all, Client{0, inode})
+	for inode, p := range peers {
+		if !p.held {
+			all = append(all, Client{0, inode, p.name})
 		}
 	}
 	return all, nil
@@ -67,20 +68,30 @@ const (
 	hasPeer  = 2
 )
 
-// peersOf returns the inodes of what is connected to sockets whose path matches. The kernel counts sockets to find the next one,
+// peer is the other end of a connection.
+type peer struct {
+	name string
+	held bool // by a process that can be seen
+}
+
+// peersOf returns by their inodes what is connected to sockets whose path matches. The kernel counts sockets to find the next one,
 // and does not say where one before it is closed meanwhile: so it is asked until it names nobody new.
-func peersOf(match func(string) bool) (map[uint64]bool, error) {
+func peersOf(match func(string) bool) (map[uint64]peer, error) {
 	const established = 1
 	request := make([]byte, 24)
 	request[0] = unix.AF_UNIX
 	binary.NativeEndian.PutUint32(request[4:], 1<<established)
 	binary.NativeEndian.PutUint32(request[12:], showName|showPeer)
-	peers := make(map[uint64]bool)
+	peers, names := make(map[uint64]peer), make(map[uint64]string)
 	for pass := range maxPasses {
 		before := len(peers)
 		err := dump(unix.NETLINK_SOCK_DIAG, unix.SOCK_DIAG_BY_FAMILY, request, func() {}, func(message []byte) {
-			if path, peer := describe(message); peer != 0 && path != "" && match(path) {
-				peers[peer] = false
+			name, inode, other := describe(message)
+			if name != "" {
+				names[inode] = name
+			}
+			if other != 0 && name != "" && match(name) {
+				peers[other] = peer{}
 			}
 		})
 		if err != nil {
@@ -90,19 +101,28 @@ func peersOf(match func(string) bool) (map[uint64]bool, error) {
 			break
 		}
 	}
+	for inode := range peers {
+		peers[inode] = peer{name: names[inode]}
+	}
 	return peers, nil
 }
 
-// describe returns the path of a socket and the inode of its peer, as far as a message has them.
-func describe(message []byte) (path string, peer uint64) {
+// describe returns the name of a socket, its inode and that of its peer, as far as a message has them.
+func describe(message []byte) (name string, inode, peer uint64) {
 	const header = 16
+	if len(message) >= header {
+		inode = uint64(binary.NativeEndian.Uint32(message[4:]))
+	}
 	eachAttribute(message, header, func(kind uint16, value []byte) {
 		switch {
 		case kind == hasName:
-			path = strings.TrimRight(string(value), "\x00")
+			name = strings.TrimRight(string(value), "\x00")
+			if abstract, is := strings.CutPrefix(name, "\x00"); is {
+				name = "@" + abstract
+			}
 		case kind == hasPeer && len(value) >= 4:
 			peer = uint64(binary.NativeEndian.Uint32(value))
 		}
 	})
-	return path, peer
+	return name, inode, peer
 }

@@ -4,4 +4,4 @@ package docker
 
 import "github.com/moby/moby/client"
 
-func noted(c *client.Client) (*client.Client, error) { return c, nil }
+func named(c *client.Client) (*client.Client, error) { return c, nil }
