@@ -119,8 +119,10 @@ func (d *deployment) find(e flow.Endpoint, missed bool) *manifest.Match {
 }
 
 func workloadOf(e flow.Endpoint, m *manifest.Match) policy.Workload {
-	w := policy.Workload{Name: e.Name, Namespace: e.Namespace, Labels: m.Labels, Selector: m.Selector, Ports: namedPorts(m),
-		Own: m.Own, OwnLabels: m.OwnLabels}
+	w := policy.Workload{
+		Name: e.Name, Namespace: e.Namespace, Ports: namedPorts(m),
+		Labels: m.Labels, Selector: m.Selector, Own: m.Own, OwnLabels: m.OwnLabels,
+	}
 	if m.Namespace != "" {
 		w.Namespace = m.Namespace
 	}

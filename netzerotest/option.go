@@ -185,16 +185,18 @@ func Shared(path string) Option {
 
 // Manifests names Kubernetes manifests, as patterns of path/filepath.Glob relative to the package's directory: their
 // labels, namespaces and ports stand in the policies. A container, a child process, a Peer or the test process is the
-// Service or the workload of its name; one whose name they do not have keeps the label app, and a notice lists the names
-// that exist.
+// Service or the workload of its name; one whose name they do not have keeps the label app, and a notice lists the
+// names that exist.
 //
-// A workload's own policy is selected by the workload's own selector; rules select a destination by its Service's. Labels
-// that name one release or one run, such as helm.sh/chart and job-name, are left out as long as the others identify the
-// workload. A Service whose selector picks the pods of no workload stands for the pods that an operator makes.
+// A workload's own policy is selected by the workload's own selector; rules select a destination by its Service's.
+// Labels that name one release or one run, such as helm.sh/chart and job-name, are left out as long as the others
+// identify the workload. A Service whose selector picks the pods of no workload stands for the pods that an operator
+// makes.
 //
 // A port that is only a Service's, a nodePort or a hostPort becomes the port of the pods. A Service without a selector
-// stands for its Endpoints, one of type ExternalName for that host. A pattern that matches no file, a file that cannot be read or that
-// kubectl apply would refuse, and a name that means several things are errors, with file, document and line.
+// stands for its Endpoints, one of type ExternalName for that host. A pattern that matches no file, a file that cannot
+// be read or that kubectl apply would refuse, and a name that means several things are errors, with file, document and
+// line.
 func Manifests(patterns ...string) Option {
 	return optionFunc(func(c *config) error {
 		if len(patterns) == 0 {

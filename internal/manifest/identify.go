@@ -9,9 +9,9 @@ import (
 )
 
 // selectorOf returns the labels by which a policy selects the pods of one workload, over all of its releases and runs,
-// and the workloads whose pods no label tells from them. It is what the workload's own selector says of them. Where that
-// would select the pods of others too, labels of the template join it that tell them apart; those that name a release only
-// where no other does, and not because of a Job.
+// and the workloads whose pods no label tells from them. It is what the workload's own selector says of them. Where
+// that would select the pods of others too, labels of the template join it that tell them apart; those that name a
+// release only where no other does, and not because of a Job.
 func (s *Set) selectorOf(w *workload) (map[string]string, []*workload) {
 	unstable := func(key string) bool { return isRelease(key) || isTool(key) || namesRelease(key) }
 	base := without(w.selector, func(key string) bool { return isRelease(key) || isTool(key) })
@@ -63,7 +63,9 @@ func (s *Set) narrow(w *workload, selector, labels map[string]string) (map[strin
 // compareKeys sorts the labels that Kubernetes recommends for the parts of an application before others.
 func compareKeys(a, b string) int {
 	rank := func(key string) int {
-		order := []string{"app.kubernetes.io/component", "app.kubernetes.io/name", "component", "name", "app", "role", "tier"}
+		order := []string{
+			"app.kubernetes.io/component", "app.kubernetes.io/name", "component", "name", "app", "role", "tier",
+		}
 		if i := slices.Index(order, key); i >= 0 {
 			return i
 		}
@@ -133,8 +135,8 @@ func (svc *service) serving(pods []*workload) []*workload {
 	return slices.DeleteFunc(slices.Clone(pods), func(w *workload) bool { return !serves(w) })
 }
 
-// withoutHooks returns the workloads without Helm's tests and the hooks of a deployment, whose pods are gone soon, unless
-// there are no others.
+// withoutHooks returns the workloads without Helm's tests and the hooks of a deployment, whose pods are gone soon,
+// unless there are no others.
 func withoutHooks(workloads []*workload) []*workload {
 	kept := slices.DeleteFunc(slices.Clone(workloads), func(w *workload) bool { return w.hook })
 	if len(kept) == 0 {
@@ -150,7 +152,8 @@ func (s *Set) selectorOfAll(svc *service, workloads []*workload) (map[string]str
 		return s.selectorOf(workloads[0])
 	}
 	beside := func(labels map[string]string) []*workload {
-		return slices.DeleteFunc(s.others(workloads[0], labels), func(w *workload) bool { return slices.Contains(workloads, w) })
+		among := func(w *workload) bool { return slices.Contains(workloads, w) }
+		return slices.DeleteFunc(s.others(workloads[0], labels), among)
 	}
 	selector := s.stableSelector(svc, workloads)
 	others := beside(selector)
@@ -167,8 +170,8 @@ func (s *Set) selectorOfAll(svc *service, workloads []*workload) (map[string]str
 	return selector, others
 }
 
-// stableSelector returns a Service's selector without the labels that name a release or a run, as far as it then selects
-// no others; it is empty if nothing is left.
+// stableSelector returns a Service's selector without the labels that name a release or a run, as far as it then
+// selects no others; it is empty if nothing is left.
 func (s *Set) stableSelector(svc *service, pods []*workload) map[string]string {
 	selector := lasting(svc.selector)
 	stable := without(selector, func(key string) bool { return isRelease(key) || isTool(key) })
@@ -190,8 +193,8 @@ func sharing(m Match, selector map[string]string, others []*workload) string {
 		names = append(names, w.identity.String())
 	}
 	slices.Sort(names)
-	return fmt.Sprintf("%s: no label tells its pods from those of %s, so its policy (%s) holds for them too: give the pods' template a label of its own",
-		m, strings.Join(slices.Compact(names), ", "), labelText(selector))
+	return fmt.Sprintf("%s: no label tells its pods from those of %s, so its policy (%s) holds for them too: "+
+		"give the pods' template a label of its own", m, strings.Join(slices.Compact(names), ", "), labelText(selector))
 }
 
 // decides reports whether a Service picks exactly one of several workloads that have its name.

@@ -10,8 +10,8 @@
 // line; a name that fits several workloads is an error that says so. A Service that picks the pods of no workload stands
 // for pods that an operator makes, and the match has a notice.
 //
-// Limits: it sees only what the files say, not what an admission webhook, a controller or `kubectl apply -n` adds to it.
-// A field that is unknown to this release of the Kubernetes API, and resembles none that is read, is passed over.
+// Limits: it sees only what the files say, not what an admission webhook, a controller or `kubectl apply -n` adds to
+// it. A field that is unknown to this release of the Kubernetes API, and resembles none that is read, is passed over.
 package manifest
 
 import (
@@ -40,9 +40,9 @@ type Match struct {
 	Name      string
 	Namespace string // as it is written; empty where the manifest names none
 
-	// Selector is the labels by which a rule selects the pods as a destination: for a Service its selector, for a workload
-	// its Own. Never empty, unless there are no pods. Labels that Kubernetes generates are not among them, nor those that
-	// name a release or a run, unless nothing else identifies the pods.
+	// Selector is the labels by which a rule selects the pods as a destination: for a Service its selector, for a
+	// workload its Own. Never empty, unless there are no pods. Labels that Kubernetes generates are not among them, nor
+	// those that name a release or a run, unless nothing else identifies the pods.
 	Selector map[string]string
 	// Labels is all labels of the pods, but those that Kubernetes generates. Where a Service picks several workloads, it
 	// is what the pods that serve its ports have in common.

@@ -30,8 +30,8 @@ func (o *object) addHostPort(w *workload, p corev1.ContainerPort, key portKey, a
 	return nil
 }
 
-// addNodePorts adds the nodes' ports that lead to the pods of a match: the nodePorts of every Service that picks some of
-// them, and the hostPorts of their containers.
+// addNodePorts adds the nodes' ports that lead to the pods of a match: the nodePorts of every Service that picks some
+// of them, and the hostPorts of their containers.
 func (m *Match) addNodePorts(services []*service) {
 	add := func(n nodePort) {
 		i := slices.IndexFunc(m.nodes, func(other nodePort) bool { return other.key == n.key })

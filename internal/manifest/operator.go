@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// addOperated reads an object of a controller that does not come with Kubernetes, as far as it is like a Deployment's. Only
-// its controller knows what else it may hold, so one that is not like that is passed over.
+// addOperated reads an object of a controller that does not come with Kubernetes, as far as it is like a Deployment's.
+// Only its controller knows what else it may hold, so one that is not like that is passed over.
 func (s *Set) addOperated(o *object) error {
 	spec, _ := o.tree["spec"].(map[string]any)
 	if spec["selector"] == nil || spec["template"] == nil {
@@ -23,9 +23,9 @@ func (s *Set) addOperated(o *object) error {
 	return addOnce(&s.workloads, read, o)
 }
 
-// ofUnknownPods returns what a Service stands for whose pods no workload of the manifests has: an operator makes them of
-// an object of a kind that is not read, such as a Kafka or a Prometheus. The Service's selector suffices to select them.
-// What ports they have is not known.
+// ofUnknownPods returns what a Service stands for whose pods no workload of the manifests has: an operator makes them
+// of an object of a kind that is not read, such as a Kafka or a Prometheus. The Service's selector suffices to select
+// them. What ports they have is not known.
 func (s *Set) ofUnknownPods(m Match, svc *service) Match {
 	m.Selector = s.stableSelector(svc, nil)
 	if len(m.Selector) == 0 { // only what Kubernetes generates, such as one pod's name
@@ -39,8 +39,9 @@ func (s *Set) ofUnknownPods(m Match, svc *service) Match {
 			m.nodes = append(m.nodes, nodePort{portKey{t.node, t.key.protocol}, t.numbers})
 		}
 	}
-	m.Notice = fmt.Sprintf("%s: no workload in the manifests has the labels of its selector, %s%s: policies select by it the pods that an operator "+
-		"may make; if none does, correct it, or add the workload's manifest", m, labelText(svc.selector), s.elsewhere(svc))
+	m.Notice = fmt.Sprintf("%s: no workload in the manifests has the labels of its selector, %s%s: "+
+		"policies select by it the pods that an operator may make; if none does, correct it, or add the workload's manifest",
+		m, labelText(svc.selector), s.elsewhere(svc))
 	return m
 }
 

@@ -27,8 +27,8 @@ type target struct {
 // that a Service sends its clients to, is taken as it is; any other port of the Service becomes its target port, of
 // which there are several where the workloads behind it give one name to different ports. A nodePort or a hostPort
 // becomes the pods' port to which it leads, for a workload too. Nothing else is translated for a headless Service, a
-// workload, or a host of type ExternalName. Pods that declare no port, and to which no Service sends anybody, may listen
-// on any. A protocol without ports has none.
+// workload, or a host of type ExternalName. Pods that declare no port, and to which no Service sends anybody, may
+// listen on any. A protocol without ports has none.
 //
 // The error is a [*PortError].
 func (m Match) TargetPorts(port uint16, protocol flow.Protocol) ([]uint16, error) {
@@ -50,7 +50,8 @@ func (m Match) TargetPorts(port uint16, protocol flow.Protocol) ([]uint16, error
 			return nil, m.portError(key, fmt.Sprintf("its target port %q is no port of %s", t.unknown, listed(m.pods)),
 				"correct targetPort, or name a containerPort so")
 		case m.unknown:
-			return nil, m.portError(key, fmt.Sprintf("its target port %q is that of pods which no manifest has", t.unknown),
+			reason := fmt.Sprintf("its target port %q is that of pods which no manifest has", t.unknown)
+			return nil, m.portError(key, reason,
 				"say the pods' port by Peer, or give the Service its number as targetPort")
 		default:
 			return nil, m.portError(key, fmt.Sprintf("its Endpoints have no %s port with the name %q of the Service's", key.protocol, t.name),

@@ -9,7 +9,8 @@ import (
 
 // isTool reports whether a label says which tool deployed a workload.
 func isTool(key string) bool {
-	return key == "app.kubernetes.io/managed-by" || key == "app.kubernetes.io/created-by" || key == "heritage" // Helm 2's
+	return key == "app.kubernetes.io/managed-by" || key == "app.kubernetes.io/created-by" ||
+		key == "heritage" // Helm 2's
 }
 
 // isRelease reports whether a label tells one release of a workload, or one run, from the next. A selector of such a
@@ -40,8 +41,8 @@ var releaseWords = []string{
 	"build", "timestamp", "tag",
 }
 
-// namesRelease reports whether the name of a label suggests a release or a run: "version", "git-sha", "imageTag". What a
-// workload's own selector holds is not judged by this, as a selector cannot change.
+// namesRelease reports whether the name of a label suggests a release or a run: "version", "git-sha", "imageTag". What
+// a workload's own selector holds is not judged by this, as a selector cannot change.
 func namesRelease(key string) bool {
 	name := key[strings.LastIndexByte(key, '/')+1:]
 	for _, word := range words(name) {

@@ -31,8 +31,9 @@ func (s Scope) portsOf(e flow.Endpoint) (ports []Port, pods bool) {
 	return nil, false
 }
 
-// fitPortName compares a flow with a port that goes by a name. In both directions the pods that the flow goes to give it
-// its number. Pods may have the name for several protocols, and for several numbers where they are of several workloads.
+// fitPortName compares a flow with a port that goes by a name. In both directions the pods that the flow goes to give
+// it its number. Pods may have the name for several protocols, and for several numbers where they are of several
+// workloads.
 func (s Scope) fitPortName(name string, sameProtocol bool, f flow.Flow) portFit {
 	nearest, found := portByName, false
 	if !sameProtocol {
