@@ -28,7 +28,8 @@ func (r *Recording) AsPeer(name string) testcontainers.ContainerCustomizer {
 			return err
 		}
 		if was := req.Labels[docker.LabelWorkload]; was != "" && !docker.IsPeer(req.Labels) {
-			return fmt.Errorf("netzero: AsPeer(%q): the request was passed to As(%q), which gives it a policy: keep one of the two", name, was)
+			return fmt.Errorf("netzero: AsPeer(%q): the request was passed to As(%q), which gives it a policy: "+
+				"keep one of the two", name, was)
 		}
 		if err := r.mark(req, name); err != nil || r.capture == nil {
 			return err
@@ -59,8 +60,9 @@ func (r *Recording) AsPeer(name string) testcontainers.ContainerCustomizer {
 //			t.Fatal(err)
 //		}
 //
-// It gets a policy of its own, unless it has the label dev.netzero.peer with the value true: see [Recording.AsPeer]. What
-// it opened before is not in that policy; over connections that it keeps open, what it sends from now on is.
+// It gets a policy of its own, unless it has the label dev.netzero.peer with the value true: see
+// [Recording.AsPeer]. What it opened before is not in that policy; over connections that it keeps open, what it
+// sends from now on is.
 //
 // Errors: an invalid name, a second name for one container, a container that does not run or cannot be inspected, and a
 // recording that has ended. Where nothing is recorded, Adopt checks the name and does nothing.
@@ -83,7 +85,8 @@ func (r *Recording) Adopt(ctx context.Context, container testcontainers.Containe
 	case err != nil:
 		return fail(fmt.Errorf("inspect the container: %w", err))
 	case is.State == nil || !is.State.Running:
-		return fail(fmt.Errorf("container %s does not run: start it before, or pass As(%q) to Run", container.GetContainerID(), name))
+		return fail(fmt.Errorf("container %s does not run: start it before, or pass As(%q) to Run",
+			container.GetContainerID(), name))
 	}
 	id := container.GetContainerID()
 	if was := r.capture.claimedAs(id); was != "" && was != name {

@@ -32,9 +32,9 @@ func (m *membership) adopt(id string) { m.capture.watchOlder(id) }
 // fromPeer reports whether a container opened a flow that has no policy which could allow it.
 func (s *settling) fromPeer(l located) bool { return l.from != nil && s.isPeer(*l.from) }
 
-// isPeer reports whether a container of this recording gets no policy: it, or the one whose network it uses, was passed to
-// AsPeer, or has the label of a peer from the user. The label that another recording gave a reused container says nothing
-// about this one.
+// isPeer reports whether a container of this recording gets no policy: it, or the one whose network it uses, was
+// passed to AsPeer, or has the label of a peer from the user. The label that another recording gave a reused
+// container says nothing about this one.
 func (s *settling) isPeer(c docker.Container) bool {
 	c = home(s.engine, c)
 	if claim := s.capture.containers.claims[c.ID]; claim != nil && claim.peers[s.membership] {

@@ -14,16 +14,16 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// changingPort is a flow to a port that the kernel may have given to a server which asked for any: the next run may have
-// another, so that no golden file may hold it.
+// changingPort is a flow to a port that the kernel may have given to a server which asked for any: the next run may
+// have another, so that no golden file may hold it.
 type changingPort struct {
 	flow      Flow
 	container string // its name and image, where the server is one; empty elsewhere
 	test      bool   // the server is the test process
 }
 
-// refuseChanging returns an error for the flows to ports that change with every run, unless the committed policies allow
-// them: a person may have written a range, or all ports. The error is an *optionError.
+// refuseChanging returns an error for the flows to ports that change with every run, unless the committed policies
+// allow them: a person may have written a range, or all ports. The error is an *optionError.
 func (r *Recording) refuseChanging(recorded settlement, scope policy.Scope) error {
 	found := r.config.unnamedPorts(recorded, scope)
 	if len(found) == 0 {
@@ -47,24 +47,26 @@ func (r *Recording) refuseChanging(recorded settlement, scope policy.Scope) erro
 	return &optionError{describeChanging(found)}
 }
 
-// notAllowed returns the flows for which an update would have to write a port: the committed policies do not allow them, or
-// isolate who is called for egress only, so far.
+// notAllowed returns the flows for which an update would have to write a port: the committed policies do not allow
+// them, or isolate who is called for egress only, so far.
 func notAllowed[P golden.Policy](d dialect[P], file *golden.File, all []changingPort) []changingPort {
 	evaluate := d.rules.Evaluator(d.of(file))
 	before := d.rules.NotIsolated(d.of(file), nil)
 	return slices.DeleteFunc(all, func(p changingPort) bool {
-		return evaluate(p.flow).Outcome == policy.Allowed && slices.Equal(d.rules.NotIsolated(d.of(file), []Flow{p.flow}), before)
+		with := d.rules.NotIsolated(d.of(file), []Flow{p.flow})
+		return evaluate(p.flow).Outcome == policy.Allowed && slices.Equal(with, before)
 	})
 }
 
-// unnamedPorts returns the flows to ports that change, as they are in the cluster, of workloads that get policies, without
-// those at ports that the manifests or the option Ports name.
+// unnamedPorts returns the flows to ports that change, as they are in the cluster, of workloads that get policies,
+// without those at ports that the manifests or the option Ports name.
 func (c config) unnamedPorts(recorded settlement, scope policy.Scope) []changingPort {
 	d := &deployment{config: c, scope: scope, found: make(map[flow.Endpoint]*manifest.Match)}
 	isSubject := func(e flow.Endpoint) bool {
-		return e.Kind == flow.Workload && !e.Node && slices.ContainsFunc(scope.Subjects, func(s policy.Subject) bool {
+		is := func(s policy.Subject) bool {
 			return s.Name == e.Name && (s.Namespace == e.Namespace || e.Namespace == "")
-		})
+		}
+		return e.Kind == flow.Workload && !e.Node && slices.ContainsFunc(scope.Subjects, is)
 	}
 	var found []changingPort
 	for _, p := range recorded.changing {
@@ -122,12 +124,15 @@ func describeChanging(all []changingPort) []string {
 	return texts
 }
 
+// kernelChooses is how a port changes.
+const kernelChooses = "the kernel hands out to servers that ask for any, so that the next run has another"
+
 // why says how it is known that the port changes.
 func (p changingPort) why() string {
 	if p.container != "" {
-		return fmt.Sprintf("container %s does not expose, and which the kernel hands out to servers that ask for any, so that the next run has another", p.container)
+		return fmt.Sprintf("container %s does not expose, and which %s", p.container, kernelChooses)
 	}
-	return "the kernel hands out to servers that ask for any, so that the next run has another"
+	return kernelChooses
 }
 
 // remedy says what to do.
@@ -139,14 +144,16 @@ func (p changingPort) remedy() string {
 	if p.flow.Protocol != flow.TCP {
 		protocol = "/" + p.flow.Protocol.String()
 	}
-	ranges := fmt.Sprintf("Ports(%q), or of a port that it always has: Ports(\"%s:%d%s\")", name+":30000-30009"+protocol, name, p.flow.Port, protocol)
+	always := fmt.Sprintf("%s:%d%s", name, p.flow.Port, protocol)
+	ranges := fmt.Sprintf("Ports(%q), or of a port that it always has: Ports(%q)", name+":30000-30009"+protocol, always)
 	if p.container != "" {
-		return fmt.Sprintf("Give it a fixed port and expose that (EXPOSE, testcontainers.WithExposedPorts), or say which range it has in the cluster: %s", ranges)
+		return "Give it a fixed port and expose that (EXPOSE, testcontainers.WithExposedPorts), " +
+			"or say which range it has in the cluster: " + ranges
 	}
 	address := netip.AddrPortFrom(p.flow.Destination.Addr, p.flow.Port).String()
 	if p.test {
 		address = fmt.Sprintf("localhost:%d", p.flow.Port) // by whichever address containers reach it
 	}
-	return fmt.Sprintf("Give it a fixed port below that range, or say at which port it serves in the cluster: Peer(%q, %q), or which range it has there: %s",
-		address, name+examplePort, ranges)
+	return fmt.Sprintf("Give it a fixed port below that range, or say at which port it serves in the cluster: "+
+		"Peer(%q, %q), or which range it has there: %s", address, name+examplePort, ranges)
 }

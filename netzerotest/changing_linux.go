@@ -26,8 +26,8 @@ func changing(c config, all []settled) []changingPort {
 	return found
 }
 
-// isEphemeral reports whether the kernel may have chosen the port at which a container serves: it lies in the range of its
-// network namespace, and neither it nor a container that shares its network exposes the port.
+// isEphemeral reports whether the kernel may have chosen the port at which a container serves: it lies in the range
+// of its network namespace, and neither it nor a container that shares its network exposes the port.
 func (s *settling) isEphemeral(c docker.Container, f flow.Flow) bool {
 	if !f.Protocol.HasPorts() {
 		return false
@@ -42,7 +42,8 @@ func (s *settling) isEphemeral(c docker.Container, f flow.Flow) bool {
 		return false
 	}
 	return !slices.ContainsFunc(s.engine.Containers(), func(other docker.Container) bool {
-		return (other.ID == c.ID || other.NetworkMode != "host" && home(s.engine, other).ID == pod.ID) && other.Exposes(f.Port, f.Protocol)
+		together := other.ID == c.ID || other.NetworkMode != "host" && home(s.engine, other).ID == pod.ID
+		return together && other.Exposes(f.Port, f.Protocol)
 	})
 }
 

@@ -39,7 +39,8 @@ func (r PortRange) Overlaps(o PortRange) bool {
 		r.Protocol == o.Protocol && r.First <= o.Last && o.First <= r.Last
 }
 
-// portsOfFlow returns the first and the last port that a rule for a flow is written with; last is 0 where it is the first.
+// portsOfFlow returns the first and the last port that a rule for a flow is written with; last is 0 where it is the
+// first.
 func (s Scope) portsOfFlow(f flow.Flow) (first, last uint16) {
 	for _, r := range s.Ranges {
 		if r.Has(f) && r.First < r.Last {
