@@ -253,6 +253,7 @@ func reports() map[string]Report {
 			refund := stripe()
 			refund.Flow.Destination.Name = "refunds.stripe.com"
 			r.Denied = append(r.Denied, refund)
+			r.Binaries = []Binary{{Flow: stripe().Flow, Told: "TestRefund", Reason: "payments.test is not in the annotation"}}
 		}),
 		"several workloads": base(func(r *Report) {
 			driven, query := stripe(), stripe()
