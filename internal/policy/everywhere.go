@@ -122,8 +122,11 @@ func (r reservation) isFor(s Scope, namespace string, d direction, f flow.Flow) 
 func (v view) fitEverywhere(port *networkingv1.NetworkPolicyPort, f flow.Flow) peerFit {
 	listed := false
 	for _, r := range v.reserved {
-		if r.protocol != f.Protocol || !slices.Contains(acceptedPorts(f), r.port) || !r.isPortOf(port) {
+		if r.protocol != f.Protocol || !slices.Contains(acceptedPorts(f), r.port) {
 			continue
+		}
+		if !r.isPortOf(port) && v.fitPort(port, f) == portFits {
+			continue // who opens a range, or all ports, means what they say
 		}
 		if r.isFor(v.scope, v.namespace, v.direction, f) {
 			return peerFits
@@ -151,7 +154,7 @@ func (v view) keepsLookup(port *networkingv1.NetworkPolicyPort, f flow.Flow) boo
 	return listed
 }
 
-// isPortOf reports whether a rule names the entry's port, alone: who opens a range, or all ports, means what they say.
+// isPortOf reports whether a rule names the entry's port, alone.
 func (r reservation) isPortOf(port *networkingv1.NetworkPolicyPort) bool {
 	return port != nil && port.Port != nil && port.Port.Type == intstr.Int && port.EndPort == nil &&
 		port.Port.IntVal == int32(r.port) && portProtocol(port) == r.protocol
