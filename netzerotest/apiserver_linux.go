@@ -20,7 +20,8 @@ func (s *settling) isOfAPIServer(l located) bool {
 	return l.from == nil && endpoint.IsAPIServerProgram(l.flow.Process.Name)
 }
 
-// controlPlane says which part of a control plane that the test runs a flow belongs to, and not to the workload; or "".
+// controlPlane says which part of a control plane that the test runs a flow belongs to, and not to the workload; or
+// "".
 func (s *settling) controlPlane(l located) string {
 	switch {
 	case s.isOfAPIServer(l):

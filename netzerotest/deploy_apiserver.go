@@ -8,12 +8,13 @@ import (
 	"github.com/netzero-dev/netzero/internal/manifest"
 )
 
-// reachAPIServer returns where a flow to the API server goes in the cluster: in a NetworkPolicy to each of its Endpoints, where
-// the manifests have them; to Cilium it is an entity, of which only the port counts.
+// reachAPIServer returns where a flow to the API server goes in the cluster: in a NetworkPolicy to each of its
+// Endpoints, where the manifests have them; to Cilium it is an entity, of which only the port counts.
 func (d *deployment) reachAPIServer(f Flow) []Flow {
 	manifests := d.config.manifests
 	if manifests != nil && f.Destination.Namespace == "" { // a single label is a Service of the caller's namespace first
-		if m, err := manifests.Find(f.Destination.Name, f.Source.Namespace); err == nil && len(m.Selector) > 0 && m.Namespace == f.Source.Namespace {
+		m, err := manifests.Find(f.Destination.Name, f.Source.Namespace)
+		if err == nil && len(m.Selector) > 0 && m.Namespace == f.Source.Namespace {
 			f.Destination.Kind = flow.Workload
 			return d.reach(f)
 		}
@@ -31,9 +32,11 @@ func (d *deployment) reachAPIServer(f Flow) []Flow {
 	}
 	if len(addresses) == 0 {
 		if !d.config.cilium && f.Protocol.HasPorts() {
-			d.notices = append(d.notices, fmt.Sprintf("the API server is in no pods that a NetworkPolicy could select, and no manifest says at which addresses it is: "+
-				"where the policy has no ipBlock for it, a rule opens its port to all addresses. To name them, save the output of "+
-				"`kubectl get endpointslices -n default -l %s=%s -o yaml` among the Manifests", "kubernetes.io/service-name", server.Name))
+			d.notices = append(d.notices, fmt.Sprintf(
+				"the API server is in no pods that a NetworkPolicy could select, and no manifest says at which "+
+					"addresses it is: where the policy has no ipBlock for it, a rule opens its port to all addresses. "+
+					"To name them, save the output of `kubectl get endpointslices -n default -l %s=%s -o yaml` "+
+					"among the Manifests", "kubernetes.io/service-name", server.Name))
 		}
 		return []Flow{f}
 	}
@@ -62,7 +65,7 @@ func (d *deployment) hostNetworkNotice(m *manifest.Match, isSubject bool) {
 	case d.config.cilium:
 		text += "rules for it are for the entities host and remote-node"
 	default:
-		text += "where the policy has no ipBlock for them, a rule without peers opens the port, and an annotation says for whom"
+		text += "where the policy has no ipBlock for them, a rule opens the port to all, and an annotation says for whom"
 	}
 	d.notices = append(d.notices, fmt.Sprintf(text, m))
 }

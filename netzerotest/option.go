@@ -193,6 +193,11 @@ func Shared(path string) Option {
 // identify the workload. A Service whose selector picks the pods of no workload stands for the pods that an operator
 // makes.
 //
+// Service kubernetes of namespace default is the API server: a NetworkPolicy has its Endpoints or EndpointSlices as
+// ipBlocks where the manifests hold them, else its ports open to all addresses, with the annotation
+// netzero.dev/egress-api-server. Pods with hostNetwork, which no selector finds, are written so too, with
+// netzero.dev/egress-host-network.
+//
 // A port that is only a Service's, a nodePort or a hostPort becomes the port of the pods. A Service without a selector
 // stands for its Endpoints, one of type ExternalName for that host. A pattern that matches no file, a file that cannot
 // be read or that kubectl apply would refuse, and a name that means several things are errors, with file, document and
@@ -209,7 +214,8 @@ func Manifests(patterns ...string) Option {
 
 // Cilium makes the golden file hold CiliumNetworkPolicies (cilium.io/v2) instead of NetworkPolicies, one for the same
 // workloads. External hosts are toFQDNs there, with the rule for DNS that makes them work, and pings, which a NetworkPolicy
-// has no words for, ICMP types. Entities are the API server, by the name of its Service, and the host: a process of this
+// has no words for, ICMP types. Entities are the API server (kube-apiserver), pods that the manifests have on the network of
+// their nodes (host and remote-node), and the host: a process of this
 // machine that is not the test's, and that a container reached at an address of the machine; in a NetworkPolicy it goes by
 // the name of its executable, as pods do. A golden file of the other kind is an error.
 func Cilium() Option {

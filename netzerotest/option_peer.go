@@ -27,6 +27,14 @@ const examplePort = ":8080"
 // A DNS name with dots is a host of the internet, unless it can be nothing but a name of the cluster's ("search.shop.svc",
 // see [ClusterDomain]) or the [Manifests] know it: with them "search.shop" is the Service search in namespace shop.
 //
+// A name of the API server's Service, in any form that pods use, is no pods but the cluster's API server: a server of the
+// test that stands for it, or one that runs elsewhere. Without a port it is at 443, unless the test dials 6443 or 8443:
+//
+//	netzerotest.Peer(srv.Listener.Addr().String(), "kubernetes.default.svc:443")
+//
+// A child process that is kube-apiserver, as envtest starts it, is the API server without a Peer, and so is the address in
+// KUBERNETES_SERVICE_HOST.
+//
 // A server of this machine that listens in the range of ephemeral ports (net.ipv4.ip_local_port_range) needs that port:
 // the one that was dialled may be another in every run, so without it a flow there fails the test and is never written.
 func Peer(address, name string) Option {

@@ -19,8 +19,9 @@ const apiServerProgram = "kube-apiserver"
 // IsAPIServerProgram reports whether an executable, by its file name, is the API server.
 func IsAPIServerProgram(name string) bool { return name == apiServerProgram }
 
-// IsAPIServerName reports whether a DNS name is that of the API server's Service, in any form in which pods look it up:
-// "kubernetes", "kubernetes.default", "kubernetes.default.svc", that with any cluster domain, and "_https._tcp." before them.
+// IsAPIServerName reports whether a DNS name is that of the API server's Service, in any form in which pods look it
+// up: "kubernetes", "kubernetes.default", "kubernetes.default.svc", that with any cluster domain, and "_https._tcp."
+// before them.
 func IsAPIServerName(name string) bool {
 	labels := strings.Split(canonicalName(name), ".")
 	for len(labels) > 1 && strings.HasPrefix(labels[0], "_") {
@@ -35,8 +36,8 @@ func IsAPIServerName(name string) bool {
 	return true
 }
 
-// apiServer returns the API server at an address. One that goes by the name of its Service alone has no namespace: that is
-// the caller's, and there may be another Service of that name.
+// apiServer returns the API server at an address. One that goes by the name of its Service alone has no namespace:
+// that is the caller's, and there may be another Service of that name.
 func apiServer(name string, addr netip.Addr, evidence flow.Evidence) flow.Endpoint {
 	e := flow.ClusterAPIServer
 	e.Addr, e.Evidence = addr, evidence
@@ -47,8 +48,8 @@ func apiServer(name string, addr netip.Addr, evidence flow.Evidence) flow.Endpoi
 }
 
 // isConfigured reports whether an address and port are those at which pods find the API server by their environment:
-// KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT of the process that connects. What this process has set since it
-// started counts for it.
+// KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT of the process that connects. What this process has set since
+// it started counts for it.
 func (b *Batch) isConfigured(q Query, addr netip.Addr) bool {
 	if q.Protocol != flow.TCP {
 		return false
@@ -98,8 +99,8 @@ func parseConfigured(host, port string) netip.AddrPort {
 	return netip.AddrPortFrom(normal(addr), uint16(number))
 }
 
-// APIServerPort returns the port by which a policy knows an API server that listens at a port of this machine: that one, where
-// API servers have it in clusters, else that of their Service.
+// APIServerPort returns the port by which a policy knows an API server that listens at a port of this machine: that
+// one, where API servers have it in clusters, else that of their Service.
 func APIServerPort(port uint16) uint16 {
 	if hasAPIServerPort(port) {
 		return port
@@ -107,13 +108,14 @@ func APIServerPort(port uint16) uint16 {
 	return apiServicePort
 }
 
-// hasAPIServerPort reports whether API servers listen at a port: that of their Service, which managed clusters have too,
-// that of kubeadm, k3s, kind and OpenShift, and that of minikube.
+// hasAPIServerPort reports whether API servers listen at a port: that of their Service, which managed clusters have
+// too, that of kubeadm, k3s, kind and OpenShift, and that of minikube.
 func hasAPIServerPort(port uint16) bool {
 	return port == apiServicePort || port == 6443 || port == 8443
 }
 
-// parseAPIServer parses the second argument of a Peer that is the API server: a name of its Service, and perhaps a port.
+// parseAPIServer parses the second argument of a Peer that is the API server: a name of its Service, and perhaps a
+// port.
 func parseAPIServer(s string) (peer Peer, isAPIServer bool, err error) {
 	name, _, _ := strings.Cut(s, ":")
 	if !IsAPIServerName(name) {

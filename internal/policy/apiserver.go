@@ -6,17 +6,17 @@ import (
 	"github.com/netzero-dev/netzero/internal/flow"
 )
 
-// The ports of API servers: of the Service kubernetes, which managed clusters use for the server too, of kubeadm, k3s, kind
-// and OpenShift, and of minikube.
+// The ports of API servers: of the Service kubernetes, which managed clusters use for the server too, of kubeadm,
+// k3s, kind and OpenShift, and of minikube.
 const (
 	apiServicePort  = 443
 	apiServerPort   = 6443
 	minikubeAPIPort = 8443
 )
 
-// isAPIServer reports whether an endpoint is the cluster's API server: it runs on nodes or outside of the cluster, where no
-// selector of pods finds it. With an address it is one of the Endpoints of its Service, at the port that they have;
-// without one nobody knows where it is.
+// isAPIServer reports whether an endpoint is the cluster's API server: it runs on nodes or outside of the cluster,
+// where no selector of pods finds it. With an address it is one of the Endpoints of its Service, at the port that
+// they have; without one nobody knows where it is.
 func isAPIServer(e flow.Endpoint) bool { return e.Kind == flow.APIServer }
 
 // usesHostNetwork reports whether an endpoint is pods that use the network of their nodes.
@@ -24,8 +24,8 @@ func usesHostNetwork(e flow.Endpoint) bool {
 	return e.Kind == flow.Workload && e.HostNetwork && !e.Node
 }
 
-// isBeyondSelectors reports whether the far end of flows in a direction is in the cluster, or next to it, and no selector of
-// pods finds it. Who the API server calls is not recorded.
+// isBeyondSelectors reports whether the far end of flows in a direction is in the cluster, or next to it, and no
+// selector of pods finds it. Who the API server calls is not recorded.
 func isBeyondSelectors(d direction, e flow.Endpoint) bool {
 	return d == egress && isAPIServer(e) || usesHostNetwork(e)
 }
@@ -35,17 +35,18 @@ func needsEveryRule(d direction, f flow.Flow) bool {
 	return f.Destination.Kind == flow.Resolver || isBeyondSelectors(d, d.far(f))
 }
 
-// writtenPorts returns the ports that a rule for a flow has. Network plugins see the port of the API server itself and not
-// that of its Service, and which one that is, only Endpoints say.
+// writtenPorts returns the ports that a rule for a flow has. Network plugins see the port of the API server itself
+// and not that of its Service, and which one that is, only Endpoints say.
 func writtenPorts(f flow.Flow) []uint16 {
-	if isAPIServer(f.Destination) && !f.Destination.Addr.IsValid() && f.Protocol == flow.TCP && f.Port == apiServicePort {
+	if isAPIServer(f.Destination) && !f.Destination.Addr.IsValid() && f.Protocol == flow.TCP &&
+		f.Port == apiServicePort {
 		return []uint16{apiServicePort, apiServerPort}
 	}
 	return []uint16{f.Port}
 }
 
-// acceptedPorts returns the ports of which a rule for a flow may have any: the one that it goes to, and for the API server
-// that of its Service and, where its own is not known, those that distributions use.
+// acceptedPorts returns the ports of which a rule for a flow may have any: the one that it goes to, and for the API
+// server that of its Service and, where its own is not known, those that distributions use.
 func acceptedPorts(f flow.Flow) []uint16 {
 	ports := []uint16{f.Port}
 	usual := []uint16{apiServicePort, apiServerPort, minikubeAPIPort}

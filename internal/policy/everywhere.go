@@ -15,10 +15,10 @@ import (
 	"github.com/netzero-dev/netzero/internal/flow"
 )
 
-// The annotations of a NetworkPolicy that say for whom a rule without peers is. No selector finds the API server, nor pods
-// on the network of their nodes; where their addresses are not known, a rule opens their ports to all addresses. Kubernetes
-// does not read the annotations, but the verdict does: at a port that is listed, such a rule is for those who are listed
-// alone. Each is a sorted, comma-separated list.
+// The annotations of a NetworkPolicy that say for whom a rule without peers is. No selector finds the API server, nor
+// pods on the network of their nodes; where their addresses are not known, a rule opens their ports to all addresses.
+// Kubernetes does not read the annotations, but the verdict does: at a port that is listed, such a rule is for those
+// who are listed alone. Each is a sorted, comma-separated list.
 const (
 	// APIServerAnnotation lists ports: "443/TCP,6443/TCP".
 	APIServerAnnotation = "netzero.dev/egress-api-server"
@@ -122,8 +122,11 @@ func (r reservation) isFor(s Scope, namespace string, d direction, f flow.Flow) 
 func (v view) fitEverywhere(port *networkingv1.NetworkPolicyPort, f flow.Flow) peerFit {
 	listed := false
 	for _, r := range v.reserved {
-		if r.protocol != f.Protocol || !slices.Contains(acceptedPorts(f), r.port) || !r.isPortOf(port) {
+		if r.protocol != f.Protocol || !slices.Contains(acceptedPorts(f), r.port) {
 			continue
+		}
+		if !r.isPortOf(port) && v.fitPort(port, f) == portFits {
+			continue // who opens a range, or all ports, means what they say
 		}
 		if r.isFor(v.scope, v.namespace, v.direction, f) {
 			return peerFits
@@ -151,7 +154,7 @@ func (v view) keepsLookup(port *networkingv1.NetworkPolicyPort, f flow.Flow) boo
 	return listed
 }
 
-// isPortOf reports whether a rule names the entry's port, alone: who opens a range, or all ports, means what they say.
+// isPortOf reports whether a rule names the entry's port, alone.
 func (r reservation) isPortOf(port *networkingv1.NetworkPolicyPort) bool {
 	return port != nil && port.Port != nil && port.Port.Type == intstr.Int && port.EndPort == nil &&
 		port.Port.IntVal == int32(r.port) && portProtocol(port) == r.protocol
@@ -164,8 +167,9 @@ func reservedBy(all []reservation, ports []networkingv1.NetworkPolicyPort) []res
 	})
 }
 
-// fitBlockBeyond holds a range of addresses against who is beyond selectors. Where nobody knows their addresses, who writes
-// a range for their port does; but what lies on the internet alone, or is the address of somebody else, is not meant.
+// fitBlockBeyond holds a range of addresses against who is beyond selectors. Where nobody knows their addresses, who
+// writes a range for their port does; but what lies on the internet alone, or is the address of somebody else, is not
+// meant.
 func (v view) fitBlockBeyond(block *networkingv1.IPBlock, far flow.Endpoint) peerFit {
 	prefix, err := netip.ParsePrefix(block.CIDR)
 	if err != nil {
@@ -181,7 +185,8 @@ func (v view) fitBlockBeyond(block *networkingv1.IPBlock, far flow.Endpoint) pee
 		return peerFits
 	}
 	isElsewhere := prefix.IsSingleIP() && slices.Contains(v.scope.Addresses, prefix.Addr())
-	if isElsewhere || prefix.Addr().IsLoopback() || prefix.Addr().IsLinkLocalUnicast() || leavesOutPrivate(prefix, block.Except) {
+	if isElsewhere || prefix.Addr().IsLoopback() || prefix.Addr().IsLinkLocalUnicast() ||
+		leavesOutPrivate(prefix, block.Except) {
 		return otherPeer
 	}
 	return peerFits
@@ -203,7 +208,8 @@ func AddressesOf(flows []flow.Flow) []netip.Addr {
 
 // privateRanges are where clusters have their nodes: RFC 1918 and RFC 4193.
 var privateRanges = []netip.Prefix{
-	netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("fc00::/7"),
+	netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"),
+	netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("fc00::/7"),
 }
 
 // leavesOutPrivate reports whether a range holds private ranges and excepts them all.
@@ -244,7 +250,9 @@ func (m *merging) dropEverywhere(p *networkingv1.NetworkPolicy, d direction) {
 			r, err := parseReservation(annotation, entry)
 			return err != nil || slices.ContainsFunc(subjects, func(subject Subject) bool {
 				namespace := m.scope.views([]*networkingv1.NetworkPolicy{p}, subject.Workload, d)[0].namespace
-				return slices.ContainsFunc(m.scope.of(subject.Workload, d, m.flows), func(f flow.Flow) bool { return r.isFor(m.scope, namespace, d, f) })
+				return slices.ContainsFunc(m.scope.of(subject.Workload, d, m.flows), func(f flow.Flow) bool {
+					return r.isFor(m.scope, namespace, d, f)
+				})
 			})
 		})
 	}
@@ -256,7 +264,9 @@ func uniteEverywhere(united *networkingv1.NetworkPolicy, parts []*networkingv1.N
 		for _, annotation := range everywhereAnnotations(d) {
 			dropEntries(united, annotation, func(entry string) bool {
 				r, err := parseReservation(annotation, entry)
-				return err != nil || !slices.ContainsFunc(parts, func(p *networkingv1.NetworkPolicy) bool { return opensToAll(p, d, r) })
+				return err != nil || !slices.ContainsFunc(parts, func(p *networkingv1.NetworkPolicy) bool {
+					return opensToAll(p, d, r)
+				})
 			})
 		}
 	}
