@@ -42,6 +42,9 @@ func (s *settling) flow(l located) (settled, bool) {
 	f.flow.Destination = s.endpointOf(s.engine, *l.to)
 	f.flow.Destination.Addr = l.event.Addr.Unmap()
 	f.flow.Port = l.port
+	if host := s.hostOf(*l.to); host != "" { // whose address is another one
+		f.flow.Destination = flow.Endpoint{Kind: flow.External, Name: host, Evidence: flow.ByContainer}
+	}
 	if l.from == nil && s.capture.containers.waited(l.to.ID, l.event.Time) {
 		s.note("wait strategies", f.flow)
 		return f, false
