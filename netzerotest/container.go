@@ -17,9 +17,11 @@ import (
 //	redis, err := tcredis.Run(ctx, "redis:7", rec)
 //
 // The policy calls it by its compose service, else by its first network alias, else by its image; [Recording.As] says
-// otherwise. It adds labels and lifecycle hooks to the request and replaces nothing. Connections that wait strategies make
-// from the test process, from the container's start until it is ready, are not the test's; nor are those of wait strategies
-// and of Docker's health checks for containers that nobody passes.
+// otherwise. An alias such as "orders-db.shop.svc" is the Service orders-db in namespace shop, and so is "orders-db.shop"
+// if the [Manifests] have it. Any other alias with dots, such as "api.stripe.com", is that host outside of the cluster: the
+// container stands for it and gets no policy. It adds labels and lifecycle hooks to the request and replaces nothing.
+// Connections that wait strategies make from the test process, from the container's start until it is ready, are not the
+// test's; nor are those of wait strategies and of Docker's health checks for containers that nobody passes.
 //
 // Containers that are not passed to a recording are found by what they have to do with the test: see the package
 // documentation.
@@ -28,7 +30,7 @@ func (r *Recording) Customize(req *testcontainers.GenericContainerRequest) error
 }
 
 // As is [Recording.Customize] for a container that the policy calls name, which is a DNS label (RFC 1123), or label.namespace
-// for one that is in another namespace than [Namespace] says:
+// or label.namespace.svc for one that is in another namespace than [Namespace] says:
 //
 //	db, err := postgres.Run(ctx, "postgres:17", rec.As("orders-db"))
 //
@@ -48,6 +50,9 @@ func (r *Recording) As(name string) testcontainers.ContainerCustomizer {
 
 // splitName splits the name of a container into the workload's and its namespace, "" where it says none.
 func splitName(name string) (workload, namespace string) {
+	if workload, namespace, ok := endpoint.ServiceName(name); ok {
+		return workload, namespace
+	}
 	workload, namespace, _ = strings.Cut(name, ".")
 	return workload, namespace
 }

@@ -53,6 +53,9 @@ func (s *settling) flow(l located) (settled, bool) {
 	f.flow.Port = l.port
 	f.identity.Ephemeral, f.server = s.isEphemeral(*l.to, f.flow), describeServer(*l.to)
 	f.nameContainer(l)
+	if host := s.hostOf(*l.to); host != "" { // whose address is another one
+		f.flow.Destination = flow.Endpoint{Kind: flow.External, Name: host, Evidence: flow.ByContainer}
+	}
 	if machinery != "" {
 		s.note(machinery, f.flow)
 		return f, false

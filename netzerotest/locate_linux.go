@@ -121,6 +121,10 @@ func (m *membership) endpointOf(engine *docker.Watcher, c docker.Container) flow
 		}
 	}
 	if name == "" {
+		if e, ours := m.config.clusterName(docker.DNSName(c)); ours {
+			e.Namespace, e.Evidence = cmp.Or(e.Namespace, m.config.namespace), flow.ByContainer
+			return e
+		}
 		name = cmp.Or(c.Labels[docker.LabelWorkload], docker.Name(c))
 	}
 	workload, namespace := splitName(name)

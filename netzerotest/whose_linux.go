@@ -93,6 +93,11 @@ func (s *settling) workloads() []policy.Subject {
 		if !known || docker.Infrastructure(c) != "" || c.Started == 0 || s.isPeer(c) {
 			continue
 		}
+		if host := s.hostOf(c); host != "" {
+			s.notes = append(s.notes, fmt.Sprintf("container %s stands for the host %s, which its alias names: no policy is written for it; "+
+				"As names a workload", c.Name, host))
+			continue
+		}
 		if e := s.endpointOf(s.engine, c); !seen[e] {
 			seen[e] = true
 			subjects = append(subjects, policy.Subject{Workload: policy.Workload{Name: e.Name, Namespace: e.Namespace}, Whole: true})

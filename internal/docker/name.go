@@ -88,3 +88,19 @@ func label(name string) string {
 	}
 	return strings.TrimRight(l, "-")
 }
+
+// DNSName returns the name with dots of which [Name] makes a label: that of the compose service or the first alias, in lower
+// case. It returns "" where Name rests on something else.
+func DNSName(c Container) string {
+	if label(c.Labels[LabelWorkload]) != "" {
+		return ""
+	}
+	name := c.Labels[labelService]
+	if label(name) == "" {
+		name = alias(c)
+	}
+	if name = strings.ToLower(strings.Trim(name, ".")); !strings.Contains(name, ".") {
+		return ""
+	}
+	return name
+}

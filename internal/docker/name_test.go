@@ -39,6 +39,26 @@ func TestNameIsWhatAPolicyCallsTheContainer(t *testing.T) {
 	}
 }
 
+func TestDNSNameIsTheAliasWithDots(t *testing.T) {
+	networks := func(aliases ...string) []Attachment { return []Attachment{{Network: "shop", Aliases: aliases}} }
+	for _, c := range []struct {
+		reason string
+		c      Container
+		want   string
+	}{
+		{"a Service's name", Container{Image: "postgres:17", NetworkMode: "shop", Networks: networks("orders-db.shop.svc")}, "orders-db.shop.svc"},
+		{"a host's", Container{Image: "wiremock", NetworkMode: "shop", Networks: networks("API.Stripe.com.")}, "api.stripe.com"},
+		{"a compose service's", Container{Labels: map[string]string{labelService: "orders-db.shop"}}, "orders-db.shop"},
+		{"the first alias has none", Container{NetworkMode: "shop", Networks: networks("db", "orders-db.shop.svc")}, ""},
+		{"As says another", Container{Labels: map[string]string{LabelWorkload: "stripe"}, Networks: networks("api.stripe.com")}, ""},
+		{"an image has dots, too", Container{Image: "registry.example/app:1.2"}, ""},
+	} {
+		if got := DNSName(c.c); got != c.want {
+			t.Errorf("%s: %q, want %q", c.reason, got, c.want)
+		}
+	}
+}
+
 func TestInfrastructureIsWhatTestcontainersStartsForItself(t *testing.T) {
 	for _, c := range []struct {
 		reason string
