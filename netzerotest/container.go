@@ -9,6 +9,7 @@ import (
 	"github.com/testcontainers/testcontainers-go"
 
 	"github.com/netzero-dev/netzero/internal/docker"
+	"github.com/netzero-dev/netzero/internal/endpoint"
 )
 
 // Customize makes a container that testcontainers-go starts a part of this recording, from its first packet on: it gets a
