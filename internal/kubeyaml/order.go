@@ -11,11 +11,12 @@ import (
 	yamlv3 "go.yaml.in/yaml/v3"
 )
 
-// written are the fields of objects and policies in the order in which people write them: what it is, which one, for whom,
-// in which direction; within a rule with whom, then at which ports.
+// written are the fields of objects and policies in the order in which people write them: what it is, which one, for
+// whom, in which direction; within a rule with whom, then at which ports.
 var written = []string{
 	"apiVersion", "kind", "metadata", "name", "namespace", "labels", "annotations", "spec", "specs", "items",
-	"description", "namespaceSelector", "podSelector", "endpointSelector", "policyTypes", "enableDefaultDeny", "ingress", "ingressDeny", "egress", "egressDeny",
+	"description", "namespaceSelector", "podSelector", "endpointSelector", "policyTypes", "enableDefaultDeny",
+	"ingress", "ingressDeny", "egress", "egressDeny",
 	"from", "fromEndpoints", "fromCIDR", "fromCIDRSet", "fromEntities",
 	"to", "toEndpoints", "toFQDNs", "toCIDR", "toCIDRSet", "toEntities", "ports", "toPorts", "icmps",
 	"matchLabels", "matchExpressions", "port", "endPort", "protocol",
