@@ -17,7 +17,8 @@ import (
 
 const recordAnew = "correct it, or delete the file and record it anew with -update"
 
-// decode reads one document with content: a policy, or a list of them. What it returns as an error lacks path and document.
+// decode reads one document with content: a policy, or a list of them. What it returns as an error lacks path and
+// document.
 func decode(d document) (document, *InvalidError) {
 	tree, fault := d.Tree()
 	if fault != nil {

@@ -5,7 +5,8 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
+
+	"github.com/netzero-dev/netzero/internal/kubeyaml"
 )
 
 // Format returns the text of a golden file: the header as a comment, then the policies sorted by namespace and name.
@@ -43,7 +44,7 @@ func policyTexts(policies []metav1.Object) (string, error) {
 
 // policyText returns one policy as YAML, as kubectl takes it.
 func policyText(p metav1.Object) (string, error) {
-	text, err := yaml.Marshal(plain(p))
+	text, err := kubeyaml.Marshal(plain(p))
 	if err != nil {
 		return "", fmt.Errorf("write policy %s as YAML: %w", nameOf(p), err)
 	}

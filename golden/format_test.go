@@ -22,10 +22,10 @@ func TestFormat(t *testing.T) {
 		"# Recorded by netzerotest; edit it as you like: what counts is what the policy allows, not its text.",
 		"# test: TestCheckout/refund",
 		"# accept: go test example.com/shop/payments -run '^TestCheckout$/^refund$' -update",
-		"apiVersion: networking.k8s.io/v1", "kind: NetworkPolicy", "metadata:", "  name: allow", "spec:", "  egress:", "  - {}",
-		"  podSelector: {}", "  policyTypes:", "  - Egress",
+		"apiVersion: networking.k8s.io/v1", "kind: NetworkPolicy", "metadata:", "  name: allow", "spec:",
+		"  podSelector: {}", "  policyTypes:", "  - Egress", "  egress:", "  - {}",
 		"---",
-	) + checkoutYAML + lines(
+	) + writtenYAML + lines(
 		"---",
 		"apiVersion: networking.k8s.io/v1", "kind: NetworkPolicy", "metadata:", "  name: deny", "  namespace: shop", "spec:",
 		"  podSelector:", "    matchLabels:", "      app: deny", "  policyTypes:", "  - Egress",

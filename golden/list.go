@@ -9,8 +9,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/kubeyaml"
 )
 
-// listOf reports whether an object is a list of policies as kubectl get writes it, and of which dialect its items are that
-// do not say so: v1 List says nothing about them, NetworkPolicyList and CiliumNetworkPolicyList do.
+// listOf reports whether an object is a list of policies as kubectl get writes it, and of which dialect its items are
+// that do not say so: v1 List says nothing about them, NetworkPolicyList and CiliumNetworkPolicyList do.
 func listOf(object map[string]any) (of *dialect, isList bool) {
 	if object["apiVersion"] == "v1" && object["kind"] == "List" {
 		return nil, true

@@ -124,27 +124,27 @@ func TestListsThatAreRefused(t *testing.T) {
 
 // An update of a list touches the items that change, and what a cluster says of them stays.
 func TestRewriteOfLists(t *testing.T) {
-	refund := strings.ReplaceAll(checkoutYAML, "checkout", "refund")
+	refund := strings.ReplaceAll(writtenYAML, "checkout", "refund")
 	changed := func(text string) string { return strings.Replace(text, "5432", "6432", 1) }
-	commented := strings.Replace(kubectlList("List", checkoutYAML, refund), "    egress:", "    # Ada knows why\n    egress:", 1)
+	commented := strings.Replace(kubectlList("List", writtenYAML, refund), "    egress:", "    # Ada knows why\n    egress:", 1)
 	for _, c := range []struct {
 		reason, text string
 		policies     []*networkingv1.NetworkPolicy
 		want         string
 	}{
 		{"the first item", commented, list(policy("checkout", 6432)), changed(commented)},
-		{"the second item", kubectlList("List", checkoutYAML, refund), list(policy("refund", 6432)), kubectlList("List", checkoutYAML, changed(refund))},
-		{"items that do not say what they are", strings.ReplaceAll(kubectlList("NetworkPolicyList", checkoutYAML), "- apiVersion: networking.k8s.io/v1\n  kind: NetworkPolicy\n  metadata", "- metadata"),
+		{"the second item", kubectlList("List", writtenYAML, refund), list(policy("refund", 6432)), kubectlList("List", writtenYAML, changed(refund))},
+		{"items that do not say what they are", strings.ReplaceAll(kubectlList("NetworkPolicyList", writtenYAML), "- apiVersion: networking.k8s.io/v1\n  kind: NetworkPolicy\n  metadata", "- metadata"),
 			list(policy("checkout", 6432)),
-			changed(strings.ReplaceAll(kubectlList("NetworkPolicyList", checkoutYAML), "- apiVersion: networking.k8s.io/v1\n  kind: NetworkPolicy\n  metadata", "- metadata"))},
-		{"a new policy joins the list", kubectlList("List", checkoutYAML), list(policy("refund", 5432)),
-			strings.Replace(kubectlList("List", checkoutYAML), "kind: List", asPlainItem(refund)+"kind: List", 1)},
+			changed(strings.ReplaceAll(kubectlList("NetworkPolicyList", writtenYAML), "- apiVersion: networking.k8s.io/v1\n  kind: NetworkPolicy\n  metadata", "- metadata"))},
+		{"a new policy joins the list", kubectlList("List", writtenYAML), list(policy("refund", 5432)),
+			strings.Replace(kubectlList("List", writtenYAML), "kind: List", asPlainItem(refund)+"kind: List", 1)},
 		{"a new policy in an empty list", "apiVersion: v1\nkind: List\nitems: []\n", list(policy("refund", 5432)),
 			"apiVersion: v1\nkind: List\nitems:\n" + asPlainItem(refund)},
-		{"a new policy where a list is not the last", kubectlList("List", checkoutYAML) + "---\n" + refund, list(policy("sales", 5432)),
-			kubectlList("List", checkoutYAML) + "---\n" + refund + "---\n" + strings.ReplaceAll(checkoutYAML, "checkout", "sales")},
+		{"a new policy where a list is not the last", kubectlList("List", writtenYAML) + "---\n" + refund, list(policy("sales", 5432)),
+			kubectlList("List", writtenYAML) + "---\n" + refund + "---\n" + strings.ReplaceAll(writtenYAML, "checkout", "sales")},
 		{"a list of the other dialect takes none", "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicyList\nitems: []\n", list(policy("checkout", 5432)),
-			"apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicyList\nitems: []\n---\n" + checkoutYAML},
+			"apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicyList\nitems: []\n---\n" + writtenYAML},
 	} {
 		file := mustParse(t, c.text)
 		got, err := rewrite(file, file.Header, c.policies)

@@ -14,6 +14,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/cilium"
 )
 
+// checkoutYAML is a policy with its fields sorted by name, as files were written before; that order is read, and stays.
 const checkoutYAML = `apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
@@ -32,6 +33,27 @@ spec:
       app: checkout
   policyTypes:
   - Egress
+`
+
+// writtenYAML is the same policy as it is written.
+const writtenYAML = `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: checkout
+spec:
+  podSelector:
+    matchLabels:
+      app: checkout
+  policyTypes:
+  - Egress
+  egress:
+  - to:
+    - podSelector:
+        matchLabels:
+          app: orders-db
+    ports:
+    - port: 5432
+      protocol: TCP
 `
 
 func TestReadableFiles(t *testing.T) {

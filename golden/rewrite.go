@@ -15,12 +15,11 @@ import (
 // Rewrite returns the text of the file with the given policies in it, for -update over a file that exists.
 //
 // The document, or the item of a list, with a policy's namespace and name is made to say what that policy says, and no
-// line more is touched:
-// what stays in it keeps its text, with comments, quotes, style and order; a comment in or right above of a rule goes
-// with the rule. Where an anchor is in the way its aliases are written out. Documents with other names are somebody's own
-// and stay as they are, in place. New policies follow at the end, in the list where the file ends with one. Where every given policy is in the file already, and
-// says the same, the result is the file as it was read, byte for byte; otherwise line ends become LF, and a header that
-// says something else is renewed.
+// line more is touched: what stays in it keeps its text, with comments, quotes, style and order; a comment in or right
+// above of a rule goes with the rule. Where an anchor is in the way its aliases are written out. Documents with other
+// names are somebody's own and stay as they are, in place. New policies follow at the end, in the list where the file
+// ends with one. Where every given policy is in the file already, and says the same, the result is the file as it was
+// read, byte for byte; otherwise line ends become LF, and a header that says something else is renewed.
 func (f *File) Rewrite(h Header, policies []*networkingv1.NetworkPolicy) ([]byte, error) {
 	return rewrite(f, h, policies)
 }

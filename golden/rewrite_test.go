@@ -12,9 +12,9 @@ var testHeader = Header{Test: "TestCheckout", Command: "go test . -run '^TestChe
 
 func TestRewrite(t *testing.T) {
 	header := testHeader.String()
-	refund := strings.ReplaceAll(checkoutYAML, "checkout", "refund")
-	checkout6432 := strings.ReplaceAll(checkoutYAML, "5432", "6432")
-	mine := strings.ReplaceAll(lines("# keep: ask Ada", checkoutYAML+"# until here"), "checkout", "mine")
+	refund := strings.ReplaceAll(writtenYAML, "checkout", "refund")
+	checkout6432 := strings.ReplaceAll(writtenYAML, "5432", "6432")
+	mine := strings.ReplaceAll(lines("# keep: ask Ada", writtenYAML+"# until here"), "checkout", "mine")
 	reordered := `kind: NetworkPolicy   # the human's own
 apiVersion: networking.k8s.io/v1
 metadata: {name: checkout}
@@ -31,37 +31,38 @@ spec:
 		policies []*networkingv1.NetworkPolicy
 		want     string
 	}{
-		{"the same", header + checkoutYAML, list(policy("checkout", 5432)), header + checkoutYAML},
+		{"the same", header + writtenYAML, list(policy("checkout", 5432)), header + writtenYAML},
 		{"the same in other words", reordered, list(policy("checkout", 5432)), reordered},
-		{"the same with Windows line ends", strings.ReplaceAll(checkoutYAML, "\n", "\r\n"), list(policy("checkout", 5432)), strings.ReplaceAll(checkoutYAML, "\n", "\r\n")},
-		{"the same with an older command", Header{Test: "TestCheckout", Command: "make"}.String() + checkoutYAML, list(policy("checkout", 5432)), Header{Test: "TestCheckout", Command: "make"}.String() + checkoutYAML},
-		{"the same, recorded by another test", Header{Test: "TestOther", Command: "make"}.String() + checkoutYAML, list(policy("checkout", 5432)), header + checkoutYAML},
-		{"another port", header + checkoutYAML, list(policy("checkout", 6432)), header + checkout6432},
+		{"the same with Windows line ends", strings.ReplaceAll(writtenYAML, "\n", "\r\n"), list(policy("checkout", 5432)), strings.ReplaceAll(writtenYAML, "\n", "\r\n")},
+		{"the same with an older command", Header{Test: "TestCheckout", Command: "make"}.String() + writtenYAML, list(policy("checkout", 5432)), Header{Test: "TestCheckout", Command: "make"}.String() + writtenYAML},
+		{"the same, recorded by another test", Header{Test: "TestOther", Command: "make"}.String() + writtenYAML, list(policy("checkout", 5432)), header + writtenYAML},
+		{"another port", header + writtenYAML, list(policy("checkout", 6432)), header + checkout6432},
+		{"another port, in the order of older files", header + checkoutYAML, list(policy("checkout", 6432)), header + strings.ReplaceAll(checkoutYAML, "5432", "6432")},
 		{"another port, in other words", reordered, list(policy("checkout", 6432)),
 			header + strings.Replace(reordered, "[{port: 5432}, {port: 5432, protocol: TCP, endPort: 5432}]", "[{port: 6432, protocol: TCP}]", 1)},
-		{"without a header", checkoutYAML, list(policy("checkout", 6432)), header + checkout6432},
-		{"a comment before the policy stays", "# mine\n" + Header{Test: "TestOther", Command: "make"}.String() + "\n# mine too\n" + checkoutYAML, list(policy("checkout", 6432)),
+		{"without a header", writtenYAML, list(policy("checkout", 6432)), header + checkout6432},
+		{"a comment before the policy stays", "# mine\n" + Header{Test: "TestOther", Command: "make"}.String() + "\n# mine too\n" + writtenYAML, list(policy("checkout", 6432)),
 			header + "# mine\n\n# mine too\n" + checkout6432},
-		{"comments around stay", header + checkoutYAML + "# after\n\n# more\n--- # next\n# before\n" + refund, list(policy("checkout", 6432), policy("refund", 1)),
+		{"comments around stay", header + writtenYAML + "# after\n\n# more\n--- # next\n# before\n" + refund, list(policy("checkout", 6432), policy("refund", 1)),
 			header + checkout6432 + "# after\n\n# more\n--- # next\n# before\n" + strings.ReplaceAll(refund, "5432", "1")},
-		{"somebody's own policy stays as it is", header + mine + "---\n" + checkoutYAML, list(policy("checkout", 6432)),
+		{"somebody's own policy stays as it is", header + mine + "---\n" + writtenYAML, list(policy("checkout", 6432)),
 			header + mine + "---\n" + checkout6432},
-		{"a header line in somebody's comment later on", header + checkoutYAML + "---\n# test: of mine\n" + mine, list(policy("checkout", 6432)),
+		{"a header line in somebody's comment later on", header + writtenYAML + "---\n# test: of mine\n" + mine, list(policy("checkout", 6432)),
 			header + checkout6432 + "---\n# test: of mine\n" + mine},
-		{"a new policy comes last", header + mine, list(policy("checkout", 5432)), header + mine + "---\n" + checkoutYAML},
-		{"new policies are sorted", header + mine, list(policy("refund", 5432), policy("checkout", 5432)), header + mine + "---\n" + checkoutYAML + "---\n" + refund},
-		{"no line end before a new policy", strings.TrimSuffix(mine, "\n"), list(policy("checkout", 5432)), header + mine + "---\n" + checkoutYAML},
-		{"a separator before a new policy", mine + "---\n# empty\n", list(policy("checkout", 5432)), header + mine + "---\n# empty\n" + checkoutYAML},
-		{"an end marker before a new policy", mine + "...\n", list(policy("checkout", 5432)), header + mine + "...\n---\n" + checkoutYAML},
-		{"an empty file", "", list(policy("checkout", 5432)), header + checkoutYAML},
-		{"a file of comments", "# to be recorded", list(policy("checkout", 5432)), header + "# to be recorded\n" + checkoutYAML},
+		{"a new policy comes last", header + mine, list(policy("checkout", 5432)), header + mine + "---\n" + writtenYAML},
+		{"new policies are sorted", header + mine, list(policy("refund", 5432), policy("checkout", 5432)), header + mine + "---\n" + writtenYAML + "---\n" + refund},
+		{"no line end before a new policy", strings.TrimSuffix(mine, "\n"), list(policy("checkout", 5432)), header + mine + "---\n" + writtenYAML},
+		{"a separator before a new policy", mine + "---\n# empty\n", list(policy("checkout", 5432)), header + mine + "---\n# empty\n" + writtenYAML},
+		{"an end marker before a new policy", mine + "...\n", list(policy("checkout", 5432)), header + mine + "...\n---\n" + writtenYAML},
+		{"an empty file", "", list(policy("checkout", 5432)), header + writtenYAML},
+		{"a file of comments", "# to be recorded", list(policy("checkout", 5432)), header + "# to be recorded\n" + writtenYAML},
 		{"nothing recorded", mine, nil, mine},
-		{"Windows line ends and a byte order mark", "\ufeff" + strings.ReplaceAll(mine+"---\n"+checkoutYAML, "\n", "\r\n"), list(policy("checkout", 6432)),
+		{"Windows line ends and a byte order mark", "\ufeff" + strings.ReplaceAll(mine+"---\n"+writtenYAML, "\n", "\r\n"), list(policy("checkout", 6432)),
 			header + mine + "---\n" + checkout6432},
-		{"one name in two namespaces", checkoutYAML + "---\n" + strings.Replace(checkoutYAML, "metadata:\n", "metadata:\n  namespace: shop\n", 1), list(inNamespace("shop", policy("checkout", 6432))),
-			header + checkoutYAML + "---\n" + strings.Replace(checkout6432, "metadata:\n", "metadata:\n  namespace: shop\n", 1)},
-		{"an annotation whose text looks like comments", checkoutYAML[:strings.Index(checkoutYAML, "spec:")] + "  annotations:\n    a: |\n      x\n      # y\nspec: {podSelector: {}}\n", list(policy("checkout", 5432)),
-			header + checkoutYAML[:strings.Index(checkoutYAML, "spec:")] + "spec:\n  egress:" + strings.SplitN(checkoutYAML, "  egress:", 2)[1]},
+		{"one name in two namespaces", writtenYAML + "---\n" + strings.Replace(writtenYAML, "metadata:\n", "metadata:\n  namespace: shop\n", 1), list(inNamespace("shop", policy("checkout", 6432))),
+			header + writtenYAML + "---\n" + strings.Replace(checkout6432, "metadata:\n", "metadata:\n  namespace: shop\n", 1)},
+		{"an annotation whose text looks like comments", writtenYAML[:strings.Index(writtenYAML, "spec:")] + "  annotations:\n    a: |\n      x\n      # y\nspec: {podSelector: {}}\n", list(policy("checkout", 5432)),
+			header + writtenYAML[:strings.Index(writtenYAML, "spec:")] + "spec: {podSelector: {matchLabels: {app: checkout}}, policyTypes: [Egress], egress: [{to: [{podSelector: {matchLabels: {app: orders-db}}}], ports: [{port: 5432, protocol: TCP}]}]}\n"},
 	} {
 		got, err := mustParse(t, c.text).Rewrite(testHeader, c.policies)
 		if err != nil {

@@ -35,8 +35,8 @@ kind: CiliumNetworkPolicy
 metadata: {name: checkout, annotations: {netzero.dev/binaries: ''}}
 spec:
   endpointSelector: {matchLabels: {'k8s:app': checkout}}
-  egress: [{}]
   ingress: [{fromEndpoints: [{matchLabels: {'k8s:app': orders-db}}], toPorts: [{ports: [{port: '8080', protocol: TCP}]}]}]
+  egress: [{}]
 `
 	)
 	c := config{binaries: true}

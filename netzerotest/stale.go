@@ -34,8 +34,8 @@ func testNames(m *testing.M) []string {
 	return names
 }
 
-// judgeStale reports the stale golden files, or removes them with -update, and returns the exit code. What has no header
-// people wrote: it is for them to remove.
+// judgeStale reports the stale golden files, or removes them with -update, and returns the exit code. What has no
+// header people wrote: it is for them to remove.
 func judgeStale(env environment, names []string) int {
 	dir := filepath.Join(packageDir, "testdata", "netzero")
 	stale, err := staleGoldens(dir, names, used)
@@ -83,8 +83,8 @@ type staleGolden struct {
 	recorded  bool // it has a header of ours
 }
 
-// staleGoldens returns the golden files below dir that no recording of a whole run had. A file that has a header of ours, or
-// holds policies, is one.
+// staleGoldens returns the golden files below dir that no recording of a whole run had. A file that has a header of
+// ours, or holds policies, is one.
 func staleGoldens(dir string, names []string, use *packageUse) ([]staleGolden, error) {
 	var stale []staleGolden
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -114,8 +114,8 @@ func staleGoldens(dir string, names []string, use *packageUse) ([]staleGolden, e
 	return stale, err
 }
 
-// whyStale says why a file that no recording had is stale, or returns "" where it is none, or where nobody knows: a test that
-// its header names was skipped, did not run as benchmarks do, or is of another package.
+// whyStale says why a file that no recording had is stale, or returns "" where it is none, or where nobody knows: a
+// test that its header names was skipped, did not run as benchmarks do, or is of another package.
 func whyStale(path string, header golden.Header, isRecorded bool, names []string, use *packageUse) string {
 	top, _, _ := strings.Cut(header.Test, "/")
 	kept, gone := existing(header.Tests, names)

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// A packageUse is what a run of the package's tests has shown so far: the golden files that recordings had, and the tests
-// that ran.
+// A packageUse is what a run of the package's tests has shown so far: the golden files that recordings had, and the
+// tests that ran.
 type packageUse struct {
 	mu      sync.Mutex
 	goldens map[string]bool
@@ -49,8 +49,8 @@ func (u *packageUse) ended(tb testing.TB) {
 	u.ran[tb.Name()] = !tb.Skipped() && (before || !again)
 }
 
-// whole reports whether tests ran, each of them to its end, as far as package testing tells: of a subtest nobody knows but
-// its parent's source. Without any tests it is about all of the package's.
+// whole reports whether tests ran, each of them to its end, as far as package testing tells: of a subtest nobody knows
+// but its parent's source. Without any tests it is about all of the package's.
 func (u *packageUse) whole(tests []string) bool {
 	u.mu.Lock()
 	ran := maps.Clone(u.ran)
@@ -67,7 +67,8 @@ func (u *packageUse) whole(tests []string) bool {
 	return true
 }
 
-// watch makes u know of the package's tests when they end. A test of which package testing does not let us know has not run.
+// watch makes u know of the package's tests when they end. A test of which package testing does not let us know has not
+// run.
 func (u *packageUse) watch(m *testing.M) {
 	if tests, ok := listOf[testing.InternalTest](m, "tests"); ok {
 		for i, test := range tests {

@@ -138,17 +138,20 @@ func (c *collection) ownLine(e *editor, i int) bool {
 	return strings.Trim(e.body[e.lines[x.line]:x.at], " ") == ""
 }
 
-// placeOf returns the entry behind which a new field goes: fields that are sorted stay so.
-func (c *collection) placeOf(key string) int {
-	compare := func(a, b entry) int { return strings.Compare(a.key.Value, b.key.Value) }
-	if !slices.IsSortedFunc(c.entries, compare) {
-		return len(c.entries) - 1
+// placeOf returns the entry behind which a new field goes: fields in the order in which they are written, or by name, stay
+// so.
+func (c *collection) placeOf(key string, written func(a, b string) int) int {
+	for _, compare := range []func(a, b string) int{written, strings.Compare} {
+		if !slices.IsSortedFunc(c.entries, func(a, b entry) int { return compare(a.key.Value, b.key.Value) }) {
+			continue
+		}
+		i := slices.IndexFunc(c.entries, func(x entry) bool { return compare(x.key.Value, key) > 0 })
+		if i < 0 {
+			i = len(c.entries)
+		}
+		return i - 1
 	}
-	i := slices.IndexFunc(c.entries, func(x entry) bool { return x.key.Value > key })
-	if i < 0 {
-		i = len(c.entries)
-	}
-	return i - 1
+	return len(c.entries) - 1
 }
 
 // rewrite puts into the text what shall become of the entries.

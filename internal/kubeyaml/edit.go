@@ -64,6 +64,7 @@ type editor struct {
 	body         string
 	lines        []int // where each line begins, and behind the last
 	identity     func(any) string
+	byName       bool // the mapping to change next has keys that people chose
 	replacements []replacement
 }
 
@@ -130,6 +131,11 @@ func (e *editor) value(n *yamlv3.Node, from, to any, end int, inFlow bool) bool 
 
 // mapping changes a mapping's fields.
 func (e *editor) mapping(n *yamlv3.Node, from, to map[string]any, end int) bool {
+	compare := compareFields
+	if e.byName {
+		compare = strings.Compare
+	}
+	e.byName = false
 	c, ok := e.collection(n, end)
 	if !ok || len(to) == 0 {
 		return false
@@ -138,6 +144,7 @@ func (e *editor) mapping(n *yamlv3.Node, from, to map[string]any, end int) bool 
 	for i, entry := range c.entries {
 		old, had := from[entry.key.Value]
 		new, has := to[entry.key.Value]
+		e.byName = slices.Contains(namesOwn, entry.key.Value)
 		switch {
 		case !had && !has: // a field that says nothing, or a merge
 			kept++
@@ -150,12 +157,13 @@ func (e *editor) mapping(n *yamlv3.Node, from, to map[string]any, end int) bool 
 			c.replaced[i] = map[string]any{entry.key.Value: new}
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(to)) {
+	e.byName = false
+	for _, key := range slices.SortedFunc(maps.Keys(to), compare) {
 		isKey := func(x entry) bool { return x.key.Value == key }
 		if old, had := from[key]; had && reflect.DeepEqual(old, to[key]) || slices.ContainsFunc(c.entries, isKey) {
 			continue // also where a merge brings it
 		}
-		c.insert(c.placeOf(key), map[string]any{key: to[key]})
+		c.insert(c.placeOf(key, compare), map[string]any{key: to[key]})
 	}
 	if kept == 0 {
 		return false

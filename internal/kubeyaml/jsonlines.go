@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Objects returns the document as one document to an object: kubectl takes JSON objects that follow each other without a
-// separator, each on a line of its own (JSON lines) or not. Any other document is returned as it is.
+// Objects returns the document as one document to an object: kubectl takes JSON objects that follow each other without
+// a separator, each on a line of its own (JSON lines) or not. Any other document is returned as it is.
 func (d Document) Objects() []Document {
 	comments, content := LeadingComments(d.Body)
 	if !strings.HasPrefix(strings.TrimLeft(content, " \t"), "{") {
@@ -29,7 +29,8 @@ func (d Document) Objects() []Document {
 		end := int(decoder.InputOffset())
 		// The object's text begins where its braces do, so that the lines of its fields are those of the file.
 		before := content[start : end-len(object)]
-		objects = append(objects, Document{Body: string(object), Line: d.Line + strings.Count(comments+content[:start]+before, "\n")})
+		line := d.Line + strings.Count(comments+content[:start]+before, "\n")
+		objects = append(objects, Document{Body: string(object), Line: line})
 		start = end
 	}
 	if len(objects) < 2 {

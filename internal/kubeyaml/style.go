@@ -2,7 +2,6 @@ package kubeyaml
 
 import (
 	"bytes"
-	gojson "encoding/json"
 	"strings"
 
 	yamlv3 "go.yaml.in/yaml/v3"
@@ -41,10 +40,13 @@ func (s style) block(v any, column int) (string, bool) {
 		var b bytes.Buffer
 		encoder := yamlv3.NewEncoder(&b)
 		encoder.SetIndent(2)
-		err = encoder.Encode(v)
+		var n *yamlv3.Node
+		if n, err = nodeOf(inOrder(v, compareFields)); err == nil {
+			err = encoder.Encode(n)
+		}
 		text = b.Bytes()
 	} else {
-		text, err = yaml.Marshal(v) // as golden files are written
+		text, err = Marshal(v) // as golden files are written
 	}
 	if err != nil {
 		return "", false
@@ -71,17 +73,15 @@ func (s style) inline(v any) (string, bool) {
 func (s style) flow(v any) (string, bool) {
 	if s.json {
 		var b bytes.Buffer
-		encoder := gojson.NewEncoder(&b)
-		encoder.SetEscapeHTML(false)
-		err := encoder.Encode(v)
-		return strings.TrimSpace(b.String()), err == nil
+		err := appendJSON(&b, inOrder(v, compareFields))
+		return b.String(), err == nil
 	}
-	var n yamlv3.Node
-	if n.Encode(v) != nil {
+	n, err := nodeOf(inOrder(v, compareFields))
+	if err != nil {
 		return "", false
 	}
 	n.Style = yamlv3.FlowStyle
-	text, err := yamlv3.Marshal(&n)
+	text, err := yamlv3.Marshal(n)
 	return strings.TrimSpace(string(text)), err == nil
 }
 

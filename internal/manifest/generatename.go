@@ -11,7 +11,8 @@ const generated = "*"
 
 func hasGeneratedName(name string) bool { return strings.HasSuffix(name, generated) }
 
-// isNamedByServer reports whether the object has a generateName in the place of a name, as Jobs and Helm's test pods do.
+// isNamedByServer reports whether the object has a generateName in the place of a name, as Jobs and Helm's test pods
+// do.
 func (o *object) isNamedByServer() bool { return hasGeneratedName(o.meta.Name) }
 
 // readGenerateName makes the generateName the object's name, as "migrate-*". The API server takes a hyphen at its end.

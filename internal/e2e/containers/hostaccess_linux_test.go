@@ -96,31 +96,31 @@ kind: NetworkPolicy
 metadata:
   name: NAME
 spec:
+  podSelector:
+    matchLabels:
+      app: NAME
+  policyTypes:
+  - Egress
   egress:
-  - ports:
-    - port: 8443
-      protocol: TCP
-    to:
+  - to:
     - podSelector:
         matchLabels:
           app: TO
-  - ports:
-    - port: 53
+    ports:
+    - port: 8443
       protocol: TCP
-    - port: 53
-      protocol: UDP
-    to:
+  - to:
     - namespaceSelector:
         matchLabels:
           kubernetes.io/metadata.name: kube-system
       podSelector:
         matchLabels:
           k8s-app: kube-dns
-  podSelector:
-    matchLabels:
-      app: NAME
-  policyTypes:
-  - Egress
+    ports:
+    - port: 53
+      protocol: TCP
+    - port: 53
+      protocol: UDP
 `)
 }
 
