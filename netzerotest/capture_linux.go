@@ -249,7 +249,10 @@ func unrecorded(do func()) {
 	}
 }
 
-func (c *capture) close() error { return errors.Join(c.session.Close(), c.containers.close()) }
+func (c *capture) close() error {
+	c.containers.starters.end()
+	return errors.Join(c.session.Close(), c.containers.close())
+}
 
 // check returns an error where no golden file may come of the recording: a *probe.LossError where something was lost
 // since the member started, and where a Peer has a port of this run only.

@@ -44,8 +44,10 @@ type engineClient struct {
 
 // starters are those of containers, by ID: of each birth of a container in the recording, and of each command in an older one.
 type starters struct {
-	mu sync.Mutex
-	of map[string][]*starter
+	mu    sync.Mutex
+	of    map[string][]*starter
+	ended bool
+	looks sync.WaitGroup // which use what the capture closes when it ends
 }
 
 // sameBirth is how long an engine may take to make a container's cgroups: one in the tree of each controller.
@@ -128,10 +130,25 @@ func (c *capture) look(st *starter) {
 	if st == nil {
 		return
 	}
-	go func() {
+	s := &c.containers.starters
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		close(st.done)
+		return
+	}
+	s.looks.Go(func() {
 		defer close(st.done)
 		c.findClients(st)
-	}()
+	})
+}
+
+// end waits for all looks, and lets none begin any more.
+func (s *starters) end() {
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
+	s.looks.Wait()
 }
 
 // findClients looks who is a client of an engine now. Those come first that may end soonest.

@@ -2,11 +2,14 @@ package netzerotest
 
 import (
 	"testing"
+	"time"
 
 	"github.com/testcontainers/testcontainers-go"
 
 	"github.com/netzero-dev/netzero/internal/docker"
 	"github.com/netzero-dev/netzero/internal/goroutine"
+	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
 func TestWhoStartedAContainer(t *testing.T) {
@@ -94,5 +97,36 @@ func TestWhoStartedAContainer(t *testing.T) {
 				t.Error("it was started before the recording")
 			}
 		})
+	}
+}
+
+// Who looks for clients asks the kernel's tables, which are there until the capture ends.
+func TestCaptureEndsAfterItsLooks(t *testing.T) {
+	testenv.RequireRoot(t)
+	c, err := newCapture(probe.Sizes{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.mu.Lock() // which a look needs
+	st := c.containers.starters.birth("a", now(), true)
+	c.look(st)
+	closed := make(chan error)
+	go func() { closed <- c.close() }()
+	select {
+	case err := <-closed:
+		c.mu.Unlock()
+		t.Fatalf("the capture ended before a look did: %v", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	c.mu.Unlock()
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	<-st.done
+	late := c.containers.starters.birth("b", now(), true)
+	c.look(late)
+	<-late.done
+	if c.failure != nil || late.tree != nil || late.others != nil {
+		t.Errorf("a look after the end: %v, %v", c.failure, late)
 	}
 }
