@@ -142,7 +142,7 @@ func TestAdoptedContainerIsRecordedFromThenOn(t *testing.T) {
 	u.passes("adopt", "-update")
 	golden := u.golden()
 	u.says(golden, `name: orders-worker`)
-	u.says(golden, `- port: 5433 protocol: TCP to: - podSelector: matchLabels: app: db`)
+	u.says(golden, `- to: - podSelector: matchLabels: app: db ports: - port: 5433 protocol: TCP`)
 	u.saysNot(golden, "port: 5432")
 	u.passes("adopt")
 }

@@ -69,8 +69,8 @@ func testNewProgram(t *testing.T, env []string) {
 		return out
 	}
 	passes(as("SHOP_BINARIES=1"), "-update")
-	u.says(u.golden(), `annotations: netzero\.dev/binaries: "" name: db`)
-	u.says(u.golden(), `annotations: netzero\.dev/binaries: peer name: orders`)
+	u.says(u.golden(), `name: db annotations: netzero\.dev/binaries: ""`)
+	u.says(u.golden(), `name: orders annotations: netzero\.dev/binaries: peer`)
 	u.saysNot(passes(as("SHOP_BINARIES=1")), "netzero.dev/binaries")
 	const unlisted = `intruder is not in the annotation netzero\.dev/binaries of policy orders, which lists peer`
 	u.says(passes(as("SHOP_INTRUDER=1")), `orders -> db:5432/TCP was opened by intruder \(pid \d+\).*`)
@@ -83,6 +83,6 @@ func testNewProgram(t *testing.T, env []string) {
 	u.says(out, `in container \S+ \(image netzero/peer\S*\)`)
 	u.says(out, unlisted)
 	passes(as("SHOP_INTRUDER=1", "SHOP_BINARIES=1"), "-update")
-	u.says(u.golden(), `netzero\.dev/binaries: intruder,peer name: orders`)
+	u.says(u.golden(), `name: orders annotations: netzero\.dev/binaries: intruder,peer`)
 	passes(as("SHOP_INTRUDER=1", "SHOP_BINARIES=1"))
 }

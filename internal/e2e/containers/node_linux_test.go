@@ -35,6 +35,9 @@ kind: CiliumNetworkPolicy
 metadata:
   name: client
 spec:
+  endpointSelector:
+    matchLabels:
+      k8s:app: client
   egress:
 `
 	for _, c := range []struct{ peer, want, says string }{
@@ -44,9 +47,6 @@ spec:
     - ports:
       - port: "` + port + `"
         protocol: TCP
-  endpointSelector:
-    matchLabels:
-      k8s:app: client
 `, `is a process of this machine, and so the host to Cilium: if it stands for pods, Peer\("localhost:` + port + `", "name:8080"\) says which`},
 		{"agent", start + `  - toEndpoints:
     - matchLabels:
@@ -66,9 +66,6 @@ spec:
       rules:
         dns:
         - matchPattern: '*'
-  endpointSelector:
-    matchLabels:
-      k8s:app: client
 `, ""},
 	} {
 		u := newUser(t)

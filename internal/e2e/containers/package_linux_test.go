@@ -81,8 +81,8 @@ func TestPackageSharesAContainer(t *testing.T) {
 			t.Errorf("the second run wrote\n%s, the first one\n%s", text, first)
 		}
 	}
-	u.says(first, `name: orders-db spec: ingress: - from: - podSelector: matchLabels: app: shop ports: - port: 5432`)
-	u.says(first, `name: shop spec: egress:`)
+	u.says(first, `name: orders-db spec: podSelector: matchLabels: app: orders-db policyTypes: - Egress - Ingress ingress: - from: - podSelector: matchLabels: app: shop ports: - port: 5432`)
+	u.says(first, `name: shop spec: podSelector: matchLabels: app: shop policyTypes: - Egress egress:`)
 	out, passed := u.testWith(append(env, "MORE=1"), "whole package")
 	if passed {
 		t.Errorf("a new flow passed:\n%s", out)

@@ -80,8 +80,8 @@ func TestPortsThatChangeReachNoGolden(t *testing.T) {
 func TestPortsOfARangeAreTheSameInEveryRun(t *testing.T) {
 	require(t)
 	for _, row := range []struct{ dialect, env, holds string }{
-		{"NetworkPolicy", "CILIUM=", `endPort: 40099 port: 40000 protocol: TCP`},
-		{"CiliumNetworkPolicy", "CILIUM=1", `endPort: 40099 port: "40000" protocol: TCP`},
+		{"NetworkPolicy", "CILIUM=", `port: 40000 endPort: 40099 protocol: TCP`},
+		{"CiliumNetworkPolicy", "CILIUM=1", `port: "40000" endPort: 40099 protocol: TCP`},
 	} {
 		var first string
 		for _, port := range []string{"PORT=40017", "PORT=40018"} {
