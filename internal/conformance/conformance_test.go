@@ -116,7 +116,7 @@ func (r draw) endpoint() flow.Endpoint {
 	case 2:
 		return flow.Endpoint{Kind: flow.External, Name: pick(r, "api.stripe.com", "a_b.example", "kubernetes.default.svc", "1.db.example", "eu.1.db.example", "shard-1.example", strings.Repeat("a.", 120)+"test"), Addr: addr}
 	case 3:
-		return flow.Endpoint{Kind: flow.Workload, Name: "kubernetes", Namespace: "default"}
+		return flow.ClusterAPIServer
 	case 4:
 		return flow.Endpoint{Kind: flow.Workload, Name: pick(r, "statsd", "no label!"), Addr: addr, Node: true}
 	}

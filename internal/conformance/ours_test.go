@@ -42,6 +42,9 @@ func (e end) endpoint() flow.Endpoint {
 	if e.Pod == nil {
 		return flow.Endpoint{Kind: flow.Address, Addr: e.Address}
 	}
+	if isAPIServer(e) {
+		return flow.ClusterAPIServer
+	}
 	return flow.Endpoint{Kind: flow.Workload, Name: e.Pod.Name, Namespace: e.Pod.Namespace, Node: isNode(e)}
 }
 
