@@ -2,7 +2,6 @@ package netzerotest
 
 import (
 	"flag"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,29 +16,29 @@ var writeIdentity = flag.Bool("write", false, "write docs/identity.md instead of
 // identityFile is what TestIdentityDocumentIsCurrent writes, from this package's directory.
 const identityFile = "../docs/identity.md"
 
-// identityHead is the text before the table.
-const identityHead = `# Identity
+// identityHead is the text before the table. An apostrophe that is doubled is a backtick of the document.
+var identityHead = strings.ReplaceAll(`# Identity
 
-Which destination a policy names, for everything that a test can dial. Each row of the table is a row of a test
-(` + "`TestIdentities`" + ` of package netzerotest): its input goes through the code that a recording runs after the kernel, and
+Which destination a policy names, for everything that a test can dial. Each row of the table is a row of a test,
+''TestIdentities'' of package netzerotest: its input goes through the code that a recording runs after the kernel, and
 what both dialects write is compared with the row. To change a row, change the table of that test and run
-` + "`go test ./netzerotest -run TestIdentity -write`" + `, which writes this file.
+''go test ./netzerotest -run TestIdentity -write'', which writes this file.
 
 ## Order
 
 The first match wins:
 
 1. A container of the test, by a published port or by its address in any network. It keeps its name, also where a
-   ` + "`Peer`" + ` gives it another; only a ` + "`Peer`" + ` that says that it runs the API server counts.
-2. ` + "`Peer`" + ` with a port, also for a server of the test process.
-3. The API server, by ` + "`KUBERNETES_SERVICE_HOST`" + ` and ` + "`KUBERNETES_SERVICE_PORT`" + ` of the process that connects.
+   ''Peer'' gives it another; only a ''Peer'' that says that it runs the API server counts.
+2. ''Peer'' with a port, also for a server of the test process.
+3. The API server, by ''KUBERNETES_SERVICE_HOST'' and ''KUBERNETES_SERVICE_PORT'' of the process that connects.
 4. A resolver: port 53 of a name server in resolv.conf, or of Docker's own, also where that is a container. It is the
    cluster's DNS.
 5. Loopback inside one workload or one pod: no flow.
 6. Any other container, by a published port or by its address.
-7. A process that listens on this machine, in the network namespace of the flow. The program ` + "`kube-apiserver`" + ` is the API
-   server.
-8. ` + "`Peer`" + ` without a port.
+7. A process that listens on this machine, in the network namespace of the flow. The program ''kube-apiserver'' is the
+   API server.
+8. ''Peer'' without a port.
 9. The name that the client or DNS gave. The manifests, the forms that names have in a cluster and ExternalName make
    it a workload or the API server. Any other name with a dot is an external host.
 10. The address.
@@ -54,22 +53,23 @@ The first match wins:
 
 ## The table
 
-The test process is the workload ` + "`checkout`" + ` where the row names no other. A cell shows its egress; "from" is the ingress
-of the workload that was called.
+The test process is the workload ''checkout'' where the row names no other. A cell shows its egress; "from" is the
+ingress of the workload that was called.
 
-- ` + "`app=db in shop: 5432/TCP`" + `: pods with the label, in that namespace (without it: in the policy's own), and the port.
-- ` + "`internet`" + `: the blocks of all public addresses. Kubernetes does not limit them to the host; NetZero does, by the
-  annotation ` + "`netzero.dev/egress-names`" + `, here ` + "`egress-names`" + `. Other annotations of ` + "`netzero.dev/`" + ` are shortened alike.
-- ` + "`all addresses`" + `: a rule without peers.
-- Every egress policy also allows look-ups at the cluster's DNS. Cells leave that rule out, except in the rows about the
-  resolver; "no DNS" says that there is none.
+- ''app=db in shop: 5432/TCP'': pods with the label, in that namespace (without it: in the policy's own), and the port.
+- ''internet'': the blocks of all public addresses. Kubernetes does not limit them to the host; NetZero does, by the
+  annotation ''netzero.dev/egress-names'', here ''egress-names''. Other annotations are shortened alike.
+- ''all addresses'': a rule without peers.
+- Labels without a port are those by which a workload's own policy selects its pods.
+- A workload with egress rules to names also has one for the cluster's DNS. Cells leave that rule out, except in the
+  rows about the resolver; "no DNS" says that there is none.
 - **red**: the test fails, and nothing is written.
 
 The last column names further tests: those that record the row on a kernel, and those that hold more cases of it.
 
 | what was dialled | what is known about it | NetworkPolicy | CiliumNetworkPolicy | why | further tests |
 |---|---|---|---|---|---|
-`
+`, "''", "`")
 
 // An identityRow is a row of docs/identity.md, with what it is made of.
 type identityRow struct {
@@ -121,7 +121,9 @@ func (r identityRow) written(t *testing.T, cilium bool) string {
 }
 
 // plain are items that are no text of a policy.
-var plain = []string{"nothing", "a notice", "no policy", "no DNS", "from nobody", "ingress is open", "allowed, and kept"}
+var plain = []string{
+	"nothing", "a notice", "no policy", "no DNS", "from nobody", "ingress is open", "allowed, and kept",
+}
 
 // cell returns the words of a dialect as a cell of the table.
 func cell(words string) string {
@@ -146,7 +148,8 @@ func (r identityRow) String() string {
 	for _, test := range r.tests {
 		tests = append(tests, "`"+test+"`")
 	}
-	return strings.Join(strings.Fields(fmt.Sprintf("| %s | %s | %s | %s | %s | %s |", r.dialled, r.known, kubernetes, cilium, r.why, strings.Join(tests, ", "))), " ")
+	columns := []string{r.dialled, r.known, kubernetes, cilium, r.why, strings.Join(tests, ", ")}
+	return strings.TrimSuffix("| "+strings.Join(columns, " | "), " ") + " |"
 }
 
 // TestIdentities holds what both dialects write for each row against the row.
@@ -187,11 +190,12 @@ func TestIdentityDocumentIsCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(got) != b.String() {
-		t.Errorf("%s is not what the table says: run go test ./netzerotest -run TestIdentity -write", filepath.Clean(identityFile))
+		t.Errorf("%s is not what the table says: run go test ./netzerotest -run TestIdentity -write", identityFile)
 	}
 }
 
-// TestIdentityRowsAreWhole holds that each row says all that a reader needs, once, and that the tests which it names exist.
+// TestIdentityRowsAreWhole holds that each row says all that a reader needs, once, and that the tests which it names
+// exist.
 func TestIdentityRowsAreWhole(t *testing.T) {
 	exists := testsOfTheRepository(t)
 	seen := make(map[string]bool)
@@ -201,13 +205,15 @@ func TestIdentityRowsAreWhole(t *testing.T) {
 			t.Errorf("%s: there are two such rows", row)
 		}
 		seen[row] = true
-		if r.dialled == "" || r.known == "" || r.kubernetes == "" || r.why == "" || strings.ContainsAny(r.dialled+r.known+r.why, "|\n") {
+		isWhole := r.dialled != "" && r.known != "" && r.kubernetes != "" && r.why != ""
+		if !isWhole || strings.ContainsAny(r.dialled+r.known+r.why, "|\n") {
 			t.Errorf("%s: a column is empty, or breaks the table", row)
 		}
 		if r.cilium == r.kubernetes {
 			t.Errorf("%s: leave the words for Cilium out where they are the same", row)
 		}
-		if words := r.kubernetes + "; " + r.cilium; strings.Contains(words, "a notice") != (r.notice != "") || (r.kubernetes == "red") != (r.red != "") {
+		isNoticed := strings.Contains(r.kubernetes+r.cilium, "a notice")
+		if isNoticed != (r.notice != "") || (r.kubernetes == "red") != (r.red != "") {
 			t.Errorf("%s: say which notice or error it is", row)
 		}
 		if r.onlyTests && len(r.tests) == 0 {

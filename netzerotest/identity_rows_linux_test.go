@@ -10,7 +10,7 @@ import (
 var (
 	inWeb = []Option{Namespace("web")}
 
-	// checkoutOf is a scene of the test process in namespace web, beside the manifests of a shop.
+	// shopScene is a scene of the test process in namespace web, beside the manifests of a shop.
 	shopScene = func(dials ...dial) scene {
 		return scene{options: inWeb, manifests: shopManifests, dials: dials}
 	}
@@ -19,7 +19,10 @@ var (
 	redis = sceneContainer{alias: "redis", exposes: []uint16{6379}}
 	ftp   = sceneContainer{alias: "ftp", image: "shop/ftp", exposes: []uint16{21}}
 
-	waitStack = flow.NewStack([]flow.Frame{{Function: "github.com/testcontainers/testcontainers-go/wait.(*HostPortStrategy).WaitUntilReady", File: "host_port.go", Line: 1}})
+	waitStack = flow.NewStack([]flow.Frame{{
+		Function: "github.com/testcontainers/testcontainers-go/wait.(*HostPortStrategy).WaitUntilReady",
+		File:     "host_port.go", Line: 1,
+	}})
 )
 
 // public is an address that names of these rows have.
@@ -30,5 +33,6 @@ func lookedUp(name string, port uint16) dial { return dial{name: name, addr: pub
 
 // identityRows is the table of docs/identity.md.
 var identityRows = slices.Concat(
-	loopbackRows, containerRows, portRows, callerRows, peerRows, processRows, nameRows, apiServerRows, addressRows, podRows,
+	loopbackRows, containerRows, portRows, callerRows, peerRows, processRows,
+	nameRows, apiServerRows, addressRows, podRows,
 )

@@ -26,8 +26,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/session"
 )
 
-// A scene is what the kernel, the engine and the user tell of one recording: the input of a row of docs/identity.md. The
-// kernel's part is made up; everything after it is what a recording runs.
+// A scene is what the kernel, the engine and the user tell of one recording: the input of a row of docs/identity.md.
+// The kernel's part is made up; everything after it is what a recording runs.
 type scene struct {
 	options    []Option          // besides Workload("checkout")
 	manifests  string            // YAML
@@ -120,8 +120,9 @@ func (s scene) engine(t *testing.T) *docker.Watcher {
 			"HostConfig": object{"NetworkMode": network}, "NetworkSettings": object{"Networks": networks},
 		})
 		inspected[id] = object{
-			"Id": id, "Name": "/" + c.name(), "Path": "serve", "Created": started, "State": object{"Running": true, "StartedAt": started},
-			"Config": config, "HostConfig": object{"NetworkMode": network, "Sysctls": sysctls},
+			"Id": id, "Name": "/" + c.name(), "Path": "serve", "Created": started,
+			"State": object{"Running": true, "StartedAt": started}, "Config": config,
+			"HostConfig":      object{"NetworkMode": network, "Sysctls": sysctls},
 			"NetworkSettings": object{"Networks": networks, "Ports": published},
 		}
 	}
@@ -137,7 +138,9 @@ func (s scene) engine(t *testing.T) *docker.Watcher {
 	}
 	answer("/_ping", "OK")
 	answer("/{api}/version", object{"Version": "27.0.0", "ApiVersion": "1.47"})
-	answer("/{api}/info", object{"OSType": "linux", "CgroupDriver": "systemd", "CgroupVersion": "2", "SystemTime": time.Now().Format(time.RFC3339Nano)})
+	answer("/{api}/info", object{
+		"OSType": "linux", "CgroupDriver": "systemd", "CgroupVersion": "2", "SystemTime": time.Now().Format(time.RFC3339Nano),
+	})
 	answer("/{api}/networks", []object{})
 	answer("/{api}/containers/json", list)
 	for id, c := range inspected {
@@ -226,7 +229,8 @@ func (s scene) commit(t *testing.T, r *Recording) *golden.File {
 	if r.config.cilium {
 		rules = strings.ReplaceAll(rules, "podSelector: {matchLabels: {app: ftp}}", "matchLabels: {'k8s:app': ftp}")
 		rules = strings.ReplaceAll(rules, "{to: ", "{toEndpoints: ")
-		rules = strings.ReplaceAll(rules, "ports: [{port: 43000, endPort: 43999}]", "toPorts: [{ports: [{port: '43000', endPort: 43999}]}]")
+		rules = strings.ReplaceAll(rules, "ports: [{port: 43000, endPort: 43999}]",
+			"toPorts: [{ports: [{port: '43000', endPort: 43999}]}]")
 	}
 	if err := os.WriteFile(r.golden, fmt.Appendf(nil, text, rules), 0o600); err != nil {
 		t.Fatal(err)
@@ -270,7 +274,9 @@ func (s scene) record(t *testing.T, cfg config) (settlement, error) {
 			c.containers.waits[id] = []wait{{from: 0}}
 		}
 		if !given.notGiven {
-			c.containers.claims[id] = &containerClaim{by: map[*membership]string{m: ""}, peers: map[*membership]bool{m: given.isPeer}, older: s.running}
+			c.containers.claims[id] = &containerClaim{
+				by: map[*membership]string{m: ""}, peers: map[*membership]bool{m: given.isPeer}, older: s.running,
+			}
 		}
 	}
 	for _, d := range s.dials {
@@ -290,7 +296,8 @@ func (s scene) record(t *testing.T, cfg config) (settlement, error) {
 // see gives a dial to the recording.
 func (s scene) see(t *testing.T, c *capture, m *membership, d dial) {
 	t.Helper()
-	e := &probe.FlowEvent{Time: now(), Key: probe.Key{Cgroup: sceneLeaf, Port: d.port, Protocol: d.protocol, ICMPType: d.icmpType}}
+	key := probe.Key{Cgroup: sceneLeaf, Port: d.port, Protocol: d.protocol, ICMPType: d.icmpType}
+	e := &probe.FlowEvent{Time: now(), Key: key}
 	if d.protocol == 0 {
 		e.Protocol = flow.TCP
 	}
@@ -316,28 +323,33 @@ func (s scene) see(t *testing.T, c *capture, m *membership, d dial) {
 		if d.listener == "checkout.test" {
 			owner.PID = os.Getpid()
 		}
-		c.bound.add(&probe.BindEvent{Key: probe.Key{Cgroup: sceneLeaf, Addr: e.Addr, Port: e.Port, Protocol: e.Protocol}}, owner)
+		at := probe.Key{Cgroup: sceneLeaf, Addr: e.Addr, Port: e.Port, Protocol: e.Protocol}
+		c.bound.add(&probe.BindEvent{Key: at}, owner)
 	}
 	identity := c.identify(m, e, d.name, make(map[*membership]*endpoint.Batch))
-	key := sightingKey{e.Key, identity.Endpoint.Name}
+	seenAs := sightingKey{e.Key, identity.Endpoint.Name}
 	if by := c.backgroundOf(e); by != "" {
 		seen := m.sightingOf(e, d.name, identity, stray{})
 		seen.flow.Count, seen.background = 1, by
-		m.background[backgroundKey{key, by}] = seen
+		m.background[backgroundKey{seenAs, by}] = seen
 		return
 	}
 	m.note(e, d.name, identity, stray{})
-	seen := m.seen[key]
+	seen := m.seen[seenAs]
 	seen.flow.Count = 1
-	m.seen[key] = seen
+	m.seen[seenAs] = seen
 }
 
 // policyOf returns the policy of a workload after an update, in the words of docs/identity.md.
 func (r sceneResult) policyOf(workload, shows string, cilium bool) []string {
 	if cilium {
-		return itemsOf(ciliums(r.scope), r, workload, func(p *golden.CiliumNetworkPolicy) []string { return shortCilium(p, shows) })
+		return itemsOf(ciliums(r.scope), r, workload, func(p *golden.CiliumNetworkPolicy) []string {
+			return shortCilium(p, shows)
+		})
 	}
-	return itemsOf(kubernetes(r.scope), r, workload, func(p *networkingv1.NetworkPolicy) []string { return shortKubernetes(p, shows) })
+	return itemsOf(kubernetes(r.scope), r, workload, func(p *networkingv1.NetworkPolicy) []string {
+		return shortKubernetes(p, shows)
+	})
 }
 
 func itemsOf[P golden.Policy](d dialect[P], r sceneResult, workload string, short func(P) []string) []string {

@@ -46,7 +46,8 @@ func shortPods(labels ...map[string]string) string {
 // isDNS reports whether a rule is that for the usual DNS of clusters.
 func isDNS(rule string) bool { return strings.HasPrefix(rule, "k8s-app=kube-dns in kube-system: ") }
 
-// withoutDNS leaves that rule out where a row does not show it, and says so where it is missing though there are others.
+// withoutDNS leaves that rule out where a row does not show it, and says so where it is missing though there are
+// others.
 func withoutDNS(rules []string, shows string) []string {
 	if shows != showsEgress {
 		return rules
