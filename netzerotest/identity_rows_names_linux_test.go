@@ -589,5 +589,6 @@ var podRows = []identityRow{
 // deploymentOf is the manifest of a Deployment with labels, and one container with more fields.
 func deploymentOf(name, labels, container string) string {
 	return "{apiVersion: apps/v1, kind: Deployment, metadata: {name: " + name + "}, " +
-		"spec: {selector: {matchLabels: " + labels + "}, template: {metadata: {labels: " + labels + "}, spec: {containers: [{name: x, image: x, " + container + "}]}}}}\n"
+		"spec: {selector: {matchLabels: " + labels + "}, template: {metadata: {labels: " + labels + "}, " +
+		"spec: {containers: [{name: x, image: x, " + container + "}]}}}}\n"
 }
