@@ -1,0 +1,257 @@
+package netzerotest
+
+import (
+	"flag"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var writeIdentity = flag.Bool("write", false, "write docs/identity.md instead of comparing with it")
+
+// identityFile is what TestIdentityDocumentIsCurrent writes, from this package's directory.
+const identityFile = "../docs/identity.md"
+
+// identityHead is the text before the table. An apostrophe that is doubled is a backtick of the document.
+var identityHead = strings.ReplaceAll(`# Identity
+
+Which destination a policy names, for everything that a test can dial. Each row of the table is a row of a test,
+''TestIdentities'' of package netzerotest: its input goes through the code that a recording runs after the kernel, and
+what both dialects write is compared with the row. To change a row, change the table of that test and run
+''go test ./netzerotest -run TestIdentity -write'', which writes this file.
+
+## Order
+
+The first match wins:
+
+1. A container of the test, by a published port or by its address in any network. It keeps its name, also where a
+   ''Peer'' gives it another; only a ''Peer'' that says that it runs the API server counts.
+2. ''Peer'' with a port, also for a server of the test process.
+3. The API server, by ''KUBERNETES_SERVICE_HOST'' and ''KUBERNETES_SERVICE_PORT'' of the process that connects.
+4. A resolver: port 53 of a name server in resolv.conf, or of Docker's own, also where that is a container. It is the
+   cluster's DNS.
+5. Loopback inside one workload or one pod: no flow.
+6. Any other container, by a published port or by its address.
+7. A process that listens on this machine, in the network namespace of the flow. The program ''kube-apiserver'' is the
+   API server.
+8. ''Peer'' without a port.
+9. The name that the client or DNS gave. The manifests, the forms that names have in a cluster and ExternalName make
+   it a workload or the API server. Any other name with a dot is an external host.
+10. The address.
+
+## Never in a policy
+
+- What the test's machinery opens: wait strategies, health checks, Ryuk, the Docker engine, and an API server that the
+  test runs, with its etcd. A notice lists it.
+- A port that the kernel chose. The test fails until something names the port.
+- Addresses of the test's own network for a workload whose name is known.
+- A policy from a recording that is incomplete: the test fails, and nothing is written.
+
+## The table
+
+The test process is the workload ''checkout'' where the row names no other. A cell shows its egress; "from" is the
+ingress of the workload that was called.
+
+- ''app=db in shop: 5432/TCP'': pods with the label, in that namespace (without it: in the policy's own), and the port.
+- ''internet'': the blocks of all public addresses. Kubernetes does not limit them to the host; NetZero does, by the
+  annotation ''netzero.dev/egress-names'', here ''egress-names''. Other annotations are shortened alike.
+- ''all addresses'': a rule without peers.
+- Labels without a port are those by which a workload's own policy selects its pods.
+- A workload with egress rules to names also has one for the cluster's DNS. Cells leave that rule out, except in the
+  rows about the resolver; "no DNS" says that there is none.
+- **red**: the test fails, and nothing is written.
+
+The last column names further tests: those that record the row on a kernel, and those that hold more cases of it.
+
+| what was dialled | what is known about it | NetworkPolicy | CiliumNetworkPolicy | why | further tests |
+|---|---|---|---|---|---|
+`, "''", "`")
+
+// An identityRow is a row of docs/identity.md, with what it is made of.
+type identityRow struct {
+	dialled, known, why string
+	kubernetes, cilium  string // items parted by "; "; where cilium is empty it is the same
+	scene               scene
+
+	of     string // whose policy it is; default checkout
+	shows  string // default showsEgress
+	notice string // a part of the notice that the row mentions
+	red    string // a part of the error
+	tests  []string
+
+	onlyTests bool // no scene can be made of it: the tests hold it
+}
+
+// written returns what a dialect writes, in the words of the row.
+func (r identityRow) written(t *testing.T, cilium bool) string {
+	t.Helper()
+	result := r.scene.play(t, cilium)
+	noticed := r.notice != "" && strings.Contains(strings.Join(result.notices, "\n"), r.notice)
+	if r.notice != "" && !noticed {
+		t.Logf("notices: %q", result.notices)
+	}
+	var items []string
+	switch {
+	case result.err != nil && r.red != "" && strings.Contains(result.err.Error(), r.red):
+		return "red"
+	case result.err != nil:
+		t.Errorf("it fails: %v", result.err)
+		return ""
+	default:
+		of, shows := r.of, r.shows
+		if of == "" {
+			of = "checkout"
+		}
+		if shows == "" {
+			shows = showsEgress
+		}
+		items = result.policyOf(of, shows, cilium)
+	}
+	if len(items) == 0 {
+		items = []string{"nothing"}
+	}
+	if noticed {
+		items = append(items, "a notice")
+	}
+	return strings.Join(items, "; ")
+}
+
+// plain are items that are no text of a policy.
+var plain = []string{
+	"nothing", "a notice", "no policy", "no DNS", "from nobody", "ingress is open", "allowed, and kept",
+}
+
+// cell returns the words of a dialect as a cell of the table.
+func cell(words string) string {
+	if words == "red" {
+		return "nothing: **red**"
+	}
+	items := strings.Split(words, "; ")
+	for i, item := range items {
+		if !slices.Contains(plain, item) {
+			items[i] = "`" + item + "`"
+		}
+	}
+	return strings.Join(items, "; ")
+}
+
+func (r identityRow) String() string {
+	kubernetes, cilium := cell(r.kubernetes), "the same"
+	if r.cilium != "" {
+		cilium = cell(r.cilium)
+	}
+	var tests []string
+	for _, test := range r.tests {
+		tests = append(tests, "`"+test+"`")
+	}
+	columns := []string{r.dialled, r.known, kubernetes, cilium, r.why, strings.Join(tests, ", ")}
+	return strings.TrimSuffix("| "+strings.Join(columns, " | "), " ") + " |"
+}
+
+// TestIdentities holds what both dialects write for each row against the row.
+func TestIdentities(t *testing.T) {
+	for _, r := range identityRows {
+		if r.onlyTests {
+			continue
+		}
+		t.Run(r.dialled+"/"+r.known, func(t *testing.T) {
+			want := r.cilium
+			if want == "" {
+				want = r.kubernetes
+			}
+			if got := r.written(t, false); got != r.kubernetes {
+				t.Errorf("NetworkPolicy: %s\nwant %s", got, r.kubernetes)
+			}
+			if got := r.written(t, true); got != want {
+				t.Errorf("CiliumNetworkPolicy: %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
+// TestIdentityDocumentIsCurrent compares docs/identity.md with the table.
+func TestIdentityDocumentIsCurrent(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(identityHead)
+	for _, r := range identityRows {
+		b.WriteString(r.String() + "\n")
+	}
+	if *writeIdentity {
+		if err := os.WriteFile(identityFile, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(identityFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != b.String() {
+		t.Errorf("%s is not what the table says: run go test ./netzerotest -run TestIdentity -write", identityFile)
+	}
+}
+
+// TestIdentityRowsAreWhole holds that each row says all that a reader needs, once, and that the tests which it names
+// exist.
+func TestIdentityRowsAreWhole(t *testing.T) {
+	exists := testsOfTheRepository(t)
+	seen := make(map[string]bool)
+	for _, r := range identityRows {
+		row := r.dialled + " | " + r.known
+		if seen[row] {
+			t.Errorf("%s: there are two such rows", row)
+		}
+		seen[row] = true
+		isWhole := r.dialled != "" && r.known != "" && r.kubernetes != "" && r.why != ""
+		if !isWhole || strings.ContainsAny(r.dialled+r.known+r.why, "|\n") {
+			t.Errorf("%s: a column is empty, or breaks the table", row)
+		}
+		if r.cilium == r.kubernetes {
+			t.Errorf("%s: leave the words for Cilium out where they are the same", row)
+		}
+		isNoticed := strings.Contains(r.kubernetes+r.cilium, "a notice")
+		if isNoticed != (r.notice != "") || (r.kubernetes == "red") != (r.red != "") {
+			t.Errorf("%s: say which notice or error it is", row)
+		}
+		if r.onlyTests && len(r.tests) == 0 {
+			t.Errorf("%s: no test holds it", row)
+		}
+		for _, test := range r.tests {
+			if !exists[test] {
+				t.Errorf("%s: there is no test %s", row, test)
+			}
+		}
+	}
+}
+
+// testsOfTheRepository returns the names of its tests: of functions, and of scripts as TestScripts/NAME.
+func testsOfTheRepository(t *testing.T) map[string]bool {
+	t.Helper()
+	function := regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`)
+	all := make(map[string]bool)
+	err := filepath.WalkDir("..", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		switch {
+		case strings.HasSuffix(path, "_test.go"):
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			for _, m := range function.FindAllStringSubmatch(string(text), -1) {
+				all[m[1]] = true
+			}
+		case filepath.Ext(path) == ".txtar" && strings.Contains(filepath.ToSlash(path), "internal/e2e/testdata/"):
+			all["TestScripts/"+strings.TrimSuffix(filepath.Base(path), ".txtar")] = true
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}

@@ -1,0 +1,38 @@
+package netzerotest
+
+import (
+	"slices"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// What several rows have.
+var (
+	inWeb = []Option{Namespace("web")}
+
+	// shopScene is a scene of the test process in namespace web, beside the manifests of a shop.
+	shopScene = func(dials ...dial) scene {
+		return scene{options: inWeb, manifests: shopManifests, dials: dials}
+	}
+	bareScene = func(dials ...dial) scene { return scene{dials: dials} }
+
+	redis = sceneContainer{alias: "redis", exposes: []uint16{6379}}
+	ftp   = sceneContainer{alias: "ftp", image: "shop/ftp", exposes: []uint16{21}}
+
+	waitStack = flow.NewStack([]flow.Frame{{
+		Function: "github.com/testcontainers/testcontainers-go/wait.(*HostPortStrategy).WaitUntilReady",
+		File:     "host_port.go", Line: 1,
+	}})
+)
+
+// public is an address that names of these rows have.
+const public = "203.0.113.7"
+
+// lookedUp is a dial of a name that DNS gave an address.
+func lookedUp(name string, port uint16) dial { return dial{name: name, addr: public, port: port} }
+
+// identityRows is the table of docs/identity.md.
+var identityRows = slices.Concat(
+	loopbackRows, containerRows, portRows, callerRows, peerRows, processRows,
+	nameRows, apiServerRows, addressRows, podRows,
+)

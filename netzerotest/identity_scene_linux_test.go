@@ -1,0 +1,377 @@
+package netzerotest
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/netzero-dev/netzero/golden"
+	"github.com/netzero-dev/netzero/internal/cgroup"
+	"github.com/netzero-dev/netzero/internal/docker"
+	"github.com/netzero-dev/netzero/internal/endpoint"
+	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/internal/session"
+)
+
+// A scene is what the kernel, the engine and the user tell of one recording: the input of a row of docs/identity.md.
+// The kernel's part is made up; everything after it is what a recording runs.
+type scene struct {
+	options    []Option          // besides Workload("checkout")
+	manifests  string            // YAML
+	env        map[string]string // of the test process
+	containers []sceneContainer
+	dials      []dial
+	running    bool   // the containers ran before the recording began
+	golden     string // the rules of the committed egress policy, as YAML; "" where there is none
+}
+
+// A sceneContainer is what the engine tells of a container, and what the test said of it.
+type sceneContainer struct {
+	alias            string // its alias in network shop; the engine's name is shop-ALIAS-1
+	image            string // default netzero/ALIAS
+	exposes          []uint16
+	published        map[uint16]uint16 // ports of the machine to its own
+	localPorts       string            // its own net.ipv4.ip_local_port_range
+	network          string            // "container:NAME", in whose network it is; default shop
+	healthCheck      string
+	isPeer, notGiven bool // passed to AsPeer; not passed to the recording at all
+	waited           bool // testcontainers waits for it
+}
+
+func (c sceneContainer) name() string { return "shop-" + c.alias + "-1" }
+
+// A dial is a flow as the kernel tells of it.
+type dial struct {
+	from     string // the alias of a container; "" is the test process
+	addr     string // "CONTAINER" followed by a number is that container's; "" of a name without an address
+	port     uint16
+	protocol flow.Protocol // default TCP
+	icmpType uint8
+	name     string       // the DNS name that was looked up
+	listener string       // the executable of the process that listens at an address of this machine
+	process  flow.Process // who opened it
+}
+
+const (
+	sceneLeaf   = 1       // the test's own cgroup
+	sceneOthers = 4 << 20 // a process id that nobody has
+)
+
+func (s scene) id(i int) string { return strings.Repeat(fmt.Sprintf("%x", i+1), 64) }
+
+func (s scene) addrOf(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 89, 77, byte(i + 2)}) }
+
+// cgroupOf returns the cgroup of a container by its alias.
+func (s scene) cgroupOf(alias string) uint64 {
+	i := slices.IndexFunc(s.containers, func(c sceneContainer) bool { return c.alias == alias })
+	return uint64(100 + i)
+}
+
+// engine serves what an engine with the containers would answer, and returns who follows it.
+func (s scene) engine(t *testing.T) *docker.Watcher {
+	t.Helper()
+	type object = map[string]any
+	started := time.Now().Format(time.RFC3339Nano)
+	list, inspected := []object{}, make(map[string]object)
+	for i, c := range s.containers {
+		id, network := s.id(i), c.network
+		networks := object{"shop": object{
+			"NetworkID": "netshop", "EndpointID": "e" + id, "IPAddress": s.addrOf(i).String(), "Aliases": []string{c.alias},
+		}}
+		if network == "" {
+			network = "shop"
+		} else {
+			networks = object{}
+		}
+		image := c.image
+		if image == "" {
+			image = "netzero/" + c.alias
+		}
+		exposed, published, sysctls := object{}, object{}, object{}
+		for _, port := range c.exposes {
+			exposed[fmt.Sprintf("%d/tcp", port)] = object{}
+		}
+		for at, port := range c.published {
+			published[fmt.Sprintf("%d/tcp", port)] = []object{{"HostIp": "0.0.0.0", "HostPort": fmt.Sprint(at)}}
+			exposed[fmt.Sprintf("%d/tcp", port)] = object{}
+		}
+		if c.localPorts != "" {
+			sysctls["net.ipv4.ip_local_port_range"] = c.localPorts
+		}
+		config := object{"Image": image, "Labels": object{}, "ExposedPorts": exposed}
+		if c.healthCheck != "" {
+			config["Healthcheck"] = object{"Test": append([]string{"CMD"}, strings.Fields(c.healthCheck)...)}
+		}
+		list = append(list, object{
+			"Id": id, "Names": []string{"/" + c.name()}, "Image": image, "State": "running", "Created": time.Now().Unix(),
+			"HostConfig": object{"NetworkMode": network}, "NetworkSettings": object{"Networks": networks},
+		})
+		inspected[id] = object{
+			"Id": id, "Name": "/" + c.name(), "Path": "serve", "Created": started,
+			"State": object{"Running": true, "StartedAt": started}, "Config": config,
+			"HostConfig":      object{"NetworkMode": network, "Sysctls": sysctls},
+			"NetworkSettings": object{"Networks": networks, "Ports": published},
+		}
+	}
+	mux := http.NewServeMux()
+	answer := func(path string, v any) {
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Api-Version", "1.47")
+			w.Header().Set("Content-Type", "application/json")
+			if err := json.NewEncoder(w).Encode(v); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	answer("/_ping", "OK")
+	answer("/{api}/version", object{"Version": "27.0.0", "ApiVersion": "1.47"})
+	answer("/{api}/info", object{
+		"OSType": "linux", "CgroupDriver": "systemd", "CgroupVersion": "2", "SystemTime": time.Now().Format(time.RFC3339Nano),
+	})
+	answer("/{api}/networks", []object{})
+	answer("/{api}/containers/json", list)
+	for id, c := range inspected {
+		answer("/{api}/containers/"+id+"/json", c)
+	}
+	mux.HandleFunc("/{api}/events", func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusOK)
+		w.(http.Flusher).Flush()
+		if r.URL.Query().Get("until") == "" {
+			<-r.Context().Done()
+		}
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	w, err := docker.Watch(t.Context(), docker.Config{Host: "tcp://" + server.Listener.Addr().String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Close() })
+	if err := w.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// A sceneResult is what a dialect makes of a scene.
+type sceneResult struct {
+	flows   []Flow
+	scope   policy.Scope
+	file    *golden.File // the committed policies; nil where there are none
+	notices []string
+	err     error
+}
+
+// play runs a scene through all that a recording does after the kernel, up to the generated policies.
+func (s scene) play(t *testing.T, cilium bool) sceneResult {
+	t.Helper()
+	for key, value := range s.env {
+		t.Setenv(key, value)
+	}
+	var isDriver config
+	for _, o := range s.options {
+		if err := o.apply(&isDriver); err != nil {
+			return sceneResult{err: err}
+		}
+	}
+	options := s.options
+	if !isDriver.driver {
+		options = append([]Option{Workload("checkout")}, options...)
+	}
+	if cilium {
+		options = append(slices.Clone(options), Cilium())
+	}
+	cfg, err := newConfig(options)
+	if err != nil {
+		return sceneResult{err: err}
+	}
+	cfg.manifests = readManifests(t, s.manifests)
+	recorded, err := s.record(t, cfg)
+	if err != nil {
+		return sceneResult{notices: slices.Concat(recorded.notices, recorded.printed), err: err}
+	}
+	var out sceneResult
+	out.flows, out.scope, out.notices, out.err = cfg.deploy(recorded)
+	if out.err == nil {
+		r := &Recording{config: cfg, golden: filepath.Join(t.TempDir(), "golden.yaml")}
+		if s.golden != "" {
+			out.file = s.commit(t, r)
+		}
+		out.err = r.refuseChanging(recorded, out.scope)
+	}
+	out.notices = slices.Concat(out.notices, recorded.notices, recorded.printed, recorded.unanswered)
+	return out
+}
+
+// commit writes the committed policy, and reads it.
+func (s scene) commit(t *testing.T, r *Recording) *golden.File {
+	t.Helper()
+	text := "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: checkout}\n" +
+		"spec: {podSelector: {matchLabels: {app: checkout}}, policyTypes: [Egress], egress: [%s]}\n"
+	if r.config.cilium {
+		text = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: checkout}\n" +
+			"spec: {endpointSelector: {matchLabels: {'k8s:app': checkout}}, egress: [%s]}\n"
+	}
+	rules := s.golden
+	if r.config.cilium {
+		rules = strings.ReplaceAll(rules, "podSelector: {matchLabels: {app: ftp}}", "matchLabels: {'k8s:app': ftp}")
+		rules = strings.ReplaceAll(rules, "{to: ", "{toEndpoints: ")
+		rules = strings.ReplaceAll(rules, "ports: [{port: 43000, endPort: 43999}]",
+			"toPorts: [{ports: [{port: '43000', endPort: 43999}]}]")
+	}
+	if err := os.WriteFile(r.golden, fmt.Appendf(nil, text, rules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := golden.Read(r.golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// record makes a recording's settlement of what the kernel would tell.
+func (s scene) record(t *testing.T, cfg config) (settlement, error) {
+	t.Helper()
+	peers, err := endpoint.NewPeers(cfg.peers...)
+	if err != nil {
+		return settlement{}, err
+	}
+	c := &capture{
+		self: os.Getpid(), session: &session.Session{Leaf: &cgroup.Leaf{ID: sceneLeaf}}, containers: newContainers(func() {}),
+	}
+	m := &membership{
+		capture: c, id: "scene", name: t.Name(), identifier: endpoint.New(cfg.identification(peers)), config: cfg,
+		source: flow.Endpoint{Kind: flow.Workload, Name: cfg.workload, Namespace: cfg.namespace, Evidence: flow.ByOption},
+		seen:   make(map[sightingKey]sighting), lookups: make(map[lookupKey]*lookup), alongside: make(map[string]bool),
+		background: make(map[backgroundKey]sighting),
+	}
+	c.members = []*membership{m}
+	if len(s.containers) > 0 {
+		c.containers.begun.Store(true)
+		c.containers.watcher = s.engine(t)
+		close(c.containers.done)
+	}
+	if s.running {
+		m.started = now()
+	}
+	for i, given := range s.containers {
+		id := s.id(i)
+		c.containers.cgroups[s.cgroupOf(given.alias)] = birth{"/docker/" + id, []string{id}}
+		if given.waited {
+			c.containers.waits[id] = []wait{{from: 0}}
+		}
+		if !given.notGiven {
+			c.containers.claims[id] = &containerClaim{
+				by: map[*membership]string{m: ""}, peers: map[*membership]bool{m: given.isPeer}, older: s.running,
+			}
+		}
+	}
+	for _, d := range s.dials {
+		s.see(t, c, m, d)
+	}
+	settling := &settling{
+		membership: m, engine: c.containers.watcher, own: make(map[string]bool), background: make(map[string]flow.Set),
+	}
+	for seen := range m.sightings() {
+		settling.sightings = append(settling.sightings, settling.locate(seen))
+	}
+	settling.sightings = append(settling.sightings, settling.unanswered()...)
+	settling.whose()
+	return settling.result()
+}
+
+// see gives a dial to the recording.
+func (s scene) see(t *testing.T, c *capture, m *membership, d dial) {
+	t.Helper()
+	key := probe.Key{Cgroup: sceneLeaf, Port: d.port, Protocol: d.protocol, ICMPType: d.icmpType}
+	e := &probe.FlowEvent{Time: now(), Key: key}
+	if d.protocol == 0 {
+		e.Protocol = flow.TCP
+	}
+	e.Process = d.process
+	switch {
+	case d.from != "":
+		e.Cgroup, e.Netns = s.cgroupOf(d.from), s.cgroupOf(d.from)
+	case e.Process.PID == 0 && e.Process.Name == "":
+		e.Process.PID, e.Process.Name = os.Getpid(), "checkout.test"
+	}
+	if d.addr == "" { // a look-up without an answer
+		m.lookups[lookupKey{e.Cgroup, d.name}] = &lookup{event: e}
+		return
+	}
+	var number int
+	if n, _ := fmt.Sscanf(d.addr, "CONTAINER%d", &number); n == 1 {
+		e.Addr = s.addrOf(number)
+	} else {
+		e.Addr = netip.MustParseAddr(d.addr)
+	}
+	if d.listener != "" {
+		owner := endpoint.Owner{PID: sceneOthers, Name: d.listener}
+		if d.listener == "checkout.test" {
+			owner.PID = os.Getpid()
+		}
+		at := probe.Key{Cgroup: sceneLeaf, Addr: e.Addr, Port: e.Port, Protocol: e.Protocol}
+		c.bound.add(&probe.BindEvent{Key: at}, owner)
+	}
+	identity := c.identify(m, e, d.name, make(map[*membership]*endpoint.Batch))
+	seenAs := sightingKey{e.Key, identity.Endpoint.Name}
+	if by := c.backgroundOf(e); by != "" {
+		seen := m.sightingOf(e, d.name, identity, stray{})
+		seen.flow.Count, seen.background = 1, by
+		m.background[backgroundKey{seenAs, by}] = seen
+		return
+	}
+	m.note(e, d.name, identity, stray{})
+	seen := m.seen[seenAs]
+	seen.flow.Count = 1
+	m.seen[seenAs] = seen
+}
+
+// policyOf returns the policy of a workload after an update, in the words of docs/identity.md.
+func (r sceneResult) policyOf(workload, shows string, cilium bool) []string {
+	if cilium {
+		return itemsOf(ciliums(r.scope), r, workload, func(p *golden.CiliumNetworkPolicy) []string {
+			return shortCilium(p, shows)
+		})
+	}
+	return itemsOf(kubernetes(r.scope), r, workload, func(p *networkingv1.NetworkPolicy) []string {
+		return shortKubernetes(p, shows)
+	})
+}
+
+func itemsOf[P golden.Policy](d dialect[P], r sceneResult, workload string, short func(P) []string) []string {
+	policies := d.rules.Generate(r.flows)
+	if r.file != nil {
+		policies = d.rules.Merge(d.of(r.file), r.flows)
+	}
+	for _, p := range policies {
+		if p.GetName() == workload {
+			return short(p)
+		}
+	}
+	return []string{"no policy"}
+}
+
+// annotationsOf returns a policy's annotations of a direction, without netzero.dev/.
+func annotationsOf(annotations map[string]string, prefix string) []string {
+	var all []string
+	for _, key := range slices.Sorted(maps.Keys(annotations)) {
+		if name := strings.TrimPrefix(key, "netzero.dev/"); strings.HasPrefix(name, prefix) {
+			all = append(all, name+": "+annotations[key])
+		}
+	}
+	return all
+}
