@@ -216,8 +216,8 @@ func TestFakesOfThirdParties(t *testing.T) {
 	}
 }
 
-// TestNamesWithAndWithoutANamespace: of two objects of a name, that of the caller's namespace counts though its manifest,
-// as most rendered charts, leaves the namespace to whoever applies it.
+// TestNamesWithAndWithoutANamespace: of two objects of a name, that of the caller's namespace counts though its
+// manifest, as most rendered charts, leaves the namespace to whoever applies it.
 func TestNamesWithAndWithoutANamespace(t *testing.T) {
 	set := readManifests(t, `{apiVersion: v1, kind: Service, metadata: {name: db}, spec: {selector: {app: own}, ports: [{port: 5432}]}}
 ---

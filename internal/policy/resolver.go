@@ -230,8 +230,8 @@ func CheckLabels(set map[string]string) error {
 	return nil
 }
 
-// isNoResolver reports whether a peer cannot be a place of the resolver, whatever its port: all pods of the policy's own
-// namespace, where the resolver is in another, and addresses that never leave the pod, such as Docker's 127.0.0.11.
+// isNoResolver reports whether a peer cannot be a place of the resolver, whatever its port: all pods of the policy's
+// own namespace, where the resolver is in another, and addresses that never leave the pod, such as Docker's 127.0.0.11.
 func (v view) isNoResolver(peer *networkingv1.NetworkPolicyPeer, e flow.Endpoint) bool {
 	if peer.IPBlock != nil {
 		return isLoopbackRange(peer.IPBlock.CIDR)
