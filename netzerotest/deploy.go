@@ -197,8 +197,9 @@ func (d *deployment) reach(f Flow) []Flow {
 		if f.Lookup {
 			return []Flow{f} // which has no address
 		}
+		ends := endsOf(m, f)
 		for _, a := range m.Addresses {
-			if a.Protocol != f.Protocol && a.Port != 0 {
+			if a.Protocol != f.Protocol && a.Port != 0 || len(ends) > 0 && a.Port != 0 && !slices.Contains(ends, a.Port) {
 				continue
 			}
 			g := f
@@ -237,4 +238,15 @@ func (d *deployment) reach(f Flow) []Flow {
 		flows = append(flows, g)
 	}
 	return flows
+}
+
+// endsOf returns the ports of its Endpoints to which a Service without a selector sends a flow, none where that is not
+// known.
+func endsOf(m *manifest.Match, f Flow) []uint16 {
+	ports, err := m.TargetPorts(f.Port, f.Protocol)
+	has := func(a manifest.Address) bool { return a.Protocol == f.Protocol && slices.Contains(ports, a.Port) }
+	if err != nil || !slices.ContainsFunc(m.Addresses, has) {
+		return nil
+	}
+	return ports
 }

@@ -1,6 +1,7 @@
 package netzerotest
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/manifest"
 )
 
 // identification says how destinations are identified.
@@ -29,6 +31,13 @@ func (d *deployment) resolve(e flow.Endpoint, caller string) flow.Endpoint {
 		if err == nil && m.Namespace == caller {
 			e.Namespace = caller
 			return e
+		}
+		var several *manifest.AmbiguousError
+		if err == nil && m.Namespace == "" { // it goes where it is applied; others of its name have namespaces
+			if _, err := d.config.manifests.Find(e.Name, ""); errors.As(err, &several) {
+				e.Namespace = caller
+				return e
+			}
 		}
 		if m := d.find(e.Identity(), true); m != nil && e.Evidence == flow.ByDNS && m.Namespace != "" && m.Namespace != caller && err != nil {
 			d.notices = append(d.notices, fmt.Sprintf("%s was looked up by one label, which in a pod means namespace %s, and %s is in another one: look up %s.%s",

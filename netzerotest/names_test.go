@@ -215,3 +215,40 @@ func TestFakesOfThirdParties(t *testing.T) {
 		}
 	}
 }
+
+// TestNamesWithAndWithoutANamespace: of two objects of a name, that of the caller's namespace counts though its
+// manifest, as most rendered charts, leaves the namespace to whoever applies it.
+func TestNamesWithAndWithoutANamespace(t *testing.T) {
+	set := readManifests(t, `{apiVersion: v1, kind: Service, metadata: {name: db}, spec: {selector: {app: own}, ports: [{port: 5432}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: db, namespace: shop}, spec: {selector: {app: shops}, ports: [{port: 5432}]}}
+`)
+	for dialled, want := range map[string][2]string{
+		"db": {pods("own", "", "5432")[0], pods("own", "web", "5432")[1]}, "db.shop": pods("shops", "shop", "5432"),
+	} {
+		c := config{manifests: set, namespace: "web"}
+		identity := endpoint.New(endpoint.Config{}).Named(dialled)
+		kubernetes, ciliums, _ := peersOf(t, c, Flow{Destination: identity.Endpoint, Protocol: flow.TCP, Port: 5432})
+		if !slices.Contains(kubernetes, want[0]) || !slices.Contains(ciliums, want[1]) {
+			t.Errorf("%s is %q and %q, want %q", dialled, kubernetes, ciliums, want)
+		}
+	}
+}
+
+// TestPortsOfAServiceWithoutASelector: of several ports, the rule has that which was dialled.
+func TestPortsOfAServiceWithoutASelector(t *testing.T) {
+	set := readManifests(t, `{apiVersion: v1, kind: Service, metadata: {name: legacy, namespace: web},
+  spec: {ports: [{name: http, port: 80}, {name: admin, port: 9000}]}}
+---
+{apiVersion: v1, kind: Endpoints, metadata: {name: legacy, namespace: web},
+  subsets: [{addresses: [{ip: 10.2.0.1}], ports: [{name: http, port: 8080}, {name: admin, port: 8443}]}]}
+`)
+	c := config{manifests: set, namespace: "web"}
+	placed, _, _, err := c.deploy(settlement{flows: []Flow{
+		{Source: flow.Endpoint{Kind: flow.Workload, Name: "checkout", Namespace: "web"},
+			Destination: flow.Endpoint{Kind: flow.Workload, Name: "legacy", Namespace: "web"}, Protocol: flow.TCP, Port: 80},
+	}})
+	if err != nil || len(placed) != 1 || placed[0].Port != 8080 || placed[0].Destination.Addr != netip.MustParseAddr("10.2.0.1") {
+		t.Errorf("%v, %v", placed, err)
+	}
+}

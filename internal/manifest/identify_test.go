@@ -93,6 +93,9 @@ func TestOwnPoliciesSelectTheWorkloadAndNothingElse(t *testing.T) {
 		{"Argo's and Flux's", controller("Job", "topics", "", pair+", argocd.argoproj.io/instance: x, workflows.argoproj.io/workflow: run-1, rollouts-pod-template-hash: a1, "+
 			"kustomize.toolkit.fluxcd.io/name: x, helm.toolkit.fluxcd.io/namespace: z"), "topics", pairSet, nil, ""},
 		{"Tekton's and Knative's", pod("topics", "", pair+", tekton.dev/taskRun: a-1, serving.knative.dev/revisionUID: b, serving.knative.dev/configurationGeneration: \"3\""), "topics", pairSet, nil, ""},
+		{"a pipeline's", controller("Job", "topics", "", pair+", pipeline-id: \"1234\", ci.example.com/jobId: a-7, run_id: b"), "topics", pairSet, nil, ""},
+		{"not what only ends as a run's labels do", controller("Job", "topics", "", "tenant-id: a, pipeline: b, run: c"), "topics",
+			set{"tenant-id": "a", "pipeline": "b", "run": "c"}, nil, ""},
 		{"nothing but a release's labels", controller("Job", "topics", "", "helm.sh/chart: kafka-28.0.1"), "topics", set{"batch.kubernetes.io/job-name": "topics"}, nil, ""},
 		{"the same for what has no name that stays", controller("CronJob", "topics", "", "helm.sh/chart: kafka-28.0.1"), "topics", set{"helm.sh/chart": "kafka-28.0.1"}, nil, ""},
 		{"a Job without labels", controller("Job", "topics", "", ""), "topics", set{"batch.kubernetes.io/job-name": "topics"}, nil, ""},

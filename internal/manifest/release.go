@@ -41,16 +41,18 @@ var releaseWords = []string{
 	"build", "timestamp", "tag",
 }
 
+// runWords are those that name a release or a run together with "id": "pipeline-id", "jobId", but not "tenant-id".
+var runWords = []string{"run", "job", "pipeline", "workflow", "execution", "release", "deploy", "deployment", "trace"}
+
 // namesRelease reports whether the name of a label suggests a release or a run: "version", "git-sha", "imageTag". What
 // a workload's own selector holds is not judged by this, as a selector cannot change.
 func namesRelease(key string) bool {
 	name := key[strings.LastIndexByte(key, '/')+1:]
-	for _, word := range words(name) {
-		if slices.Contains(releaseWords, word) {
-			return true
-		}
+	all := words(name)
+	isOf := func(list []string) bool {
+		return slices.ContainsFunc(all, func(word string) bool { return slices.Contains(list, word) })
 	}
-	return false
+	return isOf(releaseWords) || slices.Contains(all, "id") && isOf(runWords)
 }
 
 // words returns the words of a name in lower case: "imageTag", "image-tag" and "image_tag" have two.

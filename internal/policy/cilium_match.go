@@ -33,7 +33,7 @@ func (v ciliumView) redirects(peer ciliumPeerRef, port ciliumPortRef, f flow.Flo
 		port.port != nil && !fitProtocol(*port.port, f.Protocol) || v.isForOtherResolver(peer, f.Destination) {
 		return false
 	}
-	if peer.endpoint != nil && v.lostNamespace(peer.endpoint, f.Destination) {
+	if peer.endpoint != nil && v.lostNamespace(peer.endpoint, f.Destination) || v.isNoResolver(peer, f.Destination) {
 		return false
 	}
 	switch v.scope.wordOfCiliumPort(port, f.Port) {
@@ -85,9 +85,9 @@ func (v ciliumView) fitEntity(entity string, far flow.Endpoint, f flow.Flow, isS
 	case cilium.APIServer:
 		fits = isServer
 	case cilium.Host:
-		fits = isNode(far) || usesHostNetwork(far) && v.opens(cilium.RemoteNode, f)
+		fits = isNode(far) || (usesHostNetwork(far) || isServer) && v.opens(cilium.RemoteNode, f)
 	case cilium.RemoteNode:
-		fits = usesHostNetwork(far) && v.opens(cilium.Host, f)
+		fits = (usesHostNetwork(far) || isServer) && v.opens(cilium.Host, f) // the API server runs on some of the nodes
 	case cilium.Cluster, cilium.Mesh:
 		fits = !isWorld
 	case cilium.World:

@@ -121,6 +121,17 @@ func (v ciliumView) lostNamespace(selector *metav1.LabelSelector, e flow.Endpoin
 	return namesNamespace(byName) && v.fitLabels(byName, r.Labels, r.Namespace) == otherNamespace
 }
 
+// isNoResolver is that of the other dialect.
+func (v ciliumView) isNoResolver(peer ciliumPeerRef, e flow.Endpoint) bool {
+	switch {
+	case peer.cidr != nil:
+		return isLoopbackRange(peer.cidr.CIDR)
+	case peer.endpoint != nil:
+		return isEmpty(plainSelector(peer.endpoint)) && v.scope.resolverOf(e).isElsewhere(v.namespace)
+	}
+	return false
+}
+
 func isOfPods(e metav1.LabelSelectorRequirement) bool { return !isNamespaceKey(plainKey(e.Key)) }
 
 // isForOtherResolver is that of the other dialect.

@@ -1,11 +1,14 @@
 package policy
 
 import (
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	networkingv1 "k8s.io/api/networking/v1"
 
+	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/flow"
 )
 
@@ -88,5 +91,33 @@ func TestHostNetworkTakesBothEntities(t *testing.T) {
 	generated := c.Generate(from(controller, toPort(agent, flow.TCP, 9100)))
 	if again := c.Merge(generated, from(controller, toPort(agent, flow.TCP, 9100), toPort(agent, flow.TCP, 9101))); len(again[0].Spec.Egress) != len(generated[0].Spec.Egress) {
 		t.Errorf("a second port has a rule of its own: %s", toYAML(t, again[0]))
+	}
+}
+
+// TestNodesHoldTheAPIServer: where a cluster runs it, it is on some of the nodes, which may be those of its callers.
+func TestNodesHoldTheAPIServer(t *testing.T) {
+	controller := Workload{Name: "controller"}
+	c := Cilium{alone(controller)}
+	for _, row := range []struct {
+		rules string
+		want  Outcome
+	}{
+		{`  egress: [{toEntities: [kube-apiserver]}]`, Allowed},
+		{`  egress: [{toEntities: [host, remote-node], toPorts: [{ports: [{port: "6443", protocol: TCP}]}]}]`, Allowed},
+		{`  egress: [{toEntities: [host, remote-node], toPorts: [{ports: [{port: "10250", protocol: TCP}]}]}]`, Denied},
+		{`  egress: [{toEntities: [remote-node], toPorts: [{ports: [{port: "6443", protocol: TCP}]}]}]`, Denied},
+		{`  egress: [{toEntities: [host], toPorts: [{ports: [{port: "6443", protocol: TCP}]}]}]`, Denied},
+		{`  egress: [{toEntities: [world]}]`, Denied},
+	} {
+		p := ciliumPolicy(t, strings.ReplaceAll(row.rules, "checkout", "controller"))
+		p.Name, p.Spec.EndpointSelector.MatchLabels = "controller", map[string]string{"k8s:app": "controller"}
+		f := from(controller, toPort(flow.ClusterAPIServer, flow.TCP, 443))[0]
+		if v := c.Evaluate(ciliumPolicies{p}, f); v.Outcome != row.want {
+			t.Errorf("%s: %s: %s, want %s", row.rules, v.Outcome, v.Reason, row.want)
+		}
+		merged := c.Merge(ciliumPolicies{p}, []flow.Flow{f})
+		if isKept := slices.ContainsFunc(merged[0].Spec.Egress, func(r cilium.EgressRule) bool { return reflect.DeepEqual(r, p.Spec.Egress[0]) }); isKept != (row.want == Allowed) {
+			t.Errorf("%s: an update keeps it: %v", row.rules, isKept)
+		}
 	}
 }

@@ -102,7 +102,7 @@ func (v view) redirects(peer *networkingv1.NetworkPolicyPeer, port *networkingv1
 	}
 	switch v.scope.wordOfPort(port, f.Port) {
 	case namesDNS:
-		return peer == nil || !v.lostNamespace(peer, f.Destination)
+		return peer == nil || !v.lostNamespace(peer, f.Destination) && !v.isNoResolver(peer, f.Destination)
 	case includesDNS:
 		return peer != nil && mayBeResolver(peer) && !v.lostNamespace(peer, f.Destination)
 	}

@@ -229,3 +229,22 @@ func CheckLabels(set map[string]string) error {
 	}
 	return nil
 }
+
+// isNoResolver reports whether a peer cannot be a place of the resolver, whatever its port: all pods of the policy's
+// own namespace, where the resolver is in another, and addresses that never leave the pod, such as Docker's 127.0.0.11.
+func (v view) isNoResolver(peer *networkingv1.NetworkPolicyPeer, e flow.Endpoint) bool {
+	if peer.IPBlock != nil {
+		return isLoopbackRange(peer.IPBlock.CIDR)
+	}
+	return peer.NamespaceSelector == nil && isEmpty(peer.PodSelector) && v.scope.resolverOf(e).isElsewhere(v.namespace)
+}
+
+// isElsewhere reports whether none of its pods are in a namespace. One that is not known is taken for another.
+func (r Resolver) isElsewhere(namespace string) bool {
+	return r.Namespace == "" || r.Namespace != namespace
+}
+
+func isLoopbackRange(cidr string) bool {
+	prefix, err := netip.ParsePrefix(cidr)
+	return err == nil && prefix.Addr().IsLoopback()
+}

@@ -83,6 +83,10 @@ func TestFormsThatLetDNSThrough(t *testing.T) {
 		{"anywhere", "{" + both + "}", Allowed},
 
 		{"pods as the resolver's in the policy's own namespace", "{to: [{" + kubeDNS + "}], " + both + "}", Denied},
+		{"all pods of the policy's own namespace", "{to: [{podSelector: {}}], " + both + "}", Denied},
+		{"some pods of it, as a person who runs a resolver there says", "{to: [{podSelector: {matchLabels: {app: dnsmasq}}}], " + both + "}", Allowed},
+		{"all pods of all namespaces", "{to: [{namespaceSelector: {}}], " + both + "}", Allowed},
+		{"Docker's resolver, which no pod has", "{to: [{ipBlock: {cidr: 127.0.0.11/32}}], " + both + "}", Denied},
 		{"the same without ports", "{to: [{" + kubeDNS + "}]}", Denied},
 		{"in a namespace that is another", "{to: [{" + ns + "shop}}, " + kubeDNS + "}], " + both + "}", Denied},
 		{"other pods of kube-system", "{to: [{" + inSystem + ", podSelector: {matchLabels: {app: metrics-server}}}]}", Denied},
@@ -140,6 +144,10 @@ func TestCiliumFormsThatLetDNSThrough(t *testing.T) {
 		{"the cluster", "{toEntities: [cluster]}", Allowed},
 
 		{"pods as the resolver's in the policy's own namespace", "{toEndpoints: [{matchLabels: {k8s-app: kube-dns}}], " + both + "}", Denied},
+		{"all pods of the policy's own namespace", "{toEndpoints: [{}], " + both + "}", Denied},
+		{"some pods of it", "{toEndpoints: [{matchLabels: {app: dnsmasq}}], " + both + "}", Allowed},
+		{"all pods of all namespaces", "{toEndpoints: [{matchExpressions: [{key: k8s:io.kubernetes.pod.namespace, operator: Exists}]}], " + both + "}", Allowed},
+		{"Docker's resolver, which no pod has", "{toCIDR: [127.0.0.11/32], " + both + "}", Denied},
 		{"in a namespace that is another", "{toEndpoints: [{matchLabels: {k8s:io.kubernetes.pod.namespace: shop, k8s-app: kube-dns}}], " + both + "}", Denied},
 		{"other pods of kube-system", "{toEndpoints: [{matchLabels: {" + inSystem + ", app: metrics-server}}]}", Denied},
 		{"other addresses", "{toCIDR: [10.0.0.0/8]}", Denied},
@@ -237,5 +245,37 @@ func resolversOf[P metav1.Object](t *testing.T, reason string, in, usual inBoth[
 	}
 	if diff := cmp.Diff(generated, in.merge(before, flows...)); diff != "" {
 		t.Errorf("%s: an update of the usual rule (-generated +merged):\n%s", reason, diff)
+	}
+}
+
+// TestAllPodsOfANamespace: a peer without labels is for the policy's own namespace, and the resolver is seldom there.
+func TestAllPodsOfANamespace(t *testing.T) {
+	for _, tt := range []struct {
+		namespace string
+		resolver  Resolver
+		want      Outcome
+	}{
+		{"", Resolver{}, Denied},
+		{"shop", Resolver{}, Denied},
+		{"kube-system", Resolver{}, Allowed},
+		{"shop", Resolver{Namespace: "shop", Labels: map[string]string{"app": "dnsmasq"}}, Allowed},
+		{"shop", Resolver{Namespace: "infra", Labels: map[string]string{"app": "dnsmasq"}}, Denied},
+		{"shop", Resolver{Addresses: netip.MustParsePrefix("169.254.20.10/32")}, Denied},
+	} {
+		subject := Workload{Name: "checkout", Namespace: tt.namespace}
+		scope := alone(subject)
+		if len(tt.resolver.Labels) > 0 || tt.resolver.Addresses.IsValid() {
+			scope.Resolvers = []Resolver{tt.resolver}
+		}
+		f := from(subject, toPort(resolver(), flow.UDP, 53))[0]
+		policies := egressPolicy(t, "", "{to: [{podSelector: {}}], ports: [{port: 53, protocol: UDP}]}")
+		ciliums := ciliumEgressOnly(t, "{toEndpoints: [{}], toPorts: [{ports: [{port: \"53\", protocol: UDP}]}]}")
+		policies[0].Namespace, ciliums[0].Namespace = tt.namespace, tt.namespace
+		if v := scope.Evaluate(policies, f); v.Outcome != tt.want {
+			t.Errorf("in namespace %q with %s: %s: %s, want %s", tt.namespace, tt.resolver, v.Outcome, v.Reason, tt.want)
+		}
+		if v := (Cilium{scope}).Evaluate(ciliums, f); v.Outcome != tt.want {
+			t.Errorf("Cilium, in namespace %q with %s: %s: %s, want %s", tt.namespace, tt.resolver, v.Outcome, v.Reason, tt.want)
+		}
 	}
 }
