@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -204,9 +203,6 @@ func (c *capture) add(m *membership) (err error) {
 
 // includes reports whether what a test opens is this recording's too.
 func (m *membership) includes(test string) bool { return m.whole || contains(m.name, test) }
-
-// contains reports whether one test is another's subtest: sharing flows is what they are for.
-func contains(parent, test string) bool { return strings.HasPrefix(test, parent+"/") }
 
 // renew makes every flow new that the kernel knows: what its address stands for has changed.
 func (c *capture) renew() {

@@ -1,6 +1,7 @@
 package netzerotest
 
 import (
+	"strings"
 	"sync"
 )
 
@@ -35,3 +36,6 @@ func failedByItself(tb host) bool {
 	})
 	return byItself
 }
+
+// contains reports whether one test is another's subtest: sharing flows is what they are for.
+func contains(parent, test string) bool { return strings.HasPrefix(test, parent+"/") }
