@@ -44,6 +44,8 @@ var Suites = []Suite{
 		"TestUpdateFlagOfRealTests":       "needs the go command and the package's source",
 		"TestUpdatesAreNotCached":         "needs the go command and the package's source",
 		"TestSubtestsThatMaySkip":         "needs the package's source",
+		"TestIdentityRowsAreWhole":        "needs the repository",
+		"TestIdentityDocumentIsCurrent":   "needs the repository",
 		"TestWhoMayHaveStartedContainers": "needs /bin/true and /bin/sleep",
 	}},
 	{Package: "./internal/e2e/recorded"},
