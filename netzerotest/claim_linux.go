@@ -120,7 +120,7 @@ func waiting(id string, begins bool) {
 // waitedFor reports whether testcontainers waited for a container at a time, whoever started it.
 func (c *containers) waitedFor(id string, at time.Duration) bool { return waitedAt(c.waits[id], at) }
 
-// waited reports whether testcontainers waited for a container at a time that was passed to a recording.
+// waited reports whether testcontainers waited, at a time, for a container that was passed to a recording.
 func (c *containers) waited(id string, at time.Duration) bool {
 	claim := c.claims[id]
 	return claim != nil && waitedAt(claim.waits, at)
