@@ -75,14 +75,23 @@ func (p *Probe) configure() error {
 	return nil
 }
 
-// Forget makes a flow that is known new again, and returns how often it was seen so far.
+// ErrNoFlow says that the kernel knows no flow by a key.
+var ErrNoFlow = errors.New("no such flow")
+
+// Forget makes a flow that is known new again, and returns how often it was seen so far. Errors: [ErrNoFlow].
 func (p *Probe) Forget(k Key) (uint64, error) {
 	key := keyTo(k)
 	var f bpf.RecordFlow
-	if err := p.objects.Flows.Lookup(key, &f); err != nil {
-		return 0, fmt.Errorf("look up flow: %w", err)
+	err := p.objects.Flows.LookupAndDelete(key, &f)
+	if errors.Is(err, ebpf.ErrNotSupported) { // for hash maps before Linux 5.14
+		if err = p.objects.Flows.Lookup(key, &f); err == nil {
+			err = p.objects.Flows.Delete(key)
+		}
 	}
-	if err := p.objects.Flows.Delete(key); err != nil {
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		err = ErrNoFlow
+	}
+	if err != nil {
 		return 0, fmt.Errorf("forget flow: %w", err)
 	}
 	return f.Count, nil
