@@ -1,0 +1,133 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// clusterDomain is what ends the names of Services.
+const clusterDomain = "cluster.local"
+
+// serveDNS runs the pod that answers the cluster's look-ups, as every common distribution labels it.
+func (c *Cluster) serveDNS(ctx context.Context) error {
+	labels := map[string]string{"k8s-app": "kube-dns"}
+	p, err := c.Run(ctx, PodSpec{Namespace: "kube-system", Name: "coredns", Labels: labels})
+	if err != nil {
+		return err
+	}
+	err = c.Expose(ctx, Service{
+		Namespace: "kube-system", Name: "kube-dns", Addr: dnsService, Backends: []netip.Addr{p.Addr4},
+		Ports: []ServicePort{{53, 53, corev1.ProtocolUDP}, {53, 53, corev1.ProtocolTCP}},
+	})
+	if err != nil {
+		return err
+	}
+	return p.namespace.do(func() error {
+		listener, err := net.Listen("tcp", ":53")
+		if err != nil {
+			return err
+		}
+		p.servers.add("DNS over TCP", listener)
+		conn, err := net.ListenPacket("udp", ":53")
+		if err != nil {
+			return err
+		}
+		p.servers.add("DNS over UDP", conn)
+		for _, server := range []*dns.Server{{Listener: listener}, {PacketConn: conn}} {
+			server.Handler = dns.HandlerFunc(c.answer)
+			go func() { _ = server.ActivateAndServe() }() // until what it serves on is closed
+		}
+		return nil
+	})
+}
+
+// answer answers a question for A records.
+func (c *Cluster) answer(w dns.ResponseWriter, question *dns.Msg) {
+	reply := new(dns.Msg)
+	reply.SetReply(question)
+	if len(question.Question) == 1 {
+		name := question.Question[0].Name
+		for _, addr := range c.resolve(strings.TrimSuffix(name, "."), 0) {
+			reply.Answer = append(reply.Answer, &dns.A{
+				Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 1}, A: addr.AsSlice(),
+			})
+		}
+	}
+	if len(reply.Answer) == 0 {
+		reply.Rcode = dns.RcodeNameError
+	}
+	_ = w.WriteMsg(reply) // whoever asked asks again
+}
+
+// resolve returns the IPv4 addresses of a name: of a Service, or of a host on the internet.
+func (c *Cluster) resolve(name string, depth int) []netip.Addr {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.resolveLocked(name, depth)
+}
+
+func (c *Cluster) resolveLocked(name string, depth int) []netip.Addr {
+	if addr, ok := c.external[name]; ok {
+		return []netip.Addr{addr}
+	}
+	short, isService := strings.CutSuffix(name, ".svc."+clusterDomain)
+	labels := strings.Split(short, ".")
+	if !isService || len(labels) != 2 {
+		return nil
+	}
+	if name == "kubernetes.default.svc."+clusterDomain {
+		return []netip.Addr{apiService}
+	}
+	s := c.services[labels[1]+"/"+labels[0]]
+	switch {
+	case s == nil:
+		return nil
+	case s.ExternalName != "" && depth < 8:
+		return c.resolveLocked(s.ExternalName, depth+1)
+	case !s.addr.IsValid():
+		return nil
+	}
+	return []netip.Addr{s.addr}
+}
+
+// AddHost gives the internet a host of that name, and returns its address.
+func (c *Cluster) AddHost(name string) netip.Addr {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	addr, ok := c.external[name]
+	if !ok {
+		addr = nth(netip.MustParseAddr("198.51.100.0"), len(c.external)+1)
+		c.external[name] = addr
+	}
+	return addr
+}
+
+// lookup asks the cluster's DNS from within the pod, as its resolver would: by UDP, again where nobody answers.
+func (p *Pod) lookup(ctx context.Context, name string) (netip.Addr, error) {
+	question := new(dns.Msg).SetQuestion(dns.Fqdn(name), dns.TypeA)
+	at := netip.AddrPortFrom(dnsService, 53).String()
+	for {
+		conn, err := p.dial(ctx, "udp", at)
+		if err != nil {
+			return netip.Addr{}, fmt.Errorf("ask for %s: %w", name, err)
+		}
+		client := &dns.Client{Timeout: 500 * time.Millisecond}
+		answer, _, err := client.ExchangeWithConn(question, &dns.Conn{Conn: conn})
+		conn.Close()
+		switch {
+		case err == nil && len(answer.Answer) > 0:
+			return netip.MustParseAddr(answer.Answer[0].(*dns.A).A.String()).Unmap(), nil
+		case err == nil:
+			return netip.Addr{}, fmt.Errorf("%s: no such name", name)
+		case ctx.Err() != nil:
+			return netip.Addr{}, fmt.Errorf("ask for %s: %w", name, ctx.Err())
+		}
+	}
+}

@@ -1,0 +1,106 @@
+package cluster
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// servers are what listens in a namespace, at all of its addresses.
+type servers struct {
+	namespace *namespace
+
+	mu      sync.Mutex
+	closers map[string]interface{ Close() error } // by protocol and address
+}
+
+func newServers(ns *namespace) *servers {
+	return &servers{namespace: ns, closers: make(map[string]interface{ Close() error })}
+}
+
+// Serve serves a port from now on: it accepts connections, or answers each datagram. It does nothing where the port is
+// served already.
+func (p *Pod) Serve(protocol corev1.Protocol, port uint16) error {
+	return p.servers.serve(protocol, netip.AddrPortFrom(netip.Addr{}, port), p.Namespace+"/"+p.Name)
+}
+
+// ServeInternet answers likewise at an address of the internet.
+func (c *Cluster) ServeInternet(protocol corev1.Protocol, at netip.AddrPort) error {
+	return c.internet.servers.serve(protocol, at, c.internet.Name)
+}
+
+// serve serves at an address, or at all of the namespace where it is the zero one.
+func (s *servers) serve(protocol corev1.Protocol, at netip.AddrPort, name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	address := at.String()
+	if !at.Addr().IsValid() {
+		address = fmt.Sprintf(":%d", at.Port())
+	}
+	key := fmt.Sprintf("%s %s", protocol, address)
+	if s.closers[key] != nil {
+		return nil
+	}
+	return s.namespace.do(func() error {
+		switch protocol {
+		case corev1.ProtocolTCP:
+			listener, err := net.Listen("tcp", address)
+			if err != nil {
+				return err
+			}
+			s.closers[key] = listener
+			go greet(listener, name)
+		case corev1.ProtocolUDP:
+			conn, err := net.ListenPacket("udp", address)
+			if err != nil {
+				return err
+			}
+			s.closers[key] = conn
+			go reply(conn, name)
+		default:
+			return fmt.Errorf("serve at %s: traffic of %s is not made here", address, protocol)
+		}
+		return nil
+	})
+}
+
+// add closes c with the servers.
+func (s *servers) add(key string, c interface{ Close() error }) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closers[key] = c
+}
+
+func (s *servers) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.closers {
+		_ = c.Close() // it only listened
+	}
+	clear(s.closers)
+}
+
+func greet(listener net.Listener, name string) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return // closed
+		}
+		_, _ = fmt.Fprintln(conn, name) // whoever hung up does not need it
+		_ = conn.Close()
+	}
+}
+
+func reply(conn net.PacketConn, name string) {
+	buffer := make([]byte, 2048)
+	for {
+		_, from, err := conn.ReadFrom(buffer)
+		if err != nil {
+			return // closed
+		}
+		_, _ = conn.WriteTo([]byte(name), from)
+	}
+}
