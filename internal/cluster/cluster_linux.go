@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -28,6 +29,12 @@ type Cluster struct {
 	internet *Pod // no pod of the cluster: all other addresses
 	canary   canary
 
+	apiServers    []netip.AddrPort // to which Service kubernetes leads
+	extraAPIAddrs map[netip.Addr]bool
+	resolver      netip.Addr // which pods ask for names
+	apiHost       *servers   // of the API server's host, besides it
+	patience      time.Duration
+
 	mu       sync.Mutex
 	pods     map[string]*Pod
 	services map[string]*service
@@ -39,6 +46,8 @@ type Cluster struct {
 func Start(ctx context.Context, dir string, programs Binaries) (c *Cluster, err error) {
 	c = &Cluster{
 		pods: make(map[string]*Pod), services: make(map[string]*service), external: make(map[string]netip.Addr),
+		apiServers:    []netip.AddrPort{netip.AddrPortFrom(apiServerAddr, apiServerPort)},
+		extraAPIAddrs: make(map[netip.Addr]bool), resolver: dnsService, patience: patience,
 	}
 	defer func() {
 		if err != nil {
@@ -51,6 +60,7 @@ func Start(ctx context.Context, dir string, programs Binaries) (c *Cluster, err 
 	}
 	c.internet = &Pod{Name: "the internet", cluster: c, namespace: c.network.internet, servers: newServers(c.network.internet)}
 	c.control = &controlPlane{namespace: c.network.control}
+	c.apiHost = newServers(c.network.control)
 	if err := c.control.start(ctx, dir, programs); err != nil {
 		return c, err
 	}
@@ -66,7 +76,7 @@ func Start(ctx context.Context, dir string, programs Binaries) (c *Cluster, err 
 	if err != nil {
 		return c, err
 	}
-	if err := c.serveDNS(ctx); err != nil {
+	if err := c.ServeDNS(ctx, KubeDNS); err != nil {
 		return c, err
 	}
 	return c, c.startCanary(ctx)
@@ -86,6 +96,7 @@ func (c *Cluster) Close() error {
 	}
 	if c.internet != nil {
 		c.internet.servers.close()
+		c.apiHost.close()
 	}
 	err = errors.Join(err, c.enforcer.stop())
 	if c.control != nil {

@@ -1,84 +1,171 @@
 package cluster
 
 import (
-	"net/netip"
+	"context"
+	"fmt"
 	"os"
+	"strings"
+	"sync"
 	"testing"
-
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/yaml"
 	"time"
+
+	"github.com/netzero-dev/netzero/internal/recording"
 )
 
-func start(t *testing.T) *Cluster {
-	t.Helper()
+// shared is the cluster of all tests of this package, which run one after the other.
+var shared = sync.OnceValues(func() (*Cluster, error) {
 	programs, err := Build(".", os.Stderr)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	c, err := Start(t.Context(), t.TempDir(), programs)
+	dir, err := os.MkdirTemp("", "netzero-cluster-")
+	if err != nil {
+		return nil, err
+	}
+	files = dir
+	return Start(context.Background(), dir, programs)
+})
+
+// files is the directory of the shared cluster; empty until it starts.
+var files string
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if files != "" {
+		if c, err := shared(); err == nil {
+			if err := c.Close(); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				code = 1
+			}
+		}
+		if err := os.RemoveAll(files); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+func theCluster(t *testing.T) *Cluster {
+	t.Helper()
+	c, err := shared()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	return c
 }
 
-func object(t *testing.T, text string) *unstructured.Unstructured {
+// replay replays a scenario, and fails the test where a connection has another verdict than it should.
+func replay(t *testing.T, s Scenario) {
 	t.Helper()
-	u := new(unstructured.Unstructured)
-	if err := yaml.Unmarshal([]byte(text), &u.Object); err != nil {
+	began := time.Now()
+	report, err := theCluster(t).Replay(t.Context(), s)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return u
+	t.Logf("%d connections passed, %d were denied, in %s", report.Passed, report.Denied, time.Since(began).Round(time.Millisecond))
+	for _, flow := range report.NotMade {
+		t.Logf("not made: %s", flow)
+	}
+	for _, wrong := range report.Wrong {
+		t.Error(wrong)
+	}
+	if report.Passed == 0 && len(s.Flows) > len(report.NotMade) {
+		t.Error("no connection passed")
+	}
 }
 
-func TestTry(t *testing.T) {
-	began := time.Now()
-	c := start(t)
-	t.Log("started", time.Since(began))
-	a, err := c.Run(t.Context(), PodSpec{Namespace: "shop", Name: "a", Labels: map[string]string{"app": "a"}})
-	if err != nil {
-		t.Fatal(err)
+// shop is a scenario of three workloads, one of which other people run.
+var shop = Scenario{
+	Policies: `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: cart, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: cart}}
+  policyTypes: [Egress, Ingress]
+  ingress:
+  - from: [{podSelector: {matchLabels: {app: web}}}]
+    ports: [{port: 8080, protocol: TCP}]
+  egress:
+  - to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: data}}, podSelector: {matchLabels: {app: redis}}}]
+    ports: [{port: 6379, protocol: TCP}]
+  - to: [{ipBlock: {cidr: 0.0.0.0/0, except: [10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16]}}, {ipBlock: {cidr: '::/0', except: ['::1/128', 'fc00::/7', 'fe80::/10']}}]
+    ports: [{port: 443, protocol: TCP}]
+  - ports: [{port: 6443, protocol: TCP}]
+  - to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}, podSelector: {matchLabels: {k8s-app: kube-dns}}}]
+    ports: [{port: 53, protocol: TCP}, {port: 53, protocol: UDP}]
+`,
+	Manifests: `
+apiVersion: v1
+kind: Service
+metadata: {name: cart, namespace: shop}
+spec: {selector: {app: cart}, ports: [{port: 80, targetPort: http}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: cart, namespace: shop}
+spec: {template: {metadata: {labels: {app: cart}}, spec: {containers: [{name: cart, ports: [{name: http, containerPort: 8080}]}]}}}
+`,
+	Workloads: []recording.Workload{{Namespace: "shop", Name: "cart", AllTraffic: true}},
+	Flows: []recording.Flow{
+		{Source: pods("shop", "web"), Destination: pods("shop", "cart"), Port: 8080, Protocol: "TCP"},
+		{Source: pods("shop", "cart"), Destination: pods("data", "redis"), Port: 6379, Protocol: "TCP"},
+		{
+			Source:      pods("shop", "cart"),
+			Destination: recording.Endpoint{Kind: recording.KindExternal, Name: "api.stripe.com"}, Port: 443, Protocol: "TCP",
+		},
+		{Source: pods("shop", "cart"), Destination: recording.Endpoint{Kind: recording.KindAPIServer}, Port: 443, Protocol: "TCP"},
+	},
+}
+
+func pods(namespace, name string) recording.Endpoint {
+	return recording.Endpoint{Kind: recording.KindWorkload, Namespace: namespace, Name: name}
+}
+
+func TestReplay_Shop(t *testing.T) { replay(t, shop) }
+
+// TestReplay_BrokenPolicies breaks the shop's policies in one place each: no such policy may be taken for a right one.
+func TestReplay_BrokenPolicies(t *testing.T) {
+	c := theCluster(t)
+	c.patience = time.Second // most of what has to pass does not
+	defer func() { c.patience = patience }()
+	for _, broken := range []struct{ name, right, wrong string }{
+		{"label of a destination", "app: redis", "app: redys"},
+		{"label of a destination, left out", "podSelector: {matchLabels: {app: redis}}", "podSelector: {}"},
+		{"label of a release", "matchLabels: {app: redis}", "matchLabels: {app: redis, pod-template-hash: 5d4f8c1}"},
+		{"label of a caller", "app: web", "app: wed"},
+		{"namespace", "kubernetes.io/metadata.name: data", "kubernetes.io/metadata.name: date"},
+		{"port", "port: 6379", "port: 6380"},
+		{"port of a Service in place of its pods'", "port: 8080", "port: 80"},
+		{"ports, left out", "    ports: [{port: 6379, protocol: TCP}]\n", ""},
+		{"range of ports", "{port: 6379, protocol: TCP}", "{port: 6379, endPort: 65535, protocol: TCP}, {port: 6380, protocol: UDP}"},
+		{"protocol", "{port: 6379, protocol: TCP}", "{port: 6379, protocol: UDP}"},
+		{"DNS", "k8s-app: kube-dns", "k8s-app: coredns"},
+		{"DNS over UDP", "{port: 53, protocol: TCP}, {port: 53, protocol: UDP}", "{port: 53, protocol: TCP}"},
+		{"DNS over TCP", "{port: 53, protocol: TCP}, {port: 53, protocol: UDP}", "{port: 53, protocol: UDP}"},
+		{"API server", "  - ports: [{port: 6443, protocol: TCP}]\n", ""},
+		{"API server, as pods", "  - ports: [{port: 6443", "  - to: [{namespaceSelector: {}}]\n    ports: [{port: 6443"},
+		{"internet with private addresses", "10.0.0.0/8, ", ""},
+		{"internet of one family", ", {ipBlock: {cidr: '::/0', except: ['::1/128', 'fc00::/7', 'fe80::/10']}}", ""},
+		{"ingress for all", "  - from: [{podSelector: {matchLabels: {app: web}}}]\n    ports", "  - ports"},
+		{"egress for all", "  egress:\n", "  egress:\n  - {}\n"},
+		{"nobody selected", "podSelector: {matchLabels: {app: cart}}", "podSelector: {matchLabels: {app: card}}"},
+	} {
+		t.Run(broken.name, func(t *testing.T) {
+			s := shop
+			s.Policies = strings.Replace(s.Policies, broken.right, broken.wrong, 1)
+			if s.Policies == shop.Policies {
+				t.Fatalf("the shop's policies have no %q", broken.right)
+			}
+			report, err := c.Replay(t.Context(), s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(report.Wrong) == 0 {
+				t.Errorf("nothing was wrong with\n%s", s.Policies)
+			}
+			t.Log(strings.Join(report.Wrong, "\n"))
+		})
 	}
-	b, err := c.Run(t.Context(), PodSpec{Namespace: "shop", Name: "b", Labels: map[string]string{"app": "b"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, proto := range []corev1.Protocol{"TCP", "UDP"} {
-		if err := b.Serve(proto, 80); err != nil {
-			t.Fatal(err)
-		}
-		if err := c.ServeInternet(proto, netip.AddrPortFrom(c.AddHost("api.stripe.com"), 443)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	probe := func() {
-		for _, x := range []Target{
-			{Addr: b.Addr4, Port: 80, Protocol: "TCP"}, {Addr: b.Addr6, Port: 80, Protocol: "TCP"}, {Addr: b.Addr4, Port: 80, Protocol: "UDP"},
-			{Name: "api.stripe.com", Port: 443, Protocol: "TCP"}, {Name: "api.stripe.com", Port: 443, Protocol: "UDP"},
-			{Name: "kubernetes.default.svc.cluster.local", Port: 443, Protocol: "TCP"},
-		} {
-			began := time.Now()
-			ok, err := a.Reaches(t.Context(), x, time.Second)
-			t.Log(x, ok, err, time.Since(began))
-		}
-	}
-	probe()
-	began = time.Now()
-	if err := c.Apply(t.Context(), object(t, `{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: a, namespace: shop}, spec: {podSelector: {matchLabels: {app: a}}, policyTypes: [Egress], egress: [{to: [{podSelector: {matchLabels: {app: b}}}], ports: [{port: 80, protocol: TCP}]}]}}`), false); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Sync(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Log("synced", time.Since(began))
-	probe()
-	log, _ := c.EnforcerLog()
-	t.Log(log)
 }

@@ -15,27 +15,52 @@ import (
 // clusterDomain is what ends the names of Services.
 const clusterDomain = "cluster.local"
 
-// serveDNS runs the pod that answers the cluster's look-ups, as every common distribution labels it.
-func (c *Cluster) serveDNS(ctx context.Context) error {
-	labels := map[string]string{"k8s-app": "kube-dns"}
-	p, err := c.Run(ctx, PodSpec{Namespace: "kube-system", Name: "coredns", Labels: labels})
+// A Resolver is the pods that answer the cluster's look-ups, and their Service.
+type Resolver struct {
+	Namespace, Service string
+	Labels             map[string]string
+	Port               uint16 // of the pods; the Service has 53
+	addr               netip.Addr
+}
+
+// The resolvers of common distributions, and of OpenShift.
+var (
+	KubeDNS = Resolver{
+		Namespace: "kube-system", Service: "kube-dns", Labels: map[string]string{"k8s-app": "kube-dns"}, Port: 53,
+		addr: dnsService,
+	}
+	OpenShiftDNS = Resolver{
+		Namespace: "openshift-dns", Service: "dns-default",
+		Labels: map[string]string{"dns.operator.openshift.io/daemonset-dns": "default"}, Port: 5353,
+		addr: nth(dnsService, 1),
+	}
+)
+
+// ServeDNS runs a resolver, unless it runs, and makes it the one that pods ask.
+func (c *Cluster) ServeDNS(ctx context.Context, r Resolver) error {
+	c.resolver = r.addr
+	if c.services[r.Namespace+"/"+r.Service] != nil {
+		return nil
+	}
+	p, err := c.Run(ctx, PodSpec{Namespace: r.Namespace, Name: r.Service, Labels: r.Labels})
 	if err != nil {
 		return err
 	}
 	err = c.Expose(ctx, Service{
-		Namespace: "kube-system", Name: "kube-dns", Addr: dnsService, Backends: []netip.Addr{p.Addr4},
-		Ports: []ServicePort{{53, 53, corev1.ProtocolUDP}, {53, 53, corev1.ProtocolTCP}},
+		Namespace: r.Namespace, Name: r.Service, Addr: r.addr, Backends: []netip.Addr{p.Addr4},
+		Ports: []ServicePort{{53, r.Port, corev1.ProtocolUDP}, {53, r.Port, corev1.ProtocolTCP}},
 	})
 	if err != nil {
 		return err
 	}
 	return p.namespace.do(func() error {
-		listener, err := net.Listen("tcp", ":53")
+		address := fmt.Sprintf(":%d", r.Port)
+		listener, err := net.Listen("tcp", address)
 		if err != nil {
 			return err
 		}
 		p.servers.add("DNS over TCP", listener)
-		conn, err := net.ListenPacket("udp", ":53")
+		conn, err := net.ListenPacket("udp", address)
 		if err != nil {
 			return err
 		}
@@ -112,7 +137,7 @@ func (c *Cluster) AddHost(name string) netip.Addr {
 // lookup asks the cluster's DNS from within the pod, as its resolver would: by UDP, again where nobody answers.
 func (p *Pod) lookup(ctx context.Context, name string) (netip.Addr, error) {
 	question := new(dns.Msg).SetQuestion(dns.Fqdn(name), dns.TypeA)
-	at := netip.AddrPortFrom(dnsService, 53).String()
+	at := netip.AddrPortFrom(p.cluster.resolver, 53).String()
 	for {
 		conn, err := p.dial(ctx, "udp", at)
 		if err != nil {

@@ -18,8 +18,10 @@ var (
 	nodeRange      = netip.MustParsePrefix("172.30.1.0/24") // of other nodes, which pods on the host network have
 	apiService     = netip.MustParseAddr("10.96.0.1")       // the API server gives Service kubernetes the first one
 	dnsService     = netip.MustParseAddr("10.96.0.10")
+	internetAddr   = netip.MustParseAddr("198.51.100.254") // of whoever calls from there
 	apiServerAddr  = netip.MustParseAddr("172.30.0.2")
 	gateway4       = netip.MustParseAddr("169.254.1.1") // of every pod, as other networks for pods have it
+	internetGate   = netip.MustParseAddr("fe80::2")     // of the internet, to the node
 	gateway6       = netip.MustParseAddr("fe80::1")
 	anyone4        = netip.MustParsePrefix("0.0.0.0/0")
 	anyone6        = netip.MustParsePrefix("::/0")
@@ -61,6 +63,16 @@ func newNetwork() (*network, error) {
 	if err != nil {
 		return n, err
 	}
+	end, err := n.internet.links.LinkByName("eth0")
+	if err != nil {
+		return n, err
+	}
+	if err := n.addAddress(n.internet, end, link, internetAddr); err != nil {
+		return n, err
+	}
+	if err := n.internet.links.AddrAdd(end, addressOf(internetGate)); err != nil {
+		return n, err
+	}
 	// UDP answers from the address that was asked, so a server has to listen at it.
 	if err := n.internet.sysctl("net.ipv4.ip_nonlocal_bind=1", "net.ipv6.ip_nonlocal_bind=1"); err != nil {
 		return n, err
@@ -75,7 +87,11 @@ func (n *network) connectInternet(link netlink.Link) error {
 		return err
 	}
 	for _, everything := range []netip.Prefix{anyone4, anyone6} {
-		if err := n.node.links.RouteAdd(routeTo(everything, link)); err != nil {
+		route := routeTo(everything, link)
+		if everything == anyone6 { // neighbour discovery does not find addresses that are only routed
+			route.Scope, route.Gw = netlink.SCOPE_UNIVERSE, internetGate.AsSlice()
+		}
+		if err := n.node.links.RouteAdd(route); err != nil {
 			return fmt.Errorf("route to the internet: %w", err)
 		}
 		// A route in the main table, so that the more specific one back to the pods comes first.

@@ -120,9 +120,9 @@ func (p *Pod) setLabels(ctx context.Context, labels map[string]string) error {
 
 // A Target is where a connection goes.
 type Target struct {
-	Name     string     // is looked up by the cluster's DNS first, where it is not empty
-	Addr     netip.Addr // else
-	Port     uint16
+	Name     string          // is looked up by the cluster's DNS first, where it is not empty
+	Addr     netip.Addr      // else
+	Port     uint16          // 0 to look the name up only
 	Protocol corev1.Protocol // TCP or UDP
 }
 
@@ -146,6 +146,9 @@ func (p *Pod) Reaches(ctx context.Context, target Target, within time.Duration) 
 			return false, nil //nolint:nilerr // not reached, for want of DNS
 		}
 		addr = found
+	}
+	if target.Port == 0 {
+		return true, nil
 	}
 	at := netip.AddrPortFrom(addr, target.Port).String()
 	switch target.Protocol {

@@ -121,7 +121,7 @@ func (c *Cluster) writeEndpoints(ctx context.Context, s Service) error {
 func (c *Cluster) translateServices() error {
 	all := []translation{{
 		service: netip.AddrPortFrom(apiService, 443), protocol: "TCP",
-		backends: []netip.AddrPort{netip.AddrPortFrom(apiServerAddr, apiServerPort)},
+		backends: c.apiServers,
 	}}
 	for _, s := range c.services {
 		for _, port := range s.Ports {
@@ -163,4 +163,32 @@ func (c *Cluster) ensureNamespace(ctx context.Context, name string) error {
 		return fmt.Errorf("create namespace %s: %w", name, err)
 	}
 	return nil
+}
+
+// ServeAPIAt gives the API server addresses besides its own, and sends those there who call Service kubernetes. Without
+// addresses they are sent to its own again.
+func (c *Cluster) ServeAPIAt(addrs ...netip.Addr) error {
+	own, err := c.network.control.links.LinkByName("eth0")
+	if err != nil {
+		return err
+	}
+	node, err := c.network.node.links.LinkByName("port1")
+	if err != nil {
+		return err
+	}
+	if len(addrs) == 0 {
+		addrs = []netip.Addr{apiServerAddr}
+	}
+	c.apiServers = nil
+	for _, addr := range addrs {
+		c.apiServers = append(c.apiServers, netip.AddrPortFrom(addr, apiServerPort))
+		if addr == apiServerAddr || c.extraAPIAddrs[addr] {
+			continue
+		}
+		if err := c.network.addAddress(c.network.control, own, node, addr); err != nil {
+			return err
+		}
+		c.extraAPIAddrs[addr] = true
+	}
+	return c.translateServices()
 }
