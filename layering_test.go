@@ -56,12 +56,13 @@ var layers = map[string]layer{
 		own: []string{
 			"golden", "internal/report", "internal/policy", "internal/session", "internal/endpoint", "internal/dns",
 			"internal/servername", "internal/reverse", "internal/docker", "internal/manifest", "internal/probe", "internal/cgroup",
-			"internal/goroutine", "internal/flow",
+			"internal/goroutine", "internal/recording", "internal/flow",
 		},
 		others: slices.Concat(kubernetes, unix, []string{"github.com/testcontainers/testcontainers-go"}),
 		tests:  []string{"golang.org/x/tools/txtar", "github.com/moby/moby/client"},
 	},
-	"internal/report": {own: []string{"internal/flow"}},
+	"internal/report":    {own: []string{"internal/flow"}},
+	"internal/recording": {own: []string{"internal/flow"}},
 	"golden": {
 		own:    []string{"internal/policy", "internal/cilium", "internal/kubeyaml"},
 		others: slices.Concat(kubernetes, []string{"github.com/google/go-cmp", "golang.org/x/mod/module", "golang.org/x/text/unicode/norm"}),
@@ -143,7 +144,7 @@ var refusals = []struct {
 	reason   string
 }{
 	{"testing", []string{"netzerotest"}, "only netzerotest touches testing.TB"},
-	{"os", []string{"golden", "internal/cgroup", "internal/endpoint", "internal/manifest", "internal/probe", "internal/session", "netzerotest"}, "it opens no file"},
+	{"os", []string{"golden", "internal/cgroup", "internal/endpoint", "internal/manifest", "internal/probe", "internal/recording", "internal/session", "netzerotest"}, "it opens no file"},
 	{"io/fs", []string{"golden", "internal/cgroup", "internal/endpoint", "netzerotest"}, "it opens no file"},
 	{"net", []string{"internal/docker", "internal/endpoint", "internal/reverse"}, "it talks to nobody; net/netip has the addresses"},
 	{"net/http", nil, "it talks to nobody"},

@@ -19,6 +19,8 @@ type environment struct {
 	ci      bool // no golden file is written
 	update  bool // -update or NETZERO_UPDATE
 	sizes   probe.Sizes
+
+	recordings string // the directory of NETZERO_RECORDINGS; empty where recordings are not written as data
 }
 
 func readEnvironment() (environment, error) {
@@ -44,6 +46,9 @@ func readEnvironment() (environment, error) {
 		return e, fmt.Errorf("NETZERO_RING_BYTES=%d: is not a power of two of at least a page (%d)", n, os.Getpagesize())
 	}
 	if e.sizes.MaxFlows, err = size("NETZERO_MAX_FLOWS"); err != nil {
+		return e, err
+	}
+	if e.recordings, err = recordingsDirectory(); err != nil {
 		return e, err
 	}
 	if e.off && e.update {

@@ -24,6 +24,7 @@ func (r *Recording) finish() {
 		}
 	}()
 	recorded, err := r.stop(byItself)
+	defer r.writeRecording(recorded, err)
 	name := r.tb.Name()
 	if r.tb.Skipped() {
 		skipped.Store(true)

@@ -2,6 +2,7 @@ package netzerotest
 
 import (
 	"flag"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 )
 
 var writeIdentity = flag.Bool("write", false, "write docs/identity.md instead of comparing with it")
+
+var rowsDir = flag.String("rows", "", "a directory into which TestIdentities writes each row as data: NNN.json")
 
 // identityFile is what TestIdentityDocumentIsCurrent writes, from this package's directory.
 const identityFile = "../docs/identity.md"
@@ -87,9 +90,8 @@ type identityRow struct {
 }
 
 // written returns what a dialect writes, in the words of the row.
-func (r identityRow) written(t *testing.T, cilium bool) string {
+func (r identityRow) written(t *testing.T, result sceneResult, cilium bool) string {
 	t.Helper()
-	result := r.scene.play(t, cilium)
 	noticed := r.notice != "" && strings.Contains(strings.Join(result.notices, "\n"), r.notice)
 	if r.notice != "" && !noticed {
 		t.Logf("notices: %q", result.notices)
@@ -152,9 +154,9 @@ func (r identityRow) String() string {
 	return strings.TrimSuffix("| "+strings.Join(columns, " | "), " ") + " |"
 }
 
-// TestIdentities holds what both dialects write for each row against the row.
+// TestIdentities compares what both dialects write for each row with the row. With -rows it writes the rows as data too.
 func TestIdentities(t *testing.T) {
-	for _, r := range identityRows {
+	for i, r := range identityRows {
 		if r.onlyTests {
 			continue
 		}
@@ -163,11 +165,18 @@ func TestIdentities(t *testing.T) {
 			if want == "" {
 				want = r.kubernetes
 			}
-			if got := r.written(t, false); got != r.kubernetes {
+			inKubernetes, inCilium := r.scene.play(t, false), r.scene.play(t, true)
+			if got := r.written(t, inKubernetes, false); got != r.kubernetes {
 				t.Errorf("NetworkPolicy: %s\nwant %s", got, r.kubernetes)
 			}
-			if got := r.written(t, true); got != want {
+			if got := r.written(t, inCilium, true); got != want {
 				t.Errorf("CiliumNetworkPolicy: %s\nwant %s", got, want)
+			}
+			if *rowsDir != "" {
+				file := filepath.Join(*rowsDir, fmt.Sprintf("%03d.json", i+1))
+				if err := r.value(t, inKubernetes, inCilium).Write(file); err != nil {
+					t.Error(err)
+				}
 			}
 		})
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/session"
 )
 
@@ -173,6 +174,8 @@ type sceneResult struct {
 	file    *golden.File // the committed policies; nil where there are none
 	notices []string
 	err     error
+
+	recording recording.Recording // without Golden, since the file is a temporary one
 }
 
 // play runs a scene through all that a recording does after the kernel, up to the generated policies.
@@ -200,16 +203,19 @@ func (s scene) play(t *testing.T, cilium bool) sceneResult {
 	}
 	cfg.manifests = readManifests(t, s.manifests)
 	recorded, err := s.record(t, cfg)
-	if err != nil {
-		return sceneResult{notices: slices.Concat(recorded.notices, recorded.printed), err: err}
-	}
+	r := &Recording{tb: t, config: cfg, golden: filepath.Join(t.TempDir(), "golden.yaml")}
 	var out sceneResult
+	if s.golden != "" {
+		out.file = s.commit(t, r)
+	}
+	out.recording = r.value(recorded, err)
+	out.recording.Golden = ""
+	if err != nil {
+		out.notices, out.err = slices.Concat(recorded.notices, recorded.printed), err
+		return out
+	}
 	out.flows, out.scope, out.notices, out.err = cfg.deploy(recorded)
 	if out.err == nil {
-		r := &Recording{config: cfg, golden: filepath.Join(t.TempDir(), "golden.yaml")}
-		if s.golden != "" {
-			out.file = s.commit(t, r)
-		}
 		out.err = r.refuseChanging(recorded, out.scope)
 	}
 	out.notices = slices.Concat(out.notices, recorded.notices, recorded.printed, recorded.unanswered)
@@ -293,6 +299,15 @@ func (s scene) record(t *testing.T, cfg config) (settlement, error) {
 	return settling.result()
 }
 
+// dialled returns the address of a dial that has one.
+func (s scene) dialled(d dial) netip.Addr {
+	var number int
+	if n, _ := fmt.Sscanf(d.addr, "CONTAINER%d", &number); n == 1 {
+		return s.addrOf(number)
+	}
+	return netip.MustParseAddr(d.addr)
+}
+
 // see gives a dial to the recording.
 func (s scene) see(t *testing.T, c *capture, m *membership, d dial) {
 	t.Helper()
@@ -312,12 +327,7 @@ func (s scene) see(t *testing.T, c *capture, m *membership, d dial) {
 		m.lookups[lookupKey{e.Cgroup, d.name}] = &lookup{event: e}
 		return
 	}
-	var number int
-	if n, _ := fmt.Sscanf(d.addr, "CONTAINER%d", &number); n == 1 {
-		e.Addr = s.addrOf(number)
-	} else {
-		e.Addr = netip.MustParseAddr(d.addr)
-	}
+	e.Addr = s.dialled(d)
 	if d.listener != "" {
 		owner := endpoint.Owner{PID: sceneOthers, Name: d.listener}
 		if d.listener == "checkout.test" {
@@ -353,16 +363,33 @@ func (r sceneResult) policyOf(workload, shows string, cilium bool) []string {
 }
 
 func itemsOf[P golden.Policy](d dialect[P], r sceneResult, workload string, short func(P) []string) []string {
-	policies := d.rules.Generate(r.flows)
-	if r.file != nil {
-		policies = d.rules.Merge(d.of(r.file), r.flows)
-	}
-	for _, p := range policies {
+	for _, p := range policiesOf(d, r) {
 		if p.GetName() == workload {
 			return short(p)
 		}
 	}
 	return []string{"no policy"}
+}
+
+// policiesOf returns the policies after an update.
+func policiesOf[P golden.Policy](d dialect[P], r sceneResult) []P {
+	if r.file != nil {
+		return d.rules.Merge(d.of(r.file), r.flows)
+	}
+	return d.rules.Generate(r.flows)
+}
+
+// goldenOf returns the text of the golden file after an update; "" where nothing is written.
+func goldenOf[P golden.Policy](t *testing.T, d dialect[P], r sceneResult) string {
+	t.Helper()
+	if r.err != nil {
+		return ""
+	}
+	text, err := golden.Format(golden.Header{Test: t.Name()}, policiesOf(d, r))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // annotationsOf returns a policy's annotations of a direction, without netzero.dev/.

@@ -60,6 +60,17 @@ func (w Workload) selecting() labels.Set {
 	return w.labels()
 }
 
+// PodSelector returns the labels by which the workload's own policy selects its pods.
+func (w Workload) PodSelector() map[string]string { return w.self().selecting() }
+
+// PodLabels returns all labels of the workload's pods that are known. Every selector that is generated for the workload
+// matches them, in its own policy and in those of others.
+func (w Workload) PodLabels() map[string]string {
+	all := maps.Clone(w.labels())
+	maps.Copy(all, w.self().labels())
+	return all
+}
+
 // Subject is a workload that gets a policy.
 type Subject struct {
 	Workload

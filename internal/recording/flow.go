@@ -1,0 +1,134 @@
+package recording
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/netzero-dev/netzero/internal/flow"
+)
+
+// kinds and evidences are the words of a file.
+var (
+	kinds = map[flow.Kind]Kind{
+		flow.Workload: KindWorkload, flow.Resolver: KindResolver, flow.APIServer: KindAPIServer,
+		flow.External: KindExternal, flow.Address: KindAddress, flow.Anyone: KindAnyone,
+	}
+	evidences = map[flow.Evidence]Evidence{
+		flow.NoEvidence: NoEvidence, flow.ByOption: ByOption, flow.ByListener: ByListener, flow.ByDNS: ByDNS,
+		flow.ByResolvConf: ByResolvConf, flow.ByContainer: ByContainer, flow.ByTLS: ByTLS, flow.ByTLSOuter: ByTLSOuter,
+		flow.ByHTTP: ByHTTP, flow.ByEnvironment: ByEnvironment,
+	}
+)
+
+// FromFlows returns flows as data, in their order. Of the process only its name is kept; the time of the first attempt
+// and the text that describes the destination are dropped.
+func FromFlows(flows []flow.Flow) []Flow {
+	var all []Flow
+	for _, f := range flows {
+		all = append(all, fromFlow(f))
+	}
+	return all
+}
+
+func fromFlow(f flow.Flow) Flow {
+	v := Flow{
+		Source: fromEndpoint(f.Source), Destination: fromEndpoint(f.Destination),
+		Protocol: f.Protocol.String(), Port: f.Port, ICMPType: f.ICMPType, Dialled: f.Dialled,
+		Count: f.Count, Lookup: f.Lookup, Before: f.Before, Process: f.Process.Name,
+	}
+	if f.Binaries != "" {
+		v.Binaries = strings.Split(f.Binaries, ",")
+	}
+	return v
+}
+
+func fromEndpoint(e flow.Endpoint) Endpoint {
+	v := Endpoint{
+		Kind: kinds[e.Kind], Name: e.Name, Namespace: e.Namespace, Evidence: evidences[e.Evidence],
+		HostNetwork: e.HostNetwork, Node: e.Node,
+	}
+	if e.Addr.IsValid() {
+		v.Addr = e.Addr.String()
+	}
+	return v
+}
+
+// ToFlows is the inverse of [FromFlows]. The error names the flow by its index, and what is wrong with it.
+func ToFlows(v []Flow) ([]flow.Flow, error) {
+	var flows []flow.Flow
+	for i, one := range v {
+		f, err := toFlow(one)
+		if err != nil {
+			return nil, fmt.Errorf("flow %d: %w", i, err)
+		}
+		flows = append(flows, f)
+	}
+	return flows, nil
+}
+
+func toFlow(v Flow) (flow.Flow, error) {
+	source, sourceErr := toEndpoint(v.Source)
+	if sourceErr != nil {
+		sourceErr = fmt.Errorf("source: %w", sourceErr)
+	}
+	destination, destinationErr := toEndpoint(v.Destination)
+	if destinationErr != nil {
+		destinationErr = fmt.Errorf("destination: %w", destinationErr)
+	}
+	protocol, protocolErr := toProtocol(v.Protocol)
+	if err := errors.Join(sourceErr, destinationErr, protocolErr); err != nil {
+		return flow.Flow{}, err
+	}
+	return flow.Flow{
+		Source: source, Destination: destination, Protocol: protocol, Port: v.Port, ICMPType: v.ICMPType,
+		Dialled: v.Dialled, Count: v.Count, Lookup: v.Lookup, Before: v.Before,
+		Binaries: strings.Join(v.Binaries, ","), Process: flow.Process{Name: v.Process},
+	}, nil
+}
+
+func toEndpoint(v Endpoint) (flow.Endpoint, error) {
+	e := flow.Endpoint{Name: v.Name, Namespace: v.Namespace, HostNetwork: v.HostNetwork, Node: v.Node}
+	var known bool
+	if e.Kind, known = keyOf(kinds, v.Kind); !known {
+		return e, fmt.Errorf("unknown kind %q", v.Kind)
+	}
+	if e.Evidence, known = keyOf(evidences, v.Evidence); !known {
+		return e, fmt.Errorf("unknown evidence %q", v.Evidence)
+	}
+	if v.Addr != "" {
+		var err error
+		if e.Addr, err = netip.ParseAddr(v.Addr); err != nil {
+			return e, err
+		}
+	}
+	return e, nil
+}
+
+// keyOf returns the key of a value in a map that has every value once.
+func keyOf[K, V comparable](words map[K]V, word V) (K, bool) {
+	for key, value := range words {
+		if value == word {
+			return key, true
+		}
+	}
+	var none K
+	return none, false
+}
+
+// toProtocol is the inverse of [flow.Protocol.String].
+func toProtocol(word string) (flow.Protocol, error) {
+	named := []flow.Protocol{flow.ICMP, flow.TCP, flow.UDP, flow.ICMPv6, flow.SCTP, flow.UDPLite}
+	if i := slices.IndexFunc(named, func(p flow.Protocol) bool { return p.String() == word }); i >= 0 {
+		return named[i], nil
+	}
+	if number, isNumber := strings.CutPrefix(word, "IP/"); isNumber {
+		if n, err := strconv.ParseUint(number, 10, 8); err == nil && flow.Protocol(n).String() == word {
+			return flow.Protocol(n), nil
+		}
+	}
+	return 0, fmt.Errorf("unknown protocol %q", word)
+}
