@@ -105,6 +105,7 @@ var layers = map[string]layer{
 	"internal/e2e/containers": {
 		tests: []string{"internal/flow", "netzerotest", "github.com/moby/moby", "github.com/testcontainers/testcontainers-go"},
 	},
+	"internal/boutique":      {tests: []string{"netzerotest", "github.com/testcontainers/testcontainers-go"}},
 	"internal/e2e/recorded":  {tests: []string{"internal/cgroup", "netzerotest"}},
 	"internal/escapes":       {tests: []string{"internal/cgroup", "netzerotest", "github.com/vishvananda/netlink"}},
 	"internal/environments":  {tests: []string{"internal/cgroup", "internal/doctor", "internal/kernels/guest", "internal/probe", "netzerotest"}},
