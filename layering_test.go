@@ -39,8 +39,8 @@ var layers = map[string]layer{
 		"examples/postgres", "netzerotest", "github.com/lib/pq", "github.com/testcontainers/testcontainers-go",
 	}},
 	"internal/conformance": {tests: []string{
-		"golden", "internal/cilium", "internal/flow", "internal/policy", "github.com/cilium/cilium",
-		"github.com/mattfenwick/cyclonus", "k8s.io/apiextensions-apiserver",
+		"golden", "internal/cilium", "internal/flow", "internal/policy", "internal/policy/policytest",
+		"github.com/cilium/cilium", "github.com/mattfenwick/cyclonus", "k8s.io/apiextensions-apiserver",
 	}},
 	"internal/conformance/statedb/part": {},
 	"internal/crowd": {tests: []string{
@@ -69,7 +69,13 @@ var layers = map[string]layer{
 		tests:  slices.Concat(unix, []string{"internal/flow", "go.yaml.in/yaml"}),
 	},
 	"internal/kubeyaml": {others: []string{"go.yaml.in/yaml", "sigs.k8s.io/json", "sigs.k8s.io/yaml"}},
-	"internal/policy":   {own: []string{"internal/cilium", "internal/flow"}, others: kubernetes},
+	"internal/policy": {
+		own: []string{"internal/cilium", "internal/flow"}, others: kubernetes,
+		tests: []string{"internal/policy", "internal/policy/policytest"},
+	},
+	"internal/policy/policytest": { // for tests only
+		own: []string{"internal/cilium", "internal/flow", "internal/policy"}, others: kubernetes,
+	},
 	"internal/cilium":   {others: kubernetes},
 	"internal/manifest": {own: []string{"internal/flow", "internal/kubeyaml"}, others: kubernetes},
 	"internal/session": {

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +16,7 @@ import (
 // TestBothDialectsMeanTheSame writes random flows as policies of both dialects and compares what they do to the flows
 // and to their neighbours. They differ in what one has no words for, and in nothing else; differs lists it.
 func TestBothDialectsMeanTheSame(t *testing.T) {
-	seed := testSeed(t)
+	seed := TestSeed(t)
 	compared, allowed := 0, 0
 	seen := make(map[string]bool) // of the endpoints of what was compared and allowed
 	sorts := []string{
@@ -26,9 +25,9 @@ func TestBothDialectsMeanTheSame(t *testing.T) {
 	}
 	unseen := func(sort string) bool { return !seen[sort] }
 	for i := uint64(0); i < 80 || i < 2000 && slices.ContainsFunc(sorts, unseen); i++ { // some are rare
-		r := draw{rand.New(rand.NewPCG(seed, i))}
-		scope := r.scope()
-		flows := slices.DeleteFunc(r.flowsIn(scope), func(f flow.Flow) bool { return f.Protocol.IsICMP() }) // of which one dialect has no words, not even for what they imply
+		r := newDraw(seed, i)
+		scope := r.Scope()
+		flows := slices.DeleteFunc(r.FlowsIn(scope), func(f flow.Flow) bool { return f.Protocol.IsICMP() }) // of which one dialect has no words, not even for what they imply
 		other := Cilium{scope}
 		kubernetes, ciliums := scope.Generate(flows), other.Generate(flows)
 		for _, p := range ciliums {
@@ -127,12 +126,12 @@ func differs(s Scope, recorded []flow.Flow, f flow.Flow, want, got Verdict) bool
 // TestCiliumPoliciesAreTrue holds random flows against what is generated from them, and against what that becomes when
 // people edit it and other flows are merged into it.
 func TestCiliumPoliciesAreTrue(t *testing.T) {
-	seed := testSeed(t)
+	seed := TestSeed(t)
 	for i := range uint64(80) {
-		r := draw{rand.New(rand.NewPCG(seed, i))}
-		scope := r.scope()
+		r := newDraw(seed, i)
+		scope := r.Scope()
 		c := Cilium{scope}
-		flows := r.flowsIn(scope)
+		flows := r.FlowsIn(scope)
 		policies := c.Generate(flows)
 		check := func(what string, policies ciliumPolicies) {
 			t.Helper()
@@ -173,7 +172,7 @@ func TestCiliumPoliciesAreTrue(t *testing.T) {
 		same("merged into nothing", policies, c.Merge(nil, flows))
 		same("merged again", policies, c.Merge(policies, flows))
 
-		edited := r.writeCilium(r.editCilium(c.Generate(r.flowsIn(scope))))
+		edited := r.writeCilium(r.editCilium(c.Generate(r.FlowsIn(scope))))
 		before := toYAMLs(t, edited)
 		merged := c.Merge(edited, flows)
 		check("merged", merged)

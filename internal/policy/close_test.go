@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -104,12 +103,12 @@ func TestUpdateClosesWhatIsOpen(t *testing.T) {
 
 // Whatever is recorded, closed policies allow it, and an update of them changes nothing.
 func TestClosedPoliciesAreTrue(t *testing.T) {
-	seed := testSeed(t)
+	seed := TestSeed(t)
 	for i := range uint64(60) {
-		r := draw{rand.New(rand.NewPCG(seed, i))}
-		s := r.scope()
+		r := newDraw(seed, i)
+		s := r.Scope()
 		s.CloseIngress, s.DenyAll = r.IntN(2) == 0, true
-		flows := r.flowsIn(s)
+		flows := r.FlowsIn(s)
 		policies, ciliums := s.Generate(flows), Cilium{s}.Generate(flows)
 		for _, f := range Required(flows) {
 			if v := s.Evaluate(policies, f); v.Outcome == Denied {

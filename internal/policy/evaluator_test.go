@@ -3,7 +3,6 @@ package policy
 import (
 	"cmp"
 	"maps"
-	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"testing"
@@ -38,7 +37,7 @@ func askedOf(required []flow.Flow) []flow.Flow {
 // unusual draws a flow that the annotations decide: one without words for rules, a look-up of a name that others use, or a flow
 // to or from a name that no policy can hold.
 func (r draw) unusual(s Scope) flow.Flow {
-	f := r.flowIn(s)
+	f := r.FlowIn(s)
 	w := pick(r, s.Subjects...).Workload
 	subject := workloadIn(pick(r, w.Namespace, ""), w.Name)
 	private, public := netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("203.0.113.9")
@@ -53,9 +52,9 @@ func (r draw) unusual(s Scope) flow.Flow {
 			f.ICMPType = pick[uint8](r, 0, cilium.Echo, 13)
 		}
 	case 1:
-		f = r.lookup(subject)
+		f = r.Lookup(subject)
 	case 2:
-		f = flow.Flow{Source: subject, Destination: r.endpoint(), Lookup: true, Count: 1}
+		f = flow.Flow{Source: subject, Destination: r.Endpoint(), Lookup: true, Count: 1}
 		if f.Destination.Kind == flow.Address || f.Destination.Kind == flow.Resolver {
 			f.Destination = flow.Endpoint{Kind: flow.External, Name: "x.corp.example"}
 		}
@@ -133,12 +132,12 @@ func kindsOf(s Scope, f flow.Flow, v Verdict) []string {
 // TestEvaluatorSaysWhatEvaluateDoes compares whole verdicts: of random policies, as they are generated, edited by people,
 // annotated and merged, on flows that need them, on others, on their neighbours, and on those that annotations decide.
 func TestEvaluatorSaysWhatEvaluateDoes(t *testing.T) {
-	seed := testSeed(t)
+	seed := TestSeed(t)
 	outcomes, kinds := make(map[Outcome]int), make(map[string]int)
 	for i := range uint64(30) {
-		r := draw{rand.New(rand.NewPCG(seed, i))}
-		scope := r.scope()
-		flows, others := r.flowsIn(scope), r.flowsIn(scope)
+		r := newDraw(seed, i)
+		scope := r.Scope()
+		flows, others := r.FlowsIn(scope), r.FlowsIn(scope)
 		for range 4 {
 			if len(scope.Subjects) > 0 {
 				flows, others = append(flows, r.unusual(scope)), append(others, r.unusual(scope))

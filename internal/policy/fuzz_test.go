@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -17,9 +16,9 @@ import (
 // valid, neither a round trip through YAML nor another order of policies, rules, peers and ports changes an outcome.
 func FuzzVerdicts(f *testing.F) {
 	for i := range uint64(20) {
-		r := draw{rand.New(rand.NewPCG(1, i))}
-		scope := r.scope()
-		flows := r.flowsIn(scope)
+		r := newDraw(1, i)
+		scope := r.Scope()
+		flows := r.FlowsIn(scope)
 		kubernetes, _ := r.editAll(scope.Generate(flows))
 		f.Add(documents(f, kubernetes), i)
 		f.Add(documents(f, r.editCilium(Cilium{scope}.Generate(flows))), i)
@@ -30,13 +29,13 @@ func FuzzVerdicts(f *testing.F) {
 		if len(text) > 1<<14 {
 			return // what it takes to parse is not ours
 		}
-		r := draw{rand.New(rand.NewPCG(seed, 0))}
-		scope := r.scope()
+		r := newDraw(seed, 0)
+		scope := r.Scope()
 		for i := range scope.Subjects {
 			scope.Subjects[i].Ports = []Port{{"http", 80, flow.TCP}}
 		}
 		scope.Namespaces = map[string]map[string]string{"shop": {"team": "a"}}
-		flows := r.flowsIn(scope)
+		flows := r.FlowsIn(scope)
 		var kubernetes []*networkingv1.NetworkPolicy
 		var ciliums ciliumPolicies
 		for document := range strings.SplitSeq(text, "\n---") {

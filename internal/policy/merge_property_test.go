@@ -2,7 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -16,12 +15,12 @@ import (
 // TestMergedPoliciesAreTrue merges random flows into policies that were generated from others and then edited as
 // people do. What it prints on failure, NETZERO_TEST_SEED repeats.
 func TestMergedPoliciesAreTrue(t *testing.T) {
-	seed := testSeed(t)
+	seed := TestSeed(t)
 	for i := range uint64(200) {
-		r := draw{rand.New(rand.NewPCG(seed, i))}
-		subject := r.subject()
-		c := mergeClaims{t: t, subject: subject, flows: from(subject, r.flows()...), origin: fmt.Sprintf("case %d of seed %d", i, seed)}
-		before := append(from(subject, r.flows()...), c.flows[r.IntN(len(c.flows)+1):]...)
+		r := newDraw(seed, i)
+		subject := r.Workload()
+		c := mergeClaims{t: t, subject: subject, flows: from(subject, r.Flows()...), origin: fmt.Sprintf("case %d of seed %d", i, seed)}
+		before := append(from(subject, r.Flows()...), c.flows[r.IntN(len(c.flows)+1):]...)
 		c.committed, c.edits = r.edited(t, c.subject, before)
 		c.merged = c.merge(c.committed, c.flows)
 		c.allowFlows()

@@ -16,7 +16,11 @@ import (
 // With asterisks it is a pattern.
 var hostShape = regexp.MustCompile(`^[a-z0-9_*-]{1,63}(\.[a-z0-9_*-]{1,63})*$`)
 
-const longestHost = 253 // RFC 1035, without the trailing dot
+// The longest names, in bytes: RFC 1035.
+const (
+	longestHost  = 253 // without the trailing dot
+	longestLabel = 63
+)
 
 func isHost(name string) bool { return isHostPattern(name) && !strings.Contains(name, "*") }
 

@@ -136,7 +136,7 @@ func parseOther(d direction, entry string) (otherFlow, error) {
 	case far == "*":
 		return otherFlow{}, fmt.Errorf("read %q: an asterisk alone is every name: write the ranges 0.0.0.0/0 and ::/0 for every address", entry)
 	case d == ingress && far == anywhere:
-	case !o.prefix.IsValid() && !isHostPattern(far):
+	case !o.prefix.IsValid() && !isHostPattern(far) && !isLongWorkload(far):
 		return otherFlow{}, fmt.Errorf("read %q: want an address, a range, a DNS name or a workload after %s, as in icmp-echo 203.0.113.9", entry, kind)
 	case far != spelled:
 		return otherFlow{}, fmt.Errorf("read %q: want %s %s", entry, kind, spelled)
@@ -262,6 +262,12 @@ func (s Scope) spelled(subject Workload, e flow.Endpoint) string {
 // isWorkloadName reports whether an annotation's entry spells a workload, and not an external host.
 func isWorkloadName(name string) bool {
 	return !strings.Contains(name, ".") || strings.HasSuffix(name, serviceSuffix)
+}
+
+// isLongWorkload reports whether a name spells a workload whose name, which may be as long as a host's by itself, is followed
+// by its namespace.
+func isLongWorkload(name string) bool {
+	return isWorkloadName(name) && hostShape.MatchString(name) && len(name) <= longestHost+len(".")+longestLabel+len(serviceSuffix)
 }
 
 // serviceSuffix ends the names that workloads of other namespaces have in a cluster.

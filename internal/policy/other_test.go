@@ -223,6 +223,26 @@ func TestKindsOfPacketsRead(t *testing.T) {
 	}
 }
 
+// The name of a workload may be as long as a host's, and its namespace comes behind it.
+func TestLongWorkloadsOfOtherNamespacesAreListed(t *testing.T) {
+	name, namespace := strings.Repeat("n", 63)+strings.Repeat(".n", 95), strings.Repeat("s", 63)
+	f := ping(workloadIn(namespace, name))
+	scope := alone(checkout)
+	scope.Peers = []Workload{{Name: name, Namespace: namespace, Labels: map[string]string{"app": "long"}}}
+	policies := scope.Generate([]flow.Flow{f})
+	if err := Validate(policies[0]); err != nil {
+		t.Error(err)
+	}
+	if v := scope.Evaluate(policies, f); v.Outcome != Allowed {
+		t.Errorf("%s is %s: %s", f.Target(), v.Outcome, v.Reason)
+	}
+	for _, entry := range []string{"icmp-echo " + name + "n.n", "icmp-echo n" + name + "." + namespace + serviceSuffix} {
+		if _, err := parseOther(egress, entry); err == nil {
+			t.Errorf("%d bytes are read", len(entry))
+		}
+	}
+}
+
 func TestPingsFoldAsOtherFlowsToHosts(t *testing.T) {
 	scope := alone(checkout)
 	scope.Fold = []string{"shard-*.db.example"}

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -16,11 +15,11 @@ import (
 // TestGeneratedPoliciesAreTrue holds random flows against the policy that is generated from them. What it prints on
 // failure, NETZERO_TEST_SEED repeats.
 func TestGeneratedPoliciesAreTrue(t *testing.T) {
-	seed := testSeed(t)
+	seed := TestSeed(t)
 	for i := range uint64(200) {
-		r := draw{rand.New(rand.NewPCG(seed, i))}
-		subject := r.subject()
-		flows := from(subject, r.flows()...)
+		r := newDraw(seed, i)
+		subject := r.Workload()
+		flows := from(subject, r.Flows()...)
 		policies := alone(subject).Generate(flows)
 		c := claims{t, subject, flows, policies, fmt.Sprintf("case %d of seed %d", i, seed)}
 		c.allowFlows()
@@ -148,53 +147,4 @@ func (c claims) surviveYAML() {
 	if err := Validate(again); err != nil {
 		c.errorf("%v", err)
 	}
-}
-
-// draw draws subjects and flows from small pools, so that they collide.
-type draw struct{ *rand.Rand }
-
-func pick[T any](r draw, from ...T) T { return from[r.IntN(len(from))] }
-
-func (r draw) subject() Workload {
-	return Workload{
-		Name:      pick(r, "checkout", "n", "1"),
-		Namespace: pick(r, "", "shop"),
-		Labels:    pick(r, nil, map[string]string{"app.kubernetes.io/name": "checkout", "tier": "web"}),
-	}
-}
-
-func (r draw) flows() []flow.Flow {
-	flows := make([]flow.Flow, r.IntN(12))
-	for i := range flows {
-		to := r.endpoint()
-		protocol := pick(r, flow.TCP, flow.TCP, flow.UDP, flow.SCTP, flow.ICMP)
-		// Only the resolver has port 53 here: two rules with it, and either would stand for the resolver.
-		port := pick[uint16](r, 1, 80, 81, 443, 5432, 65534)
-		if to.Kind == flow.Resolver {
-			port = pick[uint16](r, 53, 53, 853) // 5353 is taken for 53
-		}
-		if !protocol.HasPorts() {
-			port = 0
-		}
-		flows[i] = toPort(to, protocol, port)
-	}
-	return flows
-}
-
-func (r draw) endpoint() flow.Endpoint {
-	private := []string{"10.9.0.1", "10.9.0.2", "192.168.255.255", "169.254.169.254", "fd00::1", "fe80::1", "fe80::1%eth0"}
-	switch r.IntN(4) {
-	case 0:
-		return workloadIn(pick(r, "", "", "shop", "data"), pick(r, "orders-db", "cache", "yes", "checkout"))
-	case 1:
-		return resolver()
-	case 2:
-		name := pick(r, "api.stripe.com", "hooks.slack.com", "ldap.corp.example", "a_b.example", "shard-1.db.example", "shard-17.db.example", "eu.shard-2.db.example")
-		if r.IntN(6) == 0 {
-			return flow.Endpoint{Kind: flow.External, Name: name}
-		}
-		return external(name, pick(r, append(private, "198.51.100.1", "198.51.100.2", "2001:db8:1::7")...))
-	}
-	// Not a name's public addresses: who may go to one by number needs no rule for the internet to go there by name.
-	return at(pick(r, append(private, "203.0.113.9", "203.0.113.10", "2001:db8::7", "2001:db8::8", "0.0.0.0")...))
 }

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -17,11 +16,11 @@ import (
 // TestMergedPoliciesOfAScopeAreTrue merges random flows among several workloads into policies that were generated from
 // others and then edited. What it prints on failure, NETZERO_TEST_SEED repeats.
 func TestMergedPoliciesOfAScopeAreTrue(t *testing.T) {
-	seed := testSeed(t)
+	seed := TestSeed(t)
 	for i := range uint64(60) {
-		r := draw{rand.New(rand.NewPCG(seed, i))}
-		scope := r.scope()
-		before, flows := r.flowsIn(scope), r.flowsIn(scope)
+		r := newDraw(seed, i)
+		scope := r.Scope()
+		before, flows := r.FlowsIn(scope), r.FlowsIn(scope)
 		c := scopeMergeClaims{t: t, scope: scope, flows: flows, origin: fmt.Sprintf("case %d of seed %d", i, seed)}
 		c.growAndShrink(before)
 		c.committed, c.edits = r.editAll(scope.Generate(append(before, flows[r.IntN(len(flows)+1):]...)))

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -15,11 +14,11 @@ import (
 // TestPoliciesOfAScopeAreTrue holds random flows among several workloads against the policies that are generated from
 // them. What it prints on failure, NETZERO_TEST_SEED repeats.
 func TestPoliciesOfAScopeAreTrue(t *testing.T) {
-	seed := testSeed(t)
+	seed := TestSeed(t)
 	for i := range uint64(60) {
-		r := draw{rand.New(rand.NewPCG(seed, i))}
-		scope := r.scope()
-		flows := r.flowsIn(scope)
+		r := newDraw(seed, i)
+		scope := r.Scope()
+		flows := r.FlowsIn(scope)
 		c := scopeClaims{t, scope, flows, scope.Generate(flows), fmt.Sprintf("case %d of seed %d", i, seed)}
 		c.allowFlows()
 		c.denyNeighbours()

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -13,17 +12,17 @@ import (
 // Tests that share a policy end in any order. Each adds what it needs, the last drops what none of them needed: what comes
 // out is what one test of them all would have written.
 func TestTheOrderOfTestsThatShareAPolicyDoesNotMatter(t *testing.T) {
-	seed := testSeed(t)
+	seed := TestSeed(t)
 	for i := range uint64(25) {
-		r := draw{rand.New(rand.NewPCG(seed, i))}
-		scope := r.scope()
+		r := newDraw(seed, i)
+		scope := r.Scope()
 		if len(scope.Subjects) == 0 {
 			continue
 		}
-		parts := [][]flow.Flow{r.flowsIn(scope), r.flowsIn(scope), r.flowsIn(scope)}
+		parts := [][]flow.Flow{r.FlowsIn(scope), r.FlowsIn(scope), r.FlowsIn(scope)}
 		all := slices.Concat(parts...)
 		// Of a test that was removed. A rule for anyone stays where some callers need it: it may be somebody's choice.
-		gone := slices.DeleteFunc(r.flowsIn(scope), func(f flow.Flow) bool { return f.Source.Kind == flow.Anyone })
+		gone := slices.DeleteFunc(r.FlowsIn(scope), func(f flow.Flow) bool { return f.Source.Kind == flow.Anyone })
 		c := Cilium{scope}
 		want, wantCilium := scope.Generate(all), c.Generate(all)
 		for range 3 {

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -18,15 +17,15 @@ import (
 // a rule that denies, of either, is in force, and whichever isolates does. What it prints on failure, NETZERO_TEST_SEED
 // repeats.
 func TestUnionsAreBothPoliciesApplied(t *testing.T) {
-	seed := testSeed(t)
+	seed := TestSeed(t)
 	outcomes := make(map[Outcome]int)
 	for i := range uint64(30) {
-		r := draw{rand.New(rand.NewPCG(seed, i))}
-		scope := r.scope()
+		r := newDraw(seed, i)
+		scope := r.Scope()
 		if len(scope.Subjects) == 0 {
 			continue
 		}
-		before, after := r.flowsIn(scope), r.flowsIn(scope)
+		before, after := r.FlowsIn(scope), r.FlowsIn(scope)
 		asked := slices.Concat(before, after)
 		for _, f := range Required(asked) {
 			for _, n := range neighbours(f) {

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -27,14 +26,14 @@ type uniting[P any] struct {
 
 // TestUnionsAreWhatTheirPartsAre unites policies of random flows, and what people made of them, in both dialects.
 func TestUnionsAreWhatTheirPartsAre(t *testing.T) {
-	seed := testSeed(t)
+	seed := TestSeed(t)
 	for i := range uint64(20) {
-		r := draw{rand.New(rand.NewPCG(seed, i))}
-		scope := r.scope()
+		r := newDraw(seed, i)
+		scope := r.Scope()
 		if len(scope.Subjects) == 0 {
 			continue
 		}
-		before, after := r.flowsIn(scope), r.flowsIn(scope)
+		before, after := r.FlowsIn(scope), r.FlowsIn(scope)
 		holdUnion(t, scope, before, after, uniting[*networkingv1.NetworkPolicy]{
 			scope.Generate,
 			func(p kubernetesPolicies) kubernetesPolicies { p, _ = r.editAll(p); return p },

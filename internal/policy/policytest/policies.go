@@ -1,0 +1,130 @@
+package policytest
+
+import (
+	"net/netip"
+	"strings"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
+	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/policy"
+)
+
+// Policies returns the first n policies that package policy generates from drawn scopes and flows, with all of its options,
+// the longest names and labels that Kubernetes takes, and half of them merged into policies of other flows. The same seed
+// gives the same policies. Names and namespaces recur; an empty namespace is whichever the policy is applied to.
+func Policies(seed uint64, n int) []*networkingv1.NetworkPolicy {
+	return first(seed, n, func(s policy.Scope) rules[*networkingv1.NetworkPolicy] { return s })
+}
+
+// CiliumPolicies returns as many CiliumNetworkPolicies, each as one YAML document, drawn as [Policies] draws.
+func CiliumPolicies(seed uint64, n int) ([]string, error) {
+	var texts []string
+	for _, p := range first(seed, n, func(s policy.Scope) rules[*cilium.NetworkPolicy] { return policy.Cilium{Scope: s} }) {
+		text, err := yaml.Marshal(p)
+		if err != nil {
+			return nil, err
+		}
+		texts = append(texts, string(text))
+	}
+	return texts, nil
+}
+
+// rules are a scope in one dialect of policies.
+type rules[P any] interface {
+	Generate([]flow.Flow) []P
+	Merge([]P, []flow.Flow) []P
+}
+
+func first[P any](seed uint64, n int, in func(policy.Scope) rules[P]) []P {
+	var all []P
+	for i := uint64(0); len(all) < n; i++ {
+		r := New(seed, i)
+		scope := r.DeployedScope()
+		before, flows := r.DeployedFlows(scope), r.DeployedFlows(scope)
+		policies := in(scope).Generate(flows)
+		if r.IntN(2) == 0 {
+			policies = in(scope).Merge(in(scope).Generate(before), flows)
+		}
+		all = append(all, policies...)
+	}
+	return all[:n]
+}
+
+// The longest names that Kubernetes and DNS have.
+var (
+	label63    = strings.Repeat("a", 30) + "-1-" + strings.Repeat("z", 30)
+	name253    = strings.Join([]string{label63, label63, label63, label63[:61]}, ".")
+	longLabels = map[string]string{
+		name253 + "/" + strings.Repeat("N", 30) + "_.-" + strings.Repeat("n", 30): "V" + strings.Repeat("_", 30) + "." + strings.Repeat("9", 31),
+	}
+	oddLabels = map[string]string{"example.com/empty": "", "UPPER_case.key": "0", "yes": "true", "null": "1e3"} // YAML quotes some
+)
+
+// DeployedScope draws a scope with every option that a recording has, of which [Draw.Scope] draws but Fold.
+func (r Draw) DeployedScope() policy.Scope {
+	s := r.Scope()
+	if r.IntN(3) == 0 {
+		s.Subjects = append(s.Subjects, policy.Subject{
+			Workload: policy.Workload{Name: name253, Namespace: label63, Labels: Pick(r, longLabels, oddLabels)}, Whole: r.IntN(2) == 0,
+		})
+	}
+	s.Peers = append(s.Peers,
+		policy.Workload{Name: "odd", Namespace: "data", Labels: oddLabels},
+		policy.Workload{Name: "long", Namespace: label63, Labels: longLabels},
+		policy.Workload{Name: "behind", Labels: oddLabels, Own: map[string]string{"app": "own"}, OwnLabels: map[string]string{"app": "own"}},
+	)
+	s.Ranges = Pick(r, nil, []policy.PortRange{
+		{Name: "orders-db", First: 80, Last: 443, Protocol: flow.TCP},
+		{Name: "odd", Namespace: "data", First: 1, Last: 65535, Protocol: flow.UDP},
+	})
+	s.Resolvers = r.resolvers()
+	s.Binaries, s.CloseIngress, s.DenyAll = r.IntN(2) == 0, r.IntN(2) == 0, r.IntN(4) == 0
+	return s
+}
+
+// resolvers draws a form of the option Resolver: pods, addresses, both, or none.
+func (r Draw) resolvers() []policy.Resolver {
+	nodeLocal := policy.Resolver{Addresses: netip.MustParsePrefix("169.254.20.10/32")}
+	return Pick(r, nil,
+		[]policy.Resolver{nodeLocal},
+		[]policy.Resolver{{Addresses: netip.MustParsePrefix("fd00:10:96::/112"), Ports: []uint16{53, 853}}},
+		[]policy.Resolver{{Namespace: "kube-system", Labels: map[string]string{"k8s-app": "kube-dns"}}, nodeLocal},
+		[]policy.Resolver{{
+			Namespace: "openshift-dns", Ports: []uint16{5353},
+			Labels: map[string]string{"dns.operator.openshift.io/daemonset-dns": "default"},
+		}},
+	)
+}
+
+// DeployedFlows draws flows of a scope as [Draw.FlowsIn] does, and others to what only [Draw.DeployedScope] has, with the
+// programs that opened them.
+func (r Draw) DeployedFlows(s policy.Scope) []flow.Flow {
+	flows := r.FlowsIn(s)
+	if len(s.Subjects) == 0 {
+		return nil
+	}
+	for range r.IntN(6) {
+		f := flow.Flow{Source: r.subject(s), Count: 1, Protocol: Pick(r, flow.TCP, flow.UDP), Port: Pick[uint16](r, 80, 443, 6443)}
+		f.Destination = r.deployed()
+		flows = append(flows, f)
+	}
+	for i := range flows {
+		flows[i].Binaries = Pick(r, "", "curl", "curl,my%20tool")
+	}
+	return flows
+}
+
+// deployed draws a destination that only a cluster has, or one with a long or odd name.
+func (r Draw) deployed() flow.Endpoint {
+	atAddress := flow.ClusterAPIServer
+	atAddress.Addr = netip.MustParseAddr(Pick(r, "10.0.0.1", "fd00::a"))
+	hostNetwork := workload("infra", "node-exporter")
+	hostNetwork.HostNetwork = true
+	return Pick(r, workload("data", "odd"), workload(label63, "long"), workload("", "behind"), atAddress, flow.ClusterAPIServer, hostNetwork,
+		external(name253, "198.51.100.1"), external("xn--bcher-kva.example", "2001:db8:1::7"), external("_srv._tcp.example", "10.9.0.1"),
+		external("api.stripe.com", "198.51.100.1"), external("shard-3.db.example", "198.51.100.2"), external("shard-4.db.example", "198.51.100.2"),
+		workload("data", "odd"), workload("", name253), at("2001:db8::7"), at("fe80::1"), at("169.254.169.254"))
+}
