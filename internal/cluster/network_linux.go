@@ -12,13 +12,14 @@ import (
 // The addresses of the cluster. A test whose manifests have others gives them to the control plane by
 // [Cluster.ServeAPIAt].
 var (
-	podRange4      = netip.MustParsePrefix("10.244.0.0/16")
-	podRange6      = netip.MustParsePrefix("fd00:10:244::/64")
-	serviceRange   = netip.MustParsePrefix("10.96.0.0/16")
-	nodeRange      = netip.MustParsePrefix("172.30.1.0/24") // of other nodes, which pods on the host network have
-	apiService     = netip.MustParseAddr("10.96.0.1")       // the API server gives Service kubernetes the first one
-	dnsService     = netip.MustParseAddr("10.96.0.10")
-	internetAddr   = netip.MustParseAddr("198.51.100.254") // of whoever calls from there
+	podRange4    = netip.MustParsePrefix("10.244.0.0/16")
+	podRange6    = netip.MustParsePrefix("fd00:10:244::/64")
+	serviceRange = netip.MustParsePrefix("10.96.0.0/16")
+	nodeRange    = netip.MustParsePrefix("172.30.1.0/24") // of other nodes, which pods on the host network have
+	apiService   = netip.MustParseAddr("10.96.0.1")       // the API server gives Service kubernetes the first one
+	dnsService   = netip.MustParseAddr("10.96.0.10")
+	// The internet's own, of whoever calls from there.
+	internetAddrs  = []netip.Addr{netip.MustParseAddr("198.51.100.254"), netip.MustParseAddr("2001:db8::254")}
 	apiServerAddr  = netip.MustParseAddr("172.30.0.2")
 	gateway4       = netip.MustParseAddr("169.254.1.1") // of every pod, as other networks for pods have it
 	internetGate   = netip.MustParseAddr("fe80::2")     // of the internet, to the node
@@ -67,8 +68,10 @@ func newNetwork() (*network, error) {
 	if err != nil {
 		return n, err
 	}
-	if err := n.addAddress(n.internet, end, link, internetAddr); err != nil {
-		return n, err
+	for _, addr := range internetAddrs {
+		if err := n.addAddress(n.internet, end, link, addr); err != nil {
+			return n, err
+		}
 	}
 	if err := n.internet.links.AddrAdd(end, addressOf(internetGate)); err != nil {
 		return n, err
@@ -159,7 +162,7 @@ func (n *network) addAddress(ns *namespace, ownEnd, nodeEnd netlink.Link, addr n
 
 // routeByNode makes the node a namespace's gateway, to everything or to pods and Services only.
 func (n *network) routeByNode(ns *namespace, ownEnd netlink.Link, everything bool) error {
-	reached := []netip.Prefix{podRange4, serviceRange, podRange6}
+	reached := []netip.Prefix{podRange4, nodeRange, serviceRange, podRange6}
 	if everything {
 		reached = []netip.Prefix{anyone4, anyone6}
 	}

@@ -227,7 +227,8 @@ func (b *builder) asks(source *workload) bool {
 		return true
 	}
 	return slices.ContainsFunc(b.scenario.Flows, func(f recording.Flow) bool {
-		return b.workloadOf(f.Source) == source && f.Destination.Kind != recording.KindAddress
+		hasName := f.Destination.Kind != recording.KindAddress || f.Destination.Name != ""
+		return b.workloadOf(f.Source) == source && hasName
 	})
 }
 
@@ -355,7 +356,7 @@ func (c *Cluster) serveAt(addr netip.Addr, protocol corev1.Protocol, port uint16
 		}
 	}
 	if slices.ContainsFunc(c.apiServers, func(at netip.AddrPort) bool { return at.Addr() == addr }) {
-		return c.apiHost.serve(protocol, netip.AddrPortFrom(netip.Addr{}, port), "the API server's host")
+		return c.apiHost.serve(protocol, netip.AddrPortFrom(addr, port), "the API server's host")
 	}
 	return c.ServeInternet(protocol, netip.AddrPortFrom(addr, port))
 }

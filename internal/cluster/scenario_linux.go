@@ -142,7 +142,9 @@ func (d *deployment) isolate(w *workload, e recording.Endpoint) {
 		}
 		w.isolates[networkingv1.PolicyTypeEgress] = true
 		w.isolates[networkingv1.PolicyTypeIngress] = known.AllTraffic && slices.ContainsFunc(d.scenario.Flows,
-			func(f recording.Flow) bool { return f.Destination.Kind == e.Kind && namespaceOf(f.Destination) == w.namespace && f.Destination.Name == w.name })
+			func(f recording.Flow) bool {
+				return f.Destination.Kind == e.Kind && namespaceOf(f.Destination) == w.namespace && f.Destination.Name == w.name
+			})
 	}
 	for _, p := range d.policies {
 		selector, err := metav1.LabelSelectorAsSelector(&p.Spec.PodSelector)

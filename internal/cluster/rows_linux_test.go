@@ -1,0 +1,66 @@
+package cluster
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/netzero-dev/netzero/internal/recording"
+)
+
+// root is the directory of the repository.
+const root = "../.."
+
+// goTest runs tests of the repository, which write data into files.
+func goTest(t *testing.T, dir string, environment []string, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"-C", dir, "test", "-count=1"}, args...)...)
+	cmd.Env = append(os.Environ(), environment...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", cmd, err, out)
+	}
+}
+
+// filesIn returns the JSON files in a directory, of which there has to be one.
+func filesIn(t *testing.T, dir string) []string {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) == 0 {
+		t.Fatalf("nothing was written into %s", dir)
+	}
+	return all
+}
+
+// resolvers are those of the rows that have another than kube-dns.
+var resolvers = map[string]Resolver{
+	"any name: `search:9200` | `Resolver` as for OpenShift": OpenShiftDNS,
+}
+
+// TestReplay_Identities replays each row of docs/identity.md that leads to a policy.
+func TestReplay_Identities(t *testing.T) {
+	dir := t.TempDir()
+	goTest(t, root, nil, "./netzerotest", "-run", "^TestIdentities$", "-rows", dir)
+	for _, path := range filesIn(t, dir) {
+		row, err := recording.ReadRow(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if row.Red {
+			continue
+		}
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			t.Log(row.Row)
+			replay(t, Scenario{
+				Policies: row.NetworkPolicies, Manifests: row.Manifests, Flows: row.Recording.Flows,
+				Workloads: row.Recording.Workloads, Peers: row.Recording.Peers, Resolver: resolvers[row.Row],
+			})
+			if t.Failed() {
+				t.Logf("policies:\n%s\nmanifests:\n%s\nflows: %+v\nworkloads: %+v", row.NetworkPolicies, row.Manifests, row.Recording.Flows, row.Recording.Workloads)
+			}
+		})
+	}
+}
