@@ -50,7 +50,7 @@ test-examples: ## run the examples that need containers; NETZERO_EXAMPLES_IMAGES
 	cd internal/crowd && NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(GO) test -race -count=1 -timeout 10m $(AS_ROOT) -run '^TestEveryFlow' ./...
 
 .PHONY: test-kernels
-test-kernels: ## run the kernel tests on Debian's kernels under QEMU, write KERNELS.md; KERNELS=5.10,6.19 runs these only
+test-kernels: ## run the kernel tests on Debian's kernels under QEMU, write docs/kernels.md; KERNELS=5.10,6.19 runs these only
 	@.ci/need kernels
 	$(GO) run ./internal/kernels/cmd/testkernels $(if $(KERNELS),-kernels $(KERNELS)) $(if $(CHECK),-check) $(if $(MIRROR),-mirror $(MIRROR))
 
@@ -103,11 +103,11 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 	@FUZZTIME=$(FUZZTIME) .ci/fuzz
 
 .PHONY: bench
-bench: ## measure what recording costs, print it and write BENCHMARKS.md (Linux, root or sudo)
+bench: ## measure what recording costs, print it and write docs/benchmarks.md (Linux, root or sudo)
 	@.ci/need record
-	@.ci/bench >BENCHMARKS.md.new && mv BENCHMARKS.md.new BENCHMARKS.md && cat BENCHMARKS.md
+	@.ci/bench >docs/benchmarks.md.new && mv docs/benchmarks.md.new docs/benchmarks.md && cat docs/benchmarks.md
 
 .PHONY: clean
 clean: ## remove what the targets above leave
-	rm -rf bin .cache BENCHMARKS.md.new
+	rm -rf bin .cache docs/benchmarks.md.new
 	find . -name '*.test' -type f -delete
