@@ -11,6 +11,8 @@ MODULES := examples/postgres examples/blackbox internal/conformance internal/cro
 # Docker publishes ports at this machine, also where this is a container itself; and Ryuk, which removes containers that a
 # killed test leaves, comes from a registry.
 CONTAINERS := TESTCONTAINERS_HOST_OVERRIDE=localhost TESTCONTAINERS_RYUK_DISABLED=true
+# The examples run public images. Here they get those that make images builds, unless NETZERO_EXAMPLES_IMAGES=public.
+EXAMPLE_IMAGES := $(if $(filter public,$(NETZERO_EXAMPLES_IMAGES)),,EXAMPLE_POSTGRES_IMAGE=netzero/postgres EXAMPLE_REDIS_IMAGE=netzero/redis)
 AS_LEAST := -exec "'$(CURDIR)/.ci/as-least'"
 
 # The kernel's headers lie in a directory of the machine's architecture, where clang -target bpf does not look.
@@ -46,7 +48,7 @@ test: images ## run all tests; those that cannot run fail (Linux >= 5.10, cgroup
 test-examples: ## run the examples that need containers; NETZERO_EXAMPLES_IMAGES=public runs them on the public images
 	@.ci/need record
 	@set -e; for module in $(MODULES); do \
-		(set -x; cd $$module && NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(GO) test -count=1 -timeout 20m $(AS_ROOT) ./...); done
+		(set -x; cd $$module && NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(EXAMPLE_IMAGES) $(GO) test -count=1 -timeout 20m $(AS_ROOT) ./...); done
 	cd internal/crowd && NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(GO) test -race -count=1 -timeout 10m $(AS_ROOT) -run '^TestEveryFlow' ./...
 
 .PHONY: test-kernels
