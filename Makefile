@@ -6,7 +6,7 @@ FUZZTIME ?= 10s
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 AS_ROOT := -exec "'$(CURDIR)/.ci/as-root'"
 # Modules of their own, so that nobody who imports this one pays for what they need.
-MODULES := examples/postgres examples/blackbox internal/conformance internal/crowd
+MODULES := examples/postgres examples/blackbox internal/conformance internal/conformance/statedb internal/crowd
 
 # Docker publishes ports at this machine, also where this is a container itself; and Ryuk, which removes containers that a
 # killed test leaves, comes from a registry.
@@ -72,7 +72,7 @@ generate: ## rebuild the eBPF objects (clang-14, llvm-14, libbpf-dev)
 	BPF2GO_CFLAGS="-idirafter /usr/include/$(MULTIARCH)" $(GO) generate ./bpf
 
 .PHONY: check
-check: fmt vet tidy generated test ## what CI checks on its own kernel; it runs test-kernels too
+check: fmt vet tidy lint generated test ## what CI checks on its own kernel; it runs test-kernels too
 
 .PHONY: fmt
 fmt:
@@ -96,9 +96,9 @@ generated:
 	sha256sum --quiet -c "$$was" || { echo "commit what make generate has made of bpf/"; exit 1; }
 
 .PHONY: lint
-lint: ## vet and staticcheck
-	$(GO) vet ./...
+lint: ## staticcheck, in all modules
 	$(GO) run $(STATICCHECK) ./...
+	@set -e; for module in $(MODULES); do (set -x; cd $$module && $(GO) run $(STATICCHECK) ./...); done
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (10s)
