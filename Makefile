@@ -6,11 +6,13 @@ FUZZTIME ?= 10s
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 AS_ROOT := -exec "'$(CURDIR)/.ci/as-root'"
 # Modules of their own, so that nobody who imports this one pays for what they need.
-MODULES := examples/postgres examples/blackbox internal/conformance internal/crowd
+MODULES := examples/postgres examples/blackbox internal/conformance internal/conformance/statedb internal/crowd
 
 # Docker publishes ports at this machine, also where this is a container itself; and Ryuk, which removes containers that a
 # killed test leaves, comes from a registry.
 CONTAINERS := TESTCONTAINERS_HOST_OVERRIDE=localhost TESTCONTAINERS_RYUK_DISABLED=true
+# The examples run public images. Here they get those that make images builds, unless NETZERO_EXAMPLES_IMAGES=public.
+EXAMPLE_IMAGES := $(if $(filter public,$(NETZERO_EXAMPLES_IMAGES)),,EXAMPLE_POSTGRES_IMAGE=netzero/postgres EXAMPLE_REDIS_IMAGE=netzero/redis)
 AS_LEAST := -exec "'$(CURDIR)/.ci/as-least'"
 
 # The kernel's headers lie in a directory of the machine's architecture, where clang -target bpf does not look.
@@ -46,11 +48,11 @@ test: images ## run all tests; those that cannot run fail (Linux >= 5.10, cgroup
 test-examples: ## run the examples that need containers; NETZERO_EXAMPLES_IMAGES=public runs them on the public images
 	@.ci/need record
 	@set -e; for module in $(MODULES); do \
-		(set -x; cd $$module && NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(GO) test -count=1 -timeout 20m $(AS_ROOT) ./...); done
+		(set -x; cd $$module && NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(EXAMPLE_IMAGES) $(GO) test -count=1 -timeout 20m $(AS_ROOT) ./...); done
 	cd internal/crowd && NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(GO) test -race -count=1 -timeout 10m $(AS_ROOT) -run '^TestEveryFlow' ./...
 
 .PHONY: test-kernels
-test-kernels: ## run the kernel tests on Debian's kernels under QEMU, write KERNELS.md; KERNELS=5.10,6.19 runs these only
+test-kernels: ## run the kernel tests on Debian's kernels under QEMU, write docs/kernels.md; KERNELS=5.10,6.19 runs these only
 	@.ci/need kernels
 	$(GO) run ./internal/kernels/cmd/testkernels $(if $(KERNELS),-kernels $(KERNELS)) $(if $(CHECK),-check) $(if $(MIRROR),-mirror $(MIRROR))
 
@@ -70,7 +72,7 @@ generate: ## rebuild the eBPF objects (clang-14, llvm-14, libbpf-dev)
 	BPF2GO_CFLAGS="-idirafter /usr/include/$(MULTIARCH)" $(GO) generate ./bpf
 
 .PHONY: check
-check: fmt vet tidy generated test ## what CI checks on its own kernel; it runs test-kernels too
+check: fmt vet tidy lint generated test ## what CI checks on its own kernel; it runs test-kernels too
 
 .PHONY: fmt
 fmt:
@@ -94,20 +96,20 @@ generated:
 	sha256sum --quiet -c "$$was" || { echo "commit what make generate has made of bpf/"; exit 1; }
 
 .PHONY: lint
-lint: ## vet and staticcheck
-	$(GO) vet ./...
+lint: ## staticcheck, in all modules
 	$(GO) run $(STATICCHECK) ./...
+	@set -e; for module in $(MODULES); do (set -x; cd $$module && $(GO) run $(STATICCHECK) ./...); done
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (10s)
 	@FUZZTIME=$(FUZZTIME) .ci/fuzz
 
 .PHONY: bench
-bench: ## measure what recording costs, print it and write BENCHMARKS.md (Linux, root or sudo)
+bench: ## measure what recording costs, print it and write docs/benchmarks.md (Linux, root or sudo)
 	@.ci/need record
-	@.ci/bench >BENCHMARKS.md.new && mv BENCHMARKS.md.new BENCHMARKS.md && cat BENCHMARKS.md
+	@.ci/bench >docs/benchmarks.md.new && mv docs/benchmarks.md.new docs/benchmarks.md && cat docs/benchmarks.md
 
 .PHONY: clean
 clean: ## remove what the targets above leave
-	rm -rf bin .cache BENCHMARKS.md.new
+	rm -rf bin .cache docs/benchmarks.md.new
 	find . -name '*.test' -type f -delete

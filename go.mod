@@ -1,6 +1,6 @@
 module github.com/netzero-dev/netzero
 
-go 1.26.0
+go 1.26.0 // the least that k8s.io/api, k8s.io/apimachinery and golang.org/x allow; CI tests the last two releases
 
 require (
 	github.com/cilium/ebpf v0.22.0

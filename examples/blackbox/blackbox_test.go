@@ -1,8 +1,10 @@
 package blackbox_test
 
 import (
+	"cmp"
 	"io"
 	"net/http"
+	"os"
 	"testing"
 
 	"github.com/testcontainers/testcontainers-go"
@@ -11,13 +13,12 @@ import (
 	"github.com/testcontainers/testcontainers-go/network"
 	"github.com/testcontainers/testcontainers-go/wait"
 
-	"github.com/netzero-dev/netzero/internal/testenv"
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
 func TestShop(t *testing.T) {
-	databaseImage := testenv.ExampleImage(t, "postgres", "postgres:17")
-	cacheImage := testenv.ExampleImage(t, "redis", "redis:7")
+	databaseImage := cmp.Or(os.Getenv("EXAMPLE_POSTGRES_IMAGE"), "postgres:17")
+	cacheImage := cmp.Or(os.Getenv("EXAMPLE_REDIS_IMAGE"), "redis:7")
 	service := buildShop(t) // before the recording: what go build fetches is not the shop's
 	rec := netzerotest.Record(t, netzerotest.Driver(), netzerotest.Manifests("deploy/*.yaml"))
 

@@ -2,6 +2,6 @@
 // PostgreSQL behind it, and the test only drives it.
 //
 // The service is in shop, its Kubernetes manifests are in deploy: the policies get their labels, namespace and ports from there. The test
-// runs on images of this repository's own (make images), or with NETZERO_EXAMPLES_IMAGES=public on postgres:17 and redis:7; the
-// service's image it builds itself, from scratch.
+// builds the service's image itself, from scratch, and runs on postgres:17 and redis:7. EXAMPLE_POSTGRES_IMAGE and
+// EXAMPLE_REDIS_IMAGE name other images: make test-examples sets them to those that make images builds.
 package blackbox

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/netzero-dev/netzero/examples/externalapi"
-	"github.com/netzero-dev/netzero/internal/testenv"
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
@@ -15,7 +14,7 @@ func TestPayOut(t *testing.T)       { payOut(t) }
 func TestPayOutCilium(t *testing.T) { payOut(t, netzerotest.Cilium()) }
 
 func payOut(t *testing.T, options ...netzerotest.Option) {
-	testenv.RequireRoot(t) // yours needs no such line
+	requireLab(t) // yours needs no such line
 	netzerotest.Record(t, options...)
 
 	service := &externalapi.Service{

@@ -1,22 +1,20 @@
 package externalapi_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 
-	"github.com/netzero-dev/netzero/internal/testnet"
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// A test of yours needs nothing of this file: the hosts that it talks to exist. Here TestMain makes them, in a small
-// internet of their own (package testnet), and runs the tests within it.
+// A test of yours needs nothing of this file but netzerotest.Main: the hosts that it calls exist. Here TestMain lets the
+// command netlab create them, in a small internet of their own (testdata/lab.conf), and runs the tests within it.
 
+// withinVariable tells the tests that they run where the hosts are.
 const withinVariable = "EXAMPLE_WITHIN"
 
 func TestMain(m *testing.M) {
@@ -40,35 +38,31 @@ func runWithin() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	lab, err := testnet.Open()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, lab.Close()) }()
-	_, dnsErr := lab.ServeDNS("203.0.113.53:53", testnet.MustZone(
-		"api.rates.test A 203.0.113.7",
-		"api.payments.test CNAME edge.cdn.test", "edge.cdn.test A 203.0.113.8",
-	))
-	_, ratesErr := lab.ServeTLS("203.0.113.7:443", says(func(*http.Request) string { return "175" }), "api.rates.test")
-	_, paymentsErr := lab.ServeTLS("203.0.113.8:8443", says(func(r *http.Request) string {
-		return fmt.Sprintf("paid %s at %s with %s", r.FormValue("amount"), r.FormValue("rate"), r.Header.Get("Authorization"))
-	}), "api.payments.test")
-	_, metadataErr := lab.ServeHTTP("169.254.169.254:80", says(func(*http.Request) string { return "secret" }))
-	pem, pemErr := lab.CAPEM()
-	authority := filepath.Join(dir, "ca.pem")
-	if err := errors.Join(dnsErr, ratesErr, paymentsErr, metadataErr, pemErr, os.WriteFile(authority, pem, 0o644)); err != nil {
-		return err
+	netlab := filepath.Join(dir, "netlab")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", netlab, "../../internal/testnet/cmd/netlab")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build netlab: %w\n%s", err, out)
 	}
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	tests := lab.Command(context.Background(), self, os.Args[1:]...)
+	authority := filepath.Join(dir, "ca.pem")
+	args := []string{"-f", "testdata/lab.conf", "-ca", authority, "--", self}
+	tests := exec.Command(netlab, append(args, os.Args[1:]...)...)
 	tests.Env = append(os.Environ(), withinVariable+"=1", "SSL_CERT_FILE="+authority)
 	tests.Stdout, tests.Stderr = os.Stdout, os.Stderr
 	return tests.Run()
 }
 
-func says(text func(*http.Request) string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, text(r)) })
+// requireLab skips the test where it has no hosts to call, and fails it where nothing may be skipped.
+func requireLab(t *testing.T) {
+	t.Helper()
+	if os.Getenv(withinVariable) != "" {
+		return
+	}
+	if os.Getenv("NETZERO_TEST_REQUIRE") == "1" {
+		t.Fatal("the hosts that this test calls are created by root only")
+	}
+	t.Skip("the hosts that this test calls are created by root only: go test -exec 'sudo --preserve-env'")
 }

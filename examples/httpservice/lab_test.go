@@ -2,24 +2,20 @@ package httpservice_test
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 
-	"github.com/netzero-dev/netzero/internal/testenv"
-	"github.com/netzero-dev/netzero/internal/testnet"
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// A test of yours needs nothing of this file: the hosts that it talks to exist. Here TestMain makes them, in a small
-// internet of their own (package testnet), and runs the tests within it.
+// A test of yours needs nothing of this file but netzerotest.Main: the hosts that it calls exist. Here TestMain lets the
+// command netlab create them, in a small internet of their own (testdata/lab.conf), and runs the tests within it.
 
-// ratesdVariable tells the tests within where the program ratesd is.
+// ratesdVariable tells the tests, where the hosts are, which file is the program ratesd.
 const ratesdVariable = "EXAMPLE_RATESD"
 
 func TestMain(m *testing.M) {
@@ -43,42 +39,38 @@ func runWithin() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	ratesd, authority := filepath.Join(dir, "ratesd"), filepath.Join(dir, "ca.pem")
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", ratesd, "./cmd/ratesd").CombinedOutput(); err != nil {
-		return fmt.Errorf("build ratesd: %w\n%s", err, out)
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", dir+"/", "./cmd/ratesd", "../../internal/testnet/cmd/netlab")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build ratesd and netlab: %w\n%s", err, out)
 	}
-
-	lab, err := testnet.Open()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, lab.Close()) }()
-	_, dnsErr := lab.ServeDNS("203.0.113.53:53", testnet.MustZone("api.quotes.test A 203.0.113.7", "api.discounts.test A 203.0.113.8"))
-	_, quotesErr := lab.ServeTLS("203.0.113.7:443", number(18), "api.quotes.test")
-	_, discountsErr := lab.ServeTLS("203.0.113.8:443", number(0), "api.discounts.test")
-	pem, pemErr := lab.CAPEM()
-	if err := errors.Join(dnsErr, quotesErr, discountsErr, pemErr, os.WriteFile(authority, pem, 0o644)); err != nil {
-		return err
-	}
-
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	tests := lab.Command(context.Background(), self, os.Args[1:]...)
-	tests.Env = append(os.Environ(), ratesdVariable+"="+ratesd, "SSL_CERT_FILE="+authority)
+	authority := filepath.Join(dir, "ca.pem")
+	args := []string{"-f", "testdata/lab.conf", "-ca", authority, "--", self}
+	tests := exec.Command(filepath.Join(dir, "netlab"), append(args, os.Args[1:]...)...)
+	tests.Env = append(os.Environ(), ratesdVariable+"="+filepath.Join(dir, "ratesd"), "SSL_CERT_FILE="+authority)
 	tests.Stdout, tests.Stderr = os.Stdout, os.Stderr
 	return tests.Run()
 }
 
-func number(n int) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, n) })
+// requireLab skips the test where it has no hosts to call, and fails it where nothing may be skipped.
+func requireLab(t *testing.T) {
+	t.Helper()
+	if os.Getenv(ratesdVariable) != "" {
+		return
+	}
+	if os.Getenv("NETZERO_TEST_REQUIRE") == "1" {
+		t.Fatal("the hosts that this test calls are created by root only")
+	}
+	t.Skip("the hosts that this test calls are created by root only: go test -exec 'sudo --preserve-env'")
 }
 
 // startRatesd starts the rates server, as a test starts any program that its service needs.
 func startRatesd(t *testing.T) {
 	t.Helper()
-	testenv.RequireRoot(t)
+	requireLab(t)
 	ratesd := exec.CommandContext(t.Context(), os.Getenv(ratesdVariable), "-listen", "127.0.0.1:7070")
 	out, err := ratesd.StdoutPipe()
 	if err != nil {

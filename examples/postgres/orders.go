@@ -1,7 +1,7 @@
 // Package orders keeps orders in a PostgreSQL database.
 //
 // It stands for a service of yours that is tested against a real database in a container. It knows nothing of netzero. The test
-// runs on images of this repository's own (make images), or with NETZERO_EXAMPLES_IMAGES=public on postgres:17.
+// runs on postgres:17. EXAMPLE_POSTGRES_IMAGE names another image: make test-examples sets it to one that make images builds.
 package orders
 
 import (

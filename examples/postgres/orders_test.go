@@ -1,7 +1,9 @@
 package orders_test
 
 import (
+	"cmp"
 	"database/sql"
+	"os"
 	"testing"
 
 	_ "github.com/lib/pq"
@@ -9,12 +11,11 @@ import (
 	"github.com/testcontainers/testcontainers-go/modules/postgres"
 
 	orders "github.com/netzero-dev/netzero/examples/postgres"
-	"github.com/netzero-dev/netzero/internal/testenv"
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
 func TestOrders(t *testing.T) {
-	image := testenv.ExampleImage(t, "postgres", "postgres:17") // yours is just "postgres:17"
+	image := cmp.Or(os.Getenv("EXAMPLE_POSTGRES_IMAGE"), "postgres:17")
 	rec := netzerotest.Record(t, netzerotest.Workload("orders"))
 
 	container, err := postgres.Run(t.Context(), image, rec.As("orders-db"), postgres.BasicWaitStrategies())

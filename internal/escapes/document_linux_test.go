@@ -23,7 +23,7 @@ const documentHead = `# Ways out
 
 Every known way in which traffic leaves a process or a container, and what a recording shows of it. ` + "`make test-escapes`" + ` runs
 each on the kernel of the machine and writes this file. A row that shows anything else fails the test, also on the other
-kernels of [KERNELS.md](../KERNELS.md) that have the feature.
+kernels of [kernels.md](kernels.md) that have the feature.
 
 Each row has a host of its own; the flow is what the policy would allow. The other columns say whether three common tools
 have seen that host in the same run, each started at the moment at which the recording starts:

@@ -25,7 +25,7 @@ type way struct {
 	// endedRed: where early was in an earlier test, the flow is that one's, not this recording's, and this is what the
 	// failure says.
 	endedRed string
-	// capability is its row in KERNELS.md, where kernels may lack the feature.
+	// capability is its row in docs/kernels.md, where kernels may lack the feature.
 	capability string
 	// inside: nothing leaves the machine. partial: what leaves comes nowhere.
 	inside, partial bool
@@ -36,10 +36,10 @@ type way struct {
 	early func(to host) (open func() error, err error)
 }
 
-// group is the ways of one kind: a section of docs/escapes.md, and a row of KERNELS.md.
+// group is the ways of one kind: a section of docs/escapes.md, and a row of docs/kernels.md.
 type group struct {
 	name       string
-	capability string // its row in KERNELS.md
+	capability string // its row in docs/kernels.md
 	container  bool   // in place of that: it needs Docker
 	ways       []way
 }

@@ -219,14 +219,14 @@ func udpZeroCopy(to host) error {
 
 // iocb is struct iocb of linux/aio_abi.h.
 type iocb struct {
-	data          uint64
-	key, rwFlags  uint32
-	op, priority  uint16
+	_             uint64 // data
+	_, _          uint32 // key, rw_flags
+	op, _         uint16 // priority
 	fd            uint32
 	buffer, bytes uint64
-	offset        int64
+	_             int64 // offset
 	_             uint64
-	flags, event  uint32
+	_, _          uint32 // flags, event
 }
 
 func udpAIO(to host) error {

@@ -5,7 +5,7 @@ import "github.com/netzero-dev/netzero/internal/kernels/guest"
 // CapabilityFile is the table below, from the module's root.
 const CapabilityFile = "internal/kernels/capabilities.go"
 
-// capability is a row of KERNELS.md, and what is expected of every kernel there.
+// capability is a row of docs/kernels.md, and what is expected of every kernel there.
 type capability struct {
 	name        string
 	suite, test string // which says it, by internal/testenv
@@ -40,7 +40,7 @@ const (
 // none is why a kernel refuses a protocol that is not built in.
 const none = "the kernel has none"
 
-// capabilities are all of them, in the order of KERNELS.md. A new one needs a row here and a test that says it.
+// capabilities are all of them, in the order of docs/kernels.md. A new one needs a row here and a test that says it.
 var capabilities = []capability{
 	{name: "programs load, attach and go without a trace", suite: inProbe, test: "TestCloseLeavesNothing"},
 	{name: "hooks that do not fire are found", suite: inProbe, test: "TestHooksThatDoNotSeeUsAreFound"},

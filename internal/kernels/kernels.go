@@ -5,7 +5,7 @@
 // the mirror, and never changed. The tests are the same that run on the host.
 //
 // Tests say what the kernel can do (internal/testenv); capabilities.go holds what is expected of every kernel, and
-// KERNELS.md what they have shown.
+// docs/kernels.md what they have shown.
 //
 // It refuses to pass what it did not see pass: a guest that dies, a record that is missing, a package of which no test
 // ran, a kernel other than the one that was asked for, or one that cannot be had, a capability that is not what is expected,
@@ -62,7 +62,7 @@ func (k Kernel) Arch() Arch {
 	return Arch(release[strings.LastIndexByte(release, '-')+1:])
 }
 
-// label returns the kernel's name in KERNELS.md, which patch releases share.
+// label returns the kernel's name in docs/kernels.md, which patch releases share.
 func (k Kernel) label() string {
 	if k.Arch() == AMD64 {
 		return k.Number()

@@ -14,7 +14,7 @@ import (
 )
 
 // TableFile is what [Table] returns, as it is committed, from the module's root.
-const TableFile = "KERNELS.md"
+const TableFile = "docs/kernels.md"
 
 const tableHead = "# What each kernel records\n" + `
 Written by ` + "`make test-kernels`" + `, which boots these kernels of Debian's under QEMU and runs the tests in each. A test says
@@ -22,7 +22,7 @@ what the kernel did, after it has passed; nothing here follows from a version. A
 from patch release to patch release; the newest may still be a release candidate. Kernels before 5.10 are refused, with
 an error that says so.
 
-Every row is also expected, in [capabilities.go](` + CapabilityFile + `), of all kernels from 5.10 on, whether they have a
+Every row is also expected, in [capabilities.go](../` + CapabilityFile + `), of all kernels from 5.10 on, whether they have a
 column or not: one that says something else, or nothing, fails ` + "`make test-kernels`" + `.
 `
 

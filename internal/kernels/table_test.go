@@ -78,7 +78,7 @@ func TestTableThatChangedIsTold(t *testing.T) {
 }
 
 func TestTableThatIsStaleIsWrittenOrFails(t *testing.T) {
-	file := filepath.Join(t.TempDir(), TableFile)
+	file := filepath.Join(t.TempDir(), "kernels.md")
 	results := []Result{{Kernel: testKernel, Capabilities: []guest.Capability{{Name: capabilities[0].name, State: guest.Recorded}}}}
 	if _, err := KeepTable(file, results, true); !errors.Is(err, ErrStale) {
 		t.Errorf("a table that is not there: %v", err)

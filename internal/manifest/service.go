@@ -95,7 +95,8 @@ func (o *object) readBackings() ([]*backing, error) {
 	if o.kind == "EndpointSlice" {
 		return o.readEndpointSlice()
 	}
-	var from corev1.Endpoints //nolint:staticcheck // deprecated, but still written by hand
+	//lint:ignore SA1019 deprecated, but still written by hand
+	var from corev1.Endpoints
 	if err := o.decode(&from); err != nil {
 		return nil, err
 	}

@@ -53,10 +53,6 @@ type peerSpec struct {
 	other  bool // it fits as no other peer does
 }
 
-func (p peerSpec) isUniform() bool {
-	return !p.other && !p.prefix.IsValid() && len(p.labels) == 0 && p.host == ""
-}
-
 // portSpec is what decides how a port fits a flow.
 type portSpec struct {
 	any         bool // every port of every protocol

@@ -289,7 +289,7 @@ func TestPingsAtTheDestination(t *testing.T) {
 	if unused := in.unused(merged); len(unused) != 1 || !strings.Contains(unused[0], "ingress-other: icmp-echo anywhere") {
 		t.Errorf("unused: %q", unused)
 	}
-	if got := in.merge(merged); got[1].Annotations != nil && len(got[1].Annotations) > 0 {
+	if got := in.merge(merged); len(got[1].Annotations) > 0 {
 		t.Errorf("db still lists %v", got[1].Annotations)
 	}
 }

@@ -9,7 +9,7 @@ import (
 // Recorded says that this kernel records a capability fully, if the test passes. Like its siblings it may be called at the
 // start: whatever the test finds wrong until it ends keeps it from being said.
 //
-// A capability is a row of KERNELS.md and of the table in internal/kernels/capabilities.go. Exactly one test says how a
+// A capability is a row of docs/kernels.md and of the table in internal/kernels/capabilities.go. Exactly one test says how a
 // kernel stands to it, by what the kernel does and not by its version; the table says what is expected, and a
 // kernel that differs fails `make test-kernels`.
 func Recorded(tb testing.TB, capability string) {

@@ -80,8 +80,8 @@ func call(client string, limit time.Duration, args ...string) error {
 	return nil
 }
 
-// ExampleImage returns the image that an example runs: [Image], or where NETZERO_EXAMPLES_IMAGES=public is set the public one, which
-// the engine gets from its registry.
+// ExampleImage returns the image that make test-examples runs: [Image], or where NETZERO_EXAMPLES_IMAGES=public is set the
+// public one, which the engine gets from its registry.
 func ExampleImage(tb testing.TB, name, public string) string {
 	tb.Helper()
 	if os.Getenv("NETZERO_EXAMPLES_IMAGES") == "public" {

@@ -7,12 +7,15 @@ package netlab
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"text/template"
 
 	"github.com/netzero-dev/netzero/internal/testnet"
 )
@@ -26,6 +29,7 @@ type step struct {
 // labFile is a lab file that was understood.
 type labFile struct {
 	zone  *testnet.Zone
+	site  http.Handler // of web servers on the lines that follow; nil is that of [testnet.Lab.ServeHTTP]
 	steps []step
 }
 
@@ -33,47 +37,51 @@ type labFile struct {
 // and what they do.
 var words = map[string]struct {
 	least, most int
-	do          func(lab *testnet.Lab, zone *testnet.Zone, args []string) error
+	do          func(lab *testnet.Lab, file *labFile, args []string) error
 }{
-	"host": {1, -1, func(lab *testnet.Lab, _ *testnet.Zone, args []string) error {
+	"host": {1, -1, func(lab *testnet.Lab, _ *labFile, args []string) error {
 		return lab.Host(args...)
 	}},
-	"tcp": {1, 1, func(lab *testnet.Lab, _ *testnet.Zone, args []string) error {
+	"tcp": {1, 1, func(lab *testnet.Lab, _ *labFile, args []string) error {
 		_, err := lab.ServeTCP(args[0], nil)
 		return err
 	}},
-	"udp": {1, 1, func(lab *testnet.Lab, _ *testnet.Zone, args []string) error {
+	"udp": {1, 1, func(lab *testnet.Lab, _ *labFile, args []string) error {
 		_, err := lab.ServeUDP(args[0], nil)
 		return err
 	}},
-	"http": {1, 1, func(lab *testnet.Lab, _ *testnet.Zone, args []string) error {
-		_, err := lab.ServeHTTP(args[0], nil)
+	"answer": {1, -1, func(_ *testnet.Lab, file *labFile, args []string) (err error) {
+		file.site, err = parseAnswer(strings.Join(args, " "))
 		return err
 	}},
-	"tls": {2, -1, func(lab *testnet.Lab, _ *testnet.Zone, args []string) error {
-		_, err := lab.ServeTLS(args[0], nil, args[1:]...)
+	"http": {1, 1, func(lab *testnet.Lab, file *labFile, args []string) error {
+		_, err := lab.ServeHTTP(args[0], file.site)
 		return err
 	}},
-	"silent": {1, 1, func(lab *testnet.Lab, _ *testnet.Zone, args []string) error {
+	"tls": {2, -1, func(lab *testnet.Lab, file *labFile, args []string) error {
+		_, err := lab.ServeTLS(args[0], file.site, args[1:]...)
+		return err
+	}},
+	"silent": {1, 1, func(lab *testnet.Lab, _ *labFile, args []string) error {
 		_, err := lab.ServeSilent(args[0])
 		return err
 	}},
-	"dns": {1, 1, func(lab *testnet.Lab, zone *testnet.Zone, args []string) error {
-		_, err := lab.ServeDNS(args[0], zone)
+	"dns": {1, 1, func(lab *testnet.Lab, file *labFile, args []string) error {
+		_, err := lab.ServeDNS(args[0], file.zone)
 		return err
 	}},
-	"record": {3, -1, func(_ *testnet.Lab, zone *testnet.Zone, args []string) error {
-		return zone.Add(strings.Join(args, " "))
+	"record": {3, -1, func(_ *testnet.Lab, file *labFile, args []string) error {
+		return file.zone.Add(strings.Join(args, " "))
 	}},
-	"truncate": {0, 0, func(_ *testnet.Lab, zone *testnet.Zone, _ []string) error {
-		zone.Truncate(true)
+	"truncate": {0, 0, func(_ *testnet.Lab, file *labFile, _ []string) error {
+		file.zone.Truncate(true)
 		return nil
 	}},
-	"search": {1, -1, func(lab *testnet.Lab, _ *testnet.Zone, args []string) error {
+	"search": {1, -1, func(lab *testnet.Lab, _ *labFile, args []string) error {
 		lab.Search(args...)
 		return nil
 	}},
-	"ndots": {1, 1, func(lab *testnet.Lab, _ *testnet.Zone, args []string) error {
+	"ndots": {1, 1, func(lab *testnet.Lab, _ *labFile, args []string) error {
 		n, err := strconv.Atoi(args[0])
 		if err != nil {
 			return fmt.Errorf("set ndots: %w", err)
@@ -103,7 +111,7 @@ func parse(name string, r io.Reader) (*labFile, error) {
 			return nil, fmt.Errorf("%s:%d: wrong number of arguments to %q: %d", name, number, fields[0], len(args))
 		}
 		file.steps = append(file.steps, step{number, func(lab *testnet.Lab) error {
-			return word.do(lab, file.zone, args)
+			return word.do(lab, file, args)
 		}})
 	}
 	if err := scanner.Err(); err != nil {
@@ -120,4 +128,21 @@ func (f *labFile) build(name string, lab *testnet.Lab) error {
 		}
 	}
 	return nil
+}
+
+// parseAnswer returns a site that answers every request with one line: text, a [template.Template] that is executed with the
+// [http.Request].
+func parseAnswer(text string) (http.Handler, error) {
+	answer, err := template.New("answer").Parse(text + "\n")
+	if err != nil {
+		return nil, fmt.Errorf("parse answer: %w", err)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var b bytes.Buffer
+		if err := answer.Execute(&b, r); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.Write(b.Bytes())
+	}), nil
 }

@@ -25,6 +25,8 @@ number after a signal, 125 when netlab itself failed, 126 and 127 when COMMAND c
                    udp [2001:db8::7]:9999                 a UDP server that echoes
                    http 203.0.113.7:80                    answers with "GET http://host/path"
                    tls 203.0.113.7:443 api.pay.test       the same over HTTPS, with a certificate for the names
+                   answer paid {{.FormValue "sum"}}       what http and tls servers on later lines answer instead:
+                                                          text/template, executed with the *http.Request
                    silent 203.0.113.9:443                 takes connections and datagrams, and says nothing
                    dns 203.0.113.53:53                    a DNS server that knows the records
                    record api.pay.test A 203.0.113.7      or AAAA, CNAME, SRV, HTTPS

@@ -2,7 +2,7 @@
 //
 //	go run ./internal/kernels/cmd/testkernels [-kernels 5.10,6.19,6.12/arm64,...] [-run REGEXP] [-check] [-v]
 //
-// Without -kernels and -run it runs all kernels of the committed list, and writes KERNELS.md if all passed; with -check, which
+// Without -kernels and -run it runs all kernels of the committed list, and writes docs/kernels.md if all passed; with -check, which
 // CI sets, it fails instead where that would change.
 //
 // It exits with 1 where a kernel failed and with 2 where a run was impossible, and refuses to call either a pass. It
@@ -122,7 +122,7 @@ func testKernels(ctx context.Context) (passed bool, err error) {
 		fmt.Fprintf(os.Stderr, "testkernels: %s stays as it is, since not all kernels passed\n", kernels.TableFile)
 		return false, nil
 	}
-	return table(results, filepath.Join(module, kernels.TableFile))
+	return table(results, filepath.Join(module, filepath.FromSlash(kernels.TableFile)))
 }
 
 // table writes what the kernels have shown, or with -check reports whether that is what the file says.

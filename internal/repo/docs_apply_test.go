@@ -1,4 +1,4 @@
-package netzero_test
+package repo_test
 
 import (
 	"os"

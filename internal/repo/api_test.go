@@ -1,4 +1,4 @@
-package netzero_test
+package repo_test
 
 import (
 	"bytes"
@@ -14,26 +14,28 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var writeAPI = flag.Bool("write-api", false, "write api.txt instead of comparing with it")
+var writeAPI = flag.Bool("write-api", false, "write "+apiFile+" instead of comparing with it")
+
+const apiFile = "internal/repo/api.txt"
 
 // public lists the packages that others import. What their exported names lead to in internal packages is public too.
 var public = []string{"golden", "netzerotest"}
 
 // TestAPI compares api.txt with the exported names: a new one wants a reason in ARCHITECTURE.md, one that is gone or
-// changed breaks somebody. To accept: go test . -run TestAPI -write-api
+// changed breaks somebody. To accept: go test ./internal/repo -run TestAPI -write-api
 func TestAPI(t *testing.T) {
 	got := strings.Join(exported(t), "\n") + "\n"
 	if *writeAPI {
-		if err := os.WriteFile("api.txt", []byte(got), 0o644); err != nil {
+		if err := os.WriteFile(apiFile, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile("api.txt")
+	want, err := os.ReadFile(apiFile)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
-		t.Errorf("the exported names changed (-api.txt +code); to accept: go test . -run TestAPI -write-api\n%s", diff)
+		t.Errorf("the exported names changed (-api.txt +code); to accept: go test ./internal/repo -run TestAPI -write-api\n%s", diff)
 	}
 }
 
