@@ -7,6 +7,8 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 AS_ROOT := -exec "'$(CURDIR)/.ci/as-root'"
 # Modules of their own, so that nobody who imports this one pays for what they need.
 MODULES := examples/postgres examples/blackbox internal/conformance internal/conformance/statedb internal/crowd
+# Those that make test leaves out, because the first run builds a control plane.
+CLUSTER := internal/cluster internal/cluster/controlplane
 
 # Docker publishes ports at this machine, also where this is a container itself; and Ryuk, which removes containers that a
 # killed test leaves, comes from a registry.
@@ -56,6 +58,11 @@ test-kernels: ## run the kernel tests on Debian's kernels under QEMU, write docs
 	@.ci/need kernels
 	$(GO) run ./internal/kernels/cmd/testkernels $(if $(KERNELS),-kernels $(KERNELS)) $(if $(CHECK),-check) $(if $(MIRROR),-mirror $(MIRROR))
 
+.PHONY: test-cluster
+test-cluster: images ## replay recordings in a real cluster (etcd, kube-apiserver, an enforcer), and try broken policies
+	@.ci/need cluster
+	cd internal/cluster && NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(EXAMPLE_IMAGES) $(GO) test -v -count=1 -timeout 60m $(AS_ROOT) .
+
 .PHONY: test-escapes
 test-escapes: images ## run every way out of a process or container, also for strace, tcpdump and bpftrace; write docs/escapes.md
 	@.ci/need test
@@ -83,12 +90,12 @@ vet:
 	GOOS=linux $(GO) vet ./...
 	GOOS=darwin $(GO) vet ./...
 	GOOS=windows $(GO) vet ./...
-	@set -e; for module in $(MODULES); do (set -x; cd $$module && $(GO) vet ./...); done
+	@set -e; for module in $(MODULES) internal/cluster; do (set -x; cd $$module && $(GO) vet ./...); done
 
 .PHONY: tidy
 tidy:
 	$(GO) mod tidy -diff
-	@set -e; for module in $(MODULES); do (set -x; cd $$module && $(GO) mod tidy -diff); done
+	@set -e; for module in $(MODULES) $(CLUSTER); do (set -x; cd $$module && $(GO) mod tidy -diff); done
 
 .PHONY: generated
 generated:
@@ -98,7 +105,7 @@ generated:
 .PHONY: lint
 lint: ## staticcheck, in all modules
 	$(GO) run $(STATICCHECK) ./...
-	@set -e; for module in $(MODULES); do (set -x; cd $$module && $(GO) run $(STATICCHECK) ./...); done
+	@set -e; for module in $(MODULES) internal/cluster; do (set -x; cd $$module && $(GO) run $(STATICCHECK) ./...); done
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (10s)

@@ -14,7 +14,6 @@ import (
 // TestValidation_DrawnPolicies sends generated policies to the API server as a dry run, with strict validation.
 func TestValidation_DrawnPolicies(t *testing.T) {
 	c := theCluster(t)
-	refused := 0
 	for i, p := range policytest.Policies(policytest.Seed(t), 1000) {
 		fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(p)
 		if err != nil {
@@ -28,20 +27,18 @@ func TestValidation_DrawnPolicies(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := c.Apply(t.Context(), object, true); err != nil {
-			refused++
 			t.Errorf("policy %d: %v", i, err)
 		}
 	}
-	t.Logf("%d refused", refused)
 }
 
 // TestValidation_Strict shows that the API server refuses what validation is there for.
 func TestValidation_Strict(t *testing.T) {
 	for _, wrong := range []struct{ right, wrong, want string }{
-		{"policyTypes", "policytypes", "unknown field"},
+		{"policyTypes", "policytypes", "field not declared in schema"},
 		{"port: 6379", "port: 70000", "must be between 1 and 65535"},
 		{"0.0.0.0/0", "0.0.0.0/33", "cidr"},
-		{"app: redis", "app: -redis", "must consist of alphanumeric"},
+		{"app: redis", "app: -redis", "a valid label must be"},
 		{"protocol: TCP", "protocol: TPC", "supported values"},
 	} {
 		t.Run(wrong.wrong, func(t *testing.T) {

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
@@ -110,7 +109,7 @@ func (v ciliumView) opens(entity string, f flow.Flow) bool {
 
 func (v ciliumView) fitPods(selector *metav1.LabelSelector, far flow.Endpoint) peerFit {
 	w, _ := v.scope.workload(far)
-	return v.fitLabels(selector, w.at(v.direction).labels(), cmp.Or(w.Namespace, v.namespace))
+	return v.fitLabels(selector, w.at(v.direction).labels(), namespaceOf(w, v.direction, v.subject, v.namespace))
 }
 
 // fitLabels holds a selector against pods of a namespace.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/netzero-dev/netzero/internal/cilium"
@@ -350,7 +351,11 @@ func (e ciliumEdit) openingOfRule(r ciliumRule) (ciliumOpening, bool) {
 	}
 	switch peer := r.peers()[0]; {
 	case peer.endpoint != nil && len(peer.endpoint.MatchExpressions) > 0:
-		return o, false
+		isOfAny := equality.Semantic.DeepEqual(peer.endpoint.MatchExpressions, []metav1.LabelSelectorRequirement{ofAnyNamespace})
+		set := labels.Set(plainSelector(peer.endpoint).MatchLabels)
+		_, hasNamespace := set[cilium.NamespaceLabel]
+		o.peer = ciliumPeer{rank: rankPods, namespace: anyNamespace, labels: set.String()}
+		return o, isOfAny && !hasNamespace
 	case peer.endpoint != nil:
 		set := labels.Set(plainSelector(peer.endpoint).MatchLabels)
 		of := ciliumPeer{rank: rankPods, namespace: set[cilium.NamespaceLabel]}

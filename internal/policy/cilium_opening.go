@@ -25,7 +25,7 @@ const (
 // ciliumPeer is what a rule depends on of the far end of its flows.
 type ciliumPeer struct {
 	rank      rank
-	namespace string     // of pods, where it is known; of the resolver's, where they are not the usual ones
+	namespace string     // of pods, where it is known, or anyNamespace; of the resolver's, where they are not the usual ones
 	labels    string     // of pods, as labels.Set writes them; the same
 	host      string     // of a name, or a pattern of names
 	addr      netip.Addr // of an address, and of a resolver that is no pods
@@ -95,10 +95,11 @@ func (c Cilium) openingOf(d direction, f flow.Flow) ciliumOpening {
 	if f.Protocol.IsICMP() {
 		first = uint16(icmpType(f))
 	}
-	return ciliumOpening{peer: c.peerOf(d, d.far(f)), port: first, end: last, protocol: f.Protocol}
+	return ciliumOpening{peer: c.peerOf(d, f), port: first, end: last, protocol: f.Protocol}
 }
 
-func (c Cilium) peerOf(d direction, e flow.Endpoint) ciliumPeer {
+func (c Cilium) peerOf(d direction, f flow.Flow) ciliumPeer {
+	e := d.far(f)
 	switch {
 	case d == egress && isAPIServer(e):
 		return ciliumPeer{rank: rankAPIServer}
@@ -108,7 +109,11 @@ func (c Cilium) peerOf(d direction, e flow.Endpoint) ciliumPeer {
 		return ciliumPeer{rank: rankHost}
 	case e.Kind == flow.Workload:
 		w, _ := c.workload(e)
-		return ciliumPeer{rank: rankPods, namespace: w.Namespace, labels: w.at(d).selecting().String()}
+		k := ciliumPeer{rank: rankPods, namespace: w.Namespace, labels: w.at(d).selecting().String()}
+		if subject, _ := c.workload(d.near(f)); isFromAnywhere(d, w, subject) {
+			k.namespace = anyNamespace
+		}
+		return k
 	case e.Kind == flow.Resolver:
 		return c.resolverOf(e).ciliumPeer()
 	case e.Kind == flow.External && d == egress:

@@ -32,10 +32,14 @@ func (k ciliumPeer) rule() ciliumRule {
 	switch k.rank {
 	case rankPods:
 		set, _ := labels.ConvertSelectorToLabelsMap(k.labels) // what cannot be read back is inexpressible
-		if k.namespace != "" {
+		if k.namespace != "" && k.namespace != anyNamespace {
 			set = labels.Merge(set, labels.Set{cilium.NamespaceLabel: k.namespace})
 		}
-		return ciliumRule{endpoints: []metav1.LabelSelector{sourced(set)}}
+		pods := sourced(set)
+		if k.namespace == anyNamespace {
+			pods.MatchExpressions = []metav1.LabelSelectorRequirement{ofAnyNamespace}
+		}
+		return ciliumRule{endpoints: []metav1.LabelSelector{pods}}
 	case rankResolver:
 		if k.addr.IsValid() {
 			return ciliumRule{cidrs: []cilium.CIDRRule{{CIDR: netip.PrefixFrom(k.addr, k.bits).String()}}}
@@ -60,6 +64,12 @@ func (k ciliumPeer) rule() ciliumRule {
 		return ciliumRule{entities: []string{cilium.All}}
 	}
 	return ciliumRule{cidrs: []cilium.CIDRRule{{CIDR: netip.PrefixFrom(k.addr, k.addr.BitLen()).String()}}}
+}
+
+// ofAnyNamespace is the part of a selector by which pods of all namespaces are meant: without one that names the
+// namespace's label, Cilium takes those of the policy's own.
+var ofAnyNamespace = metav1.LabelSelectorRequirement{
+	Key: cilium.KubernetesSource + cilium.NamespaceLabel, Operator: metav1.LabelSelectorOpExists,
 }
 
 // sourced returns a selector of pods' labels, whose keys have their source.

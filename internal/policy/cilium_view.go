@@ -13,7 +13,8 @@ type ciliumView struct {
 	direction direction
 	rules     []ciliumRule
 	denials   []ciliumRule
-	namespace string        // of the policy and the subject, never empty
+	namespace string // of the policy and the subject, never empty
+	subject   Workload
 	named     bool          // one of the policy's rules is for names
 	lookups   []cilium.FQDN // that Cilium reads for the subject's pods, by any policy
 	read      *fqdnIndex    // of them; may be nil
@@ -31,6 +32,7 @@ func (c Cilium) views(policies ciliumPolicies, subject Workload, d direction) []
 		v := ciliumView{
 			NetworkPolicy: p, scope: c, direction: d, rules: ciliumRulesOf(p, d), denials: ciliumDenyRulesOf(p, d),
 			namespace: cmp.Or(p.Namespace, subject.Namespace, defaultNamespace), openings: new(openings),
+			subject: subject,
 		}
 		for _, r := range v.rules {
 			v.named = v.named || len(r.names) > 0

@@ -107,7 +107,11 @@ func (k peerKey) list() []networkingv1.NetworkPolicyPeer {
 	case flow.Workload:
 		set, _ := labels.ConvertSelectorToLabelsMap(k.labels) // what cannot be read back is inexpressible
 		pods := networkingv1.NetworkPolicyPeer{PodSelector: selector(set)}
-		if k.namespace != "" {
+		switch k.namespace {
+		case "":
+		case anyNamespace:
+			pods.NamespaceSelector = &metav1.LabelSelector{}
+		default:
 			pods.NamespaceSelector = selector(namespaceLabels(k.namespace))
 		}
 		return []networkingv1.NetworkPolicyPeer{pods}

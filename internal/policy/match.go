@@ -200,7 +200,15 @@ func (v view) fitPods(peer *networkingv1.NetworkPolicyPeer, far flow.Endpoint) p
 		return v.fitLabels(peer, r.Labels, r.Namespace)
 	}
 	w, _ := v.scope.workload(far)
-	return v.fitLabels(peer, w.at(v.direction).labels(), cmp.Or(w.Namespace, v.namespace))
+	return v.fitLabels(peer, w.at(v.direction).labels(), namespaceOf(w, v.direction, v.subject, v.namespace))
+}
+
+// namespaceOf returns a peer's namespace, or [anyNamespace], which no selector but one for all namespaces has.
+func namespaceOf(w Workload, d direction, subject Workload, namespace string) string {
+	if isFromAnywhere(d, w, subject) {
+		return anyNamespace
+	}
+	return cmp.Or(w.Namespace, namespace)
 }
 
 // fitLabels holds a peer that selects pods against those of a namespace.

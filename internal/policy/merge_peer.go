@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -40,7 +41,7 @@ func (e edit) peerOfRule(rule rule) (peerKey, bool) {
 	if peer.PodSelector != nil {
 		pods := peerKey{kind: flow.Workload, labels: labels.Set(peer.PodSelector.MatchLabels).String()}
 		if peer.NamespaceSelector != nil {
-			pods.namespace = peer.NamespaceSelector.MatchLabels[namespaceLabel]
+			pods.namespace = cmp.Or(peer.NamespaceSelector.MatchLabels[namespaceLabel], anyNamespace)
 		}
 		candidates = append(candidates, pods)
 	}

@@ -25,11 +25,21 @@ func (o opening) compare(p opening) int {
 	return cmp.Or(o.peer.compare(p.peer), cmp.Compare(o.port, p.port), cmp.Compare(o.end, p.end), cmp.Compare(o.protocol, p.protocol))
 }
 
+// anyNamespace stands for the namespace of a caller that is in an unknown one; see [isFromAnywhere].
+const anyNamespace = "*"
+
+// isFromAnywhere reports whether a caller may be in any namespace, as far as is known, while the subject is in a known one.
+// Without a namespace in its rule Kubernetes would take the subject's, but the caller's own policy is applied to wherever
+// the caller is. A destination without a namespace is another matter: its name is looked up in the caller's.
+func isFromAnywhere(d direction, caller, subject Workload) bool {
+	return d == ingress && caller.Namespace == "" && subject.Namespace != ""
+}
+
 // peerKey is what a rule depends on of the far end of its flows, so that equal peers share a rule: a public name is its
 // kind alone, because all of them are the internet.
 type peerKey struct {
 	kind      flow.Kind
-	namespace string     // of pods, where it is another than the policy's
+	namespace string     // of pods, where it is another than the policy's; or anyNamespace
 	labels    string     // of pods, as labels.Set writes them
 	addr      netip.Addr // of an Address, and of a Resolver that is no pods
 	bits      int        // of a Resolver's addresses
@@ -83,6 +93,9 @@ func (s Scope) peerOf(subject Workload, d direction, e flow.Endpoint) peerKey {
 		k := peerKey{kind: flow.Workload, labels: w.at(d).selecting().String()}
 		if w.Namespace != subject.Namespace {
 			k.namespace = w.Namespace
+		}
+		if isFromAnywhere(d, w, subject) {
+			k.namespace = anyNamespace
 		}
 		return k
 	case e.Kind == flow.Resolver:

@@ -99,7 +99,8 @@ type view struct {
 	scope     Scope
 	direction direction
 	rules     []rule
-	namespace string        // of the policy and the subject, never empty
+	namespace string // of the policy and the subject, never empty
+	subject   Workload
 	annotated bool          // with NamesAnnotation, be it an empty one; never for ingress
 	names     []allowedName // that it lists
 	listed    *nameIndex    // of them; may be nil
@@ -117,6 +118,7 @@ func (s Scope) views(policies []*networkingv1.NetworkPolicy, subject Workload, d
 		v := view{
 			NetworkPolicy: p, scope: s, direction: d, rules: rulesOf(p, d),
 			namespace: cmp.Or(p.Namespace, subject.Namespace, defaultNamespace), openings: new(openings), reserved: reservationsOf(p, d),
+			subject: subject,
 		}
 		if d == egress {
 			v.annotated = gatesNames(p)

@@ -95,7 +95,9 @@ func (c scopeClaims) opened(d direction, n flow.Flow) bool {
 		slices.ContainsFunc(own, func(f flow.Flow) bool { return s.entryOf(f) == s.entryOf(n) })
 	openings, needed := s.openings(subject, d, own), s.openingOf(subject, d, n)
 	byAnyone := opening{peer: peerKey{kind: flow.Anyone}, port: n.Port, protocol: n.Protocol}
-	return isNamed && slices.Contains(openings, needed) || slices.Contains(openings, byAnyone)
+	fromAnywhere := needed
+	fromAnywhere.peer.namespace = anyNamespace
+	return isNamed && slices.Contains(openings, needed) || slices.Contains(openings, byAnyone) || slices.Contains(openings, fromAnywhere)
 }
 
 func (c scopeClaims) denyNeighbours() {
