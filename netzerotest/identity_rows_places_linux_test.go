@@ -129,6 +129,17 @@ var containerRows = []identityRow{
 		tests: []string{"TestWhatContainersWithDotsInTheirNamesStandFor"},
 	},
 	{
+		dialled:    "the same",
+		known:      "no `Namespace`; the policy of `orders-db`, which is applied to `shop`",
+		kubernetes: "from app=checkout in any namespace: 5432/TCP",
+		why:        "Nobody said where the caller runs, and in a rule without a namespace it would run in `shop`.",
+		scene: scene{
+			containers: []sceneContainer{{alias: "orders-db.shop.svc"}},
+			dials:      []dial{{addr: "CONTAINER0", port: 5432}},
+		},
+		of: "orders-db", shows: showsIngress, tests: []string{"TestIngress_CallerOfUnknownNamespace"},
+	},
+	{
 		dialled:    "container `orders-db.shop`",
 		known:      "the manifests have that Service",
 		kubernetes: "app=db in shop: 5432/TCP",

@@ -23,6 +23,8 @@ const (
 // namespaceLabels are the labels by which both dialects choose a namespace.
 var namespaceLabels = []string{"kubernetes.io/metadata.name", "io.kubernetes.pod.namespace"}
 
+const inAnyNamespace = " in any namespace"
+
 // shortPods returns a selector as "app=db, tier=web in shop".
 func shortPods(labels ...map[string]string) string {
 	var pairs []string
@@ -89,6 +91,8 @@ func shortKubernetes(p *networkingv1.NetworkPolicy, shows string) []string {
 			case peer.IPBlock != nil && peer.IPBlock.CIDR == "::/0":
 			case peer.IPBlock != nil:
 				texts = append(texts, peer.IPBlock.CIDR)
+			case peer.NamespaceSelector != nil && len(peer.NamespaceSelector.MatchLabels) == 0:
+				texts = append(texts, shortPods(peer.PodSelector.MatchLabels)+inAnyNamespace)
 			case peer.NamespaceSelector != nil:
 				texts = append(texts, shortPods(peer.PodSelector.MatchLabels, peer.NamespaceSelector.MatchLabels))
 			default:
@@ -132,7 +136,11 @@ func shortCilium(p *golden.CiliumNetworkPolicy, shows string) []string {
 		for _, r := range p.Spec.Ingress {
 			var peers []string
 			for _, e := range r.FromEndpoints {
-				peers = append(peers, shortPods(e.MatchLabels))
+				text := shortPods(e.MatchLabels)
+				if len(e.MatchExpressions) > 0 { // the generator writes one only, which every namespace has
+					text += inAnyNamespace
+				}
+				peers = append(peers, text)
 			}
 			for _, c := range r.FromCIDRSet {
 				peers = append(peers, c.CIDR)
