@@ -11,8 +11,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// A test of yours needs nothing of this file but netzerotest.Main: the hosts that it calls exist. Here TestMain lets the
-// command netlab create them, in a small internet of their own (testdata/lab.conf), and runs the tests within it.
+// A test of yours needs nothing of this file but netzerotest.Main: the hosts that it calls exist. Here TestMain lets
+// the command netlab create them, in a small internet of their own (testdata/lab.conf), and runs the tests within it.
 
 // withinVariable tells the tests that they run where the hosts are.
 const withinVariable = "EXAMPLE_WITHIN"

@@ -12,8 +12,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// A test of yours needs nothing of this file but netzerotest.Main: the hosts that it calls exist. Here TestMain lets the
-// command netlab create them, in a small internet of their own (testdata/lab.conf), and runs the tests within it.
+// A test of yours needs nothing of this file but netzerotest.Main: the hosts that it calls exist. Here TestMain lets
+// the command netlab create them, in a small internet of their own (testdata/lab.conf), and runs the tests within it.
 
 // ratesdVariable tells the tests, where the hosts are, which file is the program ratesd.
 const ratesdVariable = "EXAMPLE_RATESD"
@@ -39,7 +39,8 @@ func runWithin() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", dir+"/", "./cmd/ratesd", "../../internal/testnet/cmd/netlab")
+	programs := []string{"./cmd/ratesd", "../../internal/testnet/cmd/netlab"}
+	build := exec.Command("go", append([]string{"build", "-buildvcs=false", "-o", dir + "/"}, programs...)...)
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build ratesd and netlab: %w\n%s", err, out)
 	}

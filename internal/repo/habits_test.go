@@ -67,7 +67,8 @@ func TestActionsThatAreNotPinnedAreFound(t *testing.T) {
 			t.Errorf("%q passes", line)
 		}
 	}
-	if m := uses.FindStringSubmatch("    - uses: actions/checkout@" + digest + " # v7.0.1"); m == nil || !pinned.MatchString(m[1]) {
+	m := uses.FindStringSubmatch("    - uses: actions/checkout@" + digest + " # v7.0.1")
+	if m == nil || !pinned.MatchString(m[1]) {
 		t.Error("an action that is pinned does not pass")
 	}
 }

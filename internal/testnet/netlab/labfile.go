@@ -130,8 +130,8 @@ func (f *labFile) build(name string, lab *testnet.Lab) error {
 	return nil
 }
 
-// parseAnswer returns a site that answers every request with one line: text, a [template.Template] that is executed with the
-// [http.Request].
+// parseAnswer returns a site that answers every request with one line: text, a [template.Template] that is executed
+// with the [http.Request].
 func parseAnswer(text string) (http.Handler, error) {
 	answer, err := template.New("answer").Parse(text + "\n")
 	if err != nil {
