@@ -168,11 +168,8 @@ struct client_event {
 	__u8 command[CLIENT_COMMAND_LEN]; /* each argument ends with a zero byte */
 };
 
-/* TCP flags in dns_event.flags, as in the TCP header. */
-#define DNS_FIN 0x01
-#define DNS_SYN 0x02
-#define DNS_RST 0x04
-#define DNS_SENT 0x80 /* to port 53, and no flag of TCP */
+/* In dns_event.flags, of which the bits for FIN, SYN and RST are those of the TCP header: sent to port 53. */
+#define DNS_SENT 0x80
 
 /* A UDP answer to a question that was seen, or a piece of a TCP segment from port 53 or to it. Of answers only header and length bytes are sent. */
 struct dns_event {
@@ -262,6 +259,7 @@ enum counter {
 	LOST_NAME_EVENT,   /* no room in the ring buffer for a server's name */
 	LOST_NAME_ENTRY,   /* no room in server_names */
 	LOST_CHILD,        /* no room in children for a process */
+	LOST_STACK_EVENT,  /* no room in the ring buffer for a call stack */
 	HIT_CONNECT,
 	HIT_SENDMSG,
 	HIT_EGRESS,
@@ -383,65 +381,6 @@ struct scope {
 	__u32 named; /* an adopted one's names were told, or cannot be */
 };
 
-struct name_key {
-	__u64 cgroup;
-	__u8 addr[16];
-};
-
-/*
- * What led to an address. Who connects need not be who asked last: those that ask at once for several names with one address connect in any
- * order. So all that were asked for since a certain time are candidates, until as many connections as questions have come, or nothing
- * has for a while. User space knows their names from the answers, each of which it gets while there are several.
- */
-struct name {
-	struct bpf_spin_lock lock;
-	__u32 pending; /* questions less connections since then */
-	__u64 last;    /* the hash of the question that was asked last */
-	__u64 since;   /* the time of the first candidate's answer */
-	__u64 changed; /* the time of the last candidate's answer; since, where there is one candidate */
-	__u64 epoch;   /* of the scope when it was learned */
-	__u64 time;    /* of the last answer */
-};
-
-/* A local port. */
-struct port_key {
-	__u64 netns;
-	__u32 port;
-	__u32 protocol;
-};
-
-/* One remote end of one datagram socket. */
-struct peer_key {
-	__u64 cookie;
-	__u8 addr[16];
-	__u16 port;
-	__u16 padding[3];
-};
-
-enum peer_first {
-	PEER_SPOKE_FIRST = 1, /* what we send there are replies */
-	PEER_NAMED = 2,       /* the program named it as a destination */
-};
-
-struct peer {
-	__u64 cgroup;
-	__u64 netns;
-	__u64 name;
-	__u64 since;
-	__u64 bound;
-	__u64 recording;
-	__u64 executable;
-	struct opener opener;
-	__u32 first;
-	__u32 padding;
-};
-
-/* What a thread has named as the destination of the packet that it is about to send; remote.cookie 0: nothing. */
-struct destination {
-	struct peer peer; /* first, so that its address is NULL where the lookup's is */
-	struct peer_key remote;
-};
-
 /* What the program named as the destination of a datagram socket, before any address translation. */
 struct socket {
 	__u64 cgroup;              /* the scope that uses the socket, which may have been made before the recording */
@@ -455,4 +394,15 @@ struct socket {
 	 */
 	struct flow_key earlier;
 	struct opener earlier_by;
+};
+
+/* Set in flow_key.bound where that is the cookie of a connection that was opened before; a time never has it. */
+#define BOUND_IS_CONNECTION (1ULL << 63)
+
+struct connection {
+	struct flow_key key; /* as connect told it; of one that is older than the programs generation is 0, and port, if it is not known */
+	__u64 said;          /* the hash of what it named the server by; 0: nothing, or nothing that was read */
+	__u32 pid;           /* of who opened it, as in struct opener */
+	__u32 told;          /* the generation in which its flow was told last */
+	__u64 sender;        /* the recording that it was told for then */
 };

@@ -5,7 +5,14 @@
  */
 #pragma once
 
-#include "connect.h"
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <linux/in.h>
+#include <bpf/bpf_helpers.h>
+
+#include "addr.h"
+#include "scope.h"
+#include "sock.h"
 
 static __always_inline void on_bind(struct bpf_sock *ctx, const __u8 *addr)
 {

@@ -12,7 +12,12 @@
  */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
 #include "goroutine.h"
+#include "kernel.h"
 #include "scope.h"
 
 /* What the raw tracepoint sched_wakeup_new gets. */
@@ -31,8 +36,8 @@ __noinline int descends_from(__u32 ancestor)
 	if (!family_layout.parent)
 		return 0;
 	for (int i = 0; i < MAX_PARENTS; i++) {
-		at = kernel_word(at + family_layout.parent);
-		process = at ? kernel_half(at + family_layout.tgid) : 0;
+		at = kernel_word(at, family_layout.parent);
+		process = kernel_half(at, family_layout.tgid);
 		if (process == ancestor)
 			return 1;
 		if (process <= 1)
@@ -52,7 +57,7 @@ static __always_inline void on_fork(struct tracepoint_args *ctx)
 	if (!family_layout.tgid || !s) /* the verifier knows the first, and drops the rest */
 		return;
 	on_start(ctx->task);
-	child = kernel_half(ctx->task + family_layout.tgid);
+	child = kernel_half(ctx->task, family_layout.tgid);
 	if (!child || child == process) /* a thread */
 		return;
 	known = bpf_map_lookup_elem(&children, &process);
@@ -133,9 +138,9 @@ static __always_inline void on_exec(void)
 		return;
 	e->recording = *known;
 	bpf_get_current_comm(e->name, sizeof(e->name));
-	at = kernel_word(bpf_get_current_task() + task_layout.mm);
-	start = at ? kernel_word(at + task_layout.arguments) : 0;
-	length = at ? kernel_word(at + task_layout.end) - start : 0;
+	at = kernel_word(bpf_get_current_task(), task_layout.mm);
+	start = kernel_word(at, task_layout.arguments);
+	length = kernel_word(at, task_layout.end) - start;
 	e->length = length;
 	if (length > CLIENT_COMMAND_LEN)
 		length = CLIENT_COMMAND_LEN;
@@ -153,8 +158,8 @@ static __always_inline void on_exit(void)
 
 	if (!family_layout.signal || !bpf_map_lookup_elem(&children, &process))
 		return;
-	at = kernel_word(bpf_get_current_task() + family_layout.signal);
-	if (!at || kernel_half(at + family_layout.live)) /* other threads live on */
+	at = kernel_word(bpf_get_current_task(), family_layout.signal);
+	if (!at || kernel_half(at, family_layout.live)) /* other threads live on */
 		return;
 	bpf_map_delete_elem(&children, &process);
 	end_client(process);

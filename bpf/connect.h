@@ -7,6 +7,13 @@
  */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <linux/in.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "addr.h"
 #include "sender.h"
 #include "server_name.h"
 #include "stack.h"
@@ -16,30 +23,6 @@
 
 /* What struct peer_key.cookie is where a thread connects by MPTCP: the SYN leaves through a socket of the kernel's. */
 #define CONNECTS_BY_MPTCP (~0ULL)
-
-static __always_inline void set_ipv4(__u8 *addr, __u32 ip4)
-{
-	__u32 *word = (__u32 *)addr, zero = unknown_zero();
-
-	word[0] = zero;
-	word[1] = zero;
-	word[2] = bpf_htonl(0xffff);
-	word[3] = ip4;
-}
-
-static __always_inline int is_ipv4(const __u8 *addr)
-{
-	const __u32 *word = (const __u32 *)addr;
-
-	return !word[0] && !word[1] && word[2] == bpf_htonl(0xffff);
-}
-
-static __always_inline int same_addr(const __u8 *a, const __u8 *b)
-{
-	const __u32 *x = (const __u32 *)a, *y = (const __u32 *)b;
-
-	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2] && x[3] == y[3];
-}
 
 static __always_inline int is_same_end(const struct flow_key *a, const struct flow_key *b)
 {
@@ -158,20 +141,11 @@ static __always_inline struct peer *name_peer(const struct peer_key *remote, con
 {
 	struct peer fresh = {};
 
-	if (known && known->opener.pid == bpf_get_current_pid_tgid() >> 32 && known->executable == key->executable) {
-		known->name = key->name;
-		known->since = key->since;
-		known->bound = key->bound;
-		known->recording = key->recording;
+	if (known && known->opener.pid == bpf_get_current_pid_tgid() >> 32 && known->key.executable == key->executable) {
+		known->key = *key;
 		return known;
 	}
-	fresh.cgroup = key->cgroup;
-	fresh.netns = key->netns;
-	fresh.name = key->name;
-	fresh.since = key->since;
-	fresh.bound = key->bound;
-	fresh.recording = key->recording;
-	fresh.executable = key->executable;
+	fresh.key = *key;
 	fresh.first = PEER_NAMED;
 	set_opener(&fresh.opener, !!own);
 	if (bpf_map_update_elem(&peers, remote, &fresh, BPF_ANY)) {
@@ -203,14 +177,9 @@ static __always_inline void note_destination(const struct peer_key *remote, cons
 	if (!d)
 		return;
 	d->remote = *remote;
-	d->peer = *peer;
-	d->peer.cgroup = key->cgroup;
-	d->peer.netns = key->netns;
-	d->peer.name = key->name;
-	d->peer.since = key->since;
-	d->peer.bound = key->bound;
-	d->peer.recording = key->recording;
-	d->peer.executable = key->executable;
+	d->peer.key = *key;
+	d->peer.opener = peer->opener;
+	d->peer.first = peer->first;
 }
 
 static __always_inline void on_sendmsg(struct bpf_sock_addr *ctx, const __u8 *addr)
@@ -234,7 +203,7 @@ static __always_inline void on_sendmsg(struct bpf_sock_addr *ctx, const __u8 *ad
 		note_destination(&remote, &key, peer);
 		return;
 	}
-	if ((!peer || peer->recording != key.recording) && !is_known(&key)) {
+	if ((!peer || peer->key.recording != key.recording) && !is_known(&key)) {
 		tell_stack(&key, own);
 		peer = bpf_map_lookup_elem(&peers, &remote); /* again: whether there is one is nothing to be kept on the way */
 	}

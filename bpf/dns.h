@@ -6,9 +6,16 @@
  */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <stddef.h>
+#include <bpf/bpf_helpers.h>
+
+#include "addr.h"
 #include "question.h"
 
 #define DNS_MAX_NAME 256
+#define DNS_POINTER 0xc0 /* the first byte of two, instead of a label */
 #define DNS_HASH_BYTES 8 /* of a name, in one round */
 #define DNS_MAX_STEPS 96 /* records, if their owners' names are compressed */
 #define ANSWER_IS_NEWS 1
@@ -93,7 +100,7 @@ __noinline int hash_bytes(void)
 				b |= 0x20;
 		} else if (!b) {
 			return 1;
-		} else if (b > 63) {
+		} else if (b > DNS_MAX_LABEL) {
 			return -1;
 		} else {
 			r->left = b;
@@ -213,10 +220,10 @@ __noinline int read_label(struct __sk_buff *skb, __u32 payload, __u64 cgroup)
 	if (r->offset >= e->length)
 		return -1;
 	b = byte_at(e, r->offset);
-	if (b >= 64 && b < 0xc0)
+	if (b > DNS_MAX_LABEL && b < DNS_POINTER)
 		return -1;
-	r->offset += b < 64 ? b + 1 : 2;
-	if (b && b < 64)
+	r->offset += b <= DNS_MAX_LABEL ? b + 1 : 2;
+	if (b && b <= DNS_MAX_LABEL)
 		return 0;
 	length = word_at(e, r->offset + 8);
 	if (r->offset + 10 + length > e->length)

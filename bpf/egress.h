@@ -5,7 +5,15 @@
  */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <linux/in.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "connect.h"
 #include "question.h"
+#include "sock.h"
 #include "speech.h"
 #include "tcp_payload.h"
 #include "tcp_syn.h"
@@ -18,6 +26,7 @@
 #define ICMPV6_ECHO 128
 #define ICMPV6_NODE_INFORMATION 139
 #define ICMPV6_EXTENDED_ECHO 160
+#define SCTP_CHUNK 12 /* offset of the first chunk, which begins with its type */
 #define SCTP_INIT 1
 
 /* Whether an ICMP message asks for something. All others answer, or are the kernel's own word to the network. */
@@ -52,13 +61,14 @@ static __always_inline int read_type(struct __sk_buff *skb, struct packet *p)
  */
 static __always_inline int opens(struct __sk_buff *skb, struct packet *p)
 {
-	__u8 byte = 0;
+	struct tcp_header tcp;
+	__u8 chunk;
 
 	switch (p->protocol) {
 	case IPPROTO_TCP: /* of a raw socket */
-		return !bpf_skb_load_bytes(skb, p->transport + TCP_FLAGS_OFFSET, &byte, 1) && (byte & 0x12) == 0x02;
+		return !read_tcp(skb, p->transport, &tcp) && (tcp.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 	case IPPROTO_SCTP:
-		return !bpf_skb_load_bytes(skb, p->transport + 12, &byte, 1) && byte == SCTP_INIT;
+		return !bpf_skb_load_bytes(skb, p->transport + SCTP_CHUNK, &chunk, 1) && chunk == SCTP_INIT;
 	case IPPROTO_ICMP:
 		return asks(p->destination_port);
 	case IPPROTO_ICMPV6:
@@ -140,18 +150,17 @@ __noinline int record_word(struct __sk_buff *skb, __u32 by, __u32 only_new)
 }
 
 /* The same for a remote end that was named by sendmsg: by the current thread with named_by_thread, else by any. */
-__noinline int record_peer(struct __sk_buff *skb, __u64 high, __u64 low, __u32 rest, __u32 named_by_thread)
+__noinline int record_peer(struct __sk_buff *skb, __u64 high, __u64 low, __u32 port, __u32 named_by_thread)
 {
 	__u32 thread = sending_thread();
 	struct peer_key remote = {};
-	struct flow_key key = {};
+	struct flow_key key;
 	struct destination *d;
 	struct peer *peer;
 
-	set_end(&key, high, low, rest);
 	remote.cookie = bpf_get_socket_cookie(skb);
-	__builtin_memcpy(remote.addr, key.addr, sizeof(remote.addr));
-	remote.port = key.port;
+	set_addr(remote.addr, high, low);
+	remote.port = port;
 	if (named_by_thread) {
 		d = bpf_map_lookup_elem(&destinations, &thread);
 		peer = d ? &d->peer : NULL;
@@ -160,15 +169,9 @@ __noinline int record_peer(struct __sk_buff *skb, __u64 high, __u64 low, __u32 r
 	}
 	if (!peer)
 		return 0;
-	if (!is_recorded(peer->cgroup))
+	if (!is_recorded(peer->key.cgroup))
 		return 1;
-	key.cgroup = peer->cgroup;
-	key.netns = peer->netns;
-	key.name = peer->name;
-	key.since = peer->since;
-	key.bound = peer->bound;
-	key.recording = peer->recording;
-	key.executable = peer->executable;
+	key = peer->key;
 	record(&key, &peer->opener);
 	return 0;
 }
@@ -250,7 +253,7 @@ __noinline int record_datagram(struct __sk_buff *skb)
 		return 0;
 	if (first == PEER_NAMED) {
 		end = named ? end_of(named->remote.addr, named->remote.port, &p) : end_of(p.destination, p.destination_port, &p);
-		unrecorded = record_peer(skb, end.high, end.low, end.rest, !!named);
+		unrecorded = record_peer(skb, end.high, end.low, end.rest >> 16, !!named);
 	} else if (connected) {
 		unrecorded = record_word(skb, NAMED_BY_CONNECT, 0);
 	} else if (socket && (socket->named.port || socket->connected.port)) {

@@ -7,6 +7,11 @@
  */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "kernel.h"
 #include "newborn.h"
 
 /* Tasks that have come into any of olders. */
@@ -26,10 +31,9 @@ static __always_inline int was_entered(__u64 id)
 /* A task has come into a cgroup of the v2 tree. */
 static __always_inline void on_enter(__u64 cgroup)
 {
-	__u64 node = kernel_word(cgroup + task_layout.node), id, *n;
+	__u64 id = kernel_word(kernel_word(cgroup, task_layout.node), task_layout.id), *n;
 	struct enter_event *e;
 
-	id = node ? kernel_word(node + task_layout.id) : 0;
 	n = bpf_map_lookup_elem(&olders, &id);
 	if (!n)
 		return;
@@ -50,9 +54,7 @@ static __always_inline void on_enter(__u64 cgroup)
 /* The cgroup of the v2 tree in which a task is. */
 static __always_inline __u64 cgroup_of(__u64 task)
 {
-	__u64 at = kernel_word(task + task_layout.cgroups);
-
-	return at ? kernel_word(at + task_layout.cgroup) : 0;
+	return kernel_word(kernel_word(task, task_layout.cgroups), task_layout.cgroup);
 }
 
 /* What the raw tracepoint cgroup_attach_task gets. */
@@ -75,7 +77,7 @@ __noinline int on_start(__u64 task)
 {
 	__u64 own = bpf_get_current_task();
 
-	if (!task_layout.id || kernel_word(task + task_layout.cgroups) == kernel_word(own + task_layout.cgroups))
+	if (!task_layout.id || kernel_word(task, task_layout.cgroups) == kernel_word(own, task_layout.cgroups))
 		return 0;
 	task = cgroup_of(task);
 	if (task && task != cgroup_of(own))

@@ -2,6 +2,11 @@
 /* Folding: a flow that is new goes to user space, one that is known is only counted. */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <linux/errno.h>
+#include <bpf/bpf_helpers.h>
+
 #include "scope.h"
 
 /* Looks a flow up, and completes its key. */

@@ -9,6 +9,11 @@
  */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "kernel.h"
 #include "maps.h"
 
 #define MAX_LABELS 16
@@ -51,11 +56,9 @@ __noinline __u64 thread_goroutine(void)
 
 	if (!goroutine_layout.labels) /* before 6.8 what is not static is verified whether or not it is called */
 		return 0;
-	if (goroutine_layout.registers) { /* the verifier knows these values, and drops the rest */
-		at = kernel_word(at + goroutine_layout.stack);
-		return at ? kernel_word(at + goroutine_layout.registers) : 0;
-	}
-	at = kernel_word(at + goroutine_layout.thread);
+	if (goroutine_layout.registers) /* the verifier knows these values, and drops the rest */
+		return kernel_word(kernel_word(at, goroutine_layout.stack), goroutine_layout.registers);
+	at = kernel_word(at, goroutine_layout.thread);
 	if (!at)
 		return 0;
 	return bpf_probe_read_user(&g, sizeof(g), (void *)(at + goroutine_layout.slot)) ? GOROUTINE_UNREAD : g;

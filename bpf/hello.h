@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <linux/types.h>
+
 #include "server_name.h"
 
 #define TLS_HANDSHAKE 22

@@ -4,8 +4,15 @@
  */
 #pragma once
 
-#include "resolver.h"
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <linux/errno.h>
+#include <linux/in.h>
+#include <bpf/bpf_helpers.h>
+
 #include "egress.h"
+#include "resolver.h"
+#include "sock.h"
 
 /*
  * Remembers who spoke first on a datagram socket, unless the socket is connected to that peer or has sent there. Not static, so that its
@@ -13,7 +20,7 @@
  */
 __noinline int remember_first(struct __sk_buff *skb)
 {
-	struct peer peer = { .first = PEER_SPOKE_FIRST };
+	static const struct peer initiator = { .first = PEER_SPOKE_FIRST };
 	struct bpf_sock *sk = skb->sk;
 	struct peer_key remote = {};
 	struct socket *socket;
@@ -31,7 +38,7 @@ __noinline int remember_first(struct __sk_buff *skb)
 	remote.cookie = bpf_get_socket_cookie(skb);
 	__builtin_memcpy(remote.addr, p.source, sizeof(remote.addr));
 	remote.port = p.source_port;
-	err = bpf_map_update_elem(&peers, &remote, &peer, BPF_NOEXIST);
+	err = bpf_map_update_elem(&peers, &remote, &initiator, BPF_NOEXIST);
 	if (err && err != -EEXIST)
 		count(LOST_SOCKET);
 	return 0;

@@ -7,6 +7,11 @@
  */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "kernel.h"
 #include "newborn.h"
 
 const volatile struct inside_layout inside_layout;
@@ -14,8 +19,8 @@ const volatile struct inside_layout inside_layout;
 /* Where the kernel keeps the pid that a task has in its own pid namespace; 0 in the initial one, and where it is unknown. */
 static __always_inline __u64 innermost_pid(__u64 task)
 {
-	__u64 at = kernel_word(task + inside_layout.thread_pid);
-	__u32 level = at ? kernel_half(at + inside_layout.level) : 0;
+	__u64 at = kernel_word(task, inside_layout.thread_pid);
+	__u32 level = kernel_half(at, inside_layout.level);
 
 	return level ? at + inside_layout.numbers + (__u64)level * inside_layout.upid : 0;
 }
@@ -23,8 +28,7 @@ static __always_inline __u64 innermost_pid(__u64 task)
 /* The inode number of the pid namespace in which a pid is; 0 where it is unknown. */
 static __always_inline __u32 namespace_of_pid(__u64 at)
 {
-	at = at ? kernel_word(at + inside_layout.ns) : 0;
-	return at ? kernel_half(at + inside_layout.inum) : 0;
+	return kernel_half(kernel_word(at, inside_layout.ns), inside_layout.inum);
 }
 
 /*
@@ -40,7 +44,7 @@ __noinline int on_inside(__u64 task)
 	if (!inside_layout.inum || !s || !s->newborn)
 		return 0;
 	at = innermost_pid(task);
-	if (!at || kernel_half(at + inside_layout.nr) != 1)
+	if (!at || kernel_half(at, inside_layout.nr) != 1)
 		return 0;
 	inner = namespace_of_pid(at);
 	own = namespace_of_pid(innermost_pid(bpf_get_current_task()));

@@ -2,6 +2,10 @@
 /* The maps. Sizes are defaults; package probe sets those of flows, scopes and events when it loads. */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
 #include "abi.h"
 
 /* Deep enough for any tree in use. */
@@ -76,6 +80,26 @@ struct {
 	__type(value, struct flow);
 } flows SEC(".maps");
 
+struct name_key {
+	__u64 cgroup;
+	__u8 addr[16];
+};
+
+/*
+ * What led to an address. Who connects need not be who asked last: those that ask at once for several names with one address connect in any
+ * order. So all that were asked for since a certain time are candidates, until as many connections as questions have come, or nothing
+ * has for a while. User space knows their names from the answers, each of which it gets while there are several.
+ */
+struct name {
+	struct bpf_spin_lock lock;
+	__u32 pending; /* questions less connections since then */
+	__u64 last;    /* the hash of the question that was asked last */
+	__u64 since;   /* the time of the first candidate's answer */
+	__u64 changed; /* the time of the last candidate's answer; since, where there is one candidate */
+	__u64 epoch;   /* of the scope when it was learned */
+	__u64 time;    /* of the last answer */
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -83,6 +107,13 @@ struct {
 	__type(key, struct name_key);
 	__type(value, struct name);
 } names SEC(".maps");
+
+/* A local port. */
+struct port_key {
+	__u64 netns;
+	__u32 port;
+	__u32 protocol;
+};
 
 /*
  * When each port was last bound to by a socket in scope. Forgets the ports that were left alone longest, whose flows are then new once
@@ -104,6 +135,26 @@ static __always_inline __u8 *bound_port(__u32 port)
 	return &bound_ports[port];
 }
 
+/* One remote end of one datagram socket. */
+struct peer_key {
+	__u64 cookie;
+	__u8 addr[16];
+	__u16 port;
+	__u16 padding[3];
+};
+
+enum peer_first {
+	PEER_SPOKE_FIRST = 1, /* what we send there are replies */
+	PEER_NAMED = 2,       /* the program named it as a destination */
+};
+
+struct peer {
+	struct flow_key key; /* of what the program named */
+	struct opener opener;
+	__u32 first;
+	__u32 padding;
+};
+
 /*
  * Forgets the peers that were silent longest. A server that answers a forgotten one seems to have opened a flow (seen,
  * not lost); a client that hears from a forgotten one before it sends again is taken for a server, its flow being known.
@@ -121,6 +172,12 @@ struct {
 	__type(key, int);
 	__type(value, struct socket);
 } sockets SEC(".maps");
+
+/* What a thread has named as the destination of the packet that it is about to send; remote.cookie 0: nothing. */
+struct destination {
+	struct peer peer; /* first, so that its address is NULL where the lookup's is */
+	struct peer_key remote;
+};
 
 /* By thread id in the initial pid namespace. A packet leaves microseconds after its destination was named. */
 struct {
@@ -237,30 +294,4 @@ __noinline int count(__u32 which)
 	if (n)
 		__sync_fetch_and_add(n, 1);
 	return 0;
-}
-
-/* Never written: zero. */
-__u64 nothing;
-
-/*
- * A zero that the verifier does not know. Of a variable that is zero on some ways through the program and anything on others, it would follow
- * every way to the end of the program for itself; where it knows neither value, the ways are one.
- */
-static __always_inline __u64 unknown_zero(void)
-{
-	return *(volatile __u64 *)&nothing;
-}
-
-static __always_inline __u64 kernel_word(__u64 at)
-{
-	__u64 word;
-
-	return bpf_probe_read_kernel(&word, sizeof(word), (void *)at) ? 0 : word;
-}
-
-static __always_inline __u32 kernel_half(__u64 at)
-{
-	__u32 half;
-
-	return bpf_probe_read_kernel(&half, sizeof(half), (void *)at) ? 0 : half;
 }

@@ -7,6 +7,12 @@
  */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <linux/errno.h>
+#include <bpf/bpf_helpers.h>
+
+#include "kernel.h"
 #include "maps.h"
 
 const volatile struct layout task_layout;
@@ -21,16 +27,13 @@ static __always_inline void read_names(struct cgroup_event *e)
 
 	if (!task_layout.node_name) /* the verifier knows the value, and drops the rest */
 		return;
-	if (bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.cgroups)) ||
-	    bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.cgroup)) ||
-	    bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.node)))
-		return;
+	at = kernel_word(kernel_word(kernel_word(at, task_layout.cgroups), task_layout.cgroup), task_layout.node);
 	for (int i = 0; i < CGROUP_NAMES; i++) {
-		if (!at || bpf_probe_read_kernel(&name, sizeof(name), (void *)(at + task_layout.node_name)))
+		name = kernel_word(at, task_layout.node_name);
+		if (!name)
 			return;
 		bpf_probe_read_kernel_str(e->names[i], CGROUP_NAME_LEN, (void *)name);
-		if (bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.parent)))
-			return;
+		at = kernel_word(at, task_layout.parent);
 	}
 }
 

@@ -8,9 +8,20 @@
  */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <linux/errno.h>
+#include <linux/in.h>
+#include <stddef.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "connect.h"
 #include "unnamed.h"
+#include "verifier.h"
 
 #define DNS_HEADER 12
+#define DNS_MAX_LABEL 63
 #define DNS_RESPONSE 0x80
 #define DNS_A 1
 #define DNS_AAAA 28
@@ -72,16 +83,6 @@ static __always_inline int set_stream(struct bpf_sock *sk, struct question *by)
 	return 0;
 }
 
-/*
- * A length from 1 to most, a power of two, as one that the verifier of 5.10 knows to be so: the compiler, which knows it too, must not leave
- * that out.
- */
-static __always_inline __u32 bounded(__u32 length, __u32 most)
-{
-	asm volatile("" : "+r"(length));
-	return ((length - 1) & (most - 1)) + 1;
-}
-
 /* The functions here that are not static are verified once, each for itself, whatever their callers' states. */
 
 #define EACH_BYTE 0x0101010101010101ULL
@@ -101,14 +102,14 @@ __noinline __u64 hash_label(struct __sk_buff *skb, __u32 offset, __u32 length, _
 	__u64 words[8] = {};
 	const __u8 *label = (const __u8 *)words;
 
-	length &= 63;
+	length &= DNS_MAX_LABEL;
 	hash = (hash ^ length) * FNV_PRIME;
 	if (!length || bpf_skb_load_bytes(skb, offset, words, bounded(length, sizeof(words))))
 		return hash;
 #pragma clang loop unroll(disable) /* which would take more of the stack */
 	for (int i = 0; i < 8; i++)
 		words[i] = eight_to_lower(words[i]);
-	for (__u32 i = 0; i < 63; i++) {
+	for (__u32 i = 0; i < DNS_MAX_LABEL; i++) {
 		if (i >= length)
 			break;
 		hash = (hash ^ label[i]) * FNV_PRIME;
@@ -122,7 +123,7 @@ __noinline __u64 hash_labels(struct __sk_buff *skb, __u32 offset, __u64 hash)
 	__u8 length;
 
 	for (int i = 0; i < LABELS; i++) {
-		if (bpf_skb_load_bytes(skb, offset, &length, 1) || !length || length > 63)
+		if (bpf_skb_load_bytes(skb, offset, &length, 1) || !length || length > DNS_MAX_LABEL)
 			break;
 		hash = hash_label(skb, offset + 1, length, hash);
 		offset += 1 + length;
@@ -136,7 +137,7 @@ __noinline __u32 pass_labels(struct __sk_buff *skb, __u32 offset)
 	__u8 length;
 
 	for (int i = 0; i < LABELS; i++) {
-		if (bpf_skb_load_bytes(skb, offset, &length, 1) || !length || length > 63)
+		if (bpf_skb_load_bytes(skb, offset, &length, 1) || !length || length > DNS_MAX_LABEL)
 			break;
 		offset += 1 + length;
 	}
@@ -261,8 +262,8 @@ __noinline int note_question(struct __sk_buff *skb)
 	remote.port = p.destination_port;
 	peer = bpf_map_lookup_elem(&peers, &remote);
 	if (peer && peer->first == PEER_NAMED) {
-		by.recording = peer->recording;
-		netns = peer->netns;
+		by.recording = peer->key.recording;
+		netns = peer->key.netns;
 		opener = peer->opener;
 	} else if (socket && socket->named.port == DNS_PORT) {
 		by.recording = socket->named.recording;
@@ -286,25 +287,26 @@ __noinline int note_question(struct __sk_buff *skb)
 /* Tells a piece of a segment, by its number; 0 where there is no other. */
 __noinline int question_piece(struct __sk_buff *skb, __u32 number)
 {
-	__u32 payload, length, sequence, passed = number * QUESTION_PIECE, last;
+	__u32 payload, length, passed = number * QUESTION_PIECE, last;
 	struct bpf_sock *sk = skb->sk;
 	struct question by = {};
 	struct dns_event *e;
+	struct tcp_header tcp;
 	struct packet p;
-	__u8 flags, head[10]; /* sequence number, acknowledgement number, header length, flags */
+	__u8 flags;
 
 	if (!sk)
 		return 0;
 	sk = bpf_sk_fullsock(sk);
 	if (!sk || set_stream(sk, &by))
 		return 0;
-	if (read_packet(skb, &p) || p.fragment || bpf_skb_load_bytes(skb, p.transport + 4, head, sizeof(head))) {
+	if (read_packet(skb, &p) || p.fragment || read_tcp(skb, p.transport, &tcp)) {
 		count(LOST_PACKET);
 		return 0;
 	}
-	flags = head[9] & (DNS_FIN | DNS_SYN | DNS_RST);
-	payload = p.transport + (head[8] >> 4) * 4 + passed;
-	length = skb->len > payload ? skb->len - payload : 0;
+	flags = tcp.flags & (TCP_FIN | TCP_SYN | TCP_RST);
+	payload = tcp.payload + passed;
+	length = length_from(skb, payload);
 	if (!length && (number || !flags))
 		return 0;
 	last = length <= QUESTION_PIECE;
@@ -315,7 +317,6 @@ __noinline int question_piece(struct __sk_buff *skb, __u32 number)
 		count(LOST_DNS_EVENT);
 		return 0;
 	}
-	__builtin_memcpy(&sequence, head, sizeof(sequence));
 	e->kind = EVENT_DNS;
 	e->length = length;
 	e->time = bpf_ktime_get_ns();
@@ -324,11 +325,11 @@ __noinline int question_piece(struct __sk_buff *skb, __u32 number)
 	e->recording = by.recording;
 	e->generation = by.generation;
 	e->reserved = 0;
-	e->sequence = bpf_ntohl(sequence) + passed + (number && flags & DNS_SYN);
+	e->sequence = tcp.sequence + passed + (number && flags & TCP_SYN);
 	e->cut = 0;
 	e->protocol = IPPROTO_TCP;
 	/* The first piece carries the SYN, the last one the end. */
-	e->flags = DNS_SENT | (number ? 0 : flags & DNS_SYN) | (last ? flags & ~DNS_SYN : 0);
+	e->flags = DNS_SENT | (number ? 0 : flags & TCP_SYN) | (last ? flags & ~TCP_SYN : 0);
 	if (length && bpf_skb_load_bytes(skb, payload, e->payload, bounded(length, QUESTION_PIECE))) {
 		count(LOST_PACKET);
 		bpf_ringbuf_discard(e, 0);

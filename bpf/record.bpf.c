@@ -27,24 +27,19 @@
  * DNS on other ports than 53 (DoT, DoH, mDNS); names that came from /etc/hosts or over a Unix socket, unless the client names the server
  * (server_name.h).
  */
-#include <stddef.h>
+#include <linux/types.h>
 #include <linux/bpf.h>
-#include <linux/errno.h>
-#include <linux/in.h>
-#include <linux/ip.h>
-#include <linux/ipv6.h>
 #include <bpf/bpf_helpers.h>
-#include <bpf/bpf_endian.h>
 
-#define SOCK_STREAM 1
-#define SOCK_DGRAM 2
-#define SOCK_RAW 3
-#define AF_INET 2
-#define AF_INET6 10
-
+#include "addr.h"
 #include "bind.h"
 #include "children.h"
+#include "connect.h"
+#include "egress.h"
+#include "enter.h"
 #include "ingress.h"
+#include "newborn.h"
+#include "scope.h"
 
 #define PROCEED 1
 

@@ -72,12 +72,13 @@ const (
 	RecordCounterLOST_NAME_EVENT   RecordCounter = 8
 	RecordCounterLOST_NAME_ENTRY   RecordCounter = 9
 	RecordCounterLOST_CHILD        RecordCounter = 10
-	RecordCounterHIT_CONNECT       RecordCounter = 11
-	RecordCounterHIT_SENDMSG       RecordCounter = 12
-	RecordCounterHIT_EGRESS        RecordCounter = 13
-	RecordCounterHIT_INGRESS       RecordCounter = 14
-	RecordCounterHIT_BIND          RecordCounter = 15
-	RecordCounterCOUNTERS          RecordCounter = 16
+	RecordCounterLOST_STACK_EVENT  RecordCounter = 11
+	RecordCounterHIT_CONNECT       RecordCounter = 12
+	RecordCounterHIT_SENDMSG       RecordCounter = 13
+	RecordCounterHIT_EGRESS        RecordCounter = 14
+	RecordCounterHIT_INGRESS       RecordCounter = 15
+	RecordCounterHIT_BIND          RecordCounter = 16
+	RecordCounterCOUNTERS          RecordCounter = 17
 )
 
 type RecordDestination struct {
@@ -298,17 +299,11 @@ type RecordOpener struct {
 }
 
 type RecordPeer struct {
-	_          structs.HostLayout
-	Cgroup     uint64
-	Netns      uint64
-	Name       uint64
-	Since      uint64
-	Bound      uint64
-	Recording  uint64
-	Executable uint64
-	Opener     RecordOpener
-	First      uint32
-	Padding    uint32
+	_       structs.HostLayout
+	Key     RecordFlowKey
+	Opener  RecordOpener
+	First   uint32
+	Padding uint32
 }
 
 type RecordPeerKey struct {

@@ -2,6 +2,8 @@
 /* The header Host of an HTTP/1 request (RFC 9112), read byte by byte. What is said to a proxy names nothing. */
 #pragma once
 
+#include <linux/types.h>
+
 #include "server_name.h"
 
 #define HTTP_1_0 0x485454502f312e30ULL

@@ -2,6 +2,13 @@
 /* What a resolver sends: datagrams, which hold one DNS answer each, and segments of streams, which only user space puts together. */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <linux/in.h>
+#include <stddef.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
 #include "dns.h"
 
 #define MAX_PIECES 5 /* of DNS_PAYLOAD bytes: more than the longest packet */
@@ -80,9 +87,10 @@ __noinline int dns_segment(struct __sk_buff *skb, __u32 transport)
 	struct dns_reader *r = new_dns_event(skb, IPPROTO_TCP, 0);
 	struct bpf_sock *sk = skb->sk;
 	struct question by = {};
-	__u32 payload, length, sequence;
+	struct tcp_header tcp;
+	__u32 length, piece;
 	struct dns_event *e;
-	__u8 flags, head[10]; /* sequence number, acknowledgement number, header length, flags */
+	__u8 flags;
 
 	if (!r || !sk)
 		return 0;
@@ -93,14 +101,11 @@ __noinline int dns_segment(struct __sk_buff *skb, __u32 transport)
 	e->cgroup = by.cgroup;
 	e->recording = by.recording;
 	e->generation = by.generation;
-	if (bpf_skb_load_bytes(skb, transport + 4, head, sizeof(head)))
+	if (read_tcp(skb, transport, &tcp))
 		return 0;
-	__builtin_memcpy(&sequence, head, sizeof(sequence));
-	e->sequence = bpf_ntohl(sequence);
-	e->flags = head[9] & (DNS_FIN | DNS_SYN | DNS_RST);
-	payload = transport + (head[8] >> 4) * 4;
-	length = skb->len > payload ? skb->len - payload : 0;
-	if (!length) {
+	e->sequence = tcp.sequence;
+	e->flags = tcp.flags & (TCP_FIN | TCP_SYN | TCP_RST);
+	if (!length_from(skb, tcp.payload)) {
 		if (e->flags) { /* one byte that length does not count: an event is never empty */
 			e->length = 0;
 			if (bpf_ringbuf_output(&events, e, offsetof(struct dns_event, payload), 0))
@@ -110,21 +115,23 @@ __noinline int dns_segment(struct __sk_buff *skb, __u32 transport)
 	}
 	raise_epoch(by.cgroup);
 	flags = e->flags;
-	for (int i = 0; i < MAX_PIECES && length; i++) {
-		__u32 piece = length > DNS_PAYLOAD ? DNS_PAYLOAD : length;
-
+	r->offset = tcp.payload;
+	for (int i = 0; i < MAX_PIECES; i++) {
+		length = length_from(skb, r->offset);
+		if (!length)
+			return 0;
+		piece = length > DNS_PAYLOAD ? DNS_PAYLOAD : length;
 		/* The first piece carries the SYN, the last one the end. */
-		e->flags = (i ? 0 : flags & DNS_SYN) | (piece == length ? flags & ~DNS_SYN : 0);
-		if (load(skb, payload, e, piece)) {
+		e->flags = (i ? 0 : flags & TCP_SYN) | (piece == length ? flags & ~TCP_SYN : 0);
+		if (load(skb, r->offset, e, piece)) {
 			count(LOST_PACKET);
 			return 0;
 		}
 		send(e);
-		payload += piece;
-		length -= piece;
-		e->sequence += piece + !!(e->flags & DNS_SYN);
+		r->offset += piece;
+		e->sequence += piece + !!(e->flags & TCP_SYN);
 	}
-	if (length) /* a packet that is longer than IP's own limit (BIG TCP) */
+	if (length_from(skb, r->offset)) /* a packet that is longer than IP's own limit (BIG TCP) */
 		count(LOST_PACKET);
 	return 0;
 }

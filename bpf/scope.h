@@ -2,8 +2,15 @@
 /* Whose event is it: the scope of a task or of a socket, and the word that keeps names apart in it. */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
 #include "enter.h"
 #include "inside.h"
+#include "kernel.h"
+#include "maps.h"
+#include "verifier.h"
 
 const volatile struct family_layout family_layout;
 
@@ -151,20 +158,18 @@ static __always_inline __u64 executable_entry(void)
 
 	if (!task_layout.name) /* the verifier knows the value, and drops the rest */
 		return 0;
-	if (bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.mm)) ||
-	    bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.exe_file)) ||
-	    bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.dentry)))
-		return 0;
-	return at;
+	return kernel_word(kernel_word(kernel_word(at, task_layout.mm), task_layout.exe_file), task_layout.dentry);
 }
 
 static __always_inline void set_executable(struct opener *o)
 {
-	__u64 at = executable_entry();
+	__u64 at;
 
-	if (!task_layout.name || !at || bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.name)))
+	if (!task_layout.name)
 		return;
-	bpf_probe_read_kernel_str(o->executable, sizeof(o->executable), (void *)at);
+	at = kernel_word(executable_entry(), task_layout.name);
+	if (at)
+		bpf_probe_read_kernel_str(o->executable, sizeof(o->executable), (void *)at);
 }
 
 /*

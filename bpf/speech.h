@@ -10,16 +10,18 @@
  */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
 #include "hello.h"
 #include "packet.h"
 #include "request.h"
+#include "tcp_connections.h"
 
 #define MAX_SPEECH 65536
 #define MAX_STEPS 16384 /* in one segment */
 #define STEPS 32        /* steps in a round, and rounds in a round of the next level */
-#define TCP_FIN 0x01
-#define TCP_SYN 0x02
-#define TCP_RST 0x04
 
 static __always_inline struct speaker *speaker_of(struct __sk_buff *skb)
 {
@@ -135,37 +137,34 @@ __noinline int tell_name(struct __sk_buff *skb)
 __noinline int read_speech(struct __sk_buff *skb)
 {
 	struct speaker *s = speaker_of(skb);
-	__u32 payload, length, sequence, known = 0;
+	struct tcp_header tcp;
+	__u32 length, known = 0;
 	struct packet p;
-	__u8 flags, head[10]; /* sequence number, acknowledgement number, header length, flags */
 
 	if (!s || s->state >= SPEECH_DECIDED)
 		return 0;
-	if (read_packet(skb, &p) || p.fragment || bpf_skb_load_bytes(skb, p.transport + 4, head, sizeof(head))) {
+	if (read_packet(skb, &p) || p.fragment || read_tcp(skb, p.transport, &tcp)) {
 		count(LOST_PACKET);
 		return 0;
 	}
-	__builtin_memcpy(&sequence, head, sizeof(sequence));
-	flags = head[9];
-	sequence = bpf_ntohl(sequence) + !!(flags & TCP_SYN);
-	payload = p.transport + (head[8] >> 4) * 4;
-	length = skb->len > payload ? skb->len - payload : 0;
+	length = length_from(skb, tcp.payload);
+	tcp.sequence += !!(tcp.flags & TCP_SYN);
 	if (!s->synced) {
-		s->next = sequence;
+		s->next = tcp.sequence;
 		s->synced = 1;
 	}
 	if (length)
-		known = s->next - sequence; /* what is sent again was read before */
+		known = s->next - tcp.sequence; /* what is sent again was read before */
 	if ((__s32)known < 0) /* a packet that this hook did not see */
 		decide(s, NAMES_NOTHING);
-	s->offset = payload + known;
+	s->offset = tcp.payload + known;
 	s->unread = known < length ? length - known : 0;
 	for (int i = 0; i < MAX_STEPS / STEPS / STEPS; i++) {
 		if (!rounds_of_steps(skb))
 			break;
 	}
 	if (s->state < SPEECH_DECIDED &&
-	    (s->unread || s->spoken > MAX_SPEECH || (s->spoken && (flags & (TCP_FIN | TCP_RST)))))
+	    (s->unread || s->spoken > MAX_SPEECH || (s->spoken && (tcp.flags & (TCP_FIN | TCP_RST)))))
 		decide(s, NAMES_NOTHING);
 	if (s->state < SPEECH_DECIDED)
 		return 0;

@@ -5,6 +5,10 @@
  */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
 #include "goroutine.h"
 
 /*
@@ -33,8 +37,10 @@ static __always_inline void tell_stack(const struct flow_key *key, __u64 own)
 	if (!g || !user_word(g + goroutine_layout.syscall_sp))
 		return;
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
-	if (!e)
-		return; /* so is the flow, which is counted */
+	if (!e) {
+		count(LOST_STACK_EVENT);
+		return;
+	}
 	read = !bpf_probe_read_user(e->frames, sizeof(e->frames), (void *)g);
 	e->kind = EVENT_STACK;
 	e->key = *key;

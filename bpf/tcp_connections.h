@@ -15,18 +15,12 @@
  */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <linux/in.h>
+#include <bpf/bpf_helpers.h>
+
 #include "flow.h"
-
-/* Set in flow_key.bound where that is the cookie of a connection that was opened before; a time never has it. */
-#define BOUND_IS_CONNECTION (1ULL << 63)
-
-struct connection {
-	struct flow_key key; /* as connect told it; of one that is older than the programs generation is 0, and port, if it is not known */
-	__u64 said;          /* the hash of what it named the server by; 0: nothing, or nothing that was read */
-	__u32 pid;           /* of who opened it, as in struct opener */
-	__u32 told;          /* the generation in which its flow was told last */
-	__u64 sender;        /* the recording that it was told for then */
-};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);

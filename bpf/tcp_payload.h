@@ -4,8 +4,17 @@
  */
 #pragma once
 
-#include "children.h"
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <linux/in.h>
+#include <bpf/bpf_helpers.h>
+
+#include "flow.h"
+#include "goroutine.h"
 #include "packet.h"
+#include "sender.h"
+#include "stack.h"
+#include "tcp_connections.h"
 
 /*
  * How much payload of a packet of TCP was not sent before: all of it or nothing, since until it has left, its first byte is the next one to
@@ -14,20 +23,19 @@
 static __always_inline int sends_payload(struct __sk_buff *skb, const struct packet *p)
 {
 	struct bpf_sock *sk = skb->sk;
-	__u8 head[9]; /* sequence number, acknowledgement number, header length */
 	struct bpf_tcp_sock *tcp;
-	__u32 sequence, start;
+	struct tcp_header head;
+	__u32 length;
 
-	if (bpf_skb_load_bytes(skb, p->transport + 4, head, sizeof(head)))
+	if (read_tcp(skb, p->transport, &head))
 		return -1;
-	start = p->transport + (head[8] >> 4) * 4;
-	if (skb->len <= start || !sk)
+	length = length_from(skb, head.payload);
+	if (!length || !sk)
 		return 0;
 	tcp = bpf_tcp_sock(sk);
-	__builtin_memcpy(&sequence, head, sizeof(sequence));
-	if (tcp && (__s32)(bpf_ntohl(sequence) - tcp->snd_nxt) < 0)
+	if (tcp && (__s32)(head.sequence - tcp->snd_nxt) < 0)
 		return 0;
-	return skb->len - start;
+	return length;
 }
 
 /* Where the kernel lets programs on packets look at the current task, and its BTF says who holds a socket; else 0. */
@@ -44,7 +52,7 @@ __noinline __u64 sending_goroutine(struct __sk_buff *skb)
 
 	if (!sender_readable || !goroutine_layout.labels || !s || !s->process || !is_owned(skb))
 		return 0;
-	if (kernel_half(bpf_get_current_task() + family_layout.tgid) != s->process)
+	if (kernel_half(bpf_get_current_task(), family_layout.tgid) != s->process)
 		return 0;
 	g = await_goroutine();
 	return g == GOROUTINE_UNREAD ? 0 : g;
@@ -131,7 +139,7 @@ static __always_inline __u64 bytes_sent(struct bpf_sock *sk)
 {
 	__u64 at = socket_address(sk);
 
-	return kernel_word(at + sender_layout.bytes_sent) - kernel_word(at + sender_layout.bytes_retrans);
+	return kernel_word(at, sender_layout.bytes_sent) - kernel_word(at, sender_layout.bytes_retrans);
 }
 
 /*

@@ -7,6 +7,11 @@
  */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "connect.h"
 #include "unnamed.h"
 
 #define TCP_STATE_SYN_SENT 2

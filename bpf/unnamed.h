@@ -2,7 +2,15 @@
 /* Packets of which no system call in scope has named the destination: whose they are, and their flow. */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "addr.h"
+#include "flow.h"
 #include "packet.h"
+#include "sender.h"
 
 /* The scope of a socket that is no stream: that of its user, where a system call, a packet or user space has told, else its maker's. */
 static __always_inline __u64 scope_of_datagram(struct __sk_buff *skb, const struct socket *socket)
@@ -70,10 +78,15 @@ static __always_inline struct end end_of(const __u8 *addr, __u16 port, const str
 	return end;
 }
 
+static __always_inline void set_addr(__u8 *addr, __u64 high, __u64 low)
+{
+	__builtin_memcpy(addr, &high, sizeof(high));
+	__builtin_memcpy(addr + sizeof(high), &low, sizeof(low));
+}
+
 static __always_inline void set_end(struct flow_key *key, __u64 high, __u64 low, __u32 rest)
 {
-	__builtin_memcpy(key->addr, &high, sizeof(high));
-	__builtin_memcpy(key->addr + sizeof(high), &low, sizeof(low));
+	set_addr(key->addr, high, low);
 	key->port = rest >> 16;
 	key->protocol = rest >> 8;
 	key->family = rest;

@@ -123,5 +123,6 @@ func (p *Probe) Lost() (Loss, error) {
 		Cgroups:      n[bpf.RecordCounterLOST_CGROUP_ENTRY],
 
 		Children: n[bpf.RecordCounterLOST_CHILD],
+		Stacks:   n[bpf.RecordCounterLOST_STACK_EVENT],
 	}, nil
 }
