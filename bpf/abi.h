@@ -47,7 +47,7 @@ struct flow_key {
 	__u64 name;
 	__u64 since;      /* where several names may be meant: those asked for from then on; else 0 */
 	__u64 bound;      /* when a socket in scope last bound to the port; 0: none did; or a connection (tcp_connections.h) */
-	__u64 births;     /* cgroups that were adopted until then */
+	__u64 cgroup_generation;     /* cgroups that were adopted until then */
 	__u64 recording;  /* to which the task belongs (goroutine.h); 0: to none in particular */
 	__u64 executable; /* of the task, by its name and directory; 0: the test process's, or unknown */
 	__u8 addr[16];
@@ -57,7 +57,7 @@ struct flow_key {
 	__u8 family;      /* 4 or 6 */
 };
 
-struct opener {
+struct initiator {
 	__u32 pid; /* thread group id in the initial pid namespace */
 	__u32 level; /* of the task's cgroup in the tree, while settings.level is 0; else 0 */
 	__u8 comm[COMM_LEN];
@@ -68,7 +68,7 @@ struct opener {
 struct flow {
 	__u64 count;
 	__u64 first;
-	struct opener opener;
+	struct initiator initiator;
 };
 
 enum event_kind {
@@ -88,9 +88,9 @@ struct flow_event {
 	__u32 kind;
 	__u32 opened; /* of a connection from before key.generation, the generation in which it was opened; 0: before any */
 	__u64 time;
-	__u64 said;   /* of the same, struct server_name_key.hash of what it named the server by; 0: not known */
+	__u64 hint;   /* of the same, struct server_name_key.hash of what it named the server by; 0: not known */
 	struct flow_key key;
-	struct opener opener;
+	struct initiator initiator;
 };
 
 #define MAX_FRAMES 64
@@ -117,7 +117,7 @@ struct bind_event {
 	__u64 cgroup;
 	__u64 netns;
 	__u8 addr[16];
-	struct opener opener;
+	struct initiator initiator;
 	__u16 port;
 	__u8 protocol;
 	__u8 family;
@@ -200,7 +200,7 @@ struct question_event {
 	__u64 netns;
 	__u32 generation;
 	__u32 padding;
-	struct opener opener;
+	struct initiator initiator;
 	__u8 name[QUESTION_NAME_LEN]; /* as on the wire, with the zero at its end */
 };
 
@@ -222,16 +222,16 @@ enum name_source {
  * Whether a DNS question that led to the address waited for a connection. Look-ups are shared, and some are followed by no connection: the
  * connection that comes next may be another client's.
  */
-enum asked {
-	ASKED_NOT = 0,
-	ASKED = 1,
+enum dns_match {
+	DNS_MATCH_NONE = 0,
+	DNS_MATCH = 1,
 };
 
 /* What makes two TCP connections the same: also what they name the server by. */
 struct server_name_key {
 	struct flow_key flow;
 	__u64 hash; /* of the source and of what it says, in lower case; 0: nothing */
-	__u32 asked; /* enum asked */
+	__u32 dns_match; /* enum asked */
 	__u32 padding;
 };
 
@@ -361,8 +361,8 @@ struct settings {
 	 * The id of the leaf cgroup, if cgroups born after it are to be adopted; else 0. Ids rise in the order of birth, so what has a lower one
 	 * is neither younger than the leaf nor nested in it.
 	 */
-	__u64 newborn;
-	__u64 leaf;     /* the id of the leaf cgroup, if descendants of the test process are followed (children.h); else 0 */
+	__u64 new_cgroups_after;
+	__u64 leaf;     /* the id of the leaf cgroup, if descendants of the test process are followed (process_tracking.h); else 0 */
 	__u32 process;  /* the test process in the initial pid namespace, if goroutines are told apart; else 0 */
 	__u32 ancestor; /* the same, if descendants are followed; else 0 */
 	__u32 scanning; /* some descendants may not be in children yet: forks are judged by the parents of who forks */
@@ -371,7 +371,7 @@ struct settings {
 
 enum scope_state {
 	SCOPE_WATCHED = 0, /* user space asked for it */
-	SCOPE_ADOPTED = 1, /* born during the recording */
+	SCOPE_TRACKED = 1, /* born during the recording */
 	SCOPE_IGNORED = 2, /* user space found that it belongs to nobody */
 };
 
@@ -386,14 +386,14 @@ struct socket {
 	__u64 cgroup;              /* the scope that uses the socket, which may have been made before the recording */
 	struct flow_key connected; /* by connect; port 0: never */
 	struct flow_key named;     /* by the last sendto and the like; port 0: never */
-	struct opener connected_by;
-	struct opener named_by;
+	struct initiator connected_by;
+	struct initiator named_by;
 	/*
 	 * Only without struct sender_layout: what was named before that, while no datagram has been seen leaving for it. A datagram whose
 	 * destination was translated may be for either.
 	 */
 	struct flow_key earlier;
-	struct opener earlier_by;
+	struct initiator earlier_by;
 };
 
 /* Set in flow_key.bound where that is the cookie of a connection that was opened before; a time never has it. */
@@ -401,8 +401,8 @@ struct socket {
 
 struct connection {
 	struct flow_key key; /* as connect told it; of one that is older than the programs generation is 0, and port, if it is not known */
-	__u64 said;          /* the hash of what it named the server by; 0: nothing, or nothing that was read */
+	__u64 hint;          /* the hash of what it named the server by; 0: nothing, or nothing that was read */
 	__u32 pid;           /* of who opened it, as in struct opener */
-	__u32 told;          /* the generation in which its flow was told last */
+	__u32 reported;          /* the generation in which its flow was told last */
 	__u64 sender;        /* the recording that it was told for then */
 };

@@ -40,7 +40,7 @@ static __always_inline void on_bind(struct bpf_sock *ctx, const __u8 *addr)
 	e->cgroup = cgroup;
 	e->netns = port.netns;
 	__builtin_memcpy(e->addr, addr, sizeof(e->addr));
-	set_opener(&e->opener, 0);
+	set_initiator(&e->initiator, 0);
 	e->port = port.port;
 	e->protocol = port.protocol;
 	e->family = is_ipv4(addr) ? 4 : 6;

@@ -33,7 +33,7 @@ static __always_inline int is_same_end(const struct flow_key *a, const struct fl
  * Returns what set_name does, and in own what recording_of_task does. Resolvers connect datagram sockets to all addresses that a
  * name has, only to sort them, before anybody connects in earnest: so that uses no question up.
  */
-static __always_inline enum asked set_key(struct flow_key *key, struct bpf_sock_addr *ctx, __u64 cgroup, const __u8 *addr, int connects,
+static __always_inline enum dns_match set_key(struct flow_key *key, struct bpf_sock_addr *ctx, __u64 cgroup, const __u8 *addr, int connects,
 				   __u64 *own)
 {
 	__u64 zero = unknown_zero();
@@ -102,37 +102,37 @@ static __always_inline void note_mptcp(struct bpf_sock_addr *ctx, const struct f
 static __always_inline void on_connect(struct bpf_sock_addr *ctx, const __u8 *addr)
 {
 	__u64 cgroup = scope_of_task();
-	struct opener opener = {};
+	struct initiator initiator = {};
 	struct flow_key key;
 	struct socket *socket;
-	enum asked asked;
+	enum dns_match dns_match;
 	__u64 own;
 	int known;
 
 	if (!cgroup)
 		return;
 	count(HIT_CONNECT);
-	asked = set_key(&key, ctx, cgroup, addr, 1, &own);
+	dns_match = set_key(&key, ctx, cgroup, addr, 1, &own);
 	known = key.protocol == IPPROTO_TCP ? count_known(&key) : is_known(&key);
 	if (!known)
-		tell_stack(&key, own);
+		report_stack(&key, own);
 	if (key.protocol == IPPROTO_TCP) {
 		if (!known) {
-			set_opener(&opener, !!own);
-			record_new(&key, &opener);
+			set_initiator(&initiator, !!own);
+			record_new(&key, &initiator);
 		}
-		keep_connection(ctx, &key);
+		store_connection(ctx, &key);
 		note_mptcp(ctx, &key);
-		expect_name(ctx, &key, asked);
+		expect_hint(ctx, &key, dns_match);
 		if (key.port != DNS_PORT) /* of a resolver it is kept who asks */
 			return;
 	}
-	set_opener(&opener, !!own);
+	set_initiator(&initiator, !!own);
 	socket = socket_of(ctx, cgroup);
 	if (!socket)
 		return;
 	socket->connected = key;
-	socket->connected_by = opener;
+	socket->connected_by = initiator;
 }
 
 /* Keeps what the program named until the datagram leaves. Whoever named it last is who opened it. */
@@ -141,13 +141,13 @@ static __always_inline struct peer *name_peer(const struct peer_key *remote, con
 {
 	struct peer fresh = {};
 
-	if (known && known->opener.pid == bpf_get_current_pid_tgid() >> 32 && known->key.executable == key->executable) {
+	if (known && known->initiator.pid == bpf_get_current_pid_tgid() >> 32 && known->key.executable == key->executable) {
 		known->key = *key;
 		return known;
 	}
 	fresh.key = *key;
-	fresh.first = PEER_NAMED;
-	set_opener(&fresh.opener, !!own);
+	fresh.role = PEER_NAMED;
+	set_initiator(&fresh.initiator, !!own);
 	if (bpf_map_update_elem(&peers, remote, &fresh, BPF_ANY)) {
 		count(LOST_SOCKET);
 		return NULL;
@@ -178,8 +178,8 @@ static __always_inline void note_destination(const struct peer_key *remote, cons
 		return;
 	d->remote = *remote;
 	d->peer.key = *key;
-	d->peer.opener = peer->opener;
-	d->peer.first = peer->first;
+	d->peer.initiator = peer->initiator;
+	d->peer.role = peer->role;
 }
 
 static __always_inline void on_sendmsg(struct bpf_sock_addr *ctx, const __u8 *addr)
@@ -199,12 +199,12 @@ static __always_inline void on_sendmsg(struct bpf_sock_addr *ctx, const __u8 *ad
 	__builtin_memcpy(remote.addr, addr, sizeof(remote.addr));
 	remote.port = key.port;
 	peer = bpf_map_lookup_elem(&peers, &remote);
-	if (peer && peer->first == PEER_SPOKE_FIRST) {
+	if (peer && peer->role == PEER_INITIATED) {
 		note_destination(&remote, &key, peer);
 		return;
 	}
 	if ((!peer || peer->key.recording != key.recording) && !is_known(&key)) {
-		tell_stack(&key, own);
+		report_stack(&key, own);
 		peer = bpf_map_lookup_elem(&peers, &remote); /* again: whether there is one is nothing to be kept on the way */
 	}
 	peer = name_peer(&remote, &key, peer, own);
@@ -214,5 +214,5 @@ static __always_inline void on_sendmsg(struct bpf_sock_addr *ctx, const __u8 *ad
 	note_destination(&remote, &key, peer);
 	keep_earlier(socket, &key);
 	socket->named = key;
-	socket->named_by = peer->opener;
+	socket->named_by = peer->initiator;
 }

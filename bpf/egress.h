@@ -14,8 +14,8 @@
 #include "connect.h"
 #include "question.h"
 #include "sock.h"
-#include "speech.h"
 #include "tcp_payload.h"
+#include "tcp_reuse.h"
 #include "tcp_syn.h"
 
 #define ICMP_ECHO 8
@@ -97,7 +97,7 @@ __noinline int sends_by_hand(struct __sk_buff *skb)
 		return 0;
 	if (sk->protocol != IPPROTO_ICMP && sk->protocol != IPPROTO_ICMPV6 && sk->protocol != IPPROTO_TCP)
 		return 1;
-	return is_held(skb) || bpf_sk_storage_get(&sockets, sk, 0, 0);
+	return has_file(skb) || bpf_sk_storage_get(&sockets, sk, 0, 0);
 }
 
 static __always_inline int is_connected(const struct socket *socket, const __u8 *addr, __u16 port)
@@ -116,9 +116,9 @@ enum named_by {
  * Records what a program has named. With only_new what is known is not counted. Returns non-zero where the scope that named it is not
  * recorded. Not static, so that its stack is not added to that of others.
  */
-__noinline int record_word(struct __sk_buff *skb, __u32 by, __u32 only_new)
+__noinline int record_named(struct __sk_buff *skb, __u32 by, __u32 only_new)
 {
-	const struct opener *opener;
+	const struct initiator *initiator;
 	struct bpf_sock *sk = skb->sk;
 	struct socket *socket;
 	struct flow_key key;
@@ -133,19 +133,19 @@ __noinline int record_word(struct __sk_buff *skb, __u32 by, __u32 only_new)
 		return 0;
 	if (by == NAMED_BY_CONNECT) {
 		key = socket->connected;
-		opener = &socket->connected_by;
+		initiator = &socket->connected_by;
 	} else if (by == NAMED_BY_SENDMSG) {
 		key = socket->named;
-		opener = &socket->named_by;
+		initiator = &socket->named_by;
 	} else {
 		key = socket->earlier;
-		opener = &socket->earlier_by;
+		initiator = &socket->earlier_by;
 	}
 	if (!key.port || (only_new && is_known(&key)))
 		return 0;
 	if (!is_recorded(key.cgroup))
 		return 1;
-	record(&key, opener);
+	record(&key, initiator);
 	return 0;
 }
 
@@ -172,7 +172,7 @@ __noinline int record_peer(struct __sk_buff *skb, __u64 high, __u64 low, __u32 p
 	if (!is_recorded(peer->key.cgroup))
 		return 1;
 	key = peer->key;
-	record(&key, &peer->opener);
+	record(&key, &peer->initiator);
 	return 0;
 }
 
@@ -186,14 +186,14 @@ static __always_inline int record_translated(struct __sk_buff *skb, const struct
 	int connected = sk->dst_port && socket->connected.port, unrecorded = 0;
 
 	if (connected || !socket->named.port)
-		unrecorded = record_word(skb, NAMED_BY_CONNECT, 0);
+		unrecorded = record_named(skb, NAMED_BY_CONNECT, 0);
 	if (sender_layout.pid) {
 		if (!connected && socket->named.port) /* of a datagram that was corked */
-			unrecorded = record_word(skb, NAMED_BY_SENDMSG, 0);
+			unrecorded = record_named(skb, NAMED_BY_SENDMSG, 0);
 		return unrecorded;
 	}
-	record_word(skb, NAMED_EARLIER, 1);
-	return unrecorded | record_word(skb, NAMED_BY_SENDMSG, connected);
+	record_named(skb, NAMED_EARLIER, 1);
+	return unrecorded | record_named(skb, NAMED_BY_SENDMSG, connected);
 }
 
 /* What the current thread has named as the destination of the packet that a socket sends; NULL: nothing. */
@@ -214,7 +214,7 @@ static __always_inline struct destination *named_by_thread(__u64 cookie)
  */
 __noinline int record_datagram(struct __sk_buff *skb)
 {
-	__u32 unrecorded = unknown_zero() + 1, connected = unknown_zero(), first = unknown_zero();
+	__u32 unrecorded = unknown_zero() + 1, connected = unknown_zero(), role = unknown_zero();
 	struct bpf_sock *sk = skb->sk;
 	struct peer_key remote = {};
 	struct destination *named;
@@ -241,28 +241,28 @@ __noinline int record_datagram(struct __sk_buff *skb)
 			named->remote.cookie = 0;
 			named = NULL;
 		} else if (sk->dst_port) { /* it may be so here, too */
-			record_word(skb, NAMED_BY_CONNECT, 0);
+			record_named(skb, NAMED_BY_CONNECT, 0);
 		}
 	}
 	if (peer)
-		first = peer->first;
-	asm volatile("" : "+r"(first)); /* else the compiler selects the field's address, before it knows of either */
+		role = peer->role;
+	asm volatile("" : "+r"(role)); /* else the compiler selects the field's address, before it knows of either */
 	if (named)
-		first = named->peer.first;
-	if (first == PEER_SPOKE_FIRST && !goes_to(sk, p.destination, p.destination_port, p.family))
+		role = named->peer.role;
+	if (role == PEER_INITIATED && !goes_to(sk, p.destination, p.destination_port, p.family))
 		return 0;
-	if (first == PEER_NAMED) {
+	if (role == PEER_NAMED) {
 		end = named ? end_of(named->remote.addr, named->remote.port, &p) : end_of(p.destination, p.destination_port, &p);
 		unrecorded = record_peer(skb, end.high, end.low, end.rest >> 16, !!named);
 	} else if (connected) {
-		unrecorded = record_word(skb, NAMED_BY_CONNECT, 0);
+		unrecorded = record_named(skb, NAMED_BY_CONNECT, 0);
 	} else if (socket && (socket->named.port || socket->connected.port)) {
 		unrecorded = record_translated(skb, sk, socket);
 	}
 	if (named)
 		named->remote.cookie = 0;
 	if (unrecorded)
-		record_unnamed(skb, &p, scope_of_departure(skb));
+		record_unnamed(skb, &p, scope_of_outgoing(skb));
 	return 0;
 }
 
@@ -270,7 +270,7 @@ __noinline int record_datagram(struct __sk_buff *skb)
  * A packet of another socket than TCP's own; non-zero where it is one for record_datagram. Not static, so that its stack is not added to that of
  * others.
  */
-__noinline int read_departure(struct __sk_buff *skb)
+__noinline int read_outgoing(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
 	__u64 cgroup = 0;
@@ -283,7 +283,7 @@ __noinline int read_departure(struct __sk_buff *skb)
 	if (!sk)
 		return 0;
 	if (read_packet(skb, &p) || (!p.fragment && read_type(skb, &p))) {
-		if (scope_of_departure(skb))
+		if (scope_of_outgoing(skb))
 			count(LOST_PACKET);
 		return 0;
 	}
@@ -296,7 +296,7 @@ __noinline int read_departure(struct __sk_buff *skb)
 	}
 	count(HIT_EGRESS);
 	if (by_hand)
-		cgroup = scope_of_departure(skb);
+		cgroup = scope_of_outgoing(skb);
 	else if ((p.protocol == IPPROTO_UDP || p.protocol == IPPROTO_UDPLITE) && sk->type == SOCK_DGRAM)
 		return 1;
 	else if ((p.protocol != IPPROTO_TCP || sk->type == SOCK_RAW) && opens(skb, &p)) /* first: what opens nothing adopts no cgroup */
@@ -320,12 +320,12 @@ static __always_inline void on_egress(struct __sk_buff *skb)
 			read_syn(skb);
 		if (sk->dst_port == bpf_htons(DNS_PORT))
 			question_segment(skb);
-		if (bpf_sk_storage_get(&speakers, sk, 0, 0))
-			read_speech(skb);
+		if (bpf_sk_storage_get(&client_hints, sk, 0, 0))
+			read_client_payload(skb);
 		note_connection(skb, sk);
 		return;
 	}
-	if ((first != IPPROTO_TCP || sk->type == SOCK_RAW) && read_departure(skb))
+	if ((first != IPPROTO_TCP || sk->type == SOCK_RAW) && read_outgoing(skb))
 		record_datagram(skb);
 	if (sk->type == SOCK_DGRAM)
 		note_question(skb);

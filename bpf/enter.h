@@ -12,7 +12,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "kernel.h"
-#include "newborn.h"
+#include "cgroup_tracking.h"
 
 /* Tasks that have come into any of olders. */
 __u64 entries;
@@ -24,7 +24,7 @@ static __always_inline int was_entered(__u64 id)
 
 	if (!entries)
 		return 0;
-	n = bpf_map_lookup_elem(&olders, &id);
+	n = bpf_map_lookup_elem(&older_cgroups, &id);
 	return n && *n;
 }
 
@@ -34,7 +34,7 @@ static __always_inline void on_enter(__u64 cgroup)
 	__u64 id = kernel_word(kernel_word(cgroup, task_layout.node), task_layout.id), *n;
 	struct enter_event *e;
 
-	n = bpf_map_lookup_elem(&olders, &id);
+	n = bpf_map_lookup_elem(&older_cgroups, &id);
 	if (!n)
 		return;
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);

@@ -16,7 +16,7 @@ static __always_inline struct flow *find_flow(struct flow_key *key)
 
 	if (s)
 		key->generation = s->generation;
-	key->births = births;
+	key->cgroup_generation = cgroup_generation;
 	return bpf_map_lookup_elem(&flows, key);
 }
 
@@ -36,9 +36,9 @@ static __always_inline int count_known(struct flow_key *key)
 }
 
 /* opened and said are those of struct flow_event. */
-static __always_inline void record_new_of(struct flow_key *key, const struct opener *opener, __u32 opened, __u64 said)
+static __always_inline void record_new_of(struct flow_key *key, const struct initiator *initiator, __u32 opened, __u64 hint)
 {
-	struct flow fresh = { .count = 1, .first = bpf_ktime_get_ns(), .opener = *opener };
+	struct flow fresh = { .count = 1, .first = bpf_ktime_get_ns(), .initiator = *initiator };
 	struct flow_event *e;
 	int err; /* not long: before 6.4 the upper half of what map helpers return is zero */
 
@@ -61,19 +61,19 @@ static __always_inline void record_new_of(struct flow_key *key, const struct ope
 	e->kind = EVENT_FLOW;
 	e->opened = opened;
 	e->time = fresh.first;
-	e->said = said;
+	e->hint = hint;
 	e->key = *key;
-	e->opener = *opener;
+	e->initiator = *initiator;
 	bpf_ringbuf_submit(e, 0);
 }
 
-static __always_inline void record_new(struct flow_key *key, const struct opener *opener)
+static __always_inline void record_new(struct flow_key *key, const struct initiator *initiator)
 {
-	record_new_of(key, opener, 0, 0);
+	record_new_of(key, initiator, 0, 0);
 }
 
-static __always_inline void record(struct flow_key *key, const struct opener *opener)
+static __always_inline void record(struct flow_key *key, const struct initiator *initiator)
 {
 	if (!count_known(key))
-		record_new(key, opener);
+		record_new(key, initiator);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * Which recording a task belongs to: in the test process that of the goroutine that runs on the thread, by the label that it
- * inherited; in processes that descend from it, that of the goroutine that started them (children.h).
+ * inherited; in processes that descend from it, that of the goroutine that started them (process_tracking.h).
  *
  * A goroutine's labels are a list of pairs of strings. Ours has a name at a known address and a value of 8 bytes, which are
  * the recording's id. Where the program under test has replaced the labels by its own, the ids of the goroutine and of its parent are

@@ -18,9 +18,9 @@
  * Remembers who spoke first on a datagram socket, unless the socket is connected to that peer or has sent there. Not static, so that its
  * stack is not added to that of others.
  */
-__noinline int remember_first(struct __sk_buff *skb)
+__noinline int remember_initiator(struct __sk_buff *skb)
 {
-	static const struct peer initiator = { .first = PEER_SPOKE_FIRST };
+	static const struct peer initiator = { .role = PEER_INITIATED };
 	struct bpf_sock *sk = skb->sk;
 	struct peer_key remote = {};
 	struct socket *socket;
@@ -76,5 +76,5 @@ static __always_inline void on_ingress(struct __sk_buff *skb)
 	if (p.protocol == IPPROTO_TCP && p.source_port == DNS_PORT)
 		dns_segment(skb, p.transport);
 	if (p.protocol == IPPROTO_UDP || p.protocol == IPPROTO_UDPLITE)
-		remember_first(skb);
+		remember_initiator(skb);
 }

@@ -12,7 +12,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "kernel.h"
-#include "newborn.h"
+#include "cgroup_tracking.h"
 
 const volatile struct inside_layout inside_layout;
 
@@ -41,19 +41,19 @@ __noinline int on_inside(__u64 task)
 	__u64 cgroup = bpf_get_current_cgroup_id(), at, *outer;
 	__u32 inner, own;
 
-	if (!inside_layout.inum || !s || !s->newborn)
+	if (!inside_layout.inum || !s || !s->new_cgroups_after)
 		return 0;
 	at = innermost_pid(task);
 	if (!at || kernel_half(at, inside_layout.nr) != 1)
 		return 0;
 	inner = namespace_of_pid(at);
 	own = namespace_of_pid(innermost_pid(bpf_get_current_task()));
-	outer = bpf_map_lookup_elem(&insides, &own);
+	outer = bpf_map_lookup_elem(&pid_namespaces, &own);
 	if (outer)
 		cgroup = *outer;
-	if (cgroup < s->newborn)
-		bpf_map_delete_elem(&insides, &inner);
-	else if (bpf_map_update_elem(&insides, &inner, &cgroup, BPF_ANY))
+	if (cgroup < s->new_cgroups_after)
+		bpf_map_delete_elem(&pid_namespaces, &inner);
+	else if (bpf_map_update_elem(&pid_namespaces, &inner, &cgroup, BPF_ANY))
 		count(LOST_CGROUP_ENTRY);
 	return 0;
 }
@@ -70,7 +70,7 @@ __noinline __u64 cgroup_left(void)
 	if (!inside_layout.inum)
 		return 0;
 	own = namespace_of_pid(innermost_pid(bpf_get_current_task()));
-	made = own ? bpf_map_lookup_elem(&insides, &own) : NULL;
+	made = own ? bpf_map_lookup_elem(&pid_namespaces, &own) : NULL;
 	if (!made)
 		return 0;
 	for (__u32 level = 1; level < MAX_LEVEL; level++) {

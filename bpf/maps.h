@@ -59,7 +59,7 @@ struct {
 	__uint(max_entries, 16384);
 	__type(key, __u32);
 	__type(value, __u64);
-} insides SEC(".maps");
+} pid_namespaces SEC(".maps");
 
 /*
  * Cgroups of containers that are older than the recording: id -> how many tasks have come into it since. With its room from the start, as
@@ -70,7 +70,7 @@ struct {
 	__uint(max_entries, 16384);
 	__type(key, __u64);
 	__type(value, __u64);
-} olders SEC(".maps");
+} older_cgroups SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -143,15 +143,15 @@ struct peer_key {
 	__u16 padding[3];
 };
 
-enum peer_first {
-	PEER_SPOKE_FIRST = 1, /* what we send there are replies */
+enum peer_role {
+	PEER_INITIATED = 1, /* what we send there are replies */
 	PEER_NAMED = 2,       /* the program named it as a destination */
 };
 
 struct peer {
 	struct flow_key key; /* of what the program named */
-	struct opener opener;
-	__u32 first;
+	struct initiator initiator;
+	__u32 role;
 	__u32 padding;
 };
 
@@ -213,15 +213,15 @@ struct {
 } server_names SEC(".maps");
 
 /*
- * A TCP connection, until its first bytes have said who is meant: where its reader is (speech.h). It is the socket's, whose lock keeps it from being used twice at once, as what belongs to a CPU would be:
+ * A TCP connection, until its first bytes have said who is meant: where its reader is (tcp_payload.h). It is the socket's, whose lock keeps it from being used twice at once, as what belongs to a CPU would be:
  * packets leave in interrupts too.
  */
-struct speaker {
+struct client_hint {
 	struct flow_key key;
 	__u64 hash;     /* of what was kept so far */
 	__u64 tail;     /* the last bytes of the request line */
 	__u32 next;     /* sequence number of the first byte that was not read */
-	__u32 spoken;   /* bytes that were read */
+	__u32 bytes_read;   /* bytes that were read */
 	__u32 offset;   /* of the first byte that was not read, in the packet */
 	__u32 unread;   /* bytes of the packet from there on */
 	__u32 skip;     /* bytes that say nothing */
@@ -236,7 +236,7 @@ struct speaker {
 	__u8 high;      /* the first byte of its length */
 	__u8 source;
 	__u8 synced;
-	__u8 asked;     /* enum asked */
+	__u8 dns_match;     /* enum asked */
 	__u8 padding[7];
 	__u8 text[SERVER_NAME_LEN];
 };
@@ -245,8 +245,8 @@ struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
-	__type(value, struct speaker);
-} speakers SEC(".maps");
+	__type(value, struct client_hint);
+} client_hints SEC(".maps");
 
 /* One ring for all, so that a DNS answer stands before the connection that followed it. */
 struct {

@@ -179,7 +179,7 @@ static __always_inline int leads_to_addresses(__u16 type)
  * Notes that a scope asks for a name, and tells user space where its recording has not looked that up yet. The name stands at offset.
  */
 static __always_inline void look_up(struct __sk_buff *skb, const struct question *by, __u64 hash, __u32 offset, __u32 length, __u16 type,
-				    __u64 netns, const struct opener *opener)
+				    __u64 netns, const struct initiator *initiator)
 {
 	struct lookup_key key = { .by = *by, .hash = hash };
 	struct question_event *e;
@@ -207,7 +207,7 @@ static __always_inline void look_up(struct __sk_buff *skb, const struct question
 	e->generation = by->generation;
 	e->padding = 0;
 	e->netns = netns;
-	e->opener = *opener;
+	e->initiator = *initiator;
 	if (bpf_skb_load_bytes(skb, offset, e->name, bounded(length, QUESTION_NAME_LEN))) {
 		count(LOST_DNS_EVENT);
 		bpf_ringbuf_discard(e, 0);
@@ -222,9 +222,9 @@ static __always_inline void look_up(struct __sk_buff *skb, const struct question
  */
 __noinline int note_question(struct __sk_buff *skb)
 {
-	struct question_key asked = {};
+	struct question_key query = {};
 	struct question by = {};
-	struct opener opener = {};
+	struct initiator initiator = {};
 	struct peer_key remote = {};
 	struct settings *settings = get_settings();
 	struct bpf_sock *sk = skb->sk;
@@ -256,31 +256,31 @@ __noinline int note_question(struct __sk_buff *skb)
 	if (!by.cgroup)
 		return 0;
 	by.generation = settings->generation;
-	asked.cookie = bpf_get_socket_cookie(skb);
-	remote.cookie = asked.cookie;
+	query.cookie = bpf_get_socket_cookie(skb);
+	remote.cookie = query.cookie;
 	__builtin_memcpy(remote.addr, p.destination, sizeof(remote.addr));
 	remote.port = p.destination_port;
 	peer = bpf_map_lookup_elem(&peers, &remote);
-	if (peer && peer->first == PEER_NAMED) {
+	if (peer && peer->role == PEER_NAMED) {
 		by.recording = peer->key.recording;
 		netns = peer->key.netns;
-		opener = peer->opener;
+		initiator = peer->initiator;
 	} else if (socket && socket->named.port == DNS_PORT) {
 		by.recording = socket->named.recording;
 		netns = socket->named.netns;
-		opener = socket->named_by;
+		initiator = socket->named_by;
 	} else if (socket) {
 		by.recording = socket->connected.recording;
 		netns = socket->connected.netns;
-		opener = socket->connected_by;
+		initiator = socket->connected_by;
 	}
-	asked.hash = hash_name(skb, p.transport);
-	asked.id = head[0];
-	if (bpf_map_update_elem(&questions, &asked, &by, BPF_ANY))
+	query.hash = hash_name(skb, p.transport);
+	query.id = head[0];
+	if (bpf_map_update_elem(&questions, &query, &by, BPF_ANY))
 		count(LOST_DNS_EVENT);
 	type = bpf_ntohs(type);
 	if (leads_to_addresses(type))
-		look_up(skb, &by, asked.hash, p.transport, length, type, netns, &opener);
+		look_up(skb, &by, query.hash, p.transport, length, type, netns, &initiator);
 	return 0;
 }
 

@@ -33,12 +33,12 @@
 
 #include "addr.h"
 #include "bind.h"
-#include "children.h"
+#include "process_tracking.h"
 #include "connect.h"
 #include "egress.h"
 #include "enter.h"
 #include "ingress.h"
-#include "newborn.h"
+#include "cgroup_tracking.h"
 #include "scope.h"
 
 #define PROCEED 1

@@ -44,7 +44,7 @@ __noinline int dns_datagram(struct __sk_buff *skb, __u32 transport)
 {
 	__u32 payload = transport + UDP_HEADER, length;
 	struct dns_reader *r = new_dns_event(skb, IPPROTO_UDP, 0);
-	struct question_key asked = {};
+	struct question_key query = {};
 	struct question *by;
 	int found;
 
@@ -61,10 +61,10 @@ __noinline int dns_datagram(struct __sk_buff *skb, __u32 transport)
 	}
 	if (!(byte_at(&r->event, 2) & DNS_RESPONSE) || word_at(&r->event, 4) != 1 || read_question(r, DNS_HEADER))
 		return 0;
-	asked.cookie = r->event.cookie;
-	asked.hash = r->question;
-	asked.id = bpf_htons(word_at(&r->event, 0));
-	by = bpf_map_lookup_elem(&questions, &asked);
+	query.cookie = r->event.cookie;
+	query.hash = r->question;
+	query.id = bpf_htons(word_at(&r->event, 0));
+	by = bpf_map_lookup_elem(&questions, &query);
 	if (!by || !is_recorded(by->cgroup))
 		return 0;
 	r->event.cgroup = by->cgroup;
@@ -74,7 +74,7 @@ __noinline int dns_datagram(struct __sk_buff *skb, __u32 transport)
 	found = r->event.cut ? -1 : read_answers(skb, r, payload, by->cgroup);
 	if (found < 0)
 		raise_epoch(by->cgroup);
-	if (r->found & ANSWER_HAS_ADDRESS && is_first_address(by, asked.hash))
+	if (r->found & ANSWER_HAS_ADDRESS && is_first_address(by, query.hash))
 		found |= ANSWER_IS_NEWS;
 	if (found & ANSWER_IS_NEWS) /* all bits are set where it could not be read */
 		send(&r->event);

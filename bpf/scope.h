@@ -41,7 +41,7 @@ static __always_inline __u64 scope_of_descendant(const struct settings *s, __u32
 /* The id of the container's cgroup that the current task has left, or 0. */
 static __always_inline __u64 scope_left(const struct settings *s)
 {
-	__u64 id = s->newborn ? cgroup_left() : 0;
+	__u64 id = s->new_cgroups_after ? cgroup_left() : 0;
 	struct scope *scope;
 
 	if (!id)
@@ -49,7 +49,7 @@ static __always_inline __u64 scope_left(const struct settings *s)
 	scope = bpf_map_lookup_elem(&scopes, &id);
 	if (scope)
 		return scope->state == SCOPE_IGNORED ? 0 : id;
-	return adopt(id); /* the names on the path of the current task's cgroup are not its */
+	return track(id); /* the names on the path of the current task's cgroup are not its */
 }
 
 /* The id of the scope that the current task is in, or 0. Not static: verified once, for itself. */
@@ -67,9 +67,9 @@ __noinline __u64 scope_of_task(void)
 	ancestor = scope_of_descendant(s, bpf_get_current_pid_tgid() >> 32);
 	if (ancestor)
 		return ancestor;
-	if (scope && scope->state == SCOPE_ADOPTED) {
+	if (scope && scope->state == SCOPE_TRACKED) {
 		if (!scope->named)
-			tell_names(id, scope);
+			report_names(id, scope);
 		return id;
 	}
 	ancestor = scope_left(s);
@@ -77,14 +77,14 @@ __noinline __u64 scope_of_task(void)
 		return ancestor;
 	if (scope)
 		return 0;
-	if (id < s->newborn)
-		return was_entered(id) ? adopt(id) : 0;
+	if (id < s->new_cgroups_after)
+		return was_entered(id) ? track(id) : 0;
 	if (s->level) {
 		ancestor = bpf_get_current_ancestor_cgroup_id(s->level);
 		if (ancestor && is_watched(ancestor))
 			return ancestor;
 	}
-	return s->newborn ? adopt_own(id) : 0;
+	return s->new_cgroups_after ? track_own(id) : 0;
 }
 
 /* The id of the scope in which the packet's socket was made, or 0. Not static: verified once, for itself. */
@@ -99,14 +99,14 @@ __noinline __u64 scope_of_packet(struct __sk_buff *skb)
 	s = get_settings();
 	if (!s)
 		return 0;
-	if (id < s->newborn)
-		return was_entered(id) ? adopt(id) : 0;
+	if (id < s->new_cgroups_after)
+		return was_entered(id) ? track(id) : 0;
 	if (s->level) {
 		ancestor = bpf_skb_ancestor_cgroup_id(skb, s->level);
 		if (ancestor && is_watched(ancestor))
 			return ancestor;
 	}
-	return s->newborn ? adopt(id) : 0;
+	return s->new_cgroups_after ? track(id) : 0;
 }
 
 /*
@@ -161,7 +161,7 @@ static __always_inline __u64 executable_entry(void)
 	return kernel_word(kernel_word(kernel_word(at, task_layout.mm), task_layout.exe_file), task_layout.dentry);
 }
 
-static __always_inline void set_executable(struct opener *o)
+static __always_inline void set_executable(struct initiator *o)
 {
 	__u64 at;
 
@@ -191,7 +191,7 @@ __noinline __u64 executable_of_task(void)
 }
 
 /* Of the test process, where that is certain, user space knows the executable. */
-static __always_inline void set_opener(struct opener *o, int of_test_process)
+static __always_inline void set_initiator(struct initiator *o, int of_test_process)
 {
 	__u64 *executable = (__u64 *)o->executable, zero = unknown_zero();
 
@@ -210,20 +210,20 @@ static __always_inline void set_opener(struct opener *o, int of_test_process)
  * Sets name and since of a key for a connection of its scope to its address right now. Where that uses a question up, rather than looks at
  * the way there, it says whether one waited (enum asked); ASKED_NOT: it has the name of one that was asked for another connection, or none.
  */
-static __always_inline enum asked set_name(struct flow_key *key, int uses)
+static __always_inline enum dns_match set_name(struct flow_key *key, int uses)
 {
 	struct scope *scope = bpf_map_lookup_elem(&scopes, &key->cgroup);
 	struct name_key address = { .cgroup = key->cgroup };
-	__u64 now, asked = unknown_zero(); /* ASKED_NOT */
+	__u64 now, match = unknown_zero(); /* ASKED_NOT */
 	struct name *name;
 
 	if (!scope)
-		return asked;
+		return match;
 	key->name = scope->epoch;
 	__builtin_memcpy(address.addr, key->addr, sizeof(address.addr));
 	name = bpf_map_lookup_elem(&names, &address);
 	if (!name)
-		return asked;
+		return match;
 	now = bpf_ktime_get_ns(); /* here: nothing can be called while the lock is held */
 	bpf_spin_lock(&name->lock);
 	if (name->epoch == key->name) {
@@ -236,11 +236,11 @@ static __always_inline enum asked set_name(struct flow_key *key, int uses)
 		if (uses && name->pending) {
 			name->pending--;
 			if (now < name->time + CANDIDATE_NS)
-				asked = ASKED;
+				match = DNS_MATCH;
 		}
 	}
 	bpf_spin_unlock(&name->lock);
-	return asked;
+	return match;
 }
 
 /* What flow_key.bound is for this port right now. Not static: verified once, for itself. */

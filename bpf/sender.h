@@ -72,12 +72,12 @@ __noinline __u64 scope_of_sender(void)
 		return leaf;
 	if (scope)
 		return scope->state == SCOPE_IGNORED ? 0 : id;
-	if (id < s->newborn)
-		return was_entered(id) ? adopt(id) : 0;
+	if (id < s->new_cgroups_after)
+		return was_entered(id) ? track(id) : 0;
 	leaf = ancestor_of(cgroup, s->level);
 	if (leaf && is_watched(leaf))
 		return leaf;
-	return s->newborn ? adopt(id) : 0;
+	return s->new_cgroups_after ? track(id) : 0;
 }
 
 /* The address of a packet's socket, as a number. */
@@ -99,7 +99,7 @@ static __always_inline int is_owned(struct __sk_buff *skb)
 }
 
 /* Whether a program holds the packet's socket. The kernel's own ones, which answer pings and refuse connections, have no file. */
-__noinline int is_held(struct __sk_buff *skb)
+__noinline int has_file(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
 

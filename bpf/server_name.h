@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * By which names clients call servers: what the first bytes of a TCP connection say (speech.h) goes to user space where it is new, and
+ * By which names clients call servers: what the first bytes of a TCP connection say (tcp_payload.h) goes to user space where it is new, and
  * is only counted where it is known, as flows are.
  *
  * A DNS question only suggests a name: the connection that follows it may be meant for another name with the same address, from a cache
@@ -19,8 +19,8 @@
 
 #include "flow.h"
 
-enum speech {
-	SPEECH_BEGINS,
+enum hint_state {
+	HINT_BEGINS,
 	HELLO_TYPE,
 	HELLO_LENGTH,
 	HELLO_SESSION,
@@ -36,13 +36,13 @@ enum speech {
 	FIELD_NAME,
 	FIELD_VALUE,
 	HOST_VALUE,
-	SPEECH_DECIDED, /* from here on nothing is read any more */
+	HINT_COMPLETE, /* from here on nothing is read any more */
 };
 
-static __always_inline void decide(struct speaker *s, __u8 source)
+static __always_inline void complete_hint(struct client_hint *s, __u8 source)
 {
 	s->source = source;
-	s->state = SPEECH_DECIDED;
+	s->state = HINT_COMPLETE;
 }
 
 /* Has no branch: the verifier would follow both ways of each. */
@@ -53,7 +53,7 @@ static __always_inline __u8 to_lower(__u8 b)
 	return b | ((letter - 26) & ~letter) >> 31 << 5;
 }
 
-static __always_inline void keep(struct speaker *s, __u8 b)
+static __always_inline void append_hint(struct client_hint *s, __u8 b)
 {
 	s->text[s->kept & (SERVER_NAME_LEN - 1)] = b;
 	s->kept++;
@@ -61,9 +61,9 @@ static __always_inline void keep(struct speaker *s, __u8 b)
 }
 
 /* Counts what a connection names, and tells user space if it is new. */
-static __always_inline void name_server(const struct flow_key *flow, enum asked asked, __u64 hash, __u8 source, const struct speaker *s)
+static __always_inline void record_server_name(const struct flow_key *flow, enum dns_match dns_match, __u64 hash, __u8 source, const struct client_hint *s)
 {
-	struct server_name_key key = { .flow = *flow, .hash = hash, .asked = asked };
+	struct server_name_key key = { .flow = *flow, .hash = hash, .dns_match = dns_match };
 	__u64 one = 1, *known = bpf_map_lookup_elem(&server_names, &key);
 	struct name_event *e;
 	int err; /* not long: before 6.4 the upper half of what map helpers return is zero */
@@ -112,28 +112,28 @@ static __always_inline int is_loopback(const struct flow_key *key)
 }
 
 /* Gets ready for the first bytes of a connection, the key of which is complete, unless its name is of no interest. */
-static __always_inline void expect_name(struct bpf_sock_addr *ctx, const struct flow_key *key, enum asked asked)
+static __always_inline void expect_hint(struct bpf_sock_addr *ctx, const struct flow_key *key, enum dns_match dns_match)
 {
 	int ignored = is_loopback(key);
-	struct speaker *s;
+	struct client_hint *s;
 
 	if (!ignored && ctx->protocol == IPPROTO_MPTCP) {
 		/* Not so from every kernel's view: then its bytes leave through other sockets, and nobody can say what they name. */
-		name_server(key, asked, 0, NAMES_NOTHING, NULL);
+		record_server_name(key, dns_match, 0, NAMES_NOTHING, NULL);
 		return;
 	}
 	if (!ctx->sk)
 		return;
 	/* A socket may connect again, if it did not get through before. */
-	s = bpf_sk_storage_get(&speakers, ctx->sk, 0, ignored ? 0 : BPF_SK_STORAGE_GET_F_CREATE);
+	s = bpf_sk_storage_get(&client_hints, ctx->sk, 0, ignored ? 0 : BPF_SK_STORAGE_GET_F_CREATE);
 	if (!s) {
 		if (!ignored)
 			count(LOST_SOCKET);
 		return;
 	}
-	__builtin_memset(s, 0, offsetof(struct speaker, text));
+	__builtin_memset(s, 0, offsetof(struct client_hint, text));
 	s->key = *key;
 	s->hash = FNV_OFFSET;
-	s->asked = asked;
-	s->state = ignored ? SPEECH_DECIDED : SPEECH_BEGINS;
+	s->dns_match = dns_match;
+	s->state = ignored ? HINT_COMPLETE : HINT_BEGINS;
 }

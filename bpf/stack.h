@@ -23,7 +23,7 @@ static __always_inline __u64 goroutine_word(const __u64 *frames, int read, __u64
 }
 
 /* own is what the thread has for g. */
-static __always_inline void tell_stack(const struct flow_key *key, __u64 own)
+static __always_inline void report_stack(const struct flow_key *key, __u64 own)
 {
 	struct { __u64 next, address; } frame;
 	struct stack_event *e;

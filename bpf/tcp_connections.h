@@ -11,7 +11,7 @@
  * the task that sends it (sender_readable), the flow is that of the goroutine that connected.
  *
  * No flow: bare acknowledgements, FIN, RST, keep-alive probes, and payload that is sent again because it was lost.
- * The packets of MPTCP leave through other sockets than the one that connected: take_connection in tcp_payload.h finds these.
+ * The packets of MPTCP leave through other sockets than the one that connected: take_connection in tcp_reuse.h finds these.
  */
 #pragma once
 
@@ -30,7 +30,7 @@ struct {
 } connections SEC(".maps");
 
 /* Keeps the flow of a socket that connects, the key of which is complete. */
-static __always_inline void keep_connection(struct bpf_sock_addr *ctx, const struct flow_key *key)
+static __always_inline void store_connection(struct bpf_sock_addr *ctx, const struct flow_key *key)
 {
 	struct connection *c = NULL;
 
@@ -43,9 +43,9 @@ static __always_inline void keep_connection(struct bpf_sock_addr *ctx, const str
 		return;
 	}
 	c->key = *key;
-	c->said = 0;
+	c->hint = 0;
 	c->pid = bpf_get_current_pid_tgid() >> 32;
-	c->told = key->generation;
+	c->reported = key->generation;
 	c->sender = key->recording;
 }
 

@@ -35,7 +35,7 @@ __noinline int read_syn(struct __sk_buff *skb)
 	struct settings *s;
 	struct packet p;
 	__u64 cgroup;
-	__u32 *told;
+	__u32 *reported;
 
 	if (!sk)
 		return 0;
@@ -49,10 +49,10 @@ __noinline int read_syn(struct __sk_buff *skb)
 		count(LOST_PACKET);
 		return 0;
 	}
-	told = bpf_sk_storage_get(&syns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	reported = bpf_sk_storage_get(&syns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	s = get_settings();
-	if (told && s)
-		*told = s->generation;
+	if (reported && s)
+		*reported = s->generation;
 	else
 		count(LOST_SOCKET);
 	if (!is_mptcp_connect(sk, &p))

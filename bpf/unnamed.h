@@ -24,7 +24,7 @@ static __always_inline __u64 scope_of_datagram(struct __sk_buff *skb, const stru
  * The scope of who sends a packet on a datagram socket or a raw one: that of the current task, where it is in one, else that of the
  * socket. The socket belongs to its sender from then on, so that answers do too.
  */
-__noinline __u64 scope_of_departure(struct __sk_buff *skb)
+__noinline __u64 scope_of_outgoing(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
 	struct socket *socket;
@@ -36,7 +36,7 @@ __noinline __u64 scope_of_departure(struct __sk_buff *skb)
 	if (!sk)
 		return 0;
 	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
-	if (!is_held(skb))
+	if (!has_file(skb))
 		return scope_of_datagram(skb, socket);
 	cgroup = scope_of_sender();
 	if (!cgroup)
@@ -95,14 +95,14 @@ static __always_inline void set_end(struct flow_key *key, __u64 high, __u64 low,
 /* Not static, so that its stack is not added to that of others. */
 __noinline int record_packet(struct __sk_buff *skb, __u64 cgroup, __u64 high, __u64 low, __u32 rest)
 {
-	static const struct opener nobody;
+	static const struct initiator unknown_initiator;
 	struct flow_key key = {};
 
 	key.cgroup = cgroup;
 	key.netns = netns_of_packet(skb);
 	set_end(&key, high, low, rest);
 	set_name(&key, 1);
-	record(&key, &nobody);
+	record(&key, &unknown_initiator);
 	return 0;
 }
 

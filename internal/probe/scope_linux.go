@@ -62,7 +62,7 @@ func (p *Probe) Several(several bool) error {
 }
 
 func (p *Probe) configure() error {
-	s := bpf.RecordSettings{Generation: p.generation, Level: p.level, Newborn: p.newborn, Process: p.process, Leaf: p.leaf, Ancestor: p.ancestor}
+	s := bpf.RecordSettings{Generation: p.generation, Level: p.level, NewCgroupsAfter: p.newborn, Process: p.process, Leaf: p.leaf, Ancestor: p.ancestor}
 	if p.scanning {
 		s.Scanning = 1
 	}

@@ -18,7 +18,7 @@
 const volatile struct layout task_layout;
 
 /* Cgroups that were adopted so far. */
-__u64 births;
+__u64 cgroup_generation;
 
 /* Reads the names on the path of the current task's cgroup, as many as there is room for. */
 static __always_inline void read_names(struct cgroup_event *e)
@@ -38,7 +38,7 @@ static __always_inline void read_names(struct cgroup_event *e)
 }
 
 /* Room for telling of a cgroup; NULL, and counted, where there is none. */
-static __always_inline struct cgroup_event *begin_telling(__u64 id)
+static __always_inline struct cgroup_event *reserve_cgroup_event(__u64 id)
 {
 	struct cgroup_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 
@@ -56,9 +56,9 @@ static __always_inline struct cgroup_event *begin_telling(__u64 id)
 }
 
 /* Tells of a cgroup once more, now that a task is there to read its names from. */
-static __always_inline void tell_names(__u64 id, struct scope *scope)
+static __always_inline void report_names(__u64 id, struct scope *scope)
 {
-	struct cgroup_event *e = begin_telling(id);
+	struct cgroup_event *e = reserve_cgroup_event(id);
 
 	if (!e)
 		return;
@@ -81,7 +81,7 @@ static __always_inline void on_mkdir(struct mkdir_args *ctx)
 	struct settings *s = get_settings();
 	struct mkdir_event *e;
 
-	if (!task_layout.node_name || !s || !s->newborn) /* the verifier knows the first, and drops the rest */
+	if (!task_layout.node_name || !s || !s->new_cgroups_after) /* the verifier knows the first, and drops the rest */
 		return;
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 	if (!e) {
@@ -100,15 +100,15 @@ static __always_inline void on_mkdir(struct mkdir_args *ctx)
  * Puts a newborn cgroup in scope, and returns its id; 0 where that failed. Room in the ring comes first, so that whoever finds the cgroup
  * in scope tells of it later; and the birth is counted before it shows, so that what connects to a server in it is new.
  */
-static __always_inline __u64 adopt_with(__u64 id, int by_task)
+static __always_inline __u64 track_with(__u64 id, int by_task)
 {
-	struct scope fresh = { .state = SCOPE_ADOPTED, .named = by_task || !task_layout.node_name };
-	struct cgroup_event *e = begin_telling(id);
+	struct scope fresh = { .state = SCOPE_TRACKED, .named = by_task || !task_layout.node_name };
+	struct cgroup_event *e = reserve_cgroup_event(id);
 	int err; /* not long: before 6.4 the upper half of what map helpers return is zero */
 
 	if (!e)
 		return 0;
-	__sync_fetch_and_add(&births, 1);
+	__sync_fetch_and_add(&cgroup_generation, 1);
 	err = bpf_map_update_elem(&scopes, &id, &fresh, BPF_NOEXIST);
 	if (err) {
 		bpf_ringbuf_discard(e, 0);
@@ -124,13 +124,13 @@ static __always_inline __u64 adopt_with(__u64 id, int by_task)
 }
 
 /* The cgroup of a packet, or one that the current task has left. Not static: verified once, for itself. */
-__noinline __u64 adopt(__u64 id)
+__noinline __u64 track(__u64 id)
 {
-	return adopt_with(id, 0);
+	return track_with(id, 0);
 }
 
 /* The cgroup that the current task is in. Not static: verified once, for itself. */
-__noinline __u64 adopt_own(__u64 id)
+__noinline __u64 track_own(__u64 id)
 {
-	return adopt_with(id, 1);
+	return track_with(id, 1);
 }

@@ -26,15 +26,15 @@ static __always_inline int is_tls(__u8 state)
 }
 
 /* Reads a byte of a TLS record's header. The first record's first byte has been seen already. */
-static __always_inline void read_record_header(struct speaker *s, __u8 b)
+static __always_inline void read_record_header(struct client_hint *s, __u8 b)
 {
 	__u8 head = s->head;
 
 	s->head = head + 1;
 	if (head == 0 && b != TLS_HANDSHAKE)
-		decide(s, NAMES_NOTHING);
+		complete_hint(s, NAMES_NOTHING);
 	else if (head == 1 && b != 3)
-		decide(s, NAMES_NOTHING);
+		complete_hint(s, NAMES_NOTHING);
 	else if (head == 3)
 		s->high = b;
 	if (head < 4)
@@ -42,11 +42,11 @@ static __always_inline void read_record_header(struct speaker *s, __u8 b)
 	s->record = s->high << 8 | b; /* at once: until then there is no record */
 	s->head = 0;
 	if (!s->record || s->record > TLS_MAX_RECORD)
-		decide(s, NAMES_NOTHING);
+		complete_hint(s, NAMES_NOTHING);
 }
 
 /* Takes in the length of an extension, the type of which is known. */
-static __always_inline void begin_extension(struct speaker *s, __u32 length)
+static __always_inline void begin_extension(struct client_hint *s, __u32 length)
 {
 	s->state = EXTENSION_TYPE;
 	if (s->wanted == TLS_ENCRYPTED_HELLO)
@@ -58,17 +58,17 @@ static __always_inline void begin_extension(struct speaker *s, __u32 length)
 	s->wanted = length;
 	s->state = EXTENSION_BODY;
 	if (length > SERVER_NAME_LEN || length > s->body)
-		decide(s, NAMES_NOTHING);
+		complete_hint(s, NAMES_NOTHING);
 }
 
 /* Takes in what a number of the hello says, once it is read whole. */
-static __always_inline void read_number(struct speaker *s, __u8 state, __u32 n)
+static __always_inline void read_number(struct client_hint *s, __u8 state, __u32 n)
 {
 	switch (state) {
 	case HELLO_TYPE:
 		s->state = HELLO_LENGTH;
 		if (n != TLS_CLIENT_HELLO)
-			decide(s, NAMES_NOTHING);
+			complete_hint(s, NAMES_NOTHING);
 		return;
 	case HELLO_LENGTH:
 		s->body = n;
@@ -84,12 +84,12 @@ static __always_inline void read_number(struct speaker *s, __u8 state, __u32 n)
 		s->skip = n;
 		s->state = HELLO_EXTENSIONS;
 		if (n == s->body) /* no extensions at all */
-			decide(s, NAMES_NOTHING);
+			complete_hint(s, NAMES_NOTHING);
 		break;
 	case HELLO_EXTENSIONS:
 		s->state = EXTENSION_TYPE;
 		if (n != s->body || !n)
-			decide(s, NAMES_NOTHING);
+			complete_hint(s, NAMES_NOTHING);
 		break;
 	case EXTENSION_TYPE:
 		s->wanted = n;
@@ -100,23 +100,23 @@ static __always_inline void read_number(struct speaker *s, __u8 state, __u32 n)
 		break;
 	}
 	if (s->skip > s->body)
-		decide(s, NAMES_NOTHING);
+		complete_hint(s, NAMES_NOTHING);
 }
 
 /* Reads a byte of the hello itself. */
-static __always_inline void read_hello(struct speaker *s, __u8 state, __u8 b)
+static __always_inline void read_hello(struct client_hint *s, __u8 state, __u8 b)
 {
 	__u32 n;
 
 	if (state > HELLO_LENGTH) {
 		if (!s->body) {
-			decide(s, NAMES_NOTHING);
+			complete_hint(s, NAMES_NOTHING);
 			return;
 		}
 		s->body--;
 	}
 	if (state == EXTENSION_BODY) {
-		keep(s, b);
+		append_hint(s, b);
 		if (!--s->wanted)
 			s->state = EXTENSION_TYPE;
 		return;
@@ -131,7 +131,7 @@ static __always_inline void read_hello(struct speaker *s, __u8 state, __u8 b)
 }
 
 /* Passes over what says nothing, of as many bytes as there are; returns how many. */
-static __always_inline __u32 pass_over(struct speaker *s, __u32 length)
+static __always_inline __u32 skip_bytes(struct client_hint *s, __u32 length)
 {
 	__u32 n = s->skip;
 
@@ -146,12 +146,12 @@ static __always_inline __u32 pass_over(struct speaker *s, __u32 length)
 }
 
 /* Decides once the hello has been read to its end, which is where it is known whether it holds another. */
-static __always_inline void end_hello(struct speaker *s)
+static __always_inline void end_hello(struct client_hint *s)
 {
 	if (s->state != EXTENSION_TYPE || s->digits || s->body || s->skip)
 		return;
 	if (!s->kept)
-		decide(s, NAMES_NOTHING);
+		complete_hint(s, NAMES_NOTHING);
 	else
-		decide(s, s->source ? NAMES_BY_TLS_OUTER : NAMES_BY_TLS);
+		complete_hint(s, s->source ? NAMES_BY_TLS_OUTER : NAMES_BY_TLS);
 }

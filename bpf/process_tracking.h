@@ -76,7 +76,7 @@ static __always_inline void on_fork(struct tracepoint_args *ctx)
 }
 
 /* Room for telling of a client of an engine; NULL, and counted, where there is none. */
-static __always_inline struct client_event *begin_client(__u32 process)
+static __always_inline struct client_event *reserve_client_event(__u32 process)
 {
 	struct client_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 
@@ -100,7 +100,7 @@ static __always_inline void end_client(__u32 process)
 
 	if (bpf_map_delete_elem(&clients, &process))
 		return;
-	e = begin_client(process);
+	e = reserve_client_event(process);
 	if (!e)
 		return;
 	e->ended = 1;
@@ -133,7 +133,7 @@ static __always_inline void on_exec(void)
 	end_client(process);
 	if (!is_client())
 		return;
-	e = begin_client(process);
+	e = reserve_client_event(process);
 	if (!e)
 		return;
 	e->recording = *known;
