@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Sockets that got a local address. Who listens on a destination is looked up when a flow is first seen; a server in scope that is
- * gone by then is known from here.
+ * Sockets that are bound to a local address. User space looks up the listener when a flow is first seen; a server in
+ * scope that has exited by then is known from here.
  */
 #pragma once
 

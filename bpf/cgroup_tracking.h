@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Cgroups that are born during the recording. A container's does not exist before it starts, and its first packets come at once: so any
- * that is younger than the recording is recorded from its first event on, and user space, which is told of it, says which belong to nobody.
+ * New cgroups, created during the recording. The cgroup of a container does not exist before the container starts, and
+ * its first packets follow at once. So every cgroup that is newer than the recording is recorded from its first event
+ * on. User space gets an event, and ignores unrelated cgroups.
  *
  * Not seen: cgroups without a connect, a bind, a datagram or another packet of their own.
  */
@@ -17,15 +18,15 @@
 
 const volatile struct layout task_layout;
 
-/* Cgroups that were adopted so far. */
+/* Number of cgroups tracked so far. */
 __u64 cgroup_generation;
 
-/* Reads the names on the path of the current task's cgroup, as many as there is room for. */
+/* Reads the names on the path of the current task's cgroup, as many as fit. */
 static __always_inline void read_names(struct cgroup_event *e)
 {
 	__u64 at = bpf_get_current_task(), name;
 
-	if (!task_layout.node_name) /* the verifier knows the value, and drops the rest */
+	if (!task_layout.node_name) /* a constant to the verifier, which removes dead code */
 		return;
 	at = kernel_word(kernel_word(kernel_word(at, task_layout.cgroups), task_layout.cgroup), task_layout.node);
 	for (int i = 0; i < CGROUP_NAMES; i++) {
@@ -37,7 +38,7 @@ static __always_inline void read_names(struct cgroup_event *e)
 	}
 }
 
-/* Room for telling of a cgroup; NULL, and counted, where there is none. */
+/* Reserves an event for a new cgroup. Returns NULL and counts a loss if there is no room. */
 static __always_inline struct cgroup_event *reserve_cgroup_event(__u64 id)
 {
 	struct cgroup_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
@@ -55,7 +56,7 @@ static __always_inline struct cgroup_event *reserve_cgroup_event(__u64 id)
 	return e;
 }
 
-/* Tells of a cgroup once more, now that a task is there to read its names from. */
+/* Reports a tracked cgroup again, now that there is a task to read its names from. */
 static __always_inline void report_names(__u64 id, struct scope *scope)
 {
 	struct cgroup_event *e = reserve_cgroup_event(id);
@@ -67,21 +68,19 @@ static __always_inline void report_names(__u64 id, struct scope *scope)
 	bpf_ringbuf_submit(e, 0);
 }
 
-/* What the raw tracepoint cgroup_mkdir gets. */
+/* The arguments of the raw tracepoint cgroup_mkdir. */
 struct mkdir_args {
 	__u64 cgroup;
 	__u64 path;
 };
 
-/*
- * Whoever has a container started waits for the engine while its cgroup is made: user space looks who that is.
- */
+/* The client that starts a container waits for the engine while the cgroup is created: user space looks for it then. */
 static __always_inline void on_mkdir(struct mkdir_args *ctx)
 {
 	struct settings *s = get_settings();
 	struct mkdir_event *e;
 
-	if (!task_layout.node_name || !s || !s->new_cgroups_after) /* the verifier knows the first, and drops the rest */
+	if (!task_layout.node_name || !s || !s->new_cgroups_after) /* the first is a constant to the verifier */
 		return;
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 	if (!e) {
@@ -97,14 +96,15 @@ static __always_inline void on_mkdir(struct mkdir_args *ctx)
 }
 
 /*
- * Puts a newborn cgroup in scope, and returns its id; 0 where that failed. Room in the ring comes first, so that whoever finds the cgroup
- * in scope tells of it later; and the birth is counted before it shows, so that what connects to a server in it is new.
+ * Tracks a new cgroup and returns its id, or 0 if that failed. It reserves the event first: if another CPU finds the
+ * cgroup in scope, its events follow this one. It raises cgroup_generation before the cgroup is visible, so that
+ * connections to its servers are new flows.
  */
 static __always_inline __u64 track_with(__u64 id, int by_task)
 {
 	struct scope fresh = { .state = SCOPE_TRACKED, .named = by_task || !task_layout.node_name };
 	struct cgroup_event *e = reserve_cgroup_event(id);
-	int err; /* not long: before 6.4 the upper half of what map helpers return is zero */
+	int err; /* not long: before 6.4 the upper half of a map helper's result is zero */
 
 	if (!e)
 		return 0;
@@ -123,13 +123,13 @@ static __always_inline __u64 track_with(__u64 id, int by_task)
 	return id;
 }
 
-/* The cgroup of a packet, or one that the current task has left. Not static: verified once, for itself. */
+/* Tracks the cgroup of a packet, or one that the current task has left. Not static, so that it is verified once. */
 __noinline __u64 track(__u64 id)
 {
 	return track_with(id, 0);
 }
 
-/* The cgroup that the current task is in. Not static: verified once, for itself. */
+/* Tracks the cgroup of the current task. Not static, so that it is verified once. */
 __noinline __u64 track_own(__u64 id)
 {
 	return track_with(id, 1);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * The system calls that name a destination: connect, and sendto, sendmsg, sendmmsg with an address.
+ * System calls that name a destination: connect, and sendto, sendmsg and sendmmsg with an address.
  *
- * A TCP connect is a flow, whatever becomes of it. On a datagram socket these calls are no traffic yet: what they named is kept
- * until a datagram leaves (packet.h).
+ * A TCP connect is a flow even if it fails. On a datagram socket nothing is sent yet: the destination is stored until a
+ * datagram leaves (egress.h).
  */
 #pragma once
 
@@ -21,7 +21,7 @@
 
 #define DNS_PORT 53
 
-/* What struct peer_key.cookie is where a thread connects by MPTCP: the SYN leaves through a socket of the kernel's. */
+/* Value of peer_key.cookie if the thread connects by MPTCP: the SYN leaves through a socket of the kernel. */
 #define CONNECTS_BY_MPTCP (~0ULL)
 
 static __always_inline int is_same_end(const struct flow_key *a, const struct flow_key *b)
@@ -30,11 +30,11 @@ static __always_inline int is_same_end(const struct flow_key *a, const struct fl
 }
 
 /*
- * Returns what set_name does, and in own what recording_of_task does. Resolvers connect datagram sockets to all addresses that a
- * name has, only to sort them, before anybody connects in earnest: so that uses no question up.
+ * Returns the result of set_name, and the g of the current thread in own. A connect of a datagram socket consumes no
+ * DNS query: resolvers connect to each address of a name only to sort them.
  */
-static __always_inline enum dns_match set_key(struct flow_key *key, struct bpf_sock_addr *ctx, __u64 cgroup, const __u8 *addr, int connects,
-				   __u64 *own)
+static __always_inline enum dns_match set_key(struct flow_key *key, struct bpf_sock_addr *ctx, __u64 cgroup,
+					      const __u8 *addr, int connects, __u64 *own)
 {
 	__u64 zero = unknown_zero();
 
@@ -44,7 +44,7 @@ static __always_inline enum dns_match set_key(struct flow_key *key, struct bpf_s
 	key->since = zero;
 	key->generation = zero;
 	key->recording = recording_of_task(own);
-	key->executable = *own ? 0 : executable_of_task(); /* the test process is what it is */
+	key->executable = *own ? 0 : executable_of_task(); /* the executable of the test process is known */
 	key->netns = bpf_get_netns_cookie(ctx);
 	__builtin_memcpy(key->addr, addr, sizeof(key->addr));
 	key->port = bpf_ntohs((__u16)ctx->user_port);
@@ -67,7 +67,7 @@ static __always_inline struct socket *socket_of(struct bpf_sock_addr *ctx, __u64
 	return socket;
 }
 
-/* Room for what the current thread names, for the packet that follows; NULL where nobody could look it up. */
+/* Returns the entry for the destination that the current thread names. NULL if the thread is unknown. */
 static __always_inline struct destination *destination_of_thread(void)
 {
 	__u32 thread = bpf_get_current_pid_tgid();
@@ -84,7 +84,7 @@ static __always_inline struct destination *destination_of_thread(void)
 	return bpf_map_lookup_elem(&destinations, &thread);
 }
 
-/* Notes where a thread connects by MPTCP, so that the SYN of the socket that the kernel makes for it is not told, too (tcp_syn.h). */
+/* Stores where a thread connects by MPTCP, so that the SYN of the kernel's socket is not reported too (tcp_syn.h). */
 static __always_inline void note_mptcp(struct bpf_sock_addr *ctx, const struct flow_key *key)
 {
 	struct destination *d;
@@ -124,7 +124,7 @@ static __always_inline void on_connect(struct bpf_sock_addr *ctx, const __u8 *ad
 		store_connection(ctx, &key);
 		note_mptcp(ctx, &key);
 		expect_hint(ctx, &key, dns_match);
-		if (key.port != DNS_PORT) /* of a resolver it is kept who asks */
+		if (key.port != DNS_PORT) /* queries need the initiator of a connection to a resolver */
 			return;
 	}
 	set_initiator(&initiator, !!own);
@@ -135,13 +135,14 @@ static __always_inline void on_connect(struct bpf_sock_addr *ctx, const __u8 *ad
 	socket->connected_by = initiator;
 }
 
-/* Keeps what the program named until the datagram leaves. Whoever named it last is who opened it. */
+/* Stores the destination until the datagram leaves. The last process that named it is the initiator. */
 static __always_inline struct peer *name_peer(const struct peer_key *remote, const struct flow_key *key,
 					      struct peer *known, __u64 own)
 {
 	struct peer fresh = {};
 
-	if (known && known->initiator.pid == bpf_get_current_pid_tgid() >> 32 && known->key.executable == key->executable) {
+	if (known && known->initiator.pid == bpf_get_current_pid_tgid() >> 32 &&
+	    known->key.executable == key->executable) {
 		known->key = *key;
 		return known;
 	}
@@ -156,8 +157,8 @@ static __always_inline struct peer *name_peer(const struct peer_key *remote, con
 }
 
 /*
- * Keeps the destination that was named before this one, unless a datagram for it was seen leaving. Only where threads are not told apart;
- * a third destination has no room then.
+ * Stores the previous destination, unless a datagram for it was seen leaving. Needed only without struct sender_layout.
+ * There is no room for a third destination.
  */
 static __always_inline void keep_earlier(struct socket *socket, const struct flow_key *key)
 {
@@ -169,8 +170,9 @@ static __always_inline void keep_earlier(struct socket *socket, const struct flo
 	socket->earlier_by = socket->named_by;
 }
 
-/* Notes what the current thread has named. Another one may name the same at the same moment, for another recording. */
-static __always_inline void note_destination(const struct peer_key *remote, const struct flow_key *key, const struct peer *peer)
+/* Stores the destination that the current thread named. Another thread may name the same one for another recording. */
+static __always_inline void note_destination(const struct peer_key *remote, const struct flow_key *key,
+					     const struct peer *peer)
 {
 	struct destination *d = destination_of_thread();
 
@@ -205,7 +207,8 @@ static __always_inline void on_sendmsg(struct bpf_sock_addr *ctx, const __u8 *ad
 	}
 	if ((!peer || peer->key.recording != key.recording) && !is_known(&key)) {
 		report_stack(&key, own);
-		peer = bpf_map_lookup_elem(&peers, &remote); /* again: whether there is one is nothing to be kept on the way */
+		/* Again, so that the verifier does not track the first result across the call. */
+		peer = bpf_map_lookup_elem(&peers, &remote);
 	}
 	peer = name_peer(&remote, &key, peer, own);
 	socket = socket_of(ctx, cgroup);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* Folding: a flow that is new goes to user space, one that is known is only counted. */
+/* Folding: a new flow is reported to user space, a known one is only counted. */
 #pragma once
 
 #include <linux/types.h>
@@ -9,7 +9,7 @@
 
 #include "scope.h"
 
-/* Looks a flow up, and completes its key. */
+/* Completes the key of a flow, and looks it up. */
 static __always_inline struct flow *find_flow(struct flow_key *key)
 {
 	struct settings *s = get_settings();
@@ -25,7 +25,7 @@ static __always_inline int is_known(struct flow_key *key)
 	return !!find_flow(key);
 }
 
-/* Counts a flow that is known; 0 where it is not. */
+/* Counts a known flow. Returns 0 if it is not known. */
 static __always_inline int count_known(struct flow_key *key)
 {
 	struct flow *f = find_flow(key);
@@ -35,17 +35,18 @@ static __always_inline int count_known(struct flow_key *key)
 	return !!f;
 }
 
-/* opened and said are those of struct flow_event. */
-static __always_inline void record_new_of(struct flow_key *key, const struct initiator *initiator, __u32 opened, __u64 hint)
+/* opened and hint are those of struct flow_event. */
+static __always_inline void record_new_of(struct flow_key *key, const struct initiator *initiator, __u32 opened,
+					  __u64 hint)
 {
 	struct flow fresh = { .count = 1, .first = bpf_ktime_get_ns(), .initiator = *initiator };
 	struct flow_event *e;
-	int err; /* not long: before 6.4 the upper half of what map helpers return is zero */
+	int err; /* not long: before 6.4 the upper half of a map helper's result is zero */
 
-	if (!is_recorded(key->cgroup)) /* no more, of a socket or a peer that named it before */
+	if (!is_recorded(key->cgroup)) /* the scope is ignored meanwhile */
 		return;
 	err = bpf_map_update_elem(&flows, key, &fresh, BPF_NOEXIST);
-	if (err == -EEXIST) { /* another CPU was faster, and tells user space */
+	if (err == -EEXIST) { /* another CPU was faster and reports it */
 		count_known(key);
 		return;
 	}

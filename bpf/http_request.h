@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* The header Host of an HTTP/1 request (RFC 9112), read byte by byte. What is said to a proxy names nothing. */
+/* The Host header of an HTTP/1 request (RFC 9112), read byte by byte. A request to a proxy names no server. */
 #pragma once
 
 #include <linux/types.h>
@@ -8,11 +8,11 @@
 
 #define HTTP_1_0 0x485454502f312e30ULL
 #define HTTP_1_1 0x485454502f312e31ULL
-#define HOST_LETTERS 0x3a74736f68ULL /* "host:", the first one lowest */
+#define HOST_LETTERS 0x3a74736f68ULL /* "host:", lowest byte first */
 #define HOST_LENGTH 5
 #define MAX_METHOD 20
 
-/* Reads a byte of the first line. */
+/* Reads a byte of the request line. */
 static __always_inline void read_request_line(struct client_hint *s, __u8 state, __u8 b)
 {
 	switch (state) {
@@ -22,7 +22,7 @@ static __always_inline void read_request_line(struct client_hint *s, __u8 state,
 		else if (((b < 'A' || b > 'Z') && b != '-') || ++s->digits > MAX_METHOD)
 			complete_hint(s, NAMES_NOTHING);
 		return;
-	case REQUEST_TARGET: /* any other is for a proxy, which has a name of its own */
+	case REQUEST_TARGET: /* any other form is for a proxy */
 		s->state = REQUEST_LINE;
 		if (b != '/' && b != '*')
 			complete_hint(s, NAMES_NOTHING);
@@ -41,7 +41,7 @@ static __always_inline void read_request_line(struct client_hint *s, __u8 state,
 	}
 }
 
-/* Reads a byte of the header's fields. */
+/* Reads a byte of the header fields. */
 static __always_inline void read_field(struct client_hint *s, __u8 state, __u8 b)
 {
 	switch (state) {

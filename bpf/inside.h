@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Processes of a container that leave its cgroup, because they have the cgroup tree mounted: the pid namespace tells whose they are. An
- * engine's runtime makes that in the container's cgroup, and what is in it cannot leave it.
+ * Processes that leave the cgroup of their container because the cgroup tree is mounted in it. Their pid namespace
+ * identifies the container: the runtime creates it in the container's cgroup, and a process cannot leave it.
  *
- * Not seen: containers without a pid namespace of their own, and such as are older than the recording. Needs BTF of the kernel.
+ * Not seen: containers without a pid namespace of their own, and containers older than the recording. Needs BTF of the
+ * kernel.
  */
 #pragma once
 
@@ -11,12 +12,12 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-#include "kernel.h"
 #include "cgroup_tracking.h"
+#include "kernel.h"
 
 const volatile struct inside_layout inside_layout;
 
-/* Where the kernel keeps the pid that a task has in its own pid namespace; 0 in the initial one, and where it is unknown. */
+/* The address of a task's pid in its own pid namespace; 0 in the initial namespace, or if unknown. */
 static __always_inline __u64 innermost_pid(__u64 task)
 {
 	__u64 at = kernel_word(task, inside_layout.thread_pid);
@@ -25,15 +26,15 @@ static __always_inline __u64 innermost_pid(__u64 task)
 	return level ? at + inside_layout.numbers + (__u64)level * inside_layout.upid : 0;
 }
 
-/* The inode number of the pid namespace in which a pid is; 0 where it is unknown. */
+/* The inode number of the pid namespace of a pid; 0 if unknown. */
 static __always_inline __u32 namespace_of_pid(__u64 at)
 {
 	return kernel_half(kernel_word(at, inside_layout.ns), inside_layout.inum);
 }
 
 /*
- * The current task has started another one. Is that the first one in its pid namespace, it tells in which cgroup that was made; inode numbers
- * are given anew. Not static: verified once, for itself.
+ * The current task started another one. If that is the first one in its pid namespace, stores the cgroup in which the
+ * namespace was created. Inode numbers are reused. Not static, so that it is verified once.
  */
 __noinline int on_inside(__u64 task)
 {
@@ -59,8 +60,8 @@ __noinline int on_inside(__u64 task)
 }
 
 /*
- * The id of the newborn cgroup in which the current task's pid namespace was made, where the task has left that; else 0. Not static:
- * verified once, for itself.
+ * The id of the new cgroup in which the current task's pid namespace was created, if the task has left it; else 0. Not
+ * static, so that it is verified once.
  */
 __noinline __u64 cgroup_left(void)
 {
@@ -75,7 +76,7 @@ __noinline __u64 cgroup_left(void)
 		return 0;
 	for (__u32 level = 1; level < MAX_LEVEL; level++) {
 		if (bpf_get_current_ancestor_cgroup_id(level) == *made)
-			return 0; /* in it, or in one nested in it */
+			return 0; /* in it, or in a nested one */
 	}
 	return *made;
 }

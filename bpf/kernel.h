@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* Reads the kernel's memory. Offsets are those of the layouts in abi.h, which user space takes from the kernel's BTF. */
+/* Reads of kernel memory. The offsets are those of the layouts in abi.h, from the kernel's BTF. */
 #pragma once
 
 #include <linux/types.h>
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-/*
- * The word at an offset of a structure; 0 if it cannot be read, as where there is no structure (at is 0): then the helper
- * writes zeros.
- */
+/* The word at an offset of a structure. 0 if it cannot be read (for example if at is 0): the helper zeroes it then. */
 static __always_inline __u64 kernel_word(__u64 at, __u32 offset)
 {
 	__u64 word;

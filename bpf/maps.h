@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* The maps. Sizes are defaults; package probe sets those of flows, scopes and events when it loads. */
+/* Maps. The sizes are defaults; package probe sets those of flows, scopes and events when it loads the programs. */
 #pragma once
 
 #include <linux/types.h>
@@ -8,7 +8,7 @@
 
 #include "abi.h"
 
-/* Deep enough for any tree in use. */
+/* Deeper than any tree in use. */
 #define MAX_LEVEL 32
 
 struct {
@@ -25,7 +25,7 @@ static __always_inline struct settings *get_settings(void)
 	return bpf_map_lookup_elem(&config, &zero);
 }
 
-/* cgroup id -> scope: whose events are recorded, and which newborn cgroups' are not. */
+/* cgroup id -> scope: which cgroups are recorded, and which new ones are ignored. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -35,8 +35,8 @@ struct {
 } scopes SEC(".maps");
 
 /*
- * Processes that descend from the test process: process id -> recording, or RECORDING_NONE. With its room from the start: programs on
- * tracepoints may not allocate.
+ * Descendants of the test process: process id -> recording, or RECORDING_NONE. Preallocated: programs on tracepoints
+ * may not allocate.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -45,7 +45,7 @@ struct {
 	__type(value, __u64);
 } children SEC(".maps");
 
-/* Those of them that are clients of an engine: process id -> nothing. */
+/* Descendants that are clients of an engine: process id -> unused. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
@@ -53,7 +53,7 @@ struct {
 	__type(value, __u32);
 } clients SEC(".maps");
 
-/* Pid namespaces that were made in a newborn cgroup, as a container's is: inode number -> id of the cgroup. */
+/* Pid namespaces created in a new cgroup, as a container's is: inode number -> id of the cgroup. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
@@ -62,8 +62,8 @@ struct {
 } pid_namespaces SEC(".maps");
 
 /*
- * Cgroups of containers that are older than the recording: id -> how many tasks have come into it since. With its room from the start, as
- * children.
+ * Cgroups of containers that are older than the recording: id -> number of tasks that entered it since. Preallocated,
+ * as children is.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -86,17 +86,18 @@ struct name_key {
 };
 
 /*
- * What led to an address. Who connects need not be who asked last: those that ask at once for several names with one address connect in any
- * order. So all that were asked for since a certain time are candidates, until as many connections as questions have come, or nothing
- * has for a while. User space knows their names from the answers, each of which it gets while there are several.
+ * The DNS questions that led to an address. The next connection need not belong to the last query: tasks that query
+ * several names of one address at the same time connect in any order. So all names queried since a certain time are
+ * candidates, until there were as many connections as queries, or no query for a while. User space gets each answer
+ * while there are several candidates, and so knows their names.
  */
 struct name {
 	struct bpf_spin_lock lock;
-	__u32 pending; /* questions less connections since then */
-	__u64 last;    /* the hash of the question that was asked last */
-	__u64 since;   /* the time of the first candidate's answer */
-	__u64 changed; /* the time of the last candidate's answer; since, where there is one candidate */
-	__u64 epoch;   /* of the scope when it was learned */
+	__u32 pending; /* queries minus connections since then */
+	__u64 last;    /* hash of the last question */
+	__u64 since;   /* time of the first candidate's answer */
+	__u64 changed; /* time of the last candidate's answer; equals since if there is one candidate */
+	__u64 epoch;   /* of the scope at the last answer */
 	__u64 time;    /* of the last answer */
 };
 
@@ -116,8 +117,7 @@ struct port_key {
 };
 
 /*
- * When each port was last bound to by a socket in scope. Forgets the ports that were left alone longest, whose flows are then new once
- * more.
+ * When a socket in scope last bound to each port. Forgets the least recently used port, whose flows are then new again.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -126,16 +126,19 @@ struct {
 	__type(value, __u64);
 } ports SEC(".maps");
 
-/* Whether a port may be in ports, of whatever protocol and namespace: never forgotten. To look here costs next to nothing. */
+/*
+ * Whether a port may be in ports, for any protocol and namespace. Never forgotten, and cheaper to look up than ports.
+ */
 __u8 bound_ports[65536];
 
 static __always_inline __u8 *bound_port(__u32 port)
 {
-	asm volatile("%0 &= 0xffff" : "+r"(port)); /* else the compiler finds that it is so, and 5.10's verifier does not */
+	/* Otherwise the compiler drops the mask, and the verifier of 5.10 does not know the bound. */
+	asm volatile("%0 &= 0xffff" : "+r"(port));
 	return &bound_ports[port];
 }
 
-/* One remote end of one datagram socket. */
+/* A remote end of a datagram socket. */
 struct peer_key {
 	__u64 cookie;
 	__u8 addr[16];
@@ -144,8 +147,8 @@ struct peer_key {
 };
 
 enum peer_role {
-	PEER_INITIATED = 1, /* what we send there are replies */
-	PEER_NAMED = 2,       /* the program named it as a destination */
+	PEER_INITIATED = 1, /* it initiated the traffic: our datagrams are replies */
+	PEER_NAMED = 2,     /* a program named it as a destination */
 };
 
 struct peer {
@@ -156,8 +159,8 @@ struct peer {
 };
 
 /*
- * Forgets the peers that were silent longest. A server that answers a forgotten one seems to have opened a flow (seen,
- * not lost); a client that hears from a forgotten one before it sends again is taken for a server, its flow being known.
+ * Forgets the least recently used peers. A reply to a forgotten initiator looks like a new flow: recorded, not lost. A
+ * client that receives from a forgotten peer before it sends again looks like a server, but its flow is known.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -173,9 +176,9 @@ struct {
 	__type(value, struct socket);
 } sockets SEC(".maps");
 
-/* What a thread has named as the destination of the packet that it is about to send; remote.cookie 0: nothing. */
+/* The destination that a thread named for the packet it is about to send. remote.cookie 0: none. */
 struct destination {
-	struct peer peer; /* first, so that its address is NULL where the lookup's is */
+	struct peer peer; /* first, so that its address is NULL if the lookup's result is */
 	struct peer_key remote;
 };
 
@@ -187,7 +190,7 @@ struct {
 	__type(value, struct destination);
 } destinations SEC(".maps");
 
-/* TCP sockets whose SYN was reported, and the generation in which it was: the same SYN may be sent again. */
+/* TCP sockets whose SYN was reported, and in which generation: a SYN may be retransmitted. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -195,7 +198,7 @@ struct {
 	__type(value, __u32);
 } syns SEC(".maps");
 
-/* TCP sockets that accepted their connection, as far as they were seen to send. */
+/* TCP sockets that accepted their connection and have sent since. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -203,7 +206,7 @@ struct {
 	__type(value, __u32);
 } accepted SEC(".maps");
 
-/* How many connections named the server so. */
+/* Number of connections that named the server this way. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -213,30 +216,30 @@ struct {
 } server_names SEC(".maps");
 
 /*
- * A TCP connection, until its first bytes have said who is meant: where its reader is (tcp_payload.h). It is the socket's, whose lock keeps it from being used twice at once, as what belongs to a CPU would be:
- * packets leave in interrupts too.
+ * The state of the parser that reads how a TCP client names the server (tcp_payload.h). It is stored with the socket,
+ * whose lock serializes its packets. Per-CPU memory would not be safe: packets also leave in interrupts.
  */
 struct client_hint {
 	struct flow_key key;
-	__u64 hash;     /* of what was kept so far */
-	__u64 tail;     /* the last bytes of the request line */
-	__u32 next;     /* sequence number of the first byte that was not read */
-	__u32 bytes_read;   /* bytes that were read */
-	__u32 offset;   /* of the first byte that was not read, in the packet */
-	__u32 unread;   /* bytes of the packet from there on */
-	__u32 skip;     /* bytes that say nothing */
-	__u32 body;     /* bytes left of the hello */
-	__u32 number;   /* that is being read */
-	__u16 record;   /* bytes left of the TLS record */
-	__u16 wanted;   /* the extension's type, then the bytes left of the one that is kept */
-	__u16 kept;     /* bytes in text */
+	__u64 hash;       /* of the bytes in text */
+	__u64 tail;       /* last bytes of the request line */
+	__u32 next;       /* sequence number of the first unread byte */
+	__u32 bytes_read; /* number of bytes read */
+	__u32 offset;     /* of the first unread byte in the packet */
+	__u32 unread;     /* unread bytes of the packet */
+	__u32 skip;       /* bytes to skip */
+	__u32 body;       /* unread bytes of the ClientHello */
+	__u32 number;     /* the number being read */
+	__u16 record;     /* unread bytes of the TLS record */
+	__u16 wanted;     /* type of the extension, then its unread bytes */
+	__u16 kept;       /* bytes in text */
 	__u8 state;
-	__u8 digits;    /* bytes read of the number, or of the word that is compared */
-	__u8 head;      /* bytes read of the TLS record's header */
-	__u8 high;      /* the first byte of its length */
+	__u8 digits; /* bytes read of the number, or of the compared word */
+	__u8 head;   /* bytes read of the TLS record header */
+	__u8 high;   /* first byte of the record's length */
 	__u8 source;
 	__u8 synced;
-	__u8 dns_match;     /* enum asked */
+	__u8 dns_match; /* enum dns_match */
 	__u8 padding[7];
 	__u8 text[SERVER_NAME_LEN];
 };
@@ -248,7 +251,7 @@ struct {
 	__type(value, struct client_hint);
 } client_hints SEC(".maps");
 
-/* One ring for all, so that a DNS answer stands before the connection that followed it. */
+/* One ring for all events, so that a DNS answer precedes the connection that follows it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 8 << 20);
@@ -262,17 +265,17 @@ struct {
 } counters SEC(".maps");
 
 /*
- * Room for one DNS event, too large for the stack, and for where its reader is: what a map holds is unknown to the verifier, which
- * therefore finds all rounds of a loop alike instead of following each offset for itself (volatile keeps it there). Used on ingress
- * only, which does not nest on a CPU.
+ * Room for one DNS event, which is too large for the stack, and the state of its reader. The verifier knows nothing
+ * about values in a map, so all rounds of a loop look the same to it (volatile keeps the compiler from caching them).
+ * Used on ingress only, which does not nest on a CPU.
  */
 struct dns_reader {
 	struct dns_event event;
-	volatile __u64 question; /* the hash of its name, as far as that was read */
+	volatile __u64 question; /* hash of its name, as far as it was read */
 	volatile __u32 offset;
 	volatile __u16 records;
-	volatile __u8 left; /* bytes of a label */
-	volatile __u8 found; /* ANSWER_IS_ bits of the records read so far */
+	volatile __u8 left;  /* bytes of a label */
+	volatile __u8 found; /* ANSWER_ bits of the records read so far */
 };
 
 struct {
@@ -282,11 +285,11 @@ struct {
 	__type(value, struct dns_reader);
 } scratch SEC(".maps");
 
-/* FNV-1a, 64 bits: how names are hashed. */
+/* FNV-1a with 64 bits, for names. */
 #define FNV_OFFSET 0xcbf29ce484222325ULL
 #define FNV_PRIME 0x100000001b3ULL
 
-/* Not static: verified once, for itself. */
+/* Not static, so that it is verified once. */
 __noinline int count(__u32 which)
 {
 	__u64 *n = bpf_map_lookup_elem(&counters, &which);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* The headers of a packet, as far as flows need them: addresses, protocol, ports, where the payload starts. */
+/* The headers of a packet, as far as flows need them. */
 #pragma once
 
 #include <linux/types.h>
@@ -32,7 +32,7 @@ struct packet {
 	__u16 destination_port;
 	__u8 protocol;
 	__u8 family;
-	__u8 fragment; /* not the first: no transport header */
+	__u8 fragment; /* not the first one: no transport header */
 	__u8 padding;
 };
 
@@ -43,9 +43,9 @@ static __always_inline int is_extension(__u8 protocol)
 }
 
 /*
- * Follows the extension headers of an IPv6 packet from the first one, which is of this protocol: offset of the transport header << 16 |
- * whether this is another fragment than the first << 8 | protocol. Negative where they cannot be read. Not static, so that what comes
- * behind it is not verified for each number of headers.
+ * Follows the extension headers of an IPv6 packet; protocol is that of the first one. Returns the offset of the
+ * transport header << 16 | whether it is a later fragment << 8 | the protocol, or a negative number if the headers
+ * cannot be read. Not static, so that its callers are not verified for each number of headers.
  */
 __noinline int follow_extensions(struct __sk_buff *skb, __u32 protocol)
 {
@@ -103,10 +103,11 @@ static __always_inline int read_ipv4(struct __sk_buff *skb, struct packet *p)
 
 static __always_inline int has_ports(__u8 protocol)
 {
-	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE || protocol == IPPROTO_SCTP;
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE ||
+	       protocol == IPPROTO_SCTP;
 }
 
-/* Reads the headers of a packet; non-zero where they cannot be read. */
+/* Reads the headers of a packet. Returns non-zero if they cannot be read. */
 static __always_inline int read_packet(struct __sk_buff *skb, struct packet *p)
 {
 	__u16 ports[2];
@@ -128,7 +129,9 @@ static __always_inline int read_packet(struct __sk_buff *skb, struct packet *p)
 	return 0;
 }
 
-/* What follows the IP header, to leave early: nearly all packets are TCP's. -1 where the packet is not one of IP. */
+/*
+ * The protocol after the first IP header, for an early exit: nearly all packets are TCP. -1 if it is not an IP packet.
+ */
 static __always_inline int first_protocol(struct __sk_buff *skb)
 {
 	__u8 protocol;
@@ -141,7 +144,7 @@ static __always_inline int first_protocol(struct __sk_buff *skb)
 	return err ? -1 : protocol;
 }
 
-/* How many bytes of a packet there are from an offset on. */
+/* Number of bytes of a packet from an offset on. */
 static __always_inline __u32 length_from(const struct __sk_buff *skb, __u32 offset)
 {
 	return skb->len > offset ? skb->len - offset : 0;
@@ -155,7 +158,7 @@ struct tcp_header {
 	__u8 padding[3];
 };
 
-/* Reads the TCP header at an offset of a packet; non-zero if it cannot be read. */
+/* Reads the TCP header at an offset of a packet. Returns non-zero if it cannot be read. */
 static __always_inline int read_tcp(struct __sk_buff *skb, __u32 transport, struct tcp_header *tcp)
 {
 	__u8 head[10]; /* sequence number, acknowledgement number, header length, flags */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * DNS questions that leave: what an answer has to match to count as evidence (resolver.h), and which names were looked up, of which user
- * space finds those that got no address.
+ * DNS questions that leave: an answer must match one to be evidence (resolver.h). User space also learns which names
+ * were looked up, and finds those without an address.
  *
- * A question that was sent before the recording began is not known, and neither is its answer: what is connected to after it goes by the
- * name that the client says, or by its address, until the name is looked up again.
+ * A question from before the recording is unknown, and so is its answer: a connection that follows is identified by the
+ * name that the client sends, or by its address, until the name is looked up again.
  */
 #pragma once
 
@@ -30,7 +30,7 @@
 #define DNS_HTTPS 65
 #define UDP_HEADER 8
 #define MAX_NAME_LABELS 128
-#define LABELS 16 /* of which these in one round */
+#define LABELS 16          /* of which these in one round */
 #define MAX_PIECES_SENT 33 /* of QUESTION_PIECE bytes: more than the longest packet */
 
 struct question_key {
@@ -40,7 +40,7 @@ struct question_key {
 	__u16 padding[3];
 };
 
-/* Who asked. */
+/* The initiator of a query. */
 struct question {
 	__u64 cgroup;
 	__u64 recording;
@@ -48,7 +48,7 @@ struct question {
 	__u32 padding;
 };
 
-/* Forgets the questions that were asked longest ago. An answer to a forgotten one is no evidence. */
+/* Forgets the oldest questions. An answer to a forgotten question is no evidence. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
@@ -61,7 +61,10 @@ struct lookup_key {
 	__u64 hash;
 };
 
-/* The names that a recording has looked up, and whether user space knows of an address. What is forgotten here is told again. */
+/*
+ * The names that a recording has looked up, and whether user space knows an address. A forgotten name is reported
+ * again.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
@@ -69,7 +72,7 @@ struct {
 	__type(value, __u32);
 } lookups SEC(".maps");
 
-/* Sets who asks on a TCP socket; non-zero where this side has not connected it to a resolver. */
+/* Sets the initiator of queries on a TCP socket. Returns non-zero if this side has not connected it to a resolver. */
 static __always_inline int set_stream(struct bpf_sock *sk, struct question *by)
 {
 	struct socket *socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
@@ -83,11 +86,11 @@ static __always_inline int set_stream(struct bpf_sock *sk, struct question *by)
 	return 0;
 }
 
-/* The functions here that are not static are verified once, each for itself, whatever their callers' states. */
+/* A function that is not static is verified once, independent of its callers' states. */
 
 #define EACH_BYTE 0x0101010101010101ULL
 
-/* Eight bytes in lower case: to_lower of each. */
+/* Converts eight bytes to lower case, as to_lower does one. */
 static __always_inline __u64 eight_to_lower(__u64 bytes)
 {
 	__u64 low = bytes & 0x7f * EACH_BYTE;
@@ -96,7 +99,7 @@ static __always_inline __u64 eight_to_lower(__u64 bytes)
 	return bytes | ((from_a ^ behind_z) & ~bytes & 0x80 * EACH_BYTE) >> 2;
 }
 
-/* Takes the bytes of a label, whose length is known to have been read, into the hash of a name. */
+/* Hashes the bytes of a label whose length byte was read. */
 __noinline __u64 hash_label(struct __sk_buff *skb, __u32 offset, __u32 length, __u64 hash)
 {
 	__u64 words[8] = {};
@@ -106,7 +109,7 @@ __noinline __u64 hash_label(struct __sk_buff *skb, __u32 offset, __u32 length, _
 	hash = (hash ^ length) * FNV_PRIME;
 	if (!length || bpf_skb_load_bytes(skb, offset, words, bounded(length, sizeof(words))))
 		return hash;
-#pragma clang loop unroll(disable) /* which would take more of the stack */
+#pragma clang loop unroll(disable) /* unrolled, it would take more stack */
 	for (int i = 0; i < 8; i++)
 		words[i] = eight_to_lower(words[i]);
 	for (__u32 i = 0; i < DNS_MAX_LABEL; i++) {
@@ -117,7 +120,7 @@ __noinline __u64 hash_label(struct __sk_buff *skb, __u32 offset, __u32 length, _
 	return hash;
 }
 
-/* Takes some labels from offset on into the hash of a name, up to its end. */
+/* Hashes some labels from offset on, up to the end of the name. */
 __noinline __u64 hash_labels(struct __sk_buff *skb, __u32 offset, __u64 hash)
 {
 	__u8 length;
@@ -144,7 +147,7 @@ __noinline __u32 pass_labels(struct __sk_buff *skb, __u32 offset)
 	return offset;
 }
 
-/* How long the name at offset is, with the zero at its end; 0 where it is none. */
+/* The length of the name at offset, with the final zero; 0 if it is not a name. */
 __noinline __u32 name_length(struct __sk_buff *skb, __u32 offset)
 {
 	__u32 end = offset;
@@ -175,16 +178,14 @@ static __always_inline int leads_to_addresses(__u16 type)
 	return type == DNS_A || type == DNS_AAAA || type == DNS_SRV || type == DNS_HTTPS;
 }
 
-/*
- * Notes that a scope asks for a name, and tells user space where its recording has not looked that up yet. The name stands at offset.
- */
-static __always_inline void look_up(struct __sk_buff *skb, const struct question *by, __u64 hash, __u32 offset, __u32 length, __u16 type,
-				    __u64 netns, const struct initiator *initiator)
+/* Stores that a scope looks up the name at offset, and reports it if the recording has not looked it up yet. */
+static __always_inline void look_up(struct __sk_buff *skb, const struct question *by, __u64 hash, __u32 offset,
+				    __u32 length, __u16 type, __u64 netns, const struct initiator *initiator)
 {
 	struct lookup_key key = { .by = *by, .hash = hash };
 	struct question_event *e;
 	__u32 unanswered = 0;
-	int err; /* not long: before 6.4 the upper half of what map helpers return is zero */
+	int err; /* not long: before 6.4 the upper half of a map helper's result is zero */
 
 	err = bpf_map_update_elem(&lookups, &key, &unanswered, BPF_NOEXIST);
 	if (err == -EEXIST)
@@ -217,7 +218,7 @@ static __always_inline void look_up(struct __sk_buff *skb, const struct question
 }
 
 /*
- * A datagram that may be a question: to port 53, or to what the program named so before an address translation. Called for itself, so that
+ * Records a datagram that may be a DNS question: to port 53, or translated from port 53. A function of its own, so that
  * its stack is not added to that of others.
  */
 __noinline int note_question(struct __sk_buff *skb)
@@ -243,10 +244,12 @@ __noinline int note_question(struct __sk_buff *skb)
 	if (read_packet(skb, &p) || p.fragment || p.protocol != IPPROTO_UDP)
 		return 0;
 	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
-	if (p.destination_port != DNS_PORT && (!socket || (socket->named.port != DNS_PORT && socket->connected.port != DNS_PORT)))
+	if (p.destination_port != DNS_PORT &&
+	    (!socket || (socket->named.port != DNS_PORT && socket->connected.port != DNS_PORT)))
 		return 0;
 	p.transport += UDP_HEADER;
-	if (bpf_skb_load_bytes(skb, p.transport, head, sizeof(head)) || head[1] & bpf_htons(DNS_RESPONSE << 8) || head[2] != bpf_htons(1))
+	if (bpf_skb_load_bytes(skb, p.transport, head, sizeof(head)) || head[1] & bpf_htons(DNS_RESPONSE << 8) ||
+	    head[2] != bpf_htons(1))
 		return 0;
 	p.transport += DNS_HEADER;
 	length = name_length(skb, p.transport);
@@ -284,7 +287,7 @@ __noinline int note_question(struct __sk_buff *skb)
 	return 0;
 }
 
-/* Tells a piece of a segment, by its number; 0 where there is no other. */
+/* Reports a piece of a segment, by its number. Returns 0 after the last one. */
 __noinline int question_piece(struct __sk_buff *skb, __u32 number)
 {
 	__u32 payload, length, passed = number * QUESTION_PIECE, last;
@@ -328,7 +331,7 @@ __noinline int question_piece(struct __sk_buff *skb, __u32 number)
 	e->sequence = tcp.sequence + passed + (number && flags & TCP_SYN);
 	e->cut = 0;
 	e->protocol = IPPROTO_TCP;
-	/* The first piece carries the SYN, the last one the end. */
+	/* The first piece carries the SYN, the last one FIN and RST. */
 	e->flags = DNS_SENT | (number ? 0 : flags & TCP_SYN) | (last ? flags & ~TCP_SYN : 0);
 	if (length && bpf_skb_load_bytes(skb, payload, e->payload, bounded(length, QUESTION_PIECE))) {
 		count(LOST_PACKET);
@@ -340,7 +343,7 @@ __noinline int question_piece(struct __sk_buff *skb, __u32 number)
 }
 
 /*
- * A segment to a resolver that this side has connected to. User space puts the segments of a stream together, as it does those of the
+ * Reports a segment to a resolver that this side has connected to. User space reassembles the stream, as it does for
  * answers.
  */
 static __always_inline void question_segment(struct __sk_buff *skb)
@@ -349,5 +352,5 @@ static __always_inline void question_segment(struct __sk_buff *skb)
 		if (!question_piece(skb, i))
 			return;
 	}
-	count(LOST_PACKET); /* a packet that is longer than IP's own limit (BIG TCP) */
+	count(LOST_PACKET); /* longer than IP's own limit (BIG TCP) */
 }

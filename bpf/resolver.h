@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* What a resolver sends: datagrams, which hold one DNS answer each, and segments of streams, which only user space puts together. */
+/* Packets from a resolver: datagrams with one DNS answer each, and TCP segments, which only user space reassembles. */
 #pragma once
 
 #include <linux/types.h>
@@ -21,7 +21,7 @@ static __always_inline void raise_epoch(__u64 cgroup)
 		__sync_fetch_and_add(&scope->epoch, 1);
 }
 
-/* Notes that a look-up has got an address. Non-zero where user space does not know that yet. */
+/* Stores that a look-up has an address. Returns non-zero if user space does not know that yet. */
 static __always_inline int is_first_address(const struct question *by, __u64 hash)
 {
 	struct lookup_key key = { .by = *by, .hash = hash };
@@ -37,8 +37,8 @@ static __always_inline int is_first_address(const struct question *by, __u64 has
 }
 
 /*
- * A UDP datagram from port 53, the header of which stands at offset transport. What answers no question that a scope has asked by this
- * socket is no evidence, whoever sends it.
+ * Reads a UDP datagram from port 53 with its header at offset transport. It is evidence only if it answers a question
+ * that a scope has sent on this socket, whoever sends it.
  */
 __noinline int dns_datagram(struct __sk_buff *skb, __u32 transport)
 {
@@ -76,12 +76,12 @@ __noinline int dns_datagram(struct __sk_buff *skb, __u32 transport)
 		raise_epoch(by->cgroup);
 	if (r->found & ANSWER_HAS_ADDRESS && is_first_address(by, query.hash))
 		found |= ANSWER_IS_NEWS;
-	if (found & ANSWER_IS_NEWS) /* all bits are set where it could not be read */
+	if (found & ANSWER_IS_NEWS) /* all bits are set if it could not be read */
 		send(&r->event);
 	return 0;
 }
 
-/* A TCP segment from a resolver that this side has connected to. Only user space puts the segments of a stream together. */
+/* Reports a TCP segment from a resolver that this side has connected to. */
 __noinline int dns_segment(struct __sk_buff *skb, __u32 transport)
 {
 	struct dns_reader *r = new_dns_event(skb, IPPROTO_TCP, 0);
@@ -106,7 +106,7 @@ __noinline int dns_segment(struct __sk_buff *skb, __u32 transport)
 	e->sequence = tcp.sequence;
 	e->flags = tcp.flags & (TCP_FIN | TCP_SYN | TCP_RST);
 	if (!length_from(skb, tcp.payload)) {
-		if (e->flags) { /* one byte that length does not count: an event is never empty */
+		if (e->flags) { /* one byte beyond length: an event is never empty */
 			e->length = 0;
 			if (bpf_ringbuf_output(&events, e, offsetof(struct dns_event, payload), 0))
 				count(LOST_DNS_EVENT);
@@ -116,12 +116,10 @@ __noinline int dns_segment(struct __sk_buff *skb, __u32 transport)
 	raise_epoch(by.cgroup);
 	flags = e->flags;
 	r->offset = tcp.payload;
-	for (int i = 0; i < MAX_PIECES; i++) {
-		length = length_from(skb, r->offset);
-		if (!length)
-			return 0;
+	length = length_from(skb, tcp.payload);
+	for (int i = 0; i < MAX_PIECES && length; i++) {
 		piece = length > DNS_PAYLOAD ? DNS_PAYLOAD : length;
-		/* The first piece carries the SYN, the last one the end. */
+		/* The first piece carries the SYN, the last one FIN and RST. */
 		e->flags = (i ? 0 : flags & TCP_SYN) | (piece == length ? flags & ~TCP_SYN : 0);
 		if (load(skb, r->offset, e, piece)) {
 			count(LOST_PACKET);
@@ -130,8 +128,9 @@ __noinline int dns_segment(struct __sk_buff *skb, __u32 transport)
 		send(e);
 		r->offset += piece;
 		e->sequence += piece + !!(e->flags & TCP_SYN);
+		length = length_from(skb, r->offset);
 	}
-	if (length_from(skb, r->offset)) /* a packet that is longer than IP's own limit (BIG TCP) */
+	if (length) /* longer than IP's own limit (BIG TCP) */
 		count(LOST_PACKET);
 	return 0;
 }

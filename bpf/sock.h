@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* Constants of sockets, whose header of the C library does not compile for BPF. */
+/* Constants of sockets: the header of the C library does not compile for BPF. */
 #pragma once
 
 #define SOCK_STREAM 1

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * The first bytes that a client sends over TCP, as far as they name the server: a TLS ClientHello (tls_client_hello.h) or an HTTP/1 request
- * (http_request.h), in however many segments. They are read as they leave, so nothing has to be put together; user space judges what it
- * is told.
+ * The first payload of a TCP client, as far as it names the server: a TLS ClientHello (tls_client_hello.h) or an HTTP/1
+ * request (http_request.h), in any number of segments. The parser reads it as it leaves, so no stream is reassembled.
+ * User space validates the name.
  *
- * Names nothing: what is neither of these, what breaks their rules, a hello without a name, what is said to a proxy, and whatever
- * has not come to the point after MAX_SPEECH bytes, or when the client ends. Not read: TLS that begins in the middle of another
- * protocol (STARTTLS), HTTP/2 without TLS, QUIC, requests after the first.
+ * No name: any other protocol, malformed input, a ClientHello without a name, a request to a proxy, and a name that is
+ * not complete after MAX_HINT_BYTES, or when the client ends. Not read: TLS that begins within another protocol
+ * (STARTTLS), HTTP/2 without TLS, QUIC, later requests.
  */
 #pragma once
 
@@ -14,10 +14,10 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-#include "tls_client_hello.h"
-#include "packet.h"
 #include "http_request.h"
+#include "packet.h"
 #include "tcp_connections.h"
+#include "tls_client_hello.h"
 
 #define MAX_HINT_BYTES 65536
 #define MAX_STEPS 16384 /* in one segment */
@@ -69,11 +69,9 @@ static __always_inline void advance(struct client_hint *s, __u32 n)
 	s->bytes_read += n;
 }
 
-/*
- * The functions here that are not static are verified once, each for itself, not for every round of the loops that call them.
- */
+/* A function that is not static is verified once, not for each round of the loops that call it. */
 
-/* Reads a byte of the packet, or passes over those that say nothing; 0 where there is nothing more to read. */
+/* Reads a byte of the packet, or skips some. Returns 0 if there is nothing more to read. */
 __noinline __u64 step(struct __sk_buff *skb)
 {
 	struct client_hint *s = client_hint_of(skb);
@@ -112,7 +110,7 @@ __noinline __u64 rounds_of_steps(struct __sk_buff *skb)
 	return 1;
 }
 
-/* Says what the connection names, and forgets it. */
+/* Reports the name of a connection's server, and deletes the parser's state. */
 __noinline int report_hint(struct __sk_buff *skb)
 {
 	struct client_hint *s = client_hint_of(skb);
@@ -133,7 +131,9 @@ __noinline int report_hint(struct __sk_buff *skb)
 	return 0;
 }
 
-/* A packet of a connection that has not said yet whom it means. Not static, so that the packets of all others cost no stack. */
+/*
+ * Reads a packet of a connection whose server has no name yet. Not static, so that other packets need no stack for it.
+ */
 __noinline int read_client_payload(struct __sk_buff *skb)
 {
 	struct client_hint *s = client_hint_of(skb);
@@ -154,8 +154,8 @@ __noinline int read_client_payload(struct __sk_buff *skb)
 		s->synced = 1;
 	}
 	if (length)
-		known = s->next - tcp.sequence; /* what is sent again was read before */
-	if ((__s32)known < 0) /* a packet that this hook did not see */
+		known = s->next - tcp.sequence; /* a retransmission was read before */
+	if ((__s32)known < 0)                   /* a packet that this hook did not see */
 		complete_hint(s, NAMES_NOTHING);
 	s->offset = tcp.payload + known;
 	s->unread = known < length ? length - known : 0;

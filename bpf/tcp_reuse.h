@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Payload that leaves on a TCP connection from before the recording (tcp_connections.h), or on one that others opened: its flow is told.
+ * Flows of TCP connections that are reused: opened before the recording (tcp_connections.h), or by another task. The
+ * flow is reported when payload leaves.
  */
 #pragma once
 
@@ -17,8 +18,8 @@
 #include "tcp_connections.h"
 
 /*
- * How much payload of a packet of TCP was not sent before: all of it or nothing, since until it has left, its first byte is the next one to
- * be sent. Negative where the packet cannot be read.
+ * How many bytes of new payload a TCP packet sends: all or none, because the first byte of an unsent packet is the next
+ * one to send. Negative if the packet cannot be read.
  */
 static __always_inline int sends_payload(struct __sk_buff *skb, const struct packet *p)
 {
@@ -38,12 +39,12 @@ static __always_inline int sends_payload(struct __sk_buff *skb, const struct pac
 	return length;
 }
 
-/* Where the kernel lets programs on packets look at the current task, and its BTF says who holds a socket; else 0. */
+/* Non-zero if the kernel lets programs on packets read the current task, and its BTF has the owner of a socket. */
 const volatile __u32 sender_readable;
 
 /*
- * What thread_goroutine is of the thread that sends a packet in a system call, if it is one of the test process; else 0. Packets also leave
- * in interrupts of any task, for instance when an acknowledgement makes room for more. Then no task holds the socket.
+ * The g of the thread of the test process that sends a packet in a system call; else 0. Packets also leave in
+ * interrupts of any task, for example when an acknowledgement makes room. No task owns the socket then.
  */
 __noinline __u64 sending_goroutine(struct __sk_buff *skb)
 {
@@ -58,7 +59,7 @@ __noinline __u64 sending_goroutine(struct __sk_buff *skb)
 	return g == GOROUTINE_UNREAD ? 0 : g;
 }
 
-/* Not static: see await_recording. */
+/* Not static, so that the loop is verified once. */
 __noinline __u64 recording_of_sender(__u64 g)
 {
 	__u64 recording = g ? await_recording(g) : RECORDING_NONE;
@@ -67,11 +68,14 @@ __noinline __u64 recording_of_sender(__u64 g)
 }
 
 /*
- * The functions here that are not static share what stack there is: none holds much while it calls deep ones. Before 5.11 all that may be on
- * the stack at once is added up.
+ * The functions here that are not static share the stack: none needs much while it calls deep ones. Before 5.11 the
+ * verifier adds up the stack of all functions on a call path.
  */
 
-/* Whether a packet of a connection sends payload. The first one completes the key of a connection that was being opened when it was adopted. */
+/*
+ * Whether a packet of a connection sends payload. The first one completes the key of a connection that was still being
+ * opened when user space added it.
+ */
 __noinline int connection_sends(struct __sk_buff *skb)
 {
 	struct connection *c = connection_of(skb);
@@ -93,7 +97,7 @@ __noinline int connection_sends(struct __sk_buff *skb)
 	return 1;
 }
 
-/* Tells the flow of a connection that sends, by a goroutine of a recording, as far as these are known. */
+/* Reports the flow of a connection that sends. own and recording are the goroutine's, if known. */
 __noinline int report_connection(struct __sk_buff *skb, __u64 own, __u64 recording)
 {
 	struct connection *c = connection_of(skb);
@@ -106,7 +110,7 @@ __noinline int report_connection(struct __sk_buff *skb, __u64 own, __u64 recordi
 	key = c->key;
 	if (own)
 		key.recording = recording;
-	else if (sender_readable && s->process && c->pid == s->process) /* who opened it need not be who sends */
+	else if (sender_readable && s->process && c->pid == s->process) /* the sender need not be the initiator */
 		key.recording = RECORDING_UNREAD;
 	key.bound = bpf_get_socket_cookie(skb) | BOUND_IS_CONNECTION;
 	c->reported = s->generation;
@@ -120,7 +124,7 @@ __noinline int report_connection(struct __sk_buff *skb, __u64 own, __u64 recordi
 }
 
 /*
- * Reads a packet of a connection whose flow may not have been reported yet in this generation, or not yet for this sender. Not static, so
+ * Reads a packet of a connection whose flow may be unreported in this generation, or for this sender. Not static, so
  * that other packets need no stack for it.
  */
 __noinline int read_payload(struct __sk_buff *skb)
@@ -134,7 +138,7 @@ __noinline int read_payload(struct __sk_buff *skb)
 	return report_connection(skb, own, recording);
 }
 
-/* How many bytes a TCP socket has sent, those of this packet included, and those once that were sent again. */
+/* Number of bytes that a TCP socket has sent, including this packet, without retransmissions. */
 static __always_inline __u64 bytes_sent(struct bpf_sock *sk)
 {
 	__u64 at = socket_address(sk);
@@ -143,11 +147,13 @@ static __always_inline __u64 bytes_sent(struct bpf_sock *sk)
 }
 
 /*
- * Whether a packet is the first by which a task in scope sends on a connection that none has opened: it was given the socket, or took it;
- * or MPTCP opened it earlier. The connection is that task's from then on, as if it were from before the recording.
+ * Whether a packet is the first payload of a task in scope on a connection that no task in scope opened: the task
+ * received or took the socket, or MPTCP opened it earlier. From then on the connection belongs to the task, as if it
+ * were from before the recording.
  *
- * An end that accepted its connection sends only what is acknowledged or under way; for the one that opened it, the SYN was acknowledged,
- * too. Who sends is known while a task holds the socket: what is left until later was sent before. Needs struct sender_layout.
+ * For an accepted connection, all sent bytes are acknowledged or in flight; for an initiated one, the acknowledged
+ * bytes include the SYN. The sender is known while a task owns the socket; packets that leave later were sent before.
+ * Needs struct sender_layout.
  */
 __noinline int take_connection(struct __sk_buff *skb)
 {
@@ -174,7 +180,7 @@ __noinline int take_connection(struct __sk_buff *skb)
 		return 0;
 	now = sends;
 	if (sends > 0 && bytes_sent(sk) == tcp->bytes_acked + (tcp->snd_nxt - tcp->snd_una) + now) {
-		bpf_sk_storage_get(&accepted, sk, 0, BPF_SK_STORAGE_GET_F_CREATE); /* else it is looked at again */
+		bpf_sk_storage_get(&accepted, sk, 0, BPF_SK_STORAGE_GET_F_CREATE); /* else it is examined again */
 		return 0;
 	}
 	cgroup = scope_of_sender();
@@ -193,8 +199,8 @@ __noinline int take_connection(struct __sk_buff *skb)
 }
 
 /*
- * Tells the flow of a packet's TCP socket once more, if it opened its connection before this generation, or if others than who opened it may
- * send.
+ * Reports the flow of a packet's TCP socket again if the connection is older than this generation, or if other tasks
+ * than the initiator may send.
  */
 static __always_inline void note_connection(struct __sk_buff *skb, struct bpf_sock *sk)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * The extension server_name of a TLS ClientHello (RFC 8446, RFC 6066), in however many records it comes. Its numbers are read byte by byte,
- * since any of them may be cut; what says nothing is passed over.
+ * The server_name extension of a TLS ClientHello (RFC 8446, RFC 6066), in any number of records. Its numbers are read
+ * byte by byte, because any of them may be split; everything else is skipped.
  */
 #pragma once
 
@@ -16,16 +16,18 @@
 #define TLS_ENCRYPTED_HELLO 0xfe0d
 #define TLS_VERSION_AND_RANDOM 34
 
-/* How long the numbers of the hello are, four bits each. */
-#define HELLO_NUMBERS (1ULL << HELLO_TYPE * 4 | 3ULL << HELLO_LENGTH * 4 | 1ULL << HELLO_SESSION * 4 | 2ULL << HELLO_CIPHERS * 4 | \
-		       1ULL << HELLO_COMPRESSION * 4 | 2ULL << HELLO_EXTENSIONS * 4 | 2ULL << EXTENSION_TYPE * 4 | 2ULL << EXTENSION_LENGTH * 4)
+/* The sizes of the numbers of a ClientHello in bytes, four bits each. */
+#define HELLO_NUMBERS \
+	(1ULL << HELLO_TYPE * 4 | 3ULL << HELLO_LENGTH * 4 | 1ULL << HELLO_SESSION * 4 | 2ULL << HELLO_CIPHERS * 4 | \
+	 1ULL << HELLO_COMPRESSION * 4 | 2ULL << HELLO_EXTENSIONS * 4 | 2ULL << EXTENSION_TYPE * 4 | \
+	 2ULL << EXTENSION_LENGTH * 4)
 
 static __always_inline int is_tls(__u8 state)
 {
 	return state >= HELLO_TYPE && state <= EXTENSION_BODY;
 }
 
-/* Reads a byte of a TLS record's header. The first record's first byte has been seen already. */
+/* Reads a byte of a TLS record header. The first byte of the first record was read before. */
 static __always_inline void read_record_header(struct client_hint *s, __u8 b)
 {
 	__u8 head = s->head;
@@ -39,13 +41,13 @@ static __always_inline void read_record_header(struct client_hint *s, __u8 b)
 		s->high = b;
 	if (head < 4)
 		return;
-	s->record = s->high << 8 | b; /* at once: until then there is no record */
+	s->record = s->high << 8 | b; /* in one store: until then there is no record */
 	s->head = 0;
 	if (!s->record || s->record > TLS_MAX_RECORD)
 		complete_hint(s, NAMES_NOTHING);
 }
 
-/* Takes in the length of an extension, the type of which is known. */
+/* Handles the length of an extension whose type is known. */
 static __always_inline void begin_extension(struct client_hint *s, __u32 length)
 {
 	s->state = EXTENSION_TYPE;
@@ -61,7 +63,7 @@ static __always_inline void begin_extension(struct client_hint *s, __u32 length)
 		complete_hint(s, NAMES_NOTHING);
 }
 
-/* Takes in what a number of the hello says, once it is read whole. */
+/* Handles a number of the ClientHello after its last byte. */
 static __always_inline void read_number(struct client_hint *s, __u8 state, __u32 n)
 {
 	switch (state) {
@@ -103,7 +105,7 @@ static __always_inline void read_number(struct client_hint *s, __u8 state, __u32
 		complete_hint(s, NAMES_NOTHING);
 }
 
-/* Reads a byte of the hello itself. */
+/* Reads a byte of the ClientHello itself. */
 static __always_inline void read_hello(struct client_hint *s, __u8 state, __u8 b)
 {
 	__u32 n;
@@ -130,7 +132,7 @@ static __always_inline void read_hello(struct client_hint *s, __u8 state, __u8 b
 	read_number(s, state, n);
 }
 
-/* Passes over what says nothing, of as many bytes as there are; returns how many. */
+/* Skips bytes of the ClientHello, at most length. Returns how many. */
 static __always_inline __u32 skip_bytes(struct client_hint *s, __u32 length)
 {
 	__u32 n = s->skip;
@@ -145,7 +147,7 @@ static __always_inline __u32 skip_bytes(struct client_hint *s, __u32 length)
 	return n;
 }
 
-/* Decides once the hello has been read to its end, which is where it is known whether it holds another. */
+/* Completes the hint at the end of the ClientHello: only there it is known whether it contains an encrypted one. */
 static __always_inline void end_hello(struct client_hint *s)
 {
 	if (s->state != EXTENSION_TYPE || s->digits || s->body || s->skip)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* Packets of which no system call in scope has named the destination: whose they are, and their flow. */
+/* Packets whose destination no system call in scope has named: their scope and flow. */
 #pragma once
 
 #include <linux/types.h>
@@ -12,7 +12,10 @@
 #include "packet.h"
 #include "sender.h"
 
-/* The scope of a socket that is no stream: that of its user, where a system call, a packet or user space has told, else its maker's. */
+/*
+ * The scope of a datagram or raw socket: that of its user, as a system call, a packet or user space has set it, else
+ * that of its creator.
+ */
 static __always_inline __u64 scope_of_datagram(struct __sk_buff *skb, const struct socket *socket)
 {
 	if (!socket || !socket->cgroup)
@@ -21,8 +24,8 @@ static __always_inline __u64 scope_of_datagram(struct __sk_buff *skb, const stru
 }
 
 /*
- * The scope of who sends a packet on a datagram socket or a raw one: that of the current task, where it is in one, else that of the
- * socket. The socket belongs to its sender from then on, so that answers do too.
+ * The scope of the sender of a packet on a datagram or raw socket: that of the current task if it is in scope, else
+ * that of the socket. From then on the socket belongs to its sender, so that answers do too.
  */
 __noinline __u64 scope_of_outgoing(struct __sk_buff *skb)
 {
@@ -50,20 +53,21 @@ __noinline __u64 scope_of_outgoing(struct __sk_buff *skb)
 	return cgroup;
 }
 
-/* Whether a socket is connected to an address right now, whoever has connected it. */
+/* Whether a socket is connected to an address now, no matter who connected it. */
 static __always_inline int goes_to(const struct bpf_sock *sk, const __u8 *addr, __u16 port, __u8 family)
 {
 	__u32 ip6[4] = { sk->dst_ip6[0], sk->dst_ip6[1], sk->dst_ip6[2], sk->dst_ip6[3] }, ip4 = sk->dst_ip4;
 
-	asm volatile("" : "+r"(ip4)); /* else the compiler selects the field's address, and the verifier knows no such pointer */
+	/* Otherwise the compiler selects the field's address, a pointer that the verifier does not know. */
+	asm volatile("" : "+r"(ip4));
 	if (bpf_ntohs(sk->dst_port) != port)
 		return 0;
 	return family == 4 ? ((const __u32 *)addr)[3] == ip4 : same_addr(addr, (const __u8 *)ip6);
 }
 
-/* Where a packet goes, in numbers: what functions that are not static can be given. */
+/* The destination of a packet as numbers, which functions that are not static can take as arguments. */
 struct end {
-	__u64 high; /* halves of the address, as they lie in memory */
+	__u64 high; /* halves of the address, in memory order */
 	__u64 low;
 	__u32 rest; /* port << 16 | protocol << 8 | family */
 	__u32 padding;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* What lets the verifiers of old kernels follow the programs. */
+/* Workarounds for the verifiers of old kernels. */
 #pragma once
 
 #include <linux/types.h>
@@ -9,8 +9,8 @@
 __u64 nothing;
 
 /*
- * A zero that the verifier does not know. Of a variable that is zero on some ways through the program and anything on others, it would follow
- * every way to the end of the program for itself; where it knows neither value, the ways are one.
+ * A zero that the verifier does not know. If a variable is zero on some paths and arbitrary on others, the verifier
+ * follows each path to the end of the program; if it knows neither value, the paths are one.
  */
 static __always_inline __u64 unknown_zero(void)
 {
@@ -18,8 +18,8 @@ static __always_inline __u64 unknown_zero(void)
 }
 
 /*
- * A length from 1 to most, a power of two, as one that the verifier of 5.10 knows to be so: the compiler, which knows it too, must not leave
- * that out.
+ * A length from 1 to most, which is a power of two, masked so that the verifier of 5.10 knows the bound. The compiler
+ * knows it too, and must not remove the mask.
  */
 static __always_inline __u32 bounded(__u32 length, __u32 most)
 {
