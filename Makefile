@@ -84,6 +84,7 @@ check: fmt vet tidy lint generated test ## what CI checks on its own kernel; it 
 .PHONY: fmt
 fmt:
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -d .; exit 1; }
+	@! command -v clang-format-14 >/dev/null || clang-format-14 --dry-run -Werror bpf/*.h bpf/*.c
 
 .PHONY: vet
 vet:

@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Sockets that got a local address. Who listens on a destination is looked up when a flow is first seen; a server in scope that is
- * gone by then is known from here.
+ * Sockets that are bound to a local address. User space looks up the listener when a flow is first seen; a server in
+ * scope that has exited by then is known from here.
  */
 #pragma once
 
-#include "connect.h"
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <linux/in.h>
+#include <bpf/bpf_helpers.h>
+
+#include "addr.h"
+#include "scope.h"
+#include "sock.h"
 
 static __always_inline void on_bind(struct bpf_sock *ctx, const __u8 *addr)
 {
@@ -33,7 +40,7 @@ static __always_inline void on_bind(struct bpf_sock *ctx, const __u8 *addr)
 	e->cgroup = cgroup;
 	e->netns = port.netns;
 	__builtin_memcpy(e->addr, addr, sizeof(e->addr));
-	set_opener(&e->opener, 0);
+	set_initiator(&e->initiator, 0);
 	e->port = port.port;
 	e->protocol = port.protocol;
 	e->family = is_ipv4(addr) ? 4 : 6;

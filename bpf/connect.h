@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * The system calls that name a destination: connect, and sendto, sendmsg, sendmmsg with an address.
+ * System calls that name a destination: connect, and sendto, sendmsg and sendmmsg with an address.
  *
- * A TCP connect is a flow, whatever becomes of it. On a datagram socket these calls are no traffic yet: what they named is kept
- * until a datagram leaves (packet.h).
+ * A TCP connect is a flow even if it fails. On a datagram socket nothing is sent yet: the destination is stored until a
+ * datagram leaves (egress.h).
  */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <linux/in.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "addr.h"
 #include "sender.h"
 #include "server_name.h"
 #include "stack.h"
@@ -14,32 +21,8 @@
 
 #define DNS_PORT 53
 
-/* What struct peer_key.cookie is where a thread connects by MPTCP: the SYN leaves through a socket of the kernel's. */
+/* Value of peer_key.cookie if the thread connects by MPTCP: the SYN leaves through a socket of the kernel. */
 #define CONNECTS_BY_MPTCP (~0ULL)
-
-static __always_inline void set_ipv4(__u8 *addr, __u32 ip4)
-{
-	__u32 *word = (__u32 *)addr, zero = unknown_zero();
-
-	word[0] = zero;
-	word[1] = zero;
-	word[2] = bpf_htonl(0xffff);
-	word[3] = ip4;
-}
-
-static __always_inline int is_ipv4(const __u8 *addr)
-{
-	const __u32 *word = (const __u32 *)addr;
-
-	return !word[0] && !word[1] && word[2] == bpf_htonl(0xffff);
-}
-
-static __always_inline int same_addr(const __u8 *a, const __u8 *b)
-{
-	const __u32 *x = (const __u32 *)a, *y = (const __u32 *)b;
-
-	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2] && x[3] == y[3];
-}
 
 static __always_inline int is_same_end(const struct flow_key *a, const struct flow_key *b)
 {
@@ -47,11 +30,11 @@ static __always_inline int is_same_end(const struct flow_key *a, const struct fl
 }
 
 /*
- * Returns what set_name does, and in own what recording_of_task does. Resolvers connect datagram sockets to all addresses that a
- * name has, only to sort them, before anybody connects in earnest: so that uses no question up.
+ * Returns the result of set_name, and the g of the current thread in own. A connect of a datagram socket consumes no
+ * DNS query: resolvers connect to each address of a name only to sort them.
  */
-static __always_inline enum asked set_key(struct flow_key *key, struct bpf_sock_addr *ctx, __u64 cgroup, const __u8 *addr, int connects,
-				   __u64 *own)
+static __always_inline enum dns_match set_key(struct flow_key *key, struct bpf_sock_addr *ctx, __u64 cgroup,
+					      const __u8 *addr, int connects, __u64 *own)
 {
 	__u64 zero = unknown_zero();
 
@@ -61,7 +44,7 @@ static __always_inline enum asked set_key(struct flow_key *key, struct bpf_sock_
 	key->since = zero;
 	key->generation = zero;
 	key->recording = recording_of_task(own);
-	key->executable = *own ? 0 : executable_of_task(); /* the test process is what it is */
+	key->executable = *own ? 0 : executable_of_task(); /* the executable of the test process is known */
 	key->netns = bpf_get_netns_cookie(ctx);
 	__builtin_memcpy(key->addr, addr, sizeof(key->addr));
 	key->port = bpf_ntohs((__u16)ctx->user_port);
@@ -84,7 +67,7 @@ static __always_inline struct socket *socket_of(struct bpf_sock_addr *ctx, __u64
 	return socket;
 }
 
-/* Room for what the current thread names, for the packet that follows; NULL where nobody could look it up. */
+/* Returns the entry for the destination that the current thread names. NULL if the thread is unknown. */
 static __always_inline struct destination *destination_of_thread(void)
 {
 	__u32 thread = bpf_get_current_pid_tgid();
@@ -101,7 +84,7 @@ static __always_inline struct destination *destination_of_thread(void)
 	return bpf_map_lookup_elem(&destinations, &thread);
 }
 
-/* Notes where a thread connects by MPTCP, so that the SYN of the socket that the kernel makes for it is not told, too (tcp_syn.h). */
+/* Stores where a thread connects by MPTCP, so that the SYN of the kernel's socket is not reported too (tcp_syn.h). */
 static __always_inline void note_mptcp(struct bpf_sock_addr *ctx, const struct flow_key *key)
 {
 	struct destination *d;
@@ -119,61 +102,53 @@ static __always_inline void note_mptcp(struct bpf_sock_addr *ctx, const struct f
 static __always_inline void on_connect(struct bpf_sock_addr *ctx, const __u8 *addr)
 {
 	__u64 cgroup = scope_of_task();
-	struct opener opener = {};
+	struct initiator initiator = {};
 	struct flow_key key;
 	struct socket *socket;
-	enum asked asked;
+	enum dns_match dns_match;
 	__u64 own;
 	int known;
 
 	if (!cgroup)
 		return;
 	count(HIT_CONNECT);
-	asked = set_key(&key, ctx, cgroup, addr, 1, &own);
+	dns_match = set_key(&key, ctx, cgroup, addr, 1, &own);
 	known = key.protocol == IPPROTO_TCP ? count_known(&key) : is_known(&key);
 	if (!known)
-		tell_stack(&key, own);
+		report_stack(&key, own);
 	if (key.protocol == IPPROTO_TCP) {
 		if (!known) {
-			set_opener(&opener, !!own);
-			record_new(&key, &opener);
+			set_initiator(&initiator, !!own);
+			record_new(&key, &initiator);
 		}
-		keep_connection(ctx, &key);
+		store_connection(ctx, &key);
 		note_mptcp(ctx, &key);
-		expect_name(ctx, &key, asked);
-		if (key.port != DNS_PORT) /* of a resolver it is kept who asks */
+		expect_hint(ctx, &key, dns_match);
+		if (key.port != DNS_PORT) /* queries need the initiator of a connection to a resolver */
 			return;
 	}
-	set_opener(&opener, !!own);
+	set_initiator(&initiator, !!own);
 	socket = socket_of(ctx, cgroup);
 	if (!socket)
 		return;
 	socket->connected = key;
-	socket->connected_by = opener;
+	socket->connected_by = initiator;
 }
 
-/* Keeps what the program named until the datagram leaves. Whoever named it last is who opened it. */
+/* Stores the destination until the datagram leaves. The last process that named it is the initiator. */
 static __always_inline struct peer *name_peer(const struct peer_key *remote, const struct flow_key *key,
 					      struct peer *known, __u64 own)
 {
 	struct peer fresh = {};
 
-	if (known && known->opener.pid == bpf_get_current_pid_tgid() >> 32 && known->executable == key->executable) {
-		known->name = key->name;
-		known->since = key->since;
-		known->bound = key->bound;
-		known->recording = key->recording;
+	if (known && known->initiator.pid == bpf_get_current_pid_tgid() >> 32 &&
+	    known->key.executable == key->executable) {
+		known->key = *key;
 		return known;
 	}
-	fresh.cgroup = key->cgroup;
-	fresh.netns = key->netns;
-	fresh.name = key->name;
-	fresh.since = key->since;
-	fresh.bound = key->bound;
-	fresh.recording = key->recording;
-	fresh.executable = key->executable;
-	fresh.first = PEER_NAMED;
-	set_opener(&fresh.opener, !!own);
+	fresh.key = *key;
+	fresh.role = PEER_NAMED;
+	set_initiator(&fresh.initiator, !!own);
 	if (bpf_map_update_elem(&peers, remote, &fresh, BPF_ANY)) {
 		count(LOST_SOCKET);
 		return NULL;
@@ -182,8 +157,8 @@ static __always_inline struct peer *name_peer(const struct peer_key *remote, con
 }
 
 /*
- * Keeps the destination that was named before this one, unless a datagram for it was seen leaving. Only where threads are not told apart;
- * a third destination has no room then.
+ * Stores the previous destination, unless a datagram for it was seen leaving. Needed only without struct sender_layout.
+ * There is no room for a third destination.
  */
 static __always_inline void keep_earlier(struct socket *socket, const struct flow_key *key)
 {
@@ -195,22 +170,18 @@ static __always_inline void keep_earlier(struct socket *socket, const struct flo
 	socket->earlier_by = socket->named_by;
 }
 
-/* Notes what the current thread has named. Another one may name the same at the same moment, for another recording. */
-static __always_inline void note_destination(const struct peer_key *remote, const struct flow_key *key, const struct peer *peer)
+/* Stores the destination that the current thread named. Another thread may name the same one for another recording. */
+static __always_inline void note_destination(const struct peer_key *remote, const struct flow_key *key,
+					     const struct peer *peer)
 {
 	struct destination *d = destination_of_thread();
 
 	if (!d)
 		return;
 	d->remote = *remote;
-	d->peer = *peer;
-	d->peer.cgroup = key->cgroup;
-	d->peer.netns = key->netns;
-	d->peer.name = key->name;
-	d->peer.since = key->since;
-	d->peer.bound = key->bound;
-	d->peer.recording = key->recording;
-	d->peer.executable = key->executable;
+	d->peer.key = *key;
+	d->peer.initiator = peer->initiator;
+	d->peer.role = peer->role;
 }
 
 static __always_inline void on_sendmsg(struct bpf_sock_addr *ctx, const __u8 *addr)
@@ -230,13 +201,14 @@ static __always_inline void on_sendmsg(struct bpf_sock_addr *ctx, const __u8 *ad
 	__builtin_memcpy(remote.addr, addr, sizeof(remote.addr));
 	remote.port = key.port;
 	peer = bpf_map_lookup_elem(&peers, &remote);
-	if (peer && peer->first == PEER_SPOKE_FIRST) {
+	if (peer && peer->role == PEER_INITIATED) {
 		note_destination(&remote, &key, peer);
 		return;
 	}
-	if ((!peer || peer->recording != key.recording) && !is_known(&key)) {
-		tell_stack(&key, own);
-		peer = bpf_map_lookup_elem(&peers, &remote); /* again: whether there is one is nothing to be kept on the way */
+	if ((!peer || peer->key.recording != key.recording) && !is_known(&key)) {
+		report_stack(&key, own);
+		/* Again, so that the verifier does not track the first result across the call. */
+		peer = bpf_map_lookup_elem(&peers, &remote);
 	}
 	peer = name_peer(&remote, &key, peer, own);
 	socket = socket_of(ctx, cgroup);
@@ -245,5 +217,5 @@ static __always_inline void on_sendmsg(struct bpf_sock_addr *ctx, const __u8 *ad
 	note_destination(&remote, &key, peer);
 	keep_earlier(socket, &key);
 	socket->named = key;
-	socket->named_by = peer->opener;
+	socket->named_by = peer->initiator;
 }

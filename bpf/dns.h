@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * DNS answers. The kernel reads as much of one as it needs to keep names apart in flow_key.name: which question led to which
- * addresses. User space gets the answer itself, but only when it says something new; an answer that could not be read whole raises the
- * epoch of the scope, so that what follows it is never taken for something known.
+ * DNS answers. The kernel reads which question led to which addresses, as flow_key.name needs. User space gets an
+ * answer only if it says something new. An answer that could not be read completely raises the epoch of the scope, so
+ * that no later flow is folded into a known one.
  */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <stddef.h>
+#include <bpf/bpf_helpers.h>
+
+#include "addr.h"
 #include "question.h"
 
 #define DNS_MAX_NAME 256
+#define DNS_POINTER 0xc0 /* first byte of a compression pointer, which has two */
 #define DNS_HASH_BYTES 8 /* of a name, in one round */
-#define DNS_MAX_STEPS 96 /* records, if their owners' names are compressed */
+#define DNS_MAX_STEPS 96 /* number of records, if the names of their owners are compressed */
 #define ANSWER_IS_NEWS 1
 #define ANSWER_IS_UNREAD 2
 #define ANSWER_HAS_ADDRESS 4
@@ -32,7 +39,7 @@ static __always_inline __u16 word_at(const struct dns_event *e, __u32 offset)
 	return byte_at(e, offset) << 8 | byte_at(e, offset + 1);
 }
 
-/* Copies length (at least 1) bytes of the packet into the event; length is cut to DNS_PAYLOAD. */
+/* Copies length (at least 1) bytes of the packet into the event, DNS_PAYLOAD at most. */
 static __always_inline long load(struct __sk_buff *skb, __u32 offset, struct dns_event *e, __u32 length)
 {
 	length = ((length - 1) & (DNS_PAYLOAD - 1)) + 1;
@@ -73,11 +80,14 @@ static __always_inline struct dns_reader *new_dns_event(struct __sk_buff *skb, _
 }
 
 /*
- * The functions here that are not static are verified once, each for itself, whatever their callers' states. So a loop costs the verifier
- * least where its round is a function of its own.
+ * A function that is not static is verified once, independent of its callers' states. So a loop is cheapest for the
+ * verifier if its body is such a function.
  */
 
-/* Takes in some bytes of the question's name: 0 while there may be more of them, 1 behind the last one, -1 where it is not a name. */
+/*
+ * Hashes some bytes of the question's name. Returns 0 if there may be more, 1 after the last one, -1 if it is not a
+ * name.
+ */
 __noinline int hash_bytes(void)
 {
 	struct dns_reader *r = get_reader();
@@ -93,7 +103,7 @@ __noinline int hash_bytes(void)
 				b |= 0x20;
 		} else if (!b) {
 			return 1;
-		} else if (b > 63) {
+		} else if (b > DNS_MAX_LABEL) {
 			return -1;
 		} else {
 			r->left = b;
@@ -104,8 +114,8 @@ __noinline int hash_bytes(void)
 }
 
 /*
- * FNV-1a of the question's name, which stands at offset: length bytes and labels in lower case, without the root's zero. Leaves the
- * reader's offset behind the name. Non-zero where it is not one.
+ * Hashes the question's name at offset with FNV-1a: length bytes and labels in lower case, without the root's zero.
+ * Leaves the reader's offset behind the name. Returns non-zero if it is not a name.
  */
 static __always_inline int read_question(struct dns_reader *r, __u32 offset)
 {
@@ -120,7 +130,7 @@ static __always_inline int read_question(struct dns_reader *r, __u32 offset)
 	return end <= 0;
 }
 
-/* Notes that the question led to addr. 1 where that is news, -1 where there was no room. */
+/* Stores that the question led to addr. Returns 1 if that is new, -1 if there was no room. */
 static __always_inline int learn(__u64 cgroup, const __u8 *addr)
 {
 	struct scope *scope = bpf_map_lookup_elem(&scopes, &cgroup);
@@ -148,14 +158,14 @@ static __always_inline int learn(__u64 cgroup, const __u8 *addr)
 	}
 	bpf_spin_lock(&name->lock);
 	if (name->epoch == epoch && name->last == question && name->changed == name->since) {
-		news = 0; /* the one candidate, asked for again */
+		news = 0; /* the only candidate, queried again */
 		name->pending++;
 	} else if (name->epoch != epoch || !name->pending || now - name->time > CANDIDATE_NS) {
 		name->since = now;
 		name->changed = now;
 		name->pending = 1;
 	} else {
-		if (now < name->since) /* a CPU that was slower */
+		if (now < name->since) /* from a slower CPU */
 			name->since = now;
 		else
 			name->changed = now;
@@ -168,7 +178,7 @@ static __always_inline int learn(__u64 cgroup, const __u8 *addr)
 	return news;
 }
 
-/* Learns the address whose 4 or 16 bytes stand at offset of the packet. */
+/* Stores the address of 4 or 16 bytes at offset of the packet. */
 __noinline int read_address(struct __sk_buff *skb, __u32 offset, __u32 length, __u64 cgroup)
 {
 	__u8 addr[16];
@@ -189,15 +199,15 @@ static __always_inline int is_address(__u16 type, __u16 length)
 	return (type == DNS_A && length == 4) || (type == DNS_AAAA && length == 16);
 }
 
-/* Whether a record leads to addresses in a way that only user space follows: hints, and addresses of the additional section. */
+/* Whether a record leads to addresses in a way that only user space follows: by hints or the additional section. */
 static __always_inline int names_service(__u16 type)
 {
 	return type == DNS_SRV || type == DNS_SVCB || type == DNS_HTTPS;
 }
 
 /*
- * Reads a label of a record's owner, from the reader's offset on, and the rest of the record where that was the last one. Non-zero where
- * it could not be read.
+ * Reads a label of a record's owner at the reader's offset, and the rest of the record after the last label. Returns
+ * non-zero if it could not be read.
  */
 __noinline int read_label(struct __sk_buff *skb, __u32 payload, __u64 cgroup)
 {
@@ -213,10 +223,10 @@ __noinline int read_label(struct __sk_buff *skb, __u32 payload, __u64 cgroup)
 	if (r->offset >= e->length)
 		return -1;
 	b = byte_at(e, r->offset);
-	if (b >= 64 && b < 0xc0)
+	if (b > DNS_MAX_LABEL && b < DNS_POINTER)
 		return -1;
-	r->offset += b < 64 ? b + 1 : 2;
-	if (b && b < 64)
+	r->offset += b <= DNS_MAX_LABEL ? b + 1 : 2;
+	if (b && b <= DNS_MAX_LABEL)
 		return 0;
 	length = word_at(e, r->offset + 8);
 	if (r->offset + 10 + length > e->length)
@@ -237,7 +247,7 @@ __noinline int read_label(struct __sk_buff *skb, __u32 payload, __u64 cgroup)
 	return 0;
 }
 
-/* Reads the answer section: ANSWER_IS_ bits of what it holds, -1 where it could not be read whole. */
+/* Reads the answer section. Returns ANSWER_ bits, or -1 if it could not be read completely. */
 static __always_inline int read_answers(struct __sk_buff *skb, struct dns_reader *r, __u32 payload, __u64 cgroup)
 {
 	r->records = word_at(&r->event, 6);

@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Packets that leave: the evidence for every flow but TCP's, which connect has told, or the SYN (tcp_syn.h). Of TCP only the first
- * bytes of a connection are read, and what is sent to a resolver.
+ * Packets that leave: the evidence for every flow except TCP, which connect or the SYN (tcp_syn.h) reports. Of TCP,
+ * only the first payload of a client and queries to a resolver are read.
  */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <linux/in.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "connect.h"
 #include "question.h"
-#include "speech.h"
+#include "sock.h"
 #include "tcp_payload.h"
+#include "tcp_reuse.h"
 #include "tcp_syn.h"
 
 #define ICMP_ECHO 8
@@ -18,22 +26,26 @@
 #define ICMPV6_ECHO 128
 #define ICMPV6_NODE_INFORMATION 139
 #define ICMPV6_EXTENDED_ECHO 160
+#define SCTP_CHUNK 12 /* offset of the type of the first chunk */
 #define SCTP_INIT 1
 
-/* Whether an ICMP message asks for something. All others answer, or are the kernel's own word to the network. */
+/* Whether an ICMP message is a request. All others are replies, or sent by the kernel itself. */
 static __always_inline int asks(__u8 type)
 {
 	return type == ICMP_ECHO || type == ICMP_TIMESTAMP || type == ICMP_INFORMATION || type == ICMP_ADDRESS_MASK ||
 	       type == ICMP_EXTENDED_ECHO;
 }
 
-/* The same of ICMPv6, by which interfaces find neighbours, routers and listeners as soon as they are up. */
+/*
+ * The same for ICMPv6. Neighbour, router and listener discovery are not requests: the kernel sends them for any
+ * interface.
+ */
 static __always_inline int asks6(__u8 type)
 {
 	return type == ICMPV6_ECHO || type == ICMPV6_NODE_INFORMATION || type == ICMPV6_EXTENDED_ECHO;
 }
 
-/* The type of an ICMP message, which has no port, stands in the port's place: one that asks for the time is no ping. */
+/* Sets the port to the type of an ICMP message: a timestamp request differs from a ping. */
 static __always_inline int read_type(struct __sk_buff *skb, struct packet *p)
 {
 	__u8 type;
@@ -47,18 +59,19 @@ static __always_inline int read_type(struct __sk_buff *skb, struct packet *p)
 }
 
 /*
- * Whether a packet that no system call has named, and that the kernel itself may have made, opens something, rather than answers or
- * carries on.
+ * Whether a packet opens a flow, if no system call named its destination: the kernel may have sent it as a reply or on
+ * an existing flow.
  */
 static __always_inline int opens(struct __sk_buff *skb, struct packet *p)
 {
-	__u8 byte = 0;
+	struct tcp_header tcp;
+	__u8 chunk;
 
 	switch (p->protocol) {
 	case IPPROTO_TCP: /* of a raw socket */
-		return !bpf_skb_load_bytes(skb, p->transport + TCP_FLAGS_OFFSET, &byte, 1) && (byte & 0x12) == 0x02;
+		return !read_tcp(skb, p->transport, &tcp) && (tcp.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 	case IPPROTO_SCTP:
-		return !bpf_skb_load_bytes(skb, p->transport + 12, &byte, 1) && byte == SCTP_INIT;
+		return !bpf_skb_load_bytes(skb, p->transport + SCTP_CHUNK, &chunk, 1) && chunk == SCTP_INIT;
 	case IPPROTO_ICMP:
 		return asks(p->destination_port);
 	case IPPROTO_ICMPV6:
@@ -68,9 +81,9 @@ static __always_inline int opens(struct __sk_buff *skb, struct packet *p)
 }
 
 /*
- * Whether a program builds the packets of a socket by hand, and so opens a flow by whatever it sends. The kernel has raw sockets of its own
- * for ICMP and TCP; where who holds a socket cannot be read, those are told apart by what was named or adopted. Not static: verified once, for
- * itself.
+ * Whether a program builds the packets of a socket itself: then each of them opens a flow. The kernel has raw sockets
+ * of its own for ICMP and TCP. If the file of a socket cannot be read, a socket in sockets is a program's. Not static,
+ * so that it is verified once.
  */
 __noinline int sends_by_hand(struct __sk_buff *skb)
 {
@@ -87,7 +100,7 @@ __noinline int sends_by_hand(struct __sk_buff *skb)
 		return 0;
 	if (sk->protocol != IPPROTO_ICMP && sk->protocol != IPPROTO_ICMPV6 && sk->protocol != IPPROTO_TCP)
 		return 1;
-	return is_held(skb) || bpf_sk_storage_get(&sockets, sk, 0, 0);
+	return has_file(skb) || bpf_sk_storage_get(&sockets, sk, 0, 0);
 }
 
 static __always_inline int is_connected(const struct socket *socket, const __u8 *addr, __u16 port)
@@ -95,7 +108,7 @@ static __always_inline int is_connected(const struct socket *socket, const __u8 
 	return socket->connected.port == port && same_addr(socket->connected.addr, addr);
 }
 
-/* What a program has named as the destination of a socket. */
+/* How a program named the destination of a socket. */
 enum named_by {
 	NAMED_BY_CONNECT,
 	NAMED_BY_SENDMSG,
@@ -103,12 +116,12 @@ enum named_by {
 };
 
 /*
- * Records what a program has named. With only_new what is known is not counted. Returns non-zero where the scope that named it is not
- * recorded. Not static, so that its stack is not added to that of others.
+ * Records the destination that a program named. With only_new it does not count known flows. Returns non-zero if the
+ * scope that named it is not recorded. Not static, so that its stack is not added to that of others.
  */
-__noinline int record_word(struct __sk_buff *skb, __u32 by, __u32 only_new)
+__noinline int record_named(struct __sk_buff *skb, __u32 by, __u32 only_new)
 {
-	const struct opener *opener;
+	const struct initiator *initiator;
 	struct bpf_sock *sk = skb->sk;
 	struct socket *socket;
 	struct flow_key key;
@@ -123,35 +136,34 @@ __noinline int record_word(struct __sk_buff *skb, __u32 by, __u32 only_new)
 		return 0;
 	if (by == NAMED_BY_CONNECT) {
 		key = socket->connected;
-		opener = &socket->connected_by;
+		initiator = &socket->connected_by;
 	} else if (by == NAMED_BY_SENDMSG) {
 		key = socket->named;
-		opener = &socket->named_by;
+		initiator = &socket->named_by;
 	} else {
 		key = socket->earlier;
-		opener = &socket->earlier_by;
+		initiator = &socket->earlier_by;
 	}
 	if (!key.port || (only_new && is_known(&key)))
 		return 0;
 	if (!is_recorded(key.cgroup))
 		return 1;
-	record(&key, opener);
+	record(&key, initiator);
 	return 0;
 }
 
-/* The same for a remote end that was named by sendmsg: by the current thread with named_by_thread, else by any. */
-__noinline int record_peer(struct __sk_buff *skb, __u64 high, __u64 low, __u32 rest, __u32 named_by_thread)
+/* The same for a remote end named by sendmsg: by the current thread with named_by_thread, else by any thread. */
+__noinline int record_peer(struct __sk_buff *skb, __u64 high, __u64 low, __u32 port, __u32 named_by_thread)
 {
 	__u32 thread = sending_thread();
 	struct peer_key remote = {};
-	struct flow_key key = {};
+	struct flow_key key;
 	struct destination *d;
 	struct peer *peer;
 
-	set_end(&key, high, low, rest);
 	remote.cookie = bpf_get_socket_cookie(skb);
-	__builtin_memcpy(remote.addr, key.addr, sizeof(remote.addr));
-	remote.port = key.port;
+	set_addr(remote.addr, high, low);
+	remote.port = port;
 	if (named_by_thread) {
 		d = bpf_map_lookup_elem(&destinations, &thread);
 		peer = d ? &d->peer : NULL;
@@ -160,40 +172,35 @@ __noinline int record_peer(struct __sk_buff *skb, __u64 high, __u64 low, __u32 r
 	}
 	if (!peer)
 		return 0;
-	if (!is_recorded(peer->cgroup))
+	if (!is_recorded(peer->key.cgroup))
 		return 1;
-	key.cgroup = peer->cgroup;
-	key.netns = peer->netns;
-	key.name = peer->name;
-	key.since = peer->since;
-	key.bound = peer->bound;
-	key.recording = peer->recording;
-	key.executable = peer->executable;
-	record(&key, &peer->opener);
+	key = peer->key;
+	record(&key, &peer->initiator);
 	return 0;
 }
 
 /*
- * A datagram left for another destination than any that was named: address translation has changed it. Where the thread has named none
- * either, it is the socket's peer. Where threads are not told apart it may be any that was named and not seen leaving yet: these are
- * recorded.
+ * A datagram left for a destination that nobody named: address translation changed it. If the thread named no
+ * destination, it is the socket's peer. Without struct sender_layout it may be any destination that was named and not
+ * yet seen leaving: these are recorded.
  */
-static __always_inline int record_translated(struct __sk_buff *skb, const struct bpf_sock *sk, const struct socket *socket)
+static __always_inline int record_translated(struct __sk_buff *skb, const struct bpf_sock *sk,
+					     const struct socket *socket)
 {
 	int connected = sk->dst_port && socket->connected.port, unrecorded = 0;
 
 	if (connected || !socket->named.port)
-		unrecorded = record_word(skb, NAMED_BY_CONNECT, 0);
+		unrecorded = record_named(skb, NAMED_BY_CONNECT, 0);
 	if (sender_layout.pid) {
-		if (!connected && socket->named.port) /* of a datagram that was corked */
-			unrecorded = record_word(skb, NAMED_BY_SENDMSG, 0);
+		if (!connected && socket->named.port) /* a corked datagram */
+			unrecorded = record_named(skb, NAMED_BY_SENDMSG, 0);
 		return unrecorded;
 	}
-	record_word(skb, NAMED_EARLIER, 1);
-	return unrecorded | record_word(skb, NAMED_BY_SENDMSG, connected);
+	record_named(skb, NAMED_EARLIER, 1);
+	return unrecorded | record_named(skb, NAMED_BY_SENDMSG, connected);
 }
 
-/* What the current thread has named as the destination of the packet that a socket sends; NULL: nothing. */
+/* The destination that the current thread named for the packet of a socket, or NULL. */
 static __always_inline struct destination *named_by_thread(__u64 cookie)
 {
 	__u32 thread = sending_thread();
@@ -206,12 +213,13 @@ static __always_inline struct destination *named_by_thread(__u64 cookie)
 }
 
 /*
- * A datagram left. Its flow is what the program named: what the thread did that sends it, though address translation may have changed
- * that; else the peer with the packet's destination; else what the socket is connected to. Not static: verified once, for itself.
+ * Records the flow of a datagram that left: the destination that the sending thread named, which address translation
+ * may have changed; else the peer with the packet's destination; else the socket's peer. Not static, so that it is
+ * verified once.
  */
 __noinline int record_datagram(struct __sk_buff *skb)
 {
-	__u32 unrecorded = unknown_zero() + 1, connected = unknown_zero(), first = unknown_zero();
+	__u32 unrecorded = unknown_zero() + 1, connected = unknown_zero(), role = unknown_zero();
 	struct bpf_sock *sk = skb->sk;
 	struct peer_key remote = {};
 	struct destination *named;
@@ -234,40 +242,41 @@ __noinline int record_datagram(struct __sk_buff *skb)
 	peer = bpf_map_lookup_elem(&peers, &remote);
 	named = named_by_thread(remote.cookie);
 	if (named && (named->remote.port != remote.port || !same_addr(named->remote.addr, remote.addr))) {
-		if (peer || connected) { /* what an earlier call named, which failed */
+		if (peer || connected) { /* left over from a call that failed */
 			named->remote.cookie = 0;
 			named = NULL;
-		} else if (sk->dst_port) { /* it may be so here, too */
-			record_word(skb, NAMED_BY_CONNECT, 0);
+		} else if (sk->dst_port) { /* possibly translated too */
+			record_named(skb, NAMED_BY_CONNECT, 0);
 		}
 	}
 	if (peer)
-		first = peer->first;
-	asm volatile("" : "+r"(first)); /* else the compiler selects the field's address, before it knows of either */
+		role = peer->role;
+	asm volatile("" : "+r"(role)); /* else the compiler selects the field's address before the null checks */
 	if (named)
-		first = named->peer.first;
-	if (first == PEER_SPOKE_FIRST && !goes_to(sk, p.destination, p.destination_port, p.family))
+		role = named->peer.role;
+	if (role == PEER_INITIATED && !goes_to(sk, p.destination, p.destination_port, p.family))
 		return 0;
-	if (first == PEER_NAMED) {
-		end = named ? end_of(named->remote.addr, named->remote.port, &p) : end_of(p.destination, p.destination_port, &p);
-		unrecorded = record_peer(skb, end.high, end.low, end.rest, !!named);
+	if (role == PEER_NAMED) {
+		end = named ? end_of(named->remote.addr, named->remote.port, &p)
+			    : end_of(p.destination, p.destination_port, &p);
+		unrecorded = record_peer(skb, end.high, end.low, end.rest >> 16, !!named);
 	} else if (connected) {
-		unrecorded = record_word(skb, NAMED_BY_CONNECT, 0);
+		unrecorded = record_named(skb, NAMED_BY_CONNECT, 0);
 	} else if (socket && (socket->named.port || socket->connected.port)) {
 		unrecorded = record_translated(skb, sk, socket);
 	}
 	if (named)
 		named->remote.cookie = 0;
 	if (unrecorded)
-		record_unnamed(skb, &p, scope_of_departure(skb));
+		record_unnamed(skb, &p, scope_of_outgoing(skb));
 	return 0;
 }
 
 /*
- * A packet of another socket than TCP's own; non-zero where it is one for record_datagram. Not static, so that its stack is not added to that of
- * others.
+ * A packet of a socket that is not TCP's. Returns non-zero if record_datagram is to record it. Not static, so that its
+ * stack is not added to that of others.
  */
-__noinline int read_departure(struct __sk_buff *skb)
+__noinline int read_outgoing(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
 	__u64 cgroup = 0;
@@ -280,23 +289,24 @@ __noinline int read_departure(struct __sk_buff *skb)
 	if (!sk)
 		return 0;
 	if (read_packet(skb, &p) || (!p.fragment && read_type(skb, &p))) {
-		if (scope_of_departure(skb))
+		if (scope_of_outgoing(skb))
 			count(LOST_PACKET);
 		return 0;
 	}
 	by_hand = sends_by_hand(skb);
-	if (p.fragment) { /* has no port: the kernel takes its own datagrams to pieces later */
+	if (p.fragment) { /* has no port; the kernel fragments its own datagrams later */
 		if (!by_hand)
 			return 0;
 		p.protocol = IPPROTO_FRAGMENT;
 		p.destination_port = 0;
 	}
 	count(HIT_EGRESS);
+	/* opens comes first: for a packet that opens no flow, no new cgroup is tracked. */
 	if (by_hand)
-		cgroup = scope_of_departure(skb);
+		cgroup = scope_of_outgoing(skb);
 	else if ((p.protocol == IPPROTO_UDP || p.protocol == IPPROTO_UDPLITE) && sk->type == SOCK_DGRAM)
 		return 1;
-	else if ((p.protocol != IPPROTO_TCP || sk->type == SOCK_RAW) && opens(skb, &p)) /* first: what opens nothing adopts no cgroup */
+	else if ((p.protocol != IPPROTO_TCP || sk->type == SOCK_RAW) && opens(skb, &p))
 		cgroup = scope_of_datagram(skb, bpf_sk_storage_get(&sockets, sk, 0, 0));
 	record_unnamed(skb, &p, cgroup);
 	return 0;
@@ -317,12 +327,12 @@ static __always_inline void on_egress(struct __sk_buff *skb)
 			read_syn(skb);
 		if (sk->dst_port == bpf_htons(DNS_PORT))
 			question_segment(skb);
-		if (bpf_sk_storage_get(&speakers, sk, 0, 0))
-			read_speech(skb);
+		if (bpf_sk_storage_get(&client_hints, sk, 0, 0))
+			read_client_payload(skb);
 		note_connection(skb, sk);
 		return;
 	}
-	if ((first != IPPROTO_TCP || sk->type == SOCK_RAW) && read_departure(skb))
+	if ((first != IPPROTO_TCP || sk->type == SOCK_RAW) && read_outgoing(skb))
 		record_datagram(skb);
 	if (sk->type == SOCK_DGRAM)
 		note_question(skb);

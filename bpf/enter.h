@@ -1,36 +1,42 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Tasks that come into the cgroup of a container that is older than the recording, as a command does that an engine runs in it. From then
- * on the cgroup is recorded as one that is born during the recording, and user space, which is told of each such task, looks for whom it is.
+ * Tasks that enter the cgroup of a container that is older than the recording, as a command does that an engine
+ * executes in it. From then on the cgroup is recorded like a new one. User space gets an event for each such task, and
+ * looks for its client.
  *
- * A runtime moves the task there, or starts it there (clone3(2), CLONE_INTO_CGROUP), before the command begins. Needs BTF of the kernel.
+ * A runtime moves the task there, or starts it there (clone3(2), CLONE_INTO_CGROUP), before the command begins. Needs
+ * BTF of the kernel.
  */
 #pragma once
 
-#include "newborn.h"
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
 
-/* Tasks that have come into any of olders. */
+#include "cgroup_tracking.h"
+#include "kernel.h"
+
+/* Number of tasks that entered any cgroup in older_cgroups. */
 __u64 entries;
 
-/* Whether a cgroup that is older than the recording is recorded, because a task has come into it. */
+/* Whether an older cgroup is recorded because a task entered it. */
 static __always_inline int was_entered(__u64 id)
 {
 	__u64 *n;
 
 	if (!entries)
 		return 0;
-	n = bpf_map_lookup_elem(&olders, &id);
+	n = bpf_map_lookup_elem(&older_cgroups, &id);
 	return n && *n;
 }
 
-/* A task has come into a cgroup of the v2 tree. */
+/* A task entered a cgroup of the v2 tree. */
 static __always_inline void on_enter(__u64 cgroup)
 {
-	__u64 node = kernel_word(cgroup + task_layout.node), id, *n;
+	__u64 id = kernel_word(kernel_word(cgroup, task_layout.node), task_layout.id), *n;
 	struct enter_event *e;
 
-	id = node ? kernel_word(node + task_layout.id) : 0;
-	n = bpf_map_lookup_elem(&olders, &id);
+	n = bpf_map_lookup_elem(&older_cgroups, &id);
 	if (!n)
 		return;
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
@@ -47,35 +53,33 @@ static __always_inline void on_enter(__u64 cgroup)
 	__sync_fetch_and_add(&entries, 1);
 }
 
-/* The cgroup of the v2 tree in which a task is. */
+/* The cgroup of a task in the v2 tree. */
 static __always_inline __u64 cgroup_of(__u64 task)
 {
-	__u64 at = kernel_word(task + task_layout.cgroups);
-
-	return at ? kernel_word(at + task_layout.cgroup) : 0;
+	return kernel_word(kernel_word(task, task_layout.cgroups), task_layout.cgroup);
 }
 
-/* What the raw tracepoint cgroup_attach_task gets. */
+/* The arguments of the raw tracepoint cgroup_attach_task. */
 struct attach_args {
 	__u64 cgroup;
 	__u64 path;
 	__u64 task;
 };
 
-/* A task was moved, in the v2 tree or another one. */
+/* A task was moved, in the v2 tree or in another one. */
 static __always_inline void on_attach(struct attach_args *ctx)
 {
-	if (!task_layout.id || cgroup_of(ctx->task) != ctx->cgroup) /* the verifier knows the first, and drops the rest */
+	if (!task_layout.id || cgroup_of(ctx->task) != ctx->cgroup) /* the first is a constant to the verifier */
 		return;
 	on_enter(ctx->cgroup);
 }
 
-/* The current task has started another one: mostly in its own cgroup. Not static: verified once, for itself. */
+/* The current task started another one, usually in its own cgroup. Not static, so that it is verified once. */
 __noinline int on_start(__u64 task)
 {
 	__u64 own = bpf_get_current_task();
 
-	if (!task_layout.id || kernel_word(task + task_layout.cgroups) == kernel_word(own + task_layout.cgroups))
+	if (!task_layout.id || kernel_word(task, task_layout.cgroups) == kernel_word(own, task_layout.cgroups))
 		return 0;
 	task = cgroup_of(task);
 	if (task && task != cgroup_of(own))

@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* Folding: a flow that is new goes to user space, one that is known is only counted. */
+/* Folding: a new flow is reported to user space, a known one is only counted. */
 #pragma once
+
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <linux/errno.h>
+#include <bpf/bpf_helpers.h>
 
 #include "scope.h"
 
-/* Looks a flow up, and completes its key. */
+/* Completes the key of a flow, and looks it up. */
 static __always_inline struct flow *find_flow(struct flow_key *key)
 {
 	struct settings *s = get_settings();
 
 	if (s)
 		key->generation = s->generation;
-	key->births = births;
+	key->cgroup_generation = cgroup_generation;
 	return bpf_map_lookup_elem(&flows, key);
 }
 
@@ -20,7 +25,7 @@ static __always_inline int is_known(struct flow_key *key)
 	return !!find_flow(key);
 }
 
-/* Counts a flow that is known; 0 where it is not. */
+/* Counts a known flow. Returns 0 if it is not known. */
 static __always_inline int count_known(struct flow_key *key)
 {
 	struct flow *f = find_flow(key);
@@ -30,17 +35,18 @@ static __always_inline int count_known(struct flow_key *key)
 	return !!f;
 }
 
-/* opened and said are those of struct flow_event. */
-static __always_inline void record_new_of(struct flow_key *key, const struct opener *opener, __u32 opened, __u64 said)
+/* opened and hint are those of struct flow_event. */
+static __always_inline void record_new_of(struct flow_key *key, const struct initiator *initiator, __u32 opened,
+					  __u64 hint)
 {
-	struct flow fresh = { .count = 1, .first = bpf_ktime_get_ns(), .opener = *opener };
+	struct flow fresh = { .count = 1, .first = bpf_ktime_get_ns(), .initiator = *initiator };
 	struct flow_event *e;
-	int err; /* not long: before 6.4 the upper half of what map helpers return is zero */
+	int err; /* not long: before 6.4 the upper half of a map helper's result is zero */
 
-	if (!is_recorded(key->cgroup)) /* no more, of a socket or a peer that named it before */
+	if (!is_recorded(key->cgroup)) /* the scope is ignored meanwhile */
 		return;
 	err = bpf_map_update_elem(&flows, key, &fresh, BPF_NOEXIST);
-	if (err == -EEXIST) { /* another CPU was faster, and tells user space */
+	if (err == -EEXIST) { /* another CPU was faster and reports it */
 		count_known(key);
 		return;
 	}
@@ -56,19 +62,19 @@ static __always_inline void record_new_of(struct flow_key *key, const struct ope
 	e->kind = EVENT_FLOW;
 	e->opened = opened;
 	e->time = fresh.first;
-	e->said = said;
+	e->hint = hint;
 	e->key = *key;
-	e->opener = *opener;
+	e->initiator = *initiator;
 	bpf_ringbuf_submit(e, 0);
 }
 
-static __always_inline void record_new(struct flow_key *key, const struct opener *opener)
+static __always_inline void record_new(struct flow_key *key, const struct initiator *initiator)
 {
-	record_new_of(key, opener, 0, 0);
+	record_new_of(key, initiator, 0, 0);
 }
 
-static __always_inline void record(struct flow_key *key, const struct opener *opener)
+static __always_inline void record(struct flow_key *key, const struct initiator *initiator)
 {
 	if (!count_known(key))
-		record_new(key, opener);
+		record_new(key, initiator);
 }

@@ -1,22 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Which recording a task belongs to: in the test process that of the goroutine that runs on the thread, by the label that it
- * inherited; in processes that descend from it, that of the goroutine that started them (children.h).
+ * The recording of a task. In the test process it is that of the goroutine on the thread, by an inherited label; in a
+ * descendant, that of the goroutine that started it (process_tracking.h).
  *
- * A goroutine's labels are a list of pairs of strings. Ours has a name at a known address and a value of 8 bytes, which are
- * the recording's id. Where the program under test has replaced the labels by its own, the ids of the goroutine and of its parent are
- * looked up. Not seen: threads that the Go runtime does not know.
+ * The labels of a goroutine are a list of pairs of strings. The key of ours is at a known address; its value, 8 bytes,
+ * is the id of the recording. If the program under test replaced the labels, the ids of the goroutine and its creator
+ * are looked up. Not seen: threads that the Go runtime does not know.
  */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "kernel.h"
 #include "maps.h"
 
 #define MAX_LABELS 16
-#define MAX_READS 32 /* of the thread, and of its goroutine: some ten microseconds */
+#define MAX_READS 32 /* of the thread and its goroutine: about ten microseconds */
 
 const volatile struct goroutine_layout goroutine_layout;
 
-/* Goroutines to which a recording has given its label, by id. */
+/* Goroutines that a recording has labelled, by id. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
@@ -25,8 +30,8 @@ struct {
 } goroutines SEC(".maps");
 
 /*
- * Sets of labels of which user space knows that they hold ours, and that they stay where they are: address -> recording. Nearly all
- * goroutines of a test share one, which is then not read.
+ * Sets of labels that contain ours and do not move, as user space knows: address -> recording. Nearly all goroutines of
+ * a test share one, which need not be read.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -44,24 +49,27 @@ static __always_inline __u64 user_word(__u64 at)
 
 #define GOROUTINE_UNREAD 1 /* no g has this address */
 
-/* The g that the current thread has, or 0; GOROUTINE_UNREAD where it could not be read. Not static: verified once, for itself. */
+/*
+ * The g of the current thread, 0, or GOROUTINE_UNREAD if it could not be read. Not static, so that it is verified once.
+ */
 __noinline __u64 thread_goroutine(void)
 {
 	__u64 at = bpf_get_current_task(), g;
 
-	if (!goroutine_layout.labels) /* before 6.8 what is not static is verified whether or not it is called */
+	if (!goroutine_layout.labels) /* before 6.8 the verifier also checks functions that are not called */
 		return 0;
-	if (goroutine_layout.registers) { /* the verifier knows these values, and drops the rest */
-		at = kernel_word(at + goroutine_layout.stack);
-		return at ? kernel_word(at + goroutine_layout.registers) : 0;
-	}
-	at = kernel_word(at + goroutine_layout.thread);
+	if (goroutine_layout.registers) /* a constant to the verifier, which removes dead code */
+		return kernel_word(kernel_word(at, goroutine_layout.stack), goroutine_layout.registers);
+	at = kernel_word(at, goroutine_layout.thread);
 	if (!at)
 		return 0;
 	return bpf_probe_read_user(&g, sizeof(g), (void *)(at + goroutine_layout.slot)) ? GOROUTINE_UNREAD : g;
 }
 
-/* The g that a thread runs, whose g is this. While C runs that is the thread's own, whose id is 0. */
+/*
+ * The g that runs on a thread, given the g of the thread. While C code runs, the latter is the system goroutine with id
+ * 0.
+ */
 static __always_inline __u64 running_goroutine(__u64 g)
 {
 	if (!g || !goroutine_layout.m || user_word(g + goroutine_layout.id))
@@ -70,11 +78,15 @@ static __always_inline __u64 running_goroutine(__u64 g)
 	return g ? user_word(g + goroutine_layout.current) : 0;
 }
 
-/* Not static: verified once, for itself. */
+/* The recording in the labels of a g, or an enum no_recording. Not static, so that it is verified once. */
 __noinline __u64 label_of(__u64 g)
 {
-	struct { __u64 first, length; } list;
-	struct { __u64 key, key_length, value, value_length; } label;
+	struct {
+		__u64 first, length;
+	} list;
+	struct {
+		__u64 key, key_length, value, value_length;
+	} label;
 	__u64 set, recording, *known;
 
 	if (!goroutine_layout.labels)
@@ -91,15 +103,17 @@ __noinline __u64 label_of(__u64 g)
 	for (__u32 i = 0; i < MAX_LABELS && i < list.length; i++) {
 		if (bpf_probe_read_user(&label, sizeof(label), (void *)(list.first + i * sizeof(label))))
 			return RECORDING_UNREAD;
+		/* One branch, because the verifier follows both sides of each. */
 		if ((label.key ^ goroutine_layout.key) | (label.key_length ^ goroutine_layout.key_length) |
-		    (label.value_length ^ sizeof(recording))) /* one branch: the verifier follows each both ways */
+		    (label.value_length ^ sizeof(recording)))
 			continue;
-		return bpf_probe_read_user(&recording, sizeof(recording), (void *)label.value) ? RECORDING_UNREAD : recording;
+		return bpf_probe_read_user(&recording, sizeof(recording), (void *)label.value) ? RECORDING_UNREAD
+											       : recording;
 	}
 	return RECORDING_NONE;
 }
 
-/* The recording of a goroutine that has lost its label. */
+/* The recording of a goroutine without our label. */
 static __always_inline __u64 known_goroutine(__u64 g)
 {
 	__u64 id = user_word(g + goroutine_layout.id), *recording;
@@ -112,7 +126,7 @@ static __always_inline __u64 known_goroutine(__u64 g)
 	return recording ? *recording : RECORDING_NONE;
 }
 
-/* Of the g that the current thread has. Not static: verified once, for itself. */
+/* The recording of the g of the current thread. Not static, so that it is verified once. */
 __noinline __u64 recording_of_goroutine(__u64 own)
 {
 	__u64 g, recording;
@@ -130,8 +144,8 @@ __noinline __u64 recording_of_goroutine(__u64 own)
 }
 
 /*
- * Memory that the kernel has unmapped to move it is back in some microseconds; a page fault would sleep until then. Not static: the
- * rounds are verified once, not for each way that leads here.
+ * The g of the current thread. It tries again if the memory cannot be read: a page that the kernel migrates is back
+ * after some microseconds, and a program cannot wait for a page fault. Not static, so that the loop is verified once.
  */
 __noinline __u64 await_goroutine(void)
 {
@@ -151,7 +165,7 @@ static __always_inline __u64 await_recording(__u64 own)
 	return recording;
 }
 
-/* What thread_goroutine is, if the current task is of the test process; else 0. Not static: verified once, for itself. */
+/* The g of the current thread, if it belongs to the test process; else 0. Not static, so that it is verified once. */
 __noinline __u64 goroutine_of_task(void)
 {
 	struct settings *s = get_settings();
@@ -162,8 +176,8 @@ __noinline __u64 goroutine_of_task(void)
 }
 
 /*
- * The recording to which the current task belongs, or an enum no_recording; g is what goroutine_of_task is for it. Not static: verified
- * once, for itself.
+ * The recording of the current task, or an enum no_recording; g is the result of goroutine_of_task. Not static, so that
+ * it is verified once.
  */
 __noinline __u64 recording_by(__u64 g)
 {
@@ -184,8 +198,8 @@ __noinline __u64 recording_by(__u64 g)
 }
 
 /*
- * The recording to which the current task belongs, or an enum no_recording. Of the test process own becomes the g that the thread has,
- * where there is one and it can be read; else 0.
+ * The recording of the current task, or an enum no_recording. Sets own to the g of the thread if it belongs to the test
+ * process and could be read, else to 0.
  */
 static __always_inline __u64 recording_of_task(__u64 *own)
 {

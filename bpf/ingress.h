@@ -1,24 +1,32 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Packets that arrive: DNS answers, and who spoke first on a datagram socket, so that a server's replies are no flows.
+ * Packets that arrive: DNS answers, and who initiated the traffic on a datagram socket, so that replies of a server are
+ * not flows.
  */
 #pragma once
 
-#include "resolver.h"
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <linux/errno.h>
+#include <linux/in.h>
+#include <bpf/bpf_helpers.h>
+
 #include "egress.h"
+#include "resolver.h"
+#include "sock.h"
 
 /*
- * Remembers who spoke first on a datagram socket, unless the socket is connected to that peer or has sent there. Not static, so that its
- * stack is not added to that of others.
+ * Stores that a remote end initiated the traffic on a datagram socket, unless the socket is connected to it or has sent
+ * to it. Not static, so that its stack is not added to that of others.
  */
-__noinline int remember_first(struct __sk_buff *skb)
+__noinline int remember_initiator(struct __sk_buff *skb)
 {
-	struct peer peer = { .first = PEER_SPOKE_FIRST };
+	static const struct peer initiator = { .role = PEER_INITIATED };
 	struct bpf_sock *sk = skb->sk;
 	struct peer_key remote = {};
 	struct socket *socket;
 	struct packet p;
-	int err; /* not long: before 6.4 the upper half of what map helpers return is zero */
+	int err; /* not long: before 6.4 the upper half of a map helper's result is zero */
 
 	if (!sk)
 		return 0;
@@ -31,7 +39,7 @@ __noinline int remember_first(struct __sk_buff *skb)
 	remote.cookie = bpf_get_socket_cookie(skb);
 	__builtin_memcpy(remote.addr, p.source, sizeof(remote.addr));
 	remote.port = p.source_port;
-	err = bpf_map_update_elem(&peers, &remote, &peer, BPF_NOEXIST);
+	err = bpf_map_update_elem(&peers, &remote, &initiator, BPF_NOEXIST);
 	if (err && err != -EEXIST)
 		count(LOST_SOCKET);
 	return 0;
@@ -48,7 +56,7 @@ static __always_inline void on_ingress(struct __sk_buff *skb)
 	if (first < 0 || !sk)
 		return;
 	sk = bpf_sk_fullsock(sk);
-	if (!sk || (sk->type != SOCK_DGRAM && first != IPPROTO_TCP && first != IPPROTO_HOPOPTS)) /* which BIG TCP has */
+	if (!sk || (sk->type != SOCK_DGRAM && first != IPPROTO_TCP && first != IPPROTO_HOPOPTS)) /* as BIG TCP does */
 		return;
 	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
 	cgroup = scope_of_datagram(skb, socket);
@@ -62,12 +70,12 @@ static __always_inline void on_ingress(struct __sk_buff *skb)
 	if (p.fragment)
 		return;
 	if (p.protocol == IPPROTO_UDP && p.source_port == DNS_PORT)
-		dns_datagram(skb, p.transport); /* whose it is the question tells */
+		dns_datagram(skb, p.transport); /* the question has the scope */
 	if (!cgroup)
 		return;
 	count(HIT_INGRESS);
 	if (p.protocol == IPPROTO_TCP && p.source_port == DNS_PORT)
 		dns_segment(skb, p.transport);
 	if (p.protocol == IPPROTO_UDP || p.protocol == IPPROTO_UDPLITE)
-		remember_first(skb);
+		remember_initiator(skb);
 }

@@ -1,35 +1,40 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Processes of a container that leave its cgroup, because they have the cgroup tree mounted: the pid namespace tells whose they are. An
- * engine's runtime makes that in the container's cgroup, and what is in it cannot leave it.
+ * Processes that leave the cgroup of their container because the cgroup tree is mounted in it. Their pid namespace
+ * identifies the container: the runtime creates it in the container's cgroup, and a process cannot leave it.
  *
- * Not seen: containers without a pid namespace of their own, and such as are older than the recording. Needs BTF of the kernel.
+ * Not seen: containers without a pid namespace of their own, and containers older than the recording. Needs BTF of the
+ * kernel.
  */
 #pragma once
 
-#include "newborn.h"
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "cgroup_tracking.h"
+#include "kernel.h"
 
 const volatile struct inside_layout inside_layout;
 
-/* Where the kernel keeps the pid that a task has in its own pid namespace; 0 in the initial one, and where it is unknown. */
+/* The address of a task's pid in its own pid namespace; 0 in the initial namespace, or if unknown. */
 static __always_inline __u64 innermost_pid(__u64 task)
 {
-	__u64 at = kernel_word(task + inside_layout.thread_pid);
-	__u32 level = at ? kernel_half(at + inside_layout.level) : 0;
+	__u64 at = kernel_word(task, inside_layout.thread_pid);
+	__u32 level = kernel_half(at, inside_layout.level);
 
 	return level ? at + inside_layout.numbers + (__u64)level * inside_layout.upid : 0;
 }
 
-/* The inode number of the pid namespace in which a pid is; 0 where it is unknown. */
+/* The inode number of the pid namespace of a pid; 0 if unknown. */
 static __always_inline __u32 namespace_of_pid(__u64 at)
 {
-	at = at ? kernel_word(at + inside_layout.ns) : 0;
-	return at ? kernel_half(at + inside_layout.inum) : 0;
+	return kernel_half(kernel_word(at, inside_layout.ns), inside_layout.inum);
 }
 
 /*
- * The current task has started another one. Is that the first one in its pid namespace, it tells in which cgroup that was made; inode numbers
- * are given anew. Not static: verified once, for itself.
+ * The current task started another one. If that is the first one in its pid namespace, stores the cgroup in which the
+ * namespace was created. Inode numbers are reused. Not static, so that it is verified once.
  */
 __noinline int on_inside(__u64 task)
 {
@@ -37,26 +42,26 @@ __noinline int on_inside(__u64 task)
 	__u64 cgroup = bpf_get_current_cgroup_id(), at, *outer;
 	__u32 inner, own;
 
-	if (!inside_layout.inum || !s || !s->newborn)
+	if (!inside_layout.inum || !s || !s->new_cgroups_after)
 		return 0;
 	at = innermost_pid(task);
-	if (!at || kernel_half(at + inside_layout.nr) != 1)
+	if (!at || kernel_half(at, inside_layout.nr) != 1)
 		return 0;
 	inner = namespace_of_pid(at);
 	own = namespace_of_pid(innermost_pid(bpf_get_current_task()));
-	outer = bpf_map_lookup_elem(&insides, &own);
+	outer = bpf_map_lookup_elem(&pid_namespaces, &own);
 	if (outer)
 		cgroup = *outer;
-	if (cgroup < s->newborn)
-		bpf_map_delete_elem(&insides, &inner);
-	else if (bpf_map_update_elem(&insides, &inner, &cgroup, BPF_ANY))
+	if (cgroup < s->new_cgroups_after)
+		bpf_map_delete_elem(&pid_namespaces, &inner);
+	else if (bpf_map_update_elem(&pid_namespaces, &inner, &cgroup, BPF_ANY))
 		count(LOST_CGROUP_ENTRY);
 	return 0;
 }
 
 /*
- * The id of the newborn cgroup in which the current task's pid namespace was made, where the task has left that; else 0. Not static:
- * verified once, for itself.
+ * The id of the new cgroup in which the current task's pid namespace was created, if the task has left it; else 0. Not
+ * static, so that it is verified once.
  */
 __noinline __u64 cgroup_left(void)
 {
@@ -66,12 +71,12 @@ __noinline __u64 cgroup_left(void)
 	if (!inside_layout.inum)
 		return 0;
 	own = namespace_of_pid(innermost_pid(bpf_get_current_task()));
-	made = own ? bpf_map_lookup_elem(&insides, &own) : NULL;
+	made = own ? bpf_map_lookup_elem(&pid_namespaces, &own) : NULL;
 	if (!made)
 		return 0;
 	for (__u32 level = 1; level < MAX_LEVEL; level++) {
 		if (bpf_get_current_ancestor_cgroup_id(level) == *made)
-			return 0; /* in it, or in one nested in it */
+			return 0; /* in it, or in a nested one */
 	}
 	return *made;
 }

@@ -1,12 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* The headers of a packet, as far as flows need them: addresses, protocol, ports, where the payload starts. */
+/* The headers of a packet, as far as flows need them. */
 #pragma once
 
-#include "connect.h"
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <stddef.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "addr.h"
+#include "verifier.h"
 
 #define ETH_P_IP 0x0800
 #define ETH_P_IPV6 0x86dd
-#define TCP_FLAGS_OFFSET 13
+#define IP_FRAGMENT_OFFSET 0x1fff
+#define IPV6_FRAGMENT_OFFSET 0xfff8
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
 #define MAX_EXTENSIONS 6
 
 struct packet {
@@ -17,7 +32,7 @@ struct packet {
 	__u16 destination_port;
 	__u8 protocol;
 	__u8 family;
-	__u8 fragment; /* not the first: no transport header */
+	__u8 fragment; /* not the first one: no transport header */
 	__u8 padding;
 };
 
@@ -28,9 +43,9 @@ static __always_inline int is_extension(__u8 protocol)
 }
 
 /*
- * Follows the extension headers of an IPv6 packet from the first one, which is of this protocol: offset of the transport header << 16 |
- * whether this is another fragment than the first << 8 | protocol. Negative where they cannot be read. Not static, so that what comes
- * behind it is not verified for each number of headers.
+ * Follows the extension headers of an IPv6 packet; protocol is that of the first one. Returns the offset of the
+ * transport header << 16 | whether it is a later fragment << 8 | the protocol, or a negative number if the headers
+ * cannot be read. Not static, so that its callers are not verified for each number of headers.
  */
 __noinline int follow_extensions(struct __sk_buff *skb, __u32 protocol)
 {
@@ -42,7 +57,7 @@ __noinline int follow_extensions(struct __sk_buff *skb, __u32 protocol)
 		if (bpf_skb_load_bytes(skb, transport, head, sizeof(head)))
 			return -1;
 		if (protocol == IPPROTO_FRAGMENT) {
-			fragment = head[2] || (head[3] & 0xf8);
+			fragment = !!((head[2] << 8 | head[3]) & IPV6_FRAGMENT_OFFSET);
 			transport += 8;
 		} else {
 			transport += (head[1] + 1) * 8;
@@ -80,7 +95,7 @@ static __always_inline int read_ipv4(struct __sk_buff *skb, struct packet *p)
 	p->family = 4;
 	p->protocol = ip.protocol;
 	p->transport = ip.ihl * 4;
-	p->fragment = !!(ip.frag_off & bpf_htons(0x1fff));
+	p->fragment = !!(ip.frag_off & bpf_htons(IP_FRAGMENT_OFFSET));
 	set_ipv4(p->source, ip.saddr);
 	set_ipv4(p->destination, ip.daddr);
 	return 0;
@@ -88,10 +103,11 @@ static __always_inline int read_ipv4(struct __sk_buff *skb, struct packet *p)
 
 static __always_inline int has_ports(__u8 protocol)
 {
-	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE || protocol == IPPROTO_SCTP;
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE ||
+	       protocol == IPPROTO_SCTP;
 }
 
-/* Reads the headers of a packet; non-zero where they cannot be read. */
+/* Reads the headers of a packet. Returns non-zero if they cannot be read. */
 static __always_inline int read_packet(struct __sk_buff *skb, struct packet *p)
 {
 	__u16 ports[2];
@@ -113,7 +129,9 @@ static __always_inline int read_packet(struct __sk_buff *skb, struct packet *p)
 	return 0;
 }
 
-/* What follows the IP header, to leave early: nearly all packets are TCP's. -1 where the packet is not one of IP. */
+/*
+ * The protocol after the first IP header, for an early exit: nearly all packets are TCP. -1 if it is not an IP packet.
+ */
 static __always_inline int first_protocol(struct __sk_buff *skb)
 {
 	__u8 protocol;
@@ -124,4 +142,33 @@ static __always_inline int first_protocol(struct __sk_buff *skb)
 	else if (skb->protocol == bpf_htons(ETH_P_IPV6))
 		err = bpf_skb_load_bytes(skb, offsetof(struct ipv6hdr, nexthdr), &protocol, 1);
 	return err ? -1 : protocol;
+}
+
+/* Number of bytes of a packet from an offset on. */
+static __always_inline __u32 length_from(const struct __sk_buff *skb, __u32 offset)
+{
+	return skb->len > offset ? skb->len - offset : 0;
+}
+
+/* The header of a TCP segment. */
+struct tcp_header {
+	__u32 sequence; /* number of the SYN, or of the first byte */
+	__u32 payload;  /* its offset in the packet */
+	__u8 flags;
+	__u8 padding[3];
+};
+
+/* Reads the TCP header at an offset of a packet. Returns non-zero if it cannot be read. */
+static __always_inline int read_tcp(struct __sk_buff *skb, __u32 transport, struct tcp_header *tcp)
+{
+	__u8 head[10]; /* sequence number, acknowledgement number, header length, flags */
+	__u32 sequence;
+
+	if (bpf_skb_load_bytes(skb, transport + 4, head, sizeof(head)))
+		return -1;
+	__builtin_memcpy(&sequence, head, sizeof(sequence));
+	tcp->sequence = bpf_ntohl(sequence);
+	tcp->payload = transport + (head[8] >> 4) * 4;
+	tcp->flags = head[9];
+	return 0;
 }

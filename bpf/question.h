@@ -1,16 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * DNS questions that leave: what an answer has to match to count as evidence (resolver.h), and which names were looked up, of which user
- * space finds those that got no address.
+ * DNS questions that leave: an answer must match one to be evidence (resolver.h). User space also learns which names
+ * were looked up, and finds those without an address.
  *
- * A question that was sent before the recording began is not known, and neither is its answer: what is connected to after it goes by the
- * name that the client says, or by its address, until the name is looked up again.
+ * A question from before the recording is unknown, and so is its answer: a connection that follows is identified by the
+ * name that the client sends, or by its address, until the name is looked up again.
  */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <linux/errno.h>
+#include <linux/in.h>
+#include <stddef.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "connect.h"
 #include "unnamed.h"
+#include "verifier.h"
 
 #define DNS_HEADER 12
+#define DNS_MAX_LABEL 63
 #define DNS_RESPONSE 0x80
 #define DNS_A 1
 #define DNS_AAAA 28
@@ -19,7 +30,7 @@
 #define DNS_HTTPS 65
 #define UDP_HEADER 8
 #define MAX_NAME_LABELS 128
-#define LABELS 16 /* of which these in one round */
+#define LABELS 16          /* of which these in one round */
 #define MAX_PIECES_SENT 33 /* of QUESTION_PIECE bytes: more than the longest packet */
 
 struct question_key {
@@ -29,7 +40,7 @@ struct question_key {
 	__u16 padding[3];
 };
 
-/* Who asked. */
+/* The initiator of a query. */
 struct question {
 	__u64 cgroup;
 	__u64 recording;
@@ -37,7 +48,7 @@ struct question {
 	__u32 padding;
 };
 
-/* Forgets the questions that were asked longest ago. An answer to a forgotten one is no evidence. */
+/* Forgets the oldest questions. An answer to a forgotten question is no evidence. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
@@ -50,7 +61,10 @@ struct lookup_key {
 	__u64 hash;
 };
 
-/* The names that a recording has looked up, and whether user space knows of an address. What is forgotten here is told again. */
+/*
+ * The names that a recording has looked up, and whether user space knows an address. A forgotten name is reported
+ * again.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
@@ -58,7 +72,7 @@ struct {
 	__type(value, __u32);
 } lookups SEC(".maps");
 
-/* Sets who asks on a TCP socket; non-zero where this side has not connected it to a resolver. */
+/* Sets the initiator of queries on a TCP socket. Returns non-zero if this side has not connected it to a resolver. */
 static __always_inline int set_stream(struct bpf_sock *sk, struct question *by)
 {
 	struct socket *socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
@@ -72,21 +86,11 @@ static __always_inline int set_stream(struct bpf_sock *sk, struct question *by)
 	return 0;
 }
 
-/*
- * A length from 1 to most, a power of two, as one that the verifier of 5.10 knows to be so: the compiler, which knows it too, must not leave
- * that out.
- */
-static __always_inline __u32 bounded(__u32 length, __u32 most)
-{
-	asm volatile("" : "+r"(length));
-	return ((length - 1) & (most - 1)) + 1;
-}
-
-/* The functions here that are not static are verified once, each for itself, whatever their callers' states. */
+/* A function that is not static is verified once, independent of its callers' states. */
 
 #define EACH_BYTE 0x0101010101010101ULL
 
-/* Eight bytes in lower case: to_lower of each. */
+/* Converts eight bytes to lower case, as to_lower does one. */
 static __always_inline __u64 eight_to_lower(__u64 bytes)
 {
 	__u64 low = bytes & 0x7f * EACH_BYTE;
@@ -95,20 +99,20 @@ static __always_inline __u64 eight_to_lower(__u64 bytes)
 	return bytes | ((from_a ^ behind_z) & ~bytes & 0x80 * EACH_BYTE) >> 2;
 }
 
-/* Takes the bytes of a label, whose length is known to have been read, into the hash of a name. */
+/* Hashes the bytes of a label whose length byte was read. */
 __noinline __u64 hash_label(struct __sk_buff *skb, __u32 offset, __u32 length, __u64 hash)
 {
 	__u64 words[8] = {};
 	const __u8 *label = (const __u8 *)words;
 
-	length &= 63;
+	length &= DNS_MAX_LABEL;
 	hash = (hash ^ length) * FNV_PRIME;
 	if (!length || bpf_skb_load_bytes(skb, offset, words, bounded(length, sizeof(words))))
 		return hash;
-#pragma clang loop unroll(disable) /* which would take more of the stack */
+#pragma clang loop unroll(disable) /* unrolled, it would take more stack */
 	for (int i = 0; i < 8; i++)
 		words[i] = eight_to_lower(words[i]);
-	for (__u32 i = 0; i < 63; i++) {
+	for (__u32 i = 0; i < DNS_MAX_LABEL; i++) {
 		if (i >= length)
 			break;
 		hash = (hash ^ label[i]) * FNV_PRIME;
@@ -116,13 +120,13 @@ __noinline __u64 hash_label(struct __sk_buff *skb, __u32 offset, __u32 length, _
 	return hash;
 }
 
-/* Takes some labels from offset on into the hash of a name, up to its end. */
+/* Hashes some labels from offset on, up to the end of the name. */
 __noinline __u64 hash_labels(struct __sk_buff *skb, __u32 offset, __u64 hash)
 {
 	__u8 length;
 
 	for (int i = 0; i < LABELS; i++) {
-		if (bpf_skb_load_bytes(skb, offset, &length, 1) || !length || length > 63)
+		if (bpf_skb_load_bytes(skb, offset, &length, 1) || !length || length > DNS_MAX_LABEL)
 			break;
 		hash = hash_label(skb, offset + 1, length, hash);
 		offset += 1 + length;
@@ -136,14 +140,14 @@ __noinline __u32 pass_labels(struct __sk_buff *skb, __u32 offset)
 	__u8 length;
 
 	for (int i = 0; i < LABELS; i++) {
-		if (bpf_skb_load_bytes(skb, offset, &length, 1) || !length || length > 63)
+		if (bpf_skb_load_bytes(skb, offset, &length, 1) || !length || length > DNS_MAX_LABEL)
 			break;
 		offset += 1 + length;
 	}
 	return offset;
 }
 
-/* How long the name at offset is, with the zero at its end; 0 where it is none. */
+/* The length of the name at offset, with the final zero; 0 if it is not a name. */
 __noinline __u32 name_length(struct __sk_buff *skb, __u32 offset)
 {
 	__u32 end = offset;
@@ -174,16 +178,14 @@ static __always_inline int leads_to_addresses(__u16 type)
 	return type == DNS_A || type == DNS_AAAA || type == DNS_SRV || type == DNS_HTTPS;
 }
 
-/*
- * Notes that a scope asks for a name, and tells user space where its recording has not looked that up yet. The name stands at offset.
- */
-static __always_inline void look_up(struct __sk_buff *skb, const struct question *by, __u64 hash, __u32 offset, __u32 length, __u16 type,
-				    __u64 netns, const struct opener *opener)
+/* Stores that a scope looks up the name at offset, and reports it if the recording has not looked it up yet. */
+static __always_inline void look_up(struct __sk_buff *skb, const struct question *by, __u64 hash, __u32 offset,
+				    __u32 length, __u16 type, __u64 netns, const struct initiator *initiator)
 {
 	struct lookup_key key = { .by = *by, .hash = hash };
 	struct question_event *e;
 	__u32 unanswered = 0;
-	int err; /* not long: before 6.4 the upper half of what map helpers return is zero */
+	int err; /* not long: before 6.4 the upper half of a map helper's result is zero */
 
 	err = bpf_map_update_elem(&lookups, &key, &unanswered, BPF_NOEXIST);
 	if (err == -EEXIST)
@@ -206,7 +208,7 @@ static __always_inline void look_up(struct __sk_buff *skb, const struct question
 	e->generation = by->generation;
 	e->padding = 0;
 	e->netns = netns;
-	e->opener = *opener;
+	e->initiator = *initiator;
 	if (bpf_skb_load_bytes(skb, offset, e->name, bounded(length, QUESTION_NAME_LEN))) {
 		count(LOST_DNS_EVENT);
 		bpf_ringbuf_discard(e, 0);
@@ -216,14 +218,14 @@ static __always_inline void look_up(struct __sk_buff *skb, const struct question
 }
 
 /*
- * A datagram that may be a question: to port 53, or to what the program named so before an address translation. Called for itself, so that
+ * Records a datagram that may be a DNS question: to port 53, or translated from port 53. A function of its own, so that
  * its stack is not added to that of others.
  */
 __noinline int note_question(struct __sk_buff *skb)
 {
-	struct question_key asked = {};
+	struct question_key query = {};
 	struct question by = {};
-	struct opener opener = {};
+	struct initiator initiator = {};
 	struct peer_key remote = {};
 	struct settings *settings = get_settings();
 	struct bpf_sock *sk = skb->sk;
@@ -242,10 +244,12 @@ __noinline int note_question(struct __sk_buff *skb)
 	if (read_packet(skb, &p) || p.fragment || p.protocol != IPPROTO_UDP)
 		return 0;
 	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
-	if (p.destination_port != DNS_PORT && (!socket || (socket->named.port != DNS_PORT && socket->connected.port != DNS_PORT)))
+	if (p.destination_port != DNS_PORT &&
+	    (!socket || (socket->named.port != DNS_PORT && socket->connected.port != DNS_PORT)))
 		return 0;
 	p.transport += UDP_HEADER;
-	if (bpf_skb_load_bytes(skb, p.transport, head, sizeof(head)) || head[1] & bpf_htons(DNS_RESPONSE << 8) || head[2] != bpf_htons(1))
+	if (bpf_skb_load_bytes(skb, p.transport, head, sizeof(head)) || head[1] & bpf_htons(DNS_RESPONSE << 8) ||
+	    head[2] != bpf_htons(1))
 		return 0;
 	p.transport += DNS_HEADER;
 	length = name_length(skb, p.transport);
@@ -255,56 +259,57 @@ __noinline int note_question(struct __sk_buff *skb)
 	if (!by.cgroup)
 		return 0;
 	by.generation = settings->generation;
-	asked.cookie = bpf_get_socket_cookie(skb);
-	remote.cookie = asked.cookie;
+	query.cookie = bpf_get_socket_cookie(skb);
+	remote.cookie = query.cookie;
 	__builtin_memcpy(remote.addr, p.destination, sizeof(remote.addr));
 	remote.port = p.destination_port;
 	peer = bpf_map_lookup_elem(&peers, &remote);
-	if (peer && peer->first == PEER_NAMED) {
-		by.recording = peer->recording;
-		netns = peer->netns;
-		opener = peer->opener;
+	if (peer && peer->role == PEER_NAMED) {
+		by.recording = peer->key.recording;
+		netns = peer->key.netns;
+		initiator = peer->initiator;
 	} else if (socket && socket->named.port == DNS_PORT) {
 		by.recording = socket->named.recording;
 		netns = socket->named.netns;
-		opener = socket->named_by;
+		initiator = socket->named_by;
 	} else if (socket) {
 		by.recording = socket->connected.recording;
 		netns = socket->connected.netns;
-		opener = socket->connected_by;
+		initiator = socket->connected_by;
 	}
-	asked.hash = hash_name(skb, p.transport);
-	asked.id = head[0];
-	if (bpf_map_update_elem(&questions, &asked, &by, BPF_ANY))
+	query.hash = hash_name(skb, p.transport);
+	query.id = head[0];
+	if (bpf_map_update_elem(&questions, &query, &by, BPF_ANY))
 		count(LOST_DNS_EVENT);
 	type = bpf_ntohs(type);
 	if (leads_to_addresses(type))
-		look_up(skb, &by, asked.hash, p.transport, length, type, netns, &opener);
+		look_up(skb, &by, query.hash, p.transport, length, type, netns, &initiator);
 	return 0;
 }
 
-/* Tells a piece of a segment, by its number; 0 where there is no other. */
+/* Reports a piece of a segment, by its number. Returns 0 after the last one. */
 __noinline int question_piece(struct __sk_buff *skb, __u32 number)
 {
-	__u32 payload, length, sequence, passed = number * QUESTION_PIECE, last;
+	__u32 payload, length, passed = number * QUESTION_PIECE, last;
 	struct bpf_sock *sk = skb->sk;
 	struct question by = {};
 	struct dns_event *e;
+	struct tcp_header tcp;
 	struct packet p;
-	__u8 flags, head[10]; /* sequence number, acknowledgement number, header length, flags */
+	__u8 flags;
 
 	if (!sk)
 		return 0;
 	sk = bpf_sk_fullsock(sk);
 	if (!sk || set_stream(sk, &by))
 		return 0;
-	if (read_packet(skb, &p) || p.fragment || bpf_skb_load_bytes(skb, p.transport + 4, head, sizeof(head))) {
+	if (read_packet(skb, &p) || p.fragment || read_tcp(skb, p.transport, &tcp)) {
 		count(LOST_PACKET);
 		return 0;
 	}
-	flags = head[9] & (DNS_FIN | DNS_SYN | DNS_RST);
-	payload = p.transport + (head[8] >> 4) * 4 + passed;
-	length = skb->len > payload ? skb->len - payload : 0;
+	flags = tcp.flags & (TCP_FIN | TCP_SYN | TCP_RST);
+	payload = tcp.payload + passed;
+	length = length_from(skb, payload);
 	if (!length && (number || !flags))
 		return 0;
 	last = length <= QUESTION_PIECE;
@@ -315,7 +320,6 @@ __noinline int question_piece(struct __sk_buff *skb, __u32 number)
 		count(LOST_DNS_EVENT);
 		return 0;
 	}
-	__builtin_memcpy(&sequence, head, sizeof(sequence));
 	e->kind = EVENT_DNS;
 	e->length = length;
 	e->time = bpf_ktime_get_ns();
@@ -324,11 +328,11 @@ __noinline int question_piece(struct __sk_buff *skb, __u32 number)
 	e->recording = by.recording;
 	e->generation = by.generation;
 	e->reserved = 0;
-	e->sequence = bpf_ntohl(sequence) + passed + (number && flags & DNS_SYN);
+	e->sequence = tcp.sequence + passed + (number && flags & TCP_SYN);
 	e->cut = 0;
 	e->protocol = IPPROTO_TCP;
-	/* The first piece carries the SYN, the last one the end. */
-	e->flags = DNS_SENT | (number ? 0 : flags & DNS_SYN) | (last ? flags & ~DNS_SYN : 0);
+	/* The first piece carries the SYN, the last one FIN and RST. */
+	e->flags = DNS_SENT | (number ? 0 : flags & TCP_SYN) | (last ? flags & ~TCP_SYN : 0);
 	if (length && bpf_skb_load_bytes(skb, payload, e->payload, bounded(length, QUESTION_PIECE))) {
 		count(LOST_PACKET);
 		bpf_ringbuf_discard(e, 0);
@@ -339,7 +343,7 @@ __noinline int question_piece(struct __sk_buff *skb, __u32 number)
 }
 
 /*
- * A segment to a resolver that this side has connected to. User space puts the segments of a stream together, as it does those of the
+ * Reports a segment to a resolver that this side has connected to. User space reassembles the stream, as it does for
  * answers.
  */
 static __always_inline void question_segment(struct __sk_buff *skb)
@@ -348,5 +352,5 @@ static __always_inline void question_segment(struct __sk_buff *skb)
 		if (!question_piece(skb, i))
 			return;
 	}
-	count(LOST_PACKET); /* a packet that is longer than IP's own limit (BIG TCP) */
+	count(LOST_PACKET); /* longer than IP's own limit (BIG TCP) */
 }

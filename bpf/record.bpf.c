@@ -2,53 +2,49 @@
 
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Records which flows the tasks of some cgroups open, and which names they asked DNS for before.
+ * Records the flows that tasks of some cgroups open, and the names that they looked up before.
  *
- * Hooks, all at the root of the cgroup v2 tree, none of which ever refuses or changes anything:
- *   cgroup/connect4|6     TCP flows, attempts included; destination of connected datagram sockets
- *   cgroup/sendmsg4|6     destination of datagrams that carry their own
- *   cgroup/post_bind4|6   who may be about to listen where
- *   cgroup/sock_create    sockets that descendants of the test process make in other cgroups
- *   cgroup_skb/egress     evidence that a datagram left; raw sockets, ICMP, SCTP, UDP-Lite; TCP that the kernel opens; DNS questions;
- *                         which server TLS and HTTP clients name; connections from before the recording
- *   cgroup_skb/ingress    DNS answers; who spoke first on a datagram socket
+ * Hooks at the root of the cgroup v2 tree, none of which ever refuses or changes anything:
+ *   cgroup/connect4|6     TCP flows, failed ones included; destinations of connected datagram sockets
+ *   cgroup/sendmsg4|6     destinations of datagrams on other sockets
+ *   cgroup/post_bind4|6   sockets that may be about to listen
+ *   cgroup/sock_create    sockets that descendants of the test process create in other cgroups
+ *   cgroup_skb/egress     evidence that a datagram left; raw sockets, ICMP, SCTP, UDP-Lite; TCP opened by the kernel;
+ *                         DNS questions; server names of TLS and HTTP clients; connections from before the
+ *                         recording
+ *   cgroup_skb/ingress    DNS answers; who initiated the traffic on a datagram socket
  *
- * And on raw tracepoints, which see the whole machine:
- *   sched_wakeup_new      who descends from the test process, and for which of several recordings it was started
- *   sched_process_exit    that it is no more
- *   sched_process_exec    that a descendant is a client of an engine
- *   cgroup_mkdir          that a container may be about to start
- *   cgroup_attach_task    that a command is run in a container from before
+ * Raw tracepoints, which see the whole machine:
+ *   sched_wakeup_new      descendants of the test process, and their recordings
+ *   sched_process_exit    their end
+ *   sched_process_exec    descendants that are clients of an engine
+ *   cgroup_mkdir          cgroups of containers that are about to start
+ *   cgroup_attach_task    commands executed in older containers
  *
- * Kernel floor: 5.10. Needs no BTF of the kernel; with it, the names of executables and of short-lived cgroups are certain (struct layout),
- * and who sends on a socket that others made, or that MPTCP uses, is known (struct sender_layout).
+ * Kernel floor: 5.10. The programs need no BTF of the kernel. With BTF, the names of executables and of short-lived
+ * cgroups are certain (struct layout), and the sender on a socket that another task created, or that MPTCP uses, is
+ * known (struct sender_layout).
  *
- * Not seen: packet sockets (AF_PACKET), TUN devices and XDP, which pass below IP;
- * DNS on other ports than 53 (DoT, DoH, mDNS); names that came from /etc/hosts or over a Unix socket, unless the client names the server
- * (server_name.h).
+ * Not seen: packet sockets (AF_PACKET), TUN devices and XDP, which pass below IP; DNS on other ports than 53 (DoT, DoH,
+ * mDNS); names from /etc/hosts or from a Unix socket, unless the client names the server (server_name.h).
  */
-#include <stddef.h>
+#include <linux/types.h>
 #include <linux/bpf.h>
-#include <linux/errno.h>
-#include <linux/in.h>
-#include <linux/ip.h>
-#include <linux/ipv6.h>
 #include <bpf/bpf_helpers.h>
-#include <bpf/bpf_endian.h>
 
-#define SOCK_STREAM 1
-#define SOCK_DGRAM 2
-#define SOCK_RAW 3
-#define AF_INET 2
-#define AF_INET6 10
-
+#include "addr.h"
 #include "bind.h"
-#include "children.h"
+#include "cgroup_tracking.h"
+#include "connect.h"
+#include "egress.h"
+#include "enter.h"
 #include "ingress.h"
+#include "process_tracking.h"
+#include "scope.h"
 
 #define PROCEED 1
 
-/* Keeps types that only travel through the ring buffer in the object's BTF, from which the Go types are made. */
+/* Keeps types of ring-buffer events in the object's BTF, from which bpf2go generates the Go types. */
 const struct flow_event *flow_event_type __attribute__((unused));
 const struct bind_event *bind_event_type __attribute__((unused));
 const struct cgroup_event *cgroup_event_type __attribute__((unused));

@@ -14,18 +14,18 @@ import (
 )
 
 type RecordBindEvent struct {
-	_        structs.HostLayout
-	Kind     uint32
-	Reserved uint32
-	Time     uint64
-	Cgroup   uint64
-	Netns    uint64
-	Addr     [16]uint8
-	Opener   RecordOpener
-	Port     uint16
-	Protocol uint8
-	Family   uint8
-	Padding  uint32
+	_         structs.HostLayout
+	Kind      uint32
+	Reserved  uint32
+	Time      uint64
+	Cgroup    uint64
+	Netns     uint64
+	Addr      [16]uint8
+	Initiator RecordInitiator
+	Port      uint16
+	Protocol  uint8
+	Family    uint8
+	Padding   uint32
 }
 
 type RecordCgroupEvent struct {
@@ -49,13 +49,39 @@ type RecordClientEvent struct {
 	Command   [1024]uint8
 }
 
+type RecordClientHint struct {
+	_         structs.HostLayout
+	Key       RecordFlowKey
+	Hash      uint64
+	Tail      uint64
+	Next      uint32
+	BytesRead uint32
+	Offset    uint32
+	Unread    uint32
+	Skip      uint32
+	Body      uint32
+	Number    uint32
+	Record    uint16
+	Wanted    uint16
+	Kept      uint16
+	State     uint8
+	Digits    uint8
+	Head      uint8
+	High      uint8
+	Source    uint8
+	Synced    uint8
+	DnsMatch  uint8
+	Padding   [7]uint8
+	Text      [512]uint8
+}
+
 type RecordConnection struct {
-	_      structs.HostLayout
-	Key    RecordFlowKey
-	Said   uint64
-	Pid    uint32
-	Told   uint32
-	Sender uint64
+	_        structs.HostLayout
+	Key      RecordFlowKey
+	Hint     uint64
+	Pid      uint32
+	Reported uint32
+	Sender   uint64
 }
 
 type RecordCounter uint32
@@ -72,12 +98,13 @@ const (
 	RecordCounterLOST_NAME_EVENT   RecordCounter = 8
 	RecordCounterLOST_NAME_ENTRY   RecordCounter = 9
 	RecordCounterLOST_CHILD        RecordCounter = 10
-	RecordCounterHIT_CONNECT       RecordCounter = 11
-	RecordCounterHIT_SENDMSG       RecordCounter = 12
-	RecordCounterHIT_EGRESS        RecordCounter = 13
-	RecordCounterHIT_INGRESS       RecordCounter = 14
-	RecordCounterHIT_BIND          RecordCounter = 15
-	RecordCounterCOUNTERS          RecordCounter = 16
+	RecordCounterLOST_STACK_EVENT  RecordCounter = 11
+	RecordCounterHIT_CONNECT       RecordCounter = 12
+	RecordCounterHIT_SENDMSG       RecordCounter = 13
+	RecordCounterHIT_EGRESS        RecordCounter = 14
+	RecordCounterHIT_INGRESS       RecordCounter = 15
+	RecordCounterHIT_BIND          RecordCounter = 16
+	RecordCounterCOUNTERS          RecordCounter = 17
 )
 
 type RecordDestination struct {
@@ -146,37 +173,37 @@ type RecordFamilyLayout struct {
 }
 
 type RecordFlow struct {
-	_      structs.HostLayout
-	Count  uint64
-	First  uint64
-	Opener RecordOpener
+	_         structs.HostLayout
+	Count     uint64
+	First     uint64
+	Initiator RecordInitiator
 }
 
 type RecordFlowEvent struct {
-	_      structs.HostLayout
-	Kind   uint32
-	Opened uint32
-	Time   uint64
-	Said   uint64
-	Key    RecordFlowKey
-	Opener RecordOpener
+	_         structs.HostLayout
+	Kind      uint32
+	Opened    uint32
+	Time      uint64
+	Hint      uint64
+	Key       RecordFlowKey
+	Initiator RecordInitiator
 }
 
 type RecordFlowKey struct {
-	_          structs.HostLayout
-	Cgroup     uint64
-	Netns      uint64
-	Name       uint64
-	Since      uint64
-	Bound      uint64
-	Births     uint64
-	Recording  uint64
-	Executable uint64
-	Addr       [16]uint8
-	Generation uint32
-	Port       uint16
-	Protocol   uint8
-	Family     uint8
+	_                structs.HostLayout
+	Cgroup           uint64
+	Netns            uint64
+	Name             uint64
+	Since            uint64
+	Bound            uint64
+	CgroupGeneration uint64
+	Recording        uint64
+	Executable       uint64
+	Addr             [16]uint8
+	Generation       uint32
+	Port             uint16
+	Protocol         uint8
+	Family           uint8
 }
 
 type RecordGoroutineLayout struct {
@@ -198,6 +225,14 @@ type RecordGoroutineLayout struct {
 	M         uint32
 	Current   uint32
 	Padding   uint32
+}
+
+type RecordInitiator struct {
+	_          structs.HostLayout
+	Pid        uint32
+	Level      uint32
+	Comm       [16]uint8
+	Executable [64]uint8
 }
 
 type RecordInsideLayout struct {
@@ -289,26 +324,12 @@ const (
 	RecordNoRecordingRECORDING_UNREAD RecordNoRecording = 1
 )
 
-type RecordOpener struct {
-	_          structs.HostLayout
-	Pid        uint32
-	Level      uint32
-	Comm       [16]uint8
-	Executable [64]uint8
-}
-
 type RecordPeer struct {
-	_          structs.HostLayout
-	Cgroup     uint64
-	Netns      uint64
-	Name       uint64
-	Since      uint64
-	Bound      uint64
-	Recording  uint64
-	Executable uint64
-	Opener     RecordOpener
-	First      uint32
-	Padding    uint32
+	_         structs.HostLayout
+	Key       RecordFlowKey
+	Initiator RecordInitiator
+	Role      uint32
+	Padding   uint32
 }
 
 type RecordPeerKey struct {
@@ -345,7 +366,7 @@ type RecordQuestionEvent struct {
 	Netns      uint64
 	Generation uint32
 	Padding    uint32
-	Opener     RecordOpener
+	Initiator  RecordInitiator
 	Name       [256]uint8
 }
 
@@ -368,7 +389,7 @@ type RecordScopeState uint32
 
 const (
 	RecordScopeStateSCOPE_WATCHED RecordScopeState = 0
-	RecordScopeStateSCOPE_ADOPTED RecordScopeState = 1
+	RecordScopeStateSCOPE_TRACKED RecordScopeState = 1
 	RecordScopeStateSCOPE_IGNORED RecordScopeState = 2
 )
 
@@ -392,23 +413,23 @@ type RecordSenderLayout struct {
 }
 
 type RecordServerNameKey struct {
-	_       structs.HostLayout
-	Flow    RecordFlowKey
-	Hash    uint64
-	Asked   uint32
-	Padding uint32
+	_        structs.HostLayout
+	Flow     RecordFlowKey
+	Hash     uint64
+	DnsMatch uint32
+	Padding  uint32
 }
 
 type RecordSettings struct {
-	_          structs.HostLayout
-	Generation uint32
-	Level      uint32
-	Newborn    uint64
-	Leaf       uint64
-	Process    uint32
-	Ancestor   uint32
-	Scanning   uint32
-	Several    uint32
+	_               structs.HostLayout
+	Generation      uint32
+	Level           uint32
+	NewCgroupsAfter uint64
+	Leaf            uint64
+	Process         uint32
+	Ancestor        uint32
+	Scanning        uint32
+	Several         uint32
 }
 
 type RecordSocket struct {
@@ -416,36 +437,10 @@ type RecordSocket struct {
 	Cgroup      uint64
 	Connected   RecordFlowKey
 	Named       RecordFlowKey
-	ConnectedBy RecordOpener
-	NamedBy     RecordOpener
+	ConnectedBy RecordInitiator
+	NamedBy     RecordInitiator
 	Earlier     RecordFlowKey
-	EarlierBy   RecordOpener
-}
-
-type RecordSpeaker struct {
-	_       structs.HostLayout
-	Key     RecordFlowKey
-	Hash    uint64
-	Tail    uint64
-	Next    uint32
-	Spoken  uint32
-	Offset  uint32
-	Unread  uint32
-	Skip    uint32
-	Body    uint32
-	Number  uint32
-	Record  uint16
-	Wanted  uint16
-	Kept    uint16
-	State   uint8
-	Digits  uint8
-	Head    uint8
-	High    uint8
-	Source  uint8
-	Synced  uint8
-	Asked   uint8
-	Padding [7]uint8
-	Text    [512]uint8
+	EarlierBy   RecordInitiator
 }
 
 type RecordStackEvent struct {
@@ -465,6 +460,7 @@ type RecordStackEvent struct {
 const (
 	RecordMapAccepted          = "accepted"
 	RecordMapChildren          = "children"
+	RecordMapClientHints       = "client_hints"
 	RecordMapClients           = "clients"
 	RecordMapConfig            = "config"
 	RecordMapConnections       = "connections"
@@ -473,19 +469,18 @@ const (
 	RecordMapEvents            = "events"
 	RecordMapFlows             = "flows"
 	RecordMapGoroutines        = "goroutines"
-	RecordMapInsides           = "insides"
 	RecordMapLabelSets         = "label_sets"
 	RecordMapLookups           = "lookups"
 	RecordMapNames             = "names"
-	RecordMapOlders            = "olders"
+	RecordMapOlderCgroups      = "older_cgroups"
 	RecordMapPeers             = "peers"
+	RecordMapPidNamespaces     = "pid_namespaces"
 	RecordMapPorts             = "ports"
 	RecordMapQuestions         = "questions"
 	RecordMapScopes            = "scopes"
 	RecordMapScratch           = "scratch"
 	RecordMapServerNames       = "server_names"
 	RecordMapSockets           = "sockets"
-	RecordMapSpeakers          = "speakers"
 	RecordMapSyns              = "syns"
 	RecordProgCgroupEntered    = "cgroup_entered"
 	RecordProgCgroupMade       = "cgroup_made"
@@ -502,9 +497,9 @@ const (
 	RecordProgSendmsg6         = "sendmsg6"
 	RecordProgSockCreate       = "sock_create"
 	RecordVarBindEventType     = "bind_event_type"
-	RecordVarBirths            = "births"
 	RecordVarBoundPorts        = "bound_ports"
 	RecordVarCgroupEventType   = "cgroup_event_type"
+	RecordVarCgroupGeneration  = "cgroup_generation"
 	RecordVarClientEventType   = "client_event_type"
 	RecordVarConnectionType    = "connection_type"
 	RecordVarCounterType       = "counter_type"
@@ -591,30 +586,30 @@ type RecordProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RecordMapSpecs struct {
-	Accepted     *ebpf.MapSpec `ebpf:"accepted"`
-	Children     *ebpf.MapSpec `ebpf:"children"`
-	Clients      *ebpf.MapSpec `ebpf:"clients"`
-	Config       *ebpf.MapSpec `ebpf:"config"`
-	Connections  *ebpf.MapSpec `ebpf:"connections"`
-	Counters     *ebpf.MapSpec `ebpf:"counters"`
-	Destinations *ebpf.MapSpec `ebpf:"destinations"`
-	Events       *ebpf.MapSpec `ebpf:"events"`
-	Flows        *ebpf.MapSpec `ebpf:"flows"`
-	Goroutines   *ebpf.MapSpec `ebpf:"goroutines"`
-	Insides      *ebpf.MapSpec `ebpf:"insides"`
-	LabelSets    *ebpf.MapSpec `ebpf:"label_sets"`
-	Lookups      *ebpf.MapSpec `ebpf:"lookups"`
-	Names        *ebpf.MapSpec `ebpf:"names"`
-	Olders       *ebpf.MapSpec `ebpf:"olders"`
-	Peers        *ebpf.MapSpec `ebpf:"peers"`
-	Ports        *ebpf.MapSpec `ebpf:"ports"`
-	Questions    *ebpf.MapSpec `ebpf:"questions"`
-	Scopes       *ebpf.MapSpec `ebpf:"scopes"`
-	Scratch      *ebpf.MapSpec `ebpf:"scratch"`
-	ServerNames  *ebpf.MapSpec `ebpf:"server_names"`
-	Sockets      *ebpf.MapSpec `ebpf:"sockets"`
-	Speakers     *ebpf.MapSpec `ebpf:"speakers"`
-	Syns         *ebpf.MapSpec `ebpf:"syns"`
+	Accepted      *ebpf.MapSpec `ebpf:"accepted"`
+	Children      *ebpf.MapSpec `ebpf:"children"`
+	ClientHints   *ebpf.MapSpec `ebpf:"client_hints"`
+	Clients       *ebpf.MapSpec `ebpf:"clients"`
+	Config        *ebpf.MapSpec `ebpf:"config"`
+	Connections   *ebpf.MapSpec `ebpf:"connections"`
+	Counters      *ebpf.MapSpec `ebpf:"counters"`
+	Destinations  *ebpf.MapSpec `ebpf:"destinations"`
+	Events        *ebpf.MapSpec `ebpf:"events"`
+	Flows         *ebpf.MapSpec `ebpf:"flows"`
+	Goroutines    *ebpf.MapSpec `ebpf:"goroutines"`
+	LabelSets     *ebpf.MapSpec `ebpf:"label_sets"`
+	Lookups       *ebpf.MapSpec `ebpf:"lookups"`
+	Names         *ebpf.MapSpec `ebpf:"names"`
+	OlderCgroups  *ebpf.MapSpec `ebpf:"older_cgroups"`
+	Peers         *ebpf.MapSpec `ebpf:"peers"`
+	PidNamespaces *ebpf.MapSpec `ebpf:"pid_namespaces"`
+	Ports         *ebpf.MapSpec `ebpf:"ports"`
+	Questions     *ebpf.MapSpec `ebpf:"questions"`
+	Scopes        *ebpf.MapSpec `ebpf:"scopes"`
+	Scratch       *ebpf.MapSpec `ebpf:"scratch"`
+	ServerNames   *ebpf.MapSpec `ebpf:"server_names"`
+	Sockets       *ebpf.MapSpec `ebpf:"sockets"`
+	Syns          *ebpf.MapSpec `ebpf:"syns"`
 }
 
 // RecordVariableSpecs contains global variables before they are loaded into the kernel.
@@ -622,9 +617,9 @@ type RecordMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type RecordVariableSpecs struct {
 	BindEventType     *ebpf.VariableSpec `ebpf:"bind_event_type"`
-	Births            *ebpf.VariableSpec `ebpf:"births"`
 	BoundPorts        *ebpf.VariableSpec `ebpf:"bound_ports"`
 	CgroupEventType   *ebpf.VariableSpec `ebpf:"cgroup_event_type"`
+	CgroupGeneration  *ebpf.VariableSpec `ebpf:"cgroup_generation"`
 	ClientEventType   *ebpf.VariableSpec `ebpf:"client_event_type"`
 	ConnectionType    *ebpf.VariableSpec `ebpf:"connection_type"`
 	CounterType       *ebpf.VariableSpec `ebpf:"counter_type"`
@@ -669,36 +664,37 @@ func (o *RecordObjects) Close() error {
 //
 // It can be passed to LoadRecordObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RecordMaps struct {
-	Accepted     *ebpf.Map `ebpf:"accepted"`
-	Children     *ebpf.Map `ebpf:"children"`
-	Clients      *ebpf.Map `ebpf:"clients"`
-	Config       *ebpf.Map `ebpf:"config"`
-	Connections  *ebpf.Map `ebpf:"connections"`
-	Counters     *ebpf.Map `ebpf:"counters"`
-	Destinations *ebpf.Map `ebpf:"destinations"`
-	Events       *ebpf.Map `ebpf:"events"`
-	Flows        *ebpf.Map `ebpf:"flows"`
-	Goroutines   *ebpf.Map `ebpf:"goroutines"`
-	Insides      *ebpf.Map `ebpf:"insides"`
-	LabelSets    *ebpf.Map `ebpf:"label_sets"`
-	Lookups      *ebpf.Map `ebpf:"lookups"`
-	Names        *ebpf.Map `ebpf:"names"`
-	Olders       *ebpf.Map `ebpf:"olders"`
-	Peers        *ebpf.Map `ebpf:"peers"`
-	Ports        *ebpf.Map `ebpf:"ports"`
-	Questions    *ebpf.Map `ebpf:"questions"`
-	Scopes       *ebpf.Map `ebpf:"scopes"`
-	Scratch      *ebpf.Map `ebpf:"scratch"`
-	ServerNames  *ebpf.Map `ebpf:"server_names"`
-	Sockets      *ebpf.Map `ebpf:"sockets"`
-	Speakers     *ebpf.Map `ebpf:"speakers"`
-	Syns         *ebpf.Map `ebpf:"syns"`
+	Accepted      *ebpf.Map `ebpf:"accepted"`
+	Children      *ebpf.Map `ebpf:"children"`
+	ClientHints   *ebpf.Map `ebpf:"client_hints"`
+	Clients       *ebpf.Map `ebpf:"clients"`
+	Config        *ebpf.Map `ebpf:"config"`
+	Connections   *ebpf.Map `ebpf:"connections"`
+	Counters      *ebpf.Map `ebpf:"counters"`
+	Destinations  *ebpf.Map `ebpf:"destinations"`
+	Events        *ebpf.Map `ebpf:"events"`
+	Flows         *ebpf.Map `ebpf:"flows"`
+	Goroutines    *ebpf.Map `ebpf:"goroutines"`
+	LabelSets     *ebpf.Map `ebpf:"label_sets"`
+	Lookups       *ebpf.Map `ebpf:"lookups"`
+	Names         *ebpf.Map `ebpf:"names"`
+	OlderCgroups  *ebpf.Map `ebpf:"older_cgroups"`
+	Peers         *ebpf.Map `ebpf:"peers"`
+	PidNamespaces *ebpf.Map `ebpf:"pid_namespaces"`
+	Ports         *ebpf.Map `ebpf:"ports"`
+	Questions     *ebpf.Map `ebpf:"questions"`
+	Scopes        *ebpf.Map `ebpf:"scopes"`
+	Scratch       *ebpf.Map `ebpf:"scratch"`
+	ServerNames   *ebpf.Map `ebpf:"server_names"`
+	Sockets       *ebpf.Map `ebpf:"sockets"`
+	Syns          *ebpf.Map `ebpf:"syns"`
 }
 
 func (m *RecordMaps) Close() error {
 	return _RecordClose(
 		m.Accepted,
 		m.Children,
+		m.ClientHints,
 		m.Clients,
 		m.Config,
 		m.Connections,
@@ -707,19 +703,18 @@ func (m *RecordMaps) Close() error {
 		m.Events,
 		m.Flows,
 		m.Goroutines,
-		m.Insides,
 		m.LabelSets,
 		m.Lookups,
 		m.Names,
-		m.Olders,
+		m.OlderCgroups,
 		m.Peers,
+		m.PidNamespaces,
 		m.Ports,
 		m.Questions,
 		m.Scopes,
 		m.Scratch,
 		m.ServerNames,
 		m.Sockets,
-		m.Speakers,
 		m.Syns,
 	)
 }
@@ -729,9 +724,9 @@ func (m *RecordMaps) Close() error {
 // It can be passed to LoadRecordObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RecordVariables struct {
 	BindEventType     *ebpf.Variable `ebpf:"bind_event_type"`
-	Births            *ebpf.Variable `ebpf:"births"`
 	BoundPorts        *ebpf.Variable `ebpf:"bound_ports"`
 	CgroupEventType   *ebpf.Variable `ebpf:"cgroup_event_type"`
+	CgroupGeneration  *ebpf.Variable `ebpf:"cgroup_generation"`
 	ClientEventType   *ebpf.Variable `ebpf:"client_event_type"`
 	ConnectionType    *ebpf.Variable `ebpf:"connection_type"`
 	CounterType       *ebpf.Variable `ebpf:"counter_type"`

@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* What a resolver sends: datagrams, which hold one DNS answer each, and segments of streams, which only user space puts together. */
+/* Packets from a resolver: datagrams with one DNS answer each, and TCP segments, which only user space reassembles. */
 #pragma once
+
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <linux/in.h>
+#include <stddef.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
 
 #include "dns.h"
 
@@ -14,7 +21,7 @@ static __always_inline void raise_epoch(__u64 cgroup)
 		__sync_fetch_and_add(&scope->epoch, 1);
 }
 
-/* Notes that a look-up has got an address. Non-zero where user space does not know that yet. */
+/* Stores that a look-up has an address. Returns non-zero if user space does not know that yet. */
 static __always_inline int is_first_address(const struct question *by, __u64 hash)
 {
 	struct lookup_key key = { .by = *by, .hash = hash };
@@ -30,14 +37,14 @@ static __always_inline int is_first_address(const struct question *by, __u64 has
 }
 
 /*
- * A UDP datagram from port 53, the header of which stands at offset transport. What answers no question that a scope has asked by this
- * socket is no evidence, whoever sends it.
+ * Reads a UDP datagram from port 53 with its header at offset transport. It is evidence only if it answers a question
+ * that a scope has sent on this socket, whoever sends it.
  */
 __noinline int dns_datagram(struct __sk_buff *skb, __u32 transport)
 {
 	__u32 payload = transport + UDP_HEADER, length;
 	struct dns_reader *r = new_dns_event(skb, IPPROTO_UDP, 0);
-	struct question_key asked = {};
+	struct question_key query = {};
 	struct question *by;
 	int found;
 
@@ -54,10 +61,10 @@ __noinline int dns_datagram(struct __sk_buff *skb, __u32 transport)
 	}
 	if (!(byte_at(&r->event, 2) & DNS_RESPONSE) || word_at(&r->event, 4) != 1 || read_question(r, DNS_HEADER))
 		return 0;
-	asked.cookie = r->event.cookie;
-	asked.hash = r->question;
-	asked.id = bpf_htons(word_at(&r->event, 0));
-	by = bpf_map_lookup_elem(&questions, &asked);
+	query.cookie = r->event.cookie;
+	query.hash = r->question;
+	query.id = bpf_htons(word_at(&r->event, 0));
+	by = bpf_map_lookup_elem(&questions, &query);
 	if (!by || !is_recorded(by->cgroup))
 		return 0;
 	r->event.cgroup = by->cgroup;
@@ -67,22 +74,23 @@ __noinline int dns_datagram(struct __sk_buff *skb, __u32 transport)
 	found = r->event.cut ? -1 : read_answers(skb, r, payload, by->cgroup);
 	if (found < 0)
 		raise_epoch(by->cgroup);
-	if (r->found & ANSWER_HAS_ADDRESS && is_first_address(by, asked.hash))
+	if (r->found & ANSWER_HAS_ADDRESS && is_first_address(by, query.hash))
 		found |= ANSWER_IS_NEWS;
-	if (found & ANSWER_IS_NEWS) /* all bits are set where it could not be read */
+	if (found & ANSWER_IS_NEWS) /* all bits are set if it could not be read */
 		send(&r->event);
 	return 0;
 }
 
-/* A TCP segment from a resolver that this side has connected to. Only user space puts the segments of a stream together. */
+/* Reports a TCP segment from a resolver that this side has connected to. */
 __noinline int dns_segment(struct __sk_buff *skb, __u32 transport)
 {
 	struct dns_reader *r = new_dns_event(skb, IPPROTO_TCP, 0);
 	struct bpf_sock *sk = skb->sk;
 	struct question by = {};
-	__u32 payload, length, sequence;
+	struct tcp_header tcp;
+	__u32 length, piece;
 	struct dns_event *e;
-	__u8 flags, head[10]; /* sequence number, acknowledgement number, header length, flags */
+	__u8 flags;
 
 	if (!r || !sk)
 		return 0;
@@ -93,15 +101,12 @@ __noinline int dns_segment(struct __sk_buff *skb, __u32 transport)
 	e->cgroup = by.cgroup;
 	e->recording = by.recording;
 	e->generation = by.generation;
-	if (bpf_skb_load_bytes(skb, transport + 4, head, sizeof(head)))
+	if (read_tcp(skb, transport, &tcp))
 		return 0;
-	__builtin_memcpy(&sequence, head, sizeof(sequence));
-	e->sequence = bpf_ntohl(sequence);
-	e->flags = head[9] & (DNS_FIN | DNS_SYN | DNS_RST);
-	payload = transport + (head[8] >> 4) * 4;
-	length = skb->len > payload ? skb->len - payload : 0;
-	if (!length) {
-		if (e->flags) { /* one byte that length does not count: an event is never empty */
+	e->sequence = tcp.sequence;
+	e->flags = tcp.flags & (TCP_FIN | TCP_SYN | TCP_RST);
+	if (!length_from(skb, tcp.payload)) {
+		if (e->flags) { /* one byte beyond length: an event is never empty */
 			e->length = 0;
 			if (bpf_ringbuf_output(&events, e, offsetof(struct dns_event, payload), 0))
 				count(LOST_DNS_EVENT);
@@ -110,21 +115,22 @@ __noinline int dns_segment(struct __sk_buff *skb, __u32 transport)
 	}
 	raise_epoch(by.cgroup);
 	flags = e->flags;
+	r->offset = tcp.payload;
+	length = length_from(skb, tcp.payload);
 	for (int i = 0; i < MAX_PIECES && length; i++) {
-		__u32 piece = length > DNS_PAYLOAD ? DNS_PAYLOAD : length;
-
-		/* The first piece carries the SYN, the last one the end. */
-		e->flags = (i ? 0 : flags & DNS_SYN) | (piece == length ? flags & ~DNS_SYN : 0);
-		if (load(skb, payload, e, piece)) {
+		piece = length > DNS_PAYLOAD ? DNS_PAYLOAD : length;
+		/* The first piece carries the SYN, the last one FIN and RST. */
+		e->flags = (i ? 0 : flags & TCP_SYN) | (piece == length ? flags & ~TCP_SYN : 0);
+		if (load(skb, r->offset, e, piece)) {
 			count(LOST_PACKET);
 			return 0;
 		}
 		send(e);
-		payload += piece;
-		length -= piece;
-		e->sequence += piece + !!(e->flags & DNS_SYN);
+		r->offset += piece;
+		e->sequence += piece + !!(e->flags & TCP_SYN);
+		length = length_from(skb, r->offset);
 	}
-	if (length) /* a packet that is longer than IP's own limit (BIG TCP) */
+	if (length) /* longer than IP's own limit (BIG TCP) */
 		count(LOST_PACKET);
 	return 0;
 }

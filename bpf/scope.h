@@ -1,13 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* Whose event is it: the scope of a task or of a socket, and the word that keeps names apart in it. */
+/* The scope of a task or of a socket, and the name in it that led to an address. */
 #pragma once
+
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
 
 #include "enter.h"
 #include "inside.h"
+#include "kernel.h"
+#include "maps.h"
+#include "verifier.h"
 
 const volatile struct family_layout family_layout;
 
-/* Whether what happens in a cgroup is recorded, where it is known. */
+/* Whether the events of a cgroup are recorded; 0 if it is not in scopes. */
 static __always_inline int is_recorded(__u64 id)
 {
 	struct scope *scope = bpf_map_lookup_elem(&scopes, &id);
@@ -15,7 +22,7 @@ static __always_inline int is_recorded(__u64 id)
 	return scope && scope->state != SCOPE_IGNORED;
 }
 
-/* Whether user space asked for a cgroup, and so for all that are nested in it. */
+/* Whether user space requested a cgroup, and so all cgroups nested in it. */
 static __always_inline int is_watched(__u64 id)
 {
 	struct scope *scope = bpf_map_lookup_elem(&scopes, &id);
@@ -23,7 +30,7 @@ static __always_inline int is_watched(__u64 id)
 	return scope && scope->state == SCOPE_WATCHED;
 }
 
-/* The leaf's id, if a process is the test process or descends from it, in whatever cgroup it is; else 0. */
+/* The leaf's id if a process is the test process or its descendant, in any cgroup; else 0. */
 static __always_inline __u64 scope_of_descendant(const struct settings *s, __u32 process)
 {
 	if (!s->ancestor)
@@ -34,7 +41,7 @@ static __always_inline __u64 scope_of_descendant(const struct settings *s, __u32
 /* The id of the container's cgroup that the current task has left, or 0. */
 static __always_inline __u64 scope_left(const struct settings *s)
 {
-	__u64 id = s->newborn ? cgroup_left() : 0;
+	__u64 id = s->new_cgroups_after ? cgroup_left() : 0;
 	struct scope *scope;
 
 	if (!id)
@@ -42,10 +49,10 @@ static __always_inline __u64 scope_left(const struct settings *s)
 	scope = bpf_map_lookup_elem(&scopes, &id);
 	if (scope)
 		return scope->state == SCOPE_IGNORED ? 0 : id;
-	return adopt(id); /* the names on the path of the current task's cgroup are not its */
+	return track(id); /* without names: the task's path is another one */
 }
 
-/* The id of the scope that the current task is in, or 0. Not static: verified once, for itself. */
+/* The id of the current task's scope, or 0. Not static, so that it is verified once. */
 __noinline __u64 scope_of_task(void)
 {
 	__u64 id = bpf_get_current_cgroup_id(), ancestor;
@@ -60,9 +67,9 @@ __noinline __u64 scope_of_task(void)
 	ancestor = scope_of_descendant(s, bpf_get_current_pid_tgid() >> 32);
 	if (ancestor)
 		return ancestor;
-	if (scope && scope->state == SCOPE_ADOPTED) {
+	if (scope && scope->state == SCOPE_TRACKED) {
 		if (!scope->named)
-			tell_names(id, scope);
+			report_names(id, scope);
 		return id;
 	}
 	ancestor = scope_left(s);
@@ -70,17 +77,17 @@ __noinline __u64 scope_of_task(void)
 		return ancestor;
 	if (scope)
 		return 0;
-	if (id < s->newborn)
-		return was_entered(id) ? adopt(id) : 0;
+	if (id < s->new_cgroups_after)
+		return was_entered(id) ? track(id) : 0;
 	if (s->level) {
 		ancestor = bpf_get_current_ancestor_cgroup_id(s->level);
 		if (ancestor && is_watched(ancestor))
 			return ancestor;
 	}
-	return s->newborn ? adopt_own(id) : 0;
+	return s->new_cgroups_after ? track_own(id) : 0;
 }
 
-/* The id of the scope in which the packet's socket was made, or 0. Not static: verified once, for itself. */
+/* The id of the scope in which the packet's socket was created, or 0. Not static, so that it is verified once. */
 __noinline __u64 scope_of_packet(struct __sk_buff *skb)
 {
 	__u64 id = bpf_skb_cgroup_id(skb), ancestor;
@@ -92,19 +99,20 @@ __noinline __u64 scope_of_packet(struct __sk_buff *skb)
 	s = get_settings();
 	if (!s)
 		return 0;
-	if (id < s->newborn)
-		return was_entered(id) ? adopt(id) : 0;
+	if (id < s->new_cgroups_after)
+		return was_entered(id) ? track(id) : 0;
 	if (s->level) {
 		ancestor = bpf_skb_ancestor_cgroup_id(skb, s->level);
 		if (ancestor && is_watched(ancestor))
 			return ancestor;
 	}
-	return s->newborn ? adopt(id) : 0;
+	return s->new_cgroups_after ? track(id) : 0;
 }
 
 /*
- * A descendant of the test process makes a socket outside of the leaf, or a process of a container outside of its cgroup: the socket
- * is in the scope that was left, whatever its cgroup. Its packets tell only the cgroup in which it was made.
+ * A descendant of the test process creates a socket outside of the leaf, or a process of a container outside of its
+ * cgroup. The socket belongs to the scope that the process left. From its packets only the cgroup in which it was
+ * created can be read.
  */
 static __always_inline void on_create(struct bpf_sock *ctx)
 {
@@ -127,8 +135,8 @@ static __always_inline void on_create(struct bpf_sock *ctx)
 }
 
 /*
- * What opener.level is for the current task: the level of its cgroup, found by asking for every ancestor, since there is no helper that
- * tells. Not static: verified once, for itself.
+ * The value of initiator.level for the current task: the level of its cgroup. No helper returns it, so the function
+ * compares every ancestor. Not static, so that it is verified once.
  */
 __noinline __u32 level_of_task(void)
 {
@@ -149,28 +157,26 @@ static __always_inline __u64 executable_entry(void)
 {
 	__u64 at = bpf_get_current_task();
 
-	if (!task_layout.name) /* the verifier knows the value, and drops the rest */
+	if (!task_layout.name) /* a constant to the verifier, which removes dead code */
 		return 0;
-	if (bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.mm)) ||
-	    bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.exe_file)) ||
-	    bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.dentry)))
-		return 0;
-	return at;
+	return kernel_word(kernel_word(kernel_word(at, task_layout.mm), task_layout.exe_file), task_layout.dentry);
 }
 
-static __always_inline void set_executable(struct opener *o)
+static __always_inline void set_executable(struct initiator *o)
 {
-	__u64 at = executable_entry();
+	__u64 at;
 
-	if (!task_layout.name || !at || bpf_probe_read_kernel(&at, sizeof(at), (void *)(at + task_layout.name)))
+	if (!task_layout.name)
 		return;
-	bpf_probe_read_kernel_str(o->executable, sizeof(o->executable), (void *)at);
+	at = kernel_word(executable_entry(), task_layout.name);
+	if (at)
+		bpf_probe_read_kernel_str(o->executable, sizeof(o->executable), (void *)at);
 }
 
 /*
- * What flow_key.executable is for the current task: what the kernel itself looks the name up by, a hash of name and directory with the
- * name's length; of a file in no directory, which has no hash, its address. The test process is spared: it is what it is. Not static:
- * verified once, for itself.
+ * The value of flow_key.executable for the current task: the kernel's own hash of name and directory with the length of
+ * the name, or the address of the entry if it has no hash. 0 for the test process, whose executable is known. Not
+ * static, so that it is verified once.
  */
 __noinline __u64 executable_of_task(void)
 {
@@ -185,8 +191,8 @@ __noinline __u64 executable_of_task(void)
 	return (__u32)id ? id : entry;
 }
 
-/* Of the test process, where that is certain, user space knows the executable. */
-static __always_inline void set_opener(struct opener *o, int of_test_process)
+/* The executable of the test process is known to user space. */
+static __always_inline void set_initiator(struct initiator *o, int of_test_process)
 {
 	__u64 *executable = (__u64 *)o->executable, zero = unknown_zero();
 
@@ -199,27 +205,27 @@ static __always_inline void set_opener(struct opener *o, int of_test_process)
 	bpf_get_current_comm(o->comm, sizeof(o->comm));
 }
 
-#define CANDIDATE_NS 5000000000ULL /* how long after its answer a question may still be connected for */
+#define CANDIDATE_NS 5000000000ULL /* how long after its answer a query may lead to a connection */
 
 /*
- * Sets name and since of a key for a connection of its scope to its address right now. Where that uses a question up, rather than looks at
- * the way there, it says whether one waited (enum asked); ASKED_NOT: it has the name of one that was asked for another connection, or none.
+ * Sets name and since of a key for a connection of its scope to its address now. With uses it consumes a query, and
+ * returns whether one was pending. With DNS_MATCH_NONE the name is that of another connection's query, or none.
  */
-static __always_inline enum asked set_name(struct flow_key *key, int uses)
+static __always_inline enum dns_match set_name(struct flow_key *key, int uses)
 {
 	struct scope *scope = bpf_map_lookup_elem(&scopes, &key->cgroup);
 	struct name_key address = { .cgroup = key->cgroup };
-	__u64 now, asked = unknown_zero(); /* ASKED_NOT */
+	__u64 now, match = unknown_zero(); /* DNS_MATCH_NONE */
 	struct name *name;
 
 	if (!scope)
-		return asked;
+		return match;
 	key->name = scope->epoch;
 	__builtin_memcpy(address.addr, key->addr, sizeof(address.addr));
 	name = bpf_map_lookup_elem(&names, &address);
 	if (!name)
-		return asked;
-	now = bpf_ktime_get_ns(); /* here: nothing can be called while the lock is held */
+		return match;
+	now = bpf_ktime_get_ns(); /* here, because no helper may be called under the lock */
 	bpf_spin_lock(&name->lock);
 	if (name->epoch == key->name) {
 		if (name->changed == name->since) {
@@ -231,20 +237,20 @@ static __always_inline enum asked set_name(struct flow_key *key, int uses)
 		if (uses && name->pending) {
 			name->pending--;
 			if (now < name->time + CANDIDATE_NS)
-				asked = ASKED;
+				match = DNS_MATCH;
 		}
 	}
 	bpf_spin_unlock(&name->lock);
-	return asked;
+	return match;
 }
 
-/* What flow_key.bound is for this port right now. Not static: verified once, for itself. */
+/* The current value of flow_key.bound for a port. Not static, so that it is verified once. */
 __noinline __u64 bound_of(__u64 netns, __u32 port, __u32 protocol)
 {
 	struct port_key key = { .netns = netns, .port = port, .protocol = protocol };
 	__u64 *bound;
 
-	if (!*bound_port(port)) /* by far the most, of servers elsewhere */
+	if (!*bound_port(port)) /* nearly all ports: those of remote servers */
 		return 0;
 	bound = bpf_map_lookup_elem(&ports, &key);
 	return bound ? *bound : 0;

@@ -1,67 +1,65 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Which task sends a packet, read from the kernel's memory. A datagram, and whatever a raw socket sends, leaves within the system call of
- * its sender, so that the current task is the sender, whoever made the socket; threads that io_uring starts are in their process's cgroup,
- * too (from 5.12 on). Timers, acknowledgements and kernel workers send for TCP and SCTP, and for sockets that no program holds: the current task says
- * nothing of those.
+ * Which task sends a packet, read from kernel memory. Datagrams and packets of raw sockets leave within the system call
+ * of their sender. So the current task is the sender, no matter which task created the socket. Threads of io_uring are
+ * in the cgroup of their process (since 5.12). TCP, SCTP and sockets without a file also send from timers,
+ * acknowledgements and kernel workers: the current task is not their sender.
  *
- * Needs BTF of the kernel (struct sender_layout). Not seen without it: who sends on a socket that another cgroup's process made.
+ * Needs BTF of the kernel (struct sender_layout). Not seen without it: who sends on a socket that a process of another
+ * cgroup created.
  */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "kernel.h"
 #include "scope.h"
 
 const volatile struct sender_layout sender_layout;
 
 /*
- * The functions here that are not static are verified once, each for itself. Before 6.8 that is so whether or not they are called,
- * therefore each asks for the layout.
+ * A function that is not static is verified once. Before 6.8 that includes functions that are not called, so each
+ * checks the layout.
  */
 
 /* The id of the current thread in the initial pid namespace, or 0. */
 __noinline __u32 sending_thread(void)
 {
-	__u32 pid;
-
-	if (!sender_layout.pid) /* the verifier knows the value, and drops the rest */
+	if (!sender_layout.pid) /* a constant to the verifier, which removes dead code */
 		return 0;
-	return bpf_probe_read_kernel(&pid, sizeof(pid), (void *)(bpf_get_current_task() + sender_layout.pid)) ? 0 : pid;
+	return kernel_half(bpf_get_current_task(), sender_layout.pid);
 }
 
 /* The id of the current process there, or 0. */
 static __always_inline __u32 sending_process(void)
 {
-	return family_layout.tgid ? kernel_half(bpf_get_current_task() + family_layout.tgid) : 0;
+	return family_layout.tgid ? kernel_half(bpf_get_current_task(), family_layout.tgid) : 0;
 }
 
-/* The id of the ancestor of a cgroup at a level, or 0. */
+/* The id of a cgroup's ancestor at a level, or 0. */
 static __always_inline __u64 ancestor_of(__u64 cgroup, __u32 level)
 {
-	__u32 own;
-
-	if (!level || level >= MAX_LEVEL || bpf_probe_read_kernel(&own, sizeof(own), (void *)(cgroup + sender_layout.level)) ||
-	    own < level)
+	if (!level || level >= MAX_LEVEL || kernel_half(cgroup, sender_layout.level) < level)
 		return 0;
 	if (sender_layout.ancestor_ids)
-		return kernel_word(cgroup + sender_layout.ancestor_ids + level * sizeof(__u64));
-	cgroup = kernel_word(cgroup + sender_layout.ancestors + level * sizeof(__u64));
-	cgroup = cgroup ? kernel_word(cgroup + sender_layout.node) : 0;
-	return cgroup ? kernel_word(cgroup + sender_layout.id) : 0;
+		return kernel_word(cgroup, sender_layout.ancestor_ids + level * sizeof(__u64));
+	cgroup = kernel_word(cgroup, sender_layout.ancestors + level * sizeof(__u64));
+	return kernel_word(kernel_word(cgroup, sender_layout.node), sender_layout.id);
 }
 
-/* What scope_of_task does, from any program. */
+/* The same as scope_of_task, for any type of program. */
 __noinline __u64 scope_of_sender(void)
 {
-	__u64 cgroup, node, id;
+	__u64 cgroup, id, leaf;
 	struct scope *scope;
 	struct settings *s;
 
 	if (!sender_layout.pid)
 		return 0;
-	cgroup = kernel_word(bpf_get_current_task() + sender_layout.cgroups);
-	cgroup = cgroup ? kernel_word(cgroup + sender_layout.cgroup) : 0;
-	node = cgroup ? kernel_word(cgroup + sender_layout.node) : 0;
-	id = node ? kernel_word(node + sender_layout.id) : 0;
+	cgroup = kernel_word(kernel_word(bpf_get_current_task(), sender_layout.cgroups), sender_layout.cgroup);
+	id = kernel_word(kernel_word(cgroup, sender_layout.node), sender_layout.id);
 	if (!id)
 		return 0;
 	scope = bpf_map_lookup_elem(&scopes, &id);
@@ -70,17 +68,17 @@ __noinline __u64 scope_of_sender(void)
 	s = get_settings();
 	if (!s)
 		return 0;
-	node = scope_of_descendant(s, sending_process());
-	if (node)
-		return node;
+	leaf = scope_of_descendant(s, sending_process());
+	if (leaf)
+		return leaf;
 	if (scope)
 		return scope->state == SCOPE_IGNORED ? 0 : id;
-	if (id < s->newborn)
-		return was_entered(id) ? adopt(id) : 0;
-	node = ancestor_of(cgroup, s->level);
-	if (node && is_watched(node))
-		return node;
-	return s->newborn ? adopt(id) : 0;
+	if (id < s->new_cgroups_after)
+		return was_entered(id) ? track(id) : 0;
+	leaf = ancestor_of(cgroup, s->level);
+	if (leaf && is_watched(leaf))
+		return leaf;
+	return s->new_cgroups_after ? track(id) : 0;
 }
 
 /* The address of a packet's socket, as a number. */
@@ -91,40 +89,35 @@ static __always_inline __u64 socket_address(struct bpf_sock *sk)
 	return bpf_probe_read_kernel(&at, sizeof(at), &sk) ? 0 : at;
 }
 
-/* Whether a task is in a system call on the packet's socket: then it is the current one. */
+/* Whether a task is in a system call on the packet's socket: it is the current one then. */
 static __always_inline int is_owned(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
-	__u64 at;
 
 	if (!sender_layout.owned || !sk)
 		return 0;
-	at = socket_address(sk);
-	return at && kernel_half(at + sender_layout.owned);
+	return !!kernel_half(socket_address(sk), sender_layout.owned);
 }
 
-/* Whether a program holds the packet's socket. The kernel's own ones, which answer pings and refuse connections, have no file. */
-__noinline int is_held(struct __sk_buff *skb)
+/*
+ * Whether the packet's socket has a file. The kernel's own sockets, which answer pings and refuse connections, have
+ * none.
+ */
+__noinline int has_file(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
-	__u64 at;
 
 	if (!sender_layout.pid || !sk)
 		return 0;
-	at = socket_address(sk);
-	at = at ? kernel_word(at + sender_layout.socket) : 0;
-	return at && kernel_word(at + sender_layout.file);
+	return !!kernel_word(kernel_word(socket_address(sk), sender_layout.socket), sender_layout.file);
 }
 
 /* The cookie of the network namespace that a packet leaves, or 0. */
 __noinline __u64 netns_of_packet(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
-	__u64 at;
 
 	if (!sender_layout.pid || !sk)
 		return 0;
-	at = socket_address(sk);
-	at = at ? kernel_word(at + sender_layout.net) : 0;
-	return at ? kernel_word(at + sender_layout.net_cookie) : 0;
+	return kernel_word(kernel_word(socket_address(sk), sender_layout.net), sender_layout.net_cookie);
 }

@@ -1,18 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * By which names clients call servers: what the first bytes of a TCP connection say (speech.h) goes to user space where it is new, and
- * is only counted where it is known, as flows are.
+ * Names by which clients call servers, from the first payload of a TCP connection (tcp_payload.h). A new name is
+ * reported to user space, a known one is only counted, as flows are.
  *
- * A DNS question only suggests a name: the connection that follows it may be meant for another name with the same address, from a cache
- * of the program's or from DNS over HTTPS. So every connection is read. One that sends nothing says nothing, and is no more than its
- * flow. None on loopback is read.
+ * A DNS question is only a hint: the connection that follows may be for another name with the same address, from a
+ * cache of the program or from DNS over HTTPS. So every connection is read, except on loopback. A connection without
+ * payload has no name, only its flow.
  */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <linux/errno.h>
+#include <linux/in.h>
+#include <stddef.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
 #include "flow.h"
 
-enum speech {
-	SPEECH_BEGINS,
+enum hint_state {
+	HINT_BEGINS,
 	HELLO_TYPE,
 	HELLO_LENGTH,
 	HELLO_SESSION,
@@ -28,16 +36,16 @@ enum speech {
 	FIELD_NAME,
 	FIELD_VALUE,
 	HOST_VALUE,
-	SPEECH_DECIDED, /* from here on nothing is read any more */
+	HINT_COMPLETE, /* nothing is read from here on */
 };
 
-static __always_inline void decide(struct speaker *s, __u8 source)
+static __always_inline void complete_hint(struct client_hint *s, __u8 source)
 {
 	s->source = source;
-	s->state = SPEECH_DECIDED;
+	s->state = HINT_COMPLETE;
 }
 
-/* Has no branch: the verifier would follow both ways of each. */
+/* Without a branch: the verifier would follow both sides. */
 static __always_inline __u8 to_lower(__u8 b)
 {
 	__u32 letter = (__u32)b - 'A';
@@ -45,20 +53,21 @@ static __always_inline __u8 to_lower(__u8 b)
 	return b | ((letter - 26) & ~letter) >> 31 << 5;
 }
 
-static __always_inline void keep(struct speaker *s, __u8 b)
+static __always_inline void append_hint(struct client_hint *s, __u8 b)
 {
 	s->text[s->kept & (SERVER_NAME_LEN - 1)] = b;
 	s->kept++;
 	s->hash = (s->hash ^ to_lower(b)) * FNV_PRIME;
 }
 
-/* Counts what a connection names, and tells user space if it is new. */
-static __always_inline void name_server(const struct flow_key *flow, enum asked asked, __u64 hash, __u8 source, const struct speaker *s)
+/* Counts a server name, and reports it if it is new. */
+static __always_inline void record_server_name(const struct flow_key *flow, enum dns_match dns_match, __u64 hash,
+					       __u8 source, const struct client_hint *s)
 {
-	struct server_name_key key = { .flow = *flow, .hash = hash, .asked = asked };
+	struct server_name_key key = { .flow = *flow, .hash = hash, .dns_match = dns_match };
 	__u64 one = 1, *known = bpf_map_lookup_elem(&server_names, &key);
 	struct name_event *e;
-	int err; /* not long: before 6.4 the upper half of what map helpers return is zero */
+	int err; /* not long: before 6.4 the upper half of a map helper's result is zero */
 
 	if (!known && !is_recorded(flow->cgroup))
 		return;
@@ -68,7 +77,7 @@ static __always_inline void name_server(const struct flow_key *flow, enum asked 
 			count(LOST_NAME_ENTRY);
 			return;
 		}
-		if (err) /* another CPU was faster, and tells user space */
+		if (err) /* another CPU was faster and reports it */
 			known = bpf_map_lookup_elem(&server_names, &key);
 	}
 	if (known) {
@@ -93,7 +102,7 @@ static __always_inline void name_server(const struct flow_key *flow, enum asked 
 	bpf_ringbuf_submit(e, 0);
 }
 
-/* Whether an address is one of 127.0.0.0/8, or ::1. What serves there is this machine's, whatever it is called. */
+/* Whether an address is in 127.0.0.0/8, or ::1. A server there is on this machine, whatever its name. */
 static __always_inline int is_loopback(const struct flow_key *key)
 {
 	const __u32 *word = (const __u32 *)key->addr;
@@ -103,29 +112,32 @@ static __always_inline int is_loopback(const struct flow_key *key)
 	return !word[0] && !word[1] && !word[2] && word[3] == bpf_htonl(1);
 }
 
-/* Gets ready for the first bytes of a connection, the key of which is complete, unless its name is of no interest. */
-static __always_inline void expect_name(struct bpf_sock_addr *ctx, const struct flow_key *key, enum asked asked)
+/* Prepares the parser for the first payload of a connection with a complete key, unless its name is of no interest. */
+static __always_inline void expect_hint(struct bpf_sock_addr *ctx, const struct flow_key *key, enum dns_match dns_match)
 {
 	int ignored = is_loopback(key);
-	struct speaker *s;
+	struct client_hint *s;
 
 	if (!ignored && ctx->protocol == IPPROTO_MPTCP) {
-		/* Not so from every kernel's view: then its bytes leave through other sockets, and nobody can say what they name. */
-		name_server(key, asked, 0, NAMES_NOTHING, NULL);
+		/*
+		 * Some kernels still create the storage, but the payload leaves through other sockets, so no name can
+		 * be read.
+		 */
+		record_server_name(key, dns_match, 0, NAMES_NOTHING, NULL);
 		return;
 	}
 	if (!ctx->sk)
 		return;
-	/* A socket may connect again, if it did not get through before. */
-	s = bpf_sk_storage_get(&speakers, ctx->sk, 0, ignored ? 0 : BPF_SK_STORAGE_GET_F_CREATE);
+	/* A socket may connect again after a failure. */
+	s = bpf_sk_storage_get(&client_hints, ctx->sk, 0, ignored ? 0 : BPF_SK_STORAGE_GET_F_CREATE);
 	if (!s) {
 		if (!ignored)
 			count(LOST_SOCKET);
 		return;
 	}
-	__builtin_memset(s, 0, offsetof(struct speaker, text));
+	__builtin_memset(s, 0, offsetof(struct client_hint, text));
 	s->key = *key;
 	s->hash = FNV_OFFSET;
-	s->asked = asked;
-	s->state = ignored ? SPEECH_DECIDED : SPEECH_BEGINS;
+	s->dns_match = dns_match;
+	s->state = ignored ? HINT_COMPLETE : HINT_BEGINS;
 }

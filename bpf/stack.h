@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * The call stack of the goroutine that opens something new. The runtime has noted, for the length of the system call, where it came
- * from; from there frame pointers lead outward. It is told before the flow that it belongs to, which for datagrams may never come.
+ * The call stack of the goroutine that opens a new flow. For the length of a system call, the runtime stores where the
+ * call came from; frame pointers lead outward from there. It is sent before its flow, which may never come for
+ * datagrams.
  */
 #pragma once
+
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
 
 #include "goroutine.h"
 
 /*
- * A word of a g, the first ones of which are in frames where there is so much: to read hundreds from the process costs hardly more
- * than to read one. The verifier knows the offset, and drops what is not meant.
+ * A word of a g. Its first words are in frames if they could be read: to read hundreds of bytes costs hardly more than
+ * to read one word. The verifier knows the offset, and removes dead code.
  */
 static __always_inline __u64 goroutine_word(const __u64 *frames, int read, __u64 g, __u32 offset)
 {
@@ -18,10 +23,12 @@ static __always_inline __u64 goroutine_word(const __u64 *frames, int read, __u64
 	return read ? frames[offset / sizeof(__u64)] : user_word(g + offset);
 }
 
-/* own is what the thread has for g. */
-static __always_inline void tell_stack(const struct flow_key *key, __u64 own)
+/* own is the g of the thread. */
+static __always_inline void report_stack(const struct flow_key *key, __u64 own)
 {
-	struct { __u64 next, address; } frame;
+	struct {
+		__u64 next, address;
+	} frame;
 	struct stack_event *e;
 	__u64 g, at, first;
 	__u32 length;
@@ -33,8 +40,10 @@ static __always_inline void tell_stack(const struct flow_key *key, __u64 own)
 	if (!g || !user_word(g + goroutine_layout.syscall_sp))
 		return;
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
-	if (!e)
-		return; /* so is the flow, which is counted */
+	if (!e) {
+		count(LOST_STACK_EVENT);
+		return;
+	}
 	read = !bpf_probe_read_user(e->frames, sizeof(e->frames), (void *)g);
 	e->kind = EVENT_STACK;
 	e->key = *key;
@@ -55,5 +64,5 @@ static __always_inline void tell_stack(const struct flow_key *key, __u64 own)
 		at = frame.next;
 	}
 	e->length = length;
-	bpf_ringbuf_submit(e, 0); /* wakes the reader: it may be that nothing follows */
+	bpf_ringbuf_submit(e, 0); /* wakes the reader: nothing else may follow */
 }

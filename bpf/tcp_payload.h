@@ -1,204 +1,172 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Payload that leaves on a TCP connection from before the recording (tcp_connections.h), or on one that others opened: its flow is told.
+ * The first payload of a TCP client, as far as it names the server: a TLS ClientHello (tls_client_hello.h) or an HTTP/1
+ * request (http_request.h), in any number of segments. The parser reads it as it leaves, so no stream is reassembled.
+ * User space validates the name.
+ *
+ * No name: any other protocol, malformed input, a ClientHello without a name, a request to a proxy, and a name that is
+ * not complete after MAX_HINT_BYTES, or when the client ends. Not read: TLS that begins within another protocol
+ * (STARTTLS), HTTP/2 without TLS, QUIC, later requests.
  */
 #pragma once
 
-#include "children.h"
-#include "packet.h"
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
 
-/*
- * How much payload of a packet of TCP was not sent before: all of it or nothing, since until it has left, its first byte is the next one to
- * be sent. Negative where the packet cannot be read.
- */
-static __always_inline int sends_payload(struct __sk_buff *skb, const struct packet *p)
+#include "http_request.h"
+#include "packet.h"
+#include "tcp_connections.h"
+#include "tls_client_hello.h"
+
+#define MAX_HINT_BYTES 65536
+#define MAX_STEPS 16384 /* in one segment */
+#define STEPS 32        /* steps in a round, and rounds in a round of the next level */
+
+static __always_inline struct client_hint *client_hint_of(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
-	__u8 head[9]; /* sequence number, acknowledgement number, header length */
-	struct bpf_tcp_sock *tcp;
-	__u32 sequence, start;
 
-	if (bpf_skb_load_bytes(skb, p->transport + 4, head, sizeof(head)))
-		return -1;
-	start = p->transport + (head[8] >> 4) * 4;
-	if (skb->len <= start || !sk)
-		return 0;
-	tcp = bpf_tcp_sock(sk);
-	__builtin_memcpy(&sequence, head, sizeof(sequence));
-	if (tcp && (__s32)(bpf_ntohl(sequence) - tcp->snd_nxt) < 0)
-		return 0;
-	return skb->len - start;
+	if (!sk)
+		return NULL;
+	sk = bpf_sk_fullsock(sk);
+	return sk ? bpf_sk_storage_get(&client_hints, sk, 0, 0) : NULL;
 }
 
-/* Where the kernel lets programs on packets look at the current task, and its BTF says who holds a socket; else 0. */
-const volatile __u32 sender_readable;
-
-/*
- * What thread_goroutine is of the thread that sends a packet in a system call, if it is one of the test process; else 0. Packets also leave
- * in interrupts of any task, for instance when an acknowledgement makes room for more. Then no task holds the socket.
- */
-__noinline __u64 sending_goroutine(struct __sk_buff *skb)
+static __always_inline void read_byte(struct client_hint *s, __u8 b)
 {
-	struct settings *s = get_settings();
-	__u64 g;
+	__u8 state = s->state;
 
-	if (!sender_readable || !goroutine_layout.labels || !s || !s->process || !is_owned(skb))
-		return 0;
-	if (kernel_half(bpf_get_current_task() + family_layout.tgid) != s->process)
-		return 0;
-	g = await_goroutine();
-	return g == GOROUTINE_UNREAD ? 0 : g;
+	if (state == HINT_BEGINS) {
+		if (b == TLS_HANDSHAKE) {
+			s->state = HELLO_TYPE;
+			s->head = 1;
+		} else if (b >= 'A' && b <= 'Z') {
+			s->state = REQUEST_METHOD;
+			s->digits = 1;
+		} else {
+			complete_hint(s, NAMES_NOTHING);
+		}
+	} else if (is_tls(state)) {
+		if (!s->record) {
+			read_record_header(s, b);
+		} else {
+			s->record--;
+			read_hello(s, state, b);
+		}
+	} else if (state <= REQUEST_LINE) {
+		read_request_line(s, state, b);
+	} else {
+		read_field(s, state, b);
+	}
 }
 
-/* Not static: see await_recording. */
-__noinline __u64 recording_of_sender(__u64 g)
+static __always_inline void advance(struct client_hint *s, __u32 n)
 {
-	__u64 recording = g ? await_recording(g) : RECORDING_NONE;
-
-	return recording == RECORDING_UNREAD ? RECORDING_NONE : recording;
+	s->offset += n;
+	s->unread -= n;
+	s->next += n;
+	s->bytes_read += n;
 }
 
-/*
- * The functions here that are not static share what stack there is: none holds much while it calls deep ones. Before 5.11 all that may be on
- * the stack at once is added up.
- */
+/* A function that is not static is verified once, not for each round of the loops that call it. */
 
-/* Whether a packet of a connection sends payload. The first one completes the key of a connection that was being opened when it was adopted. */
-__noinline int connection_sends(struct __sk_buff *skb)
+/* Reads a byte of the packet, or skips some. Returns 0 if there is nothing more to read. */
+__noinline __u64 step(struct __sk_buff *skb)
 {
-	struct connection *c = connection_of(skb);
-	struct packet p;
-	int sends;
+	struct client_hint *s = client_hint_of(skb);
+	__u8 b;
 
-	if (!c)
+	if (!s || !s->unread || s->state >= HINT_COMPLETE)
 		return 0;
-	sends = read_packet(skb, &p) || p.fragment ? -1 : sends_payload(skb, &p);
-	if (sends < 0)
+	if (s->skip && s->record) {
+		advance(s, skip_bytes(s, s->unread));
+	} else if (bpf_skb_load_bytes(skb, s->offset, &b, 1)) {
 		count(LOST_PACKET);
-	if (sends <= 0)
-		return 0;
-	if (!c->key.port) {
-		__builtin_memcpy(c->key.addr, p.destination, sizeof(c->key.addr));
-		c->key.port = p.destination_port;
-		c->key.family = p.family;
+		complete_hint(s, NAMES_NOTHING);
+	} else {
+		advance(s, 1);
+		read_byte(s, b);
+	}
+	end_hello(s);
+	return 1;
+}
+
+__noinline __u64 steps(struct __sk_buff *skb)
+{
+	for (int i = 0; i < STEPS; i++) {
+		if (!step(skb))
+			return 0;
 	}
 	return 1;
 }
 
-/* Tells the flow of a connection that sends, by a goroutine of a recording, as far as these are known. */
-__noinline int tell_connection(struct __sk_buff *skb, __u64 own, __u64 recording)
+__noinline __u64 rounds_of_steps(struct __sk_buff *skb)
 {
-	struct connection *c = connection_of(skb);
-	struct settings *s = get_settings();
-	struct opener opener = {};
-	struct flow_key key;
+	for (int i = 0; i < STEPS; i++) {
+		if (!steps(skb))
+			return 0;
+	}
+	return 1;
+}
 
-	if (!c || !s || (c->told == s->generation && (!own || recording == c->sender)))
+/* Reports the name of a connection's server, and deletes the parser's state. */
+__noinline int report_hint(struct __sk_buff *skb)
+{
+	struct client_hint *s = client_hint_of(skb);
+	struct connection *c = connection_of(skb);
+	struct bpf_sock *sk = skb->sk;
+	__u64 hash = 0;
+
+	if (!s || !sk)
 		return 0;
-	key = c->key;
-	if (own)
-		key.recording = recording;
-	else if (sender_readable && s->process && c->pid == s->process) /* who opened it need not be who sends */
-		key.recording = RECORDING_UNREAD;
-	key.bound = bpf_get_socket_cookie(skb) | BOUND_IS_CONNECTION;
-	c->told = s->generation;
-	c->sender = key.recording;
-	if (is_known(&key))
-		return 0;
-	tell_stack(&key, own);
-	opener.pid = c->pid;
-	record_new_of(&key, &opener, c->key.generation, c->said);
+	if (s->source != NAMES_NOTHING)
+		hash = (s->hash ^ s->source) * FNV_PRIME | 1;
+	if (c)
+		c->hint = hash;
+	record_server_name(&s->key, s->dns_match, hash, s->source, s);
+	sk = bpf_sk_fullsock(sk);
+	if (sk)
+		bpf_sk_storage_delete(&client_hints, sk);
 	return 0;
 }
 
 /*
- * Reads a packet of a connection whose flow may not have been reported yet in this generation, or not yet for this sender. Not static, so
- * that other packets need no stack for it.
+ * Reads a packet of a connection whose server has no name yet. Not static, so that other packets need no stack for it.
  */
-__noinline int read_payload(struct __sk_buff *skb)
+__noinline int read_client_payload(struct __sk_buff *skb)
 {
-	__u64 own, recording;
-
-	if (!connection_sends(skb))
-		return 0;
-	own = sending_goroutine(skb);
-	recording = recording_of_sender(own);
-	return tell_connection(skb, own, recording);
-}
-
-/* How many bytes a TCP socket has sent, those of this packet included, and those once that were sent again. */
-static __always_inline __u64 bytes_sent(struct bpf_sock *sk)
-{
-	__u64 at = socket_address(sk);
-
-	return kernel_word(at + sender_layout.bytes_sent) - kernel_word(at + sender_layout.bytes_retrans);
-}
-
-/*
- * Whether a packet is the first by which a task in scope sends on a connection that none has opened: it was given the socket, or took it;
- * or MPTCP opened it earlier. The connection is that task's from then on, as if it were from before the recording.
- *
- * An end that accepted its connection sends only what is acknowledged or under way; for the one that opened it, the SYN was acknowledged,
- * too. Who sends is known while a task holds the socket: what is left until later was sent before. Needs struct sender_layout.
- */
-__noinline int take_connection(struct __sk_buff *skb)
-{
-	struct settings *s = get_settings();
-	struct bpf_sock *sk = skb->sk;
-	struct bpf_tcp_sock *tcp;
-	struct connection *c;
+	struct client_hint *s = client_hint_of(skb);
+	struct tcp_header tcp;
+	__u32 length, known = 0;
 	struct packet p;
-	__u32 *syn, now;
-	__u64 cgroup;
-	int sends;
 
-	if (!sender_layout.pid || !s || !sk)
+	if (!s || s->state >= HINT_COMPLETE)
 		return 0;
-	sk = bpf_sk_fullsock(sk);
-	if (!sk || !is_owned(skb))
-		return 0;
-	syn = bpf_sk_storage_get(&syns, sk, 0, 0);
-	if (syn && *syn == s->generation)
-		return 0;
-	tcp = bpf_tcp_sock(sk);
-	sends = read_packet(skb, &p) ? -1 : sends_payload(skb, &p);
-	if (!tcp || !sends)
-		return 0;
-	now = sends;
-	if (sends > 0 && bytes_sent(sk) == tcp->bytes_acked + (tcp->snd_nxt - tcp->snd_una) + now) {
-		bpf_sk_storage_get(&accepted, sk, 0, BPF_SK_STORAGE_GET_F_CREATE); /* else it is looked at again */
+	if (read_packet(skb, &p) || p.fragment || read_tcp(skb, p.transport, &tcp)) {
+		count(LOST_PACKET);
 		return 0;
 	}
-	cgroup = scope_of_sender();
-	if (!cgroup)
-		return 0;
-	c = sends < 0 ? NULL : bpf_sk_storage_get(&connections, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!c) {
-		count(sends < 0 ? LOST_PACKET : LOST_SOCKET);
-		return 0;
+	length = length_from(skb, tcp.payload);
+	tcp.sequence += !!(tcp.flags & TCP_SYN);
+	if (!s->synced) {
+		s->next = tcp.sequence;
+		s->synced = 1;
 	}
-	c->key.cgroup = cgroup;
-	c->key.netns = netns_of_packet(skb);
-	c->key.protocol = IPPROTO_TCP;
-	c->pid = sending_process();
-	return 1;
-}
-
-/*
- * Tells the flow of a packet's TCP socket once more, if it opened its connection before this generation, or if others than who opened it may
- * send.
- */
-static __always_inline void note_connection(struct __sk_buff *skb, struct bpf_sock *sk)
-{
-	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
-	struct settings *s;
-
-	if (!c) {
-		if (!bpf_sk_storage_get(&accepted, sk, 0, 0) && take_connection(skb))
-			read_payload(skb);
-		return;
+	if (length)
+		known = s->next - tcp.sequence; /* a retransmission was read before */
+	if ((__s32)known < 0)                   /* a packet that this hook did not see */
+		complete_hint(s, NAMES_NOTHING);
+	s->offset = tcp.payload + known;
+	s->unread = known < length ? length - known : 0;
+	for (int i = 0; i < MAX_STEPS / STEPS / STEPS; i++) {
+		if (!rounds_of_steps(skb))
+			break;
 	}
-	s = get_settings();
-	if (s && (s->generation != c->told || (sender_readable && s->several)))
-		read_payload(skb);
+	if (s->state < HINT_COMPLETE &&
+	    (s->unread || s->bytes_read > MAX_HINT_BYTES || (s->bytes_read && (tcp.flags & (TCP_FIN | TCP_RST)))))
+		complete_hint(s, NAMES_NOTHING);
+	if (s->state < HINT_COMPLETE)
+		return 0;
+	return report_hint(skb);
 }

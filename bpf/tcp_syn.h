@@ -1,17 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * TCP connections that no connect in scope has told of: the kernel opens them itself for a socket in scope, as MPTCP does to further
- * addresses of its peer, or another process does with a socket that it was given. Their SYN tells of them.
+ * TCP connections without a connect in scope: the kernel opens them for a socket in scope, as MPTCP does to further
+ * addresses of its peer, or another process does on a socket that it received. They are reported by their SYN.
  *
- * Not seen: those of a socket that the kernel made in its own cgroup, as MPTCP did before Linux 5.11.
+ * Not seen: connections of a socket that the kernel created in its own cgroup, as MPTCP did before Linux 5.11.
  */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "connect.h"
 #include "unnamed.h"
 
 #define TCP_STATE_SYN_SENT 2
 
-/* Whether the current thread has just connected by MPTCP to where the packet's socket connects, which was told then. */
+/*
+ * Whether the current thread has just connected by MPTCP to the destination of the packet's socket: that connect was
+ * reported.
+ */
 static __always_inline int is_mptcp_connect(const struct bpf_sock *sk, const struct packet *p)
 {
 	__u32 thread = sending_thread();
@@ -30,7 +38,7 @@ __noinline int read_syn(struct __sk_buff *skb)
 	struct settings *s;
 	struct packet p;
 	__u64 cgroup;
-	__u32 *told;
+	__u32 *reported;
 
 	if (!sk)
 		return 0;
@@ -44,10 +52,10 @@ __noinline int read_syn(struct __sk_buff *skb)
 		count(LOST_PACKET);
 		return 0;
 	}
-	told = bpf_sk_storage_get(&syns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	reported = bpf_sk_storage_get(&syns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	s = get_settings();
-	if (told && s)
-		*told = s->generation;
+	if (reported && s)
+		*reported = s->generation;
 	else
 		count(LOST_SOCKET);
 	if (!is_mptcp_connect(sk, &p))

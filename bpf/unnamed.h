@@ -1,10 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* Packets of which no system call in scope has named the destination: whose they are, and their flow. */
+/* Packets whose destination no system call in scope has named: their scope and flow. */
 #pragma once
 
-#include "packet.h"
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
 
-/* The scope of a socket that is no stream: that of its user, where a system call, a packet or user space has told, else its maker's. */
+#include "addr.h"
+#include "flow.h"
+#include "packet.h"
+#include "sender.h"
+
+/*
+ * The scope of a datagram or raw socket: that of its user, as a system call, a packet or user space has set it, else
+ * that of its creator.
+ */
 static __always_inline __u64 scope_of_datagram(struct __sk_buff *skb, const struct socket *socket)
 {
 	if (!socket || !socket->cgroup)
@@ -13,10 +24,10 @@ static __always_inline __u64 scope_of_datagram(struct __sk_buff *skb, const stru
 }
 
 /*
- * The scope of who sends a packet on a datagram socket or a raw one: that of the current task, where it is in one, else that of the
- * socket. The socket belongs to its sender from then on, so that answers do too.
+ * The scope of the sender of a packet on a datagram or raw socket: that of the current task if it is in scope, else
+ * that of the socket. From then on the socket belongs to its sender, so that answers do too.
  */
-__noinline __u64 scope_of_departure(struct __sk_buff *skb)
+__noinline __u64 scope_of_outgoing(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
 	struct socket *socket;
@@ -28,7 +39,7 @@ __noinline __u64 scope_of_departure(struct __sk_buff *skb)
 	if (!sk)
 		return 0;
 	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
-	if (!is_held(skb))
+	if (!has_file(skb))
 		return scope_of_datagram(skb, socket);
 	cgroup = scope_of_sender();
 	if (!cgroup)
@@ -42,20 +53,21 @@ __noinline __u64 scope_of_departure(struct __sk_buff *skb)
 	return cgroup;
 }
 
-/* Whether a socket is connected to an address right now, whoever has connected it. */
+/* Whether a socket is connected to an address now, no matter who connected it. */
 static __always_inline int goes_to(const struct bpf_sock *sk, const __u8 *addr, __u16 port, __u8 family)
 {
 	__u32 ip6[4] = { sk->dst_ip6[0], sk->dst_ip6[1], sk->dst_ip6[2], sk->dst_ip6[3] }, ip4 = sk->dst_ip4;
 
-	asm volatile("" : "+r"(ip4)); /* else the compiler selects the field's address, and the verifier knows no such pointer */
+	/* Otherwise the compiler selects the field's address, a pointer that the verifier does not know. */
+	asm volatile("" : "+r"(ip4));
 	if (bpf_ntohs(sk->dst_port) != port)
 		return 0;
 	return family == 4 ? ((const __u32 *)addr)[3] == ip4 : same_addr(addr, (const __u8 *)ip6);
 }
 
-/* Where a packet goes, in numbers: what functions that are not static can be given. */
+/* The destination of a packet as numbers, which functions that are not static can take as arguments. */
 struct end {
-	__u64 high; /* halves of the address, as they lie in memory */
+	__u64 high; /* halves of the address, in memory order */
 	__u64 low;
 	__u32 rest; /* port << 16 | protocol << 8 | family */
 	__u32 padding;
@@ -70,10 +82,15 @@ static __always_inline struct end end_of(const __u8 *addr, __u16 port, const str
 	return end;
 }
 
+static __always_inline void set_addr(__u8 *addr, __u64 high, __u64 low)
+{
+	__builtin_memcpy(addr, &high, sizeof(high));
+	__builtin_memcpy(addr + sizeof(high), &low, sizeof(low));
+}
+
 static __always_inline void set_end(struct flow_key *key, __u64 high, __u64 low, __u32 rest)
 {
-	__builtin_memcpy(key->addr, &high, sizeof(high));
-	__builtin_memcpy(key->addr + sizeof(high), &low, sizeof(low));
+	set_addr(key->addr, high, low);
 	key->port = rest >> 16;
 	key->protocol = rest >> 8;
 	key->family = rest;
@@ -82,14 +99,14 @@ static __always_inline void set_end(struct flow_key *key, __u64 high, __u64 low,
 /* Not static, so that its stack is not added to that of others. */
 __noinline int record_packet(struct __sk_buff *skb, __u64 cgroup, __u64 high, __u64 low, __u32 rest)
 {
-	static const struct opener nobody;
+	static const struct initiator unknown_initiator;
 	struct flow_key key = {};
 
 	key.cgroup = cgroup;
 	key.netns = netns_of_packet(skb);
 	set_end(&key, high, low, rest);
 	set_name(&key, 1);
-	record(&key, &nobody);
+	record(&key, &unknown_initiator);
 	return 0;
 }
 

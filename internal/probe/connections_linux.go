@@ -103,7 +103,7 @@ func (p *Probe) Connections(pid int) ([]Connection, error) {
 		if err != nil {
 			return fmt.Errorf("read cookie of connection: %w", err)
 		}
-		found = append(found, Connection{ID: cookie, Key: keyOf(c.Key), Said: c.Said, PID: int(c.Pid)})
+		found = append(found, Connection{ID: cookie, Key: keyOf(c.Key), Said: c.Hint, PID: int(c.Pid)})
 		return nil
 	})
 	return found, err

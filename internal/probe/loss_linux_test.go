@@ -51,6 +51,27 @@ func TestRingThatIsFullIsALoss(t *testing.T) {
 	}
 }
 
+// A connected datagram socket that sends nothing has a stack, but no flow whose loss would be counted.
+func TestCallStackWithoutRoomIsALoss(t *testing.T) {
+	testenv.Recorded(t, "call stacks that no ring has room for are counted as lost")
+	r := newRig(t, Sizes{RingBytes: uint32(os.Getpagesize())})
+	check(t, r.Sync())
+	before, err := r.Lost()
+	check(t, err)
+	r.queue.mu.Lock() // the reader waits for it
+	for port := range 100 {
+		if c, err := net.Dial("udp4", fmt.Sprintf("127.0.0.1:%d", port+1)); err == nil {
+			c.Close()
+		}
+	}
+	r.queue.mu.Unlock()
+	after, err := r.Lost()
+	check(t, err)
+	if lost := after.Minus(before); lost.Stacks == 0 || lost != (Loss{Stacks: lost.Stacks}) {
+		t.Errorf("lost %+v, want call stacks and nothing else", lost)
+	}
+}
+
 func TestLossErrorNamesWhatAndWhatToDo(t *testing.T) {
 	err := error(&LossError{Loss{FlowEvents: 3, DNSEvents: 2}.Minus(Loss{FlowEvents: 1})})
 	var loss *LossError
@@ -63,9 +84,10 @@ func TestLossErrorNamesWhatAndWhatToDo(t *testing.T) {
 		}
 	}
 	for want, loss := range map[string]Loss{
-		"NETZERO_MAX_FLOWS":   {FlowSlots: 1},
-		"NETZERO_RING_BYTES":  {CgroupEvents: 1},
-		"keep other work off": {Cgroups: 1},
+		"NETZERO_MAX_FLOWS":        {FlowSlots: 1},
+		"NETZERO_RING_BYTES":       {CgroupEvents: 1},
+		"raise NETZERO_RING_BYTES": {Stacks: 1},
+		"keep other work off":      {Cgroups: 1},
 	} {
 		if text := (&LossError{loss}).Error(); !strings.Contains(text, want) {
 			t.Errorf("%q does not say %q", text, want)

@@ -241,6 +241,7 @@ type Loss struct {
 	Cgroups      uint64 // no room among the cgroups for a newborn one: what it did is lost with it
 
 	Children uint64 // no room among the processes that are known to belong to a recording
+	Stacks   uint64 // no room in the ring buffer for the call stack of who opened a flow
 }
 
 // Minus returns what was lost since an earlier count.
@@ -259,6 +260,7 @@ func (l Loss) Minus(earlier Loss) Loss {
 		Cgroups:      l.Cgroups - earlier.Cgroups,
 
 		Children: l.Children - earlier.Children,
+		Stacks:   l.Stacks - earlier.Stacks,
 	}
 }
 
@@ -286,12 +288,13 @@ func (e *LossError) Error() string {
 	say(e.Loss.CgroupEvents, "events of new cgroups (ring buffer full)")
 	say(e.Loss.Cgroups, "events of new cgroups (cgroup table full)")
 	say(e.Loss.Children, "child processes (process table full)")
+	say(e.Loss.Stacks, "call stacks (ring buffer full)")
 	text := "the recording is incomplete, the kernel lost " + strings.Join(lost, ", ")
 	var variables []string
 	if e.Loss.FlowSlots+e.Loss.NameSlots > 0 {
 		variables = append(variables, "NETZERO_MAX_FLOWS")
 	}
-	if e.Loss.FlowEvents+e.Loss.BindEvents+e.Loss.DNSEvents+e.Loss.NameEvents+e.Loss.CgroupEvents > 0 {
+	if e.Loss.FlowEvents+e.Loss.BindEvents+e.Loss.DNSEvents+e.Loss.NameEvents+e.Loss.CgroupEvents+e.Loss.Stacks > 0 {
 		variables = append(variables, "NETZERO_RING_BYTES")
 	}
 	if len(variables) > 0 {

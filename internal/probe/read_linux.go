@@ -109,7 +109,7 @@ var ownExecutable = sync.OnceValue(func() string {
 		return ""
 	}
 	name := filepath.Base(strings.TrimSuffix(path, " (deleted)"))
-	return name[:min(len(name), len(bpf.RecordOpener{}.Executable)-1)]
+	return name[:min(len(name), len(bpf.RecordInitiator{}.Executable)-1)]
 })
 
 // fail keeps the first error of the reading goroutine for Sync.
@@ -151,7 +151,7 @@ func decode(sample []byte) (Event, error) {
 		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
 			return nil, fmt.Errorf("decode flow event: %w", err)
 		}
-		return &FlowEvent{Time: time.Duration(e.Time), Key: keyOf(e.Key), Opener: openerOf(e.Opener), Opened: e.Opened, Said: e.Said}, nil
+		return &FlowEvent{Time: time.Duration(e.Time), Key: keyOf(e.Key), Opener: openerOf(e.Initiator), Opened: e.Opened, Said: e.Hint}, nil
 	case bpf.RecordEventKindEVENT_BIND:
 		var e bpf.RecordBindEvent
 		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
@@ -161,7 +161,7 @@ func decode(sample []byte) (Event, error) {
 			Time: time.Duration(e.Time),
 			Key: Key{Cgroup: e.Cgroup, Netns: e.Netns, Addr: netip.AddrFrom16(e.Addr).Unmap(), Port: e.Port,
 				Protocol: flow.Protocol(e.Protocol)},
-			Opener: openerOf(e.Opener),
+			Opener: openerOf(e.Initiator),
 		}, nil
 	case bpf.RecordEventKindEVENT_DNS:
 		return decodeDNS(sample)
@@ -214,7 +214,7 @@ func decode(sample []byte) (Event, error) {
 		}
 		return &QuestionEvent{
 			Time: time.Duration(e.Time), Cgroup: e.Cgroup, Netns: e.Netns, Recording: goroutine.ID(e.Recording), Generation: e.Generation,
-			Opener: openerOf(e.Opener), Type: e.Type, Name: bytes.Clone(e.Name[:e.Length]),
+			Opener: openerOf(e.Initiator), Type: e.Type, Name: bytes.Clone(e.Name[:e.Length]),
 		}, nil
 	case bpf.RecordEventKindEVENT_STACK:
 		var e bpf.RecordStackEvent
@@ -260,7 +260,7 @@ func decodeDNS(sample []byte) (Event, error) {
 }
 
 func keyOf(k bpf.RecordFlowKey) Key {
-	key := Key{Cgroup: k.Cgroup, Netns: k.Netns, Name: k.Name, Since: time.Duration(k.Since), Bound: k.Bound, Births: k.Births,
+	key := Key{Cgroup: k.Cgroup, Netns: k.Netns, Name: k.Name, Since: time.Duration(k.Since), Bound: k.Bound, Births: k.CgroupGeneration,
 		Recording: goroutine.ID(k.Recording), Program: k.Executable,
 		Addr: netip.AddrFrom16(k.Addr).Unmap(), Generation: k.Generation, Port: k.Port, Protocol: flow.Protocol(k.Protocol)}
 	if key.Protocol.IsICMP() {
@@ -271,7 +271,7 @@ func keyOf(k bpf.RecordFlowKey) Key {
 
 // keyTo is the reverse of keyOf.
 func keyTo(k Key) bpf.RecordFlowKey {
-	key := bpf.RecordFlowKey{Cgroup: k.Cgroup, Netns: k.Netns, Name: k.Name, Since: uint64(k.Since), Bound: k.Bound, Births: k.Births,
+	key := bpf.RecordFlowKey{Cgroup: k.Cgroup, Netns: k.Netns, Name: k.Name, Since: uint64(k.Since), Bound: k.Bound, CgroupGeneration: k.Births,
 		Recording: uint64(k.Recording), Executable: k.Program,
 		Addr: k.Addr.As16(), Generation: k.Generation, Port: k.Port, Protocol: uint8(k.Protocol), Family: 6}
 	if k.Addr.Is4() {
@@ -310,10 +310,10 @@ func nameEventOf(e *bpf.RecordNameEvent) (Event, error) {
 }
 
 func serverNameKeyOf(k bpf.RecordServerNameKey) ServerNameKey {
-	return ServerNameKey{Key: keyOf(k.Flow), Hash: k.Hash, Asked: k.Asked != 0}
+	return ServerNameKey{Key: keyOf(k.Flow), Hash: k.Hash, Asked: k.DnsMatch != 0}
 }
 
-func openerOf(o bpf.RecordOpener) Opener {
+func openerOf(o bpf.RecordInitiator) Opener {
 	return Opener{PID: int(o.Pid), Comm: cString(o.Comm[:]), Executable: cString(o.Executable[:])}
 }
 

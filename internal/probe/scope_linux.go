@@ -62,7 +62,7 @@ func (p *Probe) Several(several bool) error {
 }
 
 func (p *Probe) configure() error {
-	s := bpf.RecordSettings{Generation: p.generation, Level: p.level, Newborn: p.newborn, Process: p.process, Leaf: p.leaf, Ancestor: p.ancestor}
+	s := bpf.RecordSettings{Generation: p.generation, Level: p.level, NewCgroupsAfter: p.newborn, Process: p.process, Leaf: p.leaf, Ancestor: p.ancestor}
 	if p.scanning {
 		s.Scanning = 1
 	}
@@ -123,5 +123,6 @@ func (p *Probe) Lost() (Loss, error) {
 		Cgroups:      n[bpf.RecordCounterLOST_CGROUP_ENTRY],
 
 		Children: n[bpf.RecordCounterLOST_CHILD],
+		Stacks:   n[bpf.RecordCounterLOST_STACK_EVENT],
 	}, nil
 }

@@ -33,7 +33,7 @@ func (p *Probe) WatchNewborn(leaf uint64) error {
 // WatchEntered puts a cgroup that is older than the leaf of [Probe.WatchNewborn] in scope as soon as a task comes into it from
 // elsewhere. Of each such task a [CgroupEvent] tells. It does nothing where [Probe.Outside] says why not.
 func (p *Probe) WatchEntered(cgroup uint64) error {
-	if err := p.objects.Olders.Update(cgroup, uint64(0), ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
+	if err := p.objects.OlderCgroups.Update(cgroup, uint64(0), ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
 		return fmt.Errorf("watch who comes into cgroup %d: %w", cgroup, err)
 	}
 	return nil
@@ -44,7 +44,7 @@ func (p *Probe) Outside() string { return p.outside }
 
 // Adopt puts a cgroup that is older than the leaf of [Probe.WatchNewborn] in scope, as if it were born now.
 func (p *Probe) Adopt(cgroup uint64) error {
-	if err := p.setState(cgroup, bpf.RecordScopeStateSCOPE_ADOPTED); err != nil {
+	if err := p.setState(cgroup, bpf.RecordScopeStateSCOPE_TRACKED); err != nil {
 		return fmt.Errorf("adopt cgroup %d: %w", cgroup, err)
 	}
 	return nil

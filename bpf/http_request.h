@@ -1,29 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* The header Host of an HTTP/1 request (RFC 9112), read byte by byte. What is said to a proxy names nothing. */
+/* The Host header of an HTTP/1 request (RFC 9112), read byte by byte. A request to a proxy names no server. */
 #pragma once
+
+#include <linux/types.h>
 
 #include "server_name.h"
 
 #define HTTP_1_0 0x485454502f312e30ULL
 #define HTTP_1_1 0x485454502f312e31ULL
-#define HOST_LETTERS 0x3a74736f68ULL /* "host:", the first one lowest */
+#define HOST_LETTERS 0x3a74736f68ULL /* "host:", lowest byte first */
 #define HOST_LENGTH 5
 #define MAX_METHOD 20
 
-/* Reads a byte of the first line. */
-static __always_inline void read_request_line(struct speaker *s, __u8 state, __u8 b)
+/* Reads a byte of the request line. */
+static __always_inline void read_request_line(struct client_hint *s, __u8 state, __u8 b)
 {
 	switch (state) {
 	case REQUEST_METHOD:
 		if (b == ' ')
 			s->state = REQUEST_TARGET;
 		else if (((b < 'A' || b > 'Z') && b != '-') || ++s->digits > MAX_METHOD)
-			decide(s, NAMES_NOTHING);
+			complete_hint(s, NAMES_NOTHING);
 		return;
-	case REQUEST_TARGET: /* any other is for a proxy, which has a name of its own */
+	case REQUEST_TARGET: /* any other form is for a proxy */
 		s->state = REQUEST_LINE;
 		if (b != '/' && b != '*')
-			decide(s, NAMES_NOTHING);
+			complete_hint(s, NAMES_NOTHING);
 		return;
 	case REQUEST_LINE:
 		if (b != '\n') {
@@ -34,18 +36,18 @@ static __always_inline void read_request_line(struct speaker *s, __u8 state, __u
 		s->state = FIELD_NAME;
 		s->digits = 0;
 		if (s->tail != HTTP_1_1 && s->tail != HTTP_1_0)
-			decide(s, NAMES_NOTHING);
+			complete_hint(s, NAMES_NOTHING);
 		return;
 	}
 }
 
-/* Reads a byte of the header's fields. */
-static __always_inline void read_field(struct speaker *s, __u8 state, __u8 b)
+/* Reads a byte of the header fields. */
+static __always_inline void read_field(struct client_hint *s, __u8 state, __u8 b)
 {
 	switch (state) {
 	case FIELD_NAME:
 		if (b == '\n' && !s->digits) { /* the empty line */
-			decide(s, NAMES_NOTHING);
+			complete_hint(s, NAMES_NOTHING);
 		} else if (b == '\n') {
 			s->digits = 0;
 		} else if (b == '\r') {
@@ -64,11 +66,11 @@ static __always_inline void read_field(struct speaker *s, __u8 state, __u8 b)
 		return;
 	case HOST_VALUE:
 		if (b == '\n')
-			decide(s, s->kept ? NAMES_BY_HTTP : NAMES_NOTHING);
+			complete_hint(s, s->kept ? NAMES_BY_HTTP : NAMES_NOTHING);
 		else if (s->kept >= SERVER_NAME_LEN)
-			decide(s, NAMES_NOTHING);
+			complete_hint(s, NAMES_NOTHING);
 		else if (b != '\r' && b != ' ' && b != '\t')
-			keep(s, b);
+			append_hint(s, b);
 		return;
 	}
 }

@@ -1,28 +1,35 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Processes that descend from the test process are in scope whatever cgroup they are in, and belong to the recording whose goroutine started
- * them, through any number of forks, also when their parents have gone. An exec changes nothing: the process id stays.
+ * Descendants of the test process are in scope in any cgroup. They belong to the recording of the goroutine that
+ * started them, through any number of forks, also if their parents have exited. An exec changes nothing: the process id
+ * stays the same.
  *
- * Every fork and exit of the machine passes here; those of others leave after one or two comparisons. A fork is seen where the new task
- * is woken, under the lock of its run queue: since Linux 7.0 a program on a tracepoint may be preempted elsewhere, and is then not run for
- * what happens on that CPU meanwhile. An exit can be missed so; its entry goes when its process id is given anew.
+ * Every fork and exit of the machine is seen here; unrelated ones return after one or two comparisons. A fork is seen
+ * when the new task is woken, under the lock of its run queue: since Linux 7.0, elsewhere a program on a tracepoint may
+ * be preempted, and is not run for other events on that CPU meanwhile. So an exit can be missed; its entry is deleted
+ * when the process id is reused.
  *
- * User space puts in those that are older than the recording. While it looks for them, who forks need not be known yet: then the parents of
- * who forks tell. Needs BTF of the kernel (struct family_layout), without which nothing is attached.
+ * User space adds the descendants that are older than the recording. While it looks for them (settings.scanning), the
+ * parents of a forking task decide. Needs BTF of the kernel (struct family_layout), without which nothing is attached.
  */
 #pragma once
 
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
 #include "goroutine.h"
+#include "kernel.h"
 #include "scope.h"
 
-/* What the raw tracepoint sched_wakeup_new gets. */
+/* The arguments of the raw tracepoint sched_wakeup_new. */
 struct tracepoint_args {
 	__u64 task;
 };
 
 #define MAX_PARENTS 64
 
-/* Whether a process is a parent of the current task, or a parent's parent and so on. Not static: verified once, for itself. */
+/* Whether the current task descends from a process. Not static, so that it is verified once. */
 __noinline int descends_from(__u32 ancestor)
 {
 	__u64 at = bpf_get_current_task();
@@ -31,28 +38,28 @@ __noinline int descends_from(__u32 ancestor)
 	if (!family_layout.parent)
 		return 0;
 	for (int i = 0; i < MAX_PARENTS; i++) {
-		at = kernel_word(at + family_layout.parent);
-		process = at ? kernel_half(at + family_layout.tgid) : 0;
+		at = kernel_word(at, family_layout.parent);
+		process = kernel_half(at, family_layout.tgid);
 		if (process == ancestor)
 			return 1;
 		if (process <= 1)
 			return 0;
 	}
-	count(LOST_CHILD); /* who forks sits deeper than that: it may be anybody's */
+	count(LOST_CHILD); /* deeper than that: its origin is unknown */
 	return 0;
 }
 
-/* On the thread of the parent. */
+/* Runs on the thread of the parent. */
 static __always_inline void on_fork(struct tracepoint_args *ctx)
 {
 	__u32 process = bpf_get_current_pid_tgid() >> 32, child;
 	__u64 recording = RECORDING_NONE, own, *known;
 	struct settings *s = get_settings();
 
-	if (!family_layout.tgid || !s) /* the verifier knows the first, and drops the rest */
+	if (!family_layout.tgid || !s) /* the first is a constant to the verifier */
 		return;
 	on_start(ctx->task);
-	child = kernel_half(ctx->task + family_layout.tgid);
+	child = kernel_half(ctx->task, family_layout.tgid);
 	if (!child || child == process) /* a thread */
 		return;
 	known = bpf_map_lookup_elem(&children, &process);
@@ -62,7 +69,7 @@ static __always_inline void on_fork(struct tracepoint_args *ctx)
 		recording = *known;
 	} else if (!s->ancestor || !s->scanning || !descends_from(s->ancestor)) {
 		on_inside(ctx->task);
-		if (bpf_map_lookup_elem(&children, &child)) /* of a process whose end was missed */
+		if (bpf_map_lookup_elem(&children, &child)) /* left over from a missed exit */
 			bpf_map_delete_elem(&children, &child);
 		return;
 	}
@@ -70,8 +77,8 @@ static __always_inline void on_fork(struct tracepoint_args *ctx)
 		count(LOST_CHILD);
 }
 
-/* Room for telling of a client of an engine; NULL, and counted, where there is none. */
-static __always_inline struct client_event *begin_client(__u32 process)
+/* Reserves an event for a client of an engine. Returns NULL and counts a loss if there is no room. */
+static __always_inline struct client_event *reserve_client_event(__u32 process)
 {
 	struct client_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 
@@ -88,14 +95,14 @@ static __always_inline struct client_event *begin_client(__u32 process)
 	return e;
 }
 
-/* A client of an engine that descends from the test process ends, or becomes another program. */
+/* A descendant that is a client of an engine exits, or executes another program. */
 static __always_inline void end_client(__u32 process)
 {
 	struct client_event *e;
 
 	if (bpf_map_delete_elem(&clients, &process))
 		return;
-	e = begin_client(process);
+	e = reserve_client_event(process);
 	if (!e)
 		return;
 	e->ended = 1;
@@ -113,14 +120,14 @@ static __always_inline int is_client(void)
 	       (n[0] == 'n' && n[1] == 'e' && n[2] == 'r' && n[3] == 'd' && n[4] == 'c' && n[5] == 't');
 }
 
-/* Who asks an engine for a container may have gone before user space looks. */
+/* Reports clients of an engine: one may have exited before user space looks for it. */
 static __always_inline void on_exec(void)
 {
 	__u32 process = bpf_get_current_pid_tgid() >> 32, one = 1;
 	struct client_event *e;
 	__u64 *known, at, start, length;
 
-	if (!family_layout.tgid || !task_layout.arguments) /* the verifier knows both, and drops the rest */
+	if (!family_layout.tgid || !task_layout.arguments) /* constants to the verifier */
 		return;
 	known = bpf_map_lookup_elem(&children, &process);
 	if (!known)
@@ -128,14 +135,14 @@ static __always_inline void on_exec(void)
 	end_client(process);
 	if (!is_client())
 		return;
-	e = begin_client(process);
+	e = reserve_client_event(process);
 	if (!e)
 		return;
 	e->recording = *known;
 	bpf_get_current_comm(e->name, sizeof(e->name));
-	at = kernel_word(bpf_get_current_task() + task_layout.mm);
-	start = at ? kernel_word(at + task_layout.arguments) : 0;
-	length = at ? kernel_word(at + task_layout.end) - start : 0;
+	at = kernel_word(bpf_get_current_task(), task_layout.mm);
+	start = kernel_word(at, task_layout.arguments);
+	length = kernel_word(at, task_layout.end) - start;
 	e->length = length;
 	if (length > CLIENT_COMMAND_LEN)
 		length = CLIENT_COMMAND_LEN;
@@ -153,8 +160,8 @@ static __always_inline void on_exit(void)
 
 	if (!family_layout.signal || !bpf_map_lookup_elem(&children, &process))
 		return;
-	at = kernel_word(bpf_get_current_task() + family_layout.signal);
-	if (!at || kernel_half(at + family_layout.live)) /* other threads live on */
+	at = kernel_word(bpf_get_current_task(), family_layout.signal);
+	if (!at || kernel_half(at, family_layout.live)) /* other threads are alive */
 		return;
 	bpf_map_delete_elem(&children, &process);
 	end_client(process);

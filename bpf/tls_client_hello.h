@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * The extension server_name of a TLS ClientHello (RFC 8446, RFC 6066), in however many records it comes. Its numbers are read byte by byte,
- * since any of them may be cut; what says nothing is passed over.
+ * The server_name extension of a TLS ClientHello (RFC 8446, RFC 6066), in any number of records. Its numbers are read
+ * byte by byte, because any of them may be split; everything else is skipped.
  */
 #pragma once
+
+#include <linux/types.h>
 
 #include "server_name.h"
 
@@ -14,37 +16,39 @@
 #define TLS_ENCRYPTED_HELLO 0xfe0d
 #define TLS_VERSION_AND_RANDOM 34
 
-/* How long the numbers of the hello are, four bits each. */
-#define HELLO_NUMBERS (1ULL << HELLO_TYPE * 4 | 3ULL << HELLO_LENGTH * 4 | 1ULL << HELLO_SESSION * 4 | 2ULL << HELLO_CIPHERS * 4 | \
-		       1ULL << HELLO_COMPRESSION * 4 | 2ULL << HELLO_EXTENSIONS * 4 | 2ULL << EXTENSION_TYPE * 4 | 2ULL << EXTENSION_LENGTH * 4)
+/* The sizes of the numbers of a ClientHello in bytes, four bits each. */
+#define HELLO_NUMBERS \
+	(1ULL << HELLO_TYPE * 4 | 3ULL << HELLO_LENGTH * 4 | 1ULL << HELLO_SESSION * 4 | 2ULL << HELLO_CIPHERS * 4 | \
+	 1ULL << HELLO_COMPRESSION * 4 | 2ULL << HELLO_EXTENSIONS * 4 | 2ULL << EXTENSION_TYPE * 4 | \
+	 2ULL << EXTENSION_LENGTH * 4)
 
 static __always_inline int is_tls(__u8 state)
 {
 	return state >= HELLO_TYPE && state <= EXTENSION_BODY;
 }
 
-/* Reads a byte of a TLS record's header. The first record's first byte has been seen already. */
-static __always_inline void read_record_header(struct speaker *s, __u8 b)
+/* Reads a byte of a TLS record header. The first byte of the first record was read before. */
+static __always_inline void read_record_header(struct client_hint *s, __u8 b)
 {
 	__u8 head = s->head;
 
 	s->head = head + 1;
 	if (head == 0 && b != TLS_HANDSHAKE)
-		decide(s, NAMES_NOTHING);
+		complete_hint(s, NAMES_NOTHING);
 	else if (head == 1 && b != 3)
-		decide(s, NAMES_NOTHING);
+		complete_hint(s, NAMES_NOTHING);
 	else if (head == 3)
 		s->high = b;
 	if (head < 4)
 		return;
-	s->record = s->high << 8 | b; /* at once: until then there is no record */
+	s->record = s->high << 8 | b; /* in one store: until then there is no record */
 	s->head = 0;
 	if (!s->record || s->record > TLS_MAX_RECORD)
-		decide(s, NAMES_NOTHING);
+		complete_hint(s, NAMES_NOTHING);
 }
 
-/* Takes in the length of an extension, the type of which is known. */
-static __always_inline void begin_extension(struct speaker *s, __u32 length)
+/* Handles the length of an extension whose type is known. */
+static __always_inline void begin_extension(struct client_hint *s, __u32 length)
 {
 	s->state = EXTENSION_TYPE;
 	if (s->wanted == TLS_ENCRYPTED_HELLO)
@@ -56,17 +60,17 @@ static __always_inline void begin_extension(struct speaker *s, __u32 length)
 	s->wanted = length;
 	s->state = EXTENSION_BODY;
 	if (length > SERVER_NAME_LEN || length > s->body)
-		decide(s, NAMES_NOTHING);
+		complete_hint(s, NAMES_NOTHING);
 }
 
-/* Takes in what a number of the hello says, once it is read whole. */
-static __always_inline void read_number(struct speaker *s, __u8 state, __u32 n)
+/* Handles a number of the ClientHello after its last byte. */
+static __always_inline void read_number(struct client_hint *s, __u8 state, __u32 n)
 {
 	switch (state) {
 	case HELLO_TYPE:
 		s->state = HELLO_LENGTH;
 		if (n != TLS_CLIENT_HELLO)
-			decide(s, NAMES_NOTHING);
+			complete_hint(s, NAMES_NOTHING);
 		return;
 	case HELLO_LENGTH:
 		s->body = n;
@@ -82,12 +86,12 @@ static __always_inline void read_number(struct speaker *s, __u8 state, __u32 n)
 		s->skip = n;
 		s->state = HELLO_EXTENSIONS;
 		if (n == s->body) /* no extensions at all */
-			decide(s, NAMES_NOTHING);
+			complete_hint(s, NAMES_NOTHING);
 		break;
 	case HELLO_EXTENSIONS:
 		s->state = EXTENSION_TYPE;
 		if (n != s->body || !n)
-			decide(s, NAMES_NOTHING);
+			complete_hint(s, NAMES_NOTHING);
 		break;
 	case EXTENSION_TYPE:
 		s->wanted = n;
@@ -98,23 +102,23 @@ static __always_inline void read_number(struct speaker *s, __u8 state, __u32 n)
 		break;
 	}
 	if (s->skip > s->body)
-		decide(s, NAMES_NOTHING);
+		complete_hint(s, NAMES_NOTHING);
 }
 
-/* Reads a byte of the hello itself. */
-static __always_inline void read_hello(struct speaker *s, __u8 state, __u8 b)
+/* Reads a byte of the ClientHello itself. */
+static __always_inline void read_hello(struct client_hint *s, __u8 state, __u8 b)
 {
 	__u32 n;
 
 	if (state > HELLO_LENGTH) {
 		if (!s->body) {
-			decide(s, NAMES_NOTHING);
+			complete_hint(s, NAMES_NOTHING);
 			return;
 		}
 		s->body--;
 	}
 	if (state == EXTENSION_BODY) {
-		keep(s, b);
+		append_hint(s, b);
 		if (!--s->wanted)
 			s->state = EXTENSION_TYPE;
 		return;
@@ -128,8 +132,8 @@ static __always_inline void read_hello(struct speaker *s, __u8 state, __u8 b)
 	read_number(s, state, n);
 }
 
-/* Passes over what says nothing, of as many bytes as there are; returns how many. */
-static __always_inline __u32 pass_over(struct speaker *s, __u32 length)
+/* Skips bytes of the ClientHello, at most length. Returns how many. */
+static __always_inline __u32 skip_bytes(struct client_hint *s, __u32 length)
 {
 	__u32 n = s->skip;
 
@@ -143,13 +147,13 @@ static __always_inline __u32 pass_over(struct speaker *s, __u32 length)
 	return n;
 }
 
-/* Decides once the hello has been read to its end, which is where it is known whether it holds another. */
-static __always_inline void end_hello(struct speaker *s)
+/* Completes the hint at the end of the ClientHello: only there it is known whether it contains an encrypted one. */
+static __always_inline void end_hello(struct client_hint *s)
 {
 	if (s->state != EXTENSION_TYPE || s->digits || s->body || s->skip)
 		return;
 	if (!s->kept)
-		decide(s, NAMES_NOTHING);
+		complete_hint(s, NAMES_NOTHING);
 	else
-		decide(s, s->source ? NAMES_BY_TLS_OUTER : NAMES_BY_TLS);
+		complete_hint(s, s->source ? NAMES_BY_TLS_OUTER : NAMES_BY_TLS);
 }
