@@ -36,6 +36,18 @@ var layers = map[string]layer{
 	"examples/postgres": {tests: []string{
 		"examples/postgres", "netzerotest", "github.com/lib/pq", "github.com/testcontainers/testcontainers-go",
 	}},
+	"internal/cluster": {
+		own: []string{"internal/recording"},
+		others: []string{
+			"github.com/miekg/dns", "github.com/vishvananda/netlink", "github.com/vishvananda/netns", "golang.org/x/sys/unix",
+			"k8s.io/api", "k8s.io/apimachinery", "k8s.io/client-go",
+		},
+		tests: []string{"internal/flow", "internal/policy", "internal/policy/policytest", "sigs.k8s.io/yaml"},
+	},
+	"internal/cluster/enforcer":                    {others: []string{"k8s.io/client-go", "k8s.io/klog", "sigs.k8s.io/kube-network-policies"}},
+	"internal/cluster/controlplane":                {},
+	"internal/cluster/controlplane/etcd":           {others: []string{"go.etcd.io/etcd"}},
+	"internal/cluster/controlplane/kube-apiserver": {others: []string{"k8s.io/component-base", "k8s.io/kubernetes"}},
 	"internal/conformance": {tests: []string{
 		"golden", "internal/cilium", "internal/flow", "internal/policy", "internal/policy/policytest",
 		"github.com/cilium/cilium", "github.com/mattfenwick/cyclonus", "k8s.io/apiextensions-apiserver",
