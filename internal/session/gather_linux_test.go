@@ -231,8 +231,10 @@ func TestSessionOpensBesideOneThatGoesOnToStartOrphans(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	if len(s.Unclear) > 0 {
-		t.Errorf("of %d processes it is unclear who started them, as of %+v", len(s.Unclear), s.Unclear[0])
+	for _, p := range s.Unclear {
+		if p.Name == "bash" { // and not what another package's tests have left behind
+			t.Errorf("it is unclear who started %+v", p)
+		}
 	}
 }
 
@@ -257,7 +259,7 @@ func TestProcessesThatLostTheirParentsBeforeTheSession(t *testing.T) {
 	}()
 	named := 0
 	for _, p := range s.Unclear {
-		if env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.PID)); strings.Contains(string(env), "NAME=") {
+		if env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.PID)); strings.Contains("\x00"+string(env), "\x00NAME=") {
 			named++
 			if p.Name != "bash" || !strings.Contains(string(env), "unclear") {
 				t.Errorf("named is %+v, with %q", p, env)

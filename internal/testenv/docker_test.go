@@ -26,10 +26,10 @@ func TestDockerIsTriedWithinATime(t *testing.T) {
 	}{
 		{"an engine that answers and starts", client(t, "echo 20.10"), ""},
 		{"there is no client", "netzero-no-such-docker", "there is no docker command"},
-		{"the engine hangs", client(t, "sleep 60"), "does not answer: docker version: nothing came within"},
+		{"the engine hangs", client(t, "exec sleep 60"), "does not answer: docker version: nothing came within"},
 		{"the client's child holds its output", client(t, "sleep 60 & wait"), "does not answer: docker version: nothing came within"},
 		{"there is no engine", client(t, "echo no such socket >&2; exit 1"), "does not answer: docker version: exit status 1: no such socket"},
-		{"the engine answers, but hangs on a start", client(t, `case $1 in run) sleep 60 ;; *) echo netzero/peer ;; esac`), "starts no container: docker run: nothing came within"},
+		{"the engine answers, but hangs on a start", client(t, `case $1 in run) exec sleep 60 ;; *) echo netzero/peer ;; esac`), "starts no container: docker run: nothing came within"},
 		{"the engine refuses a start", client(t, `case $1 in run) echo no bridge; exit 125 ;; *) echo netzero/peer ;; esac`), "starts no container: docker run: exit status 125: no bridge"},
 	} {
 		begin := time.Now()
