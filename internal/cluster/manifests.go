@@ -20,6 +20,7 @@ import (
 type Manifests struct {
 	Templates []Template // of workloads, and pods
 	Services  []corev1.Service
+	//lint:ignore SA1019 people's manifests have it, deprecated or not
 	Endpoints []corev1.Endpoints
 	Slices    []discoveryv1.EndpointSlice
 }
