@@ -24,6 +24,9 @@ const (
 	patience = 8 * time.Second
 )
 
+// recorded is why a flow of the recording is made: it passes, whatever the model says of its neighbours.
+const recorded = "recorded"
+
 // A probe is a connection and what should become of it.
 type probe struct {
 	from   *Pod
@@ -173,7 +176,7 @@ func (b *builder) reach(from *Pod, source *workload, at place, why string) {
 		b.err = errors.Join(b.err, b.cluster.serveAt(at.addr, at.protocol, at.port))
 	}
 	to := Target{Addr: at.addr, Port: at.port, Protocol: at.protocol}
-	b.add(from, to, b.leaves(source, at) && b.enters(source, at), why)
+	b.add(from, to, why == recorded || b.leaves(source, at) && b.enters(source, at), why)
 }
 
 // leaves is the model of egress: what a source may reach that the policies isolate.
@@ -252,7 +255,7 @@ func (b *builder) addFlow(f recording.Flow) {
 		}
 		places := b.placesOf(f, from)
 		for _, at := range places {
-			b.reach(from, source, at, "recorded")
+			b.reach(from, source, at, recorded)
 			next, other := at, at
 			next.port = b.nextPort(at.port)
 			b.reach(from, source, next, "next port")
@@ -264,7 +267,7 @@ func (b *builder) addFlow(f recording.Flow) {
 		}
 		if name, port := b.nameOf(f); name != "" && len(places) > 0 {
 			to := Target{Name: name, Port: port, Protocol: places[0].protocol}
-			b.add(from, to, b.asks(source) && b.leaves(source, places[0]) && b.enters(source, places[0]), "recorded, by name")
+			b.add(from, to, true, recorded+", by name")
 		}
 		if source != nil {
 			b.addNeighbours(f, from, source)
@@ -410,23 +413,30 @@ func (b *builder) nameOf(f recording.Flow) (string, uint16) {
 	return "", 0
 }
 
-// nextPort returns the first port above one that no policy has, also not within a range.
+// nextPort returns the first port above one that no flow has; where the policies may be wider, that they have not either.
+// Below the last port there always is one: nobody records all of them.
 func (b *builder) nextPort(port uint16) uint16 {
-	next := int32(port)
-	for again := true; again; {
+	next := port + 1
+	for b.isTaken(next) {
 		next++
-		again = slices.ContainsFunc(b.portsOfPolicies(), func(p networkingv1.NetworkPolicyPort) bool {
-			if p.Port == nil {
-				return false
-			}
-			last := p.Port.IntVal
-			if p.EndPort != nil {
-				last = *p.EndPort
-			}
-			return p.Port.IntVal <= next && next <= last
-		})
 	}
-	return uint16(next)
+	return next
+}
+
+func (b *builder) isTaken(port uint16) bool {
+	if port == 0 || slices.ContainsFunc(b.scenario.Flows, func(f recording.Flow) bool { return portOf(f) == port }) {
+		return true
+	}
+	return b.scenario.Wider && slices.ContainsFunc(b.portsOfPolicies(), func(p networkingv1.NetworkPolicyPort) bool {
+		if p.Port == nil {
+			return false
+		}
+		last := p.Port.IntVal
+		if p.EndPort != nil {
+			last = *p.EndPort
+		}
+		return p.Port.IntVal <= int32(port) && int32(port) <= last
+	})
 }
 
 func (b *builder) portsOfPolicies() []networkingv1.NetworkPolicyPort {

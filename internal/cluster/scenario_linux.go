@@ -26,6 +26,7 @@ type Scenario struct {
 	Workloads []recording.Workload // who has a policy
 	Peers     []recording.Workload // others
 	Resolver  Resolver             // [KubeDNS] where it is the zero one
+	Wider     bool                 // somebody asked for more ports than were recorded
 }
 
 const (
@@ -63,7 +64,7 @@ type deployment struct {
 	release   int                  // counts the rollouts
 }
 
-// Deploy runs what the scenario's flows are between: a pod for each workload, with the labels of the manifests and
+// deploy runs what the scenario's flows are between: a pod for each workload, with the labels of the manifests and
 // those that a release adds; a pod beside them in each namespace; pods with the same labels in another namespace;
 // Services; hosts on the internet.
 func (c *Cluster) deploy(ctx context.Context, s Scenario) (*deployment, error) {
