@@ -15,7 +15,7 @@ var (
 	podRange4    = netip.MustParsePrefix("10.244.0.0/16")
 	podRange6    = netip.MustParsePrefix("fd00:10:244::/64")
 	serviceRange = netip.MustParsePrefix("10.96.0.0/16")
-	nodeRange    = netip.MustParsePrefix("172.30.1.0/24") // of other nodes, which pods on the host network have
+	nodeRange    = netip.MustParsePrefix("172.31.0.0/16") // of other nodes, which pods on the host network have
 	apiService   = netip.MustParseAddr("10.96.0.1")       // the API server gives Service kubernetes the first one
 	dnsService   = netip.MustParseAddr("10.96.0.10")
 	// The internet's own, of whoever calls from there.

@@ -337,7 +337,11 @@ func (b *builder) addServers() {
 		for _, p := range destination.pods {
 			for _, from := range callers {
 				at := place{workload: destination, addr: p.Addr4, port: f.Port, protocol: corev1.Protocol(f.Protocol)}
-				b.reach(from, nil, at, "other caller")
+				source, why := (*workload)(nil), "other caller"
+				if from == b.twins[b.keyOf(f.Source)] && f.Source.Namespace == "" && f.Destination.Namespace != "" {
+					source, why = b.workloadOf(f.Source), "the caller, in any namespace" // since nobody said in which
+				}
+				b.add(from, Target{Addr: at.addr, Port: at.port, Protocol: at.protocol}, b.enters(source, at), why)
 			}
 		}
 	}

@@ -159,8 +159,10 @@ func (d *deployment) isolate(w *workload, e recording.Endpoint) {
 }
 
 func (d *deployment) workloadOf(e recording.Endpoint) *workload {
-	return d.workloads[namespaceOf(e)+"/"+e.Name]
+	return d.workloads[d.keyOf(e)]
 }
+
+func (d *deployment) keyOf(e recording.Endpoint) string { return namespaceOf(e) + "/" + e.Name }
 
 func namespaceOf(e recording.Endpoint) string { return namespaced(e.Namespace) }
 
