@@ -6,7 +6,7 @@ FUZZTIME ?= 10s
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 AS_ROOT := -exec "'$(CURDIR)/.ci/as-root'"
 # Modules of their own, so that nobody who imports this one pays for what they need.
-MODULES := examples/postgres examples/blackbox internal/conformance internal/conformance/statedb internal/crowd
+MODULES := examples/postgres examples/blackbox internal/conformance internal/conformance/statedb internal/stress
 # Those that make test leaves out, because the first run builds a control plane.
 CLUSTER := internal/cluster internal/cluster/controlplane
 
@@ -51,7 +51,7 @@ test-examples: ## run the examples that need containers; NETZERO_EXAMPLES_IMAGES
 	@.ci/need record
 	@set -e; for module in $(MODULES); do \
 		(set -x; cd $$module && NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(EXAMPLE_IMAGES) $(GO) test -count=1 -timeout 20m $(AS_ROOT) ./...); done
-	cd internal/crowd && NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(GO) test -race -count=1 -timeout 10m $(AS_ROOT) -run '^TestEveryFlow' ./...
+	cd internal/stress && NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(GO) test -race -count=1 -timeout 10m $(AS_ROOT) -run '^TestEveryFlow' ./...
 
 .PHONY: test-kernels
 test-kernels: ## run the kernel tests on Debian's kernels under QEMU, write docs/kernels.md; KERNELS=5.10,6.19 runs these only

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/netzero-dev/netzero/internal/flow"
 	npolicy "github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // seeing reads from generated policies which flows they were generated from.

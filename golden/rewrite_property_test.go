@@ -12,8 +12,8 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/netzero-dev/netzero/internal/flow"
 	npolicy "github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // TestUpdatesTouchWhatChanges writes policies of random flows, edits their text as people do, and merges other flows into

@@ -2,7 +2,7 @@ package netzerotest
 
 import (
 	"github.com/netzero-dev/netzero/internal/docker"
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // clusterName returns the workload for which a name with dots stands, and false where it is a host's.

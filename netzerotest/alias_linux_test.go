@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/netzero-dev/netzero/internal/docker"
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // TestWhatContainersWithDotsInTheirNamesStandFor holds the rows of docs/identity.md that are about aliases.

@@ -11,8 +11,8 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/docker"
 	"github.com/netzero-dev/netzero/internal/endpoint"
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // Some flows are opened for the test's machinery and by nobody in production: by wait strategies of testcontainers,

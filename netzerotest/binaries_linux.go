@@ -6,7 +6,7 @@ import (
 	"path"
 	"strings"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // longestBinary is how much of a file's name the kernel's programs tell.

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 func TestBinariesAreNamedSoThatNoNameIsAPattern(t *testing.T) {

@@ -13,10 +13,10 @@ import (
 	"github.com/netzero-dev/netzero/internal/cgroup"
 	"github.com/netzero-dev/netzero/internal/dns"
 	"github.com/netzero-dev/netzero/internal/endpoint"
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/probe"
 	"github.com/netzero-dev/netzero/internal/session"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // capture is what the recordings of this process share: one set of attached programs and one leaf cgroup. The first

@@ -6,7 +6,7 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/docker"
 	"github.com/netzero-dev/netzero/internal/endpoint"
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // changing returns the flows to ports that change with every run, without those of a Peer, which is told of by itself.

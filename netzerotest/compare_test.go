@@ -8,9 +8,9 @@ import (
 	"testing"
 
 	"github.com/netzero-dev/netzero/golden"
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/report"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // judged returns what a test without any flow reads of a golden file.

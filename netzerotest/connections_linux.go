@@ -6,10 +6,10 @@ import (
 	"slices"
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/probe"
 	"github.com/netzero-dev/netzero/internal/session"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // A TCP connection that was opened before a recording is a flow of it as soon as it sends something. Who is at the other

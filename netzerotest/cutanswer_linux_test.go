@@ -3,8 +3,8 @@ package netzerotest
 import (
 	"testing"
 
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 func TestAnswerThatIsCutIsAFailure(t *testing.T) {

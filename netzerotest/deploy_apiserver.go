@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/manifest"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // reachAPIServer returns where a flow to the API server goes in the cluster: in a NetworkPolicy to each of its

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // ephemeralPeers returns a text for every Peer that would bring a port of this run into the golden file.

@@ -8,8 +8,8 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/dns"
 	"github.com/netzero-dev/netzero/internal/endpoint"
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // handle takes in events in the order in which the kernel saw them: an answer before the flow that followed it. What comes

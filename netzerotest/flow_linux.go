@@ -7,7 +7,7 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/docker"
 	"github.com/netzero-dev/netzero/internal/endpoint"
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // flow turns a sighting into what a policy has to know of it; false where that is nothing.

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // forwarders are programs that listen on a developer's machine and pass on what they are sent to pods or hosts

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/netzero-dev/netzero/internal/docker"
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // tunnelNotices tells of servers of the test process that are named by Peer, and that testcontainers' host access opens

@@ -3,7 +3,7 @@ package netzerotest
 import (
 	"slices"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // What several rows have.

@@ -1,6 +1,6 @@
 package netzerotest
 
-import "github.com/netzero-dev/netzero/internal/flow"
+import "github.com/netzero-dev/netzero/netzerotest/flow"
 
 // nameRows are about names that the client or DNS gave.
 var nameRows = []identityRow{

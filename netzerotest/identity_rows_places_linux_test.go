@@ -1,6 +1,6 @@
 package netzerotest
 
-import "github.com/netzero-dev/netzero/internal/flow"
+import "github.com/netzero-dev/netzero/netzerotest/flow"
 
 // loopbackRows are about what a workload says to itself.
 var loopbackRows = []identityRow{

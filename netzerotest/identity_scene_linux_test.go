@@ -20,11 +20,11 @@ import (
 	"github.com/netzero-dev/netzero/internal/cgroup"
 	"github.com/netzero-dev/netzero/internal/docker"
 	"github.com/netzero-dev/netzero/internal/endpoint"
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/probe"
 	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/session"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // A scene is what the kernel, the engine and the user tell of one recording: the input of a row of docs/identity.md.

@@ -8,8 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/recording"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // value returns the row as a value, with what both dialects made of it.

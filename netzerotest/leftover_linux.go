@@ -8,8 +8,8 @@ import (
 	"weak"
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/goroutine"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // ending is what is kept of a recording that is over.

@@ -7,9 +7,9 @@ import (
 	"testing"
 
 	"github.com/netzero-dev/netzero/golden"
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/report"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // What an ended test left behind is judged as what a test opens is: a flow that no rule is for is red, too, until the golden

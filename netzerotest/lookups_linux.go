@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // Ports of ways to look names up that are not DNS over port 53.

@@ -4,8 +4,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // askedAs returns as which of the names that DNS was asked for, and that have this address, a client knows the server that it

@@ -3,7 +3,7 @@ package netzerotest
 import (
 	"fmt"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // nameContainer notes which container a flow goes to, and at which published port it was dialled.

@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/manifest"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // identification says how destinations are identified.

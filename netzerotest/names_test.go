@@ -9,9 +9,9 @@ import (
 	"testing"
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/manifest"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 const shopManifests = `{apiVersion: v1, kind: Service, metadata: {name: orders-db, namespace: shop},

@@ -14,8 +14,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/cgroup"
 	"github.com/netzero-dev/netzero/internal/docker"
 	"github.com/netzero-dev/netzero/internal/endpoint"
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/session"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // Containers that are older than the capture. What is born later is recorded from its first moment; of these are recorded

@@ -4,8 +4,8 @@ import (
 	"fmt"
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // CloseIngress closes for ingress what was wholly recorded and what nobody was seen to call, such as a job or a

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 func TestResolversAreWrittenWhereTheUserHasThem(t *testing.T) {

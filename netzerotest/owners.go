@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/rdns"
 	"github.com/netzero-dev/netzero/internal/report"
-	"github.com/netzero-dev/netzero/internal/reverse"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // addOwners puts into a report of failure what the owners of addresses call them that nobody has a name for: of those that
@@ -32,7 +32,7 @@ func addOwners(result *report.Report, flows []Flow) {
 		return
 	}
 	var names map[netip.Addr]string
-	unrecorded(func() { names = reverse.Names(context.Background(), nameless) })
+	unrecorded(func() { names = rdns.Names(context.Background(), nameless) })
 	for i, d := range result.Denied {
 		if e := d.Flow.Destination; e.Kind == flow.Address {
 			result.Denied[i].Owner = names[e.Addr]

@@ -12,9 +12,9 @@ import (
 	"sync"
 
 	"github.com/netzero-dev/netzero/internal/cgroup"
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // followed maps the goroutine.ID of tests that a package's recording follows to their names, and back.

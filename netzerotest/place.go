@@ -6,8 +6,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/goroutine"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // callerPlace returns where the function that calls it was called: "shop_test.go:31" in the package under test, elsewhere

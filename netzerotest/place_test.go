@@ -4,7 +4,7 @@ import (
 	"regexp"
 	"testing"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 func TestPlacesAreThoseOfTheUsersFiles(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // Flow is one destination that a recording saw, however often: who opened it (Source, Process), from which line of Go

@@ -10,9 +10,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/recording"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // ordersScene is a recording of workload checkout, which opened a flow to orders-db and lost events.

@@ -5,9 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/report"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // refused says, in a line each, which flows are denied by policies that an update has made, and why: a rule that denies is

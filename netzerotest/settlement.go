@@ -3,8 +3,8 @@ package netzerotest
 import (
 	"time"
 
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // settlement is what a recording comes to, once it is known what its containers were.

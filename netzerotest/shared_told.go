@@ -1,8 +1,8 @@
 package netzerotest
 
 import (
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/report"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // tellOnce marks in a test's report what another test that shares the file has reported: each of them fails, and the first

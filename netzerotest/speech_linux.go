@@ -4,9 +4,9 @@ import (
 	"slices"
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/internal/hostname"
 	"github.com/netzero-dev/netzero/internal/probe"
-	"github.com/netzero-dev/netzero/internal/servername"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // speech is what clients call the server of a flow. As many names are kept as the kernel tells of, which is bounded there.
@@ -79,13 +79,13 @@ func calledBy(e *probe.NameEvent) (name string, evidence flow.Evidence) {
 	switch e.Source {
 	case probe.NamesByTLS:
 		evidence = flow.ByTLS
-		name, err = servername.FromTLS(e.Text)
+		name, err = hostname.FromTLS(e.Text)
 	case probe.NamesByTLSOuter:
 		evidence = flow.ByTLSOuter
-		name, err = servername.FromTLS(e.Text)
+		name, err = hostname.FromTLS(e.Text)
 	case probe.NamesByHTTP:
 		evidence = flow.ByHTTP
-		name, err = servername.FromHTTP(e.Text)
+		name, err = hostname.FromHTTP(e.Text)
 	}
 	if err != nil {
 		return "", flow.NoEvidence // anybody can send anything: the flow stays an address

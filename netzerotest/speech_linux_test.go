@@ -12,9 +12,9 @@ import (
 	"github.com/netzero-dev/netzero/internal/cgroup"
 	"github.com/netzero-dev/netzero/internal/dns"
 	"github.com/netzero-dev/netzero/internal/endpoint"
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/probe"
 	"github.com/netzero-dev/netzero/internal/session"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // called is what a client sent that calls its server so.

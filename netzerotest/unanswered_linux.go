@@ -7,8 +7,8 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/dns"
 	"github.com/netzero-dev/netzero/internal/endpoint"
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // maxLookups bounds how many names of a recording are kept. Most workloads look up a dozen.

@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"github.com/netzero-dev/netzero/internal/docker"
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // whose finds out which containers are this recording's: those that were passed to it, and of those that nobody claims

@@ -7,9 +7,9 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/recording"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // TestReplay_AnnotationsAreNetZeros shows what annotations add: the cluster lets a port through to more destinations than

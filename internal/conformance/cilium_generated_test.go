@@ -4,8 +4,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // TestGeneratedPoliciesAreTrueToCilium is TestGeneratedPoliciesAreTrueToCyclonus in the other dialect. Its names are

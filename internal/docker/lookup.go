@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // claim is that a container had an address, or a port of the host, for a time.

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // known is a watcher that knows these containers, and asks nobody.

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // published returns the first published address of a container's port, as Docker's client prints it.

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // TestAPIServersOfThisMachine finds the API server by what it is: a child by its executable, and what the environment names.

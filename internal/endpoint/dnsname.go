@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // byName returns the endpoint that a DNS name means: a workload for a name that only the cluster (or a Docker network)

@@ -11,7 +11,7 @@ package endpoint
 import (
 	"net/netip"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // Query is one destination and who connected to it.

@@ -5,7 +5,7 @@ import (
 	"os"
 	"slices"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // Config says for whom an Identifier works.

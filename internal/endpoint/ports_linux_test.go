@@ -5,7 +5,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 func TestKernelHandsOutTheMachinesPorts(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // ReadProcess describes a running process. Its name is the executable's file name, or the kernel's thread name where

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 func TestNameServersOfResolvConf(t *testing.T) {

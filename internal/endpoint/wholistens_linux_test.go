@@ -5,7 +5,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 func TestKernelSeenBindersTellOfServersThatAreGone(t *testing.T) {

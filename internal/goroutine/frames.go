@@ -4,7 +4,7 @@ import (
 	"runtime"
 	_ "unsafe" // for go:linkname
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // Frames returns the calls behind return addresses, from the innermost outward, inlined ones too.

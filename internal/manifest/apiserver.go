@@ -3,7 +3,7 @@ package manifest
 import (
 	"slices"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // APIServer returns where the Endpoints and EndpointSlices of Service kubernetes in namespace default say that the

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 func statefulSet(name, namespace, app string) string {

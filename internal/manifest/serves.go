@@ -3,7 +3,7 @@ package manifest
 import (
 	"slices"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // Serves reports whether the manifests name a port: the pods declare it, a Service of theirs has it or sends its

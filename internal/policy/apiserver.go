@@ -3,7 +3,7 @@ package policy
 import (
 	"slices"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // The ports of API servers: of the Service kubernetes, which managed clusters use for the server too, of kubeadm,

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // byAddress returns a flow by the addresses of those of its ends whose names neither a rule nor a list can hold: a flow over

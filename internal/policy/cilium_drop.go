@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"github.com/netzero-dev/netzero/internal/cilium"
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // drop removes from a subject's policy what no flow needs. A policy that has no effect on the subject stays.

@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/netzero-dev/netzero/internal/cilium"
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // Merge is [Scope.Merge]: rules, peers, ports, patterns of names and policies of other names stay as people left them, as

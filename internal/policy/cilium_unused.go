@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/netzero-dev/netzero/internal/cilium"
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // Unused is [Scope.Unused]. The rule without fields, which is there so that its direction is denied by default, is never

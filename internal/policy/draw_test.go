@@ -3,7 +3,7 @@ package policy
 import (
 	"testing"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // Drawing is a Draw of package policytest. That package imports this one, so the tests within this one cannot import it:

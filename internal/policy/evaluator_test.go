@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/netzero-dev/netzero/internal/cilium"
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // askedOf returns flows, what they imply, others that differ from one of them in one thing, and look-ups of their names that got

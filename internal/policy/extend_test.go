@@ -3,7 +3,7 @@ package policy
 import (
 	"testing"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 func TestExtendDropsNothing(t *testing.T) {

@@ -4,7 +4,7 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // To judge twice as many ports of one peer takes about twice as much, and not four times.

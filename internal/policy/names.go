@@ -9,7 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // hostShape is what a host name looks like: lower case, and with the underscores that DNS has and hosts should not.

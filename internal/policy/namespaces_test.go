@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/netzero-dev/netzero/internal/cilium"
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // TestIngress_CallerOfUnknownNamespace covers a caller whose policy is applied to any namespace, and a server that is in a

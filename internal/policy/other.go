@@ -10,7 +10,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // The annotations that list flows for which the dialect has no rule: "icmp-echo 203.0.113.9,ip-47 vpn.example". Kubernetes

@@ -3,7 +3,7 @@ package policy
 import (
 	"fmt"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // PortRange is a range of ports that pods serve at, of which each run may use another one.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 func TestRequiredAddsLookUps(t *testing.T) {

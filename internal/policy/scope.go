@@ -9,7 +9,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // Workload is a set of pods as a selector sees it.

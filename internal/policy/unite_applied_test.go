@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/netzero-dev/netzero/internal/cilium"
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // TestUnionsAreBothPoliciesApplied holds unions against what a cluster does to which both files are applied, side by side:

@@ -6,7 +6,7 @@ import (
 
 	networkingv1 "k8s.io/api/networking/v1"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // Unused lists what no flow needed in the policies that isolate a subject, one line each, in the policies' order:

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netzero-dev/netzero/bpf"
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // AdoptSockets makes up for what was not seen of a process before its cgroup came into scope. Its sockets that are no TCP

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netzero-dev/netzero/bpf"
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/goroutine"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // Mixed says why what is opened in recordings that overlap is not told apart: goroutines, or only the processes that

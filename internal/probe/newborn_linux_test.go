@@ -16,9 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netzero-dev/netzero/internal/cgroup"
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/testenv"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // newArmedRig is a rig that records newborn cgroups too: this machine's others', which tests leave out by cgroup. Children stand in

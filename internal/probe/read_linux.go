@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netzero-dev/netzero/bpf"
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/goroutine"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // urgent is the nice value of the thread that reads: on a busy machine a task that the kernel told of would be gone

@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"github.com/netzero-dev/netzero/internal/cgroup"
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/testenv"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // rig is a probe that watches the test process, and what it has delivered so far.

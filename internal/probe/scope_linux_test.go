@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/netzero-dev/netzero/internal/cgroup"
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/testenv"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // TestMain lets the test binary be its own child process: one that opens a connection, or does several things in turn.

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
-	"github.com/netzero-dev/netzero/internal/servername"
+	"github.com/netzero-dev/netzero/internal/hostname"
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
@@ -68,13 +68,13 @@ func (r *rig) heard() []string {
 		switch e.Source {
 		case NamesByTLS:
 			what = "tls"
-			name, err = servername.FromTLS(e.Text)
+			name, err = hostname.FromTLS(e.Text)
 		case NamesByTLSOuter:
 			what = "tls-outer"
-			name, err = servername.FromTLS(e.Text)
+			name, err = hostname.FromTLS(e.Text)
 		case NamesByHTTP:
 			what = "http"
-			name, err = servername.FromHTTP(e.Text)
+			name, err = hostname.FromHTTP(e.Text)
 		}
 		if err != nil {
 			name = "refused"

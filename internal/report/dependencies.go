@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // dependency is what is told in one block: a flow, or all look-ups of one source, which another dependency may imply.

@@ -9,7 +9,7 @@ package report
 import (
 	"net/netip"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // Denied is a flow that the committed policy does not allow.

@@ -4,8 +4,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/netzerotest"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // births is how many containers that connect at once and exit have to be seen, each of them.

@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/netzero-dev/netzero/internal/cilium"
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // Seed returns the seed of a test: the time, or the number in the environment variable NETZERO_TEST_SEED. It logs the

@@ -1,4 +1,4 @@
-module github.com/netzero-dev/netzero/internal/crowd
+module github.com/netzero-dev/netzero/internal/stress
 
 go 1.26.0
 

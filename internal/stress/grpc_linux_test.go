@@ -1,4 +1,4 @@
-package crowd
+package stress
 
 import (
 	"net"
@@ -13,9 +13,9 @@ import (
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
-	"github.com/netzero-dev/netzero/internal/flow"
 	"github.com/netzero-dev/netzero/internal/testenv"
 	"github.com/netzero-dev/netzero/netzerotest"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // gRPC dials in goroutines that its client has made long before: whose call waits for the connection is found all the same.
@@ -61,7 +61,7 @@ func TestCallOfGRPCHasTheLineOfItsCaller(t *testing.T) {
 			}()
 			checkHealth(t, row.dial(t, listener.Addr().String()))
 			calledBy := func(f netzerotest.Flow) bool {
-				return slices.ContainsFunc(f.Process.Stack.Frames(), func(c flow.Frame) bool { return strings.HasSuffix(c.Function, "/crowd.checkHealth") })
+				return slices.ContainsFunc(f.Process.Stack.Frames(), func(c flow.Frame) bool { return strings.HasSuffix(c.Function, "/stress.checkHealth") })
 			}
 			if flows := recording.Flows(); !slices.ContainsFunc(flows, calledBy) {
 				for _, f := range flows {

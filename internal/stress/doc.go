@@ -1,4 +1,4 @@
-// Package crowd tests that parallel tests are told apart, with the libraries that people dial with: gRPC's clients and two
+// Package stress tests that parallel tests are told apart, with the libraries that people dial with: gRPC's clients and two
 // drivers of PostgreSQL, which open connections from goroutines of their own, next to net/http, net.Resolver and child
 // processes.
 //
@@ -12,4 +12,4 @@
 //
 // It is a module of its own, so that nobody else downloads gRPC and the drivers. -rounds runs the former more often, -shuffles the
 // latter in more orders.
-package crowd
+package stress

@@ -1,4 +1,4 @@
-package crowd
+package stress
 
 import (
 	"fmt"
@@ -17,7 +17,7 @@ import (
 )
 
 // The database and its user.
-const user = "crowd"
+const user = "stress"
 
 // startPostgres starts a PostgreSQL and returns its address.
 func startPostgres(t *testing.T) string {

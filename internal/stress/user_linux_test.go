@@ -1,4 +1,4 @@
-package crowd
+package stress
 
 import (
 	"context"
@@ -41,7 +41,7 @@ const (
 // resolver is where /etc/resolv.conf points to.
 const resolver = "203.0.113.53:53"
 
-func name(test int) string { return fmt.Sprintf("test%d.crowd.test", test) }
+func name(test int) string { return fmt.Sprintf("test%d.stress.test", test) }
 
 // The addresses of a test: of its name, and another one.
 func named(test int) string   { return fmt.Sprintf("198.51.100.%d", 1+test) }

@@ -1,9 +1,9 @@
-// Package reverse asks DNS what the owners of addresses call them, for people who read why a test failed.
+// Package rdns asks DNS what the owners of addresses call them, for people who read why a test failed.
 //
 // Whoever owns an address answers for it, with any name they like. So what is said here is a hint and no identity: it may
 // name no endpoint, stand in no policy and change no verdict. It refuses to take long or to ask much: few addresses, each
 // once, all at the same time, and what has not been answered when [Patience] is over stays without a name.
-package reverse
+package rdns
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/netzero-dev/netzero/internal/flow"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // What is asked at most.

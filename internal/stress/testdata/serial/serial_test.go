@@ -1,5 +1,5 @@
 // Package serial has 30 tests as a user writes them: TestMain starts containers, and makes a pool and clients that all tests
-// share. They run one after another. Package crowd builds this one and runs it in many orders.
+// share. They run one after another. Package stress builds this one and runs it in many orders.
 //
 // SERIAL_PACKAGE=1 makes them one recording of the package. Without it each test has a recording of its own. With SERIAL_LAZY=1 the
 // first test that needs a client makes it.

@@ -1,10 +1,10 @@
-// Package servername reads the name that a client gives the server it connects to before anything is encrypted: the
+// Package hostname reads the name that a client gives the server it connects to before anything is encrypted: the
 // extension server_name of a TLS ClientHello (RFC 6066), and the value of the header Host of an HTTP/1 request (RFC 9110).
 //
 // It takes the very bytes that were sent, from anybody, and refuses with an error what is no name of a host: addresses,
 // names that DNS could not hold, several names, and what breaks the rules of TLS or HTTP. It looks nothing up, keeps
 // nothing, and says of no name that it is true: a client may name whom it likes.
-package servername
+package hostname
 
 import (
 	"errors"
