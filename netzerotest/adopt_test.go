@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/netzero-dev/netzero/golden"
-	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/report"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -17,9 +17,9 @@ func TestAPeerIsACallerOfOthers(t *testing.T) {
 	opens := func(from, to string, port uint16) Flow {
 		return Flow{Source: workload(from), Destination: workload(to), Protocol: flow.TCP, Port: port, Count: 1, Binaries: "postgres"}
 	}
-	recorded := settlement{
-		flows:     []Flow{opens("orders-db", "checkout", 8080), opens("orders-db", "replica", 5432)},
-		workloads: []policy.Subject{{Workload: policy.Workload{Name: "checkout"}, Whole: true}},
+	recorded := recording.Recording{
+		Flows:     []Flow{opens("orders-db", "checkout", 8080), opens("orders-db", "replica", 5432)},
+		Workloads: []recording.Workload{{Name: "checkout", AllTraffic: true}},
 	}
 	const (
 		kubernetesWant = `apiVersion: networking.k8s.io/v1

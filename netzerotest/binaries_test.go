@@ -9,6 +9,7 @@ import (
 
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/report"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -98,15 +99,15 @@ func TestProgramsAreHeldAgainstTheList(t *testing.T) {
 
 // compared returns what a report says of the programs that opened flows.
 func compared[P golden.Policy](d dialect[P], file *golden.File, flows []Flow) report.Report {
-	recorded := settlement{programs: make(map[program]opening)}
+	recorded := recording.Recording{Initiators: make(map[recording.Program]recording.Initiator)}
 	for _, f := range flows {
 		for binary := range strings.SplitSeq(f.Binaries, ",") {
 			f.Binaries, f.Process = binary, flow.Process{PID: 4711, Name: binary}
-			recorded.opened(f)
+			recorded.AddInitiator(f)
 		}
 	}
 	var result report.Report
-	compareBinaries(&result, d, file, flows, recorded.programs)
+	compareBinaries(&result, d, file, flows, recorded.Initiators)
 	return result
 }
 
@@ -120,17 +121,17 @@ func saidOf(r report.Report) []string {
 
 // Where manifests put a workload into a namespace the programs that it ran are its own still.
 func TestProgramsAreToldOfWhereManifestsGiveTheNamespace(t *testing.T) {
-	recorded := settlement{programs: make(map[program]opening)}
+	recorded := recording.Recording{Initiators: make(map[recording.Program]recording.Initiator)}
 	late, early := opened("job", 1, "sh"), opened("job", 2, "sh")
 	late.First, late.Process.PID = 2, 12
 	early.First, early.Process.PID = 1, 11
 	for _, f := range []Flow{late, early, opened("job", 3, "")} {
-		recorded.opened(f)
+		recorded.AddInitiator(f)
 	}
 	scope := policy.Scope{Subjects: shopAndJobs.Subjects[1:2], Binaries: true}
 	flows := []Flow{opened("job.a", 1, "sh"), opened("job.a", 2, "sh")}
 	var result report.Report
-	compareBinaries(&result, kubernetes(scope), &golden.File{Policies: shopAndJobs.Generate(flows)}, flows, recorded.programs)
+	compareBinaries(&result, kubernetes(scope), &golden.File{Policies: shopAndJobs.Generate(flows)}, flows, recorded.Initiators)
 	if len(result.Binaries) != 1 || result.Binaries[0].Flow.Process.PID != 11 {
 		t.Errorf("%+v, want who opened the first flow", result.Binaries)
 	}

@@ -3,6 +3,7 @@
 package netzerotest
 
 import (
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/session"
 )
 
@@ -16,21 +17,21 @@ func join(r *Recording) (*membership, error) {
 
 func unrecorded(do func()) { do() }
 
-func (*membership) settle() (settlement, error) { return settlement{}, nil }
-func (*membership) check() error                { return nil }
-func (*membership) release() error              { return nil }
-func (*membership) leave() error                { return nil }
-func (*membership) expect()                     {}
-func (*membership) label() string               { return "" }
-func (*membership) claim(string, string)        {}
-func (*membership) claimPeer(string, string)    {}
-func (*membership) claimedAs(string) string     { return "" }
-func (*membership) adopt(string)                {}
-func (*membership) starting(string)             {}
-func (*membership) hosts(string, int) bool      { return false }
-func (*membership) isElsewhere(string)          {}
-func (*membership) ready(string)                {}
-func (*membership) enter(string) func()         { return func() {} }
-func (*membership) leftovers() []leftover       { return nil }
+func (*membership) settle() (recording.Recording, error) { return recording.Recording{}, nil }
+func (*membership) check() error                         { return nil }
+func (*membership) release() error                       { return nil }
+func (*membership) leave() error                         { return nil }
+func (*membership) expect()                              {}
+func (*membership) label() string                        { return "" }
+func (*membership) claim(string, string)                 {}
+func (*membership) claimPeer(string, string)             {}
+func (*membership) claimedAs(string) string              { return "" }
+func (*membership) adopt(string)                         {}
+func (*membership) starting(string)                      {}
+func (*membership) hosts(string, int) bool               { return false }
+func (*membership) isElsewhere(string)                   {}
+func (*membership) ready(string)                         {}
+func (*membership) enter(string) func()                  { return func() {} }
+func (*membership) leftovers() []leftover                { return nil }
 
 func isRecordedChild() bool { return false }

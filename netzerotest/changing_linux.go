@@ -6,23 +6,26 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/docker"
 	"github.com/netzero-dev/netzero/internal/endpoint"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // changing returns the flows to ports that change with every run, without those of a Peer, which is told of by itself.
-func changing(c config, all []settled) []changingPort {
-	var found []changingPort
+func changing(c config, all []settled) []recording.EphemeralPort {
+	var found []recording.EphemeralPort
 	for _, s := range ephemeral(c, all) {
 		if s.identity.Peer != (endpoint.Peer{}) {
 			continue
 		}
-		p := changingPort{flow: s.flow, container: s.server, test: s.identity.Test}
-		same := func(q changingPort) bool { return asSeen(p.flow) == asSeen(q.flow) && p.container == q.container }
+		p := recording.EphemeralPort{Flow: s.flow, Container: s.server, Test: s.identity.Test}
+		same := func(q recording.EphemeralPort) bool {
+			return asSeen(p.Flow) == asSeen(q.Flow) && p.Container == q.Container
+		}
 		if !slices.ContainsFunc(found, same) {
 			found = append(found, p)
 		}
 	}
-	slices.SortStableFunc(found, func(a, b changingPort) int { return a.flow.Compare(b.flow) })
+	slices.SortStableFunc(found, func(a, b recording.EphemeralPort) int { return a.Flow.Compare(b.Flow) })
 	return found
 }
 

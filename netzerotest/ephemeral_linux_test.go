@@ -86,8 +86,8 @@ func TestEphemeralPorts(t *testing.T) {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
 			var changing []string
-			for _, p := range settled.changing {
-				changing = append(changing, p.flow.Target())
+			for _, p := range settled.EphemeralPorts {
+				changing = append(changing, p.Flow.Target())
 			}
 			if diff := cmp.Diff(tt.changing, changing); diff != "" {
 				t.Errorf("changing ports (-want +got):\n%s", diff)

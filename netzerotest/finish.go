@@ -10,6 +10,7 @@ import (
 
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/goroutine"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/report"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -29,7 +30,7 @@ func (r *Recording) finish() {
 	if r.tb.Skipped() {
 		skipped.Store(true)
 	}
-	var option *optionError
+	var option *recording.OptionError
 	switch {
 	case unwinding() && !r.tb.Failed() && !r.tb.Skipped():
 		return // a panic, or a goroutine that was left, says why the test failed
@@ -53,7 +54,7 @@ func (r *Recording) finish() {
 }
 
 // stop takes out of the capture what the test saw, and leaves it. What has to be printed of it is, unless quiet.
-func (r *Recording) stop(quiet bool) (settlement, error) {
+func (r *Recording) stop(quiet bool) (recording.Recording, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	released := r.capture.release()
@@ -61,12 +62,12 @@ func (r *Recording) stop(quiet bool) (settlement, error) {
 	r.left = r.capture.leftovers()
 	err = errors.Join(released, r.capture.check(), err)
 	err = errors.Join(err, r.capture.leave())
-	for _, text := range recorded.printed {
+	for _, text := range recorded.Announced {
 		if !quiet {
 			announce(text)
 		}
 	}
-	r.final = append(make([]Flow, 0, len(recorded.flows)), recorded.flows...)
+	r.final = append(make([]Flow, 0, len(recorded.Flows)), recorded.Flows...)
 	return recorded, err
 }
 
@@ -93,7 +94,7 @@ func hasCaller(like func(function string) bool) bool {
 }
 
 // judge holds the flows against the golden file, or writes it.
-func (r *Recording) judge(settled settlement) {
+func (r *Recording) judge(settled recording.Recording) {
 	r.tb.Helper()
 	flows, scope, notices, err := r.config.deploy(settled)
 	if err != nil {
@@ -104,12 +105,12 @@ func (r *Recording) judge(settled settlement) {
 		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
 		return
 	}
-	r.programs = settled.programs
+	r.programs = settled.Initiators
 	result := report.Report{
 		Test: r.tb.Name(), Golden: relative(r.golden), Workload: r.config.workload, Module: goroutine.Module(),
-		Strict: r.config.strict, Notices: slices.Concat(settled.notices, notices), Accept: acceptCommandHere(r.tb),
+		Strict: r.config.strict, Notices: slices.Concat(settled.Notices, notices), Accept: acceptCommandHere(r.tb),
 	}
-	r.tellUnanswered(&result, settled.unanswered)
+	r.tellUnanswered(&result, settled.Unserved)
 	switch {
 	case r.shared != nil && r.config.cilium:
 		holdShared(r, ciliums(scope), result, flows)

@@ -175,7 +175,7 @@ type sceneResult struct {
 	notices []string
 	err     error
 
-	recording recording.Recording // without Golden, since the file is a temporary one
+	recording recording.File // without Golden, since the file is a temporary one
 }
 
 // play runs a scene through all that a recording does after the kernel, up to the generated policies.
@@ -211,14 +211,14 @@ func (s scene) play(t *testing.T, cilium bool) sceneResult {
 	out.recording = r.value(recorded, err)
 	out.recording.Golden = ""
 	if err != nil {
-		out.notices, out.err = slices.Concat(recorded.notices, recorded.printed), err
+		out.notices, out.err = slices.Concat(recorded.Notices, recorded.Announced), err
 		return out
 	}
 	out.flows, out.scope, out.notices, out.err = cfg.deploy(recorded)
 	if out.err == nil {
 		out.err = r.refuseChanging(recorded, out.scope)
 	}
-	out.notices = slices.Concat(out.notices, recorded.notices, recorded.printed, recorded.unanswered)
+	out.notices = slices.Concat(out.notices, recorded.Notices, recorded.Announced, recorded.Unserved)
 	return out
 }
 
@@ -248,12 +248,12 @@ func (s scene) commit(t *testing.T, r *Recording) *golden.File {
 	return file
 }
 
-// record makes a recording's settlement of what the kernel would tell.
-func (s scene) record(t *testing.T, cfg config) (settlement, error) {
+// record makes a recording's recording.Recording of what the kernel would tell.
+func (s scene) record(t *testing.T, cfg config) (recording.Recording, error) {
 	t.Helper()
 	peers, err := endpoint.NewPeers(cfg.peers...)
 	if err != nil {
-		return settlement{}, err
+		return recording.Recording{}, err
 	}
 	c := &capture{
 		self: os.Getpid(), session: &session.Session{Leaf: &cgroup.Leaf{ID: sceneLeaf}}, containers: newContainers(func() {}),

@@ -8,6 +8,7 @@ import (
 
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/goroutine"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/report"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -23,7 +24,7 @@ type testOver struct {
 // leftover is what was opened by goroutines and processes of a test that had ended.
 type leftover struct {
 	test     testOver
-	recorded settlement
+	recorded recording.Recording
 	err      error
 }
 

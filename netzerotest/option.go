@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
-	"strings"
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/manifest"
@@ -20,11 +19,6 @@ type Option interface {
 type optionFunc func(*config) error
 
 func (f optionFunc) apply(c *config) error { return f(c) }
-
-// optionError says what is wrong with options that only the recording could prove wrong.
-type optionError struct{ texts []string }
-
-func (e *optionError) Error() string { return strings.Join(e.texts, "; ") }
 
 // config is what the options say.
 type config struct {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -26,7 +27,7 @@ type Recording struct {
 	shared *sharing // nil where the file is the test's own
 
 	capture  *membership // nil where nothing is recorded
-	programs map[program]opening
+	programs map[recording.Program]recording.Initiator
 	left     []leftover // of tests that had ended before
 
 	mu    sync.Mutex
@@ -117,12 +118,12 @@ func (r *Recording) Flows() []Flow {
 		return slices.Clone(r.final)
 	}
 	recorded, err := r.capture.settle()
-	var option *optionError // which the end of the test tells
+	var option *recording.OptionError // which the end of the test tells
 	if err != nil && !errors.As(err, &option) {
 		noteFailure(r.tb)
 		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
 	}
-	return recorded.flows
+	return recorded.Flows
 }
 
 // running and updated map golden files to the tests that they belong to: those that run, and with an update those that

@@ -8,6 +8,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/docker"
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -20,7 +21,7 @@ type settled struct {
 	server   string // the container that serves, with its image; empty where none does
 }
 
-// settling is the work on a settlement. It is done with capture.mu held.
+// settling is the work on a recording.Recording. It is done with capture.mu held.
 type settling struct {
 	*membership
 	engine  *docker.Watcher // nil where there is none, and so no container
@@ -37,18 +38,18 @@ type settling struct {
 }
 
 // settle tells what the recording has seen so far.
-func (m *membership) settle() (settlement, error) {
+func (m *membership) settle() (recording.Recording, error) {
 	c := m.capture
 	if err := c.session.Probe.Sync(); err != nil {
-		return settlement{}, err
+		return recording.Recording{}, err
 	}
 	calls, err := c.session.Probe.NameCounts() // first: what connects meanwhile has said nothing
 	if err != nil {
-		return settlement{}, fmt.Errorf("the recording is incomplete: %w", err)
+		return recording.Recording{}, fmt.Errorf("the recording is incomplete: %w", err)
 	}
 	counts, err := c.session.Probe.Counts()
 	if err != nil {
-		return settlement{}, fmt.Errorf("the recording is incomplete: %w", err)
+		return recording.Recording{}, fmt.Errorf("the recording is incomplete: %w", err)
 	}
 	starters := c.containers.starters.all()
 	c.mu.Lock()
@@ -67,7 +68,7 @@ func (m *membership) settle() (settlement, error) {
 		absent := errors.Is(err, docker.ErrNoEngine) || errors.As(err, &other)
 		switch {
 		case err != nil && (needs || strangers && !absent):
-			return settlement{}, fmt.Errorf("the test has containers, and what they were cannot be told: %w", err)
+			return recording.Recording{}, fmt.Errorf("the test has containers, and what they were cannot be told: %w", err)
 		case err != nil && strangers:
 			unasked = []string{fmt.Sprintf("containers were started meanwhile, which are not recorded: %v", err)}
 		}
@@ -110,9 +111,9 @@ func (m *membership) asksEngine() (asks, strangers, needs bool) {
 	return asks, strangers, needs
 }
 
-// result puts the settlement together.
-func (s *settling) result() (settlement, error) {
-	out := settlement{workloads: s.workloads(), programs: make(map[program]opening)}
+// result puts the recording.Recording together.
+func (s *settling) result() (recording.Recording, error) {
+	out := recording.Recording{Workloads: s.workloads()}
 	var all []settled
 	var set flow.Set
 	s.findStores()
@@ -125,33 +126,33 @@ func (s *settling) result() (settlement, error) {
 		if f.identity.Relation == endpoint.Other {
 			f.namePeer(l)
 			set.Add(f.flow)
-			out.opened(f.flow)
+			out.AddInitiator(f.flow)
 		}
 	}
 	s.announceShared(all)
-	out.flows = set.Sorted()
-	out.changing = changing(s.config, all)
-	out.unanswered = unanswered(s.config, s.identifier.Ephemeral, all)
+	out.Flows = set.Sorted()
+	out.EphemeralPorts = changing(s.config, all)
+	out.Unserved = unanswered(s.config, s.identifier.Ephemeral, all)
 	errs, lines := s.unrecordedContainers()
-	s.errs, out.printed = append(s.errs, errs...), lines
+	s.errs, out.Announced = append(s.errs, errs...), lines
 	errs, lines = s.fromBefore()
-	s.errs, out.printed = append(s.errs, errs...), append(out.printed, lines...)
+	s.errs, out.Announced = append(s.errs, errs...), append(out.Announced, lines...)
 	slices.Sort(s.notes)
-	out.notices = slices.Concat(s.capture.limits, s.unasked, s.mixedNotices(all),
+	out.Notices = slices.Concat(s.capture.limits, s.unasked, s.mixedNotices(all),
 		s.containerNotices(), slices.Compact(s.notes), s.backgroundNotices(), s.tunnelNotices(all),
-		lookupNotices(out.flows), linkNotices(s.onLink.Sorted()), s.runningNotices(len(out.workloads) > 0))
+		lookupNotices(out.Flows), linkNotices(s.onLink.Sorted()), s.runningNotices(len(out.Workloads) > 0))
 	for _, line := range s.forwarderLines(all) {
-		out.notices, out.printed = append(out.notices, line), append(out.printed, s.name+": "+line)
+		out.Notices, out.Announced = append(out.Notices, line), append(out.Announced, s.name+": "+line)
 	}
 	s.errs = append(s.errs, s.unheard()...)
 	s.errs = append(s.errs, s.goneContainers()...)
 	s.errs = append(s.errs, s.namesakes()...)
 	s.errs = append(s.errs, s.binariesErrors()...)
-	s.errs = append(s.errs, s.runningErrors(len(out.workloads) > 0)...)
+	s.errs = append(s.errs, s.runningErrors(len(out.Workloads) > 0)...)
 	s.errs = append(s.errs, ephemeralPeers(s.config, all)...)
 	if len(s.errs) > 0 {
 		slices.Sort(s.errs)
-		return out, &optionError{slices.Compact(s.errs)}
+		return out, &recording.OptionError{Texts: slices.Compact(s.errs)}
 	}
 	return out, nil
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/netzero-dev/netzero/internal/docker"
-	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -82,10 +82,10 @@ const (
 )
 
 // workloads returns who gets a policy: the test process, unless it only drives, and this recording's containers.
-func (s *settling) workloads() []policy.Subject {
-	var subjects []policy.Subject
+func (s *settling) workloads() []recording.Workload {
+	var workloads []recording.Workload
 	if !s.config.driver {
-		subjects = append(subjects, policy.Subject{Workload: s.config.subject()})
+		workloads = append(workloads, recording.Workload{Name: s.config.workload, Namespace: s.config.namespace, Labels: s.config.labels})
 	}
 	seen := make(map[flow.Endpoint]bool)
 	for id := range s.own {
@@ -100,13 +100,13 @@ func (s *settling) workloads() []policy.Subject {
 		}
 		if e := s.endpointOf(s.engine, c); !seen[e] {
 			seen[e] = true
-			subjects = append(subjects, policy.Subject{Workload: policy.Workload{Name: e.Name, Namespace: e.Namespace}, Whole: true})
+			workloads = append(workloads, recording.Workload{Name: e.Name, Namespace: e.Namespace, AllTraffic: true})
 		}
 	}
-	slices.SortFunc(subjects, func(a, b policy.Subject) int {
+	slices.SortFunc(workloads, func(a, b recording.Workload) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Namespace, b.Namespace))
 	})
-	return subjects
+	return workloads
 }
 
 // namesakes says which containers go by the name of the test process: one policy cannot be for both.
