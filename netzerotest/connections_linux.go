@@ -153,7 +153,7 @@ func countOfConnection(s sighting, flows map[probe.Key]uint64) uint64 {
 // because its name was looked up before anybody listened. Its address may be another one tomorrow.
 func (s *settling) unnamedConnection(f settled) []string {
 	to := f.flow.Destination
-	if f.identity.Relation != endpoint.Other || to.Kind != flow.Address || to.Addr == flow.MetadataService || len(s.config.withoutIgnored([]flow.Flow{f.flow})) == 0 {
+	if f.identity.Relation != endpoint.Other || to.Kind != flow.Address || to.Addr == flow.MetadataService || s.config.ignored().Has(f.flow) {
 		return nil
 	}
 	return []string{fmt.Sprintf("%s was opened outside this recording and used in it, and which name was looked up for it is not known: "+

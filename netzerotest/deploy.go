@@ -63,7 +63,7 @@ func (c config) deploy(recorded recording.Recording) ([]Flow, policy.Scope, []st
 		d.scope.Subjects = append(d.scope.Subjects, s)
 	}
 	var set flow.Set
-	for _, f := range c.withoutIgnored(recorded.Flows) {
+	for _, f := range c.ignored().Without(recorded.Flows) {
 		if !gone[f.Source.Identity()] {
 			f.Source = d.place(f.Source)
 			f.Destination = d.resolve(f.Destination, f.Source.Namespace)

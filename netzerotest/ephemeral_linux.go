@@ -31,7 +31,7 @@ func portOf(e flow.Endpoint) string {
 func ephemeral(c config, all []settled) []settled {
 	var found []settled
 	for _, s := range all {
-		if s.identity.Ephemeral && s.identity.Relation == endpoint.Other && !c.fixes(s.flow) && len(c.withoutIgnored([]Flow{s.flow})) > 0 {
+		if s.identity.Ephemeral && s.identity.Relation == endpoint.Other && !c.fixes(s.flow) && !c.ignored().Has(s.flow) {
 			found = append(found, s)
 		}
 	}

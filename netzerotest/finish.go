@@ -12,7 +12,6 @@ import (
 	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/report"
-	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // finish ends the recording and judges it.
@@ -250,30 +249,4 @@ func goldenPath(option, test string) (string, error) {
 		return filepath.Clean(option), nil
 	}
 	return filepath.Join(packageDir, option), nil
-}
-
-// namesOf returns the names by which an option may call an endpoint.
-func namesOf(e flow.Endpoint) []string {
-	if e.Kind != flow.APIServer {
-		return []string{e.Name}
-	}
-	name := e.Name + "." + flow.ClusterAPIServer.Namespace
-	return []string{e.Name, name, name + ".svc", name + ".svc.cluster.local"}
-}
-
-// withoutIgnored drops the flows that the option Ignore names.
-func (c config) withoutIgnored(flows []Flow) []Flow {
-	var kept []Flow
-	for _, f := range flows {
-		ignored := false
-		for _, i := range c.ignores {
-			for _, name := range namesOf(f.Destination) {
-				ignored = ignored || i.Match(f.Destination.Addr, f.Port, name) && !c.onlyOfDriver(i, f)
-			}
-		}
-		if !ignored {
-			kept = append(kept, f)
-		}
-	}
-	return kept
 }

@@ -27,7 +27,7 @@ func (s *settling) forwarderLines(all []settled) []string {
 	var lines []string
 	for _, f := range all {
 		if f.identity.Relation != endpoint.Other || f.flow.Destination.Evidence != flow.ByListener || f.identity.Test ||
-			!isForwarder(f.identity.Listener.Name) || len(s.config.withoutIgnored([]Flow{f.flow})) == 0 {
+			!isForwarder(f.identity.Listener.Name) || s.config.ignored().Has(f.flow) {
 			continue
 		}
 		line := fmt.Sprintf("%s is %s, which forwards to somebody else, and no pods are called so: say whom it stands for: Peer(\"localhost:%d\", \"name%s\")",

@@ -21,7 +21,7 @@ func (s *settling) tunnelNotices(all []settled) []string {
 	ports := make(map[string]uint16) // by target
 	for _, f := range all {
 		own := f.flow.Source.Identity() == s.source.Identity()
-		if own && f.identity.Local && f.identity.Peer.Exact() && tunnels[f.key.Port] && len(s.config.withoutIgnored([]Flow{f.flow})) > 0 {
+		if own && f.identity.Local && f.identity.Peer.Exact() && tunnels[f.key.Port] && !s.config.ignored().Has(f.flow) {
 			unclear.Add(f.flow)
 			ports[f.flow.Target()] = f.key.Port
 		}

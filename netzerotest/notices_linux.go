@@ -40,7 +40,7 @@ func unanswered(c config, ephemeral func(port uint16) bool, all []settled) []str
 		}
 	}
 	var lines []string
-	for _, f := range c.withoutIgnored(nobody.Sorted()) {
+	for _, f := range c.ignored().Without(nobody.Sorted()) {
 		address, name := f.Destination.Addr.String(), "name"
 		if f.Port != 0 {
 			address = netip.AddrPortFrom(f.Destination.Addr, f.Port).String()

@@ -15,7 +15,6 @@ import (
 	"github.com/netzero-dev/netzero/internal/docker"
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/session"
-	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // Containers that are older than the capture. What is born later is recorded from its first moment; of these are recorded
@@ -181,7 +180,7 @@ func (s *settling) targetOf(l located) string {
 	errs, notes := s.errs, s.notes
 	defer func() { s.errs, s.notes = errs, notes }()
 	f, ok := s.flow(l)
-	if !ok || f.identity.Relation != endpoint.Other || len(s.config.withoutIgnored([]flow.Flow{f.flow})) == 0 {
+	if !ok || f.identity.Relation != endpoint.Other || s.config.ignored().Has(f.flow) {
 		return ""
 	}
 	return f.flow.Target()

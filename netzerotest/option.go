@@ -98,6 +98,11 @@ func (c config) process() policy.Scope {
 	return policy.Scope{Subjects: []policy.Subject{{Workload: c.subject()}}}
 }
 
+// ignored is what the option Ignore leaves out.
+func (c config) ignored() endpoint.Ignored {
+	return endpoint.Ignored{Destinations: c.ignores, Driver: c.driver}
+}
+
 // defaultWorkload is the name of the package's directory, as far as it can be a Kubernetes name.
 func defaultWorkload() string {
 	if name := endpoint.Label(filepath.Base(packageDir)); name != "" {

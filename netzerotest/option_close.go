@@ -3,9 +3,7 @@ package netzerotest
 import (
 	"fmt"
 
-	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/policy"
-	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // CloseIngress closes for ingress what was wholly recorded and what nobody was seen to call, such as a job or a
@@ -30,11 +28,6 @@ func DefaultDeny() Option {
 		c.defaultDeny = true
 		return nil
 	})
-}
-
-// onlyOfDriver reports whether an Ignore is about what the driver opens to a container, and a flow is somebody else's.
-func (c config) onlyOfDriver(i endpoint.Ignore, f Flow) bool {
-	return c.driver && i.IsNameWithPort() && f.Destination.Evidence == flow.ByContainer && f.Source.Kind != flow.Anyone
 }
 
 // noticeDenied says whose callers in production a default-deny-all shuts out.
