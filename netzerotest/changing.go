@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/netzero-dev/netzero/golden"
+	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/manifest"
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/recording"
@@ -148,5 +149,5 @@ func remedy(p recording.EphemeralPort) string {
 		address = fmt.Sprintf("localhost:%d", p.Flow.Port) // by whichever address containers reach it
 	}
 	return fmt.Sprintf("Give it a fixed port below that range, or say at which port it serves in the cluster: "+
-		"Peer(%q, %q), or which range it has there: %s", address, name+examplePort, ranges)
+		"Peer(%q, %q), or which range it has there: %s", address, name+endpoint.ExamplePort, ranges)
 }

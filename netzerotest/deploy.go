@@ -87,7 +87,7 @@ func (c config) deploy(recorded recording.Recording) ([]Flow, policy.Scope, []st
 	for _, f := range set.Sorted() {
 		if c.cilium && f.Destination.Node {
 			d.notices = append(d.notices, fmt.Sprintf("%s is a process of this machine, and so the host to Cilium: if it stands for pods, Peer(\"localhost:%d\", \"name%s\") says which",
-				f.Target(), f.Port, examplePort))
+				f.Target(), f.Port, endpoint.ExamplePort))
 		}
 	}
 	d.scope.Addresses = policy.AddressesOf(set.Sorted())

@@ -126,7 +126,7 @@ var containerRows = []identityRow{
 			containers: []sceneContainer{{alias: "orders-db.shop.svc"}},
 			dials:      []dial{{addr: "CONTAINER0", port: 5432}},
 		},
-		tests: []string{"TestWhatContainersWithDotsInTheirNamesStandFor"},
+		tests: []string{"TestContainerName_AliasWithDots"},
 	},
 	{
 		dialled:    "the same",
@@ -148,7 +148,7 @@ var containerRows = []identityRow{
 			options: inWeb, manifests: shopManifests,
 			containers: []sceneContainer{{alias: "orders-db.shop"}}, dials: []dial{{addr: "CONTAINER0", port: 5432}},
 		},
-		tests: []string{"TestWhatContainersWithDotsInTheirNamesStandFor"},
+		tests: []string{"TestContainerName_AliasWithDots"},
 	},
 	{
 		dialled:    "container `api.stripe.com`",
@@ -161,7 +161,7 @@ var containerRows = []identityRow{
 			dials:      []dial{{addr: "CONTAINER0", port: 443}},
 		},
 		notice: "stands for the host api.stripe.com",
-		tests:  []string{"TestWhatContainersWithDotsInTheirNamesStandFor"},
+		tests:  []string{"TestContainerName_AliasWithDots"},
 	},
 	{
 		dialled:    "a container that `AsPeer` names, or with the label `dev.netzero.peer`",

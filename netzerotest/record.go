@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/netzero-dev/netzero/internal/recorder"
 	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -26,9 +27,9 @@ type Recording struct {
 	golden string   // the file's path
 	shared *sharing // nil where the file is the test's own
 
-	capture  *membership // nil where nothing is recorded
+	live     *recorder.Recording // nil if nothing is recorded
 	programs map[recording.Program]recording.Initiator
-	left     []leftover // of tests that had ended before
+	left     []recorder.Ended // of tests that had ended before
 
 	mu    sync.Mutex
 	final []Flow // set at the end
@@ -63,7 +64,8 @@ func (r *Recording) begin() bool {
 		return false
 	}
 	var err error
-	if r.capture, err = join(r); err != nil {
+	r.live, err = recorder.Join(r.env.sizes, r.recorderOptions())
+	if err != nil {
 		text := cannotRecord(r.tb, r.env.update, err)
 		if r.env.require || !isExpected(err) {
 			noteFailure(r.tb)
@@ -72,6 +74,7 @@ func (r *Recording) begin() bool {
 		r.runUnrecorded(text)
 		return false
 	}
+	recordedTests.Store(r.live.ID(), testOver{tb: r.tb, name: r.tb.Name(), golden: r.golden, config: r.config})
 	return true
 }
 
@@ -114,10 +117,10 @@ func (r *Recording) ended() bool {
 func (r *Recording) Flows() []Flow {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.capture == nil || r.final != nil {
+	if r.live == nil || r.final != nil {
 		return slices.Clone(r.final)
 	}
-	recorded, err := r.capture.settle()
+	recorded, err := r.live.Resolve()
 	var option *recording.OptionError // which the end of the test tells
 	if err != nil && !errors.As(err, &option) {
 		noteFailure(r.tb)

@@ -1,0 +1,140 @@
+package recorder
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/netzero-dev/netzero/internal/docker"
+	"github.com/netzero-dev/netzero/internal/endpoint"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// located is a observation with the containers at its ends, nil where an end is none.
+type located struct {
+	observation
+	from, to  *docker.Container
+	port      uint16 // the container's, where to is one
+	published bool   // it was dialled at a port of this machine that to publishes
+	missing   bool   // from is a container of which nothing is known
+}
+
+// isProxy reports whether an executable is the one by which Docker serves a published port.
+func isProxy(name string) bool { return name == "docker-proxy" || name == "rootlesskit" }
+
+// container returns the innermost container of a path that the engine knows.
+func (s *resolving) container(ids []string) *docker.Container {
+	if s.engine == nil {
+		return nil
+	}
+	for _, id := range slices.Backward(ids) {
+		if c, known := s.engine.Container(id); known {
+			return &c
+		}
+	}
+	return nil
+}
+
+// locate finds the containers at the ends of a observation.
+func (s *resolving) locate(seen observation) located {
+	e := seen.event
+	l := located{observation: seen, port: e.Port}
+	if e.Cgroup != s.recorder.session.Leaf.ID {
+		l.from = s.container(s.recorder.containers.cgroups[e.Cgroup].ids)
+		l.missing = l.from == nil
+	}
+	if s.engine == nil || l.missing {
+		return l
+	}
+	addr := e.Addr.Unmap()
+	if l.from != nil && e.Port == resolverPort && isResolverOf(*l.from, addr) {
+		l.identity.Endpoint, l.identity.Relation = flow.ClusterResolver, endpoint.Other
+		l.identity.Endpoint.Addr, l.identity.Endpoint.Evidence = addr, flow.ByResolvConf
+		l.flow.Destination = l.identity.Endpoint
+	}
+	if l.identity.Endpoint.Kind == flow.Resolver {
+		return l // even where it is a container
+	}
+	var networks []string
+	if l.from != nil {
+		h := home(s.engine, *l.from)
+		for _, n := range h.Networks {
+			networks = append(networks, n.NetworkID)
+		}
+	}
+	if seen.identity.Local {
+		at := netip.AddrPortFrom(addr, e.Port)
+		if c, port, ok := s.engine.AtPublished(at, e.Protocol, e.Time); ok {
+			l.to, l.port, l.published = &c, port, true
+		} else if c := s.container(seen.server); c != nil {
+			l.to = c // in the network of this machine
+		} else if c, port, ok := s.engine.AroundPublished(at, e.Protocol, e.Time); ok && seen.identity.Listener == (endpoint.Owner{}) {
+			l.to, l.port, l.published = &c, port, true // an attempt before it was up, or after
+		}
+		return l
+	}
+	if c, ok := s.engine.AtAddress(addr, networks, e.Time); ok {
+		l.to = &c
+	} else if c, ok := s.engine.AroundAddress(addr, networks, e.Time); ok {
+		l.to = &c
+	}
+	return l
+}
+
+// resolverPort is where resolvers listen.
+const resolverPort = 53
+
+// isResolverOf reports whether an address is that of a container's resolver, as Docker has it: the process that asked, and
+// with it the resolv.conf that it saw, may have gone before anybody looked.
+func isResolverOf(c docker.Container, addr netip.Addr) bool {
+	if len(c.Resolvers) > 0 {
+		return slices.Contains(c.Resolvers, addr)
+	}
+	return slices.Contains(endpoint.OfContainers(), addr)
+}
+
+// isEngine reports whether something goes to the engine itself, over TCP.
+func (s *resolving) isEngine(l located) bool {
+	at := s.engine.Endpoint()
+	host, port, _ := strings.Cut(at.Address, ":")
+	if engine, err := netip.ParseAddrPort(at.Address); err == nil {
+		return at.Network == "tcp" && engine.Port() == l.event.Port && engine.Addr().Unmap() == l.event.Addr.Unmap()
+	}
+	return at.Network == "tcp" && port == strconv.Itoa(int(l.event.Port)) &&
+		(strings.EqualFold(host, l.name) || host == "localhost" && l.event.Addr.IsLoopback())
+}
+
+// endpointOf is a container as a policy sees it, by the name that m or its labels give. Containers that share a network
+// are one pod, which goes by the one whose network it is.
+func (m *Recording) endpointOf(engine *docker.Watcher, c docker.Container) flow.Endpoint {
+	c = home(engine, c)
+	name := ""
+	if claim := m.recorder.containers.claims[c.ID]; claim != nil {
+		name = claim.by[m]
+		for _, other := range slices.Sorted(maps.Values(claim.by)) {
+			if name == "" {
+				name = other
+			}
+		}
+	}
+	if name == "" {
+		if e, ours := m.options.ClusterName(docker.DNSName(c)); ours {
+			e.Namespace, e.Evidence = cmp.Or(e.Namespace, m.options.Namespace), flow.ByContainer
+			return e
+		}
+		name = cmp.Or(c.Labels[docker.LabelWorkload], docker.Name(c))
+	}
+	workload, namespace := endpoint.SplitName(name)
+	return flow.Endpoint{Kind: flow.Workload, Name: workload, Namespace: cmp.Or(namespace, m.options.Namespace), Evidence: flow.ByContainer}
+}
+
+// home returns the container whose network a container uses; mostly itself.
+func home(engine *docker.Watcher, c docker.Container) docker.Container {
+	if owner, known := engine.Container(engine.NetworkOwner(c.ID)); known {
+		return owner
+	}
+	return c
+}

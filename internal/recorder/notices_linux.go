@@ -1,0 +1,145 @@
+package recorder
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/testcontainers/testcontainers-go"
+
+	"github.com/netzero-dev/netzero/internal/docker"
+	"github.com/netzero-dev/netzero/internal/endpoint"
+	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// place is where somebody may listen.
+type place struct {
+	addr     netip.Addr
+	port     uint16
+	protocol flow.Protocol
+}
+
+func placeOf(k probe.Key) place { return place{k.Addr, k.Port, k.Protocol} }
+
+// unanswered tells, in a line each, of attempts at this machine where nobody listened, not even later, and which the user
+// does not ignore: who would have been there, nobody can know.
+func unanswered(options Options, ephemeral func(port uint16) bool, all []attributed) []string {
+	served := make(map[place]bool) // somebody came to listen there
+	for _, s := range all {
+		if s.identity.Relation != endpoint.NobodyListens {
+			served[placeOf(s.key)] = true
+		}
+	}
+	var nobody flow.Set
+	for _, s := range all {
+		if s.identity.Relation == endpoint.NobodyListens && !served[placeOf(s.key)] {
+			nobody.Add(s.flow)
+		}
+	}
+	var lines []string
+	for _, f := range options.Ignored.Without(nobody.Sorted()) {
+		address, name := f.Destination.Addr.String(), "name"
+		if f.Port != 0 {
+			address = netip.AddrPortFrom(f.Destination.Addr, f.Port).String()
+			if ephemeral(f.Port) {
+				name += endpoint.ExamplePort
+			}
+		}
+		line := fmt.Sprintf("%s is this machine, where nobody listened: no rule can be written. Peer(%q, %q) says what it stands for, Ignore(%q) leaves it out",
+			f.Target(), address, name, address)
+		if !slices.Contains(lines, line) { // from another source
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// backgroundNotices lists what testcontainers does for itself.
+func (s *resolving) backgroundNotices() []string {
+	var notices []string
+	for _, what := range slices.Sorted(maps.Keys(s.background)) {
+		set := s.background[what]
+		var targets []string
+		for _, f := range set.Sorted() {
+			if target := f.Target(); !slices.Contains(targets, target) {
+				targets = append(targets, target)
+			}
+		}
+		notices = append(notices, fmt.Sprintf("infrastructure, not in the policy: %s: %s", what, strings.Join(targets, ", ")))
+	}
+	return notices
+}
+
+// containerNotices tells of containers of which a reader may expect more, or less.
+func (s *resolving) containerNotices() []string {
+	if s.engine == nil {
+		return nil
+	}
+	var notices []string
+	images := make(map[string][]string) // by the name of the workload
+	for _, c := range s.engine.Containers() {
+		claim := s.recorder.containers.claims[c.ID]
+		switch {
+		case s.own[c.ID] && (claim != nil && claim.older || claim == nil && c.Started < s.started):
+			notices = append(notices, fmt.Sprintf("%s ran before the recording: what it did until then is not in its policy", s.endpointOf(s.engine, c).Name))
+		case s.own[c.ID] && c.Missed != "":
+			notices = append(notices, fmt.Sprintf("container %s: %s", c.Name, c.Missed))
+		}
+		if s.own[c.ID] && docker.Infrastructure(c) == "" && c.Started != 0 { // one that builds an image may never start
+			name := s.endpointOf(s.engine, c).String()
+			if !slices.Contains(images[name], c.Image) && home(s.engine, c).ID == c.ID {
+				images[name] = append(images[name], c.Image)
+			}
+		}
+		if network := s.beside(c); network != "" {
+			notices = append(notices, fmt.Sprintf("container %s ran before the recording, in network %s of containers of this test: what it opens to them is not seen", c.Name, network))
+		}
+		if s.unclear(c) {
+			notices = append(notices, fmt.Sprintf("container %s (%s) was started meanwhile and has nothing to do with what is this test's: "+
+				"if it is this test's too, pass the recording to it; it is in no policy", c.Name, c.Image))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(images)) {
+		if len(images[name]) > 1 {
+			notices = append(notices, fmt.Sprintf("containers of several images are called %s (%s), and share a policy: As names them apart",
+				name, strings.Join(images[name], ", ")))
+		}
+	}
+	slices.Sort(notices)
+	return notices
+}
+
+// unclear reports whether a container may be this test's though nothing ties it to the test: testcontainers started it
+// during the recording, in a session that packages which are tested at the same time share.
+func (s *resolving) unclear(c docker.Container) bool {
+	_, claimed := s.recorder.containers.claims[c.ID]
+	return !s.own[c.ID] && !claimed && c.Labels[docker.LabelRecording] == "" && c.Labels[labelTestcontainers] == "true" &&
+		c.Started >= s.started && docker.Infrastructure(c) == "" && (c.Session == "" || c.Session == testcontainers.SessionID())
+}
+
+// beside returns the network in which a container that is not recorded, because it ran before, met one of this
+// recording's; "" where there is none. In Docker's default network everybody meets.
+func (s *resolving) beside(c docker.Container) string {
+	if _, claimed := s.recorder.containers.claims[c.ID]; claimed || s.own[c.ID] || c.Started == 0 || c.Started >= s.started || docker.Infrastructure(c) != "" {
+		return ""
+	}
+	if c.Ended > c.Started && c.Ended < s.started {
+		return ""
+	}
+	if young, _ := s.recorder.containers.older.isYoung(c.ID); young {
+		return "" // it is seen
+	}
+	for id := range s.own {
+		own, _ := s.engine.Container(id)
+		for _, a := range own.Networks {
+			if a.Network != "bridge" && a.Network != "host" && a.Network != "none" &&
+				slices.ContainsFunc(c.Networks, func(b docker.Attachment) bool { return b.NetworkID == a.NetworkID }) {
+				return a.Network
+			}
+		}
+	}
+	return ""
+}
