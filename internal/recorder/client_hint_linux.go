@@ -6,75 +6,49 @@ import (
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/hostname"
 	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/internal/recorder/clientname"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// speech is what clients call the server of a flow. As many names are kept as the kernel tells of, which is bounded there.
-type speech struct {
-	event    *probe.FlowEvent    // nil until it has come
-	asked    []string            // the names that DNS was asked for, if the flow has any
-	names    map[string]*calling // by name
-	nameless bool                // a client sent something that has no name in it, or none that a host can have
+// flowHints are the names that clients sent on the connections of a flow.
+type flowHints struct {
+	clientname.Hints
+	event *probe.FlowEvent // nil until it arrives
 }
 
-// calling is one name by which clients call the server of a flow.
-type calling struct {
-	evidence flow.Evidence
-	words    []words // all that is this name to us
-}
-
-// words are what a client says of the server, of which the kernel counts who says so.
-type words struct {
-	hash  uint64
-	asked bool // a question had been asked, which may be another client's
-	outer bool // it may not be the name that is meant
-}
-
-func (c *Recorder) speechOf(k probe.Key) *speech {
-	s := c.speeches[k]
-	if s == nil {
-		s = &speech{names: make(map[string]*calling)}
-		c.speeches[k] = s
+func (c *Recorder) hintsOf(k probe.Key) *flowHints {
+	hints := c.hints[k]
+	if hints == nil {
+		hints = &flowHints{}
+		c.hints[k] = hints
 	}
-	return s
+	return hints
 }
 
-// hear takes in what clients call a server.
-func (c *Recorder) hear(e *probe.NameEvent, batches map[*Recording]*endpoint.Batch) {
-	s := c.speechOf(e.Key)
-	name, evidence := calledBy(e)
+// handleName handles what a client sent first.
+func (c *Recorder) handleName(e *probe.NameEvent, batches map[*Recording]*endpoint.Batch) {
+	hints := c.hintsOf(e.Key)
+	name, evidence := sentName(e)
 	c.keepServerName(e.Hash, serverName{name, evidence})
 	if name == "" {
-		s.nameless = true
+		hints.Nameless = true
 		return
 	}
-	said, names := words{e.Hash, e.Asked, evidence == flow.ByTLSOuter}, []string{name}
+	payload, names := clientname.Payload{Hash: e.Hash, Queried: e.Asked, Outer: evidence == flow.ByTLSOuter}, []string{name}
 	if e.Asked {
-		if known := c.askedAs(e, said, name); len(known) > 0 || said.outer {
+		const ever = 1
+		known := clientname.Match(c.names.Lookup(e.Cgroup, e.Addr, 0, ever), name, payload)
+		if len(known) > 0 || payload.Outer {
 			names, evidence = known, flow.ByDNS
 		}
 	}
 	for _, name := range names {
-		call := s.names[name]
-		if call == nil {
-			call = &calling{evidence: evidence}
-			s.names[name] = call
-		}
-		if rank(evidence) < rank(call.evidence) {
-			call.evidence = evidence
-		}
-		call.words = append(call.words, said)
-		c.call(s, name, call.evidence, batches)
+		c.nameFlow(hints, name, hints.Add(name, evidence, payload), batches)
 	}
 }
 
-// isAsked reports whether DNS was asked for what a client calls the server.
-func (s *speech) isAsked(name string) bool {
-	return slices.ContainsFunc(s.asked, func(asked string) bool { return is(asked, name) })
-}
-
-// calledBy returns the name in what a client sent; "" where there is none that a host can have.
-func calledBy(e *probe.NameEvent) (name string, evidence flow.Evidence) {
+// sentName returns the name that a client sent. It is empty if the payload has none that a host can have.
+func sentName(e *probe.NameEvent) (name string, evidence flow.Evidence) {
 	var err error
 	switch e.Source {
 	case probe.NamesByTLS:
@@ -88,33 +62,28 @@ func calledBy(e *probe.NameEvent) (name string, evidence flow.Evidence) {
 		name, err = hostname.FromHTTP(e.Text)
 	}
 	if err != nil {
-		return "", flow.NoEvidence // anybody can send anything: the flow stays an address
+		return "", flow.NoEvidence // clients can send anything: the flow stays an address
 	}
 	return name, evidence
 }
 
-// rank orders evidence of one name, best first, so that which came first does not show.
-func rank(e flow.Evidence) int {
-	return slices.Index([]flow.Evidence{flow.ByDNS, flow.ByTLS, flow.ByTLSOuter, flow.ByHTTP}, e)
-}
-
-// call gives a flow a name that clients call its server by, where nothing but an address of another machine is known of the
-// server, or what DNS was asked for another connection.
-func (c *Recorder) call(said *speech, name string, evidence flow.Evidence, batches map[*Recording]*endpoint.Batch) {
-	e := said.event
-	if e == nil || said.isAsked(name) {
+// nameFlow gives a flow a name that clients sent, in the recordings that know only the address of another machine or a
+// name that DNS was queried for on another connection.
+func (c *Recorder) nameFlow(hints *flowHints, name string, evidence flow.Evidence, batches map[*Recording]*endpoint.Batch) {
+	e := hints.event
+	if e == nil || hints.IsCandidate(name) {
 		return
 	}
-	_, stray := c.recipients(e)
+	_, unattributed := c.recipients(e)
 	for _, m := range c.all() {
-		if !m.sawElsewhere(e.Key, said.asked) {
+		if !m.sawRemote(e.Key, hints.Candidates) {
 			continue
 		}
 		identity := c.identify(m, e, name, batches)
 		if identity.Endpoint.Evidence == flow.ByDNS {
 			identity.Endpoint.Evidence = evidence
 		}
-		m.note(e, name, identity, stray)
+		m.note(e, name, identity, unattributed)
 		key := observationKey{e.Key, identity.Endpoint.Name}
 		s := m.seen[key]
 		if !slices.Contains(s.called, name) {
@@ -124,12 +93,12 @@ func (c *Recorder) call(said *speech, name string, evidence flow.Evidence, batch
 	}
 }
 
-// sawElsewhere reports whether a flow was seen to go to another machine, of which the address is known or what DNS said. A Peer that
-// is known by its name only is what DNS said, too.
-func (m *Recording) sawElsewhere(k probe.Key, asked []string) bool {
-	if len(asked) == 0 {
+// sawRemote reports whether the recording has the flow as one to another machine that is known by its address only or by
+// DNS. A Peer that is known by its name only was identified by DNS too.
+func (m *Recording) sawRemote(k probe.Key, candidates []string) bool {
+	if len(candidates) == 0 {
 		s, seen := m.seen[observationKey{k, ""}]
-		return seen && s.isBare()
+		return seen && s.isOnlyAddress()
 	}
 	for key, s := range m.seen {
 		if key.Key != k {
@@ -147,58 +116,7 @@ func (m *Recording) sawElsewhere(k probe.Key, asked []string) bool {
 	return false
 }
 
-// isBare reports whether nothing but an address of another machine is known of the other end.
-func (s observation) isBare() bool {
+// isOnlyAddress reports whether nothing but an address of another machine is known of the destination.
+func (s observation) isOnlyAddress() bool {
 	return s.name == "" && !s.identity.Local && s.flow.Destination.Kind == flow.Address
-}
-
-// countOf returns how often a observation was seen; false where its connections are all those of names, which are observations of
-// their own. An attempt on which nothing was sent is no other flow: it went where the names are, also where the kernel kept
-// it apart because something started meanwhile.
-func (m *Recording) countOf(s observation, named map[probe.Key]bool, flows map[probe.Key]uint64, names map[probe.ServerNameKey]uint64) (count uint64, counts bool) {
-	key := s.event.Key
-	if key.Connection() != 0 {
-		return countOfConnection(s, flows), true
-	}
-	said := m.recorder.speeches[key]
-	if said == nil {
-		said = &speech{}
-	}
-	if len(s.called) > 0 && !said.isAsked(s.name) {
-		return said.count(key, names, func(name string) bool { return slices.Contains(s.called, name) }), true
-	}
-	all := flows[key]
-	if s.isBare() && len(said.names) == 0 {
-		return all, said.nameless || !named[timeless(key)]
-	}
-	return m.countOfMeant(s, said, all, names)
-}
-
-// count returns how many connections of a flow call the server by one of these names.
-func (s *speech) count(k probe.Key, names map[probe.ServerNameKey]uint64, is func(name string) bool) (count uint64) {
-	for name, call := range s.names {
-		if !is(name) {
-			continue
-		}
-		for _, w := range call.words {
-			count += names[w.key(k)]
-		}
-	}
-	return count
-}
-
-// named returns where this recording's flows have names that clients call the server by.
-func (m *Recording) named() map[probe.Key]bool {
-	named := make(map[probe.Key]bool)
-	for _, s := range m.seen {
-		if len(s.called) > 0 {
-			named[timeless(s.event.Key)] = true
-		}
-	}
-	return named
-}
-
-// timeless returns what a flow's key says of who connects where, without what tells one time from another.
-func timeless(k probe.Key) probe.Key {
-	return probe.Key{Cgroup: k.Cgroup, Netns: k.Netns, Addr: k.Addr, Port: k.Port, Protocol: k.Protocol}
 }

@@ -116,7 +116,7 @@ func TestNameThatDNSWasNotAskedForIsAnotherFlow(t *testing.T) {
 // nanosecond after the other.
 func destinations(t *testing.T, events []probe.Event, asked string, flows map[probe.Key]uint64, calls map[probe.ServerNameKey]uint64) map[string]uint64 {
 	t.Helper()
-	c := &Recorder{session: &session.Session{Leaf: &cgroup.Leaf{ID: 1}}, speeches: make(map[probe.Key]*speech)}
+	c := &Recorder{session: &session.Session{Leaf: &cgroup.Leaf{ID: 1}}, hints: make(map[probe.Key]*flowHints)}
 	m := &Recording{recorder: c, identifier: endpoint.New(endpoint.Config{}), seen: make(map[observationKey]observation)}
 	c.containers, c.members = newContainers(func() {}), []*Recording{m}
 	for i, asked := range strings.Fields(asked) {
@@ -125,7 +125,7 @@ func destinations(t *testing.T, events []probe.Event, asked string, flows map[pr
 	c.handle(events)
 	got := make(map[string]uint64)
 	for _, s := range m.seen {
-		if count, own := m.countOf(s, m.named(), flows, calls); own {
+		if count, own := m.countOf(s, m.namedFlows(), flows, calls); own {
 			d := s.flow.Destination
 			text := d.String() + " " + d.Evidence.String()
 			if s.event.Port != calledKey.Port {

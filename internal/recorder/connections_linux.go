@@ -8,6 +8,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/internal/recorder/clientname"
 	"github.com/netzero-dev/netzero/internal/session"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -69,7 +70,7 @@ func (c *Recorder) openConnections() connections {
 		if o.Generation != 0 {
 			known, ok = c.describe(o.Key, o.Said), true
 			known.recording = o.Recording
-			if s := c.speeches[o.Key]; s != nil && s.event != nil {
+			if s := c.hints[o.Key]; s != nil && s.event != nil {
 				known.opener = s.event.Process
 			}
 		}
@@ -93,7 +94,7 @@ func (c *Recorder) describe(k probe.Key, said uint64) connection {
 	if slices.Contains(asked, called.name) {
 		return connection{names: []string{called.name}, evidence: flow.ByDNS}
 	}
-	asked = slices.DeleteFunc(asked, func(asked string) bool { return !is(asked, called.name) })
+	asked = slices.DeleteFunc(asked, func(asked string) bool { return !clientname.IsFormOf(asked, called.name) })
 	if len(asked) > 0 {
 		return connection{names: asked, evidence: flow.ByDNS}
 	}

@@ -59,7 +59,7 @@ func (c *Recorder) take(events []probe.Event) {
 			}
 		case *probe.NameEvent:
 			if !c.isNobodys(e.Cgroup) {
-				c.hear(e, batches)
+				c.handleName(e, batches)
 			}
 		}
 	}
@@ -121,10 +121,10 @@ func (c *Recorder) see(e *probe.FlowEvent, batches map[*Recording]*endpoint.Batc
 		m.addCount(e.Key, forgotten)
 	}
 	if e.Protocol == flow.TCP {
-		said := c.speechOf(e.Key)
-		said.event, said.asked = e, asked
-		for name, call := range said.names {
-			c.call(said, name, call.evidence, batches)
+		hints := c.hintsOf(e.Key)
+		hints.event, hints.Candidates = e, asked
+		for name, hint := range hints.Names {
+			c.nameFlow(hints, name, hint.Evidence, batches)
 		}
 	}
 	if unserved {

@@ -8,6 +8,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/dns"
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/internal/recorder/clientname"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -172,7 +173,7 @@ func areForms(a, b string) bool {
 func (m *Recording) isAnswered(k lookupKey, asked *lookup) bool {
 	if asked.guess {
 		for other, l := range m.lookups {
-			if l.answered && other.cgroup == k.cgroup && (is(other.name, k.name) || areForms(k.name, other.name)) {
+			if l.answered && other.cgroup == k.cgroup && (clientname.IsFormOf(other.name, k.name) || areForms(k.name, other.name)) {
 				return true
 			}
 		}

@@ -41,7 +41,7 @@ type Recorder struct {
 	// flows for which several names may be meant
 	ambiguous []*probe.FlowEvent
 	// of flows for which no name was asked, or one of several
-	speeches map[probe.Key]*speech
+	hints    map[probe.Key]*flowHints
 	searches map[uint64]endpoint.Search // of the resolvers of cgroups, by their ids
 	// what clients name their servers by, by ServerNameKey.Hash
 	said map[uint64]serverName
@@ -156,7 +156,7 @@ func newRecording(c *Recorder, options Options, peers endpoint.Peers) *Recording
 }
 
 func newRecorder(sizes probe.Sizes, announce func(string)) (*Recorder, error) {
-	c := &Recorder{self: os.Getpid(), speeches: make(map[probe.Key]*speech), remembered: shared.connections}
+	c := &Recorder{self: os.Getpid(), hints: make(map[probe.Key]*flowHints), remembered: shared.connections}
 	c.containers = newContainers(c.renew)
 	s, err := session.Open(sizes, c.handle, nil, c.newborn)
 	if err != nil {

@@ -76,7 +76,7 @@ func (m *Recording) Resolve() (recording.Recording, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := &resolving{Recording: m, engine: engine, unasked: unasked, starters: starters, own: make(map[string]bool), background: make(map[string]flow.Set)}
-	named := m.named()
+	named := m.namedFlows()
 	for _, seen := range m.seen {
 		count, own := m.countOf(seen, named, counts, calls)
 		if !own {

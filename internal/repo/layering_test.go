@@ -71,8 +71,10 @@ var layers = map[string]layer{
 		others: slices.Concat(kubernetes, []string{"github.com/testcontainers/testcontainers-go"}),
 		tests:  []string{"golang.org/x/tools/txtar", "github.com/moby/moby/client", "golang.org/x/sys/unix"},
 	},
+	"internal/recorder/clientname": {own: []string{"netzerotest/flow"}},
 	"internal/recorder": {
 		own: []string{
+			"internal/recorder/clientname",
 			"internal/recording", "internal/session", "internal/endpoint", "internal/dns", "internal/hostname", "internal/docker",
 			"internal/probe", "internal/cgroup", "internal/goroutine", "netzerotest/flow",
 		},
