@@ -120,12 +120,11 @@ func (c *Recorder) unowned(e *probe.FlowEvent) string {
 	return "by a process that no recorded test started"
 }
 
-// mixedNotices tells of flows that may be other tests', because nothing says whose goroutine opened them. The caller
-// holds Recorder.mu.
-func (m *Recording) mixedNotices(all []attributed) []string {
-	others := strings.Join(slices.Sorted(maps.Keys(m.alongside)), ", ")
-	if m.recorder.mixed != "" && others != "" {
-		return []string{fmt.Sprintf("ran in parallel with %s: each of these recordings has the flows of all: %s", others, m.recorder.mixed)}
+// mixedNotices tells of flows that may be other tests', because nothing says whose goroutine opened them.
+func (s *snapshot) mixedNotices(all []attributed) []string {
+	others := strings.Join(slices.Sorted(maps.Keys(s.alongside)), ", ")
+	if s.mixed != "" && others != "" {
+		return []string{fmt.Sprintf("ran in parallel with %s: each of these recordings has the flows of all: %s", others, s.mixed)}
 	}
 	texts := make(map[string]bool)
 	for _, f := range all {

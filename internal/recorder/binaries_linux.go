@@ -40,9 +40,9 @@ func binaryName(name string) string {
 
 // binaryOf is the program that opened a flow, or "" where it is not known, or is the test's own binary, which has
 // another name with go test -c or a debugger.
-func (m *Recording) binaryOf(p flow.Process, contained bool) string {
+func (s *snapshot) binaryOf(p flow.Process, contained bool) string {
 	name := binaryName(p.Name)
-	if !contained && (p.PID == m.recorder.self || name == ownBinary) {
+	if !contained && (p.PID == s.self || name == ownBinary) {
 		return ""
 	}
 	return name
@@ -53,7 +53,7 @@ func (s *resolving) binariesErrors() []string {
 	if !s.options.Binaries {
 		return nil
 	}
-	if _, why := s.recorder.session.Executables(); why != "" {
+	if why := s.executablesLimit; why != "" {
 		return []string{fmt.Sprintf("Binaries: a second program that opens what another has opened is not seen: %s: leave the option out here", why)}
 	}
 	return nil

@@ -29,7 +29,7 @@ func TestBinariesAreNamedSoThatNoNameIsAPattern(t *testing.T) {
 }
 
 func TestOwnBinaryIsNoProgram(t *testing.T) {
-	m := &Recording{recorder: &Recorder{self: 7}}
+	s := snapshot{self: 7}
 	own := ownBinary
 	for _, c := range []struct {
 		reason    string
@@ -44,7 +44,7 @@ func TestOwnBinaryIsNoProgram(t *testing.T) {
 		{"of the same name, in a container", flow.Process{PID: 8, Name: own}, true, own},
 		{"of the same number, in a container", flow.Process{PID: 7, Name: "curl"}, true, "curl"},
 	} {
-		if got := m.binaryOf(c.process, c.contained); got != c.want {
+		if got := s.binaryOf(c.process, c.contained); got != c.want {
 			t.Errorf("%s: %q, want %q", c.reason, got, c.want)
 		}
 	}

@@ -136,8 +136,10 @@ func pathOf(e *probe.CgroupEvent) string {
 
 // isNobodys reports whether a cgroup is known to be in no container and not the test's own. What was recorded of it until it
 // was disregarded may be thousands of flows, and who is at their other ends is nobody's business.
-func (c *Recorder) isNobodys(cgroup uint64) bool {
-	b, known := c.containers.cgroups[cgroup]
+func (c *Recorder) isNobodys(cgroup uint64) bool { return isUnrelated(c.containers.cgroups, cgroup) }
+
+func isUnrelated(cgroups map[uint64]birth, cgroup uint64) bool {
+	b, known := cgroups[cgroup]
 	return known && b.path != "" && len(b.ids) == 0
 }
 

@@ -122,20 +122,20 @@ func (m *Recording) lookupOf(k lookupKey) *lookup {
 
 // asWritten returns the name that a program looked up, of those by which the resolver asked for it: without the domain by which
 // the resolver completed it. All are asked for where none has an address, but for a resolver that gives up early.
-func (m *Recording) asWritten(k lookupKey, l *lookup) string {
+func (s *snapshot) asWritten(k lookupKey, l *lookup) string {
 	if l.guess {
-		return m.shortest(k)
+		return s.shortest(k)
 	}
 	search := l.search
 	written, ok := search.Cut(k.name)
 	if !ok {
 		return k.name
 	}
-	if m.lookups[lookupKey{k.cgroup, written}] != nil {
+	if s.lookups[lookupKey{k.cgroup, written}] != nil {
 		return written
 	}
 	for _, domain := range search.Domains {
-		if m.lookups[lookupKey{k.cgroup, k.name + "." + domain}] != nil {
+		if s.lookups[lookupKey{k.cgroup, k.name + "." + domain}] != nil {
 			return k.name // which was completed itself
 		}
 	}
@@ -146,9 +146,9 @@ func (m *Recording) asWritten(k lookupKey, l *lookup) string {
 }
 
 // shortest returns the shortest name that was looked up and that a name begins with: what the resolver may have completed.
-func (m *Recording) shortest(k lookupKey) string {
+func (s *snapshot) shortest(k lookupKey) string {
 	for i := range k.name {
-		if k.name[i] == '.' && m.lookups[lookupKey{k.cgroup, k.name[:i]}] != nil {
+		if k.name[i] == '.' && s.lookups[lookupKey{k.cgroup, k.name[:i]}] != nil {
 			return k.name[:i]
 		}
 	}
@@ -170,9 +170,9 @@ func areForms(a, b string) bool {
 }
 
 // isAnswered reports whether a name has got an address by any of its forms.
-func (m *Recording) isAnswered(k lookupKey, asked *lookup) bool {
+func (s *snapshot) isAnswered(k lookupKey, asked *lookup) bool {
 	if asked.guess {
-		for other, l := range m.lookups {
+		for other, l := range s.lookups {
 			if l.answered && other.cgroup == k.cgroup && (clientname.IsFormOf(other.name, k.name) || areForms(k.name, other.name)) {
 				return true
 			}
@@ -181,7 +181,7 @@ func (m *Recording) isAnswered(k lookupKey, asked *lookup) bool {
 	}
 	search := asked.search
 	has := func(name string) bool {
-		l := m.lookups[lookupKey{k.cgroup, name}]
+		l := s.lookups[lookupKey{k.cgroup, name}]
 		return l != nil && l.answered
 	}
 	return has(k.name) || slices.ContainsFunc(search.Domains, func(domain string) bool { return has(k.name + "." + domain) })
@@ -194,17 +194,16 @@ func staysHere(name string) bool {
 	})
 }
 
-// unanswered returns the names that were looked up and got no address, as attempts of which the port is not known. The caller
-// holds Recorder.mu.
+// unanswered returns the names that were looked up and got no address, as attempts of which the port is not known.
 func (s *resolving) unanswered() []located {
 	for k, l := range s.lookups {
-		if search, known := s.recorder.searches[k.cgroup]; known && l.guess {
+		if search, known := s.searches[k.cgroup]; known && l.guess {
 			l.search, l.guess = search, false
 		}
 	}
 	first := make(map[lookupKey]*lookup)
 	for k, l := range s.lookups {
-		if l.event == nil || l.answered || s.recorder.isNobodys(k.cgroup) {
+		if l.event == nil || l.answered || isUnrelated(s.cgroups, k.cgroup) {
 			continue
 		}
 		written := lookupKey{k.cgroup, s.asWritten(k, l)}
@@ -222,8 +221,8 @@ func (s *resolving) unanswered() []located {
 			Source: s.source, Destination: identity.Endpoint, Lookup: true, Count: 1,
 			First: max(l.event.Time-s.started, 0), Process: l.event.Process,
 		}}}
-		if k.cgroup != s.recorder.session.Leaf.ID {
-			seen.from = s.container(s.recorder.containers.cgroups[k.cgroup].ids)
+		if k.cgroup != s.ownCgroup {
+			seen.from = s.container(s.cgroups[k.cgroup].ids)
 			seen.missing = seen.from == nil
 		}
 		all = append(all, seen)

@@ -52,7 +52,7 @@ func TestLookupWithoutAnAddressIsOfTheNameThatWasWritten(t *testing.T) {
 			m.lookups[lookupKey{2, name}] = &lookup{answered: true} // in another cgroup, which makes no difference
 		}
 		var got []string
-		for _, l := range (&resolving{Recording: m}).unanswered() {
+		for _, l := range (&resolving{snapshot: m.snapshot()}).unanswered() {
 			got = append(got, l.flow.Target())
 		}
 		slices.Sort(got)

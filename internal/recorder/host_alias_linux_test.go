@@ -31,12 +31,11 @@ func TestContainerName_AliasWithDots(t *testing.T) {
 		{"As with all of a Service's name", "db", "orders-db.shop.svc", "orders-db", "shop", ""},
 		{"no dots", "orders-db", "", "orders-db", "web", ""},
 	} {
-		m := &Recording{options: options, recorder: &Recorder{containers: newContainers(func() {})}}
 		c := docker.Container{ID: "4f66", NetworkMode: "net", Networks: []docker.Attachment{{Network: "net", Aliases: []string{tt.alias}}}}
-		m.recorder.containers.claims[c.ID] = &containerClaim{by: map[*Recording]string{m: tt.claimed}}
-		got := m.endpointOf(new(docker.Watcher), c)
+		s := snapshot{options: options, attachments: map[string]attachment{c.ID: {own: true, name: tt.claimed}}}
+		got := s.endpointOf(new(docker.Watcher), c)
 		want := flow.Endpoint{Kind: flow.Workload, Name: tt.name, Namespace: tt.namespace, Evidence: flow.ByContainer}
-		if host := m.hostOf(c); got != want || host != tt.host {
+		if host := s.hostOf(c); got != want || host != tt.host {
 			t.Errorf("%s: %q is %+v and host %q, want %+v and %q", tt.reason, tt.alias, got, host, want, tt.host)
 		}
 	}

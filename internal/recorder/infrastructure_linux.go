@@ -193,10 +193,10 @@ func (s *resolving) machinery(l located) string {
 		return "" // as the engine knows by now
 	case l.background != "":
 		return l.background
-	case l.from == nil && l.to != nil && s.recorder.containers.waited(l.to.ID, l.event.Time):
+	case l.from == nil && l.to != nil && waitedAt(s.attachments[l.to.ID].waits, l.event.Time):
 		return waitStrategies
 	case l.from == nil && l.to != nil && !leadsToCaller(l.event.Process.Stack) &&
-		s.recorder.containers.waitedFor(l.to.ID, l.event.Time):
+		waitedAt(s.waits[l.to.ID], l.event.Time):
 		return waitStrategies
 	case l.from != nil && l.flow.Count <= 1 && opensHealthCheck(*l.from, l.event.Process):
 		return healthChecks // the engine had not said so yet, and nobody else opened it

@@ -265,7 +265,7 @@ func (s *resolving) startedThis(st *starter, c docker.Container) (certain, perha
 		return false, false
 	}
 	if of, is := madeHere(c.ID); is && !st.command {
-		return s.has(of) && (of != 0 || len(s.recorder.members) == 1), s.has(of)
+		return s.includes(of) && (of != 0 || s.alone), s.includes(of)
 	}
 	ours := c.Session == testcontainers.SessionID() // so that processes with another parent have nothing to do with it
 	started := c.Labels[labelTestcontainers] == "true" && !st.command
@@ -277,15 +277,15 @@ func (s *resolving) startedThis(st *starter, c docker.Container) (certain, perha
 		}
 		other = max(other, says(client, c, st.command))
 	}
-	for _, client := range s.recorder.containers.candidates(st) {
+	for _, client := range s.clientsAt(st) {
 		said := says(client, c, st.command)
-		self := client.pid == s.recorder.self
+		self := client.pid == s.self
 		switch {
 		case self && started && (!ours || inSession(c)):
 			// another process's testcontainers made it
 		case self && st.command && c.OnlyHealthChecks(s.started):
 			// the engine's own
-		case !s.has(client.recording):
+		case !s.includes(client.recording):
 			other = max(other, said)
 		default:
 			own = max(own, said)
@@ -299,7 +299,7 @@ func (s *resolving) startedThis(st *starter, c docker.Container) (certain, perha
 		return false, true // a step of a build
 	case own == other:
 		return false, true
-	case own == possible && unknown && len(s.recorder.members) > 1:
+	case own == possible && unknown && !s.alone:
 		return false, true
 	}
 	return true, true
@@ -314,7 +314,7 @@ func inSession(c docker.Container) bool {
 // ranCommand reports whether a command may have been run for this test in a container that is older than the recording.
 func (s *resolving) ranCommand(id string) bool {
 	return slices.ContainsFunc(s.starters[id], func(st *starter) bool {
-		return st.command && st.at >= s.started && len(s.recorder.containers.candidates(st)) > 0
+		return st.command && st.at >= s.started && len(s.clientsAt(st)) > 0
 	})
 }
 
@@ -339,8 +339,7 @@ func (s *resolving) unrecordedContainers() (errs, lines []string) {
 		return nil, nil
 	}
 	for _, c := range s.engine.Containers() {
-		claim := s.recorder.containers.claims[c.ID]
-		if s.own[c.ID] || claim != nil || c.Labels[docker.LabelRecording] != "" || docker.Infrastructure(c) != "" || !s.opened(c.ID) {
+		if s.own[c.ID] || s.isAttached(c.ID) || c.Labels[docker.LabelRecording] != "" || docker.Infrastructure(c) != "" || !s.opened(c.ID) {
 			continue
 		}
 		_, perhaps := s.startedBy(c)
@@ -348,7 +347,7 @@ func (s *resolving) unrecordedContainers() (errs, lines []string) {
 		switch {
 		case !perhaps:
 		case isImageID(c.Image):
-			lines = append(lines, fmt.Sprintf("%s: %s: it is a step of the build of an image", s.name, text))
+			lines = append(lines, fmt.Sprintf("%s: %s: it is a step of the build of an image", s.options.Test, text))
 		case c.Started < s.started:
 			errs = append(errs, fmt.Sprintf("a command may have been run by this test in container %s (%s), which is not recorded: if it is this test's, "+
 				"pass the recording to the container, or run it while no other program asks the engine for such", c.Name, c.Image))
@@ -362,7 +361,7 @@ func (s *resolving) unrecordedContainers() (errs, lines []string) {
 // opened reports whether a container was seen to open anything.
 func (s *resolving) opened(id string) bool {
 	return slices.ContainsFunc(s.observations, func(l located) bool {
-		return l.event.Cgroup != s.recorder.session.Leaf.ID && slices.Contains(s.recorder.containers.cgroups[l.event.Cgroup].ids, id)
+		return l.event.Cgroup != s.ownCgroup && slices.Contains(s.cgroups[l.event.Cgroup].ids, id)
 	})
 }
 
@@ -372,7 +371,7 @@ func (s *resolving) goneContainers() (texts []string) {
 		if !l.missing {
 			continue
 		}
-		for _, id := range s.recorder.containers.cgroups[l.event.Cgroup].ids {
+		for _, id := range s.cgroups[l.event.Cgroup].ids {
 			if certain, _ := s.startedBy(docker.Container{ID: id}); certain {
 				texts = append(texts, fmt.Sprintf("container %s of this test had gone before the engine could be asked what it was: pass the recording to it, or let it live for longer",
 					id[:min(12, len(id))]))

@@ -6,9 +6,11 @@ import (
 
 	"github.com/testcontainers/testcontainers-go"
 
+	"github.com/netzero-dev/netzero/internal/cgroup"
 	"github.com/netzero-dev/netzero/internal/docker"
 	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/internal/session"
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
@@ -82,13 +84,13 @@ func TestWhoStartedAContainer(t *testing.T) {
 	} {
 		t.Run(row.reason, func(t *testing.T) {
 			m := &Recording{name: "TestShop", goroutine: mine, started: 5}
-			c := &Recorder{self: self, containers: new(containers), members: []*Recording{m, {name: "TestOther", goroutine: sibling}}[:row.members]}
+			c := &Recorder{self: self, containers: new(containers), session: &session.Session{Leaf: &cgroup.Leaf{ID: 1}}, members: []*Recording{m, {name: "TestOther", goroutine: sibling}}[:row.members]}
 			m.recorder = c
 			st := &starter{at: 6, tree: row.tree}
 			for _, command := range row.others {
 				st.others = append(st.others, engineClient{pid: 20, command: command})
 			}
-			s := &resolving{Recording: m, starters: map[string][]*starter{row.of.ID: {st}}}
+			s := &resolving{snapshot: m.snapshot(), starters: map[string][]*starter{row.of.ID: {st}}}
 			if certain, perhaps := s.startedBy(row.of); certain != row.certain || perhaps != row.perhaps {
 				t.Errorf("certain=%t perhaps=%t", certain, perhaps)
 			}

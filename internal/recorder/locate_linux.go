@@ -2,7 +2,6 @@ package recorder
 
 import (
 	"cmp"
-	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -42,8 +41,8 @@ func (s *resolving) container(ids []string) *docker.Container {
 func (s *resolving) locate(seen observation) located {
 	e := seen.event
 	l := located{observation: seen, port: e.Port}
-	if e.Cgroup != s.recorder.session.Leaf.ID {
-		l.from = s.container(s.recorder.containers.cgroups[e.Cgroup].ids)
+	if e.Cgroup != s.ownCgroup {
+		l.from = s.container(s.cgroups[e.Cgroup].ids)
 		l.missing = l.from == nil
 	}
 	if s.engine == nil || l.missing {
@@ -107,28 +106,22 @@ func (s *resolving) isEngine(l located) bool {
 		(strings.EqualFold(host, l.name) || host == "localhost" && l.event.Addr.IsLoopback())
 }
 
-// endpointOf is a container as a policy sees it, by the name that m or its labels give. Containers that share a network
-// are one pod, which goes by the one whose network it is.
-func (m *Recording) endpointOf(engine *docker.Watcher, c docker.Container) flow.Endpoint {
+// endpointOf returns a container as a policy sees it, by the name that a recording or its labels give. Containers that
+// share a network are one pod, named after the container whose network it is.
+func (s *snapshot) endpointOf(engine *docker.Watcher, c docker.Container) flow.Endpoint {
 	c = home(engine, c)
-	name := ""
-	if claim := m.recorder.containers.claims[c.ID]; claim != nil {
-		name = claim.by[m]
-		for _, other := range slices.Sorted(maps.Values(claim.by)) {
-			if name == "" {
-				name = other
-			}
-		}
-	}
+	name := s.attachments[c.ID].name
 	if name == "" {
-		if e, ours := m.options.ClusterName(docker.DNSName(c)); ours {
-			e.Namespace, e.Evidence = cmp.Or(e.Namespace, m.options.Namespace), flow.ByContainer
+		if e, inCluster := s.options.ClusterName(docker.DNSName(c)); inCluster {
+			e.Namespace, e.Evidence = cmp.Or(e.Namespace, s.options.Namespace), flow.ByContainer
 			return e
 		}
 		name = cmp.Or(c.Labels[docker.LabelWorkload], docker.Name(c))
 	}
 	workload, namespace := endpoint.SplitName(name)
-	return flow.Endpoint{Kind: flow.Workload, Name: workload, Namespace: cmp.Or(namespace, m.options.Namespace), Evidence: flow.ByContainer}
+	return flow.Endpoint{
+		Kind: flow.Workload, Name: workload, Namespace: cmp.Or(namespace, s.options.Namespace), Evidence: flow.ByContainer,
+	}
 }
 
 // home returns the container whose network a container uses; mostly itself.

@@ -81,9 +81,9 @@ func (s *resolving) containerNotices() []string {
 	var notices []string
 	images := make(map[string][]string) // by the name of the workload
 	for _, c := range s.engine.Containers() {
-		claim := s.recorder.containers.claims[c.ID]
+		attached, isAttached := s.attachments[c.ID]
 		switch {
-		case s.own[c.ID] && (claim != nil && claim.older || claim == nil && c.Started < s.started):
+		case s.own[c.ID] && (attached.older || !isAttached && c.Started < s.started):
 			notices = append(notices, fmt.Sprintf("%s ran before the recording: what it did until then is not in its policy", s.endpointOf(s.engine, c).Name))
 		case s.own[c.ID] && c.Missed != "":
 			notices = append(notices, fmt.Sprintf("container %s: %s", c.Name, c.Missed))
@@ -115,21 +115,20 @@ func (s *resolving) containerNotices() []string {
 // unclear reports whether a container may be this test's though nothing ties it to the test: testcontainers started it
 // during the recording, in a session that packages which are tested at the same time share.
 func (s *resolving) unclear(c docker.Container) bool {
-	_, claimed := s.recorder.containers.claims[c.ID]
-	return !s.own[c.ID] && !claimed && c.Labels[docker.LabelRecording] == "" && c.Labels[labelTestcontainers] == "true" &&
+	return !s.own[c.ID] && !s.isAttached(c.ID) && c.Labels[docker.LabelRecording] == "" && c.Labels[labelTestcontainers] == "true" &&
 		c.Started >= s.started && docker.Infrastructure(c) == "" && (c.Session == "" || c.Session == testcontainers.SessionID())
 }
 
 // beside returns the network in which a container that is not recorded, because it ran before, met one of this
 // recording's; "" where there is none. In Docker's default network everybody meets.
 func (s *resolving) beside(c docker.Container) string {
-	if _, claimed := s.recorder.containers.claims[c.ID]; claimed || s.own[c.ID] || c.Started == 0 || c.Started >= s.started || docker.Infrastructure(c) != "" {
+	if s.isAttached(c.ID) || s.own[c.ID] || c.Started == 0 || c.Started >= s.started || docker.Infrastructure(c) != "" {
 		return ""
 	}
 	if c.Ended > c.Started && c.Ended < s.started {
 		return ""
 	}
-	if young, _ := s.recorder.containers.older.isYoung(c.ID); young {
+	if young, _ := s.older.isYoung(c.ID); young {
 		return "" // it is seen
 	}
 	for id := range s.own {

@@ -118,7 +118,7 @@ func (s *resolving) fromBefore() (errs, lines []string) {
 		if l.from == nil || s.own[l.from.ID] {
 			continue
 		}
-		if young, _ := s.recorder.containers.older.isYoung(l.from.ID); !young {
+		if young, _ := s.older.isYoung(l.from.ID); !young {
 			continue
 		}
 		if target := s.targetOf(l); target != "" && !slices.Contains(opened[l.from.ID], target) {
@@ -131,7 +131,7 @@ func (s *resolving) fromBefore() (errs, lines []string) {
 	mine, mayBe := s.withOlder(), mayStartContainers()
 	for id, targets := range opened {
 		c, known := s.engine.Container(id)
-		if _, claimed := s.recorder.containers.claims[id]; claimed || !known || c.Labels[docker.LabelRecording] != "" || docker.Infrastructure(c) != "" {
+		if s.isAttached(id) || !known || c.Labels[docker.LabelRecording] != "" || docker.Infrastructure(c) != "" {
 			continue
 		}
 		slices.Sort(targets)
@@ -143,13 +143,13 @@ func (s *resolving) fromBefore() (errs, lines []string) {
 			// the test of another package started it
 		case mine[id], here:
 			errs = append(errs, fmt.Sprintf("%s, belongs to this test and is not recorded, and opened %s: %s", what, strings.Join(targets, ", "), remedy))
-			if _, err := s.recorder.containers.older.isYoung(id); err != nil {
+			if _, err := s.older.isYoung(id); err != nil {
 				errs = append(errs, err.Error())
 			}
 		case c.Labels[labelTestcontainers] == "true", !mayBe:
 			// somebody else's: testcontainers-go tells of this process's
 		default:
-			lines = append(lines, fmt.Sprintf("%s: %s while this test process ran, and opened %s: if it is this test's, %s", s.name, what, strings.Join(targets, ", "), remedy))
+			lines = append(lines, fmt.Sprintf("%s: %s while this test process ran, and opened %s: if it is this test's, %s", s.options.Test, what, strings.Join(targets, ", "), remedy))
 		}
 	}
 	slices.Sort(errs)
@@ -191,7 +191,7 @@ func (s *resolving) targetOf(l located) string {
 func (s *resolving) withOlder() map[string]bool {
 	free := make(map[string]docker.Container)
 	for _, c := range s.engine.Containers() {
-		if young, _ := s.recorder.containers.older.isYoung(c.ID); young && !s.own[c.ID] && c.Labels[docker.LabelRecording] == "" {
+		if young, _ := s.older.isYoung(c.ID); young && !s.own[c.ID] && c.Labels[docker.LabelRecording] == "" {
 			free[c.ID] = c
 		}
 	}

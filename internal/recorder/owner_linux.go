@@ -19,10 +19,10 @@ func (s *resolving) whose() {
 	}
 	free := make(map[string]docker.Container)
 	for _, c := range s.engine.Containers() {
-		claim := s.recorder.containers.claims[c.ID]
+		attached, isAttached := s.attachments[c.ID]
 		switch label := c.Labels[docker.LabelRecording]; {
-		case claim != nil:
-			if _, by := claim.by[s.Recording]; by {
+		case isAttached:
+			if attached.own {
 				s.own[c.ID] = true
 			}
 		case label == s.id:
@@ -132,7 +132,7 @@ func (s *resolving) unheard() []string {
 		silent[id] = true
 	}
 	unknown := 0
-	for id, b := range s.recorder.containers.cgroups {
+	for id, b := range s.cgroups {
 		for _, container := range b.ids {
 			delete(silent, container)
 		}
@@ -143,12 +143,11 @@ func (s *resolving) unheard() []string {
 	var texts []string
 	for id := range silent {
 		c, _ := s.engine.Container(id)
-		claim := s.recorder.containers.claims[id]
 		switch {
 		case s.engine.Engine().CgroupDriver == "none":
 			texts = append(texts, fmt.Sprintf("container %s is not recorded: its engine, %s, gives containers no cgroup of their own: "+
 				"run it with a systemd user session (rootless), or as root", c.Name, s.engine.Kind()))
-		case claim != nil && claim.elsewhere:
+		case s.attachments[id].remote:
 			texts = append(texts, fmt.Sprintf("container %s is not recorded: it does not run on this machine's kernel, but in a virtual machine or on another host (%s): "+
 				"use an engine of this machine", c.Name, s.engine.Engine().Host))
 		}

@@ -37,7 +37,7 @@ func (s *resolving) fromPeer(l located) bool { return l.from != nil && s.isPeer(
 // container says nothing about this one.
 func (s *resolving) isPeer(c docker.Container) bool {
 	c = home(s.engine, c)
-	if claim := s.recorder.containers.claims[c.ID]; claim != nil && claim.peers[s.Recording] {
+	if s.attachments[c.ID].peer {
 		return true
 	}
 	by := c.Labels[docker.LabelRecording]

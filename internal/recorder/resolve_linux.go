@@ -21,9 +21,9 @@ type attributed struct {
 	server   string // the container that serves, with its image; empty where none does
 }
 
-// resolving is the work on a recording.Recording. It is done with Recorder.mu held.
+// resolving is the work on a recording.Recording. It is done with Recorder.mu held, since maps of the snapshot are the recorder's own.
 type resolving struct {
-	*Recording
+	snapshot
 	engine  *docker.Watcher // nil where there is none, and so no container
 	notes   []string        // notices that the work brought up
 	unasked []string        // notices of an engine that is absent, and missed
@@ -75,7 +75,7 @@ func (m *Recording) Resolve() (recording.Recording, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := &resolving{Recording: m, engine: engine, unasked: unasked, starters: starters, own: make(map[string]bool), background: make(map[string]flow.Set)}
+	s := &resolving{snapshot: m.snapshot(), engine: engine, unasked: unasked, starters: starters, own: make(map[string]bool), background: make(map[string]flow.Set)}
 	named := m.namedFlows()
 	for _, seen := range m.seen {
 		count, own := m.countOf(seen, named, counts, calls)
@@ -138,11 +138,11 @@ func (s *resolving) result() (recording.Recording, error) {
 	errs, lines = s.fromBefore()
 	s.errs, out.Announced = append(s.errs, errs...), append(out.Announced, lines...)
 	slices.Sort(s.notes)
-	out.Notices = slices.Concat(s.recorder.limits, s.unasked, s.mixedNotices(all),
+	out.Notices = slices.Concat(s.limits, s.unasked, s.mixedNotices(all),
 		s.containerNotices(), slices.Compact(s.notes), s.backgroundNotices(), s.tunnelNotices(all),
 		lookupNotices(out.Flows), linkNotices(s.onLink.Sorted()), s.runningNotices(len(out.Workloads) > 0))
 	for _, line := range s.forwarderLines(all) {
-		out.Notices, out.Announced = append(out.Notices, line), append(out.Announced, s.name+": "+line)
+		out.Notices, out.Announced = append(out.Notices, line), append(out.Announced, s.options.Test+": "+line)
 	}
 	s.errs = append(s.errs, s.unheard()...)
 	s.errs = append(s.errs, s.goneContainers()...)

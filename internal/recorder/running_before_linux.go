@@ -65,7 +65,7 @@ func (s *resolving) ranBefore(c docker.Container) bool {
 func (s *resolving) runningErrors(recorded bool) []string {
 	const none = "Driver: the test process is no workload, and there was no container that is one: "
 	switch what, how := s.runningBefore(); {
-	case !s.options.Driver || recorded || s.over:
+	case !s.options.Driver || recorded || s.ended:
 		return nil
 	case what != "":
 		return []string{fmt.Sprintf("%s%s ran already when the recording began, and is not recorded: %s", none, what, how)}

@@ -100,7 +100,7 @@ func (s *Simulation) Open(e *probe.FlowEvent, name string) {
 // Resolve returns what was recorded.
 func (s *Simulation) Resolve() (recording.Recording, error) {
 	r := &resolving{
-		Recording: s.recording, engine: s.recorder.containers.watcher,
+		snapshot: s.recording.snapshot(), engine: s.recorder.containers.watcher,
 		own: make(map[string]bool), background: make(map[string]flow.Set),
 	}
 	for seen := range s.recording.allObservations() {
