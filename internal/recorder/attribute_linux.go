@@ -121,7 +121,7 @@ func (c *Recorder) unowned(e *probe.FlowEvent) string {
 }
 
 // mixedNotices tells of flows that may be other tests', because nothing says whose goroutine opened them.
-func (s *snapshot) mixedNotices(all []attributed) []string {
+func (s *snapshot) mixedNotices(all []attributedFlow) []string {
 	others := strings.Join(slices.Sorted(maps.Keys(s.alongside)), ", ")
 	if s.mixed != "" && others != "" {
 		return []string{fmt.Sprintf("ran in parallel with %s: each of these recordings has the flows of all: %s", others, s.mixed)}

@@ -152,7 +152,7 @@ func countOfConnection(s observation, flows map[probe.Key]uint64) uint64 {
 
 // unnamedConnection says what to do about a connection to another machine of which nothing but the address is known,
 // because its name was looked up before anybody listened. Its address may be another one tomorrow.
-func (s *resolving) unnamedConnection(f attributed) []string {
+func (s *resolving) unnamedConnection(f attributedFlow) []string {
 	to := f.flow.Destination
 	if f.identity.Relation != endpoint.Other || to.Kind != flow.Address || to.Addr == flow.MetadataService || s.options.Ignored.Has(f.flow) {
 		return nil
@@ -174,7 +174,7 @@ func adoptConnections(session *session.Session, container, dir string, cgroup ui
 
 // announceShared says on the terminal that tests that run in parallel share connections, where it is not known which of
 // them has sent.
-func (s *resolving) announceShared(all []attributed) {
+func (s *resolving) announceShared(all []attributedFlow) {
 	if len(s.alongside) == 0 {
 		return
 	}

@@ -16,13 +16,13 @@ func (s *resolving) findStores() {
 }
 
 // isOfAPIServer reports whether an API server that the test runs opened a flow, as envtest starts one.
-func (s *resolving) isOfAPIServer(l located) bool {
+func (s *resolving) isOfAPIServer(l attributedFlow) bool {
 	return l.from == nil && endpoint.IsAPIServerProgram(l.flow.Process.Name)
 }
 
 // controlPlane says which part of a control plane that the test runs a flow belongs to, and not to the workload; or
 // "".
-func (s *resolving) controlPlane(l located) string {
+func (s *resolving) controlPlane(l attributedFlow) string {
 	switch {
 	case s.isOfAPIServer(l):
 		return "the API server that the test runs"

@@ -10,54 +10,55 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// flow turns a observation into what a policy has to know of it; false where that is nothing.
-func (s *resolving) flow(l located) (attributed, bool) {
-	f := attributed{flow: l.flow, identity: l.identity, key: l.event.Key, stray: l.stray}
-	f.flow.Binaries = s.binaryOf(f.flow.Process, l.from != nil)
+// finish replaces what the kernel saw of a flow by what a policy has to know of it. It returns false if no policy has to
+// know it.
+func (s *resolving) finish(f attributedFlow) (attributedFlow, bool) {
+	f.flow.Binaries = s.binaryOf(f.flow.Process, f.from != nil)
 	switch {
-	case l.missing, l.from != nil && !s.own[l.from.ID]:
-		return f, false // somebody else's
-	case l.from != nil:
-		f.flow.Source = s.endpointOf(s.engine, *l.from)
-		f.flow.Process.Container, f.flow.Process.Image = l.from.Name, l.from.Image
+	case f.missing, f.from != nil && !s.own[f.from.ID]:
+		return f, false // another test's, or unrelated
+	case f.from != nil:
+		f.flow.Source = s.endpointOf(s.engine, *f.from)
+		f.flow.Process.Container, f.flow.Process.Image = f.from.Name, f.from.Image
 	case s.options.Driver:
 		f.flow.Source = flow.Endpoint{Kind: flow.Anyone}
 	}
-	if what := s.controlPlane(l); what != "" {
-		s.note(what, f.flow)
+	if part := s.controlPlane(f); part != "" {
+		s.note(part, f.flow)
 		return f, false
 	}
-	if l.to != nil && l.identity.Peer.Exact() && (!s.own[l.to.ID] || l.identity.Peer.APIServer) {
-		l.to = nil // the user's word on what is not this recording's, or runs an API server
+	if f.to != nil && f.identity.Peer.Exact() && (!s.own[f.to.ID] || f.identity.Peer.APIServer) {
+		f.to = nil // Peer says what it is: the container is not this recording's, or runs an API server
 	}
-	machinery := s.machinery(l)
-	if l.to == nil && machinery != "" {
-		s.note(machinery, f.flow)
+	infrastructure := s.infrastructureOf(f)
+	if f.to == nil && infrastructure != "" {
+		s.note(infrastructure, f.flow)
 		return f, false
 	}
-	if l.to == nil {
-		return s.elsewhere(l, f)
+	if f.to == nil {
+		return s.toNoContainer(f)
 	}
-	if peer := l.identity.Peer; peer != (endpoint.Peer{}) && s.own[l.to.ID] && !s.isCalled(*l.to, peer) {
-		s.notes = append(s.notes, fmt.Sprintf("Peer(%q, %q) is container %s of this test, which goes by its own name: As gives it another", peer, peer.Name, s.endpointOf(s.engine, *l.to).Name))
+	if peer := f.identity.Peer; peer != (endpoint.Peer{}) && s.own[f.to.ID] && !s.isCalled(*f.to, peer) {
+		s.notes = append(s.notes, fmt.Sprintf("Peer(%q, %q) is container %s of this test, which goes by its own name: As gives it another",
+			peer, peer.Name, s.endpointOf(s.engine, *f.to).Name))
 	}
 	f.identity.Relation, f.identity.Ephemeral, f.identity.Peer = endpoint.Other, false, endpoint.Peer{}
-	if l.from != nil && home(s.engine, *l.from).ID == home(s.engine, *l.to).ID {
+	if f.from != nil && home(s.engine, *f.from).ID == home(s.engine, *f.to).ID {
 		return f, false // within one pod
 	}
-	if what := docker.Infrastructure(*l.to); what != "" {
-		return s.infrastructure(l, f, what)
+	if what := docker.Infrastructure(*f.to); what != "" {
+		return s.toTestcontainers(f, what)
 	}
-	f.flow.Destination = s.endpointOf(s.engine, *l.to)
-	f.flow.Destination.Addr = l.event.Addr.Unmap()
-	f.flow.Port = l.port
-	f.identity.Ephemeral, f.server = s.isEphemeral(*l.to, f.flow), describeServer(*l.to)
-	f.nameContainer(l)
-	if host := s.hostOf(*l.to); host != "" { // whose address is another one
+	f.flow.Destination = s.endpointOf(s.engine, *f.to)
+	f.flow.Destination.Addr = f.event.Addr.Unmap()
+	f.flow.Port = f.port
+	f.identity.Ephemeral, f.container = s.isEphemeral(*f.to, f.flow), describeServer(*f.to)
+	f.nameContainer()
+	if host := s.hostOf(*f.to); host != "" { // its real address is another one
 		f.flow.Destination = flow.Endpoint{Kind: flow.External, Name: host, Evidence: flow.ByContainer}
 	}
-	if machinery != "" {
-		s.note(machinery, f.flow)
+	if infrastructure != "" {
+		s.note(infrastructure, f.flow)
 		return f, false
 	}
 	return f, true
@@ -69,37 +70,37 @@ func (s *resolving) isCalled(c docker.Container, peer endpoint.Peer) bool {
 	return slices.Contains([]string{e.Name, e.String(), e.String() + ".svc"}, peer.Name)
 }
 
-// elsewhere is flow for what goes to no container.
-func (s *resolving) elsewhere(l located, f attributed) (attributed, bool) {
+// toNoContainer finishes a flow to something else than a container.
+func (s *resolving) toNoContainer(f attributedFlow) (attributedFlow, bool) {
 	switch {
-	case isProxy(l.identity.Listener.Name) && l.identity.Local:
+	case isProxy(f.identity.Listener.Name) && f.identity.Local:
 		s.errs = append(s.errs, fmt.Sprintf("%s is a port that a container publishes, and the Docker engine does not say which: it had gone before it could be asked: pass the recording to the container", f.flow.Target()))
 		return f, false
-	case s.engine != nil && s.isEngine(l):
+	case s.engine != nil && s.isEngine(f):
 		s.note("the Docker engine", f.flow)
 		return f, false
-	case l.from == nil && s.options.Driver:
+	case f.from == nil && s.options.Driver:
 		return f, false // the driver's own
-	case l.identity.Test:
-		return s.toTest(l, f, l.event.Port)
-	case staysOnLink(l.identity, l.event.Addr):
+	case f.identity.Test:
+		return s.toTest(f, f.event.Port)
+	case staysOnLink(f.identity, f.event.Addr):
 		s.onLink.Add(f.flow)
 		return f, false
-	case s.fromPeer(l) && (l.unnamed || f.identity.Relation == endpoint.NobodyListens):
-		return f, false // no policy would have to allow it
-	case l.unnamed:
+	case s.fromPeer(f) && (f.unnamed || f.identity.Relation == endpoint.NobodyListens):
+		return f, false // no policy has to allow it
+	case f.unnamed:
 		s.errs = append(s.errs, s.unnamedConnection(f)...)
 	}
 	return f, f.identity.Relation != endpoint.Self
 }
 
-// infrastructure is flow for what goes to a container of testcontainers itself.
-func (s *resolving) infrastructure(l located, f attributed, what string) (attributed, bool) {
-	if l.from != nil && what == docker.HostAccess && l.port != sshPort {
-		return s.toTest(l, f, l.port) // through it, to a port of the test process
+// toTestcontainers finishes a flow to a container of testcontainers itself.
+func (s *resolving) toTestcontainers(f attributedFlow, what string) (attributedFlow, bool) {
+	if f.from != nil && what == docker.HostAccess && f.port != sshPort {
+		return s.toTest(f, f.port) // through it, to a port of the test process
 	}
-	f.flow.Destination = flow.Endpoint{Kind: flow.Workload, Name: docker.Name(*l.to), Addr: l.event.Addr.Unmap()}
-	f.flow.Port = l.port
+	f.flow.Destination = flow.Endpoint{Kind: flow.Workload, Name: docker.Name(*f.to), Addr: f.event.Addr.Unmap()}
+	f.flow.Port = f.port
 	s.note(what, f.flow)
 	return f, false
 }
@@ -107,21 +108,21 @@ func (s *resolving) infrastructure(l located, f attributed, what string) (attrib
 // sshPort is where testcontainers' own client reaches the container of host access.
 const sshPort = 22
 
-// toTest is flow for what a container opens to the test process.
-func (s *resolving) toTest(l located, f attributed, port uint16) (attributed, bool) {
+// toTest finishes a flow of a container to the test process.
+func (s *resolving) toTest(f attributedFlow, port uint16) (attributedFlow, bool) {
 	peer := s.identifier.Peer(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
 	f.identity.Relation, f.identity.Test, f.flow.Port = endpoint.Other, true, port
 	f.identity.Ephemeral = peer.PodPort == 0 && s.identifier.Ephemeral(port)
 	switch {
 	case peer.Exact():
 		f.identity.Peer = peer
-		f.flow.Destination = s.identifier.OfPeer(peer, l.event.Addr.Unmap())
+		f.flow.Destination = s.identifier.OfPeer(peer, f.event.Addr.Unmap())
 		if peer.PodPort != 0 {
 			f.flow.Port = peer.PodPort
 		} else if peer.APIServer {
 			f.flow.Port, f.identity.Ephemeral = endpoint.APIServerPort(port), false
 		}
-	case s.options.Driver && s.fromPeer(l):
+	case s.options.Driver && s.fromPeer(f):
 		return f, false // neither end has a policy
 	case s.options.Driver:
 		s.errs = append(s.errs, fmt.Sprintf("%s opens port %d of the test process, which is no workload (Driver): say what it stands for: Peer(\"localhost:%d\", \"name%s\")",
@@ -129,11 +130,12 @@ func (s *resolving) toTest(l located, f attributed, port uint16) (attributed, bo
 		return f, false
 	default:
 		f.flow.Destination = s.source
-		f.flow.Destination.Addr, f.flow.Destination.Evidence = l.event.Addr.Unmap(), flow.ByListener
+		f.flow.Destination.Addr, f.flow.Destination.Evidence = f.event.Addr.Unmap(), flow.ByListener
 	}
 	return f, true
 }
 
+// note records a flow of the test's infrastructure, which is in no policy.
 func (s *resolving) note(what string, f flow.Flow) {
 	set := s.background[what]
 	set.Add(f)

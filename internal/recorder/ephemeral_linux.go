@@ -8,7 +8,7 @@ import (
 )
 
 // ephemeralPeers returns a text for every Peer that would bring a port of this run into the golden file.
-func ephemeralPeers(options Options, all []attributed) []string {
+func ephemeralPeers(options Options, all []attributedFlow) []string {
 	var texts []string
 	for _, s := range ephemeral(options, all) {
 		if peer := s.identity.Peer; peer != (endpoint.Peer{}) {
@@ -28,8 +28,8 @@ func portOf(e flow.Endpoint) string {
 }
 
 // ephemeral returns the flows with a port of this run, less those that the user ignores or has named the port of.
-func ephemeral(options Options, all []attributed) []attributed {
-	var found []attributed
+func ephemeral(options Options, all []attributedFlow) []attributedFlow {
+	var found []attributedFlow
 	for _, s := range all {
 		if s.identity.Ephemeral && s.identity.Relation == endpoint.Other && !options.FixedPort(s.flow) && !options.Ignored.Has(s.flow) {
 			found = append(found, s)

@@ -80,7 +80,7 @@ func TestEphemeralPorts(t *testing.T) {
 			s := &resolving{snapshot: m.snapshot()}
 			for _, identity := range tt.seen {
 				f := flow.Flow{Destination: identity.Endpoint, Protocol: flow.TCP, Port: identity.Port}
-				s.observations = append(s.observations, located{observation: observation{event: &probe.FlowEvent{}, flow: f, identity: identity}})
+				s.observations = append(s.observations, attributedFlow{observation: observation{event: &probe.FlowEvent{}, flow: f, identity: identity}})
 			}
 			attributed, err := s.result()
 			got := ""

@@ -11,13 +11,13 @@ import (
 )
 
 // changing returns the flows to ports that change with every run, without those of a Peer, which is told of by itself.
-func changing(options Options, all []attributed) []recording.EphemeralPort {
+func changing(options Options, all []attributedFlow) []recording.EphemeralPort {
 	var found []recording.EphemeralPort
 	for _, s := range ephemeral(options, all) {
 		if s.identity.Peer != (endpoint.Peer{}) {
 			continue
 		}
-		p := recording.EphemeralPort{Flow: s.flow, Container: s.server, Test: s.identity.Test}
+		p := recording.EphemeralPort{Flow: s.flow, Container: s.container, Test: s.identity.Test}
 		same := func(q recording.EphemeralPort) bool {
 			return len(flow.Fold([]flow.Flow{p.Flow, q.Flow})) == 1 && p.Container == q.Container
 		}

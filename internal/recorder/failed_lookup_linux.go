@@ -195,7 +195,7 @@ func staysHere(name string) bool {
 }
 
 // unanswered returns the names that were looked up and got no address, as attempts of which the port is not known.
-func (s *resolving) unanswered() []located {
+func (s *resolving) unanswered() []attributedFlow {
 	for k, l := range s.lookups {
 		if search, known := s.searches[k.cgroup]; known && l.guess {
 			l.search, l.guess = search, false
@@ -214,10 +214,10 @@ func (s *resolving) unanswered() []located {
 			first[written] = l
 		}
 	}
-	var all []located
+	var all []attributedFlow
 	for k, l := range first {
 		identity := s.identifier.Named(k.name)
-		seen := located{observation: observation{event: l.event, name: k.name, identity: identity, stray: l.stray, flow: flow.Flow{
+		seen := attributedFlow{observation: observation{event: l.event, name: k.name, identity: identity, stray: l.stray, flow: flow.Flow{
 			Source: s.source, Destination: identity.Endpoint, Lookup: true, Count: 1,
 			First: max(l.event.Time-s.started, 0), Process: l.event.Process,
 		}}}

@@ -23,7 +23,7 @@ func isForwarder(executable string) bool {
 
 // forwarderLines says, in a line each, which flows go to a program that forwards them, so that nobody knows to whom,
 // and what to do.
-func (s *resolving) forwarderLines(all []attributed) []string {
+func (s *resolving) forwarderLines(all []attributedFlow) []string {
 	var lines []string
 	for _, f := range all {
 		if f.identity.Relation != endpoint.Other || f.flow.Destination.Evidence != flow.ByListener || f.identity.Test ||
@@ -31,7 +31,7 @@ func (s *resolving) forwarderLines(all []attributed) []string {
 			continue
 		}
 		line := fmt.Sprintf("%s is %s, which forwards to somebody else, and no pods are called so: say whom it stands for: Peer(\"localhost:%d\", \"name%s\")",
-			f.flow.Target(), f.identity.Listener.Name, f.key.Port, endpoint.ExamplePort)
+			f.flow.Target(), f.identity.Listener.Name, f.event.Key.Port, endpoint.ExamplePort)
 		if !slices.Contains(lines, line) { // from another source
 			lines = append(lines, line)
 		}

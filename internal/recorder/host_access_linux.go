@@ -10,7 +10,7 @@ import (
 // tunnelNotices tells of servers of the test process that are named by Peer, and that testcontainers' host access opens
 // too: its tunnel ends in the test process, whose connections to such a server are the test's or the tunnel's. Nobody can tell
 // which, as an attempt of a container that the tunnel was not ready for counts as one that it was.
-func (s *resolving) tunnelNotices(all []attributed) []string {
+func (s *resolving) tunnelNotices(all []attributedFlow) []string {
 	tunnels := make(map[uint16]bool) // the ports of the test process that containers reached
 	for _, l := range s.observations {
 		if l.from != nil && l.to != nil && s.own[l.from.ID] && docker.Infrastructure(*l.to) == docker.HostAccess && l.port != sshPort {
@@ -21,9 +21,9 @@ func (s *resolving) tunnelNotices(all []attributed) []string {
 	ports := make(map[string]uint16) // by target
 	for _, f := range all {
 		own := f.flow.Source.Identity() == s.source.Identity()
-		if own && f.identity.Local && f.identity.Peer.Exact() && tunnels[f.key.Port] && !s.options.Ignored.Has(f.flow) {
+		if own && f.identity.Local && f.identity.Peer.Exact() && tunnels[f.event.Key.Port] && !s.options.Ignored.Has(f.flow) {
 			unclear.Add(f.flow)
-			ports[f.flow.Target()] = f.key.Port
+			ports[f.flow.Target()] = f.event.Key.Port
 		}
 	}
 	var notices []string

@@ -186,8 +186,8 @@ func (m *Recording) allObservations() iter.Seq[observation] {
 	}
 }
 
-// machinery says what part of the test's machinery opened a flow; "" where it is the test's own, or a container's.
-func (s *resolving) machinery(l located) string {
+// infrastructureOf says what part of the test's machinery opened a flow; "" where it is the test's own, or a container's.
+func (s *resolving) infrastructureOf(l attributedFlow) string {
 	switch {
 	case l.background == healthChecks && l.from != nil && !opensHealthCheck(*l.from, l.event.Process):
 		return "" // as the engine knows by now

@@ -360,7 +360,7 @@ func (s *resolving) unrecordedContainers() (errs, lines []string) {
 
 // opened reports whether a container was seen to open anything.
 func (s *resolving) opened(id string) bool {
-	return slices.ContainsFunc(s.observations, func(l located) bool {
+	return slices.ContainsFunc(s.observations, func(l attributedFlow) bool {
 		return l.event.Cgroup != s.ownCgroup && slices.Contains(s.cgroups[l.event.Cgroup].ids, id)
 	})
 }

@@ -12,13 +12,14 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// located is a observation with the containers at its ends, nil where an end is none.
-type located struct {
+// attributedFlow is an observation with the containers at its ends.
+type attributedFlow struct {
 	observation
-	from, to  *docker.Container
-	port      uint16 // the container's, where to is one
-	published bool   // it was dialled at a port of this machine that to publishes
-	missing   bool   // from is a container of which nothing is known
+	from, to  *docker.Container // nil for an end that is no container
+	port      uint16            // of the container, if to is one
+	published bool              // it was dialled at a port of this machine that to publishes
+	missing   bool              // from is a container that the engine does not know
+	container string            // name and image of to, for a text
 }
 
 // isProxy reports whether an executable is the one by which Docker serves a published port.
@@ -38,9 +39,9 @@ func (s *resolving) container(ids []string) *docker.Container {
 }
 
 // locate finds the containers at the ends of a observation.
-func (s *resolving) locate(seen observation) located {
+func (s *resolving) locate(seen observation) attributedFlow {
 	e := seen.event
-	l := located{observation: seen, port: e.Port}
+	l := attributedFlow{observation: seen, port: e.Port}
 	if e.Cgroup != s.ownCgroup {
 		l.from = s.container(s.cgroups[e.Cgroup].ids)
 		l.missing = l.from == nil
@@ -96,7 +97,7 @@ func isResolverOf(c docker.Container, addr netip.Addr) bool {
 }
 
 // isEngine reports whether something goes to the engine itself, over TCP.
-func (s *resolving) isEngine(l located) bool {
+func (s *resolving) isEngine(l attributedFlow) bool {
 	at := s.engine.Endpoint()
 	host, port, _ := strings.Cut(at.Address, ":")
 	if engine, err := netip.ParseAddrPort(at.Address); err == nil {

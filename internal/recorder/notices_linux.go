@@ -26,16 +26,16 @@ func placeOf(k probe.Key) place { return place{k.Addr, k.Port, k.Protocol} }
 
 // unanswered tells, in a line each, of attempts at this machine where nobody listened, not even later, and which the user
 // does not ignore: who would have been there, nobody can know.
-func unanswered(options Options, ephemeral func(port uint16) bool, all []attributed) []string {
+func unanswered(options Options, ephemeral func(port uint16) bool, all []attributedFlow) []string {
 	served := make(map[place]bool) // somebody came to listen there
 	for _, s := range all {
 		if s.identity.Relation != endpoint.NobodyListens {
-			served[placeOf(s.key)] = true
+			served[placeOf(s.event.Key)] = true
 		}
 	}
 	var nobody flow.Set
 	for _, s := range all {
-		if s.identity.Relation == endpoint.NobodyListens && !served[placeOf(s.key)] {
+		if s.identity.Relation == endpoint.NobodyListens && !served[placeOf(s.event.Key)] {
 			nobody.Add(s.flow)
 		}
 	}

@@ -174,12 +174,12 @@ func mayStartContainers() bool {
 }
 
 // targetOf returns what a container opened that is in no policy; "" where no policy would have to allow it.
-func (s *resolving) targetOf(l located) string {
+func (s *resolving) targetOf(l attributedFlow) string {
 	s.own[l.from.ID] = true
 	defer delete(s.own, l.from.ID)
 	errs, notes := s.errs, s.notes
 	defer func() { s.errs, s.notes = errs, notes }()
-	f, ok := s.flow(l)
+	f, ok := s.finish(l)
 	if !ok || f.identity.Relation != endpoint.Other || s.options.Ignored.Has(f.flow) {
 		return ""
 	}

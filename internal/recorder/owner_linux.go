@@ -136,7 +136,7 @@ func (s *resolving) unheard() []string {
 		for _, container := range b.ids {
 			delete(silent, container)
 		}
-		if b.path == "" && slices.ContainsFunc(s.observations, func(l located) bool { return l.event.Cgroup == id }) {
+		if b.path == "" && slices.ContainsFunc(s.observations, func(l attributedFlow) bool { return l.event.Cgroup == id }) {
 			unknown++
 		}
 	}

@@ -30,7 +30,7 @@ func (m *Recording) AttachedAs(id string) string {
 func (m *Recording) AttachRunning(id string) { m.recorder.watchOlder(id) }
 
 // fromPeer reports whether a container opened a flow that has no policy which could allow it.
-func (s *resolving) fromPeer(l located) bool { return l.from != nil && s.isPeer(*l.from) }
+func (s *resolving) fromPeer(l attributedFlow) bool { return l.from != nil && s.isPeer(*l.from) }
 
 // isPeer reports whether a container of this recording gets no policy: it, or the one whose network it uses, was
 // passed to AsPeer, or has the label of a peer from the user. The label that another recording gave a reused

@@ -7,19 +7,9 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/docker"
 	"github.com/netzero-dev/netzero/internal/endpoint"
-	"github.com/netzero-dev/netzero/internal/probe"
 	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
-
-// attributed is a flow of this recording, and what it rests on.
-type attributed struct {
-	flow     flow.Flow
-	identity endpoint.Identity
-	key      probe.Key
-	stray    stray
-	server   string // the container that serves, with its image; empty where none does
-}
 
 // resolving is the work on a recording.Recording. It is done with Recorder.mu held, since maps of the snapshot are the recorder's own.
 type resolving struct {
@@ -30,7 +20,7 @@ type resolving struct {
 
 	starters     map[string][]*starter // by ID of the container
 	own          map[string]bool       // IDs of the containers that are this recording's
-	observations []located
+	observations []attributedFlow
 	background   map[string]flow.Set // flows that are testcontainers' own, by what they are
 	onLink       flow.Set            // flows that no cluster would carry
 	errs         []string
@@ -114,17 +104,17 @@ func (m *Recording) asksEngine() (asks, strangers, needs bool) {
 // result puts the recording.Recording together.
 func (s *resolving) result() (recording.Recording, error) {
 	out := recording.Recording{Workloads: s.workloads()}
-	var all []attributed
+	var all []attributedFlow
 	var set flow.Set
 	s.findStores()
 	for _, l := range s.observations {
-		f, ok := s.flow(l)
+		f, ok := s.finish(l)
 		if !ok {
 			continue
 		}
 		all = append(all, f)
 		if f.identity.Relation == endpoint.Other {
-			f.namePeer(l)
+			f.namePeer()
 			set.Add(f.flow)
 			out.AddInitiator(f.flow)
 		}
