@@ -16,14 +16,14 @@ import (
 // maxMixed is how many flows a notice names that may be another test's.
 const maxMixed = 5
 
-// ended maps the goroutine.ID of recordings that are over to their *[ending]: goroutines may be left behind.
-var ended sync.Map
+// endedByID maps the goroutine.ID of recordings that are over to their *[ending]: goroutines may be left behind.
+var endedByID sync.Map
 
-// mark makes what the calling goroutine opens, and what it starts, the member's; also where the program under test gives
+// markGoroutine makes what the calling goroutine opens, and what it starts, the member's; also where the program under test gives
 // goroutines labels of its own.
-func (m *Recording) mark() {
+func (m *Recording) markGoroutine() {
 	c := m.recorder
-	if c.mixed != "" {
+	if c.unseparated != "" {
 		return
 	}
 	m.unmark = goroutine.Mark(m.goroutine)
@@ -44,73 +44,73 @@ func (m *Recording) Unmark() error {
 	return errors.Join(err, probe.Own(m.unmark()))
 }
 
-// stray says who opened a flow that belongs to no recording in particular. It is zero where a flow belongs to one.
-type stray struct {
-	by   string
-	test bool // its calls lead to a test, one that was not recorded
+// unattributed says who opened a flow that belongs to no recording in particular. It is zero where a flow belongs to one.
+type unattributed struct {
+	initiator string
+	isTest    bool // its calls lead to a test, one that was not recorded
 }
 
 // recipients returns the recordings to which a flow belongs: the one whose goroutine opened it, with those that it is a part
 // of; else all that were there, and then why.
-func (c *Recorder) recipients(e *probe.FlowEvent) (to []*Recording, why stray) {
+func (r *Recorder) recipients(e *probe.FlowEvent) (to []*Recording, why unattributed) {
 	var there []*Recording
-	for _, m := range c.members {
+	for _, m := range r.members {
 		if e.Generation >= m.generation {
 			there = append(there, m)
 		}
 	}
-	if len(there) == 0 || e.Cgroup != c.session.Leaf.ID || c.mixed != "" {
-		return there, stray{} // whose a container is, is found out in the end
+	if len(there) == 0 || e.Cgroup != r.session.Leaf.ID || r.unseparated != "" {
+		return there, unattributed{} // whose a container is, is found out in the end
 	}
 	owner := slices.IndexFunc(there, func(m *Recording) bool { return m.goroutine == e.Recording })
-	if e.Recording != 0 && owner >= 0 && !there[owner].whole {
-		name := there[owner].name
-		return slices.DeleteFunc(there, func(m *Recording) bool { return m.goroutine != e.Recording && !m.includes(name) }), stray{}
+	if e.Recording != 0 && owner >= 0 && !there[owner].isPackage {
+		name := there[owner].test
+		return slices.DeleteFunc(there, func(m *Recording) bool { return m.goroutine != e.Recording && !m.includes(name) }), unattributed{}
 	}
-	if over, is := ended.Load(e.Recording); is {
-		left := over.(*ending)
-		if older := usersOf(e, there, left.name); len(older) > 0 {
-			return older, stray{by: "by a goroutine or a process that " + left.name + " started, which had ended"}
+	if over, is := endedByID.Load(e.Recording); is {
+		left := over.(*endedRecording)
+		if older := connectionUsers(e, there, left.name); len(older) > 0 {
+			return older, unattributed{initiator: "by a goroutine or a process that " + left.name + " started, which had ended"}
 		}
-		return c.heirs(there, left, e.Recording), stray{}
+		return r.endedRecipients(there, left, e.Recording), unattributed{}
 	}
 	if test := followedTest(e.Recording); test != "" {
-		others := func(m *Recording) bool { return !m.whole && m.name != test && !includes(test, m.name) }
-		return slices.DeleteFunc(there, others), stray{by: "by a goroutine of " + test + ", or a process that it started"}
+		others := func(m *Recording) bool { return !m.isPackage && m.test != test && !includes(test, m.test) }
+		return slices.DeleteFunc(there, others), unattributed{initiator: "by a goroutine of " + test + ", or a process that it started"}
 	}
-	if test := c.unrecorded(e); test != "" {
-		return there, stray{fmt.Sprintf("by %s, a test that was not recorded", test), true}
+	if test := r.unrecordedTest(e); test != "" {
+		return there, unattributed{fmt.Sprintf("by %s, a test that was not recorded", test), true}
 	}
-	return there, stray{by: c.unowned(e)}
+	return there, unattributed{initiator: r.unattributedInitiator(e)}
 }
 
-// usersOf returns to which recordings something belongs that is sent over a connection from before them, by what a test that had
+// connectionUsers returns to which recordings something belongs that is sent over a connection from before them, by what a test that had
 // ended started: to all of them, and to those around that test. It is not known for whom it is sent: net/http, for one, writes in
 // goroutines of the connection's own, whoever asks. It returns nil where the connection is from before none of them.
-func usersOf(e *probe.FlowEvent, there []*Recording, ended string) []*Recording {
+func connectionUsers(e *probe.FlowEvent, there []*Recording, ended string) []*Recording {
 	if !slices.ContainsFunc(there, func(m *Recording) bool { return m.openedBefore(e) }) {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(there), func(m *Recording) bool { return !m.openedBefore(e) && !m.includes(ended) })
 }
 
-// unrecorded returns the function of the test that opened a flow, where that is none whose recording runs; "" where that is
+// unrecordedTest returns the function of the test that opened a flow, where that is none whose recording runs; "" where that is
 // not known, since the flow's calls do not lead to a test.
-func (c *Recorder) unrecorded(e *probe.FlowEvent) string {
-	if e.Recording != 0 || e.Process.PID != c.self {
+func (r *Recorder) unrecordedTest(e *probe.FlowEvent) string {
+	if e.Recording != 0 || e.Process.PID != r.self {
 		return ""
 	}
 	function := testFunction(e.Process.Stack)
 	test, _, _ := strings.Cut(function, ".") // without the number of a subtest's function
-	if !strings.HasPrefix(test, "Test") || slices.ContainsFunc(c.members, func(m *Recording) bool { return m.name == test }) {
+	if !strings.HasPrefix(test, "Test") || slices.ContainsFunc(r.members, func(m *Recording) bool { return m.test == test }) {
 		return "" // a subtest, maybe, that has lost its label
 	}
 	return function
 }
 
-// unowned says of whom any other flow is that belongs to no recording in particular.
-func (c *Recorder) unowned(e *probe.FlowEvent) string {
-	own := e.Process.PID == c.self
+// unattributedInitiator says of whom any other flow is that belongs to no recording in particular.
+func (r *Recorder) unattributedInitiator(e *probe.FlowEvent) string {
+	own := e.Process.PID == r.self
 	if e.Recording == goroutine.Unread {
 		return "by a goroutine that could not be read at that moment, or a process that such a one started"
 	}
@@ -120,16 +120,16 @@ func (c *Recorder) unowned(e *probe.FlowEvent) string {
 	return "by a process that no recorded test started"
 }
 
-// mixedNotices tells of flows that may be other tests', because nothing says whose goroutine opened them.
-func (s *snapshot) mixedNotices(all []attributedFlow) []string {
-	others := strings.Join(slices.Sorted(maps.Keys(s.alongside)), ", ")
-	if s.mixed != "" && others != "" {
-		return []string{fmt.Sprintf("ran in parallel with %s: each of these recordings has the flows of all: %s", others, s.mixed)}
+// unattributedNotices tells of flows that may be other tests', because nothing says whose goroutine opened them.
+func (s *snapshot) unattributedNotices(all []attributedFlow) []string {
+	others := strings.Join(slices.Sorted(maps.Keys(s.overlapping)), ", ")
+	if s.unseparated != "" && others != "" {
+		return []string{fmt.Sprintf("ran in parallel with %s: each of these recordings has the flows of all: %s", others, s.unseparated)}
 	}
 	texts := make(map[string]bool)
 	for _, f := range all {
-		if f.stray.by != "" && (others != "" || f.stray.test) && f.identity.Relation == endpoint.Other {
-			texts[f.flow.Target()+" "+f.stray.by] = true
+		if f.unattributed.initiator != "" && (others != "" || f.unattributed.isTest) && f.identity.Relation == endpoint.Other {
+			texts[f.flow.Target()+" "+f.unattributed.initiator] = true
 		}
 	}
 	if len(texts) == 0 {

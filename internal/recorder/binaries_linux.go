@@ -49,11 +49,11 @@ func (s *snapshot) binaryOf(p flow.Process, contained bool) string {
 }
 
 // binariesErrors says why the option Binaries cannot be kept.
-func (s *resolving) binariesErrors() []string {
-	if !s.options.Binaries {
+func (r *resolution) binariesErrors() []string {
+	if !r.options.Binaries {
 		return nil
 	}
-	if why := s.executablesLimit; why != "" {
+	if why := r.executablesLimit; why != "" {
 		return []string{fmt.Sprintf("Binaries: a second program that opens what another has opened is not seen: %s: leave the option out here", why)}
 	}
 	return nil

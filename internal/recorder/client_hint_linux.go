@@ -16,20 +16,20 @@ type flowHints struct {
 	event *probe.FlowEvent // nil until it arrives
 }
 
-func (c *Recorder) hintsOf(k probe.Key) *flowHints {
-	hints := c.hints[k]
+func (r *Recorder) hintsOf(k probe.Key) *flowHints {
+	hints := r.hints[k]
 	if hints == nil {
 		hints = &flowHints{}
-		c.hints[k] = hints
+		r.hints[k] = hints
 	}
 	return hints
 }
 
 // handleName handles what a client sent first.
-func (c *Recorder) handleName(e *probe.NameEvent, batches map[*Recording]*endpoint.Batch) {
-	hints := c.hintsOf(e.Key)
+func (r *Recorder) handleName(e *probe.NameEvent, batches map[*Recording]*endpoint.Batch) {
+	hints := r.hintsOf(e.Key)
 	name, evidence := sentName(e)
-	c.keepServerName(e.Hash, serverName{name, evidence})
+	r.keepServerName(e.Hash, serverName{name, evidence})
 	if name == "" {
 		hints.Nameless = true
 		return
@@ -37,13 +37,13 @@ func (c *Recorder) handleName(e *probe.NameEvent, batches map[*Recording]*endpoi
 	payload, names := clientname.Payload{Hash: e.Hash, Queried: e.Asked, Outer: evidence == flow.ByTLSOuter}, []string{name}
 	if e.Asked {
 		const ever = 1
-		known := clientname.Match(c.names.Lookup(e.Cgroup, e.Addr, 0, ever), name, payload)
+		known := clientname.Match(r.names.Lookup(e.Cgroup, e.Addr, 0, ever), name, payload)
 		if len(known) > 0 || payload.Outer {
 			names, evidence = known, flow.ByDNS
 		}
 	}
 	for _, name := range names {
-		c.nameFlow(hints, name, hints.Add(name, evidence, payload), batches)
+		r.nameFlow(hints, name, hints.Add(name, evidence, payload), batches)
 	}
 }
 
@@ -69,26 +69,26 @@ func sentName(e *probe.NameEvent) (name string, evidence flow.Evidence) {
 
 // nameFlow gives a flow a name that clients sent, in the recordings that know only the address of another machine or a
 // name that DNS was queried for on another connection.
-func (c *Recorder) nameFlow(hints *flowHints, name string, evidence flow.Evidence, batches map[*Recording]*endpoint.Batch) {
+func (r *Recorder) nameFlow(hints *flowHints, name string, evidence flow.Evidence, batches map[*Recording]*endpoint.Batch) {
 	e := hints.event
 	if e == nil || hints.IsCandidate(name) {
 		return
 	}
-	_, unattributed := c.recipients(e)
-	for _, m := range c.all() {
+	_, unattributed := r.recipients(e)
+	for _, m := range r.allRecordings() {
 		if !m.sawRemote(e.Key, hints.Candidates) {
 			continue
 		}
-		identity := c.identify(m, e, name, batches)
+		identity := r.identify(m, e, name, batches)
 		if identity.Endpoint.Evidence == flow.ByDNS {
 			identity.Endpoint.Evidence = evidence
 		}
-		m.note(e, name, identity, unattributed)
+		m.record(e, name, identity, unattributed)
 		key := observationKey{e.Key, identity.Endpoint.Name}
-		s := m.seen[key]
-		if !slices.Contains(s.called, name) {
-			s.called = append(slices.Clip(s.called), name)
-			m.seen[key] = s
+		s := m.observations[key]
+		if !slices.Contains(s.sentNames, name) {
+			s.sentNames = append(slices.Clip(s.sentNames), name)
+			m.observations[key] = s
 		}
 	}
 }
@@ -97,10 +97,10 @@ func (c *Recorder) nameFlow(hints *flowHints, name string, evidence flow.Evidenc
 // DNS. A Peer that is known by its name only was identified by DNS too.
 func (m *Recording) sawRemote(k probe.Key, candidates []string) bool {
 	if len(candidates) == 0 {
-		s, seen := m.seen[observationKey{k, ""}]
+		s, seen := m.observations[observationKey{k, ""}]
 		return seen && s.isOnlyAddress()
 	}
-	for key, s := range m.seen {
+	for key, s := range m.observations {
 		if key.Key != k {
 			continue
 		}

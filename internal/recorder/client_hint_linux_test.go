@@ -117,14 +117,14 @@ func TestNameThatDNSWasNotAskedForIsAnotherFlow(t *testing.T) {
 func destinations(t *testing.T, events []probe.Event, asked string, flows map[probe.Key]uint64, calls map[probe.ServerNameKey]uint64) map[string]uint64 {
 	t.Helper()
 	c := &Recorder{session: &session.Session{Leaf: &cgroup.Leaf{ID: 1}}, hints: make(map[probe.Key]*flowHints)}
-	m := &Recording{recorder: c, identifier: endpoint.New(endpoint.Config{}), seen: make(map[observationKey]observation)}
+	m := &Recording{recorder: c, identifier: endpoint.New(endpoint.Config{}), observations: make(map[observationKey]observation)}
 	c.containers, c.members = newContainers(func() {}), []*Recording{m}
 	for i, asked := range strings.Fields(asked) {
 		c.names.Learn(calledKey.Cgroup, dns.Answer{Question: asked, Name: asked, Addrs: []netip.Addr{calledKey.Addr}}, time.Duration(i+1))
 	}
 	c.handle(events)
 	got := make(map[string]uint64)
-	for _, s := range m.seen {
+	for _, s := range m.observations {
 		if count, own := m.countOf(s, m.namedFlows(), flows, calls); own {
 			d := s.flow.Destination
 			text := d.String() + " " + d.Evidence.String()

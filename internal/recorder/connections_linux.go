@@ -44,33 +44,33 @@ type serverName struct {
 	evidence flow.Evidence
 }
 
-func (c *Recorder) keepServerName(hash uint64, name serverName) {
-	if c.said == nil {
-		c.said = make(map[uint64]serverName)
+func (r *Recorder) keepServerName(hash uint64, name serverName) {
+	if r.serverNames == nil {
+		r.serverNames = make(map[uint64]serverName)
 	}
-	c.said[hash] = name
+	r.serverNames[hash] = name
 }
 
 // openConnections returns what is known of the connections that are open now, for the recorders to come. A connection of
 // which nothing is known is left out: if it goes to another machine, the next recording that sees it says so.
-func (c *Recorder) openConnections() connections {
+func (r *Recorder) openConnections() connections {
 	var others []string
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for id, b := range c.containers.cgroups {
-		if dir, err := c.session.Tree.Path(id); err == nil && len(b.ids) > 0 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, b := range r.containers.cgroups {
+		if dir, err := r.session.Tree.Path(id); err == nil && len(b.ids) > 0 {
 			others = append(others, dir)
 		}
 	}
-	open, _ := c.session.Connections(others...)
+	open, _ := r.session.Connections(others...)
 	next := make(connections)
 	for _, o := range open {
 		key := connectionKey{o.ID, o.Addr, o.Port}
-		known, ok := c.remembered[key]
+		known, ok := r.earlierConnections[key]
 		if o.Generation != 0 {
-			known, ok = c.describe(o.Key, o.Said), true
+			known, ok = r.serverNamesOf(o.Key, o.Said), true
 			known.recording = o.Recording
-			if s := c.hints[o.Key]; s != nil && s.event != nil {
+			if s := r.hints[o.Key]; s != nil && s.event != nil {
 				known.opener = s.event.Process
 			}
 		}
@@ -81,16 +81,16 @@ func (c *Recorder) openConnections() connections {
 	return next
 }
 
-// describe returns which names the server of a connection of this recorder may have. What its client called it counts
+// serverNamesOf returns which names the server of a connection of this recorder may have. What its client called it counts
 // most, and next the names that DNS was asked for.
-func (c *Recorder) describe(k probe.Key, said uint64) connection {
-	names := c.names.Lookup(k.Cgroup, k.Addr, k.Question(), k.Since)
-	called, ok := c.said[said]
+func (r *Recorder) serverNamesOf(k probe.Key, said uint64) connection {
+	names := r.names.Lookup(k.Cgroup, k.Addr, k.Question(), k.Since)
+	called, ok := r.serverNames[said]
 	if !ok || called.name == "" || called.evidence == flow.ByTLSOuter && len(names) > 0 {
 		return connection{names: names, evidence: flow.ByDNS}
 	}
 	const ever = 1
-	asked := c.names.Lookup(k.Cgroup, k.Addr, 0, ever)
+	asked := r.names.Lookup(k.Cgroup, k.Addr, 0, ever)
 	if slices.Contains(asked, called.name) {
 		return connection{names: []string{called.name}, evidence: flow.ByDNS}
 	}
@@ -101,12 +101,12 @@ func (c *Recorder) describe(k probe.Key, said uint64) connection {
 	return connection{names: []string{called.name}, evidence: called.evidence}
 }
 
-// seeConnection gives the flow of a connection from before the generation to the recordings to which it belongs, under
+// handleConnection gives the flow of a connection from before the generation to the recordings to which it belongs, under
 // each name that its server may have.
-func (c *Recorder) seeConnection(e *probe.FlowEvent, batches map[*Recording]*endpoint.Batch) {
-	known, ok := c.remembered[connectionKey{e.Connection(), e.Addr, e.Port}]
+func (r *Recorder) handleConnection(e *probe.FlowEvent, batches map[*Recording]*endpoint.Batch) {
+	known, ok := r.earlierConnections[connectionKey{e.Connection(), e.Addr, e.Port}]
 	if e.Opened != 0 {
-		known, ok = c.describe(e.Key, e.Said), true
+		known, ok = r.serverNamesOf(e.Key, e.Said), true
 	}
 	if e.Stack == nil && known.opener.PID != 0 && known.opener.PID == e.Process.PID { // else it is of who sends
 		e.Process = known.opener
@@ -116,21 +116,21 @@ func (c *Recorder) seeConnection(e *probe.FlowEvent, batches map[*Recording]*end
 		names = []string{""}
 	}
 	asked := *e                                             // the recording of the event is a part of the kernel's key
-	if asked.Recording == 0 && known.opener.PID != c.self { // of this process's the kernel tells who sends
+	if asked.Recording == 0 && known.opener.PID != r.self { // of this process's the kernel tells who sends
 		asked.Recording = known.recording
 	}
-	to, stray := c.recipients(&asked)
+	to, stray := r.recipients(&asked)
 	for _, m := range to {
 		for _, name := range names {
-			identity := c.identify(m, e, name, batches)
+			identity := r.identify(m, e, name, batches)
 			if identity.Endpoint.Evidence == flow.ByDNS {
 				identity.Endpoint.Evidence = known.evidence
 			}
-			m.note(e, name, identity, stray)
+			m.record(e, name, identity, stray)
 			key := observationKey{e.Key, identity.Endpoint.Name}
-			s := m.seen[key]
-			s.unnamed = !ok
-			m.seen[key] = s
+			s := m.observations[key]
+			s.isUnnamed = !ok
+			m.observations[key] = s
 		}
 	}
 }
@@ -152,9 +152,9 @@ func countOfConnection(s observation, flows map[probe.Key]uint64) uint64 {
 
 // unnamedConnection says what to do about a connection to another machine of which nothing but the address is known,
 // because its name was looked up before anybody listened. Its address may be another one tomorrow.
-func (s *resolving) unnamedConnection(f attributedFlow) []string {
+func (r *resolution) unnamedConnection(f attributedFlow) []string {
 	to := f.flow.Destination
-	if f.identity.Relation != endpoint.Other || to.Kind != flow.Address || to.Addr == flow.MetadataService || s.options.Ignored.Has(f.flow) {
+	if f.identity.Relation != endpoint.Other || to.Kind != flow.Address || to.Addr == flow.MetadataService || r.options.Ignored.Has(f.flow) {
 		return nil
 	}
 	return []string{fmt.Sprintf("%s was opened outside this recording and used in it, and which name was looked up for it is not known: "+
@@ -172,15 +172,15 @@ func adoptConnections(session *session.Session, container, dir string, cgroup ui
 	return nil
 }
 
-// announceShared says on the terminal that tests that run in parallel share connections, where it is not known which of
+// announceSharedConnections says on the terminal that tests that run in parallel share connections, where it is not known which of
 // them has sent.
-func (s *resolving) announceShared(all []attributedFlow) {
-	if len(s.alongside) == 0 {
+func (r *resolution) announceSharedConnections(all []attributedFlow) {
+	if len(r.overlapping) == 0 {
 		return
 	}
 	for _, f := range all {
-		if f.flow.Before && f.stray.by != "" && f.identity.Relation == endpoint.Other {
-			s.options.Announce("tests that run in parallel share connections that were opened before them, and the policy of each has what any of them sends: " +
+		if f.flow.Before && f.unattributed.initiator != "" && f.identity.Relation == endpoint.Other {
+			r.options.Announce("tests that run in parallel share connections that were opened before them, and the policy of each has what any of them sends: " +
 				"RecordPackage in TestMain records them as a whole")
 			return
 		}

@@ -26,17 +26,17 @@ type containers struct {
 	watcher *docker.Watcher
 	err     error
 
-	starters starters
-	older    older
+	starters startEvents
+	older    olderContainers
 	runs     []engineRun
 
-	cgroups map[uint64]birth
-	claims  map[string]*containerClaim // by container ID
-	waits   map[string][]wait          // for containers that anybody has testcontainers-go start in this process, by ID
+	cgroups     map[uint64]containerCgroup
+	attachments map[string]*attachmentRecord // by container ID
+	waits       map[string][]waitPeriod      // for containers that anybody has testcontainers-go start in this process, by ID
 }
 
-// birth is a cgroup that is not the test's own.
-type birth struct {
+// containerCgroup is a cgroup that is not the test's own.
+type containerCgroup struct {
 	path string   // as much as is known of it; "" where nothing is
 	ids  []string // of the containers in which it lies, from the outermost
 }
@@ -46,8 +46,8 @@ func newContainers(moved func()) *containers {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &containers{
 		started: now(), cancel: cancel, done: make(chan struct{}),
-		cgroups: make(map[uint64]birth), claims: make(map[string]*containerClaim), waits: make(map[string][]wait),
-		older: older{of: make(map[uint64]string), young: make(map[string]error)},
+		cgroups: make(map[uint64]containerCgroup), attachments: make(map[string]*attachmentRecord), waits: make(map[string][]waitPeriod),
+		older: olderContainers{of: make(map[uint64]string), young: make(map[string]error)},
 	}
 	c.begin = sync.OnceFunc(func() {
 		c.begun.Store(true)
@@ -88,34 +88,34 @@ func (c *containers) engine() (*docker.Watcher, error) {
 	return c.watcher, nil
 }
 
-// born takes in a cgroup that was made during the recording, by anybody. What is in no container is nobody's of the
+// handleCgroup takes in a cgroup that was made during the recording, by anybody. What is in no container is nobody's of the
 // test: its children are in its own cgroup.
-func (c *Recorder) born(e *probe.CgroupEvent) {
-	b := birth{path: pathOf(e)}
+func (r *Recorder) handleCgroup(e *probe.CgroupEvent) {
+	b := containerCgroup{path: pathOf(e)}
 	if b.path == "" || e.Cut {
-		if dir, err := c.session.Tree.Path(e.Cgroup); err == nil {
-			b.path = strings.TrimPrefix(dir, c.session.Tree.Root)
+		if dir, err := r.session.Tree.Path(e.Cgroup); err == nil {
+			b.path = strings.TrimPrefix(dir, r.session.Tree.Root)
 		}
 	}
 	b.ids = docker.IDsFromCgroup(b.path)
 	if b.path == "" {
-		if _, known := c.containers.cgroups[e.Cgroup]; known {
+		if _, known := r.containers.cgroups[e.Cgroup]; known {
 			return
 		}
 	}
-	c.containers.cgroups[e.Cgroup] = b
+	r.containers.cgroups[e.Cgroup] = b
 	if len(b.ids) > 0 {
-		c.containers.begin()
+		r.containers.begin()
 	}
-	if b.path == "" || len(b.ids) > 0 || nobodys(e) {
+	if b.path == "" || len(b.ids) > 0 || isOutsideContainers(e) {
 		return
 	}
 	// Losing this race costs a little memory: what is recorded of it until then is dropped at the end.
-	_ = c.session.Probe.Disregard(e.Cgroup)
+	_ = r.session.Probe.Disregard(e.Cgroup)
 }
 
-// nobodys reports whether the kernel's names for a cgroup say that it is in no container, so that it is disregarded at once.
-func nobodys(e *probe.CgroupEvent) bool {
+// isOutsideContainers reports whether the kernel's names for a cgroup say that it is in no container, so that it is disregarded at once.
+func isOutsideContainers(e *probe.CgroupEvent) bool {
 	path := pathOf(e)
 	return path != "" && len(docker.IDsFromCgroup(path)) == 0
 }
@@ -134,29 +134,31 @@ func pathOf(e *probe.CgroupEvent) string {
 	return path
 }
 
-// isNobodys reports whether a cgroup is known to be in no container and not the test's own. What was recorded of it until it
+// isUnrelated reports whether a cgroup is known to be in no container and not the test's own. What was recorded of it until it
 // was disregarded may be thousands of flows, and who is at their other ends is nobody's business.
-func (c *Recorder) isNobodys(cgroup uint64) bool { return isUnrelated(c.containers.cgroups, cgroup) }
+func (r *Recorder) isUnrelated(cgroup uint64) bool {
+	return isUnrelatedCgroup(r.containers.cgroups, cgroup)
+}
 
-func isUnrelated(cgroups map[uint64]birth, cgroup uint64) bool {
+func isUnrelatedCgroup(cgroups map[uint64]containerCgroup, cgroup uint64) bool {
 	b, known := cgroups[cgroup]
 	return known && b.path != "" && len(b.ids) == 0
 }
 
 // containersOf returns the IDs of the containers in which a process runs, from the outermost.
-func (c *Recorder) containersOf(pid int) []string {
+func (r *Recorder) containersOf(pid int) []string {
 	if pid <= 0 || pid == os.Getpid() {
 		return nil
 	}
 	if path, err := cgroup.OfProcess(pid); err == nil {
 		return docker.IDsFromCgroup(path)
 	}
-	return c.containers.cgroups[c.bound.cgroupOf(pid)].ids
+	return r.containers.cgroups[r.listeners.cgroupOf(pid)].ids
 }
 
 // fail keeps what makes the recordings incomplete. The caller holds mu.
-func (c *Recorder) fail(err error) {
+func (r *Recorder) fail(err error) {
 	if err != nil {
-		c.failure = errors.Join(c.failure, err)
+		r.failure = errors.Join(r.failure, err)
 	}
 }

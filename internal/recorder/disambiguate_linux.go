@@ -26,23 +26,23 @@ func (m *Recording) countOf(s observation, named map[probe.Key]bool, flows map[p
 	if hints == nil {
 		hints = &flowHints{}
 	}
-	if len(s.called) > 0 && !hints.IsCandidate(s.name) {
-		return hints.Count(counterOf(key, names), func(name string) bool { return slices.Contains(s.called, name) }), true
+	if len(s.sentNames) > 0 && !hints.IsCandidate(s.name) {
+		return hints.Count(counterOf(key, names), func(name string) bool { return slices.Contains(s.sentNames, name) }), true
 	}
 	if s.isOnlyAddress() && len(hints.Names) == 0 {
 		return flows[key], hints.Nameless || !named[initiatorAndPeer(key)]
 	}
 	return hints.CountForName(clientname.Observed{
-		Names: s.meant, Evidence: s.flow.Destination.Evidence, OnlyAddr: s.isOnlyAddress(),
+		Names: s.lookedUpNames, Evidence: s.flow.Destination.Evidence, OnlyAddr: s.isOnlyAddress(),
 		Ambiguous: key.Since != 0, NoQuestion: key.Question() == 0 && key.Since == 0,
 		Connections: flows[key], Earlier: s.flow.Count,
-		NamedElsewhere: func() bool { return m.recorder.isNamedByClient(key, s.meant) },
+		NamedElsewhere: func() bool { return m.recorder.isNamedByClient(key, s.lookedUpNames) },
 	}, counterOf(key, names))
 }
 
 // isNamedByClient reports whether a client of any flow to an address sent one of the DNS names as the server's.
-func (c *Recorder) isNamedByClient(k probe.Key, names []string) bool {
-	for at, hints := range c.hints {
+func (r *Recorder) isNamedByClient(k probe.Key, names []string) bool {
+	for at, hints := range r.hints {
 		if at.Cgroup == k.Cgroup && at.Addr == k.Addr && hints.NamesOneOf(names) {
 			return true
 		}
@@ -53,8 +53,8 @@ func (c *Recorder) isNamedByClient(k probe.Key, names []string) bool {
 // namedFlows returns to which peers this recording has flows under names that clients sent.
 func (m *Recording) namedFlows() map[probe.Key]bool {
 	named := make(map[probe.Key]bool)
-	for _, s := range m.seen {
-		if len(s.called) > 0 {
+	for _, s := range m.observations {
+		if len(s.sentNames) > 0 {
 			named[initiatorAndPeer(s.event.Key)] = true
 		}
 	}

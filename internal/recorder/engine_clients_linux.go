@@ -19,8 +19,8 @@ type engineRun struct {
 	cut         bool
 }
 
-// ran takes in that a client of an engine begins or ends.
-func (c *containers) ran(e *probe.ClientEvent) {
+// handleClient takes in that a client of an engine begins or ends.
+func (c *containers) handleClient(e *probe.ClientEvent) {
 	if e.Ended {
 		for i := range c.runs {
 			if r := &c.runs[i]; r.pid == e.PID && r.until == 0 {
@@ -43,7 +43,7 @@ func (c *containers) ran(e *probe.ClientEvent) {
 
 // candidates returns the clients of an engine that descend from the test process, or are it, at the time of a starter. The kernel's word
 // on those that have an engine's client's name is certain; others are those that were found when somebody looked.
-func (c *containers) candidates(st *starter) (all []engineClient) {
+func (c *containers) candidates(st *startEvent) (all []engineClient) {
 	known := make(map[int]bool)
 	for _, r := range c.runs {
 		known[r.pid] = true

@@ -32,9 +32,9 @@ var harmless = []string{
 // verbs are all words by which says tells what an engine's command does.
 var verbs = append([]string{"run", "create", "start", "restart", "exec", "compose", "build"}, harmless...)
 
-// says returns how likely it is that a client has an engine start a container; or, where it is about a command in a container that
+// likelihood returns how likely it is that a client has an engine start a container; or, where it is about a command in a container that
 // runs, that it is by this client.
-func says(client engineClient, c docker.Container, command bool) int {
+func likelihood(client engineClient, c docker.Container, command bool) int {
 	words := strings.Fields(strings.NewReplacer("'", " ", `"`, " ", "=", " ").Replace(client.command))
 	const whole = 4000 // of a longer one something may be missing
 	if len(words) == 0 || !slices.Contains(engineCommands, path.Base(words[0])) || client.cut || len(client.command) > whole {
@@ -55,18 +55,18 @@ func says(client engineClient, c docker.Container, command bool) int {
 	case c.Name == "": // nothing is known of it
 		n = possible
 	case verb == "compose":
-		n = saysCompose(rest, c, command)
+		n = likelihoodCompose(rest, c, command)
 	case verb == "exec":
-		if command && names(rest, c) {
+		if command && namesContainer(rest, c) {
 			n = named
 		}
 	case command:
 	case verb == "start", verb == "restart":
-		if names(rest, c) {
+		if namesContainer(rest, c) {
 			n = named
 		}
 	case verb == "run":
-		if n = mentions(words, c); n == 0 || !labels(words, c) {
+		if n = mentions(words, c); n == 0 || !setsLabels(words, c) {
 			n = impossible
 		}
 	case verb == "build":
@@ -77,8 +77,8 @@ func says(client engineClient, c docker.Container, command bool) int {
 	return n
 }
 
-// saysCompose is says for the arguments of compose.
-func saysCompose(words []string, c docker.Container, command bool) int {
+// likelihoodCompose is says for the arguments of compose.
+func likelihoodCompose(words []string, c docker.Container, command bool) int {
 	project := c.Labels[labelProject]
 	if project == "" || command && !slices.ContainsFunc(words, func(word string) bool { return word == "exec" || word == "up" || word == "run" || word == "start" }) {
 		return impossible // the latter run hooks
@@ -92,8 +92,8 @@ func saysCompose(words []string, c docker.Container, command bool) int {
 	return possible
 }
 
-// labels reports whether the words of docker run give a container those labels that only others give of themselves.
-func labels(words []string, c docker.Container) bool {
+// setsLabels reports whether the words of docker run give a container those labels that only others give of themselves.
+func setsLabels(words []string, c docker.Container) bool {
 	for _, label := range []string{labelProject, labelTestcontainers} {
 		if c.Labels[label] != "" && !slices.Contains(words, label) {
 			return false
@@ -117,8 +117,8 @@ func mentions(words []string, c docker.Container) int {
 	return n
 }
 
-// names reports whether one of some words names a container: it is its name, its ID, or the begin of that.
-func names(words []string, c docker.Container) bool {
+// namesContainer reports whether one of some words names a container: it is its name, its ID, or the begin of that.
+func namesContainer(words []string, c docker.Container) bool {
 	return slices.ContainsFunc(words, func(word string) bool {
 		return word == c.Name || strings.HasPrefix(c.ID, word)
 	})

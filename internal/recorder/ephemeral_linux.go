@@ -10,7 +10,7 @@ import (
 // ephemeralPeers returns a text for every Peer that would bring a port of this run into the golden file.
 func ephemeralPeers(options Options, all []attributedFlow) []string {
 	var texts []string
-	for _, s := range ephemeral(options, all) {
+	for _, s := range ephemeralFlows(options, all) {
 		if peer := s.identity.Peer; peer != (endpoint.Peer{}) {
 			texts = append(texts, fmt.Sprintf("Peer(%q, %q): port %d is ephemeral and changes with every run: say at which port the real %s serves: Peer(…, %q)",
 				peer, peer.Name, s.flow.Port, peer.Name, peer.Name+portOf(s.flow.Destination)))
@@ -27,8 +27,8 @@ func portOf(e flow.Endpoint) string {
 	return endpoint.ExamplePort
 }
 
-// ephemeral returns the flows with a port of this run, less those that the user ignores or has named the port of.
-func ephemeral(options Options, all []attributedFlow) []attributedFlow {
+// ephemeralFlows returns the flows with a port of this run, less those that the user ignores or has named the port of.
+func ephemeralFlows(options Options, all []attributedFlow) []attributedFlow {
 	var found []attributedFlow
 	for _, s := range all {
 		if s.identity.Ephemeral && s.identity.Relation == endpoint.Other && !options.FixedPort(s.flow) && !options.Ignored.Has(s.flow) {

@@ -77,7 +77,7 @@ func TestEphemeralPorts(t *testing.T) {
 				options.Ignored.Destinations = append(options.Ignored.Destinations, ignored)
 			}
 			m := &Recording{recorder: &Recorder{containers: &containers{}, session: &session.Session{Leaf: &cgroup.Leaf{}}}, options: options}
-			s := &resolving{snapshot: m.snapshot()}
+			s := &resolution{snapshot: m.snapshot()}
 			for _, identity := range tt.seen {
 				f := flow.Flow{Destination: identity.Endpoint, Protocol: flow.TCP, Port: identity.Port}
 				s.observations = append(s.observations, attributedFlow{observation: observation{event: &probe.FlowEvent{}, flow: f, identity: identity}})

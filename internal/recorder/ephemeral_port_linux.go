@@ -10,10 +10,10 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// changing returns the flows to ports that change with every run, without those of a Peer, which is told of by itself.
-func changing(options Options, all []attributedFlow) []recording.EphemeralPort {
+// ephemeralPorts returns the flows to ports that change with every run, without those of a Peer, which is told of by itself.
+func ephemeralPorts(options Options, all []attributedFlow) []recording.EphemeralPort {
 	var found []recording.EphemeralPort
-	for _, s := range ephemeral(options, all) {
+	for _, s := range ephemeralFlows(options, all) {
 		if s.identity.Peer != (endpoint.Peer{}) {
 			continue
 		}
@@ -31,21 +31,21 @@ func changing(options Options, all []attributedFlow) []recording.EphemeralPort {
 
 // isEphemeral reports whether the kernel may have chosen the port at which a container serves: it lies in the range
 // of its network namespace, and neither it nor a container that shares its network exposes the port.
-func (s *resolving) isEphemeral(c docker.Container, f flow.Flow) bool {
+func (r *resolution) isEphemeral(c docker.Container, f flow.Flow) bool {
 	if !f.Protocol.HasPorts() {
 		return false
 	}
-	pod := home(s.engine, c)
+	pod := networkOwner(r.engine, c)
 	switch {
-	case s.engine.OnHostNetwork(c.ID):
-		if !s.identifier.Ephemeral(f.Port) {
+	case r.engine.OnHostNetwork(c.ID):
+		if !r.identifier.Ephemeral(f.Port) {
 			return false
 		}
 	case !endpoint.EphemeralIn(pod.LocalPorts, f.Port):
 		return false
 	}
-	return !slices.ContainsFunc(s.engine.Containers(), func(other docker.Container) bool {
-		together := other.ID == c.ID || other.NetworkMode != "host" && home(s.engine, other).ID == pod.ID
+	return !slices.ContainsFunc(r.engine.Containers(), func(other docker.Container) bool {
+		together := other.ID == c.ID || other.NetworkMode != "host" && networkOwner(r.engine, other).ID == pod.ID
 		return together && other.Exposes(f.Port, f.Protocol)
 	})
 }

@@ -14,144 +14,144 @@ import (
 
 // handle takes in events in the order in which the kernel saw them: an answer before the flow that followed it. What comes
 // before the session is there waits for it.
-func (c *Recorder) handle(events []probe.Event) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.session == nil {
-		c.early = append(c.early, events...)
+func (r *Recorder) handle(events []probe.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.session == nil {
+		r.early = append(r.early, events...)
 		return
 	}
-	c.take(events)
+	r.handleEvents(events)
 }
 
-// take is handle for a caller that holds mu. Births come first: who is nobody's may be flooding the kernel's buffers while
+// handleEvents is handle for a caller that holds mu. Births come first: who is nobody's may be flooding the kernel's buffers while
 // we look at what others did.
-func (c *Recorder) take(events []probe.Event) {
+func (r *Recorder) handleEvents(events []probe.Event) {
 	for _, e := range events {
 		if e, ok := e.(*probe.CgroupEvent); ok {
-			c.born(e)
+			r.handleCgroup(e)
 		}
 	}
 	batches := make(map[*Recording]*endpoint.Batch) // one look at this machine for all flows that came together
 	for _, e := range events {
 		switch e := e.(type) {
 		case *probe.DNSEvent:
-			c.learn(e, batches)
+			r.handleAnswer(e, batches)
 		case *probe.QuestionEvent:
-			if !c.isNobodys(e.Cgroup) {
-				c.ask(e)
+			if !r.isUnrelated(e.Cgroup) {
+				r.handleQuestion(e)
 			}
 		case *probe.ClientEvent:
-			c.containers.ran(e)
+			r.containers.handleClient(e)
 		case *probe.BindEvent:
-			c.bound.add(e, endpoint.Owner{PID: e.Process.PID, Name: e.Process.Name})
+			r.listeners.add(e, endpoint.Owner{PID: e.Process.PID, Name: e.Process.Name})
 		case *probe.FlowEvent:
-			if c.isNobodys(e.Cgroup) {
+			if r.isUnrelated(e.Cgroup) {
 				continue
 			}
 			if e.Connection() != 0 {
-				c.seeConnection(e, batches)
+				r.handleConnection(e, batches)
 				continue
 			}
-			c.see(e, batches)
+			r.handleFlow(e, batches)
 			if e.Since != 0 {
-				c.ambiguous = append(c.ambiguous, e)
+				r.ambiguous = append(r.ambiguous, e)
 			}
 		case *probe.NameEvent:
-			if !c.isNobodys(e.Cgroup) {
-				c.handleName(e, batches)
+			if !r.isUnrelated(e.Cgroup) {
+				r.handleName(e, batches)
 			}
 		}
 	}
 }
 
-// learn remembers what a DNS answer says. What is no answer is not ours to complain about.
-func (c *Recorder) learn(e *probe.DNSEvent, batches map[*Recording]*endpoint.Batch) {
+// handleAnswer remembers what a DNS answer says. What is no answer is not ours to complain about.
+func (r *Recorder) handleAnswer(e *probe.DNSEvent, batches map[*Recording]*endpoint.Batch) {
 	messages := [][]byte{e.Payload}
 	if e.Sent {
-		c.askedOverTCP(e)
+		r.handleTCPQuestion(e)
 		return
 	}
 	const response = 0x80
 	if e.Cut > 0 && len(e.Payload) > 2 && e.Payload[2]&response != 0 {
-		c.fail(fmt.Errorf("read a DNS answer: it has %d bytes, of which at most %d are read", len(e.Payload)+e.Cut, len(e.Payload)))
+		r.fail(fmt.Errorf("read a DNS answer: it has %d bytes, of which at most %d are read", len(e.Payload)+e.Cut, len(e.Payload)))
 		return
 	}
 	if e.Protocol == flow.TCP {
-		messages, _ = c.streams.Segment(e.Cookie, e.Sequence, e.SYN, e.FIN, e.RST, e.Payload)
+		messages, _ = r.answerStreams.Segment(e.Cookie, e.Sequence, e.SYN, e.FIN, e.RST, e.Payload)
 	}
 	for _, m := range messages {
 		answer, err := dns.Parse(m)
-		if err != nil || e.Protocol == flow.TCP && !c.isAnswer(e, m, answer.Question) {
+		if err != nil || e.Protocol == flow.TCP && !r.isAnswer(e, m, answer.Question) {
 			continue
 		}
-		c.names.Learn(e.Cgroup, answer, e.Time)
-		c.answered(e, answer)
+		r.names.Learn(e.Cgroup, answer, e.Time)
+		r.recordAnswered(e, answer)
 		// A connection on another CPU may have been told of before an answer that counted for it.
-		for _, flow := range c.ambiguous {
+		for _, flow := range r.ambiguous {
 			if flow.Cgroup == e.Cgroup && flow.Since <= e.Time && e.Time <= time.Duration(flow.Name) && answer.Has(flow.Addr) {
-				c.see(flow, batches)
+				r.handleFlow(flow, batches)
 			}
 		}
 	}
 }
 
-// see gives a new flow to the recordings to which it belongs, under each name that may be meant.
-func (c *Recorder) see(e *probe.FlowEvent, batches map[*Recording]*endpoint.Batch) {
-	asked := c.names.Lookup(e.Cgroup, e.Addr, e.Question(), e.Since)
+// handleFlow gives a new flow to the recordings to which it belongs, under each name that may be meant.
+func (r *Recorder) handleFlow(e *probe.FlowEvent, batches map[*Recording]*endpoint.Batch) {
+	asked := r.names.Lookup(e.Cgroup, e.Addr, e.Question(), e.Since)
 	names := asked
 	if len(names) == 0 {
 		names = []string{""}
 	}
 	var forgotten uint64
-	if by := c.backgroundOf(e); by != "" {
+	if by := r.infrastructureOf(e); by != "" {
 		own := false
-		if own, forgotten = c.seeBackground(e, by, names, batches); !own {
+		if own, forgotten = r.handleInfrastructure(e, by, names, batches); !own {
 			return
 		}
 	}
 	unserved := false
-	to, stray := c.recipients(e)
+	to, stray := r.recipients(e)
 	for _, m := range to {
 		for _, name := range names {
-			identity := c.identify(m, e, name, batches)
+			identity := r.identify(m, e, name, batches)
 			unserved = unserved || identity.Relation == endpoint.NobodyListens
-			m.note(e, name, identity, stray)
+			m.record(e, name, identity, stray)
 		}
 		m.addCount(e.Key, forgotten)
 	}
 	if e.Protocol == flow.TCP {
-		hints := c.hintsOf(e.Key)
+		hints := r.hintsOf(e.Key)
 		hints.event, hints.Candidates = e, asked
 		for name, hint := range hints.Names {
-			c.nameFlow(hints, name, hint.Evidence, batches)
+			r.nameFlow(hints, name, hint.Evidence, batches)
 		}
 	}
 	if unserved {
-		c.forget(e.Key)
+		r.invalidate(e.Key)
 	}
 }
 
 // identify says what a flow is to a recording, if this name was meant.
-func (c *Recorder) identify(m *Recording, e *probe.FlowEvent, name string, batches map[*Recording]*endpoint.Batch) endpoint.Identity {
+func (r *Recorder) identify(m *Recording, e *probe.FlowEvent, name string, batches map[*Recording]*endpoint.Batch) endpoint.Identity {
 	if batches[m] == nil {
 		batches[m] = m.identifier.Batch()
 	}
-	contained := e.Cgroup != c.session.Leaf.ID
+	contained := e.Cgroup != r.session.Leaf.ID
 	b := batches[m]
 	identity := b.Identify(endpoint.Query{
-		PID: e.Process.PID, Protocol: e.Protocol, Addr: e.Addr, Port: e.Port, Name: name, Bound: c.bound.at(e.Key),
-		Container: contained, OwnNetwork: contained && e.Netns != c.session.Self.Netns,
-		Apart: !contained && e.Netns != 0 && e.Netns != c.session.Self.Netns, MaybeApart: !contained && e.Netns == 0,
+		PID: e.Process.PID, Protocol: e.Protocol, Addr: e.Addr, Port: e.Port, Name: name, Bound: r.listeners.at(e.Key),
+		Container: contained, OwnNetwork: contained && e.Netns != r.session.Self.Netns,
+		Apart: !contained && e.Netns != 0 && e.Netns != r.session.Self.Netns, MaybeApart: !contained && e.Netns == 0,
 	})
-	if err := b.Err(); err != nil && c.failure == nil {
-		c.fail(fmt.Errorf("look at this machine: %w", err))
+	if err := b.Err(); err != nil && r.failure == nil {
+		r.fail(fmt.Errorf("look at this machine: %w", err))
 	}
 	return identity
 }
 
 // observe returns what a flow was found to be.
-func (m *Recording) observe(e *probe.FlowEvent, name string, identity endpoint.Identity, stray stray) observation {
+func (m *Recording) observe(e *probe.FlowEvent, name string, identity endpoint.Identity, stray unattributed) observation {
 	s := observation{
 		event: e,
 		name:  name,
@@ -159,75 +159,75 @@ func (m *Recording) observe(e *probe.FlowEvent, name string, identity endpoint.I
 			Source: m.source, Destination: identity.Endpoint, Protocol: e.Protocol, Port: identity.Port, ICMPType: e.ICMPType,
 			First: max(e.Time-m.started, 0), Process: e.Process, Before: m.openedBefore(e),
 		},
-		identity: identity,
-		stray:    stray,
-		server:   m.recorder.containersOf(identity.Listener.PID),
+		identity:           identity,
+		unattributed:       stray,
+		listenerContainers: m.recorder.containersOf(identity.Listener.PID),
 	}
-	if m.whole {
+	if m.isPackage {
 		s.flow.Process.Test = m.recorder.testOf(e)
 	}
 	return s
 }
 
-// note keeps what a flow was found to be. One that was forgotten in the kernel meanwhile is the same flow still.
-func (m *Recording) note(e *probe.FlowEvent, name string, identity endpoint.Identity, stray stray) {
+// record keeps what a flow was found to be. One that was forgotten in the kernel meanwhile is the same flow still.
+func (m *Recording) record(e *probe.FlowEvent, name string, identity endpoint.Identity, stray unattributed) {
 	s := m.observe(e, name, identity, stray)
 	key := observationKey{e.Key, identity.Endpoint.Name}
-	if before, again := m.seen[key]; again {
-		s.flow.Count, s.flow.First, s.called, s.meant = before.flow.Count, before.flow.First, before.called, before.meant
+	if before, again := m.observations[key]; again {
+		s.flow.Count, s.flow.First, s.sentNames, s.lookedUpNames = before.flow.Count, before.flow.First, before.sentNames, before.lookedUpNames
 	}
-	if !slices.Contains(s.meant, name) {
-		s.meant = append(slices.Clip(s.meant), name)
+	if !slices.Contains(s.lookedUpNames, name) {
+		s.lookedUpNames = append(slices.Clip(s.lookedUpNames), name)
 	}
-	m.seen[key] = s
+	m.observations[key] = s
 }
 
-// forget lets the next connection to an address be looked at again, because somebody may listen there by then: tests
+// invalidate lets the next connection to an address be looked at again, because somebody may listen there by then: tests
 // try until the server that they wait for is up.
-func (c *Recorder) forget(k probe.Key) {
-	count, err := c.session.Probe.Forget(k)
+func (r *Recorder) invalidate(k probe.Key) {
+	count, err := r.session.Probe.Forget(k)
 	if err != nil {
 		return // nothing is lost: the flow stays as it was seen
 	}
-	for _, m := range c.all() {
-		for key, s := range m.seen {
+	for _, m := range r.allRecordings() {
+		for key, s := range m.observations {
 			if key.Key == k {
 				s.flow.Count += count
-				m.seen[key] = s
+				m.observations[key] = s
 			}
 		}
 	}
 }
 
-// bound remembers which processes in scope took which local addresses, newest last.
-type bound struct {
-	owners map[boundKey][]boundOwner
+// listeners remembers which processes in scope took which local addresses, newest last.
+type listeners struct {
+	owners map[listenAddress][]listener
 }
 
-type boundKey struct {
+type listenAddress struct {
 	netns    uint64
 	protocol flow.Protocol
 	port     uint16
 }
 
-type boundOwner struct {
+type listener struct {
 	addr   netip.Addr
 	cgroup uint64
 	endpoint.Owner
 }
 
-func (b *bound) add(e *probe.BindEvent, owner endpoint.Owner) {
+func (b *listeners) add(e *probe.BindEvent, owner endpoint.Owner) {
 	if b.owners == nil {
-		b.owners = make(map[boundKey][]boundOwner)
+		b.owners = make(map[listenAddress][]listener)
 	}
-	key, entry := boundKey{e.Netns, e.Protocol, e.Port}, boundOwner{e.Addr, e.Cgroup, owner}
-	b.owners[key] = append(slices.DeleteFunc(b.owners[key], func(o boundOwner) bool { return o == entry }), entry)
+	key, entry := listenAddress{e.Netns, e.Protocol, e.Port}, listener{e.Addr, e.Cgroup, owner}
+	b.owners[key] = append(slices.DeleteFunc(b.owners[key], func(o listener) bool { return o == entry }), entry)
 }
 
 // at returns who took an address to which a flow goes, or all addresses.
-func (b *bound) at(k probe.Key) []endpoint.Owner {
+func (b *listeners) at(k probe.Key) []endpoint.Owner {
 	var owners []endpoint.Owner
-	for _, o := range b.owners[boundKey{k.Netns, k.Protocol, k.Port}] {
+	for _, o := range b.owners[listenAddress{k.Netns, k.Protocol, k.Port}] {
 		if o.addr.IsUnspecified() || o.addr == k.Addr || k.Addr.IsUnspecified() && o.addr.IsLoopback() {
 			owners = append(owners, o.Owner)
 		}
@@ -236,7 +236,7 @@ func (b *bound) at(k probe.Key) []endpoint.Owner {
 }
 
 // cgroupOf returns the cgroup in which a process was when it was seen to bind last, or 0.
-func (b *bound) cgroupOf(pid int) uint64 {
+func (b *listeners) cgroupOf(pid int) uint64 {
 	for _, owners := range b.owners {
 		for _, o := range owners {
 			if o.PID == pid {

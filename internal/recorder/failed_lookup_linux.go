@@ -23,39 +23,39 @@ type lookupKey struct {
 
 // lookup is what became of it in a recording.
 type lookup struct {
-	event    *probe.FlowEvent // who asked first; nil where that was not seen
-	search   endpoint.Search  // how its resolver completes names
-	guess    bool             // search is not its own: a container's process that asked has gone, and its cgroup with it
-	stray    stray
-	answered bool // with an address
+	event        *probe.FlowEvent // who asked first; nil where that was not seen
+	search       endpoint.Search  // how its resolver completes names
+	guess        bool             // search is not its own: a container's process that asked has gone, and its cgroup with it
+	unattributed unattributed
+	answered     bool // with an address
 }
 
-// lookUp gives a question to the recordings to which it belongs.
-func (c *Recorder) lookUp(e *probe.FlowEvent, question string) {
+// recordLookup gives a question to the recordings to which it belongs.
+func (r *Recorder) recordLookup(e *probe.FlowEvent, question string) {
 	name := dns.HostOf(question)
 	if name == "" {
 		return
 	}
-	to, stray := c.recipients(e)
+	to, stray := r.recipients(e)
 	for _, m := range to {
 		l := m.lookupOf(lookupKey{e.Cgroup, name})
 		if l.event == nil {
-			search, its := c.searchOf(m, e)
-			l.event, l.stray, l.search = e, stray, search
-			l.guess = !its && e.Cgroup != c.session.Leaf.ID
+			search, its := r.searchDomainsOf(m, e)
+			l.event, l.unattributed, l.search = e, stray, search
+			l.guess = !its && e.Cgroup != r.session.Leaf.ID
 		}
 	}
 }
 
-// searchOf returns how the resolver of who asks completes names: of one that has gone, as another process of its cgroup does or did. False
+// searchDomainsOf returns how the resolver of who asks completes names: of one that has gone, as another process of its cgroup does or did. False
 // where neither is known; then it is how this process does. The caller holds mu.
-func (c *Recorder) searchOf(m *Recording, e *probe.FlowEvent) (endpoint.Search, bool) {
+func (r *Recorder) searchDomainsOf(m *Recording, e *probe.FlowEvent) (endpoint.Search, bool) {
 	search, its := m.identifier.Search(e.Process.PID)
-	if known, is := c.searches[e.Cgroup]; !its && is {
+	if known, is := r.searchDomains[e.Cgroup]; !its && is {
 		return known, true
 	}
-	if !its && e.Cgroup != c.session.Leaf.ID {
-		pids, _ := c.session.Tree.Members(e.Cgroup) // without, it is not known
+	if !its && e.Cgroup != r.session.Leaf.ID {
+		pids, _ := r.session.Tree.Members(e.Cgroup) // without, it is not known
 		for _, pid := range pids {
 			if other, is := m.identifier.Search(pid); is {
 				search, its = other, true
@@ -64,39 +64,39 @@ func (c *Recorder) searchOf(m *Recording, e *probe.FlowEvent) (endpoint.Search, 
 		}
 	}
 	if its {
-		if c.searches == nil {
-			c.searches = make(map[uint64]endpoint.Search)
+		if r.searchDomains == nil {
+			r.searchDomains = make(map[uint64]endpoint.Search)
 		}
-		c.searches[e.Cgroup] = search
+		r.searchDomains[e.Cgroup] = search
 	}
 	return search, its
 }
 
-// ask is lookUp for a question over UDP.
-func (c *Recorder) ask(e *probe.QuestionEvent) {
+// handleQuestion is lookUp for a question over UDP.
+func (r *Recorder) handleQuestion(e *probe.QuestionEvent) {
 	if name, ok := dns.WireName(e.Name); ok {
-		c.lookUp(&probe.FlowEvent{
+		r.recordLookup(&probe.FlowEvent{
 			Time: e.Time, Key: probe.Key{Cgroup: e.Cgroup, Netns: e.Netns, Recording: e.Recording, Generation: e.Generation}, Opener: e.Opener,
 		}, name)
 	}
 }
 
-// askedOverTCP is lookUp for a segment to a resolver.
-func (c *Recorder) askedOverTCP(e *probe.DNSEvent) {
-	for _, q := range c.asks(e) {
+// handleTCPQuestion is lookUp for a segment to a resolver.
+func (r *Recorder) handleTCPQuestion(e *probe.DNSEvent) {
+	for _, q := range r.questionsIn(e) {
 		if dns.LooksUp(q.Type) {
-			c.lookUp(askerOf(e), q.Name)
+			r.recordLookup(askerOf(e), q.Name)
 		}
 	}
 }
 
-// answered notes that the recordings to which a question belongs have got an address.
-func (c *Recorder) answered(e *probe.DNSEvent, a dns.Answer) {
+// recordAnswered notes that the recordings to which a question belongs have got an address.
+func (r *Recorder) recordAnswered(e *probe.DNSEvent, a dns.Answer) {
 	name := dns.HostOf(a.Question)
 	if len(a.Addrs) == 0 && !a.Service || name == "" {
 		return
 	}
-	to, _ := c.recipients(askerOf(e))
+	to, _ := r.recipients(askerOf(e))
 	for _, m := range to {
 		m.lookupOf(lookupKey{e.Cgroup, name}).answered = true
 	}
@@ -112,7 +112,7 @@ func (m *Recording) lookupOf(k lookupKey) *lookup {
 	if l == nil {
 		l = &lookup{}
 		if len(m.lookups) >= maxLookups {
-			m.recorder.unkept++
+			m.recorder.droppedLookups++
 			return l
 		}
 		m.lookups[k] = l
@@ -120,11 +120,11 @@ func (m *Recording) lookupOf(k lookupKey) *lookup {
 	return l
 }
 
-// asWritten returns the name that a program looked up, of those by which the resolver asked for it: without the domain by which
+// writtenName returns the name that a program looked up, of those by which the resolver asked for it: without the domain by which
 // the resolver completed it. All are asked for where none has an address, but for a resolver that gives up early.
-func (s *snapshot) asWritten(k lookupKey, l *lookup) string {
+func (s *snapshot) writtenName(k lookupKey, l *lookup) string {
 	if l.guess {
-		return s.shortest(k)
+		return s.shortestPrefix(k)
 	}
 	search := l.search
 	written, ok := search.Cut(k.name)
@@ -145,8 +145,8 @@ func (s *snapshot) asWritten(k lookupKey, l *lookup) string {
 	return k.name
 }
 
-// shortest returns the shortest name that was looked up and that a name begins with: what the resolver may have completed.
-func (s *snapshot) shortest(k lookupKey) string {
+// shortestPrefix returns the shortest name that was looked up and that a name begins with: what the resolver may have completed.
+func (s *snapshot) shortestPrefix(k lookupKey) string {
 	for i := range k.name {
 		if k.name[i] == '.' && s.lookups[lookupKey{k.cgroup, k.name[:i]}] != nil {
 			return k.name[:i]
@@ -194,20 +194,20 @@ func staysHere(name string) bool {
 	})
 }
 
-// unanswered returns the names that were looked up and got no address, as attempts of which the port is not known.
-func (s *resolving) unanswered() []attributedFlow {
-	for k, l := range s.lookups {
-		if search, known := s.searches[k.cgroup]; known && l.guess {
+// failedLookups returns the names that were looked up and got no address, as attempts of which the port is not known.
+func (r *resolution) failedLookups() []attributedFlow {
+	for k, l := range r.lookups {
+		if search, known := r.searchDomains[k.cgroup]; known && l.guess {
 			l.search, l.guess = search, false
 		}
 	}
 	first := make(map[lookupKey]*lookup)
-	for k, l := range s.lookups {
-		if l.event == nil || l.answered || isUnrelated(s.cgroups, k.cgroup) {
+	for k, l := range r.lookups {
+		if l.event == nil || l.answered || isUnrelatedCgroup(r.cgroups, k.cgroup) {
 			continue
 		}
-		written := lookupKey{k.cgroup, s.asWritten(k, l)}
-		if staysHere(written.name) || s.isAnswered(written, l) {
+		written := lookupKey{k.cgroup, r.writtenName(k, l)}
+		if staysHere(written.name) || r.isAnswered(written, l) {
 			continue
 		}
 		if before := first[written]; before == nil || cmp.Or(cmp.Compare(l.event.Time, before.event.Time), cmp.Compare(l.event.PID, before.event.PID)) < 0 {
@@ -216,13 +216,13 @@ func (s *resolving) unanswered() []attributedFlow {
 	}
 	var all []attributedFlow
 	for k, l := range first {
-		identity := s.identifier.Named(k.name)
-		seen := attributedFlow{observation: observation{event: l.event, name: k.name, identity: identity, stray: l.stray, flow: flow.Flow{
-			Source: s.source, Destination: identity.Endpoint, Lookup: true, Count: 1,
-			First: max(l.event.Time-s.started, 0), Process: l.event.Process,
+		identity := r.identifier.Named(k.name)
+		seen := attributedFlow{observation: observation{event: l.event, name: k.name, identity: identity, unattributed: l.unattributed, flow: flow.Flow{
+			Source: r.source, Destination: identity.Endpoint, Lookup: true, Count: 1,
+			First: max(l.event.Time-r.started, 0), Process: l.event.Process,
 		}}}
-		if k.cgroup != s.ownCgroup {
-			seen.from = s.container(s.cgroups[k.cgroup].ids)
+		if k.cgroup != r.ownCgroup {
+			seen.from = r.container(r.cgroups[k.cgroup].ids)
 			seen.missing = seen.from == nil
 		}
 		all = append(all, seen)

@@ -52,7 +52,7 @@ func TestLookupWithoutAnAddressIsOfTheNameThatWasWritten(t *testing.T) {
 			m.lookups[lookupKey{2, name}] = &lookup{answered: true} // in another cgroup, which makes no difference
 		}
 		var got []string
-		for _, l := range (&resolving{snapshot: m.snapshot()}).unanswered() {
+		for _, l := range (&resolution{snapshot: m.snapshot()}).failedLookups() {
 			got = append(got, l.flow.Target())
 		}
 		slices.Sort(got)
@@ -92,7 +92,7 @@ func TestResolverOfAProcessThatHasGone(t *testing.T) {
 	search := func() (endpoint.Search, bool) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return c.searchOf(m, &probe.FlowEvent{Key: probe.Key{Cgroup: id}})
+		return c.searchDomainsOf(m, &probe.FlowEvent{Key: probe.Key{Cgroup: id}})
 	}
 	if search, known := search(); known {
 		t.Errorf("of an empty cgroup it is %+v", search)
@@ -130,8 +130,8 @@ func TestLookupForWhichThereIsNoRoomIsALoss(t *testing.T) {
 		m.lookupOf(lookupKey{uint64(i), "a.test"})
 	}
 	m.lookupOf(lookupKey{0, "a.test"})
-	if len(m.lookups) != maxLookups || m.recorder.unkept != over {
-		t.Errorf("%d are kept and %d are not", len(m.lookups), m.recorder.unkept)
+	if len(m.lookups) != maxLookups || m.recorder.droppedLookups != over {
+		t.Errorf("%d are kept and %d are not", len(m.lookups), m.recorder.droppedLookups)
 	}
 }
 

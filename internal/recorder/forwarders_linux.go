@@ -23,11 +23,11 @@ func isForwarder(executable string) bool {
 
 // forwarderLines says, in a line each, which flows go to a program that forwards them, so that nobody knows to whom,
 // and what to do.
-func (s *resolving) forwarderLines(all []attributedFlow) []string {
+func (r *resolution) forwarderLines(all []attributedFlow) []string {
 	var lines []string
 	for _, f := range all {
 		if f.identity.Relation != endpoint.Other || f.flow.Destination.Evidence != flow.ByListener || f.identity.Test ||
-			!isForwarder(f.identity.Listener.Name) || s.options.Ignored.Has(f.flow) {
+			!isForwarder(f.identity.Listener.Name) || r.options.Ignored.Has(f.flow) {
 			continue
 		}
 		line := fmt.Sprintf("%s is %s, which forwards to somebody else, and no pods are called so: say whom it stands for: Peer(\"localhost:%d\", \"name%s\")",

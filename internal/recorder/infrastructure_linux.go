@@ -29,25 +29,25 @@ const (
 	healthChecks   = "health checks"
 )
 
-// backgroundKey is a flow to the kernel, under one of the names that may be meant, that was opened for the test's
+// infrastructureKey is a flow to the kernel, under one of the names that may be meant, that was opened for the test's
 // machinery.
-type backgroundKey struct {
+type infrastructureKey struct {
 	observationKey
-	by string
+	part string
 }
 
-// backgroundOf says what part of the machinery may have opened a flow: a wait strategy, a health check, or "" for none.
-func (c *Recorder) backgroundOf(e *probe.FlowEvent) string {
+// infrastructureOf says what part of the machinery may have opened a flow: a wait strategy, a health check, or "" for none.
+func (r *Recorder) infrastructureOf(e *probe.FlowEvent) string {
 	switch {
 	case e.Connection() != 0: // it is older than the recording
 		return ""
-	case e.Cgroup == c.session.Leaf.ID:
+	case e.Cgroup == r.session.Leaf.ID:
 		if isWaitStrategy(e.Process.Stack) {
 			return waitStrategies
 		}
-	case c.isHealthCheck(e):
+	case r.isHealthCheck(e):
 		return healthChecks
-	case c.isWaitCommand(e):
+	case r.isWaitCommand(e):
 		return waitStrategies
 	}
 	return ""
@@ -63,25 +63,25 @@ const waitMethod = ".WaitUntilReady"
 
 // isHealthCheck reports whether a flow that a container opened is its health check's, as far as the engine has said
 // that there is one.
-func (c *Recorder) isHealthCheck(e *probe.FlowEvent) bool {
-	ids := c.containers.cgroups[e.Cgroup].ids
+func (r *Recorder) isHealthCheck(e *probe.FlowEvent) bool {
+	ids := r.containers.cgroups[e.Cgroup].ids
 	if len(ids) == 0 || e.Process.Exec == "" && (e.Process.Command != "" || e.Process.Parents != "") {
 		return false
 	}
-	container, known := c.containers.now(ids[len(ids)-1])
+	container, known := r.containers.now(ids[len(ids)-1])
 	return known && opensHealthCheck(container, e.Process)
 }
 
 // isWaitCommand reports whether a flow was opened by a command that wait.ForExec runs in a container that testcontainers
 // waits for. Compose projects it waits for at any time.
-func (c *Recorder) isWaitCommand(e *probe.FlowEvent) bool {
-	ids := c.containers.cgroups[e.Cgroup].ids
+func (r *Recorder) isWaitCommand(e *probe.FlowEvent) bool {
+	ids := r.containers.cgroups[e.Cgroup].ids
 	if len(ids) == 0 || e.Process.Exec == "" {
 		return false
 	}
 	id := ids[len(ids)-1]
-	container, _ := c.containers.now(id)
-	awaited := c.containers.waited(id, e.Time) || c.containers.waitedFor(id, e.Time) || container.Labels[labelProject] != ""
+	container, _ := r.containers.now(id)
+	awaited := r.containers.waited(id, e.Time) || r.containers.waitedFor(id, e.Time) || container.Labels[labelProject] != ""
 	return awaited && inCall("wait.(*ExecStrategy)"+waitMethod)
 }
 
@@ -124,28 +124,28 @@ func opensHealthCheck(c docker.Container, p flow.Process) bool {
 	return p.Exec == c.HealthCheck || names(path.Base(program))
 }
 
-// seeBackground is see for a flow that was opened for the machinery. Where the flow may be the test's too, it is to
+// handleInfrastructure is see for a flow that was opened for the machinery. Where the flow may be the test's too, it is to
 // be seen as any other: then own is true, and forgotten is how often the kernel has counted it.
-func (c *Recorder) seeBackground(
+func (r *Recorder) handleInfrastructure(
 	e *probe.FlowEvent, by string, names []string, batches map[*Recording]*endpoint.Batch,
 ) (own bool, forgotten uint64) {
-	count, err := c.session.Probe.Forget(e.Key)
+	count, err := r.session.Probe.Forget(e.Key)
 	if !errors.Is(err, probe.ErrNoFlow) {
-		c.fail(err) // what opens it next would go unseen
+		r.fail(err) // what opens it next would go unseen
 	}
 	if count > 1 && (by == healthChecks || !inCall(waitMethod)) {
 		return true, count // the test, or the container itself, may have opened it meanwhile
 	}
-	to, stray := c.recipients(e)
+	to, stray := r.recipients(e)
 	for _, m := range to {
 		for _, name := range names {
-			s := m.observe(e, name, c.identify(m, e, name, batches), stray)
-			s.flow.Count, s.background = max(count, 1), by
-			key := backgroundKey{observationKey{e.Key, s.identity.Endpoint.Name}, by}
-			if before, again := m.background[key]; again {
+			s := m.observe(e, name, r.identify(m, e, name, batches), stray)
+			s.flow.Count, s.infrastructure = max(count, 1), by
+			key := infrastructureKey{observationKey{e.Key, s.identity.Endpoint.Name}, by}
+			if before, again := m.infrastructure[key]; again {
 				s.flow.Count, s.flow.First = s.flow.Count+before.flow.Count, before.flow.First
 			}
-			m.background[key] = s
+			m.infrastructure[key] = s
 		}
 	}
 	return false, 0
@@ -153,10 +153,10 @@ func (c *Recorder) seeBackground(
 
 // addCount adds to what a recording saw of a flow what the kernel has counted of it and forgotten.
 func (m *Recording) addCount(k probe.Key, count uint64) {
-	for key, s := range m.seen {
+	for key, s := range m.observations {
 		if key.Key == k {
 			s.flow.Count += count
-			m.seen[key] = s
+			m.observations[key] = s
 		}
 	}
 }
@@ -173,12 +173,12 @@ func inCall(function string) bool {
 // allObservations returns all of a recording's, with those of the machinery.
 func (m *Recording) allObservations() iter.Seq[observation] {
 	return func(yield func(observation) bool) {
-		for _, s := range m.seen {
+		for _, s := range m.observations {
 			if !yield(s) {
 				return
 			}
 		}
-		for _, s := range m.background {
+		for _, s := range m.infrastructure {
 			if !yield(s) {
 				return
 			}
@@ -187,16 +187,16 @@ func (m *Recording) allObservations() iter.Seq[observation] {
 }
 
 // infrastructureOf says what part of the test's machinery opened a flow; "" where it is the test's own, or a container's.
-func (s *resolving) infrastructureOf(l attributedFlow) string {
+func (r *resolution) infrastructureOf(l attributedFlow) string {
 	switch {
-	case l.background == healthChecks && l.from != nil && !opensHealthCheck(*l.from, l.event.Process):
+	case l.infrastructure == healthChecks && l.from != nil && !opensHealthCheck(*l.from, l.event.Process):
 		return "" // as the engine knows by now
-	case l.background != "":
-		return l.background
-	case l.from == nil && l.to != nil && waitedAt(s.attachments[l.to.ID].waits, l.event.Time):
+	case l.infrastructure != "":
+		return l.infrastructure
+	case l.from == nil && l.to != nil && waitedAt(r.attachments[l.to.ID].waits, l.event.Time):
 		return waitStrategies
 	case l.from == nil && l.to != nil && !leadsToCaller(l.event.Process.Stack) &&
-		waitedAt(s.waits[l.to.ID], l.event.Time):
+		waitedAt(r.waits[l.to.ID], l.event.Time):
 		return waitStrategies
 	case l.from != nil && l.flow.Count <= 1 && opensHealthCheck(*l.from, l.event.Process):
 		return healthChecks // the engine had not said so yet, and nobody else opened it

@@ -45,11 +45,11 @@ func TestFlowThatIsNotOnlyAHealthChecksIsSeen(t *testing.T) {
 			}
 			found = true
 			c.mu.Lock()
-			own, forgotten := c.seeBackground(&probe.FlowEvent{Key: key}, healthChecks, []string{""}, nil)
+			own, forgotten := c.handleInfrastructure(&probe.FlowEvent{Key: key}, healthChecks, []string{""}, nil)
 			if own != (times > 1) || own && forgotten != times || count != times {
 				t.Errorf("%d times: own=%t, forgotten=%d, counted=%d", times, own, forgotten, count)
 			}
-			if again, _ := c.seeBackground(&probe.FlowEvent{Key: key}, healthChecks, []string{""}, nil); again || c.failure != nil {
+			if again, _ := c.handleInfrastructure(&probe.FlowEvent{Key: key}, healthChecks, []string{""}, nil); again || c.failure != nil {
 				t.Errorf("once more: own=%t, %v", again, c.failure)
 			}
 			c.mu.Unlock()

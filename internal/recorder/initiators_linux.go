@@ -23,8 +23,8 @@ import (
 // An engine does not say for whom it starts a container, or a command in one. But whoever asked for it waits for the answer while the
 // container's cgroup is made, or the command comes into it: so the clients of the engine at that moment are the candidates.
 
-// starter is who was a client of the engine when it made a container's cgroup, or let a command into it.
-type starter struct {
+// startEvent is who was a client of the engine when it made a container's cgroup, or let a command into it.
+type startEvent struct {
 	at      time.Duration
 	command bool          // it is a command in a container that is older than the recording
 	done    chan struct{} // closed when the rest is set
@@ -42,38 +42,38 @@ type engineClient struct {
 	sibling   bool         // it has this process's parent, as the tests of other packages do
 }
 
-// starters are those of containers, by ID: of each birth of a container in the recording, and of each command in an older one.
-type starters struct {
+// startEvents are those of containers, by ID: of each birth of a container in the recording, and of each command in an older one.
+type startEvents struct {
 	mu    sync.Mutex
-	of    map[string][]*starter
+	of    map[string][]*startEvent
 	ended bool
 	looks sync.WaitGroup // which use what the recorder closes when it ends
 }
 
-// sameBirth is how long an engine may take to make a container's cgroups: one in the tree of each controller.
-const sameBirth = time.Second
+// sameStart is how long an engine may take to make a container's cgroups: one in the tree of each controller.
+const sameStart = time.Second
 
-// birth returns a starter that is to be set, or nil where it is known already. Not fresh: it was made at some time.
-func (s *starters) birth(id string, at time.Duration, fresh bool) *starter {
+// started returns a starter that is to be set, or nil where it is known already. Not fresh: it was made at some time.
+func (s *startEvents) started(id string, at time.Duration, fresh bool) *startEvent {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if slices.ContainsFunc(s.of[id], func(st *starter) bool { return !st.command && (!fresh || at-st.at < sameBirth) }) {
+	if slices.ContainsFunc(s.of[id], func(st *startEvent) bool { return !st.command && (!fresh || at-st.at < sameStart) }) {
 		return nil
 	}
-	return s.add(id, &starter{at: at})
+	return s.add(id, &startEvent{at: at})
 }
 
-// runs returns a starter that is to be set, of a command in an older container.
-func (s *starters) runs(id string, at time.Duration) *starter {
+// commandRun returns a starter that is to be set, of a command in an older container.
+func (s *startEvents) commandRun(id string, at time.Duration) *startEvent {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.add(id, &starter{at: at, command: true})
+	return s.add(id, &startEvent{at: at, command: true})
 }
 
 // add is for a caller that holds mu.
-func (s *starters) add(id string, st *starter) *starter {
+func (s *startEvents) add(id string, st *startEvent) *startEvent {
 	if s.of == nil {
-		s.of = make(map[string][]*starter)
+		s.of = make(map[string][]*startEvent)
 	}
 	st.done = make(chan struct{})
 	s.of[id] = append(s.of[id], st)
@@ -81,9 +81,9 @@ func (s *starters) add(id string, st *starter) *starter {
 }
 
 // all returns all of them, once they are set.
-func (s *starters) all() map[string][]*starter {
+func (s *startEvents) all() map[string][]*startEvent {
 	s.mu.Lock()
-	all := make(map[string][]*starter)
+	all := make(map[string][]*startEvent)
 	for id, of := range s.of {
 		all[id] = slices.Clone(of)
 	}
@@ -96,41 +96,41 @@ func (s *starters) all() map[string][]*starter {
 	return all
 }
 
-// newborn is told of cgroups that are being made, and of tasks that come into those of older containers, and says of those that have
+// trackCgroup is told of cgroups that are being made, and of tasks that come into those of older containers, and says of those that have
 // opened something whether they are unrelated to any container.
-func (c *Recorder) newborn(e *probe.CgroupEvent) bool {
+func (r *Recorder) trackCgroup(e *probe.CgroupEvent) bool {
 	if e.Entered {
-		if id := c.containers.older.container(e.Cgroup); id != "" {
-			c.look(c.containers.starters.runs(id, e.Time))
+		if id := r.containers.older.container(e.Cgroup); id != "" {
+			r.findStartEvent(r.containers.starters.commandRun(id, e.Time))
 		}
 		return false
 	}
 	if ids := docker.IDsFromCgroup(pathOf(e)); len(ids) > 0 {
 		id := ids[len(ids)-1]
 		own := len(docker.IDsFromCgroup(e.Names[0])) > 0                                        // else it is nested in the container's
-		if own && c.containers.older.container(e.Cgroup) == "" || !c.containers.older.has(id) { // of an older one its first flow tells
-			c.look(c.containers.starters.birth(id, e.Time, e.Made && own))
+		if own && r.containers.older.container(e.Cgroup) == "" || !r.containers.older.has(id) { // of an older one its first flow tells
+			r.findStartEvent(r.containers.starters.started(id, e.Time, e.Made && own))
 		}
 	}
-	return !e.Made && nobodys(e)
+	return !e.Made && isOutsideContainers(e)
 }
 
-// lack keeps what makes the recordings incomplete.
-func (c *Recorder) lack(err error) {
+// failSearch keeps what makes the recordings incomplete.
+func (r *Recorder) failSearch(err error) {
 	if err == nil {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.fail(fmt.Errorf("look for who started a container: %w", err))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fail(fmt.Errorf("look for who started a container: %w", err))
 }
 
-// look sets a starter, which may be nil.
-func (c *Recorder) look(st *starter) {
+// findStartEvent sets a starter, which may be nil.
+func (r *Recorder) findStartEvent(st *startEvent) {
 	if st == nil {
 		return
 	}
-	s := &c.containers.starters
+	s := &r.containers.starters
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
@@ -139,12 +139,12 @@ func (c *Recorder) look(st *starter) {
 	}
 	s.looks.Go(func() {
 		defer close(st.done)
-		c.findClients(st)
+		r.findClients(st)
 	})
 }
 
 // end waits for all looks, and lets none begin any more.
-func (s *starters) end() {
+func (s *startEvents) end() {
 	s.mu.Lock()
 	s.ended = true
 	s.mu.Unlock()
@@ -152,17 +152,17 @@ func (s *starters) end() {
 }
 
 // findClients looks who is a client of an engine now. Those come first that may end soonest.
-func (c *Recorder) findClients(st *starter) {
-	c.mu.Lock()
-	s := c.session
-	c.mu.Unlock()
+func (r *Recorder) findClients(st *startEvent) {
+	r.mu.Lock()
+	s := r.session
+	r.mu.Unlock()
 	searching := docker.IsSearching()
 	calls := callsOfEngine()
 	self := os.Getpid()
 	tree := map[int]goroutine.ID{self: 0}
 	if s != nil {
 		known, err := s.Descendants()
-		c.lack(err)
+		r.failSearch(err)
 		maps.Copy(tree, known)
 	}
 	seen := make(map[int]bool)
@@ -194,7 +194,7 @@ func (c *Recorder) findClients(st *starter) {
 	}
 	addCommands(maps.Keys(tree))
 	descendants, err := endpoint.Descendants(self)
-	c.lack(err)
+	r.failSearch(err)
 	for _, pid := range descendants {
 		if _, known := tree[pid]; !known {
 			tree[pid] = 0
@@ -221,24 +221,24 @@ func (c *Recorder) findClients(st *starter) {
 	}
 	if seen[self] { // with a connection that may be idle
 		st.tree = slices.DeleteFunc(st.tree, func(client engineClient) bool { return client.pid == self })
-		st.tree = append(st.tree, c.callers(calls)...)
+		st.tree = append(st.tree, r.callers(calls)...)
 	}
 	if len(st.tree) > 0 {
-		c.containers.begin()
+		r.containers.begin()
 	}
 }
 
 // callers returns the test process as a client for each recording that makes calls.
-func (c *Recorder) callers(calls map[string]engineCalls) (all []engineClient) {
+func (r *Recorder) callers(calls map[string]engineCalls) (all []engineClient) {
 	of := make(map[string]goroutine.ID)
-	c.mu.Lock()
-	for _, m := range c.members {
+	r.mu.Lock()
+	for _, m := range r.members {
 		of[m.goroutine.String()] = m.goroutine
 	}
-	c.mu.Unlock()
-	p, _ := endpoint.ReadProcess(c.self)
+	r.mu.Unlock()
+	p, _ := endpoint.ReadProcess(r.self)
 	for label, made := range calls {
-		all = append(all, engineClient{pid: c.self, command: p.Command, recording: of[label], calls: made})
+		all = append(all, engineClient{pid: r.self, command: p.Command, recording: of[label], calls: made})
 	}
 	return all
 }
@@ -252,20 +252,20 @@ func isEngineSocket(at string) bool {
 var engineSocket = regexp.MustCompile(`^(docker|podman).*\.sock$`)
 
 // startedBy says whether this recording's test started a container, or ran a command in an older one: certainly, or perhaps.
-func (s *resolving) startedBy(c docker.Container) (certain, perhaps bool) {
-	for _, st := range s.starters[c.ID] {
-		is, may := s.startedThis(st, c)
+func (r *resolution) startedBy(c docker.Container) (certain, perhaps bool) {
+	for _, st := range r.starters[c.ID] {
+		is, may := r.startedThis(st, c)
 		certain, perhaps = certain || is, perhaps || may
 	}
 	return certain, perhaps
 }
 
-func (s *resolving) startedThis(st *starter, c docker.Container) (certain, perhaps bool) {
-	if st.at < s.started {
+func (r *resolution) startedThis(st *startEvent, c docker.Container) (certain, perhaps bool) {
+	if st.at < r.started {
 		return false, false
 	}
-	if of, is := madeHere(c.ID); is && !st.command {
-		return s.includes(of) && (of != 0 || s.alone), s.includes(of)
+	if of, is := createdHere(c.ID); is && !st.command {
+		return r.includes(of) && (of != 0 || r.alone), r.includes(of)
 	}
 	ours := c.Session == testcontainers.SessionID() // so that processes with another parent have nothing to do with it
 	started := c.Labels[labelTestcontainers] == "true" && !st.command
@@ -275,17 +275,17 @@ func (s *resolving) startedThis(st *starter, c docker.Container) (certain, perha
 		if ours && !client.sibling {
 			continue
 		}
-		other = max(other, says(client, c, st.command))
+		other = max(other, likelihood(client, c, st.command))
 	}
-	for _, client := range s.clientsAt(st) {
-		said := says(client, c, st.command)
-		self := client.pid == s.self
+	for _, client := range r.clientsAt(st) {
+		said := likelihood(client, c, st.command)
+		self := client.pid == r.self
 		switch {
 		case self && started && (!ours || inSession(c)):
 			// another process's testcontainers made it
-		case self && st.command && c.OnlyHealthChecks(s.started):
+		case self && st.command && c.OnlyHealthChecks(r.started):
 			// the engine's own
-		case !s.includes(client.recording):
+		case !r.includes(client.recording):
 			other = max(other, said)
 		default:
 			own = max(own, said)
@@ -299,7 +299,7 @@ func (s *resolving) startedThis(st *starter, c docker.Container) (certain, perha
 		return false, true // a step of a build
 	case own == other:
 		return false, true
-	case own == possible && unknown && !s.alone:
+	case own == possible && unknown && !r.alone:
 		return false, true
 	}
 	return true, true
@@ -312,17 +312,17 @@ func inSession(c docker.Container) bool {
 }
 
 // ranCommand reports whether a command may have been run for this test in a container that is older than the recording.
-func (s *resolving) ranCommand(id string) bool {
-	return slices.ContainsFunc(s.starters[id], func(st *starter) bool {
-		return st.command && st.at >= s.started && len(s.clientsAt(st)) > 0
+func (r *resolution) ranCommand(id string) bool {
+	return slices.ContainsFunc(r.starters[id], func(st *startEvent) bool {
+		return st.command && st.at >= r.started && len(r.clientsAt(st)) > 0
 	})
 }
 
-// has reports whether what belongs to a recording is this one's: its own, that of a part of its test, or nobody's in particular.
-func (m *Recording) has(recording goroutine.ID) bool {
+// includesID reports whether what belongs to a recording is this one's: its own, that of a part of its test, or nobody's in particular.
+func (m *Recording) includesID(recording goroutine.ID) bool {
 	for _, other := range m.recorder.members {
 		if other.goroutine == recording {
-			return other == m || m.includes(other.name)
+			return other == m || m.includes(other.test)
 		}
 	}
 	return true
@@ -334,21 +334,21 @@ func isImageID(image string) bool { return imageID.MatchString(image) }
 
 // unrecordedContainers tells of containers that have opened something, that this test may have started or run a command in, and that are
 // not recorded: errs where no more is known, lines of those that were started to build an image.
-func (s *resolving) unrecordedContainers() (errs, lines []string) {
-	if s.engine == nil {
+func (r *resolution) unrecordedContainers() (errs, lines []string) {
+	if r.engine == nil {
 		return nil, nil
 	}
-	for _, c := range s.engine.Containers() {
-		if s.own[c.ID] || s.isAttached(c.ID) || c.Labels[docker.LabelRecording] != "" || docker.Infrastructure(c) != "" || !s.opened(c.ID) {
+	for _, c := range r.engine.Containers() {
+		if r.owned[c.ID] || r.isAttached(c.ID) || c.Labels[docker.LabelRecording] != "" || docker.Infrastructure(c) != "" || !r.hasOpened(c.ID) {
 			continue
 		}
-		_, perhaps := s.startedBy(c)
+		_, perhaps := r.startedBy(c)
 		text := fmt.Sprintf("container %s (%s) may have been started by this test, and is not recorded", c.Name, c.Image)
 		switch {
 		case !perhaps:
 		case isImageID(c.Image):
-			lines = append(lines, fmt.Sprintf("%s: %s: it is a step of the build of an image", s.options.Test, text))
-		case c.Started < s.started:
+			lines = append(lines, fmt.Sprintf("%s: %s: it is a step of the build of an image", r.options.Test, text))
+		case c.Started < r.started:
 			errs = append(errs, fmt.Sprintf("a command may have been run by this test in container %s (%s), which is not recorded: if it is this test's, "+
 				"pass the recording to the container, or run it while no other program asks the engine for such", c.Name, c.Image))
 		default:
@@ -358,21 +358,21 @@ func (s *resolving) unrecordedContainers() (errs, lines []string) {
 	return errs, lines
 }
 
-// opened reports whether a container was seen to open anything.
-func (s *resolving) opened(id string) bool {
-	return slices.ContainsFunc(s.observations, func(l attributedFlow) bool {
-		return l.event.Cgroup != s.ownCgroup && slices.Contains(s.cgroups[l.event.Cgroup].ids, id)
+// hasOpened reports whether a container was seen to open anything.
+func (r *resolution) hasOpened(id string) bool {
+	return slices.ContainsFunc(r.observations, func(l attributedFlow) bool {
+		return l.event.Cgroup != r.ownCgroup && slices.Contains(r.cgroups[l.event.Cgroup].ids, id)
 	})
 }
 
 // goneContainers says which containers of this test have gone before the engine could be asked about them.
-func (s *resolving) goneContainers() (texts []string) {
-	for _, l := range s.observations {
+func (r *resolution) goneContainers() (texts []string) {
+	for _, l := range r.observations {
 		if !l.missing {
 			continue
 		}
-		for _, id := range s.cgroups[l.event.Cgroup].ids {
-			if certain, _ := s.startedBy(docker.Container{ID: id}); certain {
+		for _, id := range r.cgroups[l.event.Cgroup].ids {
+			if certain, _ := r.startedBy(docker.Container{ID: id}); certain {
 				texts = append(texts, fmt.Sprintf("container %s of this test had gone before the engine could be asked what it was: pass the recording to it, or let it live for longer",
 					id[:min(12, len(id))]))
 			}

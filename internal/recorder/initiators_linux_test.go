@@ -27,8 +27,8 @@ func TestWhoStartedAContainer(t *testing.T) {
 	here, beside, early := passed, passed, passed
 	here.ID, beside.ID, early.ID = "a", "b", "c"
 	for id, of := range map[string]goroutine.ID{here.ID: mine, beside.ID: sibling, early.ID: 0} {
-		made.Store(id, of)
-		defer made.Delete(id)
+		createdContainers.Store(id, of)
+		defer createdContainers.Delete(id)
 	}
 	calls := engineClient{pid: self, command: "shop.test", calls: engineCalls{some: true, testcontainers: true}}
 	child := func(command string) engineClient { return engineClient{pid: 14, command: command, recording: mine} }
@@ -83,14 +83,14 @@ func TestWhoStartedAContainer(t *testing.T) {
 		{"a step of a build", built, []engineClient{build}, nil, 1, false, true},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
-			m := &Recording{name: "TestShop", goroutine: mine, started: 5}
-			c := &Recorder{self: self, containers: new(containers), session: &session.Session{Leaf: &cgroup.Leaf{ID: 1}}, members: []*Recording{m, {name: "TestOther", goroutine: sibling}}[:row.members]}
+			m := &Recording{test: "TestShop", goroutine: mine, started: 5}
+			c := &Recorder{self: self, containers: new(containers), session: &session.Session{Leaf: &cgroup.Leaf{ID: 1}}, members: []*Recording{m, {test: "TestOther", goroutine: sibling}}[:row.members]}
 			m.recorder = c
-			st := &starter{at: 6, tree: row.tree}
+			st := &startEvent{at: 6, tree: row.tree}
 			for _, command := range row.others {
 				st.others = append(st.others, engineClient{pid: 20, command: command})
 			}
-			s := &resolving{snapshot: m.snapshot(), starters: map[string][]*starter{row.of.ID: {st}}}
+			s := &resolution{snapshot: m.snapshot(), starters: map[string][]*startEvent{row.of.ID: {st}}}
 			if certain, perhaps := s.startedBy(row.of); certain != row.certain || perhaps != row.perhaps {
 				t.Errorf("certain=%t perhaps=%t", certain, perhaps)
 			}
@@ -110,8 +110,8 @@ func TestCaptureEndsAfterItsLooks(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.mu.Lock() // which a look needs
-	st := c.containers.starters.birth("a", now(), true)
-	c.look(st)
+	st := c.containers.starters.started("a", now(), true)
+	c.findStartEvent(st)
 	closed := make(chan error)
 	go func() { closed <- c.close() }()
 	select {
@@ -125,8 +125,8 @@ func TestCaptureEndsAfterItsLooks(t *testing.T) {
 		t.Error(err)
 	}
 	<-st.done
-	late := c.containers.starters.birth("b", now(), true)
-	c.look(late)
+	late := c.containers.starters.started("b", now(), true)
+	c.findStartEvent(late)
 	<-late.done
 	if c.failure != nil || late.tree != nil || late.others != nil {
 		t.Errorf("a look after the end: %v, %v", c.failure, late)

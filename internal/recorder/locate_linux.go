@@ -26,12 +26,12 @@ type attributedFlow struct {
 func isProxy(name string) bool { return name == "docker-proxy" || name == "rootlesskit" }
 
 // container returns the innermost container of a path that the engine knows.
-func (s *resolving) container(ids []string) *docker.Container {
-	if s.engine == nil {
+func (r *resolution) container(ids []string) *docker.Container {
+	if r.engine == nil {
 		return nil
 	}
 	for _, id := range slices.Backward(ids) {
-		if c, known := s.engine.Container(id); known {
+		if c, known := r.engine.Container(id); known {
 			return &c
 		}
 	}
@@ -39,14 +39,14 @@ func (s *resolving) container(ids []string) *docker.Container {
 }
 
 // locate finds the containers at the ends of a observation.
-func (s *resolving) locate(seen observation) attributedFlow {
+func (r *resolution) locate(seen observation) attributedFlow {
 	e := seen.event
 	l := attributedFlow{observation: seen, port: e.Port}
-	if e.Cgroup != s.ownCgroup {
-		l.from = s.container(s.cgroups[e.Cgroup].ids)
+	if e.Cgroup != r.ownCgroup {
+		l.from = r.container(r.cgroups[e.Cgroup].ids)
 		l.missing = l.from == nil
 	}
-	if s.engine == nil || l.missing {
+	if r.engine == nil || l.missing {
 		return l
 	}
 	addr := e.Addr.Unmap()
@@ -60,25 +60,25 @@ func (s *resolving) locate(seen observation) attributedFlow {
 	}
 	var networks []string
 	if l.from != nil {
-		h := home(s.engine, *l.from)
+		h := networkOwner(r.engine, *l.from)
 		for _, n := range h.Networks {
 			networks = append(networks, n.NetworkID)
 		}
 	}
 	if seen.identity.Local {
 		at := netip.AddrPortFrom(addr, e.Port)
-		if c, port, ok := s.engine.AtPublished(at, e.Protocol, e.Time); ok {
+		if c, port, ok := r.engine.AtPublished(at, e.Protocol, e.Time); ok {
 			l.to, l.port, l.published = &c, port, true
-		} else if c := s.container(seen.server); c != nil {
+		} else if c := r.container(seen.listenerContainers); c != nil {
 			l.to = c // in the network of this machine
-		} else if c, port, ok := s.engine.AroundPublished(at, e.Protocol, e.Time); ok && seen.identity.Listener == (endpoint.Owner{}) {
+		} else if c, port, ok := r.engine.AroundPublished(at, e.Protocol, e.Time); ok && seen.identity.Listener == (endpoint.Owner{}) {
 			l.to, l.port, l.published = &c, port, true // an attempt before it was up, or after
 		}
 		return l
 	}
-	if c, ok := s.engine.AtAddress(addr, networks, e.Time); ok {
+	if c, ok := r.engine.AtAddress(addr, networks, e.Time); ok {
 		l.to = &c
-	} else if c, ok := s.engine.AroundAddress(addr, networks, e.Time); ok {
+	} else if c, ok := r.engine.AroundAddress(addr, networks, e.Time); ok {
 		l.to = &c
 	}
 	return l
@@ -97,8 +97,8 @@ func isResolverOf(c docker.Container, addr netip.Addr) bool {
 }
 
 // isEngine reports whether something goes to the engine itself, over TCP.
-func (s *resolving) isEngine(l attributedFlow) bool {
-	at := s.engine.Endpoint()
+func (r *resolution) isEngine(l attributedFlow) bool {
+	at := r.engine.Endpoint()
 	host, port, _ := strings.Cut(at.Address, ":")
 	if engine, err := netip.ParseAddrPort(at.Address); err == nil {
 		return at.Network == "tcp" && engine.Port() == l.event.Port && engine.Addr().Unmap() == l.event.Addr.Unmap()
@@ -110,7 +110,7 @@ func (s *resolving) isEngine(l attributedFlow) bool {
 // endpointOf returns a container as a policy sees it, by the name that a recording or its labels give. Containers that
 // share a network are one pod, named after the container whose network it is.
 func (s *snapshot) endpointOf(engine *docker.Watcher, c docker.Container) flow.Endpoint {
-	c = home(engine, c)
+	c = networkOwner(engine, c)
 	name := s.attachments[c.ID].name
 	if name == "" {
 		if e, inCluster := s.options.ClusterName(docker.DNSName(c)); inCluster {
@@ -125,8 +125,8 @@ func (s *snapshot) endpointOf(engine *docker.Watcher, c docker.Container) flow.E
 	}
 }
 
-// home returns the container whose network a container uses; mostly itself.
-func home(engine *docker.Watcher, c docker.Container) docker.Container {
+// networkOwner returns the container whose network a container uses; mostly itself.
+func networkOwner(engine *docker.Watcher, c docker.Container) docker.Container {
 	if owner, known := engine.Container(engine.NetworkOwner(c.ID)); known {
 		return owner
 	}

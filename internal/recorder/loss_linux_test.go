@@ -11,18 +11,18 @@ import (
 
 // A text of what was lost leaves nothing out, and says of each what helps.
 func TestLossesAreAllNamed(t *testing.T) {
-	before := loss{kernel: probe.Loss{FlowSlots: 3}, names: 2, streams: 1}
+	before := lossCount{kernel: probe.Loss{FlowSlots: 3}, names: 2, streams: 1}
 	if err := before.since(before); err != nil {
 		t.Errorf("nothing was lost since, but %v", err)
 	}
 	for _, row := range []struct {
-		lost loss
+		lost lossCount
 		want []string
 	}{
-		{loss{kernel: probe.Loss{FlowSlots: 5}, names: 2, streams: 1}, []string{"2 new flows (flow table full)", "NETZERO_MAX_FLOWS"}},
-		{loss{kernel: probe.Loss{FlowSlots: 3}, names: 9, streams: 1}, []string{"7 names gave way to newer ones: 65536 are kept", "go test -run"}},
-		{loss{kernel: probe.Loss{FlowSlots: 3}, names: 2, streams: 2}, []string{"1 TCP connections", "go test -parallel"}},
-		{loss{kernel: probe.Loss{FlowSlots: 4, FlowEvents: 1}, names: 3, streams: 2},
+		{lossCount{kernel: probe.Loss{FlowSlots: 5}, names: 2, streams: 1}, []string{"2 new flows (flow table full)", "NETZERO_MAX_FLOWS"}},
+		{lossCount{kernel: probe.Loss{FlowSlots: 3}, names: 9, streams: 1}, []string{"7 names gave way to newer ones: 65536 are kept", "go test -run"}},
+		{lossCount{kernel: probe.Loss{FlowSlots: 3}, names: 2, streams: 2}, []string{"1 TCP connections", "go test -parallel"}},
+		{lossCount{kernel: probe.Loss{FlowSlots: 4, FlowEvents: 1}, names: 3, streams: 2},
 			[]string{"raise NETZERO_MAX_FLOWS and NETZERO_RING_BYTES", "1 names gave way", "1 TCP connections"}},
 	} {
 		err := row.lost.since(before)

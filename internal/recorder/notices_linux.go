@@ -15,27 +15,27 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// place is where somebody may listen.
-type place struct {
+// listenPoint is where somebody may listen.
+type listenPoint struct {
 	addr     netip.Addr
 	port     uint16
 	protocol flow.Protocol
 }
 
-func placeOf(k probe.Key) place { return place{k.Addr, k.Port, k.Protocol} }
+func listenPointOf(k probe.Key) listenPoint { return listenPoint{k.Addr, k.Port, k.Protocol} }
 
-// unanswered tells, in a line each, of attempts at this machine where nobody listened, not even later, and which the user
+// unservedAttempts tells, in a line each, of attempts at this machine where nobody listened, not even later, and which the user
 // does not ignore: who would have been there, nobody can know.
-func unanswered(options Options, ephemeral func(port uint16) bool, all []attributedFlow) []string {
-	served := make(map[place]bool) // somebody came to listen there
+func unservedAttempts(options Options, ephemeral func(port uint16) bool, all []attributedFlow) []string {
+	served := make(map[listenPoint]bool) // somebody came to listen there
 	for _, s := range all {
 		if s.identity.Relation != endpoint.NobodyListens {
-			served[placeOf(s.event.Key)] = true
+			served[listenPointOf(s.event.Key)] = true
 		}
 	}
 	var nobody flow.Set
 	for _, s := range all {
-		if s.identity.Relation == endpoint.NobodyListens && !served[placeOf(s.event.Key)] {
+		if s.identity.Relation == endpoint.NobodyListens && !served[listenPointOf(s.event.Key)] {
 			nobody.Add(s.flow)
 		}
 	}
@@ -58,10 +58,10 @@ func unanswered(options Options, ephemeral func(port uint16) bool, all []attribu
 }
 
 // backgroundNotices lists what testcontainers does for itself.
-func (s *resolving) backgroundNotices() []string {
+func (r *resolution) backgroundNotices() []string {
 	var notices []string
-	for _, what := range slices.Sorted(maps.Keys(s.background)) {
-		set := s.background[what]
+	for _, what := range slices.Sorted(maps.Keys(r.infrastructure)) {
+		set := r.infrastructure[what]
 		var targets []string
 		for _, f := range set.Sorted() {
 			if target := f.Target(); !slices.Contains(targets, target) {
@@ -74,30 +74,30 @@ func (s *resolving) backgroundNotices() []string {
 }
 
 // containerNotices tells of containers of which a reader may expect more, or less.
-func (s *resolving) containerNotices() []string {
-	if s.engine == nil {
+func (r *resolution) containerNotices() []string {
+	if r.engine == nil {
 		return nil
 	}
 	var notices []string
 	images := make(map[string][]string) // by the name of the workload
-	for _, c := range s.engine.Containers() {
-		attached, isAttached := s.attachments[c.ID]
+	for _, c := range r.engine.Containers() {
+		attached, isAttached := r.attachments[c.ID]
 		switch {
-		case s.own[c.ID] && (attached.older || !isAttached && c.Started < s.started):
-			notices = append(notices, fmt.Sprintf("%s ran before the recording: what it did until then is not in its policy", s.endpointOf(s.engine, c).Name))
-		case s.own[c.ID] && c.Missed != "":
+		case r.owned[c.ID] && (attached.older || !isAttached && c.Started < r.started):
+			notices = append(notices, fmt.Sprintf("%s ran before the recording: what it did until then is not in its policy", r.endpointOf(r.engine, c).Name))
+		case r.owned[c.ID] && c.Missed != "":
 			notices = append(notices, fmt.Sprintf("container %s: %s", c.Name, c.Missed))
 		}
-		if s.own[c.ID] && docker.Infrastructure(c) == "" && c.Started != 0 { // one that builds an image may never start
-			name := s.endpointOf(s.engine, c).String()
-			if !slices.Contains(images[name], c.Image) && home(s.engine, c).ID == c.ID {
+		if r.owned[c.ID] && docker.Infrastructure(c) == "" && c.Started != 0 { // one that builds an image may never start
+			name := r.endpointOf(r.engine, c).String()
+			if !slices.Contains(images[name], c.Image) && networkOwner(r.engine, c).ID == c.ID {
 				images[name] = append(images[name], c.Image)
 			}
 		}
-		if network := s.beside(c); network != "" {
+		if network := r.sharedNetworkOfOlder(c); network != "" {
 			notices = append(notices, fmt.Sprintf("container %s ran before the recording, in network %s of containers of this test: what it opens to them is not seen", c.Name, network))
 		}
-		if s.unclear(c) {
+		if r.mayBelong(c) {
 			notices = append(notices, fmt.Sprintf("container %s (%s) was started meanwhile and has nothing to do with what is this test's: "+
 				"if it is this test's too, pass the recording to it; it is in no policy", c.Name, c.Image))
 		}
@@ -112,27 +112,27 @@ func (s *resolving) containerNotices() []string {
 	return notices
 }
 
-// unclear reports whether a container may be this test's though nothing ties it to the test: testcontainers started it
+// mayBelong reports whether a container may be this test's though nothing ties it to the test: testcontainers started it
 // during the recording, in a session that packages which are tested at the same time share.
-func (s *resolving) unclear(c docker.Container) bool {
-	return !s.own[c.ID] && !s.isAttached(c.ID) && c.Labels[docker.LabelRecording] == "" && c.Labels[labelTestcontainers] == "true" &&
-		c.Started >= s.started && docker.Infrastructure(c) == "" && (c.Session == "" || c.Session == testcontainers.SessionID())
+func (r *resolution) mayBelong(c docker.Container) bool {
+	return !r.owned[c.ID] && !r.isAttached(c.ID) && c.Labels[docker.LabelRecording] == "" && c.Labels[labelTestcontainers] == "true" &&
+		c.Started >= r.started && docker.Infrastructure(c) == "" && (c.Session == "" || c.Session == testcontainers.SessionID())
 }
 
-// beside returns the network in which a container that is not recorded, because it ran before, met one of this
+// sharedNetworkOfOlder returns the network in which a container that is not recorded, because it ran before, met one of this
 // recording's; "" where there is none. In Docker's default network everybody meets.
-func (s *resolving) beside(c docker.Container) string {
-	if s.isAttached(c.ID) || s.own[c.ID] || c.Started == 0 || c.Started >= s.started || docker.Infrastructure(c) != "" {
+func (r *resolution) sharedNetworkOfOlder(c docker.Container) string {
+	if r.isAttached(c.ID) || r.owned[c.ID] || c.Started == 0 || c.Started >= r.started || docker.Infrastructure(c) != "" {
 		return ""
 	}
-	if c.Ended > c.Started && c.Ended < s.started {
+	if c.Ended > c.Started && c.Ended < r.started {
 		return ""
 	}
-	if young, _ := s.older.isYoung(c.ID); young {
+	if young, _ := r.olderContainers.isYoung(c.ID); young {
 		return "" // it is seen
 	}
-	for id := range s.own {
-		own, _ := s.engine.Container(id)
+	for id := range r.owned {
+		own, _ := r.engine.Container(id)
 		for _, a := range own.Networks {
 			if a.Network != "bridge" && a.Network != "host" && a.Network != "none" &&
 				slices.ContainsFunc(c.Networks, func(b docker.Attachment) bool { return b.NetworkID == a.NetworkID }) {

@@ -23,22 +23,22 @@ import (
 //
 // What has run since before the test process is somebody else's, whatever it opens.
 
-// older are the containers that are older than the recorder.
-type older struct {
+// olderContainers are the containers that are older than the recorder.
+type olderContainers struct {
 	mu    sync.Mutex
 	of    map[uint64]string // cgroup -> ID of the innermost container in which it lies
 	young map[string]error  // IDs of those that are recorded, and why their connections are not known
 }
 
 // container returns the ID of the container of a cgroup, or "".
-func (o *older) container(cgroup uint64) string {
+func (o *olderContainers) container(cgroup uint64) string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.of[cgroup]
 }
 
 // has reports whether a container is older.
-func (o *older) has(id string) bool {
+func (o *olderContainers) has(id string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, other := range o.of {
@@ -50,7 +50,7 @@ func (o *older) has(id string) bool {
 }
 
 // isYoung reports whether a container may be of this test process, and so is recorded; err says why its connections are not known.
-func (o *older) isYoung(id string) (young bool, err error) {
+func (o *olderContainers) isYoung(id string) (young bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	err, young = o.young[id]
@@ -58,7 +58,7 @@ func (o *older) isYoung(id string) (young bool, err error) {
 }
 
 // watchOlderContainers puts them in scope as far as they are to be.
-func (c *Recorder) watchOlderContainers(session *session.Session) error {
+func (r *Recorder) watchOlderContainers(session *session.Session) error {
 	path, err := cgroup.OfProcess(os.Getpid())
 	if err != nil {
 		return fmt.Errorf("look for containers from before: %w", err)
@@ -68,7 +68,7 @@ func (c *Recorder) watchOlderContainers(session *session.Session) error {
 	if err != nil {
 		return fmt.Errorf("look for containers from before: %w", err)
 	}
-	o := &c.containers.older
+	o := &r.containers.older
 	for dir, id := range session.Tree.Walk() {
 		path := strings.TrimPrefix(dir, session.Tree.Root)
 		ids := docker.IDsFromCgroup(path)
@@ -93,9 +93,9 @@ func (c *Recorder) watchOlderContainers(session *session.Session) error {
 		}) {
 			continue
 		}
-		c.mu.Lock()
-		c.containers.cgroups[id] = birth{path, ids}
-		c.mu.Unlock()
+		r.mu.Lock()
+		r.containers.cgroups[id] = containerCgroup{path, ids}
+		r.mu.Unlock()
 		if err := session.Probe.Adopt(id); err != nil {
 			return err
 		}
@@ -107,49 +107,49 @@ func (c *Recorder) watchOlderContainers(session *session.Session) error {
 	return nil
 }
 
-// fromBefore says what containers opened that this test process started before the recording, which are in no policy: errs where they are this
+// olderContainerFlows says what containers opened that this test process started before the recording, which are in no policy: errs where they are this
 // test's by what they have to do with it, lines where that is not known.
-func (s *resolving) fromBefore() (errs, lines []string) {
-	if s.engine == nil {
+func (r *resolution) olderContainerFlows() (errs, lines []string) {
+	if r.engine == nil {
 		return nil, nil
 	}
 	opened := make(map[string][]string) // targets, by the container's ID
-	for _, l := range s.observations {
-		if l.from == nil || s.own[l.from.ID] {
+	for _, l := range r.observations {
+		if l.from == nil || r.owned[l.from.ID] {
 			continue
 		}
-		if young, _ := s.older.isYoung(l.from.ID); !young {
+		if young, _ := r.olderContainers.isYoung(l.from.ID); !young {
 			continue
 		}
-		if target := s.targetOf(l); target != "" && !slices.Contains(opened[l.from.ID], target) {
+		if target := r.targetOf(l); target != "" && !slices.Contains(opened[l.from.ID], target) {
 			opened[l.from.ID] = append(opened[l.from.ID], target)
 		}
 	}
 	if len(opened) == 0 {
 		return nil, nil
 	}
-	mine, mayBe := s.withOlder(), mayStartContainers()
+	mine, mayBe := r.relatedContainers(), mayStartContainers()
 	for id, targets := range opened {
-		c, known := s.engine.Container(id)
-		if s.isAttached(id) || !known || c.Labels[docker.LabelRecording] != "" || docker.Infrastructure(c) != "" {
+		c, known := r.engine.Container(id)
+		if r.isAttached(id) || !known || c.Labels[docker.LabelRecording] != "" || docker.Infrastructure(c) != "" {
 			continue
 		}
 		slices.Sort(targets)
 		const remedy = "let the recording begin before it is started (RecordPackage at the begin of TestMain), or pass the recording to it"
 		what := fmt.Sprintf("container %s (%s) was started before the recording", c.Name, c.Image)
-		_, here := madeHere(id)
+		_, here := createdHere(id)
 		switch {
 		case inSession(c) && !here:
 			// the test of another package started it
 		case mine[id], here:
 			errs = append(errs, fmt.Sprintf("%s, belongs to this test and is not recorded, and opened %s: %s", what, strings.Join(targets, ", "), remedy))
-			if _, err := s.older.isYoung(id); err != nil {
+			if _, err := r.olderContainers.isYoung(id); err != nil {
 				errs = append(errs, err.Error())
 			}
 		case c.Labels[labelTestcontainers] == "true", !mayBe:
 			// somebody else's: testcontainers-go tells of this process's
 		default:
-			lines = append(lines, fmt.Sprintf("%s: %s while this test process ran, and opened %s: if it is this test's, %s", s.options.Test, what, strings.Join(targets, ", "), remedy))
+			lines = append(lines, fmt.Sprintf("%s: %s while this test process ran, and opened %s: if it is this test's, %s", r.options.Test, what, strings.Join(targets, ", "), remedy))
 		}
 	}
 	slices.Sort(errs)
@@ -174,46 +174,46 @@ func mayStartContainers() bool {
 }
 
 // targetOf returns what a container opened that is in no policy; "" where no policy would have to allow it.
-func (s *resolving) targetOf(l attributedFlow) string {
-	s.own[l.from.ID] = true
-	defer delete(s.own, l.from.ID)
-	errs, notes := s.errs, s.notes
-	defer func() { s.errs, s.notes = errs, notes }()
-	f, ok := s.finish(l)
-	if !ok || f.identity.Relation != endpoint.Other || s.options.Ignored.Has(f.flow) {
+func (r *resolution) targetOf(l attributedFlow) string {
+	r.owned[l.from.ID] = true
+	defer delete(r.owned, l.from.ID)
+	errs, notes := r.errs, r.notices
+	defer func() { r.errs, r.notices = errs, notes }()
+	f, ok := r.finish(l)
+	if !ok || f.identity.Relation != endpoint.Other || r.options.Ignored.Has(f.flow) {
 		return ""
 	}
 	return f.flow.Target()
 }
 
-// withOlder returns the IDs of this recording's containers, and of those from before that are tied to them or to the test process: they
+// relatedContainers returns the IDs of this recording's containers, and of those from before that are tied to them or to the test process: they
 // talk, belong to one compose project or one pod, or share a network of their own.
-func (s *resolving) withOlder() map[string]bool {
+func (r *resolution) relatedContainers() map[string]bool {
 	free := make(map[string]docker.Container)
-	for _, c := range s.engine.Containers() {
-		if young, _ := s.older.isYoung(c.ID); young && !s.own[c.ID] && c.Labels[docker.LabelRecording] == "" {
+	for _, c := range r.engine.Containers() {
+		if young, _ := r.olderContainers.isYoung(c.ID); young && !r.owned[c.ID] && c.Labels[docker.LabelRecording] == "" {
 			free[c.ID] = c
 		}
 	}
-	own := s.own
-	defer func() { s.own = own }()
-	s.own = maps.Clone(own)
+	own := r.owned
+	defer func() { r.owned = own }()
+	r.owned = maps.Clone(own)
 	for again := true; again; {
 		again = false
 		for id, c := range free {
-			if s.belongs(c) || s.sharesNetwork(c) {
-				s.own[id], again = true, true
+			if r.isRelated(c) || r.sharesNetwork(c) {
+				r.owned[id], again = true, true
 				delete(free, id)
 			}
 		}
 	}
-	return s.own
+	return r.owned
 }
 
 // sharesNetwork reports whether a container is in a network that was made for one of this recording's.
-func (s *resolving) sharesNetwork(c docker.Container) bool {
-	for id := range s.own {
-		own, _ := s.engine.Container(id)
+func (r *resolution) sharesNetwork(c docker.Container) bool {
+	for id := range r.owned {
+		own, _ := r.engine.Container(id)
 		for _, a := range own.Networks {
 			if a.Network != "bridge" && a.Network != "host" && a.Network != "none" &&
 				slices.ContainsFunc(c.Networks, func(b docker.Attachment) bool { return b.NetworkID == a.NetworkID }) {

@@ -50,7 +50,7 @@ func followedTest(id goroutine.ID) string {
 // the same goroutine.
 func (m *Recording) EnterTest(test string) (leave func()) {
 	c := m.recorder
-	if c.mixed != "" {
+	if c.unseparated != "" {
 		return func() {}
 	}
 	note := func(err error) {
@@ -69,33 +69,33 @@ func (m *Recording) EnterTest(test string) (leave func()) {
 }
 
 // testOf names the test that opened a flow, or says in brackets what is known instead. It is "" for what runs in a container.
-func (c *Recorder) testOf(e *probe.FlowEvent) string {
-	if e.Cgroup != c.session.Leaf.ID {
+func (r *Recorder) testOf(e *probe.FlowEvent) string {
+	if e.Cgroup != r.session.Leaf.ID {
 		return ""
 	}
-	own := e.Process.PID == c.self
+	own := e.Process.PID == r.self
 	if test := followedTest(e.Recording); test != "" {
 		return test
 	}
-	for _, m := range c.members {
-		if m.goroutine == e.Recording && !m.whole {
-			return m.name
+	for _, m := range r.members {
+		if m.goroutine == e.Recording && !m.isPackage {
+			return m.test
 		}
 	}
-	if test, over := ended.Load(e.Recording); over {
-		return test.(*ending).name
+	if test, over := endedByID.Load(e.Recording); over {
+		return test.(*endedRecording).name
 	}
 	if test := cmp.Or(testFunction(e.Process.Stack), testLiteral(e.Process.Stack)); test != "" && own {
 		test, _, _ = strings.Cut(test, ".") // without the number of a subtest's function
 		return test
 	}
 	switch {
-	case slices.ContainsFunc(c.members, func(m *Recording) bool { return m.whole && m.goroutine == e.Recording }):
+	case slices.ContainsFunc(r.members, func(m *Recording) bool { return m.isPackage && m.goroutine == e.Recording }):
 		return "TestMain"
 	case e.Process.PID == 0:
 		return "(not known: the kernel tells no process)"
-	case c.mixed != "":
-		return "(not known: " + c.mixed + ")"
+	case r.unseparated != "":
+		return "(not known: " + r.unseparated + ")"
 	case e.Recording == goroutine.Unread:
 		return "(not known: the goroutine could not be read at that moment)"
 	case own:

@@ -9,7 +9,7 @@ func (m *Recording) AttachPeer(id, name string) {
 	m.Attach(id, name)
 	m.recorder.mu.Lock()
 	defer m.recorder.mu.Unlock()
-	c := m.recorder.containers.claims[id]
+	c := m.recorder.containers.attachments[id]
 	if c.peers == nil {
 		c.peers = make(map[*Recording]bool)
 	}
@@ -20,26 +20,26 @@ func (m *Recording) AttachPeer(id, name string) {
 func (m *Recording) AttachedAs(id string) string {
 	m.recorder.mu.Lock()
 	defer m.recorder.mu.Unlock()
-	if c := m.recorder.containers.claims[id]; c != nil {
-		return c.by[m]
+	if c := m.recorder.containers.attachments[id]; c != nil {
+		return c.names[m]
 	}
 	return ""
 }
 
 // AttachRunning records a container that was claimed and runs already, from now on.
-func (m *Recording) AttachRunning(id string) { m.recorder.watchOlder(id) }
+func (m *Recording) AttachRunning(id string) { m.recorder.watchRunning(id) }
 
 // fromPeer reports whether a container opened a flow that has no policy which could allow it.
-func (s *resolving) fromPeer(l attributedFlow) bool { return l.from != nil && s.isPeer(*l.from) }
+func (r *resolution) fromPeer(l attributedFlow) bool { return l.from != nil && r.isPeer(*l.from) }
 
 // isPeer reports whether a container of this recording gets no policy: it, or the one whose network it uses, was
 // passed to AsPeer, or has the label of a peer from the user. The label that another recording gave a reused
 // container says nothing about this one.
-func (s *resolving) isPeer(c docker.Container) bool {
-	c = home(s.engine, c)
-	if s.attachments[c.ID].peer {
+func (r *resolution) isPeer(c docker.Container) bool {
+	c = networkOwner(r.engine, c)
+	if r.attachments[c.ID].peer {
 		return true
 	}
 	by := c.Labels[docker.LabelRecording]
-	return docker.IsPeer(c.Labels) && (by == "" || by == s.id)
+	return docker.IsPeer(c.Labels) && (by == "" || by == r.id)
 }

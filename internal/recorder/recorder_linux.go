@@ -22,31 +22,31 @@ import (
 // Recorder is what the recordings of this process share: one set of attached programs and one leaf cgroup. The first
 // recording makes it and the last one ends it.
 type Recorder struct {
-	mu         sync.Mutex
-	session    *session.Session // nil while it is being opened
-	self       int              // this process
-	mixed      string           // why recordings that overlap are not told apart, or ""
-	early      []probe.Event    // that came until then
-	limits     []string         // what is recorded less well than elsewhere, as notices
-	members    []*Recording
-	leftover   map[goroutine.ID]*Recording // recordings that are over, with what was opened since then
-	names      dns.Names
-	containers *containers
-	failure    error // what makes the recordings incomplete
-	streams    dns.Streams
-	sent       dns.Streams     // questions over TCP
-	asking     map[asking]bool // of these, which wait for their answers
-	unkept     uint64          // look-ups for which there was no room
-	bound      bound
+	mu               sync.Mutex
+	session          *session.Session // nil while it is being opened
+	self             int              // this process
+	unseparated      string           // why recordings that overlap are not told apart, or ""
+	early            []probe.Event    // that came until then
+	limits           []string         // what is recorded less well than elsewhere, as notices
+	members          []*Recording
+	endedRecordings  map[goroutine.ID]*Recording // recordings that are over, with what was opened since then
+	names            dns.Names
+	containers       *containers
+	failure          error // what makes the recordings incomplete
+	answerStreams    dns.Streams
+	questionStreams  dns.Streams              // questions over TCP
+	pendingQuestions map[pendingQuestion]bool // of these, which wait for their answers
+	droppedLookups   uint64                   // look-ups for which there was no room
+	listeners        listeners
 	// flows for which several names may be meant
 	ambiguous []*probe.FlowEvent
 	// of flows for which no name was asked, or one of several
-	hints    map[probe.Key]*flowHints
-	searches map[uint64]endpoint.Search // of the resolvers of cgroups, by their ids
+	hints         map[probe.Key]*flowHints
+	searchDomains map[uint64]endpoint.Search // of the resolvers of cgroups, by their ids
 	// what clients name their servers by, by ServerNameKey.Hash
-	said map[uint64]serverName
+	serverNames map[uint64]serverName
 	// open connections of earlier recorders
-	remembered connections
+	earlierConnections connections
 }
 
 // Recording is one recording's part in the recorder.
@@ -56,21 +56,21 @@ type Recording struct {
 	goroutine  goroutine.ID
 	labels     uint64              // goroutine.Labels of the test's goroutine
 	unmark     func() goroutine.ID // nil where goroutines are not told apart
-	name       string              // the test's
-	whole      bool                // it is the package's
-	over       bool                // its test has ended
+	test       string              // the test's
+	isPackage  bool                // it is the package's
+	ended      bool                // its test has ended
 	identifier *endpoint.Identifier
 	source     flow.Endpoint
 	generation uint32        // flows from this one on are its
 	started    time.Duration // CLOCK_MONOTONIC
-	before     loss
+	lostBefore lossCount
 	options    Options
 
-	seen map[observationKey]observation // guarded by Recorder.mu
+	observations map[observationKey]observation // guarded by Recorder.mu
 	// what the test's machinery opened; guarded by Recorder.mu
-	background map[backgroundKey]observation
-	lookups    map[lookupKey]*lookup // guarded by Recorder.mu
-	alongside  map[string]bool       // tests whose recordings overlapped; guarded by Recorder.mu
+	infrastructure map[infrastructureKey]observation
+	lookups        map[lookupKey]*lookup // guarded by Recorder.mu
+	overlapping    map[string]bool       // tests whose recordings overlapped; guarded by Recorder.mu
 }
 
 // observationKey is a flow to the kernel, under one of the names that may be meant.
@@ -82,21 +82,21 @@ type observationKey struct {
 // observation is a flow as it was last looked at, with what it is to the workload. Its count is what the kernel has counted
 // since then and what it has forgotten before. What it has to do with containers is found out in the end.
 type observation struct {
-	event    *probe.FlowEvent
-	name     string   // that the workload asked for or called the server by, of those that may be meant
-	called   []string // all of the latter that are this observation
-	meant    []string // all names under which it was seen
-	flow     flow.Flow
-	identity endpoint.Identity
-	stray    stray
-	unnamed  bool     // a connection from before the recording, to an address that may have been looked up under any name
-	server   []string // IDs of the containers in which who listens there runs, from the outermost
+	event              *probe.FlowEvent
+	name               string   // that the workload asked for or called the server by, of those that may be meant
+	sentNames          []string // all of the latter that are this observation
+	lookedUpNames      []string // all names under which it was seen
+	flow               flow.Flow
+	identity           endpoint.Identity
+	unattributed       unattributed
+	isUnnamed          bool     // a connection from before the recording, to an address that may have been looked up under any name
+	listenerContainers []string // IDs of the containers in which who listens there runs, from the outermost
 
-	background string // the part of the test's machinery that opened it; "" for none
+	infrastructure string // the part of the test's machinery that opened it; "" for none
 }
 
-// loss is how much was lost so far, by the kernel and by the readers of DNS.
-type loss struct {
+// lossCount is how much was lost so far, by the kernel and by the readers of DNS.
+type lossCount struct {
 	kernel    probe.Loss
 	names     uint64 // that gave way to newer ones
 	streams   uint64 // of DNS messages over TCP that could not be put together
@@ -131,7 +131,7 @@ func Join(sizes probe.Sizes, options Options) (*Recording, error) {
 		return nil, err
 	}
 	shared.recorder = c
-	m.mark()
+	m.markGoroutine()
 	return m, nil
 }
 
@@ -140,25 +140,25 @@ func newRecording(c *Recorder, options Options, peers endpoint.Peers) *Recording
 		recorder:  c,
 		id:        newRecordingID(),
 		goroutine: goroutine.NewID(),
-		name:      options.Test,
-		whole:     options.Package,
+		test:      options.Test,
+		isPackage: options.Package,
 		identifier: endpoint.New(endpoint.Config{
 			Self: os.Getpid(), Peers: peers, Workload: options.Workload, ClusterDomains: options.ClusterDomains,
 		}),
-		source:     flow.Endpoint{Kind: flow.Workload, Name: options.Workload, Namespace: options.Namespace, Evidence: flow.ByOption},
-		started:    now(),
-		options:    options,
-		seen:       make(map[observationKey]observation),
-		lookups:    make(map[lookupKey]*lookup),
-		alongside:  make(map[string]bool),
-		background: make(map[backgroundKey]observation),
+		source:         flow.Endpoint{Kind: flow.Workload, Name: options.Workload, Namespace: options.Namespace, Evidence: flow.ByOption},
+		started:        now(),
+		options:        options,
+		observations:   make(map[observationKey]observation),
+		lookups:        make(map[lookupKey]*lookup),
+		overlapping:    make(map[string]bool),
+		infrastructure: make(map[infrastructureKey]observation),
 	}
 }
 
 func newRecorder(sizes probe.Sizes, announce func(string)) (*Recorder, error) {
-	c := &Recorder{self: os.Getpid(), hints: make(map[probe.Key]*flowHints), remembered: shared.connections}
-	c.containers = newContainers(c.renew)
-	s, err := session.Open(sizes, c.handle, nil, c.newborn)
+	c := &Recorder{self: os.Getpid(), hints: make(map[probe.Key]*flowHints), earlierConnections: shared.connections}
+	c.containers = newContainers(c.newGeneration)
+	s, err := session.Open(sizes, c.handle, nil, c.trackCgroup)
 	if err != nil {
 		return nil, errors.Join(err, c.containers.close())
 	}
@@ -172,50 +172,50 @@ func newRecorder(sizes probe.Sizes, announce func(string)) (*Recorder, error) {
 		c.limits = []string{fmt.Sprintf("executables are named by %s, which does not know those that have ended: %s", who, why)}
 	}
 	var children string
-	if c.mixed, children = s.Mixed(); children != "" {
+	if c.unseparated, children = s.Mixed(); children != "" {
 		c.limits = append(c.limits, "child processes of tests that run in parallel are not told apart: "+children)
 	}
 	for _, p := range s.Unclear {
 		announce(fmt.Sprintf("process %d (%s) may have been started by this test before it was recorded, and is not recorded: "+
 			"start it after Record, or leave it the test's environment", p.PID, p.Name))
 	}
-	c.take(c.early)
+	c.handleEvents(c.early)
 	c.early = nil
 	return c, nil
 }
 
 // add starts a member's recording: what is opened from now on is its.
-func (c *Recorder) add(m *Recording) (err error) {
-	if m.before, err = c.lost(); err != nil {
+func (r *Recorder) add(m *Recording) (err error) {
+	if m.lostBefore, err = r.lossCount(); err != nil {
 		return err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if m.generation, err = c.session.Probe.NextGeneration(); err != nil {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m.generation, err = r.session.Probe.NextGeneration(); err != nil {
 		return err
 	}
-	if err := c.session.Probe.Several(len(c.members) > 0); err != nil {
+	if err := r.session.Probe.Several(len(r.members) > 0); err != nil {
 		return err
 	}
-	for _, other := range c.members {
-		if !m.includes(other.name) && !other.includes(m.name) {
-			m.alongside[other.name], other.alongside[m.name] = true, true
+	for _, other := range r.members {
+		if !m.includes(other.test) && !other.includes(m.test) {
+			m.overlapping[other.test], other.overlapping[m.test] = true, true
 		}
 	}
-	c.members = append(c.members, m)
+	r.members = append(r.members, m)
 	return nil
 }
 
 // includes reports whether what a test opens is this recording's too.
-func (m *Recording) includes(test string) bool { return m.whole || includes(m.name, test) }
+func (m *Recording) includes(test string) bool { return m.isPackage || includes(m.test, test) }
 
-// renew makes every flow new that the kernel knows: what its address stands for has changed.
-func (c *Recorder) renew() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.session != nil && len(c.members) > 0 {
-		_, err := c.session.Probe.NextGeneration()
-		c.fail(err)
+// newGeneration makes every flow new that the kernel knows: what its address stands for has changed.
+func (r *Recorder) newGeneration() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.session != nil && len(r.members) > 0 {
+		_, err := r.session.Probe.NextGeneration()
+		r.fail(err)
 	}
 }
 
@@ -225,8 +225,8 @@ func (m *Recording) Close() error {
 	defer shared.Unlock()
 	c := m.recorder
 	c.mu.Lock()
-	if !m.whole {
-		ended.Store(m.goroutine, m.end())
+	if !m.isPackage {
+		endedByID.Store(m.goroutine, m.end())
 	}
 	c.members = slices.DeleteFunc(c.members, func(other *Recording) bool { return other == m })
 	last := len(c.members) == 0
@@ -250,9 +250,9 @@ func Unrecorded(do func()) {
 	}
 }
 
-func (c *Recorder) close() error {
-	c.containers.starters.end()
-	return errors.Join(c.session.Close(), c.containers.close())
+func (r *Recorder) close() error {
+	r.containers.starters.end()
+	return errors.Join(r.session.Close(), r.containers.close())
 }
 
 // Check returns an error where no golden file may come of the recording: a *probe.LossError where something was lost
@@ -264,15 +264,15 @@ func (m *Recording) Check() error {
 	if err := errors.Join(failure, m.recorder.session.Leaf.Check()); err != nil {
 		return fmt.Errorf("the recording is incomplete: %w", err)
 	}
-	after, err := m.recorder.lost()
+	after, err := m.recorder.lossCount()
 	if err != nil {
 		return err
 	}
-	return after.since(m.before)
+	return after.since(m.lostBefore)
 }
 
 // since returns an error that says all that was lost since an earlier count, and what helps.
-func (l loss) since(earlier loss) error {
+func (l lossCount) since(earlier lossCount) error {
 	var errs []error
 	if lost := l.kernel.Minus(earlier.kernel); lost != (probe.Loss{}) {
 		errs = append(errs, &probe.LossError{Loss: lost})
@@ -292,11 +292,11 @@ func (l loss) since(earlier loss) error {
 	return errors.Join(errs...)
 }
 
-func (c *Recorder) lost() (loss, error) {
-	kernel, err := c.session.Probe.Lost()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return loss{kernel, c.names.Overflowed(), c.streams.Dropped(), c.unkept}, err
+func (r *Recorder) lossCount() (lossCount, error) {
+	kernel, err := r.session.Probe.Lost()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return lossCount{kernel, r.names.Overflowed(), r.answerStreams.Dropped(), r.droppedLookups}, err
 }
 
 // now is CLOCK_MONOTONIC, the clock of the kernel's events.

@@ -11,20 +11,20 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// resolving is the work on a recording.Recording. It is done with Recorder.mu held, since maps of the snapshot are the recorder's own.
-type resolving struct {
+// resolution is the work on a recording.Recording. It is done with Recorder.mu held, since maps of the snapshot are the recorder's own.
+type resolution struct {
 	snapshot
-	engine  *docker.Watcher // nil where there is none, and so no container
-	notes   []string        // notices that the work brought up
-	unasked []string        // notices of an engine that is absent, and missed
+	engine        *docker.Watcher // nil where there is none, and so no container
+	notices       []string        // notices that the work brought up
+	engineNotices []string        // notices of an engine that is absent, and missed
 
-	starters     map[string][]*starter // by ID of the container
-	own          map[string]bool       // IDs of the containers that are this recording's
-	observations []attributedFlow
-	background   map[string]flow.Set // flows that are testcontainers' own, by what they are
-	onLink       flow.Set            // flows that no cluster would carry
-	errs         []string
-	stores       map[uint16]bool // ports of databases of API servers that the test runs
+	starters       map[string][]*startEvent // by ID of the container
+	owned          map[string]bool          // IDs of the containers that are this recording's
+	observations   []attributedFlow
+	infrastructure map[string]flow.Set // flows that are testcontainers' own, by what they are
+	onLink         flow.Set            // flows that no cluster would carry
+	errs           []string
+	stores         map[uint16]bool // ports of databases of API servers that the test runs
 }
 
 // Resolve tells what the recording has seen so far.
@@ -43,7 +43,7 @@ func (m *Recording) Resolve() (recording.Recording, error) {
 	}
 	starters := c.containers.starters.all()
 	c.mu.Lock()
-	asks, strangers, needs := m.asksEngine()
+	asks, strangers, needs := m.needsEngine()
 	for _, of := range starters {
 		for _, st := range of {
 			strangers = strangers || st.at >= m.started && len(c.containers.candidates(st)) > 0
@@ -65,9 +65,9 @@ func (m *Recording) Resolve() (recording.Recording, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := &resolving{snapshot: m.snapshot(), engine: engine, unasked: unasked, starters: starters, own: make(map[string]bool), background: make(map[string]flow.Set)}
+	s := &resolution{snapshot: m.snapshot(), engine: engine, engineNotices: unasked, starters: starters, owned: make(map[string]bool), infrastructure: make(map[string]flow.Set)}
 	named := m.namedFlows()
-	for _, seen := range m.seen {
+	for _, seen := range m.observations {
 		count, own := m.countOf(seen, named, counts, calls)
 		if !own {
 			continue
@@ -75,18 +75,18 @@ func (m *Recording) Resolve() (recording.Recording, error) {
 		seen.flow.Count += count
 		s.observations = append(s.observations, s.locate(seen))
 	}
-	for _, seen := range m.background {
+	for _, seen := range m.infrastructure {
 		s.observations = append(s.observations, s.locate(seen))
 	}
-	s.observations = append(s.observations, s.unanswered()...)
-	s.whose()
+	s.observations = append(s.observations, s.failedLookups()...)
+	s.findOwned()
 	return s.result()
 }
 
-// asksEngine reports whether something was seen that an engine may explain, whether there were containers that may be
+// needsEngine reports whether something was seen that an engine may explain, whether there were containers that may be
 // anybody's, and whether nothing can be said of this recording without an engine.
-func (m *Recording) asksEngine() (asks, strangers, needs bool) {
-	needs = len(m.recorder.containers.claims) > 0
+func (m *Recording) needsEngine() (asks, strangers, needs bool) {
+	needs = len(m.recorder.containers.attachments) > 0
 	for s := range m.allObservations() {
 		switch {
 		case s.event.Cgroup != m.recorder.session.Leaf.ID:
@@ -102,13 +102,13 @@ func (m *Recording) asksEngine() (asks, strangers, needs bool) {
 }
 
 // result puts the recording.Recording together.
-func (s *resolving) result() (recording.Recording, error) {
-	out := recording.Recording{Workloads: s.workloads()}
+func (r *resolution) result() (recording.Recording, error) {
+	out := recording.Recording{Workloads: r.workloads()}
 	var all []attributedFlow
 	var set flow.Set
-	s.findStores()
-	for _, l := range s.observations {
-		f, ok := s.finish(l)
+	r.findStores()
+	for _, l := range r.observations {
+		f, ok := r.finish(l)
 		if !ok {
 			continue
 		}
@@ -119,30 +119,30 @@ func (s *resolving) result() (recording.Recording, error) {
 			out.AddInitiator(f.flow)
 		}
 	}
-	s.announceShared(all)
+	r.announceSharedConnections(all)
 	out.Flows = set.Sorted()
-	out.EphemeralPorts = changing(s.options, all)
-	out.Unserved = unanswered(s.options, s.identifier.Ephemeral, all)
-	errs, lines := s.unrecordedContainers()
-	s.errs, out.Announced = append(s.errs, errs...), lines
-	errs, lines = s.fromBefore()
-	s.errs, out.Announced = append(s.errs, errs...), append(out.Announced, lines...)
-	slices.Sort(s.notes)
-	out.Notices = slices.Concat(s.limits, s.unasked, s.mixedNotices(all),
-		s.containerNotices(), slices.Compact(s.notes), s.backgroundNotices(), s.tunnelNotices(all),
-		lookupNotices(out.Flows), linkNotices(s.onLink.Sorted()), s.runningNotices(len(out.Workloads) > 0))
-	for _, line := range s.forwarderLines(all) {
-		out.Notices, out.Announced = append(out.Notices, line), append(out.Announced, s.options.Test+": "+line)
+	out.EphemeralPorts = ephemeralPorts(r.options, all)
+	out.Unserved = unservedAttempts(r.options, r.identifier.Ephemeral, all)
+	errs, lines := r.unrecordedContainers()
+	r.errs, out.Announced = append(r.errs, errs...), lines
+	errs, lines = r.olderContainerFlows()
+	r.errs, out.Announced = append(r.errs, errs...), append(out.Announced, lines...)
+	slices.Sort(r.notices)
+	out.Notices = slices.Concat(r.limits, r.engineNotices, r.unattributedNotices(all),
+		r.containerNotices(), slices.Compact(r.notices), r.backgroundNotices(), r.tunnelNotices(all),
+		lookupNotices(out.Flows), linkNotices(r.onLink.Sorted()), r.runningNotices(len(out.Workloads) > 0))
+	for _, line := range r.forwarderLines(all) {
+		out.Notices, out.Announced = append(out.Notices, line), append(out.Announced, r.options.Test+": "+line)
 	}
-	s.errs = append(s.errs, s.unheard()...)
-	s.errs = append(s.errs, s.goneContainers()...)
-	s.errs = append(s.errs, s.namesakes()...)
-	s.errs = append(s.errs, s.binariesErrors()...)
-	s.errs = append(s.errs, s.runningErrors(len(out.Workloads) > 0)...)
-	s.errs = append(s.errs, ephemeralPeers(s.options, all)...)
-	if len(s.errs) > 0 {
-		slices.Sort(s.errs)
-		return out, &recording.OptionError{Texts: slices.Compact(s.errs)}
+	r.errs = append(r.errs, r.silentContainers()...)
+	r.errs = append(r.errs, r.goneContainers()...)
+	r.errs = append(r.errs, r.nameConflicts()...)
+	r.errs = append(r.errs, r.binariesErrors()...)
+	r.errs = append(r.errs, r.runningErrors(len(out.Workloads) > 0)...)
+	r.errs = append(r.errs, ephemeralPeers(r.options, all)...)
+	if len(r.errs) > 0 {
+		slices.Sort(r.errs)
+		return out, &recording.OptionError{Texts: slices.Compact(r.errs)}
 	}
 	return out, nil
 }

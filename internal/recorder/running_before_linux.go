@@ -11,28 +11,28 @@ import (
 // runningBefore names what the test process called though it ran already when the recording began, and so is not
 // recorded: compose projects, of which any service was called, and single containers. It is "" where there is nothing
 // of the kind. How says what to do about it.
-func (s *resolving) runningBefore() (what, how string) {
-	if s.engine == nil {
+func (r *resolution) runningBefore() (what, how string) {
+	if r.engine == nil {
 		return "", ""
 	}
 	called := make(map[string]bool)
-	for _, l := range s.observations {
-		if l.from == nil && l.to != nil && !l.identity.Peer.Exact() && s.ranBefore(*l.to) {
+	for _, l := range r.observations {
+		if l.from == nil && l.to != nil && !l.identity.Peer.Exact() && r.ranBefore(*l.to) {
 			called[l.to.ID] = true
 		}
 	}
 	services := make(map[string][]string) // of compose projects, by their names
 	var projects, single []string
-	for _, c := range s.engine.Containers() {
+	for _, c := range r.engine.Containers() {
 		if project := c.Labels[labelProject]; called[c.ID] && project != "" && !slices.Contains(projects, project) {
 			projects = append(projects, project)
 		} else if called[c.ID] && project == "" {
 			single = append(single, fmt.Sprintf("container %s (%s)", c.Name, c.Image))
 		}
 	}
-	for _, c := range s.engine.Containers() {
+	for _, c := range r.engine.Containers() {
 		project, name := c.Labels[labelProject], docker.Name(c)
-		if slices.Contains(projects, project) && s.ranBefore(c) && !slices.Contains(services[project], name) {
+		if slices.Contains(projects, project) && r.ranBefore(c) && !slices.Contains(services[project], name) {
 			services[project] = append(services[project], name)
 		}
 	}
@@ -56,16 +56,16 @@ func (s *resolving) runningBefore() (what, how string) {
 }
 
 // ranBefore reports whether a container that is not recorded ran when the recording began.
-func (s *resolving) ranBefore(c docker.Container) bool {
-	hasEnded := c.Ended > c.Started && c.Ended < s.started
-	return !s.own[c.ID] && c.Started != 0 && c.Started < s.started && !hasEnded && docker.Infrastructure(c) == ""
+func (r *resolution) ranBefore(c docker.Container) bool {
+	hasEnded := c.Ended > c.Started && c.Ended < r.started
+	return !r.owned[c.ID] && c.Started != 0 && c.Started < r.started && !hasEnded && docker.Infrastructure(c) == ""
 }
 
 // runningErrors says so where the test process drives and nothing else is recorded.
-func (s *resolving) runningErrors(recorded bool) []string {
+func (r *resolution) runningErrors(recorded bool) []string {
 	const none = "Driver: the test process is no workload, and there was no container that is one: "
-	switch what, how := s.runningBefore(); {
-	case !s.options.Driver || recorded || s.ended:
+	switch what, how := r.runningBefore(); {
+	case !r.options.Driver || recorded || r.ended:
 		return nil
 	case what != "":
 		return []string{fmt.Sprintf("%s%s ran already when the recording began, and is not recorded: %s", none, what, how)}
@@ -74,11 +74,11 @@ func (s *resolving) runningErrors(recorded bool) []string {
 }
 
 // runningNotices says so where the test process drives and something else is recorded.
-func (s *resolving) runningNotices(recorded bool) []string {
-	if !s.options.Driver || !recorded {
+func (r *resolution) runningNotices(recorded bool) []string {
+	if !r.options.Driver || !recorded {
 		return nil
 	}
-	if what, how := s.runningBefore(); what != "" {
+	if what, how := r.runningBefore(); what != "" {
 		return []string{fmt.Sprintf("the test process called what ran already when the recording began, and is in no policy: %s: %s",
 			what, how)}
 	}

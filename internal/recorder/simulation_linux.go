@@ -51,13 +51,13 @@ func NewSimulation(options Options, ownCgroup uint64, engine *docker.Watcher, co
 		m.started = now()
 	}
 	for _, given := range containers {
-		c.containers.cgroups[given.Cgroup] = birth{"/docker/" + given.ID, []string{given.ID}}
+		c.containers.cgroups[given.Cgroup] = containerCgroup{"/docker/" + given.ID, []string{given.ID}}
 		if given.Awaited {
-			c.containers.waits[given.ID] = []wait{{from: 0}}
+			c.containers.waits[given.ID] = []waitPeriod{{from: 0}}
 		}
 		if given.Attached {
-			c.containers.claims[given.ID] = &containerClaim{
-				by: map[*Recording]string{m: ""}, peers: map[*Recording]bool{m: given.Peer}, older: older,
+			c.containers.attachments[given.ID] = &attachmentRecord{
+				names: map[*Recording]string{m: ""}, peers: map[*Recording]bool{m: given.Peer}, older: older,
 			}
 		}
 	}
@@ -70,7 +70,7 @@ func (s *Simulation) Recording() *Recording { return s.recording }
 // Listen makes a process listen at the destination of a flow.
 func (s *Simulation) Listen(e *probe.FlowEvent, owner endpoint.Owner) {
 	at := probe.Key{Cgroup: s.recorder.session.Leaf.ID, Addr: e.Addr, Port: e.Port, Protocol: e.Protocol}
-	s.recorder.bound.add(&probe.BindEvent{Key: at}, owner)
+	s.recorder.listeners.add(&probe.BindEvent{Key: at}, owner)
 }
 
 // Lookup makes a cgroup look up a name, which gets no address.
@@ -85,28 +85,28 @@ func (s *Simulation) Open(e *probe.FlowEvent, name string) {
 	c, m := s.recorder, s.recording
 	identity := c.identify(m, e, name, make(map[*Recording]*endpoint.Batch))
 	key := observationKey{e.Key, identity.Endpoint.Name}
-	if by := c.backgroundOf(e); by != "" {
-		seen := m.observe(e, name, identity, stray{})
-		seen.flow.Count, seen.background = 1, by
-		m.background[backgroundKey{key, by}] = seen
+	if by := c.infrastructureOf(e); by != "" {
+		seen := m.observe(e, name, identity, unattributed{})
+		seen.flow.Count, seen.infrastructure = 1, by
+		m.infrastructure[infrastructureKey{key, by}] = seen
 		return
 	}
-	m.note(e, name, identity, stray{})
-	seen := m.seen[key]
+	m.record(e, name, identity, unattributed{})
+	seen := m.observations[key]
 	seen.flow.Count = 1
-	m.seen[key] = seen
+	m.observations[key] = seen
 }
 
 // Resolve returns what was recorded.
 func (s *Simulation) Resolve() (recording.Recording, error) {
-	r := &resolving{
+	r := &resolution{
 		snapshot: s.recording.snapshot(), engine: s.recorder.containers.watcher,
-		own: make(map[string]bool), background: make(map[string]flow.Set),
+		owned: make(map[string]bool), infrastructure: make(map[string]flow.Set),
 	}
 	for seen := range s.recording.allObservations() {
 		r.observations = append(r.observations, r.locate(seen))
 	}
-	r.observations = append(r.observations, r.unanswered()...)
-	r.whose()
+	r.observations = append(r.observations, r.failedLookups()...)
+	r.findOwned()
 	return r.result()
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/netzero-dev/netzero/internal/goroutine"
 )
 
-// made maps the IDs of the containers that testcontainers-go has created in this process, also before the first recording, to the recording
+// createdContainers maps the IDs of the containers that testcontainers-go has created in this process, also before the first recording, to the recording
 // whose goroutine did that, or 0. Their labels say less: tests of several packages share a session.
-var made sync.Map
+var createdContainers sync.Map
 
 // init adds a hook to those that testcontainers-go has for every container. This is the only variable from which it takes them.
 func init() {
@@ -20,24 +20,24 @@ func init() {
 	testcontainers.DefaultLoggingHook = func(logger log.Logger) testcontainers.ContainerLifecycleHooks {
 		hooks := of(logger)
 		hooks.PostCreates = append(hooks.PostCreates, func(_ context.Context, c testcontainers.Container) error {
-			made.Store(c.GetContainerID(), goroutine.Marked())
+			createdContainers.Store(c.GetContainerID(), goroutine.Marked())
 			return nil
 		})
 		hooks.PostStarts = append(hooks.PostStarts, func(_ context.Context, c testcontainers.Container) error {
-			waiting(c.GetContainerID(), true)
+			recordWait(c.GetContainerID(), true)
 			return nil
 		})
 		hooks.PostReadies = append(hooks.PostReadies, func(_ context.Context, c testcontainers.Container) error {
-			waiting(c.GetContainerID(), false)
+			recordWait(c.GetContainerID(), false)
 			return nil
 		})
 		return hooks
 	}
 }
 
-// madeHere reports whether testcontainers-go has created a container in this process, and for which recording, if it is known.
-func madeHere(id string) (of goroutine.ID, is bool) {
-	value, is := made.Load(id)
+// createdHere reports whether testcontainers-go has created a container in this process, and for which recording, if it is known.
+func createdHere(id string) (of goroutine.ID, is bool) {
+	value, is := createdContainers.Load(id)
 	if is {
 		of = value.(goroutine.ID)
 	}

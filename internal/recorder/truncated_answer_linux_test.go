@@ -20,7 +20,7 @@ func TestAnswerThatIsCutIsAFailure(t *testing.T) {
 		{"nothing", probe.DNSEvent{Protocol: flow.UDP, Cut: 1}, false},
 	} {
 		c := &Recorder{}
-		c.learn(&row.event, nil)
+		c.handleAnswer(&row.event, nil)
 		if (c.failure != nil) != row.fails {
 			t.Errorf("%s: the recording's failure is %v", row.reason, c.failure)
 		}

@@ -29,7 +29,7 @@ func TestFlowsOfStrangersAreNotLookedAt(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	m := &Recording{recorder: c, name: "T", identifier: endpoint.New(endpoint.Config{}), seen: make(map[observationKey]observation)}
+	m := &Recording{recorder: c, test: "T", identifier: endpoint.New(endpoint.Config{}), observations: make(map[observationKey]observation)}
 	if err := c.add(m); err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestFlowsOfStrangersAreNotLookedAt(t *testing.T) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	of := make(map[uint64]int)
-	for key := range m.seen {
+	for key := range m.observations {
 		of[key.Cgroup]++
 	}
 	if of[stranger] != 0 || of[container] != 1 {
@@ -86,7 +86,7 @@ func TestCgroupsThatLieDeepAreLookedUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		birth := &probe.CgroupEvent{Cgroup: of[top], Names: names[:16], Cut: true}
-		if nobodys(birth) {
+		if isOutsideContainers(birth) {
 			t.Errorf("a cgroup somewhere below %s is disregarded at once", top)
 		}
 		c.handle([]probe.Event{birth})
@@ -96,8 +96,8 @@ func TestCgroupsThatLieDeepAreLookedUp(t *testing.T) {
 	if ids := c.containers.cgroups[of[container]].ids; !slices.Equal(ids, []string{container}) {
 		t.Errorf("the containers of one are %v", ids)
 	}
-	if c.isNobodys(of[container]) || !c.isNobodys(of["build"]) {
-		t.Errorf("nobody's: %v for the container's, %v for the other one", c.isNobodys(of[container]), c.isNobodys(of["build"]))
+	if c.isUnrelated(of[container]) || !c.isUnrelated(of["build"]) {
+		t.Errorf("nobody's: %v for the container's, %v for the other one", c.isUnrelated(of[container]), c.isUnrelated(of["build"]))
 	}
 }
 
