@@ -85,7 +85,7 @@ var layers = map[string]layer{
 	"internal/recording": {own: []string{"netzerotest/flow"}},
 	"golden": {
 		own:    []string{"internal/policy", "internal/cilium", "internal/kubeyaml"},
-		others: slices.Concat(kubernetes, []string{"github.com/google/go-cmp", "golang.org/x/mod/module", "golang.org/x/text/unicode/norm"}),
+		others: slices.Concat(kubernetes, []string{"golang.org/x/mod/module", "golang.org/x/text/unicode/norm"}),
 		tests:  slices.Concat(unix, []string{"netzerotest/flow", "go.yaml.in/yaml"}),
 	},
 	"internal/kubeyaml": {others: []string{"go.yaml.in/yaml", "sigs.k8s.io/json", "sigs.k8s.io/yaml"}},
