@@ -17,7 +17,9 @@ func changing(c config, all []settled) []changingPort {
 			continue
 		}
 		p := changingPort{flow: s.flow, container: s.server, test: s.identity.Test}
-		same := func(q changingPort) bool { return asSeen(p.flow) == asSeen(q.flow) && p.container == q.container }
+		same := func(q changingPort) bool {
+			return policyKeyOf(p.flow) == policyKeyOf(q.flow) && p.container == q.container
+		}
 		if !slices.ContainsFunc(found, same) {
 			found = append(found, p)
 		}

@@ -13,7 +13,9 @@ import (
 // flow turns a sighting into what a policy has to know of it; false where that is nothing.
 func (s *settling) flow(l located) (settled, bool) {
 	f := settled{flow: l.flow, identity: l.identity, key: l.event.Key, stray: l.stray}
-	f.flow.Binaries = s.binaryOf(f.flow.Process, l.from != nil)
+	if binary := s.binaryOf(f.flow.Process, l.from != nil); binary != "" {
+		f.flow.Binaries = []string{binary}
+	}
 	switch {
 	case l.missing, l.from != nil && !s.own[l.from.ID]:
 		return f, false // somebody else's

@@ -7,6 +7,7 @@ package flow
 import (
 	"cmp"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,52 +51,46 @@ func (p Protocol) HasPorts() bool { return p == TCP || p == UDP || p == SCTP }
 // IsICMP reports whether the protocol is ICMP, of either family of addresses.
 func (p Protocol) IsICMP() bool { return p == ICMP || p == ICMPv6 }
 
-// Process is the process that opened a flow, or the zero value where the kernel could not tell.
-type Process struct {
-	PID     int    // as the recording process sees it; 0 where unknown
-	Name    string // the executable's file name, else the kernel's thread name (at most 15 bytes)
-	Command string // the command line, arguments separated by spaces; empty where the process was gone
-
-	Executable string // its path; empty where the process was gone
-	Parents    string // processes from which it descends, the nearest first, up to the recording one or the first of the container; empty for these
-	Container  string // the name of the container in which it ran, and its image; empty elsewhere
-	Image      string
-	Exec       string // the command that the engine let into the container (docker exec, a health check) from which it descends, arguments separated by spaces; empty for all others, and where that is not known
-	Stack      Stack  // of the goroutine that opened the flow, in the recording process; empty elsewhere, or where it is not known
-
-	// Test is the test that opened the flow, or "TestMain"; where neither is known, in brackets what is. Only a recording of a
-	// whole package has it, and of no container.
-	Test string
-}
-
-// Flow is one source talking to one destination over one protocol and port, however often it did.
+// Flow is one source that sends to one destination over one protocol and port, however often. Flows are not comparable
+// with ==; use [Flow.Equal] for all fields, or [Flow.Compare] for those that a policy sees.
 type Flow struct {
 	Source      Endpoint
 	Destination Endpoint
 	Protocol    Protocol
 	Port        uint16 // the destination's port; 0 for protocols without ports
-	ICMPType    uint8  // of ICMP and ICMPv6, what was asked for: 8 or 128 for an echo; 0 where that is not known
+	ICMPType    uint8  // of ICMP and ICMPv6, the type of the request: 8 or 128 for an echo; 0 if unknown
 
-	Count   uint64        // connection attempts (TCP) or datagrams (all else)
+	Count   uint64        // connection attempts (TCP) or datagrams (all other protocols)
 	First   time.Duration // from the start of the recording to the first of them
-	Process Process       // who opened the first of them
+	Process Process       // the process that opened the first of them
 
-	// Lookup: a DNS name that was looked up and got no address, and so an attempt of which neither protocol nor port is known.
+	// Lookup marks a DNS name that was looked up and has no address. Its Protocol and Port are 0.
 	Lookup bool
-	// Before: sent over a connection that had been opened before the recording began. Of no meaning to a policy.
+	// Before marks traffic over a connection that was opened before the recording began. Policies ignore this field.
 	Before bool
 
-	// Dialled is the port that the first of them dialled, where it is not the destination's own: one that a container
-	// publishes, or that a Peer stands for. 0 elsewhere. Of no meaning to a policy.
+	// Dialled is the port that the first of them dialled, if it differs from Port: a port that a container publishes, or
+	// one that the option Peer stands for. It is 0 otherwise. Policies ignore this field.
 	Dialled uint16
-	// Named is who or what gave the destination its name, beyond its Evidence: "Peer at shop_test.go:31",
-	// "container orders-db-1 (image postgres:17)". Empty where there is no more to say. Of no meaning to a policy.
+	// Named says what gave the destination its name, in more detail than its Evidence: "Peer at shop_test.go:31",
+	// "container orders-db-1 (image postgres:17)". It is empty if there is nothing to add. Policies ignore this field.
 	Named string
 
-	// Binaries are the file names of all programs that opened any of them, sorted and separated by commas: without the test's
-	// own, and without those that are not known. Of a longer name it is the first 63 bytes. A byte that is neither letter nor
-	// digit of ASCII nor one of "._+@-" is written as in URLs: "my%20tool".
-	Binaries string
+	// Binaries are the file names of all programs that opened the flow, sorted, without duplicates. The test's own binary
+	// and unknown programs are left out. A name is cut to 63 bytes; each byte other than ASCII letters, digits and
+	// "._+@-" is percent-encoded: "my%20tool".
+	Binaries []string
+}
+
+// Equal reports whether all fields of f and g are equal, counts, times and processes included. A nil slice equals an
+// empty one. For flows of different runs [Flow.Compare] is the better choice, since times and process ids differ.
+//
+// go-cmp calls Equal as well, so its options that ignore single fields of a Flow have no effect.
+func (f Flow) Equal(g Flow) bool {
+	return f.Source == g.Source && f.Destination == g.Destination && f.Protocol == g.Protocol && f.Port == g.Port &&
+		f.ICMPType == g.ICMPType && f.Count == g.Count && f.First == g.First && f.Process.Equal(g.Process) &&
+		f.Lookup == g.Lookup && f.Before == g.Before && f.Dialled == g.Dialled && f.Named == g.Named &&
+		slices.Equal(f.Binaries, g.Binaries)
 }
 
 // Compare orders flows by what a policy sees of them: source, destination, port, protocol. Flows that compare equal

@@ -3,7 +3,6 @@ package flow
 import (
 	"maps"
 	"slices"
-	"strings"
 )
 
 // key is what makes two flows the same flow.
@@ -81,15 +80,15 @@ func Fold(flows []Flow) []Flow {
 	})
 }
 
-// uniteBinaries returns the union of two lists of [Flow].Binaries.
-func uniteBinaries(a, b string) string {
-	if a == b || b == "" {
+// uniteBinaries returns the union of two lists of [Flow].Binaries. It changes neither of them.
+func uniteBinaries(a, b []string) []string {
+	if len(b) == 0 || slices.Equal(a, b) {
 		return a
 	}
-	if a == "" {
+	if len(a) == 0 {
 		return b
 	}
-	all := append(strings.Split(a, ","), strings.Split(b, ",")...)
+	all := slices.Concat(a, b)
 	slices.Sort(all)
-	return strings.Join(slices.Compact(all), ",")
+	return slices.Compact(all)
 }
