@@ -114,7 +114,7 @@ func (r *Recording) Flows() []Flow {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.capture == nil || r.final != nil {
-		return slices.Clone(r.final)
+		return cloneFlows(r.final)
 	}
 	recorded, err := r.capture.settle()
 	var option *optionError // which the end of the test tells
@@ -122,7 +122,18 @@ func (r *Recording) Flows() []Flow {
 		noteFailure(r.tb)
 		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
 	}
-	return recorded.flows
+	return cloneFlows(recorded.flows)
+}
+
+// cloneFlows returns flows that share no slices with the recording, because a test may change what Flows returned.
+func cloneFlows(flows []Flow) []Flow {
+	flows = slices.Clone(flows)
+	for i := range flows {
+		f := &flows[i]
+		f.Binaries, f.Process.Parents = slices.Clone(f.Binaries), slices.Clone(f.Process.Parents)
+		f.Process.Stack = slices.Clone(f.Process.Stack)
+	}
+	return flows
 }
 
 // running and updated map golden files to the tests that they belong to: those that run, and with an update those that

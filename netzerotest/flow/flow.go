@@ -222,8 +222,8 @@ type Endpoint struct {
 // WorkloadEndpoint returns the [Endpoint.Identity] of a workload in the namespace of the policy, to compare with.
 func WorkloadEndpoint(name string) Endpoint { return Endpoint{Kind: Workload, Name: name} }
 
-// ExternalHost returns the [Endpoint.Identity] of a host outside the cluster with public addresses, to compare with. Its
-// name is a DNS name in lower case without a trailing dot.
+// ExternalHost returns the [Endpoint.Identity] of a host outside the cluster with public addresses, to compare with.
+// The name is a DNS name in lower case without a trailing dot.
 func ExternalHost(name string) Endpoint { return Endpoint{Kind: External, Name: name} }
 
 // ClusterResolver is the DNS service of a cluster, by the name and namespace that every common distribution uses.
