@@ -15,7 +15,7 @@ import (
 func TestAPeerIsACallerOfOthers(t *testing.T) {
 	workload := func(name string) flow.Endpoint { return flow.Endpoint{Kind: flow.Workload, Name: name} }
 	opens := func(from, to string, port uint16) Flow {
-		return Flow{Source: workload(from), Destination: workload(to), Protocol: flow.TCP, Port: port, Count: 1, Binaries: "postgres"}
+		return Flow{Source: workload(from), Destination: workload(to), Protocol: flow.TCP, Port: port, Count: 1, Binaries: []string{"postgres"}}
 	}
 	recorded := recording.Recording{
 		Flows:     []Flow{opens("orders-db", "checkout", 8080), opens("orders-db", "replica", 5432)},

@@ -220,7 +220,7 @@ func (d *deployment) reach(f Flow) []Flow {
 		named := f.Destination
 		for _, a := range m.Addresses { // at a port that none of them has, or without one: it is a flow all the same
 			f.Destination = standsFor(named, a.Addr)
-			if !slices.Contains(flows, f) {
+			if !slices.ContainsFunc(flows, f.Equal) {
 				flows = append(flows, f)
 			}
 		}

@@ -118,7 +118,7 @@ func (r *Recording) Flows() []Flow {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.live == nil || r.final != nil {
-		return slices.Clone(r.final)
+		return cloneFlows(r.final)
 	}
 	recorded, err := r.live.Resolve()
 	var option *recording.OptionError // which the end of the test tells
@@ -126,7 +126,18 @@ func (r *Recording) Flows() []Flow {
 		noteFailure(r.tb)
 		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
 	}
-	return recorded.Flows
+	return cloneFlows(recorded.Flows)
+}
+
+// cloneFlows returns flows that share no slices with the recording, because a test may change what Flows returned.
+func cloneFlows(flows []Flow) []Flow {
+	flows = slices.Clone(flows)
+	for i := range flows {
+		f := &flows[i]
+		f.Binaries, f.Process.Parents = slices.Clone(f.Binaries), slices.Clone(f.Process.Parents)
+		f.Process.Stack = slices.Clone(f.Process.Stack)
+	}
+	return flows
 }
 
 // running and updated map golden files to the tests that they belong to: those that run, and with an update those that

@@ -13,7 +13,9 @@ import (
 // finish replaces what the kernel saw of a flow by what a policy has to know of it. It returns false if no policy has to
 // know it.
 func (r *resolution) finish(f attributedFlow) (attributedFlow, bool) {
-	f.flow.Binaries = r.binaryOf(f.flow.Process, f.from != nil)
+	if binary := r.binaryOf(f.flow.Process, f.from != nil); binary != "" {
+		f.flow.Binaries = []string{binary}
+	}
 	switch {
 	case f.missing, f.from != nil && !r.owned[f.from.ID]:
 		return f, false // another test's, or unrelated

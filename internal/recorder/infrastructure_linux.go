@@ -54,8 +54,10 @@ func (r *Recorder) infrastructureOf(e *probe.FlowEvent) string {
 }
 
 // isWaitStrategy reports whether a flow was opened by a wait.Strategy of testcontainers, its own or somebody's.
-func isWaitStrategy(stack flow.Stack) bool {
-	return strings.Contains(string(stack), waitMethod+"\t") || strings.Contains(string(stack), waitMethod+".func")
+func isWaitStrategy(stack []flow.Frame) bool {
+	return slices.ContainsFunc(stack, func(f flow.Frame) bool {
+		return strings.HasSuffix(f.Function, waitMethod) || strings.Contains(f.Function, waitMethod+".func")
+	})
 }
 
 // waitMethod is the method of wait.Strategy.
@@ -65,7 +67,7 @@ const waitMethod = ".WaitUntilReady"
 // that there is one.
 func (r *Recorder) isHealthCheck(e *probe.FlowEvent) bool {
 	ids := r.containers.cgroups[e.Cgroup].ids
-	if len(ids) == 0 || e.Process.Exec == "" && (e.Process.Command != "" || e.Process.Parents != "") {
+	if len(ids) == 0 || e.Process.Exec == "" && (e.Process.Command != "" || len(e.Process.Parents) > 0) {
 		return false
 	}
 	container, known := r.containers.now(ids[len(ids)-1])
@@ -113,7 +115,7 @@ func opensHealthCheck(c docker.Container, p flow.Process) bool {
 	}
 	if p.Exec == "" { // it may have ended
 		main, _, _ := strings.Cut(c.Command, " ")
-		return p.Command == "" && p.Parents == "" && names(p.Name) && path.Base(main) != p.Name
+		return p.Command == "" && len(p.Parents) == 0 && names(p.Name) && path.Base(main) != p.Name
 	}
 	for command := range c.Execs {
 		if command != c.HealthCheck && (p.Exec == command || strings.HasSuffix(command, " "+p.Exec)) {
@@ -206,7 +208,6 @@ func (r *resolution) infrastructureOf(l attributedFlow) string {
 
 // leadsToCaller reports whether a stack is known up to where the goroutine began, and does not end with a go
 // statement of a library's.
-func leadsToCaller(stack flow.Stack) bool {
-	frames := stack.Frames()
-	return len(frames) > 0 && !frames[len(frames)-1].Started
+func leadsToCaller(stack []flow.Frame) bool {
+	return len(stack) > 0 && !stack[len(stack)-1].Started
 }

@@ -106,8 +106,7 @@ func (r *Recorder) testOf(e *probe.FlowEvent) string {
 
 // testFunction returns the function, without its package, by which package testing runs the test to which calls lead: "TestShop"
 // or, of a subtest, "TestShop.func1"; "" where they lead to none.
-func testFunction(stack flow.Stack) string {
-	calls := stack.Frames()
+func testFunction(calls []flow.Frame) string {
 	runner := slices.IndexFunc(calls, func(f flow.Frame) bool { return slices.Contains(runners, f.Function) })
 	for i := runner - 1; i >= 0; i-- {
 		if strings.HasPrefix(calls[i].Function, between) {
@@ -124,8 +123,8 @@ func testFunction(stack flow.Stack) string {
 
 // testLiteral returns the function, without its package, of which a function literal is among the calls, where that is a test:
 // of a goroutine that a timer started no more is known.
-func testLiteral(stack flow.Stack) string {
-	for _, call := range slices.Backward(stack.Frames()) {
+func testLiteral(calls []flow.Frame) string {
+	for _, call := range slices.Backward(calls) {
 		function := strings.TrimPrefix(call.Function, call.Package()+".")
 		if isTest.MatchString(function) && strings.HasSuffix(call.File, "_test.go") {
 			return function
