@@ -56,7 +56,7 @@
 // up at the same moment, the TLS server name or the HTTP/1 Host decides. If a client sends neither, every name gets the
 // flows to that address and port.
 //
-// Tests that run in parallel in one process are attributed by goroutine: a flow belongs to the recording whose
-// goroutine opened it, or started the process that opened it. A flow that no recorded test opened is in all recordings
-// that overlap, and a notice lists it (docs/attribution.md).
+// Tests that run in parallel in one process are attributed by goroutine: a flow belongs to the recording of the
+// goroutine that opened it, or that started the process that opened it. A flow that no recorded test opened is in all
+// recordings that overlap, and a notice lists it (docs/attribution.md).
 package netzerotest

@@ -40,7 +40,7 @@ type config struct {
 	folds     []string      // patterns of names
 	ranges    []policy.PortRange
 
-	closeIngress bool // what nobody was seen to call is closed for ingress
+	closeIngress bool // containers without a caller deny ingress
 	defaultDeny  bool // a policy denies all traffic of each namespace
 
 	clusterDomains []string          // besides cluster.local
