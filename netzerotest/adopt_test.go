@@ -1,6 +1,7 @@
 package netzerotest
 
 import (
+	"github.com/netzero-dev/netzero/internal/placement"
 	"os"
 	"path/filepath"
 	"testing"
@@ -39,13 +40,12 @@ spec:
   egress: [{}]
 `
 	)
-	c := config{binaries: true}
-	flows, scope, _, err := c.deploy(recorded)
+	placed, err := placement.Place(recorded, config{binaries: true}.placement())
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkPeer(t, kubernetes(scope), kubernetesWant, flows)
-	checkPeer(t, ciliums(scope), ciliumWant, flows)
+	checkPeer(t, kubernetes(placed.Scope), kubernetesWant, placed.Flows)
+	checkPeer(t, ciliums(placed.Scope), ciliumWant, placed.Flows)
 }
 
 func checkPeer[P golden.Policy](t *testing.T, d dialect[P], want string, flows []Flow) {

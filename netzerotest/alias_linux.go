@@ -7,14 +7,7 @@ import (
 
 // clusterName returns the workload for which a name with dots stands, and false where it is a host's.
 func (c config) clusterName(name string) (flow.Endpoint, bool) {
-	if e := c.alias(name); e.Kind == flow.Workload {
-		return e, true
-	}
-	if c.manifests == nil {
-		return flow.Endpoint{}, false
-	}
-	object, namespace, known := c.manifests.Resolve(name, c.namespace)
-	return flow.Endpoint{Kind: flow.Workload, Name: object, Namespace: namespace}, known
+	return c.placement().ClusterName(name)
 }
 
 // hostOf returns the host outside of the cluster for which a container stands, "" for any other container: one that goes by

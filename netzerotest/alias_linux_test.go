@@ -1,6 +1,7 @@
 package netzerotest
 
 import (
+	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
 	"testing"
 
 	"github.com/netzero-dev/netzero/internal/docker"
@@ -9,7 +10,7 @@ import (
 
 // TestWhatContainersWithDotsInTheirNamesStandFor holds the rows of docs/identity.md that are about aliases.
 func TestWhatContainersWithDotsInTheirNamesStandFor(t *testing.T) {
-	shop := readManifests(t, shopManifests)
+	shop := manifesttest.Read(t, manifesttest.Shop)
 	for _, tt := range []struct {
 		reason, alias   string
 		config          config

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/netzero-dev/netzero/golden"
-	"github.com/netzero-dev/netzero/internal/manifest"
+	"github.com/netzero-dev/netzero/internal/placement"
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
@@ -17,8 +17,8 @@ import (
 
 // refuseChanging returns an error for the flows to ports that change with every run, unless the committed policies
 // allow them: a person may have written a range, or all ports. The error is an *recording.OptionError.
-func (r *Recording) refuseChanging(recorded recording.Recording, scope policy.Scope) error {
-	found := r.config.unnamedPorts(recorded, scope)
+func (r *Recording) refuseChanging(placed placement.Placement) error {
+	found, scope := slices.Clone(placed.EphemeralPorts), placed.Scope
 	if len(found) == 0 {
 		return nil
 	}
@@ -49,33 +49,6 @@ func notAllowed[P golden.Policy](d dialect[P], file *golden.File, all []recordin
 		with := d.rules.NotIsolated(d.of(file), []Flow{p.Flow})
 		return evaluate(p.Flow).Outcome == policy.Allowed && slices.Equal(with, before)
 	})
-}
-
-// unnamedPorts returns the flows to ports that change, as they are in the cluster, of workloads that get policies,
-// without those at ports that the manifests or the option Ports name.
-func (c config) unnamedPorts(recorded recording.Recording, scope policy.Scope) []recording.EphemeralPort {
-	d := &deployment{config: c, scope: scope, found: make(map[flow.Endpoint]*manifest.Match)}
-	isSubject := func(e flow.Endpoint) bool {
-		is := func(s policy.Subject) bool {
-			return s.Name == e.Name && (s.Namespace == e.Namespace || e.Namespace == "")
-		}
-		return e.Kind == flow.Workload && !e.Node && slices.ContainsFunc(scope.Subjects, is)
-	}
-	var found []recording.EphemeralPort
-	for _, p := range recorded.EphemeralPorts {
-		if to := p.Flow.Destination; to.Kind == flow.Workload {
-			m := d.find(to.Identity(), false)
-			if m != nil && (len(m.Selector) == 0 || m.Serves(p.Flow.Port, p.Flow.Protocol)) {
-				continue
-			}
-		}
-		asRecorded := p.Flow
-		p.Flow.Source, p.Flow.Destination = d.place(p.Flow.Source), d.place(p.Flow.Destination)
-		if !c.fixes(asRecorded) && !c.fixes(p.Flow) && (isSubject(p.Flow.Source) || isSubject(p.Flow.Destination)) {
-			found = append(found, p)
-		}
-	}
-	return found
 }
 
 // describeChanging names each server once, with its ports and who called it there, and says what to do.

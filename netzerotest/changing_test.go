@@ -1,6 +1,7 @@
 package netzerotest
 
 import (
+	"github.com/netzero-dev/netzero/internal/placement"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -116,12 +117,12 @@ func TestPortsThatChangeAreRefused(t *testing.T) {
 					recorded.Flows = append(recorded.Flows, f)
 					recorded.EphemeralPorts = append(recorded.EphemeralPorts, recording.EphemeralPort{Flow: f, Container: "ftp-1 (netzero/ftp)"})
 				}
-				_, scope, _, err := r.config.deploy(recorded)
+				placed, err := placement.Place(recorded, r.config.placement())
 				if err != nil {
 					t.Fatal(err)
 				}
 				got := ""
-				if err := r.refuseChanging(recorded, scope); err != nil {
+				if err := r.refuseChanging(placed); err != nil {
 					got = err.Error()
 				}
 				if diff := cmp.Diff(row.want, got); diff != "" {

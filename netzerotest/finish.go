@@ -10,6 +10,7 @@ import (
 
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/goroutine"
+	"github.com/netzero-dev/netzero/internal/placement"
 	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/report"
 )
@@ -95,21 +96,22 @@ func hasCaller(like func(function string) bool) bool {
 // judge holds the flows against the golden file, or writes it.
 func (r *Recording) judge(settled recording.Recording) {
 	r.tb.Helper()
-	flows, scope, notices, err := r.config.deploy(settled)
+	placed, err := placement.Place(settled, r.config.placement())
 	if err != nil {
 		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
 		return
 	}
-	if err := r.refuseChanging(settled, scope); err != nil {
+	if err := r.refuseChanging(placed); err != nil {
 		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
 		return
 	}
 	r.programs = settled.Initiators
 	result := report.Report{
 		Test: r.tb.Name(), Golden: relative(r.golden), Workload: r.config.workload, Module: goroutine.Module(),
-		Strict: r.config.strict, Notices: slices.Concat(settled.Notices, notices), Accept: acceptCommandHere(r.tb),
+		Strict: r.config.strict, Notices: slices.Concat(settled.Notices, placed.Notices), Accept: acceptCommandHere(r.tb),
 	}
 	r.tellUnanswered(&result, settled.Unserved)
+	flows, scope := placed.Flows, placed.Scope
 	switch {
 	case r.shared != nil && r.config.cilium:
 		holdShared(r, ciliums(scope), result, flows)

@@ -1,6 +1,7 @@
 package netzerotest
 
 import (
+	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
 	"slices"
 
 	"github.com/netzero-dev/netzero/netzerotest/flow"
@@ -12,7 +13,7 @@ var (
 
 	// shopScene is a scene of the test process in namespace web, beside the manifests of a shop.
 	shopScene = func(dials ...dial) scene {
-		return scene{options: inWeb, manifests: shopManifests, dials: dials}
+		return scene{options: inWeb, manifests: manifesttest.Shop, dials: dials}
 	}
 	bareScene = func(dials ...dial) scene { return scene{dials: dials} }
 

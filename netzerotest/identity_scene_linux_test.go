@@ -3,6 +3,8 @@ package netzerotest
 import (
 	"encoding/json"
 	"fmt"
+	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
+	"github.com/netzero-dev/netzero/internal/placement"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -201,7 +203,7 @@ func (s scene) play(t *testing.T, cilium bool) sceneResult {
 	if err != nil {
 		return sceneResult{err: err}
 	}
-	cfg.manifests = readManifests(t, s.manifests)
+	cfg.manifests = manifesttest.Read(t, s.manifests)
 	recorded, err := s.record(t, cfg)
 	r := &Recording{tb: t, config: cfg, golden: filepath.Join(t.TempDir(), "golden.yaml")}
 	var out sceneResult
@@ -214,11 +216,12 @@ func (s scene) play(t *testing.T, cilium bool) sceneResult {
 		out.notices, out.err = slices.Concat(recorded.Notices, recorded.Announced), err
 		return out
 	}
-	out.flows, out.scope, out.notices, out.err = cfg.deploy(recorded)
-	if out.err == nil {
-		out.err = r.refuseChanging(recorded, out.scope)
+	placed, err := placement.Place(recorded, cfg.placement())
+	if err == nil {
+		err = r.refuseChanging(placed)
 	}
-	out.notices = slices.Concat(out.notices, recorded.Notices, recorded.Announced, recorded.Unserved)
+	out.flows, out.scope, out.err = placed.Flows, placed.Scope, err
+	out.notices = slices.Concat(placed.Notices, recorded.Notices, recorded.Announced, recorded.Unserved)
 	return out
 }
 

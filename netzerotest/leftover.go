@@ -8,6 +8,7 @@ import (
 
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/goroutine"
+	"github.com/netzero-dev/netzero/internal/placement"
 	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/report"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
@@ -45,7 +46,7 @@ func (r *Recording) tellLeftovers() {
 // judge returns the failure text, or "".
 func (l leftover) judge(neighbour string) string {
 	t := l.test
-	flows, scope, _, err := t.config.deploy(l.recorded)
+	placed, err := placement.Place(l.recorded, t.config.placement())
 	if err = errors.Join(l.err, err); err != nil {
 		return fmt.Sprintf("netzero: %s: what a goroutine or a process opened that %s left behind cannot be judged: %v", neighbour, t.name, err)
 	}
@@ -54,9 +55,9 @@ func (l leftover) judge(neighbour string) string {
 		Accept: acceptCommandHere(t.tb), Neighbour: neighbour,
 	}
 	if t.config.cilium {
-		err = judgeLeftover(&result, t, ciliums(scope), flows)
+		err = judgeLeftover(&result, t, ciliums(placed.Scope), placed.Flows)
 	} else {
-		err = judgeLeftover(&result, t, kubernetes(scope), flows)
+		err = judgeLeftover(&result, t, kubernetes(placed.Scope), placed.Flows)
 	}
 	if err != nil {
 		return fmt.Sprintf("netzero: %s: %v", t.name, err)

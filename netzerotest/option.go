@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/manifest"
+	"github.com/netzero-dev/netzero/internal/placement"
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
@@ -101,6 +103,23 @@ func (c config) process() policy.Scope {
 // ignored is what the option Ignore leaves out.
 func (c config) ignored() endpoint.Ignored {
 	return endpoint.Ignored{Destinations: c.ignores, Driver: c.driver}
+}
+
+// identification says how destinations are identified.
+func (c config) identification(peers endpoint.Peers) endpoint.Config {
+	return endpoint.Config{Self: os.Getpid(), Peers: peers, Workload: c.workload, ClusterDomains: c.clusterDomains}
+}
+
+// placement is what decides about the place of a recording in the cluster.
+func (c config) placement() placement.Options {
+	return placement.Options{
+		Workload: c.workload, Namespace: c.namespace, Named: c.named, Manifests: c.manifests, ClusterDomains: c.clusterDomains,
+		Ignored: c.ignored(), Cilium: c.cilium,
+		Rules: policy.Scope{
+			Fold: c.folds, Ranges: c.ranges, Binaries: c.binaries, CloseIngress: c.closeIngress, DenyAll: c.defaultDeny,
+			Resolvers: c.resolvers,
+		},
+	}
 }
 
 // defaultWorkload is the name of the package's directory, as far as it can be a Kubernetes name.

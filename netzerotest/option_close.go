@@ -1,11 +1,5 @@
 package netzerotest
 
-import (
-	"fmt"
-
-	"github.com/netzero-dev/netzero/internal/policy"
-)
-
 // CloseIngress closes for ingress what was wholly recorded and what nobody was seen to call, such as a job or a
 // worker: its policy has the type Ingress without a rule. Without the option it stays open, because a test need not
 // see every caller. What is closed already stays so without the option. The test process is never closed, whose
@@ -28,12 +22,4 @@ func DefaultDeny() Option {
 		c.defaultDeny = true
 		return nil
 	})
-}
-
-// noticeDenied says whose callers in production a default-deny-all shuts out.
-func (d *deployment) noticeDenied() {
-	if d.scope.DenyAll && !d.config.driver {
-		d.notices = append(d.notices, fmt.Sprintf("%s denies in the cluster what calls %s there and did not in this test: add its callers by hand to policy %s, where updates keep them",
-			policy.DenyAllName, d.config.workload, d.config.workload))
-	}
 }

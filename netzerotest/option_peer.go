@@ -9,7 +9,7 @@ import (
 )
 
 // examplePort stands in the advice where only the user knows the port.
-const examplePort = ":8080"
+const examplePort = endpoint.ExamplePort
 
 // Peer names a destination that the test cannot know: in the policy it is the pods with the label app of that name, or the
 // host of the internet.

@@ -4,14 +4,11 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/netzero-dev/netzero/golden"
-	"github.com/netzero-dev/netzero/internal/manifest"
 	"github.com/netzero-dev/netzero/internal/policy"
-	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/report"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -122,37 +119,6 @@ func TestIgnoreNamesFlowsWithoutPorts(t *testing.T) {
 			if got := c.ignored().Has(row.flow); got != row.want {
 				t.Errorf("Ignore(%q) leaves out %s: %v", address, row.flow.Target(), got)
 			}
-		}
-	}
-}
-
-const endpoints = `{apiVersion: v1, kind: Service, metadata: {name: ldap}, spec: {ports: [{port: 389}]}}
----
-{apiVersion: v1, kind: Endpoints, metadata: {name: ldap}, subsets: [{addresses: [{ip: 203.0.113.9}], ports: [{port: 389}]}]}
-`
-
-// What goes to the addresses behind a Service is a flow, at whichever port, and without one.
-func TestNothingToAServiceIsLeftOut(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "all.yaml"), []byte(endpoints), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	manifests, err := manifest.Read(dir, "all.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ldap := flow.Endpoint{Kind: flow.Workload, Name: "ldap"}
-	shop := flow.Endpoint{Kind: flow.Workload, Name: "shop"}
-	for _, f := range []Flow{
-		{Source: shop, Destination: ldap, Protocol: flow.TCP, Port: 389},
-		{Source: shop, Destination: ldap, Protocol: flow.UDP, Port: 389},
-		{Source: shop, Destination: ldap, Protocol: flow.ICMP, ICMPType: 8},
-		{Source: shop, Destination: ldap, Lookup: true},
-	} {
-		flows, _, _, err := config{manifests: manifests}.deploy(recording.Recording{Flows: []Flow{f}, Workloads: []recording.Workload{{Name: "shop"}}})
-		if err != nil || len(flows) != 1 || flows[0].Protocol != f.Protocol || flows[0].Lookup != f.Lookup ||
-			!f.Lookup && !slices.Equal([]netip.Addr{flows[0].Destination.Addr}, []netip.Addr{netip.MustParseAddr("203.0.113.9")}) {
-			t.Errorf("%s became %v: %v", f.Target(), flows, err)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/netzero-dev/netzero/internal/placement"
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/recording"
 )
@@ -64,24 +65,24 @@ func recordingFile(v recording.File, test string) string {
 
 // value returns what was recorded as a value. incomplete is the error of the capture.
 func (r *Recording) value(recorded recording.Recording, incomplete error) recording.File {
-	flows, scope, notices, err := r.config.deploy(recorded)
+	placed, err := placement.Place(recorded, r.config.placement())
 	if err == nil {
-		err = r.refuseChanging(recorded, scope)
+		err = r.refuseChanging(placed)
 	}
 	v := recording.File{
 		Version: recording.Version, Test: r.tb.Name(), Golden: fromPackage(r.golden),
-		Flows: recording.FromFlows(flows), Recorded: recording.FromFlows(recorded.Flows),
-		Notices: slices.Concat(recorded.Notices, notices, recorded.Unserved),
+		Flows: recording.FromFlows(placed.Flows), Recorded: recording.FromFlows(recorded.Flows),
+		Notices: slices.Concat(recorded.Notices, placed.Notices, recorded.Unserved),
 	}
 	if pkg := packagePath(); pkg != "." {
 		v.Package = pkg
 	}
-	for _, s := range scope.Subjects {
+	for _, s := range placed.Scope.Subjects {
 		w := r.config.workloadValue(s.Workload)
 		w.AllTraffic = s.Whole
 		v.Workloads = append(v.Workloads, w)
 	}
-	for _, w := range scope.Peers {
+	for _, w := range placed.Scope.Peers {
 		v.Peers = append(v.Peers, r.config.workloadValue(w))
 	}
 	byName := func(a, b recording.Workload) int {

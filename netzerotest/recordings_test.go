@@ -2,7 +2,7 @@ package netzerotest
 
 import (
 	"errors"
-	"maps"
+	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,7 +18,7 @@ import (
 func ordersScene(t *testing.T) recording.File {
 	t.Helper()
 	r := &Recording{
-		tb: t, config: config{manifests: readManifests(t, deployed)},
+		tb: t, config: config{manifests: manifesttest.Read(t, manifesttest.OrdersDB)},
 		golden: filepath.Join(packageDir, "policies", "orders.yaml"),
 	}
 	checkout := flow.Endpoint{Kind: flow.Workload, Name: "checkout", Namespace: "shop"}
@@ -55,23 +55,6 @@ func TestRecordingAsAValueHasBothSidesOfTheManifests(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
-	}
-}
-
-// A pod with all PodLabels is selected by its own policy, and by the rules of others, which go by the Service.
-func TestPodLabelsMatchEverySelector(t *testing.T) {
-	_, scope, _ := deployBrokers(t)
-	for _, s := range scope.Subjects {
-		got := config{}.workloadValue(s.Workload)
-		all := maps.Clone(got.PodLabels)
-		maps.Copy(all, s.Selector)
-		maps.Copy(all, got.Labels)
-		if diff := cmp.Diff(all, got.PodLabels); diff != "" {
-			t.Errorf("%s: labels are missing from the pods (-want +got)\n%s", s.Name, diff)
-		}
-		if want := map[string]string{"app": "kafka", "part": "broker"}; s.Name == "kafka" && !maps.Equal(got.Labels, want) {
-			t.Errorf("kafka's policy selects %v, want %v", got.Labels, want)
-		}
 	}
 }
 

@@ -66,13 +66,18 @@ var layers = map[string]layer{
 		own: []string{
 			"golden", "internal/report", "internal/policy", "internal/session", "internal/endpoint", "internal/dns",
 			"internal/hostname", "internal/rdns", "internal/docker", "internal/manifest", "internal/probe", "internal/cgroup",
-			"internal/goroutine", "internal/recording", "netzerotest/flow",
+			"internal/goroutine", "internal/placement", "internal/recording", "netzerotest/flow",
 		},
 		others: slices.Concat(kubernetes, unix, []string{"github.com/testcontainers/testcontainers-go"}),
-		tests:  []string{"golang.org/x/tools/txtar", "github.com/moby/moby/client"},
+		tests:  []string{"internal/manifest/manifesttest", "golang.org/x/tools/txtar", "github.com/moby/moby/client"},
 	},
-	"internal/report":    {own: []string{"netzerotest/flow"}},
-	"internal/recording": {own: []string{"netzerotest/flow"}},
+	"internal/placement": {
+		own:   []string{"internal/manifest", "internal/policy", "internal/recording", "internal/endpoint", "netzerotest/flow"},
+		tests: []string{"golden", "internal/manifest/manifesttest"},
+	},
+	"internal/manifest/manifesttest": {own: []string{"internal/manifest"}}, // for tests only
+	"internal/report":                {own: []string{"netzerotest/flow"}},
+	"internal/recording":             {own: []string{"netzerotest/flow"}},
 	"golden": {
 		own:    []string{"internal/policy", "internal/cilium", "internal/kubeyaml"},
 		others: slices.Concat(kubernetes, []string{"github.com/google/go-cmp", "golang.org/x/mod/module", "golang.org/x/text/unicode/norm"}),

@@ -1,7 +1,8 @@
-package netzerotest
+package placement
 
 import (
 	"encoding/json"
+	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
 	"net/netip"
 	"os"
 	"slices"
@@ -15,53 +16,16 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-const shopManifests = `{apiVersion: v1, kind: Service, metadata: {name: orders-db, namespace: shop},
-  spec: {clusterIP: None, selector: {app: db}, ports: [{port: 5432, targetPort: pg}]}}
----
-{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: orders-db, namespace: shop}, spec: {
-  selector: {matchLabels: {app: db}}, template: {metadata: {labels: {app: db}},
-  spec: {containers: [{name: pg, image: pg, ports: [{name: pg, containerPort: 5432}]}]}}}}
----
-{apiVersion: v1, kind: Service, metadata: {name: redis, namespace: shop}, spec: {selector: {app: redis}, ports: [{port: 6379}]}}
----
-{apiVersion: apps/v1, kind: Deployment, metadata: {name: redis, namespace: shop}, spec: {
-  selector: {matchLabels: {app: redis}}, template: {metadata: {labels: {app: redis}},
-  spec: {containers: [{name: redis, image: redis, ports: [{containerPort: 6379}]}]}}}}
----
-{apiVersion: v1, kind: Service, metadata: {name: redis, namespace: web}, spec: {selector: {app: cache}, ports: [{port: 6379}]}}
----
-{apiVersion: apps/v1, kind: Deployment, metadata: {name: redis, namespace: web}, spec: {
-  selector: {matchLabels: {app: cache}}, template: {metadata: {labels: {app: cache}},
-  spec: {containers: [{name: redis, image: redis, ports: [{containerPort: 6379}]}]}}}}
----
-{apiVersion: v1, kind: Service, metadata: {name: basket, namespace: web},
-  spec: {type: ExternalName, externalName: redis.shop.svc.cluster.local}}
----
-{apiVersion: v1, kind: Service, metadata: {name: payments, namespace: web},
-  spec: {type: ExternalName, externalName: api.stripe.com}}
----
-{apiVersion: v1, kind: Service, metadata: {name: search, namespace: web},
-  spec: {type: ExternalName, externalName: search.other.svc.k8s.acme.io}}
----
-{apiVersion: v1, kind: Service, metadata: {name: legacy, namespace: web}, spec: {ports: [{port: 80, targetPort: 8080}]}}
----
-{apiVersion: v1, kind: Endpoints, metadata: {name: legacy, namespace: web},
-  subsets: [{addresses: [{ip: 10.20.0.7}], ports: [{port: 8080}]}]}
----
-{apiVersion: apps/v1, kind: Deployment, metadata: {name: checkout, namespace: web}, spec: {
-  selector: {matchLabels: {app: checkout}}, template: {metadata: {labels: {app: checkout}},
-  spec: {containers: [{name: main, image: checkout}]}}}}
-`
-
 // peersOf returns the peers of each rule that both dialects write for what checkout opens, and the notices.
-func peersOf(t *testing.T, c config, flows ...Flow) (kubernetes, ciliums []string, notices []string) {
+func peersOf(t *testing.T, o Options, flows ...flow.Flow) (kubernetes, ciliums []string, notices []string) {
 	t.Helper()
-	c.workload = "checkout"
+	o.Workload = "checkout"
 	for i := range flows {
-		flows[i].Source = flow.Endpoint{Kind: flow.Workload, Name: "checkout", Namespace: c.namespace}
+		flows[i].Source = flow.Endpoint{Kind: flow.Workload, Name: o.Workload, Namespace: o.Namespace}
 		flows[i].Count = 1
 	}
-	placed, scope, notices, err := c.deploy(recording.Recording{Flows: flows, Workloads: []recording.Workload{{Name: c.workload, Namespace: c.namespace, Labels: c.labels}}})
+	workloads := []recording.Workload{{Name: o.Workload, Namespace: o.Namespace}}
+	placed, err := Place(recording.Recording{Flows: flows, Workloads: workloads}, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +36,7 @@ func peersOf(t *testing.T, c config, flows ...Flow) (kubernetes, ciliums []strin
 		}
 		return strings.ReplaceAll(string(b), `"`, "")
 	}
-	policies := scope.Generate(placed)
+	policies := placed.Scope.Generate(placed.Flows)
 	for _, r := range policies[0].Spec.Egress {
 		if len(r.To) > 0 && r.To[0].IPBlock != nil && r.To[0].IPBlock.CIDR == "0.0.0.0/0" {
 			kubernetes = append(kubernetes, "internet for "+policies[0].Annotations[policy.NamesAnnotation])
@@ -80,7 +44,7 @@ func peersOf(t *testing.T, c config, flows ...Flow) (kubernetes, ciliums []strin
 		}
 		kubernetes = append(kubernetes, text(r.To)+" "+r.Ports[0].Port.String())
 	}
-	for _, r := range (policy.Cilium{Scope: scope}).Generate(placed)[0].Spec.Egress {
+	for _, r := range (policy.Cilium{Scope: placed.Scope}).Generate(placed.Flows)[0].Spec.Egress {
 		peer := text(r.ToEndpoints)
 		switch {
 		case len(r.ToFQDNs) > 0:
@@ -92,7 +56,7 @@ func peersOf(t *testing.T, c config, flows ...Flow) (kubernetes, ciliums []strin
 		}
 		ciliums = append(ciliums, peer+" "+r.ToPorts[0].Ports[0].Port)
 	}
-	return kubernetes, ciliums, notices
+	return kubernetes, ciliums, placed.Notices
 }
 
 const (
@@ -116,9 +80,9 @@ func external(name, port string) [2]string {
 	return [2]string{"internet for " + name + ":" + port + "/TCP", "[{matchName:" + name + "}] " + port}
 }
 
-// TestWhatNamesStandFor holds the rows of docs/identity.md that are about names.
-func TestWhatNamesStandFor(t *testing.T) {
-	shop := readManifests(t, shopManifests)
+// The rows are those of docs/identity.md about names.
+func TestNames_AsInCluster(t *testing.T) {
+	shop := manifesttest.Read(t, manifesttest.Shop)
 	own := func(pair [2]string) [2]string { // the namespace of the policy goes without saying in a NetworkPolicy
 		return [2]string{strings.Replace(pair[0], ",namespaceSelector:{matchLabels:{kubernetes.io/metadata.name:web}}", "", 1), pair[1]}
 	}
@@ -154,9 +118,9 @@ func TestWhatNamesStandFor(t *testing.T) {
 		{"ExternalName to a Service elsewhere", "search", 9200, shop, "web", pods("search", "other", "9200"), ""},
 		{"a Service without a selector", "legacy.web", 80, shop, "web", [2]string{"[{ipBlock:{cidr:10.20.0.7/32}}] 8080", "[{cidr:10.20.0.7/32}] 8080"}, ""},
 	} {
-		c := config{manifests: tt.manifests, namespace: tt.namespace, clusterDomains: []string{"k8s.acme.io"}}
-		identity := endpoint.New(endpoint.Config{ClusterDomains: c.clusterDomains}).Named(tt.dialled)
-		kubernetes, ciliums, notices := peersOf(t, c, Flow{Destination: identity.Endpoint, Protocol: flow.TCP, Port: tt.port})
+		o := Options{Manifests: tt.manifests, Namespace: tt.namespace, ClusterDomains: []string{"k8s.acme.io"}}
+		identity := endpoint.New(endpoint.Config{ClusterDomains: o.ClusterDomains}).Named(tt.dialled)
+		kubernetes, ciliums, notices := peersOf(t, o, flow.Flow{Destination: identity.Endpoint, Protocol: flow.TCP, Port: tt.port})
 		for i, got := range [][]string{kubernetes, ciliums} {
 			dns := []string{kubernetesDNS, ciliumDNS}[i]
 			if len(got) != 2 || !slices.Contains(got, tt.want[i]) || !slices.Contains(got, dns) {
@@ -170,9 +134,9 @@ func TestWhatNamesStandFor(t *testing.T) {
 	}
 }
 
-// TestFakesOfThirdParties is about servers of the test that stand for hosts of the internet, or for pods.
-func TestFakesOfThirdParties(t *testing.T) {
-	shop := readManifests(t, shopManifests)
+// A server of the test stands for a host of the internet, or for pods.
+func TestNames_PeersForThirdParties(t *testing.T) {
+	shop := manifesttest.Read(t, manifesttest.Shop)
 	for _, tt := range []struct {
 		reason, name string
 		manifests    *manifest.Set
@@ -187,24 +151,23 @@ func TestFakesOfThirdParties(t *testing.T) {
 		{"pods of the caller's namespace", "search:9200", nil, pods("search", "", "9200"), false},
 		{"a Service's name for a host", "payments.web:443", shop, external("api.stripe.com", "443"), false},
 	} {
-		option := Peer("127.0.0.1:43121", tt.name)
-		var c config
-		if err := option.apply(&c); err != nil {
+		peer, err := endpoint.ParsePeer("127.0.0.1:43121", tt.name)
+		if err != nil {
 			t.Errorf("%s: %v", tt.reason, err)
 			continue
 		}
-		c.manifests = tt.manifests
-		peers, err := endpoint.NewPeers(c.peers...)
+		peers, err := endpoint.NewPeers(peer)
 		if err != nil {
 			t.Fatal(err)
 		}
-		identity := endpoint.New(c.identification(peers)).Identify(endpoint.Query{
+		identity := endpoint.New(endpoint.Config{Self: os.Getpid(), Peers: peers}).Identify(endpoint.Query{
 			PID: os.Getpid(), Protocol: flow.TCP, Addr: netip.MustParseAddr("127.0.0.1"), Port: 43121,
 		})
 		if identity.Ephemeral || identity.Relation != endpoint.Other {
 			t.Errorf("%s: %+v", tt.reason, identity)
 		}
-		kubernetes, ciliums, notices := peersOf(t, c, Flow{Destination: identity.Endpoint, Protocol: flow.TCP, Port: identity.Port})
+		o := Options{Manifests: tt.manifests}
+		kubernetes, ciliums, notices := peersOf(t, o, flow.Flow{Destination: identity.Endpoint, Protocol: flow.TCP, Port: identity.Port})
 		if want := "for pods write \"" + strings.Replace(tt.name, ":", ".svc:", 1); tt.asks != (len(notices) > 0 && strings.Contains(notices[0], want)) {
 			t.Errorf("%s: the notices are %q", tt.reason, notices)
 		}
@@ -217,39 +180,80 @@ func TestFakesOfThirdParties(t *testing.T) {
 	}
 }
 
-// TestNamesWithAndWithoutANamespace: of two objects of a name, that of the caller's namespace counts though its
-// manifest, as most rendered charts, leaves the namespace to whoever applies it.
-func TestNamesWithAndWithoutANamespace(t *testing.T) {
-	set := readManifests(t, `{apiVersion: v1, kind: Service, metadata: {name: db}, spec: {selector: {app: own}, ports: [{port: 5432}]}}
+// Of two objects of a name, the one in the caller's namespace counts. Its manifest may leave out the namespace, as most
+// rendered charts do.
+func TestNames_CallersNamespaceFirst(t *testing.T) {
+	set := manifesttest.Read(t, `{apiVersion: v1, kind: Service, metadata: {name: db}, spec: {selector: {app: own}, ports: [{port: 5432}]}}
 ---
 {apiVersion: v1, kind: Service, metadata: {name: db, namespace: shop}, spec: {selector: {app: shops}, ports: [{port: 5432}]}}
 `)
 	for dialled, want := range map[string][2]string{
 		"db": {pods("own", "", "5432")[0], pods("own", "web", "5432")[1]}, "db.shop": pods("shops", "shop", "5432"),
 	} {
-		c := config{manifests: set, namespace: "web"}
+		o := Options{Manifests: set, Namespace: "web"}
 		identity := endpoint.New(endpoint.Config{}).Named(dialled)
-		kubernetes, ciliums, _ := peersOf(t, c, Flow{Destination: identity.Endpoint, Protocol: flow.TCP, Port: 5432})
+		kubernetes, ciliums, _ := peersOf(t, o, flow.Flow{Destination: identity.Endpoint, Protocol: flow.TCP, Port: 5432})
 		if !slices.Contains(kubernetes, want[0]) || !slices.Contains(ciliums, want[1]) {
 			t.Errorf("%s is %q and %q, want %q", dialled, kubernetes, ciliums, want)
 		}
 	}
 }
 
-// TestPortsOfAServiceWithoutASelector: of several ports, the rule has that which was dialled.
-func TestPortsOfAServiceWithoutASelector(t *testing.T) {
-	set := readManifests(t, `{apiVersion: v1, kind: Service, metadata: {name: legacy, namespace: web},
+// Of the ports of a Service without a selector, the rule has the one that was dialled.
+func TestServices_DialledPort(t *testing.T) {
+	set := manifesttest.Read(t, `{apiVersion: v1, kind: Service, metadata: {name: legacy, namespace: web},
   spec: {ports: [{name: http, port: 80}, {name: admin, port: 9000}]}}
 ---
 {apiVersion: v1, kind: Endpoints, metadata: {name: legacy, namespace: web},
   subsets: [{addresses: [{ip: 10.2.0.1}], ports: [{name: http, port: 8080}, {name: admin, port: 8443}]}]}
 `)
-	c := config{manifests: set, namespace: "web"}
-	placed, _, _, err := c.deploy(recording.Recording{Flows: []Flow{
+	o := Options{Manifests: set, Namespace: "web"}
+	result, err := Place(recording.Recording{Flows: []flow.Flow{
 		{Source: flow.Endpoint{Kind: flow.Workload, Name: "checkout", Namespace: "web"},
 			Destination: flow.Endpoint{Kind: flow.Workload, Name: "legacy", Namespace: "web"}, Protocol: flow.TCP, Port: 80},
-	}})
+	}}, o)
+	placed := result.Flows
 	if err != nil || len(placed) != 1 || placed[0].Port != 8080 || placed[0].Destination.Addr != netip.MustParseAddr("10.2.0.1") {
 		t.Errorf("%v, %v", placed, err)
+	}
+}
+
+func TestResolvers_Rules(t *testing.T) {
+	addressOf := func(port string) [2]string {
+		return [2]string{"[{ipBlock:{cidr:169.254.20.10/32}}] " + port, "[{cidr:169.254.20.10/32}] " + port}
+	}
+	usual := [2]string{kubernetesDNS, ciliumDNS}
+	openshift := [2]string{
+		"[{podSelector:{matchLabels:{dns.operator.openshift.io/daemonset-dns:default}}," +
+			"namespaceSelector:{matchLabels:{kubernetes.io/metadata.name:openshift-dns}}}] 5353",
+		"[{matchLabels:{k8s:dns.operator.openshift.io/daemonset-dns:default,k8s:io.kubernetes.pod.namespace:openshift-dns}}] 5353",
+	}
+	kube := policy.Resolver{Namespace: "kube-system", Labels: map[string]string{"k8s-app": "kube-dns"}}
+	node := policy.Resolver{Addresses: netip.MustParsePrefix("169.254.20.10/32")}
+	for _, tt := range []struct {
+		reason    string
+		resolvers []policy.Resolver
+		want      [][2]string
+	}{
+		{"the usual one", nil, [][2]string{usual}},
+		{"GKE Autopilot", []policy.Resolver{kube, node}, [][2]string{usual, addressOf("53")}},
+		{"OpenShift", []policy.Resolver{{
+			Namespace: "openshift-dns", Ports: []uint16{5353},
+			Labels: map[string]string{"dns.operator.openshift.io/daemonset-dns": "default"},
+		}}, [][2]string{openshift}},
+	} {
+		o := Options{Rules: policy.Scope{Resolvers: tt.resolvers}}
+		search := flow.Flow{Destination: flow.Endpoint{Kind: flow.Workload, Name: "search"}, Protocol: flow.TCP, Port: 9200}
+		kubernetes, ciliums, _ := peersOf(t, o, search)
+		for i, got := range [][]string{kubernetes, ciliums} {
+			if len(got) != len(tt.want)+1 {
+				t.Errorf("%s: the rules are\n%s\nwant %d for DNS and one more", tt.reason, strings.Join(got, "\n"), len(tt.want))
+			}
+			for _, want := range tt.want {
+				if !slices.Contains(got, want[i]) {
+					t.Errorf("%s: the rules are\n%s\nwant one that is\n%s", tt.reason, strings.Join(got, "\n"), want[i])
+				}
+			}
+		}
 	}
 }

@@ -1,8 +1,7 @@
-package netzerotest
+package placement
 
 import (
-	"os"
-	"path/filepath"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -12,82 +11,20 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/netzero-dev/netzero/golden"
-	"github.com/netzero-dev/netzero/internal/manifest"
+	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// brokers is what a chart for a broker renders: its Service selects the exporter too, and all objects name the chart.
-const brokers = `apiVersion: v1
-kind: Service
-metadata: {name: kafka}
-spec:
-  type: NodePort
-  selector: {app: kafka, helm.sh/chart: kafka-28.0.1}
-  ports: [{port: 80, targetPort: client, nodePort: 30092}]
----
-apiVersion: apps/v1
-kind: StatefulSet
-metadata: {name: kafka}
-spec:
-  selector: {matchLabels: {app: kafka, part: broker, helm.sh/chart: kafka-28.0.1}}
-  template:
-    metadata: {labels: {app: kafka, part: broker, helm.sh/chart: kafka-28.0.1}}
-    spec: {containers: [{name: x, image: x, ports: [{name: client, containerPort: 9092}]}]}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: kafka-exporter}
-spec:
-  selector: {matchLabels: {app: kafka, part: metrics}}
-  template:
-    metadata: {labels: {app: kafka, part: metrics, helm.sh/chart: kafka-28.0.1}}
-    spec: {containers: [{name: x, image: x, ports: [{name: metrics, containerPort: 9308}]}]}
----
-{apiVersion: v1, kind: Pod, metadata: {name: kafka-test, annotations: {helm.sh/hook: test}, labels: {app: kafka, part: broker, helm.sh/chart: kafka-28.0.1}}, spec: {containers: [{name: x}]}}
----
-apiVersion: v1
-kind: Service
-metadata: {name: store}
-spec: {selector: {cnpg.io/cluster: store, cnpg.io/instanceRole: primary}, ports: [{port: 5432}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: web}
-spec: {selector: {app: web}, ports: [{port: 8080}]}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web}
-spec:
-  selector: {matchLabels: {app: web, track: stable}}
-  template: {metadata: {labels: {app: web, track: stable}}, spec: {containers: [{name: x, image: x, ports: [{containerPort: 8080}]}]}}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web-canary}
-spec:
-  selector: {matchLabels: {app: web, track: canary}}
-  template: {metadata: {labels: {app: web, track: canary}}, spec: {containers: [{name: x, image: x, ports: [{containerPort: 8080}]}]}}
-`
-
-func deployBrokers(t *testing.T) ([]Flow, policy.Scope, []string) {
+func placeBrokers(t *testing.T) Placement {
 	t.Helper()
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "all.yaml"), []byte(brokers), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	manifests, err := manifest.Read(dir, "all.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
 	named := func(name string) flow.Endpoint { return flow.Endpoint{Kind: flow.Workload, Name: name} }
-	to := func(source, destination string, port uint16) Flow {
-		return Flow{Source: named(source), Destination: named(destination), Protocol: flow.TCP, Port: port, Count: 1}
+	to := func(source, destination string, port uint16) flow.Flow {
+		return flow.Flow{Source: named(source), Destination: named(destination), Protocol: flow.TCP, Port: port, Count: 1}
 	}
 	recorded := recording.Recording{
-		Flows: []Flow{to("shop", "kafka", 30092), to("kafka", "store", 5432), to("kafka-exporter", "kafka", 9092),
+		Flows: []flow.Flow{to("shop", "kafka", 30092), to("kafka", "store", 5432), to("kafka-exporter", "kafka", 9092),
 			to("shop", "web", 8080), to("web", "store", 5432)},
 		Workloads: []recording.Workload{
 			{Name: "shop"}, {Name: "kafka", AllTraffic: true},
@@ -95,16 +32,17 @@ func deployBrokers(t *testing.T) ([]Flow, policy.Scope, []string) {
 			{Name: "web", AllTraffic: true},
 		},
 	}
-	flows, scope, notices, err := config{manifests: manifests}.deploy(recorded)
-	if err != nil || len(flows) != 5 {
-		t.Fatalf("%v, %v", flows, err)
+	placed, err := Place(recorded, Options{Manifests: manifesttest.Read(t, manifesttest.Brokers)})
+	if err != nil || len(placed.Flows) != 5 {
+		t.Fatalf("%v, %v", placed.Flows, err)
 	}
-	return flows, scope, notices
+	return placed
 }
 
-// A policy of its own is selected by the workload's labels, and so is a source; a destination goes by its Service's.
-func TestAServiceThatSelectsMoreIsForDestinationsOnly(t *testing.T) {
-	flows, scope, notices := deployBrokers(t)
+// The workload's labels select its own policy and a source. The selector of its Service selects a destination.
+func TestSelectors_ServiceOnlyForDestinations(t *testing.T) {
+	placed := placeBrokers(t)
+	flows, scope, notices := placed.Flows, placed.Scope, placed.Notices
 	const broker, exporter, service = "app=kafka,part=broker", "app=kafka,part=metrics", "app=kafka"
 	const store = "cnpg.io/cluster=store,cnpg.io/instanceRole=primary"
 	want := []string{
@@ -187,11 +125,12 @@ func selectorsOf[P any](t *testing.T, policies []P) []string {
 	return all
 }
 
-// What people write for such pods, and works in a cluster, is accepted; what selects other pods is not.
-func TestPoliciesBySelectorsOfTheirOwnAreJudgedByThePods(t *testing.T) {
-	flows, scope, _ := deployBrokers(t)
-	between := func(source, destination string) Flow {
-		return flows[slices.IndexFunc(flows, func(f Flow) bool { return f.Source.Name == source && f.Destination.Name == destination })]
+// A hand-written policy passes if it selects the pods in a cluster.
+func TestSelectors_HandWrittenPolicies(t *testing.T) {
+	placed := placeBrokers(t)
+	flows, scope := placed.Flows, placed.Scope
+	between := func(source, destination string) flow.Flow {
+		return flows[slices.IndexFunc(flows, func(f flow.Flow) bool { return f.Source.Name == source && f.Destination.Name == destination })]
 	}
 	// own is a policy with the labels; egress and ingress are rules for them, and everything else passes.
 	own := map[string]string{
@@ -210,7 +149,7 @@ func TestPoliciesBySelectorsOfTheirOwnAreJudgedByThePods(t *testing.T) {
 		reason string
 		text   map[string]string
 		labels string
-		flow   Flow
+		flow   flow.Flow
 		want   policy.Outcome
 	}{
 		{"the workload's own labels", own, "part: broker", between("kafka", "store"), policy.Allowed},
@@ -239,6 +178,23 @@ func TestPoliciesBySelectorsOfTheirOwnAreJudgedByThePods(t *testing.T) {
 			if v.Outcome != row.want {
 				t.Errorf("%s, %s: %s: %s, want %s", row.reason, dialect, v.Outcome, v.Reason, row.want)
 			}
+		}
+	}
+}
+
+// A pod with all PodLabels is selected by its own policy, and by the rules of others, which use the Service's selector.
+func TestSelectors_MatchPodLabels(t *testing.T) {
+	for _, s := range placeBrokers(t).Scope.Subjects {
+		got := s.PodLabels()
+		all := maps.Clone(got)
+		maps.Copy(all, s.Selector)
+		maps.Copy(all, s.PodSelector())
+		if diff := cmp.Diff(all, got); diff != "" {
+			t.Errorf("%s: labels are missing from the pods (-want +got)\n%s", s.Name, diff)
+		}
+		want := map[string]string{"app": "kafka", "part": "broker"}
+		if s.Name == "kafka" && !maps.Equal(s.PodSelector(), want) {
+			t.Errorf("kafka's policy selects %v, want %v", s.PodSelector(), want)
 		}
 	}
 }
