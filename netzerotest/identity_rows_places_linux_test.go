@@ -196,7 +196,7 @@ var containerRows = []identityRow{
 			containers: []sceneContainer{{alias: "cart", exposes: []uint16{8080}}, {alias: "web", isPeer: true}},
 			dials:      []dial{{from: "web", addr: "CONTAINER0", port: 8080}},
 		},
-		of: "cart", shows: showsIngress, tests: []string{"TestAPeerIsACallerOfOthers"},
+		of: "cart", shows: showsIngress, tests: []string{"TestPeer_IsCallerOnly"},
 	},
 	{
 		dialled:    "`api.stripe.com`, by a container that `AsPeer` names",
@@ -266,7 +266,7 @@ var portRows = []identityRow{
 			manifests:  deployedFTPAt43121,
 			containers: []sceneContainer{ftp}, dials: []dial{{addr: "CONTAINER0", port: 43121}},
 		},
-		tests: []string{"TestPortsThatChangeAreRefused"},
+		tests: []string{"TestEphemeral_Refused"},
 	},
 	{
 		dialled: "port 43121 of a container", known: "in that range; nothing names it", kubernetes: "red",
@@ -314,7 +314,7 @@ var portRows = []identityRow{
 			options:    []Option{Ports("ftp:43121")},
 			containers: []sceneContainer{ftp}, dials: []dial{{addr: "CONTAINER0", port: 43121}},
 		},
-		tests: []string{"TestPortsThatChangeAreRefused"},
+		tests: []string{"TestEphemeral_Refused"},
 	},
 	{
 		dialled:    "port 43121 of a container that has no policy of its own",
@@ -325,7 +325,7 @@ var portRows = []identityRow{
 			containers: []sceneContainer{{alias: "ftp", isPeer: true}}, dials: []dial{{addr: "CONTAINER0", port: 43121}},
 			golden: "{to: [{podSelector: {matchLabels: {app: ftp}}}], ports: [{port: 43000, endPort: 43999}]}",
 		},
-		tests: []string{"TestPortsThatChangeAreRefused", "TestScripts/changingports"},
+		tests: []string{"TestEphemeral_Refused", "TestScripts/changingports"},
 	},
 	{
 		dialled: "port 43121 of a child process", known: "no `Peer`, no `Ports`", kubernetes: "red",

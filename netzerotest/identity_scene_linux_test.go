@@ -3,8 +3,8 @@ package netzerotest
 import (
 	"encoding/json"
 	"fmt"
+	"github.com/netzero-dev/netzero/internal/check"
 	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
-	"github.com/netzero-dev/netzero/internal/placement"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -210,16 +210,13 @@ func (s scene) play(t *testing.T, cilium bool) sceneResult {
 	if s.golden != "" {
 		out.file = s.commit(t, r)
 	}
-	out.recording = r.value(recorded, err)
+	out.recording = check.File(recorded, err, r.checkOptions())
 	out.recording.Golden = ""
 	if err != nil {
 		out.notices, out.err = slices.Concat(recorded.Notices, recorded.Announced), err
 		return out
 	}
-	placed, err := placement.Place(recorded, cfg.placement())
-	if err == nil {
-		err = r.refuseChanging(placed)
-	}
+	placed, err := check.Place(recorded, r.checkOptions())
 	out.flows, out.scope, out.err = placed.Flows, placed.Scope, err
 	out.notices = slices.Concat(placed.Notices, recorded.Notices, recorded.Announced, recorded.Unserved)
 	return out
@@ -356,17 +353,17 @@ func (s scene) see(t *testing.T, c *capture, m *membership, d dial) {
 // policyOf returns the policy of a workload after an update, in the words of docs/identity.md.
 func (r sceneResult) policyOf(workload, shows string, cilium bool) []string {
 	if cilium {
-		return itemsOf(ciliums(r.scope), r, workload, func(p *golden.CiliumNetworkPolicy) []string {
+		return itemsOf(r.ciliumPolicies(), workload, func(p *golden.CiliumNetworkPolicy) []string {
 			return shortCilium(p, shows)
 		})
 	}
-	return itemsOf(kubernetes(r.scope), r, workload, func(p *networkingv1.NetworkPolicy) []string {
+	return itemsOf(r.networkPolicies(), workload, func(p *networkingv1.NetworkPolicy) []string {
 		return shortKubernetes(p, shows)
 	})
 }
 
-func itemsOf[P golden.Policy](d dialect[P], r sceneResult, workload string, short func(P) []string) []string {
-	for _, p := range policiesOf(d, r) {
+func itemsOf[P golden.Policy](policies []P, workload string, short func(P) []string) []string {
+	for _, p := range policies {
 		if p.GetName() == workload {
 			return short(p)
 		}
@@ -374,21 +371,30 @@ func itemsOf[P golden.Policy](d dialect[P], r sceneResult, workload string, shor
 	return []string{"no policy"}
 }
 
-// policiesOf returns the policies after an update.
-func policiesOf[P golden.Policy](d dialect[P], r sceneResult) []P {
+// networkPolicies returns the policies after an update.
+func (r sceneResult) networkPolicies() []*networkingv1.NetworkPolicy {
 	if r.file != nil {
-		return d.rules.Merge(d.of(r.file), r.flows)
+		return r.scope.Merge(r.file.Policies, r.flows)
 	}
-	return d.rules.Generate(r.flows)
+	return r.scope.Generate(r.flows)
 }
 
-// goldenOf returns the text of the golden file after an update; "" where nothing is written.
-func goldenOf[P golden.Policy](t *testing.T, d dialect[P], r sceneResult) string {
+// ciliumPolicies returns the policies after an update, in the other dialect.
+func (r sceneResult) ciliumPolicies() []*golden.CiliumNetworkPolicy {
+	rules := policy.Cilium{Scope: r.scope}
+	if r.file != nil {
+		return rules.Merge(r.file.Cilium, r.flows)
+	}
+	return rules.Generate(r.flows)
+}
+
+// goldenOf returns the text of a golden file with these policies; "" if the scene is an error, and nothing is written.
+func goldenOf[P golden.Policy](t *testing.T, r sceneResult, policies []P) string {
 	t.Helper()
 	if r.err != nil {
 		return ""
 	}
-	text, err := golden.Format(golden.Header{Test: t.Name()}, policiesOf(d, r))
+	text, err := golden.Format(golden.Header{Test: t.Name()}, policies)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -74,7 +74,7 @@ func newConfig(opts []Option) (config, error) {
 	}
 	if len(c.patterns) > 0 {
 		var err error
-		if c.manifests, err = manifest.Read(packageDir, c.patterns...); err != nil {
+		if c.manifests, err = manifest.Read(string(packageDir), c.patterns...); err != nil {
 			errs = append(errs, fmt.Errorf("Manifests: %w", err))
 		}
 	}
@@ -124,7 +124,7 @@ func (c config) placement() placement.Options {
 
 // defaultWorkload is the name of the package's directory, as far as it can be a Kubernetes name.
 func defaultWorkload() string {
-	if name := endpoint.Label(filepath.Base(packageDir)); name != "" {
+	if name := endpoint.Label(filepath.Base(string(packageDir))); name != "" {
 		return name
 	}
 	return "test"

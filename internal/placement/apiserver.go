@@ -7,11 +7,13 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// apiServerTargets returns the flows that a flow to the API server is in the cluster. In a NetworkPolicy it goes to each of
-// the server's Endpoints, if the manifests have them. To Cilium the server is an entity, and only the port counts.
+// apiServerTargets returns the flows that a flow to the API server is in the cluster. In a NetworkPolicy it goes to
+// each of the server's Endpoints, if the manifests have them. To Cilium the server is an entity, and only the port
+// counts.
 func (p *placer) apiServerTargets(f flow.Flow) []flow.Flow {
 	manifests := p.options.Manifests
-	if manifests != nil && f.Destination.Namespace == "" { // a single label is a Service of the caller's namespace first
+	if manifests != nil && f.Destination.Namespace == "" {
+		// A single label is a Service of the caller's namespace first.
 		m, err := manifests.Find(f.Destination.Name, f.Source.Namespace)
 		if err == nil && len(m.Selector) > 0 && m.Namespace == f.Source.Namespace {
 			f.Destination.Kind = flow.Workload
@@ -63,7 +65,8 @@ func (p *placer) noticeHostNetwork(m *manifest.Match, isSubject bool) {
 	case p.options.Cilium:
 		text += "rules for it are for the entities host and remote-node"
 	default:
-		text += "where the policy has no ipBlock for them, a rule opens the port to all, and an annotation says for whom"
+		text += "where the policy has no ipBlock for them, a rule opens the port to all, " +
+			"and an annotation says for whom"
 	}
 	p.notice(text, m)
 }

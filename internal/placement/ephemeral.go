@@ -20,7 +20,8 @@ func (p *placer) ephemeralPorts(recorded []recording.EphemeralPort) []recording.
 		}
 		asRecorded := e.Flow
 		e.Flow.Source, e.Flow.Destination = p.workload(e.Flow.Source), p.workload(e.Flow.Destination)
-		if !p.hasRange(asRecorded) && !p.hasRange(e.Flow) && (p.isSubject(e.Flow.Source) || p.isSubject(e.Flow.Destination)) {
+		hasPolicy := p.isSubject(e.Flow.Source) || p.isSubject(e.Flow.Destination)
+		if hasPolicy && !p.hasRange(asRecorded) && !p.hasRange(e.Flow) {
 			found = append(found, e)
 		}
 	}

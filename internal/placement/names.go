@@ -23,7 +23,8 @@ func (o Options) ClusterName(name string) (flow.Endpoint, bool) {
 	return flow.Endpoint{Kind: flow.Workload, Name: object, Namespace: namespace}, known
 }
 
-// byName returns what a DNS name with dots stands for by its form alone: pods if only a cluster can resolve it, else a host.
+// byName returns what a DNS name with dots stands for by its form alone: pods if only a cluster can resolve it, else a
+// host.
 func (o Options) byName(name string) flow.Endpoint {
 	if workload, namespace, ok := endpoint.ServiceName(name, o.ClusterDomains...); ok {
 		return flow.Endpoint{Kind: flow.Workload, Name: workload, Namespace: namespace}
@@ -31,8 +32,8 @@ func (o Options) byName(name string) flow.Endpoint {
 	return flow.Endpoint{Kind: flow.External, Name: name}
 }
 
-// resolve returns a destination as the cluster's DNS resolves its name for pods of the caller's namespace. A host whose name
-// the manifests know is a workload. A name of one label is looked up in the caller's namespace first.
+// resolve returns a destination as the cluster's DNS resolves its name for pods of the caller's namespace. A host whose
+// name the manifests know is a workload. A name of one label is looked up in the caller's namespace first.
 func (p *placer) resolve(e flow.Endpoint, caller string) flow.Endpoint {
 	switch {
 	case p.options.Manifests == nil || e.Node:
@@ -54,7 +55,8 @@ func (p *placer) resolveLabel(e flow.Endpoint, caller string) flow.Endpoint {
 		return e
 	}
 	if err == nil && m.Namespace == "" {
-		// The object gets the namespace to which it is applied. Others of its name, which have namespaces, are not meant.
+		// The object gets the namespace to which it is applied. Others of its name, which have namespaces, are not
+		// meant.
 		var several *manifest.AmbiguousError
 		if _, err := p.options.Manifests.Find(e.Name, ""); errors.As(err, &several) {
 			e.Namespace = caller
@@ -63,8 +65,8 @@ func (p *placer) resolveLabel(e flow.Endpoint, caller string) flow.Endpoint {
 	}
 	found := p.find(e.Identity(), true)
 	if found != nil && e.Evidence == flow.ByDNS && found.Namespace != "" && found.Namespace != caller && err != nil {
-		p.notice("%s was looked up by one label, which in a pod means namespace %s, and %s is in another one: look up %s.%s",
-			e.Name, caller, found, e.Name, found.Namespace)
+		p.notice("%s was looked up by one label, which in a pod means namespace %s, and %s is in another one: "+
+			"look up %s.%s", e.Name, caller, found, e.Name, found.Namespace)
 	}
 	return e
 }
@@ -72,7 +74,8 @@ func (p *placer) resolveLabel(e flow.Endpoint, caller string) flow.Endpoint {
 // noticeServiceLikeHost tells of a host that only a Peer names, if its name has the form service.namespace.
 func (p *placer) noticeServiceLikeHost(f flow.Flow) {
 	e := f.Destination
-	if e.Kind != flow.External || e.Evidence != flow.ByOption || strings.Count(e.Name, ".") != 1 || f.Port == 443 || f.Port == 80 {
+	isLikeService := e.Kind == flow.External && strings.Count(e.Name, ".") == 1
+	if !isLikeService || e.Evidence != flow.ByOption || f.Port == 443 || f.Port == 80 {
 		return
 	}
 	p.notice("%s, which a Peer names, is taken for a host outside the cluster: for pods write %q, "+

@@ -1,8 +1,8 @@
 // Package placement gives the workloads of a recording their place in the cluster: the labels, namespaces and ports of
 // their Kubernetes manifests. It resolves names as the cluster's DNS does.
 //
-// It compares nothing and writes no policy. It refuses a name that has several meanings in the manifests. A workload that
-// the manifests do not have keeps its recorded name and the label app, and a notice says so.
+// It compares nothing and writes no policy. It refuses a name that has several meanings in the manifests. A workload
+// that the manifests do not have keeps its recorded name and the label app, and a notice says so.
 package placement
 
 import (
@@ -42,8 +42,8 @@ type Placement struct {
 	Scope   policy.Scope
 	Notices []string // sorted, one text each
 
-	// EphemeralPorts are the flows of [recording.Recording].EphemeralPorts as they are in the cluster. Left out are flows
-	// between workloads without a policy, and ports that the manifests or the option Ports name.
+	// EphemeralPorts are the flows of [recording.Recording].EphemeralPorts as they are in the cluster. Left out are
+	// flows between workloads without a policy, and ports that the manifests or the option Ports name.
 	EphemeralPorts []recording.EphemeralPort
 }
 
@@ -58,8 +58,8 @@ type placer struct {
 	found map[flow.Endpoint]*manifest.Match
 }
 
-// Place returns a recording's place in the cluster. The error is a [*recording.OptionError]; the placement then has a scope
-// with the subjects and peers that were found, and nothing else.
+// Place returns a recording's place in the cluster. The error is a [*recording.OptionError]; the placement then has a
+// scope with the subjects and peers that were found, and nothing else.
 func Place(recorded recording.Recording, options Options) (Placement, error) {
 	p := &placer{options: options, scope: options.Rules, found: make(map[flow.Endpoint]*manifest.Match)}
 	if options.Manifests != nil {
@@ -80,7 +80,8 @@ func Place(recorded recording.Recording, options Options) (Placement, error) {
 	return placed, nil
 }
 
-// subjects adds to the scope the workloads that get a policy. It returns those that stand for something other than pods.
+// subjects adds to the scope the workloads that get a policy. It returns those that stand for something other than
+// pods.
 func (p *placer) subjects(workloads []recording.Workload) (notPods map[flow.Endpoint]bool) {
 	notPods = make(map[flow.Endpoint]bool)
 	for _, w := range workloads {
@@ -145,7 +146,8 @@ func (p *placer) noticeNamespaces() {
 	}
 	for _, s := range p.scope.Subjects {
 		if !s.Whole && s.Namespace == "" {
-			p.notice("the namespace of %s is not known, so it is taken to be that of each policy that mentions it: Namespace says it", s.Name)
+			p.notice("the namespace of %s is not known, so it is taken to be that of each policy that mentions it: "+
+				"Namespace says it", s.Name)
 		}
 	}
 }
@@ -169,8 +171,8 @@ func (p *placer) noticeNodes(flows []flow.Flow) {
 	}
 }
 
-// find returns what the manifests have for a workload. If noticeMissing is set and they have nothing, a notice says so. Only
-// the first call for a workload adds notices and errors.
+// find returns what the manifests have for a workload. If noticeMissing is set and they have nothing, a notice says so.
+// Only the first call for a workload adds notices and errors.
 func (p *placer) find(e flow.Endpoint, noticeMissing bool) *manifest.Match {
 	if p.options.Manifests == nil {
 		return nil
@@ -232,7 +234,8 @@ func (p *placer) workload(e flow.Endpoint) flow.Endpoint {
 		return e
 	}
 	w := workloadOf(id, m)
-	e.Namespace, e.Node, e.HostNetwork = w.Namespace, false, m.HostNetwork // the manifests know which pods it stands for
+	e.Namespace, e.HostNetwork = w.Namespace, m.HostNetwork
+	e.Node = false // the manifests know the pods that it stands for
 	is := func(o policy.Workload) bool { return o.Name == w.Name && o.Namespace == w.Namespace }
 	isSubject := slices.ContainsFunc(p.scope.Subjects, func(s policy.Subject) bool { return is(s.Workload) })
 	if m.HostNetwork && !isSubject {
@@ -244,8 +247,8 @@ func (p *placer) workload(e flow.Endpoint) flow.Endpoint {
 	return e
 }
 
-// targets returns the flows that a flow to a workload is in the cluster: to another port, to several ports, or to something
-// other than pods.
+// targets returns the flows that a flow to a workload is in the cluster: to another port, to several ports, or to
+// something other than pods.
 func (p *placer) targets(f flow.Flow) []flow.Flow {
 	switch f.Destination.Kind {
 	case flow.APIServer:
@@ -330,8 +333,8 @@ func addressTargets(f flow.Flow, m *manifest.Match) []flow.Flow {
 	return []flow.Flow{f}
 }
 
-// endpointPorts returns the ports of its Endpoints to which a Service without a selector sends a flow. It returns none if they
-// are not known.
+// endpointPorts returns the ports of its Endpoints to which a Service without a selector sends a flow. It returns none
+// if they are not known.
 func endpointPorts(m *manifest.Match, f flow.Flow) []uint16 {
 	ports, err := m.TargetPorts(f.Port, f.Protocol)
 	has := func(a manifest.Address) bool { return a.Protocol == f.Protocol && slices.Contains(ports, a.Port) }

@@ -64,12 +64,20 @@ var layers = map[string]layer{
 
 	"netzerotest": {
 		own: []string{
-			"golden", "internal/report", "internal/policy", "internal/session", "internal/endpoint", "internal/dns",
+			"golden", "internal/check", "internal/report", "internal/policy", "internal/session", "internal/endpoint", "internal/dns",
 			"internal/hostname", "internal/rdns", "internal/docker", "internal/manifest", "internal/probe", "internal/cgroup",
 			"internal/goroutine", "internal/placement", "internal/recording", "netzerotest/flow",
 		},
 		others: slices.Concat(kubernetes, unix, []string{"github.com/testcontainers/testcontainers-go"}),
 		tests:  []string{"internal/manifest/manifesttest", "golang.org/x/tools/txtar", "github.com/moby/moby/client"},
+	},
+	"internal/check": {
+		own: []string{
+			"golden", "internal/endpoint", "internal/placement", "internal/policy", "internal/recording", "internal/report",
+			"netzerotest/flow",
+		},
+		others: kubernetes,
+		tests:  []string{"internal/manifest/manifesttest"},
 	},
 	"internal/placement": {
 		own:   []string{"internal/manifest", "internal/policy", "internal/recording", "internal/endpoint", "netzerotest/flow"},
@@ -167,8 +175,8 @@ var refusals = []struct {
 	reason   string
 }{
 	{"testing", []string{"netzerotest"}, "only netzerotest touches testing.TB"},
-	{"os", []string{"golden", "internal/cgroup", "internal/endpoint", "internal/manifest", "internal/probe", "internal/recording", "internal/session", "netzerotest"}, "it opens no file"},
-	{"io/fs", []string{"golden", "internal/cgroup", "internal/endpoint", "netzerotest"}, "it opens no file"},
+	{"os", []string{"golden", "internal/check", "internal/cgroup", "internal/endpoint", "internal/manifest", "internal/probe", "internal/recording", "internal/session", "netzerotest"}, "it opens no file"},
+	{"io/fs", []string{"golden", "internal/check", "internal/cgroup", "internal/endpoint", "netzerotest"}, "it opens no file"},
 	{"net", []string{"internal/docker", "internal/endpoint", "internal/rdns"}, "it talks to nobody; net/netip has the addresses"},
 	{"net/http", nil, "it talks to nobody"},
 	{"os/exec", nil, "it starts no process"},

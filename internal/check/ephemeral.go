@@ -1,4 +1,4 @@
-package netzerotest
+package check
 
 import (
 	"errors"
@@ -9,50 +9,53 @@ import (
 	"strings"
 
 	"github.com/netzero-dev/netzero/golden"
+	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/placement"
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// refuseChanging returns an error for the flows to ports that change with every run, unless the committed policies
-// allow them: a person may have written a range, or all ports. The error is an *recording.OptionError.
-func (r *Recording) refuseChanging(placed placement.Placement) error {
-	found, scope := slices.Clone(placed.EphemeralPorts), placed.Scope
+// refuseEphemeral returns an error for flows to ports that the next run may not have, unless the committed policies
+// allow them: a person may have written a range, or all ports. The error is a [*recording.OptionError].
+func refuseEphemeral(placed placement.Placement, o Options) error {
+	found := slices.Clone(placed.EphemeralPorts)
 	if len(found) == 0 {
 		return nil
 	}
-	file, err := golden.Read(r.golden)
+	file, err := golden.Read(o.Golden)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		file = new(golden.File)
-	case err != nil, r.config.otherDialect(file) != nil:
-		return nil // which is told where the file is judged
+	case err != nil, o.otherDialect(file) != nil:
+		return nil // the comparison with the file reports it
 	}
-	if r.config.cilium {
-		found = notAllowed(ciliums(scope), file, found)
+	if o.Placement.Cilium {
+		found = notAllowed(ciliums(placed.Scope), file, found)
 	} else {
-		found = notAllowed(kubernetes(scope), file, found)
+		found = notAllowed(kubernetes(placed.Scope), file, found)
 	}
 	if len(found) == 0 {
 		return nil
 	}
-	return &recording.OptionError{Texts: describeChanging(found)}
+	return &recording.OptionError{Texts: describeEphemeral(found)}
 }
 
 // notAllowed returns the flows for which an update would have to write a port: the committed policies do not allow
-// them, or isolate who is called for egress only, so far.
-func notAllowed[P golden.Policy](d dialect[P], file *golden.File, all []recording.EphemeralPort) []recording.EphemeralPort {
+// them, or do not isolate the destination for ingress yet.
+func notAllowed[P golden.Policy](
+	d dialect[P], file *golden.File, all []recording.EphemeralPort,
+) []recording.EphemeralPort {
 	evaluate := d.rules.Evaluator(d.of(file))
 	before := d.rules.NotIsolated(d.of(file), nil)
 	return slices.DeleteFunc(all, func(p recording.EphemeralPort) bool {
-		with := d.rules.NotIsolated(d.of(file), []Flow{p.Flow})
+		with := d.rules.NotIsolated(d.of(file), []flow.Flow{p.Flow})
 		return evaluate(p.Flow).Outcome == policy.Allowed && slices.Equal(with, before)
 	})
 }
 
-// describeChanging names each server once, with its ports and who called it there, and says what to do.
-func describeChanging(all []recording.EphemeralPort) []string {
+// describeEphemeral names each server once, with its ports and its callers, and says what to do.
+func describeEphemeral(all []recording.EphemeralPort) []string {
 	type server struct {
 		name     string
 		protocol flow.Protocol
@@ -84,16 +87,17 @@ func describeChanging(all []recording.EphemeralPort) []string {
 		slices.Sort(ports[s])
 		slices.Sort(callers[s])
 		texts = append(texts, fmt.Sprintf("%s serves %s at %s %s/%s, which %s: no policy can hold that. %s",
-			s.name, strings.Join(callers[s], " and "), what, strings.Join(ports[s], ", "), s.protocol, why(p), remedy(p)))
+			s.name, strings.Join(callers[s], " and "), what, strings.Join(ports[s], ", "), s.protocol,
+			why(p), remedy(p)))
 	}
 	slices.Sort(texts)
 	return texts
 }
 
-// kernelChooses is how a port changes.
+// kernelChooses says why a port changes.
 const kernelChooses = "the kernel hands out to servers that ask for any, so that the next run has another"
 
-// why says how it is known that the port changes.
+// why says why the port may change.
 func why(p recording.EphemeralPort) string {
 	if p.Container != "" {
 		return fmt.Sprintf("container %s does not expose, and which %s", p.Container, kernelChooses)
@@ -101,7 +105,7 @@ func why(p recording.EphemeralPort) string {
 	return kernelChooses
 }
 
-// remedy says what to do.
+// remedy says what to do about it.
 func remedy(p recording.EphemeralPort) string {
 	name, protocol := p.Flow.Destination.Name, ""
 	if p.Flow.Destination.Kind != flow.Workload {
@@ -121,5 +125,5 @@ func remedy(p recording.EphemeralPort) string {
 		address = fmt.Sprintf("localhost:%d", p.Flow.Port) // by whichever address containers reach it
 	}
 	return fmt.Sprintf("Give it a fixed port below that range, or say at which port it serves in the cluster: "+
-		"Peer(%q, %q), or which range it has there: %s", address, name+examplePort, ranges)
+		"Peer(%q, %q), or which range it has there: %s", address, name+endpoint.ExamplePort, ranges)
 }

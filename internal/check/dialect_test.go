@@ -1,6 +1,7 @@
-package netzerotest
+package check
 
 import (
+	"github.com/netzero-dev/netzero/internal/placement"
 	"strings"
 	"testing"
 
@@ -9,7 +10,7 @@ import (
 	"github.com/netzero-dev/netzero/golden"
 )
 
-func TestAGoldenFileOfTheOtherDialectIsAnError(t *testing.T) {
+func TestDialect_OtherKindOfFile(t *testing.T) {
 	kubernetes := &golden.File{Path: "a.yaml", Policies: []*networkingv1.NetworkPolicy{{}}}
 	cilium := &golden.File{Path: "a.yaml", Cilium: []*golden.CiliumNetworkPolicy{{}}}
 	for _, c := range []struct {
@@ -25,7 +26,7 @@ func TestAGoldenFileOfTheOtherDialectIsAnError(t *testing.T) {
 		{"the option came later", true, kubernetes, "leave the option out, or delete the file"},
 		{"the option has gone", false, cilium, "add the option, or delete the file"},
 	} {
-		err := config{cilium: c.cilium}.otherDialect(c.file)
+		err := Options{Placement: placement.Options{Cilium: c.cilium}}.otherDialect(c.file)
 		if (err != nil) != (c.want != "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want %q", c.reason, err, c.want)
 		}

@@ -1,4 +1,4 @@
-package netzerotest
+package check
 
 import (
 	"net/netip"
@@ -13,8 +13,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// judged returns what a test without any flow reads of a golden file.
-func judged(t *testing.T, text string, cilium bool, scope policy.Scope) report.Report {
+// comparedWith compares a golden file with no flows.
+func comparedWith(t *testing.T, text string, cilium bool, scope policy.Scope) report.Report {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "x.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
@@ -35,8 +35,8 @@ func judged(t *testing.T, text string, cilium bool, scope policy.Scope) report.R
 	return result
 }
 
-// A golden file with which a test could never fail is red, even where nothing was recorded.
-func TestGoldenFilesThatCouldNeverFail(t *testing.T) {
+// A golden file with which a test could never fail is an error, even if nothing was recorded.
+func TestCompare_FilesThatCouldNeverFail(t *testing.T) {
 	const (
 		kind   = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n"
 		other  = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\n"
@@ -71,7 +71,7 @@ func TestGoldenFilesThatCouldNeverFail(t *testing.T) {
 		{"only somebody's own policy", replaced(denies, "shop", "audit"), false, "policy audit selects app=audit, the pods have app=shop"},
 		{"only somebody's own policy", replaced(too, "shop", "audit"), true, "policy audit selects pods app=audit, the pods have app=shop"},
 	} {
-		result := judged(t, c.text, c.cilium, policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "shop"}}}})
+		result := comparedWith(t, c.text, c.cilium, policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "shop"}}}})
 		got := strings.Join(result.Unprotected, "; ")
 		if result.Failed() != (c.want != "") || !strings.Contains(got, c.want) {
 			t.Errorf("%s (Cilium: %v): %q, want %q", c.reason, c.cilium, got, c.want)
@@ -82,14 +82,14 @@ func TestGoldenFilesThatCouldNeverFail(t *testing.T) {
 		text   string
 		cilium bool
 	}{{denies, false}, {too, true}} {
-		if result := judged(t, c.text, c.cilium, two); !result.Failed() || !result.Protected || !strings.Contains(result.Unprotected[0], "isolates db for egress") {
+		if result := comparedWith(t, c.text, c.cilium, two); !result.Failed() || !result.Protected || !strings.Contains(result.Unprotected[0], "isolates db for egress") {
 			t.Errorf("one of two workloads (Cilium: %v): %q", c.cilium, result.Unprotected)
 		}
 	}
 }
 
-// What a rule denies no update accepts, and says so rather than that it did.
-func TestWhatARuleDeniesNoUpdateAccepts(t *testing.T) {
+// An update cannot accept what a rule denies, and says so.
+func TestUpdate_KeepsRulesThatDeny(t *testing.T) {
 	const policyText = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: shop}\nspec:\n  endpointSelector: {matchLabels: {app: shop}}\n" +
 		"  egress: [{toCIDR: [198.51.100.0/24]}]\n  egressDeny: [{toCIDR: [203.0.113.9/32]}]\n"
 	path := filepath.Join(t.TempDir(), "x.yaml")
@@ -101,28 +101,28 @@ func TestWhatARuleDeniesNoUpdateAccepts(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := ciliums(policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "shop"}}}})
-	to := func(addr string) Flow {
-		return Flow{Source: flow.Endpoint{Kind: flow.Workload, Name: "shop"}, Destination: flow.Endpoint{Kind: flow.Address, Addr: netip.MustParseAddr(addr)}, Protocol: flow.TCP, Port: 443}
+	to := func(addr string) flow.Flow {
+		return flow.Flow{Source: flow.Endpoint{Kind: flow.Workload, Name: "shop"}, Destination: flow.Endpoint{Kind: flow.Address, Addr: netip.MustParseAddr(addr)}, Protocol: flow.TCP, Port: 443}
 	}
 	for _, c := range []struct {
-		reason  string
-		flows   []Flow
-		refused int
-		accept  string
+		reason string
+		flows  []flow.Flow
+		denied int
+		accept string
 	}{
-		{"what it denies", []Flow{to("203.0.113.9")}, 1, ""},
-		{"what it denies, and what is new", []Flow{to("203.0.113.9"), to("203.0.113.8")}, 1, "go test -update"},
-		{"what is new", []Flow{to("203.0.113.8")}, 0, "go test -update"},
-		{"what is allowed", []Flow{to("198.51.100.1")}, 0, "go test -update"},
+		{"what it denies", []flow.Flow{to("203.0.113.9")}, 1, ""},
+		{"what it denies, and what is new", []flow.Flow{to("203.0.113.9"), to("203.0.113.8")}, 1, "go test -update"},
+		{"what is new", []flow.Flow{to("203.0.113.8")}, 0, "go test -update"},
+		{"what is allowed", []flow.Flow{to("198.51.100.1")}, 0, "go test -update"},
 	} {
 		result := report.Report{Test: "TestShop", Golden: "x.yaml", Accept: "go test -update"}
 		compare(&result, d, file, c.flows)
-		d.noticeRefused(&result, file.Cilium, c.flows)
-		if result.Accept != c.accept || (len(result.Notices) > 0) != (c.refused > 0) {
+		noticeDenied(&result, d, file.Cilium, c.flows)
+		if result.Accept != c.accept || (len(result.Notices) > 0) != (c.denied > 0) {
 			t.Errorf("%s: to accept: %q, %q", c.reason, result.Accept, result.Notices)
 		}
-		lines := d.refused(d.rules.Merge(file.Cilium, c.flows), c.flows)
-		if len(lines) != c.refused || c.refused > 0 && lines[0] != "203.0.113.9:443/TCP: policy shop: egressDeny rule 0 (203.0.113.9/32) denies it, whatever other rules allow" {
+		lines := stillDenied(d, d.rules.Merge(file.Cilium, c.flows), c.flows)
+		if len(lines) != c.denied || c.denied > 0 && lines[0] != "203.0.113.9:443/TCP: policy shop: egressDeny rule 0 (203.0.113.9/32) denies it, whatever other rules allow" {
 			t.Errorf("%s: after an update %q", c.reason, lines)
 		}
 	}

@@ -1,4 +1,4 @@
-package netzerotest
+package check
 
 import (
 	"slices"
@@ -11,9 +11,10 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// compareBinaries puts into the report the programs that opened flows which the golden file allows, and that it does not
-// list: with the option Binaries they fail the test, else they are notices.
-func compareBinaries[P golden.Policy](result *report.Report, d dialect[P], file *golden.File, flows []Flow, programs map[recording.Program]recording.Initiator) {
+// compareBinaries puts into the report the programs that opened allowed flows and that the golden file does not list.
+// With the option Binaries they fail the test. Without it they are notices.
+func compareBinaries[P golden.Policy](result *report.Report, d dialect[P], file *golden.File, flows []flow.Flow,
+	initiators map[recording.Program]recording.Initiator) {
 	committed := d.of(file)
 	at := make(map[recording.Program]int) // in found
 	var found []report.Binary
@@ -33,10 +34,10 @@ func compareBinaries[P golden.Policy](result *report.Report, d dialect[P], file 
 				continue
 			}
 			at[key] = len(found)
-			who, known := programs[key]
-			if !known { // the namespace is one that the manifests gave
+			who, known := initiators[key]
+			if !known { // the manifests gave the namespace
 				key.Workload.Namespace = ""
-				who = programs[key]
+				who = initiators[key]
 			}
 			f.Process = who.Process
 			found = append(found, report.Binary{Flow: f, Reason: why})

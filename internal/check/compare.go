@@ -1,4 +1,4 @@
-package netzerotest
+package check
 
 import (
 	"fmt"
@@ -11,15 +11,15 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// compare puts into the report what the golden file's policies say of the flows.
-func compare[P golden.Policy](result *report.Report, d dialect[P], file *golden.File, flows []Flow) {
+// compare puts into the report which flows the golden file's policies deny, and which workloads they do not isolate.
+func compare[P golden.Policy](result *report.Report, d dialect[P], file *golden.File, flows []flow.Flow) {
 	committed := d.of(file)
 	result.Unprotected = d.rules.NotIsolated(committed, flows)
 	result.Protected = d.rules.Protects(committed)
 	required := d.rules.Required(flows)
-	denied := make(map[Flow]*report.Denied) // by the folded flow
+	denied := make(map[flow.Flow]*report.Denied) // by the folded flow
 	folded := flow.Fold(required)
-	whole := make(map[Flow]Flow) // folded, by what a policy sees of it
+	whole := make(map[flow.Flow]flow.Flow) // folded, by what a policy sees of it
 	for _, f := range folded {
 		whole[asSeen(f)] = f
 	}
@@ -57,17 +57,18 @@ func compare[P golden.Policy](result *report.Report, d dialect[P], file *golden.
 	}
 }
 
-// compareRest puts into the report what in the golden file's policies the flows do not need. Of a file that other tests
-// share no single test can tell.
-func compareRest[P golden.Policy](result *report.Report, d dialect[P], file *golden.File, flows []Flow) {
+// compareRest puts into the report what in the golden file's policies the flows do not need. It is for the file of one
+// test.
+func compareRest[P golden.Policy](result *report.Report, d dialect[P], file *golden.File, flows []flow.Flow) {
 	committed := d.of(file)
 	if other := file.OtherTest(result.Test); other != "" {
 		result.Notices = append(result.Notices, fmt.Sprintf("the golden file says that it belongs to %s", other))
 	}
 	result.Unused = d.rules.Unused(committed, flows)
 	if slices.ContainsFunc(d.scope.Subjects, func(s policy.Subject) bool { return s.Whole }) {
-		for _, p := range d.rules.Foreign(committed) { // of a container that has gone, or somebody's own
-			text := fmt.Sprintf("policy %s is for no workload of this run: an update keeps it; delete it where its container is no more", p.GetName())
+		for _, p := range d.rules.Foreign(committed) { // of a container that no longer exists, or written by hand
+			text := fmt.Sprintf("policy %s is for no workload of this run: "+
+				"an update keeps it; delete it where its container is no more", p.GetName())
 			if result.Strict {
 				result.Unused = append(result.Unused, text)
 			} else {
@@ -78,8 +79,9 @@ func compareRest[P golden.Policy](result *report.Report, d dialect[P], file *gol
 }
 
 // asSeen returns what a policy sees of a flow.
-func asSeen(f Flow) Flow {
-	return Flow{
-		Source: f.Source.Identity(), Destination: f.Destination.Identity(), Port: f.Port, Protocol: f.Protocol, ICMPType: f.ICMPType, Lookup: f.Lookup,
+func asSeen(f flow.Flow) flow.Flow {
+	return flow.Flow{
+		Source: f.Source.Identity(), Destination: f.Destination.Identity(), Port: f.Port, Protocol: f.Protocol,
+		ICMPType: f.ICMPType, Lookup: f.Lookup,
 	}
 }

@@ -1,6 +1,7 @@
-package netzerotest
+package check
 
 import (
+	"github.com/netzero-dev/netzero/internal/placement"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,19 +13,18 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// What an ended test left behind is judged as what a test opens is: a flow that no rule is for is red, too, until the golden
-// lists it.
-func TestFlowsWithoutRulesAreRedAfterTheirTest(t *testing.T) {
+// A flow without a rule fails the next test, too, until the golden file lists it.
+func TestLeftovers_FlowsWithoutRules(t *testing.T) {
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "shop"}}}}
-	for reason, f := range withoutWords() {
-		leftBehind(t, "NetworkPolicy, "+reason, kubernetes(scope), config{}, f)
-		leftBehind(t, "CiliumNetworkPolicy, "+reason, ciliums(scope), config{cilium: true}, f)
+	for reason, f := range inexpressible() {
+		leftBehind(t, "NetworkPolicy, "+reason, kubernetes(scope), Options{}, f)
+		leftBehind(t, "CiliumNetworkPolicy, "+reason, ciliums(scope), Options{Placement: placement.Options{Cilium: true}}, f)
 	}
 }
 
-func leftBehind[P golden.Policy](t *testing.T, reason string, d dialect[P], c config, f Flow) {
+func leftBehind[P golden.Policy](t *testing.T, reason string, d dialect[P], o Options, f flow.Flow) {
 	t.Helper()
-	judge := func(policies []P) report.Report {
+	check := func(policies []P) report.Report {
 		t.Helper()
 		text, err := golden.Format(golden.Header{Test: "TestShop"}, policies)
 		if err != nil {
@@ -35,16 +35,17 @@ func leftBehind[P golden.Policy](t *testing.T, reason string, d dialect[P], c co
 			t.Fatal(err)
 		}
 		result := report.Report{Test: "TestShop", Golden: "x.yaml", Neighbour: "TestOther"}
-		if err := judgeLeftover(&result, testOver{name: "TestShop", golden: path, config: c}, d, []Flow{f}); err != nil {
+		o.Test, o.Golden = "TestShop", path
+		if err := checkLeftover(new(Leftovers), &result, o, d, []flow.Flow{f}); err != nil {
 			t.Fatalf("%s: %v", reason, err)
 		}
 		return result
 	}
 	none := d.rules.Generate(nil)
-	if result := judge(none); !result.Failed() || !strings.Contains(result.String(), f.Target()) {
+	if result := check(none); !result.Failed() || !strings.Contains(result.String(), f.Target()) {
 		t.Errorf("%s: passes, or the text does not name %s:\n%s", reason, f.Target(), result)
 	}
-	updated := judge(d.rules.Merge(none, []Flow{f}))
+	updated := check(d.rules.Merge(none, []flow.Flow{f}))
 	if impossible := f.Destination == (flow.Endpoint{Kind: flow.Address}); updated.Failed() != impossible { // nothing could allow it
 		t.Errorf("%s: after an update it fails: %v\n%s", reason, updated.Failed(), updated)
 	}

@@ -1,7 +1,8 @@
-package netzerotest
+package check
 
 import (
 	"github.com/netzero-dev/netzero/internal/placement"
+	"github.com/netzero-dev/netzero/internal/policy"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,14 +13,14 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// What a peer opens is in the policy of who is called, if that has one, and in no other; the test does not fail for it.
-func TestAPeerIsACallerOfOthers(t *testing.T) {
+// A flow from a peer is in the policy of its destination, if that has one, and in no other policy.
+func TestPeer_IsCallerOnly(t *testing.T) {
 	workload := func(name string) flow.Endpoint { return flow.Endpoint{Kind: flow.Workload, Name: name} }
-	opens := func(from, to string, port uint16) Flow {
-		return Flow{Source: workload(from), Destination: workload(to), Protocol: flow.TCP, Port: port, Count: 1, Binaries: "postgres"}
+	opens := func(from, to string, port uint16) flow.Flow {
+		return flow.Flow{Source: workload(from), Destination: workload(to), Protocol: flow.TCP, Port: port, Count: 1, Binaries: "postgres"}
 	}
 	recorded := recording.Recording{
-		Flows:     []Flow{opens("orders-db", "checkout", 8080), opens("orders-db", "replica", 5432)},
+		Flows:     []flow.Flow{opens("orders-db", "checkout", 8080), opens("orders-db", "replica", 5432)},
 		Workloads: []recording.Workload{{Name: "checkout", AllTraffic: true}},
 	}
 	const (
@@ -40,7 +41,7 @@ spec:
   egress: [{}]
 `
 	)
-	placed, err := placement.Place(recorded, config{binaries: true}.placement())
+	placed, err := placement.Place(recorded, placement.Options{Rules: policy.Scope{Binaries: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +49,7 @@ spec:
 	checkPeer(t, ciliums(placed.Scope), ciliumWant, placed.Flows)
 }
 
-func checkPeer[P golden.Policy](t *testing.T, d dialect[P], want string, flows []Flow) {
+func checkPeer[P golden.Policy](t *testing.T, d dialect[P], want string, flows []flow.Flow) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "golden.yaml")
 	if err := os.WriteFile(path, []byte(want), 0o600); err != nil {

@@ -1,9 +1,9 @@
-package netzerotest
+package check
 
 import (
 	"errors"
 	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
-	"os"
+	"github.com/netzero-dev/netzero/internal/placement"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,23 +17,25 @@ import (
 // ordersScene is a recording of workload checkout, which opened a flow to orders-db and lost events.
 func ordersScene(t *testing.T) recording.File {
 	t.Helper()
-	r := &Recording{
-		tb: t, config: config{manifests: manifesttest.Read(t, manifesttest.OrdersDB)},
-		golden: filepath.Join(packageDir, "policies", "orders.yaml"),
+	const dir = "/src/shop"
+	o := Options{
+		Test: t.Name(), Package: Package{Dir: dir, Path: "example.com/shop"},
+		Golden:    filepath.Join(dir, "policies", "orders.yaml"),
+		Placement: placement.Options{Manifests: manifesttest.Read(t, manifesttest.OrdersDB)},
 	}
 	checkout := flow.Endpoint{Kind: flow.Workload, Name: "checkout", Namespace: "shop"}
 	recorded := recording.Recording{
-		Flows: []Flow{{
+		Flows: []flow.Flow{{
 			Source: checkout, Destination: flow.Endpoint{Kind: flow.Workload, Name: "orders-db"},
 			Protocol: flow.TCP, Port: 5432, Count: 2,
 		}},
 		Workloads: []recording.Workload{{Name: "checkout", Namespace: "shop"}},
 		Notices:   []string{"one"}, Announced: []string{t.Name() + ": one", t.Name() + ": two"}, Unserved: []string{"three"},
 	}
-	return r.value(recorded, errors.New("2 events were lost"))
+	return File(recorded, errors.New("2 events were lost"), o)
 }
 
-func TestRecordingAsAValueHasBothSidesOfTheManifests(t *testing.T) {
+func TestFile_BothSidesOfPlacement(t *testing.T) {
 	got := ordersScene(t)
 	app := func(name string) map[string]string { return map[string]string{"app": name} }
 	end := func(name, namespace string) recording.Endpoint {
@@ -45,7 +47,7 @@ func TestRecordingAsAValueHasBothSidesOfTheManifests(t *testing.T) {
 		}}
 	}
 	want := recording.File{
-		Version: 1, Test: t.Name(), Package: "github.com/netzero-dev/netzero/netzerotest", Golden: "policies/orders.yaml",
+		Version: 1, Test: t.Name(), Package: "example.com/shop", Golden: "policies/orders.yaml",
 		Workloads: []recording.Workload{
 			{Name: "checkout", Namespace: "shop", Labels: app("checkout"), PodLabels: app("checkout")},
 		},
@@ -58,7 +60,7 @@ func TestRecordingAsAValueHasBothSidesOfTheManifests(t *testing.T) {
 	}
 }
 
-func TestRecordingsHaveFilesOfTheirOwn(t *testing.T) {
+func TestFile_UniqueNames(t *testing.T) {
 	seen := make(map[string]string)
 	for _, row := range []struct{ golden, test, want string }{
 		{"testdata/netzero/TestQuote.yaml", "TestQuote", "example.com_shop.TestQuote.json"},
@@ -71,7 +73,7 @@ func TestRecordingsHaveFilesOfTheirOwn(t *testing.T) {
 		{"policies/shop.yaml", "TestB", ""},
 		{"../shop.yaml", "TestA", ""},
 	} {
-		name := recordingFile(recording.File{Package: "example.com/shop", Golden: row.golden}, row.test)
+		name := FileName(recording.File{Package: "example.com/shop", Golden: row.golden}, "/src/shop", row.test)
 		base := strings.TrimSuffix(filepath.Base(row.golden), ".yaml")
 		isHashed := strings.HasPrefix(name, "example.com_shop."+base+"-")
 		if row.want != "" && name != row.want || row.want == "" && !isHashed {
@@ -81,26 +83,5 @@ func TestRecordingsHaveFilesOfTheirOwn(t *testing.T) {
 			t.Errorf("%s of %s has the file of %s", row.golden, row.test, other)
 		}
 		seen[name] = row.golden + " of " + row.test
-	}
-}
-
-func TestRecordingsDirectoryHasToExist(t *testing.T) {
-	dir := t.TempDir()
-	file := filepath.Join(dir, "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for value, want := range map[string]string{"": "", dir: dir, "doctor": filepath.Join(packageDir, "doctor")} {
-		t.Setenv("NETZERO_RECORDINGS", value)
-		if e, err := readEnvironment(); err != nil || e.recordings != want {
-			t.Errorf("%q: %q, %v, want %q", value, e.recordings, err, want)
-		}
-	}
-	for _, value := range []string{file, filepath.Join(dir, "missing"), "missing"} {
-		t.Setenv("NETZERO_RECORDINGS", value)
-		_, err := readEnvironment()
-		if err == nil || !strings.Contains(err.Error(), "is not an existing directory: make it first") {
-			t.Errorf("%q: %v", value, err)
-		}
 	}
 }

@@ -1,4 +1,4 @@
-package netzerotest
+package check
 
 import (
 	"net/netip"
@@ -13,12 +13,12 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// withoutWords are flows for which a NetworkPolicy, or either dialect, has no rule.
-func withoutWords() map[string]Flow {
+// inexpressible are flows for which NetworkPolicies, or both dialects, have no rule.
+func inexpressible() map[string]flow.Flow {
 	server := flow.Endpoint{Kind: flow.Address, Addr: netip.MustParseAddr("203.0.113.9")}
 	odd := flow.Endpoint{Kind: flow.External, Name: "a b.ctl.test", Addr: server.Addr, Evidence: flow.ByDNS}
 	shop := flow.Endpoint{Kind: flow.Workload, Name: "shop"}
-	return map[string]Flow{
+	return map[string]flow.Flow{
 		"a ping":                    {Source: shop, Destination: server, Protocol: flow.ICMP, ICMPType: 8, Count: 1},
 		"a tunnel":                  {Source: shop, Destination: server, Protocol: 47, Count: 1},
 		"UDP-Lite":                  {Source: shop, Destination: server, Protocol: flow.UDPLite, Port: 9, Count: 1},
@@ -31,16 +31,16 @@ func withoutWords() map[string]Flow {
 	}
 }
 
-// A flow that no rule is for fails the test, in either dialect, until the golden lists it.
-func TestFlowsWithoutRulesAreRed(t *testing.T) {
-	for reason, f := range withoutWords() {
+// A flow without a rule fails the test, in either dialect, until the golden file lists it.
+func TestInexpressible_DeniedUntilListed(t *testing.T) {
+	for reason, f := range inexpressible() {
 		scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "shop"}}}}
-		redUntilListed(t, "NetworkPolicy, "+reason, kubernetes(scope), f)
-		redUntilListed(t, "CiliumNetworkPolicy, "+reason, ciliums(scope), f)
+		deniedUntilListed(t, "NetworkPolicy, "+reason, kubernetes(scope), f)
+		deniedUntilListed(t, "CiliumNetworkPolicy, "+reason, ciliums(scope), f)
 	}
 }
 
-func redUntilListed[P golden.Policy](t *testing.T, reason string, d dialect[P], f Flow) {
+func deniedUntilListed[P golden.Policy](t *testing.T, reason string, d dialect[P], f flow.Flow) {
 	t.Helper()
 	read := func(policies []P) *golden.File {
 		t.Helper()
@@ -58,7 +58,7 @@ func redUntilListed[P golden.Policy](t *testing.T, reason string, d dialect[P], 
 		}
 		return file
 	}
-	flows := []Flow{f}
+	flows := []flow.Flow{f}
 	result := report.Report{Test: "TestShop", Golden: "x.yaml"}
 	compare(&result, d, read(d.rules.Generate(nil)), flows)
 	if !result.Failed() || len(result.Denied) == 0 || len(result.Notices) > 0 {
@@ -69,56 +69,22 @@ func redUntilListed[P golden.Policy](t *testing.T, reason string, d dialect[P], 
 		t.Errorf("%s: the text does not name %s:\n%s", reason, f.Target(), text)
 	}
 	updated := read(d.rules.Merge(d.of(read(d.rules.Generate(nil))), flows))
-	refused := d.refused(d.of(updated), flows)
+	denied := stillDenied(d, d.of(updated), flows)
 	if f.Destination == (flow.Endpoint{Kind: flow.Address}) { // nothing could allow it
-		if len(refused) != 1 {
-			t.Errorf("%s: refused: %q", reason, refused)
+		if len(denied) != 1 {
+			t.Errorf("%s: denied: %q", reason, denied)
 		}
 		return
 	}
 	result = report.Report{Test: "TestShop", Golden: "x.yaml", Strict: true}
 	compare(&result, d, updated, flows)
 	compareRest(&result, d, updated, flows)
-	if result.Failed() || len(refused) > 0 {
-		t.Errorf("%s: fails after an update: refused %q\n%s", reason, refused, result)
+	if result.Failed() || len(denied) > 0 {
+		t.Errorf("%s: fails after an update: denied %q\n%s", reason, denied, result)
 	}
 	result = report.Report{Test: "TestShop", Golden: "x.yaml", Strict: true}
 	compareRest(&result, d, updated, nil)
 	if !result.Failed() {
 		t.Errorf("%s: what nobody needs any more passes with Strict", reason)
-	}
-}
-
-// A host or an address without a port leaves out everything that goes there.
-func TestIgnoreNamesFlowsWithoutPorts(t *testing.T) {
-	named := func(name, addr string, f Flow) Flow {
-		f.Destination = flow.Endpoint{Kind: flow.External, Name: name}
-		if addr != "" {
-			f.Destination.Addr = netip.MustParseAddr(addr)
-		}
-		return f
-	}
-	ping, tunnel, lookup := Flow{Protocol: flow.ICMP, ICMPType: 8}, Flow{Protocol: 47}, Flow{Lookup: true}
-	for address, rows := range map[string][]struct {
-		flow Flow
-		want bool
-	}{
-		"203.0.113.9":       {{named("vpn.example", "203.0.113.9", ping), true}, {named("vpn.example", "203.0.113.10", ping), false}},
-		"203.0.113.0/24":    {{named("vpn.example", "203.0.113.9", tunnel), true}, {named("vpn.example", "198.51.100.9", tunnel), false}},
-		"vpn.example":       {{named("vpn.example", "203.0.113.9", tunnel), true}, {named("vpn.example", "", lookup), true}, {named("x.example", "", lookup), false}},
-		"*.vendor.example":  {{named("telemetry.vendor.example", "", lookup), true}, {named("vendor.example", "", lookup), false}},
-		"vpn.example:443":   {{named("vpn.example", "203.0.113.9", ping), false}, {named("vpn.example", "", lookup), false}},
-		"203.0.113.9:443":   {{named("vpn.example", "203.0.113.9", ping), false}},
-		"telemetry.example": {{named("telemetry.example", "", lookup), true}},
-	} {
-		var c config
-		if err := Ignore(address).apply(&c); err != nil {
-			t.Fatal(err)
-		}
-		for _, row := range rows {
-			if got := c.ignored().Has(row.flow); got != row.want {
-				t.Errorf("Ignore(%q) leaves out %s: %v", address, row.flow.Target(), got)
-			}
-		}
 	}
 }

@@ -1,9 +1,11 @@
-package netzerotest
+package check
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -11,8 +13,26 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Other tests write their files, by way of temporary ones, while this one looks.
-func TestStaleFilesAreFoundWhileOthersComeAndGo(t *testing.T) {
+// fakeUse is a run in which tests ended; false means that a test was skipped.
+type fakeUse struct {
+	ran     map[string]bool
+	goldens []string
+}
+
+func (u fakeUse) HasGolden(path string) bool { return slices.Contains(u.goldens, path) }
+
+func (u fakeUse) Whole(tests []string) bool {
+	if len(tests) == 0 {
+		return !slices.Contains(slices.Collect(maps.Values(u.ran)), false)
+	}
+	return !slices.ContainsFunc(tests, func(test string) bool {
+		top, _, _ := strings.Cut(test, "/")
+		return !u.ran[top]
+	})
+}
+
+// Other tests write their files, through temporary ones, during the search.
+func TestStale_FilesComeAndGo(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "z.yaml"), []byte("# test: TestGone\n"), 0o644); err != nil {
 		t.Fatal(err)
@@ -41,7 +61,7 @@ func TestStaleFilesAreFoundWhileOthersComeAndGo(t *testing.T) {
 		})
 	}
 	for range 2000 {
-		stale, err := staleGoldens(dir, []string{"TestKept"}, newUse())
+		stale, err := staleSearch{names: []string{"TestKept"}, use: fakeUse{}, shared: new(SharedFiles)}.in(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,9 +72,10 @@ func TestStaleFilesAreFoundWhileOthersComeAndGo(t *testing.T) {
 }
 
 // A file is stale that no recording of a whole run had, whatever its header says; not one of which the run cannot know.
-func TestStaleFiles(t *testing.T) {
+func TestStale_Files(t *testing.T) {
 	const policy = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: mine}\nspec: {podSelector: {}}\n"
-	own := packagePath() + "."
+	pkg := Package{Path: "example.com/shop"}
+	own := pkg.TestName("")
 	for _, c := range []struct{ reason, text, want string }{
 		{"a copy of another test's", "# test: TestKept\n" + policy, "no test has it, not even TestKept, which its header names"},
 		{"a subtest's that no longer records", "# test: TestKept/sub\n", "no test has it, not even TestKept/sub, which its header names"},
@@ -76,10 +97,9 @@ func TestStaleFiles(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "x.yaml"), []byte(c.text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		use := newUse()
-		use.ran = map[string]bool{"TestKept": true, "TestAlso": true, "TestSkipped": false, "TestSkippedOnce": false}
+		use := fakeUse{ran: map[string]bool{"TestKept": true, "TestAlso": true, "TestSkipped": false, "TestSkippedOnce": false}}
 		names := []string{"TestKept", "TestAlso", "TestSkipped", "TestSkippedOnce", "BenchmarkKept"}
-		stale, err := staleGoldens(dir, names, use)
+		stale, err := staleSearch{pkg, names, use, new(SharedFiles)}.in(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,30 +110,22 @@ func TestStaleFiles(t *testing.T) {
 		if diff := cmp.Diff(c.want, strings.Join(got, ", ")); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 		}
-		use.golden(filepath.Join(dir, "x.yaml"))
-		if stale, err := staleGoldens(dir, names, use); err != nil || len(stale) > 0 {
+		use.goldens = append(use.goldens, filepath.Join(dir, "x.yaml"))
+		if stale, err := (staleSearch{pkg, names, use, new(SharedFiles)}).in(dir); err != nil || len(stale) > 0 {
 			t.Errorf("%s: stale, though a recording has it: %v (%v)", c.reason, stale, err)
 		}
 	}
 }
 
-func TestStaleFilesThatPeopleWrote(t *testing.T) {
+func TestStale_HandWrittenFiles(t *testing.T) {
 	dir := t.TempDir()
-	path, link := filepath.Join(dir, "mine.yaml"), filepath.Join(t.TempDir(), "link.yaml")
+	path := filepath.Join(dir, "mine.yaml")
 	if err := os.WriteFile(path, []byte("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: mine}\nspec: {podSelector: {}}\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	use := newUse()
-	use.ran["TestKept"] = true
-	stale, err := staleGoldens(dir, []string{"TestKept"}, use)
+	use := fakeUse{ran: map[string]bool{"TestKept": true}}
+	stale, err := staleSearch{names: []string{"TestKept"}, use: use, shared: new(SharedFiles)}.in(dir)
 	if want := fmt.Sprint([]staleGolden{{path, "no test has it", false}}); err != nil || fmt.Sprint(stale) != want {
 		t.Errorf("stale are %v (%v), want %s", stale, err, want)
-	}
-	if err := os.Symlink(path, link); err != nil {
-		t.Skip(err) // on Windows not everybody may
-	}
-	use.golden(link)
-	if stale, err := staleGoldens(dir, []string{"TestKept"}, use); err != nil || len(stale) > 0 {
-		t.Errorf("stale, though a recording has it by a link: %v (%v)", stale, err)
 	}
 }

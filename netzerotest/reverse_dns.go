@@ -1,0 +1,15 @@
+package netzerotest
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/netzero-dev/netzero/internal/rdns"
+)
+
+// reverseDNS returns the names of addresses. It looks nothing up while this process is recorded for another test, or by
+// the process that started it, because the queries would be flows there.
+func reverseDNS(addrs []netip.Addr) (names map[netip.Addr]string) {
+	unrecorded(func() { names = rdns.Names(context.Background(), addrs) })
+	return names
+}
