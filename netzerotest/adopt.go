@@ -31,11 +31,11 @@ func (r *Recording) AsPeer(name string) testcontainers.ContainerCustomizer {
 			return fmt.Errorf("netzero: AsPeer(%q): the request was passed to As(%q), which gives it a policy: "+
 				"keep one of the two", name, was)
 		}
-		if err := r.mark(req, name); err != nil || r.capture == nil {
+		if err := r.mark(req, name); err != nil || r.live == nil {
 			return err
 		}
 		claim := func(_ context.Context, c testcontainers.Container) error {
-			r.capture.claimPeer(c.GetContainerID(), name)
+			r.live.AttachPeer(c.GetContainerID(), name)
 			return nil
 		}
 		req.LifecycleHooks = append(req.LifecycleHooks, testcontainers.ContainerLifecycleHooks{
@@ -70,7 +70,7 @@ func (r *Recording) Adopt(ctx context.Context, container testcontainers.Containe
 	if err := checkWorkloadName("Adopt", name); err != nil {
 		return err
 	}
-	if r.capture == nil {
+	if r.live == nil {
 		return nil // nothing is recorded
 	}
 	fail := func(err error) error { return fmt.Errorf("netzero: Adopt(%q): %w", name, err) }
@@ -89,14 +89,14 @@ func (r *Recording) Adopt(ctx context.Context, container testcontainers.Containe
 			container.GetContainerID(), name))
 	}
 	id := container.GetContainerID()
-	if was := r.capture.claimedAs(id); was != "" && was != name {
+	if was := r.live.AttachedAs(id); was != "" && was != name {
 		return fail(fmt.Errorf("the container was named %q already: keep one name", was))
 	}
-	r.capture.expect()
-	r.capture.claim(id, name)
-	r.capture.adopt(id)
-	if pid := is.State.Pid; pid != 0 && !r.capture.hosts(id, pid) && processOf(ctx, container) == pid {
-		r.capture.isElsewhere(id)
+	r.live.ExpectContainers()
+	r.live.Attach(id, name)
+	r.live.AttachRunning(id)
+	if pid := is.State.Pid; pid != 0 && !r.live.RunsHere(id, pid) && processOf(ctx, container) == pid {
+		r.live.MarkRemote(id)
 	}
 	return nil
 }
@@ -121,7 +121,7 @@ func (p *PackageRecording) named() *Recording {
 
 // checkWorkloadName refuses a name that is neither a label nor label.namespace.
 func checkWorkloadName(function, name string) error {
-	workload, namespace := splitName(name)
+	workload, namespace := endpoint.SplitName(name)
 	for _, label := range []string{workload, cmp.Or(namespace, workload)} {
 		if err := endpoint.CheckLabel(label); err != nil {
 			return fmt.Errorf("netzero: %s(%q): %w", function, name, err)

@@ -4,12 +4,10 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"strings"
 
 	"github.com/testcontainers/testcontainers-go"
 
 	"github.com/netzero-dev/netzero/internal/docker"
-	"github.com/netzero-dev/netzero/internal/endpoint"
 )
 
 // Customize makes a container that testcontainers-go starts a part of this recording, from its first packet on: it gets a
@@ -49,25 +47,16 @@ func (r *Recording) As(name string) testcontainers.ContainerCustomizer {
 	})
 }
 
-// splitName splits the name of a container into the workload's and its namespace, "" where it says none.
-func splitName(name string) (workload, namespace string) {
-	if workload, namespace, ok := endpoint.ServiceName(name); ok {
-		return workload, namespace
-	}
-	workload, namespace, _ = strings.Cut(name, ".")
-	return workload, namespace
-}
-
 // mark adds to a request what ties its container to the recording: labels, by which other test processes see whose it is,
 // and hooks, which tell its ID to this one whatever becomes of the labels.
 func (r *Recording) mark(req *testcontainers.GenericContainerRequest, name string) error {
-	if r.capture == nil {
+	if r.live == nil {
 		return nil // nothing is recorded
 	}
 	if r.ended() {
 		return fmt.Errorf("netzero: the recording of %s has ended, so it cannot take in a container: pass that of the test that runs", r.tb.Name())
 	}
-	r.capture.expect()
+	r.live.ExpectContainers()
 	was := req.Labels[docker.LabelWorkload]
 	if name != "" && was != "" && was != name {
 		return fmt.Errorf("netzero: As(%q): the request was named %q already: keep one, and copy a request that is for several containers", name, was)
@@ -78,7 +67,7 @@ func (r *Recording) mark(req *testcontainers.GenericContainerRequest, name strin
 	}
 	labels := make(map[string]string, len(req.Labels)+2)
 	maps.Copy(labels, req.Labels) // of the caller, who may use it again
-	labels[docker.LabelRecording] = r.capture.label()
+	labels[docker.LabelRecording] = r.live.Label()
 	if name != "" {
 		labels[docker.LabelWorkload] = name
 	}
@@ -89,25 +78,25 @@ func (r *Recording) mark(req *testcontainers.GenericContainerRequest, name strin
 // hooks are those of one request. testcontainers runs those of a container that it reuses from PostStarts on only.
 func (r *Recording) hooks(name string) testcontainers.ContainerLifecycleHooks {
 	claim := func(_ context.Context, c testcontainers.Container) error {
-		r.capture.claim(c.GetContainerID(), name)
+		r.live.Attach(c.GetContainerID(), name)
 		return nil
 	}
 	starting := func(_ context.Context, c testcontainers.Container) error {
-		r.capture.claim(c.GetContainerID(), name)
-		r.capture.starting(c.GetContainerID())
+		r.live.Attach(c.GetContainerID(), name)
+		r.live.BeginWait(c.GetContainerID())
 		return nil
 	}
 	started := func(ctx context.Context, c testcontainers.Container) error {
 		if err := starting(ctx, c); err != nil {
 			return err
 		}
-		if pid := processOf(ctx, c); pid != 0 && !r.capture.hosts(c.GetContainerID(), pid) && processOf(ctx, c) == pid {
-			r.capture.isElsewhere(c.GetContainerID())
+		if pid := processOf(ctx, c); pid != 0 && !r.live.RunsHere(c.GetContainerID(), pid) && processOf(ctx, c) == pid {
+			r.live.MarkRemote(c.GetContainerID())
 		}
 		return nil
 	}
 	ready := func(_ context.Context, c testcontainers.Container) error {
-		r.capture.ready(c.GetContainerID())
+		r.live.EndWait(c.GetContainerID())
 		return nil
 	}
 	return testcontainers.ContainerLifecycleHooks{

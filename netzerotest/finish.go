@@ -53,11 +53,11 @@ func (r *Recording) finish() {
 func (r *Recording) stop(quiet bool) (recording.Recording, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	released := r.capture.release()
-	recorded, err := r.capture.settle()
-	r.left = r.capture.leftovers()
-	err = errors.Join(released, r.capture.check(), err)
-	err = errors.Join(err, r.capture.leave())
+	released := r.live.Unmark()
+	recorded, err := r.live.Resolve()
+	r.left = r.live.Leftovers()
+	err = errors.Join(released, r.live.Check(), err)
+	err = errors.Join(err, r.live.Close())
 	for _, text := range recorded.Announced {
 		if !quiet {
 			announce(text)

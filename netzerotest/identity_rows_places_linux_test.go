@@ -129,7 +129,7 @@ var containerRows = []identityRow{
 			containers: []sceneContainer{{alias: "orders-db.shop.svc"}},
 			dials:      []dial{{addr: "CONTAINER0", port: 5432}},
 		},
-		tests: []string{"TestWhatContainersWithDotsInTheirNamesStandFor"},
+		tests: []string{"TestContainerName_AliasWithDots"},
 	},
 	{
 		dialled:    "the same",
@@ -151,7 +151,7 @@ var containerRows = []identityRow{
 			options: inWeb, manifests: manifesttest.Shop,
 			containers: []sceneContainer{{alias: "orders-db.shop"}}, dials: []dial{{addr: "CONTAINER0", port: 5432}},
 		},
-		tests: []string{"TestWhatContainersWithDotsInTheirNamesStandFor"},
+		tests: []string{"TestContainerName_AliasWithDots"},
 	},
 	{
 		dialled:    "container `api.stripe.com`",
@@ -164,7 +164,7 @@ var containerRows = []identityRow{
 			dials:      []dial{{addr: "CONTAINER0", port: 443}},
 		},
 		notice: "stands for the host api.stripe.com",
-		tests:  []string{"TestWhatContainersWithDotsInTheirNamesStandFor"},
+		tests:  []string{"TestContainerName_AliasWithDots"},
 	},
 	{
 		dialled:    "a container that `AsPeer` names, or with the label `dev.netzero.peer`",

@@ -1,16 +1,13 @@
 package netzerotest
 
 import (
+	"sync"
+
 	"github.com/netzero-dev/netzero/internal/check"
-	"github.com/netzero-dev/netzero/internal/recording"
 )
 
-// leftover is what was opened by goroutines and processes of a test that had ended.
-type leftover struct {
-	test     testOver
-	recorded recording.Recording
-	err      error
-}
+// recordedTests maps the [recorder.Recording.ID] of each recording of this process to its testOver.
+var recordedTests sync.Map
 
 // leftovers remembers which flows of ended tests were reported.
 var leftovers check.Leftovers
@@ -19,8 +16,9 @@ var leftovers check.Leftovers
 // text names that test. Package testing lets nobody fail a test that has ended.
 func (r *Recording) tellLeftovers() {
 	r.tb.Helper()
-	for _, left := range r.left {
-		result, err := leftovers.Check(left.recorded, left.err, left.test.options(), r.tb.Name())
+	for _, ended := range r.left {
+		test, _ := recordedTests.Load(ended.ID)
+		result, err := leftovers.Check(ended.Recorded, ended.Err, test.(testOver).options(), r.tb.Name())
 		if err != nil {
 			r.tb.Errorf("netzero: %v", err)
 		} else if result.Failed() {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
@@ -103,11 +102,6 @@ func (c config) process() policy.Scope {
 // ignored is what the option Ignore leaves out.
 func (c config) ignored() endpoint.Ignored {
 	return endpoint.Ignored{Destinations: c.ignores, Driver: c.driver}
-}
-
-// identification says how destinations are identified.
-func (c config) identification(peers endpoint.Peers) endpoint.Config {
-	return endpoint.Config{Self: os.Getpid(), Peers: peers, Workload: c.workload, ClusterDomains: c.clusterDomains}
 }
 
 // placement is what decides about the place of a recording in the cluster.

@@ -8,9 +8,6 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// examplePort stands in the advice where only the user knows the port.
-const examplePort = endpoint.ExamplePort
-
 // Peer names a destination that the test cannot know: in the policy it is the pods with the label app of that name, or the
 // host of the internet.
 // address is host:port, an IP address, a CIDR or a DNS name; the most specific one counts. An address with a port also

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -70,7 +71,7 @@ func parsePorts(text string) (policy.PortRange, error) {
 		return policy.PortRange{}, errors.New(strings.TrimPrefix(err.Error(), "netzero: "))
 	}
 	r := policy.PortRange{Protocol: flow.TCP}
-	r.Name, r.Namespace = splitName(name)
+	r.Name, r.Namespace = endpoint.SplitName(name)
 	numbers, protocol, named := strings.Cut(rest, "/")
 	if named {
 		r.Protocol = 0

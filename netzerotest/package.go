@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/testcontainers/testcontainers-go"
+
+	"github.com/netzero-dev/netzero/internal/recorder"
 )
 
 // A PackageRecording is the capture of a whole package: see [RecordPackage]. It is a [testcontainers.ContainerCustomizer] as
@@ -52,7 +54,7 @@ func RecordPackage(opts ...Option) *PackageRecording {
 		flag.Parse()
 	}
 	p := &PackageRecording{run: &packageRun{name: "package " + packagePath(), subtests: make(map[string]bool)}}
-	if flagValue("test.list") != "" || isRecordedChild() {
+	if flagValue("test.list") != "" || recorder.IsRecordedChild() {
 		return p
 	}
 	if !recordedPackage.CompareAndSwap(nil, p) {
@@ -85,7 +87,7 @@ func (p *PackageRecording) Run(m *testing.M) int {
 	}
 	underMain.Store(true)
 	used.watch(m)
-	if p.recording.capture == nil {
+	if p.recording.live == nil {
 		return exitWith(m, judgePackage(m, m.Run()))
 	}
 	ended := false
@@ -128,10 +130,10 @@ func (p *PackageRecording) Flows() []Flow {
 
 // abandon detaches everything and compares nothing, because the process is about to die.
 func (p *PackageRecording) abandon() {
-	if p.recording.capture == nil || p.recording.ended() {
+	if p.recording.live == nil || p.recording.ended() {
 		return
 	}
-	if err := p.recording.capture.leave(); err != nil {
+	if err := p.recording.live.Close(); err != nil {
 		fmt.Fprintf(os.Stderr, "netzero: %s: %v\n", p.run.name, err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/netzero-dev/netzero/internal/check"
+	"github.com/netzero-dev/netzero/internal/recorder"
 	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -27,8 +28,8 @@ type Recording struct {
 	golden string        // the file's path
 	shared *check.Shared // nil if the file is that of one test
 
-	capture *membership // nil where nothing is recorded
-	left    []leftover  // of tests that had ended before
+	live *recorder.Recording // nil if nothing is recorded
+	left []recorder.Ended    // of tests that had ended before
 
 	mu    sync.Mutex
 	final []Flow // set at the end
@@ -63,7 +64,8 @@ func (r *Recording) begin() bool {
 		return false
 	}
 	var err error
-	if r.capture, err = join(r); err != nil {
+	r.live, err = recorder.Join(r.env.sizes, r.recorderOptions())
+	if err != nil {
 		text := cannotRecord(r.tb, r.env.update, err)
 		if r.env.require || !isExpected(err) {
 			noteFailure(r.tb)
@@ -72,6 +74,7 @@ func (r *Recording) begin() bool {
 		r.runUnrecorded(text)
 		return false
 	}
+	recordedTests.Store(r.live.ID(), testOver{tb: r.tb, name: r.tb.Name(), golden: r.golden, config: r.config})
 	return true
 }
 
@@ -116,16 +119,27 @@ func (r *Recording) ended() bool {
 func (r *Recording) Flows() []Flow {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.capture == nil || r.final != nil {
-		return slices.Clone(r.final)
+	if r.live == nil || r.final != nil {
+		return cloneFlows(r.final)
 	}
-	recorded, err := r.capture.settle()
+	recorded, err := r.live.Resolve()
 	var option *recording.OptionError // which the end of the test tells
 	if err != nil && !errors.As(err, &option) {
 		noteFailure(r.tb)
 		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
 	}
-	return recorded.Flows
+	return cloneFlows(recorded.Flows)
+}
+
+// cloneFlows returns flows that share no slices with the recording, because a test may change what Flows returned.
+func cloneFlows(flows []Flow) []Flow {
+	flows = slices.Clone(flows)
+	for i := range flows {
+		f := &flows[i]
+		f.Binaries, f.Process.Parents = slices.Clone(f.Binaries), slices.Clone(f.Process.Parents)
+		f.Process.Stack = slices.Clone(f.Process.Stack)
+	}
+	return flows
 }
 
 // running and updated map golden files to the tests that they belong to: those that run, and with an update those that

@@ -2,7 +2,6 @@ package check
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/policy"
@@ -20,10 +19,10 @@ func compareBinaries[P golden.Policy](result *report.Report, d dialect[P], file 
 	var found []report.Binary
 	evaluate := d.rules.Evaluator(committed)
 	for _, f := range flow.Fold(flows) {
-		if f.Binaries == "" || evaluate(f).Outcome != policy.Allowed {
+		if len(f.Binaries) == 0 || evaluate(f).Outcome != policy.Allowed {
 			continue
 		}
-		for binary := range strings.SplitSeq(f.Binaries, ",") {
+		for _, binary := range f.Binaries {
 			why := d.rules.Unlisted(committed, f, binary)
 			if why == "" {
 				continue

@@ -24,7 +24,8 @@ func opened(workload string, port uint16, binaries string) flow.Flow {
 	return flow.Flow{
 		Source:      flow.Endpoint{Kind: flow.Workload, Name: name, Namespace: namespace},
 		Destination: flow.Endpoint{Kind: flow.Workload, Name: "bank"},
-		Protocol:    flow.TCP, Port: port, Count: 1, Binaries: binaries,
+		Protocol:    flow.TCP, Port: port, Count: 1,
+		Binaries: strings.FieldsFunc(binaries, func(r rune) bool { return r == ',' }),
 	}
 }
 
@@ -58,7 +59,7 @@ func TestBinaries_ComparedWithList(t *testing.T) {
 			[]string{"job.a 1 +0 sh: sh" + isJob + "curl", "job.b 1 +0 curl: curl" + isJob + "sh"}, false},
 		{"the same program in both of them", map[string]string{"job.a": "", "job.b": ""}, []flow.Flow{opened("job.a", 1, "sh"), opened("job.b", 1, "sh")},
 			[]string{"job.a 1 +0 sh: sh" + isJob + "none", "job.b 1 +0 sh: sh" + isJob + "none"}, false},
-		{"somebody else's", map[string]string{"shop": ""}, []flow.Flow{{Source: flow.Endpoint{Kind: flow.Anyone}, Destination: flow.Endpoint{Kind: flow.Workload, Name: "shop"}, Protocol: flow.TCP, Port: 1, Binaries: "curl"}}, nil, true},
+		{"somebody else's", map[string]string{"shop": ""}, []flow.Flow{{Source: flow.Endpoint{Kind: flow.Anyone}, Destination: flow.Endpoint{Kind: flow.Workload, Name: "shop"}, Protocol: flow.TCP, Port: 1, Binaries: []string{"curl"}}}, nil, true},
 	} {
 		for _, with := range []bool{true, false} {
 			scope := shopAndJobs
@@ -101,8 +102,8 @@ func TestBinaries_ComparedWithList(t *testing.T) {
 func compared[P golden.Policy](d dialect[P], file *golden.File, flows []flow.Flow) report.Report {
 	recorded := recording.Recording{Initiators: make(map[recording.Program]recording.Initiator)}
 	for _, f := range flows {
-		for binary := range strings.SplitSeq(f.Binaries, ",") {
-			f.Binaries, f.Process = binary, flow.Process{PID: 4711, Name: binary}
+		for _, binary := range f.Binaries {
+			f.Binaries, f.Process = []string{binary}, flow.Process{PID: 4711, Name: binary}
 			recorded.AddInitiator(f)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 func TestPeer_IsCallerOnly(t *testing.T) {
 	workload := func(name string) flow.Endpoint { return flow.Endpoint{Kind: flow.Workload, Name: name} }
 	opens := func(from, to string, port uint16) flow.Flow {
-		return flow.Flow{Source: workload(from), Destination: workload(to), Protocol: flow.TCP, Port: port, Count: 1, Binaries: "postgres"}
+		return flow.Flow{Source: workload(from), Destination: workload(to), Protocol: flow.TCP, Port: port, Count: 1, Binaries: []string{"postgres"}}
 	}
 	recorded := recording.Recording{
 		Flows:     []flow.Flow{opens("orders-db", "checkout", 8080), opens("orders-db", "replica", 5432)},

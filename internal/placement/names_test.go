@@ -257,3 +257,28 @@ func TestResolvers_Rules(t *testing.T) {
 		}
 	}
 }
+
+func TestNames_ClusterName(t *testing.T) {
+	shop := manifesttest.Read(t, manifesttest.Shop)
+	for _, tt := range []struct {
+		reason, name string
+		options      Options
+		want         string // the workload's namespace; "" for a host
+	}{
+		{"a Service's full name", "orders-db.shop.svc.cluster.local", Options{}, "shop"},
+		{"a cluster's domain that is given", "orders-db.shop.svc.k8s.acme.io", Options{ClusterDomains: []string{"k8s.acme.io"}}, "shop"},
+		{"a pod's name", "orders-db-0.orders-db.shop.svc", Options{}, "shop"},
+		{"what the manifests know", "orders-db.shop", Options{Manifests: shop}, "shop"},
+		{"a pod that they know", "orders-db-0.orders-db.shop", Options{Manifests: shop}, "shop"},
+		{"a pod of the test's namespace", "orders-db-0.orders-db", Options{Manifests: shop, Namespace: "shop"}, "shop"},
+		{"a third party", "api.stripe.com", Options{Manifests: shop}, ""},
+	} {
+		got, known := tt.options.ClusterName(tt.name)
+		if !known && tt.want == "" {
+			continue
+		}
+		if want := (flow.Endpoint{Kind: flow.Workload, Name: "orders-db", Namespace: tt.want}); !known || got != want {
+			t.Errorf("%s: %q is %+v, %t, want %+v", tt.reason, tt.name, got, known, want)
+		}
+	}
+}

@@ -323,7 +323,7 @@ func addressTargets(f flow.Flow, m *manifest.Match) []flow.Flow {
 	service := f.Destination
 	for _, a := range m.Addresses {
 		f.Destination = behind(service, a.Addr)
-		if !slices.Contains(flows, f) {
+		if !slices.ContainsFunc(flows, f.Equal) {
 			flows = append(flows, f)
 		}
 	}

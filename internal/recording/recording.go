@@ -49,15 +49,14 @@ type Initiator struct {
 
 // AddInitiator records the process that opened a flow, unless another one of its program was earlier.
 func (r *Recording) AddInitiator(f flow.Flow) {
-	if f.Binaries == "" {
-		return
-	}
 	if r.Initiators == nil {
 		r.Initiators = make(map[Program]Initiator)
 	}
-	key := Program{f.Source.Identity(), f.Binaries}
-	if before, known := r.Initiators[key]; !known || f.First < before.First {
-		r.Initiators[key] = Initiator{f.Process, f.First}
+	for _, binary := range f.Binaries {
+		key := Program{f.Source.Identity(), binary}
+		if before, known := r.Initiators[key]; !known || f.First < before.First {
+			r.Initiators[key] = Initiator{f.Process, f.First}
+		}
 	}
 }
 

@@ -26,7 +26,7 @@ func everyFlow() []flow.Flow {
 	}
 	flows := []flow.Flow{{
 		Source: checkout, Destination: checkout, Protocol: flow.ICMP, Port: 5432, ICMPType: 8, Dialled: 49153, Count: 1 << 60,
-		Lookup: true, Before: true, Binaries: "curl,my%20tool", Process: flow.Process{Name: "checkout.test"},
+		Lookup: true, Before: true, Binaries: []string{"curl", "my%20tool"}, Process: flow.Process{Name: "checkout.test"},
 	}}
 	for kind := flow.Workload; kind <= flow.Anyone; kind++ {
 		flows = append(flows, flow.Flow{Source: flow.Endpoint{Kind: kind}, Destination: flow.Endpoint{Kind: kind}})
@@ -115,7 +115,7 @@ func TestSecretsAreLeftOut(t *testing.T) {
 	end := flow.Endpoint{Kind: flow.Workload, Name: "db"}
 	r := File{Flows: FromFlows([]flow.Flow{{
 		Source: end, Destination: end, Protocol: flow.TCP, First: time.Second, Process: flow.Process{
-			Name: "psql", Command: "psql -W " + secret, Exec: "sh -c " + secret, Parents: "sh -c " + secret,
+			Name: "psql", Command: "psql -W " + secret, Exec: "sh -c " + secret, Parents: []string{"sh -c " + secret},
 		},
 	}})}
 	if err := r.Write(path); err != nil {

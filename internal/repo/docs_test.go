@@ -70,14 +70,14 @@ func TestReadmesFailureTextIsCurrent(t *testing.T) {
 	added.First = 22 * time.Millisecond
 	added.Process = flow.Process{PID: 4711, Name: "httpservice.test", Command: "/tmp/go-build1/b001/httpservice.test -test.v"}
 
-	added.Process.Stack = flow.NewStack([]flow.Frame{
+	added.Process.Stack = []flow.Frame{
 		{Function: "net.(*Dialer).DialContext", File: "dial.go", Line: 1},
 		{Function: "net/http.(*Transport).startDialConnForLocked", File: "transport.go", Line: 1, Started: true},
 		{Function: "net/http.(*Client).Do", File: "client.go", Line: 1},
 		{Function: modulePath + "/examples/httpservice.get", File: "httpservice.go", Line: 61},
 		{Function: modulePath + "/examples/httpservice.(*Service).quote", File: "httpservice.go", Line: 42},
 		{Function: modulePath + "/examples/httpservice.(*Service).ServeHTTP", File: "httpservice.go", Line: 28},
-	})
+	}
 
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "httpservice"}}}}
 	verdict := scope.Evaluate(file.Policies, added)

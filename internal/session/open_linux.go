@@ -147,9 +147,9 @@ func (s *Session) adopt(pid int) error {
 // look tells what process opened something. In another pid namespace than the initial one only this process is known.
 // The kernel's word for the executable counts, because the process may have ended, or become another one, by now.
 func (s *Session) look(o probe.Opener, stack *goroutine.Stack) flow.Process {
-	var calls flow.Stack
+	var calls []flow.Frame
 	if stack != nil {
-		calls = flow.NewStack(s.tracer.Trace(*stack)) // first: who waits for it does not wait for us
+		calls = s.tracer.Trace(*stack) // first: who waits for it does not wait for us
 	}
 	pid := o.PID
 	switch self := int(s.self.Load()); {
@@ -166,7 +166,10 @@ func (s *Session) look(o probe.Opener, stack *goroutine.Stack) flow.Process {
 		p.Command, p.Executable = "", "" // another program's
 	}
 	if pid != 0 && pid != os.Getpid() {
-		p.Parents = cmp.Or(endpoint.Parents(pid, os.Getpid()), endpoint.ParentsInside(pid))
+		p.Parents = endpoint.Parents(pid, os.Getpid())
+		if len(p.Parents) == 0 {
+			p.Parents = endpoint.ParentsInside(pid)
+		}
 		p.Exec = endpoint.ExecInside(pid)
 	}
 	p.PID, p.Name, p.Stack = pid, cmp.Or(o.Executable, p.Name, o.Comm), calls
