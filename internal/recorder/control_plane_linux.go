@@ -5,7 +5,7 @@ import "github.com/netzero-dev/netzero/internal/endpoint"
 // storeProgram is the executable of the database behind an API server.
 const storeProgram = "etcd"
 
-// findStores remembers at which ports of this machine an API server that the test runs has its database.
+// findStores finds the local ports of the databases of API servers that the test runs.
 func (r *resolution) findStores() {
 	r.stores = make(map[uint16]bool)
 	for _, l := range r.observations {
@@ -15,13 +15,13 @@ func (r *resolution) findStores() {
 	}
 }
 
-// isOfAPIServer reports whether an API server that the test runs opened a flow, as envtest starts one.
+// isOfAPIServer reports whether an API server that the test runs opened a flow. envtest runs one, for example.
 func (r *resolution) isOfAPIServer(l attributedFlow) bool {
 	return l.from == nil && endpoint.IsAPIServerProgram(l.flow.Process.Name)
 }
 
-// controlPlane says which part of a control plane that the test runs a flow belongs to, and not to the workload; or
-// "".
+// controlPlane returns the part of a control plane of the test that a flow belongs to, or "" if it belongs to the
+// workload.
 func (r *resolution) controlPlane(l attributedFlow) string {
 	switch {
 	case r.isOfAPIServer(l):

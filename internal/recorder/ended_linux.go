@@ -12,29 +12,29 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// endedRecording is what is kept of a recording that is over.
+// endedRecording is what remains of a recording that has ended.
 type endedRecording struct {
-	name       string // the test's
+	name       string // of the test
 	options    Options
-	member     weak.Pointer[Recording] // the recording as it was
+	member     weak.Pointer[Recording] // the recording itself
 	identifier *endpoint.Identifier
 	source     flow.Endpoint
 	started    time.Duration
 }
 
-// end returns what is to be kept of the recording when it is over.
+// end returns what remains of the recording.
 func (m *Recording) end() *endedRecording {
 	return &endedRecording{
 		name: m.test, options: m.options, member: weak.Make(m), identifier: m.identifier, source: m.source, started: m.started,
 	}
 }
 
-// endedRecipients returns to which recordings something belongs that a test opened after it had ended: to those around it, and to one that
-// is judged by the ended test's golden file. No other test has anything to do with it.
+// endedRecipients returns the recordings that get a flow of a test that has ended: the recordings that include the
+// test, or else one that is compared with the golden file of the ended test. No other test is involved.
 func (r *Recorder) endedRecipients(there []*Recording, e *endedRecording, key goroutine.ID) []*Recording {
 	to := slices.DeleteFunc(there, func(m *Recording) bool { return !m.includes(e.name) })
 	if slices.ContainsFunc(to, func(m *Recording) bool { return !m.isPackage }) {
-		return to // a test of which the ended one was a part
+		return to // the ended test was a subtest
 	}
 	left := r.endedRecordings[key]
 	if left == nil {
@@ -58,15 +58,15 @@ func (r *Recorder) endedRecipients(there []*Recording, e *endedRecording, key go
 	return append(to, left)
 }
 
-// allRecordings returns the recordings that flows may belong to, of ended tests too.
+// allRecordings returns all recordings that can have flows, including those of ended tests.
 func (r *Recorder) allRecordings() []*Recording {
 	return slices.AppendSeq(slices.Clone(r.members), maps.Values(r.endedRecordings))
 }
 
-// Leftovers returns what tests that have ended have opened since, each flow once.
+// Leftovers returns what ended tests have opened since they ended. Each flow is returned once.
 func (m *Recording) Leftovers() []Ended {
 	c := m.recorder
-	err := c.session.Probe.Sync() // what is seen from now on is for the next one who asks
+	err := c.session.Probe.Sync() // later events are for the next call
 	c.mu.Lock()
 	members := slices.SortedFunc(maps.Values(c.endedRecordings), func(a, b *Recording) int {
 		return cmp.Or(cmp.Compare(a.test, b.test), cmp.Compare(a.goroutine, b.goroutine))

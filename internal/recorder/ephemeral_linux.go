@@ -7,7 +7,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// ephemeralPeers returns a text for every Peer that would bring a port of this run into the golden file.
+// ephemeralPeers returns an error text for each Peer that would bring a port of this run into the golden file.
 func ephemeralPeers(options Options, all []attributedFlow) []string {
 	var texts []string
 	for _, s := range ephemeralFlows(options, all) {
@@ -19,7 +19,7 @@ func ephemeralPeers(options Options, all []attributedFlow) []string {
 	return texts
 }
 
-// portOf returns a port for advice, such as one at which a destination may well serve.
+// portOf returns an example port for a message: one at which a destination may serve.
 func portOf(e flow.Endpoint) string {
 	if e.Kind == flow.External {
 		return ":443"
@@ -27,7 +27,7 @@ func portOf(e flow.Endpoint) string {
 	return endpoint.ExamplePort
 }
 
-// ephemeralFlows returns the flows with a port of this run, less those that the user ignores or has named the port of.
+// ephemeralFlows returns the flows with a port of this run, without those that the user ignores or fixes the port of.
 func ephemeralFlows(options Options, all []attributedFlow) []attributedFlow {
 	var found []attributedFlow
 	for _, s := range all {

@@ -17,17 +17,18 @@ import (
 	"github.com/netzero-dev/netzero/internal/session"
 )
 
-// Containers that are older than the recorder. What is born later is recorded from its first moment; of these are recorded
-//   - those in which something runs that is younger than the test process: TestMain or an earlier test may have started them;
-//   - all others from the moment that a command is run in them, which is a process that comes into their cgroup.
+// Containers that are older than the recorder. New containers are recorded from their first packet. An older container is recorded
+//   - from the start of the recording if it has a process that is younger than the test process: TestMain or an earlier
+//     test may have started it;
+//   - otherwise from the first command that is run in it, which is a new process in its cgroup.
 //
-// What has run since before the test process is somebody else's, whatever it opens.
+// A container that was left alone since before the test process started is unrelated.
 
 // olderContainers are the containers that are older than the recorder.
 type olderContainers struct {
 	mu    sync.Mutex
-	of    map[uint64]string // cgroup -> ID of the innermost container in which it lies
-	young map[string]error  // IDs of those that are recorded, and why their connections are not known
+	of    map[uint64]string // cgroup -> ID of the innermost container
+	young map[string]error  // by ID: those that are recorded, and why their connections are not known, if so
 }
 
 // container returns the ID of the container of a cgroup, or "".
@@ -37,7 +38,7 @@ func (o *olderContainers) container(cgroup uint64) string {
 	return o.of[cgroup]
 }
 
-// has reports whether a container is older.
+// has reports whether a container is older than the recorder.
 func (o *olderContainers) has(id string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -49,7 +50,8 @@ func (o *olderContainers) has(id string) bool {
 	return false
 }
 
-// isYoung reports whether a container may be of this test process, and so is recorded; err says why its connections are not known.
+// isYoung reports whether this test process may have started an older container, so that it is recorded. err says why
+// its connections are not known.
 func (o *olderContainers) isYoung(id string) (young bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -57,13 +59,13 @@ func (o *olderContainers) isYoung(id string) (young bool, err error) {
 	return young, err
 }
 
-// watchOlderContainers puts them in scope as far as they are to be.
+// watchOlderContainers finds the older containers and watches those that this test process may have started.
 func (r *Recorder) watchOlderContainers(session *session.Session) error {
 	path, err := cgroup.OfProcess(os.Getpid())
 	if err != nil {
 		return fmt.Errorf("look for containers from before: %w", err)
 	}
-	around := docker.IDsFromCgroup(path) // in which this process runs
+	around := docker.IDsFromCgroup(path) // this process runs in them
 	started, err := endpoint.Started(os.Getpid())
 	if err != nil {
 		return fmt.Errorf("look for containers from before: %w", err)
@@ -79,7 +81,7 @@ func (r *Recorder) watchOlderContainers(session *session.Session) error {
 		o.mu.Lock()
 		o.of[id] = container
 		o.mu.Unlock()
-		// Before its processes are looked at: one that comes meanwhile is seen there, or told.
+		// Before reading its processes: a new one is then either in the list or reported.
 		if err := session.Probe.WatchEntered(id); err != nil {
 			return err
 		}
@@ -107,13 +109,13 @@ func (r *Recorder) watchOlderContainers(session *session.Session) error {
 	return nil
 }
 
-// olderContainerFlows says what containers opened that this test process started before the recording, which are in no policy: errs where they are this
-// test's by what they have to do with it, lines where that is not known.
+// olderContainerFlows reports flows that are in no policy, because their containers were started by this test process
+// before the recording: errs if the container is related to this test, lines if that is not known.
 func (r *resolution) olderContainerFlows() (errs, lines []string) {
 	if r.engine == nil {
 		return nil, nil
 	}
-	opened := make(map[string][]string) // targets, by the container's ID
+	opened := make(map[string][]string) // targets by ID of the container
 	for _, l := range r.observations {
 		if l.from == nil || r.owned[l.from.ID] {
 			continue
@@ -147,7 +149,7 @@ func (r *resolution) olderContainerFlows() (errs, lines []string) {
 				errs = append(errs, err.Error())
 			}
 		case c.Labels[labelTestcontainers] == "true", !mayBe:
-			// somebody else's: testcontainers-go tells of this process's
+			// unrelated: hooks of testcontainers-go report the containers of this process
 		default:
 			lines = append(lines, fmt.Sprintf("%s: %s while this test process ran, and opened %s: if it is this test's, %s", r.options.Test, what, strings.Join(targets, ", "), remedy))
 		}
@@ -157,11 +159,11 @@ func (r *resolution) olderContainerFlows() (errs, lines []string) {
 	return errs, lines
 }
 
-// mayStartContainers reports whether this process can have started containers other than by testcontainers-go, which tells of them: it has or
-// has had children, or is a client of an engine.
+// mayStartContainers reports whether this process can have started containers in other ways than testcontainers-go,
+// which has hooks: it has or had child processes, or is a client of an engine.
 func mayStartContainers() bool {
 	var children unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_CHILDREN, &children); err != nil || children.Minflt > 0 { // of those that were waited for
+	if err := unix.Getrusage(unix.RUSAGE_CHILDREN, &children); err != nil || children.Minflt > 0 { // children that have been waited for
 		return true
 	}
 	if pids, err := endpoint.Descendants(os.Getpid()); err != nil || len(pids) > 0 {
@@ -173,7 +175,7 @@ func mayStartContainers() bool {
 	})
 }
 
-// targetOf returns what a container opened that is in no policy; "" where no policy would have to allow it.
+// targetOf returns the target of a flow that is in no policy, or "" if no policy has to allow it.
 func (r *resolution) targetOf(l attributedFlow) string {
 	r.owned[l.from.ID] = true
 	defer delete(r.owned, l.from.ID)
@@ -186,8 +188,8 @@ func (r *resolution) targetOf(l attributedFlow) string {
 	return f.flow.Target()
 }
 
-// relatedContainers returns the IDs of this recording's containers, and of those from before that are tied to them or to the test process: they
-// talk, belong to one compose project or one pod, or share a network of their own.
+// relatedContainers returns the IDs of this recording's containers, and of older ones that are related to them or to
+// the test process: they exchange traffic, are in one compose project or pod, or share a network of their own.
 func (r *resolution) relatedContainers() map[string]bool {
 	free := make(map[string]docker.Container)
 	for _, c := range r.engine.Containers() {
@@ -210,7 +212,7 @@ func (r *resolution) relatedContainers() map[string]bool {
 	return r.owned
 }
 
-// sharesNetwork reports whether a container is in a network that was made for one of this recording's.
+// sharesNetwork reports whether a container is in a user-defined network of one of this recording's containers.
 func (r *resolution) sharesNetwork(c docker.Container) bool {
 	for id := range r.owned {
 		own, _ := r.engine.Container(id)

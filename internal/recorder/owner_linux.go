@@ -11,8 +11,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// findOwned finds out which containers are this recording's: those that were passed to it, and of those that nobody claims
-// each that was started meanwhile by this recording's processes, talks to what is this recording's, or belongs together with it.
+// findOwned finds the containers of this recording: those that were attached to it, and of those without a recording
+// each that its processes started, that exchanged traffic with it, or that belongs together with its containers.
 func (r *resolution) findOwned() {
 	if r.engine == nil {
 		return
@@ -50,7 +50,7 @@ func (r *resolution) findOwned() {
 	}
 }
 
-// isRelated reports whether something ties a container to this recording.
+// isRelated reports whether anything relates a container to this recording.
 func (r *resolution) isRelated(c docker.Container) bool {
 	for _, l := range r.observations {
 		if l.missing || l.to == nil || l.identity.Peer.Exact() {
@@ -75,13 +75,14 @@ func (r *resolution) isRelated(c docker.Container) bool {
 	return false
 }
 
-// Labels of others.
+// Labels of other tools.
 const (
-	labelProject        = "com.docker.compose.project" // to which compose project a container belongs
-	labelTestcontainers = "org.testcontainers"         // "true": testcontainers made it
+	labelProject        = "com.docker.compose.project" // the compose project of the container
+	labelTestcontainers = "org.testcontainers"         // "true": testcontainers created it
 )
 
-// workloads returns who gets a policy: the test process, unless it only drives, and this recording's containers.
+// workloads returns the workloads that get a policy: the test process, unless it is a driver, and this recording's
+// containers.
 func (r *resolution) workloads() []recording.Workload {
 	var workloads []recording.Workload
 	if !r.options.Driver {
@@ -109,7 +110,7 @@ func (r *resolution) workloads() []recording.Workload {
 	return workloads
 }
 
-// nameConflicts says which containers go by the name of the test process: one policy cannot be for both.
+// nameConflicts returns an error text for each container with the name of the test process: they cannot share a policy.
 func (r *resolution) nameConflicts() []string {
 	if r.options.Driver {
 		return nil
@@ -125,9 +126,10 @@ func (r *resolution) nameConflicts() []string {
 	return texts
 }
 
-// silentContainers says what of this recording may be missing because nothing was heard of a container.
+// silentContainers returns an error text for containers of this recording that sent no events, so that flows may be
+// missing.
 func (r *resolution) silentContainers() []string {
-	silent := make(map[string]bool) // containers of which nothing was heard
+	silent := make(map[string]bool) // containers without events
 	for id := range r.owned {
 		silent[id] = true
 	}

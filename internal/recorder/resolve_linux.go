@@ -11,29 +11,30 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// resolution is the work on a recording.Recording. It is done with Recorder.mu held, since maps of the snapshot are the recorder's own.
+// resolution turns a snapshot into a recording.Recording. The caller holds Recorder.mu, because the snapshot shares
+// maps with the recorder.
 type resolution struct {
 	snapshot
-	engine        *docker.Watcher // nil where there is none, and so no container
-	notices       []string        // notices that the work brought up
-	engineNotices []string        // notices of an engine that is absent, and missed
+	engine        *docker.Watcher // nil if there is no engine, and thus no container
+	notices       []string        // that the resolution itself adds
+	engineNotices []string        // about an engine that was needed and is absent
 
 	starters       map[string][]*startEvent // by ID of the container
-	owned          map[string]bool          // IDs of the containers that are this recording's
+	owned          map[string]bool          // IDs of the containers of this recording
 	observations   []attributedFlow
-	infrastructure map[string]flow.Set // flows that are testcontainers' own, by what they are
-	onLink         flow.Set            // flows that no cluster would carry
+	infrastructure map[string]flow.Set // flows that are in no policy, by their part of the infrastructure
+	onLink         flow.Set            // flows to multicast groups, which no cluster routes
 	errs           []string
-	stores         map[uint16]bool // ports of databases of API servers that the test runs
+	stores         map[uint16]bool // ports of the databases of API servers that the test runs
 }
 
-// Resolve tells what the recording has seen so far.
+// Resolve returns what was recorded so far.
 func (m *Recording) Resolve() (recording.Recording, error) {
 	c := m.recorder
 	if err := c.session.Probe.Sync(); err != nil {
 		return recording.Recording{}, err
 	}
-	calls, err := c.session.Probe.NameCounts() // first: what connects meanwhile has said nothing
+	calls, err := c.session.Probe.NameCounts() // before the flows: a connection that opens meanwhile has sent nothing
 	if err != nil {
 		return recording.Recording{}, fmt.Errorf("the recording is incomplete: %w", err)
 	}
@@ -83,8 +84,8 @@ func (m *Recording) Resolve() (recording.Recording, error) {
 	return s.result()
 }
 
-// needsEngine reports whether something was seen that an engine may explain, whether there were containers that may be
-// anybody's, and whether nothing can be said of this recording without an engine.
+// needsEngine reports whether an engine may explain an observation, whether there were containers of unknown tests, and
+// whether the recording cannot be resolved without an engine.
 func (m *Recording) needsEngine() (asks, strangers, needs bool) {
 	needs = len(m.recorder.containers.attachments) > 0
 	for s := range m.allObservations() {
@@ -93,7 +94,7 @@ func (m *Recording) needsEngine() (asks, strangers, needs bool) {
 			strangers = strangers || len(m.recorder.containers.cgroups[s.event.Cgroup].ids) > 0
 		case s.identity.Local:
 			needs = needs || isProxy(s.identity.Listener.Name)
-			asks = asks || s.identity.Relation == endpoint.NobodyListens // a port may be published without a process
+			asks = asks || s.identity.Relation == endpoint.NobodyListens // the engine may publish a port without a process
 		case s.identity.Relation == endpoint.Other:
 			asks = asks || !flow.Public(s.event.Addr) && s.identity.Peer == (endpoint.Peer{})
 		}
@@ -101,7 +102,7 @@ func (m *Recording) needsEngine() (asks, strangers, needs bool) {
 	return asks, strangers, needs
 }
 
-// result puts the recording.Recording together.
+// result builds the recording.Recording.
 func (r *resolution) result() (recording.Recording, error) {
 	out := recording.Recording{Workloads: r.workloads()}
 	var all []attributedFlow

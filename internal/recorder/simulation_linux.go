@@ -12,8 +12,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Simulation is a recording of events that no kernel has delivered. Tests describe destinations with it; every stage
-// after the kernel is the real one.
+// Simulation is a recording of synthetic events. Tests use it to describe destinations; every stage after the kernel is
+// real.
 type Simulation struct {
 	recorder  *Recorder
 	recording *Recording
@@ -64,7 +64,7 @@ func NewSimulation(options Options, ownCgroup uint64, engine *docker.Watcher, co
 	return &Simulation{c, m}, nil
 }
 
-// Recording returns the recording, for what attaches containers to it.
+// Recording returns the recording, so that tests can attach containers to it.
 func (s *Simulation) Recording() *Recording { return s.recording }
 
 // Listen makes a process listen at the destination of a flow.
@@ -73,13 +73,13 @@ func (s *Simulation) Listen(e *probe.FlowEvent, owner endpoint.Owner) {
 	s.recorder.listeners.add(&probe.BindEvent{Key: at}, owner)
 }
 
-// Lookup makes a cgroup look up a name, which gets no address.
+// Lookup makes a cgroup look up a name without an address.
 func (s *Simulation) Lookup(e *probe.FlowEvent, name string) {
 	e.Time = now()
 	s.recording.lookups[lookupKey{e.Cgroup, name}] = &lookup{event: e}
 }
 
-// Open makes a process open a flow now and once, after a look-up of the name, which may be empty.
+// Open makes a process open a flow once, now, after a lookup of name if that is not empty.
 func (s *Simulation) Open(e *probe.FlowEvent, name string) {
 	e.Time = now()
 	c, m := s.recorder, s.recording
