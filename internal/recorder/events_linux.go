@@ -12,8 +12,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// handle takes in events in the order in which the kernel saw them: an answer before the flow that followed it. What comes
-// before the session is there waits for it.
+// handle handles events in the order of the kernel: an answer comes before the flow that followed it. Events that
+// arrive before the session is open are kept for later.
 func (r *Recorder) handle(events []probe.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -24,15 +24,15 @@ func (r *Recorder) handle(events []probe.Event) {
 	r.handleEvents(events)
 }
 
-// handleEvents is handle for a caller that holds mu. Births come first: who is nobody's may be flooding the kernel's buffers while
-// we look at what others did.
+// handleEvents is handle for a caller that holds mu. It handles new cgroups first, so that a flood from an unrelated
+// one is cut off early.
 func (r *Recorder) handleEvents(events []probe.Event) {
 	for _, e := range events {
 		if e, ok := e.(*probe.CgroupEvent); ok {
 			r.handleCgroup(e)
 		}
 	}
-	batches := make(map[*Recording]*endpoint.Batch) // one look at this machine for all flows that came together
+	batches := make(map[*Recording]*endpoint.Batch) // each reads the state of this machine once for all flows
 	for _, e := range events {
 		switch e := e.(type) {
 		case *probe.DNSEvent:
@@ -65,7 +65,8 @@ func (r *Recorder) handleEvents(events []probe.Event) {
 	}
 }
 
-// handleAnswer remembers what a DNS answer says. What is no answer is not ours to complain about.
+// handleAnswer records a DNS answer, or a question over TCP. It skips everything else, because anything may be sent to
+// the port of DNS.
 func (r *Recorder) handleAnswer(e *probe.DNSEvent, batches map[*Recording]*endpoint.Batch) {
 	messages := [][]byte{e.Payload}
 	if e.Sent {
@@ -87,7 +88,7 @@ func (r *Recorder) handleAnswer(e *probe.DNSEvent, batches map[*Recording]*endpo
 		}
 		r.names.Learn(e.Cgroup, answer, e.Time)
 		r.recordAnswered(e, answer)
-		// A connection on another CPU may have been told of before an answer that counted for it.
+		// Events from two CPUs may be reordered: re-evaluate flows that arrived before their DNS answer.
 		for _, flow := range r.ambiguous {
 			if flow.Cgroup == e.Cgroup && flow.Since <= e.Time && e.Time <= time.Duration(flow.Name) && answer.Has(flow.Addr) {
 				r.handleFlow(flow, batches)
@@ -96,7 +97,7 @@ func (r *Recorder) handleAnswer(e *probe.DNSEvent, batches map[*Recording]*endpo
 	}
 }
 
-// handleFlow gives a new flow to the recordings to which it belongs, under each name that may be meant.
+// handleFlow adds a new flow to its recordings, under each candidate name.
 func (r *Recorder) handleFlow(e *probe.FlowEvent, batches map[*Recording]*endpoint.Batch) {
 	asked := r.names.Lookup(e.Cgroup, e.Addr, e.Question(), e.Since)
 	names := asked
@@ -132,7 +133,7 @@ func (r *Recorder) handleFlow(e *probe.FlowEvent, batches map[*Recording]*endpoi
 	}
 }
 
-// identify says what a flow is to a recording, if this name was meant.
+// identify returns what the destination of a flow is to a recording, if the client meant name.
 func (r *Recorder) identify(m *Recording, e *probe.FlowEvent, name string, batches map[*Recording]*endpoint.Batch) endpoint.Identity {
 	if batches[m] == nil {
 		batches[m] = m.identifier.Batch()
@@ -150,7 +151,7 @@ func (r *Recorder) identify(m *Recording, e *probe.FlowEvent, name string, batch
 	return identity
 }
 
-// observe returns what a flow was found to be.
+// observe returns an observation of a flow.
 func (m *Recording) observe(e *probe.FlowEvent, name string, identity endpoint.Identity, stray unattributed) observation {
 	s := observation{
 		event: e,
@@ -169,7 +170,8 @@ func (m *Recording) observe(e *probe.FlowEvent, name string, identity endpoint.I
 	return s
 }
 
-// record keeps what a flow was found to be. One that was forgotten in the kernel meanwhile is the same flow still.
+// record keeps an observation of a flow. If the kernel has forgotten the flow meanwhile, it is still the same
+// observation.
 func (m *Recording) record(e *probe.FlowEvent, name string, identity endpoint.Identity, stray unattributed) {
 	s := m.observe(e, name, identity, stray)
 	key := observationKey{e.Key, identity.Endpoint.Name}
@@ -182,12 +184,12 @@ func (m *Recording) record(e *probe.FlowEvent, name string, identity endpoint.Id
 	m.observations[key] = s
 }
 
-// invalidate lets the next connection to an address be looked at again, because somebody may listen there by then: tests
-// try until the server that they wait for is up.
+// invalidate makes the kernel report the next connection of a flow again, because a process may listen there by then:
+// tests retry until the server that they wait for is up.
 func (r *Recorder) invalidate(k probe.Key) {
 	count, err := r.session.Probe.Forget(k)
 	if err != nil {
-		return // nothing is lost: the flow stays as it was seen
+		return // nothing is lost: the observation stays as it is
 	}
 	for _, m := range r.allRecordings() {
 		for key, s := range m.observations {
@@ -199,7 +201,7 @@ func (r *Recorder) invalidate(k probe.Key) {
 	}
 }
 
-// listeners remembers which processes in scope took which local addresses, newest last.
+// listeners records which recorded processes bound which local addresses, newest last.
 type listeners struct {
 	owners map[listenAddress][]listener
 }
@@ -224,7 +226,7 @@ func (b *listeners) add(e *probe.BindEvent, owner endpoint.Owner) {
 	b.owners[key] = append(slices.DeleteFunc(b.owners[key], func(o listener) bool { return o == entry }), entry)
 }
 
-// at returns who took an address to which a flow goes, or all addresses.
+// at returns the processes that bound the destination of a flow, or its port on all addresses.
 func (b *listeners) at(k probe.Key) []endpoint.Owner {
 	var owners []endpoint.Owner
 	for _, o := range b.owners[listenAddress{k.Netns, k.Protocol, k.Port}] {
@@ -235,7 +237,7 @@ func (b *listeners) at(k probe.Key) []endpoint.Owner {
 	return owners
 }
 
-// cgroupOf returns the cgroup in which a process was when it was seen to bind last, or 0.
+// cgroupOf returns the cgroup of a process when it last bound an address, or 0.
 func (b *listeners) cgroupOf(pid int) uint64 {
 	for _, owners := range b.owners {
 		for _, o := range owners {

@@ -4,7 +4,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/docker"
 )
 
-// AttachPeer says that a container is this recording's, and gets no policy.
+// AttachPeer attaches a container to this recording that gets no policy.
 func (m *Recording) AttachPeer(id, name string) {
 	m.Attach(id, name)
 	m.recorder.mu.Lock()
@@ -26,15 +26,14 @@ func (m *Recording) AttachedAs(id string) string {
 	return ""
 }
 
-// AttachRunning records a container that was claimed and runs already, from now on.
+// AttachRunning records an attached container that runs already, from now on.
 func (m *Recording) AttachRunning(id string) { m.recorder.watchRunning(id) }
 
-// fromPeer reports whether a container opened a flow that has no policy which could allow it.
+// fromPeer reports whether the initiator of a flow is a container without a policy.
 func (r *resolution) fromPeer(l attributedFlow) bool { return l.from != nil && r.isPeer(*l.from) }
 
-// isPeer reports whether a container of this recording gets no policy: it, or the one whose network it uses, was
-// passed to AsPeer, or has the label of a peer from the user. The label that another recording gave a reused
-// container says nothing about this one.
+// isPeer reports whether a container of this recording gets no policy: it, or its network owner, was passed to AsPeer,
+// or the user labelled it as a peer. If another recording labelled a reused container, the label does not count here.
 func (r *resolution) isPeer(c docker.Container) bool {
 	c = networkOwner(r.engine, c)
 	if r.attachments[c.ID].peer {
