@@ -117,11 +117,11 @@ func recordWait(id string, begins bool) {
 	c.containers.waits[id] = waits
 }
 
-// waitedFor reports whether testcontainers waited for a container at a time. It knows every container of this process.
-func (c *containers) waitedFor(id string, at time.Duration) bool { return waitedAt(c.waits[id], at) }
+// waitedForAny reports whether testcontainers waited for a container at a time. It knows every container of this process.
+func (c *containers) waitedForAny(id string, at time.Duration) bool { return waitedAt(c.waits[id], at) }
 
-// waited reports whether testcontainers waited, at a time, for a container that was attached to a recording.
-func (c *containers) waited(id string, at time.Duration) bool {
+// waitedForAttached reports whether testcontainers waited, at a time, for a container that was attached to a recording.
+func (c *containers) waitedForAttached(id string, at time.Duration) bool {
 	claim := c.attachments[id]
 	return claim != nil && waitedAt(claim.waits, at)
 }
@@ -157,7 +157,7 @@ func (r *Recorder) watchRunning(id string) {
 		r.mu.Unlock()
 		err := r.session.Probe.Watch(cgroup)
 		if err == nil {
-			err = adoptConnections(r.session, id, dir, cgroup)
+			err = trackConnections(r.session, id, dir, cgroup)
 		}
 		if err != nil {
 			r.mu.Lock()

@@ -13,8 +13,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/probe"
 )
 
-// maxMixed bounds how many unattributed flows a notice lists.
-const maxMixed = 5
+// maxUnattributed bounds how many unattributed flows a notice lists.
+const maxUnattributed = 5
 
 // endedByID maps the goroutine.ID of ended recordings to their *endedRecording: a test may leave goroutines behind.
 var endedByID sync.Map
@@ -55,7 +55,7 @@ type unattributed struct {
 // include it. If there is none, it returns every active recording, and the initiator.
 func (r *Recorder) recipients(e *probe.FlowEvent) (to []*Recording, why unattributed) {
 	var there []*Recording
-	for _, m := range r.members {
+	for _, m := range r.recordings {
 		if e.Generation >= m.generation {
 			there = append(there, m)
 		}
@@ -104,7 +104,7 @@ func (r *Recorder) unrecordedTest(e *probe.FlowEvent) string {
 	}
 	function := testFunction(e.Process.Stack)
 	test, _, _ := strings.Cut(function, ".") // without the number of a subtest's function
-	if !strings.HasPrefix(test, "Test") || slices.ContainsFunc(r.members, func(m *Recording) bool { return m.test == test }) {
+	if !strings.HasPrefix(test, "Test") || slices.ContainsFunc(r.recordings, func(m *Recording) bool { return m.test == test }) {
 		return "" // it may be a subtest that has lost its label
 	}
 	return function
@@ -138,8 +138,8 @@ func (s *snapshot) unattributedNotices(all []attributedFlow) []string {
 		return nil
 	}
 	sorted := slices.Sorted(maps.Keys(texts))
-	if n := len(sorted); n > maxMixed {
-		sorted = append(sorted[:maxMixed], fmt.Sprintf("and %d more", n-maxMixed))
+	if n := len(sorted); n > maxUnattributed {
+		sorted = append(sorted[:maxUnattributed], fmt.Sprintf("and %d more", n-maxUnattributed))
 	}
 	text := strings.Join(sorted, "; ")
 	if others == "" {

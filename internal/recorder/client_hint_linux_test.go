@@ -118,7 +118,7 @@ func destinations(t *testing.T, events []probe.Event, asked string, flows map[pr
 	t.Helper()
 	c := &Recorder{session: &session.Session{Leaf: &cgroup.Leaf{ID: 1}}, hints: make(map[probe.Key]*flowHints)}
 	m := &Recording{recorder: c, identifier: endpoint.New(endpoint.Config{}), observations: make(map[observationKey]observation)}
-	c.containers, c.members = newContainers(func() {}), []*Recording{m}
+	c.containers, c.recordings = newContainers(func() {}), []*Recording{m}
 	for i, asked := range strings.Fields(asked) {
 		c.names.Learn(calledKey.Cgroup, dns.Answer{Question: asked, Name: asked, Addrs: []netip.Addr{calledKey.Addr}}, time.Duration(i+1))
 	}

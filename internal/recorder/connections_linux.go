@@ -31,7 +31,7 @@ type connectionKey struct {
 type connection struct {
 	names     []string // candidates for the server; none if the client dialled the address
 	evidence  flow.Evidence
-	opener    flow.Process
+	initiator flow.Process
 	recording goroutine.ID
 }
 
@@ -71,7 +71,7 @@ func (r *Recorder) openConnections() connections {
 			known, ok = r.serverNamesOf(o.Key, o.Said), true
 			known.recording = o.Recording
 			if s := r.hints[o.Key]; s != nil && s.event != nil {
-				known.opener = s.event.Process
+				known.initiator = s.event.Process
 			}
 		}
 		if ok && len(next) < maxConnections {
@@ -108,15 +108,15 @@ func (r *Recorder) handleConnection(e *probe.FlowEvent, batches map[*Recording]*
 	if e.Opened != 0 {
 		known, ok = r.serverNamesOf(e.Key, e.Said), true
 	}
-	if e.Stack == nil && known.opener.PID != 0 && known.opener.PID == e.Process.PID { // otherwise the sender decides
-		e.Process = known.opener
+	if e.Stack == nil && known.initiator.PID != 0 && known.initiator.PID == e.Process.PID { // otherwise the sender decides
+		e.Process = known.initiator
 	}
 	names := known.names
 	if len(names) == 0 {
 		names = []string{""}
 	}
-	asked := *e                                             // a copy, because the event's recording is part of the kernel's key
-	if asked.Recording == 0 && known.opener.PID != r.self { // for this process the kernel reports the sender
+	asked := *e                                                // a copy, because the event's recording is part of the kernel's key
+	if asked.Recording == 0 && known.initiator.PID != r.self { // for this process the kernel reports the sender
 		asked.Recording = known.recording
 	}
 	to, stray := r.recipients(&asked)
@@ -163,8 +163,8 @@ func (r *resolution) unnamedConnection(f attributedFlow) []string {
 		f.flow.Target(), netip.AddrPortFrom(to.Addr, f.flow.Port), "name"+endpoint.ExamplePort)}
 }
 
-// adoptConnections records the connections that a container opened before it was watched.
-func adoptConnections(session *session.Session, container, dir string, cgroup uint64) error {
+// trackConnections records the connections that a container opened before it was watched.
+func trackConnections(session *session.Session, container, dir string, cgroup uint64) error {
 	if err := session.AdoptConnections(dir, cgroup); err != nil {
 		return fmt.Errorf("connections that container %s opened before it was recorded cannot be told: %w: start it after Record, or run the tests as root",
 			container[:min(len(container), 12)], err)

@@ -26,9 +26,9 @@ type containers struct {
 	watcher *docker.Watcher
 	err     error
 
-	starters startEvents
-	older    olderContainers
-	runs     []engineRun
+	startEvents startEvents
+	older       olderContainers
+	runs        []engineRun
 
 	cgroups     map[uint64]containerCgroup
 	attachments map[string]*attachmentRecord // by container ID
@@ -48,7 +48,7 @@ func newContainers(moved func()) *containers {
 	c := &containers{
 		started: now(), cancel: cancel, done: make(chan struct{}),
 		cgroups: make(map[uint64]containerCgroup), attachments: make(map[string]*attachmentRecord), waits: make(map[string][]waitPeriod),
-		older: olderContainers{of: make(map[uint64]string), young: make(map[string]error)},
+		older: olderContainers{byCgroup: make(map[uint64]string), recorded: make(map[string]error)},
 	}
 	c.begin = sync.OnceFunc(func() {
 		c.begun.Store(true)

@@ -9,14 +9,14 @@ const storeProgram = "etcd"
 func (r *resolution) findStores() {
 	r.stores = make(map[uint16]bool)
 	for _, l := range r.observations {
-		if r.isOfAPIServer(l) && l.identity.Local && l.identity.Listener.Name == storeProgram {
+		if r.isFromAPIServer(l) && l.identity.Local && l.identity.Listener.Name == storeProgram {
 			r.stores[l.event.Port] = true
 		}
 	}
 }
 
-// isOfAPIServer reports whether an API server that the test runs opened a flow. envtest runs one, for example.
-func (r *resolution) isOfAPIServer(l attributedFlow) bool {
+// isFromAPIServer reports whether an API server that the test runs opened a flow. envtest runs one, for example.
+func (r *resolution) isFromAPIServer(l attributedFlow) bool {
 	return l.from == nil && endpoint.IsAPIServerProgram(l.flow.Process.Name)
 }
 
@@ -24,7 +24,7 @@ func (r *resolution) isOfAPIServer(l attributedFlow) bool {
 // workload.
 func (r *resolution) controlPlane(l attributedFlow) string {
 	switch {
-	case r.isOfAPIServer(l):
+	case r.isFromAPIServer(l):
 		return "the API server that the test runs"
 	case l.identity.Local && l.identity.Listener.Name == storeProgram && r.stores[l.event.Port]:
 		return "the database of the API server that the test runs"

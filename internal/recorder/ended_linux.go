@@ -16,7 +16,7 @@ import (
 type endedRecording struct {
 	name       string // of the test
 	options    Options
-	member     weak.Pointer[Recording] // the recording itself
+	recording  weak.Pointer[Recording] // the recording itself
 	identifier *endpoint.Identifier
 	source     flow.Endpoint
 	started    time.Duration
@@ -25,7 +25,7 @@ type endedRecording struct {
 // end returns what remains of the recording.
 func (m *Recording) end() *endedRecording {
 	return &endedRecording{
-		name: m.test, options: m.options, member: weak.Make(m), identifier: m.identifier, source: m.source, started: m.started,
+		name: m.test, options: m.options, recording: weak.Make(m), identifier: m.identifier, source: m.source, started: m.started,
 	}
 }
 
@@ -42,7 +42,7 @@ func (r *Recorder) endedRecipients(there []*Recording, e *endedRecording, key go
 			recorder: r, goroutine: key, test: e.name, ended: true, identifier: e.identifier, source: e.source,
 			started: e.started, options: e.options, observations: make(map[observationKey]observation), overlapping: make(map[string]bool), infrastructure: make(map[infrastructureKey]observation),
 		}
-		if before := e.member.Value(); before != nil && before.recorder == r {
+		if before := e.recording.Value(); before != nil && before.recorder == r {
 			left.id = before.id
 			for _, claim := range r.containers.attachments {
 				if name, claimed := claim.names[before]; claimed {
@@ -60,7 +60,7 @@ func (r *Recorder) endedRecipients(there []*Recording, e *endedRecording, key go
 
 // allRecordings returns all recordings that can have flows, including those of ended tests.
 func (r *Recorder) allRecordings() []*Recording {
-	return slices.AppendSeq(slices.Clone(r.members), maps.Values(r.endedRecordings))
+	return slices.AppendSeq(slices.Clone(r.recordings), maps.Values(r.endedRecordings))
 }
 
 // Leftovers returns what ended tests have opened since they ended. Each flow is returned once.

@@ -127,7 +127,7 @@ func namesContainer(words []string, c docker.Container) bool {
 
 // engineCalls are the calls of an engine that goroutines of this process are waiting for.
 type engineCalls struct {
-	some           bool // it may be a call of an engine: an HTTP request, or a read from a connection
+	possible       bool // it may be a call of an engine: an HTTP request, or a read from a connection
 	client         bool // a client of an engine makes the call, not an unknown HTTP client
 	testcontainers bool // testcontainers makes the call
 }
@@ -147,7 +147,7 @@ var idle = []string{
 func callsOfEngine() map[string]engineCalls {
 	var profile bytes.Buffer
 	if err := pprof.Lookup("goroutine").WriteTo(&profile, 1); err != nil {
-		return map[string]engineCalls{"": {some: true, client: true, testcontainers: true}} // cannot fail for a buffer
+		return map[string]engineCalls{"": {possible: true, client: true, testcontainers: true}} // cannot fail for a buffer
 	}
 	of := make(map[string]engineCalls)
 	for stack := range strings.SplitSeq(profile.String(), "\n\n") {
@@ -157,8 +157,8 @@ func callsOfEngine() map[string]engineCalls {
 		}
 		calls := engineCalls{testcontainers: has("github.com/testcontainers/testcontainers-go")}
 		calls.client = calls.testcontainers || strings.Contains(stack, "/client.(*hijackedConn).") || strings.Contains(stack, "/client.(*Client).")
-		calls.some = calls.client || has("net/http.(*persistConn).roundTrip") || has("net/http.(*Transport).roundTrip")
-		if !calls.some {
+		calls.possible = calls.client || has("net/http.(*persistConn).roundTrip") || has("net/http.(*Transport).roundTrip")
+		if !calls.possible {
 			continue
 		}
 		label := ""

@@ -49,7 +49,7 @@ func TestCallsOfAnEngine(t *testing.T) {
 			got <- err
 		}()
 		<-arrived
-		if diff := cmp.Diff(engineCalls{some: true}, callsOfEngine()[id.String()], cmp.AllowUnexported(engineCalls{})); diff != "" {
+		if diff := cmp.Diff(engineCalls{possible: true}, callsOfEngine()[id.String()], cmp.AllowUnexported(engineCalls{})); diff != "" {
 			t.Errorf("in the middle of a request (-want +got):\n%s", diff)
 		}
 		if calls := callsByClients(callsOfEngine()); len(calls) > 0 {

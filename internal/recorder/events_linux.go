@@ -218,18 +218,18 @@ type listener struct {
 	endpoint.Owner
 }
 
-func (b *listeners) add(e *probe.BindEvent, owner endpoint.Owner) {
-	if b.owners == nil {
-		b.owners = make(map[listenAddress][]listener)
+func (l *listeners) add(e *probe.BindEvent, owner endpoint.Owner) {
+	if l.owners == nil {
+		l.owners = make(map[listenAddress][]listener)
 	}
 	key, entry := listenAddress{e.Netns, e.Protocol, e.Port}, listener{e.Addr, e.Cgroup, owner}
-	b.owners[key] = append(slices.DeleteFunc(b.owners[key], func(o listener) bool { return o == entry }), entry)
+	l.owners[key] = append(slices.DeleteFunc(l.owners[key], func(o listener) bool { return o == entry }), entry)
 }
 
 // at returns the processes that bound the destination of a flow, or its port on all addresses.
-func (b *listeners) at(k probe.Key) []endpoint.Owner {
+func (l *listeners) at(k probe.Key) []endpoint.Owner {
 	var owners []endpoint.Owner
-	for _, o := range b.owners[listenAddress{k.Netns, k.Protocol, k.Port}] {
+	for _, o := range l.owners[listenAddress{k.Netns, k.Protocol, k.Port}] {
 		if o.addr.IsUnspecified() || o.addr == k.Addr || k.Addr.IsUnspecified() && o.addr.IsLoopback() {
 			owners = append(owners, o.Owner)
 		}
@@ -238,8 +238,8 @@ func (b *listeners) at(k probe.Key) []endpoint.Owner {
 }
 
 // cgroupOf returns the cgroup of a process when it last bound an address, or 0.
-func (b *listeners) cgroupOf(pid int) uint64 {
-	for _, owners := range b.owners {
+func (l *listeners) cgroupOf(pid int) uint64 {
+	for _, owners := range l.owners {
 		for _, o := range owners {
 			if o.PID == pid {
 				return o.cgroup

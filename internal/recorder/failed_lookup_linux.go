@@ -25,7 +25,7 @@ type lookupKey struct {
 type lookup struct {
 	event        *probe.FlowEvent // the first query; nil if it was not observed
 	search       endpoint.Search  // the search domains of the client's resolver
-	guess        bool             // search is that of this process, because the client's container has ended
+	guessed      bool             // search is that of this process, because the client's container has ended
 	unattributed unattributed
 	answered     bool // with an address
 }
@@ -42,7 +42,7 @@ func (r *Recorder) recordLookup(e *probe.FlowEvent, question string) {
 		if l.event == nil {
 			search, its := r.searchDomainsOf(m, e)
 			l.event, l.unattributed, l.search = e, stray, search
-			l.guess = !its && e.Cgroup != r.session.Leaf.ID
+			l.guessed = !its && e.Cgroup != r.session.Leaf.ID
 		}
 	}
 }
@@ -86,7 +86,7 @@ func (r *Recorder) handleQuestion(e *probe.QuestionEvent) {
 func (r *Recorder) handleTCPQuestion(e *probe.DNSEvent) {
 	for _, q := range r.questionsIn(e) {
 		if dns.LooksUp(q.Type) {
-			r.recordLookup(askerOf(e), q.Name)
+			r.recordLookup(clientOf(e), q.Name)
 		}
 	}
 }
@@ -97,14 +97,14 @@ func (r *Recorder) recordAnswered(e *probe.DNSEvent, a dns.Answer) {
 	if len(a.Addrs) == 0 && !a.Service || name == "" {
 		return
 	}
-	to, _ := r.recipients(askerOf(e))
+	to, _ := r.recipients(clientOf(e))
 	for _, m := range to {
 		m.lookupOf(lookupKey{e.Cgroup, name}).answered = true
 	}
 }
 
-// askerOf returns the client that sent a question, or that gets this answer.
-func askerOf(e *probe.DNSEvent) *probe.FlowEvent {
+// clientOf returns the client that sent a question, or that gets this answer.
+func clientOf(e *probe.DNSEvent) *probe.FlowEvent {
 	return &probe.FlowEvent{Time: e.Time, Key: probe.Key{Cgroup: e.Cgroup, Recording: e.Recording, Generation: e.Generation}}
 }
 
@@ -124,7 +124,7 @@ func (m *Recording) lookupOf(k lookupKey) *lookup {
 // writtenName returns the name that a program looked up, without the search domain that the resolver appended. A
 // resolver queries all forms of a name without an address, unless it gives up early.
 func (s *snapshot) writtenName(k lookupKey, l *lookup) string {
-	if l.guess {
+	if l.guessed {
 		return s.shortestPrefix(k)
 	}
 	search := l.search
@@ -173,7 +173,7 @@ func areForms(a, b string) bool {
 
 // isAnswered reports whether any form of a name has an address.
 func (s *snapshot) isAnswered(k lookupKey, asked *lookup) bool {
-	if asked.guess {
+	if asked.guessed {
 		for other, l := range s.lookups {
 			if l.answered && other.cgroup == k.cgroup && (clientname.IsFormOf(other.name, k.name) || areForms(k.name, other.name)) {
 				return true
@@ -189,8 +189,8 @@ func (s *snapshot) isAnswered(k lookupKey, asked *lookup) bool {
 	return has(k.name) || slices.ContainsFunc(search.Domains, func(domain string) bool { return has(k.name + "." + domain) })
 }
 
-// staysHere reports whether a name never stands for a host: reserved names (RFC 6761), and names of reverse lookups.
-func staysHere(name string) bool {
+// isReservedName reports whether a name never stands for a host: reserved names (RFC 6761), and names of reverse lookups.
+func isReservedName(name string) bool {
 	return slices.ContainsFunc([]string{"invalid", "localhost", "in-addr.arpa", "ip6.arpa"}, func(zone string) bool {
 		return name == zone || strings.HasSuffix(name, "."+zone)
 	})
@@ -199,8 +199,8 @@ func staysHere(name string) bool {
 // failedLookups returns the names that were looked up and have no address, as attempts with an unknown port.
 func (r *resolution) failedLookups() []attributedFlow {
 	for k, l := range r.lookups {
-		if search, known := r.searchDomains[k.cgroup]; known && l.guess {
-			l.search, l.guess = search, false
+		if search, known := r.searchDomains[k.cgroup]; known && l.guessed {
+			l.search, l.guessed = search, false
 		}
 	}
 	first := make(map[lookupKey]*lookup)
@@ -209,7 +209,7 @@ func (r *resolution) failedLookups() []attributedFlow {
 			continue
 		}
 		written := lookupKey{k.cgroup, r.writtenName(k, l)}
-		if staysHere(written.name) || r.isAnswered(written, l) {
+		if isReservedName(written.name) || r.isAnswered(written, l) {
 			continue
 		}
 		if before := first[written]; before == nil || cmp.Or(cmp.Compare(l.event.Time, before.event.Time), cmp.Compare(l.event.PID, before.event.PID)) < 0 {

@@ -82,7 +82,7 @@ func (r *Recorder) isWaitCommand(e *probe.FlowEvent) bool {
 	}
 	id := ids[len(ids)-1]
 	container, _ := r.containers.now(id)
-	awaited := r.containers.waited(id, e.Time) || r.containers.waitedFor(id, e.Time) || container.Labels[labelProject] != ""
+	awaited := r.containers.waitedForAttached(id, e.Time) || r.containers.waitedForAny(id, e.Time) || container.Labels[labelProject] != ""
 	return awaited && inCall("wait.(*ExecStrategy)"+waitMethod)
 }
 

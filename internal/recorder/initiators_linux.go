@@ -47,10 +47,10 @@ type engineClient struct {
 // startEvents are the start events by container ID: one for each start of a new container, and one for each command in
 // an older one.
 type startEvents struct {
-	mu    sync.Mutex
-	of    map[string][]*startEvent
-	ended bool
-	looks sync.WaitGroup // they use what the recorder closes
+	mu       sync.Mutex
+	byID     map[string][]*startEvent
+	ended    bool
+	searches sync.WaitGroup // they use what the recorder closes
 }
 
 // sameStart is how long an engine may take to create the cgroups of one container: one in the tree of each controller.
@@ -61,7 +61,7 @@ const sameStart = time.Second
 func (s *startEvents) started(id string, at time.Duration, fresh bool) *startEvent {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if slices.ContainsFunc(s.of[id], func(st *startEvent) bool { return !st.command && (!fresh || at-st.at < sameStart) }) {
+	if slices.ContainsFunc(s.byID[id], func(st *startEvent) bool { return !st.command && (!fresh || at-st.at < sameStart) }) {
 		return nil
 	}
 	return s.add(id, &startEvent{at: at})
@@ -76,11 +76,11 @@ func (s *startEvents) commandRun(id string, at time.Duration) *startEvent {
 
 // The caller holds mu.
 func (s *startEvents) add(id string, st *startEvent) *startEvent {
-	if s.of == nil {
-		s.of = make(map[string][]*startEvent)
+	if s.byID == nil {
+		s.byID = make(map[string][]*startEvent)
 	}
 	st.done = make(chan struct{})
-	s.of[id] = append(s.of[id], st)
+	s.byID[id] = append(s.byID[id], st)
 	return st
 }
 
@@ -88,7 +88,7 @@ func (s *startEvents) add(id string, st *startEvent) *startEvent {
 func (s *startEvents) all() map[string][]*startEvent {
 	s.mu.Lock()
 	all := make(map[string][]*startEvent)
-	for id, of := range s.of {
+	for id, of := range s.byID {
 		all[id] = slices.Clone(of)
 	}
 	s.mu.Unlock()
@@ -105,7 +105,7 @@ func (s *startEvents) all() map[string][]*startEvent {
 func (r *Recorder) trackCgroup(e *probe.CgroupEvent) bool {
 	if e.Entered {
 		if id := r.containers.older.container(e.Cgroup); id != "" {
-			r.findStartEvent(r.containers.starters.commandRun(id, e.Time))
+			r.findStartEvent(r.containers.startEvents.commandRun(id, e.Time))
 		}
 		return false
 	}
@@ -114,7 +114,7 @@ func (r *Recorder) trackCgroup(e *probe.CgroupEvent) bool {
 		isOuter := len(docker.IDsFromCgroup(e.Names[0])) > 0 // else it is nested in the cgroup of the container
 		// The first flow of an older container starts the search for its initiator.
 		if isOuter && r.containers.older.container(e.Cgroup) == "" || !r.containers.older.has(id) {
-			r.findStartEvent(r.containers.starters.started(id, e.Time, e.Made && isOuter))
+			r.findStartEvent(r.containers.startEvents.started(id, e.Time, e.Made && isOuter))
 		}
 	}
 	return !e.Made && isOutsideContainers(e)
@@ -135,14 +135,14 @@ func (r *Recorder) findStartEvent(st *startEvent) {
 	if st == nil {
 		return
 	}
-	s := &r.containers.starters
+	s := &r.containers.startEvents
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
 		close(st.done)
 		return
 	}
-	s.looks.Go(func() {
+	s.searches.Go(func() {
 		defer close(st.done)
 		r.findClients(st)
 	})
@@ -153,7 +153,7 @@ func (s *startEvents) end() {
 	s.mu.Lock()
 	s.ended = true
 	s.mu.Unlock()
-	s.looks.Wait()
+	s.searches.Wait()
 }
 
 // findClients adds the clients that an engine has now to a start event. It looks first for processes that may end soon.
@@ -237,7 +237,7 @@ func (r *Recorder) findClients(st *startEvent) {
 func (r *Recorder) callers(calls map[string]engineCalls) (all []engineClient) {
 	of := make(map[string]goroutine.ID)
 	r.mu.Lock()
-	for _, m := range r.members {
+	for _, m := range r.recordings {
 		of[m.goroutine.String()] = m.goroutine
 	}
 	r.mu.Unlock()
@@ -259,7 +259,7 @@ var engineSocket = regexp.MustCompile(`^(docker|podman).*\.sock$`)
 // startedBy reports whether this recording's test started a container or ran a command in an older one. If it is not
 // certain, perhaps reports whether it is possible.
 func (r *resolution) startedBy(c docker.Container) (certain, perhaps bool) {
-	for _, st := range r.starters[c.ID] {
+	for _, st := range r.startEvents[c.ID] {
 		is, may := r.startedThis(st, c)
 		certain, perhaps = certain || is, perhaps || may
 	}
@@ -320,7 +320,7 @@ func inSession(c docker.Container) bool {
 
 // ranCommand reports whether this test may have run a command in a container that is older than the recording.
 func (r *resolution) ranCommand(id string) bool {
-	return slices.ContainsFunc(r.starters[id], func(st *startEvent) bool {
+	return slices.ContainsFunc(r.startEvents[id], func(st *startEvent) bool {
 		return st.command && st.at >= r.started && len(r.clientsAt(st)) > 0
 	})
 }
@@ -328,7 +328,7 @@ func (r *resolution) ranCommand(id string) bool {
 // includesID reports whether this recording includes the flows of another: its own, those of a subtest, or unattributed
 // ones.
 func (m *Recording) includesID(recording goroutine.ID) bool {
-	for _, other := range m.recorder.members {
+	for _, other := range m.recorder.recordings {
 		if other.goroutine == recording {
 			return other == m || m.includes(other.test)
 		}

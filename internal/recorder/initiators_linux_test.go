@@ -30,7 +30,7 @@ func TestWhoStartedAContainer(t *testing.T) {
 		createdContainers.Store(id, of)
 		defer createdContainers.Delete(id)
 	}
-	calls := engineClient{pid: self, command: "shop.test", calls: engineCalls{some: true, testcontainers: true}}
+	calls := engineClient{pid: self, command: "shop.test", calls: engineCalls{possible: true, testcontainers: true}}
 	child := func(command string) engineClient { return engineClient{pid: 14, command: command, recording: mine} }
 	other, script, build, up := child("docker run postgres"), child("sh deploy.sh"), child("docker build ."), child("docker compose up --wait")
 	start, startOther := child("docker start 01234567"), child("docker start abcd")
@@ -84,13 +84,13 @@ func TestWhoStartedAContainer(t *testing.T) {
 	} {
 		t.Run(row.reason, func(t *testing.T) {
 			m := &Recording{test: "TestShop", goroutine: mine, started: 5}
-			c := &Recorder{self: self, containers: new(containers), session: &session.Session{Leaf: &cgroup.Leaf{ID: 1}}, members: []*Recording{m, {test: "TestOther", goroutine: sibling}}[:row.members]}
+			c := &Recorder{self: self, containers: new(containers), session: &session.Session{Leaf: &cgroup.Leaf{ID: 1}}, recordings: []*Recording{m, {test: "TestOther", goroutine: sibling}}[:row.members]}
 			m.recorder = c
 			st := &startEvent{at: 6, tree: row.tree}
 			for _, command := range row.others {
 				st.others = append(st.others, engineClient{pid: 20, command: command})
 			}
-			s := &resolution{snapshot: m.snapshot(), starters: map[string][]*startEvent{row.of.ID: {st}}}
+			s := &resolution{snapshot: m.snapshot(), startEvents: map[string][]*startEvent{row.of.ID: {st}}}
 			if certain, perhaps := s.startedBy(row.of); certain != row.certain || perhaps != row.perhaps {
 				t.Errorf("certain=%t perhaps=%t", certain, perhaps)
 			}
@@ -110,7 +110,7 @@ func TestCaptureEndsAfterItsLooks(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.mu.Lock() // which a look needs
-	st := c.containers.starters.started("a", now(), true)
+	st := c.containers.startEvents.started("a", now(), true)
 	c.findStartEvent(st)
 	closed := make(chan error)
 	go func() { closed <- c.close() }()
@@ -125,7 +125,7 @@ func TestCaptureEndsAfterItsLooks(t *testing.T) {
 		t.Error(err)
 	}
 	<-st.done
-	late := c.containers.starters.started("b", now(), true)
+	late := c.containers.startEvents.started("b", now(), true)
 	c.findStartEvent(late)
 	<-late.done
 	if c.failure != nil || late.tree != nil || late.others != nil {

@@ -38,8 +38,8 @@ func (r *resolution) container(ids []string) *docker.Container {
 	return nil
 }
 
-// locate finds the containers at the ends of an observation.
-func (r *resolution) locate(seen observation) attributedFlow {
+// resolveEnds finds the containers at the ends of an observation.
+func (r *resolution) resolveEnds(seen observation) attributedFlow {
 	e := seen.event
 	l := attributedFlow{observation: seen, port: e.Port}
 	if e.Cgroup != r.ownCgroup {

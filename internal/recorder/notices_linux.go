@@ -57,8 +57,8 @@ func unservedAttempts(options Options, ephemeral func(port uint16) bool, all []a
 	return lines
 }
 
-// backgroundNotices lists the flows of the test's infrastructure.
-func (r *resolution) backgroundNotices() []string {
+// infrastructureNotices lists the flows of the test's infrastructure.
+func (r *resolution) infrastructureNotices() []string {
 	var notices []string
 	for _, what := range slices.Sorted(maps.Keys(r.infrastructure)) {
 		set := r.infrastructure[what]
@@ -128,7 +128,7 @@ func (r *resolution) sharedNetworkOfOlder(c docker.Container) string {
 	if c.Ended > c.Started && c.Ended < r.started {
 		return ""
 	}
-	if young, _ := r.olderContainers.isYoung(c.ID); young {
+	if young, _ := r.olderContainers.isRecorded(c.ID); young {
 		return "" // it is recorded
 	}
 	for id := range r.owned {

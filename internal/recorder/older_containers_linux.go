@@ -26,23 +26,23 @@ import (
 
 // olderContainers are the containers that are older than the recorder.
 type olderContainers struct {
-	mu    sync.Mutex
-	of    map[uint64]string // cgroup -> ID of the innermost container
-	young map[string]error  // by ID: those that are recorded, and why their connections are not known, if so
+	mu       sync.Mutex
+	byCgroup map[uint64]string // cgroup -> ID of the innermost container
+	recorded map[string]error  // by ID: those that are recorded, and why their connections are not known, if so
 }
 
 // container returns the ID of the container of a cgroup, or "".
 func (o *olderContainers) container(cgroup uint64) string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.of[cgroup]
+	return o.byCgroup[cgroup]
 }
 
 // has reports whether a container is older than the recorder.
 func (o *olderContainers) has(id string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, other := range o.of {
+	for _, other := range o.byCgroup {
 		if other == id {
 			return true
 		}
@@ -50,12 +50,12 @@ func (o *olderContainers) has(id string) bool {
 	return false
 }
 
-// isYoung reports whether this test process may have started an older container, so that it is recorded. err says why
+// isRecorded reports whether this test process may have started an older container, so that it is recorded. err says why
 // its connections are not known.
-func (o *olderContainers) isYoung(id string) (young bool, err error) {
+func (o *olderContainers) isRecorded(id string) (young bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	err, young = o.young[id]
+	err, young = o.recorded[id]
 	return young, err
 }
 
@@ -79,7 +79,7 @@ func (r *Recorder) watchOlderContainers(session *session.Session) error {
 		}
 		container := ids[len(ids)-1]
 		o.mu.Lock()
-		o.of[id] = container
+		o.byCgroup[id] = container
 		o.mu.Unlock()
 		// Before reading its processes: a new one is then either in the list or reported.
 		if err := session.Probe.WatchEntered(id); err != nil {
@@ -101,9 +101,9 @@ func (r *Recorder) watchOlderContainers(session *session.Session) error {
 		if err := session.Probe.Adopt(id); err != nil {
 			return err
 		}
-		err = adoptConnections(session, container, dir, id)
+		err = trackConnections(session, container, dir, id)
 		o.mu.Lock()
-		o.young[container] = errors.Join(o.young[container], err)
+		o.recorded[container] = errors.Join(o.recorded[container], err)
 		o.mu.Unlock()
 	}
 	return nil
@@ -120,7 +120,7 @@ func (r *resolution) olderContainerFlows() (errs, lines []string) {
 		if l.from == nil || r.owned[l.from.ID] {
 			continue
 		}
-		if young, _ := r.olderContainers.isYoung(l.from.ID); !young {
+		if young, _ := r.olderContainers.isRecorded(l.from.ID); !young {
 			continue
 		}
 		if target := r.targetOf(l); target != "" && !slices.Contains(opened[l.from.ID], target) {
@@ -145,7 +145,7 @@ func (r *resolution) olderContainerFlows() (errs, lines []string) {
 			// the test of another package started it
 		case mine[id], here:
 			errs = append(errs, fmt.Sprintf("%s, belongs to this test and is not recorded, and opened %s: %s", what, strings.Join(targets, ", "), remedy))
-			if _, err := r.olderContainers.isYoung(id); err != nil {
+			if _, err := r.olderContainers.isRecorded(id); err != nil {
 				errs = append(errs, err.Error())
 			}
 		case c.Labels[labelTestcontainers] == "true", !mayBe:
@@ -193,7 +193,7 @@ func (r *resolution) targetOf(l attributedFlow) string {
 func (r *resolution) relatedContainers() map[string]bool {
 	free := make(map[string]docker.Container)
 	for _, c := range r.engine.Containers() {
-		if young, _ := r.olderContainers.isYoung(c.ID); young && !r.owned[c.ID] && c.Labels[docker.LabelRecording] == "" {
+		if young, _ := r.olderContainers.isRecorded(c.ID); young && !r.owned[c.ID] && c.Labels[docker.LabelRecording] == "" {
 			free[c.ID] = c
 		}
 	}

@@ -78,7 +78,7 @@ func (r *Recorder) testOf(e *probe.FlowEvent) string {
 	if test := followedTest(e.Recording); test != "" {
 		return test
 	}
-	for _, m := range r.members {
+	for _, m := range r.recordings {
 		if m.goroutine == e.Recording && !m.isPackage {
 			return m.test
 		}
@@ -91,7 +91,7 @@ func (r *Recorder) testOf(e *probe.FlowEvent) string {
 		return test
 	}
 	switch {
-	case slices.ContainsFunc(r.members, func(m *Recording) bool { return m.isPackage && m.goroutine == e.Recording }):
+	case slices.ContainsFunc(r.recordings, func(m *Recording) bool { return m.isPackage && m.goroutine == e.Recording }):
 		return "TestMain"
 	case e.Process.PID == 0:
 		return "(not known: the kernel tells no process)"
@@ -111,7 +111,7 @@ func testFunction(stack flow.Stack) string {
 	calls := stack.Frames()
 	runner := slices.IndexFunc(calls, func(f flow.Frame) bool { return slices.Contains(runners, f.Function) })
 	for i := runner - 1; i >= 0; i-- {
-		if strings.HasPrefix(calls[i].Function, between) {
+		if strings.HasPrefix(calls[i].Function, runFrames) {
 			continue
 		}
 		function := strings.TrimPrefix(calls[i].Function, calls[i].Package()+".")
@@ -136,9 +136,9 @@ func testLiteral(stack flow.Stack) string {
 }
 
 var (
-	runners = []string{"testing.tRunner", "testing.fRunner", "testing.(*B).runN", "testing.runExample"}
-	isTest  = regexp.MustCompile(`^(Test|Benchmark|Fuzz|Example)`)
-	between = "github.com/netzero-dev/netzero/netzerotest.(*PackageRecording)." // the frames of Run between package testing and a test
+	runners   = []string{"testing.tRunner", "testing.fRunner", "testing.(*B).runN", "testing.runExample"}
+	isTest    = regexp.MustCompile(`^(Test|Benchmark|Fuzz|Example)`)
+	runFrames = "github.com/netzero-dev/netzero/netzerotest.(*PackageRecording)." // the frames of Run between package testing and a test
 )
 
 // IsRecordedChild reports whether a recorded process of the same program is an ancestor of this process. The ancestor

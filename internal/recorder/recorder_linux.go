@@ -28,7 +28,7 @@ type Recorder struct {
 	unseparated      string           // why goroutines are not attributed to tests; empty if they are
 	early            []probe.Event    // events that arrived before the session was open
 	limits           []string         // notices: what is recorded less well on this machine
-	members          []*Recording
+	recordings       []*Recording
 	endedRecordings  map[goroutine.ID]*Recording // what tests opened after they had ended
 	names            dns.Names
 	containers       *containers
@@ -195,15 +195,15 @@ func (r *Recorder) add(m *Recording) (err error) {
 	if m.generation, err = r.session.Probe.NextGeneration(); err != nil {
 		return err
 	}
-	if err := r.session.Probe.Several(len(r.members) > 0); err != nil {
+	if err := r.session.Probe.Several(len(r.recordings) > 0); err != nil {
 		return err
 	}
-	for _, other := range r.members {
+	for _, other := range r.recordings {
 		if !m.includes(other.test) && !other.includes(m.test) {
 			m.overlapping[other.test], other.overlapping[m.test] = true, true
 		}
 	}
-	r.members = append(r.members, m)
+	r.recordings = append(r.recordings, m)
 	return nil
 }
 
@@ -214,7 +214,7 @@ func (m *Recording) includes(test string) bool { return m.isPackage || includes(
 func (r *Recorder) newGeneration() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.session != nil && len(r.members) > 0 {
+	if r.session != nil && len(r.recordings) > 0 {
 		_, err := r.session.Probe.NextGeneration()
 		r.fail(err)
 	}
@@ -229,9 +229,9 @@ func (m *Recording) Close() error {
 	if !m.isPackage {
 		endedByID.Store(m.goroutine, m.end())
 	}
-	c.members = slices.DeleteFunc(c.members, func(other *Recording) bool { return other == m })
-	last := len(c.members) == 0
-	c.fail(c.session.Probe.Several(len(c.members) > 1))
+	c.recordings = slices.DeleteFunc(c.recordings, func(other *Recording) bool { return other == m })
+	last := len(c.recordings) == 0
+	c.fail(c.session.Probe.Several(len(c.recordings) > 1))
 	c.mu.Unlock()
 	if !last {
 		return nil
@@ -252,7 +252,7 @@ func Unrecorded(do func()) {
 }
 
 func (r *Recorder) close() error {
-	r.containers.starters.end()
+	r.containers.startEvents.end()
 	return errors.Join(r.session.Close(), r.containers.close())
 }
 

@@ -19,7 +19,7 @@ type resolution struct {
 	notices       []string        // that the resolution itself adds
 	engineNotices []string        // about an engine that was needed and is absent
 
-	starters       map[string][]*startEvent // by ID of the container
+	startEvents    map[string][]*startEvent // by ID of the container
 	owned          map[string]bool          // IDs of the containers of this recording
 	observations   []attributedFlow
 	infrastructure map[string]flow.Set // flows that are in no policy, by their part of the infrastructure
@@ -42,7 +42,7 @@ func (m *Recording) Resolve() (recording.Recording, error) {
 	if err != nil {
 		return recording.Recording{}, fmt.Errorf("the recording is incomplete: %w", err)
 	}
-	starters := c.containers.starters.all()
+	starters := c.containers.startEvents.all()
 	c.mu.Lock()
 	asks, strangers, needs := m.needsEngine()
 	for _, of := range starters {
@@ -66,7 +66,7 @@ func (m *Recording) Resolve() (recording.Recording, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := &resolution{snapshot: m.snapshot(), engine: engine, engineNotices: unasked, starters: starters, owned: make(map[string]bool), infrastructure: make(map[string]flow.Set)}
+	s := &resolution{snapshot: m.snapshot(), engine: engine, engineNotices: unasked, startEvents: starters, owned: make(map[string]bool), infrastructure: make(map[string]flow.Set)}
 	named := m.namedFlows()
 	for _, seen := range m.observations {
 		count, own := m.countOf(seen, named, counts, calls)
@@ -74,10 +74,10 @@ func (m *Recording) Resolve() (recording.Recording, error) {
 			continue
 		}
 		seen.flow.Count += count
-		s.observations = append(s.observations, s.locate(seen))
+		s.observations = append(s.observations, s.resolveEnds(seen))
 	}
 	for _, seen := range m.infrastructure {
-		s.observations = append(s.observations, s.locate(seen))
+		s.observations = append(s.observations, s.resolveEnds(seen))
 	}
 	s.observations = append(s.observations, s.failedLookups()...)
 	s.findOwned()
@@ -130,7 +130,7 @@ func (r *resolution) result() (recording.Recording, error) {
 	r.errs, out.Announced = append(r.errs, errs...), append(out.Announced, lines...)
 	slices.Sort(r.notices)
 	out.Notices = slices.Concat(r.limits, r.engineNotices, r.unattributedNotices(all),
-		r.containerNotices(), slices.Compact(r.notices), r.backgroundNotices(), r.tunnelNotices(all),
+		r.containerNotices(), slices.Compact(r.notices), r.infrastructureNotices(), r.tunnelNotices(all),
 		lookupNotices(out.Flows), linkNotices(r.onLink.Sorted()), r.runningNotices(len(out.Workloads) > 0))
 	for _, line := range r.forwarderLines(all) {
 		out.Notices, out.Announced = append(out.Notices, line), append(out.Announced, r.options.Test+": "+line)

@@ -40,7 +40,7 @@ func NewSimulation(options Options, ownCgroup uint64, engine *docker.Watcher, co
 	}
 	m := newRecording(c, options, peers)
 	m.id, m.started = "simulation", 0
-	c.members = []*Recording{m}
+	c.recordings = []*Recording{m}
 	c.containers.begin = func() {} // the caller has the engine
 	if engine != nil {
 		c.containers.begun.Store(true)
@@ -104,7 +104,7 @@ func (s *Simulation) Resolve() (recording.Recording, error) {
 		owned: make(map[string]bool), infrastructure: make(map[string]flow.Set),
 	}
 	for seen := range s.recording.allObservations() {
-		r.observations = append(r.observations, r.locate(seen))
+		r.observations = append(r.observations, r.resolveEnds(seen))
 	}
 	r.observations = append(r.observations, r.failedLookups()...)
 	r.findOwned()

@@ -64,7 +64,7 @@ func (m *Recording) snapshot() snapshot {
 		options: m.options, id: m.id, started: m.started, ended: m.ended, source: m.source, identifier: m.identifier,
 		lookups: m.lookups, overlapping: m.overlapping,
 		self: c.self, ownCgroup: c.session.Leaf.ID, unseparated: c.unseparated, limits: c.limits, searchDomains: c.searchDomains,
-		includes: m.includesID, alone: len(c.members) == 1,
+		includes: m.includesID, alone: len(c.recordings) == 1,
 		cgroups: c.containers.cgroups, attachments: make(map[string]attachment), waits: c.containers.waits,
 		olderContainers: &c.containers.older, clientsAt: c.containers.candidates,
 	}
