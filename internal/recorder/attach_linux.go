@@ -39,22 +39,22 @@ func (m *Recording) ExpectContainers() { m.recorder.containers.begin() }
 func (m *Recording) Attach(id, name string) {
 	m.recorder.mu.Lock()
 	defer m.recorder.mu.Unlock()
-	c := m.recorder.containers.attachments[id]
-	if c == nil {
-		c = &attachmentRecord{names: make(map[*Recording]string)}
-		m.recorder.containers.attachments[id] = c
+	attached := m.recorder.containers.attachments[id]
+	if attached == nil {
+		attached = &attachmentRecord{names: make(map[*Recording]string)}
+		m.recorder.containers.attachments[id] = attached
 	}
-	if c.names[m] == "" {
-		c.names[m] = name
+	if attached.names[m] == "" {
+		attached.names[m] = name
 	}
 }
 
 // BeginWait records that testcontainers starts to wait for a container of this recording.
 func (m *Recording) BeginWait(id string) {
 	m.recorder.mu.Lock()
-	c := m.recorder.containers.attachments[id]
-	if n := len(c.waits); n == 0 || c.waits[n-1].until != 0 {
-		c.waits = append(c.waits, waitPeriod{from: now()})
+	attached := m.recorder.containers.attachments[id]
+	if n := len(attached.waits); n == 0 || attached.waits[n-1].until != 0 {
+		attached.waits = append(attached.waits, waitPeriod{from: now()})
 	}
 	m.recorder.mu.Unlock()
 	m.recorder.watchRunning(id)
@@ -85,11 +85,11 @@ func (m *Recording) MarkRemote(id string) {
 // EndWait records that testcontainers stops waiting. From now on, connections of the test process to the container are
 // its own, so the kernel must report known flows again.
 func (m *Recording) EndWait(id string) {
-	c := m.recorder
-	c.newGeneration()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if waits := c.containers.attachments[id].waits; len(waits) > 0 && waits[len(waits)-1].until == 0 {
+	r := m.recorder
+	r.newGeneration()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if waits := r.containers.attachments[id].waits; len(waits) > 0 && waits[len(waits)-1].until == 0 {
 		waits[len(waits)-1].until = now()
 	}
 }
@@ -97,24 +97,24 @@ func (m *Recording) EndWait(id string) {
 // recordWait records in the recorder, if there is one, that testcontainers starts or stops waiting for any container.
 func recordWait(id string, begins bool) {
 	shared.Lock()
-	c := shared.recorder
+	r := shared.recorder
 	shared.Unlock()
-	if c == nil {
+	if r == nil {
 		return
 	}
 	if !begins {
-		c.newGeneration()
+		r.newGeneration()
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	waits := c.containers.waits[id]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	waits := r.containers.waits[id]
 	if n := len(waits); n > 0 && waits[n-1].until == 0 {
 		waits[n-1].until = now()
 	}
 	if begins {
 		waits = append(waits, waitPeriod{from: now()})
 	}
-	c.containers.waits[id] = waits
+	r.containers.waits[id] = waits
 }
 
 // waitedForAny reports whether testcontainers waited for a container at a time. It knows every container of this process.
@@ -122,8 +122,8 @@ func (c *containers) waitedForAny(id string, at time.Duration) bool { return wai
 
 // waitedForAttached reports whether testcontainers waited, at a time, for a container that was attached to a recording.
 func (c *containers) waitedForAttached(id string, at time.Duration) bool {
-	claim := c.attachments[id]
-	return claim != nil && waitedAt(claim.waits, at)
+	attached := c.attachments[id]
+	return attached != nil && waitedAt(attached.waits, at)
 }
 
 func waitedAt(waits []waitPeriod, at time.Duration) bool {
@@ -139,12 +139,12 @@ func (r *Recorder) watchRunning(id string) {
 	}
 	found, _ := watcher.Container(id)
 	r.mu.Lock()
-	claim := r.containers.attachments[id]
-	if claim.older || found.Started == 0 || found.Started >= r.containers.started || found.Ended > found.Started {
+	attached := r.containers.attachments[id]
+	if attached.older || found.Started == 0 || found.Started >= r.containers.started || found.Ended > found.Started {
 		r.mu.Unlock()
 		return
 	}
-	claim.older = true
+	attached.older = true
 	r.mu.Unlock()
 	for dir, cgroup := range r.session.Tree.Walk() {
 		path := strings.TrimPrefix(dir, filepath.Clean(r.session.Tree.Root))

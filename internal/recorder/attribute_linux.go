@@ -22,16 +22,16 @@ var endedByID sync.Map
 // markGoroutine attributes what the calling goroutine and its descendants open to this recording, even if the program
 // under test sets goroutine labels of its own.
 func (m *Recording) markGoroutine() {
-	c := m.recorder
-	if c.unseparated != "" {
+	r := m.recorder
+	if r.unseparated != "" {
 		return
 	}
 	m.unmark = goroutine.Mark(m.goroutine)
 	m.labels = goroutine.Labels()
-	err := errors.Join(c.session.Probe.Own(m.goroutine), c.session.Probe.OwnLabels(m.labels, m.goroutine))
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.fail(err)
+	err := errors.Join(r.session.Probe.Own(m.goroutine), r.session.Probe.OwnLabels(m.labels, m.goroutine))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fail(err)
 }
 
 // Unmark undoes markGoroutine. Call it on the same goroutine.
@@ -53,47 +53,47 @@ type unattributed struct {
 
 // recipients returns the recordings that a flow belongs to: the one of the goroutine that opened it, and those that
 // include it. If there is none, it returns every active recording, and the initiator.
-func (r *Recorder) recipients(e *probe.FlowEvent) (to []*Recording, why unattributed) {
-	var there []*Recording
+func (r *Recorder) recipients(e *probe.FlowEvent) (recordings []*Recording, why unattributed) {
+	var active []*Recording
 	for _, m := range r.recordings {
 		if e.Generation >= m.generation {
-			there = append(there, m)
+			active = append(active, m)
 		}
 	}
-	if len(there) == 0 || e.Cgroup != r.session.Leaf.ID || r.unseparated != "" {
-		return there, unattributed{} // resolve finds the owner of a container
+	if len(active) == 0 || e.Cgroup != r.session.Leaf.ID || r.unseparated != "" {
+		return active, unattributed{} // resolve finds the owner of a container
 	}
-	owner := slices.IndexFunc(there, func(m *Recording) bool { return m.goroutine == e.Recording })
-	if e.Recording != 0 && owner >= 0 && !there[owner].isPackage {
-		name := there[owner].test
-		return slices.DeleteFunc(there, func(m *Recording) bool { return m.goroutine != e.Recording && !m.includes(name) }), unattributed{}
+	owner := slices.IndexFunc(active, func(m *Recording) bool { return m.goroutine == e.Recording })
+	if e.Recording != 0 && owner >= 0 && !active[owner].isPackage {
+		name := active[owner].test
+		return slices.DeleteFunc(active, func(m *Recording) bool { return m.goroutine != e.Recording && !m.includes(name) }), unattributed{}
 	}
-	if over, is := endedByID.Load(e.Recording); is {
-		left := over.(*endedRecording)
-		if older := connectionUsers(e, there, left.name); len(older) > 0 {
-			return older, unattributed{initiator: "by a goroutine or a process that " + left.name + " started, which had ended"}
+	if value, found := endedByID.Load(e.Recording); found {
+		ended := value.(*endedRecording)
+		if older := connectionUsers(e, active, ended.name); len(older) > 0 {
+			return older, unattributed{initiator: "by a goroutine or a process that " + ended.name + " started, which had ended"}
 		}
-		return r.endedRecipients(there, left, e.Recording), unattributed{}
+		return r.endedRecipients(active, ended, e.Recording), unattributed{}
 	}
 	if test := followedTest(e.Recording); test != "" {
 		others := func(m *Recording) bool { return !m.isPackage && m.test != test && !includes(test, m.test) }
-		return slices.DeleteFunc(there, others), unattributed{initiator: "by a goroutine of " + test + ", or a process that it started"}
+		return slices.DeleteFunc(active, others), unattributed{initiator: "by a goroutine of " + test + ", or a process that it started"}
 	}
 	if test := r.unrecordedTest(e); test != "" {
-		return there, unattributed{fmt.Sprintf("by %s, a test that was not recorded", test), true}
+		return active, unattributed{fmt.Sprintf("by %s, a test that was not recorded", test), true}
 	}
-	return there, unattributed{initiator: r.unattributedInitiator(e)}
+	return active, unattributed{initiator: r.unattributedInitiator(e)}
 }
 
 // connectionUsers returns the recordings that get what an ended test's goroutines or processes send over a connection
 // from before those recordings: each such recording, and those that include the test. The real user of the connection
 // is unknown, because net/http, for one, writes in goroutines of the connection itself. It returns nil if no recording
 // is younger than the connection.
-func connectionUsers(e *probe.FlowEvent, there []*Recording, ended string) []*Recording {
-	if !slices.ContainsFunc(there, func(m *Recording) bool { return m.openedBefore(e) }) {
+func connectionUsers(e *probe.FlowEvent, active []*Recording, ended string) []*Recording {
+	if !slices.ContainsFunc(active, func(m *Recording) bool { return m.openedBefore(e) }) {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(there), func(m *Recording) bool { return !m.openedBefore(e) && !m.includes(ended) })
+	return slices.DeleteFunc(slices.Clone(active), func(m *Recording) bool { return !m.openedBefore(e) && !m.includes(ended) })
 }
 
 // unrecordedTest returns the function of the test that opened a flow, if that test has no recording. It returns "" if

@@ -54,15 +54,15 @@ func (r *Recorder) keepServerName(hash uint64, name serverName) {
 // openConnections returns the connections that are open now, for later recorders. It leaves out connections without any
 // information: the next recording reports them if they go to another machine.
 func (r *Recorder) openConnections() connections {
-	var others []string
+	var cgroups []string
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for id, b := range r.containers.cgroups {
-		if dir, err := r.session.Tree.Path(id); err == nil && len(b.ids) > 0 {
-			others = append(others, dir)
+	for id, c := range r.containers.cgroups {
+		if dir, err := r.session.Tree.Path(id); err == nil && len(c.ids) > 0 {
+			cgroups = append(cgroups, dir)
 		}
 	}
-	open, _ := r.session.Connections(others...)
+	open, _ := r.session.Connections(cgroups...)
 	next := make(connections)
 	for _, o := range open {
 		key := connectionKey{o.ID, o.Addr, o.Port}
@@ -70,8 +70,8 @@ func (r *Recorder) openConnections() connections {
 		if o.Generation != 0 {
 			known, ok = r.serverNamesOf(o.Key, o.Said), true
 			known.recording = o.Recording
-			if s := r.hints[o.Key]; s != nil && s.event != nil {
-				known.initiator = s.event.Process
+			if hints := r.hints[o.Key]; hints != nil && hints.event != nil {
+				known.initiator = hints.event.Process
 			}
 		}
 		if ok && len(next) < maxConnections {
@@ -83,22 +83,22 @@ func (r *Recorder) openConnections() connections {
 
 // serverNamesOf returns the candidate names for the server of a connection of this recorder. The name that its client
 // sent counts most, then the names that DNS was queried for.
-func (r *Recorder) serverNamesOf(k probe.Key, said uint64) connection {
+func (r *Recorder) serverNamesOf(k probe.Key, hash uint64) connection {
 	names := r.names.Lookup(k.Cgroup, k.Addr, k.Question(), k.Since)
-	called, ok := r.serverNames[said]
-	if !ok || called.name == "" || called.evidence == flow.ByTLSOuter && len(names) > 0 {
+	sent, ok := r.serverNames[hash]
+	if !ok || sent.name == "" || sent.evidence == flow.ByTLSOuter && len(names) > 0 {
 		return connection{names: names, evidence: flow.ByDNS}
 	}
 	const ever = 1
-	asked := r.names.Lookup(k.Cgroup, k.Addr, 0, ever)
-	if slices.Contains(asked, called.name) {
-		return connection{names: []string{called.name}, evidence: flow.ByDNS}
+	queried := r.names.Lookup(k.Cgroup, k.Addr, 0, ever)
+	if slices.Contains(queried, sent.name) {
+		return connection{names: []string{sent.name}, evidence: flow.ByDNS}
 	}
-	asked = slices.DeleteFunc(asked, func(asked string) bool { return !clientname.IsFormOf(asked, called.name) })
-	if len(asked) > 0 {
-		return connection{names: asked, evidence: flow.ByDNS}
+	queried = slices.DeleteFunc(queried, func(q string) bool { return !clientname.IsFormOf(q, sent.name) })
+	if len(queried) > 0 {
+		return connection{names: queried, evidence: flow.ByDNS}
 	}
-	return connection{names: []string{called.name}, evidence: called.evidence}
+	return connection{names: []string{sent.name}, evidence: sent.evidence}
 }
 
 // handleConnection adds the flow of a connection from before the generation to its recordings, under each candidate
@@ -115,22 +115,22 @@ func (r *Recorder) handleConnection(e *probe.FlowEvent, batches map[*Recording]*
 	if len(names) == 0 {
 		names = []string{""}
 	}
-	asked := *e                                                // a copy, because the event's recording is part of the kernel's key
-	if asked.Recording == 0 && known.initiator.PID != r.self { // for this process the kernel reports the sender
-		asked.Recording = known.recording
+	sender := *e                                                // a copy, because the event's recording is part of the kernel's key
+	if sender.Recording == 0 && known.initiator.PID != r.self { // for this process the kernel reports the sender
+		sender.Recording = known.recording
 	}
-	to, stray := r.recipients(&asked)
-	for _, m := range to {
+	recordings, why := r.recipients(&sender)
+	for _, m := range recordings {
 		for _, name := range names {
 			identity := r.identify(m, e, name, batches)
 			if identity.Endpoint.Evidence == flow.ByDNS {
 				identity.Endpoint.Evidence = known.evidence
 			}
-			m.record(e, name, identity, stray)
+			m.record(e, name, identity, why)
 			key := observationKey{e.Key, identity.Endpoint.Name}
-			s := m.observations[key]
-			s.isUnnamed = !ok
-			m.observations[key] = s
+			o := m.observations[key]
+			o.isUnnamed = !ok
+			m.observations[key] = o
 		}
 	}
 }
@@ -143,11 +143,11 @@ func (m *Recording) openedBefore(e *probe.FlowEvent) bool {
 
 // countOfConnection is countOf for a connection from before the generation. A connection that was opened during the
 // recording has been counted already.
-func countOfConnection(s observation, flows map[probe.Key]uint64) uint64 {
-	if !s.flow.Before {
+func countOfConnection(o observation, flows map[probe.Key]uint64) uint64 {
+	if !o.flow.Before {
 		return 0
 	}
-	return flows[s.event.Key]
+	return flows[o.event.Key]
 }
 
 // unnamedConnection returns an error text for a connection to another machine with an unknown name, because the name

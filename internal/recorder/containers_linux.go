@@ -92,23 +92,23 @@ func (c *containers) engine() (*docker.Watcher, error) {
 // handleCgroup records a new cgroup. A cgroup outside any container is unrelated: the test's children stay in its own
 // cgroup.
 func (r *Recorder) handleCgroup(e *probe.CgroupEvent) {
-	b := containerCgroup{path: pathOf(e)}
-	if b.path == "" || e.Cut {
+	c := containerCgroup{path: pathOf(e)}
+	if c.path == "" || e.Cut {
 		if dir, err := r.session.Tree.Path(e.Cgroup); err == nil {
-			b.path = strings.TrimPrefix(dir, r.session.Tree.Root)
+			c.path = strings.TrimPrefix(dir, r.session.Tree.Root)
 		}
 	}
-	b.ids = docker.IDsFromCgroup(b.path)
-	if b.path == "" {
+	c.ids = docker.IDsFromCgroup(c.path)
+	if c.path == "" {
 		if _, known := r.containers.cgroups[e.Cgroup]; known {
 			return
 		}
 	}
-	r.containers.cgroups[e.Cgroup] = b
-	if len(b.ids) > 0 {
+	r.containers.cgroups[e.Cgroup] = c
+	if len(c.ids) > 0 {
 		r.containers.begin()
 	}
-	if b.path == "" || len(b.ids) > 0 || isOutsideContainers(e) {
+	if c.path == "" || len(c.ids) > 0 || isOutsideContainers(e) {
 		return
 	}
 	// If this comes too late, flows of the cgroup cost some memory until they are dropped at the end.
@@ -144,8 +144,8 @@ func (r *Recorder) isUnrelated(cgroup uint64) bool {
 }
 
 func isUnrelatedCgroup(cgroups map[uint64]containerCgroup, cgroup uint64) bool {
-	b, known := cgroups[cgroup]
-	return known && b.path != "" && len(b.ids) == 0
+	c, known := cgroups[cgroup]
+	return known && c.path != "" && len(c.ids) == 0
 }
 
 // containersOf returns the IDs of the containers that a process runs in, outermost first.

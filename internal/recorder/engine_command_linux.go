@@ -110,8 +110,8 @@ func mentions(words []string, c docker.Container) int {
 		return 0
 	}
 	n := 1
-	for _, thing := range append(strings.Fields(c.Command), c.Name, c.NetworkMode) {
-		if thing != "" && slices.Contains(words, thing) {
+	for _, property := range append(strings.Fields(c.Command), c.Name, c.NetworkMode) {
+		if property != "" && slices.Contains(words, property) {
 			n++
 		}
 	}
@@ -149,7 +149,7 @@ func callsOfEngine() map[string]engineCalls {
 	if err := pprof.Lookup("goroutine").WriteTo(&profile, 1); err != nil {
 		return map[string]engineCalls{"": {possible: true, client: true, testcontainers: true}} // cannot fail for a buffer
 	}
-	of := make(map[string]engineCalls)
+	byLabel := make(map[string]engineCalls)
 	for stack := range strings.SplitSeq(profile.String(), "\n\n") {
 		has := func(call string) bool { return strings.Contains(stack, "\t"+call) }
 		if slices.ContainsFunc(idle, has) || strings.Contains(stack, "/client.(*Client).Events") {
@@ -169,21 +169,21 @@ func callsOfEngine() map[string]engineCalls {
 				label = all[goroutine.Key]
 			}
 		}
-		calls.testcontainers = calls.testcontainers || of[label].testcontainers
-		calls.client = calls.client || of[label].client
-		of[label] = calls
+		calls.testcontainers = calls.testcontainers || byLabel[label].testcontainers
+		calls.client = calls.client || byLabel[label].client
+		byLabel[label] = calls
 	}
-	return of
+	return byLabel
 }
 
 // callsByClients returns the calls that certainly come from a client of an engine. Others may be HTTP requests to any
 // server.
 func callsByClients(calls map[string]engineCalls) map[string]engineCalls {
-	of := make(map[string]engineCalls)
+	byLabel := make(map[string]engineCalls)
 	for label, made := range calls {
 		if made.client {
-			of[label] = made
+			byLabel[label] = made
 		}
 	}
-	return of
+	return byLabel
 }

@@ -13,11 +13,11 @@ import (
 // ephemeralPorts returns the flows to ports that change with every run. ephemeralPeers reports those of a Peer instead.
 func ephemeralPorts(options Options, all []attributedFlow) []recording.EphemeralPort {
 	var found []recording.EphemeralPort
-	for _, s := range ephemeralFlows(options, all) {
-		if s.identity.Peer != (endpoint.Peer{}) {
+	for _, f := range ephemeralFlows(options, all) {
+		if f.identity.Peer != (endpoint.Peer{}) {
 			continue
 		}
-		p := recording.EphemeralPort{Flow: s.flow, Container: s.container, Test: s.identity.Test}
+		p := recording.EphemeralPort{Flow: f.flow, Container: f.container, Test: f.identity.Test}
 		same := func(q recording.EphemeralPort) bool {
 			return len(flow.Fold([]flow.Flow{p.Flow, q.Flow})) == 1 && p.Container == q.Container
 		}

@@ -89,9 +89,9 @@ func (r *Recorder) handleAnswer(e *probe.DNSEvent, batches map[*Recording]*endpo
 		r.names.Learn(e.Cgroup, answer, e.Time)
 		r.recordAnswered(e, answer)
 		// Events from two CPUs may be reordered: re-evaluate flows that arrived before their DNS answer.
-		for _, flow := range r.ambiguous {
-			if flow.Cgroup == e.Cgroup && flow.Since <= e.Time && e.Time <= time.Duration(flow.Name) && answer.Has(flow.Addr) {
-				r.handleFlow(flow, batches)
+		for _, ambiguous := range r.ambiguous {
+			if ambiguous.Cgroup == e.Cgroup && ambiguous.Since <= e.Time && e.Time <= time.Duration(ambiguous.Name) && answer.Has(ambiguous.Addr) {
+				r.handleFlow(ambiguous, batches)
 			}
 		}
 	}
@@ -99,31 +99,31 @@ func (r *Recorder) handleAnswer(e *probe.DNSEvent, batches map[*Recording]*endpo
 
 // handleFlow adds a new flow to its recordings, under each candidate name.
 func (r *Recorder) handleFlow(e *probe.FlowEvent, batches map[*Recording]*endpoint.Batch) {
-	asked := r.names.Lookup(e.Cgroup, e.Addr, e.Question(), e.Since)
-	names := asked
+	queried := r.names.Lookup(e.Cgroup, e.Addr, e.Question(), e.Since)
+	names := queried
 	if len(names) == 0 {
 		names = []string{""}
 	}
 	var forgotten uint64
 	if by := r.infrastructureOf(e); by != "" {
-		own := false
-		if own, forgotten = r.handleInfrastructure(e, by, names, batches); !own {
+		ambiguous := false
+		if ambiguous, forgotten = r.handleInfrastructure(e, by, names, batches); !ambiguous {
 			return
 		}
 	}
 	unserved := false
-	to, stray := r.recipients(e)
-	for _, m := range to {
+	recordings, why := r.recipients(e)
+	for _, m := range recordings {
 		for _, name := range names {
 			identity := r.identify(m, e, name, batches)
 			unserved = unserved || identity.Relation == endpoint.NobodyListens
-			m.record(e, name, identity, stray)
+			m.record(e, name, identity, why)
 		}
 		m.addCount(e.Key, forgotten)
 	}
 	if e.Protocol == flow.TCP {
 		hints := r.hintsOf(e.Key)
-		hints.event, hints.Candidates = e, asked
+		hints.event, hints.Candidates = e, queried
 		for name, hint := range hints.Names {
 			r.nameFlow(hints, name, hint.Evidence, batches)
 		}
@@ -152,8 +152,8 @@ func (r *Recorder) identify(m *Recording, e *probe.FlowEvent, name string, batch
 }
 
 // observe returns an observation of a flow.
-func (m *Recording) observe(e *probe.FlowEvent, name string, identity endpoint.Identity, stray unattributed) observation {
-	s := observation{
+func (m *Recording) observe(e *probe.FlowEvent, name string, identity endpoint.Identity, why unattributed) observation {
+	o := observation{
 		event: e,
 		name:  name,
 		flow: flow.Flow{
@@ -161,27 +161,27 @@ func (m *Recording) observe(e *probe.FlowEvent, name string, identity endpoint.I
 			First: max(e.Time-m.started, 0), Process: e.Process, Before: m.openedBefore(e),
 		},
 		identity:           identity,
-		unattributed:       stray,
+		unattributed:       why,
 		listenerContainers: m.recorder.containersOf(identity.Listener.PID),
 	}
 	if m.isPackage {
-		s.flow.Process.Test = m.recorder.testOf(e)
+		o.flow.Process.Test = m.recorder.testOf(e)
 	}
-	return s
+	return o
 }
 
 // record keeps an observation of a flow. If the kernel has forgotten the flow meanwhile, it is still the same
 // observation.
-func (m *Recording) record(e *probe.FlowEvent, name string, identity endpoint.Identity, stray unattributed) {
-	s := m.observe(e, name, identity, stray)
+func (m *Recording) record(e *probe.FlowEvent, name string, identity endpoint.Identity, why unattributed) {
+	o := m.observe(e, name, identity, why)
 	key := observationKey{e.Key, identity.Endpoint.Name}
-	if before, again := m.observations[key]; again {
-		s.flow.Count, s.flow.First, s.sentNames, s.lookedUpNames = before.flow.Count, before.flow.First, before.sentNames, before.lookedUpNames
+	if earlier, known := m.observations[key]; known {
+		o.flow.Count, o.flow.First, o.sentNames, o.lookedUpNames = earlier.flow.Count, earlier.flow.First, earlier.sentNames, earlier.lookedUpNames
 	}
-	if !slices.Contains(s.lookedUpNames, name) {
-		s.lookedUpNames = append(slices.Clip(s.lookedUpNames), name)
+	if !slices.Contains(o.lookedUpNames, name) {
+		o.lookedUpNames = append(slices.Clip(o.lookedUpNames), name)
 	}
-	m.observations[key] = s
+	m.observations[key] = o
 }
 
 // invalidate makes the kernel report the next connection of a flow again, because a process may listen there by then:
@@ -192,10 +192,10 @@ func (r *Recorder) invalidate(k probe.Key) {
 		return // nothing is lost: the observation stays as it is
 	}
 	for _, m := range r.allRecordings() {
-		for key, s := range m.observations {
+		for key, o := range m.observations {
 			if key.Key == k {
-				s.flow.Count += count
-				m.observations[key] = s
+				o.flow.Count += count
+				m.observations[key] = o
 			}
 		}
 	}

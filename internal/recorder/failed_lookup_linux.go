@@ -36,13 +36,13 @@ func (r *Recorder) recordLookup(e *probe.FlowEvent, question string) {
 	if name == "" {
 		return
 	}
-	to, stray := r.recipients(e)
-	for _, m := range to {
+	recordings, why := r.recipients(e)
+	for _, m := range recordings {
 		l := m.lookupOf(lookupKey{e.Cgroup, name})
 		if l.event == nil {
-			search, its := r.searchDomainsOf(m, e)
-			l.event, l.unattributed, l.search = e, stray, search
-			l.guessed = !its && e.Cgroup != r.session.Leaf.ID
+			search, known := r.searchDomainsOf(m, e)
+			l.event, l.unattributed, l.search = e, why, search
+			l.guessed = !known && e.Cgroup != r.session.Leaf.ID
 		}
 	}
 }
@@ -51,26 +51,26 @@ func (r *Recorder) recordLookup(e *probe.FlowEvent, question string) {
 // of the same cgroup, or what was known of the cgroup before. If there is none, it returns false and the domains of
 // this process. The caller holds mu.
 func (r *Recorder) searchDomainsOf(m *Recording, e *probe.FlowEvent) (endpoint.Search, bool) {
-	search, its := m.identifier.Search(e.Process.PID)
-	if known, is := r.searchDomains[e.Cgroup]; !its && is {
-		return known, true
+	search, known := m.identifier.Search(e.Process.PID)
+	if earlier, found := r.searchDomains[e.Cgroup]; !known && found {
+		return earlier, true
 	}
-	if !its && e.Cgroup != r.session.Leaf.ID {
+	if !known && e.Cgroup != r.session.Leaf.ID {
 		pids, _ := r.session.Tree.Members(e.Cgroup) // an error means that there is no other process
 		for _, pid := range pids {
-			if other, is := m.identifier.Search(pid); is {
-				search, its = other, true
+			if other, found := m.identifier.Search(pid); found {
+				search, known = other, true
 				break
 			}
 		}
 	}
-	if its {
+	if known {
 		if r.searchDomains == nil {
 			r.searchDomains = make(map[uint64]endpoint.Search)
 		}
 		r.searchDomains[e.Cgroup] = search
 	}
-	return search, its
+	return search, known
 }
 
 // handleQuestion records a question over UDP.
@@ -97,8 +97,8 @@ func (r *Recorder) recordAnswered(e *probe.DNSEvent, a dns.Answer) {
 	if len(a.Addrs) == 0 && !a.Service || name == "" {
 		return
 	}
-	to, _ := r.recipients(clientOf(e))
-	for _, m := range to {
+	recordings, _ := r.recipients(clientOf(e))
+	for _, m := range recordings {
 		m.lookupOf(lookupKey{e.Cgroup, name}).answered = true
 	}
 }
@@ -172,8 +172,8 @@ func areForms(a, b string) bool {
 }
 
 // isAnswered reports whether any form of a name has an address.
-func (s *snapshot) isAnswered(k lookupKey, asked *lookup) bool {
-	if asked.guessed {
+func (s *snapshot) isAnswered(k lookupKey, first *lookup) bool {
+	if first.guessed {
 		for other, l := range s.lookups {
 			if l.answered && other.cgroup == k.cgroup && (clientname.IsFormOf(other.name, k.name) || areForms(k.name, other.name)) {
 				return true
@@ -181,7 +181,7 @@ func (s *snapshot) isAnswered(k lookupKey, asked *lookup) bool {
 		}
 		return false
 	}
-	search := asked.search
+	search := first.search
 	has := func(name string) bool {
 		l := s.lookups[lookupKey{k.cgroup, name}]
 		return l != nil && l.answered
@@ -212,22 +212,22 @@ func (r *resolution) failedLookups() []attributedFlow {
 		if isReservedName(written.name) || r.isAnswered(written, l) {
 			continue
 		}
-		if before := first[written]; before == nil || cmp.Or(cmp.Compare(l.event.Time, before.event.Time), cmp.Compare(l.event.PID, before.event.PID)) < 0 {
+		if earlier := first[written]; earlier == nil || cmp.Or(cmp.Compare(l.event.Time, earlier.event.Time), cmp.Compare(l.event.PID, earlier.event.PID)) < 0 {
 			first[written] = l
 		}
 	}
 	var all []attributedFlow
 	for k, l := range first {
 		identity := r.identifier.Named(k.name)
-		seen := attributedFlow{observation: observation{event: l.event, name: k.name, identity: identity, unattributed: l.unattributed, flow: flow.Flow{
+		attributed := attributedFlow{observation: observation{event: l.event, name: k.name, identity: identity, unattributed: l.unattributed, flow: flow.Flow{
 			Source: r.source, Destination: identity.Endpoint, Lookup: true, Count: 1,
 			First: max(l.event.Time-r.started, 0), Process: l.event.Process,
 		}}}
 		if k.cgroup != r.ownCgroup {
-			seen.from = r.container(r.cgroups[k.cgroup].ids)
-			seen.missing = seen.from == nil
+			attributed.from = r.container(r.cgroups[k.cgroup].ids)
+			attributed.missing = attributed.from == nil
 		}
-		all = append(all, seen)
+		all = append(all, attributed)
 	}
 	return all
 }

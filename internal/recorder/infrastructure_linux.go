@@ -138,10 +138,10 @@ func (r *Recorder) handleInfrastructure(
 	if count > 1 && (by == healthChecks || !inCall(waitMethod)) {
 		return true, count // the test or the container may have opened it too
 	}
-	recordings, unattributed := r.recipients(e)
+	recordings, why := r.recipients(e)
 	for _, m := range recordings {
 		for _, name := range names {
-			o := m.observe(e, name, r.identify(m, e, name, batches), unattributed)
+			o := m.observe(e, name, r.identify(m, e, name, batches), why)
 			o.flow.Count, o.infrastructure = max(count, 1), by
 			key := infrastructureKey{observationKey{e.Key, o.identity.Endpoint.Name}, by}
 			if earlier, again := m.infrastructure[key]; again {

@@ -88,12 +88,12 @@ func (s *startEvents) add(id string, st *startEvent) *startEvent {
 func (s *startEvents) all() map[string][]*startEvent {
 	s.mu.Lock()
 	all := make(map[string][]*startEvent)
-	for id, of := range s.byID {
-		all[id] = slices.Clone(of)
+	for id, events := range s.byID {
+		all[id] = slices.Clone(events)
 	}
 	s.mu.Unlock()
-	for _, of := range all {
-		for _, st := range of {
+	for _, events := range all {
+		for _, st := range events {
 			<-st.done
 		}
 	}
@@ -159,23 +159,23 @@ func (s *startEvents) end() {
 // findClients adds the clients that an engine has now to a start event. It looks first for processes that may end soon.
 func (r *Recorder) findClients(st *startEvent) {
 	r.mu.Lock()
-	s := r.session
+	session := r.session
 	r.mu.Unlock()
 	searching := docker.IsSearching()
 	calls := callsOfEngine()
 	self := os.Getpid()
 	tree := map[int]goroutine.ID{self: 0}
-	if s != nil {
-		known, err := s.Descendants()
+	if session != nil {
+		known, err := session.Descendants()
 		r.failSearch(err)
 		maps.Copy(tree, known)
 	}
-	seen := make(map[int]bool)
+	added := make(map[int]bool)
 	add := func(pid int) {
-		if seen[pid] && pid != 0 {
+		if added[pid] && pid != 0 {
 			return
 		}
-		seen[pid] = true
+		added[pid] = true
 		p, err := endpoint.ReadProcess(pid)
 		if err != nil && pid != 0 {
 			return // it has ended, so it does not wait for an answer
@@ -211,12 +211,12 @@ func (r *Recorder) findClients(st *startEvent) {
 		clients = []endpoint.Client{{PID: self}}
 		searching = true
 	}
-	own := make(map[uint64]bool)
+	ownSockets := make(map[uint64]bool)
 	for _, client := range clients {
-		own[client.Inode] = own[client.Inode] || client.PID == self
+		ownSockets[client.Inode] = ownSockets[client.Inode] || client.PID == self
 	}
 	for _, client := range clients {
-		inherited := own[client.Inode] && client.PID != self // a child before its exec
+		inherited := ownSockets[client.Inode] && client.PID != self // a child before its exec
 		if !docker.IsWatcher(client.Name) && !inherited {
 			add(client.PID)
 		}
@@ -224,7 +224,7 @@ func (r *Recorder) findClients(st *startEvent) {
 	if searching || docker.IsSearching() { // the connection may belong to the search for an engine
 		calls = callsByClients(calls)
 	}
-	if seen[self] { // its connection may be idle
+	if added[self] { // its connection may be idle
 		st.tree = slices.DeleteFunc(st.tree, func(client engineClient) bool { return client.pid == self })
 		st.tree = append(st.tree, r.callers(calls)...)
 	}
@@ -235,15 +235,15 @@ func (r *Recorder) findClients(st *startEvent) {
 
 // callers returns this process as one client for each recording that makes calls to an engine.
 func (r *Recorder) callers(calls map[string]engineCalls) (all []engineClient) {
-	of := make(map[string]goroutine.ID)
+	byLabel := make(map[string]goroutine.ID)
 	r.mu.Lock()
 	for _, m := range r.recordings {
-		of[m.goroutine.String()] = m.goroutine
+		byLabel[m.goroutine.String()] = m.goroutine
 	}
 	r.mu.Unlock()
 	p, _ := endpoint.ReadProcess(r.self)
 	for label, made := range calls {
-		all = append(all, engineClient{pid: r.self, command: p.Command, recording: of[label], calls: made})
+		all = append(all, engineClient{pid: r.self, command: p.Command, recording: byLabel[label], calls: made})
 	}
 	return all
 }
@@ -270,42 +270,42 @@ func (r *resolution) startedThis(st *startEvent, c docker.Container) (certain, p
 	if st.at < r.started {
 		return false, false
 	}
-	if of, is := createdHere(c.ID); is && !st.command {
-		return r.includes(of) && (of != 0 || r.alone), r.includes(of)
+	if recording, created := createdHere(c.ID); created && !st.command {
+		return r.includes(recording) && (recording != 0 || r.alone), r.includes(recording)
 	}
-	ours := c.Session == testcontainers.SessionID() // then only processes with the same parent can have started it
+	sameSession := c.Session == testcontainers.SessionID() // then only processes with the same parent can have started it
 	started := c.Labels[labelTestcontainers] == "true" && !st.command
-	own, other := impossible, impossible // how well the command lines of clients match the container
-	unknown := false                     // a goroutine of this process, of an unknown test
+	ours, others := impossible, impossible // how well the command lines of clients match the container
+	unknown := false                       // a goroutine of this process, of an unknown test
 	for _, client := range st.others {
-		if ours && !client.sibling {
+		if sameSession && !client.sibling {
 			continue
 		}
-		other = max(other, likelihood(client, c, st.command))
+		others = max(others, likelihood(client, c, st.command))
 	}
 	for _, client := range r.clientsAt(st) {
-		said := likelihood(client, c, st.command)
+		n := likelihood(client, c, st.command)
 		self := client.pid == r.self
 		switch {
-		case self && started && (!ours || inSession(c)):
+		case self && started && (!sameSession || inSession(c)):
 			// testcontainers of another process created it
 		case self && st.command && c.OnlyHealthChecks(r.started):
 			// the engine ran its own health check
 		case !r.includes(client.recording):
-			other = max(other, said)
+			others = max(others, n)
 		default:
-			own = max(own, said)
+			ours = max(ours, n)
 			unknown = unknown || self && client.recording == 0
 		}
 	}
 	switch {
-	case own == impossible, other > own:
+	case ours == impossible, others > ours:
 		return false, false
 	case isImageID(c.Image):
 		return false, true // a build step
-	case own == other:
+	case ours == others:
 		return false, true
-	case own == possible && unknown && !r.alone:
+	case ours == possible && unknown && !r.alone:
 		return false, true
 	}
 	return true, true
@@ -368,25 +368,25 @@ func (r *resolution) unrecordedContainers() (errs, lines []string) {
 
 // hasOpened reports whether a container opened any flow.
 func (r *resolution) hasOpened(id string) bool {
-	return slices.ContainsFunc(r.observations, func(l attributedFlow) bool {
-		return l.event.Cgroup != r.ownCgroup && slices.Contains(r.cgroups[l.event.Cgroup].ids, id)
+	return slices.ContainsFunc(r.observations, func(f attributedFlow) bool {
+		return f.event.Cgroup != r.ownCgroup && slices.Contains(r.cgroups[f.event.Cgroup].ids, id)
 	})
 }
 
 // goneContainers returns an error text for each container of this test that was removed before the engine could
 // describe it.
-func (r *resolution) goneContainers() (texts []string) {
-	for _, l := range r.observations {
-		if !l.missing {
+func (r *resolution) goneContainers() (errs []string) {
+	for _, f := range r.observations {
+		if !f.missing {
 			continue
 		}
-		for _, id := range r.cgroups[l.event.Cgroup].ids {
+		for _, id := range r.cgroups[f.event.Cgroup].ids {
 			if certain, _ := r.startedBy(docker.Container{ID: id}); certain {
-				texts = append(texts, fmt.Sprintf("container %s of this test had gone before the engine could be asked what it was: pass the recording to it, or let it live for longer",
+				errs = append(errs, fmt.Sprintf("container %s of this test had gone before the engine could be asked what it was: pass the recording to it, or let it live for longer",
 					id[:min(12, len(id))]))
 			}
 		}
 	}
-	slices.Sort(texts)
-	return slices.Compact(texts)
+	slices.Sort(errs)
+	return slices.Compact(errs)
 }

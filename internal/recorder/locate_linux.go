@@ -39,49 +39,49 @@ func (r *resolution) container(ids []string) *docker.Container {
 }
 
 // resolveEnds finds the containers at the ends of an observation.
-func (r *resolution) resolveEnds(seen observation) attributedFlow {
-	e := seen.event
-	l := attributedFlow{observation: seen, port: e.Port}
+func (r *resolution) resolveEnds(o observation) attributedFlow {
+	e := o.event
+	f := attributedFlow{observation: o, port: e.Port}
 	if e.Cgroup != r.ownCgroup {
-		l.from = r.container(r.cgroups[e.Cgroup].ids)
-		l.missing = l.from == nil
+		f.from = r.container(r.cgroups[e.Cgroup].ids)
+		f.missing = f.from == nil
 	}
-	if r.engine == nil || l.missing {
-		return l
+	if r.engine == nil || f.missing {
+		return f
 	}
 	addr := e.Addr.Unmap()
-	if l.from != nil && e.Port == resolverPort && isResolverOf(*l.from, addr) {
-		l.identity.Endpoint, l.identity.Relation = flow.ClusterResolver, endpoint.Other
-		l.identity.Endpoint.Addr, l.identity.Endpoint.Evidence = addr, flow.ByResolvConf
-		l.flow.Destination = l.identity.Endpoint
+	if f.from != nil && e.Port == resolverPort && isResolverOf(*f.from, addr) {
+		f.identity.Endpoint, f.identity.Relation = flow.ClusterResolver, endpoint.Other
+		f.identity.Endpoint.Addr, f.identity.Endpoint.Evidence = addr, flow.ByResolvConf
+		f.flow.Destination = f.identity.Endpoint
 	}
-	if l.identity.Endpoint.Kind == flow.Resolver {
-		return l // even if it is a container
+	if f.identity.Endpoint.Kind == flow.Resolver {
+		return f // even if it is a container
 	}
 	var networks []string
-	if l.from != nil {
-		h := networkOwner(r.engine, *l.from)
+	if f.from != nil {
+		h := networkOwner(r.engine, *f.from)
 		for _, n := range h.Networks {
 			networks = append(networks, n.NetworkID)
 		}
 	}
-	if seen.identity.Local {
+	if o.identity.Local {
 		at := netip.AddrPortFrom(addr, e.Port)
 		if c, port, ok := r.engine.AtPublished(at, e.Protocol, e.Time); ok {
-			l.to, l.port, l.published = &c, port, true
-		} else if c := r.container(seen.listenerContainers); c != nil {
-			l.to = c // in the network of this machine
-		} else if c, port, ok := r.engine.AroundPublished(at, e.Protocol, e.Time); ok && seen.identity.Listener == (endpoint.Owner{}) {
-			l.to, l.port, l.published = &c, port, true // an attempt before the container was up, or after it ended
+			f.to, f.port, f.published = &c, port, true
+		} else if c := r.container(o.listenerContainers); c != nil {
+			f.to = c // in the network of this machine
+		} else if c, port, ok := r.engine.AroundPublished(at, e.Protocol, e.Time); ok && o.identity.Listener == (endpoint.Owner{}) {
+			f.to, f.port, f.published = &c, port, true // an attempt before the container was up, or after it ended
 		}
-		return l
+		return f
 	}
 	if c, ok := r.engine.AtAddress(addr, networks, e.Time); ok {
-		l.to = &c
+		f.to = &c
 	} else if c, ok := r.engine.AroundAddress(addr, networks, e.Time); ok {
-		l.to = &c
+		f.to = &c
 	}
-	return l
+	return f
 }
 
 // resolverPort is the port of DNS.
@@ -97,14 +97,14 @@ func isResolverOf(c docker.Container, addr netip.Addr) bool {
 }
 
 // isEngine reports whether a flow goes to the TCP endpoint of the engine itself.
-func (r *resolution) isEngine(l attributedFlow) bool {
+func (r *resolution) isEngine(f attributedFlow) bool {
 	at := r.engine.Endpoint()
 	host, port, _ := strings.Cut(at.Address, ":")
 	if engine, err := netip.ParseAddrPort(at.Address); err == nil {
-		return at.Network == "tcp" && engine.Port() == l.event.Port && engine.Addr().Unmap() == l.event.Addr.Unmap()
+		return at.Network == "tcp" && engine.Port() == f.event.Port && engine.Addr().Unmap() == f.event.Addr.Unmap()
 	}
-	return at.Network == "tcp" && port == strconv.Itoa(int(l.event.Port)) &&
-		(strings.EqualFold(host, l.name) || host == "localhost" && l.event.Addr.IsLoopback())
+	return at.Network == "tcp" && port == strconv.Itoa(int(f.event.Port)) &&
+		(strings.EqualFold(host, f.name) || host == "localhost" && f.event.Addr.IsLoopback())
 }
 
 // endpointOf returns the endpoint of a container in a policy. Its name comes from a recording or from its labels.

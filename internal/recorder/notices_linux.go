@@ -28,19 +28,19 @@ func listenPointOf(k probe.Key) listenPoint { return listenPoint{k.Addr, k.Port,
 // later, unless the user ignores it. The intended destination is unknown.
 func unservedAttempts(options Options, ephemeral func(port uint16) bool, all []attributedFlow) []string {
 	served := make(map[listenPoint]bool) // a process listened there at some time
-	for _, s := range all {
-		if s.identity.Relation != endpoint.NobodyListens {
-			served[listenPointOf(s.event.Key)] = true
+	for _, f := range all {
+		if f.identity.Relation != endpoint.NobodyListens {
+			served[listenPointOf(f.event.Key)] = true
 		}
 	}
-	var nobody flow.Set
-	for _, s := range all {
-		if s.identity.Relation == endpoint.NobodyListens && !served[listenPointOf(s.event.Key)] {
-			nobody.Add(s.flow)
+	var unserved flow.Set
+	for _, f := range all {
+		if f.identity.Relation == endpoint.NobodyListens && !served[listenPointOf(f.event.Key)] {
+			unserved.Add(f.flow)
 		}
 	}
 	var lines []string
-	for _, f := range options.Ignored.Without(nobody.Sorted()) {
+	for _, f := range options.Ignored.Without(unserved.Sorted()) {
 		address, name := f.Destination.Addr.String(), "name"
 		if f.Port != 0 {
 			address = netip.AddrPortFrom(f.Destination.Addr, f.Port).String()
@@ -128,12 +128,12 @@ func (r *resolution) sharedNetworkOfOlder(c docker.Container) string {
 	if c.Ended > c.Started && c.Ended < r.started {
 		return ""
 	}
-	if young, _ := r.olderContainers.isRecorded(c.ID); young {
+	if recorded, _ := r.olderContainers.isRecorded(c.ID); recorded {
 		return "" // it is recorded
 	}
 	for id := range r.owned {
-		own, _ := r.engine.Container(id)
-		for _, a := range own.Networks {
+		ours, _ := r.engine.Container(id)
+		for _, a := range ours.Networks {
 			if a.Network != "bridge" && a.Network != "host" && a.Network != "none" &&
 				slices.ContainsFunc(c.Networks, func(b docker.Attachment) bool { return b.NetworkID == a.NetworkID }) {
 				return a.Network

@@ -52,11 +52,11 @@ func (o *olderContainers) has(id string) bool {
 
 // isRecorded reports whether this test process may have started an older container, so that it is recorded. err says why
 // its connections are not known.
-func (o *olderContainers) isRecorded(id string) (young bool, err error) {
+func (o *olderContainers) isRecorded(id string) (recorded bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	err, young = o.recorded[id]
-	return young, err
+	err, recorded = o.recorded[id]
+	return recorded, err
 }
 
 // watchOlderContainers finds the older containers and watches those that this test process may have started.
@@ -116,21 +116,21 @@ func (r *resolution) olderContainerFlows() (errs, lines []string) {
 		return nil, nil
 	}
 	opened := make(map[string][]string) // targets by ID of the container
-	for _, l := range r.observations {
-		if l.from == nil || r.owned[l.from.ID] {
+	for _, f := range r.observations {
+		if f.from == nil || r.owned[f.from.ID] {
 			continue
 		}
-		if young, _ := r.olderContainers.isRecorded(l.from.ID); !young {
+		if recorded, _ := r.olderContainers.isRecorded(f.from.ID); !recorded {
 			continue
 		}
-		if target := r.targetOf(l); target != "" && !slices.Contains(opened[l.from.ID], target) {
-			opened[l.from.ID] = append(opened[l.from.ID], target)
+		if target := r.targetOf(f); target != "" && !slices.Contains(opened[f.from.ID], target) {
+			opened[f.from.ID] = append(opened[f.from.ID], target)
 		}
 	}
 	if len(opened) == 0 {
 		return nil, nil
 	}
-	mine, mayBe := r.relatedContainers(), mayStartContainers()
+	related, mayStart := r.relatedContainers(), mayStartContainers()
 	for id, targets := range opened {
 		c, known := r.engine.Container(id)
 		if r.isAttached(id) || !known || c.Labels[docker.LabelRecording] != "" || docker.Infrastructure(c) != "" {
@@ -143,12 +143,12 @@ func (r *resolution) olderContainerFlows() (errs, lines []string) {
 		switch {
 		case inSession(c) && !here:
 			// the test of another package started it
-		case mine[id], here:
+		case related[id], here:
 			errs = append(errs, fmt.Sprintf("%s, belongs to this test and is not recorded, and opened %s: %s", what, strings.Join(targets, ", "), remedy))
 			if _, err := r.olderContainers.isRecorded(id); err != nil {
 				errs = append(errs, err.Error())
 			}
-		case c.Labels[labelTestcontainers] == "true", !mayBe:
+		case c.Labels[labelTestcontainers] == "true", !mayStart:
 			// unrelated: hooks of testcontainers-go report the containers of this process
 		default:
 			lines = append(lines, fmt.Sprintf("%s: %s while this test process ran, and opened %s: if it is this test's, %s", r.options.Test, what, strings.Join(targets, ", "), remedy))
@@ -176,12 +176,12 @@ func mayStartContainers() bool {
 }
 
 // targetOf returns the target of a flow that is in no policy, or "" if no policy has to allow it.
-func (r *resolution) targetOf(l attributedFlow) string {
-	r.owned[l.from.ID] = true
-	defer delete(r.owned, l.from.ID)
-	errs, notes := r.errs, r.notices
-	defer func() { r.errs, r.notices = errs, notes }()
-	f, ok := r.finish(l)
+func (r *resolution) targetOf(attributed attributedFlow) string {
+	r.owned[attributed.from.ID] = true
+	defer delete(r.owned, attributed.from.ID)
+	errs, notices := r.errs, r.notices
+	defer func() { r.errs, r.notices = errs, notices }()
+	f, ok := r.finish(attributed)
 	if !ok || f.identity.Relation != endpoint.Other || r.options.Ignored.Has(f.flow) {
 		return ""
 	}
@@ -193,13 +193,13 @@ func (r *resolution) targetOf(l attributedFlow) string {
 func (r *resolution) relatedContainers() map[string]bool {
 	free := make(map[string]docker.Container)
 	for _, c := range r.engine.Containers() {
-		if young, _ := r.olderContainers.isRecorded(c.ID); young && !r.owned[c.ID] && c.Labels[docker.LabelRecording] == "" {
+		if recorded, _ := r.olderContainers.isRecorded(c.ID); recorded && !r.owned[c.ID] && c.Labels[docker.LabelRecording] == "" {
 			free[c.ID] = c
 		}
 	}
-	own := r.owned
-	defer func() { r.owned = own }()
-	r.owned = maps.Clone(own)
+	before := r.owned
+	defer func() { r.owned = before }()
+	r.owned = maps.Clone(before)
 	for again := true; again; {
 		again = false
 		for id, c := range free {
@@ -215,8 +215,8 @@ func (r *resolution) relatedContainers() map[string]bool {
 // sharesNetwork reports whether a container is in a user-defined network of one of this recording's containers.
 func (r *resolution) sharesNetwork(c docker.Container) bool {
 	for id := range r.owned {
-		own, _ := r.engine.Container(id)
-		for _, a := range own.Networks {
+		ours, _ := r.engine.Container(id)
+		for _, a := range ours.Networks {
 			if a.Network != "bridge" && a.Network != "host" && a.Network != "none" &&
 				slices.ContainsFunc(c.Networks, func(b docker.Attachment) bool { return b.NetworkID == a.NetworkID }) {
 				return true

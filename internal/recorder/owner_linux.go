@@ -52,12 +52,12 @@ func (r *resolution) findOwned() {
 
 // isRelated reports whether anything relates a container to this recording.
 func (r *resolution) isRelated(c docker.Container) bool {
-	for _, l := range r.observations {
-		if l.missing || l.to == nil || l.identity.Peer.Exact() {
+	for _, f := range r.observations {
+		if f.missing || f.to == nil || f.identity.Peer.Exact() {
 			continue
 		}
-		mine := l.from == nil || r.owned[l.from.ID] // the test process, or one of its containers
-		if mine && l.to.ID == c.ID || r.owned[l.to.ID] && l.from != nil && l.from.ID == c.ID {
+		ours := f.from == nil || r.owned[f.from.ID] // the test process, or one of its containers
+		if ours && f.to.ID == c.ID || r.owned[f.to.ID] && f.from != nil && f.from.ID == c.ID {
 			return true
 		}
 	}
@@ -134,11 +134,11 @@ func (r *resolution) silentContainers() []string {
 		silent[id] = true
 	}
 	unknown := 0
-	for id, b := range r.cgroups {
-		for _, container := range b.ids {
+	for id, c := range r.cgroups {
+		for _, container := range c.ids {
 			delete(silent, container)
 		}
-		if b.path == "" && slices.ContainsFunc(r.observations, func(l attributedFlow) bool { return l.event.Cgroup == id }) {
+		if c.path == "" && slices.ContainsFunc(r.observations, func(f attributedFlow) bool { return f.event.Cgroup == id }) {
 			unknown++
 		}
 	}

@@ -49,22 +49,22 @@ func followedTest(id goroutine.ID) string {
 // EnterTest labels the calling goroutine, and all goroutines that it starts, with a test that this recording names.
 // Call leave on the same goroutine to undo that.
 func (m *Recording) EnterTest(test string) (leave func()) {
-	c := m.recorder
-	if c.unseparated != "" {
+	r := m.recorder
+	if r.unseparated != "" {
 		return func() {}
 	}
-	note := func(err error) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.fail(err)
+	fail := func(err error) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.fail(err)
 	}
 	id := follow(test)
 	unmark := goroutine.Mark(id)
 	labels := goroutine.Labels()
-	note(errors.Join(c.session.Probe.Own(id), c.session.Probe.OwnLabels(labels, id)))
+	fail(errors.Join(r.session.Probe.Own(id), r.session.Probe.OwnLabels(labels, id)))
 	return func() {
-		err := c.session.Probe.OwnLabels(labels, 0) // first, as in Unmark
-		note(errors.Join(err, c.session.Probe.Own(unmark())))
+		err := r.session.Probe.OwnLabels(labels, 0) // first, as in Unmark
+		fail(errors.Join(err, r.session.Probe.Own(unmark())))
 	}
 }
 

@@ -118,27 +118,27 @@ func Join(sizes probe.Sizes, options Options) (*Recording, error) {
 	}
 	shared.Lock()
 	defer shared.Unlock()
-	c := shared.recorder
-	if c == nil {
-		if c, err = newRecorder(sizes, options.Announce); err != nil {
+	r := shared.recorder
+	if r == nil {
+		if r, err = newRecorder(sizes, options.Announce); err != nil {
 			return nil, err
 		}
 	}
-	m := newRecording(c, options, peers)
-	if err := c.add(m); err != nil {
+	m := newRecording(r, options, peers)
+	if err := r.add(m); err != nil {
 		if shared.recorder == nil {
-			err = errors.Join(err, c.close())
+			err = errors.Join(err, r.close())
 		}
 		return nil, err
 	}
-	shared.recorder = c
+	shared.recorder = r
 	m.markGoroutine()
 	return m, nil
 }
 
-func newRecording(c *Recorder, options Options, peers endpoint.Peers) *Recording {
+func newRecording(r *Recorder, options Options, peers endpoint.Peers) *Recording {
 	return &Recording{
-		recorder:  c,
+		recorder:  r,
 		id:        newRecordingID(),
 		goroutine: goroutine.NewID(),
 		test:      options.Test,
@@ -157,32 +157,32 @@ func newRecording(c *Recorder, options Options, peers endpoint.Peers) *Recording
 }
 
 func newRecorder(sizes probe.Sizes, announce func(string)) (*Recorder, error) {
-	c := &Recorder{self: os.Getpid(), hints: make(map[probe.Key]*flowHints), earlierConnections: shared.connections}
-	c.containers = newContainers(c.newGeneration)
-	s, err := session.Open(sizes, c.handle, nil, c.trackCgroup)
+	r := &Recorder{self: os.Getpid(), hints: make(map[probe.Key]*flowHints), earlierConnections: shared.connections}
+	r.containers = newContainers(r.newGeneration)
+	s, err := session.Open(sizes, r.handle, nil, r.trackCgroup)
 	if err != nil {
-		return nil, errors.Join(err, c.containers.close())
+		return nil, errors.Join(err, r.containers.close())
 	}
-	if err := c.watchOlderContainers(s); err != nil {
-		return nil, errors.Join(err, s.Close(), c.containers.close())
+	if err := r.watchOlderContainers(s); err != nil {
+		return nil, errors.Join(err, s.Close(), r.containers.close())
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.session = s
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.session = s
 	if who, why := s.Executables(); why != "" {
-		c.limits = []string{fmt.Sprintf("executables are named by %s, which does not know those that have ended: %s", who, why)}
+		r.limits = []string{fmt.Sprintf("executables are named by %s, which does not know those that have ended: %s", who, why)}
 	}
 	var children string
-	if c.unseparated, children = s.Mixed(); children != "" {
-		c.limits = append(c.limits, "child processes of tests that run in parallel are not told apart: "+children)
+	if r.unseparated, children = s.Mixed(); children != "" {
+		r.limits = append(r.limits, "child processes of tests that run in parallel are not told apart: "+children)
 	}
 	for _, p := range s.Unclear {
 		announce(fmt.Sprintf("process %d (%s) may have been started by this test before it was recorded, and is not recorded: "+
 			"start it after Record, or leave it the test's environment", p.PID, p.Name))
 	}
-	c.handleEvents(c.early)
-	c.early = nil
-	return c, nil
+	r.handleEvents(r.early)
+	r.early = nil
+	return r, nil
 }
 
 // add starts a recording: it gets the flows that are opened from now on.
@@ -224,21 +224,21 @@ func (r *Recorder) newGeneration() {
 func (m *Recording) Close() error {
 	shared.Lock()
 	defer shared.Unlock()
-	c := m.recorder
-	c.mu.Lock()
+	r := m.recorder
+	r.mu.Lock()
 	if !m.isPackage {
 		endedByID.Store(m.goroutine, m.end())
 	}
-	c.recordings = slices.DeleteFunc(c.recordings, func(other *Recording) bool { return other == m })
-	last := len(c.recordings) == 0
-	c.fail(c.session.Probe.Several(len(c.recordings) > 1))
-	c.mu.Unlock()
+	r.recordings = slices.DeleteFunc(r.recordings, func(other *Recording) bool { return other == m })
+	last := len(r.recordings) == 0
+	r.fail(r.session.Probe.Several(len(r.recordings) > 1))
+	r.mu.Unlock()
 	if !last {
 		return nil
 	}
 	shared.recorder = nil
-	shared.connections = c.openConnections()
-	return c.close()
+	shared.connections = r.openConnections()
+	return r.close()
 }
 
 // Unrecorded calls do if no recording would see it, and lets no recording of this process start meanwhile. A parent

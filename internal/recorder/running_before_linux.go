@@ -16,9 +16,9 @@ func (r *resolution) runningBefore() (what, how string) {
 		return "", ""
 	}
 	called := make(map[string]bool)
-	for _, l := range r.observations {
-		if l.from == nil && l.to != nil && !l.identity.Peer.Exact() && r.ranBefore(*l.to) {
-			called[l.to.ID] = true
+	for _, f := range r.observations {
+		if f.from == nil && f.to != nil && !f.identity.Peer.Exact() && r.ranBefore(*f.to) {
+			called[f.to.ID] = true
 		}
 	}
 	services := make(map[string][]string) // of compose projects, by their names

@@ -59,28 +59,28 @@ func (s *snapshot) isAttached(id string) bool {
 
 // snapshot returns the state of a recording. The caller holds Recorder.mu.
 func (m *Recording) snapshot() snapshot {
-	c := m.recorder
+	r := m.recorder
 	s := snapshot{
 		options: m.options, id: m.id, started: m.started, ended: m.ended, source: m.source, identifier: m.identifier,
 		lookups: m.lookups, overlapping: m.overlapping,
-		self: c.self, ownCgroup: c.session.Leaf.ID, unseparated: c.unseparated, limits: c.limits, searchDomains: c.searchDomains,
-		includes: m.includesID, alone: len(c.recordings) == 1,
-		cgroups: c.containers.cgroups, attachments: make(map[string]attachment), waits: c.containers.waits,
-		olderContainers: &c.containers.older, clientsAt: c.containers.candidates,
+		self: r.self, ownCgroup: r.session.Leaf.ID, unseparated: r.unseparated, limits: r.limits, searchDomains: r.searchDomains,
+		includes: m.includesID, alone: len(r.recordings) == 1,
+		cgroups: r.containers.cgroups, attachments: make(map[string]attachment), waits: r.containers.waits,
+		olderContainers: &r.containers.older, clientsAt: r.containers.candidates,
 	}
-	for id, claim := range c.containers.attachments {
-		name, own := claim.names[m]
-		for _, other := range slices.Sorted(maps.Values(claim.names)) {
+	for id, attached := range r.containers.attachments {
+		name, own := attached.names[m]
+		for _, other := range slices.Sorted(maps.Values(attached.names)) {
 			if name == "" {
 				name = other
 			}
 		}
 		s.attachments[id] = attachment{
-			own: own, peer: claim.peers[m], name: name, older: claim.older, remote: claim.remote, waits: claim.waits,
+			own: own, peer: attached.peers[m], name: name, older: attached.older, remote: attached.remote, waits: attached.waits,
 		}
 	}
 	if m.options.Binaries {
-		_, s.executablesLimit = c.session.Executables()
+		_, s.executablesLimit = r.session.Executables()
 	}
 	return s
 }

@@ -18,9 +18,9 @@ var createdContainers sync.Map
 // init adds hooks to those that testcontainers-go calls for every container. DefaultLoggingHook is the only variable
 // that it reads them from.
 func init() {
-	of := testcontainers.DefaultLoggingHook
+	loggingHook := testcontainers.DefaultLoggingHook
 	testcontainers.DefaultLoggingHook = func(logger log.Logger) testcontainers.ContainerLifecycleHooks {
-		hooks := of(logger)
+		hooks := loggingHook(logger)
 		hooks.PostCreates = append(hooks.PostCreates, func(_ context.Context, c testcontainers.Container) error {
 			createdContainers.Store(c.GetContainerID(), goroutine.Marked())
 			return nil
@@ -39,10 +39,10 @@ func init() {
 
 // createdHere reports whether testcontainers-go created a container in this process, and for which recording, if that
 // is known.
-func createdHere(id string) (of goroutine.ID, is bool) {
-	value, is := createdContainers.Load(id)
-	if is {
-		of = value.(goroutine.ID)
+func createdHere(id string) (recording goroutine.ID, created bool) {
+	value, created := createdContainers.Load(id)
+	if created {
+		recording = value.(goroutine.ID)
 	}
-	return of, is
+	return recording, created
 }
