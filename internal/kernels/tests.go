@@ -41,12 +41,14 @@ var Suites = []Suite{
 		"TestSessionOpensBesideOneThatGoesOnToStartOrphans": "needs bash",
 	}},
 	{Package: "./netzerotest", Skip: map[string]string{
-		"TestUpdateFlagOfRealTests":       "needs the go command and the package's source",
-		"TestUpdatesAreNotCached":         "needs the go command and the package's source",
-		"TestSubtestsThatMaySkip":         "needs the package's source",
-		"TestIdentityRowsAreWhole":        "needs the repository",
-		"TestIdentityDocumentIsCurrent":   "needs the repository",
-		"TestWhoMayHaveStartedContainers": "needs /bin/true and /bin/sleep",
+		"TestUpdateFlagOfRealTests":     "needs the go command and the package's source",
+		"TestUpdatesAreNotCached":       "needs the go command and the package's source",
+		"TestSubtestsThatMaySkip":       "needs the package's source",
+		"TestIdentityRowsAreWhole":      "needs the repository",
+		"TestIdentityDocumentIsCurrent": "needs the repository",
+	}},
+	{Package: "./internal/recorder", Skip: map[string]string{
+		"TestOlderContainers_MayStartContainers": "needs /bin/true and /bin/sleep",
 	}},
 	{Package: "./internal/e2e/recorded"},
 	{Package: "./internal/escapes", Skip: map[string]string{
