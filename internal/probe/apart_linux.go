@@ -28,22 +28,22 @@ func findFamily(kernel *btf.Spec) (family bpf.RecordFamilyLayout, missing string
 	return family, missing
 }
 
-// findInside asks it for what tells in which pid namespace a task is. Where that is missing, all of it is zero.
-func findInside(kernel *btf.Spec) (inside bpf.RecordInsideLayout) {
+// findPIDNamespace asks it for what tells in which pid namespace a task is. Where that is missing, all of it is zero.
+func findPIDNamespace(kernel *btf.Spec) (pidNamespace bpf.RecordPidNamespaceLayout) {
 	missing := findMembers(kernel, []member{
-		{&inside.ThreadPid, "task_struct", [][]string{{"thread_pid"}}},
-		{&inside.Level, "pid", [][]string{{"level"}}},
-		{&inside.Numbers, "pid", [][]string{{"numbers"}}},
-		{&inside.Nr, "upid", [][]string{{"nr"}}},
-		{&inside.Ns, "upid", [][]string{{"ns"}}},
-		{&inside.Inum, "pid_namespace", [][]string{{"ns", "inum"}}},
+		{&pidNamespace.ThreadPid, "task_struct", [][]string{{"thread_pid"}}},
+		{&pidNamespace.Level, "pid", [][]string{{"level"}}},
+		{&pidNamespace.Numbers, "pid", [][]string{{"numbers"}}},
+		{&pidNamespace.Nr, "upid", [][]string{{"nr"}}},
+		{&pidNamespace.Ns, "upid", [][]string{{"ns"}}},
+		{&pidNamespace.Inum, "pid_namespace", [][]string{{"ns", "inum"}}},
 	})
 	var upid *btf.Struct
 	if err := kernel.TypeByName("upid", &upid); missing != "" || err != nil {
-		return bpf.RecordInsideLayout{}
+		return bpf.RecordPidNamespaceLayout{}
 	}
-	inside.Upid = upid.Size
-	return inside
+	pidNamespace.Upid = upid.Size
+	return pidNamespace
 }
 
 // findApart asks the kernel's BTF, and the Go runtime of this process.

@@ -17,12 +17,12 @@ import (
 // its offsets are zero, and the programs leave the names to user space.
 type layout struct {
 	bpf.RecordLayout
-	unnamed string // why the executable's are zero
-	sender         // who sends a packet
-	apart          // how goroutines are told apart
-	family  bpf.RecordFamilyLayout
-	inside  bpf.RecordInsideLayout
-	orphans string // why family is zero
+	unnamed      string // why the executable's are zero
+	sender              // who sends a packet
+	apart               // how goroutines are told apart
+	family       bpf.RecordFamilyLayout
+	pidNamespace bpf.RecordPidNamespaceLayout
+	orphans      string // why family is zero
 }
 
 // member is where to read something in the kernel: the path of a member of a struct. Kernels may have either of several.
@@ -65,7 +65,7 @@ func readTaskLayout() (l layout, err error) {
 	l.sender = findSender(kernel)
 	l.apart = findApart(kernel)
 	l.family, l.orphans = findFamily(kernel)
-	l.inside = findInside(kernel)
+	l.pidNamespace = findPIDNamespace(kernel)
 	return l, nil
 }
 

@@ -115,7 +115,7 @@ func (p *Probe) loadWithNames(sizes Sizes) error {
 	}
 	if err != nil && layout.RecordLayout != (bpf.RecordLayout{}) {
 		layout.RecordLayout, layout.family, layout.sender = bpf.RecordLayout{}, bpf.RecordFamilyLayout{}, sender{}
-		layout.inside = bpf.RecordInsideLayout{}
+		layout.pidNamespace = bpf.RecordPidNamespaceLayout{}
 		if p.load(sizes, layout) == nil {
 			p.unnamed = "the kernel does not let eBPF programs read its memory" + lockdown()
 			p.mixed, p.orphans, p.outside = p.unnamed, p.unnamed, p.unnamed
@@ -168,12 +168,12 @@ func specOf(sizes Sizes, layout layout) (*ebpf.CollectionSpec, error) {
 		readable = 1
 	}
 	for name, value := range map[string]any{
-		bpf.RecordVarTaskLayout:      layout.RecordLayout,
-		bpf.RecordVarGoroutineLayout: layout.goroutine,
-		bpf.RecordVarFamilyLayout:    layout.family,
-		bpf.RecordVarSenderLayout:    layout.RecordSenderLayout,
-		bpf.RecordVarSenderReadable:  readable,
-		bpf.RecordVarInsideLayout:    layout.inside,
+		bpf.RecordVarTaskLayout:         layout.RecordLayout,
+		bpf.RecordVarGoroutineLayout:    layout.goroutine,
+		bpf.RecordVarFamilyLayout:       layout.family,
+		bpf.RecordVarSenderLayout:       layout.RecordSenderLayout,
+		bpf.RecordVarSenderReadable:     readable,
+		bpf.RecordVarPidNamespaceLayout: layout.pidNamespace,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, err

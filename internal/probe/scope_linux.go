@@ -67,7 +67,7 @@ func (p *Probe) configure() error {
 		s.Scanning = 1
 	}
 	if p.several {
-		s.Several = 1
+		s.Concurrent = 1
 	}
 	if err := p.objects.Config.Update(uint32(0), s, ebpf.UpdateAny); err != nil {
 		return fmt.Errorf("write settings: %w", err)
