@@ -9,7 +9,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-func TestConnectionsOfSeveralQuestionsAreHeard(t *testing.T) {
+func TestCandidates_ServerNamesDisambiguate(t *testing.T) {
 	testenv.Recorded(t, "names asked for at once are told apart by what clients call the server")
 	away(t)
 	r, s := newRig(t, Sizes{}), newResolver(t)

@@ -16,7 +16,7 @@ import (
 // A segment that is longer than IP's own limit (BIG TCP) is longer than what is read of one: what it says beyond that is lost,
 // and not taken to be nothing. The connection is older than the rig: other recordings on this machine look at what is sent from a
 // new cgroup, and would be incomplete, too.
-func TestSegmentOfDNSThatIsLongerThanWhatIsReadIsALoss(t *testing.T) {
+func TestLoss_OversizedDNSSegment(t *testing.T) {
 	const size = 190 << 10
 	testenv.RequireRoot(t)
 	var client, server net.Conn

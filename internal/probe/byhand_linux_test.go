@@ -15,7 +15,7 @@ import (
 )
 
 // Whoever builds packets by hand does not answer: all of them are flows.
-func TestWhateverARawSocketSendsIsAFlow(t *testing.T) {
+func TestRawSockets_EveryPacketIsAFlow(t *testing.T) {
 	r := newRig(t, Sizes{})
 	ip4 := func(protocol byte, fragment uint16, to [4]byte, payload []byte) []byte {
 		b := make([]byte, 20, 20+len(payload))
@@ -90,7 +90,7 @@ func TestWhateverARawSocketSendsIsAFlow(t *testing.T) {
 }
 
 // Where the programs cannot read who holds a socket, the kernel's messages count as the kernel's, whoever sent them.
-func TestWithoutLayoutWhatAsksIsAFlow(t *testing.T) {
+func TestRawSockets_RequestsOnlyWithoutLayout(t *testing.T) {
 	withoutLayout(t)
 	r := newRig(t, Sizes{})
 	for message, want := range map[byte][]string{0: nil, 3: nil, 8: {"ICMP 127.0.0.1:8 x1"}, 42: {"ICMP 127.0.0.1:42 x1"}} {
@@ -103,7 +103,7 @@ func TestWithoutLayoutWhatAsksIsAFlow(t *testing.T) {
 }
 
 // What a ping socket sends is a flow, of whatever kind.
-func TestPingSocketsAskInSeveralWays(t *testing.T) {
+func TestPingSockets_AllRequestTypes(t *testing.T) {
 	allowPing(t)
 	r := newRig(t, Sizes{})
 	for kind, want := range map[byte]string{8: "ICMP 127.0.0.1:8 x1", 42: "ICMP 127.0.0.1:42 x1"} {
@@ -123,7 +123,7 @@ func TestPingSocketsAskInSeveralWays(t *testing.T) {
 }
 
 // The kernel takes datagrams to pieces that do not fit into a packet; all of them are one flow's, and one datagram.
-func TestLargeDatagramsAreOneFlow(t *testing.T) {
+func TestUDP_FragmentedDatagramIsOneFlow(t *testing.T) {
 	r := newRig(t, Sizes{})
 	away(t)
 	lo, err := netlink.LinkByName("lo")

@@ -51,7 +51,7 @@ func (r *rig) adoptOwn() {
 	r.forget()
 }
 
-func TestConnectionFromBeforeIsAFlowOnceItSends(t *testing.T) {
+func TestConnections_EarlierOneReportedWhenItSends(t *testing.T) {
 	for _, row := range []struct {
 		reason, network, address string
 		spoken                   bool // before
@@ -99,7 +99,7 @@ func TestConnectionFromBeforeIsAFlowOnceItSends(t *testing.T) {
 	}
 }
 
-func TestConnectionOfAnEarlierGenerationIsToldAgain(t *testing.T) {
+func TestConnections_ReportedAgainInNextGeneration(t *testing.T) {
 	r := newRig(t, Sizes{})
 	client, server := pair(t, "tcp4", "127.0.0.1:0")
 	transfer(t, client, server)
@@ -123,7 +123,7 @@ func TestConnectionOfAnEarlierGenerationIsToldAgain(t *testing.T) {
 	}
 }
 
-func TestNameThatAConnectionGaveItsServerBeforeIsTold(t *testing.T) {
+func TestConnections_EarlierServerNameHash(t *testing.T) {
 	away(t) // names of servers on loopback are not read
 	r := newRig(t, Sizes{})
 	l, err := net.Listen("tcp4", away4)
@@ -151,7 +151,7 @@ func TestNameThatAConnectionGaveItsServerBeforeIsTold(t *testing.T) {
 	}
 }
 
-func TestConnectionThatIsBeingOpenedIsAFlowOnceItSends(t *testing.T) {
+func TestConnections_ConnectingDuringStart(t *testing.T) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	check(t, err)
 	defer unix.Close(fd)
@@ -187,7 +187,7 @@ func TestConnectionThatIsBeingOpenedIsAFlowOnceItSends(t *testing.T) {
 }
 
 // A busy connection has bytes on the way and bytes that were sent again, both of which the kernel counts.
-func TestBusyConnectionsAreToldFromAcceptedOnes(t *testing.T) {
+func TestConnections_BusyInitiatorAndAcceptor(t *testing.T) {
 	client, server := pair(t, "tcp4", "127.0.0.1:0")
 	stop := make(chan struct{})
 	for _, c := range []net.Conn{client, server} {
@@ -219,7 +219,7 @@ func TestBusyConnectionsAreToldFromAcceptedOnes(t *testing.T) {
 	}
 }
 
-func TestPayloadThatIsSentAgainIsNoFlow(t *testing.T) {
+func TestConnections_RetransmissionIsNoFlow(t *testing.T) {
 	testenv.RequireCommand(t, "iptables", "iptables")
 	away(t)
 	r := newRig(t, Sizes{})
@@ -250,7 +250,7 @@ func TestPayloadThatIsSentAgainIsNoFlow(t *testing.T) {
 	}
 }
 
-func TestConnectionIsToldForEachRecordingThatSends(t *testing.T) {
+func TestConnections_ReportedPerSendingRecording(t *testing.T) {
 	r := newApart(t)
 	client, server := pair(t, "tcp4", "127.0.0.1:0")
 	check(t, r.Several(true))
@@ -287,7 +287,7 @@ func TestConnectionIsToldForEachRecordingThatSends(t *testing.T) {
 		var got []goroutine.ID
 		for _, e := range seen[*FlowEvent](r) {
 			got = append(got, e.Recording)
-			if e.Connection() == 0 || e.Recording != 0 && !has(e.Stack, "probe.TestConnectionIsToldForEachRecordingThatSends.func1.1") {
+			if e.Connection() == 0 || e.Recording != 0 && !has(e.Stack, "probe.TestConnections_ReportedPerSendingRecording.func1.1") {
 				t.Errorf("%s: event %+v is not of the connection, or of the goroutine that sends", row.reason, e)
 			}
 		}
@@ -308,7 +308,7 @@ func TestConnectionIsToldForEachRecordingThatSends(t *testing.T) {
 
 // What a full window has held back leaves when the other end has read: here on the thread of another recording's goroutine, which does not
 // send.
-func TestPayloadThatLeavesWhileAnotherReadsIsNotItsFlow(t *testing.T) {
+func TestConnections_DelayedPayloadIsNotTheReaders(t *testing.T) {
 	r := newApart(t)
 	client, server := pair(t, "tcp4", "127.0.0.1:0")
 	check(t, r.Several(true))
@@ -351,7 +351,7 @@ func TestPayloadThatLeavesWhileAnotherReadsIsNotItsFlow(t *testing.T) {
 }
 
 // The labels of a child's goroutines say nothing, though it is the same program: who started the child is its recording.
-func TestConnectionOfAChildIsOfWhoStartedIt(t *testing.T) {
+func TestConnections_ChildBelongsToStarter(t *testing.T) {
 	r := newApart(t)
 	check(t, r.Several(true))
 	to := listenForever(t)
@@ -369,7 +369,7 @@ func TestConnectionOfAChildIsOfWhoStartedIt(t *testing.T) {
 }
 
 // A child sends on a connection of this process's: no goroutine of this one does, and which recording opened it is not who sends.
-func TestChildSendsOnAConnectionThatItWasGiven(t *testing.T) {
+func TestConnections_ChildSendsOnInheritedSocket(t *testing.T) {
 	r := newApart(t)
 	check(t, r.Several(true))
 	id := goroutine.NewID()

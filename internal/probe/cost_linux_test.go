@@ -22,7 +22,7 @@ const mostVerified = 20_000
 
 // A kernel that is locked down knows no helper that reads memory; so what calls one has to be dropped where there is
 // nothing to read.
-func TestNothingIsReadWhereNoLayoutIsKnown(t *testing.T) {
+func TestVerifier_NoMemoryReadsWithoutLayout(t *testing.T) {
 	testenv.RequireRoot(t)
 	check(t, rlimit.RemoveMemlock())
 	load := func(l layout) error {
@@ -60,7 +60,7 @@ func TestNothingIsReadWhereNoLayoutIsKnown(t *testing.T) {
 	}
 }
 
-func TestVerifierHasLittleToDo(t *testing.T) {
+func TestVerifier_InstructionsProcessed(t *testing.T) {
 	testenv.RequireRoot(t)
 	check(t, rlimit.RemoveMemlock())
 	layout, err := taskLayout()
@@ -91,7 +91,7 @@ func TestVerifierHasLittleToDo(t *testing.T) {
 const mostStack = 512
 
 // Linux 5.10 rounds the stack of every function up to 32 bytes, and adds up what calls what. Newer kernels round to less.
-func TestStackSufficesForTheOldestKernel(t *testing.T) {
+func TestVerifier_StackFitsOldestKernel(t *testing.T) {
 	spec, err := specOf(DefaultSizes, layout{})
 	check(t, err)
 	for _, name := range slices.Sorted(maps.Keys(spec.Programs)) {

@@ -42,7 +42,7 @@ func churn[K any](t *testing.T, m *ebpf.Map, key func(i int) K, value any) (stop
 	return sync.OnceFunc(func() { close(end); done.Wait() })
 }
 
-func TestFlowsAreAllCountedWhileOthersAreForgotten(t *testing.T) {
+func TestCounts_CompleteDuringDeletions(t *testing.T) {
 	testenv.Recorded(t, "flows and names of servers are read whole while others come and go")
 	const stay = 200
 	r := newRig(t, Sizes{MaxFlows: stay + 8})
@@ -85,7 +85,7 @@ func missing[K comparable](want map[K]bool, got map[K]uint64) (n int) {
 	return n
 }
 
-func TestMapThatCannotBeReadIsAnError(t *testing.T) {
+func TestCounts_UnreadableMapIsAnError(t *testing.T) {
 	r := newRig(t, Sizes{})
 	flows := r.objects.Flows
 	closed, err := flows.Clone()

@@ -7,7 +7,7 @@ import (
 	"github.com/netzero-dev/netzero/bpf"
 )
 
-func TestCutNamesOfCgroupsAreSaidToBe(t *testing.T) {
+func TestCgroupNames_Truncated(t *testing.T) {
 	for _, row := range []struct {
 		reason string
 		length int

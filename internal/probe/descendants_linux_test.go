@@ -39,7 +39,7 @@ func (g group) move(acts ...string) {
 	check(g.t, cmd.Wait())
 }
 
-func TestDescendantsAreInScopeInWhateverCgroup(t *testing.T) {
+func TestDescendants_InScopeInAnyCgroup(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.Recorded(t, "descendants that have left the test's cgroup are in scope")
 	older := newGroup(t, filepath.Join(currentCgroup(t), fmt.Sprintf("probe-test-%d-older", os.Getpid())))
@@ -87,7 +87,7 @@ func TestDescendantsAreInScopeInWhateverCgroup(t *testing.T) {
 }
 
 // A descendant of a test has its children in the test's recording, wherever they are.
-func TestDescendantsElsewhereBelongToTheirRecording(t *testing.T) {
+func TestDescendants_RecordingOfStarter(t *testing.T) {
 	r := newApart(t)
 	to := listen(t, "tcp4", "127.0.0.1:0").String()
 	id := goroutine.NewID()
@@ -95,7 +95,7 @@ func TestDescendantsElsewhereBelongToTheirRecording(t *testing.T) {
 	r.mustBelong("TCP "+to, id)
 }
 
-func TestServerOfADescendantElsewhereIsKnown(t *testing.T) {
+func TestDescendants_BindInOtherCgroup(t *testing.T) {
 	testenv.RequireRoot(t)
 	r := newRig(t, Sizes{})
 	r.mustFollow()
@@ -109,7 +109,7 @@ func TestServerOfADescendantElsewhereIsKnown(t *testing.T) {
 
 // Who descends from the test process may be older than the recording: user space says so. What it starts meanwhile is known by its
 // parents.
-func TestOlderDescendants(t *testing.T) {
+func TestDescendants_OlderThanRecording(t *testing.T) {
 	testenv.RequireRoot(t)
 	elsewhere := newGroup(t, filepath.Join(currentCgroup(t), fmt.Sprintf("probe-test-%d-elsewhere", os.Getpid())))
 	tcp, other := listen(t, "tcp4", "127.0.0.1:0").String(), listen(t, "tcp4", "127.0.0.1:0").String()

@@ -154,7 +154,7 @@ func (r *rig) dialSince(to string) (name uint64, since time.Duration, isNew bool
 
 const edge = "127.0.0.77:1" // nobody listens there
 
-func TestNamesBehindOneAddressDoNotFold(t *testing.T) {
+func TestNames_OneAddressTwoQuestions(t *testing.T) {
 	testenv.Recorded(t, "names behind one address are told apart")
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	a := message(t, "API.a.test.", "api.a.test. A 127.0.0.77")
@@ -189,7 +189,7 @@ func TestNamesBehindOneAddressDoNotFold(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-func TestNamesThatAreAskedForAtOnceAreAllCandidates(t *testing.T) {
+func TestNames_SimultaneousQuestionsAreCandidates(t *testing.T) {
 	testenv.Recorded(t, "names asked for at once are all candidates")
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	answers := make(map[string][]byte)
@@ -228,7 +228,7 @@ func TestNamesThatAreAskedForAtOnceAreAllCandidates(t *testing.T) {
 }
 
 // Resolvers do so, Go's and glibc's, to sort the addresses that a name has: the connection is yet to come.
-func TestConnectedDatagramSocketUsesUpNoQuestion(t *testing.T) {
+func TestNames_DatagramConnectConsumesNoQuestion(t *testing.T) {
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	s.answer(message(t, "a.test.", "a.test. A 127.0.0.77"))
 	c, err := net.Dial("udp", edge)
@@ -240,7 +240,7 @@ func TestConnectedDatagramSocketUsesUpNoQuestion(t *testing.T) {
 	}
 }
 
-func TestAnswerThatTheKernelCannotReadNeverFolds(t *testing.T) {
+func TestNames_UnreadAnswerStartsNewEpoch(t *testing.T) {
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	known := message(t, "known.test.", "known.test. A 127.0.0.77")
 	whole := message(t, "tcp.test.", "tcp.test. A 127.0.0.77")
@@ -273,7 +273,7 @@ func TestAnswerThatTheKernelCannotReadNeverFolds(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-func TestAnswersAreDelivered(t *testing.T) {
+func TestDNS_AnswersDelivered(t *testing.T) {
 	testenv.Recorded(t, "DNS answers over UDP")
 	testenv.Recorded(t, "DNS answers over TCP")
 	r, s := newRig(t, Sizes{}), newResolver(t)
@@ -321,7 +321,7 @@ func TestAnswersAreDelivered(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-func TestQueriesAreNotTakenForAnswers(t *testing.T) {
+func TestDNS_QueriesAreNotAnswers(t *testing.T) {
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	query := message(t, "query.test.", "query.test. A 127.0.0.77")
 	query[2] &^= 0x80
@@ -334,7 +334,7 @@ func TestQueriesAreNotTakenForAnswers(t *testing.T) {
 	}
 }
 
-func TestHashIsTheKernels(t *testing.T) {
+func TestDNS_HashMatchesKernel(t *testing.T) {
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	for i, name := range []string{
 		"a.", "example.test.", "with-dash_and_underscore.EXAMPLE.test.", "xn--bcher-kva.test.",
@@ -352,7 +352,7 @@ func TestHashIsTheKernels(t *testing.T) {
 }
 
 // A datagram from port 53 may come from anybody, and what it says is only evidence where it was asked for.
-func TestAnswerThatNobodyAskedForIsNoEvidence(t *testing.T) {
+func TestDNS_UnsolicitedAnswerIsNoEvidence(t *testing.T) {
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	whole := message(t, "a.test.", "a.test. A 127.0.0.77")
 	asked := questionOf(whole)
@@ -411,7 +411,7 @@ func TestAnswerThatNobodyAskedForIsNoEvidence(t *testing.T) {
 }
 
 // The other end of a connection may have port 53 for its own.
-func TestStreamFromPort53ThatThisSideDidNotOpenIsNoAnswer(t *testing.T) {
+func TestDNS_AcceptedStreamFromPort53IsNoAnswer(t *testing.T) {
 	r := newRig(t, Sizes{})
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	check(t, err)
@@ -445,7 +445,7 @@ func (r *rig) questions() (asked []string) {
 	return asked
 }
 
-func TestNamesThatAreLookedUpAreToldOnce(t *testing.T) {
+func TestQuestions_ReportedOncePerGeneration(t *testing.T) {
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	r.forget()
 	label := strings.Repeat("a", 63)
@@ -490,7 +490,7 @@ func TestNamesThatAreLookedUpAreToldOnce(t *testing.T) {
 }
 
 // What a socket sends to says whose question it is, connected or not, and where it leaves from makes no difference.
-func TestQuestionsOfSocketsThatAreNotConnectedAreKnown(t *testing.T) {
+func TestQuestions_UnconnectedSocket(t *testing.T) {
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	c, err := net.ListenPacket("udp4", ":0")
 	check(t, err)
@@ -513,7 +513,7 @@ func TestQuestionsOfSocketsThatAreNotConnectedAreKnown(t *testing.T) {
 }
 
 // Another recording may have asked before, to which the answer says nothing new: this one is told of it all the same.
-func TestFirstAnswerWithAnAddressIsToldToEachGeneration(t *testing.T) {
+func TestDNS_FirstAddressReportedPerGeneration(t *testing.T) {
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	with, without := message(t, "a.test.", "a.test. A 127.0.0.77"), message(t, "a.test.")
 	for range 2 {
@@ -532,7 +532,7 @@ func TestFirstAnswerWithAnAddressIsToldToEachGeneration(t *testing.T) {
 	}
 }
 
-func TestQuestionsOverTCPAreDelivered(t *testing.T) {
+func TestQuestions_OverTCP(t *testing.T) {
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	r.forget()
 	c, err := net.Dial("tcp4", resolverAddr)

@@ -14,7 +14,7 @@ import (
 )
 
 // A cgroup that is older than the recording is recorded from the moment that a task comes into it, and each of these tasks is told.
-func TestTasksThatComeIntoAnOlderCgroup(t *testing.T) {
+func TestCgroupEntry_TracksOlderCgroup(t *testing.T) {
 	testenv.RequireRoot(t)
 	tree, err := cgroup.FindTree()
 	check(t, err)

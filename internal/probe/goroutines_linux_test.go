@@ -61,7 +61,7 @@ func (r *rig) marked(id goroutine.ID, f func()) {
 	check(r.t, <-done)
 }
 
-func TestGoroutinesOfParallelTestsAreToldApart(t *testing.T) {
+func TestAttribution_ParallelGoroutines(t *testing.T) {
 	testenv.Recorded(t, "parallel tests are told apart, goroutine by goroutine")
 	r := newApart(t)
 	const tests, each = 64, 20
@@ -110,7 +110,7 @@ func send(to string) {
 	}
 }
 
-func TestProgramsThatLabelGoroutinesThemselves(t *testing.T) {
+func TestAttribution_ReplacedLabels(t *testing.T) {
 	r := newApart(t)
 	id := goroutine.NewID()
 	dial := func(port int) { net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port)) }
@@ -139,7 +139,7 @@ func TestProgramsThatLabelGoroutinesThemselves(t *testing.T) {
 	r.mustBelong("TCP 127.0.0.1:5", 0)
 }
 
-func TestGoroutineThatIsOwnedNoMore(t *testing.T) {
+func TestAttribution_GoroutineReleased(t *testing.T) {
 	r := newApart(t)
 	id := goroutine.NewID()
 	r.marked(id, func() {
@@ -152,7 +152,7 @@ func TestGoroutineThatIsOwnedNoMore(t *testing.T) {
 	r.mustBelong("TCP 127.0.0.1:2", 0)
 }
 
-func TestLabelsThatAreKnownAreNotRead(t *testing.T) {
+func TestAttribution_KnownLabelSet(t *testing.T) {
 	r := newApart(t)
 	read, known := goroutine.NewID(), goroutine.NewID()
 	r.marked(read, func() {
@@ -171,7 +171,7 @@ func TestLabelsThatAreKnownAreNotRead(t *testing.T) {
 	r.mustBelong("TCP 127.0.0.1:4", read)
 }
 
-func TestLabelsAroundOurs(t *testing.T) {
+func TestAttribution_OtherLabels(t *testing.T) {
 	r := newApart(t)
 	id := goroutine.NewID()
 	labels := func(n int) (pairs []string) {
@@ -193,7 +193,7 @@ func TestLabelsAroundOurs(t *testing.T) {
 	}
 }
 
-func TestChildrenBelongToWhoStartedThem(t *testing.T) {
+func TestAttribution_ChildProcesses(t *testing.T) {
 	testenv.Recorded(t, "child processes belong to the parallel test that started them")
 	r := newApart(t)
 	ids := []goroutine.ID{goroutine.NewID(), goroutine.NewID()}
@@ -232,7 +232,7 @@ func TestChildrenBelongToWhoStartedThem(t *testing.T) {
 }
 
 // Since Linux 7.0 the kernel does not run a program on a tracepoint where another task was preempted in the middle of it.
-func TestChildrenAreKnownWhileThreadsStart(t *testing.T) {
+func TestAttribution_ForksDuringThreadStarts(t *testing.T) {
 	r := newApart(t)
 	stop := make(chan bool)
 	var threads, children sync.WaitGroup
@@ -300,7 +300,7 @@ func misses(t *testing.T, program *ebpf.Program) uint64 {
 	return stats.RecursionMisses
 }
 
-func TestProcessIDIsGivenAnew(t *testing.T) {
+func TestAttribution_ReusedProcessID(t *testing.T) {
 	r := newApart(t)
 	to := listen(t, "tcp4", "127.0.0.1:0").String()
 	const ahead = 2000
@@ -318,14 +318,14 @@ func TestProcessIDIsGivenAnew(t *testing.T) {
 	r.mustBelong("UDP "+to, 0)
 }
 
-func TestChildrenOfNoRecordingBelongToNone(t *testing.T) {
+func TestAttribution_ChildOfNoRecording(t *testing.T) {
 	r := newApart(t)
 	to := listen(t, "tcp4", "127.0.0.1:0").String()
 	check(t, descendant("tcp "+to).Run())
 	r.mustBelong("TCP "+to, 0)
 }
 
-func TestWrongLayoutIsFoundOut(t *testing.T) {
+func TestAttribution_WrongLayoutDetected(t *testing.T) {
 	testenv.RequireRoot(t)
 	right, err := readTaskLayout()
 	check(t, err)

@@ -130,7 +130,7 @@ func read(sent []byte) (NameSource, []byte) {
 
 // The kernel reads byte by byte, with C of ours. Here it has to agree with a library about hellos that are broken at
 // random, cut into records and segments at random.
-func TestBrokenHellosAreReadByTheRules(t *testing.T) {
+func TestClientHello_RandomCorruption(t *testing.T) {
 	const seed, hellos = 6, 400
 	random := rand.New(rand.NewPCG(seed, seed))
 	away(t)

@@ -27,7 +27,7 @@ func leave(what string) error {
 }
 
 // A container that has the cgroup tree mounted can leave its cgroup, but not its pid namespace.
-func TestContainerThatLeavesItsCgroup(t *testing.T) {
+func TestPIDNamespace_ContainerLeavesItsCgroup(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.Recorded(t, "containers: processes that have left their cgroup are in scope")
 	older := newGroup(t, filepath.Join(currentCgroup(t), fmt.Sprintf("probe-test-%d-older", os.Getpid())))

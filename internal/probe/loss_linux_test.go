@@ -21,7 +21,7 @@ func storm(t *testing.T, n int) {
 	}
 }
 
-func TestFlowTableThatIsFullIsALoss(t *testing.T) {
+func TestLoss_FlowTableFull(t *testing.T) {
 	testenv.Recorded(t, "flows that no table has room for are counted as lost")
 	r := newRig(t, Sizes{MaxFlows: 16})
 	storm(t, 200)
@@ -35,7 +35,7 @@ func TestFlowTableThatIsFullIsALoss(t *testing.T) {
 	}
 }
 
-func TestRingThatIsFullIsALoss(t *testing.T) {
+func TestLoss_RingFull(t *testing.T) {
 	testenv.Recorded(t, "events that no ring has room for are counted as lost")
 	gate := make(chan struct{})
 	r := newRig(t, Sizes{RingBytes: uint32(os.Getpagesize())})
@@ -52,7 +52,7 @@ func TestRingThatIsFullIsALoss(t *testing.T) {
 }
 
 // A connected datagram socket that sends nothing has a stack, but no flow whose loss would be counted.
-func TestCallStackWithoutRoomIsALoss(t *testing.T) {
+func TestLoss_CallStacks(t *testing.T) {
 	r := newRig(t, Sizes{RingBytes: uint32(os.Getpagesize())})
 	check(t, r.Sync())
 	before, err := r.Lost()
@@ -72,7 +72,7 @@ func TestCallStackWithoutRoomIsALoss(t *testing.T) {
 	}
 }
 
-func TestLossErrorNamesWhatAndWhatToDo(t *testing.T) {
+func TestLoss_ErrorNamesCauseAndRemedy(t *testing.T) {
 	err := error(&LossError{Loss{FlowEvents: 3, DNSEvents: 2}.Minus(Loss{FlowEvents: 1})})
 	var loss *LossError
 	if !errors.As(err, &loss) || loss.Loss.FlowEvents != 2 {
@@ -108,7 +108,7 @@ func TestLossErrorNamesWhatAndWhatToDo(t *testing.T) {
 	}
 }
 
-func TestCloseLeavesNothing(t *testing.T) {
+func TestClose_LeavesNothing(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.Recorded(t, "programs load, attach and go without a trace")
 	net.Dial("tcp4", "127.0.0.1:1") // the runtime's own descriptors are there from now on

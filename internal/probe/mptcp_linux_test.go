@@ -51,7 +51,7 @@ func run(name string, args ...string) error {
 
 // A worker of the kernel's opens a connection to each address that the peer announces: that is no call of the program's, but
 // its traffic.
-func TestMPTCPToFurtherAddressesIsAFlow(t *testing.T) {
+func TestMPTCP_AdditionalAddresses(t *testing.T) {
 	testenv.RequireCommand(t, "ip", "iproute2")
 	r := newRig(t, Sizes{})
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, ipprotoMPTCP)

@@ -69,7 +69,7 @@ func (r *rig) names(g group) []string {
 	return names[:min(len(names), 16)]
 }
 
-func TestNewbornCgroupIsRecordedThoughItIsGoneAtOnce(t *testing.T) {
+func TestNewCgroups_ShortLived(t *testing.T) {
 	const capability = "containers: cgroups born during the recording, with their names"
 	r := newArmedRig(t, Sizes{})
 	if r.Unnamed() == "" {
@@ -112,7 +112,7 @@ func TestNewbornCgroupIsRecordedThoughItIsGoneAtOnce(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-func TestWhateverANewbornCgroupDoesFirstTells(t *testing.T) {
+func TestNewCgroups_FirstEventReports(t *testing.T) {
 	r := newArmedRig(t, Sizes{})
 	tcp := listen(t, "tcp4", "127.0.0.1:0").String()
 	udp := silent(t, "udp4", "127.0.0.1:0").String()
@@ -165,7 +165,7 @@ func TestWhateverANewbornCgroupDoesFirstTells(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-func TestNewbornCgroupIsToldOnceWhereNamesCannotBeRead(t *testing.T) {
+func TestNewCgroups_ReportedOnceWithoutNames(t *testing.T) {
 	read := taskLayout
 	taskLayout = func() (layout, error) { return layout{unnamed: "it is a test"}, nil }
 	defer func() { taskLayout = read }()
@@ -187,7 +187,7 @@ func TestNewbornCgroupIsToldOnceWhereNamesCannotBeRead(t *testing.T) {
 	}
 }
 
-func TestNewbornCgroupsAreNamedByWhatEachAskedFor(t *testing.T) {
+func TestNewCgroups_SeparateDNSNames(t *testing.T) {
 	r := newArmedRig(t, Sizes{})
 	resolver := newResolver(t)
 	to := listen(t, "tcp4", "127.0.0.9:0").String()
@@ -219,7 +219,7 @@ func TestNewbornCgroupsAreNamedByWhatEachAskedFor(t *testing.T) {
 }
 
 // Who sends on a raw socket may not have made it.
-func TestNewbornCgroupSendsOnASocketOfOthers(t *testing.T) {
+func TestNewCgroups_SendOnForeignSocket(t *testing.T) {
 	needsSender(t)
 	r := newArmedRig(t, Sizes{})
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
@@ -243,7 +243,7 @@ func TestNewbornCgroupSendsOnASocketOfOthers(t *testing.T) {
 	}
 }
 
-func TestPacketThatOpensNothingAdoptsNoCgroup(t *testing.T) {
+func TestNewCgroups_ReplyDoesNotTrack(t *testing.T) {
 	r := newArmedRig(t, Sizes{})
 	g := r.beside("answers")
 	g.run("kernel")
@@ -252,7 +252,7 @@ func TestPacketThatOpensNothingAdoptsNoCgroup(t *testing.T) {
 	}
 }
 
-func TestCgroupFromBeforeIsNotNewborn(t *testing.T) {
+func TestNewCgroups_EarlierOneOutOfScope(t *testing.T) {
 	testenv.Recorded(t, "containers: other cgroups from before the recording are out of scope")
 	testenv.RequireRoot(t)
 	dir := filepath.Join(currentCgroup(t), fmt.Sprintf("probe-test-%d-older", os.Getpid()))
@@ -271,7 +271,7 @@ func TestCgroupFromBeforeIsNotNewborn(t *testing.T) {
 	nested.remove()
 }
 
-func TestNothingIsNewbornUnlessAskedFor(t *testing.T) {
+func TestNewCgroups_OffByDefault(t *testing.T) {
 	r := newRig(t, Sizes{})
 	g := r.beside("unasked")
 	g.run("tcp "+listen(t, "tcp4", "127.0.0.1:0").String(), "ping 127.0.0.1")
@@ -287,7 +287,7 @@ func TestNothingIsNewbornUnlessAskedFor(t *testing.T) {
 	}
 }
 
-func TestCgroupNestedInANewbornOneIsItsOwn(t *testing.T) {
+func TestNewCgroups_NestedOneIsSeparate(t *testing.T) {
 	r := newArmedRig(t, Sizes{})
 	outer := r.beside("outer")
 	inner := newGroup(t, filepath.Join(outer.dir, "inner"))
@@ -305,7 +305,7 @@ func TestCgroupNestedInANewbornOneIsItsOwn(t *testing.T) {
 	}
 }
 
-func TestCgroupThatLiesDeepIsToldInPart(t *testing.T) {
+func TestNewCgroups_DeepPathTruncated(t *testing.T) {
 	r := newArmedRig(t, Sizes{})
 	g := r.beside("deep")
 	for range 16 {
@@ -323,7 +323,7 @@ func TestCgroupThatLiesDeepIsToldInPart(t *testing.T) {
 	}
 }
 
-func TestCgroupNestedInTheLeafIsNotNewborn(t *testing.T) {
+func TestNewCgroups_NestedInLeaf(t *testing.T) {
 	r := newArmedRig(t, Sizes{})
 	nested := newGroup(t, filepath.Join(r.leaf.Path, "nested"))
 	deep := newGroup(t, filepath.Join(nested.dir, "deep"))
@@ -345,7 +345,7 @@ func TestCgroupNestedInTheLeafIsNotNewborn(t *testing.T) {
 	deep.remove()
 }
 
-func TestDisregardedCgroupIsSilent(t *testing.T) {
+func TestNewCgroups_IgnoredOneIsSilent(t *testing.T) {
 	testenv.Recorded(t, "containers: cgroups that belong to nobody are silenced")
 	r := newArmedRig(t, Sizes{})
 	udp := silent(t, "udp4", "127.0.0.1:0").String()
@@ -387,7 +387,7 @@ func TestDisregardedCgroupIsSilent(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-func TestBirthMakesKnownFlowsNew(t *testing.T) {
+func TestNewCgroups_MakeKnownFlowsNew(t *testing.T) {
 	testenv.Recorded(t, "containers: an address that is used again is told apart")
 	r := newArmedRig(t, Sizes{})
 	tcp := listen(t, "tcp4", "127.0.0.1:0")
@@ -434,7 +434,7 @@ func TestBirthMakesKnownFlowsNew(t *testing.T) {
 	goOn()
 }
 
-func TestCgroupTableThatIsFullIsALoss(t *testing.T) {
+func TestLoss_CgroupTableFull(t *testing.T) {
 	testenv.Recorded(t, "containers: cgroups that no table has room for are counted as lost")
 	const n, room = 8, 3 // one for the leaf
 	r := newArmedRig(t, Sizes{MaxCgroups: room})
@@ -457,7 +457,7 @@ func TestCgroupTableThatIsFullIsALoss(t *testing.T) {
 	}
 }
 
-func TestRingWithoutRoomForACgroupIsALoss(t *testing.T) {
+func TestLoss_RingFullForCgroup(t *testing.T) {
 	r := newArmedRig(t, Sizes{RingBytes: uint32(os.Getpagesize())})
 	to := listen(t, "tcp4", "127.0.0.1:0").String()
 	func() {
@@ -477,7 +477,7 @@ func TestRingWithoutRoomForACgroupIsALoss(t *testing.T) {
 }
 
 // Who is nobody's may flood the kernel's buffers. To look at who opened each of their flows would take too long.
-func TestWhoIsNobodysDoesNotFloodTheRing(t *testing.T) {
+func TestNewCgroups_UnrelatedFloodIsCutOff(t *testing.T) {
 	testenv.RequireRoot(t)
 	tree, err := cgroup.FindTree()
 	check(t, err)

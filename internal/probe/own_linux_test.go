@@ -9,7 +9,7 @@ import (
 )
 
 // Of the test process the programs do not read the executable; it has the name that they would have read.
-func TestTestProcessHasItsExecutablesName(t *testing.T) {
+func TestExecutables_TestProcess(t *testing.T) {
 	r := newRig(t, Sizes{})
 	layout, err := taskLayout()
 	check(t, err)

@@ -13,7 +13,7 @@ import (
 )
 
 // Who connects, or has connected, names the destination, also where the peer sent first; who answers does not.
-func TestPeerThatSpeaksFirst(t *testing.T) {
+func TestUDP_PeerInitiates(t *testing.T) {
 	r := newRig(t, Sizes{})
 	for _, row := range []struct {
 		reason string
@@ -82,7 +82,7 @@ func disconnect(fd int) error {
 }
 
 // A socket that was connected, and is no more, answers whom it was connected to without opening anything.
-func TestAnswerOnASocketThatWasConnected(t *testing.T) {
+func TestUDP_ReplyAfterDisconnect(t *testing.T) {
 	r := newRig(t, Sizes{})
 	peer, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	check(t, err)

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestPermissionIsTold(t *testing.T) {
+func TestPermission_Classified(t *testing.T) {
 	for _, err := range []error{unix.EPERM, unix.EACCES} {
 		if got := classify(fmt.Errorf("load: %w", err)); !errors.Is(got, ErrNotPermitted) || !errors.Is(got, err) {
 			t.Errorf("classify(%v) is %v", err, got)
@@ -20,7 +20,7 @@ func TestPermissionIsTold(t *testing.T) {
 	}
 }
 
-func TestMissingCapabilities(t *testing.T) {
+func TestPermission_MissingCapabilities(t *testing.T) {
 	const bpf, admin, perfmon, sys = 1 << unix.CAP_BPF, 1 << unix.CAP_NET_ADMIN, 1 << unix.CAP_PERFMON, 1 << unix.CAP_SYS_ADMIN
 	const resource = 1 << unix.CAP_SYS_RESOURCE
 	old, now := Version{5, 10}, Version{6, 12}

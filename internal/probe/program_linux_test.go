@@ -13,7 +13,7 @@ import (
 )
 
 // A program that opens what another one has opened before is told of, once, by whichever system call it names it.
-func TestEachProgramThatOpensAFlowIsTold(t *testing.T) {
+func TestExecutables_EachInitiatorReported(t *testing.T) {
 	r := newRig(t, Sizes{})
 	layout, err := taskLayout()
 	check(t, err)

@@ -14,7 +14,7 @@ import (
 )
 
 // The kernel unmaps memory while it collects it in a huge page: now and then nobody knew whose a flow was.
-func TestMemoryIsNotCollectedInHugePagesWhileGoroutinesAreRead(t *testing.T) {
+func TestHugePages_DisabledWhileGoroutinesAreRead(t *testing.T) {
 	disabled := func() int {
 		t.Helper()
 		n, err := unix.PrctlRetInt(unix.PR_GET_THP_DISABLE, 0, 0, 0, 0)
@@ -36,7 +36,7 @@ func TestMemoryIsNotCollectedInHugePagesWhileGoroutinesAreRead(t *testing.T) {
 	}
 }
 
-func TestGoroutineThatCannotBeReadIsNotOneWithoutRecording(t *testing.T) {
+func TestAttribution_UnreadableGoroutine(t *testing.T) {
 	r := newApart(t)
 	page, err := unix.Mmap(-1, 0, unix.Getpagesize(), unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	check(t, err)

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestRightsAreReadFromStatus(t *testing.T) {
+func TestRights_ParseStatus(t *testing.T) {
 	const docker = "Name:\tdoctor\nCapInh:\t0000000000000000\nCapPrm:\t00000000a80425fb\nCapEff:\t00000000a80425fb\n" +
 		"CapBnd:\t00000000a80435fb\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n"
 	got, err := parseRights(docker)
@@ -27,7 +27,7 @@ func TestRightsAreReadFromStatus(t *testing.T) {
 	}
 }
 
-func TestWhoIsConfined(t *testing.T) {
+func TestRights_Confined(t *testing.T) {
 	const all = 1<<41 - 1
 	for _, row := range []struct {
 		reason string
@@ -47,7 +47,7 @@ func TestWhoIsConfined(t *testing.T) {
 	}
 }
 
-func TestRefusalIsExplainedByRights(t *testing.T) {
+func TestPermission_ExplainedByRights(t *testing.T) {
 	const all, none, bare = 1<<41 - 1, "", "not permitted: operation not permitted"
 	verifier := &ebpf.VerifierError{Cause: unix.EINVAL}
 	for _, row := range []struct {

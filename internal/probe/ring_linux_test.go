@@ -14,7 +14,7 @@ import (
 
 // The kernel wakes a reader that sleeps, and no other. An event that comes just when the reader goes to sleep is read all
 // the same, without anybody asking for it.
-func TestNoEventWaitsForTheNextOne(t *testing.T) {
+func TestRing_EventWakesReader(t *testing.T) {
 	testenv.RequireRoot(t)
 	flows := uint16(2000)
 	if testing.Short() { // on an emulated CPU
@@ -55,7 +55,7 @@ func TestNoEventWaitsForTheNextOne(t *testing.T) {
 }
 
 // What a reader keeps while it is awake is one record, whatever goes through the ring.
-func TestAwakeReaderGivesTheRoomBack(t *testing.T) {
+func TestRing_AwakeReaderCommits(t *testing.T) {
 	r := newRig(t, Sizes{RingBytes: uint32(4 * os.Getpagesize())})
 	for range 20 {
 		storm(t, 10)
@@ -69,7 +69,7 @@ func TestAwakeReaderGivesTheRoomBack(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-func TestNobodyWaitsForAProbeThatIsClosed(t *testing.T) {
+func TestSync_ClosedProbe(t *testing.T) {
 	testenv.RequireRoot(t)
 	tree, err := cgroup.FindTree()
 	check(t, err)

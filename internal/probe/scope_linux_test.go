@@ -47,7 +47,7 @@ func child(t *testing.T, to string) *exec.Cmd {
 	return cmd
 }
 
-func TestChildProcessIsInScope(t *testing.T) {
+func TestScope_ChildProcess(t *testing.T) {
 	testenv.Recorded(t, "child processes are in scope from birth")
 	r := newRig(t, Sizes{})
 	to := listen(t, "tcp4", "127.0.0.1:0")
@@ -62,7 +62,7 @@ func TestChildProcessIsInScope(t *testing.T) {
 	}
 }
 
-func TestExecutableIsKnownWithoutTheProcess(t *testing.T) {
+func TestExecutables_ProcessHasExited(t *testing.T) {
 	r := newRig(t, Sizes{})
 	const capability = "the executable's name, where the task is"
 	layout, err := taskLayout()
@@ -92,7 +92,7 @@ func TestExecutableIsKnownWithoutTheProcess(t *testing.T) {
 	}
 }
 
-func TestNestedCgroupIsInScope(t *testing.T) {
+func TestScope_NestedCgroup(t *testing.T) {
 	testenv.Recorded(t, "nested cgroups are in scope")
 	r := newRig(t, Sizes{})
 	nested := filepath.Join(r.leaf.Path, "nested")
@@ -108,7 +108,7 @@ func TestNestedCgroupIsInScope(t *testing.T) {
 	}
 }
 
-func TestOtherCgroupIsOutOfScope(t *testing.T) {
+func TestScope_OtherCgroup(t *testing.T) {
 	testenv.Recorded(t, "other cgroups are out of scope")
 	r := newRig(t, Sizes{})
 	r.unfollow()
@@ -123,7 +123,7 @@ func TestOtherCgroupIsOutOfScope(t *testing.T) {
 	}
 }
 
-func TestProbesAreIndependent(t *testing.T) {
+func TestScope_TwoProbes(t *testing.T) {
 	first, second := newRig(t, Sizes{}), newRig(t, Sizes{}) // the second leaf is nested in the first
 	to := listen(t, "tcp4", "127.0.0.1:0")
 	first.forget()
@@ -138,7 +138,7 @@ func TestProbesAreIndependent(t *testing.T) {
 	}
 }
 
-func TestHooksThatDoNotSeeUsAreFound(t *testing.T) {
+func TestCheck_HooksNotFiring(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.Recorded(t, "hooks that do not fire are found")
 	tree, err := cgroup.FindTree()

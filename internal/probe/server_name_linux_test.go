@@ -92,7 +92,7 @@ func (r *rig) heard() []string {
 // one cuts b after each byte, so that every byte is a segment.
 func one(b []byte) (pieces [][]byte) { return slices.Collect(slices.Chunk(b, 1)) }
 
-func TestServerIsNamedByTheFirstBytes(t *testing.T) {
+func TestServerNames_FirstPayload(t *testing.T) {
 	testenv.Recorded(t, "TLS server names, where DNS gave none")
 	testenv.Recorded(t, "HTTP Host headers, where DNS gave none")
 	hello := clientHello(t, "api.pay.test")
@@ -163,7 +163,7 @@ func TestServerIsNamedByTheFirstBytes(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-func TestThousandConnectionsToOneNameAreOneEvent(t *testing.T) {
+func TestServerNames_RepeatsFold(t *testing.T) {
 	testenv.Recorded(t, "server names behind one address are told apart")
 	away(t)
 	r := newRig(t, Sizes{})
@@ -195,7 +195,7 @@ func TestThousandConnectionsToOneNameAreOneEvent(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-func TestNameIsSentWithTheFirstPacket(t *testing.T) {
+func TestServerNames_FastOpen(t *testing.T) {
 	away(t)
 	r := newRig(t, Sizes{})
 	to := drain(t, "tcp4", away4)
@@ -214,7 +214,7 @@ func TestNameIsSentWithTheFirstPacket(t *testing.T) {
 	}
 }
 
-func TestNameThatNoTableHasRoomForIsALoss(t *testing.T) {
+func TestLoss_ServerNameTableFull(t *testing.T) {
 	testenv.Recorded(t, "server names that no table has room for are counted as lost")
 	away(t)
 	r := newRig(t, Sizes{MaxFlows: 16})
@@ -231,7 +231,7 @@ func TestNameThatNoTableHasRoomForIsALoss(t *testing.T) {
 	}
 }
 
-func TestNameThatNoRingHasRoomForIsALoss(t *testing.T) {
+func TestLoss_RingFullForServerName(t *testing.T) {
 	away(t)
 	r := newRig(t, Sizes{RingBytes: 4096})
 	to := drain(t, "tcp", away4)
@@ -250,12 +250,12 @@ func TestNameThatNoRingHasRoomForIsALoss(t *testing.T) {
 }
 
 // Some kernels show the socket whose bytes leave, others only the one above it, of which nobody can say what it names.
-func TestMultipathConnectionIsHeardOrNamesNothing(t *testing.T) {
+func TestServerNames_MPTCP(t *testing.T) {
 	const mptcp = 262
 	away(t)
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, mptcp)
 	if err != nil {
-		t.Logf("no MPTCP, of which TestMultipathTCPIsTCP tells more: %v", err)
+		t.Logf("no MPTCP, of which TestMPTCP_IsTCP tells more: %v", err)
 		return
 	}
 	defer unix.Close(fd)
@@ -273,7 +273,7 @@ func TestMultipathConnectionIsHeardOrNamesNothing(t *testing.T) {
 	}
 }
 
-func TestServerOnLoopbackIsNotHeard(t *testing.T) {
+func TestServerNames_LoopbackIsNotRead(t *testing.T) {
 	away(t)
 	r := newRig(t, Sizes{})
 	hello := records(handshake(serverName("api.pay.test")), 1<<14)
@@ -298,7 +298,7 @@ func TestServerOnLoopbackIsNotHeard(t *testing.T) {
 }
 
 // A socket that did not get through may connect again: then what it says is nothing that was said to the first address.
-func TestSocketThatConnectsToLoopbackNextIsNotHeard(t *testing.T) {
+func TestServerNames_ReconnectToLoopback(t *testing.T) {
 	away(t)
 	r := newRig(t, Sizes{})
 	to := drain(t, "tcp4", "127.0.0.1:0")
@@ -321,7 +321,7 @@ func TestSocketThatConnectsToLoopbackNextIsNotHeard(t *testing.T) {
 }
 
 // A look-up that no connection followed leaves its question to the next one, whoever that is meant for.
-func TestNameThatDNSSuggestsHidesNoOther(t *testing.T) {
+func TestServerNames_DifferFromQuestion(t *testing.T) {
 	away(t)
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	to := drain(t, "tcp4", away4)

@@ -139,7 +139,7 @@ func take(to netip.AddrPort) error {
 }
 
 // A process out of scope connects a socket of this one's: no connect in scope tells of it.
-func TestSYNThatNoConnectHasToldOfIsAFlow(t *testing.T) {
+func TestSYN_WithoutConnectIsAFlow(t *testing.T) {
 	r := newRig(t, Sizes{})
 	r.unfollow()
 	to := listen(t, "tcp4", "127.0.0.1:0")
@@ -164,7 +164,7 @@ func TestSYNThatNoConnectHasToldOfIsAFlow(t *testing.T) {
 }
 
 // What a thread has done before says nothing of the next SYN that leaves on it, which no connect has told of.
-func TestSYNThatFollowsOtherCallsIsAFlow(t *testing.T) {
+func TestSYN_AfterOtherCalls(t *testing.T) {
 	multipath := func(t *testing.T) int {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, ipprotoMPTCP)
 		if err == unix.EINVAL || err == unix.EPROTONOSUPPORT || err == unix.ENOPROTOOPT {
@@ -199,7 +199,7 @@ func TestSYNThatFollowsOtherCallsIsAFlow(t *testing.T) {
 	}
 }
 
-func TestSYNThatIsSentAgainIsOneFlow(t *testing.T) {
+func TestSYN_RetransmissionIsOneFlow(t *testing.T) {
 	testenv.RequireCommand(t, "iptables", "iptables")
 	oneSYNIsAFlow(t, func(t *testing.T, to *unix.SockaddrInet4) {
 		check(t, run("iptables", "-w", "-A", "INPUT", "-p", "tcp", "--dport", fmt.Sprint(to.Port), "-j", "DROP"))
@@ -244,7 +244,7 @@ func oneSYNIsAFlow(t *testing.T, before func(t *testing.T, to *unix.SockaddrInet
 }
 
 // The SYN was of another generation: what is sent now tells.
-func TestConnectionWhoseSYNToldOfItIsToldAgain(t *testing.T) {
+func TestSYN_ReportedAgainInNextGeneration(t *testing.T) {
 	needsSender(t)
 	r := newRig(t, Sizes{})
 	r.unfollow()
@@ -291,7 +291,7 @@ func (r *rig) connectedByOthers(to netip.AddrPort) int {
 }
 
 // The SYN may leave long after the connect, which has told of it.
-func TestDeferredSYNIsNotToldTwice(t *testing.T) {
+func TestSYN_DeferredReportedOnce(t *testing.T) {
 	r := newRig(t, Sizes{})
 	to := listen(t, "tcp4", "127.0.0.1:0")
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -325,7 +325,7 @@ func needsSender(t *testing.T) {
 }
 
 // A process out of scope makes the sockets, and this one sends.
-func TestSocketsOfOthersBelongToWhoSends(t *testing.T) {
+func TestSockets_BelongToSender(t *testing.T) {
 	needsSender(t)
 	allowPing(t)
 	r := newRig(t, Sizes{})
@@ -353,7 +353,7 @@ func TestSocketsOfOthersBelongToWhoSends(t *testing.T) {
 }
 
 // Who only makes sockets, and passes them on, opens nothing; who sends may be out of scope.
-func TestSocketsOfStrangersAreOutOfScope(t *testing.T) {
+func TestSockets_UnrelatedOutOfScope(t *testing.T) {
 	r := newRig(t, Sizes{})
 	r.unfollow()
 	others := r.beside("others")
@@ -365,7 +365,7 @@ func TestSocketsOfStrangersAreOutOfScope(t *testing.T) {
 }
 
 // A stranger is in no scope, but the socket that it was given is.
-func TestStrangerSendsOnASocketOfTheScope(t *testing.T) {
+func TestSockets_UnrelatedSenderOnScopedSocket(t *testing.T) {
 	r := newRig(t, Sizes{})
 	r.unfollow()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
@@ -389,7 +389,7 @@ func TestStrangerSendsOnASocketOfTheScope(t *testing.T) {
 	}
 }
 
-func TestRawAndPingSocketsFromBeforeAreSeen(t *testing.T) {
+func TestSockets_EarlierRawAndPing(t *testing.T) {
 	for name, prepare := range map[string]func(*testing.T){"by who sends": needsSender, "adopted": withoutLayout} {
 		t.Run(name, func(t *testing.T) {
 			prepare(t)
@@ -477,7 +477,7 @@ func connectLinks() error {
 }
 
 // The kernel's own sockets for ICMP and TCP are raw ones, of the cgroup that has made the network namespace.
-func TestWhatTheKernelSendsIsNoFlow(t *testing.T) {
+func TestSockets_KernelTrafficIsNoFlow(t *testing.T) {
 	r := newRig(t, Sizes{})
 	away(t)
 	r.forget()

@@ -24,7 +24,7 @@ func speak(network, address string) {
 	}
 }
 
-func TestStackLeadsFromTheSystemCallOutward(t *testing.T) {
+func TestStacks_FromSystemCallOutward(t *testing.T) {
 	testenv.Recorded(t, "the line of Go that opened a flow")
 	r := newApart(t)
 	for _, network := range []string{"tcp", "udp"} {
@@ -41,7 +41,7 @@ func TestStackLeadsFromTheSystemCallOutward(t *testing.T) {
 		}
 		text := strings.Join(names, " ")
 		if !strings.HasPrefix(text, "syscall.Syscall syscall.connect ") ||
-			!strings.Contains(text, " probe.inlined probe.middle probe.outermost probe.TestStackLeadsFromTheSystemCallOutward testing.tRunner") {
+			!strings.Contains(text, " probe.inlined probe.middle probe.outermost probe.TestStacks_FromSystemCallOutward testing.tRunner") {
 			t.Errorf("%s: got %s", network, text)
 		}
 		if stack.Goroutine != goroutine.Current() {
@@ -54,7 +54,7 @@ func TestStackLeadsFromTheSystemCallOutward(t *testing.T) {
 }
 
 // Who waits for a goroutine is known only for as long as it waits.
-func TestFlowWithAStackIsToldAtOnce(t *testing.T) {
+func TestStacks_FlowDeliveredAtOnce(t *testing.T) {
 	r := newApart(t)
 	r.forget()
 	for i, network := range []string{"tcp", "udp"} {
@@ -67,7 +67,7 @@ func TestFlowWithAStackIsToldAtOnce(t *testing.T) {
 	}
 }
 
-func TestRepeatsAndOthersHaveNoStack(t *testing.T) {
+func TestStacks_NoneForRepeatsAndChildren(t *testing.T) {
 	r := newApart(t)
 	to := listen(t, "tcp4", "127.0.0.1:0").String()
 	check(t, r.Sync())

@@ -16,7 +16,7 @@ import (
 
 // No connect in scope has told of these connections, and user space has not adopted them: this process may have been given them, or
 // have taken them.
-func TestConnectionsOfOthersBelongToWhoSends(t *testing.T) {
+func TestReceivedConnections_BelongToSender(t *testing.T) {
 	needsSender(t)
 	for _, row := range []struct {
 		reason, network, address string
@@ -58,7 +58,7 @@ func TestConnectionsOfOthersBelongToWhoSends(t *testing.T) {
 }
 
 // What is under way, and what was sent again, counts for neither end.
-func TestBusyConnectionsOfOthersAreToldFromAcceptedOnes(t *testing.T) {
+func TestReceivedConnections_BusyInitiatorAndAcceptor(t *testing.T) {
 	needsSender(t)
 	for i := range 5 {
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
@@ -90,7 +90,7 @@ func TestBusyConnectionsOfOthersAreToldFromAcceptedOnes(t *testing.T) {
 }
 
 // The packets of MPTCP leave through sockets of the kernel's, of which no connect tells.
-func TestMPTCPFromBeforeIsAFlowOnceItSends(t *testing.T) {
+func TestMPTCP_EarlierOneReportedWhenItSends(t *testing.T) {
 	needsSender(t)
 	config := net.ListenConfig{}
 	config.SetMultipathTCP(true)

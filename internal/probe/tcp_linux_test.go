@@ -14,7 +14,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestTCPConnectionsFoldIntoOneFlow(t *testing.T) {
+func TestTCP_ConnectionsFold(t *testing.T) {
 	testenv.Recorded(t, "TCP connect, IPv4")
 	testenv.Recorded(t, "TCP connect, IPv6")
 	r := newRig(t, Sizes{})
@@ -37,7 +37,7 @@ func TestTCPConnectionsFoldIntoOneFlow(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-func TestTCPAttemptThatIsRefusedIsAFlow(t *testing.T) {
+func TestTCP_RefusedAttemptIsAFlow(t *testing.T) {
 	testenv.Recorded(t, "TCP connect, refused by the peer")
 	r := newRig(t, Sizes{})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -53,7 +53,7 @@ func TestTCPAttemptThatIsRefusedIsAFlow(t *testing.T) {
 	}
 }
 
-func TestMappedAddressIsItsIPv4Address(t *testing.T) {
+func TestTCP_MappedIPv4Address(t *testing.T) {
 	testenv.Recorded(t, "TCP connect, IPv4-mapped IPv6 address")
 	r := newRig(t, Sizes{})
 	to := listen(t, "tcp4", "127.0.0.1:0")
@@ -67,7 +67,7 @@ func TestMappedAddressIsItsIPv4Address(t *testing.T) {
 	}
 }
 
-func TestFastOpenIsAFlow(t *testing.T) {
+func TestTCP_FastOpen(t *testing.T) {
 	testenv.Recorded(t, "TCP Fast Open")
 	r := newRig(t, Sizes{})
 	to := listen(t, "tcp4", "127.0.0.1:0")
@@ -81,7 +81,7 @@ func TestFastOpenIsAFlow(t *testing.T) {
 	}
 }
 
-func TestMultipathTCPIsTCP(t *testing.T) {
+func TestMPTCP_IsTCP(t *testing.T) {
 	const mptcp = 262
 	r := newRig(t, Sizes{})
 	to := listen(t, "tcp4", "127.0.0.1:0")
@@ -105,7 +105,7 @@ func TestMultipathTCPIsTCP(t *testing.T) {
 	}
 }
 
-func TestBindIsTold(t *testing.T) {
+func TestBinds_Reported(t *testing.T) {
 	testenv.Recorded(t, "binds are told, with who bound")
 	r := newRig(t, Sizes{})
 	tcp := listen(t, "tcp4", "127.0.0.1:0")
@@ -122,7 +122,7 @@ func TestBindIsTold(t *testing.T) {
 	}
 }
 
-func TestNewGenerationMakesFlowsNew(t *testing.T) {
+func TestGeneration_MakesFlowsNew(t *testing.T) {
 	r := newRig(t, Sizes{})
 	to := listen(t, "tcp4", "127.0.0.1:0")
 	dial := func() {
@@ -145,7 +145,7 @@ func TestNewGenerationMakesFlowsNew(t *testing.T) {
 	}
 }
 
-func TestServersThatTakeTurnsAtAPortDoNotFold(t *testing.T) {
+func TestBinds_SuccessiveServersDoNotFold(t *testing.T) {
 	r := newRig(t, Sizes{})
 	first, err := net.Listen("tcp4", "127.0.0.1:0")
 	check(t, err)
@@ -168,7 +168,7 @@ func TestServersThatTakeTurnsAtAPortDoNotFold(t *testing.T) {
 	}
 }
 
-func TestForgottenFlowIsNewAgain(t *testing.T) {
+func TestInvalidate_FlowIsNewAgain(t *testing.T) {
 	testenv.Recorded(t, "repeated flows are folded and counted")
 	r := newRig(t, Sizes{})
 	for range 2 {

@@ -16,7 +16,7 @@ import (
 )
 
 // In a network namespace of its own, whose kernel sends what goes to one address to another one.
-func TestDestinationIsTheOneBeforeAddressTranslation(t *testing.T) {
+func TestTranslation_DestinationIsTheNamedOne(t *testing.T) {
 	testenv.RequireCommand(t, "iptables", "iptables")
 	testenv.RequireCommand(t, "ip", "iproute2")
 	r := newRig(t, Sizes{})
@@ -96,7 +96,7 @@ func serveAt(t *testing.T, address [4]byte) int {
 }
 
 // Two threads that send from one socket do so at the same moment; the packets do not say what either named.
-func TestThreadsThatShareASocketBeforeAddressTranslation(t *testing.T) {
+func TestTranslation_ThreadsShareSocket(t *testing.T) {
 	needsSender(t)
 	r := newRig(t, Sizes{})
 	translate(t, map[string]string{"127.0.0.2": "127.0.0.3", "127.0.0.4": "127.0.0.5"})
@@ -135,7 +135,7 @@ func TestThreadsThatShareASocketBeforeAddressTranslation(t *testing.T) {
 }
 
 // One thread names a destination, then another one names another, then the datagram of the first leaves.
-func TestThreadThatIsOvertakenBeforeAddressTranslation(t *testing.T) {
+func TestTranslation_OvertakenThread(t *testing.T) {
 	needsSender(t)
 	r := newRig(t, Sizes{})
 	translate(t, map[string]string{"127.0.0.2": "127.0.0.3", "127.0.0.4": "127.0.0.5"})
@@ -158,7 +158,7 @@ func TestThreadThatIsOvertakenBeforeAddressTranslation(t *testing.T) {
 }
 
 // The SYN has another destination than the connect that has told of it.
-func TestConnectIsToldOnceBeforeAddressTranslation(t *testing.T) {
+func TestTranslation_ConnectReportedOnce(t *testing.T) {
 	for name, protocol := range map[string]int{"TCP": 0, "MPTCP": ipprotoMPTCP} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, Sizes{})
@@ -184,7 +184,7 @@ func TestConnectIsToldOnceBeforeAddressTranslation(t *testing.T) {
 }
 
 // A call may name a destination and fail; what is sent then is for another one.
-func TestFailedCallsBeforeAddressTranslation(t *testing.T) {
+func TestTranslation_FailedCalls(t *testing.T) {
 	const a, b = "UDP 127.0.0.2:99 x1", "UDP 127.0.0.4:99 x1"
 	tooLong := make([]byte, 65510)
 	first := &unix.SockaddrInet4{Port: 99, Addr: [4]byte{127, 0, 0, 2}}

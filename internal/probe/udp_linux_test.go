@@ -17,7 +17,7 @@ import (
 
 var loopbacks = map[string]string{"udp4": "127.0.0.1:0", "udp6": "[::1]:0"}
 
-func TestUDPConnectIsNoTraffic(t *testing.T) {
+func TestUDP_ConnectIsNoTraffic(t *testing.T) {
 	testenv.Recorded(t, "UDP connected, IPv4")
 	testenv.Recorded(t, "UDP connected, IPv6")
 	r := newRig(t, Sizes{})
@@ -41,7 +41,7 @@ func TestUDPConnectIsNoTraffic(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-func TestDatagramDestinationIsTheOneNamed(t *testing.T) {
+func TestUDP_DestinationIsTheNamedOne(t *testing.T) {
 	testenv.Recorded(t, "UDP unconnected, IPv4")
 	testenv.Recorded(t, "UDP unconnected, IPv6")
 	r := newRig(t, Sizes{})
@@ -115,7 +115,7 @@ func TestDatagramDestinationIsTheOneNamed(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-func TestSendmmsgNamesEachDestination(t *testing.T) {
+func TestUDP_Sendmmsg(t *testing.T) {
 	testenv.Recorded(t, "UDP, several destinations in one call")
 	r := newRig(t, Sizes{})
 	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
@@ -138,7 +138,7 @@ func TestSendmmsgNamesEachDestination(t *testing.T) {
 	}
 }
 
-func TestConcurrentDestinationsOfOneSocketDoNotMix(t *testing.T) {
+func TestUDP_ConcurrentDestinations(t *testing.T) {
 	r := newRig(t, Sizes{})
 	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	check(t, err)
@@ -163,7 +163,7 @@ func TestConcurrentDestinationsOfOneSocketDoNotMix(t *testing.T) {
 	}
 }
 
-func TestRepliesOfAServerAreNoFlows(t *testing.T) {
+func TestUDP_RepliesAreNoFlows(t *testing.T) {
 	testenv.Recorded(t, "UDP servers answer, clients ask")
 	r := newRig(t, Sizes{})
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
@@ -191,7 +191,7 @@ func TestRepliesOfAServerAreNoFlows(t *testing.T) {
 	}
 }
 
-func TestAnswersDoNotTurnAClientIntoAServer(t *testing.T) {
+func TestUDP_RepliesDoNotMakeAServer(t *testing.T) {
 	r := newRig(t, Sizes{})
 	to := echo(t, "udp4", "127.0.0.1:0")
 	c, err := net.ListenPacket("udp4", "127.0.0.1:0") // unconnected: only what it did tells it from a server
@@ -210,7 +210,7 @@ func TestAnswersDoNotTurnAClientIntoAServer(t *testing.T) {
 	}
 }
 
-func TestSocketsFromBeforeAreAdopted(t *testing.T) {
+func TestSockets_EarlierOnesTracked(t *testing.T) {
 	testenv.Recorded(t, "sockets from before the recording")
 	to := silent(t, "udp4", "127.0.0.1:0")
 	other := silent(t, "udp4", "127.0.0.1:0")
@@ -261,7 +261,7 @@ func TestSocketsFromBeforeAreAdopted(t *testing.T) {
 	}
 }
 
-func TestEverythingElseThatLeavesIsAFlow(t *testing.T) {
+func TestEgress_OtherProtocols(t *testing.T) {
 	r := newRig(t, Sizes{})
 	loopback := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}
 	echoRequest := []byte{8, 0, 0xf7, 0xfd, 0, 1, 0, 1}

@@ -95,7 +95,7 @@ func uring(setup uint32, e uringEntry) (result int32, err error) {
 }
 
 // The task that sends for io_uring may be a worker, or a thread that polls.
-func TestSubmissionsByIOUringAreFlowsOfTheProcess(t *testing.T) {
+func TestIOUring_SubmissionsAreFlows(t *testing.T) {
 	r := newRig(t, Sizes{})
 	others := r.beside("others")
 	release, err := Release()
