@@ -28,7 +28,7 @@ func (m *membership) mark() {
 	}
 	m.unmark = goroutine.Mark(m.goroutine)
 	m.labels = goroutine.Labels()
-	err := errors.Join(c.session.Probe.Own(m.goroutine), c.session.Probe.OwnLabels(m.labels, m.goroutine))
+	err := errors.Join(c.session.Probe.AttributeGoroutine(m.goroutine), c.session.Probe.AttributeLabels(m.labels, m.goroutine))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.fail(err)
@@ -40,8 +40,8 @@ func (m *membership) release() error {
 		return nil
 	}
 	probe := m.capture.session.Probe
-	err := probe.OwnLabels(m.labels, 0) // first: then they may go, and others come to where they were
-	return errors.Join(err, probe.Own(m.unmark()))
+	err := probe.AttributeLabels(m.labels, 0) // first: then they may go, and others come to where they were
+	return errors.Join(err, probe.AttributeGoroutine(m.unmark()))
 }
 
 // stray says who opened a flow that belongs to no recording in particular. It is zero where a flow belongs to one.

@@ -129,7 +129,7 @@ func opensHealthCheck(c docker.Container, p flow.Process) bool {
 func (c *capture) seeBackground(
 	e *probe.FlowEvent, by string, names []string, batches map[*membership]*endpoint.Batch,
 ) (own bool, forgotten uint64) {
-	count, err := c.session.Probe.Forget(e.Key)
+	count, err := c.session.Probe.Invalidate(e.Key)
 	if !errors.Is(err, probe.ErrNoFlow) {
 		c.fail(err) // what opens it next would go unseen
 	}

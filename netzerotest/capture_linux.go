@@ -189,7 +189,7 @@ func (c *capture) add(m *membership) (err error) {
 	if m.generation, err = c.session.Probe.NextGeneration(); err != nil {
 		return err
 	}
-	if err := c.session.Probe.Several(len(c.members) > 0); err != nil {
+	if err := c.session.Probe.SetConcurrent(len(c.members) > 0); err != nil {
 		return err
 	}
 	for _, other := range c.members {
@@ -225,7 +225,7 @@ func (m *membership) leave() error {
 	}
 	c.members = slices.DeleteFunc(c.members, func(other *membership) bool { return other == m })
 	last := len(c.members) == 0
-	c.fail(c.session.Probe.Several(len(c.members) > 1))
+	c.fail(c.session.Probe.SetConcurrent(len(c.members) > 1))
 	c.mu.Unlock()
 	if !last {
 		return nil

@@ -67,7 +67,7 @@ func (c *capture) openConnections() connections {
 		key := connectionKey{o.ID, o.Addr, o.Port}
 		known, ok := c.remembered[key]
 		if o.Generation != 0 {
-			known, ok = c.describe(o.Key, o.Said), true
+			known, ok = c.describe(o.Key, o.Hint), true
 			known.recording = o.Recording
 			if s := c.speeches[o.Key]; s != nil && s.event != nil {
 				known.opener = s.event.Process
@@ -105,7 +105,7 @@ func (c *capture) describe(k probe.Key, said uint64) connection {
 func (c *capture) seeConnection(e *probe.FlowEvent, batches map[*membership]*endpoint.Batch) {
 	known, ok := c.remembered[connectionKey{e.Connection(), e.Addr, e.Port}]
 	if e.Opened != 0 {
-		known, ok = c.describe(e.Key, e.Said), true
+		known, ok = c.describe(e.Key, e.Hint), true
 	}
 	if e.Stack == nil && known.opener.PID != 0 && known.opener.PID == e.Process.PID { // else it is of who sends
 		e.Process = known.opener

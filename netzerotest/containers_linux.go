@@ -111,7 +111,7 @@ func (c *capture) born(e *probe.CgroupEvent) {
 		return
 	}
 	// Losing this race costs a little memory: what is recorded of it until then is dropped at the end.
-	_ = c.session.Probe.Disregard(e.Cgroup)
+	_ = c.session.Probe.Ignore(e.Cgroup)
 }
 
 // nobodys reports whether the kernel's names for a cgroup say that it is in no container, so that it is disregarded at once.

@@ -185,7 +185,7 @@ func (m *membership) note(e *probe.FlowEvent, name string, identity endpoint.Ide
 // forget lets the next connection to an address be looked at again, because somebody may listen there by then: tests
 // try until the server that they wait for is up.
 func (c *capture) forget(k probe.Key) {
-	count, err := c.session.Probe.Forget(k)
+	count, err := c.session.Probe.Invalidate(k)
 	if err != nil {
 		return // nothing is lost: the flow stays as it was seen
 	}

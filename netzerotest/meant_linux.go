@@ -28,7 +28,7 @@ func is(asked, name string) bool { return asked == name || strings.HasPrefix(ask
 
 // key is under what the kernel counts how many connections of a flow say so.
 func (w words) key(k probe.Key) probe.ServerNameKey {
-	return probe.ServerNameKey{Key: k, Hash: w.hash, Asked: w.asked}
+	return probe.ServerNameKey{Key: k, Hash: w.hash, DNSMatch: w.asked}
 }
 
 // tally is how many connections of a flow say whom they mean.

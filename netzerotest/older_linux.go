@@ -81,7 +81,7 @@ func (c *capture) watchOlderContainers(session *session.Session) error {
 		o.of[id] = container
 		o.mu.Unlock()
 		// Before its processes are looked at: one that comes meanwhile is seen there, or told.
-		if err := session.Probe.WatchEntered(id); err != nil {
+		if err := session.Probe.TrackEntered(id); err != nil {
 			return err
 		}
 		pids, err := cgroup.Members(dir)
@@ -97,7 +97,7 @@ func (c *capture) watchOlderContainers(session *session.Session) error {
 		c.mu.Lock()
 		c.containers.cgroups[id] = birth{path, ids}
 		c.mu.Unlock()
-		if err := session.Probe.Adopt(id); err != nil {
+		if err := session.Probe.Track(id); err != nil {
 			return err
 		}
 		err = adoptConnections(session, container, dir, id)

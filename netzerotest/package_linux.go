@@ -61,10 +61,10 @@ func (m *membership) enter(test string) (leave func()) {
 	id := follow(test)
 	unmark := goroutine.Mark(id)
 	labels := goroutine.Labels()
-	note(errors.Join(c.session.Probe.Own(id), c.session.Probe.OwnLabels(labels, id)))
+	note(errors.Join(c.session.Probe.AttributeGoroutine(id), c.session.Probe.AttributeLabels(labels, id)))
 	return func() {
-		err := c.session.Probe.OwnLabels(labels, 0) // first, as in release
-		note(errors.Join(err, c.session.Probe.Own(unmark())))
+		err := c.session.Probe.AttributeLabels(labels, 0) // first, as in release
+		note(errors.Join(err, c.session.Probe.AttributeGoroutine(unmark())))
 	}
 }
 

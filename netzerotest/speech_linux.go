@@ -48,8 +48,8 @@ func (c *capture) hear(e *probe.NameEvent, batches map[*membership]*endpoint.Bat
 		s.nameless = true
 		return
 	}
-	said, names := words{e.Hash, e.Asked, evidence == flow.ByTLSOuter}, []string{name}
-	if e.Asked {
+	said, names := words{e.Hash, e.DNSMatch, evidence == flow.ByTLSOuter}, []string{name}
+	if e.DNSMatch {
 		if known := c.askedAs(e, said, name); len(known) > 0 || said.outer {
 			names, evidence = known, flow.ByDNS
 		}

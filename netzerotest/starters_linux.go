@@ -109,10 +109,10 @@ func (c *capture) newborn(e *probe.CgroupEvent) bool {
 		id := ids[len(ids)-1]
 		own := len(docker.IDsFromCgroup(e.Names[0])) > 0                                        // else it is nested in the container's
 		if own && c.containers.older.container(e.Cgroup) == "" || !c.containers.older.has(id) { // of an older one its first flow tells
-			c.look(c.containers.starters.birth(id, e.Time, e.Made && own))
+			c.look(c.containers.starters.birth(id, e.Time, e.Created && own))
 		}
 	}
-	return !e.Made && nobodys(e)
+	return !e.Created && nobodys(e)
 }
 
 // lack keeps what makes the recordings incomplete.

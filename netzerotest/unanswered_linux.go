@@ -75,7 +75,7 @@ func (c *capture) searchOf(m *membership, e *probe.FlowEvent) (endpoint.Search, 
 func (c *capture) ask(e *probe.QuestionEvent) {
 	if name, ok := dns.WireName(e.Name); ok {
 		c.lookUp(&probe.FlowEvent{
-			Time: e.Time, Key: probe.Key{Cgroup: e.Cgroup, Netns: e.Netns, Recording: e.Recording, Generation: e.Generation}, Opener: e.Opener,
+			Time: e.Time, Key: probe.Key{Cgroup: e.Cgroup, Netns: e.Netns, Recording: e.Recording, Generation: e.Generation}, Initiator: e.Initiator,
 		}, name)
 	}
 }

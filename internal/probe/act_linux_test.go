@@ -57,7 +57,7 @@ func act(acts []string) int {
 		case "ask":
 			var c net.Conn
 			if c, err = net.Dial("udp4", address); err == nil {
-				_, err = c.Write(question(askedName))
+				_, err = c.Write(question(queriedName))
 			}
 			if err == nil {
 				_, err = c.Read(make([]byte, 65536))
@@ -135,8 +135,8 @@ func newGroup(t *testing.T, dir string) group {
 	return group{t, dir, id}
 }
 
-// beside makes a cgroup beside the leaf: where containers would be, nested in nothing that is watched.
-func (r *rig) beside(name string) group {
+// sibling makes a cgroup beside the leaf: where containers would be, nested in nothing that is watched.
+func (r *rig) sibling(name string) group {
 	r.t.Helper()
 	return newGroup(r.t, filepath.Join(filepath.Dir(r.leaf.Path), fmt.Sprintf("probe-test-%d-%s", os.Getpid(), name)))
 }
@@ -195,8 +195,8 @@ func (g group) start(acts ...string) (goOn func()) {
 	}
 }
 
-// askedName is the name that the act "ask" asks for.
-const askedName = "db.test."
+// queriedName is the name that the act "ask" asks for.
+const queriedName = "db.test."
 
 // question returns a DNS question for the addresses of a name.
 func question(name string) []byte {

@@ -40,7 +40,7 @@ func TestTranslation_DestinationIsTheNamedOne(t *testing.T) {
 	} {
 		_, err := r.NextGeneration()
 		check(t, err)
-		r.forget()
+		r.clear()
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 		check(t, err)
 		defer unix.Close(fd)
@@ -97,7 +97,7 @@ func serveAt(t *testing.T, address [4]byte) int {
 
 // Two threads that send from one socket do so at the same moment; the packets do not say what either named.
 func TestTranslation_ThreadsShareSocket(t *testing.T) {
-	needsSender(t)
+	requireSender(t)
 	r := newRig(t, Sizes{})
 	translate(t, map[string]string{"127.0.0.2": "127.0.0.3", "127.0.0.4": "127.0.0.5"})
 	serveAt(t, [4]byte{127, 0, 0, 3})
@@ -106,7 +106,7 @@ func TestTranslation_ThreadsShareSocket(t *testing.T) {
 	check(t, err)
 	defer unix.Close(fd)
 	check(t, unix.Bind(fd, &unix.SockaddrInet4{}))
-	r.forget()
+	r.clear()
 	const each = 3000
 	var want []string
 	var senders sync.WaitGroup
@@ -136,7 +136,7 @@ func TestTranslation_ThreadsShareSocket(t *testing.T) {
 
 // One thread names a destination, then another one names another, then the datagram of the first leaves.
 func TestTranslation_OvertakenThread(t *testing.T) {
-	needsSender(t)
+	requireSender(t)
 	r := newRig(t, Sizes{})
 	translate(t, map[string]string{"127.0.0.2": "127.0.0.3", "127.0.0.4": "127.0.0.5"})
 	serveAt(t, [4]byte{127, 0, 0, 3})
@@ -144,7 +144,7 @@ func TestTranslation_OvertakenThread(t *testing.T) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	check(t, err)
 	defer unix.Close(fd)
-	r.forget()
+	r.clear()
 	leave := sendLate(t, fd, &unix.SockaddrInet4{Port: 99, Addr: [4]byte{127, 0, 0, 2}})
 	check(t, unix.Sendto(fd, []byte("x"), 0, &unix.SockaddrInet4{Port: 99, Addr: [4]byte{127, 0, 0, 4}}))
 	if diff := cmp.Diff([]string{"UDP 127.0.0.4:99 x1"}, r.flows()); diff != "" {
@@ -168,7 +168,7 @@ func TestTranslation_ConnectReportedOnce(t *testing.T) {
 			defer unix.Close(server)
 			check(t, unix.Bind(server, &unix.SockaddrInet4{Port: 99, Addr: [4]byte{127, 0, 0, 3}}))
 			check(t, unix.Listen(server, 1))
-			r.forget()
+			r.clear()
 			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, protocol)
 			if err == unix.EINVAL || err == unix.EPROTONOSUPPORT || err == unix.ENOPROTOOPT {
 				t.Skip("the kernel has no MPTCP, or it is switched off")
@@ -229,7 +229,7 @@ func TestTranslation_FailedCalls(t *testing.T) {
 			check(t, unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_CORK, 0))
 		}, []string{a}, []string{a}},
 	} {
-		for name, prepare := range map[string]func(*testing.T){"threads": needsSender, "no threads": withoutLayout} {
+		for name, prepare := range map[string]func(*testing.T){"threads": requireSender, "no threads": withoutLayout} {
 			t.Run(row.reason+", "+name, func(t *testing.T) {
 				prepare(t)
 				r := newRig(t, Sizes{})
@@ -239,7 +239,7 @@ func TestTranslation_FailedCalls(t *testing.T) {
 				fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 				check(t, err)
 				defer unix.Close(fd)
-				r.forget()
+				r.clear()
 				row.send(t, fd)
 				want := row.want
 				if name == "no threads" {

@@ -25,8 +25,8 @@ const (
 	repeated   = "repeated"   // a flow that is known
 	fresh      = "fresh"      // a flow that is new
 	// The same two where goroutines are not told apart.
-	repeatedMixed = "repeated-mixed"
-	freshMixed    = "fresh-mixed"
+	repeatedUnattributed = "repeated-mixed"
+	freshUnattributed    = "fresh-mixed"
 	// The same two in a child process of the test.
 	repeatedChild = "repeated-child"
 	freshChild    = "fresh-child"
@@ -35,7 +35,7 @@ const (
 )
 
 var ways = []string{
-	unrecorded, elsewhere, older, repeatedMixed, repeated, repeatedChild, freshMixed, fresh, freshChild, freshAlone,
+	unrecorded, elsewhere, older, repeatedUnattributed, repeated, repeatedChild, freshUnattributed, fresh, freshChild, freshAlone,
 }
 
 // BenchmarkTCP connects to a port of loopback that nobody serves, which takes a connection's whole way through the hooks
@@ -52,7 +52,7 @@ func BenchmarkTCP(b *testing.B) {
 func BenchmarkTCPAway(b *testing.B) {
 	for _, way := range []string{unrecorded, repeated, repeatedChild, fresh} {
 		b.Run(way, func(b *testing.B) {
-			away(b)
+			enterNetns(b)
 			measure(b, way, func(addr [4]byte) error {
 				addr[0], addr[1] = 198, 18+addr[1]
 				return connectRefused(addr)
@@ -180,8 +180,8 @@ func measure(b *testing.B, way string, open func(addr [4]byte) error) {
 	defer statistics.Close()
 	var p *Probe
 	if way != unrecorded {
-		if way == repeatedMixed || way == freshMixed {
-			defer mix()()
+		if way == repeatedUnattributed || way == freshUnattributed {
+			defer withoutAttribution()()
 		}
 		var leaf *cgroup.Leaf
 		p, leaf = start(b)
@@ -191,14 +191,14 @@ func measure(b *testing.B, way string, open func(addr [4]byte) error) {
 		must(b, err)
 		id := goroutine.NewID()
 		defer goroutine.Mark(id)()
-		must(b, p.OwnLabels(goroutine.Labels(), id))
+		must(b, p.AttributeLabels(goroutine.Labels(), id))
 		if way == repeatedChild || way == freshChild { // as if the test process were another one, which has started us
 			must(b, p.objects.Children.Update(uint32(os.Getpid()), uint64(id), ebpf.UpdateAny))
-			must(b, p.tellApart(1))
+			must(b, p.setProcess(1))
 		}
 		switch way {
 		case older:
-			must(b, p.WatchNewborn(leaf.ID))
+			must(b, p.TrackNewCgroups(leaf.ID))
 			fallthrough
 		case elsewhere:
 			must(b, leaf.Leave())
@@ -219,7 +219,7 @@ func measure(b *testing.B, way string, open func(addr [4]byte) error) {
 			known := n % (DefaultSizes.MaxFlows / 2)
 			if known == 0 {
 				b.StopTimer()
-				forgetAll(b, p)
+				deleteFlows(b, p)
 				b.StartTimer()
 			}
 			binary.BigEndian.PutUint32(addr[:], 127<<24|1<<16|known)
@@ -239,12 +239,12 @@ func measure(b *testing.B, way string, open func(addr [4]byte) error) {
 	}
 }
 
-// mix keeps the programs from telling goroutines apart, until undo.
-func mix() (undo func()) {
+// withoutAttribution keeps the programs from telling goroutines apart, until undo.
+func withoutAttribution() (undo func()) {
 	read := taskLayout
 	taskLayout = func() (layout, error) {
 		l, err := read()
-		l.apart = apart{mixed: "it is a benchmark"}
+		l.attribution = attribution{unattributed: "it is a benchmark"}
 		return l, err
 	}
 	return func() { taskLayout = read }
@@ -294,7 +294,7 @@ func connectTime(b *testing.B, p *Probe) uint64 {
 	return sum
 }
 
-func forgetAll(b *testing.B, p *Probe) {
+func deleteFlows(b *testing.B, p *Probe) {
 	var all []bpf.RecordFlowKey
 	var k bpf.RecordFlowKey
 	var f bpf.RecordFlow

@@ -20,7 +20,7 @@ func TestLoss_OversizedDNSSegment(t *testing.T) {
 	const size = 190 << 10
 	testenv.RequireRoot(t)
 	var client, server net.Conn
-	inside(t, func() error {
+	inNetns(t, func() error {
 		lo, err := netlink.LinkByName("lo")
 		if err != nil {
 			return err
@@ -54,7 +54,7 @@ func TestLoss_OversizedDNSSegment(t *testing.T) {
 	defer client.Close()
 	defer server.Close()
 	r := newRig(t, Sizes{})
-	r.adoptOwn()
+	r.trackOwnSockets()
 	for _, row := range []struct {
 		reason   string
 		from, to net.Conn

@@ -11,9 +11,9 @@ import (
 
 func TestCandidates_ServerNamesDisambiguate(t *testing.T) {
 	testenv.Recorded(t, "names asked for at once are told apart by what clients call the server")
-	away(t)
+	enterNetns(t)
 	r, s := newRig(t, Sizes{}), newResolver(t)
-	to := drain(t, "tcp4", away4) // not where the resolver sends its answers
+	to := drain(t, "tcp4", netnsAddr4) // not where the resolver sends its answers
 	answers, words := make(map[string][]byte), make(map[string][]byte)
 	for _, name := range []string{"a", "b", "c"} {
 		answers[name] = message(t, name+".test.", name+".test. A "+to.Addr().String())
@@ -37,14 +37,14 @@ func TestCandidates_ServerNamesDisambiguate(t *testing.T) {
 		{"a question alone, shortly after others", "b", "c", []string{"tls c.test x1, asked"}},
 		{"the same name, from then on", "b b", "b b", []string{"tls b.test x2, asked"}},
 	} {
-		r.forget()
+		r.clear()
 		for _, name := range strings.Fields(step.answers) {
 			s.answer(answers[name])
 		}
 		for _, name := range strings.Fields(step.says) {
-			say(t, to, words[name])
+			sendPayload(t, to, words[name])
 		}
-		if diff := cmp.Diff(step.want, r.heard()); diff != "" {
+		if diff := cmp.Diff(step.want, r.serverNames()); diff != "" {
 			t.Errorf("step %d, %s: names (-want +got):\n%s", i, step.reason, diff)
 		}
 	}

@@ -42,14 +42,14 @@ func TestCgroupEntry_TracksOlderCgroup(t *testing.T) {
 			g, stranger := older("a"), older("b")
 			before, after, entering := listen(t, "tcp4", "127.0.0.1:0").String(), listen(t, "tcp4", "127.0.0.1:0").String(), listen(t, "tcp4", "127.0.0.1:0").String()
 			main := g.start("wait", "tcp "+before, "wait", "tcp "+after)
-			r := newArmedRig(t, Sizes{})
-			if (r.Outside() == "") != (r.Unnamed() == "") {
-				t.Errorf("executables are not named because of %q, who comes in is not told because of %q", r.Unnamed(), r.Outside())
+			r := newTrackingRig(t, Sizes{})
+			if (r.EntriesUnreported() == "") != (r.Unnamed() == "") {
+				t.Errorf("executables are not named because of %q, who comes in is not told because of %q", r.Unnamed(), r.EntriesUnreported())
 			}
-			watched := row.watched && r.Outside() == ""
-			check(t, r.WatchEntered(stranger.id))
+			watched := row.watched && r.EntriesUnreported() == ""
+			check(t, r.TrackEntered(stranger.id))
 			if watched {
-				check(t, r.WatchEntered(g.id))
+				check(t, r.TrackEntered(g.id))
 			}
 			main()
 			if diff := cmp.Diff([]string(nil), r.flowsOf(g.id)); diff != "" {

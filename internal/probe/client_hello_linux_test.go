@@ -133,9 +133,9 @@ func read(sent []byte) (NameSource, []byte) {
 func TestClientHello_RandomCorruption(t *testing.T) {
 	const seed, hellos = 6, 400
 	random := rand.New(rand.NewPCG(seed, seed))
-	away(t)
+	enterNetns(t)
 	r := newRig(t, Sizes{})
-	to := drain(t, "tcp", away4)
+	to := drain(t, "tcp", netnsAddr4)
 	named := 0
 	for i := range hellos {
 		var extensions []ext
@@ -159,8 +159,8 @@ func TestClientHello_RandomCorruption(t *testing.T) {
 		}
 		_, err := r.NextGeneration() // so that what is known is told again
 		check(t, err)
-		r.forget()
-		say(t, to, slices.Collect(slices.Chunk(sent, 1+random.IntN(700)))...)
+		r.clear()
+		sendPayload(t, to, slices.Collect(slices.Chunk(sent, 1+random.IntN(700)))...)
 		source, text := read(sent)
 		events := seen[*NameEvent](r)
 		if len(events) != 1 {

@@ -18,11 +18,11 @@ const (
 	tcpCloseWait   = 8
 )
 
-// opensConnection reports whether a TCP socket has connected, rather than been accepted, and may still send.
+// isInitiator reports whether a TCP socket has connected, rather than been accepted, and may still send.
 //
 // The kernel counts the bytes that were acknowledged, and counts the SYN of a socket that connects with them (RFC 4898,
 // tcpEStatsAppHCThruOctetsAcked). So these are one more than the payload that was sent and acknowledged.
-func opensConnection(fd int) bool {
+func isInitiator(fd int) bool {
 	for range maxReadings {
 		before, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 		if err != nil {
@@ -54,13 +54,13 @@ func opensConnection(fd int) bool {
 // maxReadings is how often the counters of a socket are read that change meanwhile.
 const maxReadings = 1000
 
-// AdoptConnections is [Probe.AdoptSockets] for the TCP connections that a process opened, and nothing else.
-func (p *Probe) AdoptConnections(pid int, cgroup, netns uint64, opener Opener) error {
+// TrackConnections is [Probe.TrackSockets] for the TCP connections that a process opened, and nothing else.
+func (p *Probe) TrackConnections(pid int, cgroup, netns uint64, initiator Initiator) error {
 	err := eachSocket(pid, func(fd int) error {
 		if protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL); err != nil || protocol != int(flow.TCP) {
 			return nil
 		}
-		return p.adoptConnection(fd, cgroup, netns, opener)
+		return p.trackConnection(fd, cgroup, netns, initiator)
 	})
 	if err != nil {
 		return fmt.Errorf("adopt connections: %w", err)
@@ -68,18 +68,18 @@ func (p *Probe) AdoptConnections(pid int, cgroup, netns uint64, opener Opener) e
 	return nil
 }
 
-// adoptConnection lets a TCP connection that the process opened before be told as a flow, as soon as it sends something.
-func (p *Probe) adoptConnection(fd int, cgroup, netns uint64, opener Opener) error {
-	if !opensConnection(fd) {
+// trackConnection lets a TCP connection that the process opened before be told as a flow, as soon as it sends something.
+func (p *Probe) trackConnection(fd int, cgroup, netns uint64, initiator Initiator) error {
+	if !isInitiator(fd) {
 		return nil
 	}
-	key := Key{Cgroup: cgroup, Netns: networkOf(fd, netns), Protocol: flow.TCP}
+	key := Key{Cgroup: cgroup, Netns: netnsOf(fd, netns), Protocol: flow.TCP}
 	if name, err := unix.Getpeername(fd); err == nil { // else it is still connecting, and its packets say where
 		if remote, ok := addrPort(name); ok {
 			key.Addr, key.Port = remote.Addr(), remote.Port()
 		}
 	}
-	c := bpf.RecordConnection{Key: keyTo(key), Pid: uint32(opener.PID)}
+	c := bpf.RecordConnection{Key: keyTo(key), Pid: uint32(initiator.PID)}
 	if err := p.objects.Connections.Update(int32(fd), c, ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
 		return err
 	}
@@ -103,7 +103,7 @@ func (p *Probe) Connections(pid int) ([]Connection, error) {
 		if err != nil {
 			return fmt.Errorf("read cookie of connection: %w", err)
 		}
-		found = append(found, Connection{ID: cookie, Key: keyOf(c.Key), Said: c.Hint, PID: int(c.Pid)})
+		found = append(found, Connection{ID: cookie, Key: keyOf(c.Key), Hint: c.Hint, PID: int(c.Pid)})
 		return nil
 	})
 	return found, err

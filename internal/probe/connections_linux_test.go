@@ -43,37 +43,37 @@ func transfer(t *testing.T, from, to net.Conn) {
 
 func remoteOf(c net.Conn) netip.AddrPort { return c.RemoteAddr().(*net.TCPAddr).AddrPort() }
 
-func (r *rig) adoptOwn() {
+func (r *rig) trackOwnSockets() {
 	r.t.Helper()
-	check(r.t, r.AdoptSockets(os.Getpid(), r.leaf.ID, r.self.Netns, Opener{PID: r.self.PID}))
+	check(r.t, r.TrackSockets(os.Getpid(), r.leaf.ID, r.self.Netns, Initiator{PID: r.self.PID}))
 	_, err := r.NextGeneration()
 	check(r.t, err)
-	r.forget()
+	r.clear()
 }
 
 func TestConnections_EarlierOneReportedWhenItSends(t *testing.T) {
 	for _, row := range []struct {
 		reason, network, address string
-		spoken                   bool // before
+		used                     bool // before
 	}{
 		{"idle since it was opened", "tcp4", "127.0.0.1:0", false},
 		{"used before, IPv6", "tcp6", "[::1]:0", true},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
 			client, server := pair(t, row.network, row.address)
-			if row.spoken {
+			if row.used {
 				transfer(t, client, server)
 				transfer(t, server, client)
 			}
 			r := newRig(t, Sizes{})
-			r.adoptOwn()
+			r.trackOwnSockets()
 			transfer(t, server, client)
 			if got := r.flows(); len(got) > 0 {
 				t.Fatalf("what was accepted is a flow, or what only acknowledges: %v", got)
 			}
 			want := []string{text(flow.TCP, remoteOf(client), 1)}
 			for range 2 {
-				r.forget()
+				r.clear()
 				transfer(t, client, server)
 				transfer(t, client, server)
 				if diff := cmp.Diff(want, r.flows()); diff != "" {
@@ -86,7 +86,7 @@ func TestConnections_EarlierOneReportedWhenItSends(t *testing.T) {
 				_, err := r.NextGeneration()
 				check(t, err)
 			}
-			r.forget()
+			r.clear()
 			client.Close()
 			if _, err := server.Read(make([]byte, 1)); err != io.EOF {
 				t.Fatal(err)
@@ -104,7 +104,7 @@ func TestConnections_ReportedAgainInNextGeneration(t *testing.T) {
 	client, server := pair(t, "tcp4", "127.0.0.1:0")
 	transfer(t, client, server)
 	opened := seen[*FlowEvent](r)
-	r.forget()
+	r.clear()
 	generation, err := r.NextGeneration()
 	check(t, err)
 	transfer(t, client, server)
@@ -124,9 +124,9 @@ func TestConnections_ReportedAgainInNextGeneration(t *testing.T) {
 }
 
 func TestConnections_EarlierServerNameHash(t *testing.T) {
-	away(t) // names of servers on loopback are not read
+	enterNetns(t) // names of servers on loopback are not read
 	r := newRig(t, Sizes{})
-	l, err := net.Listen("tcp4", away4)
+	l, err := net.Listen("tcp4", netnsAddr4)
 	check(t, err)
 	defer l.Close()
 	client, err := net.Dial("tcp4", l.Addr().String())
@@ -143,10 +143,10 @@ func TestConnections_EarlierServerNameHash(t *testing.T) {
 	names := seen[*NameEvent](r)
 	_, err = r.NextGeneration()
 	check(t, err)
-	r.forget()
+	r.clear()
 	transfer(t, client, server)
 	events := seen[*FlowEvent](r)
-	if len(names) != 1 || len(events) != 1 || events[0].Said == 0 || events[0].Said != names[0].Hash {
+	if len(names) != 1 || len(events) != 1 || events[0].Hint == 0 || events[0].Hint != names[0].Hash {
 		t.Errorf("names %+v, then %+v", names, events)
 	}
 }
@@ -170,7 +170,7 @@ func TestConnections_ConnectingDuringStart(t *testing.T) {
 		t.Fatalf("the connection is not being opened: %v", err)
 	}
 	r := newRig(t, Sizes{})
-	r.adoptOwn()
+	r.trackOwnSockets()
 	accepted, _, err := unix.Accept(fd)
 	check(t, err)
 	defer unix.Close(accepted)
@@ -211,7 +211,7 @@ func TestConnections_BusyInitiatorAndAcceptor(t *testing.T) {
 			raw, err := c.(*net.TCPConn).SyscallConn()
 			check(t, err)
 			raw.Control(func(fd uintptr) {
-				if got := opensConnection(int(fd)); got != want {
+				if got := isInitiator(int(fd)); got != want {
 					t.Fatalf("opened: %t, want %t", got, want)
 				}
 			})
@@ -221,7 +221,7 @@ func TestConnections_BusyInitiatorAndAcceptor(t *testing.T) {
 
 func TestConnections_RetransmissionIsNoFlow(t *testing.T) {
 	testenv.RequireCommand(t, "iptables", "iptables")
-	away(t)
+	enterNetns(t)
 	r := newRig(t, Sizes{})
 	iptables := func(args ...string) {
 		t.Helper()
@@ -237,7 +237,7 @@ func TestConnections_RetransmissionIsNoFlow(t *testing.T) {
 	check(t, err)
 	_, err = r.NextGeneration()
 	check(t, err)
-	r.forget()
+	r.clear()
 	iptables(append([]string{"-D"}, rule...)...)
 	_, err = io.ReadFull(server, make([]byte, 5))
 	check(t, err)
@@ -251,9 +251,9 @@ func TestConnections_RetransmissionIsNoFlow(t *testing.T) {
 }
 
 func TestConnections_ReportedPerSendingRecording(t *testing.T) {
-	r := newApart(t)
+	r := newAttributionRig(t)
 	client, server := pair(t, "tcp4", "127.0.0.1:0")
-	check(t, r.Several(true))
+	check(t, r.SetConcurrent(true))
 	sendAs := func(id goroutine.ID) {
 		t.Helper()
 		done := make(chan struct{})
@@ -280,14 +280,14 @@ func TestConnections_ReportedPerSendingRecording(t *testing.T) {
 		{"in the next one", []goroutine.ID{second, second, first}, []goroutine.ID{second, first}},
 		{"by none of them first", []goroutine.ID{0, 0, second}, []goroutine.ID{0, second}},
 	} {
-		r.forget()
+		r.clear()
 		for _, id := range row.by {
 			sendAs(id)
 		}
 		var got []goroutine.ID
 		for _, e := range seen[*FlowEvent](r) {
 			got = append(got, e.Recording)
-			if e.Connection() == 0 || e.Recording != 0 && !has(e.Stack, "probe.TestConnections_ReportedPerSendingRecording.func1.1") {
+			if e.Connection() == 0 || e.Recording != 0 && !hasFrame(e.Stack, "probe.TestConnections_ReportedPerSendingRecording.func1.1") {
 				t.Errorf("%s: event %+v is not of the connection, or of the goroutine that sends", row.reason, e)
 			}
 		}
@@ -297,8 +297,8 @@ func TestConnections_ReportedPerSendingRecording(t *testing.T) {
 		_, err := r.NextGeneration()
 		check(t, err)
 	}
-	check(t, r.Several(false))
-	r.forget()
+	check(t, r.SetConcurrent(false))
+	r.clear()
 	sendAs(first)
 	sendAs(second)
 	if events := seen[*FlowEvent](r); len(events) != 1 || events[0].Recording != first {
@@ -309,9 +309,9 @@ func TestConnections_ReportedPerSendingRecording(t *testing.T) {
 // What a full window has held back leaves when the other end has read: here on the thread of another recording's goroutine, which does not
 // send.
 func TestConnections_DelayedPayloadIsNotTheReaders(t *testing.T) {
-	r := newApart(t)
+	r := newAttributionRig(t)
 	client, server := pair(t, "tcp4", "127.0.0.1:0")
-	check(t, r.Several(true))
+	check(t, r.SetConcurrent(true))
 	as := func(id goroutine.ID, f func()) {
 		done := make(chan struct{})
 		go func() {
@@ -341,7 +341,7 @@ func TestConnections_DelayedPayloadIsNotTheReaders(t *testing.T) {
 	if unsent == 0 {
 		t.Fatalf("all of %d bytes have left at once", written)
 	}
-	r.forget()
+	r.clear()
 	as(goroutine.NewID(), func() { _, err = io.CopyN(io.Discard, server, int64(written)) })
 	check(t, err)
 	for _, e := range seen[*FlowEvent](r) {
@@ -352,29 +352,29 @@ func TestConnections_DelayedPayloadIsNotTheReaders(t *testing.T) {
 
 // The labels of a child's goroutines say nothing, though it is the same program: who started the child is its recording.
 func TestConnections_ChildBelongsToStarter(t *testing.T) {
-	r := newApart(t)
-	check(t, r.Several(true))
+	r := newAttributionRig(t)
+	check(t, r.SetConcurrent(true))
 	to := listenForever(t)
 	id := goroutine.NewID()
 	var goOn func()
-	r.marked(id, func() {
+	r.runLabelled(id, func() {
 		goOn = group{t: t, dir: r.leaf.Path, id: r.leaf.ID}.start("stream "+to, "wait", "stream "+to, "wait")
 	})
 	_, err := r.NextGeneration()
 	check(t, err)
-	r.forget()
+	r.clear()
 	goOn()
-	r.mustBelong("TCP "+to, id)
+	r.mustBeAttributed("TCP "+to, id)
 	goOn()
 }
 
 // A child sends on a connection of this process's: no goroutine of this one does, and which recording opened it is not who sends.
 func TestConnections_ChildSendsOnInheritedSocket(t *testing.T) {
-	r := newApart(t)
-	check(t, r.Several(true))
+	r := newAttributionRig(t)
+	check(t, r.SetConcurrent(true))
 	id := goroutine.NewID()
 	var client, server net.Conn
-	r.marked(id, func() { client, server = pair(t, "tcp4", "127.0.0.1:0") })
+	r.runLabelled(id, func() { client, server = pair(t, "tcp4", "127.0.0.1:0") })
 	_, err := r.NextGeneration()
 	check(t, err)
 	file, err := client.(*net.TCPConn).File()
@@ -382,7 +382,7 @@ func TestConnections_ChildSendsOnInheritedSocket(t *testing.T) {
 	defer file.Close()
 	cmd := descendant("write")
 	cmd.ExtraFiles = []*os.File{file}
-	r.forget()
+	r.clear()
 	check(t, cmd.Run())
 	_, err = io.ReadFull(server, make([]byte, 5))
 	check(t, err)

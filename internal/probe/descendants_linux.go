@@ -10,21 +10,21 @@ import (
 	"github.com/netzero-dev/netzero/internal/goroutine"
 )
 
-// Follows reports whether all that this process starts since [Probe.Check], and all that those start, is in the scope of the
-// cgroup that Check was given, in whatever cgroup it is. Until [Probe.Scanned] that holds too for what is started by
+// TracksDescendants reports whether all that this process starts since [Probe.Check], and all that those start, is in the scope of the
+// cgroup that Check was given, in whatever cgroup it is. Until [Probe.EndScan] that holds too for what is started by
 // descendants that are older; [Probe.AddDescendant] is for these themselves. Where it is false, which takes a kernel without
 // BTF, only what is in a watched cgroup is in scope.
-func (p *Probe) Follows() bool { return p.orphans == "" }
+func (p *Probe) TracksDescendants() bool { return p.untracked == "" }
 
-// follow is for a caller that holds mu, and configures the programs afterwards.
-func (p *Probe) follow(leaf uint64, self Self) {
-	if p.Follows() {
+// trackDescendants is for a caller that holds mu, and configures the programs afterwards.
+func (p *Probe) trackDescendants(leaf uint64, self Self) {
+	if p.TracksDescendants() {
 		p.leaf, p.ancestor, p.scanning = leaf, uint32(self.PID), true
 	}
 }
 
-// Scanned says that all descendants of this process are known by now.
-func (p *Probe) Scanned() error {
+// EndScan says that all descendants of this process are known by now.
+func (p *Probe) EndScan() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.scanning = false

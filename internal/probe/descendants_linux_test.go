@@ -14,11 +14,11 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// mustFollow fails the test on a kernel without BTF; those that tests run on all have it.
-func (r *rig) mustFollow() {
+// mustTrackDescendants fails the test on a kernel without BTF; those that tests run on all have it.
+func (r *rig) mustTrackDescendants() {
 	r.t.Helper()
-	if !r.Follows() {
-		r.t.Fatalf("descendants are not followed: %s", r.orphans)
+	if !r.TracksDescendants() {
+		r.t.Fatalf("descendants are not followed: %s", r.untracked)
 	}
 }
 
@@ -44,18 +44,18 @@ func TestDescendants_InScopeInAnyCgroup(t *testing.T) {
 	testenv.Recorded(t, "descendants that have left the test's cgroup are in scope")
 	older := newGroup(t, filepath.Join(currentCgroup(t), fmt.Sprintf("probe-test-%d-older", os.Getpid())))
 	r := newRig(t, Sizes{})
-	r.mustFollow()
-	check(t, r.Scanned())
-	check(t, r.WatchNewborn(r.leaf.ID))
+	r.mustTrackDescendants()
+	check(t, r.EndScan())
+	check(t, r.TrackNewCgroups(r.leaf.ID))
 	tcp, udp := listen(t, "tcp4", "127.0.0.1:0").String(), silent(t, "udp4", "127.0.0.1:0").String()
-	rejected := r.beside("rejected")
-	check(t, r.Disregard(rejected.id))
+	rejected := r.sibling("rejected")
+	check(t, r.Ignore(rejected.id))
 	for _, where := range []struct {
 		reason string
 		group
 	}{
 		{"older than the leaf", older},
-		{"younger, beside it", r.beside("younger")},
+		{"younger, beside it", r.sibling("younger")},
 		{"younger, and nobody's as user space says", rejected},
 		{"nested in the leaf", newGroup(t, filepath.Join(r.leaf.Path, "nested"))},
 	} {
@@ -71,7 +71,7 @@ func TestDescendants_InScopeInAnyCgroup(t *testing.T) {
 				t.Run(where.reason+", "+way+", "+row.act, func(t *testing.T) {
 					_, err := r.NextGeneration()
 					check(t, err)
-					r.forget()
+					r.clear()
 					run(row.act)
 					if diff := cmp.Diff([]string{row.flow}, r.flowsOf(r.leaf.ID)); diff != "" {
 						t.Errorf("flows (-want +got):\n%s", diff)
@@ -88,18 +88,18 @@ func TestDescendants_InScopeInAnyCgroup(t *testing.T) {
 
 // A descendant of a test has its children in the test's recording, wherever they are.
 func TestDescendants_RecordingOfStarter(t *testing.T) {
-	r := newApart(t)
+	r := newAttributionRig(t)
 	to := listen(t, "tcp4", "127.0.0.1:0").String()
 	id := goroutine.NewID()
-	r.marked(id, func() { r.beside("elsewhere").run("spawn tcp " + to) })
-	r.mustBelong("TCP "+to, id)
+	r.runLabelled(id, func() { r.sibling("elsewhere").run("spawn tcp " + to) })
+	r.mustBeAttributed("TCP "+to, id)
 }
 
 func TestDescendants_BindInOtherCgroup(t *testing.T) {
 	testenv.RequireRoot(t)
 	r := newRig(t, Sizes{})
-	r.mustFollow()
-	r.beside("server").run("listen 127.0.0.1:0")
+	r.mustTrackDescendants()
+	r.sibling("server").run("listen 127.0.0.1:0")
 	if !slices.ContainsFunc(seen[*BindEvent](r), func(e *BindEvent) bool {
 		return e.Cgroup == r.leaf.ID && e.Addr.IsLoopback() && e.PID != os.Getpid()
 	}) {
@@ -115,13 +115,13 @@ func TestDescendants_OlderThanRecording(t *testing.T) {
 	tcp, other := listen(t, "tcp4", "127.0.0.1:0").String(), listen(t, "tcp4", "127.0.0.1:0").String()
 	goOn := elsewhere.start("wait", "spawn tcp "+other, "wait", "tcp "+tcp, "wait", "spawn tcp "+tcp)
 	r := newRig(t, Sizes{})
-	r.mustFollow()
+	r.mustTrackDescendants()
 	goOn() // and its child has this process as a parent's parent
 	if diff := cmp.Diff([]string{"TCP " + other}, r.flowsOf(r.leaf.ID)); diff != "" {
 		t.Errorf("flows of a child (-want +got):\n%s", diff)
 	}
-	r.forget()
-	check(t, r.Scanned())
+	r.clear()
+	check(t, r.EndScan())
 	goOn()
 	if got := r.flowsOf(r.leaf.ID); got != nil {
 		t.Errorf("flows of one of which nobody has said that it is a descendant: %v", got)

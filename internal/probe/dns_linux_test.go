@@ -128,7 +128,7 @@ func pack(t *testing.T, compress bool, question string, records ...string) []byt
 // dial opens a connection that is refused, and returns the name part of the key if the flow was new.
 func (r *rig) dial(to string) (name uint64, isNew bool) {
 	r.t.Helper()
-	r.forget()
+	r.clear()
 	name, _, isNew = r.dialSince(to)
 	return name, isNew
 }
@@ -286,7 +286,7 @@ func TestDNS_AnswersDelivered(t *testing.T) {
 	big := message(t, "big.test.", records...)
 	prefixed := append(binary.BigEndian.AppendUint16(nil, uint16(len(big))), big...)
 
-	r.forget()
+	r.clear()
 	s.answer(small)
 	s.answer(small) // says nothing new
 	s.answer(long)
@@ -389,7 +389,7 @@ func TestDNS_UnsolicitedAnswerIsNoEvidence(t *testing.T) {
 	check(t, err)
 	defer c.Close()
 	s.reply(asked, message(t, "a.test.", "a.test. A 127.0.0.78"))
-	r.forget()
+	r.clear()
 	for range 2 {
 		_, err = s.udp.WriteTo(whole, c.LocalAddr())
 		check(t, err)
@@ -438,7 +438,7 @@ func (r *rig) questions() (asked []string) {
 	r.t.Helper()
 	for _, e := range seen[*QuestionEvent](r) {
 		asked = append(asked, fmt.Sprintf("%q %d", e.Name, e.Type))
-		if e.Cgroup != r.leaf.ID || e.Opener.PID == 0 {
+		if e.Cgroup != r.leaf.ID || e.Initiator.PID == 0 {
 			r.t.Errorf("%q is asked by %+v", e.Name, e)
 		}
 	}
@@ -447,7 +447,7 @@ func (r *rig) questions() (asked []string) {
 
 func TestQuestions_ReportedOncePerGeneration(t *testing.T) {
 	r, s := newRig(t, Sizes{}), newResolver(t)
-	r.forget()
+	r.clear()
 	label := strings.Repeat("a", 63)
 	long := strings.Join([]string{label, label, label, label[:61]}, ".") + "."
 	for _, row := range []struct {
@@ -473,13 +473,13 @@ func TestQuestions_ReportedOncePerGeneration(t *testing.T) {
 		check(t, b.Question(dnsmessage.Question{Name: dnsmessage.MustNewName(row.name), Type: row.kind, Class: dnsmessage.ClassINET}))
 		question, err := b.Finish()
 		check(t, err)
-		r.forget()
+		r.clear()
 		s.reply(question, []byte("no answer"))
 		if diff := cmp.Diff(row.want, r.questions()); diff != "" {
 			t.Errorf("%s %s (-want +got):\n%s", row.kind, row.name, diff)
 		}
 	}
-	r.forget()
+	r.clear()
 	_, err := r.NextGeneration()
 	check(t, err)
 	s.answer(message(t, "a.test."))
@@ -523,7 +523,7 @@ func TestDNS_FirstAddressReportedPerGeneration(t *testing.T) {
 			answer []byte
 			want   int
 		}{{without, 0}, {with, 1}, {with, 0}, {without, 0}} {
-			r.forget()
+			r.clear()
 			s.answer(step.answer)
 			if got := len(seen[*DNSEvent](r)); got != step.want {
 				t.Errorf("step %d: %d answers are told, want %d", i, got, step.want)
@@ -534,7 +534,7 @@ func TestDNS_FirstAddressReportedPerGeneration(t *testing.T) {
 
 func TestQuestions_OverTCP(t *testing.T) {
 	r, s := newRig(t, Sizes{}), newResolver(t)
-	r.forget()
+	r.clear()
 	c, err := net.Dial("tcp4", resolverAddr)
 	check(t, err)
 	server, err := s.tcp.Accept()

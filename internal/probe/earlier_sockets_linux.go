@@ -15,13 +15,13 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// AdoptSockets makes up for what was not seen of a process before its cgroup came into scope. Its sockets that are no TCP
+// TrackSockets makes up for what was not seen of a process before its cgroup came into scope. Its sockets that are no TCP
 // streams belong to the cgroup in which they were made, and what they are connected to was told before anybody listened: they
 // are put in scope. Those that are bound, and TCP listeners, are delivered as a [BindEvent]. TCP connections that it opened, and
-// did not accept, are told as flows when they send something (see [Key.Connection]). opener is who is said to use them;
+// did not accept, are told as flows when they send something (see [Key.Connection]). initiator is who is said to use them;
 // netns is the cookie of the process's network namespace, where the kernel does not tell it.
-func (p *Probe) AdoptSockets(pid int, cgroup, netns uint64, opener Opener) error {
-	err := eachSocket(pid, func(fd int) error { return p.adopt(fd, cgroup, netns, opener) })
+func (p *Probe) TrackSockets(pid int, cgroup, netns uint64, initiator Initiator) error {
+	err := eachSocket(pid, func(fd int) error { return p.trackSocket(fd, cgroup, netns, initiator) })
 	if err != nil {
 		return fmt.Errorf("adopt sockets: %w", err)
 	}
@@ -71,8 +71,8 @@ func eachSocket(pid int, do func(fd int) error) error {
 	return nil
 }
 
-// adopt makes up for one socket, if it is one of IP.
-func (p *Probe) adopt(fd int, cgroup, netns uint64, opener Opener) error {
+// trackSocket makes up for one socket, if it is one of IP.
+func (p *Probe) trackSocket(fd int, cgroup, netns uint64, initiator Initiator) error {
 	number, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
 	if err != nil {
 		return nil // closed meanwhile, or no socket after all
@@ -92,27 +92,27 @@ func (p *Probe) adopt(fd int, cgroup, netns uint64, opener Opener) error {
 	switch protocol {
 	case flow.TCP:
 		if listens, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); listens != 0 {
-			p.tellBind(fd, cgroup, netns, protocol, opener)
+			p.reportBind(fd, cgroup, netns, protocol, initiator)
 			return nil
 		}
 		const resolver = 53 // what is asked there is read
 		if name, err := unix.Getpeername(fd); err == nil {
 			if remote, ok := addrPort(name); ok && remote.Port() == resolver {
-				if err := p.adoptPeer(fd, cgroup, netns, protocol, opener); err != nil {
+				if err := p.trackConnected(fd, cgroup, netns, protocol, initiator); err != nil {
 					return err
 				}
 			}
 		}
-		return p.adoptConnection(fd, cgroup, netns, opener)
+		return p.trackConnection(fd, cgroup, netns, initiator)
 	case flow.UDP, flow.UDPLite:
-		p.tellBind(fd, cgroup, netns, protocol, opener)
-		return p.adoptPeer(fd, cgroup, netns, protocol, opener)
+		p.reportBind(fd, cgroup, netns, protocol, initiator)
+		return p.trackConnected(fd, cgroup, netns, protocol, initiator)
 	}
 	return nil
 }
 
-// tellBind delivers what the hook would have, had it seen the socket bind.
-func (p *Probe) tellBind(fd int, cgroup, netns uint64, protocol flow.Protocol, opener Opener) {
+// reportBind delivers what the hook would have, had it seen the socket bind.
+func (p *Probe) reportBind(fd int, cgroup, netns uint64, protocol flow.Protocol, initiator Initiator) {
 	name, err := unix.Getsockname(fd)
 	if err != nil {
 		return
@@ -122,20 +122,20 @@ func (p *Probe) tellBind(fd int, cgroup, netns uint64, protocol flow.Protocol, o
 		return
 	}
 	p.queue.add(&BindEvent{
-		Key:    Key{Cgroup: cgroup, Netns: networkOf(fd, netns), Addr: local.Addr(), Port: local.Port(), Protocol: protocol},
-		Opener: opener,
+		Key:       Key{Cgroup: cgroup, Netns: netnsOf(fd, netns), Addr: local.Addr(), Port: local.Port(), Protocol: protocol},
+		Initiator: initiator,
 	})
 }
 
-// networkOf returns the cookie of a socket's network namespace: from Linux 5.14 on the kernel tells it, else it is its holder's.
-func networkOf(fd int, holders uint64) uint64 {
+// netnsOf returns the cookie of a socket's network namespace: from Linux 5.14 on the kernel tells it, else it is its holder's.
+func netnsOf(fd int, holders uint64) uint64 {
 	if cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE); err == nil {
 		return cookie
 	}
 	return holders
 }
 
-func (p *Probe) adoptPeer(fd int, cgroup, netns uint64, protocol flow.Protocol, opener Opener) error {
+func (p *Probe) trackConnected(fd int, cgroup, netns uint64, protocol flow.Protocol, initiator Initiator) error {
 	s := bpf.RecordSocket{Cgroup: cgroup}
 	if name, err := unix.Getpeername(fd); err == nil {
 		remote, ok := addrPort(name)
@@ -143,11 +143,11 @@ func (p *Probe) adoptPeer(fd int, cgroup, netns uint64, protocol flow.Protocol, 
 			return nil
 		}
 		s.Connected = keyTo(Key{
-			Cgroup: cgroup, Netns: networkOf(fd, netns), Addr: remote.Addr(), Port: remote.Port(), Protocol: protocol,
+			Cgroup: cgroup, Netns: netnsOf(fd, netns), Addr: remote.Addr(), Port: remote.Port(), Protocol: protocol,
 		})
-		s.ConnectedBy.Pid = uint32(opener.PID)
-		copy(s.ConnectedBy.Comm[:len(s.ConnectedBy.Comm)-1], opener.Comm)
-		copy(s.ConnectedBy.Executable[:len(s.ConnectedBy.Executable)-1], opener.Executable)
+		s.ConnectedBy.Pid = uint32(initiator.PID)
+		copy(s.ConnectedBy.Comm[:len(s.ConnectedBy.Comm)-1], initiator.Comm)
+		copy(s.ConnectedBy.Executable[:len(s.ConnectedBy.Executable)-1], initiator.Executable)
 	}
 	return p.putInScope(fd, s)
 }

@@ -41,7 +41,7 @@ func TestExecutables_EachInitiatorReported(t *testing.T) {
 			} else {
 				to = silent(t, "udp4", "127.0.0.1:0")
 			}
-			r.forget()
+			r.clear()
 			opens := func(path string) {
 				t.Helper()
 				cmd := child(t, "")

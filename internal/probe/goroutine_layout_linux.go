@@ -10,47 +10,18 @@ import (
 	"github.com/netzero-dev/netzero/internal/goroutine"
 )
 
-// apart is where the programs find what tells the goroutines of this process apart. Where something is unknown all of it is
+// attribution is where the programs find what tells the goroutines of this process apart. Where something is unknown all of it is
 // zero, and recordings that overlap are mixed.
-type apart struct {
-	goroutine bpf.RecordGoroutineLayout
-	mixed     string // why all is zero
+type attribution struct {
+	goroutine    bpf.RecordGoroutineLayout
+	unattributed string // why all is zero
 }
 
-// findFamily asks the kernel's BTF for what tells who descends from whom. Where that is missing, all of it is zero.
-func findFamily(kernel *btf.Spec) (family bpf.RecordFamilyLayout, missing string) {
-	missing = findMembers(kernel, []member{
-		{&family.Tgid, "task_struct", [][]string{{"tgid"}}},
-		{&family.Parent, "task_struct", [][]string{{"real_parent"}}},
-		{&family.Signal, "task_struct", [][]string{{"signal"}}},
-		{&family.Live, "signal_struct", [][]string{{"live"}}},
-	})
-	return family, missing
-}
-
-// findPIDNamespace asks it for what tells in which pid namespace a task is. Where that is missing, all of it is zero.
-func findPIDNamespace(kernel *btf.Spec) (pidNamespace bpf.RecordPidNamespaceLayout) {
-	missing := findMembers(kernel, []member{
-		{&pidNamespace.ThreadPid, "task_struct", [][]string{{"thread_pid"}}},
-		{&pidNamespace.Level, "pid", [][]string{{"level"}}},
-		{&pidNamespace.Numbers, "pid", [][]string{{"numbers"}}},
-		{&pidNamespace.Nr, "upid", [][]string{{"nr"}}},
-		{&pidNamespace.Ns, "upid", [][]string{{"ns"}}},
-		{&pidNamespace.Inum, "pid_namespace", [][]string{{"ns", "inum"}}},
-	})
-	var upid *btf.Struct
-	if err := kernel.TypeByName("upid", &upid); missing != "" || err != nil {
-		return bpf.RecordPidNamespaceLayout{}
-	}
-	pidNamespace.Upid = upid.Size
-	return pidNamespace
-}
-
-// findApart asks the kernel's BTF, and the Go runtime of this process.
-func findApart(kernel *btf.Spec) (a apart) {
+// findAttribution asks the kernel's BTF, and the Go runtime of this process.
+func findAttribution(kernel *btf.Spec) (a attribution) {
 	g, err := goroutine.Find()
 	if err != nil {
-		return apart{mixed: err.Error()}
+		return attribution{unattributed: err.Error()}
 	}
 	a.goroutine = bpf.RecordGoroutineLayout{
 		Slot: g.Slot, Key: g.Key, KeyLength: g.KeyLength, List: g.List,
@@ -65,10 +36,10 @@ func findApart(kernel *btf.Spec) (a apart) {
 		members = append(members, member{&a.goroutine.Thread, "task_struct", [][]string{{"thread", "fsbase"}}})
 	}
 	if err != nil {
-		return apart{mixed: err.Error()}
+		return attribution{unattributed: err.Error()}
 	}
 	if missing := findMembers(kernel, members); missing != "" {
-		return apart{mixed: missing}
+		return attribution{unattributed: missing}
 	}
 	return a
 }

@@ -20,12 +20,12 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// newApart is a rig that tells goroutines apart.
-func newApart(t *testing.T) *rig {
+// newAttributionRig is a rig that tells goroutines apart.
+func newAttributionRig(t *testing.T) *rig {
 	t.Helper()
 	r := newRig(t, Sizes{})
-	if goroutines, children := r.Mixed(); goroutines != "" || children != "" {
-		t.Fatalf("goroutines are mixed: %q, children: %q", goroutines, children)
+	if goroutines, children := r.Unattributed(); goroutines != "" || children != "" {
+		t.Fatalf("goroutines are unattributed: %q, children: %q", goroutines, children)
 	}
 	return r
 }
@@ -41,20 +41,20 @@ func (r *rig) recordings() map[string][]goroutine.ID {
 	return found
 }
 
-func (r *rig) mustBelong(to string, id goroutine.ID) {
+func (r *rig) mustBeAttributed(to string, id goroutine.ID) {
 	r.t.Helper()
 	if got := r.recordings()[to]; len(got) != 1 || got[0] != id {
 		r.t.Errorf("%s is of %q, want %q", to, got, id)
 	}
 }
 
-// marked runs f in a goroutine that belongs to a recording.
-func (r *rig) marked(id goroutine.ID, f func()) {
+// runLabelled runs f in a goroutine that belongs to a recording.
+func (r *rig) runLabelled(id goroutine.ID, f func()) {
 	r.t.Helper()
 	done := make(chan error, 1)
 	go func() {
 		defer goroutine.Mark(id)()
-		err := r.Own(id)
+		err := r.AttributeGoroutine(id)
 		f()
 		done <- err
 	}()
@@ -63,7 +63,7 @@ func (r *rig) marked(id goroutine.ID, f func()) {
 
 func TestAttribution_ParallelGoroutines(t *testing.T) {
 	testenv.Recorded(t, "parallel tests are told apart, goroutine by goroutine")
-	r := newApart(t)
+	r := newAttributionRig(t)
 	const tests, each = 64, 20
 	ids := make([]goroutine.ID, tests)
 	var wait sync.WaitGroup
@@ -111,10 +111,10 @@ func send(to string) {
 }
 
 func TestAttribution_ReplacedLabels(t *testing.T) {
-	r := newApart(t)
+	r := newAttributionRig(t)
 	id := goroutine.NewID()
 	dial := func(port int) { net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port)) }
-	r.marked(id, func() {
+	r.runLabelled(id, func() {
 		pprof.Do(context.Background(), pprof.Labels("replaced", "yes"), func(context.Context) {
 			dial(1)
 			done := make(chan bool)
@@ -132,47 +132,47 @@ func TestAttribution_ReplacedLabels(t *testing.T) {
 	other := make(chan bool)
 	go func() { defer close(other); dial(5) }()
 	<-other
-	r.mustBelong("TCP 127.0.0.1:1", id)
-	r.mustBelong("TCP 127.0.0.1:2", id)
-	r.mustBelong("TCP 127.0.0.1:3", 0) // a goroutine without the label, whose parent is none that has been marked
-	r.mustBelong("TCP 127.0.0.1:4", id)
-	r.mustBelong("TCP 127.0.0.1:5", 0)
+	r.mustBeAttributed("TCP 127.0.0.1:1", id)
+	r.mustBeAttributed("TCP 127.0.0.1:2", id)
+	r.mustBeAttributed("TCP 127.0.0.1:3", 0) // a goroutine without the label, whose parent is none that has been marked
+	r.mustBeAttributed("TCP 127.0.0.1:4", id)
+	r.mustBeAttributed("TCP 127.0.0.1:5", 0)
 }
 
 func TestAttribution_GoroutineReleased(t *testing.T) {
-	r := newApart(t)
+	r := newAttributionRig(t)
 	id := goroutine.NewID()
-	r.marked(id, func() {
+	r.runLabelled(id, func() {
 		pprof.SetGoroutineLabels(context.Background())
 		net.Dial("tcp", "127.0.0.1:1")
-		check(t, r.Own(0))
+		check(t, r.AttributeGoroutine(0))
 		net.Dial("tcp", "127.0.0.1:2")
 	})
-	r.mustBelong("TCP 127.0.0.1:1", id)
-	r.mustBelong("TCP 127.0.0.1:2", 0)
+	r.mustBeAttributed("TCP 127.0.0.1:1", id)
+	r.mustBeAttributed("TCP 127.0.0.1:2", 0)
 }
 
 func TestAttribution_KnownLabelSet(t *testing.T) {
-	r := newApart(t)
+	r := newAttributionRig(t)
 	read, known := goroutine.NewID(), goroutine.NewID()
-	r.marked(read, func() {
+	r.runLabelled(read, func() {
 		net.Dial("tcp", "127.0.0.1:1")
-		check(t, r.OwnLabels(goroutine.Labels(), known))
+		check(t, r.AttributeLabels(goroutine.Labels(), known))
 		net.Dial("tcp", "127.0.0.1:2")
 		done := make(chan bool)
 		go func() { defer close(done); net.Dial("tcp", "127.0.0.1:3") }()
 		<-done
-		check(t, r.OwnLabels(goroutine.Labels(), 0))
+		check(t, r.AttributeLabels(goroutine.Labels(), 0))
 		net.Dial("tcp", "127.0.0.1:4")
 	})
-	r.mustBelong("TCP 127.0.0.1:1", read)
-	r.mustBelong("TCP 127.0.0.1:2", known)
-	r.mustBelong("TCP 127.0.0.1:3", known)
-	r.mustBelong("TCP 127.0.0.1:4", read)
+	r.mustBeAttributed("TCP 127.0.0.1:1", read)
+	r.mustBeAttributed("TCP 127.0.0.1:2", known)
+	r.mustBeAttributed("TCP 127.0.0.1:3", known)
+	r.mustBeAttributed("TCP 127.0.0.1:4", read)
 }
 
 func TestAttribution_OtherLabels(t *testing.T) {
-	r := newApart(t)
+	r := newAttributionRig(t)
 	id := goroutine.NewID()
 	labels := func(n int) (pairs []string) {
 		for i := range n {
@@ -189,13 +189,13 @@ func TestAttribution_OtherLabels(t *testing.T) {
 			net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", n))
 		}()
 		<-done
-		r.mustBelong(fmt.Sprintf("TCP 127.0.0.1:%d", n), want)
+		r.mustBeAttributed(fmt.Sprintf("TCP 127.0.0.1:%d", n), want)
 	}
 }
 
 func TestAttribution_ChildProcesses(t *testing.T) {
 	testenv.Recorded(t, "child processes belong to the parallel test that started them")
-	r := newApart(t)
+	r := newAttributionRig(t)
 	ids := []goroutine.ID{goroutine.NewID(), goroutine.NewID()}
 	var wait sync.WaitGroup
 	var servers [][]string
@@ -206,7 +206,7 @@ func TestAttribution_ChildProcesses(t *testing.T) {
 		}
 		servers = append(servers, to)
 		wait.Go(func() {
-			r.marked(id, func() {
+			r.runLabelled(id, func() {
 				child := descendant("tcp "+to[0], "spawn tcp "+to[1], "orphan tcp "+to[2])
 				if err := child.Run(); err != nil {
 					t.Error(err)
@@ -218,7 +218,7 @@ func TestAttribution_ChildProcesses(t *testing.T) {
 	for i, id := range ids {
 		for _, to := range servers[i] {
 			eventually(t, "a flow to "+to, func() bool { return len(r.recordings()["TCP "+to]) > 0 })
-			r.mustBelong("TCP "+to, id)
+			r.mustBeAttributed("TCP "+to, id)
 		}
 	}
 	eventually(t, "a table of processes without those that have ended and were seen to", func() bool {
@@ -233,7 +233,7 @@ func TestAttribution_ChildProcesses(t *testing.T) {
 
 // Since Linux 7.0 the kernel does not run a program on a tracepoint where another task was preempted in the middle of it.
 func TestAttribution_ForksDuringThreadStarts(t *testing.T) {
-	r := newApart(t)
+	r := newAttributionRig(t)
 	stop := make(chan bool)
 	var threads, children sync.WaitGroup
 	for range 4 {
@@ -253,9 +253,9 @@ func TestAttribution_ForksDuringThreadStarts(t *testing.T) {
 	for range 4 {
 		id := goroutine.NewID()
 		children.Go(func() {
-			r.marked(id, func() {
+			r.runLabelled(id, func() {
 				for range 5 {
-					r.mustOwnChild(id)
+					r.mustTrackChild(id)
 				}
 			})
 		})
@@ -268,8 +268,8 @@ func TestAttribution_ForksDuringThreadStarts(t *testing.T) {
 	}
 }
 
-// mustOwnChild starts a process, which has to be of a recording.
-func (r *rig) mustOwnChild(id goroutine.ID) {
+// mustTrackChild starts a process, which has to be of a recording.
+func (r *rig) mustTrackChild(id goroutine.ID) {
 	child := descendant("wait")
 	stdin, err := child.StdinPipe()
 	if err == nil {
@@ -301,7 +301,7 @@ func misses(t *testing.T, program *ebpf.Program) uint64 {
 }
 
 func TestAttribution_ReusedProcessID(t *testing.T) {
-	r := newApart(t)
+	r := newAttributionRig(t)
 	to := listen(t, "tcp4", "127.0.0.1:0").String()
 	const ahead = 2000
 	for first, second := 0, 0; second <= first || second > first+ahead; { // again where the ids have come round
@@ -315,14 +315,14 @@ func TestAttribution_ReusedProcessID(t *testing.T) {
 		check(t, child.Run())
 		second = child.Process.Pid
 	}
-	r.mustBelong("UDP "+to, 0)
+	r.mustBeAttributed("UDP "+to, 0)
 }
 
 func TestAttribution_ChildOfNoRecording(t *testing.T) {
-	r := newApart(t)
+	r := newAttributionRig(t)
 	to := listen(t, "tcp4", "127.0.0.1:0").String()
 	check(t, descendant("tcp "+to).Run())
-	r.mustBelong("TCP "+to, 0)
+	r.mustBeAttributed("TCP "+to, 0)
 }
 
 func TestAttribution_WrongLayoutDetected(t *testing.T) {
@@ -334,7 +334,7 @@ func TestAttribution_WrongLayoutDetected(t *testing.T) {
 	for reason, spoil := range map[string]func(*layout){
 		"the programs do not find the label": func(l *layout) { l.goroutine.Labels += 8 },
 		"the programs do not find the stack": func(l *layout) { l.goroutine.SyscallBp -= 16 },
-		"it is a test":                       func(l *layout) { l.apart = apart{mixed: "it is a test"} },
+		"it is a test":                       func(l *layout) { l.attribution = attribution{unattributed: "it is a test"} },
 	} {
 		t.Run(reason, func(t *testing.T) {
 			taskLayout = func() (layout, error) {
@@ -343,12 +343,12 @@ func TestAttribution_WrongLayoutDetected(t *testing.T) {
 				return wrong, nil
 			}
 			r := newRig(t, Sizes{})
-			if goroutines, _ := r.Mixed(); !strings.Contains(goroutines, reason) {
+			if goroutines, _ := r.Unattributed(); !strings.Contains(goroutines, reason) {
 				t.Fatalf("goroutines are mixed because %q, want %q", goroutines, reason)
 			}
 			to := listen(t, "tcp4", "127.0.0.1:0").String()
-			r.marked(goroutine.NewID(), func() { speak("tcp", to) })
-			r.mustBelong("TCP "+to, 0)
+			r.runLabelled(goroutine.NewID(), func() { dialAndSend("tcp", to) })
+			r.mustBeAttributed("TCP "+to, 0)
 			if e := seen[*FlowEvent](r)[0]; e.Stack != nil {
 				t.Errorf("it has a stack: %+v", e.Stack)
 			}

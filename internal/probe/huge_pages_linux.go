@@ -7,20 +7,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readable is how many probes read the goroutines of this process, and whether it had no huge pages before.
-var readable struct {
+// hugePages is how many probes read the goroutines of this process, and whether it had no huge pages before.
+var hugePages struct {
 	sync.Mutex
 	probes int
 	before int
 }
 
-// keepReadable keeps the kernel from collecting memory of this process in huge pages: what is being collected is unmapped
+// disableHugePages keeps the kernel from collecting memory of this process in huge pages: what is being collected is unmapped
 // meanwhile, and the programs, which cannot wait for it, would not know whose a flow is. Processes that are started
 // until the last probe is closed inherit that; all they can lose is a little speed.
-func keepReadable() error {
-	readable.Lock()
-	defer readable.Unlock()
-	if readable.probes == 0 {
+func disableHugePages() error {
+	hugePages.Lock()
+	defer hugePages.Unlock()
+	if hugePages.probes == 0 {
 		before, err := unix.PrctlRetInt(unix.PR_GET_THP_DISABLE, 0, 0, 0, 0)
 		if err != nil {
 			return fmt.Errorf("ask whether the process has huge pages: %w", err)
@@ -30,18 +30,18 @@ func keepReadable() error {
 				return err
 			}
 		}
-		readable.before = before
+		hugePages.before = before
 	}
-	readable.probes++
+	hugePages.probes++
 	return nil
 }
 
-// letGo undoes what keepReadable has done once.
-func letGo() error {
-	readable.Lock()
-	defer readable.Unlock()
-	readable.probes--
-	if readable.probes > 0 || readable.before != 0 {
+// restoreHugePages undoes what disableHugePages has done once.
+func restoreHugePages() error {
+	hugePages.Lock()
+	defer hugePages.Unlock()
+	hugePages.probes--
+	if hugePages.probes > 0 || hugePages.before != 0 {
 		return nil
 	}
 	return setHugePages(true)

@@ -23,9 +23,9 @@ func TestHugePages_DisabledWhileGoroutinesAreRead(t *testing.T) {
 	}
 	before := disabled()
 	t.Run("recorded", func(t *testing.T) {
-		newApart(t)
+		newAttributionRig(t)
 		t.Run("twice", func(t *testing.T) {
-			newApart(t)
+			newAttributionRig(t)
 		})
 		if disabled() == 0 {
 			t.Error("huge pages are collected although a probe reads goroutines")
@@ -37,7 +37,7 @@ func TestHugePages_DisabledWhileGoroutinesAreRead(t *testing.T) {
 }
 
 func TestAttribution_UnreadableGoroutine(t *testing.T) {
-	r := newApart(t)
+	r := newAttributionRig(t)
 	page, err := unix.Mmap(-1, 0, unix.Getpagesize(), unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	check(t, err)
 	t.Cleanup(func() { check(t, unix.Munmap(page)) })
@@ -50,8 +50,8 @@ func TestAttribution_UnreadableGoroutine(t *testing.T) {
 		net.Dial("tcp", "127.1.0.2:9")
 	}()
 	<-done
-	r.mustBelong("TCP 127.1.0.1:9", goroutine.Unread)
-	r.mustBelong("TCP 127.1.0.2:9", 0)
+	r.mustBeAttributed("TCP 127.1.0.1:9", goroutine.Unread)
+	r.mustBeAttributed("TCP 127.1.0.2:9", 0)
 }
 
 // labelsAt is a context whose goroutine labels stand at an address.

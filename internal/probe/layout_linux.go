@@ -19,10 +19,10 @@ type layout struct {
 	bpf.RecordLayout
 	unnamed      string // why the executable's are zero
 	sender              // who sends a packet
-	apart               // how goroutines are told apart
+	attribution         // how goroutines are told apart
 	family       bpf.RecordFamilyLayout
 	pidNamespace bpf.RecordPidNamespaceLayout
-	orphans      string // why family is zero
+	untracked    string // why family is zero
 }
 
 // member is where to read something in the kernel: the path of a member of a struct. Kernels may have either of several.
@@ -38,7 +38,7 @@ var taskLayout = sync.OnceValues(readTaskLayout)
 func readTaskLayout() (l layout, err error) {
 	kernel, err := btf.LoadKernelSpec()
 	if errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, btf.ErrNotFound) || errors.Is(err, os.ErrPermission) {
-		return layout{unnamed: noBTF, apart: apart{mixed: noBTF}, orphans: noBTF}, nil
+		return layout{unnamed: noBTF, attribution: attribution{unattributed: noBTF}, untracked: noBTF}, nil
 	}
 	if err != nil {
 		return l, fmt.Errorf("read the kernel's BTF: %w", err)
@@ -63,10 +63,39 @@ func readTaskLayout() (l layout, err error) {
 		{&l.End, "mm_struct", [][]string{{"arg_end"}}},
 	})
 	l.sender = findSender(kernel)
-	l.apart = findApart(kernel)
-	l.family, l.orphans = findFamily(kernel)
+	l.attribution = findAttribution(kernel)
+	l.family, l.untracked = findFamily(kernel)
 	l.pidNamespace = findPIDNamespace(kernel)
 	return l, nil
+}
+
+// findFamily asks the kernel's BTF for what tells who descends from whom. Where that is missing, all of it is zero.
+func findFamily(kernel *btf.Spec) (family bpf.RecordFamilyLayout, missing string) {
+	missing = findMembers(kernel, []member{
+		{&family.Tgid, "task_struct", [][]string{{"tgid"}}},
+		{&family.Parent, "task_struct", [][]string{{"real_parent"}}},
+		{&family.Signal, "task_struct", [][]string{{"signal"}}},
+		{&family.Live, "signal_struct", [][]string{{"live"}}},
+	})
+	return family, missing
+}
+
+// findPIDNamespace asks it for what tells in which pid namespace a task is. Where that is missing, all of it is zero.
+func findPIDNamespace(kernel *btf.Spec) (pidNamespace bpf.RecordPidNamespaceLayout) {
+	missing := findMembers(kernel, []member{
+		{&pidNamespace.ThreadPid, "task_struct", [][]string{{"thread_pid"}}},
+		{&pidNamespace.Level, "pid", [][]string{{"level"}}},
+		{&pidNamespace.Numbers, "pid", [][]string{{"numbers"}}},
+		{&pidNamespace.Nr, "upid", [][]string{{"nr"}}},
+		{&pidNamespace.Ns, "upid", [][]string{{"ns"}}},
+		{&pidNamespace.Inum, "pid_namespace", [][]string{{"ns", "inum"}}},
+	})
+	var upid *btf.Struct
+	if err := kernel.TypeByName("upid", &upid); missing != "" || err != nil {
+		return bpf.RecordPidNamespaceLayout{}
+	}
+	pidNamespace.Upid = upid.Size
+	return pidNamespace
 }
 
 const noBTF = "the kernel has no BTF that can be read (/sys/kernel/btf/vmlinux)"

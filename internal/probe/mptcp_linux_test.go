@@ -21,8 +21,8 @@ import (
 
 const ipprotoMPTCP = 262
 
-// inside runs a function on a thread of its own, in a network namespace that it makes and returns.
-func inside(t *testing.T, f func() error) (namespace int) {
+// inNetns runs a function on a thread of its own, in a network namespace that it makes and returns.
+func inNetns(t *testing.T, f func() error) (namespace int) {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() {
@@ -62,7 +62,7 @@ func TestMPTCP_AdditionalAddresses(t *testing.T) {
 	unix.Close(fd)
 
 	var listener net.Listener
-	far := inside(t, func() (err error) {
+	far := inNetns(t, func() (err error) {
 		config := net.ListenConfig{}
 		config.SetMultipathTCP(true)
 		listener, err = config.Listen(context.Background(), "tcp4", "0.0.0.0:0")
@@ -102,7 +102,7 @@ func TestMPTCP_AdditionalAddresses(t *testing.T) {
 	check(t, unix.Setns(own, unix.CLONE_NEWNET))
 
 	port := listener.Addr().(*net.TCPAddr).AddrPort().Port()
-	r.forget()
+	r.clear()
 	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, ipprotoMPTCP)
 	check(t, err)
 	defer unix.Close(fd)

@@ -13,14 +13,14 @@ import (
 
 // Addresses of no loopback, where away has moved to. Servers there are listened at by port 0 as elsewhere.
 const (
-	away4 = "198.18.0.1:0"
-	away6 = "[2001:db8::1]:0"
+	netnsAddr4 = "198.18.0.1:0"
+	netnsAddr6 = "[2001:db8::1]:0"
 )
 
-// away moves the test's goroutine into a network namespace of its own, to the test's end, in which 198.18.0.0/15 and 2001:db8::1 are
+// enterNetns moves the test's goroutine into a network namespace of its own, to the test's end, in which 198.18.0.0/15 and 2001:db8::1 are
 // its own addresses: what clients call a server on loopback is nothing that the programs listen to. Goroutines that the
 // test starts are not moved.
-func away(t testing.TB) {
+func enterNetns(t testing.TB) {
 	t.Helper()
 	testenv.RequireRoot(t)
 	runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine

@@ -21,13 +21,13 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// newArmedRig is a rig that records newborn cgroups too: this machine's others', which tests leave out by cgroup. Children stand in
+// newTrackingRig is a rig that records newborn cgroups too: this machine's others', which tests leave out by cgroup. Children stand in
 // for processes that have nothing to do with the test.
-func newArmedRig(t *testing.T, sizes Sizes) *rig {
+func newTrackingRig(t *testing.T, sizes Sizes) *rig {
 	t.Helper()
 	r := newRig(t, sizes)
-	r.unfollow()
-	check(t, r.WatchNewborn(r.leaf.ID))
+	r.untrackDescendants()
+	check(t, r.TrackNewCgroups(r.leaf.ID))
 	return r
 }
 
@@ -71,7 +71,7 @@ func (r *rig) names(g group) []string {
 
 func TestNewCgroups_ShortLived(t *testing.T) {
 	const capability = "containers: cgroups born during the recording, with their names"
-	r := newArmedRig(t, Sizes{})
+	r := newTrackingRig(t, Sizes{})
 	if r.Unnamed() == "" {
 		testenv.Recorded(t, capability)
 	} else {
@@ -84,7 +84,7 @@ func TestNewCgroups_ShortLived(t *testing.T) {
 	}
 	born := make([]group, n)
 	for i := range born {
-		born[i] = r.beside(fmt.Sprint(i))
+		born[i] = r.sibling(fmt.Sprint(i))
 		born[i].run("tcp " + to.String())
 		born[i].remove()
 	}
@@ -113,7 +113,7 @@ func TestNewCgroups_ShortLived(t *testing.T) {
 }
 
 func TestNewCgroups_FirstEventReports(t *testing.T) {
-	r := newArmedRig(t, Sizes{})
+	r := newTrackingRig(t, Sizes{})
 	tcp := listen(t, "tcp4", "127.0.0.1:0").String()
 	udp := silent(t, "udp4", "127.0.0.1:0").String()
 	for _, row := range []struct {
@@ -132,7 +132,7 @@ func TestNewCgroups_FirstEventReports(t *testing.T) {
 		{"nor does the same packet", []string{"ping 127.0.0.1", "ping 127.0.0.1"}, []string{"ICMP 127.0.0.1:8"}, false},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
-			g := r.beside("first")
+			g := r.sibling("first")
 			g.run(row.acts...)
 			g.remove()
 			names := r.names(g)
@@ -155,7 +155,7 @@ func TestNewCgroups_FirstEventReports(t *testing.T) {
 		})
 	}
 	t.Run("it does nothing", func(t *testing.T) {
-		g := r.beside("idle")
+		g := r.sibling("idle")
 		g.start("wait")()
 		g.remove()
 		if got := r.namesOf(g.id); got != nil {
@@ -169,13 +169,13 @@ func TestNewCgroups_ReportedOnceWithoutNames(t *testing.T) {
 	read := taskLayout
 	taskLayout = func() (layout, error) { return layout{unnamed: "it is a test"}, nil }
 	defer func() { taskLayout = read }()
-	r := newArmedRig(t, Sizes{})
+	r := newTrackingRig(t, Sizes{})
 	to := listen(t, "tcp4", "127.0.0.1:0").String()
 	for name, acts := range map[string][]string{
 		"task":   {"tcp " + to, "ping 127.0.0.1"},
 		"packet": {"ping 127.0.0.1", "tcp " + to},
 	} {
-		g := r.beside(name)
+		g := r.sibling(name)
 		g.run(acts...)
 		g.remove()
 		if diff := cmp.Diff([][]string{nil}, r.namesOf(g.id)); diff != "" {
@@ -188,10 +188,10 @@ func TestNewCgroups_ReportedOnceWithoutNames(t *testing.T) {
 }
 
 func TestNewCgroups_SeparateDNSNames(t *testing.T) {
-	r := newArmedRig(t, Sizes{})
+	r := newTrackingRig(t, Sizes{})
 	resolver := newResolver(t)
 	to := listen(t, "tcp4", "127.0.0.9:0").String()
-	answer := message(t, askedName, askedName+" A 127.0.0.9")
+	answer := message(t, queriedName, queriedName+" A 127.0.0.9")
 	go func() {
 		if _, from, err := resolver.udp.ReadFrom(make([]byte, 100)); err == nil {
 			resolver.udp.WriteTo(answer, from)
@@ -205,7 +205,7 @@ func TestNewCgroups_SeparateDNSNames(t *testing.T) {
 		{"asks", []string{"ask " + resolverAddr, "tcp " + to}, true},
 		{"does-not", []string{"tcp " + to}, false},
 	} {
-		g := r.beside(row.name)
+		g := r.sibling(row.name)
 		g.run(row.acts...)
 		g.remove()
 		answered := slices.ContainsFunc(seen[*DNSEvent](r), func(e *DNSEvent) bool { return e.Cgroup == g.id })
@@ -220,13 +220,13 @@ func TestNewCgroups_SeparateDNSNames(t *testing.T) {
 
 // Who sends on a raw socket may not have made it.
 func TestNewCgroups_SendOnForeignSocket(t *testing.T) {
-	needsSender(t)
-	r := newArmedRig(t, Sizes{})
+	requireSender(t)
+	r := newTrackingRig(t, Sizes{})
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
 	check(t, err)
 	socket := os.NewFile(uintptr(fd), "socket")
 	defer socket.Close()
-	g := r.beside("given")
+	g := r.sibling("given")
 	cmd, done := g.command([]string{"reply 127.0.0.1"})
 	defer done()
 	cmd.ExtraFiles = []*os.File{socket}
@@ -244,8 +244,8 @@ func TestNewCgroups_SendOnForeignSocket(t *testing.T) {
 }
 
 func TestNewCgroups_ReplyDoesNotTrack(t *testing.T) {
-	r := newArmedRig(t, Sizes{})
-	g := r.beside("answers")
+	r := newTrackingRig(t, Sizes{})
+	g := r.sibling("answers")
 	g.run("kernel")
 	if names, flows := r.namesOf(g.id), r.flowsOf(g.id); names != nil || flows != nil {
 		t.Errorf("told %v, flows %v", names, flows)
@@ -257,7 +257,7 @@ func TestNewCgroups_EarlierOneOutOfScope(t *testing.T) {
 	testenv.RequireRoot(t)
 	dir := filepath.Join(currentCgroup(t), fmt.Sprintf("probe-test-%d-older", os.Getpid()))
 	older := newGroup(t, dir)
-	r := newArmedRig(t, Sizes{})
+	r := newTrackingRig(t, Sizes{})
 	to := listen(t, "tcp4", "127.0.0.1:0").String()
 	older.run("tcp "+to, "ping 127.0.0.1", "udp 127.0.0.1:9", "listen 127.0.0.1:0")
 	if names, flows := r.namesOf(older.id), r.flowsOf(older.id); names != nil || flows != nil {
@@ -273,7 +273,7 @@ func TestNewCgroups_EarlierOneOutOfScope(t *testing.T) {
 
 func TestNewCgroups_OffByDefault(t *testing.T) {
 	r := newRig(t, Sizes{})
-	g := r.beside("unasked")
+	g := r.sibling("unasked")
 	g.run("tcp "+listen(t, "tcp4", "127.0.0.1:0").String(), "ping 127.0.0.1")
 	if events := seen[*CgroupEvent](r); len(events) > 0 || r.flowsOf(g.id) != nil {
 		t.Errorf("told %+v, flows %v", events, r.flowsOf(g.id))
@@ -282,14 +282,14 @@ func TestNewCgroups_OffByDefault(t *testing.T) {
 	p, err := Open(tree.Root, Sizes{}, Handler{Handle: func([]Event) {}})
 	check(t, err)
 	defer p.Close()
-	if err := p.WatchNewborn(r.leaf.ID); err == nil {
-		t.Error("WatchNewborn before Check is no error, and would take what is nested in the leaf for newborn")
+	if err := p.TrackNewCgroups(r.leaf.ID); err == nil {
+		t.Error("TrackNewCgroups before Check is no error, and would take what is nested in the leaf for newborn")
 	}
 }
 
 func TestNewCgroups_NestedOneIsSeparate(t *testing.T) {
-	r := newArmedRig(t, Sizes{})
-	outer := r.beside("outer")
+	r := newTrackingRig(t, Sizes{})
+	outer := r.sibling("outer")
 	inner := newGroup(t, filepath.Join(outer.dir, "inner"))
 	to := listen(t, "tcp4", "127.0.0.1:0").String()
 	outer.run("tcp " + to)
@@ -306,8 +306,8 @@ func TestNewCgroups_NestedOneIsSeparate(t *testing.T) {
 }
 
 func TestNewCgroups_DeepPathTruncated(t *testing.T) {
-	r := newArmedRig(t, Sizes{})
-	g := r.beside("deep")
+	r := newTrackingRig(t, Sizes{})
+	g := r.sibling("deep")
 	for range 16 {
 		g = newGroup(t, filepath.Join(g.dir, "deeper"))
 	}
@@ -324,7 +324,7 @@ func TestNewCgroups_DeepPathTruncated(t *testing.T) {
 }
 
 func TestNewCgroups_NestedInLeaf(t *testing.T) {
-	r := newArmedRig(t, Sizes{})
+	r := newTrackingRig(t, Sizes{})
 	nested := newGroup(t, filepath.Join(r.leaf.Path, "nested"))
 	deep := newGroup(t, filepath.Join(nested.dir, "deep"))
 	tcp := listen(t, "tcp4", "127.0.0.1:0").String()
@@ -333,7 +333,7 @@ func TestNewCgroups_NestedInLeaf(t *testing.T) {
 	for _, g := range []group{nested, deep} {
 		_, err := r.NextGeneration()
 		check(t, err)
-		r.forget()
+		r.clear()
 		g.run("ping 127.0.0.1", "tcp "+tcp, "udp "+udp, "listen 127.0.0.1:0")
 		if diff := cmp.Diff(want, r.flowsOf(r.leaf.ID)); diff != "" {
 			t.Errorf("flows of the leaf by %s (-want +got):\n%s", g.dir, diff)
@@ -347,11 +347,11 @@ func TestNewCgroups_NestedInLeaf(t *testing.T) {
 
 func TestNewCgroups_IgnoredOneIsSilent(t *testing.T) {
 	testenv.Recorded(t, "containers: cgroups that belong to nobody are silenced")
-	r := newArmedRig(t, Sizes{})
+	r := newTrackingRig(t, Sizes{})
 	udp := silent(t, "udp4", "127.0.0.1:0").String()
 	other := silent(t, "udp4", "127.0.0.1:0").String()
 	answers := echo(t, "udp4", "127.0.0.1:0").String()
-	g := r.beside("nobody")
+	g := r.sibling("nobody")
 	all := []string{"tcp 127.0.0.1:%d", "udp " + udp, "udp-connected " + udp, "udp " + other, "udp-connected " + answers, "ping 127.0.0.1", "listen 127.0.0.1:0"}
 	acts := func() []string {
 		acts := slices.Clone(all)
@@ -362,10 +362,10 @@ func TestNewCgroups_IgnoredOneIsSilent(t *testing.T) {
 	if got := r.flowsOf(g.id); len(got) != 5 {
 		t.Fatalf("before, flows are %v, want 5", got)
 	}
-	check(t, r.Disregard(g.id))
+	check(t, r.Ignore(g.id))
 	_, err := r.NextGeneration() // whose flows would all be new
 	check(t, err)
-	r.forget()
+	r.clear()
 	goOn()
 	flows, names := r.flowsOf(g.id), r.namesOf(g.id)
 	binds := slices.ContainsFunc(seen[*BindEvent](r), func(e *BindEvent) bool { return e.Cgroup == g.id })
@@ -378,8 +378,8 @@ func TestNewCgroups_IgnoredOneIsSilent(t *testing.T) {
 		t.Errorf("watched after all, flows are %v, want 5", got)
 	}
 	goOn()
-	unborn := r.beside("unborn")
-	check(t, r.Disregard(unborn.id))
+	unborn := r.sibling("unborn")
+	check(t, r.Ignore(unborn.id))
 	unborn.run("ping 127.0.0.1")
 	if names, flows := r.namesOf(unborn.id), r.flowsOf(unborn.id); names != nil || flows != nil {
 		t.Errorf("disregarded before its first packet, told %v, flows %v", names, flows)
@@ -389,7 +389,7 @@ func TestNewCgroups_IgnoredOneIsSilent(t *testing.T) {
 
 func TestNewCgroups_MakeKnownFlowsNew(t *testing.T) {
 	testenv.Recorded(t, "containers: an address that is used again is told apart")
-	r := newArmedRig(t, Sizes{})
+	r := newTrackingRig(t, Sizes{})
 	tcp := listen(t, "tcp4", "127.0.0.1:0")
 	udp := silent(t, "udp4", "127.0.0.1:0")
 	old, err := net.Dial("udp4", udp.String()) // named before, used after
@@ -409,16 +409,16 @@ func TestNewCgroups_MakeKnownFlowsNew(t *testing.T) {
 		births := make(map[flow.Protocol][]uint64)
 		for _, e := range seen[*FlowEvent](r) {
 			if e.Cgroup == r.leaf.ID {
-				births[e.Protocol] = append(births[e.Protocol], e.Births)
+				births[e.Protocol] = append(births[e.Protocol], e.CgroupGeneration)
 			}
 		}
 		return births
 	}
 	use()
 	before := births()
-	g := r.beside("second")
+	g := r.sibling("second")
 	goOn := g.start("listen 127.0.0.1:0", "wait")
-	r.forget()
+	r.clear()
 	use()
 	after := births()
 	for _, protocol := range []flow.Protocol{flow.TCP, flow.UDP} {
@@ -437,11 +437,11 @@ func TestNewCgroups_MakeKnownFlowsNew(t *testing.T) {
 func TestLoss_CgroupTableFull(t *testing.T) {
 	testenv.Recorded(t, "containers: cgroups that no table has room for are counted as lost")
 	const n, room = 8, 3 // one for the leaf
-	r := newArmedRig(t, Sizes{MaxCgroups: room})
+	r := newTrackingRig(t, Sizes{MaxCgroups: room})
 	to := listen(t, "tcp4", "127.0.0.1:0").String()
 	adopted := 0
 	for i := range n {
-		g := r.beside(fmt.Sprint(i))
+		g := r.sibling(fmt.Sprint(i))
 		g.run("tcp " + to)
 		told, flows := len(r.namesOf(g.id)), len(r.flowsOf(g.id))
 		if told != flows {
@@ -458,13 +458,13 @@ func TestLoss_CgroupTableFull(t *testing.T) {
 }
 
 func TestLoss_RingFullForCgroup(t *testing.T) {
-	r := newArmedRig(t, Sizes{RingBytes: uint32(os.Getpagesize())})
+	r := newTrackingRig(t, Sizes{RingBytes: uint32(os.Getpagesize())})
 	to := listen(t, "tcp4", "127.0.0.1:0").String()
 	func() {
 		r.queue.mu.Lock() // the reader waits for it
 		defer r.queue.mu.Unlock()
 		for i := range 8 {
-			g := r.beside(fmt.Sprint(i))
+			g := r.sibling(fmt.Sprint(i))
 			g.run("tcp " + to)
 			g.remove()
 		}
@@ -483,12 +483,12 @@ func TestNewCgroups_UnrelatedFloodIsCutOff(t *testing.T) {
 	check(t, err)
 	var theirs atomic.Uint64
 	p, err := Open(tree.Root, Sizes{RingBytes: 512 << 10}, Handler{
-		Look: func(Opener, *goroutine.Stack) flow.Process {
+		ReadProcess: func(Initiator, *goroutine.Stack) flow.Process {
 			time.Sleep(2 * time.Millisecond)
 			return flow.Process{}
 		},
-		Nobodys: func(e *CgroupEvent) bool { return e.Cgroup == theirs.Load() },
-		Handle:  func([]Event) {},
+		Unrelated: func(e *CgroupEvent) bool { return e.Cgroup == theirs.Load() },
+		Handle:    func([]Event) {},
 	})
 	check(t, err)
 	defer func() { check(t, p.Close()) }()
@@ -499,8 +499,8 @@ func TestNewCgroups_UnrelatedFloodIsCutOff(t *testing.T) {
 	check(t, leaf.Move(os.Getpid()))
 	_, err = p.Check(leaf.ID)
 	check(t, err)
-	check(t, p.WatchNewborn(leaf.ID))
-	(&rig{t: t, Probe: p}).unfollow()
+	check(t, p.TrackNewCgroups(leaf.ID))
+	(&rig{t: t, Probe: p}).untrackDescendants()
 	stranger := newGroup(t, filepath.Join(filepath.Dir(leaf.Path), fmt.Sprintf("probe-test-%d-flood", os.Getpid())))
 	theirs.Store(stranger.id)
 	to := make([]string, 5000)

@@ -23,32 +23,32 @@ type objects struct {
 
 // Probe is a set of programs that is attached. Close detaches it; the kernel does when the process dies.
 type Probe struct {
-	objects objects
-	links   []link.Link
-	ring    *ring
-	queue   *queue
-	unnamed string // why the programs do not read executables' names, or ""
-	mixed   string // why they do not tell goroutines apart, or ""
-	orphans string // why they do not know who descends from this process, or ""
-	outside string // why they do not tell of tasks that come into older cgroups, or ""
-	done    sync.WaitGroup
+	objects           objects
+	links             []link.Link
+	ring              *ring
+	queue             *queue
+	unnamed           string // why the programs do not read executables' names, or ""
+	unattributed      string // why they do not tell goroutines apart, or ""
+	untracked         string // why they do not know who descends from this process, or ""
+	entriesUnreported string // why they do not tell of tasks that come into older cgroups, or ""
+	done              sync.WaitGroup
 
 	syncing sync.Mutex
 	flushed chan barrier  // from Sync to the reader, which puts it into the queue
 	stopped chan struct{} // closed when nothing more is delivered
 	stacks  stacks
 
-	mu         sync.Mutex
-	generation uint32
-	level      uint32
-	newborn    uint64 // the leaf after which cgroups are adopted; 0: none are
-	several    bool   // recordings run
-	readable   bool   // its memory is kept so
-	process    uint32 // this one, once its goroutines are told apart; else 0
-	leaf       uint64 // the scope of all that descend from ancestor, once they are followed; else 0
-	ancestor   uint32 // this process
-	scanning   bool   // some descendants may be unknown still
-	failure    error  // of the reader
+	mu              sync.Mutex
+	generation      uint32
+	level           uint32
+	newCgroupsAfter uint64 // the leaf after which cgroups are adopted; 0: none are
+	concurrent      bool   // recordings run
+	hugePagesOff    bool   // its memory is kept so
+	process         uint32 // this one, once its goroutines are told apart; else 0
+	leaf            uint64 // the scope of all that descend from ancestor, once they are followed; else 0
+	ancestor        uint32 // this process
+	scanning        bool   // some descendants may be unknown still
+	failure         error  // of the reader
 }
 
 // Open loads the programs, attaches them to the cgroup v2 directory root and delivers every event to the handler.
@@ -101,15 +101,15 @@ func (p *Probe) loadWithNames(sizes Sizes) error {
 	if err := checkTracing(); err != nil {
 		return err
 	}
-	p.unnamed, p.mixed, p.orphans = layout.unnamed, layout.mixed, layout.orphans
+	p.unnamed, p.unattributed, p.untracked = layout.unnamed, layout.unattributed, layout.untracked
 	if layout.Id == 0 {
-		p.outside = cmp.Or(layout.unnamed, layout.orphans, "the kernel's BTF does not tell where a cgroup's id is")
+		p.entriesUnreported = cmp.Or(layout.unnamed, layout.untracked, "the kernel's BTF does not tell where a cgroup's id is")
 	}
 	err = p.load(sizes, layout)
-	if err != nil && layout.mixed == "" {
-		layout.apart = apart{}
+	if err != nil && layout.unattributed == "" {
+		layout.attribution = attribution{}
 		if p.load(sizes, layout) == nil {
-			p.mixed = fmt.Sprintf("the kernel does not let eBPF programs read what tells goroutines apart: %v", err)
+			p.unattributed = fmt.Sprintf("the kernel does not let eBPF programs read what tells goroutines apart: %v", err)
 			return nil
 		}
 	}
@@ -118,7 +118,7 @@ func (p *Probe) loadWithNames(sizes Sizes) error {
 		layout.pidNamespace = bpf.RecordPidNamespaceLayout{}
 		if p.load(sizes, layout) == nil {
 			p.unnamed = "the kernel does not let eBPF programs read its memory" + lockdown()
-			p.mixed, p.orphans, p.outside = p.unnamed, p.unnamed, p.unnamed
+			p.unattributed, p.untracked, p.entriesUnreported = p.unnamed, p.unnamed, p.unnamed
 			return nil
 		}
 	}
@@ -214,12 +214,50 @@ func (p *Probe) attach(root string) error {
 		}
 		p.links = append(p.links, l)
 	}
-	if p.orphans == "" {
-		p.attachFamily()
+	if p.untracked == "" {
+		p.attachProcessTracking()
 	}
-	p.attachMkdir()
-	p.attachEnter()
+	p.attachCgroupCreation()
+	p.attachCgroupEntry()
 	return nil
+}
+
+// attachProcessTracking attaches what follows forks and exits, without which children belong to no recording in particular, and are in
+// scope in the leaf only.
+func (p *Probe) attachProcessTracking() {
+	for name, program := range map[string]*ebpf.Program{
+		"sched_wakeup_new":   p.objects.ProcessForks,
+		"sched_process_exit": p.objects.ProcessExits,
+		"sched_process_exec": p.objects.ProcessExecs,
+	} {
+		l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: name, Program: program})
+		if err != nil {
+			p.untracked = fmt.Sprintf("attach eBPF program %s: %v", name, err)
+			return
+		}
+		p.links = append(p.links, l)
+	}
+}
+
+// attachCgroupCreation attaches what tells of cgroups that are being made. Without it those tell that have opened something.
+func (p *Probe) attachCgroupCreation() {
+	l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: "cgroup_mkdir", Program: p.objects.CgroupMade})
+	if err == nil {
+		p.links = append(p.links, l)
+	}
+}
+
+// attachCgroupEntry attaches what tells of tasks that come into cgroups that are older than the recording.
+func (p *Probe) attachCgroupEntry() {
+	if p.entriesUnreported != "" {
+		return
+	}
+	l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: "cgroup_attach_task", Program: p.objects.CgroupEntered})
+	if err != nil {
+		p.entriesUnreported = fmt.Sprintf("attach eBPF program cgroup_attach_task: %v", err)
+		return
+	}
+	p.links = append(p.links, l)
 }
 
 // Close detaches and unloads the programs. Events that were not delivered are dropped: call Sync first.
@@ -234,9 +272,9 @@ func (p *Probe) Close() error {
 		errs = append(errs, p.ring.close())
 	}
 	errs = append(errs, p.objects.RecordPrograms.Close(), p.objects.RecordMaps.Close())
-	if p.readable {
-		p.readable = false
-		errs = append(errs, letGo())
+	if p.hugePagesOff {
+		p.hugePagesOff = false
+		errs = append(errs, restoreHugePages())
 	}
 	return errors.Join(errs...)
 }

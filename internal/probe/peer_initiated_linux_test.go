@@ -60,7 +60,7 @@ func TestUDP_PeerInitiates(t *testing.T) {
 			check(t, unix.Sendto(peer, []byte("x"), 0, &unix.SockaddrInet4{Port: ownPort, Addr: [4]byte{127, 0, 0, 1}}))
 			_, from, err := unix.Recvfrom(own, make([]byte, 1), 0)
 			check(t, err)
-			r.forget()
+			r.clear()
 			row.send(t, own, from)
 			var want []string
 			if row.opens {
@@ -102,7 +102,7 @@ func TestUDP_ReplyAfterDisconnect(t *testing.T) {
 	check(t, err)
 	_, _, err = unix.Recvfrom(fd, make([]byte, 1), 0)
 	check(t, err)
-	r.forget()
+	r.clear()
 	check(t, unix.Sendto(fd, []byte("x"), 0, remote))
 	if got := r.flows(); len(got) > 0 {
 		t.Errorf("flows %v", got)

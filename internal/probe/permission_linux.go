@@ -36,7 +36,7 @@ func (r Rights) classify(err error) error {
 type Capability struct {
 	Number uintptr
 	Name   string
-	stands uint64 // the set of those of which any does
+	anyOf  uint64 // the set of those of which any does
 }
 
 // Capabilities returns the smallest set with which the programs load and attach on the running kernel: CAP_BPF,
@@ -53,7 +53,7 @@ func capabilitiesOf(v Version, known bool) []Capability {
 	const admin = 1 << unix.CAP_SYS_ADMIN
 	network := Capability{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN", 1 << unix.CAP_NET_ADMIN}
 	if !known || !v.Less(Version{6, 9}) {
-		network.stands |= admin
+		network.anyOf |= admin
 	}
 	set := []Capability{
 		{unix.CAP_BPF, "CAP_BPF", 1<<unix.CAP_BPF | admin},
@@ -69,7 +69,7 @@ func capabilitiesOf(v Version, known bool) []Capability {
 func missingOf(needed []Capability, held uint64) []string {
 	var missing []string
 	for _, c := range needed {
-		if held&c.stands == 0 {
+		if held&c.anyOf == 0 {
 			missing = append(missing, c.Name)
 		}
 	}

@@ -31,7 +31,7 @@ func TestPIDNamespace_ContainerLeavesItsCgroup(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.Recorded(t, "containers: processes that have left their cgroup are in scope")
 	older := newGroup(t, filepath.Join(currentCgroup(t), fmt.Sprintf("probe-test-%d-older", os.Getpid())))
-	r := newArmedRig(t, Sizes{})
+	r := newTrackingRig(t, Sizes{})
 	tcp, udp := listen(t, "tcp4", "127.0.0.1:0").String(), silent(t, "udp4", "127.0.0.1:0").String()
 	made := 0
 	for _, where := range []struct {
@@ -39,9 +39,9 @@ func TestPIDNamespace_ContainerLeavesItsCgroup(t *testing.T) {
 		group
 	}{
 		{"older than the recording", older},
-		{"younger, and nobody's as user space says", r.beside("rejected")},
+		{"younger, and nobody's as user space says", r.sibling("rejected")},
 	} {
-		check(t, r.Disregard(where.id))
+		check(t, r.Ignore(where.id))
 		for _, row := range []struct{ act, flow string }{
 			{"tcp " + tcp, "TCP " + tcp},
 			{"udp " + udp, "UDP " + udp},
@@ -51,8 +51,8 @@ func TestPIDNamespace_ContainerLeavesItsCgroup(t *testing.T) {
 		} {
 			t.Run(where.reason+", "+row.act, func(t *testing.T) {
 				made++
-				container := r.beside(fmt.Sprintf("container-%d", made))
-				r.forget()
+				container := r.sibling(fmt.Sprintf("container-%d", made))
+				r.clear()
 				container.run("leave " + where.dir + " " + row.act)
 				if diff := cmp.Diff([]string{row.flow}, r.flowsOf(container.id)); diff != "" {
 					t.Errorf("flows (-want +got):\n%s", diff)
@@ -63,7 +63,7 @@ func TestPIDNamespace_ContainerLeavesItsCgroup(t *testing.T) {
 			})
 		}
 	}
-	r.forget()
+	r.clear()
 	older.run("tcp " + tcp) // who has never been in a newborn cgroup
 	older.run("leave " + older.dir + " tcp " + tcp)
 	for _, e := range seen[*FlowEvent](r) {
@@ -71,7 +71,7 @@ func TestPIDNamespace_ContainerLeavesItsCgroup(t *testing.T) {
 			t.Errorf("a stranger's flow is told: %+v", e)
 		}
 	}
-	nested := newGroup(t, filepath.Join(r.beside("outer").dir, "nested"))
+	nested := newGroup(t, filepath.Join(r.sibling("outer").dir, "nested"))
 	nested.run("leave " + nested.dir + " tcp " + tcp)
 	if diff := cmp.Diff([]string{"TCP " + tcp}, r.flowsOf(nested.id)); diff != "" {
 		t.Errorf("flows of one that stays (-want +got):\n%s", diff)

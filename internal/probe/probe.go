@@ -37,19 +37,19 @@ var DefaultSizes = Sizes{RingBytes: 8 << 20, MaxFlows: 65536, MaxCgroups: 16384}
 
 // Key is what makes two connections the same flow to the kernel.
 type Key struct {
-	Cgroup     uint64        // the id that was given to Watch, or of a CgroupEvent
-	Netns      uint64        // cookie of the network namespace; 0 where unknown
-	Name       uint64        // see Question; with Since, the time at which the candidates changed last
-	Since      time.Duration // CLOCK_MONOTONIC; every name that was asked for from then on may be meant; else 0
-	Bound      uint64        // tells apart the servers in scope that took turns at Port, or connections; else of no meaning
-	Recording  goroutine.ID  // of the goroutine, or of the one that started the process; 0 where that is not certain
-	Program    uint64        // tells executables apart; 0 for the test process once it is known to the programs, or where unknown
-	Births     uint64        // of cgroups that were adopted until then: flows to an address that a container had before differ
-	Addr       netip.Addr
-	Generation uint32 // what NextGeneration had returned last
-	Port       uint16
-	ICMPType   uint8 // of what was asked by ICMP or ICMPv6; else 0
-	Protocol   flow.Protocol
+	Cgroup           uint64        // the id that was given to Watch, or of a CgroupEvent
+	Netns            uint64        // cookie of the network namespace; 0 where unknown
+	Name             uint64        // see Question; with Since, the time at which the candidates changed last
+	Since            time.Duration // CLOCK_MONOTONIC; every name that was asked for from then on may be meant; else 0
+	Bound            uint64        // tells apart the servers in scope that took turns at Port, or connections; else of no meaning
+	Recording        goroutine.ID  // of the goroutine, or of the one that started the process; 0 where that is not certain
+	Program          uint64        // tells executables apart; 0 for the test process once it is known to the programs, or where unknown
+	CgroupGeneration uint64        // of cgroups that were adopted until then: flows to an address that a container had before differ
+	Addr             netip.Addr
+	Generation       uint32 // what NextGeneration had returned last
+	Port             uint16
+	ICMPType         uint8 // of what was asked by ICMP or ICMPv6; else 0
+	Protocol         flow.Protocol
 }
 
 // Question returns the hash of the DNS question that led to the address, or 0 where the kernel knows of none or of
@@ -77,16 +77,16 @@ func (k Key) Connection() uint64 {
 type Connection struct {
 	ID   uint64 // see [Key.Connection]
 	Key         // as connect was told; Generation 0 where it was opened before the probe, and then without names
-	Said uint64 // see [FlowEvent]
-	PID  int    // of who opened it, as in [Opener]
+	Hint uint64 // see [FlowEvent]
+	PID  int    // of who opened it, as in [Initiator]
 }
 
-// Opener is the task on whose behalf the kernel acted.
-type Opener struct {
+// Initiator is the task on whose behalf the kernel acted.
+type Initiator struct {
 	PID        int          // process id in the initial pid namespace; 0 where unknown
 	Comm       string       // the thread's name, at most 15 bytes
 	Executable string       // its executable's file name, at most 63 bytes; empty on a kernel without BTF
-	Process    flow.Process // what Handler.Look made of it
+	Process    flow.Process // what Handler.ReadProcess made of it
 }
 
 // An Event is a *FlowEvent, a *BindEvent, a *DNSEvent, a *QuestionEvent, a *CgroupEvent or a *NameEvent.
@@ -96,13 +96,13 @@ type Event interface{ event() }
 type FlowEvent struct {
 	Time time.Duration // CLOCK_MONOTONIC
 	Key
-	Opener
+	Initiator
 	Stack *goroutine.Stack // in this process, at most 64 frames; nil where it is another one, or is not known
 
 	// Of a connection from before the generation ([Key.Connection]): the generation in which it was opened, 0 for before
 	// the probe, and ServerNameKey.Hash of what the client named the server by, 0 where that is not known.
 	Opened uint32
-	Said   uint64
+	Hint   uint64
 }
 
 // stackEvent tells of the stack of a flow that may come.
@@ -114,8 +114,8 @@ type stackEvent struct {
 // BindEvent tells of a TCP or UDP socket in scope that got a local address.
 type BindEvent struct {
 	Time time.Duration // CLOCK_MONOTONIC
-	Key                // the local address; Name, Births and Generation are zero
-	Opener
+	Key                // the local address; Name, CgroupGeneration and Generation are zero
+	Initiator
 }
 
 // DNSEvent carries a UDP answer from port 53 to a question that was seen leaving, or a piece of a TCP stream from or to port 53
@@ -142,13 +142,13 @@ type QuestionEvent struct {
 	Netns      uint64       // cookie of the network namespace; 0 where unknown
 	Recording  goroutine.ID // 0 where that is not certain
 	Generation uint32       // what NextGeneration had returned last
-	Opener
+	Initiator
 	Type uint16 // of the records
 	Name []byte // as on the wire, with the zero at its end
 }
 
-// CgroupEvent tells of a cgroup that was born after [Probe.WatchNewborn], and was adopted: it is in scope from its first
-// event on, which comes after this one, until [Probe.Disregard]. It is told once; twice where a packet of it was seen
+// CgroupEvent tells of a cgroup that was born after [Probe.TrackNewCgroups], and was adopted: it is in scope from its first
+// event on, which comes after this one, until [Probe.Ignore]. It is told once; twice where a packet of it was seen
 // before a task, the first time without names.
 type CgroupEvent struct {
 	Time   time.Duration // CLOCK_MONOTONIC
@@ -158,12 +158,12 @@ type CgroupEvent struct {
 	// read, or saw a packet only.
 	Names []string
 	Cut   bool // there are 16, and may be more; or one has 127 bytes, and may have more
-	// Entered tells instead that a task has come into a cgroup that [Probe.WatchEntered] was given.
+	// Entered tells instead that a task has come into a cgroup that [Probe.TrackEntered] was given.
 	Entered bool
-	Made    bool // it is being made, if need be by an engine for a container; then Cgroup is 0, and Names tell that it may be in any tree
+	Created bool // it is being made, if need be by an engine for a container; then Cgroup is 0, and Names tell that it may be in any tree
 }
 
-// ClientEvent tells that a process that descends from this one ([Probe.Follows]) executes a client of an engine, by its name: docker, podman,
+// ClientEvent tells that a process that descends from this one ([Probe.TracksDescendants]) executes a client of an engine, by its name: docker, podman,
 // nerdctl; or that one has ended. One that was older than the recording is not told.
 type ClientEvent struct {
 	Time      time.Duration // CLOCK_MONOTONIC
@@ -189,8 +189,8 @@ const (
 // ServerNameKey is what makes two TCP connections the same.
 type ServerNameKey struct {
 	Key
-	Hash  uint64 // of what the client said, source included; 0 where it named nothing
-	Asked bool   // a question waited for a connection to the address, which may have been another client's
+	Hash     uint64 // of what the client said, source included; 0 where it named nothing
+	DNSMatch bool   // a question waited for a connection to the address, which may have been another client's
 }
 
 // NameEvent tells what a client's first bytes over TCP name the server by, where that is new for the flow. It comes after the flow's event, unless two processors told of the two at one time. A connection on
@@ -206,11 +206,11 @@ type NameEvent struct {
 type Handler struct {
 	// Look tells more of a task, and of the stack of a flow's goroutine, which may be nil. It is called the moment that its event
 	// is read, because tasks end; it must be quick. It may be nil.
-	Look func(Opener, *goroutine.Stack) flow.Process
-	// Nobodys says whether a newborn cgroup belongs to nobody, and is to be disregarded. It is called from where Look is, so that
+	ReadProcess func(Initiator, *goroutine.Stack) flow.Process
+	// Unrelated says whether a newborn cgroup belongs to nobody, and is to be disregarded. It is called from where Look is, so that
 	// whoever floods the kernel's buffers does not until Handle has come to it. It is told of those that are being made (Made), and of
 	// tasks that come into older ones (Entered), and nobody else is. It may be nil.
-	Nobodys func(*CgroupEvent) bool
+	Unrelated func(*CgroupEvent) bool
 	// Handle gets the events, in the order in which the kernel saw them, as many at a time as have come meanwhile. It
 	// is called from one goroutine, which is not the one that calls Look.
 	Handle func([]Event)
@@ -272,23 +272,23 @@ type LossError struct {
 // Error names every way in which something was lost, and what to do.
 func (e *LossError) Error() string {
 	var lost []string
-	say := func(n uint64, what string) {
+	add := func(n uint64, what string) {
 		if n > 0 {
 			lost = append(lost, fmt.Sprintf("%d %s", n, what))
 		}
 	}
-	say(e.Loss.FlowEvents, "new flows (ring buffer full)")
-	say(e.Loss.FlowSlots, "new flows (flow table full)")
-	say(e.Loss.BindEvents, "listening sockets (ring buffer full)")
-	say(e.Loss.DNSEvents, "DNS answers or questions (ring buffer full)")
-	say(e.Loss.NameEvents, "names of servers (ring buffer full)")
-	say(e.Loss.NameSlots, "names of servers (name table full)")
-	say(e.Loss.Sockets, "destinations of sockets (no memory)")
-	say(e.Loss.Packets, "packets (unreadable)")
-	say(e.Loss.CgroupEvents, "events of new cgroups (ring buffer full)")
-	say(e.Loss.Cgroups, "events of new cgroups (cgroup table full)")
-	say(e.Loss.Children, "child processes (process table full)")
-	say(e.Loss.Stacks, "call stacks (ring buffer full)")
+	add(e.Loss.FlowEvents, "new flows (ring buffer full)")
+	add(e.Loss.FlowSlots, "new flows (flow table full)")
+	add(e.Loss.BindEvents, "listening sockets (ring buffer full)")
+	add(e.Loss.DNSEvents, "DNS answers or questions (ring buffer full)")
+	add(e.Loss.NameEvents, "names of servers (ring buffer full)")
+	add(e.Loss.NameSlots, "names of servers (name table full)")
+	add(e.Loss.Sockets, "destinations of sockets (no memory)")
+	add(e.Loss.Packets, "packets (unreadable)")
+	add(e.Loss.CgroupEvents, "events of new cgroups (ring buffer full)")
+	add(e.Loss.Cgroups, "events of new cgroups (cgroup table full)")
+	add(e.Loss.Children, "child processes (process table full)")
+	add(e.Loss.Stacks, "call stacks (ring buffer full)")
 	text := "the recording is incomplete, the kernel lost " + strings.Join(lost, ", ")
 	var variables []string
 	if e.Loss.FlowSlots+e.Loss.NameSlots > 0 {

@@ -69,7 +69,7 @@ func TestRawSockets_EveryPacketIsAFlow(t *testing.T) {
 		rows = append(rows, row{fmt.Sprintf("ICMPv6 type %d", kind), true, unix.IPPROTO_ICMPV6,
 			append([]byte{kind}, make([]byte, 23)...), fmt.Sprintf("ICMPv6 [::1]:%d x1", kind)})
 	}
-	away(t) // nobody tracks connections there, for which fragments would be put together first
+	enterNetns(t) // nobody tracks connections there, for which fragments would be put together first
 	for _, row := range rows {
 		domain, to := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Addr: near})
 		if row.v6 {
@@ -79,7 +79,7 @@ func TestRawSockets_EveryPacketIsAFlow(t *testing.T) {
 		check(t, err)
 		_, err = r.NextGeneration()
 		check(t, err)
-		r.forget()
+		r.clear()
 		check(t, unix.Sendto(fd, row.packet, 0, to))
 		unix.Close(fd)
 		if diff := cmp.Diff([]string{row.want}, r.flows()); diff != "" {
@@ -94,7 +94,7 @@ func TestRawSockets_RequestsOnlyWithoutLayout(t *testing.T) {
 	withoutLayout(t)
 	r := newRig(t, Sizes{})
 	for message, want := range map[byte][]string{0: nil, 3: nil, 8: {"ICMP 127.0.0.1:8 x1"}, 42: {"ICMP 127.0.0.1:42 x1"}} {
-		r.forget()
+		r.clear()
 		check(t, sendICMP(netip.MustParseAddr("127.0.0.1"), append([]byte{message}, make([]byte, 23)...)))
 		if diff := cmp.Diff(want, r.flows()); diff != "" {
 			t.Errorf("type %d: flows (-want +got):\n%s", message, diff)
@@ -109,7 +109,7 @@ func TestPingSockets_AllRequestTypes(t *testing.T) {
 	for kind, want := range map[byte]string{8: "ICMP 127.0.0.1:8 x1", 42: "ICMP 127.0.0.1:42 x1"} {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
 		check(t, err)
-		r.forget()
+		r.clear()
 		err = unix.Sendto(fd, append([]byte{kind}, make([]byte, 23)...), 0, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
 		unix.Close(fd)
 		if err == unix.EINVAL && kind == 42 { // before Linux 5.13
@@ -125,16 +125,16 @@ func TestPingSockets_AllRequestTypes(t *testing.T) {
 // The kernel takes datagrams to pieces that do not fit into a packet; all of them are one flow's, and one datagram.
 func TestUDP_FragmentedDatagramIsOneFlow(t *testing.T) {
 	r := newRig(t, Sizes{})
-	away(t)
+	enterNetns(t)
 	lo, err := netlink.LinkByName("lo")
 	check(t, err)
 	check(t, netlink.LinkSetMTU(lo, 1500))
-	for _, address := range []string{away4, away6} {
+	for _, address := range []string{netnsAddr4, netnsAddr6} {
 		for _, connected := range []bool{true, false} {
 			server, err := net.ListenPacket("udp", address)
 			check(t, err)
 			to := server.LocalAddr().(*net.UDPAddr)
-			r.forget()
+			r.clear()
 			large := make([]byte, 9000)
 			if connected {
 				c, err := net.DialUDP("udp", nil, to)

@@ -17,29 +17,29 @@ import (
 // No connect in scope has told of these connections, and user space has not adopted them: this process may have been given them, or
 // have taken them.
 func TestReceivedConnections_BelongToSender(t *testing.T) {
-	needsSender(t)
+	requireSender(t)
 	for _, row := range []struct {
 		reason, network, address string
-		spoken                   bool // before
+		used                     bool // before
 	}{
 		{"idle since it was opened", "tcp4", "127.0.0.1:0", false},
 		{"used before, IPv6", "tcp6", "[::1]:0", true},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
 			client, server := pair(t, row.network, row.address)
-			if row.spoken {
+			if row.used {
 				transfer(t, client, server)
 				transfer(t, server, client)
 			}
 			r := newRig(t, Sizes{})
-			r.forget()
+			r.clear()
 			transfer(t, server, client)
 			transfer(t, server, client)
 			if got := r.flows(); len(got) > 0 {
 				t.Fatalf("what was accepted is a flow, or what only acknowledges: %v", got)
 			}
 			for range 2 {
-				r.forget()
+				r.clear()
 				transfer(t, client, server)
 				transfer(t, client, server)
 				if diff := cmp.Diff([]string{text(flow.TCP, remoteOf(client), 1)}, r.flows()); diff != "" {
@@ -59,7 +59,7 @@ func TestReceivedConnections_BelongToSender(t *testing.T) {
 
 // What is under way, and what was sent again, counts for neither end.
 func TestReceivedConnections_BusyInitiatorAndAcceptor(t *testing.T) {
-	needsSender(t)
+	requireSender(t)
 	for i := range 5 {
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
 			client, server := pair(t, "tcp4", "127.0.0.1:0")
@@ -91,7 +91,7 @@ func TestReceivedConnections_BusyInitiatorAndAcceptor(t *testing.T) {
 
 // The packets of MPTCP leave through sockets of the kernel's, of which no connect tells.
 func TestMPTCP_EarlierOneReportedWhenItSends(t *testing.T) {
-	needsSender(t)
+	requireSender(t)
 	config := net.ListenConfig{}
 	config.SetMultipathTCP(true)
 	l, err := config.Listen(context.Background(), "tcp4", "127.0.0.1:0")
@@ -115,7 +115,7 @@ func TestMPTCP_EarlierOneReportedWhenItSends(t *testing.T) {
 	r := newRig(t, Sizes{})
 	want := []string{text(flow.TCP, remoteOf(client), 1)}
 	for range 2 {
-		r.forget()
+		r.clear()
 		transfer(t, server, client)
 		transfer(t, client, server)
 		transfer(t, client, server)
@@ -125,7 +125,7 @@ func TestMPTCP_EarlierOneReportedWhenItSends(t *testing.T) {
 		_, err = r.NextGeneration()
 		check(t, err)
 	}
-	r.forget()
+	r.clear()
 	client, server = open()
 	transfer(t, client, server)
 	if diff := cmp.Diff(want, r.flows()); diff != "" {
@@ -133,7 +133,7 @@ func TestMPTCP_EarlierOneReportedWhenItSends(t *testing.T) {
 	}
 	_, err = r.NextGeneration()
 	check(t, err)
-	r.forget()
+	r.clear()
 	transfer(t, server, client)
 	transfer(t, client, server)
 	if diff := cmp.Diff(want, r.flows()); diff != "" {

@@ -35,7 +35,7 @@ func newRig(t *testing.T, sizes Sizes) *rig {
 	r.tree, err = cgroup.FindTree()
 	check(t, err)
 	r.Probe, err = Open(r.tree.Root, sizes, Handler{
-		Nobodys: func(e *CgroupEvent) bool {
+		Unrelated: func(e *CgroupEvent) bool {
 			if e.Entered {
 				r.mu.Lock()
 				defer r.mu.Unlock()
@@ -63,8 +63,8 @@ func newRig(t *testing.T, sizes Sizes) *rig {
 	return r
 }
 
-// unfollow makes strangers of the processes that this one starts, once they are in other cgroups.
-func (r *rig) unfollow() {
+// untrackDescendants makes strangers of the processes that this one starts, once they are in other cgroups.
+func (r *rig) untrackDescendants() {
 	r.t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -97,8 +97,8 @@ func seen[E Event](r *rig) []E {
 	return found
 }
 
-// forget drops what was delivered so far.
-func (r *rig) forget() {
+// clear drops what was delivered so far.
+func (r *rig) clear() {
 	r.t.Helper()
 	check(r.t, r.Sync())
 	r.mu.Lock()

@@ -21,33 +21,33 @@ import (
 // it has read, and looks for more from time to time; before it sleeps it gives that back too, and then looks once more:
 // either it sees a record that comes now, or who writes that sees that nothing is left, and wakes it.
 type ring struct {
-	events   *ebpf.Map
-	consumer []byte // the page that holds how far we have read
-	producer []byte // the one that holds how far the kernel has written, and the data, twice
-	data     []byte
-	at       uintptr // which record is the next one
-	quiet    int     // how often nothing was there
-	flushing atomic.Bool
-	stopping atomic.Bool
+	events    *ebpf.Map
+	consumer  []byte // the page that holds how far we have read
+	producer  []byte // the one that holds how far the kernel has written, and the data, twice
+	data      []byte
+	at        uintptr // which record is the next one
+	idlePolls int     // how often nothing was there
+	flushing  atomic.Bool
+	stopping  atomic.Bool
 
-	mu   sync.Mutex
-	bell int // an eventfd; -1 once it is closed
+	mu     sync.Mutex
+	wakeFD int // an eventfd; -1 once it is closed
 }
 
 var errFlushed = errors.New("ring buffer flushed")
 
 const (
-	ringHeader   = 8
-	ringBusy     = 1 << 31
-	ringDiscard  = 1 << 30
-	ringPause    = 50 * time.Microsecond // between looks
-	ringPauses   = 8                     // after which nothing is to be expected
-	ringBusyTime = 10 * time.Microsecond // in which a program gets a record done
+	ringHeader       = 8
+	ringBusy         = 1 << 31
+	ringDiscard      = 1 << 30
+	ringPollInterval = 50 * time.Microsecond // between looks
+	ringIdlePolls    = 8                     // after which nothing is to be expected
+	ringBusyInterval = 10 * time.Microsecond // in which a program gets a record done
 )
 
 func newRing(events *ebpf.Map) (*ring, error) {
 	page, size := os.Getpagesize(), int(events.MaxEntries())
-	r := &ring{events: events, bell: -1}
+	r := &ring{events: events, wakeFD: -1}
 	var err error
 	if r.consumer, err = unix.Mmap(events.FD(), 0, page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
 		return nil, fmt.Errorf("map consumer's page: %w", err)
@@ -55,7 +55,7 @@ func newRing(events *ebpf.Map) (*ring, error) {
 	if r.producer, err = unix.Mmap(events.FD(), int64(page), page+2*size, unix.PROT_READ, unix.MAP_SHARED); err != nil {
 		return nil, errors.Join(fmt.Errorf("map data: %w", err), r.close())
 	}
-	if r.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+	if r.wakeFD, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return nil, errors.Join(fmt.Errorf("make eventfd: %w", err), r.close())
 	}
 	r.data = r.producer[page:]
@@ -65,24 +65,24 @@ func newRing(events *ebpf.Map) (*ring, error) {
 // flush makes next return errFlushed once all that was written before the call has been read.
 func (r *ring) flush() error {
 	r.flushing.Store(true)
-	return r.ringBell()
+	return r.wake()
 }
 
 // stop makes next return os.ErrClosed.
 func (r *ring) stop() error {
 	r.stopping.Store(true)
-	return r.ringBell()
+	return r.wake()
 }
 
-func (r *ring) ringBell() error {
+func (r *ring) wake() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.bell < 0 {
+	if r.wakeFD < 0 {
 		return os.ErrClosed
 	}
 	var once [8]byte
 	binary.NativeEndian.PutUint64(once[:], 1)
-	if _, err := unix.Write(r.bell, once[:]); err != nil {
+	if _, err := unix.Write(r.wakeFD, once[:]); err != nil {
 		return fmt.Errorf("write eventfd: %w", err)
 	}
 	return nil
@@ -98,9 +98,9 @@ func (r *ring) close() error {
 			errs = append(errs, unix.Munmap(mapped))
 		}
 	}
-	if r.bell >= 0 {
-		errs = append(errs, unix.Close(r.bell))
-		r.bell = -1
+	if r.wakeFD >= 0 {
+		errs = append(errs, unix.Close(r.wakeFD))
+		r.wakeFD = -1
 	}
 	return errors.Join(errs...)
 }
@@ -118,24 +118,24 @@ func (r *ring) next() ([]byte, error) {
 			start := r.at % uintptr(len(r.data)/2)
 			head := atomic.LoadUint32((*uint32)(unsafe.Pointer(&r.data[start])))
 			if head&ringBusy != 0 {
-				err = r.wait(ringBusyTime)
+				err = r.wait(ringBusyInterval)
 				break
 			}
 			length := uintptr(head &^ (ringBusy | ringDiscard))
-			r.giveBack() // all before this one
+			r.commit() // all before this one
 			r.at += ringHeader + (length+7)&^7
-			r.quiet = 0
+			r.idlePolls = 0
 			if head&ringDiscard == 0 {
 				return r.data[start+ringHeader:][:length], nil
 			}
 		case flushing:
 			r.flushing.Store(false)
 			return nil, errFlushed
-		case r.quiet < ringPauses:
-			r.quiet++
-			err = r.wait(ringPause)
+		case r.idlePolls < ringIdlePolls:
+			r.idlePolls++
+			err = r.wait(ringPollInterval)
 		default:
-			r.giveBack() // all: from here on the kernel wakes us
+			r.commit() // all: from here on the kernel wakes us
 			if r.written() == r.at {
 				err = r.sleep()
 			}
@@ -146,38 +146,38 @@ func (r *ring) next() ([]byte, error) {
 	}
 }
 
-// written returns where the kernel writes next. This and giveBack are ordered as the kernel's own accesses are, each of
+// written returns where the kernel writes next. This and commit are ordered as the kernel's own accesses are, each of
 // them against all others.
 func (r *ring) written() uintptr {
 	return atomic.LoadUintptr((*uintptr)(unsafe.Pointer(&r.producer[0])))
 }
 
-// giveBack lets the kernel have the room of all records before at.
-func (r *ring) giveBack() {
+// commit lets the kernel have the room of all records before at.
+func (r *ring) commit() {
 	atomic.StoreUintptr((*uintptr)(unsafe.Pointer(&r.consumer[0])), r.at)
 }
 
 // wait returns after some time, or when the bell rings.
 func (r *ring) wait(d time.Duration) error {
 	timeout := unix.NsecToTimespec(int64(d))
-	return r.poll([]unix.PollFd{{Fd: int32(r.bell), Events: unix.POLLIN}}, &timeout)
+	return r.poll([]unix.PollFd{{Fd: int32(r.wakeFD), Events: unix.POLLIN}}, &timeout)
 }
 
 // sleep returns when the kernel has written, or the bell rings.
 func (r *ring) sleep() error {
 	return r.poll([]unix.PollFd{
-		{Fd: int32(r.bell), Events: unix.POLLIN},
+		{Fd: int32(r.wakeFD), Events: unix.POLLIN},
 		{Fd: int32(r.events.FD()), Events: unix.POLLIN},
 	}, nil)
 }
 
-func (r *ring) poll(bellFirst []unix.PollFd, timeout *unix.Timespec) error {
-	if _, err := unix.Ppoll(bellFirst, timeout, nil); err != nil && err != unix.EINTR {
+func (r *ring) poll(wakeFDFirst []unix.PollFd, timeout *unix.Timespec) error {
+	if _, err := unix.Ppoll(wakeFDFirst, timeout, nil); err != nil && err != unix.EINTR {
 		return err
 	}
-	if bellFirst[0].Revents != 0 {
+	if wakeFDFirst[0].Revents != 0 {
 		var n [8]byte
-		if _, err := unix.Read(r.bell, n[:]); err != nil && err != unix.EAGAIN && err != unix.EINTR {
+		if _, err := unix.Read(r.wakeFD, n[:]); err != nil && err != unix.EAGAIN && err != unix.EINTR {
 			return err
 		}
 	}

@@ -39,7 +39,7 @@ func TestRing_EventWakesReader(t *testing.T) {
 	check(t, leaf.Move(os.Getpid()))
 	for port := uint16(1); port <= flows; port++ {
 		// The reader goes to sleep after so long.
-		time.Sleep(rand.N(2 * ringPauses * ringPause))
+		time.Sleep(rand.N(2 * ringIdlePolls * ringPollInterval))
 		if c, err := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
 			c.Close()
 		}

@@ -52,7 +52,7 @@ func TestScope_ChildProcess(t *testing.T) {
 	r := newRig(t, Sizes{})
 	to := listen(t, "tcp4", "127.0.0.1:0")
 	cmd := child(t, to.String())
-	r.forget()
+	r.clear()
 	check(t, cmd.Run())
 	if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
 		t.Errorf("flows (-want +got):\n%s", diff)
@@ -98,7 +98,7 @@ func TestScope_NestedCgroup(t *testing.T) {
 	nested := filepath.Join(r.leaf.Path, "nested")
 	check(t, os.Mkdir(nested, 0o755))
 	to := listen(t, "tcp4", "127.0.0.1:0")
-	r.forget()
+	r.clear()
 	runIn(t, nested, child(t, to.String()))
 	if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
 		t.Errorf("flows (-want +got):\n%s", diff)
@@ -111,12 +111,12 @@ func TestScope_NestedCgroup(t *testing.T) {
 func TestScope_OtherCgroup(t *testing.T) {
 	testenv.Recorded(t, "other cgroups are out of scope")
 	r := newRig(t, Sizes{})
-	r.unfollow()
+	r.untrackDescendants()
 	outside := filepath.Join(filepath.Dir(r.leaf.Path), fmt.Sprintf("probe-test-%d", os.Getpid()))
 	check(t, os.Mkdir(outside, 0o755))
 	defer func() { check(t, os.Remove(outside)) }()
 	to := listen(t, "tcp4", "127.0.0.1:0")
-	r.forget()
+	r.clear()
 	runIn(t, outside, child(t, to.String()))
 	if got := r.flows(); len(got) > 0 {
 		t.Errorf("flows %v of a process outside", got)
@@ -126,8 +126,8 @@ func TestScope_OtherCgroup(t *testing.T) {
 func TestScope_TwoProbes(t *testing.T) {
 	first, second := newRig(t, Sizes{}), newRig(t, Sizes{}) // the second leaf is nested in the first
 	to := listen(t, "tcp4", "127.0.0.1:0")
-	first.forget()
-	second.forget()
+	first.clear()
+	second.clear()
 	c, err := net.Dial("tcp", to.String())
 	check(t, err)
 	c.Close()

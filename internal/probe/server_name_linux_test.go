@@ -38,8 +38,8 @@ func drain(t *testing.T, network, address string) netip.AddrPort {
 	return l.Addr().(*net.TCPAddr).AddrPort()
 }
 
-// say connects and writes pieces, each of which is a segment of its own, and waits until all have been received.
-func say(t *testing.T, to netip.AddrPort, pieces ...[]byte) {
+// sendPayload connects and writes pieces, each of which is a segment of its own, and waits until all have been received.
+func sendPayload(t *testing.T, to netip.AddrPort, pieces ...[]byte) {
 	t.Helper()
 	c, err := net.Dial("tcp", to.String())
 	check(t, err)
@@ -55,9 +55,9 @@ func say(t *testing.T, to netip.AddrPort, pieces ...[]byte) {
 	}
 }
 
-// heard returns what was told of servers' names, each with its count: "tls api.test x3", sorted; with ", asked" where a question
+// serverNames returns what was told of servers' names, each with its count: "tls api.test x3", sorted; with ", asked" where a question
 // was waiting.
-func (r *rig) heard() []string {
+func (r *rig) serverNames() []string {
 	r.t.Helper()
 	events := seen[*NameEvent](r)
 	counts, err := r.NameCounts()
@@ -80,7 +80,7 @@ func (r *rig) heard() []string {
 			name = "refused"
 		}
 		line := fmt.Sprintf("%s %s x%d", what, name, counts[e.ServerNameKey])
-		if e.Asked {
+		if e.DNSMatch {
 			line += ", asked"
 		}
 		lines = append(lines, line)
@@ -98,7 +98,7 @@ func TestServerNames_FirstPayload(t *testing.T) {
 	hello := clientHello(t, "api.pay.test")
 	small := handshake(serverName("api.pay.test"))
 	request := []byte("GET /v1?a=b HTTP/1.1\r\nUser-Agent: x\r\nHostile: y\r\nhOsT:  API.pay.test:8080\r\n\r\n")
-	away(t)
+	enterNetns(t)
 	r := newRig(t, Sizes{})
 	for _, row := range []struct {
 		reason string
@@ -144,15 +144,15 @@ func TestServerNames_FirstPayload(t *testing.T) {
 		{"a header that never ends", [][]byte{[]byte("GET / HTTP/1.1\r\nHost: " + strings.Repeat("a", 600) + "\r\n\r\n")}, "nothing "},
 		{"a head that never ends", [][]byte{[]byte("GET / HTTP/1.1\r\n" + strings.Repeat("A: b\r\n", 20000))}, "nothing "},
 	} {
-		for _, address := range []string{away4, away6} {
+		for _, address := range []string{netnsAddr4, netnsAddr6} {
 			to := drain(t, "tcp", address)
-			r.forget()
-			say(t, to, row.pieces...)
+			r.clear()
+			sendPayload(t, to, row.pieces...)
 			var want []string
 			if row.want != "" {
 				want = []string{row.want + " x1"}
 			}
-			if diff := cmp.Diff(want, r.heard()); diff != "" {
+			if diff := cmp.Diff(want, r.serverNames()); diff != "" {
 				t.Errorf("%s, to %s: names (-want +got):\n%s", row.reason, to, diff)
 			}
 			if flows := seen[*FlowEvent](r); len(flows) != 1 {
@@ -165,41 +165,41 @@ func TestServerNames_FirstPayload(t *testing.T) {
 
 func TestServerNames_RepeatsFold(t *testing.T) {
 	testenv.Recorded(t, "server names behind one address are told apart")
-	away(t)
+	enterNetns(t)
 	r := newRig(t, Sizes{})
-	to := drain(t, "tcp", away4)
-	r.forget()
+	to := drain(t, "tcp", netnsAddr4)
+	r.clear()
 	edge, other := records(handshake(serverName("edge.cdn.test")), 1<<14), records(handshake(serverName("OTHER.on-cdn.test")), 1<<14)
 	for range 1000 {
-		say(t, to, edge)
+		sendPayload(t, to, edge)
 	}
-	if diff := cmp.Diff([]string{"tls edge.cdn.test x1000"}, r.heard()); diff != "" {
+	if diff := cmp.Diff([]string{"tls edge.cdn.test x1000"}, r.serverNames()); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
-	r.forget()
+	r.clear()
 	// The flow is known by now, and the name is not.
-	say(t, to, other)
-	say(t, to, records(handshake(serverName("other.on-cdn.test")), 1<<14))
-	say(t, to)
-	if diff := cmp.Diff([]string{"tls other.on-cdn.test x2"}, r.heard()); diff != "" {
+	sendPayload(t, to, other)
+	sendPayload(t, to, records(handshake(serverName("other.on-cdn.test")), 1<<14))
+	sendPayload(t, to)
+	if diff := cmp.Diff([]string{"tls other.on-cdn.test x2"}, r.serverNames()); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
 	if flows := seen[*FlowEvent](r); len(flows) != 0 {
 		t.Errorf("the flow was told %d times more", len(flows))
 	}
-	r.forget()
-	say(t, to, []byte("neither"))
-	if diff := cmp.Diff([]string{"nothing  x1"}, r.heard()); diff != "" {
+	r.clear()
+	sendPayload(t, to, []byte("neither"))
+	if diff := cmp.Diff([]string{"nothing  x1"}, r.serverNames()); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
 	r.mustLoseNothing()
 }
 
 func TestServerNames_FastOpen(t *testing.T) {
-	away(t)
+	enterNetns(t)
 	r := newRig(t, Sizes{})
-	to := drain(t, "tcp4", away4)
-	r.forget()
+	to := drain(t, "tcp4", netnsAddr4)
+	r.clear()
 	hello := records(handshake(serverName("fast.test")), 1<<14)
 	for range 2 { // the first one gets the cookie, if there is one to get
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -209,42 +209,42 @@ func TestServerNames_FastOpen(t *testing.T) {
 		unix.Read(fd, make([]byte, 1))
 		unix.Close(fd)
 	}
-	if diff := cmp.Diff([]string{"tls fast.test x2"}, r.heard()); diff != "" {
+	if diff := cmp.Diff([]string{"tls fast.test x2"}, r.serverNames()); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
 }
 
 func TestLoss_ServerNameTableFull(t *testing.T) {
 	testenv.Recorded(t, "server names that no table has room for are counted as lost")
-	away(t)
+	enterNetns(t)
 	r := newRig(t, Sizes{MaxFlows: 16})
-	to := drain(t, "tcp", away4)
-	r.forget()
+	to := drain(t, "tcp", netnsAddr4)
+	r.clear()
 	const names = 100
 	for i := range names {
-		say(t, to, records(handshake(serverName(fmt.Sprintf("host%d.test", i))), 1<<14))
+		sendPayload(t, to, records(handshake(serverName(fmt.Sprintf("host%d.test", i))), 1<<14))
 	}
 	lost, err := r.Lost()
 	check(t, err)
-	if got := len(r.heard()); lost.NameSlots < names-16-8 || got+int(lost.NameSlots) != names {
+	if got := len(r.serverNames()); lost.NameSlots < names-16-8 || got+int(lost.NameSlots) != names {
 		t.Errorf("%d names and %d lost are not %d, most of them lost", got, lost.NameSlots, names)
 	}
 }
 
 func TestLoss_RingFullForServerName(t *testing.T) {
-	away(t)
+	enterNetns(t)
 	r := newRig(t, Sizes{RingBytes: 4096})
-	to := drain(t, "tcp", away4)
-	r.forget()
+	to := drain(t, "tcp", netnsAddr4)
+	r.clear()
 	r.queue.mu.Lock() // the reader waits for it
 	const names = 100
 	for i := range names {
-		say(t, to, records(handshake(serverName(fmt.Sprintf("host%d.test", i))), 1<<14))
+		sendPayload(t, to, records(handshake(serverName(fmt.Sprintf("host%d.test", i))), 1<<14))
 	}
 	r.queue.mu.Unlock()
 	lost, err := r.Lost()
 	check(t, err)
-	if got := len(r.heard()); lost.NameEvents == 0 || got+int(lost.NameEvents) != names {
+	if got := len(r.serverNames()); lost.NameEvents == 0 || got+int(lost.NameEvents) != names {
 		t.Errorf("%d names and %d lost are not %d, some of them lost", got, lost.NameEvents, names)
 	}
 }
@@ -252,7 +252,7 @@ func TestLoss_RingFullForServerName(t *testing.T) {
 // Some kernels show the socket whose bytes leave, others only the one above it, of which nobody can say what it names.
 func TestServerNames_MPTCP(t *testing.T) {
 	const mptcp = 262
-	away(t)
+	enterNetns(t)
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, mptcp)
 	if err != nil {
 		t.Logf("no MPTCP, of which TestMPTCP_IsTCP tells more: %v", err)
@@ -260,21 +260,21 @@ func TestServerNames_MPTCP(t *testing.T) {
 	}
 	defer unix.Close(fd)
 	r := newRig(t, Sizes{})
-	to := drain(t, "tcp4", away4)
-	say(t, to, records(handshake(serverName("api.pay.test")), 1<<14))
-	r.forget()
+	to := drain(t, "tcp4", netnsAddr4)
+	sendPayload(t, to, records(handshake(serverName("api.pay.test")), 1<<14))
+	r.clear()
 	check(t, unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}))
 	_, err = unix.Write(fd, records(handshake(serverName("other.test")), 1<<14))
 	check(t, err)
 	check(t, unix.Shutdown(fd, unix.SHUT_WR))
 	unix.Read(fd, make([]byte, 1))
-	if got := strings.Join(r.heard(), ", "); got != "tls other.test x1" && got != "nothing  x1" {
+	if got := strings.Join(r.serverNames(), ", "); got != "tls other.test x1" && got != "nothing  x1" {
 		t.Errorf("heard %q", got)
 	}
 }
 
 func TestServerNames_LoopbackIsNotRead(t *testing.T) {
-	away(t)
+	enterNetns(t)
 	r := newRig(t, Sizes{})
 	hello := records(handshake(serverName("api.pay.test")), 1<<14)
 	for address, want := range map[string][]string{
@@ -285,9 +285,9 @@ func TestServerNames_LoopbackIsNotRead(t *testing.T) {
 		"[2001:db8::1]:0": {"tls api.pay.test x1"},
 	} {
 		to := drain(t, "tcp", address)
-		r.forget()
-		say(t, to, hello)
-		if diff := cmp.Diff(want, r.heard()); diff != "" {
+		r.clear()
+		sendPayload(t, to, hello)
+		if diff := cmp.Diff(want, r.serverNames()); diff != "" {
 			t.Errorf("%s: names (-want +got):\n%s", address, diff)
 		}
 		if flows := seen[*FlowEvent](r); len(flows) != 1 {
@@ -299,10 +299,10 @@ func TestServerNames_LoopbackIsNotRead(t *testing.T) {
 
 // A socket that did not get through may connect again: then what it says is nothing that was said to the first address.
 func TestServerNames_ReconnectToLoopback(t *testing.T) {
-	away(t)
+	enterNetns(t)
 	r := newRig(t, Sizes{})
 	to := drain(t, "tcp4", "127.0.0.1:0")
-	r.forget()
+	r.clear()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	check(t, err)
 	defer unix.Close(fd)
@@ -314,7 +314,7 @@ func TestServerNames_ReconnectToLoopback(t *testing.T) {
 	check(t, err)
 	check(t, unix.Shutdown(fd, unix.SHUT_WR))
 	unix.Read(fd, make([]byte, 1))
-	if got := r.heard(); len(got) > 0 {
+	if got := r.serverNames(); len(got) > 0 {
 		t.Errorf("heard %q", got)
 	}
 	r.mustLoseNothing()
@@ -322,10 +322,10 @@ func TestServerNames_ReconnectToLoopback(t *testing.T) {
 
 // A look-up that no connection followed leaves its question to the next one, whoever that is meant for.
 func TestServerNames_DifferFromQuestion(t *testing.T) {
-	away(t)
+	enterNetns(t)
 	r, s := newRig(t, Sizes{}), newResolver(t)
-	to := drain(t, "tcp4", away4)
-	elsewhere := drain(t, "tcp4", away4)
+	to := drain(t, "tcp4", netnsAddr4)
+	elsewhere := drain(t, "tcp4", netnsAddr4)
 	hello := func(name string) []byte { return records(handshake(serverName(name)), 1<<14) }
 	for i, step := range []struct {
 		reason string
@@ -340,12 +340,12 @@ func TestServerNames_DifferFromQuestion(t *testing.T) {
 		{"said without a question", false, to, "third.test", []string{"tls third.test x1"}},
 		{"asked for, and another one is said at another port", true, elsewhere, "other.test", []string{"tls other.test x1, asked"}},
 	} {
-		r.forget()
+		r.clear()
 		if step.asked {
 			s.answer(message(t, "asked.test.", "asked.test. A "+to.Addr().String()))
 		}
-		say(t, step.to, hello(step.says))
-		if diff := cmp.Diff(step.want, r.heard()); diff != "" {
+		sendPayload(t, step.to, hello(step.says))
+		if diff := cmp.Diff(step.want, r.serverNames()); diff != "" {
 			t.Errorf("step %d, %s: names (-want +got):\n%s", i, step.reason, diff)
 		}
 	}

@@ -17,8 +17,8 @@ type Self struct {
 
 // Check proves that the hooks fire for this process, which must be in the watched cgroup, and tells how they see it.
 // It connects UDP sockets on loopback, which send nothing. From then on goroutines and children are told apart, if they
-// can be ([Probe.Mixed]), and cgroups nested in the watched one are in
-// scope too; and so are all that this process starts, in whatever cgroup they are ([Probe.Follows]). Errors: [ErrNotFiring].
+// can be ([Probe.Unattributed]), and cgroups nested in the watched one are in
+// scope too; and so are all that this process starts, in whatever cgroup they are ([Probe.TracksDescendants]). Errors: [ErrNotFiring].
 func (p *Probe) Check(cgroup uint64) (Self, error) {
 	s, err := p.tryConnect()
 	if errors.Is(err, ebpf.ErrKeyNotExist) || err == nil && s.Cgroup != cgroup {
@@ -32,7 +32,7 @@ func (p *Probe) Check(cgroup uint64) (Self, error) {
 	if s.ConnectedBy.Level != 0 {
 		p.level = s.ConnectedBy.Level
 	}
-	p.follow(cgroup, self)
+	p.trackDescendants(cgroup, self)
 	err = p.configure()
 	p.mu.Unlock()
 	if err != nil {
@@ -49,24 +49,24 @@ func (p *Probe) NextGeneration() (uint32, error) {
 	return p.generation, p.configure()
 }
 
-// Several says whether more than one recording runs. Then what is sent over a TCP connection is told for each recording
+// SetConcurrent says whether more than one recording runs. Then what is sent over a TCP connection is told for each recording
 // whose goroutine sends, not only the first time in a generation.
-func (p *Probe) Several(several bool) error {
+func (p *Probe) SetConcurrent(concurrent bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.several == several {
+	if p.concurrent == concurrent {
 		return nil
 	}
-	p.several = several
+	p.concurrent = concurrent
 	return p.configure()
 }
 
 func (p *Probe) configure() error {
-	s := bpf.RecordSettings{Generation: p.generation, Level: p.level, NewCgroupsAfter: p.newborn, Process: p.process, Leaf: p.leaf, Ancestor: p.ancestor}
+	s := bpf.RecordSettings{Generation: p.generation, Level: p.level, NewCgroupsAfter: p.newCgroupsAfter, Process: p.process, Leaf: p.leaf, Ancestor: p.ancestor}
 	if p.scanning {
 		s.Scanning = 1
 	}
-	if p.several {
+	if p.concurrent {
 		s.Concurrent = 1
 	}
 	if err := p.objects.Config.Update(uint32(0), s, ebpf.UpdateAny); err != nil {
@@ -78,8 +78,8 @@ func (p *Probe) configure() error {
 // ErrNoFlow says that the kernel knows no flow by a key.
 var ErrNoFlow = errors.New("no such flow")
 
-// Forget makes a flow that is known new again, and returns how often it was seen so far. Errors: [ErrNoFlow].
-func (p *Probe) Forget(k Key) (uint64, error) {
+// Invalidate makes a flow that is known new again, and returns how often it was seen so far. Errors: [ErrNoFlow].
+func (p *Probe) Invalidate(k Key) (uint64, error) {
 	key := keyTo(k)
 	var f bpf.RecordFlow
 	err := p.objects.Flows.LookupAndDelete(key, &f)

@@ -141,7 +141,7 @@ func take(to netip.AddrPort) error {
 // A process out of scope connects a socket of this one's: no connect in scope tells of it.
 func TestSYN_WithoutConnectIsAFlow(t *testing.T) {
 	r := newRig(t, Sizes{})
-	r.unfollow()
+	r.untrackDescendants()
 	to := listen(t, "tcp4", "127.0.0.1:0")
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	check(t, err)
@@ -152,10 +152,10 @@ func TestSYN_WithoutConnectIsAFlow(t *testing.T) {
 	far := os.NewFile(uintptr(pair[1]), "far")
 	defer far.Close()
 	check(t, unix.Sendmsg(pair[0], []byte("x"), unix.UnixRights(fd), nil, 0))
-	cmd, done := r.beside("others").command([]string{"take " + to.String()})
+	cmd, done := r.sibling("others").command([]string{"take " + to.String()})
 	defer done()
 	cmd.ExtraFiles = []*os.File{far}
-	r.forget()
+	r.clear()
 	check(t, cmd.Run())
 	if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
 		t.Errorf("flows (-want +got):\n%s", diff)
@@ -221,8 +221,8 @@ func TestSYN_RetransmissionIsOneFlow(t *testing.T) {
 func oneSYNIsAFlow(t *testing.T, before func(t *testing.T, to *unix.SockaddrInet4), after func(t *testing.T, fd int)) {
 	t.Helper()
 	r := newRig(t, Sizes{})
-	r.unfollow()
-	away(t)
+	r.untrackDescendants()
+	enterNetns(t)
 	to := listen(t, "tcp4", "127.0.0.1:0")
 	fd := r.connectedByOthers(to)
 	if before != nil {
@@ -230,7 +230,7 @@ func oneSYNIsAFlow(t *testing.T, before func(t *testing.T, to *unix.SockaddrInet
 	}
 	_, err := r.NextGeneration()
 	check(t, err)
-	r.forget()
+	r.clear()
 	if err := unix.Sendto(fd, []byte("x"), unix.MSG_DONTWAIT, nil); err != nil && err != unix.EINPROGRESS {
 		t.Fatal(err)
 	}
@@ -245,13 +245,13 @@ func oneSYNIsAFlow(t *testing.T, before func(t *testing.T, to *unix.SockaddrInet
 
 // The SYN was of another generation: what is sent now tells.
 func TestSYN_ReportedAgainInNextGeneration(t *testing.T) {
-	needsSender(t)
+	requireSender(t)
 	r := newRig(t, Sizes{})
-	r.unfollow()
+	r.untrackDescendants()
 	to := netip.MustParseAddrPort(listenForever(t))
 	fd := r.connectedByOthers(to)
 	for range 3 {
-		r.forget()
+		r.clear()
 		for range 2 {
 			_, err := unix.Write(fd, []byte("x"))
 			check(t, err)
@@ -279,10 +279,10 @@ func (r *rig) connectedByOthers(to netip.AddrPort) int {
 	far := os.NewFile(uintptr(pair[1]), "far")
 	defer far.Close()
 	check(r.t, unix.Sendmsg(pair[0], []byte("x"), unix.UnixRights(fd), nil, 0))
-	cmd, done := r.beside("others").command([]string{"take " + to.String()})
+	cmd, done := r.sibling("others").command([]string{"take " + to.String()})
 	defer done()
 	cmd.ExtraFiles = []*os.File{far}
-	r.forget()
+	r.clear()
 	check(r.t, cmd.Run())
 	if got := r.flows(); len(got) > 0 {
 		r.t.Fatalf("the SYN has left already: %v", got)
@@ -298,7 +298,7 @@ func TestSYN_DeferredReportedOnce(t *testing.T) {
 	check(t, err)
 	defer unix.Close(fd)
 	check(t, unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_FASTOPEN_CONNECT, 1))
-	r.forget()
+	r.clear()
 	check(t, unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}))
 	_, err = unix.Write(fd, []byte("x"))
 	check(t, err)
@@ -310,12 +310,14 @@ func TestSYN_DeferredReportedOnce(t *testing.T) {
 // withoutLayout has the programs loaded as on a kernel without BTF.
 func withoutLayout(t *testing.T) {
 	before := taskLayout
-	taskLayout = func() (layout, error) { return layout{unnamed: noBTF, apart: apart{mixed: noBTF}}, nil }
+	taskLayout = func() (layout, error) {
+		return layout{unnamed: noBTF, attribution: attribution{unattributed: noBTF}}, nil
+	}
 	t.Cleanup(func() { taskLayout = before })
 }
 
-// needsSender skips nothing: all kernels of the table have what it needs, and without it the promise is another one.
-func needsSender(t *testing.T) {
+// requireSender skips nothing: all kernels of the table have what it needs, and without it the promise is another one.
+func requireSender(t *testing.T) {
 	t.Helper()
 	l, err := taskLayout()
 	check(t, err)
@@ -326,18 +328,18 @@ func needsSender(t *testing.T) {
 
 // A process out of scope makes the sockets, and this one sends.
 func TestSockets_BelongToSender(t *testing.T) {
-	needsSender(t)
+	requireSender(t)
 	allowPing(t)
 	r := newRig(t, Sizes{})
-	r.unfollow()
-	others := r.beside("others")
+	r.untrackDescendants()
+	others := r.sibling("others")
 	for _, kind := range socketKinds {
 		t.Run(kind.name, func(t *testing.T) {
 			fd, ok := others.given(kind.name)
 			if !ok {
 				t.Skip("the kernel has none")
 			}
-			r.forget()
+			r.clear()
 			kind.send(t, fd)
 			if diff := cmp.Diff([]string{kind.want}, r.flows()); diff != "" {
 				t.Errorf("flows (-want +got):\n%s", diff)
@@ -355,9 +357,9 @@ func TestSockets_BelongToSender(t *testing.T) {
 // Who only makes sockets, and passes them on, opens nothing; who sends may be out of scope.
 func TestSockets_UnrelatedOutOfScope(t *testing.T) {
 	r := newRig(t, Sizes{})
-	r.unfollow()
-	others := r.beside("others")
-	r.forget()
+	r.untrackDescendants()
+	others := r.sibling("others")
+	r.clear()
 	others.run("udp-connected 127.0.0.1:93", "udp 127.0.0.1:94", "ping 127.0.0.1", "pong 127.0.0.1")
 	if got := r.flows(); len(got) > 0 {
 		t.Errorf("flows %v", got)
@@ -367,16 +369,16 @@ func TestSockets_UnrelatedOutOfScope(t *testing.T) {
 // A stranger is in no scope, but the socket that it was given is.
 func TestSockets_UnrelatedSenderOnScopedSocket(t *testing.T) {
 	r := newRig(t, Sizes{})
-	r.unfollow()
+	r.untrackDescendants()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
 	check(t, err)
 	socket := os.NewFile(uintptr(fd), "socket")
 	defer socket.Close()
-	cmd, done := r.beside("others").command([]string{"reply 127.0.0.1"})
+	cmd, done := r.sibling("others").command([]string{"reply 127.0.0.1"})
 	defer done()
 	cmd.ExtraFiles = []*os.File{socket}
 	check(t, unix.Sendto(fd, echoRequest, 0, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
-	r.forget()
+	r.clear()
 	check(t, cmd.Run())
 	check(t, unix.Sendto(fd, echoRequest, 0, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
 	if diff := cmp.Diff([]string{"ICMP 127.0.0.1:0 x1"}, r.flows()); diff != "" {
@@ -390,7 +392,7 @@ func TestSockets_UnrelatedSenderOnScopedSocket(t *testing.T) {
 }
 
 func TestSockets_EarlierRawAndPing(t *testing.T) {
-	for name, prepare := range map[string]func(*testing.T){"by who sends": needsSender, "adopted": withoutLayout} {
+	for name, prepare := range map[string]func(*testing.T){"by who sends": requireSender, "adopted": withoutLayout} {
 		t.Run(name, func(t *testing.T) {
 			prepare(t)
 			allowPing(t)
@@ -405,14 +407,14 @@ func TestSockets_EarlierRawAndPing(t *testing.T) {
 			}
 			r := newRig(t, Sizes{})
 			if name == "adopted" {
-				check(t, r.AdoptSockets(r.self.PID, r.leaf.ID, r.self.Netns, Opener{PID: r.self.PID}))
+				check(t, r.TrackSockets(r.self.PID, r.leaf.ID, r.self.Netns, Initiator{PID: r.self.PID}))
 			}
 			for _, kind := range socketKinds {
 				fd, ok := fds[kind.name]
 				if !ok {
 					continue
 				}
-				r.forget()
+				r.clear()
 				kind.send(t, fd)
 				if diff := cmp.Diff([]string{kind.want}, r.flows()); diff != "" {
 					t.Errorf("%s: flows (-want +got):\n%s", kind.name, diff)
@@ -479,8 +481,8 @@ func connectLinks() error {
 // The kernel's own sockets for ICMP and TCP are raw ones, of the cgroup that has made the network namespace.
 func TestSockets_KernelTrafficIsNoFlow(t *testing.T) {
 	r := newRig(t, Sizes{})
-	away(t)
-	r.forget()
+	enterNetns(t)
+	r.clear()
 	check(t, connectLinks())
 	if got := r.flows(); len(got) > 0 {
 		t.Errorf("flows of links that came up: %v", got)

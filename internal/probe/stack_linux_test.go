@@ -15,9 +15,9 @@ func outermost(network, address string) { middle(network, address) }
 //go:noinline
 func middle(network, address string) { inlined(network, address) }
 
-func inlined(network, address string) { speak(network, address) }
+func inlined(network, address string) { dialAndSend(network, address) }
 
-func speak(network, address string) {
+func dialAndSend(network, address string) {
 	if c, err := net.Dial(network, address); err == nil {
 		c.Write([]byte("x"))
 		c.Close()
@@ -26,9 +26,9 @@ func speak(network, address string) {
 
 func TestStacks_FromSystemCallOutward(t *testing.T) {
 	testenv.Recorded(t, "the line of Go that opened a flow")
-	r := newApart(t)
+	r := newAttributionRig(t)
 	for _, network := range []string{"tcp", "udp"} {
-		r.forget()
+		r.clear()
 		outermost(network, "127.0.0.1:1")
 		events := seen[*FlowEvent](r)
 		if len(events) != 1 || events[0].Stack == nil {
@@ -55,10 +55,10 @@ func TestStacks_FromSystemCallOutward(t *testing.T) {
 
 // Who waits for a goroutine is known only for as long as it waits.
 func TestStacks_FlowDeliveredAtOnce(t *testing.T) {
-	r := newApart(t)
-	r.forget()
+	r := newAttributionRig(t)
+	r.clear()
 	for i, network := range []string{"tcp", "udp"} {
-		speak(network, "127.0.0.1:1")
+		dialAndSend(network, "127.0.0.1:1")
 		eventually(t, "a flow though nobody asks for it", func() bool {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -68,7 +68,7 @@ func TestStacks_FlowDeliveredAtOnce(t *testing.T) {
 }
 
 func TestStacks_NoneForRepeatsAndChildren(t *testing.T) {
-	r := newApart(t)
+	r := newAttributionRig(t)
 	to := listen(t, "tcp4", "127.0.0.1:0").String()
 	check(t, r.Sync())
 	before := len(r.stacks.byKey) // of Check
@@ -77,7 +77,7 @@ func TestStacks_NoneForRepeatsAndChildren(t *testing.T) {
 		t.Errorf("of a child: %+v", events)
 	}
 	for range 3 {
-		speak("tcp", to)
+		dialAndSend("tcp", to)
 	}
 	check(t, r.Sync())
 	if n := len(r.stacks.byKey); n != before {

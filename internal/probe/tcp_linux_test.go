@@ -19,7 +19,7 @@ func TestTCP_ConnectionsFold(t *testing.T) {
 	testenv.Recorded(t, "TCP connect, IPv6")
 	r := newRig(t, Sizes{})
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
-		r.forget()
+		r.clear()
 		to := listen(t, "tcp", address)
 		for range 100 {
 			c, err := net.Dial("tcp", to.String())
@@ -44,7 +44,7 @@ func TestTCP_RefusedAttemptIsAFlow(t *testing.T) {
 	check(t, err)
 	to := l.Addr().(*net.TCPAddr).AddrPort()
 	l.Close()
-	r.forget()
+	r.clear()
 	if _, err := net.Dial("tcp", to.String()); err == nil {
 		t.Fatal("somebody else listens there")
 	}
@@ -57,7 +57,7 @@ func TestTCP_MappedIPv4Address(t *testing.T) {
 	testenv.Recorded(t, "TCP connect, IPv4-mapped IPv6 address")
 	r := newRig(t, Sizes{})
 	to := listen(t, "tcp4", "127.0.0.1:0")
-	r.forget()
+	r.clear()
 	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	check(t, err)
 	defer unix.Close(fd)
@@ -71,7 +71,7 @@ func TestTCP_FastOpen(t *testing.T) {
 	testenv.Recorded(t, "TCP Fast Open")
 	r := newRig(t, Sizes{})
 	to := listen(t, "tcp4", "127.0.0.1:0")
-	r.forget()
+	r.clear()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	check(t, err)
 	defer unix.Close(fd)
@@ -98,7 +98,7 @@ func TestMPTCP_IsTCP(t *testing.T) {
 	check(t, err)
 	testenv.Recorded(t, capability)
 	defer unix.Close(fd)
-	r.forget()
+	r.clear()
 	check(t, unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}))
 	if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
 		t.Errorf("flows (-want +got):\n%s", diff)
@@ -133,7 +133,7 @@ func TestGeneration_MakesFlowsNew(t *testing.T) {
 	dial()
 	generation, err := r.NextGeneration()
 	check(t, err)
-	r.forget()
+	r.clear()
 	dial()
 	dial()
 	events := seen[*FlowEvent](r)
@@ -160,7 +160,7 @@ func TestBinds_SuccessiveServersDoNotFold(t *testing.T) {
 	second, err := net.Listen("tcp4", address)
 	check(t, err)
 	defer second.Close()
-	r.forget()
+	r.clear()
 	dial()
 	dial()
 	if events := seen[*FlowEvent](r); len(events) != 1 {
@@ -172,7 +172,7 @@ func TestInvalidate_FlowIsNewAgain(t *testing.T) {
 	testenv.Recorded(t, "repeated flows are folded and counted")
 	r := newRig(t, Sizes{})
 	for range 2 {
-		r.forget()
+		r.clear()
 		for range 3 {
 			net.Dial("tcp", "127.0.0.1:1")
 		}
@@ -180,11 +180,11 @@ func TestInvalidate_FlowIsNewAgain(t *testing.T) {
 		if len(events) != 1 {
 			t.Fatalf("got %d events, want 1", len(events))
 		}
-		if n, err := r.Forget(events[0].Key); n != 3 || err != nil {
-			t.Errorf("Forget says %d times, %v", n, err)
+		if n, err := r.Invalidate(events[0].Key); n != 3 || err != nil {
+			t.Errorf("Invalidate says %d times, %v", n, err)
 		}
 	}
-	if _, err := r.Forget(Key{Addr: netip.MustParseAddr("192.0.2.1")}); !errors.Is(err, ErrNoFlow) {
-		t.Error("Forget of an unknown flow is no error")
+	if _, err := r.Invalidate(Key{Addr: netip.MustParseAddr("192.0.2.1")}); !errors.Is(err, ErrNoFlow) {
+		t.Error("Invalidate of an unknown flow is no error")
 	}
 }

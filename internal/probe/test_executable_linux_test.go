@@ -19,9 +19,9 @@ func TestExecutables_TestProcess(t *testing.T) {
 	if layout.Name == 0 { // without BTF
 		want = ""
 	}
-	r.forget()
+	r.clear()
 	udp := silent(t, "udp4", "127.0.0.1:0")
-	r.forget() // with its bind
+	r.clear() // with its bind
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	check(t, err)
 	defer unix.Close(fd)

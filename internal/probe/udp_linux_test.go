@@ -36,7 +36,7 @@ func TestUDP_ConnectIsNoTraffic(t *testing.T) {
 		if diff := cmp.Diff([]string{text(flow.UDP, to, 3)}, r.flows()); diff != "" {
 			t.Errorf("flows after write (-want +got):\n%s", diff)
 		}
-		r.forget()
+		r.clear()
 	}
 	r.mustLoseNothing()
 }
@@ -105,7 +105,7 @@ func TestUDP_DestinationIsTheNamedOne(t *testing.T) {
 			fd, err := unix.Socket(row.domain, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 			check(t, err)
 			defer unix.Close(fd)
-			r.forget()
+			r.clear()
 			row.send(t, fd, to)
 			if diff := cmp.Diff([]string{text(flow.UDP, to, 1)}, r.flows()); diff != "" {
 				t.Errorf("flows (-want +got):\n%s", diff)
@@ -129,7 +129,7 @@ func TestUDP_Sendmmsg(t *testing.T) {
 		want = append(want, text(flow.UDP, to, 1))
 	}
 	slices.Sort(want)
-	r.forget()
+	r.clear()
 	if n, err := ipv4.NewPacketConn(c).WriteBatch(messages, 0); err != nil || n != len(messages) {
 		t.Fatalf("sendmmsg sent %d: %v", n, err)
 	}
@@ -146,7 +146,7 @@ func TestUDP_ConcurrentDestinations(t *testing.T) {
 	const each = 200
 	var want []string
 	var senders sync.WaitGroup
-	r.forget()
+	r.clear()
 	for range 8 {
 		to := silent(t, "udp4", "127.0.0.1:0")
 		want = append(want, text(flow.UDP, to, each))
@@ -169,7 +169,7 @@ func TestUDP_RepliesAreNoFlows(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 		to := echo(t, "udp", address)
 		for i := range 3 {
-			r.forget()
+			r.clear()
 			c, err := net.Dial("udp", to.String())
 			check(t, err)
 			b := make([]byte, 10)
@@ -197,7 +197,7 @@ func TestUDP_RepliesDoNotMakeAServer(t *testing.T) {
 	c, err := net.ListenPacket("udp4", "127.0.0.1:0") // unconnected: only what it did tells it from a server
 	check(t, err)
 	defer c.Close()
-	r.forget()
+	r.clear()
 	b := make([]byte, 10)
 	for range 5 {
 		_, err = c.WriteTo([]byte("x"), net.UDPAddrFromAddrPort(to))
@@ -224,7 +224,7 @@ func TestSockets_EarlierOnesTracked(t *testing.T) {
 	listener := listen(t, "tcp4", "127.0.0.1:0")
 
 	r := newRig(t, Sizes{})
-	check(t, r.AdoptSockets(r.self.PID, r.leaf.ID, r.self.Netns, Opener{PID: r.self.PID, Comm: "before"}))
+	check(t, r.TrackSockets(r.self.PID, r.leaf.ID, r.self.Netns, Initiator{PID: r.self.PID, Comm: "before"}))
 	bound := make(map[netip.AddrPort]flow.Protocol)
 	for _, e := range seen[*BindEvent](r) {
 		if e.Comm == "before" && e.Netns == r.self.Netns {
@@ -234,7 +234,7 @@ func TestSockets_EarlierOnesTracked(t *testing.T) {
 	if bound[server] != flow.UDP || bound[listener] != flow.TCP {
 		t.Errorf("bound before are %v, want UDP %s and TCP %s among them", bound, server, listener)
 	}
-	r.forget()
+	r.clear()
 	_, err = connected.Write([]byte("x"))
 	check(t, err)
 	_, err = unconnected.WriteTo([]byte("x"), net.UDPAddrFromAddrPort(other))
@@ -292,7 +292,7 @@ func TestEgress_OtherProtocols(t *testing.T) {
 			if row.kind == unix.SOCK_DGRAM {
 				to.Port = 97
 			}
-			r.forget()
+			r.clear()
 			check(t, unix.Sendto(fd, row.payload, 0, &to))
 			if diff := cmp.Diff([]string{row.want}, r.flows()); diff != "" {
 				t.Errorf("flows (-want +got):\n%s", diff)

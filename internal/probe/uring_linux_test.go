@@ -97,7 +97,7 @@ func uring(setup uint32, e uringEntry) (result int32, err error) {
 // The task that sends for io_uring may be a worker, or a thread that polls.
 func TestIOUring_SubmissionsAreFlows(t *testing.T) {
 	r := newRig(t, Sizes{})
-	others := r.beside("others")
+	others := r.sibling("others")
 	release, err := Release()
 	check(t, err)
 	version, _ := parseRelease(release)
@@ -143,14 +143,14 @@ func TestIOUring_SubmissionsAreFlows(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer unix.Close(own)
-			r.forget()
+			r.clear()
 			send(own)
 			expect(socketKinds[0].want)
 
 			if row.setup == 0 && row.flags == 0 || ofProcess {
 				given, _ := others.given("raw-icmp")
 				check(t, unix.Connect(given, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
-				r.forget()
+				r.clear()
 				send(given)
 				expect("ICMP 127.0.0.1:8 x1")
 			}
@@ -163,7 +163,7 @@ func TestIOUring_SubmissionsAreFlows(t *testing.T) {
 			var pinner runtime.Pinner
 			pinner.Pin(address)
 			defer pinner.Unpin()
-			r.forget()
+			r.clear()
 			do(uringEntry{opcode: uringConnect, fd: int32(stream), address: uint64(uintptr(unsafe.Pointer(address))),
 				offset: uint64(unsafe.Sizeof(*address))})
 			expect(text(flow.TCP, netip.AddrPortFrom(to.Addr(), to.Port()), 1))
