@@ -9,7 +9,7 @@ import (
 	"github.com/netzero-dev/netzero/bpf"
 )
 
-// Watch puts a cgroup in scope: what its tasks open from now on is recorded.
+// Watch puts a cgroup in scope: flows that its tasks open from now on are recorded.
 func (p *Probe) Watch(cgroup uint64) error {
 	if err := p.setState(cgroup, bpf.RecordScopeStateSCOPE_WATCHED); err != nil {
 		return fmt.Errorf("watch cgroup %d: %w", cgroup, err)
@@ -17,9 +17,9 @@ func (p *Probe) Watch(cgroup uint64) error {
 	return nil
 }
 
-// TrackNewCgroups puts every cgroup in scope that is born after leaf, which [Probe.Watch] and [Probe.Check] were given, as
-// soon as it opens, binds, sends or receives anything, and tells of each by a [CgroupEvent]. Those nested in leaf stay a
-// part of it; those nested in a newborn one are newborn ones of their own.
+// TrackNewCgroups puts every cgroup in scope that is created after leaf, as soon as it opens, binds, sends or receives
+// anything, and reports it by a [CgroupEvent]. leaf must have been passed to [Probe.Watch] and [Probe.Check]. Cgroups
+// nested in leaf belong to leaf; a cgroup nested in a new cgroup is a new cgroup of its own.
 func (p *Probe) TrackNewCgroups(leaf uint64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -30,19 +30,20 @@ func (p *Probe) TrackNewCgroups(leaf uint64) error {
 	return p.configure()
 }
 
-// TrackEntered puts a cgroup that is older than the leaf of [Probe.TrackNewCgroups] in scope as soon as a task comes into it from
-// elsewhere. Of each such task a [CgroupEvent] tells. It does nothing where [Probe.EntriesUnreported] says why not.
+// TrackEntered puts a cgroup that is older than the leaf of [Probe.TrackNewCgroups] in scope as soon as a task enters
+// it. A [CgroupEvent] reports each such task. It has no effect if [Probe.EntriesUnreported] returns a reason.
 func (p *Probe) TrackEntered(cgroup uint64) error {
-	if err := p.objects.OlderCgroups.Update(cgroup, uint64(0), ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
+	err := p.objects.OlderCgroups.Update(cgroup, uint64(0), ebpf.UpdateNoExist)
+	if err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
 		return fmt.Errorf("watch who comes into cgroup %d: %w", cgroup, err)
 	}
 	return nil
 }
 
-// Outside says why nothing tells of tasks that come into cgroups that are older than the recording; "" where it is told.
+// EntriesUnreported says why tasks that enter older cgroups are not reported; "" if they are.
 func (p *Probe) EntriesUnreported() string { return p.entriesUnreported }
 
-// Track puts a cgroup that is older than the leaf of [Probe.TrackNewCgroups] in scope, as if it were born now.
+// Track puts a cgroup that is older than the leaf of [Probe.TrackNewCgroups] in scope, like a new one.
 func (p *Probe) Track(cgroup uint64) error {
 	if err := p.setState(cgroup, bpf.RecordScopeStateSCOPE_TRACKED); err != nil {
 		return fmt.Errorf("adopt cgroup %d: %w", cgroup, err)
@@ -50,8 +51,8 @@ func (p *Probe) Track(cgroup uint64) error {
 	return nil
 }
 
-// Ignore takes a cgroup out of scope for good: user space has found that it belongs to nobody. What was recorded of it
-// before is still delivered. It need not have been adopted yet.
+// Ignore takes an unrelated cgroup out of scope permanently. Events from before are still delivered. The cgroup need
+// not be tracked yet.
 func (p *Probe) Ignore(cgroup uint64) error {
 	if err := p.setState(cgroup, bpf.RecordScopeStateSCOPE_IGNORED); err != nil {
 		return fmt.Errorf("disregard cgroup %d: %w", cgroup, err)
@@ -59,7 +60,7 @@ func (p *Probe) Ignore(cgroup uint64) error {
 	return nil
 }
 
-// setState keeps what the kernel knows of a cgroup that is in scope already.
+// setState sets the state of a cgroup, and keeps the rest of its entry.
 func (p *Probe) setState(cgroup uint64, state bpf.RecordScopeState) error {
 	var s bpf.RecordScope
 	if err := p.objects.Scopes.Lookup(cgroup, &s); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {

@@ -10,14 +10,14 @@ import (
 	"github.com/netzero-dev/netzero/internal/goroutine"
 )
 
-// attribution is where the programs find what tells the goroutines of this process apart. Where something is unknown all of it is
-// zero, and recordings that overlap are mixed.
+// attribution says where the programs find the labels of this process's goroutines. If anything is unknown, all offsets
+// are zero, and flows of overlapping recordings are not attributed to one of them.
 type attribution struct {
 	goroutine    bpf.RecordGoroutineLayout
-	unattributed string // why all is zero
+	unattributed string // why all offsets are zero
 }
 
-// findAttribution asks the kernel's BTF, and the Go runtime of this process.
+// findAttribution finds the offsets in the kernel's BTF and in the Go runtime of this process.
 func findAttribution(kernel *btf.Spec) (a attribution) {
 	g, err := goroutine.Find()
 	if err != nil {
@@ -44,15 +44,15 @@ func findAttribution(kernel *btf.Spec) (a attribution) {
 	return a
 }
 
-// registerOffset returns where, from the begin of a task's stack in the kernel, the register is in which a process on
-// arm64 has its goroutine.
+// registerOffset returns the offset of the register that holds g on arm64, relative to the start of a task's kernel
+// stack.
 func registerOffset(kernel *btf.Spec) (uint32, error) {
 	const register = 28
 	var registers *btf.Struct
 	if err := kernel.TypeByName("pt_regs", &registers); err != nil {
 		return 0, fmt.Errorf("the kernel's BTF has no pt_regs: %w", err)
 	}
-	// Its size is in no BTF; a kernel for debugging may have larger ones, as the check then finds out.
+	// BTF does not contain the size of the stack. A debug kernel may have a larger one; checkGoroutines detects that.
 	stack := uint32(max(16<<10, os.Getpagesize()))
 	return stack - registers.Size + 8*register, nil
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Unattributed says why what is opened in recordings that overlap is not told attribution: goroutines, or only the processes that
-// they start. Both are "" where it is.
+// Unattributed says why flows of overlapping recordings are not attributed to one of them: all flows, or only those of
+// child processes. Both results are "" if they are attributed.
 func (p *Probe) Unattributed() (goroutines, children string) {
 	if p.unattributed != "" {
 		return p.unattributed, ""
@@ -25,13 +25,13 @@ func (p *Probe) Unattributed() (goroutines, children string) {
 	return "", p.untracked
 }
 
-// maxChecks is how often a goroutine is looked at that cannot be read at that moment.
+// maxChecks limits the attempts to read a goroutine.
 const maxChecks = 10
 
 var errUnread = errors.New("the programs cannot read the memory of goroutines")
 
-// checkGoroutines proves that the programs know the goroutines of this process, by some with labels and on threads of
-// their own; where they do not, recordings are mixed.
+// checkGoroutines proves that the programs read the labels of this process's goroutines, with several goroutines on
+// threads of their own. If they do not, attribution is off.
 func (p *Probe) checkGoroutines(pid int) error {
 	if p.unattributed != "" {
 		return nil
@@ -72,7 +72,7 @@ func (p *Probe) checkGoroutines(pid int) error {
 	return nil
 }
 
-// setProcess lets the programs read the goroutines of a process: this one, or 0 for none.
+// setProcess sets the process with the goroutines that the programs read: this one, or 0 for none.
 func (p *Probe) setProcess(process uint32) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -80,7 +80,7 @@ func (p *Probe) setProcess(process uint32) error {
 	return p.configure()
 }
 
-// checkGoroutine connects with and without a label, and looks at what the programs make of it.
+// checkGoroutine connects with and without a label, and compares what the programs read.
 func (p *Probe) checkGoroutine() error {
 	id := goroutine.NewID()
 	unmark := goroutine.Mark(id)
@@ -122,7 +122,7 @@ func hasFrame(s *goroutine.Stack, function string) bool {
 	})
 }
 
-// tryConnect connects a UDP socket on loopback, which sends nothing, and returns what the programs noted of it.
+// tryConnect connects a UDP socket on loopback, which sends nothing, and returns what the programs stored for it.
 func (p *Probe) tryConnect() (s bpf.RecordSocket, err error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -138,9 +138,9 @@ func (p *Probe) tryConnect() (s bpf.RecordSocket, err error) {
 	return s, nil
 }
 
-// AttributeGoroutine says that the calling goroutine belongs to a recording, and so do those that it starts, also where the program under
-// test takes the label away; with 0, that it belongs to none any more. The number of such goroutines is bounded: the oldest
-// are forgotten.
+// AttributeGoroutine attributes the calling goroutine, and the goroutines that it starts, to a recording, also if the
+// program under test replaces their labels. With 0 it ends that. The table is limited: the oldest goroutines are
+// evicted.
 func (p *Probe) AttributeGoroutine(id goroutine.ID) error {
 	if p.unattributed != "" {
 		return nil
@@ -157,8 +157,8 @@ func (p *Probe) AttributeGoroutine(id goroutine.ID) error {
 	return nil
 }
 
-// AttributeLabels says that all goroutines with a set of labels belong to a recording, so that the programs need not read it;
-// with 0, that they do not know. The set has to stay where it is meanwhile, see [goroutine.Labels].
+// AttributeLabels attributes all goroutines with a set of labels to a recording, so that the programs need not read the
+// set. With 0 it ends that. Until then the set must not move, see [goroutine.Labels].
 func (p *Probe) AttributeLabels(set uint64, id goroutine.ID) error {
 	if p.unattributed != "" || set == 0 {
 		return nil

@@ -7,16 +7,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hugePages is how many probes read the goroutines of this process, and whether it had no huge pages before.
+// hugePages counts the probes that read the goroutines of this process, and holds the setting from before.
 var hugePages struct {
 	sync.Mutex
 	probes int
 	before int
 }
 
-// disableHugePages keeps the kernel from collecting memory of this process in huge pages: what is being collected is unmapped
-// meanwhile, and the programs, which cannot wait for it, would not know whose a flow is. Processes that are started
-// until the last probe is closed inherit that; all they can lose is a little speed.
+// disableHugePages keeps the kernel from collapsing this process's memory into huge pages. It unmaps the memory for a
+// moment, and the programs, which cannot wait for a page fault, could not attribute a flow then. Child processes
+// inherit the setting until the last probe is closed; it costs them at most a little speed.
 func disableHugePages() error {
 	hugePages.Lock()
 	defer hugePages.Unlock()
@@ -36,7 +36,7 @@ func disableHugePages() error {
 	return nil
 }
 
-// restoreHugePages undoes what disableHugePages has done once.
+// restoreHugePages undoes one call of disableHugePages.
 func restoreHugePages() error {
 	hugePages.Lock()
 	defer hugePages.Unlock()

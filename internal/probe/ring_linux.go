@@ -14,24 +14,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ring reads the kernel's ring buffer, by one goroutine, and keeps the kernel from waking that for every event.
+// ring reads the kernel's ring buffer from one goroutine, and avoids a wakeup for every event.
 //
-// To wake somebody costs the program, and so the test's system call, several microseconds. The kernel does it where a
-// record is the first one that the reader has not given back. So as long as the reader is awake it keeps the last one that
-// it has read, and looks for more from time to time; before it sleeps it gives that back too, and then looks once more:
-// either it sees a record that comes now, or who writes that sees that nothing is left, and wakes it.
+// A wakeup costs the program, and so the test's system call, several microseconds. The kernel wakes the reader if a
+// record is the first uncommitted one. So while the reader is awake, it leaves the last record that it has read
+// uncommitted, and polls for more. Before it sleeps it commits that record too, and polls once more. Either it sees a
+// record that arrives in between, or the writer sees that everything is committed, and wakes it.
 type ring struct {
 	events    *ebpf.Map
-	consumer  []byte // the page that holds how far we have read
-	producer  []byte // the one that holds how far the kernel has written, and the data, twice
+	consumer  []byte // page with our position
+	producer  []byte // page with the kernel's position; then the data, mapped twice
 	data      []byte
-	at        uintptr // which record is the next one
-	idlePolls int     // how often nothing was there
+	at        uintptr // position of the next record
+	idlePolls int     // number of polls without a record
 	flushing  atomic.Bool
 	stopping  atomic.Bool
 
 	mu     sync.Mutex
-	wakeFD int // an eventfd; -1 once it is closed
+	wakeFD int // an eventfd; -1 once closed
 }
 
 var errFlushed = errors.New("ring buffer flushed")
@@ -40,9 +40,9 @@ const (
 	ringHeader       = 8
 	ringBusy         = 1 << 31
 	ringDiscard      = 1 << 30
-	ringPollInterval = 50 * time.Microsecond // between looks
-	ringIdlePolls    = 8                     // after which nothing is to be expected
-	ringBusyInterval = 10 * time.Microsecond // in which a program gets a record done
+	ringPollInterval = 50 * time.Microsecond // between polls
+	ringIdlePolls    = 8                     // before the reader sleeps
+	ringBusyInterval = 10 * time.Microsecond // between polls while a program writes a record
 )
 
 func newRing(events *ebpf.Map) (*ring, error) {
@@ -62,7 +62,7 @@ func newRing(events *ebpf.Map) (*ring, error) {
 	return r, nil
 }
 
-// flush makes next return errFlushed once all that was written before the call has been read.
+// flush makes next return errFlushed after all records that were written before the call.
 func (r *ring) flush() error {
 	r.flushing.Store(true)
 	return r.wake()
@@ -74,6 +74,7 @@ func (r *ring) stop() error {
 	return r.wake()
 }
 
+// wake makes a waiting next return from its poll.
 func (r *ring) wake() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -88,7 +89,7 @@ func (r *ring) wake() error {
 	return nil
 }
 
-// close gives back what newRing took, when nobody calls next any more.
+// close releases the resources of newRing. No goroutine may call next anymore.
 func (r *ring) close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -105,13 +106,13 @@ func (r *ring) close() error {
 	return errors.Join(errs...)
 }
 
-// next waits for a record, which stays where it is until the next call.
+// next waits for a record. The record is valid until the next call.
 func (r *ring) next() ([]byte, error) {
 	for {
 		if r.stopping.Load() {
 			return nil, os.ErrClosed
 		}
-		flushing := r.flushing.Load() // before we look
+		flushing := r.flushing.Load() // before the poll
 		var err error
 		switch {
 		case r.written() != r.at:
@@ -122,7 +123,7 @@ func (r *ring) next() ([]byte, error) {
 				break
 			}
 			length := uintptr(head &^ (ringBusy | ringDiscard))
-			r.commit() // all before this one
+			r.commit() // all records before this one
 			r.at += ringHeader + (length+7)&^7
 			r.idlePolls = 0
 			if head&ringDiscard == 0 {
@@ -135,7 +136,7 @@ func (r *ring) next() ([]byte, error) {
 			r.idlePolls++
 			err = r.wait(ringPollInterval)
 		default:
-			r.commit() // all: from here on the kernel wakes us
+			r.commit() // all records: from here on the kernel wakes the reader
 			if r.written() == r.at {
 				err = r.sleep()
 			}
@@ -146,24 +147,24 @@ func (r *ring) next() ([]byte, error) {
 	}
 }
 
-// written returns where the kernel writes next. This and commit are ordered as the kernel's own accesses are, each of
-// them against all others.
+// written returns the kernel's position. This load and the store in commit are sequentially consistent, as the kernel's
+// own accesses are.
 func (r *ring) written() uintptr {
 	return atomic.LoadUintptr((*uintptr)(unsafe.Pointer(&r.producer[0])))
 }
 
-// commit lets the kernel have the room of all records before at.
+// commit frees the space of all records before at.
 func (r *ring) commit() {
 	atomic.StoreUintptr((*uintptr)(unsafe.Pointer(&r.consumer[0])), r.at)
 }
 
-// wait returns after some time, or when the bell rings.
+// wait returns after a timeout, or after wake.
 func (r *ring) wait(d time.Duration) error {
 	timeout := unix.NsecToTimespec(int64(d))
 	return r.poll([]unix.PollFd{{Fd: int32(r.wakeFD), Events: unix.POLLIN}}, &timeout)
 }
 
-// sleep returns when the kernel has written, or the bell rings.
+// sleep returns after the kernel has written a record, or after wake.
 func (r *ring) sleep() error {
 	return r.poll([]unix.PollFd{
 		{Fd: int32(r.wakeFD), Events: unix.POLLIN},

@@ -8,15 +8,15 @@ import (
 	"github.com/netzero-dev/netzero/internal/goroutine"
 )
 
-// stacks are those of which the kernel told, and whose flow has not come yet. Those of datagram sockets that were
-// connected, but sent nothing, never find theirs.
+// stacks holds the call stacks that arrived before their flow. A datagram socket that was connected but sent nothing
+// leaves its stack here.
 type stacks struct {
 	mu    sync.Mutex
 	byKey map[Key]*goroutine.Stack
 	order []Key
 }
 
-// maxStacks is how many may wait for their flow.
+// maxStacks limits the stacks without a flow.
 const maxStacks = 4096
 
 func (s *stacks) add(k Key, stack *goroutine.Stack) {
@@ -36,7 +36,7 @@ func (s *stacks) add(k Key, stack *goroutine.Stack) {
 	}
 }
 
-// pop returns the stack of a flow, or nil.
+// pop removes and returns the stack of a flow; nil if there is none.
 func (s *stacks) pop(k Key) *goroutine.Stack {
 	s.mu.Lock()
 	defer s.mu.Unlock()
