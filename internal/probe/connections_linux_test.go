@@ -32,7 +32,7 @@ func pair(t *testing.T, network, address string) (client, server net.Conn) {
 	return client, server
 }
 
-// transfer sends from one end of a connection to the other, and waits for it to arrive.
+// transfer sends from one end of a connection to the other, and waits for the data to arrive.
 func transfer(t *testing.T, from, to net.Conn) {
 	t.Helper()
 	_, err := from.Write([]byte("hello"))
@@ -54,7 +54,7 @@ func (r *rig) trackOwnSockets() {
 func TestConnections_EarlierOneReportedWhenItSends(t *testing.T) {
 	for _, row := range []struct {
 		reason, network, address string
-		used                     bool // before
+		used                     bool // before the recording
 	}{
 		{"idle since it was opened", "tcp4", "127.0.0.1:0", false},
 		{"used before, IPv6", "tcp6", "[::1]:0", true},
@@ -69,7 +69,7 @@ func TestConnections_EarlierOneReportedWhenItSends(t *testing.T) {
 			r.trackOwnSockets()
 			transfer(t, server, client)
 			if got := r.flows(); len(got) > 0 {
-				t.Fatalf("what was accepted is a flow, or what only acknowledges: %v", got)
+				t.Fatalf("an accepted connection or an acknowledgement is a flow: %v", got)
 			}
 			want := []string{text(flow.TCP, remoteOf(client), 1)}
 			for range 2 {
@@ -81,7 +81,7 @@ func TestConnections_EarlierOneReportedWhenItSends(t *testing.T) {
 				}
 				e := seen[*FlowEvent](r)[0]
 				if e.Connection() == 0 || e.Opened != 0 || e.PID != r.self.PID || e.Cgroup != r.leaf.ID || e.Netns != r.self.Netns {
-					t.Errorf("event %+v is not of a connection of this process (%+v) from before", e, r.self)
+					t.Errorf("event %+v is not of an earlier connection of this process (%+v)", e, r.self)
 				}
 				_, err := r.NextGeneration()
 				check(t, err)
@@ -114,7 +114,7 @@ func TestConnections_ReportedAgainInNextGeneration(t *testing.T) {
 		t.Fatalf("got %d events, then %d, want 1 each", len(opened), len(events))
 	}
 	if e := events[0]; e.Connection() == 0 || e.Opened != opened[0].Generation || e.Generation != generation || e.PID != r.self.PID {
-		t.Errorf("event %+v is not of the connection that was opened in generation %d", e, opened[0].Generation)
+		t.Errorf("event %+v is not of the connection opened in generation %d", e, opened[0].Generation)
 	}
 	connections, err := r.Connections(os.Getpid())
 	check(t, err)
@@ -156,7 +156,7 @@ func TestConnections_ConnectingDuringStart(t *testing.T) {
 	check(t, err)
 	defer unix.Close(fd)
 	check(t, unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
-	check(t, unix.Listen(fd, 0)) // room for one that is not accepted
+	check(t, unix.Listen(fd, 0)) // a backlog of one
 	name, err := unix.Getsockname(fd)
 	check(t, err)
 	to, _ := addrPort(name)
@@ -167,7 +167,7 @@ func TestConnections_ConnectingDuringStart(t *testing.T) {
 	check(t, err)
 	defer unix.Close(second)
 	if err := unix.Connect(second, name); err != unix.EINPROGRESS {
-		t.Fatalf("the connection is not being opened: %v", err)
+		t.Fatalf("the connection is not in progress: %v", err)
 	}
 	r := newRig(t, Sizes{})
 	r.trackOwnSockets()
@@ -177,7 +177,7 @@ func TestConnections_ConnectingDuringStart(t *testing.T) {
 	_, err = unix.Poll([]unix.PollFd{{Fd: int32(second), Events: unix.POLLOUT}}, 30_000)
 	check(t, err)
 	if got := r.flows(); len(got) > 0 {
-		t.Errorf("a connection that has sent nothing is a flow: %v", got)
+		t.Errorf("a connection without payload is a flow: %v", got)
 	}
 	_, err = unix.Write(second, []byte("hello"))
 	check(t, err)
@@ -186,7 +186,7 @@ func TestConnections_ConnectingDuringStart(t *testing.T) {
 	}
 }
 
-// A busy connection has bytes on the way and bytes that were sent again, both of which the kernel counts.
+// A busy connection has data in flight and retransmissions. The kernel counts both.
 func TestConnections_BusyInitiatorAndAcceptor(t *testing.T) {
 	client, server := pair(t, "tcp4", "127.0.0.1:0")
 	stop := make(chan struct{})
@@ -212,7 +212,7 @@ func TestConnections_BusyInitiatorAndAcceptor(t *testing.T) {
 			check(t, err)
 			raw.Control(func(fd uintptr) {
 				if got := isInitiator(int(fd)); got != want {
-					t.Fatalf("opened: %t, want %t", got, want)
+					t.Fatalf("initiator: %t, want %t", got, want)
 				}
 			})
 		}
@@ -242,7 +242,7 @@ func TestConnections_RetransmissionIsNoFlow(t *testing.T) {
 	_, err = io.ReadFull(server, make([]byte, 5))
 	check(t, err)
 	if got := r.flows(); len(got) > 0 {
-		t.Errorf("what is sent again is a flow: %v", got)
+		t.Errorf("a retransmission is a flow: %v", got)
 	}
 	transfer(t, client, server)
 	if diff := cmp.Diff([]string{text(flow.TCP, remoteOf(client), 1)}, r.flows()); diff != "" {
@@ -276,9 +276,9 @@ func TestConnections_ReportedPerSendingRecording(t *testing.T) {
 		by     []goroutine.ID
 		want   []goroutine.ID
 	}{
-		{"in the generation in which it was opened", []goroutine.ID{0, first, second, first}, []goroutine.ID{first, second}},
+		{"in the generation of the connect", []goroutine.ID{0, first, second, first}, []goroutine.ID{first, second}},
 		{"in the next one", []goroutine.ID{second, second, first}, []goroutine.ID{second, first}},
-		{"by none of them first", []goroutine.ID{0, 0, second}, []goroutine.ID{0, second}},
+		{"first by no recording", []goroutine.ID{0, 0, second}, []goroutine.ID{0, second}},
 	} {
 		r.clear()
 		for _, id := range row.by {
@@ -288,11 +288,11 @@ func TestConnections_ReportedPerSendingRecording(t *testing.T) {
 		for _, e := range seen[*FlowEvent](r) {
 			got = append(got, e.Recording)
 			if e.Connection() == 0 || e.Recording != 0 && !hasFrame(e.Stack, "probe.TestConnections_ReportedPerSendingRecording.func1.1") {
-				t.Errorf("%s: event %+v is not of the connection, or of the goroutine that sends", row.reason, e)
+				t.Errorf("%s: event %+v is not of the connection, or not of the sending goroutine", row.reason, e)
 			}
 		}
 		if diff := cmp.Diff(row.want, got); diff != "" {
-			t.Errorf("%s: told for (-want +got):\n%s", row.reason, diff)
+			t.Errorf("%s: reported for (-want +got):\n%s", row.reason, diff)
 		}
 		_, err := r.NextGeneration()
 		check(t, err)
@@ -302,12 +302,12 @@ func TestConnections_ReportedPerSendingRecording(t *testing.T) {
 	sendAs(first)
 	sendAs(second)
 	if events := seen[*FlowEvent](r); len(events) != 1 || events[0].Recording != first {
-		t.Errorf("while one recording runs, the connection is told as %+v", events)
+		t.Errorf("with one recording, the connection is reported as %+v", events)
 	}
 }
 
-// What a full window has held back leaves when the other end has read: here on the thread of another recording's goroutine, which does not
-// send.
+// Data that a full window held back leaves when the other end reads. Here that happens on the thread of another
+// recording's goroutine, which does not send.
 func TestConnections_DelayedPayloadIsNotTheReaders(t *testing.T) {
 	r := newAttributionRig(t)
 	client, server := pair(t, "tcp4", "127.0.0.1:0")
@@ -339,18 +339,19 @@ func TestConnections_DelayedPayloadIsNotTheReaders(t *testing.T) {
 	})
 	check(t, err)
 	if unsent == 0 {
-		t.Fatalf("all of %d bytes have left at once", written)
+		t.Fatalf("all %d bytes left at once", written)
 	}
 	r.clear()
 	as(goroutine.NewID(), func() { _, err = io.CopyN(io.Discard, server, int64(written)) })
 	check(t, err)
 	for _, e := range seen[*FlowEvent](r) {
-		t.Errorf("told of recording %q: %+v", e.Recording, e)
+		t.Errorf("reported for recording %q: %+v", e.Recording, e)
 	}
 	r.mustLoseNothing()
 }
 
-// The labels of a child's goroutines say nothing, though it is the same program: who started the child is its recording.
+// The labels of a child's goroutines do not count, although it is the same program. It belongs to the recording that
+// started it.
 func TestConnections_ChildBelongsToStarter(t *testing.T) {
 	r := newAttributionRig(t)
 	check(t, r.SetConcurrent(true))
@@ -368,7 +369,8 @@ func TestConnections_ChildBelongsToStarter(t *testing.T) {
 	goOn()
 }
 
-// A child sends on a connection of this process's: no goroutine of this one does, and which recording opened it is not who sends.
+// A child sends on a connection of this process. No goroutine of this process sends, and the recording that opened the
+// connection is not the sender.
 func TestConnections_ChildSendsOnInheritedSocket(t *testing.T) {
 	r := newAttributionRig(t)
 	check(t, r.SetConcurrent(true))
@@ -387,12 +389,12 @@ func TestConnections_ChildSendsOnInheritedSocket(t *testing.T) {
 	_, err = io.ReadFull(server, make([]byte, 5))
 	check(t, err)
 	events := seen[*FlowEvent](r)
-	if len(events) != 1 || events[0].Recording != goroutine.Unread && events[0].Recording != id { // the latter where senders are not read
-		t.Errorf("told as %+v, want one flow of an unknown recording", events)
+	if len(events) != 1 || events[0].Recording != goroutine.Unread && events[0].Recording != id { // the latter if senders are not read
+		t.Errorf("reported as %+v, want one flow of an unknown recording", events)
 	}
 }
 
-// listenForever returns the address of a TCP listener that keeps what it accepts.
+// listenForever returns the address of a TCP listener that keeps the connections that it accepts.
 func listenForever(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -404,7 +406,7 @@ func listenForever(t *testing.T) string {
 			if err != nil {
 				return
 			}
-			defer c.Close() // once nobody listens
+			defer c.Close() // when the listener is closed
 		}
 	}()
 	return l.Addr().String()

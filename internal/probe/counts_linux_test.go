@@ -13,7 +13,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// keyFor is a flow that nobody opens.
+// keyFor is the key of a flow that no test opens.
 func keyFor(n int, name uint64) Key {
 	return Key{Cgroup: 1, Name: name, Addr: netip.AddrFrom4([4]byte{203, 0, byte(n >> 8), byte(n)}), Port: 443, Protocol: flow.TCP}
 }
@@ -62,17 +62,17 @@ func TestCounts_CompleteDuringDeletions(t *testing.T) {
 	for range 100 {
 		counts, err := r.Counts()
 		if missing := missing(want, counts); err == nil && missing > 0 {
-			t.Fatalf("%d of %d flows are missing, and nothing is said", missing, stay)
+			t.Fatalf("%d of %d flows are missing without an error", missing, stay)
 		}
 		names, err := r.NameCounts()
 		if missing := missing(wantNames, names); err == nil && missing > 0 {
-			t.Fatalf("%d of %d names of servers are missing, and nothing is said", missing, stay)
+			t.Fatalf("%d of %d server names are missing without an error", missing, stay)
 		}
 	}
 	stopFlows()
 	stopNames()
 	if counts, err := r.Counts(); err != nil || missing(want, counts) > 0 {
-		t.Errorf("when nothing changes any more: %v, %d missing", err, missing(want, counts))
+		t.Errorf("without changes: %v, %d missing", err, missing(want, counts))
 	}
 }
 
@@ -95,13 +95,13 @@ func TestCounts_UnreadableMapIsAnError(t *testing.T) {
 	_, err = r.Counts()
 	r.objects.Flows = flows
 	if err == nil {
-		t.Error("flows that cannot be read are said to be none")
+		t.Error("unreadable flows are no error")
 	}
 	names := r.objects.ServerNames
 	r.objects.ServerNames = closed
 	_, err = r.NameCounts()
 	r.objects.ServerNames = names
 	if err == nil {
-		t.Error("names of servers that cannot be read are said to be none")
+		t.Error("unreadable server names are no error")
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// A program that opens what another one has opened before is told of, once, by whichever system call it names it.
+// A second program that opens a known flow is reported once, for each system call that names a destination.
 func TestExecutables_EachInitiatorReported(t *testing.T) {
 	r := newRig(t, Sizes{})
 	layout, err := taskLayout()

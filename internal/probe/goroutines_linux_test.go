@@ -20,17 +20,17 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// newAttributionRig is a rig that tells goroutines apart.
+// newAttributionRig is a rig with goroutine attribution.
 func newAttributionRig(t *testing.T) *rig {
 	t.Helper()
 	r := newRig(t, Sizes{})
 	if goroutines, children := r.Unattributed(); goroutines != "" || children != "" {
-		t.Fatalf("goroutines are unattributed: %q, children: %q", goroutines, children)
+		t.Fatalf("not attributed: goroutines: %q, children: %q", goroutines, children)
 	}
 	return r
 }
 
-// recordings returns whose the flows are: "TCP 127.0.0.1:80" -> ids.
+// recordings returns the recordings of each flow: "TCP 127.0.0.1:80" -> ids.
 func (r *rig) recordings() map[string][]goroutine.ID {
 	r.t.Helper()
 	found := make(map[string][]goroutine.ID)
@@ -44,7 +44,7 @@ func (r *rig) recordings() map[string][]goroutine.ID {
 func (r *rig) mustBeAttributed(to string, id goroutine.ID) {
 	r.t.Helper()
 	if got := r.recordings()[to]; len(got) != 1 || got[0] != id {
-		r.t.Errorf("%s is of %q, want %q", to, got, id)
+		r.t.Errorf("%s belongs to %q, want %q", to, got, id)
 	}
 }
 
@@ -79,7 +79,7 @@ func TestAttribution_ParallelGoroutines(t *testing.T) {
 				})
 			}
 			inner.Wait()
-			net.Dial("tcp", "127.3.0.0:9") // all of them
+			net.Dial("tcp", "127.3.0.0:9") // the same flow in all tests
 		})
 	}
 	wait.Wait()
@@ -88,7 +88,7 @@ func TestAttribution_ParallelGoroutines(t *testing.T) {
 		for n := range each {
 			for _, to := range []string{fmt.Sprintf("TCP 127.1.%d.%d:9", i, n), fmt.Sprintf("UDP 127.2.%d.%d:9", i, n)} {
 				if got := all[to]; len(got) != 1 || got[0] != id {
-					t.Errorf("%s is of %q, want %q", to, got, id)
+					t.Errorf("%s belongs to %q, want %q", to, got, id)
 				}
 			}
 		}
@@ -98,7 +98,7 @@ func TestAttribution_ParallelGoroutines(t *testing.T) {
 		shared[id] = true
 	}
 	if len(shared) != tests || shared[0] {
-		t.Errorf("a flow that %d tests open is of %d", tests, len(shared))
+		t.Errorf("a flow of %d tests belongs to %d", tests, len(shared))
 	}
 	r.mustLoseNothing()
 }
@@ -127,14 +127,14 @@ func TestAttribution_ReplacedLabels(t *testing.T) {
 			}()
 			<-done
 		})
-		dial(4) // pprof.Do has taken all labels away
+		dial(4) // pprof.Do has removed all labels
 	})
 	other := make(chan bool)
 	go func() { defer close(other); dial(5) }()
 	<-other
 	r.mustBeAttributed("TCP 127.0.0.1:1", id)
 	r.mustBeAttributed("TCP 127.0.0.1:2", id)
-	r.mustBeAttributed("TCP 127.0.0.1:3", 0) // a goroutine without the label, whose parent is none that has been marked
+	r.mustBeAttributed("TCP 127.0.0.1:3", 0) // no label, and its parent was not attributed
 	r.mustBeAttributed("TCP 127.0.0.1:4", id)
 	r.mustBeAttributed("TCP 127.0.0.1:5", 0)
 }
@@ -180,7 +180,7 @@ func TestAttribution_OtherLabels(t *testing.T) {
 		}
 		return pairs
 	}
-	for n, want := range map[int]goroutine.ID{15: id, 16: 0} { // before ours, in the order of their names
+	for n, want := range map[int]goroutine.ID{15: id, 16: 0} { // ours follows them in the order of names
 		done := make(chan bool)
 		go func() {
 			defer close(done)
@@ -221,7 +221,7 @@ func TestAttribution_ChildProcesses(t *testing.T) {
 			r.mustBeAttributed("TCP "+to, id)
 		}
 	}
-	eventually(t, "a table of processes without those that have ended and were seen to", func() bool {
+	eventually(t, "a table of processes without those that were seen to exit", func() bool {
 		var process uint32
 		var id, left uint64
 		for all := r.objects.Children.Iterate(); all.Next(&process, &id); {
@@ -231,7 +231,8 @@ func TestAttribution_ChildProcesses(t *testing.T) {
 	})
 }
 
-// Since Linux 7.0 the kernel does not run a program on a tracepoint where another task was preempted in the middle of it.
+// Since Linux 7.0 the kernel does not run a program on a tracepoint while another task is preempted in the middle of
+// it.
 func TestAttribution_ForksDuringThreadStarts(t *testing.T) {
 	r := newAttributionRig(t)
 	stop := make(chan bool)
@@ -245,7 +246,7 @@ func TestAttribution_ForksDuringThreadStarts(t *testing.T) {
 				default:
 				}
 				ended := make(chan bool)
-				go func() { defer close(ended); runtime.LockOSThread() }() // and its thread ends with it
+				go func() { defer close(ended); runtime.LockOSThread() }() // the thread ends with it
 				<-ended
 			}
 		})
@@ -268,7 +269,7 @@ func TestAttribution_ForksDuringThreadStarts(t *testing.T) {
 	}
 }
 
-// mustTrackChild starts a process, which has to be of a recording.
+// mustTrackChild starts a process, and requires that it belongs to a recording.
 func (r *rig) mustTrackChild(id goroutine.ID) {
 	child := descendant("wait")
 	stdin, err := child.StdinPipe()
@@ -281,7 +282,7 @@ func (r *rig) mustTrackChild(id goroutine.ID) {
 	}
 	var got uint64
 	if err := r.objects.Children.Lookup(uint32(child.Process.Pid), &got); err != nil || goroutine.ID(got) != id {
-		r.t.Errorf("process %d is of %q, want %q: %v", child.Process.Pid, goroutine.ID(got), id, err)
+		r.t.Errorf("process %d belongs to %q, want %q: %v", child.Process.Pid, goroutine.ID(got), id, err)
 	}
 	_, err = stdin.Write([]byte("\n"))
 	if err == nil {
@@ -292,7 +293,7 @@ func (r *rig) mustTrackChild(id goroutine.ID) {
 	}
 }
 
-// misses returns how often the kernel did not run a program.
+// misses returns how often the kernel skipped a program.
 func misses(t *testing.T, program *ebpf.Program) uint64 {
 	t.Helper()
 	stats, err := program.Stats()
@@ -304,7 +305,7 @@ func TestAttribution_ReusedProcessID(t *testing.T) {
 	r := newAttributionRig(t)
 	to := listen(t, "tcp4", "127.0.0.1:0").String()
 	const ahead = 2000
-	for first, second := 0, 0; second <= first || second > first+ahead; { // again where the ids have come round
+	for first, second := 0, 0; second <= first || second > first+ahead; { // again if the ids wrapped around
 		child := descendant("tcp " + to)
 		check(t, child.Run())
 		first = child.Process.Pid
@@ -344,7 +345,7 @@ func TestAttribution_WrongLayoutDetected(t *testing.T) {
 			}
 			r := newRig(t, Sizes{})
 			if goroutines, _ := r.Unattributed(); !strings.Contains(goroutines, reason) {
-				t.Fatalf("goroutines are mixed because %q, want %q", goroutines, reason)
+				t.Fatalf("not attributed because %q, want %q", goroutines, reason)
 			}
 			to := listen(t, "tcp4", "127.0.0.1:0").String()
 			r.runLabelled(goroutine.NewID(), func() { dialAndSend("tcp", to) })
@@ -356,7 +357,7 @@ func TestAttribution_WrongLayoutDetected(t *testing.T) {
 	}
 }
 
-// descendant is a child of this process that does things in turn.
+// descendant is a child of this process that runs acts.
 func descendant(acts ...string) *exec.Cmd {
 	c := exec.Command("/proc/self/exe")
 	c.Env = append(os.Environ(), "PROBE_TEST_ACTS="+strings.Join(acts, ","))
@@ -364,7 +365,7 @@ func descendant(acts ...string) *exec.Cmd {
 	return c
 }
 
-// descend does something in a process further down: "spawn" in a child, "orphan" in one that first outlives its parent.
+// descend runs an act further down: "spawn" in a child, "orphan" in a process that outlives its parent first.
 func descend(verb, what string) error {
 	switch verb {
 	case "spawn":
@@ -382,12 +383,12 @@ func descend(verb, what string) error {
 	return nil
 }
 
-// eventually waits for what comes true by itself.
+// eventually waits until a condition holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("there is not %s", what)
+			t.Fatalf("timeout: want %s", what)
 		}
 	}
 }

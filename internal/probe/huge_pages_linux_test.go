@@ -13,7 +13,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/goroutine"
 )
 
-// The kernel unmaps memory while it collects it in a huge page: now and then nobody knew whose a flow was.
+// The kernel unmaps memory while it collapses it into a huge page. Then a flow could sometimes not be attributed.
 func TestHugePages_DisabledWhileGoroutinesAreRead(t *testing.T) {
 	disabled := func() int {
 		t.Helper()
@@ -28,7 +28,7 @@ func TestHugePages_DisabledWhileGoroutinesAreRead(t *testing.T) {
 			newAttributionRig(t)
 		})
 		if disabled() == 0 {
-			t.Error("huge pages are collected although a probe reads goroutines")
+			t.Error("huge pages are enabled although a probe reads goroutines")
 		}
 	})
 	if got := disabled(); got != before {
@@ -54,7 +54,7 @@ func TestAttribution_UnreadableGoroutine(t *testing.T) {
 	r.mustBeAttributed("TCP 127.1.0.2:9", 0)
 }
 
-// labelsAt is a context whose goroutine labels stand at an address.
+// labelsAt is a context with goroutine labels at a given address.
 type labelsAt struct {
 	context.Context
 	at unsafe.Pointer

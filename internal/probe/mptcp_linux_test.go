@@ -21,12 +21,12 @@ import (
 
 const ipprotoMPTCP = 262
 
-// inNetns runs a function on a thread of its own, in a network namespace that it makes and returns.
+// inNetns runs a function on a thread of its own, in a new network namespace, and returns the namespace.
 func inNetns(t *testing.T, f func() error) (namespace int) {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 		err := unix.Unshare(unix.CLONE_NEWNET)
 		if err == nil {
 			namespace, err = unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -49,8 +49,8 @@ func run(name string, args ...string) error {
 	return nil
 }
 
-// A worker of the kernel's opens a connection to each address that the peer announces: that is no call of the program's, but
-// its traffic.
+// A kernel worker connects to each address that the peer announces. The program makes no call for that, but it is the
+// program's traffic.
 func TestMPTCP_AdditionalAddresses(t *testing.T) {
 	testenv.RequireCommand(t, "ip", "iproute2")
 	r := newRig(t, Sizes{})
@@ -78,7 +78,7 @@ func TestMPTCP_AdditionalAddresses(t *testing.T) {
 			go io.Copy(c, c)
 		}
 	}()
-	runtime.LockOSThread() // and never unlocked: the thread ends with the test
+	runtime.LockOSThread() // never unlocked: the thread ends with the test
 	check(t, unix.Unshare(unix.CLONE_NEWNET))
 	attributes := netlink.NewLinkAttrs()
 	attributes.Name = "near"

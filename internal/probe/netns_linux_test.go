@@ -11,19 +11,19 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// Addresses of no loopback, where away has moved to. Servers there are listened at by port 0 as elsewhere.
+// Addresses outside of loopback in the namespace of enterNetns. Port 0 selects a free port.
 const (
 	netnsAddr4 = "198.18.0.1:0"
 	netnsAddr6 = "[2001:db8::1]:0"
 )
 
-// enterNetns moves the test's goroutine into a network namespace of its own, to the test's end, in which 198.18.0.0/15 and 2001:db8::1 are
-// its own addresses: what clients call a server on loopback is nothing that the programs listen to. Goroutines that the
-// test starts are not moved.
+// enterNetns moves the test's goroutine into a network namespace of its own until the test ends. There 198.18.0.0/15
+// and 2001:db8::1 are local: the programs do not read payload to servers on loopback. Goroutines that the test starts
+// stay behind.
 func enterNetns(t testing.TB) {
 	t.Helper()
 	testenv.RequireRoot(t)
-	runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 	check := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -35,7 +35,7 @@ func enterNetns(t testing.TB) {
 	check(err)
 	check(netlink.LinkSetUp(lo))
 	for address, mask := range map[string]net.IPMask{"198.18.0.1": net.CIDRMask(15, 32), "2001:db8::1": net.CIDRMask(128, 128)} {
-		own := &net.IPNet{IP: net.ParseIP(address), Mask: mask}
-		check(netlink.AddrAdd(lo, &netlink.Addr{IPNet: own, Flags: unix.IFA_F_NODAD}))
+		local := &net.IPNet{IP: net.ParseIP(address), Mask: mask}
+		check(netlink.AddrAdd(lo, &netlink.Addr{IPNet: local, Flags: unix.IFA_F_NODAD}))
 	}
 }

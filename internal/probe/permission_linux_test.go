@@ -32,13 +32,13 @@ func TestPermission_MissingCapabilities(t *testing.T) {
 	}{
 		{"root", now, 1<<64 - 1, nil},
 		{"the smallest set", now, bpf | admin | perfmon, nil},
-		{"CAP_SYS_ADMIN stands for all three", now, sys, nil},
-		{"nobody", now, 0, []string{"CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"}},
-		{"without helpers of tracing", now, bpf | admin, []string{"CAP_PERFMON"}},
-		{"root of old", old, 1<<64 - 1, nil},
+		{"CAP_SYS_ADMIN implies all three", now, sys, nil},
+		{"no capability", now, 0, []string{"CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"}},
+		{"without helpers for tracing", now, bpf | admin, []string{"CAP_PERFMON"}},
+		{"root on an old kernel", old, 1<<64 - 1, nil},
 		{"the limit for locked memory", old, bpf | admin | perfmon, []string{"CAP_SYS_RESOURCE"}},
-		{"the smallest set of old", old, bpf | admin | perfmon | resource, nil},
-		{"CAP_SYS_ADMIN stands not for the network", old, sys | resource, []string{"CAP_NET_ADMIN"}},
+		{"the smallest set on an old kernel", old, bpf | admin | perfmon | resource, nil},
+		{"CAP_SYS_ADMIN does not imply CAP_NET_ADMIN", old, sys | resource, []string{"CAP_NET_ADMIN"}},
 		{"the last kernel on which it does not", Version{6, 8}, sys, []string{"CAP_NET_ADMIN"}},
 	} {
 		if diff := cmp.Diff(row.want, missingOf(capabilitiesOf(row.kernel, true), row.effective)); diff != "" {

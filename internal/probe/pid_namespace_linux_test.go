@@ -13,7 +13,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// leave does something in a child with a pid namespace of its own, in another cgroup than that in which it was made: "leave DIR ACT".
+// leave runs an act in a child with a new pid namespace, in another cgroup than the creator of the namespace: "leave
+// DIR ACT".
 func leave(what string) error {
 	dir, what, _ := strings.Cut(what, " ")
 	group, err := os.Open(dir)
@@ -26,7 +27,7 @@ func leave(what string) error {
 	return child.Run()
 }
 
-// A container that has the cgroup tree mounted can leave its cgroup, but not its pid namespace.
+// A container with a mount of the cgroup tree can leave its cgroup, but not its pid namespace.
 func TestPIDNamespace_ContainerLeavesItsCgroup(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.Recorded(t, "containers: processes that have left their cgroup are in scope")
@@ -39,7 +40,7 @@ func TestPIDNamespace_ContainerLeavesItsCgroup(t *testing.T) {
 		group
 	}{
 		{"older than the recording", older},
-		{"younger, and nobody's as user space says", r.sibling("rejected")},
+		{"newer, ignored as unrelated", r.sibling("rejected")},
 	} {
 		check(t, r.Ignore(where.id))
 		for _, row := range []struct{ act, flow string }{
@@ -58,23 +59,23 @@ func TestPIDNamespace_ContainerLeavesItsCgroup(t *testing.T) {
 					t.Errorf("flows (-want +got):\n%s", diff)
 				}
 				if names := r.namesOf(container.id); len(names) != 1 || names[0] != nil {
-					t.Errorf("names of its cgroup are told, which its task is not in: %v", names)
+					t.Errorf("its cgroup has names, but the task is not in it: %v", names)
 				}
 			})
 		}
 	}
 	r.clear()
-	older.run("tcp " + tcp) // who has never been in a newborn cgroup
+	older.run("tcp " + tcp) // never in a new cgroup
 	older.run("leave " + older.dir + " tcp " + tcp)
 	for _, e := range seen[*FlowEvent](r) {
 		if e.Addr.IsLoopback() && fmt.Sprintf("%s:%d", e.Addr, e.Port) == tcp {
-			t.Errorf("a stranger's flow is told: %+v", e)
+			t.Errorf("the flow of an unrelated process is reported: %+v", e)
 		}
 	}
 	nested := newGroup(t, filepath.Join(r.sibling("outer").dir, "nested"))
 	nested.run("leave " + nested.dir + " tcp " + tcp)
 	if diff := cmp.Diff([]string{"TCP " + tcp}, r.flowsOf(nested.id)); diff != "" {
-		t.Errorf("flows of one that stays (-want +got):\n%s", diff)
+		t.Errorf("flows of a process that stays (-want +got):\n%s", diff)
 	}
 	r.mustLoseNothing()
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Whoever builds packets by hand does not answer: all of them are flows.
+// A program that builds packets itself does not reply: each packet opens a flow.
 func TestRawSockets_EveryPacketIsAFlow(t *testing.T) {
 	r := newRig(t, Sizes{})
 	ip4 := func(protocol byte, fragment uint16, to [4]byte, payload []byte) []byte {
@@ -49,15 +49,15 @@ func TestRawSockets_EveryPacketIsAFlow(t *testing.T) {
 		{"UDP", false, unix.IPPROTO_UDP, udp, "UDP 127.0.0.1:97 x1"},
 		{"SCTP data", false, unix.IPPROTO_SCTP, sctpData, "SCTP 127.0.0.1:96 x1"},
 		{"IGMP", false, unix.IPPROTO_IGMP, []byte{0x16, 0, 0, 0, 224, 0, 0, 9}, "IP/2 127.0.0.1:0 x1"},
-		{"a header of its own", false, unix.IPPROTO_RAW, ip4(unix.IPPROTO_UDP, 0, near, udp), "UDP 127.0.0.1:97 x1"},
+		{"the program's own header", false, unix.IPPROTO_RAW, ip4(unix.IPPROTO_UDP, 0, near, udp), "UDP 127.0.0.1:97 x1"},
 		{"a header with another destination than the call", false, unix.IPPROTO_RAW, ip4(unix.IPPROTO_UDP, 0, far, udp),
 			"UDP 127.0.0.2:97 x1"},
-		{"ICMP behind a header of its own", false, unix.IPPROTO_RAW, ip4(unix.IPPROTO_ICMP, 0, near, echoReply),
+		{"ICMP behind the program's own header", false, unix.IPPROTO_RAW, ip4(unix.IPPROTO_ICMP, 0, near, echoReply),
 			"ICMP 127.0.0.1:0 x1"},
 		{"a first fragment", false, unix.IPPROTO_RAW, ip4(unix.IPPROTO_UDP, moreFragments, near, udp), "UDP 127.0.0.1:97 x1"},
 		{"another fragment", false, unix.IPPROTO_RAW, ip4(unix.IPPROTO_UDP, 2, near, udp), "IP/44 127.0.0.1:0 x1"},
 		{"another fragment, of TCP", false, unix.IPPROTO_RAW, ip4(unix.IPPROTO_TCP, 2, near, udp), "IP/44 127.0.0.1:0 x1"},
-		{"a header of its own, IPv6", true, unix.IPPROTO_RAW, ip6(unix.IPPROTO_UDP, udp), "UDP [::1]:97 x1"},
+		{"the program's own header, IPv6", true, unix.IPPROTO_RAW, ip6(unix.IPPROTO_UDP, udp), "UDP [::1]:97 x1"},
 		{"another fragment, IPv6", true, unix.IPPROTO_RAW,
 			ip6(unix.IPPROTO_FRAGMENT, append([]byte{unix.IPPROTO_UDP, 0, 0, 16, 0, 0, 0, 1}, udp...)), "IP/44 [::1]:0 x1"},
 	}
@@ -69,7 +69,7 @@ func TestRawSockets_EveryPacketIsAFlow(t *testing.T) {
 		rows = append(rows, row{fmt.Sprintf("ICMPv6 type %d", kind), true, unix.IPPROTO_ICMPV6,
 			append([]byte{kind}, make([]byte, 23)...), fmt.Sprintf("ICMPv6 [::1]:%d x1", kind)})
 	}
-	enterNetns(t) // nobody tracks connections there, for which fragments would be put together first
+	enterNetns(t) // without connection tracking, which would reassemble fragments
 	for _, row := range rows {
 		domain, to := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Addr: near})
 		if row.v6 {
@@ -89,7 +89,7 @@ func TestRawSockets_EveryPacketIsAFlow(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-// Where the programs cannot read who holds a socket, the kernel's messages count as the kernel's, whoever sent them.
+// If the programs cannot read whether a socket has a file, ICMP messages of the kernel's types count as the kernel's.
 func TestRawSockets_RequestsOnlyWithoutLayout(t *testing.T) {
 	withoutLayout(t)
 	r := newRig(t, Sizes{})
@@ -102,7 +102,7 @@ func TestRawSockets_RequestsOnlyWithoutLayout(t *testing.T) {
 	}
 }
 
-// What a ping socket sends is a flow, of whatever kind.
+// Everything that a ping socket sends is a flow.
 func TestPingSockets_AllRequestTypes(t *testing.T) {
 	allowPing(t)
 	r := newRig(t, Sizes{})
@@ -122,7 +122,7 @@ func TestPingSockets_AllRequestTypes(t *testing.T) {
 	}
 }
 
-// The kernel takes datagrams to pieces that do not fit into a packet; all of them are one flow's, and one datagram.
+// The kernel fragments datagrams that exceed a packet. All fragments belong to one flow, and count as one datagram.
 func TestUDP_FragmentedDatagramIsOneFlow(t *testing.T) {
 	r := newRig(t, Sizes{})
 	enterNetns(t)

@@ -16,7 +16,7 @@ func TestRelease_BelowFloorIsRefused(t *testing.T) {
 			t.Errorf("%s: %v", release, err)
 		}
 		if old && !strings.Contains(err.Error(), release+" is older than 5.10") {
-			t.Errorf("%q does not say which kernel is too old", err)
+			t.Errorf("%q does not contain which kernel is too old", err)
 		}
 	}
 	if _, err := Release(); err != nil {

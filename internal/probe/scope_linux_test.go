@@ -18,11 +18,11 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestMain lets the test binary be its own child process: one that opens a connection, or does several things in turn.
-// The main thread belongs to the main function alone: a test that changes what its thread sees must not change what /proc/self shows,
-// which is the main thread's.
+// A thread of its own runs main: a test that changes its thread's namespaces must not change /proc/self, which shows
+// the main thread's.
 func init() { runtime.LockOSThread() }
 
+// TestMain lets the test binary run as its own child process: one that opens a connection, or runs acts.
 func TestMain(m *testing.M) {
 	if acts := os.Getenv("PROBE_TEST_ACTS"); acts != "" {
 		os.Exit(act(strings.Split(acts, ",")))
@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child starts a copy of this process that dials an address and ends.
+// child is a copy of this process that dials an address and exits.
 func child(t *testing.T, to string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
@@ -146,20 +146,20 @@ func TestCheck_HooksNotFiring(t *testing.T) {
 	leaf, err := cgroup.NewLeaf(tree)
 	check(t, err)
 	defer leaf.Leave()
-	p, err := Open(leaf.Path, Sizes{}, Handler{Handle: func([]Event) {}}) // where this process is not
+	p, err := Open(leaf.Path, Sizes{}, Handler{Handle: func([]Event) {}}) // this process is not in it
 	check(t, err)
 	defer p.Close()
 	check(t, p.Watch(leaf.ID))
 	if _, err := p.Check(leaf.ID); !errors.Is(err, ErrNotFiring) {
-		t.Errorf("Check says %v, want ErrNotFiring", err)
+		t.Errorf("Check returns %v, want ErrNotFiring", err)
 	}
 }
 
-// runIn starts a command that waits, moves it into a cgroup and lets it go on.
+// runIn starts a command in a cgroup.
 func runIn(t *testing.T, dir string, cmd *exec.Cmd) {
 	t.Helper()
 	path, err := exec.LookPath("sh")
-	if err != nil { // a guest without a shell: let this process go there and back instead
+	if err != nil { // a guest without a shell: this process moves there and back instead
 		leaf := currentCgroup(t)
 		check(t, os.WriteFile(filepath.Join(dir, "cgroup.procs"), fmt.Appendf(nil, "%d", os.Getpid()), 0))
 		defer func() {

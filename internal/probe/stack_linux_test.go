@@ -53,13 +53,13 @@ func TestStacks_FromSystemCallOutward(t *testing.T) {
 	}
 }
 
-// Who waits for a goroutine is known only for as long as it waits.
+// The state of a waiting goroutine is only known while it waits.
 func TestStacks_FlowDeliveredAtOnce(t *testing.T) {
 	r := newAttributionRig(t)
 	r.clear()
 	for i, network := range []string{"tcp", "udp"} {
 		dialAndSend(network, "127.0.0.1:1")
-		eventually(t, "a flow though nobody asks for it", func() bool {
+		eventually(t, "a flow without a Sync", func() bool {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			return len(r.events) == i+1
@@ -71,16 +71,16 @@ func TestStacks_NoneForRepeatsAndChildren(t *testing.T) {
 	r := newAttributionRig(t)
 	to := listen(t, "tcp4", "127.0.0.1:0").String()
 	check(t, r.Sync())
-	before := len(r.stacks.byKey) // of Check
+	before := len(r.stacks.byKey) // from Check
 	check(t, descendant("tcp "+to).Run())
 	if events := seen[*FlowEvent](r); len(events) != 1 || events[0].Stack != nil {
-		t.Errorf("of a child: %+v", events)
+		t.Errorf("flows of a child: %+v", events)
 	}
 	for range 3 {
 		dialAndSend("tcp", to)
 	}
 	check(t, r.Sync())
 	if n := len(r.stacks.byKey); n != before {
-		t.Errorf("%d stacks are left over, %d of which were there before", n, before)
+		t.Errorf("%d stacks remain, %d before", n, before)
 	}
 }

@@ -46,7 +46,7 @@ func TestTCP_RefusedAttemptIsAFlow(t *testing.T) {
 	l.Close()
 	r.clear()
 	if _, err := net.Dial("tcp", to.String()); err == nil {
-		t.Fatal("somebody else listens there")
+		t.Fatal("another server listens there")
 	}
 	if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
 		t.Errorf("flows (-want +got):\n%s", diff)
@@ -181,7 +181,7 @@ func TestInvalidate_FlowIsNewAgain(t *testing.T) {
 			t.Fatalf("got %d events, want 1", len(events))
 		}
 		if n, err := r.Invalidate(events[0].Key); n != 3 || err != nil {
-			t.Errorf("Invalidate says %d times, %v", n, err)
+			t.Errorf("Invalidate returns %d, %v", n, err)
 		}
 	}
 	if _, err := r.Invalidate(Key{Addr: netip.MustParseAddr("192.0.2.1")}); !errors.Is(err, ErrNoFlow) {

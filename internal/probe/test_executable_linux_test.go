@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Of the test process the programs do not read the executable; it has the name that they would have read.
+// The programs do not read the executable of the test process. The probe sets the name that they would have read.
 func TestExecutables_TestProcess(t *testing.T) {
 	r := newRig(t, Sizes{})
 	layout, err := taskLayout()
@@ -21,7 +21,7 @@ func TestExecutables_TestProcess(t *testing.T) {
 	}
 	r.clear()
 	udp := silent(t, "udp4", "127.0.0.1:0")
-	r.clear() // with its bind
+	r.clear() // including the bind
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	check(t, err)
 	defer unix.Close(fd)

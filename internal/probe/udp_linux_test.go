@@ -83,7 +83,7 @@ func TestUDP_DestinationIsTheNamedOne(t *testing.T) {
 			check(t, unix.Connect(fd, v4(to)))
 			check(t, unix.Send(fd, []byte("x"), 0))
 		}},
-		{"connected, after a call with another destination that failed", "udp4", unix.AF_INET, func(t *testing.T, fd int, to netip.AddrPort) {
+		{"connected, after a failed call with another destination", "udp4", unix.AF_INET, func(t *testing.T, fd int, to netip.AddrPort) {
 			check(t, unix.Connect(fd, v4(to)))
 			other := &unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 0, 0, 1}}
 			if err := unix.Sendto(fd, make([]byte, 65510), 0, other); err != unix.EMSGSIZE {
@@ -194,7 +194,7 @@ func TestUDP_RepliesAreNoFlows(t *testing.T) {
 func TestUDP_RepliesDoNotMakeAServer(t *testing.T) {
 	r := newRig(t, Sizes{})
 	to := echo(t, "udp4", "127.0.0.1:0")
-	c, err := net.ListenPacket("udp4", "127.0.0.1:0") // unconnected: only what it did tells it from a server
+	c, err := net.ListenPacket("udp4", "127.0.0.1:0") // unconnected: only its traffic distinguishes it from a server
 	check(t, err)
 	defer c.Close()
 	r.clear()
@@ -232,7 +232,7 @@ func TestSockets_EarlierOnesTracked(t *testing.T) {
 		}
 	}
 	if bound[server] != flow.UDP || bound[listener] != flow.TCP {
-		t.Errorf("bound before are %v, want UDP %s and TCP %s among them", bound, server, listener)
+		t.Errorf("earlier binds are %v, want UDP %s and TCP %s among them", bound, server, listener)
 	}
 	r.clear()
 	_, err = connected.Write([]byte("x"))
@@ -253,10 +253,10 @@ func TestSockets_EarlierOnesTracked(t *testing.T) {
 	}
 	for _, e := range seen[*FlowEvent](r) {
 		if e.Port == to.Port() && e.Comm != "before" {
-			t.Errorf("opener of the connected socket is %q", e.Comm)
+			t.Errorf("initiator of the connected socket is %q", e.Comm)
 		}
 		if e.Netns != r.self.Netns {
-			t.Errorf("the flow to port %d is of network namespace %d, want %d", e.Port, e.Netns, r.self.Netns)
+			t.Errorf("the flow to port %d belongs to network namespace %d, want %d", e.Port, e.Netns, r.self.Netns)
 		}
 	}
 }
