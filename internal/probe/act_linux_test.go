@@ -205,8 +205,8 @@ const queriedName = "db.test."
 // question returns a DNS query for the addresses of a name.
 func question(name string) []byte {
 	b := dnsmessage.NewBuilder(nil, dnsmessage.Header{})
-	if b.StartQuestions() != nil ||
-		b.Question(dnsmessage.Question{Name: dnsmessage.MustNewName(name), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}) != nil {
+	q := dnsmessage.Question{Name: dnsmessage.MustNewName(name), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}
+	if b.StartQuestions() != nil || b.Question(q) != nil {
 		return nil
 	}
 	text, _ := b.Finish() // nil on error

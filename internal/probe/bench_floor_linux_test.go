@@ -38,14 +38,16 @@ func BenchmarkFloor(b *testing.B) {
 	}{
 		{"nothing", func(int) asm.Instructions { return nil }},
 		{"lookup", func(flows int) asm.Instructions { // of a known flow
-			return append(zero(key), asm.LoadMapPtr(asm.R1, flows), asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, -int32(key)), asm.FnMapLookupElem.Call(),
+			return append(zero(key), asm.LoadMapPtr(asm.R1, flows), asm.Mov.Reg(asm.R2, asm.RFP),
+				asm.Add.Imm(asm.R2, -int32(key)), asm.FnMapLookupElem.Call(),
 				asm.JEq.Imm(asm.R0, 0, refuse))
 		}},
 		{"update", func(flows int) asm.Instructions { // with a new flow: its key is the time
 			return slices.Concat(zero(key+value), asm.Instructions{
 				asm.FnKtimeGetNs.Call(), asm.StoreMem(asm.RFP, -key, asm.R0, asm.DWord),
 				asm.LoadMapPtr(asm.R1, flows), asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, -int32(key)),
-				asm.Mov.Reg(asm.R3, asm.RFP), asm.Add.Imm(asm.R3, -int32(key+value)), asm.Mov.Imm(asm.R4, 0), asm.FnMapUpdateElem.Call(),
+				asm.Mov.Reg(asm.R3, asm.RFP), asm.Add.Imm(asm.R3, -int32(key+value)),
+				asm.Mov.Imm(asm.R4, 0), asm.FnMapUpdateElem.Call(),
 				asm.JNE.Imm(asm.R0, 0, refuse),
 			})
 		}},
@@ -87,7 +89,8 @@ func measureProgram(b *testing.B, instructions asm.Instructions) {
 	must(b, err)
 	defer statistics.Close()
 	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Type: ebpf.CGroupSockAddr, AttachType: ebpf.AttachCGroupInet4Connect, Instructions: instructions, License: "Dual BSD/GPL",
+		Type: ebpf.CGroupSockAddr, AttachType: ebpf.AttachCGroupInet4Connect, Instructions: instructions,
+		License: "Dual BSD/GPL",
 	})
 	must(b, err)
 	defer program.Close()
@@ -97,7 +100,9 @@ func measureProgram(b *testing.B, instructions asm.Instructions) {
 	must(b, err)
 	defer func() { must(b, leaf.Leave()) }()
 	must(b, leaf.Move(os.Getpid()))
-	attached, err := link.AttachCgroup(link.CgroupOptions{Path: tree.Root, Attach: ebpf.AttachCGroupInet4Connect, Program: program})
+	attached, err := link.AttachCgroup(link.CgroupOptions{
+		Path: tree.Root, Attach: ebpf.AttachCGroupInet4Connect, Program: program,
+	})
 	must(b, err)
 	defer attached.Close()
 	n := 0

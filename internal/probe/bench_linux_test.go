@@ -35,7 +35,9 @@ const (
 )
 
 var ways = []string{
-	unrecorded, elsewhere, older, repeatedUnattributed, repeated, repeatedChild, freshUnattributed, fresh, freshChild, freshAlone,
+	unrecorded, elsewhere, older,
+	repeatedUnattributed, repeated, repeatedChild,
+	freshUnattributed, fresh, freshChild, freshAlone,
 }
 
 // BenchmarkTCP connects to a closed port on loopback. That passes all hooks of a connection, and leaves nothing behind.

@@ -31,7 +31,8 @@ func TestCandidates_ServerNamesDisambiguate(t *testing.T) {
 		{"the same again is only counted", "a", "a", nil},
 		{"two questions", "b c", "c request", []string{"http b.test x1, match", "tls c.test x1, match"}},
 		{"more connections than questions", "", "b", []string{"tls b.test x1"}},
-		{"two questions again, one client without a name", "a b", "b neither", []string{"nothing  x1, match", "tls b.test x1, match"}},
+		{"two questions again, one client without a name", "a b", "b neither",
+			[]string{"nothing  x1, match", "tls b.test x1, match"}},
 		{"two questions, both connections after the second", "c a", "a a", []string{"tls a.test x2, match"}},
 		// There were as many connections as questions. But look-ups are shared: this connection may still be for one of
 		// those.

@@ -40,11 +40,13 @@ func TestCgroupEntry_TracksOlderCgroup(t *testing.T) {
 	} {
 		t.Run(row.reason, func(t *testing.T) {
 			g, other := older("a"), older("b")
-			before, after, entering := listen(t, "tcp4", "127.0.0.1:0").String(), listen(t, "tcp4", "127.0.0.1:0").String(), listen(t, "tcp4", "127.0.0.1:0").String()
+			address := func() string { return listen(t, "tcp4", "127.0.0.1:0").String() }
+			before, after, entering := address(), address(), address()
 			main := g.start("wait", "tcp "+before, "wait", "tcp "+after)
 			r := newTrackingRig(t, Sizes{})
 			if (r.EntriesUnreported() == "") != (r.Unnamed() == "") {
-				t.Errorf("executables are not named because of %q, entries are not reported because of %q", r.Unnamed(), r.EntriesUnreported())
+				t.Errorf("executables are not named because of %q, entries are not reported because of %q",
+					r.Unnamed(), r.EntriesUnreported())
 			}
 			watched := row.watched && r.EntriesUnreported() == ""
 			check(t, r.TrackEntered(other.id))

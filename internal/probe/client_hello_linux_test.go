@@ -166,7 +166,8 @@ func TestClientHello_RandomCorruption(t *testing.T) {
 		if len(events) != 1 {
 			t.Fatalf("hello %d (%x): %d events, want 1", i, sent, len(events))
 		}
-		if diff := cmp.Diff(text, events[0].Text); diff != "" && len(text)+len(events[0].Text) > 0 || source != events[0].Source {
+		diff := cmp.Diff(text, events[0].Text)
+		if diff != "" && len(text)+len(events[0].Text) > 0 || source != events[0].Source {
 			t.Errorf("hello %d (%x): source %d, want %d; text (-want +got):\n%s", i, sent, events[0].Source, source, diff)
 		}
 		if source != NamesNothing {

@@ -113,7 +113,8 @@ func TestConnections_ReportedAgainInNextGeneration(t *testing.T) {
 	if len(opened) != 1 || opened[0].Connection() != 0 || len(events) != 1 {
 		t.Fatalf("got %d events, then %d, want 1 each", len(opened), len(events))
 	}
-	if e := events[0]; e.Connection() == 0 || e.Opened != opened[0].Generation || e.Generation != generation || e.PID != r.self.PID {
+	e := events[0]
+	if e.Connection() == 0 || e.Opened != opened[0].Generation || e.Generation != generation || e.PID != r.self.PID {
 		t.Errorf("event %+v is not of the connection opened in generation %d", e, opened[0].Generation)
 	}
 	connections, err := r.Connections(os.Getpid())
@@ -251,6 +252,7 @@ func TestConnections_RetransmissionIsNoFlow(t *testing.T) {
 }
 
 func TestConnections_ReportedPerSendingRecording(t *testing.T) {
+	const sender = "probe.TestConnections_ReportedPerSendingRecording.func1.1"
 	r := newAttributionRig(t)
 	client, server := pair(t, "tcp4", "127.0.0.1:0")
 	check(t, r.SetConcurrent(true))
@@ -287,7 +289,7 @@ func TestConnections_ReportedPerSendingRecording(t *testing.T) {
 		var got []goroutine.ID
 		for _, e := range seen[*FlowEvent](r) {
 			got = append(got, e.Recording)
-			if e.Connection() == 0 || e.Recording != 0 && !hasFrame(e.Stack, "probe.TestConnections_ReportedPerSendingRecording.func1.1") {
+			if e.Connection() == 0 || e.Recording != 0 && !hasFrame(e.Stack, sender) {
 				t.Errorf("%s: event %+v is not of the connection, or not of the sending goroutine", row.reason, e)
 			}
 		}
@@ -389,7 +391,8 @@ func TestConnections_ChildSendsOnInheritedSocket(t *testing.T) {
 	_, err = io.ReadFull(server, make([]byte, 5))
 	check(t, err)
 	events := seen[*FlowEvent](r)
-	if len(events) != 1 || events[0].Recording != goroutine.Unread && events[0].Recording != id { // the latter if senders are not read
+	// Where the programs cannot read senders, it is the recording that opened the connection.
+	if len(events) != 1 || events[0].Recording != goroutine.Unread && events[0].Recording != id {
 		t.Errorf("reported as %+v, want one flow of an unknown recording", events)
 	}
 }

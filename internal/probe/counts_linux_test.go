@@ -15,7 +15,9 @@ import (
 
 // keyFor is the key of a flow that no test opens.
 func keyFor(n int, name uint64) Key {
-	return Key{Cgroup: 1, Name: name, Addr: netip.AddrFrom4([4]byte{203, 0, byte(n >> 8), byte(n)}), Port: 443, Protocol: flow.TCP}
+	return Key{
+		Cgroup: 1, Name: name, Addr: netip.AddrFrom4([4]byte{203, 0, byte(n >> 8), byte(n)}), Port: 443, Protocol: flow.TCP,
+	}
 }
 
 // churn deletes and inserts entries of a map until stop is called.
@@ -53,7 +55,9 @@ func TestCounts_CompleteDuringDeletions(t *testing.T) {
 		check(t, r.objects.Flows.Update(keyTo(k), bpf.RecordFlow{Count: 1}, ebpf.UpdateAny))
 		check(t, r.objects.ServerNames.Update(bpf.RecordServerNameKey{Flow: keyTo(k), Hash: 1}, uint64(1), ebpf.UpdateAny))
 	}
-	stopFlows := churn(t, r.objects.Flows, func(i int) bpf.RecordFlowKey { return keyTo(keyFor(i, 2)) }, bpf.RecordFlow{Count: 1})
+	stopFlows := churn(t, r.objects.Flows, func(i int) bpf.RecordFlowKey {
+		return keyTo(keyFor(i, 2))
+	}, bpf.RecordFlow{Count: 1})
 	defer stopFlows()
 	stopNames := churn(t, r.objects.ServerNames, func(i int) bpf.RecordServerNameKey {
 		return bpf.RecordServerNameKey{Flow: keyTo(keyFor(i, 2)), Hash: 1}

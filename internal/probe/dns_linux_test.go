@@ -102,7 +102,9 @@ func pack(t *testing.T, compress bool, question string, records ...string) []byt
 		b.EnableCompression()
 	}
 	check(t, b.StartQuestions())
-	check(t, b.Question(dnsmessage.Question{Name: dnsmessage.MustNewName(question), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}))
+	check(t, b.Question(dnsmessage.Question{
+		Name: dnsmessage.MustNewName(question), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET,
+	}))
 	check(t, b.StartAnswers())
 	for _, record := range records {
 		var name, kind, data string
@@ -183,7 +185,8 @@ func TestNames_OneAddressTwoQuestions(t *testing.T) {
 		}
 		name, isNew := r.dial(edge)
 		if isNew != step.wantNew || isNew && name != step.wantName {
-			t.Errorf("step %d, %s: new %v with name %x, want %v with %x", i, step.reason, isNew, name, step.wantNew, step.wantName)
+			t.Errorf("step %d, %s: new %v with name %x, want %v with %x",
+				i, step.reason, isNew, name, step.wantNew, step.wantName)
 		}
 	}
 	r.mustLoseNothing()
@@ -219,7 +222,8 @@ func TestNames_SimultaneousQuestionsAreCandidates(t *testing.T) {
 		name, since, isNew := r.dialSince(edge)
 		got := ""
 		if isNew {
-			got = strings.ReplaceAll(strings.Join(names.Lookup(r.leaf.ID, netip.MustParseAddrPort(edge).Addr(), name, since), " "), ".test", "")
+			candidates := names.Lookup(r.leaf.ID, netip.MustParseAddrPort(edge).Addr(), name, since)
+			got = strings.ReplaceAll(strings.Join(candidates, " "), ".test", "")
 		}
 		if got != step.want {
 			t.Errorf("step %d, %s: candidates %q, want %q", i, step.reason, got, step.want)
@@ -465,13 +469,16 @@ func TestQuestions_ReportedOncePerGeneration(t *testing.T) {
 		{"e.test.", dnsmessage.TypeTXT, nil},
 		{"e.test.", dnsmessage.TypeMX, nil},
 		{"1.2.0.192.in-addr.arpa.", dnsmessage.TypePTR, nil},
-		{long, dnsmessage.TypeA, []string{fmt.Sprintf("%q 1", "\x3f"+label+"\x3f"+label+"\x3f"+label+"\x3d"+label[:61]+"\x00")}},
+		{long, dnsmessage.TypeA, []string{fmt.Sprintf(
+			"%q 1", "\x3f"+label+"\x3f"+label+"\x3f"+label+"\x3d"+label[:61]+"\x00")}},
 		{strings.Repeat("a.", 127), dnsmessage.TypeA, []string{fmt.Sprintf("%q 1", strings.Repeat("\x01a", 127)+"\x00")}},
 		{".", dnsmessage.TypeA, []string{`"\x00" 1`}},
 	} {
 		b := dnsmessage.NewBuilder(nil, dnsmessage.Header{ID: 7, RecursionDesired: true})
 		check(t, b.StartQuestions())
-		check(t, b.Question(dnsmessage.Question{Name: dnsmessage.MustNewName(row.name), Type: row.kind, Class: dnsmessage.ClassINET}))
+		check(t, b.Question(dnsmessage.Question{
+			Name: dnsmessage.MustNewName(row.name), Type: row.kind, Class: dnsmessage.ClassINET,
+		}))
 		question, err := b.Finish()
 		check(t, err)
 		r.clear()

@@ -34,7 +34,9 @@ func enterNetns(t testing.TB) {
 	lo, err := netlink.LinkByName("lo")
 	check(err)
 	check(netlink.LinkSetUp(lo))
-	for address, mask := range map[string]net.IPMask{"198.18.0.1": net.CIDRMask(15, 32), "2001:db8::1": net.CIDRMask(128, 128)} {
+	for address, mask := range map[string]net.IPMask{
+		"198.18.0.1": net.CIDRMask(15, 32), "2001:db8::1": net.CIDRMask(128, 128),
+	} {
 		local := &net.IPNet{IP: net.ParseIP(address), Mask: mask}
 		check(netlink.AddrAdd(lo, &netlink.Addr{IPNet: local, Flags: unix.IFA_F_NODAD}))
 	}

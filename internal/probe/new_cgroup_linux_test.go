@@ -129,7 +129,8 @@ func TestNewCgroups_FirstEventReports(t *testing.T) {
 		{"a packet without a task", []string{"ping 127.0.0.1"}, []string{"ICMP 127.0.0.1:8"}, false},
 		{"a packet, then a task", []string{"ping 127.0.0.1", "tcp " + tcp}, []string{"ICMP 127.0.0.1:8", "TCP " + tcp}, true},
 		{"the same flow again is not reported", []string{"tcp " + tcp, "tcp " + tcp}, []string{"TCP " + tcp}, false},
-		{"the same packet again is not reported", []string{"ping 127.0.0.1", "ping 127.0.0.1"}, []string{"ICMP 127.0.0.1:8"}, false},
+		{"the same packet again is not reported",
+			[]string{"ping 127.0.0.1", "ping 127.0.0.1"}, []string{"ICMP 127.0.0.1:8"}, false},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
 			g := r.sibling("first")
@@ -149,7 +150,8 @@ func TestNewCgroups_FirstEventReports(t *testing.T) {
 			if diff := cmp.Diff(row.flows, r.flowsOf(g.id)); diff != "" {
 				t.Errorf("flows (-want +got):\n%s", diff)
 			}
-			if binds := slices.ContainsFunc(seen[*BindEvent](r), func(e *BindEvent) bool { return e.Cgroup == g.id }); binds != strings.HasPrefix(row.acts[0], "listen") {
+			binds := slices.ContainsFunc(seen[*BindEvent](r), func(e *BindEvent) bool { return e.Cgroup == g.id })
+			if binds != strings.HasPrefix(row.acts[0], "listen") {
 				t.Errorf("a bind is reported: %t", binds)
 			}
 		})
@@ -352,7 +354,10 @@ func TestNewCgroups_IgnoredOneIsSilent(t *testing.T) {
 	other := silent(t, "udp4", "127.0.0.1:0").String()
 	answers := echo(t, "udp4", "127.0.0.1:0").String()
 	g := r.sibling("unrelated")
-	all := []string{"tcp 127.0.0.1:%d", "udp " + udp, "udp-connected " + udp, "udp " + other, "udp-connected " + answers, "ping 127.0.0.1", "listen 127.0.0.1:0"}
+	all := []string{
+		"tcp 127.0.0.1:%d", "udp " + udp, "udp-connected " + udp, "udp " + other, "udp-connected " + answers,
+		"ping 127.0.0.1", "listen 127.0.0.1:0",
+	}
 	acts := func() []string {
 		acts := slices.Clone(all)
 		acts[0] = "tcp " + listen(t, "tcp4", "127.0.0.1:0").String()
@@ -423,8 +428,10 @@ func TestNewCgroups_MakeKnownFlowsNew(t *testing.T) {
 	after := generations()
 	for _, protocol := range []flow.Protocol{flow.TCP, flow.UDP} {
 		all := slices.Concat(before[protocol], after[protocol])
-		if len(before[protocol]) == 0 || len(after[protocol]) == 0 || slices.Max(before[protocol]) >= slices.Max(after[protocol]) {
-			t.Errorf("%s: cgroup generations are %v before, and %v after a new cgroup", protocol, before[protocol], after[protocol])
+		if len(before[protocol]) == 0 || len(after[protocol]) == 0 ||
+			slices.Max(before[protocol]) >= slices.Max(after[protocol]) {
+			t.Errorf("%s: cgroup generations are %v before, and %v after a new cgroup",
+				protocol, before[protocol], after[protocol])
 		}
 		slices.Sort(all)
 		if len(slices.Compact(slices.Clone(all))) != len(all) { // other new cgroups on this machine may add more

@@ -21,8 +21,8 @@ func TestPermission_Classified(t *testing.T) {
 }
 
 func TestPermission_MissingCapabilities(t *testing.T) {
-	const bpf, admin, perfmon, sys = 1 << unix.CAP_BPF, 1 << unix.CAP_NET_ADMIN, 1 << unix.CAP_PERFMON, 1 << unix.CAP_SYS_ADMIN
-	const resource = 1 << unix.CAP_SYS_RESOURCE
+	const bpf, admin, perfmon = 1 << unix.CAP_BPF, 1 << unix.CAP_NET_ADMIN, 1 << unix.CAP_PERFMON
+	const sys, resource = 1 << unix.CAP_SYS_ADMIN, 1 << unix.CAP_SYS_RESOURCE
 	old, now := Version{5, 10}, Version{6, 12}
 	for _, row := range []struct {
 		reason    string

@@ -23,7 +23,9 @@ func leave(what string) error {
 	}
 	defer group.Close()
 	child := descendant(what)
-	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, UseCgroupFD: true, CgroupFD: int(group.Fd())}
+	child.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWPID, UseCgroupFD: true, CgroupFD: int(group.Fd()),
+	}
 	return child.Run()
 }
 

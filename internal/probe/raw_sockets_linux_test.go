@@ -93,7 +93,9 @@ func TestRawSockets_EveryPacketIsAFlow(t *testing.T) {
 func TestRawSockets_RequestsOnlyWithoutLayout(t *testing.T) {
 	withoutLayout(t)
 	r := newRig(t, Sizes{})
-	for message, want := range map[byte][]string{0: nil, 3: nil, 8: {"ICMP 127.0.0.1:8 x1"}, 42: {"ICMP 127.0.0.1:42 x1"}} {
+	for message, want := range map[byte][]string{
+		0: nil, 3: nil, 8: {"ICMP 127.0.0.1:8 x1"}, 42: {"ICMP 127.0.0.1:42 x1"},
+	} {
 		r.clear()
 		check(t, sendICMP(netip.MustParseAddr("127.0.0.1"), append([]byte{message}, make([]byte, 23)...)))
 		if diff := cmp.Diff(want, r.flows()); diff != "" {

@@ -110,21 +110,32 @@ func TestServerNames_FirstPayload(t *testing.T) {
 		{"a hello with a split record header", [][]byte{hello[:3], hello[3:]}, "tls api.pay.test"},
 		{"one byte a segment", one(records(small, 1<<14)), "tls api.pay.test"},
 		{"a hello in records of one byte", [][]byte{records(small, 1)}, "tls api.pay.test"},
-		{"a hello in records of 50 bytes, in segments of 33", slices.Collect(slices.Chunk(records(small, 50), 33)), "tls api.pay.test"},
-		{"the name in the last extension", [][]byte{records(handshake(ext{51, make([]byte, 9000)}, serverName("api.pay.test")), 5000)}, "tls api.pay.test"},
-		{"a hello with an encrypted one", [][]byte{records(handshake(serverName("front.test"), ext{0xfe0d, make([]byte, 200)}), 1<<14)}, "tls-outer front.test"},
-		{"the same, in the other order", [][]byte{records(handshake(ext{0xfe0d, make([]byte, 200)}, serverName("front.test")), 1<<14)}, "tls-outer front.test"},
+		{"a hello in records of 50 bytes, in segments of 33",
+			slices.Collect(slices.Chunk(records(small, 50), 33)), "tls api.pay.test"},
+		{"the name in the last extension",
+			[][]byte{records(handshake(ext{51, make([]byte, 9000)}, serverName("api.pay.test")), 5000)}, "tls api.pay.test"},
+		{"a hello with an encrypted one",
+			[][]byte{records(handshake(serverName("front.test"), ext{0xfe0d, make([]byte, 200)}), 1<<14)},
+			"tls-outer front.test"},
+		{"the same, in the other order",
+			[][]byte{records(handshake(ext{0xfe0d, make([]byte, 200)}, serverName("front.test")), 1<<14)},
+			"tls-outer front.test"},
 		{"data after the hello", [][]byte{append(records(small, 1<<14), make([]byte, 60000)...)}, "tls api.pay.test"},
 		{"a hello without a name", [][]byte{records(handshake(ext{43, []byte{2, 3, 4}}), 1<<14)}, "nothing "},
-		{"a hello without extensions", [][]byte{records(append([]byte{1, 0, 0, 41, 3, 3}, append(make([]byte, 33), 0, 2, 0x13, 1, 1, 0)...), 1<<14)}, "nothing "},
+		{"a hello without extensions",
+			[][]byte{records(append([]byte{1, 0, 0, 41, 3, 3}, append(make([]byte, 33), 0, 2, 0x13, 1, 1, 0)...), 1<<14)},
+			"nothing "},
 		{"an address instead of a name", [][]byte{records(handshake(serverName("203.0.113.9")), 1<<14)}, "tls refused"},
 
 		{"a request", [][]byte{request}, "http api.pay.test"},
 		{"a request, one byte a segment", one(request), "http api.pay.test"},
-		{"a long line before the header", [][]byte{[]byte("POST / HTTP/1.0\nCookie: " + strings.Repeat("x", 8000) + "\nHost: a.test\n\n")}, "http a.test"},
-		{"a request without the header", [][]byte{[]byte("GET / HTTP/1.0\r\nHostile: a.test\r\n\r\nHost: b.test\r\n")}, "nothing "},
+		{"a long line before the header",
+			[][]byte{[]byte("POST / HTTP/1.0\nCookie: " + strings.Repeat("x", 8000) + "\nHost: a.test\n\n")}, "http a.test"},
+		{"a request without the header",
+			[][]byte{[]byte("GET / HTTP/1.0\r\nHostile: a.test\r\n\r\nHost: b.test\r\n")}, "nothing "},
 		{"a request to a proxy", [][]byte{[]byte("GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n")}, "nothing "},
-		{"a tunnel through a proxy", [][]byte{[]byte("CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n")}, "nothing "},
+		{"a tunnel through a proxy",
+			[][]byte{[]byte("CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n")}, "nothing "},
 		{"HTTP/2 without TLS", [][]byte{[]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")}, "nothing "},
 		{"another text protocol", [][]byte{[]byte("EHLO a.test\r\nHost: b.test\r\n")}, "nothing "},
 		{"another binary protocol", [][]byte{{0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f}}, "nothing "},
@@ -136,12 +147,18 @@ func TestServerNames_FirstPayload(t *testing.T) {
 		{"a record over the length limit", [][]byte{{22, 3, 1, 0xff, 0xff, 1}}, "nothing "},
 		{"a hello that ends early", [][]byte{hello[:40]}, "nothing "},
 		{"a request that ends early", [][]byte{request[:30]}, "nothing "},
-		{"extensions longer than the hello", [][]byte{records(slices.Replace(slices.Clone(small), 77, 79, 0xff, 0xff), 1<<14)}, "nothing "},
-		{"a hello that never ends", [][]byte{records(append([]byte{1, 0xff, 0xff, 0xff}, make([]byte, 70000)...), 1<<14)}, "nothing "},
-		{"a name over the length limit", [][]byte{records(handshake(serverName(strings.Repeat("a", 600))), 1<<14)}, "nothing "},
-		{"the longest name within the limit", [][]byte{records(handshake(serverName(strings.Repeat("a", 507))), 1<<14)}, "tls refused"},
-		{"two extensions: the first one counts", [][]byte{records(handshake(serverName("a.test"), serverName("b.test")), 1<<14)}, "tls a.test"},
-		{"a header that never ends", [][]byte{[]byte("GET / HTTP/1.1\r\nHost: " + strings.Repeat("a", 600) + "\r\n\r\n")}, "nothing "},
+		{"extensions longer than the hello",
+			[][]byte{records(slices.Replace(slices.Clone(small), 77, 79, 0xff, 0xff), 1<<14)}, "nothing "},
+		{"a hello that never ends",
+			[][]byte{records(append([]byte{1, 0xff, 0xff, 0xff}, make([]byte, 70000)...), 1<<14)}, "nothing "},
+		{"a name over the length limit",
+			[][]byte{records(handshake(serverName(strings.Repeat("a", 600))), 1<<14)}, "nothing "},
+		{"the longest name within the limit",
+			[][]byte{records(handshake(serverName(strings.Repeat("a", 507))), 1<<14)}, "tls refused"},
+		{"two extensions: the first one counts",
+			[][]byte{records(handshake(serverName("a.test"), serverName("b.test")), 1<<14)}, "tls a.test"},
+		{"a header that never ends",
+			[][]byte{[]byte("GET / HTTP/1.1\r\nHost: " + strings.Repeat("a", 600) + "\r\n\r\n")}, "nothing "},
 		{"a head that never ends", [][]byte{[]byte("GET / HTTP/1.1\r\n" + strings.Repeat("A: b\r\n", 20000))}, "nothing "},
 	} {
 		for _, address := range []string{netnsAddr4, netnsAddr6} {
@@ -169,7 +186,8 @@ func TestServerNames_RepeatsFold(t *testing.T) {
 	r := newRig(t, Sizes{})
 	to := drain(t, "tcp", netnsAddr4)
 	r.clear()
-	edge, other := records(handshake(serverName("edge.cdn.test")), 1<<14), records(handshake(serverName("OTHER.on-cdn.test")), 1<<14)
+	edge := records(handshake(serverName("edge.cdn.test")), 1<<14)
+	other := records(handshake(serverName("OTHER.on-cdn.test")), 1<<14)
 	for range 1000 {
 		sendPayload(t, to, edge)
 	}
@@ -339,7 +357,8 @@ func TestServerNames_DifferFromQuestion(t *testing.T) {
 		{"the same question and name again", true, to, "asked.test", nil},
 		{"another name than the question's", true, to, "other.test", []string{"tls other.test x1, match"}},
 		{"a name without a question", false, to, "third.test", []string{"tls third.test x1"}},
-		{"another name than the question's, at another port", true, elsewhere, "other.test", []string{"tls other.test x1, match"}},
+		{"another name than the question's, at another port", true, elsewhere, "other.test",
+			[]string{"tls other.test x1, match"}},
 	} {
 		r.clear()
 		if step.query {

@@ -41,13 +41,15 @@ func TestStacks_FromSystemCallOutward(t *testing.T) {
 		}
 		text := strings.Join(names, " ")
 		if !strings.HasPrefix(text, "syscall.Syscall syscall.connect ") ||
-			!strings.Contains(text, " probe.inlined probe.middle probe.outermost probe.TestStacks_FromSystemCallOutward testing.tRunner") {
+			!strings.Contains(text, " probe.inlined probe.middle probe.outermost "+
+				"probe.TestStacks_FromSystemCallOutward testing.tRunner") {
 			t.Errorf("%s: got %s", network, text)
 		}
 		if stack.Goroutine != goroutine.Current() {
 			t.Errorf("%s: of goroutine %d, want %d", network, stack.Goroutine, goroutine.Current())
 		}
-		if creator := goroutine.Frames([]uintptr{stack.Creator}); len(creator) == 0 || creator[0].Function != "testing.(*T).Run" {
+		creator := goroutine.Frames([]uintptr{stack.Creator})
+		if len(creator) == 0 || creator[0].Function != "testing.(*T).Run" {
 			t.Errorf("%s: created by %v", network, creator)
 		}
 	}

@@ -65,7 +65,8 @@ func (p *stalledPage) await() {
 		check(p.t, err)
 		break
 	}
-	if at := binary.NativeEndian.Uint64(message[16:]); at&^uint64(len(p.page)-1) != uint64(uintptr(unsafe.Pointer(&p.page[0]))) {
+	at, page := binary.NativeEndian.Uint64(message[16:]), uint64(uintptr(unsafe.Pointer(&p.page[0])))
+	if at&^uint64(len(p.page)-1) != page {
 		p.t.Fatalf("stopped at %#x, not at the page", at)
 	}
 }

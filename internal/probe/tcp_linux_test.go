@@ -75,7 +75,8 @@ func TestTCP_FastOpen(t *testing.T) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	check(t, err)
 	defer unix.Close(fd)
-	check(t, unix.Sendto(fd, []byte("x"), unix.MSG_FASTOPEN, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}))
+	remote := &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}
+	check(t, unix.Sendto(fd, []byte("x"), unix.MSG_FASTOPEN, remote))
 	if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
 		t.Errorf("flows (-want +got):\n%s", diff)
 	}

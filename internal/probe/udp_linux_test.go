@@ -66,10 +66,11 @@ func TestUDP_DestinationIsTheNamedOne(t *testing.T) {
 		{"sendto to an IPv4-mapped address", "udp4", unix.AF_INET6, func(t *testing.T, fd int, to netip.AddrPort) {
 			check(t, unix.Sendto(fd, []byte("x"), 0, mapped(to)))
 		}},
-		{"connect to an IPv4-mapped address, then send", "udp4", unix.AF_INET6, func(t *testing.T, fd int, to netip.AddrPort) {
-			check(t, unix.Connect(fd, mapped(to)))
-			check(t, unix.Send(fd, []byte("x"), 0))
-		}},
+		{"connect to an IPv4-mapped address, then send", "udp4", unix.AF_INET6,
+			func(t *testing.T, fd int, to netip.AddrPort) {
+				check(t, unix.Connect(fd, mapped(to)))
+				check(t, unix.Send(fd, []byte("x"), 0))
+			}},
 		{"sendmsg", "udp4", unix.AF_INET, func(t *testing.T, fd int, to netip.AddrPort) {
 			_, err := unix.SendmsgN(fd, []byte("x"), nil, v4(to), 0)
 			check(t, err)
@@ -83,7 +84,7 @@ func TestUDP_DestinationIsTheNamedOne(t *testing.T) {
 			check(t, unix.Connect(fd, v4(to)))
 			check(t, unix.Send(fd, []byte("x"), 0))
 		}},
-		{"connected, after a failed call with another destination", "udp4", unix.AF_INET, func(t *testing.T, fd int, to netip.AddrPort) {
+		{"connected, after a failed call elsewhere", "udp4", unix.AF_INET, func(t *testing.T, fd int, to netip.AddrPort) {
 			check(t, unix.Connect(fd, v4(to)))
 			other := &unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 0, 0, 1}}
 			if err := unix.Sendto(fd, make([]byte, 65510), 0, other); err != unix.EMSGSIZE {

@@ -64,7 +64,8 @@ func uring(setup uint32, e uringEntry) (result int32, err error) {
 		return 0, err
 	}
 	defer unix.Munmap(sq)
-	cq, err := unix.Mmap(int(fd), uringCompletion, int(p.cq.cqes+p.completions*16), read, unix.MAP_SHARED|unix.MAP_POPULATE)
+	const shared = unix.MAP_SHARED | unix.MAP_POPULATE
+	cq, err := unix.Mmap(int(fd), uringCompletion, int(p.cq.cqes+p.completions*16), read, shared)
 	if err != nil {
 		return 0, err
 	}

@@ -136,7 +136,8 @@ func deepestCalls(program asm.Instructions, name string) (most int, in []string)
 				most, in = n, path
 			}
 		}
-		return most + (max(stack[function], 1)+31)/32*32, append([]string{fmt.Sprintf("%s:%d", function, stack[function])}, in...)
+		in = append([]string{fmt.Sprintf("%s:%d", function, stack[function])}, in...)
+		return most + (max(stack[function], 1)+31)/32*32, in
 	}
 	return walk(name)
 }
