@@ -14,9 +14,9 @@ var hugePages struct {
 	before int
 }
 
-// disableHugePages keeps the kernel from collapsing this process's memory into huge pages. It unmaps the memory for a
-// moment, and the programs, which cannot wait for a page fault, could not attribute a flow then. Child processes
-// inherit the setting until the last probe is closed; it costs them at most a little speed.
+// disableHugePages keeps the kernel from collapsing this process's memory into huge pages. The kernel unmaps memory for
+// a moment while it collapses it. A program cannot wait for a page fault, so it could not attribute a flow then. Child
+// processes inherit the setting until the last probe is closed; it costs them at most a little speed.
 func disableHugePages() error {
 	hugePages.Lock()
 	defer hugePages.Unlock()

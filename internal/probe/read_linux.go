@@ -35,7 +35,7 @@ func (p *Probe) read(handler Handler) {
 		readProcess = func(Initiator, *goroutine.Stack) flow.Process { return flow.Process{} }
 	}
 	unrelated := make(map[uint64]bool) // flows of these cgroups may still arrive, and need no process
-	// The kernel must not extend short waits to let several end at once.
+	// Without timer slack: the kernel would prolong short waits so that several end at once.
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	for {
 		sample, err := p.ring.next()

@@ -172,11 +172,12 @@ func (r *ring) sleep() error {
 	}, nil)
 }
 
-func (r *ring) poll(wakeFDFirst []unix.PollFd, timeout *unix.Timespec) error {
-	if _, err := unix.Ppoll(wakeFDFirst, timeout, nil); err != nil && err != unix.EINTR {
+// poll waits until one of the descriptors is readable. The first one is wakeFD: it is reset.
+func (r *ring) poll(fds []unix.PollFd, timeout *unix.Timespec) error {
+	if _, err := unix.Ppoll(fds, timeout, nil); err != nil && err != unix.EINTR {
 		return err
 	}
-	if wakeFDFirst[0].Revents != 0 {
+	if fds[0].Revents != 0 {
 		var n [8]byte
 		if _, err := unix.Read(r.wakeFD, n[:]); err != nil && err != unix.EAGAIN && err != unix.EINTR {
 			return err

@@ -18,8 +18,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// A thread of its own runs main: a test that changes its thread's namespaces must not change /proc/self, which shows
-// the main thread's.
+// The main thread runs nothing but main: /proc/self shows it, and a test may change the namespaces of its own thread.
 func init() { runtime.LockOSThread() }
 
 // TestMain lets the test binary run as its own child process: one that opens a connection, or runs acts.
