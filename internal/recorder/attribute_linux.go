@@ -28,7 +28,7 @@ func (m *Recording) markGoroutine() {
 	}
 	m.unmark = goroutine.Mark(m.goroutine)
 	m.labels = goroutine.Labels()
-	err := errors.Join(r.session.Probe.Own(m.goroutine), r.session.Probe.OwnLabels(m.labels, m.goroutine))
+	err := errors.Join(r.session.Probe.AttributeGoroutine(m.goroutine), r.session.Probe.AttributeLabels(m.labels, m.goroutine))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.fail(err)
@@ -40,8 +40,8 @@ func (m *Recording) Unmark() error {
 		return nil
 	}
 	probe := m.recorder.session.Probe
-	err := probe.OwnLabels(m.labels, 0) // before unmark: afterwards other labels may get the same address
-	return errors.Join(err, probe.Own(m.unmark()))
+	err := probe.AttributeLabels(m.labels, 0) // before unmark: afterwards other labels may get the same address
+	return errors.Join(err, probe.AttributeGoroutine(m.unmark()))
 }
 
 // unattributed describes the initiator of a flow that was attributed to no single recording. It is zero if the flow

@@ -34,8 +34,8 @@ func (r *Recorder) handleName(e *probe.NameEvent, batches map[*Recording]*endpoi
 		hints.Nameless = true
 		return
 	}
-	payload, names := clientname.Payload{Hash: e.Hash, Queried: e.Asked, Outer: evidence == flow.ByTLSOuter}, []string{name}
-	if e.Asked {
+	payload, names := clientname.Payload{Hash: e.Hash, Queried: e.DNSMatch, Outer: evidence == flow.ByTLSOuter}, []string{name}
+	if e.DNSMatch {
 		const ever = 1
 		known := clientname.Match(r.names.Lookup(e.Cgroup, e.Addr, 0, ever), name, payload)
 		if len(known) > 0 || payload.Outer {

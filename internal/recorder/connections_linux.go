@@ -68,7 +68,7 @@ func (r *Recorder) openConnections() connections {
 		key := connectionKey{o.ID, o.Addr, o.Port}
 		known, ok := r.earlierConnections[key]
 		if o.Generation != 0 {
-			known, ok = r.serverNamesOf(o.Key, o.Said), true
+			known, ok = r.serverNamesOf(o.Key, o.Hint), true
 			known.recording = o.Recording
 			if hints := r.hints[o.Key]; hints != nil && hints.event != nil {
 				known.initiator = hints.event.Process
@@ -106,7 +106,7 @@ func (r *Recorder) serverNamesOf(k probe.Key, hash uint64) connection {
 func (r *Recorder) handleConnection(e *probe.FlowEvent, batches map[*Recording]*endpoint.Batch) {
 	known, ok := r.earlierConnections[connectionKey{e.Connection(), e.Addr, e.Port}]
 	if e.Opened != 0 {
-		known, ok = r.serverNamesOf(e.Key, e.Said), true
+		known, ok = r.serverNamesOf(e.Key, e.Hint), true
 	}
 	if e.Stack == nil && known.initiator.PID != 0 && known.initiator.PID == e.Process.PID { // otherwise the sender decides
 		e.Process = known.initiator

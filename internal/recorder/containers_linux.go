@@ -112,7 +112,7 @@ func (r *Recorder) handleCgroup(e *probe.CgroupEvent) {
 		return
 	}
 	// If this comes too late, flows of the cgroup cost some memory until they are dropped at the end.
-	_ = r.session.Probe.Disregard(e.Cgroup)
+	_ = r.session.Probe.Ignore(e.Cgroup)
 }
 
 // isOutsideContainers reports whether the path that the kernel reported shows that a cgroup is in no container. The

@@ -10,7 +10,7 @@ import (
 // counterOf returns the kernel's counts of what the clients of one flow sent.
 func counterOf(k probe.Key, names map[probe.ServerNameKey]uint64) clientname.Counter {
 	return func(p clientname.Payload) uint64 {
-		return names[probe.ServerNameKey{Key: k, Hash: p.Hash, Asked: p.Queried}]
+		return names[probe.ServerNameKey{Key: k, Hash: p.Hash, DNSMatch: p.Queried}]
 	}
 }
 

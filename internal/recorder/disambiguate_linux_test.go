@@ -23,12 +23,12 @@ func TestHints_SeveralCandidates(t *testing.T) {
 	}
 	// n connections send a name. Its hash is n.
 	send := func(e *probe.FlowEvent, n uint64, source probe.NameSource, text string) *probe.NameEvent {
-		return &probe.NameEvent{ServerNameKey: probe.ServerNameKey{Key: e.Key, Hash: n, Asked: true}, Source: source, Text: []byte(text)}
+		return &probe.NameEvent{ServerNameKey: probe.ServerNameKey{Key: e.Key, Hash: n, DNSMatch: true}, Source: source, Text: []byte(text)}
 	}
 	http := func(e *probe.FlowEvent, n uint64, text string) *probe.NameEvent {
 		return send(e, n, probe.NamesByHTTP, text)
 	}
-	withoutQuery := func(n *probe.NameEvent) *probe.NameEvent { n.Asked = false; return n }
+	withoutQuery := func(n *probe.NameEvent) *probe.NameEvent { n.DNSMatch = false; return n }
 	for _, row := range []struct {
 		reason string
 		count  uint64 // connections of the flow

@@ -187,7 +187,7 @@ func (m *Recording) record(e *probe.FlowEvent, name string, identity endpoint.Id
 // invalidate makes the kernel report the next connection of a flow again, because a process may listen there by then:
 // tests retry until the server that they wait for is up.
 func (r *Recorder) invalidate(k probe.Key) {
-	count, err := r.session.Probe.Forget(k)
+	count, err := r.session.Probe.Invalidate(k)
 	if err != nil {
 		return // nothing is lost: the observation stays as it is
 	}

@@ -77,7 +77,7 @@ func (r *Recorder) searchDomainsOf(m *Recording, e *probe.FlowEvent) (endpoint.S
 func (r *Recorder) handleQuestion(e *probe.QuestionEvent) {
 	if name, ok := dns.WireName(e.Name); ok {
 		r.recordLookup(&probe.FlowEvent{
-			Time: e.Time, Key: probe.Key{Cgroup: e.Cgroup, Netns: e.Netns, Recording: e.Recording, Generation: e.Generation}, Opener: e.Opener,
+			Time: e.Time, Key: probe.Key{Cgroup: e.Cgroup, Netns: e.Netns, Recording: e.Recording, Generation: e.Generation}, Initiator: e.Initiator,
 		}, name)
 	}
 }

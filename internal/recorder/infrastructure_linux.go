@@ -133,7 +133,7 @@ func opensHealthCheck(c docker.Container, p flow.Process) bool {
 func (r *Recorder) handleInfrastructure(
 	e *probe.FlowEvent, by string, names []string, batches map[*Recording]*endpoint.Batch,
 ) (ambiguous bool, forgotten uint64) {
-	count, err := r.session.Probe.Forget(e.Key)
+	count, err := r.session.Probe.Invalidate(e.Key)
 	if !errors.Is(err, probe.ErrNoFlow) {
 		r.fail(err) // the next flow to the destination would be missed
 	}

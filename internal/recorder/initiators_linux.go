@@ -114,10 +114,10 @@ func (r *Recorder) trackCgroup(e *probe.CgroupEvent) bool {
 		isOuter := len(docker.IDsFromCgroup(e.Names[0])) > 0 // else it is nested in the cgroup of the container
 		// The first flow of an older container starts the search for its initiator.
 		if isOuter && r.containers.older.container(e.Cgroup) == "" || !r.containers.older.has(id) {
-			r.findStartEvent(r.containers.startEvents.started(id, e.Time, e.Made && isOuter))
+			r.findStartEvent(r.containers.startEvents.started(id, e.Time, e.Created && isOuter))
 		}
 	}
-	return !e.Made && isOutsideContainers(e)
+	return !e.Created && isOutsideContainers(e)
 }
 
 // failSearch records an error that makes the recordings incomplete.

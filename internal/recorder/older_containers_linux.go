@@ -82,7 +82,7 @@ func (r *Recorder) watchOlderContainers(session *session.Session) error {
 		o.byCgroup[id] = container
 		o.mu.Unlock()
 		// Before reading its processes: a new one is then either in the list or reported.
-		if err := session.Probe.WatchEntered(id); err != nil {
+		if err := session.Probe.TrackEntered(id); err != nil {
 			return err
 		}
 		pids, err := cgroup.Members(dir)
@@ -98,7 +98,7 @@ func (r *Recorder) watchOlderContainers(session *session.Session) error {
 		r.mu.Lock()
 		r.containers.cgroups[id] = containerCgroup{path, ids}
 		r.mu.Unlock()
-		if err := session.Probe.Adopt(id); err != nil {
+		if err := session.Probe.Track(id); err != nil {
 			return err
 		}
 		err = trackConnections(session, container, dir, id)

@@ -61,10 +61,10 @@ func (m *Recording) EnterTest(test string) (leave func()) {
 	id := follow(test)
 	unmark := goroutine.Mark(id)
 	labels := goroutine.Labels()
-	fail(errors.Join(r.session.Probe.Own(id), r.session.Probe.OwnLabels(labels, id)))
+	fail(errors.Join(r.session.Probe.AttributeGoroutine(id), r.session.Probe.AttributeLabels(labels, id)))
 	return func() {
-		err := r.session.Probe.OwnLabels(labels, 0) // first, as in Unmark
-		fail(errors.Join(err, r.session.Probe.Own(unmark())))
+		err := r.session.Probe.AttributeLabels(labels, 0) // first, as in Unmark
+		fail(errors.Join(err, r.session.Probe.AttributeGoroutine(unmark())))
 	}
 }
 

@@ -195,7 +195,7 @@ func (r *Recorder) add(m *Recording) (err error) {
 	if m.generation, err = r.session.Probe.NextGeneration(); err != nil {
 		return err
 	}
-	if err := r.session.Probe.Several(len(r.recordings) > 0); err != nil {
+	if err := r.session.Probe.SetConcurrent(len(r.recordings) > 0); err != nil {
 		return err
 	}
 	for _, other := range r.recordings {
@@ -231,7 +231,7 @@ func (m *Recording) Close() error {
 	}
 	r.recordings = slices.DeleteFunc(r.recordings, func(other *Recording) bool { return other == m })
 	last := len(r.recordings) == 0
-	r.fail(r.session.Probe.Several(len(r.recordings) > 1))
+	r.fail(r.session.Probe.SetConcurrent(len(r.recordings) > 1))
 	r.mu.Unlock()
 	if !last {
 		return nil

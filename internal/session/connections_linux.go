@@ -10,17 +10,17 @@ import (
 )
 
 // AdoptConnections makes up for the TCP connections that the processes in the directory of a cgroup opened before it came
-// into scope, which it is in: see [probe.Probe.AdoptConnections].
+// into scope, which it is in: see [probe.Probe.TrackConnections].
 func (s *Session) AdoptConnections(dir string, id uint64) error {
 	pids, err := cgroup.Members(dir)
 	if err != nil {
 		return err
 	}
 	for _, pid := range pids {
-		opener := probe.Opener{PID: pid}
+		opener := probe.Initiator{PID: pid}
 		opener.Process = s.look(opener, nil)
 		opener.Executable = opener.Process.Name
-		if err := s.Probe.AdoptConnections(pid, id, s.netnsOf(pid), opener); err != nil {
+		if err := s.Probe.TrackConnections(pid, id, s.netnsOf(pid), opener); err != nil {
 			return err
 		}
 	}

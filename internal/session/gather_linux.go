@@ -50,7 +50,7 @@ func (s *Session) remember() error {
 	for _, p := range identify(inside) {
 		all[p] = 0
 	}
-	if s.knowsIDs() && s.Probe.Follows() {
+	if s.knowsIDs() && s.Probe.TracksDescendants() {
 		known, knownErr := s.Probe.Descendants()
 		err = errors.Join(err, knownErr)
 		for _, p := range identify(slices.Collect(maps.Keys(known))) {
@@ -93,7 +93,7 @@ func (s *Session) knowsIDs() bool { return s.Self.PID == os.Getpid() }
 // Descendants returns the processes that descend from this one as the kernel knows them, also those that have lost their parents,
 // with their recordings. In another pid namespace than the initial one none is known.
 func (s *Session) Descendants() (map[int]goroutine.ID, error) {
-	if !s.knowsIDs() || !s.Probe.Follows() {
+	if !s.knowsIDs() || !s.Probe.TracksDescendants() {
 		return nil, nil
 	}
 	return s.Probe.Descendants()
@@ -135,8 +135,8 @@ func (s *Session) gather(before []process) error {
 			s.Unclear = append(s.Unclear, described)
 		}
 	}
-	if s.knowsIDs() && s.Probe.Follows() {
-		return s.Probe.Scanned()
+	if s.knowsIDs() && s.Probe.TracksDescendants() {
+		return s.Probe.EndScan()
 	}
 	return nil // in another pid namespace: the programs go on to look at parents, where the ids that we see say nothing
 }
@@ -169,7 +169,7 @@ func (s *Session) gatherOnce(mine map[process]goroutine.ID, known, unclear map[p
 		unclear[p] = true
 	}
 	var born map[int]goroutine.ID
-	if s.knowsIDs() && s.Probe.Follows() {
+	if s.knowsIDs() && s.Probe.TracksDescendants() {
 		if born, err = s.Probe.Descendants(); err != nil {
 			return false, err
 		}
@@ -205,7 +205,7 @@ func (s *Session) gatherOnce(mine map[process]goroutine.ID, known, unclear map[p
 		if slices.Contains(beside, p.pid) {
 			movable = append(movable, p.pid)
 		}
-		if s.knowsIDs() && s.Probe.Follows() {
+		if s.knowsIDs() && s.Probe.TracksDescendants() {
 			if err := s.Probe.AddDescendant(p.pid, mine[p]); err != nil {
 				return false, err
 			}

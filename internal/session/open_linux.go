@@ -64,7 +64,7 @@ func (s *Session) Executables() (who, why string) {
 
 // Mixed says why what tests open that run in parallel is not told apart: all of it, or what their child processes do. Both
 // are "" where it is.
-func (s *Session) Mixed() (goroutines, children string) { return s.Probe.Mixed() }
+func (s *Session) Mixed() (goroutines, children string) { return s.Probe.Unattributed() }
 
 // ownRights says what privileges this process and those that it starts can have.
 func ownRights() (confined, mayMount bool) {
@@ -88,7 +88,7 @@ func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newborn Ne
 		return &Error{Tree, err}
 	}
 	s.passed(Tree, s.Tree.Root)
-	if s.Probe, err = probe.Open(s.Tree.Root, sizes, probe.Handler{Look: s.look, Nobodys: newborn, Handle: handle}); err != nil {
+	if s.Probe, err = probe.Open(s.Tree.Root, sizes, probe.Handler{ReadProcess: s.look, Unrelated: newborn, Handle: handle}); err != nil {
 		return &Error{Programs, err}
 	}
 	s.passed(Programs, "loaded and attached to "+s.Tree.Root)
@@ -108,7 +108,7 @@ func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newborn Ne
 		return &Error{Leaf, err}
 	}
 	if newborn != nil {
-		if err := s.Probe.WatchNewborn(s.Leaf.ID); err != nil {
+		if err := s.Probe.TrackNewCgroups(s.Leaf.ID); err != nil {
 			return &Error{Hooks, err}
 		}
 	}
@@ -135,18 +135,18 @@ func (s *Session) enter() (before []process, err error) {
 
 // adopt makes up for the sockets that a process made before.
 func (s *Session) adopt(pid int) error {
-	opener := probe.Opener{PID: pid}
+	opener := probe.Initiator{PID: pid}
 	if pid == os.Getpid() {
 		opener.PID = s.Self.PID
 	}
 	opener.Process = s.look(opener, nil)
 	opener.Executable = opener.Process.Name
-	return s.Probe.AdoptSockets(pid, s.Leaf.ID, s.netnsOf(pid), opener)
+	return s.Probe.TrackSockets(pid, s.Leaf.ID, s.netnsOf(pid), opener)
 }
 
 // look tells what process opened something. In another pid namespace than the initial one only this process is known.
 // The kernel's word for the executable counts, because the process may have ended, or become another one, by now.
-func (s *Session) look(o probe.Opener, stack *goroutine.Stack) flow.Process {
+func (s *Session) look(o probe.Initiator, stack *goroutine.Stack) flow.Process {
 	var calls []flow.Frame
 	if stack != nil {
 		calls = s.tracer.Trace(*stack) // first: who waits for it does not wait for us

@@ -28,7 +28,7 @@ const (
 // Steps lists all steps in their order.
 var Steps = []Step{Kernel, Tree, Programs, Leaf, Hooks}
 
-// Newborn makes [Open] record the cgroups too that are made while the session lasts, anybody's (see [probe.Probe.WatchNewborn]),
+// Newborn makes [Open] record the cgroups too that are made while the session lasts, anybody's (see [probe.Probe.TrackNewCgroups]),
 // until it says of one that it is nobody's. It is called as [probe.Handler] says, and told too of cgroups that are being made.
 type Newborn func(*probe.CgroupEvent) (nobodys bool)
 

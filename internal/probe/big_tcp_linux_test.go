@@ -13,14 +13,14 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// A segment that is longer than IP's own limit (BIG TCP) is longer than what is read of one: what it says beyond that is lost,
-// and not taken to be nothing. The connection is older than the rig: other recordings on this machine look at what is sent from a
-// new cgroup, and would be incomplete, too.
-func TestSegmentOfDNSThatIsLongerThanWhatIsReadIsALoss(t *testing.T) {
+// A segment that exceeds IP's own limit (BIG TCP) exceeds what the programs read of one. The rest counts as lost, not
+// as empty. The connection is older than the rig: other recordings on this machine would track a new cgroup, and would
+// be incomplete too.
+func TestLoss_OversizedDNSSegment(t *testing.T) {
 	const size = 190 << 10
 	testenv.RequireRoot(t)
 	var client, server net.Conn
-	inside(t, func() error {
+	inNetns(t, func() error {
 		lo, err := netlink.LinkByName("lo")
 		if err != nil {
 			return err
@@ -36,13 +36,13 @@ func TestSegmentOfDNSThatIsLongerThanWhatIsReadIsALoss(t *testing.T) {
 		if err := netlink.LinkSetUp(lo); err != nil {
 			return err
 		}
-		listening, dialling := net.ListenConfig{Control: roomy}, net.Dialer{Control: roomy}
-		l, err := listening.Listen(t.Context(), "tcp6", "[::1]:53")
+		listenConfig, dialer := net.ListenConfig{Control: roomy}, net.Dialer{Control: roomy}
+		l, err := listenConfig.Listen(t.Context(), "tcp6", "[::1]:53")
 		if err != nil {
 			return err
 		}
 		defer l.Close()
-		if client, err = dialling.Dial("tcp6", "[::1]:53"); err != nil {
+		if client, err = dialer.Dial("tcp6", "[::1]:53"); err != nil {
 			return err
 		}
 		server, err = l.Accept()
@@ -54,7 +54,7 @@ func TestSegmentOfDNSThatIsLongerThanWhatIsReadIsALoss(t *testing.T) {
 	defer client.Close()
 	defer server.Close()
 	r := newRig(t, Sizes{})
-	r.adoptOwn()
+	r.trackOwnSockets()
 	for _, row := range []struct {
 		reason   string
 		from, to net.Conn
@@ -75,12 +75,12 @@ func TestSegmentOfDNSThatIsLongerThanWhatIsReadIsALoss(t *testing.T) {
 		after, err := r.Lost()
 		check(t, err)
 		if after.Packets == before.Packets {
-			t.Errorf("%s: nothing is lost", row.reason)
+			t.Errorf("%s: nothing was lost", row.reason)
 		}
 	}
 }
 
-// roomy gives a socket buffers for several of the longest segments.
+// roomy sets socket buffers for several of the longest segments.
 func roomy(_, _ string, raw syscall.RawConn) error {
 	var err error
 	if controlErr := raw.Control(func(fd uintptr) {

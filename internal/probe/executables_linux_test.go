@@ -12,8 +12,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// A program that opens what another one has opened before is told of, once, by whichever system call it names it.
-func TestEachProgramThatOpensAFlowIsTold(t *testing.T) {
+// A second program that opens a known flow is reported once, for each system call that names a destination.
+func TestExecutables_EachInitiatorReported(t *testing.T) {
 	r := newRig(t, Sizes{})
 	layout, err := taskLayout()
 	check(t, err)
@@ -41,7 +41,7 @@ func TestEachProgramThatOpensAFlowIsTold(t *testing.T) {
 			} else {
 				to = silent(t, "udp4", "127.0.0.1:0")
 			}
-			r.forget()
+			r.clear()
 			opens := func(path string) {
 				t.Helper()
 				cmd := child(t, "")

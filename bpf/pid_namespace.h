@@ -15,41 +15,41 @@
 #include "cgroup_tracking.h"
 #include "kernel.h"
 
-const volatile struct inside_layout inside_layout;
+const volatile struct pid_namespace_layout pid_namespace_layout;
 
 /* The address of a task's pid in its own pid namespace; 0 in the initial namespace, or if unknown. */
 static __always_inline __u64 innermost_pid(__u64 task)
 {
-	__u64 at = kernel_word(task, inside_layout.thread_pid);
-	__u32 level = kernel_half(at, inside_layout.level);
+	__u64 at = kernel_word(task, pid_namespace_layout.thread_pid);
+	__u32 level = kernel_half(at, pid_namespace_layout.level);
 
-	return level ? at + inside_layout.numbers + (__u64)level * inside_layout.upid : 0;
+	return level ? at + pid_namespace_layout.numbers + (__u64)level * pid_namespace_layout.upid : 0;
 }
 
 /* The inode number of the pid namespace of a pid; 0 if unknown. */
 static __always_inline __u32 namespace_of_pid(__u64 at)
 {
-	return kernel_half(kernel_word(at, inside_layout.ns), inside_layout.inum);
+	return kernel_half(kernel_word(at, pid_namespace_layout.ns), pid_namespace_layout.inum);
 }
 
 /*
  * The current task started another one. If that is the first one in its pid namespace, stores the cgroup in which the
  * namespace was created. Inode numbers are reused. Not static, so that it is verified once.
  */
-__noinline int on_inside(__u64 task)
+__noinline int on_first_in_pid_namespace(__u64 task)
 {
 	struct settings *s = get_settings();
 	__u64 cgroup = bpf_get_current_cgroup_id(), at, *outer;
-	__u32 inner, own;
+	__u32 inner, current;
 
-	if (!inside_layout.inum || !s || !s->new_cgroups_after)
+	if (!pid_namespace_layout.inum || !s || !s->new_cgroups_after)
 		return 0;
 	at = innermost_pid(task);
-	if (!at || kernel_half(at, inside_layout.nr) != 1)
+	if (!at || kernel_half(at, pid_namespace_layout.nr) != 1)
 		return 0;
 	inner = namespace_of_pid(at);
-	own = namespace_of_pid(innermost_pid(bpf_get_current_task()));
-	outer = bpf_map_lookup_elem(&pid_namespaces, &own);
+	current = namespace_of_pid(innermost_pid(bpf_get_current_task()));
+	outer = bpf_map_lookup_elem(&pid_namespaces, &current);
 	if (outer)
 		cgroup = *outer;
 	if (cgroup < s->new_cgroups_after)
@@ -66,12 +66,12 @@ __noinline int on_inside(__u64 task)
 __noinline __u64 cgroup_left(void)
 {
 	__u64 *made;
-	__u32 own;
+	__u32 current;
 
-	if (!inside_layout.inum)
+	if (!pid_namespace_layout.inum)
 		return 0;
-	own = namespace_of_pid(innermost_pid(bpf_get_current_task()));
-	made = own ? bpf_map_lookup_elem(&pid_namespaces, &own) : NULL;
+	current = namespace_of_pid(innermost_pid(bpf_get_current_task()));
+	made = current ? bpf_map_lookup_elem(&pid_namespaces, &current) : NULL;
 	if (!made)
 		return 0;
 	for (__u32 level = 1; level < MAX_LEVEL; level++) {

@@ -17,14 +17,13 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// refuse is where a program goes whose call has failed: the connection is not permitted then, and the benchmark fails.
+// refuse is the label of the exit for failed helper calls. It refuses the connection, so the benchmark fails.
 const refuse = "refuse"
 
-// floorWord is a word of the process's memory that never moves.
+// floorWord is a word in the memory of the process that never moves.
 var floorWord uint64
 
-// BenchmarkFloor times programs that see a connection and make one call each: what ours cannot do without costs several of
-// these, whatever else they do.
+// BenchmarkFloor times programs that see a connection and call one helper each. Ours need several of these calls.
 func BenchmarkFloor(b *testing.B) {
 	testenv.RequireRoot(b)
 	must(b, rlimit.RemoveMemlock())
@@ -38,15 +37,17 @@ func BenchmarkFloor(b *testing.B) {
 		call func(flows int) asm.Instructions
 	}{
 		{"nothing", func(int) asm.Instructions { return nil }},
-		{"lookup", func(flows int) asm.Instructions { // of a flow that is known
-			return append(zero(key), asm.LoadMapPtr(asm.R1, flows), asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, -int32(key)), asm.FnMapLookupElem.Call(),
+		{"lookup", func(flows int) asm.Instructions { // of a known flow
+			return append(zero(key), asm.LoadMapPtr(asm.R1, flows), asm.Mov.Reg(asm.R2, asm.RFP),
+				asm.Add.Imm(asm.R2, -int32(key)), asm.FnMapLookupElem.Call(),
 				asm.JEq.Imm(asm.R0, 0, refuse))
 		}},
-		{"update", func(flows int) asm.Instructions { // with a flow that is new: its key is the time
+		{"update", func(flows int) asm.Instructions { // with a new flow: its key is the time
 			return slices.Concat(zero(key+value), asm.Instructions{
 				asm.FnKtimeGetNs.Call(), asm.StoreMem(asm.RFP, -key, asm.R0, asm.DWord),
 				asm.LoadMapPtr(asm.R1, flows), asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, -int32(key)),
-				asm.Mov.Reg(asm.R3, asm.RFP), asm.Add.Imm(asm.R3, -int32(key+value)), asm.Mov.Imm(asm.R4, 0), asm.FnMapUpdateElem.Call(),
+				asm.Mov.Reg(asm.R3, asm.RFP), asm.Add.Imm(asm.R3, -int32(key+value)),
+				asm.Mov.Imm(asm.R4, 0), asm.FnMapUpdateElem.Call(),
 				asm.JNE.Imm(asm.R0, 0, refuse),
 			})
 		}},
@@ -66,14 +67,14 @@ func BenchmarkFloor(b *testing.B) {
 			program := floor.call(known.FD())
 			failed := asm.Instructions{asm.Mov.Imm(asm.R0, 0).WithSymbol(refuse), asm.Return()}
 			if len(program) == 0 {
-				failed = nil // the verifier takes nothing that cannot be reached
+				failed = nil // the verifier rejects unreachable code
 			}
 			measureProgram(b, slices.Concat(program, asm.Instructions{asm.Mov.Imm(asm.R0, 1), asm.Return()}, failed))
 		})
 	}
 }
 
-// zero clears so many bytes of the stack.
+// zero clears size bytes of the stack.
 func zero(size int16) asm.Instructions {
 	all := asm.Instructions{asm.Mov.Imm(asm.R0, 0)}
 	for at := size; at > 0; at -= 8 {
@@ -82,13 +83,14 @@ func zero(size int16) asm.Instructions {
 	return all
 }
 
-// measureProgram connects, and tells how long a program runs that sees it.
+// measureProgram connects, and reports the run time of a program that sees it.
 func measureProgram(b *testing.B, instructions asm.Instructions) {
 	statistics, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
 	must(b, err)
 	defer statistics.Close()
 	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Type: ebpf.CGroupSockAddr, AttachType: ebpf.AttachCGroupInet4Connect, Instructions: instructions, License: "Dual BSD/GPL",
+		Type: ebpf.CGroupSockAddr, AttachType: ebpf.AttachCGroupInet4Connect, Instructions: instructions,
+		License: "Dual BSD/GPL",
 	})
 	must(b, err)
 	defer program.Close()
@@ -98,7 +100,9 @@ func measureProgram(b *testing.B, instructions asm.Instructions) {
 	must(b, err)
 	defer func() { must(b, leaf.Leave()) }()
 	must(b, leaf.Move(os.Getpid()))
-	attached, err := link.AttachCgroup(link.CgroupOptions{Path: tree.Root, Attach: ebpf.AttachCGroupInet4Connect, Program: program})
+	attached, err := link.AttachCgroup(link.CgroupOptions{
+		Path: tree.Root, Attach: ebpf.AttachCGroupInet4Connect, Program: program,
+	})
 	must(b, err)
 	defer attached.Close()
 	n := 0

@@ -19,7 +19,7 @@ const (
 	uffdMessageLen = 32
 )
 
-// A stalledPage is memory at which the kernel stops whoever reads it, also within a system call, until it is released.
+// A stalledPage is memory that stops its readers, also within a system call, until release.
 type stalledPage struct {
 	t    *testing.T
 	fd   int
@@ -33,7 +33,7 @@ func newStalledPage(t *testing.T) *stalledPage {
 		t.Fatalf("userfaultfd: %v", errno)
 	}
 	p := &stalledPage{t: t, fd: int(fd)}
-	t.Cleanup(func() { unix.Close(p.fd) }) // lets everybody go
+	t.Cleanup(func() { unix.Close(p.fd) }) // releases all readers
 	var err error
 	p.page, err = unix.Mmap(-1, 0, unix.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	check(t, err)
@@ -53,7 +53,7 @@ func (p *stalledPage) ioctl(request uintptr, argument unsafe.Pointer) {
 	}
 }
 
-// await returns once somebody is stopped.
+// await returns once a reader is stopped.
 func (p *stalledPage) await() {
 	p.t.Helper()
 	message := make([]byte, uffdMessageLen)
@@ -65,26 +65,27 @@ func (p *stalledPage) await() {
 		check(p.t, err)
 		break
 	}
-	if at := binary.NativeEndian.Uint64(message[16:]); at&^uint64(len(p.page)-1) != uint64(uintptr(unsafe.Pointer(&p.page[0]))) {
+	at, page := binary.NativeEndian.Uint64(message[16:]), uint64(uintptr(unsafe.Pointer(&p.page[0])))
+	if at&^uint64(len(p.page)-1) != page {
 		p.t.Fatalf("stopped at %#x, not at the page", at)
 	}
 }
 
-// release lets who is stopped go on: the page reads as zeros.
+// release lets the stopped reader continue. The page reads as zeros.
 func (p *stalledPage) release() {
 	p.t.Helper()
 	zero := [4]uint64{uint64(uintptr(unsafe.Pointer(&p.page[0]))), uint64(len(p.page))}
 	p.ioctl(uffdioZeropage, unsafe.Pointer(&zero))
 }
 
-// sendLate has another thread send one byte to an address, and returns once it has named that. The byte leaves when leave is called, which
-// returns when it has.
+// sendLate makes another thread send one byte to an address, and returns once the thread has named the address. leave
+// makes the byte leave, and returns afterwards.
 func sendLate(t *testing.T, fd int, to unix.Sockaddr) (leave func()) {
 	t.Helper()
 	p := newStalledPage(t)
 	sent := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // so that nobody else's calls are made on it meanwhile
+		runtime.LockOSThread() // so that no other goroutine makes calls on it
 		defer runtime.UnlockOSThread()
 		sent <- unix.Sendto(fd, p.page[:1], 0, to)
 	}()

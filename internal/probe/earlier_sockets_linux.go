@@ -15,21 +15,21 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// AdoptSockets makes up for what was not seen of a process before its cgroup came into scope. Its sockets that are no TCP
-// streams belong to the cgroup in which they were made, and what they are connected to was told before anybody listened: they
-// are put in scope. Those that are bound, and TCP listeners, are delivered as a [BindEvent]. TCP connections that it opened, and
-// did not accept, are told as flows when they send something (see [Key.Connection]). opener is who is said to use them;
-// netns is the cookie of the process's network namespace, where the kernel does not tell it.
-func (p *Probe) AdoptSockets(pid int, cgroup, netns uint64, opener Opener) error {
-	err := eachSocket(pid, func(fd int) error { return p.adopt(fd, cgroup, netns, opener) })
+// TrackSockets adds the sockets that a process opened before its cgroup was in scope. A socket that is not a TCP stream
+// belongs to the cgroup in which it was created, so it is put in scope, with its destination if it is connected. Bound
+// datagram sockets and TCP listeners are delivered as [BindEvent]. A TCP connection that the process initiated becomes
+// a flow once it sends (see [Key.Connection]). netns is the cookie of the process's network namespace, used if the
+// kernel does not return the socket's.
+func (p *Probe) TrackSockets(pid int, cgroup, netns uint64, initiator Initiator) error {
+	err := eachSocket(pid, func(fd int) error { return p.trackSocket(fd, cgroup, netns, initiator) })
 	if err != nil {
 		return fmt.Errorf("adopt sockets: %w", err)
 	}
 	return nil
 }
 
-// eachSocket calls do with a descriptor of every socket that a process holds, which is closed afterwards. It does nothing
-// where the process is gone.
+// eachSocket calls do with a descriptor of every socket that a process holds, and closes the descriptor afterwards. It
+// does nothing if the process has exited.
 func eachSocket(pid int, do func(fd int) error) error {
 	dir := fmt.Sprintf("/proc/%d/fd", pid)
 	entries, err := os.ReadDir(dir)
@@ -57,7 +57,7 @@ func eachSocket(pid int, do func(fd int) error) error {
 		}
 		fd, err := unix.PidfdGetfd(process, number, 0)
 		if errors.Is(err, unix.EBADF) || errors.Is(err, unix.ESRCH) {
-			continue // closed meanwhile
+			continue // closed in between
 		}
 		if err != nil {
 			return fmt.Errorf("read socket %d of process %d: %w", number, pid, err)
@@ -71,14 +71,14 @@ func eachSocket(pid int, do func(fd int) error) error {
 	return nil
 }
 
-// adopt makes up for one socket, if it is one of IP.
-func (p *Probe) adopt(fd int, cgroup, netns uint64, opener Opener) error {
+// trackSocket adds one socket, if it is an IP socket.
+func (p *Probe) trackSocket(fd int, cgroup, netns uint64, initiator Initiator) error {
 	number, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
 	if err != nil {
-		return nil // closed meanwhile, or no socket after all
+		return nil // closed in between, or not a socket
 	}
 	family, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
-	if err != nil || family != unix.AF_INET && family != unix.AF_INET6 { // whose protocols have other numbers
+	if err != nil || family != unix.AF_INET && family != unix.AF_INET6 { // other families have other protocol numbers
 		return nil
 	}
 	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
@@ -92,27 +92,27 @@ func (p *Probe) adopt(fd int, cgroup, netns uint64, opener Opener) error {
 	switch protocol {
 	case flow.TCP:
 		if listens, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); listens != 0 {
-			p.tellBind(fd, cgroup, netns, protocol, opener)
+			p.reportBind(fd, cgroup, netns, protocol, initiator)
 			return nil
 		}
-		const resolver = 53 // what is asked there is read
+		const resolver = 53 // queries on the stream are read
 		if name, err := unix.Getpeername(fd); err == nil {
 			if remote, ok := addrPort(name); ok && remote.Port() == resolver {
-				if err := p.adoptPeer(fd, cgroup, netns, protocol, opener); err != nil {
+				if err := p.trackConnected(fd, cgroup, netns, protocol, initiator); err != nil {
 					return err
 				}
 			}
 		}
-		return p.adoptConnection(fd, cgroup, netns, opener)
+		return p.trackConnection(fd, cgroup, netns, initiator)
 	case flow.UDP, flow.UDPLite:
-		p.tellBind(fd, cgroup, netns, protocol, opener)
-		return p.adoptPeer(fd, cgroup, netns, protocol, opener)
+		p.reportBind(fd, cgroup, netns, protocol, initiator)
+		return p.trackConnected(fd, cgroup, netns, protocol, initiator)
 	}
 	return nil
 }
 
-// tellBind delivers what the hook would have, had it seen the socket bind.
-func (p *Probe) tellBind(fd int, cgroup, netns uint64, protocol flow.Protocol, opener Opener) {
+// reportBind delivers the event that the bind hook would have sent.
+func (p *Probe) reportBind(fd int, cgroup, netns uint64, protocol flow.Protocol, initiator Initiator) {
 	name, err := unix.Getsockname(fd)
 	if err != nil {
 		return
@@ -122,20 +122,22 @@ func (p *Probe) tellBind(fd int, cgroup, netns uint64, protocol flow.Protocol, o
 		return
 	}
 	p.queue.add(&BindEvent{
-		Key:    Key{Cgroup: cgroup, Netns: networkOf(fd, netns), Addr: local.Addr(), Port: local.Port(), Protocol: protocol},
-		Opener: opener,
+		Key:       Key{Cgroup: cgroup, Netns: netnsOf(fd, netns), Addr: local.Addr(), Port: local.Port(), Protocol: protocol},
+		Initiator: initiator,
 	})
 }
 
-// networkOf returns the cookie of a socket's network namespace: from Linux 5.14 on the kernel tells it, else it is its holder's.
-func networkOf(fd int, holders uint64) uint64 {
+// netnsOf returns the cookie of a socket's network namespace. Before Linux 5.14 the kernel does not return it: then it
+// is that of the process that holds the socket.
+func netnsOf(fd int, ofProcess uint64) uint64 {
 	if cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE); err == nil {
 		return cookie
 	}
-	return holders
+	return ofProcess
 }
 
-func (p *Probe) adoptPeer(fd int, cgroup, netns uint64, protocol flow.Protocol, opener Opener) error {
+// trackConnected puts a socket in scope, with the destination to which it is connected, if any.
+func (p *Probe) trackConnected(fd int, cgroup, netns uint64, protocol flow.Protocol, initiator Initiator) error {
 	s := bpf.RecordSocket{Cgroup: cgroup}
 	if name, err := unix.Getpeername(fd); err == nil {
 		remote, ok := addrPort(name)
@@ -143,16 +145,16 @@ func (p *Probe) adoptPeer(fd int, cgroup, netns uint64, protocol flow.Protocol, 
 			return nil
 		}
 		s.Connected = keyTo(Key{
-			Cgroup: cgroup, Netns: networkOf(fd, netns), Addr: remote.Addr(), Port: remote.Port(), Protocol: protocol,
+			Cgroup: cgroup, Netns: netnsOf(fd, netns), Addr: remote.Addr(), Port: remote.Port(), Protocol: protocol,
 		})
-		s.ConnectedBy.Pid = uint32(opener.PID)
-		copy(s.ConnectedBy.Comm[:len(s.ConnectedBy.Comm)-1], opener.Comm)
-		copy(s.ConnectedBy.Executable[:len(s.ConnectedBy.Executable)-1], opener.Executable)
+		s.ConnectedBy.Pid = uint32(initiator.PID)
+		copy(s.ConnectedBy.Comm[:len(s.ConnectedBy.Comm)-1], initiator.Comm)
+		copy(s.ConnectedBy.Executable[:len(s.ConnectedBy.Executable)-1], initiator.Executable)
 	}
 	return p.putInScope(fd, s)
 }
 
-// putInScope has a socket belong to a cgroup, unless it was seen to.
+// putInScope assigns a socket to a cgroup, unless the programs have done so.
 func (p *Probe) putInScope(fd int, s bpf.RecordSocket) error {
 	if err := p.objects.Sockets.Update(int32(fd), s, ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
 		return err

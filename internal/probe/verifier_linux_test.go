@@ -16,13 +16,13 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// mostVerified bounds what the verifier walks through of one program, which is what Record waits for at its start: a
-// hundred thousand instructions are a tenth of a second, and minutes in all tests of an emulated kernel.
+// mostVerified limits the instructions that the verifier processes for one program; Record waits for that when it
+// starts. A hundred thousand instructions take a tenth of a second, and minutes for all tests of an emulated kernel.
 const mostVerified = 20_000
 
-// A kernel that is locked down knows no helper that reads memory; so what calls one has to be dropped where there is
-// nothing to read.
-func TestNothingIsReadWhereNoLayoutIsKnown(t *testing.T) {
+// A kernel in lockdown rejects the helpers that read memory. So the loader must drop their calls if there is nothing to
+// read.
+func TestVerifier_NoMemoryReadsWithoutLayout(t *testing.T) {
 	testenv.RequireRoot(t)
 	check(t, rlimit.RemoveMemlock())
 	load := func(l layout) error {
@@ -35,14 +35,14 @@ func TestNothingIsReadWhereNoLayoutIsKnown(t *testing.T) {
 				switch asm.BuiltinFunc(call.Constant) {
 				case asm.FnProbeReadKernel, asm.FnProbeReadUser, asm.FnProbeReadKernelStr:
 					if call.IsBuiltinCall() {
-						call.Constant = 1 << 20 // of which no kernel knows
+						call.Constant = 1 << 20 // no kernel knows it
 						found++
 					}
 				}
 			}
 		}
 		if found == 0 {
-			t.Fatal("no program reads memory: the test shows nothing")
+			t.Fatal("no program reads memory: the test proves nothing")
 		}
 		loaded, err := ebpf.NewCollection(spec)
 		if err == nil {
@@ -56,11 +56,11 @@ func TestNothingIsReadWhereNoLayoutIsKnown(t *testing.T) {
 	known, err := taskLayout()
 	check(t, err)
 	if load(known) == nil {
-		t.Error("with a layout the helper that no kernel knows is not called")
+		t.Error("with a layout, the unknown helper is not called")
 	}
 }
 
-func TestVerifierHasLittleToDo(t *testing.T) {
+func TestVerifier_InstructionsProcessed(t *testing.T) {
 	testenv.RequireRoot(t)
 	check(t, rlimit.RemoveMemlock())
 	layout, err := taskLayout()
@@ -76,22 +76,23 @@ func TestVerifierHasLittleToDo(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(loaded.Programs)) {
 		found := processed.FindStringSubmatch(loaded.Programs[name].VerifierLog)
 		if found == nil {
-			t.Fatalf("%s: the verifier does not say how much it has walked through", name)
+			t.Fatalf("%s: the verifier does not log the number of instructions", name)
 		}
 		n, err := strconv.Atoi(found[1])
 		check(t, err)
 		t.Logf("%-10s %6d instructions", name, n)
 		if n > mostVerified {
-			t.Errorf("%s: the verifier walks through %d instructions, want at most %d", name, n, mostVerified)
+			t.Errorf("%s: the verifier processes %d instructions, want at most %d", name, n, mostVerified)
 		}
 	}
 }
 
-// mostStack is what all that may be on the stack at once can take.
+// mostStack is the kernel's limit for the stack of a call path.
 const mostStack = 512
 
-// Linux 5.10 rounds the stack of every function up to 32 bytes, and adds up what calls what. Newer kernels round to less.
-func TestStackSufficesForTheOldestKernel(t *testing.T) {
+// Linux 5.10 rounds the stack of every function up to 32 bytes, and adds up the functions of a call path. Newer kernels
+// round to less.
+func TestVerifier_StackFitsOldestKernel(t *testing.T) {
 	spec, err := specOf(DefaultSizes, layout{})
 	check(t, err)
 	for _, name := range slices.Sorted(maps.Keys(spec.Programs)) {
@@ -103,7 +104,8 @@ func TestStackSufficesForTheOldestKernel(t *testing.T) {
 	}
 }
 
-// deepestCalls returns how many bytes of stack a program takes at most on Linux 5.10, and in which functions, from the first one on.
+// deepestCalls returns the largest stack of a program's call paths on Linux 5.10, in bytes, and the functions on that
+// path, outermost first.
 func deepestCalls(program asm.Instructions, name string) (most int, in []string) {
 	stack := make(map[string]int)
 	calls := make(map[string][]string)
@@ -134,7 +136,8 @@ func deepestCalls(program asm.Instructions, name string) (most int, in []string)
 				most, in = n, path
 			}
 		}
-		return most + (max(stack[function], 1)+31)/32*32, append([]string{fmt.Sprintf("%s:%d", function, stack[function])}, in...)
+		in = append([]string{fmt.Sprintf("%s:%d", function, stack[function])}, in...)
+		return most + (max(stack[function], 1)+31)/32*32, in
 	}
 	return walk(name)
 }

@@ -14,32 +14,32 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// No connect in scope has told of these connections, and user space has not adopted them: this process may have been given them, or
-// have taken them.
-func TestConnectionsOfOthersBelongToWhoSends(t *testing.T) {
-	needsSender(t)
+// No connect in scope reported these connections, and user space did not track them: this process may have received
+// them, or duplicated them.
+func TestReceivedConnections_BelongToSender(t *testing.T) {
+	requireSender(t)
 	for _, row := range []struct {
 		reason, network, address string
-		spoken                   bool // before
+		used                     bool // before the recording
 	}{
 		{"idle since it was opened", "tcp4", "127.0.0.1:0", false},
 		{"used before, IPv6", "tcp6", "[::1]:0", true},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
 			client, server := pair(t, row.network, row.address)
-			if row.spoken {
+			if row.used {
 				transfer(t, client, server)
 				transfer(t, server, client)
 			}
 			r := newRig(t, Sizes{})
-			r.forget()
+			r.clear()
 			transfer(t, server, client)
 			transfer(t, server, client)
 			if got := r.flows(); len(got) > 0 {
-				t.Fatalf("what was accepted is a flow, or what only acknowledges: %v", got)
+				t.Fatalf("an accepted connection or an acknowledgement is a flow: %v", got)
 			}
 			for range 2 {
-				r.forget()
+				r.clear()
 				transfer(t, client, server)
 				transfer(t, client, server)
 				if diff := cmp.Diff([]string{text(flow.TCP, remoteOf(client), 1)}, r.flows()); diff != "" {
@@ -57,9 +57,9 @@ func TestConnectionsOfOthersBelongToWhoSends(t *testing.T) {
 	}
 }
 
-// What is under way, and what was sent again, counts for neither end.
-func TestBusyConnectionsOfOthersAreToldFromAcceptedOnes(t *testing.T) {
-	needsSender(t)
+// Data in flight and retransmissions count for neither end.
+func TestReceivedConnections_BusyInitiatorAndAcceptor(t *testing.T) {
+	requireSender(t)
 	for i := range 5 {
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
 			client, server := pair(t, "tcp4", "127.0.0.1:0")
@@ -67,7 +67,7 @@ func TestBusyConnectionsOfOthersAreToldFromAcceptedOnes(t *testing.T) {
 				go io.Copy(io.Discard, c)
 				go func() {
 					for b := make([]byte, 1<<20); ; {
-						if _, err := c.Write(b); err != nil { // once the test closes it
+						if _, err := c.Write(b); err != nil { // when the test closes it
 							return
 						}
 					}
@@ -79,8 +79,8 @@ func TestBusyConnectionsOfOthersAreToldFromAcceptedOnes(t *testing.T) {
 			for deadline := time.Now().Add(30 * time.Second); len(got) == 0 && time.Now().Before(deadline); got = r.flows() {
 				time.Sleep(time.Millisecond)
 			}
-			time.Sleep(50 * time.Millisecond)                                  // for the other end to send, too
-			if diff := cmp.Diff(want, slices.Compact(r.flows())); diff != "" { // once a generation
+			time.Sleep(50 * time.Millisecond)                                  // for the other end to send too
+			if diff := cmp.Diff(want, slices.Compact(r.flows())); diff != "" { // once in a generation
 				t.Errorf("flows (-want +got):\n%s", diff)
 			}
 			client.Close()
@@ -89,9 +89,9 @@ func TestBusyConnectionsOfOthersAreToldFromAcceptedOnes(t *testing.T) {
 	}
 }
 
-// The packets of MPTCP leave through sockets of the kernel's, of which no connect tells.
-func TestMPTCPFromBeforeIsAFlowOnceItSends(t *testing.T) {
-	needsSender(t)
+// The packets of MPTCP leave through sockets of the kernel, which no connect reports.
+func TestMPTCP_EarlierOneReportedWhenItSends(t *testing.T) {
+	requireSender(t)
 	config := net.ListenConfig{}
 	config.SetMultipathTCP(true)
 	l, err := config.Listen(context.Background(), "tcp4", "127.0.0.1:0")
@@ -115,28 +115,28 @@ func TestMPTCPFromBeforeIsAFlowOnceItSends(t *testing.T) {
 	r := newRig(t, Sizes{})
 	want := []string{text(flow.TCP, remoteOf(client), 1)}
 	for range 2 {
-		r.forget()
+		r.clear()
 		transfer(t, server, client)
 		transfer(t, client, server)
 		transfer(t, client, server)
 		if diff := cmp.Diff(want, r.flows()); diff != "" {
-			t.Errorf("a connection from before: flows (-want +got):\n%s", diff)
+			t.Errorf("an earlier connection: flows (-want +got):\n%s", diff)
 		}
 		_, err = r.NextGeneration()
 		check(t, err)
 	}
-	r.forget()
+	r.clear()
 	client, server = open()
 	transfer(t, client, server)
 	if diff := cmp.Diff(want, r.flows()); diff != "" {
-		t.Errorf("one that is opened: flows (-want +got):\n%s", diff)
+		t.Errorf("a new connection: flows (-want +got):\n%s", diff)
 	}
 	_, err = r.NextGeneration()
 	check(t, err)
-	r.forget()
+	r.clear()
 	transfer(t, server, client)
 	transfer(t, client, server)
 	if diff := cmp.Diff(want, r.flows()); diff != "" {
-		t.Errorf("it in the next generation: flows (-want +got):\n%s", diff)
+		t.Errorf("the new connection in the next generation: flows (-want +got):\n%s", diff)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// A cgroup that is older than the recording is recorded from the moment that a task comes into it, and each of these tasks is told.
-func TestTasksThatComeIntoAnOlderCgroup(t *testing.T) {
+// An older cgroup is recorded from the moment that a task enters it. Each such task is reported.
+func TestCgroupEntry_TracksOlderCgroup(t *testing.T) {
 	testenv.RequireRoot(t)
 	tree, err := cgroup.FindTree()
 	check(t, err)
@@ -34,32 +34,34 @@ func TestTasksThatComeIntoAnOlderCgroup(t *testing.T) {
 		enter   func(g group, to string)
 		watched bool
 	}{
-		{"it is moved there", move, true},
-		{"it is born there", func(g group, to string) { g.run("tcp " + to) }, true},
-		{"it is moved to one that is not watched", move, false},
+		{"moved there", move, true},
+		{"started there", func(g group, to string) { g.run("tcp " + to) }, true},
+		{"moved to a cgroup without TrackEntered", move, false},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
-			g, stranger := older("a"), older("b")
-			before, after, entering := listen(t, "tcp4", "127.0.0.1:0").String(), listen(t, "tcp4", "127.0.0.1:0").String(), listen(t, "tcp4", "127.0.0.1:0").String()
+			g, other := older("a"), older("b")
+			address := func() string { return listen(t, "tcp4", "127.0.0.1:0").String() }
+			before, after, entering := address(), address(), address()
 			main := g.start("wait", "tcp "+before, "wait", "tcp "+after)
-			r := newArmedRig(t, Sizes{})
-			if (r.Outside() == "") != (r.Unnamed() == "") {
-				t.Errorf("executables are not named because of %q, who comes in is not told because of %q", r.Unnamed(), r.Outside())
+			r := newTrackingRig(t, Sizes{})
+			if (r.EntriesUnreported() == "") != (r.Unnamed() == "") {
+				t.Errorf("executables are not named because of %q, entries are not reported because of %q",
+					r.Unnamed(), r.EntriesUnreported())
 			}
-			watched := row.watched && r.Outside() == ""
-			check(t, r.WatchEntered(stranger.id))
+			watched := row.watched && r.EntriesUnreported() == ""
+			check(t, r.TrackEntered(other.id))
 			if watched {
-				check(t, r.WatchEntered(g.id))
+				check(t, r.TrackEntered(g.id))
 			}
 			main()
 			if diff := cmp.Diff([]string(nil), r.flowsOf(g.id)); diff != "" {
-				t.Errorf("before anybody came (-want +got):\n%s", diff)
+				t.Errorf("before any entry (-want +got):\n%s", diff)
 			}
 			row.enter(g, entering)
 			row.enter(g, entering)
 			main()
 			g.remove()
-			stranger.remove()
+			other.remove()
 			var want []string
 			var tasks []uint64
 			if watched {
@@ -73,7 +75,7 @@ func TestTasksThatComeIntoAnOlderCgroup(t *testing.T) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			if diff := cmp.Diff(tasks, r.entered); diff != "" {
-				t.Errorf("tasks that came in, by cgroup (-want +got):\n%s", diff)
+				t.Errorf("entries, by cgroup (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -21,13 +21,13 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// newArmedRig is a rig that records newborn cgroups too: this machine's others', which tests leave out by cgroup. Children stand in
-// for processes that have nothing to do with the test.
-func newArmedRig(t *testing.T, sizes Sizes) *rig {
+// newTrackingRig is a rig that tracks new cgroups, also those of other programs on this machine, which tests filter out
+// by cgroup. Child processes stand in for unrelated processes.
+func newTrackingRig(t *testing.T, sizes Sizes) *rig {
 	t.Helper()
 	r := newRig(t, sizes)
-	r.unfollow()
-	check(t, r.WatchNewborn(r.leaf.ID))
+	r.untrackDescendants()
+	check(t, r.TrackNewCgroups(r.leaf.ID))
 	return r
 }
 
@@ -44,7 +44,7 @@ func (r *rig) flowsOf(cgroup uint64) []string {
 	return lines
 }
 
-// namesOf returns the names in each event that told of a cgroup.
+// namesOf returns the names in each event of a cgroup.
 func (r *rig) namesOf(cgroup uint64) [][]string {
 	r.t.Helper()
 	var names [][]string
@@ -56,7 +56,7 @@ func (r *rig) namesOf(cgroup uint64) [][]string {
 	return names
 }
 
-// names returns what the kernel is to tell of a cgroup where it reads names.
+// names returns the names that the kernel must report for a cgroup; nil if it reads no names.
 func (r *rig) names(g group) []string {
 	r.t.Helper()
 	layout, err := taskLayout()
@@ -69,9 +69,9 @@ func (r *rig) names(g group) []string {
 	return names[:min(len(names), 16)]
 }
 
-func TestNewbornCgroupIsRecordedThoughItIsGoneAtOnce(t *testing.T) {
+func TestNewCgroups_ShortLived(t *testing.T) {
 	const capability = "containers: cgroups born during the recording, with their names"
-	r := newArmedRig(t, Sizes{})
+	r := newTrackingRig(t, Sizes{})
 	if r.Unnamed() == "" {
 		testenv.Recorded(t, capability)
 	} else {
@@ -79,16 +79,16 @@ func TestNewbornCgroupIsRecordedThoughItIsGoneAtOnce(t *testing.T) {
 	}
 	to := listen(t, "tcp4", "127.0.0.1:0")
 	n := 100
-	if testing.Short() { // on an emulated CPU, where a process takes a second
+	if testing.Short() { // on an emulated CPU a process takes a second
 		n = 10
 	}
-	born := make([]group, n)
-	for i := range born {
-		born[i] = r.beside(fmt.Sprint(i))
-		born[i].run("tcp " + to.String())
-		born[i].remove()
+	groups := make([]group, n)
+	for i := range groups {
+		groups[i] = r.sibling(fmt.Sprint(i))
+		groups[i].run("tcp " + to.String())
+		groups[i].remove()
 	}
-	for _, g := range born {
+	for _, g := range groups {
 		if diff := cmp.Diff([][]string{r.names(g)}, r.namesOf(g.id)); diff != "" {
 			t.Errorf("names of %s (-want +got):\n%s", g.dir, diff)
 		}
@@ -96,43 +96,44 @@ func TestNewbornCgroupIsRecordedThoughItIsGoneAtOnce(t *testing.T) {
 			t.Errorf("flows of %s (-want +got):\n%s", g.dir, diff)
 		}
 	}
-	told := make(map[uint64]bool)
+	reported := make(map[uint64]bool)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range r.events {
 		switch e := e.(type) {
 		case *CgroupEvent:
-			told[e.Cgroup] = true
+			reported[e.Cgroup] = true
 		case *FlowEvent:
-			if e.Cgroup != r.leaf.ID && !told[e.Cgroup] {
-				t.Errorf("a flow of cgroup %d comes before its birth", e.Cgroup)
+			if e.Cgroup != r.leaf.ID && !reported[e.Cgroup] {
+				t.Errorf("a flow of cgroup %d precedes the event of the cgroup", e.Cgroup)
 			}
 		}
 	}
 	r.mustLoseNothing()
 }
 
-func TestWhateverANewbornCgroupDoesFirstTells(t *testing.T) {
-	r := newArmedRig(t, Sizes{})
+func TestNewCgroups_FirstEventReports(t *testing.T) {
+	r := newTrackingRig(t, Sizes{})
 	tcp := listen(t, "tcp4", "127.0.0.1:0").String()
 	udp := silent(t, "udp4", "127.0.0.1:0").String()
 	for _, row := range []struct {
 		reason string
 		acts   []string
 		flows  []string
-		twice  bool // told, the first time without names
+		twice  bool // reported, the first time without names
 	}{
-		{"it names a destination", []string{"udp " + udp}, []string{"UDP " + udp}, false},
-		{"it connects a datagram socket", []string{"udp-connected " + udp}, []string{"UDP " + udp}, false},
-		{"it only listens", []string{"listen 127.0.0.1:0"}, nil, false},
-		{"it only listens, on IPv6", []string{"listen [::1]:0"}, nil, false},
-		{"a packet is seen, and never a task", []string{"ping 127.0.0.1"}, []string{"ICMP 127.0.0.1:8"}, false},
-		{"a packet is seen first, then a task", []string{"ping 127.0.0.1", "tcp " + tcp}, []string{"ICMP 127.0.0.1:8", "TCP " + tcp}, true},
-		{"the same flow again tells nothing more", []string{"tcp " + tcp, "tcp " + tcp}, []string{"TCP " + tcp}, false},
-		{"nor does the same packet", []string{"ping 127.0.0.1", "ping 127.0.0.1"}, []string{"ICMP 127.0.0.1:8"}, false},
+		{"names a destination", []string{"udp " + udp}, []string{"UDP " + udp}, false},
+		{"connects a datagram socket", []string{"udp-connected " + udp}, []string{"UDP " + udp}, false},
+		{"only listens", []string{"listen 127.0.0.1:0"}, nil, false},
+		{"only listens, on IPv6", []string{"listen [::1]:0"}, nil, false},
+		{"a packet without a task", []string{"ping 127.0.0.1"}, []string{"ICMP 127.0.0.1:8"}, false},
+		{"a packet, then a task", []string{"ping 127.0.0.1", "tcp " + tcp}, []string{"ICMP 127.0.0.1:8", "TCP " + tcp}, true},
+		{"the same flow again is not reported", []string{"tcp " + tcp, "tcp " + tcp}, []string{"TCP " + tcp}, false},
+		{"the same packet again is not reported",
+			[]string{"ping 127.0.0.1", "ping 127.0.0.1"}, []string{"ICMP 127.0.0.1:8"}, false},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
-			g := r.beside("first")
+			g := r.sibling("first")
 			g.run(row.acts...)
 			g.remove()
 			names := r.names(g)
@@ -144,42 +145,43 @@ func TestWhateverANewbornCgroupDoesFirstTells(t *testing.T) {
 				want = [][]string{nil}
 			}
 			if diff := cmp.Diff(want, r.namesOf(g.id)); diff != "" {
-				t.Errorf("told (-want +got):\n%s", diff)
+				t.Errorf("reported (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(row.flows, r.flowsOf(g.id)); diff != "" {
 				t.Errorf("flows (-want +got):\n%s", diff)
 			}
-			if binds := slices.ContainsFunc(seen[*BindEvent](r), func(e *BindEvent) bool { return e.Cgroup == g.id }); binds != strings.HasPrefix(row.acts[0], "listen") {
-				t.Errorf("a bind is told: %t", binds)
+			binds := slices.ContainsFunc(seen[*BindEvent](r), func(e *BindEvent) bool { return e.Cgroup == g.id })
+			if binds != strings.HasPrefix(row.acts[0], "listen") {
+				t.Errorf("a bind is reported: %t", binds)
 			}
 		})
 	}
-	t.Run("it does nothing", func(t *testing.T) {
-		g := r.beside("idle")
+	t.Run("does nothing", func(t *testing.T) {
+		g := r.sibling("idle")
 		g.start("wait")()
 		g.remove()
 		if got := r.namesOf(g.id); got != nil {
-			t.Errorf("told %v", got)
+			t.Errorf("reported %v", got)
 		}
 	})
 	r.mustLoseNothing()
 }
 
-func TestNewbornCgroupIsToldOnceWhereNamesCannotBeRead(t *testing.T) {
+func TestNewCgroups_ReportedOnceWithoutNames(t *testing.T) {
 	read := taskLayout
 	taskLayout = func() (layout, error) { return layout{unnamed: "it is a test"}, nil }
 	defer func() { taskLayout = read }()
-	r := newArmedRig(t, Sizes{})
+	r := newTrackingRig(t, Sizes{})
 	to := listen(t, "tcp4", "127.0.0.1:0").String()
 	for name, acts := range map[string][]string{
 		"task":   {"tcp " + to, "ping 127.0.0.1"},
 		"packet": {"ping 127.0.0.1", "tcp " + to},
 	} {
-		g := r.beside(name)
+		g := r.sibling(name)
 		g.run(acts...)
 		g.remove()
 		if diff := cmp.Diff([][]string{nil}, r.namesOf(g.id)); diff != "" {
-			t.Errorf("seen by a %s first, told (-want +got):\n%s", name, diff)
+			t.Errorf("seen by a %s first, reported (-want +got):\n%s", name, diff)
 		}
 		if got := r.flowsOf(g.id); len(got) != 2 {
 			t.Errorf("seen by a %s first, flows are %v", name, got)
@@ -187,109 +189,109 @@ func TestNewbornCgroupIsToldOnceWhereNamesCannotBeRead(t *testing.T) {
 	}
 }
 
-func TestNewbornCgroupsAreNamedByWhatEachAskedFor(t *testing.T) {
-	r := newArmedRig(t, Sizes{})
+func TestNewCgroups_SeparateDNSNames(t *testing.T) {
+	r := newTrackingRig(t, Sizes{})
 	resolver := newResolver(t)
 	to := listen(t, "tcp4", "127.0.0.9:0").String()
-	answer := message(t, askedName, askedName+" A 127.0.0.9")
+	answer := message(t, queriedName, queriedName+" A 127.0.0.9")
 	go func() {
 		if _, from, err := resolver.udp.ReadFrom(make([]byte, 100)); err == nil {
 			resolver.udp.WriteTo(answer, from)
 		}
 	}()
 	for _, row := range []struct {
-		name string
-		acts []string
-		asks bool
+		name    string
+		acts    []string
+		queries bool
 	}{
-		{"asks", []string{"ask " + resolverAddr, "tcp " + to}, true},
-		{"does-not", []string{"tcp " + to}, false},
+		{"queries", []string{"ask " + resolverAddr, "tcp " + to}, true},
+		{"does-not-query", []string{"tcp " + to}, false},
 	} {
-		g := r.beside(row.name)
+		g := r.sibling(row.name)
 		g.run(row.acts...)
 		g.remove()
 		answered := slices.ContainsFunc(seen[*DNSEvent](r), func(e *DNSEvent) bool { return e.Cgroup == g.id })
 		named := slices.ContainsFunc(seen[*FlowEvent](r), func(e *FlowEvent) bool {
 			return e.Cgroup == g.id && e.Protocol == flow.TCP && e.Question() != 0
 		})
-		if answered != row.asks || named != row.asks {
-			t.Errorf("one that %s: an answer is told: %t, its flow is named: %t", row.name, answered, named)
+		if answered != row.queries || named != row.queries {
+			t.Errorf("%s: an answer is reported: %t, the flow is named: %t", row.name, answered, named)
 		}
 	}
 }
 
-// Who sends on a raw socket may not have made it.
-func TestNewbornCgroupSendsOnASocketOfOthers(t *testing.T) {
-	needsSender(t)
-	r := newArmedRig(t, Sizes{})
+// The sender on a raw socket need not be its creator.
+func TestNewCgroups_SendOnForeignSocket(t *testing.T) {
+	requireSender(t)
+	r := newTrackingRig(t, Sizes{})
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
 	check(t, err)
 	socket := os.NewFile(uintptr(fd), "socket")
 	defer socket.Close()
-	g := r.beside("given")
+	g := r.sibling("given")
 	cmd, done := g.command([]string{"reply 127.0.0.1"})
 	defer done()
 	cmd.ExtraFiles = []*os.File{socket}
 	check(t, cmd.Run())
 	g.remove()
 	if diff := cmp.Diff([][]string{nil}, r.namesOf(g.id)); diff != "" {
-		t.Errorf("told (-want +got):\n%s", diff)
+		t.Errorf("reported (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"ICMP 127.0.0.1:0"}, r.flowsOf(g.id)); diff != "" {
 		t.Errorf("flows (-want +got):\n%s", diff)
 	}
 	if got := r.flowsOf(r.leaf.ID); got != nil {
-		t.Errorf("flows of who made the socket: %v", got)
+		t.Errorf("flows of the socket's creator: %v", got)
 	}
 }
 
-func TestPacketThatOpensNothingAdoptsNoCgroup(t *testing.T) {
-	r := newArmedRig(t, Sizes{})
-	g := r.beside("answers")
+func TestNewCgroups_ReplyDoesNotTrack(t *testing.T) {
+	r := newTrackingRig(t, Sizes{})
+	g := r.sibling("answers")
 	g.run("kernel")
 	if names, flows := r.namesOf(g.id), r.flowsOf(g.id); names != nil || flows != nil {
-		t.Errorf("told %v, flows %v", names, flows)
+		t.Errorf("reported %v, flows %v", names, flows)
 	}
 }
 
-func TestCgroupFromBeforeIsNotNewborn(t *testing.T) {
+func TestNewCgroups_EarlierOneOutOfScope(t *testing.T) {
 	testenv.Recorded(t, "containers: other cgroups from before the recording are out of scope")
 	testenv.RequireRoot(t)
 	dir := filepath.Join(currentCgroup(t), fmt.Sprintf("probe-test-%d-older", os.Getpid()))
 	older := newGroup(t, dir)
-	r := newArmedRig(t, Sizes{})
+	r := newTrackingRig(t, Sizes{})
 	to := listen(t, "tcp4", "127.0.0.1:0").String()
 	older.run("tcp "+to, "ping 127.0.0.1", "udp 127.0.0.1:9", "listen 127.0.0.1:0")
 	if names, flows := r.namesOf(older.id), r.flowsOf(older.id); names != nil || flows != nil {
-		t.Errorf("told %v, flows %v", names, flows)
+		t.Errorf("reported %v, flows %v", names, flows)
 	}
 	nested := newGroup(t, filepath.Join(dir, "nested"))
 	nested.run("tcp " + to)
 	if diff := cmp.Diff([]string{"TCP " + to}, r.flowsOf(nested.id)); diff != "" {
-		t.Errorf("one that is born in it: flows (-want +got):\n%s", diff)
+		t.Errorf("a new cgroup nested in it: flows (-want +got):\n%s", diff)
 	}
 	nested.remove()
 }
 
-func TestNothingIsNewbornUnlessAskedFor(t *testing.T) {
+func TestNewCgroups_OffByDefault(t *testing.T) {
 	r := newRig(t, Sizes{})
-	g := r.beside("unasked")
+	g := r.sibling("untracked")
 	g.run("tcp "+listen(t, "tcp4", "127.0.0.1:0").String(), "ping 127.0.0.1")
 	if events := seen[*CgroupEvent](r); len(events) > 0 || r.flowsOf(g.id) != nil {
-		t.Errorf("told %+v, flows %v", events, r.flowsOf(g.id))
+		t.Errorf("reported %+v, flows %v", events, r.flowsOf(g.id))
 	}
 	tree := r.tree
 	p, err := Open(tree.Root, Sizes{}, Handler{Handle: func([]Event) {}})
 	check(t, err)
 	defer p.Close()
-	if err := p.WatchNewborn(r.leaf.ID); err == nil {
-		t.Error("WatchNewborn before Check is no error, and would take what is nested in the leaf for newborn")
+	if err := p.TrackNewCgroups(r.leaf.ID); err == nil {
+		t.Error("TrackNewCgroups before Check is no error, but would track cgroups nested in the leaf")
 	}
 }
 
-func TestCgroupNestedInANewbornOneIsItsOwn(t *testing.T) {
-	r := newArmedRig(t, Sizes{})
-	outer := r.beside("outer")
+func TestNewCgroups_NestedOneIsSeparate(t *testing.T) {
+	r := newTrackingRig(t, Sizes{})
+	outer := r.sibling("outer")
 	inner := newGroup(t, filepath.Join(outer.dir, "inner"))
 	to := listen(t, "tcp4", "127.0.0.1:0").String()
 	outer.run("tcp " + to)
@@ -297,7 +299,7 @@ func TestCgroupNestedInANewbornOneIsItsOwn(t *testing.T) {
 	inner.remove()
 	for _, g := range []group{outer, inner} {
 		if diff := cmp.Diff([][]string{r.names(g)}, r.namesOf(g.id)); diff != "" {
-			t.Errorf("told (-want +got):\n%s", diff)
+			t.Errorf("reported (-want +got):\n%s", diff)
 		}
 		if diff := cmp.Diff([]string{"TCP " + to}, r.flowsOf(g.id)); diff != "" {
 			t.Errorf("flows of %s (-want +got):\n%s", g.dir, diff)
@@ -305,16 +307,16 @@ func TestCgroupNestedInANewbornOneIsItsOwn(t *testing.T) {
 	}
 }
 
-func TestCgroupThatLiesDeepIsToldInPart(t *testing.T) {
-	r := newArmedRig(t, Sizes{})
-	g := r.beside("deep")
+func TestNewCgroups_DeepPathTruncated(t *testing.T) {
+	r := newTrackingRig(t, Sizes{})
+	g := r.sibling("deep")
 	for range 16 {
 		g = newGroup(t, filepath.Join(g.dir, "deeper"))
 	}
 	g.run("tcp " + listen(t, "tcp4", "127.0.0.1:0").String())
 	want := r.names(g)
 	if diff := cmp.Diff([][]string{want}, r.namesOf(g.id)); diff != "" {
-		t.Errorf("told (-want +got):\n%s", diff)
+		t.Errorf("reported (-want +got):\n%s", diff)
 	}
 	for _, e := range seen[*CgroupEvent](r) {
 		if e.Cut != (len(want) > 0 && e.Cgroup == g.id) {
@@ -323,8 +325,8 @@ func TestCgroupThatLiesDeepIsToldInPart(t *testing.T) {
 	}
 }
 
-func TestCgroupNestedInTheLeafIsNotNewborn(t *testing.T) {
-	r := newArmedRig(t, Sizes{})
+func TestNewCgroups_NestedInLeaf(t *testing.T) {
+	r := newTrackingRig(t, Sizes{})
 	nested := newGroup(t, filepath.Join(r.leaf.Path, "nested"))
 	deep := newGroup(t, filepath.Join(nested.dir, "deep"))
 	tcp := listen(t, "tcp4", "127.0.0.1:0").String()
@@ -333,26 +335,29 @@ func TestCgroupNestedInTheLeafIsNotNewborn(t *testing.T) {
 	for _, g := range []group{nested, deep} {
 		_, err := r.NextGeneration()
 		check(t, err)
-		r.forget()
+		r.clear()
 		g.run("ping 127.0.0.1", "tcp "+tcp, "udp "+udp, "listen 127.0.0.1:0")
 		if diff := cmp.Diff(want, r.flowsOf(r.leaf.ID)); diff != "" {
 			t.Errorf("flows of the leaf by %s (-want +got):\n%s", g.dir, diff)
 		}
 		if got := r.namesOf(g.id); got != nil {
-			t.Errorf("%s is told of as %v", g.dir, got)
+			t.Errorf("%s is reported as %v", g.dir, got)
 		}
 	}
 	deep.remove()
 }
 
-func TestDisregardedCgroupIsSilent(t *testing.T) {
+func TestNewCgroups_IgnoredOneIsSilent(t *testing.T) {
 	testenv.Recorded(t, "containers: cgroups that belong to nobody are silenced")
-	r := newArmedRig(t, Sizes{})
+	r := newTrackingRig(t, Sizes{})
 	udp := silent(t, "udp4", "127.0.0.1:0").String()
 	other := silent(t, "udp4", "127.0.0.1:0").String()
 	answers := echo(t, "udp4", "127.0.0.1:0").String()
-	g := r.beside("nobody")
-	all := []string{"tcp 127.0.0.1:%d", "udp " + udp, "udp-connected " + udp, "udp " + other, "udp-connected " + answers, "ping 127.0.0.1", "listen 127.0.0.1:0"}
+	g := r.sibling("unrelated")
+	all := []string{
+		"tcp 127.0.0.1:%d", "udp " + udp, "udp-connected " + udp, "udp " + other, "udp-connected " + answers,
+		"ping 127.0.0.1", "listen 127.0.0.1:0",
+	}
 	acts := func() []string {
 		acts := slices.Clone(all)
 		acts[0] = "tcp " + listen(t, "tcp4", "127.0.0.1:0").String()
@@ -360,39 +365,39 @@ func TestDisregardedCgroupIsSilent(t *testing.T) {
 	}
 	goOn := g.start(slices.Concat(acts(), acts(), acts())...)
 	if got := r.flowsOf(g.id); len(got) != 5 {
-		t.Fatalf("before, flows are %v, want 5", got)
+		t.Fatalf("before Ignore, flows are %v, want 5", got)
 	}
-	check(t, r.Disregard(g.id))
-	_, err := r.NextGeneration() // whose flows would all be new
+	check(t, r.Ignore(g.id))
+	_, err := r.NextGeneration() // all flows would be new
 	check(t, err)
-	r.forget()
+	r.clear()
 	goOn()
 	flows, names := r.flowsOf(g.id), r.namesOf(g.id)
 	binds := slices.ContainsFunc(seen[*BindEvent](r), func(e *BindEvent) bool { return e.Cgroup == g.id })
 	if flows != nil || names != nil || binds {
-		t.Errorf("after, flows are %v, told %v, binds %t", flows, names, binds)
+		t.Errorf("after Ignore, flows are %v, reported %v, binds %t", flows, names, binds)
 	}
 	check(t, r.Watch(g.id))
 	goOn()
 	if got := r.flowsOf(g.id); len(got) != 5 {
-		t.Errorf("watched after all, flows are %v, want 5", got)
+		t.Errorf("after Watch, flows are %v, want 5", got)
 	}
 	goOn()
-	unborn := r.beside("unborn")
-	check(t, r.Disregard(unborn.id))
-	unborn.run("ping 127.0.0.1")
-	if names, flows := r.namesOf(unborn.id), r.flowsOf(unborn.id); names != nil || flows != nil {
-		t.Errorf("disregarded before its first packet, told %v, flows %v", names, flows)
+	untracked := r.sibling("untracked")
+	check(t, r.Ignore(untracked.id))
+	untracked.run("ping 127.0.0.1")
+	if names, flows := r.namesOf(untracked.id), r.flowsOf(untracked.id); names != nil || flows != nil {
+		t.Errorf("ignored before its first packet, reported %v, flows %v", names, flows)
 	}
 	r.mustLoseNothing()
 }
 
-func TestBirthMakesKnownFlowsNew(t *testing.T) {
+func TestNewCgroups_MakeKnownFlowsNew(t *testing.T) {
 	testenv.Recorded(t, "containers: an address that is used again is told apart")
-	r := newArmedRig(t, Sizes{})
+	r := newTrackingRig(t, Sizes{})
 	tcp := listen(t, "tcp4", "127.0.0.1:0")
 	udp := silent(t, "udp4", "127.0.0.1:0")
-	old, err := net.Dial("udp4", udp.String()) // named before, used after
+	old, err := net.Dial("udp4", udp.String()) // connected before the new cgroup, used after it
 	check(t, err)
 	defer old.Close()
 	use := func() {
@@ -405,66 +410,68 @@ func TestBirthMakesKnownFlowsNew(t *testing.T) {
 			check(t, err)
 		}
 	}
-	births := func() map[flow.Protocol][]uint64 {
-		births := make(map[flow.Protocol][]uint64)
+	generations := func() map[flow.Protocol][]uint64 {
+		generations := make(map[flow.Protocol][]uint64)
 		for _, e := range seen[*FlowEvent](r) {
 			if e.Cgroup == r.leaf.ID {
-				births[e.Protocol] = append(births[e.Protocol], e.Births)
+				generations[e.Protocol] = append(generations[e.Protocol], e.CgroupGeneration)
 			}
 		}
-		return births
+		return generations
 	}
 	use()
-	before := births()
-	g := r.beside("second")
+	before := generations()
+	g := r.sibling("second")
 	goOn := g.start("listen 127.0.0.1:0", "wait")
-	r.forget()
+	r.clear()
 	use()
-	after := births()
+	after := generations()
 	for _, protocol := range []flow.Protocol{flow.TCP, flow.UDP} {
 		all := slices.Concat(before[protocol], after[protocol])
-		if len(before[protocol]) == 0 || len(after[protocol]) == 0 || slices.Max(before[protocol]) >= slices.Max(after[protocol]) {
-			t.Errorf("%s: births of the flow are %v before, and %v after another", protocol, before[protocol], after[protocol])
+		if len(before[protocol]) == 0 || len(after[protocol]) == 0 ||
+			slices.Max(before[protocol]) >= slices.Max(after[protocol]) {
+			t.Errorf("%s: cgroup generations are %v before, and %v after a new cgroup",
+				protocol, before[protocol], after[protocol])
 		}
 		slices.Sort(all)
-		if len(slices.Compact(slices.Clone(all))) != len(all) { // others may be born on this machine, so there may be more than two
-			t.Errorf("%s: the flow is new without a birth: %v", protocol, all)
+		if len(slices.Compact(slices.Clone(all))) != len(all) { // other new cgroups on this machine may add more
+			t.Errorf("%s: the flow is new without a new cgroup: %v", protocol, all)
 		}
 	}
 	goOn()
 }
 
-func TestCgroupTableThatIsFullIsALoss(t *testing.T) {
+func TestLoss_CgroupTableFull(t *testing.T) {
 	testenv.Recorded(t, "containers: cgroups that no table has room for are counted as lost")
 	const n, room = 8, 3 // one for the leaf
-	r := newArmedRig(t, Sizes{MaxCgroups: room})
+	r := newTrackingRig(t, Sizes{MaxCgroups: room})
 	to := listen(t, "tcp4", "127.0.0.1:0").String()
-	adopted := 0
+	tracked := 0
 	for i := range n {
-		g := r.beside(fmt.Sprint(i))
+		g := r.sibling(fmt.Sprint(i))
 		g.run("tcp " + to)
-		told, flows := len(r.namesOf(g.id)), len(r.flowsOf(g.id))
-		if told != flows {
-			t.Errorf("cgroup %d is told of %d times, and has %d flows", i, told, flows)
+		reported, flows := len(r.namesOf(g.id)), len(r.flowsOf(g.id))
+		if reported != flows {
+			t.Errorf("cgroup %d is reported %d times, and has %d flows", i, reported, flows)
 		}
-		adopted += told
+		tracked += reported
 		g.remove()
 	}
 	lost, err := r.Lost()
 	check(t, err)
-	if adopted >= room || lost.Cgroups < uint64(n-adopted) {
-		t.Errorf("%d of %d adopted, lost %+v", adopted, n, lost)
+	if tracked >= room || lost.Cgroups < uint64(n-tracked) {
+		t.Errorf("%d of %d tracked, lost %+v", tracked, n, lost)
 	}
 }
 
-func TestRingWithoutRoomForACgroupIsALoss(t *testing.T) {
-	r := newArmedRig(t, Sizes{RingBytes: uint32(os.Getpagesize())})
+func TestLoss_RingFullForCgroup(t *testing.T) {
+	r := newTrackingRig(t, Sizes{RingBytes: uint32(os.Getpagesize())})
 	to := listen(t, "tcp4", "127.0.0.1:0").String()
 	func() {
 		r.queue.mu.Lock() // the reader waits for it
 		defer r.queue.mu.Unlock()
 		for i := range 8 {
-			g := r.beside(fmt.Sprint(i))
+			g := r.sibling(fmt.Sprint(i))
 			g.run("tcp " + to)
 			g.remove()
 		}
@@ -476,19 +483,19 @@ func TestRingWithoutRoomForACgroupIsALoss(t *testing.T) {
 	}
 }
 
-// Who is nobody's may flood the kernel's buffers. To look at who opened each of their flows would take too long.
-func TestWhoIsNobodysDoesNotFloodTheRing(t *testing.T) {
+// An unrelated cgroup may flood the ring buffer. To read the initiator of each of its flows would take too long.
+func TestNewCgroups_UnrelatedFloodIsCutOff(t *testing.T) {
 	testenv.RequireRoot(t)
 	tree, err := cgroup.FindTree()
 	check(t, err)
-	var theirs atomic.Uint64
+	var unrelated atomic.Uint64
 	p, err := Open(tree.Root, Sizes{RingBytes: 512 << 10}, Handler{
-		Look: func(Opener, *goroutine.Stack) flow.Process {
+		ReadProcess: func(Initiator, *goroutine.Stack) flow.Process {
 			time.Sleep(2 * time.Millisecond)
 			return flow.Process{}
 		},
-		Nobodys: func(e *CgroupEvent) bool { return e.Cgroup == theirs.Load() },
-		Handle:  func([]Event) {},
+		Unrelated: func(e *CgroupEvent) bool { return e.Cgroup == unrelated.Load() },
+		Handle:    func([]Event) {},
 	})
 	check(t, err)
 	defer func() { check(t, p.Close()) }()
@@ -499,10 +506,10 @@ func TestWhoIsNobodysDoesNotFloodTheRing(t *testing.T) {
 	check(t, leaf.Move(os.Getpid()))
 	_, err = p.Check(leaf.ID)
 	check(t, err)
-	check(t, p.WatchNewborn(leaf.ID))
-	(&rig{t: t, Probe: p}).unfollow()
-	stranger := newGroup(t, filepath.Join(filepath.Dir(leaf.Path), fmt.Sprintf("probe-test-%d-flood", os.Getpid())))
-	theirs.Store(stranger.id)
+	check(t, p.TrackNewCgroups(leaf.ID))
+	(&rig{t: t, Probe: p}).untrackDescendants()
+	flood := newGroup(t, filepath.Join(filepath.Dir(leaf.Path), fmt.Sprintf("probe-test-%d-flood", os.Getpid())))
+	unrelated.Store(flood.id)
 	to := make([]string, 5000)
 	if testing.Short() { // on an emulated CPU
 		to = to[:500]
@@ -510,7 +517,7 @@ func TestWhoIsNobodysDoesNotFloodTheRing(t *testing.T) {
 	for i := range to {
 		to[i] = fmt.Sprintf("udp 127.1.%d.%d:9", i/250, i%250)
 	}
-	stranger.run(to...)
+	flood.run(to...)
 	lost, err := p.Lost()
 	check(t, err)
 	if lost != (Loss{}) {

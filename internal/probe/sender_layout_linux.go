@@ -8,11 +8,11 @@ import (
 	"github.com/netzero-dev/netzero/bpf"
 )
 
-// sender is where the programs find which task sends a packet, and whether a program holds its socket. Where something is
-// unknown all of it is zero: a packet then belongs to who made the socket, or was seen to use it.
+// sender says where the programs find the task that sends a packet, and whether a program holds its socket. If anything
+// is unknown, all offsets are zero: then a packet belongs to the task that created the socket, or was seen to use it.
 type sender struct{ bpf.RecordSenderLayout }
 
-// findSender asks the kernel's BTF, and its verifier.
+// findSender finds the offsets in the kernel's BTF, if the verifier accepts their use.
 func findSender(kernel *btf.Spec) (s sender) {
 	members := []member{
 		{&s.Pid, "task_struct", [][]string{{"pid"}}},
@@ -29,7 +29,7 @@ func findSender(kernel *btf.Spec) (s sender) {
 		{&s.BytesSent, "tcp_sock", [][]string{{"bytes_sent"}}},
 		{&s.BytesRetrans, "tcp_sock", [][]string{{"bytes_retrans"}}},
 	}
-	ancestors := member{&s.Ancestors, "cgroup", [][]string{{"ancestors"}}} // from Linux 6.1 on
+	ancestors := member{&s.Ancestors, "cgroup", [][]string{{"ancestors"}}} // since Linux 6.1
 	if findMembers(kernel, []member{ancestors}) != "" {
 		ancestors = member{&s.AncestorIds, "cgroup", [][]string{{"ancestor_ids"}}}
 	}
@@ -39,7 +39,7 @@ func findSender(kernel *btf.Spec) (s sender) {
 	return s
 }
 
-// checkSender loads a program that does nothing with the current task but read from it, where packets leave.
+// checkSender loads a program on egress that only reads from the current task.
 func checkSender() error {
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Type:       ebpf.CGroupSKB,

@@ -14,8 +14,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Whoever builds packets by hand does not answer: all of them are flows.
-func TestWhateverARawSocketSendsIsAFlow(t *testing.T) {
+// A program that builds packets itself does not reply: each packet opens a flow.
+func TestRawSockets_EveryPacketIsAFlow(t *testing.T) {
 	r := newRig(t, Sizes{})
 	ip4 := func(protocol byte, fragment uint16, to [4]byte, payload []byte) []byte {
 		b := make([]byte, 20, 20+len(payload))
@@ -49,15 +49,15 @@ func TestWhateverARawSocketSendsIsAFlow(t *testing.T) {
 		{"UDP", false, unix.IPPROTO_UDP, udp, "UDP 127.0.0.1:97 x1"},
 		{"SCTP data", false, unix.IPPROTO_SCTP, sctpData, "SCTP 127.0.0.1:96 x1"},
 		{"IGMP", false, unix.IPPROTO_IGMP, []byte{0x16, 0, 0, 0, 224, 0, 0, 9}, "IP/2 127.0.0.1:0 x1"},
-		{"a header of its own", false, unix.IPPROTO_RAW, ip4(unix.IPPROTO_UDP, 0, near, udp), "UDP 127.0.0.1:97 x1"},
+		{"the program's own header", false, unix.IPPROTO_RAW, ip4(unix.IPPROTO_UDP, 0, near, udp), "UDP 127.0.0.1:97 x1"},
 		{"a header with another destination than the call", false, unix.IPPROTO_RAW, ip4(unix.IPPROTO_UDP, 0, far, udp),
 			"UDP 127.0.0.2:97 x1"},
-		{"ICMP behind a header of its own", false, unix.IPPROTO_RAW, ip4(unix.IPPROTO_ICMP, 0, near, echoReply),
+		{"ICMP behind the program's own header", false, unix.IPPROTO_RAW, ip4(unix.IPPROTO_ICMP, 0, near, echoReply),
 			"ICMP 127.0.0.1:0 x1"},
 		{"a first fragment", false, unix.IPPROTO_RAW, ip4(unix.IPPROTO_UDP, moreFragments, near, udp), "UDP 127.0.0.1:97 x1"},
 		{"another fragment", false, unix.IPPROTO_RAW, ip4(unix.IPPROTO_UDP, 2, near, udp), "IP/44 127.0.0.1:0 x1"},
 		{"another fragment, of TCP", false, unix.IPPROTO_RAW, ip4(unix.IPPROTO_TCP, 2, near, udp), "IP/44 127.0.0.1:0 x1"},
-		{"a header of its own, IPv6", true, unix.IPPROTO_RAW, ip6(unix.IPPROTO_UDP, udp), "UDP [::1]:97 x1"},
+		{"the program's own header, IPv6", true, unix.IPPROTO_RAW, ip6(unix.IPPROTO_UDP, udp), "UDP [::1]:97 x1"},
 		{"another fragment, IPv6", true, unix.IPPROTO_RAW,
 			ip6(unix.IPPROTO_FRAGMENT, append([]byte{unix.IPPROTO_UDP, 0, 0, 16, 0, 0, 0, 1}, udp...)), "IP/44 [::1]:0 x1"},
 	}
@@ -69,7 +69,7 @@ func TestWhateverARawSocketSendsIsAFlow(t *testing.T) {
 		rows = append(rows, row{fmt.Sprintf("ICMPv6 type %d", kind), true, unix.IPPROTO_ICMPV6,
 			append([]byte{kind}, make([]byte, 23)...), fmt.Sprintf("ICMPv6 [::1]:%d x1", kind)})
 	}
-	away(t) // nobody tracks connections there, for which fragments would be put together first
+	enterNetns(t) // without connection tracking, which would reassemble fragments
 	for _, row := range rows {
 		domain, to := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Addr: near})
 		if row.v6 {
@@ -79,7 +79,7 @@ func TestWhateverARawSocketSendsIsAFlow(t *testing.T) {
 		check(t, err)
 		_, err = r.NextGeneration()
 		check(t, err)
-		r.forget()
+		r.clear()
 		check(t, unix.Sendto(fd, row.packet, 0, to))
 		unix.Close(fd)
 		if diff := cmp.Diff([]string{row.want}, r.flows()); diff != "" {
@@ -89,12 +89,14 @@ func TestWhateverARawSocketSendsIsAFlow(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-// Where the programs cannot read who holds a socket, the kernel's messages count as the kernel's, whoever sent them.
-func TestWithoutLayoutWhatAsksIsAFlow(t *testing.T) {
+// If the programs cannot read whether a socket has a file, ICMP messages of the kernel's types count as the kernel's.
+func TestRawSockets_RequestsOnlyWithoutLayout(t *testing.T) {
 	withoutLayout(t)
 	r := newRig(t, Sizes{})
-	for message, want := range map[byte][]string{0: nil, 3: nil, 8: {"ICMP 127.0.0.1:8 x1"}, 42: {"ICMP 127.0.0.1:42 x1"}} {
-		r.forget()
+	for message, want := range map[byte][]string{
+		0: nil, 3: nil, 8: {"ICMP 127.0.0.1:8 x1"}, 42: {"ICMP 127.0.0.1:42 x1"},
+	} {
+		r.clear()
 		check(t, sendICMP(netip.MustParseAddr("127.0.0.1"), append([]byte{message}, make([]byte, 23)...)))
 		if diff := cmp.Diff(want, r.flows()); diff != "" {
 			t.Errorf("type %d: flows (-want +got):\n%s", message, diff)
@@ -102,14 +104,14 @@ func TestWithoutLayoutWhatAsksIsAFlow(t *testing.T) {
 	}
 }
 
-// What a ping socket sends is a flow, of whatever kind.
-func TestPingSocketsAskInSeveralWays(t *testing.T) {
+// Everything that a ping socket sends is a flow.
+func TestPingSockets_AllRequestTypes(t *testing.T) {
 	allowPing(t)
 	r := newRig(t, Sizes{})
 	for kind, want := range map[byte]string{8: "ICMP 127.0.0.1:8 x1", 42: "ICMP 127.0.0.1:42 x1"} {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
 		check(t, err)
-		r.forget()
+		r.clear()
 		err = unix.Sendto(fd, append([]byte{kind}, make([]byte, 23)...), 0, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
 		unix.Close(fd)
 		if err == unix.EINVAL && kind == 42 { // before Linux 5.13
@@ -122,19 +124,19 @@ func TestPingSocketsAskInSeveralWays(t *testing.T) {
 	}
 }
 
-// The kernel takes datagrams to pieces that do not fit into a packet; all of them are one flow's, and one datagram.
-func TestLargeDatagramsAreOneFlow(t *testing.T) {
+// The kernel fragments datagrams that exceed a packet. All fragments belong to one flow, and count as one datagram.
+func TestUDP_FragmentedDatagramIsOneFlow(t *testing.T) {
 	r := newRig(t, Sizes{})
-	away(t)
+	enterNetns(t)
 	lo, err := netlink.LinkByName("lo")
 	check(t, err)
 	check(t, netlink.LinkSetMTU(lo, 1500))
-	for _, address := range []string{away4, away6} {
+	for _, address := range []string{netnsAddr4, netnsAddr6} {
 		for _, connected := range []bool{true, false} {
 			server, err := net.ListenPacket("udp", address)
 			check(t, err)
 			to := server.LocalAddr().(*net.UDPAddr)
-			r.forget()
+			r.clear()
 			large := make([]byte, 9000)
 			if connected {
 				c, err := net.DialUDP("udp", nil, to)

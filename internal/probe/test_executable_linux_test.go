@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Of the test process the programs do not read the executable; it has the name that they would have read.
-func TestTestProcessHasItsExecutablesName(t *testing.T) {
+// The programs do not read the executable of the test process. The probe sets the name that they would have read.
+func TestExecutables_TestProcess(t *testing.T) {
 	r := newRig(t, Sizes{})
 	layout, err := taskLayout()
 	check(t, err)
@@ -19,9 +19,9 @@ func TestTestProcessHasItsExecutablesName(t *testing.T) {
 	if layout.Name == 0 { // without BTF
 		want = ""
 	}
-	r.forget()
+	r.clear()
 	udp := silent(t, "udp4", "127.0.0.1:0")
-	r.forget() // with its bind
+	r.clear() // including the bind
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	check(t, err)
 	defer unix.Close(fd)

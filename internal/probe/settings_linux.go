@@ -9,16 +9,18 @@ import (
 	"github.com/netzero-dev/netzero/bpf"
 )
 
-// Self is how the kernel's hooks see this process.
+// Self is this process as the kernel's hooks see it.
 type Self struct {
 	PID   int    // in the initial pid namespace
 	Netns uint64 // cookie of its network namespace
 }
 
-// Check proves that the hooks fire for this process, which must be in the watched cgroup, and tells how they see it.
-// It connects UDP sockets on loopback, which send nothing. From then on goroutines and children are told apart, if they
-// can be ([Probe.Mixed]), and cgroups nested in the watched one are in
-// scope too; and so are all that this process starts, in whatever cgroup they are ([Probe.Follows]). Errors: [ErrNotFiring].
+// Check proves that the hooks fire for this process, which must be in the watched cgroup, and returns how they see it.
+// It connects UDP sockets on loopback, which send nothing.
+//
+// From then on, flows are attributed to goroutines and child processes if possible ([Probe.Unattributed]), cgroups
+// nested in the watched one are in scope, and so are all descendants of this process in any cgroup
+// ([Probe.TracksDescendants]). Errors: [ErrNotFiring].
 func (p *Probe) Check(cgroup uint64) (Self, error) {
 	s, err := p.tryConnect()
 	if errors.Is(err, ebpf.ErrKeyNotExist) || err == nil && s.Cgroup != cgroup {
@@ -32,7 +34,7 @@ func (p *Probe) Check(cgroup uint64) (Self, error) {
 	if s.ConnectedBy.Level != 0 {
 		p.level = s.ConnectedBy.Level
 	}
-	p.follow(cgroup, self)
+	p.trackDescendants(cgroup, self)
 	err = p.configure()
 	p.mu.Unlock()
 	if err != nil {
@@ -41,7 +43,7 @@ func (p *Probe) Check(cgroup uint64) (Self, error) {
 	return self, p.checkGoroutines(self.PID)
 }
 
-// NextGeneration makes every flow that was known new again, and returns the number that flows carry from now on.
+// NextGeneration makes every known flow new again, and returns the generation of flows from now on.
 func (p *Probe) NextGeneration() (uint32, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -49,25 +51,28 @@ func (p *Probe) NextGeneration() (uint32, error) {
 	return p.generation, p.configure()
 }
 
-// Several says whether more than one recording runs. Then what is sent over a TCP connection is told for each recording
-// whose goroutine sends, not only the first time in a generation.
-func (p *Probe) Several(several bool) error {
+// SetConcurrent sets whether several recordings are active. If so, a connection that sends is reported for each
+// recording with a goroutine that sends on it, not only once in a generation.
+func (p *Probe) SetConcurrent(concurrent bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.several == several {
+	if p.concurrent == concurrent {
 		return nil
 	}
-	p.several = several
+	p.concurrent = concurrent
 	return p.configure()
 }
 
 func (p *Probe) configure() error {
-	s := bpf.RecordSettings{Generation: p.generation, Level: p.level, NewCgroupsAfter: p.newborn, Process: p.process, Leaf: p.leaf, Ancestor: p.ancestor}
+	s := bpf.RecordSettings{
+		Generation: p.generation, Level: p.level, NewCgroupsAfter: p.newCgroupsAfter,
+		Process: p.process, Leaf: p.leaf, Ancestor: p.ancestor,
+	}
 	if p.scanning {
 		s.Scanning = 1
 	}
-	if p.several {
-		s.Several = 1
+	if p.concurrent {
+		s.Concurrent = 1
 	}
 	if err := p.objects.Config.Update(uint32(0), s, ebpf.UpdateAny); err != nil {
 		return fmt.Errorf("write settings: %w", err)
@@ -75,15 +80,15 @@ func (p *Probe) configure() error {
 	return nil
 }
 
-// ErrNoFlow says that the kernel knows no flow by a key.
+// ErrNoFlow is returned for a key without a flow.
 var ErrNoFlow = errors.New("no such flow")
 
-// Forget makes a flow that is known new again, and returns how often it was seen so far. Errors: [ErrNoFlow].
-func (p *Probe) Forget(k Key) (uint64, error) {
+// Invalidate makes a known flow new again, and returns its count so far. Errors: [ErrNoFlow].
+func (p *Probe) Invalidate(k Key) (uint64, error) {
 	key := keyTo(k)
 	var f bpf.RecordFlow
 	err := p.objects.Flows.LookupAndDelete(key, &f)
-	if errors.Is(err, ebpf.ErrNotSupported) { // for hash maps before Linux 5.14
+	if errors.Is(err, ebpf.ErrNotSupported) { // hash maps before Linux 5.14
 		if err = p.objects.Flows.Lookup(key, &f); err == nil {
 			err = p.objects.Flows.Delete(key)
 		}
@@ -97,7 +102,7 @@ func (p *Probe) Forget(k Key) (uint64, error) {
 	return f.Count, nil
 }
 
-// Lost returns what was lost since Open.
+// Lost returns the losses since Open.
 func (p *Probe) Lost() (Loss, error) {
 	var n [bpf.RecordCounterCOUNTERS]uint64
 	for i := range n {

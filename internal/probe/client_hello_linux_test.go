@@ -12,8 +12,8 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 )
 
-// clientHello returns what Go's own client sends first: with the keys of today's curves, more than fits into a packet of
-// most networks.
+// clientHello returns the first payload of Go's TLS client. With the keys of today's curves it exceeds a packet of most
+// networks.
 func clientHello(t *testing.T, name string) []byte {
 	t.Helper()
 	near, far := net.Pipe()
@@ -31,7 +31,7 @@ func clientHello(t *testing.T, name string) []byte {
 	return append(record, hello...)
 }
 
-// ext is an extension of a hello that is made by hand.
+// ext is an extension of a hand-made ClientHello.
 type ext struct {
 	number uint16
 	body   []byte
@@ -46,7 +46,7 @@ func serverName(name string) ext {
 	return ext{0, b.BytesOrPanic()}
 }
 
-// handshake returns a hello without records around it.
+// handshake returns a ClientHello without record headers.
 func handshake(extensions ...ext) []byte {
 	var b cryptobyte.Builder
 	b.AddUint8(1)
@@ -66,7 +66,7 @@ func handshake(extensions ...ext) []byte {
 	return b.BytesOrPanic()
 }
 
-// records returns a handshake in TLS records of at most size bytes.
+// records splits a handshake into TLS records of at most size bytes.
 func records(handshake []byte, size int) []byte {
 	var all []byte
 	for piece := range slices.Chunk(handshake, size) {
@@ -76,7 +76,7 @@ func records(handshake []byte, size int) []byte {
 	return all
 }
 
-// read is the oracle of what the kernel reads of a hello: the whole of it at once, by a library.
+// read is the oracle for the kernel's parser: a library parses the whole ClientHello.
 func read(sent []byte) (NameSource, []byte) {
 	var whole []byte
 	records := cryptobyte.String(sent)
@@ -128,14 +128,14 @@ func read(sent []byte) (NameSource, []byte) {
 	return source, text
 }
 
-// The kernel reads byte by byte, with C of ours. Here it has to agree with a library about hellos that are broken at
-// random, cut into records and segments at random.
-func TestBrokenHellosAreReadByTheRules(t *testing.T) {
+// The kernel's parser is our own C, and reads byte by byte. It must agree with a library about ClientHellos that are
+// corrupted at random, and split into records and segments at random.
+func TestClientHello_RandomCorruption(t *testing.T) {
 	const seed, hellos = 6, 400
 	random := rand.New(rand.NewPCG(seed, seed))
-	away(t)
+	enterNetns(t)
 	r := newRig(t, Sizes{})
-	to := drain(t, "tcp", away4)
+	to := drain(t, "tcp", netnsAddr4)
 	named := 0
 	for i := range hellos {
 		var extensions []ext
@@ -149,24 +149,25 @@ func TestBrokenHellosAreReadByTheRules(t *testing.T) {
 		random.Shuffle(len(extensions), func(i, j int) { extensions[i], extensions[j] = extensions[j], extensions[i] })
 		sent := records(handshake(extensions...), 1+random.IntN(600))
 		switch random.IntN(4) {
-		case 0: // as it is
+		case 0: // unchanged
 		case 1:
 			sent = sent[:1+random.IntN(len(sent))]
-		default: // but for the first byte, by which it is taken for a hello
+		default: // not the first byte, which identifies the ClientHello
 			for range 1 + random.IntN(3) {
 				sent[1+random.IntN(len(sent)-1)] += byte(1 + random.IntN(255))
 			}
 		}
-		_, err := r.NextGeneration() // so that what is known is told again
+		_, err := r.NextGeneration() // so that known names are reported again
 		check(t, err)
-		r.forget()
-		say(t, to, slices.Collect(slices.Chunk(sent, 1+random.IntN(700)))...)
+		r.clear()
+		sendPayload(t, to, slices.Collect(slices.Chunk(sent, 1+random.IntN(700)))...)
 		source, text := read(sent)
 		events := seen[*NameEvent](r)
 		if len(events) != 1 {
 			t.Fatalf("hello %d (%x): %d events, want 1", i, sent, len(events))
 		}
-		if diff := cmp.Diff(text, events[0].Text); diff != "" && len(text)+len(events[0].Text) > 0 || source != events[0].Source {
+		diff := cmp.Diff(text, events[0].Text)
+		if diff != "" && len(text)+len(events[0].Text) > 0 || source != events[0].Source {
 			t.Errorf("hello %d (%x): source %d, want %d; text (-want +got):\n%s", i, sent, events[0].Source, source, diff)
 		}
 		if source != NamesNothing {
@@ -174,7 +175,7 @@ func TestBrokenHellosAreReadByTheRules(t *testing.T) {
 		}
 	}
 	if named < hellos/4 || named > hellos*3/4 {
-		t.Errorf("%d of %d hellos have a name: the test is not about both", named, hellos)
+		t.Errorf("%d of %d hellos have a name: want some with and some without", named, hellos)
 	}
 	r.mustLoseNothing()
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Who connects, or has connected, names the destination, also where the peer sent first; who answers does not.
-func TestPeerThatSpeaksFirst(t *testing.T) {
+// A socket that connects to a peer opens a flow, even if the peer sent first. A reply does not.
+func TestUDP_PeerInitiates(t *testing.T) {
 	r := newRig(t, Sizes{})
 	for _, row := range []struct {
 		reason string
@@ -21,7 +21,7 @@ func TestPeerThatSpeaksFirst(t *testing.T) {
 		send   func(t *testing.T, fd int, to unix.Sockaddr)
 		opens  bool
 	}{
-		{"an answer", unix.IPPROTO_UDP, func(t *testing.T, fd int, to unix.Sockaddr) {
+		{"a reply", unix.IPPROTO_UDP, func(t *testing.T, fd int, to unix.Sockaddr) {
 			check(t, unix.Sendto(fd, []byte("x"), 0, to))
 		}, false},
 		{"connect, then send", unix.IPPROTO_UDP, func(t *testing.T, fd int, to unix.Sockaddr) {
@@ -32,11 +32,11 @@ func TestPeerThatSpeaksFirst(t *testing.T) {
 			check(t, unix.Connect(fd, to))
 			check(t, unix.Send(fd, []byte("x"), 0))
 		}, true},
-		{"connect elsewhere, then an answer", unix.IPPROTO_UDP, func(t *testing.T, fd int, to unix.Sockaddr) {
+		{"connect elsewhere, then a reply", unix.IPPROTO_UDP, func(t *testing.T, fd int, to unix.Sockaddr) {
 			check(t, unix.Connect(fd, &unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 0, 0, 1}}))
 			check(t, unix.Sendto(fd, []byte("x"), 0, to))
 		}, false},
-		{"connect, disconnect, then an answer", unix.IPPROTO_UDP, func(t *testing.T, fd int, to unix.Sockaddr) {
+		{"connect, disconnect, then a reply", unix.IPPROTO_UDP, func(t *testing.T, fd int, to unix.Sockaddr) {
 			check(t, unix.Connect(fd, to))
 			check(t, disconnect(fd))
 			check(t, unix.Sendto(fd, []byte("x"), 0, to))
@@ -46,7 +46,7 @@ func TestPeerThatSpeaksFirst(t *testing.T) {
 			open := func() (fd, port int) {
 				fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, row.kind)
 				if err == unix.EPROTONOSUPPORT {
-					t.Skip("the kernel has none")
+					t.Skip("the kernel has no such protocol")
 				}
 				check(t, err)
 				t.Cleanup(func() { unix.Close(fd) })
@@ -55,13 +55,13 @@ func TestPeerThatSpeaksFirst(t *testing.T) {
 				check(t, err)
 				return fd, local.(*unix.SockaddrInet4).Port
 			}
-			own, ownPort := open()
+			local, localPort := open()
 			peer, peerPort := open()
-			check(t, unix.Sendto(peer, []byte("x"), 0, &unix.SockaddrInet4{Port: ownPort, Addr: [4]byte{127, 0, 0, 1}}))
-			_, from, err := unix.Recvfrom(own, make([]byte, 1), 0)
+			check(t, unix.Sendto(peer, []byte("x"), 0, &unix.SockaddrInet4{Port: localPort, Addr: [4]byte{127, 0, 0, 1}}))
+			_, from, err := unix.Recvfrom(local, make([]byte, 1), 0)
 			check(t, err)
-			r.forget()
-			row.send(t, own, from)
+			r.clear()
+			row.send(t, local, from)
 			var want []string
 			if row.opens {
 				to := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(peerPort))
@@ -75,14 +75,14 @@ func TestPeerThatSpeaksFirst(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-// disconnect has a datagram socket be connected no more.
+// disconnect dissolves the connection of a datagram socket.
 func disconnect(fd int) error {
 	address := unix.RawSockaddr{Family: unix.AF_UNSPEC}
 	return connectRaw(fd, &address)
 }
 
-// A socket that was connected, and is no more, answers whom it was connected to without opening anything.
-func TestAnswerOnASocketThatWasConnected(t *testing.T) {
+// A socket that was disconnected replies to its former peer without opening a flow.
+func TestUDP_ReplyAfterDisconnect(t *testing.T) {
 	r := newRig(t, Sizes{})
 	peer, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	check(t, err)
@@ -97,12 +97,12 @@ func TestAnswerOnASocketThatWasConnected(t *testing.T) {
 	local, err := unix.Getsockname(fd)
 	check(t, err)
 	check(t, disconnect(fd))
-	check(t, unix.Bind(fd, local)) // which disconnecting has undone
+	check(t, unix.Bind(fd, local)) // disconnecting has undone the bind
 	_, err = peer.WriteTo([]byte("x"), &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: local.(*unix.SockaddrInet4).Port})
 	check(t, err)
 	_, _, err = unix.Recvfrom(fd, make([]byte, 1), 0)
 	check(t, err)
-	r.forget()
+	r.clear()
 	check(t, unix.Sendto(fd, []byte("x"), 0, remote))
 	if got := r.flows(); len(got) > 0 {
 		t.Errorf("flows %v", got)

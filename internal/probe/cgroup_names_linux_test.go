@@ -7,7 +7,7 @@ import (
 	"github.com/netzero-dev/netzero/bpf"
 )
 
-func TestCutNamesOfCgroupsAreSaidToBe(t *testing.T) {
+func TestCgroupNames_Truncated(t *testing.T) {
 	for _, row := range []struct {
 		reason string
 		length int
@@ -15,9 +15,9 @@ func TestCutNamesOfCgroupsAreSaidToBe(t *testing.T) {
 		cut    bool
 	}{
 		{"a short path", 20, 3, false},
-		{"as many names as there is room for", 20, len(bpf.RecordCgroupEvent{}.Names), true},
-		{"a name that just fits", len(bpf.RecordCgroupEvent{}.Names[0]) - 2, 1, false},
-		{"a name that fills its room", len(bpf.RecordCgroupEvent{}.Names[0]) - 1, 1, true},
+		{"the maximum number of names", 20, len(bpf.RecordCgroupEvent{}.Names), true},
+		{"the longest name that fits", len(bpf.RecordCgroupEvent{}.Names[0]) - 2, 1, false},
+		{"a name that fills its array", len(bpf.RecordCgroupEvent{}.Names[0]) - 1, 1, true},
 	} {
 		var e bpf.RecordCgroupEvent
 		for i := range row.names {

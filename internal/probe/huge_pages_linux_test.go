@@ -13,8 +13,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/goroutine"
 )
 
-// The kernel unmaps memory while it collects it in a huge page: now and then nobody knew whose a flow was.
-func TestMemoryIsNotCollectedInHugePagesWhileGoroutinesAreRead(t *testing.T) {
+// The kernel unmaps memory while it collapses it into a huge page. Then a flow could sometimes not be attributed.
+func TestHugePages_DisabledWhileGoroutinesAreRead(t *testing.T) {
 	disabled := func() int {
 		t.Helper()
 		n, err := unix.PrctlRetInt(unix.PR_GET_THP_DISABLE, 0, 0, 0, 0)
@@ -23,12 +23,12 @@ func TestMemoryIsNotCollectedInHugePagesWhileGoroutinesAreRead(t *testing.T) {
 	}
 	before := disabled()
 	t.Run("recorded", func(t *testing.T) {
-		newApart(t)
+		newAttributionRig(t)
 		t.Run("twice", func(t *testing.T) {
-			newApart(t)
+			newAttributionRig(t)
 		})
 		if disabled() == 0 {
-			t.Error("huge pages are collected although a probe reads goroutines")
+			t.Error("huge pages are enabled although a probe reads goroutines")
 		}
 	})
 	if got := disabled(); got != before {
@@ -36,8 +36,8 @@ func TestMemoryIsNotCollectedInHugePagesWhileGoroutinesAreRead(t *testing.T) {
 	}
 }
 
-func TestGoroutineThatCannotBeReadIsNotOneWithoutRecording(t *testing.T) {
-	r := newApart(t)
+func TestAttribution_UnreadableGoroutine(t *testing.T) {
+	r := newAttributionRig(t)
 	page, err := unix.Mmap(-1, 0, unix.Getpagesize(), unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	check(t, err)
 	t.Cleanup(func() { check(t, unix.Munmap(page)) })
@@ -50,11 +50,11 @@ func TestGoroutineThatCannotBeReadIsNotOneWithoutRecording(t *testing.T) {
 		net.Dial("tcp", "127.1.0.2:9")
 	}()
 	<-done
-	r.mustBelong("TCP 127.1.0.1:9", goroutine.Unread)
-	r.mustBelong("TCP 127.1.0.2:9", 0)
+	r.mustBeAttributed("TCP 127.1.0.1:9", goroutine.Unread)
+	r.mustBeAttributed("TCP 127.1.0.2:9", 0)
 }
 
-// labelsAt is a context whose goroutine labels stand at an address.
+// labelsAt is a context with goroutine labels at a given address.
 type labelsAt struct {
 	context.Context
 	at unsafe.Pointer

@@ -15,8 +15,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// In a network namespace of its own, whose kernel sends what goes to one address to another one.
-func TestDestinationIsTheOneBeforeAddressTranslation(t *testing.T) {
+// The network namespace translates one destination address to another one.
+func TestTranslation_DestinationIsTheNamedOne(t *testing.T) {
 	testenv.RequireCommand(t, "iptables", "iptables")
 	testenv.RequireCommand(t, "ip", "iproute2")
 	r := newRig(t, Sizes{})
@@ -40,11 +40,11 @@ func TestDestinationIsTheOneBeforeAddressTranslation(t *testing.T) {
 	} {
 		_, err := r.NextGeneration()
 		check(t, err)
-		r.forget()
+		r.clear()
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 		check(t, err)
 		defer unix.Close(fd)
-		for range 2 { // the second time the peer has answered
+		for range 2 { // the second time, the peer has replied
 			row.send(fd)
 			b := make([]byte, 10)
 			_, from, err := unix.Recvfrom(server, b, 0)
@@ -53,7 +53,7 @@ func TestDestinationIsTheOneBeforeAddressTranslation(t *testing.T) {
 			_, from, err = unix.Recvfrom(fd, b, 0)
 			check(t, err)
 			if got := from.(*unix.SockaddrInet4).Addr; got != named.Addr {
-				t.Fatalf("%s: the answer comes from %v: nothing was translated", row.reason, got)
+				t.Fatalf("%s: the reply comes from %v: nothing was translated", row.reason, got)
 			}
 		}
 		if diff := cmp.Diff([]string{want}, r.flows()); diff != "" {
@@ -65,13 +65,13 @@ func TestDestinationIsTheOneBeforeAddressTranslation(t *testing.T) {
 	}
 }
 
-// translate moves the test's goroutine into a network namespace of its own, to the test's end, whose kernel sends what goes to some
-// addresses to others.
+// translate moves the test's goroutine into a network namespace of its own until the test ends. Its kernel translates
+// some destination addresses to others.
 func translate(t *testing.T, addresses map[string]string) {
 	t.Helper()
 	testenv.RequireCommand(t, "iptables", "iptables")
 	testenv.RequireCommand(t, "ip", "iproute2")
-	runtime.LockOSThread() // and never unlocked: the thread ends with the test
+	runtime.LockOSThread() // never unlocked: the thread ends with the test
 	check(t, unix.Unshare(unix.CLONE_NEWNET))
 	commands := [][]string{{"ip", "link", "set", "lo", "up"}}
 	for named, to := range addresses {
@@ -85,7 +85,7 @@ func translate(t *testing.T, addresses map[string]string) {
 	}
 }
 
-// serveAt returns a socket that is bound to port 99 of an address.
+// serveAt returns a socket bound to port 99 of an address.
 func serveAt(t *testing.T, address [4]byte) int {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
@@ -95,9 +95,9 @@ func serveAt(t *testing.T, address [4]byte) int {
 	return fd
 }
 
-// Two threads that send from one socket do so at the same moment; the packets do not say what either named.
-func TestThreadsThatShareASocketBeforeAddressTranslation(t *testing.T) {
-	needsSender(t)
+// Two threads send from one socket at the same time. The packets do not contain the named destinations.
+func TestTranslation_ThreadsShareSocket(t *testing.T) {
+	requireSender(t)
 	r := newRig(t, Sizes{})
 	translate(t, map[string]string{"127.0.0.2": "127.0.0.3", "127.0.0.4": "127.0.0.5"})
 	serveAt(t, [4]byte{127, 0, 0, 3})
@@ -106,7 +106,7 @@ func TestThreadsThatShareASocketBeforeAddressTranslation(t *testing.T) {
 	check(t, err)
 	defer unix.Close(fd)
 	check(t, unix.Bind(fd, &unix.SockaddrInet4{}))
-	r.forget()
+	r.clear()
 	const each = 3000
 	var want []string
 	var senders sync.WaitGroup
@@ -115,7 +115,7 @@ func TestThreadsThatShareASocketBeforeAddressTranslation(t *testing.T) {
 		named := &unix.SockaddrInet4{Port: 99, Addr: [4]byte{127, 0, 0, last}}
 		want = append(want, text(flow.UDP, netip.AddrPortFrom(netip.AddrFrom4(named.Addr), 99), each))
 		senders.Go(func() {
-			runtime.LockOSThread() // the socket has its namespace
+			runtime.LockOSThread() // the thread is in the socket's namespace
 			defer runtime.UnlockOSThread()
 			for range each {
 				if err := unix.Sendto(fd, []byte("x"), 0, named); err != nil {
@@ -134,9 +134,9 @@ func TestThreadsThatShareASocketBeforeAddressTranslation(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-// One thread names a destination, then another one names another, then the datagram of the first leaves.
-func TestThreadThatIsOvertakenBeforeAddressTranslation(t *testing.T) {
-	needsSender(t)
+// A thread names a destination, another thread names another one, and then the datagram of the first thread leaves.
+func TestTranslation_OvertakenThread(t *testing.T) {
+	requireSender(t)
 	r := newRig(t, Sizes{})
 	translate(t, map[string]string{"127.0.0.2": "127.0.0.3", "127.0.0.4": "127.0.0.5"})
 	serveAt(t, [4]byte{127, 0, 0, 3})
@@ -144,7 +144,7 @@ func TestThreadThatIsOvertakenBeforeAddressTranslation(t *testing.T) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	check(t, err)
 	defer unix.Close(fd)
-	r.forget()
+	r.clear()
 	leave := sendLate(t, fd, &unix.SockaddrInet4{Port: 99, Addr: [4]byte{127, 0, 0, 2}})
 	check(t, unix.Sendto(fd, []byte("x"), 0, &unix.SockaddrInet4{Port: 99, Addr: [4]byte{127, 0, 0, 4}}))
 	if diff := cmp.Diff([]string{"UDP 127.0.0.4:99 x1"}, r.flows()); diff != "" {
@@ -157,8 +157,8 @@ func TestThreadThatIsOvertakenBeforeAddressTranslation(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-// The SYN has another destination than the connect that has told of it.
-func TestConnectIsToldOnceBeforeAddressTranslation(t *testing.T) {
+// The SYN has another destination than its connect, which reported the flow.
+func TestTranslation_ConnectReportedOnce(t *testing.T) {
 	for name, protocol := range map[string]int{"TCP": 0, "MPTCP": ipprotoMPTCP} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, Sizes{})
@@ -168,7 +168,7 @@ func TestConnectIsToldOnceBeforeAddressTranslation(t *testing.T) {
 			defer unix.Close(server)
 			check(t, unix.Bind(server, &unix.SockaddrInet4{Port: 99, Addr: [4]byte{127, 0, 0, 3}}))
 			check(t, unix.Listen(server, 1))
-			r.forget()
+			r.clear()
 			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, protocol)
 			if err == unix.EINVAL || err == unix.EPROTONOSUPPORT || err == unix.ENOPROTOOPT {
 				t.Skip("the kernel has no MPTCP, or it is switched off")
@@ -183,8 +183,8 @@ func TestConnectIsToldOnceBeforeAddressTranslation(t *testing.T) {
 	}
 }
 
-// A call may name a destination and fail; what is sent then is for another one.
-func TestFailedCallsBeforeAddressTranslation(t *testing.T) {
+// A call may name a destination and fail. The next datagram goes to another one.
+func TestTranslation_FailedCalls(t *testing.T) {
 	const a, b = "UDP 127.0.0.2:99 x1", "UDP 127.0.0.4:99 x1"
 	tooLong := make([]byte, 65510)
 	first := &unix.SockaddrInet4{Port: 99, Addr: [4]byte{127, 0, 0, 2}}
@@ -193,7 +193,7 @@ func TestFailedCallsBeforeAddressTranslation(t *testing.T) {
 		reason       string
 		send         func(t *testing.T, fd int)
 		want         []string
-		withoutNames []string // where threads are not told apart
+		withoutNames []string // if threads are not distinguished
 	}{
 		{"another destination is named", func(t *testing.T, fd int) {
 			if err := unix.Sendto(fd, tooLong, 0, first); err != unix.EMSGSIZE {
@@ -207,7 +207,7 @@ func TestFailedCallsBeforeAddressTranslation(t *testing.T) {
 				t.Fatalf("a datagram that is too long: %v", err)
 			}
 			check(t, unix.Send(fd, []byte("x"), 0))
-		}, []string{a, b}, []string{a, b}}, // one of them too many, none too few
+		}, []string{a, b}, []string{a, b}}, // one too many, but none too few
 		{"another socket is connected", func(t *testing.T, fd int) {
 			if err := unix.Sendto(fd, tooLong, 0, first); err != unix.EMSGSIZE {
 				t.Fatalf("a datagram that is too long: %v", err)
@@ -229,7 +229,7 @@ func TestFailedCallsBeforeAddressTranslation(t *testing.T) {
 			check(t, unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_CORK, 0))
 		}, []string{a}, []string{a}},
 	} {
-		for name, prepare := range map[string]func(*testing.T){"threads": needsSender, "no threads": withoutLayout} {
+		for name, prepare := range map[string]func(*testing.T){"threads": requireSender, "no threads": withoutLayout} {
 			t.Run(row.reason+", "+name, func(t *testing.T) {
 				prepare(t)
 				r := newRig(t, Sizes{})
@@ -239,7 +239,7 @@ func TestFailedCallsBeforeAddressTranslation(t *testing.T) {
 				fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 				check(t, err)
 				defer unix.Close(fd)
-				r.forget()
+				r.clear()
 				row.send(t, fd)
 				want := row.want
 				if name == "no threads" {
