@@ -14,10 +14,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// Validate returns an error that names the policy and each field that Cilium or the API server would refuse, or that
-// both let through and that cannot mean what it says: a range of ports that ends before it begins, host bits in a CIDR,
-// an IPv4 range written as IPv6, a rule with two kinds of peer. The former follow pkg/policy/api/rule_validation.go of
-// Cilium and its CRD.
+// Validate returns an error that names the policy and each field that Cilium or the API server would reject, according
+// to Cilium's pkg/policy/api/rule_validation.go and CRD. It also rejects fields that both accept and that cannot have
+// their apparent meaning: a range of ports that ends before it begins, host bits in a CIDR, an IPv4 range written as
+// IPv6, a rule with two kinds of peer.
 func Validate(p *NetworkPolicy) error {
 	metadata, spec := field.NewPath("metadata"), field.NewPath("spec")
 	var errs field.ErrorList
@@ -68,7 +68,7 @@ func validateSpec(s Spec, namespace string, spec *field.Path) field.ErrorList {
 	return errs
 }
 
-// sorted puts errors that come from ranging over a map into an order.
+// sorted sorts errors from an iteration over a map.
 func sorted(errs field.ErrorList) field.ErrorList {
 	slices.SortFunc(errs, func(a, b *field.Error) int { return cmp.Compare(a.Error(), b.Error()) })
 	return errs
@@ -82,7 +82,7 @@ func validateSelectors(selectors []metav1.LabelSelector, path *field.Path) field
 	return errs
 }
 
-// validateSelector checks a selector without the sources of its keys, which Kubernetes does not have.
+// validateSelector validates a selector without the sources of its keys, which Kubernetes does not have.
 func validateSelector(s metav1.LabelSelector, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	plain := s.DeepCopy()
@@ -105,15 +105,15 @@ func validateKey(key string, path *field.Path) field.ErrorList {
 	errs := validateSource(key, path)
 	_, name := SplitKey(key)
 	for _, message := range utilvalidation.IsQualifiedName(name) {
-		if !strings.HasPrefix(name, NamespaceMetaLabel) { // which has a slash of the label behind it
+		if !strings.HasPrefix(name, NamespaceMetaLabel) { // it contains the slash of the namespace's label
 			errs = append(errs, field.Invalid(path, key, message))
 		}
 	}
 	return errs
 }
 
-// validateSource refuses labels that no recording knows: of other sources than Kubernetes, and of the cluster and the
-// service account, which Cilium adds to those of pods.
+// validateSource rejects labels that no recording knows: those with other sources than Kubernetes, and those for the
+// cluster and the service account, which Cilium adds to pods.
 func validateSource(key string, path *field.Path) field.ErrorList {
 	source, name := SplitKey(key)
 	switch {
@@ -127,7 +127,8 @@ func validateSource(key string, path *field.Path) field.ErrorList {
 	return nil
 }
 
-// validateOwnNamespace refuses a policy for pods of another namespace, which Cilium replaces by its own in silence.
+// validateOwnNamespace rejects a policy for pods of another namespace, because Cilium silently replaces that with the
+// policy's own.
 func validateOwnNamespace(s metav1.LabelSelector, namespace string, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for _, key := range slices.Sorted(maps.Keys(s.MatchLabels)) {

@@ -71,8 +71,8 @@ func validateCIDRs(rules []CIDRRule, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// ParseCIDR reads a range of addresses, in either dialect: what both of Cilium's validators let through, and Kubernetes'
-// does, is refused where it cannot mean what it says.
+// ParseCIDR parses a range of addresses of either dialect. It also rejects ranges that both of Cilium's validators and
+// Kubernetes' accept, if they cannot have their apparent meaning.
 func ParseCIDR(text string, path *field.Path) (netip.Prefix, *field.Error) {
 	prefix, err := netip.ParsePrefix(text)
 	switch {
@@ -148,7 +148,7 @@ func validatePort(p Port, dns bool, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// Number returns the port's number, or false for one with a name.
+// Number returns the port's number; false for a named port.
 func (p Port) Number() (int, bool) {
 	n, err := strconv.Atoi(p.Port)
 	return n, err == nil && n >= 0

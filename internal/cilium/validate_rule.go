@@ -33,7 +33,7 @@ func validateEgress(r EgressRule, path *field.Path) field.ErrorList {
 	return append(errs, validatePorts(r.ToPorts, true, path.Child("toPorts"))...)
 }
 
-// validateDenial refuses what rules that deny do not have: they have no names, and nothing to say at a port.
+// validateDenial rejects fields that deny rules do not have: names and L7 rules.
 func validateDenial(names []FQDN, ports []PortRule, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if len(names) > 0 {
@@ -47,7 +47,7 @@ func validateDenial(names []FQDN, ports []PortRule, path *field.Path) field.Erro
 	return errs
 }
 
-// validateRule checks what the fields of one rule may not be together.
+// validateRule checks the combination of a rule's fields.
 func validateRule(peers map[string]int, ports []PortRule, icmps []ICMPRule, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	var kinds []string

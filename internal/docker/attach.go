@@ -9,7 +9,7 @@ import (
 	networks "github.com/moby/moby/api/types/network"
 )
 
-// endpoint is a container's place in a network, as an answer of the engine has it.
+// endpoint is a container's place in a network, from an answer of the engine.
 type endpoint struct {
 	network, name, id string
 	addrs, gateways   []netip.Addr
@@ -33,8 +33,8 @@ func valid(addrs ...netip.Addr) []netip.Addr {
 	return all
 }
 
-// settle takes in an endpoint, from an answer that was given between two times, and returns the attachment that it is.
-// A container that was started again has another endpoint, so an answer that comes late is not taken for the new one.
+// attach records an endpoint from an answer to a query between two times, and returns its attachment. A restarted
+// container has another endpoint, so a late answer is not mistaken for the new one.
 func (r *record) settle(e endpoint, asked, answered time.Duration) *attachment {
 	if e.id == "" {
 		return nil // it is not running
@@ -52,7 +52,7 @@ func (r *record) settle(e endpoint, asked, answered time.Duration) *attachment {
 	if mine == nil {
 		mine = &attachment{Attachment: Attachment{Network: e.name, NetworkID: e.network}}
 		if r.Born {
-			mine.From = answered // its event is still to come
+			mine.From = answered // its event has not arrived yet
 		}
 		r.attachments = append(r.attachments, mine)
 	}
@@ -69,10 +69,10 @@ func (r *record) settle(e endpoint, asked, answered time.Duration) *attachment {
 	return mine
 }
 
-// publish takes in the published ports of a start, which came with these attachments.
+// publish records the published ports of a start, from the same answer as these attachments.
 func (r *record) publish(ports []Port, with []*attachment, asked time.Duration) {
 	if len(with) == 0 {
-		return // not running, or without a network: the answer says nothing of ports
+		return // not running, or without a network: the answer has no ports
 	}
 	from, until := with[0].From, with[0].Until
 	for _, a := range with[1:] {
@@ -103,7 +103,7 @@ func (p Port) same(q Port) bool {
 	return p == q
 }
 
-// orderPorts moves the beginning of ports that was taken from an answer to that of their attachment.
+// orderPorts sets the start of ports from an answer to that of their attachment.
 func (r *record) orderPorts() {
 	var first time.Duration
 	for _, a := range r.attachments {

@@ -18,11 +18,11 @@ type network struct {
 	gateways         []netip.Addr
 	until            time.Duration // 0: it exists
 
-	wanted, served uint64 // as a record has them
+	wanted, served uint64 // as in record
 	busy           bool
 }
 
-// network returns what is known of a network, by its full ID. The lock is held.
+// network returns the entry of a network by its full ID. The lock is held.
 func (w *Watcher) network(id string) *network {
 	n := w.networks[id]
 	if n == nil {
@@ -32,7 +32,7 @@ func (w *Watcher) network(id string) *network {
 	return n
 }
 
-// know makes sure that a network that a container is in is known. The lock is held.
+// ensureNetwork makes sure that a container's network is known. The lock is held.
 func (w *Watcher) know(id, name string) {
 	if w.networks[id] == nil && id != "" {
 		n := w.network(id)
@@ -41,7 +41,7 @@ func (w *Watcher) know(id, name string) {
 	}
 }
 
-// inspectNetwork asks the engine about a network and the containers in it. The lock is held.
+// inspectNetwork queries a network and its containers. The lock is held.
 func (w *Watcher) inspectNetwork(n *network) {
 	n.wanted++
 	if n.busy || w.ctx.Err() != nil {
@@ -77,7 +77,7 @@ func (w *Watcher) inspectNetworkOnce(n *network) bool {
 			}
 		}
 	}
-	// One that is gone cannot be asked; when the engine cannot be, the inspection of the container says so.
+	// A removed network cannot be queried. If the engine does not answer, the container's inspection reports it.
 	n.served = wanted
 	n.busy = n.wanted > wanted && w.ctx.Err() == nil && !cerrdefs.IsNotFound(err)
 	if !n.busy {

@@ -10,7 +10,7 @@ import (
 // The exit statuses of Main.
 const (
 	StatusRecords = 0
-	StatusNot     = 1 // not recorded here
+	StatusNot     = 1 // recording is not possible here
 	StatusUsage   = 2 // wrong arguments, or the answer could not be written
 )
 

@@ -9,8 +9,8 @@ import (
 )
 
 // parsePattern parses host:port, an IP address, [IPv6]:port, a CIDR, and a DNS name with or without a leading "*.",
-// each with an optional port. An IPv6 CIDR with a port is written [2001:db8::/32]:443. Its errors say what is wrong
-// with the text and what to write, and expect the caller to say which text.
+// each with an optional port. An IPv6 CIDR with a port is [2001:db8::/32]:443. Its errors say what is wrong and what to
+// write instead; the caller adds the text.
 func parsePattern(s string) (Pattern, error) {
 	if s == "" {
 		return Pattern{}, fmt.Errorf("is empty: write host:port, an IP address, a CIDR or a DNS name")
@@ -41,7 +41,7 @@ func parsePattern(s string) (Pattern, error) {
 	return p, err
 }
 
-// urlError says what to write instead of a URL.
+// urlError suggests what to write instead of a URL.
 func urlError(scheme, rest string) error {
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
 		rest = rest[:i]
@@ -58,7 +58,7 @@ func urlError(scheme, rest string) error {
 	return fmt.Errorf("is a URL: drop the scheme and write %q", rest)
 }
 
-// splitPort cuts the port off, nil where there is none. A host in brackets loses them.
+// splitPort splits off the port, nil if there is none. It removes brackets from a host.
 func splitPort(s string) (host string, port *string, err error) {
 	if inner, ok := strings.CutPrefix(s, "["); ok {
 		host, after, ok := strings.Cut(inner, "]")
@@ -86,7 +86,7 @@ func splitPort(s string) (host string, port *string, err error) {
 	}
 	colon := strings.LastIndexByte(s, ':')
 	if slash := strings.LastIndexByte(s, '/'); slash >= 0 {
-		if colon < slash { // a colon before it belongs to an IPv6 address, or to a port before a path
+		if colon < slash { // an earlier colon is part of an IPv6 address, or of a port before a path
 			return s, nil, nil
 		}
 	} else if strings.Count(s, ":") > 1 { // IPv6 without brackets has no port
@@ -169,7 +169,7 @@ func parseNetwork(s string) (Pattern, error) {
 	return Pattern{kind: onNetwork, prefix: p}, nil
 }
 
-// parseName accepts what resolvers do, which is RFC 1123 and '_'.
+// parseName accepts what resolvers accept: RFC 1123 and '_'.
 func parseName(host string) (Pattern, error) {
 	name := canonicalName(host)
 	if name == "localhost" {

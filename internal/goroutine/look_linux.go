@@ -12,7 +12,7 @@ import (
 	"strconv"
 )
 
-// lookAtLabels finds the pointer that changes with the labels and comes back with them, and the list that it leads to.
+// findLabels finds the pointer that changes with the labels and changes back with them, and the list behind it.
 func (f *finder) lookAtLabels() error {
 	defer set(nil)
 	g := getg()
@@ -33,7 +33,8 @@ func (f *finder) lookAtLabels() error {
 		}
 	}
 	f.labels = f.labels.and(changes)
-	one[0].value, more[1].value = NewID().String(), NewID().String() // no set from before, which may lie beside it, has these
+	// an earlier set, perhaps adjacent in memory, has other values
+	one[0].value, more[1].value = NewID().String(), NewID().String()
 	for _, labels := range [][]label{one, more} {
 		at := read(labels)
 		lists := make(offsets)
@@ -55,13 +56,14 @@ func (f *finder) lookAtLabels() error {
 	return nil
 }
 
-// origin is what the runtime prints of a goroutine.
+// The runtime prints a goroutine's origin in this form.
 var (
 	itself  = regexp.MustCompile(`^goroutine (\d+) `)
 	created = regexp.MustCompile(`\ncreated by .+ in goroutine (\d+)\n\t(.*):(\d+) \+0x([0-9a-f]+)\n`)
 )
 
-// lookAtOrigin finds the ids of the goroutine and its parent, and where it was created, by what the runtime prints of them.
+// findOrigin finds the ids of the goroutine and its parent, and the place of its creation, by comparing with the
+// runtime's printed trace.
 func (f *finder) lookAtOrigin() error {
 	buffer := make([]byte, 1<<16)
 	text := string(buffer[:runtime.Stack(buffer, false)])
@@ -87,9 +89,10 @@ func (f *finder) lookAtOrigin() error {
 	return nil
 }
 
-// findCurrent finds how a thread's own goroutine leads to the one that it runs: where a goroutine has its M, and where that
-// points back. It looks at one that is not locked to its thread, to which the M has a second pointer; so it may be moved
-// while it is looked at, and what is found in nearly all looks in which something is counts.
+// findCurrent finds the path from a thread's own goroutine to the one that it runs: the offset of M in g, and the
+// offset in M of the pointer back. It inspects a goroutine that is not locked to its thread, because for a locked one
+// the M has a second pointer. That goroutine may be moved during the inspection, so an offset counts if nearly all
+// successful attempts find it.
 func findCurrent(mem memory, l Layout) (m, current uint32) {
 	type places struct{ m, current uint32 }
 	seen := make(map[places]int)
@@ -124,7 +127,7 @@ func findCurrent(mem memory, l Layout) (m, current uint32) {
 			certain = append(certain, p)
 		}
 	}
-	// Behind this g another may lie, of a goroutine that ran on the same M before.
+	// Behind this g another one may follow, of a goroutine that ran on the same M before.
 	slices.SortFunc(certain, func(a, b places) int { return cmp.Compare(a.m, b.m) })
 	if len(certain) == 0 || len(certain) > 1 && certain[0].m == certain[1].m {
 		return 0, 0
@@ -132,7 +135,7 @@ func findCurrent(mem memory, l Layout) (m, current uint32) {
 	return certain[0].m, certain[0].current
 }
 
-// hasThreadGoroutine reports whether an M has a goroutine without an id, which belongs to the M.
+// hasThreadGoroutine reports whether an M has a goroutine without an id, which is the M's own.
 func (l Layout) hasThreadGoroutine(mem memory, members words, m uint64, offset uint32) bool {
 	return slices.ContainsFunc(members, func(g uint64) bool {
 		if g < 4096 || g%8 != 0 {
@@ -143,7 +146,7 @@ func (l Layout) hasThreadGoroutine(mem memory, members words, m uint64, offset u
 	})
 }
 
-// isSlot reports whether an address is where the calling goroutine's thread has its g: it may lie in the M.
+// isSlot reports whether the calling goroutine's thread keeps its g at this address, which may be in the M.
 func (l Layout) isSlot(address uint64) bool {
 	if l.Register {
 		return false

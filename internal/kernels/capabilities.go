@@ -2,30 +2,30 @@ package kernels
 
 import "github.com/netzero-dev/netzero/internal/kernels/guest"
 
-// CapabilityFile is the table below, from the module's root.
+// CapabilityFile is the path of this file from the module's root.
 const CapabilityFile = "internal/kernels/capabilities.go"
 
-// capability is a row of docs/kernels.md, and what is expected of every kernel there.
+// capability is a row of docs/kernels.md, with the expected values for every kernel there.
 type capability struct {
 	name        string
-	suite, test string // which says it, by internal/testenv
-	rules       []rule // the first one that holds; without any, the kernel records it
+	suite, test string // which declares it, by internal/testenv
+	rules       []rule // the first match counts; without any, the kernel records it
 }
 
-// rule says what is expected of some kernels.
+// rule is the expected value for some kernels.
 type rule struct {
-	since, until string // series: from this one on, and before that one; empty: unbounded
+	since, until string // series: from the first on, and before the second; empty: unbounded
 	state        guest.State
-	text         string // to what it falls back, why it is refused, or what it is
+	text         string // the fallback, the reason of a refusal, or the value
 }
 
-// fallsBack is the rule for what every kernel falls back from.
+// fallsBack is the rule for a fallback on every kernel.
 func fallsBack(to string) []rule { return []rule{{state: guest.FallsBack, text: to}} }
 
-// refusedEverywhere is the rule for what no kernel of the matrix has built in.
+// refusedEverywhere is the rule for a protocol that no kernel of the matrix has built in.
 func refusedEverywhere(reason string) []rule { return []rule{{state: guest.Refused, text: reason}} }
 
-// unnamed is what is less where the programs cannot read the kernel's memory.
+// unnamed describes the limits if the programs cannot read the kernel's memory.
 const unnamed = "names of executables from /proc, unless they have ended; parallel tests share their flows"
 
 const (
@@ -37,10 +37,10 @@ const (
 	inSpoilt   = "./internal/environments"
 )
 
-// none is why a kernel refuses a protocol that is not built in.
+// none is the reason for a protocol that is not built into the kernel.
 const none = "the kernel has none"
 
-// capabilities are all of them, in the order of docs/kernels.md. A new one needs a row here and a test that says it.
+// capabilities are in the order of docs/kernels.md. A new one needs a row here and a test that declares it.
 var capabilities = []capability{
 	{name: "programs load, attach and go without a trace", suite: inProbe, test: "TestCloseLeavesNothing"},
 	{name: "hooks that do not fire are found", suite: inProbe, test: "TestHooksThatDoNotSeeUsAreFound"},

@@ -8,7 +8,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/kernels/guest"
 )
 
-// expected returns what the capability is to be on a kernel.
+// expected returns the expected value of the capability on a kernel.
 func (c capability) expected(k Kernel) guest.Capability {
 	for _, r := range c.rules {
 		if (r.since == "" || compareVersions(k.Number(), r.since) >= 0) && (r.until == "" || compareVersions(k.Number(), r.until) < 0) {
@@ -18,13 +18,13 @@ func (c capability) expected(k Kernel) guest.Capability {
 	return guest.Capability{Name: c.name, State: guest.Recorded}
 }
 
-// saying is a capability, and the test that said it.
+// declaration is a capability, and the test that declared it.
 type saying struct {
 	guest.Capability
 	suite, test string
 }
 
-// hear finds the capabilities in a suite's output.
+// declarations reads the capabilities in a suite's output.
 func (s *SuiteResult) hear() (said []saying, err error) {
 	test := ""
 	for line := range strings.Lines(s.Output) {
@@ -43,8 +43,8 @@ func (s *SuiteResult) hear() (said []saying, err error) {
 	return said, nil
 }
 
-// hold holds what the tests said against what is expected of the kernel, and returns all that differs. With partial set,
-// a test that did not run need not have said anything.
+// compare compares the tests' declarations with the expected values for the kernel, and returns all differences. With
+// partial set, a test that did not run need not have declared anything.
 func (r *Result) hold(expected []capability, partial bool) (faults []string) {
 	said := make(map[string][]saying)
 	for i := range r.Suites {
@@ -104,10 +104,10 @@ func (r *Result) hold(expected []capability, partial bool) (faults []string) {
 	return faults
 }
 
-// within reports whether a test is another one or a subtest of it.
+// within reports whether a test is the same as another one or a subtest of it.
 func within(test, of string) bool { return test == of || strings.HasPrefix(test, of+"/") }
 
-// silence is why a test said nothing, by its verdict.
+// silence is the reason why a test declared nothing, by its verdict.
 var silence = map[string]string{
 	"":     "did not run",
 	"SKIP": "skipped itself",

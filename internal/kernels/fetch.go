@@ -19,14 +19,14 @@ type Store struct {
 	Mirror string // Debian's main archive; empty: the machine's own
 	Arch   Arch
 	Sums   Checksums
-	Notice func(string) // is told what a person should know
+	Notice func(string) // receives warnings for a person
 
-	mu      sync.Mutex // one at a time talks to apt
-	archive *archive   // once it was asked
-	openErr error      // asked once, not for every kernel
+	mu      sync.Mutex // guards apt
+	archive *archive   // after the first query
+	openErr error      // of the only attempt to open it
 }
 
-// DefaultDir returns where kernels are kept: ${XDG_CACHE_HOME:-~/.cache}/netzero/kernels.
+// DefaultDir returns the default directory for kernels: ${XDG_CACHE_HOME:-~/.cache}/netzero/kernels.
 func DefaultDir() (string, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
@@ -35,15 +35,15 @@ func DefaultDir() (string, error) {
 	return filepath.Join(dir, "netzero", "kernels"), nil
 }
 
-// Image is a kernel that can be booted.
+// Image is a bootable kernel.
 type Image struct {
 	Kernel
 	Path string
 }
 
-// Get returns the kernel that was asked for, as 6.12 or 6.12.117: the committed one, if there is one; else, or where
-// Debian no longer has that, the newest. Only what is not in the directory is fetched.
-// Errors: [ErrNoKernel], [debian.ErrNoMirror], [ErrChecksum].
+// Get returns the requested kernel, as 6.12 or 6.12.117: the committed one, if there is one. Otherwise, or if Debian no
+// longer has that, it returns the newest. It fetches only kernels that are not in the directory. Errors: [ErrNoKernel],
+// [debian.ErrNoMirror], [ErrChecksum].
 func (s *Store) Get(ctx context.Context, asked string) (Image, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,7 +60,7 @@ func (s *Store) Get(ctx context.Context, asked string) (Image, error) {
 	}
 	k, err := newest(s.archive.kernels, asked)
 	if asked == Candidates && errors.Is(err, ErrNoKernel) {
-		// Debian drops a candidate when the release is out, which then is what looks ahead farthest.
+		// Debian drops a candidate after the release, which then is the newest kernel.
 		k, err = newest(s.archive.kernels, "")
 	}
 	if err != nil {
@@ -82,7 +82,7 @@ func (s *Store) Get(ctx context.Context, asked string) (Image, error) {
 	return image, err
 }
 
-// Renew fetches the newest kernel that was asked for, and puts it into the list. It is not written here.
+// Renew fetches the newest requested kernel, and adds it to the list in memory.
 func (s *Store) Renew(ctx context.Context, asked string) (Kernel, error) {
 	if err := s.open(ctx); err != nil {
 		return Kernel{}, err
@@ -91,7 +91,7 @@ func (s *Store) Renew(ctx context.Context, asked string) (Kernel, error) {
 	if err != nil {
 		return Kernel{}, errors.Join(err, s.archive.unreached)
 	}
-	delete(s.Sums, k) // apt's signature check vouches for it, again
+	delete(s.Sums, k) // apt's signature check replaces the committed checksum
 	_, sum, err := s.fetch(ctx, k)
 	if err != nil {
 		return Kernel{}, err
@@ -117,12 +117,13 @@ func (s *Store) tryToOpen(ctx context.Context) error {
 	return err
 }
 
-// A directory of the store holds the kernel and, in a file "from", the sha256 of the package and of the kernel.
+// home returns a kernel's directory in the store. It contains the kernel and, in a file "from", the sha256 of the
+// package and of the kernel.
 func (s *Store) home(k Kernel) string {
 	return filepath.Join(s.Dir, k.Package+"_"+strings.ReplaceAll(k.Version, ":", "%3a"))
 }
 
-// cached returns a kernel of the directory; fs.ErrNotExist where it is not there, or not whole.
+// cached returns a kernel of the directory; fs.ErrNotExist if it is missing or incomplete.
 func (s *Store) cached(k Kernel) (Image, error) {
 	text, err := os.ReadFile(filepath.Join(s.home(k), "from"))
 	if err != nil {

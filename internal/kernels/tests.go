@@ -7,13 +7,14 @@ import (
 	"strings"
 )
 
-// Suite is a package whose tests run in the guests. An ordinary new test of such a package joins them by being there.
+// Suite is a package with tests that run in the guests. A new test in such a package runs without further
+// configuration.
 type Suite struct {
 	Package string            // from the module's root
 	Skip    map[string]string // tests that cannot run in a guest, and why
 }
 
-// Suites are all of them, in the order in which they run.
+// Suites are all suites, in the order of running.
 var Suites = []Suite{
 	{Package: "./internal/cgroup"},
 	{Package: "./internal/probe", Skip: map[string]string{
@@ -60,7 +61,7 @@ var Suites = []Suite{
 	}},
 }
 
-// skipPattern returns what -test.skip takes; empty where nothing is to be skipped.
+// skipPattern returns the argument of -test.skip; empty if no test is skipped.
 func (s Suite) skipPattern() string {
 	if len(s.Skip) == 0 {
 		return ""

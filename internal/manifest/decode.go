@@ -11,7 +11,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/kubeyaml"
 )
 
-// read are the fields whose misspelling would change what is read.
+// read are the fields that this package reads. A misspelt one would change the result.
 var read = []string{
 	"metadata", "name", "namespace", "labels", "ownerReferences", "spec", "selector", "matchLabels", "matchExpressions",
 	"template", "jobTemplate", "containers", "initContainers", "hostNetwork", "ports", "port", "targetPort",
@@ -19,7 +19,7 @@ var read = []string{
 	"endpoints", "addressType",
 }
 
-// addKnown reads an object of a kind that is read.
+// addKnown reads an object of a known kind.
 func (s *Set) addKnown(o *object) error {
 	if err := o.readMetadata(); err != nil {
 		return err
@@ -63,8 +63,8 @@ type entry interface {
 func (i identity) id() identity { return i }
 func (o *origin) at() *origin   { return o }
 
-// addOnce adds what was read of an object, unless it is there already. Two versions of one object are an error: which
-// of them a cluster gets, the files do not say.
+// addOnce adds an entry unless the set already has it. Two versions of one object are an error, because the files do
+// not say which one a cluster gets.
 func addOnce[E entry](to *[]E, read E, o *object) error {
 	for _, other := range *to {
 		if other.id() != read.id() {
@@ -125,7 +125,7 @@ func (o *object) decode(into any) error {
 	return nil
 }
 
-// misspelt returns the field that is read which a name resembles, or "".
+// misspelt returns the known field that a name resembles, or "".
 func misspelt(name string) string {
 	for _, field := range read {
 		distance := editDistance(strings.ToLower(name), strings.ToLower(field))
@@ -136,7 +136,7 @@ func misspelt(name string) string {
 	return ""
 }
 
-// faulty turns a fault of the object into an error.
+// faulty converts a fault of the object into an error.
 func (o *object) faulty(f *kubeyaml.Fault) *InvalidError {
 	located := *f
 	located.Field = join(o.path, f.Field)
@@ -147,7 +147,7 @@ func (o *object) faulty(f *kubeyaml.Fault) *InvalidError {
 	return faulty(o.origin, "", &located)
 }
 
-// hasPlaceholder reports whether a name is to be filled in by helm, envsubst or the like.
+// hasPlaceholder reports whether helm, envsubst or a similar tool has to complete a name.
 func hasPlaceholder(text string) bool {
 	for _, mark := range []string{"{{", "${", "$("} {
 		if strings.Contains(text, mark) {
@@ -162,7 +162,7 @@ func (o *object) placeholder(field, text string) *InvalidError {
 	return o.invalid(field, f.Problem, f.Advice)
 }
 
-// checkText checks a value as the API server does.
+// checkText validates a value like the API server.
 func (o *object) checkText(field, text string, check func(string) []string) error {
 	if hasPlaceholder(text) {
 		return o.placeholder(field, text)

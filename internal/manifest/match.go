@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// ofService returns what a Service stands for. There may be a workload of the same name.
+// ofService returns the match of a Service. There may be a workload of the same name.
 func (s *Set) ofService(svc *service, same []*workload, hops int) (Match, error) {
 	m := svc.match()
 	stands := ""
@@ -49,7 +49,7 @@ func (s *Set) ofService(svc *service, same []*workload, hops int) (Match, error)
 		return m, nil
 	}
 	m.Selector, m.Labels = s.stableSelector(svc, m.pods), inCommon(svc.serving(m.pods))
-	if len(m.Selector) == 0 { // it picks one pod by its name
+	if len(m.Selector) == 0 { // it selects one pod by its name
 		m.Selector, _ = s.selectorOf(m.pods[0])
 	}
 	own := svc.named(m.pods)
@@ -58,7 +58,7 @@ func (s *Set) ofService(svc *service, same []*workload, hops int) (Match, error)
 	return s.usable(m, svc)
 }
 
-// setOwn sets what the policy of the pods themselves is written by.
+// setOwn sets the fields for the pods' own policy.
 func (m *Match) setOwn(workloads []*workload, selector func() (map[string]string, []*workload)) {
 	own, others := selector()
 	m.Own, m.OwnLabels = own, inCommon(workloads)
@@ -76,7 +76,7 @@ func (s *Set) ofWorkload(w *workload) (Match, error) {
 	return s.usable(m, nil)
 }
 
-// usable completes a match that has pods, if a NetworkPolicy can select them.
+// usable completes a match with pods, if a NetworkPolicy can select them.
 func (s *Set) usable(m Match, svc *service) (Match, error) {
 	if len(m.Selector) == 0 {
 		return Match{}, &UnusableError{m.Name, m.String(), "its pods have no labels, by which a policy could select them", "give the pods' template some"}
@@ -87,7 +87,7 @@ func (s *Set) usable(m Match, svc *service) (Match, error) {
 	return m, nil
 }
 
-// picksNone says why a Service's selector picks no pods, with the pods that there are.
+// picksNone explains why a Service's selector matches no pods, and names the existing pods.
 func (s *Set) picksNone(svc *service) string {
 	text := "its selector " + labelText(svc.selector) + " picks the pods of no workload"
 	var here, elsewhere []string

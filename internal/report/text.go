@@ -6,12 +6,12 @@ import (
 )
 
 const (
-	maxBlocks    = 20  // flows, rules or notices that are printed; the rest is counted
-	maxDiffLines = 120 // a longer diff is read in a diff tool, after -update
+	maxBlocks    = 20  // printed flows, rules or notices; the others are counted
+	maxDiffLines = 120 // a longer diff is for a diff tool, after -update
 )
 
-// String returns the failure text, without a line end behind its last line, or "" where nothing failed. It is meant
-// for testing.TB.Error, which indents it by 8.
+// String returns the failure text without a trailing newline, or "" if the test does not fail. It is meant for
+// testing.TB.Error, which indents it by 8.
 func (r Report) String() string {
 	if !r.Failed() {
 		return ""
@@ -73,8 +73,7 @@ func (r Report) String() string {
 	return w.String()
 }
 
-// Notes returns what a passing test should tell its reader: the notices, and unused rules. It is "" where there are
-// none.
+// Notes returns the messages of a passing test: the notices, and unused rules. It is "" if there are none.
 func (r Report) Notes() string {
 	notices := r.notices()
 	if len(notices) == 0 {
@@ -86,7 +85,7 @@ func (r Report) Notes() string {
 	return w.String()
 }
 
-// verdicts returns the headline's reasons, the one that spoils the others first.
+// verdicts returns the headline's reasons, the most serious first.
 func (r Report) verdicts() []string {
 	var v []string
 	if r.Lost != "" {

@@ -18,23 +18,22 @@ import (
 type Session struct {
 	Probe *probe.Probe
 	Tree  cgroup.Tree
-	Leaf  *cgroup.Leaf // this process's own cgroup
+	Leaf  *cgroup.Leaf // the cgroup of this process
 	Self  probe.Self   // how the kernel's hooks see this process
 
-	// Unclear are the processes that this one may have started before the session, and of which that is not certain: they are
-	// not recorded.
+	// Unclear are processes that this process may have started before the session. They are not recorded.
 	Unclear []flow.Process
 
-	self   atomic.Int64 // this process in the initial pid namespace; 0 while unknown
+	self   atomic.Int64 // the id of this process in the initial pid namespace; 0 if unknown
 	passed func(Step, string)
-	tracer goroutine.Tracer // of the goroutine that reads events
+	tracer goroutine.Tracer // used by the goroutine that reads events
 }
 
-// Open goes through the steps. It moves this process, and those that descend from it and are in its cgroup, into a new
-// leaf, also those that have lost their parents since, as far as that can be told ([endpoint.Orphans]), or were in the leaf of a
-// session before; handle gets every event, from one goroutine, the first ones before Open returns. passed is told of each step
-// that was taken, with a detail for people. It may be nil, and so may newborn. Errors: *[Error], which wraps those of packages
-// cgroup and probe.
+// Open takes the steps in order. It moves this process and its descendants in the same cgroup into a new leaf,
+// including those that have lost their parents, as far as they can be identified ([endpoint.Orphans]), and those from
+// an earlier session's leaf. One goroutine calls handle with every event; the first calls come before Open returns.
+// passed receives each completed step with a detail for people. passed and newCgroup may be nil. Errors: *[Error],
+// which wraps the errors of packages cgroup and probe.
 func Open(sizes probe.Sizes, handle func([]probe.Event), passed func(Step, string), newborn Newborn) (*Session, error) {
 	if passed == nil {
 		passed = func(Step, string) {}
@@ -46,7 +45,7 @@ func Open(sizes probe.Sizes, handle func([]probe.Event), passed func(Step, strin
 	return s, nil
 }
 
-// CheckPrograms tells of a step that was not come to, whether the programs could be loaded. Errors: *[Error].
+// CheckPrograms reports whether the programs would load, without attaching them. Errors: *[Error].
 func CheckPrograms() error {
 	if err := probe.CheckLoad(); err != nil {
 		return &Error{Programs, err}
@@ -54,7 +53,7 @@ func CheckPrograms() error {
 	return nil
 }
 
-// Executables says who names executables: the kernel, or "/proc" where it does not, and then why.
+// Executables reports the source of executables' names: the kernel, or "/proc" and the reason for it.
 func (s *Session) Executables() (who, why string) {
 	if why = s.Probe.Unnamed(); why != "" {
 		return "/proc", why
@@ -62,11 +61,11 @@ func (s *Session) Executables() (who, why string) {
 	return "the kernel", ""
 }
 
-// Mixed says why what tests open that run in parallel is not told apart: all of it, or what their child processes do. Both
-// are "" where it is.
+// AttributionGaps returns why the flows of parallel tests cannot be separated: all flows, or those of child processes.
+// A reason is "" if they can.
 func (s *Session) Mixed() (goroutines, children string) { return s.Probe.Mixed() }
 
-// ownRights says what privileges this process and those that it starts can have.
+// ownRights returns the privileges that this process and its children can have.
 func ownRights() (confined, mayMount bool) {
 	rights, err := probe.ReadRights()
 	if err != nil {
@@ -116,8 +115,8 @@ func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newborn Ne
 	return nil
 }
 
-// enter moves this process into a leaf that is watched: what it starts from now on is born there. It returns the processes
-// that descended from it before.
+// enter moves this process into a leaf that the programs watch, so that its children start there. It returns the older
+// descendants.
 func (s *Session) enter() (before []process, err error) {
 	if s.Leaf, err = cgroup.NewLeaf(s.Tree); err != nil {
 		return nil, err
@@ -133,7 +132,7 @@ func (s *Session) enter() (before []process, err error) {
 	return before, s.Leaf.Move(os.Getpid())
 }
 
-// adopt makes up for the sockets that a process made before.
+// trackSockets records the sockets that a process made before.
 func (s *Session) adopt(pid int) error {
 	opener := probe.Opener{PID: pid}
 	if pid == os.Getpid() {
@@ -144,12 +143,13 @@ func (s *Session) adopt(pid int) error {
 	return s.Probe.AdoptSockets(pid, s.Leaf.ID, s.netnsOf(pid), opener)
 }
 
-// look tells what process opened something. In another pid namespace than the initial one only this process is known.
-// The kernel's word for the executable counts, because the process may have ended, or become another one, by now.
+// describe returns the process that opened a flow. Outside of the initial pid namespace only this process is known. The
+// kernel's name of the executable takes precedence, because the process may have ended or executed another program
+// since.
 func (s *Session) look(o probe.Opener, stack *goroutine.Stack) flow.Process {
 	var calls flow.Stack
 	if stack != nil {
-		calls = flow.NewStack(s.tracer.Trace(*stack)) // first: who waits for it does not wait for us
+		calls = flow.NewStack(s.tracer.Trace(*stack)) // first, because the caller waits for it and not for the rest
 	}
 	pid := o.PID
 	switch self := int(s.self.Load()); {
@@ -162,8 +162,8 @@ func (s *Session) look(o probe.Opener, stack *goroutine.Stack) flow.Process {
 	if pid != 0 {
 		p, _ = endpoint.ReadProcess(pid)
 	}
-	if o.Executable != "" && !strings.HasPrefix(p.Name, o.Executable) { // which is cut off at some length
-		p.Command, p.Executable = "", "" // another program's
+	if o.Executable != "" && !strings.HasPrefix(p.Name, o.Executable) { // the kernel truncates it
+		p.Command, p.Executable = "", "" // they are another program's
 	}
 	if pid != 0 && pid != os.Getpid() {
 		p.Parents = cmp.Or(endpoint.Parents(pid, os.Getpid()), endpoint.ParentsInside(pid))
@@ -173,7 +173,7 @@ func (s *Session) look(o probe.Opener, stack *goroutine.Stack) flow.Process {
 	return p
 }
 
-// Close brings the processes back to where they were, removes the leaf and detaches the programs.
+// Close moves the processes back, removes the leaf and detaches the programs.
 func (s *Session) Close() error {
 	var errs []error
 	if s.Leaf != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/probe"
 )
 
-// Session is the state in which a process is recorded, which this system does not know.
+// Session is the state in which a process is recorded. Only Linux has it.
 type Session struct{}
 
 // Open returns an *[Error]: eBPF needs Linux.
@@ -22,10 +22,10 @@ func CheckPrograms() error {
 	return &Error{Kernel, fmt.Errorf("%w: eBPF needs Linux, this is %s", probe.ErrNotSupported, runtime.GOOS)}
 }
 
-// Executables returns nothing: nobody names any.
+// Executables returns nothing.
 func (*Session) Executables() (who, why string) { return "", "" }
 
-// Mixed returns nothing: nobody records any.
+// AttributionGaps returns nothing.
 func (*Session) Mixed() (goroutines, children string) { return "", "" }
 
 func ownRights() (confined, mayMount bool) { return false, false }

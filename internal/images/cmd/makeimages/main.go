@@ -2,8 +2,8 @@
 //
 //	go run ./internal/images/cmd/makeimages [-docker PROGRAM] [-mirror ADDRESS] [-timeout TIME] [-remove] [NAME...]
 //
-// Without names it builds all. It exits with 1 where one cannot be built or takes too long, and refuses unknown names. It
-// needs a Docker engine, and Debian's apt and dpkg-deb for what is not there yet; not root.
+// Without names it builds all. It exits with 1 if one cannot be built or takes too long, and rejects unknown names. It
+// needs a Docker engine, and Debian's apt and dpkg-deb for missing packages; not root.
 package main
 
 import (

@@ -2,11 +2,11 @@
 //
 //	go run ./internal/kernels/cmd/testkernels [-kernels 5.10,6.19,6.12/arm64,...] [-run REGEXP] [-check] [-v]
 //
-// Without -kernels and -run it runs all kernels of the committed list, and writes docs/kernels.md if all passed; with -check, which
-// CI sets, it fails instead where that would change.
+// Without -kernels and -run it runs all kernels of the committed list, and writes docs/kernels.md if all passed. With
+// -check, which CI sets, it fails instead if that file would change.
 //
-// It exits with 1 where a kernel failed and with 2 where a run was impossible, and refuses to call either a pass. It
-// needs Debian's apt, for kernels that are not in its cache, and QEMU; not root. Package kernels says what a guest cannot do.
+// It exits with 1 if a kernel failed and with 2 if a run was impossible; neither counts as a pass. It needs Debian's
+// apt, for kernels that are not in its cache, and QEMU; not root. Package kernels lists the limits of a guest.
 package main
 
 import (
@@ -125,7 +125,7 @@ func testKernels(ctx context.Context) (passed bool, err error) {
 	return table(results, filepath.Join(module, filepath.FromSlash(kernels.TableFile)))
 }
 
-// table writes what the kernels have shown, or with -check reports whether that is what the file says.
+// table writes the results of the kernels, or with -check reports whether the file has the same content.
 func table(results []kernels.Result, file string) (current bool, err error) {
 	for _, r := range results {
 		if !r.AsListed() {
@@ -145,10 +145,10 @@ func table(results []kernels.Result, file string) (current bool, err error) {
 	return err == nil, err
 }
 
-// isCI follows the convention of CI systems: set, and not a way to say no.
+// isCI follows the convention of CI systems: CI is set, and its value does not mean no.
 func isCI(v string) bool { return v != "" && v != "0" && !strings.EqualFold(v, "false") }
 
-// split takes the list of kernels apart; an empty one is nil.
+// split splits the list of kernels; an empty one is nil.
 func split(list string, arch kernels.Arch) ([]kernels.Wanted, error) {
 	if list == "" {
 		return nil, nil
@@ -171,7 +171,7 @@ func split(list string, arch kernels.Arch) ([]kernels.Wanted, error) {
 	return asked, nil
 }
 
-// renew fetches the newest kernel of every series of an architecture, or of those asked for, and writes the list.
+// renew fetches the newest kernel of every series of an architecture, or of the requested ones, and writes the list.
 func renew(ctx context.Context, stores map[kernels.Arch]*kernels.Store, asked []kernels.Wanted, arch kernels.Arch, file string) error {
 	sums := stores[arch].Sums
 	if asked == nil {
