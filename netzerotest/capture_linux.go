@@ -167,7 +167,7 @@ func newCapture(sizes probe.Sizes) (*capture, error) {
 		c.limits = []string{fmt.Sprintf("executables are named by %s, which does not know those that have ended: %s", who, why)}
 	}
 	var children string
-	if c.mixed, children = s.Mixed(); children != "" {
+	if c.mixed, children = s.AttributionGaps(); children != "" {
 		c.limits = append(c.limits, "child processes of tests that run in parallel are not told apart: "+children)
 	}
 	for _, p := range s.Unclear {

@@ -85,7 +85,7 @@ func (c *capture) learn(e *probe.DNSEvent, batches map[*membership]*endpoint.Bat
 		if err != nil || e.Protocol == flow.TCP && !c.isAnswer(e, m, answer.Question) {
 			continue
 		}
-		c.names.Learn(e.Cgroup, answer, e.Time)
+		c.names.Record(e.Cgroup, answer, e.Time)
 		c.answered(e, answer)
 		// A connection on another CPU may have been told of before an answer that counted for it.
 		for _, flow := range c.ambiguous {
@@ -142,7 +142,7 @@ func (c *capture) identify(m *membership, e *probe.FlowEvent, name string, batch
 	identity := b.Identify(endpoint.Query{
 		PID: e.Process.PID, Protocol: e.Protocol, Addr: e.Addr, Port: e.Port, Name: name, Bound: c.bound.at(e.Key),
 		Container: contained, OwnNetwork: contained && e.Netns != c.session.Self.Netns,
-		Apart: !contained && e.Netns != 0 && e.Netns != c.session.Self.Netns, MaybeApart: !contained && e.Netns == 0,
+		OtherNetwork: !contained && e.Netns != 0 && e.Netns != c.session.Self.Netns, MaybeOtherNetwork: !contained && e.Netns == 0,
 	})
 	if err := b.Err(); err != nil && c.failure == nil {
 		c.fail(fmt.Errorf("look at this machine: %w", err))

@@ -35,7 +35,7 @@ func addOwners(result *report.Report, flows []Flow) {
 	unrecorded(func() { names = rdns.Names(context.Background(), nameless) })
 	for i, d := range result.Denied {
 		if e := d.Flow.Destination; e.Kind == flow.Address {
-			result.Denied[i].Owner = names[e.Addr]
+			result.Denied[i].ReverseDNS = names[e.Addr]
 		}
 	}
 	if result.Missing {

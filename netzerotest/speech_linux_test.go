@@ -120,7 +120,7 @@ func destinations(t *testing.T, events []probe.Event, asked string, flows map[pr
 	m := &membership{capture: c, identifier: endpoint.New(endpoint.Config{}), seen: make(map[sightingKey]sighting)}
 	c.containers, c.members = newContainers(func() {}), []*membership{m}
 	for i, asked := range strings.Fields(asked) {
-		c.names.Learn(calledKey.Cgroup, dns.Answer{Question: asked, Name: asked, Addrs: []netip.Addr{calledKey.Addr}}, time.Duration(i+1))
+		c.names.Record(calledKey.Cgroup, dns.Answer{Question: asked, Name: asked, Addrs: []netip.Addr{calledKey.Addr}}, time.Duration(i+1))
 	}
 	c.handle(events)
 	got := make(map[string]uint64)

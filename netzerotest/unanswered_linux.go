@@ -83,7 +83,7 @@ func (c *capture) ask(e *probe.QuestionEvent) {
 // askedOverTCP is lookUp for a segment to a resolver.
 func (c *capture) askedOverTCP(e *probe.DNSEvent) {
 	for _, q := range c.asks(e) {
-		if dns.LooksUp(q.Type) {
+		if dns.IsLookup(q.Type) {
 			c.lookUp(askerOf(e), q.Name)
 		}
 	}

@@ -32,7 +32,7 @@ func ID(dir string) (uint64, error) {
 func (t Tree) Path(id uint64) (string, error) {
 	dir, err := t.open(id)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EOPNOTSUPP) {
-		return t.look(id)
+		return t.searchID(id)
 	}
 	if errors.Is(err, unix.ESTALE) || errors.Is(err, fs.ErrNotExist) {
 		err = ErrNoCgroup
@@ -75,7 +75,7 @@ func (t Tree) open(id uint64) (string, error) {
 }
 
 // searchID finds a cgroup by walking the tree.
-func (t Tree) look(id uint64) (string, error) {
+func (t Tree) searchID(id uint64) (string, error) {
 	for dir, got := range t.Walk() {
 		if got == id {
 			return dir, nil

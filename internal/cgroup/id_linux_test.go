@@ -44,7 +44,7 @@ func idOf(t *testing.T, dir string) uint64 {
 
 func TestPathIsFoundByID(t *testing.T) {
 	tree, outer, inner := nested(t)
-	ways := map[string]func(uint64) (string, error){"by handle": tree.open, "by walking": tree.look, "as it is": tree.Path}
+	ways := map[string]func(uint64) (string, error){"by handle": tree.open, "by walking": tree.searchID, "as it is": tree.Path}
 	for way, path := range ways {
 		for _, dir := range []string{tree.Root, outer, inner} {
 			if got, err := path(idOf(t, dir)); err != nil || got != dir {
@@ -61,7 +61,7 @@ func TestPathIsFoundByID(t *testing.T) {
 		if got, err := tree.Path(id); !errors.Is(err, ErrNoCgroup) {
 			t.Errorf("%s: got %q, %v; want ErrNoCgroup", reason, got, err)
 		}
-		if got, err := tree.look(id); !errors.Is(err, ErrNoCgroup) {
+		if got, err := tree.searchID(id); !errors.Is(err, ErrNoCgroup) {
 			t.Errorf("%s, by walking: got %q, %v; want ErrNoCgroup", reason, got, err)
 		}
 	}

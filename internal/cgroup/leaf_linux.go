@@ -45,7 +45,7 @@ func NewLeaf(t Tree) (*Leaf, error) {
 		case err != nil:
 			return nil, fmt.Errorf("make cgroup: %w", err)
 		}
-		leaf, err := t.hold(path, parent)
+		leaf, err := t.acquire(path, parent)
 		if errors.Is(err, errTaken) {
 			continue // another run took it for stale before we locked it
 		}
@@ -59,7 +59,7 @@ func NewLeaf(t Tree) (*Leaf, error) {
 var errTaken = errors.New("taken by another process")
 
 // acquire locks the leaf. It returns errTaken if the leaf is gone.
-func (t Tree) hold(path, parent string) (*Leaf, error) {
+func (t Tree) acquire(path, parent string) (*Leaf, error) {
 	lock, err := lockDir(path)
 	if err != nil {
 		return nil, err
@@ -116,7 +116,7 @@ func (l *Leaf) Move(pids ...int) error {
 }
 
 // Siblings returns the processes in the leaf's parent cgroup: those that [Leaf.Move] can move.
-func (l *Leaf) Beside() ([]int, error) { return processes(l.parent) }
+func (l *Leaf) Siblings() ([]int, error) { return processes(l.parent) }
 
 // Processes returns the processes in the leaf and in the cgroups below it. An error means that some may be missing.
 func (l *Leaf) Processes() ([]int, error) {
@@ -180,7 +180,7 @@ func isLeaf(name string) bool {
 
 // Leave moves the processes in the leaf and in the cgroups below it back to the leaf's parent, and removes the leaf.
 func (l *Leaf) Leave() error {
-	err := dissolve(l.Path, l.parent, patience)
+	err := removeTree(l.Path, l.parent, patience)
 	return errors.Join(err, l.lock.Close())
 }
 
@@ -192,7 +192,7 @@ const (
 )
 
 // removeTree moves all processes of a cgroup and of those below it into another cgroup, and removes them.
-func dissolve(dir, into string, patience time.Duration) error {
+func removeTree(dir, into string, patience time.Duration) error {
 	// First the cgroup itself: a process with threads in threaded cgroups moves as a whole, and only this cgroup lists
 	// it.
 	err := empty(dir, into)
@@ -208,7 +208,7 @@ func dissolve(dir, into string, patience time.Duration) error {
 	}
 	for _, entry := range below {
 		if entry.IsDir() {
-			err = errors.Join(err, dissolve(filepath.Join(dir, entry.Name()), into, patience))
+			err = errors.Join(err, removeTree(filepath.Join(dir, entry.Name()), into, patience))
 		}
 	}
 	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
@@ -265,7 +265,7 @@ func removeStale(parent string) {
 		if err != nil {
 			continue // alive, or gone
 		}
-		_ = dissolve(path, parent, stalePatience)
+		_ = removeTree(path, parent, stalePatience)
 		lock.Close()
 	}
 }

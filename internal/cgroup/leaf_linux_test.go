@@ -152,7 +152,7 @@ func TestMoveLeavesAloneWhoIsElsewhere(t *testing.T) {
 	if members(t, leaf.Path)[other.Process.Pid] || !members(t, elsewhere)[other.Process.Pid] {
 		t.Error("a process of another cgroup was moved")
 	}
-	check(t, dissolve(elsewhere, filepath.Dir(leaf.Path), patience))
+	check(t, removeTree(elsewhere, filepath.Dir(leaf.Path), patience))
 }
 
 func TestLeafOfAKilledRunIsRemovedByTheNext(t *testing.T) {
@@ -180,7 +180,7 @@ func TestLeafOfAKilledRunIsRemovedByTheNext(t *testing.T) {
 func dissolveWhenDead(cmd *exec.Cmd, leaf string) error {
 	cmd.Process.Kill()
 	cmd.Wait()
-	return dissolve(leaf, filepath.Dir(leaf), patience)
+	return removeTree(leaf, filepath.Dir(leaf), patience)
 }
 
 func TestOrphansOfAKilledRunComeBack(t *testing.T) {

@@ -34,11 +34,11 @@ type nameKey struct {
 // nameEntry holds the names that led to an address, or the one for a question.
 type nameEntry struct {
 	names map[string]*list.Element // of Names.order
-	last  *learned                 // the latest one
+	last  *recorded                // the latest one
 }
 
 // recorded is a name and the time of its latest answer.
-type learned struct {
+type recorded struct {
 	key  nameKey
 	name string
 	at   time.Duration
@@ -47,7 +47,7 @@ type learned struct {
 // Record adds an answer that a cgroup received at a time, of any monotonic clock. An answer without addresses is
 // ignored, because no client can connect with it: so the misses of a search list do not replace the hit. The question
 // of a truncated answer is recorded all the same: the kernel may have seen an address that this copy lacks.
-func (n *Names) Learn(cgroup uint64, a Answer, at time.Duration) {
+func (n *Names) Record(cgroup uint64, a Answer, at time.Duration) {
 	for _, t := range a.Targets {
 		n.learn(cgroup, t.Addrs, t.Name, at)
 	}
@@ -88,7 +88,7 @@ func (n *Names) Lookup(cgroup uint64, addr netip.Addr, hash uint64, since time.D
 	}
 	var meant []string
 	for _, element := range e.names {
-		if l := element.Value.(*learned); l.at >= since {
+		if l := element.Value.(*recorded); l.at >= since {
 			meant = append(meant, l.name)
 		}
 	}
@@ -100,10 +100,10 @@ func (n *Names) Lookup(cgroup uint64, addr netip.Addr, hash uint64, since time.D
 }
 
 // Invalidate drops all names of the cgroup. They do not count as overflowed.
-func (n *Names) Forget(cgroup uint64) {
+func (n *Names) Invalidate(cgroup uint64) {
 	for e := n.order.Front(); e != nil; {
 		next := e.Next()
-		if e.Value.(*learned).key.cgroup == cgroup {
+		if e.Value.(*recorded).key.cgroup == cgroup {
 			n.drop(e)
 		}
 		e = next
@@ -132,10 +132,10 @@ func (n *Names) put(key nameKey, name string, at time.Duration) {
 	}
 	element, ok := entry.names[name]
 	if !ok {
-		element = n.order.PushBack(&learned{key: key, name: name})
+		element = n.order.PushBack(&recorded{key: key, name: name})
 		entry.names[name] = element
 	}
-	entry.last = element.Value.(*learned)
+	entry.last = element.Value.(*recorded)
 	entry.last.at = at
 	n.order.MoveToBack(element)
 	for n.order.Len() > MaxNames {
@@ -146,7 +146,7 @@ func (n *Names) put(key nameKey, name string, at time.Duration) {
 
 // drop removes a name. The latest one goes last, so that an entry always has it.
 func (n *Names) drop(e *list.Element) {
-	l := n.order.Remove(e).(*learned)
+	l := n.order.Remove(e).(*recorded)
 	entry := n.entries[l.key]
 	delete(entry.names, l.name)
 	if len(entry.names) == 0 {

@@ -72,7 +72,7 @@ func TestLookupTellsTheNameThatTheCgroupLastAskedFor(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var n Names
 			for i, a := range tt.learn {
-				n.Learn(cgroup, a, time.Duration(i+1))
+				n.Record(cgroup, a, time.Duration(i+1))
 			}
 			got := n.Lookup(tt.cgroup, netip.MustParseAddr(tt.addr), tt.hash, tt.since)
 			if strings.Join(got, " ") != tt.want || (len(got) > 0) != tt.known {
@@ -97,12 +97,12 @@ func TestAnswerHasTheAddressesOfAllItsNames(t *testing.T) {
 
 func TestForgetDropsOneCgroupOnly(t *testing.T) {
 	var n Names
-	n.Forget(1) // nothing yet
+	n.Invalidate(1) // nothing yet
 	addr := netip.MustParseAddr("203.0.113.1")
 	for cgroup := range uint64(3) {
-		n.Learn(cgroup, answer(fmt.Sprintf("c%d.test", cgroup), addr.String()), 0)
+		n.Record(cgroup, answer(fmt.Sprintf("c%d.test", cgroup), addr.String()), 0)
 	}
-	n.Forget(1)
+	n.Invalidate(1)
 	for cgroup, want := range []bool{true, false, true} {
 		byAddr := n.Lookup(uint64(cgroup), addr, 0, 0)
 		byHash := n.Lookup(uint64(cgroup), netip.IPv4Unspecified(), Hash(fmt.Sprintf("c%d.test", cgroup)), 0)
@@ -124,13 +124,13 @@ func TestNamesGiveUpTheOldestAndSaySo(t *testing.T) {
 	}
 	const fit = MaxNames / 2 // an address and a question each
 	for i := range fit {
-		n.Learn(1, numbered(i), 0)
+		n.Record(1, numbered(i), 0)
 	}
-	n.Learn(1, numbered(0), 0) // refreshed: the oldest is now number 1
+	n.Record(1, numbered(0), 0) // refreshed: the oldest is now number 1
 	if n.Overflowed() != 0 {
 		t.Fatalf("overflowed %d before the bound was reached", n.Overflowed())
 	}
-	n.Learn(1, numbered(fit), 0)
+	n.Record(1, numbered(fit), 0)
 	if n.Overflowed() != 2 || len(n.entries) != MaxNames || n.order.Len() != MaxNames {
 		t.Errorf("overflowed %d, %d entries, %d in order", n.Overflowed(), len(n.entries), n.order.Len())
 	}
@@ -143,7 +143,7 @@ func TestNamesGiveUpTheOldestAndSaySo(t *testing.T) {
 		}
 	}
 	for i := range 10 * fit {
-		n.Learn(uint64(i), numbered(i), 0)
+		n.Record(uint64(i), numbered(i), 0)
 	}
 	if len(n.entries) > MaxNames || n.order.Len() > MaxNames {
 		t.Errorf("%d entries, %d in order", len(n.entries), n.order.Len())
@@ -156,7 +156,7 @@ func TestAnAddressHasAsManyNamesAsWereAskedFor(t *testing.T) {
 	addr := netip.MustParseAddr("203.0.113.1")
 	const most = 10_000
 	for i := range most {
-		n.Learn(1, answer(fmt.Sprintf("h%d.test", i), addr.String()), time.Duration(i+1))
+		n.Record(1, answer(fmt.Sprintf("h%d.test", i), addr.String()), time.Duration(i+1))
 	}
 	if n.Overflowed() != 0 {
 		t.Errorf("overflowed %d", n.Overflowed())
@@ -173,7 +173,7 @@ func TestAnAddressHasAsManyNamesAsWereAskedFor(t *testing.T) {
 	if got := n.Lookup(1, addr, 0, most-1); strings.Join(got, " ") != "h9998.test h9999.test" {
 		t.Errorf("of the last two: %q", got)
 	}
-	n.Learn(1, answer("h5.test", addr.String()), most+1)
+	n.Record(1, answer("h5.test", addr.String()), most+1)
 	if got := n.Lookup(1, addr, 0, 0); strings.Join(got, " ") != "h5.test" {
 		t.Errorf("the last: %q", got)
 	}
@@ -185,7 +185,7 @@ func TestNamesOfOneAddressGiveUpTheOldestAndSaySo(t *testing.T) {
 	addr := netip.MustParseAddr("203.0.113.1")
 	const more = 10
 	for i := range MaxNames/2 + more { // a name of the address and a question each
-		n.Learn(1, answer(fmt.Sprintf("h%d.test", i), addr.String()), time.Duration(i+1))
+		n.Record(1, answer(fmt.Sprintf("h%d.test", i), addr.String()), time.Duration(i+1))
 	}
 	if n.Overflowed() != 2*more || n.order.Len() != MaxNames {
 		t.Errorf("overflowed %d, %d in order; want %d and %d", n.Overflowed(), n.order.Len(), 2*more, MaxNames)
@@ -196,7 +196,7 @@ func TestNamesOfOneAddressGiveUpTheOldestAndSaySo(t *testing.T) {
 	if got := n.Lookup(1, netip.IPv4Unspecified(), Hash("h9.test"), 0); got != nil {
 		t.Errorf("the oldest are still known: %q", got)
 	}
-	n.Forget(1)
+	n.Invalidate(1)
 	if len(n.entries) != 0 || n.order.Len() != 0 {
 		t.Errorf("%d entries and %d names after all was forgotten", len(n.entries), n.order.Len())
 	}

@@ -66,7 +66,7 @@ func WireName(wire []byte) (string, bool) {
 }
 
 // IsLookup reports whether a query of this type looks up the addresses of a host: A, AAAA, SRV or HTTPS.
-func LooksUp(kind uint16) bool {
+func IsLookup(kind uint16) bool {
 	switch dnsmessage.Type(kind) {
 	case dnsmessage.TypeA, dnsmessage.TypeAAAA, dnsmessage.TypeSRV, dnsmessage.TypeHTTPS:
 		return true

@@ -51,9 +51,9 @@ func (c *stream) receive(seq uint32, fin bool, payload []byte) ([][]byte, error)
 		return nil, errStart
 	}
 	if distance(c.next, seq) > 0 {
-		return nil, c.hold(seq, payload)
+		return nil, c.buffer(seq, payload)
 	}
-	c.take(piece{seq, payload})
+	c.extend(piece{seq, payload})
 	c.drain()
 	if c.joined && c.next-c.base >= provenLen {
 		c.joined = false
@@ -62,7 +62,7 @@ func (c *stream) receive(seq uint32, fin bool, payload []byte) ([][]byte, error)
 }
 
 // extend appends the new part of p, which leaves no gap.
-func (c *stream) take(p piece) {
+func (c *stream) extend(p piece) {
 	known := -distance(c.next, p.seq)
 	if known >= int64(len(p.data)) {
 		return
@@ -73,7 +73,7 @@ func (c *stream) take(p piece) {
 }
 
 // buffer keeps a segment until the bytes before it arrive.
-func (c *stream) hold(seq uint32, payload []byte) error {
+func (c *stream) buffer(seq uint32, payload []byte) error {
 	covers := func(p piece) bool {
 		before := distance(p.seq, seq)
 		return before >= 0 && before+int64(len(payload)) <= int64(len(p.data))
@@ -100,7 +100,7 @@ func (c *stream) drain() {
 		if distance(c.next, p.seq) > 0 {
 			break
 		}
-		c.take(p)
+		c.extend(p)
 		c.held -= len(p.data)
 		n++
 	}

@@ -25,7 +25,7 @@ func (w *Watcher) apply(m events.Message) {
 }
 
 // recordExec records a command that runs in a container, if that is the event. The lock is held.
-func (w *Watcher) noteExec(m events.Message, at time.Duration) {
+func (w *Watcher) recordExec(m events.Message, at time.Duration) {
 	command, is := strings.CutPrefix(string(m.Action), string(events.ActionExecStart)+": ")
 	if !is || m.Type != events.ContainerEventType {
 		return
@@ -37,14 +37,14 @@ func (w *Watcher) noteExec(m events.Message, at time.Duration) {
 }
 
 func (w *Watcher) applyContainer(m events.Message, at time.Duration) {
-	w.noteExec(m, at)
+	w.recordExec(m, at)
 	if action := string(m.Action); strings.HasPrefix(action, "exec_") || strings.HasPrefix(action, "health_status") {
 		return // frequent, and without other effects here
 	}
 	r := w.record(m.Actor.ID)
 	switch m.Action {
 	case events.ActionCreate:
-		r.born(m.Actor.Attributes, at)
+		r.created(m.Actor.Attributes, at)
 	case events.ActionStart:
 		r.Started, r.Ended = at, 0
 	case events.ActionDie:
@@ -68,8 +68,6 @@ func (w *Watcher) applyNetwork(m events.Message, at time.Duration) {
 	switch m.Action {
 	case events.ActionCreate:
 		w.inspectNetwork(n)
-	case events.ActionDestroy:
-		n.until = at
 	case events.ActionConnect:
 		if id := m.Actor.Attributes["container"]; id != "" {
 			r := w.record(id)

@@ -35,7 +35,7 @@ func valid(addrs ...netip.Addr) []netip.Addr {
 
 // attach records an endpoint from an answer to a query between two times, and returns its attachment. A restarted
 // container has another endpoint, so a late answer is not mistaken for the new one.
-func (r *record) settle(e endpoint, asked, answered time.Duration) *attachment {
+func (r *record) attach(e endpoint, asked, answered time.Duration) *attachment {
 	if e.id == "" {
 		return nil // it is not running
 	}
@@ -51,7 +51,7 @@ func (r *record) settle(e endpoint, asked, answered time.Duration) *attachment {
 	}
 	if mine == nil {
 		mine = &attachment{Attachment: Attachment{Network: e.name, NetworkID: e.network}}
-		if r.Born {
+		if r.IsNew {
 			mine.From = answered // its event has not arrived yet
 		}
 		r.attachments = append(r.attachments, mine)
@@ -112,7 +112,7 @@ func (r *record) orderPorts() {
 		}
 	}
 	for i := range r.Published {
-		if p := &r.Published[i]; p.Until == 0 && r.Born {
+		if p := &r.Published[i]; p.Until == 0 && r.IsNew {
 			p.From = min(p.From, first)
 		}
 	}

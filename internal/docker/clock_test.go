@@ -60,7 +60,7 @@ func TestEventsOfBeforeTheWatchAreStale(t *testing.T) {
 		{"an hour ahead: it was set back just now", -time.Hour, 5 * time.Second, false},
 	} {
 		var k clock
-		k.look(time.Minute, wall)
+		k.update(time.Minute, wall)
 		if got := k.stale(wall.Add(c.stamped).UnixNano(), time.Minute+5*time.Second, wall.Add(5*time.Second+c.jump)); got != c.want {
 			t.Errorf("%s: stale is %v", c.reason, got)
 		}

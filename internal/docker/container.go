@@ -40,19 +40,18 @@ type Container struct {
 	Labels  map[string]string
 	Session string // of testcontainers, or ""
 
-	Born    bool // created since Watch
+	IsNew   bool // created since Watch
 	Created time.Duration
 	Started time.Duration // the last time
 	Ended   time.Duration // 0 while it runs
 	Removed time.Duration // 0 while it exists
 
-	Networks     []Attachment // in the order of joining; also those that it left
-	Published    []Port       // also those of earlier starts
-	NetworkMode  string       // "bridge", "host", "none", "container:<id>", or a network's name
-	CgroupParent string       // as requested; usually ""
-	Resolvers    []netip.Addr // as requested (docker run --dns); usually none
-	Exposed      []Exposed    // ports that the image (EXPOSE) or the request names; known after the first inspection
-	LocalPorts   string       // its own net.ipv4.ip_local_port_range, as "32768 60999"; "" for the kernel's default
+	Networks    []Attachment // in the order of joining; also those that it left
+	Published   []Port       // also those of earlier starts
+	NetworkMode string       // "bridge", "host", "none", "container:<id>", or a network's name
+	Resolvers   []netip.Addr // as requested (docker run --dns); usually none
+	Exposed     []Exposed    // ports that the image (EXPOSE) or the request names; known after the first inspection
+	LocalPorts  string       // its own net.ipv4.ip_local_port_range, as "32768 60999"; "" for the kernel's default
 
 	// commands that ran in it since Watch or shortly before, with their latest time
 	Execs       map[string]time.Duration

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 )
 
 func TestContainerThatEndsAtOnceIsKnown(t *testing.T) {
@@ -22,7 +21,7 @@ func TestContainerThatEndsAtOnceIsKnown(t *testing.T) {
 	after := Monotonic()
 	for i := range n {
 		c := r.named(fmt.Sprintf("fast%d", i))
-		if !c.Born || c.Missed != "" || c.Removed == 0 || c.Image != r.image || c.Labels[LabelRecording] != "one" ||
+		if !c.IsNew || c.Missed != "" || c.Removed == 0 || c.Image != r.image || c.Labels[LabelRecording] != "one" ||
 			c.Session != "s1" || c.Command != "/program exit" || c.NetworkMode != network {
 			t.Errorf("container is %+v", c)
 		}
@@ -58,7 +57,7 @@ func TestContainerThatWasThereBefore(t *testing.T) {
 	id := first.run("before", "--publish", "127.0.0.1::80/tcp")
 	r := newRig(t)
 	c := r.container(id)
-	if c.Born || c.Created == 0 || c.Started == 0 || c.Ended != 0 || len(c.Networks) != 1 || len(c.Published) != 1 || c.NetworkMode != first.home {
+	if c.IsNew || c.Created == 0 || c.Started == 0 || c.Ended != 0 || len(c.Networks) != 1 || len(c.Published) != 1 || c.NetworkMode != first.home {
 		t.Fatalf("container is %+v", c)
 	}
 	if c.Networks[0].From != 0 || c.Published[0].From != 0 {
@@ -100,13 +99,6 @@ func TestContainerInTwoNetworks(t *testing.T) {
 		if got, ok := r.w.AtAddress(addr, networks, left); !ok || got.ID != id {
 			t.Errorf("%s asks: %v", reason, got.Name)
 		}
-	}
-	if name, ok := r.w.NetworkOf(addr); !ok || name != back {
-		t.Errorf("%v is in network %q", addr, name)
-	}
-	gateway := c.Networks[1].Gateways[0]
-	if !r.w.IsGateway(gateway) || r.w.IsGateway(addr) || !cmp.Equal(r.w.GatewayOf(backID), c.Networks[1].Gateways, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })) {
-		t.Errorf("gateways are %v, want %v", r.w.GatewayOf(backID), gateway)
 	}
 }
 
@@ -159,20 +151,20 @@ func TestNetworkOfTheHostAndOfAnotherContainer(t *testing.T) {
 	for _, c := range []struct {
 		reason, id string
 		host       bool
-		shares     string
+		owner      string
 	}{
-		{"the host's", host, true, ""},
-		{"none", none, false, ""},
-		{"its own", main, false, ""},
+		{"the host's", host, true, host},
+		{"none", none, false, none},
+		{"its own", main, false, main},
 		{"another's", sidecar, false, main},
 		{"that of one on the host's", onHost, true, host},
-		{"one that does not exist", "x", false, ""},
+		{"one that does not exist", "x", false, "x"},
 	} {
 		if got := r.w.OnHostNetwork(c.id); got != c.host {
 			t.Errorf("%s: on the host's: %v", c.reason, got)
 		}
-		if got, ok := r.w.SharesNetworkOf(c.id); got != c.shares || ok != (c.shares != "") {
-			t.Errorf("%s: shares that of %q", c.reason, got)
+		if got := r.w.NetworkOwner(c.id); got != c.owner {
+			t.Errorf("%s: the owner of its network is %q", c.reason, got)
 		}
 	}
 	for _, id := range []string{host, none, sidecar, onHost} {
@@ -201,7 +193,7 @@ func TestNetworkThatManyContainersHandOn(t *testing.T) {
 func TestContainersThatWereNeverStarted(t *testing.T) {
 	r := newRig(t)
 	id := r.make("created", "create")
-	if c := r.container(id); !c.Born || c.Started != 0 || len(c.Networks) != 0 || c.Missed != "" {
+	if c := r.container(id); !c.IsNew || c.Started != 0 || len(c.Networks) != 0 || c.Missed != "" {
 		t.Errorf("container is %+v", c)
 	}
 	r.docker("rm", id)
@@ -246,14 +238,6 @@ func TestContainerInANetworkWithIPv6(t *testing.T) {
 	for _, addr := range a.Addrs {
 		if c, ok := r.w.AtAddress(addr, nil, Monotonic()); !ok || c.ID != id {
 			t.Errorf("%v is of %q", addr, c.Name)
-		}
-		if name, _ := r.w.NetworkOf(addr); name != network {
-			t.Errorf("%v is in %q", addr, name)
-		}
-	}
-	for _, addr := range a.Gateways {
-		if !r.w.IsGateway(addr) {
-			t.Errorf("%v is no gateway", addr)
 		}
 	}
 }

@@ -96,7 +96,7 @@ func (w *Watcher) begin(ctx context.Context, c Config) error {
 	w.mu.Lock()
 	for _, m := range past {
 		w.seen.add(keyOf(m))
-		w.noteExec(m, w.clock.convert(m.TimeNano))
+		w.recordExec(m, w.clock.convert(m.TimeNano))
 	}
 	w.mu.Unlock()
 	stream, err := w.open(ctx)
@@ -135,11 +135,11 @@ func (w *Watcher) Container(id string) (Container, bool) {
 	if r == nil {
 		return Container{}, false
 	}
-	return w.whole(r), true
+	return w.snapshot(r), true
 }
 
 // snapshot returns the history of a container with the commands that ran in it. The lock is held.
-func (w *Watcher) whole(r *record) Container {
+func (w *Watcher) snapshot(r *record) Container {
 	c := r.container()
 	c.Execs = maps.Clone(w.execs[r.ID])
 	return c
@@ -151,7 +151,7 @@ func (w *Watcher) Containers() []Container {
 	defer w.mu.Unlock()
 	var all []Container
 	for r := range maps.Values(w.containers) {
-		all = append(all, w.whole(r))
+		all = append(all, w.snapshot(r))
 	}
 	slices.SortFunc(all, Container.compare)
 	return all

@@ -39,9 +39,6 @@ type Endpoint struct {
 // Engine returns the engine's description.
 func (w *Watcher) Engine() Engine { return w.engine }
 
-// Rootless reports whether the engine runs without root privileges.
-func (w *Watcher) Rootless() bool { return w.engine.Rootless }
-
 // Kind returns the engine for messages, such as "Docker 20.10.24 (API 1.41, cgroupfs, cgroup v1)".
 func (w *Watcher) Kind() string {
 	e := w.engine
@@ -177,7 +174,7 @@ func (w *Watcher) inform(ctx context.Context, version client.ServerVersionResult
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.clock.look(before, wall)
+	w.clock.update(before, wall)
 	if at, err := time.Parse(time.RFC3339Nano, info.SystemTime); err == nil {
 		// A time within the query's duration is of our clock.
 		if at.Before(wall) || at.After(wall.Add(after-before)) {

@@ -57,7 +57,7 @@ func TestStreamThatFallsSilentLosesNothing(t *testing.T) {
 	check(t, r.w.client.Close()) // its idle connections, but not the stream
 	l.hush(false)                // the stream; what is asked from now on is answered
 	id := r.run("silent")
-	if c := r.container(id); !c.Born || c.Started == 0 || len(c.Networks) != 1 || len(c.Networks[0].Addrs) != 1 || c.Missed != "" {
+	if c := r.container(id); !c.IsNew || c.Started == 0 || len(c.Networks) != 1 || len(c.Networks[0].Addrs) != 1 || c.Missed != "" {
 		t.Errorf("container is %+v", c)
 	}
 	l.speak()
@@ -74,7 +74,7 @@ func TestStreamThatBreaksLosesNothing(t *testing.T) {
 		l.cut()
 		id := r.run(fmt.Sprint("cut", i))
 		l.cut()
-		if c := r.container(id); !c.Born || c.Started == 0 || len(c.Networks) != 1 || len(c.Networks[0].Addrs) != 1 || c.Missed != "" {
+		if c := r.container(id); !c.IsNew || c.Started == 0 || len(c.Networks) != 1 || len(c.Networks[0].Addrs) != 1 || c.Missed != "" {
 			t.Errorf("container is %+v", c)
 		}
 	}
@@ -89,7 +89,7 @@ func TestContainerThatLivedWhileTheEngineWasAwayIsMissed(t *testing.T) {
 	r.remove("away")
 	l.refuse(false)
 	c := r.container(id)
-	if !c.Born || c.Started == 0 || c.Removed == 0 || Name(c) != "orders-db" {
+	if !c.IsNew || c.Started == 0 || c.Removed == 0 || Name(c) != "orders-db" {
 		t.Errorf("container is %+v", c)
 	}
 	if !strings.Contains(c.Missed, "removed before the engine could be asked") {

@@ -139,7 +139,7 @@ func (w *Watcher) replay(ctx context.Context) ([]events.Message, error) {
 // answer may take, events are lost.
 func (w *Watcher) follow(s stream) {
 	for {
-		err := w.take(s)
+		err := w.read(s)
 		s.cancel()
 		if w.ctx.Err() != nil {
 			return
@@ -152,7 +152,7 @@ func (w *Watcher) follow(s stream) {
 }
 
 // read handles the events of one stream until it breaks.
-func (w *Watcher) take(s stream) error {
+func (w *Watcher) read(s stream) error {
 	for {
 		select {
 		case m := <-s.events.Messages:
@@ -166,7 +166,7 @@ func (w *Watcher) take(s stream) error {
 func (w *Watcher) resume(cause error) (stream, error) {
 	deadline := time.Now().Add(w.timeout)
 	for {
-		s, err := w.again()
+		s, err := w.reopen()
 		if err == nil || errors.Is(err, ErrEventsLost) || w.ctx.Err() != nil {
 			return s, err
 		}
@@ -183,7 +183,7 @@ func (w *Watcher) resume(cause error) (stream, error) {
 }
 
 // reopen checks that no event was missed, and subscribes.
-func (w *Watcher) again() (stream, error) {
+func (w *Watcher) reopen() (stream, error) {
 	if err := w.catchUp(w.ctx); err != nil {
 		return stream{}, err
 	}

@@ -111,11 +111,11 @@ func TestEnginesThatAreNotSupported(t *testing.T) {
 
 func TestRootlessEngineIsKnownByItsWord(t *testing.T) {
 	root := newRig(t).w
-	if root.Rootless() || !strings.Contains(root.Kind(), "Docker "+root.Engine().Version) {
+	if root.Engine().Rootless || !strings.Contains(root.Kind(), "Docker "+root.Engine().Version) {
 		t.Errorf("engine is %q", root.Kind())
 	}
 	host := standIn(t, nil, replace("/info", `"SecurityOptions":[`, `"SecurityOptions":["name=rootless",`))
-	if r := newRigAt(t, Config{Host: host}); !r.w.Rootless() || !strings.Contains(r.w.Kind(), "rootless") {
+	if r := newRigAt(t, Config{Host: host}); !r.w.Engine().Rootless || !strings.Contains(r.w.Kind(), "rootless") {
 		t.Errorf("engine is %q", r.w.Kind())
 	}
 }

@@ -57,7 +57,7 @@ func (w *Watcher) inspectOnce(r *record) bool {
 	switch {
 	case err == nil:
 		r.fault = ""
-		w.learn(r, answer.Container, asked, answered)
+		w.update(r, answer.Container, asked, answered)
 	case cerrdefs.IsNotFound(err):
 		r.fault = "" // it is gone; its history remains
 	default:
@@ -78,7 +78,7 @@ func (w *Watcher) notify() {
 }
 
 // update records the answer to an inspection of a container. The lock is held.
-func (w *Watcher) learn(r *record, c container.InspectResponse, asked, answered time.Duration) {
+func (w *Watcher) update(r *record, c container.InspectResponse, asked, answered time.Duration) {
 	r.inspected = true
 	r.Name = strings.TrimPrefix(c.Name, "/")
 	r.Command = strings.Join(append([]string{c.Path}, c.Args...), " ")
@@ -88,17 +88,17 @@ func (w *Watcher) learn(r *record, c container.InspectResponse, asked, answered 
 		r.Exposed = exposed(c.Config)
 	}
 	if c.HostConfig != nil {
-		r.NetworkMode, r.CgroupParent = string(c.HostConfig.NetworkMode), c.HostConfig.CgroupParent
+		r.NetworkMode = string(c.HostConfig.NetworkMode)
 		r.Resolvers = c.HostConfig.DNS
 		r.LocalPorts = c.HostConfig.Sysctls["net.ipv4.ip_local_port_range"]
 		if r.NetworkMode == "default" {
 			r.NetworkMode = "bridge"
 		}
 	}
-	if !r.Born {
+	if !r.IsNew {
 		r.Created = w.wallTime(c.Created) // a list has a precision of one second
 	}
-	if c.State != nil && !r.Born {
+	if c.State != nil && !r.IsNew {
 		if r.Started == 0 {
 			r.Started = w.wallTime(c.State.StartedAt)
 		}
@@ -117,9 +117,9 @@ func (w *Watcher) learn(r *record, c container.InspectResponse, asked, answered 
 		if len(s.Aliases) > 0 {
 			r.aliases[name] = s.Aliases
 		}
-		if a := r.settle(endpointOf(name, s), asked, answered); a != nil {
+		if a := r.attach(endpointOf(name, s), asked, answered); a != nil {
 			with = append(with, a)
-			w.know(a.NetworkID, a.Network)
+			w.ensureNetwork(a.NetworkID, a.Network)
 		}
 	}
 	var ports []Port

@@ -61,7 +61,7 @@ func (w *Watcher) summarize(r *record, c container.Summary, asked, answered time
 		if s == nil {
 			continue
 		}
-		if a := r.settle(endpointOf(name, s), asked, answered); a != nil {
+		if a := r.attach(endpointOf(name, s), asked, answered); a != nil {
 			with = append(with, a)
 		}
 	}

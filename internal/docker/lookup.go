@@ -11,7 +11,7 @@ import (
 )
 
 // lease is the time during which a container had an address, or a port of the host.
-type claim struct {
+type lease struct {
 	record      *record
 	network     string // its ID; "" for a port
 	port        uint16
@@ -54,14 +54,14 @@ func (w *Watcher) AroundPublished(addr netip.AddrPort, p flow.Protocol, at time.
 // anyTime stands for all times.
 const anyTime time.Duration = -1
 
-func (c claim) holds(at time.Duration) bool { return at == anyTime || within(at, c.from, c.until) }
+func (c lease) holds(at time.Duration) bool { return at == anyTime || within(at, c.from, c.until) }
 
-func (w *Watcher) addressed(addr netip.Addr, networks []string, at time.Duration) []claim {
+func (w *Watcher) addressed(addr netip.Addr, networks []string, at time.Duration) []lease {
 	addr = addr.Unmap()
-	var all, near []claim
+	var all, near []lease
 	for _, r := range w.containers {
 		for _, a := range r.attachments {
-			c := claim{record: r, network: a.NetworkID, from: a.From, until: a.Until}
+			c := lease{record: r, network: a.NetworkID, from: a.From, until: a.Until}
 			if c.holds(at) && slices.Contains(a.Addrs, addr) {
 				all = append(all, c)
 				if slices.Contains(networks, a.NetworkID) {
@@ -76,15 +76,15 @@ func (w *Watcher) addressed(addr netip.Addr, networks []string, at time.Duration
 	return all
 }
 
-func (w *Watcher) published(addr netip.AddrPort, protocol flow.Protocol, at time.Duration) []claim {
+func (w *Watcher) published(addr netip.AddrPort, protocol flow.Protocol, at time.Duration) []lease {
 	host := addr.Addr().Unmap().WithZone("")
 	if host.IsUnspecified() { // connecting to it reaches the loopback address of its family
 		host = loopback(host)
 	}
-	var exact, wild []claim
+	var exact, wild []lease
 	for _, r := range w.containers {
 		for _, p := range r.Published {
-			c := claim{record: r, port: p.Port, from: p.From, until: p.Until}
+			c := lease{record: r, port: p.Port, from: p.From, until: p.Until}
 			if p.HostPort != addr.Port() || p.Protocol != protocol || !c.holds(at) {
 				continue
 			}
@@ -111,9 +111,9 @@ func loopback(unspecified netip.Addr) netip.Addr {
 
 // latest returns the last lease in each network. Docker reassigns an address before it reports that the last owner
 // left, so the newest owner has it.
-func latest(claims []claim) []claim {
-	last := make(map[string]claim)
-	for _, c := range claims {
+func latest(leases []lease) []lease {
+	last := make(map[string]lease)
+	for _, c := range leases {
 		if l, ok := last[c.network]; !ok || c.from > l.from {
 			last[c.network] = c
 		}
@@ -122,9 +122,9 @@ func latest(claims []claim) []claim {
 }
 
 // nearest returns, in each network, the lease with the last start before a time, otherwise with the first one after it.
-func nearest(claims []claim, at time.Duration) []claim {
-	best := make(map[string]claim)
-	for _, c := range claims {
+func nearest(leases []lease, at time.Duration) []lease {
+	best := make(map[string]lease)
+	for _, c := range leases {
 		b, ok := best[c.network]
 		switch past := c.from <= at; {
 		case !ok,
@@ -137,29 +137,21 @@ func nearest(claims []claim, at time.Duration) []claim {
 }
 
 // one returns the container of all leases, if it is the same.
-func one(claims []claim) (Container, bool) {
-	c, _, ok := onePort(claims)
+func one(leases []lease) (Container, bool) {
+	c, _, ok := onePort(leases)
 	return c, ok
 }
 
-func onePort(claims []claim) (Container, uint16, bool) {
-	if len(claims) == 0 {
+func onePort(leases []lease) (Container, uint16, bool) {
+	if len(leases) == 0 {
 		return Container{}, 0, false
 	}
-	for _, c := range claims[1:] {
-		if c.record != claims[0].record || c.port != claims[0].port {
+	for _, c := range leases[1:] {
+		if c.record != leases[0].record || c.port != leases[0].port {
 			return Container{}, 0, false
 		}
 	}
-	return claims[0].record.container(), claims[0].port, true
-}
-
-// SharesNetworkOf returns the full ID of the container with the network that a container uses (network_mode:
-// container:x).
-func (w *Watcher) SharesNetworkOf(id string) (other string, ok bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.shares(id)
+	return leases[0].record.container(), leases[0].port, true
 }
 
 // NetworkOwner returns the full ID of the container that owns a container's network, followed through other known
@@ -177,7 +169,8 @@ func (w *Watcher) NetworkOwner(id string) string {
 	}
 }
 
-// shares is SharesNetworkOf under the lock. The mode contains the other container's ID, a part of it, or its name.
+// shares returns the full ID of the container with the network that a container uses (network_mode: container:x). The
+// mode contains the other container's ID, a part of it, or its name.
 func (w *Watcher) shares(id string) (string, bool) {
 	r := w.containers[id]
 	if r == nil {

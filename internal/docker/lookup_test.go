@@ -89,21 +89,3 @@ func TestPortIsOfWhoHadItThen(t *testing.T) {
 		}
 	}
 }
-
-func TestNetworkIsTheNearestThatExists(t *testing.T) {
-	w := known()
-	for _, n := range []network{
-		{id: "1", name: "wide", subnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}},
-		{id: "2", name: "narrow", subnets: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("2001:db8::/64")}},
-		{id: "3", name: "gone", subnets: []netip.Prefix{netip.MustParsePrefix("10.1.1.0/24"), netip.MustParsePrefix("172.31.0.0/16")}, until: 7},
-	} {
-		w.networks[n.id] = &n
-	}
-	for addr, want := range map[string]string{
-		"10.2.0.1": "wide", "10.1.1.1": "narrow", "172.31.0.1": "gone", "2001:db8::1": "narrow", "::ffff:10.2.0.1": "wide", "192.0.2.1": "",
-	} {
-		if got, ok := w.NetworkOf(netip.MustParseAddr(addr)); got != want || ok != (want != "") {
-			t.Errorf("%s is in %q, want %q", addr, got, want)
-		}
-	}
-}

@@ -23,8 +23,8 @@ type record struct {
 // attachment is an [Attachment] with the data to match it with the engine's answers.
 type attachment struct {
 	Attachment
-	endpoint string // Docker's ID of it, new for each start
-	told     bool   // its start event has arrived
+	endpoint  string // Docker's ID of it, new for each start
+	announced bool   // its start event has arrived
 }
 
 // record returns the entry of a container by its full ID. The lock is held.
@@ -38,8 +38,8 @@ func (w *Watcher) record(id string) *record {
 }
 
 // created records the container's creation with the event's attributes.
-func (r *record) born(attributes map[string]string, at time.Duration) {
-	r.Born, r.Created = true, at
+func (r *record) created(attributes map[string]string, at time.Duration) {
+	r.IsNew, r.Created = true, at
 	if r.inspected {
 		return
 	}
@@ -54,15 +54,15 @@ func (r *record) born(attributes map[string]string, at time.Duration) {
 func (r *record) join(id, name string, at time.Duration) {
 	for _, a := range r.attachments {
 		if a.NetworkID == id && a.Until == 0 {
-			if !a.told { // an inspection was faster than the event
-				a.From, a.told = at, true
+			if !a.announced { // an inspection was faster than the event
+				a.From, a.announced = at, true
 				r.orderPorts()
 				return
 			}
 			a.Until = at
 		}
 	}
-	a := &attachment{Attachment: Attachment{Network: name, NetworkID: id, From: at}, told: true}
+	a := &attachment{Attachment: Attachment{Network: name, NetworkID: id, From: at}, announced: true}
 	r.attachments = append(r.attachments, a)
 }
 
@@ -101,7 +101,7 @@ func (r *record) container() Container {
 	for _, a := range r.attachments {
 		n := a.Attachment
 		if len(n.Aliases) == 0 {
-			n.Aliases = r.asked(n.Network, n.NetworkID)
+			n.Aliases = r.requestedAliases(n.Network, n.NetworkID)
 		}
 		n.Addrs, n.Gateways, n.Aliases = slices.Clone(n.Addrs), slices.Clone(n.Gateways), slices.Clone(n.Aliases)
 		c.Networks = append(c.Networks, n)
@@ -114,7 +114,7 @@ func (r *record) container() Container {
 }
 
 // requestedAliases returns the aliases that the container's creation requested for a network, by its name or ID.
-func (r *record) asked(name, id string) []string {
+func (r *record) requestedAliases(name, id string) []string {
 	for called, aliases := range r.aliases {
 		if called == name || called != "" && strings.HasPrefix(id, called) {
 			return aliases

@@ -32,14 +32,14 @@ func (w *Watcher) sync(ctx context.Context) error {
 	if err := w.listContainers(ctx); err != nil {
 		return err
 	}
-	if err := w.settled(ctx); err != nil {
+	if err := w.waitIdle(ctx); err != nil {
 		return err
 	}
 	return w.Err()
 }
 
 // waitIdle waits until all current queries are answered or given up.
-func (w *Watcher) settled(ctx context.Context) error {
+func (w *Watcher) waitIdle(ctx context.Context) error {
 	w.mu.Lock()
 	containers, networks := make(map[*record]uint64), make(map[*network]uint64)
 	for _, r := range w.containers {

@@ -90,7 +90,7 @@ func (d *Diagnosis) explain(err error) {
 
 // parallel reports whether the flows of parallel tests can be separated.
 func parallel(s *session.Session) Check {
-	goroutines, children := s.Mixed()
+	goroutines, children := s.AttributionGaps()
 	switch {
 	case goroutines != "":
 		return Check{Name: Parallel, Status: Limited, Detail: "each has the flows of all: " + goroutines}

@@ -111,7 +111,7 @@ func beChild(role string, args []string) error {
 		pids, err := Descendants(os.Getpid())
 		ready = fmt.Sprintf("%d, failed: %t", len(pids), err != nil)
 	case "look": // <network> <address>: what this user sees there
-		l, err := ReadListeners(0)
+		l, err := readListeners(0)
 		if err != nil {
 			return err
 		}

@@ -30,7 +30,7 @@ type Query struct {
 
 	// OtherNetwork reports that the process runs in no container and was in another network namespace than the test
 	// process when it connected. MaybeOtherNetwork reports that the kernel could not determine this.
-	Apart, MaybeApart bool
+	OtherNetwork, MaybeOtherNetwork bool
 }
 
 // Owner is a process that listens, or listened, at an address.

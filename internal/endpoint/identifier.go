@@ -99,7 +99,7 @@ func (b *Batch) Identify(q Query) Identity {
 			peer = at
 		}
 	}
-	found.Endpoint, found.Relation = b.who(q, addr, peer, &found)
+	found.Endpoint, found.Relation = b.resolve(q, addr, peer, &found)
 	if found.Relation != Other {
 		return found
 	}
@@ -121,7 +121,7 @@ func (b *Batch) Identify(q Query) Identity {
 }
 
 // resolve finds the endpoint. An endpoint of another workload with flow.ByOption as its evidence is the peer.
-func (b *Batch) who(q Query, addr netip.Addr, peer Peer, found *Identity) (flow.Endpoint, Relation) {
+func (b *Batch) resolve(q Query, addr netip.Addr, peer Peer, found *Identity) (flow.Endpoint, Relation) {
 	named := b.id.OfPeer(peer, addr)
 	if peer.Exact() {
 		return named, Other
@@ -129,7 +129,7 @@ func (b *Batch) who(q Query, addr netip.Addr, peer Peer, found *Identity) (flow.
 	if b.isConfigured(q, addr) {
 		return apiServer("", addr, flow.ByEnvironment), Other
 	}
-	if q.Protocol.HasPorts() && b.id.resolvers.IsResolver(q.PID, addr, q.Port) {
+	if q.Protocol.HasPorts() && b.id.resolvers.isResolver(q.PID, addr, q.Port) {
 		resolver := flow.ClusterResolver
 		resolver.Addr, resolver.Evidence = addr, flow.ByResolvConf
 		return resolver, Other
@@ -161,13 +161,13 @@ func (b *Batch) who(q Query, addr netip.Addr, peer Peer, found *Identity) (flow.
 // other relations have no name: Other if an unnamed process listens, NobodyListens if none does.
 func (b *Batch) onThisMachine(q Query, addr netip.Addr, identity *Identity) (flow.Endpoint, Relation) {
 	self := flow.Endpoint{Kind: flow.Workload, Name: b.id.config.Workload, Evidence: flow.ByOption}
-	if q.MaybeApart && !addr.IsLoopback() && !b.isHere(q.PID) {
+	if q.MaybeOtherNetwork && !addr.IsLoopback() && !b.isHere(q.PID) {
 		return flow.Endpoint{}, Other // the address may be another host's there
 	}
 	if q.Protocol == flow.ICMP || q.Protocol == flow.ICMPv6 {
 		return self, Self // the kernel answers, and would in the pod
 	}
-	found := b.whoListens(q, addr)
+	found := b.listenersAt(q, addr)
 	if len(found.Owners) == 0 {
 		if found.Unknown {
 			return flow.Endpoint{}, Other
@@ -219,7 +219,7 @@ func (b *Batch) isNode(q Query, addr netip.Addr, listener int) bool {
 // isLocalTo reports whether the connecting process sees the address as local. In another network namespace only the
 // interfaces there count; an address of the test process's namespace may be another host's.
 func (b *Batch) isLocalTo(q Query, addr netip.Addr) bool {
-	if !q.Apart || addr.IsLoopback() {
+	if !q.OtherNetwork || addr.IsLoopback() {
 		return b.isLocal(addr)
 	}
 	namespace, apart := b.namespaceOf(q)

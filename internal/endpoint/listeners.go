@@ -22,9 +22,9 @@ type Listeners struct {
 	scanned  map[int]bool     // the processes with their descriptors in owners
 }
 
-// ReadListeners reads the sockets of a process's network namespace, or of this process's if that process is gone. pid 0
+// readListeners reads the sockets of a process's network namespace, or of this process's if that process is gone. pid 0
 // is this process.
-func ReadListeners(pid int) (*Listeners, error) {
+func readListeners(pid int) (*Listeners, error) {
 	tcp, udp, err := readSockets(pid)
 	if err != nil {
 		return nil, err

@@ -57,7 +57,7 @@ func TestListenersAreWhoAnswers(t *testing.T) {
 			if strings.HasPrefix(strings.Fields(tt.servers)[1], "udp") {
 				network, protocol = "udp", flow.UDP
 			}
-			l, err := ReadListeners(0)
+			l, err := readListeners(0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -130,7 +130,7 @@ func TestInheritedListenerHasAllItsOwners(t *testing.T) {
 		{[]int{c.pid}, []Owner{{c.pid, "endpoint.test"}}, "a likely owner ends the search"},
 		{[]int{1 << 30}, both, "a likely process that is none"},
 	} {
-		listeners, err := ReadListeners(0)
+		listeners, err := readListeners(0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,7 +158,7 @@ func TestConnectedUDPSocketIsNotTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	l, err := ReadListeners(0)
+	l, err := readListeners(0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestConnectedUDPSocketIsNotTheServer(t *testing.T) {
 }
 
 func TestListenersAreOfOneMoment(t *testing.T) {
-	before, err := ReadListeners(0)
+	before, err := readListeners(0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestListenersAreOfOneMoment(t *testing.T) {
 	if got := before.At(flow.TCP, addr.Addr(), addr.Port()); got.Owners != nil || got.Unknown {
 		t.Errorf("listeners that were read before show %+v", got)
 	}
-	during, err := ReadListeners(0)
+	during, err := readListeners(0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func TestListenersAreOfOneMoment(t *testing.T) {
 
 func TestProcessThatIsGoneHasOurListeners(t *testing.T) {
 	_, addr := listen(t, "tcp", "127.0.0.1:0")
-	l, err := ReadListeners(1 << 30)
+	l, err := readListeners(1 << 30)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +201,7 @@ func TestProcessThatIsGoneHasOurListeners(t *testing.T) {
 
 func TestOtherProtocolsHaveNoListeners(t *testing.T) {
 	_, addr := listen(t, "tcp", "127.0.0.1:0")
-	l, err := ReadListeners(0)
+	l, err := readListeners(0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func TestListenersOfAnotherNetworkNamespace(t *testing.T) {
 		t.Fatal(err)
 	}
 	for pid, want := range map[int]int{c.pid: c.pid, os.Getpid(): os.Getpid(), 0: os.Getpid()} {
-		l, err := ReadListeners(pid)
+		l, err := readListeners(pid)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,8 +158,8 @@ func TestResolvConfIsTheProcesssOwn(t *testing.T) {
 	check := func(pid int, addr string, want bool, reason string) {
 		t.Helper()
 		for range 2 { // read, remembered
-			if got := r.IsResolver(pid, netip.MustParseAddr(addr), 53); got != want {
-				t.Errorf("%s: IsResolver(%d, %s) = %v, want %v", reason, pid, addr, got, want)
+			if got := r.isResolver(pid, netip.MustParseAddr(addr), 53); got != want {
+				t.Errorf("%s: isResolver(%d, %s) = %v, want %v", reason, pid, addr, got, want)
 			}
 		}
 	}
@@ -222,19 +222,19 @@ func TestAddressOfThisNamespaceFromAnother(t *testing.T) {
 	}{
 		{"here: the test process listens", Query{PID: here, Protocol: flow.TCP, Port: ours.Port()}, Self, flow.Endpoint{}},
 		{"here: nobody listens", Query{PID: here, Protocol: flow.TCP, Port: 9}, NobodyListens, flow.Endpoint{}},
-		{"another host, and the test process listens here", Query{PID: without.pid, Apart: true, Protocol: flow.TCP, Port: ours.Port()}, Other, bare},
-		{"another host, and nobody listens here", Query{PID: without.pid, Apart: true, Protocol: flow.TCP, Port: 9}, Other, bare},
-		{"another host by its name", Query{PID: without.pid, Apart: true, Protocol: flow.TCP, Port: 9, Name: "db.partner.test"}, Other, named},
-		{"another host, of a process that is gone", Query{PID: gone.pid, Apart: true, Protocol: flow.TCP, Port: ours.Port()}, Other, bare},
-		{"of a thread that was elsewhere", Query{PID: here, Apart: true, Protocol: flow.TCP, Port: ours.Port()}, Other, bare},
-		{"its own address, where nobody listens", Query{PID: with.pid, Apart: true, Protocol: flow.TCP, Port: ours.Port()}, NobodyListens, flow.Endpoint{}},
-		{"a ping to another host", Query{PID: without.pid, Apart: true, Protocol: flow.ICMP}, Other, bare},
-		{"a ping to its own address", Query{PID: with.pid, Apart: true, Protocol: flow.ICMP}, Self, flow.Endpoint{}},
-		{"a ping from nobody knows where", Query{MaybeApart: true, Protocol: flow.ICMP}, Other, bare},
-		{"a ping from nobody knows where, by a process that is gone", Query{PID: gone.pid, MaybeApart: true, Protocol: flow.ICMP}, Other, bare},
-		{"a ping from nobody knows where, by a process elsewhere", Query{PID: without.pid, MaybeApart: true, Protocol: flow.ICMP}, Other, bare},
-		{"a ping from nobody knows where, by a process that is here", Query{PID: here, MaybeApart: true, Protocol: flow.ICMP}, Self, flow.Endpoint{}},
-		{"a datagram from nobody knows where", Query{MaybeApart: true, Protocol: flow.UDP, Port: 9}, Other, bare},
+		{"another host, and the test process listens here", Query{PID: without.pid, OtherNetwork: true, Protocol: flow.TCP, Port: ours.Port()}, Other, bare},
+		{"another host, and nobody listens here", Query{PID: without.pid, OtherNetwork: true, Protocol: flow.TCP, Port: 9}, Other, bare},
+		{"another host by its name", Query{PID: without.pid, OtherNetwork: true, Protocol: flow.TCP, Port: 9, Name: "db.partner.test"}, Other, named},
+		{"another host, of a process that is gone", Query{PID: gone.pid, OtherNetwork: true, Protocol: flow.TCP, Port: ours.Port()}, Other, bare},
+		{"of a thread that was elsewhere", Query{PID: here, OtherNetwork: true, Protocol: flow.TCP, Port: ours.Port()}, Other, bare},
+		{"its own address, where nobody listens", Query{PID: with.pid, OtherNetwork: true, Protocol: flow.TCP, Port: ours.Port()}, NobodyListens, flow.Endpoint{}},
+		{"a ping to another host", Query{PID: without.pid, OtherNetwork: true, Protocol: flow.ICMP}, Other, bare},
+		{"a ping to its own address", Query{PID: with.pid, OtherNetwork: true, Protocol: flow.ICMP}, Self, flow.Endpoint{}},
+		{"a ping from nobody knows where", Query{MaybeOtherNetwork: true, Protocol: flow.ICMP}, Other, bare},
+		{"a ping from nobody knows where, by a process that is gone", Query{PID: gone.pid, MaybeOtherNetwork: true, Protocol: flow.ICMP}, Other, bare},
+		{"a ping from nobody knows where, by a process elsewhere", Query{PID: without.pid, MaybeOtherNetwork: true, Protocol: flow.ICMP}, Other, bare},
+		{"a ping from nobody knows where, by a process that is here", Query{PID: here, MaybeOtherNetwork: true, Protocol: flow.ICMP}, Self, flow.Endpoint{}},
+		{"a datagram from nobody knows where", Query{MaybeOtherNetwork: true, Protocol: flow.UDP, Port: 9}, Other, bare},
 	} {
 		tt.q.Addr = own
 		got := New(Config{Workload: "orders"}).Identify(tt.q)
@@ -242,7 +242,7 @@ func TestAddressOfThisNamespaceFromAnother(t *testing.T) {
 			t.Errorf("%s: got %v %+v, want %v %+v", tt.reason, got.Relation, got.Endpoint, tt.want, tt.end)
 		}
 	}
-	six := Query{PID: with6.pid, Apart: true, Protocol: flow.TCP, Addr: netip.MustParseAddr("2001:db8::9"), Port: 9}
+	six := Query{PID: with6.pid, OtherNetwork: true, Protocol: flow.TCP, Addr: netip.MustParseAddr("2001:db8::9"), Port: 9}
 	if got := New(Config{}).Identify(six); got.Relation != NobodyListens || !got.Local {
 		t.Errorf("its own IPv6 address: got %+v", got)
 	}

@@ -33,7 +33,7 @@ func (p Peer) namePort() string {
 }
 
 // quoted returns the option's name in quotes, and its place.
-func (p Peer) said() string {
+func (p Peer) quoted() string {
 	if p.At == "" {
 		return strconv.Quote(p.namePort())
 	}
@@ -128,7 +128,7 @@ func NewPeers(peers ...Peer) (Peers, error) {
 	slices.SortStableFunc(sorted, func(a, b Peer) int { return a.compare(b.Pattern) })
 	for i := 1; i < len(sorted); i++ {
 		if a, b := sorted[i-1], sorted[i]; a.Pattern == b.Pattern && !a.same(b) {
-			return Peers{}, fmt.Errorf("collect peers: %q is named %s and %s: keep one", a.Pattern, a.said(), b.said())
+			return Peers{}, fmt.Errorf("collect peers: %q is named %s and %s: keep one", a.Pattern, a.quoted(), b.quoted())
 		}
 	}
 	return Peers{slices.CompactFunc(sorted, Peer.same)}, nil

@@ -34,10 +34,10 @@ const maxParsed = 64
 // maxResolvConf limits the size of a file that another process chose.
 const maxResolvConf = 64 << 10
 
-// IsResolver reports whether a destination is a resolver of the process: port 53 of a loopback address (127.0.0.53 of
+// isResolver reports whether a destination is a resolver of the process: port 53 of a loopback address (127.0.0.53 of
 // systemd, 127.0.0.11 of Docker) or of a name server in the process's /etc/resolv.conf. If the process is gone or pid
 // is 0, this process's file counts.
-func (r *Resolvers) IsResolver(pid int, addr netip.Addr, port uint16) bool {
+func (r *Resolvers) isResolver(pid int, addr netip.Addr, port uint16) bool {
 	if port != resolverPort {
 		return false
 	}

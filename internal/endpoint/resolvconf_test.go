@@ -53,8 +53,8 @@ func TestLoopbackPort53IsAResolver(t *testing.T) {
 		{"::1", 5353, false},
 		{"203.0.113.250", 53, false},
 	} {
-		if got := r.IsResolver(0, netip.MustParseAddr(tt.addr), tt.port); got != tt.want {
-			t.Errorf("IsResolver(%s, %d) = %v, want %v", tt.addr, tt.port, got, tt.want)
+		if got := r.isResolver(0, netip.MustParseAddr(tt.addr), tt.port); got != tt.want {
+			t.Errorf("isResolver(%s, %d) = %v, want %v", tt.addr, tt.port, got, tt.want)
 		}
 	}
 }

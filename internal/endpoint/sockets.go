@@ -85,12 +85,12 @@ type socketTable map[uint16][]socket
 func (t socketTable) reachedAt(addr netip.Addr, port uint16) []uint64 {
 	best, inodes := 0, []uint64(nil)
 	for _, s := range t[port] {
-		fit := s.fit(addr)
-		if fit == 0 || fit < best {
+		rank := s.match(addr)
+		if rank == 0 || rank < best {
 			continue
 		}
-		if fit > best {
-			best, inodes = fit, nil
+		if rank > best {
+			best, inodes = rank, nil
 		}
 		inodes = append(inodes, s.inode)
 	}
@@ -98,20 +98,20 @@ func (t socketTable) reachedAt(addr netip.Addr, port uint16) []uint64 {
 }
 
 // match ranks how well a socket's address matches a destination; 0 for not at all.
-func (s socket) fit(addr netip.Addr) int {
-	var fit int
+func (s socket) match(addr netip.Addr) int {
+	var rank int
 	switch local := s.local.Addr(); {
 	case local == addr:
-		fit = 3
+		rank = 3
 	case local.IsUnspecified() && local.Is4() == addr.Is4():
-		fit = 2
+		rank = 2
 	case local.IsUnspecified() && addr.Is4():
-		fit = 1
+		rank = 1
 	default:
 		return 0
 	}
 	if s.connected {
-		return fit
+		return rank
 	}
-	return fit + 3
+	return rank + 3
 }

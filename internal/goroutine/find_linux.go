@@ -16,8 +16,8 @@ const (
 	threads = 3       // that are inspected in parallel
 
 	// Attempts on a goroutine that may be moved to another thread meanwhile.
-	looks    = 20
-	maxLooks = 1000
+	attempts    = 20
+	maxAttempts = 1000
 )
 
 // finder narrows down the candidate offsets, goroutine by goroutine.
@@ -77,27 +77,27 @@ func (f *finder) start(n int, ready, done *sync.WaitGroup) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if f.err == nil {
-			f.err = f.look()
+			f.err = f.inspect()
 		}
 	}()
 }
 
 // inspect narrows everything down with the calling goroutine, which is locked to its thread.
-func (f *finder) look() error {
-	if err := f.lookAtThread(); err != nil {
+func (f *finder) inspect() error {
+	if err := f.findSlot(); err != nil {
 		return err
 	}
-	if err := f.lookAtLabels(); err != nil {
+	if err := f.findLabels(); err != nil {
 		return err
 	}
-	if err := f.lookAtOrigin(); err != nil {
+	if err := f.findOrigin(); err != nil {
 		return err
 	}
 	return f.outermost()
 }
 
 // findSlot finds the place where the thread keeps g.
-func (f *finder) lookAtThread() error {
+func (f *finder) findSlot() error {
 	if inRegister {
 		return nil
 	}

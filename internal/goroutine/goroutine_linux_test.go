@@ -59,7 +59,7 @@ func TestLayoutIsFoundOverAndOverAgain(t *testing.T) {
 
 // seen is what another thread would read of the calling goroutine.
 func seen(l Layout) string {
-	labels, _ := l.own()
+	labels, _ := l.current()
 	for _, label := range labels {
 		if label.keyAddress == l.Key && label.key == Key {
 			return label.value
@@ -94,7 +94,7 @@ func TestMarkIsInheritedAndTakenBack(t *testing.T) {
 	if got := unmarkOuter(); got != 0 {
 		t.Errorf("the outer one gives back %q", got)
 	}
-	if got, _ := l.own(); len(got) != 0 {
+	if got, _ := l.current(); len(got) != 0 {
 		t.Errorf("after all: %v", got)
 	}
 }
@@ -103,11 +103,11 @@ func TestMarkKeepsOtherLabels(t *testing.T) {
 	l := layoutOf(t)
 	pprof.Do(context.Background(), pprof.Labels("request", "7", "zone", "b"), func(ctx context.Context) {
 		unmark := Mark(NewID())
-		if got, _ := l.own(); len(got) != 3 || seen(l) == "" {
+		if got, _ := l.current(); len(got) != 3 || seen(l) == "" {
 			t.Errorf("with the mark: %+v", got)
 		}
 		unmark()
-		got, _ := l.own()
+		got, _ := l.current()
 		if len(got) != 2 || got[0].key+got[0].value+got[1].key+got[1].value != "request7zoneb" {
 			t.Errorf("afterwards: %+v", got)
 		}

@@ -41,7 +41,7 @@ func labelsOf(mem memory, set uint64, list uint32) ([]label, bool) {
 }
 
 // current returns the labels of the calling goroutine; false if they cannot be read completely.
-func (l Layout) own() ([]label, bool) {
+func (l Layout) current() ([]label, bool) {
 	mem, err := openMemory()
 	if err != nil {
 		return nil, false
@@ -128,7 +128,7 @@ func Marked() ID {
 
 // value returns the value of our label; "" if there is none.
 func (l Layout) value() string {
-	labels, _ := l.own()
+	labels, _ := l.current()
 	for _, label := range labels {
 		if label.key == Key {
 			return label.value
@@ -140,12 +140,12 @@ func (l Layout) value() string {
 // mark sets or removes our label. It returns the previous value, and a context that keeps the labels at their address.
 // It returns false and changes nothing if the other labels would be lost.
 func (l Layout) mark(value string) (before string, labelled context.Context, ok bool) {
-	own, ok := l.own()
+	now, ok := l.current()
 	if !ok {
 		return "", nil, false
 	}
 	var labels []label
-	for _, label := range own {
+	for _, label := range now {
 		if label.key == Key {
 			before = label.value
 			continue

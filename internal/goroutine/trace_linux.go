@@ -46,7 +46,7 @@ func (t *Tracer) Trace(s Stack) []flow.Frame {
 	if n := len(frames); n > 0 && frames[n-1].Function == "runtime.goexit" {
 		frames = frames[:n-1]
 	}
-	if slices.ContainsFunc(frames, own) || s.Parent == 0 || s.Cut { // a missing call may be in the main module
+	if slices.ContainsFunc(frames, inModule) || s.Parent == 0 || s.Cut { // a missing call may be in the main module
 		return frames
 	}
 	creators := Frames([]uintptr{s.Creator})
@@ -55,13 +55,13 @@ func (t *Tracer) Trace(s Stack) []flow.Frame {
 	}
 	started := creators[0]
 	started.Started = true
-	if own(started) || !t.look(s.Time) {
+	if inModule(started) || !t.refresh(s.Time) {
 		return append(frames, started)
 	}
 	_, alive := t.all[s.Goroutine]
 	started.Ended = !alive && !t.cut
 	frames = t.follow(append(frames, started), s.Parent)
-	if last := &frames[len(frames)-1]; last.Started && !own(*last) {
+	if last := &frames[len(frames)-1]; last.Started && !inModule(*last) {
 		if waits, found := t.waitsIn(library(last.Package())); found {
 			last.Ended = true
 			frames = append(frames, waits.frames...)
@@ -74,7 +74,7 @@ func (t *Tracer) Trace(s Stack) []flow.Frame {
 // there are several, or some may be unknown.
 func (t *Tracer) waitsIn(lib string) (waits trace, found bool) {
 	for _, other := range t.all {
-		caller := slices.IndexFunc(other.frames, own)
+		caller := slices.IndexFunc(other.frames, inModule)
 		if caller < 0 || !isIn(other.frames[:caller], lib) || slices.ContainsFunc(other.frames[:caller], serves) {
 			continue
 		}
@@ -120,7 +120,7 @@ func (t *Tracer) follow(frames []flow.Frame, parent uint64) []flow.Frame {
 		followed[parent] = true
 		started, waits := frames[len(frames)-1], t.all[parent]
 		inside := waits.frames
-		caller := slices.IndexFunc(inside, own)
+		caller := slices.IndexFunc(inside, inModule)
 		if caller >= 0 {
 			inside = inside[:caller]
 		}
@@ -132,7 +132,7 @@ func (t *Tracer) follow(frames []flow.Frame, parent uint64) []flow.Frame {
 			return frames
 		}
 		frames = append(frames, waits.creator)
-		if parent = waits.parent; own(waits.creator) {
+		if parent = waits.parent; inModule(waits.creator) {
 			return frames
 		}
 	}
@@ -140,7 +140,7 @@ func (t *Tracer) follow(frames []flow.Frame, parent uint64) []flow.Frame {
 }
 
 // refresh ensures that the goroutines are known as of since or later, unless that takes too long.
-func (t *Tracer) look(since time.Duration) bool {
+func (t *Tracer) refresh(since time.Duration) bool {
 	if t.all != nil && since <= t.taken {
 		return true
 	}
@@ -157,7 +157,7 @@ func (t *Tracer) look(since time.Duration) bool {
 	return true
 }
 
-func own(f flow.Frame) bool { return f.In(Module()) }
+func inModule(f flow.Frame) bool { return f.In(Module()) }
 
 // monotonic returns the time of the clock that the kernel's events use.
 func monotonic() time.Duration {

@@ -205,18 +205,18 @@ func TestStackThatIsCutHasNoOrigin(t *testing.T) {
 
 func TestProgramIsNotStoppedTooOften(t *testing.T) {
 	var tracer Tracer
-	if !tracer.look(monotonic()) || len(tracer.all) == 0 {
+	if !tracer.refresh(monotonic()) || len(tracer.all) == 0 {
 		t.Fatal("the first look is refused")
 	}
 	before := tracer.taken
-	if !tracer.look(before) || tracer.taken != before {
+	if !tracer.refresh(before) || tracer.taken != before {
 		t.Error("what was before the look needs another one")
 	}
-	if !tracer.look(monotonic()) || tracer.taken == before {
+	if !tracer.refresh(monotonic()) || tracer.taken == before {
 		t.Error("what came later needs no other look")
 	}
 	tracer.budget = -time.Hour
-	if tracer.look(monotonic()) {
+	if tracer.refresh(monotonic()) {
 		t.Error("looks are not bounded")
 	}
 }

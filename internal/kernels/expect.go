@@ -19,13 +19,13 @@ func (c capability) expected(k Kernel) guest.Capability {
 }
 
 // declaration is a capability, and the test that declared it.
-type saying struct {
+type declaration struct {
 	guest.Capability
 	suite, test string
 }
 
 // declarations reads the capabilities in a suite's output.
-func (s *SuiteResult) hear() (said []saying, err error) {
+func (s *SuiteResult) declarations() (said []declaration, err error) {
 	test := ""
 	for line := range strings.Lines(s.Output) {
 		if m := now.FindStringSubmatch(line); m != nil {
@@ -37,7 +37,7 @@ func (s *SuiteResult) hear() (said []saying, err error) {
 			return said, fmt.Errorf("%s of %s: %w", test, s.Package, err)
 		}
 		if found {
-			said = append(said, saying{c, s.Package, test})
+			said = append(said, declaration{c, s.Package, test})
 		}
 	}
 	return said, nil
@@ -45,10 +45,10 @@ func (s *SuiteResult) hear() (said []saying, err error) {
 
 // compare compares the tests' declarations with the expected values for the kernel, and returns all differences. With
 // partial set, a test that did not run need not have declared anything.
-func (r *Result) hold(expected []capability, partial bool) (faults []string) {
-	said := make(map[string][]saying)
+func (r *Result) compare(expected []capability, partial bool) (faults []string) {
+	said := make(map[string][]declaration)
 	for i := range r.Suites {
-		all, err := r.Suites[i].hear()
+		all, err := r.Suites[i].declarations()
 		if err != nil {
 			faults = append(faults, err.Error())
 		}

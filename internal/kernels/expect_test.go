@@ -43,7 +43,7 @@ func judged(t *testing.T, partial bool, p, q string) Result {
 	records := whole()
 	records[2].Text, records[5].Text = p, q
 	o := outcome{received: sendAll(t, records), status: guest.PassedStatus}
-	return judge(testKernel, testSuites, testCapabilities, partial, o, machines[AMD64])
+	return evaluate(testKernel, testSuites, testCapabilities, partial, o, machines[AMD64])
 }
 
 func TestKernelThatIsAsExpectedPasses(t *testing.T) {

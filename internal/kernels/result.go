@@ -61,7 +61,7 @@ func (r Result) Name() string {
 }
 
 // evaluate returns the result of a guest's run. With partial set, a suite may have no test that matches.
-func judge(k Kernel, suites []Suite, expected []capability, partial bool, o outcome, m machine) Result {
+func evaluate(k Kernel, suites []Suite, expected []capability, partial bool, o outcome, m machine) Result {
 	r := Result{Kernel: k, Took: o.took, CPU: o.cpu}
 	fault := func(format string, args ...any) { r.Faults = append(r.Faults, fmt.Sprintf(format, args...)) }
 	if o.err != nil {
@@ -123,7 +123,7 @@ func judge(k Kernel, suites []Suite, expected []capability, partial bool, o outc
 	if r.Tests == 0 && partial {
 		fault("no test ran")
 	}
-	r.Faults = append(r.Faults, r.hold(expected, partial)...)
+	r.Faults = append(r.Faults, r.compare(expected, partial)...)
 	if r.Passed() && o.status != m.passed() {
 		fault("%s ended with status %d, want %d", m.program, o.status, m.passed())
 	}

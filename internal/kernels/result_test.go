@@ -44,7 +44,7 @@ func sendAll(t *testing.T, records []guest.Record) []byte {
 
 func TestPassIsOneLine(t *testing.T) {
 	o := outcome{received: sendAll(t, whole()), status: guest.PassedStatus, took: 3100 * time.Millisecond, cpu: 2 * time.Second}
-	r := judge(testKernel, testSuites, nil, false, o, machines[AMD64])
+	r := evaluate(testKernel, testSuites, nil, false, o, machines[AMD64])
 	if got, want := r.Text(false), "ok   6.12.117 (2 tests, 1 skipped, 3.1s, 2.0s of CPU)\n"; got != want {
 		t.Errorf("text %q, want %q", got, want)
 	}
@@ -95,7 +95,7 @@ func TestWhatWasNotSeenToPassFails(t *testing.T) {
 		}, guest.PassedStatus, nil, true, "no test ran"},
 	} {
 		o := outcome{received: sendAll(t, c.change(whole())), status: c.status, err: c.err}
-		r := judge(testKernel, testSuites, nil, c.partial, o, machines[AMD64])
+		r := evaluate(testKernel, testSuites, nil, c.partial, o, machines[AMD64])
 		if r.Passed() {
 			t.Errorf("%s: passed", c.reason)
 		}
@@ -109,7 +109,7 @@ func TestSuiteMayHaveNoTestThatMatchesRun(t *testing.T) {
 	records := whole()
 	records[2].Text = "testing: warning: no tests to run\n\x16PASS\n"
 	o := outcome{received: sendAll(t, records), status: guest.PassedStatus}
-	if r := judge(testKernel, testSuites, nil, true, o, machines[AMD64]); !r.Passed() {
+	if r := evaluate(testKernel, testSuites, nil, true, o, machines[AMD64]); !r.Passed() {
 		t.Errorf("failed: %q", r.Faults)
 	}
 }
@@ -119,7 +119,7 @@ func TestFailureShowsWhatFailed(t *testing.T) {
 	records[2].Text = outputP + "\x16=== RUN   TestX\nx_test.go:7: because\n\x16--- FAIL: TestX (0.01s)\n\x16FAIL\n"
 	records[3].Text = "exit status 1"
 	o := outcome{received: append([]byte("[ 1.0] Kernel panic\n"), sendAll(t, records)...), status: guest.FailedStatus}
-	text := judge(testKernel, testSuites, nil, false, o, machines[AMD64]).Text(false)
+	text := evaluate(testKernel, testSuites, nil, false, o, machines[AMD64]).Text(false)
 	for _, want := range []string{"x_test.go:7: because", "--- FAIL: TestX", "Kernel panic"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the text does not have %q:\n%s", want, text)
@@ -138,13 +138,13 @@ func TestVerifiersReasonComesFirstAndOnce(t *testing.T) {
 	records := whole()
 	records[2].Text, records[3].Text = outputP+refused+strings.ReplaceAll(refused, "TestX", "TestY"), "exit status 1"
 	o := outcome{received: sendAll(t, records), status: guest.FailedStatus}
-	r := judge(testKernel, testSuites, nil, false, o, machines[AMD64])
+	r := evaluate(testKernel, testSuites, nil, false, o, machines[AMD64])
 	if want := "refused by the kernel: " + reason; r.Faults[0] != want || strings.Contains(strings.Join(r.Faults[1:], "\n"), reason) {
 		t.Errorf("faults %q, want %q first and once", r.Faults, want)
 	}
 	records[2].Text, records[3].Text = strings.ReplaceAll(outputP+refused, "FAIL", "PASS"), ""
 	o = outcome{received: sendAll(t, records), status: guest.PassedStatus}
-	if r := judge(testKernel, testSuites, nil, false, o, machines[AMD64]); !r.Passed() {
+	if r := evaluate(testKernel, testSuites, nil, false, o, machines[AMD64]); !r.Passed() {
 		t.Errorf("a refusal that a test wanted is a fault: %q", r.Faults)
 	}
 }

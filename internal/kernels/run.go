@@ -153,7 +153,7 @@ func (r *runner) one(ctx context.Context, w Wanted) Result {
 		return Result{Wanted: w, Faults: []string{fmt.Sprintf("cannot be had: %v", err)}}
 	}
 	o := r.boot(ctx, w.Arch, image.Path, initramfs, r.opts.Timeout)
-	result := judge(image.Kernel, r.opts.Suites, r.expected, r.opts.Run != "", o, machines[w.Arch])
+	result := evaluate(image.Kernel, r.opts.Suites, r.expected, r.opts.Run != "", o, machines[w.Arch])
 	result.Wanted = w
 	return result
 }

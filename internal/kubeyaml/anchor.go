@@ -8,7 +8,7 @@ import (
 
 // expand returns a text with its aliases replaced by their content. Merges and anchors stay. It reports false if there
 // is no alias, or the result would be unreadably long.
-func dissolved(body string) (string, bool) {
+func expand(body string) (string, bool) {
 	e, root := newEditor(body, nil)
 	if root == nil {
 		return "", false

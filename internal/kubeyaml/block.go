@@ -24,7 +24,7 @@ func (e *editor) rewriteBlock(c *collection) bool {
 		indent := strings.Repeat(" ", c.column)
 		switch {
 		case in.behind >= 0:
-			if e.apart(c) {
+			if e.separated(c) {
 				text = "\n" + indent + text
 				indent = ""
 			}
@@ -32,7 +32,7 @@ func (e *editor) rewriteBlock(c *collection) bool {
 			e.replace(at, at, indent+text)
 		case c.ownLine(e, 0):
 			at := e.lines[c.head(e, 0)]
-			if e.apart(c) {
+			if e.separated(c) {
 				text += "\n"
 			}
 			e.replace(at, at, indent+text)
@@ -44,7 +44,7 @@ func (e *editor) rewriteBlock(c *collection) bool {
 }
 
 // separated reports whether there are several entries with blank lines between all of them.
-func (e *editor) apart(c *collection) bool {
+func (e *editor) separated(c *collection) bool {
 	for i := 1; i < len(c.entries); i++ {
 		if head := c.head(e, i); !e.isBlank(head - 1) {
 			return false

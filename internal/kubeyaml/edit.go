@@ -31,13 +31,13 @@ func (d Document) Edit(c Change) (body string, ok bool) {
 	if string(d.text()) != d.Body {
 		return "", false // JSON-only escapes: columns would differ
 	}
-	for _, dissolve := range []bool{false, true} {
+	for _, expanded := range []bool{false, true} {
 		text := d.Body
 		if !strings.HasSuffix(text, "\n") {
 			text += "\n"
 		}
-		if dissolve {
-			if text, ok = dissolved(text); !ok {
+		if expanded {
+			if text, ok = expand(text); !ok {
 				return "", false
 			}
 		}

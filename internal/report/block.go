@@ -33,15 +33,15 @@ func (w *writer) denied(d dependency, workload, module string) {
 		w.field("address", a, 2)
 	}
 	if !isImplied(f) {
-		w.opener(f, module)
+		w.initiator(f, module)
 	}
 	if implied := d.implied(); implied != "" {
 		w.field("implied", implied, 2)
 	}
 	if name := nameOf(f); name != "" {
 		w.field("name", name, 2)
-	} else if d.Owner != "" {
-		w.field("name", "none was asked for; reverse DNS says "+shorten(clean(d.Owner), maxName)+" (its owner's word, which stands in no policy)", 2)
+	} else if d.ReverseDNS != "" {
+		w.field("name", "none was asked for; reverse DNS says "+shorten(clean(d.ReverseDNS), maxName)+" (its owner's word, which stands in no policy)", 2)
 	}
 	if f.Process.Test != "" {
 		first++
@@ -67,7 +67,7 @@ func nameOf(f flow.Flow) string {
 }
 
 // initiator writes when a flow was opened, by which process, and where in the code.
-func (w *writer) opener(f flow.Flow, module string) {
+func (w *writer) initiator(f flow.Flow, module string) {
 	w.field(seen(f))
 	w.field("by", process(f.Process), 2)
 	w.calls(calls(f.Process.Stack, module))

@@ -14,12 +14,12 @@ import (
 
 // Denied is a flow that the committed policy does not allow.
 type Denied struct {
-	Flow   flow.Flow    // folded, by flow.Fold
-	Addrs  []netip.Addr // every address behind the destination, sorted
-	Policy string       // the policy that denies it; empty if no particular one does
-	Reason string       // the reason, in the words of package policy
-	Told   string       // the test that reported the same flow in full before, if tests share a file; otherwise empty
-	Owner  string       // the reverse-DNS name of an address without a name; empty if there is none
+	Flow       flow.Flow    // folded, by flow.Fold
+	Addrs      []netip.Addr // every address behind the destination, sorted
+	Policy     string       // the policy that denies it; empty if no particular one does
+	Reason     string       // the reason, in the words of package policy
+	Told       string       // the test that reported the same flow in full before, if tests share a file; otherwise empty
+	ReverseDNS string       // the reverse-DNS name of an address without a name; empty if there is none
 }
 
 // Binary is a program that opened an allowed flow but is missing from the committed list of programs.

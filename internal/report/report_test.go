@@ -370,7 +370,7 @@ func reports() map[string]Report {
 		}),
 		"address with a name by its owner": one(func(d *Denied) {
 			d.Flow.Destination = flow.Endpoint{Kind: flow.Address, Addr: netip.MustParseAddr("203.0.113.7")}
-			d.Owner, d.Reason = "db.partner.example\x1b[31m", "no rule is for 203.0.113.7"
+			d.ReverseDNS, d.Reason = "db.partner.example\x1b[31m", "no rule is for 203.0.113.7"
 		}),
 		"unanswered attempts": base(func(r *Report) {
 			r.Unanswered = []string{`127.0.0.1:5432/TCP is this machine, where nobody listened: no rule can be written. Peer("127.0.0.1:5432", "name") says what it stands for, Ignore("127.0.0.1:5432") leaves it out`}

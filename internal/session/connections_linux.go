@@ -11,14 +11,14 @@ import (
 
 // TrackConnections records the TCP connections that the processes in a cgroup's directory opened before the cgroup came
 // into scope. The cgroup is already in scope. See [probe.Probe.AdoptConnections].
-func (s *Session) AdoptConnections(dir string, id uint64) error {
+func (s *Session) TrackConnections(dir string, id uint64) error {
 	pids, err := cgroup.Members(dir)
 	if err != nil {
 		return err
 	}
 	for _, pid := range pids {
 		opener := probe.Opener{PID: pid}
-		opener.Process = s.look(opener, nil)
+		opener.Process = s.describe(opener, nil)
 		opener.Executable = opener.Process.Name
 		if err := s.Probe.AdoptConnections(pid, id, s.netnsOf(pid), opener); err != nil {
 			return err

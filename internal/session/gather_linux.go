@@ -64,12 +64,12 @@ func (s *Session) remember() error {
 			all[p] = of
 		}
 	}
-	delete(all, process{os.Getpid(), own()})
+	delete(all, process{os.Getpid(), selfStarted()})
 	survivors.of = all
 	return err
 }
 
-func own() uint64 {
+func selfStarted() uint64 {
 	started, _ := endpoint.Started(os.Getpid())
 	return started
 }
@@ -189,7 +189,7 @@ func (s *Session) gatherOnce(mine map[process]goroutine.ID, known, unclear map[p
 			more = true
 		}
 	}
-	beside, err := s.Leaf.Beside()
+	siblings, err := s.Leaf.Siblings()
 	if err != nil {
 		return false, err
 	}
@@ -202,7 +202,7 @@ func (s *Session) gatherOnce(mine map[process]goroutine.ID, known, unclear map[p
 		if !slices.Contains(inside, p.pid) {
 			fresh = append(fresh, p.pid)
 		}
-		if slices.Contains(beside, p.pid) {
+		if slices.Contains(siblings, p.pid) {
 			movable = append(movable, p.pid)
 		}
 		if s.knowsIDs() && s.Probe.Follows() {
@@ -215,7 +215,7 @@ func (s *Session) gatherOnce(mine map[process]goroutine.ID, known, unclear map[p
 		return false, err
 	}
 	for _, pid := range fresh {
-		if err := s.adopt(pid); err != nil {
+		if err := s.trackSockets(pid); err != nil {
 			return false, err
 		}
 	}

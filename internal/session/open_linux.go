@@ -34,12 +34,12 @@ type Session struct {
 // an earlier session's leaf. One goroutine calls handle with every event; the first calls come before Open returns.
 // passed receives each completed step with a detail for people. passed and newCgroup may be nil. Errors: *[Error],
 // which wraps the errors of packages cgroup and probe.
-func Open(sizes probe.Sizes, handle func([]probe.Event), passed func(Step, string), newborn Newborn) (*Session, error) {
+func Open(sizes probe.Sizes, handle func([]probe.Event), passed func(Step, string), newCgroup NewCgroup) (*Session, error) {
 	if passed == nil {
 		passed = func(Step, string) {}
 	}
 	s := &Session{passed: passed}
-	if err := s.open(sizes, handle, newborn); err != nil {
+	if err := s.open(sizes, handle, newCgroup); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -63,7 +63,7 @@ func (s *Session) Executables() (who, why string) {
 
 // AttributionGaps returns why the flows of parallel tests cannot be separated: all flows, or those of child processes.
 // A reason is "" if they can.
-func (s *Session) Mixed() (goroutines, children string) { return s.Probe.Mixed() }
+func (s *Session) AttributionGaps() (goroutines, children string) { return s.Probe.Mixed() }
 
 // ownRights returns the privileges that this process and its children can have.
 func ownRights() (confined, mayMount bool) {
@@ -74,7 +74,7 @@ func ownRights() (confined, mayMount bool) {
 	return rights.Confined(), rights.MayMount()
 }
 
-func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newborn Newborn) error {
+func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newCgroup NewCgroup) error {
 	release, err := probe.Release()
 	if err == nil {
 		err = probe.CheckRelease(release)
@@ -87,7 +87,7 @@ func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newborn Ne
 		return &Error{Tree, err}
 	}
 	s.passed(Tree, s.Tree.Root)
-	if s.Probe, err = probe.Open(s.Tree.Root, sizes, probe.Handler{Look: s.look, Nobodys: newborn, Handle: handle}); err != nil {
+	if s.Probe, err = probe.Open(s.Tree.Root, sizes, probe.Handler{Look: s.describe, Nobodys: newCgroup, Handle: handle}); err != nil {
 		return &Error{Programs, err}
 	}
 	s.passed(Programs, "loaded and attached to "+s.Tree.Root)
@@ -100,13 +100,13 @@ func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newborn Ne
 		return &Error{Hooks, err}
 	}
 	s.self.Store(int64(s.Self.PID))
-	if err := s.adopt(os.Getpid()); err != nil {
+	if err := s.trackSockets(os.Getpid()); err != nil {
 		return &Error{Hooks, err}
 	}
 	if err := s.gather(before); err != nil {
 		return &Error{Leaf, err}
 	}
-	if newborn != nil {
+	if newCgroup != nil {
 		if err := s.Probe.WatchNewborn(s.Leaf.ID); err != nil {
 			return &Error{Hooks, err}
 		}
@@ -133,12 +133,12 @@ func (s *Session) enter() (before []process, err error) {
 }
 
 // trackSockets records the sockets that a process made before.
-func (s *Session) adopt(pid int) error {
+func (s *Session) trackSockets(pid int) error {
 	opener := probe.Opener{PID: pid}
 	if pid == os.Getpid() {
 		opener.PID = s.Self.PID
 	}
-	opener.Process = s.look(opener, nil)
+	opener.Process = s.describe(opener, nil)
 	opener.Executable = opener.Process.Name
 	return s.Probe.AdoptSockets(pid, s.Leaf.ID, s.netnsOf(pid), opener)
 }
@@ -146,7 +146,7 @@ func (s *Session) adopt(pid int) error {
 // describe returns the process that opened a flow. Outside of the initial pid namespace only this process is known. The
 // kernel's name of the executable takes precedence, because the process may have ended or executed another program
 // since.
-func (s *Session) look(o probe.Opener, stack *goroutine.Stack) flow.Process {
+func (s *Session) describe(o probe.Opener, stack *goroutine.Stack) flow.Process {
 	var calls flow.Stack
 	if stack != nil {
 		calls = flow.NewStack(s.tracer.Trace(*stack)) // first, because the caller waits for it and not for the rest

@@ -13,7 +13,7 @@ import (
 type Session struct{}
 
 // Open returns an *[Error]: eBPF needs Linux.
-func Open(probe.Sizes, func([]probe.Event), func(Step, string), Newborn) (*Session, error) {
+func Open(probe.Sizes, func([]probe.Event), func(Step, string), NewCgroup) (*Session, error) {
 	return nil, CheckPrograms()
 }
 
@@ -26,7 +26,7 @@ func CheckPrograms() error {
 func (*Session) Executables() (who, why string) { return "", "" }
 
 // AttributionGaps returns nothing.
-func (*Session) Mixed() (goroutines, children string) { return "", "" }
+func (*Session) AttributionGaps() (goroutines, children string) { return "", "" }
 
 func ownRights() (confined, mayMount bool) { return false, false }
 

@@ -30,7 +30,7 @@ var Steps = []Step{Kernel, Tree, Programs, Leaf, Hooks}
 // NewCgroup makes [Open] record all cgroups that are created during the session too (see [probe.Probe.WatchNewborn]).
 // It returns true for a cgroup that is unrelated to the tests, to stop recording it. It is called like the functions of
 // [probe.Handler], also while a cgroup is being created.
-type Newborn func(*probe.CgroupEvent) (nobodys bool)
+type NewCgroup func(*probe.CgroupEvent) (unrelated bool)
 
 // Error reports the step at which recording failed.
 type Error struct {

@@ -72,7 +72,7 @@ func (z *Zone) answer(query []byte, network string) []byte {
 	if code != dnsmessage.RCodeSuccess {
 		return reply(req, code, found{})
 	}
-	answer := z.look(req.question, network)
+	answer := z.answerTo(req.question, network)
 	if !answer.exists {
 		code = dnsmessage.RCodeNameError
 	}

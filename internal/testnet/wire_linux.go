@@ -103,8 +103,8 @@ func (w *wire) connect(insideLinks *netlink.Handle) error {
 			return fmt.Errorf("add route to %s: %w", hosts, err)
 		}
 		// Hosts' own addresses are local and precede this route.
-		nobody := &netlink.Route{Dst: ipNet(hosts), Type: unix.RTN_BLACKHOLE}
-		if err := w.outsideLinks.RouteAdd(nobody); err != nil {
+		blackhole := &netlink.Route{Dst: ipNet(hosts), Type: unix.RTN_BLACKHOLE}
+		if err := w.outsideLinks.RouteAdd(blackhole); err != nil {
 			return fmt.Errorf("add blackhole for %s: %w", hosts, err)
 		}
 	}

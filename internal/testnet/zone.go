@@ -110,7 +110,7 @@ type found struct {
 const timeToLive = 30
 
 // answerTo answers a question and records it. It follows aliases to their end, like a recursive server.
-func (z *Zone) look(question dnsmessage.Question, network string) found {
+func (z *Zone) answerTo(question dnsmessage.Question, network string) found {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	name := canonical(question.Name.String())

@@ -73,9 +73,9 @@ func play(role string) error {
 func TestNewbornCgroupsAreRecordedWhereAskedFor(t *testing.T) {
 	testenv.RequireRoot(t)
 	for _, row := range []struct {
-		reason  string
-		newborn Newborn
-		told    bool
+		reason    string
+		newCgroup NewCgroup
+		told      bool
 	}{
 		{"asked for", func(*probe.CgroupEvent) bool { return false }, true},
 		{"not asked for", nil, false},
@@ -92,7 +92,7 @@ func TestNewbornCgroupsAreRecordedWhereAskedFor(t *testing.T) {
 						told[e.Cgroup] = true
 					}
 				}
-			}, nil, row.newborn)
+			}, nil, row.newCgroup)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -14,7 +14,7 @@ import (
 // tests bind to port 0 to find a free port, close the socket, and let another process listen there. So a bind by the
 // workload itself loses against another process that listens now; otherwise the flow would be classified as self
 // traffic.
-func (b *Batch) whoListens(q Query, addr netip.Addr) Listening {
+func (b *Batch) listenersAt(q Query, addr netip.Addr) Listening {
 	now := b.listening(q, addr)
 	if len(q.Bound) == 0 {
 		return now
@@ -45,15 +45,15 @@ func (b *Batch) listening(q Query, addr netip.Addr) Listening {
 	}
 	pid := b.id.config.Self
 	switch _, known := b.namespaceOf(q); {
-	case q.Apart && !known:
+	case q.OtherNetwork && !known:
 		return Listening{Unknown: true}
-	case q.Apart, addr.IsLoopback() && !q.Container && q.PID != 0 && alive(q.PID):
+	case q.OtherNetwork, addr.IsLoopback() && !q.Container && q.PID != 0 && alive(q.PID):
 		pid = q.PID
 	}
 	namespace := networkOf(pid)
 	l, read := b.listeners[namespace]
 	if !read {
-		l, _ = ReadListeners(pid)
+		l, _ = readListeners(pid)
 		b.listeners[namespace] = l
 	}
 	if l == nil {

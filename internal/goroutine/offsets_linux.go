@@ -13,7 +13,7 @@ import (
 )
 
 // findLabels finds the pointer that changes with the labels and changes back with them, and the list behind it.
-func (f *finder) lookAtLabels() error {
+func (f *finder) findLabels() error {
 	defer set(nil)
 	g := getg()
 	one := []label{{key: Key, value: NewID().String()}}
@@ -64,7 +64,7 @@ var (
 
 // findOrigin finds the ids of the goroutine and its parent, and the place of its creation, by comparing with the
 // runtime's printed trace.
-func (f *finder) lookAtOrigin() error {
+func (f *finder) findOrigin() error {
 	buffer := make([]byte, 1<<16)
 	text := string(buffer[:runtime.Stack(buffer, false)])
 	self, from := itself.FindStringSubmatch(text), created.FindStringSubmatch(text)
@@ -97,7 +97,7 @@ func findCurrent(mem memory, l Layout) (m, current uint32) {
 	type places struct{ m, current uint32 }
 	seen := make(map[places]int)
 	useful := 0
-	for n := 0; n < maxLooks && useful < looks; n++ {
+	for n := 0; n < maxAttempts && useful < attempts; n++ {
 		runtime.Gosched()
 		g, found := getg(), false
 		for i, word := range mem.words(g, gWords) {
@@ -123,7 +123,7 @@ func findCurrent(mem memory, l Layout) (m, current uint32) {
 	}
 	var certain []places
 	for p, n := range seen {
-		if useful == looks && n > looks*3/4 {
+		if useful == attempts && n > attempts*3/4 {
 			certain = append(certain, p)
 		}
 	}
