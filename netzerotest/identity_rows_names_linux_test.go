@@ -24,7 +24,7 @@ var nameRows = []identityRow{
 	{
 		dialled: "`search`", known: "no manifests, or none that have it", kubernetes: "app=search: 9200/TCP",
 		why:   "A name without a dot is a Service's, and its pods mostly have the label.",
-		scene: bareScene(lookedUp("search", 9200)), tests: []string{"TestNamesOfTheClusterAreWorkloads"},
+		scene: bareScene(lookedUp("search", 9200)), tests: []string{"TestByName_ClusterNames"},
 	},
 	{
 		dialled: "`orders-db.shop`", known: "the manifests have the Service", kubernetes: "app=db in shop: 5432/TCP",
@@ -96,7 +96,7 @@ var nameRows = []identityRow{
 		known:      "the search list of the caller's resolver has that domain",
 		kubernetes: "app=orders-db in shop: 5432/TCP",
 		why:        "The cluster has that domain.",
-		onlyTests:  true, tests: []string{"TestSearchListsTellTheClustersDomain"},
+		onlyTests:  true, tests: []string{"TestByName_SearchListDomain"},
 	},
 	{
 		dialled:    "`orders-db.shop.svc.k8s.example.com`",
@@ -126,7 +126,7 @@ var nameRows = []identityRow{
 		kubernetes: "app=redis in shop: 6379/TCP",
 		why:        "A CNAME is followed.",
 		scene:      shopScene(lookedUp("basket", 6379)),
-		tests:      []string{"TestWhatNamesStandFor", "TestExternalNameIsFollowed"},
+		tests:      []string{"TestWhatNamesStandFor", "TestFind_ExternalName"},
 	},
 	{
 		dialled:    "`payments.web`",
@@ -135,7 +135,7 @@ var nameRows = []identityRow{
 		cilium:     "toFQDNs api.stripe.com: 443/TCP",
 		why:        "A CNAME is followed.",
 		scene:      shopScene(lookedUp("payments.web", 443)),
-		tests:      []string{"TestWhatNamesStandFor", "TestExternalNameIsFollowed"},
+		tests:      []string{"TestWhatNamesStandFor", "TestFind_ExternalName"},
 	},
 	{
 		dialled:    "`legacy.web:80`",
@@ -171,7 +171,7 @@ var nameRows = []identityRow{
 			options: []Option{Peer("127.0.0.1:43121", "migrate:8080")},
 			dials:   []dial{{addr: "127.0.0.1", port: 43121, listener: "checkout.test"}},
 		},
-		notice: "it goes by the label app=migrate", tests: []string{"TestObjectsThatTheServerNamesAreReadPast"},
+		notice: "it goes by the label app=migrate", tests: []string{"TestRead_GenerateName"},
 	},
 }
 
@@ -191,7 +191,7 @@ var apiServerRows = []identityRow{
 		cilium:     "toEntities kube-apiserver: 443/TCP, 6443/TCP",
 		why:        "A form of its name.",
 		scene:      bareScene(lookedUp("kubernetes.default", 443)),
-		notice:     "the API server is in no pods", tests: []string{"TestNamesOfTheAPIServer"},
+		notice:     "the API server is in no pods", tests: []string{"TestAPIServer_Names"},
 	},
 	{
 		dialled: "`kubernetes.default.svc.k8s.example.com:443`", known: "the same",
@@ -199,7 +199,7 @@ var apiServerRows = []identityRow{
 		cilium:     "toEntities kube-apiserver: 443/TCP, 6443/TCP",
 		why:        "A form of its name, with any domain.",
 		scene:      bareScene(lookedUp("kubernetes.default.svc.k8s.example.com", 443)),
-		notice:     "the API server is in no pods", tests: []string{"TestNamesOfTheAPIServer"},
+		notice:     "the API server is in no pods", tests: []string{"TestAPIServer_Names"},
 	},
 	{
 		dialled: "`kubernetes:443`", known: "the same",
@@ -207,7 +207,7 @@ var apiServerRows = []identityRow{
 		cilium:     "toEntities kube-apiserver: 443/TCP, 6443/TCP",
 		why:        "A form of its name.",
 		scene:      bareScene(lookedUp("kubernetes", 443)),
-		notice:     "the API server is in no pods", tests: []string{"TestNamesOfTheAPIServer"},
+		notice:     "the API server is in no pods", tests: []string{"TestAPIServer_Names"},
 	},
 	{
 		dialled:    "`kubernetes:443`",
@@ -227,7 +227,7 @@ var apiServerRows = []identityRow{
 		kubernetes: "172.18.0.2/32: 6443/TCP; 172.18.0.3/32: 6443/TCP", cilium: "toEntities kube-apiserver: 6443/TCP",
 		why:   "In Cilium a CIDR never matches a node.",
 		scene: scene{manifests: apiService + apiEndpoints, dials: []dial{lookedUp("kubernetes.default.svc", 443)}},
-		tests: []string{"TestTheAPIServerIsNoPods", "TestWhereTheAPIServerIs"},
+		tests: []string{"TestTheAPIServerIsNoPods", "TestAPIServer_Addresses"},
 	},
 	{
 		dialled: "`kubernetes.default.svc`, without an answer", known: "it was looked up, and got no address",
@@ -267,7 +267,7 @@ var apiServerRows = []identityRow{
 			dials:   []dial{{addr: "127.0.0.1", port: 6443, listener: "checkout.test"}},
 		},
 		notice: "the API server is in no pods",
-		tests:  []string{"TestPeersThatAreTheAPIServer", "TestTheAPIServerIsNoPods"},
+		tests:  []string{"TestAPIServer_Peers", "TestTheAPIServerIsNoPods"},
 	},
 	{
 		dialled:    "`10.96.0.1:443`",
@@ -280,7 +280,7 @@ var apiServerRows = []identityRow{
 			dials: []dial{{addr: "10.96.0.1", port: 443}},
 		},
 		notice: "the API server is in no pods",
-		tests:  []string{"TestAPIServersOfThisMachine", "TestTheEnvironmentNamesTheAPIServer"},
+		tests:  []string{"TestAPIServer_OnThisMachine", "TestAPIServer_Environment"},
 	},
 	{
 		dialled: "`localhost:43121`", known: "process `kube-apiserver` listens there, as envtest starts it",
@@ -288,7 +288,7 @@ var apiServerRows = []identityRow{
 		cilium:     "toEntities kube-apiserver: 443/TCP, 6443/TCP",
 		why:        "It is known by what it is; the test's port means nothing in a cluster.",
 		scene:      bareScene(dial{addr: "127.0.0.1", port: 43121, listener: "kube-apiserver"}),
-		notice:     "the API server is in no pods", tests: []string{"TestAPIServersOfThisMachine"},
+		notice:     "the API server is in no pods", tests: []string{"TestAPIServer_OnThisMachine"},
 	},
 	{
 		dialled:    "etcd on localhost, by that `kube-apiserver`",
@@ -336,7 +336,7 @@ var addressRows = []identityRow{
 		why:        "The cluster's DNS, as most clusters have it.",
 		scene:      bareScene(dial{addr: "127.0.0.53", port: 53, protocol: flow.UDP}),
 		shows:      showsAll,
-		tests:      []string{"TestLoopbackPort53IsAResolver", "TestResolversAreWrittenWhereTheUserHasThem"},
+		tests:      []string{"TestResolvers_LoopbackPort53", "TestResolversAreWrittenWhereTheUserHasThem"},
 	},
 	{
 		dialled: "any name: `search:9200`", known: "no `Resolver`",
@@ -455,7 +455,7 @@ var podRows = []identityRow{
 		shows: showsSelector,
 		tests: []string{
 			"TestAServiceThatSelectsMoreIsForDestinationsOnly",
-			"TestOwnPoliciesSelectTheWorkloadAndNothingElse",
+			"TestFind_OwnSelector",
 		},
 	},
 	{
@@ -473,7 +473,7 @@ var podRows = []identityRow{
 	{
 		dialled: "`kafka:80`", known: "a Service's port with a target port", kubernetes: "app=kafka: 9092/TCP",
 		why:   "Policies see the pods' port.",
-		scene: scene{manifests: brokers, dials: []dial{lookedUp("kafka", 80)}}, tests: []string{"TestTargetPorts"},
+		scene: scene{manifests: brokers, dials: []dial{lookedUp("kafka", 80)}}, tests: []string{"TestTargetPorts_Services"},
 	},
 	{
 		dialled:    "`store:5432`",
@@ -482,7 +482,7 @@ var podRows = []identityRow{
 		why:        "The selector suffices.",
 		scene:      scene{manifests: brokers, dials: []dial{lookedUp("store", 5432)}},
 		notice:     "Service store",
-		tests:      []string{"TestAServiceStandsForPodsThatNoManifestHas", "TestPortsOfPodsThatNoManifestHas"},
+		tests:      []string{"TestFind_OperatorPods", "TestTargetPorts_OperatorPods"},
 	},
 	{
 		dialled:    "`reviews:9080`",
@@ -498,7 +498,7 @@ var podRows = []identityRow{
 				"http, containerPort: 9080}]}]}}}}\n",
 			dials: []dial{lookedUp("reviews", 9080)},
 		},
-		tests: []string{"TestControllersLikeDeploymentsAreRead"},
+		tests: []string{"TestRead_DeploymentLikeKinds"},
 	},
 	{
 		dialled: "container `front`",
@@ -514,7 +514,7 @@ var podRows = []identityRow{
 				deploymentOf("front-cron", "{app: front, role: cron}", "ports: [{containerPort: 9090}]"),
 			containers: []sceneContainer{{alias: "front"}},
 		},
-		of: "front", shows: showsSelector, tests: []string{"TestOwnPoliciesSelectTheWorkloadAndNothingElse"},
+		of: "front", shows: showsSelector, tests: []string{"TestFind_OwnSelector"},
 	},
 	{
 		dialled:    "`dns:53`, by UDP and TCP",
@@ -536,7 +536,7 @@ var podRows = []identityRow{
 				`{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}` + "\n",
 			dials: []dial{lookedUp("cart", 8080)},
 		},
-		tests: []string{"TestJSONLinesAreRead"},
+		tests: []string{"TestRead_JSONLines"},
 	},
 	{
 		dialled:    "container `web`",
@@ -552,7 +552,7 @@ var podRows = []identityRow{
 				"spec: {containers: [{name: x, image: x}]}}\n",
 			containers: []sceneContainer{{alias: "web"}},
 		},
-		of: "web", shows: showsSelector, tests: []string{"TestOwnPoliciesSelectTheWorkloadAndNothingElse"},
+		of: "web", shows: showsSelector, tests: []string{"TestFind_OwnSelector"},
 	},
 	{
 		dialled:    "container `migrate`",
@@ -564,7 +564,7 @@ var podRows = []identityRow{
 				"{containers: [{name: m, image: m}], restartPolicy: Never}}}}\n",
 			containers: []sceneContainer{{alias: "migrate"}},
 		},
-		of: "migrate", shows: showsSelector, tests: []string{"TestOwnPoliciesSelectTheWorkloadAndNothingElse"},
+		of: "migrate", shows: showsSelector, tests: []string{"TestFind_OwnSelector"},
 	},
 	{
 		dialled:    "container `cart`",
@@ -582,7 +582,7 @@ var podRows = []identityRow{
 				"{app: cart}}, spec: {containers: [{name: m, image: m}], restartPolicy: Never}}}}\n",
 			containers: []sceneContainer{{alias: "cart"}},
 		},
-		of: "cart", shows: showsSelector, tests: []string{"TestObjectsThatTheServerNamesAreReadPast"},
+		of: "cart", shows: showsSelector, tests: []string{"TestRead_GenerateName"},
 	},
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// nested makes a cgroup below the one that this process is in, and one in that.
+// nested makes a cgroup below that of this process, and another one below it.
 func nested(t *testing.T) (tree Tree, outer, inner string) {
 	t.Helper()
 	testenv.RequireRoot(t)
@@ -42,7 +42,7 @@ func idOf(t *testing.T, dir string) uint64 {
 	return id
 }
 
-func TestPathIsFoundByID(t *testing.T) {
+func TestPath_ByID(t *testing.T) {
 	tree, outer, inner := nested(t)
 	ways := map[string]func(uint64) (string, error){"by handle": tree.open, "by walking": tree.searchID, "as it is": tree.Path}
 	for way, path := range ways {
@@ -70,7 +70,7 @@ func TestPathIsFoundByID(t *testing.T) {
 	}
 }
 
-func TestIDsRiseInTheOrderOfBirth(t *testing.T) {
+func TestID_RisesWithCreation(t *testing.T) {
 	_, outer, inner := nested(t)
 	for last := idOf(t, inner); ; {
 		if err := os.Remove(inner); err != nil {
@@ -89,7 +89,7 @@ func TestIDsRiseInTheOrderOfBirth(t *testing.T) {
 	}
 }
 
-func TestWalkYieldsParentsFirst(t *testing.T) {
+func TestWalk_ParentsFirst(t *testing.T) {
 	tree, outer, inner := nested(t)
 	at := make(map[string]int)
 	for dir, id := range tree.Walk() {

@@ -18,7 +18,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// TestMain lets the test binary be its own child process: one that waits, or one that enters a leaf and waits.
+// TestMain makes the test binary its own child process: one that waits, or one that enters a leaf and waits.
 func TestMain(m *testing.M) {
 	switch os.Getenv("CGROUP_TEST_CHILD") {
 	case "":
@@ -92,7 +92,7 @@ func members(t *testing.T, dir string) map[int]bool {
 	return set
 }
 
-func TestProcessEntersLeafAndComesBack(t *testing.T) {
+func TestLeaf_EnterAndLeave(t *testing.T) {
 	testenv.Recorded(t, "a cgroup of one's own, entered and left")
 	tree, leaf := newLeaf(t)
 	home := filepath.Dir(leaf.Path)
@@ -125,8 +125,8 @@ func TestProcessEntersLeafAndComesBack(t *testing.T) {
 	}
 }
 
-// A test may put threads of its own into threaded cgroups below the leaf.
-func TestLeafWithThreadedCgroupsIsLeft(t *testing.T) {
+// A test may put its threads into threaded cgroups below the leaf.
+func TestLeaf_LeaveThreadedCgroups(t *testing.T) {
 	_, leaf := newLeaf(t)
 	home := filepath.Dir(leaf.Path)
 	inherited, _ := child(t, "wait")
@@ -141,7 +141,7 @@ func TestLeafWithThreadedCgroupsIsLeft(t *testing.T) {
 	}
 }
 
-func TestMoveLeavesAloneWhoIsElsewhere(t *testing.T) {
+func TestMove_IgnoresOtherCgroups(t *testing.T) {
 	_, leaf := newLeaf(t)
 	defer func() { check(t, leaf.Leave()) }()
 	elsewhere := filepath.Join(filepath.Dir(leaf.Path), fmt.Sprintf("cgroup-test-%d", os.Getpid()))
@@ -155,7 +155,7 @@ func TestMoveLeavesAloneWhoIsElsewhere(t *testing.T) {
 	check(t, removeTree(elsewhere, filepath.Dir(leaf.Path), patience))
 }
 
-func TestLeafOfAKilledRunIsRemovedByTheNext(t *testing.T) {
+func TestNewLeaf_RemovesStaleLeaf(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.Recorded(t, "cgroups of killed runs are removed")
 	killed, stale := child(t, "leaf")
@@ -173,17 +173,17 @@ func TestLeafOfAKilledRunIsRemovedByTheNext(t *testing.T) {
 	if !members(t, living)[alive.Process.Pid] {
 		t.Error("a living run was thrown out of its leaf")
 	}
-	check(t, dissolveWhenDead(alive, living))
+	check(t, removeWhenDead(alive, living))
 }
 
-// dissolveWhenDead ends a child that holds a leaf, and does what the next run would.
-func dissolveWhenDead(cmd *exec.Cmd, leaf string) error {
+// removeWhenDead ends a child that has a leaf, and removes the leaf like the next run.
+func removeWhenDead(cmd *exec.Cmd, leaf string) error {
 	cmd.Process.Kill()
 	cmd.Wait()
 	return removeTree(leaf, filepath.Dir(leaf), patience)
 }
 
-func TestOrphansOfAKilledRunComeBack(t *testing.T) {
+func TestNewLeaf_MovesOrphansOfKilledRun(t *testing.T) {
 	testenv.RequireRoot(t)
 	killed, stale := child(t, "leaf")
 	orphan, _ := child(t, "wait")
@@ -201,7 +201,7 @@ func TestOrphansOfAKilledRunComeBack(t *testing.T) {
 	}
 }
 
-func TestManyRunsAtOnce(t *testing.T) {
+func TestLeaf_ParallelRuns(t *testing.T) {
 	tree, first := newLeaf(t)
 	defer func() { check(t, first.Leave()) }()
 	var runs sync.WaitGroup
@@ -222,7 +222,7 @@ func TestManyRunsAtOnce(t *testing.T) {
 	runs.Wait()
 }
 
-func TestLeaveWhileChildrenFork(t *testing.T) {
+func TestLeave_ForkingChildren(t *testing.T) {
 	_, leaf := newLeaf(t)
 	check(t, leaf.Move(os.Getpid()))
 	stop := make(chan struct{})
@@ -249,13 +249,13 @@ func TestLeaveWhileChildrenFork(t *testing.T) {
 	forks.Wait()
 }
 
-func TestIDOfWhatIsNoCgroupIsAnError(t *testing.T) {
+func TestID_NotACgroup(t *testing.T) {
 	if _, err := ID("/nonexistent"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("ID of a missing directory: %v", err)
 	}
 }
 
-func TestProcessKnowsThatItIsInALeaf(t *testing.T) {
+func TestInLeaf_Descendants(t *testing.T) {
 	testenv.RequireRoot(t)
 	if InLeaf() {
 		t.Fatal("this test is recorded")

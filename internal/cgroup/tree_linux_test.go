@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestTreeIsFoundInMountinfo(t *testing.T) {
+func TestFindTree_Mountinfo(t *testing.T) {
 	for _, row := range []struct {
 		reason    string
 		mountinfo string
@@ -39,7 +39,7 @@ func TestTreeIsFoundInMountinfo(t *testing.T) {
 	}
 }
 
-func TestCurrentCgroupHoldsThisProcess(t *testing.T) {
+func TestCurrent_ContainsThisProcess(t *testing.T) {
 	tree, err := FindTree()
 	if err != nil {
 		t.Skipf("no cgroup v2 here: %v", err)
@@ -56,7 +56,7 @@ func TestCurrentCgroupHoldsThisProcess(t *testing.T) {
 	}
 }
 
-func TestWhereACgroupLiesBelowTheMount(t *testing.T) {
+func TestBelow_RelativeToMount(t *testing.T) {
 	for _, row := range []struct {
 		reason, from, path string
 		below              string
@@ -80,7 +80,7 @@ func TestWhereACgroupLiesBelowTheMount(t *testing.T) {
 	}
 }
 
-func TestSearchFindsWhatThePathsTell(t *testing.T) {
+func TestSearch_SameAsPath(t *testing.T) {
 	tree, err := FindTree()
 	if err != nil {
 		t.Skipf("no cgroup v2 here: %v", err)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestMirrorsAreThoseOfTheMachine(t *testing.T) {
+func TestMirrors_FromMachine(t *testing.T) {
 	for _, c := range []struct {
 		reason, text string
 		want         mirrors
@@ -39,7 +39,7 @@ http://mirror.invalid/debian trixie
 	}
 }
 
-func TestSourcesAreSigned(t *testing.T) {
+func TestSources_SignedBy(t *testing.T) {
 	m := mirrors{"http://mirror.invalid/debian", "http://security.invalid/debian-security"}
 	text := m.sources("/keys/debian.gpg", "arm64", []Suite{{"bullseye-security", true}, {"experimental", false}})
 	for line := range strings.Lines(text) {

@@ -1,6 +1,6 @@
 package dns
 
-// resolverPackets are answers as resolvers and servers send them.
+// resolverPackets are answers of real resolvers and servers.
 var resolverPackets = []corpusPacket{
 	{file: "glibc-edns-ad", want: answer("www.example.com", "198.51.100.1"), reason: "AD and OPT are no part of the answer"},
 	{file: "go-edns", want: answer("api.example.com", "2001:db8::7", "2001:db8::8"), reason: "OPT is no answer"},

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// corpusPacket is what Parse has to say of a packet in testdata.
+// corpusPacket is a packet in testdata with the expected result of Parse.
 type corpusPacket struct {
 	file    string
 	want    Answer
@@ -24,7 +24,7 @@ type corpusPacket struct {
 // corpus is all of testdata.
 var corpus = slices.Concat(basicPackets, resolverPackets, servicePackets)
 
-// basicPackets are those that try one thing each, and those that are no answers.
+// basicPackets test one thing each, or are not answers.
 var basicPackets = []corpusPacket{
 	{file: "a", want: answer("example.com", "203.0.113.7"), reason: "the plain case"},
 	{file: "aaaa", want: answer("example.com", "2001:db8::7"), reason: "the plain case, IPv6"},
@@ -69,7 +69,7 @@ var basicPackets = []corpusPacket{
 	{file: "header-cut", wantErr: "parse DNS header: ", reason: "a header has twelve bytes"},
 }
 
-func TestParseReadsTheCorpus(t *testing.T) {
+func TestParse_Corpus(t *testing.T) {
 	known := map[string]bool{}
 	for _, tt := range corpus {
 		known[tt.file] = true
@@ -133,7 +133,7 @@ func service(question, target string, addrs ...string) Answer {
 	return a
 }
 
-// meaning is an answer that means another name than was asked for.
+// meaning is an answer with another name than the question.
 func meaning(name string, a Answer) Answer {
 	a.Name = name
 	return a

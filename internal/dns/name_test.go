@@ -10,7 +10,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-func TestHostIsWhatTheQuestionIsAbout(t *testing.T) {
+func TestHost_OfQuestion(t *testing.T) {
 	for _, tt := range []struct {
 		question string
 		kind     dnsmessage.Type
@@ -35,7 +35,7 @@ func TestHostIsWhatTheQuestionIsAbout(t *testing.T) {
 	}
 }
 
-func TestCompletedTellsWhatASearchListEndedIn(t *testing.T) {
+func TestCompleted_SearchList(t *testing.T) {
 	for _, tt := range []struct {
 		name, alias string
 		want        string
@@ -58,7 +58,7 @@ func TestCompletedTellsWhatASearchListEndedIn(t *testing.T) {
 	}
 }
 
-func TestHashIsTheKernelsNumber(t *testing.T) {
+func TestHash_SameAsKernel(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		want   uint64
@@ -84,7 +84,7 @@ func TestHashIsTheKernelsNumber(t *testing.T) {
 	}
 }
 
-func TestHashTellsNamesApart(t *testing.T) {
+func TestHash_DistinctNames(t *testing.T) {
 	seen := map[uint64]string{}
 	for _, name := range []string{
 		"", "a", "b", "a.b", "ab", "b.a", `a\046b`, `a\042`, "a-b", "a_b", "a.b.c", "ab.c", "a.bc", "api.a.com", "api.b.com", "aapi.com",
@@ -100,7 +100,7 @@ func TestHashTellsNamesApart(t *testing.T) {
 	}
 }
 
-func TestCanonicalNameHashesAsTheWireDoes(t *testing.T) {
+func TestHash_CanonicalSameAsWire(t *testing.T) {
 	random, seed := newRandom(t)
 	for range 2000 {
 		wire := randomName(random)
@@ -117,13 +117,13 @@ func TestCanonicalNameHashesAsTheWireDoes(t *testing.T) {
 	}
 }
 
-func TestCanonicalLeavesAZeroNameEmpty(t *testing.T) {
+func TestCanonical_ZeroName(t *testing.T) {
 	if got := canonical(dnsmessage.Name{}); got != "" {
 		t.Errorf("got %q", got)
 	}
 }
 
-func TestUnescapeTakesWhatNoParserWrites(t *testing.T) {
+func TestUnescape_UnusualInput(t *testing.T) {
 	for _, name := range []string{`\`, `a\`, `\1`, `\12`, `\999`, `\x`, `a..b`, `..`, strings.Repeat("a", 300)} {
 		if Hash(name)>>63 != 1 {
 			t.Errorf("Hash(%q) lacks its highest bit", name)
@@ -131,10 +131,10 @@ func TestUnescapeTakesWhatNoParserWrites(t *testing.T) {
 	}
 }
 
-// kernelHash is the definition, over the wire: an oracle apart from Hash.
+// kernelHash is the definition, over the wire format: an oracle independent of Hash.
 func kernelHash(wire []byte) uint64 {
 	h := fnv.New64a()
-	// No length byte is a letter, for a label has at most 63 bytes and A is 65.
+	// No length byte is a letter: a label has at most 63 bytes and A is 65.
 	h.Write(asciiLower(wire[:wireNameLen(wire)-1]))
 	return h.Sum64() | 1<<63
 }
@@ -153,7 +153,7 @@ func unsafe(r rune) bool {
 	return !strings.ContainsRune(`abcdefghijklmnopqrstuvwxyz0123456789-_.\`, r)
 }
 
-// randomName returns a name on the wire, of any bytes but the dot.
+// randomName returns a name in wire format, of any bytes but the dot.
 func randomName(random *rand.Rand) []byte {
 	var wire []byte
 	for range random.IntN(5) {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func TestLookupTellsTheNameThatTheCgroupLastAskedFor(t *testing.T) {
+func TestNames_Lookup(t *testing.T) {
 	const cgroup, other = 7, 8
 	for _, tt := range []struct {
 		name   string
@@ -85,7 +85,7 @@ func TestLookupTellsTheNameThatTheCgroupLastAskedFor(t *testing.T) {
 	}
 }
 
-func TestAnswerHasTheAddressesOfAllItsNames(t *testing.T) {
+func TestAnswer_HasAllAddresses(t *testing.T) {
 	a := service("_pg._tcp.test", "db.test", "203.0.113.2")
 	a.Addrs = answer("", "203.0.113.1").Addrs
 	for addr, want := range map[string]bool{"203.0.113.1": true, "203.0.113.2": true, "::ffff:203.0.113.2": true, "203.0.113.3": false} {
@@ -95,7 +95,7 @@ func TestAnswerHasTheAddressesOfAllItsNames(t *testing.T) {
 	}
 }
 
-func TestForgetDropsOneCgroupOnly(t *testing.T) {
+func TestNames_InvalidateOneCgroup(t *testing.T) {
 	var n Names
 	n.Invalidate(1) // nothing yet
 	addr := netip.MustParseAddr("203.0.113.1")
@@ -115,7 +115,7 @@ func TestForgetDropsOneCgroupOnly(t *testing.T) {
 	}
 }
 
-func TestNamesGiveUpTheOldestAndSaySo(t *testing.T) {
+func TestNames_OverflowDropsOldest(t *testing.T) {
 	var n Names
 	numbered := func(i int) Answer {
 		var b [4]byte
@@ -150,8 +150,8 @@ func TestNamesGiveUpTheOldestAndSaySo(t *testing.T) {
 	}
 }
 
-// A CDN's address, or that of an ingress controller, has as many names as a test asks for.
-func TestAnAddressHasAsManyNamesAsWereAskedFor(t *testing.T) {
+// The address of a CDN or an ingress controller has as many names as a test looks up.
+func TestNames_ManyNamesPerAddress(t *testing.T) {
 	var n Names
 	addr := netip.MustParseAddr("203.0.113.1")
 	const most = 10_000
@@ -179,8 +179,8 @@ func TestAnAddressHasAsManyNamesAsWereAskedFor(t *testing.T) {
 	}
 }
 
-// The bound is one for all names: an address that has them all gives up the oldest, and keeps the others.
-func TestNamesOfOneAddressGiveUpTheOldestAndSaySo(t *testing.T) {
+// The limit is one for all names: an address with all of them drops the oldest, and keeps the others.
+func TestNames_OverflowOfOneAddress(t *testing.T) {
 	var n Names
 	addr := netip.MustParseAddr("203.0.113.1")
 	const more = 10

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// segment is one call of Streams.Segment, and what it has to give.
+// segment is one call of Streams.Segment, and its expected result.
 type segment struct {
 	cookie        uint64 // 0 stands for 1
 	seq           uint32
@@ -18,7 +18,7 @@ type segment struct {
 	wantErr       error
 }
 
-// Three messages, told apart by their first byte, and the stream that holds them.
+// Three messages, identified by their first byte, and the stream with all of them.
 var (
 	alpha = "a-message-of-some-length"
 	beta  = "bravo-message"
@@ -26,7 +26,7 @@ var (
 	three = slab(alpha, beta, gamma)
 )
 
-func TestSegmentsBecomeMessages(t *testing.T) {
+func TestStreams_Segments(t *testing.T) {
 	const isn = 1000
 	n := uint32(len(three))
 	first := uint32(len(slab(alpha)))
@@ -168,14 +168,14 @@ func TestSegmentsBecomeMessages(t *testing.T) {
 	}
 }
 
-func TestSegmentOfNoSocketIsDropped(t *testing.T) {
+func TestStreams_NoCookie(t *testing.T) {
 	var s Streams
 	if _, err := s.Segment(0, 1, false, false, false, three); !errors.Is(err, errNoSocket) || s.Dropped() != 1 {
 		t.Errorf("error %v, dropped %d", err, s.Dropped())
 	}
 }
 
-func TestGapThatFillsIsNotDropped(t *testing.T) {
+func TestStreams_FilledGap(t *testing.T) {
 	var s Streams
 	feed(t, &s, segment{seq: 0, syn: true}, segment{seq: 11, payload: three[10:]})
 	if s.Dropped() != 1 {
@@ -187,7 +187,7 @@ func TestGapThatFillsIsNotDropped(t *testing.T) {
 	}
 }
 
-func TestMessagesOutliveTheirSegment(t *testing.T) {
+func TestStreams_MessagesAreCopies(t *testing.T) {
 	var s Streams
 	buffer := make([]byte, len(three))
 	var got [][]byte
@@ -198,7 +198,7 @@ func TestMessagesOutliveTheirSegment(t *testing.T) {
 		messages, err := s.Segment(1, g.seq, g.syn, false, false, buffer[:n])
 		do(t, err)
 		got = append(got, messages...)
-		clear(buffer) // as the reader of a ring buffer does with the next event
+		clear(buffer) // like a reader of a ring buffer with the next event
 	}
 	for i := range got {
 		_ = append(got[i], "overrun"...)
@@ -208,7 +208,7 @@ func TestMessagesOutliveTheirSegment(t *testing.T) {
 	}
 }
 
-func TestLongestMessagePassesByteByByte(t *testing.T) {
+func TestStreams_LongestMessage(t *testing.T) {
 	var s Streams
 	long := string(bytes.Repeat([]byte("x"), 1<<16-1))
 	var got []string
@@ -232,7 +232,7 @@ func feed(t *testing.T, s *Streams, segments ...segment) (messages []string) {
 	return messages
 }
 
-// slab returns the messages as they stand on TCP.
+// slab returns the messages in TCP's format.
 func slab(messages ...string) (stream []byte) {
 	for _, m := range messages {
 		stream = append(stream, byte(len(m)>>8), byte(len(m)))

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestStampsAreOfTheMonotonicClock(t *testing.T) {
+func TestClock_MonotonicStamps(t *testing.T) {
 	const start = 100 * time.Second // of CLOCK_MONOTONIC
 	wall := time.Unix(1_800_000_000, 0)
 	for _, c := range []struct {
@@ -35,7 +35,7 @@ func TestStampsAreOfTheMonotonicClock(t *testing.T) {
 	}
 }
 
-func TestStampsAreOfTheWallClockAgainAfterAJump(t *testing.T) {
+func TestClock_StampsAfterJump(t *testing.T) {
 	wall := time.Unix(1_800_000_000, 0)
 	var k clock
 	k.stamp(wall.UnixNano(), time.Minute, wall)
@@ -46,7 +46,7 @@ func TestStampsAreOfTheWallClockAgainAfterAJump(t *testing.T) {
 	}
 }
 
-func TestEventsOfBeforeTheWatchAreStale(t *testing.T) {
+func TestClock_StaleEvents(t *testing.T) {
 	wall := time.Unix(1_800_000_000, 0)
 	for _, c := range []struct {
 		reason  string

@@ -6,10 +6,9 @@ import (
 	"slices"
 	"testing"
 	"time"
-
 )
 
-func TestContainerThatEndsAtOnceIsKnown(t *testing.T) {
+func TestContainers_ShortLived(t *testing.T) {
 	r := newRig(t)
 	network, id := r.network("fast")
 	const n = 10
@@ -52,7 +51,7 @@ func TestContainerThatEndsAtOnceIsKnown(t *testing.T) {
 	}
 }
 
-func TestContainerThatWasThereBefore(t *testing.T) {
+func TestContainers_StartedBeforeWatch(t *testing.T) {
 	first := newRig(t)
 	id := first.run("before", "--publish", "127.0.0.1::80/tcp")
 	r := newRig(t)
@@ -72,7 +71,7 @@ func TestContainerThatWasThereBefore(t *testing.T) {
 	}
 }
 
-func TestContainerInTwoNetworks(t *testing.T) {
+func TestContainers_TwoNetworks(t *testing.T) {
 	r := newRig(t)
 	front, frontID := r.network("front")
 	back, backID := r.network("back")
@@ -102,7 +101,7 @@ func TestContainerInTwoNetworks(t *testing.T) {
 	}
 }
 
-func TestAddressThatIsReusedIsOfOneContainerAtATime(t *testing.T) {
+func TestContainers_ReusedAddress(t *testing.T) {
 	r := newRig(t)
 	network, networkID := r.network("reuse")
 	first := r.run("first", "--network", network)
@@ -129,7 +128,7 @@ func TestAddressThatIsReusedIsOfOneContainerAtATime(t *testing.T) {
 	}
 }
 
-func TestRenameAndPause(t *testing.T) {
+func TestContainers_RenameAndPause(t *testing.T) {
 	r := newRig(t)
 	id := r.run("old")
 	r.docker("pause", id)
@@ -141,7 +140,7 @@ func TestRenameAndPause(t *testing.T) {
 	r.docker("unpause", id)
 }
 
-func TestNetworkOfTheHostAndOfAnotherContainer(t *testing.T) {
+func TestNetworkOwner_SharedNetworks(t *testing.T) {
 	r := newRig(t)
 	host, none := r.run("host", "--network", "host"), r.run("none", "--network", "none")
 	main := r.run("main")
@@ -174,7 +173,7 @@ func TestNetworkOfTheHostAndOfAnotherContainer(t *testing.T) {
 	}
 }
 
-func TestNetworkThatManyContainersHandOn(t *testing.T) {
+func TestNetworkOwner_LongChain(t *testing.T) {
 	r := newRig(t)
 	first := r.run("link0")
 	last := first
@@ -190,7 +189,7 @@ func TestNetworkThatManyContainersHandOn(t *testing.T) {
 	}
 }
 
-func TestContainersThatWereNeverStarted(t *testing.T) {
+func TestContainers_NeverStarted(t *testing.T) {
 	r := newRig(t)
 	id := r.make("created", "create")
 	if c := r.container(id); !c.IsNew || c.Started != 0 || len(c.Networks) != 0 || c.Missed != "" {
@@ -202,7 +201,7 @@ func TestContainersThatWereNeverStarted(t *testing.T) {
 	}
 }
 
-func TestContainerThatStartsAgainAndAgain(t *testing.T) {
+func TestContainers_Restarted(t *testing.T) {
 	r := newRig(t)
 	network, _ := r.network("loop")
 	r.Cleanup(func() { r.remove("loop") })
@@ -227,7 +226,7 @@ func TestContainerThatStartsAgainAndAgain(t *testing.T) {
 	}
 }
 
-func TestContainerInANetworkWithIPv6(t *testing.T) {
+func TestContainers_IPv6Network(t *testing.T) {
 	r := newRig(t)
 	network, _ := r.network("six", "--ipv6", "--subnet", "2001:db8:6e7a::/64")
 	id := r.run("six", "--network", network)

@@ -8,7 +8,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// known is a watcher that knows these containers, and asks nobody.
+// known is a watcher with these containers that queries no engine.
 func known(containers ...Container) *Watcher {
 	w := &Watcher{containers: make(map[string]*record), networks: make(map[string]*network)}
 	for _, c := range containers {
@@ -21,7 +21,7 @@ func known(containers ...Container) *Watcher {
 	return w
 }
 
-func TestAddressIsOfWhoHadItThen(t *testing.T) {
+func TestAtAddress_ByTime(t *testing.T) {
 	addr := netip.MustParseAddr("172.20.0.2")
 	in := func(id, network string, from, until time.Duration) Container {
 		return Container{ID: id, Networks: []Attachment{{NetworkID: network, Addrs: []netip.Addr{addr}, From: from, Until: until}}}
@@ -60,7 +60,7 @@ func TestAddressIsOfWhoHadItThen(t *testing.T) {
 	}
 }
 
-func TestPortIsOfWhoHadItThen(t *testing.T) {
+func TestAtPublished_ByTime(t *testing.T) {
 	anyAddr, one := netip.IPv4Unspecified(), netip.MustParseAddr("127.0.0.1")
 	has := func(id string, host netip.Addr, port uint16, from, until time.Duration) Container {
 		return Container{ID: id, Published: []Port{{Host: host, HostPort: 8080, Port: port, Protocol: flow.TCP, From: from, Until: until}}}

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestNameIsWhatAPolicyCallsTheContainer(t *testing.T) {
+func TestName_Sources(t *testing.T) {
 	const id = "4f66ad9bb4d1e0a5c1f8e6b7d3a2c9f0e1d2c3b4a5968778695a4b3c2d1e0f9a"
 	networks := func(aliases ...string) []Attachment { return []Attachment{{Network: "shop", Aliases: aliases}} }
 	for _, c := range []struct {
@@ -39,7 +39,7 @@ func TestNameIsWhatAPolicyCallsTheContainer(t *testing.T) {
 	}
 }
 
-func TestDNSNameIsTheAliasWithDots(t *testing.T) {
+func TestDNSName_DottedAlias(t *testing.T) {
 	networks := func(aliases ...string) []Attachment { return []Attachment{{Network: "shop", Aliases: aliases}} }
 	for _, c := range []struct {
 		reason string
@@ -59,7 +59,7 @@ func TestDNSNameIsTheAliasWithDots(t *testing.T) {
 	}
 }
 
-func TestInfrastructureIsWhatTestcontainersStartsForItself(t *testing.T) {
+func TestInfrastructure_Testcontainers(t *testing.T) {
 	for _, c := range []struct {
 		reason string
 		c      Container

@@ -18,7 +18,7 @@ func (r *rig) published(id, port string) netip.AddrPort {
 	return addr
 }
 
-func TestPublishedPorts(t *testing.T) {
+func TestAtPublished_Ports(t *testing.T) {
 	r := newRig(t)
 	id := r.run("ports", "--publish", "80", "--publish", "127.0.0.2::81/udp", "--publish", "[::1]::82", "--publish", "127.0.0.3::83-84")
 	c := r.container(id)
@@ -55,7 +55,7 @@ func TestPublishedPorts(t *testing.T) {
 	}
 }
 
-func TestRestartChangesPortsAndAddresses(t *testing.T) {
+func TestAtPublished_AfterRestart(t *testing.T) {
 	r := newRig(t)
 	id := r.run("restart", "--publish", "127.0.0.1::80")
 	first, before := r.published(id, "80/tcp"), Monotonic()

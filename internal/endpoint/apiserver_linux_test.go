@@ -10,8 +10,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestAPIServersOfThisMachine finds the API server by what it is: a child by its executable, and what the environment names.
-func TestAPIServersOfThisMachine(t *testing.T) {
+// TestAPIServer_OnThisMachine finds the API server: a child by its executable, and the one in the environment.
+func TestAPIServer_OnThisMachine(t *testing.T) {
 	loopback := netip.MustParseAddr("127.0.0.1")
 	server, err := tryStart(t, copyBinary(t, "kube-apiserver"), func(*exec.Cmd) {}, "serve", "-", "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestNamesOfTheAPIServer(t *testing.T) {
+func TestAPIServer_Names(t *testing.T) {
 	for name, want := range map[string]bool{
 		"kubernetes":                             true,
 		"Kubernetes.Default.":                    true,
@@ -38,7 +38,7 @@ func TestNamesOfTheAPIServer(t *testing.T) {
 	}
 }
 
-func TestPeersThatAreTheAPIServer(t *testing.T) {
+func TestAPIServer_Peers(t *testing.T) {
 	addr, id := netip.MustParseAddr("127.0.0.1"), New(Config{})
 	for _, tt := range []struct {
 		name string
@@ -61,7 +61,7 @@ func TestPeersThatAreTheAPIServer(t *testing.T) {
 	}
 }
 
-func TestTheEnvironmentNamesTheAPIServer(t *testing.T) {
+func TestAPIServer_Environment(t *testing.T) {
 	for _, tt := range []struct{ reason, host, port, want string }{
 		{"as kubelet writes it", "10.96.0.1", "443", "10.96.0.1:443"},
 		{"without a port", "10.96.0.1", "", "10.96.0.1:443"},

@@ -9,8 +9,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// To a container the test process is somebody else, and loopback is its own unless it has this machine's network.
-func TestWhoIsAtTheOtherEndOfAContainer(t *testing.T) {
+// For a container the test process is another workload, and loopback is the container's unless it uses this machine's
+// network.
+func TestIdentify_FromContainer(t *testing.T) {
 	self := os.Getpid()
 	server, err := tryStart(t, copyBinary(t, "redis-server"), func(*exec.Cmd) {}, "serve", "-", "tcp", "[::]:0")
 	if err != nil {
@@ -60,14 +61,15 @@ func TestWhoIsAtTheOtherEndOfAContainer(t *testing.T) {
 	}
 }
 
-// What the machine runs besides is to a container what its node is to a pod. What the test started is not, nor is it to
-// the test process, which the machine is no node of, nor what loopback leads to, which a pod has for itself.
-func TestWhatIsTheNodeToAContainer(t *testing.T) {
+// The machine's other processes are to a container what the node is to a pod. Processes that the test started are not.
+// Nothing is the node to the test process, nor at loopback, which a pod has for itself.
+func TestIdentify_NodeFromContainer(t *testing.T) {
 	stranger, err := tryStart(t, copyBinary(t, "statsd"), func(*exec.Cmd) {}, "serve", "-", "tcp", "[::]:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	test, err := tryStart(t, copyBinary(t, "orders"), func(*exec.Cmd) {}, "serve", "-", "tcp", "[::]:0") // some other process
+	// an unrelated process
+	test, err := tryStart(t, copyBinary(t, "orders"), func(*exec.Cmd) {}, "serve", "-", "tcp", "[::]:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestNamesOfTheClusterAreWorkloads(t *testing.T) {
+func TestByName_ClusterNames(t *testing.T) {
 	addr := netip.MustParseAddr("203.0.113.7")
 	workload := func(name, namespace string) flow.Endpoint {
 		return flow.Endpoint{Kind: flow.Workload, Name: name, Namespace: namespace, Addr: addr, Evidence: flow.ByDNS}
@@ -52,7 +52,7 @@ func TestNamesOfTheClusterAreWorkloads(t *testing.T) {
 	}
 }
 
-func TestSearchListsTellTheClustersDomain(t *testing.T) {
+func TestByName_SearchListDomain(t *testing.T) {
 	for _, tt := range []struct {
 		reason, resolvConf string
 		want               []string
@@ -68,7 +68,7 @@ func TestSearchListsTellTheClustersDomain(t *testing.T) {
 	}
 }
 
-func TestPeersArePodsOrHosts(t *testing.T) {
+func TestOfPeer_PodsOrHosts(t *testing.T) {
 	at := netip.MustParseAddr("127.0.0.1")
 	id := New(Config{ClusterDomains: []string{"k8s.acme.io"}})
 	for _, tt := range []struct {

@@ -14,7 +14,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// identified is what Identify returns, less what [TestPortOfAPolicy] is about.
+// identified is the result of Identify without the fields of [TestIdentify_PolicyPort].
 type identified struct {
 	End      flow.Endpoint
 	Relation Relation
@@ -29,7 +29,7 @@ func check(t *testing.T, reason string, ask func(Query) Identity, q Query, want 
 	}
 }
 
-// unusedPort returns a port of 127.0.0.1 at which nobody listens, kept by a TCP socket that is bound and does not listen.
+// unusedPort returns a port of 127.0.0.1 without a listener, reserved by a bound TCP socket that does not listen.
 func unusedPort(t testing.TB) uint16 {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -47,7 +47,7 @@ func unusedPort(t testing.TB) uint16 {
 	return uint16(addr.(*unix.SockaddrInet4).Port)
 }
 
-func TestWhoIsAtTheOtherEnd(t *testing.T) {
+func TestIdentify_Destinations(t *testing.T) {
 	self := os.Getpid()
 	server, err := tryStart(t, copyBinary(t, "Redis Server"), func(*exec.Cmd) {}, "serve", "-", "tcp", "[::]:0")
 	if err != nil {
@@ -128,7 +128,7 @@ func TestWhoIsAtTheOtherEnd(t *testing.T) {
 	}
 }
 
-func TestOwnAddressIsThisMachine(t *testing.T) {
+func TestIdentify_LocalAddress(t *testing.T) {
 	own := ownAddr(t)
 	l, addr := listen(t, "tcp", netip.AddrPortFrom(own, 0).String())
 	id := New(Config{Workload: "orders"})
@@ -139,7 +139,7 @@ func TestOwnAddressIsThisMachine(t *testing.T) {
 	check(t, "nobody", id.Identify, q, identified{flow.Endpoint{Kind: flow.Address, Addr: own}, NobodyListens})
 }
 
-func TestUDPServers(t *testing.T) {
+func TestIdentify_UDPServers(t *testing.T) {
 	server := start(t, "serve", "-", "udp", "127.0.0.1:0")
 	addr := netip.MustParseAddrPort(server.line)
 	id := New(Config{Workload: "orders"})
@@ -150,7 +150,7 @@ func TestUDPServers(t *testing.T) {
 	check(t, "not of TCP", id.Identify, q, identified{flow.Endpoint{Kind: flow.Address, Addr: addr.Addr()}, NobodyListens})
 }
 
-func TestIdentifyingLeaksNoDescriptors(t *testing.T) {
+func TestIdentify_NoDescriptorLeak(t *testing.T) {
 	id := New(Config{})
 	loopback := netip.MustParseAddr("127.0.0.1")
 	closed := unusedPort(t)
@@ -182,7 +182,7 @@ func openDescriptors(t *testing.T) int {
 func BenchmarkBatch(b *testing.B) {
 	server := start(b, "serve", "-", "tcp", "127.0.0.1:0")
 	addr := netip.MustParseAddrPort(server.line)
-	for range 2000 { // what a busy machine has in its tables
+	for range 2000 { // as on a busy machine
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			b.Fatal(err)

@@ -15,8 +15,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Servers in processes of their own, each answering with its process id: what the tables tell is who answers.
-func TestListenersAreWhoAnswers(t *testing.T) {
+// Servers in separate processes answer with their process ids: the tables must show the one that answers.
+func TestListeners_SameAsKernel(t *testing.T) {
 	testenv.Recorded(t, "who listens")
 	for _, tt := range []struct {
 		servers string // flags, network and host of each, all at one port
@@ -72,7 +72,7 @@ func TestListenersAreWhoAnswers(t *testing.T) {
 				t.Errorf("who listens (-want +got):\n%s", diff)
 			}
 			if network == "udp" && want == nil {
-				return // nobody's silence proves nothing
+				return // a missing answer proves nothing
 			}
 			answered := whoAnswers(t, network, to, port)
 			if answered == 0 && want == nil {
@@ -112,7 +112,7 @@ func passing(f *os.File) func(*exec.Cmd) {
 	return func(cmd *exec.Cmd) { cmd.ExtraFiles = []*os.File{f} }
 }
 
-func TestInheritedListenerHasAllItsOwners(t *testing.T) {
+func TestListeners_InheritedSocket(t *testing.T) {
 	l, addr := listen(t, "tcp", "127.0.0.1:0")
 	c, err := tryStart(t, testBinary(t), passing(file(t, l)), "serve", "file", "", "")
 	if err != nil {
@@ -141,8 +141,8 @@ func TestInheritedListenerHasAllItsOwners(t *testing.T) {
 	}
 }
 
-func TestConnectedUDPSocketIsNotTheServer(t *testing.T) {
-	// A server that answers from a connected socket at its own port, as QUIC servers do.
+func TestListeners_ConnectedUDP(t *testing.T) {
+	// A server that answers from a connected socket at its own port, like QUIC servers.
 	servers, port := startServers(t, "share udp 127.0.0.1")
 	here, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -168,7 +168,7 @@ func TestConnectedUDPSocketIsNotTheServer(t *testing.T) {
 	}
 }
 
-func TestListenersAreOfOneMoment(t *testing.T) {
+func TestListeners_Snapshot(t *testing.T) {
 	before, err := readListeners(0)
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +187,7 @@ func TestListenersAreOfOneMoment(t *testing.T) {
 	}
 }
 
-func TestProcessThatIsGoneHasOurListeners(t *testing.T) {
+func TestListeners_EndedProcess(t *testing.T) {
 	_, addr := listen(t, "tcp", "127.0.0.1:0")
 	l, err := readListeners(1 << 30)
 	if err != nil {
@@ -199,7 +199,7 @@ func TestProcessThatIsGoneHasOurListeners(t *testing.T) {
 	}
 }
 
-func TestOtherProtocolsHaveNoListeners(t *testing.T) {
+func TestListeners_OtherProtocols(t *testing.T) {
 	_, addr := listen(t, "tcp", "127.0.0.1:0")
 	l, err := readListeners(0)
 	if err != nil {

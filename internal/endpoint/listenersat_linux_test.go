@@ -8,7 +8,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestKernelSeenBindersTellOfServersThatAreGone(t *testing.T) {
+func TestListenersAt_EndedServer(t *testing.T) {
 	self := os.Getpid()
 	id := New(Config{Self: self, Workload: "orders"})
 	loopback := netip.MustParseAddr("127.0.0.1")
@@ -54,7 +54,7 @@ func TestKernelSeenBindersTellOfServersThatAreGone(t *testing.T) {
 		identified{flow.Endpoint{Kind: flow.Address, Addr: loopback}, Other})
 }
 
-func TestSeveralOwnersOfOneListener(t *testing.T) {
+func TestListenersAt_SeveralOwners(t *testing.T) {
 	self := os.Getpid()
 	l, addr := listen(t, "tcp", "127.0.0.1:0")
 	id := New(Config{Self: self, Workload: "orders"})
@@ -88,7 +88,7 @@ func TestSeveralOwnersOfOneListener(t *testing.T) {
 	check(t, "the same, and the kernel saw it bind", id.Identify, q, named("apprentice"))
 }
 
-func TestKernelSeenBinderAmongOthers(t *testing.T) {
+func TestListenersAt_BinderAmongOthers(t *testing.T) {
 	self := os.Getpid()
 	servers, port := startServers(t, "share tcp 127.0.0.1")
 	loopback := netip.MustParseAddr("127.0.0.1")

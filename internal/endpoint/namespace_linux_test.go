@@ -20,10 +20,10 @@ func unshare(flags uintptr) func(*exec.Cmd) {
 	return func(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags} }
 }
 
-func TestListenersOfAnotherNetworkNamespace(t *testing.T) {
+func TestListeners_OtherNamespace(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.Recorded(t, "who listens in another network namespace")
-	// A listener of ours takes the port, so that nobody else in our namespace has it.
+	// Our listener takes the port, so that no other process in our namespace has it.
 	_, ours := listen(t, "tcp", "127.0.0.1:0")
 	c, err := tryStart(t, testBinary(t), unshare(syscall.CLONE_NEWNET), "serve", "lo", "tcp", ours.String())
 	if err != nil {
@@ -61,11 +61,11 @@ func TestListenersOfAnotherNetworkNamespace(t *testing.T) {
 	}
 }
 
-func TestOwnAddressFromAnotherNetworkNamespace(t *testing.T) {
+func TestIdentify_LocalAddressFromOtherNamespace(t *testing.T) {
 	testenv.RequireRoot(t)
 	own := ownAddr(t)
 	_, ours := listen(t, "tcp", netip.AddrPortFrom(own, 0).String())
-	// The wildcard of its namespace must not be taken for the listener at an address of ours.
+	// The wildcard listener of its namespace must not be mistaken for the listener at an address of ours.
 	c, err := tryStart(t, testBinary(t), unshare(syscall.CLONE_NEWNET), "serve", "lo", "tcp4",
 		netip.AddrPortFrom(netip.IPv4Unspecified(), ours.Port()).String())
 	if err != nil {
@@ -96,7 +96,7 @@ func ownAddr(t *testing.T) netip.Addr {
 	return netip.Addr{}
 }
 
-func TestListenerOfAnotherUserHasAnUnknownOwner(t *testing.T) {
+func TestListeners_OtherUser(t *testing.T) {
 	testenv.RequireRoot(t)
 	exe := copyBinary(t, "look")
 	look := func(uid uint32, address string) string {
@@ -125,7 +125,7 @@ func TestListenerOfAnotherUserHasAnUnknownOwner(t *testing.T) {
 	}
 }
 
-func TestResolvConfIsTheProcesssOwn(t *testing.T) {
+func TestResolvers_PerProcess(t *testing.T) {
 	testenv.RequireRoot(t)
 	dir := t.TempDir()
 	write := func(path, text string) string {
@@ -144,7 +144,7 @@ func TestResolvConfIsTheProcesssOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// An absolute link is taken from the process's root, where there is a file, not from ours, where there is none.
+	// An absolute link is resolved from the process's root, which has the file, not from ours, which has not.
 	write("root/run/netzero-endpoint-test/stub.conf", "nameserver 198.51.100.53\n")
 	if err := os.Mkdir(filepath.Join(dir, "root/etc"), 0o755); err != nil {
 		t.Fatal(err)
@@ -157,7 +157,7 @@ func TestResolvConfIsTheProcesssOwn(t *testing.T) {
 	var r Resolvers
 	check := func(pid int, addr string, want bool, reason string) {
 		t.Helper()
-		for range 2 { // read, remembered
+		for range 2 { // read, cached
 			if got := r.isResolver(pid, netip.MustParseAddr(addr), 53); got != want {
 				t.Errorf("%s: isResolver(%d, %s) = %v, want %v", reason, pid, addr, got, want)
 			}
@@ -177,7 +177,7 @@ func TestResolvConfIsTheProcesssOwn(t *testing.T) {
 
 	last := "nameserver 203.0.113.123\n"
 	long := "nameserver 203.0.113.55\n" + strings.Repeat("#", maxResolvConf-len("nameserver 203.0.113.55\n\n")-len(last)+2) + "\n" + last
-	write("mounted.conf", long) // cut in the middle of the last address
+	write("mounted.conf", long) // cut within the last address
 	check(c.pid, "203.0.113.55", true, "a long file")
 	check(c.pid, "203.0.113.12", false, "a part of an address")
 	write("mounted.conf", "nameserver 203.0.113.54\n")
@@ -191,8 +191,8 @@ func TestResolvConfIsTheProcesssOwn(t *testing.T) {
 	check(c.pid, "203.0.113.54", false, "a process that is gone sees what we see")
 }
 
-// What one network namespace has for an address may be another host's in the next one.
-func TestAddressOfThisNamespaceFromAnother(t *testing.T) {
+// An address of one network namespace may be another host's in the next one.
+func TestIdentify_OtherNamespace(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.RequireCommand(t, "ip", "iproute2")
 	own := ownAddr(t)

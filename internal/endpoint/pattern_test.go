@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestPatternMatchesWhatItSaysAndNothingElse(t *testing.T) {
+func TestPattern_Match(t *testing.T) {
 	type destination struct {
 		addr string
 		port uint16
@@ -73,7 +73,7 @@ func TestPatternMatchesWhatItSaysAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestZeroPatternMatchesNothing(t *testing.T) {
+func TestPattern_ZeroMatchesNothing(t *testing.T) {
 	for _, a := range []netip.Addr{{}, netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("2001:db8::1")} {
 		if (Pattern{}).Match(a, 0, "") {
 			t.Errorf("the zero Pattern matches %v", a)
@@ -84,7 +84,7 @@ func TestZeroPatternMatchesNothing(t *testing.T) {
 	}
 }
 
-func TestWrongAddressesSayWhatToWrite(t *testing.T) {
+func TestPattern_ErrorAdvice(t *testing.T) {
 	for _, tt := range []struct{ in, want string }{
 		{"", "is empty: write host:port"},
 		{" 10.0.0.1", "white space at byte 0"},
@@ -154,8 +154,8 @@ func TestWrongAddressesSayWhatToWrite(t *testing.T) {
 	}
 }
 
-// What an error tells the user to write has to work.
-func TestErrorsSuggestWhatParses(t *testing.T) {
+// The advice in an error has to work.
+func TestPattern_AdviceParses(t *testing.T) {
 	for _, in := range []string{
 		"https://api.stripe.com/v1", "http://user:secret@db:8080/x", "http://[::1]/", ":8080", "db:", "db:0",
 		"[10.0.0.1]:80", "fe80::1%eth0", "api.example.com/v1", "db:80/path",
@@ -173,7 +173,7 @@ func TestErrorsSuggestWhatParses(t *testing.T) {
 	}
 }
 
-func TestErrorNamesTheOption(t *testing.T) {
+func TestPattern_ErrorNamesOption(t *testing.T) {
 	_, err := ParseIgnore("db:0")
 	const want = `parse Ignore("db:0"): address has the port 0: nothing can be reached there, write "db" for every port`
 	if err == nil || err.Error() != want {
@@ -181,7 +181,7 @@ func TestErrorNamesTheOption(t *testing.T) {
 	}
 }
 
-func TestEqualPatternsHaveOneSpelling(t *testing.T) {
+func TestPattern_CanonicalSpelling(t *testing.T) {
 	for want, spellings := range map[string][]string{
 		"10.0.0.1":           {"10.0.0.1", "::ffff:10.0.0.1", "10.0.0.1/32", "::ffff:a00:1/128"},
 		"10.0.0.1:80":        {"10.0.0.1:80", "[::ffff:10.0.0.1]:80", "10.0.0.1:0080", "10.0.0.1/32:80"},

@@ -24,7 +24,7 @@ func mustPeers(t *testing.T, addressAndName ...string) Peers {
 	return set
 }
 
-func TestMostSpecificPeerWinsInAnyOrder(t *testing.T) {
+func TestPeers_MostSpecificWins(t *testing.T) {
 	given := []string{
 		"127.0.0.1:80", "addr-port",
 		"localhost:80", "localhost-port",
@@ -69,13 +69,13 @@ func TestMostSpecificPeerWinsInAnyOrder(t *testing.T) {
 	}
 }
 
-func TestNoPeersMatchNothing(t *testing.T) {
+func TestPeers_EmptyMatchesNothing(t *testing.T) {
 	if got := (Peers{}).Match(netip.MustParseAddr("127.0.0.1"), 80, "db"); got != (Peer{}) {
 		t.Errorf("got %+v", got)
 	}
 }
 
-func TestContradictingPeersAreRefused(t *testing.T) {
+func TestPeers_Contradiction(t *testing.T) {
 	parse := func(address, name string) Peer {
 		p, err := ParsePeer(address, name)
 		if err != nil {
@@ -107,7 +107,7 @@ func TestContradictingPeersAreRefused(t *testing.T) {
 	}
 }
 
-func TestWrongPeersSayWhatToWrite(t *testing.T) {
+func TestPeers_ErrorAdvice(t *testing.T) {
 	long := strings.Repeat("a", 64)
 	for _, tt := range []struct{ address, name, want string }{
 		{"*.example.com", "db", "has a wildcard, but a Peer is one workload"},
@@ -146,7 +146,7 @@ func TestWrongPeersSayWhatToWrite(t *testing.T) {
 	}
 }
 
-func TestPeersSayAtWhichPortTheyServe(t *testing.T) {
+func TestPeers_PodPort(t *testing.T) {
 	for _, tt := range []struct {
 		address, name string
 		wantName      string

@@ -8,13 +8,13 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestKernelHandsOutTheMachinesPorts(t *testing.T) {
+func TestPorts_MachineRange(t *testing.T) {
 	if _, addr := listen(t, "tcp", "127.0.0.1:0"); !machinePorts().has(addr.Port()) {
 		t.Errorf("the kernel gave port %d, the machine's ports are %v", addr.Port(), machinePorts())
 	}
 }
 
-// portOfAPolicy is what a policy has to know of a port.
+// portOfAPolicy has the results of Identify about a port.
 type portOfAPolicy struct {
 	Name      string
 	Port      uint16
@@ -22,7 +22,7 @@ type portOfAPolicy struct {
 	Peer      string // its pattern
 }
 
-func TestPortOfAPolicy(t *testing.T) {
+func TestIdentify_PolicyPort(t *testing.T) {
 	self, loopback := os.Getpid(), netip.MustParseAddr("127.0.0.1")
 	own, public := ownAddr(t), netip.MustParseAddr("203.0.113.9")
 	_, inProcess := listen(t, "tcp", "127.0.0.1:0")

@@ -8,7 +8,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestNameServersOfResolvConf(t *testing.T) {
+func TestResolvConf_NameServers(t *testing.T) {
 	self := []string{"127.0.0.1", "::1"}
 	for _, tt := range []struct {
 		text   string
@@ -37,7 +37,7 @@ func TestNameServersOfResolvConf(t *testing.T) {
 	}
 }
 
-func TestLoopbackPort53IsAResolver(t *testing.T) {
+func TestResolvers_LoopbackPort53(t *testing.T) {
 	var r Resolvers
 	for _, tt := range []struct {
 		addr string
@@ -59,7 +59,7 @@ func TestLoopbackPort53IsAResolver(t *testing.T) {
 	}
 }
 
-// resolverAt is the cluster's resolver, met at an address of the test machine.
+// resolverAt is the cluster's resolver at an address of the test machine.
 func resolverAt(addr string) flow.Endpoint {
 	e := flow.ClusterResolver
 	e.Addr, e.Evidence = netip.MustParseAddr(addr), flow.ByResolvConf

@@ -11,7 +11,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestSearchListOfResolvConf(t *testing.T) {
+func TestResolvConf_SearchList(t *testing.T) {
 	for _, tt := range []struct {
 		text   string
 		want   Search
@@ -39,7 +39,7 @@ func TestSearchListOfResolvConf(t *testing.T) {
 	}
 }
 
-func TestNameIsCutByTheLongestDomain(t *testing.T) {
+func TestSearch_CutLongestDomain(t *testing.T) {
 	s := Search{[]string{"cluster.test", "svc.cluster.test", "corp.test"}, 2}
 	for name, want := range map[string]string{
 		"db.svc.cluster.test": "db", "db.cluster.test": "db", "api.pay.corp.test": "api.pay", "corp.test": "", "xcorp.test": "", "db.test": "",
@@ -53,7 +53,7 @@ func TestNameIsCutByTheLongestDomain(t *testing.T) {
 	}
 }
 
-func TestNameWithoutAnAddressIsIdentified(t *testing.T) {
+func TestNamed_WithoutAddress(t *testing.T) {
 	peer, err := ParsePeer("pay.test:443", "pay")
 	if err != nil {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// row prints a socket as the kernel does.
+// row prints a socket like the kernel.
 func row(local, remote, state string, inode int) string {
 	return fmt.Sprintf("   0: %s %s %s 00000000:00000000 00:00000000 00000000  1000        0 %d 1 0000000000000000 100 0 0 10 0",
 		kernelAddr(local), kernelAddr(remote), state, inode)
@@ -25,7 +25,7 @@ func kernelAddr(s string) string {
 	return fmt.Sprintf("%s:%04X", strings.ToUpper(hex.EncodeToString(raw)), ap.Port())
 }
 
-func TestSocketRows(t *testing.T) {
+func TestParseSocket_Rows(t *testing.T) {
 	const heading = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode"
 	for _, tt := range []struct {
 		row    string
@@ -62,7 +62,7 @@ func TestSocketRows(t *testing.T) {
 	}
 }
 
-func TestWhichSocketIsReached(t *testing.T) {
+func TestReachedAt_BestMatch(t *testing.T) {
 	for _, tt := range []struct {
 		sockets []string // by inode from 1 on; "connected " before the address of a connected UDP socket
 		addr    string

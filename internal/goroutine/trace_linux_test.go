@@ -15,7 +15,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestTracesAreWhatTheRuntimePrints(t *testing.T) {
+func TestTraces_SameAsRuntime(t *testing.T) {
 	got := parseTraces(`goroutine 7 [select, 2 minutes]:
 net/http.(*Transport).getConn(0xc000, {0x1, 0x2}, 0x3)
 	/go/src/net/http/transport.go:1512 +0x5d3
@@ -47,13 +47,13 @@ garbage
 	}
 }
 
-func TestRunningGoroutinesAreFound(t *testing.T) {
+func TestTrace_RunningGoroutines(t *testing.T) {
 	all, cut := traces(maxDump)
 	if cut {
 		t.Error("goroutines are missing")
 	}
 	found := all[Current()]
-	if !slices.ContainsFunc(found.frames, func(f flow.Frame) bool { return strings.HasSuffix(f.Function, ".TestRunningGoroutinesAreFound") }) {
+	if !slices.ContainsFunc(found.frames, func(f flow.Frame) bool { return strings.HasSuffix(f.Function, ".TestTrace_RunningGoroutines") }) {
 		t.Errorf("this one has the calls %v", found.frames)
 	}
 	if found.creator.Function != "testing.(*T).Run" || found.parent == 0 {
@@ -72,7 +72,7 @@ func inStrings() (address uintptr) {
 	return address
 }
 
-func TestCallerThatWaitsIsFound(t *testing.T) {
+func TestTrace_WaitingCaller(t *testing.T) {
 	library := flow.Frame{Function: "strings.wait", File: "strings.go", Line: 1}
 	other := flow.Frame{Function: "net.wait", File: "net.go", Line: 1}
 	user := flow.Frame{Function: Module() + "/shop.Pay", File: "shop.go", Line: 1}
@@ -81,7 +81,7 @@ func TestCallerThatWaitsIsFound(t *testing.T) {
 	for _, row := range []struct {
 		reason string
 		all    map[uint64]trace
-		want   []flow.Frame // behind the go statement
+		want   []flow.Frame // after the go statement
 		ended  bool         // the goroutine itself
 	}{
 		{
@@ -146,8 +146,8 @@ func TestCallerThatWaitsIsFound(t *testing.T) {
 	}
 }
 
-// gRPC dials in a goroutine of a goroutine that its client has from the start, and the caller waits for the client.
-func TestCallerOfALibraryOfSeveralPackagesIsFound(t *testing.T) {
+// gRPC dials in a goroutine that its client's first goroutine starts, and the caller waits for the client.
+func TestTrace_LibraryOfSeveralPackages(t *testing.T) {
 	const grpc = "google.golang.org/grpc"
 	dials := flow.Frame{Function: grpc + ".(*acBalancerWrapper).Connect", Started: true}
 	serializer := flow.Frame{Function: grpc + "/internal/grpcsync.(*CallbackSerializer).run"}
@@ -174,7 +174,7 @@ func TestCallerOfALibraryOfSeveralPackagesIsFound(t *testing.T) {
 	}
 }
 
-func TestGoroutinesBeyondTheBoundAreNotSaidToHaveEnded(t *testing.T) {
+func TestTrace_CutDumpIsNotEnded(t *testing.T) {
 	wait, done := make(chan struct{}), make(chan struct{})
 	defer func() { close(wait); <-done }()
 	go func() {
@@ -192,8 +192,8 @@ func TestGoroutinesBeyondTheBoundAreNotSaidToHaveEnded(t *testing.T) {
 	}
 }
 
-// What calls the calls that a stack shows may be the program's own.
-func TestStackThatIsCutHasNoOrigin(t *testing.T) {
+// Calls beyond the cut may be the program's own.
+func TestTrace_CutStackHasNoOrigin(t *testing.T) {
 	tracer := Tracer{all: map[uint64]trace{6: {}}, taken: time.Hour}
 	stack := Stack{Time: time.Hour, Goroutine: 6, Parent: 7, Creator: inStrings(), Addresses: []uintptr{inStrings()}, Cut: true}
 	for _, f := range tracer.Trace(stack) {
@@ -203,7 +203,7 @@ func TestStackThatIsCutHasNoOrigin(t *testing.T) {
 	}
 }
 
-func TestProgramIsNotStoppedTooOften(t *testing.T) {
+func TestTracer_LimitsStops(t *testing.T) {
 	var tracer Tracer
 	if !tracer.refresh(monotonic()) || len(tracer.all) == 0 {
 		t.Fatal("the first look is refused")
@@ -221,7 +221,7 @@ func TestProgramIsNotStoppedTooOften(t *testing.T) {
 	}
 }
 
-func TestNobodyIsLookedForWhereTheCallerIsKnown(t *testing.T) {
+func TestTracer_KnownCallerNeedsNoRead(t *testing.T) {
 	pcs := make([]uintptr, 16)
 	own := Stack{Parent: 7, Creator: inStrings(), Addresses: pcs[:runtime.Callers(1, pcs)]}
 	tracer := Tracer{}

@@ -24,7 +24,7 @@ func run(t *testing.T, args ...string) (string, error) {
 	return string(out), err
 }
 
-func TestPeerDoesWhatItIsTold(t *testing.T) {
+func TestImages_Peer(t *testing.T) {
 	image := testenv.Image(t, "peer")
 	for _, c := range []struct {
 		reason, args string
@@ -77,7 +77,7 @@ func start(t *testing.T, name, ready string, times int, args ...string) string {
 	return ""
 }
 
-func TestRedisAnswers(t *testing.T) {
+func TestImages_Redis(t *testing.T) {
 	container := start(t, "redis", "* Ready to accept connections", 1, testenv.Image(t, "redis"))
 	for _, c := range []struct{ reason, command, want string }{
 		{"it is Redis", "redis-cli incr orders", "1\n"},
@@ -90,9 +90,9 @@ func TestRedisAnswers(t *testing.T) {
 	}
 }
 
-func TestPostgresIsSetUpAsItIsTold(t *testing.T) {
+func TestImages_Postgres(t *testing.T) {
 	image := testenv.Image(t, "postgres")
-	// The module of testcontainers waits for the second time: the first server sets up the database.
+	// testcontainers' module waits for the second time: the first server sets up the database.
 	scripts := t.TempDir()
 	if err := os.WriteFile(filepath.Join(scripts, "1.sql"), []byte("CREATE TABLE prepared AS SELECT 42 AS answer"), 0o644); err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ func TestPostgresIsSetUpAsItIsTold(t *testing.T) {
 		{"its scripts have run", "SELECT answer FROM prepared", "42"},
 		{"everybody can connect", "SHOW listen_addresses", "*"},
 	} {
-		// 127.0.0.1 is a host of pg_hba.conf as any other is.
+		// pg_hba.conf treats 127.0.0.1 like any other host.
 		if out, err := psql(c.query, "--env=PGPASSWORD=secret's"); err != nil || !strings.HasPrefix(out, c.want) {
 			t.Errorf("%s: got %q, %v; want %q", c.reason, out, err, c.want)
 		}

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestArchiveIsByteForByteNewc(t *testing.T) {
+func TestCpio_Newc(t *testing.T) {
 	var b bytes.Buffer
 	w := newCPIOWriter(&b)
 	w.device("dev/console", 5, 1)
@@ -26,7 +26,7 @@ func TestArchiveIsByteForByteNewc(t *testing.T) {
 	}
 }
 
-func TestSameFilesMakeTheSameArchive(t *testing.T) {
+func TestCpio_Reproducible(t *testing.T) {
 	var archives [2]bytes.Buffer
 	for i := range archives {
 		w := newCPIOWriter(&archives[i])
@@ -56,7 +56,7 @@ func (w *brokenWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func TestArchiveThatCannotBeWrittenIsAnError(t *testing.T) {
+func TestCpio_WriteError(t *testing.T) {
 	for n := range 500 {
 		w := newCPIOWriter(&brokenWriter{n})
 		w.file("a/b", 0o644, []byte("content"))

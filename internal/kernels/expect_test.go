@@ -22,7 +22,7 @@ var testCapabilities = []capability{
 	}},
 }
 
-// test is what one passing test writes.
+// test is the output of one passing test.
 func test(name string, said ...guest.Capability) string {
 	text := "\x16=== RUN   " + name + "\n"
 	for _, c := range said {
@@ -37,8 +37,8 @@ var (
 	mptcp = guest.Capability{Name: "MPTCP", State: guest.Recorded}
 )
 
-// judged runs the judge over what the tests of two suites wrote.
-func judged(t *testing.T, partial bool, p, q string) Result {
+// evaluated evaluates the output of the tests of two suites.
+func evaluated(t *testing.T, partial bool, p, q string) Result {
 	t.Helper()
 	records := whole()
 	records[2].Text, records[5].Text = p, q
@@ -46,20 +46,20 @@ func judged(t *testing.T, partial bool, p, q string) Result {
 	return evaluate(testKernel, testSuites, testCapabilities, partial, o, machines[AMD64])
 }
 
-func TestKernelThatIsAsExpectedPasses(t *testing.T) {
-	r := judged(t, false, test("TestA", tcp, udp), test("TestB", mptcp))
+func TestExpect_Match(t *testing.T) {
+	r := evaluated(t, false, test("TestA", tcp, udp), test("TestB", mptcp))
 	if !r.Passed() {
 		t.Errorf("faults %q", r.Faults)
 	}
 	if diff := cmp.Diff([]guest.Capability{tcp, udp, mptcp}, r.Capabilities); diff != "" {
 		t.Errorf("capabilities (-want +got):\n%s", diff)
 	}
-	if r := judged(t, true, "\x16PASS\n", test("TestB", mptcp)); !r.Passed() {
+	if r := evaluated(t, true, "\x16PASS\n", test("TestB", mptcp)); !r.Passed() {
 		t.Errorf("a partial run without TestA: faults %q", r.Faults)
 	}
 }
 
-func TestKernelThatIsNotAsExpectedFails(t *testing.T) {
+func TestExpect_Mismatch(t *testing.T) {
 	refused := guest.Capability{Name: "MPTCP", State: guest.Refused, Text: "none"}
 	for _, c := range []struct {
 		reason  string
@@ -82,14 +82,14 @@ func TestKernelThatIsNotAsExpectedFails(t *testing.T) {
 			"on 6.12.117, DCCP: got recorded, and internal/kernels/capabilities.go has no such row: TestA of ./p said it"},
 		{"spoilt", false, test("TestA", tcp, udp) + "kernel capability: {\n", test("TestB", mptcp), "read capability"},
 	} {
-		r := judged(t, c.partial, c.p, c.q)
+		r := evaluated(t, c.partial, c.p, c.q)
 		if r.Passed() || !strings.Contains(r.Text(false), c.want) {
 			t.Errorf("%s: the text does not say %q:\n%s", c.reason, c.want, r.Text(false))
 		}
 	}
 }
 
-func TestExpectationFollowsTheKernelsNumber(t *testing.T) {
+func TestExpect_ByKernelNumber(t *testing.T) {
 	for version, want := range map[string]string{
 		"5.10.262-1": "refused: none", "5.15.1-1": "refused: none", "6.0.1-1": "recorded", "6.19.3-1": "recorded", "7.0.9-1": "recorded",
 		"7.1~rc1-1~exp1": "falls back: to TCP", "7.1.1-1": "falls back: to TCP", "7.10.1-1": "falls back: to TCP", "10.0.1-1": "falls back: to TCP",
@@ -101,8 +101,8 @@ func TestExpectationFollowsTheKernelsNumber(t *testing.T) {
 	}
 }
 
-// Whoever looks for a test that is not there, or takes a capability out of its test, finds it here and not in a guest.
-func TestCapabilitiesHaveATestThatSaysThem(t *testing.T) {
+// This test finds a missing test, or a capability that its test no longer declares, before a guest runs.
+func TestCapabilities_HaveTests(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, c := range capabilities {
 		if seen[c.name] {

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestVersionsCompareAsDebianSays(t *testing.T) {
+func TestCompareVersions_Debian(t *testing.T) {
 	for _, c := range []struct {
 		reason, a, b string
 		want         int
@@ -33,7 +33,7 @@ func TestVersionsCompareAsDebianSays(t *testing.T) {
 		if got := compareVersions(c.b, c.a); got != -c.want {
 			t.Errorf("%s: compareVersions(%q, %q) = %d, want %d", c.reason, c.b, c.a, got, -c.want)
 		}
-		if dpkg, err := exec.LookPath("dpkg"); err == nil { // someone else's opinion
+		if dpkg, err := exec.LookPath("dpkg"); err == nil { // an independent oracle
 			relation := map[int]string{-1: "lt", 0: "eq", 1: "gt"}[c.want]
 			if err := exec.Command(dpkg, "--compare-versions", c.a, relation, c.b).Run(); err != nil {
 				t.Errorf("%s: dpkg does not agree that %q is %s %q", c.reason, c.a, relation, c.b)
@@ -42,7 +42,7 @@ func TestVersionsCompareAsDebianSays(t *testing.T) {
 	}
 }
 
-// What apt-cache madison says, shortened.
+// The output of apt-cache madison, shortened.
 const madison = `
 linux-image-5.10.0-9-cloud-amd64 | 5.10.70-1 | http://mirror.invalid/debian-security bullseye-security/main amd64 Packages
 linux-image-5.10.0-46-cloud-amd64 | 5.10.262-1 | http://mirror.invalid/debian-security bullseye-security/main amd64 Packages
@@ -63,7 +63,7 @@ linux-binary-unsigned-7.5.1+deb13-cloud-amd64 | 7.5.1-1~bpo13+1 | http://mirror.
 linux-binary-7.4-cloud-arm64 | 7.4-1 | http://mirror.invalid/debian experimental/main arm64 Packages
 `
 
-func TestNewestKernelIsPicked(t *testing.T) {
+func TestNewest_Series(t *testing.T) {
 	kernels := kernelsOf(parseMadison(madison), AMD64)
 	for _, c := range []struct{ reason, asked, want string }{
 		{"numbers count, not strings; signed before unsigned", "5.10", "linux-image-5.10.0-46-cloud-amd64=5.10.262-1"},
@@ -88,11 +88,11 @@ func TestNewestKernelIsPicked(t *testing.T) {
 	}
 }
 
-func TestKernelThatIsNotThereIsAnError(t *testing.T) {
+func TestNewest_Missing(t *testing.T) {
 	kernels := kernelsOf(parseMadison(madison), AMD64)
 	for _, asked := range []string{"4.19", "7.4", "6", "6.12.11", "5.10.262-rc1"} {
 		k, err := newest(kernels, asked)
-		if asked == "6" { // a prefix by whole numbers is a question that has an answer
+		if asked == "6" { // a prefix of whole numbers is a valid request
 			if err != nil || k.Series() != "6.12" {
 				t.Errorf("newest 6: %v, %v", k, err)
 			}
@@ -106,7 +106,7 @@ func TestKernelThatIsNotThereIsAnError(t *testing.T) {
 	}
 }
 
-func TestKernelsNames(t *testing.T) {
+func TestKernel_Names(t *testing.T) {
 	type names struct{ Upstream, Series, Release string }
 	for _, c := range []struct {
 		kernel Kernel

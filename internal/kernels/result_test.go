@@ -42,7 +42,7 @@ func sendAll(t *testing.T, records []guest.Record) []byte {
 	return b.Bytes()
 }
 
-func TestPassIsOneLine(t *testing.T) {
+func TestResult_PassIsOneLine(t *testing.T) {
 	o := outcome{received: sendAll(t, whole()), status: guest.PassedStatus, took: 3100 * time.Millisecond, cpu: 2 * time.Second}
 	r := evaluate(testKernel, testSuites, nil, false, o, machines[AMD64])
 	if got, want := r.Text(false), "ok   6.12.117 (2 tests, 1 skipped, 3.1s, 2.0s of CPU)\n"; got != want {
@@ -56,7 +56,7 @@ func TestPassIsOneLine(t *testing.T) {
 	}
 }
 
-func TestWhatWasNotSeenToPassFails(t *testing.T) {
+func TestResult_UnseenPassFails(t *testing.T) {
 	at := func(i int, r guest.Record) func([]guest.Record) []guest.Record {
 		return func(all []guest.Record) []guest.Record { all[i] = r; return all }
 	}
@@ -105,7 +105,7 @@ func TestWhatWasNotSeenToPassFails(t *testing.T) {
 	}
 }
 
-func TestSuiteMayHaveNoTestThatMatchesRun(t *testing.T) {
+func TestResult_PartialRun(t *testing.T) {
 	records := whole()
 	records[2].Text = "testing: warning: no tests to run\n\x16PASS\n"
 	o := outcome{received: sendAll(t, records), status: guest.PassedStatus}
@@ -114,7 +114,7 @@ func TestSuiteMayHaveNoTestThatMatchesRun(t *testing.T) {
 	}
 }
 
-func TestFailureShowsWhatFailed(t *testing.T) {
+func TestResult_FailureText(t *testing.T) {
 	records := whole()
 	records[2].Text = outputP + "\x16=== RUN   TestX\nx_test.go:7: because\n\x16--- FAIL: TestX (0.01s)\n\x16FAIL\n"
 	records[3].Text = "exit status 1"
@@ -132,7 +132,7 @@ func TestFailureShowsWhatFailed(t *testing.T) {
 	}
 }
 
-func TestVerifiersReasonComesFirstAndOnce(t *testing.T) {
+func TestResult_VerifierReasonFirst(t *testing.T) {
 	const reason = "program post_bind4: load program: invalid argument: invalid func unknown#160 (25 line(s) omitted)"
 	refused := "\x16=== RUN   TestX\nx_test.go:7: load: " + reason + "\n\x16--- FAIL: TestX (0.01s)\n"
 	records := whole()

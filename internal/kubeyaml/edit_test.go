@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// change edits a text so that it says what another one says.
+// change edits a text to have the content of another one.
 func change(t *testing.T, from, to string) (string, bool) {
 	t.Helper()
 	tree := func(text string) any {
@@ -59,7 +59,7 @@ last: 1
 # below
 `
 
-func TestEditsTouchWhatChanges(t *testing.T) {
+func TestEdit_MinimalChange(t *testing.T) {
 	replace := func(oldnew ...string) string {
 		text := commented
 		for i := 0; i < len(oldnew); i += 2 {
@@ -125,7 +125,7 @@ func TestEditsTouchWhatChanges(t *testing.T) {
 	}
 }
 
-func TestEditsThatCannotBe(t *testing.T) {
+func TestEdit_Impossible(t *testing.T) {
 	for _, c := range []struct{ reason, from, to string }{
 		{"nothing would remain", "a: 1\n", "b: 1"},
 		{"a field that a merge brings goes", "a: &x {v: 1, z: 1}\nb:\n  <<: *x\n  w: 1\n", "{a: {v: 1, z: 1}, b: {z: 1, w: 1}}"},

@@ -6,7 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestObjects(t *testing.T) {
+func TestObjects_Split(t *testing.T) {
 	for _, c := range []struct {
 		reason, body string
 		want         []Document

@@ -9,7 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-func TestSplitKeepsEveryByte(t *testing.T) {
+func TestSplit_KeepsEveryByte(t *testing.T) {
 	for _, c := range []struct {
 		reason, text string
 		want         []Document
@@ -35,7 +35,7 @@ func TestSplitKeepsEveryByte(t *testing.T) {
 	}
 }
 
-func TestLinesOfFields(t *testing.T) {
+func TestLines_Fields(t *testing.T) {
 	const text = `# the first line
 metadata: &m
   labels:
@@ -71,7 +71,7 @@ loop: &l [*l]
 	}
 }
 
-func TestAliasesDoNotMakeTheSearchLong(t *testing.T) {
+func TestLines_ManyAliases(t *testing.T) {
 	text := "a0: &a0 [x]\n"
 	for _, n := range []string{"1", "2", "3", "4", "5", "6", "7", "8", "9"} {
 		before := string(n[0] - 1)
@@ -82,7 +82,7 @@ func TestAliasesDoNotMakeTheSearchLong(t *testing.T) {
 	}
 }
 
-func TestTrees(t *testing.T) {
+func TestTree_Types(t *testing.T) {
 	for _, c := range []struct {
 		reason, text string
 		want         any
@@ -101,7 +101,7 @@ func TestTrees(t *testing.T) {
 	}
 }
 
-func TestFaultsAndTheirLines(t *testing.T) {
+func TestFault_Lines(t *testing.T) {
 	const head = "spec:\n  containers:\n  - name: a\n    env: [{name: LEVEL, value: x}]\n  - name: b\n    env:\n    - name: MODE\n"
 	for _, c := range []struct {
 		reason, text string

@@ -8,7 +8,7 @@ import (
 const apiServerSlice = "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: kubernetes, namespace: default, labels: {kubernetes.io/service-name: kubernetes}}\n" +
 	"addressType: IPv4\nendpoints: [{addresses: [10.0.0.3]}, {addresses: [10.0.0.2]}]\nports: [{name: https, port: 6443, protocol: TCP}]\n"
 
-func TestWhereTheAPIServerIs(t *testing.T) {
+func TestAPIServer_Addresses(t *testing.T) {
 	const endpoints = "---\napiVersion: v1\nkind: Endpoints\nmetadata: {name: kubernetes%s}\nsubsets: [{addresses: [{ip: 172.18.0.2}], ports: [{name: https, port: 8443}]}]\n"
 	for _, c := range []struct{ reason, text, want string }{
 		{"an EndpointSlice", apiServerSlice, "[{10.0.0.2 6443 TCP} {10.0.0.3 6443 TCP}]"},
@@ -23,7 +23,7 @@ func TestWhereTheAPIServerIs(t *testing.T) {
 	}
 }
 
-func TestPodsOnTheNetworkOfTheirNodesAreFound(t *testing.T) {
+func TestFind_HostNetworkPods(t *testing.T) {
 	const pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: agent, labels: {app: agent}}\nspec: {hostNetwork: %v, containers: [{name: x}]}\n"
 	for _, want := range []bool{true, false} {
 		m, err := parsed(t, fmt.Sprintf(pod, want)).Find("agent", "")

@@ -13,7 +13,7 @@ import (
 
 var compareMatches = cmp.Options{
 	cmpopts.IgnoreUnexported(Match{}),
-	cmpopts.IgnoreFields(Match{}, "Own", "OwnLabels"), // which have a test of their own
+	cmpopts.IgnoreFields(Match{}, "Own", "OwnLabels"), // they have a separate test
 	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 }
 
@@ -26,7 +26,7 @@ func mustRead(t *testing.T, patterns ...string) *Set {
 	return s
 }
 
-// parsed reads one file's text.
+// parsed parses the text of one file.
 func parsed(t *testing.T, text string) *Set {
 	t.Helper()
 	s := new(Set)
@@ -39,7 +39,7 @@ func parsed(t *testing.T, text string) *Set {
 
 type set = map[string]string
 
-func TestFindInTheManifestsOfAShop(t *testing.T) {
+func TestFind_Shop(t *testing.T) {
 	shop := mustRead(t, "shop/*", "cluster/all.yaml")
 	address := func(addr string, port uint16) Address { return Address{netip.MustParseAddr(addr), port, flow.TCP} }
 	for _, c := range []struct {
@@ -101,7 +101,7 @@ func TestFindInTheManifestsOfAShop(t *testing.T) {
 	}
 }
 
-// deployment returns a Deployment whose pods have the label app=<app>.
+// deployment returns a Deployment with pods with the label app=<app>.
 func deployment(name, namespace, app string) string {
 	return "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: " + name + ", namespace: " + namespace + "}\n" +
 		"spec:\n  selector: {matchLabels: {app: " + app + "}}\n  template:\n    metadata: {labels: {app: " + app + "}}\n" +
@@ -113,7 +113,7 @@ func svc(name, namespace, spec string) string {
 	return "---\napiVersion: v1\nkind: Service\nmetadata: {name: " + name + ", namespace: " + namespace + "}\nspec: {" + spec + "}\n"
 }
 
-func TestNamesThatStandForNothingOrForMuch(t *testing.T) {
+func TestFind_MissingOrAmbiguous(t *testing.T) {
 	port := ", ports: [{port: 80}]"
 	for _, c := range []struct{ reason, text, name, namespace, want string }{
 		{"no such name", deployment("orders-db", "", "a") + deployment("cart", "shop", "b"), "ordersdb", "",
@@ -155,7 +155,7 @@ func TestNamesThatStandForNothingOrForMuch(t *testing.T) {
 	}
 }
 
-func TestTheNamespaceDecides(t *testing.T) {
+func TestFind_Namespace(t *testing.T) {
 	s := parsed(t, deployment("cart", "shop", "a")+deployment("cart", "test", "b")+deployment("cart", "", "c"))
 	for _, c := range []struct{ reason, name, namespace, app string }{
 		{"one that is written", "cart", "shop", "a"},
@@ -177,7 +177,7 @@ func TestTheNamespaceDecides(t *testing.T) {
 	}
 }
 
-func TestMatchesAreTheCallers(t *testing.T) {
+func TestFind_MatchIsACopy(t *testing.T) {
 	s := parsed(t, deployment("cart", "", "a")+svc("basket", "", "selector: {app: a}, ports: [{port: 80}]"))
 	for _, name := range []string{"cart", "basket"} {
 		for range 2 {
@@ -190,7 +190,7 @@ func TestMatchesAreTheCallers(t *testing.T) {
 	}
 }
 
-func TestErrorsTellTheirClass(t *testing.T) {
+func TestErrors_Classes(t *testing.T) {
 	s := parsed(t, deployment("cart", "shop", "a")+deployment("cart", "test", "a")+svc("none", "", "ports: [{port: 80}]"))
 	for name, want := range map[string]any{"cart": new(*AmbiguousError), "none": new(*UnusableError), "": new(*NotFoundError)} {
 		if _, err := s.Find(name, ""); !errors.As(err, want) {

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// migrateYAML is a Job as `kubectl create` takes it, with pods of the labels that it is given.
+// migrateYAML is a Job for `kubectl create`, with the given labels of its pods.
 func migrateYAML(labels string) string {
 	return `---
 apiVersion: batch/v1
@@ -29,7 +29,7 @@ spec:
 `
 }
 
-func TestObjectsThatTheServerNamesAreReadPast(t *testing.T) {
+func TestRead_GenerateName(t *testing.T) {
 	cart := strings.Split(cartYAML, "---\n")[0] // without the Service
 	wide := strings.Replace(cart, "        app: cart\n    spec", "        app: cart\n        tier: web\n    spec", 1)
 	for _, c := range []struct {
@@ -66,7 +66,7 @@ func TestObjectsThatTheServerNamesAreReadPast(t *testing.T) {
 	}
 }
 
-func TestGenerateNamesThatAreRefused(t *testing.T) {
+func TestRead_InvalidGenerateName(t *testing.T) {
 	for _, c := range []struct{ reason, old, new, want string }{
 		{"a template", "migrate-\n", "\"{{ .Release.Name }}-\"\n", `line 5: metadata.generateName: template text "{{ .Release.Name }}-"`},
 		{"capital letters", "migrate-\n", "Migrate-\n", `line 5: metadata.generateName: "Migrate-x": a lowercase RFC 1123 subdomain`},
@@ -82,7 +82,7 @@ func TestGenerateNamesThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestJSONLinesAreRead(t *testing.T) {
+func TestRead_JSONLines(t *testing.T) {
 	const deployment = `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"NAME"},"spec":{"selector":{"matchLabels":{"app":"NAME"}},"template":{"metadata":{"labels":{"app":"NAME"}},"spec":{"containers":[{"name":"c","image":"x"}]}}}}` + "\n"
 	of := func(name string) string { return strings.ReplaceAll(deployment, "NAME", name) }
 	s := parsed(t, of("cart")+of("orders")+`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"generateName":"x-"}}`+"\n---\n"+cartYAML)

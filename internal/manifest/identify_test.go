@@ -7,11 +7,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// helm is the labels that "helm create" gives to all objects of a release.
+// helm is the labels of "helm create" for all objects of a release.
 const helm = "app.kubernetes.io/name: kafka, app.kubernetes.io/instance: events, app.kubernetes.io/version: \"3.7\", " +
 	"app.kubernetes.io/managed-by: Helm, helm.sh/chart: kafka-28.0.1"
 
-// pair is those of them that selectors hold.
+// pair is those of them that selectors contain.
 const pair = "app.kubernetes.io/name: kafka, app.kubernetes.io/instance: events"
 
 var pairSet = set{"app.kubernetes.io/name": "kafka", "app.kubernetes.io/instance": "events"}
@@ -25,8 +25,8 @@ func with(labels set, key, value string) set {
 	return all
 }
 
-// controller returns a workload with a selector, which may be empty, and the labels of its template. The image's port is
-// 9092 where it is a StatefulSet, else 9308.
+// controller returns a workload with a selector, which may be empty, and the labels of its template. The image's port
+// is 9092 for a StatefulSet, otherwise 9308.
 func controller(kind, name, matchLabels, labels string) string {
 	port := map[bool]string{true: "9092", false: "9308"}[kind == "StatefulSet"]
 	pods := "metadata: {labels: {" + labels + "}}, spec: {containers: [{name: x, image: x, ports: [{name: main, containerPort: " + port + "}]}]}"
@@ -43,13 +43,13 @@ func controller(kind, name, matchLabels, labels string) string {
 	return "---\n{apiVersion: apps/v1, kind: " + kind + ", metadata: {name: " + name + "}, spec: {" + selector + "template: {" + pods + "}}}\n"
 }
 
-// pod returns a Pod; metadata is more of its metadata, with a comma behind it.
+// pod returns a Pod; metadata is additional metadata, with a trailing comma.
 func pod(name, metadata, labels string) string {
 	return "---\n{apiVersion: v1, kind: Pod, metadata: {name: " + name + ", " + metadata + " labels: {" + labels + "}}, spec: {containers: [{name: x, image: x}]}}\n"
 }
 
-// The subject's policy is selected by the workload's own labels, over all of its releases and runs.
-func TestOwnPoliciesSelectTheWorkloadAndNothingElse(t *testing.T) {
+// The workload's own labels select its policy, across all of its releases and runs.
+func TestFind_OwnSelector(t *testing.T) {
 	ports := ", ports: [{name: x, port: 9092}]"
 	broker := controller("StatefulSet", "kafka", pair+", app.kubernetes.io/component: broker", helm+", app.kubernetes.io/component: broker")
 	exporter := controller("Deployment", "kafka-exporter", pair+", app.kubernetes.io/component: metrics", helm+", app.kubernetes.io/component: metrics")

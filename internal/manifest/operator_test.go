@@ -8,7 +8,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// strimzi is what a chart renders for a broker: the operator makes the pods, and more of these Services.
+// strimzi is a chart's output for a broker: the operator makes the pods, and more of these Services.
 const strimzi = `apiVersion: kafka.strimzi.io/v1beta2
 kind: Kafka
 metadata: {name: events, namespace: data}
@@ -31,8 +31,8 @@ spec: {selector: {statefulset.kubernetes.io/pod-name: events-kafka-0}, ports: [{
 
 const taken = ": policies select by it the pods that an operator may make; if none does, correct it, or add the workload's manifest"
 
-// A Service whose pods an operator makes is a peer: its selector suffices.
-func TestAServiceStandsForPodsThatNoManifestHas(t *testing.T) {
+// A Service with an operator's pods is a peer: its selector suffices.
+func TestFind_OperatorPods(t *testing.T) {
 	port := ", ports: [{port: 80}]"
 	events := set{"strimzi.io/cluster": "events", "strimzi.io/kind": "Kafka", "strimzi.io/name": "events-kafka"}
 	for _, row := range []struct {
@@ -61,7 +61,7 @@ func TestAServiceStandsForPodsThatNoManifestHas(t *testing.T) {
 	}
 }
 
-func TestPortsOfPodsThatNoManifestHas(t *testing.T) {
+func TestTargetPorts_OperatorPods(t *testing.T) {
 	m, err := parsed(t, strimzi).Find("events-kafka-bootstrap", "")
 	if err != nil {
 		t.Fatal(err)
@@ -140,7 +140,7 @@ metadata: {name: odd}
 spec: {selector: {matchLabels: {app: odd}}, template: {metadata: {labels: {app: other}}, spec: {containers: []}}}
 `
 
-func TestControllersLikeDeploymentsAreRead(t *testing.T) {
+func TestRead_DeploymentLikeKinds(t *testing.T) {
 	s := parsed(t, operated)
 	for _, row := range []struct {
 		name      string

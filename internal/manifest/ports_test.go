@@ -8,7 +8,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestTargetPorts(t *testing.T) {
+func TestTargetPorts_Services(t *testing.T) {
 	shop := mustRead(t, "shop/*", "cluster/all.yaml")
 	for _, c := range []struct {
 		reason, name string
@@ -67,7 +67,7 @@ func TestTargetPorts(t *testing.T) {
 	}
 }
 
-func TestPortsOfTheContainers(t *testing.T) {
+func TestPorts_Containers(t *testing.T) {
 	m, err := mustRead(t, "shop/*").Find("checkout", "")
 	if err != nil {
 		t.Fatal(err)

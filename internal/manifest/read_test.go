@@ -51,7 +51,7 @@ spec:
     port: 8443
 `
 
-func TestManifestsThatAreRefused(t *testing.T) {
+func TestRead_Invalid(t *testing.T) {
 	replaced := func(old, with string) string {
 		t.Helper()
 		if !strings.Contains(cartYAML, old) {
@@ -127,7 +127,7 @@ func TestManifestsThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestManifestsThatAreRead(t *testing.T) {
+func TestRead_Valid(t *testing.T) {
 	for _, c := range []struct{ reason, text string }{
 		{"as it is", cartYAML},
 		{"Windows line ends, and a byte order mark", "\ufeff" + strings.ReplaceAll(cartYAML, "\n", "\r\n")},
@@ -145,7 +145,7 @@ func TestManifestsThatAreRead(t *testing.T) {
 	}
 }
 
-func TestPatterns(t *testing.T) {
+func TestRead_Patterns(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), `a[b]*c`)
 	for name, text := range map[string]string{
 		"deploy/cart.yaml": cartYAML, "deploy/kustomization.yaml": "resources: [cart.yaml]\n", "deploy/base/x.yaml": "x",
@@ -199,7 +199,7 @@ func TestPatterns(t *testing.T) {
 	}
 }
 
-// Random bytes are hardly ever a manifest, so most inputs are put somewhere into a file that is one.
+// Random bytes are hardly ever a manifest, so most inputs become a part of a valid file.
 func FuzzRead(f *testing.F) {
 	for _, name := range []string{"shop/orders-db.yaml", "shop/search.json", "shop/outside.yaml", "shop/jobs.yml", "cluster/all.yaml"} {
 		text, err := os.ReadFile(filepath.Join("testdata", name))

@@ -15,7 +15,7 @@ func statefulSet(name, namespace, app string) string {
 
 const cluster = "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: web}\n"
 
-func TestResolveNamesOfTheClustersDNS(t *testing.T) {
+func TestResolve_ClusterDNS(t *testing.T) {
 	ports := ", ports: [{port: 5432, name: pg}]"
 	shop := parsed(t, cluster+
 		svc("orders-db", "shop", "selector: {app: orders-db}, clusterIP: None"+ports)+statefulSet("orders-db", "shop", "orders-db")+
@@ -63,7 +63,7 @@ func TestResolveNamesOfTheClustersDNS(t *testing.T) {
 	}
 }
 
-func TestExternalNameIsFollowed(t *testing.T) {
+func TestFind_ExternalName(t *testing.T) {
 	port := ", ports: [{port: 80, targetPort: http}]"
 	alias := func(name, namespace, to string) string {
 		return svc(name, namespace, "type: ExternalName, externalName: "+to)

@@ -13,7 +13,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/testnet"
 )
 
-func TestWhatOwnersCallTheirAddresses(t *testing.T) {
+func TestNames_ReverseDNS(t *testing.T) {
 	testenv.RequireRoot(t)
 	lab := testnet.New(t)
 	zone := testnet.MustZone(
@@ -37,7 +37,7 @@ func TestWhatOwnersCallTheirAddresses(t *testing.T) {
 	}
 }
 
-func TestNoMoreIsAskedThanIsBearable(t *testing.T) {
+func TestNames_Limits(t *testing.T) {
 	var many []netip.Addr
 	for i := range 100 {
 		many = append(many, netip.MustParseAddr(fmt.Sprintf("198.51.100.%d", i)))

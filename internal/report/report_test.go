@@ -46,7 +46,8 @@ func stripe() Denied {
 	}
 }
 
-// ordersDB is an unexpected flow to a workload, lookUps are those that it implies, or that were seen so often over UDP.
+// ordersDB is an unexpected flow to a workload; lookUps are the look-ups that it implies, or that were seen so often
+// over UDP.
 func ordersDB() Denied {
 	d := stripe()
 	d.Flow.Destination = flow.Endpoint{Kind: flow.Workload, Name: "orders-db", Addr: netip.MustParseAddr("127.0.0.1"), Evidence: flow.ByListener}
@@ -412,7 +413,7 @@ func reports() map[string]Report {
 	}
 }
 
-func TestTexts(t *testing.T) {
+func TestReport_Texts(t *testing.T) {
 	known := make(map[string]bool)
 	for name, r := range reports() {
 		file := filepath.Join("testdata", strings.ReplaceAll(name, " ", "-")+".txt")
@@ -442,7 +443,7 @@ func TestTexts(t *testing.T) {
 	}
 }
 
-func TestTextsFitAndPrint(t *testing.T) {
+func TestReport_WidthAndEscapes(t *testing.T) {
 	for name, r := range reports() {
 		for _, text := range []string{r.String(), r.Notes()} {
 			if strings.HasSuffix(text, "\n") || strings.Contains(text, "\n\n\n") {
@@ -472,13 +473,13 @@ func TestTextsFitAndPrint(t *testing.T) {
 	}
 }
 
-// isOneWord reports whether a line of a block is too long because of a word that no line can hold.
+// isOneWord reports whether a line of a block is too long because of a word longer than any line.
 func isOneWord(line string) bool {
 	const label = 15
 	return len(line) > label && !strings.Contains(line[label:], " ")
 }
 
-func TestWordsAreNotCut(t *testing.T) {
+func TestReport_LongWords(t *testing.T) {
 	long := "/" + strings.Repeat("directory/", 12) + "payments.test"
 	for _, row := range []struct {
 		reason, text string
@@ -515,7 +516,7 @@ func TestWordsAreNotCut(t *testing.T) {
 	}
 }
 
-func TestOneFlowTooManyIsSingular(t *testing.T) {
+func TestReport_SingularRest(t *testing.T) {
 	many := base(func(r *Report) { r.Denied = slices.Repeat([]Denied{stripe()}, maxBlocks+1) })
 	if text := many.String(); !strings.Contains(text, "\n  ... and 1 more unexpected flow\n") {
 		t.Errorf("the text does not end as expected: %s", text)
@@ -526,7 +527,7 @@ func TestOneFlowTooManyIsSingular(t *testing.T) {
 	}
 }
 
-func TestFailed(t *testing.T) {
+func TestReport_Failed(t *testing.T) {
 	for _, c := range []struct {
 		reason string
 		report Report
@@ -550,7 +551,7 @@ func TestFailed(t *testing.T) {
 	}
 }
 
-func TestDurations(t *testing.T) {
+func TestReport_Durations(t *testing.T) {
 	for _, c := range []struct {
 		d    time.Duration
 		want string
@@ -575,7 +576,7 @@ func TestDurations(t *testing.T) {
 	}
 }
 
-func TestCommandLinesEndBeforeTheirSecrets(t *testing.T) {
+func TestReport_CommandLineCut(t *testing.T) {
 	secret := strings.Repeat("s3cret", 100)
 	text := one(func(d *Denied) { d.Flow.Process.Command = "psql postgres://user:" + secret }).String()
 	if n := strings.Count(text, "s3cret") * len("s3cret"); n > maxCommand {

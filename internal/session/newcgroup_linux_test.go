@@ -16,7 +16,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// TestMain lets the test binary be its own child process.
+// TestMain makes the test binary its own child process.
 func TestMain(m *testing.M) {
 	if role := os.Getenv(roleVariable); role != "" {
 		if err := play(role); err != nil {
@@ -30,8 +30,8 @@ func TestMain(m *testing.M) {
 
 const roleVariable = "SESSION_TEST_ROLE"
 
-// play is what a child does: "dial" tries to connect; "stranger" starts a process that leaves its parents behind and, when it
-// can open a pipe, has "dial" done in a cgroup, from birth.
+// play is a child's role: "dial" tries to connect; "stranger" starts a process that leaves its parents behind. When
+// that can open a pipe, it runs "dial" in a cgroup from its start.
 func play(role string) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -70,7 +70,7 @@ func play(role string) error {
 	return errors.New("no such role")
 }
 
-func TestNewbornCgroupsAreRecordedWhereAskedFor(t *testing.T) {
+func TestOpen_NewCgroups(t *testing.T) {
 	testenv.RequireRoot(t)
 	for _, row := range []struct {
 		reason    string
@@ -137,7 +137,7 @@ func TestNewbornCgroupsAreRecordedWhereAskedFor(t *testing.T) {
 	}
 }
 
-// stranger starts a process that has nothing to do with this one any more, and returns what makes it connect in a cgroup.
+// stranger starts an unrelated process, and returns a function that makes it connect in a cgroup.
 func stranger(t *testing.T) (dialIn func(dir string) error) {
 	t.Helper()
 	pipe := filepath.Join(t.TempDir(), "pipe")

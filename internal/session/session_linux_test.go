@@ -14,7 +14,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-func TestStepsAreTakenInOrderAndUndone(t *testing.T) {
+func TestOpen_StepsInOrder(t *testing.T) {
 	testenv.RequireRoot(t)
 	var taken []Step
 	s, err := Open(probe.Sizes{}, func([]probe.Event) {}, func(step Step, detail string) {
@@ -46,7 +46,7 @@ func TestStepsAreTakenInOrderAndUndone(t *testing.T) {
 	}
 }
 
-func TestStepThatFailsIsNamedAndTheOthersUndone(t *testing.T) {
+func TestOpen_FailedStepIsUndone(t *testing.T) {
 	testenv.RequireRoot(t)
 	var last Step
 	_, err := Open(probe.Sizes{RingBytes: 3}, func([]probe.Event) {}, func(step Step, _ string) { last = step }, nil)
@@ -56,7 +56,7 @@ func TestStepThatFailsIsNamedAndTheOthersUndone(t *testing.T) {
 	}
 }
 
-func TestAdviceFollowsTheCause(t *testing.T) {
+func TestAdvice_Causes(t *testing.T) {
 	const free, confined, root = 1, 2, 4
 	permission := &Error{Programs, &probe.PermissionError{Err: unix.EPERM}}
 	for _, row := range []struct {

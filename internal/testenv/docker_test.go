@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// client writes a script that stands for Docker's client.
+// client writes a script in place of Docker's client.
 func client(t *testing.T, script string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "docker")
@@ -20,7 +20,7 @@ func client(t *testing.T, script string) string {
 	return file
 }
 
-func TestDockerIsTriedWithinATime(t *testing.T) {
+func TestTryDocker_TimeLimit(t *testing.T) {
 	for _, c := range []struct {
 		reason, client, want string
 	}{
@@ -43,14 +43,14 @@ func TestDockerIsTriedWithinATime(t *testing.T) {
 	}
 }
 
-func TestEngineThatHangsIsAskedOnce(t *testing.T) {
+func TestRequireDocker_HangingEngineOnce(t *testing.T) {
 	if _, err := exec.LookPath("docker"); err != nil {
 		t.Skip("there is no docker command")
 	}
 	if docker() != nil {
 		t.Log("no engine answers here")
 	}
-	// The real client, an engine that accepts and says nothing.
+	// The real client, with an engine that accepts and does not answer.
 	socket := filepath.Join(t.TempDir(), "s")
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
@@ -66,7 +66,7 @@ func TestEngineThatHangsIsAskedOnce(t *testing.T) {
 		t.Errorf("it took %v", took)
 	}
 	begin = time.Now()
-	_ = docker() // asked before: it does not ask this engine
+	_ = docker() // cached: it does not query this engine
 	if took := time.Since(begin); took > 100*time.Millisecond {
 		t.Errorf("the second answer took %v", took)
 	}

@@ -34,7 +34,7 @@ func ask(t *testing.T, zone *Zone, network, name string, kind dnsmessage.Type, e
 	return answer
 }
 
-// text is an answer in a line.
+// text returns an answer in one line.
 func text(message dnsmessage.Message) string {
 	parts := []string{strings.TrimPrefix(message.RCode.String(), "RCode")}
 	if message.Truncated {
@@ -64,7 +64,7 @@ func text(message dnsmessage.Message) string {
 	return strings.Join(parts, " ")
 }
 
-func TestAnswers(t *testing.T) {
+func TestDNS_Answers(t *testing.T) {
 	zone := MustZone(
 		"api.pay.test A 203.0.113.7",
 		"Api.Pay.Test. AAAA 2001:db8::7",
@@ -114,7 +114,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-func TestAnswersFitTheClient(t *testing.T) {
+func TestDNS_AnswerSize(t *testing.T) {
 	zone := new(Zone)
 	for n := range 40 { // 40 records of 16 bytes: more than 512, less than 1232
 		if err := zone.Add(fmt.Sprintf("many.test A 203.0.113.%d", n)); err != nil {
@@ -150,7 +150,7 @@ func TestAnswersFitTheClient(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoQueryGetsNoAnswer(t *testing.T) {
+func TestDNS_NotAQuery(t *testing.T) {
 	zone := new(Zone)
 	response, err := (&dnsmessage.Message{Header: dnsmessage.Header{Response: true}}).Pack()
 	if err != nil {
@@ -176,7 +176,7 @@ func TestWhatIsNoQueryGetsNoAnswer(t *testing.T) {
 	}
 }
 
-func TestZoneRefusesWhatIsNoRecord(t *testing.T) {
+func TestZone_InvalidRecords(t *testing.T) {
 	zone := MustZone("api.test A 203.0.113.7", "www.test CNAME api.test")
 	for _, record := range []string{
 		"", "api.test A", "api.test A 203.0.113.7 300", "api.test MX mail.test", "api.test A 2001:db8::7",

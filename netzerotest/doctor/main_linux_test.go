@@ -39,7 +39,7 @@ func run(t *testing.T, cmd *exec.Cmd) (string, int) {
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-func TestDoctorOfAMachineThatRecords(t *testing.T) {
+func TestDoctor_Records(t *testing.T) {
 	testenv.RequireRoot(t)
 	checks := len(session.Steps) + len([]string{doctor.Executables, doctor.Parallel})
 	text, code := run(t, command(""))
@@ -53,7 +53,7 @@ func TestDoctorOfAMachineThatRecords(t *testing.T) {
 	}
 }
 
-func TestDoctorOfAnotherUser(t *testing.T) {
+func TestDoctor_OtherUser(t *testing.T) {
 	testenv.RequireRoot(t) // to become somebody else
 	cmd := command("-json")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
@@ -64,7 +64,7 @@ func TestDoctorOfAnotherUser(t *testing.T) {
 	}
 }
 
-func TestDoctorRefusesArguments(t *testing.T) {
+func TestDoctor_RejectsArguments(t *testing.T) {
 	for args, want := range map[string]string{
 		"now":           `unexpected argument "now"`,
 		"-json now":     `unexpected argument "now"`,
@@ -80,7 +80,7 @@ func TestDoctorRefusesArguments(t *testing.T) {
 	}
 }
 
-func TestDoctorSaysWhenNobodyCanReadIt(t *testing.T) {
+func TestDoctor_WriteError(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)

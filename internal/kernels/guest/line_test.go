@@ -15,7 +15,7 @@ var sent = []Record{
 	{Kind: Done},
 }
 
-// line returns the records as they are sent, one string for every write.
+// line returns the sent records, one string for every write.
 func line(t *testing.T) []string {
 	t.Helper()
 	var writes pieces
@@ -35,7 +35,7 @@ func (p *pieces) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func TestRecordsSurviveTheKernel(t *testing.T) {
+func TestRecords_SurviveKernelOutput(t *testing.T) {
 	w := line(t)
 	half := len(w[2]) / 2
 	for _, c := range []struct {
@@ -65,7 +65,7 @@ func TestRecordsSurviveTheKernel(t *testing.T) {
 	}
 }
 
-func TestPartOfARunIsNotTheWhole(t *testing.T) {
+func TestRecords_IncompleteRun(t *testing.T) {
 	w := line(t)
 	for _, c := range []struct{ reason, text string }{
 		{"nothing came", ""},
@@ -81,7 +81,7 @@ func TestPartOfARunIsNotTheWhole(t *testing.T) {
 	}
 }
 
-func TestLongTextTravelsInPieces(t *testing.T) {
+func TestRecords_LongText(t *testing.T) {
 	var b bytes.Buffer
 	w := NewWriter(&b)
 	want := strings.Repeat("aé€😀", 1000)

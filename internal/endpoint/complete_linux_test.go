@@ -18,7 +18,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// meanwhile calls do on and on, until the test ends.
+// meanwhile repeats do until the test ends.
 func meanwhile(t *testing.T, do func()) {
 	t.Helper()
 	stop := make(chan bool)
@@ -36,8 +36,8 @@ func meanwhile(t *testing.T, do func()) {
 	t.Cleanup(func() { close(stop); done.Wait() })
 }
 
-// Sockets that are closed while a table is read move those that come after them.
-func TestTablesAreReadWholeWhileSocketsCome(t *testing.T) {
+// Sockets that are closed while a table is read shift later ones.
+func TestTables_CompleteWhileSocketsChange(t *testing.T) {
 	const kept = 400
 	var ports []uint16
 	for range kept {
@@ -72,10 +72,10 @@ func TestTablesAreReadWholeWhileSocketsCome(t *testing.T) {
 	}
 }
 
-// Addresses that go while they are listed move those that come after them.
-func TestAddressesAreReadWholeWhileOthersGo(t *testing.T) {
+// Addresses that go while they are listed shift later ones.
+func TestAddresses_CompleteWhileOthersGo(t *testing.T) {
 	testenv.RequireRoot(t)
-	inNetworkOfItsOwn(t, func() error {
+	inOwnNetwork(t, func() error {
 		lo, err := netlink.LinkByName("lo")
 		if err != nil {
 			return err
@@ -88,7 +88,7 @@ func TestAddressesAreReadWholeWhileOthersGo(t *testing.T) {
 			return err
 		}
 		defer links.Close()
-		for i := range 100 { // before those that stay
+		for i := range 100 { // before the permanent ones
 			if err := links.AddrAdd(lo, address(1, i)); err != nil {
 				return err
 			}
@@ -110,7 +110,7 @@ func TestAddressesAreReadWholeWhileOthersGo(t *testing.T) {
 		for range 20 {
 			local, err := readLocalAddrs()
 			if errors.Is(err, errInterrupted) {
-				continue // it says so
+				continue // it reports the interruption
 			}
 			if err != nil {
 				return err
@@ -125,8 +125,8 @@ func TestAddressesAreReadWholeWhileOthersGo(t *testing.T) {
 	})
 }
 
-// inNetworkOfItsOwn calls fn on a thread in a network namespace of its own.
-func inNetworkOfItsOwn(t *testing.T, fn func() error) {
+// inOwnNetwork calls fn on a thread in a new network namespace.
+func inOwnNetwork(t *testing.T, fn func() error) {
 	t.Helper()
 	done := make(chan error)
 	go func() {
@@ -142,7 +142,7 @@ func inNetworkOfItsOwn(t *testing.T, fn func() error) {
 	}
 }
 
-func TestDumpsThatAreNotWholeAreErrors(t *testing.T) {
+func TestDump_IncompleteIsError(t *testing.T) {
 	message := func(kind, flags uint16, body ...byte) string {
 		b := binary.NativeEndian.AppendUint32(nil, uint32(unix.NLMSG_HDRLEN+len(body)))
 		b = binary.NativeEndian.AppendUint16(b, kind)
@@ -182,5 +182,5 @@ func TestDumpsThatAreNotWholeAreErrors(t *testing.T) {
 	}
 }
 
-// errAny stands for an error of whatever kind.
+// errAny stands for any error.
 var errAny = errors.New("an error")
