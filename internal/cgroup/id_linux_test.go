@@ -44,7 +44,8 @@ func idOf(t *testing.T, dir string) uint64 {
 
 func TestPath_ByID(t *testing.T) {
 	tree, outer, inner := nested(t)
-	ways := map[string]func(uint64) (string, error){"by handle": tree.open, "by walking": tree.searchID, "as it is": tree.Path}
+	ways := map[string]func(uint64) (string, error){"by handle": tree.open, "by walking": tree.searchID,
+		"as it is": tree.Path}
 	for way, path := range ways {
 		for _, dir := range []string{tree.Root, outer, inner} {
 			if got, err := path(idOf(t, dir)); err != nil || got != dir {
@@ -57,7 +58,8 @@ func TestPath_ByID(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := idOf(t, filepath.Join(outer, "cgroup.procs"))
-	for reason, id := range map[string]uint64{"removed": gone, "never born": 1 << 62, "none": 0, "a file of a cgroup": file} {
+	for reason, id := range map[string]uint64{"removed": gone, "never born": 1 << 62, "none": 0,
+		"a file of a cgroup": file} {
 		if got, err := tree.Path(id); !errors.Is(err, ErrNoCgroup) {
 			t.Errorf("%s: got %q, %v; want ErrNoCgroup", reason, got, err)
 		}

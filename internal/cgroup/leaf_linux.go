@@ -112,7 +112,8 @@ func (l *Leaf) Move(pids ...int) error {
 	if err != nil {
 		return err
 	}
-	return move(l.Path, slices.DeleteFunc(slices.Clone(pids), func(pid int) bool { return !slices.Contains(here, pid) }))
+	return move(l.Path, slices.DeleteFunc(slices.Clone(pids),
+		func(pid int) bool { return !slices.Contains(here, pid) }))
 }
 
 // Siblings returns the processes in the leaf's parent cgroup: those that [Leaf.Move] can move.

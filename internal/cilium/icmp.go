@@ -23,8 +23,9 @@ var (
 	typesV6 = map[string]int{
 		"DestinationUnreachable": 1, "PacketTooBig": 2, "TimeExceeded": 3, "ParameterProblem": 4, "EchoRequest": EchoV6,
 		"EchoReply": 129, "MulticastListenerQuery": 130, "MulticastListenerReport": 131, "MulticastListenerDone": 132,
-		"RouterSolicitation": 133, "RouterAdvertisement": 134, "NeighborSolicitation": 135, "NeighborAdvertisement": 136,
-		"RedirectMessage": 137, "RouterRenumbering": 138, "ICMPNodeInformationQuery": 139,
+		"RouterSolicitation": 133, "RouterAdvertisement": 134, "NeighborSolicitation": 135,
+		"NeighborAdvertisement": 136,
+		"RedirectMessage":       137, "RouterRenumbering": 138, "ICMPNodeInformationQuery": 139,
 		"ICMPNodeInformationResponse": 140, "HomeAgentAddressDiscoveryRequest": 144,
 		"HomeAgentAddressDiscoveryReply": 145, "MobilePrefixSolicitation": 146, "MobilePrefixAdvertisement": 147,
 		"ExtendedEchoRequest": 160, "ExtendedEchoReply": 161,

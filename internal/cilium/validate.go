@@ -47,7 +47,8 @@ func validateSpec(s Spec, namespace string, spec *field.Path) field.ErrorList {
 	errs := validateSelector(s.EndpointSelector, spec.Child("endpointSelector"))
 	errs = append(errs, validateOwnNamespace(s.EndpointSelector, namespace, spec.Child("endpointSelector"))...)
 	if len(s.Egress)+len(s.Ingress)+len(s.EgressDeny)+len(s.IngressDeny) == 0 {
-		errs = append(errs, field.Required(spec, "a policy has egress or ingress rules: to deny everything write egress: [{}]"))
+		errs = append(errs, field.Required(spec,
+			"a policy has egress or ingress rules: to deny everything write egress: [{}]"))
 	}
 	for i, r := range s.Ingress {
 		errs = append(errs, validateIngress(r, spec.Child("ingress").Index(i))...)
@@ -94,7 +95,8 @@ func validateSelector(s metav1.LabelSelector, path *field.Path) field.ErrorList 
 		}
 	}
 	for i := range plain.MatchExpressions {
-		errs = append(errs, validateSource(plain.MatchExpressions[i].Key, path.Child("matchExpressions").Index(i).Child("key"))...)
+		errs = append(errs, validateSource(plain.MatchExpressions[i].Key,
+			path.Child("matchExpressions").Index(i).Child("key"))...)
 		_, plain.MatchExpressions[i].Key = SplitKey(plain.MatchExpressions[i].Key)
 	}
 	options := metav1validation.LabelSelectorValidationOptions{}
@@ -118,11 +120,13 @@ func validateSource(key string, path *field.Path) field.ErrorList {
 	source, name := SplitKey(key)
 	switch {
 	case source == "reserved:":
-		return field.ErrorList{field.Invalid(path, key, "no verdict is known of reserved labels: write the entity, as in toEntities: [host]")}
+		return field.ErrorList{field.Invalid(path, key,
+			"no verdict is known of reserved labels: write the entity, as in toEntities: [host]")}
 	case source != "" && source != KubernetesSource && source != AnySource:
 		return field.ErrorList{field.Invalid(path, key, "no verdict is known of labels that are not Kubernetes'")}
 	case strings.HasPrefix(name, policyLabels):
-		return field.ErrorList{field.Invalid(path, key, "no verdict is known of the cluster and the service account of pods")}
+		return field.ErrorList{field.Invalid(path, key,
+			"no verdict is known of the cluster and the service account of pods")}
 	}
 	return nil
 }
@@ -132,8 +136,10 @@ func validateSource(key string, path *field.Path) field.ErrorList {
 func validateOwnNamespace(s metav1.LabelSelector, namespace string, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for _, key := range slices.Sorted(maps.Keys(s.MatchLabels)) {
-		if _, name := SplitKey(key); name == NamespaceLabel && s.MatchLabels[key] != cmp.Or(namespace, s.MatchLabels[key]) {
-			errs = append(errs, field.Invalid(path.Child("matchLabels").Key(key), s.MatchLabels[key], "a policy is for pods of its own namespace, "+namespace))
+		if _, name := SplitKey(key); name == NamespaceLabel &&
+			s.MatchLabels[key] != cmp.Or(namespace, s.MatchLabels[key]) {
+			errs = append(errs, field.Invalid(path.Child("matchLabels").Key(key), s.MatchLabels[key],
+				"a policy is for pods of its own namespace, "+namespace))
 		}
 	}
 	return errs

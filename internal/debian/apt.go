@@ -60,7 +60,8 @@ func Open(ctx context.Context, c Config) (*Apt, error) {
 		}
 	}
 	for name, text := range map[string]string{
-		"apt.conf": a.config(c.Arch), "sources.list": m.sources(keyring, c.Arch, c.Suites), "status": "", "preferences": "",
+		"apt.conf": a.config(c.Arch), "sources.list": m.sources(keyring, c.Arch, c.Suites), "status": "",
+		"preferences": "",
 	} {
 		if err := os.WriteFile(a.path(name), []byte(text), 0o644); err != nil {
 			return nil, fmt.Errorf("configure apt: %w", err)
@@ -76,16 +77,20 @@ func (a *Apt) path(name string) string { return filepath.Join(a.dir, filepath.Fr
 func (a *Apt) config(arch string) string {
 	var b strings.Builder
 	for _, list := range []string{
-		"APT::Update::Pre-Invoke", "APT::Update::Post-Invoke", "APT::Update::Post-Invoke-Success", "DPkg::Pre-Install-Pkgs",
+		"APT::Update::Pre-Invoke", "APT::Update::Post-Invoke", "APT::Update::Post-Invoke-Success",
+		"DPkg::Pre-Install-Pkgs",
 		"APT::Architectures", "Acquire::IndexTargets::deb",
 	} {
 		fmt.Fprintf(&b, "#clear %s;\n", list)
 	}
-	b.WriteString(`Acquire::IndexTargets::deb::Packages { MetaKey "$(COMPONENT)/binary-$(ARCHITECTURE)/Packages"; flatMetaKey "Packages"; Description "$(RELEASE)/$(COMPONENT) $(ARCHITECTURE) Packages"; Optional "no"; };` + "\n")
+	b.WriteString(`Acquire::IndexTargets::deb::Packages { MetaKey "$(COMPONENT)/binary-$(ARCHITECTURE)/Packages"; ` +
+		`flatMetaKey "Packages"; Description "$(RELEASE)/$(COMPONENT) $(ARCHITECTURE) Packages"; Optional "no"; };` +
+		"\n")
 	fmt.Fprintf(&b, "APT::Architectures { %q; };\n", arch)
 	for _, set := range [][2]string{
 		{"APT::Architecture", arch}, {"APT::Install-Recommends", "false"}, {"APT::Sandbox::User", ""},
-		{"Acquire::Languages", "none"}, {"Acquire::PDiffs", "false"}, {"Acquire::Retries", "2"}, {"Acquire::http::Timeout", "30"},
+		{"Acquire::Languages", "none"}, {"Acquire::PDiffs", "false"}, {"Acquire::Retries", "2"},
+		{"Acquire::http::Timeout", "30"},
 		{"Dir::Etc::sourcelist", a.path("sources.list")}, {"Dir::Etc::sourceparts", a.path("empty")},
 		{"Dir::Etc::preferences", a.path("preferences")}, {"Dir::Etc::preferencesparts", a.path("empty")},
 		{"Dir::State", a.dir}, {"Dir::State::lists", a.path("lists")}, {"Dir::State::status", a.path("status")},

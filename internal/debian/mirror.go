@@ -28,7 +28,8 @@ func findMirrors(ctx context.Context, given string) (mirrors, error) {
 		given = strings.TrimSuffix(given, "/")
 		return mirrors{main: given, security: given + "-security"}, nil
 	}
-	text, err := output(exec.CommandContext(ctx, "apt-get", "indextargets", "--no-release-info", "--format", indexFormat, "Created-By: Packages"))
+	text, err := output(exec.CommandContext(ctx, "apt-get", "indextargets", "--no-release-info", "--format",
+		indexFormat, "Created-By: Packages"))
 	if err != nil {
 		return mirrors{}, err
 	}

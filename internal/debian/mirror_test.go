@@ -23,10 +23,13 @@ https://node.invalid/ nodistro
 https://sql.invalid/ bookworm-pgdg
 http://mirror.invalid/debian trixie
 `, mirrors{"http://mirror.invalid/debian", "http://mirror.invalid/debian-security"}, nil},
-		{"by the release's role", "http://mirror.invalid/debian/ stable\n", mirrors{"http://mirror.invalid/debian", "http://mirror.invalid/debian-security"}, nil},
-		{"security as it was called before", "http://a.invalid/debian/ oldstable\nhttp://s.invalid/ oldstable/updates\n",
+		{"by the release's role", "http://mirror.invalid/debian/ stable\n",
+			mirrors{"http://mirror.invalid/debian", "http://mirror.invalid/debian-security"}, nil},
+		{"security as it was called before",
+			"http://a.invalid/debian/ oldstable\nhttp://s.invalid/ oldstable/updates\n",
 			mirrors{"http://a.invalid/debian", "http://s.invalid"}, nil},
-		{"another distribution", "http://ubuntu.invalid/ubuntu/ noble\nhttp://ubuntu.invalid/ubuntu/ noble-security\n", mirrors{}, ErrNoMirror},
+		{"another distribution", "http://ubuntu.invalid/ubuntu/ noble\nhttp://ubuntu.invalid/ubuntu/ noble-security\n",
+			mirrors{}, ErrNoMirror},
 		{"no source at all", "", mirrors{}, ErrNoMirror},
 	} {
 		got, err := parseTargets(c.text)

@@ -25,7 +25,8 @@ func TestStreams_OverflowDropsIdleFirst(t *testing.T) {
 		t.Errorf("the newcomer read %q", got)
 	}
 	// The idle connection sends again and replaces the new one, which is idle by now.
-	if got := feed(t, &s, segment{cookie: idle, seq: 10 + uint32(len(rest)), payload: slab(beta)}); len(got) != 1 || s.Dropped() != 0 {
+	if got := feed(t, &s, segment{cookie: idle, seq: 10 + uint32(len(rest)), payload: slab(beta)}); len(got) != 1 ||
+		s.Dropped() != 0 {
 		t.Errorf("the idle one read %q, dropped %d", got, s.Dropped())
 	}
 }
@@ -62,7 +63,8 @@ func TestStreams_TooManyPieces(t *testing.T) {
 	var s Streams
 	feed(t, &s, segment{seq: 0, syn: true})
 	for i := range maxPieces {
-		feed(t, &s, segment{seq: uint32(10 + 2*i), payload: []byte{1}}, segment{seq: uint32(10 + 2*i), payload: []byte{1}})
+		feed(t, &s, segment{seq: uint32(10 + 2*i), payload: []byte{1}},
+			segment{seq: uint32(10 + 2*i), payload: []byte{1}})
 	}
 	_, err := s.Segment(1, 10+2*maxPieces, false, false, false, []byte{1})
 	if !errors.Is(err, errGap) || s.Dropped() != 1 || s.streams[1].ahead != nil {

@@ -31,14 +31,16 @@ func FuzzParse(f *testing.F) {
 		if wire, plain := plainName(msg[headerLen:]); plain && Hash(got.Question) != kernelHash(wire) {
 			t.Errorf("%q hashes to %#x, its bytes to %#x", got.Question, Hash(got.Question), kernelHash(wire))
 		}
-		if got.Name != "" && !strings.HasSuffix(got.Question, got.Name) && !strings.HasSuffix(got.Question, searchSuffix) {
+		if got.Name != "" && !strings.HasSuffix(got.Question, got.Name) &&
+			!strings.HasSuffix(got.Question, searchSuffix) {
 			t.Errorf("%q means %q", got.Question, got.Name)
 		}
 		checkAddrs(t, got.Addrs, len(msg)/4) // a hint is the smallest record
 		for i, target := range got.Targets {
 			checkAddrs(t, target.Addrs, len(msg)/15)
 			same := func(other Target) bool { return other.Name == target.Name }
-			if len(target.Addrs) == 0 || target.Name == "" || slices.ContainsFunc(got.Targets[:i], same) || strings.ContainsFunc(target.Name, unsafe) {
+			if len(target.Addrs) == 0 || target.Name == "" || slices.ContainsFunc(got.Targets[:i], same) ||
+				strings.ContainsFunc(target.Name, unsafe) {
 				t.Errorf("target %d is %v, after %v", i, target, got.Targets[:i])
 			}
 		}
@@ -132,7 +134,8 @@ func FuzzHostileSegments(f *testing.F) {
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		var s Streams
 		for len(ops) >= 8 {
-			cookie, flags, seq, n := ops[0]%4, ops[1], binary.BigEndian.Uint32(ops[2:]), int(binary.BigEndian.Uint16(ops[6:]))
+			cookie, flags, seq, n := ops[0]%4, ops[1], binary.BigEndian.Uint32(ops[2:]),
+				int(binary.BigEndian.Uint16(ops[6:]))
 			ops = ops[8:]
 			n = min(n, len(ops))
 			before := s.Dropped()
@@ -260,7 +263,8 @@ func oracleHints(r dnsmessage.SVCBResource) (addrs []netip.Addr) {
 func recordsFit(msg []byte) bool {
 	var p dnsmessage.Parser
 	_, err := p.Start(msg)
-	return err == nil && p.SkipAllQuestions() == nil && p.SkipAllAnswers() == nil && p.SkipAllAuthorities() == nil && p.SkipAllAdditionals() == nil
+	return err == nil && p.SkipAllQuestions() == nil && p.SkipAllAnswers() == nil && p.SkipAllAuthorities() == nil &&
+		p.SkipAllAdditionals() == nil
 }
 
 // plainName returns the name at the start of wire, if it is complete and not compressed.

@@ -43,8 +43,10 @@ func TestParse_HostileAnswers(t *testing.T) {
 		data   func(i int) []byte
 		reason string
 	}{
-		{"targets", dnsmessage.TypeSRV, func(i int) []byte { return append(make([]byte, 6), label(i)...) }, "as many SRV targets as fit, with long names"},
-		{"services", dnsmessage.TypeHTTPS, func(i int) []byte { return append([]byte{0, 1}, label(i)...) }, "as many HTTPS targets as fit"},
+		{"targets", dnsmessage.TypeSRV, func(i int) []byte { return append(make([]byte, 6), label(i)...) },
+			"as many SRV targets as fit, with long names"},
+		{"services", dnsmessage.TypeHTTPS, func(i int) []byte { return append([]byte{0, 1}, label(i)...) },
+			"as many HTTPS targets as fit"},
 		{"hints", dnsmessage.TypeHTTPS, func(i int) []byte {
 			hint := []byte{0, 1, 0, 0, 4, 0, 200}
 			for j := range 50 {

@@ -22,7 +22,8 @@ func TestHost_OfQuestion(t *testing.T) {
 		{"api.test", dnsmessage.TypeHTTPS, "api.test", "the port is 443"},
 		{"_8443._https.api.test", dnsmessage.TypeHTTPS, "api.test", "port and scheme"},
 		{"_dns.api.test", dnsmessage.TypeSVCB, "api.test", "scheme"},
-		{"_8443._https.api.test", dnsmessage.TypeA, "_8443._https.api.test", "an address is asked for: so this is the host"},
+		{"_8443._https.api.test", dnsmessage.TypeA, "_8443._https.api.test",
+			"an address is asked for: so this is the host"},
 		{"_dns", dnsmessage.TypeSVCB, "_dns", "nothing would be left"},
 		{"_8443._https", dnsmessage.TypeHTTPS, "_8443._https", "nothing would be left"},
 		{"_pg._tcp.db.test", dnsmessage.TypeSRV, "", "a service is no host"},
@@ -42,11 +43,15 @@ func TestCompleted_SearchList(t *testing.T) {
 		reason      string
 	}{
 		{"api.test.shop.svc.cluster.local", "api.test", "api.test", "completed by nothing"},
-		{"db.data.shop.svc.cluster.local", "db.data.svc.cluster.local", "db.data.svc.cluster.local", "completed by svc.cluster.local"},
-		{"api.pay.shop.svc.cluster.local", "api.pay.corp.example", "api.pay.corp.example", "completed by the node's search domain"},
-		{"api.test.shop.svc.cluster.local", "edge.test", "api.test.shop.svc.cluster.local", "another host: an alias as any other"},
+		{"db.data.shop.svc.cluster.local", "db.data.svc.cluster.local", "db.data.svc.cluster.local",
+			"completed by svc.cluster.local"},
+		{"api.pay.shop.svc.cluster.local", "api.pay.corp.example", "api.pay.corp.example",
+			"completed by the node's search domain"},
+		{"api.test.shop.svc.cluster.local", "edge.test", "api.test.shop.svc.cluster.local",
+			"another host: an alias as any other"},
 		{"api.test.shop.svc.cluster.local", "api.testing", "api.test.shop.svc.cluster.local", "labels are whole"},
-		{"api.shop.svc.cluster.local", "api.example.com", "api.shop.svc.cluster.local", "ExternalName, or so it may be"},
+		{"api.shop.svc.cluster.local", "api.example.com", "api.shop.svc.cluster.local",
+			"ExternalName, or so it may be"},
 		{"shop.svc.cluster.local", "shop.example.com", "shop.svc.cluster.local", "nothing before the namespace"},
 		{"svc.cluster.local", "example.com", "svc.cluster.local", "no namespace"},
 		{"www.example.com", "www.example.com.cdn.test", "www.example.com", "no cluster name: CDNs call their hosts so"},
@@ -87,7 +92,8 @@ func TestHash_SameAsKernel(t *testing.T) {
 func TestHash_DistinctNames(t *testing.T) {
 	seen := map[uint64]string{}
 	for _, name := range []string{
-		"", "a", "b", "a.b", "ab", "b.a", `a\046b`, `a\042`, "a-b", "a_b", "a.b.c", "ab.c", "a.bc", "api.a.com", "api.b.com", "aapi.com",
+		"", "a", "b", "a.b", "ab", "b.a", `a\046b`, `a\042`, "a-b", "a_b", "a.b.c", "ab.c", "a.bc", "api.a.com",
+		"api.b.com", "aapi.com",
 	} {
 		hash := Hash(name)
 		if other, ok := seen[hash]; ok {

@@ -14,7 +14,8 @@ func TestParseQuestion_Valid(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, name := range names {
-			if err := b.Question(dnsmessage.Question{Name: dnsmessage.MustNewName(name), Type: dnsmessage.TypeAAAA, Class: dnsmessage.ClassINET}); err != nil {
+			if err := b.Question(dnsmessage.Question{Name: dnsmessage.MustNewName(name), Type: dnsmessage.TypeAAAA,
+				Class: dnsmessage.ClassINET}); err != nil {
 				t.Fatal(err)
 			}
 		}

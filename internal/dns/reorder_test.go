@@ -50,13 +50,15 @@ func TestStreams_LostSegmentIsCounted(t *testing.T) {
 		var s Streams
 		feed(t, &s, segment{seq: 0, syn: true})
 		for _, g := range []segment{
-			{seq: 1, payload: stream[:at]}, {seq: uint32(1 + lost), payload: stream[lost:]}, {seq: uint32(1 + len(stream)), fin: true},
+			{seq: 1, payload: stream[:at]}, {seq: uint32(1 + lost), payload: stream[lost:]},
+			{seq: uint32(1 + len(stream)), fin: true},
 		} {
 			// If the gap exceeds the limits an error is possible, too.
 			s.Segment(1, g.seq, false, g.fin, false, g.payload)
 		}
 		if s.Dropped() != 1 {
-			t.Fatalf("seed %d, round %d: bytes %d to %d of %d lost, dropped %d", seed, round, at, lost, len(stream), s.Dropped())
+			t.Fatalf("seed %d, round %d: bytes %d to %d of %d lost, dropped %d", seed, round, at, lost, len(stream),
+				s.Dropped())
 		}
 	}
 }

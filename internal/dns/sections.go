@@ -55,7 +55,8 @@ func (s *sections) read() (whole bool) {
 var errMalformed = errors.New("malformed record")
 
 // section reads one section. An unreadable record affects no other one.
-func (s *sections) section(next func() (dnsmessage.ResourceHeader, error), skip func() error, read func(dnsmessage.Parser, dnsmessage.ResourceHeader) error) (whole bool) {
+func (s *sections) section(next func() (dnsmessage.ResourceHeader, error), skip func() error,
+	read func(dnsmessage.Parser, dnsmessage.ResourceHeader) error) (whole bool) {
 	whole = true
 	for {
 		header, err := next()

@@ -45,7 +45,9 @@ type Streams struct {
 // An error means that the connection cannot be read any further, or that the segment had no socket (cookie 0).
 // [Streams.Dropped] counts both. The error comes once, with the messages before it; later segments of that connection
 // are ignored.
-func (s *Streams) Segment(cookie uint64, seq uint32, syn, fin, rst bool, payload []byte) (messages [][]byte, err error) {
+func (s *Streams) Segment(cookie uint64, seq uint32, syn, fin, rst bool, payload []byte) (
+	messages [][]byte, err error,
+) {
 	c := s.streams[cookie]
 	if rst {
 		if c != nil && c.next == seq {
@@ -140,7 +142,8 @@ func (s *Streams) leastNeeded() uint64 {
 		least  *stream
 	)
 	for k, c := range s.streams {
-		if least == nil || c.unfinished() == least.unfinished() && c.used < least.used || !c.unfinished() && least.unfinished() {
+		if least == nil || c.unfinished() == least.unfinished() && c.used < least.used ||
+			!c.unfinished() && least.unfinished() {
 			cookie, least = k, c
 		}
 	}

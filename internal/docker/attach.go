@@ -45,7 +45,8 @@ func (r *record) attach(e endpoint, asked, answered time.Duration) *attachment {
 		case a.NetworkID != e.network:
 		case a.endpoint == e.id:
 			mine = a
-		case a.endpoint == "" && a.From <= answered && (a.Until == 0 || asked < a.Until) && (mine == nil || mine.endpoint != e.id):
+		case a.endpoint == "" && a.From <= answered && (a.Until == 0 || asked < a.Until) &&
+			(mine == nil || mine.endpoint != e.id):
 			mine = a
 		}
 	}
@@ -90,7 +91,9 @@ func (r *record) publish(ports []Port, with []*attachment, asked time.Duration) 
 		}
 	}
 	for _, p := range ports {
-		if slices.ContainsFunc(r.Published, func(q Port) bool { return q.same(p) && (q.Until == 0 || q.From == from) }) {
+		if slices.ContainsFunc(r.Published, func(q Port) bool {
+			return q.same(p) && (q.Until == 0 || q.From == from)
+		}) {
 			continue
 		}
 		p.From, p.Until = from, until

@@ -29,7 +29,8 @@ func idOf(part string) string {
 	if strings.Trim(id, "0123456789abcdef") != "" || strings.HasSuffix(prefix, "conmon-") {
 		return ""
 	}
-	if prefix == "" || scope && strings.HasSuffix(prefix, "-") || strings.Count(prefix, ":") == 2 && strings.HasSuffix(prefix, ":") {
+	if prefix == "" || scope && strings.HasSuffix(prefix, "-") ||
+		strings.Count(prefix, ":") == 2 && strings.HasSuffix(prefix, ":") {
 		return id
 	}
 	return ""

@@ -17,13 +17,16 @@ func TestClock_MonotonicStamps(t *testing.T) {
 		want    time.Duration
 	}{
 		{"an event that took a while", 0, 0, 4 * time.Second, 5 * time.Second, 4 * time.Second},
-		{"an engine whose clock is an hour late", 0, -time.Hour, 4*time.Second - time.Hour, 5 * time.Second, 4 * time.Second},
+		{"an engine whose clock is an hour late", 0, -time.Hour, 4*time.Second - time.Hour, 5 * time.Second,
+			4 * time.Second},
 		{"the future", 0, 0, 6 * time.Second, 5 * time.Second, 5 * time.Second},
 		{"long before what happened last", 0, 0, -time.Hour, 5 * time.Second, 5 * time.Second},
 		{"the wall clock was set back", -time.Hour, 0, 4 * time.Second, 5 * time.Second, 5 * time.Second},
 		{"the wall clock was set forward", time.Hour, 0, 4 * time.Second, 5 * time.Second, 5 * time.Second},
-		{"the wall clock was set by half a second", 500 * time.Millisecond, 0, 4900 * time.Millisecond, 5 * time.Second, 5 * time.Second},
-		{"the wall clock was slewed", time.Millisecond, 0, 4 * time.Second, 5 * time.Second, 4*time.Second - time.Millisecond},
+		{"the wall clock was set by half a second", 500 * time.Millisecond, 0, 4900 * time.Millisecond, 5 * time.Second,
+			5 * time.Second},
+		{"the wall clock was slewed", time.Millisecond, 0, 4 * time.Second, 5 * time.Second,
+			4*time.Second - time.Millisecond},
 	} {
 		k := clock{skew: c.skew}
 		first := wall.Add(c.skew)
@@ -61,7 +64,8 @@ func TestClock_StaleEvents(t *testing.T) {
 	} {
 		var k clock
 		k.update(time.Minute, wall)
-		if got := k.stale(wall.Add(c.stamped).UnixNano(), time.Minute+5*time.Second, wall.Add(5*time.Second+c.jump)); got != c.want {
+		if got := k.stale(wall.Add(c.stamped).UnixNano(), time.Minute+5*time.Second,
+			wall.Add(5*time.Second+c.jump)); got != c.want {
 			t.Errorf("%s: stale is %v", c.reason, got)
 		}
 	}

@@ -12,7 +12,8 @@ func noGoroutines(t *testing.T, reason string, before int) {
 	for until := time.Now().Add(slack); runtime.NumGoroutine() > before; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(until) {
 			stacks := make([]byte, 1<<20)
-			t.Fatalf("%s: %d goroutines, %d before:\n%s", reason, runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
+			t.Fatalf("%s: %d goroutines, %d before:\n%s", reason, runtime.NumGoroutine(), before,
+				stacks[:runtime.Stack(stacks, true)])
 		}
 	}
 }

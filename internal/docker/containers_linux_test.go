@@ -14,7 +14,8 @@ func TestContainers_ShortLived(t *testing.T) {
 	const n = 10
 	before := Monotonic()
 	for i := range n {
-		r.docker("run", "--rm", "--name", fmt.Sprintf("%sfast%d", prefix, i), "--network", network, "--network-alias", "orders-db",
+		r.docker("run", "--rm", "--name", fmt.Sprintf("%sfast%d", prefix, i), "--network", network, "--network-alias",
+			"orders-db",
 			"--label", LabelRecording+"=one", "--label", "org.testcontainers.sessionId=s1", r.image, "exit")
 	}
 	after := Monotonic()
@@ -28,7 +29,8 @@ func TestContainers_ShortLived(t *testing.T) {
 			t.Fatalf("networks are %+v", c.Networks)
 		}
 		a := c.Networks[0]
-		if a.Network != network || a.NetworkID != id || len(a.Addrs) != 1 || len(a.Gateways) != 1 || !slices.Contains(a.Aliases, "orders-db") {
+		if a.Network != network || a.NetworkID != id || len(a.Addrs) != 1 || len(a.Gateways) != 1 ||
+			!slices.Contains(a.Aliases, "orders-db") {
 			t.Errorf("attachment is %+v", a)
 		}
 		times := []time.Duration{before, c.Created, a.From, c.Started, c.Ended, c.Removed, after}
@@ -56,7 +58,8 @@ func TestContainers_StartedBeforeWatch(t *testing.T) {
 	id := first.run("before", "--publish", "127.0.0.1::80/tcp")
 	r := newRig(t)
 	c := r.container(id)
-	if c.IsNew || c.Created == 0 || c.Started == 0 || c.Ended != 0 || len(c.Networks) != 1 || len(c.Published) != 1 || c.NetworkMode != first.home {
+	if c.IsNew || c.Created == 0 || c.Started == 0 || c.Ended != 0 || len(c.Networks) != 1 || len(c.Published) != 1 ||
+		c.NetworkMode != first.home {
 		t.Fatalf("container is %+v", c)
 	}
 	if c.Networks[0].From != 0 || c.Published[0].From != 0 {
@@ -78,7 +81,8 @@ func TestContainers_TwoNetworks(t *testing.T) {
 	id := r.run("two", "--network", front, "--network-alias", "web")
 	r.docker("network", "connect", "--alias", "api", back, id)
 	c := r.container(id)
-	if len(c.Networks) != 2 || c.Networks[0].NetworkID != frontID || c.Networks[1].NetworkID != backID || !slices.Contains(c.Networks[1].Aliases, "api") {
+	if len(c.Networks) != 2 || c.Networks[0].NetworkID != frontID || c.Networks[1].NetworkID != backID ||
+		!slices.Contains(c.Networks[1].Aliases, "api") {
 		t.Fatalf("networks are %+v", c.Networks)
 	}
 	r.docker("network", "disconnect", front, id)
@@ -94,7 +98,8 @@ func TestContainers_TwoNetworks(t *testing.T) {
 		t.Errorf("name is %q: it was created as web", got)
 	}
 	addr := c.Networks[1].Addrs[0]
-	for reason, networks := range map[string][]string{"the host": nil, "a neighbour": {backID}, "a container elsewhere": {frontID}} {
+	for reason, networks := range map[string][]string{"the host": nil, "a neighbour": {backID},
+		"a container elsewhere": {frontID}} {
 		if got, ok := r.w.AtAddress(addr, networks, left); !ok || got.ID != id {
 			t.Errorf("%s asks: %v", reason, got.Name)
 		}
@@ -205,8 +210,10 @@ func TestContainers_Restarted(t *testing.T) {
 	r := newRig(t)
 	network, _ := r.network("loop")
 	r.Cleanup(func() { r.remove("loop") })
-	id := r.docker("run", "--detach", "--restart", "always", "--name", prefix+"loop", "--network", network, "--publish", "127.0.0.1::80", r.image, "exit")
-	for until := time.Now().Add(patience); r.container(id).Networks == nil || len(r.container(id).Networks) < 5; time.Sleep(100 * time.Millisecond) {
+	id := r.docker("run", "--detach", "--restart", "always", "--name", prefix+"loop", "--network", network, "--publish",
+		"127.0.0.1::80", r.image, "exit")
+	for until := time.Now().Add(patience); r.container(id).Networks == nil ||
+		len(r.container(id).Networks) < 5; time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(until) {
 			t.Fatal("it does not start five times")
 		}
@@ -231,7 +238,8 @@ func TestContainers_IPv6Network(t *testing.T) {
 	network, _ := r.network("six", "--ipv6", "--subnet", "2001:db8:6e7a::/64")
 	id := r.run("six", "--network", network)
 	a := r.container(id).Networks[0]
-	if len(a.Addrs) != 2 || !a.Addrs[0].Is4() || !netip.MustParsePrefix("2001:db8:6e7a::/64").Contains(a.Addrs[1]) || len(a.Gateways) != 2 {
+	if len(a.Addrs) != 2 || !a.Addrs[0].Is4() || !netip.MustParsePrefix("2001:db8:6e7a::/64").Contains(a.Addrs[1]) ||
+		len(a.Gateways) != 2 {
 		t.Fatalf("attachment is %+v", a)
 	}
 	for _, addr := range a.Addrs {

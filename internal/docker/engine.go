@@ -97,19 +97,22 @@ func find(ctx context.Context, c Config) (*client.Client, error) {
 	select {
 	case f := <-done:
 		if f.err != nil {
-			return nil, noEngine("where testcontainers looks (tc.host and docker.host in ~/.testcontainers.properties, DOCKER_HOST, "+
+			return nil, noEngine("where testcontainers looks (tc.host and docker.host in "+
+				"~/.testcontainers.properties, DOCKER_HOST, "+
 				"/var/run/docker.sock, the sockets of rootless Docker)", f.err)
 		}
 		return f.client, nil
 	case <-timer.C:
-		return nil, &StalledError{Host: "the place where testcontainers finds it", Question: "the first question", After: c.Timeout}
+		return nil, &StalledError{Host: "the place where testcontainers finds it", Question: "the first question",
+			After: c.Timeout}
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
 
 func noEngine(where string, cause error) error {
-	return fmt.Errorf("%w at %s: %w; start it (systemctl start docker), or set DOCKER_HOST to where it listens", ErrNoEngine, where, cause)
+	return fmt.Errorf("%w at %s: %w; start it (systemctl start docker), or set DOCKER_HOST to where it listens",
+		ErrNoEngine, where, cause)
 }
 
 // identify queries the engine's version, and rejects engines that this package cannot follow.
@@ -128,7 +131,8 @@ func (w *Watcher) identify(ctx context.Context) error {
 		return err
 	}
 	if ping.APIVersion == "" || versions.LessThan(ping.APIVersion, minAPI) {
-		return &UnsupportedError{fmt.Sprintf("the engine at %s (API %q)", host, ping.APIVersion), "it needs Docker 20.10 (API " + minAPI + ") or later"}
+		return &UnsupportedError{fmt.Sprintf("the engine at %s (API %q)", host, ping.APIVersion),
+			"it needs Docker 20.10 (API " + minAPI + ") or later"}
 	}
 	var version client.ServerVersionResult
 	if err := w.call(ctx, "version", func(ctx context.Context) (err error) {
@@ -162,11 +166,13 @@ func (w *Watcher) inform(ctx context.Context, version client.ServerVersionResult
 	info := answer.Info
 	host := w.client.DaemonHost()
 	if info.OSType != "linux" {
-		return &UnsupportedError{fmt.Sprintf("the engine at %s (%s containers)", host, info.OSType), "it needs an engine of Linux containers"}
+		return &UnsupportedError{fmt.Sprintf("the engine at %s (%s containers)", host, info.OSType),
+			"it needs an engine of Linux containers"}
 	}
 	w.engine = Engine{
 		Host: host, Name: "Docker", Version: version.Version, API: version.APIVersion, System: info.OperatingSystem,
-		Rootless:     slices.ContainsFunc(info.SecurityOptions, func(o string) bool { return strings.HasPrefix(o, "name=rootless") }),
+		Rootless: slices.ContainsFunc(info.SecurityOptions,
+			func(o string) bool { return strings.HasPrefix(o, "name=rootless") }),
 		CgroupDriver: info.CgroupDriver, CgroupVersion: info.CgroupVersion,
 	}
 	if version.Platform.Name != "" {

@@ -57,7 +57,8 @@ func TestStream_SilentLosesNothing(t *testing.T) {
 	check(t, r.w.client.Close()) // its idle connections, but not the stream
 	l.hush(false)                // the stream; later queries are answered
 	id := r.run("silent")
-	if c := r.container(id); !c.IsNew || c.Started == 0 || len(c.Networks) != 1 || len(c.Networks[0].Addrs) != 1 || c.Missed != "" {
+	if c := r.container(id); !c.IsNew || c.Started == 0 || len(c.Networks) != 1 || len(c.Networks[0].Addrs) != 1 ||
+		c.Missed != "" {
 		t.Errorf("container is %+v", c)
 	}
 	l.speak()
@@ -74,7 +75,8 @@ func TestStream_BrokenLosesNothing(t *testing.T) {
 		l.cut()
 		id := r.run(fmt.Sprint("cut", i))
 		l.cut()
-		if c := r.container(id); !c.IsNew || c.Started == 0 || len(c.Networks) != 1 || len(c.Networks[0].Addrs) != 1 || c.Missed != "" {
+		if c := r.container(id); !c.IsNew || c.Started == 0 || len(c.Networks) != 1 || len(c.Networks[0].Addrs) != 1 ||
+			c.Missed != "" {
 			t.Errorf("container is %+v", c)
 		}
 	}
@@ -151,7 +153,8 @@ func TestSeen_Gap(t *testing.T) {
 func TestSeen_RemembersRepeatableEvents(t *testing.T) {
 	var s seen
 	for i := range 3 * remembered {
-		if !s.add(key{nano: int64(i)}) || s.add(key{nano: int64(i)}) || s.add(key{nano: int64(max(0, i-remembered+1))}) {
+		if !s.add(key{nano: int64(i)}) || s.add(key{nano: int64(i)}) ||
+			s.add(key{nano: int64(max(0, i-remembered+1))}) {
 			t.Fatalf("event %d is not new once", i)
 		}
 		if len(s.keys) > remembered {
@@ -162,7 +165,8 @@ func TestSeen_RemembersRepeatableEvents(t *testing.T) {
 
 // inspects reports whether a query is about a single container.
 func inspects(r *http.Request) bool {
-	return strings.Contains(r.URL.Path, "/containers/") && strings.HasSuffix(r.URL.Path, "/json") && !strings.HasSuffix(r.URL.Path, "/containers/json")
+	return strings.Contains(r.URL.Path, "/containers/") && strings.HasSuffix(r.URL.Path, "/json") &&
+		!strings.HasSuffix(r.URL.Path, "/containers/json")
 }
 
 func TestContainers_RemovedDuringInspection(t *testing.T) {

@@ -35,6 +35,7 @@ type StalledError struct {
 }
 
 func (e *StalledError) Error() string {
-	return fmt.Sprintf("the Docker engine at %s does not answer: %s took longer than %v; see whether `docker ps` answers, and restart the engine if not",
+	return fmt.Sprintf("the Docker engine at %s does not answer: %s took longer than %v; see whether `docker ps` "+
+		"answers, and restart the engine if not",
 		e.Host, e.Question, e.After)
 }

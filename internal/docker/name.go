@@ -26,7 +26,8 @@ var (
 // DNS-1123 label and the same in every run: it contains no ID and no generated name, and does not depend on the order
 // of networks.
 func Name(c Container) string {
-	for _, name := range []string{c.Labels[LabelWorkload], c.Labels[labelService], alias(c), imageName(c.Image), executable(c.Command)} {
+	for _, name := range []string{c.Labels[LabelWorkload], c.Labels[labelService], alias(c), imageName(c.Image),
+		executable(c.Command)} {
 		if l := label(name); l != "" {
 			return l
 		}

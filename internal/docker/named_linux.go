@@ -28,8 +28,9 @@ func named(c *client.Client) (*client.Client, error) {
 		return c, nil
 	}
 	defer c.Close()
-	return client.New(client.FromEnv, client.WithHost(host), client.WithDialContext(func(ctx context.Context, _, _ string) (net.Conn, error) {
-		d := net.Dialer{LocalAddr: &net.UnixAddr{Name: watcherPrefix + rand.Text(), Net: "unix"}}
-		return d.DialContext(ctx, "unix", u.Path)
-	}))
+	return client.New(client.FromEnv, client.WithHost(host),
+		client.WithDialContext(func(ctx context.Context, _, _ string) (net.Conn, error) {
+			d := net.Dialer{LocalAddr: &net.UnixAddr{Name: watcherPrefix + rand.Text(), Net: "unix"}}
+			return d.DialContext(ctx, "unix", u.Path)
+		}))
 }

@@ -66,7 +66,8 @@ func (w *Watcher) inspectNetworkOnce(n *network) bool {
 		n.name = answer.Network.Name
 		for id, e := range answer.Network.Containers {
 			if r := w.containers[id]; r != nil {
-				r.attach(endpoint{network: n.id, name: n.name, id: e.EndpointID, addrs: valid(e.IPv4Address.Addr(), e.IPv6Address.Addr())}, asked, answered)
+				r.attach(endpoint{network: n.id, name: n.name, id: e.EndpointID,
+					addrs: valid(e.IPv4Address.Addr(), e.IPv6Address.Addr())}, asked, answered)
 			}
 		}
 	}

@@ -144,13 +144,17 @@ func (l *line) refuse(refuses bool) {
 
 // standIn serves the real engine's answers in another engine's form, and returns the host to query. ask may answer by
 // itself and then returns true; answer may change the engine's answer.
-func standIn(t *testing.T, ask func(http.ResponseWriter, *http.Request) bool, answer func(*http.Response) error) string {
+func standIn(t *testing.T, ask func(http.ResponseWriter, *http.Request) bool,
+	answer func(*http.Response) error) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "s")
 	listener, err := net.Listen("unix", path)
 	check(t, err)
 	real := socket(t)
-	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", real) }}
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn,
+		error) {
+		return net.Dial("unix", real)
+	}}
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: "docker"})
 	proxy.Transport, proxy.FlushInterval, proxy.ModifyResponse = transport, -1, answer
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -129,7 +129,8 @@ func (r *record) missed() string {
 		return "" // nothing is missing yet
 	}
 	if !r.inspected {
-		return "its networks, aliases and ports are not known: " + cmp.Or(r.fault, "it was removed before the engine could be asked")
+		return "its networks, aliases and ports are not known: " +
+			cmp.Or(r.fault, "it was removed before the engine could be asked")
 	}
 	if r.fault != "" {
 		return "it may have changed since it was inspected last: " + r.fault

@@ -42,7 +42,8 @@ var image = sync.OnceValues(func() (string, error) {
 	}
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
-	err = errors.Join(w.WriteHeader(&tar.Header{Name: "program", Mode: 0o755, Size: int64(len(content))}), write(w, content), w.Close())
+	err = errors.Join(w.WriteHeader(&tar.Header{Name: "program", Mode: 0o755, Size: int64(len(content))}),
+		write(w, content), w.Close())
 	if err != nil {
 		return "", err
 	}

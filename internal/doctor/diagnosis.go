@@ -101,7 +101,8 @@ func parallel(s *session.Session) Check {
 }
 
 // asRoot is the advice to record as root, with the command that checks whether root can.
-const asRoot = "record with: go test " + session.ExecSudo + " ./...; whether root can: go run -exec sudo github.com/netzero-dev/netzero/netzerotest/doctor"
+const asRoot = "record with: go test " + session.ExecSudo +
+	" ./...; whether root can: go run -exec sudo github.com/netzero-dev/netzero/netzerotest/doctor"
 
 func failed(name string, err error) Check {
 	check := Check{Name: name, Status: Failed, Advice: session.Advice(err, asRoot, "go test ./...")}

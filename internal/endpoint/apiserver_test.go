@@ -43,15 +43,18 @@ func TestAPIServer_Peers(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		port uint16
-	}{{"kubernetes", 0}, {"kubernetes.default", 0}, {"kubernetes.default.svc:443", 443}, {"kubernetes.default.svc.corp.example:6443", 6443}} {
+	}{{"kubernetes", 0}, {"kubernetes.default", 0}, {"kubernetes.default.svc:443", 443},
+		{"kubernetes.default.svc.corp.example:6443", 6443}} {
 		p, err := ParsePeer("127.0.0.1:33333", tt.name)
 		want := flow.ClusterAPIServer
 		want.Addr, want.Evidence = addr, flow.ByOption
-		if diff := cmp.Diff(want, id.OfPeer(p, addr), cmpopts.EquateComparable(netip.Addr{})); err != nil || p.PodPort != tt.port || diff != "" {
+		if diff := cmp.Diff(want, id.OfPeer(p, addr), cmpopts.EquateComparable(netip.Addr{})); err != nil ||
+			p.PodPort != tt.port || diff != "" {
 			t.Errorf("%s: %+v, %v (-want +got):\n%s", tt.name, p, err, diff)
 		}
 	}
-	for name, says := range map[string]string{"kubernetes.default.svc:": "no port", "kubernetes.default:0": "the port 0", "kubernetes:https": "number"} {
+	for name, says := range map[string]string{"kubernetes.default.svc:": "no port",
+		"kubernetes.default:0": "the port 0", "kubernetes:https": "number"} {
 		if _, err := ParsePeer("127.0.0.1:33333", name); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v, want %q", name, err, says)
 		}

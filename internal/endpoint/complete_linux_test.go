@@ -81,7 +81,8 @@ func TestAddresses_CompleteWhileOthersGo(t *testing.T) {
 			return err
 		}
 		address := func(third, i int) *netlink.Addr {
-			return &netlink.Addr{IPNet: &net.IPNet{IP: net.IPv4(198, 18, byte(third), byte(i)), Mask: net.CIDRMask(32, 32)}}
+			return &netlink.Addr{IPNet: &net.IPNet{IP: net.IPv4(198, 18, byte(third), byte(i)),
+				Mask: net.CIDRMask(32, 32)}}
 		}
 		links, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 		if err != nil {
@@ -160,11 +161,14 @@ func TestDump_IncompleteIsError(t *testing.T) {
 	}{
 		{"whole", []string{one + done}, 0, nil, []string{"one."}},
 		{"in two parts", []string{one, one, done}, 0, nil, []string{"one.", "one."}},
-		{"interrupted, told by a message", []string{message(20, unix.NLM_F_DUMP_INTR, []byte("two.")...), one + done}, 0,
+		{"interrupted, told by a message", []string{message(20, unix.NLM_F_DUMP_INTR, []byte("two.")...), one + done},
+			0,
 			errInterrupted, []string{"two.", "one."}},
-		{"interrupted, told at the end", []string{one + message(unix.NLMSG_DONE, unix.NLM_F_DUMP_INTR, status(0)...)}, 0,
+		{"interrupted, told at the end", []string{one + message(unix.NLMSG_DONE, unix.NLM_F_DUMP_INTR, status(0)...)},
+			0,
 			errInterrupted, []string{"one."}},
-		{"an error at the end", []string{one + message(unix.NLMSG_DONE, 0, status(-int32(unix.ENOMEM))...)}, 0, unix.ENOMEM, []string{"one."}},
+		{"an error at the end", []string{one + message(unix.NLMSG_DONE, 0, status(-int32(unix.ENOMEM))...)}, 0,
+			unix.ENOMEM, []string{"one."}},
 		{"an error", []string{message(unix.NLMSG_ERROR, 0, status(-int32(unix.EPERM))...)}, 0, unix.EPERM, nil},
 		{"longer than the buffer", []string{one + done}, unix.MSG_TRUNC, errAny, nil},
 		{"no status", []string{message(unix.NLMSG_DONE, 0)}, 0, unix.EBADMSG, nil},

@@ -26,8 +26,10 @@ func TestIdentify_FromContainer(t *testing.T) {
 		return Query{PID: 1 << 30, Protocol: flow.TCP, Addr: addr, Port: port, Container: true, OwnNetwork: own}
 	}
 	self4 := identified{flow.Endpoint{Kind: flow.Address, Addr: loopback}, Self}
-	test := identified{flow.Endpoint{Kind: flow.Workload, Name: "orders", Addr: loopback, Evidence: flow.ByListener}, Other}
-	redis := identified{flow.Endpoint{Kind: flow.Workload, Name: "redis-server", Addr: loopback, Evidence: flow.ByListener}, Other}
+	test := identified{flow.Endpoint{Kind: flow.Workload, Name: "orders", Addr: loopback, Evidence: flow.ByListener},
+		Other}
+	redis := identified{flow.Endpoint{Kind: flow.Workload, Name: "redis-server", Addr: loopback,
+		Evidence: flow.ByListener}, Other}
 	for _, row := range []struct {
 		reason string
 		query  Query
@@ -37,7 +39,8 @@ func TestIdentify_FromContainer(t *testing.T) {
 		{"the test process on this machine's loopback", query(false, loopback, inProcess.Port()), test},
 		{"a process of this machine on this machine's loopback", query(false, loopback, serverPort), redis},
 		{"a server of the test that the user named", query(false, loopback, 1),
-			identified{flow.Endpoint{Kind: flow.Workload, Name: "fake", Addr: loopback, Evidence: flow.ByOption}, Other}},
+			identified{flow.Endpoint{Kind: flow.Workload, Name: "fake", Addr: loopback, Evidence: flow.ByOption},
+				Other}},
 	} {
 		check(t, row.reason, id.Identify, row.query, row.want)
 	}
@@ -95,9 +98,13 @@ func TestIdentify_NodeFromContainer(t *testing.T) {
 		query  Query
 		want   bool
 	}{
-		{"of the machine, by its address", test.pid, Query{PID: container, Addr: own, Container: true, OwnNetwork: true}, true},
-		{"a child of the test process", os.Getpid(), Query{PID: container, Addr: own, Container: true, OwnNetwork: true}, false},
-		{"in scope when it came to listen, and orphaned since", test.pid, Query{PID: container, Addr: own, Container: true, OwnNetwork: true, Bound: []Owner{{stranger.pid, "statsd"}}}, false},
+		{"of the machine, by its address", test.pid,
+			Query{PID: container, Addr: own, Container: true, OwnNetwork: true}, true},
+		{"a child of the test process", os.Getpid(),
+			Query{PID: container, Addr: own, Container: true, OwnNetwork: true}, false},
+		{"in scope when it came to listen, and orphaned since", test.pid,
+			Query{PID: container, Addr: own, Container: true, OwnNetwork: true,
+				Bound: []Owner{{stranger.pid, "statsd"}}}, false},
 		{"seen by the test process", test.pid, Query{PID: test.pid, Addr: own}, false},
 		{"from the machine's own network", test.pid, Query{PID: container, Addr: own, Container: true}, false},
 		{"by its loopback", test.pid, Query{PID: container, Addr: loopback, Container: true}, false},
@@ -108,8 +115,10 @@ func TestIdentify_NodeFromContainer(t *testing.T) {
 			t.Errorf("%s: %+v, Node is not %v", row.reason, got.Endpoint, row.want)
 		}
 	}
-	named := New(Config{Self: test.pid, Workload: "orders", Peers: mustPeers(t, netip.AddrPortFrom(loopback, port).String(), "agent")})
-	if got := named.Identify(Query{PID: container, Protocol: flow.TCP, Addr: own, Port: port, Container: true, OwnNetwork: true}).Endpoint; got.Name != "agent" || got.Node {
+	named := New(Config{Self: test.pid, Workload: "orders",
+		Peers: mustPeers(t, netip.AddrPortFrom(loopback, port).String(), "agent")})
+	if got := named.Identify(Query{PID: container, Protocol: flow.TCP, Addr: own, Port: port, Container: true,
+		OwnNetwork: true}).Endpoint; got.Name != "agent" || got.Node {
 		t.Errorf("the user's word: %+v", got)
 	}
 }

@@ -205,7 +205,8 @@ func (b *Batch) onThisMachine(q Query, addr netip.Addr, identity *Identity) (flo
 		return apiServer("", addr, flow.ByListener), Other
 	}
 	return flow.Endpoint{
-		Kind: flow.Workload, Name: name, Addr: addr, Evidence: flow.ByListener, Node: b.isNode(q, addr, identity.Listener.PID),
+		Kind: flow.Workload, Name: name, Addr: addr, Evidence: flow.ByListener,
+		Node: b.isNode(q, addr, identity.Listener.PID),
 	}, Other
 }
 

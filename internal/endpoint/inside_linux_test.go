@@ -35,7 +35,8 @@ func TestParentsInside_FirstProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for pid, want := range map[int]string{inside[0]: fmt.Sprintf("%s (pid %d)", name, first), first: "", os.Getpid(): ""} {
+	for pid, want := range map[int]string{inside[0]: fmt.Sprintf("%s (pid %d)", name, first), first: "",
+		os.Getpid(): ""} {
 		if got := ParentsInside(pid); got != want {
 			t.Errorf("parents of %d inside: %q, want %q", pid, got, want)
 		}

@@ -61,7 +61,8 @@ func labelFault(name string) string {
 	case len(name) > maxLabel:
 		return fmt.Sprintf("is %d bytes long, a Kubernetes name has at most %d", len(name), maxLabel)
 	case bad >= 0:
-		return fmt.Sprintf("has %q at byte %d, only lower-case letters, digits and '-' may stand there", []rune(name[bad:])[0], bad)
+		return fmt.Sprintf("has %q at byte %d, only lower-case letters, digits and '-' may stand there",
+			[]rune(name[bad:])[0], bad)
 	case name[0] == '-' || name[len(name)-1] == '-':
 		return "begins or ends with '-'"
 	}

@@ -72,7 +72,8 @@ func TestIdentify_LocalAddressFromOtherNamespace(t *testing.T) {
 		t.Fatal(err)
 	}
 	q := Query{PID: c.pid, Protocol: flow.TCP, Addr: own, Port: ours.Port()}
-	if got := New(Config{Self: start(t, "wait").pid}).Identify(q); got.Relation != Other || got.Endpoint.Name != "endpoint-test" {
+	if got := New(Config{Self: start(t, "wait").pid}).Identify(q); got.Relation != Other ||
+		got.Endpoint.Name != "endpoint-test" {
 		t.Errorf("got %+v, want the process of this namespace", got)
 	}
 }
@@ -149,7 +150,8 @@ func TestResolvers_PerProcess(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "root/etc"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink("/run/netzero-endpoint-test/stub.conf", filepath.Join(dir, "root/etc/resolv.conf")); err != nil {
+	if err := os.Symlink("/run/netzero-endpoint-test/stub.conf",
+		filepath.Join(dir, "root/etc/resolv.conf")); err != nil {
 		t.Fatal(err)
 	}
 	rooted := start(t, "chroot", filepath.Join(dir, "root"))
@@ -176,7 +178,8 @@ func TestResolvers_PerProcess(t *testing.T) {
 	check(c.pid, "203.0.113.53", false, "the file has changed")
 
 	last := "nameserver 203.0.113.123\n"
-	long := "nameserver 203.0.113.55\n" + strings.Repeat("#", maxResolvConf-len("nameserver 203.0.113.55\n\n")-len(last)+2) + "\n" + last
+	long := "nameserver 203.0.113.55\n" + strings.Repeat("#",
+		maxResolvConf-len("nameserver 203.0.113.55\n\n")-len(last)+2) + "\n" + last
 	write("mounted.conf", long) // cut within the last address
 	check(c.pid, "203.0.113.55", true, "a long file")
 	check(c.pid, "203.0.113.12", false, "a part of an address")
@@ -220,21 +223,34 @@ func TestIdentify_OtherNamespace(t *testing.T) {
 		want   Relation
 		end    flow.Endpoint
 	}{
-		{"here: the test process listens", Query{PID: here, Protocol: flow.TCP, Port: ours.Port()}, Self, flow.Endpoint{}},
+		{"here: the test process listens", Query{PID: here, Protocol: flow.TCP, Port: ours.Port()}, Self,
+			flow.Endpoint{}},
 		{"here: nobody listens", Query{PID: here, Protocol: flow.TCP, Port: 9}, NobodyListens, flow.Endpoint{}},
-		{"another host, and the test process listens here", Query{PID: without.pid, OtherNetwork: true, Protocol: flow.TCP, Port: ours.Port()}, Other, bare},
-		{"another host, and nobody listens here", Query{PID: without.pid, OtherNetwork: true, Protocol: flow.TCP, Port: 9}, Other, bare},
-		{"another host by its name", Query{PID: without.pid, OtherNetwork: true, Protocol: flow.TCP, Port: 9, Name: "db.partner.test"}, Other, named},
-		{"another host, of a process that is gone", Query{PID: gone.pid, OtherNetwork: true, Protocol: flow.TCP, Port: ours.Port()}, Other, bare},
-		{"of a thread that was elsewhere", Query{PID: here, OtherNetwork: true, Protocol: flow.TCP, Port: ours.Port()}, Other, bare},
-		{"its own address, where nobody listens", Query{PID: with.pid, OtherNetwork: true, Protocol: flow.TCP, Port: ours.Port()}, NobodyListens, flow.Endpoint{}},
+		{"another host, and the test process listens here",
+			Query{PID: without.pid, OtherNetwork: true, Protocol: flow.TCP, Port: ours.Port()}, Other, bare},
+		{"another host, and nobody listens here",
+			Query{PID: without.pid, OtherNetwork: true, Protocol: flow.TCP, Port: 9}, Other, bare},
+		{"another host by its name", Query{PID: without.pid, OtherNetwork: true, Protocol: flow.TCP, Port: 9,
+			Name: "db.partner.test"}, Other, named},
+		{"another host, of a process that is gone",
+			Query{PID: gone.pid, OtherNetwork: true, Protocol: flow.TCP, Port: ours.Port()}, Other, bare},
+		{"of a thread that was elsewhere", Query{PID: here, OtherNetwork: true, Protocol: flow.TCP, Port: ours.Port()},
+			Other, bare},
+		{"its own address, where nobody listens",
+			Query{PID: with.pid, OtherNetwork: true, Protocol: flow.TCP, Port: ours.Port()}, NobodyListens,
+			flow.Endpoint{}},
 		{"a ping to another host", Query{PID: without.pid, OtherNetwork: true, Protocol: flow.ICMP}, Other, bare},
-		{"a ping to its own address", Query{PID: with.pid, OtherNetwork: true, Protocol: flow.ICMP}, Self, flow.Endpoint{}},
+		{"a ping to its own address", Query{PID: with.pid, OtherNetwork: true, Protocol: flow.ICMP}, Self,
+			flow.Endpoint{}},
 		{"a ping from nobody knows where", Query{MaybeOtherNetwork: true, Protocol: flow.ICMP}, Other, bare},
-		{"a ping from nobody knows where, by a process that is gone", Query{PID: gone.pid, MaybeOtherNetwork: true, Protocol: flow.ICMP}, Other, bare},
-		{"a ping from nobody knows where, by a process elsewhere", Query{PID: without.pid, MaybeOtherNetwork: true, Protocol: flow.ICMP}, Other, bare},
-		{"a ping from nobody knows where, by a process that is here", Query{PID: here, MaybeOtherNetwork: true, Protocol: flow.ICMP}, Self, flow.Endpoint{}},
-		{"a datagram from nobody knows where", Query{MaybeOtherNetwork: true, Protocol: flow.UDP, Port: 9}, Other, bare},
+		{"a ping from nobody knows where, by a process that is gone",
+			Query{PID: gone.pid, MaybeOtherNetwork: true, Protocol: flow.ICMP}, Other, bare},
+		{"a ping from nobody knows where, by a process elsewhere",
+			Query{PID: without.pid, MaybeOtherNetwork: true, Protocol: flow.ICMP}, Other, bare},
+		{"a ping from nobody knows where, by a process that is here",
+			Query{PID: here, MaybeOtherNetwork: true, Protocol: flow.ICMP}, Self, flow.Endpoint{}},
+		{"a datagram from nobody knows where", Query{MaybeOtherNetwork: true, Protocol: flow.UDP, Port: 9}, Other,
+			bare},
 	} {
 		tt.q.Addr = own
 		got := New(Config{Workload: "orders"}).Identify(tt.q)
@@ -242,7 +258,8 @@ func TestIdentify_OtherNamespace(t *testing.T) {
 			t.Errorf("%s: got %v %+v, want %v %+v", tt.reason, got.Relation, got.Endpoint, tt.want, tt.end)
 		}
 	}
-	six := Query{PID: with6.pid, OtherNetwork: true, Protocol: flow.TCP, Addr: netip.MustParseAddr("2001:db8::9"), Port: 9}
+	six := Query{PID: with6.pid, OtherNetwork: true, Protocol: flow.TCP, Addr: netip.MustParseAddr("2001:db8::9"),
+		Port: 9}
 	if got := New(Config{}).Identify(six); got.Relation != NobodyListens || !got.Local {
 		t.Errorf("its own IPv6 address: got %+v", got)
 	}

@@ -54,7 +54,8 @@ func readStat(pid int) (s stat, err error) {
 }
 
 // reapers are the programs, other than process 1, that adopt processes without parents.
-var reapers = []string{"systemd", "init", "tini", "dumb-init", "docker-init", "catatonit", "s6-svscan", "runsvdir", "conmon"}
+var reapers = []string{"systemd", "init", "tini", "dumb-init", "docker-init", "catatonit", "s6-svscan", "runsvdir",
+	"conmon"}
 
 // Orphans returns processes that have lost their parents and used to descend from this process. own are those with the
 // initial environment of this process, which contains the package's directory (PWD), apart from variables that this

@@ -54,7 +54,8 @@ func ParsePeer(address, name string) (Peer, error) {
 	}
 	switch {
 	case p.kind == onWildcard:
-		err = fmt.Errorf("has a wildcard, but a Peer is one workload: write one name, or leave the hosts out with Ignore(%q)", p)
+		err = fmt.Errorf("has a wildcard, but a Peer is one workload: write one name, or leave the hosts out with "+
+			"Ignore(%q)", p)
 	case p.kind == onNetwork && p.port != 0:
 		err = fmt.Errorf("is a CIDR with a port: write the CIDR %q alone, or one address with the port", p.prefix)
 	}
@@ -84,11 +85,13 @@ func parseNamePort(s string) (name string, port uint16, err error) {
 	case !hasPort:
 		return name, 0, nil
 	case text == "":
-		return "", 0, fmt.Errorf("name %q has no port after ':': write %q for the port that is dialled, or add the one at which %s serves", s, name, name)
+		return "", 0, fmt.Errorf("name %q has no port after ':': write %q for the port that is dialled, or add the "+
+			"one at which %s serves", s, name, name)
 	case strings.Contains(text, ":"):
 		return "", 0, fmt.Errorf("name %q has more than one ':': write name:port, such as %q", s, name+":8080")
 	case strings.Trim(text, "0") == "":
-		return "", 0, fmt.Errorf("name %q has the port 0: write %q for the port that is dialled, or add the one at which %s serves", s, name, name)
+		return "", 0, fmt.Errorf("name %q has the port 0: write %q for the port that is dialled, or add the one at "+
+			"which %s serves", s, name, name)
 	}
 	if port, err = parsePort(text, name); err != nil {
 		return "", 0, fmt.Errorf("name %q %w", s, err)
@@ -102,7 +105,8 @@ func parsePeerName(name string) (string, error) {
 		return name, CheckLabel(name)
 	}
 	if addr, err := netip.ParseAddr(name); err == nil {
-		return "", fmt.Errorf("name %q is an address: write the DNS name or the workload's name that %s stands for", name, addr)
+		return "", fmt.Errorf("name %q is an address: write the DNS name or the workload's name that %s stands for",
+			name, addr)
 	}
 	p, err := parseName(name)
 	switch {
@@ -128,7 +132,8 @@ func NewPeers(peers ...Peer) (Peers, error) {
 	slices.SortStableFunc(sorted, func(a, b Peer) int { return a.compare(b.Pattern) })
 	for i := 1; i < len(sorted); i++ {
 		if a, b := sorted[i-1], sorted[i]; a.Pattern == b.Pattern && !a.same(b) {
-			return Peers{}, fmt.Errorf("collect peers: %q is named %s and %s: keep one", a.Pattern, a.quoted(), b.quoted())
+			return Peers{}, fmt.Errorf("collect peers: %q is named %s and %s: keep one", a.Pattern, a.quoted(),
+				b.quoted())
 		}
 	}
 	return Peers{slices.CompactFunc(sorted, Peer.same)}, nil

@@ -198,7 +198,8 @@ func TestParents_DeeplyNested(t *testing.T) {
 		if got, want := Parents(innermost, pids[0]), strings.Join(want, ", "); got != want {
 			t.Errorf("parents of a process %d below: got %q, want %q", depth, got, want)
 		}
-		if got, want := Parents(innermost, self), strings.Join(append(want, fmt.Sprintf("endpoint.test (pid %d)", self)), ", "); got != want {
+		if got, want := Parents(innermost, self),
+			strings.Join(append(want, fmt.Sprintf("endpoint.test (pid %d)", self)), ", "); got != want {
 			t.Errorf("parents of a process %d below, up to this one: got %q, want %q", depth, got, want)
 		}
 		for _, stranger := range []int{sibling, innermost, 1 << 30} {

@@ -32,7 +32,8 @@ func parseSearch(text string) Search {
 			}
 		case "options":
 			for _, option := range f[1:] {
-				if n, err := strconv.Atoi(strings.TrimPrefix(option, "ndots:")); err == nil && strings.HasPrefix(option, "ndots:") {
+				if n, err := strconv.Atoi(strings.TrimPrefix(option, "ndots:")); err == nil &&
+					strings.HasPrefix(option, "ndots:") {
 					s.Dots = n
 				}
 			}

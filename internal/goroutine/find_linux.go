@@ -137,7 +137,8 @@ func (f *finder) layout() (l Layout, err error) {
 		Register: inRegister,
 		Key:      f.key, KeyLength: uint64(len(Key)),
 		List:   only(f.list, "the list of labels"),
-		Labels: only(f.labels, "the labels"), ID: only(f.id, "the goroutine's id"), Parent: only(f.parent, "the parent's id"),
+		Labels: only(f.labels, "the labels"), ID: only(f.id, "the goroutine's id"),
+		Parent:  only(f.parent, "the parent's id"),
 		Creator: only(f.creator, "the place of creation"),
 	}
 	if l.SyscallSP, l.SyscallPC, l.SyscallBP = f.registers(); l.SyscallSP == 0 {

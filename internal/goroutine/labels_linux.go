@@ -31,7 +31,8 @@ func labelsOf(mem memory, set uint64, list uint32) ([]label, bool) {
 	}
 	var labels []label
 	for ; len(all) > 0; all = all[labelWords:] {
-		l := label{key: mem.text(all[0], all[1]), value: mem.text(all[2], all[3]), keyAddress: all[0], valueAddress: all[2]}
+		l := label{key: mem.text(all[0], all[1]), value: mem.text(all[2], all[3]), keyAddress: all[0],
+			valueAddress: all[2]}
 		if uint64(len(l.key)) != all[1] || uint64(len(l.value)) != all[3] {
 			return nil, false
 		}

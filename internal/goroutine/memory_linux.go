@@ -37,7 +37,8 @@ func (m memory) read(call systemCall, address uint64, n int) []byte {
 		return nil
 	}
 	buffer := make([]byte, n)
-	got, _, errno := call(syscall.SYS_PREAD64, uintptr(m), uintptr(unsafe.Pointer(&buffer[0])), uintptr(n), uintptr(address), 0, 0)
+	got, _, errno := call(syscall.SYS_PREAD64, uintptr(m), uintptr(unsafe.Pointer(&buffer[0])), uintptr(n),
+		uintptr(address), 0, 0)
 	runtime.KeepAlive(buffer)
 	if errno != 0 {
 		return nil

@@ -41,7 +41,8 @@ func (f *finder) findLabels() error {
 		for offset := range f.labels {
 			for list := uint32(0); list < 64; list += 8 {
 				found, ok := labelsOf(f.memory, at.at(offset), list)
-				if !ok || !slices.EqualFunc(labels, found, func(a, b label) bool { return a.key == b.key && a.value == b.value }) {
+				if !ok || !slices.EqualFunc(labels, found,
+					func(a, b label) bool { return a.key == b.key && a.value == b.value }) {
 					continue
 				}
 				for _, l := range found {

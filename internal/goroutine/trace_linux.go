@@ -94,7 +94,8 @@ func isIn(frames []flow.Frame, lib string) bool {
 // serves reports whether a call waits for clients, and so does not wait for a connection that it opened.
 func serves(f flow.Frame) bool {
 	name := f.Function[strings.LastIndexByte(f.Function, '.')+1:]
-	return strings.HasPrefix(name, "Serve") || strings.HasPrefix(name, "ListenAndServe") || strings.HasPrefix(name, "Accept")
+	return strings.HasPrefix(name, "Serve") || strings.HasPrefix(name, "ListenAndServe") ||
+		strings.HasPrefix(name, "Accept")
 }
 
 // library returns the common prefix of the packages of one library: the path of its repository, as far as a package

@@ -37,8 +37,9 @@ garbage
 				{Function: "net/http.(*Transport).getConn", File: "/go/src/net/http/transport.go", Line: 1512},
 				{Function: "example.com/shop.Generic[...]", File: "/src/shop/shop.go", Line: 9},
 			},
-			creator: flow.Frame{Function: "example.com/shop.(*Pool).start.func1", File: "/src/shop/pool.go", Line: 33, Started: true},
-			parent:  1,
+			creator: flow.Frame{Function: "example.com/shop.(*Pool).start.func1", File: "/src/shop/pool.go", Line: 33,
+				Started: true},
+			parent: 1,
 		},
 		1: {frames: []flow.Frame{{Function: "main.main", File: "/src/shop/main.go", Line: 3}}},
 	}
@@ -53,7 +54,9 @@ func TestTrace_RunningGoroutines(t *testing.T) {
 		t.Error("goroutines are missing")
 	}
 	found := all[Current()]
-	if !slices.ContainsFunc(found.frames, func(f flow.Frame) bool { return strings.HasSuffix(f.Function, ".TestTrace_RunningGoroutines") }) {
+	if !slices.ContainsFunc(found.frames, func(f flow.Frame) bool {
+		return strings.HasSuffix(f.Function, ".TestTrace_RunningGoroutines")
+	}) {
 		t.Errorf("this one has the calls %v", found.frames)
 	}
 	if found.creator.Function != "testing.(*T).Run" || found.parent == 0 {
@@ -106,33 +109,40 @@ func TestTrace_WaitingCaller(t *testing.T) {
 				11: {frames: []flow.Frame{library}, creator: goes, parent: 12},
 				12: {frames: []flow.Frame{library, user}},
 			},
-			want: []flow.Frame{library, goes, library, goes, library, goes, library, goes, library, goes, library, user},
+			want: []flow.Frame{library, goes, library, goes, library, goes, library, goes, library, goes, library,
+				user},
 		},
 		{
 			reason: "only the main module's call waits in the package, in another goroutine than that which started it",
-			all:    map[uint64]trace{6: {}, 8: {frames: []flow.Frame{library, user}}, 9: {frames: []flow.Frame{other, user}}},
-			want:   []flow.Frame{library, user},
-			ended:  true,
+			all: map[uint64]trace{6: {}, 8: {frames: []flow.Frame{library, user}},
+				9: {frames: []flow.Frame{other, user}}},
+			want:  []flow.Frame{library, user},
+			ended: true,
 		},
 		{
 			reason: "two calls of the main module wait in the package",
-			all:    map[uint64]trace{6: {}, 8: {frames: []flow.Frame{library, user}}, 9: {frames: []flow.Frame{library, user}}},
+			all: map[uint64]trace{6: {}, 8: {frames: []flow.Frame{library, user}},
+				9: {frames: []flow.Frame{library, user}}},
 		},
 		{
 			reason: "the main module's call serves others",
-			all:    map[uint64]trace{6: {}, 8: {frames: []flow.Frame{library, {Function: "strings.(*Server).Serve"}, user}}},
+			all: map[uint64]trace{6: {}, 8: {
+				frames: []flow.Frame{library, {Function: "strings.(*Server).Serve"}, user}}},
 		},
 		{reason: "it has gone", all: map[uint64]trace{6: {}}},
-		{reason: "it does something else", all: map[uint64]trace{6: {}, 7: {frames: []flow.Frame{other, user, library}}}},
+		{reason: "it does something else", all: map[uint64]trace{6: {},
+			7: {frames: []flow.Frame{other, user, library}}}},
 		{
 			reason: "another one waits for it",
-			all:    map[uint64]trace{6: {}, 7: {frames: []flow.Frame{library}, creator: goes, parent: 8}, 8: {frames: []flow.Frame{library, user}}},
-			want:   []flow.Frame{library, goes, library, user},
+			all: map[uint64]trace{6: {}, 7: {frames: []flow.Frame{library}, creator: goes, parent: 8},
+				8: {frames: []flow.Frame{library, user}}},
+			want: []flow.Frame{library, goes, library, user},
 		},
 		{
 			reason: "nobody waits for it",
-			all:    map[uint64]trace{6: {}, 7: {frames: []flow.Frame{library}, creator: gone, parent: 8}, 8: {frames: []flow.Frame{library, user}}},
-			want:   []flow.Frame{library, gone},
+			all: map[uint64]trace{6: {}, 7: {frames: []flow.Frame{library}, creator: gone, parent: 8},
+				8: {frames: []flow.Frame{library, user}}},
+			want: []flow.Frame{library, gone},
 		},
 	} {
 		tracer := Tracer{all: row.all, taken: time.Hour}
@@ -165,8 +175,9 @@ func TestTrace_LibraryOfSeveralPackages(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	for path, want := range map[string]string{
-		grpc + "/internal/transport": grpc, grpc: grpc, "github.com/jackc/pgx/v5/pgconn": "github.com/jackc/pgx", "golang.org/x/net/http2": "golang.org/x/net",
-		"net/http": "net/http", "net": "net", "gopkg.in/yaml.v3": "gopkg.in/yaml.v3",
+		grpc + "/internal/transport": grpc, grpc: grpc, "github.com/jackc/pgx/v5/pgconn": "github.com/jackc/pgx",
+		"golang.org/x/net/http2": "golang.org/x/net",
+		"net/http":               "net/http", "net": "net", "gopkg.in/yaml.v3": "gopkg.in/yaml.v3",
 	} {
 		if got := library(path); got != want {
 			t.Errorf("%s is of the library %q, want %q", path, got, want)
@@ -187,7 +198,8 @@ func TestTrace_CutDumpIsNotEnded(t *testing.T) {
 		t.Fatalf("within %d bytes: %d goroutines of %d, cut: %v", limit, len(all), runtime.NumGoroutine(), cut)
 	}
 	tracer := Tracer{all: all, cut: cut, taken: time.Hour}
-	if got := tracer.Trace(Stack{Time: time.Hour, Goroutine: 1 << 40, Parent: 1 << 41, Creator: inStrings()}); got[0].Ended {
+	if got := tracer.Trace(Stack{Time: time.Hour, Goroutine: 1 << 40, Parent: 1 << 41,
+		Creator: inStrings()}); got[0].Ended {
 		t.Errorf("one that may be missing is said to have ended: %v", got)
 	}
 }
@@ -195,7 +207,8 @@ func TestTrace_CutDumpIsNotEnded(t *testing.T) {
 // Calls beyond the cut may be the program's own.
 func TestTrace_CutStackHasNoOrigin(t *testing.T) {
 	tracer := Tracer{all: map[uint64]trace{6: {}}, taken: time.Hour}
-	stack := Stack{Time: time.Hour, Goroutine: 6, Parent: 7, Creator: inStrings(), Addresses: []uintptr{inStrings()}, Cut: true}
+	stack := Stack{Time: time.Hour, Goroutine: 6, Parent: 7, Creator: inStrings(), Addresses: []uintptr{inStrings()},
+		Cut: true}
 	for _, f := range tracer.Trace(stack) {
 		if f.Started {
 			t.Errorf("it was started at %v", f)

@@ -88,7 +88,8 @@ func FuzzNames(f *testing.F) {
 			if (name == "") != (err != nil) {
 				t.Fatalf("name %q with error %v", name, err)
 			}
-			if err == nil && (len(name) > maxName || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789.-_") != "") {
+			if err == nil && (len(name) > maxName ||
+				strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789.-_") != "") {
 				t.Fatalf("%q is no name", name)
 			}
 			if err != nil && !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrAddress) {

@@ -80,7 +80,8 @@ func (b Builder) write(ctx context.Context, name, dir, archive string) (err erro
 // program writes a tree with only a static Go program.
 func (b Builder) program(ctx context.Context, name, dir string, t *tree) error {
 	file := filepath.Join(dir, name)
-	build := Engine{Client: "go"}.command(ctx, "build", "-buildvcs=false", "-trimpath", "-ldflags=-s -w", "-o", file, "./internal/images/cmd/"+name)
+	build := Engine{Client: "go"}.command(ctx, "build", "-buildvcs=false", "-trimpath", "-ldflags=-s -w", "-o", file,
+		"./internal/images/cmd/"+name)
 	build.Dir = b.Module
 	build.Env = append(build.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH, "GOWORK=off")
 	if _, err := output(build); err != nil {

@@ -16,7 +16,8 @@ import (
 // archive, or empty for the machine's own.
 func fetch(ctx context.Context, dir, mirror string, packages, without []string) ([]string, error) {
 	apt, err := debian.Open(ctx, debian.Config{
-		Dir: dir, Mirror: mirror, Arch: runtime.GOARCH, Suites: []debian.Suite{{Name: suite}, {Name: suite + "-security", Security: true}},
+		Dir: dir, Mirror: mirror, Arch: runtime.GOARCH,
+		Suites: []debian.Suite{{Name: suite}, {Name: suite + "-security", Security: true}},
 	})
 	if err != nil {
 		return nil, err

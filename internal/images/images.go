@@ -78,7 +78,8 @@ func (e Engine) Check(ctx context.Context, name string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	out, err := output(e.command(ctx, "image", "ls", "--quiet", "--filter", "label="+Label+"="+key, Ref(name)+":latest"))
+	out, err := output(e.command(ctx, "image", "ls", "--quiet", "--filter", "label="+Label+"="+key,
+		Ref(name)+":latest"))
 	if err != nil {
 		return fmt.Errorf("ask for image %s: %w", Ref(name), err)
 	}
@@ -125,7 +126,8 @@ func output(cmd *exec.Cmd) (string, error) {
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	cmd.Env = append(cmd.Environ(), "LC_ALL=C")
 	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args[:min(3, len(cmd.Args))], " "), err, strings.TrimSpace(complaint.String()))
+		return "", fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args[:min(3, len(cmd.Args))], " "), err,
+			strings.TrimSpace(complaint.String()))
 	}
 	return out.String(), nil
 }

@@ -54,7 +54,8 @@ func TestRecipes_FilesExist(t *testing.T) {
 
 func TestParsePlan_Apt(t *testing.T) {
 	plan := "Reading package lists...\nThe following NEW packages will be installed:\n  dash libc6\n" +
-		"Inst libc6 (2.36-9+deb12u14 Debian:12.15/oldstable [amd64])\nInst dash (0.5.12-2 Debian:12.15/oldstable [amd64])\nConf dash (0.5.12-2 Debian)\n"
+		"Inst libc6 (2.36-9+deb12u14 Debian:12.15/oldstable [amd64])\nInst dash (0.5.12-2 Debian:12.15/oldstable " +
+		"[amd64])\nConf dash (0.5.12-2 Debian)\n"
 	if diff := cmp.Diff([]string{"dash=0.5.12-2", "libc6=2.36-9+deb12u14"}, parsePlan(plan)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -83,7 +84,8 @@ func TestPlace_BelowUsr(t *testing.T) {
 func TestTree_UniqueNamesParentsFirst(t *testing.T) {
 	var archive bytes.Buffer
 	tree := newTree(&archive)
-	err := errors.Join(tree.layout(), tree.users([]user{{Name: "redis", ID: 999, Home: "data"}}), tree.file("a/b/c", 0o644, []byte("text")), tree.link("a/b/c", "d"), tree.w.Close())
+	err := errors.Join(tree.layout(), tree.users([]user{{Name: "redis", ID: 999, Home: "data"}}),
+		tree.file("a/b/c", 0o644, []byte("text")), tree.link("a/b/c", "d"), tree.w.Close())
 	if err != nil {
 		t.Fatal(err)
 	}

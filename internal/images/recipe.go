@@ -46,7 +46,8 @@ var shell = []string{"dash", "coreutils", "grep", "mawk", "util-linux"}
 // installers set packages up by Debian's own means, which does not happen here: each is large or would not run. Linked
 // libraries stay.
 var installers = []string{
-	"adduser", "debconf", "debianutils", "dpkg", "init-system-helpers", "libdb5.3", "libgdbm*", "libperl*", "lib*-perl", "libsemanage*",
+	"adduser", "debconf", "debianutils", "dpkg", "init-system-helpers", "libdb5.3", "libgdbm*", "libperl*", "lib*-perl",
+	"libsemanage*",
 	"libsepol2", "lsb-base", "passwd", "perl*", "sysvinit-utils", "tar", "ucf", "usrmerge", "util-linux-extra",
 }
 
@@ -71,9 +72,11 @@ var recipes = map[string]recipe{
 		Packages: append([]string{"postgresql-15", "sed"}, shell...),
 		// Without libllvm14 and its part of the server there is no just-in-time compilation: half of the size.
 		Without: append([]string{
-			"libllvm14", "libz3-4", "locales", "libc-l10n", "netbase", "openssl", "postgresql-common", "postgresql-client-common", "sensible-utils", "ssl-cert",
+			"libllvm14", "libz3-4", "locales", "libc-l10n", "netbase", "openssl", "postgresql-common",
+			"postgresql-client-common", "sensible-utils", "ssl-cert",
 		}, installers...),
-		Users: []user{{Name: "postgres", ID: 999, Home: "var/lib/postgresql", Owned: []string{"var/lib/postgresql/data", "run/postgresql"}}},
+		Users: []user{{Name: "postgres", ID: 999, Home: "var/lib/postgresql",
+			Owned: []string{"var/lib/postgresql/data", "run/postgresql"}}},
 		Links: links,
 		Files: []file{{"usr/local/bin/docker-entrypoint.sh", "files/postgres.sh"}},
 		Changes: []string{

@@ -24,7 +24,8 @@ var merged = []string{"bin", "lib", "lib32", "lib64", "libx32", "sbin"}
 
 // left are directories and files of packages that no container here needs.
 var left = []string{
-	"usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian", "usr/share/bug", "usr/share/perl5",
+	"usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian", "usr/share/bug",
+	"usr/share/perl5",
 	"usr/lib/systemd", "etc/init.d", "usr/lib/postgresql/15/lib/bitcode", "usr/lib/postgresql/15/lib/llvmjit.so",
 }
 
@@ -60,7 +61,8 @@ func (t *tree) layout() error {
 			return err
 		}
 	}
-	return errors.Join(t.link("var/run", "../run"), t.file("etc/nsswitch.conf", 0o644, []byte("passwd: files\ngroup: files\nhosts: files dns\n")))
+	return errors.Join(t.link("var/run", "../run"),
+		t.file("etc/nsswitch.conf", 0o644, []byte("passwd: files\ngroup: files\nhosts: files dns\n")))
 }
 
 // unpack writes the content of a package.
@@ -156,7 +158,8 @@ func (t *tree) file(name string, mode int64, content []byte) error {
 
 // users writes the user database, and the directories that the users own.
 func (t *tree) users(all []user) error {
-	passwd, group := "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n", "root:x:0:\nnogroup:x:65534:\n"
+	passwd, group := "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
+		"root:x:0:\nnogroup:x:65534:\n"
 	for _, u := range all {
 		passwd += fmt.Sprintf("%s:x:%d:%d::/%s:/bin/sh\n", u.Name, u.ID, u.ID, u.Home)
 		group += fmt.Sprintf("%s:x:%d:\n", u.Name, u.ID)

@@ -69,7 +69,8 @@ func parseMadison(text string) []Kernel {
 	var packages []Kernel
 	for line := range strings.Lines(text) {
 		if fields := strings.Split(line, "|"); len(fields) == 3 {
-			packages = append(packages, Kernel{Package: strings.TrimSpace(fields[0]), Version: strings.TrimSpace(fields[1])})
+			packages = append(packages, Kernel{Package: strings.TrimSpace(fields[0]),
+				Version: strings.TrimSpace(fields[1])})
 		}
 	}
 	return packages

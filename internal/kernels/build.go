@@ -40,7 +40,8 @@ func build(ctx context.Context, module string, arch Arch, args ...string) ([]byt
 	defer os.RemoveAll(dir)
 	file := filepath.Join(dir, "program")
 	// Without DWARF: the guest has to unpack everything under emulation.
-	cmd := exec.CommandContext(ctx, "go", append([]string{args[0]}, append([]string{"-ldflags=-w", "-o", file}, args[1:]...)...)...)
+	cmd := exec.CommandContext(ctx, "go", append([]string{args[0]},
+		append([]string{"-ldflags=-w", "-o", file}, args[1:]...)...)...)
 	cmd.Dir = module
 	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+string(arch), "GOWORK=off")
 	if text, err := cmd.CombinedOutput(); err != nil {
@@ -48,7 +49,8 @@ func build(ctx context.Context, module string, arch Arch, args ...string) ([]byt
 	}
 	program, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("build for the guest: go %s made nothing: the package has no tests", strings.Join(args, " "))
+		return nil, fmt.Errorf("build for the guest: go %s made nothing: the package has no tests",
+			strings.Join(args, " "))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("build for the guest: %w", err)
@@ -58,7 +60,8 @@ func build(ctx context.Context, module string, arch Arch, args ...string) ([]byt
 
 // Initramfs builds the common root of all guests of an architecture: process 1, the suites' test binaries and testdata,
 // and the plan. The plan runs the tests that match run, if that is not empty, with a time limit for each suite.
-func Initramfs(ctx context.Context, module string, arch Arch, suites []Suite, run string, limit time.Duration) ([]byte, error) {
+func Initramfs(ctx context.Context, module string, arch Arch, suites []Suite, run string,
+	limit time.Duration) ([]byte, error) {
 	var archive bytes.Buffer
 	// Nearly the best compression, and several times faster.
 	compressed, err := gzip.NewWriterLevel(&archive, gzip.BestSpeed)
@@ -98,7 +101,8 @@ func Initramfs(ctx context.Context, module string, arch Arch, suites []Suite, ru
 }
 
 // add adds a suite's test binary and testdata to the archive, and returns how to run it.
-func (s Suite) add(ctx context.Context, w *cpioWriter, module string, arch Arch, run string, limit time.Duration) (guest.Test, error) {
+func (s Suite) add(ctx context.Context, w *cpioWriter, module string, arch Arch, run string,
+	limit time.Duration) (guest.Test, error) {
 	program, err := build(ctx, module, arch, "test", "-c", s.Package)
 	if err != nil {
 		return guest.Test{}, err
@@ -127,12 +131,14 @@ func (s Suite) add(ctx context.Context, w *cpioWriter, module string, arch Arch,
 	}
 	// The marks of test2json distinguish the test framework's output from that of a test. The framework's own time-out
 	// comes first, because it reports where the tests hang.
-	args := []string{"-test.v=test2json", "-test.short", "-test.count=1", "-test.paniconexit0", fmt.Sprintf("-test.timeout=%v", limit)}
+	args := []string{"-test.v=test2json", "-test.short", "-test.count=1", "-test.paniconexit0",
+		fmt.Sprintf("-test.timeout=%v", limit)}
 	if pattern := s.skipPattern(); pattern != "" {
 		args = append(args, "-test.skip="+pattern)
 	}
 	if run != "" {
 		args = append(args, "-test.run="+run)
 	}
-	return guest.Test{Package: s.Package, Binary: "/" + binary, Dir: "/" + dir, Args: args, Timeout: limit + 10*time.Second}, nil
+	return guest.Test{Package: s.Package, Binary: "/" + binary, Dir: "/" + dir, Args: args,
+		Timeout: limit + 10*time.Second}, nil
 }

@@ -17,7 +17,8 @@ var (
 
 func TestChecksums_RoundTrip(t *testing.T) {
 	text := checksumHead + "\n" + sumB + "  linux-image-6.12.117+deb13-cloud-amd64 6.12.117-1\n" +
-		sumA + " linux-image-5.10.0-46-cloud-amd64 5.10.262-1\n" + sumA + " linux-image-5.10.0-46-cloud-arm64 5.10.262-1\n"
+		sumA + " linux-image-5.10.0-46-cloud-amd64 5.10.262-1\n" + sumA +
+		" linux-image-5.10.0-46-cloud-arm64 5.10.262-1\n"
 	sums, err := ParseChecksums([]byte(text))
 	if err != nil {
 		t.Fatal(err)

@@ -71,7 +71,8 @@ func (w *cpioWriter) entry(name string, mode, major, minor uint32, content []byt
 	var b bytes.Buffer
 	b.WriteString("070701")
 	for _, field := range []uint32{
-		w.inode, mode, owner, group, links, time, uint32(len(content)), 0, 0, major, minor, uint32(len(name) + 1), checksum,
+		w.inode, mode, owner, group, links, time, uint32(len(content)), 0, 0, major, minor, uint32(len(name) + 1),
+		checksum,
 	} {
 		fmt.Fprintf(&b, "%08X", field)
 	}

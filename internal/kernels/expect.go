@@ -11,7 +11,8 @@ import (
 // expected returns the expected value of the capability on a kernel.
 func (c capability) expected(k Kernel) guest.Capability {
 	for _, r := range c.rules {
-		if (r.since == "" || compareVersions(k.Number(), r.since) >= 0) && (r.until == "" || compareVersions(k.Number(), r.until) < 0) {
+		if (r.since == "" || compareVersions(k.Number(), r.since) >= 0) &&
+			(r.until == "" || compareVersions(k.Number(), r.until) < 0) {
 			return guest.Capability{Name: c.name, State: r.state, Text: r.text}
 		}
 	}
@@ -90,15 +91,18 @@ func (r *Result) compare(expected []capability, partial bool) (faults []string) 
 			}
 			fault(fmt.Sprintf("%d answers: %s", len(got), strings.Join(who, "; ")))
 		case got[0].Capability != want:
-			fault(fmt.Sprintf("%s: look at %s of %s, or at %s", got[0].Capability, got[0].test, got[0].suite, CapabilityFile))
+			fault(fmt.Sprintf("%s: look at %s of %s, or at %s", got[0].Capability, got[0].test, got[0].suite,
+				CapabilityFile))
 		case got[0].suite != e.suite || !within(got[0].test, e.test):
-			fault(fmt.Sprintf("it from %s of %s, not from %s of %s: change %s", got[0].test, got[0].suite, e.test, e.suite, CapabilityFile))
+			fault(fmt.Sprintf("it from %s of %s, not from %s of %s: change %s", got[0].test, got[0].suite, e.test,
+				e.suite, CapabilityFile))
 		default:
 			r.Capabilities = append(r.Capabilities, got[0].Capability)
 		}
 	}
 	if len(failed) > 0 {
-		faults = append(faults, fmt.Sprintf("on %s, %d of %d capabilities are not shown, since their tests failed:\n    %s",
+		faults = append(faults, fmt.Sprintf(
+			"on %s, %d of %d capabilities are not shown, since their tests failed:\n    %s",
 			r.Name(), len(failed), len(expected), strings.Join(failed, "\n    ")))
 	}
 	return faults

@@ -68,18 +68,30 @@ func TestExpect_Mismatch(t *testing.T) {
 		want    string
 	}{
 		{"less than expected", false, test("TestA", tcp, udp), test("TestB", refused),
-			"on 6.12.117, MPTCP: want recorded, got refused: none: look at TestB of ./q, or at internal/kernels/capabilities.go"},
-		{"the same in a partial run", true, "\x16PASS\n", test("TestB", refused), "on 6.12.117, MPTCP: want recorded, got refused: none"},
-		{"nothing said", false, test("TestA", tcp), test("TestB", mptcp), "on 6.12.117, UDP: want recorded, got nothing: TestA of ./p passed and said nothing"},
-		{"nothing said in a partial run", true, test("TestA", tcp), "\x16PASS\n", "got nothing: TestA of ./p passed and said nothing"},
-		{"its test failed", false, "\x16=== RUN   TestA\n\x16--- FAIL: TestA (0.01s)\n", test("TestB", mptcp), "2 of 3 capabilities are not shown, since their tests failed:\n        TCP (want recorded): TestA of ./p\n"},
-		{"its test was skipped", false, test("TestC") + "\x16--- SKIP: TestA (0.01s)\n", test("TestB", mptcp), "TCP: want recorded, got nothing: TestA of ./p skipped itself"},
-		{"its test is gone", false, test("TestC"), test("TestB", mptcp), "TCP: want recorded, got nothing: TestA of ./p did not run"},
-		{"said twice", false, test("TestA", tcp, udp, tcp), test("TestB", mptcp), "TCP: want recorded, got 2 answers: TestA of ./p says recorded; TestA of ./p says recorded"},
-		{"said by two tests", false, test("TestA", tcp, udp), test("TestB", mptcp, tcp), "TCP: want recorded, got 2 answers: TestA of ./p says recorded; TestB of ./q"},
-		{"said by another test", false, test("TestA", tcp) + test("TestAB", udp), test("TestB", mptcp), "UDP: want recorded, got it from TestAB of ./p, not from TestA"},
-		{"of no row", false, test("TestA", tcp, udp, guest.Capability{Name: "DCCP", State: guest.Recorded}), test("TestB", mptcp),
-			"on 6.12.117, DCCP: got recorded, and internal/kernels/capabilities.go has no such row: TestA of ./p said it"},
+			"on 6.12.117, MPTCP: want recorded, got refused: none: look at TestB of ./q, or at " +
+				"internal/kernels/capabilities.go"},
+		{"the same in a partial run", true, "\x16PASS\n", test("TestB", refused),
+			"on 6.12.117, MPTCP: want recorded, got refused: none"},
+		{"nothing said", false, test("TestA", tcp), test("TestB", mptcp),
+			"on 6.12.117, UDP: want recorded, got nothing: TestA of ./p passed and said nothing"},
+		{"nothing said in a partial run", true, test("TestA", tcp), "\x16PASS\n",
+			"got nothing: TestA of ./p passed and said nothing"},
+		{"its test failed", false, "\x16=== RUN   TestA\n\x16--- FAIL: TestA (0.01s)\n", test("TestB", mptcp),
+			"2 of 3 capabilities are not shown, since their tests failed:\n        TCP (want recorded): TestA of ./p\n"},
+		{"its test was skipped", false, test("TestC") + "\x16--- SKIP: TestA (0.01s)\n", test("TestB", mptcp),
+			"TCP: want recorded, got nothing: TestA of ./p skipped itself"},
+		{"its test is gone", false, test("TestC"), test("TestB", mptcp),
+			"TCP: want recorded, got nothing: TestA of ./p did not run"},
+		{"said twice", false, test("TestA", tcp, udp, tcp), test("TestB", mptcp),
+			"TCP: want recorded, got 2 answers: TestA of ./p says recorded; TestA of ./p says recorded"},
+		{"said by two tests", false, test("TestA", tcp, udp), test("TestB", mptcp, tcp),
+			"TCP: want recorded, got 2 answers: TestA of ./p says recorded; TestB of ./q"},
+		{"said by another test", false, test("TestA", tcp) + test("TestAB", udp), test("TestB", mptcp),
+			"UDP: want recorded, got it from TestAB of ./p, not from TestA"},
+		{"of no row", false, test("TestA", tcp, udp, guest.Capability{Name: "DCCP", State: guest.Recorded}),
+			test("TestB", mptcp),
+			"on 6.12.117, DCCP: got recorded, and internal/kernels/capabilities.go has no such row: TestA of ./p " +
+				"said it"},
 		{"spoilt", false, test("TestA", tcp, udp) + "kernel capability: {\n", test("TestB", mptcp), "read capability"},
 	} {
 		r := evaluated(t, c.partial, c.p, c.q)
@@ -91,8 +103,10 @@ func TestExpect_Mismatch(t *testing.T) {
 
 func TestExpect_ByKernelNumber(t *testing.T) {
 	for version, want := range map[string]string{
-		"5.10.262-1": "refused: none", "5.15.1-1": "refused: none", "6.0.1-1": "recorded", "6.19.3-1": "recorded", "7.0.9-1": "recorded",
-		"7.1~rc1-1~exp1": "falls back: to TCP", "7.1.1-1": "falls back: to TCP", "7.10.1-1": "falls back: to TCP", "10.0.1-1": "falls back: to TCP",
+		"5.10.262-1": "refused: none", "5.15.1-1": "refused: none", "6.0.1-1": "recorded", "6.19.3-1": "recorded",
+		"7.0.9-1":        "recorded",
+		"7.1~rc1-1~exp1": "falls back: to TCP", "7.1.1-1": "falls back: to TCP", "7.10.1-1": "falls back: to TCP",
+		"10.0.1-1": "falls back: to TCP",
 	} {
 		k := Kernel{"linux-image-x-cloud-amd64", version}
 		if got := testCapabilities[2].expected(k).String(); got != want {

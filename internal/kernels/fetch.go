@@ -70,7 +70,8 @@ func (s *Store) Get(ctx context.Context, asked string) (Image, error) {
 	case isListed && slices.Contains(s.archive.kernels, listed):
 		k = listed
 	case isListed:
-		s.Notice(fmt.Sprintf("%s: Debian no longer has %v of %s; taking %v, for which only apt's signature check vouches",
+		s.Notice(fmt.Sprintf("%s: Debian no longer has %v of %s; taking %v, for which only apt's signature check "+
+			"vouches",
 			asked, listed, ChecksumFile, k))
 	default:
 		s.Notice(fmt.Sprintf("%s: %v is not in %s; only apt's signature check vouches for it", asked, k, ChecksumFile))

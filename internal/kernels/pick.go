@@ -55,7 +55,8 @@ func newest(kernels []Kernel, asked string) (Kernel, error) {
 		}
 	}
 	if len(found) == 0 {
-		return Kernel{}, fmt.Errorf("find kernel %s: %w: there are %s", asked, ErrNoKernel, strings.Join(seriesOf(kernels), ", "))
+		return Kernel{}, fmt.Errorf("find kernel %s: %w: there are %s", asked, ErrNoKernel,
+			strings.Join(seriesOf(kernels), ", "))
 	}
 	return slices.MaxFunc(found, func(a, b Kernel) int {
 		if c := compareVersions(a.Version, b.Version); c != 0 {

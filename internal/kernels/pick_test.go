@@ -114,8 +114,10 @@ func TestKernel_Names(t *testing.T) {
 	}{
 		{Kernel{"linux-image-5.10.0-46-cloud-amd64", "5.10.262-1"}, names{"5.10.262", "5.10", "5.10.0-46-cloud-amd64"}},
 		{Kernel{"linux-binary-7.3-cloud-amd64", "7.3~rc7-1~exp1"}, names{"7.3-rc7", "rc", "7.3-cloud-amd64"}},
-		{Kernel{"linux-binary-unsigned-7.5.1+deb13-cloud-arm64", "7.5.1-1~bpo13+1"}, names{"7.5.1", "7.5", "7.5.1+deb13-cloud-arm64"}},
-		{Kernel{"linux-image-5.10.0-46-cloud-amd64-unsigned", "5.10.262-1"}, names{"5.10.262", "5.10", "5.10.0-46-cloud-amd64"}},
+		{Kernel{"linux-binary-unsigned-7.5.1+deb13-cloud-arm64", "7.5.1-1~bpo13+1"},
+			names{"7.5.1", "7.5", "7.5.1+deb13-cloud-arm64"}},
+		{Kernel{"linux-image-5.10.0-46-cloud-amd64-unsigned", "5.10.262-1"},
+			names{"5.10.262", "5.10", "5.10.0-46-cloud-amd64"}},
 	} {
 		got := names{c.kernel.Upstream(), c.kernel.Series(), c.kernel.Release()}
 		if diff := cmp.Diff(c.want, got); diff != "" {

@@ -201,7 +201,8 @@ func (r Result) Text(verbose bool) string {
 	if len(r.Skipped) > 0 {
 		skipped = fmt.Sprintf(", %d skipped", len(r.Skipped))
 	}
-	fmt.Fprintf(&b, "%s %s (%d tests%s, %.1fs, %.1fs of CPU)\n", word, r.Name(), r.Tests, skipped, r.Took.Seconds(), r.CPU.Seconds())
+	fmt.Fprintf(&b, "%s %s (%d tests%s, %.1fs, %.1fs of CPU)\n", word, r.Name(), r.Tests, skipped, r.Took.Seconds(),
+		r.CPU.Seconds())
 	for _, fault := range r.Faults {
 		fmt.Fprintf(&b, "    %s\n", strings.ReplaceAll(strings.TrimSpace(fault), "\n", "\n    "))
 	}
@@ -211,7 +212,8 @@ func (r Result) Text(verbose bool) string {
 			output = s.interesting()
 		}
 		if output != "" && (verbose || !r.Passed()) {
-			fmt.Fprintf(&b, "    --- %s on %s (%v)\n%s\n", s.Package, r.Name(), s.Took, strings.TrimRight(strings.ReplaceAll(output, "\x16", ""), "\n"))
+			fmt.Fprintf(&b, "    --- %s on %s (%v)\n%s\n", s.Package, r.Name(), s.Took,
+				strings.TrimRight(strings.ReplaceAll(output, "\x16", ""), "\n"))
 		}
 	}
 	if !r.Passed() && len(r.Log) > 0 {

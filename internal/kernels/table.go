@@ -106,7 +106,8 @@ func inCell(text string) string {
 }
 
 // ErrStale is returned if the committed table differs from the kernels' results.
-var ErrStale = errors.New(TableFile + " is not what these kernels have shown (-committed +shown): run make test-kernels, and commit it")
+var ErrStale = errors.New(TableFile + " is not what these kernels have shown (-committed +shown): run make " +
+	"test-kernels, and commit it")
 
 // KeepTable writes the kernels' results if the file differs, and returns the changes. With check set it writes nothing.
 // Errors: [ErrStale], with the changes.

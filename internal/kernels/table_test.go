@@ -28,7 +28,8 @@ func TestTable_Current(t *testing.T) {
 		listed = append(listed, sums.Kernels(arch)...)
 	}
 	if want := expectedTable(listed, capabilities); !bytes.Equal(committed, want) {
-		t.Errorf("%s is not what is expected (-committed +expected): run make test-kernels\n%s", TableFile, diffTables(committed, want))
+		t.Errorf("%s is not what is expected (-committed +expected): run make test-kernels\n%s", TableFile,
+			diffTables(committed, want))
 	}
 }
 
@@ -36,7 +37,8 @@ func TestTable_Notes(t *testing.T) {
 	old := Kernel{"linux-image-5.10.0-46-cloud-amd64", "5.10.262-1"}
 	candidate := Kernel{"linux-binary-7.3-cloud-amd64", "7.3~rc7-1~exp1"}
 	other := Kernel{"linux-image-6.12.117+deb13-cloud-arm64", "6.12.117-1"}
-	rows := append(testCapabilities[1:], capability{name: "set", rules: []rule{{state: guest.Reported, text: "A | B\nC"}}})
+	rows := append(testCapabilities[1:], capability{name: "set",
+		rules: []rule{{state: guest.Reported, text: "A | B\nC"}}})
 	_, got, _ := strings.Cut(string(expectedTable([]Kernel{old, candidate, other}, rows)), tableHead)
 	want := `
 | | 5.10 | 7.3 | 6.12 arm64 |
@@ -79,7 +81,8 @@ func TestKeepTable_ReportsChanges(t *testing.T) {
 
 func TestKeepTable_Stale(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "kernels.md")
-	results := []Result{{Kernel: testKernel, Capabilities: []guest.Capability{{Name: capabilities[0].name, State: guest.Recorded}}}}
+	results := []Result{{Kernel: testKernel,
+		Capabilities: []guest.Capability{{Name: capabilities[0].name, State: guest.Recorded}}}}
 	if _, err := KeepTable(file, results, true); !errors.Is(err, ErrStale) {
 		t.Errorf("a table that is not there: %v", err)
 	}

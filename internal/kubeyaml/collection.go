@@ -38,7 +38,8 @@ func (c *collection) insert(behind int, value any) {
 
 // collection finds the entries of a node; false if they are not at the expected places.
 func (e *editor) collection(n *yamlv3.Node, end int) (*collection, bool) {
-	c := &collection{flow: n.Style&yamlv3.FlowStyle != 0, end: end, removed: make(map[int]bool), replaced: make(map[int]any)}
+	c := &collection{flow: n.Style&yamlv3.FlowStyle != 0, end: end, removed: make(map[int]bool),
+		replaced: make(map[int]any)}
 	isMapping := n.Kind == yamlv3.MappingNode
 	for i := 0; i < len(n.Content); i++ {
 		x := entry{value: n.Content[i]}

@@ -25,7 +25,8 @@ func (d Document) Tree() (any, *Fault) {
 	err := decoder.Decode(&ignored)
 	if err == nil {
 		if decoder.Decode(&ignored) != io.EOF {
-			return nil, &Fault{Problem: "more text after the end of the object", Advice: `separate documents with a line "---"`}
+			return nil, &Fault{Problem: "more text after the end of the object",
+				Advice: `separate documents with a line "---"`}
 		}
 		var text []byte
 		if text, err = yaml.YAMLToJSONStrict(body); err == nil {

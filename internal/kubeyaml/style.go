@@ -20,7 +20,8 @@ func indentsLists(n *yamlv3.Node) bool {
 	var walk func(n *yamlv3.Node)
 	walk = func(n *yamlv3.Node) {
 		for i, child := range n.Content {
-			if isBlock := child.Kind == yamlv3.SequenceNode && child.Style&yamlv3.FlowStyle == 0; isBlock && n.Kind == yamlv3.MappingNode && !found {
+			if isBlock := child.Kind == yamlv3.SequenceNode && child.Style&yamlv3.FlowStyle == 0; isBlock &&
+				n.Kind == yamlv3.MappingNode && !found {
 				column, found = child.Column-n.Content[i-1].Column, true
 			}
 			if !found {
@@ -96,7 +97,8 @@ func (s style) quoted(v any, quotes yamlv3.Style, inFlow bool) (string, bool) {
 		line := strings.TrimSpace(string(b))
 		return line, err == nil && !strings.Contains(line, "\n")
 	}
-	n := yamlv3.Node{Kind: yamlv3.SequenceNode, Style: yamlv3.FlowStyle, Content: []*yamlv3.Node{{Kind: yamlv3.ScalarNode, Tag: "!!str", Style: quotes, Value: text}}}
+	n := yamlv3.Node{Kind: yamlv3.SequenceNode, Style: yamlv3.FlowStyle,
+		Content: []*yamlv3.Node{{Kind: yamlv3.ScalarNode, Tag: "!!str", Style: quotes, Value: text}}}
 	b, err := yamlv3.Marshal(&n)
 	line := strings.TrimSpace(string(b))
 	if err != nil || len(line) < 2 {

@@ -25,6 +25,7 @@ func (s *Set) APIServer() []Address {
 // IsAPIServer reports whether a match is Service kubernetes, which every cluster has: without a selector, in namespace
 // default or without a written one.
 func (m Match) IsAPIServer() bool {
-	return m.Kind == "Service" && m.Name == flow.ClusterAPIServer.Name && len(m.Selector) == 0 && m.ExternalName == "" &&
+	return m.Kind == "Service" && m.Name == flow.ClusterAPIServer.Name && len(m.Selector) == 0 &&
+		m.ExternalName == "" &&
 		(m.Namespace == "" || m.Namespace == flow.ClusterAPIServer.Namespace)
 }

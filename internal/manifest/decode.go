@@ -15,7 +15,8 @@ import (
 var read = []string{
 	"metadata", "name", "namespace", "labels", "ownerReferences", "spec", "selector", "matchLabels", "matchExpressions",
 	"template", "jobTemplate", "containers", "initContainers", "hostNetwork", "ports", "port", "targetPort",
-	"containerPort", "nodePort", "hostPort", "protocol", "type", "externalName", "clusterIP", "subsets", "addresses", "notReadyAddresses",
+	"containerPort", "nodePort", "hostPort", "protocol", "type", "externalName", "clusterIP", "subsets", "addresses",
+	"notReadyAddresses",
 	"endpoints", "addressType",
 }
 
@@ -77,7 +78,8 @@ func addOnce[E entry](to *[]E, read E, o *object) error {
 		if same {
 			return nil
 		}
-		return o.invalid("metadata.name", fmt.Sprintf("another %s is in %s:%d, and differs", read.id(), first.file, first.line),
+		return o.invalid("metadata.name", fmt.Sprintf("another %s is in %s:%d, and differs", read.id(), first.file,
+			first.line),
 			"remove one of them, or give patterns that match one")
 	}
 	*to = append(*to, read)

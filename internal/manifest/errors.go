@@ -76,7 +76,8 @@ type AmbiguousError struct {
 }
 
 func (e *AmbiguousError) Error() string {
-	return fmt.Sprintf("find %q in the manifests: that is %s; %s", e.Name, strings.Join(e.Candidates, ", or "), e.Advice)
+	return fmt.Sprintf("find %q in the manifests: that is %s; %s", e.Name, strings.Join(e.Candidates, ", or "),
+		e.Advice)
 }
 
 // UnusableError means that the object has no pods that a NetworkPolicy could select, and no addresses instead.

@@ -18,7 +18,8 @@ const (
 // isGenerated reports whether Kubernetes sets a label to a value that no manifest and no policy should contain.
 func isGenerated(key string) bool {
 	switch key {
-	case "pod-template-hash", "controller-revision-hash", "pod-template-generation", "controller-uid", olderJobNameLabel,
+	case "pod-template-hash", "controller-revision-hash", "pod-template-generation", "controller-uid",
+		olderJobNameLabel,
 		podNameLabel, podIndexLabel, "rollouts-pod-template-hash", "leaderworkerset.sigs.k8s.io/template-revision-hash":
 		return true
 	}

@@ -21,7 +21,8 @@ func (s *Set) ofService(svc *service, same []*workload, hops int) (Match, error)
 	case len(svc.selector) == 0:
 		s.addAddresses(&m, svc)
 		if len(m.Addresses) == 0 && !m.IsAPIServer() {
-			return Match{}, &UnusableError{svc.name, m.String(), "it has no selector, and no Endpoints or EndpointSlice gives it addresses" + s.unlabelled(svc),
+			return Match{}, &UnusableError{svc.name, m.String(),
+				"it has no selector, and no Endpoints or EndpointSlice gives it addresses" + s.unlabelled(svc),
 				"give it a selector, or its Endpoints"}
 		}
 		stands = "which stands for the addresses of its Endpoints"
@@ -36,7 +37,8 @@ func (s *Set) ofService(svc *service, same []*workload, hops int) (Match, error)
 		case len(m.pods) > 0:
 			stands = "which picks " + listed(m.pods)
 		case len(same) > 0:
-			return Match{}, &UnusableError{svc.name, m.String(), s.picksNone(svc), "correct its selector, or the labels of the pods' template"}
+			return Match{}, &UnusableError{svc.name, m.String(), s.picksNone(svc),
+				"correct its selector, or the labels of the pods' template"}
 		default:
 			return s.ofUnknownPods(m, svc), nil
 		}
@@ -79,7 +81,8 @@ func (s *Set) ofWorkload(w *workload) (Match, error) {
 // usable completes a match with pods, if a NetworkPolicy can select them.
 func (s *Set) usable(m Match, svc *service) (Match, error) {
 	if len(m.Selector) == 0 {
-		return Match{}, &UnusableError{m.Name, m.String(), "its pods have no labels, by which a policy could select them", "give the pods' template some"}
+		return Match{}, &UnusableError{m.Name, m.String(),
+			"its pods have no labels, by which a policy could select them", "give the pods' template some"}
 	}
 	onHosts := func(w *workload) bool { return w.hostNetwork }
 	m.HostNetwork = slices.ContainsFunc(m.pods, onHosts)

@@ -142,7 +142,8 @@ func (s *Set) addObject(o *object) error {
 	case !ours:
 		return nil
 	case slices.Contains(known.old, o.apiVersion):
-		return o.invalid("apiVersion", fmt.Sprintf("%s %s, which clusters no longer take", o.apiVersion, o.kind), "write "+known.version)
+		return o.invalid("apiVersion", fmt.Sprintf("%s %s, which clusters no longer take", o.apiVersion, o.kind),
+			"write "+known.version)
 	case o.apiVersion != known.version:
 		return nil // another group's, such as serving.knative.dev/v1 Service
 	}
@@ -189,7 +190,8 @@ func isKustomization(file string) bool {
 func (o *object) checkKustomization() error {
 	for _, field := range []string{
 		"namespace", "namePrefix", "nameSuffix", "commonLabels", "labels", "patches", "patchesStrategicMerge",
-		"patchesJson6902", "components", "transformers", "replacements", "vars", "helmCharts", "helmChartInflationGenerator",
+		"patchesJson6902", "components", "transformers", "replacements", "vars", "helmCharts",
+		"helmChartInflationGenerator",
 	} {
 		if value := o.tree[field]; value != nil && value != "" {
 			return o.invalid(field, "a kustomization that changes the manifests",

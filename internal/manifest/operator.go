@@ -40,7 +40,8 @@ func (s *Set) ofUnknownPods(m Match, svc *service) Match {
 		}
 	}
 	m.Notice = fmt.Sprintf("%s: no workload in the manifests has the labels of its selector, %s%s: "+
-		"policies select by it the pods that an operator may make; if none does, correct it, or add the workload's manifest",
+		"policies select by it the pods that an operator may make; if none does, correct it, or add the workload's "+
+		"manifest",
 		m, labelText(svc.selector), s.elsewhere(svc))
 	return m
 }

@@ -54,7 +54,8 @@ func (m Match) TargetPorts(port uint16, protocol flow.Protocol) ([]uint16, error
 			return nil, m.portError(key, reason,
 				"say the pods' port by Peer, or give the Service its number as targetPort")
 		default:
-			return nil, m.portError(key, fmt.Sprintf("its Endpoints have no %s port with the name %q of the Service's", key.protocol, t.name),
+			return nil, m.portError(key, fmt.Sprintf("its Endpoints have no %s port with the name %q of the Service's",
+				key.protocol, t.name),
 				"give them one")
 		}
 	}
@@ -64,7 +65,8 @@ func (m Match) TargetPorts(port uint16, protocol flow.Protocol) ([]uint16, error
 	if m.unknown || len(m.ports) == 0 && len(m.targets) == 0 && len(m.others) == 0 && len(m.Addresses) == 0 {
 		return []uint16{port}, nil
 	}
-	return nil, m.portError(key, "there is no such port; there are "+m.portList(), "add it to the manifest, or use one of these")
+	return nil, m.portError(key, "there is no such port; there are "+m.portList(),
+		"add it to the manifest, or use one of these")
 }
 
 // Ports returns the containers' declared ports, sorted by number, protocol, name and container.
@@ -83,7 +85,9 @@ func (m Match) knows(key portKey) bool {
 }
 
 func (m Match) declares(key portKey) bool {
-	return slices.ContainsFunc(m.ports, func(p Port) bool { return p.Number == key.number && p.Protocol == key.protocol })
+	return slices.ContainsFunc(m.ports, func(p Port) bool {
+		return p.Number == key.number && p.Protocol == key.protocol
+	})
 }
 
 func (m Match) portError(key portKey, reason, advice string) *PortError {
@@ -228,7 +232,8 @@ func (s *Set) addAddresses(m *Match, svc *service) {
 func (s *Set) unlabelled(svc *service) string {
 	for _, b := range s.backings {
 		if b.service == "" && b.namespace == svc.namespace && strings.HasPrefix(b.name, svc.name) {
-			return fmt.Sprintf(" (EndpointSlice %s at %s:%d lacks the label %s)", b.name, b.file, b.line, discoveryv1.LabelServiceName)
+			return fmt.Sprintf(" (EndpointSlice %s at %s:%d lacks the label %s)", b.name, b.file, b.line,
+				discoveryv1.LabelServiceName)
 		}
 	}
 	return ""

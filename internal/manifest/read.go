@@ -131,7 +131,8 @@ func readText(path, file string) ([]byte, error) {
 		return nil, fmt.Errorf("read manifests: %w", err)
 	}
 	if !info.Mode().IsRegular() { // opening a named pipe would block forever
-		return nil, &InvalidError{File: file, Problem: "not a regular file", Advice: "give patterns that match manifests only"}
+		return nil, &InvalidError{File: file, Problem: "not a regular file",
+			Advice: "give patterns that match manifests only"}
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -143,7 +144,8 @@ func readText(path, file string) ([]byte, error) {
 		return nil, fmt.Errorf("read manifests: %w", err)
 	}
 	if len(text) > MaxSize {
-		return nil, &InvalidError{File: file, Problem: "larger than 16 MiB", Advice: "give patterns that match manifests only"}
+		return nil, &InvalidError{File: file, Problem: "larger than 16 MiB",
+			Advice: "give patterns that match manifests only"}
 	}
 	return text, nil
 }
@@ -186,7 +188,8 @@ func documentAt(documents []kubeyaml.Document, line int) int {
 
 // faulty converts a fault of the text into an error. The field of the fault is relative to below.
 func faulty(at origin, below string, f *kubeyaml.Fault) *InvalidError {
-	e := &InvalidError{File: at.file, Document: at.document, Line: f.Line, Field: join(below, f.Field), Problem: f.Problem, Advice: f.Advice}
+	e := &InvalidError{File: at.file, Document: at.document, Line: f.Line, Field: join(below, f.Field),
+		Problem: f.Problem, Advice: f.Advice}
 	if e.Line == 0 {
 		e.Line = at.line
 	}

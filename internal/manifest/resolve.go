@@ -100,7 +100,8 @@ func (s *Set) target(svc *service, hops int) (Match, bool, error) {
 		return Match{}, false, nil
 	}
 	if hops == maxAliases {
-		return Match{}, true, &UnusableError{svc.name, svc.describe(), "its externalName leads through more than 8 other Services, or back to itself",
+		return Match{}, true, &UnusableError{svc.name, svc.describe(),
+			"its externalName leads through more than 8 other Services, or back to itself",
 			"give it the name of a Service with pods, or of a host"}
 	}
 	m, err := s.find(name, namespace, hops+1)

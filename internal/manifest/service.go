@@ -58,7 +58,8 @@ func (o *object) readServicePorts(s *service, ports []corev1.ServicePort) error 
 		case p.Name == "" && len(ports) > 1:
 			return o.invalid(at+".name", "missing", "name the ports of a Service that has several")
 		case names[p.Name]:
-			return o.invalid(at+".name", fmt.Sprintf("%q is the name of another port too", p.Name), "rename one of them")
+			return o.invalid(at+".name", fmt.Sprintf("%q is the name of another port too", p.Name),
+				"rename one of them")
 		case keys[key]:
 			return o.invalid(at, key.String()+" is given twice", "remove one of them")
 		}

@@ -177,7 +177,8 @@ func (o *object) portKey(at, field string, number int32, protocol corev1.Protoco
 	case corev1.ProtocolSCTP:
 		return portKey{uint16(number), flow.SCTP}, nil
 	}
-	return portKey{}, o.invalid(at+".protocol", fmt.Sprintf("%q is no protocol of ports", protocol), "write TCP, UDP or SCTP")
+	return portKey{}, o.invalid(at+".protocol", fmt.Sprintf("%q is no protocol of ports", protocol),
+		"write TCP, UDP or SCTP")
 }
 
 func ownerOf(meta *metav1.ObjectMeta) identity {

@@ -59,7 +59,8 @@ func worthAsking(addrs []netip.Addr) []netip.Addr {
 	var worth []netip.Addr
 	for _, addr := range addrs {
 		isOurs := addr.IsLoopback() || addr.IsLinkLocalUnicast() || addr.IsMulticast() || addr.IsUnspecified()
-		if addr = addr.Unmap().WithZone(""); addr.IsValid() && !isOurs && addr != flow.MetadataService && !slices.Contains(worth, addr) {
+		if addr = addr.Unmap().WithZone(""); addr.IsValid() && !isOurs && addr != flow.MetadataService &&
+			!slices.Contains(worth, addr) {
 			worth = append(worth, addr)
 		}
 	}

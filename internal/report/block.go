@@ -41,7 +41,8 @@ func (w *writer) denied(d dependency, workload, module string) {
 	if name := nameOf(f); name != "" {
 		w.field("name", name, 2)
 	} else if d.ReverseDNS != "" {
-		w.field("name", "none was asked for; reverse DNS says "+shorten(clean(d.ReverseDNS), maxName)+" (its owner's word, which stands in no policy)", 2)
+		w.field("name", "none was asked for; reverse DNS says "+shorten(clean(d.ReverseDNS), maxName)+
+			" (its owner's word, which stands in no policy)", 2)
 	}
 	if f.Process.Test != "" {
 		first++
@@ -205,7 +206,8 @@ func seen(f flow.Flow) (label, text string, lines int) {
 	case f.Lookup:
 		return "asked", text, 1
 	case f.Before && n > 1:
-		return label, strconv.FormatUint(n, 10) + " connections, before the recording; first sent " + human(f.First) + " after its start", 1
+		return label, strconv.FormatUint(n, 10) + " connections, before the recording; first sent " + human(f.First) +
+			" after its start", 1
 	case f.Before:
 		return label, "before the recording; sent " + human(f.First) + " after its start", 1
 	case f.Protocol == flow.TCP:

@@ -32,7 +32,8 @@ func (r Report) dependencies() []dependency {
 		for len(lookups) > 0 {
 			var same, rest []Denied
 			for _, d := range lookups {
-				if d.Flow.Destination.Identity() == lookups[0].Flow.Destination.Identity() && d.Told == lookups[0].Told {
+				if d.Flow.Destination.Identity() == lookups[0].Flow.Destination.Identity() &&
+					d.Told == lookups[0].Told {
 					same = append(same, d)
 				} else {
 					rest = append(rest, d)

@@ -14,12 +14,13 @@ import (
 
 // Denied is a flow that the committed policy does not allow.
 type Denied struct {
-	Flow       flow.Flow    // folded, by flow.Fold
-	Addrs      []netip.Addr // every address behind the destination, sorted
-	Policy     string       // the policy that denies it; empty if no particular one does
-	Reason     string       // the reason, in the words of package policy
-	Told       string       // the test that reported the same flow in full before, if tests share a file; otherwise empty
-	ReverseDNS string       // the reverse-DNS name of an address without a name; empty if there is none
+	Flow   flow.Flow    // folded, by flow.Fold
+	Addrs  []netip.Addr // every address behind the destination, sorted
+	Policy string       // the policy that denies it; empty if no particular one does
+	Reason string       // the reason, in the words of package policy
+	// the test that reported the same flow in full before, if tests share a file; otherwise empty
+	Told       string
+	ReverseDNS string // the reverse-DNS name of an address without a name; empty if there is none
 }
 
 // Binary is a program that opened an allowed flow but is missing from the committed list of programs.
@@ -65,5 +66,6 @@ func (r Report) Failed() bool {
 
 // acceptable reports whether an update would fix a failure.
 func (r Report) acceptable() bool {
-	return r.Missing || len(r.Unprotected) > 0 || len(r.Denied) > 0 || len(r.Binaries) > 0 || r.Strict && len(r.Unused) > 0
+	return r.Missing || len(r.Unprotected) > 0 || len(r.Denied) > 0 || len(r.Binaries) > 0 ||
+		r.Strict && len(r.Unused) > 0
 }

@@ -17,16 +17,21 @@ func (r Report) String() string {
 		return ""
 	}
 	var w writer
-	w.line(0, fmt.Sprintf("netzero: %s: %s (policy %s)", clean(r.Test), strings.Join(r.verdicts(), ", "), clean(r.Golden)))
+	w.line(0, fmt.Sprintf("netzero: %s: %s (policy %s)", clean(r.Test), strings.Join(r.verdicts(), ", "),
+		clean(r.Golden)))
 	if r.Lost != "" {
 		w.gap()
-		w.paragraph("recording incomplete: " + strings.ReplaceAll(strings.TrimSpace(r.Lost), "\n", "; ")) // of errors.Join
-		w.paragraph("What was lost may be a flow that the policy does not allow. So the test cannot pass, and no policy is written from this run.")
+		// of errors.Join
+		w.paragraph("recording incomplete: " + strings.ReplaceAll(strings.TrimSpace(r.Lost), "\n", "; "))
+		w.paragraph("What was lost may be a flow that the policy does not allow. So the test cannot pass, and no " +
+			"policy is written from this run.")
 	}
 	if r.Neighbour != "" {
 		w.gap()
-		w.paragraph(r.Test + " had ended, and a goroutine or a process that it left behind opened this while " + r.Neighbour + " ran, whose policy has nothing of it.")
-		w.paragraph("End it in " + r.Test + ", or wait for it there (with t.Cleanup, say): only what is opened before a test ends can be accepted.")
+		w.paragraph(r.Test + " had ended, and a goroutine or a process that it left behind opened this while " +
+			r.Neighbour + " ran, whose policy has nothing of it.")
+		w.paragraph("End it in " + r.Test + ", or wait for it there (with t.Cleanup, say): only what is opened " +
+			"before a test ends can be accepted.")
 	}
 	r.writeUnprotected(&w)
 	dependencies := r.dependencies()

@@ -126,7 +126,8 @@ func (s *Session) gather(before []process) error {
 			break
 		}
 		if round >= leastRounds && time.Now().After(deadline) {
-			return fmt.Errorf("move processes into cgroup %s: they start others faster than they can be moved: start them after Record, or let them start fewer", s.Leaf.Path)
+			return fmt.Errorf("move processes into cgroup %s: they start others faster than they can be moved: "+
+				"start them after Record, or let them start fewer", s.Leaf.Path)
 		}
 	}
 	for _, p := range slices.SortedFunc(maps.Keys(unclear), func(a, b process) int { return a.pid - b.pid }) {

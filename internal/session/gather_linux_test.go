@@ -143,7 +143,8 @@ func TestOpen_ProcessesStartedMeanwhile(t *testing.T) {
 		time.Sleep(50 * time.Millisecond) // for processes without parents, because no process waits for them
 	}
 	if len(missing) > 0 {
-		t.Errorf("%d of %d processes were not seen, such as %s", len(missing), 3*each+each/4, strings.Join(missing[:min(5, len(missing))], ", "))
+		t.Errorf("%d of %d processes were not seen, such as %s", len(missing), 3*each+each/4,
+			strings.Join(missing[:min(5, len(missing))], ", "))
 	}
 	if lost, err := s.Probe.Lost(); err != nil || lost != (probe.Loss{}) {
 		t.Errorf("lost %+v, %v", lost, err)
@@ -189,7 +190,8 @@ func TestOpen_SurvivorsOfEarlierSession(t *testing.T) {
 	go func() {
 		defer close(done)
 		defer goroutine.Mark(id)()
-		marked.orphan(t, "echo > /dev/udp/127.105.0.1/9; exec env -i setsid bash -c 'echo > /dev/udp/127.105.0.2/9'", "NOTHING=")
+		marked.orphan(t, "echo > /dev/udp/127.105.0.1/9; exec env -i setsid bash -c 'echo > /dev/udp/127.105.0.2/9'",
+			"NOTHING=")
 	}()
 	<-done
 	plain.orphan(t, "(echo > /dev/udp/127.105.0.3/9) &", "NOTHING=")
@@ -259,7 +261,8 @@ func TestOpen_OlderOrphans(t *testing.T) {
 	}()
 	named := 0
 	for _, p := range s.Unclear {
-		if env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.PID)); strings.Contains("\x00"+string(env), "\x00NAME=") {
+		if env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.PID)); strings.Contains("\x00"+string(env),
+			"\x00NAME=") {
 			named++
 			if p.Name != "bash" || !strings.Contains(string(env), "unclear") {
 				t.Errorf("named is %+v, with %q", p, env)

@@ -34,7 +34,8 @@ type Session struct {
 // an earlier session's leaf. One goroutine calls handle with every event; the first calls come before Open returns.
 // passed receives each completed step with a detail for people. passed and newCgroup may be nil. Errors: *[Error],
 // which wraps the errors of packages cgroup and probe.
-func Open(sizes probe.Sizes, handle func([]probe.Event), passed func(Step, string), newCgroup NewCgroup) (*Session, error) {
+func Open(sizes probe.Sizes, handle func([]probe.Event), passed func(Step, string),
+	newCgroup NewCgroup) (*Session, error) {
 	if passed == nil {
 		passed = func(Step, string) {}
 	}
@@ -87,7 +88,8 @@ func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newCgroup 
 		return &Error{Tree, err}
 	}
 	s.passed(Tree, s.Tree.Root)
-	if s.Probe, err = probe.Open(s.Tree.Root, sizes, probe.Handler{Look: s.describe, Nobodys: newCgroup, Handle: handle}); err != nil {
+	if s.Probe, err = probe.Open(s.Tree.Root, sizes,
+		probe.Handler{Look: s.describe, Nobodys: newCgroup, Handle: handle}); err != nil {
 		return &Error{Programs, err}
 	}
 	s.passed(Programs, "loaded and attached to "+s.Tree.Root)

@@ -80,7 +80,8 @@ func advise(err error, privileged, command string, confined, mayMount bool) stri
 	case errors.Is(err, probe.ErrNotPermitted):
 		return privileged
 	case errors.Is(err, cgroup.ErrNotPermitted):
-		return privileged + "; or, with the capabilities that this process has, in a cgroup of your own: systemd-run --user --scope -p Delegate=yes " + command
+		return privileged + "; or, with the capabilities that this process has, in a cgroup of your own: " +
+			"systemd-run --user --scope -p Delegate=yes " + command
 	case errors.Is(err, probe.ErrNotSupported):
 		return "run the tests on Linux 5.10 or newer"
 	case errors.Is(err, probe.ErrNotFiring):

@@ -29,13 +29,15 @@ func TestOpen_StepsInOrder(t *testing.T) {
 	if !slices.Equal(taken, Steps) {
 		t.Errorf("took %v, want %v", taken, Steps)
 	}
-	if got := s.describe(probe.Opener{PID: int(s.self.Load())}, nil); got.PID != os.Getpid() || got.Name == "" || got.Command == "" {
+	if got := s.describe(probe.Opener{PID: int(s.self.Load())}, nil); got.PID != os.Getpid() || got.Name == "" ||
+		got.Command == "" {
 		t.Errorf("the kernel's name for this process leads to %+v", got)
 	}
 	if got := s.describe(probe.Opener{PID: 1 << 30, Comm: "gone"}, nil); got.Name != "gone" {
 		t.Errorf("a process that has ended is %+v", got)
 	}
-	if got := s.describe(probe.Opener{PID: int(s.self.Load()), Executable: "before-exec"}, nil); got.Name != "before-exec" || got.Command != "" {
+	if got := s.describe(probe.Opener{PID: int(s.self.Load()), Executable: "before-exec"},
+		nil); got.Name != "before-exec" || got.Command != "" {
 		t.Errorf("a process that has become another program is %+v", got)
 	}
 	if err := s.Close(); err != nil {
@@ -66,15 +68,18 @@ func TestAdvice_Causes(t *testing.T) {
 	}{
 		{&Error{Tree, fmt.Errorf("x: %w", cgroup.ErrReadOnly)}, free | confined | root, inContainer},
 		{&Error{Tree, cgroup.ErrNoTree}, root, "mount it: " + mount},
-		{&Error{Tree, cgroup.ErrNoTree}, confined, "in a container, run it with --privileged and mount it there (" + mount + "), or run the tests outside"},
+		{&Error{Tree, cgroup.ErrNoTree}, confined,
+			"in a container, run it with --privileged and mount it there (" + mount + "), or run the tests outside"},
 		{&Error{Tree, cgroup.ErrNoTree}, free, "mount it: " + sudoMount},
 		{permission, free | root, "sudo x"},
 		{permission, confined, inContainer},
-		{&Error{Programs, &probe.PermissionError{UserNamespace: true}}, confined, "run the tests outside of it: in a rootless container they cannot be recorded"},
+		{&Error{Programs, &probe.PermissionError{UserNamespace: true}}, confined,
+			"run the tests outside of it: in a rootless container they cannot be recorded"},
 		{&Error{Programs, &probe.PermissionError{Filtered: true}}, free | confined | root,
 			"run the container with --privileged or --security-opt seccomp=unconfined, or run the tests outside"},
 		{&Error{Leaf, cgroup.ErrNotPermitted}, free,
-			"sudo x; or, with the capabilities that this process has, in a cgroup of your own: systemd-run --user --scope -p Delegate=yes go test x"},
+			"sudo x; or, with the capabilities that this process has, in a cgroup of your own: systemd-run --user " +
+				"--scope -p Delegate=yes go test x"},
 		{&Error{Leaf, cgroup.ErrNotPermitted}, confined, inContainer},
 		{&Error{Hooks, probe.ErrNotFiring}, free | confined | root,
 			"something else keeps eBPF programs at a cgroup above this one; look with: bpftool cgroup tree"},

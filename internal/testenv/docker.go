@@ -56,7 +56,8 @@ func tryDocker(client string, answer, start time.Duration) error {
 		return nil // no known image to run; Image says what to do
 	}
 	name := fmt.Sprintf("netzero-test-alive-%d", os.Getpid())
-	if err := call(client, start, "run", "--rm", "--network=none", "--name="+name, images.Ref("peer"), "sleep", "0s"); err != nil {
+	if err := call(client, start, "run", "--rm", "--network=none", "--name="+name, images.Ref("peer"), "sleep",
+		"0s"); err != nil {
 		// Best effort, and not for long: the engine has just shown its state.
 		_ = call(client, answer/3, "rm", "--force", name)
 		return fmt.Errorf("the engine answers, but starts no container: %w", err)

@@ -27,10 +27,16 @@ func TestTryDocker_TimeLimit(t *testing.T) {
 		{"an engine that answers and starts", client(t, "echo 20.10"), ""},
 		{"there is no client", "netzero-no-such-docker", "there is no docker command"},
 		{"the engine hangs", client(t, "exec sleep 60"), "does not answer: docker version: nothing came within"},
-		{"the client's child holds its output", client(t, "sleep 60 & wait"), "does not answer: docker version: nothing came within"},
-		{"there is no engine", client(t, "echo no such socket >&2; exit 1"), "does not answer: docker version: exit status 1: no such socket"},
-		{"the engine answers, but hangs on a start", client(t, `case $1 in run) exec sleep 60 ;; *) echo netzero/peer ;; esac`), "starts no container: docker run: nothing came within"},
-		{"the engine refuses a start", client(t, `case $1 in run) echo no bridge; exit 125 ;; *) echo netzero/peer ;; esac`), "starts no container: docker run: exit status 125: no bridge"},
+		{"the client's child holds its output", client(t, "sleep 60 & wait"),
+			"does not answer: docker version: nothing came within"},
+		{"there is no engine", client(t, "echo no such socket >&2; exit 1"),
+			"does not answer: docker version: exit status 1: no such socket"},
+		{"the engine answers, but hangs on a start",
+			client(t, `case $1 in run) exec sleep 60 ;; *) echo netzero/peer ;; esac`),
+			"starts no container: docker run: nothing came within"},
+		{"the engine refuses a start", client(t,
+			`case $1 in run) echo no bridge; exit 125 ;; *) echo netzero/peer ;; esac`),
+			"starts no container: docker run: exit status 125: no bridge"},
 	} {
 		begin := time.Now()
 		err := tryDocker(c.client, 300*time.Millisecond, 300*time.Millisecond)
@@ -59,7 +65,8 @@ func TestRequireDocker_HangingEngineOnce(t *testing.T) {
 	defer listener.Close()
 	t.Setenv("DOCKER_HOST", "unix://"+socket)
 	begin := time.Now()
-	if err := tryDocker("docker", time.Second, time.Second); err == nil || !strings.Contains(err.Error(), "nothing came within 1s") {
+	if err := tryDocker("docker", time.Second, time.Second); err == nil ||
+		!strings.Contains(err.Error(), "nothing came within 1s") {
 		t.Errorf("got %v", err)
 	}
 	if took := time.Since(begin); took > 10*time.Second {

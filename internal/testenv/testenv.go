@@ -16,7 +16,8 @@ func Required() bool { return os.Getenv("NETZERO_TEST_REQUIRE") == "1" }
 func RequireRoot(tb testing.TB) {
 	tb.Helper()
 	if os.Geteuid() != 0 {
-		skip(tb, Required(), "this test needs root: run it with `make test`, or with go test -exec 'sudo --preserve-env'")
+		skip(tb, Required(), "this test needs root: run it with `make test`, or with go test -exec 'sudo "+
+			"--preserve-env'")
 	}
 }
 

@@ -22,7 +22,8 @@ func (l *Lab) JoinBridge(bridge string, address netip.Prefix) error {
 		return fmt.Errorf("join bridge %s: %w", bridge, err)
 	}
 	pair := &netlink.Veth{
-		LinkAttrs:     netlink.LinkAttrs{Name: fmt.Sprintf("nzlab%d", os.Getpid()), MasterIndex: master.Attrs().Index, Flags: unix.IFF_UP},
+		LinkAttrs: netlink.LinkAttrs{Name: fmt.Sprintf("nzlab%d", os.Getpid()), MasterIndex: master.Attrs().Index,
+			Flags: unix.IFF_UP},
 		PeerName:      "bridge0",
 		PeerNamespace: netlink.NsFd(l.wire.outsideNS.file.Fd()),
 	}

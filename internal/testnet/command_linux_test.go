@@ -71,7 +71,8 @@ func TestCommand_PrivateNetworkAndResolver(t *testing.T) {
 			t.Errorf("%s namespace is %s, want the machine's %s", kind, got, own)
 		}
 	}
-	want := "# written by testnet\nnameserver 203.0.113.53\nnameserver 2001:db8::53\nsearch lab.test pay.test\noptions ndots:2\noptions timeout:60"
+	want := "# written by testnet\nnameserver 203.0.113.53\nnameserver 2001:db8::53\nsearch lab.test " +
+		"pay.test\noptions ndots:2\noptions timeout:60"
 	if got := output(t, lab.Command(t.Context(), "cat", "/etc/resolv.conf")); got != want {
 		t.Errorf("got resolv.conf %q, want %q", got, want)
 	}

@@ -143,7 +143,8 @@ func reply(req request, code dnsmessage.RCode, answer found) []byte {
 		if err := header.SetEDNS0(maxUDP, dnsmessage.RCodeSuccess, false); err != nil {
 			return nil
 		}
-		message.Additionals = append(message.Additionals, dnsmessage.Resource{Header: header, Body: &dnsmessage.OPTResource{}})
+		message.Additionals = append(message.Additionals,
+			dnsmessage.Resource{Header: header, Body: &dnsmessage.OPTResource{}})
 	}
 	packed, err := message.Pack()
 	if err != nil {

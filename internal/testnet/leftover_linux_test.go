@@ -100,7 +100,8 @@ func tracesOnTheMachine() []string {
 		return []string{err.Error()}
 	}
 	for line := range strings.Lines(string(mounts)) {
-		if strings.Contains(line, "testnet") || strings.Contains(line, "/etc/resolv.conf") && strings.Contains(line, " tmpfs ") {
+		if strings.Contains(line, "testnet") ||
+			strings.Contains(line, "/etc/resolv.conf") && strings.Contains(line, " tmpfs ") {
 			found = append(found, line)
 		}
 	}

@@ -92,7 +92,8 @@ func TestServeTLS_ByName(t *testing.T) {
 	if got, want := output(t, trusting), "GET https://www.pay.test/v1"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got, want := output(t, program(t, lab, "get", "http://api.pay.test/v1")), "GET http://api.pay.test/v1"; got != want {
+	if got, want := output(t, program(t, lab, "get", "http://api.pay.test/v1")),
+		"GET http://api.pay.test/v1"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if got := output(t, program(t, lab, "get", "https://www.pay.test/v1")); got == "GET https://www.pay.test/v1" {

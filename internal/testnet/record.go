@@ -104,7 +104,8 @@ func parseHTTPS(values []string) (dnsmessage.ResourceBody, error) {
 	record.Priority, record.Target = uint16(priority), target
 	for _, param := range values[2:] {
 		key, list, _ := strings.Cut(param, "=")
-		code, known := map[string]dnsmessage.SVCParamKey{"ipv4hint": dnsmessage.SVCParamIPv4Hint, "ipv6hint": dnsmessage.SVCParamIPv6Hint}[key]
+		code, known := map[string]dnsmessage.SVCParamKey{"ipv4hint": dnsmessage.SVCParamIPv4Hint,
+			"ipv6hint": dnsmessage.SVCParamIPv6Hint}[key]
 		if !known {
 			return nil, fmt.Errorf("parameter %q is none of ipv4hint, ipv6hint", key)
 		}

@@ -141,7 +141,8 @@ func (l *Lab) ServeSilent(address string) (*Server, error) {
 }
 
 // serveBoth serves one port over TCP and UDP.
-func (s *Server) serveBoth(where netip.AddrPort, serve func(net.Conn), answer func(netip.AddrPort, []byte) []byte) error {
+func (s *Server) serveBoth(where netip.AddrPort, serve func(net.Conn),
+	answer func(netip.AddrPort, []byte) []byte) error {
 	listener, err := s.listenTCP(where)
 	if err != nil {
 		return err

@@ -64,7 +64,8 @@ func newWireOf(kind string) (_ *wire, err error) {
 		return nil, fmt.Errorf("open netlink inside: %w", err)
 	}
 	defer insideLinks.Close()
-	if w.outsideLinks, err = netlink.NewHandleAt(netns.NsHandle(w.outsideNS.file.Fd()), unix.NETLINK_ROUTE); err != nil {
+	if w.outsideLinks, err = netlink.NewHandleAt(netns.NsHandle(w.outsideNS.file.Fd()),
+		unix.NETLINK_ROUTE); err != nil {
 		return nil, fmt.Errorf("open netlink outside: %w", err)
 	}
 	connect := w.connect
@@ -119,11 +120,14 @@ func (w *wire) pair() netlink.Link {
 		pair.SetPeerAttrs(&far)
 		return pair
 	}
-	return &netlink.Veth{LinkAttrs: near, PeerName: far.Name, PeerHardwareAddr: far.HardwareAddr, PeerNamespace: far.Namespace}
+	return &netlink.Veth{LinkAttrs: near, PeerName: far.Name, PeerHardwareAddr: far.HardwareAddr,
+		PeerNamespace: far.Namespace}
 }
 
 // configure sets up one end: its addresses, the addresses of the other end as neighbours, both links up.
-func configure(links *netlink.Handle, own, others []netip.Prefix, otherMAC net.HardwareAddr) (eth0, lo netlink.Link, err error) {
+func configure(links *netlink.Handle, own, others []netip.Prefix, otherMAC net.HardwareAddr) (
+	eth0, lo netlink.Link, err error,
+) {
 	if lo, err = links.LinkByName("lo"); err != nil {
 		return nil, nil, fmt.Errorf("find lo: %w", err)
 	}

@@ -75,7 +75,8 @@ func TestDoctor_RejectsArguments(t *testing.T) {
 			t.Errorf("%s: exit status %d:\n%s", args, code, text)
 		}
 	}
-	if text, code := run(t, command("-h")); code != 0 || !strings.Contains(text, "Exit status: 0 tests are recorded here, 1 they are not") {
+	if text, code := run(t, command("-h")); code != 0 ||
+		!strings.Contains(text, "Exit status: 0 tests are recorded here, 1 they are not") {
 		t.Errorf("-h: exit status %d:\n%s", code, text)
 	}
 }
@@ -90,7 +91,8 @@ func TestDoctor_WriteError(t *testing.T) {
 	cmd := command("")
 	cmd.Stdout, cmd.Stderr = full, &complaint
 	_ = cmd.Run()
-	if code := cmd.ProcessState.ExitCode(); code != 2 || !strings.HasPrefix(complaint.String(), "doctor: write diagnosis: ") {
+	if code := cmd.ProcessState.ExitCode(); code != 2 ||
+		!strings.HasPrefix(complaint.String(), "doctor: write diagnosis: ") {
 		t.Errorf("exit status %d: %s", code, complaint.String())
 	}
 }

@@ -16,7 +16,8 @@ func TestCapability_LogRoundTrip(t *testing.T) {
 
 func TestCapability_Damaged(t *testing.T) {
 	whole := Capability{Name: "TCP", State: Recorded}.Line()
-	for _, line := range []string{whole[:len(whole)-1], capabilityMark + "{}", capabilityMark + `{"Name":"TCP"}`, capabilityMark} {
+	for _, line := range []string{whole[:len(whole)-1], capabilityMark + "{}", capabilityMark + `{"Name":"TCP"}`,
+		capabilityMark} {
 		if _, found, err := ParseCapability(line); !found || err == nil {
 			t.Errorf("%q: found %v, %v", line, found, err)
 		}

@@ -30,7 +30,8 @@ func cgroup(t *testing.T) (dir string, fd int) {
 	for line := range strings.Lines(string(mounts)) {
 		before, after, _ := strings.Cut(line, " - ")
 		if strings.HasPrefix(after, "cgroup2 ") {
-			dir = filepath.Join(strings.Fields(before)[4], fmt.Sprintf("netlab-%d-%s", os.Getpid(), filepath.Base(t.Name())))
+			dir = filepath.Join(strings.Fields(before)[4],
+				fmt.Sprintf("netlab-%d-%s", os.Getpid(), filepath.Base(t.Name())))
 		}
 	}
 	if dir == "" {
@@ -140,7 +141,8 @@ func TestNetlab_NothingLeftAfterKill(t *testing.T) {
 	}{
 		"netlab alone":    {[]string{"sh", "-c", busy + "exec sleep 1000"}, false},
 		"its whole group": {[]string{"sh", "-c", busy + "exec sleep 1000"}, true},
-		"a lab in a lab":  {[]string{filepath.Join(bin, "netlab"), "-f", conf, "sh", "-c", busy + "exec sleep 1000"}, false},
+		"a lab in a lab": {[]string{filepath.Join(bin, "netlab"), "-f", conf, "sh", "-c", busy + "exec sleep 1000"},
+			false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, fd := cgroup(t)

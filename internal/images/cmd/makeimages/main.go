@@ -22,8 +22,9 @@ import (
 )
 
 var (
-	docker  = flag.String("docker", "docker", "`program` that is Docker's client, or stands for it")
-	mirror  = flag.String("mirror", "", "`address` of Debian's archive, as http://HOST/debian (default: that of the machine's apt)")
+	docker = flag.String("docker", "docker", "`program` that is Docker's client, or stands for it")
+	mirror = flag.String("mirror", "", "`address` of Debian's archive, as http://HOST/debian (default: that of the "+
+		"machine's apt)")
 	timeout = flag.Duration("timeout", 10*time.Minute, "for all")
 	remove  = flag.Bool("remove", false, "remove the images and build none")
 )

@@ -110,7 +110,8 @@ func kernelLog() string {
 	}
 	var warnings strings.Builder
 	for line := range strings.Lines(string(buffer[:n])) {
-		if len(line) > 3 && line[0] == '<' && '0' <= line[1] && line[1] <= '4' && line[2] == '>' { // KERN_WARNING and worse
+		// KERN_WARNING and worse
+		if len(line) > 3 && line[0] == '<' && '0' <= line[1] && line[1] <= '4' && line[2] == '>' {
 			warnings.WriteString(line[3:])
 		}
 	}

@@ -27,16 +27,21 @@ import (
 )
 
 var (
-	which     = flag.String("kernels", "", "comma-separated `list` of series (6.12, rc) or versions (6.12.117), with /ARCH behind those that are not of -arch; default: those of "+kernels.ChecksumFile)
-	cache     = flag.String("cache", "", "`directory` of the kernels (default ${XDG_CACHE_HOME:-~/.cache}/netzero/kernels)")
-	run       = flag.String("run", "", "only tests that match the `regexp`")
-	verbose   = flag.Bool("v", false, "print everything that the tests write")
-	archName  = flag.String("arch", "amd64", "amd64 or arm64, of -kernels and -write-checksums")
-	guests    = flag.Int("j", min(runtime.NumCPU(), 4), "guests at the same `time`, each of which takes one CPU")
-	check     = flag.Bool("check", isCI(os.Getenv("CI")), "fail where "+kernels.TableFile+" is not current, rather than write it; default: in CI")
-	timeout   = flag.Duration("timeout", 35*time.Minute, "for each guest")
-	mirror    = flag.String("mirror", "", "`address` of Debian's archive, as http://HOST/debian (default: that of the machine's apt)")
-	writeSums = flag.Bool("write-checksums", false, "run nothing: fetch the newest kernels and write "+kernels.ChecksumFile)
+	which = flag.String("kernels", "", "comma-separated `list` of series (6.12, rc) or versions (6.12.117), with "+
+		"/ARCH behind those that are not of -arch; default: those of "+kernels.ChecksumFile)
+	cache = flag.String("cache", "", "`directory` of the kernels (default "+
+		"${XDG_CACHE_HOME:-~/.cache}/netzero/kernels)")
+	run      = flag.String("run", "", "only tests that match the `regexp`")
+	verbose  = flag.Bool("v", false, "print everything that the tests write")
+	archName = flag.String("arch", "amd64", "amd64 or arm64, of -kernels and -write-checksums")
+	guests   = flag.Int("j", min(runtime.NumCPU(), 4), "guests at the same `time`, each of which takes one CPU")
+	check    = flag.Bool("check", isCI(os.Getenv("CI")),
+		"fail where "+kernels.TableFile+" is not current, rather than write it; default: in CI")
+	timeout = flag.Duration("timeout", 35*time.Minute, "for each guest")
+	mirror  = flag.String("mirror", "", "`address` of Debian's archive, as http://HOST/debian (default: that of "+
+		"the machine's apt)")
+	writeSums = flag.Bool("write-checksums", false,
+		"run nothing: fetch the newest kernels and write "+kernels.ChecksumFile)
 )
 
 func main() {
@@ -129,7 +134,8 @@ func testKernels(ctx context.Context) (passed bool, err error) {
 func table(results []kernels.Result, file string) (current bool, err error) {
 	for _, r := range results {
 		if !r.AsListed() {
-			fmt.Fprintf(os.Stderr, "testkernels: %s is neither checked nor written, since %s ran in place of %s of the list: renew that with -write-checksums\n",
+			fmt.Fprintf(os.Stderr, "testkernels: %s is neither checked nor written, since %s ran in place of %s of "+
+				"the list: renew that with -write-checksums\n",
 				kernels.TableFile, r.Name(), r.Wanted.Kernel)
 			return true, nil
 		}
@@ -172,7 +178,8 @@ func split(list string, arch kernels.Arch) ([]kernels.Wanted, error) {
 }
 
 // renew fetches the newest kernel of every series of an architecture, or of the requested ones, and writes the list.
-func renew(ctx context.Context, stores map[kernels.Arch]*kernels.Store, asked []kernels.Wanted, arch kernels.Arch, file string) error {
+func renew(ctx context.Context, stores map[kernels.Arch]*kernels.Store, asked []kernels.Wanted, arch kernels.Arch,
+	file string) error {
 	sums := stores[arch].Sums
 	if asked == nil {
 		for _, k := range sums.Kernels(arch) {
