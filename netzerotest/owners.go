@@ -41,7 +41,7 @@ func addOwners(result *report.Report, flows []Flow) {
 	if result.Missing {
 		for _, addr := range nameless {
 			if name := names[addr]; name != "" {
-				result.Notices = append(result.Notices, fmt.Sprintf("%s: reverse DNS says %s (its owner's word, which stands in no policy)", addr, name))
+				result.Notices = append(result.Notices, fmt.Sprintf("%s: reverse DNS says %s (set by the owner of the address; no policy uses it)", addr, name))
 				delete(names, addr) // said once
 			}
 		}

@@ -55,9 +55,9 @@ func Diagnose() Diagnosis {
 	}
 	named := Check{Name: Executables, Status: OK}
 	who, why := s.Executables()
-	named.Detail = who + " names them"
+	named.Detail = "names from " + who
 	if why != "" {
-		named.Status, named.Detail = Limited, fmt.Sprintf("%s names them, unless they have ended: %s", who, why)
+		named.Status, named.Detail = Limited, fmt.Sprintf("names from %s, unless they have ended: %s", who, why)
 	}
 	d.Checks = append(d.Checks, named, parallel(s))
 	if err := s.Close(); err != nil {
@@ -97,7 +97,7 @@ func parallel(s *session.Session) Check {
 	case children != "":
 		return Check{Name: Parallel, Status: Limited, Detail: "each has the flows of all child processes: " + children}
 	}
-	return Check{Name: Parallel, Status: OK, Detail: "told apart, by goroutine"}
+	return Check{Name: Parallel, Status: OK, Detail: "separated by goroutine"}
 }
 
 // asRoot is the advice to record as root, with the command that checks whether root can.

@@ -41,8 +41,8 @@ func (w *writer) denied(d dependency, workload, module string) {
 	if name := nameOf(f); name != "" {
 		w.field("name", name, 2)
 	} else if d.ReverseDNS != "" {
-		w.field("name", "none was asked for; reverse DNS says "+shorten(clean(d.ReverseDNS), maxName)+
-			" (its owner's word, which stands in no policy)", 2)
+		w.field("name", "none was looked up; reverse DNS says "+shorten(clean(d.ReverseDNS), maxName)+
+			" (set by the owner of the address; no policy uses it)", 2)
 	}
 	if f.Process.Test != "" {
 		first++
@@ -226,7 +226,7 @@ func seen(f flow.Flow) (label, text string, lines int) {
 // process returns the process that opened the flow, as far as it is known.
 func process(p flow.Process) string {
 	if p == (flow.Process{}) {
-		return "an unknown process: the kernel gave none"
+		return "unknown: the kernel reported no process"
 	}
 	who := shorten(clean(p.Name), maxName)
 	switch {

@@ -44,7 +44,7 @@ func calls(stack flow.Stack, module string) []string {
 	}
 	last := frames[len(frames)-1]
 	if last.Started {
-		return []string{fmt.Sprintf("started by %s, whose caller does not wait", call(last, module))}
+		return []string{fmt.Sprintf("started by %s; its caller does not wait", call(last, module))}
 	}
 	if i := slices.IndexFunc(frames, func(f flow.Frame) bool { return !isStandard(f) }); i >= 0 {
 		return []string{call(frames[i], module) + through(frames[:i], frames[i])}

@@ -29,7 +29,7 @@ func (r Report) String() string {
 	if r.Neighbour != "" {
 		w.gap()
 		w.paragraph(r.Test + " had ended, and a goroutine or a process that it left behind opened this while " +
-			r.Neighbour + " ran, whose policy has nothing of it.")
+			r.Neighbour + " ran. The policy of " + r.Neighbour + " does not contain it.")
 		w.paragraph("End it in " + r.Test + ", or wait for it there (with t.Cleanup, say): only what is opened " +
 			"before a test ends can be accepted.")
 	}
@@ -71,7 +71,7 @@ func (r Report) String() string {
 	w.gap()
 	switch {
 	case r.Lost != "":
-		w.paragraph("An incomplete recording cannot be accepted: mend the cause, and run the test again.")
+		w.paragraph("An incomplete recording cannot be accepted: fix the cause, and run the test again.")
 	case r.Accept != "" && r.acceptable():
 		w.command("To accept: ", r.Accept)
 	}

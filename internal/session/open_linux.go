@@ -113,7 +113,7 @@ func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newCgroup 
 			return &Error{Hooks, err}
 		}
 	}
-	s.passed(Hooks, "they see this process")
+	s.passed(Hooks, "the programs see this process")
 	return nil
 }
 
