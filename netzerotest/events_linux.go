@@ -115,7 +115,7 @@ func (c *capture) see(e *probe.FlowEvent, batches map[*membership]*endpoint.Batc
 	for _, m := range to {
 		for _, name := range names {
 			identity := c.identify(m, e, name, batches)
-			unserved = unserved || identity.Relation == endpoint.NobodyListens
+			unserved = unserved || identity.Relation == endpoint.NoListener
 			m.note(e, name, identity, stray)
 		}
 		m.addCount(e.Key, forgotten)

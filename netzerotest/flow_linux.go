@@ -85,7 +85,7 @@ func (s *settling) elsewhere(l located, f settled) (settled, bool) {
 	case staysOnLink(l.identity, l.event.Addr):
 		s.onLink.Add(f.flow)
 		return f, false
-	case s.fromPeer(l) && (l.unnamed || f.identity.Relation == endpoint.NobodyListens):
+	case s.fromPeer(l) && (l.unnamed || f.identity.Relation == endpoint.NoListener):
 		return f, false // no policy would have to allow it
 	case l.unnamed:
 		s.errs = append(s.errs, s.unnamedConnection(f)...)

@@ -29,13 +29,13 @@ func placeOf(k probe.Key) place { return place{k.Addr, k.Port, k.Protocol} }
 func unanswered(c config, ephemeral func(port uint16) bool, all []settled) []string {
 	served := make(map[place]bool) // somebody came to listen there
 	for _, s := range all {
-		if s.identity.Relation != endpoint.NobodyListens {
+		if s.identity.Relation != endpoint.NoListener {
 			served[placeOf(s.key)] = true
 		}
 	}
 	var nobody flow.Set
 	for _, s := range all {
-		if s.identity.Relation == endpoint.NobodyListens && !served[placeOf(s.key)] {
+		if s.identity.Relation == endpoint.NoListener && !served[placeOf(s.key)] {
 			nobody.Add(s.flow)
 		}
 	}

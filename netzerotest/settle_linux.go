@@ -102,7 +102,7 @@ func (m *membership) asksEngine() (asks, strangers, needs bool) {
 			strangers = strangers || len(m.capture.containers.cgroups[s.event.Cgroup].ids) > 0
 		case s.identity.Local:
 			needs = needs || isProxy(s.identity.Listener.Name)
-			asks = asks || s.identity.Relation == endpoint.NobodyListens // a port may be published without a process
+			asks = asks || s.identity.Relation == endpoint.NoListener // a port may be published without a process
 		case s.identity.Relation == endpoint.Other:
 			asks = asks || !flow.Public(s.event.Addr) && s.identity.Peer == (endpoint.Peer{})
 		}

@@ -95,13 +95,13 @@ func members(t *testing.T, dir string) map[int]bool {
 func TestLeaf_EnterAndLeave(t *testing.T) {
 	testenv.Recorded(t, "a cgroup of one's own, entered and left")
 	tree, leaf := newLeaf(t)
-	home := filepath.Dir(leaf.Path)
+	parent := filepath.Dir(leaf.Path)
 	check(t, leaf.Move(os.Getpid()))
 	if dir, err := tree.Current(); err != nil || dir != leaf.Path {
 		t.Errorf("is in %s, %v; want %s", dir, err, leaf.Path)
 	}
 	check(t, leaf.Check())
-	check(t, move(home, []int{os.Getpid()}))
+	check(t, move(parent, []int{os.Getpid()}))
 	if err := leaf.Check(); err == nil {
 		t.Error("being moved out of the leaf is no error")
 	}
@@ -114,10 +114,10 @@ func TestLeaf_EnterAndLeave(t *testing.T) {
 	check(t, os.Mkdir(nested, 0o755))
 	check(t, move(nested, []int{inherited.Process.Pid}))
 	check(t, leaf.Leave())
-	if dir, err := tree.Current(); err != nil || dir != home {
-		t.Errorf("is in %s, %v; want %s", dir, err, home)
+	if dir, err := tree.Current(); err != nil || dir != parent {
+		t.Errorf("is in %s, %v; want %s", dir, err, parent)
 	}
-	if !members(t, home)[inherited.Process.Pid] {
+	if !members(t, parent)[inherited.Process.Pid] {
 		t.Error("a child that was in a nested cgroup is not back")
 	}
 	if _, err := os.Stat(leaf.Path); !errors.Is(err, fs.ErrNotExist) {
@@ -128,7 +128,7 @@ func TestLeaf_EnterAndLeave(t *testing.T) {
 // A test may put its threads into threaded cgroups below the leaf.
 func TestLeaf_LeaveThreadedCgroups(t *testing.T) {
 	_, leaf := newLeaf(t)
-	home := filepath.Dir(leaf.Path)
+	parent := filepath.Dir(leaf.Path)
 	inherited, _ := child(t, "wait")
 	threads := filepath.Join(leaf.Path, "a", "threads")
 	check(t, os.MkdirAll(threads, 0o755))
@@ -136,7 +136,7 @@ func TestLeaf_LeaveThreadedCgroups(t *testing.T) {
 	check(t, os.WriteFile(filepath.Join(threads, "cgroup.type"), []byte("threaded"), 0))
 	check(t, os.WriteFile(filepath.Join(threads, "cgroup.threads"), []byte(strconv.Itoa(inherited.Process.Pid)), 0))
 	check(t, leaf.Leave())
-	if !members(t, home)[inherited.Process.Pid] {
+	if !members(t, parent)[inherited.Process.Pid] {
 		t.Error("a process whose thread was in a threaded cgroup is not back")
 	}
 }
@@ -191,9 +191,9 @@ func TestNewLeaf_MovesOrphansOfKilledRun(t *testing.T) {
 	check(t, killed.Process.Kill())
 	killed.Wait()
 	_, leaf := newLeaf(t)
-	home := filepath.Dir(leaf.Path)
+	parent := filepath.Dir(leaf.Path)
 	check(t, leaf.Leave())
-	if !members(t, home)[orphan.Process.Pid] {
+	if !members(t, parent)[orphan.Process.Pid] {
 		t.Error("the orphan is not where the leaf was made")
 	}
 	if _, err := os.Stat(stale); !errors.Is(err, fs.ErrNotExist) {

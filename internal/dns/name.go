@@ -99,8 +99,8 @@ func completed(name, alias string) string {
 	if !found {
 		return name
 	}
-	asked := rest[:max(strings.LastIndexByte(rest, '.'), 0)]
-	if strings.Contains(asked, ".") && (alias == asked || strings.HasPrefix(alias, asked+".")) {
+	question := rest[:max(strings.LastIndexByte(rest, '.'), 0)]
+	if strings.Contains(question, ".") && (alias == question || strings.HasPrefix(alias, question+".")) {
 		return alias
 	}
 	return name

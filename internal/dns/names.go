@@ -86,17 +86,17 @@ func (n *Names) Lookup(cgroup uint64, addr netip.Addr, hash uint64, since time.D
 	if since == 0 {
 		return []string{e.last.name}
 	}
-	var meant []string
+	var candidates []string
 	for _, element := range e.names {
 		if l := element.Value.(*recorded); l.at >= since {
-			meant = append(meant, l.name)
+			candidates = append(candidates, l.name)
 		}
 	}
-	if len(meant) == 0 {
+	if len(candidates) == 0 {
 		return []string{e.last.name}
 	}
-	slices.Sort(meant)
-	return meant
+	slices.Sort(candidates)
+	return candidates
 }
 
 // Invalidate drops all names of the cgroup. They do not count as overflowed.

@@ -67,7 +67,7 @@ func TestIdentify_FromContainer(t *testing.T) {
 // The machine's other processes are to a container what the node is to a pod. Processes that the test started are not.
 // Nothing is the node to the test process, nor at loopback, which a pod has for itself.
 func TestIdentify_NodeFromContainer(t *testing.T) {
-	stranger, err := tryStart(t, copyBinary(t, "statsd"), func(*exec.Cmd) {}, "serve", "-", "tcp", "[::]:0")
+	unrelated, err := tryStart(t, copyBinary(t, "statsd"), func(*exec.Cmd) {}, "serve", "-", "tcp", "[::]:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestIdentify_NodeFromContainer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := netip.MustParseAddrPort(stranger.line).Port()
+	port := netip.MustParseAddrPort(unrelated.line).Port()
 	own := netip.Addr{}
 	local, err := readLocalAddrs()
 	if err != nil {
@@ -104,7 +104,7 @@ func TestIdentify_NodeFromContainer(t *testing.T) {
 			Query{PID: container, Addr: own, Container: true, OwnNetwork: true}, false},
 		{"in scope when it came to listen, and orphaned since", test.pid,
 			Query{PID: container, Addr: own, Container: true, OwnNetwork: true,
-				Bound: []Owner{{stranger.pid, "statsd"}}}, false},
+				Bound: []Owner{{unrelated.pid, "statsd"}}}, false},
 		{"seen by the test process", test.pid, Query{PID: test.pid, Addr: own}, false},
 		{"from the machine's own network", test.pid, Query{PID: container, Addr: own, Container: true}, false},
 		{"by its loopback", test.pid, Query{PID: container, Addr: loopback, Container: true}, false},

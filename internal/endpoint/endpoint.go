@@ -56,9 +56,9 @@ type Relation uint8
 
 // The relations of a workload to a destination.
 const (
-	Other         Relation = iota + 1 // another workload: a flow
-	Self                              // the same workload: never subject to a policy, so no flow
-	NobodyListens                     // a local address without a listener: no rule can be written, only a notice
+	Other      Relation = iota + 1 // another workload: a flow
+	Self                           // the same workload: never subject to a policy, so no flow
+	NoListener                     // a local address without a listener: no rule can be written, only a notice
 )
 
 // String returns the relation for messages.
@@ -68,8 +68,8 @@ func (r Relation) String() string {
 		return "other"
 	case Self:
 		return "self"
-	case NobodyListens:
-		return "nobody listens"
+	case NoListener:
+		return "no listener"
 	}
 	return "unknown"
 }

@@ -85,7 +85,7 @@ func (b *Batch) fail(err error) {
 //   - the bare address.
 //
 // At an address of this machine without a listener, or with an unknown one, a Peer without a port counts too. Without
-// one the result is NobodyListens, or the bare address, so that it stays visible.
+// one the result is NoListener, or the bare address, so that it stays visible.
 //
 // The port is the dialed one, unless the Peer names the real one. It is ephemeral if the policy would contain a port of
 // this machine that the kernel may have chosen, because no option names the destination.
@@ -158,7 +158,7 @@ func (b *Batch) resolve(q Query, addr netip.Addr, peer Peer, found *Identity) (f
 }
 
 // onThisMachine finds the listener at one of this machine's addresses. A workload's endpoint and Self are final. The
-// other relations have no name: Other if an unnamed process listens, NobodyListens if none does.
+// other relations have no name: Other if an unnamed process listens, NoListener if none does.
 func (b *Batch) onThisMachine(q Query, addr netip.Addr, identity *Identity) (flow.Endpoint, Relation) {
 	self := flow.Endpoint{Kind: flow.Workload, Name: b.id.config.Workload, Evidence: flow.ByOption}
 	if q.MaybeOtherNetwork && !addr.IsLoopback() && !b.isHere(q.PID) {
@@ -172,7 +172,7 @@ func (b *Batch) onThisMachine(q Query, addr netip.Addr, identity *Identity) (flo
 		if found.Unknown {
 			return flow.Endpoint{}, Other
 		}
-		return flow.Endpoint{}, NobodyListens
+		return flow.Endpoint{}, NoListener
 	}
 	identity.Listener = found.Owners[0]
 	onlyTest := true
@@ -223,8 +223,8 @@ func (b *Batch) isLocalTo(q Query, addr netip.Addr) bool {
 	if !q.OtherNetwork || addr.IsLoopback() {
 		return b.isLocal(addr)
 	}
-	namespace, apart := b.namespaceOf(q)
-	if !apart {
+	namespace, known := b.namespaceOf(q)
+	if !known {
 		return false // the process is gone, or only a thread was there: the owner of the address is unknown
 	}
 	local, read := b.localIn[namespace]

@@ -122,10 +122,10 @@ func TestIdentify_Destinations(t *testing.T) {
 			Query{PID: self, Protocol: flow.TCP, Addr: loopback, Port: serverPort, Name: "cache.shop.svc"},
 			redis(loopback)},
 		{"nobody listens", Query{PID: self, Protocol: flow.TCP, Addr: loopback, Port: closed},
-			bare(loopback, NobodyListens)},
+			bare(loopback, NoListener)},
 		{"another protocol at a port in use",
 			Query{PID: self, Protocol: flow.UDP, Addr: loopback, Port: inProcess.Port()},
-			bare(loopback, NobodyListens)},
+			bare(loopback, NoListener)},
 		{"nobody listens, but the user named the address",
 			Query{PID: self, Protocol: flow.TCP, Addr: netip.MustParseAddr("127.0.0.99"), Port: closed},
 			peer("quiet", netip.MustParseAddr("127.0.0.99"))},
@@ -167,7 +167,7 @@ func TestIdentify_LocalAddress(t *testing.T) {
 	self := identified{flow.Endpoint{Kind: flow.Workload, Name: "orders", Evidence: flow.ByOption}, Self}
 	check(t, "our own listener", id.Identify, q, self)
 	l.Close()
-	check(t, "nobody", id.Identify, q, identified{flow.Endpoint{Kind: flow.Address, Addr: own}, NobodyListens})
+	check(t, "nobody", id.Identify, q, identified{flow.Endpoint{Kind: flow.Address, Addr: own}, NoListener})
 }
 
 func TestIdentify_UDPServers(t *testing.T) {
@@ -179,7 +179,7 @@ func TestIdentify_UDPServers(t *testing.T) {
 	check(t, "a child's", id.Identify, q, identified{want, Other})
 	q.Protocol = flow.TCP
 	check(t, "not of TCP", id.Identify, q,
-		identified{flow.Endpoint{Kind: flow.Address, Addr: addr.Addr()}, NobodyListens})
+		identified{flow.Endpoint{Kind: flow.Address, Addr: addr.Addr()}, NoListener})
 }
 
 func TestIdentify_NoDescriptorLeak(t *testing.T) {

@@ -56,7 +56,7 @@ func TestListeners_OtherNamespace(t *testing.T) {
 		t.Fatal(err)
 	}
 	q.PID = c2.pid
-	if got := b.Identify(q); got.Relation != NobodyListens {
+	if got := b.Identify(q); got.Relation != NoListener {
 		t.Errorf("a third namespace: got %v, want nobody", got.Relation)
 	}
 }
@@ -225,7 +225,7 @@ func TestIdentify_OtherNamespace(t *testing.T) {
 	}{
 		{"here: the test process listens", Query{PID: here, Protocol: flow.TCP, Port: ours.Port()}, Self,
 			flow.Endpoint{}},
-		{"here: nobody listens", Query{PID: here, Protocol: flow.TCP, Port: 9}, NobodyListens, flow.Endpoint{}},
+		{"here: nobody listens", Query{PID: here, Protocol: flow.TCP, Port: 9}, NoListener, flow.Endpoint{}},
 		{"another host, and the test process listens here",
 			Query{PID: without.pid, OtherNetwork: true, Protocol: flow.TCP, Port: ours.Port()}, Other, bare},
 		{"another host, and nobody listens here",
@@ -237,19 +237,19 @@ func TestIdentify_OtherNamespace(t *testing.T) {
 		{"of a thread that was elsewhere", Query{PID: here, OtherNetwork: true, Protocol: flow.TCP, Port: ours.Port()},
 			Other, bare},
 		{"its own address, where nobody listens",
-			Query{PID: with.pid, OtherNetwork: true, Protocol: flow.TCP, Port: ours.Port()}, NobodyListens,
+			Query{PID: with.pid, OtherNetwork: true, Protocol: flow.TCP, Port: ours.Port()}, NoListener,
 			flow.Endpoint{}},
 		{"a ping to another host", Query{PID: without.pid, OtherNetwork: true, Protocol: flow.ICMP}, Other, bare},
 		{"a ping to its own address", Query{PID: with.pid, OtherNetwork: true, Protocol: flow.ICMP}, Self,
 			flow.Endpoint{}},
-		{"a ping from nobody knows where", Query{MaybeOtherNetwork: true, Protocol: flow.ICMP}, Other, bare},
-		{"a ping from nobody knows where, by a process that is gone",
+		{"a ping from an unknown namespace", Query{MaybeOtherNetwork: true, Protocol: flow.ICMP}, Other, bare},
+		{"a ping from an unknown namespace, by a process that is gone",
 			Query{PID: gone.pid, MaybeOtherNetwork: true, Protocol: flow.ICMP}, Other, bare},
-		{"a ping from nobody knows where, by a process elsewhere",
+		{"a ping from an unknown namespace, by a process elsewhere",
 			Query{PID: without.pid, MaybeOtherNetwork: true, Protocol: flow.ICMP}, Other, bare},
-		{"a ping from nobody knows where, by a process that is here",
+		{"a ping from an unknown namespace, by a process that is here",
 			Query{PID: here, MaybeOtherNetwork: true, Protocol: flow.ICMP}, Self, flow.Endpoint{}},
-		{"a datagram from nobody knows where", Query{MaybeOtherNetwork: true, Protocol: flow.UDP, Port: 9}, Other,
+		{"a datagram from an unknown namespace", Query{MaybeOtherNetwork: true, Protocol: flow.UDP, Port: 9}, Other,
 			bare},
 	} {
 		tt.q.Addr = own
@@ -260,7 +260,7 @@ func TestIdentify_OtherNamespace(t *testing.T) {
 	}
 	six := Query{PID: with6.pid, OtherNetwork: true, Protocol: flow.TCP, Addr: netip.MustParseAddr("2001:db8::9"),
 		Port: 9}
-	if got := New(Config{}).Identify(six); got.Relation != NobodyListens || !got.Local {
+	if got := New(Config{}).Identify(six); got.Relation != NoListener || !got.Local {
 		t.Errorf("its own IPv6 address: got %+v", got)
 	}
 	for _, c := range []child{without, with, with6} {

@@ -170,17 +170,17 @@ func inherits(pid int) bool {
 	for v := range strings.SplitSeq(string(its), "\x00") {
 		has[v] = true
 	}
-	located := false
+	hasDirectory := false
 	for v := range strings.SplitSeq(string(own), "\x00") {
 		name, _, _ := strings.Cut(v, "=")
 		if name == "" || name == "_" || name == "SHLVL" || name == "OLDPWD" { // changed by shells
 			continue
 		}
-		located = located || name == "PWD"
+		hasDirectory = hasDirectory || name == "PWD"
 		now, set := os.LookupEnv(name)
 		if !has[v] && set && !has[name+"="+now] {
 			return false
 		}
 	}
-	return located
+	return hasDirectory
 }

@@ -202,9 +202,9 @@ func TestParents_DeeplyNested(t *testing.T) {
 			strings.Join(append(want, fmt.Sprintf("endpoint.test (pid %d)", self)), ", "); got != want {
 			t.Errorf("parents of a process %d below, up to this one: got %q, want %q", depth, got, want)
 		}
-		for _, stranger := range []int{sibling, innermost, 1 << 30} {
-			if got := Parents(innermost, stranger); got != "" {
-				t.Errorf("a process %d below descends from %d, which is no ancestor: %q", depth, stranger, got)
+		for _, other := range []int{sibling, innermost, 1 << 30} {
+			if got := Parents(innermost, other); got != "" {
+				t.Errorf("a process %d below descends from %d, which is no ancestor: %q", depth, other, got)
 			}
 		}
 		if got, want := descendants(t, pids[0]), slices.Sorted(slices.Values(pids[1:])); !slices.Equal(got, want) {

@@ -55,13 +55,13 @@ func (s *Search) add(domain string) {
 
 // Cut removes the longest matching domain from a completed name; false if none matches.
 func (s Search) Cut(name string) (string, bool) {
-	asked, found := "", false
+	bare, found := "", false
 	for _, domain := range s.Domains {
-		if rest, ok := strings.CutSuffix(name, "."+domain); ok && rest != "" && (!found || len(rest) < len(asked)) {
-			asked, found = rest, true
+		if rest, ok := strings.CutSuffix(name, "."+domain); ok && rest != "" && (!found || len(rest) < len(bare)) {
+			bare, found = rest, true
 		}
 	}
-	return asked, found
+	return bare, found
 }
 
 // First reports whether a name is completed before the bare name is tried.

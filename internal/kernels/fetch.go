@@ -44,10 +44,10 @@ type Image struct {
 // Get returns the requested kernel, as 6.12 or 6.12.117: the committed one, if there is one. Otherwise, or if Debian no
 // longer has that, it returns the newest. It fetches only kernels that are not in the directory. Errors: [ErrNoKernel],
 // [debian.ErrNoMirror], [ErrChecksum].
-func (s *Store) Get(ctx context.Context, asked string) (Image, error) {
+func (s *Store) Get(ctx context.Context, requested string) (Image, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	listed, err := newest(s.Sums.Kernels(s.Arch), asked)
+	listed, err := newest(s.Sums.Kernels(s.Arch), requested)
 	isListed := err == nil
 	if isListed {
 		image, err := s.cached(listed)
@@ -58,8 +58,8 @@ func (s *Store) Get(ctx context.Context, asked string) (Image, error) {
 	if err := s.open(ctx); err != nil {
 		return Image{}, err
 	}
-	k, err := newest(s.archive.kernels, asked)
-	if asked == Candidates && errors.Is(err, ErrNoKernel) {
+	k, err := newest(s.archive.kernels, requested)
+	if requested == Candidates && errors.Is(err, ErrNoKernel) {
 		// Debian drops a candidate after the release, which then is the newest kernel.
 		k, err = newest(s.archive.kernels, "")
 	}
@@ -72,9 +72,9 @@ func (s *Store) Get(ctx context.Context, asked string) (Image, error) {
 	case isListed:
 		s.Notice(fmt.Sprintf("%s: Debian no longer has %v of %s; taking %v, for which only apt's signature check "+
 			"vouches",
-			asked, listed, ChecksumFile, k))
+			requested, listed, ChecksumFile, k))
 	default:
-		s.Notice(fmt.Sprintf("%s: %v is not in %s; only apt's signature check vouches for it", asked, k, ChecksumFile))
+		s.Notice(fmt.Sprintf("%s: %v is not in %s; only apt's signature check vouches for it", requested, k, ChecksumFile))
 	}
 	image, err := s.cached(k)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -84,11 +84,11 @@ func (s *Store) Get(ctx context.Context, asked string) (Image, error) {
 }
 
 // Renew fetches the newest requested kernel, and adds it to the list in memory.
-func (s *Store) Renew(ctx context.Context, asked string) (Kernel, error) {
+func (s *Store) Renew(ctx context.Context, requested string) (Kernel, error) {
 	if err := s.open(ctx); err != nil {
 		return Kernel{}, err
 	}
-	k, err := newest(s.archive.kernels, asked)
+	k, err := newest(s.archive.kernels, requested)
 	if err != nil {
 		return Kernel{}, errors.Join(err, s.archive.unreached)
 	}
@@ -118,19 +118,19 @@ func (s *Store) tryToOpen(ctx context.Context) error {
 	return err
 }
 
-// home returns a kernel's directory in the store. It contains the kernel and, in a file "from", the sha256 of the
+// dirOf returns a kernel's directory in the store. It contains the kernel and, in a file "from", the sha256 of the
 // package and of the kernel.
-func (s *Store) home(k Kernel) string {
+func (s *Store) dirOf(k Kernel) string {
 	return filepath.Join(s.Dir, k.Package+"_"+strings.ReplaceAll(k.Version, ":", "%3a"))
 }
 
 // cached returns a kernel of the directory; fs.ErrNotExist if it is missing or incomplete.
 func (s *Store) cached(k Kernel) (Image, error) {
-	text, err := os.ReadFile(filepath.Join(s.home(k), "from"))
+	text, err := os.ReadFile(filepath.Join(s.dirOf(k), "from"))
 	if err != nil {
 		return Image{}, fmt.Errorf("read cached kernel: %w", err)
 	}
-	image := Image{Kernel: k, Path: filepath.Join(s.home(k), "vmlinuz")}
+	image := Image{Kernel: k, Path: filepath.Join(s.dirOf(k), "vmlinuz")}
 	sum, err := sumFile(image.Path)
 	if err != nil {
 		return Image{}, err
@@ -172,13 +172,13 @@ func (s *Store) fetch(ctx context.Context, k Kernel) (_ Image, sum string, err e
 	if err := keep(tree, made, sum, k.Release()); err != nil {
 		return Image{}, "", fmt.Errorf("unpack %v: %w", k, err)
 	}
-	if err := os.RemoveAll(s.home(k)); err != nil {
+	if err := os.RemoveAll(s.dirOf(k)); err != nil {
 		return Image{}, "", fmt.Errorf("keep kernel: %w", err)
 	}
-	if err := os.Rename(made, s.home(k)); err != nil {
+	if err := os.Rename(made, s.dirOf(k)); err != nil {
 		return Image{}, "", fmt.Errorf("keep kernel: %w", err)
 	}
-	return Image{Kernel: k, Path: filepath.Join(s.home(k), "vmlinuz")}, sum, nil
+	return Image{Kernel: k, Path: filepath.Join(s.dirOf(k), "vmlinuz")}, sum, nil
 }
 
 // keep makes a directory of the store from an unpacked package.

@@ -77,12 +77,12 @@ func (k Kernel) Release() string {
 
 // Is reports whether the kernel matches a request: a series, as 6.12 or rc, or a version, as 6.12.117 or 7.3-rc7. Every
 // kernel matches an empty request.
-func (k Kernel) Is(asked string) bool {
-	if asked == Candidates {
+func (k Kernel) Is(requested string) bool {
+	if requested == Candidates {
 		return k.Series() == Candidates
 	}
-	rest, ok := strings.CutPrefix(k.Upstream(), asked)
-	return ok && (asked == "" || rest == "" || rest[0] == '.' || rest[0] == '-')
+	rest, ok := strings.CutPrefix(k.Upstream(), requested)
+	return ok && (requested == "" || rest == "" || rest[0] == '.' || rest[0] == '-')
 }
 
 // Arch is an architecture by its Debian name, which is Go's too.

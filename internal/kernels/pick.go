@@ -47,15 +47,15 @@ func kernelsOf(packages []Kernel, arch Arch) []Kernel {
 
 // newest returns the newest matching kernel; a signed one rather than its unsigned twin. Errors: [ErrNoKernel], with
 // the available ones.
-func newest(kernels []Kernel, asked string) (Kernel, error) {
+func newest(kernels []Kernel, requested string) (Kernel, error) {
 	var found []Kernel
 	for _, k := range kernels {
-		if k.Is(asked) {
+		if k.Is(requested) {
 			found = append(found, k)
 		}
 	}
 	if len(found) == 0 {
-		return Kernel{}, fmt.Errorf("find kernel %s: %w: there are %s", asked, ErrNoKernel,
+		return Kernel{}, fmt.Errorf("find kernel %s: %w: there are %s", requested, ErrNoKernel,
 			strings.Join(seriesOf(kernels), ", "))
 	}
 	return slices.MaxFunc(found, func(a, b Kernel) int {

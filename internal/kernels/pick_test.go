@@ -65,7 +65,7 @@ linux-binary-7.4-cloud-arm64 | 7.4-1 | http://mirror.invalid/debian experimental
 
 func TestNewest_Series(t *testing.T) {
 	kernels := kernelsOf(parseMadison(madison), AMD64)
-	for _, c := range []struct{ reason, asked, want string }{
+	for _, c := range []struct{ reason, requested, want string }{
 		{"numbers count, not strings; signed before unsigned", "5.10", "linux-image-5.10.0-46-cloud-amd64=5.10.262-1"},
 		{"an exact version", "5.10.70", "linux-image-5.10.0-9-cloud-amd64=5.10.70-1"},
 		{"a metapackage is no kernel; 6.1 is not 6.12", "6.1", "linux-image-6.1.0-56-cloud-amd64=6.1.192-2"},
@@ -77,31 +77,31 @@ func TestNewest_Series(t *testing.T) {
 		{"any", "", "linux-binary-unsigned-7.5.1+deb13-cloud-amd64=7.5.1-1~bpo13+1"},
 		{"an unsigned one boots too", "7.5", "linux-binary-unsigned-7.5.1+deb13-cloud-amd64=7.5.1-1~bpo13+1"},
 	} {
-		got, err := newest(kernels, c.asked)
+		got, err := newest(kernels, c.requested)
 		if err != nil {
 			t.Errorf("%s: %v", c.reason, err)
 			continue
 		}
 		if got.String() != c.want {
-			t.Errorf("%s: %s is %v, want %s", c.reason, c.asked, got, c.want)
+			t.Errorf("%s: %s is %v, want %s", c.reason, c.requested, got, c.want)
 		}
 	}
 }
 
 func TestNewest_Missing(t *testing.T) {
 	kernels := kernelsOf(parseMadison(madison), AMD64)
-	for _, asked := range []string{"4.19", "7.4", "6", "6.12.11", "5.10.262-rc1"} {
-		k, err := newest(kernels, asked)
-		if asked == "6" { // a prefix of whole numbers is a valid request
+	for _, requested := range []string{"4.19", "7.4", "6", "6.12.11", "5.10.262-rc1"} {
+		k, err := newest(kernels, requested)
+		if requested == "6" { // a prefix of whole numbers is a valid request
 			if err != nil || k.Series() != "6.12" {
 				t.Errorf("newest 6: %v, %v", k, err)
 			}
 			continue
 		}
 		if !errors.Is(err, ErrNoKernel) {
-			t.Errorf("%q: %v, %v, want ErrNoKernel", asked, k, err)
+			t.Errorf("%q: %v, %v, want ErrNoKernel", requested, k, err)
 		} else if want := "there are 5.10, 6.1, 6.12, 7.2, 7.5, rc"; !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v does not say %q", asked, err, want)
+			t.Errorf("%q: %v does not say %q", requested, err, want)
 		}
 	}
 }

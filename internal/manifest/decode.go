@@ -120,8 +120,8 @@ func (o *object) decode(into any) error {
 	}
 	for _, field := range unknown {
 		last := field[strings.LastIndexByte(field, '.')+1:]
-		if meant := misspelt(last); meant != "" && !strings.HasSuffix(last, "]") {
-			return o.invalid(field, "unknown field", fmt.Sprintf("did you mean %q?", meant))
+		if known := misspelt(last); known != "" && !strings.HasSuffix(last, "]") {
+			return o.invalid(field, "unknown field", fmt.Sprintf("did you mean %q?", known))
 		}
 	}
 	return nil
@@ -140,13 +140,13 @@ func misspelt(name string) string {
 
 // faulty converts a fault of the object into an error.
 func (o *object) faulty(f *kubeyaml.Fault) *InvalidError {
-	located := *f
-	located.Field = join(o.path, f.Field)
-	located.Line = o.lines.OfFault(&located)
-	if located.Line == 0 {
-		located.Line = o.invalid(f.Field, "", "").Line
+	placed := *f
+	placed.Field = join(o.path, f.Field)
+	placed.Line = o.lines.OfFault(&placed)
+	if placed.Line == 0 {
+		placed.Line = o.invalid(f.Field, "", "").Line
 	}
-	return faulty(o.origin, "", &located)
+	return faulty(o.origin, "", &placed)
 }
 
 // hasPlaceholder reports whether helm, envsubst or a similar tool has to complete a name.

@@ -151,19 +151,19 @@ func (s *Set) selectorOfAll(svc *service, workloads []*workload) (map[string]str
 	if len(workloads) == 1 {
 		return s.selectorOf(workloads[0])
 	}
-	beside := func(labels map[string]string) []*workload {
+	otherPods := func(labels map[string]string) []*workload {
 		among := func(w *workload) bool { return slices.Contains(workloads, w) }
 		return slices.DeleteFunc(s.others(workloads[0], labels), among)
 	}
 	selector := s.stableSelector(svc, workloads)
-	others := beside(selector)
+	others := otherPods(selector)
 	for _, key := range slices.SortedFunc(maps.Keys(inCommon(workloads)), compareKeys) {
 		if len(others) == 0 || isRelease(key) || isTool(key) || namesRelease(key) {
 			continue
 		}
 		narrower := maps.Clone(selector)
 		narrower[key] = workloads[0].labels[key]
-		if left := beside(narrower); len(left) < len(others) {
+		if left := otherPods(narrower); len(left) < len(others) {
 			selector, others = narrower, left
 		}
 	}

@@ -169,12 +169,12 @@ func (s *Session) gatherOnce(mine map[process]goroutine.ID, known, unclear map[p
 	for _, p := range identify(perhaps) {
 		unclear[p] = true
 	}
-	var born map[int]goroutine.ID
+	var tracked map[int]goroutine.ID
 	if s.knowsIDs() && s.Probe.Follows() {
-		if born, err = s.Probe.Descendants(); err != nil {
+		if tracked, err = s.Probe.Descendants(); err != nil {
 			return false, err
 		}
-		found = append(found, slices.Collect(maps.Keys(born))...)
+		found = append(found, slices.Collect(maps.Keys(tracked))...)
 	}
 	inScope, err := s.Leaf.Processes()
 	if err != nil {
@@ -186,7 +186,7 @@ func (s *Session) gatherOnce(mine map[process]goroutine.ID, known, unclear map[p
 		}
 		mine[p] = 0
 		found = append(found, p.pid)
-		if _, is := born[p.pid]; !is && !slices.Contains(inScope, p.pid) && p.lives() {
+		if _, is := tracked[p.pid]; !is && !slices.Contains(inScope, p.pid) && p.lives() {
 			more = true
 		}
 	}

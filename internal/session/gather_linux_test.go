@@ -243,12 +243,12 @@ func TestOpen_ForkingSibling(t *testing.T) {
 // The environment shows which processes without parents, older than the session, are this one's.
 func TestOpen_OlderOrphans(t *testing.T) {
 	testenv.RequireRoot(t)
-	daemon, unclear, stranger := newGate(t), newGate(t), newGate(t)
+	daemon, unclear, unrelated := newGate(t), newGate(t), newGate(t)
 	const send = "echo > /dev/udp/127.106.0.%d/9"
 	daemon.orphan(t, fmt.Sprintf("exec setsid bash -c '"+send+"'", 1), os.Environ()...)
 	unclear.orphan(t, fmt.Sprintf(send, 2), "NAME=unclear")
 	cmd := exec.Command("bash", "-c", fmt.Sprintf("(read -r x <&3; "+send+") &", 3))
-	cmd.ExtraFiles, cmd.Env = []*os.File{stranger.read}, []string{"NAME=stranger"}
+	cmd.ExtraFiles, cmd.Env = []*os.File{unrelated.read}, []string{"NAME=unrelated"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
@@ -272,7 +272,7 @@ func TestOpen_OlderOrphans(t *testing.T) {
 	if named != 1 {
 		t.Errorf("unclear are %+v", s.Unclear)
 	}
-	for _, g := range []*gate{unclear, stranger} {
+	for _, g := range []*gate{unclear, unrelated} {
 		g.write.Close()
 	}
 	daemon.write.Close()

@@ -56,16 +56,16 @@ func (ns *namespace) close() error { return ns.file.Close() }
 func elsewhere(enter, fn func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	home, err := os.Open(ownNetns)
+	origin, err := os.Open(ownNetns)
 	if err != nil {
 		return fmt.Errorf("open own network namespace: %w", err)
 	}
-	defer home.Close()
+	defer origin.Close()
 	if err := enter(); err != nil {
 		return fmt.Errorf("enter network namespace: %w", err)
 	}
 	defer func() {
-		if err := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); err != nil {
+		if err := unix.Setns(int(origin.Fd()), unix.CLONE_NEWNET); err != nil {
 			// One more lock than unlocks: the thread ends with its goroutine and never runs other code.
 			runtime.LockOSThread()
 			panic(fmt.Sprintf("leave network namespace: %v", err))

@@ -2,11 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/netzero-dev/netzero/internal/doctor"
 	"github.com/netzero-dev/netzero/internal/session"
@@ -41,15 +44,36 @@ func run(t *testing.T, cmd *exec.Cmd) (string, int) {
 
 func TestDoctor_Records(t *testing.T) {
 	testenv.RequireRoot(t)
-	checks := len(session.Steps) + len([]string{doctor.Executables, doctor.Parallel})
-	text, code := run(t, command(""))
-	if code != 0 || strings.Count(text, "  ok ") != checks || !strings.HasSuffix(text, "\nTests are recorded here.\n") {
+	var want, got []doctor.Check
+	for _, step := range session.Steps {
+		want = append(want, doctor.Check{Name: string(step), Status: doctor.OK})
+	}
+	want = append(want, doctor.Check{Name: doctor.Executables, Status: doctor.OK},
+		doctor.Check{Name: doctor.Parallel, Status: doctor.OK})
+
+	text, code := run(t, command("-json"))
+	var d doctor.Diagnosis
+	if err := json.Unmarshal([]byte(text), &d); err != nil || code != 0 || !d.Records {
+		t.Errorf("exit status %d, %v:\n%s", code, err, text)
+	}
+	for _, c := range d.Checks {
+		if c.Detail == "" {
+			t.Errorf("%s has no detail", c.Name)
+		}
+		got = append(got, doctor.Check{Name: c.Name, Status: c.Status, Advice: c.Advice})
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("checks (-want +got):\n%s", diff)
+	}
+
+	text, code = run(t, command(""))
+	if code != 0 || !strings.HasSuffix(text, "\nTests are recorded here.\n") {
 		t.Errorf("exit status %d:\n%s", code, text)
 	}
-	text, code = run(t, command("-json"))
-	var d doctor.Diagnosis
-	if err := json.Unmarshal([]byte(text), &d); err != nil || code != 0 || !d.Records || len(d.Checks) != checks {
-		t.Errorf("exit status %d, %v:\n%s", code, err, text)
+	for _, c := range want {
+		if line := fmt.Sprintf("\n  ok       %-14s ", c.Name); !strings.Contains(text, line) {
+			t.Errorf("no line %q in\n%s", line, text)
+		}
 	}
 }
 

@@ -91,16 +91,16 @@ func testKernels(ctx context.Context) (passed bool, err error) {
 		stores[a] = &kernels.Store{Dir: dir, Mirror: *mirror, Arch: a, Sums: sums,
 			Notice: func(text string) { fmt.Fprintln(os.Stderr, "testkernels:", text) }}
 	}
-	asked, err := split(*which, arch)
+	requested, err := split(*which, arch)
 	if err != nil {
 		return false, err
 	}
 	if *writeSums {
-		return true, renew(ctx, stores, asked, arch, filepath.Join(module, filepath.FromSlash(kernels.ChecksumFile)))
+		return true, renew(ctx, stores, requested, arch, filepath.Join(module, filepath.FromSlash(kernels.ChecksumFile)))
 	}
-	opts := kernels.Options{Module: module, Run: *run, Kernels: asked, Timeout: *timeout, Guests: *guests}
-	full := asked == nil && *run == ""
-	if asked == nil {
+	opts := kernels.Options{Module: module, Run: *run, Kernels: requested, Timeout: *timeout, Guests: *guests}
+	full := requested == nil && *run == ""
+	if requested == nil {
 		opts.Kernels = kernels.Listed(sums)
 	}
 	var results []kernels.Result
@@ -159,7 +159,7 @@ func split(list string, arch kernels.Arch) ([]kernels.Wanted, error) {
 	if list == "" {
 		return nil, nil
 	}
-	var asked []kernels.Wanted
+	var requested []kernels.Wanted
 	for _, k := range strings.Split(list, ",") {
 		w := kernels.Wanted{Arch: arch}
 		name, of, given := strings.Cut(strings.TrimSpace(k), "/")
@@ -172,24 +172,24 @@ func split(list string, arch kernels.Arch) ([]kernels.Wanted, error) {
 				return nil, fmt.Errorf("read -kernels: %w", err)
 			}
 		}
-		asked = append(asked, w)
+		requested = append(requested, w)
 	}
-	return asked, nil
+	return requested, nil
 }
 
 // renew fetches the newest kernel of every series of an architecture, or of the requested ones, and writes the list.
-func renew(ctx context.Context, stores map[kernels.Arch]*kernels.Store, asked []kernels.Wanted, arch kernels.Arch,
+func renew(ctx context.Context, stores map[kernels.Arch]*kernels.Store, requested []kernels.Wanted, arch kernels.Arch,
 	file string) error {
 	sums := stores[arch].Sums
-	if asked == nil {
+	if requested == nil {
 		for _, k := range sums.Kernels(arch) {
-			asked = append(asked, kernels.Wanted{Kernel: k.Series(), Arch: arch})
+			requested = append(requested, kernels.Wanted{Kernel: k.Series(), Arch: arch})
 		}
 	}
-	if len(asked) == 0 {
+	if len(requested) == 0 {
 		return errors.New("the list is empty: name kernels with -kernels")
 	}
-	for _, a := range asked {
+	for _, a := range requested {
 		k, err := stores[a.Arch].Renew(ctx, a.Kernel)
 		if err != nil {
 			return err
