@@ -93,7 +93,7 @@ func members(t *testing.T, dir string) map[int]bool {
 }
 
 func TestLeaf_EnterAndLeave(t *testing.T) {
-	testenv.Recorded(t, "a cgroup of one's own, entered and left")
+	testenv.Recorded(t, "own cgroup, entered and left")
 	tree, leaf := newLeaf(t)
 	parent := filepath.Dir(leaf.Path)
 	check(t, leaf.Move(os.Getpid()))

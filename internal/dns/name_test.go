@@ -23,7 +23,7 @@ func TestHost_OfQuestion(t *testing.T) {
 		{"_8443._https.api.test", dnsmessage.TypeHTTPS, "api.test", "port and scheme"},
 		{"_dns.api.test", dnsmessage.TypeSVCB, "api.test", "scheme"},
 		{"_8443._https.api.test", dnsmessage.TypeA, "_8443._https.api.test",
-			"an address is asked for: so this is the host"},
+			"an address query: so this is the host"},
 		{"_dns", dnsmessage.TypeSVCB, "_dns", "nothing would be left"},
 		{"_8443._https", dnsmessage.TypeHTTPS, "_8443._https", "nothing would be left"},
 		{"_pg._tcp.db.test", dnsmessage.TypeSRV, "", "a service is no host"},

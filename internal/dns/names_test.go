@@ -36,11 +36,11 @@ func TestNames_Lookup(t *testing.T) {
 		{name: "the kernel's word for a cut answer", learn: []Answer{truncated(answer("a.test"))},
 			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("a.test"), want: "a.test", known: true,
 			reason: "the kernel saw the address that the copy lost"},
-		{name: "asked for at once", learn: []Answer{answer("b.test", "203.0.113.1"), answer("a.test", "203.0.113.1"),
+		{name: "looked up at once", learn: []Answer{answer("b.test", "203.0.113.1"), answer("a.test", "203.0.113.1"),
 			answer("c.test", "203.0.113.1")},
 			cgroup: cgroup, addr: "203.0.113.1", since: 2, want: "a.test c.test", known: true,
-			reason: "either may be meant, and the first not"},
-		{name: "a hash that nobody asked for", learn: []Answer{answer("a.test", "203.0.113.1")},
+			reason: "both are candidates, the first is not"},
+		{name: "an unknown hash", learn: []Answer{answer("a.test", "203.0.113.1")},
 			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("c.test"), want: "a.test", known: true,
 			reason: "then the address decides"},
 		{name: "a number that is no hash", learn: []Answer{answer("a.test", "203.0.113.1")},
@@ -62,7 +62,7 @@ func TestNames_Lookup(t *testing.T) {
 		{name: "completed by the resolver", learn: []Answer{
 			meaning("api.test", answer("api.test.shop.svc.cluster.local", "203.0.113.1"))},
 			cgroup: cgroup, addr: "203.0.113.1", want: "api.test", known: true,
-			reason: "what was meant, not what was sent"},
+			reason: "the host, not the question"},
 		{name: "completed by the resolver, the kernel's word",
 			learn: []Answer{meaning("api.test", answer("api.test.shop.svc.cluster.local", "203.0.113.1")),
 				answer("b.test", "203.0.113.1")},
@@ -78,7 +78,7 @@ func TestNames_Lookup(t *testing.T) {
 			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("_pg._tcp.test"), want: "a.test", known: true,
 			reason: "no flow goes to a service's name"},
 		{name: "another address", learn: []Answer{answer("a.test", "203.0.113.1")},
-			cgroup: cgroup, addr: "203.0.113.2", reason: "nobody asked for it"},
+			cgroup: cgroup, addr: "203.0.113.2", reason: "never looked up"},
 		{name: "another cgroup", learn: []Answer{answer("a.test", "203.0.113.1")},
 			cgroup: other, addr: "203.0.113.1", reason: "names are never global"},
 		{name: "another cgroup's hash", learn: []Answer{answer("a.test", "203.0.113.1")},
@@ -190,7 +190,7 @@ func TestNames_ManyNamesPerAddress(t *testing.T) {
 		}
 	}
 	if got := n.Lookup(1, addr, 0, 1); len(got) != most {
-		t.Errorf("%d names may be meant, want all %d", len(got), most)
+		t.Errorf("%d candidates, want all %d", len(got), most)
 	}
 	if got := n.Lookup(1, addr, 0, most-1); strings.Join(got, " ") != "h9998.test h9999.test" {
 		t.Errorf("of the last two: %q", got)

@@ -39,7 +39,7 @@ func TestStreams_Segments(t *testing.T) {
 		{name: "whole", segments: []segment{
 			{seq: isn, syn: true}, {seq: isn + 1, payload: three, want: []string{alpha, beta, gamma}},
 		}, reason: "one segment may carry several messages"},
-		{name: "length and message apart", segments: []segment{
+		{name: "length and message in separate segments", segments: []segment{
 			{seq: isn, syn: true}, {seq: isn + 1, payload: three[:2]},
 			{seq: isn + 3, payload: three[2:first], want: []string{alpha}},
 		}, reason: "many servers write the length on its own"},

@@ -123,7 +123,7 @@ func TestContainers_ReusedAddress(t *testing.T) {
 		reason string
 		at     time.Duration
 		want   string
-	}{{"the first lives", during, first}, {"nobody has it", between, ""}, {"the second lives", after, second}} {
+	}{{"the first lives", during, first}, {"no owner", between, ""}, {"the second lives", after, second}} {
 		if got, _ := r.w.AtAddress(addr, []string{networkID}, c.at); got.ID != c.want {
 			t.Errorf("%s: %q, want %q", c.reason, got.ID, c.want)
 		}

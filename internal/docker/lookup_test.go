@@ -35,7 +35,7 @@ func TestAtAddress_ByTime(t *testing.T) {
 		want       string
 		around     string
 	}{
-		{"nobody ever", nil, nil, 5, "", ""},
+		{"no owner ever", nil, nil, 5, "", ""},
 		{"it lasts", []Container{in("a", "n", 3, 0)}, nil, 5, "a", "a"},
 		{"it begins at this very time", []Container{in("a", "n", 5, 0)}, nil, 5, "a", "a"},
 		{"it ends at this very time", []Container{in("a", "n", 3, 5)}, nil, 5, "", "a"},
@@ -82,7 +82,7 @@ func TestAtPublished_ByTime(t *testing.T) {
 		{"but not when it was left", []Container{has("a", one, 80, 1, 4), has("b", anyAddr, 81, 4, 0)}, "b", 81, "a"},
 		{"the next has it before the last has left", []Container{has("a", one, 80, 1, 6), has("b", one, 81, 4, 0)}, "b",
 			81, "b"},
-		{"nobody has it yet", []Container{has("a", one, 80, 6, 0)}, "", 0, "a"},
+		{"no owner yet", []Container{has("a", one, 80, 6, 0)}, "", 0, "a"},
 		{"another address", []Container{has("a", netip.MustParseAddr("127.0.0.2"), 80, 1, 0)}, "", 0, ""},
 		{"another family", []Container{has("a", netip.IPv6Unspecified(), 80, 1, 0)}, "", 0, ""},
 	} {

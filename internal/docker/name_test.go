@@ -24,7 +24,7 @@ func TestName_Sources(t *testing.T) {
 		{"nor its long one", Container{ID: id, Image: "postgres:17", Networks: networks(id)}, "postgres"},
 		{"nor the name that Docker made", Container{Name: "brave_curie2", Image: "postgres:17",
 			Networks: networks("brave_curie2")}, "postgres"},
-		{"a name that somebody chose is one",
+		{"a chosen name counts",
 			Container{Name: "orders-db", Image: "postgres:17", Networks: networks("orders-db")}, "orders-db"},
 		{"the beginning of an ID that is too short to be one",
 			Container{ID: id, Image: "postgres:17", Networks: networks("4f66ad9bb4d")}, "4f66ad9bb4d"},

@@ -17,7 +17,7 @@ import (
 
 // Servers in separate processes answer with their process ids: the tables must show the one that answers.
 func TestListeners_SameAsKernel(t *testing.T) {
-	testenv.Recorded(t, "who listens")
+	testenv.Recorded(t, "listening processes")
 	for _, tt := range []struct {
 		servers string // flags, network and host of each, all at one port
 		to      string
@@ -69,7 +69,7 @@ func TestListeners_SameAsKernel(t *testing.T) {
 			slices.SortFunc(want, func(a, b Owner) int { return a.PID - b.PID })
 			got := l.At(protocol, to, port)
 			if diff := cmp.Diff(Listening{Owners: want}, got); diff != "" {
-				t.Errorf("who listens (-want +got):\n%s", diff)
+				t.Errorf("listeners (-want +got):\n%s", diff)
 			}
 			if network == "udp" && want == nil {
 				return // a missing answer proves nothing
@@ -125,7 +125,7 @@ func TestListeners_InheritedSocket(t *testing.T) {
 		want   []Owner
 		reason string
 	}{
-		{nil, both, "nobody likely: all processes"},
+		{nil, both, "no likely process: all processes"},
 		{[]int{os.Getpid(), c.pid}, both, "both likely"},
 		{[]int{c.pid}, []Owner{{c.pid, "endpoint.test"}}, "a likely owner ends the search"},
 		{[]int{1 << 30}, both, "a likely process that is none"},

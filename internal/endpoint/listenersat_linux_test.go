@@ -48,7 +48,8 @@ func TestListenersAt_EndedServer(t *testing.T) {
 			named("started-as")},
 		{"a test that found a free port for a child", self, port, []Owner{{self, "x.test"}, {server.pid, "child"}},
 			named("child")},
-		{"the same where nobody saw the child bind", self, port, []Owner{{self, "x.test"}}, named("endpoint-test")},
+		{"the same without a recorded bind of the child", self, port, []Owner{{self, "x.test"}},
+			named("endpoint-test")},
 		{"the same for a child that found the port", client, port, []Owner{{client, "client"}}, named("endpoint-test")},
 		{"a server that is gone, whose port the test has now", self, inProcess.Port(), []Owner{{gone.pid, "orders-db"}},
 			named("orders-db")},
@@ -56,7 +57,7 @@ func TestListenersAt_EndedServer(t *testing.T) {
 		q := Query{PID: tt.pid, Protocol: flow.TCP, Addr: loopback, Port: tt.port, Bound: tt.bound}
 		check(t, tt.reason, id.Identify, q, tt.want)
 	}
-	check(t, "a bind of one's own does not prove a talk with oneself where nothing shows who listens now", id.Identify,
+	check(t, "a bind by the workload does not prove self traffic if the listener is unknown", id.Identify,
 		Query{PID: self, Protocol: flow.SCTP, Addr: loopback, Port: gonePort, Bound: []Owner{{self, "x.test"}}},
 		identified{flow.Endpoint{Kind: flow.Address, Addr: loopback}, Other})
 }

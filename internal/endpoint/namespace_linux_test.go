@@ -22,7 +22,7 @@ func unshare(flags uintptr) func(*exec.Cmd) {
 
 func TestListeners_OtherNamespace(t *testing.T) {
 	testenv.RequireRoot(t)
-	testenv.Recorded(t, "who listens in another network namespace")
+	testenv.Recorded(t, "listening processes in another network namespace")
 	// Our listener takes the port, so that no other process in our namespace has it.
 	_, ours := listen(t, "tcp", "127.0.0.1:0")
 	c, err := tryStart(t, testBinary(t), unshare(syscall.CLONE_NEWNET), "serve", "lo", "tcp", ours.String())
@@ -122,7 +122,7 @@ func TestListeners_OtherUser(t *testing.T) {
 	}
 	l.Close()
 	if got, want := look(nobody, addr.String()), "{Owners:[] Unknown:false}"; got != want {
-		t.Errorf("as another user, nobody listens: got %s, want %s", got, want)
+		t.Errorf("as another user, no process listens: got %s, want %s", got, want)
 	}
 }
 
@@ -225,10 +225,10 @@ func TestIdentify_OtherNamespace(t *testing.T) {
 	}{
 		{"here: the test process listens", Query{PID: here, Protocol: flow.TCP, Port: ours.Port()}, Self,
 			flow.Endpoint{}},
-		{"here: nobody listens", Query{PID: here, Protocol: flow.TCP, Port: 9}, NoListener, flow.Endpoint{}},
+		{"here: no process listens", Query{PID: here, Protocol: flow.TCP, Port: 9}, NoListener, flow.Endpoint{}},
 		{"another host, and the test process listens here",
 			Query{PID: without.pid, OtherNetwork: true, Protocol: flow.TCP, Port: ours.Port()}, Other, bare},
-		{"another host, and nobody listens here",
+		{"another host, and no process listens here",
 			Query{PID: without.pid, OtherNetwork: true, Protocol: flow.TCP, Port: 9}, Other, bare},
 		{"another host by its name", Query{PID: without.pid, OtherNetwork: true, Protocol: flow.TCP, Port: 9,
 			Name: "db.partner.test"}, Other, named},
@@ -236,7 +236,7 @@ func TestIdentify_OtherNamespace(t *testing.T) {
 			Query{PID: gone.pid, OtherNetwork: true, Protocol: flow.TCP, Port: ours.Port()}, Other, bare},
 		{"of a thread that was elsewhere", Query{PID: here, OtherNetwork: true, Protocol: flow.TCP, Port: ours.Port()},
 			Other, bare},
-		{"its own address, where nobody listens",
+		{"its own address, without a listener",
 			Query{PID: with.pid, OtherNetwork: true, Protocol: flow.TCP, Port: ours.Port()}, NoListener,
 			flow.Endpoint{}},
 		{"a ping to another host", Query{PID: without.pid, OtherNetwork: true, Protocol: flow.ICMP}, Other, bare},

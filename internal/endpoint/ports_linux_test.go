@@ -51,7 +51,7 @@ func TestIdentify_PolicyPort(t *testing.T) {
 		{"the same, outside of the machine's ports", []string{exact, "search"}, outside,
 			Query{PID: self, Protocol: flow.TCP, Addr: loopback, Port: ours},
 			portOfAPolicy{"search", ours, false, exact}},
-		{"a peer on localhost, reached by IPv6, where nobody listens any more", []string{"localhost:40000", "search"},
+		{"a peer on localhost, reached by IPv6, without a listener any more", []string{"localhost:40000", "search"},
 			portRange{40000, 40000},
 			Query{PID: self, Protocol: flow.TCP, Addr: netip.IPv6Loopback(), Port: 40000},
 			portOfAPolicy{"search", 40000, true, "localhost:40000"}},
@@ -88,7 +88,7 @@ func TestIdentify_PolicyPort(t *testing.T) {
 
 		{"the test itself is no flow", nil, machinePorts(),
 			Query{PID: self, Protocol: flow.TCP, Addr: loopback, Port: ours}, portOfAPolicy{"orders", ours, false, ""}},
-		{"nobody is no flow", nil, portRange{40000, 40000},
+		{"self traffic is no flow", nil, portRange{40000, 40000},
 			Query{PID: self, Protocol: flow.TCP, Addr: netip.MustParseAddr("127.0.0.77"), Port: 40000},
 			portOfAPolicy{"", 40000, false, ""}},
 		{"an address elsewhere", nil, portRange{40000, 40000},

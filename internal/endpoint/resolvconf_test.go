@@ -26,7 +26,7 @@ func TestResolvConf_NameServers(t *testing.T) {
 		{"nameserver 0.0.0.0\n", []string{"127.0.0.1"}, "the unspecified address is loopback"},
 		{"nameserver dns.example\nnameserver\nnameservers 10.0.0.1\n", self, "what is no server"},
 		{"nameserver 10.0.0.1\nnameserver 10.0.0.2\nnameserver 10.0.0.3\nnameserver 10.0.0.4\n",
-			[]string{"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"}, "more than are asked"},
+			[]string{"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"}, "more than resolvers query"},
 	} {
 		var want []netip.Addr
 		for _, a := range tt.want {

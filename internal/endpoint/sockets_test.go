@@ -87,8 +87,8 @@ func TestReachedAt_BestMatch(t *testing.T) {
 		{[]string{"connected 127.0.0.1", "0.0.0.0"}, "127.0.0.1", []uint64{2},
 			"a connected UDP socket hears its peer only"},
 		{[]string{"connected 127.0.0.1", "::"}, "127.0.0.1", []uint64{2}, "even before the last of the wildcards"},
-		{[]string{"connected 127.0.0.1", "connected 0.0.0.0"}, "127.0.0.1", []uint64{1}, "but better than nobody"},
-		{nil, "127.0.0.1", nil, "nobody"},
+		{[]string{"connected 127.0.0.1", "connected 0.0.0.0"}, "127.0.0.1", []uint64{1}, "but better than none"},
+		{nil, "127.0.0.1", nil, "no listener"},
 	} {
 		table := make(socketTable)
 		for i, s := range tt.sockets {

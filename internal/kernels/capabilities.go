@@ -96,7 +96,7 @@ var capabilities = []capability{
 	{name: "containers: an address that is used again is told apart", suite: inProbe, test: "TestBirthMakesKnownFlowsNew"},
 	{name: "containers: processes that have left their cgroup are in scope", suite: inProbe, test: "TestContainerThatLeavesItsCgroup"},
 	{name: "containers: cgroups that no table has room for are counted as lost", suite: inProbe, test: "TestCgroupTableThatIsFullIsALoss"},
-	{name: "a cgroup of one's own, entered and left", suite: inCgroup, test: "TestLeaf_EnterAndLeave"},
+	{name: "own cgroup, entered and left", suite: inCgroup, test: "TestLeaf_EnterAndLeave"},
 	{name: "cgroups of killed runs are removed", suite: inCgroup, test: "TestNewLeaf_RemovesStaleLeaf"},
 
 	{name: "the executable's name, where the task is", suite: inProbe, test: "TestExecutableIsKnownWithoutTheProcess"},
@@ -104,8 +104,8 @@ var capabilities = []capability{
 	{name: "the executable's name from /proc, to fall back to", suite: inEndpoint, test: "TestReadProcess_Executable"},
 	{name: "binds are told, with who bound", suite: inProbe, test: "TestBindIsTold"},
 	{name: "sockets from before the recording", suite: inProbe, test: "TestSocketsFromBeforeAreAdopted"},
-	{name: "who listens", suite: inEndpoint, test: "TestListeners_SameAsKernel"},
-	{name: "who listens in another network namespace", suite: inEndpoint, test: "TestListeners_OtherNamespace"},
+	{name: "listening processes", suite: inEndpoint, test: "TestListeners_SameAsKernel"},
+	{name: "listening processes in another network namespace", suite: inEndpoint, test: "TestListeners_OtherNamespace"},
 
 	{name: "Record with a golden: record, pass, red, accept", suite: inRecorded, test: "TestGoldenIsRecordedPassesGoesRedAndIsAccepted"},
 

@@ -59,7 +59,7 @@ func TestFind_Shop(t *testing.T) {
 		{"labels by anchor and merge, and a namespace", "orders-db", "",
 			Match{Kind: "Service", Name: "orders-db", Namespace: "data", File: "shop/orders-db.yaml", Line: 35,
 				Selector: set{"app": "orders-db"}, Labels: set{"app": "orders-db", "tier": "db"}}},
-		{"one pod of a StatefulSet, by a label that no policy should hold", "orders-db-primary", "data",
+		{"one pod of a StatefulSet, by a label that no policy should contain", "orders-db-primary", "data",
 			Match{Kind: "Service", Name: "orders-db-primary", Namespace: "data", File: "shop/orders-db.yaml", Line: 49,
 				Selector: set{"app": "orders-db"}, Labels: set{"app": "orders-db", "tier": "db"}}},
 		{"a Service that picks two workloads", "reviews", "",
@@ -182,7 +182,7 @@ func TestFind_MissingOrAmbiguous(t *testing.T) {
 		{"no selector and no Endpoints", svc("cart", "", "ports: [{port: 80}]"), "cart", "",
 			`find "cart" in the manifests: Service cart (x.yaml:2): it has no selector, and no Endpoints or ` +
 				`EndpointSlice gives it addresses; give it a selector, or its Endpoints`},
-		{"no selector, and an EndpointSlice that belongs to nobody", svc("cart", "", "ports: [{port: 80}]") +
+		{"no selector, and an EndpointSlice without an owner", svc("cart", "", "ports: [{port: 80}]") +
 			"---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: cart-1}\naddressType: " +
 			"IPv4\nendpoints: [{addresses: [203.0.113.7]}]\n", "cart", "",
 			`find "cart" in the manifests: Service cart (x.yaml:2): it has no selector, and no Endpoints or ` +

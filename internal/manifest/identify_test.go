@@ -82,7 +82,7 @@ func TestFind_OwnSelector(t *testing.T) {
 		{"the workload's selector is as wide", svc("kafka", "", "selector: {"+pair+"}"+ports) +
 			controller("StatefulSet", "kafka", pair, helm+", app.kubernetes.io/component: broker") + exporter, "kafka",
 			component("broker"), pairSet, ""},
-		{"as few labels as tell them apart",
+		{"the fewest distinguishing labels",
 			controller("StatefulSet", "kafka", pair, helm+", logging: enabled, role: broker") +
 				controller("Deployment", "ui", "app: ui", helm+", app: ui, role: ui"), "kafka",
 			with(pairSet, "role", "broker"), nil, ""},
@@ -93,7 +93,7 @@ func TestFind_OwnSelector(t *testing.T) {
 		{"one of them", controller("Deployment", "reviews-v1", "app: reviews, version: v1",
 			"app: reviews, version: v1"), "reviews-v1",
 			set{"app": "reviews", "version": "v1"}, nil, ""},
-		{"only the version tells them apart",
+		{"only the version differs",
 			controller("Deployment", "a", "app: a, app.kubernetes.io/version: \"1\"",
 				"app: a, app.kubernetes.io/version: \"1\"") +
 				controller("Deployment", "b", "app: a, app.kubernetes.io/version: \"2\"",
@@ -144,7 +144,7 @@ func TestFind_OwnSelector(t *testing.T) {
 		{"a Service for a Job's pods", svc("topics", "", "selector: {job-name: topics}"+ports) +
 			controller("Job", "topics", "", helm), "topics", pairSet, nil, ""},
 
-		{"beside a Helm test", svc("kafka", "", "selector: {"+pair+"}"+ports) +
+		{"with a Helm test", svc("kafka", "", "selector: {"+pair+"}"+ports) +
 			controller("Deployment", "kafka", pair, helm) + pod("kafka-test-connection", test, helm), "kafka", pairSet,
 			nil, ""},
 		{"the same without a Service", controller("Deployment", "kafka", pair, helm) +
@@ -152,9 +152,9 @@ func TestFind_OwnSelector(t *testing.T) {
 		{"a Helm test with a label of its own",
 			controller("Deployment", "kafka", pair, helm) +
 				pod("kafka-test", test, helm+", app.kubernetes.io/component: test"), "kafka", pairSet, nil, ""},
-		{"beside its live Pod", controller("Deployment", "kafka", pair, helm) +
+		{"with its live Pod", controller("Deployment", "kafka", pair, helm) +
 			pod("kafka-7c9d6b5f4-x2x9q", replica, helm+", pod-template-hash: 7c9d6b5f4"), "kafka", pairSet, nil, ""},
-		{"beside its live Pods without owners",
+		{"with its live Pods without owners",
 			controller("Deployment", "kafka", pair, helm) +
 				pod("kafka-7c9d6b5f4-x2x9q", "", helm+", pod-template-hash: 7c9d6b5f4"), "kafka", pairSet, nil, ""},
 		{"a StatefulSet's", controller("StatefulSet", "kafka", pair, helm) +
@@ -169,10 +169,10 @@ func TestFind_OwnSelector(t *testing.T) {
 			pod("kafka-7c9d6b5f4-a", replica, helm) + pod("kafka-7c9d6b5f4-b", replica, helm), "kafka", pairSet, nil,
 			""},
 
-		{"the tool tells them apart", controller("Deployment", "kafka", pair, helm) +
+		{"the tool differs", controller("Deployment", "kafka", pair, helm) +
 			controller("Job", "migrate", "", pair), "kafka",
 			with(pairSet, "app.kubernetes.io/managed-by", "Helm"), nil, ""},
-		{"nothing tells them apart", controller("Deployment", "kafka", pair, helm) +
+		{"no label differs", controller("Deployment", "kafka", pair, helm) +
 			controller("Deployment", "worker", pair, helm), "kafka", pairSet, nil,
 			"Deployment kafka (x.yaml:2): no label tells its pods from those of Deployment worker, so its policy " +
 				"(app.kubernetes.io/instance=events,app.kubernetes.io/name=kafka) holds for them too: give the " +

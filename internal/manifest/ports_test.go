@@ -33,7 +33,7 @@ func TestTargetPorts_Services(t *testing.T) {
 		{"a name that two workloads give to different ports", "reviews", 80, flow.TCP, []uint16{8080, 9080}, ""},
 		{"a name that one of two workloads has", "reviews", 53, flow.UDP, []uint16{5353}, ""},
 		{"no targetPort, and no container declares it", "reviews", 9000, flow.TCP, []uint16{9000}, ""},
-		{"a name that nobody has", "reviews", 81, flow.TCP, nil,
+		{"an unknown name", "reviews", 81, flow.TCP, nil,
 			`find port 81/TCP: Service reviews (shop/reviews.yaml:1): its target port "nobody" is no port of ` +
 				`Deployment reviews-v1, Deployment reviews-v2; correct targetPort, or name a containerPort so`},
 		{"a headless Service translates nothing", "orders-db", 5433, flow.TCP, []uint16{5433}, ""},

@@ -56,7 +56,7 @@ func TestResolve_ClusterDNS(t *testing.T) {
 		{"nothing at all", shop, "", "", "", "", false},
 		{"an object goes where it is applied: the caller's namespace", bare, "orders-db.shop", "shop", "orders-db",
 			"shop", true},
-		{"and not to one that nobody mentions", bare, "orders-db.shop", "", "", "", false},
+		{"and not to an unmentioned one", bare, "orders-db.shop", "", "", "", false},
 		{"unless the name can be nothing else", bare, "orders-db.shop.svc.cluster.local", "", "orders-db", "shop",
 			true},
 		{"a pod of a StatefulSet of another name than the Service's", bare, "pg-2.orders-db", "shop", "orders-db",
