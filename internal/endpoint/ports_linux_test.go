@@ -88,7 +88,7 @@ func TestIdentify_PolicyPort(t *testing.T) {
 
 		{"the test itself is no flow", nil, machinePorts(),
 			Query{PID: self, Protocol: flow.TCP, Addr: loopback, Port: ours}, portOfAPolicy{"orders", ours, false, ""}},
-		{"self traffic is no flow", nil, portRange{40000, 40000},
+		{"no listener is no flow", nil, portRange{40000, 40000},
 			Query{PID: self, Protocol: flow.TCP, Addr: netip.MustParseAddr("127.0.0.77"), Port: 40000},
 			portOfAPolicy{"", 40000, false, ""}},
 		{"an address elsewhere", nil, portRange{40000, 40000},

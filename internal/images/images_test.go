@@ -154,7 +154,8 @@ func TestRemove_OwnNamesOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff("image rm netzero/peer:latest\nimage rm netzero/sshd:latest\nimage rm netzero/postgres:latest\n", string(got)); diff != "" {
+	want := "image rm netzero/peer:latest\nimage rm netzero/sshd:latest\nimage rm netzero/postgres:latest\n"
+	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

@@ -77,7 +77,8 @@ func TestExpect_Mismatch(t *testing.T) {
 		{"nothing said in a partial run", true, test("TestA", tcp), "\x16PASS\n",
 			"got nothing: TestA of ./p passed and said nothing"},
 		{"its test failed", false, "\x16=== RUN   TestA\n\x16--- FAIL: TestA (0.01s)\n", test("TestB", mptcp),
-			"2 of 3 capabilities are not shown, since their tests failed:\n        TCP (want recorded): TestA of ./p\n"},
+			"2 of 3 capabilities are not shown, since their tests failed:\n" +
+				"        TCP (want recorded): TestA of ./p\n"},
 		{"its test was skipped", false, test("TestC") + "\x16--- SKIP: TestA (0.01s)\n", test("TestB", mptcp),
 			"TCP: want recorded, got nothing: TestA of ./p skipped itself"},
 		{"its test is gone", false, test("TestC"), test("TestB", mptcp),

@@ -22,8 +22,8 @@ type machine struct {
 }
 
 // CPU features without which the kernel runs code that is faster under emulation:
-//   - erms, fsrm and the kernel's own rep_good: it fills and copies memory with loops over words, which QEMU translates in
-//     bulk, instead of single instructions, which QEMU repeats byte by byte or word by word;
+//   - erms, fsrm and the kernel's own rep_good: it fills and copies memory with loops over words, which QEMU
+//     translates in bulk, instead of single instructions, which QEMU repeats byte by byte or word by word;
 //   - la57: it walks through four levels of page tables instead of five;
 //   - smap: it does not open and close user memory around each access to it;
 //   - xsave, avx, pku: a task switch saves fewer registers.
