@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	below  = 2048 // bytes of the stack that are read, from the stack pointer on
-	window = 8192
+	below  = 2048 // bytes that are read below the current frame
+	window = 8192 // bytes of the stack that are read in all
 	frames = 64
 )
 

@@ -9,7 +9,7 @@ import (
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 )
 
-// The labels that identify one pod of a StatefulSet or Job. No template contains them.
+// The labels that select one pod of a StatefulSet. No template contains them.
 const (
 	podNameLabel  = "statefulset.kubernetes.io/pod-name"
 	podIndexLabel = "apps.kubernetes.io/pod-index"
