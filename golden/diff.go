@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	gocmp "github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -46,48 +45,20 @@ type change struct {
 	line string
 }
 
-// changes returns all lines of both sides, in order. Where the sides have a line in common is decided by align and not
-// by go-cmp, which draws lots for its way through two slices, so that its users do not rely on it.
+// changes returns the lines of both sides in order, as align pairs them.
 func changes(old, got []string) []change {
-	left, right := make(map[int]string), make(map[int]string)
-	for i, r := range align(old, got) {
-		if r.old >= 0 {
-			left[i] = old[r.old]
-		}
-		if r.got >= 0 {
-			right[i] = got[r.got]
-		}
-	}
-	var r reporter
-	gocmp.Equal(left, right, gocmp.Reporter(&r))
-	return r.changes
-}
-
-// reporter is a cmp.Reporter that notes the lines of two maps from row to line; go-cmp visits rows in order.
-type reporter struct {
-	path    gocmp.Path
-	changes []change
-}
-
-func (r *reporter) PushStep(step gocmp.PathStep) { r.path = append(r.path, step) }
-func (r *reporter) PopStep()                     { r.path = r.path[:len(r.path)-1] }
-
-func (r *reporter) Report(result gocmp.Result) {
-	row, ok := r.path.Last().(gocmp.MapIndex)
-	if !ok {
-		return
-	}
-	switch old, got := row.Values(); {
-	case result.Equal():
-		r.changes = append(r.changes, change{' ', old.String()})
-	default:
-		if old.IsValid() {
-			r.changes = append(r.changes, change{'-', old.String()})
-		}
-		if got.IsValid() {
-			r.changes = append(r.changes, change{'+', got.String()})
+	var all []change
+	for _, r := range align(old, got) {
+		switch {
+		case r.got < 0:
+			all = append(all, change{'-', old[r.old]})
+		case r.old < 0:
+			all = append(all, change{'+', got[r.got]})
+		default:
+			all = append(all, change{' ', old[r.old]})
 		}
 	}
+	return all
 }
 
 // writeHunks writes the changes with some equal lines around them, and where in the policy they are.

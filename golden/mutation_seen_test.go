@@ -56,7 +56,7 @@ func seen(t *testing.T, file *File) (npolicy.Scope, []flow.Flow) {
 		for _, rule := range rulesIn(specs[i], "egress") {
 			for _, far := range s.peers(rule, self.Namespace) {
 				for _, port := range s.ports(rule) {
-					port.Binaries = binaries
+					port.Binaries = strings.FieldsFunc(binaries, func(r rune) bool { return r == ',' })
 					s.add(self, far, port, names)
 				}
 			}

@@ -36,8 +36,8 @@ func (j judge[P]) red(policies []P, flows []flow.Flow) string {
 		}
 	}
 	for _, f := range flows {
-		for binary := range strings.SplitSeq(f.Binaries, ",") {
-			if why := j.unlisted(policies, f, binary); binary != "" && why != "" {
+		for _, binary := range f.Binaries {
+			if why := j.unlisted(policies, f, binary); why != "" {
 				return why
 			}
 		}

@@ -57,7 +57,7 @@ func drawFlows(r *rand.Rand) []flow.Flow {
 func drawBinaries(seed uint64, flows []flow.Flow) {
 	r := rand.New(rand.NewPCG(seed, 11))
 	for i := range flows {
-		flows[i].Binaries = []string{"", "curl", "curl,psql", "%2A", "true", "7"}[r.IntN(6)]
+		flows[i].Binaries = [][]string{nil, {"curl"}, {"curl", "psql"}, {"%2A"}, {"true"}, {"7"}}[r.IntN(6)]
 	}
 }
 

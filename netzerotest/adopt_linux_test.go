@@ -8,10 +8,15 @@ import (
 	"github.com/testcontainers/testcontainers-go"
 
 	"github.com/netzero-dev/netzero/internal/docker"
+	"github.com/netzero-dev/netzero/internal/recorder"
 )
 
 func TestAsPeerMarksRequests(t *testing.T) {
-	rec := &Recording{capture: &membership{id: "1-abc", capture: &capture{containers: &containers{begin: func() {}}}}}
+	simulation, err := recorder.NewSimulation(recorder.Options{Test: t.Name()}, sceneLeaf, nil, nil, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := &Recording{live: simulation.Recording()}
 	labels := map[string]string{"team": "orders"}
 	request := func() testcontainers.GenericContainerRequest {
 		req := testcontainers.GenericContainerRequest{}
@@ -23,7 +28,7 @@ func TestAsPeerMarksRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]string{
-		"team": "orders", docker.LabelRecording: "1-abc", docker.LabelWorkload: "orders-db", docker.LabelPeer: "true",
+		"team": "orders", docker.LabelRecording: rec.live.Label(), docker.LabelWorkload: "orders-db", docker.LabelPeer: "true",
 	}
 	if diff := cmp.Diff(want, req.Labels); diff != "" {
 		t.Errorf("labels (-want +got):\n%s", diff)

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/netzero-dev/netzero/golden"
-	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/report"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -15,11 +15,11 @@ import (
 func TestAPeerIsACallerOfOthers(t *testing.T) {
 	workload := func(name string) flow.Endpoint { return flow.Endpoint{Kind: flow.Workload, Name: name} }
 	opens := func(from, to string, port uint16) Flow {
-		return Flow{Source: workload(from), Destination: workload(to), Protocol: flow.TCP, Port: port, Count: 1, Binaries: "postgres"}
+		return Flow{Source: workload(from), Destination: workload(to), Protocol: flow.TCP, Port: port, Count: 1, Binaries: []string{"postgres"}}
 	}
-	recorded := settlement{
-		flows:     []Flow{opens("orders-db", "checkout", 8080), opens("orders-db", "replica", 5432)},
-		workloads: []policy.Subject{{Workload: policy.Workload{Name: "checkout"}, Whole: true}},
+	recorded := recording.Recording{
+		Flows:     []Flow{opens("orders-db", "checkout", 8080), opens("orders-db", "replica", 5432)},
+		Workloads: []recording.Workload{{Name: "checkout", AllTraffic: true}},
 	}
 	const (
 		kubernetesWant = `apiVersion: networking.k8s.io/v1

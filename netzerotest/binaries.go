@@ -2,48 +2,31 @@ package netzerotest
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/report"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// program is a binary in the workload that it ran in, by the identity of its endpoint.
-type program struct {
-	workload flow.Endpoint
-	binary   string
-}
-
-// opened notes who opened a flow.
-func (out *settlement) opened(f Flow) {
-	if f.Binaries == "" {
-		return
-	}
-	key := program{f.Source.Identity(), f.Binaries}
-	if before, known := out.programs[key]; !known || f.First < before.first {
-		out.programs[key] = opening{f.Process, f.First}
-	}
-}
-
 // compareBinaries puts into the report the programs that opened flows which the golden file allows, and that it does not
 // list: with the option Binaries they fail the test, else they are notices.
-func compareBinaries[P golden.Policy](result *report.Report, d dialect[P], file *golden.File, flows []Flow, programs map[program]opening) {
+func compareBinaries[P golden.Policy](result *report.Report, d dialect[P], file *golden.File, flows []Flow, programs map[recording.Program]recording.Initiator) {
 	committed := d.of(file)
-	at := make(map[program]int) // in found
+	at := make(map[recording.Program]int) // in found
 	var found []report.Binary
 	evaluate := d.rules.Evaluator(committed)
 	for _, f := range flow.Fold(flows) {
-		if f.Binaries == "" || evaluate(f).Outcome != policy.Allowed {
+		if len(f.Binaries) == 0 || evaluate(f).Outcome != policy.Allowed {
 			continue
 		}
-		for binary := range strings.SplitSeq(f.Binaries, ",") {
+		for _, binary := range f.Binaries {
 			why := d.rules.Unlisted(committed, f, binary)
 			if why == "" {
 				continue
 			}
-			key := program{f.Source.Identity(), binary}
+			key := recording.Program{Workload: f.Source.Identity(), Binary: binary}
 			if i, again := at[key]; again {
 				found[i].More++
 				continue
@@ -51,10 +34,10 @@ func compareBinaries[P golden.Policy](result *report.Report, d dialect[P], file 
 			at[key] = len(found)
 			who, known := programs[key]
 			if !known { // the namespace is one that the manifests gave
-				key.workload.Namespace = ""
+				key.Workload.Namespace = ""
 				who = programs[key]
 			}
-			f.Process = who.process
+			f.Process = who.Process
 			found = append(found, report.Binary{Flow: f, Reason: why})
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/report"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -23,7 +24,8 @@ func opened(workload string, port uint16, binaries string) Flow {
 	return Flow{
 		Source:      flow.Endpoint{Kind: flow.Workload, Name: name, Namespace: namespace},
 		Destination: flow.Endpoint{Kind: flow.Workload, Name: "bank"},
-		Protocol:    flow.TCP, Port: port, Count: 1, Binaries: binaries,
+		Protocol:    flow.TCP, Port: port, Count: 1,
+		Binaries: strings.FieldsFunc(binaries, func(r rune) bool { return r == ',' }),
 	}
 }
 
@@ -57,7 +59,7 @@ func TestProgramsAreHeldAgainstTheList(t *testing.T) {
 			[]string{"job.a 1 +0 sh: sh" + isJob + "curl", "job.b 1 +0 curl: curl" + isJob + "sh"}, false},
 		{"the same program in both of them", map[string]string{"job.a": "", "job.b": ""}, []Flow{opened("job.a", 1, "sh"), opened("job.b", 1, "sh")},
 			[]string{"job.a 1 +0 sh: sh" + isJob + "none", "job.b 1 +0 sh: sh" + isJob + "none"}, false},
-		{"somebody else's", map[string]string{"shop": ""}, []Flow{{Source: flow.Endpoint{Kind: flow.Anyone}, Destination: flow.Endpoint{Kind: flow.Workload, Name: "shop"}, Protocol: flow.TCP, Port: 1, Binaries: "curl"}}, nil, true},
+		{"somebody else's", map[string]string{"shop": ""}, []Flow{{Source: flow.Endpoint{Kind: flow.Anyone}, Destination: flow.Endpoint{Kind: flow.Workload, Name: "shop"}, Protocol: flow.TCP, Port: 1, Binaries: []string{"curl"}}}, nil, true},
 	} {
 		for _, with := range []bool{true, false} {
 			scope := shopAndJobs
@@ -98,15 +100,15 @@ func TestProgramsAreHeldAgainstTheList(t *testing.T) {
 
 // compared returns what a report says of the programs that opened flows.
 func compared[P golden.Policy](d dialect[P], file *golden.File, flows []Flow) report.Report {
-	recorded := settlement{programs: make(map[program]opening)}
+	recorded := recording.Recording{Initiators: make(map[recording.Program]recording.Initiator)}
 	for _, f := range flows {
-		for binary := range strings.SplitSeq(f.Binaries, ",") {
-			f.Binaries, f.Process = binary, flow.Process{PID: 4711, Name: binary}
-			recorded.opened(f)
+		for _, binary := range f.Binaries {
+			f.Binaries, f.Process = []string{binary}, flow.Process{PID: 4711, Name: binary}
+			recorded.AddInitiator(f)
 		}
 	}
 	var result report.Report
-	compareBinaries(&result, d, file, flows, recorded.programs)
+	compareBinaries(&result, d, file, flows, recorded.Initiators)
 	return result
 }
 
@@ -120,17 +122,17 @@ func saidOf(r report.Report) []string {
 
 // Where manifests put a workload into a namespace the programs that it ran are its own still.
 func TestProgramsAreToldOfWhereManifestsGiveTheNamespace(t *testing.T) {
-	recorded := settlement{programs: make(map[program]opening)}
+	recorded := recording.Recording{Initiators: make(map[recording.Program]recording.Initiator)}
 	late, early := opened("job", 1, "sh"), opened("job", 2, "sh")
 	late.First, late.Process.PID = 2, 12
 	early.First, early.Process.PID = 1, 11
 	for _, f := range []Flow{late, early, opened("job", 3, "")} {
-		recorded.opened(f)
+		recorded.AddInitiator(f)
 	}
 	scope := policy.Scope{Subjects: shopAndJobs.Subjects[1:2], Binaries: true}
 	flows := []Flow{opened("job.a", 1, "sh"), opened("job.a", 2, "sh")}
 	var result report.Report
-	compareBinaries(&result, kubernetes(scope), &golden.File{Policies: shopAndJobs.Generate(flows)}, flows, recorded.programs)
+	compareBinaries(&result, kubernetes(scope), &golden.File{Policies: shopAndJobs.Generate(flows)}, flows, recorded.Initiators)
 	if len(result.Binaries) != 1 || result.Binaries[0].Flow.Process.PID != 11 {
 		t.Errorf("%+v, want who opened the first flow", result.Binaries)
 	}

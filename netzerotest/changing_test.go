@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -108,13 +108,13 @@ func TestPortsThatChangeAreRefused(t *testing.T) {
 				if r.config, err = newConfig(options); err != nil {
 					t.Fatal(err)
 				}
-				recorded := settlement{workloads: []policy.Subject{{Workload: policy.Workload{Name: "checkout"}}}}
+				recorded := recording.Recording{Workloads: []recording.Workload{{Name: "checkout"}}}
 				if !row.peer {
-					recorded.workloads = append(recorded.workloads, policy.Subject{Workload: policy.Workload{Name: "ftp"}, Whole: true})
+					recorded.Workloads = append(recorded.Workloads, recording.Workload{Name: "ftp", AllTraffic: true})
 				}
 				for _, f := range row.flows {
-					recorded.flows = append(recorded.flows, f)
-					recorded.changing = append(recorded.changing, changingPort{flow: f, container: "ftp-1 (netzero/ftp)"})
+					recorded.Flows = append(recorded.Flows, f)
+					recorded.EphemeralPorts = append(recorded.EphemeralPorts, recording.EphemeralPort{Flow: f, Container: "ftp-1 (netzero/ftp)"})
 				}
 				_, scope, _, err := r.config.deploy(recorded)
 				if err != nil {
@@ -145,19 +145,19 @@ func TestPortsThatChangeOfProcesses(t *testing.T) {
 		"Give it a fixed port below that range, or say at which port it serves in the cluster: "
 	for _, row := range []struct {
 		reason string
-		seen   []changingPort
+		seen   []recording.EphemeralPort
 		want   []string
 	}{
-		{"a child", []changingPort{{flow: server(flow.Workload, "python3", "127.0.0.1")}, {flow: server(flow.Workload, "python3", "::1")}},
+		{"a child", []recording.EphemeralPort{{Flow: server(flow.Workload, "python3", "127.0.0.1")}, {Flow: server(flow.Workload, "python3", "::1")}},
 			[]string{"python3 serves client at port 43121/TCP" + why + `Peer("127.0.0.1:43121", "python3:8080"), or which range it has there: ` +
 				`Ports("python3:30000-30009"), or of a port that it always has: Ports("python3:43121")`}},
-		{"over UDP", []changingPort{{flow: udp}},
+		{"over UDP", []recording.EphemeralPort{{Flow: udp}},
 			[]string{"python3 serves client at port 43121/UDP" + why + `Peer("127.0.0.1:43121", "python3:8080"), or which range it has there: ` +
 				`Ports("python3:30000-30009/UDP"), or of a port that it always has: Ports("python3:43121/UDP")`}},
-		{"of whom nothing is known", []changingPort{{flow: server(flow.Address, "", "::1")}},
+		{"of whom nothing is known", []recording.EphemeralPort{{Flow: server(flow.Address, "", "::1")}},
 			[]string{"::1 serves client at port 43121/TCP" + why + `Peer("[::1]:43121", "name:8080"), or which range it has there: ` +
 				`Ports("name:30000-30009"), or of a port that it always has: Ports("name:43121")`}},
-		{"the test process", []changingPort{{flow: server(flow.Workload, "checkout", "172.18.0.1"), test: true}, {flow: server(flow.Workload, "checkout", "172.19.0.2"), test: true}},
+		{"the test process", []recording.EphemeralPort{{Flow: server(flow.Workload, "checkout", "172.18.0.1"), Test: true}, {Flow: server(flow.Workload, "checkout", "172.19.0.2"), Test: true}},
 			[]string{"checkout serves client at port 43121/TCP" + why + `Peer("localhost:43121", "checkout:8080"), or which range it has there: ` +
 				`Ports("checkout:30000-30009"), or of a port that it always has: Ports("checkout:43121")`}},
 	} {

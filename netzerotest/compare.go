@@ -17,11 +17,11 @@ func compare[P golden.Policy](result *report.Report, d dialect[P], file *golden.
 	result.Unprotected = d.rules.NotIsolated(committed, flows)
 	result.Protected = d.rules.Protects(committed)
 	required := d.rules.Required(flows)
-	denied := make(map[Flow]*report.Denied) // by the folded flow
 	folded := flow.Fold(required)
-	whole := make(map[Flow]Flow) // folded, by what a policy sees of it
+	denied := make(map[policyKey]*report.Denied)
+	whole := make(map[policyKey]Flow) // the folded flows
 	for _, f := range folded {
-		whole[asSeen(f)] = f
+		whole[policyKeyOf(f)] = f
 	}
 	evaluate := d.rules.Evaluator(committed)
 	noticed := make(map[string]bool)
@@ -38,19 +38,19 @@ func compare[P golden.Policy](result *report.Report, d dialect[P], file *golden.
 		}
 		switch verdict.Outcome {
 		case policy.Denied, policy.Inexpressible:
-			whole := whole[asSeen(f)]
-			entry := denied[whole]
+			key := policyKeyOf(f)
+			entry := denied[key]
 			if entry == nil {
-				entry = &report.Denied{Flow: whole, Policy: verdict.Policy, Reason: verdict.Reason}
-				denied[whole] = entry
+				entry = &report.Denied{Flow: whole[key], Policy: verdict.Policy, Reason: verdict.Reason}
+				denied[key] = entry
 			}
 			if a := f.Destination.Addr; a.IsValid() && !slices.Contains(entry.Addrs, a) {
 				entry.Addrs = append(entry.Addrs, a)
 			}
 		}
 	}
-	for _, whole := range folded {
-		if d := denied[whole]; d != nil {
+	for _, f := range folded {
+		if d := denied[policyKeyOf(f)]; d != nil {
 			slices.SortFunc(d.Addrs, netip.Addr.Compare)
 			result.Denied = append(result.Denied, *d)
 		}
@@ -77,9 +77,15 @@ func compareRest[P golden.Policy](result *report.Report, d dialect[P], file *gol
 	}
 }
 
-// asSeen returns what a policy sees of a flow.
-func asSeen(f Flow) Flow {
-	return Flow{
-		Source: f.Source.Identity(), Destination: f.Destination.Identity(), Port: f.Port, Protocol: f.Protocol, ICMPType: f.ICMPType, Lookup: f.Lookup,
-	}
+// policyKey is what a policy sees of a flow. Flows with one key are one flow of [flow.Fold].
+type policyKey struct {
+	source, destination flow.Endpoint // without what [flow.Endpoint.Identity] leaves out
+	port                uint16
+	protocol            flow.Protocol
+	icmpType            uint8
+	lookup              bool
+}
+
+func policyKeyOf(f Flow) policyKey {
+	return policyKey{f.Source.Identity(), f.Destination.Identity(), f.Port, f.Protocol, f.ICMPType, f.Lookup}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/testcontainers/testcontainers-go"
 
 	"github.com/netzero-dev/netzero/internal/docker"
+	"github.com/netzero-dev/netzero/internal/recorder"
 )
 
 // What is not recorded leaves a request as it is, but a wrong name is wrong everywhere.
@@ -30,7 +31,11 @@ func TestUnrecordedLeavesRequestsAlone(t *testing.T) {
 
 // A recording adds to a request, and replaces nothing of the user's.
 func TestMarkAddsToRequests(t *testing.T) {
-	rec := &Recording{capture: &membership{id: "1-abc", capture: &capture{containers: &containers{begin: func() {}}}}}
+	simulation, err := recorder.NewSimulation(recorder.Options{Test: t.Name()}, sceneLeaf, nil, nil, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := &Recording{live: simulation.Recording()}
 	labels := map[string]string{"team": "orders"}
 	hooks := testcontainers.ContainerLifecycleHooks{PostStarts: make([]testcontainers.ContainerHook, 3)}
 	request := func(dockerfile string) testcontainers.GenericContainerRequest {
@@ -43,7 +48,7 @@ func TestMarkAddsToRequests(t *testing.T) {
 	if err := rec.As("db").Customize(&req); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"team": "orders", docker.LabelRecording: "1-abc", docker.LabelWorkload: "db"}
+	want := map[string]string{"team": "orders", docker.LabelRecording: rec.live.Label(), docker.LabelWorkload: "db"}
 	if diff := cmp.Diff(want, req.Labels); diff != "" {
 		t.Errorf("labels (-want +got):\n%s", diff)
 	}

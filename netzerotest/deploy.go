@@ -9,6 +9,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/manifest"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -22,8 +23,8 @@ type deployment struct {
 	found   map[flow.Endpoint]*manifest.Match // by name and namespace as they were recorded; nil where there is none
 }
 
-// deploy returns the flows as they are in the cluster, and for whom policies are written. The error is an *optionError.
-func (c config) deploy(recorded settlement) ([]Flow, policy.Scope, []string, error) {
+// deploy returns the flows as they are in the cluster, and for whom policies are written. The error is an *recording.OptionError.
+func (c config) deploy(recorded recording.Recording) ([]Flow, policy.Scope, []string, error) {
 	d := &deployment{config: c, found: make(map[flow.Endpoint]*manifest.Match), scope: policy.Scope{
 		Fold: c.folds, Ranges: c.ranges, Binaries: c.binaries, CloseIngress: c.closeIngress, DenyAll: c.defaultDeny,
 		Resolvers: c.resolvers,
@@ -32,7 +33,11 @@ func (c config) deploy(recorded settlement) ([]Flow, policy.Scope, []string, err
 		d.scope.Namespaces = c.manifests.Namespaces()
 	}
 	gone := make(map[flow.Endpoint]bool) // containers that stand for no pods
-	for _, s := range recorded.workloads {
+	for _, recorded := range recorded.Workloads {
+		s := policy.Subject{
+			Workload: policy.Workload{Name: recorded.Name, Namespace: recorded.Namespace, Labels: recorded.Labels},
+			Whole:    recorded.AllTraffic,
+		}
 		id := flow.Endpoint{Kind: flow.Workload, Name: s.Name, Namespace: s.Namespace}
 		m := d.find(id, s.Whole || c.named)
 		switch {
@@ -58,7 +63,7 @@ func (c config) deploy(recorded settlement) ([]Flow, policy.Scope, []string, err
 		d.scope.Subjects = append(d.scope.Subjects, s)
 	}
 	var set flow.Set
-	for _, f := range c.withoutIgnored(recorded.flows) {
+	for _, f := range c.ignored().Without(recorded.Flows) {
 		if !gone[f.Source.Identity()] {
 			f.Source = d.place(f.Source)
 			f.Destination = d.resolve(f.Destination, f.Source.Namespace)
@@ -70,7 +75,7 @@ func (c config) deploy(recorded settlement) ([]Flow, policy.Scope, []string, err
 	}
 	slices.Sort(d.errs)
 	if len(d.errs) > 0 {
-		return nil, d.scope, nil, &optionError{slices.Compact(d.errs)}
+		return nil, d.scope, nil, &recording.OptionError{Texts: slices.Compact(d.errs)}
 	}
 	for _, s := range d.scope.Subjects {
 		elsewhere := func(w policy.Workload) bool { return w.Namespace != "" }
@@ -82,7 +87,7 @@ func (c config) deploy(recorded settlement) ([]Flow, policy.Scope, []string, err
 	for _, f := range set.Sorted() {
 		if c.cilium && f.Destination.Node {
 			d.notices = append(d.notices, fmt.Sprintf("%s is a process of this machine, and so the host to Cilium: if it stands for pods, Peer(\"localhost:%d\", \"name%s\") says which",
-				f.Target(), f.Port, examplePort))
+				f.Target(), f.Port, endpoint.ExamplePort))
 		}
 	}
 	d.scope.Addresses = policy.AddressesOf(set.Sorted())
@@ -215,7 +220,7 @@ func (d *deployment) reach(f Flow) []Flow {
 		named := f.Destination
 		for _, a := range m.Addresses { // at a port that none of them has, or without one: it is a flow all the same
 			f.Destination = standsFor(named, a.Addr)
-			if !slices.Contains(flows, f) {
+			if !slices.ContainsFunc(flows, f.Equal) {
 				flows = append(flows, f)
 			}
 		}

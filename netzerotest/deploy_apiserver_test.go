@@ -13,6 +13,7 @@ import (
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/manifest"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -44,7 +45,7 @@ func readManifests(t *testing.T, text string) *manifest.Set {
 }
 
 // written returns what is generated of a recording, as YAML without blanks, and the notices.
-func written(t *testing.T, c config, recorded settlement) (text string, notices []string) {
+func written(t *testing.T, c config, recorded recording.Recording) (text string, notices []string) {
 	t.Helper()
 	flows, scope, notices, err := c.deploy(recorded)
 	if err != nil {
@@ -70,9 +71,9 @@ func written(t *testing.T, c config, recorded settlement) (text string, notices 
 	return strings.Join(strings.Fields(b.String()), " "), notices
 }
 
-func callOf(destination flow.Endpoint, port uint16) settlement {
+func callOf(destination flow.Endpoint, port uint16) recording.Recording {
 	f := Flow{Source: flow.Endpoint{Kind: flow.Workload, Name: "controller", Namespace: "shop"}, Destination: destination, Protocol: flow.TCP, Port: port, Count: 1}
-	return settlement{flows: []Flow{f}, workloads: []policy.Subject{{Workload: policy.Workload{Name: "controller", Namespace: "shop"}}}}
+	return recording.Recording{Flows: []Flow{f}, Workloads: []recording.Workload{{Name: "controller", Namespace: "shop"}}}
 }
 
 // TestTheAPIServerIsNoPods holds what is written for each way in which the API server is known, in both dialects.
@@ -83,7 +84,7 @@ func TestTheAPIServerIsNoPods(t *testing.T) {
 	short.Namespace = ""
 	alias := flow.Endpoint{Kind: flow.Workload, Name: "kubernetes"} // of a container
 	lookup := callOf(server, 0)
-	lookup.flows[0].Lookup, lookup.flows[0].Protocol = true, 0
+	lookup.Flows[0].Lookup, lookup.Flows[0].Protocol = true, 0
 	const (
 		open  = "- ports: - port: 443 protocol: TCP - port: 6443 protocol: TCP podSelector:"
 		entry = "netzero.dev/egress-api-server: 443/TCP,6443/TCP"
@@ -93,7 +94,7 @@ func TestTheAPIServerIsNoPods(t *testing.T) {
 	)
 	for _, tt := range []struct {
 		reason, manifests  string
-		recorded           settlement
+		recorded           recording.Recording
 		kubernetes, cilium []string
 		notice             bool
 	}{
@@ -192,11 +193,11 @@ func TestFormsThatReachTheAPIServer(t *testing.T) {
 func TestPodsOnTheHostNetworkAreNoPods(t *testing.T) {
 	daemon := flow.Endpoint{Kind: flow.Workload, Name: "agent"}
 	caller := callOf(flow.Endpoint{Kind: flow.Workload, Name: "orders-db"}, 5432)
-	caller.flows[0].Source = daemon
-	caller.workloads = []policy.Subject{{Workload: policy.Workload{Name: "agent"}, Whole: true}, {Workload: policy.Workload{Name: "orders-db"}, Whole: true}}
+	caller.Flows[0].Source = daemon
+	caller.Workloads = []recording.Workload{{Name: "agent", AllTraffic: true}, {Name: "orders-db", AllTraffic: true}}
 	for _, tt := range []struct {
 		reason             string
-		recorded           settlement
+		recorded           recording.Recording
 		kubernetes, cilium []string
 		notice             string
 	}{

@@ -14,6 +14,7 @@ import (
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/manifest"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -85,13 +86,13 @@ func deployBrokers(t *testing.T) ([]Flow, policy.Scope, []string) {
 	to := func(source, destination string, port uint16) Flow {
 		return Flow{Source: named(source), Destination: named(destination), Protocol: flow.TCP, Port: port, Count: 1}
 	}
-	recorded := settlement{
-		flows: []Flow{to("shop", "kafka", 30092), to("kafka", "store", 5432), to("kafka-exporter", "kafka", 9092),
+	recorded := recording.Recording{
+		Flows: []Flow{to("shop", "kafka", 30092), to("kafka", "store", 5432), to("kafka-exporter", "kafka", 9092),
 			to("shop", "web", 8080), to("web", "store", 5432)},
-		workloads: []policy.Subject{
-			{Workload: policy.Workload{Name: "shop"}}, {Workload: policy.Workload{Name: "kafka"}, Whole: true},
-			{Workload: policy.Workload{Name: "kafka-exporter"}, Whole: true}, {Workload: policy.Workload{Name: "store"}, Whole: true},
-			{Workload: policy.Workload{Name: "web"}, Whole: true},
+		Workloads: []recording.Workload{
+			{Name: "shop"}, {Name: "kafka", AllTraffic: true},
+			{Name: "kafka-exporter", AllTraffic: true}, {Name: "store", AllTraffic: true},
+			{Name: "web", AllTraffic: true},
 		},
 	}
 	flows, scope, notices, err := config{manifests: manifests}.deploy(recorded)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/manifest"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -41,9 +42,9 @@ func TestManifestsTellWhatSelectorsAndPortsMean(t *testing.T) {
 		Protocol:    flow.TCP, Port: 5432, Count: 1,
 	}
 	for _, whole := range []bool{false, true} { // as somebody else's container, and as one of the recording's own
-		recorded := settlement{flows: []Flow{f}, workloads: []policy.Subject{{Workload: policy.Workload{Name: "checkout", Namespace: "shop"}}}}
+		recorded := recording.Recording{Flows: []Flow{f}, Workloads: []recording.Workload{{Name: "checkout", Namespace: "shop"}}}
 		if whole {
-			recorded.workloads = append(recorded.workloads, policy.Subject{Workload: policy.Workload{Name: "orders-db"}, Whole: true})
+			recorded.Workloads = append(recorded.Workloads, recording.Workload{Name: "orders-db", AllTraffic: true})
 		}
 		flows, scope, _, err := config{manifests: manifests}.deploy(recorded)
 		if err != nil || len(flows) != 1 {

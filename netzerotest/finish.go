@@ -10,8 +10,8 @@ import (
 
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/goroutine"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/report"
-	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // finish ends the recording and judges it.
@@ -29,7 +29,7 @@ func (r *Recording) finish() {
 	if r.tb.Skipped() {
 		skipped.Store(true)
 	}
-	var option *optionError
+	var option *recording.OptionError
 	switch {
 	case unwinding() && !r.tb.Failed() && !r.tb.Skipped():
 		return // a panic, or a goroutine that was left, says why the test failed
@@ -53,20 +53,20 @@ func (r *Recording) finish() {
 }
 
 // stop takes out of the capture what the test saw, and leaves it. What has to be printed of it is, unless quiet.
-func (r *Recording) stop(quiet bool) (settlement, error) {
+func (r *Recording) stop(quiet bool) (recording.Recording, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	released := r.capture.release()
-	recorded, err := r.capture.settle()
-	r.left = r.capture.leftovers()
-	err = errors.Join(released, r.capture.check(), err)
-	err = errors.Join(err, r.capture.leave())
-	for _, text := range recorded.printed {
+	released := r.live.Unmark()
+	recorded, err := r.live.Resolve()
+	r.left = r.live.Leftovers()
+	err = errors.Join(released, r.live.Check(), err)
+	err = errors.Join(err, r.live.Close())
+	for _, text := range recorded.Announced {
 		if !quiet {
 			announce(text)
 		}
 	}
-	r.final = append(make([]Flow, 0, len(recorded.flows)), recorded.flows...)
+	r.final = append(make([]Flow, 0, len(recorded.Flows)), recorded.Flows...)
 	return recorded, err
 }
 
@@ -93,7 +93,7 @@ func hasCaller(like func(function string) bool) bool {
 }
 
 // judge holds the flows against the golden file, or writes it.
-func (r *Recording) judge(settled settlement) {
+func (r *Recording) judge(settled recording.Recording) {
 	r.tb.Helper()
 	flows, scope, notices, err := r.config.deploy(settled)
 	if err != nil {
@@ -104,12 +104,12 @@ func (r *Recording) judge(settled settlement) {
 		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
 		return
 	}
-	r.programs = settled.programs
+	r.programs = settled.Initiators
 	result := report.Report{
 		Test: r.tb.Name(), Golden: relative(r.golden), Workload: r.config.workload, Module: goroutine.Module(),
-		Strict: r.config.strict, Notices: slices.Concat(settled.notices, notices), Accept: acceptCommandHere(r.tb),
+		Strict: r.config.strict, Notices: slices.Concat(settled.Notices, notices), Accept: acceptCommandHere(r.tb),
 	}
-	r.tellUnanswered(&result, settled.unanswered)
+	r.tellUnanswered(&result, settled.Unserved)
 	switch {
 	case r.shared != nil && r.config.cilium:
 		holdShared(r, ciliums(scope), result, flows)
@@ -249,30 +249,4 @@ func goldenPath(option, test string) (string, error) {
 		return filepath.Clean(option), nil
 	}
 	return filepath.Join(packageDir, option), nil
-}
-
-// namesOf returns the names by which an option may call an endpoint.
-func namesOf(e flow.Endpoint) []string {
-	if e.Kind != flow.APIServer {
-		return []string{e.Name}
-	}
-	name := e.Name + "." + flow.ClusterAPIServer.Namespace
-	return []string{e.Name, name, name + ".svc", name + ".svc.cluster.local"}
-}
-
-// withoutIgnored drops the flows that the option Ignore names.
-func (c config) withoutIgnored(flows []Flow) []Flow {
-	var kept []Flow
-	for _, f := range flows {
-		ignored := false
-		for _, i := range c.ignores {
-			for _, name := range namesOf(f.Destination) {
-				ignored = ignored || i.Match(f.Destination.Addr, f.Port, name) && !c.onlyOfDriver(i, f)
-			}
-		}
-		if !ignored {
-			kept = append(kept, f)
-		}
-	}
-	return kept
 }

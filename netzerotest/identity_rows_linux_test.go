@@ -19,10 +19,10 @@ var (
 	redis = sceneContainer{alias: "redis", exposes: []uint16{6379}}
 	ftp   = sceneContainer{alias: "ftp", image: "shop/ftp", exposes: []uint16{21}}
 
-	waitStack = flow.NewStack([]flow.Frame{{
+	waitStack = []flow.Frame{{
 		Function: "github.com/testcontainers/testcontainers-go/wait.(*HostPortStrategy).WaitUntilReady",
 		File:     "host_port.go", Line: 1,
-	}})
+	}}
 )
 
 // public is an address that names of these rows have.

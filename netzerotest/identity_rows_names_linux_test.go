@@ -36,7 +36,7 @@ var nameRows = []identityRow{
 		known:      "no manifests",
 		kubernetes: "internet: 5432/TCP; egress-names: orders-db.shop:5432/TCP",
 		cilium:     "toFQDNs orders-db.shop: 5432/TCP",
-		why:        "A name with a dot may be a host's.",
+		why:        "A name with a dot may be an external host.",
 		scene:      bareScene(lookedUp("orders-db.shop", 5432)), tests: []string{"TestWhatNamesStandFor"},
 	},
 	{
@@ -111,7 +111,7 @@ var nameRows = []identityRow{
 		known:      "nothing",
 		kubernetes: "internet: 5432/TCP; egress-names: orders-db.shop.svc.k8s.example.com:5432/TCP",
 		cilium:     "toFQDNs orders-db.shop.svc.k8s.example.com: 5432/TCP",
-		why:        "It may be a host's.",
+		why:        "It may be an external host.",
 		scene:      bareScene(lookedUp("orders-db.shop.svc.k8s.example.com", 5432)),
 		tests:      []string{"TestWhatNamesStandFor"},
 	},
@@ -139,9 +139,9 @@ var nameRows = []identityRow{
 	},
 	{
 		dialled:    "`legacy.web:80`",
-		known:      "a Service without selector, whose Endpoints are 10.20.0.7:8080",
+		known:      "a Service without selector, with the Endpoints 10.20.0.7:8080",
 		kubernetes: "10.20.0.7/32: 8080/TCP",
-		why:        "There are no pods to select. The name is looked up all the same.",
+		why:        "There are no pods to select. The name is still looked up.",
 		scene:      shopScene(lookedUp("legacy.web", 80)), tests: []string{"TestWhatNamesStandFor"},
 	},
 	{
@@ -164,7 +164,7 @@ var nameRows = []identityRow{
 		dialled:    "a fake on localhost",
 		known:      "`Peer(addr, \"migrate:8080\")`; the manifests have a Job with `generateName: migrate-`",
 		kubernetes: "app=migrate: 8080/TCP; a notice",
-		why:        "The API server names the object; no test knows its name. The notice lists the names that exist.",
+		why:        "The API server generates the name, so no test knows it. The notice lists the names that exist.",
 		scene: scene{
 			manifests: orders + "---\n{apiVersion: batch/v1, kind: Job, metadata: {generateName: migrate-}, spec: " +
 				"{template: {metadata: {labels: {app: m}}, spec: {containers: [{name: m}]}}}}\n",
@@ -242,7 +242,7 @@ var apiServerRows = []identityRow{
 		known:      "the manifests have the API server's Endpoints",
 		kubernetes: "172.18.0.2/32: 6443/TCP; 172.18.0.3/32: 6443/TCP",
 		cilium:     "toEntities kube-apiserver: 6443/TCP",
-		why:        "The manifests know who is called so.",
+		why:        "The manifests have that name.",
 		scene: scene{
 			manifests:  apiService + apiEndpoints,
 			containers: []sceneContainer{{alias: "kubernetes", isPeer: true}},
@@ -261,7 +261,7 @@ var apiServerRows = []identityRow{
 		dialled: "`localhost:6443`", known: "`Peer(addr, \"kubernetes.default.svc\")`",
 		kubernetes: "all addresses: 6443/TCP; egress-api-server: 6443/TCP; a notice",
 		cilium:     "toEntities kube-apiserver: 6443/TCP",
-		why:        "The user's word. 6443 and 8443 are ports of API servers.",
+		why:        "`Peer` says so. 6443 and 8443 are ports of API servers.",
 		scene: scene{
 			options: []Option{Peer("127.0.0.1:6443", "kubernetes.default.svc")},
 			dials:   []dial{{addr: "127.0.0.1", port: 6443, listener: "checkout.test"}},
@@ -274,7 +274,7 @@ var apiServerRows = []identityRow{
 		known:      "`KUBERNETES_SERVICE_HOST` and `KUBERNETES_SERVICE_PORT` of the process that connects",
 		kubernetes: "all addresses: 443/TCP, 6443/TCP; egress-api-server: 443/TCP,6443/TCP; a notice",
 		cilium:     "toEntities kube-apiserver: 443/TCP, 6443/TCP",
-		why:        "So clients in pods find it.",
+		why:        "Clients in pods find it that way.",
 		scene: scene{
 			env:   map[string]string{"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"},
 			dials: []dial{{addr: "10.96.0.1", port: 443}},
@@ -286,7 +286,7 @@ var apiServerRows = []identityRow{
 		dialled: "`localhost:43121`", known: "process `kube-apiserver` listens there, as envtest starts it",
 		kubernetes: "all addresses: 443/TCP, 6443/TCP; egress-api-server: 443/TCP,6443/TCP; a notice",
 		cilium:     "toEntities kube-apiserver: 443/TCP, 6443/TCP",
-		why:        "It is known by what it is; the test's port means nothing in a cluster.",
+		why:        "It is recognised by its executable; the test's port means nothing in a cluster.",
 		scene:      bareScene(dial{addr: "127.0.0.1", port: 43121, listener: "kube-apiserver"}),
 		notice:     "the API server is in no pods", tests: []string{"TestAPIServer_OnThisMachine"},
 	},
@@ -398,7 +398,7 @@ var addressRows = []identityRow{
 		known:      "ICMP echo",
 		kubernetes: "egress-other: icmp-echo 203.0.113.7",
 		cilium:     "203.0.113.7/32: ICMP type 8; no DNS",
-		why:        "A NetworkPolicy has no words for ICMP, so that only NetZero compares it.",
+		why:        "A NetworkPolicy cannot express ICMP; only NetZero compares it.",
 		scene:      bareScene(dial{addr: public, protocol: flow.ICMP, icmpType: 8}),
 		tests:      []string{"TestScripts/other"},
 	},
@@ -410,7 +410,7 @@ var addressRows = []identityRow{
 	},
 	{
 		dialled: "`203.0.113.7:443`", known: "nothing but the address", kubernetes: "203.0.113.7/32: 443/TCP; no DNS",
-		why:   "It was dialled as an address, so nothing looks a name up.",
+		why:   "It was dialled as an address, so no name is looked up.",
 		scene: bareScene(dial{addr: public, port: 443}), tests: []string{"TestScripts/addresses"},
 	},
 	{
@@ -424,7 +424,7 @@ var addressRows = []identityRow{
 		dialled:    "`169.254.169.254:80`",
 		known:      "the metadata service of clouds",
 		kubernetes: "169.254.169.254/32: 80/TCP; no DNS; egress-metadata-service: 169.254.169.254:80/TCP",
-		why:        "It gives out credentials: the annotation says that this access is meant.",
+		why:        "It serves credentials: the annotation says that the access is intended.",
 		scene:      bareScene(dial{addr: "169.254.169.254", port: 80}),
 	},
 }
@@ -444,7 +444,7 @@ var podRows = []identityRow{
 		tests: []string{"TestAServiceThatSelectsMoreIsForDestinationsOnly"},
 	},
 	{
-		dialled: "the same", known: "whose the policy of `kafka` is", kubernetes: "app=kafka, part=broker",
+		dialled: "the same", known: "the pods that the policy of `kafka` selects", kubernetes: "app=kafka, part=broker",
 		why: "The Service's selector would isolate the other Deployment too; `helm.sh/chart` is of one release.",
 		scene: scene{
 			manifests:  brokers,
@@ -503,7 +503,7 @@ var podRows = []identityRow{
 	{
 		dialled: "container `front`",
 		known: "no workload of that name; Service `front` selects two, and one declares its target port: " +
-			"whose its policy is",
+			"the pods that its policy selects",
 		kubernetes: "app=front, role=web",
 		why:        "The other one does not serve.",
 		scene: scene{
@@ -540,7 +540,7 @@ var podRows = []identityRow{
 	},
 	{
 		dialled:    "container `web`",
-		known:      "a Deployment beside its live Pod, and beside a Helm test's with the same labels: whose its policy is",
+		known:      "a Deployment beside its live Pod, and beside a Helm test's with the same labels: the pods that its policy selects",
 		kubernetes: "app=web",
 		why:        "Live pods are the Deployment's, and a Helm test is started by hand.",
 		scene: scene{
@@ -556,7 +556,7 @@ var podRows = []identityRow{
 	},
 	{
 		dialled:    "container `migrate`",
-		known:      "a Job without labels: whose its policy is",
+		known:      "a Job without labels: the pods that its policy selects",
 		kubernetes: "batch.kubernetes.io/job-name=migrate",
 		why:        "It is the only label that its pods have in every run.",
 		scene: scene{
@@ -568,7 +568,7 @@ var podRows = []identityRow{
 	},
 	{
 		dialled:    "container `cart`",
-		known:      "its Service also selects a Job that has a `generateName` only: whose its policy is",
+		known:      "its Service also selects a Job that has a `generateName` only: the pods that its policy selects",
 		kubernetes: "app=cart, tier=web",
 		why:        "The Job's pods do not have `tier`, and no name finds the Job.",
 		scene: scene{

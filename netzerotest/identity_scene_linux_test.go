@@ -17,13 +17,12 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/netzero-dev/netzero/golden"
-	"github.com/netzero-dev/netzero/internal/cgroup"
 	"github.com/netzero-dev/netzero/internal/docker"
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/internal/recorder"
 	"github.com/netzero-dev/netzero/internal/recording"
-	"github.com/netzero-dev/netzero/internal/session"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -175,7 +174,7 @@ type sceneResult struct {
 	notices []string
 	err     error
 
-	recording recording.Recording // without Golden, since the file is a temporary one
+	recording recording.File // without Golden, since the file is a temporary one
 }
 
 // play runs a scene through all that a recording does after the kernel, up to the generated policies.
@@ -202,8 +201,8 @@ func (s scene) play(t *testing.T, cilium bool) sceneResult {
 		return sceneResult{err: err}
 	}
 	cfg.manifests = readManifests(t, s.manifests)
-	recorded, err := s.record(t, cfg)
 	r := &Recording{tb: t, config: cfg, golden: filepath.Join(t.TempDir(), "golden.yaml")}
+	recorded, err := s.record(t, r)
 	var out sceneResult
 	if s.golden != "" {
 		out.file = s.commit(t, r)
@@ -211,14 +210,14 @@ func (s scene) play(t *testing.T, cilium bool) sceneResult {
 	out.recording = r.value(recorded, err)
 	out.recording.Golden = ""
 	if err != nil {
-		out.notices, out.err = slices.Concat(recorded.notices, recorded.printed), err
+		out.notices, out.err = slices.Concat(recorded.Notices, recorded.Announced), err
 		return out
 	}
 	out.flows, out.scope, out.notices, out.err = cfg.deploy(recorded)
 	if out.err == nil {
 		out.err = r.refuseChanging(recorded, out.scope)
 	}
-	out.notices = slices.Concat(out.notices, recorded.notices, recorded.printed, recorded.unanswered)
+	out.notices = slices.Concat(out.notices, recorded.Notices, recorded.Announced, recorded.Unserved)
 	return out
 }
 
@@ -248,55 +247,27 @@ func (s scene) commit(t *testing.T, r *Recording) *golden.File {
 	return file
 }
 
-// record makes a recording's settlement of what the kernel would tell.
-func (s scene) record(t *testing.T, cfg config) (settlement, error) {
+// record returns what the recorder makes of the scene.
+func (s scene) record(t *testing.T, r *Recording) (recording.Recording, error) {
 	t.Helper()
-	peers, err := endpoint.NewPeers(cfg.peers...)
-	if err != nil {
-		return settlement{}, err
-	}
-	c := &capture{
-		self: os.Getpid(), session: &session.Session{Leaf: &cgroup.Leaf{ID: sceneLeaf}}, containers: newContainers(func() {}),
-	}
-	m := &membership{
-		capture: c, id: "scene", name: t.Name(), identifier: endpoint.New(cfg.identification(peers)), config: cfg,
-		source: flow.Endpoint{Kind: flow.Workload, Name: cfg.workload, Namespace: cfg.namespace, Evidence: flow.ByOption},
-		seen:   make(map[sightingKey]sighting), lookups: make(map[lookupKey]*lookup), alongside: make(map[string]bool),
-		background: make(map[backgroundKey]sighting),
-	}
-	c.members = []*membership{m}
+	var engine *docker.Watcher
+	var containers []recorder.SimulatedContainer
 	if len(s.containers) > 0 {
-		c.containers.begun.Store(true)
-		c.containers.watcher = s.engine(t)
-		close(c.containers.done)
-	}
-	if s.running {
-		m.started = now()
+		engine = s.engine(t)
 	}
 	for i, given := range s.containers {
-		id := s.id(i)
-		c.containers.cgroups[s.cgroupOf(given.alias)] = birth{"/docker/" + id, []string{id}}
-		if given.waited {
-			c.containers.waits[id] = []wait{{from: 0}}
-		}
-		if !given.notGiven {
-			c.containers.claims[id] = &containerClaim{
-				by: map[*membership]string{m: ""}, peers: map[*membership]bool{m: given.isPeer}, older: s.running,
-			}
-		}
+		containers = append(containers, recorder.SimulatedContainer{
+			ID: s.id(i), Cgroup: s.cgroupOf(given.alias), Attached: !given.notGiven, Peer: given.isPeer, Awaited: given.waited,
+		})
+	}
+	simulation, err := recorder.NewSimulation(r.recorderOptions(), sceneLeaf, engine, containers, s.running)
+	if err != nil {
+		return recording.Recording{}, err
 	}
 	for _, d := range s.dials {
-		s.see(t, c, m, d)
+		s.open(simulation, d)
 	}
-	settling := &settling{
-		membership: m, engine: c.containers.watcher, own: make(map[string]bool), background: make(map[string]flow.Set),
-	}
-	for seen := range m.sightings() {
-		settling.sightings = append(settling.sightings, settling.locate(seen))
-	}
-	settling.sightings = append(settling.sightings, settling.unanswered()...)
-	settling.whose()
-	return settling.result()
+	return simulation.Resolve()
 }
 
 // dialled returns the address of a dial that has one.
@@ -308,11 +279,10 @@ func (s scene) dialled(d dial) netip.Addr {
 	return netip.MustParseAddr(d.addr)
 }
 
-// see gives a dial to the recording.
-func (s scene) see(t *testing.T, c *capture, m *membership, d dial) {
-	t.Helper()
+// open gives a dial to the recorder.
+func (s scene) open(simulation *recorder.Simulation, d dial) {
 	key := probe.Key{Cgroup: sceneLeaf, Port: d.port, Protocol: d.protocol, ICMPType: d.icmpType}
-	e := &probe.FlowEvent{Time: now(), Key: key}
+	e := &probe.FlowEvent{Key: key}
 	if d.protocol == 0 {
 		e.Protocol = flow.TCP
 	}
@@ -324,7 +294,7 @@ func (s scene) see(t *testing.T, c *capture, m *membership, d dial) {
 		e.Process.PID, e.Process.Name = os.Getpid(), "checkout.test"
 	}
 	if d.addr == "" { // a look-up without an answer
-		m.lookups[lookupKey{e.Cgroup, d.name}] = &lookup{event: e}
+		simulation.Lookup(e, d.name)
 		return
 	}
 	e.Addr = s.dialled(d)
@@ -333,21 +303,9 @@ func (s scene) see(t *testing.T, c *capture, m *membership, d dial) {
 		if d.listener == "checkout.test" {
 			owner.PID = os.Getpid()
 		}
-		at := probe.Key{Cgroup: sceneLeaf, Addr: e.Addr, Port: e.Port, Protocol: e.Protocol}
-		c.bound.add(&probe.BindEvent{Key: at}, owner)
+		simulation.Listen(e, owner)
 	}
-	identity := c.identify(m, e, d.name, make(map[*membership]*endpoint.Batch))
-	seenAs := sightingKey{e.Key, identity.Endpoint.Name}
-	if by := c.backgroundOf(e); by != "" {
-		seen := m.sightingOf(e, d.name, identity, stray{})
-		seen.flow.Count, seen.background = 1, by
-		m.background[backgroundKey{seenAs, by}] = seen
-		return
-	}
-	m.note(e, d.name, identity, stray{})
-	seen := m.seen[seenAs]
-	seen.flow.Count = 1
-	m.seen[seenAs] = seen
+	simulation.Open(e, d.name)
 }
 
 // policyOf returns the policy of a workload after an update, in the words of docs/identity.md.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/goroutine"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/report"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -20,10 +21,13 @@ type testOver struct {
 	config config
 }
 
+// recordedTests maps the [recorder.Recording.ID] of each recording of this process to its testOver.
+var recordedTests sync.Map
+
 // leftover is what was opened by goroutines and processes of a test that had ended.
 type leftover struct {
 	test     testOver
-	recorded settlement
+	recorded recording.Recording
 	err      error
 }
 
@@ -34,7 +38,9 @@ var toldLeftovers sync.Map
 // fault that is: package testing lets nobody fail a test that has ended.
 func (r *Recording) tellLeftovers() {
 	r.tb.Helper()
-	for _, left := range r.left {
+	for _, ended := range r.left {
+		test, _ := recordedTests.Load(ended.ID)
+		left := leftover{test.(testOver), ended.Recorded, ended.Err}
 		if text := left.judge(r.tb.Name()); text != "" {
 			r.tb.Errorf("%s", text)
 		}

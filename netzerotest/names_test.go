@@ -11,6 +11,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/manifest"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -60,7 +61,7 @@ func peersOf(t *testing.T, c config, flows ...Flow) (kubernetes, ciliums []strin
 		flows[i].Source = flow.Endpoint{Kind: flow.Workload, Name: "checkout", Namespace: c.namespace}
 		flows[i].Count = 1
 	}
-	placed, scope, notices, err := c.deploy(settlement{flows: flows, workloads: []policy.Subject{{Workload: c.subject()}}})
+	placed, scope, notices, err := c.deploy(recording.Recording{Flows: flows, Workloads: []recording.Workload{{Name: c.workload, Namespace: c.namespace, Labels: c.labels}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +245,7 @@ func TestPortsOfAServiceWithoutASelector(t *testing.T) {
   subsets: [{addresses: [{ip: 10.2.0.1}], ports: [{name: http, port: 8080}, {name: admin, port: 8443}]}]}
 `)
 	c := config{manifests: set, namespace: "web"}
-	placed, _, _, err := c.deploy(settlement{flows: []Flow{
+	placed, _, _, err := c.deploy(recording.Recording{Flows: []Flow{
 		{Source: flow.Endpoint{Kind: flow.Workload, Name: "checkout", Namespace: "web"},
 			Destination: flow.Endpoint{Kind: flow.Workload, Name: "legacy", Namespace: "web"}, Protocol: flow.TCP, Port: 80},
 	}})

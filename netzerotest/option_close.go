@@ -3,15 +3,14 @@ package netzerotest
 import (
 	"fmt"
 
-	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/policy"
-	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// CloseIngress closes for ingress what was wholly recorded and what nobody was seen to call, such as a job or a
-// worker: its policy has the type Ingress without a rule. Without the option it stays open, because a test need not
-// see every caller. What is closed already stays so without the option. The test process is never closed, whose
-// callers no test knows.
+// CloseIngress denies ingress to containers without a caller in the test, such as a job or a worker: their policy has
+// the type Ingress without a rule. Only containers that were recorded completely are closed. Without the option they
+// stay open, because a test need not have every caller; a policy that denies ingress already keeps doing so.
+//
+// The test process is never closed, because no test knows its callers.
 func CloseIngress() Option {
 	return optionFunc(func(c *config) error {
 		c.closeIngress = true
@@ -19,12 +18,12 @@ func CloseIngress() Option {
 	})
 }
 
-// DefaultDeny adds to the policies one by the name default-deny-all for each namespace of the recorded workloads, which
-// denies all traffic of all pods there that no other policy allows: also of workloads that no test knows. A golden file
-// without one fails the test; one by another name, or two for the two directions, will do.
+// DefaultDeny adds the policy default-deny-all for each namespace of the recorded workloads. It denies all traffic of
+// all pods there that no other policy allows, also of workloads that no test knows. A golden file without it fails the
+// test; a policy with another name, or two for the two directions, is accepted.
 //
-// The test process is isolated for ingress by it, too, and whoever called it in the test is allowed. Who else calls
-// it in production has to be added by hand to its policy, where updates keep it.
+// It isolates the test process for ingress, too. Its callers in the test are allowed. Add its other callers in
+// production to its policy by hand; updates keep them.
 func DefaultDeny() Option {
 	return optionFunc(func(c *config) error {
 		c.defaultDeny = true
@@ -32,12 +31,7 @@ func DefaultDeny() Option {
 	})
 }
 
-// onlyOfDriver reports whether an Ignore is about what the driver opens to a container, and a flow is somebody else's.
-func (c config) onlyOfDriver(i endpoint.Ignore, f Flow) bool {
-	return c.driver && i.IsNameWithPort() && f.Destination.Evidence == flow.ByContainer && f.Source.Kind != flow.Anyone
-}
-
-// noticeDenied says whose callers in production a default-deny-all shuts out.
+// noticeDenied adds a notice: the policy default-deny-all denies callers in production that the test does not have.
 func (d *deployment) noticeDenied() {
 	if d.scope.DenyAll && !d.config.driver {
 		d.notices = append(d.notices, fmt.Sprintf("%s denies in the cluster what calls %s there and did not in this test: add its callers by hand to policy %s, where updates keep them",

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/netzero-dev/netzero/internal/rdns"
+	"github.com/netzero-dev/netzero/internal/recorder"
 	"github.com/netzero-dev/netzero/internal/report"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -32,7 +33,7 @@ func addOwners(result *report.Report, flows []Flow) {
 		return
 	}
 	var names map[netip.Addr]string
-	unrecorded(func() { names = rdns.Names(context.Background(), nameless) })
+	recorder.Unrecorded(func() { names = rdns.Names(context.Background(), nameless) })
 	for i, d := range result.Denied {
 		if e := d.Flow.Destination; e.Kind == flow.Address {
 			result.Denied[i].ReverseDNS = names[e.Addr]

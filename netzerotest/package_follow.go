@@ -42,7 +42,7 @@ func (p *PackageRecording) follow(m *testing.M) bool {
 	}
 	for i, example := range examples {
 		examples[i].F = func() {
-			defer p.recording.capture.enter(example.Name)()
+			defer p.recording.live.EnterTest(example.Name)()
 			example.F()
 		}
 	}
@@ -51,7 +51,7 @@ func (p *PackageRecording) follow(m *testing.M) bool {
 
 // enter makes the calling goroutine that of a test, until the test has ended.
 func (p *PackageRecording) enter(tb testing.TB) {
-	leave := p.recording.capture.enter(tb.Name())
+	leave := p.recording.live.EnterTest(tb.Name())
 	tb.Cleanup(func() { // the last one that runs
 		if isDying(tb) {
 			p.abandon()

@@ -35,7 +35,7 @@ func recordingsDirectory() (string, error) {
 
 // writeRecording writes what was recorded into the directory of NETZERO_RECORDINGS, if that is set. incomplete is the
 // error of the capture.
-func (r *Recording) writeRecording(recorded settlement, incomplete error) {
+func (r *Recording) writeRecording(recorded recording.Recording, incomplete error) {
 	r.tb.Helper()
 	if r.env.recordings == "" {
 		return
@@ -51,7 +51,7 @@ func (r *Recording) writeRecording(recorded settlement, incomplete error) {
 //
 // Only for the default golden file of a top-level test is the base name unique. All other names get a hash of golden
 // file and test, so that subtests, and tests that share a golden file, do not overwrite each other's recordings.
-func recordingFile(v recording.Recording, test string) string {
+func recordingFile(v recording.File, test string) string {
 	pkg := cmp.Or(v.Package, filepath.Base(packageDir))
 	base := strings.TrimSuffix(path.Base(v.Golden), ".yaml")
 	name := strings.ReplaceAll(pkg, "/", "_") + "." + base
@@ -63,15 +63,15 @@ func recordingFile(v recording.Recording, test string) string {
 }
 
 // value returns what was recorded as a value. incomplete is the error of the capture.
-func (r *Recording) value(recorded settlement, incomplete error) recording.Recording {
+func (r *Recording) value(recorded recording.Recording, incomplete error) recording.File {
 	flows, scope, notices, err := r.config.deploy(recorded)
 	if err == nil {
 		err = r.refuseChanging(recorded, scope)
 	}
-	v := recording.Recording{
+	v := recording.File{
 		Version: recording.Version, Test: r.tb.Name(), Golden: fromPackage(r.golden),
-		Flows: recording.FromFlows(flows), Recorded: recording.FromFlows(recorded.flows),
-		Notices: slices.Concat(recorded.notices, notices, recorded.unanswered),
+		Flows: recording.FromFlows(flows), Recorded: recording.FromFlows(recorded.Flows),
+		Notices: slices.Concat(recorded.Notices, notices, recorded.Unserved),
 	}
 	if pkg := packagePath(); pkg != "." {
 		v.Package = pkg
@@ -89,7 +89,7 @@ func (r *Recording) value(recorded settlement, incomplete error) recording.Recor
 	}
 	slices.SortStableFunc(v.Workloads, byName)
 	slices.SortStableFunc(v.Peers, byName)
-	for _, line := range recorded.printed {
+	for _, line := range recorded.Announced {
 		line = strings.TrimPrefix(line, r.tb.Name()+": ")
 		if !slices.Contains(v.Notices, line) {
 			v.Notices = append(v.Notices, line)

@@ -10,26 +10,25 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // ordersScene is a recording of workload checkout, which opened a flow to orders-db and lost events.
-func ordersScene(t *testing.T) recording.Recording {
+func ordersScene(t *testing.T) recording.File {
 	t.Helper()
 	r := &Recording{
 		tb: t, config: config{manifests: readManifests(t, deployed)},
 		golden: filepath.Join(packageDir, "policies", "orders.yaml"),
 	}
 	checkout := flow.Endpoint{Kind: flow.Workload, Name: "checkout", Namespace: "shop"}
-	recorded := settlement{
-		flows: []Flow{{
+	recorded := recording.Recording{
+		Flows: []Flow{{
 			Source: checkout, Destination: flow.Endpoint{Kind: flow.Workload, Name: "orders-db"},
 			Protocol: flow.TCP, Port: 5432, Count: 2,
 		}},
-		workloads: []policy.Subject{{Workload: policy.Workload{Name: "checkout", Namespace: "shop"}}},
-		notices:   []string{"one"}, printed: []string{t.Name() + ": one", t.Name() + ": two"}, unanswered: []string{"three"},
+		Workloads: []recording.Workload{{Name: "checkout", Namespace: "shop"}},
+		Notices:   []string{"one"}, Announced: []string{t.Name() + ": one", t.Name() + ": two"}, Unserved: []string{"three"},
 	}
 	return r.value(recorded, errors.New("2 events were lost"))
 }
@@ -45,7 +44,7 @@ func TestRecordingAsAValueHasBothSidesOfTheManifests(t *testing.T) {
 			Source: end("checkout", "shop"), Destination: end("orders-db", namespace), Protocol: "TCP", Port: 5432, Count: 2,
 		}}
 	}
-	want := recording.Recording{
+	want := recording.File{
 		Version: 1, Test: t.Name(), Package: "github.com/netzero-dev/netzero/netzerotest", Golden: "policies/orders.yaml",
 		Workloads: []recording.Workload{
 			{Name: "checkout", Namespace: "shop", Labels: app("checkout"), PodLabels: app("checkout")},
@@ -89,7 +88,7 @@ func TestRecordingsHaveFilesOfTheirOwn(t *testing.T) {
 		{"policies/shop.yaml", "TestB", ""},
 		{"../shop.yaml", "TestA", ""},
 	} {
-		name := recordingFile(recording.Recording{Package: "example.com/shop", Golden: row.golden}, row.test)
+		name := recordingFile(recording.File{Package: "example.com/shop", Golden: row.golden}, row.test)
 		base := strings.TrimSuffix(filepath.Base(row.golden), ".yaml")
 		isHashed := strings.HasPrefix(name, "example.com_shop."+base+"-")
 		if row.want != "" && name != row.want || row.want == "" && !isHashed {

@@ -34,7 +34,7 @@ func TestReplay_Examples(t *testing.T) {
 }
 
 // replayRecording replays a recording with its golden file. Files of Cilium's dialect are for internal/conformance.
-func replayRecording(t *testing.T, dir string, recorded recording.Recording, manifests string) {
+func replayRecording(t *testing.T, dir string, recorded recording.File, manifests string) {
 	t.Helper()
 	golden, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(recorded.Golden)))
 	if err != nil {

@@ -81,14 +81,14 @@ func Descends(pid, ancestor int) bool {
 	return false
 }
 
-// Parents names the processes from which one descends, the nearest first, up to an ancestor: "sh (pid 12), make (pid 11)". It
-// returns "" where it does not descend from that.
-func Parents(pid, ancestor int) string {
+// Parents names the processes from which one descends, nearest first, up to an ancestor: "sh (pid 12)",
+// "make (pid 11)". It returns nil if pid does not descend from the ancestor.
+func Parents(pid, ancestor int) []string {
 	var chain []int
 	for seen := map[int]bool{pid: true}; ; { // ids may be reused during the walk
 		parent, err := parentOf(pid)
 		if err != nil || parent < 1 || seen[parent] {
-			return ""
+			return nil
 		}
 		chain = append(chain, parent)
 		if parent == ancestor {
@@ -99,11 +99,11 @@ func Parents(pid, ancestor int) string {
 }
 
 // ParentsInside names the processes of a container from which one descends, nearest first, within its pid namespace. It
-// returns "" for a process in this process's namespace, and for the first process of a container.
-func ParentsInside(pid int) string {
+// returns nil for a process in this process's namespace, and for the first process of a container.
+func ParentsInside(pid int) []string {
 	inside, err := os.Readlink(procPath(pid, "ns/pid"))
 	if own, _ := os.Readlink(procPath(0, "ns/pid")); err != nil || own == inside {
-		return ""
+		return nil
 	}
 	var chain []int
 	for seen := map[int]bool{pid: true}; ; {
@@ -120,13 +120,13 @@ func ParentsInside(pid int) string {
 	return describeChain(chain)
 }
 
-func describeChain(pids []int) string {
+func describeChain(pids []int) []string {
 	var names []string
 	for _, pid := range pids {
 		name, _ := processName(pid)
 		names = append(names, fmt.Sprintf("%s (pid %d)", name, pid))
 	}
-	return strings.Join(names, ", ")
+	return names
 }
 
 // Descendants returns the current direct and indirect children of some processes, sorted. An error means that some may

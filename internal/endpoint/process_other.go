@@ -22,11 +22,11 @@ func alive(int) bool { return false }
 // Descends returns false: it needs Linux's /proc.
 func Descends(pid, ancestor int) bool { return false }
 
-// Parents returns "": only Linux has the /proc that it reads.
-func Parents(pid, ancestor int) string { return "" }
+// Parents returns nil: only Linux has the /proc that it reads.
+func Parents(pid, ancestor int) []string { return nil }
 
-// ParentsInside returns "": it needs Linux's /proc.
-func ParentsInside(pid int) string { return "" }
+// ParentsInside returns nil: only Linux has the /proc that it reads.
+func ParentsInside(pid int) []string { return nil }
 
 // Descendants returns nil: it needs Linux's /proc.
 func Descendants(roots ...int) ([]int, error) { return nil, nil }

@@ -17,13 +17,12 @@ import (
 const TableFile = "docs/kernels.md"
 
 const tableHead = "# What each kernel records\n" + `
-Written by ` + "`make test-kernels`" + `, which boots these kernels of Debian's under QEMU and runs the tests in each. A test says
-what the kernel did, after it has passed; nothing here follows from a version. A column is a series, and stays as it is
-from patch release to patch release; the newest may still be a release candidate. Kernels before 5.10 are refused, with
-an error that says so.
+Written by ` + "`make test-kernels`" + `, which boots these Debian kernels under QEMU and runs the tests in each. A test reports
+what the kernel did after it has passed; nothing is inferred from a version. A column is a series of patch releases; the
+newest may still be a release candidate. Kernels before 5.10 are refused, with an error that says so.
 
-Every row is also expected, in [capabilities.go](../` + CapabilityFile + `), of all kernels from 5.10 on, whether they have a
-column or not: one that says something else, or nothing, fails ` + "`make test-kernels`" + `.
+[capabilities.go](../` + CapabilityFile + `) has what every kernel from 5.10 on is expected to do, with a column or without.
+A kernel that does something else, or reports nothing, fails ` + "`make test-kernels`" + `.
 `
 
 // column is a kernel in the table.

@@ -91,8 +91,8 @@ func (c Cilium) binariesOf(subjects []Subject, flows []flow.Flow) []string {
 func binariesOf(flows []flow.Flow, unnamed func(direction, flow.Endpoint) string) []string {
 	var all []string
 	for _, f := range flows {
-		if f.Binaries != "" && (f.Lookup || unnamed(egress, f.Destination) == "") {
-			all = append(all, strings.Split(f.Binaries, ",")...)
+		if len(f.Binaries) > 0 && (f.Lookup || unnamed(egress, f.Destination) == "") {
+			all = append(all, f.Binaries...)
 		}
 	}
 	slices.Sort(all)

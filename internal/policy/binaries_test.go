@@ -28,11 +28,13 @@ func TestProgramsAreListed(t *testing.T) {
 	t.Run("CiliumNetworkPolicy", func(t *testing.T) { testListing(t, Cilium{plain}, Cilium{with}) })
 }
 
+// openedBy returns a flow that programs opened: "curl,psql".
 func openedBy(binaries string) []flow.Flow {
 	return []flow.Flow{{
 		Source:      flow.Endpoint{Kind: flow.Workload, Name: "shop"},
 		Destination: flow.Endpoint{Kind: flow.Workload, Name: "db"},
-		Protocol:    flow.TCP, Port: 5432, Binaries: binaries,
+		Protocol:    flow.TCP, Port: 5432,
+		Binaries: strings.FieldsFunc(binaries, func(r rune) bool { return r == ',' }),
 	}}
 }
 

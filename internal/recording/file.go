@@ -16,7 +16,7 @@ const fileMode = 0o644
 // Write writes the recording to a file as JSON, with LF as line ends. The file replaces an older one in one step, so
 // that a reader sees either of them whole. The directory has to exist. A recording that [Read] would refuse is an
 // error.
-func (r Recording) Write(path string) error {
+func (r File) Write(path string) error {
 	r.Version = Version
 	if err := write(path, r); err != nil {
 		return fmt.Errorf("write recording %s: %w", path, err)
@@ -24,16 +24,16 @@ func (r Recording) Write(path string) error {
 	return nil
 }
 
-// Read reads a file that [Recording.Write] wrote. The error names the file and what is wrong with it.
-func Read(path string) (Recording, error) {
-	r, err := read[Recording](path)
+// Read reads a file that [File.Write] wrote. The error names the file and what is wrong with it.
+func Read(path string) (File, error) {
+	r, err := read[File](path)
 	if err != nil {
-		return Recording{}, fmt.Errorf("read recording %s: %w", path, err)
+		return File{}, fmt.Errorf("read recording %s: %w", path, err)
 	}
 	return r, nil
 }
 
-// Write writes the row to a file, as [Recording.Write] does.
+// Write writes the row to a file, as [File.Write] does.
 func (r Row) Write(path string) error {
 	r.Version, r.Recording.Version = Version, Version
 	if err := write(path, r); err != nil {
@@ -55,7 +55,7 @@ func ReadRow(path string) (Row, error) {
 type checked interface{ check() error }
 
 // check says what in a recording cannot be converted to flows.
-func (r Recording) check() error {
+func (r File) check() error {
 	if r.Version != Version {
 		return fmt.Errorf("unknown version %d, want %d", r.Version, Version)
 	}

@@ -38,10 +38,7 @@ func fromFlow(f flow.Flow) Flow {
 	v := Flow{
 		Source: fromEndpoint(f.Source), Destination: fromEndpoint(f.Destination),
 		Protocol: f.Protocol.String(), Port: f.Port, ICMPType: f.ICMPType, Dialled: f.Dialled,
-		Count: f.Count, Lookup: f.Lookup, Before: f.Before, Process: f.Process.Name,
-	}
-	if f.Binaries != "" {
-		v.Binaries = strings.Split(f.Binaries, ",")
+		Count: f.Count, Lookup: f.Lookup, Before: f.Before, Process: f.Process.Name, Binaries: slices.Clone(f.Binaries),
 	}
 	return v
 }
@@ -86,8 +83,16 @@ func toFlow(v Flow) (flow.Flow, error) {
 	return flow.Flow{
 		Source: source, Destination: destination, Protocol: protocol, Port: v.Port, ICMPType: v.ICMPType,
 		Dialled: v.Dialled, Count: v.Count, Lookup: v.Lookup, Before: v.Before,
-		Binaries: strings.Join(v.Binaries, ","), Process: flow.Process{Name: v.Process},
+		Binaries: toBinaries(v.Binaries), Process: flow.Process{Name: v.Process},
 	}, nil
+}
+
+// toBinaries reads names that a policy's annotation separates by commas: an entry with a comma counts as several.
+func toBinaries(entries []string) []string {
+	if text := strings.Join(entries, ","); text != "" {
+		return strings.Split(text, ",")
+	}
+	return nil
 }
 
 func toEndpoint(v Endpoint) (flow.Endpoint, error) {

@@ -26,7 +26,7 @@ func everyFlow() []flow.Flow {
 	}
 	flows := []flow.Flow{{
 		Source: checkout, Destination: checkout, Protocol: flow.ICMP, Port: 5432, ICMPType: 8, Dialled: 49153, Count: 1 << 60,
-		Lookup: true, Before: true, Binaries: "curl,my%20tool", Process: flow.Process{Name: "checkout.test"},
+		Lookup: true, Before: true, Binaries: []string{"curl", "my%20tool"}, Process: flow.Process{Name: "checkout.test"},
 	}}
 	for kind := flow.Workload; kind <= flow.Anyone; kind++ {
 		flows = append(flows, flow.Flow{Source: flow.Endpoint{Kind: kind}, Destination: flow.Endpoint{Kind: kind}})
@@ -41,13 +41,13 @@ func everyFlow() []flow.Flow {
 	return flows
 }
 
-func whole() Recording {
+func whole() File {
 	flows := FromFlows(everyFlow())
 	checkout := Workload{
 		Name: "checkout", Namespace: "web", Labels: map[string]string{"b": "1", "a": "2"},
 		PodLabels: map[string]string{"a": "2", "b": "1", "c": "<3>"}, HostNetwork: true, AllTraffic: true,
 	}
-	return Recording{
+	return File{
 		Version: Version, Test: "TestQuote/<a>", Package: "example.com/shop", Golden: "testdata/netzero/TestQuote/a.yaml",
 		Workloads: []Workload{checkout}, Peers: []Workload{{Name: "db"}}, Flows: flows, Recorded: flows[:1],
 		Notices: []string{"one", "two"}, Incomplete: "2 new flows were lost",
@@ -113,9 +113,9 @@ func TestSecretsAreLeftOut(t *testing.T) {
 	secret := "hunter2"
 	path := filepath.Join(t.TempDir(), "a.json")
 	end := flow.Endpoint{Kind: flow.Workload, Name: "db"}
-	r := Recording{Flows: FromFlows([]flow.Flow{{
+	r := File{Flows: FromFlows([]flow.Flow{{
 		Source: end, Destination: end, Protocol: flow.TCP, First: time.Second, Process: flow.Process{
-			Name: "psql", Command: "psql -W " + secret, Exec: "sh -c " + secret, Parents: "sh -c " + secret,
+			Name: "psql", Command: "psql -W " + secret, Exec: "sh -c " + secret, Parents: []string{"sh -c " + secret},
 		},
 	}})}
 	if err := r.Write(path); err != nil {
@@ -177,11 +177,11 @@ func TestWrongFilesAreRefused(t *testing.T) {
 
 func TestWhatCannotBeReadIsNotWritten(t *testing.T) {
 	dir := t.TempDir()
-	bad := Recording{Flows: []Flow{{Protocol: "TCP"}}}
+	bad := File{Flows: []Flow{{Protocol: "TCP"}}}
 	if err := bad.Write(filepath.Join(dir, "a.json")); err == nil || !strings.Contains(err.Error(), `unknown kind ""`) {
 		t.Errorf("a flow without ends: %v", err)
 	}
-	if err := (Recording{}).Write(filepath.Join(dir, "missing", "a.json")); err == nil {
+	if err := (File{}).Write(filepath.Join(dir, "missing", "a.json")); err == nil {
 		t.Error("a directory that does not exist: no error")
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {

@@ -12,8 +12,8 @@ type Row struct {
 	NetworkPolicies string `json:"networkPolicies,omitempty"`
 	Cilium          string `json:"cilium,omitempty"`
 
-	Dials     []Dial    `json:"dials,omitempty"`
-	Recording Recording `json:"recording"` // with NetworkPolicies as the dialect
+	Dials     []Dial `json:"dials,omitempty"`
+	Recording File   `json:"recording"` // with NetworkPolicies as the dialect
 }
 
 // Dial is an attempt of a row to reach somebody.

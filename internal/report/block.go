@@ -102,10 +102,10 @@ func (w *writer) test(p flow.Process) {
 func (w *writer) origin(p flow.Process) {
 	executable := shorten(clean(p.Executable), maxName)
 	switch {
-	case p.Parents != "" && executable != "":
-		w.field("from", executable+", a child of "+shorten(clean(p.Parents), maxCommand), 2)
-	case p.Parents != "":
-		w.field("from", "a child of "+shorten(clean(p.Parents), maxCommand), 2)
+	case len(p.Parents) > 0 && executable != "":
+		w.field("from", executable+", a child of "+shorten(clean(strings.Join(p.Parents, ", ")), maxCommand), 2)
+	case len(p.Parents) > 0:
+		w.field("from", "a child of "+shorten(clean(strings.Join(p.Parents, ", ")), maxCommand), 2)
 	case p.Container != "" && executable != "":
 		w.field("from", executable, 1)
 	}
@@ -154,7 +154,7 @@ func (b Binary) Notice() string {
 
 // isImplied reports whether the flow was not observed, but an observed flow needs it in a cluster.
 func isImplied(f flow.Flow) bool {
-	return f.Count == 0 && f.Destination.Kind == flow.Resolver && f.Process == (flow.Process{})
+	return f.Count == 0 && f.Destination.Kind == flow.Resolver && f.Process.Equal(flow.Process{})
 }
 
 // addresses returns the addresses of a name. A bare address is already in the block's title.
@@ -225,7 +225,7 @@ func seen(f flow.Flow) (label, text string, lines int) {
 
 // process returns the process that opened the flow, as far as it is known.
 func process(p flow.Process) string {
-	if p == (flow.Process{}) {
+	if p.Equal(flow.Process{}) {
 		return "unknown: the kernel reported no process"
 	}
 	who := shorten(clean(p.Name), maxName)

@@ -160,7 +160,7 @@ func reports() map[string]Report {
 		"from a container": one(func(d *Denied) {
 			d.Flow.Process = flow.Process{PID: 77, Name: "curl", Command: "curl https://api.stripe.com",
 				Executable: "/usr/bin/curl",
-				Parents:    "sh (pid 76)", Container: "shop-api-1", Image: "shop/api:1.2"}
+				Parents:    []string{"sh (pid 76)"}, Container: "shop-api-1", Image: "shop/api:1.2"}
 		}),
 		"opened by a test of the package": base(func(r *Report) {
 			r.Test, r.Golden = "package example.com/shop", "testdata/netzero/package.yaml"
@@ -175,7 +175,7 @@ func reports() map[string]Report {
 		"unexpected programs": base(func(r *Report) {
 			child := stripe().Flow
 			child.Process = flow.Process{PID: 77, Name: "curl", Command: "curl https://api.stripe.com",
-				Executable: "/usr/bin/curl", Parents: "sh (pid 76), payments.test (pid 4711)"}
+				Executable: "/usr/bin/curl", Parents: []string{"sh (pid 76)", "payments.test (pid 4711)"}}
 			contained := child
 			contained.Source.Name = "api"
 			contained.Process = flow.Process{PID: 78, Name: "wget\x1b", Executable: "/usr/bin/wget",
@@ -321,7 +321,7 @@ func reports() map[string]Report {
 			r.Notices = []string{"egress rule 1 of policy checkout allows everything"}
 		}),
 		"called": one(func(d *Denied) {
-			d.Flow.Process.Stack = flow.NewStack([]flow.Frame{
+			d.Flow.Process.Stack = []flow.Frame{
 				called("net.(*sysDialer).dialTCP", "/go/src/net/tcpsock_posix.go", 85),
 				called("github.com/lib/pq.(*conn).dial", "/mod/github.com/lib/pq@v1.0.0/conn.go", 12),
 				called("database/sql.(*DB).conn", "/go/src/database/sql/sql.go", 1415),
@@ -330,48 +330,48 @@ func reports() map[string]Report {
 				called("example.com/shop.run", "/src/shop/run.go", 3),
 				called("example.com/shop.tooFarOut", "/src/shop/run.go", 9),
 				called("testing.tRunner", "/go/src/testing/testing.go", 1934),
-			})
+			}
 		}),
 		"called in another goroutine": one(func(d *Denied) {
-			d.Flow.Process.Stack = flow.NewStack([]flow.Frame{
+			d.Flow.Process.Stack = []flow.Frame{
 				called("net.(*Dialer).DialContext", "/go/src/net/dial.go", 1),
 				{Function: "net/http.(*Transport).queueForDial", File: "/go/src/net/http/transport.go", Line: 1486,
 					Started: true},
 				called("net/http.(*Client).Do", "/go/src/net/http/client.go", 585),
 				called("example.com/shop/payments.(*Client).Charge", "/src/shop/payments/client.go", 57),
-			})
+			}
 		}),
 		"called in another goroutine that has ended": one(func(d *Denied) {
-			d.Flow.Process.Stack = flow.NewStack([]flow.Frame{
+			d.Flow.Process.Stack = []flow.Frame{
 				called("net.(*Dialer).DialContext", "/go/src/net/dial.go", 1),
 				{Function: "net/http.(*Transport).queueForDial", File: "/go/src/net/http/transport.go", Line: 1486,
 					Started: true, Ended: true},
 				called("net/http.(*Client).Do", "/go/src/net/http/client.go", 585),
 				called("example.com/shop/payments.(*Client).Charge", "/src/shop/payments/client.go", 57),
-			})
+			}
 		}),
 		"started and left alone": one(func(d *Denied) {
-			d.Flow.Process.Stack = flow.NewStack([]flow.Frame{
+			d.Flow.Process.Stack = []flow.Frame{
 				called("net.(*Dialer).DialContext", "/go/src/net/dial.go", 1),
 				{Function: "database/sql.OpenDB", File: "/go/src/database/sql/sql.go", Line: 833, Started: true},
-			})
+			}
 		}),
 		"started by the module": one(func(d *Denied) {
-			d.Flow.Process.Stack = flow.NewStack([]flow.Frame{
+			d.Flow.Process.Stack = []flow.Frame{
 				called("example.org/agent.run", "/mod/example.org/agent/run.go", 1),
 				{Function: "example.com/shop.init.0", File: "/src/shop/agent.go", Line: 8, Started: true},
-			})
+			}
 		}),
 		"called by nobody of the module": one(func(d *Denied) {
-			d.Flow.Process.Stack = flow.NewStack([]flow.Frame{
+			d.Flow.Process.Stack = []flow.Frame{
 				called("net.(*Dialer).DialContext", "/go/src/net/dial.go", 1),
 				called("gopkg.in/agent%2ev3.(*Agent).run", "/mod/gopkg.in/agent.v3@v3.1.0/agent.go", 44),
-			})
+			}
 		}),
 		"a child": one(func(d *Denied) {
 			d.Flow.Process = flow.Process{PID: 4713, Name: "curl", Command: "curl https://api.stripe.com",
 				Executable: "/usr/bin/curl",
-				Parents:    "sh (pid 4712), payments.test (pid 4711)"}
+				Parents:    []string{"sh (pid 4712)", "payments.test (pid 4711)"}}
 		}),
 		"a block as long as it gets": one(func(d *Denied) {
 			d.Addrs = addrs("198.51.100.1", "198.51.100.2", "203.0.113.7", "2001:db8:1111:2222:3333:4444:5555:6666",
@@ -382,7 +382,7 @@ func reports() map[string]Report {
 				stack = append(stack, called("example.com/shop/payments.(*Client).Charge"+strings.Repeat("Again", 20),
 					"/src/shop/payments/client.go", 57))
 			}
-			d.Flow.Process.Stack = flow.NewStack(stack)
+			d.Flow.Process.Stack = stack
 			d.Reason = strings.Repeat("a reason that does not end ", 30)
 		}),
 		"process gone":    one(func(d *Denied) { d.Flow.Process.Command = "" }),
@@ -545,13 +545,13 @@ func TestReport_LongWords(t *testing.T) {
 	}
 	text := one(func(d *Denied) {
 		d.Flow.Process.Command = long + " -test.v"
-		d.Flow.Process.Stack = flow.NewStack([]flow.Frame{
+		d.Flow.Process.Stack = []flow.Frame{
 			called("net.(*Dialer).DialContext", "/go/src/net/dial.go", 1),
 			called("example.com/shop/payments.(*ClientWithALongName).ChargeTheCardOfACustomerWhoHasOne",
 				"/src/shop/payments/client.go", 57),
 			called("example.com/shop/payments_test.TestChargingTheCardOfACustomerWhoHasMoreThanOne",
 				"/src/shop/payments/client_test.go", 31),
-		})
+		}
 	}).String()
 	for _, word := range []string{long, "(*ClientWithALongName).ChargeTheCardOfACustomerWhoHasOne", "through net"} {
 		if !strings.Contains(text, word) {

@@ -149,9 +149,9 @@ func (s *Session) trackSockets(pid int) error {
 // kernel's name of the executable takes precedence, because the process may have ended or executed another program
 // since.
 func (s *Session) describe(o probe.Opener, stack *goroutine.Stack) flow.Process {
-	var calls flow.Stack
+	var calls []flow.Frame
 	if stack != nil {
-		calls = flow.NewStack(s.tracer.Trace(*stack)) // first, because the caller waits for it and not for the rest
+		calls = s.tracer.Trace(*stack) // first, because the caller waits for it and not for the rest
 	}
 	pid := o.PID
 	switch self := int(s.self.Load()); {
@@ -168,7 +168,10 @@ func (s *Session) describe(o probe.Opener, stack *goroutine.Stack) flow.Process 
 		p.Command, p.Executable = "", "" // they are another program's
 	}
 	if pid != 0 && pid != os.Getpid() {
-		p.Parents = cmp.Or(endpoint.Parents(pid, os.Getpid()), endpoint.ParentsInside(pid))
+		p.Parents = endpoint.Parents(pid, os.Getpid())
+		if len(p.Parents) == 0 {
+			p.Parents = endpoint.ParentsInside(pid)
+		}
 		p.Exec = endpoint.ExecInside(pid)
 	}
 	p.PID, p.Name, p.Stack = pid, cmp.Or(o.Executable, p.Name, o.Comm), calls

@@ -61,11 +61,11 @@ func TestCallOfGRPCHasTheLineOfItsCaller(t *testing.T) {
 			}()
 			checkHealth(t, row.dial(t, listener.Addr().String()))
 			calledBy := func(f netzerotest.Flow) bool {
-				return slices.ContainsFunc(f.Process.Stack.Frames(), func(c flow.Frame) bool { return strings.HasSuffix(c.Function, "/stress.checkHealth") })
+				return slices.ContainsFunc(f.Process.Stack, func(c flow.Frame) bool { return strings.HasSuffix(c.Function, "/stress.checkHealth") })
 			}
 			if flows := recording.Flows(); !slices.ContainsFunc(flows, calledBy) {
 				for _, f := range flows {
-					t.Errorf("%s was called by\n%s", f.Target(), f.Process.Stack)
+					t.Errorf("%s was called by\n%+v", f.Target(), f.Process.Stack)
 				}
 			}
 		})

@@ -1,12 +1,16 @@
-// Package flow holds what a recording saw, as plain values: who talked to whom, over which protocol, to which port.
+// Package flow holds what a recording saw, as plain values: who sent to whom, over which protocol, to which port.
 //
-// It knows neither the kernel nor Kubernetes and imports the standard library only, so that every other package can
-// share its words. It refuses to interpret: whether a flow may be is the business of package policy.
+// A test gets its flows from Recording.Flows of package netzerotest and can make assertions on them. An [Endpoint] also
+// holds the address and the evidence of one run: compare its [Endpoint.Identity], or its Name. The example shows both.
+//
+// The package imports the standard library only, and it does not judge: whether a policy allows a flow is decided
+// elsewhere.
 package flow
 
 import (
 	"cmp"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,7 +19,7 @@ import (
 // Protocol is an IP protocol number, as assigned by IANA.
 type Protocol uint8
 
-// The protocols that Kubernetes policies or the report have a word for.
+// The protocols that have a name in Kubernetes policies or in reports.
 const (
 	ICMP    Protocol = 1
 	TCP     Protocol = 6
@@ -47,59 +51,54 @@ func (p Protocol) String() string {
 // HasPorts reports whether the protocol has ports that a NetworkPolicy can name.
 func (p Protocol) HasPorts() bool { return p == TCP || p == UDP || p == SCTP }
 
-// IsICMP reports whether the protocol is ICMP, of either family of addresses.
+// IsICMP reports whether the protocol is ICMP or ICMPv6.
 func (p Protocol) IsICMP() bool { return p == ICMP || p == ICMPv6 }
 
-// Process is the process that opened a flow, or the zero value where the kernel could not tell.
-type Process struct {
-	PID     int    // as the recording process sees it; 0 where unknown
-	Name    string // the executable's file name, else the kernel's thread name (at most 15 bytes)
-	Command string // the command line, arguments separated by spaces; empty where the process was gone
-
-	Executable string // its path; empty where the process was gone
-	Parents    string // processes from which it descends, the nearest first, up to the recording one or the first of the container; empty for these
-	Container  string // the name of the container in which it ran, and its image; empty elsewhere
-	Image      string
-	Exec       string // the command that the engine let into the container (docker exec, a health check) from which it descends, arguments separated by spaces; empty for all others, and where that is not known
-	Stack      Stack  // of the goroutine that opened the flow, in the recording process; empty elsewhere, or where it is not known
-
-	// Test is the test that opened the flow, or "TestMain"; where neither is known, in brackets what is. Only a recording of a
-	// whole package has it, and of no container.
-	Test string
-}
-
-// Flow is one source talking to one destination over one protocol and port, however often it did.
+// Flow is one source that sends to one destination over one protocol and port, however often. Flows are not comparable
+// with ==; use [Flow.Equal] for all fields, or [Flow.Compare] for those that a policy sees.
 type Flow struct {
 	Source      Endpoint
 	Destination Endpoint
 	Protocol    Protocol
 	Port        uint16 // the destination's port; 0 for protocols without ports
-	ICMPType    uint8  // of ICMP and ICMPv6, what was asked for: 8 or 128 for an echo; 0 where that is not known
+	ICMPType    uint8  // of ICMP and ICMPv6, the type of the request: 8 or 128 for an echo; 0 if unknown
 
-	Count   uint64        // connection attempts (TCP) or datagrams (all else)
+	Count   uint64        // connection attempts (TCP) or datagrams (all other protocols)
 	First   time.Duration // from the start of the recording to the first of them
-	Process Process       // who opened the first of them
+	Process Process       // the process that opened the first of them
 
-	// Lookup: a DNS name that was looked up and got no address, and so an attempt of which neither protocol nor port is known.
+	// Lookup marks a DNS name that was looked up and has no address. Its Protocol and Port are 0.
 	Lookup bool
-	// Before: sent over a connection that had been opened before the recording began. Of no meaning to a policy.
+	// Before marks traffic over a connection that was opened before the recording began. Policies ignore this field.
 	Before bool
 
-	// Dialled is the port that the first of them dialled, where it is not the destination's own: one that a container
-	// publishes, or that a Peer stands for. 0 elsewhere. Of no meaning to a policy.
+	// Dialled is the port that the first of them dialled, if it differs from Port: a port that a container publishes, or
+	// one that the option Peer stands for. It is 0 otherwise. Policies ignore this field.
 	Dialled uint16
-	// Named is who or what gave the destination its name, beyond its Evidence: "Peer at shop_test.go:31",
-	// "container orders-db-1 (image postgres:17)". Empty where there is no more to say. Of no meaning to a policy.
+	// Named says what gave the destination its name, in more detail than its Evidence: "Peer at shop_test.go:31",
+	// "container orders-db-1 (image postgres:17)". It is empty if there is nothing to add. Policies ignore this field.
 	Named string
 
-	// Binaries are the file names of all programs that opened any of them, sorted and separated by commas: without the test's
-	// own, and without those that are not known. Of a longer name it is the first 63 bytes. A byte that is neither letter nor
-	// digit of ASCII nor one of "._+@-" is written as in URLs: "my%20tool".
-	Binaries string
+	// Binaries are the file names of all programs that opened the flow, sorted, without duplicates. The test's own binary
+	// and unknown programs are left out. A name is cut to 63 bytes; each byte other than ASCII letters, digits and
+	// "._+@-" is percent-encoded: "my%20tool".
+	Binaries []string
 }
 
-// Compare orders flows by what a policy sees of them: source, destination, port, protocol. Flows that compare equal
-// differ in counts, times and processes only.
+// Equal reports whether all fields of f and g are equal, counts, times and processes included. A nil slice equals an
+// empty one. For flows of different runs [Flow.Compare] is the better choice, since times and process ids differ.
+//
+// go-cmp calls Equal as well, so its options that ignore single fields of a Flow have no effect.
+func (f Flow) Equal(g Flow) bool {
+	return f.Source == g.Source && f.Destination == g.Destination && f.Protocol == g.Protocol && f.Port == g.Port &&
+		f.ICMPType == g.ICMPType && f.Count == g.Count && f.First == g.First && f.Process.Equal(g.Process) &&
+		f.Lookup == g.Lookup && f.Before == g.Before && f.Dialled == g.Dialled && f.Named == g.Named &&
+		slices.Equal(f.Binaries, g.Binaries)
+}
+
+// Compare orders flows by source, destination, port, protocol, ICMP type and Lookup. It returns -1, 0 or +1. Flows that
+// compare equal may still differ in counts, times, processes, the evidence of their ends and the fields that policies
+// ignore.
 func (f Flow) Compare(g Flow) int {
 	return cmp.Or(
 		f.Source.Compare(g.Source),
@@ -111,8 +110,9 @@ func (f Flow) Compare(g Flow) int {
 	)
 }
 
-// Target returns the destination as a person reads it: "orders-db:5432/TCP", "[2001:db8::7]:53/UDP", "203.0.113.9/IP/47",
-// "203.0.113.9/ICMP echo request", "api.example.com:*" for a look-up without an answer.
+// Target returns the destination as a person reads it: "orders-db:5432/TCP", "[2001:db8::7]:53/UDP",
+// "203.0.113.9/IP/47", "203.0.113.9/ICMP echo request", "api.example.com:*" for a name that was looked up without an
+// answer.
 func (f Flow) Target() string {
 	host := f.Destination.String()
 	switch {
@@ -129,20 +129,20 @@ func (f Flow) Target() string {
 	return host + ":" + strconv.Itoa(int(f.Port)) + "/" + f.Protocol.String()
 }
 
-// Kind says how an endpoint is known.
+// Kind is the kind of an endpoint. The zero Kind is none of them.
 type Kind uint8
 
-// The kinds of endpoint, in the order in which they stand in a policy.
+// The kinds of endpoint, in the order in which policies list them.
 const (
-	Workload  Kind = iota + 1 // pods of ours, by name
+	Workload  Kind = iota + 1 // a workload of the cluster: pods, or a process that stands for them; known by name
 	Resolver                  // the cluster's DNS service
-	APIServer                 // the cluster's API server, which runs on nodes or outside of the cluster, and so in no pods that a selector finds
-	External                  // a host outside the cluster, by the DNS name that the workload asked for
+	APIServer                 // the cluster's API server; it runs on nodes or outside, so no pod selector matches it
+	External                  // a host outside the cluster, by its DNS name
 	Address                   // an IP address about which nothing else is known
-	Anyone                    // as a source only: whoever calls, which no recording can know
+	Anyone                    // any caller, of a server that the test itself calls (option Driver); only as a source
 )
 
-// String returns the kind in lower case.
+// String returns the kind as reports print it: "workload", "API server"; "unknown" for the zero Kind.
 func (k Kind) String() string {
 	switch k {
 	case Workload:
@@ -161,24 +161,24 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// Evidence says what an endpoint's name rests on.
+// Evidence says how the name of an endpoint was found. Policies ignore it.
 type Evidence uint8
 
 // The kinds of evidence.
 const (
 	NoEvidence    Evidence = iota
-	ByOption               // Peer, or the name of the recording's own workload
-	ByListener             // a process of this machine listened there
-	ByDNS                  // the workload asked for the name before it connected
-	ByResolvConf           // the address is a name server of the process's resolv.conf, or a loopback one
+	ByOption               // the option Peer, or the name of the recording's own workload
+	ByListener             // a process of this machine listened at the address
+	ByDNS                  // the workload looked up the name before it connected
+	ByResolvConf           // the address is a name server of the process's resolv.conf, or a loopback name server
 	ByContainer            // a container had the address, or published the port
-	ByTLS                  // the workload named the server in a TLS ClientHello, and did not ask DNS for that name before
-	ByTLSOuter             // the same, where the hello has room for an encrypted one (ECH), which may hold another name
-	ByHTTP                 // the workload named the server in an HTTP/1 request, and did not ask DNS for that name before
-	ByEnvironment          // the environment of the process has the address: KUBERNETES_SERVICE_HOST
+	ByTLS                  // the TLS server name that the client sent, and for which it had made no DNS query
+	ByTLSOuter             // as ByTLS, but the ClientHello may hold another name, encrypted (ECH)
+	ByHTTP                 // the Host header of an HTTP/1 request, for which the client had made no DNS query
+	ByEnvironment          // the environment of the process holds the address: KUBERNETES_SERVICE_HOST
 )
 
-// String returns the evidence as the report words it.
+// String returns the evidence as reports print it: "DNS", "TLS server name"; "none" for NoEvidence.
 func (e Evidence) String() string {
 	switch e {
 	case ByOption:
@@ -203,28 +203,39 @@ func (e Evidence) String() string {
 	return "none"
 }
 
-// Endpoint is one end of a flow.
+// Endpoint is one end of a flow. Endpoints are comparable with ==, which compares the address and the evidence too.
 type Endpoint struct {
-	Kind      Kind
-	Name      string     // the workload's name, or the DNS name in lower case without trailing dot; of an Address what stands for it, if anything
-	Namespace string     // the workload's Kubernetes namespace; empty is the one of the policy
+	Kind Kind
+	// Name is the name of the workload, or the DNS name in lower case without a trailing dot. An Address has one only if
+	// something stands for it.
+	Name      string
+	Namespace string     // the workload's Kubernetes namespace; empty for the namespace of the policy
 	Addr      netip.Addr // the address that was used, never IPv4-mapped; the zero Addr for the recording's own workload
-	Evidence  Evidence
-	Node      bool // of a workload: no pods, but a process of the machine that the other end runs on, which it reached there
+	Evidence  Evidence   // how the name was found
 
-	// HostNetwork says of a workload that its pods use the network of their nodes, where no selector finds them.
+	// Node says of a workload that it is no pod but a process of the machine on which the other end runs.
+	Node bool
+	// HostNetwork says of a workload that its pods use the network of their nodes, so that no selector matches them.
 	HostNetwork bool
 }
 
-// ClusterResolver is the DNS service of a cluster, as every common distribution calls it, whichever program it is.
+// WorkloadEndpoint returns the [Endpoint.Identity] of a workload in the namespace of the policy, to compare with.
+func WorkloadEndpoint(name string) Endpoint { return Endpoint{Kind: Workload, Name: name} }
+
+// ExternalHost returns the [Endpoint.Identity] of a host outside the cluster with public addresses, to compare with.
+// The name is a DNS name in lower case without a trailing dot.
+func ExternalHost(name string) Endpoint { return Endpoint{Kind: External, Name: name} }
+
+// ClusterResolver is the DNS service of a cluster, by the name and namespace that every common distribution uses.
 var ClusterResolver = Endpoint{Kind: Resolver, Name: "kube-dns", Namespace: "kube-system"}
 
 // ClusterAPIServer is the API server, behind the Service that every cluster has.
 var ClusterAPIServer = Endpoint{Kind: APIServer, Name: "kubernetes", Namespace: "default"}
 
-// Identity returns the endpoint as a policy sees it: without the evidence, and without the address where a selector
-// or a name stands for it. A name keeps an address that is not public, because a rule for the internet does not
-// cover it, and the API server that of the Endpoints of its Service, where it is known.
+// Identity returns the endpoint as a policy sees it, the same in every run: without the evidence, and without the
+// address if a selector or a name stands for it. An Address keeps its address. An External host keeps one that is not
+// public (see [Public]), because a rule for the internet does not cover it. The API server keeps the address of its
+// Service's endpoints, if known.
 func (e Endpoint) Identity() Endpoint {
 	e.Evidence = NoEvidence
 	switch {
@@ -238,7 +249,8 @@ func (e Endpoint) Identity() Endpoint {
 	return e
 }
 
-// Compare orders endpoints by kind, namespace, name and address, pods before the node and before pods on its network.
+// Compare orders endpoints by kind, namespace, name and address; then pods, pods in the host's network, processes of
+// the node. It ignores the evidence, and returns -1, 0 or +1.
 func (e Endpoint) Compare(f Endpoint) int {
 	return cmp.Or(
 		cmp.Compare(e.Kind, f.Kind),
@@ -260,8 +272,8 @@ func compareBools(a, b bool) int {
 	return 1
 }
 
-// String returns the name, with the namespace where there is one ("orders-db.shop"), or else the address; of anyone it
-// returns "anywhere".
+// String returns the name, with the namespace if there is one ("orders-db.shop"), and otherwise the address. Anyone is
+// "anywhere".
 func (e Endpoint) String() string {
 	switch {
 	case e.Kind == Anyone:

@@ -2,6 +2,9 @@ package flow
 
 import (
 	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,7 +15,7 @@ var compareAddrs = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
 
-func TestTargetReadsLikeAnAddress(t *testing.T) {
+func TestFlow_Target(t *testing.T) {
 	for _, row := range []struct {
 		reason string
 		flow   Flow
@@ -35,37 +38,111 @@ func TestTargetReadsLikeAnAddress(t *testing.T) {
 	}
 }
 
-func TestStackKeepsItsFrames(t *testing.T) {
-	want := []Frame{
-		{Function: "net/http.(*Client).Do", File: "C:/go/src/net/http/client.go", Line: 585},
-		{Function: "net/http.(*Transport).queueForDial", File: "transport.go", Line: 1486, Started: true, Ended: true},
-		{Function: "net.start", File: "net.go", Line: 1, Started: true},
-		{Function: "gopkg.in/yaml%2ev3.Unmarshal", File: "yaml.go", Line: 1},
-		{Function: "example.com/shop/payments_test.TestPay", File: "pay_test.go"},
-	}
-	got := NewStack(want).Frames()
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("frames (-want +got):\n%s", diff)
-	}
-	for i, want := range []string{"net/http", "net/http", "net", "gopkg.in/yaml.v3", "example.com/shop/payments_test"} {
-		if got := got[i].Package(); got != want {
-			t.Errorf("%s is in package %q, want %q", want, got, want)
+func TestFrame_PackageAndModule(t *testing.T) {
+	for function, want := range map[string]string{
+		"net/http.(*Client).Do":                         "net/http",
+		"net.start":                                     "net",
+		"gopkg.in/yaml%2ev3.Unmarshal":                  "gopkg.in/yaml.v3",
+		"example.com/shop/payments_test.TestPay.func1":  "example.com/shop/payments_test",
+		"example.com/shop/payments.(*Client[...]).Send": "example.com/shop/payments",
+	} {
+		if got := (Frame{Function: function}).Package(); got != want {
+			t.Errorf("%s is in package %q, want %q", function, got, want)
 		}
 	}
+	test := Frame{Function: "example.com/shop/payments_test.TestPay"}
 	for module, want := range map[string]bool{
 		"example.com/shop": true, "example.com/shop/payments": true, "example.com": true,
 		"example.com/sho": false, "": false, "net/http": false,
 	} {
-		if got[4].In(module) != want {
-			t.Errorf("a test beside a package is in module %q: %v", module, !want)
+		if test.In(module) != want {
+			t.Errorf("an external test is in module %q: %v", module, !want)
 		}
-	}
-	if frames := Stack("").Frames(); frames != nil {
-		t.Errorf("no stack has frames: %v", frames)
 	}
 }
 
-func TestEndpointsReadAsAPersonWould(t *testing.T) {
+// fill gives every field of a struct a value other than zero.
+func fill(t *testing.T, v reflect.Value) {
+	t.Helper()
+	for i := range v.NumField() {
+		field, name := v.Field(i), v.Type().Field(i).Name
+		switch {
+		case field.Type() == reflect.TypeFor[netip.Addr]():
+			field.Set(reflect.ValueOf(addr("203.0.113.9")))
+		case field.Kind() == reflect.Struct:
+			fill(t, field)
+		default:
+			set(t, name, field, 1)
+		}
+	}
+}
+
+// set gives a field that is not a struct the n-th of its values.
+func set(t *testing.T, name string, field reflect.Value, n int) {
+	t.Helper()
+	switch field.Interface().(type) {
+	case string:
+		field.SetString(strings.Repeat("x", n))
+	case bool:
+		field.SetBool(n == 1)
+	case []string:
+		field.Set(reflect.ValueOf([]string{"a", strings.Repeat("x", n)}))
+	case []Frame:
+		field.Set(reflect.ValueOf([]Frame{{Function: "a"}, {Function: "a", Line: n}}))
+	default:
+		switch {
+		case field.CanInt():
+			field.SetInt(int64(n))
+		case field.CanUint():
+			field.SetUint(uint64(n))
+		default:
+			t.Fatalf("field %s has a type that this test does not know: %s", name, field.Type())
+		}
+	}
+}
+
+// A field that is added to Flow, Process or Endpoint and not to Equal fails here.
+func TestFlow_EqualComparesEveryField(t *testing.T) {
+	var want Flow
+	fill(t, reflect.ValueOf(&want).Elem())
+	same := want
+	same.Binaries, same.Process.Parents = slices.Clone(want.Binaries), slices.Clone(want.Process.Parents)
+	same.Process.Stack = slices.Clone(want.Process.Stack)
+	if !want.Equal(same) || !same.Equal(want) {
+		t.Errorf("a copy differs:\n%+v\n%+v", want, same)
+	}
+	for _, of := range []func(*Flow) reflect.Value{
+		func(f *Flow) reflect.Value { return reflect.ValueOf(f).Elem() },
+		func(f *Flow) reflect.Value { return reflect.ValueOf(&f.Process).Elem() },
+		func(f *Flow) reflect.Value { return reflect.ValueOf(&f.Source).Elem() },
+		func(f *Flow) reflect.Value { return reflect.ValueOf(&f.Destination).Elem() },
+	} {
+		for i := range of(&want).NumField() {
+			other := want
+			field, name := of(&other).Field(i), of(&other).Type().Field(i).Name
+			switch {
+			case field.Type() == reflect.TypeFor[netip.Addr]():
+				field.Set(reflect.ValueOf(addr("203.0.113.10")))
+			case field.Kind() == reflect.Struct:
+				continue // has its own turn
+			default:
+				set(t, name, field, 2)
+			}
+			if want.Equal(other) || other.Equal(want) {
+				t.Errorf("a flow equals one with another %s", name)
+			}
+		}
+	}
+}
+
+func TestFlow_EqualTakesNilForEmpty(t *testing.T) {
+	empty := Flow{Binaries: []string{}, Process: Process{Parents: []string{}, Stack: []Frame{}}}
+	if !empty.Equal(Flow{}) || !(Flow{}).Equal(empty) || !empty.Process.Equal(Process{}) {
+		t.Error("empty lists differ from nil")
+	}
+}
+
+func TestEndpoint_String(t *testing.T) {
 	for want, e := range map[string]Endpoint{
 		"anywhere":    {Kind: Anyone, Name: "x"},
 		"db.shop":     {Kind: Workload, Name: "db", Namespace: "shop"},
@@ -99,7 +176,7 @@ func TestPublic(t *testing.T) {
 	}
 }
 
-func TestIdentityKeepsWhatAPolicySees(t *testing.T) {
+func TestEndpoint_Identity(t *testing.T) {
 	public, private := addr("203.0.113.1"), addr("10.0.0.1")
 	for _, row := range []struct {
 		reason   string
@@ -118,7 +195,7 @@ func TestIdentityKeepsWhatAPolicySees(t *testing.T) {
 	}
 }
 
-func TestSetAddsUpAndKeepsTheEarliest(t *testing.T) {
+func TestSet_AddsCountsKeepsEarliest(t *testing.T) {
 	late := Flow{Destination: Endpoint{Kind: Workload, Name: "db"}, Protocol: TCP, Port: 1, Count: 2, First: 2 * time.Second, Process: Process{PID: 2}}
 	early := late
 	early.Count, early.First, early.Process.PID = 3, time.Second, 1
@@ -139,7 +216,7 @@ func TestSetAddsUpAndKeepsTheEarliest(t *testing.T) {
 	}
 }
 
-func TestFoldHidesAddressesBehindANameInEveryOrder(t *testing.T) {
+func TestFold_MergesAddressesOfAName(t *testing.T) {
 	name := func(host, address string, port uint16, first time.Duration) Flow {
 		return Flow{Destination: Endpoint{Kind: External, Name: host, Addr: addr(address)}, Protocol: TCP, Port: port, Count: 1, First: first}
 	}
@@ -158,7 +235,7 @@ func TestFoldHidesAddressesBehindANameInEveryOrder(t *testing.T) {
 	}
 }
 
-func TestFoldKeepsLookupsAndOpenConnectionsApart(t *testing.T) {
+func TestFold_SeparatesLookupsFromConnections(t *testing.T) {
 	host := Endpoint{Kind: External, Name: "api.example.com"}
 	lookup := Flow{Destination: host, Lookup: true, Count: 1}
 	before := Flow{Destination: host, Protocol: TCP, Port: 443, Count: 1, Before: true}
@@ -168,5 +245,38 @@ func TestFoldKeepsLookupsAndOpenConnectionsApart(t *testing.T) {
 	got := Fold([]Flow{lookup, before, opened})
 	if diff := cmp.Diff([]Flow{lookup, both}, got, compareAddrs); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestFold_UnitesBinaries(t *testing.T) {
+	opened := func(binaries ...string) Flow {
+		return Flow{Destination: Endpoint{Kind: Workload, Name: "db"}, Protocol: TCP, Port: 1, Count: 1, Binaries: binaries}
+	}
+	for _, row := range []struct {
+		reason string
+		flows  []Flow
+		want   []string
+	}{
+		{"none", []Flow{opened(), opened()}, nil},
+		{"of the first only", []Flow{opened("curl"), opened()}, []string{"curl"}},
+		{"of the second only", []Flow{opened(), opened("curl")}, []string{"curl"}},
+		{"sorted and without duplicates", []Flow{opened("psql"), opened("curl", "psql"), opened("cat")}, []string{"cat", "curl", "psql"}},
+	} {
+		var s Set
+		given := make([][]string, len(row.flows))
+		for i, f := range row.flows {
+			s.Add(f)
+			given[i] = slices.Clone(f.Binaries)
+		}
+		for by, flows := range map[string][]Flow{"Fold": Fold(row.flows), "Set": s.Sorted()} {
+			if len(flows) != 1 || !slices.Equal(flows[0].Binaries, row.want) {
+				t.Errorf("%s: %s: %+v, want %q", by, row.reason, flows, row.want)
+			}
+		}
+		for i, f := range row.flows {
+			if !slices.Equal(f.Binaries, given[i]) {
+				t.Errorf("%s: the flow that was added became %q, it was %q", row.reason, f.Binaries, given[i])
+			}
+		}
 	}
 }

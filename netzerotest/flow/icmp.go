@@ -2,7 +2,7 @@ package flow
 
 import "strconv"
 
-// The types of ICMP messages that ask for something; all others answer, or are the kernel's own word to the network.
+// The types of ICMP messages that are requests. All others are replies, or messages of the kernel itself.
 const (
 	echo            = 8
 	timestamp       = 13 // RFC 792
@@ -12,8 +12,8 @@ const (
 	nodeInformation = 139 // RFC 4620
 )
 
-// Message returns what a flow over ICMP or ICMPv6 asks for, in words: "ICMP echo request", "ICMPv6 type 200", or the
-// protocol alone where the type is not known.
+// Message describes the request of a flow over ICMP or ICMPv6: "ICMP echo request", "ICMPv6 type 200", or the protocol
+// alone if the type is unknown.
 func (f Flow) Message() string {
 	name := f.Protocol.String()
 	switch {

@@ -2,7 +2,7 @@ package flow
 
 import "net/netip"
 
-// notPublic lists the ranges that a rule for "the internet" leaves out: loopback (RFC 1122, RFC 4291), private
+// notPublic lists the ranges that a rule for "the internet" excludes: loopback (RFC 1122, RFC 4291), private
 // (RFC 1918), link-local (RFC 3927, RFC 4291) and unique local addresses (RFC 4193). Sorted, IPv4 first.
 var notPublic = []netip.Prefix{
 	netip.MustParsePrefix("10.0.0.0/8"),
@@ -15,10 +15,12 @@ var notPublic = []netip.Prefix{
 	netip.MustParsePrefix("fe80::/10"),
 }
 
-// NotPublic returns the ranges that are not part of the internet, sorted, IPv4 first.
+// NotPublic returns the ranges that are not part of the internet: loopback, private, link-local and unique local
+// addresses; sorted, IPv4 first. The caller may change the slice.
 func NotPublic() []netip.Prefix { return append([]netip.Prefix(nil), notPublic...) }
 
-// Public reports whether an address lies outside of every range in [NotPublic].
+// Public reports whether an address lies outside every range of [NotPublic]. An IPv4-mapped address counts as IPv4, and
+// a zone is ignored.
 func Public(a netip.Addr) bool {
 	a = a.Unmap().WithZone("") // no prefix contains an address with a zone
 	for _, p := range notPublic {

@@ -3,10 +3,9 @@ package flow
 import (
 	"maps"
 	"slices"
-	"strings"
 )
 
-// key is what makes two flows the same flow.
+// key is what two observations of one flow have in common.
 type key struct {
 	source, destination Endpoint
 	protocol            Protocol
@@ -21,7 +20,7 @@ type Set struct {
 	flows map[key]Flow
 }
 
-// Add merges f into the set: counts and binaries add up, and the earlier sighting keeps its time and process.
+// Add merges f into the set: counts and binaries add up, and the earlier observation keeps its time and process.
 func (s *Set) Add(f Flow) {
 	if s.flows == nil {
 		s.flows = make(map[key]Flow)
@@ -54,8 +53,8 @@ func (s *Set) Sorted() []Flow {
 	})
 }
 
-// Fold merges flows whose ends have the same [Endpoint.Identity], so that what remains differs for a policy too:
-// the addresses behind one name become one flow, with the first of them and all of their counts. The result is sorted.
+// Fold merges the flows that are alike to a policy: same protocol and port, and ends with the same [Endpoint.Identity].
+// All addresses of one name become one flow: the earliest of them, with the sum of their counts. The result is sorted.
 func Fold(flows []Flow) []Flow {
 	folded := make(map[key]Flow)
 	for _, f := range flows {
@@ -81,15 +80,15 @@ func Fold(flows []Flow) []Flow {
 	})
 }
 
-// uniteBinaries returns the union of two lists of [Flow].Binaries.
-func uniteBinaries(a, b string) string {
-	if a == b || b == "" {
+// uniteBinaries returns the union of two lists of [Flow].Binaries. It changes neither of them.
+func uniteBinaries(a, b []string) []string {
+	if len(b) == 0 || slices.Equal(a, b) {
 		return a
 	}
-	if a == "" {
+	if len(a) == 0 {
 		return b
 	}
-	all := append(strings.Split(a, ","), strings.Split(b, ",")...)
+	all := slices.Concat(a, b)
 	slices.Sort(all)
-	return strings.Join(slices.Compact(all), ",")
+	return slices.Compact(all)
 }

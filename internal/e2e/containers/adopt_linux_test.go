@@ -33,8 +33,9 @@ func init() {
 			as = netzeroThenHooks{as}
 		}
 		// As a primary does: it calls its replica at a port that nobody exposes, and it has a policy of its owner's.
-		run(t, image, "listen :5432 then dial replica:47000 then wait", as, in(n, "orders-db"),
+		db := run(t, image, "listen :5432 then dial replica:47000 then wait", as, in(n, "orders-db"),
 			withReplica(t, rec, image, n))
+		awaitLogs(t, db, 1)
 		succeeded(t, run(t, image, "dial orders-db:5432", rec.As("checkout"), in(n), toEnd()))
 		for _, f := range rec.Flows() {
 			if f.Source.Name == "orders-db" && f.Destination.Name == "replica" {
@@ -62,6 +63,7 @@ func init() {
 		n := newNetwork(t)
 		run(t, image, "listen :5432 :5433 then wait", in(n, "db"))
 		c := run(t, image, "dial db:5432 then wait", in(n, "worker"))
+		awaitLogs(t, c, 1) // before the recording
 		rec := record(t, netzerotest.Driver())
 		if err := rec.Adopt(t.Context(), c, "orders-worker"); err != nil {
 			t.Fatal(err)

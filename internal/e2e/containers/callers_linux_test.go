@@ -27,8 +27,9 @@ func init() {
 		n := newNetwork(t)
 		db := run(t, image, "listen :5432 then wait", in(n, "db"), testcontainers.WithExposedPorts("5432/tcp"),
 			testcontainers.WithWaitStrategy(wait.ForListeningPort("5432/tcp").SkipInternalCheck()))
-		run(t, image, "http :8080 then dial db:5432 then wait", in(n, "web"), testcontainers.WithExposedPorts("8080/tcp"),
+		web := run(t, image, "http :8080 then dial db:5432 then wait", in(n, "web"), testcontainers.WithExposedPorts("8080/tcp"),
 			testcontainers.WithWaitStrategy(wait.ForHTTP("/").WithPort("8080/tcp")))
+		awaitLogs(t, web, 1)
 		run(t, image, "sleep 1s then wait", in(n, "probed"), testcontainers.WithWaitStrategy(
 			wait.ForExec([]string{"/peer", "dial", "db:5432", "then", "sleep", "200ms"})))
 		succeeded(t, run(t, image, "dial db:5432", rec.As("batch"), in(n), toEnd()))
@@ -69,6 +70,9 @@ func init() {
 		}))
 		succeeded(t, run(t, image, "dial db:5432", rec.As("batch"), in(n), toEnd()))
 		checked(t, monitor.GetContainerID())
+		if more(t) {
+			awaitLogs(t, monitor, 1)
+		}
 		rec.Flows()
 	}
 	// The same by a shell, which starts a client that ends at once.

@@ -90,7 +90,7 @@ func TestReusedContainerIsRecordedFromThenOn(t *testing.T) {
 		options = append(options, testcontainers.WithReuseByName("netzero-test-reused"), in(n))
 		return run(t, image, "dial db:5432 then wait", options...)
 	}
-	start()
+	awaitLogs(t, start(), 1) // before the recording
 	rec := record(t, netzerotest.Driver())
 	c := start(rec.As("worker"))
 	execute(t, c, "dial", "db:5433")

@@ -21,6 +21,7 @@ func TestEveryWorkloadHasItsPolicy(t *testing.T) {
 	orders := run(t, image, "http :8080 then dial db:5432 cache:6379 then wait", rec.As("orders"), in(n, "orders"),
 		testcontainers.WithExposedPorts("8080/tcp"), testcontainers.WithWaitStrategy(wait.ForListeningPort("8080/tcp")))
 	dial(t, fmt.Sprintf("localhost:%d", published(t, orders, "8080/tcp")))
+	awaitLogs(t, orders, 2)
 }
 
 // What only drives is no workload: who calls the service in production, nobody knows.
@@ -31,6 +32,7 @@ func TestDriverIsNoWorkload(t *testing.T) {
 	run(t, image, "listen :5432 then wait", rec.As("orders-db"), in(n, "db"))
 	orders := run(t, image, "http :8080 then dial db:5432 then wait", rec.As("orders"), in(n), testcontainers.WithExposedPorts("8080/tcp"))
 	dial(t, fmt.Sprintf("127.0.0.1:%d", published(t, orders, "8080/tcp")))
+	awaitLogs(t, orders, 1)
 }
 
 // The same in the Cilium dialect: callers from anywhere, pods by their labels.
@@ -41,6 +43,7 @@ func TestCiliumPoliciesOfContainers(t *testing.T) {
 	run(t, image, "listen :5432 then wait", rec.As("orders-db"), in(n, "db"))
 	orders := run(t, image, "http :8080 then dial db:5432 then wait", rec.As("orders"), in(n), testcontainers.WithExposedPorts("8080/tcp"))
 	dial(t, fmt.Sprintf("127.0.0.1:%d", published(t, orders, "8080/tcp")))
+	awaitLogs(t, orders, 1)
 }
 
 // Waiting for a container is testcontainers' business: the test process has nothing to do with this database.

@@ -194,6 +194,7 @@ func runDetached(t *testing.T, image string, n *testcontainers.DockerNetwork, co
 	return id
 }
 
+// awaitLogs waits until a container of the image peer has said n times that it connected.
 func awaitLogs(t *testing.T, c testcontainers.Container, n int) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); strings.Count(logs(t, c), "connected to") < n; time.Sleep(20 * time.Millisecond) {

@@ -112,7 +112,7 @@ func (r Draw) DeployedFlows(s policy.Scope) []flow.Flow {
 		flows = append(flows, f)
 	}
 	for i := range flows {
-		flows[i].Binaries = Pick(r, "", "curl", "curl,my%20tool")
+		flows[i].Binaries = Pick(r, nil, []string{"curl"}, []string{"curl", "my%20tool"})
 	}
 	return flows
 }

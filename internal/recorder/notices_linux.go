@@ -1,0 +1,144 @@
+package recorder
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/testcontainers/testcontainers-go"
+
+	"github.com/netzero-dev/netzero/internal/docker"
+	"github.com/netzero-dev/netzero/internal/endpoint"
+	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// listenPoint is where somebody may listen.
+type listenPoint struct {
+	addr     netip.Addr
+	port     uint16
+	protocol flow.Protocol
+}
+
+func listenPointOf(k probe.Key) listenPoint { return listenPoint{k.Addr, k.Port, k.Protocol} }
+
+// unservedAttempts tells, in a line each, of attempts at this machine where nobody listened, not even later, and which the user
+// does not ignore: who would have been there, nobody can know.
+func unservedAttempts(options Options, ephemeral func(port uint16) bool, all []attributedFlow) []string {
+	served := make(map[listenPoint]bool) // somebody came to listen there
+	for _, s := range all {
+		if s.identity.Relation != endpoint.NoListener {
+			served[listenPointOf(s.event.Key)] = true
+		}
+	}
+	var nobody flow.Set
+	for _, s := range all {
+		if s.identity.Relation == endpoint.NoListener && !served[listenPointOf(s.event.Key)] {
+			nobody.Add(s.flow)
+		}
+	}
+	var lines []string
+	for _, f := range options.Ignored.Without(nobody.Sorted()) {
+		address, name := f.Destination.Addr.String(), "name"
+		if f.Port != 0 {
+			address = netip.AddrPortFrom(f.Destination.Addr, f.Port).String()
+			if ephemeral(f.Port) {
+				name += endpoint.ExamplePort
+			}
+		}
+		line := fmt.Sprintf("%s is this machine, where nobody listened: no rule can be written. Peer(%q, %q) says what it stands for, Ignore(%q) leaves it out",
+			f.Target(), address, name, address)
+		if !slices.Contains(lines, line) { // from another source
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// backgroundNotices lists what testcontainers does for itself.
+func (r *resolution) backgroundNotices() []string {
+	var notices []string
+	for _, what := range slices.Sorted(maps.Keys(r.infrastructure)) {
+		set := r.infrastructure[what]
+		var targets []string
+		for _, f := range set.Sorted() {
+			if target := f.Target(); !slices.Contains(targets, target) {
+				targets = append(targets, target)
+			}
+		}
+		notices = append(notices, fmt.Sprintf("infrastructure, not in the policy: %s: %s", what, strings.Join(targets, ", ")))
+	}
+	return notices
+}
+
+// containerNotices tells of containers of which a reader may expect more, or less.
+func (r *resolution) containerNotices() []string {
+	if r.engine == nil {
+		return nil
+	}
+	var notices []string
+	images := make(map[string][]string) // by the name of the workload
+	for _, c := range r.engine.Containers() {
+		attached, isAttached := r.attachments[c.ID]
+		switch {
+		case r.owned[c.ID] && (attached.older || !isAttached && c.Started < r.started):
+			notices = append(notices, fmt.Sprintf("%s ran before the recording: what it did until then is not in its policy", r.endpointOf(r.engine, c).Name))
+		case r.owned[c.ID] && c.Missed != "":
+			notices = append(notices, fmt.Sprintf("container %s: %s", c.Name, c.Missed))
+		}
+		if r.owned[c.ID] && docker.Infrastructure(c) == "" && c.Started != 0 { // one that builds an image may never start
+			name := r.endpointOf(r.engine, c).String()
+			if !slices.Contains(images[name], c.Image) && networkOwner(r.engine, c).ID == c.ID {
+				images[name] = append(images[name], c.Image)
+			}
+		}
+		if network := r.sharedNetworkOfOlder(c); network != "" {
+			notices = append(notices, fmt.Sprintf("container %s ran before the recording, in network %s of containers of this test: what it opens to them is not seen", c.Name, network))
+		}
+		if r.mayBelong(c) {
+			notices = append(notices, fmt.Sprintf("container %s (%s) was started meanwhile and has nothing to do with what is this test's: "+
+				"if it is this test's too, pass the recording to it; it is in no policy", c.Name, c.Image))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(images)) {
+		if len(images[name]) > 1 {
+			notices = append(notices, fmt.Sprintf("containers of several images are called %s (%s), and share a policy: As names them apart",
+				name, strings.Join(images[name], ", ")))
+		}
+	}
+	slices.Sort(notices)
+	return notices
+}
+
+// mayBelong reports whether a container may be this test's though nothing ties it to the test: testcontainers started it
+// during the recording, in a session that packages which are tested at the same time share.
+func (r *resolution) mayBelong(c docker.Container) bool {
+	return !r.owned[c.ID] && !r.isAttached(c.ID) && c.Labels[docker.LabelRecording] == "" && c.Labels[labelTestcontainers] == "true" &&
+		c.Started >= r.started && docker.Infrastructure(c) == "" && (c.Session == "" || c.Session == testcontainers.SessionID())
+}
+
+// sharedNetworkOfOlder returns the network in which a container that is not recorded, because it ran before, met one of this
+// recording's; "" where there is none. In Docker's default network everybody meets.
+func (r *resolution) sharedNetworkOfOlder(c docker.Container) string {
+	if r.isAttached(c.ID) || r.owned[c.ID] || c.Started == 0 || c.Started >= r.started || docker.Infrastructure(c) != "" {
+		return ""
+	}
+	if c.Ended > c.Started && c.Ended < r.started {
+		return ""
+	}
+	if young, _ := r.olderContainers.isYoung(c.ID); young {
+		return "" // it is seen
+	}
+	for id := range r.owned {
+		own, _ := r.engine.Container(id)
+		for _, a := range own.Networks {
+			if a.Network != "bridge" && a.Network != "host" && a.Network != "none" &&
+				slices.ContainsFunc(c.Networks, func(b docker.Attachment) bool { return b.NetworkID == a.NetworkID }) {
+				return a.Network
+			}
+		}
+	}
+	return ""
+}
