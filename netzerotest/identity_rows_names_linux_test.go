@@ -27,7 +27,7 @@ var nameRows = []identityRow{
 	{
 		dialled: "`search`", known: "no manifests, or none that have it", kubernetes: "app=search: 9200/TCP",
 		why:   "A name without a dot is a Service's, and its pods mostly have the label.",
-		scene: bareScene(lookedUp("search", 9200)), tests: []string{"TestNamesOfTheClusterAreWorkloads"},
+		scene: bareScene(lookedUp("search", 9200)), tests: []string{"TestByName_ClusterNames"},
 	},
 	{
 		dialled: "`orders-db.shop`", known: "the manifests have the Service", kubernetes: "app=db in shop: 5432/TCP",
@@ -99,7 +99,7 @@ var nameRows = []identityRow{
 		known:      "the search list of the caller's resolver has that domain",
 		kubernetes: "app=orders-db in shop: 5432/TCP",
 		why:        "The cluster has that domain.",
-		onlyTests:  true, tests: []string{"TestSearchListsTellTheClustersDomain"},
+		onlyTests:  true, tests: []string{"TestByName_SearchListDomain"},
 	},
 	{
 		dialled:    "`orders-db.shop.svc.k8s.example.com`",
@@ -129,7 +129,7 @@ var nameRows = []identityRow{
 		kubernetes: "app=redis in shop: 6379/TCP",
 		why:        "A CNAME is followed.",
 		scene:      shopScene(lookedUp("basket", 6379)),
-		tests:      []string{"TestNames_AsInCluster", "TestExternalNameIsFollowed"},
+		tests:      []string{"TestNames_AsInCluster", "TestFind_ExternalName"},
 	},
 	{
 		dialled:    "`payments.web`",
@@ -138,7 +138,7 @@ var nameRows = []identityRow{
 		cilium:     "toFQDNs api.stripe.com: 443/TCP",
 		why:        "A CNAME is followed.",
 		scene:      shopScene(lookedUp("payments.web", 443)),
-		tests:      []string{"TestNames_AsInCluster", "TestExternalNameIsFollowed"},
+		tests:      []string{"TestNames_AsInCluster", "TestFind_ExternalName"},
 	},
 	{
 		dialled:    "`legacy.web:80`",
@@ -174,7 +174,7 @@ var nameRows = []identityRow{
 			options: []Option{Peer("127.0.0.1:43121", "migrate:8080")},
 			dials:   []dial{{addr: "127.0.0.1", port: 43121, listener: "checkout.test"}},
 		},
-		notice: "it goes by the label app=migrate", tests: []string{"TestObjectsThatTheServerNamesAreReadPast"},
+		notice: "it goes by the label app=migrate", tests: []string{"TestRead_GenerateName"},
 	},
 }
 
@@ -194,7 +194,7 @@ var apiServerRows = []identityRow{
 		cilium:     "toEntities kube-apiserver: 443/TCP, 6443/TCP",
 		why:        "A form of its name.",
 		scene:      bareScene(lookedUp("kubernetes.default", 443)),
-		notice:     "the API server is in no pods", tests: []string{"TestNamesOfTheAPIServer"},
+		notice:     "the API server is in no pods", tests: []string{"TestAPIServer_Names"},
 	},
 	{
 		dialled: "`kubernetes.default.svc.k8s.example.com:443`", known: "the same",
@@ -202,7 +202,7 @@ var apiServerRows = []identityRow{
 		cilium:     "toEntities kube-apiserver: 443/TCP, 6443/TCP",
 		why:        "A form of its name, with any domain.",
 		scene:      bareScene(lookedUp("kubernetes.default.svc.k8s.example.com", 443)),
-		notice:     "the API server is in no pods", tests: []string{"TestNamesOfTheAPIServer"},
+		notice:     "the API server is in no pods", tests: []string{"TestAPIServer_Names"},
 	},
 	{
 		dialled: "`kubernetes:443`", known: "the same",
@@ -210,7 +210,7 @@ var apiServerRows = []identityRow{
 		cilium:     "toEntities kube-apiserver: 443/TCP, 6443/TCP",
 		why:        "A form of its name.",
 		scene:      bareScene(lookedUp("kubernetes", 443)),
-		notice:     "the API server is in no pods", tests: []string{"TestNamesOfTheAPIServer"},
+		notice:     "the API server is in no pods", tests: []string{"TestAPIServer_Names"},
 	},
 	{
 		dialled:    "`kubernetes:443`",
@@ -230,7 +230,7 @@ var apiServerRows = []identityRow{
 		kubernetes: "172.18.0.2/32: 6443/TCP; 172.18.0.3/32: 6443/TCP", cilium: "toEntities kube-apiserver: 6443/TCP",
 		why:   "In Cilium a CIDR never matches a node.",
 		scene: scene{manifests: manifesttest.APIService + manifesttest.APIEndpoints, dials: []dial{lookedUp("kubernetes.default.svc", 443)}},
-		tests: []string{"TestAPIServer_Rules", "TestWhereTheAPIServerIs"},
+		tests: []string{"TestAPIServer_Rules", "TestAPIServer_Addresses"},
 	},
 	{
 		dialled: "`kubernetes.default.svc`, without an answer", known: "it was looked up, and got no address",
@@ -270,7 +270,7 @@ var apiServerRows = []identityRow{
 			dials:   []dial{{addr: "127.0.0.1", port: 6443, listener: "checkout.test"}},
 		},
 		notice: "the API server is in no pods",
-		tests:  []string{"TestPeersThatAreTheAPIServer", "TestAPIServer_Rules"},
+		tests:  []string{"TestAPIServer_Peers", "TestAPIServer_Rules"},
 	},
 	{
 		dialled:    "`10.96.0.1:443`",
@@ -283,7 +283,7 @@ var apiServerRows = []identityRow{
 			dials: []dial{{addr: "10.96.0.1", port: 443}},
 		},
 		notice: "the API server is in no pods",
-		tests:  []string{"TestAPIServersOfThisMachine", "TestTheEnvironmentNamesTheAPIServer"},
+		tests:  []string{"TestAPIServer_OnThisMachine", "TestAPIServer_Environment"},
 	},
 	{
 		dialled: "`localhost:43121`", known: "process `kube-apiserver` listens there, as envtest starts it",
@@ -291,7 +291,7 @@ var apiServerRows = []identityRow{
 		cilium:     "toEntities kube-apiserver: 443/TCP, 6443/TCP",
 		why:        "It is recognised by its executable; the test's port means nothing in a cluster.",
 		scene:      bareScene(dial{addr: "127.0.0.1", port: 43121, listener: "kube-apiserver"}),
-		notice:     "the API server is in no pods", tests: []string{"TestAPIServersOfThisMachine"},
+		notice:     "the API server is in no pods", tests: []string{"TestAPIServer_OnThisMachine"},
 	},
 	{
 		dialled:    "etcd on localhost, by that `kube-apiserver`",
@@ -339,7 +339,7 @@ var addressRows = []identityRow{
 		why:        "The cluster's DNS, as most clusters have it.",
 		scene:      bareScene(dial{addr: "127.0.0.53", port: 53, protocol: flow.UDP}),
 		shows:      showsAll,
-		tests:      []string{"TestLoopbackPort53IsAResolver", "TestResolvers_Rules"},
+		tests:      []string{"TestResolvers_LoopbackPort53", "TestResolvers_Rules"},
 	},
 	{
 		dialled: "any name: `search:9200`", known: "no `Resolver`",
@@ -458,7 +458,7 @@ var podRows = []identityRow{
 		shows: showsSelector,
 		tests: []string{
 			"TestSelectors_ServiceOnlyForDestinations",
-			"TestOwnPoliciesSelectTheWorkloadAndNothingElse",
+			"TestFind_OwnSelector",
 		},
 	},
 	{
@@ -476,7 +476,7 @@ var podRows = []identityRow{
 	{
 		dialled: "`kafka:80`", known: "a Service's port with a target port", kubernetes: "app=kafka: 9092/TCP",
 		why:   "Policies see the pods' port.",
-		scene: scene{manifests: manifesttest.Brokers, dials: []dial{lookedUp("kafka", 80)}}, tests: []string{"TestTargetPorts"},
+		scene: scene{manifests: manifesttest.Brokers, dials: []dial{lookedUp("kafka", 80)}}, tests: []string{"TestTargetPorts_Services"},
 	},
 	{
 		dialled:    "`store:5432`",
@@ -485,7 +485,7 @@ var podRows = []identityRow{
 		why:        "The selector suffices.",
 		scene:      scene{manifests: manifesttest.Brokers, dials: []dial{lookedUp("store", 5432)}},
 		notice:     "Service store",
-		tests:      []string{"TestAServiceStandsForPodsThatNoManifestHas", "TestPortsOfPodsThatNoManifestHas"},
+		tests:      []string{"TestFind_OperatorPods", "TestTargetPorts_OperatorPods"},
 	},
 	{
 		dialled:    "`reviews:9080`",
@@ -501,7 +501,7 @@ var podRows = []identityRow{
 				"http, containerPort: 9080}]}]}}}}\n",
 			dials: []dial{lookedUp("reviews", 9080)},
 		},
-		tests: []string{"TestControllersLikeDeploymentsAreRead"},
+		tests: []string{"TestRead_DeploymentLikeKinds"},
 	},
 	{
 		dialled: "container `front`",
@@ -517,7 +517,7 @@ var podRows = []identityRow{
 				deploymentOf("front-cron", "{app: front, role: cron}", "ports: [{containerPort: 9090}]"),
 			containers: []sceneContainer{{alias: "front"}},
 		},
-		of: "front", shows: showsSelector, tests: []string{"TestOwnPoliciesSelectTheWorkloadAndNothingElse"},
+		of: "front", shows: showsSelector, tests: []string{"TestFind_OwnSelector"},
 	},
 	{
 		dialled:    "`dns:53`, by UDP and TCP",
@@ -539,7 +539,7 @@ var podRows = []identityRow{
 				`{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}` + "\n",
 			dials: []dial{lookedUp("cart", 8080)},
 		},
-		tests: []string{"TestJSONLinesAreRead"},
+		tests: []string{"TestRead_JSONLines"},
 	},
 	{
 		dialled:    "container `web`",
@@ -555,7 +555,7 @@ var podRows = []identityRow{
 				"spec: {containers: [{name: x, image: x}]}}\n",
 			containers: []sceneContainer{{alias: "web"}},
 		},
-		of: "web", shows: showsSelector, tests: []string{"TestOwnPoliciesSelectTheWorkloadAndNothingElse"},
+		of: "web", shows: showsSelector, tests: []string{"TestFind_OwnSelector"},
 	},
 	{
 		dialled:    "container `migrate`",
@@ -567,7 +567,7 @@ var podRows = []identityRow{
 				"{containers: [{name: m, image: m}], restartPolicy: Never}}}}\n",
 			containers: []sceneContainer{{alias: "migrate"}},
 		},
-		of: "migrate", shows: showsSelector, tests: []string{"TestOwnPoliciesSelectTheWorkloadAndNothingElse"},
+		of: "migrate", shows: showsSelector, tests: []string{"TestFind_OwnSelector"},
 	},
 	{
 		dialled:    "container `cart`",
@@ -585,7 +585,7 @@ var podRows = []identityRow{
 				"{app: cart}}, spec: {containers: [{name: m, image: m}], restartPolicy: Never}}}}\n",
 			containers: []sceneContainer{{alias: "cart"}},
 		},
-		of: "cart", shows: showsSelector, tests: []string{"TestObjectsThatTheServerNamesAreReadPast"},
+		of: "cart", shows: showsSelector, tests: []string{"TestRead_GenerateName"},
 	},
 }
 

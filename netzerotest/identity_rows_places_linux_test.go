@@ -11,7 +11,7 @@ var loopbackRows = []identityRow{
 		dialled: "`localhost:8080`", known: "the test process listens there", kubernetes: "nothing",
 		why:   "A pod reaches itself whatever its policies say.",
 		scene: bareScene(dial{addr: "127.0.0.1", port: 8080, listener: "checkout.test"}),
-		tests: []string{"TestWhoIsAtTheOtherEnd"},
+		tests: []string{"TestIdentify_Destinations"},
 	},
 	{
 		dialled:    "`localhost:8080`, in a container",
@@ -22,7 +22,7 @@ var loopbackRows = []identityRow{
 			containers: []sceneContainer{redis},
 			dials:      []dial{{from: "redis", addr: "127.0.0.1", port: 8080}},
 		},
-		of: "redis", tests: []string{"TestWhoIsAtTheOtherEndOfAContainer"},
+		of: "redis", tests: []string{"TestIdentify_FromContainer"},
 	},
 	{
 		dialled:    "a container that shares its network with the caller",
@@ -559,7 +559,7 @@ var peerRows = []identityRow{
 			options: []Option{Peer("192.0.2.9", "search:9200")},
 			dials:   []dial{{name: "db1.corp.example", addr: "192.0.2.9", port: 9300}},
 		},
-		tests: []string{"TestMostSpecificPeerWinsInAnyOrder"},
+		tests: []string{"TestPeers_MostSpecificWins"},
 	},
 	{
 		dialled:    "`192.0.2.9:30092`, a node's port",
@@ -571,7 +571,7 @@ var peerRows = []identityRow{
 			manifests: manifesttest.Brokers,
 			dials:     []dial{{addr: "192.0.2.9", port: 30092}},
 		},
-		tests: []string{"TestPortsOfNodesBecomeThoseOfThePods", "TestTargetPorts"},
+		tests: []string{"TestTargetPorts_NodePorts", "TestTargetPorts_Services"},
 	},
 }
 
@@ -583,14 +583,14 @@ var processRows = []identityRow{
 		kubernetes: "app=ratesd: 7070/TCP",
 		why:        "The executable's name is the best one; manifests and `Peer` can give another.",
 		scene:      bareScene(dial{addr: "127.0.0.1", port: 7070, listener: "ratesd"}),
-		tests:      []string{"TestScripts/listeners", "TestWhoIsAtTheOtherEnd"},
+		tests:      []string{"TestScripts/listeners", "TestIdentify_Destinations"},
 	},
 	{
 		dialled:    "`localhost:7070`",
 		known:      "a process listens there in another network namespace",
 		kubernetes: "app=ratesd: 7070/TCP",
 		why:        "A process is looked for in the network namespace of the flow.",
-		onlyTests:  true, tests: []string{"TestListenersOfAnotherNetworkNamespace", "TestScripts/namespaces"},
+		onlyTests:  true, tests: []string{"TestListeners_OtherNamespace", "TestScripts/namespaces"},
 	},
 	{
 		dialled:    "an address of this machine, by a container",
@@ -598,7 +598,7 @@ var processRows = []identityRow{
 		kubernetes: "app=ratesd: 7070/TCP", cilium: "toEntities host: 7070/TCP",
 		why:       "To Cilium it is the node. A notice names `Peer`, for one that stands for pods.",
 		onlyTests: true,
-		tests:     []string{"TestAProcessOfTheMachineIsTheHostToCilium", "TestWhatIsTheNodeToAContainer"},
+		tests:     []string{"TestAProcessOfTheMachineIsTheHostToCilium", "TestIdentify_NodeFromContainer"},
 	},
 	{
 		dialled:    "`localhost:8080`",

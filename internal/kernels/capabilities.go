@@ -2,30 +2,30 @@ package kernels
 
 import "github.com/netzero-dev/netzero/internal/kernels/guest"
 
-// CapabilityFile is the table below, from the module's root.
+// CapabilityFile is the path of this file from the module's root.
 const CapabilityFile = "internal/kernels/capabilities.go"
 
-// capability is a row of docs/kernels.md, and what is expected of every kernel there.
+// capability is a row of docs/kernels.md, with the expected values for every kernel there.
 type capability struct {
 	name        string
-	suite, test string // which says it, by internal/testenv
-	rules       []rule // the first one that holds; without any, the kernel records it
+	suite, test string // which declares it, by internal/testenv
+	rules       []rule // the first match counts; without any, the kernel records it
 }
 
-// rule says what is expected of some kernels.
+// rule is the expected value for some kernels.
 type rule struct {
-	since, until string // series: from this one on, and before that one; empty: unbounded
+	since, until string // series: from the first on, and before the second; empty: unbounded
 	state        guest.State
-	text         string // to what it falls back, why it is refused, or what it is
+	text         string // the fallback, the reason of a refusal, or the value
 }
 
-// fallsBack is the rule for what every kernel falls back from.
+// fallsBack is the rule for a fallback on every kernel.
 func fallsBack(to string) []rule { return []rule{{state: guest.FallsBack, text: to}} }
 
-// refusedEverywhere is the rule for what no kernel of the matrix has built in.
+// refusedEverywhere is the rule for a protocol that no kernel of the matrix has built in.
 func refusedEverywhere(reason string) []rule { return []rule{{state: guest.Refused, text: reason}} }
 
-// unnamed is what is less where the programs cannot read the kernel's memory.
+// unnamed describes the limits if the programs cannot read the kernel's memory.
 const unnamed = "names of executables from /proc, unless they have ended; parallel tests share their flows"
 
 const (
@@ -37,10 +37,10 @@ const (
 	inSpoilt   = "./internal/environments"
 )
 
-// none is why a kernel refuses a protocol that is not built in.
+// none is the reason for a protocol that is not built into the kernel.
 const none = "the kernel has none"
 
-// capabilities are all of them, in the order of docs/kernels.md. A new one needs a row here and a test that says it.
+// capabilities are in the order of docs/kernels.md. A new one needs a row here and a test that declares it.
 var capabilities = []capability{
 	{name: "programs load, attach and go without a trace", suite: inProbe, test: "TestClose_LeavesNothing"},
 	{name: "hooks that do not fire are found", suite: inProbe, test: "TestCheck_HooksNotFiring"},
@@ -96,16 +96,16 @@ var capabilities = []capability{
 	{name: "containers: an address that is used again is told apart", suite: inProbe, test: "TestNewCgroups_MakeKnownFlowsNew"},
 	{name: "containers: processes that have left their cgroup are in scope", suite: inProbe, test: "TestPIDNamespace_ContainerLeavesItsCgroup"},
 	{name: "containers: cgroups that no table has room for are counted as lost", suite: inProbe, test: "TestLoss_CgroupTableFull"},
-	{name: "a cgroup of one's own, entered and left", suite: inCgroup, test: "TestProcessEntersLeafAndComesBack"},
-	{name: "cgroups of killed runs are removed", suite: inCgroup, test: "TestLeafOfAKilledRunIsRemovedByTheNext"},
+	{name: "own cgroup, entered and left", suite: inCgroup, test: "TestLeaf_EnterAndLeave"},
+	{name: "cgroups of killed runs are removed", suite: inCgroup, test: "TestNewLeaf_RemovesStaleLeaf"},
 
 	{name: "the executable's name, where the task is", suite: inProbe, test: "TestExecutables_ProcessHasExited"},
 	{name: "each program that opens a flow, also one that is known", suite: inProbe, test: "TestExecutables_EachInitiatorReported"},
-	{name: "the executable's name from /proc, to fall back to", suite: inEndpoint, test: "TestProcessIsNamedByItsExecutable"},
+	{name: "the executable's name from /proc, to fall back to", suite: inEndpoint, test: "TestReadProcess_Executable"},
 	{name: "binds are told, with who bound", suite: inProbe, test: "TestBinds_Reported"},
 	{name: "sockets from before the recording", suite: inProbe, test: "TestSockets_EarlierOnesTracked"},
-	{name: "who listens", suite: inEndpoint, test: "TestListenersAreWhoAnswers"},
-	{name: "who listens in another network namespace", suite: inEndpoint, test: "TestListenersOfAnotherNetworkNamespace"},
+	{name: "listening processes", suite: inEndpoint, test: "TestListeners_SameAsKernel"},
+	{name: "listening processes in another network namespace", suite: inEndpoint, test: "TestListeners_OtherNamespace"},
 
 	{name: "Record with a golden: record, pass, red, accept", suite: inRecorded, test: "TestGoldenIsRecordedPassesGoesRedAndIsAccepted"},
 

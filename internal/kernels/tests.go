@@ -7,13 +7,14 @@ import (
 	"strings"
 )
 
-// Suite is a package whose tests run in the guests. An ordinary new test of such a package joins them by being there.
+// Suite is a package with tests that run in the guests. A new test in such a package runs without further
+// configuration.
 type Suite struct {
 	Package string            // from the module's root
 	Skip    map[string]string // tests that cannot run in a guest, and why
 }
 
-// Suites are all of them, in the order in which they run.
+// Suites are all suites, in the order of running.
 var Suites = []Suite{
 	{Package: "./internal/cgroup"},
 	{Package: "./internal/probe", Skip: map[string]string{
@@ -27,18 +28,18 @@ var Suites = []Suite{
 		"TestTranslation_FailedCalls":              "needs iptables and the kernel's modules for it",
 	}},
 	{Package: "./internal/endpoint", Skip: map[string]string{
-		"TestQuotingSurvivesAShell":                         "needs bash, and nothing of the kernel's",
-		"TestProcessWithoutExecutableHasItsThreadName":      "needs /bin/true",
-		"TestParentsInsideAContainerEndWithItsFirstProcess": "needs a shell",
-		"TestAddressOfThisNamespaceFromAnother":             "needs iproute2",
-		"TestClientsOfAUnixSocketAreKnown":                  "needs the kernel's module unix_diag",
-		"TestProcessesThatCannotBeListedAreNotNone":         "needs /bin/sleep",
+		"TestCommandLine_ShellRoundTrip":    "needs bash, and nothing of the kernel's",
+		"TestReadProcess_ThreadName":        "needs /bin/true",
+		"TestParentsInside_FirstProcess":    "needs a shell",
+		"TestIdentify_OtherNamespace":       "needs iproute2",
+		"TestClients_UnixSocket":            "needs the kernel's module unix_diag",
+		"TestDescendants_UnreadableIsError": "needs /bin/sleep",
 	}},
 	{Package: "./internal/session", Skip: map[string]string{
-		"TestProcessesThatStartWhileTheSessionIsOpened":     "needs bash",
-		"TestProcessesThatOutliveASessionAreInTheNext":      "needs bash",
-		"TestProcessesThatLostTheirParentsBeforeTheSession": "needs bash",
-		"TestSessionOpensBesideOneThatGoesOnToStartOrphans": "needs bash",
+		"TestOpen_ProcessesStartedMeanwhile": "needs bash",
+		"TestOpen_SurvivorsOfEarlierSession": "needs bash",
+		"TestOpen_OlderOrphans":              "needs bash",
+		"TestOpen_ForkingSibling":            "needs bash",
 	}},
 	{Package: "./netzerotest", Skip: map[string]string{
 		"TestUpdateFlagOfRealTests":     "needs the go command and the package's source",
@@ -62,7 +63,7 @@ var Suites = []Suite{
 	}},
 }
 
-// skipPattern returns what -test.skip takes; empty where nothing is to be skipped.
+// skipPattern returns the argument of -test.skip; empty if no test is skipped.
 func (s Suite) skipPattern() string {
 	if len(s.Skip) == 0 {
 		return ""

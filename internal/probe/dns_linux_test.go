@@ -217,7 +217,7 @@ func TestNames_SimultaneousQuestionsAreCandidates(t *testing.T) {
 		for _, e := range seen[*DNSEvent](r) {
 			answer, err := dns.Parse(e.Payload)
 			check(t, err)
-			names.Learn(e.Cgroup, answer, e.Time)
+			names.Record(e.Cgroup, answer, e.Time)
 		}
 		name, since, isNew := r.dialSince(edge)
 		got := ""

@@ -121,7 +121,7 @@ func destinations(t *testing.T, events []probe.Event, queried string, flows map[
 	m := &Recording{recorder: c, identifier: endpoint.New(endpoint.Config{}), observations: make(map[observationKey]observation)}
 	c.containers, c.recordings = newContainers(func() {}), []*Recording{m}
 	for i, name := range strings.Fields(queried) {
-		c.names.Learn(hintKey.Cgroup, dns.Answer{Question: name, Name: name, Addrs: []netip.Addr{hintKey.Addr}}, time.Duration(i+1))
+		c.names.Record(hintKey.Cgroup, dns.Answer{Question: name, Name: name, Addrs: []netip.Addr{hintKey.Addr}}, time.Duration(i+1))
 	}
 	c.handle(events)
 	got := make(map[string]uint64)

@@ -165,7 +165,7 @@ func (r *resolution) unnamedConnection(f attributedFlow) []string {
 
 // trackConnections records the connections that a container opened before it was watched.
 func trackConnections(session *session.Session, container, dir string, cgroup uint64) error {
-	if err := session.AdoptConnections(dir, cgroup); err != nil {
+	if err := session.TrackConnections(dir, cgroup); err != nil {
 		return fmt.Errorf("connections that container %s opened before it was recorded cannot be told: %w: start it after Record, or run the tests as root",
 			container[:min(len(container), 12)], err)
 	}

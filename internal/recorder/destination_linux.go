@@ -88,7 +88,7 @@ func (r *resolution) toNoContainer(f attributedFlow) (attributedFlow, bool) {
 	case staysOnLink(f.identity, f.event.Addr):
 		r.onLink.Add(f.flow)
 		return f, false
-	case r.fromPeer(f) && (f.isUnnamed || f.identity.Relation == endpoint.NobodyListens):
+	case r.fromPeer(f) && (f.isUnnamed || f.identity.Relation == endpoint.NoListener):
 		return f, false // no policy applies to a peer
 	case f.isUnnamed:
 		r.errs = append(r.errs, r.unnamedConnection(f)...)

@@ -86,7 +86,7 @@ func (r *Recorder) handleAnswer(e *probe.DNSEvent, batches map[*Recording]*endpo
 		if err != nil || e.Protocol == flow.TCP && !r.isAnswer(e, m, answer.Question) {
 			continue
 		}
-		r.names.Learn(e.Cgroup, answer, e.Time)
+		r.names.Record(e.Cgroup, answer, e.Time)
 		r.recordAnswered(e, answer)
 		// Events from two CPUs may be reordered: re-evaluate flows that arrived before their DNS answer.
 		for _, ambiguous := range r.ambiguous {
@@ -116,7 +116,7 @@ func (r *Recorder) handleFlow(e *probe.FlowEvent, batches map[*Recording]*endpoi
 	for _, m := range recordings {
 		for _, name := range names {
 			identity := r.identify(m, e, name, batches)
-			unserved = unserved || identity.Relation == endpoint.NobodyListens
+			unserved = unserved || identity.Relation == endpoint.NoListener
 			m.record(e, name, identity, why)
 		}
 		m.addCount(e.Key, forgotten)
@@ -143,7 +143,7 @@ func (r *Recorder) identify(m *Recording, e *probe.FlowEvent, name string, batch
 	identity := b.Identify(endpoint.Query{
 		PID: e.Process.PID, Protocol: e.Protocol, Addr: e.Addr, Port: e.Port, Name: name, Bound: r.listeners.at(e.Key),
 		Container: contained, OwnNetwork: contained && e.Netns != r.session.Self.Netns,
-		Apart: !contained && e.Netns != 0 && e.Netns != r.session.Self.Netns, MaybeApart: !contained && e.Netns == 0,
+		OtherNetwork: !contained && e.Netns != 0 && e.Netns != r.session.Self.Netns, MaybeOtherNetwork: !contained && e.Netns == 0,
 	})
 	if err := b.Err(); err != nil && r.failure == nil {
 		r.fail(fmt.Errorf("look at this machine: %w", err))

@@ -85,7 +85,7 @@ func (r *Recorder) handleQuestion(e *probe.QuestionEvent) {
 // handleTCPQuestion records the questions that a segment to a resolver completes.
 func (r *Recorder) handleTCPQuestion(e *probe.DNSEvent) {
 	for _, q := range r.questionsIn(e) {
-		if dns.LooksUp(q.Type) {
+		if dns.IsLookup(q.Type) {
 			r.recordLookup(clientOf(e), q.Name)
 		}
 	}

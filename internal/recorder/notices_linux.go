@@ -29,13 +29,13 @@ func listenPointOf(k probe.Key) listenPoint { return listenPoint{k.Addr, k.Port,
 func unservedAttempts(options Options, ephemeral func(port uint16) bool, all []attributedFlow) []string {
 	served := make(map[listenPoint]bool) // a process listened there at some time
 	for _, f := range all {
-		if f.identity.Relation != endpoint.NobodyListens {
+		if f.identity.Relation != endpoint.NoListener {
 			served[listenPointOf(f.event.Key)] = true
 		}
 	}
 	var unserved flow.Set
 	for _, f := range all {
-		if f.identity.Relation == endpoint.NobodyListens && !served[listenPointOf(f.event.Key)] {
+		if f.identity.Relation == endpoint.NoListener && !served[listenPointOf(f.event.Key)] {
 			unserved.Add(f.flow)
 		}
 	}

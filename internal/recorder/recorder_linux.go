@@ -173,7 +173,7 @@ func newRecorder(sizes probe.Sizes, announce func(string)) (*Recorder, error) {
 		r.limits = []string{fmt.Sprintf("executables are named by %s, which does not know those that have ended: %s", who, why)}
 	}
 	var children string
-	if r.unseparated, children = s.Mixed(); children != "" {
+	if r.unseparated, children = s.AttributionGaps(); children != "" {
 		r.limits = append(r.limits, "child processes of tests that run in parallel are not told apart: "+children)
 	}
 	for _, p := range s.Unclear {

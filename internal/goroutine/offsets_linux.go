@@ -12,8 +12,8 @@ import (
 	"strconv"
 )
 
-// lookAtLabels finds the pointer that changes with the labels and comes back with them, and the list that it leads to.
-func (f *finder) lookAtLabels() error {
+// findLabels finds the pointer that changes with the labels and changes back with them, and the list behind it.
+func (f *finder) findLabels() error {
 	defer set(nil)
 	g := getg()
 	one := []label{{key: Key, value: NewID().String()}}
@@ -33,14 +33,16 @@ func (f *finder) lookAtLabels() error {
 		}
 	}
 	f.labels = f.labels.and(changes)
-	one[0].value, more[1].value = NewID().String(), NewID().String() // no set from before, which may lie beside it, has these
+	// an earlier set, perhaps adjacent in memory, has other values
+	one[0].value, more[1].value = NewID().String(), NewID().String()
 	for _, labels := range [][]label{one, more} {
 		at := read(labels)
 		lists := make(offsets)
 		for offset := range f.labels {
 			for list := uint32(0); list < 64; list += 8 {
 				found, ok := labelsOf(f.memory, at.at(offset), list)
-				if !ok || !slices.EqualFunc(labels, found, func(a, b label) bool { return a.key == b.key && a.value == b.value }) {
+				if !ok || !slices.EqualFunc(labels, found,
+					func(a, b label) bool { return a.key == b.key && a.value == b.value }) {
 					continue
 				}
 				for _, l := range found {
@@ -55,14 +57,15 @@ func (f *finder) lookAtLabels() error {
 	return nil
 }
 
-// origin is what the runtime prints of a goroutine.
+// The runtime prints a goroutine's origin in this form.
 var (
 	itself  = regexp.MustCompile(`^goroutine (\d+) `)
 	created = regexp.MustCompile(`\ncreated by .+ in goroutine (\d+)\n\t(.*):(\d+) \+0x([0-9a-f]+)\n`)
 )
 
-// lookAtOrigin finds the ids of the goroutine and its parent, and where it was created, by what the runtime prints of them.
-func (f *finder) lookAtOrigin() error {
+// findOrigin finds the ids of the goroutine and its parent, and the place of its creation, by comparing with the
+// runtime's printed trace.
+func (f *finder) findOrigin() error {
 	buffer := make([]byte, 1<<16)
 	text := string(buffer[:runtime.Stack(buffer, false)])
 	self, from := itself.FindStringSubmatch(text), created.FindStringSubmatch(text)
@@ -87,14 +90,15 @@ func (f *finder) lookAtOrigin() error {
 	return nil
 }
 
-// findCurrent finds how a thread's own goroutine leads to the one that it runs: where a goroutine has its M, and where that
-// points back. It looks at one that is not locked to its thread, to which the M has a second pointer; so it may be moved
-// while it is looked at, and what is found in nearly all looks in which something is counts.
+// findCurrent finds the path from a thread's own goroutine to the one that it runs: the offset of M in g, and the
+// offset in M of the pointer back. It inspects a goroutine that is not locked to its thread, because for a locked one
+// the M has a second pointer. That goroutine may be moved during the inspection, so an offset counts if nearly all
+// successful attempts find it.
 func findCurrent(mem memory, l Layout) (m, current uint32) {
 	type places struct{ m, current uint32 }
 	seen := make(map[places]int)
 	useful := 0
-	for n := 0; n < maxLooks && useful < looks; n++ {
+	for n := 0; n < maxAttempts && useful < attempts; n++ {
 		runtime.Gosched()
 		g, found := getg(), false
 		for i, word := range mem.words(g, gWords) {
@@ -120,11 +124,11 @@ func findCurrent(mem memory, l Layout) (m, current uint32) {
 	}
 	var certain []places
 	for p, n := range seen {
-		if useful == looks && n > looks*3/4 {
+		if useful == attempts && n > attempts*3/4 {
 			certain = append(certain, p)
 		}
 	}
-	// Behind this g another may lie, of a goroutine that ran on the same M before.
+	// Behind this g another one may follow, of a goroutine that ran on the same M before.
 	slices.SortFunc(certain, func(a, b places) int { return cmp.Compare(a.m, b.m) })
 	if len(certain) == 0 || len(certain) > 1 && certain[0].m == certain[1].m {
 		return 0, 0
@@ -132,7 +136,7 @@ func findCurrent(mem memory, l Layout) (m, current uint32) {
 	return certain[0].m, certain[0].current
 }
 
-// hasThreadGoroutine reports whether an M has a goroutine without an id, which belongs to the M.
+// hasThreadGoroutine reports whether an M has a goroutine without an id, which is the M's own.
 func (l Layout) hasThreadGoroutine(mem memory, members words, m uint64, offset uint32) bool {
 	return slices.ContainsFunc(members, func(g uint64) bool {
 		if g < 4096 || g%8 != 0 {
@@ -143,7 +147,7 @@ func (l Layout) hasThreadGoroutine(mem memory, members words, m uint64, offset u
 	})
 }
 
-// isSlot reports whether an address is where the calling goroutine's thread has its g: it may lie in the M.
+// isSlot reports whether the calling goroutine's thread keeps its g at this address, which may be in the M.
 func (l Layout) isSlot(address uint64) bool {
 	if l.Register {
 		return false

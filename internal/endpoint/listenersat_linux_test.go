@@ -8,13 +8,14 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestKernelSeenBindersTellOfServersThatAreGone(t *testing.T) {
+func TestListenersAt_EndedServer(t *testing.T) {
 	self := os.Getpid()
 	id := New(Config{Self: self, Workload: "orders"})
 	loopback := netip.MustParseAddr("127.0.0.1")
 	ownWorkload := identified{flow.Endpoint{Kind: flow.Workload, Name: "orders", Evidence: flow.ByOption}, Self}
 	named := func(name string) identified {
-		return identified{flow.Endpoint{Kind: flow.Workload, Name: name, Addr: loopback, Evidence: flow.ByListener}, Other}
+		return identified{flow.Endpoint{Kind: flow.Workload, Name: name, Addr: loopback, Evidence: flow.ByListener},
+			Other}
 	}
 
 	server := start(t, "serve", "-", "tcp", "127.0.0.1:0")
@@ -33,35 +34,43 @@ func TestKernelSeenBindersTellOfServersThatAreGone(t *testing.T) {
 		want   identified
 	}{
 		{"a server that is gone", self, gonePort, []Owner{{gone.pid, "orders-db"}}, named("orders-db")},
-		{"a server that is gone and talked to itself", gone.pid, gonePort, []Owner{{gone.pid, "orders-db"}}, ownWorkload},
+		{"a server that is gone and talked to itself", gone.pid, gonePort, []Owner{{gone.pid, "orders-db"}},
+			ownWorkload},
 		{"the test process's own server that is closed", self, gonePort, []Owner{{self, "x.test"}}, ownWorkload},
-		{"a child called the test process's server that is closed", client, gonePort, []Owner{{self, "x.test"}}, ownWorkload},
-		{"the newest of two that are gone", self, gonePort, []Owner{{gone.pid + 1, "older"}, {gone.pid, "newer"}}, named("newer")},
+		{"a child called the test process's server that is closed", client, gonePort, []Owner{{self, "x.test"}},
+			ownWorkload},
+		{"the newest of two that are gone", self, gonePort, []Owner{{gone.pid + 1, "older"}, {gone.pid, "newer"}},
+			named("newer")},
 		{"one that is gone without a name stays visible", self, gonePort, []Owner{{1 << 30, ""}},
 			identified{flow.Endpoint{Kind: flow.Address, Addr: loopback}, Other}},
 		{"one without a name that runs", self, gonePort, []Owner{{client, ""}}, named("endpoint-test")},
-		{"a name does not hang on how long its process lives", self, port, []Owner{{server.pid, "started-as"}}, named("started-as")},
-		{"a test that found a free port for a child", self, port, []Owner{{self, "x.test"}, {server.pid, "child"}}, named("child")},
-		{"the same where nobody saw the child bind", self, port, []Owner{{self, "x.test"}}, named("endpoint-test")},
+		{"a name does not hang on how long its process lives", self, port, []Owner{{server.pid, "started-as"}},
+			named("started-as")},
+		{"a test that found a free port for a child", self, port, []Owner{{self, "x.test"}, {server.pid, "child"}},
+			named("child")},
+		{"the same without a recorded bind of the child", self, port, []Owner{{self, "x.test"}},
+			named("endpoint-test")},
 		{"the same for a child that found the port", client, port, []Owner{{client, "client"}}, named("endpoint-test")},
-		{"a server that is gone, whose port the test has now", self, inProcess.Port(), []Owner{{gone.pid, "orders-db"}}, named("orders-db")},
+		{"a server that is gone, whose port the test has now", self, inProcess.Port(), []Owner{{gone.pid, "orders-db"}},
+			named("orders-db")},
 	} {
 		q := Query{PID: tt.pid, Protocol: flow.TCP, Addr: loopback, Port: tt.port, Bound: tt.bound}
 		check(t, tt.reason, id.Identify, q, tt.want)
 	}
-	check(t, "a bind of one's own does not prove a talk with oneself where nothing shows who listens now", id.Identify,
+	check(t, "a bind by the workload does not prove self traffic if the listener is unknown", id.Identify,
 		Query{PID: self, Protocol: flow.SCTP, Addr: loopback, Port: gonePort, Bound: []Owner{{self, "x.test"}}},
 		identified{flow.Endpoint{Kind: flow.Address, Addr: loopback}, Other})
 }
 
-func TestSeveralOwnersOfOneListener(t *testing.T) {
+func TestListenersAt_SeveralOwners(t *testing.T) {
 	self := os.Getpid()
 	l, addr := listen(t, "tcp", "127.0.0.1:0")
 	id := New(Config{Self: self, Workload: "orders"})
 	q := Query{PID: self, Protocol: flow.TCP, Addr: addr.Addr(), Port: addr.Port()}
 	own := identified{flow.Endpoint{Kind: flow.Workload, Name: "orders", Evidence: flow.ByOption}, Self}
 	named := func(name string) identified {
-		return identified{flow.Endpoint{Kind: flow.Workload, Name: name, Addr: addr.Addr(), Evidence: flow.ByListener}, Other}
+		return identified{flow.Endpoint{Kind: flow.Workload, Name: name, Addr: addr.Addr(), Evidence: flow.ByListener},
+			Other}
 	}
 	inherit := func(name string) child {
 		t.Helper()
@@ -88,7 +97,7 @@ func TestSeveralOwnersOfOneListener(t *testing.T) {
 	check(t, "the same, and the kernel saw it bind", id.Identify, q, named("apprentice"))
 }
 
-func TestKernelSeenBinderAmongOthers(t *testing.T) {
+func TestListenersAt_BinderAmongOthers(t *testing.T) {
 	self := os.Getpid()
 	servers, port := startServers(t, "share tcp 127.0.0.1")
 	loopback := netip.MustParseAddr("127.0.0.1")
@@ -106,7 +115,9 @@ func TestKernelSeenBinderAmongOthers(t *testing.T) {
 		{nil, "endpoint-test"},
 	} {
 		q := Query{PID: self, Protocol: flow.TCP, Addr: loopback, Port: port, Bound: row.bound}
-		want := identified{flow.Endpoint{Kind: flow.Workload, Name: row.name, Addr: loopback, Evidence: flow.ByListener}, Other}
-		check(t, "whoever bound last, the test process shares the port", New(Config{Workload: "orders"}).Identify, q, want)
+		want := identified{flow.Endpoint{Kind: flow.Workload, Name: row.name, Addr: loopback,
+			Evidence: flow.ByListener}, Other}
+		check(t, "whoever bound last, the test process shares the port", New(Config{Workload: "orders"}).Identify, q,
+			want)
 	}
 }

@@ -7,18 +7,19 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// whoListens weighs what the kernel saw against what /proc shows now.
+// listenersAt combines the binds that the kernel saw with the current /proc.
 //
-// While the newest process that was seen to bind there still listens, /proc tells more: who else does. Once it does not,
-// it counts alone, because it may be gone, and with it all who held its socket. One case is different: tests bind to
-// port 0 to find a free port, close the socket, and let somebody else listen there. So a bind by the workload itself
-// loses against another process that listens now, lest a flow be taken for a talk with oneself.
-func (b *Batch) whoListens(q Query, addr netip.Addr) Listening {
+// As long as the newest process that bind was seen for still listens, /proc has more information: the other listeners.
+// Afterwards the kernel's record alone counts, because all owners of the socket may be gone. There is one exception:
+// tests bind to port 0 to find a free port, close the socket, and let another process listen there. So a bind by the
+// workload itself loses against another process that listens now; otherwise the flow would be classified as self
+// traffic.
+func (b *Batch) listenersAt(q Query, addr netip.Addr) Listening {
 	now := b.listening(q, addr)
 	if len(q.Bound) == 0 {
 		return now
 	}
-	// A process keeps the name under which it was seen to bind, so that the name does not hang on how long it lives.
+	// A process keeps the name with which it was seen to bind, so that the name does not depend on its lifetime.
 	for i, owner := range now.Owners {
 		if at := slices.IndexFunc(q.Bound, func(o Owner) bool { return o.PID == owner.PID && o.Name != "" }); at >= 0 {
 			now.Owners[i].Name = q.Bound[at].Name
@@ -36,23 +37,23 @@ func (b *Batch) whoListens(q Query, addr netip.Addr) Listening {
 	return Listening{Owners: []Owner{newest}}
 }
 
-// listening returns who listens now. Loopback is that of the connecting process; any other address of this machine is
-// in this process's network namespace, from wherever it was reached.
+// listening returns the current listeners. Loopback is that of the connecting process. Any other address of this
+// machine is in this process's network namespace, whichever namespace it was reached from.
 func (b *Batch) listening(q Query, addr netip.Addr) Listening {
 	if q.Protocol != flow.TCP && q.Protocol != flow.UDP {
-		return Listening{Unknown: true} // no table to look into
+		return Listening{Unknown: true} // no table to read
 	}
 	pid := b.id.config.Self
 	switch _, known := b.namespaceOf(q); {
-	case q.Apart && !known:
+	case q.OtherNetwork && !known:
 		return Listening{Unknown: true}
-	case q.Apart, addr.IsLoopback() && !q.Container && q.PID != 0 && alive(q.PID):
+	case q.OtherNetwork, addr.IsLoopback() && !q.Container && q.PID != 0 && alive(q.PID):
 		pid = q.PID
 	}
 	namespace := networkOf(pid)
 	l, read := b.listeners[namespace]
 	if !read {
-		l, _ = ReadListeners(pid)
+		l, _ = readListeners(pid)
 		b.listeners[namespace] = l
 	}
 	if l == nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// meanwhile calls do on and on, until the test ends.
+// meanwhile repeats do until the test ends.
 func meanwhile(t *testing.T, do func()) {
 	t.Helper()
 	stop := make(chan bool)
@@ -36,8 +36,8 @@ func meanwhile(t *testing.T, do func()) {
 	t.Cleanup(func() { close(stop); done.Wait() })
 }
 
-// Sockets that are closed while a table is read move those that come after them.
-func TestTablesAreReadWholeWhileSocketsCome(t *testing.T) {
+// Sockets that are closed while a table is read shift later ones.
+func TestTables_CompleteWhileSocketsChange(t *testing.T) {
 	const kept = 400
 	var ports []uint16
 	for range kept {
@@ -72,23 +72,24 @@ func TestTablesAreReadWholeWhileSocketsCome(t *testing.T) {
 	}
 }
 
-// Addresses that go while they are listed move those that come after them.
-func TestAddressesAreReadWholeWhileOthersGo(t *testing.T) {
+// Addresses that go while they are listed shift later ones.
+func TestAddresses_CompleteWhileOthersGo(t *testing.T) {
 	testenv.RequireRoot(t)
-	inNetworkOfItsOwn(t, func() error {
+	inOwnNetwork(t, func() error {
 		lo, err := netlink.LinkByName("lo")
 		if err != nil {
 			return err
 		}
 		address := func(third, i int) *netlink.Addr {
-			return &netlink.Addr{IPNet: &net.IPNet{IP: net.IPv4(198, 18, byte(third), byte(i)), Mask: net.CIDRMask(32, 32)}}
+			return &netlink.Addr{IPNet: &net.IPNet{IP: net.IPv4(198, 18, byte(third), byte(i)),
+				Mask: net.CIDRMask(32, 32)}}
 		}
 		links, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 		if err != nil {
 			return err
 		}
 		defer links.Close()
-		for i := range 100 { // before those that stay
+		for i := range 100 { // before the permanent ones
 			if err := links.AddrAdd(lo, address(1, i)); err != nil {
 				return err
 			}
@@ -110,7 +111,7 @@ func TestAddressesAreReadWholeWhileOthersGo(t *testing.T) {
 		for range 20 {
 			local, err := readLocalAddrs()
 			if errors.Is(err, errInterrupted) {
-				continue // it says so
+				continue // it reports the interruption
 			}
 			if err != nil {
 				return err
@@ -125,8 +126,8 @@ func TestAddressesAreReadWholeWhileOthersGo(t *testing.T) {
 	})
 }
 
-// inNetworkOfItsOwn calls fn on a thread in a network namespace of its own.
-func inNetworkOfItsOwn(t *testing.T, fn func() error) {
+// inOwnNetwork calls fn on a thread in a new network namespace.
+func inOwnNetwork(t *testing.T, fn func() error) {
 	t.Helper()
 	done := make(chan error)
 	go func() {
@@ -142,7 +143,7 @@ func inNetworkOfItsOwn(t *testing.T, fn func() error) {
 	}
 }
 
-func TestDumpsThatAreNotWholeAreErrors(t *testing.T) {
+func TestDump_IncompleteIsError(t *testing.T) {
 	message := func(kind, flags uint16, body ...byte) string {
 		b := binary.NativeEndian.AppendUint32(nil, uint32(unix.NLMSG_HDRLEN+len(body)))
 		b = binary.NativeEndian.AppendUint16(b, kind)
@@ -160,11 +161,14 @@ func TestDumpsThatAreNotWholeAreErrors(t *testing.T) {
 	}{
 		{"whole", []string{one + done}, 0, nil, []string{"one."}},
 		{"in two parts", []string{one, one, done}, 0, nil, []string{"one.", "one."}},
-		{"interrupted, told by a message", []string{message(20, unix.NLM_F_DUMP_INTR, []byte("two.")...), one + done}, 0,
+		{"interrupted, told by a message", []string{message(20, unix.NLM_F_DUMP_INTR, []byte("two.")...), one + done},
+			0,
 			errInterrupted, []string{"two.", "one."}},
-		{"interrupted, told at the end", []string{one + message(unix.NLMSG_DONE, unix.NLM_F_DUMP_INTR, status(0)...)}, 0,
+		{"interrupted, told at the end", []string{one + message(unix.NLMSG_DONE, unix.NLM_F_DUMP_INTR, status(0)...)},
+			0,
 			errInterrupted, []string{"one."}},
-		{"an error at the end", []string{one + message(unix.NLMSG_DONE, 0, status(-int32(unix.ENOMEM))...)}, 0, unix.ENOMEM, []string{"one."}},
+		{"an error at the end", []string{one + message(unix.NLMSG_DONE, 0, status(-int32(unix.ENOMEM))...)}, 0,
+			unix.ENOMEM, []string{"one."}},
 		{"an error", []string{message(unix.NLMSG_ERROR, 0, status(-int32(unix.EPERM))...)}, 0, unix.EPERM, nil},
 		{"longer than the buffer", []string{one + done}, unix.MSG_TRUNC, errAny, nil},
 		{"no status", []string{message(unix.NLMSG_DONE, 0)}, 0, unix.EBADMSG, nil},
@@ -182,5 +186,5 @@ func TestDumpsThatAreNotWholeAreErrors(t *testing.T) {
 	}
 }
 
-// errAny stands for an error of whatever kind.
+// errAny stands for any error.
 var errAny = errors.New("an error")

@@ -16,7 +16,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// TestMain lets the test binary be its own child process.
+// TestMain makes the test binary its own child process.
 func TestMain(m *testing.M) {
 	if role := os.Getenv(roleVariable); role != "" {
 		if err := play(role); err != nil {
@@ -30,8 +30,8 @@ func TestMain(m *testing.M) {
 
 const roleVariable = "SESSION_TEST_ROLE"
 
-// play is what a child does: "dial" tries to connect; "stranger" starts a process that leaves its parents behind and, when it
-// can open a pipe, has "dial" done in a cgroup, from birth.
+// play is a child's role: "dial" tries to connect; "unrelated" starts a process that leaves its parents behind. When
+// that can open a pipe, it runs "dial" in a cgroup from its start.
 func play(role string) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -43,7 +43,7 @@ func play(role string) error {
 			c.Close()
 		}
 		return nil
-	case "stranger":
+	case "unrelated":
 		cmd := exec.Command(self)
 		cmd.Env = []string{roleVariable + "=left", "PIPE=" + os.Getenv("PIPE")}
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -70,29 +70,29 @@ func play(role string) error {
 	return errors.New("no such role")
 }
 
-func TestNewbornCgroupsAreRecordedWhereAskedFor(t *testing.T) {
+func TestOpen_NewCgroups(t *testing.T) {
 	testenv.RequireRoot(t)
 	for _, row := range []struct {
-		reason  string
-		newborn Newborn
-		told    bool
+		reason    string
+		newCgroup NewCgroup
+		reported  bool
 	}{
 		{"asked for", func(*probe.CgroupEvent) bool { return false }, true},
-		{"not asked for", nil, false},
+		{"not requested", nil, false},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
-			dialIn := stranger(t)
+			dialIn := unrelated(t)
 			var mu sync.Mutex
-			told := make(map[uint64]bool)
+			reported := make(map[uint64]bool)
 			s, err := Open(probe.Sizes{}, func(events []probe.Event) {
 				mu.Lock()
 				defer mu.Unlock()
 				for _, e := range events {
 					if e, ok := e.(*probe.CgroupEvent); ok {
-						told[e.Cgroup] = true
+						reported[e.Cgroup] = true
 					}
 				}
-			}, nil, row.newborn)
+			}, nil, row.newCgroup)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -121,8 +121,8 @@ func TestNewbornCgroupsAreRecordedWhereAskedFor(t *testing.T) {
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if told[id] != row.told || told[s.Leaf.ID] {
-				t.Errorf("told of the newborn cgroup: %t, of the own one: %t", told[id], told[s.Leaf.ID])
+			if reported[id] != row.reported || reported[s.Leaf.ID] {
+				t.Errorf("the new cgroup was reported: %t, the own one: %t", reported[id], reported[s.Leaf.ID])
 			}
 			if got, err := s.Tree.Path(id); err != nil || got != dir {
 				t.Errorf("its path is %q, %v", got, err)
@@ -137,15 +137,15 @@ func TestNewbornCgroupsAreRecordedWhereAskedFor(t *testing.T) {
 	}
 }
 
-// stranger starts a process that has nothing to do with this one any more, and returns what makes it connect in a cgroup.
-func stranger(t *testing.T) (dialIn func(dir string) error) {
+// unrelated starts an unrelated process, and returns a function that makes it connect in a cgroup.
+func unrelated(t *testing.T) (dialIn func(dir string) error) {
 	t.Helper()
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = []string{roleVariable + "=stranger", "PIPE=" + pipe}
+	cmd.Env = []string{roleVariable + "=unrelated", "PIPE=" + pipe}
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
@@ -156,7 +156,7 @@ func stranger(t *testing.T) (dialIn func(dir string) error) {
 		}
 		answer, err := os.ReadFile(pipe)
 		if err == nil && string(answer) != "done" {
-			err = fmt.Errorf("the stranger says %q", answer)
+			err = fmt.Errorf("the unrelated process says %q", answer)
 		}
 		return err
 	}
