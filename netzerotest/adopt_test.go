@@ -19,7 +19,7 @@ func TestAPeerIsACallerOfOthers(t *testing.T) {
 	}
 	recorded := settlement{
 		flows:     []Flow{opens("orders-db", "checkout", 8080), opens("orders-db", "replica", 5432)},
-		workloads: []policy.Subject{{Workload: policy.Workload{Name: "checkout"}, Whole: true}},
+		workloads: []policy.Subject{{Workload: policy.Workload{Name: "checkout"}, AllTraffic: true}},
 	}
 	const (
 		kubernetesWant = `apiVersion: networking.k8s.io/v1

@@ -9,6 +9,7 @@ import (
 
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
 	"github.com/netzero-dev/netzero/internal/report"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -68,7 +69,7 @@ func TestProgramsAreHeldAgainstTheList(t *testing.T) {
 					p.Annotations = map[string]string{policy.BinariesAnnotation: list}
 				}
 			}
-			inCilium := policy.Cilium{Scope: shopAndJobs}.Generate(allowed)
+			inCilium := ciliumpolicy.Dialect{Scope: shopAndJobs}.Generate(allowed)
 			for _, p := range inCilium {
 				if list, has := c.lists[strings.TrimSuffix(p.Name+"."+p.Namespace, ".")]; has {
 					p.Annotations = map[string]string{policy.BinariesAnnotation: list}

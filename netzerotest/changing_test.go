@@ -110,7 +110,7 @@ func TestPortsThatChangeAreRefused(t *testing.T) {
 				}
 				recorded := settlement{workloads: []policy.Subject{{Workload: policy.Workload{Name: "checkout"}}}}
 				if !row.peer {
-					recorded.workloads = append(recorded.workloads, policy.Subject{Workload: policy.Workload{Name: "ftp"}, Whole: true})
+					recorded.workloads = append(recorded.workloads, policy.Subject{Workload: policy.Workload{Name: "ftp"}, AllTraffic: true})
 				}
 				for _, f := range row.flows {
 					recorded.flows = append(recorded.flows, f)

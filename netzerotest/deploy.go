@@ -34,14 +34,14 @@ func (c config) deploy(recorded settlement) ([]Flow, policy.Scope, []string, err
 	gone := make(map[flow.Endpoint]bool) // containers that stand for no pods
 	for _, s := range recorded.workloads {
 		id := flow.Endpoint{Kind: flow.Workload, Name: s.Name, Namespace: s.Namespace}
-		m := d.find(id, s.Whole || c.named)
+		m := d.find(id, s.AllTraffic || c.named)
 		switch {
 		case m == nil:
 		case len(m.Selector) == 0:
 			gone[id] = true
 			d.notices = append(d.notices, fmt.Sprintf("%s stands for no pods of yours: no policy is written for it", m))
 			continue
-		case s.Whole || len(c.labels) == 0:
+		case s.AllTraffic || len(c.labels) == 0:
 			s.Workload = workloadOf(id, m)
 		case s.Namespace == "":
 			s.Namespace = m.Namespace
@@ -74,7 +74,7 @@ func (c config) deploy(recorded settlement) ([]Flow, policy.Scope, []string, err
 	}
 	for _, s := range d.scope.Subjects {
 		elsewhere := func(w policy.Workload) bool { return w.Namespace != "" }
-		if !s.Whole && s.Namespace == "" && (slices.ContainsFunc(d.scope.Peers, elsewhere) || slices.ContainsFunc(d.scope.Subjects, func(s policy.Subject) bool { return elsewhere(s.Workload) })) {
+		if !s.AllTraffic && s.Namespace == "" && (slices.ContainsFunc(d.scope.Peers, elsewhere) || slices.ContainsFunc(d.scope.Subjects, func(s policy.Subject) bool { return elsewhere(s.Workload) })) {
 			d.notices = append(d.notices, fmt.Sprintf("the namespace of %s is not known, so it is taken to be that of each policy that mentions it: Namespace says it", s.Name))
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/manifest"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -171,17 +172,17 @@ func TestFormsThatReachTheAPIServer(t *testing.T) {
 		committed := []*networkingv1.NetworkPolicy{p}
 		worst := policy.Allowed
 		for _, f := range flows {
-			if v := scope.Evaluate(committed, f); v.Outcome != policy.Allowed {
+			if v := (networkpolicy.Dialect{Scope: scope}).Evaluate(committed, f); v.Outcome != policy.Allowed {
 				worst = v.Outcome
 			}
 		}
-		merged := scope.Merge(committed, flows)
+		merged := networkpolicy.Dialect{Scope: scope}.Merge(committed, flows)
 		isKept := golden.Diff(committed, merged) == ""
 		if worst != tt.want || isKept != (tt.want == policy.Allowed) {
 			t.Errorf("%s: %s, want %s; an update keeps it: %v", tt.reason, worst, tt.want, isKept)
 		}
 		for _, f := range flows {
-			if v := scope.Evaluate(merged, f); v.Outcome != policy.Allowed {
+			if v := (networkpolicy.Dialect{Scope: scope}).Evaluate(merged, f); v.Outcome != policy.Allowed {
 				t.Errorf("%s: after an update %s: %s", tt.reason, v.Outcome, v.Reason)
 			}
 		}
@@ -193,7 +194,7 @@ func TestPodsOnTheHostNetworkAreNoPods(t *testing.T) {
 	daemon := flow.Endpoint{Kind: flow.Workload, Name: "agent"}
 	caller := callOf(flow.Endpoint{Kind: flow.Workload, Name: "orders-db"}, 5432)
 	caller.flows[0].Source = daemon
-	caller.workloads = []policy.Subject{{Workload: policy.Workload{Name: "agent"}, Whole: true}, {Workload: policy.Workload{Name: "orders-db"}, Whole: true}}
+	caller.workloads = []policy.Subject{{Workload: policy.Workload{Name: "agent"}, AllTraffic: true}, {Workload: policy.Workload{Name: "orders-db"}, AllTraffic: true}}
 	for _, tt := range []struct {
 		reason             string
 		recorded           settlement

@@ -14,6 +14,8 @@ import (
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/manifest"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -89,9 +91,9 @@ func deployBrokers(t *testing.T) ([]Flow, policy.Scope, []string) {
 		flows: []Flow{to("shop", "kafka", 30092), to("kafka", "store", 5432), to("kafka-exporter", "kafka", 9092),
 			to("shop", "web", 8080), to("web", "store", 5432)},
 		workloads: []policy.Subject{
-			{Workload: policy.Workload{Name: "shop"}}, {Workload: policy.Workload{Name: "kafka"}, Whole: true},
-			{Workload: policy.Workload{Name: "kafka-exporter"}, Whole: true}, {Workload: policy.Workload{Name: "store"}, Whole: true},
-			{Workload: policy.Workload{Name: "web"}, Whole: true},
+			{Workload: policy.Workload{Name: "shop"}}, {Workload: policy.Workload{Name: "kafka"}, AllTraffic: true},
+			{Workload: policy.Workload{Name: "kafka-exporter"}, AllTraffic: true}, {Workload: policy.Workload{Name: "store"}, AllTraffic: true},
+			{Workload: policy.Workload{Name: "web"}, AllTraffic: true},
 		},
 	}
 	flows, scope, notices, err := config{manifests: manifests}.deploy(recorded)
@@ -114,7 +116,7 @@ func TestAServiceThatSelectsMoreIsForDestinationsOnly(t *testing.T) {
 		"web: app=web,track=stable", "web egress " + store + " 5432", "web ingress app=shop 8080",
 	}
 	for dialect, got := range map[string][]string{
-		"NetworkPolicy": selectorsOf(t, scope.Generate(flows)), "CiliumNetworkPolicy": selectorsOf(t, policy.Cilium{Scope: scope}.Generate(flows)),
+		"NetworkPolicy": selectorsOf(t, networkpolicy.Dialect{Scope: scope}.Generate(flows)), "CiliumNetworkPolicy": selectorsOf(t, ciliumpolicy.Dialect{Scope: scope}.Generate(flows)),
 	} {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", dialect, diff)
@@ -232,8 +234,8 @@ func TestPoliciesBySelectorsOfTheirOwnAreJudgedByThePods(t *testing.T) {
 			}
 		}
 		for dialect, v := range map[string]policy.Verdict{
-			"NetworkPolicy":       scope.Evaluate([]*networkingv1.NetworkPolicy{np}, row.flow),
-			"CiliumNetworkPolicy": policy.Cilium{Scope: scope}.Evaluate([]*golden.CiliumNetworkPolicy{cnp}, row.flow),
+			"NetworkPolicy":       networkpolicy.Dialect{Scope: scope}.Evaluate([]*networkingv1.NetworkPolicy{np}, row.flow),
+			"CiliumNetworkPolicy": ciliumpolicy.Dialect{Scope: scope}.Evaluate([]*golden.CiliumNetworkPolicy{cnp}, row.flow),
 		} {
 			if v.Outcome != row.want {
 				t.Errorf("%s, %s: %s: %s, want %s", row.reason, dialect, v.Outcome, v.Reason, row.want)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/manifest"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -43,7 +44,7 @@ func TestManifestsTellWhatSelectorsAndPortsMean(t *testing.T) {
 	for _, whole := range []bool{false, true} { // as somebody else's container, and as one of the recording's own
 		recorded := settlement{flows: []Flow{f}, workloads: []policy.Subject{{Workload: policy.Workload{Name: "checkout", Namespace: "shop"}}}}
 		if whole {
-			recorded.workloads = append(recorded.workloads, policy.Subject{Workload: policy.Workload{Name: "orders-db"}, Whole: true})
+			recorded.workloads = append(recorded.workloads, policy.Subject{Workload: policy.Workload{Name: "orders-db"}, AllTraffic: true})
 		}
 		flows, scope, _, err := config{manifests: manifests}.deploy(recorded)
 		if err != nil || len(flows) != 1 {
@@ -59,7 +60,7 @@ func TestManifestsTellWhatSelectorsAndPortsMean(t *testing.T) {
 			if err := yaml.UnmarshalStrict([]byte(text), p); err != nil {
 				t.Fatal(err)
 			}
-			if v := scope.Evaluate([]*networkingv1.NetworkPolicy{p}, flows[0]); v.Outcome != want {
+			if v := (networkpolicy.Dialect{Scope: scope}).Evaluate([]*networkingv1.NetworkPolicy{p}, flows[0]); v.Outcome != want {
 				t.Errorf("whole %v: %s is %s: %s", whole, rule, v.Outcome, v.Reason)
 			}
 		}

@@ -11,6 +11,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/manifest"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -71,7 +73,7 @@ func peersOf(t *testing.T, c config, flows ...Flow) (kubernetes, ciliums []strin
 		}
 		return strings.ReplaceAll(string(b), `"`, "")
 	}
-	policies := scope.Generate(placed)
+	policies := networkpolicy.Dialect{Scope: scope}.Generate(placed)
 	for _, r := range policies[0].Spec.Egress {
 		if len(r.To) > 0 && r.To[0].IPBlock != nil && r.To[0].IPBlock.CIDR == "0.0.0.0/0" {
 			kubernetes = append(kubernetes, "internet for "+policies[0].Annotations[policy.NamesAnnotation])
@@ -79,7 +81,7 @@ func peersOf(t *testing.T, c config, flows ...Flow) (kubernetes, ciliums []strin
 		}
 		kubernetes = append(kubernetes, text(r.To)+" "+r.Ports[0].Port.String())
 	}
-	for _, r := range (policy.Cilium{Scope: scope}).Generate(placed)[0].Spec.Egress {
+	for _, r := range (ciliumpolicy.Dialect{Scope: scope}).Generate(placed)[0].Spec.Egress {
 		peer := text(r.ToEndpoints)
 		switch {
 		case len(r.ToFQDNs) > 0:

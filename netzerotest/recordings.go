@@ -78,7 +78,7 @@ func (r *Recording) value(recorded settlement, incomplete error) recording.Recor
 	}
 	for _, s := range scope.Subjects {
 		w := r.config.workloadValue(s.Workload)
-		w.AllTraffic = s.Whole
+		w.AllTraffic = s.AllTraffic
 		v.Workloads = append(v.Workloads, w)
 	}
 	for _, w := range scope.Peers {

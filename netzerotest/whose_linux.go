@@ -100,7 +100,7 @@ func (s *settling) workloads() []policy.Subject {
 		}
 		if e := s.endpointOf(s.engine, c); !seen[e] {
 			seen[e] = true
-			subjects = append(subjects, policy.Subject{Workload: policy.Workload{Name: e.Name, Namespace: e.Namespace}, Whole: true})
+			subjects = append(subjects, policy.Subject{Workload: policy.Workload{Name: e.Name, Namespace: e.Namespace}, AllTraffic: true})
 		}
 	}
 	slices.SortFunc(subjects, func(a, b policy.Subject) int {
