@@ -16,6 +16,7 @@ import (
 // an entry that a person edits "*" stands for any characters. It is no rule: Kubernetes does not ask for programs.
 const BinariesAnnotation = "netzero.dev/binaries"
 
+// Unlisted says why policies do not list a program, or returns "". required counts policies without a list.
 func Unlisted[P metav1.Object](policies []P, binary string, required bool) string {
 	entries, annotated := binariesIn(policies)
 	switch {
@@ -28,7 +29,7 @@ func Unlisted[P metav1.Object](policies []P, binary string, required bool) strin
 		cmp.Or(Abbreviate(entries, ", "), "none"))
 }
 
-// isolating returns the policies that isolate a subject for egress, that of its own name first.
+// IsolatingEgress returns the policies that isolate a subject for egress, that of its own name first.
 func IsolatingEgress[P metav1.Object](policies []P, subject Workload, passesOver func(P, Workload, Direction) string) []P {
 	var isolating []P
 	for _, p := range policies {
@@ -58,6 +59,8 @@ func binariesIn[P metav1.Object](policies []P) (entries []string, annotated bool
 	return entries, annotated
 }
 
+// BinariesOf returns the programs that opened flows which a policy can allow, sorted. unnamed says why no policy can
+// name an endpoint, or returns "".
 func BinariesOf(flows []flow.Flow, unnamed func(Direction, flow.Endpoint) string) []string {
 	var all []string
 	for _, f := range flows {
@@ -92,7 +95,7 @@ func unusedBinaries(p metav1.Object, used []string) []string {
 	return unused
 }
 
-// describeUnusedBinaries returns a line for each entry that [Scope.Unused] lists.
+// DescribeUnusedBinaries returns a line for each entry that [Scope.Unused] lists.
 func DescribeUnusedBinaries(p metav1.Object, used []string) []string {
 	var lines []string
 	for _, entry := range unusedBinaries(p, used) {
@@ -101,7 +104,7 @@ func DescribeUnusedBinaries(p metav1.Object, used []string) []string {
 	return lines
 }
 
-// addBinaries lists the programs that none of the policies lists, in the first of them, which has a list then, be it an
+// AddBinaries lists the programs that none of the policies lists, in the first of them, which has a list then, be it an
 // empty one.
 func AddBinaries[P metav1.Object](policies []P, binaries []string) {
 	if len(policies) == 0 {
@@ -118,7 +121,7 @@ func AddBinaries[P metav1.Object](policies []P, binaries []string) {
 	}
 }
 
-// dropBinaries removes from a policy's list what is for none of the programs.
+// DropBinaries removes from a policy's list what is for none of the programs.
 func DropBinaries(p metav1.Object, used []string) {
 	if unused := unusedBinaries(p, used); len(unused) > 0 {
 		SetEntries(p, BinariesAnnotation, slices.DeleteFunc(EntriesOf(p, BinariesAnnotation), func(entry string) bool { return slices.Contains(unused, entry) }))

@@ -13,7 +13,7 @@ import (
 // DenyAllName is the name of the policy that denies all traffic of a namespace's pods which no other policy allows.
 const DenyAllName = "default-deny-all"
 
-// isolatesIngress reports whether a subject's policy is to be of the type Ingress.
+// IsolatesIngress reports whether a subject's policy is to be of the type Ingress.
 func (s Scope) IsolatesIngress(subject Subject, isServer bool) bool {
 	if isServer {
 		return subject.AllTraffic || s.DenyAll // which would deny its callers
@@ -21,7 +21,7 @@ func (s Scope) IsolatesIngress(subject Subject, isServer bool) bool {
 	return subject.AllTraffic && s.CloseIngress
 }
 
-// deniedNamespaces returns the namespaces of the subjects, sorted, if all traffic there is to be denied by default.
+// DeniedNamespaces returns the namespaces of the subjects, sorted, if all traffic there is to be denied by default.
 func (s Scope) DeniedNamespaces() []string {
 	var namespaces []string
 	for _, subject := range s.Subjects {
@@ -33,7 +33,7 @@ func (s Scope) DeniedNamespaces() []string {
 	return namespaces
 }
 
-// notDenied returns the namespaces in which some direction is not denied by default, by whatever policies.
+// NotDenied returns the namespaces in which some direction is not denied by default, by whatever policies.
 func NotDenied[P metav1.Object](s Scope, policies []P, denies func(P, Direction) bool) []string {
 	return slices.DeleteFunc(s.DeniedNamespaces(), func(namespace string) bool {
 		return !slices.ContainsFunc(Directions, func(d Direction) bool {
@@ -42,7 +42,7 @@ func NotDenied[P metav1.Object](s Scope, policies []P, denies func(P, Direction)
 	})
 }
 
-// describeNotDenied says it in one line each.
+// DescribeNotDenied says it in one line each.
 func DescribeNotDenied(namespaces []string) []string {
 	var lines []string
 	for _, namespace := range namespaces {
@@ -55,7 +55,7 @@ func DescribeNotDenied(namespaces []string) []string {
 	return lines
 }
 
-// insertOwn adds a subject's policy, before those at the end that deny all.
+// InsertOwn adds a subject's policy, before those at the end that deny all.
 func InsertOwn[P metav1.Object](policies []P, own P) []P {
 	at := len(policies)
 	for at > 0 && policies[at-1].GetName() == DenyAllName {
@@ -64,7 +64,7 @@ func InsertOwn[P metav1.Object](policies []P, own P) []P {
 	return slices.Insert(policies, at, own)
 }
 
-// besideDenyAll returns the policies without those that deny all: where they are written, a subject has its own
+// WithoutDenyAll returns the policies without those that deny all: where they are written, a subject has its own
 // besides.
 func WithoutDenyAll[P metav1.Object](s Scope, policies []P) []P {
 	if !s.DenyAll {

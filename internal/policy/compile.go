@@ -7,7 +7,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// evaluator evaluates flows by what compile makes of the policies for a subject and a direction, once for each. byAddress and
+// NewEvaluator evaluates flows by what compile makes of the policies for a subject and a direction, once for each. byAddress and
 // wordless are those of the dialect.
 func NewEvaluator(
 	s Scope, byAddress func(flow.Flow) flow.Flow, wordless func(flow.Flow) string, compile func(Workload, Direction) func(flow.Flow) Verdict,
@@ -34,13 +34,14 @@ func NewEvaluator(
 	}
 }
 
-// nameIndex is entries of [NamesAnnotation] that are found by a host.
+// NameIndex is entries of [NamesAnnotation] that are found by a host.
 type NameIndex struct {
 	All      []AllowedName
 	byHost   map[string][]int // the index of those for one host
 	patterns []int            // the index of the others
 }
 
+// NewNameIndex returns the index of names.
 func NewNameIndex(names []AllowedName) *NameIndex {
 	x := &NameIndex{byHost: make(map[string][]int)}
 	for _, n := range names {
@@ -49,6 +50,7 @@ func NewNameIndex(names []AllowedName) *NameIndex {
 	return x
 }
 
+// Add adds a name behind the others.
 func (x *NameIndex) Add(n AllowedName) {
 	if strings.Contains(n.Host, "*") {
 		x.patterns = append(x.patterns, len(x.All))
@@ -58,7 +60,7 @@ func (x *NameIndex) Add(n AllowedName) {
 	x.All = append(x.All, n)
 }
 
-// forHosts yields the index of each entry that may be for one of some hosts, those for one host first.
+// ForHosts yields the index of each entry that may be for one of some hosts, those for one host first.
 func (x *NameIndex) ForHosts(hosts []string) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for _, host := range hosts {
@@ -76,7 +78,7 @@ func (x *NameIndex) ForHosts(hosts []string) iter.Seq[int] {
 	}
 }
 
-// each calls do with the entries that may be for a host, until it returns false.
+// Each calls do with the entries that may be for a host, until it returns false.
 func (x *NameIndex) Each(host string, do func(AllowedName) bool) {
 	for i := range x.ForHosts([]string{host}) {
 		if !do(x.All[i]) {
@@ -85,7 +87,7 @@ func (x *NameIndex) Each(host string, do func(AllowedName) bool) {
 	}
 }
 
-// allows reports whether an entry is for a flow.
+// Allows reports whether an entry is for a flow.
 func (x *NameIndex) Allows(f flow.Flow) (allows bool) {
 	x.Each(f.Destination.Name, func(n AllowedName) bool {
 		allows = n.Matches(f)
@@ -94,7 +96,7 @@ func (x *NameIndex) Allows(f flow.Flow) (allows bool) {
 	return allows
 }
 
-// lookup returns the first entry that allows a look-up, of which lookupHosts gave the hosts.
+// Lookup returns the first entry that allows a look-up, of which lookupHosts gave the hosts.
 func (x *NameIndex) Lookup(f flow.Flow, hosts []string) (AllowedName, bool) {
 	first := -1
 	for i := range x.ForHosts(hosts) {
@@ -114,7 +116,7 @@ type workloadIndex struct {
 	subjectsByName, peersByName map[string]int
 }
 
-// indexed returns the scope with an index of its workloads, which must not change from then on.
+// Indexed returns the scope with an index of its workloads, which must not change from then on.
 func (s Scope) Indexed() Scope {
 	x := &workloadIndex{
 		subjects: make(map[[2]string]int), peers: make(map[[2]string]int),

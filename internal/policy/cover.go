@@ -8,7 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// coversSelector reports whether one selector asks for no more than another. None is all pods.
+// CoversSelector reports whether one selector asks for no more than another. None is all pods.
 func CoversSelector(wide, narrow *metav1.LabelSelector) bool {
 	if IsEmpty(wide) {
 		return true
@@ -29,18 +29,18 @@ func CoversSelector(wide, narrow *metav1.LabelSelector) bool {
 	return true
 }
 
-// coversRange reports whether a range of addresses, without its exceptions, holds another without its own.
+// CoversRange reports whether a range of addresses, without its exceptions, holds another without its own.
 func CoversRange(wide string, wideExcept []string, narrow string, narrowExcept []string) bool {
 	w, err := netip.ParsePrefix(wide)
 	n, err2 := netip.ParsePrefix(narrow)
-	if err != nil || err2 != nil || !Holds(w, n) {
+	if err != nil || err2 != nil || !ContainsPrefix(w, n) {
 		return false
 	}
 	for _, text := range wideExcept {
 		e, err := netip.ParsePrefix(text)
 		excepted := func(text string) bool {
 			f, err := netip.ParsePrefix(text)
-			return err == nil && Holds(f, e)
+			return err == nil && ContainsPrefix(f, e)
 		}
 		if err != nil || e.Overlaps(n) && !slices.ContainsFunc(narrowExcept, excepted) {
 			return false
@@ -49,6 +49,7 @@ func CoversRange(wide string, wideExcept []string, narrow string, narrowExcept [
 	return true
 }
 
-func Holds(wide, narrow netip.Prefix) bool {
+// ContainsPrefix reports whether all addresses of one range are in another one.
+func ContainsPrefix(wide, narrow netip.Prefix) bool {
 	return wide.Bits() <= narrow.Bits() && wide.Contains(narrow.Addr())
 }

@@ -4,7 +4,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// direction is the way of a flow as the pods see it that a policy selects.
+// Direction is the way of a flow as the pods see it that a policy selects.
 type Direction uint8
 
 const (
@@ -12,6 +12,7 @@ const (
 	Ingress
 )
 
+// Directions are both directions, in the order in which policies are written and reported.
 var Directions = []Direction{Egress, Ingress}
 
 // String returns the direction in lower case.
@@ -22,7 +23,7 @@ func (d Direction) String() string {
 	return "egress"
 }
 
-// near returns the end of a flow that a policy of this direction selects.
+// SubjectEnd returns the end of a flow that a policy of this direction selects.
 func (d Direction) SubjectEnd(f flow.Flow) flow.Endpoint {
 	if d == Ingress {
 		return f.Destination
@@ -30,7 +31,7 @@ func (d Direction) SubjectEnd(f flow.Flow) flow.Endpoint {
 	return f.Source
 }
 
-// far returns the end of a flow that the peers of its rules name.
+// PeerEnd returns the end of a flow that the peers of its rules name.
 func (d Direction) PeerEnd(f flow.Flow) flow.Endpoint {
 	if d == Ingress {
 		return f.Source

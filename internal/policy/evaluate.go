@@ -42,7 +42,7 @@ type Verdict struct {
 	Notices []string // a line each about an allowed flow that deserves a look; mostly none
 }
 
-// ends joins what side says of each end of a flow at which there is a subject.
+// Ends joins what side says of each end of a flow at which there is a subject.
 func (s Scope) Ends(f flow.Flow, wordless func(flow.Flow) string, side func(Workload, Direction) Verdict) Verdict {
 	var asked []Verdict
 	for _, d := range Directions {

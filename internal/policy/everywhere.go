@@ -26,15 +26,15 @@ const (
 	HostNetworkIngressAnnotation = "netzero.dev/ingress-host-network"
 )
 
-// everywhereAnnotations are those of a direction.
-func EverywhereAnnotations(d Direction) []string {
+// ReservationAnnotations are those of a direction.
+func ReservationAnnotations(d Direction) []string {
 	if d == Ingress {
 		return []string{HostNetworkIngressAnnotation}
 	}
 	return []string{APIServerAnnotation, HostNetworkAnnotation}
 }
 
-// reservation is one entry of these annotations: who may use rules without peers at a port.
+// Reservation is one entry of these annotations: who may use rules without peers at a port.
 type Reservation struct {
 	Annotation string
 	Workload   string // as the annotation spells it; empty for the API server
@@ -42,6 +42,7 @@ type Reservation struct {
 	Protocol   flow.Protocol
 }
 
+// String returns the reservation as an annotation lists it.
 func (r Reservation) String() string {
 	port := fmt.Sprintf("%d/%s", r.Port, r.Protocol)
 	if r.Workload == "" {
@@ -50,7 +51,7 @@ func (r Reservation) String() string {
 	return r.Workload + ":" + port
 }
 
-// parseReservation reads one entry, which has to be as [reservation.String] writes it.
+// ParseReservation reads one entry, which has to be as [reservation.String] writes it.
 func ParseReservation(annotation, entry string) (Reservation, error) {
 	r := Reservation{Annotation: annotation}
 	rest, want := entry, "6443/TCP"
@@ -68,7 +69,7 @@ func ParseReservation(annotation, entry string) (Reservation, error) {
 	return r, nil
 }
 
-// isFor reports whether an entry of a policy in a namespace is for a flow.
+// IsFor reports whether an entry of a policy in a namespace is for a flow.
 func (r Reservation) IsFor(s Scope, namespace string, d Direction, f flow.Flow) bool {
 	far := d.PeerEnd(f)
 	switch {
@@ -85,7 +86,7 @@ func AddressesOf(flows []flow.Flow) []netip.Addr {
 	var all []netip.Addr
 	for _, f := range flows {
 		for _, e := range []flow.Endpoint{f.Source, f.Destination} {
-			if addr := AddressOfEndpoint(e); addr.IsValid() && (e.Kind == flow.Address || e.Kind == flow.External) {
+			if addr := EndpointAddress(e); addr.IsValid() && (e.Kind == flow.Address || e.Kind == flow.External) {
 				all = append(all, addr)
 			}
 		}

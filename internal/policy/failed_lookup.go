@@ -19,10 +19,10 @@ import (
 // lookupPort stands for the port in such an entry.
 const lookupPort = "*"
 
-// isLookup reports whether an entry is for look-ups only.
+// IsLookup reports whether an entry is for look-ups only.
 func (n AllowedName) IsLookup() bool { return n.Port == 0 && n.Protocol == 0 }
 
-// hostOf returns an external host's name as an entry for look-ups has it: DNS names can hold any byte, and one that an entry
+// HostOf returns an external host's name as an entry for look-ups has it: DNS names can hold any byte, and one that an entry
 // could not hold is written as in URLs.
 func HostOf(name string) string {
 	if IsHost(name) {
@@ -60,7 +60,7 @@ func isEscapedHost(text string) bool {
 	return len(name) <= longestHost && strings.Contains(text, "%") && HostOf(string(name)) == text
 }
 
-// lookupHosts returns every way in which entries of a policy in a namespace may spell what was looked up.
+// LookupHosts returns every way in which entries of a policy in a namespace may spell what was looked up.
 func (s Scope) LookupHosts(namespace string, f flow.Flow) []string {
 	if f.Destination.Kind == flow.External {
 		return []string{HostOf(f.Destination.Name)}
@@ -68,7 +68,7 @@ func (s Scope) LookupHosts(namespace string, f flow.Flow) []string {
 	return s.spellings(namespace, f.Destination)
 }
 
-// lookupEntry returns the entry for a subject's look-up.
+// LookupEntry returns the entry for a subject's look-up.
 func (s Scope) LookupEntry(subject Workload, f flow.Flow) string {
 	host := s.Spelled(subject, f.Destination)
 	if f.Destination.Kind == flow.External {
@@ -77,7 +77,7 @@ func (s Scope) LookupEntry(subject Workload, f flow.Flow) string {
 	return AllowedName{Host: host}.String()
 }
 
-// matchesLookup reports whether an entry allows a look-up, of which lookupHosts gave the hosts.
+// MatchesLookup reports whether an entry allows a look-up, of which lookupHosts gave the hosts.
 func (n AllowedName) MatchesLookup(f flow.Flow, hosts []string) bool {
 	return (n.IsLookup() || f.Destination.Kind == flow.External) &&
 		slices.ContainsFunc(hosts, func(host string) bool { return MatchHost(n.Host, host) })
@@ -89,7 +89,7 @@ func isWorkloadLookup(entry string) bool {
 	return err == nil && n.IsLookup() && isWorkloadName(n.Host)
 }
 
-// judgeLookup tells what the lists of policies say of a look-up that none of their rules is for. first is the policy that
+// EvaluateLookup tells what the lists of policies say of a look-up that none of their rules is for. first is the policy that
 // denies it.
 func EvaluateLookup[P metav1.Object](s Scope, policies []P, first string, subject Workload, f flow.Flow) Verdict {
 	for _, p := range policies {
@@ -103,7 +103,7 @@ func EvaluateLookup[P metav1.Object](s Scope, policies []P, first string, subjec
 	return Verdict{Outcome: Denied, Policy: first, Rule: -1, Reason: reason}
 }
 
-// listedNames returns the well-formed entries of a policy's list of names, which nobody may change.
+// ListedNames returns the well-formed entries of a policy's list of names, which nobody may change.
 func ListedNames(p metav1.Object) *NameIndex {
 	return nameLists.read(p.GetAnnotations()[NamesAnnotation], func(text string) *NameIndex {
 		names, _ := parseNames(text)
@@ -113,7 +113,7 @@ func ListedNames(p metav1.Object) *NameIndex {
 
 var nameLists memo[*NameIndex]
 
-// withoutLookups returns policies whose lists have no entry for look-ups only.
+// WithoutLookups returns policies whose lists have no entry for look-ups only.
 func WithoutLookups[P metav1.Object](policies []P, clone func(P) P) []P {
 	var all []P
 	for _, p := range policies {
@@ -132,7 +132,7 @@ func WithoutLookups[P metav1.Object](policies []P, clone func(P) P) []P {
 	return all
 }
 
-// lookupsOf returns the look-ups among flows.
+// LookupsOf returns the look-ups among flows.
 func LookupsOf(flows []flow.Flow) []flow.Flow {
 	var lookups []flow.Flow
 	for _, f := range flows {
@@ -143,12 +143,12 @@ func LookupsOf(flows []flow.Flow) []flow.Flow {
 	return lookups
 }
 
-// unmetLookups returns the subject's look-ups that policies allow by an entry for look-ups only, or not at all.
+// UnmetLookups returns the subject's look-ups that policies allow by an entry for look-ups only, or not at all.
 func UnmetLookups(lookups []flow.Flow, side func(flow.Flow) Verdict) []flow.Flow {
 	return slices.DeleteFunc(lookups, func(f flow.Flow) bool { return side(f).Outcome == Allowed })
 }
 
-// lookupEntries returns the entries for a subject's look-ups that its policy does not allow otherwise, sorted.
+// LookupEntries returns the entries for a subject's look-ups that its policy does not allow otherwise, sorted.
 func (s Scope) LookupEntries(subject Workload, unmet []flow.Flow) []string {
 	var entries []string
 	for _, f := range unmet {
@@ -158,7 +158,7 @@ func (s Scope) LookupEntries(subject Workload, unmet []flow.Flow) []string {
 	return slices.Compact(entries)
 }
 
-// unusedLookups returns the entries of a policy for look-ups only that allow none of its subjects' look-ups which nothing else
+// UnusedLookups returns the entries of a policy for look-ups only that allow none of its subjects' look-ups which nothing else
 // allows.
 func UnusedLookups(s Scope, p metav1.Object, subjects []Subject, unmet func(Workload) []flow.Flow) []string {
 	names := ListedNames(p)
@@ -184,7 +184,7 @@ func UnusedLookups(s Scope, p metav1.Object, subjects []Subject, unmet func(Work
 	return unused
 }
 
-// uniteLookups removes from the list of a union the entries for look-ups that the rest of it allows. An empty list stays
+// UniteLookups removes from the list of a union the entries for look-ups that the rest of it allows. An empty list stays
 // where it gates something.
 func UniteLookups(p metav1.Object, gates bool, allows func(flow.Flow) bool) {
 	var kept []string

@@ -35,7 +35,7 @@ func CheckFold(pattern string) error {
 	return nil
 }
 
-// folded returns the pattern of Fold that a host's name is written as, or the name. Of several patterns it is the widest:
+// Folded returns the pattern of Fold that a host's name is written as, or the name. Of several patterns it is the widest:
 // with the fewest characters that are no asterisks, then the first in alphabetical order. So whether another host was seen
 // that only the wider one matches, which makes the narrower one idle, changes nothing for this one.
 func (s Scope) Folded(host string) string {
@@ -53,7 +53,7 @@ func compareFolds(p, q string) int {
 	return cmp.Or(cmp.Compare(letters(p), letters(q)), cmp.Compare(p, q))
 }
 
-// foldNames writes the names that a policy lists, and that Fold has a pattern for, as that pattern, in their place.
+// FoldNames writes the names that a policy lists, and that Fold has a pattern for, as that pattern, in their place.
 // Patterns that people wrote stay.
 func (s Scope) FoldNames(p metav1.Object) {
 	entries := EntriesOf(p, NamesAnnotation)

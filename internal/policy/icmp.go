@@ -1,17 +1,20 @@
 package policy
 
-import (
-	"github.com/netzero-dev/netzero/internal/cilium"
-	"github.com/netzero-dev/netzero/netzerotest/flow"
+import "github.com/netzero-dev/netzero/netzerotest/flow"
+
+// The types of an echo request.
+const (
+	echo   = 8
+	echoV6 = 128
 )
 
-// icmpType returns what a flow asks for. One of which nobody knows it is taken for a ping.
-func IcmpType(f flow.Flow) int {
+// ICMPTypeOf returns the ICMP type of a flow. An unknown one counts as an echo request.
+func ICMPTypeOf(f flow.Flow) int {
 	switch {
 	case f.ICMPType != 0:
 		return int(f.ICMPType)
 	case f.Protocol == flow.ICMPv6:
-		return cilium.EchoV6
+		return echoV6
 	}
-	return cilium.Echo
+	return echo
 }

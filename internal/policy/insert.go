@@ -7,7 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// insertAll inserts elements one after the other, each before the first of the list that is later, or at the end. keyOf returns
+// InsertAll inserts elements one after the other, each before the first of the list that is later, or at the end. keyOf returns
 // what an element is ordered by; false where it has no place in that order, and is later than none.
 func InsertAll[T, K any](list, elements []T, keyOf func(T) (K, bool), compare func(a, b K) int) []T {
 	type keyed struct {
@@ -52,7 +52,7 @@ func InsertAll[T, K any](list, elements []T, keyOf func(T) (K, bool), compare fu
 	return result
 }
 
-// addEntries adds entries to an annotation, each before the first that sorts behind it, and returns how many are new.
+// AddEntries adds entries to an annotation, each before the first that sorts behind it, and returns how many are new.
 func AddEntries(p metav1.Object, annotation string, added []string) int {
 	entries := EntriesOf(p, annotation)
 	known := make(map[string]bool)

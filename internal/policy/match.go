@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// peerFit says how near a peer comes to a flow's far end: the further down, the nearer.
+// PeerMatch says how near a peer comes to a flow's far end: the further down, the nearer.
 type PeerMatch uint8
 
 const (
@@ -21,7 +21,7 @@ const (
 	Reserved // everywhere, at the flow's very port; but by an annotation for others
 )
 
-// portFit says how near a port comes to a flow's: the further down, the nearer.
+// PortMatch says how near a port comes to a flow's: the further down, the nearer.
 type PortMatch uint8
 
 const (
@@ -31,19 +31,22 @@ const (
 	PortMatches
 )
 
+// Match says how a peer and a port of a rule match a flow.
 type Match struct {
 	Peer     PeerMatch
 	Port     PortMatch
 	Redirect bool // a person's word for the cluster's resolver
 }
 
+// Allows reports whether the rule allows the flow.
 func (m Match) Allows() bool { return m.Redirect || m.Peer == PeerMatches && m.Port == PortMatches }
 
+// Compare orders matches: the greater one is nearer to the flow.
 func (m Match) Compare(n Match) int {
 	return cmp.Or(cmp.Compare(m.Peer, n.Peer), cmp.Compare(m.Port, n.Port))
 }
 
-// fitRange holds a range of addresses against another one.
+// MatchRange holds a range of addresses against another one.
 func MatchRange(cidr string, except []string, addresses netip.Prefix) PeerMatch {
 	prefix, err := netip.ParsePrefix(cidr)
 	overlaps := func(text string) bool {
@@ -51,7 +54,7 @@ func MatchRange(cidr string, except []string, addresses netip.Prefix) PeerMatch 
 		return err == nil && e.Overlaps(addresses)
 	}
 	switch {
-	case err != nil || !Holds(prefix, addresses):
+	case err != nil || !ContainsPrefix(prefix, addresses):
 		return OtherPeer
 	case slices.ContainsFunc(except, overlaps):
 		return Excepted
@@ -64,7 +67,7 @@ const openShiftPort = 5353
 
 func isDNSPort(port int32) bool { return port == ResolverPort || port == openShiftPort }
 
-// namespaceOf returns a peer's namespace, or [anyNamespace], which no selector but one for all namespaces has.
+// NamespaceOf returns a peer's namespace, or [anyNamespace], which no selector but one for all namespaces has.
 func NamespaceOf(w Workload, d Direction, subject Workload, namespace string) string {
 	if CallsFromAnyNamespace(d, w, subject) {
 		return AnyNamespace
@@ -72,8 +75,8 @@ func NamespaceOf(w Workload, d Direction, subject Workload, namespace string) st
 	return cmp.Or(w.Namespace, namespace)
 }
 
-// exceptIn returns the first of a range's exceptions that holds an address, or "" if none does.
-func ExceptIn(excepted []string, addr netip.Addr) string {
+// ExceptionFor returns the first of a range's exceptions that holds an address, or "" if none does.
+func ExceptionFor(excepted []string, addr netip.Addr) string {
 	for _, e := range excepted {
 		if p, err := netip.ParsePrefix(e); err == nil && p.Contains(addr) {
 			return e

@@ -15,7 +15,7 @@ type memo[T any] struct {
 	known, next int
 }
 
-// of returns what read makes of a text. The result is shared: nobody may change it.
+// read returns what read makes of a text. The result is shared: nobody may change it.
 func (m *memo[T]) read(text string, read func(string) T) T {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -31,19 +31,19 @@ func (m *memo[T]) read(text string, read func(string) T) T {
 	return r.read
 }
 
-// opened is to what something opens, in words, and the names of ports among that.
+// Description is to what something opens, in words, and the names of ports among that.
 type Description struct {
 	Text      string
 	PortNames []string
 }
 
-// openings remembers what rules and names open: a rule may have as many ports as there are flows that it denies.
+// Descriptions remembers what rules and names open: a rule may have as many ports as there are flows that it denies.
 type Descriptions struct {
 	mu sync.Mutex
 	of map[string]Description
 }
 
-// read returns what read says of something, which it asks once.
+// Get returns what read says of something, which it asks once.
 func (o *Descriptions) Get(of string, read func() Description) Description {
 	o.mu.Lock()
 	defer o.mu.Unlock()

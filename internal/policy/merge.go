@@ -4,6 +4,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
+// OwnPolicy returns the policy with the name of a subject, or nil.
 func OwnPolicy[P interface {
 	comparable
 	metav1.Object

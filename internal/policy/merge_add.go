@@ -1,6 +1,6 @@
 package policy
 
-// addUntilDone calls add for each subject and direction until nothing changes: a policy of one subject that selects others
+// AddUntilDone calls add for each subject and direction until nothing changes: a policy of one subject that selects others
 // too may isolate them when it does.
 func AddUntilDone(subjects []Subject, add func(Subject, Direction) (changed bool)) {
 	for range len(subjects) + 1 {

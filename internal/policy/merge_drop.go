@@ -7,7 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// keep returns the elements of a list that are used.
+// Keep returns the elements of a list that are used.
 func Keep[T any](list []T, used []bool) []T {
 	if !slices.Contains(used, false) {
 		return list
@@ -21,7 +21,7 @@ func Keep[T any](list []T, used []bool) []T {
 	return kept
 }
 
-// dropEntries removes from an annotation the entries that are not needed, and with the last of them the annotation.
+// DropEntries removes from an annotation the entries that are not needed, and with the last of them the annotation.
 func DropEntries(p metav1.Object, annotation string, needed func(entry string) bool) {
 	entries := EntriesOf(p, annotation)
 	kept := slices.DeleteFunc(slices.Clone(entries), func(entry string) bool { return !needed(entry) })
@@ -34,7 +34,7 @@ func DropEntries(p metav1.Object, annotation string, needed func(entry string) b
 	}
 }
 
-// entriesOf returns the entries of an annotation of ours, in their order.
+// EntriesOf returns the entries of an annotation of ours, in their order.
 func EntriesOf(p metav1.Object, annotation string) []string {
 	var entries []string
 	for entry := range strings.SplitSeq(p.GetAnnotations()[annotation], ",") {
@@ -45,6 +45,7 @@ func EntriesOf(p metav1.Object, annotation string) []string {
 	return entries
 }
 
+// SetEntries writes a list into an annotation.
 func SetEntries(p metav1.Object, annotation string, entries []string) {
 	all := p.GetAnnotations()
 	if all == nil {
@@ -54,7 +55,7 @@ func SetEntries(p metav1.Object, annotation string, entries []string) {
 	p.SetAnnotations(all)
 }
 
-// addEntry adds an entry to an annotation, before the first that sorts behind it.
+// AddEntry adds an entry to an annotation, before the first that sorts behind it.
 func AddEntry(p metav1.Object, annotation, entry string) {
 	entries := EntriesOf(p, annotation)
 	if !slices.Contains(entries, entry) {
@@ -62,7 +63,7 @@ func AddEntry(p metav1.Object, annotation, entry string) {
 	}
 }
 
-// insertBefore returns the list with an element before the first that is later, or at the end.
+// InsertBefore returns the list with an element before the first that is later, or at the end.
 func InsertBefore[T any](list []T, element T, later func(T) bool) []T {
 	i := slices.IndexFunc(list, later)
 	if i < 0 {

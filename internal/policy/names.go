@@ -22,17 +22,19 @@ const (
 	longestLabel = 63
 )
 
+// IsHost reports whether a name is a host name that a policy can hold.
 func IsHost(name string) bool { return isHostPattern(name) && !strings.Contains(name, "*") }
 
 func isHostPattern(name string) bool { return len(name) <= longestHost && hostShape.MatchString(name) }
 
-// allowedName is one entry of [NamesAnnotation].
+// AllowedName is one entry of [NamesAnnotation].
 type AllowedName struct {
 	Host     string // or a pattern
 	Port     uint16 // 0, as the protocol, in an entry for look-ups
 	Protocol flow.Protocol
 }
 
+// String returns the name as an annotation lists it.
 func (n AllowedName) String() string {
 	if n.IsLookup() {
 		return n.Host + ":" + lookupPort
@@ -40,7 +42,7 @@ func (n AllowedName) String() string {
 	return fmt.Sprintf("%s:%d/%s", n.Host, n.Port, n.Protocol)
 }
 
-// matches reports whether an entry with a port is for a flow, or for the look-up of its host; of others see matchesLookup.
+// Matches reports whether an entry with a port is for a flow, or for the look-up of its host; of others see matchesLookup.
 func (n AllowedName) Matches(f flow.Flow) bool {
 	if f.Lookup || n.IsLookup() {
 		return f.Lookup && !n.IsLookup() && n.MatchesLookup(f, Scope{}.LookupHosts("", f))
@@ -65,7 +67,7 @@ func parseNames(list string) (names []AllowedName, malformed []error) {
 	return names, malformed
 }
 
-// parseName reads one entry, which has to be as [allowedName.String] writes it.
+// ParseName reads one entry, which has to be as [allowedName.String] writes it.
 func ParseName(entry string) (AllowedName, error) {
 	rest, protocol, _ := strings.Cut(entry, "/")
 	host, port, _ := strings.Cut(rest, ":")
@@ -89,7 +91,7 @@ func ParseName(entry string) (AllowedName, error) {
 	return name, nil
 }
 
-// matchHost reports whether a host is the one that a pattern stands for, or one of them.
+// MatchHost reports whether a host is the one that a pattern stands for, or one of them.
 func MatchHost(pattern, host string) bool {
 	if !strings.Contains(pattern, "*") {
 		return pattern == host
@@ -115,7 +117,7 @@ func matches(expr, text string) bool {
 	return re != nil && re.MatchString(text)
 }
 
-// protocolOf returns the protocol that a policy names, or 0 for one that a policy cannot name. Kubernetes takes a
+// ProtocolOf returns the protocol that a policy names, or 0 for one that a policy cannot name. Kubernetes takes a
 // missing one for TCP; that is up to the caller, who knows whether it is missing or empty.
 func ProtocolOf(name corev1.Protocol) flow.Protocol {
 	for _, p := range []flow.Protocol{flow.TCP, flow.UDP, flow.SCTP} {

@@ -36,21 +36,22 @@ func otherAnnotation(d Direction) string {
 	return OtherAnnotation
 }
 
-// packetKind is what [OtherAnnotation] says of a flow besides its other end.
-type packetKind struct {
+// PacketKind is what [OtherAnnotation] says of a flow besides its other end.
+type PacketKind struct {
 	protocol flow.Protocol
 	number   uint16 // the ICMP type, or the port
 }
 
-func KindOf(f flow.Flow) packetKind {
+// KindOf returns the kind of a packet that a flow consists of.
+func KindOf(f flow.Flow) PacketKind {
 	if f.Protocol.IsICMP() {
-		return packetKind{f.Protocol, uint16(IcmpType(f))}
+		return PacketKind{f.Protocol, uint16(ICMPTypeOf(f))}
 	}
-	return packetKind{f.Protocol, f.Port}
+	return PacketKind{f.Protocol, f.Port}
 }
 
 // String returns the kind as an entry has it.
-func (k packetKind) String() string {
+func (k PacketKind) String() string {
 	number := strconv.Itoa(int(k.number))
 	switch {
 	case k == KindOf(flow.Flow{Protocol: flow.ICMP}), k == KindOf(flow.Flow{Protocol: flow.ICMPv6}):
@@ -67,9 +68,9 @@ func (k packetKind) String() string {
 	return "ip-" + strconv.Itoa(int(k.protocol))
 }
 
-// parseKind reads what [packetKind.String] writes.
-func parseKind(text string) (packetKind, bool) {
-	var k packetKind
+// parseKind reads what [PacketKind.String] writes.
+func parseKind(text string) (PacketKind, bool) {
+	var k PacketKind
 	word, number, _ := strings.Cut(text, ":")
 	if i := strings.LastIndexByte(text, '-'); i >= 0 {
 		word, number = text[:i], text[i+1:]
@@ -79,14 +80,14 @@ func parseKind(text string) (packetKind, bool) {
 	case "icmp", "icmpv6":
 		k, err = KindOf(flow.Flow{Protocol: icmpProtocols[word]}), nil // an echo, or it differs
 	case "icmp-type", "icmpv6-type":
-		k = packetKind{icmpProtocols[strings.TrimSuffix(word, "-type")], uint16(n)}
+		k = PacketKind{icmpProtocols[strings.TrimSuffix(word, "-type")], uint16(n)}
 		if n > 255 {
-			return packetKind{}, false
+			return PacketKind{}, false
 		}
 	case "ip":
-		k = packetKind{protocol: flow.Protocol(n)}
+		k = PacketKind{protocol: flow.Protocol(n)}
 	case "udplite":
-		k = packetKind{flow.UDPLite, uint16(n)}
+		k = PacketKind{flow.UDPLite, uint16(n)}
 		if number == "" {
 			err = nil
 		}
@@ -104,14 +105,15 @@ var icmpProtocols = map[string]flow.Protocol{"icmp": flow.ICMP, "icmpv6": flow.I
 
 // otherFlow is one entry of [OtherAnnotation].
 type otherFlow struct {
-	kind   packetKind
+	kind   PacketKind
 	far    string
 	prefix netip.Prefix // valid where far is an address or a range
 }
 
+// String returns the flow as an annotation lists it.
 func (o otherFlow) String() string { return o.kind.String() + " " + o.far }
 
-// parseOther reads one entry, which has to be as [otherFlow.String] writes it.
+// ParseOther reads one entry, which has to be as [otherFlow.String] writes it.
 func ParseOther(d Direction, entry string) (otherFlow, error) {
 	kind, far, _ := strings.Cut(entry, " ")
 	o := otherFlow{far: far}
@@ -191,7 +193,7 @@ func (l *otherList) find(s Scope, namespace string, d Direction, f flow.Flow) (o
 // exactly returns the entries that are for a flow and for no other end.
 func exactly(s Scope, namespace string, d Direction, f flow.Flow) []otherFlow {
 	far, kind := d.PeerEnd(f), KindOf(f)
-	addr := AddressOfEndpoint(far)
+	addr := EndpointAddress(far)
 	switch {
 	case far.Kind == flow.Anyone:
 		return []otherFlow{{kind: kind, far: anywhere}}
@@ -213,7 +215,7 @@ func (o otherFlow) matches(s Scope, namespace string, d Direction, f flow.Flow) 
 		return false
 	}
 	far := d.PeerEnd(f)
-	addr := AddressOfEndpoint(far)
+	addr := EndpointAddress(far)
 	switch far.Kind {
 	case flow.Anyone:
 		return o.far == anywhere
@@ -239,14 +241,14 @@ func (s Scope) otherEntry(subject Workload, d Direction, f flow.Flow) string {
 	case far.Kind == flow.Anyone:
 		name = anywhere
 	case far.Kind == flow.Address, far.Kind == flow.External && d == Ingress:
-		name = AddressOfEndpoint(far).String()
+		name = EndpointAddress(far).String()
 	case far.Kind == flow.External:
 		name = s.Folded(far.Name)
 	}
 	return otherFlow{kind: KindOf(f), far: name}.String()
 }
 
-// spelled returns how the annotations of a subject's policy spell a workload: by its name, and with its namespace where that
+// Spelled returns how the annotations of a subject's policy spell a workload: by its name, and with its namespace where that
 // is another one.
 func (s Scope) Spelled(subject Workload, e flow.Endpoint) string {
 	if e.Kind == flow.Resolver {
@@ -270,7 +272,7 @@ func isLongWorkload(name string) bool {
 	return isWorkloadName(name) && hostShape.MatchString(name) && len(name) <= longestHost+len(".")+longestLabel+len(ServiceSuffix)
 }
 
-// serviceSuffix ends the names that workloads of other namespaces have in a cluster.
+// ServiceSuffix ends the names that workloads of other namespaces have in a cluster.
 const ServiceSuffix = ".svc"
 
 // spellings returns every way in which the annotations of a policy in a namespace may spell a workload.
@@ -287,14 +289,14 @@ func (s Scope) spellings(namespace string, e flow.Endpoint) []string {
 	return all
 }
 
-// otherWords is how a dialect judges flows for which it has no rule.
+// OtherFlows is how a dialect judges flows for which it has no rule.
 type OtherFlows struct {
 	Scope
 	NoRule func(flow.Flow) string // why the dialect has no rule for such a flow, or ""
 	NoName func(Direction, flow.Endpoint) string
 }
 
-// judges reports whether a policy of a flow's end has a say: where both ends have one, the source's alone decides.
+// Decides reports whether a policy of a flow's end has a say: where both ends have one, the source's alone decides.
 func (o OtherFlows) Decides(d Direction, f flow.Flow) bool {
 	if d == Egress {
 		return true
@@ -306,7 +308,7 @@ func (o OtherFlows) Decides(d Direction, f flow.Flow) bool {
 	})
 }
 
-// judgeOther tells what the lists of policies do to a flow without words. first is the policy that denies it.
+// EvaluateOther tells what the lists of policies do to a flow without words. first is the policy that denies it.
 func EvaluateOther[P metav1.Object](o OtherFlows, policies []P, first string, subject Workload, d Direction, f flow.Flow) Verdict {
 	if why := o.NoName(d, d.PeerEnd(f)); why != "" {
 		return Verdict{Outcome: Inexpressible, Rule: -1, Reason: why}
@@ -331,7 +333,7 @@ func EvaluateOther[P metav1.Object](o OtherFlows, policies []P, first string, su
 func ignoring(e flow.Endpoint) string {
 	switch {
 	case e.Kind == flow.Address:
-		return fmt.Sprintf("Ignore(%q)", AddressOfEndpoint(e))
+		return fmt.Sprintf("Ignore(%q)", EndpointAddress(e))
 	case e.Name == "" || e.Kind == flow.Anyone:
 		return ""
 	}
@@ -362,7 +364,7 @@ func (o OtherFlows) others(subject Subject, d Direction, flows []flow.Flow) []fl
 	return others
 }
 
-// listOthers writes the lists of a policy that is generated for a subject.
+// ListOthers writes the lists of a policy that is generated for a subject.
 func ListOthers(o OtherFlows, p metav1.Object, subject Subject, flows []flow.Flow) {
 	for _, d := range Directions {
 		if entries := otherEntries(o, subject, d, flows); len(entries) > 0 {
@@ -404,7 +406,7 @@ func unusedOthers(o OtherFlows, p metav1.Object, listed func(Direction) []Subjec
 	return unused
 }
 
-// describeUnusedOthers returns a line for each entry that no flow of the subjects needed.
+// DescribeUnusedOthers returns a line for each entry that no flow of the subjects needed.
 func DescribeUnusedOthers(o OtherFlows, p metav1.Object, listed func(Direction) []Subject, flows []flow.Flow) []string {
 	var lines []string
 	for _, d := range Directions {
@@ -415,7 +417,7 @@ func DescribeUnusedOthers(o OtherFlows, p metav1.Object, listed func(Direction) 
 	return lines
 }
 
-// dropOthers removes from a policy's lists what is for no flow of the subjects.
+// DropOthers removes from a policy's lists what is for no flow of the subjects.
 func DropOthers(o OtherFlows, p metav1.Object, listed func(Direction) []Subject, flows []flow.Flow) {
 	for _, d := range Directions {
 		unused := unusedOthers(o, p, listed, d, flows)
@@ -425,7 +427,7 @@ func DropOthers(o OtherFlows, p metav1.Object, listed func(Direction) []Subject,
 	}
 }
 
-// foldOthers writes the names in a policy's list that Fold has a pattern for as that pattern, in their place.
+// FoldOthers writes the names in a policy's list that Fold has a pattern for as that pattern, in their place.
 func (s Scope) FoldOthers(p metav1.Object) {
 	entries := EntriesOf(p, OtherAnnotation)
 	var folded []string
@@ -443,7 +445,7 @@ func (s Scope) FoldOthers(p metav1.Object) {
 	}
 }
 
-// addOthers lists the flows of each subject that rules cannot say and that no list has, in the policy of its name.
+// AddOthers lists the flows of each subject that rules cannot say and that no list has, in the policy of its name.
 func AddOthers[P metav1.Object](o OtherFlows, flows []flow.Flow, compile func(Workload, Direction) func(flow.Flow) Verdict, own func(Workload) P) {
 	for _, subject := range o.Subjects {
 		for _, d := range Directions {

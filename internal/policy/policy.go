@@ -40,6 +40,8 @@ const (
 	DefaultNamespace = "default"                     // where kubectl puts an object without a namespace
 )
 
+// Isolated reports whether any policy isolates a subject in a direction. If none does, the string says why not, policy by
+// policy, in one line. doesNotIsolate says it for one policy.
 func Isolated[P any](subject Workload, d Direction, policies []P, passesOver func(P) string) (bool, string) {
 	var misses []string
 	for _, p := range policies {
@@ -55,13 +57,13 @@ func Isolated[P any](subject Workload, d Direction, policies []P, passesOver fun
 	return false, fmt.Sprintf("no policy isolates %s for %s: %s", subject.Name, d, Abbreviate(misses, "; "))
 }
 
-// selects reports whether a selector matches. One that is not valid matches nothing; see [Validate].
+// Selects reports whether a selector matches. One that is not valid matches nothing; see [Validate].
 func Selects(selector *metav1.LabelSelector, set labels.Set) bool {
 	s, err := metav1.LabelSelectorAsSelector(selector)
 	return err == nil && s.Matches(set)
 }
 
-// abbreviate joins at most three phrases and counts the rest, so that a reason stays one line.
+// Abbreviate joins at most three phrases and counts the rest, so that a reason stays one line.
 func Abbreviate(phrases []string, separator string) string {
 	const most = 3
 	if rest := len(phrases) - most; rest > 0 {
@@ -70,7 +72,7 @@ func Abbreviate(phrases []string, separator string) string {
 	return strings.Join(phrases, separator)
 }
 
-// metadataServiceEntry returns the entry of [MetadataAnnotation] for a port of the instance metadata service.
+// MetadataServiceEntry returns the entry of [MetadataAnnotation] for a port of the instance metadata service.
 func MetadataServiceEntry(port uint16, protocol flow.Protocol) string {
 	return fmt.Sprintf("%s:%d/%s", flow.MetadataService, port, protocol)
 }

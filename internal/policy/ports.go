@@ -31,7 +31,7 @@ func (s Scope) portsOf(e flow.Endpoint) (ports []Port, pods bool) {
 	return nil, false
 }
 
-// fitPortName compares a flow with a port that goes by a name. In both directions the pods that the flow goes to give
+// MatchPortName compares a flow with a port that goes by a name. In both directions the pods that the flow goes to give
 // it its number. Pods may have the name for several protocols, and for several numbers where they are of several
 // workloads.
 func (s Scope) MatchPortName(name string, sameProtocol bool, f flow.Flow) PortMatch {
@@ -54,7 +54,7 @@ func (s Scope) MatchPortName(name string, sameProtocol bool, f flow.Flow) PortMa
 	return nearest
 }
 
-// explainPortNames says what ports by name are at the pods that a flow goes to, after what it is an explanation of.
+// ExplainPortNames says what ports by name are at the pods that a flow goes to, after what it is an explanation of.
 func (s Scope) ExplainPortNames(names []string, f flow.Flow) string {
 	var phrases []string
 	for _, name := range names {
@@ -85,7 +85,7 @@ func (s Scope) explainPortName(name string, f flow.Flow) string {
 	return fmt.Sprintf("%s is no port of %s", name, f.Destination)
 }
 
-// namespaceLabels returns the labels of a namespace, as far as they are known.
+// NamespaceLabels returns the labels of a namespace, as far as they are known.
 func (s Scope) NamespaceLabels(namespace string) labels.Set {
 	return labels.Merge(s.Namespaces[namespace], NamespaceNameLabels(namespace))
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// describe names the far end of a flow in a reason: pods with their labels, where these do not follow from the name, since
+// Describe names the far end of a flow in a reason: pods with their labels, where these do not follow from the name, since
 // it is labels that a rule asks for.
 func (s Scope) Describe(d Direction, e flow.Endpoint) string {
 	switch e.Kind {

@@ -11,12 +11,13 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// resolverPort is that of the cluster's resolver, where resolverLabels are those of its pods.
+// ResolverPort is that of the cluster's resolver, where resolverLabels are those of its pods.
 const ResolverPort = 53
 
+// ResolverLabels are the labels of the pods of the resolver in all common distributions.
 var ResolverLabels = labels.Set{"k8s-app": flow.ClusterResolver.Name}
 
-// required is Required for a dialect that says what it cannot express.
+// RequiredBy is Required for a dialect that says what it cannot express.
 func RequiredBy(flows []flow.Flow, inexpressible func(Direction, flow.Flow) string) []flow.Flow {
 	type lookup struct {
 		source   flow.Endpoint
@@ -64,9 +65,10 @@ func byUnwritableName(f flow.Flow) flow.Flow {
 	return f
 }
 
+// LookupHasNoPort is why no rule allows a DNS query that got no address.
 const LookupHasNoPort = "a look-up has no port for a rule to open"
 
-// unnameable says why no rule of a direction can be for one peer and no other, or returns "" if one can.
+// Unnameable says why no rule of a direction can be for one peer and no other, or returns "" if one can.
 func (s Scope) Unnameable(d Direction, far flow.Endpoint) string {
 	switch {
 	case far.Kind == flow.Workload:

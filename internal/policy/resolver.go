@@ -22,8 +22,8 @@ type Resolver struct {
 	Ports     []uint16          // of the pods, or at the addresses; none is 53
 }
 
-// clustersResolver is where every common distribution has it.
-var ClustersResolver = Resolver{Namespace: flow.ClusterResolver.Namespace, Labels: ResolverLabels}
+// DefaultResolver is where every common distribution has it.
+var DefaultResolver = Resolver{Namespace: flow.ClusterResolver.Namespace, Labels: ResolverLabels}
 
 // key tells the places of one scope apart.
 func (r Resolver) key() string {
@@ -33,8 +33,10 @@ func (r Resolver) key() string {
 	return labels.Set(r.Labels).String()
 }
 
-func (r Resolver) Same(q Resolver) bool { return r.key() == q.key() && r.Namespace == q.Namespace }
+// Equal reports whether two resolvers are the same place.
+func (r Resolver) Equal(q Resolver) bool { return r.key() == q.key() && r.Namespace == q.Namespace }
 
+// PortsOrDefault returns the ports of the resolver; port 53 if none are set.
 func (r Resolver) PortsOrDefault() []uint16 {
 	if len(r.Ports) == 0 {
 		return []uint16{ResolverPort}
@@ -50,14 +52,14 @@ func (r Resolver) String() string {
 	return "pods " + labels.Set(r.Labels).String() + " in namespace " + r.Namespace
 }
 
-// resolverOf returns the place that an endpoint of the kind Resolver is.
+// ResolverOf returns the place that an endpoint of the kind Resolver is.
 func (s Scope) ResolverOf(e flow.Endpoint) Resolver {
 	for _, r := range s.Resolvers {
 		if r.key() == e.Name && r.Namespace == e.Namespace {
 			return r
 		}
 	}
-	return ClustersResolver
+	return DefaultResolver
 }
 
 // atResolvers returns a flow to the cluster's resolver as one to each port of each place where it is said to be. Any other
@@ -78,6 +80,7 @@ func (s Scope) atResolvers(f flow.Flow) []flow.Flow {
 	return all
 }
 
+// FlowsAtResolvers returns flows, those to the resolver once for each of its places.
 func (s Scope) FlowsAtResolvers(flows []flow.Flow) []flow.Flow {
 	if len(s.Resolvers) == 0 {
 		return flows
@@ -89,7 +92,7 @@ func (s Scope) FlowsAtResolvers(flows []flow.Flow) []flow.Flow {
 	return all
 }
 
-// evaluateAt evaluates a flow at each of the places of the resolver.
+// EvaluateAtResolvers evaluates a flow at each of the places of the resolver.
 func (s Scope) EvaluateAtResolvers(f flow.Flow, evaluate func(flow.Flow) Verdict) Verdict {
 	var all []Verdict
 	for _, g := range s.atResolvers(f) {
@@ -101,7 +104,7 @@ func (s Scope) EvaluateAtResolvers(f flow.Flow, evaluate func(flow.Flow) Verdict
 	return join(all)
 }
 
-// isResolverPort reports whether the resolver is asked at a port.
+// IsResolverPort reports whether the resolver is asked at a port.
 func (s Scope) IsResolverPort(port uint16) bool {
 	if len(s.Resolvers) == 0 {
 		return isDNSPort(int32(port))
@@ -109,7 +112,7 @@ func (s Scope) IsResolverPort(port uint16) bool {
 	return port == ResolverPort || slices.ContainsFunc(s.Resolvers, func(r Resolver) bool { return slices.Contains(r.PortsOrDefault(), port) })
 }
 
-// portWord says what a port of a rule has to do with DNS.
+// DNSPorts says what a port of a rule has to do with DNS.
 type DNSPorts uint8
 
 const (
@@ -118,7 +121,7 @@ const (
 	NamesDNS             // the number of a port for DNS
 )
 
-// wordOfPorts says it of the ports from first to last, where the resolver is asked at one.
+// ClassifyPorts says it of the ports from first to last, where the resolver is asked at one.
 func (s Scope) ClassifyPorts(first, last int32, asked uint16) DNSPorts {
 	isDNS := func(port int32) bool {
 		if len(s.Resolvers) > 0 {
@@ -140,21 +143,21 @@ func (s Scope) ClassifyPorts(first, last int32, asked uint16) DNSPorts {
 	return NoDNS
 }
 
-// isDNSName reports whether a port's name is one that resolvers give to their ports, such as "dns-tcp" and "domain".
+// IsDNSName reports whether a port's name is one that resolvers give to their ports, such as "dns-tcp" and "domain".
 func IsDNSName(port string) bool { return strings.HasPrefix(port, "dns") || port == "domain" }
 
 // nodeLocalAddresses are those of NodeLocal DNSCache: its own, and Kubespray's.
 var nodeLocalAddresses = []netip.Addr{netip.MustParseAddr("169.254.20.10"), netip.MustParseAddr("169.254.25.10")}
 
-// holdsNodeLocal reports whether a range of addresses lets queries to NodeLocal DNSCache through.
+// HoldsNodeLocal reports whether a range of addresses lets queries to NodeLocal DNSCache through.
 func HoldsNodeLocal(cidr string, except []string) bool {
 	prefix, err := netip.ParsePrefix(cidr)
-	return err == nil && slices.ContainsFunc(nodeLocalAddresses, func(a netip.Addr) bool { return prefix.Contains(a) && ExceptIn(except, a) == "" })
+	return err == nil && slices.ContainsFunc(nodeLocalAddresses, func(a netip.Addr) bool { return prefix.Contains(a) && ExceptionFor(except, a) == "" })
 }
 
-// speaksOfDNS reports whether a selector asks for a label that has DNS in it, as those of resolvers and of their namespaces
+// MentionsDNS reports whether a selector asks for a label that has DNS in it, as those of resolvers and of their namespaces
 // have: "k8s-app: node-local-dns", "app.kubernetes.io/name: coredns", "kubernetes.io/metadata.name: openshift-dns".
-func SpeaksOfDNS(selector *metav1.LabelSelector) bool {
+func MentionsDNS(selector *metav1.LabelSelector) bool {
 	if selector == nil {
 		return false
 	}
@@ -182,11 +185,12 @@ func CheckLabels(set map[string]string) error {
 	return nil
 }
 
-// isElsewhere reports whether none of its pods are in a namespace. One that is not known is taken for another.
+// IsElsewhere reports whether none of its pods are in a namespace. One that is not known is taken for another.
 func (r Resolver) IsElsewhere(namespace string) bool {
 	return r.Namespace == "" || r.Namespace != namespace
 }
 
+// IsLoopbackRange reports whether a range is of loopback addresses.
 func IsLoopbackRange(cidr string) bool {
 	prefix, err := netip.ParsePrefix(cidr)
 	return err == nil && prefix.Addr().IsLoopback()

@@ -60,7 +60,7 @@ func TestResolversThatTheUserNames(t *testing.T) {
 			[]string{"kube-dns", "port: 53\n", "port: \"53\""},
 			"{to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: openshift-dns}}}]}",
 			"{toEndpoints: [{matchLabels: {k8s:io.kubernetes.pod.namespace: openshift-dns}}]}"},
-		{"GKE Autopilot", []policy.Resolver{policy.ClustersResolver, nodeLocal},
+		{"GKE Autopilot", []policy.Resolver{policy.DefaultResolver, nodeLocal},
 			[]string{"port: 53\n      protocol: UDP", "k8s-app: kube-dns", "cidr: 169.254.20.10/32"},
 			[]string{"port: \"53\"\n        protocol: ANY\n      rules:\n        dns:", "k8s:k8s-app: kube-dns", "cidr: 169.254.20.10/32"},
 			nil, "{ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]}", "{toPorts: [{ports: [{port: \"53\"}]}]}"},

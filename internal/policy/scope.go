@@ -24,7 +24,7 @@ type Workload struct {
 	Own, OwnLabels map[string]string
 }
 
-// self returns the workload as its own policy selects it, and as a rule for a source does.
+// AsSubject returns the workload as its own policy selects it, and as a rule for a source does.
 func (w Workload) AsSubject() Workload {
 	if len(w.Own) > 0 {
 		w.Selector, w.Labels, w.Own, w.OwnLabels = w.Own, w.OwnLabels, nil, nil
@@ -32,7 +32,7 @@ func (w Workload) AsSubject() Workload {
 	return w
 }
 
-// at returns the workload as the far end of a flow in a direction.
+// AsPeer returns the workload as the far end of a flow in a direction.
 func (w Workload) AsPeer(d Direction) Workload {
 	if d == Ingress {
 		return w.AsSubject()
@@ -40,7 +40,7 @@ func (w Workload) AsPeer(d Direction) Workload {
 	return w
 }
 
-// labels returns all labels of the pods. Without any they are {"app": Name}.
+// AllLabels returns all labels of the pods. Without any they are {"app": Name}.
 func (w Workload) AllLabels() labels.Set {
 	if len(w.Labels)+len(w.Selector) == 0 {
 		return labels.Set{"app": w.Name}
@@ -51,7 +51,7 @@ func (w Workload) AllLabels() labels.Set {
 	return all
 }
 
-// selecting returns the labels by which a generated selector knows the pods.
+// SelectorLabels returns the labels by which a generated selector knows the pods.
 func (w Workload) SelectorLabels() labels.Set {
 	if len(w.Selector) > 0 {
 		return w.Selector
@@ -116,7 +116,7 @@ type Scope struct {
 	index *workloadIndex // of subjects and peers; may be nil
 }
 
-// normal returns the scope with its subjects sorted by namespace and name, and replicas as one of them.
+// Normalized returns the scope with its subjects sorted by namespace and name, and replicas as one of them.
 func (s Scope) Normalized() Scope {
 	subjects := slices.Clone(s.Subjects)
 	slices.SortStableFunc(subjects, func(a, b Subject) int {
@@ -146,7 +146,7 @@ func (s *Subject) unite(replica Subject) {
 // isPlain reports whether the test process is all there is: then there is one direction, which goes without saying.
 func (s Scope) isPlain() bool { return len(s.Subjects) == 1 && !s.Subjects[0].AllTraffic }
 
-// ruleWord returns what a person should call the rules of a direction.
+// RuleWord returns what a person should call the rules of a direction.
 func (s Scope) RuleWord(d Direction) string {
 	if d == Egress && s.isPlain() {
 		return "rule"
@@ -154,7 +154,7 @@ func (s Scope) RuleWord(d Direction) string {
 	return d.String() + " rule"
 }
 
-// workload returns what is known of an endpoint that is one. An endpoint without a namespace may be in any.
+// WorkloadOf returns what is known of an endpoint that is one. An endpoint without a namespace may be in any.
 func (s Scope) WorkloadOf(e flow.Endpoint) (w Workload, subject bool) {
 	if s.index != nil {
 		return s.index.find(s, e)
@@ -173,7 +173,7 @@ func (s Scope) WorkloadOf(e flow.Endpoint) (w Workload, subject bool) {
 	return Workload{Name: e.Name, Namespace: e.Namespace}, false
 }
 
-// subject returns the subject that an endpoint is, if it is one.
+// SubjectOf returns the subject that an endpoint is, if it is one.
 func (s Scope) SubjectOf(e flow.Endpoint) (Workload, bool) {
 	if e.Kind != flow.Workload || e.Node {
 		return Workload{}, false
@@ -181,7 +181,7 @@ func (s Scope) SubjectOf(e flow.Endpoint) (Workload, bool) {
 	return s.WorkloadOf(e)
 }
 
-// of returns the flows that a subject has in a direction.
+// FlowsOf returns the flows that a subject has in a direction.
 func (s Scope) FlowsOf(subject Workload, d Direction, flows []flow.Flow) []flow.Flow {
 	var own []flow.Flow
 	for _, f := range flows {
@@ -195,7 +195,7 @@ func (s Scope) FlowsOf(subject Workload, d Direction, flows []flow.Flow) []flow.
 	return own
 }
 
-// needed returns a subject's flows in a direction without those that a rule for others allows anyway: who is called by
+// Needed returns a subject's flows in a direction without those that a rule for others allows anyway: who is called by
 // anyone at a port needs no rule for some of them, and a test that lost it would pass.
 func Needed(d Direction, flows []flow.Flow) []flow.Flow {
 	if d != Ingress {
@@ -209,7 +209,7 @@ func Needed(d Direction, flows []flow.Flow) []flow.Flow {
 	callOf := func(f flow.Flow) call {
 		c := call{f.Destination.Identity(), f.Protocol, int(f.Port)}
 		if f.Protocol.IsICMP() {
-			c.port = IcmpType(f)
+			c.port = ICMPTypeOf(f)
 		}
 		return c
 	}

@@ -51,7 +51,7 @@ func UniteScopes(scopes ...Scope) (Scope, error) {
 			united.Subjects = append(united.Subjects, subject)
 		}
 		for _, r := range s.Resolvers {
-			if !slices.ContainsFunc(united.Resolvers, func(q Resolver) bool { return r.Same(q) && slices.Equal(r.PortsOrDefault(), q.PortsOrDefault()) }) {
+			if !slices.ContainsFunc(united.Resolvers, func(q Resolver) bool { return r.Equal(q) && slices.Equal(r.PortsOrDefault(), q.PortsOrDefault()) }) {
 				united.Resolvers = append(united.Resolvers, r)
 			}
 		}

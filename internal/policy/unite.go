@@ -11,14 +11,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// isList reports whether an annotation is a list, whose union holds the entries of all parts.
+// IsList reports whether an annotation is a list, whose union holds the entries of all parts.
 func IsList(annotation string) bool {
 	return slices.Contains([]string{NamesAnnotation, MetadataAnnotation, BinariesAnnotation, OtherAnnotation, OtherIngressAnnotation,
 		APIServerAnnotation, HostNetworkAnnotation, HostNetworkIngressAnnotation}, annotation)
 }
 
-// sameNames returns the policies of each namespace and name, in the order of these.
-func SameNames[P metav1.Object](sets [][]P) ([][]P, error) {
+// GroupByName returns the policies of each namespace and name, in the order of these.
+func GroupByName[P metav1.Object](sets [][]P) ([][]P, error) {
 	var all []P
 	var errs []error
 	namespaces := make(map[string]string)
@@ -56,11 +56,12 @@ func describeNamespace(name string) string {
 	return "namespace " + name
 }
 
-func OtherPods(name, a, b string) error {
+// SelectorConflict returns the error for two policies of one name that select different pods.
+func SelectorConflict(name, a, b string) error {
 	return fmt.Errorf("policy %s selects %s and %s: pods with other labels are another workload, give it another name", name, a, b)
 }
 
-// uniteMetadata returns the metadata of a union, whose lists of names hold those of all.
+// UniteMetadata returns the metadata of a union, whose lists of names hold those of all.
 func UniteMetadata(metas []*metav1.ObjectMeta) (metav1.ObjectMeta, error) {
 	united := metav1.ObjectMeta{Name: metas[0].Name, Namespace: metas[0].Namespace}
 	var errs []error
@@ -97,7 +98,7 @@ func UniteMetadata(metas []*metav1.ObjectMeta) (metav1.ObjectMeta, error) {
 	return united, errors.Join(errs...)
 }
 
-// sortedSelector returns a selector in the one form of all that say the same.
+// SortedSelector returns a selector in the one form of all that say the same.
 func SortedSelector(s metav1.LabelSelector) metav1.LabelSelector {
 	s = *s.DeepCopy()
 	for i := range s.MatchExpressions {

@@ -72,7 +72,7 @@ func holdApplied[P any](t *testing.T, scope policy.Scope, asked []flow.Flow, a, 
 				case want.Outcome == got.Outcome:
 				case named && want.Outcome == policy.Allowed && strings.Contains(got.Reason, "is for an address without a name"):
 					// As Generate has it, an address of one is not for the names of another.
-				case named && !flow.Public(policy.AddressOfEndpoint(f.Destination)) && want.Outcome == policy.Allowed:
+				case named && !flow.Public(policy.EndpointAddress(f.Destination)) && want.Outcome == policy.Allowed:
 					// The same, of an address inside.
 				default:
 					t.Errorf("%s of %s: %s is %s (%s) with both, in the union %s (%s)", d, subject.Name, arrow(f), want.Outcome, want.Reason, got.Outcome, got.Reason)

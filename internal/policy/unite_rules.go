@@ -6,14 +6,14 @@ import (
 	"slices"
 )
 
-// sortedSet returns the elements of a list in one order, each once.
+// SortedSet returns the elements of a list in one order, each once.
 func SortedSet[T any](list []T) []T {
 	list = slices.Clone(list)
 	slices.SortFunc(list, func(a, b T) int { return cmp.Compare(EncodeJSON(a), EncodeJSON(b)) })
 	return slices.CompactFunc(list, func(a, b T) bool { return EncodeJSON(a) == EncodeJSON(b) })
 }
 
-// encode returns a Kubernetes value as JSON, map keys sorted.
+// EncodeJSON returns a Kubernetes value as JSON, map keys sorted.
 func EncodeJSON(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil {

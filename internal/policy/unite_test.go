@@ -104,7 +104,7 @@ func holdUnion[P any](t *testing.T, scope policy.Scope, before, after []flow.Flo
 				case allowed == (both.Outcome == policy.Allowed):
 				case both.Outcome == policy.Allowed && strings.Contains(v.Reason+w.Reason, "never matches"):
 					// The other one lets Cilium read the look-up, for all policies of the pods.
-				case allowed && f.Destination.Kind == flow.External && d == policy.Egress && !flow.Public(policy.AddressOfEndpoint(f.Destination)):
+				case allowed && f.Destination.Kind == flow.External && d == policy.Egress && !flow.Public(policy.EndpointAddress(f.Destination)):
 					// As Generate has it, an address of one is not for the names of another.
 				default:
 					t.Errorf("%s of %s: %s is %s (%s) and %s (%s), in the union %s (%s)", d, subject.Name, arrow(f), v.Outcome, v.Reason, w.Outcome, w.Reason, both.Outcome, both.Reason)

@@ -6,13 +6,13 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// usage is what flows needed of a rule: it at all, and which of its peers and ports, by their index.
+// Usage is what flows needed of a rule: it at all, and which of its peers and ports, by their index.
 type Usage struct {
 	Rule         bool
 	Peers, Ports []bool
 }
 
-// whom returns the subjects of which something holds.
+// SubjectsWhere returns the subjects of which something holds.
 func (s Scope) SubjectsWhere(holds func(Workload) bool) []Subject {
 	var subjects []Subject
 	for _, subject := range s.Subjects {
@@ -23,7 +23,7 @@ func (s Scope) SubjectsWhere(holds func(Workload) bool) []Subject {
 	return subjects
 }
 
-// ofAll returns the flows that any of the subjects has in a direction.
+// FlowsOfAll returns the flows that any of the subjects has in a direction.
 func (s Scope) FlowsOfAll(subjects []Subject, d Direction, flows []flow.Flow) []flow.Flow {
 	var all []flow.Flow
 	for _, subject := range subjects {
@@ -32,7 +32,7 @@ func (s Scope) FlowsOfAll(subjects []Subject, d Direction, flows []flow.Flow) []
 	return all
 }
 
-// usageBy adds up what the flows of each of a policy's subjects needed of its rules.
+// UsageBy adds up what the flows of each of a policy's subjects needed of its rules.
 func UsageBy(subjects []Subject, d Direction, of func(Workload) []Usage) []Usage {
 	if d == Ingress && slices.ContainsFunc(subjects, func(subject Subject) bool { return !subject.AllTraffic }) {
 		return nil

@@ -5,7 +5,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// validateLists refuses malformed entries of the annotations that verdicts ask.
+// ValidateLists refuses malformed entries of the annotations that verdicts ask.
 func ValidateLists(meta *metav1.ObjectMeta, annotations *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	list := meta.Annotations[NamesAnnotation]
@@ -14,7 +14,7 @@ func ValidateLists(meta *metav1.ObjectMeta, annotations *field.Path) field.Error
 		errs = append(errs, field.Invalid(annotations.Key(NamesAnnotation), list, err.Error()))
 	}
 	for _, d := range Directions {
-		for _, annotation := range EverywhereAnnotations(d) {
+		for _, annotation := range ReservationAnnotations(d) {
 			for _, entry := range EntriesOf(meta, annotation) {
 				if _, err := ParseReservation(annotation, entry); err != nil {
 					errs = append(errs, field.Invalid(annotations.Key(annotation), meta.Annotations[annotation], err.Error()))

@@ -13,7 +13,7 @@ type Widened struct {
 	Callers []string  // "pods app=cart", sorted
 }
 
-// widened is Widened for either dialect. allowed returns the callers that the committed policies name at a flow's
+// WidenedRules implements [Dialect].Widened. allowed returns the callers that the committed policies name at a flow's
 // port, or true where they let anyone call there; name is what a policy calls the source of a flow.
 func WidenedRules(s Scope, flows []flow.Flow, inexpressible func(Direction, flow.Flow) string,
 	allowed func(Workload, flow.Flow) ([]string, bool), name func(Workload, flow.Flow) string) []Widened {

@@ -7,7 +7,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// ciliumDenyAll is denyAll in the other dialect, where a rule that allows nobody is what denies.
+// denyAll is denyAll in the other dialect, where a rule that allows nobody is what denies.
 func denyAll(namespace string) *cilium.NetworkPolicy {
 	p := &cilium.NetworkPolicy{
 		TypeMeta:   metav1.TypeMeta{APIVersion: cilium.APIVersion, Kind: cilium.Kind},

@@ -23,7 +23,7 @@ func (c Dialect) Evaluator(policies Policies) func(flow.Flow) policy.Verdict {
 	})
 }
 
-// ciliumSide is the policies that select a subject, made ready for many flows of one direction.
+// compiled is the policies that select a subject, made ready for many flows of one direction.
 type compiled struct {
 	scope     Dialect
 	subject   policy.Workload
@@ -156,7 +156,7 @@ func (s *compiled) spec(f flow.Flow) index.Flow {
 		}
 	case flow.Anyone:
 	default:
-		spec.Addr = policy.AddressOfEndpoint(far)
+		spec.Addr = policy.EndpointAddress(far)
 		spec.NoAddr = !spec.Addr.IsValid()
 		if far.Kind == flow.External {
 			spec.Host = far.Name

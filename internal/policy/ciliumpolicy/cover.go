@@ -11,7 +11,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// minimalCilium removes from rules the ports and peers that what remains allows too, and rules of which nothing remains.
+// minimal removes from rules the ports and peers that what remains allows too, and rules of which nothing remains.
 // What Cilium reads of look-ups stays: it does more than to allow.
 func minimal(rules []Rule, d policy.Direction) []Rule {
 	gone := make([]bool, len(rules))
@@ -85,7 +85,7 @@ func allCovered(wide, narrow Rule, d policy.Direction) bool {
 	return true
 }
 
-// coversCilium reports whether a rule allows all that a pair of another does. It may fail to see that one does, never the
+// covers reports whether a rule allows all that a pair of another does. It may fail to see that one does, never the
 // reverse.
 func covers(r Rule, peer peerRef, port portRef, d policy.Direction) bool {
 	if len(r.Ports) > 0 && r.Ports[0].Rules != nil {
@@ -101,7 +101,7 @@ func covers(r Rule, peer peerRef, port portRef, d policy.Direction) bool {
 	return false
 }
 
-// ciliumNamesDNS reports whether a pair may stand for the cluster's resolver, whatever its peer is.
+// namesDNS reports whether a pair may stand for the cluster's resolver, whatever its peer is.
 func namesDNS(peer peerRef, port portRef, d policy.Direction) bool {
 	if d != policy.Egress || port.icmp != nil || peer.name != nil {
 		return false

@@ -24,7 +24,7 @@ func describePeers(d policy.Direction, rule Rule) string {
 	return policy.Abbreviate(phrases, ", ")
 }
 
-// describeCiliumPeer names a peer as a person would: "pods app=cache in namespace data", "api.example", "kube-apiserver".
+// describePeer names a peer as a person would: "pods app=cache in namespace data", "api.example", "kube-apiserver".
 func describePeer(d policy.Direction, peer peerRef) string {
 	switch {
 	case peer.endpoint != nil:
@@ -76,7 +76,7 @@ func (r Rule) namesOfPorts() []string {
 	return names
 }
 
-// describeOpen names a port with its protocol, or an ICMP type: "5432/TCP", "53/ANY", "ICMP echo request".
+// DescribeAllowed names a port with its protocol, or an ICMP type: "5432/TCP", "53/ANY", "ICMP echo request".
 func DescribeAllowed(ref portRef) string {
 	if ref.icmp != nil {
 		return ref.icmp.String()

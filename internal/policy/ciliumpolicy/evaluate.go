@@ -30,7 +30,7 @@ func (c Dialect) Evaluate(policies Policies, f flow.Flow) policy.Verdict {
 	return policy.ExplainAddress(v, f, judged)
 }
 
-// side tells what the policies do to a flow of the subject in one direction.
+// EvaluateEnd tells what the policies do to a flow of the subject in one direction.
 func (c Dialect) EvaluateEnd(policies Policies, subject policy.Workload, d policy.Direction, f flow.Flow) policy.Verdict {
 	selecting := c.applicablePolicies(policies, subject, d)
 	for _, v := range selecting {
@@ -108,7 +108,7 @@ func (v applicable) isolates() bool {
 	return len(v.rules)+len(v.denials) > 0 && deniesByDefault(v.NetworkPolicy, v.direction)
 }
 
-// ciliumCandidate is a rule that allows a flow or comes near it, and the peer in it that does.
+// candidate is a rule that allows a flow or comes near it, and the peer in it that does.
 type candidate struct {
 	view  applicable
 	rule  int // -1 where no policy has any that allows something
@@ -123,6 +123,7 @@ func (c candidate) ref() peerRef {
 	return ref
 }
 
+// String names the rule and its peer in a reason.
 func (c candidate) String() string {
 	return fmt.Sprintf("%s %d (%s)", c.word(), c.rule, describePeer(c.view.direction, c.ref()))
 }
@@ -171,7 +172,7 @@ func (c candidate) deniedReason(f flow.Flow, first string) string {
 	}
 	port := fmt.Sprintf("%d/%s", f.Port, f.Protocol)
 	if f.Protocol.IsICMP() {
-		f.ICMPType = uint8(policy.IcmpType(f))
+		f.ICMPType = uint8(policy.ICMPTypeOf(f))
 		port = f.Message()
 	} else {
 		port = "port " + port
@@ -188,7 +189,7 @@ func (c candidate) deniedReason(f flow.Flow, first string) string {
 	case policy.OtherNamespace:
 		return fmt.Sprintf("%s is in another namespace than %s", c.view.scope.describe(c.view.direction, far), rule)
 	case policy.Excepted:
-		return fmt.Sprintf("%s is in the range %s that %s excepts", policy.AddressOfEndpoint(far), policy.ExceptIn(c.ref().cidr.Except, policy.AddressOfEndpoint(far)), rule)
+		return fmt.Sprintf("%s is in the range %s that %s excepts", policy.EndpointAddress(far), policy.ExceptionFor(c.ref().cidr.Except, policy.EndpointAddress(far)), rule)
 	case policy.NameNotListed:
 		return fmt.Sprintf("%s is not in toFQDNs, and %s is for an address without a name", c.view.scope.describe(c.view.direction, far), rule)
 	case policy.OtherPeer, policy.OtherKind:
@@ -210,7 +211,7 @@ func (c Dialect) describe(d policy.Direction, e flow.Endpoint) string {
 	return c.Scope.Describe(d, e)
 }
 
-// ciliumPoliciesOf returns the policies of views.
+// policiesOf returns the policies of views.
 func policiesOf(views []applicable) Policies {
 	var policies Policies
 	for _, v := range views {

@@ -67,7 +67,7 @@ func (c Dialect) generate(subject policy.Subject, required []flow.Flow) *cilium.
 // metadataEntry returns what [MetadataAnnotation] says of a flow that leaves a subject, or "". To Cilium the service is
 // an address like any other outside of the cluster.
 func (c Dialect) metadataEntry(f flow.Flow) string {
-	if policy.AddressOfEndpoint(f.Destination) != flow.MetadataService || f.Destination.Kind < flow.External || !f.Protocol.HasPorts() || c.inexpressible(policy.Egress, f) != "" {
+	if policy.EndpointAddress(f.Destination) != flow.MetadataService || f.Destination.Kind < flow.External || !f.Protocol.HasPorts() || c.inexpressible(policy.Egress, f) != "" {
 		return ""
 	}
 	return policy.MetadataServiceEntry(f.Port, f.Protocol)

@@ -113,7 +113,7 @@ func (v applicable) matchPods(selector *metav1.LabelSelector, far flow.Endpoint)
 	return v.matchLabels(selector, w.AsPeer(v.direction).AllLabels(), policy.NamespaceOf(w, v.direction, v.subject, v.namespace))
 }
 
-// fitLabels holds a selector against pods of a namespace.
+// matchLabels holds a selector against pods of a namespace.
 func (v applicable) matchLabels(selector *metav1.LabelSelector, pods labels.Set, namespace string) policy.PeerMatch {
 	plain := plainSelector(selector)
 	byNamespace, others := &metav1.LabelSelector{}, &metav1.LabelSelector{}
@@ -144,7 +144,7 @@ func (v applicable) matchLabels(selector *metav1.LabelSelector, pods labels.Set,
 	return policy.PeerMatches
 }
 
-// fitName asks for a name and for the leave to look it up. An address without a name may be any host's.
+// matchName asks for a name and for the leave to look it up. An address without a name may be any host's.
 func (v applicable) matchName(name cilium.FQDN, far flow.Endpoint) policy.PeerMatch {
 	switch {
 	case far.Kind != flow.External || v.direction == policy.Ingress:
@@ -164,11 +164,11 @@ func (v applicable) readsLookup(host string) bool {
 	return slices.ContainsFunc(v.lookups, func(n cilium.FQDN) bool { return n.Matches(host) })
 }
 
-// fitCIDR is for addresses outside of the cluster. In a policy that names hosts a single address is not for those of
+// matchCIDR is for addresses outside of the cluster. In a policy that names hosts a single address is not for those of
 // another name, as in the other dialect.
 func (v applicable) matchCIDR(r *cilium.CIDRRule, far flow.Endpoint) policy.PeerMatch {
 	prefix, err := netip.ParsePrefix(r.CIDR)
-	addr := policy.AddressOfEndpoint(far)
+	addr := policy.EndpointAddress(far)
 	external := v.direction == policy.Egress && far.Kind == flow.External
 	switch {
 	case err != nil:
@@ -176,7 +176,7 @@ func (v applicable) matchCIDR(r *cilium.CIDRRule, far flow.Endpoint) policy.Peer
 	case !addr.IsValid() && external && prefix.Bits() == 0:
 	case !prefix.Contains(addr):
 		return policy.OtherPeer
-	case policy.ExceptIn(r.Except, addr) != "":
+	case policy.ExceptionFor(r.Except, addr) != "":
 		return policy.Excepted
 	case external && v.named && prefix.IsSingleIP():
 		return policy.NameNotListed
@@ -227,7 +227,7 @@ func matchICMP(field cilium.ICMPField, f flow.Flow) policy.PortMatch {
 	switch {
 	case f.Protocol != family:
 		return policy.OtherPort
-	case field.Number() != policy.IcmpType(f):
+	case field.Number() != policy.ICMPTypeOf(f):
 		return policy.OtherProtocol
 	}
 	return policy.PortMatches

@@ -33,7 +33,7 @@ func (c Dialect) Extend(committed Policies, flows []flow.Flow) Policies {
 	return m.joined()
 }
 
-// ciliumMerging is the state of one [Cilium.Merge].
+// merging is the state of one [Cilium.Merge].
 type merging struct {
 	policies Policies                                        // one to a spec: see partsOf
 	of       map[*cilium.NetworkPolicy]*cilium.NetworkPolicy // the policies of which those are parts
@@ -138,7 +138,7 @@ func (m *merging) missing(subject policy.Workload, d policy.Direction, flows []f
 	return slices.DeleteFunc(slices.Clone(flows), func(f flow.Flow) bool { return f.Lookup || !s.isMissing(f) }) // for look-ups there is a list
 }
 
-// ciliumEdit is what one subject needs of its policy in one direction.
+// edit is what one subject needs of its policy in one direction.
 type edit struct {
 	*merging
 	policy    *cilium.NetworkPolicy
@@ -304,7 +304,7 @@ func (e edit) addLookups(flows []flow.Flow) {
 func (e edit) addResolver(rules []Rule) {
 	places := e.scope.Resolvers
 	if len(places) == 0 {
-		places = []policy.Resolver{policy.ClustersResolver}
+		places = []policy.Resolver{policy.DefaultResolver}
 	}
 	for _, place := range places {
 		resolver := peerOf(place)
@@ -326,7 +326,7 @@ func (e edit) addMetadata(f flow.Flow) {
 	}
 }
 
-// normalOpening returns an opening without the namespace that goes without saying.
+// normalPermission returns an opening without the namespace that goes without saying.
 func (e edit) normalPermission(o permission) permission {
 	if o.peer.namespace == e.subject.Namespace {
 		o.peer.namespace = ""
@@ -334,7 +334,7 @@ func (e edit) normalPermission(o permission) permission {
 	return o
 }
 
-// openingOfRule returns the peer for which Generate would write a rule, or false, and whether it is for ICMP.
+// permissionOfRule returns the peer for which Generate would write a rule, or false, and whether it is for ICMP.
 func (e edit) permissionOfRule(r Rule) (permission, bool) {
 	o := permission{protocol: icmpOrNot(len(r.Icmps) > 0)}
 	if entities := slices.Sorted(slices.Values(r.Entities)); len(r.peers()) == 2 && slices.Equal(entities, []string{cilium.Host, cilium.RemoteNode}) {

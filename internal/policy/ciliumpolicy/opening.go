@@ -23,7 +23,7 @@ const (
 	rankAnyone
 )
 
-// ciliumPeer is what a rule depends on of the far end of its flows.
+// peerKey is what a rule depends on of the far end of its flows.
 type peerKey struct {
 	rank      rank
 	namespace string     // of pods, where it is known, or anyNamespace; of the resolver's, where they are not the usual ones
@@ -44,7 +44,7 @@ func (k peerKey) compare(l peerKey) int {
 	)
 }
 
-// ciliumOpening is one port of one peer, or one type of ICMP.
+// permission is one port of one peer, or one type of ICMP.
 type permission struct {
 	peer     peerKey
 	port     uint16 // or the ICMP type
@@ -69,7 +69,7 @@ func (o permission) compare(p permission) int {
 	return cmp.Or(o.peer.compare(p.peer), cmp.Compare(icmp(o), icmp(p)), cmp.Compare(o.port, p.port), cmp.Compare(o.end, p.end), cmp.Compare(o.protocol, p.protocol))
 }
 
-// openings returns what a subject's flows in a direction need, sorted and each once.
+// permissions returns what a subject's flows in a direction need, sorted and each once.
 func (c Dialect) permissions(subject policy.Workload, d policy.Direction, flows []flow.Flow) []permission {
 	var openings []permission
 	for _, f := range policy.Needed(d, c.AtFirstPorts(c.FlowsOf(subject, d, flows))) {
@@ -81,7 +81,7 @@ func (c Dialect) permissions(subject policy.Workload, d policy.Direction, flows 
 	return slices.Compact(openings)
 }
 
-// openingsOf returns what one flow needs: openings of one peer.
+// permissionsOf returns what one flow needs: openings of one peer.
 func (c Dialect) permissionsOf(d policy.Direction, f flow.Flow) []permission {
 	var all []permission
 	for _, port := range policy.WrittenPorts(f) {
@@ -94,7 +94,7 @@ func (c Dialect) permissionsOf(d policy.Direction, f flow.Flow) []permission {
 func (c Dialect) permissionOf(d policy.Direction, f flow.Flow) permission {
 	first, last := c.PortsOfFlow(f)
 	if f.Protocol.IsICMP() {
-		first = uint16(policy.IcmpType(f))
+		first = uint16(policy.ICMPTypeOf(f))
 	}
 	return permission{peer: c.peerOf(d, f), port: first, end: last, protocol: f.Protocol}
 }
@@ -122,5 +122,5 @@ func (c Dialect) peerOf(d policy.Direction, f flow.Flow) peerKey {
 	case e.Kind == flow.Anyone:
 		return peerKey{rank: rankAnyone}
 	}
-	return peerKey{rank: rankAddress, addr: policy.AddressOfEndpoint(e)}
+	return peerKey{rank: rankAddress, addr: policy.EndpointAddress(e)}
 }

@@ -62,11 +62,11 @@ func (c Dialect) otherWords() policy.OtherFlows {
 	return policy.OtherFlows{Scope: c.Scope, NoRule: c.wordless, NoName: c.Unnameable}
 } // a list needs a name, of the node too
 
-// isNode reports whether an endpoint is the machine that the pods at the other end run on: to Cilium its processes are
+// IsNode reports whether an endpoint is the machine that the pods at the other end run on: to Cilium its processes are
 // no pods, and its addresses are in no range.
 func IsNode(e flow.Endpoint) bool { return e.Kind == flow.Workload && e.Node }
 
-// ciliumOverlooks says why a policy does not select the subject, or returns "" if it does.
+// doesNotSelect says why a policy does not select the subject, or returns "" if it does.
 func doesNotSelect(p *cilium.NetworkPolicy, subject policy.Workload) string {
 	namespace := cmp.Or(p.Namespace, subject.Namespace, policy.DefaultNamespace)
 	switch {
@@ -78,7 +78,7 @@ func doesNotSelect(p *cilium.NetworkPolicy, subject policy.Workload) string {
 	return ""
 }
 
-// ciliumPassesOver says why a policy does not isolate the subject in a direction, or returns "" if it does.
+// doesNotIsolate says why a policy does not isolate the subject in a direction, or returns "" if it does.
 func doesNotIsolate(p *cilium.NetworkPolicy, subject policy.Workload, d policy.Direction) string {
 	if why := doesNotSelect(p, subject); why != "" {
 		return why
@@ -123,7 +123,7 @@ func denyByDefault(p *cilium.NetworkPolicy, d policy.Direction) {
 	}
 }
 
-// ciliumLabels returns the labels by which Cilium knows pods, without their source.
+// endpointLabels returns the labels by which Cilium knows pods, without their source.
 func endpointLabels(pods labels.Set, namespace string, ofNamespace labels.Set) labels.Set {
 	set := labels.Set{cilium.NamespaceLabel: namespace}
 	for key, value := range ofNamespace {

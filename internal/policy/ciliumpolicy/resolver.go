@@ -13,10 +13,10 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// ciliumPeer is what a rule for a place of the resolver depends on. That of clustersResolver is its rank alone.
+// peerOf returns what a rule for a place of the resolver depends on. That of clustersResolver is its rank alone.
 func peerOf(r policy.Resolver) peerKey {
 	switch {
-	case r.Same(policy.ClustersResolver):
+	case r.Equal(policy.DefaultResolver):
 		return peerKey{rank: rankResolver}
 	case r.Addresses.IsValid():
 		return peerKey{rank: rankResolver, addr: r.Addresses.Addr(), bits: r.Addresses.Bits()}
@@ -67,14 +67,14 @@ func (s Dialect) wordOfPort(ref portRef, asked uint16) policy.DNSPorts {
 	return s.ClassifyPorts(int32(first), int32(max(first, int(ref.port.EndPort))), asked)
 }
 
-// mayBeCiliumResolver is mayBeResolver; the host is where NodeLocal DNSCache runs.
+// mayBeResolver is mayBeResolver; the host is where NodeLocal DNSCache runs.
 func mayBeResolver(peer peerRef) bool {
 	switch {
 	case peer.cidr != nil:
 		return policy.HoldsNodeLocal(peer.cidr.CIDR, peer.cidr.Except)
 	case peer.endpoint != nil:
 		selector := plainSelector(peer.endpoint)
-		return namesNamespace(selector) && policy.SpeaksOfDNS(selector)
+		return namesNamespace(selector) && policy.MentionsDNS(selector)
 	}
 	return peer.entity == cilium.Host
 }
@@ -89,7 +89,7 @@ func namesNamespace(selector *metav1.LabelSelector) bool {
 	return slices.ContainsFunc(selector.MatchExpressions, func(e metav1.LabelSelectorRequirement) bool { return isNamespaceKey(e.Key) })
 }
 
-// allowsAnyCilium reports whether a pair is for every port of everywhere.
+// allowsAny reports whether a pair is for every port of everywhere.
 func allowsAny(peer peerRef, port portRef) bool {
 	return (peer == peerRef{} || peer.entity == cilium.All) && port == portRef{}
 }
@@ -141,12 +141,12 @@ func (v applicable) isForOtherResolver(peer peerRef, e flow.Endpoint) bool {
 		return false
 	}
 	asked := v.scope.ResolverOf(e)
-	return slices.ContainsFunc(append([]policy.Resolver{policy.ClustersResolver}, v.scope.Resolvers...), func(r policy.Resolver) bool {
-		return !r.Same(asked) && v.matchResolver(peer, r) == policy.PeerMatches
+	return slices.ContainsFunc(append([]policy.Resolver{policy.DefaultResolver}, v.scope.Resolvers...), func(r policy.Resolver) bool {
+		return !r.Equal(asked) && v.matchResolver(peer, r) == policy.PeerMatches
 	})
 }
 
-// fitResolver is fitPeer for a place of the resolver.
+// matchResolver is fitPeer for a place of the resolver.
 func (v applicable) matchResolver(peer peerRef, r policy.Resolver) policy.PeerMatch {
 	switch {
 	case peer == peerRef{}, peer.entity == cilium.All:

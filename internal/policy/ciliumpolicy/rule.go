@@ -16,7 +16,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// ciliumRules turns sorted openings into rules.
+// rulesFor turns sorted openings into rules.
 func rulesFor(openings []permission) []Rule {
 	var list []Rule
 	for i, o := range openings {
@@ -82,7 +82,7 @@ func sourced(set labels.Set) metav1.LabelSelector {
 	return s
 }
 
-// open adds the ports, or the ICMP type, of an opening. Ports keep their order and are not repeated; entries are split
+// allow adds the ports, or the ICMP type, of an opening. Ports keep their order and are not repeated; entries are split
 // where one is full.
 func (r *Rule) allow(o permission) {
 	switch {

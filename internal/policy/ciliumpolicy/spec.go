@@ -9,7 +9,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// ciliumRule is a rule of either direction: in Cilium they differ in the names of fields, and that only egress has names.
+// Rule is a rule of either direction: in Cilium they differ in the names of fields, and that only egress has names.
 type Rule struct {
 	Endpoints []metav1.LabelSelector
 	Names     []cilium.FQDN
@@ -20,7 +20,7 @@ type Rule struct {
 	Icmps     []cilium.ICMPRule
 }
 
-// ciliumRulesOf returns a policy's rules of a direction that allow something.
+// RulesOf returns a policy's rules of a direction that allow something.
 func RulesOf(p *cilium.NetworkPolicy, d policy.Direction) []Rule {
 	if d == policy.Ingress {
 		return ingress(p.Spec.Ingress)
@@ -28,7 +28,7 @@ func RulesOf(p *cilium.NetworkPolicy, d policy.Direction) []Rule {
 	return egress(p.Spec.Egress)
 }
 
-// ciliumDenyRulesOf returns a policy's rules of a direction that deny something.
+// DenyRulesOf returns a policy's rules of a direction that deny something.
 func DenyRulesOf(p *cilium.NetworkPolicy, d policy.Direction) []Rule {
 	if d == policy.Ingress {
 		return ingress(p.Spec.IngressDeny)
@@ -52,7 +52,7 @@ func egress(list []cilium.EgressRule) []Rule {
 	return rules
 }
 
-// setCiliumRules gives a policy its rules of a direction. Egress without any is the rule that denies everything.
+// SetRules gives a policy its rules of a direction. Egress without any is the rule that denies everything.
 func SetRules(p *cilium.NetworkPolicy, d policy.Direction, rules []Rule) {
 	if d == policy.Ingress {
 		p.Spec.Ingress = nil
@@ -74,7 +74,7 @@ func SetRules(p *cilium.NetworkPolicy, d policy.Direction, rules []Rule) {
 	}
 }
 
-// setCiliumDenyRules gives a policy its rules of a direction that deny something.
+// SetDenyRules gives a policy its rules of a direction that deny something.
 func SetDenyRules(p *cilium.NetworkPolicy, d policy.Direction, rules []Rule) {
 	var of cilium.NetworkPolicy
 	if SetRules(&of, d, rules); d == policy.Ingress {
@@ -87,7 +87,7 @@ func SetDenyRules(p *cilium.NetworkPolicy, d policy.Direction, rules []Rule) {
 // isEmpty reports whether a rule has no fields: then it is for nothing, and is there for its direction to have a rule.
 func (r Rule) isEmpty() bool { return len(r.peers())+len(r.Ports)+len(r.Icmps) == 0 }
 
-// ciliumPeerRef is one peer of a rule, of which one field is set; none is everywhere.
+// peerRef is one peer of a rule, of which one field is set; none is everywhere.
 type peerRef struct {
 	endpoint *metav1.LabelSelector
 	name     *cilium.FQDN
@@ -116,13 +116,13 @@ func (r Rule) peers() []peerRef {
 	return peers
 }
 
-// ciliumPortRef is one port or one ICMP type of a rule; none is everything.
+// portRef is one port or one ICMP type of a rule; none is everything.
 type portRef struct {
 	port *cilium.Port
 	icmp *cilium.ICMPField
 }
 
-// openTo returns all ports and ICMP types of a rule, in their order.
+// AllowedPorts returns all ports and ICMP types of a rule, in their order.
 func (r Rule) AllowedPorts() []portRef {
 	var ports []portRef
 	for _, rule := range r.Ports {

@@ -16,10 +16,10 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// UniteCilium is [Unite] for the other dialect. What Cilium may read of look-ups at one port is one list, a rule that denies
+// Unite is [Unite] for the other dialect. What Cilium may read of look-ups at one port is one list, a rule that denies
 // is in the union whichever policy it is of, and a range without exceptions is written as those with them.
 func Unite(sets ...[]*cilium.NetworkPolicy) ([]*cilium.NetworkPolicy, error) {
-	groups, err := policy.SameNames(sets)
+	groups, err := policy.GroupByName(sets)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func bySelector(parts Policies) []Policies {
 	return sorted
 }
 
-// uniteCiliumGroup returns the union of policies of one name, each with one spec.
+// uniteGroup returns the union of policies of one name, each with one spec.
 func uniteGroup(group Policies) (*cilium.NetworkPolicy, error) {
 	var errs []error
 	p := group[0].DeepCopy()
@@ -74,7 +74,7 @@ func uniteGroup(group Policies) (*cilium.NetworkPolicy, error) {
 		metas = append(metas, &q.ObjectMeta)
 		a, b := policy.SortedSelector(*plainSelector(&p.Spec.EndpointSelector)), policy.SortedSelector(*plainSelector(&q.Spec.EndpointSelector))
 		if !equality.Semantic.DeepEqual(a, b) {
-			errs = append(errs, policy.OtherPods(p.Name, describeSourced(p.Spec.EndpointSelector), describeSourced(q.Spec.EndpointSelector)))
+			errs = append(errs, policy.SelectorConflict(p.Name, describeSourced(p.Spec.EndpointSelector), describeSourced(q.Spec.EndpointSelector)))
 		}
 		if p.Spec.Description != "" && q.Spec.Description != "" && p.Spec.Description != q.Spec.Description {
 			errs = append(errs, fmt.Errorf("policy %s has the description %q and %q: keep one", p.Name, p.Spec.Description, q.Spec.Description))
@@ -133,7 +133,7 @@ func uniteDefaultDeny(policies Policies) *cilium.DefaultDeny {
 	return nil
 }
 
-// uniteCiliumRules is uniteRules. The rule without fields remains where it is the only one.
+// uniteRules is uniteRules. The rule without fields remains where it is the only one.
 func uniteRules(rules []Rule, subject policy.Workload, d policy.Direction) []Rule {
 	for {
 		united := minimal(uniteByPeers(rules, subject, d), d)
@@ -156,7 +156,7 @@ func encodeRules(rules []Rule) string {
 	return b.String()
 }
 
-// uniteCiliumByPeers returns one rule to a list of peers for each sort of part.
+// uniteByPeers returns one rule to a list of peers for each sort of part.
 func uniteByPeers(rules []Rule, subject policy.Workload, d policy.Direction) []Rule {
 	var united []Rule
 	byPeers := make(map[string]int)

@@ -9,7 +9,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// ValidateCilium is [Validate] for the other dialect: what Cilium's own rules refuse, and malformed entries of the
+// Validate is [Validate] for the other dialect: what Cilium's own rules refuse, and malformed entries of the
 // annotations that verdicts ask. Of [NamesAnnotation] only entries for look-ups mean something there.
 func Validate(p *cilium.NetworkPolicy) error {
 	if err := cilium.Validate(p); err != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// ciliumView is a policy that selects a subject, with what it takes to read its rules.
+// applicable is a policy that selects a subject, with what it takes to read its rules.
 type applicable struct {
 	*cilium.NetworkPolicy
 	scope     Dialect
@@ -22,7 +22,7 @@ type applicable struct {
 	openings  *policy.Descriptions
 }
 
-// views returns the policies that select the subject, in their order, with what they say of a direction.
+// applicablePolicies returns the policies that select the subject, in their order, with what they say of a direction.
 func (c Dialect) applicablePolicies(policies Policies, subject policy.Workload, d policy.Direction) []applicable {
 	var all []applicable
 	var lookups []cilium.FQDN

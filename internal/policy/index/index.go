@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// ruleIndex finds, among all pairs of a peer and a port that rules have, the few that can allow a flow or come nearest to it.
+// Index finds, among all pairs of a peer and a port that rules have, the few that can allow a flow or come nearest to it.
 // It only leaves pairs out: what a pair does to a flow is still for the dialect's match to say.
 //
 // It rests on two facts. A peer that asks for an address, a label or a host can fit no flow without that. And all other peers
@@ -25,15 +25,16 @@ type Index struct {
 	unported []Pair         // those of them without a single number
 }
 
+// RuleAt is the position of a rule: the number of its policy, and its own in that policy.
 type RuleAt struct{ View, Rule int }
 
-// peerAt is a peer of a rule; -1 where it has none, which is everywhere.
+// PeerAt is a peer of a rule; -1 where it has none, which is everywhere.
 type PeerAt struct {
 	RuleAt
 	Peer int
 }
 
-// pairAt is a peer of a rule with one of its ports; -1 where it has none, which is every port.
+// Pair is a peer of a rule with one of its ports; -1 where it has none, which is every port.
 type Pair struct {
 	PeerAt
 	Port int
@@ -45,7 +46,7 @@ func (a Pair) compare(b Pair) int {
 
 type labelPair struct{ key, value string }
 
-// peerSpec is what an index has to know of a peer. At most one of prefix, labels and host is set; without any the peer is as all
+// Peer is what an index has to know of a peer. At most one of prefix, labels and host is set; without any the peer is as all
 // of its class are, unless it is one of others.
 type Peer struct {
 	Class  string
@@ -55,7 +56,7 @@ type Peer struct {
 	Other  bool // it fits as no other peer does
 }
 
-// portSpec is what decides how a port fits a flow.
+// Port is what decides how a port fits a flow.
 type Port struct {
 	any         bool // every port of every protocol
 	Icmp        bool
@@ -84,7 +85,7 @@ type classIndex struct {
 	first    []Pair // one, or none
 }
 
-// flowSpec is what an index has to know of a flow.
+// Flow is what an index has to know of a flow.
 type Flow struct {
 	Addr    netip.Addr
 	NoAddr  bool // it goes to an unknown address
@@ -94,6 +95,7 @@ type Flow struct {
 	AnyPort bool  // every port may fit: it is a look-up; numbers are ports at which its name is listed
 }
 
+// New returns an empty index.
 func New() *Index {
 	return &Index{
 		ports: make(map[RuleAt]*portIndex), prefixes: make(map[netip.Prefix][]PeerAt), lengths: make(map[int]bool),
@@ -102,14 +104,14 @@ func New() *Index {
 	}
 }
 
-// indexedRule is a rule as an index takes it in.
+// Rule is a rule as an index takes it in.
 type Rule struct {
 	At    RuleAt
 	Peers []Peer
 	Ports []Port
 }
 
-// addAll takes in rules in their order. everywhere is a rule's peer where it has none.
+// AddAll takes in rules in their order. everywhere is a rule's peer where it has none.
 func (x *Index) AddAll(rules []Rule, everywhere Peer) {
 	frequency := make(map[labelPair]int) // a selector is found by the rarest of its labels
 	for _, r := range rules {
@@ -222,7 +224,7 @@ func (x *Index) addToClass(class string, at PeerAt, ports []Port) {
 	})
 }
 
-// fitting returns the peers that can fit a flow, but for those of classes that fit as a whole.
+// Fitting returns the peers that can fit a flow, but for those of classes that fit as a whole.
 func (x *Index) Fitting(f Flow) []PeerAt {
 	found := slices.Clone(x.others)
 	if f.Addr.IsValid() {
@@ -265,7 +267,7 @@ func (x *Index) withPorts(peers []PeerAt, f Flow) []Pair {
 	return pairs
 }
 
-// nearest returns pairs in their order, among which are the first that allows a flow, if any does, and the first of those that
+// Nearest returns pairs in their order, among which are the first that allows a flow, if any does, and the first of those that
 // come nearest to it.
 func (x *Index) Nearest(f Flow) []Pair {
 	pairs := x.withPorts(x.Fitting(f), f)
@@ -279,7 +281,7 @@ func (x *Index) Nearest(f Flow) []Pair {
 	return slices.Compact(pairs)
 }
 
-// allowing returns pairs, among which are all that allow a flow.
+// Allowing returns pairs, among which are all that allow a flow.
 func (x *Index) Allowing(f Flow) []Pair {
 	if f.AnyPort {
 		return x.withAllPorts(f)

@@ -22,7 +22,7 @@ func (s Dialect) Evaluator(policies []*networkingv1.NetworkPolicy) func(flow.Flo
 	})
 }
 
-// side is the policies that isolate a subject in a direction, made ready for many flows.
+// compiled is the policies that isolate a subject in a direction, made ready for many flows.
 type compiled struct {
 	scope     Dialect
 	subject   policy.Workload
@@ -115,7 +115,7 @@ func (c *compiled) spec(f flow.Flow) index.Flow {
 		spec.Labels = w.AsPeer(c.direction).AllLabels()
 	case flow.Anyone:
 	default:
-		spec.Addr = policy.AddressOfEndpoint(far)
+		spec.Addr = policy.EndpointAddress(far)
 		spec.NoAddr = !spec.Addr.IsValid()
 	}
 	if f.Lookup {

@@ -69,7 +69,7 @@ func namesOfPorts(ports []networkingv1.NetworkPolicyPort) []string {
 	return names
 }
 
-// describePort names a port with its protocol: "5432/TCP", "8000-8100/UDP", "http/TCP", "all TCP ports".
+// DescribePort names a port with its protocol: "5432/TCP", "8000-8100/UDP", "http/TCP", "all TCP ports".
 func DescribePort(port *networkingv1.NetworkPolicyPort) string {
 	protocol := portProtocol(port).String()
 	if port.Protocol != nil {

@@ -16,7 +16,7 @@ func policyTypeOf(d policy.Direction) networkingv1.PolicyType {
 	return networkingv1.PolicyTypeEgress
 }
 
-// hasType reports whether a policy is of a direction's type. As in Kubernetes, one without policyTypes has the type
+// HasType reports whether a policy is of a direction's type. As in Kubernetes, one without policyTypes has the type
 // Ingress, and the type Egress if it has egress rules.
 func HasType(p *networkingv1.NetworkPolicy, d policy.Direction) bool {
 	if len(p.Spec.PolicyTypes) == 0 {
@@ -36,13 +36,13 @@ func writeTypes(p *networkingv1.NetworkPolicy) {
 	}
 }
 
-// rule is a rule of either direction: in Kubernetes they differ in the name of one field.
+// Rule is a rule of either direction: in Kubernetes they differ in the name of one field.
 type Rule struct {
 	Peers []networkingv1.NetworkPolicyPeer // none is everywhere
 	Ports []networkingv1.NetworkPolicyPort // none is every port
 }
 
-// rulesOf returns a policy's rules of a direction. Their peers and ports are the policy's own, not copies.
+// RulesOf returns a policy's rules of a direction. Their peers and ports are the policy's own, not copies.
 func RulesOf(p *networkingv1.NetworkPolicy, d policy.Direction) []Rule {
 	var rules []Rule
 	if d == policy.Ingress {
@@ -57,6 +57,7 @@ func RulesOf(p *networkingv1.NetworkPolicy, d policy.Direction) []Rule {
 	return rules
 }
 
+// SetRules replaces the rules of a policy in a direction.
 func SetRules(p *networkingv1.NetworkPolicy, d policy.Direction, rules []Rule) {
 	if d == policy.Ingress {
 		p.Spec.Ingress = nil

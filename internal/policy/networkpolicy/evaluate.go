@@ -36,7 +36,7 @@ func (s Dialect) Evaluate(policies []*networkingv1.NetworkPolicy, f flow.Flow) p
 	return policy.ExplainAddress(v, f, judged)
 }
 
-// side tells what the policies do to a flow of the subject in one direction.
+// EvaluateEnd tells what the policies do to a flow of the subject in one direction.
 func (s Dialect) EvaluateEnd(policies []*networkingv1.NetworkPolicy, subject policy.Workload, d policy.Direction, f flow.Flow) policy.Verdict {
 	isolating := s.applicablePolicies(policies, subject, d)
 	switch other := !f.Lookup && s.wordless(f) != ""; {

@@ -17,7 +17,7 @@ import (
 // reservationsOf returns the well-formed entries of a policy for a direction.
 func reservationsOf(p metav1.Object, d policy.Direction) []policy.Reservation {
 	var all []policy.Reservation
-	for _, annotation := range policy.EverywhereAnnotations(d) {
+	for _, annotation := range policy.ReservationAnnotations(d) {
 		for _, entry := range policy.EntriesOf(p, annotation) {
 			if r, err := policy.ParseReservation(annotation, entry); err == nil {
 				all = append(all, r)
@@ -49,7 +49,7 @@ func (s Dialect) reservationsFor(subject policy.Workload, d policy.Direction, f 
 	return all
 }
 
-// fitEverywhere holds a flow against a rule without peers, at one of its ports; nil is all of them.
+// matchEverywhere holds a flow against a rule without peers, at one of its ports; nil is all of them.
 func (v applicable) matchEverywhere(port *networkingv1.NetworkPolicyPort, f flow.Flow) policy.PeerMatch {
 	listed := false
 	for _, r := range v.reserved {
@@ -98,7 +98,7 @@ func reservedBy(all []policy.Reservation, ports []networkingv1.NetworkPolicyPort
 	})
 }
 
-// fitBlockBeyond holds a range of addresses against who is beyond selectors. Where nobody knows their addresses, who
+// matchBlockBeyond holds a range of addresses against who is beyond selectors. Where nobody knows their addresses, who
 // writes a range for their port does; but what lies on the internet alone, or is the address of somebody else, is not
 // meant.
 func (v applicable) matchBlockBeyond(block *networkingv1.IPBlock, far flow.Endpoint) policy.PeerMatch {
@@ -106,11 +106,11 @@ func (v applicable) matchBlockBeyond(block *networkingv1.IPBlock, far flow.Endpo
 	if err != nil {
 		return policy.OtherPeer
 	}
-	if addr := policy.AddressOfEndpoint(far); policy.IsAPIServer(far) && addr.IsValid() {
+	if addr := policy.EndpointAddress(far); policy.IsAPIServer(far) && addr.IsValid() {
 		switch {
 		case !prefix.Contains(addr):
 			return policy.OtherPeer
-		case policy.ExceptIn(block.Except, addr) != "":
+		case policy.ExceptionFor(block.Except, addr) != "":
 			return policy.Excepted
 		}
 		return policy.PeerMatches
@@ -133,13 +133,13 @@ var privateRanges = []netip.Prefix{
 func leavesOutPrivate(prefix netip.Prefix, except []string) bool {
 	held := false
 	for _, private := range privateRanges {
-		if !policy.Holds(prefix, private) {
+		if !policy.ContainsPrefix(prefix, private) {
 			continue
 		}
 		held = true
 		if !slices.ContainsFunc(except, func(text string) bool {
 			e, err := netip.ParsePrefix(text)
-			return err == nil && policy.Holds(e, private)
+			return err == nil && policy.ContainsPrefix(e, private)
 		}) {
 			return false
 		}
@@ -162,7 +162,7 @@ func (s Dialect) annotateEverywhere(p *networkingv1.NetworkPolicy, subject polic
 // dropEverywhere removes the entries that no flow needs.
 func (m *merging) dropEverywhere(p *networkingv1.NetworkPolicy, d policy.Direction) {
 	subjects := m.scope.isolatedBy(p, d)
-	for _, annotation := range policy.EverywhereAnnotations(d) {
+	for _, annotation := range policy.ReservationAnnotations(d) {
 		policy.DropEntries(p, annotation, func(entry string) bool {
 			r, err := policy.ParseReservation(annotation, entry)
 			return err != nil || slices.ContainsFunc(subjects, func(subject policy.Subject) bool {
@@ -178,7 +178,7 @@ func (m *merging) dropEverywhere(p *networkingv1.NetworkPolicy, d policy.Directi
 // uniteEverywhere removes from a union the entries of ports that one of its parts opens to everybody.
 func uniteEverywhere(united *networkingv1.NetworkPolicy, parts []*networkingv1.NetworkPolicy) {
 	for _, d := range policy.Directions {
-		for _, annotation := range policy.EverywhereAnnotations(d) {
+		for _, annotation := range policy.ReservationAnnotations(d) {
 			policy.DropEntries(united, annotation, func(entry string) bool {
 				r, err := policy.ParseReservation(annotation, entry)
 				return err != nil || !slices.ContainsFunc(parts, func(p *networkingv1.NetworkPolicy) bool {

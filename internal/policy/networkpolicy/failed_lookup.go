@@ -17,7 +17,7 @@ func gatesNames(p metav1.Object) bool {
 // matchLookup holds a look-up against one pair of a rule: it fits where a flow to that name would, at a port of the rule's.
 func (v applicable) matchLookup(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort, f flow.Flow) policy.Match {
 	if policy.IsAPIServer(f.Destination) {
-		f.Lookup, f.Port, f.Protocol = false, policy.ApiServicePort, flow.TCP // which it is asked at
+		f.Lookup, f.Port, f.Protocol = false, policy.APIServicePort, flow.TCP // which it is asked at
 		return v.match(peer, port, f)
 	}
 	if peer == nil && v.keepsLookup(port, f) {

@@ -85,8 +85,8 @@ func (v applicable) isForOtherResolver(peer *networkingv1.NetworkPolicyPeer, e f
 		return false
 	}
 	asked := v.scope.ResolverOf(e)
-	return slices.ContainsFunc(append([]policy.Resolver{policy.ClustersResolver}, v.scope.Resolvers...), func(r policy.Resolver) bool {
-		return !r.Same(asked) && v.matchResolver(peer, r) == policy.PeerMatches
+	return slices.ContainsFunc(append([]policy.Resolver{policy.DefaultResolver}, v.scope.Resolvers...), func(r policy.Resolver) bool {
+		return !r.Equal(asked) && v.matchResolver(peer, r) == policy.PeerMatches
 	})
 }
 
@@ -96,10 +96,10 @@ func mayBeResolver(peer *networkingv1.NetworkPolicyPeer) bool {
 	if peer.IPBlock != nil {
 		return policy.HoldsNodeLocal(peer.IPBlock.CIDR, peer.IPBlock.Except)
 	}
-	return peer.NamespaceSelector != nil && (policy.SpeaksOfDNS(peer.PodSelector) || policy.SpeaksOfDNS(peer.NamespaceSelector))
+	return peer.NamespaceSelector != nil && (policy.MentionsDNS(peer.PodSelector) || policy.MentionsDNS(peer.NamespaceSelector))
 }
 
-// fitResolver is fitPeer for a place of the resolver.
+// matchResolver is fitPeer for a place of the resolver.
 func (v applicable) matchResolver(peer *networkingv1.NetworkPolicyPeer, r policy.Resolver) policy.PeerMatch {
 	switch {
 	case peer == nil:
@@ -145,7 +145,7 @@ func (v applicable) matchPods(peer *networkingv1.NetworkPolicyPeer, far flow.End
 	return v.matchLabels(peer, w.AsPeer(v.direction).AllLabels(), policy.NamespaceOf(w, v.direction, v.subject, v.namespace))
 }
 
-// fitLabels holds a peer that selects pods against those of a namespace.
+// matchLabels holds a peer that selects pods against those of a namespace.
 func (v applicable) matchLabels(peer *networkingv1.NetworkPolicyPeer, pods labels.Set, namespace string) policy.PeerMatch {
 	inNamespace := namespace == v.namespace
 	if peer.NamespaceSelector != nil {
@@ -164,7 +164,7 @@ func (v applicable) matchLabels(peer *networkingv1.NetworkPolicyPeer, pods label
 
 func (v applicable) matchBlock(block *networkingv1.IPBlock, f flow.Flow) policy.PeerMatch {
 	prefix, err := netip.ParsePrefix(block.CIDR)
-	addr := policy.AddressOfEndpoint(v.direction.PeerEnd(f))
+	addr := policy.EndpointAddress(v.direction.PeerEnd(f))
 	switch {
 	case err != nil:
 		return policy.OtherPeer
@@ -172,13 +172,13 @@ func (v applicable) matchBlock(block *networkingv1.IPBlock, f flow.Flow) policy.
 		// A name whose address nobody saw is somewhere on the internet.
 	case !prefix.Contains(addr):
 		return policy.OtherPeer
-	case policy.ExceptIn(block.Except, addr) != "":
+	case policy.ExceptionFor(block.Except, addr) != "":
 		return policy.Excepted
 	}
 	return v.matchName(prefix, f)
 }
 
-// fitName asks [NamesAnnotation], where there is one, about a flow inside a range. The internet is open to listed
+// matchName asks [NamesAnnotation], where there is one, about a flow inside a range. The internet is open to listed
 // names only, and a single address to listed names and to those who have no name for it. Any other range is a
 // person's explicit choice.
 func (v applicable) matchName(prefix netip.Prefix, f flow.Flow) policy.PeerMatch {

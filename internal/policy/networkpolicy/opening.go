@@ -13,7 +13,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// opening is one port of one peer.
+// permission is one port of one peer.
 type permission struct {
 	peer     peerKey
 	port     uint16
@@ -45,7 +45,7 @@ func (k peerKey) compare(l peerKey) int {
 	)
 }
 
-// openings returns what a subject's flows in a direction need, sorted and each once.
+// permissions returns what a subject's flows in a direction need, sorted and each once.
 func (s Dialect) permissions(subject policy.Workload, d policy.Direction, flows []flow.Flow) []permission {
 	var openings []permission
 	for _, f := range policy.Needed(d, s.AtFirstPorts(s.FlowsOf(subject, d, flows))) {
@@ -57,7 +57,7 @@ func (s Dialect) permissions(subject policy.Workload, d policy.Direction, flows 
 	return slices.Compact(openings)
 }
 
-// openingsOf returns what one flow needs: openings of one peer.
+// permissionsOf returns what one flow needs: openings of one peer.
 func (s Dialect) permissionsOf(subject policy.Workload, d policy.Direction, f flow.Flow) []permission {
 	var all []permission
 	for _, port := range policy.WrittenPorts(f) {
@@ -73,7 +73,7 @@ func (s Dialect) permissionOf(subject policy.Workload, d policy.Direction, f flo
 }
 
 func (s Dialect) peerOf(subject policy.Workload, d policy.Direction, e flow.Endpoint) peerKey {
-	switch addr := policy.AddressOfEndpoint(e); {
+	switch addr := policy.EndpointAddress(e); {
 	case policy.IsAPIServer(e) && d == policy.Egress && addr.IsValid():
 		return peerKey{kind: flow.Address, addr: addr}
 	case isBeyondSelectors(d, e):

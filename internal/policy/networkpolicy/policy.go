@@ -18,7 +18,7 @@ func isolates(policies []*networkingv1.NetworkPolicy, subject policy.Workload, d
 	return policy.Isolated(subject, d, policies, func(p *networkingv1.NetworkPolicy) string { return doesNotIsolate(p, subject, d) })
 }
 
-// passesOver says why a policy does not isolate the subject in a direction, or returns "" if it does.
+// doesNotIsolate says why a policy does not isolate the subject in a direction, or returns "" if it does.
 func doesNotIsolate(p *networkingv1.NetworkPolicy, subject policy.Workload, d policy.Direction) string {
 	if why := doesNotSelect(p, subject); why != "" {
 		return why
@@ -29,7 +29,7 @@ func doesNotIsolate(p *networkingv1.NetworkPolicy, subject policy.Workload, d po
 	return ""
 }
 
-// overlooks says why a policy does not select the subject, or returns "" if it does.
+// doesNotSelect says why a policy does not select the subject, or returns "" if it does.
 func doesNotSelect(p *networkingv1.NetworkPolicy, subject policy.Workload) string {
 	switch {
 	case p.Namespace != "" && subject.Namespace != "" && p.Namespace != subject.Namespace:
@@ -40,7 +40,7 @@ func doesNotSelect(p *networkingv1.NetworkPolicy, subject policy.Workload) strin
 	return ""
 }
 
-// view is a policy that isolates a subject in a direction, with what it takes to read its rules.
+// applicable is a policy that isolates a subject in a direction, with what it takes to read its rules.
 type applicable struct {
 	*networkingv1.NetworkPolicy
 	scope     Dialect
@@ -55,7 +55,7 @@ type applicable struct {
 	reserved  []policy.Reservation // for whom rules without peers are
 }
 
-// views returns the policies that isolate the subject in a direction, in their order.
+// applicablePolicies returns the policies that isolate the subject in a direction, in their order.
 func (s Dialect) applicablePolicies(policies []*networkingv1.NetworkPolicy, subject policy.Workload, d policy.Direction) []applicable {
 	var isolating []applicable
 	for _, p := range policies {

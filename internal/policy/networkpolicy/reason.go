@@ -18,6 +18,7 @@ type candidate struct {
 	match policy.Match
 }
 
+// String names the rule and its peer in a reason.
 func (c candidate) String() string {
 	return fmt.Sprintf("%s %d (%s)", c.word(), c.rule, describePeer(c.view.direction, c.peer))
 }
@@ -62,7 +63,7 @@ func (c candidate) deniedReason(f flow.Flow, first string) string {
 	case policy.OtherNamespace:
 		return fmt.Sprintf("%s is in another namespace than %s", c.view.scope.Describe(c.view.direction, far), rule)
 	case policy.Excepted:
-		return fmt.Sprintf("%s is in the range %s that %s excepts", policy.AddressOfEndpoint(far), policy.ExceptIn(c.peer.IPBlock.Except, policy.AddressOfEndpoint(far)), rule)
+		return fmt.Sprintf("%s is in the range %s that %s excepts", policy.EndpointAddress(far), policy.ExceptionFor(c.peer.IPBlock.Except, policy.EndpointAddress(far)), rule)
 	case policy.Reserved:
 		return c.explainReserved(rule, f)
 	case policy.NamedElsewhere:

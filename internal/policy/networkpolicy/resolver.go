@@ -10,10 +10,10 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// peer returns what a rule for it depends on. That of clustersResolver is its kind alone.
+// resolverPeer returns what a rule for a resolver depends on. That of [policy.DefaultResolver] is its kind alone.
 func resolverPeer(r policy.Resolver) peerKey {
 	switch {
-	case r.Same(policy.ClustersResolver):
+	case r.Equal(policy.DefaultResolver):
 		return peerKey{kind: flow.Resolver}
 	case r.Addresses.IsValid():
 		return peerKey{kind: flow.Resolver, addr: r.Addresses.Addr(), bits: r.Addresses.Bits()}

@@ -23,7 +23,7 @@ import (
 // of one name that select other pods, are in another namespace in another set, or have another value for a label or
 // annotation are an error.
 func Unite(sets ...[]*networkingv1.NetworkPolicy) ([]*networkingv1.NetworkPolicy, error) {
-	groups, err := policy.SameNames(sets)
+	groups, err := policy.GroupByName(sets)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func Unite(sets ...[]*networkingv1.NetworkPolicy) ([]*networkingv1.NetworkPolicy
 		for _, q := range group[1:] {
 			q = q.DeepCopy()
 			if !equality.Semantic.DeepEqual(policy.SortedSelector(p.Spec.PodSelector), policy.SortedSelector(q.Spec.PodSelector)) {
-				errs = append(errs, policy.OtherPods(p.Name, metav1.FormatLabelSelector(&p.Spec.PodSelector), metav1.FormatLabelSelector(&q.Spec.PodSelector)))
+				errs = append(errs, policy.SelectorConflict(p.Name, metav1.FormatLabelSelector(&p.Spec.PodSelector), metav1.FormatLabelSelector(&q.Spec.PodSelector)))
 			}
 			p.Spec.PolicyTypes = append(p.Spec.PolicyTypes, q.Spec.PolicyTypes...)
 			p.Spec.Egress = append(p.Spec.Egress, q.Spec.Egress...)
@@ -95,7 +95,7 @@ func inForce(p *networkingv1.NetworkPolicy) *networkingv1.NetworkPolicy {
 	for _, d := range policy.Directions {
 		if !HasType(p, d) {
 			SetRules(p, d, nil)
-			for _, annotation := range policy.EverywhereAnnotations(d) {
+			for _, annotation := range policy.ReservationAnnotations(d) {
 				delete(p.Annotations, annotation)
 			}
 			if d == policy.Egress {

@@ -86,9 +86,9 @@ func sortOf(e flow.Endpoint) string {
 		return "the API server"
 	case e.Kind == flow.Resolver:
 		return "the resolver"
-	case policy.AddressOfEndpoint(e) == flow.MetadataService:
+	case policy.EndpointAddress(e) == flow.MetadataService:
 		return "the metadata service"
-	case e.Kind == flow.External && !flow.Public(policy.AddressOfEndpoint(e)):
+	case e.Kind == flow.External && !flow.Public(policy.EndpointAddress(e)):
 		return "external inside"
 	case e.Kind == flow.External && strings.HasPrefix(e.Name, "shard-"):
 		return "a folded name" // by some of the scopes
@@ -103,20 +103,20 @@ func sortOf(e flow.Endpoint) string {
 // differs reports whether the dialects mean to differ about a flow.
 func differs(s policy.Scope, recorded []flow.Flow, f flow.Flow, want, got policy.Verdict) bool {
 	isInside := func(g flow.Flow) bool {
-		return g.Destination.Kind == flow.External && !flow.Public(policy.AddressOfEndpoint(g.Destination))
+		return g.Destination.Kind == flow.External && !flow.Public(policy.EndpointAddress(g.Destination))
 	}
 	inside := slices.ContainsFunc(recorded, func(g flow.Flow) bool {
 		return (isInside(g) || isInside(f)) && networkpolicy.Dialect{Scope: s}.EntryOf(g) == networkpolicy.Dialect{Scope: s}.EntryOf(f)
 	})
 	unnamed := f.Destination.Kind == flow.Address && slices.ContainsFunc(recorded, func(g flow.Flow) bool {
-		return isInside(g) && policy.AddressOfEndpoint(g.Destination) == policy.AddressOfEndpoint(f.Destination) && g.Port == f.Port && g.Protocol == f.Protocol
+		return isInside(g) && policy.EndpointAddress(g.Destination) == policy.EndpointAddress(f.Destination) && g.Port == f.Port && g.Protocol == f.Protocol
 	})
 	switch {
 	case f.Destination.Kind == flow.Resolver && f.Port == policy.ResolverPort && f.Protocol == flow.SCTP:
 		return true // of the protocol ANY, as Cilium's own rules for DNS are
 	case inside && want.Outcome == policy.Denied && got.Outcome == policy.Allowed:
 		return true // a NetworkPolicy asks for each address that a name has inside, a name in Cilium is all of them
-	case policy.IsAPIServer(f.Destination) && f.Port == policy.ApiServerPort && want.Outcome == policy.Denied && got.Outcome == policy.Allowed:
+	case policy.IsAPIServer(f.Destination) && f.Port == policy.APIServerPort && want.Outcome == policy.Denied && got.Outcome == policy.Allowed:
 		return true // it is open at 6443 where it was asked at 443, and there is no selector for what is behind its Service
 	case ciliumpolicy.IsNode(f.Destination) && want.Outcome == policy.Denied && got.Outcome == policy.Allowed:
 		return true // to Cilium all that runs on the node is one host
