@@ -6,7 +6,8 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/kubeyaml"
-	npolicy "github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 )
 
 // dialect is a kind of object that a golden file may hold.
@@ -31,7 +32,7 @@ var (
 			unknown, fault := kubeyaml.Decode(object, p)
 			return p, unknown, fault
 		},
-		validate: func(p metav1.Object) error { return npolicy.Validate(p.(*networkingv1.NetworkPolicy)) },
+		validate: func(p metav1.Object) error { return networkpolicy.Validate(p.(*networkingv1.NetworkPolicy)) },
 		normal:   func(p metav1.Object) metav1.Object { return normalKubernetes(p.(*networkingv1.NetworkPolicy)) },
 	}
 	ciliums = &dialect{
@@ -41,7 +42,7 @@ var (
 			unknown, fault := kubeyaml.Decode(object, p)
 			return p, unknown, fault
 		},
-		validate: func(p metav1.Object) error { return npolicy.ValidateCilium(p.(*cilium.NetworkPolicy)) },
+		validate: func(p metav1.Object) error { return ciliumpolicy.Validate(p.(*cilium.NetworkPolicy)) },
 		normal:   func(p metav1.Object) metav1.Object { return normalCilium(p.(*cilium.NetworkPolicy)) },
 	}
 )

@@ -5,7 +5,8 @@ import (
 
 	networkingv1 "k8s.io/api/networking/v1"
 
-	npolicy "github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 )
 
 // Merge returns the union of the policies of several golden files, all of one dialect: what is deployed, where each test
@@ -29,9 +30,9 @@ func Merge[P Policy](sets ...[]P) ([]P, error) {
 	var err error
 	switch sets := any(sets).(type) {
 	case [][]*networkingv1.NetworkPolicy:
-		united, err = npolicy.Unite(sets...)
+		united, err = networkpolicy.Unite(sets...)
 	case [][]*CiliumNetworkPolicy:
-		united, err = npolicy.UniteCilium(sets...)
+		united, err = ciliumpolicy.Unite(sets...)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("merge policies: %w", err)

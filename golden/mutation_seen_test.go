@@ -32,7 +32,7 @@ func seen(t *testing.T, file *File) (npolicy.Scope, []flow.Flow) {
 		}
 		labels, _ := s.labels(selector)
 		s.scope.Subjects = append(s.scope.Subjects, npolicy.Subject{
-			Workload: npolicy.Workload{Name: p.GetName(), Namespace: p.GetNamespace(), Labels: labels}, Whole: spec["ingress"] != nil,
+			Workload: npolicy.Workload{Name: p.GetName(), Namespace: p.GetNamespace(), Labels: labels}, AllTraffic: spec["ingress"] != nil,
 		})
 	}
 	for i, p := range file.all() {

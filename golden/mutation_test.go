@@ -16,6 +16,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	npolicy "github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -210,11 +212,11 @@ func holdMutants[P any](t *testing.T, j judge[P], policies []metav1.Object, orig
 }
 
 func kubernetesJudge(scope npolicy.Scope) judge[*networkingv1.NetworkPolicy] {
-	return judge[*networkingv1.NetworkPolicy]{scope.Evaluate, scope.NotIsolated, scope.Unlisted, scope.Required, func() *networkingv1.NetworkPolicy { return new(networkingv1.NetworkPolicy) }}
+	return judge[*networkingv1.NetworkPolicy]{networkpolicy.Dialect{Scope: scope}.Evaluate, networkpolicy.Dialect{Scope: scope}.NotIsolated, networkpolicy.Dialect{Scope: scope}.Unlisted, networkpolicy.Dialect{Scope: scope}.Required, func() *networkingv1.NetworkPolicy { return new(networkingv1.NetworkPolicy) }}
 }
 
 func ciliumJudge(scope npolicy.Scope) judge[*CiliumNetworkPolicy] {
-	c := npolicy.Cilium{Scope: scope}
+	c := ciliumpolicy.Dialect{Scope: scope}
 	return judge[*CiliumNetworkPolicy]{c.Evaluate, c.NotIsolated, c.Unlisted, c.Required, func() *CiliumNetworkPolicy { return new(CiliumNetworkPolicy) }}
 }
 
@@ -224,7 +226,7 @@ func TestWhateverIsRemovedFromAGoldenFileTurnsItsTestRed(t *testing.T) {
 	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		scope := npolicy.Scope{
-			Subjects: []npolicy.Subject{{Workload: npolicy.Workload{Name: "shop"}}, {Workload: npolicy.Workload{Name: "db", Namespace: "data"}, Whole: true}},
+			Subjects: []npolicy.Subject{{Workload: npolicy.Workload{Name: "shop"}}, {Workload: npolicy.Workload{Name: "db", Namespace: "data"}, AllTraffic: true}},
 			Binaries: seed%2 == 0,
 		}
 		flows := drawFlows(r)
@@ -251,10 +253,10 @@ func TestWhateverIsRemovedFromAGoldenFileTurnsItsTestRed(t *testing.T) {
 			drawBinaries(seed, flows)
 		}
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			generated := scope.Generate(flows)
+			generated := networkpolicy.Dialect{Scope: scope}.Generate(flows)
 			objects, _ := objectsOf(generated)
 			mutants += holdMutants(t, kubernetesJudge(scope), objects, generated, flows)
-			others := npolicy.Cilium{Scope: scope}.Generate(flows)
+			others := ciliumpolicy.Dialect{Scope: scope}.Generate(flows)
 			objects, _ = objectsOf(others)
 			mutants += holdMutants(t, ciliumJudge(scope), objects, others, flows)
 		})

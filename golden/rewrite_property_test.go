@@ -13,6 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	npolicy "github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -21,16 +23,18 @@ import (
 func TestUpdatesTouchWhatChanges(t *testing.T) {
 	for seed := range uint64(120) {
 		r := rand.New(rand.NewPCG(seed, 7))
-		scope := npolicy.Scope{Subjects: []npolicy.Subject{{Workload: npolicy.Workload{Name: "shop"}}, {Workload: npolicy.Workload{Name: "db"}, Whole: true}}}
+		scope := npolicy.Scope{Subjects: []npolicy.Subject{{Workload: npolicy.Workload{Name: "shop"}}, {Workload: npolicy.Workload{Name: "db"}, AllTraffic: true}}}
 		before, after := drawFlows(r), drawFlows(r)
 		if scope.Binaries = seed%2 == 0; scope.Binaries {
 			drawBinaries(seed, before)
 			drawBinaries(seed+1, after)
 		}
 		t.Run(fmt.Sprintf("kubernetes/%d", seed), func(t *testing.T) {
-			holdUpdate(t, r, scope.Generate(before), func(f *File) []*networkingv1.NetworkPolicy { return f.Policies }, func(p []*networkingv1.NetworkPolicy) []*networkingv1.NetworkPolicy { return scope.Merge(p, after) })
+			holdUpdate(t, r, networkpolicy.Dialect{Scope: scope}.Generate(before), func(f *File) []*networkingv1.NetworkPolicy { return f.Policies }, func(p []*networkingv1.NetworkPolicy) []*networkingv1.NetworkPolicy {
+				return networkpolicy.Dialect{Scope: scope}.Merge(p, after)
+			})
 		})
-		c := npolicy.Cilium{Scope: scope}
+		c := ciliumpolicy.Dialect{Scope: scope}
 		t.Run(fmt.Sprintf("cilium/%d", seed), func(t *testing.T) {
 			holdUpdate(t, r, c.Generate(before), func(f *File) []*CiliumNetworkPolicy { return f.Cilium }, func(p []*CiliumNetworkPolicy) []*CiliumNetworkPolicy { return c.Merge(p, after) })
 		})

@@ -16,6 +16,8 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/check"
 	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
+	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 
 	networkingv1 "k8s.io/api/networking/v1"
 
@@ -333,14 +335,14 @@ func itemsOf[P golden.Policy](policies []P, workload string, short func(P) []str
 // networkPolicies returns the policies after an update.
 func (r sceneResult) networkPolicies() []*networkingv1.NetworkPolicy {
 	if r.file != nil {
-		return r.scope.Merge(r.file.Policies, r.flows)
+		return networkpolicy.Dialect{Scope: r.scope}.Merge(r.file.Policies, r.flows)
 	}
-	return r.scope.Generate(r.flows)
+	return networkpolicy.Dialect{Scope: r.scope}.Generate(r.flows)
 }
 
 // ciliumPolicies returns the policies after an update, in the other dialect.
 func (r sceneResult) ciliumPolicies() []*golden.CiliumNetworkPolicy {
-	rules := policy.Cilium{Scope: r.scope}
+	rules := ciliumpolicy.Dialect{Scope: r.scope}
 	if r.file != nil {
 		return rules.Merge(r.file.Cilium, r.flows)
 	}

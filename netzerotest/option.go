@@ -10,6 +10,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/manifest"
 	"github.com/netzero-dev/netzero/internal/placement"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 )
 
 // An Option changes what [Record] and [RecordPackage] record or compare. Options add up. Two that contradict each other
@@ -82,8 +83,8 @@ func newConfig(opts []Option) (config, error) {
 		return config{}, err
 	}
 	// What the API server would refuse in the policy is refused here, before anything runs.
-	for _, p := range c.process().Generate(nil) {
-		if err := policy.Validate(p); err != nil {
+	for _, p := range (networkpolicy.Dialect{Scope: c.process()}).Generate(nil) {
+		if err := networkpolicy.Validate(p); err != nil {
 			return config{}, fmt.Errorf("Labels: %w", err) // nothing else of it is the user's and unchecked
 		}
 	}

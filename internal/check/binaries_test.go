@@ -9,6 +9,8 @@ import (
 
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/report"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
@@ -64,13 +66,13 @@ func TestBinaries_ComparedWithList(t *testing.T) {
 		for _, with := range []bool{true, false} {
 			scope := shopAndJobs
 			scope.Binaries = with
-			generated := shopAndJobs.Generate(allowed)
+			generated := networkpolicy.Dialect{Scope: shopAndJobs}.Generate(allowed)
 			for _, p := range generated {
 				if list, has := c.lists[strings.TrimSuffix(p.Name+"."+p.Namespace, ".")]; has {
 					p.Annotations = map[string]string{policy.BinariesAnnotation: list}
 				}
 			}
-			inCilium := policy.Cilium{Scope: shopAndJobs}.Generate(allowed)
+			inCilium := ciliumpolicy.Dialect{Scope: shopAndJobs}.Generate(allowed)
 			for _, p := range inCilium {
 				if list, has := c.lists[strings.TrimSuffix(p.Name+"."+p.Namespace, ".")]; has {
 					p.Annotations = map[string]string{policy.BinariesAnnotation: list}
@@ -132,7 +134,7 @@ func TestBinaries_NamespaceOfManifests(t *testing.T) {
 	scope := policy.Scope{Subjects: shopAndJobs.Subjects[1:2], Binaries: true}
 	flows := []flow.Flow{opened("job.a", 1, "sh"), opened("job.a", 2, "sh")}
 	var result report.Report
-	compareBinaries(&result, kubernetes(scope), &golden.File{Policies: shopAndJobs.Generate(flows)}, flows, recorded.Initiators)
+	compareBinaries(&result, kubernetes(scope), &golden.File{Policies: networkpolicy.Dialect{Scope: shopAndJobs}.Generate(flows)}, flows, recorded.Initiators)
 	if len(result.Binaries) != 1 || result.Binaries[0].Flow.Process.PID != 11 {
 		t.Errorf("%+v, want who opened the first flow", result.Binaries)
 	}

@@ -65,7 +65,7 @@ func compareRest[P golden.Policy](result *report.Report, d dialect[P], file *gol
 		result.Notices = append(result.Notices, fmt.Sprintf("the golden file says that it belongs to %s", other))
 	}
 	result.Unused = d.rules.Unused(committed, flows)
-	if slices.ContainsFunc(d.scope.Subjects, func(s policy.Subject) bool { return s.Whole }) {
+	if slices.ContainsFunc(d.scope.Subjects, func(s policy.Subject) bool { return s.AllTraffic }) {
 		for _, p := range d.rules.Foreign(committed) { // of a container that no longer exists, or written by hand
 			text := fmt.Sprintf("policy %s is for no workload of this run: "+
 				"an update keeps it; delete it where its container is no more", p.GetName())

@@ -77,7 +77,7 @@ func TestCompare_FilesThatCouldNeverFail(t *testing.T) {
 			t.Errorf("%s (Cilium: %v): %q, want %q", c.reason, c.cilium, got, c.want)
 		}
 	}
-	two := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "shop"}}, {Workload: policy.Workload{Name: "db"}, Whole: true}}}
+	two := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "shop"}}, {Workload: policy.Workload{Name: "db"}, AllTraffic: true}}}
 	for _, c := range []struct {
 		text   string
 		cilium bool

@@ -7,43 +7,29 @@ import (
 
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/policy"
-	"github.com/netzero-dev/netzero/netzerotest/flow"
+	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 )
 
 // dialect generates, evaluates and updates the policies of one kind for the workloads in a scope.
 type dialect[P golden.Policy] struct {
 	scope   policy.Scope
-	rules   rules[P]
+	rules   policy.Dialect[P]
 	of      func(*golden.File) []P
 	rewrite func(*golden.File, golden.Header, []P) ([]byte, error)
 	with    func(policy.Scope) dialect[P] // the same for another scope
 }
 
-// rules are those of Kubernetes or of Cilium, as package policy has them.
-type rules[P golden.Policy] interface {
-	Generate(flows []flow.Flow) []P
-	Required(flows []flow.Flow) []flow.Flow
-	Evaluator(policies []P) func(flow.Flow) policy.Verdict
-	Unused(policies []P, flows []flow.Flow) []string
-	Unlisted(policies []P, f flow.Flow, binary string) string
-	NotIsolated(policies []P, flows []flow.Flow) []string
-	Protects(policies []P) bool
-	Foreign(policies []P) []P
-	Widened(policies []P, flows []flow.Flow) []policy.Widened
-	Merge(committed []P, flows []flow.Flow) []P
-	Extend(committed []P, flows []flow.Flow) []P
-}
-
 func kubernetes(scope policy.Scope) dialect[*networkingv1.NetworkPolicy] {
 	return dialect[*networkingv1.NetworkPolicy]{
-		scope: scope, rules: scope, rewrite: (*golden.File).Rewrite, with: kubernetes,
+		scope: scope, rules: networkpolicy.Dialect{Scope: scope}, rewrite: (*golden.File).Rewrite, with: kubernetes,
 		of: func(f *golden.File) []*networkingv1.NetworkPolicy { return f.Policies },
 	}
 }
 
 func ciliums(scope policy.Scope) dialect[*golden.CiliumNetworkPolicy] {
 	return dialect[*golden.CiliumNetworkPolicy]{
-		scope: scope, rules: policy.Cilium{Scope: scope}, rewrite: (*golden.File).RewriteCilium, with: ciliums,
+		scope: scope, rules: ciliumpolicy.Dialect{Scope: scope}, rewrite: (*golden.File).RewriteCilium, with: ciliums,
 		of: func(f *golden.File) []*golden.CiliumNetworkPolicy { return f.Cilium },
 	}
 }

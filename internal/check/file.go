@@ -28,7 +28,7 @@ func File(recorded recording.Recording, incomplete error, o Options) recording.F
 	}
 	for _, s := range placed.Scope.Subjects {
 		w := o.workload(s.Workload)
-		w.AllTraffic = s.Whole
+		w.AllTraffic = s.AllTraffic
 		v.Workloads = append(v.Workloads, w)
 	}
 	for _, w := range placed.Scope.Peers {

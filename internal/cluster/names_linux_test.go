@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -40,11 +41,11 @@ func TestReplay_AnnotationsAreNetZeros(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "cart", Namespace: "shop"}}}}
-			policies := scope.Generate([]flow.Flow{row.recorded})
-			if v := scope.Evaluate(policies, row.recorded); v.Outcome != policy.Allowed {
+			policies := networkpolicy.Dialect{Scope: scope}.Generate([]flow.Flow{row.recorded})
+			if v := (networkpolicy.Dialect{Scope: scope}).Evaluate(policies, row.recorded); v.Outcome != policy.Allowed {
 				t.Errorf("NetZero denies the recorded flow: %s", v.Reason)
 			}
-			if v := scope.Evaluate(policies, row.other); v.Outcome == policy.Allowed {
+			if v := (networkpolicy.Dialect{Scope: scope}).Evaluate(policies, row.other); v.Outcome == policy.Allowed {
 				t.Errorf("NetZero allows %s: %s", row.other.Target(), v.Reason)
 			}
 			var text strings.Builder

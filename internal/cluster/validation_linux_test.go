@@ -8,13 +8,16 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 	"github.com/netzero-dev/netzero/internal/policy/policytest"
 )
 
 // TestValidation_DrawnPolicies sends generated policies to the API server as a dry run, with strict validation.
 func TestValidation_DrawnPolicies(t *testing.T) {
 	c := theCluster(t)
-	for i, p := range policytest.Policies(policytest.Seed(t), 1000) {
+	drawn := policytest.Policies(policytest.Seed(t), 1000, func(s policy.Scope) networkpolicy.Dialect { return networkpolicy.Dialect{Scope: s} })
+	for i, p := range drawn {
 		fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(p)
 		if err != nil {
 			t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -18,7 +19,7 @@ func TestGeneratedPoliciesAreTrueToCilium(t *testing.T) {
 	for i := range uint64(200) {
 		r := draw{rand.New(rand.NewPCG(seed, i))}
 		scope, flows := r.recorded()
-		c := policy.Cilium{Scope: scope}
+		c := ciliumpolicy.Dialect{Scope: scope}
 		flows = c.Required(flows)
 		policies, what := c.Generate(flows), newSeen(scope, flows, true)
 		theirs := newSimulator(t, policies)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
 )
 
 // simulator is what Cilium takes policies to mean: the agent's own way from a policy to its entries, and the simulator
@@ -174,7 +175,7 @@ func withoutHostBits(p *cilium.NetworkPolicy) *cilium.NetworkPolicy {
 }
 
 func (q ciliumQuestion) ours() (bool, policy.Verdict) {
-	v := policy.Cilium{Scope: q.Cluster.scope()}.Evaluate(q.Policies, q.Traffic.flow())
+	v := ciliumpolicy.Dialect{Scope: q.Cluster.scope()}.Evaluate(q.Policies, q.Traffic.flow())
 	return v.Outcome == policy.Allowed || v.Outcome == policy.Unprotected, v
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -58,9 +59,9 @@ func TestCiliumAcceptsWhatIsGenerated(t *testing.T) {
 	seed := testSeed(t)
 	for i := range uint64(300) {
 		r := draw{rand.New(rand.NewPCG(seed, i))}
-		scope := policy.Cilium{Scope: policy.Scope{Subjects: []policy.Subject{
+		scope := ciliumpolicy.Dialect{Scope: policy.Scope{Subjects: []policy.Subject{
 			{Workload: policy.Workload{Name: "checkout", Namespace: pick(r, "", "shop")}},
-			{Workload: policy.Workload{Name: "orders-db", Namespace: pick(r, "", "data"), Labels: map[string]string{"app.kubernetes.io/name": "db"}}, Whole: true},
+			{Workload: policy.Workload{Name: "orders-db", Namespace: pick(r, "", "data"), Labels: map[string]string{"app.kubernetes.io/name": "db"}}, AllTraffic: true},
 		}, Fold: []string{"*.db.example", "shard-*.example"}}}
 		generated := scope.Generate(r.flows())
 		for _, p := range slices.Concat(generated, scope.Merge(generated, r.flows())) {

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 )
 
 // question is one flow in one cluster under some policies.
@@ -79,7 +80,7 @@ func (q question) isWholeIn(named bool) bool {
 				b.CIDR, b.Except = "0.0.0.0/0", nil
 			}
 		}
-		if p.Namespace != "" != named || policy.Validate(p) != nil {
+		if p.Namespace != "" != named || networkpolicy.Validate(p) != nil {
 			return false
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -27,7 +28,7 @@ func (r draw) recorded() (policy.Scope, []flow.Flow) {
 	subjects := []flow.Endpoint{workload("checkout", "shop"), workload("orders-db", "data"), workload("cache", "shop")}
 	for i, s := range subjects {
 		w := policy.Workload{Name: s.Name, Namespace: s.Namespace, Labels: pick(r, nil, map[string]string{"app.kubernetes.io/name": s.Name})}
-		scope.Subjects = append(scope.Subjects, policy.Subject{Workload: w, Whole: i > 0})
+		scope.Subjects = append(scope.Subjects, policy.Subject{Workload: w, AllTraffic: i > 0})
 	}
 	at := func(kind flow.Kind, name string, from ...string) flow.Endpoint {
 		return flow.Endpoint{Kind: kind, Name: name, Addr: netip.MustParseAddr(pick(r, from...))}
@@ -72,8 +73,8 @@ func TestGeneratedPoliciesAreTrueToCyclonus(t *testing.T) {
 	for i := range uint64(600) {
 		r := draw{rand.New(rand.NewPCG(seed, i))}
 		scope, flows := r.recorded()
-		flows = scope.Required(flows)
-		policies, what := scope.Generate(flows), newSeen(scope, flows, false)
+		flows = networkpolicy.Dialect{Scope: scope}.Required(flows)
+		policies, what := networkpolicy.Dialect{Scope: scope}.Generate(flows), newSeen(scope, flows, false)
 		hold := func(f flow.Flow, difference string) {
 			ours, fault := what.hold(policies, f)
 			if fault != "" {
@@ -140,8 +141,8 @@ func TestWiderAndNarrowerPoliciesAreNoticed(t *testing.T) {
 		for i := uint64(0); i < 30; i++ {
 			r := draw{rand.New(rand.NewPCG(1, i))}
 			scope, flows := r.recorded()
-			flows = scope.Required(flows)
-			policies, what := scope.Generate(flows), newSeen(scope, flows, false)
+			flows = networkpolicy.Dialect{Scope: scope}.Required(flows)
+			policies, what := networkpolicy.Dialect{Scope: scope}.Generate(flows), newSeen(scope, flows, false)
 			if len(policies[0].Spec.Egress) == 0 {
 				continue
 			}

@@ -78,7 +78,7 @@ func intended(policies []*networkingv1.NetworkPolicy) (policy.Scope, []flow.Flow
 			continue
 		}
 		w := policy.Workload{Name: p.Name, Namespace: p.Namespace, Labels: p.Spec.PodSelector.MatchLabels}
-		scope.Subjects = append(scope.Subjects, policy.Subject{Workload: w, Whole: slices.Contains(p.Spec.PolicyTypes, networkingv1.PolicyTypeIngress)})
+		scope.Subjects = append(scope.Subjects, policy.Subject{Workload: w, AllTraffic: slices.Contains(p.Spec.PolicyTypes, networkingv1.PolicyTypeIngress)})
 	}
 	var flows []flow.Flow
 	add := func(p *networkingv1.NetworkPolicy, ingress bool, peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort) {

@@ -15,7 +15,7 @@ func neighbours(f flow.Flow) map[string]flow.Flow {
 	all := make(map[string]flow.Flow)
 	vary := func(difference string, change func(*flow.Flow)) {
 		n := f
-		if change(&n); n != f {
+		if change(&n); !n.Equal(f) {
 			all[difference] = n
 		}
 	}
@@ -119,7 +119,10 @@ func (s seen) subject(e flow.Endpoint) (policy.Subject, bool) {
 
 func (s seen) isSubject(e flow.Endpoint) bool { _, is := s.subject(e); return is }
 
-func (s seen) isWhole(e flow.Endpoint) bool { subject, is := s.subject(e); return is && subject.Whole }
+func (s seen) isWhole(e flow.Endpoint) bool {
+	subject, is := s.subject(e)
+	return is && subject.AllTraffic
+}
 
 // isServer reports whether somebody was seen to call a subject, whose callers are then all that may.
 func (s seen) isServer(e flow.Endpoint) bool {

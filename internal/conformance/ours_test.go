@@ -8,6 +8,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -23,7 +24,7 @@ func (in cluster) scope() policy.Scope {
 		for _, port := range p.Ports {
 			w.Ports = append(w.Ports, policy.Port{Name: port.Name, Number: port.Number, Protocol: protocols[port.Protocol]})
 		}
-		s.Subjects = append(s.Subjects, policy.Subject{Workload: w, Whole: true})
+		s.Subjects = append(s.Subjects, policy.Subject{Workload: w, AllTraffic: true})
 	}
 	return s
 }
@@ -50,7 +51,7 @@ func (e end) endpoint() flow.Endpoint {
 
 // allows returns our verdict. What is unprotected, Kubernetes lets pass: that is a fault of the golden file, not a denial.
 func allows(scope policy.Scope, policies []*networkingv1.NetworkPolicy, f flow.Flow) (bool, policy.Verdict) {
-	v := scope.Evaluate(policies, f)
+	v := networkpolicy.Dialect{Scope: scope}.Evaluate(policies, f)
 	return v.Outcome == policy.Allowed || v.Outcome == policy.Unprotected, v
 }
 

@@ -11,6 +11,8 @@ import (
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -31,11 +33,11 @@ func written(t *testing.T, o Options, recorded recording.Recording) (text string
 		b.Write(out)
 	}
 	if o.Cilium {
-		for _, p := range (policy.Cilium{Scope: placed.Scope}).Generate(placed.Flows) {
+		for _, p := range (ciliumpolicy.Dialect{Scope: placed.Scope}).Generate(placed.Flows) {
 			add(p)
 		}
 	} else {
-		for _, p := range placed.Scope.Generate(placed.Flows) {
+		for _, p := range (networkpolicy.Dialect{Scope: placed.Scope}).Generate(placed.Flows) {
 			add(p)
 		}
 	}
@@ -143,17 +145,17 @@ func TestAPIServer_HandWrittenRules(t *testing.T) {
 		committed := []*networkingv1.NetworkPolicy{p}
 		worst := policy.Allowed
 		for _, f := range placed.Flows {
-			if v := placed.Scope.Evaluate(committed, f); v.Outcome != policy.Allowed {
+			if v := (networkpolicy.Dialect{Scope: placed.Scope}).Evaluate(committed, f); v.Outcome != policy.Allowed {
 				worst = v.Outcome
 			}
 		}
-		merged := placed.Scope.Merge(committed, placed.Flows)
+		merged := networkpolicy.Dialect{Scope: placed.Scope}.Merge(committed, placed.Flows)
 		isKept := golden.Diff(committed, merged) == ""
 		if worst != tt.want || isKept != (tt.want == policy.Allowed) {
 			t.Errorf("%s: %s, want %s; an update keeps it: %v", tt.reason, worst, tt.want, isKept)
 		}
 		for _, f := range placed.Flows {
-			if v := placed.Scope.Evaluate(merged, f); v.Outcome != policy.Allowed {
+			if v := (networkpolicy.Dialect{Scope: placed.Scope}).Evaluate(merged, f); v.Outcome != policy.Allowed {
 				t.Errorf("%s: after an update %s: %s", tt.reason, v.Outcome, v.Reason)
 			}
 		}

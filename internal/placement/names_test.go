@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
+	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/manifest"
@@ -37,7 +39,7 @@ func peersOf(t *testing.T, o Options, flows ...flow.Flow) (kubernetes, ciliums [
 		}
 		return strings.ReplaceAll(string(b), `"`, "")
 	}
-	policies := placed.Scope.Generate(placed.Flows)
+	policies := networkpolicy.Dialect{Scope: placed.Scope}.Generate(placed.Flows)
 	for _, r := range policies[0].Spec.Egress {
 		if len(r.To) > 0 && r.To[0].IPBlock != nil && r.To[0].IPBlock.CIDR == "0.0.0.0/0" {
 			kubernetes = append(kubernetes, "internet for "+policies[0].Annotations[policy.NamesAnnotation])
@@ -45,7 +47,7 @@ func peersOf(t *testing.T, o Options, flows ...flow.Flow) (kubernetes, ciliums [
 		}
 		kubernetes = append(kubernetes, text(r.To)+" "+r.Ports[0].Port.String())
 	}
-	for _, r := range (policy.Cilium{Scope: placed.Scope}).Generate(placed.Flows)[0].Spec.Egress {
+	for _, r := range (ciliumpolicy.Dialect{Scope: placed.Scope}).Generate(placed.Flows)[0].Spec.Egress {
 		peer := text(r.ToEndpoints)
 		switch {
 		case len(r.ToFQDNs) > 0:

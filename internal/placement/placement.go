@@ -86,18 +86,18 @@ func (p *placer) subjects(workloads []recording.Workload) (notPods map[flow.Endp
 	notPods = make(map[flow.Endpoint]bool)
 	for _, w := range workloads {
 		s := policy.Subject{
-			Workload: policy.Workload{Name: w.Name, Namespace: w.Namespace, Labels: w.Labels},
-			Whole:    w.AllTraffic,
+			Workload:   policy.Workload{Name: w.Name, Namespace: w.Namespace, Labels: w.Labels},
+			AllTraffic: w.AllTraffic,
 		}
 		id := flow.Endpoint{Kind: flow.Workload, Name: s.Name, Namespace: s.Namespace}
-		m := p.find(id, s.Whole || p.options.Named)
+		m := p.find(id, s.AllTraffic || p.options.Named)
 		switch {
 		case m == nil:
 		case len(m.Selector) == 0:
 			notPods[id] = true
 			p.notice("%s stands for no pods of yours: no policy is written for it", m)
 			continue
-		case s.Whole || len(s.Labels) == 0:
+		case s.AllTraffic || len(s.Labels) == 0:
 			s.Workload = workloadOf(id, m)
 		case s.Namespace == "":
 			s.Namespace = m.Namespace
@@ -145,7 +145,7 @@ func (p *placer) noticeNamespaces() {
 		return
 	}
 	for _, s := range p.scope.Subjects {
-		if !s.Whole && s.Namespace == "" {
+		if !s.AllTraffic && s.Namespace == "" {
 			p.notice("the namespace of %s is not known, so it is taken to be that of each policy that mentions it: "+
 				"Namespace says it", s.Name)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -40,7 +41,7 @@ func TestManifests_SelectorsAndNamedPorts(t *testing.T) {
 			if err := yaml.UnmarshalStrict([]byte(text), p); err != nil {
 				t.Fatal(err)
 			}
-			if v := placed.Scope.Evaluate([]*networkingv1.NetworkPolicy{p}, placed.Flows[0]); v.Outcome != want {
+			if v := (networkpolicy.Dialect{Scope: placed.Scope}).Evaluate([]*networkingv1.NetworkPolicy{p}, placed.Flows[0]); v.Outcome != want {
 				t.Errorf("whole %v: %s is %s: %s", whole, rule, v.Outcome, v.Reason)
 			}
 		}

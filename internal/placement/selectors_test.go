@@ -13,6 +13,8 @@ import (
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -53,7 +55,7 @@ func TestSelectors_ServiceOnlyForDestinations(t *testing.T) {
 		"web: app=web,track=stable", "web egress " + store + " 5432", "web ingress app=shop 8080",
 	}
 	for dialect, got := range map[string][]string{
-		"NetworkPolicy": selectorsOf(t, scope.Generate(flows)), "CiliumNetworkPolicy": selectorsOf(t, policy.Cilium{Scope: scope}.Generate(flows)),
+		"NetworkPolicy": selectorsOf(t, networkpolicy.Dialect{Scope: scope}.Generate(flows)), "CiliumNetworkPolicy": selectorsOf(t, ciliumpolicy.Dialect{Scope: scope}.Generate(flows)),
 	} {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", dialect, diff)
@@ -172,8 +174,8 @@ func TestSelectors_HandWrittenPolicies(t *testing.T) {
 			}
 		}
 		for dialect, v := range map[string]policy.Verdict{
-			"NetworkPolicy":       scope.Evaluate([]*networkingv1.NetworkPolicy{np}, row.flow),
-			"CiliumNetworkPolicy": policy.Cilium{Scope: scope}.Evaluate([]*golden.CiliumNetworkPolicy{cnp}, row.flow),
+			"NetworkPolicy":       networkpolicy.Dialect{Scope: scope}.Evaluate([]*networkingv1.NetworkPolicy{np}, row.flow),
+			"CiliumNetworkPolicy": ciliumpolicy.Dialect{Scope: scope}.Evaluate([]*golden.CiliumNetworkPolicy{cnp}, row.flow),
 		} {
 			if v.Outcome != row.want {
 				t.Errorf("%s, %s: %s: %s, want %s", row.reason, dialect, v.Outcome, v.Reason, row.want)

@@ -9,52 +9,41 @@ import (
 // The ports of API servers: of the Service kubernetes, which managed clusters use for the server too, of kubeadm,
 // k3s, kind and OpenShift, and of minikube.
 const (
-	apiServicePort  = 443
-	apiServerPort   = 6443
+	APIServicePort  = 443
+	APIServerPort   = 6443
 	minikubeAPIPort = 8443
 )
 
-// isAPIServer reports whether an endpoint is the cluster's API server: it runs on nodes or outside of the cluster,
+// IsAPIServer reports whether an endpoint is the cluster's API server: it runs on nodes or outside of the cluster,
 // where no selector of pods finds it. With an address it is one of the Endpoints of its Service, at the port that
 // they have; without one nobody knows where it is.
-func isAPIServer(e flow.Endpoint) bool { return e.Kind == flow.APIServer }
+func IsAPIServer(e flow.Endpoint) bool { return e.Kind == flow.APIServer }
 
-// usesHostNetwork reports whether an endpoint is pods that use the network of their nodes.
-func usesHostNetwork(e flow.Endpoint) bool {
+// UsesHostNetwork reports whether an endpoint is pods that use the network of their nodes.
+func UsesHostNetwork(e flow.Endpoint) bool {
 	return e.Kind == flow.Workload && e.HostNetwork && !e.Node
 }
 
-// isBeyondSelectors reports whether the far end of flows in a direction is in the cluster, or next to it, and no
-// selector of pods finds it. Who the API server calls is not recorded.
-func isBeyondSelectors(d direction, e flow.Endpoint) bool {
-	return d == egress && isAPIServer(e) || usesHostNetwork(e)
-}
-
-// needsEveryRule reports whether any rule may be for a flow in a direction, so that no index finds those that are.
-func needsEveryRule(d direction, f flow.Flow) bool {
-	return f.Destination.Kind == flow.Resolver || isBeyondSelectors(d, d.far(f))
-}
-
-// writtenPorts returns the ports that a rule for a flow has. Network plugins see the port of the API server itself
+// WrittenPorts returns the ports that a rule for a flow has. Network plugins see the port of the API server itself
 // and not that of its Service, and which one that is, only Endpoints say.
-func writtenPorts(f flow.Flow) []uint16 {
-	if isAPIServer(f.Destination) && !f.Destination.Addr.IsValid() && f.Protocol == flow.TCP &&
-		f.Port == apiServicePort {
-		return []uint16{apiServicePort, apiServerPort}
+func WrittenPorts(f flow.Flow) []uint16 {
+	if IsAPIServer(f.Destination) && !f.Destination.Addr.IsValid() && f.Protocol == flow.TCP &&
+		f.Port == APIServicePort {
+		return []uint16{APIServicePort, APIServerPort}
 	}
 	return []uint16{f.Port}
 }
 
-// acceptedPorts returns the ports of which a rule for a flow may have any: the one that it goes to, and for the API
+// AcceptedPorts returns the ports of which a rule for a flow may have any: the one that it goes to, and for the API
 // server that of its Service and, where its own is not known, those that distributions use.
-func acceptedPorts(f flow.Flow) []uint16 {
+func AcceptedPorts(f flow.Flow) []uint16 {
 	ports := []uint16{f.Port}
-	usual := []uint16{apiServicePort, apiServerPort, minikubeAPIPort}
+	usual := []uint16{APIServicePort, APIServerPort, minikubeAPIPort}
 	switch {
-	case !isAPIServer(f.Destination) || f.Protocol != flow.TCP:
+	case !IsAPIServer(f.Destination) || f.Protocol != flow.TCP:
 		return ports
 	case f.Destination.Addr.IsValid():
-		ports = append(ports, apiServicePort)
+		ports = append(ports, APIServicePort)
 	case slices.Contains(usual, f.Port):
 		ports = usual
 	}
@@ -62,13 +51,13 @@ func acceptedPorts(f flow.Flow) []uint16 {
 	return slices.Compact(ports)
 }
 
-// fitAnyPort returns the best that fitPort says of a flow at each of the ports that a rule for it may have.
-func fitAnyPort(f flow.Flow, fitPort func(flow.Flow) portFit) portFit {
-	if !isAPIServer(f.Destination) {
+// MatchAnyPort returns the best that fitPort says of a flow at each of the ports that a rule for it may have.
+func MatchAnyPort(f flow.Flow, fitPort func(flow.Flow) PortMatch) PortMatch {
+	if !IsAPIServer(f.Destination) {
 		return fitPort(f)
 	}
-	best := otherPort
-	for _, port := range acceptedPorts(f) {
+	best := OtherPort
+	for _, port := range AcceptedPorts(f) {
 		f.Port = port
 		best = max(best, fitPort(f))
 	}

@@ -1,10 +1,13 @@
-package policy
+package policy_test
 
 import (
 	"fmt"
 	"net/netip"
 	"testing"
 
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -33,7 +36,7 @@ func many(n int) []flow.Flow {
 func benchmarkPolicies[P any](b *testing.B, n int, rules interface {
 	Generate([]flow.Flow) []P
 	Required([]flow.Flow) []flow.Flow
-	Evaluator([]P) func(flow.Flow) Verdict
+	Evaluator([]P) func(flow.Flow) policy.Verdict
 	Unused([]P, []flow.Flow) []string
 	Merge([]P, []flow.Flow) []P
 }) {
@@ -44,7 +47,7 @@ func benchmarkPolicies[P any](b *testing.B, n int, rules interface {
 		for b.Loop() {
 			evaluate := rules.Evaluator(policies)
 			for _, f := range rules.Required(flows) {
-				if v := evaluate(f); v.Outcome != Allowed {
+				if v := evaluate(f); v.Outcome != policy.Allowed {
 					b.Fatal(v)
 				}
 			}
@@ -55,7 +58,7 @@ func benchmarkPolicies[P any](b *testing.B, n int, rules interface {
 			evaluate := rules.Evaluator(half)
 			denied := 0
 			for _, f := range flows {
-				if evaluate(f).Outcome == Denied {
+				if evaluate(f).Outcome == policy.Denied {
 					denied++
 				}
 			}
@@ -81,9 +84,9 @@ func benchmarkPolicies[P any](b *testing.B, n int, rules interface {
 }
 
 func BenchmarkPolicies(b *testing.B) {
-	scope := Scope{Subjects: []Subject{{Workload: Workload{Name: "bench"}}}}
+	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "bench"}}}}
 	for _, n := range []int{2000, 20000} {
-		b.Run(fmt.Sprintf("NetworkPolicy-%d", n), func(b *testing.B) { benchmarkPolicies(b, n, scope) })
-		b.Run(fmt.Sprintf("Cilium-%d", n), func(b *testing.B) { benchmarkPolicies(b, n, Cilium{scope}) })
+		b.Run(fmt.Sprintf("NetworkPolicy-%d", n), func(b *testing.B) { benchmarkPolicies(b, n, networkpolicy.Dialect{Scope: scope}) })
+		b.Run(fmt.Sprintf("Cilium-%d", n), func(b *testing.B) { benchmarkPolicies(b, n, ciliumpolicy.Dialect{Scope: scope}) })
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/netzero-dev/netzero/netzerotest/flow"
@@ -17,27 +16,8 @@ import (
 // an entry that a person edits "*" stands for any characters. It is no rule: Kubernetes does not ask for programs.
 const BinariesAnnotation = "netzero.dev/binaries"
 
-// Unlisted says that the policies that isolate a flow's source for egress do not list one of its programs, and which they
-// list instead; "" where they do. Where none of them has [BinariesAnnotation] nothing is listed, which counts with
-// [Scope].Binaries only.
-func (s Scope) Unlisted(policies []*networkingv1.NetworkPolicy, f flow.Flow, binary string) string {
-	subject, ok := s.subject(f.Source)
-	if !ok {
-		return ""
-	}
-	return unlisted(isolating(policies, subject, passesOver), binary, s.Binaries)
-}
-
-// Unlisted is [Scope.Unlisted].
-func (c Cilium) Unlisted(policies ciliumPolicies, f flow.Flow, binary string) string {
-	subject, ok := c.subject(f.Source)
-	if !ok {
-		return ""
-	}
-	return unlisted(isolating(partsOf(policies), subject, ciliumPassesOver), binary, c.Binaries)
-}
-
-func unlisted[P metav1.Object](policies []P, binary string, required bool) string {
+// Unlisted says why policies do not list a program, or returns "". required counts policies without a list.
+func Unlisted[P metav1.Object](policies []P, binary string, required bool) string {
 	entries, annotated := binariesIn(policies)
 	switch {
 	case len(policies) == 0, !annotated && !required, listsBinary(entries, binary):
@@ -46,14 +26,14 @@ func unlisted[P metav1.Object](policies []P, binary string, required bool) strin
 		return fmt.Sprintf("policy %s has no annotation %s", policies[0].GetName(), BinariesAnnotation)
 	}
 	return fmt.Sprintf("%s is not in the annotation %s of policy %s, which lists %s", binary, BinariesAnnotation, policies[0].GetName(),
-		cmp.Or(abbreviate(entries, ", "), "none"))
+		cmp.Or(Abbreviate(entries, ", "), "none"))
 }
 
-// isolating returns the policies that isolate a subject for egress, that of its own name first.
-func isolating[P metav1.Object](policies []P, subject Workload, passesOver func(P, Workload, direction) string) []P {
+// IsolatingEgress returns the policies that isolate a subject for egress, that of its own name first.
+func IsolatingEgress[P metav1.Object](policies []P, subject Workload, passesOver func(P, Workload, Direction) string) []P {
 	var isolating []P
 	for _, p := range policies {
-		if passesOver(p, subject, egress) == "" {
+		if passesOver(p, subject, Egress) == "" {
 			isolating = append(isolating, p)
 		}
 	}
@@ -74,24 +54,17 @@ func binariesIn[P metav1.Object](policies []P) (entries []string, annotated bool
 	for _, p := range policies {
 		_, has := p.GetAnnotations()[BinariesAnnotation]
 		annotated = annotated || has
-		entries = append(entries, entriesOf(p, BinariesAnnotation)...)
+		entries = append(entries, EntriesOf(p, BinariesAnnotation)...)
 	}
 	return entries, annotated
 }
 
-// binariesOf returns the programs of subjects that opened what a policy can allow, sorted.
-func (s Scope) binariesOf(subjects []Subject, flows []flow.Flow) []string {
-	return binariesOf(s.ofAll(subjects, egress, flows), s.unnameable)
-}
-
-func (c Cilium) binariesOf(subjects []Subject, flows []flow.Flow) []string {
-	return binariesOf(c.ofAll(subjects, egress, flows), c.unnamed)
-}
-
-func binariesOf(flows []flow.Flow, unnamed func(direction, flow.Endpoint) string) []string {
+// BinariesOf returns the programs that opened flows which a policy can allow, sorted. unnamed says why no policy can
+// name an endpoint, or returns "".
+func BinariesOf(flows []flow.Flow, unnamed func(Direction, flow.Endpoint) string) []string {
 	var all []string
 	for _, f := range flows {
-		if len(f.Binaries) > 0 && (f.Lookup || unnamed(egress, f.Destination) == "") {
+		if len(f.Binaries) > 0 && (f.Lookup || unnamed(Egress, f.Destination) == "") {
 			all = append(all, f.Binaries...)
 		}
 	}
@@ -114,7 +87,7 @@ func matchBinary(entry, binary string) bool {
 // unusedBinaries returns the entries that are for none of the programs. A lone asterisk is a choice, and always used.
 func unusedBinaries(p metav1.Object, used []string) []string {
 	var unused []string
-	for _, entry := range entriesOf(p, BinariesAnnotation) {
+	for _, entry := range EntriesOf(p, BinariesAnnotation) {
 		if entry != "*" && !slices.ContainsFunc(used, func(binary string) bool { return matchBinary(entry, binary) }) {
 			unused = append(unused, entry)
 		}
@@ -122,8 +95,8 @@ func unusedBinaries(p metav1.Object, used []string) []string {
 	return unused
 }
 
-// describeUnusedBinaries returns a line for each entry that [Scope.Unused] lists.
-func describeUnusedBinaries(p metav1.Object, used []string) []string {
+// DescribeUnusedBinaries returns a line for each entry that [Scope.Unused] lists.
+func DescribeUnusedBinaries(p metav1.Object, used []string) []string {
 	var lines []string
 	for _, entry := range unusedBinaries(p, used) {
 		lines = append(lines, fmt.Sprintf("policy %s: binary %s", p.GetName(), entry))
@@ -131,27 +104,27 @@ func describeUnusedBinaries(p metav1.Object, used []string) []string {
 	return lines
 }
 
-// addBinaries lists the programs that none of the policies lists, in the first of them, which has a list then, be it an
+// AddBinaries lists the programs that none of the policies lists, in the first of them, which has a list then, be it an
 // empty one.
-func addBinaries[P metav1.Object](policies []P, binaries []string) {
+func AddBinaries[P metav1.Object](policies []P, binaries []string) {
 	if len(policies) == 0 {
 		return
 	}
 	entries, annotated := binariesIn(policies)
 	if !annotated {
-		setEntries(policies[0], BinariesAnnotation, nil)
+		SetEntries(policies[0], BinariesAnnotation, nil)
 	}
 	for _, binary := range binaries {
 		if !listsBinary(entries, binary) {
-			addEntry(policies[0], BinariesAnnotation, binary)
+			AddEntry(policies[0], BinariesAnnotation, binary)
 		}
 	}
 }
 
-// dropBinaries removes from a policy's list what is for none of the programs.
-func dropBinaries(p metav1.Object, used []string) {
+// DropBinaries removes from a policy's list what is for none of the programs.
+func DropBinaries(p metav1.Object, used []string) {
 	if unused := unusedBinaries(p, used); len(unused) > 0 {
-		setEntries(p, BinariesAnnotation, slices.DeleteFunc(entriesOf(p, BinariesAnnotation), func(entry string) bool { return slices.Contains(unused, entry) }))
+		SetEntries(p, BinariesAnnotation, slices.DeleteFunc(EntriesOf(p, BinariesAnnotation), func(entry string) bool { return slices.Contains(unused, entry) }))
 	}
 }
 

@@ -1,13 +1,14 @@
-package policy
+package policy_test
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
-	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -21,11 +22,15 @@ type listing[P metav1.Object] interface {
 }
 
 func TestProgramsAreListed(t *testing.T) {
-	plain := Scope{Subjects: []Subject{{Workload: Workload{Name: "shop"}}}}
+	plain := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "shop"}}}}
 	with := plain
 	with.Binaries = true
-	t.Run("NetworkPolicy", func(t *testing.T) { testListing(t, plain, with) })
-	t.Run("CiliumNetworkPolicy", func(t *testing.T) { testListing(t, Cilium{plain}, Cilium{with}) })
+	t.Run("NetworkPolicy", func(t *testing.T) {
+		testListing(t, networkpolicy.Dialect{Scope: plain}, networkpolicy.Dialect{Scope: with})
+	})
+	t.Run("CiliumNetworkPolicy", func(t *testing.T) {
+		testListing(t, ciliumpolicy.Dialect{Scope: plain}, ciliumpolicy.Dialect{Scope: with})
+	})
 }
 
 // openedBy returns a flow that programs opened: "curl,psql".
@@ -40,7 +45,7 @@ func openedBy(binaries string) []flow.Flow {
 
 func testListing[P metav1.Object](t *testing.T, plain, with listing[P]) {
 	list := func(policies []P) string {
-		value, has := policies[0].GetAnnotations()[BinariesAnnotation]
+		value, has := policies[0].GetAnnotations()[policy.BinariesAnnotation]
 		if !has {
 			return "none"
 		}
@@ -48,7 +53,7 @@ func testListing[P metav1.Object](t *testing.T, plain, with listing[P]) {
 	}
 	listed := func(value string) []P {
 		policies := plain.Generate(openedBy(""))
-		policies[0].SetAnnotations(map[string]string{BinariesAnnotation: value})
+		policies[0].SetAnnotations(map[string]string{policy.BinariesAnnotation: value})
 		return policies
 	}
 	for _, row := range []struct {
@@ -91,7 +96,7 @@ func testListing[P metav1.Object](t *testing.T, plain, with listing[P]) {
 		if again := list(with.Merge(merged, flows)); again != row.merged {
 			t.Errorf("%s: merged again %q, want %q", row.reason, again, row.merged)
 		}
-		for _, binary := range binariesOf(flows, Scope{}.unnameable) {
+		for _, binary := range policy.BinariesOf(flows, policy.Scope{}.Unnameable) {
 			if why := with.Unlisted(merged, flows[0], binary); why != "" {
 				t.Errorf("%s: %s", row.reason, why)
 			}
@@ -161,41 +166,5 @@ func testListing[P metav1.Object](t *testing.T, plain, with listing[P]) {
 	}
 	if why := with.Unlisted(listed(""), flow.Flow{Source: flow.Endpoint{Kind: flow.Anyone}}, "curl"); why != "" {
 		t.Errorf("of somebody else's program: %s", why)
-	}
-}
-
-// Where the policy of a subject's name is none of those that isolate it, the first of these has the list, or accepting would
-// accept nothing.
-func TestListIsWhereItIsAsked(t *testing.T) {
-	scope := Scope{Subjects: []Subject{{Workload: Workload{Name: "shop"}}}, Binaries: true}
-	policies := Scope{Subjects: scope.Subjects}.Generate(openedBy(""))
-	policies[0].Name = "by-hand"
-	merged := scope.Merge(policies, openedBy("curl"))
-	if why := scope.Unlisted(merged, openedBy("curl")[0], "curl"); why != "" {
-		t.Error(why)
-	}
-}
-
-func TestUnionListsProgramsWhereAllDo(t *testing.T) {
-	scope := Scope{Subjects: []Subject{{Workload: Workload{Name: "shop"}}}, Binaries: true}
-	a, b := scope.Generate(openedBy("psql")), scope.Generate(openedBy("curl"))
-	none := Scope{Subjects: scope.Subjects}.Generate(openedBy("wget"))
-	for _, row := range []struct {
-		sets [][]*networkingv1.NetworkPolicy
-		want string
-	}{
-		{[][]*networkingv1.NetworkPolicy{a, b}, "curl,psql"},
-		{[][]*networkingv1.NetworkPolicy{a, none}, ""},
-	} {
-		for range 2 {
-			united, err := Unite(row.sets...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := united[0].Annotations[BinariesAnnotation]; got != row.want {
-				t.Errorf("the union lists %q, want %q", got, row.want)
-			}
-			slices.Reverse(row.sets)
-		}
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// byAddress returns a flow by the addresses of those of its ends whose names neither a rule nor a list can hold: a flow over
+// ByAddress returns a flow by the addresses of those of its ends whose names neither a rule nor a list can hold: a flow over
 // TCP or UDP always has an address.
-func (s Scope) byAddress(f flow.Flow) flow.Flow {
+func (s Scope) ByAddress(f flow.Flow) flow.Flow {
 	if !f.Lookup {
 		f.Source, f.Destination = s.endByAddress(f.Source), s.endByAddress(f.Destination)
 	}
@@ -20,9 +20,9 @@ func (s Scope) endByAddress(e flow.Endpoint) flow.Endpoint {
 	switch {
 	case !e.Addr.IsValid():
 		return e
-	case e.Kind == flow.External && !isHost(e.Name):
+	case e.Kind == flow.External && !IsHost(e.Name):
 	case e.Kind == flow.Workload && s.unselectable(e) != "":
-		if _, isSubject := s.subject(e); isSubject {
+		if _, isSubject := s.SubjectOf(e); isSubject {
 			return e
 		}
 	default:
@@ -31,28 +31,8 @@ func (s Scope) endByAddress(e flow.Endpoint) flow.Endpoint {
 	return flow.Endpoint{Kind: flow.Address, Addr: e.Addr, Evidence: e.Evidence}
 }
 
-// allByAddress returns flows so, and those to the resolver at each of its places.
-func (s Scope) allByAddress(flows []flow.Flow) []flow.Flow {
-	return s.allAtResolvers(each(flows, s.byAddress))
-}
-
-// byAddress is that of [Scope], but the node needs no name.
-func (c Cilium) byAddress(f flow.Flow) flow.Flow {
-	g := c.Scope.byAddress(f)
-	if isNode(f.Source) {
-		g.Source = f.Source
-	}
-	if isNode(f.Destination) {
-		g.Destination = f.Destination
-	}
-	return g
-}
-
-func (c Cilium) allByAddress(flows []flow.Flow) []flow.Flow {
-	return c.allAtResolvers(each(flows, c.byAddress))
-}
-
-func each(flows []flow.Flow, change func(flow.Flow) flow.Flow) []flow.Flow {
+// MapFlows returns the flows, each changed.
+func MapFlows(flows []flow.Flow, change func(flow.Flow) flow.Flow) []flow.Flow {
 	flows = slices.Clone(flows)
 	for i, f := range flows {
 		flows[i] = change(f)
@@ -60,8 +40,8 @@ func each(flows []flow.Flow, change func(flow.Flow) flow.Flow) []flow.Flow {
 	return flows
 }
 
-// explainAddress says in a verdict why the address of a flow's destination was judged, and not its name.
-func explainAddress(v Verdict, f, judged flow.Flow) Verdict {
+// ExplainAddress says in a verdict why the address of a flow's destination was judged, and not its name.
+func ExplainAddress(v Verdict, f, judged flow.Flow) Verdict {
 	if v.Outcome == Denied && f.Destination.Kind != judged.Destination.Kind {
 		v.Reason = fmt.Sprintf("no policy can hold the name \"%s\", so that its address counts: %s", f.Destination.Name, v.Reason)
 	}

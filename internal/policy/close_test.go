@@ -1,4 +1,4 @@
-package policy
+package policy_test
 
 import (
 	"slices"
@@ -8,15 +8,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 	networkingv1 "k8s.io/api/networking/v1"
 
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/policytest"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // closing is a scope with a test process, a server and a job that nobody calls.
-func closing(change func(*Scope)) Scope {
-	s := Scope{Subjects: []Subject{
-		{Workload{Name: "checkout", Namespace: "shop"}, false},
-		{Workload{Name: "orders-db", Namespace: "shop"}, true},
-		{Workload{Name: "report", Namespace: "jobs"}, true},
+func closing(change func(*policy.Scope)) policy.Scope {
+	s := policy.Scope{Subjects: []policy.Subject{
+		{Workload: policy.Workload{Name: "checkout", Namespace: "shop"}, AllTraffic: false},
+		{Workload: policy.Workload{Name: "orders-db", Namespace: "shop"}, AllTraffic: true},
+		{Workload: policy.Workload{Name: "report", Namespace: "jobs"}, AllTraffic: true},
 	}}
 	change(&s)
 	return s
@@ -31,32 +35,32 @@ var closingFlows = []flow.Flow{
 func TestWhatNobodyCallsIsClosedIfTheScopeSaysSo(t *testing.T) {
 	for _, tt := range []struct {
 		reason string
-		change func(*Scope)
+		change func(*policy.Scope)
 		want   []string // the policies that isolate for ingress
 	}{
-		{"open by default", func(*Scope) {}, []string{"orders-db"}},
-		{"the job is closed, the test process is not, whose callers nobody knows", func(s *Scope) { s.CloseIngress = true }, []string{"orders-db", "report"}},
-		{"a policy for each namespace, and the test process lets its callers in", func(s *Scope) { s.DenyAll = true },
+		{"open by default", func(*policy.Scope) {}, []string{"orders-db"}},
+		{"the job is closed, the test process is not, whose callers nobody knows", func(s *policy.Scope) { s.CloseIngress = true }, []string{"orders-db", "report"}},
+		{"a policy for each namespace, and the test process lets its callers in", func(s *policy.Scope) { s.DenyAll = true },
 			[]string{"checkout", "orders-db", "default-deny-all jobs", "default-deny-all shop"}},
-		{"both", func(s *Scope) { s.CloseIngress, s.DenyAll = true, true },
+		{"both", func(s *policy.Scope) { s.CloseIngress, s.DenyAll = true, true },
 			[]string{"report", "checkout", "orders-db", "default-deny-all jobs", "default-deny-all shop"}},
 	} {
 		s := closing(tt.change)
 		var got []string
-		for _, p := range s.Generate(closingFlows) {
-			if hasType(p, ingress) {
-				got = append(got, strings.TrimSpace(p.Name+" "+map[bool]string{true: p.Namespace}[p.Name == DenyAllName]))
+		for _, p := range (networkpolicy.Dialect{Scope: s}).Generate(closingFlows) {
+			if networkpolicy.HasType(p, policy.Ingress) {
+				got = append(got, strings.TrimSpace(p.Name+" "+map[bool]string{true: p.Namespace}[p.Name == policy.DenyAllName]))
 			}
-			if p.Name == DenyAllName && (!isEmpty(&p.Spec.PodSelector) || !hasType(p, egress) || len(p.Spec.Egress)+len(p.Spec.Ingress) > 0) {
+			if p.Name == policy.DenyAllName && (!policy.IsEmpty(&p.Spec.PodSelector) || !networkpolicy.HasType(p, policy.Egress) || len(p.Spec.Egress)+len(p.Spec.Ingress) > 0) {
 				t.Errorf("%s: %s", tt.reason, toYAML(t, p))
 			}
 		}
 		var gotCilium []string
-		for _, p := range (Cilium{s}).Generate(closingFlows) {
+		for _, p := range (ciliumpolicy.Dialect{Scope: s}).Generate(closingFlows) {
 			if len(p.Spec.Ingress) > 0 {
-				gotCilium = append(gotCilium, strings.TrimSpace(p.Name+" "+map[bool]string{true: p.Namespace}[p.Name == DenyAllName]))
+				gotCilium = append(gotCilium, strings.TrimSpace(p.Name+" "+map[bool]string{true: p.Namespace}[p.Name == policy.DenyAllName]))
 			}
-			if err := ValidateCilium(p); err != nil {
+			if err := ciliumpolicy.Validate(p); err != nil {
 				t.Errorf("%s: %v", tt.reason, err)
 			}
 		}
@@ -74,62 +78,62 @@ func TestWhatNobodyCallsIsClosedIfTheScopeSaysSo(t *testing.T) {
 
 // What was written without the options is not enough with them, and an update adds what is missing.
 func TestUpdateClosesWhatIsOpen(t *testing.T) {
-	open, closed := closing(func(*Scope) {}), closing(func(s *Scope) { s.CloseIngress, s.DenyAll = true, true })
+	open, closed := closing(func(*policy.Scope) {}), closing(func(s *policy.Scope) { s.CloseIngress, s.DenyAll = true, true })
 	want := []string{
 		"no policy isolates report for ingress: policy report is not of the type Ingress; policy checkout is in namespace shop, not in jobs; policy orders-db is in namespace shop, not in jobs",
 		"no policy isolates checkout for ingress: policy report is in namespace jobs, not in shop; policy checkout is not of the type Ingress; policy orders-db selects app=orders-db, the pods have app=checkout",
 		"no policy denies all traffic in namespace jobs by default, which DefaultDeny asks for",
 		"no policy denies all traffic in namespace shop by default, which DefaultDeny asks for",
 	}
-	if diff := cmp.Diff(want, closed.NotIsolated(open.Generate(closingFlows), closingFlows)); diff != "" {
+	if diff := cmp.Diff(want, (networkpolicy.Dialect{Scope: closed}).NotIsolated(networkpolicy.Dialect{Scope: open}.Generate(closingFlows), closingFlows)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if got := (Cilium{closed}).NotIsolated(Cilium{open}.Generate(closingFlows), closingFlows); len(got) != len(want) {
+	if got := (ciliumpolicy.Dialect{Scope: closed}).NotIsolated(ciliumpolicy.Dialect{Scope: open}.Generate(closingFlows), closingFlows); len(got) != len(want) {
 		t.Errorf("Cilium: %q", got)
 	}
-	for _, update := range []func([]*networkingv1.NetworkPolicy, []flow.Flow) []*networkingv1.NetworkPolicy{closed.Merge, closed.Extend} {
-		if diff := cmp.Diff(closed.Generate(closingFlows), update(open.Generate(closingFlows), closingFlows)); diff != "" {
+	for _, update := range []func([]*networkingv1.NetworkPolicy, []flow.Flow) []*networkingv1.NetworkPolicy{(networkpolicy.Dialect{Scope: closed}).Merge, (networkpolicy.Dialect{Scope: closed}).Extend} {
+		if diff := cmp.Diff(networkpolicy.Dialect{Scope: closed}.Generate(closingFlows), update(networkpolicy.Dialect{Scope: open}.Generate(closingFlows), closingFlows)); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	}
-	if diff := cmp.Diff(Cilium{closed}.Generate(closingFlows), Cilium{closed}.Merge(Cilium{open}.Generate(closingFlows), closingFlows)); diff != "" {
+	if diff := cmp.Diff(ciliumpolicy.Dialect{Scope: closed}.Generate(closingFlows), ciliumpolicy.Dialect{Scope: closed}.Merge(ciliumpolicy.Dialect{Scope: open}.Generate(closingFlows), closingFlows)); diff != "" {
 		t.Errorf("Cilium (-want +got):\n%s", diff)
 	}
 	// What is closed stays so without the options: it may be somebody's own.
-	if diff := cmp.Diff(closed.Generate(closingFlows), open.Merge(closed.Generate(closingFlows), closingFlows)); diff != "" {
+	if diff := cmp.Diff(networkpolicy.Dialect{Scope: closed}.Generate(closingFlows), (networkpolicy.Dialect{Scope: open}).Merge(networkpolicy.Dialect{Scope: closed}.Generate(closingFlows), closingFlows)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
 // Whatever is recorded, closed policies allow it, and an update of them changes nothing.
 func TestClosedPoliciesAreTrue(t *testing.T) {
-	seed := TestSeed(t)
+	seed := policytest.Seed(t)
 	for i := range uint64(60) {
 		r := newDraw(seed, i)
 		s := r.Scope()
 		s.CloseIngress, s.DenyAll = r.IntN(2) == 0, true
 		flows := r.FlowsIn(s)
-		policies, ciliums := s.Generate(flows), Cilium{s}.Generate(flows)
-		for _, f := range Required(flows) {
-			if v := s.Evaluate(policies, f); v.Outcome == Denied {
+		policies, ciliums := networkpolicy.Dialect{Scope: s}.Generate(flows), ciliumpolicy.Dialect{Scope: s}.Generate(flows)
+		for _, f := range networkpolicy.Required(flows) {
+			if v := (networkpolicy.Dialect{Scope: s}).Evaluate(policies, f); v.Outcome == policy.Denied {
 				t.Errorf("case %d of seed %d: %s is denied: %s\nin %+v", i, seed, arrow(f), v.Reason, s)
 			}
 		}
-		for _, f := range (Cilium{s}).Required(flows) {
-			if v := (Cilium{s}).Evaluate(ciliums, f); v.Outcome == Denied {
+		for _, f := range (ciliumpolicy.Dialect{Scope: s}).Required(flows) {
+			if v := (ciliumpolicy.Dialect{Scope: s}).Evaluate(ciliums, f); v.Outcome == policy.Denied {
 				t.Errorf("case %d of seed %d, Cilium: %s is denied: %s\nin %+v", i, seed, arrow(f), v.Reason, s)
 			}
 		}
-		if lines := append(s.NotIsolated(policies, flows), Cilium{s}.NotIsolated(ciliums, flows)...); len(lines) > 0 {
+		if lines := append(networkpolicy.Dialect{Scope: s}.NotIsolated(policies, flows), ciliumpolicy.Dialect{Scope: s}.NotIsolated(ciliums, flows)...); len(lines) > 0 {
 			t.Errorf("case %d of seed %d: %q", i, seed, lines)
 		}
-		if diff := cmp.Diff(policies, s.Merge(nil, flows)); diff != "" {
+		if diff := cmp.Diff(policies, (networkpolicy.Dialect{Scope: s}).Merge(nil, flows)); diff != "" {
 			t.Errorf("case %d of seed %d (-want +got):\n%s", i, seed, diff)
 		}
-		if diff := cmp.Diff(policies, s.Merge(policies, flows)); diff != "" {
+		if diff := cmp.Diff(policies, (networkpolicy.Dialect{Scope: s}).Merge(policies, flows)); diff != "" {
 			t.Errorf("case %d of seed %d, merged again (-want +got):\n%s", i, seed, diff)
 		}
-		if diff := cmp.Diff(ciliums, Cilium{s}.Merge(ciliums, flows)); diff != "" {
+		if diff := cmp.Diff(ciliums, ciliumpolicy.Dialect{Scope: s}.Merge(ciliums, flows)); diff != "" {
 			t.Errorf("case %d of seed %d, Cilium merged again (-want +got):\n%s", i, seed, diff)
 		}
 		if t.Failed() {

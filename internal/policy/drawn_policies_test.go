@@ -11,13 +11,17 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 	"github.com/netzero-dev/netzero/internal/policy/policytest"
 )
 
 const drawn = 1000
 
-// inBoth are features that policies of either dialect have, as their YAML shows them.
-var inBoth = map[string]string{
+func kubernetes(s policy.Scope) networkpolicy.Dialect { return networkpolicy.Dialect{Scope: s} }
+
+// featuresOfBoth are features that policies of either dialect have, as their YAML shows them.
+var featuresOfBoth = map[string]string{
 	"a name of 253 bytes":                 `(?m)^  name: \S{253}$`,
 	"a namespace of 63 bytes":             `(?m)^  namespace: \S{63}$`,
 	"no namespace":                        `(?m)^metadata:\n(  annotations:\n(    .*\n)+)?  name: .*\nspec:`,
@@ -79,19 +83,23 @@ var inCilium = map[string]string{
 func TestDrawnPoliciesHaveEveryFeature(t *testing.T) {
 	seed := policytest.Seed(t)
 	var texts []string
-	for _, p := range policytest.Policies(seed, drawn) {
+	for _, p := range policytest.Policies(seed, drawn, kubernetes) {
 		text, err := yaml.Marshal(p)
 		if err != nil {
 			t.Fatal(err)
 		}
 		texts = append(texts, string(text))
-		if err := policy.Validate(p); err != nil {
+		if err := networkpolicy.Validate(p); err != nil {
 			t.Errorf("%v\n%s", err, text)
 		}
 	}
-	ciliums, err := policytest.CiliumPolicies(seed, drawn)
-	if err != nil {
-		t.Fatal(err)
+	var ciliums []string
+	for _, p := range policytest.Policies(seed, drawn, func(s policy.Scope) ciliumpolicy.Dialect { return ciliumpolicy.Dialect{Scope: s} }) {
+		text, err := yaml.Marshal(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ciliums = append(ciliums, string(text))
 	}
 	for _, text := range ciliums {
 		p := new(cilium.NetworkPolicy)
@@ -107,7 +115,7 @@ func TestDrawnPoliciesHaveEveryFeature(t *testing.T) {
 		texts    []string
 		features map[string]string
 	}{{"NetworkPolicy", texts, inKubernetes}, {"CiliumNetworkPolicy", ciliums, inCilium}} {
-		for _, features := range []map[string]string{inBoth, dialect.features} {
+		for _, features := range []map[string]string{featuresOfBoth, dialect.features} {
 			if len(dialect.texts) != drawn {
 				t.Errorf("%d of kind %s, want %d", len(dialect.texts), dialect.name, drawn)
 			}
@@ -134,7 +142,7 @@ func missing(features map[string]string, texts []string) []string {
 }
 
 func TestDrawnPoliciesDependOnTheSeed(t *testing.T) {
-	policies := func(seed uint64) []*networkingv1.NetworkPolicy { return policytest.Policies(seed, 50) }
+	policies := func(seed uint64) []*networkingv1.NetworkPolicy { return policytest.Policies(seed, 50, kubernetes) }
 	if diff := cmp.Diff(policies(1), policies(1)); diff != "" {
 		t.Errorf("one seed, two sets (-first +second):\n%s", diff)
 	}

@@ -1,4 +1,4 @@
-package policy
+package policy_test
 
 import (
 	"slices"
@@ -9,6 +9,9 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/netzero-dev/netzero/internal/cilium"
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -19,9 +22,9 @@ func FuzzVerdicts(f *testing.F) {
 		r := newDraw(1, i)
 		scope := r.Scope()
 		flows := r.FlowsIn(scope)
-		kubernetes, _ := r.editAll(scope.Generate(flows))
+		kubernetes, _ := r.editAll(networkpolicy.Dialect{Scope: scope}.Generate(flows))
 		f.Add(documents(f, kubernetes), i)
-		f.Add(documents(f, r.editCilium(Cilium{scope}.Generate(flows))), i)
+		f.Add(documents(f, r.editCilium(ciliumpolicy.Dialect{Scope: scope}.Generate(flows))), i)
 	}
 	f.Add(header+"  - {ports: [{port: http}, {port: 1, endPort: 65535}]}\n  - {to: [{ipBlock: {cidr: '::/0', except: ['fd00::/8']}}]}\n", uint64(1))
 	f.Add("metadata: {name: x}\nspec: {endpointSelector: {}, enableDefaultDeny: {egress: false}, egressDeny: [{toEntities: [world]}], egress: [{toCIDR: [10.0.0.0/8]}]}", uint64(2))
@@ -32,12 +35,12 @@ func FuzzVerdicts(f *testing.F) {
 		r := newDraw(seed, 0)
 		scope := r.Scope()
 		for i := range scope.Subjects {
-			scope.Subjects[i].Ports = []Port{{"http", 80, flow.TCP}}
+			scope.Subjects[i].Ports = []policy.Port{{Name: "http", Number: 80, Protocol: flow.TCP}}
 		}
 		scope.Namespaces = map[string]map[string]string{"shop": {"team": "a"}}
 		flows := r.FlowsIn(scope)
 		var kubernetes []*networkingv1.NetworkPolicy
-		var ciliums ciliumPolicies
+		var ciliums ciliumpolicy.Policies
 		for document := range strings.SplitSeq(text, "\n---") {
 			p, c := new(networkingv1.NetworkPolicy), new(cilium.NetworkPolicy)
 			if yaml.UnmarshalStrict([]byte(document), p) == nil {
@@ -47,10 +50,10 @@ func FuzzVerdicts(f *testing.F) {
 				ciliums = append(ciliums, c)
 			}
 		}
-		hold(t, flows, kubernetes, scope.Evaluate, Validate, shuffleKubernetes(r), reread[networkingv1.NetworkPolicy])
-		hold(t, flows, ciliums, Cilium{scope}.Evaluate, cilium.Validate, shuffleCilium(r), reread[cilium.NetworkPolicy])
-		scope.Unused(kubernetes, flows)
-		Cilium{scope}.Unused(ciliums, flows)
+		hold(t, flows, kubernetes, networkpolicy.Dialect{Scope: scope}.Evaluate, networkpolicy.Validate, shuffleKubernetes(r), reread[networkingv1.NetworkPolicy])
+		hold(t, flows, ciliums, ciliumpolicy.Dialect{Scope: scope}.Evaluate, cilium.Validate, shuffleCilium(r), reread[cilium.NetworkPolicy])
+		networkpolicy.Dialect{Scope: scope}.Unused(kubernetes, flows)
+		ciliumpolicy.Dialect{Scope: scope}.Unused(ciliums, flows)
 	})
 }
 
@@ -76,9 +79,9 @@ func reread[T any](t *testing.T, p *T) *T {
 }
 
 // hold compares the verdicts on policies with those on the same in other words.
-func hold[P any](t *testing.T, flows []flow.Flow, policies []P, evaluate func([]P, flow.Flow) Verdict, validate func(P) error, shuffle func(P), reread func(*testing.T, P) P) {
+func hold[P any](t *testing.T, flows []flow.Flow, policies []P, evaluate func([]P, flow.Flow) policy.Verdict, validate func(P) error, shuffle func(P), reread func(*testing.T, P) P) {
 	t.Helper()
-	var was []Verdict
+	var was []policy.Verdict
 	for _, f := range flows {
 		was = append(was, evaluate(policies, f))
 	}
@@ -104,35 +107,35 @@ func hold[P any](t *testing.T, flows []flow.Flow, policies []P, evaluate func([]
 
 func shuffleKubernetes(r draw) func(*networkingv1.NetworkPolicy) {
 	return func(p *networkingv1.NetworkPolicy) {
-		for _, d := range directions {
-			rules := rulesOf(p, d)
+		for _, d := range policy.Directions {
+			rules := networkpolicy.RulesOf(p, d)
 			shuffle(r, rules)
 			for _, rule := range rules {
-				shuffle(r, rule.peers)
-				shuffle(r, rule.ports)
+				shuffle(r, rule.Peers)
+				shuffle(r, rule.Ports)
 			}
-			setRules(p, d, rules)
+			networkpolicy.SetRules(p, d, rules)
 		}
 	}
 }
 
 func shuffleCilium(r draw) func(*cilium.NetworkPolicy) {
 	return func(p *cilium.NetworkPolicy) {
-		for _, d := range directions {
-			rules := ciliumRulesOf(p, d)
+		for _, d := range policy.Directions {
+			rules := ciliumpolicy.RulesOf(p, d)
 			if len(rules) == 0 {
 				continue // setting none would add one
 			}
 			shuffle(r, rules)
 			for _, rule := range rules {
-				shuffle(r, rule.endpoints)
-				shuffle(r, rule.names)
-				shuffle(r, rule.addresses)
-				shuffle(r, rule.cidrs)
-				shuffle(r, rule.entities)
-				shuffle(r, rule.ports)
+				shuffle(r, rule.Endpoints)
+				shuffle(r, rule.Names)
+				shuffle(r, rule.Addresses)
+				shuffle(r, rule.Cidrs)
+				shuffle(r, rule.Entities)
+				shuffle(r, rule.Ports)
 			}
-			setCiliumRules(p, d, rules)
+			ciliumpolicy.SetRules(p, d, rules)
 		}
 		shuffle(r, p.Spec.EgressDeny)
 		shuffle(r, p.Spec.IngressDeny)

@@ -1,31 +1,34 @@
-package policy
+package policy_test
 
 import (
 	"runtime"
 	"testing"
 
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // To judge twice as many ports of one peer takes about twice as much, and not four times.
 func TestWorkForThePortsOfOnePeerIsLinear(t *testing.T) {
-	scope := Scope{Subjects: []Subject{{Workload: Workload{Name: "bench"}}}}
-	t.Run("NetworkPolicy", func(t *testing.T) { checkGrowth(t, scope) })
-	t.Run("Cilium", func(t *testing.T) { checkGrowth(t, Cilium{scope}) })
+	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "bench"}}}}
+	t.Run("NetworkPolicy", func(t *testing.T) { checkGrowth(t, networkpolicy.Dialect{Scope: scope}) })
+	t.Run("Cilium", func(t *testing.T) { checkGrowth(t, ciliumpolicy.Dialect{Scope: scope}) })
 }
 
 // So it is where the ports are others than those of the policy, of one peer and of one host.
 func TestWorkForDeniedPortsIsLinear(t *testing.T) {
-	scope := Scope{Subjects: []Subject{{Workload: Workload{Name: "bench"}}}}
+	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "bench"}}}}
 	for _, peer := range []flow.Endpoint{{Kind: flow.Workload, Name: "peer"}, {Kind: flow.External, Name: "api.pay.test"}} {
-		t.Run("NetworkPolicy/"+peer.Name, func(t *testing.T) { checkDeniedGrowth(t, scope, peer) })
-		t.Run("Cilium/"+peer.Name, func(t *testing.T) { checkDeniedGrowth(t, Cilium{scope}, peer) })
+		t.Run("NetworkPolicy/"+peer.Name, func(t *testing.T) { checkDeniedGrowth(t, networkpolicy.Dialect{Scope: scope}, peer) })
+		t.Run("Cilium/"+peer.Name, func(t *testing.T) { checkDeniedGrowth(t, ciliumpolicy.Dialect{Scope: scope}, peer) })
 	}
 }
 
 func checkDeniedGrowth[P any](t *testing.T, rules interface {
 	Generate([]flow.Flow) []P
-	Evaluator([]P) func(flow.Flow) Verdict
+	Evaluator([]P) func(flow.Flow) policy.Verdict
 }, peer flow.Endpoint) {
 	measure := func(n int) uint64 {
 		flows := many(2 * n)
@@ -35,7 +38,7 @@ func checkDeniedGrowth[P any](t *testing.T, rules interface {
 		evaluate := rules.Evaluator(rules.Generate(flows[:n]))
 		return allocated(func() {
 			for _, f := range flows[n:] {
-				if v := evaluate(f); v.Outcome != Denied {
+				if v := evaluate(f); v.Outcome != policy.Denied {
 					t.Fatalf("%v: %+v", f, v)
 				}
 			}
@@ -50,7 +53,7 @@ func checkDeniedGrowth[P any](t *testing.T, rules interface {
 func checkGrowth[P any](t *testing.T, rules interface {
 	Generate([]flow.Flow) []P
 	Required([]flow.Flow) []flow.Flow
-	Evaluator([]P) func(flow.Flow) Verdict
+	Evaluator([]P) func(flow.Flow) policy.Verdict
 	Unused([]P, []flow.Flow) []string
 }) {
 	measure := func(n int) (judge, unused uint64) {
@@ -62,7 +65,7 @@ func checkGrowth[P any](t *testing.T, rules interface {
 		judge = allocated(func() {
 			evaluate := rules.Evaluator(policies)
 			for _, f := range rules.Required(flows) {
-				if v := evaluate(f); v.Outcome != Allowed {
+				if v := evaluate(f); v.Outcome != policy.Allowed {
 					t.Fatalf("%v: %+v", f, v)
 				}
 			}

@@ -7,9 +7,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// insertAll inserts elements one after the other, each before the first of the list that is later, or at the end. keyOf returns
+// InsertAll inserts elements one after the other, each before the first of the list that is later, or at the end. keyOf returns
 // what an element is ordered by; false where it has no place in that order, and is later than none.
-func insertAll[T, K any](list, elements []T, keyOf func(T) (K, bool), compare func(a, b K) int) []T {
+func InsertAll[T, K any](list, elements []T, keyOf func(T) (K, bool), compare func(a, b K) int) []T {
 	type keyed struct {
 		element T
 		key     K
@@ -42,7 +42,7 @@ func insertAll[T, K any](list, elements []T, keyOf func(T) (K, bool), compare fu
 	} else {
 		merged = all
 		for _, a := range added {
-			merged = insertBefore(merged, a, later(a))
+			merged = InsertBefore(merged, a, later(a))
 		}
 	}
 	result := make([]T, len(merged))
@@ -52,9 +52,9 @@ func insertAll[T, K any](list, elements []T, keyOf func(T) (K, bool), compare fu
 	return result
 }
 
-// addEntries adds entries to an annotation, each before the first that sorts behind it, and returns how many are new.
-func addEntries(p metav1.Object, annotation string, added []string) int {
-	entries := entriesOf(p, annotation)
+// AddEntries adds entries to an annotation, each before the first that sorts behind it, and returns how many are new.
+func AddEntries(p metav1.Object, annotation string, added []string) int {
+	entries := EntriesOf(p, annotation)
 	known := make(map[string]bool)
 	for _, e := range entries {
 		known[e] = true
@@ -64,7 +64,7 @@ func addEntries(p metav1.Object, annotation string, added []string) int {
 	added = slices.DeleteFunc(slices.Compact(added), func(e string) bool { return known[e] })
 	if len(added) > 0 {
 		ordered := func(e string) (string, bool) { return e, true }
-		setEntries(p, annotation, insertAll(entries, added, ordered, cmp.Compare[string]))
+		SetEntries(p, annotation, InsertAll(entries, added, ordered, cmp.Compare[string]))
 	}
 	return len(added)
 }

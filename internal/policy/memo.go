@@ -1,6 +1,8 @@
 package policy
 
-import "sync"
+import (
+	"sync"
+)
 
 // memo remembers what was read from the texts of the last few annotations: a verdict is asked for each flow, and a list may
 // have as many entries as there are flows. To compare a text with itself takes no time.
@@ -13,8 +15,8 @@ type memo[T any] struct {
 	known, next int
 }
 
-// of returns what read makes of a text. The result is shared: nobody may change it.
-func (m *memo[T]) of(text string, read func(string) T) T {
+// read returns what read makes of a text. The result is shared: nobody may change it.
+func (m *memo[T]) read(text string, read func(string) T) T {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for i := range m.recent[:m.known] {
@@ -29,26 +31,26 @@ func (m *memo[T]) of(text string, read func(string) T) T {
 	return r.read
 }
 
-// opened is to what something opens, in words, and the names of ports among that.
-type opened struct {
-	text  string
-	ports []string
+// Description is to what something opens, in words, and the names of ports among that.
+type Description struct {
+	Text      string
+	PortNames []string
 }
 
-// openings remembers what rules and names open: a rule may have as many ports as there are flows that it denies.
-type openings struct {
+// Descriptions remembers what rules and names open: a rule may have as many ports as there are flows that it denies.
+type Descriptions struct {
 	mu sync.Mutex
-	of map[string]opened
+	of map[string]Description
 }
 
-// read returns what read says of something, which it asks once.
-func (o *openings) read(of string, read func() opened) opened {
+// Get returns what read says of something, which it asks once.
+func (o *Descriptions) Get(of string, read func() Description) Description {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	known, ok := o.of[of]
 	if !ok {
 		if o.of == nil {
-			o.of = make(map[string]opened)
+			o.of = make(map[string]Description)
 		}
 		known = read()
 		o.of[of] = known

@@ -22,45 +22,42 @@ const (
 	longestLabel = 63
 )
 
-func isHost(name string) bool { return isHostPattern(name) && !strings.Contains(name, "*") }
+// IsHost reports whether a name is a host name that a policy can hold.
+func IsHost(name string) bool { return isHostPattern(name) && !strings.Contains(name, "*") }
 
 func isHostPattern(name string) bool { return len(name) <= longestHost && hostShape.MatchString(name) }
 
-// allowedName is one entry of [NamesAnnotation].
-type allowedName struct {
-	host     string // or a pattern
-	port     uint16 // 0, as the protocol, in an entry for look-ups
-	protocol flow.Protocol
+// AllowedName is one entry of [NamesAnnotation].
+type AllowedName struct {
+	Host     string // or a pattern
+	Port     uint16 // 0, as the protocol, in an entry for look-ups
+	Protocol flow.Protocol
 }
 
-// nameOf returns the entry that allows an external flow.
-func nameOf(f flow.Flow) allowedName {
-	return allowedName{f.Destination.Name, f.Port, f.Protocol}
-}
-
-func (n allowedName) String() string {
-	if n.isLookup() {
-		return n.host + ":" + lookupPort
+// String returns the name as an annotation lists it.
+func (n AllowedName) String() string {
+	if n.IsLookup() {
+		return n.Host + ":" + lookupPort
 	}
-	return fmt.Sprintf("%s:%d/%s", n.host, n.port, n.protocol)
+	return fmt.Sprintf("%s:%d/%s", n.Host, n.Port, n.Protocol)
 }
 
-// matches reports whether an entry with a port is for a flow, or for the look-up of its host; of others see matchesLookup.
-func (n allowedName) matches(f flow.Flow) bool {
-	if f.Lookup || n.isLookup() {
-		return f.Lookup && !n.isLookup() && n.matchesLookup(f, Scope{}.lookupHosts("", f))
+// Matches reports whether an entry with a port is for a flow, or for the look-up of its host; of others see matchesLookup.
+func (n AllowedName) Matches(f flow.Flow) bool {
+	if f.Lookup || n.IsLookup() {
+		return f.Lookup && !n.IsLookup() && n.MatchesLookup(f, Scope{}.LookupHosts("", f))
 	}
-	return f.Destination.Kind == flow.External && n.port == f.Port && n.protocol == f.Protocol && matchHost(n.host, f.Destination.Name)
+	return f.Destination.Kind == flow.External && n.Port == f.Port && n.Protocol == f.Protocol && MatchHost(n.Host, f.Destination.Name)
 }
 
 // parseNames reads the value of [NamesAnnotation]. It returns the entries that are well formed, and an error for each
 // of the others. An empty value has no entries.
-func parseNames(list string) (names []allowedName, malformed []error) {
+func parseNames(list string) (names []AllowedName, malformed []error) {
 	if strings.TrimSpace(list) == "" {
 		return nil, nil
 	}
 	for entry := range strings.SplitSeq(list, ",") {
-		name, err := parseName(strings.TrimSpace(entry))
+		name, err := ParseName(strings.TrimSpace(entry))
 		if err != nil {
 			malformed = append(malformed, err)
 			continue
@@ -70,32 +67,32 @@ func parseNames(list string) (names []allowedName, malformed []error) {
 	return names, malformed
 }
 
-// parseName reads one entry, which has to be as [allowedName.String] writes it.
-func parseName(entry string) (allowedName, error) {
+// ParseName reads one entry, which has to be as [allowedName.String] writes it.
+func ParseName(entry string) (AllowedName, error) {
 	rest, protocol, _ := strings.Cut(entry, "/")
 	host, port, _ := strings.Cut(rest, ":")
-	if name := (allowedName{host: host}); entry == name.String() && host != "*" && (isHostPattern(host) || isEscapedHost(host)) {
+	if name := (AllowedName{Host: host}); entry == name.String() && host != "*" && (isHostPattern(host) || isEscapedHost(host)) {
 		return name, nil
 	}
 	number, err := strconv.ParseUint(port, 10, 16)
-	name := allowedName{host, uint16(number), protocolOf(corev1.Protocol(protocol))}
+	name := AllowedName{host, uint16(number), ProtocolOf(corev1.Protocol(protocol))}
 	switch {
 	case host == "*":
-		return allowedName{}, fmt.Errorf("read name %q: an asterisk alone is every name: remove the annotation instead", entry)
+		return AllowedName{}, fmt.Errorf("read name %q: an asterisk alone is every name: remove the annotation instead", entry)
 	case !isHostPattern(host):
-		return allowedName{}, fmt.Errorf("read name %q: want a host name in lower case, as in host.example:443/TCP", entry)
+		return AllowedName{}, fmt.Errorf("read name %q: want a host name in lower case, as in host.example:443/TCP", entry)
 	case err != nil || number == 0:
-		return allowedName{}, fmt.Errorf("read name %q: want a port from 1 to 65535 after the host, as in host.example:443/TCP, or host.example:* for a look-up that has no answer", entry)
-	case name.protocol == 0:
-		return allowedName{}, fmt.Errorf("read name %q: want the protocol TCP, UDP or SCTP, as in host.example:443/TCP", entry)
+		return AllowedName{}, fmt.Errorf("read name %q: want a port from 1 to 65535 after the host, as in host.example:443/TCP, or host.example:* for a look-up that has no answer", entry)
+	case name.Protocol == 0:
+		return AllowedName{}, fmt.Errorf("read name %q: want the protocol TCP, UDP or SCTP, as in host.example:443/TCP", entry)
 	case name.String() != entry:
-		return allowedName{}, fmt.Errorf("read name %q: want %s", entry, name)
+		return AllowedName{}, fmt.Errorf("read name %q: want %s", entry, name)
 	}
 	return name, nil
 }
 
-// matchHost reports whether a host is the one that a pattern stands for, or one of them.
-func matchHost(pattern, host string) bool {
+// MatchHost reports whether a host is the one that a pattern stands for, or one of them.
+func MatchHost(pattern, host string) bool {
 	if !strings.Contains(pattern, "*") {
 		return pattern == host
 	}
@@ -120,9 +117,9 @@ func matches(expr, text string) bool {
 	return re != nil && re.MatchString(text)
 }
 
-// protocolOf returns the protocol that a policy names, or 0 for one that a policy cannot name. Kubernetes takes a
+// ProtocolOf returns the protocol that a policy names, or 0 for one that a policy cannot name. Kubernetes takes a
 // missing one for TCP; that is up to the caller, who knows whether it is missing or empty.
-func protocolOf(name corev1.Protocol) flow.Protocol {
+func ProtocolOf(name corev1.Protocol) flow.Protocol {
 	for _, p := range []flow.Protocol{flow.TCP, flow.UDP, flow.SCTP} {
 		if p.String() == string(name) {
 			return p

@@ -64,12 +64,12 @@ func TestPatternsOfHosts(t *testing.T) {
 		{"*", []string{"localhost"}, []string{"a.example"}},
 	} {
 		for _, host := range row.is {
-			if !matchHost(row.pattern, host) {
+			if !MatchHost(row.pattern, host) {
 				t.Errorf("%s does not stand for %s", row.pattern, host)
 			}
 		}
 		for _, host := range row.isNot {
-			if matchHost(row.pattern, host) {
+			if MatchHost(row.pattern, host) {
 				t.Errorf("%s stands for %s", row.pattern, host)
 			}
 		}
@@ -87,18 +87,18 @@ func FuzzNames(f *testing.F) {
 			t.Errorf("%q: no name and no error", list)
 		}
 		for _, n := range names {
-			again, err := parseName(n.String())
+			again, err := ParseName(n.String())
 			if err != nil || again != n {
 				t.Errorf("%q became %q: %v", n, again, err)
 			}
-			if !matchHost(n.host, strings.ReplaceAll(n.host, "*", "a")) {
-				t.Errorf("%q does not stand for its own shape", n.host)
+			if !MatchHost(n.Host, strings.ReplaceAll(n.Host, "*", "a")) {
+				t.Errorf("%q does not stand for its own shape", n.Host)
 			}
-			if !isHost(host) {
+			if !IsHost(host) {
 				continue
 			}
-			if got, want := matchHost(n.host, host), matchByLabel(n.host, host); got != want {
-				t.Errorf("%q for %q: got %v, want %v", n.host, host, got, want)
+			if got, want := MatchHost(n.Host, host), matchByLabel(n.Host, host); got != want {
+				t.Errorf("%q for %q: got %v, want %v", n.Host, host, got, want)
 			}
 		}
 	})

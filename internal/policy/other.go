@@ -29,31 +29,32 @@ const (
 
 const anywhere = "anywhere"
 
-func otherAnnotation(d direction) string {
-	if d == ingress {
+func otherAnnotation(d Direction) string {
+	if d == Ingress {
 		return OtherIngressAnnotation
 	}
 	return OtherAnnotation
 }
 
-// packetKind is what [OtherAnnotation] says of a flow besides its other end.
-type packetKind struct {
+// PacketKind is what [OtherAnnotation] says of a flow besides its other end.
+type PacketKind struct {
 	protocol flow.Protocol
 	number   uint16 // the ICMP type, or the port
 }
 
-func kindOf(f flow.Flow) packetKind {
+// KindOf returns the kind of a packet that a flow consists of.
+func KindOf(f flow.Flow) PacketKind {
 	if f.Protocol.IsICMP() {
-		return packetKind{f.Protocol, uint16(icmpType(f))}
+		return PacketKind{f.Protocol, uint16(ICMPTypeOf(f))}
 	}
-	return packetKind{f.Protocol, f.Port}
+	return PacketKind{f.Protocol, f.Port}
 }
 
 // String returns the kind as an entry has it.
-func (k packetKind) String() string {
+func (k PacketKind) String() string {
 	number := strconv.Itoa(int(k.number))
 	switch {
-	case k == kindOf(flow.Flow{Protocol: flow.ICMP}), k == kindOf(flow.Flow{Protocol: flow.ICMPv6}):
+	case k == KindOf(flow.Flow{Protocol: flow.ICMP}), k == KindOf(flow.Flow{Protocol: flow.ICMPv6}):
 		return strings.ToLower(k.protocol.String()) + "-echo"
 	case k.protocol.IsICMP():
 		return strings.ToLower(k.protocol.String()) + "-type-" + number
@@ -67,9 +68,9 @@ func (k packetKind) String() string {
 	return "ip-" + strconv.Itoa(int(k.protocol))
 }
 
-// parseKind reads what [packetKind.String] writes.
-func parseKind(text string) (packetKind, bool) {
-	var k packetKind
+// parseKind reads what [PacketKind.String] writes.
+func parseKind(text string) (PacketKind, bool) {
+	var k PacketKind
 	word, number, _ := strings.Cut(text, ":")
 	if i := strings.LastIndexByte(text, '-'); i >= 0 {
 		word, number = text[:i], text[i+1:]
@@ -77,16 +78,16 @@ func parseKind(text string) (packetKind, bool) {
 	n, err := strconv.ParseUint(number, 10, 16)
 	switch word {
 	case "icmp", "icmpv6":
-		k, err = kindOf(flow.Flow{Protocol: icmpProtocols[word]}), nil // an echo, or it differs
+		k, err = KindOf(flow.Flow{Protocol: icmpProtocols[word]}), nil // an echo, or it differs
 	case "icmp-type", "icmpv6-type":
-		k = packetKind{icmpProtocols[strings.TrimSuffix(word, "-type")], uint16(n)}
+		k = PacketKind{icmpProtocols[strings.TrimSuffix(word, "-type")], uint16(n)}
 		if n > 255 {
-			return packetKind{}, false
+			return PacketKind{}, false
 		}
 	case "ip":
-		k = packetKind{protocol: flow.Protocol(n)}
+		k = PacketKind{protocol: flow.Protocol(n)}
 	case "udplite":
-		k = packetKind{flow.UDPLite, uint16(n)}
+		k = PacketKind{flow.UDPLite, uint16(n)}
 		if number == "" {
 			err = nil
 		}
@@ -104,15 +105,16 @@ var icmpProtocols = map[string]flow.Protocol{"icmp": flow.ICMP, "icmpv6": flow.I
 
 // otherFlow is one entry of [OtherAnnotation].
 type otherFlow struct {
-	kind   packetKind
+	kind   PacketKind
 	far    string
 	prefix netip.Prefix // valid where far is an address or a range
 }
 
+// String returns the flow as an annotation lists it.
 func (o otherFlow) String() string { return o.kind.String() + " " + o.far }
 
-// parseOther reads one entry, which has to be as [otherFlow.String] writes it.
-func parseOther(d direction, entry string) (otherFlow, error) {
+// ParseOther reads one entry, which has to be as [otherFlow.String] writes it.
+func ParseOther(d Direction, entry string) (otherFlow, error) {
 	kind, far, _ := strings.Cut(entry, " ")
 	o := otherFlow{far: far}
 	var known bool
@@ -135,7 +137,7 @@ func parseOther(d direction, entry string) (otherFlow, error) {
 		return otherFlow{}, fmt.Errorf("read %q: want a kind of packet such as icmp-echo, icmp-type-13 or ip-47, as in icmp-echo 203.0.113.9", entry)
 	case far == "*":
 		return otherFlow{}, fmt.Errorf("read %q: an asterisk alone is every name: write the ranges 0.0.0.0/0 and ::/0 for every address", entry)
-	case d == ingress && far == anywhere:
+	case d == Ingress && far == anywhere:
 	case !o.prefix.IsValid() && !isHostPattern(far) && !isLongWorkload(far):
 		return otherFlow{}, fmt.Errorf("read %q: want an address, a range, a DNS name or a workload after %s, as in icmp-echo 203.0.113.9", entry, kind)
 	case far != spelled:
@@ -152,11 +154,11 @@ type otherList struct {
 }
 
 // othersIn returns what a policy lists.
-func othersIn(p metav1.Object, d direction) *otherList {
-	return otherLists[d].of(p.GetAnnotations()[otherAnnotation(d)], func(text string) *otherList {
+func othersIn(p metav1.Object, d Direction) *otherList {
+	return otherLists[d].read(p.GetAnnotations()[otherAnnotation(d)], func(text string) *otherList {
 		list := &otherList{exact: make(map[otherFlow]int)}
 		for entry := range strings.SplitSeq(text, ",") {
-			o, err := parseOther(d, strings.TrimSpace(entry))
+			o, err := ParseOther(d, strings.TrimSpace(entry))
 			if _, again := list.exact[o]; err != nil || again {
 				continue
 			}
@@ -174,7 +176,7 @@ func othersIn(p metav1.Object, d direction) *otherList {
 var otherLists [2]memo[*otherList]
 
 // find returns the first entry of a policy in a namespace that is for a flow.
-func (l *otherList) find(s Scope, namespace string, d direction, f flow.Flow) (otherFlow, bool) {
+func (l *otherList) find(s Scope, namespace string, d Direction, f flow.Flow) (otherFlow, bool) {
 	for _, o := range exactly(s, namespace, d, f) {
 		if i, listed := l.exact[o]; listed {
 			return l.all[i], true
@@ -189,9 +191,9 @@ func (l *otherList) find(s Scope, namespace string, d direction, f flow.Flow) (o
 }
 
 // exactly returns the entries that are for a flow and for no other end.
-func exactly(s Scope, namespace string, d direction, f flow.Flow) []otherFlow {
-	far, kind := d.far(f), kindOf(f)
-	addr := address(far)
+func exactly(s Scope, namespace string, d Direction, f flow.Flow) []otherFlow {
+	far, kind := d.PeerEnd(f), KindOf(f)
+	addr := EndpointAddress(far)
 	switch {
 	case far.Kind == flow.Anyone:
 		return []otherFlow{{kind: kind, far: anywhere}}
@@ -201,30 +203,30 @@ func exactly(s Scope, namespace string, d direction, f flow.Flow) []otherFlow {
 			all = append(all, otherFlow{kind: kind, far: name})
 		}
 		return all
-	case far.Kind == flow.External && d == egress:
+	case far.Kind == flow.External && d == Egress:
 		return []otherFlow{{kind: kind, far: far.Name}}
 	}
 	return []otherFlow{{kind, addr.String(), netip.PrefixFrom(addr, addr.BitLen())}}
 }
 
 // matches reports whether an entry of a policy in a namespace is for a flow.
-func (o otherFlow) matches(s Scope, namespace string, d direction, f flow.Flow) bool {
-	if o.kind != kindOf(f) {
+func (o otherFlow) matches(s Scope, namespace string, d Direction, f flow.Flow) bool {
+	if o.kind != KindOf(f) {
 		return false
 	}
-	far := d.far(f)
-	addr := address(far)
+	far := d.PeerEnd(f)
+	addr := EndpointAddress(far)
 	switch far.Kind {
 	case flow.Anyone:
 		return o.far == anywhere
 	case flow.Workload, flow.Resolver, flow.APIServer:
-		return slices.ContainsFunc(s.spellings(namespace, far), func(name string) bool { return matchHost(o.far, name) })
+		return slices.ContainsFunc(s.spellings(namespace, far), func(name string) bool { return MatchHost(o.far, name) })
 	case flow.External:
-		if d == egress && !o.prefix.IsValid() {
-			return matchHost(o.far, far.Name)
+		if d == Egress && !o.prefix.IsValid() {
+			return MatchHost(o.far, far.Name)
 		}
 		// A single address is not for the names that it has, as in NamesAnnotation.
-		return (d == ingress || !o.prefix.IsSingleIP()) && o.prefix.IsValid() && o.prefix.Contains(addr)
+		return (d == Ingress || !o.prefix.IsSingleIP()) && o.prefix.IsValid() && o.prefix.Contains(addr)
 	case flow.Address:
 		return o.prefix.IsValid() && o.prefix.Contains(addr)
 	}
@@ -232,95 +234,95 @@ func (o otherFlow) matches(s Scope, namespace string, d direction, f flow.Flow) 
 }
 
 // otherEntry returns the entry for a flow of a subject.
-func (s Scope) otherEntry(subject Workload, d direction, f flow.Flow) string {
-	far := d.far(f)
-	name := s.spelled(subject, far)
+func (s Scope) otherEntry(subject Workload, d Direction, f flow.Flow) string {
+	far := d.PeerEnd(f)
+	name := s.Spelled(subject, far)
 	switch {
 	case far.Kind == flow.Anyone:
 		name = anywhere
-	case far.Kind == flow.Address, far.Kind == flow.External && d == ingress:
-		name = address(far).String()
+	case far.Kind == flow.Address, far.Kind == flow.External && d == Ingress:
+		name = EndpointAddress(far).String()
 	case far.Kind == flow.External:
-		name = s.folded(far.Name)
+		name = s.Folded(far.Name)
 	}
-	return otherFlow{kind: kindOf(f), far: name}.String()
+	return otherFlow{kind: KindOf(f), far: name}.String()
 }
 
-// spelled returns how the annotations of a subject's policy spell a workload: by its name, and with its namespace where that
+// Spelled returns how the annotations of a subject's policy spell a workload: by its name, and with its namespace where that
 // is another one.
-func (s Scope) spelled(subject Workload, e flow.Endpoint) string {
+func (s Scope) Spelled(subject Workload, e flow.Endpoint) string {
 	if e.Kind == flow.Resolver {
 		e = flow.ClusterResolver
 	}
-	w, _ := s.workload(e)
+	w, _ := s.WorkloadOf(e)
 	if w.Namespace == "" || w.Namespace == subject.Namespace {
 		return w.Name
 	}
-	return w.Name + "." + w.Namespace + serviceSuffix
+	return w.Name + "." + w.Namespace + ServiceSuffix
 }
 
 // isWorkloadName reports whether an annotation's entry spells a workload, and not an external host.
 func isWorkloadName(name string) bool {
-	return !strings.Contains(name, ".") || strings.HasSuffix(name, serviceSuffix)
+	return !strings.Contains(name, ".") || strings.HasSuffix(name, ServiceSuffix)
 }
 
 // isLongWorkload reports whether a name spells a workload whose name, which may be as long as a host's by itself, is followed
 // by its namespace.
 func isLongWorkload(name string) bool {
-	return isWorkloadName(name) && hostShape.MatchString(name) && len(name) <= longestHost+len(".")+longestLabel+len(serviceSuffix)
+	return isWorkloadName(name) && hostShape.MatchString(name) && len(name) <= longestHost+len(".")+longestLabel+len(ServiceSuffix)
 }
 
-// serviceSuffix ends the names that workloads of other namespaces have in a cluster.
-const serviceSuffix = ".svc"
+// ServiceSuffix ends the names that workloads of other namespaces have in a cluster.
+const ServiceSuffix = ".svc"
 
 // spellings returns every way in which the annotations of a policy in a namespace may spell a workload.
 func (s Scope) spellings(namespace string, e flow.Endpoint) []string {
 	if e.Kind == flow.Resolver {
 		e = flow.ClusterResolver
 	}
-	w, _ := s.workload(e)
+	w, _ := s.WorkloadOf(e)
 	of := cmp.Or(w.Namespace, namespace)
-	all := []string{w.Name + "." + of + serviceSuffix}
+	all := []string{w.Name + "." + of + ServiceSuffix}
 	if of == namespace {
 		all = append(all, w.Name)
 	}
 	return all
 }
 
-// otherWords is how a dialect judges flows for which it has no rule.
-type otherWords struct {
+// OtherFlows is how a dialect judges flows for which it has no rule.
+type OtherFlows struct {
 	Scope
-	wordless func(flow.Flow) string // why the dialect has no rule for such a flow, or ""
-	unnamed  func(direction, flow.Endpoint) string
+	NoRule func(flow.Flow) string // why the dialect has no rule for such a flow, or ""
+	NoName func(Direction, flow.Endpoint) string
 }
 
-// judges reports whether a policy of a flow's end has a say: where both ends have one, the source's alone decides.
-func (o otherWords) judges(d direction, f flow.Flow) bool {
-	if d == egress {
+// Decides reports whether a policy of a flow's end has a say: where both ends have one, the source's alone decides.
+func (o OtherFlows) Decides(d Direction, f flow.Flow) bool {
+	if d == Egress {
 		return true
 	}
-	_, hasPolicy := o.subject(f.Source)
-	w, _ := o.subject(f.Destination)
+	_, hasPolicy := o.SubjectOf(f.Source)
+	w, _ := o.SubjectOf(f.Destination)
 	return !hasPolicy && slices.ContainsFunc(o.Subjects, func(s Subject) bool {
-		return s.Whole && s.Name == w.Name && s.Namespace == w.Namespace
+		return s.AllTraffic && s.Name == w.Name && s.Namespace == w.Namespace
 	})
 }
 
-// judgeOther tells what the lists of policies do to a flow without words. first is the policy that denies it.
-func judgeOther[P metav1.Object](o otherWords, policies []P, first string, subject Workload, d direction, f flow.Flow) Verdict {
-	if why := o.unnamed(d, d.far(f)); why != "" {
+// EvaluateOther tells what the lists of policies do to a flow without words. first is the policy that denies it.
+func EvaluateOther[P metav1.Object](o OtherFlows, policies []P, first string, subject Workload, d Direction, f flow.Flow) Verdict {
+	if why := o.NoName(d, d.PeerEnd(f)); why != "" {
 		return Verdict{Outcome: Inexpressible, Rule: -1, Reason: why}
 	}
 	if len(policies) == 0 {
 		return Verdict{Outcome: Unprotected, Rule: -1, Reason: fmt.Sprintf("no policy selects %s", subject.Name)}
 	}
 	for _, p := range policies {
-		namespace := cmp.Or(p.GetNamespace(), subject.Namespace, defaultNamespace)
+		namespace := cmp.Or(p.GetNamespace(), subject.Namespace, DefaultNamespace)
 		if entry, listed := othersIn(p, d).find(o.Scope, namespace, d, f); listed {
 			return Verdict{Outcome: Allowed, Policy: p.GetName(), Rule: -1, Reason: fmt.Sprintf("the annotation %s lists %s", otherAnnotation(d), entry)}
 		}
 	}
-	reason := fmt.Sprintf("%s is not in the annotation %s, which lists what rules cannot: %s", o.otherEntry(subject, d, f), otherAnnotation(d), o.wordless(f))
+	reason := fmt.Sprintf("%s is not in the annotation %s, which lists what rules cannot: %s", o.otherEntry(subject, d, f), otherAnnotation(d), o.NoRule(f))
 	if advice := ignoring(f.Destination); advice != "" {
 		reason += "; -update adds it, " + advice + " leaves it out"
 	}
@@ -331,7 +333,7 @@ func judgeOther[P metav1.Object](o otherWords, policies []P, first string, subje
 func ignoring(e flow.Endpoint) string {
 	switch {
 	case e.Kind == flow.Address:
-		return fmt.Sprintf("Ignore(%q)", address(e))
+		return fmt.Sprintf("Ignore(%q)", EndpointAddress(e))
 	case e.Name == "" || e.Kind == flow.Anyone:
 		return ""
 	}
@@ -339,7 +341,7 @@ func ignoring(e flow.Endpoint) string {
 }
 
 // otherEntries returns the entries that a subject's flows in a direction need, sorted.
-func otherEntries(o otherWords, subject Subject, d direction, flows []flow.Flow) []string {
+func otherEntries(o OtherFlows, subject Subject, d Direction, flows []flow.Flow) []string {
 	var entries []string
 	for _, f := range o.others(subject, d, flows) {
 		entries = append(entries, o.otherEntry(subject.Workload, d, f))
@@ -349,38 +351,38 @@ func otherEntries(o otherWords, subject Subject, d direction, flows []flow.Flow)
 }
 
 // others returns the flows of a subject in a direction that its lists decide.
-func (o otherWords) others(subject Subject, d direction, flows []flow.Flow) []flow.Flow {
-	if d == ingress && !subject.Whole {
+func (o OtherFlows) others(subject Subject, d Direction, flows []flow.Flow) []flow.Flow {
+	if d == Ingress && !subject.AllTraffic {
 		return nil
 	}
 	var others []flow.Flow
-	for _, f := range o.of(subject.Workload, d, flows) {
-		if !f.Lookup && o.wordless(f) != "" && o.unnamed(d, d.far(f)) == "" && o.judges(d, f) {
+	for _, f := range o.FlowsOf(subject.Workload, d, flows) {
+		if !f.Lookup && o.NoRule(f) != "" && o.NoName(d, d.PeerEnd(f)) == "" && o.Decides(d, f) {
 			others = append(others, f)
 		}
 	}
 	return others
 }
 
-// listOthers writes the lists of a policy that is generated for a subject.
-func listOthers(o otherWords, p metav1.Object, subject Subject, flows []flow.Flow) {
-	for _, d := range directions {
+// ListOthers writes the lists of a policy that is generated for a subject.
+func ListOthers(o OtherFlows, p metav1.Object, subject Subject, flows []flow.Flow) {
+	for _, d := range Directions {
 		if entries := otherEntries(o, subject, d, flows); len(entries) > 0 {
-			setEntries(p, otherAnnotation(d), entries)
+			SetEntries(p, otherAnnotation(d), entries)
 		}
 	}
 }
 
 // unusedOthers returns the entries of a policy that are for no flow of the subjects for which its list counts.
-func unusedOthers(o otherWords, p metav1.Object, listed func(direction) []Subject, d direction, flows []flow.Flow) []string {
+func unusedOthers(o OtherFlows, p metav1.Object, listed func(Direction) []Subject, d Direction, flows []flow.Flow) []string {
 	subjects := listed(d)
-	if d == ingress && slices.ContainsFunc(subjects, func(s Subject) bool { return !s.Whole }) {
+	if d == Ingress && slices.ContainsFunc(subjects, func(s Subject) bool { return !s.AllTraffic }) {
 		return nil // who else calls it, nobody knows
 	}
 	list := othersIn(p, d)
 	used := make([]bool, len(list.all))
 	for _, subject := range subjects {
-		namespace := cmp.Or(p.GetNamespace(), subject.Namespace, defaultNamespace)
+		namespace := cmp.Or(p.GetNamespace(), subject.Namespace, DefaultNamespace)
 		if len(list.all) == 0 {
 			return nil
 		}
@@ -404,10 +406,10 @@ func unusedOthers(o otherWords, p metav1.Object, listed func(direction) []Subjec
 	return unused
 }
 
-// describeUnusedOthers returns a line for each entry that no flow of the subjects needed.
-func describeUnusedOthers(o otherWords, p metav1.Object, listed func(direction) []Subject, flows []flow.Flow) []string {
+// DescribeUnusedOthers returns a line for each entry that no flow of the subjects needed.
+func DescribeUnusedOthers(o OtherFlows, p metav1.Object, listed func(Direction) []Subject, flows []flow.Flow) []string {
 	var lines []string
-	for _, d := range directions {
+	for _, d := range Directions {
 		for _, entry := range unusedOthers(o, p, listed, d, flows) {
 			lines = append(lines, fmt.Sprintf("policy %s: annotation %s: %s", p.GetName(), otherAnnotation(d), entry))
 		}
@@ -415,23 +417,23 @@ func describeUnusedOthers(o otherWords, p metav1.Object, listed func(direction) 
 	return lines
 }
 
-// dropOthers removes from a policy's lists what is for no flow of the subjects.
-func dropOthers(o otherWords, p metav1.Object, listed func(direction) []Subject, flows []flow.Flow) {
-	for _, d := range directions {
+// DropOthers removes from a policy's lists what is for no flow of the subjects.
+func DropOthers(o OtherFlows, p metav1.Object, listed func(Direction) []Subject, flows []flow.Flow) {
+	for _, d := range Directions {
 		unused := unusedOthers(o, p, listed, d, flows)
 		if len(unused) > 0 {
-			dropEntries(p, otherAnnotation(d), func(entry string) bool { return !slices.Contains(unused, entry) })
+			DropEntries(p, otherAnnotation(d), func(entry string) bool { return !slices.Contains(unused, entry) })
 		}
 	}
 }
 
-// foldOthers writes the names in a policy's list that Fold has a pattern for as that pattern, in their place.
-func (s Scope) foldOthers(p metav1.Object) {
-	entries := entriesOf(p, OtherAnnotation)
+// FoldOthers writes the names in a policy's list that Fold has a pattern for as that pattern, in their place.
+func (s Scope) FoldOthers(p metav1.Object) {
+	entries := EntriesOf(p, OtherAnnotation)
 	var folded []string
 	for _, entry := range entries {
-		if o, err := parseOther(egress, entry); err == nil && !o.prefix.IsValid() && isHost(o.far) && !isWorkloadName(o.far) {
-			o.far = s.folded(o.far)
+		if o, err := ParseOther(Egress, entry); err == nil && !o.prefix.IsValid() && IsHost(o.far) && !isWorkloadName(o.far) {
+			o.far = s.Folded(o.far)
 			entry = o.String()
 		}
 		if !slices.Contains(folded, entry) {
@@ -439,14 +441,14 @@ func (s Scope) foldOthers(p metav1.Object) {
 		}
 	}
 	if !slices.Equal(entries, folded) {
-		setEntries(p, OtherAnnotation, folded)
+		SetEntries(p, OtherAnnotation, folded)
 	}
 }
 
-// addOthers lists the flows of each subject that rules cannot say and that no list has, in the policy of its name.
-func addOthers[P metav1.Object](o otherWords, flows []flow.Flow, compile func(Workload, direction) func(flow.Flow) Verdict, own func(Workload) P) {
+// AddOthers lists the flows of each subject that rules cannot say and that no list has, in the policy of its name.
+func AddOthers[P metav1.Object](o OtherFlows, flows []flow.Flow, compile func(Workload, Direction) func(flow.Flow) Verdict, own func(Workload) P) {
 	for _, subject := range o.Subjects {
-		for _, d := range directions {
+		for _, d := range Directions {
 			others := o.others(subject, d, flows)
 			if len(others) == 0 {
 				continue
@@ -459,7 +461,7 @@ func addOthers[P metav1.Object](o otherWords, flows []flow.Flow, compile func(Wo
 				}
 			}
 			if len(missing) > 0 {
-				addEntries(own(subject.Workload), otherAnnotation(d), missing)
+				AddEntries(own(subject.Workload), otherAnnotation(d), missing)
 			}
 		}
 	}

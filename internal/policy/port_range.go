@@ -39,9 +39,9 @@ func (r PortRange) Overlaps(o PortRange) bool {
 		r.Protocol == o.Protocol && r.First <= o.Last && o.First <= r.Last
 }
 
-// portsOfFlow returns the first and the last port that a rule for a flow is written with; last is 0 where it is the
+// PortsOfFlow returns the first and the last port that a rule for a flow is written with; last is 0 where it is the
 // first.
-func (s Scope) portsOfFlow(f flow.Flow) (first, last uint16) {
+func (s Scope) PortsOfFlow(f flow.Flow) (first, last uint16) {
 	for _, r := range s.Ranges {
 		if r.Has(f) && r.First < r.Last {
 			return r.First, r.Last
@@ -50,15 +50,15 @@ func (s Scope) portsOfFlow(f flow.Flow) (first, last uint16) {
 	return f.Port, 0
 }
 
-// inRanges returns the flows with the first port of the range in place of theirs, so that flows which share a rule are
+// AtFirstPorts returns the flows with the first port of the range in place of theirs, so that flows which share a rule are
 // to the same port.
-func (s Scope) inRanges(flows []flow.Flow) []flow.Flow {
+func (s Scope) AtFirstPorts(flows []flow.Flow) []flow.Flow {
 	if len(s.Ranges) == 0 {
 		return flows
 	}
 	moved := make([]flow.Flow, len(flows))
 	for i, f := range flows {
-		f.Port, _ = s.portsOfFlow(f)
+		f.Port, _ = s.PortsOfFlow(f)
 		moved[i] = f
 	}
 	return moved

@@ -17,13 +17,13 @@ type Port struct {
 }
 
 // resolverPorts are those of the cluster's resolver, by the names that CoreDNS has for them in every distribution.
-var resolverPorts = []Port{{"dns", resolverPort, flow.UDP}, {"dns-tcp", resolverPort, flow.TCP}}
+var resolverPorts = []Port{{"dns", ResolverPort, flow.UDP}, {"dns-tcp", ResolverPort, flow.TCP}}
 
 // portsOf returns the ports that have a name at an endpoint, and whether there can be any: only pods name ports.
 func (s Scope) portsOf(e flow.Endpoint) (ports []Port, pods bool) {
 	switch e.Kind {
 	case flow.Workload:
-		w, _ := s.workload(e)
+		w, _ := s.WorkloadOf(e)
 		return w.Ports, true
 	case flow.Resolver:
 		return resolverPorts, true
@@ -31,31 +31,31 @@ func (s Scope) portsOf(e flow.Endpoint) (ports []Port, pods bool) {
 	return nil, false
 }
 
-// fitPortName compares a flow with a port that goes by a name. In both directions the pods that the flow goes to give
+// MatchPortName compares a flow with a port that goes by a name. In both directions the pods that the flow goes to give
 // it its number. Pods may have the name for several protocols, and for several numbers where they are of several
 // workloads.
-func (s Scope) fitPortName(name string, sameProtocol bool, f flow.Flow) portFit {
-	nearest, found := portByName, false
+func (s Scope) MatchPortName(name string, sameProtocol bool, f flow.Flow) PortMatch {
+	nearest, found := PortByName, false
 	if !sameProtocol {
-		nearest = otherProtocol
+		nearest = OtherProtocol
 	}
 	ports, _ := s.portsOf(f.Destination)
 	for _, p := range ports {
 		switch {
 		case p.Name != name:
 		case p.Number == f.Port && p.Protocol == f.Protocol && sameProtocol:
-			return portFits
+			return PortMatches
 		case p.Number == f.Port:
-			nearest, found = otherProtocol, true
+			nearest, found = OtherProtocol, true
 		case !found:
-			nearest, found = otherPort, true
+			nearest, found = OtherPort, true
 		}
 	}
 	return nearest
 }
 
-// explainPortNames says what ports by name are at the pods that a flow goes to, after what it is an explanation of.
-func (s Scope) explainPortNames(names []string, f flow.Flow) string {
+// ExplainPortNames says what ports by name are at the pods that a flow goes to, after what it is an explanation of.
+func (s Scope) ExplainPortNames(names []string, f flow.Flow) string {
 	var phrases []string
 	for _, name := range names {
 		phrases = append(phrases, s.explainPortName(name, f))
@@ -63,7 +63,7 @@ func (s Scope) explainPortNames(names []string, f flow.Flow) string {
 	if len(phrases) == 0 {
 		return ""
 	}
-	return "; " + abbreviate(phrases, ", ")
+	return "; " + Abbreviate(phrases, ", ")
 }
 
 func (s Scope) explainPortName(name string, f flow.Flow) string {
@@ -85,7 +85,7 @@ func (s Scope) explainPortName(name string, f flow.Flow) string {
 	return fmt.Sprintf("%s is no port of %s", name, f.Destination)
 }
 
-// namespaceLabels returns the labels of a namespace, as far as they are known.
-func (s Scope) namespaceLabels(namespace string) labels.Set {
-	return labels.Merge(s.Namespaces[namespace], namespaceLabels(namespace))
+// NamespaceLabels returns the labels of a namespace, as far as they are known.
+func (s Scope) NamespaceLabels(namespace string) labels.Set {
+	return labels.Merge(s.Namespaces[namespace], NamespaceNameLabels(namespace))
 }

@@ -1,81 +1,8 @@
-package policy
+package policy_test
 
 import (
-	"fmt"
-	"slices"
-	"testing"
-
-	"github.com/google/go-cmp/cmp"
-	networkingv1 "k8s.io/api/networking/v1"
-	"sigs.k8s.io/yaml"
-
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
-
-// TestGeneratedPoliciesAreTrue holds random flows against the policy that is generated from them. What it prints on
-// failure, NETZERO_TEST_SEED repeats.
-func TestGeneratedPoliciesAreTrue(t *testing.T) {
-	seed := TestSeed(t)
-	for i := range uint64(200) {
-		r := newDraw(seed, i)
-		subject := r.Workload()
-		flows := from(subject, r.Flows()...)
-		policies := alone(subject).Generate(flows)
-		c := claims{t, subject, flows, policies, fmt.Sprintf("case %d of seed %d", i, seed)}
-		c.allowFlows()
-		c.denyNeighbours()
-		c.ignoreOrder(r)
-		c.needEveryRule()
-		c.surviveYAML()
-		if unused := alone(subject).Unused(policies, flows); len(unused) > 0 {
-			c.errorf("unused: %q", unused)
-		}
-		if t.Failed() {
-			return
-		}
-	}
-}
-
-// claims are what has to be true of a generated policy.
-type claims struct {
-	t        *testing.T
-	subject  Workload
-	flows    []flow.Flow
-	policies []*networkingv1.NetworkPolicy
-	origin   string
-}
-
-func (c claims) errorf(format string, args ...any) {
-	c.t.Helper()
-	c.t.Errorf("%s: %s\n%s", c.origin, fmt.Sprintf(format, args...), toYAML(c.t, c.policies[0]))
-}
-
-func (c claims) allowFlows() {
-	for _, f := range Required(c.flows) {
-		if v := alone(c.subject).Evaluate(c.policies, f); v.Outcome != Allowed || v.Notices != nil {
-			c.errorf("%s is %s: %s %s", f.Target(), v.Outcome, v.Reason, v.Notices)
-		}
-	}
-}
-
-func (c claims) denyNeighbours() {
-	opened, named := make(map[opening]bool), make(map[allowedName]bool)
-	for _, f := range Required(c.flows) {
-		opened[alone(c.subject).openingOf(c.subject, egress, f)] = true
-		named[nameOf(f)] = true
-	}
-	for _, f := range Required(c.flows) {
-		for difference, n := range neighbours(f) {
-			isNamed := n.Destination.Kind != flow.External || named[nameOf(n)]
-			if isNamed && opened[alone(c.subject).openingOf(c.subject, egress, n)] {
-				continue // another flow's
-			}
-			if v := alone(c.subject).Evaluate(c.policies, n); v.Outcome != Denied || v.Reason == "" {
-				c.errorf("%s is needed, with %s it is %s, %s: %s", f.Target(), difference, n.Target(), v.Outcome, v.Reason)
-			}
-		}
-	}
-}
 
 // neighbours returns the flows that differ from one in a single thing, by that thing.
 func neighbours(f flow.Flow) map[string]flow.Flow {
@@ -109,42 +36,4 @@ func neighbours(f flow.Flow) map[string]flow.Flow {
 		vary("the next address", func(n *flow.Flow) { n.Destination.Addr = n.Destination.Addr.Next() })
 	}
 	return all
-}
-
-func (c claims) ignoreOrder(r draw) {
-	shuffled := slices.Clone(c.flows)
-	for _, f := range c.flows { // seen again, later, by somebody else
-		f.Count, f.First, f.Process.PID, f.Destination.Evidence = f.Count+1, f.First+1, 7, flow.ByDNS
-		shuffled = append(shuffled, f)
-	}
-	r.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
-	if diff := cmp.Diff(c.policies, alone(c.subject).Generate(shuffled)); diff != "" {
-		c.errorf("another order, another policy (-want +got):\n%s", diff)
-	}
-}
-
-// needEveryRule is the mutation that a golden file has to notice, whichever rule it loses.
-func (c claims) needEveryRule() {
-	for i := range c.policies[0].Spec.Egress {
-		mutant := c.policies[0].DeepCopy()
-		mutant.Spec.Egress = slices.Delete(mutant.Spec.Egress, i, i+1)
-		if !slices.ContainsFunc(Required(c.flows), func(f flow.Flow) bool {
-			return alone(c.subject).Evaluate([]*networkingv1.NetworkPolicy{mutant}, f).Outcome == Denied
-		}) {
-			c.errorf("nobody needs rule %d", i)
-		}
-	}
-}
-
-func (c claims) surviveYAML() {
-	again := new(networkingv1.NetworkPolicy)
-	if err := yaml.UnmarshalStrict([]byte(toYAML(c.t, c.policies[0])), again); err != nil {
-		c.errorf("read policy: %v", err)
-	}
-	if diff := cmp.Diff(c.policies[0], again); diff != "" {
-		c.errorf("YAML changed the policy (-want +got):\n%s", diff)
-	}
-	if err := Validate(again); err != nil {
-		c.errorf("%v", err)
-	}
 }

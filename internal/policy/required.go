@@ -11,22 +11,14 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// resolverPort is that of the cluster's resolver, where resolverLabels are those of its pods.
-const resolverPort = 53
+// ResolverPort is that of the cluster's resolver, where resolverLabels are those of its pods.
+const ResolverPort = 53
 
-var resolverLabels = labels.Set{"k8s-app": flow.ClusterResolver.Name}
+// ResolverLabels are the labels of the pods of the resolver in all common distributions.
+var ResolverLabels = labels.Set{"k8s-app": flow.ClusterResolver.Name}
 
-// Required returns the flows, in their order, and behind them those that they imply: a source that talks to a
-// workload, a name, an address that a name stands for, or the resolver also looks names up, over UDP and, where an answer does not fit, over TCP, at port
-// 53 of an endpoint of the kind Resolver. A source that is no workload implies nothing. Tests that dial localhost do not do so, their pods in the cluster do.
-// An implied flow has a count of 0. Flows that no NetworkPolicy can express imply nothing, but look-ups without an answer do.
-func Required(flows []flow.Flow) []flow.Flow { return required(flows, Scope{}.inexpressible) }
-
-// Required returns the flows and those that they imply; see the function of that name.
-func (s Scope) Required(flows []flow.Flow) []flow.Flow { return Required(flows) }
-
-// required is Required for a dialect that says what it cannot express.
-func required(flows []flow.Flow, inexpressible func(direction, flow.Flow) string) []flow.Flow {
+// RequiredBy is Required for a dialect that says what it cannot express.
+func RequiredBy(flows []flow.Flow, inexpressible func(Direction, flow.Flow) string) []flow.Flow {
 	type lookup struct {
 		source   flow.Endpoint
 		protocol flow.Protocol
@@ -35,12 +27,12 @@ func required(flows []flow.Flow, inexpressible func(direction, flow.Flow) string
 	for _, f := range flows {
 		isPods := f.Source.Kind == flow.Workload // of others, nobody here knows what they ask
 		judged := byUnwritableName(f)
-		if !isPods || !f.Lookup && inexpressible(egress, judged) != "" || !isLookedUp(judged.Destination) {
+		if !isPods || !f.Lookup && inexpressible(Egress, judged) != "" || !isLookedUp(judged.Destination) {
 			continue
 		}
 		source := f.Source.Identity()
 		sources[source] = true
-		if f.Destination.Kind == flow.Resolver && f.Port == resolverPort {
+		if f.Destination.Kind == flow.Resolver && f.Port == ResolverPort {
 			seen[lookup{source, f.Protocol}] = true
 		}
 	}
@@ -54,7 +46,7 @@ func required(flows []flow.Flow, inexpressible func(direction, flow.Flow) string
 				Source:      source,
 				Destination: flow.ClusterResolver,
 				Protocol:    protocol,
-				Port:        resolverPort,
+				Port:        ResolverPort,
 			})
 		}
 	}
@@ -67,52 +59,29 @@ func isLookedUp(e flow.Endpoint) bool { return e.Kind != flow.Address || e.Name 
 
 // byUnwritableName returns a flow to a host whose name no policy can hold by its address, which is then what a rule is for.
 func byUnwritableName(f flow.Flow) flow.Flow {
-	if e := f.Destination; e.Kind == flow.External && e.Addr.IsValid() && !isHost(e.Name) && !f.Lookup {
+	if e := f.Destination; e.Kind == flow.External && e.Addr.IsValid() && !IsHost(e.Name) && !f.Lookup {
 		f.Destination = flow.Endpoint{Kind: flow.Address, Name: e.Name, Addr: e.Addr}
 	}
 	return f
 }
 
-// inexpressible says why no rule of a direction can allow a flow and no other, or returns "" if one can.
-func (s Scope) inexpressible(d direction, f flow.Flow) string {
-	if f.Lookup {
-		return isNoPort
-	}
-	if why := s.wordless(f); why != "" {
-		return why
-	}
-	return s.unnameable(d, d.far(f))
-}
+// LookupHasNoPort is why no rule allows a DNS query that got no address.
+const LookupHasNoPort = "a look-up has no port for a rule to open"
 
-const isNoPort = "a look-up has no port for a rule to open"
-
-// wordless says why no rule of the dialect is for a flow, whatever its ends are, or returns "" if one may be.
-func (s Scope) wordless(f flow.Flow) string {
-	switch {
-	case !f.Protocol.HasPorts():
-		return fmt.Sprintf("a NetworkPolicy allows TCP, UDP and SCTP, it has no word for %s", f.Protocol)
-	case f.Port == 0:
-		return "a NetworkPolicy has no word for port 0"
-	}
-	return ""
-}
-
-func (s Scope) otherWords() otherWords { return otherWords{s, s.wordless, s.unnameable} }
-
-// unnameable says why no rule of a direction can be for one peer and no other, or returns "" if one can.
-func (s Scope) unnameable(d direction, far flow.Endpoint) string {
+// Unnameable says why no rule of a direction can be for one peer and no other, or returns "" if one can.
+func (s Scope) Unnameable(d Direction, far flow.Endpoint) string {
 	switch {
 	case far.Kind == flow.Workload:
 		return s.unselectable(far)
-	case d == egress && far.Kind == flow.External && !isHost(far.Name):
+	case d == Egress && far.Kind == flow.External && !IsHost(far.Name):
 		return fmt.Sprintf("%q is no host name", far.Name)
 	case far.Kind == flow.Address && !far.Addr.IsValid():
 		return "the address is not known"
-	case d == ingress && far.Kind == flow.External && !far.Addr.IsValid():
+	case d == Ingress && far.Kind == flow.External && !far.Addr.IsValid():
 		return fmt.Sprintf("the address of %s is not known", far)
-	case d == egress && (far.Kind < flow.Workload || far.Kind > flow.Address):
+	case d == Egress && (far.Kind < flow.Workload || far.Kind > flow.Address):
 		return "the destination is of no known kind"
-	case d == ingress && (far.Kind < flow.External || far.Kind > flow.Anyone):
+	case d == Ingress && (far.Kind < flow.External || far.Kind > flow.Anyone):
 		return "the source is of no known kind"
 	}
 	return ""
@@ -120,14 +89,14 @@ func (s Scope) unnameable(d direction, far flow.Endpoint) string {
 
 // unselectable says why no selector can be for a workload, or returns "" if one can.
 func (s Scope) unselectable(e flow.Endpoint) string {
-	w, _ := s.workload(e)
+	w, _ := s.WorkloadOf(e)
 	if e.Name == "" {
 		return fmt.Sprintf("the workload name %q cannot be a label", e.Name)
 	}
 	if len(validation.IsValidLabelValue(w.Namespace)) > 0 {
 		return fmt.Sprintf("%q cannot be a namespace", w.Namespace)
 	}
-	for key, value := range w.selecting() {
+	for key, value := range w.SelectorLabels() {
 		if len(validation.IsValidLabelValue(value)) == 0 && len(validation.IsQualifiedName(key)) == 0 {
 			continue
 		}

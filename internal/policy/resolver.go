@@ -7,10 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/netzero-dev/netzero/netzerotest/flow"
@@ -24,8 +22,8 @@ type Resolver struct {
 	Ports     []uint16          // of the pods, or at the addresses; none is 53
 }
 
-// clustersResolver is where every common distribution has it.
-var clustersResolver = Resolver{Namespace: flow.ClusterResolver.Namespace, Labels: resolverLabels}
+// DefaultResolver is where every common distribution has it.
+var DefaultResolver = Resolver{Namespace: flow.ClusterResolver.Namespace, Labels: ResolverLabels}
 
 // key tells the places of one scope apart.
 func (r Resolver) key() string {
@@ -35,24 +33,15 @@ func (r Resolver) key() string {
 	return labels.Set(r.Labels).String()
 }
 
-func (r Resolver) is(q Resolver) bool { return r.key() == q.key() && r.Namespace == q.Namespace }
+// Equal reports whether two resolvers are the same place.
+func (r Resolver) Equal(q Resolver) bool { return r.key() == q.key() && r.Namespace == q.Namespace }
 
-func (r Resolver) ports() []uint16 {
+// PortsOrDefault returns the ports of the resolver; port 53 if none are set.
+func (r Resolver) PortsOrDefault() []uint16 {
 	if len(r.Ports) == 0 {
-		return []uint16{resolverPort}
+		return []uint16{ResolverPort}
 	}
 	return r.Ports
-}
-
-// peer returns what a rule for it depends on. That of clustersResolver is its kind alone.
-func (r Resolver) peer() peerKey {
-	switch {
-	case r.is(clustersResolver):
-		return peerKey{kind: flow.Resolver}
-	case r.Addresses.IsValid():
-		return peerKey{kind: flow.Resolver, addr: r.Addresses.Addr(), bits: r.Addresses.Bits()}
-	}
-	return peerKey{kind: flow.Resolver, namespace: r.Namespace, labels: labels.Set(r.Labels).String()}
 }
 
 // String returns it as reasons name it.
@@ -63,26 +52,26 @@ func (r Resolver) String() string {
 	return "pods " + labels.Set(r.Labels).String() + " in namespace " + r.Namespace
 }
 
-// resolverOf returns the place that an endpoint of the kind Resolver is.
-func (s Scope) resolverOf(e flow.Endpoint) Resolver {
+// ResolverOf returns the place that an endpoint of the kind Resolver is.
+func (s Scope) ResolverOf(e flow.Endpoint) Resolver {
 	for _, r := range s.Resolvers {
 		if r.key() == e.Name && r.Namespace == e.Namespace {
 			return r
 		}
 	}
-	return clustersResolver
+	return DefaultResolver
 }
 
 // atResolvers returns a flow to the cluster's resolver as one to each port of each place where it is said to be. Any other
 // flow is returned as it is.
 func (s Scope) atResolvers(f flow.Flow) []flow.Flow {
 	isPlaced := func(r Resolver) bool { return r.key() == f.Destination.Name && r.Namespace == f.Destination.Namespace }
-	if len(s.Resolvers) == 0 || f.Destination.Kind != flow.Resolver || f.Port != resolverPort || slices.ContainsFunc(s.Resolvers, isPlaced) {
+	if len(s.Resolvers) == 0 || f.Destination.Kind != flow.Resolver || f.Port != ResolverPort || slices.ContainsFunc(s.Resolvers, isPlaced) {
 		return []flow.Flow{f}
 	}
 	var all []flow.Flow
 	for _, r := range s.Resolvers {
-		for _, port := range r.ports() {
+		for _, port := range r.PortsOrDefault() {
 			g := f
 			g.Destination.Name, g.Destination.Namespace, g.Port = r.key(), r.Namespace, port
 			all = append(all, g)
@@ -91,7 +80,8 @@ func (s Scope) atResolvers(f flow.Flow) []flow.Flow {
 	return all
 }
 
-func (s Scope) allAtResolvers(flows []flow.Flow) []flow.Flow {
+// FlowsAtResolvers returns flows, those to the resolver once for each of its places.
+func (s Scope) FlowsAtResolvers(flows []flow.Flow) []flow.Flow {
 	if len(s.Resolvers) == 0 {
 		return flows
 	}
@@ -102,8 +92,8 @@ func (s Scope) allAtResolvers(flows []flow.Flow) []flow.Flow {
 	return all
 }
 
-// evaluateAt evaluates a flow at each of the places of the resolver.
-func (s Scope) evaluateAt(f flow.Flow, evaluate func(flow.Flow) Verdict) Verdict {
+// EvaluateAtResolvers evaluates a flow at each of the places of the resolver.
+func (s Scope) EvaluateAtResolvers(f flow.Flow, evaluate func(flow.Flow) Verdict) Verdict {
 	var all []Verdict
 	for _, g := range s.atResolvers(f) {
 		all = append(all, evaluate(g))
@@ -114,25 +104,25 @@ func (s Scope) evaluateAt(f flow.Flow, evaluate func(flow.Flow) Verdict) Verdict
 	return join(all)
 }
 
-// isResolverPort reports whether the resolver is asked at a port.
-func (s Scope) isResolverPort(port uint16) bool {
+// IsResolverPort reports whether the resolver is asked at a port.
+func (s Scope) IsResolverPort(port uint16) bool {
 	if len(s.Resolvers) == 0 {
 		return isDNSPort(int32(port))
 	}
-	return port == resolverPort || slices.ContainsFunc(s.Resolvers, func(r Resolver) bool { return slices.Contains(r.ports(), port) })
+	return port == ResolverPort || slices.ContainsFunc(s.Resolvers, func(r Resolver) bool { return slices.Contains(r.PortsOrDefault(), port) })
 }
 
-// portWord says what a port of a rule has to do with DNS.
-type portWord uint8
+// DNSPorts says what a port of a rule has to do with DNS.
+type DNSPorts uint8
 
 const (
-	otherWord   portWord = iota
-	includesDNS          // every port, a range, or a name that pods give to their port for DNS
-	namesDNS             // the number of a port for DNS
+	NoDNS       DNSPorts = iota
+	IncludesDNS          // every port, a range, or a name that pods give to their port for DNS
+	NamesDNS             // the number of a port for DNS
 )
 
-// wordOfPorts says it of the ports from first to last, where the resolver is asked at one.
-func (s Scope) wordOfPorts(first, last int32, asked uint16) portWord {
+// ClassifyPorts says it of the ports from first to last, where the resolver is asked at one.
+func (s Scope) ClassifyPorts(first, last int32, asked uint16) DNSPorts {
 	isDNS := func(port int32) bool {
 		if len(s.Resolvers) > 0 {
 			return port == int32(asked)
@@ -141,48 +131,33 @@ func (s Scope) wordOfPorts(first, last int32, asked uint16) portWord {
 	}
 	if first == last {
 		if isDNS(first) {
-			return namesDNS
+			return NamesDNS
 		}
-		return otherWord
+		return NoDNS
 	}
-	for _, port := range []int32{resolverPort, openShiftPort, int32(asked)} {
+	for _, port := range []int32{ResolverPort, openShiftPort, int32(asked)} {
 		if first <= port && port <= last && isDNS(port) {
-			return includesDNS
+			return IncludesDNS
 		}
 	}
-	return otherWord
+	return NoDNS
 }
 
-// isDNSName reports whether a port's name is one that resolvers give to their ports, such as "dns-tcp" and "domain".
-func isDNSName(port string) bool { return strings.HasPrefix(port, "dns") || port == "domain" }
-
-func (s Scope) wordOfPort(port *networkingv1.NetworkPolicyPort, asked uint16) portWord {
-	switch {
-	case port == nil || port.Port == nil:
-		return includesDNS
-	case port.Port.Type == intstr.String:
-		if isDNSName(port.Port.StrVal) {
-			return includesDNS
-		}
-		return otherWord
-	case port.EndPort != nil:
-		return s.wordOfPorts(port.Port.IntVal, *port.EndPort, asked)
-	}
-	return s.wordOfPorts(port.Port.IntVal, port.Port.IntVal, asked)
-}
+// IsDNSName reports whether a port's name is one that resolvers give to their ports, such as "dns-tcp" and "domain".
+func IsDNSName(port string) bool { return strings.HasPrefix(port, "dns") || port == "domain" }
 
 // nodeLocalAddresses are those of NodeLocal DNSCache: its own, and Kubespray's.
 var nodeLocalAddresses = []netip.Addr{netip.MustParseAddr("169.254.20.10"), netip.MustParseAddr("169.254.25.10")}
 
-// holdsNodeLocal reports whether a range of addresses lets queries to NodeLocal DNSCache through.
-func holdsNodeLocal(cidr string, except []string) bool {
+// HoldsNodeLocal reports whether a range of addresses lets queries to NodeLocal DNSCache through.
+func HoldsNodeLocal(cidr string, except []string) bool {
 	prefix, err := netip.ParsePrefix(cidr)
-	return err == nil && slices.ContainsFunc(nodeLocalAddresses, func(a netip.Addr) bool { return prefix.Contains(a) && exceptIn(except, a) == "" })
+	return err == nil && slices.ContainsFunc(nodeLocalAddresses, func(a netip.Addr) bool { return prefix.Contains(a) && ExceptionFor(except, a) == "" })
 }
 
-// speaksOfDNS reports whether a selector asks for a label that has DNS in it, as those of resolvers and of their namespaces
+// MentionsDNS reports whether a selector asks for a label that has DNS in it, as those of resolvers and of their namespaces
 // have: "k8s-app: node-local-dns", "app.kubernetes.io/name: coredns", "kubernetes.io/metadata.name: openshift-dns".
-func speaksOfDNS(selector *metav1.LabelSelector) bool {
+func MentionsDNS(selector *metav1.LabelSelector) bool {
 	if selector == nil {
 		return false
 	}
@@ -194,26 +169,6 @@ func speaksOfDNS(selector *metav1.LabelSelector) bool {
 	return slices.ContainsFunc(selector.MatchExpressions, func(e metav1.LabelSelectorRequirement) bool {
 		return e.Operator == metav1.LabelSelectorOpIn && slices.ContainsFunc(e.Values, func(v string) bool { return strings.Contains(v, "dns") })
 	})
-}
-
-// maySelect reports whether a namespace selector may be for a namespace: what it asks beside the name, nobody knows of
-// one that no manifest has.
-func (s Scope) maySelect(selector *metav1.LabelSelector, namespace string) bool {
-	if _, known := s.Namespaces[namespace]; known {
-		return selects(selector, s.namespaceLabels(namespace))
-	}
-	byName := &metav1.LabelSelector{}
-	for key, value := range selector.MatchLabels {
-		if key == namespaceLabel {
-			metav1.AddLabelToSelector(byName, key, value)
-		}
-	}
-	for _, e := range selector.MatchExpressions {
-		if e.Key == namespaceLabel {
-			byName.MatchExpressions = append(byName.MatchExpressions, e)
-		}
-	}
-	return selects(byName, s.namespaceLabels(namespace))
 }
 
 // CheckLabels returns nil for labels that a selector may ask for, and else an error that says what is wrong with the first
@@ -230,21 +185,13 @@ func CheckLabels(set map[string]string) error {
 	return nil
 }
 
-// isNoResolver reports whether a peer cannot be a place of the resolver, whatever its port: all pods of the policy's
-// own namespace, where the resolver is in another, and addresses that never leave the pod, such as Docker's 127.0.0.11.
-func (v view) isNoResolver(peer *networkingv1.NetworkPolicyPeer, e flow.Endpoint) bool {
-	if peer.IPBlock != nil {
-		return isLoopbackRange(peer.IPBlock.CIDR)
-	}
-	return peer.NamespaceSelector == nil && isEmpty(peer.PodSelector) && v.scope.resolverOf(e).isElsewhere(v.namespace)
-}
-
-// isElsewhere reports whether none of its pods are in a namespace. One that is not known is taken for another.
-func (r Resolver) isElsewhere(namespace string) bool {
+// IsElsewhere reports whether none of its pods are in a namespace. One that is not known is taken for another.
+func (r Resolver) IsElsewhere(namespace string) bool {
 	return r.Namespace == "" || r.Namespace != namespace
 }
 
-func isLoopbackRange(cidr string) bool {
+// IsLoopbackRange reports whether a range is of loopback addresses.
+func IsLoopbackRange(cidr string) bool {
 	prefix, err := netip.ParsePrefix(cidr)
 	return err == nil && prefix.Addr().IsLoopback()
 }

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 
-	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/netzero-dev/netzero/netzerotest/flow"
@@ -25,24 +24,24 @@ type Workload struct {
 	Own, OwnLabels map[string]string
 }
 
-// self returns the workload as its own policy selects it, and as a rule for a source does.
-func (w Workload) self() Workload {
+// AsSubject returns the workload as its own policy selects it, and as a rule for a source does.
+func (w Workload) AsSubject() Workload {
 	if len(w.Own) > 0 {
 		w.Selector, w.Labels, w.Own, w.OwnLabels = w.Own, w.OwnLabels, nil, nil
 	}
 	return w
 }
 
-// at returns the workload as the far end of a flow in a direction.
-func (w Workload) at(d direction) Workload {
-	if d == ingress {
-		return w.self()
+// AsPeer returns the workload as the far end of a flow in a direction.
+func (w Workload) AsPeer(d Direction) Workload {
+	if d == Ingress {
+		return w.AsSubject()
 	}
 	return w
 }
 
-// labels returns all labels of the pods. Without any they are {"app": Name}.
-func (w Workload) labels() labels.Set {
+// AllLabels returns all labels of the pods. Without any they are {"app": Name}.
+func (w Workload) AllLabels() labels.Set {
 	if len(w.Labels)+len(w.Selector) == 0 {
 		return labels.Set{"app": w.Name}
 	}
@@ -52,22 +51,22 @@ func (w Workload) labels() labels.Set {
 	return all
 }
 
-// selecting returns the labels by which a generated selector knows the pods.
-func (w Workload) selecting() labels.Set {
+// SelectorLabels returns the labels by which a generated selector knows the pods.
+func (w Workload) SelectorLabels() labels.Set {
 	if len(w.Selector) > 0 {
 		return w.Selector
 	}
-	return w.labels()
+	return w.AllLabels()
 }
 
 // PodSelector returns the labels by which the workload's own policy selects its pods.
-func (w Workload) PodSelector() map[string]string { return w.self().selecting() }
+func (w Workload) PodSelector() map[string]string { return w.AsSubject().SelectorLabels() }
 
 // PodLabels returns all labels of the workload's pods that are known. Every selector that is generated for the workload
 // matches them, in its own policy and in those of others.
 func (w Workload) PodLabels() map[string]string {
-	all := maps.Clone(w.labels())
-	maps.Copy(all, w.self().labels())
+	all := maps.Clone(w.AllLabels())
+	maps.Copy(all, w.AsSubject().AllLabels())
 	return all
 }
 
@@ -76,7 +75,7 @@ type Subject struct {
 	Workload
 	// Whole says that all of it was recorded, as a container is: then who calls it is known too, and its policy is also
 	// of the type Ingress where somebody did. The test process is not: who calls it in production, no test can know.
-	Whole bool
+	AllTraffic bool
 }
 
 // Scope is what policies are written for and judged by. Two subjects of one namespace and name are replicas of one
@@ -117,8 +116,8 @@ type Scope struct {
 	index *workloadIndex // of subjects and peers; may be nil
 }
 
-// normal returns the scope with its subjects sorted by namespace and name, and replicas as one of them.
-func (s Scope) normal() Scope {
+// Normalized returns the scope with its subjects sorted by namespace and name, and replicas as one of them.
+func (s Scope) Normalized() Scope {
 	subjects := slices.Clone(s.Subjects)
 	slices.SortStableFunc(subjects, func(a, b Subject) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
@@ -135,7 +134,7 @@ func (s Scope) normal() Scope {
 }
 
 func (s *Subject) unite(replica Subject) {
-	s.Whole = s.Whole || replica.Whole
+	s.AllTraffic = s.AllTraffic || replica.AllTraffic
 	if len(s.Labels)+len(s.Selector) == 0 {
 		s.Labels, s.Selector, s.Own, s.OwnLabels = replica.Labels, replica.Selector, replica.Own, replica.OwnLabels
 	}
@@ -145,18 +144,18 @@ func (s *Subject) unite(replica Subject) {
 }
 
 // isPlain reports whether the test process is all there is: then there is one direction, which goes without saying.
-func (s Scope) isPlain() bool { return len(s.Subjects) == 1 && !s.Subjects[0].Whole }
+func (s Scope) isPlain() bool { return len(s.Subjects) == 1 && !s.Subjects[0].AllTraffic }
 
-// ruleWord returns what a person should call the rules of a direction.
-func (s Scope) ruleWord(d direction) string {
-	if d == egress && s.isPlain() {
+// RuleWord returns what a person should call the rules of a direction.
+func (s Scope) RuleWord(d Direction) string {
+	if d == Egress && s.isPlain() {
 		return "rule"
 	}
 	return d.String() + " rule"
 }
 
-// workload returns what is known of an endpoint that is one. An endpoint without a namespace may be in any.
-func (s Scope) workload(e flow.Endpoint) (w Workload, subject bool) {
+// WorkloadOf returns what is known of an endpoint that is one. An endpoint without a namespace may be in any.
+func (s Scope) WorkloadOf(e flow.Endpoint) (w Workload, subject bool) {
 	if s.index != nil {
 		return s.index.find(s, e)
 	}
@@ -174,32 +173,32 @@ func (s Scope) workload(e flow.Endpoint) (w Workload, subject bool) {
 	return Workload{Name: e.Name, Namespace: e.Namespace}, false
 }
 
-// subject returns the subject that an endpoint is, if it is one.
-func (s Scope) subject(e flow.Endpoint) (Workload, bool) {
+// SubjectOf returns the subject that an endpoint is, if it is one.
+func (s Scope) SubjectOf(e flow.Endpoint) (Workload, bool) {
 	if e.Kind != flow.Workload || e.Node {
 		return Workload{}, false
 	}
-	return s.workload(e)
+	return s.WorkloadOf(e)
 }
 
-// of returns the flows that a subject has in a direction.
-func (s Scope) of(subject Workload, d direction, flows []flow.Flow) []flow.Flow {
+// FlowsOf returns the flows that a subject has in a direction.
+func (s Scope) FlowsOf(subject Workload, d Direction, flows []flow.Flow) []flow.Flow {
 	var own []flow.Flow
 	for _, f := range flows {
-		if d == ingress && f.Lookup {
+		if d == Ingress && f.Lookup {
 			continue // nobody was called
 		}
-		if w, ok := s.subject(d.near(f)); ok && w.Name == subject.Name && w.Namespace == subject.Namespace {
+		if w, ok := s.SubjectOf(d.SubjectEnd(f)); ok && w.Name == subject.Name && w.Namespace == subject.Namespace {
 			own = append(own, f)
 		}
 	}
 	return own
 }
 
-// needed returns a subject's flows in a direction without those that a rule for others allows anyway: who is called by
+// Needed returns a subject's flows in a direction without those that a rule for others allows anyway: who is called by
 // anyone at a port needs no rule for some of them, and a test that lost it would pass.
-func needed(d direction, flows []flow.Flow) []flow.Flow {
-	if d != ingress {
+func Needed(d Direction, flows []flow.Flow) []flow.Flow {
+	if d != Ingress {
 		return flows
 	}
 	type call struct {
@@ -210,7 +209,7 @@ func needed(d direction, flows []flow.Flow) []flow.Flow {
 	callOf := func(f flow.Flow) call {
 		c := call{f.Destination.Identity(), f.Protocol, int(f.Port)}
 		if f.Protocol.IsICMP() {
-			c.port = icmpType(f)
+			c.port = ICMPTypeOf(f)
 		}
 		return c
 	}
@@ -227,49 +226,4 @@ func needed(d direction, flows []flow.Flow) []flow.Flow {
 		}
 	}
 	return kept
-}
-
-// serves reports whether a subject was seen as a server, by somebody whom a rule can name.
-func (s Scope) serves(subject Workload, flows []flow.Flow) bool {
-	return slices.ContainsFunc(s.of(subject, ingress, flows), func(f flow.Flow) bool { return s.inexpressible(ingress, f) == "" })
-}
-
-// NotIsolated says, in one line each, which subjects no policy isolates, and why not: for egress any subject, for
-// ingress one that is [Subject.Whole] and that the flows show as a server. What is not isolated, no flow could ever make
-// fail. The lines are sorted by namespace and name of the subjects.
-func (s Scope) NotIsolated(policies []*networkingv1.NetworkPolicy, flows []flow.Flow) []string {
-	s = s.normal()
-	flows = s.allByAddress(flows)
-	var lines []string
-	for _, subject := range s.Subjects {
-		for _, d := range directions {
-			if d == ingress && !s.isolatesIngress(subject, s.serves(subject.Workload, flows)) {
-				continue
-			}
-			if isolated, why := isolates(policies, subject.Workload, d); !isolated {
-				lines = append(lines, why)
-			}
-		}
-	}
-	return append(lines, describeNotDenied(notDenied(s, policies, deniesAll))...)
-}
-
-// Protects reports whether the policies isolate any subject for egress.
-func (s Scope) Protects(policies []*networkingv1.NetworkPolicy) bool {
-	return slices.ContainsFunc(s.Subjects, func(subject Subject) bool {
-		isolated, _ := isolates(policies, subject.Workload, egress)
-		return isolated
-	})
-}
-
-// Foreign returns the policies that select no subject, in their order: of workloads that this run did not see, or of
-// nobody's. They take part in no verdict, and Merge leaves them as they are.
-func (s Scope) Foreign(policies []*networkingv1.NetworkPolicy) []*networkingv1.NetworkPolicy {
-	var foreign []*networkingv1.NetworkPolicy
-	for _, p := range policies {
-		if !slices.ContainsFunc(s.Subjects, func(subject Subject) bool { return overlooks(p, subject.Workload) == "" }) {
-			foreign = append(foreign, p)
-		}
-	}
-	return foreign
 }

@@ -1,4 +1,4 @@
-package policy
+package policy_test
 
 import (
 	"maps"
@@ -7,6 +7,9 @@ import (
 
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 )
 
 // editAll returns a scope's policies as somebody may have left them, and the names of the edits.
@@ -17,24 +20,24 @@ func (r draw) editAll(policies []*networkingv1.NetworkPolicy) ([]*networkingv1.N
 		if len(policies) == 0 {
 			break
 		}
-		i, d := r.IntN(len(policies)), pick(r, directions...)
+		i, d := r.IntN(len(policies)), pick(r, policy.Directions...)
 		p := policies[i]
-		rules := rulesOf(p, d)
+		rules := networkpolicy.RulesOf(p, d)
 		edits := map[string]func(){
 			"reorder":         func() { slices.Reverse(rules) },
-			"every port":      func() { rules[0].ports = nil },
-			"every peer":      func() { rules[0].peers = []networkingv1.NetworkPolicyPeer{} },
-			"a range":         func() { end := int32(65535); rules[0].ports[0].EndPort = &end },
+			"every port":      func() { rules[0].Ports = nil },
+			"every peer":      func() { rules[0].Peers = []networkingv1.NetworkPolicyPeer{} },
+			"a range":         func() { end := int32(65535); rules[0].Ports[0].EndPort = &end },
 			"no rule":         func() { rules = rules[1:] },
 			"twice":           func() { rules = append(rules, rules[0]) },
-			"join rules":      func() { rules[0].peers = slices.Concat(rules[0].peers, rules[len(rules)-1].peers) },
+			"join rules":      func() { rules[0].Peers = slices.Concat(rules[0].Peers, rules[len(rules)-1].Peers) },
 			"all pods":        func() { p.Spec.PodSelector = metav1.LabelSelector{} },
 			"other pods":      func() { p.Spec.PodSelector = metav1.LabelSelector{MatchLabels: map[string]string{"app": "other"}} },
 			"no types":        func() { p.Spec.PolicyTypes = nil },
 			"ingress only":    func() { p.Spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeIngress} },
 			"renamed":         func() { p.Name = "by-hand-" + strconv.Itoa(i) },
 			"no policy":       func() { policies = slices.Delete(policies, i, i+1) },
-			"everything":      func() { rules = append(rules, rule{}) },
+			"everything":      func() { rules = append(rules, networkpolicy.Rule{}) },
 			"other namespace": func() { p.Namespace = "prod" },
 			"no namespace": func() {
 				taken := slices.ContainsFunc(policies, func(q *networkingv1.NetworkPolicy) bool { return q.Name == p.Name && q.Namespace == "" })
@@ -45,11 +48,11 @@ func (r draw) editAll(policies []*networkingv1.NetworkPolicy) ([]*networkingv1.N
 		}
 		edit := pick(r, slices.Sorted(maps.Keys(edits))...)
 		if len(rules) == 0 && slices.Contains([]string{"every port", "every peer", "a range", "no rule", "twice", "join rules"}, edit) ||
-			edit == "a range" && (len(rules[0].ports) == 0 || rules[0].ports[0].Port.IntVal == 0) {
+			edit == "a range" && (len(rules[0].Ports) == 0 || rules[0].Ports[0].Port.IntVal == 0) {
 			continue
 		}
 		edits[edit]()
-		setRules(p, d, rules)
+		networkpolicy.SetRules(p, d, rules)
 		done = append(done, p.Name+" "+d.String()+": "+edit)
 	}
 	return policies, done

@@ -42,8 +42,8 @@ func UniteScopes(scopes ...Scope) (Scope, error) {
 					continue
 				}
 				switch sameNamespace := other.Namespace == subject.Namespace; {
-				case sameNamespace && !maps.Equal(other.self().selecting(), subject.self().selecting()):
-					errs = append(errs, fmt.Errorf("workload %s has the labels %s and %s: give one of both another name", subject.Name, other.self().selecting(), subject.self().selecting()))
+				case sameNamespace && !maps.Equal(other.AsSubject().SelectorLabels(), subject.AsSubject().SelectorLabels()):
+					errs = append(errs, fmt.Errorf("workload %s has the labels %s and %s: give one of both another name", subject.Name, other.AsSubject().SelectorLabels(), subject.AsSubject().SelectorLabels()))
 				case !sameNamespace && (other.Namespace == "" || subject.Namespace == ""):
 					errs = append(errs, fmt.Errorf("workload %s is in %s and in %s: say Namespace in all tests, or in none", subject.Name, describeNamespace(other.Namespace), describeNamespace(subject.Namespace)))
 				}
@@ -51,7 +51,7 @@ func UniteScopes(scopes ...Scope) (Scope, error) {
 			united.Subjects = append(united.Subjects, subject)
 		}
 		for _, r := range s.Resolvers {
-			if !slices.ContainsFunc(united.Resolvers, func(q Resolver) bool { return r.is(q) && slices.Equal(r.ports(), q.ports()) }) {
+			if !slices.ContainsFunc(united.Resolvers, func(q Resolver) bool { return r.Equal(q) && slices.Equal(r.PortsOrDefault(), q.PortsOrDefault()) }) {
 				united.Resolvers = append(united.Resolvers, r)
 			}
 		}

@@ -1,4 +1,4 @@
-package policy
+package policy_test
 
 import (
 	"slices"
@@ -6,13 +6,17 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/policytest"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // Tests that share a policy end in any order. Each adds what it needs, the last drops what none of them needed: what comes
 // out is what one test of them all would have written.
 func TestTheOrderOfTestsThatShareAPolicyDoesNotMatter(t *testing.T) {
-	seed := TestSeed(t)
+	seed := policytest.Seed(t)
 	for i := range uint64(25) {
 		r := newDraw(seed, i)
 		scope := r.Scope()
@@ -23,15 +27,15 @@ func TestTheOrderOfTestsThatShareAPolicyDoesNotMatter(t *testing.T) {
 		all := slices.Concat(parts...)
 		// Of a test that was removed. A rule for anyone stays where some callers need it: it may be somebody's choice.
 		gone := slices.DeleteFunc(r.FlowsIn(scope), func(f flow.Flow) bool { return f.Source.Kind == flow.Anyone })
-		c := Cilium{scope}
-		want, wantCilium := scope.Generate(all), c.Generate(all)
+		c := ciliumpolicy.Dialect{Scope: scope}
+		want, wantCilium := networkpolicy.Dialect{Scope: scope}.Generate(all), c.Generate(all)
 		for range 3 {
 			r.Shuffle(len(parts), func(i, j int) { parts[i], parts[j] = parts[j], parts[i] })
-			got, gotCilium := scope.Generate(gone), c.Generate(gone)
+			got, gotCilium := networkpolicy.Dialect{Scope: scope}.Generate(gone), c.Generate(gone)
 			for _, flows := range parts {
-				got, gotCilium = scope.Extend(got, flows), c.Extend(gotCilium, flows)
+				got, gotCilium = networkpolicy.Dialect{Scope: scope}.Extend(got, flows), c.Extend(gotCilium, flows)
 			}
-			got, gotCilium = scope.Merge(got, all), c.Merge(gotCilium, all)
+			got, gotCilium = networkpolicy.Dialect{Scope: scope}.Merge(got, all), c.Merge(gotCilium, all)
 			var texts, wantTexts []string
 			for i := range got {
 				texts, wantTexts = append(texts, toYAML(t, got[i])), append(wantTexts, toYAML(t, want[i]))
@@ -40,7 +44,7 @@ func TestTheOrderOfTestsThatShareAPolicyDoesNotMatter(t *testing.T) {
 				t.Errorf("case %d of seed %d (-want +got):\n%s", i, seed, diff)
 				return
 			}
-			inNamespace := func(s Subject) bool { return s.Namespace != "" } // there one peer has two names, with it and without
+			inNamespace := func(s policy.Subject) bool { return s.Namespace != "" } // there one peer has two names, with it and without
 			if slices.ContainsFunc(scope.Subjects, inNamespace) {
 				continue
 			}

@@ -1,4 +1,4 @@
-package policy
+package policy_test
 
 import (
 	"testing"
@@ -6,11 +6,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	networkingv1 "k8s.io/api/networking/v1"
 
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 func TestWidenedIsWhatAnUpdateOpensToAnyone(t *testing.T) {
-	s := Scope{Subjects: []Subject{{Workload{Name: "orders"}, true}, {Workload{Name: "db"}, true}}}
+	s := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "orders"}, AllTraffic: true}, {Workload: policy.Workload{Name: "db"}, AllTraffic: true}}}
 	named := flow.Flow{Source: workload("orders"), Destination: workload("db"), Protocol: flow.TCP, Port: 5432, Count: 1}
 	other := flow.Flow{Source: workloadIn("jobs", "report"), Destination: workload("db"), Protocol: flow.TCP, Port: 5432, Count: 1}
 	anyone := flow.Flow{Source: flow.Endpoint{Kind: flow.Anyone}, Destination: workload("db"), Protocol: flow.TCP, Port: 5432, Count: 1}
@@ -30,11 +33,11 @@ func TestWidenedIsWhatAnUpdateOpensToAnyone(t *testing.T) {
 		{"no one calls", []flow.Flow{named}, []flow.Flow{named}, nil},
 	} {
 		var policies []*networkingv1.NetworkPolicy
-		var ciliums ciliumPolicies
+		var ciliums ciliumpolicy.Policies
 		if tt.committed != nil {
-			policies, ciliums = s.Generate(tt.committed), Cilium{s}.Generate(tt.committed)
+			policies, ciliums = networkpolicy.Dialect{Scope: s}.Generate(tt.committed), ciliumpolicy.Dialect{Scope: s}.Generate(tt.committed)
 		}
-		for dialect, all := range map[string][]Widened{"NetworkPolicy": s.Widened(policies, tt.flows), "Cilium": Cilium{s}.Widened(ciliums, tt.flows)} {
+		for dialect, all := range map[string][]policy.Widened{"NetworkPolicy": (networkpolicy.Dialect{Scope: s}).Widened(policies, tt.flows), "Cilium": ciliumpolicy.Dialect{Scope: s}.Widened(ciliums, tt.flows)} {
 			var got []string
 			for _, w := range all {
 				if w.Flow.Source.Kind != flow.Anyone || w.Flow.Port != 5432 {

@@ -1,48 +1,24 @@
 package policy
 
-// The words in which the tests of this package speak of flows and policies.
-
 import (
 	"net/netip"
-	"slices"
-	"strings"
-	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	networkingv1 "k8s.io/api/networking/v1"
-	"sigs.k8s.io/yaml"
 
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-var checkout = Workload{Name: "checkout"}
-
 func workload(name string) flow.Endpoint { return flow.Endpoint{Kind: flow.Workload, Name: name} }
-
-func workloadIn(namespace, name string) flow.Endpoint {
-	return flow.Endpoint{Kind: flow.Workload, Name: name, Namespace: namespace}
-}
-
-// node returns a process of the node.
-func node(name string) flow.Endpoint {
-	return flow.Endpoint{Kind: flow.Workload, Name: name, Addr: netip.MustParseAddr("172.17.0.1"), Evidence: flow.ByListener, Node: true}
-}
-
-func resolver() flow.Endpoint {
-	return flow.Endpoint{Kind: flow.Resolver, Addr: netip.MustParseAddr("127.0.0.53")}
-}
-
-func external(name, addr string) flow.Endpoint {
-	return flow.Endpoint{Kind: flow.External, Name: name, Addr: netip.MustParseAddr(addr)}
-}
 
 func at(addr string) flow.Endpoint {
 	return flow.Endpoint{Kind: flow.Address, Addr: netip.MustParseAddr(addr)}
 }
 
 func tcp(to flow.Endpoint, port uint16) flow.Flow { return toPort(to, flow.TCP, port) }
+
 func udp(to flow.Endpoint, port uint16) flow.Flow { return toPort(to, flow.UDP, port) }
-func ping(to flow.Endpoint) flow.Flow             { return toPort(to, flow.ICMP, 0) }
+
+func ping(to flow.Endpoint) flow.Flow { return toPort(to, flow.ICMP, 0) }
 
 func toPort(to flow.Endpoint, protocol flow.Protocol, port uint16) flow.Flow {
 	return flow.Flow{
@@ -51,39 +27,4 @@ func toPort(to flow.Endpoint, protocol flow.Protocol, port uint16) flow.Flow {
 	}
 }
 
-// parse reads policies from YAML documents.
-func parse(t *testing.T, documents string) []*networkingv1.NetworkPolicy {
-	t.Helper()
-	var policies []*networkingv1.NetworkPolicy
-	for document := range strings.SplitSeq(documents, "\n---\n") {
-		p := new(networkingv1.NetworkPolicy)
-		if err := yaml.UnmarshalStrict([]byte(document), p); err != nil {
-			t.Fatalf("read policy: %v\n%s", err, document)
-		}
-		policies = append(policies, p)
-	}
-	return policies
-}
-
-func toYAML(t *testing.T, p any) string {
-	t.Helper()
-	text, err := yaml.Marshal(p)
-	if err != nil {
-		t.Fatalf("write policy: %v", err)
-	}
-	return string(text)
-}
-
 var sameAddr = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
-
-// alone is the scope of a test process.
-func alone(w Workload) Scope { return Scope{Subjects: []Subject{{Workload: w}}} }
-
-// from returns flows as a workload's own.
-func from(w Workload, flows ...flow.Flow) []flow.Flow {
-	own := slices.Clone(flows)
-	for i := range own {
-		own[i].Source = workloadIn(w.Namespace, w.Name)
-	}
-	return own
-}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -18,7 +20,7 @@ func TestPoliciesAddedByHandSurviveUpdates(t *testing.T) {
 		t.Fatalf("docs/apply.md has %d policies, want one of each dialect", len(parts)-1)
 	}
 	scope := policy.Scope{Subjects: []policy.Subject{
-		{Workload: policy.Workload{Name: "checkout"}}, {Workload: policy.Workload{Name: "orders-db"}, Whole: true},
+		{Workload: policy.Workload{Name: "checkout"}}, {Workload: policy.Workload{Name: "orders-db"}, AllTraffic: true},
 	}}
 	workload := func(name string) flow.Endpoint { return flow.Endpoint{Kind: flow.Workload, Name: name} }
 	call := func(from, to string, port uint16) flow.Flow {
@@ -30,9 +32,9 @@ func TestPoliciesAddedByHandSurviveUpdates(t *testing.T) {
 		var text []byte
 		var err error
 		if i == 0 {
-			text, err = golden.Format(golden.Header{}, scope.Generate(before))
+			text, err = golden.Format(golden.Header{}, networkpolicy.Dialect{Scope: scope}.Generate(before))
 		} else {
-			text, err = golden.Format(golden.Header{}, policy.Cilium{Scope: scope}.Generate(before))
+			text, err = golden.Format(golden.Header{}, ciliumpolicy.Dialect{Scope: scope}.Generate(before))
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -47,10 +49,10 @@ func TestPoliciesAddedByHandSurviveUpdates(t *testing.T) {
 		}
 		var denied policy.Outcome
 		if replicated := call("orders-db", "orders-db", 5432); i == 0 {
-			text, err = file.Rewrite(golden.Header{}, scope.Merge(file.Policies, after))
-			denied = scope.Evaluate(file.Policies, replicated).Outcome
+			text, err = file.Rewrite(golden.Header{}, networkpolicy.Dialect{Scope: scope}.Merge(file.Policies, after))
+			denied = networkpolicy.Dialect{Scope: scope}.Evaluate(file.Policies, replicated).Outcome
 		} else {
-			cilium := policy.Cilium{Scope: scope}
+			cilium := ciliumpolicy.Dialect{Scope: scope}
 			text, err = file.RewriteCilium(golden.Header{}, cilium.Merge(file.Cilium, after))
 			denied = cilium.Evaluate(file.Cilium, replicated).Outcome
 		}

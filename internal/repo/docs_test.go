@@ -17,6 +17,7 @@ import (
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/cgroup"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 	"github.com/netzero-dev/netzero/internal/probe"
 	"github.com/netzero-dev/netzero/internal/report"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
@@ -81,8 +82,8 @@ func TestReadmesFailureTextIsCurrent(t *testing.T) {
 	}
 
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "httpservice"}}}}
-	verdict := scope.Evaluate(file.Policies, added)
-	recorded := scope.Generate([]flow.Flow{
+	verdict := networkpolicy.Dialect{Scope: scope}.Evaluate(file.Policies, added)
+	recorded := networkpolicy.Dialect{Scope: scope}.Generate([]flow.Flow{
 		to(workload("ratesd", flow.ByListener), 7070), to(external("api.quotes.test", "203.0.113.7"), 443), added,
 	})
 	want := report.Report{

@@ -42,14 +42,17 @@ var layers = map[string]layer{
 			"github.com/miekg/dns", "github.com/vishvananda/netlink", "github.com/vishvananda/netns", "golang.org/x/sys/unix",
 			"k8s.io/api", "k8s.io/apimachinery", "k8s.io/client-go",
 		},
-		tests: []string{"netzerotest/flow", "internal/policy", "internal/policy/policytest", "sigs.k8s.io/yaml"},
+		tests: []string{
+			"netzerotest/flow", "internal/policy", "internal/policy/networkpolicy", "internal/policy/policytest", "sigs.k8s.io/yaml",
+		},
 	},
 	"internal/cluster/enforcer":                    {others: []string{"k8s.io/client-go", "k8s.io/klog", "sigs.k8s.io/kube-network-policies"}},
 	"internal/cluster/controlplane":                {},
 	"internal/cluster/controlplane/etcd":           {others: []string{"go.etcd.io/etcd"}},
 	"internal/cluster/controlplane/kube-apiserver": {others: []string{"k8s.io/component-base", "k8s.io/kubernetes"}},
 	"internal/conformance": {tests: []string{
-		"golden", "internal/cilium", "netzerotest/flow", "internal/policy", "internal/policy/policytest",
+		"golden", "internal/cilium", "netzerotest/flow",
+		"internal/policy", "internal/policy/networkpolicy", "internal/policy/ciliumpolicy", "internal/policy/policytest",
 		"github.com/cilium/cilium", "github.com/mattfenwick/cyclonus", "k8s.io/apiextensions-apiserver",
 	}},
 	"internal/conformance/statedb/part": {},
@@ -64,13 +67,13 @@ var layers = map[string]layer{
 
 	"netzerotest": {
 		own: []string{
-			"golden", "internal/check", "internal/placement", "internal/report", "internal/policy", "internal/session",
-			"internal/endpoint", "internal/rdns", "internal/docker",
+			"golden", "internal/check", "internal/placement", "internal/report", "internal/policy", "internal/policy/networkpolicy",
+			"internal/session", "internal/endpoint", "internal/rdns", "internal/docker",
 			"internal/manifest", "internal/probe", "internal/cgroup", "internal/goroutine", "internal/recorder", "internal/recording",
 			"netzerotest/flow",
 		},
 		others: slices.Concat(kubernetes, []string{"github.com/testcontainers/testcontainers-go"}),
-		tests:  []string{"internal/manifest/manifesttest", "golang.org/x/tools/txtar", "github.com/moby/moby/client", "golang.org/x/sys/unix"},
+		tests:  []string{"internal/manifest/manifesttest", "internal/policy/ciliumpolicy", "golang.org/x/tools/txtar", "github.com/moby/moby/client", "golang.org/x/sys/unix"},
 	},
 	"internal/recorder/clientname": {own: []string{"netzerotest/flow"}},
 	"internal/recorder": {
@@ -84,29 +87,40 @@ var layers = map[string]layer{
 	},
 	"internal/check": {
 		own: []string{
-			"golden", "internal/endpoint", "internal/placement", "internal/policy", "internal/recording", "internal/report",
-			"netzerotest/flow",
+			"golden", "internal/endpoint", "internal/placement", "internal/policy", "internal/policy/networkpolicy",
+			"internal/policy/ciliumpolicy", "internal/recording", "internal/report", "netzerotest/flow",
 		},
 		others: kubernetes,
 		tests:  []string{"internal/manifest/manifesttest"},
 	},
 	"internal/placement": {
 		own:   []string{"internal/manifest", "internal/policy", "internal/recording", "internal/endpoint", "netzerotest/flow"},
-		tests: []string{"golden", "internal/manifest/manifesttest"},
+		tests: []string{"golden", "internal/manifest/manifesttest", "internal/policy/networkpolicy", "internal/policy/ciliumpolicy"},
 	},
 	"internal/manifest/manifesttest": {own: []string{"internal/manifest"}}, // for tests only
 	"internal/report":                {own: []string{"netzerotest/flow"}},
 	"internal/recording":             {own: []string{"netzerotest/flow"}},
 	"golden": {
-		own:    []string{"internal/policy", "internal/cilium", "internal/kubeyaml"},
+		own:    []string{"internal/policy/networkpolicy", "internal/policy/ciliumpolicy", "internal/cilium", "internal/kubeyaml"},
 		others: slices.Concat(kubernetes, []string{"golang.org/x/mod/module", "golang.org/x/text/unicode/norm"}),
-		tests:  slices.Concat(unix, []string{"netzerotest/flow", "go.yaml.in/yaml"}),
+		tests:  slices.Concat(unix, []string{"netzerotest/flow", "internal/policy", "go.yaml.in/yaml"}),
 	},
 	"internal/kubeyaml": {others: []string{"go.yaml.in/yaml", "sigs.k8s.io/json", "sigs.k8s.io/yaml"}},
-	"internal/policy": {
-		own: []string{"internal/cilium", "netzerotest/flow"}, others: kubernetes,
-		tests: []string{"internal/policy", "internal/policy/policytest"},
+	"internal/policy/networkpolicy": {
+		own:    []string{"internal/policy", "internal/policy/index", "internal/cilium", "netzerotest/flow"}, // cilium reads CIDRs
+		others: kubernetes, tests: []string{"internal/policy/policytest"},
 	},
+	"internal/policy/ciliumpolicy": {
+		own:    []string{"internal/policy", "internal/policy/index", "internal/cilium", "netzerotest/flow"},
+		others: kubernetes, tests: []string{"internal/policy/policytest"},
+	},
+	"internal/policy": { // never a dialect
+		own: []string{"netzerotest/flow"}, others: kubernetes,
+		tests: []string{
+			"internal/policy", "internal/policy/networkpolicy", "internal/policy/ciliumpolicy", "internal/policy/policytest", "internal/cilium",
+		},
+	},
+	"internal/policy/index": {},
 	"internal/policy/policytest": { // for tests only
 		own: []string{"internal/cilium", "netzerotest/flow", "internal/policy"}, others: kubernetes,
 	},

@@ -104,13 +104,13 @@ func (r Draw) Scope() policy.Scope {
 		if r.IntN(4) == 0 {
 			continue
 		}
-		container := policy.Subject{Workload: r.labelled(name, Pick(r, "", "shop", "data")), Whole: true}
+		container := policy.Subject{Workload: r.labelled(name, Pick(r, "", "shop", "data")), AllTraffic: true}
 		s.Subjects = append(s.Subjects, container)
 		if r.IntN(4) == 0 {
 			s.Subjects = append(s.Subjects, container) // a replica
 		}
 		if container.Namespace == "shop" && r.IntN(2) == 0 {
-			s.Subjects = append(s.Subjects, policy.Subject{Workload: r.labelled(name, "data"), Whole: true})
+			s.Subjects = append(s.Subjects, policy.Subject{Workload: r.labelled(name, "data"), AllTraffic: true})
 		}
 	}
 	for _, text := range []string{

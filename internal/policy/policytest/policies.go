@@ -4,41 +4,16 @@ import (
 	"net/netip"
 	"strings"
 
-	networkingv1 "k8s.io/api/networking/v1"
-	"sigs.k8s.io/yaml"
-
-	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Policies returns the first n policies that package policy generates from drawn scopes and flows, with all of its options,
+// Policies returns the first n policies that a dialect generates from drawn scopes and flows, with all options of a scope,
 // the longest names and labels that Kubernetes takes, and half of them merged into policies of other flows. The same seed
 // gives the same policies. Names and namespaces recur; an empty namespace is whichever the policy is applied to.
-func Policies(seed uint64, n int) []*networkingv1.NetworkPolicy {
-	return first(seed, n, func(s policy.Scope) rules[*networkingv1.NetworkPolicy] { return s })
-}
-
-// CiliumPolicies returns as many CiliumNetworkPolicies, each as one YAML document, drawn as [Policies] draws.
-func CiliumPolicies(seed uint64, n int) ([]string, error) {
-	var texts []string
-	for _, p := range first(seed, n, func(s policy.Scope) rules[*cilium.NetworkPolicy] { return policy.Cilium{Scope: s} }) {
-		text, err := yaml.Marshal(p)
-		if err != nil {
-			return nil, err
-		}
-		texts = append(texts, string(text))
-	}
-	return texts, nil
-}
-
-// rules are a scope in one dialect of policies.
-type rules[P any] interface {
-	Generate([]flow.Flow) []P
-	Merge([]P, []flow.Flow) []P
-}
-
-func first[P any](seed uint64, n int, in func(policy.Scope) rules[P]) []P {
+//
+// in returns the dialect of a scope. It is a parameter because the tests within the dialects' packages import this one.
+func Policies[P any, D Dialect[P]](seed uint64, n int, in func(policy.Scope) D) []P {
 	var all []P
 	for i := uint64(0); len(all) < n; i++ {
 		r := New(seed, i)
@@ -51,6 +26,12 @@ func first[P any](seed uint64, n int, in func(policy.Scope) rules[P]) []P {
 		all = append(all, policies...)
 	}
 	return all[:n]
+}
+
+// Dialect is what [Policies] needs of a dialect.
+type Dialect[P any] interface {
+	Generate([]flow.Flow) []P
+	Merge([]P, []flow.Flow) []P
 }
 
 // The longest names that Kubernetes and DNS have.
@@ -68,7 +49,7 @@ func (r Draw) DeployedScope() policy.Scope {
 	s := r.Scope()
 	if r.IntN(3) == 0 {
 		s.Subjects = append(s.Subjects, policy.Subject{
-			Workload: policy.Workload{Name: name253, Namespace: label63, Labels: Pick(r, longLabels, oddLabels)}, Whole: r.IntN(2) == 0,
+			Workload: policy.Workload{Name: name253, Namespace: label63, Labels: Pick(r, longLabels, oddLabels)}, AllTraffic: r.IntN(2) == 0,
 		})
 	}
 	s.Peers = append(s.Peers,

@@ -1,0 +1,19 @@
+package ciliumpolicy
+
+import (
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// Unlisted is [Scope.Unlisted].
+func (c Dialect) Unlisted(policies Policies, f flow.Flow, binary string) string {
+	subject, ok := c.SubjectOf(f.Source)
+	if !ok {
+		return ""
+	}
+	return policy.Unlisted(policy.IsolatingEgress(partsOf(policies), subject, doesNotIsolate), binary, c.Binaries)
+}
+
+func (c Dialect) binariesOf(subjects []policy.Subject, flows []flow.Flow) []string {
+	return policy.BinariesOf(c.FlowsOfAll(subjects, policy.Egress, flows), c.unnamed)
+}

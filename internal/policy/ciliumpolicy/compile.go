@@ -1,0 +1,303 @@
+package ciliumpolicy
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/index"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// Evaluator is [Scope.Evaluator].
+func (c Dialect) Evaluator(policies Policies) func(flow.Flow) policy.Verdict {
+	c = Dialect{c.Scope.Normalized().Indexed()}
+	policies = partsOf(policies)
+	return policy.NewEvaluator(c.Scope, c.byAddress, c.wordless, func(subject policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
+		return c.compile(policies, subject, d).verdict
+	})
+}
+
+// compiled is the policies that select a subject, made ready for many flows of one direction.
+type compiled struct {
+	scope     Dialect
+	subject   policy.Workload
+	direction policy.Direction
+	views     []applicable
+	isolating int // the first of views that isolates the subject; -1: none does, and why
+	why       string
+	allowed   ruleTable
+	denied    ruleTable
+}
+
+// ruleTable is the rules of some views with an index.
+type ruleTable struct {
+	rules [][]refs // by view
+	index *index.Index
+}
+
+// refs is the peers and ports of a rule.
+type refs struct {
+	peers []peerRef
+	ports []portRef
+}
+
+func (c Dialect) compile(policies Policies, subject policy.Workload, d policy.Direction) *compiled {
+	s := &compiled{scope: c, subject: subject, direction: d, views: c.applicablePolicies(policies, subject, d)}
+	if s.isolating = slices.IndexFunc(s.views, applicable.isolates); s.isolating < 0 {
+		_, s.why = isolates(policies, subject, d)
+	}
+	s.build()
+	return s
+}
+
+func (s *compiled) build() {
+	if len(s.views) > 0 { // all have the same
+		lookups := newFQDNIndex(s.views[0].lookups)
+		for i := range s.views {
+			s.views[i].read = lookups
+		}
+	}
+	s.allowed = newRules(s.views, func(v applicable) []Rule { return v.rules })
+	s.denied = newRules(s.views, func(v applicable) []Rule { return v.denials })
+}
+
+func newRules(views []applicable, of func(applicable) []Rule) ruleTable {
+	x := ruleTable{index: index.New()}
+	var all []index.Rule
+	for i, v := range views {
+		var each []refs
+		for j, r := range of(v) {
+			ref := refs{r.peers(), r.AllowedPorts()}
+			each = append(each, ref)
+			if !r.isEmpty() { // which has no pairs
+				all = append(all, index.Rule{At: index.RuleAt{View: i, Rule: j}, Peers: specsOfPeers(ref.peers), Ports: specsOfPorts(ref.ports)})
+			}
+		}
+		x.rules = append(x.rules, each)
+	}
+	x.index.AddAll(all, index.Peer{Class: "everywhere"})
+	return x
+}
+
+func specsOfPeers(peers []peerRef) []index.Peer {
+	specs := make([]index.Peer, len(peers))
+	for i, peer := range peers {
+		switch {
+		case peer.endpoint != nil:
+			set := podLabels(peer.endpoint)
+			specs[i] = index.Peer{Class: "pods", Labels: set, Other: len(set) == 0}
+		case peer.name != nil && peer.name.MatchName != "":
+			specs[i] = index.Peer{Class: "names", Host: strings.TrimSuffix(strings.ToLower(peer.name.MatchName), ".")}
+			specs[i].Other = specs[i].Host == ""
+		case peer.cidr != nil:
+			prefix, err := netip.ParsePrefix(peer.cidr.CIDR)
+			specs[i] = index.Peer{Class: "addresses", Prefix: prefix, Other: err != nil}
+		case peer.entity != "":
+			specs[i] = index.Peer{Class: "entity " + peer.entity}
+		default:
+			specs[i] = index.Peer{Other: true}
+		}
+	}
+	return specs
+}
+
+// podLabels returns the labels that a selector asks of pods, but for those of their namespace.
+func podLabels(selector *metav1.LabelSelector) map[string]string {
+	set := make(map[string]string)
+	for key, value := range plainSelector(selector).MatchLabels {
+		if !isNamespaceKey(key) {
+			set[key] = value
+		}
+	}
+	return set
+}
+
+func specsOfPorts(ports []portRef) []index.Port {
+	specs := make([]index.Port, len(ports))
+	for i, ref := range ports {
+		if ref.icmp != nil {
+			specs[i] = index.Port{Icmp: true, First: ref.icmp.Number(), Name: ref.icmp.Family}
+			continue
+		}
+		specs[i].Protocol = ref.port.Protocol
+		if n, isNumber := ref.port.Number(); isNumber {
+			specs[i].First, specs[i].Last = n, max(n, int(ref.port.EndPort))
+		} else {
+			specs[i].Name = "=" + ref.port.Port
+		}
+	}
+	return specs
+}
+
+func (s *compiled) spec(f flow.Flow) index.Flow {
+	far := s.direction.PeerEnd(f)
+	spec := index.Flow{Ports: []int{int(f.Port)}}
+	if s.direction == policy.Egress && policy.IsAPIServer(f.Destination) {
+		spec.Ports = nil
+		for _, port := range policy.AcceptedPorts(f) {
+			spec.Ports = append(spec.Ports, int(port))
+		}
+	}
+	switch far.Kind {
+	case flow.Workload:
+		w, _ := s.scope.WorkloadOf(far)
+		spec.Labels = w.AsPeer(s.direction).AllLabels()
+	case flow.Resolver:
+		r := s.scope.ResolverOf(far)
+		spec.Labels = r.Labels
+		if r.Addresses.IsValid() {
+			spec.Addr = r.Addresses.Addr()
+		}
+	case flow.Anyone:
+	default:
+		spec.Addr = policy.EndpointAddress(far)
+		spec.NoAddr = !spec.Addr.IsValid()
+		if far.Kind == flow.External {
+			spec.Host = far.Name
+		}
+	}
+	spec.AnyPort = f.Lookup
+	return spec
+}
+
+func (x ruleTable) pair(at index.Pair) (peer peerRef, port portRef) {
+	r := x.rules[at.View][at.Rule]
+	if at.Peer >= 0 {
+		peer = r.peers[at.Peer]
+	}
+	if at.Port >= 0 {
+		port = r.ports[at.Port]
+	}
+	return peer, port
+}
+
+// verdict is [Cilium.side] for one flow.
+func (s *compiled) verdict(f flow.Flow) policy.Verdict {
+	if v, why := s.denies(f); why != "" {
+		return policy.Verdict{Outcome: policy.Denied, Policy: v.Name, Rule: -1, Reason: why}
+	}
+	if s.isolating < 0 && s.direction == policy.Ingress && !f.Lookup && s.scope.wordless(f) != "" {
+		return policy.EvaluateOther(s.scope.otherWords(), policiesOf(s.views), "", s.subject, s.direction, f)
+	}
+	if s.isolating < 0 {
+		return policy.Verdict{Outcome: policy.Unprotected, Rule: -1, Reason: s.why}
+	}
+	if f.Destination.Kind == flow.Resolver {
+		return s.scope.overViews(s.views, s.isolating, s.subject, s.direction, f) // a rule may stand for it by its port alone
+	}
+	nearest := candidate{view: s.views[s.isolating], rule: -1}
+	for _, at := range s.allowed.index.Nearest(s.spec(f)) {
+		v := s.views[at.View]
+		peer, port := s.allowed.pair(at)
+		x := candidate{v, at.Rule, at.Peer, v.matchRefs(peer, port, f)}
+		if x.match.Allows() {
+			return policy.Verdict{Outcome: policy.Allowed, Policy: v.Name, Rule: at.Rule, Reason: x.allowedReason(), Notices: x.notices()}
+		}
+		if nearest.rule < 0 || x.match.Compare(nearest.match) > 0 {
+			nearest = x
+		}
+	}
+	return s.scope.notAllowed(nearest, s.views, s.isolating, s.subject, s.direction, f)
+}
+
+// denies says which rule denies a flow, and of which policy, or returns "".
+func (s *compiled) denies(f flow.Flow) (applicable, string) {
+	for _, at := range s.denied.index.Nearest(s.spec(f)) {
+		if f.Lookup && at.Port >= 0 {
+			continue // as in ciliumView.denies
+		}
+		v := s.views[at.View]
+		v.named = false // as in ciliumView.denies
+		peer, port := s.denied.pair(at)
+		if fit := v.matchRefs(peer, port, f); fit.Peer == policy.PeerMatches && fit.Port == policy.PortMatches {
+			return v, v.describeDenial(at.Rule, peer, port)
+		}
+	}
+	return applicable{}, ""
+}
+
+// isMissing reports whether a rule could allow a flow, or an entry for look-ups, and none does.
+func (s *compiled) isMissing(f flow.Flow) bool {
+	if !f.Lookup && s.scope.wordless(f) != "" {
+		return false // for which there is a list
+	}
+	if _, why := s.denies(f); why != "" {
+		return false
+	}
+	if s.isolating < 0 || f.Lookup || f.Destination.Kind == flow.Resolver {
+		return s.verdict(f).Outcome == policy.Denied
+	}
+	for _, at := range s.allowed.index.Nearest(s.spec(f)) {
+		peer, port := s.allowed.pair(at)
+		if s.views[at.View].matchRefs(peer, port, f).Allows() {
+			return false
+		}
+	}
+	return s.scope.inexpressible(s.direction, f) == ""
+}
+
+// onlyUnseen reports whether a rule for a flow is there, and all that is missing is the look-up.
+func (s *compiled) onlyUnseen(f flow.Flow) bool {
+	return slices.ContainsFunc(s.allowing(f), func(at index.Pair) bool {
+		peer, port := s.allowed.pair(at)
+		fit := s.views[at.View].matchRefs(peer, port, f)
+		return fit.Peer == policy.LookupNotRead && fit.Port == policy.PortMatches
+	})
+}
+
+// allowing returns pairs, among which are all that allow a flow.
+func (s *compiled) allowing(f flow.Flow) []index.Pair {
+	if f.Destination.Kind != flow.Resolver {
+		return s.allowed.index.Allowing(s.spec(f))
+	}
+	var all []index.Pair
+	for i, v := range s.views {
+		for j, r := range v.rules {
+			for peer, port := range r.pairs() {
+				all = append(all, index.Pair{PeerAt: index.PeerAt{RuleAt: index.RuleAt{View: i, Rule: j}, Peer: peer}, Port: port})
+			}
+		}
+	}
+	return all
+}
+
+// fqdnIndex finds the names and patterns that a host may match.
+type fqdnIndex struct {
+	names    map[string]bool
+	patterns []cilium.FQDN
+}
+
+func newFQDNIndex(list []cilium.FQDN) *fqdnIndex {
+	x := &fqdnIndex{names: make(map[string]bool)}
+	for _, n := range list {
+		x.add(n)
+	}
+	return x
+}
+
+func (x *fqdnIndex) add(n cilium.FQDN) {
+	if n.MatchName != "" {
+		x.names[strings.TrimSuffix(strings.ToLower(n.MatchName), ".")] = true
+	} else if !slices.Contains(x.patterns, n) {
+		x.patterns = append(x.patterns, n)
+	}
+}
+
+func (x *fqdnIndex) matches(host string) bool {
+	return x.names[host] || slices.ContainsFunc(x.patterns, func(n cilium.FQDN) bool { return n.Matches(host) })
+}
+
+// describeDenial says which rule denies a flow.
+func (v applicable) describeDenial(rule int, peer peerRef, port portRef) string {
+	what := describePeer(v.direction, peer)
+	if port != (portRef{}) {
+		what += ", " + DescribeAllowed(port)
+	}
+	return fmt.Sprintf("%sDeny rule %d (%s) denies it, whatever other rules allow", v.direction, rule, what)
+}

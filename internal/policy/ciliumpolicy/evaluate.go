@@ -1,0 +1,221 @@
+package ciliumpolicy
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// Evaluate is [Scope.Evaluate], by the rules of cilium.io/v2: the policies that select a subject are a union, and deny
+// what none of them allows in each direction of which one has rules and that it denies by default. What a rule that denies
+// is for, no other allows. A rule of several kinds of peer, or with fields that package cilium does not have, never gets
+// here.
+//
+// A range of addresses holds no pods, not the node and not the API server, and nor is a name any of them. A name matches nothing unless a rule of
+// some policy of the subject's lets Cilium read the look-up. A flow at an address without a name matches no name.
+func (c Dialect) Evaluate(policies Policies, f flow.Flow) policy.Verdict {
+	c = c.Normal()
+	policies = partsOf(policies)
+	judged := c.byAddress(f)
+	v := c.EvaluateAtResolvers(judged, func(g flow.Flow) policy.Verdict {
+		return c.Ends(g, c.wordless, func(subject policy.Workload, d policy.Direction) policy.Verdict {
+			return c.EvaluateEnd(policies, subject, d, g)
+		})
+	})
+	return policy.ExplainAddress(v, f, judged)
+}
+
+// EvaluateEnd tells what the policies do to a flow of the subject in one direction.
+func (c Dialect) EvaluateEnd(policies Policies, subject policy.Workload, d policy.Direction, f flow.Flow) policy.Verdict {
+	selecting := c.applicablePolicies(policies, subject, d)
+	for _, v := range selecting {
+		if why := v.denies(f); why != "" {
+			return policy.Verdict{Outcome: policy.Denied, Policy: v.Name, Rule: -1, Reason: why}
+		}
+	}
+	first := slices.IndexFunc(selecting, applicable.isolates)
+	if first < 0 && d == policy.Ingress && !f.Lookup && c.wordless(f) != "" {
+		return policy.EvaluateOther(c.otherWords(), policiesOf(selecting), "", subject, d, f)
+	}
+	if first < 0 {
+		_, why := isolates(policies, subject, d)
+		return policy.Verdict{Outcome: policy.Unprotected, Rule: -1, Reason: why}
+	}
+	return c.overViews(selecting, first, subject, d, f)
+}
+
+// overViews is side for policies that select the subject, of which the first that isolates it is known.
+func (c Dialect) overViews(selecting []applicable, first int, subject policy.Workload, d policy.Direction, f flow.Flow) policy.Verdict {
+	nearest := candidate{view: selecting[first], rule: -1}
+	for _, v := range selecting {
+		for i, rule := range v.rules {
+			for peer, port := range rule.pairs() {
+				x := candidate{v, i, peer, v.match(rule, peer, port, f)}
+				if x.match.Allows() {
+					return policy.Verdict{Outcome: policy.Allowed, Policy: v.Name, Rule: i, Reason: x.allowedReason(), Notices: x.notices()}
+				}
+				if nearest.rule < 0 || x.match.Compare(nearest.match) > 0 {
+					nearest = x
+				}
+			}
+		}
+	}
+	return c.notAllowed(nearest, selecting, first, subject, d, f)
+}
+
+// notAllowed is the verdict where no rule allows a flow: the lists of the policies that select the subject have a say, of which
+// the first that isolates it is known.
+func (c Dialect) notAllowed(nearest candidate, selecting []applicable, first int, subject policy.Workload, d policy.Direction, f flow.Flow) policy.Verdict {
+	isolating := selecting[first].Name
+	switch {
+	case f.Lookup:
+		return policy.EvaluateLookup(c.Scope, policiesOf(selecting), isolating, subject, f)
+	case c.wordless(f) != "":
+		return policy.EvaluateOther(c.otherWords(), policiesOf(selecting), isolating, subject, d, f)
+	}
+	if why := c.inexpressible(d, f); why != "" {
+		return policy.Verdict{Outcome: policy.Inexpressible, Rule: -1, Reason: why}
+	}
+	return policy.Verdict{Outcome: policy.Denied, Policy: isolating, Rule: -1, Reason: nearest.deniedReason(f, isolating)}
+}
+
+// denies says which of a policy's rules denies a flow, or returns "".
+func (v applicable) denies(f flow.Flow) string {
+	v.named = false // what is allowed by name is denied by address
+	for i, rule := range v.denials {
+		for peer, port := range rule.pairs() {
+			if f.Lookup && port >= 0 {
+				continue // which port was meant, nobody knows
+			}
+			fit := v.match(rule, peer, port, f)
+			if fit.Peer != policy.PeerMatches || fit.Port != policy.PortMatches {
+				continue
+			}
+			of, open := rule.pair(peer, port)
+			return v.describeDenial(i, of, open)
+		}
+	}
+	return ""
+}
+
+// isolates reports whether a policy denies in its direction what no rule allows.
+func (v applicable) isolates() bool {
+	return len(v.rules)+len(v.denials) > 0 && deniesByDefault(v.NetworkPolicy, v.direction)
+}
+
+// candidate is a rule that allows a flow or comes near it, and the peer in it that does.
+type candidate struct {
+	view  applicable
+	rule  int // -1 where no policy has any that allows something
+	peer  int
+	match policy.Match
+}
+
+func (c candidate) word() string { return c.view.scope.RuleWord(c.view.direction) }
+
+func (c candidate) ref() peerRef {
+	ref, _ := c.view.rules[c.rule].pair(c.peer, -1)
+	return ref
+}
+
+// String names the rule and its peer in a reason.
+func (c candidate) String() string {
+	return fmt.Sprintf("%s %d (%s)", c.word(), c.rule, describePeer(c.view.direction, c.ref()))
+}
+
+func (c candidate) allowedReason() string {
+	if c.match.Redirect && c.match.Peer != policy.PeerMatches {
+		return c.String() + " names a port of DNS, and so stands for the cluster's resolver"
+	}
+	return c.String()
+}
+
+func (c candidate) notices() []string {
+	rule, peer := c.view.rules[c.rule], c.ref()
+	everywhere := peer == peerRef{} || peer.entity == cilium.All
+	switch {
+	case everywhere && len(rule.AllowedPorts()) == 0:
+		return []string{fmt.Sprintf("policy %s: %s %d allows everything", c.view.Name, c.word(), c.rule)}
+	case c.view.direction == policy.Egress && (everywhere || isWorld(peer)):
+		return []string{fmt.Sprintf("policy %s: %s %d opens the internet, and no name is checked there", c.view.Name, c.word(), c.rule)}
+	}
+	return nil
+}
+
+// isWorld reports whether a peer is every host outside of the cluster, or every one of a family.
+func isWorld(peer peerRef) bool {
+	switch {
+	case peer.cidr != nil:
+		prefix, err := netip.ParsePrefix(peer.cidr.CIDR)
+		return err == nil && prefix.Bits() == 0
+	case peer.endpoint != nil:
+		return selectsOthers(peer.endpoint)
+	case peer.name != nil:
+		return peer.name.Matches("a.b") && peer.name.Matches("c.d.e")
+	}
+	return peer.entity == cilium.World
+}
+
+// deniedReason says what keeps the nearest rule from allowing a flow.
+func (c candidate) deniedReason(f flow.Flow, first string) string {
+	if c.rule < 0 {
+		return fmt.Sprintf("policy %s has no %s rules that allow anything, it denies everything", first, c.view.direction)
+	}
+	rule, far := c.String(), c.view.direction.PeerEnd(f)
+	if c.view.Name != first {
+		rule += " of policy " + c.view.Name
+	}
+	port := fmt.Sprintf("%d/%s", f.Port, f.Protocol)
+	if f.Protocol.IsICMP() {
+		f.ICMPType = uint8(policy.ICMPTypeOf(f))
+		port = f.Message()
+	} else {
+		port = "port " + port
+	}
+	switch c.match.Peer {
+	case policy.PeerMatches:
+		allowed := c.view.openings.Get(strconv.Itoa(c.rule), func() policy.Description {
+			rule := c.view.rules[c.rule]
+			return policy.Description{Text: describeAllAllowed(rule), PortNames: rule.namesOfPorts()}
+		})
+		return fmt.Sprintf("%s, %s allows %s", port, rule, allowed.Text) + c.view.scope.ExplainPortNames(allowed.PortNames, f)
+	case policy.LookupNotRead:
+		return fmt.Sprintf("%s never matches: no rule lets Cilium read the look-up of %s (toPorts with rules.dns, to the resolver at port %d)", rule, far.Name, policy.ResolverPort)
+	case policy.OtherNamespace:
+		return fmt.Sprintf("%s is in another namespace than %s", c.view.scope.describe(c.view.direction, far), rule)
+	case policy.Excepted:
+		return fmt.Sprintf("%s is in the range %s that %s excepts", policy.EndpointAddress(far), policy.ExceptionFor(c.ref().cidr.Except, policy.EndpointAddress(far)), rule)
+	case policy.NameNotListed:
+		return fmt.Sprintf("%s is not in toFQDNs, and %s is for an address without a name", c.view.scope.describe(c.view.direction, far), rule)
+	case policy.OtherPeer, policy.OtherKind:
+		if c.match.Port == policy.PortMatches && (c.match.Peer == policy.OtherPeer || far.Kind == flow.Anyone) {
+			return fmt.Sprintf("no %s is for %s; %s allows %s", c.word(), c.view.scope.describe(c.view.direction, far), rule, port)
+		}
+	}
+	return fmt.Sprintf("no %s is for %s", c.word(), c.view.scope.describe(c.view.direction, far))
+}
+
+// describe names the far end of a flow in a reason.
+func (c Dialect) describe(d policy.Direction, e flow.Endpoint) string {
+	if policy.UsesHostNetwork(e) {
+		return e.String() + " (pods on the network of their nodes, which toEntities calls host and remote-node)"
+	}
+	if IsNode(e) {
+		return e.String() + " (a process of the node, which toEntities calls " + cilium.Host + ")"
+	}
+	return c.Scope.Describe(d, e)
+}
+
+// policiesOf returns the policies of views.
+func policiesOf(views []applicable) Policies {
+	var policies Policies
+	for _, v := range views {
+		policies = append(policies, v.NetworkPolicy)
+	}
+	return policies
+}

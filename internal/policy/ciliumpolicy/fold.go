@@ -1,0 +1,72 @@
+package ciliumpolicy
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
+	"github.com/netzero-dev/netzero/internal/policy"
+)
+
+// fqdn returns what a host's name is written as in this dialect. A leading asterisk is one label there, and two are any
+// number of them: a host with one label in their place needs no more than the former.
+func (c Dialect) fqdn(host string) cilium.FQDN {
+	pattern := c.Folded(host)
+	if pattern == host {
+		return cilium.FQDN{MatchName: host}
+	}
+	if single := (cilium.FQDN{MatchPattern: pattern}); single.Matches(host) {
+		return single
+	}
+	return cilium.FQDN{MatchPattern: "*" + pattern}
+}
+
+// writes reports whether Generate may write a name, or a pattern, as it is.
+func (c Dialect) writes(n cilium.FQDN) bool {
+	return n.MatchName != "" || slices.ContainsFunc(c.Fold, func(p string) bool { return n.MatchPattern == p || n.MatchPattern == "*"+p })
+}
+
+// foldNames is that of [Scope]. Rules that come to be for one pattern, and differ in their ports, become one.
+func (c Dialect) foldNames(p *cilium.NetworkPolicy) {
+	c.Scope.FoldNames(p)
+	var kept []Rule
+	folded := false
+	for _, r := range RulesOf(p, policy.Egress) {
+		changed := false
+		var names []cilium.FQDN
+		for _, n := range r.Names {
+			if n.MatchName != "" && c.fqdn(n.MatchName).MatchPattern != "" {
+				n, changed = c.fqdn(n.MatchName), true
+			}
+			if !slices.Contains(names, n) {
+				names = append(names, n)
+			}
+		}
+		if !changed {
+			kept = append(kept, r)
+			continue
+		}
+		r.Names, folded = names, true
+		same := slices.IndexFunc(kept, func(other Rule) bool {
+			return slices.Equal(other.Names, names) && (other.hasPlainPorts() && r.hasPlainPorts() || equality.Semantic.DeepEqual(other.AllowedPorts(), r.AllowedPorts()))
+		})
+		if same < 0 {
+			kept = append(kept, r)
+			continue
+		}
+		for _, ref := range r.AllowedPorts() {
+			if ref.port != nil {
+				kept[same].addPort(*ref.port)
+			}
+		}
+	}
+	if folded {
+		SetRules(p, policy.Egress, kept)
+	}
+}
+
+// hasPlainPorts reports whether all that a rule opens is ports, whatever is said there.
+func (r Rule) hasPlainPorts() bool {
+	return len(r.Ports) > 0 && !slices.ContainsFunc(r.Ports, func(p cilium.PortRule) bool { return p.Rules != nil })
+}

@@ -1,0 +1,74 @@
+package ciliumpolicy
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// Generate is [Scope.Generate]. There is one rule to a peer with all of its ports, and one with its ICMP types: first
+// workloads by namespace and labels, then the resolver, the API server, the node, names, addresses, and anyone. Keys of labels
+// have the source k8s, and pods of which the namespace is known have it in their selector.
+//
+// The resolver's rule lets Cilium read every look-up, without which toFQDNs matches nothing. The API server is open at
+// 6443 too where it was asked at 443: that is the port of its Service, behind which most have the other.
+func (c Dialect) Generate(flows []flow.Flow) []*cilium.NetworkPolicy {
+	c = c.Normal()
+	required := c.allByAddress(c.Required(flows))
+	var policies Policies
+	for _, subject := range c.Subjects {
+		policies = append(policies, c.generate(subject, required))
+	}
+	for _, namespace := range c.DeniedNamespaces() {
+		policies = append(policies, denyAll(namespace))
+	}
+	return policies
+}
+
+func (c Dialect) generate(subject policy.Subject, required []flow.Flow) *cilium.NetworkPolicy {
+	p := &cilium.NetworkPolicy{
+		TypeMeta:   metav1.TypeMeta{APIVersion: cilium.APIVersion, Kind: cilium.Kind},
+		ObjectMeta: metav1.ObjectMeta{Name: subject.Name, Namespace: subject.Namespace},
+		Spec:       cilium.Spec{EndpointSelector: sourced(subject.AsSubject().SelectorLabels())},
+	}
+	SetRules(p, policy.Egress, rulesFor(c.permissions(subject.Workload, policy.Egress, required)))
+	metadata := make(map[string]bool)
+	for _, f := range c.FlowsOf(subject.Workload, policy.Egress, required) {
+		if entry := c.metadataEntry(f); entry != "" {
+			metadata[entry] = true
+		}
+	}
+	if len(metadata) > 0 {
+		metav1.SetMetaDataAnnotation(&p.ObjectMeta, policy.MetadataAnnotation, strings.Join(slices.Sorted(maps.Keys(metadata)), ","))
+	}
+	if unmet := c.unmetLookups(Policies{p}, subject.Workload, required); len(unmet) > 0 {
+		policy.SetEntries(p, policy.NamesAnnotation, c.LookupEntries(subject.Workload, unmet))
+	}
+	policy.ListOthers(c.otherWords(), p, subject, required)
+	if c.Binaries {
+		policy.AddBinaries(Policies{p}, c.binariesOf([]policy.Subject{subject}, required))
+	}
+	if c.IsolatesIngress(subject, c.serves(subject.Workload, required)) {
+		rules := rulesFor(c.permissions(subject.Workload, policy.Ingress, required))
+		if len(rules) == 0 {
+			rules = []Rule{{}} // closed
+		}
+		SetRules(p, policy.Ingress, rules)
+	}
+	return p
+}
+
+// metadataEntry returns what [MetadataAnnotation] says of a flow that leaves a subject, or "". To Cilium the service is
+// an address like any other outside of the cluster.
+func (c Dialect) metadataEntry(f flow.Flow) string {
+	if policy.EndpointAddress(f.Destination) != flow.MetadataService || f.Destination.Kind < flow.External || !f.Protocol.HasPorts() || c.inexpressible(policy.Egress, f) != "" {
+		return ""
+	}
+	return policy.MetadataServiceEntry(f.Port, f.Protocol)
+}

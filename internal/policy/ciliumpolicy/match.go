@@ -1,0 +1,234 @@
+package ciliumpolicy
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// match holds a flow against one pair of a rule.
+func (v applicable) match(r Rule, peer, port int, f flow.Flow) policy.Match {
+	a, b := r.pair(peer, port)
+	return v.matchRefs(a, b, f)
+}
+
+func (v applicable) matchRefs(a peerRef, b portRef, f flow.Flow) policy.Match {
+	if f.Lookup {
+		return v.matchLookup(a, b, f)
+	}
+	return policy.Match{Peer: v.matchPeer(a, f), Port: v.matchPort(b, f), Redirect: v.redirects(a, b, f)}
+}
+
+// redirects is as that of the other dialect: a person's word for a resolver that goes by other labels.
+func (v applicable) redirects(peer peerRef, port portRef, f flow.Flow) bool {
+	if f.Destination.Kind != flow.Resolver || !v.scope.IsResolverPort(f.Port) || peer.name != nil || port.icmp != nil ||
+		port.port != nil && !matchProtocol(*port.port, f.Protocol) || v.isForOtherResolver(peer, f.Destination) {
+		return false
+	}
+	if peer.endpoint != nil && v.lostNamespace(peer.endpoint, f.Destination) || v.isNoResolver(peer, f.Destination) {
+		return false
+	}
+	switch v.scope.wordOfPort(port, f.Port) {
+	case policy.NamesDNS:
+		return true
+	case policy.IncludesDNS:
+		return mayBeResolver(peer)
+	}
+	return false
+}
+
+func (v applicable) matchPeer(peer peerRef, f flow.Flow) policy.PeerMatch {
+	far := v.direction.PeerEnd(f)
+	isServer := v.direction == policy.Egress && policy.IsAPIServer(far)
+	isHost := IsNode(far) || policy.UsesHostNetwork(far)
+	arePods := far.Kind == flow.Workload
+	switch {
+	case peer == peerRef{}, peer.entity == cilium.All:
+		return policy.PeerMatches
+	case far.Kind == flow.Resolver:
+		return v.matchResolver(peer, v.scope.ResolverOf(far))
+	case far.Kind == flow.Anyone:
+		return policy.OtherKind // whatever the peer is, others may call too
+	case peer.entity != "":
+		return v.matchEntity(peer.entity, far, f, isServer)
+	case peer.endpoint != nil && (isServer || isHost || !arePods) && selectsOthers(peer.endpoint):
+		return policy.PeerMatches
+	case isServer, isHost, arePods != (peer.endpoint != nil):
+		return policy.OtherKind
+	case arePods:
+		return v.matchPods(peer.endpoint, far)
+	case peer.name != nil:
+		return v.matchName(*peer.name, far)
+	}
+	return v.matchCIDR(peer.cidr, far)
+}
+
+// selectsOthers reports whether a selector is for all that is no pod, too: one that asks for a namespace in any way is not
+// kept to the policy's own, and what has no labels has none that is excluded.
+func selectsOthers(selector *metav1.LabelSelector) bool {
+	plain := plainSelector(selector)
+	return policy.Selects(plain, nil) && slices.ContainsFunc(plain.MatchExpressions, func(e metav1.LabelSelectorRequirement) bool { return isNamespaceKey(e.Key) })
+}
+
+func (v applicable) matchEntity(entity string, far flow.Endpoint, f flow.Flow, isServer bool) policy.PeerMatch {
+	isWorld := !isServer && (far.Kind == flow.External || far.Kind == flow.Address)
+	var fits bool
+	switch entity {
+	case cilium.APIServer:
+		fits = isServer
+	case cilium.Host:
+		fits = IsNode(far) || (policy.UsesHostNetwork(far) || isServer) && v.opens(cilium.RemoteNode, f)
+	case cilium.RemoteNode:
+		fits = (policy.UsesHostNetwork(far) || isServer) && v.opens(cilium.Host, f) // the API server runs on some of the nodes
+	case cilium.Cluster, cilium.Mesh:
+		fits = !isWorld
+	case cilium.World:
+		fits = isWorld
+	}
+	if fits {
+		return policy.PeerMatches
+	}
+	return policy.OtherKind
+}
+
+// opens reports whether a rule is for an entity by this name, at the port of a flow. Pods on the network of their nodes may be
+// on the node of their callers, or on another.
+func (v applicable) opens(entity string, f flow.Flow) bool {
+	return slices.ContainsFunc(v.rules, func(r Rule) bool {
+		return slices.Contains(r.Entities, entity) && (len(r.AllowedPorts()) == 0 ||
+			slices.ContainsFunc(r.AllowedPorts(), func(port portRef) bool { return v.matchPort(port, f) == policy.PortMatches }))
+	})
+}
+
+func (v applicable) matchPods(selector *metav1.LabelSelector, far flow.Endpoint) policy.PeerMatch {
+	w, _ := v.scope.WorkloadOf(far)
+	return v.matchLabels(selector, w.AsPeer(v.direction).AllLabels(), policy.NamespaceOf(w, v.direction, v.subject, v.namespace))
+}
+
+// matchLabels holds a selector against pods of a namespace.
+func (v applicable) matchLabels(selector *metav1.LabelSelector, pods labels.Set, namespace string) policy.PeerMatch {
+	plain := plainSelector(selector)
+	byNamespace, others := &metav1.LabelSelector{}, &metav1.LabelSelector{}
+	part := func(key string) *metav1.LabelSelector {
+		if isNamespaceKey(key) {
+			return byNamespace
+		}
+		return others
+	}
+	for _, key := range slices.Sorted(maps.Keys(plain.MatchLabels)) {
+		metav1.AddLabelToSelector(part(key), key, plain.MatchLabels[key])
+	}
+	for _, e := range plain.MatchExpressions {
+		p := part(e.Key)
+		p.MatchExpressions = append(p.MatchExpressions, e)
+	}
+	all := endpointLabels(pods, namespace, v.scope.NamespaceLabels(namespace))
+	inNamespace := policy.Selects(byNamespace, all)
+	if policy.IsEmpty(byNamespace) {
+		inNamespace = namespace == v.namespace
+	}
+	switch {
+	case !policy.Selects(others, all):
+		return policy.OtherPeer
+	case !inNamespace:
+		return policy.OtherNamespace
+	}
+	return policy.PeerMatches
+}
+
+// matchName asks for a name and for the leave to look it up. An address without a name may be any host's.
+func (v applicable) matchName(name cilium.FQDN, far flow.Endpoint) policy.PeerMatch {
+	switch {
+	case far.Kind != flow.External || v.direction == policy.Ingress:
+		return policy.OtherKind
+	case !name.Matches(far.Name):
+		return policy.OtherPeer
+	case !v.readsLookup(far.Name):
+		return policy.LookupNotRead
+	}
+	return policy.PeerMatches
+}
+
+func (v applicable) readsLookup(host string) bool {
+	if v.read != nil {
+		return v.read.matches(host)
+	}
+	return slices.ContainsFunc(v.lookups, func(n cilium.FQDN) bool { return n.Matches(host) })
+}
+
+// matchCIDR is for addresses outside of the cluster. In a policy that names hosts a single address is not for those of
+// another name, as in the other dialect.
+func (v applicable) matchCIDR(r *cilium.CIDRRule, far flow.Endpoint) policy.PeerMatch {
+	prefix, err := netip.ParsePrefix(r.CIDR)
+	addr := policy.EndpointAddress(far)
+	external := v.direction == policy.Egress && far.Kind == flow.External
+	switch {
+	case err != nil:
+		return policy.OtherPeer
+	case !addr.IsValid() && external && prefix.Bits() == 0:
+	case !prefix.Contains(addr):
+		return policy.OtherPeer
+	case policy.ExceptionFor(r.Except, addr) != "":
+		return policy.Excepted
+	case external && v.named && prefix.IsSingleIP():
+		return policy.NameNotListed
+	}
+	return policy.PeerMatches
+}
+
+func (v applicable) matchPort(ref portRef, f flow.Flow) policy.PortMatch {
+	if v.direction == policy.Ingress {
+		return v.matchOnePort(ref, f)
+	}
+	return policy.MatchAnyPort(f, func(f flow.Flow) policy.PortMatch { return v.matchOnePort(ref, f) })
+}
+
+func (v applicable) matchOnePort(ref portRef, f flow.Flow) policy.PortMatch {
+	switch {
+	case ref.icmp != nil:
+		return matchICMP(*ref.icmp, f)
+	case ref.port == nil:
+		return policy.PortMatches // of whichever protocol
+	case !f.Protocol.HasPorts() || f.Port == 0:
+		return policy.OtherPort
+	}
+	first, isNumber := ref.port.Number()
+	if !isNumber {
+		return v.scope.MatchPortName(strings.ToLower(ref.port.Port), matchProtocol(*ref.port, f.Protocol), f)
+	}
+	last := max(first, int(ref.port.EndPort))
+	inRange := first == 0 || first <= int(f.Port) && int(f.Port) <= last
+	switch {
+	case !inRange:
+		return policy.OtherPort
+	case !matchProtocol(*ref.port, f.Protocol):
+		return policy.OtherProtocol
+	}
+	return policy.PortMatches
+}
+
+func matchProtocol(p cilium.Port, protocol flow.Protocol) bool {
+	return p.Protocol == protocol.String() || protocol.HasPorts() && (p.Protocol == "" || p.Protocol == cilium.Any)
+}
+
+func matchICMP(field cilium.ICMPField, f flow.Flow) policy.PortMatch {
+	family := flow.ICMP
+	if field.Family == cilium.IPv6 {
+		family = flow.ICMPv6
+	}
+	switch {
+	case f.Protocol != family:
+		return policy.OtherPort
+	case field.Number() != policy.ICMPTypeOf(f):
+		return policy.OtherProtocol
+	}
+	return policy.PortMatches
+}

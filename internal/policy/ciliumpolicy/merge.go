@@ -1,0 +1,386 @@
+package ciliumpolicy
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// Merge is [Scope.Merge]: rules, peers, ports, patterns of names and policies of other names stay as people left them, as
+// long as flows need them. Where a name is allowed and its look-up is not read, the name joins the first list of look-ups,
+// or the resolver's rule is added.
+func (c Dialect) Merge(committed Policies, flows []flow.Flow) Policies {
+	m := newMerging(c, committed, flows)
+	m.addAll()
+	for _, subject := range m.scope.Subjects {
+		m.drop(subject.Workload)
+	}
+	return m.joined()
+}
+
+// Extend is [Scope.Extend].
+func (c Dialect) Extend(committed Policies, flows []flow.Flow) Policies {
+	m := newMerging(c, committed, flows)
+	m.addAll()
+	return m.joined()
+}
+
+// merging is the state of one [Cilium.Merge].
+type merging struct {
+	policies Policies                                        // one to a spec: see partsOf
+	of       map[*cilium.NetworkPolicy]*cilium.NetworkPolicy // the policies of which those are parts
+	scope    Dialect                                         // normal
+	flows    []flow.Flow                                     // with what they imply, sorted
+}
+
+func newMerging(c Dialect, committed Policies, flows []flow.Flow) *merging {
+	m := &merging{scope: Dialect{c.Scope.Normalized().Indexed()}, of: make(map[*cilium.NetworkPolicy]*cilium.NetworkPolicy)}
+	m.flows = m.scope.allByAddress(c.Required(flows))
+	slices.SortStableFunc(m.flows, flow.Flow.Compare)
+	for _, p := range committed {
+		for _, part := range cilium.Parts(p) {
+			part = part.DeepCopy()
+			m.policies, m.of[part] = append(m.policies, part), p
+		}
+	}
+	for _, subject := range m.scope.Subjects {
+		for _, p := range m.ownParts(subject.Workload) {
+			m.scope.foldNames(p)
+			m.scope.FoldOthers(p)
+		}
+	}
+	return m
+}
+
+// isolating returns the policy of a subject's name, which is added where it is missing, and isolates the subject.
+func (m *merging) isolating(subject policy.Workload, d policy.Direction) *cilium.NetworkPolicy {
+	p := m.ownPart(subject, d)
+	if p == nil {
+		p = m.addPart(subject)
+	}
+	if doesNotSelect(p, subject) != "" {
+		p.Spec.EndpointSelector = sourced(subject.AsSubject().SelectorLabels())
+	}
+	if len(RulesOf(p, d)) == 0 {
+		SetRules(p, d, []Rule{{}})
+	}
+	if !deniesByDefault(p, d) {
+		denyByDefault(p, d)
+	}
+	return p
+}
+
+// addAll makes the policies allow every flow at both of its ends, and list who opened it.
+func (m *merging) addAll() {
+	for _, namespace := range policy.NotDenied(m.scope.Scope, m.policies, deniesAll) {
+		m.policies = append(m.policies, denyAll(namespace))
+	}
+	policy.AddUntilDone(m.scope.Subjects, m.add)
+	m.addLookups()
+	policy.AddOthers(m.scope.otherWords(), m.flows, func(w policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
+		return m.scope.compile(m.policies, w, d).verdict
+	},
+		func(w policy.Workload) *cilium.NetworkPolicy { return m.isolating(w, policy.Egress) })
+	if !m.scope.Binaries {
+		return
+	}
+	for _, subject := range m.scope.Subjects {
+		policy.AddBinaries(policy.IsolatingEgress(m.policies, subject.Workload, doesNotIsolate), m.scope.binariesOf([]policy.Subject{subject}, m.flows))
+	}
+}
+
+// addLookups lists the look-ups that nothing allows.
+func (m *merging) addLookups() {
+	for _, subject := range m.scope.Subjects {
+		lookups := policy.LookupsOf(m.scope.FlowsOf(subject.Workload, policy.Egress, m.flows))
+		if len(lookups) == 0 {
+			continue
+		}
+		var missing []string
+		s := m.scope.compile(m.policies, subject.Workload, policy.Egress)
+		for _, f := range lookups {
+			if s.isMissing(f) {
+				missing = append(missing, m.scope.LookupEntry(subject.Workload, f))
+			}
+		}
+		if len(missing) > 0 {
+			policy.AddEntries(m.isolating(subject.Workload, policy.Egress), policy.NamesAnnotation, missing)
+		}
+	}
+}
+
+func (m *merging) add(subject policy.Subject, d policy.Direction) bool {
+	w := subject.Workload
+	flows := policy.Needed(d, m.scope.FlowsOf(w, d, m.flows))
+	isolated, _ := isolates(policy.WithoutDenyAll(m.scope.Scope, m.policies), w, d)
+	switch needed := d == policy.Egress || m.scope.IsolatesIngress(subject, m.scope.serves(w, flows)); {
+	case !isolated && !needed, isolated && len(m.missing(w, d, flows)) == 0:
+		return false
+	}
+	e := edit{m, m.isolating(w, d), w, d}
+	e.addPorts(m.missing(w, d, flows))
+	e.addRules(m.missing(w, d, flows))
+	e.addLookups(m.missing(w, d, flows))
+	return true
+}
+
+// missing returns those of a subject's flows that a policy could allow, and none does.
+func (m *merging) missing(subject policy.Workload, d policy.Direction, flows []flow.Flow) []flow.Flow {
+	s := m.scope.compile(m.policies, subject, d)
+	return slices.DeleteFunc(slices.Clone(flows), func(f flow.Flow) bool { return f.Lookup || !s.isMissing(f) }) // for look-ups there is a list
+}
+
+// edit is what one subject needs of its policy in one direction.
+type edit struct {
+	*merging
+	policy    *cilium.NetworkPolicy
+	subject   policy.Workload
+	direction policy.Direction
+}
+
+// compile makes the policies, as they are now, ready for many flows.
+func (e edit) compile() *compiled {
+	return e.scope.compile(e.policies, e.subject, e.direction)
+}
+
+// addPorts adds the port, or the ICMP type, of each flow to the only rule for its peer, if there is one.
+func (e edit) addPorts(flows []flow.Flow) {
+	if len(flows) == 0 {
+		return
+	}
+	c := e.compile()
+	own := slices.IndexFunc(c.views, func(v applicable) bool { return v.NetworkPolicy == e.policy })
+	rules := c.views[own].rules
+	type sharing struct {
+		peer peerKey
+		icmp bool
+	}
+	of := make(map[sharing][]int)
+	for i, rule := range rules {
+		if other, ok := e.permissionOfRule(rule); ok && len(rule.AllowedPorts()) > 0 {
+			at := sharing{e.normalPermission(other).peer, other.isICMP()}
+			of[at] = append(of[at], i)
+		}
+	}
+	type addition struct {
+		rule     int
+		port     uint16 // or the ICMP type
+		end      uint16
+		protocol flow.Protocol
+	}
+	added := make(map[addition]bool)
+	var uniform []int // rules to which something was added, of peers that no index finds
+	allows := func(a addition, f flow.Flow) bool {
+		ref := portRef{port: &cilium.Port{Port: strconv.Itoa(int(a.port)), EndPort: int32(a.end), Protocol: a.protocol.String()}}
+		if a.protocol.IsICMP() {
+			field := permission{port: a.port, protocol: a.protocol}.icmpField()
+			ref = portRef{icmp: &field}
+		}
+		return slices.ContainsFunc(rules[a.rule].peers(), func(peer peerRef) bool { return c.views[own].matchRefs(peer, ref, f).Allows() })
+	}
+	isAllowed := func(f flow.Flow) bool { // by now: a port may do for two flows
+		candidates := slices.Clone(uniform)
+		for _, at := range c.allowed.index.Fitting(c.spec(f)) {
+			if at.View == own {
+				candidates = append(candidates, at.Rule)
+			}
+		}
+		o := e.scope.permissionOf(e.direction, f)
+		for _, i := range candidates {
+			a := addition{i, o.port, o.end, o.protocol}
+			if added[a] && allows(a, f) {
+				return true
+			}
+			for _, a.port = range policy.AcceptedPorts(f) {
+				if added[a] && allows(a, f) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	for n, f := range flows {
+		if isAllowed(f) {
+			continue
+		}
+		o := e.normalPermission(e.scope.permissionOf(e.direction, f))
+		same := of[sharing{o.peer, o.isICMP()}]
+		if len(same) != 1 {
+			continue
+		}
+		for _, each := range e.scope.permissionsOf(e.direction, f) {
+			rules[same[0]].allow(each)
+			added[addition{same[0], each.port, each.end, each.protocol}] = true
+		}
+		e.addMetadata(f)
+		if o.peer.rank == rankResolver { // which may let Cilium read look-ups, and be for any of its ports
+			SetRules(e.policy, e.direction, rules)
+			e.addPorts(e.missing(e.subject, e.direction, flows[n+1:]))
+			return
+		}
+		added[addition{same[0], o.port, o.end, o.protocol}] = true
+		if o.peer.rank == rankAPIServer || o.peer.rank == rankHost || o.peer.rank == rankNodes || o.peer.rank == rankAnyone {
+			uniform = append(uniform, same[0])
+		}
+	}
+	if len(added) > 0 {
+		SetRules(e.policy, e.direction, rules)
+	}
+}
+
+// addRules adds a rule for each peer of the flows, as Generate writes it, unless the policy has that.
+func (e edit) addRules(flows []flow.Flow) {
+	if len(flows) == 0 {
+		return
+	}
+	c := e.compile()
+	var missing []flow.Flow
+	list := RulesOf(e.policy, e.direction)
+	for _, f := range flows {
+		e.addMetadata(f)
+		if !c.onlyUnseen(f) {
+			missing = append(missing, f)
+		}
+	}
+	list = slices.DeleteFunc(list, func(r Rule) bool { return len(missing) > 0 && r.isEmpty() })
+	added := rulesFor(e.scope.permissions(e.subject, e.direction, missing))
+	SetRules(e.policy, e.direction, policy.InsertAll(list, added, e.orderOfRule, permission.compare))
+}
+
+// orderOfRule is openingOfRule without what does not count for the order of rules.
+func (e edit) orderOfRule(r Rule) (permission, bool) {
+	o, ok := e.permissionOfRule(r)
+	return permission{peer: o.peer, protocol: icmpOrNot(o.isICMP())}, ok
+}
+
+// icmpOrNot returns a protocol for rules of ICMP types, and one for all others, by which they are ordered.
+func icmpOrNot(icmp bool) flow.Protocol {
+	if icmp {
+		return flow.ICMP
+	}
+	return flow.TCP
+}
+
+// addLookups lets Cilium read the look-ups of the flows' names, where a rule for them is there.
+func (e edit) addLookups(flows []flow.Flow) {
+	if len(flows) == 0 {
+		return
+	}
+	c := e.compile()
+	rules := RulesOf(e.policy, e.direction)
+	var list *[]cilium.FQDN // the first that says which look-ups are read
+	for i := range rules {
+		for j := range rules[i].Ports {
+			if ports := &rules[i].Ports[j]; list == nil && ports.HasDNS() && len(rules[i].Names) == 0 {
+				list = &ports.Rules.DNS
+			}
+		}
+	}
+	added := newFQDNIndex(nil)
+	for _, f := range flows {
+		if added.matches(f.Destination.Name) || !c.onlyUnseen(f) {
+			continue
+		}
+		if list == nil {
+			e.addResolver(rules)
+			return // every look-up is read
+		}
+		name := e.scope.fqdn(f.Destination.Name)
+		*list = append(*list, name)
+		added.add(name)
+	}
+	SetRules(e.policy, e.direction, rules)
+}
+
+// addResolver adds the rule for the resolver, which lets Cilium read every look-up.
+func (e edit) addResolver(rules []Rule) {
+	places := e.scope.Resolvers
+	if len(places) == 0 {
+		places = []policy.Resolver{policy.DefaultResolver}
+	}
+	for _, place := range places {
+		resolver := peerOf(place)
+		rule := resolver.rule()
+		for _, port := range place.PortsOrDefault() {
+			rule.readLookups(port)
+		}
+		rules = policy.InsertBefore(rules, rule, func(other Rule) bool {
+			k, ok := e.permissionOfRule(other)
+			return ok && k.peer.compare(resolver) > 0
+		})
+	}
+	SetRules(e.policy, e.direction, rules)
+}
+
+func (e edit) addMetadata(f flow.Flow) {
+	if entry := e.scope.metadataEntry(f); entry != "" && e.direction == policy.Egress {
+		policy.AddEntry(e.policy, policy.MetadataAnnotation, entry)
+	}
+}
+
+// normalPermission returns an opening without the namespace that goes without saying.
+func (e edit) normalPermission(o permission) permission {
+	if o.peer.namespace == e.subject.Namespace {
+		o.peer.namespace = ""
+	}
+	return o
+}
+
+// permissionOfRule returns the peer for which Generate would write a rule, or false, and whether it is for ICMP.
+func (e edit) permissionOfRule(r Rule) (permission, bool) {
+	o := permission{protocol: icmpOrNot(len(r.Icmps) > 0)}
+	if entities := slices.Sorted(slices.Values(r.Entities)); len(r.peers()) == 2 && slices.Equal(entities, []string{cilium.Host, cilium.RemoteNode}) {
+		o.peer = peerKey{rank: rankNodes}
+		return o, true
+	}
+	if len(r.peers()) != 1 {
+		return o, false
+	}
+	for _, place := range e.scope.Resolvers {
+		if samePeers(peerOf(place).rule(), r) {
+			o.peer = peerOf(place)
+			return o, true
+		}
+	}
+	switch peer := r.peers()[0]; {
+	case peer.endpoint != nil && len(peer.endpoint.MatchExpressions) > 0:
+		isOfAny := equality.Semantic.DeepEqual(peer.endpoint.MatchExpressions, []metav1.LabelSelectorRequirement{ofAnyNamespace})
+		set := labels.Set(plainSelector(peer.endpoint).MatchLabels)
+		_, hasNamespace := set[cilium.NamespaceLabel]
+		o.peer = peerKey{rank: rankPods, namespace: policy.AnyNamespace, labels: set.String()}
+		return o, isOfAny && !hasNamespace
+	case peer.endpoint != nil:
+		set := labels.Set(plainSelector(peer.endpoint).MatchLabels)
+		of := peerKey{rank: rankPods, namespace: set[cilium.NamespaceLabel]}
+		delete(set, cilium.NamespaceLabel)
+		of.labels = set.String()
+		if equality.Semantic.DeepEqual(set, policy.ResolverLabels) && of.namespace == flow.ClusterResolver.Namespace {
+			of = peerKey{rank: rankResolver}
+		}
+		o.peer = of
+	case peer.name != nil:
+		o.peer = peerKey{rank: rankName, host: peer.name.String()}
+		return o, e.scope.writes(*peer.name)
+	case peer.cidr != nil:
+		prefix, err := netip.ParsePrefix(peer.cidr.CIDR)
+		o.peer = peerKey{rank: rankAddress, addr: prefix.Addr()}
+		return o, err == nil && prefix.IsSingleIP() && len(peer.cidr.Except) == 0
+	case peer.entity == cilium.APIServer && e.direction == policy.Egress:
+		o.peer = peerKey{rank: rankAPIServer}
+	case peer.entity == cilium.Host:
+		o.peer = peerKey{rank: rankHost}
+	case peer.entity == cilium.All && e.direction == policy.Ingress:
+		o.peer = peerKey{rank: rankAnyone}
+	default:
+		return o, false
+	}
+	return o, true
+}

@@ -1,0 +1,126 @@
+package ciliumpolicy
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// rank orders the kinds of peer in a policy.
+type rank uint8
+
+const (
+	rankPods rank = iota + 1
+	rankResolver
+	rankAPIServer
+	rankHost
+	rankNodes
+	rankName
+	rankAddress
+	rankAnyone
+)
+
+// peerKey is what a rule depends on of the far end of its flows.
+type peerKey struct {
+	rank      rank
+	namespace string     // of pods, where it is known, or anyNamespace; of the resolver's, where they are not the usual ones
+	labels    string     // of pods, as labels.Set writes them; the same
+	host      string     // of a name, or a pattern of names
+	addr      netip.Addr // of an address, and of a resolver that is no pods
+	bits      int        // of a resolver's addresses
+}
+
+func (k peerKey) compare(l peerKey) int {
+	return cmp.Or(
+		cmp.Compare(k.rank, l.rank),
+		cmp.Compare(k.namespace, l.namespace),
+		cmp.Compare(k.labels, l.labels),
+		cmp.Compare(k.host, l.host),
+		k.addr.Compare(l.addr),
+		cmp.Compare(k.bits, l.bits),
+	)
+}
+
+// permission is one port of one peer, or one type of ICMP.
+type permission struct {
+	peer     peerKey
+	port     uint16 // or the ICMP type
+	end      uint16 // the last port of a range; 0 for a single port
+	protocol flow.Protocol
+}
+
+func (o permission) isICMP() bool { return o.protocol.IsICMP() }
+
+// sharesRule reports whether two openings stand in one rule.
+func (o permission) sharesRule(p permission) bool {
+	return o.peer == p.peer && o.isICMP() == p.isICMP()
+}
+
+func (o permission) compare(p permission) int {
+	icmp := func(o permission) int {
+		if o.isICMP() {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(o.peer.compare(p.peer), cmp.Compare(icmp(o), icmp(p)), cmp.Compare(o.port, p.port), cmp.Compare(o.end, p.end), cmp.Compare(o.protocol, p.protocol))
+}
+
+// permissions returns what a subject's flows in a direction need, sorted and each once.
+func (c Dialect) permissions(subject policy.Workload, d policy.Direction, flows []flow.Flow) []permission {
+	var openings []permission
+	for _, f := range policy.Needed(d, c.AtFirstPorts(c.FlowsOf(subject, d, flows))) {
+		if c.inexpressible(d, f) == "" {
+			openings = append(openings, c.permissionsOf(d, f)...)
+		}
+	}
+	slices.SortFunc(openings, permission.compare)
+	return slices.Compact(openings)
+}
+
+// permissionsOf returns what one flow needs: openings of one peer.
+func (c Dialect) permissionsOf(d policy.Direction, f flow.Flow) []permission {
+	var all []permission
+	for _, port := range policy.WrittenPorts(f) {
+		f.Port = port
+		all = append(all, c.permissionOf(d, f))
+	}
+	return all
+}
+
+func (c Dialect) permissionOf(d policy.Direction, f flow.Flow) permission {
+	first, last := c.PortsOfFlow(f)
+	if f.Protocol.IsICMP() {
+		first = uint16(policy.ICMPTypeOf(f))
+	}
+	return permission{peer: c.peerOf(d, f), port: first, end: last, protocol: f.Protocol}
+}
+
+func (c Dialect) peerOf(d policy.Direction, f flow.Flow) peerKey {
+	e := d.PeerEnd(f)
+	switch {
+	case d == policy.Egress && policy.IsAPIServer(e):
+		return peerKey{rank: rankAPIServer}
+	case policy.UsesHostNetwork(e):
+		return peerKey{rank: rankNodes}
+	case IsNode(e):
+		return peerKey{rank: rankHost}
+	case e.Kind == flow.Workload:
+		w, _ := c.WorkloadOf(e)
+		k := peerKey{rank: rankPods, namespace: w.Namespace, labels: w.AsPeer(d).SelectorLabels().String()}
+		if subject, _ := c.WorkloadOf(d.SubjectEnd(f)); policy.CallsFromAnyNamespace(d, w, subject) {
+			k.namespace = policy.AnyNamespace
+		}
+		return k
+	case e.Kind == flow.Resolver:
+		return peerOf(c.ResolverOf(e))
+	case e.Kind == flow.External && d == policy.Egress:
+		return peerKey{rank: rankName, host: c.fqdn(e.Name).String()}
+	case e.Kind == flow.Anyone:
+		return peerKey{rank: rankAnyone}
+	}
+	return peerKey{rank: rankAddress, addr: policy.EndpointAddress(e)}
+}

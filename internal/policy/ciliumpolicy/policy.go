@@ -1,0 +1,205 @@
+package ciliumpolicy
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+func (c Dialect) Normal() Dialect { return Dialect{c.Scope.Normalized()} }
+
+// Required is [Required], but a ping to a name implies the look-up too, and a flow to the node does not: pods know its
+// address without a name.
+func (c Dialect) Required(flows []flow.Flow) []flow.Flow {
+	return policy.RequiredBy(flows, func(d policy.Direction, f flow.Flow) string {
+		if IsNode(f.Destination) {
+			return "it has no name"
+		}
+		return c.inexpressible(d, f)
+	})
+}
+
+// inexpressible says why no rule of a direction can allow a flow and no other, or returns "" if one can.
+func (c Dialect) inexpressible(d policy.Direction, f flow.Flow) string {
+	if f.Lookup {
+		return policy.LookupHasNoPort
+	}
+	if why := c.wordless(f); why != "" {
+		return why
+	}
+	return c.unnamed(d, d.PeerEnd(f))
+}
+
+// wordless is that of [Scope].
+func (c Dialect) wordless(f flow.Flow) string {
+	switch {
+	case f.Protocol.IsICMP():
+	case !f.Protocol.HasPorts():
+		return fmt.Sprintf("a CiliumNetworkPolicy allows TCP, UDP, SCTP and ICMP, it has no word for %s", f.Protocol)
+	case f.Port == 0:
+		return "a CiliumNetworkPolicy has no word for port 0 alone"
+	}
+	return ""
+}
+
+func (c Dialect) unnamed(d policy.Direction, far flow.Endpoint) string {
+	if IsNode(far) {
+		return "" // by whichever name
+	}
+	return c.Unnameable(d, far)
+}
+
+func (c Dialect) otherWords() policy.OtherFlows {
+	return policy.OtherFlows{Scope: c.Scope, NoRule: c.wordless, NoName: c.Unnameable}
+} // a list needs a name, of the node too
+
+// IsNode reports whether an endpoint is the machine that the pods at the other end run on: to Cilium its processes are
+// no pods, and its addresses are in no range.
+func IsNode(e flow.Endpoint) bool { return e.Kind == flow.Workload && e.Node }
+
+// doesNotSelect says why a policy does not select the subject, or returns "" if it does.
+func doesNotSelect(p *cilium.NetworkPolicy, subject policy.Workload) string {
+	namespace := cmp.Or(p.Namespace, subject.Namespace, policy.DefaultNamespace)
+	switch {
+	case p.Namespace != "" && subject.Namespace != "" && p.Namespace != subject.Namespace:
+		return fmt.Sprintf("policy %s is in namespace %s, not in %s", p.Name, p.Namespace, subject.Namespace)
+	case !policy.Selects(plainSelector(&p.Spec.EndpointSelector), endpointLabels(subject.AsSubject().AllLabels(), namespace, policy.NamespaceNameLabels(namespace))):
+		return fmt.Sprintf("policy %s selects %s, the pods have %s", p.Name, describeSourced(p.Spec.EndpointSelector), subject.AsSubject().AllLabels())
+	}
+	return ""
+}
+
+// doesNotIsolate says why a policy does not isolate the subject in a direction, or returns "" if it does.
+func doesNotIsolate(p *cilium.NetworkPolicy, subject policy.Workload, d policy.Direction) string {
+	if why := doesNotSelect(p, subject); why != "" {
+		return why
+	}
+	switch {
+	case len(RulesOf(p, d))+len(DenyRulesOf(p, d)) == 0:
+		return fmt.Sprintf("policy %s has no %s rules, not even {}", p.Name, d)
+	case !deniesByDefault(p, d):
+		return fmt.Sprintf("policy %s denies nothing by default, by its enableDefaultDeny.%s", p.Name, d)
+	}
+	return ""
+}
+
+// deniesByDefault reports whether a policy's rules of a direction, if it has any, deny what they do not allow.
+func deniesByDefault(p *cilium.NetworkPolicy, d policy.Direction) bool {
+	enabled := p.Spec.EnableDefaultDeny
+	if enabled == nil {
+		return true
+	}
+	is := enabled.Egress
+	if d == policy.Ingress {
+		is = enabled.Ingress
+	}
+	return is == nil || *is
+}
+
+func isolates(policies Policies, subject policy.Workload, d policy.Direction) (bool, string) {
+	return policy.Isolated(subject, d, policies, func(p *cilium.NetworkPolicy) string { return doesNotIsolate(p, subject, d) })
+}
+
+// denyByDefault takes back what a policy says to the contrary.
+func denyByDefault(p *cilium.NetworkPolicy, d policy.Direction) {
+	enabled := *p.Spec.EnableDefaultDeny
+	if d == policy.Ingress {
+		enabled.Ingress = nil
+	} else {
+		enabled.Egress = nil
+	}
+	p.Spec.EnableDefaultDeny = &enabled
+	if enabled == (cilium.DefaultDeny{}) {
+		p.Spec.EnableDefaultDeny = nil
+	}
+}
+
+// endpointLabels returns the labels by which Cilium knows pods, without their source.
+func endpointLabels(pods labels.Set, namespace string, ofNamespace labels.Set) labels.Set {
+	set := labels.Set{cilium.NamespaceLabel: namespace}
+	for key, value := range ofNamespace {
+		set[cilium.NamespaceMetaLabel+key] = value
+	}
+	return labels.Merge(pods, set)
+}
+
+// plainSelector returns a selector without the sources of its keys. A key of another source than pods' labels have stays
+// as it is, and is valid to nobody.
+func plainSelector(s *metav1.LabelSelector) *metav1.LabelSelector {
+	plain := &metav1.LabelSelector{}
+	for _, key := range slices.Sorted(maps.Keys(s.MatchLabels)) {
+		metav1.AddLabelToSelector(plain, plainKey(key), s.MatchLabels[key])
+	}
+	for _, e := range s.MatchExpressions {
+		e.Key = plainKey(e.Key)
+		plain.MatchExpressions = append(plain.MatchExpressions, e)
+	}
+	return plain
+}
+
+func plainKey(key string) string {
+	switch source, name := cilium.SplitKey(key); source {
+	case cilium.KubernetesSource, cilium.AnySource:
+		return name
+	}
+	return key
+}
+
+// NotIsolated is [Scope.NotIsolated].
+func (c Dialect) NotIsolated(policies Policies, flows []flow.Flow) []string {
+	c = c.Normal()
+	flows = c.allByAddress(flows)
+	policies = partsOf(policies)
+	var lines []string
+	for _, subject := range c.Subjects {
+		for _, d := range policy.Directions {
+			if d == policy.Ingress && !c.IsolatesIngress(subject, c.serves(subject.Workload, flows)) {
+				continue
+			}
+			if isolated, why := isolates(policies, subject.Workload, d); !isolated {
+				lines = append(lines, why)
+			}
+		}
+	}
+	return append(lines, policy.DescribeNotDenied(policy.NotDenied(c.Scope, policies, deniesAll))...)
+}
+
+// serves reports whether a subject was seen as a server, by somebody whom a rule can name.
+func (c Dialect) serves(subject policy.Workload, flows []flow.Flow) bool {
+	return slices.ContainsFunc(c.FlowsOf(subject, policy.Ingress, flows), func(f flow.Flow) bool { return c.inexpressible(policy.Ingress, f) == "" })
+}
+
+// Protects is [Scope.Protects].
+func (c Dialect) Protects(policies Policies) bool {
+	return slices.ContainsFunc(c.Subjects, func(subject policy.Subject) bool {
+		isolated, _ := isolates(partsOf(policies), subject.Workload, policy.Egress)
+		return isolated
+	})
+}
+
+// Foreign is [Scope.Foreign].
+func (c Dialect) Foreign(policies Policies) Policies {
+	var foreign Policies
+	for _, p := range policies {
+		selects := func(subject policy.Subject) bool {
+			return slices.ContainsFunc(cilium.Parts(p), func(part *cilium.NetworkPolicy) bool { return doesNotSelect(part, subject.Workload) == "" })
+		}
+		if !slices.ContainsFunc(c.Subjects, selects) {
+			foreign = append(foreign, p)
+		}
+	}
+	return foreign
+}
+
+func isNamespaceKey(key string) bool {
+	return key == cilium.NamespaceLabel || strings.HasPrefix(key, cilium.NamespaceMetaLabel)
+}

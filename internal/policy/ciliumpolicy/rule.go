@@ -1,0 +1,167 @@
+package ciliumpolicy
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// rulesFor turns sorted openings into rules.
+func rulesFor(openings []permission) []Rule {
+	var list []Rule
+	for i, o := range openings {
+		if i == 0 || !o.sharesRule(openings[i-1]) {
+			list = append(list, o.peer.rule())
+		}
+		list[len(list)-1].allow(o)
+	}
+	return list
+}
+
+// rule returns a rule for a peer, still without ports.
+func (k peerKey) rule() Rule {
+	switch k.rank {
+	case rankPods:
+		set, _ := labels.ConvertSelectorToLabelsMap(k.labels) // what cannot be read back is inexpressible
+		if k.namespace != "" && k.namespace != policy.AnyNamespace {
+			set = labels.Merge(set, labels.Set{cilium.NamespaceLabel: k.namespace})
+		}
+		pods := sourced(set)
+		if k.namespace == policy.AnyNamespace {
+			pods.MatchExpressions = []metav1.LabelSelectorRequirement{ofAnyNamespace}
+		}
+		return Rule{Endpoints: []metav1.LabelSelector{pods}}
+	case rankResolver:
+		if k.addr.IsValid() {
+			return Rule{Cidrs: []cilium.CIDRRule{{CIDR: netip.PrefixFrom(k.addr, k.bits).String()}}}
+		}
+		if k.labels != "" {
+			return peerKey{rank: rankPods, namespace: k.namespace, labels: k.labels}.rule()
+		}
+		set := labels.Merge(policy.ResolverLabels, labels.Set{cilium.NamespaceLabel: flow.ClusterResolver.Namespace})
+		return Rule{Endpoints: []metav1.LabelSelector{sourced(set)}}
+	case rankAPIServer:
+		return Rule{Entities: []string{cilium.APIServer}}
+	case rankHost:
+		return Rule{Entities: []string{cilium.Host}}
+	case rankNodes:
+		return Rule{Entities: []string{cilium.Host, cilium.RemoteNode}}
+	case rankName:
+		if strings.Contains(k.host, "*") {
+			return Rule{Names: []cilium.FQDN{{MatchPattern: k.host}}}
+		}
+		return Rule{Names: []cilium.FQDN{{MatchName: k.host}}}
+	case rankAnyone:
+		return Rule{Entities: []string{cilium.All}}
+	}
+	return Rule{Cidrs: []cilium.CIDRRule{{CIDR: netip.PrefixFrom(k.addr, k.addr.BitLen()).String()}}}
+}
+
+// ofAnyNamespace is the part of a selector by which pods of all namespaces are meant: without one that names the
+// namespace's label, Cilium takes those of the policy's own.
+var ofAnyNamespace = metav1.LabelSelectorRequirement{
+	Key: cilium.KubernetesSource + cilium.NamespaceLabel, Operator: metav1.LabelSelectorOpExists,
+}
+
+// sourced returns a selector of pods' labels, whose keys have their source.
+func sourced(set labels.Set) metav1.LabelSelector {
+	s := metav1.LabelSelector{MatchLabels: make(map[string]string)}
+	for key, value := range set {
+		s.MatchLabels[cilium.KubernetesSource+key] = value
+	}
+	return s
+}
+
+// allow adds the ports, or the ICMP type, of an opening. Ports keep their order and are not repeated; entries are split
+// where one is full.
+func (r *Rule) allow(o permission) {
+	switch {
+	case o.isICMP():
+		if len(r.Icmps) == 0 {
+			r.Icmps = []cilium.ICMPRule{{}}
+		}
+		fields := &r.Icmps[len(r.Icmps)-1].Fields
+		if field := o.icmpField(); !slices.ContainsFunc(*fields, field.Is) {
+			later := func(other cilium.ICMPField) bool { return compareICMP(other, field) > 0 }
+			*fields = policy.InsertBefore(slices.Clone(*fields), field, later)
+		}
+	case o.peer.rank == rankResolver && (o.port == policy.ResolverPort || o.peer != (peerKey{rank: rankResolver})):
+		r.readLookups(o.port)
+	default:
+		r.addPort(o.policyPort())
+	}
+}
+
+// addPort adds a port to the first entry without DNS rules that has room, before the first port that is later.
+func (r *Rule) addPort(port cilium.Port) {
+	r.Ports = slices.Clone(r.Ports)
+	room := -1
+	for i, rule := range r.Ports {
+		switch {
+		case rule.Rules != nil:
+		case slices.Contains(rule.Ports, port):
+			return
+		case room < 0 && len(rule.Ports) < cilium.MaxPorts:
+			room = i
+		}
+	}
+	if room < 0 {
+		r.Ports = append(r.Ports, cilium.PortRule{Ports: []cilium.Port{port}})
+		return
+	}
+	later := func(other cilium.Port) bool { return comparePorts(other, port) > 0 }
+	r.Ports[room].Ports = policy.InsertBefore(slices.Clone(r.Ports[room].Ports), port, later)
+}
+
+func comparePorts(a, b cilium.Port) int {
+	m, isNumber := a.Number()
+	n, _ := b.Number()
+	if !isNumber {
+		return -1 // names first, where they are
+	}
+	return cmp.Or(cmp.Compare(m, n), cmp.Compare(protocolRank(a.Protocol), protocolRank(b.Protocol)))
+}
+
+func compareICMP(a, b cilium.ICMPField) int {
+	return cmp.Or(cmp.Compare(a.Number(), b.Number()), cmp.Compare(a.Family, b.Family))
+}
+
+// protocolRank orders protocols as IANA's numbers do, as the other dialect has them.
+func protocolRank(name string) int {
+	for i, known := range []string{flow.TCP.String(), flow.UDP.String(), flow.SCTP.String()} {
+		if name == known {
+			return i
+		}
+	}
+	return -1
+}
+
+// lookups is a port of the resolver, and leave for all that is asked there.
+func lookups(port uint16) cilium.PortRule {
+	return cilium.PortRule{
+		Ports: []cilium.Port{{Port: strconv.Itoa(int(port)), Protocol: cilium.Any}},
+		Rules: &cilium.L7Rules{DNS: []cilium.FQDN{{MatchPattern: "*"}}},
+	}
+}
+
+func (o permission) policyPort() cilium.Port {
+	return cilium.Port{Port: strconv.Itoa(int(o.port)), EndPort: int32(o.end), Protocol: o.protocol.String()}
+}
+
+func (o permission) icmpField() cilium.ICMPField {
+	family := cilium.IPv4
+	if o.protocol == flow.ICMPv6 {
+		family = cilium.IPv6
+	}
+	return cilium.ICMPField{Family: family, Type: intstr.FromInt32(int32(o.port))}
+}

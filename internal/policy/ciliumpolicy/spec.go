@@ -1,0 +1,185 @@
+package ciliumpolicy
+
+import (
+	"iter"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
+	"github.com/netzero-dev/netzero/internal/policy"
+)
+
+// Rule is a rule of either direction: in Cilium they differ in the names of fields, and that only egress has names.
+type Rule struct {
+	Endpoints []metav1.LabelSelector
+	Names     []cilium.FQDN
+	Addresses []string // ranges without exceptions, which have a field of their own
+	Cidrs     []cilium.CIDRRule
+	Entities  []string
+	Ports     []cilium.PortRule
+	Icmps     []cilium.ICMPRule
+}
+
+// RulesOf returns a policy's rules of a direction that allow something.
+func RulesOf(p *cilium.NetworkPolicy, d policy.Direction) []Rule {
+	if d == policy.Ingress {
+		return ingress(p.Spec.Ingress)
+	}
+	return egress(p.Spec.Egress)
+}
+
+// DenyRulesOf returns a policy's rules of a direction that deny something.
+func DenyRulesOf(p *cilium.NetworkPolicy, d policy.Direction) []Rule {
+	if d == policy.Ingress {
+		return ingress(p.Spec.IngressDeny)
+	}
+	return egress(p.Spec.EgressDeny)
+}
+
+func ingress(list []cilium.IngressRule) []Rule {
+	var rules []Rule
+	for _, r := range list {
+		rules = append(rules, Rule{r.FromEndpoints, nil, r.FromCIDR, r.FromCIDRSet, r.FromEntities, r.ToPorts, r.ICMPs})
+	}
+	return rules
+}
+
+func egress(list []cilium.EgressRule) []Rule {
+	var rules []Rule
+	for _, r := range list {
+		rules = append(rules, Rule{r.ToEndpoints, r.ToFQDNs, r.ToCIDR, r.ToCIDRSet, r.ToEntities, r.ToPorts, r.ICMPs})
+	}
+	return rules
+}
+
+// SetRules gives a policy its rules of a direction. Egress without any is the rule that denies everything.
+func SetRules(p *cilium.NetworkPolicy, d policy.Direction, rules []Rule) {
+	if d == policy.Ingress {
+		p.Spec.Ingress = nil
+		for _, r := range rules {
+			p.Spec.Ingress = append(p.Spec.Ingress, cilium.IngressRule{
+				FromEndpoints: r.Endpoints, FromCIDR: r.Addresses, FromCIDRSet: r.Cidrs, FromEntities: r.Entities, ToPorts: r.Ports, ICMPs: r.Icmps,
+			})
+		}
+		return
+	}
+	p.Spec.Egress = nil
+	for _, r := range rules {
+		p.Spec.Egress = append(p.Spec.Egress, cilium.EgressRule{
+			ToEndpoints: r.Endpoints, ToFQDNs: r.Names, ToCIDR: r.Addresses, ToCIDRSet: r.Cidrs, ToEntities: r.Entities, ToPorts: r.Ports, ICMPs: r.Icmps,
+		})
+	}
+	if len(rules) == 0 {
+		p.Spec.Egress = []cilium.EgressRule{{}}
+	}
+}
+
+// SetDenyRules gives a policy its rules of a direction that deny something.
+func SetDenyRules(p *cilium.NetworkPolicy, d policy.Direction, rules []Rule) {
+	var of cilium.NetworkPolicy
+	if SetRules(&of, d, rules); d == policy.Ingress {
+		p.Spec.IngressDeny = of.Spec.Ingress
+		return
+	}
+	p.Spec.EgressDeny = of.Spec.Egress
+}
+
+// isEmpty reports whether a rule has no fields: then it is for nothing, and is there for its direction to have a rule.
+func (r Rule) isEmpty() bool { return len(r.peers())+len(r.Ports)+len(r.Icmps) == 0 }
+
+// peerRef is one peer of a rule, of which one field is set; none is everywhere.
+type peerRef struct {
+	endpoint *metav1.LabelSelector
+	name     *cilium.FQDN
+	cidr     *cilium.CIDRRule
+	entity   string
+}
+
+// peers returns all peers of a rule, of whichever kind, in their order.
+func (r Rule) peers() []peerRef {
+	var peers []peerRef
+	for i := range r.Endpoints {
+		peers = append(peers, peerRef{endpoint: &r.Endpoints[i]})
+	}
+	for i := range r.Names {
+		peers = append(peers, peerRef{name: &r.Names[i]})
+	}
+	for _, cidr := range r.Addresses {
+		peers = append(peers, peerRef{cidr: &cilium.CIDRRule{CIDR: cidr}})
+	}
+	for i := range r.Cidrs {
+		peers = append(peers, peerRef{cidr: &r.Cidrs[i]})
+	}
+	for _, e := range r.Entities {
+		peers = append(peers, peerRef{entity: e})
+	}
+	return peers
+}
+
+// portRef is one port or one ICMP type of a rule; none is everything.
+type portRef struct {
+	port *cilium.Port
+	icmp *cilium.ICMPField
+}
+
+// AllowedPorts returns all ports and ICMP types of a rule, in their order.
+func (r Rule) AllowedPorts() []portRef {
+	var ports []portRef
+	for _, rule := range r.Ports {
+		for i := range rule.Ports {
+			ports = append(ports, portRef{port: &rule.Ports[i]})
+		}
+	}
+	for _, rule := range r.Icmps {
+		for i := range rule.Fields {
+			ports = append(ports, portRef{icmp: &rule.Fields[i]})
+		}
+	}
+	return ports
+}
+
+// pairs yields every peer of a rule with each of its ports, by their index; -1 is everywhere, and everything.
+func (r Rule) pairs() iter.Seq2[int, int] {
+	return func(yield func(int, int) bool) {
+		if r.isEmpty() {
+			return
+		}
+		peers, ports := len(r.peers()), len(r.AllowedPorts())
+		for i := range max(1, peers) {
+			for j := range max(1, ports) {
+				if !yield(min(i, peers-1), min(j, ports-1)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (r Rule) pair(peer, port int) (peerRef, portRef) {
+	var a peerRef
+	var b portRef
+	if peer >= 0 {
+		a = r.peers()[peer]
+	}
+	if port >= 0 {
+		b = r.portAt(port)
+	}
+	return a, b
+}
+
+// portAt is an element of openTo, which is not made for it: a rule may have thousands.
+func (r Rule) portAt(i int) portRef {
+	for _, rule := range r.Ports {
+		if i < len(rule.Ports) {
+			return portRef{port: &rule.Ports[i]}
+		}
+		i -= len(rule.Ports)
+	}
+	for _, rule := range r.Icmps {
+		if i < len(rule.Fields) {
+			return portRef{icmp: &rule.Fields[i]}
+		}
+		i -= len(rule.Fields)
+	}
+	panic("a rule has no such port")
+}

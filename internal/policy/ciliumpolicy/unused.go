@@ -1,0 +1,100 @@
+package ciliumpolicy
+
+import (
+	"fmt"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// Unused is [Scope.Unused]. The rule without fields, which is there so that its direction is denied by default, is never
+// listed, and what a rule lets Cilium read of look-ups is not weighed.
+func (c Dialect) Unused(policies Policies, flows []flow.Flow) []string {
+	c = Dialect{c.Scope.Normalized().Indexed()}
+	required := c.allByAddress(c.Required(flows))
+	policies = partsOf(policies)
+	var lines []string
+	for _, p := range policies {
+		for _, d := range policy.Directions {
+			rules := RulesOf(p, d)
+			for i, used := range c.usage(p, d, required) {
+				lines = append(lines, c.unusedInRule(p, d, i, rules[i], used)...)
+			}
+		}
+		lines = append(lines, describeUnusedNames(p, policy.UnusedLookups(c.Scope, p, c.listedBy(p)(policy.Egress), func(w policy.Workload) []flow.Flow { return c.unmetLookups(policies, w, required) }))...)
+		lines = append(lines, policy.DescribeUnusedOthers(c.otherWords(), p, c.listedBy(p), required)...)
+		if subjects := c.isolatedBy(p, policy.Egress); c.Binaries && len(subjects) > 0 {
+			lines = append(lines, policy.DescribeUnusedBinaries(p, c.binariesOf(subjects, required))...)
+		}
+	}
+	return lines
+}
+
+func (c Dialect) unusedInRule(p *cilium.NetworkPolicy, d policy.Direction, i int, rule Rule, used policy.Usage) []string {
+	where := fmt.Sprintf("policy %s: %s %d", p.Name, c.RuleWord(d), i)
+	if !used.Rule {
+		return []string{fmt.Sprintf("%s (%s)", where, describePeers(d, rule))}
+	}
+	var lines []string
+	for i, peer := range rule.peers() {
+		if !used.Peers[i] {
+			lines = append(lines, fmt.Sprintf("%s: peer %s", where, describePeer(d, peer)))
+		}
+	}
+	for i, ref := range rule.AllowedPorts() {
+		if !used.Ports[i] {
+			lines = append(lines, fmt.Sprintf("%s: port %s", where, DescribeAllowed(ref)))
+		}
+	}
+	return lines
+}
+
+// isolatedBy returns the subjects that a policy isolates in a direction.
+func (c Dialect) isolatedBy(p *cilium.NetworkPolicy, d policy.Direction) []policy.Subject {
+	return c.SubjectsWhere(func(w policy.Workload) bool { return doesNotIsolate(p, w, d) == "" })
+}
+
+// listedBy returns the subjects for which a policy's lists count: all that it selects, as with its rules.
+func (c Dialect) listedBy(p *cilium.NetworkPolicy) func(policy.Direction) []policy.Subject {
+	return func(policy.Direction) []policy.Subject {
+		return c.SubjectsWhere(func(w policy.Workload) bool { return doesNotSelect(p, w) == "" })
+	}
+}
+
+// usage returns what the flows needed of each rule of a policy; it is nil as that of [Scope] is.
+func (c Dialect) usage(p *cilium.NetworkPolicy, d policy.Direction, flows []flow.Flow) []policy.Usage {
+	return policy.UsageBy(c.isolatedBy(p, d), d, func(subject policy.Workload) []policy.Usage {
+		v := c.applicablePolicies(Policies{p}, subject, d)[0]
+		// Another policy may be what lets Cilium read a look-up: a name is needed by whoever asks for it.
+		v.lookups = []cilium.FQDN{{MatchPattern: "*"}}
+		return v.usage(policy.Needed(d, c.FlowsOf(subject, d, flows)))
+	})
+}
+
+// usage returns what a subject's flows needed of each rule.
+func (v applicable) usage(flows []flow.Flow) []policy.Usage {
+	var all []policy.Usage
+	for _, r := range v.rules {
+		all = append(all, policy.Usage{Rule: r.isEmpty(), Peers: make([]bool, len(r.peers())), Ports: make([]bool, len(r.AllowedPorts()))})
+	}
+	s := &compiled{scope: v.scope, direction: v.direction, views: []applicable{v}}
+	s.build()
+	for _, f := range flows {
+		for _, at := range s.allowing(f) {
+			peer, port := s.allowed.pair(at)
+			if !s.views[0].matchRefs(peer, port, f).Allows() {
+				continue
+			}
+			used := &all[at.Rule]
+			used.Rule = true
+			if at.Peer >= 0 {
+				used.Peers[at.Peer] = true
+			}
+			if at.Port >= 0 {
+				used.Ports[at.Port] = true
+			}
+		}
+	}
+	return all
+}

@@ -1,0 +1,52 @@
+package ciliumpolicy
+
+import (
+	"cmp"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
+	"github.com/netzero-dev/netzero/internal/policy"
+)
+
+// applicable is a policy that selects a subject, with what it takes to read its rules.
+type applicable struct {
+	*cilium.NetworkPolicy
+	scope     Dialect
+	direction policy.Direction
+	rules     []Rule
+	denials   []Rule
+	namespace string // of the policy and the subject, never empty
+	subject   policy.Workload
+	named     bool          // one of the policy's rules is for names
+	lookups   []cilium.FQDN // that Cilium reads for the subject's pods, by any policy
+	read      *fqdnIndex    // of them; may be nil
+	openings  *policy.Descriptions
+}
+
+// applicablePolicies returns the policies that select the subject, in their order, with what they say of a direction.
+func (c Dialect) applicablePolicies(policies Policies, subject policy.Workload, d policy.Direction) []applicable {
+	var all []applicable
+	var lookups []cilium.FQDN
+	for _, p := range policies {
+		if doesNotSelect(p, subject) != "" {
+			continue
+		}
+		v := applicable{
+			NetworkPolicy: p, scope: c, direction: d, rules: RulesOf(p, d), denials: DenyRulesOf(p, d),
+			namespace: cmp.Or(p.Namespace, subject.Namespace, policy.DefaultNamespace), openings: new(policy.Descriptions),
+			subject: subject,
+		}
+		for _, r := range v.rules {
+			v.named = v.named || len(r.Names) > 0
+			for _, ports := range r.Ports {
+				if ports.HasDNS() && len(r.Names) == 0 { // a rule for names would need its own answer first
+					lookups = append(lookups, ports.Rules.DNS...)
+				}
+			}
+		}
+		all = append(all, v)
+	}
+	for i := range all {
+		all[i].lookups = lookups
+	}
+	return all
+}

@@ -1,0 +1,187 @@
+package policy_test
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/netzero-dev/netzero/internal/cilium"
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/policytest"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// TestBothDialectsMeanTheSame writes random flows as policies of both dialects and compares what they do to the flows
+// and to their neighbours. They differ in what one has no words for, and in nothing else; differs lists it.
+func TestBothDialectsMeanTheSame(t *testing.T) {
+	seed := policytest.Seed(t)
+	compared, allowed := 0, 0
+	seen := make(map[string]bool) // of the endpoints of what was compared and allowed
+	sorts := []string{
+		"from a workload", "from external", "from an address", "from anyone", "to a workload", "to the node", "to the API server", "to the resolver",
+		"to a folded name", "to external", "to external inside", "to an address", "to the metadata service",
+	}
+	unseen := func(sort string) bool { return !seen[sort] }
+	for i := uint64(0); i < 80 || i < 2000 && slices.ContainsFunc(sorts, unseen); i++ { // some are rare
+		r := newDraw(seed, i)
+		scope := r.Scope()
+		flows := slices.DeleteFunc(r.FlowsIn(scope), func(f flow.Flow) bool { return f.Protocol.IsICMP() }) // of which one dialect has no words, not even for what they imply
+		other := ciliumpolicy.Dialect{Scope: scope}
+		kubernetes, ciliums := networkpolicy.Dialect{Scope: scope}.Generate(flows), other.Generate(flows)
+		for _, p := range ciliums {
+			if err := cilium.Validate(p); err != nil {
+				t.Errorf("case %d: %v", i, err)
+			}
+		}
+		asked := slices.Clone(other.Required(flows))
+		for _, f := range other.Required(flows) {
+			for _, n := range neighbours(f) {
+				asked = append(asked, n)
+			}
+			for _, n := range neighbours(reversed(f)) {
+				asked = append(asked, reversed(n))
+			}
+		}
+		for _, f := range asked {
+			want, got := networkpolicy.Dialect{Scope: scope}.Evaluate(kubernetes, f), other.Evaluate(ciliums, f)
+			if differs(scope, flows, f, want, got) {
+				continue
+			}
+			compared++
+			if got.Outcome == policy.Allowed {
+				allowed++
+				seen["from "+sortOf(f.Source)], seen["to "+sortOf(f.Destination)] = true, true
+			}
+			if want.Outcome != got.Outcome {
+				t.Errorf("case %d: %s is %s (%s), in Cilium %s (%s)", i, arrow(f), want.Outcome, want.Reason, got.Outcome, got.Reason)
+				for _, p := range kubernetes {
+					t.Logf("%s", toYAML(t, p))
+				}
+				for _, p := range ciliums {
+					t.Logf("%s", toYAML(t, p))
+				}
+				return
+			}
+		}
+	}
+	if missed := slices.DeleteFunc(sorts, func(sort string) bool { return seen[sort] }); len(missed) > 0 {
+		t.Errorf("no flow was compared and allowed %q", missed)
+	}
+	if compared < 1000 || allowed < 100 || allowed > compared/2 {
+		t.Errorf("%d flows compared, of which %d are allowed: too few of a kind to mean anything", compared, allowed)
+	}
+}
+
+// sortOf says what an endpoint is to the dialects.
+func sortOf(e flow.Endpoint) string {
+	switch {
+	case ciliumpolicy.IsNode(e):
+		return "the node"
+	case policy.IsAPIServer(e):
+		return "the API server"
+	case e.Kind == flow.Resolver:
+		return "the resolver"
+	case policy.EndpointAddress(e) == flow.MetadataService:
+		return "the metadata service"
+	case e.Kind == flow.External && !flow.Public(policy.EndpointAddress(e)):
+		return "external inside"
+	case e.Kind == flow.External && strings.HasPrefix(e.Name, "shard-"):
+		return "a folded name" // by some of the scopes
+	case e.Kind == flow.External, e.Kind == flow.Anyone:
+		return e.Kind.String()
+	case e.Kind == flow.Address:
+		return "an address"
+	}
+	return "a workload"
+}
+
+// differs reports whether the dialects mean to differ about a flow.
+func differs(s policy.Scope, recorded []flow.Flow, f flow.Flow, want, got policy.Verdict) bool {
+	isInside := func(g flow.Flow) bool {
+		return g.Destination.Kind == flow.External && !flow.Public(policy.EndpointAddress(g.Destination))
+	}
+	inside := slices.ContainsFunc(recorded, func(g flow.Flow) bool {
+		return (isInside(g) || isInside(f)) && networkpolicy.Dialect{Scope: s}.EntryOf(g) == networkpolicy.Dialect{Scope: s}.EntryOf(f)
+	})
+	unnamed := f.Destination.Kind == flow.Address && slices.ContainsFunc(recorded, func(g flow.Flow) bool {
+		return isInside(g) && policy.EndpointAddress(g.Destination) == policy.EndpointAddress(f.Destination) && g.Port == f.Port && g.Protocol == f.Protocol
+	})
+	switch {
+	case f.Destination.Kind == flow.Resolver && f.Port == policy.ResolverPort && f.Protocol == flow.SCTP:
+		return true // of the protocol ANY, as Cilium's own rules for DNS are
+	case inside && want.Outcome == policy.Denied && got.Outcome == policy.Allowed:
+		return true // a NetworkPolicy asks for each address that a name has inside, a name in Cilium is all of them
+	case policy.IsAPIServer(f.Destination) && f.Port == policy.APIServerPort && want.Outcome == policy.Denied && got.Outcome == policy.Allowed:
+		return true // it is open at 6443 where it was asked at 443, and there is no selector for what is behind its Service
+	case ciliumpolicy.IsNode(f.Destination) && want.Outcome == policy.Denied && got.Outcome == policy.Allowed:
+		return true // to Cilium all that runs on the node is one host
+	case unnamed && want.Outcome == policy.Allowed && got.Outcome == policy.Denied:
+		return true // who has no name for such an address passes the rule for it, of which Cilium has none
+	}
+	return false
+}
+
+func toYAMLs(t *testing.T, policies ciliumpolicy.Policies) []string {
+	t.Helper()
+	var texts []string
+	for _, p := range policies {
+		texts = append(texts, toYAML(t, p))
+	}
+	return texts
+}
+
+// editCilium returns policies as somebody may have left them.
+func (r draw) editCilium(policies ciliumpolicy.Policies) ciliumpolicy.Policies {
+	for range r.IntN(6) {
+		if len(policies) == 0 {
+			break
+		}
+		i, d := r.IntN(len(policies)), pick(r, policy.Directions...)
+		p := policies[i].DeepCopy()
+		policies[i] = p
+		rules := ciliumpolicy.RulesOf(p, d)
+		if len(rules) == 0 {
+			continue
+		}
+		k := r.IntN(len(rules))
+		switch r.IntN(10) {
+		case 0:
+			slices.Reverse(rules)
+		case 1:
+			rules[k].Ports = nil
+		case 2:
+			if len(rules[k].AllowedPorts()) > 0 {
+				rules[k].Endpoints, rules[k].Names, rules[k].Cidrs, rules[k].Entities = nil, nil, nil, nil
+			}
+		case 3:
+			rules = slices.Delete(rules, k, k+1)
+		case 4:
+			rules = append(rules, rules[k])
+		case 5:
+			p.Spec.EndpointSelector = metav1.LabelSelector{}
+		case 6:
+			p.Name = "by-hand-" + strconv.Itoa(i)
+		case 7:
+			rules = append(rules, ciliumpolicy.Rule{})
+		case 8: // what Cilium reads of look-ups
+			for j := range rules[k].Ports {
+				if rules[k].Ports[j].HasDNS() {
+					rules[k].Ports[j].Rules = nil
+				}
+			}
+		case 9:
+			for j := range rules[k].Ports {
+				if rules[k].Ports[j].HasDNS() {
+					rules[k].Ports[j].Rules.DNS[0] = cilium.FQDN{MatchPattern: "*.nobody.example"}
+				}
+			}
+		}
+		ciliumpolicy.SetRules(p, d, rules)
+	}
+	return policies
+}

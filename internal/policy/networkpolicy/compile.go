@@ -1,0 +1,225 @@
+package networkpolicy
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/index"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// Evaluator returns a function that tells what [Scope.Evaluate] does, for policies that do not change meanwhile. For many flows it
+// takes a time that grows with their number and the policies' size, not with both at once.
+func (s Dialect) Evaluator(policies []*networkingv1.NetworkPolicy) func(flow.Flow) policy.Verdict {
+	s.Scope = s.Normalized().Indexed()
+	return policy.NewEvaluator(s.Scope, s.ByAddress, s.wordless, func(subject policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
+		return s.compile(policies, subject, d).verdict
+	})
+}
+
+// compiled is the policies that isolate a subject in a direction, made ready for many flows.
+type compiled struct {
+	scope     Dialect
+	subject   policy.Workload
+	direction policy.Direction
+	views     []applicable
+	why       string                        // where there is none, why not
+	listing   []*networkingv1.NetworkPolicy // the policies whose lists count
+	index     *index.Index
+}
+
+func (s Dialect) compile(policies []*networkingv1.NetworkPolicy, subject policy.Workload, d policy.Direction) *compiled {
+	c := &compiled{scope: s, subject: subject, direction: d, views: s.applicablePolicies(policies, subject, d)}
+	c.listing = policiesOf(c.views)
+	if d == policy.Ingress {
+		c.listing = slices.DeleteFunc(slices.Clone(policies), func(p *networkingv1.NetworkPolicy) bool { return doesNotSelect(p, subject) != "" })
+	}
+	if len(c.views) == 0 {
+		_, c.why = isolates(policies, subject, d)
+		return c
+	}
+	c.build()
+	return c
+}
+
+// compile makes one policy ready for many flows.
+func (v applicable) compile() *compiled {
+	c := &compiled{scope: v.scope, direction: v.direction, views: []applicable{v}}
+	c.build()
+	return c
+}
+
+func (c *compiled) build() {
+	c.index = index.New()
+	var all []index.Rule
+	for i := range c.views {
+		v := &c.views[i]
+		v.listed = policy.ListedNames(v.NetworkPolicy)
+		for j, r := range v.rules {
+			all = append(all, index.Rule{At: index.RuleAt{View: i, Rule: j}, Peers: specsOfPeers(r.Peers), Ports: specsOfPorts(r.Ports)})
+		}
+	}
+	// Where an annotation says for whom rules without peers are, each fits in a way of its own.
+	isReserved := slices.ContainsFunc(c.views, func(v applicable) bool { return len(v.reserved) > 0 })
+	c.index.AddAll(all, index.Peer{Class: "everywhere", Other: isReserved})
+}
+
+func specsOfPeers(peers []networkingv1.NetworkPolicyPeer) []index.Peer {
+	specs := make([]index.Peer, len(peers))
+	for i, peer := range peers {
+		switch {
+		case peer.IPBlock != nil:
+			prefix, err := netip.ParsePrefix(peer.IPBlock.CIDR)
+			specs[i] = index.Peer{Class: "addresses", Prefix: prefix, Other: err != nil}
+		case peer.PodSelector != nil && len(peer.PodSelector.MatchLabels) > 0:
+			specs[i] = index.Peer{Class: "pods", Labels: peer.PodSelector.MatchLabels}
+		default:
+			specs[i] = index.Peer{Other: true}
+		}
+	}
+	return specs
+}
+
+func specsOfPorts(ports []networkingv1.NetworkPolicyPort) []index.Port {
+	specs := make([]index.Port, len(ports))
+	for i, port := range ports {
+		specs[i].Protocol = portProtocol(&port).String()
+		switch {
+		case port.Port == nil:
+		case port.Port.Type == intstr.String:
+			specs[i].Name = "=" + port.Port.StrVal
+		default:
+			specs[i].First, specs[i].Last = int(port.Port.IntVal), int(port.Port.IntVal)
+			if port.EndPort != nil {
+				specs[i].Last = int(*port.EndPort)
+			}
+			if specs[i].First <= 0 {
+				specs[i].Name = "number" // never all of them
+			}
+		}
+	}
+	return specs
+}
+
+func (c *compiled) spec(f flow.Flow) index.Flow {
+	far := c.direction.PeerEnd(f)
+	spec := index.Flow{Ports: []int{int(f.Port)}}
+	switch far.Kind {
+	case flow.Workload:
+		w, _ := c.scope.WorkloadOf(far)
+		spec.Labels = w.AsPeer(c.direction).AllLabels()
+	case flow.Anyone:
+	default:
+		spec.Addr = policy.EndpointAddress(far)
+		spec.NoAddr = !spec.Addr.IsValid()
+	}
+	if f.Lookup {
+		spec.AnyPort, spec.NoAddr, spec.Ports = true, true, nil
+		for _, v := range c.views {
+			for _, n := range v.portsOf(f) {
+				spec.Ports = append(spec.Ports, int(n.Port))
+			}
+		}
+	}
+	return spec
+}
+
+// pair returns a pair of the rules.
+func (c *compiled) pair(at index.Pair) (v applicable, peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort) {
+	v = c.views[at.View]
+	rule := v.rules[at.Rule]
+	if at.Peer >= 0 {
+		peer = &rule.Peers[at.Peer]
+	}
+	if at.Port >= 0 {
+		port = &rule.Ports[at.Port]
+	}
+	return v, peer, port
+}
+
+// isOther reports whether lists decide about a flow, and no rules do.
+func (c *compiled) isOther(f flow.Flow) bool {
+	return (c.direction == policy.Ingress || len(c.views) > 0) && !f.Lookup && c.scope.wordless(f) != ""
+}
+
+// verdict is [Scope.side] for one flow.
+func (c *compiled) verdict(f flow.Flow) policy.Verdict {
+	if c.isOther(f) {
+		first := ""
+		if c.direction == policy.Egress {
+			first = c.views[0].Name
+		}
+		return policy.EvaluateOther(c.scope.otherWords(), c.listing, first, c.subject, c.direction, f)
+	}
+	if len(c.views) == 0 {
+		return policy.Verdict{Outcome: policy.Unprotected, Rule: -1, Reason: c.why}
+	}
+	if needsEveryRule(c.direction, f) {
+		return c.scope.overViews(c.views, c.subject, c.direction, f) // a rule may stand for it by its port alone
+	}
+	nearest := candidate{view: c.views[0], rule: -1}
+	for _, at := range c.index.Nearest(c.spec(f)) {
+		v, peer, port := c.pair(at)
+		x := candidate{v, at.Rule, peer, v.match(peer, port, f)}
+		if x.match.Allows() {
+			return policy.Verdict{Outcome: policy.Allowed, Policy: v.Name, Rule: at.Rule, Reason: x.allowedReason(), Notices: x.notices()}
+		}
+		if nearest.rule < 0 || x.match.Compare(nearest.match) > 0 {
+			nearest = x
+		}
+	}
+	return c.scope.notAllowed(c.views, nearest, c.subject, c.direction, f)
+}
+
+// isMissing reports whether a rule could allow a flow, or an entry for look-ups, and none does: of the verdict that is all
+// that merging asks for.
+func (c *compiled) isMissing(f flow.Flow) bool {
+	switch {
+	case !f.Lookup && c.scope.wordless(f) != "":
+		return false // for which there is a list
+	case len(c.views) == 0, f.Lookup, needsEveryRule(c.direction, f):
+		return c.verdict(f).Outcome == policy.Denied
+	}
+	for _, at := range c.index.Nearest(c.spec(f)) {
+		if v, peer, port := c.pair(at); v.match(peer, port, f).Allows() {
+			return false
+		}
+	}
+	return c.scope.inexpressible(c.direction, f) == ""
+}
+
+// hostIndex finds the external flows that an entry may be for.
+type hostIndex struct {
+	all    []flow.Flow
+	byHost map[string][]flow.Flow
+}
+
+func newHostIndex(flows []flow.Flow) hostIndex {
+	x := hostIndex{all: flows, byHost: make(map[string][]flow.Flow)}
+	for _, f := range flows {
+		if f.Destination.Kind == flow.External {
+			host := policy.HostOf(f.Destination.Name) // as entries have it
+			x.byHost[host] = append(x.byHost[host], f)
+		}
+	}
+	return x
+}
+
+// needs reports whether any of the flows needs an entry.
+func (x hostIndex) needs(n policy.AllowedName) bool {
+	flows := x.all
+	if !strings.Contains(n.Host, "*") {
+		flows = x.byHost[n.Host]
+	}
+	for _, f := range flows {
+		if n.Matches(f) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,93 @@
+package networkpolicy
+
+import (
+	"slices"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// covering tells which parts of rules allow all that others do. It may fail to see that one does, never the reverse.
+type covering struct {
+	direction policy.Direction
+	annotated bool                 // the internet is open to names only
+	reserved  []policy.Reservation // for whom rules without peers are
+}
+
+// covers reports whether a rule allows all that a pair of another does.
+func (c covering) covers(r Rule, peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort) bool {
+	for p, q := range r.pairs() {
+		if p == nil && peer != nil && slices.ContainsFunc(c.reserved, func(r policy.Reservation) bool { return isPortOf(r, q) }) {
+			continue // which is for others
+		}
+		if c.coversPeer(p, peer) && coversPort(q, port) &&
+			(!c.namesDNS(peer, port) || c.namesDNS(p, q) || allowsAnyDNS(p, q) && (Dialect{}).wordOfPort(port, policy.ResolverPort) == policy.IncludesDNS) {
+			return true
+		}
+	}
+	return false
+}
+
+// namesDNS reports whether a pair may stand for the cluster's resolver, whatever its peer is; see view.redirects.
+func (c covering) namesDNS(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort) bool {
+	if c.direction != policy.Egress || port != nil && portProtocol(port) == flow.SCTP || c.annotated && isInternet(peer) {
+		return false
+	}
+	switch (Dialect{}).wordOfPort(port, policy.ResolverPort) {
+	case policy.NamesDNS:
+		return true
+	case policy.IncludesDNS:
+		return peer != nil && mayBeResolver(peer)
+	}
+	return false
+}
+
+// allowsAnyDNS reports whether a pair is for every port of everywhere.
+func allowsAnyDNS(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort) bool {
+	return peer == nil && (port == nil || port.Port == nil)
+}
+
+func (c covering) coversPeer(wide, narrow *networkingv1.NetworkPolicyPeer) bool {
+	switch {
+	case wide == nil:
+		return true
+	case narrow == nil || (wide.IPBlock != nil) != (narrow.IPBlock != nil):
+		return false
+	case equality.Semantic.DeepEqual(wide, narrow):
+		return true
+	case wide.IPBlock != nil:
+		return policy.CoversRange(wide.IPBlock.CIDR, wide.IPBlock.Except, narrow.IPBlock.CIDR, narrow.IPBlock.Except) &&
+			(!c.annotated || isInternet(wide) == isInternet(narrow))
+	}
+	switch w, n := wide.NamespaceSelector, narrow.NamespaceSelector; {
+	case w == nil && n != nil, w != nil && n == nil && !policy.IsEmpty(w), w != nil && n != nil && !policy.CoversSelector(w, n):
+		return false
+	}
+	return policy.CoversSelector(wide.PodSelector, narrow.PodSelector)
+}
+
+func coversPort(wide, narrow *networkingv1.NetworkPolicyPort) bool {
+	switch {
+	case wide == nil:
+		return true
+	case narrow == nil || portProtocol(wide) != portProtocol(narrow):
+		return false
+	case wide.Port == nil:
+		return true
+	case narrow.Port == nil || wide.Port.Type != narrow.Port.Type:
+		return false
+	case wide.Port.Type == intstr.String:
+		return wide.Port.StrVal == narrow.Port.StrVal
+	}
+	last := func(p *networkingv1.NetworkPolicyPort) int32 {
+		if p.EndPort != nil {
+			return *p.EndPort
+		}
+		return p.Port.IntVal
+	}
+	return wide.Port.IntVal <= narrow.Port.IntVal && last(narrow) <= last(wide)
+}

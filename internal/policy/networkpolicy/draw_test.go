@@ -1,0 +1,10 @@
+package networkpolicy
+
+import "github.com/netzero-dev/netzero/internal/policy/policytest"
+
+// draw adds edits of policies to what package policytest draws.
+type draw struct{ policytest.Draw }
+
+func newDraw(seed, n uint64) draw { return draw{policytest.New(seed, n)} }
+
+func pick[T any](r draw, from ...T) T { return policytest.Pick(r.Draw, from...) }

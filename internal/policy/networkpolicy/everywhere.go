@@ -1,0 +1,214 @@
+package networkpolicy
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// reservationsOf returns the well-formed entries of a policy for a direction.
+func reservationsOf(p metav1.Object, d policy.Direction) []policy.Reservation {
+	var all []policy.Reservation
+	for _, annotation := range policy.ReservationAnnotations(d) {
+		for _, entry := range policy.EntriesOf(p, annotation) {
+			if r, err := policy.ParseReservation(annotation, entry); err == nil {
+				all = append(all, r)
+			}
+		}
+	}
+	return all
+}
+
+// reservationsFor returns the entries that a flow of a subject needs, none where its far end is not one of these.
+func (s Dialect) reservationsFor(subject policy.Workload, d policy.Direction, f flow.Flow) []policy.Reservation {
+	far := d.PeerEnd(f)
+	r := policy.Reservation{Protocol: f.Protocol}
+	switch {
+	case d == policy.Egress && policy.IsAPIServer(far) && !far.Addr.IsValid():
+		r.Annotation = policy.APIServerAnnotation
+	case policy.UsesHostNetwork(far):
+		r.Annotation, r.Workload = policy.HostNetworkAnnotation, s.Spelled(subject, far)
+		if d == policy.Ingress {
+			r.Annotation = policy.HostNetworkIngressAnnotation
+		}
+	default:
+		return nil
+	}
+	var all []policy.Reservation
+	for _, r.Port = range policy.WrittenPorts(f) {
+		all = append(all, r)
+	}
+	return all
+}
+
+// matchEverywhere holds a flow against a rule without peers, at one of its ports; nil is all of them.
+func (v applicable) matchEverywhere(port *networkingv1.NetworkPolicyPort, f flow.Flow) policy.PeerMatch {
+	listed := false
+	for _, r := range v.reserved {
+		if r.Protocol != f.Protocol || !slices.Contains(policy.AcceptedPorts(f), r.Port) {
+			continue
+		}
+		if !isPortOf(r, port) && v.matchPort(port, f) == policy.PortMatches {
+			continue // who opens a range, or all ports, means what they say
+		}
+		if r.IsFor(v.scope.Scope, v.namespace, v.direction, f) {
+			return policy.PeerMatches
+		}
+		listed = true
+	}
+	if listed {
+		return policy.Reserved
+	}
+	return policy.PeerMatches
+}
+
+// keepsLookup reports whether a rule without peers, at one of its ports, is for others than whose name was looked up.
+func (v applicable) keepsLookup(port *networkingv1.NetworkPolicyPort, f flow.Flow) bool {
+	listed := false
+	for _, r := range v.reserved {
+		if !isPortOf(r, port) {
+			continue
+		}
+		listed = true
+		if f.Protocol, f.Port = r.Protocol, r.Port; r.IsFor(v.scope.Scope, v.namespace, v.direction, f) {
+			return false
+		}
+	}
+	return listed
+}
+
+// isPortOf reports whether a rule names the entry's port, alone.
+func isPortOf(r policy.Reservation, port *networkingv1.NetworkPolicyPort) bool {
+	return port != nil && port.Port != nil && port.Port.Type == intstr.Int && port.EndPort == nil &&
+		port.Port.IntVal == int32(r.Port) && portProtocol(port) == r.Protocol
+}
+
+// reservedBy returns the entries that keep others from a rule's ports.
+func reservedBy(all []policy.Reservation, ports []networkingv1.NetworkPolicyPort) []policy.Reservation {
+	return slices.DeleteFunc(slices.Clone(all), func(r policy.Reservation) bool {
+		return !slices.ContainsFunc(ports, func(p networkingv1.NetworkPolicyPort) bool { return isPortOf(r, &p) })
+	})
+}
+
+// matchBlockBeyond holds a range of addresses against who is beyond selectors. Where nobody knows their addresses, who
+// writes a range for their port does; but what lies on the internet alone, or is the address of somebody else, is not
+// meant.
+func (v applicable) matchBlockBeyond(block *networkingv1.IPBlock, far flow.Endpoint) policy.PeerMatch {
+	prefix, err := netip.ParsePrefix(block.CIDR)
+	if err != nil {
+		return policy.OtherPeer
+	}
+	if addr := policy.EndpointAddress(far); policy.IsAPIServer(far) && addr.IsValid() {
+		switch {
+		case !prefix.Contains(addr):
+			return policy.OtherPeer
+		case policy.ExceptionFor(block.Except, addr) != "":
+			return policy.Excepted
+		}
+		return policy.PeerMatches
+	}
+	isElsewhere := prefix.IsSingleIP() && slices.Contains(v.scope.Addresses, prefix.Addr())
+	if isElsewhere || prefix.Addr().IsLoopback() || prefix.Addr().IsLinkLocalUnicast() ||
+		leavesOutPrivate(prefix, block.Except) {
+		return policy.OtherPeer
+	}
+	return policy.PeerMatches
+}
+
+// privateRanges are where clusters have their nodes: RFC 1918 and RFC 4193.
+var privateRanges = []netip.Prefix{
+	netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"),
+	netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("fc00::/7"),
+}
+
+// leavesOutPrivate reports whether a range holds private ranges and excepts them all.
+func leavesOutPrivate(prefix netip.Prefix, except []string) bool {
+	held := false
+	for _, private := range privateRanges {
+		if !policy.ContainsPrefix(prefix, private) {
+			continue
+		}
+		held = true
+		if !slices.ContainsFunc(except, func(text string) bool {
+			e, err := netip.ParsePrefix(text)
+			return err == nil && policy.ContainsPrefix(e, private)
+		}) {
+			return false
+		}
+	}
+	return held
+}
+
+// annotateEverywhere lists for whom a subject's policy has rules without peers.
+func (s Dialect) annotateEverywhere(p *networkingv1.NetworkPolicy, subject policy.Workload, d policy.Direction, flows []flow.Flow) {
+	for _, f := range flows {
+		if s.inexpressible(d, f) != "" {
+			continue
+		}
+		for _, r := range s.reservationsFor(subject, d, f) {
+			policy.AddEntry(p, r.Annotation, r.String())
+		}
+	}
+}
+
+// dropEverywhere removes the entries that no flow needs.
+func (m *merging) dropEverywhere(p *networkingv1.NetworkPolicy, d policy.Direction) {
+	subjects := m.scope.isolatedBy(p, d)
+	for _, annotation := range policy.ReservationAnnotations(d) {
+		policy.DropEntries(p, annotation, func(entry string) bool {
+			r, err := policy.ParseReservation(annotation, entry)
+			return err != nil || slices.ContainsFunc(subjects, func(subject policy.Subject) bool {
+				namespace := m.scope.applicablePolicies([]*networkingv1.NetworkPolicy{p}, subject.Workload, d)[0].namespace
+				return slices.ContainsFunc(m.scope.FlowsOf(subject.Workload, d, m.flows), func(f flow.Flow) bool {
+					return r.IsFor(m.scope.Scope, namespace, d, f)
+				})
+			})
+		})
+	}
+}
+
+// uniteEverywhere removes from a union the entries of ports that one of its parts opens to everybody.
+func uniteEverywhere(united *networkingv1.NetworkPolicy, parts []*networkingv1.NetworkPolicy) {
+	for _, d := range policy.Directions {
+		for _, annotation := range policy.ReservationAnnotations(d) {
+			policy.DropEntries(united, annotation, func(entry string) bool {
+				r, err := policy.ParseReservation(annotation, entry)
+				return err != nil || !slices.ContainsFunc(parts, func(p *networkingv1.NetworkPolicy) bool {
+					return opensToAll(p, d, r)
+				})
+			})
+		}
+	}
+}
+
+// opensToAll reports whether a policy opens the port of an entry to everybody, in a rule that names it.
+func opensToAll(p *networkingv1.NetworkPolicy, d policy.Direction, r policy.Reservation) bool {
+	for _, own := range reservationsOf(p, d) {
+		if own.Port == r.Port && own.Protocol == r.Protocol {
+			return false
+		}
+	}
+	return slices.ContainsFunc(RulesOf(p, d), func(rule Rule) bool {
+		return len(rule.Peers) == 0 && len(reservedBy([]policy.Reservation{r}, rule.Ports)) > 0
+	})
+}
+
+// explainReserved says why a rule without peers is not for a flow.
+func (c candidate) explainReserved(rule string, f flow.Flow) string {
+	var annotations []string
+	for _, r := range c.view.reserved {
+		if r.Port == f.Port && r.Protocol == f.Protocol && !slices.Contains(annotations, r.Annotation) {
+			annotations = append(annotations, r.Annotation)
+		}
+	}
+	return fmt.Sprintf("port %d/%s of %s is not for %s, by the annotation %s", f.Port, f.Protocol, rule,
+		c.view.scope.Describe(c.view.direction, c.view.direction.PeerEnd(f)), strings.Join(annotations, " and "))
+}

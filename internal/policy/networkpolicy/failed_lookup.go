@@ -1,0 +1,79 @@
+package networkpolicy
+
+import (
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// gatesNames reports whether a policy lists the only names for which it opens the internet, be it none.
+func gatesNames(p metav1.Object) bool {
+	_, annotated := p.GetAnnotations()[policy.NamesAnnotation]
+	return annotated
+}
+
+// matchLookup holds a look-up against one pair of a rule: it fits where a flow to that name would, at a port of the rule's.
+func (v applicable) matchLookup(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort, f flow.Flow) policy.Match {
+	if policy.IsAPIServer(f.Destination) {
+		f.Lookup, f.Port, f.Protocol = false, policy.APIServicePort, flow.TCP // which it is asked at
+		return v.match(peer, port, f)
+	}
+	if peer == nil && v.keepsLookup(port, f) {
+		return policy.Match{Peer: policy.Reserved, Port: policy.PortMatches}
+	}
+	if !isInternet(peer) || f.Destination.Kind != flow.External || !v.annotated {
+		return policy.Match{Peer: v.matchPeer(peer, f), Port: policy.PortMatches}
+	}
+	nearest := policy.Match{Peer: policy.NameNotListed, Port: policy.PortMatches}
+	for _, n := range v.portsOf(f) {
+		g := f
+		g.Lookup, g.Port, g.Protocol = false, n.Port, n.Protocol
+		if fit := (policy.Match{Peer: policy.PeerMatches, Port: v.matchPort(port, g)}); fit.Compare(nearest) > 0 {
+			nearest = fit
+		}
+	}
+	return nearest
+}
+
+// portsOf returns the entries with a port that are for the host that was looked up.
+func (v applicable) portsOf(f flow.Flow) []policy.AllowedName {
+	hosts := v.scope.LookupHosts(v.namespace, f)
+	isFor := func(n policy.AllowedName) bool { return !n.IsLookup() && n.MatchesLookup(f, hosts) }
+	var found []policy.AllowedName
+	if v.listed != nil {
+		for i := range v.listed.ForHosts(hosts) {
+			if n := v.listed.All[i]; isFor(n) {
+				found = append(found, n)
+			}
+		}
+		return found
+	}
+	for _, n := range v.names {
+		if isFor(n) {
+			found = append(found, n)
+		}
+	}
+	return found
+}
+
+func shallowKubernetes(p *networkingv1.NetworkPolicy) *networkingv1.NetworkPolicy { q := *p; return &q }
+
+func (s Dialect) unmetLookups(policies []*networkingv1.NetworkPolicy, subject policy.Workload, flows []flow.Flow) []flow.Flow {
+	lookups := policy.LookupsOf(s.FlowsOf(subject, policy.Egress, flows))
+	if len(lookups) == 0 {
+		return nil
+	}
+	stripped := policy.WithoutLookups(policies, shallowKubernetes)
+	return policy.UnmetLookups(lookups, s.compile(stripped, subject, policy.Egress).verdict)
+}
+
+// unusedLookups returns the entries of a policy for look-ups only that nothing needs.
+func (s Dialect) unusedLookups(policies []*networkingv1.NetworkPolicy, p *networkingv1.NetworkPolicy, flows []flow.Flow) map[string]bool {
+	unused := make(map[string]bool)
+	for _, entry := range policy.UnusedLookups(s.Scope, p, s.isolatedBy(p, policy.Egress), func(w policy.Workload) []flow.Flow { return s.unmetLookups(policies, w, flows) }) {
+		unused[entry] = true
+	}
+	return unused
+}

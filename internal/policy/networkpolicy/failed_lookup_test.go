@@ -1,0 +1,57 @@
+package networkpolicy
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// lookup is a look-up that got no address.
+func lookup(to flow.Endpoint) flow.Flow {
+	return flow.Flow{Source: workload("checkout"), Destination: to, Count: 1, Lookup: true}
+}
+
+func host(name string) flow.Endpoint { return flow.Endpoint{Kind: flow.External, Name: name} }
+
+// An entry for a look-up lets no name pass that the list kept away before. Where somebody removed the list, so that no name
+// is checked, it comes back with a workload that has no rule, and holds what the flows need.
+func TestLookupEntriesChangeNoGate(t *testing.T) {
+	api := tcp(external("api.example", "203.0.113.9"), 443)
+	open := parse(t, header+theInternet)
+	for want, f := range map[string]flow.Flow{"": lookup(host("telemetry.example")), "api.example:443/TCP,nowhere:*": lookup(workload("nowhere"))} {
+		flows := []flow.Flow{api, f}
+		merged := Dialect{alone(checkout)}.Merge(open, flows)
+		if got := list(merged, policy.NamesAnnotation); got != want {
+			t.Errorf("%s: lists %q, want %q", f.Target(), got, want)
+		}
+		for _, allowed := range flows {
+			if v := (Dialect{alone(checkout)}).Evaluate(merged, allowed); v.Outcome != policy.Allowed {
+				t.Errorf("%s is %s: %s", allowed.Target(), v.Outcome, v.Reason)
+			}
+		}
+		if diff := cmp.Diff(merged, (Dialect{alone(checkout)}).Merge(merged, flows)); diff != "" {
+			t.Errorf("the second update changes it (-first +second):\n%s", diff)
+		}
+	}
+	closed := parse(t, header+theInternet)
+	closed[0].Annotations = map[string]string{policy.NamesAnnotation: "telemetry.example:*"}
+	if v := (Dialect{alone(checkout)}).Evaluate(closed, api); v.Outcome != policy.Denied {
+		t.Errorf("an entry for a look-up opened the internet: %s", v.Reason)
+	}
+}
+
+// A workload that was looked up and not reached was not called.
+func TestLookupsAreNoIngress(t *testing.T) {
+	scope := policy.Scope{Subjects: []policy.Subject{{Workload: checkout}, {Workload: policy.Workload{Name: "db"}, AllTraffic: true}}}
+	f := lookup(workload("db"))
+	policies := Dialect{scope}.Generate([]flow.Flow{f})
+	if HasType(policies[1], policy.Ingress) || len(policies[1].Spec.Ingress) > 0 {
+		t.Errorf("db is a server:\n%s", toYAML(t, policies[1]))
+	}
+	if v := (Dialect{scope}).Evaluate(policies, f); v.Outcome != policy.Allowed || len(Dialect{scope}.NotIsolated(policies, []flow.Flow{f})) > 0 {
+		t.Errorf("%s: %s", v.Outcome, v.Reason)
+	}
+}

@@ -1,0 +1,30 @@
+package networkpolicy
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+func toHosts(hosts ...string) []flow.Flow {
+	var flows []flow.Flow
+	for _, host := range hosts {
+		flows = append(flows, toPort(external(host, "198.51.100.1"), flow.TCP, 443))
+	}
+	return flows
+}
+
+func TestAPatternThatPeopleWroteIsNoneOfOurs(t *testing.T) {
+	checkout := policy.Workload{Name: "checkout"}
+	s := alone(checkout)
+	flows := from(checkout, toHosts("shard-1.db.example")...)
+	committed := Dialect{s}.Generate(flows)
+	committed[0].Annotations[policy.NamesAnnotation] = "shard-1*.db.example:443/TCP"
+	s.Fold = []string{"*.db.example"}
+	if diff := cmp.Diff(committed, (Dialect{s}).Merge(committed, flows)); diff != "" {
+		t.Errorf("what allows the flow already was changed:\n%s", diff)
+	}
+}

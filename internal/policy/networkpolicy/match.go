@@ -1,0 +1,256 @@
+package networkpolicy
+
+import (
+	"iter"
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// pairs yields every peer of a rule with each of its ports. A nil peer is everywhere and a nil port every port:
+// what Kubernetes means by a list that is missing or empty. A rule allows what any of its pairs allows.
+func (r Rule) pairs() iter.Seq2[*networkingv1.NetworkPolicyPeer, *networkingv1.NetworkPolicyPort] {
+	return func(yield func(*networkingv1.NetworkPolicyPeer, *networkingv1.NetworkPolicyPort) bool) {
+		for _, peer := range elements(r.Peers) {
+			for _, port := range elements(r.Ports) {
+				if !yield(peer, port) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func elements[T any](list []T) []*T {
+	if len(list) == 0 {
+		return []*T{nil}
+	}
+	pointers := make([]*T, len(list))
+	for i := range list {
+		pointers[i] = &list[i]
+	}
+	return pointers
+}
+
+// match holds a flow against one pair of a rule.
+func (v applicable) match(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort, f flow.Flow) policy.Match {
+	if f.Lookup {
+		return v.matchLookup(peer, port, f)
+	}
+	m := policy.Match{Peer: v.matchPeer(peer, f), Port: v.matchPort(port, f), Redirect: v.redirects(peer, port, f)}
+	if peer == nil && len(v.reserved) > 0 {
+		m.Peer = v.matchEverywhere(port, f)
+	}
+	return m
+}
+
+// redirects reports whether a pair stands for the cluster's resolver without saying so. Where DNS does not run in
+// pods labelled kube-dns at port 53 (OpenShift: port 5353 of its own pods; NodeLocal: a link-local address), people
+// write a rule that names one of its ports. The rule for the internet's names is not one of those: a host that is
+// asked on port 53 by name says nothing about the resolver, and pods with the resolver's labels in another namespace are
+// none: that is its own rule, which lost the namespace.
+//
+// A rule that says less of ports (none, a range, a name) is one of those where its peer speaks of DNS.
+func (v applicable) redirects(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort, f flow.Flow) bool {
+	if f.Destination.Kind != flow.Resolver || !v.scope.IsResolverPort(f.Port) || f.Protocol != flow.TCP && f.Protocol != flow.UDP ||
+		port != nil && portProtocol(port) != f.Protocol || v.annotated && isInternet(peer) || v.isForOtherResolver(peer, f.Destination) {
+		return false
+	}
+	switch v.scope.wordOfPort(port, f.Port) {
+	case policy.NamesDNS:
+		return peer == nil || !v.lostNamespace(peer, f.Destination) && !v.isNoResolver(peer, f.Destination)
+	case policy.IncludesDNS:
+		return peer != nil && mayBeResolver(peer) && !v.lostNamespace(peer, f.Destination)
+	}
+	return false
+}
+
+// lostNamespace reports whether a peer is for pods as the resolver's, and certainly in another namespace.
+func (v applicable) lostNamespace(peer *networkingv1.NetworkPolicyPeer, e flow.Endpoint) bool {
+	return peer.IPBlock == nil && !policy.IsEmpty(peer.PodSelector) && v.matchPods(peer, e) == policy.OtherNamespace &&
+		(peer.NamespaceSelector == nil || !v.scope.maySelect(peer.NamespaceSelector, v.scope.ResolverOf(e).Namespace))
+}
+
+// isForOtherResolver reports whether a peer is for another place than that which is asked, of those that the user names, or
+// for the usual one, which is then known not to be that.
+func (v applicable) isForOtherResolver(peer *networkingv1.NetworkPolicyPeer, e flow.Endpoint) bool {
+	if len(v.scope.Resolvers) == 0 {
+		return false
+	}
+	asked := v.scope.ResolverOf(e)
+	return slices.ContainsFunc(append([]policy.Resolver{policy.DefaultResolver}, v.scope.Resolvers...), func(r policy.Resolver) bool {
+		return !r.Equal(asked) && v.matchResolver(peer, r) == policy.PeerMatches
+	})
+}
+
+// mayBeResolver reports whether a peer that says nothing of ports may be a resolver: pods or a namespace that speak of DNS,
+// or addresses that hold NodeLocal's.
+func mayBeResolver(peer *networkingv1.NetworkPolicyPeer) bool {
+	if peer.IPBlock != nil {
+		return policy.HoldsNodeLocal(peer.IPBlock.CIDR, peer.IPBlock.Except)
+	}
+	return peer.NamespaceSelector != nil && (policy.MentionsDNS(peer.PodSelector) || policy.MentionsDNS(peer.NamespaceSelector))
+}
+
+// matchResolver is fitPeer for a place of the resolver.
+func (v applicable) matchResolver(peer *networkingv1.NetworkPolicyPeer, r policy.Resolver) policy.PeerMatch {
+	switch {
+	case peer == nil:
+		return policy.PeerMatches
+	case r.Addresses.IsValid() != (peer.IPBlock != nil):
+		return policy.OtherKind
+	case peer.IPBlock == nil:
+		return v.matchLabels(peer, r.Labels, r.Namespace)
+	case v.annotated && isInternet(peer):
+		return policy.NameNotListed
+	}
+	return policy.MatchRange(peer.IPBlock.CIDR, peer.IPBlock.Except, r.Addresses)
+}
+
+func (v applicable) matchPeer(peer *networkingv1.NetworkPolicyPeer, f flow.Flow) policy.PeerMatch {
+	far := v.direction.PeerEnd(f)
+	arePods := far.Kind == flow.Workload
+	switch {
+	case peer == nil:
+		return policy.PeerMatches
+	case far.Kind == flow.Anyone:
+		return policy.OtherKind // whatever the peer is, others may call too
+	case isBeyondSelectors(v.direction, far) && peer.IPBlock != nil:
+		return v.matchBlockBeyond(peer.IPBlock, far)
+	case isBeyondSelectors(v.direction, far):
+		return policy.OtherKind
+	case far.Kind == flow.Resolver:
+		return v.matchResolver(peer, v.scope.ResolverOf(far))
+	case arePods == (peer.IPBlock != nil):
+		return policy.OtherKind // pods come and go with their addresses: Kubernetes leaves it open whether a range holds them
+	case arePods:
+		return v.matchPods(peer, far)
+	}
+	return v.matchBlock(peer.IPBlock, f)
+}
+
+func (v applicable) matchPods(peer *networkingv1.NetworkPolicyPeer, far flow.Endpoint) policy.PeerMatch {
+	if far.Kind == flow.Resolver {
+		r := v.scope.ResolverOf(far)
+		return v.matchLabels(peer, r.Labels, r.Namespace)
+	}
+	w, _ := v.scope.WorkloadOf(far)
+	return v.matchLabels(peer, w.AsPeer(v.direction).AllLabels(), policy.NamespaceOf(w, v.direction, v.subject, v.namespace))
+}
+
+// matchLabels holds a peer that selects pods against those of a namespace.
+func (v applicable) matchLabels(peer *networkingv1.NetworkPolicyPeer, pods labels.Set, namespace string) policy.PeerMatch {
+	inNamespace := namespace == v.namespace
+	if peer.NamespaceSelector != nil {
+		inNamespace = policy.Selects(peer.NamespaceSelector, v.scope.NamespaceLabels(namespace))
+	}
+	switch {
+	case peer.PodSelector == nil && peer.NamespaceSelector == nil:
+		return policy.OtherPeer // the API server refuses it: see Validate
+	case peer.PodSelector != nil && !policy.Selects(peer.PodSelector, pods):
+		return policy.OtherPeer
+	case !inNamespace:
+		return policy.OtherNamespace
+	}
+	return policy.PeerMatches
+}
+
+func (v applicable) matchBlock(block *networkingv1.IPBlock, f flow.Flow) policy.PeerMatch {
+	prefix, err := netip.ParsePrefix(block.CIDR)
+	addr := policy.EndpointAddress(v.direction.PeerEnd(f))
+	switch {
+	case err != nil:
+		return policy.OtherPeer
+	case !addr.IsValid() && v.direction == policy.Egress && f.Destination.Kind == flow.External && prefix.Bits() == 0:
+		// A name whose address nobody saw is somewhere on the internet.
+	case !prefix.Contains(addr):
+		return policy.OtherPeer
+	case policy.ExceptionFor(block.Except, addr) != "":
+		return policy.Excepted
+	}
+	return v.matchName(prefix, f)
+}
+
+// matchName asks [NamesAnnotation], where there is one, about a flow inside a range. The internet is open to listed
+// names only, and a single address to listed names and to those who have no name for it. Any other range is a
+// person's explicit choice.
+func (v applicable) matchName(prefix netip.Prefix, f flow.Flow) policy.PeerMatch {
+	external := f.Destination.Kind == flow.External
+	if !v.annotated || prefix.Bits() > 0 && !(external && prefix.IsSingleIP()) {
+		return policy.PeerMatches
+	}
+	nearest := policy.NameNotListed
+	consider := func(n policy.AllowedName) bool {
+		if n.Matches(f) {
+			nearest = policy.PeerMatches
+			return false
+		}
+		if external && policy.MatchHost(n.Host, f.Destination.Name) {
+			nearest = policy.NamedElsewhere
+		}
+		return true
+	}
+	if v.listed != nil {
+		v.listed.Each(f.Destination.Name, consider)
+		return nearest
+	}
+	for _, n := range v.names {
+		if !consider(n) {
+			break
+		}
+	}
+	return nearest
+}
+
+func (v applicable) matchPort(port *networkingv1.NetworkPolicyPort, f flow.Flow) policy.PortMatch {
+	return policy.MatchAnyPort(f, func(f flow.Flow) policy.PortMatch { return v.matchOnePort(port, f) })
+}
+
+func (v applicable) matchOnePort(port *networkingv1.NetworkPolicyPort, f flow.Flow) policy.PortMatch {
+	if !f.Protocol.HasPorts() || f.Port == 0 {
+		return policy.OtherPort
+	}
+	if port == nil {
+		return policy.PortMatches
+	}
+	if port.Port != nil && port.Port.Type == intstr.String {
+		return v.scope.MatchPortName(port.Port.StrVal, portProtocol(port) == f.Protocol, f)
+	}
+	inRange := true
+	if port.Port != nil {
+		first, last := port.Port.IntVal, port.Port.IntVal
+		if port.EndPort != nil {
+			last = *port.EndPort
+		}
+		inRange = first <= int32(f.Port) && int32(f.Port) <= last
+	}
+	switch {
+	case !inRange:
+		return policy.OtherPort
+	case portProtocol(port) != f.Protocol:
+		return policy.OtherProtocol
+	}
+	return policy.PortMatches
+}
+
+func portProtocol(port *networkingv1.NetworkPolicyPort) flow.Protocol {
+	if port.Protocol == nil {
+		return policy.ProtocolOf(corev1.ProtocolTCP)
+	}
+	return policy.ProtocolOf(*port.Protocol)
+}
+
+func isInternet(peer *networkingv1.NetworkPolicyPeer) bool {
+	if peer == nil || peer.IPBlock == nil {
+		return false
+	}
+	prefix, err := netip.ParsePrefix(peer.IPBlock.CIDR)
+	return err == nil && prefix.Bits() == 0
+}

@@ -1,0 +1,223 @@
+package networkpolicy
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// addAll makes the policies allow every flow at both of its ends, and list who opened it.
+func (m *merging) addAll() {
+	for _, namespace := range policy.NotDenied(m.scope.Scope, m.policies, deniesAll) {
+		m.policies = append(m.policies, denyAll(namespace))
+	}
+	policy.AddUntilDone(m.scope.Subjects, m.add)
+	policy.AddOthers(m.scope.otherWords(), m.flows, func(w policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
+		return m.scope.compile(m.policies, w, d).verdict
+	},
+		func(w policy.Workload) *networkingv1.NetworkPolicy { return m.isolating(w, policy.Egress) })
+	if !m.scope.Binaries {
+		return
+	}
+	for _, subject := range m.scope.Subjects {
+		policy.AddBinaries(policy.IsolatingEgress(m.policies, subject.Workload, doesNotIsolate), m.scope.binariesOf([]policy.Subject{subject}, m.flows))
+	}
+}
+
+// add makes the policies allow every flow of a subject in one direction. It reports whether they had to change.
+func (m *merging) add(subject policy.Subject, d policy.Direction) bool {
+	w := subject.Workload
+	flows := policy.Needed(d, m.scope.FlowsOf(w, d, m.flows))
+	isolated, _ := isolates(policy.WithoutDenyAll(m.scope.Scope, m.policies), w, d)
+	switch needed := d == policy.Egress || m.scope.IsolatesIngress(subject, m.scope.serves(w, flows)); {
+	case !isolated && !needed, isolated && len(m.missing(w, d, flows)) == 0:
+		return false
+	}
+	e := edit{m, m.isolating(w, d), w, d}
+	if d == policy.Egress {
+		flows = append(flows, e.addNames(flows)...)
+	}
+	e.scope.annotateEverywhere(e.policy, w, d, e.missing(w, d, flows))
+	e.addPorts(m.missing(w, d, flows))
+	e.addRules(m.missing(w, d, flows))
+	return true
+}
+
+// missing returns those of a subject's flows that a policy could allow, and none does.
+func (m *merging) missing(subject policy.Workload, d policy.Direction, flows []flow.Flow) []flow.Flow {
+	c := m.scope.compile(m.policies, subject, d)
+	return slices.DeleteFunc(slices.Clone(flows), func(f flow.Flow) bool { return !c.isMissing(f) })
+}
+
+// edit is what one subject needs of its policy in one direction.
+type edit struct {
+	*merging
+	policy    *networkingv1.NetworkPolicy
+	subject   policy.Workload
+	direction policy.Direction
+}
+
+// view returns the policy as it is now.
+func (e edit) view() applicable {
+	return e.scope.applicablePolicies([]*networkingv1.NetworkPolicy{e.policy}, e.subject, e.direction)[0]
+}
+
+// addNames lists the names of the flows that are missing. It returns a flow more for each that is public: one to
+// nowhere in particular, so that a rule for the address that the name has today does not do.
+func (e edit) addNames(flows []flow.Flow) []flow.Flow {
+	var nowhere []flow.Flow
+	for {
+		var added []string
+		var listed *policy.NameIndex // once there is a flow to be listed
+		checksNoName := false
+		for _, f := range e.missing(e.subject, policy.Egress, flows) {
+			if f.Lookup {
+				added = append(added, e.scope.LookupEntry(e.subject, f))
+				continue
+			}
+			if f.Destination.Kind != flow.External {
+				continue
+			}
+			if listed == nil {
+				checksNoName, listed = e.checksNoName(), policy.NewNameIndex(e.view().names)
+			}
+			if checksNoName {
+				continue
+			}
+			if !listed.Allows(f) {
+				entry := e.scope.EntryOf(f)
+				added = append(added, entry)
+				if n, err := policy.ParseName(entry); err == nil {
+					listed.Add(n)
+				}
+			}
+			if flow.Public(f.Destination.Addr) {
+				f.Destination.Addr = netip.Addr{}
+				nowhere = append(nowhere, f)
+			}
+		}
+		// The first entry makes the policy ask for the names of flows that it allowed until then.
+		if policy.AddEntries(e.policy, policy.NamesAnnotation, added) == 0 {
+			return nowhere
+		}
+	}
+}
+
+// checksNoName reports whether the policy opens the internet without NamesAnnotation, and flows need that, or may.
+func (e edit) checksNoName() bool {
+	if e.view().annotated {
+		return false
+	}
+	rules := RulesOf(e.policy, policy.Egress)
+	for i, used := range e.scope.usage(e.policy, policy.Egress, e.flows) {
+		for j, used := range used.Peers {
+			if (used || e.partial) && isInternet(&rules[i].Peers[j]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// addPorts adds the port of each flow to the only rule for its opening's peer, if there is one that then allows the flow.
+func (e edit) addPorts(flows []flow.Flow) {
+	if len(flows) == 0 {
+		return
+	}
+	c := e.view().compile()
+	rules := c.views[0].rules
+	of := make(map[peerKey][]int)
+	for i, r := range rules {
+		if peer, ok := e.peerOfRule(r); ok {
+			of[peer] = append(of[peer], i)
+		}
+	}
+	type addition struct {
+		rule      int
+		port, end uint16
+		protocol  flow.Protocol
+	}
+	added := make(map[addition]bool)
+	var everywhere []int // rules without peers to which ports were added
+	allows := func(a addition, f flow.Flow) bool {
+		port := permission{port: a.port, end: a.end, protocol: a.protocol}.policyPort()
+		return slices.ContainsFunc(elements(rules[a.rule].Peers), func(peer *networkingv1.NetworkPolicyPeer) bool {
+			return c.views[0].match(peer, &port, f).Allows()
+		})
+	}
+	isAllowed := func(f flow.Flow) bool { // by now: a port may do for two flows
+		if needsEveryRule(e.direction, f) {
+			for a := range added {
+				if allows(a, f) {
+					return true
+				}
+			}
+			return false
+		}
+		candidates := slices.Clone(everywhere)
+		for _, at := range c.index.Fitting(c.spec(f)) {
+			candidates = append(candidates, at.Rule)
+		}
+		first, last := e.scope.PortsOfFlow(f)
+		return slices.ContainsFunc(candidates, func(i int) bool {
+			a := addition{i, first, last, f.Protocol}
+			return added[a] && allows(a, f)
+		})
+	}
+	for _, f := range flows {
+		if f.Lookup || isAllowed(f) {
+			continue
+		}
+		o := e.scope.permissionOf(e.subject, e.direction, f)
+		same := of[o.peer]
+		if len(same) != 1 || len(rules[same[0]].Ports) == 0 { // no ports are all ports
+			continue
+		}
+		a := addition{same[0], o.port, o.end, o.protocol}
+		if !allows(a, f) {
+			continue
+		}
+		rule := &rules[a.rule]
+		for _, o := range e.scope.permissionsOf(e.subject, e.direction, f) {
+			rule.Ports = policy.InsertBefore(rule.Ports, o.policyPort(), func(port networkingv1.NetworkPolicyPort) bool {
+				if port.Port == nil || port.Port.Type == intstr.String {
+					return false
+				}
+				return cmp.Or(cmp.Compare(port.Port.IntVal, int32(o.port)), cmp.Compare(portProtocol(&port), o.protocol)) > 0
+			})
+			added[addition{a.rule, o.port, o.end, o.protocol}] = true
+		}
+		if len(rule.Peers) == 0 {
+			everywhere = append(everywhere, a.rule)
+		}
+		e.addMetadata(o)
+	}
+	if len(added) > 0 {
+		SetRules(e.policy, e.direction, rules)
+	}
+}
+
+// addRules adds a rule for each peer of the flows, as Generate writes it.
+func (e edit) addRules(flows []flow.Flow) {
+	openings := e.scope.permissions(e.subject, e.direction, flows)
+	for _, o := range openings {
+		e.addMetadata(o)
+	}
+	if len(openings) == 0 {
+		return
+	}
+	list := RulesOf(e.policy, e.direction)
+	SetRules(e.policy, e.direction, policy.InsertAll(list, rules(openings), func(r Rule) (peerKey, bool) { return e.peerOfRule(r) }, peerKey.compare))
+}
+
+func (e edit) addMetadata(o permission) {
+	if entry := o.metadataEntry(); entry != "" && e.direction == policy.Egress {
+		policy.AddEntry(e.policy, policy.MetadataAnnotation, entry)
+	}
+}

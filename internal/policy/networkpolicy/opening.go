@@ -1,0 +1,115 @@
+package networkpolicy
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// permission is one port of one peer.
+type permission struct {
+	peer     peerKey
+	port     uint16
+	end      uint16 // the last port of a range; 0 for a single port
+	protocol flow.Protocol
+}
+
+func (o permission) compare(p permission) int {
+	return cmp.Or(o.peer.compare(p.peer), cmp.Compare(o.port, p.port), cmp.Compare(o.end, p.end), cmp.Compare(o.protocol, p.protocol))
+}
+
+// peerKey is what a rule depends on of the far end of its flows, so that equal peers share a rule: a public name is its
+// kind alone, because all of them are the internet.
+type peerKey struct {
+	kind      flow.Kind
+	namespace string     // of pods, where it is another than the policy's; or anyNamespace
+	labels    string     // of pods, as labels.Set writes them
+	addr      netip.Addr // of an Address, and of a Resolver that is no pods
+	bits      int        // of a Resolver's addresses
+}
+
+func (k peerKey) compare(l peerKey) int {
+	return cmp.Or(
+		cmp.Compare(k.kind, l.kind),
+		cmp.Compare(k.namespace, l.namespace),
+		cmp.Compare(k.labels, l.labels),
+		k.addr.Compare(l.addr),
+		cmp.Compare(k.bits, l.bits),
+	)
+}
+
+// permissions returns what a subject's flows in a direction need, sorted and each once.
+func (s Dialect) permissions(subject policy.Workload, d policy.Direction, flows []flow.Flow) []permission {
+	var openings []permission
+	for _, f := range policy.Needed(d, s.AtFirstPorts(s.FlowsOf(subject, d, flows))) {
+		if s.inexpressible(d, f) == "" {
+			openings = append(openings, s.permissionsOf(subject, d, f)...)
+		}
+	}
+	slices.SortFunc(openings, permission.compare)
+	return slices.Compact(openings)
+}
+
+// permissionsOf returns what one flow needs: openings of one peer.
+func (s Dialect) permissionsOf(subject policy.Workload, d policy.Direction, f flow.Flow) []permission {
+	var all []permission
+	for _, port := range policy.WrittenPorts(f) {
+		f.Port = port
+		all = append(all, s.permissionOf(subject, d, f))
+	}
+	return all
+}
+
+func (s Dialect) permissionOf(subject policy.Workload, d policy.Direction, f flow.Flow) permission {
+	first, last := s.PortsOfFlow(f)
+	return permission{peer: s.peerOf(subject, d, d.PeerEnd(f)), port: first, end: last, protocol: f.Protocol}
+}
+
+func (s Dialect) peerOf(subject policy.Workload, d policy.Direction, e flow.Endpoint) peerKey {
+	switch addr := policy.EndpointAddress(e); {
+	case policy.IsAPIServer(e) && d == policy.Egress && addr.IsValid():
+		return peerKey{kind: flow.Address, addr: addr}
+	case isBeyondSelectors(d, e):
+		return peerKey{kind: flow.Anyone} // a rule without peers, and an annotation for whom it is
+	case e.Kind == flow.Workload:
+		w, _ := s.WorkloadOf(e)
+		k := peerKey{kind: flow.Workload, labels: w.AsPeer(d).SelectorLabels().String()}
+		if w.Namespace != subject.Namespace {
+			k.namespace = w.Namespace
+		}
+		if policy.CallsFromAnyNamespace(d, w, subject) {
+			k.namespace = policy.AnyNamespace
+		}
+		return k
+	case e.Kind == flow.Resolver:
+		return resolverPeer(s.ResolverOf(e))
+	case e.Kind == flow.Address, e.Kind == flow.External && (d == policy.Ingress || !flow.Public(addr)):
+		return peerKey{kind: flow.Address, addr: addr}
+	}
+	return peerKey{kind: e.Kind}
+}
+
+// metadataEntry returns what [MetadataAnnotation] says of an opening for egress, or "".
+func (o permission) metadataEntry() string {
+	if o.peer.addr != flow.MetadataService || o.peer.kind == flow.Resolver {
+		return ""
+	}
+	return policy.MetadataServiceEntry(o.port, o.protocol)
+}
+
+func (o permission) policyPort() networkingv1.NetworkPolicyPort {
+	protocol, port := corev1.Protocol(o.protocol.String()), intstr.FromInt32(int32(o.port))
+	written := networkingv1.NetworkPolicyPort{Protocol: &protocol, Port: &port}
+	if o.end != 0 {
+		last := int32(o.end)
+		written.EndPort = &last
+	}
+	return written
+}

@@ -1,0 +1,87 @@
+package networkpolicy
+
+import (
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/index"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// isolatedBy returns the subjects that a policy isolates in a direction.
+func (s Dialect) isolatedBy(p *networkingv1.NetworkPolicy, d policy.Direction) []policy.Subject {
+	return s.SubjectsWhere(func(w policy.Workload) bool { return doesNotIsolate(p, w, d) == "" })
+}
+
+// listedBy returns the subjects for which a policy's list of a direction counts: those that it isolates for egress, and
+// for ingress all that it selects.
+func (s Dialect) listedBy(p *networkingv1.NetworkPolicy) func(policy.Direction) []policy.Subject {
+	return func(d policy.Direction) []policy.Subject {
+		if d == policy.Egress {
+			return s.isolatedBy(p, d)
+		}
+		return s.SubjectsWhere(func(w policy.Workload) bool { return doesNotSelect(p, w) == "" })
+	}
+}
+
+// usage returns what the flows needed of each rule of a policy. It is nil where that cannot be known: for a policy that
+// isolates no subject, and for ingress one that isolates a subject whose callers are not known.
+func (s Dialect) usage(p *networkingv1.NetworkPolicy, d policy.Direction, flows []flow.Flow) []policy.Usage {
+	return policy.UsageBy(s.isolatedBy(p, d), d, func(subject policy.Workload) []policy.Usage {
+		v := s.applicablePolicies([]*networkingv1.NetworkPolicy{p}, subject, d)[0]
+		return v.usage(policy.Needed(d, s.FlowsOf(subject, d, flows)))
+	})
+}
+
+// usage returns what a subject's flows needed of each rule.
+func (v applicable) usage(flows []flow.Flow) []policy.Usage {
+	var all []policy.Usage
+	for _, r := range v.rules {
+		all = append(all, policy.Usage{Peers: make([]bool, len(r.Peers)), Ports: make([]bool, len(r.Ports))})
+	}
+	c := v.compile()
+	internets := make(map[int]bool) // rules of which flows used a half of the internet
+	for _, f := range flows {
+		for _, at := range c.allowing(f) {
+			v, peer, port := c.pair(at)
+			if !v.match(peer, port, f).Allows() {
+				continue
+			}
+			used := &all[at.Rule]
+			used.Rule = true
+			if at.Peer >= 0 {
+				used.Peers[at.Peer] = true
+			}
+			if at.Port >= 0 {
+				used.Ports[at.Port] = true
+			}
+			if isInternet(peer) {
+				internets[at.Rule] = true
+			}
+		}
+	}
+	for i := range internets {
+		for j := range v.rules[i].Peers {
+			all[i].Peers[j] = all[i].Peers[j] || isInternet(&v.rules[i].Peers[j])
+		}
+	}
+	return all
+}
+
+// allowing returns pairs, among which are all that allow a flow.
+func (c *compiled) allowing(f flow.Flow) []index.Pair {
+	if !needsEveryRule(c.direction, f) {
+		return c.index.Allowing(c.spec(f))
+	}
+	var all []index.Pair
+	for i, v := range c.views {
+		for j, r := range v.rules {
+			for peer := range max(1, len(r.Peers)) {
+				for port := range max(1, len(r.Ports)) {
+					all = append(all, index.Pair{PeerAt: index.PeerAt{RuleAt: index.RuleAt{View: i, Rule: j}, Peer: min(peer, len(r.Peers)-1)}, Port: min(port, len(r.Ports)-1)})
+				}
+			}
+		}
+	}
+	return all
+}

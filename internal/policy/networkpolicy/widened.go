@@ -1,0 +1,32 @@
+package networkpolicy
+
+import (
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// Widened returns what an update with these flows opens to anyone in place of callers that the committed policies or
+// the flows name, sorted by the flows. What the committed policies open to anyone already is not in it.
+func (s Dialect) Widened(committed []*networkingv1.NetworkPolicy, flows []flow.Flow) []policy.Widened {
+	s.Scope = s.Normalized().Indexed()
+	return policy.WidenedRules(s.Scope, s.allByAddress(Required(flows)), s.inexpressible, func(w policy.Workload, f flow.Flow) ([]string, bool) {
+		if isolated, _ := isolates(committed, w, policy.Ingress); isolated && s.compile(committed, w, policy.Ingress).verdict(f).Outcome == policy.Allowed {
+			return nil, true
+		}
+		var callers []string
+		for _, v := range s.applicablePolicies(committed, w, policy.Ingress) {
+			for _, r := range v.rules {
+				for peer, port := range r.pairs() {
+					if peer != nil && v.matchPort(port, f) == policy.PortMatches {
+						callers = append(callers, describePeer(policy.Ingress, peer))
+					}
+				}
+			}
+		}
+		return callers, false
+	}, func(w policy.Workload, f flow.Flow) string {
+		return describePeers(policy.Ingress, s.permissionOf(w, policy.Ingress, f).peer.list())
+	})
+}
