@@ -108,15 +108,16 @@ func (r *Recorder) handleConnection(e *probe.FlowEvent, batches map[*Recording]*
 	if e.Opened != 0 {
 		known, ok = r.serverNamesOf(e.Key, e.Hint), true
 	}
-	if e.Stack == nil && known.initiator.PID != 0 && known.initiator.PID == e.Process.PID { // otherwise the sender decides
+	if e.Stack == nil && known.initiator.PID != 0 && known.initiator.PID == e.Process.PID { // else the sender decides
 		e.Process = known.initiator
 	}
 	names := known.names
 	if len(names) == 0 {
 		names = []string{""}
 	}
-	sender := *e                                                // a copy, because the event's recording is part of the kernel's key
-	if sender.Recording == 0 && known.initiator.PID != r.self { // for this process the kernel reports the sender
+	sender := *e // a copy, because the event's recording is part of the kernel's key
+	// For this process the kernel reports the sender.
+	if sender.Recording == 0 && known.initiator.PID != r.self {
 		sender.Recording = known.recording
 	}
 	recordings, why := r.recipients(&sender)

@@ -2,7 +2,6 @@ package recorder
 
 import (
 	"context"
-	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -157,11 +156,4 @@ func (r *Recorder) containersOf(pid int) []string {
 		return docker.IDsFromCgroup(path)
 	}
 	return r.containers.cgroups[r.listeners.cgroupOf(pid)].ids
-}
-
-// fail records an error that makes the recordings incomplete. The caller holds mu.
-func (r *Recorder) fail(err error) {
-	if err != nil {
-		r.failure = errors.Join(r.failure, err)
-	}
 }

@@ -147,7 +147,8 @@ var idle = []string{
 func callsOfEngine() map[string]engineCalls {
 	var profile bytes.Buffer
 	if err := pprof.Lookup("goroutine").WriteTo(&profile, 1); err != nil {
-		return map[string]engineCalls{"": {possible: true, client: true, testcontainers: true}} // cannot fail for a buffer
+		// It cannot fail for a buffer.
+		return map[string]engineCalls{"": {possible: true, client: true, testcontainers: true}}
 	}
 	byLabel := make(map[string]engineCalls)
 	for stack := range strings.SplitSeq(profile.String(), "\n\n") {

@@ -2,8 +2,6 @@ package recorder
 
 import (
 	"fmt"
-	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/netzero-dev/netzero/internal/dns"
@@ -133,57 +131,6 @@ func (r *Recorder) handleFlow(e *probe.FlowEvent, batches map[*Recording]*endpoi
 	}
 }
 
-// identify returns what the destination of a flow is to a recording, if the client meant name.
-func (r *Recorder) identify(m *Recording, e *probe.FlowEvent, name string, batches map[*Recording]*endpoint.Batch) endpoint.Identity {
-	if batches[m] == nil {
-		batches[m] = m.identifier.Batch()
-	}
-	contained := e.Cgroup != r.session.Leaf.ID
-	b := batches[m]
-	identity := b.Identify(endpoint.Query{
-		PID: e.Process.PID, Protocol: e.Protocol, Addr: e.Addr, Port: e.Port, Name: name, Bound: r.listeners.at(e.Key),
-		Container: contained, OwnNetwork: contained && e.Netns != r.session.Self.Netns,
-		OtherNetwork: !contained && e.Netns != 0 && e.Netns != r.session.Self.Netns, MaybeOtherNetwork: !contained && e.Netns == 0,
-	})
-	if err := b.Err(); err != nil && r.failure == nil {
-		r.fail(fmt.Errorf("look at this machine: %w", err))
-	}
-	return identity
-}
-
-// observe returns an observation of a flow.
-func (m *Recording) observe(e *probe.FlowEvent, name string, identity endpoint.Identity, why unattributed) observation {
-	o := observation{
-		event: e,
-		name:  name,
-		flow: flow.Flow{
-			Source: m.source, Destination: identity.Endpoint, Protocol: e.Protocol, Port: identity.Port, ICMPType: e.ICMPType,
-			First: max(e.Time-m.started, 0), Process: e.Process, Before: m.openedBefore(e),
-		},
-		identity:           identity,
-		unattributed:       why,
-		listenerContainers: m.recorder.containersOf(identity.Listener.PID),
-	}
-	if m.isPackage {
-		o.flow.Process.Test = m.recorder.testOf(e)
-	}
-	return o
-}
-
-// record keeps an observation of a flow. If the kernel has forgotten the flow meanwhile, it is still the same
-// observation.
-func (m *Recording) record(e *probe.FlowEvent, name string, identity endpoint.Identity, why unattributed) {
-	o := m.observe(e, name, identity, why)
-	key := observationKey{e.Key, identity.Endpoint.Name}
-	if earlier, known := m.observations[key]; known {
-		o.flow.Count, o.flow.First, o.sentNames, o.lookedUpNames = earlier.flow.Count, earlier.flow.First, earlier.sentNames, earlier.lookedUpNames
-	}
-	if !slices.Contains(o.lookedUpNames, name) {
-		o.lookedUpNames = append(slices.Clip(o.lookedUpNames), name)
-	}
-	m.observations[key] = o
-}
-
 // invalidate makes the kernel report the next connection of a flow again, because a process may listen there by then:
 // tests retry until the server that they wait for is up.
 func (r *Recorder) invalidate(k probe.Key) {
@@ -199,52 +146,4 @@ func (r *Recorder) invalidate(k probe.Key) {
 			}
 		}
 	}
-}
-
-// listeners records which recorded processes bound which local addresses, newest last.
-type listeners struct {
-	owners map[listenAddress][]listener
-}
-
-type listenAddress struct {
-	netns    uint64
-	protocol flow.Protocol
-	port     uint16
-}
-
-type listener struct {
-	addr   netip.Addr
-	cgroup uint64
-	endpoint.Owner
-}
-
-func (l *listeners) add(e *probe.BindEvent, owner endpoint.Owner) {
-	if l.owners == nil {
-		l.owners = make(map[listenAddress][]listener)
-	}
-	key, entry := listenAddress{e.Netns, e.Protocol, e.Port}, listener{e.Addr, e.Cgroup, owner}
-	l.owners[key] = append(slices.DeleteFunc(l.owners[key], func(o listener) bool { return o == entry }), entry)
-}
-
-// at returns the processes that bound the destination of a flow, or its port on all addresses.
-func (l *listeners) at(k probe.Key) []endpoint.Owner {
-	var owners []endpoint.Owner
-	for _, o := range l.owners[listenAddress{k.Netns, k.Protocol, k.Port}] {
-		if o.addr.IsUnspecified() || o.addr == k.Addr || k.Addr.IsUnspecified() && o.addr.IsLoopback() {
-			owners = append(owners, o.Owner)
-		}
-	}
-	return owners
-}
-
-// cgroupOf returns the cgroup of a process when it last bound an address, or 0.
-func (l *listeners) cgroupOf(pid int) uint64 {
-	for _, owners := range l.owners {
-		for _, o := range owners {
-			if o.PID == pid {
-				return o.cgroup
-			}
-		}
-	}
-	return 0
 }

@@ -273,7 +273,8 @@ func (r *resolution) startedThis(st *startEvent, c docker.Container) (certain, p
 	if recording, created := createdHere(c.ID); created && !st.command {
 		return r.includes(recording) && (recording != 0 || r.alone), r.includes(recording)
 	}
-	sameSession := c.Session == testcontainers.SessionID() // then only processes with the same parent can have started it
+	// Only processes with the same parent are in one session of testcontainers.
+	sameSession := c.Session == testcontainers.SessionID()
 	started := c.Labels[labelTestcontainers] == "true" && !st.command
 	ours, others := impossible, impossible // how well the command lines of clients match the container
 	unknown := false                       // a goroutine of this process, of an unknown test

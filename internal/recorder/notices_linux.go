@@ -88,7 +88,8 @@ func (r *resolution) containerNotices() []string {
 		case r.owned[c.ID] && c.Missed != "":
 			notices = append(notices, fmt.Sprintf("container %s: %s", c.Name, c.Missed))
 		}
-		if r.owned[c.ID] && docker.Infrastructure(c) == "" && c.Started != 0 { // a container of an image build may never start
+		// A container of an image build may never start.
+		if r.owned[c.ID] && docker.Infrastructure(c) == "" && c.Started != 0 {
 			name := r.endpointOf(r.engine, c).String()
 			if !slices.Contains(images[name], c.Image) && networkOwner(r.engine, c).ID == c.ID {
 				images[name] = append(images[name], c.Image)

@@ -163,7 +163,8 @@ func (r *resolution) olderContainerFlows() (errs, lines []string) {
 // which has hooks: it has or had child processes, or is a client of an engine.
 func mayStartContainers() bool {
 	var children unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_CHILDREN, &children); err != nil || children.Minflt > 0 { // children that have been waited for
+	// RUSAGE_CHILDREN covers the children that have been waited for.
+	if err := unix.Getrusage(unix.RUSAGE_CHILDREN, &children); err != nil || children.Minflt > 0 {
 		return true
 	}
 	if pids, err := endpoint.Descendants(os.Getpid()); err != nil || len(pids) > 0 {

@@ -1,11 +1,11 @@
 // Package recorder records what the tests of this process open: it turns kernel events into the flows of each test.
 //
-// The process has one [Recorder], with one set of attached programs, and each running test has a [Recording] in it. An event
-// passes these stages in this order:
+// The process has one [Recorder], with one set of attached programs, and each running test has a [Recording] in it. An
+// event passes these stages in this order:
 //
 //   - decode (events_linux.go): an event of package probe becomes an answer, a question, a client hint or a flow;
 //   - attribute (attribute_linux.go): a flow belongs to the recording of the goroutine or child process that opened it;
-//   - identify (events_linux.go, package endpoint): the destination, before the processes at the other end have ended;
+//   - identify (identify_linux.go, package endpoint): the destination, before the processes at the other end have ended;
 //   - correlate (client_hint_linux.go, disambiguate_linux.go, failed_lookup_linux.go): the names of DNS, TLS and HTTP;
 //   - resolve (resolve_linux.go, locate_linux.go, owner_linux.go, destination_linux.go): after the test, the containers at
 //     both ends, their tests, and what is infrastructure.

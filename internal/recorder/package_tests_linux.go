@@ -135,9 +135,11 @@ func testLiteral(calls []flow.Frame) string {
 }
 
 var (
-	runners   = []string{"testing.tRunner", "testing.fRunner", "testing.(*B).runN", "testing.runExample"}
-	isTest    = regexp.MustCompile(`^(Test|Benchmark|Fuzz|Example)`)
-	runFrames = "github.com/netzero-dev/netzero/netzerotest.(*PackageRecording)." // the frames of Run between package testing and a test
+	runners = []string{"testing.tRunner", "testing.fRunner", "testing.(*B).runN", "testing.runExample"}
+	isTest  = regexp.MustCompile(`^(Test|Benchmark|Fuzz|Example)`)
+
+	// the frames of Run between package testing and a test
+	runFrames = "github.com/netzero-dev/netzero/netzerotest.(*PackageRecording)."
 )
 
 // IsRecordedChild reports whether a recorded process of the same program is an ancestor of this process. The ancestor

@@ -94,7 +94,8 @@ func (m *Recording) needsEngine() (useful, unknown, required bool) {
 			unknown = unknown || len(m.recorder.containers.cgroups[o.event.Cgroup].ids) > 0
 		case o.identity.Local:
 			required = required || isProxy(o.identity.Listener.Name)
-			useful = useful || o.identity.Relation == endpoint.NoListener // the engine may publish a port without a process
+			// The engine may publish a port without a process.
+			useful = useful || o.identity.Relation == endpoint.NoListener
 		case o.identity.Relation == endpoint.Other:
 			useful = useful || !flow.Public(o.event.Addr) && o.identity.Peer == (endpoint.Peer{})
 		}

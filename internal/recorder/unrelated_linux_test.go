@@ -101,13 +101,3 @@ func TestCgroups_DeeplyNested(t *testing.T) {
 		t.Errorf("unrelated: %v for the container's cgroup, %v for the other one", c.isUnrelated(ids[container]), c.isUnrelated(ids["build"]))
 	}
 }
-
-// Events may arrive before the session is open, also those of unrelated cgroups.
-func TestEvents_BeforeSession(t *testing.T) {
-	c := &Recorder{containers: newContainers(func() {})}
-	created := &probe.CgroupEvent{Cgroup: 1 << 60, Names: []string{"build", "ci"}}
-	c.handle([]probe.Event{created})
-	if len(c.early) != 1 || c.early[0] != created {
-		t.Errorf("kept %v", c.early)
-	}
-}

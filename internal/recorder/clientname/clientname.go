@@ -111,8 +111,8 @@ type tally struct {
 	candidates uint64 // one of the candidates of DNS
 	others     uint64 // another name
 
-	// Of others: a query was pending or may have been. Either it was another client's, or the client has two names for the
-	// server.
+	// Of others: a query was pending or may have been. Either it was another client's, or the client has two names for
+	// the server.
 	queried uint64
 }
 

@@ -26,3 +26,13 @@ func TestAnswers_Truncated(t *testing.T) {
 		}
 	}
 }
+
+// Events may arrive before the session is open, also those of unrelated cgroups.
+func TestEvents_BeforeSession(t *testing.T) {
+	c := &Recorder{containers: newContainers(func() {})}
+	created := &probe.CgroupEvent{Cgroup: 1 << 60, Names: []string{"build", "ci"}}
+	c.handle([]probe.Event{created})
+	if len(c.early) != 1 || c.early[0] != created {
+		t.Errorf("kept %v", c.early)
+	}
+}
