@@ -6,11 +6,17 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/netzero-dev/netzero/internal/check"
 	"github.com/netzero-dev/netzero/internal/probe"
 )
 
 // packageDir is the directory of the package under test: go test starts a test binary there. Tests may leave it.
-var packageDir, packageDirErr = os.Getwd()
+var packageDir, packageDirErr = workingDir()
+
+func workingDir() (check.Dir, error) {
+	dir, err := os.Getwd()
+	return check.Dir(dir), err
+}
 
 // environment is what the process's environment and flags ask for.
 type environment struct {
@@ -81,4 +87,18 @@ func size(variable string) (uint32, error) {
 		return 0, fmt.Errorf("%s=%q: is not a number from 1 to %d", variable, v, 1<<30)
 	}
 	return uint32(n), nil
+}
+
+// recordingsDirectory returns the directory of NETZERO_RECORDINGS, "" where the variable is not set. A relative one is
+// relative to the package's directory.
+func recordingsDirectory() (string, error) {
+	dir := os.Getenv("NETZERO_RECORDINGS")
+	if dir == "" {
+		return "", nil
+	}
+	full := packageDir.Join(dir)
+	if info, err := os.Stat(full); err != nil || !info.IsDir() {
+		return "", fmt.Errorf("NETZERO_RECORDINGS=%q: is not an existing directory: make it first", dir)
+	}
+	return full, nil
 }

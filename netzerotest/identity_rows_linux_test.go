@@ -3,6 +3,8 @@ package netzerotest
 import (
 	"slices"
 
+	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
+
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -12,7 +14,7 @@ var (
 
 	// shopScene is a scene of the test process in namespace web, beside the manifests of a shop.
 	shopScene = func(dials ...dial) scene {
-		return scene{options: inWeb, manifests: shopManifests, dials: dials}
+		return scene{options: inWeb, manifests: manifesttest.Shop, dials: dials}
 	}
 	bareScene = func(dials ...dial) scene { return scene{dials: dials} }
 

@@ -1,6 +1,9 @@
 package netzerotest
 
-import "github.com/netzero-dev/netzero/netzerotest/flow"
+import (
+	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
 
 // nameRows are about names that the client or DNS gave.
 var nameRows = []identityRow{
@@ -10,7 +13,7 @@ var nameRows = []identityRow{
 		kubernetes: "app=cache: 6379/TCP",
 		cilium:     "app=cache in web: 6379/TCP",
 		why:        "A pod's search list begins with its own namespace.",
-		scene:      shopScene(lookedUp("redis", 6379)), tests: []string{"TestWhatNamesStandFor"},
+		scene:      shopScene(lookedUp("redis", 6379)), tests: []string{"TestNames_AsInCluster"},
 	},
 	{
 		dialled:    "`orders-db`",
@@ -19,7 +22,7 @@ var nameRows = []identityRow{
 		why:        "The test reached it; a pod needs `orders-db.shop`, as the notice says.",
 		scene:      shopScene(lookedUp("orders-db", 5432)),
 		notice:     "look up orders-db.shop",
-		tests:      []string{"TestWhatNamesStandFor"},
+		tests:      []string{"TestNames_AsInCluster"},
 	},
 	{
 		dialled: "`search`", known: "no manifests, or none that have it", kubernetes: "app=search: 9200/TCP",
@@ -29,7 +32,7 @@ var nameRows = []identityRow{
 	{
 		dialled: "`orders-db.shop`", known: "the manifests have the Service", kubernetes: "app=db in shop: 5432/TCP",
 		why:   "A pod's search list has `svc.cluster.local`.",
-		scene: shopScene(lookedUp("orders-db.shop", 5432)), tests: []string{"TestWhatNamesStandFor"},
+		scene: shopScene(lookedUp("orders-db.shop", 5432)), tests: []string{"TestNames_AsInCluster"},
 	},
 	{
 		dialled:    "`orders-db.shop`",
@@ -37,7 +40,7 @@ var nameRows = []identityRow{
 		kubernetes: "internet: 5432/TCP; egress-names: orders-db.shop:5432/TCP",
 		cilium:     "toFQDNs orders-db.shop: 5432/TCP",
 		why:        "A name with a dot may be an external host.",
-		scene:      bareScene(lookedUp("orders-db.shop", 5432)), tests: []string{"TestWhatNamesStandFor"},
+		scene:      bareScene(lookedUp("orders-db.shop", 5432)), tests: []string{"TestNames_AsInCluster"},
 	},
 	{
 		dialled:    "`redis.io`",
@@ -45,7 +48,7 @@ var nameRows = []identityRow{
 		kubernetes: "internet: 443/TCP; egress-names: redis.io:443/TCP",
 		cilium:     "toFQDNs redis.io: 443/TCP",
 		why:        "The namespace has to exist.",
-		scene:      shopScene(lookedUp("redis.io", 443)), tests: []string{"TestWhatNamesStandFor"},
+		scene:      shopScene(lookedUp("redis.io", 443)), tests: []string{"TestNames_AsInCluster"},
 	},
 	{
 		dialled:    "`orders-db-0.orders-db`",
@@ -55,22 +58,22 @@ var nameRows = []identityRow{
 		why:        "Policies select pods by labels, which all pods of the set have.",
 		scene: scene{
 			options:   []Option{Namespace("shop")},
-			manifests: shopManifests,
+			manifests: manifesttest.Shop,
 			dials:     []dial{lookedUp("orders-db-0.orders-db", 5432)},
 		},
-		tests: []string{"TestWhatNamesStandFor"},
+		tests: []string{"TestNames_AsInCluster"},
 	},
 	{
 		dialled:    "`orders-db-0.orders-db.shop`",
 		known:      "the same in another namespace",
 		kubernetes: "app=db in shop: 5432/TCP",
 		why:        "The same.",
-		scene:      shopScene(lookedUp("orders-db-0.orders-db.shop", 5432)), tests: []string{"TestWhatNamesStandFor"},
+		scene:      shopScene(lookedUp("orders-db-0.orders-db.shop", 5432)), tests: []string{"TestNames_AsInCluster"},
 	},
 	{
 		dialled: "`orders-db-0.orders-db.shop.svc`", known: "the same", kubernetes: "app=db in shop: 5432/TCP",
 		why:   "The same.",
-		scene: shopScene(lookedUp("orders-db-0.orders-db.shop.svc", 5432)), tests: []string{"TestWhatNamesStandFor"},
+		scene: shopScene(lookedUp("orders-db-0.orders-db.shop.svc", 5432)), tests: []string{"TestNames_AsInCluster"},
 	},
 	{
 		dialled:    "`orders-db.shop.svc.cluster.local`",
@@ -78,7 +81,7 @@ var nameRows = []identityRow{
 		kubernetes: "app=orders-db in shop: 5432/TCP",
 		why:        "Only a cluster answers it.",
 		scene:      bareScene(lookedUp("orders-db.shop.svc.cluster.local", 5432)),
-		tests:      []string{"TestWhatNamesStandFor"},
+		tests:      []string{"TestNames_AsInCluster"},
 	},
 	{
 		dialled:    "`orders-db.shop.svc.k8s.acme.io`",
@@ -89,7 +92,7 @@ var nameRows = []identityRow{
 			options: []Option{ClusterDomain("k8s.acme.io")},
 			dials:   []dial{lookedUp("orders-db.shop.svc.k8s.acme.io", 5432)},
 		},
-		tests: []string{"TestWhatNamesStandFor"},
+		tests: []string{"TestNames_AsInCluster"},
 	},
 	{
 		dialled:    "`orders-db.shop.svc.k8s.acme.io`",
@@ -104,7 +107,7 @@ var nameRows = []identityRow{
 		kubernetes: "app=db in shop: 5432/TCP",
 		why:        "The manifests know the name.",
 		scene:      shopScene(lookedUp("orders-db.shop.svc.k8s.example.com", 5432)),
-		tests:      []string{"TestWhatNamesStandFor"},
+		tests:      []string{"TestNames_AsInCluster"},
 	},
 	{
 		dialled:    "`orders-db.shop.svc.k8s.example.com`",
@@ -113,12 +116,12 @@ var nameRows = []identityRow{
 		cilium:     "toFQDNs orders-db.shop.svc.k8s.example.com: 5432/TCP",
 		why:        "It may be an external host.",
 		scene:      bareScene(lookedUp("orders-db.shop.svc.k8s.example.com", 5432)),
-		tests:      []string{"TestWhatNamesStandFor"},
+		tests:      []string{"TestNames_AsInCluster"},
 	},
 	{
 		dialled: "`orders-db.shop.svc.k8s.internal`", known: "nothing", kubernetes: "app=orders-db in shop: 5432/TCP",
 		why:   "No host of the internet has that domain.",
-		scene: bareScene(lookedUp("orders-db.shop.svc.k8s.internal", 5432)), tests: []string{"TestWhatNamesStandFor"},
+		scene: bareScene(lookedUp("orders-db.shop.svc.k8s.internal", 5432)), tests: []string{"TestNames_AsInCluster"},
 	},
 	{
 		dialled:    "`basket`",
@@ -126,7 +129,7 @@ var nameRows = []identityRow{
 		kubernetes: "app=redis in shop: 6379/TCP",
 		why:        "A CNAME is followed.",
 		scene:      shopScene(lookedUp("basket", 6379)),
-		tests:      []string{"TestWhatNamesStandFor", "TestFind_ExternalName"},
+		tests:      []string{"TestNames_AsInCluster", "TestFind_ExternalName"},
 	},
 	{
 		dialled:    "`payments.web`",
@@ -135,14 +138,14 @@ var nameRows = []identityRow{
 		cilium:     "toFQDNs api.stripe.com: 443/TCP",
 		why:        "A CNAME is followed.",
 		scene:      shopScene(lookedUp("payments.web", 443)),
-		tests:      []string{"TestWhatNamesStandFor", "TestFind_ExternalName"},
+		tests:      []string{"TestNames_AsInCluster", "TestFind_ExternalName"},
 	},
 	{
 		dialled:    "`legacy.web:80`",
 		known:      "a Service without selector, with the Endpoints 10.20.0.7:8080",
 		kubernetes: "10.20.0.7/32: 8080/TCP",
 		why:        "There are no pods to select. The name is still looked up.",
-		scene:      shopScene(lookedUp("legacy.web", 80)), tests: []string{"TestWhatNamesStandFor"},
+		scene:      shopScene(lookedUp("legacy.web", 80)), tests: []string{"TestNames_AsInCluster"},
 	},
 	{
 		dialled:    "`api.stripe.com`",
@@ -166,7 +169,7 @@ var nameRows = []identityRow{
 		kubernetes: "app=migrate: 8080/TCP; a notice",
 		why:        "The API server generates the name, so no test knows it. The notice lists the names that exist.",
 		scene: scene{
-			manifests: orders + "---\n{apiVersion: batch/v1, kind: Job, metadata: {generateName: migrate-}, spec: " +
+			manifests: manifesttest.Orders + "---\n{apiVersion: batch/v1, kind: Job, metadata: {generateName: migrate-}, spec: " +
 				"{template: {metadata: {labels: {app: m}}, spec: {containers: [{name: m}]}}}}\n",
 			options: []Option{Peer("127.0.0.1:43121", "migrate:8080")},
 			dials:   []dial{{addr: "127.0.0.1", port: 43121, listener: "checkout.test"}},
@@ -183,7 +186,7 @@ var apiServerRows = []identityRow{
 		cilium:     "toEntities kube-apiserver: 443/TCP, 6443/TCP",
 		why:        "It runs on nodes, where no selector finds it. Network plugins see its own port.",
 		scene:      bareScene(lookedUp("kubernetes.default.svc", 443)),
-		notice:     "the API server is in no pods", tests: []string{"TestTheAPIServerIsNoPods"},
+		notice:     "the API server is in no pods", tests: []string{"TestAPIServer_Rules"},
 	},
 	{
 		dialled: "`kubernetes.default:443`", known: "the same",
@@ -217,17 +220,17 @@ var apiServerRows = []identityRow{
 		why:        "A pod's search list begins with its own namespace.",
 		scene: scene{
 			options:   []Option{Namespace("shop")},
-			manifests: ownService,
+			manifests: manifesttest.KubernetesInShop,
 			dials:     []dial{lookedUp("kubernetes", 443)},
 		},
-		tests: []string{"TestTheAPIServerIsNoPods"},
+		tests: []string{"TestAPIServer_Rules"},
 	},
 	{
 		dialled: "`kubernetes.default.svc:443`", known: "the manifests have its Endpoints, or EndpointSlices",
 		kubernetes: "172.18.0.2/32: 6443/TCP; 172.18.0.3/32: 6443/TCP", cilium: "toEntities kube-apiserver: 6443/TCP",
 		why:   "In Cilium a CIDR never matches a node.",
-		scene: scene{manifests: apiService + apiEndpoints, dials: []dial{lookedUp("kubernetes.default.svc", 443)}},
-		tests: []string{"TestTheAPIServerIsNoPods", "TestAPIServer_Addresses"},
+		scene: scene{manifests: manifesttest.APIService + manifesttest.APIEndpoints, dials: []dial{lookedUp("kubernetes.default.svc", 443)}},
+		tests: []string{"TestAPIServer_Rules", "TestAPIServer_Addresses"},
 	},
 	{
 		dialled: "`kubernetes.default.svc`, without an answer", known: "it was looked up, and got no address",
@@ -235,7 +238,7 @@ var apiServerRows = []identityRow{
 		cilium:     "toEntities kube-apiserver: 443/TCP, 6443/TCP",
 		why:        "It has one port.",
 		scene:      bareScene(dial{name: "kubernetes.default.svc"}),
-		notice:     "the API server is in no pods", tests: []string{"TestTheAPIServerIsNoPods"},
+		notice:     "the API server is in no pods", tests: []string{"TestAPIServer_Rules"},
 	},
 	{
 		dialled:    "container `kubernetes`, at its port 443",
@@ -244,18 +247,18 @@ var apiServerRows = []identityRow{
 		cilium:     "toEntities kube-apiserver: 6443/TCP",
 		why:        "The manifests have that name.",
 		scene: scene{
-			manifests:  apiService + apiEndpoints,
+			manifests:  manifesttest.APIService + manifesttest.APIEndpoints,
 			containers: []sceneContainer{{alias: "kubernetes", isPeer: true}},
 			dials:      []dial{{addr: "CONTAINER0", port: 443}},
 		},
-		tests: []string{"TestTheAPIServerIsNoPods"},
+		tests: []string{"TestAPIServer_Rules"},
 	},
 	{
 		dialled:    "`kubernetes.default.svc:443`",
 		known:      "a person wrote an ipBlock, a range or a rule without peers, at 443, 6443 or 8443",
 		kubernetes: "allowed, and kept",
 		why:        "Each of them works in some cluster.",
-		onlyTests:  true, tests: []string{"TestFormsThatReachTheAPIServer"},
+		onlyTests:  true, tests: []string{"TestAPIServer_HandWrittenRules"},
 	},
 	{
 		dialled: "`localhost:6443`", known: "`Peer(addr, \"kubernetes.default.svc\")`",
@@ -267,7 +270,7 @@ var apiServerRows = []identityRow{
 			dials:   []dial{{addr: "127.0.0.1", port: 6443, listener: "checkout.test"}},
 		},
 		notice: "the API server is in no pods",
-		tests:  []string{"TestAPIServer_Peers", "TestTheAPIServerIsNoPods"},
+		tests:  []string{"TestAPIServer_Peers", "TestAPIServer_Rules"},
 	},
 	{
 		dialled:    "`10.96.0.1:443`",
@@ -305,9 +308,9 @@ var apiServerRows = []identityRow{
 		kubernetes: "all addresses: 9100/TCP; egress-host-network: agent.monitoring.svc:9100/TCP; a notice",
 		cilium:     "toEntities host, remote-node: 9100/TCP; a notice",
 		why:        "No selector finds its pods.",
-		scene:      scene{manifests: agent, dials: []dial{lookedUp("agent.monitoring", 9100)}},
+		scene:      scene{manifests: manifesttest.Agent, dials: []dial{lookedUp("agent.monitoring", 9100)}},
 		notice:     "use the network of their nodes (hostNetwork)",
-		tests:      []string{"TestPodsOnTheHostNetworkAreNoPods", "TestHostNetworkTakesBothEntities"},
+		tests:      []string{"TestHostNetwork_Rules", "TestHostNetworkTakesBothEntities"},
 	},
 	{
 		dialled:    "container `orders-db`, by container `agent`",
@@ -316,14 +319,14 @@ var apiServerRows = []identityRow{
 		cilium:     "fromEntities host, remote-node: 5432/TCP; a notice",
 		why:        "The same.",
 		scene: scene{
-			manifests:  agent + orders,
+			manifests:  manifesttest.Agent + manifesttest.Orders,
 			containers: []sceneContainer{{alias: "orders-db"}, {alias: "agent"}},
 			dials:      []dial{{from: "agent", addr: "CONTAINER0", port: 5432}},
 		},
 		of:     "orders-db",
 		shows:  showsIngress,
 		notice: "use the network of their nodes (hostNetwork)",
-		tests:  []string{"TestPodsOnTheHostNetworkAreNoPods"},
+		tests:  []string{"TestHostNetwork_Rules"},
 	},
 }
 
@@ -336,7 +339,7 @@ var addressRows = []identityRow{
 		why:        "The cluster's DNS, as most clusters have it.",
 		scene:      bareScene(dial{addr: "127.0.0.53", port: 53, protocol: flow.UDP}),
 		shows:      showsAll,
-		tests:      []string{"TestResolvers_LoopbackPort53", "TestResolversAreWrittenWhereTheUserHasThem"},
+		tests:      []string{"TestResolvers_LoopbackPort53", "TestResolvers_Rules"},
 	},
 	{
 		dialled: "any name: `search:9200`", known: "no `Resolver`",
@@ -345,7 +348,7 @@ var addressRows = []identityRow{
 		why:        "Pods look names up, whatever the test did. The report counts this as one dependency.",
 		scene:      bareScene(lookedUp("search", 9200)),
 		shows:      showsAll,
-		tests:      []string{"TestResolversAreWrittenWhereTheUserHasThem", "TestScripts/told"},
+		tests:      []string{"TestResolvers_Rules", "TestScripts/told"},
 	},
 	{
 		dialled: "any name: `search:9200`", known: "`Resolver` as for GKE Autopilot, with NodeLocal DNSCache",
@@ -363,7 +366,7 @@ var addressRows = []identityRow{
 			},
 			dials: []dial{lookedUp("search", 9200)},
 		},
-		shows: showsAll, tests: []string{"TestResolversAreWrittenWhereTheUserHasThem"},
+		shows: showsAll, tests: []string{"TestResolvers_Rules"},
 	},
 	{
 		dialled: "any name: `search:9200`", known: "`Resolver` as for OpenShift",
@@ -381,7 +384,7 @@ var addressRows = []identityRow{
 			},
 			dials: []dial{lookedUp("search", 9200)},
 		},
-		shows: showsAll, tests: []string{"TestResolversAreWrittenWhereTheUserHasThem"},
+		shows: showsAll, tests: []string{"TestResolvers_Rules"},
 	},
 	{
 		dialled: "an external host: `api.stripe.com:443`", known: "no `Resolver`",
@@ -391,7 +394,7 @@ var addressRows = []identityRow{
 		why:    "Cilium knows a host's addresses from the answers that it reads.",
 		scene:  bareScene(lookedUp("api.stripe.com", 443)),
 		shows:  showsAll,
-		tests:  []string{"TestResolversAreWrittenWhereTheUserHasThem"},
+		tests:  []string{"TestResolvers_Rules"},
 	},
 	{
 		dialled:    "`203.0.113.7`, by a ping",
@@ -437,24 +440,24 @@ var podRows = []identityRow{
 		kubernetes: "app=kafka: 9092/TCP",
 		why:        "The Service may send to each pod that it selects.",
 		scene: scene{
-			manifests:  brokers,
+			manifests:  manifesttest.Brokers,
 			containers: []sceneContainer{{alias: "kafka"}},
 			dials:      []dial{{addr: "CONTAINER0", port: 9092}},
 		},
-		tests: []string{"TestAServiceThatSelectsMoreIsForDestinationsOnly"},
+		tests: []string{"TestSelectors_ServiceOnlyForDestinations"},
 	},
 	{
 		dialled: "the same", known: "the pods that the policy of `kafka` selects", kubernetes: "app=kafka, part=broker",
 		why: "The Service's selector would isolate the other Deployment too; `helm.sh/chart` is of one release.",
 		scene: scene{
-			manifests:  brokers,
+			manifests:  manifesttest.Brokers,
 			containers: []sceneContainer{{alias: "kafka"}},
 			dials:      []dial{{addr: "CONTAINER0", port: 9092}},
 		},
 		of:    "kafka",
 		shows: showsSelector,
 		tests: []string{
-			"TestAServiceThatSelectsMoreIsForDestinationsOnly",
+			"TestSelectors_ServiceOnlyForDestinations",
 			"TestFind_OwnSelector",
 		},
 	},
@@ -464,23 +467,23 @@ var podRows = []identityRow{
 		kubernetes: "from app=kafka, part=broker: 5432/TCP",
 		why:        "The other Deployment did not call.",
 		scene: scene{
-			manifests:  brokers,
+			manifests:  manifesttest.Brokers,
 			containers: []sceneContainer{{alias: "store"}, {alias: "kafka"}},
 			dials:      []dial{{from: "kafka", addr: "CONTAINER0", port: 5432}},
 		},
-		of: "store", shows: showsIngress, tests: []string{"TestAServiceThatSelectsMoreIsForDestinationsOnly"},
+		of: "store", shows: showsIngress, tests: []string{"TestSelectors_ServiceOnlyForDestinations"},
 	},
 	{
 		dialled: "`kafka:80`", known: "a Service's port with a target port", kubernetes: "app=kafka: 9092/TCP",
 		why:   "Policies see the pods' port.",
-		scene: scene{manifests: brokers, dials: []dial{lookedUp("kafka", 80)}}, tests: []string{"TestTargetPorts_Services"},
+		scene: scene{manifests: manifesttest.Brokers, dials: []dial{lookedUp("kafka", 80)}}, tests: []string{"TestTargetPorts_Services"},
 	},
 	{
 		dialled:    "`store:5432`",
 		known:      "no workload has the labels that the Service selects: an operator makes the pods",
 		kubernetes: "cnpg.io/cluster=store, cnpg.io/instanceRole=primary: 5432/TCP; a notice",
 		why:        "The selector suffices.",
-		scene:      scene{manifests: brokers, dials: []dial{lookedUp("store", 5432)}},
+		scene:      scene{manifests: manifesttest.Brokers, dials: []dial{lookedUp("store", 5432)}},
 		notice:     "Service store",
 		tests:      []string{"TestFind_OperatorPods", "TestTargetPorts_OperatorPods"},
 	},

@@ -1,6 +1,9 @@
 package netzerotest
 
-import "github.com/netzero-dev/netzero/netzerotest/flow"
+import (
+	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
 
 // loopbackRows are about what a workload says to itself.
 var loopbackRows = []identityRow{
@@ -145,7 +148,7 @@ var containerRows = []identityRow{
 		kubernetes: "app=db in shop: 5432/TCP",
 		why:        "The alias is a name of the cluster.",
 		scene: scene{
-			options: inWeb, manifests: shopManifests,
+			options: inWeb, manifests: manifesttest.Shop,
 			containers: []sceneContainer{{alias: "orders-db.shop"}}, dials: []dial{{addr: "CONTAINER0", port: 5432}},
 		},
 		tests: []string{"TestContainerName_AliasWithDots"},
@@ -193,7 +196,7 @@ var containerRows = []identityRow{
 			containers: []sceneContainer{{alias: "cart", exposes: []uint16{8080}}, {alias: "web", isPeer: true}},
 			dials:      []dial{{from: "web", addr: "CONTAINER0", port: 8080}},
 		},
-		of: "cart", shows: showsIngress, tests: []string{"TestAPeerIsACallerOfOthers"},
+		of: "cart", shows: showsIngress, tests: []string{"TestPeer_IsCallerOnly"},
 	},
 	{
 		dialled:    "`api.stripe.com`, by a container that `AsPeer` names",
@@ -263,7 +266,7 @@ var portRows = []identityRow{
 			manifests:  deployedFTPAt43121,
 			containers: []sceneContainer{ftp}, dials: []dial{{addr: "CONTAINER0", port: 43121}},
 		},
-		tests: []string{"TestPortsThatChangeAreRefused"},
+		tests: []string{"TestEphemeral_Refused"},
 	},
 	{
 		dialled: "port 43121 of a container", known: "in that range; nothing names it", kubernetes: "red",
@@ -311,7 +314,7 @@ var portRows = []identityRow{
 			options:    []Option{Ports("ftp:43121")},
 			containers: []sceneContainer{ftp}, dials: []dial{{addr: "CONTAINER0", port: 43121}},
 		},
-		tests: []string{"TestPortsThatChangeAreRefused"},
+		tests: []string{"TestEphemeral_Refused"},
 	},
 	{
 		dialled:    "port 43121 of a container that has no policy of its own",
@@ -322,7 +325,7 @@ var portRows = []identityRow{
 			containers: []sceneContainer{{alias: "ftp", isPeer: true}}, dials: []dial{{addr: "CONTAINER0", port: 43121}},
 			golden: "{to: [{podSelector: {matchLabels: {app: ftp}}}], ports: [{port: 43000, endPort: 43999}]}",
 		},
-		tests: []string{"TestPortsThatChangeAreRefused", "TestScripts/changingports"},
+		tests: []string{"TestEphemeral_Refused", "TestScripts/changingports"},
 	},
 	{
 		dialled: "port 43121 of a child process", known: "no `Peer`, no `Ports`", kubernetes: "red",
@@ -501,7 +504,7 @@ var peerRows = []identityRow{
 			options: []Option{Peer("127.0.0.1:43121", "search:9200")},
 			dials:   []dial{{addr: "127.0.0.1", port: 43121, listener: "checkout.test"}},
 		},
-		tests: []string{"TestFakesOfThirdParties", "TestScripts/told"},
+		tests: []string{"TestNames_PeersForThirdParties", "TestScripts/told"},
 	},
 	{
 		dialled: "a fake on localhost", known: "`Peer(addr, \"api.stripe.com:443\")`",
@@ -512,7 +515,7 @@ var peerRows = []identityRow{
 			options: []Option{Peer("127.0.0.1:43121", "api.stripe.com:443")},
 			dials:   []dial{{addr: "127.0.0.1", port: 43121, listener: "checkout.test"}},
 		},
-		tests: []string{"TestFakesOfThirdParties"},
+		tests: []string{"TestNames_PeersForThirdParties"},
 	},
 	{
 		dialled:    "a fake on localhost",
@@ -520,10 +523,10 @@ var peerRows = []identityRow{
 		kubernetes: "app=redis in shop: 6379/TCP",
 		why:        "The manifests know the name.",
 		scene: scene{
-			options: append([]Option{Peer("127.0.0.1:43121", "redis.shop:6379")}, inWeb...), manifests: shopManifests,
+			options: append([]Option{Peer("127.0.0.1:43121", "redis.shop:6379")}, inWeb...), manifests: manifesttest.Shop,
 			dials: []dial{{addr: "127.0.0.1", port: 43121, listener: "checkout.test"}},
 		},
-		tests: []string{"TestFakesOfThirdParties"},
+		tests: []string{"TestNames_PeersForThirdParties"},
 	},
 	{
 		dialled: "a fake on localhost", known: "`Peer(addr, \"redis.shop:6379\")`, no manifests",
@@ -534,7 +537,7 @@ var peerRows = []identityRow{
 			options: []Option{Peer("127.0.0.1:43121", "redis.shop:6379")},
 			dials:   []dial{{addr: "127.0.0.1", port: 43121, listener: "checkout.test"}},
 		},
-		notice: "for pods write \"redis.shop.svc:6379\"", tests: []string{"TestFakesOfThirdParties"},
+		notice: "for pods write \"redis.shop.svc:6379\"", tests: []string{"TestNames_PeersForThirdParties"},
 	},
 	{
 		dialled:    "a fake on localhost, at port 43121",
@@ -565,7 +568,7 @@ var peerRows = []identityRow{
 		why:        "Policies see the pods' port.",
 		scene: scene{
 			options:   []Option{Peer("192.0.2.9:30092", "kafka:30092")},
-			manifests: brokers,
+			manifests: manifesttest.Brokers,
 			dials:     []dial{{addr: "192.0.2.9", port: 30092}},
 		},
 		tests: []string{"TestTargetPorts_NodePorts", "TestTargetPorts_Services"},

@@ -14,6 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/netzero-dev/netzero/internal/check"
+	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
+
 	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/netzero-dev/netzero/golden"
@@ -200,24 +203,22 @@ func (s scene) play(t *testing.T, cilium bool) sceneResult {
 	if err != nil {
 		return sceneResult{err: err}
 	}
-	cfg.manifests = readManifests(t, s.manifests)
+	cfg.manifests = manifesttest.Read(t, s.manifests)
 	r := &Recording{tb: t, config: cfg, golden: filepath.Join(t.TempDir(), "golden.yaml")}
 	recorded, err := s.record(t, r)
 	var out sceneResult
 	if s.golden != "" {
 		out.file = s.commit(t, r)
 	}
-	out.recording = r.value(recorded, err)
+	out.recording = check.File(recorded, err, r.checkOptions())
 	out.recording.Golden = ""
 	if err != nil {
 		out.notices, out.err = slices.Concat(recorded.Notices, recorded.Announced), err
 		return out
 	}
-	out.flows, out.scope, out.notices, out.err = cfg.deploy(recorded)
-	if out.err == nil {
-		out.err = r.refuseChanging(recorded, out.scope)
-	}
-	out.notices = slices.Concat(out.notices, recorded.Notices, recorded.Announced, recorded.Unserved)
+	placed, err := check.Place(recorded, r.checkOptions())
+	out.flows, out.scope, out.err = placed.Flows, placed.Scope, err
+	out.notices = slices.Concat(placed.Notices, recorded.Notices, recorded.Announced, recorded.Unserved)
 	return out
 }
 
@@ -311,17 +312,17 @@ func (s scene) open(simulation *recorder.Simulation, d dial) {
 // policyOf returns the policy of a workload after an update, in the words of docs/identity.md.
 func (r sceneResult) policyOf(workload, shows string, cilium bool) []string {
 	if cilium {
-		return itemsOf(ciliums(r.scope), r, workload, func(p *golden.CiliumNetworkPolicy) []string {
+		return itemsOf(r.ciliumPolicies(), workload, func(p *golden.CiliumNetworkPolicy) []string {
 			return shortCilium(p, shows)
 		})
 	}
-	return itemsOf(kubernetes(r.scope), r, workload, func(p *networkingv1.NetworkPolicy) []string {
+	return itemsOf(r.networkPolicies(), workload, func(p *networkingv1.NetworkPolicy) []string {
 		return shortKubernetes(p, shows)
 	})
 }
 
-func itemsOf[P golden.Policy](d dialect[P], r sceneResult, workload string, short func(P) []string) []string {
-	for _, p := range policiesOf(d, r) {
+func itemsOf[P golden.Policy](policies []P, workload string, short func(P) []string) []string {
+	for _, p := range policies {
 		if p.GetName() == workload {
 			return short(p)
 		}
@@ -329,21 +330,30 @@ func itemsOf[P golden.Policy](d dialect[P], r sceneResult, workload string, shor
 	return []string{"no policy"}
 }
 
-// policiesOf returns the policies after an update.
-func policiesOf[P golden.Policy](d dialect[P], r sceneResult) []P {
+// networkPolicies returns the policies after an update.
+func (r sceneResult) networkPolicies() []*networkingv1.NetworkPolicy {
 	if r.file != nil {
-		return d.rules.Merge(d.of(r.file), r.flows)
+		return r.scope.Merge(r.file.Policies, r.flows)
 	}
-	return d.rules.Generate(r.flows)
+	return r.scope.Generate(r.flows)
 }
 
-// goldenOf returns the text of the golden file after an update; "" where nothing is written.
-func goldenOf[P golden.Policy](t *testing.T, d dialect[P], r sceneResult) string {
+// ciliumPolicies returns the policies after an update, in the other dialect.
+func (r sceneResult) ciliumPolicies() []*golden.CiliumNetworkPolicy {
+	rules := policy.Cilium{Scope: r.scope}
+	if r.file != nil {
+		return rules.Merge(r.file.Cilium, r.flows)
+	}
+	return rules.Generate(r.flows)
+}
+
+// goldenOf returns the text of a golden file with these policies; "" if the scene is an error, and nothing is written.
+func goldenOf[P golden.Policy](t *testing.T, r sceneResult, policies []P) string {
 	t.Helper()
 	if r.err != nil {
 		return ""
 	}
-	text, err := golden.Format(golden.Header{Test: t.Name()}, policiesOf(d, r))
+	text, err := golden.Format(golden.Header{Test: t.Name()}, policies)
 	if err != nil {
 		t.Fatal(err)
 	}

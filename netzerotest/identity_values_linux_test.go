@@ -18,8 +18,8 @@ func (r identityRow) value(t *testing.T, inKubernetes, inCilium sceneResult) rec
 	row := recording.Row{
 		Version: recording.Version, Row: r.dialled + " | " + r.known, Red: inKubernetes.err != nil,
 		Manifests: r.scene.manifests, Recording: inKubernetes.recording,
-		NetworkPolicies: goldenOf(t, kubernetes(inKubernetes.scope), inKubernetes),
-		Cilium:          goldenOf(t, ciliums(inCilium.scope), inCilium),
+		NetworkPolicies: goldenOf(t, inKubernetes, inKubernetes.networkPolicies()),
+		Cilium:          goldenOf(t, inCilium, inCilium.ciliumPolicies()),
 	}
 	isOwn := func(w recording.Workload) bool { return !w.AllTraffic }
 	if i := slices.IndexFunc(row.Recording.Workloads, isOwn); i >= 0 {

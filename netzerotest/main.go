@@ -3,7 +3,11 @@ package netzerotest
 import (
 	"fmt"
 	"os"
+	"reflect"
+	"sync/atomic"
 	"testing"
+
+	"github.com/netzero-dev/netzero/internal/check"
 )
 
 // Main is for TestMain: it runs the package's tests and then fails on stale golden files, those below testdata/netzero
@@ -11,16 +15,16 @@ import (
 //
 //	func TestMain(m *testing.M) { os.Exit(netzerotest.Main(m)) }
 //
-// It judges only after a run of the whole package (no -run, -skip, -short, -list or -fuzz) in which no test failed and no
-// recording was skipped. Then it judges the files that tests share, too; see [Shared].
+// It judges only after a run of the whole package (no -run, -skip, -short, -list or -fuzz) in which no test failed and
+// no recording was skipped. Then it judges the files that tests share, too; see [Shared].
 func Main(m *testing.M) int {
 	underMain.Store(true)
 	used.watch(m)
 	return exitWith(m, judgePackage(m, m.Run()))
 }
 
-// judgePackage judges what belongs to no test in particular, after a run that ended with a code. It returns the code to exit
-// with.
+// judgePackage judges what belongs to no test in particular, after a run that ended with a code. It returns the code to
+// exit with.
 func judgePackage(m *testing.M, code int) int {
 	if code != 0 || !isWhole() {
 		return code
@@ -34,5 +38,40 @@ func judgePackage(m *testing.M, code int) int {
 	if len(names) == 0 {
 		return 0 // package testing does not let us see them
 	}
-	return max(judgeStale(env, names), judgeShared(env, names))
+	failed := false
+	for _, sum := range []check.Summary{
+		testedPackage().Stale(names, used, &sharedFiles, env.update), sharedFiles.Check(names, env.update),
+	} {
+		for _, line := range sum.Lines {
+			fmt.Fprintf(os.Stderr, "netzero: %s\n", line)
+		}
+		failed = failed || sum.Failed
+	}
+	if failed {
+		return 1
+	}
+	return 0
+}
+
+// underMain says that Main runs the tests, and checks shared files when all of them have ended.
+var underMain atomic.Bool
+
+// testNames returns the names of the tests, benchmarks, fuzz tests and examples that the binary holds, or nil where
+// package testing does not let us see them.
+func testNames(m *testing.M) []string {
+	var names []string
+	for _, field := range []string{"tests", "benchmarks", "fuzzTargets", "examples"} {
+		list := reflect.ValueOf(m).Elem().FieldByName(field)
+		if list.Kind() != reflect.Slice {
+			return nil
+		}
+		for i := range list.Len() {
+			name := list.Index(i).FieldByName("Name")
+			if name.Kind() != reflect.String {
+				return nil
+			}
+			names = append(names, name.String())
+		}
+	}
+	return names
 }

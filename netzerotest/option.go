@@ -8,6 +8,7 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/manifest"
+	"github.com/netzero-dev/netzero/internal/placement"
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
@@ -73,7 +74,7 @@ func newConfig(opts []Option) (config, error) {
 	}
 	if len(c.patterns) > 0 {
 		var err error
-		if c.manifests, err = manifest.Read(packageDir, c.patterns...); err != nil {
+		if c.manifests, err = manifest.Read(string(packageDir), c.patterns...); err != nil {
 			errs = append(errs, fmt.Errorf("Manifests: %w", err))
 		}
 	}
@@ -104,9 +105,21 @@ func (c config) ignored() endpoint.Ignored {
 	return endpoint.Ignored{Destinations: c.ignores, Driver: c.driver}
 }
 
+// placement is what decides about the place of a recording in the cluster.
+func (c config) placement() placement.Options {
+	return placement.Options{
+		Workload: c.workload, Namespace: c.namespace, Named: c.named, Manifests: c.manifests, ClusterDomains: c.clusterDomains,
+		Ignored: c.ignored(), Cilium: c.cilium,
+		Rules: policy.Scope{
+			Fold: c.folds, Ranges: c.ranges, Binaries: c.binaries, CloseIngress: c.closeIngress, DenyAll: c.defaultDeny,
+			Resolvers: c.resolvers,
+		},
+	}
+}
+
 // defaultWorkload is the name of the package's directory, as far as it can be a Kubernetes name.
 func defaultWorkload() string {
-	if name := endpoint.Label(filepath.Base(packageDir)); name != "" {
+	if name := endpoint.Label(filepath.Base(string(packageDir))); name != "" {
 		return name
 	}
 	return "test"

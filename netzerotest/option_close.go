@@ -1,11 +1,5 @@
 package netzerotest
 
-import (
-	"fmt"
-
-	"github.com/netzero-dev/netzero/internal/policy"
-)
-
 // CloseIngress denies ingress to containers without a caller in the test, such as a job or a worker: their policy has
 // the type Ingress without a rule. Only containers that were recorded completely are closed. Without the option they
 // stay open, because a test need not have every caller; a policy that denies ingress already keeps doing so.
@@ -29,12 +23,4 @@ func DefaultDeny() Option {
 		c.defaultDeny = true
 		return nil
 	})
-}
-
-// noticeDenied adds a notice: the policy default-deny-all denies callers in production that the test does not have.
-func (d *deployment) noticeDenied() {
-	if d.scope.DenyAll && !d.config.driver {
-		d.notices = append(d.notices, fmt.Sprintf("%s denies in the cluster what calls %s there and did not in this test: add its callers by hand to policy %s, where updates keep them",
-			policy.DenyAllName, d.config.workload, d.config.workload))
-	}
 }

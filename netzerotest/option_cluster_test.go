@@ -1,56 +1,42 @@
 package netzerotest
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/netzero-dev/netzero/netzerotest/flow"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-func TestResolversAreWrittenWhereTheUserHasThem(t *testing.T) {
-	addressOf := func(port string) [2]string {
-		return [2]string{"[{ipBlock:{cidr:169.254.20.10/32}}] " + port, "[{cidr:169.254.20.10/32}] " + port}
+func TestResolvers_OptionsAddUp(t *testing.T) {
+	labels := map[string]string{"k8s-app": "kube-dns"}
+	kube := DNS{Namespace: "kube-system", Labels: labels}
+	node := DNS{Addresses: []string{"169.254.20.10", "fd00::/64"}, Ports: []uint16{5353}}
+	want := []policy.Resolver{
+		{Namespace: "kube-system", Labels: labels},
+		{Addresses: netip.MustParsePrefix("169.254.20.10/32"), Ports: []uint16{5353}},
+		{Addresses: netip.MustParsePrefix("fd00::/64"), Ports: []uint16{5353}},
 	}
-	usual := [2]string{kubernetesDNS, ciliumDNS}
-	openshift := [2]string{
-		"[{podSelector:{matchLabels:{dns.operator.openshift.io/daemonset-dns:default}}," +
-			"namespaceSelector:{matchLabels:{kubernetes.io/metadata.name:openshift-dns}}}] 5353",
-		"[{matchLabels:{k8s:dns.operator.openshift.io/daemonset-dns:default,k8s:io.kubernetes.pod.namespace:openshift-dns}}] 5353",
-	}
-	kube := DNS{Namespace: "kube-system", Labels: map[string]string{"k8s-app": "kube-dns"}}
-	for _, tt := range []struct {
-		reason  string
-		options []Option
-		want    [][2]string
-	}{
-		{"the usual one", nil, [][2]string{usual}},
-		{"GKE Autopilot", []Option{Resolver(kube, DNS{Addresses: []string{"169.254.20.10/32"}})}, [][2]string{usual, addressOf("53")}},
-		{"the same by two options", []Option{Resolver(kube), Resolver(DNS{Addresses: []string{"169.254.20.10"}})}, [][2]string{usual, addressOf("53")}},
-		{"OpenShift", []Option{Resolver(DNS{Namespace: "openshift-dns", Ports: []uint16{5353},
-			Labels: map[string]string{"dns.operator.openshift.io/daemonset-dns": "default"}})}, [][2]string{openshift}},
+	for reason, options := range map[string][]Option{
+		"one option": {Resolver(kube, node)}, "two options": {Resolver(kube), Resolver(node)},
 	} {
 		var c config
-		for _, o := range tt.options {
+		for _, o := range options {
 			if err := o.apply(&c); err != nil {
-				t.Fatalf("%s: %v", tt.reason, err)
+				t.Fatalf("%s: %v", reason, err)
 			}
 		}
-		kubernetes, ciliums, _ := peersOf(t, c, Flow{Destination: flow.Endpoint{Kind: flow.Workload, Name: "search"}, Protocol: flow.TCP, Port: 9200})
-		for i, got := range [][]string{kubernetes, ciliums} {
-			if len(got) != len(tt.want)+1 {
-				t.Errorf("%s: the rules are\n%s\nwant %d for DNS and one more", tt.reason, strings.Join(got, "\n"), len(tt.want))
-			}
-			for _, want := range tt.want {
-				if !slices.Contains(got, want[i]) {
-					t.Errorf("%s: the rules are\n%s\nwant one that is\n%s", tt.reason, strings.Join(got, "\n"), want[i])
-				}
-			}
+		got := c.placement().Rules.Resolvers
+		if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", reason, diff)
 		}
 	}
 }
 
-func TestWrongPlacesOfTheClusterSayWhatToWrite(t *testing.T) {
+func TestResolvers_WrongPlaces(t *testing.T) {
 	app := map[string]string{"k8s-app": "kube-dns"}
 	for _, tt := range []struct {
 		option Option

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/netzero-dev/netzero/internal/check"
 	"github.com/netzero-dev/netzero/internal/recorder"
 	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
@@ -28,12 +29,11 @@ type Recording struct {
 	tb     host
 	env    environment
 	config config
-	golden string   // the file's path
-	shared *sharing // nil if the file is this test's alone
+	golden string        // the file's path
+	shared *check.Shared // nil if the file is that of one test
 
-	live     *recorder.Recording // nil if nothing is recorded
-	programs map[recording.Program]recording.Initiator
-	left     []recorder.Ended // of tests that had ended before
+	live *recorder.Recording // nil if nothing is recorded
+	left []recorder.Ended    // of tests that had ended before
 
 	mu    sync.Mutex
 	final []Flow // set at the end
@@ -97,7 +97,7 @@ func (r *Recording) prepare(opts []Option) (err error) {
 	if isPackage(r.tb) && r.config.shared != "" {
 		return fmt.Errorf("Shared(%q): one policy is that of the whole package already: leave the option out, or name the file by Golden", r.config.shared)
 	}
-	if r.golden, err = goldenPath(cmp.Or(r.config.golden, r.config.shared), fileOf(r.tb)); err != nil {
+	if r.golden, err = packageDir.Golden(cmp.Or(r.config.golden, r.config.shared), fileOf(r.tb)); err != nil {
 		return err
 	}
 	if err := claim(r.golden, r.config.shared != "", r.tb, r.env.update); err != nil {
@@ -105,7 +105,9 @@ func (r *Recording) prepare(opts []Option) (err error) {
 	}
 	used.golden(r.golden)
 	if r.config.shared != "" {
-		r.share()
+		r.shared = sharedFiles.Begin(r.golden, check.Sharer{
+			Test: r.tb.Name(), Package: testedPackage(), Strict: r.config.strict, Cilium: r.config.cilium, Partial: isPartial(r.tb),
+		})
 	}
 	return nil
 }
@@ -150,18 +152,18 @@ func cloneFlows(flows []Flow) []Flow {
 var running, updated sync.Map
 
 func claim(path string, shared bool, tb host, update bool) error {
-	_, sharedBefore := sharings.Load(path)
+	sharedBefore := sharedFiles.Has(path)
 	if shared {
 		other, taken := updated.Load(path)
 		if !taken {
 			other, taken = running.Load(path)
 		}
 		if taken && !sharedBefore {
-			return fmt.Errorf("golden file %s is shared, but not by %s: give all of its tests the option Shared", relative(path), other)
+			return fmt.Errorf("golden file %s is shared, but not by %s: give all of its tests the option Shared", packageDir.Relative(path), other)
 		}
 		path += "\x00" + tb.Name() // the other tests have it too
 	} else if sharedBefore {
-		return fmt.Errorf("golden file %s is shared by other tests: give this one the option Shared too, or a file of its own", relative(path))
+		return fmt.Errorf("golden file %s is shared by other tests: give this one the option Shared too, or a file of its own", packageDir.Relative(path))
 	}
 	if other, taken := running.LoadOrStore(path, tb.Name()); taken && other == tb.Name() {
 		return fmt.Errorf("was called twice in this test: one recording holds all flows")
@@ -178,5 +180,5 @@ func claim(path string, shared bool, tb host, update bool) error {
 }
 
 func sharedGolden(path string, other any) error {
-	return fmt.Errorf("golden file %s belongs to %s: give one of the two tests another with netzerotest.Golden", relative(path), other)
+	return fmt.Errorf("golden file %s belongs to %s: give one of the two tests another with netzerotest.Golden", packageDir.Relative(path), other)
 }

@@ -43,7 +43,7 @@ func skipOf(tests []string) string {
 		}
 		if at := skipInSubtests(bodies[top], bodies, []string{top}); at.IsValid() {
 			place := files.Position(at)
-			place.Filename = relative(place.Filename)
+			place.Filename = packageDir.Relative(place.Filename)
 			place.Column = 0
 			return place.String()
 		}
@@ -54,7 +54,7 @@ func skipOf(tests []string) string {
 // testFunctions yields the functions and methods of the package's test files that have a body.
 func testFunctions(files *token.FileSet) iter.Seq[*ast.FuncDecl] {
 	return func(yield func(*ast.FuncDecl) bool) {
-		names, err := filepath.Glob(filepath.Join(packageDir, "*_test.go"))
+		names, err := filepath.Glob(filepath.Join(string(packageDir), "*_test.go"))
 		if err != nil {
 			return
 		}

@@ -12,7 +12,7 @@ import (
 // where there are none, as beside a test binary that runs elsewhere.
 var testsInSource = sync.OnceValue(func() map[string]bool {
 	found := make(map[string]bool)
-	names, err := filepath.Glob(filepath.Join(packageDir, "*_test.go"))
+	names, err := filepath.Glob(filepath.Join(string(packageDir), "*_test.go"))
 	if err != nil {
 		return found
 	}

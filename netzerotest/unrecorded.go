@@ -74,8 +74,8 @@ func isTerminal(f *os.File) bool {
 // in the key of its cache. But the files are that a test opens within its module, and a run that opened one that is
 // newer than a moment is not kept. What is below /proc is always new; the path leads there from within the module.
 var spoilCache = sync.OnceFunc(func() {
-	up := strings.Repeat("/..", strings.Count(filepath.ToSlash(packageDir), "/"))
-	if f, err := os.Open(packageDir + up + "/proc/self/stat"); err == nil {
+	up := strings.Repeat("/..", strings.Count(filepath.ToSlash(string(packageDir)), "/"))
+	if f, err := os.Open(string(packageDir) + up + "/proc/self/stat"); err == nil {
 		f.Close()
 	}
 })

@@ -34,7 +34,8 @@ func (u *packageUse) golden(path string) {
 	}
 }
 
-func (u *packageUse) hasGolden(path string) bool {
+// HasGolden reports whether a recording had the file, by whichever links.
+func (u *packageUse) HasGolden(path string) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	real, err := filepath.EvalSymlinks(path)
@@ -49,9 +50,9 @@ func (u *packageUse) ended(tb testing.TB) {
 	u.ran[tb.Name()] = !tb.Skipped() && (before || !again)
 }
 
-// whole reports whether tests ran, each of them to its end, as far as package testing tells: of a subtest nobody knows
+// Whole reports whether tests ran, each of them to its end, as far as package testing tells: of a subtest nobody knows
 // but its parent's source. Without any tests it is about all of the package's.
-func (u *packageUse) whole(tests []string) bool {
+func (u *packageUse) Whole(tests []string) bool {
 	u.mu.Lock()
 	ran := maps.Clone(u.ran)
 	u.mu.Unlock()

@@ -18,14 +18,14 @@ type Suite struct {
 var Suites = []Suite{
 	{Package: "./internal/cgroup"},
 	{Package: "./internal/probe", Skip: map[string]string{
-		"TestDestinationIsTheOneBeforeAddressTranslation":     "needs iptables and the kernel's modules for it",
-		"TestThreadsThatShareASocketBeforeAddressTranslation": "needs iptables and the kernel's modules for it",
-		"TestConnectIsToldOnceBeforeAddressTranslation":       "needs iptables and the kernel's modules for it",
-		"TestThreadThatIsOvertakenBeforeAddressTranslation":   "needs iptables and the kernel's modules for it",
-		"TestSYNThatIsSentAgainIsOneFlow":                     "needs iptables and the kernel's modules for it",
-		"TestMPTCPToFurtherAddressesIsAFlow":                  "needs iproute2",
-		"TestPayloadThatIsSentAgainIsNoFlow":                  "needs iptables and the kernel's modules for it",
-		"TestFailedCallsBeforeAddressTranslation":             "needs iptables and the kernel's modules for it",
+		"TestTranslation_DestinationIsTheNamedOne": "needs iptables and the kernel's modules for it",
+		"TestTranslation_ThreadsShareSocket":       "needs iptables and the kernel's modules for it",
+		"TestTranslation_ConnectReportedOnce":      "needs iptables and the kernel's modules for it",
+		"TestTranslation_OvertakenThread":          "needs iptables and the kernel's modules for it",
+		"TestSYN_RetransmissionIsOneFlow":          "needs iptables and the kernel's modules for it",
+		"TestMPTCP_AdditionalAddresses":            "needs iproute2",
+		"TestConnections_RetransmissionIsNoFlow":   "needs iptables and the kernel's modules for it",
+		"TestTranslation_FailedCalls":              "needs iptables and the kernel's modules for it",
 	}},
 	{Package: "./internal/endpoint", Skip: map[string]string{
 		"TestCommandLine_ShellRoundTrip":    "needs bash, and nothing of the kernel's",
@@ -42,12 +42,14 @@ var Suites = []Suite{
 		"TestOpen_ForkingSibling":            "needs bash",
 	}},
 	{Package: "./netzerotest", Skip: map[string]string{
-		"TestUpdateFlagOfRealTests":       "needs the go command and the package's source",
-		"TestUpdatesAreNotCached":         "needs the go command and the package's source",
-		"TestSubtestsThatMaySkip":         "needs the package's source",
-		"TestIdentityRowsAreWhole":        "needs the repository",
-		"TestIdentityDocumentIsCurrent":   "needs the repository",
-		"TestWhoMayHaveStartedContainers": "needs /bin/true and /bin/sleep",
+		"TestUpdateFlagOfRealTests":     "needs the go command and the package's source",
+		"TestUpdatesAreNotCached":       "needs the go command and the package's source",
+		"TestSubtestsThatMaySkip":       "needs the package's source",
+		"TestIdentityRowsAreWhole":      "needs the repository",
+		"TestIdentityDocumentIsCurrent": "needs the repository",
+	}},
+	{Package: "./internal/recorder", Skip: map[string]string{
+		"TestOlderContainers_MayStartContainers": "needs /bin/true and /bin/sleep",
 	}},
 	{Package: "./internal/e2e/recorded"},
 	{Package: "./internal/escapes", Skip: map[string]string{

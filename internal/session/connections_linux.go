@@ -10,17 +10,17 @@ import (
 )
 
 // TrackConnections records the TCP connections that the processes in a cgroup's directory opened before the cgroup came
-// into scope. The cgroup is already in scope. See [probe.Probe.AdoptConnections].
+// into scope. The cgroup is already in scope. See [probe.Probe.TrackConnections].
 func (s *Session) TrackConnections(dir string, id uint64) error {
 	pids, err := cgroup.Members(dir)
 	if err != nil {
 		return err
 	}
 	for _, pid := range pids {
-		opener := probe.Opener{PID: pid}
-		opener.Process = s.describe(opener, nil)
-		opener.Executable = opener.Process.Name
-		if err := s.Probe.AdoptConnections(pid, id, s.netnsOf(pid), opener); err != nil {
+		initiator := probe.Initiator{PID: pid}
+		initiator.Process = s.describe(initiator, nil)
+		initiator.Executable = initiator.Process.Name
+		if err := s.Probe.TrackConnections(pid, id, s.netnsOf(pid), initiator); err != nil {
 			return err
 		}
 	}

@@ -50,7 +50,7 @@ func (s *Session) remember() error {
 	for _, p := range identify(inside) {
 		all[p] = 0
 	}
-	if s.knowsIDs() && s.Probe.Follows() {
+	if s.knowsIDs() && s.Probe.TracksDescendants() {
 		known, knownErr := s.Probe.Descendants()
 		err = errors.Join(err, knownErr)
 		for _, p := range identify(slices.Collect(maps.Keys(known))) {
@@ -93,7 +93,7 @@ func (s *Session) knowsIDs() bool { return s.Self.PID == os.Getpid() }
 // Descendants returns the descendants of this process that the kernel knows, including those with dead parents, with
 // their recordings. Outside of the initial pid namespace it returns none.
 func (s *Session) Descendants() (map[int]goroutine.ID, error) {
-	if !s.knowsIDs() || !s.Probe.Follows() {
+	if !s.knowsIDs() || !s.Probe.TracksDescendants() {
 		return nil, nil
 	}
 	return s.Probe.Descendants()
@@ -136,8 +136,8 @@ func (s *Session) gather(before []process) error {
 			s.Unclear = append(s.Unclear, described)
 		}
 	}
-	if s.knowsIDs() && s.Probe.Follows() {
-		return s.Probe.Scanned()
+	if s.knowsIDs() && s.Probe.TracksDescendants() {
+		return s.Probe.EndScan()
 	}
 	return nil // in another pid namespace the programs check parents, and our ids mean nothing to them
 }
@@ -170,7 +170,7 @@ func (s *Session) gatherOnce(mine map[process]goroutine.ID, known, unclear map[p
 		unclear[p] = true
 	}
 	var tracked map[int]goroutine.ID
-	if s.knowsIDs() && s.Probe.Follows() {
+	if s.knowsIDs() && s.Probe.TracksDescendants() {
 		if tracked, err = s.Probe.Descendants(); err != nil {
 			return false, err
 		}
@@ -206,7 +206,7 @@ func (s *Session) gatherOnce(mine map[process]goroutine.ID, known, unclear map[p
 		if slices.Contains(siblings, p.pid) {
 			movable = append(movable, p.pid)
 		}
-		if s.knowsIDs() && s.Probe.Follows() {
+		if s.knowsIDs() && s.Probe.TracksDescendants() {
 			if err := s.Probe.AddDescendant(p.pid, mine[p]); err != nil {
 				return false, err
 			}

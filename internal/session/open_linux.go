@@ -64,7 +64,7 @@ func (s *Session) Executables() (who, why string) {
 
 // AttributionGaps returns why the flows of parallel tests cannot be separated: all flows, or those of child processes.
 // A reason is "" if they can.
-func (s *Session) AttributionGaps() (goroutines, children string) { return s.Probe.Mixed() }
+func (s *Session) AttributionGaps() (goroutines, children string) { return s.Probe.Unattributed() }
 
 // ownRights returns the privileges that this process and its children can have.
 func ownRights() (confined, mayMount bool) {
@@ -89,7 +89,7 @@ func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newCgroup 
 	}
 	s.passed(Tree, s.Tree.Root)
 	if s.Probe, err = probe.Open(s.Tree.Root, sizes,
-		probe.Handler{Look: s.describe, Nobodys: newCgroup, Handle: handle}); err != nil {
+		probe.Handler{ReadProcess: s.describe, Unrelated: newCgroup, Handle: handle}); err != nil {
 		return &Error{Programs, err}
 	}
 	s.passed(Programs, "loaded and attached to "+s.Tree.Root)
@@ -109,7 +109,7 @@ func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newCgroup 
 		return &Error{Leaf, err}
 	}
 	if newCgroup != nil {
-		if err := s.Probe.WatchNewborn(s.Leaf.ID); err != nil {
+		if err := s.Probe.TrackNewCgroups(s.Leaf.ID); err != nil {
 			return &Error{Hooks, err}
 		}
 	}
@@ -136,19 +136,19 @@ func (s *Session) enter() (before []process, err error) {
 
 // trackSockets records the sockets that a process made before.
 func (s *Session) trackSockets(pid int) error {
-	opener := probe.Opener{PID: pid}
+	initiator := probe.Initiator{PID: pid}
 	if pid == os.Getpid() {
-		opener.PID = s.Self.PID
+		initiator.PID = s.Self.PID
 	}
-	opener.Process = s.describe(opener, nil)
-	opener.Executable = opener.Process.Name
-	return s.Probe.AdoptSockets(pid, s.Leaf.ID, s.netnsOf(pid), opener)
+	initiator.Process = s.describe(initiator, nil)
+	initiator.Executable = initiator.Process.Name
+	return s.Probe.TrackSockets(pid, s.Leaf.ID, s.netnsOf(pid), initiator)
 }
 
 // describe returns the process that opened a flow. Outside of the initial pid namespace only this process is known. The
 // kernel's name of the executable takes precedence, because the process may have ended or executed another program
 // since.
-func (s *Session) describe(o probe.Opener, stack *goroutine.Stack) flow.Process {
+func (s *Session) describe(o probe.Initiator, stack *goroutine.Stack) flow.Process {
 	var calls []flow.Frame
 	if stack != nil {
 		calls = s.tracer.Trace(*stack) // first, because the caller waits for it and not for the rest

@@ -29,14 +29,14 @@ func TestOpen_StepsInOrder(t *testing.T) {
 	if !slices.Equal(taken, Steps) {
 		t.Errorf("took %v, want %v", taken, Steps)
 	}
-	if got := s.describe(probe.Opener{PID: int(s.self.Load())}, nil); got.PID != os.Getpid() || got.Name == "" ||
+	if got := s.describe(probe.Initiator{PID: int(s.self.Load())}, nil); got.PID != os.Getpid() || got.Name == "" ||
 		got.Command == "" {
 		t.Errorf("the kernel's name for this process leads to %+v", got)
 	}
-	if got := s.describe(probe.Opener{PID: 1 << 30, Comm: "gone"}, nil); got.Name != "gone" {
+	if got := s.describe(probe.Initiator{PID: 1 << 30, Comm: "gone"}, nil); got.Name != "gone" {
 		t.Errorf("a process that has ended is %+v", got)
 	}
-	if got := s.describe(probe.Opener{PID: int(s.self.Load()), Executable: "before-exec"},
+	if got := s.describe(probe.Initiator{PID: int(s.self.Load()), Executable: "before-exec"},
 		nil); got.Name != "before-exec" || got.Command != "" {
 		t.Errorf("a process that has become another program is %+v", got)
 	}

@@ -1,0 +1,261 @@
+// Package check compares a recording with the committed policies of its golden file, or updates the file.
+//
+// The outcome is a value: a report, texts for the test's log, an error. The package does not know package testing,
+// prints nothing and reads no flag. What it has to know about the run comes in as [Options]. It refuses to write a
+// policy that the next run would change, from a test that failed, or from an incomplete recording.
+//
+// A golden file belongs to one test, or several tests share it. For both the check is the same. Only all tests of a
+// file together show which of its rules are unused: see [SharedFiles].
+package check
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"slices"
+
+	"github.com/netzero-dev/netzero/golden"
+	"github.com/netzero-dev/netzero/internal/placement"
+	"github.com/netzero-dev/netzero/internal/recording"
+	"github.com/netzero-dev/netzero/internal/report"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// Package is the package under test.
+type Package struct {
+	Dir    Dir
+	Path   string // the import path; "." if it is not known
+	Accept string // the command that runs all tests of the package and accepts what they recorded
+
+	// SourceTests returns the names of the functions in the test files of the package, those of other builds included.
+	// It returns none if there are no files, as for a test binary that runs elsewhere. It may be nil.
+	SourceTests func() map[string]bool
+}
+
+// TestName returns the name of a test of the package in the header of a file that tests share.
+func (p Package) TestName(test string) string { return p.Path + "." + test }
+
+// Options say what is checked, and how the test was run.
+type Options struct {
+	Test    string // the test's name, or "package" and the import path for the recording of a package
+	Package Package
+	Golden  string        // the path of the golden file
+	Header  golden.Header // of a golden file of one test
+	Shared  *Shared       // the golden file, if tests share it; else nil
+
+	Placement placement.Options
+	Module    string // the path of the user's module, whose calls a flow's stack is shown by
+	Strict    bool   // unused rules and unserved attempts fail the test
+
+	Update bool   // write the golden file
+	Accept string // the command that accepts the recording
+
+	// Failed says why nothing of the recording is accepted; empty if the test has not failed.
+	Failed string
+	// Partial says that parts of the test may not have run, by a flag of go test. No rule is then known to be unused.
+	Partial bool
+	// Skipped returns the place in the source at which a subtest may have skipped itself; empty if none can. It may be
+	// nil.
+	Skipped func() string
+	// AtEnd says that [SharedFiles.Check] runs after all tests. Until then unused rules of shared files stay.
+	AtEnd bool
+
+	// ReverseDNS returns the names that the owners of addresses give them. It may be nil.
+	ReverseDNS func([]netip.Addr) map[netip.Addr]string
+}
+
+// Result is the outcome of a check.
+type Result struct {
+	// Report is what the recording came to. An update may have accepted what it says is denied.
+	Report report.Report
+	// Messages are for the test's log, in order.
+	Messages []Message
+	// Announced are lines that have to be seen without -v, too. They are about the test, and do not name it.
+	Announced []string
+}
+
+// Message is a text for the test's log.
+type Message struct {
+	Text  string
+	Fails bool // the test fails
+}
+
+// Run compares a complete recording with the golden file or, with Update, writes the file. The error says why that was
+// not possible; it does not name the test. A result may have announced lines in spite of an error.
+func Run(recorded recording.Recording, o Options) (Result, error) {
+	placed, err := Place(recorded, o)
+	if err != nil {
+		return Result{}, err
+	}
+	c := &checker{options: o, placed: placed, initiators: recorded.Initiators}
+	c.Report = o.report()
+	c.Report.Accept = o.Accept
+	c.Report.Strict = o.Strict && o.Shared == nil // of a shared file no single test knows what is unused
+	c.Report.Notices = slices.Concat(recorded.Notices, placed.Notices)
+	if o.Strict {
+		c.Report.Unanswered = recorded.Unserved
+	} else { // package testing hides notices of a test that passes
+		c.Report.Notices = append(c.Report.Notices, recorded.Unserved...)
+		c.Announced = append(c.Announced, recorded.Unserved...)
+	}
+	if o.Placement.Cilium {
+		err = run(c, ciliums(placed.Scope))
+	} else {
+		err = run(c, kubernetes(placed.Scope))
+	}
+	return c.Result, err
+}
+
+// Place returns the place of a recording in the cluster. The error is a [*recording.OptionError]: placement is not
+// possible, or a flow goes to a port that the next run may not have.
+func Place(recorded recording.Recording, o Options) (placement.Placement, error) {
+	placed, err := placement.Place(recorded, o.Placement)
+	if err == nil {
+		err = refuseEphemeral(placed, o)
+	}
+	return placed, err
+}
+
+// report is the report of a test of which nothing is known yet.
+func (o Options) report() report.Report {
+	return report.Report{
+		Test: o.Test, Golden: o.relativeGolden(), Workload: o.Placement.Workload, Module: o.Module,
+	}
+}
+
+func (o Options) relativeGolden() string { return o.Package.Dir.Relative(o.Golden) }
+
+// skipped returns where a subtest may have been skipped, or "".
+func (o Options) skipped() string {
+	if o.Skipped == nil {
+		return ""
+	}
+	return o.Skipped()
+}
+
+// checker does the work of one call of [Run].
+type checker struct {
+	Result
+	options    Options
+	placed     placement.Placement
+	initiators map[recording.Program]recording.Initiator
+}
+
+// run is [Run] for the policies of one dialect.
+func run[P golden.Policy](c *checker, d dialect[P]) error {
+	o, flows := c.options, c.placed.Flows
+	file, err := o.read()
+	if err != nil {
+		return err
+	}
+	if file == nil {
+		text, err := golden.Format(o.header(nil), d.rules.Generate(flows))
+		if err != nil {
+			return err
+		}
+		c.Report.Missing, c.Report.Proposed = true, string(text)
+		noticeWidened(c, d, nil, flows)
+		if o.Shared == nil && !o.Package.Dir.hasTests() {
+			c.notice("there are no tests in this directory: run a test binary in the directory of its package, " +
+				"as go test does: there its golden files are, and that is whose name the workload has")
+		}
+	} else {
+		committed := d.of(file)
+		compare(&c.Report, d, file, flows)
+		compareBinaries(&c.Report, d, file, flows, c.initiators)
+		if o.Shared == nil {
+			compareRest(&c.Report, d, file, flows)
+			if o.Partial {
+				c.Report.Unused = nil
+			}
+			c.Report.Diff = golden.Diff(committed, d.rules.Generate(flows))
+		} else {
+			c.Report.Diff = golden.Diff(committed, d.rules.Extend(committed, flows))
+		}
+		noticeWidened(c, d, committed, flows)
+	}
+	if o.Failed != "" {
+		c.Report.Accept = ""
+		c.notice(o.Failed)
+	}
+	if file != nil {
+		noticeDenied(&c.Report, d, d.of(file), flows)
+	}
+	switch {
+	case o.Failed != "":
+	case o.Update:
+		return update(c, d, file)
+	case o.Shared != nil && !c.Report.Failed():
+		if err := o.Shared.end(o.Test, o.skipped(), part{d.scope, flows}); err != nil {
+			return err
+		}
+		if !o.AtEnd {
+			kept, _ := o.Package.existing(listedIn(file), nil)
+			c.Report.Unused = o.Shared.unused(file, kept)
+			c.Report.Strict = o.Shared.isStrict()
+		}
+	}
+	c.conclude(flows)
+	return nil
+}
+
+// conclude makes a message of the report.
+func (c *checker) conclude(flows []flow.Flow) {
+	switch notes := c.Report.Notes(); {
+	case !c.Report.Failed():
+		c.log(notes)
+		return
+	case c.options.Shared == nil:
+		addReverseDNS(&c.Report, flows, c.options.ReverseDNS)
+	case c.options.Failed == "":
+		c.options.Shared.reportOnce(&c.Report, flows)
+	}
+	c.fail(c.Report.String())
+}
+
+func (c *checker) notice(text string) { c.Report.Notices = append(c.Report.Notices, text) }
+
+// log adds a text to the test's log, unless it is empty.
+func (c *checker) log(text string) {
+	if text != "" {
+		c.Messages = append(c.Messages, Message{Text: text})
+	}
+}
+
+func (c *checker) fail(text string) {
+	c.Messages = append(c.Messages, Message{Text: text, Fails: true})
+}
+
+// read reads the golden file. It returns nil if there is none, and an error if the file is not one that the test may
+// have.
+func (o Options) read() (*golden.File, error) {
+	file, err := golden.Read(o.Golden)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return file, cmp.Or(o.otherDialect(file), o.sharedByOthers(file))
+}
+
+// sharedByOthers returns an error if tests share a file that is to be the file of one test.
+func (o Options) sharedByOthers(file *golden.File) error {
+	tests := listedIn(file)
+	if o.Shared != nil || len(tests) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s is shared by %s: give this test the option Shared too, or a file of its own",
+		o.Package.Dir.Relative(file.Path), tests[0]+more(len(tests)-1))
+}
+
+// header returns the header of the golden file after an update. The file is nil if there is none yet.
+func (o Options) header(file *golden.File) golden.Header {
+	if o.Shared == nil {
+		return o.Header
+	}
+	kept, _ := o.Package.existing(listedIn(file), nil)
+	return o.Package.sharedHeader(append(slices.Clone(kept), o.Package.TestName(o.Test)))
+}

@@ -1,0 +1,48 @@
+package check
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/netzero-dev/netzero/internal/report"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// addReverseDNS puts into a report of failure the reverse DNS names of addresses that have no other name: of those that
+// are denied or, if there is no golden file yet, of all. The names are for the reader. No policy has them.
+func addReverseDNS(result *report.Report, flows []flow.Flow, lookup func([]netip.Addr) map[netip.Addr]string) {
+	var nameless []netip.Addr
+	add := func(e flow.Endpoint) {
+		if e.Kind == flow.Address {
+			nameless = append(nameless, e.Addr)
+		}
+	}
+	for _, d := range result.Denied {
+		add(d.Flow.Destination)
+	}
+	if result.Missing {
+		for _, f := range flows {
+			add(f.Destination)
+		}
+	}
+	if len(nameless) == 0 || lookup == nil {
+		return
+	}
+	names := lookup(nameless)
+	for i, d := range result.Denied {
+		if e := d.Flow.Destination; e.Kind == flow.Address {
+			result.Denied[i].ReverseDNS = names[e.Addr]
+		}
+	}
+	if !result.Missing {
+		return
+	}
+	noticed := make(map[netip.Addr]bool)
+	for _, addr := range nameless {
+		if name := names[addr]; name != "" && !noticed[addr] {
+			noticed[addr] = true
+			result.Notices = append(result.Notices,
+				fmt.Sprintf("%s: reverse DNS says %s (set by the owner of the address; no policy uses it)", addr, name))
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package check
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/netzero-dev/netzero/golden"
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/report"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// inexpressible are flows for which NetworkPolicies, or both dialects, have no rule.
+func inexpressible() map[string]flow.Flow {
+	server := flow.Endpoint{Kind: flow.Address, Addr: netip.MustParseAddr("203.0.113.9")}
+	odd := flow.Endpoint{Kind: flow.External, Name: "a b.ctl.test", Addr: server.Addr, Evidence: flow.ByDNS}
+	shop := flow.Endpoint{Kind: flow.Workload, Name: "shop"}
+	return map[string]flow.Flow{
+		"a ping":                    {Source: shop, Destination: server, Protocol: flow.ICMP, ICMPType: 8, Count: 1},
+		"a tunnel":                  {Source: shop, Destination: server, Protocol: 47, Count: 1},
+		"UDP-Lite":                  {Source: shop, Destination: server, Protocol: flow.UDPLite, Port: 9, Count: 1},
+		"port 0":                    {Source: shop, Destination: server, Protocol: flow.TCP, Count: 1},
+		"a name that is no host's":  {Source: shop, Destination: odd, Protocol: flow.TCP, Port: 8443, Count: 1},
+		"a look-up":                 {Source: shop, Destination: flow.Endpoint{Kind: flow.External, Name: "telemetry.example"}, Lookup: true, Count: 1},
+		"a look-up of such a name":  {Source: shop, Destination: flow.Endpoint{Kind: flow.External, Name: "a b.ctl.test"}, Lookup: true, Count: 1},
+		"no address and no name":    {Source: shop, Destination: flow.Endpoint{Kind: flow.Address}, Protocol: flow.TCP, Port: 80, Count: 1},
+		"an address of the cluster": {Source: shop, Destination: flow.Endpoint{Kind: flow.Workload, Name: "x y", Addr: netip.MustParseAddr("10.9.0.1")}, Protocol: flow.UDP, Port: 9, Count: 1},
+	}
+}
+
+// A flow without a rule fails the test, in either dialect, until the golden file lists it.
+func TestInexpressible_DeniedUntilListed(t *testing.T) {
+	for reason, f := range inexpressible() {
+		scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "shop"}}}}
+		deniedUntilListed(t, "NetworkPolicy, "+reason, kubernetes(scope), f)
+		deniedUntilListed(t, "CiliumNetworkPolicy, "+reason, ciliums(scope), f)
+	}
+}
+
+func deniedUntilListed[P golden.Policy](t *testing.T, reason string, d dialect[P], f flow.Flow) {
+	t.Helper()
+	read := func(policies []P) *golden.File {
+		t.Helper()
+		text, err := golden.Format(golden.Header{Test: "TestShop"}, policies)
+		if err != nil {
+			t.Fatalf("%s: %v", reason, err)
+		}
+		path := filepath.Join(t.TempDir(), "x.yaml")
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		file, err := golden.Read(path)
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", reason, err, text)
+		}
+		return file
+	}
+	flows := []flow.Flow{f}
+	result := report.Report{Test: "TestShop", Golden: "x.yaml"}
+	compare(&result, d, read(d.rules.Generate(nil)), flows)
+	if !result.Failed() || len(result.Denied) == 0 || len(result.Notices) > 0 {
+		t.Errorf("%s: passes, with notices %q", reason, result.Notices)
+	}
+	text := result.String()
+	if strings.Count(text, f.Target()) == 0 {
+		t.Errorf("%s: the text does not name %s:\n%s", reason, f.Target(), text)
+	}
+	updated := read(d.rules.Merge(d.of(read(d.rules.Generate(nil))), flows))
+	denied := stillDenied(d, d.of(updated), flows)
+	if f.Destination == (flow.Endpoint{Kind: flow.Address}) { // nothing could allow it
+		if len(denied) != 1 {
+			t.Errorf("%s: denied: %q", reason, denied)
+		}
+		return
+	}
+	result = report.Report{Test: "TestShop", Golden: "x.yaml", Strict: true}
+	compare(&result, d, updated, flows)
+	compareRest(&result, d, updated, flows)
+	if result.Failed() || len(denied) > 0 {
+		t.Errorf("%s: fails after an update: denied %q\n%s", reason, denied, result)
+	}
+	result = report.Report{Test: "TestShop", Golden: "x.yaml", Strict: true}
+	compareRest(&result, d, updated, nil)
+	if !result.Failed() {
+		t.Errorf("%s: what nobody needs any more passes with Strict", reason)
+	}
+}

@@ -1,0 +1,86 @@
+package check
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+
+	"github.com/netzero-dev/netzero/golden"
+	"github.com/netzero-dev/netzero/internal/placement"
+	"github.com/netzero-dev/netzero/internal/recording"
+	"github.com/netzero-dev/netzero/internal/report"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// Leftovers checks flows that goroutines and processes of a test opened after the test had ended. It remembers which of
+// them it has reported, so that a flow fails only one of the tests that run meanwhile. The zero value is ready to use,
+// by several goroutines.
+type Leftovers struct{ reported sync.Map } // by the ended test, its golden file and the flow
+
+// Check compares flows of an ended test with its golden file. The options are those of the ended test. neighbour is the
+// test that runs. incomplete is the error of the recording. The error names a test.
+func (l *Leftovers) Check(
+	recorded recording.Recording, incomplete error, o Options, neighbour string,
+) (report.Report, error) {
+	placed, err := placement.Place(recorded, o.Placement)
+	if err = errors.Join(incomplete, err); err != nil {
+		return report.Report{}, fmt.Errorf("%s: what a goroutine or a process opened that %s left behind "+
+			"cannot be judged: %w", neighbour, o.Test, err)
+	}
+	result := o.report()
+	result.Accept, result.Neighbour = o.Accept, neighbour
+	if o.Placement.Cilium {
+		err = checkLeftover(l, &result, o, ciliums(placed.Scope), placed.Flows)
+	} else {
+		err = checkLeftover(l, &result, o, kubernetes(placed.Scope), placed.Flows)
+	}
+	if err != nil {
+		return report.Report{}, fmt.Errorf("%s: %w", o.Test, err)
+	}
+	if result.Failed() {
+		addReverseDNS(&result, nil, o.ReverseDNS)
+	}
+	return result, nil
+}
+
+// checkLeftover puts into the report which flows the golden file of the ended test does not allow, and that were not
+// reported before.
+func checkLeftover[P golden.Policy](
+	l *Leftovers, result *report.Report, o Options, d dialect[P], flows []flow.Flow,
+) error {
+	file, err := golden.Read(o.Golden)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		for _, f := range flow.Fold(flows) {
+			result.Denied = append(result.Denied, report.Denied{Flow: f, Reason: "no policy is committed"})
+		}
+	case err != nil:
+		return err
+	default:
+		if err := o.otherDialect(file); err != nil {
+			return err
+		}
+		compare(result, d, file, flows)
+		compareBinaries(result, d, file, flows, nil)
+		result.Unprotected, result.Notices = nil, nil // the test itself has reported them
+	}
+	isNew := func(f flow.Flow) bool {
+		_, again := l.reported.LoadOrStore([3]string{o.Test, o.Golden, f.Source.String() + " " + f.Target()}, true)
+		return !again
+	}
+	var denied []report.Denied
+	for _, d := range result.Denied {
+		if isNew(d.Flow) {
+			denied = append(denied, d)
+		}
+	}
+	var binaries []report.Binary
+	for _, b := range result.Binaries {
+		if isNew(b.Flow) {
+			binaries = append(binaries, b)
+		}
+	}
+	result.Denied, result.Binaries = denied, binaries
+	return nil
+}

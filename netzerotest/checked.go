@@ -1,0 +1,45 @@
+package netzerotest
+
+import (
+	"github.com/netzero-dev/netzero/internal/check"
+	"github.com/netzero-dev/netzero/internal/goroutine"
+)
+
+// sharedFiles are the golden files that tests of this process share.
+var sharedFiles check.SharedFiles
+
+// testedPackage is the package under test.
+func testedPackage() check.Package {
+	return check.Package{
+		Dir: packageDir, Path: packagePath(), Accept: goTestAll(), SourceTests: testsInSource,
+	}
+}
+
+// testOver is what is needed of a test to check its flows, also when it has ended.
+type testOver struct {
+	tb     host
+	name   string
+	golden string // the file's path
+	config config
+}
+
+// options are those for flows that the test opened after it had ended.
+func (t testOver) options() check.Options {
+	return check.Options{
+		Test: t.name, Package: testedPackage(), Golden: t.golden,
+		Placement: t.config.placement(), Module: goroutine.Module(), Accept: acceptCommandHere(t.tb), ReverseDNS: reverseDNS,
+	}
+}
+
+// checkOptions are what the check of the recording has to know.
+func (r *Recording) checkOptions() check.Options {
+	o := testOver{tb: r.tb, name: r.tb.Name(), golden: r.golden, config: r.config}.options()
+	o.Header, o.Shared = headerOf(r.tb), r.shared
+	o.Strict, o.Update = r.config.strict, r.env.update
+	o.Partial, o.AtEnd = isPartial(r.tb), underMain.Load()
+	o.Skipped = func() string { return mayHaveSkipped(r.tb) }
+	if r.tb.Failed() {
+		o.Failed = failedBefore(r.tb)
+	}
+	return o
+}
