@@ -10,8 +10,8 @@ import (
 type Ignored struct {
 	Destinations []Ignore
 
-	// Driver reports that the test process is not a workload. The name of a container with a port then stands for the flows of
-	// the test process only: a driver that inspects a database is not one of its clients, and the services are.
+	// Driver reports that the test process is not a workload. The name of a container with a port then stands for the
+	// flows of the test process only: a driver that inspects a database is not one of its clients, and the services are.
 	Driver bool
 }
 

@@ -74,7 +74,8 @@ func (s *Store) Get(ctx context.Context, requested string) (Image, error) {
 			"vouches",
 			requested, listed, ChecksumFile, k))
 	default:
-		s.Notice(fmt.Sprintf("%s: %v is not in %s; only apt's signature check vouches for it", requested, k, ChecksumFile))
+		s.Notice(fmt.Sprintf("%s: %v is not in %s; only apt's signature check vouches for it", requested, k,
+			ChecksumFile))
 	}
 	image, err := s.cached(k)
 	if errors.Is(err, fs.ErrNotExist) {

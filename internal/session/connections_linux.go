@@ -17,10 +17,10 @@ func (s *Session) TrackConnections(dir string, id uint64) error {
 		return err
 	}
 	for _, pid := range pids {
-		opener := probe.Initiator{PID: pid}
-		opener.Process = s.describe(opener, nil)
-		opener.Executable = opener.Process.Name
-		if err := s.Probe.TrackConnections(pid, id, s.netnsOf(pid), opener); err != nil {
+		initiator := probe.Initiator{PID: pid}
+		initiator.Process = s.describe(initiator, nil)
+		initiator.Executable = initiator.Process.Name
+		if err := s.Probe.TrackConnections(pid, id, s.netnsOf(pid), initiator); err != nil {
 			return err
 		}
 	}

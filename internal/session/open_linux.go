@@ -136,13 +136,13 @@ func (s *Session) enter() (before []process, err error) {
 
 // trackSockets records the sockets that a process made before.
 func (s *Session) trackSockets(pid int) error {
-	opener := probe.Initiator{PID: pid}
+	initiator := probe.Initiator{PID: pid}
 	if pid == os.Getpid() {
-		opener.PID = s.Self.PID
+		initiator.PID = s.Self.PID
 	}
-	opener.Process = s.describe(opener, nil)
-	opener.Executable = opener.Process.Name
-	return s.Probe.TrackSockets(pid, s.Leaf.ID, s.netnsOf(pid), opener)
+	initiator.Process = s.describe(initiator, nil)
+	initiator.Executable = initiator.Process.Name
+	return s.Probe.TrackSockets(pid, s.Leaf.ID, s.netnsOf(pid), initiator)
 }
 
 // describe returns the process that opened a flow. Outside of the initial pid namespace only this process is known. The

@@ -27,9 +27,9 @@ const (
 // Steps lists all steps in order.
 var Steps = []Step{Kernel, Tree, Programs, Leaf, Hooks}
 
-// NewCgroup makes [Open] record all cgroups that are created during the session too (see [probe.Probe.TrackNewCgroups]).
-// It returns true for a cgroup that is unrelated to the tests, to stop recording it. It is called like the functions of
-// [probe.Handler], also while a cgroup is being created.
+// NewCgroup makes [Open] also record all cgroups that are created during the session (see
+// [probe.Probe.TrackNewCgroups]). It returns true for a cgroup that is unrelated to the tests, to stop recording it. It
+// is called like the functions of [probe.Handler], also while a cgroup is being created.
 type NewCgroup func(*probe.CgroupEvent) (unrelated bool)
 
 // Error reports the step at which recording failed.

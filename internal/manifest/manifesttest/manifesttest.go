@@ -135,15 +135,21 @@ spec:
 // Manifests of single objects, which begin with the separator of documents.
 const (
 	// APIService is the Service of the API server, and APIEndpoints has two addresses of it.
-	APIService   = "---\napiVersion: v1\nkind: Service\nmetadata: {name: kubernetes, namespace: default}\nspec: {ports: [{name: https, port: 443, targetPort: 6443}]}\n"
-	APIEndpoints = "---\napiVersion: v1\nkind: Endpoints\nmetadata: {name: kubernetes, namespace: default}\nsubsets: [{addresses: [{ip: 172.18.0.2}, {ip: 172.18.0.3}], ports: [{name: https, port: 6443}]}]\n"
+	APIService = "---\napiVersion: v1\nkind: Service\nmetadata: {name: kubernetes, namespace: default}\nspec: " +
+		"{ports: [{name: https, port: 443, targetPort: 6443}]}\n"
+	APIEndpoints = "---\napiVersion: v1\nkind: Endpoints\nmetadata: {name: kubernetes, namespace: " +
+		"default}\nsubsets: [{addresses: [{ip: 172.18.0.2}, {ip: 172.18.0.3}], ports: [{name: https, port: 6443}]}]\n"
 	// KubernetesInShop is a Service of the name kubernetes, with pods, in namespace shop.
-	KubernetesInShop = "---\napiVersion: v1\nkind: Service\nmetadata: {name: kubernetes, namespace: shop}\nspec: {selector: {app: kube-ui}, ports: [{port: 443}]}\n" +
-		"---\napiVersion: v1\nkind: Pod\nmetadata: {name: kube-ui, namespace: shop, labels: {app: kube-ui}}\nspec: {containers: [{name: x, ports: [{containerPort: 443}]}]}\n"
+	KubernetesInShop = "---\napiVersion: v1\nkind: Service\nmetadata: {name: kubernetes, namespace: shop}\nspec: " +
+		"{selector: {app: kube-ui}, ports: [{port: 443}]}\n" +
+		"---\napiVersion: v1\nkind: Pod\nmetadata: {name: kube-ui, namespace: shop, labels: {app: kube-ui}}\nspec: " +
+		"{containers: [{name: x, ports: [{containerPort: 443}]}]}\n"
 	// Agent is a DaemonSet with hostNetwork.
 	Agent = "---\napiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: agent, namespace: monitoring}\n" +
-		"spec: {selector: {matchLabels: {app: agent}}, template: {metadata: {labels: {app: agent}}, spec: {hostNetwork: true, containers: [{name: x, ports: [{containerPort: 9100}]}]}}}\n"
+		"spec: {selector: {matchLabels: {app: agent}}, template: {metadata: {labels: {app: agent}}, spec: " +
+		"{hostNetwork: true, containers: [{name: x, ports: [{containerPort: 9100}]}]}}}\n"
 	// Orders has the Deployment orders-db in namespace shop.
 	Orders = "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: orders-db, namespace: shop}\n" +
-		"spec: {selector: {matchLabels: {app: orders-db}}, template: {metadata: {labels: {app: orders-db}}, spec: {containers: [{name: pg, ports: [{containerPort: 5432}]}]}}}\n"
+		"spec: {selector: {matchLabels: {app: orders-db}}, template: {metadata: {labels: {app: orders-db}}, spec: " +
+		"{containers: [{name: pg, ports: [{containerPort: 5432}]}]}}}\n"
 )

@@ -96,7 +96,8 @@ func testKernels(ctx context.Context) (passed bool, err error) {
 		return false, err
 	}
 	if *writeSums {
-		return true, renew(ctx, stores, requested, arch, filepath.Join(module, filepath.FromSlash(kernels.ChecksumFile)))
+		return true, renew(ctx, stores, requested, arch,
+			filepath.Join(module, filepath.FromSlash(kernels.ChecksumFile)))
 	}
 	opts := kernels.Options{Module: module, Run: *run, Kernels: requested, Timeout: *timeout, Guests: *guests}
 	full := requested == nil && *run == ""
