@@ -72,7 +72,7 @@ func (c *containers) close() error {
 }
 
 // engine returns the engine, after it has reported everything that happened until now.
-func (c *containers) engine() (*docker.Watcher, error) {
+func (c *containers) engine() (Engine, error) {
 	c.begin()
 	<-c.done
 	err := c.err

@@ -109,7 +109,7 @@ func (r *resolution) isEngine(f attributedFlow) bool {
 
 // endpointOf returns the endpoint of a container in a policy. Its name comes from a recording or from its labels.
 // Containers that share a network are one pod, which is named after the network owner.
-func (s *snapshot) endpointOf(engine *docker.Watcher, c docker.Container) flow.Endpoint {
+func (s *snapshot) endpointOf(engine Engine, c docker.Container) flow.Endpoint {
 	c = networkOwner(engine, c)
 	name := s.attachments[c.ID].name
 	if name == "" {
@@ -126,7 +126,7 @@ func (s *snapshot) endpointOf(engine *docker.Watcher, c docker.Container) flow.E
 }
 
 // networkOwner returns the container whose network a container uses. Usually that is the container itself.
-func networkOwner(engine *docker.Watcher, c docker.Container) docker.Container {
+func networkOwner(engine Engine, c docker.Container) docker.Container {
 	if owner, known := engine.Container(engine.NetworkOwner(c.ID)); known {
 		return owner
 	}

@@ -15,9 +15,9 @@ import (
 // maps with the recorder.
 type resolution struct {
 	snapshot
-	engine        *docker.Watcher // nil if there is no engine, and thus no container
-	notices       []string        // that the resolution itself adds
-	engineNotices []string        // about an engine that was needed and is absent
+	engine        Engine   // nil if there is no engine, and thus no container
+	notices       []string // that the resolution itself adds
+	engineNotices []string // about an engine that was needed and is absent
 
 	startEvents    map[string][]*startEvent // by ID of the container
 	owned          map[string]bool          // IDs of the containers of this recording
@@ -51,7 +51,7 @@ func (m *Recording) Resolve() (recording.Recording, error) {
 		}
 	}
 	rec.mu.Unlock()
-	var engine *docker.Watcher
+	var engine Engine
 	var notices []string
 	if useful || unknown || required {
 		engine, err = rec.containers.engine()

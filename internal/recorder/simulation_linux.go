@@ -100,8 +100,11 @@ func (s *Simulation) Open(e *probe.FlowEvent, name string) {
 // Resolve returns what was recorded.
 func (s *Simulation) Resolve() (recording.Recording, error) {
 	r := &resolution{
-		snapshot: s.recording.snapshot(), engine: s.recorder.containers.watcher,
-		owned: make(map[string]bool), infrastructure: make(map[string]flow.Set),
+		snapshot: s.recording.snapshot(),
+		owned:    make(map[string]bool), infrastructure: make(map[string]flow.Set),
+	}
+	if watcher := s.recorder.containers.watcher; watcher != nil { // a nil pointer would be an Engine
+		r.engine = watcher
 	}
 	for o := range s.recording.allObservations() {
 		r.observations = append(r.observations, r.resolveEnds(o))
