@@ -142,7 +142,7 @@ struct cgroup_event {
 
 #define CGROUP_PATH_LEN 512
 
-/* Somebody created a cgroup, in the v2 tree or in another one. No process is in it yet. */
+/* A cgroup was created, in the v2 tree or in another one. No process is in it yet. */
 struct mkdir_event {
 	__u32 kind;
 	__u32 reserved;
@@ -172,7 +172,7 @@ struct client_event {
 	__u8 command[CLIENT_COMMAND_LEN]; /* each argument ends with a NUL */
 };
 
-/* Sent to port 53. A bit of dns_event.flags, whose bits for FIN, SYN and RST are those of the TCP header. */
+/* Sent to port 53. A bit of dns_event.flags. The bits for FIN, SYN and RST are those of the TCP header. */
 #define DNS_SENT 0x80
 
 /*
@@ -350,7 +350,7 @@ struct sender_layout {
 };
 
 /* Where the kernel stores the pid namespace of a task: byte offsets from the kernel's BTF, all 0 without BTF. */
-struct inside_layout {
+struct pid_namespace_layout {
 	__u32 thread_pid; /* in struct task_struct */
 	__u32 level;      /* in struct pid */
 	__u32 numbers;    /* in struct pid */
@@ -369,11 +369,11 @@ struct settings {
 	 * a lower id is neither newer than the leaf nor nested in it.
 	 */
 	__u64 new_cgroups_after;
-	__u64 leaf;     /* the id of the leaf cgroup, if descendants are tracked (process_tracking.h); else 0 */
-	__u32 process;  /* of the test process in the initial pid namespace, for goroutine attribution; else 0 */
-	__u32 ancestor; /* the same, if descendants are tracked; else 0 */
-	__u32 scanning; /* some descendants may be missing in children: the parents of a forking task decide */
-	__u32 several;  /* more than one recording is active */
+	__u64 leaf;       /* the id of the leaf cgroup, if descendants are tracked (process_tracking.h); else 0 */
+	__u32 process;    /* of the test process in the initial pid namespace, for goroutine attribution; else 0 */
+	__u32 ancestor;   /* the same, if descendants are tracked; else 0 */
+	__u32 scanning;   /* some descendants may be missing in children: the parents of a forking task decide */
+	__u32 concurrent; /* more than one recording is active */
 };
 
 enum scope_state {

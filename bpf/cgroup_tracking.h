@@ -130,7 +130,7 @@ __noinline __u64 track(__u64 id)
 }
 
 /* Tracks the cgroup of the current task. Not static, so that it is verified once. */
-__noinline __u64 track_own(__u64 id)
+__noinline __u64 track_current(__u64 id)
 {
 	return track_with(id, 1);
 }

@@ -30,11 +30,11 @@ static __always_inline int is_same_end(const struct flow_key *a, const struct fl
 }
 
 /*
- * Returns the result of set_name, and the g of the current thread in own. A connect of a datagram socket consumes no
- * DNS query: resolvers connect to each address of a name only to sort them.
+ * Returns the result of set_name, and the g of the current thread in thread_g. A connect of a datagram socket consumes
+ * no DNS query: resolvers connect to each address of a name only to sort them.
  */
 static __always_inline enum dns_match set_key(struct flow_key *key, struct bpf_sock_addr *ctx, __u64 cgroup,
-					      const __u8 *addr, int connects, __u64 *own)
+					      const __u8 *addr, int connects, __u64 *thread_g)
 {
 	__u64 zero = unknown_zero();
 
@@ -43,8 +43,8 @@ static __always_inline enum dns_match set_key(struct flow_key *key, struct bpf_s
 	key->name = zero;
 	key->since = zero;
 	key->generation = zero;
-	key->recording = recording_of_task(own);
-	key->executable = *own ? 0 : executable_of_task(); /* the executable of the test process is known */
+	key->recording = recording_of_task(thread_g);
+	key->executable = *thread_g ? 0 : executable_of_task(); /* the executable of the test process is known */
 	key->netns = bpf_get_netns_cookie(ctx);
 	__builtin_memcpy(key->addr, addr, sizeof(key->addr));
 	key->port = bpf_ntohs((__u16)ctx->user_port);
@@ -85,7 +85,7 @@ static __always_inline struct destination *destination_of_thread(void)
 }
 
 /* Stores where a thread connects by MPTCP, so that the SYN of the kernel's socket is not reported too (tcp_syn.h). */
-static __always_inline void note_mptcp(struct bpf_sock_addr *ctx, const struct flow_key *key)
+static __always_inline void store_mptcp(struct bpf_sock_addr *ctx, const struct flow_key *key)
 {
 	struct destination *d;
 
@@ -106,28 +106,28 @@ static __always_inline void on_connect(struct bpf_sock_addr *ctx, const __u8 *ad
 	struct flow_key key;
 	struct socket *socket;
 	enum dns_match dns_match;
-	__u64 own;
+	__u64 thread_g;
 	int known;
 
 	if (!cgroup)
 		return;
 	count(HIT_CONNECT);
-	dns_match = set_key(&key, ctx, cgroup, addr, 1, &own);
+	dns_match = set_key(&key, ctx, cgroup, addr, 1, &thread_g);
 	known = key.protocol == IPPROTO_TCP ? count_known(&key) : is_known(&key);
 	if (!known)
-		report_stack(&key, own);
+		report_stack(&key, thread_g);
 	if (key.protocol == IPPROTO_TCP) {
 		if (!known) {
-			set_initiator(&initiator, !!own);
+			set_initiator(&initiator, !!thread_g);
 			record_new(&key, &initiator);
 		}
 		store_connection(ctx, &key);
-		note_mptcp(ctx, &key);
+		store_mptcp(ctx, &key);
 		expect_hint(ctx, &key, dns_match);
 		if (key.port != DNS_PORT) /* queries need the initiator of a connection to a resolver */
 			return;
 	}
-	set_initiator(&initiator, !!own);
+	set_initiator(&initiator, !!thread_g);
 	socket = socket_of(ctx, cgroup);
 	if (!socket)
 		return;
@@ -136,8 +136,8 @@ static __always_inline void on_connect(struct bpf_sock_addr *ctx, const __u8 *ad
 }
 
 /* Stores the destination until the datagram leaves. The last process that named it is the initiator. */
-static __always_inline struct peer *name_peer(const struct peer_key *remote, const struct flow_key *key,
-					      struct peer *known, __u64 own)
+static __always_inline struct peer *store_peer(const struct peer_key *remote, const struct flow_key *key,
+					       struct peer *known, __u64 thread_g)
 {
 	struct peer fresh = {};
 
@@ -148,7 +148,7 @@ static __always_inline struct peer *name_peer(const struct peer_key *remote, con
 	}
 	fresh.key = *key;
 	fresh.role = PEER_NAMED;
-	set_initiator(&fresh.initiator, !!own);
+	set_initiator(&fresh.initiator, !!thread_g);
 	if (bpf_map_update_elem(&peers, remote, &fresh, BPF_ANY)) {
 		count(LOST_SOCKET);
 		return NULL;
@@ -171,8 +171,8 @@ static __always_inline void keep_earlier(struct socket *socket, const struct flo
 }
 
 /* Stores the destination that the current thread named. Another thread may name the same one for another recording. */
-static __always_inline void note_destination(const struct peer_key *remote, const struct flow_key *key,
-					     const struct peer *peer)
+static __always_inline void store_destination(const struct peer_key *remote, const struct flow_key *key,
+					      const struct peer *peer)
 {
 	struct destination *d = destination_of_thread();
 
@@ -191,30 +191,30 @@ static __always_inline void on_sendmsg(struct bpf_sock_addr *ctx, const __u8 *ad
 	struct flow_key key;
 	struct socket *socket;
 	struct peer *peer;
-	__u64 own;
+	__u64 thread_g;
 
 	if (!cgroup)
 		return;
 	count(HIT_SENDMSG);
-	set_key(&key, ctx, cgroup, addr, 0, &own);
+	set_key(&key, ctx, cgroup, addr, 0, &thread_g);
 	remote.cookie = bpf_get_socket_cookie(ctx);
 	__builtin_memcpy(remote.addr, addr, sizeof(remote.addr));
 	remote.port = key.port;
 	peer = bpf_map_lookup_elem(&peers, &remote);
 	if (peer && peer->role == PEER_INITIATED) {
-		note_destination(&remote, &key, peer);
+		store_destination(&remote, &key, peer);
 		return;
 	}
 	if ((!peer || peer->key.recording != key.recording) && !is_known(&key)) {
-		report_stack(&key, own);
+		report_stack(&key, thread_g);
 		/* Again, so that the verifier does not track the first result across the call. */
 		peer = bpf_map_lookup_elem(&peers, &remote);
 	}
-	peer = name_peer(&remote, &key, peer, own);
+	peer = store_peer(&remote, &key, peer, thread_g);
 	socket = socket_of(ctx, cgroup);
 	if (!peer || !socket)
 		return;
-	note_destination(&remote, &key, peer);
+	store_destination(&remote, &key, peer);
 	keep_earlier(socket, &key);
 	socket->named = key;
 	socket->named_by = peer->initiator;

@@ -131,7 +131,7 @@ static __always_inline int read_question(struct dns_reader *r, __u32 offset)
 }
 
 /* Stores that the question led to addr. Returns 1 if that is new, -1 if there was no room. */
-static __always_inline int learn(__u64 cgroup, const __u8 *addr)
+static __always_inline int store_name(__u64 cgroup, const __u8 *addr)
 {
 	struct scope *scope = bpf_map_lookup_elem(&scopes, &cgroup);
 	struct dns_reader *r = get_reader();
@@ -191,7 +191,7 @@ __noinline int read_address(struct __sk_buff *skb, __u32 offset, __u32 length, _
 	} else if (bpf_skb_load_bytes(skb, offset, addr, sizeof(addr))) {
 		return -1;
 	}
-	return learn(cgroup, addr);
+	return store_name(cgroup, addr);
 }
 
 static __always_inline int is_address(__u16 type, __u16 length)
@@ -214,7 +214,7 @@ __noinline int read_label(struct __sk_buff *skb, __u32 payload, __u64 cgroup)
 	struct dns_reader *r = get_reader();
 	const struct dns_event *e;
 	__u16 length, type;
-	int learned = 0;
+	int stored = 0;
 	__u8 b;
 
 	if (!r)
@@ -235,12 +235,12 @@ __noinline int read_label(struct __sk_buff *skb, __u32 payload, __u64 cgroup)
 	if (names_service(type))
 		r->found |= ANSWER_IS_UNREAD;
 	if (is_address(type, length)) {
-		learned = read_address(skb, payload + r->offset + 10, length, cgroup);
+		stored = read_address(skb, payload + r->offset + 10, length, cgroup);
 		r->found |= ANSWER_HAS_ADDRESS;
 	}
-	if (learned < 0)
+	if (stored < 0)
 		return -1;
-	if (learned)
+	if (stored)
 		r->found |= ANSWER_IS_NEWS;
 	r->offset += 10 + length;
 	r->records--;

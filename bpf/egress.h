@@ -30,7 +30,7 @@
 #define SCTP_INIT 1
 
 /* Whether an ICMP message is a request. All others are replies, or sent by the kernel itself. */
-static __always_inline int asks(__u8 type)
+static __always_inline int is_icmp_request(__u8 type)
 {
 	return type == ICMP_ECHO || type == ICMP_TIMESTAMP || type == ICMP_INFORMATION || type == ICMP_ADDRESS_MASK ||
 	       type == ICMP_EXTENDED_ECHO;
@@ -40,7 +40,7 @@ static __always_inline int asks(__u8 type)
  * The same for ICMPv6. Neighbour, router and listener discovery are not requests: the kernel sends them for any
  * interface.
  */
-static __always_inline int asks6(__u8 type)
+static __always_inline int is_icmpv6_request(__u8 type)
 {
 	return type == ICMPV6_ECHO || type == ICMPV6_NODE_INFORMATION || type == ICMPV6_EXTENDED_ECHO;
 }
@@ -73,19 +73,19 @@ static __always_inline int opens(struct __sk_buff *skb, struct packet *p)
 	case IPPROTO_SCTP:
 		return !bpf_skb_load_bytes(skb, p->transport + SCTP_CHUNK, &chunk, 1) && chunk == SCTP_INIT;
 	case IPPROTO_ICMP:
-		return asks(p->destination_port);
+		return is_icmp_request(p->destination_port);
 	case IPPROTO_ICMPV6:
-		return asks6(p->destination_port);
+		return is_icmpv6_request(p->destination_port);
 	}
 	return 1;
 }
 
 /*
- * Whether a program builds the packets of a socket itself: then each of them opens a flow. The kernel has raw sockets
+ * Whether a program builds the packets of a socket itself. Then each packet opens a flow. The kernel has raw sockets
  * of its own for ICMP and TCP. If the file of a socket cannot be read, a socket in sockets is a program's. Not static,
  * so that it is verified once.
  */
-__noinline int sends_by_hand(struct __sk_buff *skb)
+__noinline int builds_packets(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
 
@@ -180,7 +180,7 @@ __noinline int record_peer(struct __sk_buff *skb, __u64 high, __u64 low, __u32 p
 }
 
 /*
- * A datagram left for a destination that nobody named: address translation changed it. If the thread named no
+ * A datagram left for a destination that no call named: address translation changed it. If the thread named no
  * destination, it is the socket's peer. Without struct sender_layout it may be any destination that was named and not
  * yet seen leaving: these are recorded.
  */
@@ -242,7 +242,7 @@ __noinline int record_datagram(struct __sk_buff *skb)
 	peer = bpf_map_lookup_elem(&peers, &remote);
 	named = named_by_thread(remote.cookie);
 	if (named && (named->remote.port != remote.port || !same_addr(named->remote.addr, remote.addr))) {
-		if (peer || connected) { /* left over from a call that failed */
+		if (peer || connected) { /* from a call that failed */
 			named->remote.cookie = 0;
 			named = NULL;
 		} else if (sk->dst_port) { /* possibly translated too */
@@ -281,7 +281,7 @@ __noinline int read_outgoing(struct __sk_buff *skb)
 	struct bpf_sock *sk = skb->sk;
 	__u64 cgroup = 0;
 	struct packet p;
-	int by_hand;
+	int built;
 
 	if (!sk)
 		return 0;
@@ -293,16 +293,16 @@ __noinline int read_outgoing(struct __sk_buff *skb)
 			count(LOST_PACKET);
 		return 0;
 	}
-	by_hand = sends_by_hand(skb);
+	built = builds_packets(skb);
 	if (p.fragment) { /* has no port; the kernel fragments its own datagrams later */
-		if (!by_hand)
+		if (!built)
 			return 0;
 		p.protocol = IPPROTO_FRAGMENT;
 		p.destination_port = 0;
 	}
 	count(HIT_EGRESS);
 	/* opens comes first: for a packet that opens no flow, no new cgroup is tracked. */
-	if (by_hand)
+	if (built)
 		cgroup = scope_of_outgoing(skb);
 	else if ((p.protocol == IPPROTO_UDP || p.protocol == IPPROTO_UDPLITE) && sk->type == SOCK_DGRAM)
 		return 1;
@@ -329,11 +329,11 @@ static __always_inline void on_egress(struct __sk_buff *skb)
 			question_segment(skb);
 		if (bpf_sk_storage_get(&client_hints, sk, 0, 0))
 			read_client_payload(skb);
-		note_connection(skb, sk);
+		report_reuse(skb, sk);
 		return;
 	}
 	if ((first != IPPROTO_TCP || sk->type == SOCK_RAW) && read_outgoing(skb))
 		record_datagram(skb);
 	if (sk->type == SOCK_DGRAM)
-		note_question(skb);
+		record_question(skb);
 }

@@ -77,12 +77,12 @@ static __always_inline void on_attach(struct attach_args *ctx)
 /* The current task started another one, usually in its own cgroup. Not static, so that it is verified once. */
 __noinline int on_start(__u64 task)
 {
-	__u64 own = bpf_get_current_task();
+	__u64 current = bpf_get_current_task();
 
-	if (!task_layout.id || kernel_word(task, task_layout.cgroups) == kernel_word(own, task_layout.cgroups))
+	if (!task_layout.id || kernel_word(task, task_layout.cgroups) == kernel_word(current, task_layout.cgroups))
 		return 0;
 	task = cgroup_of(task);
-	if (task && task != cgroup_of(own))
+	if (task && task != cgroup_of(current))
 		on_enter(task);
 	return 0;
 }

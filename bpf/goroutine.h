@@ -127,19 +127,19 @@ static __always_inline __u64 known_goroutine(__u64 g)
 }
 
 /* The recording of the g of the current thread. Not static, so that it is verified once. */
-__noinline __u64 recording_of_goroutine(__u64 own)
+__noinline __u64 recording_of_goroutine(__u64 thread_g)
 {
 	__u64 g, recording;
 
 	if (!goroutine_layout.labels)
 		return RECORDING_NONE;
-	recording = label_of(own);
+	recording = label_of(thread_g);
 	if (recording)
 		return recording;
-	g = running_goroutine(own);
+	g = running_goroutine(thread_g);
 	if (!g)
 		return RECORDING_NONE;
-	recording = g != own ? label_of(g) : RECORDING_NONE;
+	recording = g != thread_g ? label_of(g) : RECORDING_NONE;
 	return recording ? recording : known_goroutine(g);
 }
 
@@ -156,12 +156,12 @@ __noinline __u64 await_goroutine(void)
 	return g;
 }
 
-static __always_inline __u64 await_recording(__u64 own)
+static __always_inline __u64 await_recording(__u64 thread_g)
 {
-	__u64 recording = recording_of_goroutine(own);
+	__u64 recording = recording_of_goroutine(thread_g);
 
 	for (int i = 0; i < MAX_READS && recording == RECORDING_UNREAD; i++)
-		recording = recording_of_goroutine(own);
+		recording = recording_of_goroutine(thread_g);
 	return recording;
 }
 
@@ -198,13 +198,13 @@ __noinline __u64 recording_by(__u64 g)
 }
 
 /*
- * The recording of the current task, or an enum no_recording. Sets own to the g of the thread if it belongs to the test
- * process and could be read, else to 0.
+ * The recording of the current task, or an enum no_recording. Sets thread_g to the g of the thread if it belongs to the
+ * test process and could be read, else to 0.
  */
-static __always_inline __u64 recording_of_task(__u64 *own)
+static __always_inline __u64 recording_of_task(__u64 *thread_g)
 {
 	__u64 g = goroutine_of_task();
 
-	*own = g == GOROUTINE_UNREAD ? 0 : g;
+	*thread_g = g == GOROUTINE_UNREAD ? 0 : g;
 	return recording_by(g);
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // A header that relies on what others include breaks when they change.
-func TestEachHeaderCompilesAlone(t *testing.T) {
+func TestHeaders_CompileAlone(t *testing.T) {
 	testenv.RequireCommand(t, "clang-14", "clang-14")
 	testenv.RequireCommand(t, "gcc", "gcc")
 	multiarch, err := exec.Command("gcc", "-print-multiarch").Output() // the directory of this architecture's headers

@@ -19,7 +19,7 @@
  * Stores that a remote end initiated the traffic on a datagram socket, unless the socket is connected to it or has sent
  * to it. Not static, so that its stack is not added to that of others.
  */
-__noinline int remember_initiator(struct __sk_buff *skb)
+__noinline int store_initiator(struct __sk_buff *skb)
 {
 	static const struct peer initiator = { .role = PEER_INITIATED };
 	struct bpf_sock *sk = skb->sk;
@@ -77,5 +77,5 @@ static __always_inline void on_ingress(struct __sk_buff *skb)
 	if (p.protocol == IPPROTO_TCP && p.source_port == DNS_PORT)
 		dns_segment(skb, p.transport);
 	if (p.protocol == IPPROTO_UDP || p.protocol == IPPROTO_UDPLITE)
-		remember_initiator(skb);
+		store_initiator(skb);
 }

@@ -117,7 +117,7 @@ struct port_key {
 };
 
 /*
- * When a socket in scope last bound to each port. Forgets the least recently used port, whose flows are then new again.
+ * When a socket in scope last bound to each port. The least recently used port is evicted: its flows are new again.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -127,7 +127,7 @@ struct {
 } ports SEC(".maps");
 
 /*
- * Whether a port may be in ports, for any protocol and namespace. Never forgotten, and cheaper to look up than ports.
+ * Whether a port may be in ports, for any protocol and namespace. Never evicted, and cheaper to look up than ports.
  */
 __u8 bound_ports[65536];
 
@@ -159,8 +159,8 @@ struct peer {
 };
 
 /*
- * Forgets the least recently used peers. A reply to a forgotten initiator looks like a new flow: recorded, not lost. A
- * client that receives from a forgotten peer before it sends again looks like a server, but its flow is known.
+ * The least recently used peers are evicted. A reply to an evicted initiator looks like a new flow: recorded, not lost.
+ * A client that receives from an evicted peer before it sends again looks like a server, but its flow is known.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -216,8 +216,8 @@ struct {
 } server_names SEC(".maps");
 
 /*
- * The state of the parser that reads how a TCP client names the server (tcp_payload.h). It is stored with the socket,
- * whose lock serializes its packets. Per-CPU memory would not be safe: packets also leave in interrupts.
+ * The state of the parser that reads how a TCP client names the server (tcp_payload.h). It is stored with the socket:
+ * the socket's lock serializes its packets. Per-CPU memory would not be safe: packets also leave in interrupts.
  */
 struct client_hint {
 	struct flow_key key;

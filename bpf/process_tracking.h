@@ -53,7 +53,7 @@ __noinline int descends_from(__u32 ancestor)
 static __always_inline void on_fork(struct tracepoint_args *ctx)
 {
 	__u32 process = bpf_get_current_pid_tgid() >> 32, child;
-	__u64 recording = RECORDING_NONE, own, *known;
+	__u64 recording = RECORDING_NONE, thread_g, *known;
 	struct settings *s = get_settings();
 
 	if (!family_layout.tgid || !s) /* the first is a constant to the verifier */
@@ -64,12 +64,12 @@ static __always_inline void on_fork(struct tracepoint_args *ctx)
 		return;
 	known = bpf_map_lookup_elem(&children, &process);
 	if (process == s->ancestor) {
-		recording = recording_of_task(&own);
+		recording = recording_of_task(&thread_g);
 	} else if (known) {
 		recording = *known;
 	} else if (!s->ancestor || !s->scanning || !descends_from(s->ancestor)) {
-		on_inside(ctx->task);
-		if (bpf_map_lookup_elem(&children, &child)) /* left over from a missed exit */
+		on_first_in_pid_namespace(ctx->task);
+		if (bpf_map_lookup_elem(&children, &child)) /* from a missed exit */
 			bpf_map_delete_elem(&children, &child);
 		return;
 	}

@@ -48,7 +48,7 @@ struct question {
 	__u32 padding;
 };
 
-/* Forgets the oldest questions. An answer to a forgotten question is no evidence. */
+/* The oldest questions are evicted. An answer to an evicted question is no evidence. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
@@ -62,7 +62,7 @@ struct lookup_key {
 };
 
 /*
- * The names that a recording has looked up, and whether user space knows an address. A forgotten name is reported
+ * The names that a recording has looked up, and whether user space knows an address. An evicted name is reported
  * again.
  */
 struct {
@@ -99,7 +99,7 @@ static __always_inline __u64 eight_to_lower(__u64 bytes)
 	return bytes | ((from_a ^ behind_z) & ~bytes & 0x80 * EACH_BYTE) >> 2;
 }
 
-/* Hashes the bytes of a label whose length byte was read. */
+/* Hashes the bytes of a label. Its length byte was read before. */
 __noinline __u64 hash_label(struct __sk_buff *skb, __u32 offset, __u32 length, __u64 hash)
 {
 	__u64 words[8] = {};
@@ -221,7 +221,7 @@ static __always_inline void look_up(struct __sk_buff *skb, const struct question
  * Records a datagram that may be a DNS question: to port 53, or translated from port 53. A function of its own, so that
  * its stack is not added to that of others.
  */
-__noinline int note_question(struct __sk_buff *skb)
+__noinline int record_question(struct __sk_buff *skb)
 {
 	struct question_key query = {};
 	struct question by = {};

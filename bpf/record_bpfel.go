@@ -235,17 +235,6 @@ type RecordInitiator struct {
 	Executable [64]uint8
 }
 
-type RecordInsideLayout struct {
-	_         structs.HostLayout
-	ThreadPid uint32
-	Level     uint32
-	Numbers   uint32
-	Nr        uint32
-	Ns        uint32
-	Upid      uint32
-	Inum      uint32
-}
-
 type RecordLayout struct {
 	_         structs.HostLayout
 	Mm        uint32
@@ -340,6 +329,17 @@ type RecordPeerKey struct {
 	Padding [3]uint16
 }
 
+type RecordPidNamespaceLayout struct {
+	_         structs.HostLayout
+	ThreadPid uint32
+	Level     uint32
+	Numbers   uint32
+	Nr        uint32
+	Ns        uint32
+	Upid      uint32
+	Inum      uint32
+}
+
 type RecordPortKey struct {
 	_        structs.HostLayout
 	Netns    uint64
@@ -429,7 +429,7 @@ type RecordSettings struct {
 	Process         uint32
 	Ancestor        uint32
 	Scanning        uint32
-	Several         uint32
+	Concurrent      uint32
 }
 
 type RecordSocket struct {
@@ -458,70 +458,70 @@ type RecordStackEvent struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	RecordMapAccepted          = "accepted"
-	RecordMapChildren          = "children"
-	RecordMapClientHints       = "client_hints"
-	RecordMapClients           = "clients"
-	RecordMapConfig            = "config"
-	RecordMapConnections       = "connections"
-	RecordMapCounters          = "counters"
-	RecordMapDestinations      = "destinations"
-	RecordMapEvents            = "events"
-	RecordMapFlows             = "flows"
-	RecordMapGoroutines        = "goroutines"
-	RecordMapLabelSets         = "label_sets"
-	RecordMapLookups           = "lookups"
-	RecordMapNames             = "names"
-	RecordMapOlderCgroups      = "older_cgroups"
-	RecordMapPeers             = "peers"
-	RecordMapPidNamespaces     = "pid_namespaces"
-	RecordMapPorts             = "ports"
-	RecordMapQuestions         = "questions"
-	RecordMapScopes            = "scopes"
-	RecordMapScratch           = "scratch"
-	RecordMapServerNames       = "server_names"
-	RecordMapSockets           = "sockets"
-	RecordMapSyns              = "syns"
-	RecordProgCgroupEntered    = "cgroup_entered"
-	RecordProgCgroupMade       = "cgroup_made"
-	RecordProgConnect4         = "connect4"
-	RecordProgConnect6         = "connect6"
-	RecordProgEgress           = "egress"
-	RecordProgIngress          = "ingress"
-	RecordProgPostBind4        = "post_bind4"
-	RecordProgPostBind6        = "post_bind6"
-	RecordProgProcessExecs     = "process_execs"
-	RecordProgProcessExits     = "process_exits"
-	RecordProgProcessForks     = "process_forks"
-	RecordProgSendmsg4         = "sendmsg4"
-	RecordProgSendmsg6         = "sendmsg6"
-	RecordProgSockCreate       = "sock_create"
-	RecordVarBindEventType     = "bind_event_type"
-	RecordVarBoundPorts        = "bound_ports"
-	RecordVarCgroupEventType   = "cgroup_event_type"
-	RecordVarCgroupGeneration  = "cgroup_generation"
-	RecordVarClientEventType   = "client_event_type"
-	RecordVarConnectionType    = "connection_type"
-	RecordVarCounterType       = "counter_type"
-	RecordVarEnterEventType    = "enter_event_type"
-	RecordVarEntries           = "entries"
-	RecordVarEventKindType     = "event_kind_type"
-	RecordVarFamilyLayout      = "family_layout"
-	RecordVarFlowEventType     = "flow_event_type"
-	RecordVarGoroutineLayout   = "goroutine_layout"
-	RecordVarInsideLayout      = "inside_layout"
-	RecordVarMkdirEventType    = "mkdir_event_type"
-	RecordVarNameEventType     = "name_event_type"
-	RecordVarNameSourceType    = "name_source_type"
-	RecordVarNoRecordingType   = "no_recording_type"
-	RecordVarNothing           = "nothing"
-	RecordVarQuestionEventType = "question_event_type"
-	RecordVarScopeStateType    = "scope_state_type"
-	RecordVarSenderLayout      = "sender_layout"
-	RecordVarSenderReadable    = "sender_readable"
-	RecordVarSocketType        = "socket_type"
-	RecordVarStackEventType    = "stack_event_type"
-	RecordVarTaskLayout        = "task_layout"
+	RecordMapAccepted           = "accepted"
+	RecordMapChildren           = "children"
+	RecordMapClientHints        = "client_hints"
+	RecordMapClients            = "clients"
+	RecordMapConfig             = "config"
+	RecordMapConnections        = "connections"
+	RecordMapCounters           = "counters"
+	RecordMapDestinations       = "destinations"
+	RecordMapEvents             = "events"
+	RecordMapFlows              = "flows"
+	RecordMapGoroutines         = "goroutines"
+	RecordMapLabelSets          = "label_sets"
+	RecordMapLookups            = "lookups"
+	RecordMapNames              = "names"
+	RecordMapOlderCgroups       = "older_cgroups"
+	RecordMapPeers              = "peers"
+	RecordMapPidNamespaces      = "pid_namespaces"
+	RecordMapPorts              = "ports"
+	RecordMapQuestions          = "questions"
+	RecordMapScopes             = "scopes"
+	RecordMapScratch            = "scratch"
+	RecordMapServerNames        = "server_names"
+	RecordMapSockets            = "sockets"
+	RecordMapSyns               = "syns"
+	RecordProgCgroupEntered     = "cgroup_entered"
+	RecordProgCgroupMade        = "cgroup_made"
+	RecordProgConnect4          = "connect4"
+	RecordProgConnect6          = "connect6"
+	RecordProgEgress            = "egress"
+	RecordProgIngress           = "ingress"
+	RecordProgPostBind4         = "post_bind4"
+	RecordProgPostBind6         = "post_bind6"
+	RecordProgProcessExecs      = "process_execs"
+	RecordProgProcessExits      = "process_exits"
+	RecordProgProcessForks      = "process_forks"
+	RecordProgSendmsg4          = "sendmsg4"
+	RecordProgSendmsg6          = "sendmsg6"
+	RecordProgSockCreate        = "sock_create"
+	RecordVarBindEventType      = "bind_event_type"
+	RecordVarBoundPorts         = "bound_ports"
+	RecordVarCgroupEventType    = "cgroup_event_type"
+	RecordVarCgroupGeneration   = "cgroup_generation"
+	RecordVarClientEventType    = "client_event_type"
+	RecordVarConnectionType     = "connection_type"
+	RecordVarCounterType        = "counter_type"
+	RecordVarEnterEventType     = "enter_event_type"
+	RecordVarEntries            = "entries"
+	RecordVarEventKindType      = "event_kind_type"
+	RecordVarFamilyLayout       = "family_layout"
+	RecordVarFlowEventType      = "flow_event_type"
+	RecordVarGoroutineLayout    = "goroutine_layout"
+	RecordVarMkdirEventType     = "mkdir_event_type"
+	RecordVarNameEventType      = "name_event_type"
+	RecordVarNameSourceType     = "name_source_type"
+	RecordVarNoRecordingType    = "no_recording_type"
+	RecordVarNothing            = "nothing"
+	RecordVarPidNamespaceLayout = "pid_namespace_layout"
+	RecordVarQuestionEventType  = "question_event_type"
+	RecordVarScopeStateType     = "scope_state_type"
+	RecordVarSenderLayout       = "sender_layout"
+	RecordVarSenderReadable     = "sender_readable"
+	RecordVarSocketType         = "socket_type"
+	RecordVarStackEventType     = "stack_event_type"
+	RecordVarTaskLayout         = "task_layout"
 )
 
 // LoadRecord returns the embedded CollectionSpec for Record.
@@ -616,32 +616,32 @@ type RecordMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type RecordVariableSpecs struct {
-	BindEventType     *ebpf.VariableSpec `ebpf:"bind_event_type"`
-	BoundPorts        *ebpf.VariableSpec `ebpf:"bound_ports"`
-	CgroupEventType   *ebpf.VariableSpec `ebpf:"cgroup_event_type"`
-	CgroupGeneration  *ebpf.VariableSpec `ebpf:"cgroup_generation"`
-	ClientEventType   *ebpf.VariableSpec `ebpf:"client_event_type"`
-	ConnectionType    *ebpf.VariableSpec `ebpf:"connection_type"`
-	CounterType       *ebpf.VariableSpec `ebpf:"counter_type"`
-	EnterEventType    *ebpf.VariableSpec `ebpf:"enter_event_type"`
-	Entries           *ebpf.VariableSpec `ebpf:"entries"`
-	EventKindType     *ebpf.VariableSpec `ebpf:"event_kind_type"`
-	FamilyLayout      *ebpf.VariableSpec `ebpf:"family_layout"`
-	FlowEventType     *ebpf.VariableSpec `ebpf:"flow_event_type"`
-	GoroutineLayout   *ebpf.VariableSpec `ebpf:"goroutine_layout"`
-	InsideLayout      *ebpf.VariableSpec `ebpf:"inside_layout"`
-	MkdirEventType    *ebpf.VariableSpec `ebpf:"mkdir_event_type"`
-	NameEventType     *ebpf.VariableSpec `ebpf:"name_event_type"`
-	NameSourceType    *ebpf.VariableSpec `ebpf:"name_source_type"`
-	NoRecordingType   *ebpf.VariableSpec `ebpf:"no_recording_type"`
-	Nothing           *ebpf.VariableSpec `ebpf:"nothing"`
-	QuestionEventType *ebpf.VariableSpec `ebpf:"question_event_type"`
-	ScopeStateType    *ebpf.VariableSpec `ebpf:"scope_state_type"`
-	SenderLayout      *ebpf.VariableSpec `ebpf:"sender_layout"`
-	SenderReadable    *ebpf.VariableSpec `ebpf:"sender_readable"`
-	SocketType        *ebpf.VariableSpec `ebpf:"socket_type"`
-	StackEventType    *ebpf.VariableSpec `ebpf:"stack_event_type"`
-	TaskLayout        *ebpf.VariableSpec `ebpf:"task_layout"`
+	BindEventType      *ebpf.VariableSpec `ebpf:"bind_event_type"`
+	BoundPorts         *ebpf.VariableSpec `ebpf:"bound_ports"`
+	CgroupEventType    *ebpf.VariableSpec `ebpf:"cgroup_event_type"`
+	CgroupGeneration   *ebpf.VariableSpec `ebpf:"cgroup_generation"`
+	ClientEventType    *ebpf.VariableSpec `ebpf:"client_event_type"`
+	ConnectionType     *ebpf.VariableSpec `ebpf:"connection_type"`
+	CounterType        *ebpf.VariableSpec `ebpf:"counter_type"`
+	EnterEventType     *ebpf.VariableSpec `ebpf:"enter_event_type"`
+	Entries            *ebpf.VariableSpec `ebpf:"entries"`
+	EventKindType      *ebpf.VariableSpec `ebpf:"event_kind_type"`
+	FamilyLayout       *ebpf.VariableSpec `ebpf:"family_layout"`
+	FlowEventType      *ebpf.VariableSpec `ebpf:"flow_event_type"`
+	GoroutineLayout    *ebpf.VariableSpec `ebpf:"goroutine_layout"`
+	MkdirEventType     *ebpf.VariableSpec `ebpf:"mkdir_event_type"`
+	NameEventType      *ebpf.VariableSpec `ebpf:"name_event_type"`
+	NameSourceType     *ebpf.VariableSpec `ebpf:"name_source_type"`
+	NoRecordingType    *ebpf.VariableSpec `ebpf:"no_recording_type"`
+	Nothing            *ebpf.VariableSpec `ebpf:"nothing"`
+	PidNamespaceLayout *ebpf.VariableSpec `ebpf:"pid_namespace_layout"`
+	QuestionEventType  *ebpf.VariableSpec `ebpf:"question_event_type"`
+	ScopeStateType     *ebpf.VariableSpec `ebpf:"scope_state_type"`
+	SenderLayout       *ebpf.VariableSpec `ebpf:"sender_layout"`
+	SenderReadable     *ebpf.VariableSpec `ebpf:"sender_readable"`
+	SocketType         *ebpf.VariableSpec `ebpf:"socket_type"`
+	StackEventType     *ebpf.VariableSpec `ebpf:"stack_event_type"`
+	TaskLayout         *ebpf.VariableSpec `ebpf:"task_layout"`
 }
 
 // RecordObjects contains all objects after they have been loaded into the kernel.
@@ -723,32 +723,32 @@ func (m *RecordMaps) Close() error {
 //
 // It can be passed to LoadRecordObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RecordVariables struct {
-	BindEventType     *ebpf.Variable `ebpf:"bind_event_type"`
-	BoundPorts        *ebpf.Variable `ebpf:"bound_ports"`
-	CgroupEventType   *ebpf.Variable `ebpf:"cgroup_event_type"`
-	CgroupGeneration  *ebpf.Variable `ebpf:"cgroup_generation"`
-	ClientEventType   *ebpf.Variable `ebpf:"client_event_type"`
-	ConnectionType    *ebpf.Variable `ebpf:"connection_type"`
-	CounterType       *ebpf.Variable `ebpf:"counter_type"`
-	EnterEventType    *ebpf.Variable `ebpf:"enter_event_type"`
-	Entries           *ebpf.Variable `ebpf:"entries"`
-	EventKindType     *ebpf.Variable `ebpf:"event_kind_type"`
-	FamilyLayout      *ebpf.Variable `ebpf:"family_layout"`
-	FlowEventType     *ebpf.Variable `ebpf:"flow_event_type"`
-	GoroutineLayout   *ebpf.Variable `ebpf:"goroutine_layout"`
-	InsideLayout      *ebpf.Variable `ebpf:"inside_layout"`
-	MkdirEventType    *ebpf.Variable `ebpf:"mkdir_event_type"`
-	NameEventType     *ebpf.Variable `ebpf:"name_event_type"`
-	NameSourceType    *ebpf.Variable `ebpf:"name_source_type"`
-	NoRecordingType   *ebpf.Variable `ebpf:"no_recording_type"`
-	Nothing           *ebpf.Variable `ebpf:"nothing"`
-	QuestionEventType *ebpf.Variable `ebpf:"question_event_type"`
-	ScopeStateType    *ebpf.Variable `ebpf:"scope_state_type"`
-	SenderLayout      *ebpf.Variable `ebpf:"sender_layout"`
-	SenderReadable    *ebpf.Variable `ebpf:"sender_readable"`
-	SocketType        *ebpf.Variable `ebpf:"socket_type"`
-	StackEventType    *ebpf.Variable `ebpf:"stack_event_type"`
-	TaskLayout        *ebpf.Variable `ebpf:"task_layout"`
+	BindEventType      *ebpf.Variable `ebpf:"bind_event_type"`
+	BoundPorts         *ebpf.Variable `ebpf:"bound_ports"`
+	CgroupEventType    *ebpf.Variable `ebpf:"cgroup_event_type"`
+	CgroupGeneration   *ebpf.Variable `ebpf:"cgroup_generation"`
+	ClientEventType    *ebpf.Variable `ebpf:"client_event_type"`
+	ConnectionType     *ebpf.Variable `ebpf:"connection_type"`
+	CounterType        *ebpf.Variable `ebpf:"counter_type"`
+	EnterEventType     *ebpf.Variable `ebpf:"enter_event_type"`
+	Entries            *ebpf.Variable `ebpf:"entries"`
+	EventKindType      *ebpf.Variable `ebpf:"event_kind_type"`
+	FamilyLayout       *ebpf.Variable `ebpf:"family_layout"`
+	FlowEventType      *ebpf.Variable `ebpf:"flow_event_type"`
+	GoroutineLayout    *ebpf.Variable `ebpf:"goroutine_layout"`
+	MkdirEventType     *ebpf.Variable `ebpf:"mkdir_event_type"`
+	NameEventType      *ebpf.Variable `ebpf:"name_event_type"`
+	NameSourceType     *ebpf.Variable `ebpf:"name_source_type"`
+	NoRecordingType    *ebpf.Variable `ebpf:"no_recording_type"`
+	Nothing            *ebpf.Variable `ebpf:"nothing"`
+	PidNamespaceLayout *ebpf.Variable `ebpf:"pid_namespace_layout"`
+	QuestionEventType  *ebpf.Variable `ebpf:"question_event_type"`
+	ScopeStateType     *ebpf.Variable `ebpf:"scope_state_type"`
+	SenderLayout       *ebpf.Variable `ebpf:"sender_layout"`
+	SenderReadable     *ebpf.Variable `ebpf:"sender_readable"`
+	SocketType         *ebpf.Variable `ebpf:"socket_type"`
+	StackEventType     *ebpf.Variable `ebpf:"stack_event_type"`
+	TaskLayout         *ebpf.Variable `ebpf:"task_layout"`
 }
 
 // RecordPrograms contains all programs after they have been loaded into the kernel.

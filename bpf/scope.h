@@ -7,7 +7,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "enter.h"
-#include "inside.h"
+#include "pid_namespace.h"
 #include "kernel.h"
 #include "maps.h"
 #include "verifier.h"
@@ -84,7 +84,7 @@ __noinline __u64 scope_of_task(void)
 		if (ancestor && is_watched(ancestor))
 			return ancestor;
 	}
-	return s->new_cgroups_after ? track_own(id) : 0;
+	return s->new_cgroups_after ? track_current(id) : 0;
 }
 
 /* The id of the scope in which the packet's socket was created, or 0. Not static, so that it is verified once. */
@@ -175,7 +175,7 @@ static __always_inline void set_executable(struct initiator *o)
 
 /*
  * The value of flow_key.executable for the current task: the kernel's own hash of name and directory with the length of
- * the name, or the address of the entry if it has no hash. 0 for the test process, whose executable is known. Not
+ * the name, or the address of the entry if it has no hash. 0 for the test process: its executable is known. Not
  * static, so that it is verified once.
  */
 __noinline __u64 executable_of_task(void)
@@ -208,7 +208,7 @@ static __always_inline void set_initiator(struct initiator *o, int of_test_proce
 #define CANDIDATE_NS 5000000000ULL /* how long after its answer a query may lead to a connection */
 
 /*
- * Sets name and since of a key for a connection of its scope to its address now. With uses it consumes a query, and
+ * Sets name and since of a key for a new connection of its scope to its address. With uses it consumes a query, and
  * returns whether one was pending. With DNS_MATCH_NONE the name is that of another connection's query, or none.
  */
 static __always_inline enum dns_match set_name(struct flow_key *key, int uses)

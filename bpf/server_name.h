@@ -112,7 +112,7 @@ static __always_inline int is_loopback(const struct flow_key *key)
 	return !word[0] && !word[1] && !word[2] && word[3] == bpf_htonl(1);
 }
 
-/* Prepares the parser for the first payload of a connection with a complete key, unless its name is of no interest. */
+/* Prepares the parser for the first payload of a connection with a complete key, unless it is on loopback. */
 static __always_inline void expect_hint(struct bpf_sock_addr *ctx, const struct flow_key *key, enum dns_match dns_match)
 {
 	int ignored = is_loopback(key);

@@ -23,8 +23,8 @@ static __always_inline __u64 goroutine_word(const __u64 *frames, int read, __u64
 	return read ? frames[offset / sizeof(__u64)] : user_word(g + offset);
 }
 
-/* own is the g of the thread. */
-static __always_inline void report_stack(const struct flow_key *key, __u64 own)
+/* thread_g is the g of the thread. */
+static __always_inline void report_stack(const struct flow_key *key, __u64 thread_g)
 {
 	struct {
 		__u64 next, address;
@@ -34,9 +34,9 @@ static __always_inline void report_stack(const struct flow_key *key, __u64 own)
 	__u32 length;
 	int read;
 
-	if (!goroutine_layout.labels || !own)
+	if (!goroutine_layout.labels || !thread_g)
 		return;
-	g = running_goroutine(own);
+	g = running_goroutine(thread_g);
 	if (!g || !user_word(g + goroutine_layout.syscall_sp))
 		return;
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);

@@ -7,11 +7,12 @@
  * An accepted socket stores nothing, and costs one look-up for each packet. User space adds the connections from before
  * the programs were attached (AdoptSockets of package probe).
  *
- * While several recordings are active, the flow is reported for each one whose goroutine sends. If the kernel does not
- * let a program on a packet read the sending task (sender_readable), the flow belongs to the goroutine that connected.
+ * While several recordings are active, the flow is reported for each one with a goroutine that sends. If the kernel
+ * does not let a program on a packet read the sending task (sender_readable), the flow belongs to the goroutine that
+ * connected.
  *
  * No flow: bare acknowledgements, FIN, RST, keep-alive probes, and retransmitted payload. The packets of MPTCP leave
- * through other sockets than the one that connected: take_connection in tcp_reuse.h finds these.
+ * through other sockets than the one that connected: attribute_connection in tcp_reuse.h finds these.
  */
 #pragma once
 

@@ -132,7 +132,7 @@ __noinline int report_hint(struct __sk_buff *skb)
 }
 
 /*
- * Reads a packet of a connection whose server has no name yet. Not static, so that other packets need no stack for it.
+ * Reads a packet of a connection without a server name yet. Not static, so that other packets need no stack for it.
  */
 __noinline int read_client_payload(struct __sk_buff *skb)
 {

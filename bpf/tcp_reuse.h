@@ -97,18 +97,18 @@ __noinline int connection_sends(struct __sk_buff *skb)
 	return 1;
 }
 
-/* Reports the flow of a connection that sends. own and recording are the goroutine's, if known. */
-__noinline int report_connection(struct __sk_buff *skb, __u64 own, __u64 recording)
+/* Reports the flow of a connection that sends. thread_g and recording are the goroutine's, if known. */
+__noinline int report_connection(struct __sk_buff *skb, __u64 thread_g, __u64 recording)
 {
 	struct connection *c = connection_of(skb);
 	struct settings *s = get_settings();
 	struct initiator initiator = {};
 	struct flow_key key;
 
-	if (!c || !s || (c->reported == s->generation && (!own || recording == c->sender)))
+	if (!c || !s || (c->reported == s->generation && (!thread_g || recording == c->sender)))
 		return 0;
 	key = c->key;
-	if (own)
+	if (thread_g)
 		key.recording = recording;
 	else if (sender_readable && s->process && c->pid == s->process) /* the sender need not be the initiator */
 		key.recording = RECORDING_UNREAD;
@@ -117,25 +117,25 @@ __noinline int report_connection(struct __sk_buff *skb, __u64 own, __u64 recordi
 	c->sender = key.recording;
 	if (is_known(&key))
 		return 0;
-	report_stack(&key, own);
+	report_stack(&key, thread_g);
 	initiator.pid = c->pid;
 	record_new_of(&key, &initiator, c->key.generation, c->hint);
 	return 0;
 }
 
 /*
- * Reads a packet of a connection whose flow may be unreported in this generation, or for this sender. Not static, so
+ * Reads a packet of a connection that may be unreported in this generation, or for this sender. Not static, so
  * that other packets need no stack for it.
  */
 __noinline int read_payload(struct __sk_buff *skb)
 {
-	__u64 own, recording;
+	__u64 thread_g, recording;
 
 	if (!connection_sends(skb))
 		return 0;
-	own = sending_goroutine(skb);
-	recording = recording_of_sender(own);
-	return report_connection(skb, own, recording);
+	thread_g = sending_goroutine(skb);
+	recording = recording_of_sender(thread_g);
+	return report_connection(skb, thread_g, recording);
 }
 
 /* Number of bytes that a TCP socket has sent, including this packet, without retransmissions. */
@@ -148,14 +148,14 @@ static __always_inline __u64 bytes_sent(struct bpf_sock *sk)
 
 /*
  * Whether a packet is the first payload of a task in scope on a connection that no task in scope opened: the task
- * received or took the socket, or MPTCP opened it earlier. From then on the connection belongs to the task, as if it
- * were from before the recording.
+ * received the socket or duplicated it, or MPTCP opened it earlier. From then on the connection belongs to the task, as
+ * if it were from before the recording.
  *
  * For an accepted connection, all sent bytes are acknowledged or in flight; for an initiated one, the acknowledged
  * bytes include the SYN. The sender is known while a task owns the socket; packets that leave later were sent before.
  * Needs struct sender_layout.
  */
-__noinline int take_connection(struct __sk_buff *skb)
+__noinline int attribute_connection(struct __sk_buff *skb)
 {
 	struct settings *s = get_settings();
 	struct bpf_sock *sk = skb->sk;
@@ -202,17 +202,17 @@ __noinline int take_connection(struct __sk_buff *skb)
  * Reports the flow of a packet's TCP socket again if the connection is older than this generation, or if other tasks
  * than the initiator may send.
  */
-static __always_inline void note_connection(struct __sk_buff *skb, struct bpf_sock *sk)
+static __always_inline void report_reuse(struct __sk_buff *skb, struct bpf_sock *sk)
 {
 	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
 	struct settings *s;
 
 	if (!c) {
-		if (!bpf_sk_storage_get(&accepted, sk, 0, 0) && take_connection(skb))
+		if (!bpf_sk_storage_get(&accepted, sk, 0, 0) && attribute_connection(skb))
 			read_payload(skb);
 		return;
 	}
 	s = get_settings();
-	if (s && (s->generation != c->reported || (sender_readable && s->several)))
+	if (s && (s->generation != c->reported || (sender_readable && s->concurrent)))
 		read_payload(skb);
 }

@@ -47,7 +47,7 @@ static __always_inline void read_record_header(struct client_hint *s, __u8 b)
 		complete_hint(s, NAMES_NOTHING);
 }
 
-/* Handles the length of an extension whose type is known. */
+/* Handles the length of an extension. Its type is known. */
 static __always_inline void begin_extension(struct client_hint *s, __u32 length)
 {
 	s->state = EXTENSION_TYPE;
@@ -147,7 +147,7 @@ static __always_inline __u32 skip_bytes(struct client_hint *s, __u32 length)
 	return n;
 }
 
-/* Completes the hint at the end of the ClientHello: only there it is known whether it contains an encrypted one. */
+/* Completes the hint at the end of the ClientHello. Only there is it known whether it contains an encrypted one. */
 static __always_inline void end_hello(struct client_hint *s)
 {
 	if (s->state != EXTENSION_TYPE || s->digits || s->body || s->skip)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
-/* Packets whose destination no system call in scope has named: their scope and flow. */
+/* The scope and flow of packets to a destination that no system call in scope named. */
 #pragma once
 
 #include <linux/types.h>

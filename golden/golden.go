@@ -1,9 +1,10 @@
 // Package golden reads, compares and writes one committed policy file: the golden file of a test.
 //
-// It knows no network and no testing. It refuses to guess: a file with an unknown field, another kind of object, a key
-// that is given twice or a rule whose list was left empty by accident is an [InvalidError] that names the place, never
-// a policy that says less than its author meant. It compares what policies say, not how they are written, and does not
-// decide what a policy allows; that is the business of package policy.
+// It refuses to guess. A file with an unknown field, another kind of object, a duplicate key or a list that is empty by
+// accident is an [InvalidError] with the place, never a policy that allows less than its author meant.
+//
+// It compares what policies say, not how they are written. It does not decide whether a policy allows a flow: that is
+// the job of package policy.
 package golden
 
 import (
@@ -24,16 +25,16 @@ import (
 // MaxSize is the largest golden file that is read or written, in bytes.
 const MaxSize = 1 << 20
 
-// Header is what the comment on top of a golden file says about its origin.
+// Header is the comment on top of a golden file, which says where the file comes from.
 type Header struct {
 	Test    string // the test's name as testing.TB.Name gives it; file names may differ from it
 	Command string // what to type to accept a new recording
 
-	// Package is the import path of the package of which all tests are one recording. Test is empty then.
+	// Package is the import path of a package that is recorded as a whole. Test is empty then.
 	Package string
 
-	// Tests are those that share the file, each as a package's import path, a dot and the test's name; sorted. Test is
-	// empty then.
+	// Tests are the tests that share the file, sorted. Each is a package's import path, a dot and the test's name. Test
+	// is empty then.
 	Tests []string
 }
 

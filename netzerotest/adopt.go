@@ -14,14 +14,13 @@ import (
 )
 
 // AsPeer is [Recording.As] for a container that somebody else operates in production, such as a database with replicas,
-// backups and clients that no test of yours knows: it is recorded and goes by name in the policies of others, but gets
-// no policy of its own:
+// backups and clients that your tests do not have. It is recorded, and the policies of others name it, but it gets no
+// policy of its own:
 //
 //	db, err := postgres.Run(ctx, "postgres:17", rec.AsPeer("orders-db"))
 //
-// A container that Run does not start here, such as one of a compose file, is a peer if it has the label
-// dev.netzero.peer with the value true. An invalid name, and a request that is passed to [Recording.As] too, are errors
-// of Run.
+// For a container that Run does not start, such as one of a compose file, set the label dev.netzero.peer to true. Run
+// returns an error if the name is invalid, or if the request was also passed to [Recording.As].
 func (r *Recording) AsPeer(name string) testcontainers.ContainerCustomizer {
 	return testcontainers.CustomizeRequestOption(func(req *testcontainers.GenericContainerRequest) error {
 		if err := checkWorkloadName("AsPeer", name); err != nil {
@@ -50,9 +49,8 @@ func (r *Recording) AsPeer(name string) testcontainers.ContainerCustomizer {
 	})
 }
 
-// Adopt makes a container that runs already a part of this recording, from now on: one that TestMain or an earlier test
-// started, or that [testcontainers.GenericContainerRequest].Reuse brought back. The policy calls it name, as with
-// [Recording.As]:
+// Adopt adds a running container to this recording, from now on: one that TestMain or an earlier test started, or that
+// [testcontainers.GenericContainerRequest].Reuse brought back. name is its name in the policy, as with [Recording.As]:
 //
 //	func TestCheckout(t *testing.T) {
 //		rec := netzerotest.Record(t)
@@ -60,12 +58,12 @@ func (r *Recording) AsPeer(name string) testcontainers.ContainerCustomizer {
 //			t.Fatal(err)
 //		}
 //
-// It gets a policy of its own, unless it has the label dev.netzero.peer with the value true: see
-// [Recording.AsPeer]. What it opened before is not in that policy; over connections that it keeps open, what it
-// sends from now on is.
+// The container gets a policy of its own, unless its label dev.netzero.peer is true: see [Recording.AsPeer]. The policy
+// does not have what the container opened before. It has what the container sends from now on over connections that it
+// keeps open.
 //
-// Errors: an invalid name, a second name for one container, a container that does not run or cannot be inspected, and a
-// recording that has ended. Where nothing is recorded, Adopt checks the name and does nothing.
+// Adopt returns an error if the name is invalid, the container has another name already, does not run or cannot be
+// inspected, or the recording has ended. If nothing is recorded, Adopt only checks the name.
 func (r *Recording) Adopt(ctx context.Context, container testcontainers.Container, name string) error {
 	if err := checkWorkloadName("Adopt", name); err != nil {
 		return err
@@ -106,12 +104,12 @@ func (p *PackageRecording) AsPeer(name string) testcontainers.ContainerCustomize
 	return p.named().AsPeer(name)
 }
 
-// Adopt makes a container that runs already a part of this recording: see [Recording.Adopt].
+// Adopt adds a running container to this recording: see [Recording.Adopt].
 func (p *PackageRecording) Adopt(ctx context.Context, container testcontainers.Container, name string) error {
 	return p.named().Adopt(ctx, container, name)
 }
 
-// named returns the recording, or where there is none one that checks names only.
+// named returns the recording. If there is none, it returns one that only checks names.
 func (p *PackageRecording) named() *Recording {
 	if p.recording == nil {
 		return &Recording{tb: p.run}

@@ -10,30 +10,35 @@ import (
 	"github.com/netzero-dev/netzero/internal/docker"
 )
 
-// Customize makes a container that testcontainers-go starts a part of this recording, from its first packet on: it gets a
-// policy of its own. With it a Recording is a [testcontainers.ContainerCustomizer]:
+// Customize adds a container that testcontainers-go starts to this recording, from its first packet on. The container
+// gets a policy of its own. With this method a Recording is a [testcontainers.ContainerCustomizer]:
 //
 //	redis, err := tcredis.Run(ctx, "redis:7", rec)
 //
-// The policy calls it by its compose service, else by its first network alias, else by its image; [Recording.As] says
-// otherwise. An alias such as "orders-db.shop.svc" is the Service orders-db in namespace shop, and so is "orders-db.shop"
-// if the [Manifests] have it. Any other alias with dots, such as "api.stripe.com", is that host outside of the cluster: the
-// container stands for it and gets no policy. It adds labels and lifecycle hooks to the request and replaces nothing.
-// Connections that wait strategies make from the test process, from the container's start until it is ready, are not the
-// test's; nor are those of wait strategies and of Docker's health checks for containers that nobody passes.
+// The container's name in the policy is its compose service, else its first network alias, else its image;
+// [Recording.As] sets another. An alias with dots means:
 //
-// Containers that are not passed to a recording are found by what they have to do with the test: see the package
-// documentation.
+//   - "orders-db.shop.svc": the Service orders-db in namespace shop
+//   - "orders-db.shop": the same, if the [Manifests] have it
+//   - any other, such as "api.stripe.com": that external host; the container stands for it and gets no policy
+//
+// Customize adds labels and lifecycle hooks to the request and replaces nothing.
+//
+// Connections of wait strategies, from the container's start until it is ready, are not the test's. The same holds for
+// wait strategies and Docker's health checks of containers that did not get the recording.
+//
+// A container that does not get the recording may still be detected: see the package documentation.
 func (r *Recording) Customize(req *testcontainers.GenericContainerRequest) error {
 	return r.mark(req, "")
 }
 
-// As is [Recording.Customize] for a container that the policy calls name, which is a DNS label (RFC 1123), or label.namespace
-// or label.namespace.svc for one that is in another namespace than [Namespace] says:
+// As is [Recording.Customize] for a container with this name in the policy. name is a DNS label (RFC 1123), or
+// label.namespace or label.namespace.svc for a container in another namespace than that of [Namespace]:
 //
 //	db, err := postgres.Run(ctx, "postgres:17", rec.As("orders-db"))
 //
-// Containers of one name are replicas of one workload, and share its policy. An invalid name is an error of Run.
+// Containers of one name are replicas of one workload and share its policy. Run returns an error if the name is
+// invalid.
 func (r *Recording) As(name string) testcontainers.ContainerCustomizer {
 	return testcontainers.CustomizeRequestOption(func(req *testcontainers.GenericContainerRequest) error {
 		if err := checkWorkloadName("As", name); err != nil {
@@ -47,8 +52,8 @@ func (r *Recording) As(name string) testcontainers.ContainerCustomizer {
 	})
 }
 
-// mark adds to a request what ties its container to the recording: labels, by which other test processes see whose it is,
-// and hooks, which tell its ID to this one whatever becomes of the labels.
+// mark adds to a request what ties its container to the recording: labels, by which other test processes see its owner,
+// and hooks, which pass its ID to this process even if the image drops the labels.
 func (r *Recording) mark(req *testcontainers.GenericContainerRequest, name string) error {
 	if r.live == nil {
 		return nil // nothing is recorded
@@ -75,7 +80,8 @@ func (r *Recording) mark(req *testcontainers.GenericContainerRequest, name strin
 	return nil
 }
 
-// hooks are those of one request. testcontainers runs those of a container that it reuses from PostStarts on only.
+// hooks returns the hooks of one request. For a container that it reuses, testcontainers runs only those from
+// PostStarts on.
 func (r *Recording) hooks(name string) testcontainers.ContainerLifecycleHooks {
 	claim := func(_ context.Context, c testcontainers.Container) error {
 		r.live.Attach(c.GetContainerID(), name)
@@ -107,7 +113,7 @@ func (r *Recording) hooks(name string) testcontainers.ContainerLifecycleHooks {
 	}
 }
 
-// processOf returns the process of a container as its engine knows it; 0 where it does not run.
+// processOf returns the process of a container as its engine knows it, 0 if the container does not run.
 func processOf(ctx context.Context, c testcontainers.Container) int {
 	is, err := c.Inspect(ctx)
 	if err != nil || is.State == nil || !is.State.Running {

@@ -22,53 +22,54 @@ const identityFile = "../docs/identity.md"
 // identityHead is the text before the table. An apostrophe that is doubled is a backtick of the document.
 var identityHead = strings.ReplaceAll(`# Identity
 
-Which destination a policy names, for everything that a test can dial. Each row of the table is a row of a test,
-''TestIdentities'' of package netzerotest: its input goes through the code that a recording runs after the kernel, and
-what both dialects write is compared with the row. To change a row, change the table of that test and run
-''go test ./netzerotest -run TestIdentity -write'', which writes this file.
+A policy names the first match of this list. The [table](#the-table) has an example of everything that a test can dial.
 
 ## Order
 
-The first match wins:
-
-1. A container of the test, by a published port or by its address in any network. It keeps its name, also where a
-   ''Peer'' gives it another; only a ''Peer'' that says that it runs the API server counts.
+1. A container of the test, by a published port or by its address in any network. A ''Peer'' does not rename it, unless
+   it says that the container runs the API server.
 2. ''Peer'' with a port, also for a server of the test process.
 3. The API server, by ''KUBERNETES_SERVICE_HOST'' and ''KUBERNETES_SERVICE_PORT'' of the process that connects.
-4. A resolver: port 53 of a name server in resolv.conf, or of Docker's own, also where that is a container. It is the
+4. A resolver: port 53 of a name server in resolv.conf, or of Docker's own, also if that is a container. It is the
    cluster's DNS.
 5. Loopback inside one workload or one pod: no flow.
 6. Any other container, by a published port or by its address.
 7. A process that listens on this machine, in the network namespace of the flow. The program ''kube-apiserver'' is the
    API server.
 8. ''Peer'' without a port.
-9. The name that the client or DNS gave. The manifests, the forms that names have in a cluster and ExternalName make
-   it a workload or the API server. Any other name with a dot is an external host.
+9. The name from the client or from DNS. It is a workload or the API server if the manifests, the form of the name or
+   an ExternalName say so. Any other name with a dot is an external host.
 10. The address.
+
+For example, a test dials ''localhost:49153'', where container ''redis'' publishes its port 6379. Rule 1 matches, and the
+policy has ''app=redis: 6379/TCP''.
 
 ## Never in a policy
 
-- What the test's machinery opens: wait strategies, health checks, Ryuk, the Docker engine, and an API server that the
-  test runs, with its etcd. A notice lists it.
+- Infrastructure of the test: wait strategies, health checks, Ryuk, the Docker engine, and an API server that the test
+  runs, with its etcd. A notice lists it.
 - A port that the kernel chose. The test fails until something names the port.
-- Addresses of the test's own network for a workload whose name is known.
+- Addresses of the test's own network, for a workload with a known name.
 - A policy from a recording that is incomplete: the test fails, and nothing is written.
 
 ## The table
 
-The test process is the workload ''checkout'' where the row names no other. A cell shows its egress; "from" is the
-ingress of the workload that was called.
+The test process is the workload ''checkout'', unless the row names another. A cell shows its egress; "from" is the
+ingress of the called workload.
 
 - ''app=db in shop: 5432/TCP'': pods with the label, in that namespace (without it: in the policy's own), and the port.
 - ''internet'': the blocks of all public addresses. Kubernetes does not limit them to the host; NetZero does, by the
   annotation ''netzero.dev/egress-names'', here ''egress-names''. Other annotations are shortened alike.
 - ''all addresses'': a rule without peers.
-- Labels without a port are those by which a workload's own policy selects its pods.
-- A workload with egress rules to names also has one for the cluster's DNS. Cells leave that rule out, except in the
-  rows about the resolver; "no DNS" says that there is none.
+- Labels without a port are the pod selector of a workload's own policy.
+- A workload with egress rules for names also has one for the cluster's DNS. Only the rows about the resolver show it;
+  "no DNS" says that there is none.
 - **red**: the test fails, and nothing is written.
 
-The last column names further tests: those that record the row on a kernel, and those that hold more cases of it.
+Each row is a row of the test ''TestIdentities'' of package netzerotest: its input goes through the code that a recording
+runs after the kernel, and the policies of both dialects are compared with the row. To change a row, change the table of
+that test and run ''go test ./netzerotest -run TestIdentity -write'', which writes this file. The last column names
+further tests: those that record the row on a kernel, and those with more cases of it.
 
 | what was dialled | what is known about it | NetworkPolicy | CiliumNetworkPolicy | why | further tests |
 |---|---|---|---|---|---|

@@ -1,8 +1,9 @@
 package netzerotest
 
 import (
-	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
 	"slices"
+
+	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
 
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )

@@ -27,7 +27,7 @@ var nameRows = []identityRow{
 	{
 		dialled: "`search`", known: "no manifests, or none that have it", kubernetes: "app=search: 9200/TCP",
 		why:   "A name without a dot is a Service's, and its pods mostly have the label.",
-		scene: bareScene(lookedUp("search", 9200)), tests: []string{"TestNamesOfTheClusterAreWorkloads"},
+		scene: bareScene(lookedUp("search", 9200)), tests: []string{"TestByName_ClusterNames"},
 	},
 	{
 		dialled: "`orders-db.shop`", known: "the manifests have the Service", kubernetes: "app=db in shop: 5432/TCP",
@@ -39,7 +39,7 @@ var nameRows = []identityRow{
 		known:      "no manifests",
 		kubernetes: "internet: 5432/TCP; egress-names: orders-db.shop:5432/TCP",
 		cilium:     "toFQDNs orders-db.shop: 5432/TCP",
-		why:        "A name with a dot may be a host's.",
+		why:        "A name with a dot may be an external host.",
 		scene:      bareScene(lookedUp("orders-db.shop", 5432)), tests: []string{"TestNames_AsInCluster"},
 	},
 	{
@@ -99,7 +99,7 @@ var nameRows = []identityRow{
 		known:      "the search list of the caller's resolver has that domain",
 		kubernetes: "app=orders-db in shop: 5432/TCP",
 		why:        "The cluster has that domain.",
-		onlyTests:  true, tests: []string{"TestSearchListsTellTheClustersDomain"},
+		onlyTests:  true, tests: []string{"TestByName_SearchListDomain"},
 	},
 	{
 		dialled:    "`orders-db.shop.svc.k8s.example.com`",
@@ -114,7 +114,7 @@ var nameRows = []identityRow{
 		known:      "nothing",
 		kubernetes: "internet: 5432/TCP; egress-names: orders-db.shop.svc.k8s.example.com:5432/TCP",
 		cilium:     "toFQDNs orders-db.shop.svc.k8s.example.com: 5432/TCP",
-		why:        "It may be a host's.",
+		why:        "It may be an external host.",
 		scene:      bareScene(lookedUp("orders-db.shop.svc.k8s.example.com", 5432)),
 		tests:      []string{"TestNames_AsInCluster"},
 	},
@@ -129,7 +129,7 @@ var nameRows = []identityRow{
 		kubernetes: "app=redis in shop: 6379/TCP",
 		why:        "A CNAME is followed.",
 		scene:      shopScene(lookedUp("basket", 6379)),
-		tests:      []string{"TestNames_AsInCluster", "TestExternalNameIsFollowed"},
+		tests:      []string{"TestNames_AsInCluster", "TestFind_ExternalName"},
 	},
 	{
 		dialled:    "`payments.web`",
@@ -138,13 +138,13 @@ var nameRows = []identityRow{
 		cilium:     "toFQDNs api.stripe.com: 443/TCP",
 		why:        "A CNAME is followed.",
 		scene:      shopScene(lookedUp("payments.web", 443)),
-		tests:      []string{"TestNames_AsInCluster", "TestExternalNameIsFollowed"},
+		tests:      []string{"TestNames_AsInCluster", "TestFind_ExternalName"},
 	},
 	{
 		dialled:    "`legacy.web:80`",
-		known:      "a Service without selector, whose Endpoints are 10.20.0.7:8080",
+		known:      "a Service without selector, with the Endpoints 10.20.0.7:8080",
 		kubernetes: "10.20.0.7/32: 8080/TCP",
-		why:        "There are no pods to select. The name is looked up all the same.",
+		why:        "There are no pods to select. The name is still looked up.",
 		scene:      shopScene(lookedUp("legacy.web", 80)), tests: []string{"TestNames_AsInCluster"},
 	},
 	{
@@ -167,14 +167,14 @@ var nameRows = []identityRow{
 		dialled:    "a fake on localhost",
 		known:      "`Peer(addr, \"migrate:8080\")`; the manifests have a Job with `generateName: migrate-`",
 		kubernetes: "app=migrate: 8080/TCP; a notice",
-		why:        "The API server names the object; no test knows its name. The notice lists the names that exist.",
+		why:        "The API server generates the name, so no test knows it. The notice lists the names that exist.",
 		scene: scene{
 			manifests: manifesttest.Orders + "---\n{apiVersion: batch/v1, kind: Job, metadata: {generateName: migrate-}, spec: " +
 				"{template: {metadata: {labels: {app: m}}, spec: {containers: [{name: m}]}}}}\n",
 			options: []Option{Peer("127.0.0.1:43121", "migrate:8080")},
 			dials:   []dial{{addr: "127.0.0.1", port: 43121, listener: "checkout.test"}},
 		},
-		notice: "it goes by the label app=migrate", tests: []string{"TestObjectsThatTheServerNamesAreReadPast"},
+		notice: "it goes by the label app=migrate", tests: []string{"TestRead_GenerateName"},
 	},
 }
 
@@ -194,7 +194,7 @@ var apiServerRows = []identityRow{
 		cilium:     "toEntities kube-apiserver: 443/TCP, 6443/TCP",
 		why:        "A form of its name.",
 		scene:      bareScene(lookedUp("kubernetes.default", 443)),
-		notice:     "the API server is in no pods", tests: []string{"TestNamesOfTheAPIServer"},
+		notice:     "the API server is in no pods", tests: []string{"TestAPIServer_Names"},
 	},
 	{
 		dialled: "`kubernetes.default.svc.k8s.example.com:443`", known: "the same",
@@ -202,7 +202,7 @@ var apiServerRows = []identityRow{
 		cilium:     "toEntities kube-apiserver: 443/TCP, 6443/TCP",
 		why:        "A form of its name, with any domain.",
 		scene:      bareScene(lookedUp("kubernetes.default.svc.k8s.example.com", 443)),
-		notice:     "the API server is in no pods", tests: []string{"TestNamesOfTheAPIServer"},
+		notice:     "the API server is in no pods", tests: []string{"TestAPIServer_Names"},
 	},
 	{
 		dialled: "`kubernetes:443`", known: "the same",
@@ -210,7 +210,7 @@ var apiServerRows = []identityRow{
 		cilium:     "toEntities kube-apiserver: 443/TCP, 6443/TCP",
 		why:        "A form of its name.",
 		scene:      bareScene(lookedUp("kubernetes", 443)),
-		notice:     "the API server is in no pods", tests: []string{"TestNamesOfTheAPIServer"},
+		notice:     "the API server is in no pods", tests: []string{"TestAPIServer_Names"},
 	},
 	{
 		dialled:    "`kubernetes:443`",
@@ -230,7 +230,7 @@ var apiServerRows = []identityRow{
 		kubernetes: "172.18.0.2/32: 6443/TCP; 172.18.0.3/32: 6443/TCP", cilium: "toEntities kube-apiserver: 6443/TCP",
 		why:   "In Cilium a CIDR never matches a node.",
 		scene: scene{manifests: manifesttest.APIService + manifesttest.APIEndpoints, dials: []dial{lookedUp("kubernetes.default.svc", 443)}},
-		tests: []string{"TestAPIServer_Rules", "TestWhereTheAPIServerIs"},
+		tests: []string{"TestAPIServer_Rules", "TestAPIServer_Addresses"},
 	},
 	{
 		dialled: "`kubernetes.default.svc`, without an answer", known: "it was looked up, and got no address",
@@ -245,7 +245,7 @@ var apiServerRows = []identityRow{
 		known:      "the manifests have the API server's Endpoints",
 		kubernetes: "172.18.0.2/32: 6443/TCP; 172.18.0.3/32: 6443/TCP",
 		cilium:     "toEntities kube-apiserver: 6443/TCP",
-		why:        "The manifests know who is called so.",
+		why:        "The manifests have that name.",
 		scene: scene{
 			manifests:  manifesttest.APIService + manifesttest.APIEndpoints,
 			containers: []sceneContainer{{alias: "kubernetes", isPeer: true}},
@@ -264,34 +264,34 @@ var apiServerRows = []identityRow{
 		dialled: "`localhost:6443`", known: "`Peer(addr, \"kubernetes.default.svc\")`",
 		kubernetes: "all addresses: 6443/TCP; egress-api-server: 6443/TCP; a notice",
 		cilium:     "toEntities kube-apiserver: 6443/TCP",
-		why:        "The user's word. 6443 and 8443 are ports of API servers.",
+		why:        "`Peer` says so. 6443 and 8443 are ports of API servers.",
 		scene: scene{
 			options: []Option{Peer("127.0.0.1:6443", "kubernetes.default.svc")},
 			dials:   []dial{{addr: "127.0.0.1", port: 6443, listener: "checkout.test"}},
 		},
 		notice: "the API server is in no pods",
-		tests:  []string{"TestPeersThatAreTheAPIServer", "TestAPIServer_Rules"},
+		tests:  []string{"TestAPIServer_Peers", "TestAPIServer_Rules"},
 	},
 	{
 		dialled:    "`10.96.0.1:443`",
 		known:      "`KUBERNETES_SERVICE_HOST` and `KUBERNETES_SERVICE_PORT` of the process that connects",
 		kubernetes: "all addresses: 443/TCP, 6443/TCP; egress-api-server: 443/TCP,6443/TCP; a notice",
 		cilium:     "toEntities kube-apiserver: 443/TCP, 6443/TCP",
-		why:        "So clients in pods find it.",
+		why:        "Clients in pods find it that way.",
 		scene: scene{
 			env:   map[string]string{"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"},
 			dials: []dial{{addr: "10.96.0.1", port: 443}},
 		},
 		notice: "the API server is in no pods",
-		tests:  []string{"TestAPIServersOfThisMachine", "TestTheEnvironmentNamesTheAPIServer"},
+		tests:  []string{"TestAPIServer_OnThisMachine", "TestAPIServer_Environment"},
 	},
 	{
 		dialled: "`localhost:43121`", known: "process `kube-apiserver` listens there, as envtest starts it",
 		kubernetes: "all addresses: 443/TCP, 6443/TCP; egress-api-server: 443/TCP,6443/TCP; a notice",
 		cilium:     "toEntities kube-apiserver: 443/TCP, 6443/TCP",
-		why:        "It is known by what it is; the test's port means nothing in a cluster.",
+		why:        "It is recognised by its executable; the test's port means nothing in a cluster.",
 		scene:      bareScene(dial{addr: "127.0.0.1", port: 43121, listener: "kube-apiserver"}),
-		notice:     "the API server is in no pods", tests: []string{"TestAPIServersOfThisMachine"},
+		notice:     "the API server is in no pods", tests: []string{"TestAPIServer_OnThisMachine"},
 	},
 	{
 		dialled:    "etcd on localhost, by that `kube-apiserver`",
@@ -339,7 +339,7 @@ var addressRows = []identityRow{
 		why:        "The cluster's DNS, as most clusters have it.",
 		scene:      bareScene(dial{addr: "127.0.0.53", port: 53, protocol: flow.UDP}),
 		shows:      showsAll,
-		tests:      []string{"TestLoopbackPort53IsAResolver", "TestResolvers_Rules"},
+		tests:      []string{"TestResolvers_LoopbackPort53", "TestResolvers_Rules"},
 	},
 	{
 		dialled: "any name: `search:9200`", known: "no `Resolver`",
@@ -401,7 +401,7 @@ var addressRows = []identityRow{
 		known:      "ICMP echo",
 		kubernetes: "egress-other: icmp-echo 203.0.113.7",
 		cilium:     "203.0.113.7/32: ICMP type 8; no DNS",
-		why:        "A NetworkPolicy has no words for ICMP, so that only NetZero compares it.",
+		why:        "A NetworkPolicy cannot express ICMP; only NetZero compares it.",
 		scene:      bareScene(dial{addr: public, protocol: flow.ICMP, icmpType: 8}),
 		tests:      []string{"TestScripts/other"},
 	},
@@ -413,7 +413,7 @@ var addressRows = []identityRow{
 	},
 	{
 		dialled: "`203.0.113.7:443`", known: "nothing but the address", kubernetes: "203.0.113.7/32: 443/TCP; no DNS",
-		why:   "It was dialled as an address, so nothing looks a name up.",
+		why:   "It was dialled as an address, so no name is looked up.",
 		scene: bareScene(dial{addr: public, port: 443}), tests: []string{"TestScripts/addresses"},
 	},
 	{
@@ -427,7 +427,7 @@ var addressRows = []identityRow{
 		dialled:    "`169.254.169.254:80`",
 		known:      "the metadata service of clouds",
 		kubernetes: "169.254.169.254/32: 80/TCP; no DNS; egress-metadata-service: 169.254.169.254:80/TCP",
-		why:        "It gives out credentials: the annotation says that this access is meant.",
+		why:        "It serves credentials: the annotation says that the access is intended.",
 		scene:      bareScene(dial{addr: "169.254.169.254", port: 80}),
 	},
 }
@@ -447,7 +447,7 @@ var podRows = []identityRow{
 		tests: []string{"TestSelectors_ServiceOnlyForDestinations"},
 	},
 	{
-		dialled: "the same", known: "whose the policy of `kafka` is", kubernetes: "app=kafka, part=broker",
+		dialled: "the same", known: "the pods that the policy of `kafka` selects", kubernetes: "app=kafka, part=broker",
 		why: "The Service's selector would isolate the other Deployment too; `helm.sh/chart` is of one release.",
 		scene: scene{
 			manifests:  manifesttest.Brokers,
@@ -458,7 +458,7 @@ var podRows = []identityRow{
 		shows: showsSelector,
 		tests: []string{
 			"TestSelectors_ServiceOnlyForDestinations",
-			"TestOwnPoliciesSelectTheWorkloadAndNothingElse",
+			"TestFind_OwnSelector",
 		},
 	},
 	{
@@ -476,7 +476,7 @@ var podRows = []identityRow{
 	{
 		dialled: "`kafka:80`", known: "a Service's port with a target port", kubernetes: "app=kafka: 9092/TCP",
 		why:   "Policies see the pods' port.",
-		scene: scene{manifests: manifesttest.Brokers, dials: []dial{lookedUp("kafka", 80)}}, tests: []string{"TestTargetPorts"},
+		scene: scene{manifests: manifesttest.Brokers, dials: []dial{lookedUp("kafka", 80)}}, tests: []string{"TestTargetPorts_Services"},
 	},
 	{
 		dialled:    "`store:5432`",
@@ -485,7 +485,7 @@ var podRows = []identityRow{
 		why:        "The selector suffices.",
 		scene:      scene{manifests: manifesttest.Brokers, dials: []dial{lookedUp("store", 5432)}},
 		notice:     "Service store",
-		tests:      []string{"TestAServiceStandsForPodsThatNoManifestHas", "TestPortsOfPodsThatNoManifestHas"},
+		tests:      []string{"TestFind_OperatorPods", "TestTargetPorts_OperatorPods"},
 	},
 	{
 		dialled:    "`reviews:9080`",
@@ -501,12 +501,12 @@ var podRows = []identityRow{
 				"http, containerPort: 9080}]}]}}}}\n",
 			dials: []dial{lookedUp("reviews", 9080)},
 		},
-		tests: []string{"TestControllersLikeDeploymentsAreRead"},
+		tests: []string{"TestRead_DeploymentLikeKinds"},
 	},
 	{
 		dialled: "container `front`",
 		known: "no workload of that name; Service `front` selects two, and one declares its target port: " +
-			"whose its policy is",
+			"the pods that its policy selects",
 		kubernetes: "app=front, role=web",
 		why:        "The other one does not serve.",
 		scene: scene{
@@ -517,7 +517,7 @@ var podRows = []identityRow{
 				deploymentOf("front-cron", "{app: front, role: cron}", "ports: [{containerPort: 9090}]"),
 			containers: []sceneContainer{{alias: "front"}},
 		},
-		of: "front", shows: showsSelector, tests: []string{"TestOwnPoliciesSelectTheWorkloadAndNothingElse"},
+		of: "front", shows: showsSelector, tests: []string{"TestFind_OwnSelector"},
 	},
 	{
 		dialled:    "`dns:53`, by UDP and TCP",
@@ -539,11 +539,11 @@ var podRows = []identityRow{
 				`{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}` + "\n",
 			dials: []dial{lookedUp("cart", 8080)},
 		},
-		tests: []string{"TestJSONLinesAreRead"},
+		tests: []string{"TestRead_JSONLines"},
 	},
 	{
 		dialled:    "container `web`",
-		known:      "a Deployment beside its live Pod, and beside a Helm test's with the same labels: whose its policy is",
+		known:      "a Deployment beside its live Pod, and beside a Helm test's with the same labels: the pods that its policy selects",
 		kubernetes: "app=web",
 		why:        "Live pods are the Deployment's, and a Helm test is started by hand.",
 		scene: scene{
@@ -555,11 +555,11 @@ var podRows = []identityRow{
 				"spec: {containers: [{name: x, image: x}]}}\n",
 			containers: []sceneContainer{{alias: "web"}},
 		},
-		of: "web", shows: showsSelector, tests: []string{"TestOwnPoliciesSelectTheWorkloadAndNothingElse"},
+		of: "web", shows: showsSelector, tests: []string{"TestFind_OwnSelector"},
 	},
 	{
 		dialled:    "container `migrate`",
-		known:      "a Job without labels: whose its policy is",
+		known:      "a Job without labels: the pods that its policy selects",
 		kubernetes: "batch.kubernetes.io/job-name=migrate",
 		why:        "It is the only label that its pods have in every run.",
 		scene: scene{
@@ -567,11 +567,11 @@ var podRows = []identityRow{
 				"{containers: [{name: m, image: m}], restartPolicy: Never}}}}\n",
 			containers: []sceneContainer{{alias: "migrate"}},
 		},
-		of: "migrate", shows: showsSelector, tests: []string{"TestOwnPoliciesSelectTheWorkloadAndNothingElse"},
+		of: "migrate", shows: showsSelector, tests: []string{"TestFind_OwnSelector"},
 	},
 	{
 		dialled:    "container `cart`",
-		known:      "its Service also selects a Job that has a `generateName` only: whose its policy is",
+		known:      "its Service also selects a Job that has a `generateName` only: the pods that its policy selects",
 		kubernetes: "app=cart, tier=web",
 		why:        "The Job's pods do not have `tier`, and no name finds the Job.",
 		scene: scene{
@@ -585,7 +585,7 @@ var podRows = []identityRow{
 				"{app: cart}}, spec: {containers: [{name: m, image: m}], restartPolicy: Never}}}}\n",
 			containers: []sceneContainer{{alias: "cart"}},
 		},
-		of: "cart", shows: showsSelector, tests: []string{"TestObjectsThatTheServerNamesAreReadPast"},
+		of: "cart", shows: showsSelector, tests: []string{"TestRead_GenerateName"},
 	},
 }
 

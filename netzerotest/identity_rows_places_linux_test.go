@@ -11,7 +11,7 @@ var loopbackRows = []identityRow{
 		dialled: "`localhost:8080`", known: "the test process listens there", kubernetes: "nothing",
 		why:   "A pod reaches itself whatever its policies say.",
 		scene: bareScene(dial{addr: "127.0.0.1", port: 8080, listener: "checkout.test"}),
-		tests: []string{"TestWhoIsAtTheOtherEnd"},
+		tests: []string{"TestIdentify_Destinations"},
 	},
 	{
 		dialled:    "`localhost:8080`, in a container",
@@ -22,10 +22,10 @@ var loopbackRows = []identityRow{
 			containers: []sceneContainer{redis},
 			dials:      []dial{{from: "redis", addr: "127.0.0.1", port: 8080}},
 		},
-		of: "redis", tests: []string{"TestWhoIsAtTheOtherEndOfAContainer"},
+		of: "redis", tests: []string{"TestIdentify_FromContainer"},
 	},
 	{
-		dialled:    "a container in whose network the caller is",
+		dialled:    "a container that shares its network with the caller",
 		known:      "`network_mode: container:redis`",
 		kubernetes: "nothing",
 		why:        "Both are one pod.",
@@ -37,7 +37,7 @@ var loopbackRows = []identityRow{
 	},
 	{
 		dialled: "`localhost:8080`", known: "nobody listens there", kubernetes: "nothing; a notice",
-		why:    "Nobody knows who was meant. The line names `Peer` and `Ignore`.",
+		why:    "The intended destination is unknown. The line names `Peer` and `Ignore`.",
 		scene:  bareScene(dial{addr: "127.0.0.1", port: 8080}),
 		notice: "where nobody listened: no rule can be written", tests: []string{"TestScripts/unanswered"},
 	},
@@ -49,7 +49,7 @@ var containerRows = []identityRow{
 		dialled:    "`localhost:49153`",
 		known:      "container `redis` publishes its port 6379 there",
 		kubernetes: "app=redis: 6379/TCP",
-		why:        "The published port is another one in each run; the report shows it beside the container.",
+		why:        "The published port differs in each run; the report shows it with the container.",
 		scene: scene{
 			containers: []sceneContainer{{alias: "redis", published: map[uint16]uint16{49153: 6379}}},
 			dials:      []dial{{addr: "127.0.0.1", port: 49153, listener: "docker-proxy"}},
@@ -85,7 +85,7 @@ var containerRows = []identityRow{
 		dialled:    "`localhost:49153`",
 		known:      "a container that is not the test's publishes it; `Peer(\"localhost:49153\", \"cache:6380\")`",
 		kubernetes: "app=cache: 6380/TCP",
-		why:        "The user's word on what is not the test's.",
+		why:        "`Peer` names what does not belong to the test.",
 		scene: scene{
 			options: []Option{Peer("localhost:49153", "cache:6380")}, running: true,
 			containers: []sceneContainer{{alias: "redis", notGiven: true, published: map[uint16]uint16{49153: 6379}}},
@@ -96,7 +96,7 @@ var containerRows = []identityRow{
 		dialled:    "an address of container `redis`, in any network",
 		known:      "the engine",
 		kubernetes: "app=redis: 6379/TCP",
-		why:        "Docker gives the address to somebody else tomorrow.",
+		why:        "Docker may give the address to another container.",
 		scene:      scene{containers: []sceneContainer{redis}, dials: []dial{{addr: "CONTAINER0", port: 6379}}},
 		tests:      []string{"TestNamesAndAddressesOfOneContainer", "TestAddressThatMoves"},
 	},
@@ -113,7 +113,7 @@ var containerRows = []identityRow{
 	},
 	{
 		dialled: "the same", known: "the policy of `redis`", kubernetes: "from app=cart: 6379/TCP",
-		why: "All of its callers in the test are known.",
+		why: "All of its callers in the test are recorded.",
 		scene: scene{
 			containers: []sceneContainer{redis, {alias: "cart"}},
 			dials:      []dial{{from: "cart", addr: "CONTAINER0", port: 6379}},
@@ -135,7 +135,7 @@ var containerRows = []identityRow{
 		dialled:    "the same",
 		known:      "no `Namespace`; the policy of `orders-db`, which is applied to `shop`",
 		kubernetes: "from app=checkout in any namespace: 5432/TCP",
-		why:        "Nobody said where the caller runs, and in a rule without a namespace it would run in `shop`.",
+		why:        "The caller's namespace is unknown; a rule without a namespace would mean `shop`.",
 		scene: scene{
 			containers: []sceneContainer{{alias: "orders-db.shop.svc"}},
 			dials:      []dial{{addr: "CONTAINER0", port: 5432}},
@@ -179,7 +179,7 @@ var containerRows = []identityRow{
 	},
 	{
 		dialled: "the same", known: "its own policy", kubernetes: "no policy",
-		why: "It is somebody else's in production: a policy from a test would cut off replication, backups and " +
+		why: "Somebody else operates it: a policy from a test would cut off replication, backups and " +
 			"other clients.",
 		scene: scene{
 			containers: []sceneContainer{{alias: "redis", isPeer: true}},
@@ -202,7 +202,7 @@ var containerRows = []identityRow{
 		dialled:    "`api.stripe.com`, by a container that `AsPeer` names",
 		known:      "nothing else",
 		kubernetes: "nothing",
-		why:        "It is recorded, but no policy is its.",
+		why:        "It is recorded, but it has no policy.",
 		scene: scene{
 			containers: []sceneContainer{{alias: "redis", isPeer: true}},
 			dials:      []dial{{from: "redis", name: "api.stripe.com", addr: public, port: 443}},
@@ -213,7 +213,7 @@ var containerRows = []identityRow{
 		dialled:    "container `redis`, by container `cart`, which ran when the test began",
 		known:      "`Adopt`: the policy of `cart`",
 		kubernetes: "app=redis: 6379/TCP; a notice",
-		why:        "It is the test's own from then on; the notice says so.",
+		why:        "It belongs to the test from then on; the notice says so.",
 		scene: scene{
 			running:    true,
 			containers: []sceneContainer{redis, {alias: "cart"}},
@@ -226,7 +226,7 @@ var containerRows = []identityRow{
 		dialled:    "a container that ran when the test began, by a driver",
 		known:      "nothing else is recorded",
 		kubernetes: "red",
-		why:        "What it opened until then nobody saw. The error names it, and what to start in the test.",
+		why:        "What it opened until then is not recorded. The error says what to start in the test.",
 		scene: scene{
 			options: []Option{Driver()}, running: true,
 			containers: []sceneContainer{{alias: "redis", notGiven: true}},
@@ -242,7 +242,7 @@ var portRows = []identityRow{
 		dialled:    "port 2121 of a container",
 		known:      "below the range of ephemeral ports",
 		kubernetes: "app=ftp: 2121/TCP",
-		why:        "A server asked for this very port.",
+		why:        "The server chose this port itself.",
 		scene:      scene{containers: []sceneContainer{ftp}, dials: []dial{{addr: "CONTAINER0", port: 2121}}},
 		tests:      []string{"TestPortsThatChangeReachNoGolden"},
 	},
@@ -320,7 +320,7 @@ var portRows = []identityRow{
 		dialled:    "port 43121 of a container that has no policy of its own",
 		known:      "a person wrote a range into the caller's policy",
 		kubernetes: "app=ftp: 43000-43999/TCP",
-		why:        "A person's words count: it passes, and an update leaves the range as it is.",
+		why:        "A rule by hand counts: it passes, and an update keeps the range.",
 		scene: scene{
 			containers: []sceneContainer{{alias: "ftp", isPeer: true}}, dials: []dial{{addr: "CONTAINER0", port: 43121}},
 			golden: "{to: [{podSelector: {matchLabels: {app: ftp}}}], ports: [{port: 43000, endPort: 43999}]}",
@@ -363,7 +363,7 @@ var callerRows = []identityRow{
 		dialled:    "container `redis`, by a wait strategy of testcontainers",
 		known:      "the recording was not passed to the container: the call stack leads to `WaitUntilReady`",
 		kubernetes: "nothing; a notice",
-		why:        "Nobody waits so in production.",
+		why:        "Wait strategies do not run in production.",
 		scene: scene{
 			containers: []sceneContainer{{alias: "redis", notGiven: true}},
 			dials: []dial{
@@ -389,7 +389,7 @@ var callerRows = []identityRow{
 		dialled:    "the same port afterwards, by the test",
 		known:      "the wait is over: the policy of `redis`",
 		kubernetes: "from app=checkout: 6379/TCP",
-		why:        "The kernel forgets a wait strategy's flow, so that the next one is looked at.",
+		why:        "The kernel drops a wait strategy's flow, so the next one is reported again.",
 		scene:      scene{containers: []sceneContainer{redis}, dials: []dial{{addr: "CONTAINER0", port: 6379}}},
 		of:         "redis", shows: showsIngress, tests: []string{"TestWhatFollowsTheWaitIsTheTests"},
 	},
@@ -414,7 +414,7 @@ var callerRows = []identityRow{
 	},
 	{
 		dialled: "the same, by the container itself", known: "another process", kubernetes: "app=redis: 6379/TCP",
-		why: "It is the workload's own.",
+		why: "It is the workload's own traffic.",
 		scene: scene{
 			containers: []sceneContainer{redis, {alias: "cart", healthCheck: "nc -z redis 6379"}},
 			dials: []dial{
@@ -442,7 +442,7 @@ var callerRows = []identityRow{
 		known:      "`Driver`: the policy of `redis`",
 		kubernetes: "from anyone: 6379/TCP",
 		cilium:     "fromEntities all: 6379/TCP",
-		why:        "Who calls it in production, no test knows. Where this replaces named callers, a line says so.",
+		why:        "No test knows its callers in production. If this replaces named callers, a line says so.",
 		scene: scene{
 			options:    []Option{Driver()},
 			containers: []sceneContainer{redis},
@@ -456,7 +456,7 @@ var callerRows = []identityRow{
 		dialled:    "container `redis`, by a driver that looks into it and by container `cart`",
 		known:      "`Driver`, `Ignore(\"redis:6379\")`: the policy of `redis`",
 		kubernetes: "from app=cart: 6379/TCP",
-		why:        "To look into a database is no call of production; the service's call is.",
+		why:        "A driver's look into a database is not production traffic; the service's call is.",
 		scene: scene{
 			options: []Option{Driver(), Ignore("redis:6379")}, containers: []sceneContainer{redis, {alias: "cart"}},
 			dials: []dial{
@@ -467,7 +467,7 @@ var callerRows = []identityRow{
 		of: "redis", shows: showsIngress, tests: []string{"TestDriverThatLooksIntoADatabase"},
 	},
 	{
-		dialled:    "nothing: nobody called container `worker`",
+		dialled:    "nothing: container `worker` has no caller",
 		known:      "no option: the policy of `worker`",
 		kubernetes: "ingress is open",
 		why:        "A test need not see every caller.",
@@ -475,10 +475,10 @@ var callerRows = []identityRow{
 		of:         "worker", shows: showsIngress,
 	},
 	{
-		dialled:    "nothing: nobody called container `worker`",
+		dialled:    "nothing: container `worker` has no caller",
 		known:      "`CloseIngress`: the policy of `worker`",
 		kubernetes: "from nobody",
-		why:        "Only the user knows that nobody else calls it.",
+		why:        "Only the user knows that it has no other caller.",
 		scene:      scene{options: []Option{CloseIngress()}, containers: []sceneContainer{{alias: "worker"}}},
 		of:         "worker",
 		shows:      showsIngress,
@@ -488,7 +488,7 @@ var callerRows = []identityRow{
 		dialled:    "nothing",
 		known:      "`DefaultDeny`: the policy `default-deny-all`, ingress",
 		kubernetes: "from nobody; a notice",
-		why:        "It denies what no other policy of the namespace allows. The notice says whom it shuts out.",
+		why:        "It denies what no other policy of the namespace allows. The notice says which callers to add.",
 		scene:      scene{options: []Option{DefaultDeny()}},
 		of:         "default-deny-all", shows: showsIngress, notice: "denies in the cluster what calls checkout",
 		tests: []string{"TestScripts/defaultdeny", "TestUpdateClosesWhatIsOpen", "TestClosedPoliciesAreTrue"},
@@ -499,7 +499,7 @@ var callerRows = []identityRow{
 var peerRows = []identityRow{
 	{
 		dialled: "a fake on localhost", known: "`Peer(addr, \"search:9200\")`", kubernetes: "app=search: 9200/TCP",
-		why: "The user's word.",
+		why: "`Peer` says so.",
 		scene: scene{
 			options: []Option{Peer("127.0.0.1:43121", "search:9200")},
 			dials:   []dial{{addr: "127.0.0.1", port: 43121, listener: "checkout.test"}},
@@ -532,7 +532,7 @@ var peerRows = []identityRow{
 		dialled: "a fake on localhost", known: "`Peer(addr, \"redis.shop:6379\")`, no manifests",
 		kubernetes: "internet: 6379/TCP; egress-names: redis.shop:6379/TCP; a notice",
 		cilium:     "toFQDNs redis.shop: 6379/TCP; a notice",
-		why:        "A name with a dot may be a host's. The notice names `redis.shop.svc:6379`.",
+		why:        "A name with a dot may be an external host. The notice names `redis.shop.svc:6379`.",
 		scene: scene{
 			options: []Option{Peer("127.0.0.1:43121", "redis.shop:6379")},
 			dials:   []dial{{addr: "127.0.0.1", port: 43121, listener: "checkout.test"}},
@@ -554,12 +554,12 @@ var peerRows = []identityRow{
 		dialled:    "a port of another machine, by its address",
 		known:      "`Peer(\"192.0.2.9\", \"search:9200\")`",
 		kubernetes: "app=search: 9200/TCP",
-		why:        "The user's word, before the name that DNS gave.",
+		why:        "`Peer` comes before the name from DNS.",
 		scene: scene{
 			options: []Option{Peer("192.0.2.9", "search:9200")},
 			dials:   []dial{{name: "db1.corp.example", addr: "192.0.2.9", port: 9300}},
 		},
-		tests: []string{"TestMostSpecificPeerWinsInAnyOrder"},
+		tests: []string{"TestPeers_MostSpecificWins"},
 	},
 	{
 		dialled:    "`192.0.2.9:30092`, a node's port",
@@ -571,7 +571,7 @@ var peerRows = []identityRow{
 			manifests: manifesttest.Brokers,
 			dials:     []dial{{addr: "192.0.2.9", port: 30092}},
 		},
-		tests: []string{"TestPortsOfNodesBecomeThoseOfThePods", "TestTargetPorts"},
+		tests: []string{"TestTargetPorts_NodePorts", "TestTargetPorts_Services"},
 	},
 }
 
@@ -581,16 +581,16 @@ var processRows = []identityRow{
 		dialled:    "`localhost:7070`",
 		known:      "child process `ratesd` listens there",
 		kubernetes: "app=ratesd: 7070/TCP",
-		why:        "The executable is the best name that there is; manifests and `Peer` give it another.",
+		why:        "The executable's name is the best one; manifests and `Peer` can give another.",
 		scene:      bareScene(dial{addr: "127.0.0.1", port: 7070, listener: "ratesd"}),
-		tests:      []string{"TestScripts/listeners", "TestWhoIsAtTheOtherEnd"},
+		tests:      []string{"TestScripts/listeners", "TestIdentify_Destinations"},
 	},
 	{
 		dialled:    "`localhost:7070`",
 		known:      "a process listens there in another network namespace",
 		kubernetes: "app=ratesd: 7070/TCP",
 		why:        "A process is looked for in the network namespace of the flow.",
-		onlyTests:  true, tests: []string{"TestListenersOfAnotherNetworkNamespace", "TestScripts/namespaces"},
+		onlyTests:  true, tests: []string{"TestListeners_OtherNamespace", "TestScripts/namespaces"},
 	},
 	{
 		dialled:    "an address of this machine, by a container",
@@ -598,13 +598,13 @@ var processRows = []identityRow{
 		kubernetes: "app=ratesd: 7070/TCP", cilium: "toEntities host: 7070/TCP",
 		why:       "To Cilium it is the node. A notice names `Peer`, for one that stands for pods.",
 		onlyTests: true,
-		tests:     []string{"TestAProcessOfTheMachineIsTheHostToCilium", "TestWhatIsTheNodeToAContainer"},
+		tests:     []string{"TestAProcessOfTheMachineIsTheHostToCilium", "TestIdentify_NodeFromContainer"},
 	},
 	{
 		dialled:    "`localhost:8080`",
 		known:      "`kubectl` (or ssh, socat, telepresence and others) listens there",
 		kubernetes: "app=kubectl: 8080/TCP; a notice",
-		why:        "No pods are called so; only the user knows what is forwarded. The line names `Peer`.",
+		why:        "No pods have that name; only the user knows what is forwarded. The line names `Peer`.",
 		scene:      bareScene(dial{addr: "127.0.0.1", port: 8080, listener: "kubectl"}),
 		notice:     "which forwards to somebody else", tests: []string{"TestScripts/forwarders"},
 	},

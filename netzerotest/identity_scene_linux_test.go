@@ -3,8 +3,6 @@ package netzerotest
 import (
 	"encoding/json"
 	"fmt"
-	"github.com/netzero-dev/netzero/internal/check"
-	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +13,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/netzero-dev/netzero/internal/check"
+	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
 
 	networkingv1 "k8s.io/api/networking/v1"
 

@@ -12,7 +12,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// An Option changes what [Record] records or compares. Options add up; two that contradict each other are an error.
+// An Option changes what [Record] and [RecordPackage] record or compare. Options add up. Two that contradict each other
+// are an error.
 type Option interface {
 	apply(*config) error
 }
@@ -21,7 +22,7 @@ type optionFunc func(*config) error
 
 func (f optionFunc) apply(c *config) error { return f(c) }
 
-// config is what the options say.
+// config is the result of all options.
 type config struct {
 	workload  string
 	labels    map[string]string
@@ -40,7 +41,7 @@ type config struct {
 	folds     []string      // patterns of names
 	ranges    []policy.PortRange
 
-	closeIngress bool // what nobody was seen to call is closed for ingress
+	closeIngress bool // containers without a caller deny ingress
 	defaultDeny  bool // a policy denies all traffic of each namespace
 
 	clusterDomains []string          // besides cluster.local
@@ -136,8 +137,8 @@ func set(option string, field *string, value string) error {
 	return nil
 }
 
-// Workload names the workload that the test process stands for: the policy's name, and the value of its pods' label
-// app unless [Labels] says otherwise. name is a DNS label (RFC 1123). The default is the name of the package's
+// Workload names the workload that the test process stands for. The name is the policy's name, and the value of its
+// pods' label app unless [Labels] sets others. It is a DNS label (RFC 1123). The default is the name of the package's
 // directory.
 func Workload(name string) Option {
 	return optionFunc(func(c *config) error {
@@ -148,8 +149,7 @@ func Workload(name string) Option {
 	})
 }
 
-// Labels gives the labels of the workload's pods, by which the policy selects them. The default is app with the
-// workload's name.
+// Labels sets the labels by which the policy selects the workload's pods. The default is app with the workload's name.
 func Labels(labels map[string]string) Option {
 	return optionFunc(func(c *config) error {
 		if len(labels) == 0 {
@@ -168,7 +168,7 @@ func Labels(labels map[string]string) Option {
 	})
 }
 
-// Namespace gives the Kubernetes namespace that is written into the policy. The default is none: that of kubectl apply.
+// Namespace writes a Kubernetes namespace into the policy. By default the policy has none, and kubectl apply sets it.
 func Namespace(name string) Option {
 	return optionFunc(func(c *config) error {
 		if err := endpoint.CheckLabel(name); err != nil {
@@ -178,42 +178,44 @@ func Namespace(name string) Option {
 	})
 }
 
-// Golden gives the file of the committed policy, relative to the package's directory. The default is
+// Golden sets the file of the committed policy, relative to the package's directory. The default is
 // testdata/netzero/<test name>.yaml.
 func Golden(path string) Option {
 	return optionFunc(func(c *config) error { return set("Golden", &c.golden, path) })
 }
 
-// Shared gives the file of a policy that several tests share, relative to the package's directory: one policy for what is
-// deployed, where every test opens a part of what the service needs. Each test is held against the whole of it.
+// Shared sets the file of a policy that several tests share, relative to the package's directory. Use it if each test
+// opens a part of what one deployed service needs. Each test is compared with the whole file.
 //
-// An update by a test adds what it needs. What none of the tests needs is dropped when all tests that the file lists have
-// recorded in one run, and none failed, was skipped or kept from running by -run, -skip or -short: by [Main] when the
-// package has ended, without Main by the last of them. Then, too, [Strict] judges. Tests of several packages may share a
-// file; then updates only add. A file that one test shares, another cannot have as its own.
+// An update by a test adds what it needs. A rule that no test needs is removed after a full run: all tests that the
+// file lists have recorded, and none failed, was skipped or was cut short by -run, -skip or -short. [Main] removes it
+// when the package has ended; without Main the last of the tests does. [Strict] checks at the same moment.
+//
+// Tests of several packages may share a file; then updates only add. A file that one test shares cannot be the [Golden]
+// file of another.
 func Shared(path string) Option {
 	return optionFunc(func(c *config) error { return set("Shared", &c.shared, path) })
 }
 
-// Manifests names Kubernetes manifests, as patterns of path/filepath.Glob relative to the package's directory: their
-// labels, namespaces and ports stand in the policies. A container, a child process, a Peer or the test process is the
-// Service or the workload of its name; one whose name they do not have keeps the label app, and a notice lists the
-// names that exist.
+// Manifests takes labels, namespaces and ports from Kubernetes manifests. The patterns are those of path/filepath.Glob,
+// relative to the package's directory. A container, a child process, a [Peer] or the test process is the Service or the
+// workload of its name. If the manifests lack that name, it keeps the label app, and a notice lists the names that
+// exist.
 //
-// A workload's own policy is selected by the workload's own selector; rules select a destination by its Service's.
-// Labels that name one release or one run, such as helm.sh/chart and job-name, are left out as long as the others
-// identify the workload. A Service whose selector picks the pods of no workload stands for the pods that an operator
-// makes.
+// A workload's own policy uses the workload's own selector; a rule selects a destination by its Service's. Labels of
+// one release or one run, such as helm.sh/chart and job-name, are left out as long as the others identify the workload.
+// A Service with a selector that matches no workload stands for pods that an operator makes.
 //
-// Service kubernetes of namespace default is the API server: a NetworkPolicy has its Endpoints or EndpointSlices as
-// ipBlocks where the manifests hold them, else its ports open to all addresses, with the annotation
-// netzero.dev/egress-api-server. Pods with hostNetwork, which no selector finds, are written so too, with
+// A Service's port, a nodePort or a hostPort becomes the port of the pods. A Service without a selector stands for its
+// Endpoints, one of type ExternalName for its host.
+//
+// Service kubernetes of namespace default is the API server. If the manifests hold its Endpoints or EndpointSlices, a
+// NetworkPolicy has them as ipBlocks. Else the policy opens its ports to all addresses and has the annotation
+// netzero.dev/egress-api-server. Pods with hostNetwork, which no selector matches, are written in the same way, with
 // netzero.dev/egress-host-network.
 //
-// A port that is only a Service's, a nodePort or a hostPort becomes the port of the pods. A Service without a selector
-// stands for its Endpoints, one of type ExternalName for that host. A pattern that matches no file, a file that cannot
-// be read or that kubectl apply would refuse, and a name that means several things are errors, with file, document and
-// line.
+// Errors, with file, document and line: a pattern that matches no file, a file that cannot be read or that kubectl
+// apply would refuse, and a name with several meanings.
 func Manifests(patterns ...string) Option {
 	return optionFunc(func(c *config) error {
 		if len(patterns) == 0 {
@@ -224,12 +226,16 @@ func Manifests(patterns ...string) Option {
 	})
 }
 
-// Cilium makes the golden file hold CiliumNetworkPolicies (cilium.io/v2) instead of NetworkPolicies, one for the same
-// workloads. External hosts are toFQDNs there, with the rule for DNS that makes them work, and pings, which a NetworkPolicy
-// has no words for, ICMP types. Entities are the API server (kube-apiserver), pods that the manifests have on the network of
-// their nodes (host and remote-node), and the host: a process of this
-// machine that is not the test's, and that a container reached at an address of the machine; in a NetworkPolicy it goes by
-// the name of its executable, as pods do. A golden file of the other kind is an error.
+// Cilium writes CiliumNetworkPolicies (cilium.io/v2) instead of NetworkPolicies, for the same workloads. These differ:
+//
+//   - An external host is a toFQDNs rule, with the rule for DNS that it needs.
+//   - A ping is a rule with ICMP types, which a NetworkPolicy cannot express.
+//   - The API server is the entity kube-apiserver.
+//   - Pods on the network of their nodes, according to the manifests, are the entities host and remote-node.
+//   - A process of this machine that is not the test's, and that a container reached at an address of the machine, is
+//     the entity host. In a NetworkPolicy it has the name of its executable, as pods do.
+//
+// A golden file of the other kind is an error.
 func Cilium() Option {
 	return optionFunc(func(c *config) error {
 		c.cilium = true
@@ -237,8 +243,8 @@ func Cilium() Option {
 	})
 }
 
-// Driver says that the test process is no workload, but drives those that run in containers: it gets no policy, and what
-// it opens to a container becomes ingress from anywhere at the container's port, unless [Ignore] says that it only looks
+// Driver says that the test process is no workload, but drives the services in containers. It has no policy. What it
+// opens to a container becomes ingress from anywhere at the container's port, unless [Ignore] says that it only looks
 // into the container. A server of the test process that a container reaches has to be named with [Peer].
 func Driver() Option {
 	return optionFunc(func(c *config) error {
@@ -247,14 +253,16 @@ func Driver() Option {
 	})
 }
 
-// Binaries makes the policies list the programs that open what they allow, by their file names, in the annotation
-// netzero.dev/binaries, and one that is not listed fail the test. The test's own binary is never listed. Entries are parted
-// by commas; a byte that is neither letter nor digit of ASCII nor one of "._+@-" is written as in URLs ("my%20tool"), and of
-// a name of more than 63 bytes the first 63 count. A list that a person edits may hold "*" for any characters. Of a file
-// that tests share it is the list of all of them, as soon as one has the option. Without the option a golden file with such lists makes what they do not
-// hold a notice, and an update leaves them alone. Who sends ICMP and raw packets is not known, and not asked for.
+// Binaries lists, in the annotation netzero.dev/binaries of each policy, the programs that open what the policy allows.
+// A program that is not listed fails the test. The test's own binary is never listed. Without the option, a list in a
+// golden file leads to a notice instead, and an update leaves the list alone.
 //
-// The kernel has to have BTF that can be read; where it has none, the test fails and says so.
+// An entry is a program's file name; of a longer name the first 63 bytes. Entries are separated by commas. A byte that
+// is neither an ASCII letter or digit nor one of "._+@-" is percent-encoded ("my%20tool"). In a list that you edit, "*"
+// stands for any characters. In a file that tests share the list holds for all of them, as soon as one has the option.
+//
+// The sender of ICMP and raw packets is not known, so it is not compared. The kernel needs readable BTF; without it the
+// test fails and says so.
 func Binaries() Option {
 	return optionFunc(func(c *config) error {
 		c.binaries = true
@@ -262,8 +270,8 @@ func Binaries() Option {
 	})
 }
 
-// Strict makes a rule of the committed policy that no flow used fail the test, and an attempt to reach a port of this machine
-// at which nobody listened. Without it the former is reported, and the latter announced in a line.
+// Strict fails the test if the committed policy has an unused rule, or if a port of this machine was dialled at which
+// nobody listened. Without it, both are reported and the test passes.
 func Strict() Option {
 	return optionFunc(func(c *config) error {
 		c.strict = true

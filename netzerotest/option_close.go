@@ -1,9 +1,10 @@
 package netzerotest
 
-// CloseIngress closes for ingress what was wholly recorded and what nobody was seen to call, such as a job or a
-// worker: its policy has the type Ingress without a rule. Without the option it stays open, because a test need not
-// see every caller. What is closed already stays so without the option. The test process is never closed, whose
-// callers no test knows.
+// CloseIngress denies ingress to containers without a caller in the test, such as a job or a worker: their policy has
+// the type Ingress without a rule. Only containers that were recorded completely are closed. Without the option they
+// stay open, because a test need not have every caller; a policy that denies ingress already keeps doing so.
+//
+// The test process is never closed, because no test knows its callers.
 func CloseIngress() Option {
 	return optionFunc(func(c *config) error {
 		c.closeIngress = true
@@ -11,12 +12,12 @@ func CloseIngress() Option {
 	})
 }
 
-// DefaultDeny adds to the policies one by the name default-deny-all for each namespace of the recorded workloads, which
-// denies all traffic of all pods there that no other policy allows: also of workloads that no test knows. A golden file
-// without one fails the test; one by another name, or two for the two directions, will do.
+// DefaultDeny adds the policy default-deny-all for each namespace of the recorded workloads. It denies all traffic of
+// all pods there that no other policy allows, also of workloads that no test knows. A golden file without it fails the
+// test; a policy with another name, or two for the two directions, is accepted.
 //
-// The test process is isolated for ingress by it, too, and whoever called it in the test is allowed. Who else calls
-// it in production has to be added by hand to its policy, where updates keep it.
+// It isolates the test process for ingress, too. Its callers in the test are allowed. Add its other callers in
+// production to its policy by hand; updates keep them.
 func DefaultDeny() Option {
 	return optionFunc(func(c *config) error {
 		c.defaultDeny = true

@@ -11,11 +11,15 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// ClusterDomain says that names below a domain are those of a cluster: with "k8s.example.com" the name
-// "orders-db.shop.svc.k8s.example.com" is the Service orders-db in namespace shop, and not a host of the internet. It may be
-// given several times. The default is cluster.local, which always counts, as do domains that the resolver of the process
-// searches as a pod's does, and those that no host of the internet can have (one label, or below .local, .internal, .lan,
-// .localdomain and .test). A domain that is no DNS name is an error.
+// ClusterDomain adds a cluster domain besides cluster.local. With "k8s.example.com", the name
+// "orders-db.shop.svc.k8s.example.com" is the Service orders-db in namespace shop, not an external host. It may be
+// given several times. These domains always count:
+//
+//   - cluster.local
+//   - domains that the resolver of the process searches as a pod's does
+//   - domains that no external host can have: one label, or below .local, .internal, .lan, .localdomain and .test
+//
+// A domain that is no DNS name is an error.
 func ClusterDomain(domain string) Option {
 	return optionFunc(func(c *config) error {
 		name, err := endpoint.ParseDomain(domain)
@@ -29,17 +33,17 @@ func ClusterDomain(domain string) Option {
 	})
 }
 
-// DNS is a place where the DNS of a cluster listens: pods, or addresses that are no pods'.
+// DNS is a place where the cluster's DNS listens: pods, or other addresses.
 type DNS struct {
 	Namespace string            // of the pods
 	Labels    map[string]string // of the pods
-	Addresses []string          // instead of pods, such as "169.254.20.10/32" of NodeLocal DNSCache: IP addresses or CIDRs
-	Ports     []uint16          // at which they listen, behind any Service; the default is 53
+	Addresses []string          // instead of pods: IP addresses or CIDRs, such as "169.254.20.10/32" of NodeLocal DNSCache
+	Ports     []uint16          // at which the pods listen, behind any Service; the default is 53
 }
 
-// Resolver says where the DNS of the cluster listens, and so what is written where a policy opens it: one rule for the pods
-// of each place, and one for each address. Several add up. The default is pods with the label k8s-app: kube-dns in
-// namespace kube-system, at port 53, over UDP and TCP; it counts no longer once Resolver is given.
+// Resolver says where the cluster's DNS listens, and so which rules for DNS the policies get: one for the pods of each
+// place, and one for each address. Several places add up. The default is pods with the label k8s-app: kube-dns in
+// namespace kube-system, at port 53, over UDP and TCP. It no longer applies once Resolver is given.
 //
 //	// GKE Autopilot, where NodeLocal DNSCache always runs:
 //	netzerotest.Resolver(
@@ -53,8 +57,8 @@ type DNS struct {
 //		Ports:     []uint16{5353},
 //	})
 //
-// A committed policy has to allow every place, by whichever rule. A place without labels and addresses or with both, labels
-// without a namespace, an address that is none, and port 0 are errors.
+// A committed policy has to allow every place, by any rule. Errors: a place with neither labels nor addresses, or with
+// both; labels without a namespace; an invalid address; port 0.
 func Resolver(places ...DNS) Option {
 	return optionFunc(func(c *config) error {
 		if len(places) == 0 {
@@ -72,7 +76,7 @@ func Resolver(places ...DNS) Option {
 	})
 }
 
-// resolvers returns what a policy knows of a place.
+// resolvers returns the place in the form that policies use.
 func (d DNS) resolvers() ([]policy.Resolver, error) {
 	switch {
 	case len(d.Labels) == 0 && len(d.Addresses) == 0:

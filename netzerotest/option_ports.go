@@ -12,24 +12,20 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Ports says at which ports a workload serves that its container does not expose: a range of which each run uses
-// others, such as those for passive FTP, RMI or media, or a fixed port in the range that the kernel hands out ports
-// from:
+// Ports says at which ports a workload serves, if its container does not expose them. That is a range from which each
+// run uses other ports, such as those of passive FTP, RMI or media, or a fixed port in the ephemeral range:
 //
 //	netzerotest.Ports("ftp:30000-30009", "media:10000-10999/UDP", "orders:50051")
 //
-// A port is workload:port or workload:first-last, with the namespace behind the workload's name where several have
-// it (ftp.shop:30000-30009), and with /UDP or /SCTP where it is not TCP's. A flow to a port of a range is written
-// with the whole range (endPort), in the egress of who calls and in the ingress of who is called; the verdict is
-// that of the port.
+// A port is workload:port or workload:first-last. Add the namespace if several have the workload
+// (ftp.shop:30000-30009), and /UDP or /SCTP if the protocol is not TCP. A flow to a port of a range is written with the
+// whole range (endPort), in the caller's egress and the server's ingress. The comparison uses the port itself.
 //
-// Without it a flow to a port that may be another one in the next run fails the test, unless the committed policy
-// allows it, and an update never writes it. Such a port lies in the range of ephemeral ports
-// (net.ipv4.ip_local_port_range of the server's network namespace), and neither the container (EXPOSE,
-// WithExposedPorts) nor [Manifests] nor [Peer] names it.
+// Without it, a flow to a port that may differ in the next run fails the test, unless the committed policy allows it,
+// and an update never writes it. Such a port lies in the ephemeral range (net.ipv4.ip_local_port_range of the server's
+// network namespace), and neither the container (EXPOSE, WithExposedPorts) nor [Manifests] nor [Peer] names it.
 //
-// A port that cannot be read, a range that ends before it begins, and two ranges of one workload that overlap are
-// errors.
+// Errors: a port that cannot be parsed, a range that ends before it begins, and two overlapping ranges of one workload.
 func Ports(ports ...string) Option {
 	return optionFunc(func(c *config) error {
 		if len(ports) == 0 {

@@ -16,18 +16,18 @@ import (
 	"github.com/netzero-dev/netzero/internal/recorder"
 )
 
-// A PackageRecording is the capture of a whole package: see [RecordPackage]. It is a [testcontainers.ContainerCustomizer] as
-// a [Recording] is.
+// A PackageRecording is the recording of a whole package: see [RecordPackage]. Like a [Recording] it is a
+// [testcontainers.ContainerCustomizer].
 type PackageRecording struct {
-	recording *Recording // nil where this process is not recorded by itself
+	recording *Recording // nil if this process is recorded as a child, or not at all
 	run       *packageRun
 }
 
-// recordedPackage is the recording of this process's package; nil where there is none.
+// recordedPackage is the recording of this process's package, nil if there is none.
 var recordedPackage atomic.Pointer[PackageRecording]
 
-// RecordPackage starts one recording for all tests of a package, and for what TestMain does itself. It is for packages whose
-// TestMain starts what the tests share, such as containers and connection pools:
+// RecordPackage starts one recording for all tests of a package, and for what TestMain does itself. Use it if TestMain
+// starts what the tests share, such as containers and connection pools:
 //
 //	func TestMain(m *testing.M) {
 //		rec := netzerotest.RecordPackage(netzerotest.Manifests("deploy/*.yaml"))
@@ -36,20 +36,25 @@ var recordedPackage atomic.Pointer[PackageRecording]
 //		os.Exit(rec.Run(m))
 //	}
 //
-// Everything from here to the end of [PackageRecording.Run] is compared with one policy, in testdata/netzero/package.yaml or
-// the file of [Golden]. No test needs a call. A failure names the test that opened each flow. A test that calls [Record] has a
-// policy of its own besides.
+// Everything from here to the end of [PackageRecording.Run] is compared with one policy, in
+// testdata/netzero/package.yaml or the file of [Golden]. No test needs a call. A failure names the test that opened
+// each flow. A test that calls [Record] also has a policy of its own.
 //
-// An update only adds to the policy where not all tests ran (-run, -skip, -short, a test that was skipped), and does nothing
-// where one failed.
+// An update only adds to the policy if not all tests ran (-run, -skip, -short, a skipped test). It does nothing if a
+// test failed.
 //
-// It parses the command line, so flags of the package have to be declared before. It ends the process, with the reason on
-// standard error, where an option or an environment variable is wrong, where it is called twice, and where recording is
-// impossible and required: in CI, with NETZERO=require and with -update. [Shared] is a wrong option: the policy is that of all
-// tests already. From then on m.Run runs no test, but fails: [PackageRecording.Run] does.
+// RecordPackage parses the command line, so declare the flags of the package before. From then on m.Run runs no test
+// and fails; use [PackageRecording.Run].
 //
-// A process that a recorded test starts from the test binary itself is part of that recording: there RecordPackage does
-// nothing. Nor does it with -list.
+// It ends the process, with the reason on standard error, in these cases:
+//
+//   - An option or an environment variable is wrong. [Shared] is a wrong option: the policy is that of all tests
+//     already.
+//   - It is called twice.
+//   - Recording is impossible and required: in CI, with NETZERO=require and with -update.
+//
+// If a recorded test starts the test binary itself, that process is part of the test's recording, and RecordPackage
+// does nothing in it. It does nothing with -list either.
 func RecordPackage(opts ...Option) *PackageRecording {
 	if !flag.Parsed() {
 		flag.Parse()
@@ -71,8 +76,8 @@ func RecordPackage(opts ...Option) *PackageRecording {
 	return p
 }
 
-// Run runs the package's tests, ends the recording and compares it with the committed policy, or updates that. Then it does
-// what [Main] does. It returns the code to exit with.
+// Run runs the package's tests, ends the recording, and compares it with the committed policy or updates the policy.
+// Then it does what [Main] does. It returns the exit code.
 func (p *PackageRecording) Run(m *testing.M) int {
 	if p.recording == nil {
 		return m.Run()
@@ -83,7 +88,7 @@ func (p *PackageRecording) Run(m *testing.M) int {
 	}
 	p.run.unguard()
 	defer p.run.cleanup()
-	if err := flag.Set("test.paniconexit0", "true"); err != nil { // also without go test: else a test that exits is green
+	if err := flag.Set("test.paniconexit0", "true"); err != nil { // also without go test, else a test that exits passes
 		p.run.Errorf("netzero: %s: %v", p.run.name, err)
 	}
 	underMain.Store(true)
@@ -93,7 +98,7 @@ func (p *PackageRecording) Run(m *testing.M) int {
 	}
 	ended := false
 	defer func() {
-		if !ended { // an example has panicked
+		if !ended { // an example panicked
 			p.abandon()
 		}
 	}()
@@ -108,7 +113,7 @@ func (p *PackageRecording) Run(m *testing.M) int {
 	return exitWith(m, judgePackage(m, code))
 }
 
-// Customize makes a container that testcontainers-go starts a part of this recording: see [Recording.Customize].
+// Customize adds a container that testcontainers-go starts to this recording: see [Recording.Customize].
 func (p *PackageRecording) Customize(req *testcontainers.GenericContainerRequest) error {
 	if p.recording == nil {
 		return nil
@@ -116,12 +121,12 @@ func (p *PackageRecording) Customize(req *testcontainers.GenericContainerRequest
 	return p.recording.Customize(req)
 }
 
-// As is [PackageRecording.Customize] for a container that the policy calls name: see [Recording.As].
+// As is [PackageRecording.Customize] for a container with this name in the policy: see [Recording.As].
 func (p *PackageRecording) As(name string) testcontainers.ContainerCustomizer {
 	return p.named().As(name)
 }
 
-// Flows returns what was seen so far: see [Recording.Flows]. Flow.Process.Test is the test that opened it.
+// Flows returns the flows so far: see [Recording.Flows]. Flow.Process.Test is the test that opened a flow.
 func (p *PackageRecording) Flows() []Flow {
 	if p.recording == nil {
 		return nil
@@ -139,17 +144,17 @@ func (p *PackageRecording) abandon() {
 	}
 }
 
-// packageRun is the run of a package as a [host].
+// packageRun is the [host] of a package's recording: the run of all its tests.
 type packageRun struct {
 	name     string
 	started  atomic.Bool
 	failed   atomic.Bool
 	unguard  func()
-	followed bool // every test is known that was skipped, and that had subtests
+	followed bool // whether all skipped tests, and all tests with subtests, are known
 
 	mu       sync.Mutex
 	cleanups []func()
-	subtests map[string]bool // tests that had some
+	subtests map[string]bool // tests with subtests
 }
 
 func (p *packageRun) Name() string  { return p.name }
@@ -157,7 +162,7 @@ func (p *packageRun) Helper()       {}
 func (p *packageRun) Failed() bool  { return p.failed.Load() }
 func (p *packageRun) Skipped() bool { return false }
 
-// Logf prints what package testing would print of a test: with -v, or where it failed.
+// Logf prints as package testing does for a test: with -v, or after a failure.
 func (p *packageRun) Logf(format string, args ...any) {
 	if testing.Verbose() || p.Failed() {
 		p.print(format, args...)
@@ -190,7 +195,7 @@ func (p *packageRun) cleanup() {
 	}
 }
 
-// isPartial reports whether parts of the package did not run, as far as is known.
+// isPartial reports whether parts of the package did not run, as far as NetZero can know.
 func (p *packageRun) isPartial() bool { return !isWhole() || !p.followed }
 
 // withSubtests returns the tests that had subtests.

@@ -14,13 +14,17 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Flow is one destination that a recording saw, however often: who opened it (Source, Process), from which line of Go
-// (Process.Stack), to whom (Destination, with the address that was used and the name by which it is known), over which
-// Protocol and Port, how often (Count) and how long after the start of the recording for the first time (First).
+// Flow is one destination that a recording saw, however often:
+//
+//   - who opened it: Source, Process, and the line of Go in Process.Stack
+//   - to whom: Destination, with the address that was used and the name by which it is known
+//   - Protocol and Port
+//   - how often: Count
+//   - when first, from the start of the recording: First
 type Flow = flow.Flow
 
-// A Recording is one test's capture. It ends with the test. It is a [testcontainers.ContainerCustomizer]: a container that
-// it is passed to belongs to it.
+// A Recording is the recording of one test, and ends with it. It is a [testcontainers.ContainerCustomizer]: a container
+// that gets it is recorded too.
 type Recording struct {
 	tb     host
 	env    environment
@@ -35,12 +39,13 @@ type Recording struct {
 	final []Flow // set at the end
 }
 
-// Record starts recording the network flows of tb's process, its children and its containers, and when tb ends holds them
-// against the committed policy.
+// Record starts recording the network flows of tb's process, its children and its containers. When tb ends, it compares
+// them with the committed policy.
 //
-// It ends the test at once (tb.Fatal) where an option or an environment variable is wrong, or where recording is
-// impossible and required: in CI, with NETZERO=require and with -update. Call it first, so that what the test cleans up
-// is recorded too: cleanups run in reverse order.
+// Call it first: cleanups run in reverse order, so what the test cleans up is recorded too.
+//
+// It ends the test at once (tb.Fatal) if an option or an environment variable is wrong. It does the same if recording
+// is impossible and required: in CI, with NETZERO=require and with -update.
 func Record(tb testing.TB, opts ...Option) *Recording {
 	tb.Helper()
 	r := &Recording{tb: tb}
@@ -56,7 +61,7 @@ func Record(tb testing.TB, opts ...Option) *Recording {
 	return r
 }
 
-// begin starts the capture. It reports whether there is one, and ends the test where there has to be.
+// begin starts recording. It reports whether it does, and ends the test if recording is required and impossible.
 func (r *Recording) begin() bool {
 	r.tb.Helper()
 	if r.env.off {
@@ -114,8 +119,8 @@ func (r *Recording) ended() bool {
 	return r.final != nil
 }
 
-// Flows returns what was seen so far, sorted: every flow, also one that Ignore leaves out of the policy. It is empty
-// where nothing is recorded.
+// Flows returns the flows so far, sorted, including those that [Ignore] leaves out of the policy. It returns none if
+// nothing is recorded.
 func (r *Recording) Flows() []Flow {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -123,7 +128,7 @@ func (r *Recording) Flows() []Flow {
 		return cloneFlows(r.final)
 	}
 	recorded, err := r.live.Resolve()
-	var option *recording.OptionError // which the end of the test tells
+	var option *recording.OptionError // reported when the test ends
 	if err != nil && !errors.As(err, &option) {
 		noteFailure(r.tb)
 		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
@@ -142,8 +147,8 @@ func cloneFlows(flows []Flow) []Flow {
 	return flows
 }
 
-// running and updated map golden files to the tests that they belong to: those that run, and with an update those that
-// ran before, because of two tests with one file the later would throw out what the earlier needs.
+// running maps golden files to the tests that use them now, updated to the tests that have updated them. If two tests
+// use one file, an update of the later would remove what the earlier needs.
 var running, updated sync.Map
 
 func claim(path string, shared bool, tb host, update bool) error {

@@ -19,7 +19,7 @@ import (
 func TestShop(t *testing.T) {
 	databaseImage := cmp.Or(os.Getenv("EXAMPLE_POSTGRES_IMAGE"), "postgres:17")
 	cacheImage := cmp.Or(os.Getenv("EXAMPLE_REDIS_IMAGE"), "redis:7")
-	service := buildShop(t) // before the recording: what go build fetches is not the shop's
+	service := buildShop(t) // before the recording, else the downloads of go build are recorded
 	rec := netzerotest.Record(t, netzerotest.Driver(), netzerotest.Manifests("deploy/*.yaml"))
 
 	net, err := network.New(t.Context())

@@ -9,7 +9,7 @@ import (
 	"github.com/testcontainers/testcontainers-go"
 )
 
-// buildShop builds the service into an image that holds nothing else, so no registry is asked for another.
+// buildShop builds an image that holds only the service, so it needs no base image from a registry.
 func buildShop(t *testing.T) testcontainers.FromDockerfile {
 	t.Helper()
 	dir := t.TempDir()

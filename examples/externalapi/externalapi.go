@@ -1,7 +1,7 @@
-// Package externalapi pays out to a customer: it asks an HTTPS service for the exchange rate, tells another one to pay, and
-// takes the credentials for that from the instance metadata service of a cloud, as services there do.
+// Package externalapi pays out to a customer. It gets the exchange rate from one HTTPS service, pays by another, and
+// takes the credentials from the instance metadata service of a cloud, as services there do.
 //
-// It stands for a service of yours. It knows nothing of netzero.
+// It stands for a service of yours. It does not depend on netzero.
 package externalapi
 
 import (
@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// Service is the service and where its dependencies are: base URLs.
+// Service has the base URLs of its dependencies.
 type Service struct {
 	Rates    string
 	Payments string

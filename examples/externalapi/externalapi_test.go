@@ -8,8 +8,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// The same flows as a NetworkPolicy, which lists the names in an annotation, and as a CiliumNetworkPolicy, in which they
-// are rules.
+// The same flows in two dialects: a NetworkPolicy lists names in an annotation, a CiliumNetworkPolicy has rules for them.
 func TestPayOut(t *testing.T)       { payOut(t) }
 func TestPayOutCilium(t *testing.T) { payOut(t, netzerotest.Cilium()) }
 
@@ -21,7 +20,7 @@ func payOut(t *testing.T, options ...netzerotest.Option) {
 		Rates:    "https://api.rates.test",
 		Payments: "https://api.payments.test:8443",
 		Metadata: "http://169.254.169.254",
-		Client:   &http.Client{Transport: &http.Transport{}}, // with no connection from before, which would not be seen
+		Client:   &http.Client{Transport: &http.Transport{}}, // no connection of another test
 	}
 	receipt, err := service.PayOut(t.Context(), 100, "JPY")
 	if err != nil {

@@ -11,10 +11,10 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// A test of yours needs nothing of this file but netzerotest.Main: the hosts that it calls exist. Here TestMain lets
-// the command netlab create them, in a small internet of their own (testdata/lab.conf), and runs the tests within it.
+// A test of yours needs only netzerotest.Main of this file: its hosts exist. Here TestMain lets the command netlab
+// create the hosts in a small network of their own (testdata/lab.conf), and runs the tests in it.
 
-// withinVariable tells the tests that they run where the hosts are.
+// withinVariable tells the tests that the hosts exist.
 const withinVariable = "EXAMPLE_WITHIN"
 
 func TestMain(m *testing.M) {
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// runWithin runs this test binary once more, with its flags, where the hosts are.
+// runWithin runs this test binary again, with its flags, in the network of the hosts.
 func runWithin() (err error) {
 	dir, err := os.MkdirTemp("", "externalapi-")
 	if err != nil {
@@ -55,7 +55,7 @@ func runWithin() (err error) {
 	return tests.Run()
 }
 
-// requireLab skips the test where it has no hosts to call, and fails it where nothing may be skipped.
+// requireLab skips the test if the hosts do not exist, or fails it if no test may be skipped.
 func requireLab(t *testing.T) {
 	t.Helper()
 	if os.Getenv(withinVariable) != "" {

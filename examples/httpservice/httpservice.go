@@ -1,7 +1,7 @@
 // Package httpservice quotes prices: GET /quote?product=teapot&currency=JPY answers "teapot: 3150 JPY".
 //
 // It stands for a service of yours. It has two dependencies, a price list behind HTTPS and a server for exchange rates
-// that speaks lines of text over TCP, and a third that can be switched on. It knows nothing of netzero.
+// that uses lines of text over TCP, and a third that can be switched on. It does not depend on netzero.
 package httpservice
 
 import (
@@ -15,11 +15,11 @@ import (
 	"strings"
 )
 
-// Service is the service and where its dependencies are.
+// Service has the addresses of its dependencies.
 type Service struct {
 	Prices    string // base URL of the price list, in euros
 	Rates     string // host:port of the rates server
-	Discounts string // base URL of the discounts, in per cent; "" for none
+	Discounts string // base URL of the discounts, in percent; "" for none
 }
 
 // ServeHTTP answers one request for a quote.
@@ -73,7 +73,7 @@ func get(ctx context.Context, url string) (float64, error) {
 	return strconv.ParseFloat(strings.TrimSpace(string(body)), 64)
 }
 
-// ask sends a line over TCP and reads a number, on a line of its own.
+// ask sends a line over TCP, and reads a line with a number.
 func ask(ctx context.Context, address, line string) (float64, error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", address)

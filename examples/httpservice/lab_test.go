@@ -12,10 +12,10 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// A test of yours needs nothing of this file but netzerotest.Main: the hosts that it calls exist. Here TestMain lets
-// the command netlab create them, in a small internet of their own (testdata/lab.conf), and runs the tests within it.
+// A test of yours needs only netzerotest.Main of this file: its hosts exist. Here TestMain lets the command netlab
+// create the hosts in a small network of their own (testdata/lab.conf), and runs the tests in it.
 
-// ratesdVariable tells the tests, where the hosts are, which file is the program ratesd.
+// ratesdVariable passes the path of the program ratesd to the tests.
 const ratesdVariable = "EXAMPLE_RATESD"
 
 func TestMain(m *testing.M) {
@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// runWithin runs this test binary once more, with its flags, where the hosts are.
+// runWithin runs this test binary again, with its flags, in the network of the hosts.
 func runWithin() (err error) {
 	dir, err := os.MkdirTemp("", "httpservice-")
 	if err != nil {
@@ -56,7 +56,7 @@ func runWithin() (err error) {
 	return tests.Run()
 }
 
-// requireLab skips the test where it has no hosts to call, and fails it where nothing may be skipped.
+// requireLab skips the test if the hosts do not exist, or fails it if no test may be skipped.
 func requireLab(t *testing.T) {
 	t.Helper()
 	if os.Getenv(ratesdVariable) != "" {
@@ -80,7 +80,7 @@ func startRatesd(t *testing.T) {
 	if err := ratesd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = ratesd.Wait() }) // it was killed when t.Context ended
+	t.Cleanup(func() { _ = ratesd.Wait() }) // killed when t.Context ended
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		t.Fatalf("ratesd does not listen: %v", err)
 	}

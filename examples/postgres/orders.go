@@ -1,7 +1,8 @@
 // Package orders keeps orders in a PostgreSQL database.
 //
-// It stands for a service of yours that is tested against a real database in a container. It knows nothing of netzero. The test
-// runs on postgres:17. EXAMPLE_POSTGRES_IMAGE names another image: make test-examples sets it to one that make images builds.
+// It stands for a service of yours that is tested against a real database in a container. It does not depend on
+// netzero. The test runs on postgres:17. EXAMPLE_POSTGRES_IMAGE names another image: make test-examples sets it to that
+// of make images.
 package orders
 
 import (
@@ -10,10 +11,10 @@ import (
 	"fmt"
 )
 
-// Store is the orders of one database.
+// Store has the orders of one database.
 type Store struct{ db *sql.DB }
 
-// New returns the store in a database, and makes its table.
+// New returns the store in a database, and creates its table.
 func New(ctx context.Context, db *sql.DB) (*Store, error) {
 	_, err := db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS orders (id serial PRIMARY KEY, product text NOT NULL, quantity int NOT NULL)`)
 	if err != nil {
@@ -30,7 +31,7 @@ func (s *Store) Place(ctx context.Context, product string, quantity int) error {
 	return nil
 }
 
-// Ordered returns how much of a product is ordered.
+// Ordered returns the ordered quantity of a product.
 func (s *Store) Ordered(ctx context.Context, product string) (quantity int, err error) {
 	err = s.db.QueryRowContext(ctx, `SELECT coalesce(sum(quantity), 0) FROM orders WHERE product = $1`, product).Scan(&quantity)
 	if err != nil {

@@ -1,23 +1,24 @@
-// Package cgroup finds the cgroup v2 tree, tells which directory of it an id stands for, and gives a process a leaf of its
-// own in it for a while.
+// Package cgroup finds the cgroup v2 tree, maps cgroup ids to directories, and gives a process a temporary leaf cgroup
+// of its own.
 //
-// It refuses cgroup v1 and read-only trees with an error that says so, and knows nothing of eBPF. A leaf is held by a
-// file lock on its directory, which the kernel drops when the holder dies: so the next run tells a killed run's leaf
+// It rejects cgroup v1 and read-only trees with a descriptive error, and knows nothing of eBPF. A file lock on the
+// leaf's directory marks the leaf as used. The kernel drops the lock when its holder dies, so the next run can
+// distinguish the leaf of a killed run from that of a live one, across pid namespaces too, and removes it.
 // from that of one that is alive, across pid namespaces too, and removes it.
 package cgroup
 
 import "errors"
 
 var (
-	// ErrNoTree is returned where no cgroup v2 hierarchy is mounted.
+	// ErrNoTree is returned if no cgroup v2 hierarchy is mounted.
 	ErrNoTree = errors.New("no cgroup v2 hierarchy is mounted")
-	// ErrReadOnly is returned where the cgroup v2 hierarchy cannot be written to, as in an unprivileged container.
+	// ErrReadOnly is returned if the cgroup v2 hierarchy is not writable, as in an unprivileged container.
 	ErrReadOnly = errors.New("the cgroup v2 hierarchy is read-only")
-	// ErrNotPermitted is returned where this user may not write to the cgroup v2 hierarchy.
+	// ErrNotPermitted is returned if this user may not write to the cgroup v2 hierarchy.
 	ErrNotPermitted = errors.New("not permitted to write to the cgroup v2 hierarchy")
-	// ErrNoCgroup is returned where no cgroup of the tree has an id: it is gone, or lies outside of what the mount shows.
+	// ErrNoCgroup is returned if no cgroup of the tree has the id: the cgroup was removed, or is outside of the mount.
 	ErrNoCgroup = errors.New("no such cgroup in the cgroup v2 hierarchy")
 )
 
-// leafPrefix starts the name of every leaf, by which stale ones are found.
+// leafPrefix starts the name of every leaf. Stale leaves are found by it.
 const leafPrefix = "netzero-"

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ID returns the id by which the kernel's helpers know the cgroup of a directory: its kernfs id, which
-// name_to_handle_at(2) gives on every architecture.
+// ID returns the cgroup id of a directory, as the kernel's helpers report it: the kernfs id, which name_to_handle_at(2)
+// returns on every architecture.
 func ID(dir string) (uint64, error) {
 	handle, _, err := unix.NameToHandleAt(unix.AT_FDCWD, dir, 0)
 	if err != nil {
@@ -27,12 +27,12 @@ func ID(dir string) (uint64, error) {
 	return binary.NativeEndian.Uint64(id), nil
 }
 
-// Path returns the directory of the cgroup that has an id. It asks the kernel, which takes no longer in a large tree; where
-// that is not permitted (CAP_DAC_READ_SEARCH), it walks the tree. Errors: [ErrNoCgroup].
+// Path returns the directory of the cgroup with this id. It queries the kernel, which is fast in large trees too.
+// Without the permission to do so (CAP_DAC_READ_SEARCH) it walks the tree. Errors: [ErrNoCgroup].
 func (t Tree) Path(id uint64) (string, error) {
 	dir, err := t.open(id)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EOPNOTSUPP) {
-		return t.look(id)
+		return t.searchID(id)
 	}
 	if errors.Is(err, unix.ESTALE) || errors.Is(err, fs.ErrNotExist) {
 		err = ErrNoCgroup
@@ -57,7 +57,7 @@ func (t Tree) open(id uint64) (string, error) {
 	handle := unix.NewFileHandle(like.Type(), binary.NativeEndian.AppendUint64(nil, id))
 	fd, err := unix.OpenByHandleAt(int(root.Fd()), handle, unix.O_PATH|unix.O_CLOEXEC|unix.O_DIRECTORY)
 	if errors.Is(err, unix.ENOTDIR) {
-		return "", ErrNoCgroup // a file of a cgroup, which has an id too
+		return "", ErrNoCgroup // files of a cgroup have ids too
 	}
 	if err != nil {
 		return "", err
@@ -67,15 +67,15 @@ func (t Tree) open(id uint64) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// It may be removed by now, or lie above what the mount shows: then this is no path to it.
+	// A removed cgroup, or one outside of the mount, has no valid path here.
 	if got, err := ID(dir); err != nil || got != id {
 		return "", ErrNoCgroup
 	}
 	return dir, nil
 }
 
-// look finds a cgroup by walking the tree.
-func (t Tree) look(id uint64) (string, error) {
+// searchID finds a cgroup by walking the tree.
+func (t Tree) searchID(id uint64) (string, error) {
 	for dir, got := range t.Walk() {
 		if got == id {
 			return dir, nil
@@ -84,8 +84,8 @@ func (t Tree) look(id uint64) (string, error) {
 	return "", fmt.Errorf("find cgroup %d: %w", id, ErrNoCgroup)
 }
 
-// Walk returns the directory and the id of every cgroup of the tree, a cgroup before those that lie in it. It leaves out what
-// goes while it walks, and what this process may not read.
+// Walk returns the directory and the id of every cgroup of the tree, parents first. It leaves out cgroups that are
+// removed during the walk and those that this process may not read.
 func (t Tree) Walk() iter.Seq2[string, uint64] {
 	return func(yield func(string, uint64) bool) {
 		_ = filepath.WalkDir(t.Root, func(dir string, entry fs.DirEntry, err error) error {

@@ -10,7 +10,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// nested makes a cgroup below the one that this process is in, and one in that.
+// nested makes a cgroup below that of this process, and another one below it.
 func nested(t *testing.T) (tree Tree, outer, inner string) {
 	t.Helper()
 	testenv.RequireRoot(t)
@@ -42,9 +42,10 @@ func idOf(t *testing.T, dir string) uint64 {
 	return id
 }
 
-func TestPathIsFoundByID(t *testing.T) {
+func TestPath_ByID(t *testing.T) {
 	tree, outer, inner := nested(t)
-	ways := map[string]func(uint64) (string, error){"by handle": tree.open, "by walking": tree.look, "as it is": tree.Path}
+	ways := map[string]func(uint64) (string, error){"by handle": tree.open, "by walking": tree.searchID,
+		"as it is": tree.Path}
 	for way, path := range ways {
 		for _, dir := range []string{tree.Root, outer, inner} {
 			if got, err := path(idOf(t, dir)); err != nil || got != dir {
@@ -57,11 +58,12 @@ func TestPathIsFoundByID(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := idOf(t, filepath.Join(outer, "cgroup.procs"))
-	for reason, id := range map[string]uint64{"removed": gone, "never born": 1 << 62, "none": 0, "a file of a cgroup": file} {
+	for reason, id := range map[string]uint64{"removed": gone, "never born": 1 << 62, "none": 0,
+		"a file of a cgroup": file} {
 		if got, err := tree.Path(id); !errors.Is(err, ErrNoCgroup) {
 			t.Errorf("%s: got %q, %v; want ErrNoCgroup", reason, got, err)
 		}
-		if got, err := tree.look(id); !errors.Is(err, ErrNoCgroup) {
+		if got, err := tree.searchID(id); !errors.Is(err, ErrNoCgroup) {
 			t.Errorf("%s, by walking: got %q, %v; want ErrNoCgroup", reason, got, err)
 		}
 	}
@@ -70,7 +72,7 @@ func TestPathIsFoundByID(t *testing.T) {
 	}
 }
 
-func TestIDsRiseInTheOrderOfBirth(t *testing.T) {
+func TestID_RisesWithCreation(t *testing.T) {
 	_, outer, inner := nested(t)
 	for last := idOf(t, inner); ; {
 		if err := os.Remove(inner); err != nil {
@@ -89,7 +91,7 @@ func TestIDsRiseInTheOrderOfBirth(t *testing.T) {
 	}
 }
 
-func TestWalkYieldsParentsFirst(t *testing.T) {
+func TestWalk_ParentsFirst(t *testing.T) {
 	tree, outer, inner := nested(t)
 	at := make(map[string]int)
 	for dir, id := range tree.Walk() {

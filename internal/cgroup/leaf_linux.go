@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Leaf is a cgroup of this process's own. The one who made it leaves it with [Leaf.Leave].
+// Leaf is a cgroup that this process made for itself. The caller removes it with [Leaf.Leave].
 type Leaf struct {
 	Path string
 	ID   uint64
@@ -24,8 +24,8 @@ type Leaf struct {
 	lock   *os.File
 }
 
-// NewLeaf makes a leaf below the cgroup that this process is in, and removes those that killed runs have left there.
-// It does not move anybody. Errors: [ErrReadOnly], [ErrNotPermitted].
+// NewLeaf makes a leaf below the current cgroup of this process, and removes the leaves that killed runs left there. It
+// moves no process. Errors: [ErrReadOnly], [ErrNotPermitted].
 func NewLeaf(t Tree) (*Leaf, error) {
 	parent, err := t.Current()
 	if err != nil {
@@ -45,9 +45,9 @@ func NewLeaf(t Tree) (*Leaf, error) {
 		case err != nil:
 			return nil, fmt.Errorf("make cgroup: %w", err)
 		}
-		leaf, err := t.hold(path, parent)
+		leaf, err := t.acquire(path, parent)
 		if errors.Is(err, errTaken) {
-			continue // another run found it before we held it, and took it for stale
+			continue // another run took it for stale before we locked it
 		}
 		if err != nil {
 			return nil, errors.Join(err, os.Remove(path))
@@ -58,13 +58,13 @@ func NewLeaf(t Tree) (*Leaf, error) {
 
 var errTaken = errors.New("taken by another process")
 
-// hold locks the leaf; errTaken where it is gone.
-func (t Tree) hold(path, parent string) (*Leaf, error) {
+// acquire locks the leaf. It returns errTaken if the leaf is gone.
+func (t Tree) acquire(path, parent string) (*Leaf, error) {
 	lock, err := lockDir(path)
 	if err != nil {
 		return nil, err
 	}
-	id, err := ID(path) // of what we hold: nobody removes it from now on
+	id, err := ID(path) // the lock protects it from removal from now on
 	if err != nil {
 		lock.Close()
 		return nil, err
@@ -72,7 +72,7 @@ func (t Tree) hold(path, parent string) (*Leaf, error) {
 	return &Leaf{Path: path, ID: id, tree: t, parent: parent, lock: lock}, nil
 }
 
-// lockDir takes the lock of a leaf; errTaken where somebody else has it, or had it and removed the leaf.
+// lockDir locks a leaf. It returns errTaken if another process has the lock, or had it and removed the leaf.
 func lockDir(path string) (*os.File, error) {
 	dir, err := os.Open(path)
 	if isGone(err) {
@@ -92,7 +92,7 @@ func lockDir(path string) (*os.File, error) {
 	return dir, nil
 }
 
-// isStill reports whether an open directory is the one that the path names: a lock on a removed one is worth nothing.
+// isStill reports whether path still names this open directory. A lock on a removed directory protects nothing.
 func isStill(dir *os.File, path string) bool {
 	open, err := dir.Stat()
 	if err != nil {
@@ -102,23 +102,24 @@ func isStill(dir *os.File, path string) bool {
 	return err == nil && os.SameFile(open, named)
 }
 
-// isGone reports whether an error says that a cgroup was removed, perhaps while it was looked at.
+// isGone reports whether an error means that the cgroup was removed, perhaps during the operation.
 func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) }
 
-// Move moves processes into the leaf, all threads of each; their children follow by inheritance. One that has ended by
-// now, or is not in the cgroup in which the leaf was made, stays where it is: Leave could not bring it back.
+// Move moves processes into the leaf with all of their threads; their later children inherit the cgroup. A process
+// stays where it is if it has ended or is not in the leaf's parent cgroup, because Leave could not move it back.
 func (l *Leaf) Move(pids ...int) error {
 	here, err := processes(l.parent)
 	if err != nil {
 		return err
 	}
-	return move(l.Path, slices.DeleteFunc(slices.Clone(pids), func(pid int) bool { return !slices.Contains(here, pid) }))
+	return move(l.Path, slices.DeleteFunc(slices.Clone(pids),
+		func(pid int) bool { return !slices.Contains(here, pid) }))
 }
 
-// Beside returns the processes in the cgroup in which the leaf was made: those that [Leaf.Move] can move.
-func (l *Leaf) Beside() ([]int, error) { return processes(l.parent) }
+// Siblings returns the processes in the leaf's parent cgroup: those that [Leaf.Move] can move.
+func (l *Leaf) Siblings() ([]int, error) { return processes(l.parent) }
 
-// Processes returns the processes in the leaf, and in cgroups that were made below it. An error says that some may be missing.
+// Processes returns the processes in the leaf and in the cgroups below it. An error means that some may be missing.
 func (l *Leaf) Processes() ([]int, error) {
 	var all []int
 	err := filepath.WalkDir(l.Path, func(dir string, entry fs.DirEntry, err error) error {
@@ -128,14 +129,14 @@ func (l *Leaf) Processes() ([]int, error) {
 			all = append(all, pids...)
 		}
 		if isGone(err) || errors.Is(err, unix.EOPNOTSUPP) {
-			return nil // one below was removed, or is threaded: then its processes are listed above
+			return nil // a cgroup below was removed, or is threaded, so that its processes are listed above
 		}
 		return err
 	})
 	return all, err
 }
 
-// Check returns an error where this process is not in the leaf any more: somebody moved it.
+// Check returns an error if this process is no longer in the leaf because somebody moved it.
 func (l *Leaf) Check() error {
 	dir, err := l.tree.Current()
 	if err != nil {
@@ -161,8 +162,8 @@ func move(dir string, pids []int) error {
 	return nil
 }
 
-// InLeaf reports whether this process is in a leaf, its own or that of a process from which it descends: whatever it opens is
-// recorded then. Where that cannot be read it is taken to be so.
+// InLeaf reports whether this process is in a leaf, its own or an ancestor's. If so, its traffic is recorded. It
+// returns true if the cgroup cannot be read.
 func InLeaf() bool {
 	path, err := OfProcess(os.Getpid())
 	if err != nil {
@@ -171,30 +172,30 @@ func InLeaf() bool {
 	return slices.ContainsFunc(elements(path), isLeaf)
 }
 
-// isLeaf reports whether a cgroup's name is one that NewLeaf gives.
+// isLeaf reports whether NewLeaf gives cgroups such a name.
 func isLeaf(name string) bool {
 	var pid, try int
 	n, err := fmt.Sscanf(name, leafPrefix+"%d-%d", &pid, &try)
 	return err == nil && n == 2
 }
 
-// Leave moves whoever is in the leaf, and in cgroups that were made below it, back to where the leaf was made, and
-// removes it.
+// Leave moves the processes in the leaf and in the cgroups below it back to the leaf's parent, and removes the leaf.
 func (l *Leaf) Leave() error {
-	err := dissolve(l.Path, l.parent, patience)
+	err := removeTree(l.Path, l.parent, patience)
 	return errors.Join(err, l.lock.Close())
 }
 
-// How long a cgroup may take to become empty: who is in it may fork faster than we look. Nobody waits long for a stale
-// one, which may hold what we cannot see.
+// How long to wait for a cgroup to become empty: its processes may fork faster than we list them. Stale leaves get less
+// time, because they may contain processes of an invisible pid namespace.
 const (
 	patience      = 5 * time.Second
 	stalePatience = 100 * time.Millisecond
 )
 
-// dissolve empties a cgroup and all below it into another one, and removes it.
-func dissolve(dir, into string, patience time.Duration) error {
-	// Before those below: a process whose threads are in threaded cgroups goes with all of them, and is listed here only.
+// removeTree moves all processes of a cgroup and of those below it into another cgroup, and removes them.
+func removeTree(dir, into string, patience time.Duration) error {
+	// First the cgroup itself: a process with threads in threaded cgroups moves as a whole, and only this cgroup lists
+	// it.
 	err := empty(dir, into)
 	if isGone(err) {
 		return nil
@@ -208,7 +209,7 @@ func dissolve(dir, into string, patience time.Duration) error {
 	}
 	for _, entry := range below {
 		if entry.IsDir() {
-			err = errors.Join(err, dissolve(filepath.Join(dir, entry.Name()), into, patience))
+			err = errors.Join(err, removeTree(filepath.Join(dir, entry.Name()), into, patience))
 		}
 	}
 	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
@@ -227,7 +228,7 @@ func dissolve(dir, into string, patience time.Duration) error {
 	}
 }
 
-// empty moves the processes of a cgroup into another one. Those of a threaded cgroup are its parent's.
+// empty moves the processes of a cgroup into another one. The processes of a threaded cgroup are listed in its parent.
 func empty(dir, into string) error {
 	pids, err := processes(dir)
 	if errors.Is(err, unix.EOPNOTSUPP) {
@@ -250,15 +251,14 @@ func processes(dir string) ([]int, error) {
 		if err != nil {
 			return nil, fmt.Errorf("list cgroup %s: %w", dir, err)
 		}
-		if pid != 0 { // 0: of a pid namespace that we cannot see into
+		if pid != 0 { // 0: in a pid namespace that this process cannot see
 			pids = append(pids, pid)
 		}
 	}
 	return pids, nil
 }
 
-// removeStale removes the leaves of runs that died. What cannot be removed stays for the next run: it is in nobody's
-// way.
+// removeStale removes the leaves of dead runs. A leaf that cannot be removed does no harm; the next run tries again.
 func removeStale(parent string) {
 	leaves, _ := filepath.Glob(filepath.Join(parent, leafPrefix+"*"))
 	for _, path := range leaves {
@@ -266,7 +266,7 @@ func removeStale(parent string) {
 		if err != nil {
 			continue // alive, or gone
 		}
-		_ = dissolve(path, parent, stalePatience)
+		_ = removeTree(path, parent, stalePatience)
 		lock.Close()
 	}
 }

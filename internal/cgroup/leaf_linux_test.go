@@ -18,7 +18,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// TestMain lets the test binary be its own child process: one that waits, or one that enters a leaf and waits.
+// TestMain makes the test binary its own child process: one that waits, or one that enters a leaf and waits.
 func TestMain(m *testing.M) {
 	switch os.Getenv("CGROUP_TEST_CHILD") {
 	case "":
@@ -92,16 +92,16 @@ func members(t *testing.T, dir string) map[int]bool {
 	return set
 }
 
-func TestProcessEntersLeafAndComesBack(t *testing.T) {
-	testenv.Recorded(t, "a cgroup of one's own, entered and left")
+func TestLeaf_EnterAndLeave(t *testing.T) {
+	testenv.Recorded(t, "own cgroup, entered and left")
 	tree, leaf := newLeaf(t)
-	home := filepath.Dir(leaf.Path)
+	parent := filepath.Dir(leaf.Path)
 	check(t, leaf.Move(os.Getpid()))
 	if dir, err := tree.Current(); err != nil || dir != leaf.Path {
 		t.Errorf("is in %s, %v; want %s", dir, err, leaf.Path)
 	}
 	check(t, leaf.Check())
-	check(t, move(home, []int{os.Getpid()}))
+	check(t, move(parent, []int{os.Getpid()}))
 	if err := leaf.Check(); err == nil {
 		t.Error("being moved out of the leaf is no error")
 	}
@@ -114,10 +114,10 @@ func TestProcessEntersLeafAndComesBack(t *testing.T) {
 	check(t, os.Mkdir(nested, 0o755))
 	check(t, move(nested, []int{inherited.Process.Pid}))
 	check(t, leaf.Leave())
-	if dir, err := tree.Current(); err != nil || dir != home {
-		t.Errorf("is in %s, %v; want %s", dir, err, home)
+	if dir, err := tree.Current(); err != nil || dir != parent {
+		t.Errorf("is in %s, %v; want %s", dir, err, parent)
 	}
-	if !members(t, home)[inherited.Process.Pid] {
+	if !members(t, parent)[inherited.Process.Pid] {
 		t.Error("a child that was in a nested cgroup is not back")
 	}
 	if _, err := os.Stat(leaf.Path); !errors.Is(err, fs.ErrNotExist) {
@@ -125,10 +125,10 @@ func TestProcessEntersLeafAndComesBack(t *testing.T) {
 	}
 }
 
-// A test may put threads of its own into threaded cgroups below the leaf.
-func TestLeafWithThreadedCgroupsIsLeft(t *testing.T) {
+// A test may put its threads into threaded cgroups below the leaf.
+func TestLeaf_LeaveThreadedCgroups(t *testing.T) {
 	_, leaf := newLeaf(t)
-	home := filepath.Dir(leaf.Path)
+	parent := filepath.Dir(leaf.Path)
 	inherited, _ := child(t, "wait")
 	threads := filepath.Join(leaf.Path, "a", "threads")
 	check(t, os.MkdirAll(threads, 0o755))
@@ -136,12 +136,12 @@ func TestLeafWithThreadedCgroupsIsLeft(t *testing.T) {
 	check(t, os.WriteFile(filepath.Join(threads, "cgroup.type"), []byte("threaded"), 0))
 	check(t, os.WriteFile(filepath.Join(threads, "cgroup.threads"), []byte(strconv.Itoa(inherited.Process.Pid)), 0))
 	check(t, leaf.Leave())
-	if !members(t, home)[inherited.Process.Pid] {
+	if !members(t, parent)[inherited.Process.Pid] {
 		t.Error("a process whose thread was in a threaded cgroup is not back")
 	}
 }
 
-func TestMoveLeavesAloneWhoIsElsewhere(t *testing.T) {
+func TestMove_IgnoresOtherCgroups(t *testing.T) {
 	_, leaf := newLeaf(t)
 	defer func() { check(t, leaf.Leave()) }()
 	elsewhere := filepath.Join(filepath.Dir(leaf.Path), fmt.Sprintf("cgroup-test-%d", os.Getpid()))
@@ -152,10 +152,10 @@ func TestMoveLeavesAloneWhoIsElsewhere(t *testing.T) {
 	if members(t, leaf.Path)[other.Process.Pid] || !members(t, elsewhere)[other.Process.Pid] {
 		t.Error("a process of another cgroup was moved")
 	}
-	check(t, dissolve(elsewhere, filepath.Dir(leaf.Path), patience))
+	check(t, removeTree(elsewhere, filepath.Dir(leaf.Path), patience))
 }
 
-func TestLeafOfAKilledRunIsRemovedByTheNext(t *testing.T) {
+func TestNewLeaf_RemovesStaleLeaf(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.Recorded(t, "cgroups of killed runs are removed")
 	killed, stale := child(t, "leaf")
@@ -173,17 +173,17 @@ func TestLeafOfAKilledRunIsRemovedByTheNext(t *testing.T) {
 	if !members(t, living)[alive.Process.Pid] {
 		t.Error("a living run was thrown out of its leaf")
 	}
-	check(t, dissolveWhenDead(alive, living))
+	check(t, removeWhenDead(alive, living))
 }
 
-// dissolveWhenDead ends a child that holds a leaf, and does what the next run would.
-func dissolveWhenDead(cmd *exec.Cmd, leaf string) error {
+// removeWhenDead ends a child that has a leaf, and removes the leaf like the next run.
+func removeWhenDead(cmd *exec.Cmd, leaf string) error {
 	cmd.Process.Kill()
 	cmd.Wait()
-	return dissolve(leaf, filepath.Dir(leaf), patience)
+	return removeTree(leaf, filepath.Dir(leaf), patience)
 }
 
-func TestOrphansOfAKilledRunComeBack(t *testing.T) {
+func TestNewLeaf_MovesOrphansOfKilledRun(t *testing.T) {
 	testenv.RequireRoot(t)
 	killed, stale := child(t, "leaf")
 	orphan, _ := child(t, "wait")
@@ -191,9 +191,9 @@ func TestOrphansOfAKilledRunComeBack(t *testing.T) {
 	check(t, killed.Process.Kill())
 	killed.Wait()
 	_, leaf := newLeaf(t)
-	home := filepath.Dir(leaf.Path)
+	parent := filepath.Dir(leaf.Path)
 	check(t, leaf.Leave())
-	if !members(t, home)[orphan.Process.Pid] {
+	if !members(t, parent)[orphan.Process.Pid] {
 		t.Error("the orphan is not where the leaf was made")
 	}
 	if _, err := os.Stat(stale); !errors.Is(err, fs.ErrNotExist) {
@@ -201,7 +201,7 @@ func TestOrphansOfAKilledRunComeBack(t *testing.T) {
 	}
 }
 
-func TestManyRunsAtOnce(t *testing.T) {
+func TestLeaf_ParallelRuns(t *testing.T) {
 	tree, first := newLeaf(t)
 	defer func() { check(t, first.Leave()) }()
 	var runs sync.WaitGroup
@@ -222,7 +222,7 @@ func TestManyRunsAtOnce(t *testing.T) {
 	runs.Wait()
 }
 
-func TestLeaveWhileChildrenFork(t *testing.T) {
+func TestLeave_ForkingChildren(t *testing.T) {
 	_, leaf := newLeaf(t)
 	check(t, leaf.Move(os.Getpid()))
 	stop := make(chan struct{})
@@ -249,13 +249,13 @@ func TestLeaveWhileChildrenFork(t *testing.T) {
 	forks.Wait()
 }
 
-func TestIDOfWhatIsNoCgroupIsAnError(t *testing.T) {
+func TestID_NotACgroup(t *testing.T) {
 	if _, err := ID("/nonexistent"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("ID of a missing directory: %v", err)
 	}
 }
 
-func TestProcessKnowsThatItIsInALeaf(t *testing.T) {
+func TestInLeaf_Descendants(t *testing.T) {
 	testenv.RequireRoot(t)
 	if InLeaf() {
 		t.Fatal("this test is recorded")

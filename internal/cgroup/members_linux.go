@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Members returns the processes of a cgroup and of those that are nested in it. It leaves out cgroups that go meanwhile.
+// Members returns the processes of a cgroup and of the cgroups below it. It leaves out cgroups that are removed
+// meanwhile.
 func Members(dir string) ([]int, error) {
 	var pids []int
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -19,7 +20,8 @@ func Members(dir string) ([]int, error) {
 			return err
 		}
 		members, err := processes(path)
-		if isGone(err) || errors.Is(err, unix.EOPNOTSUPP) { // of a threaded cgroup, whose processes are its parent's
+		// a threaded cgroup, with its processes listed in its parent
+		if isGone(err) || errors.Is(err, unix.EOPNOTSUPP) {
 			return nil
 		}
 		pids = append(pids, members...)
@@ -28,7 +30,7 @@ func Members(dir string) ([]int, error) {
 	return pids, err
 }
 
-// Members returns the processes of the cgroup that has an id, and of those below it. Errors: [ErrNoCgroup].
+// Members returns the processes of the cgroup with this id and of the cgroups below it. Errors: [ErrNoCgroup].
 func (t Tree) Members(id uint64) ([]int, error) {
 	dir, err := t.Path(id)
 	if err != nil {

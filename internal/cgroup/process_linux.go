@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// OfProcess returns the path of a process's cgroup from the root of this process's cgroup namespace: "/docker/<id>". A
-// process that is gone is fs.ErrNotExist.
+// OfProcess returns the path of a process's cgroup from the root of this process's cgroup namespace: "/docker/<id>". It
+// returns fs.ErrNotExist for a process that has ended.
 func OfProcess(pid int) (string, error) {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
 	if err != nil {
@@ -22,7 +22,7 @@ func OfProcess(pid int) (string, error) {
 	return "", fmt.Errorf("find cgroup of process %d: %w", pid, ErrNoTree)
 }
 
-// LeafOwner returns the process that made a leaf, by the name of its directory; false where that is the name of none.
+// LeafOwner returns the process that made the leaf with this directory name; false if it is not the name of a leaf.
 func LeafOwner(name string) (pid int, ok bool) {
 	rest, ok := strings.CutPrefix(name, leafPrefix)
 	owner, _, dash := strings.Cut(rest, "-")

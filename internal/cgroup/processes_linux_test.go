@@ -12,7 +12,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-func TestProcessesOfALeafAreAllOrAnError(t *testing.T) {
+func TestProcesses_CompleteOrError(t *testing.T) {
 	testenv.RequireRoot(t)
 	tree, err := FindTree()
 	if err != nil {

@@ -14,11 +14,11 @@ import (
 // Tree is a mounted cgroup v2 hierarchy: the unified one, or the "unified" mount of a hybrid host.
 type Tree struct {
 	Root string // the directory on which it is mounted
-	from string // the cgroup that stands at Root: "/", unless the mount shows a part of the hierarchy
+	from string // the cgroup at Root: "/", unless only a part of the hierarchy is mounted
 }
 
-// FindTree finds the cgroup v2 hierarchy that this process sees, as proc_pid_mountinfo(5) tells.
-// Errors: [ErrNoTree], or [ErrReadOnly] where every mount of it is read-only.
+// FindTree finds the cgroup v2 hierarchy in proc_pid_mountinfo(5). Errors: [ErrNoTree], or [ErrReadOnly] if every mount
+// of it is read-only.
 func FindTree() (Tree, error) {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -54,12 +54,12 @@ func hasOption(options, want string) bool {
 	return false
 }
 
-// unescape undoes the octal escapes of mountinfo.
+// unescape decodes the octal escapes of mountinfo.
 func unescape(s string) string {
 	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
 }
 
-// Current returns the directory of the cgroup that this process is in.
+// Current returns the directory of this process's cgroup.
 func (t Tree) Current() (string, error) {
 	text, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -82,9 +82,10 @@ func (t Tree) Current() (string, error) {
 	return "", fmt.Errorf("find own cgroup: /proc/self/cgroup names no cgroup v2: %w", ErrNoTree)
 }
 
-// below returns where a cgroup lies below the mount. Both paths are relative to the root of this process's cgroup
-// namespace; what lies above that is "/..", as the mount of the whole tree is in a container with a cgroup namespace of
-// its own (docker run -v /sys/fs/cgroup:/sys/fs/cgroup). Then upward is true: no path tells the names on the way.
+// below returns the path of a cgroup relative to the mount. Both paths are relative to the root of this process's
+// cgroup namespace. Cgroups above that root are "/..", as in a container with its own cgroup namespace that mounts the
+// whole tree (docker run -v /sys/fs/cgroup:/sys/fs/cgroup). Then upward is true: no path has the names of the cgroups
+// in between.
 func (t Tree) below(path string) (below string, upward, ok bool) {
 	mounted, cgroup := elements(t.from), elements(path)
 	for i, name := range mounted {
@@ -109,7 +110,7 @@ func (t Tree) search() (string, error) {
 	var found string
 	err := filepath.WalkDir(t.Root, func(dir string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.IsDir() {
-			return nil // of others, or gone
+			return nil // another user's, or removed meanwhile
 		}
 		if pids, _ := processes(dir); slices.Contains(pids, os.Getpid()) {
 			found = dir

@@ -8,22 +8,27 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestTreeIsFoundInMountinfo(t *testing.T) {
+func TestFindTree_Mountinfo(t *testing.T) {
 	for _, row := range []struct {
 		reason    string
 		mountinfo string
 		want      Tree
 		err       error
 	}{
-		{"unified", "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n", Tree{Root: "/sys/fs/cgroup", from: "/"}, nil},
+		{"unified", "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n",
+			Tree{Root: "/sys/fs/cgroup", from: "/"}, nil},
 		{"hybrid, the v1 controllers before it", "32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n" +
-			"41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n", Tree{Root: "/sys/fs/cgroup/unified", from: "/"}, nil},
+			"41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n",
+			Tree{Root: "/sys/fs/cgroup/unified", from: "/"}, nil},
 		{"a part of the tree, as a container without a cgroup namespace sees it",
-			"41 31 0:38 /docker/abc /sys/fs/cgroup rw - cgroup2 cgroup rw\n", Tree{Root: "/sys/fs/cgroup", from: "/docker/abc"}, nil},
-		{"a space in the path", `41 31 0:38 / /mnt/my\040cgroups rw - cgroup2 none rw` + "\n", Tree{Root: "/mnt/my cgroups", from: "/"}, nil},
+			"41 31 0:38 /docker/abc /sys/fs/cgroup rw - cgroup2 cgroup rw\n",
+			Tree{Root: "/sys/fs/cgroup", from: "/docker/abc"}, nil},
+		{"a space in the path", `41 31 0:38 / /mnt/my\040cgroups rw - cgroup2 none rw` + "\n",
+			Tree{Root: "/mnt/my cgroups", from: "/"}, nil},
 		{"the mount is read-only", "41 31 0:38 / /sys/fs/cgroup ro,nosuid - cgroup2 cgroup rw\n", Tree{}, ErrReadOnly},
 		{"the file system is read-only", "41 31 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup ro\n", Tree{}, ErrReadOnly},
-		{"a writable mount beside a read-only one", "41 31 0:38 / /a ro - cgroup2 cgroup rw\n42 31 0:38 / /b rw - cgroup2 cgroup rw\n",
+		{"a writable mount beside a read-only one",
+			"41 31 0:38 / /a ro - cgroup2 cgroup rw\n42 31 0:38 / /b rw - cgroup2 cgroup rw\n",
 			Tree{Root: "/b", from: "/"}, nil},
 		{"v1 only", "32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n", Tree{}, ErrNoTree},
 		{"nothing", "", Tree{}, ErrNoTree},
@@ -39,7 +44,7 @@ func TestTreeIsFoundInMountinfo(t *testing.T) {
 	}
 }
 
-func TestCurrentCgroupHoldsThisProcess(t *testing.T) {
+func TestCurrent_ContainsThisProcess(t *testing.T) {
 	tree, err := FindTree()
 	if err != nil {
 		t.Skipf("no cgroup v2 here: %v", err)
@@ -56,7 +61,7 @@ func TestCurrentCgroupHoldsThisProcess(t *testing.T) {
 	}
 }
 
-func TestWhereACgroupLiesBelowTheMount(t *testing.T) {
+func TestBelow_RelativeToMount(t *testing.T) {
 	for _, row := range []struct {
 		reason, from, path string
 		below              string
@@ -80,7 +85,7 @@ func TestWhereACgroupLiesBelowTheMount(t *testing.T) {
 	}
 }
 
-func TestSearchFindsWhatThePathsTell(t *testing.T) {
+func TestSearch_SameAsPath(t *testing.T) {
 	tree, err := FindTree()
 	if err != nil {
 		t.Skipf("no cgroup v2 here: %v", err)

@@ -1,9 +1,10 @@
 package check
 
 import (
-	"github.com/netzero-dev/netzero/internal/placement"
 	"strings"
 	"testing"
+
+	"github.com/netzero-dev/netzero/internal/placement"
 
 	networkingv1 "k8s.io/api/networking/v1"
 

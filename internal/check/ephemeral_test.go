@@ -1,14 +1,15 @@
 package check
 
 import (
-	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
-	"github.com/netzero-dev/netzero/internal/placement"
-	"github.com/netzero-dev/netzero/internal/policy"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
+	"github.com/netzero-dev/netzero/internal/placement"
+	"github.com/netzero-dev/netzero/internal/policy"
 
 	"github.com/google/go-cmp/cmp"
 

@@ -2,11 +2,12 @@ package check
 
 import (
 	"errors"
-	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
-	"github.com/netzero-dev/netzero/internal/placement"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
+	"github.com/netzero-dev/netzero/internal/placement"
 
 	"github.com/google/go-cmp/cmp"
 

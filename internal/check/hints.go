@@ -31,7 +31,7 @@ func addReverseDNS(result *report.Report, flows []flow.Flow, lookup func([]netip
 	names := lookup(nameless)
 	for i, d := range result.Denied {
 		if e := d.Flow.Destination; e.Kind == flow.Address {
-			result.Denied[i].Owner = names[e.Addr]
+			result.Denied[i].ReverseDNS = names[e.Addr]
 		}
 	}
 	if !result.Missing {
@@ -42,7 +42,7 @@ func addReverseDNS(result *report.Report, flows []flow.Flow, lookup func([]netip
 		if name := names[addr]; name != "" && !noticed[addr] {
 			noticed[addr] = true
 			result.Notices = append(result.Notices,
-				fmt.Sprintf("%s: reverse DNS says %s (its owner's word, which stands in no policy)", addr, name))
+				fmt.Sprintf("%s: reverse DNS says %s (set by the owner of the address; no policy uses it)", addr, name))
 		}
 	}
 }

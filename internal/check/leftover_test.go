@@ -1,11 +1,12 @@
 package check
 
 import (
-	"github.com/netzero-dev/netzero/internal/placement"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/netzero-dev/netzero/internal/placement"
 
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/policy"

@@ -1,11 +1,12 @@
 package check
 
 import (
-	"github.com/netzero-dev/netzero/internal/placement"
-	"github.com/netzero-dev/netzero/internal/policy"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/netzero-dev/netzero/internal/placement"
+	"github.com/netzero-dev/netzero/internal/policy"
 
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/recording"

@@ -1,9 +1,9 @@
-// Package cilium holds CiliumNetworkPolicy of cilium.io/v2 as far as recordings write it, and tells which of them cannot
-// mean what they say.
+// Package cilium has the part of CiliumNetworkPolicy of cilium.io/v2 that recordings write, and finds policies that
+// cannot have their apparent meaning.
 //
-// Its types have the fields that a recording can fill in or a verdict can judge, and no others: whoever reads a policy
-// with them has to refuse what they do not know (HTTP rules, nodes, services, CIDR groups, authentication), because a
-// verdict that leaves a field out is wrong. Nothing here needs Cilium itself, of which a user would import all.
+// Its types have only the fields that a recording can fill in or a verdict can evaluate. Code that reads policies with
+// them has to reject unknown fields (HTTP rules, nodes, services, CIDR groups, authentication), because a verdict that
+// leaves a field out is wrong. Nothing here needs Cilium itself, so that users do not import all of it.
 package cilium
 
 import (
@@ -14,69 +14,70 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// What the objects are called.
+// The type of the objects.
 const (
 	APIVersion = "cilium.io/v2"
 	Kind       = "CiliumNetworkPolicy"
 )
 
-// The labels by which Cilium knows the namespace of pods.
+// Cilium's labels for the namespace of pods.
 const (
 	NamespaceLabel     = "io.kubernetes.pod.namespace"
-	NamespaceMetaLabel = "io.cilium.k8s.namespace.labels." // before each label of the namespace itself
+	NamespaceMetaLabel = "io.cilium.k8s.namespace.labels." // prefix of each label of the namespace
 )
 
-// policyLabels begins the labels of pods that say of which cluster and service account they are.
+// policyLabels starts the labels for the cluster and the service account of pods.
 const policyLabels = "io.cilium.k8s.policy."
 
-// The sources of labels, before their keys: a pod's labels are of Kubernetes; a key without a source is of any.
+// The sources of labels, which precede their keys: Kubernetes for a pod's labels; a key without a source matches any.
 const (
 	KubernetesSource = "k8s:"
 	AnySource        = "any:"
 )
 
-// MaxPorts is the largest number of ports in one entry of toPorts, and of ICMP types in one of icmps.
+// MaxPorts is the maximum number of ports in one entry of toPorts, and of ICMP types in one of icmps.
 const MaxPorts = 40
 
-// The entities that package policy writes or judges.
+// The entities that package policy writes or evaluates.
 const (
 	All        = "all"
 	World      = "world"
 	Cluster    = "cluster"
 	Mesh       = "cluster-mesh"
 	APIServer  = "kube-apiserver"
-	RemoteNode = "remote-node" // every other node, with all that uses its network
-	Host       = "host"        // the node that the pods run on, with all that uses its network
+	RemoteNode = "remote-node" // every other node, with everything on its network
+	Host       = "host"        // the pods' node, with everything on its network
 )
 
-// entities are all that the CRD has. Those of pkg/policy/api/entity.go are two more, world-ipv4 and world-ipv6, which an
+// entities are the values that the CRD allows. pkg/policy/api/entity.go has two more, world-ipv4 and world-ipv6, which
+// an API server rejects.
 // API server refuses.
 var entities = []string{
 	All, World, Cluster, Mesh, Host, "init", "ingress", "unmanaged", RemoteNode,
 	"health", "none", APIServer,
 }
 
-// The families of ICMP; a missing one is IPv4.
+// The families of ICMP; the default is IPv4.
 const (
 	IPv4 = "IPv4"
 	IPv6 = "IPv6"
 )
 
-// Any is the protocol of a port that is open for TCP, UDP and SCTP; a missing one means the same.
+// Any is the protocol of a port that is open for TCP, UDP and SCTP; it is the default.
 const Any = "ANY"
 
-// NetworkPolicy is a CiliumNetworkPolicy: in each direction of which it has rules, its pods are denied what none of its
-// rules, and none of another policy that selects them, allows; and what a deny rule is for, whatever allows it.
+// NetworkPolicy is a CiliumNetworkPolicy. In each direction with rules, its pods are denied everything that neither its
+// rules nor those of another policy for the same pods allow. A deny rule takes precedence over every other rule.
 type NetworkPolicy struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata"`
 
 	Spec  Spec   `json:"spec,omitzero"`
-	Specs []Spec `json:"specs,omitempty"` // more of them, or all; each is for pods of its own
+	Specs []Spec `json:"specs,omitempty"` // more specs, or all of them; each has its own selector
 }
 
-// Parts returns a policy as one policy to a spec, all of the same metadata: Spec first, if there is one. What the policy
-// does is what they do together. They share memory with it.
+// Parts splits a policy into one policy per spec, with the same metadata, Spec first if there is one. Together they are
+// equivalent to the policy. They share memory with it.
 func Parts(p *NetworkPolicy) []*NetworkPolicy {
 	if len(p.Specs) == 0 {
 		return []*NetworkPolicy{p}
@@ -94,10 +95,11 @@ func Parts(p *NetworkPolicy) []*NetworkPolicy {
 	return parts
 }
 
-// HasSpec reports whether a policy has a spec of its own besides its Specs: one that says anything.
+// HasSpec reports whether a policy has a non-empty Spec in addition to its Specs.
 func HasSpec(p *NetworkPolicy) bool { return !reflect.ValueOf(p.Spec).IsZero() }
 
-// Spec says for which pods the rules are. A rule without any field allows nothing, so that one alone denies everything.
+// Spec has rules and the selector of their pods. A rule without any field allows nothing; if it is the only one,
+// everything is denied.
 type Spec struct {
 	Description       string               `json:"description,omitempty"`
 	EndpointSelector  metav1.LabelSelector `json:"endpointSelector"`
@@ -108,15 +110,15 @@ type Spec struct {
 	EgressDeny        []EgressRule         `json:"egressDeny,omitempty"`
 }
 
-// DefaultDeny says in which directions the rules of a policy deny what none of them allows; a missing one is true. One
-// that is true means nothing in a direction without rules.
+// DefaultDeny sets the directions in which a policy denies everything that no rule allows; the default is true. True
+// has no effect in a direction without rules.
 type DefaultDeny struct {
 	Ingress *bool `json:"ingress,omitempty"`
 	Egress  *bool `json:"egress,omitempty"`
 }
 
-// EgressRule allows pods to open flows, or denies it. At most one of its five kinds of peer is not empty; without any, its ports are
-// open to everywhere. Without ports and ICMP types its peers may be asked for anything.
+// EgressRule allows or denies flows that pods open. At most one of its five kinds of peer may be set; without any, it
+// applies to all destinations. Without ports and ICMP types it applies to all ports of its peers.
 type EgressRule struct {
 	ToEndpoints []metav1.LabelSelector `json:"toEndpoints,omitempty"`
 	ToFQDNs     []FQDN                 `json:"toFQDNs,omitempty"`
@@ -127,7 +129,7 @@ type EgressRule struct {
 	ICMPs       []ICMPRule             `json:"icmps,omitempty"`
 }
 
-// IngressRule allows others to open flows to pods; its fields are as those of [EgressRule].
+// IngressRule allows or denies flows to pods; its fields are like those of [EgressRule].
 type IngressRule struct {
 	FromEndpoints []metav1.LabelSelector `json:"fromEndpoints,omitempty"`
 	FromCIDR      []string               `json:"fromCIDR,omitempty"`
@@ -143,26 +145,26 @@ type FQDN struct {
 	MatchPattern string `json:"matchPattern,omitempty"`
 }
 
-// CIDRRule is a range of addresses, of no pods and no nodes.
+// CIDRRule is a range of addresses outside of pods and nodes.
 type CIDRRule struct {
 	CIDR   string   `json:"cidr"`
 	Except []string `json:"except,omitempty"`
 }
 
-// PortRule is a list of ports, and what may be said there.
+// PortRule is a list of ports with their L7 rules.
 type PortRule struct {
 	Ports []Port   `json:"ports"`
 	Rules *L7Rules `json:"rules,omitempty"`
 }
 
-// Port is a port, a range of them, or a name that only the pods resolve. "0" is every port of the protocol.
+// Port is a port, a range, or a name that only the pods resolve. "0" is every port of the protocol.
 type Port struct {
 	Port     string `json:"port"`
 	EndPort  int32  `json:"endPort,omitempty"`
 	Protocol string `json:"protocol,omitempty"`
 }
 
-// L7Rules say which names may be looked up; Cilium reads the answers, and so knows the addresses of toFQDNs.
+// L7Rules lists the names that may be looked up; Cilium reads the answers to learn the addresses of toFQDNs.
 type L7Rules struct {
 	DNS []FQDN `json:"dns,omitempty"`
 }
@@ -178,11 +180,11 @@ type ICMPField struct {
 	Type   intstr.IntOrString `json:"type"`
 }
 
-// DeepCopy returns a policy that shares no memory with this one. Empty lists become nil, which says the same.
+// DeepCopy returns a policy that shares no memory with this one. Empty lists become nil, which means the same.
 func (p *NetworkPolicy) DeepCopy() *NetworkPolicy {
 	text, err := json.Marshal(p)
 	if err != nil {
-		panic(err) // these are plain values: no channels, functions or cycles
+		panic(err) // plain values without channels, functions or cycles
 	}
 	q := new(NetworkPolicy)
 	if err := json.Unmarshal(text, q); err != nil {
@@ -191,5 +193,5 @@ func (p *NetworkPolicy) DeepCopy() *NetworkPolicy {
 	return q
 }
 
-// HasDNS reports whether Cilium reads what is looked up at the ports.
+// HasDNS reports whether Cilium reads the DNS look-ups at the ports.
 func (r PortRule) HasDNS() bool { return r.Rules != nil && len(r.Rules.DNS) > 0 }

@@ -13,7 +13,7 @@ const (
 	EchoV6 = 128 // ICMPv6
 )
 
-// Of Cilium's pkg/policy/api/icmp.go. Only the requests matter, which open a flow; the others are here to be read.
+// From Cilium's pkg/policy/api/icmp.go. Only requests open a flow; the others are here to be readable.
 var (
 	typesV4 = map[string]int{
 		"EchoReply": 0, "DestinationUnreachable": 3, "Redirect": 5, "Echo": Echo, "EchoRequest": Echo,
@@ -23,15 +23,16 @@ var (
 	typesV6 = map[string]int{
 		"DestinationUnreachable": 1, "PacketTooBig": 2, "TimeExceeded": 3, "ParameterProblem": 4, "EchoRequest": EchoV6,
 		"EchoReply": 129, "MulticastListenerQuery": 130, "MulticastListenerReport": 131, "MulticastListenerDone": 132,
-		"RouterSolicitation": 133, "RouterAdvertisement": 134, "NeighborSolicitation": 135, "NeighborAdvertisement": 136,
-		"RedirectMessage": 137, "RouterRenumbering": 138, "ICMPNodeInformationQuery": 139,
+		"RouterSolicitation": 133, "RouterAdvertisement": 134, "NeighborSolicitation": 135,
+		"NeighborAdvertisement": 136,
+		"RedirectMessage":       137, "RouterRenumbering": 138, "ICMPNodeInformationQuery": 139,
 		"ICMPNodeInformationResponse": 140, "HomeAgentAddressDiscoveryRequest": 144,
 		"HomeAgentAddressDiscoveryReply": 145, "MobilePrefixSolicitation": 146, "MobilePrefixAdvertisement": 147,
 		"ExtendedEchoRequest": 160, "ExtendedEchoReply": 161,
 	}
 )
 
-// Number returns the type's number, or -1 for a name that the family does not have.
+// Number returns the type's number, or -1 for an unknown name of the family.
 func (f ICMPField) Number() int {
 	if f.Type.Type == intstr.Int {
 		return int(f.Type.IntVal)
@@ -49,7 +50,7 @@ func (f ICMPField) Number() int {
 	return -1
 }
 
-// Is reports whether two fields are for the same type of the same family, however they are written.
+// Is reports whether two fields are the same type of the same family, whatever their spelling.
 func (f ICMPField) Is(g ICMPField) bool {
 	return cmp.Or(f.Family, IPv4) == cmp.Or(g.Family, IPv4) && f.Number() == g.Number()
 }

@@ -16,9 +16,9 @@ var (
 	asterisks    = regexp.MustCompile(`\*+`)
 )
 
-// Matches reports whether a name, in lower case and without a trailing dot, is the one or one of those that are meant.
-// As in Cilium's pkg/fqdn/matchpattern, an asterisk stands for any number of characters of one label, a leading "**."
-// for one or more labels, and a pattern of asterisks alone for every name.
+// Matches reports whether a name, in lower case and without a trailing dot, equals the name or matches the pattern. As
+// in Cilium's pkg/fqdn/matchpattern, an asterisk stands for any number of characters of one label, a leading "**." for
+// one or more labels, and a pattern of asterisks alone for every name.
 func (n FQDN) Matches(name string) bool {
 	if n.MatchName != "" {
 		return strings.TrimSuffix(strings.ToLower(n.MatchName), ".") == name
@@ -37,9 +37,9 @@ func (n FQDN) Matches(name string) bool {
 	return matches("^"+prefix+expr+"$", name)
 }
 
-var expressions sync.Map // of patterns; nil for one that is not valid
+var expressions sync.Map // by pattern; nil for an invalid one
 
-// matches reports whether a regular expression, which is compiled once, matches.
+// matches reports whether a regular expression matches. It compiles each expression once.
 func matches(expr, text string) bool {
 	compiled, known := expressions.Load(expr)
 	if !known {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestNamesMatchAsInCilium(t *testing.T) {
+func TestFQDN_MatchesLikeCilium(t *testing.T) {
 	for _, c := range []struct {
 		reason, pattern, name string
 		want                  bool

@@ -14,10 +14,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// Validate returns an error that names the policy and each field that Cilium or the API server would refuse, or that
-// both let through and that cannot mean what it says: a range of ports that ends before it begins, host bits in a CIDR,
-// an IPv4 range written as IPv6, a rule with two kinds of peer. The former follow pkg/policy/api/rule_validation.go of
-// Cilium and its CRD.
+// Validate returns an error that names the policy and each field that Cilium or the API server would reject, according
+// to Cilium's pkg/policy/api/rule_validation.go and CRD. It also rejects fields that both accept and that cannot have
+// their apparent meaning: a range of ports that ends before it begins, host bits in a CIDR, an IPv4 range written as
+// IPv6, a rule with two kinds of peer.
 func Validate(p *NetworkPolicy) error {
 	metadata, spec := field.NewPath("metadata"), field.NewPath("spec")
 	var errs field.ErrorList
@@ -47,7 +47,8 @@ func validateSpec(s Spec, namespace string, spec *field.Path) field.ErrorList {
 	errs := validateSelector(s.EndpointSelector, spec.Child("endpointSelector"))
 	errs = append(errs, validateOwnNamespace(s.EndpointSelector, namespace, spec.Child("endpointSelector"))...)
 	if len(s.Egress)+len(s.Ingress)+len(s.EgressDeny)+len(s.IngressDeny) == 0 {
-		errs = append(errs, field.Required(spec, "a policy has egress or ingress rules: to deny everything write egress: [{}]"))
+		errs = append(errs, field.Required(spec,
+			"a policy has egress or ingress rules: to deny everything write egress: [{}]"))
 	}
 	for i, r := range s.Ingress {
 		errs = append(errs, validateIngress(r, spec.Child("ingress").Index(i))...)
@@ -68,7 +69,7 @@ func validateSpec(s Spec, namespace string, spec *field.Path) field.ErrorList {
 	return errs
 }
 
-// sorted puts errors that come from ranging over a map into an order.
+// sorted sorts errors from an iteration over a map.
 func sorted(errs field.ErrorList) field.ErrorList {
 	slices.SortFunc(errs, func(a, b *field.Error) int { return cmp.Compare(a.Error(), b.Error()) })
 	return errs
@@ -82,7 +83,7 @@ func validateSelectors(selectors []metav1.LabelSelector, path *field.Path) field
 	return errs
 }
 
-// validateSelector checks a selector without the sources of its keys, which Kubernetes does not have.
+// validateSelector validates a selector without the sources of its keys, which Kubernetes does not have.
 func validateSelector(s metav1.LabelSelector, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	plain := s.DeepCopy()
@@ -94,7 +95,8 @@ func validateSelector(s metav1.LabelSelector, path *field.Path) field.ErrorList 
 		}
 	}
 	for i := range plain.MatchExpressions {
-		errs = append(errs, validateSource(plain.MatchExpressions[i].Key, path.Child("matchExpressions").Index(i).Child("key"))...)
+		errs = append(errs, validateSource(plain.MatchExpressions[i].Key,
+			path.Child("matchExpressions").Index(i).Child("key"))...)
 		_, plain.MatchExpressions[i].Key = SplitKey(plain.MatchExpressions[i].Key)
 	}
 	options := metav1validation.LabelSelectorValidationOptions{}
@@ -105,34 +107,39 @@ func validateKey(key string, path *field.Path) field.ErrorList {
 	errs := validateSource(key, path)
 	_, name := SplitKey(key)
 	for _, message := range utilvalidation.IsQualifiedName(name) {
-		if !strings.HasPrefix(name, NamespaceMetaLabel) { // which has a slash of the label behind it
+		if !strings.HasPrefix(name, NamespaceMetaLabel) { // it contains the slash of the namespace's label
 			errs = append(errs, field.Invalid(path, key, message))
 		}
 	}
 	return errs
 }
 
-// validateSource refuses labels that no recording knows: of other sources than Kubernetes, and of the cluster and the
-// service account, which Cilium adds to those of pods.
+// validateSource rejects labels that no recording knows: those with other sources than Kubernetes, and those for the
+// cluster and the service account, which Cilium adds to pods.
 func validateSource(key string, path *field.Path) field.ErrorList {
 	source, name := SplitKey(key)
 	switch {
 	case source == "reserved:":
-		return field.ErrorList{field.Invalid(path, key, "no verdict is known of reserved labels: write the entity, as in toEntities: [host]")}
+		return field.ErrorList{field.Invalid(path, key,
+			"no verdict is known of reserved labels: write the entity, as in toEntities: [host]")}
 	case source != "" && source != KubernetesSource && source != AnySource:
 		return field.ErrorList{field.Invalid(path, key, "no verdict is known of labels that are not Kubernetes'")}
 	case strings.HasPrefix(name, policyLabels):
-		return field.ErrorList{field.Invalid(path, key, "no verdict is known of the cluster and the service account of pods")}
+		return field.ErrorList{field.Invalid(path, key,
+			"no verdict is known of the cluster and the service account of pods")}
 	}
 	return nil
 }
 
-// validateOwnNamespace refuses a policy for pods of another namespace, which Cilium replaces by its own in silence.
+// validateOwnNamespace rejects a policy for pods of another namespace, because Cilium silently replaces that with the
+// policy's own.
 func validateOwnNamespace(s metav1.LabelSelector, namespace string, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for _, key := range slices.Sorted(maps.Keys(s.MatchLabels)) {
-		if _, name := SplitKey(key); name == NamespaceLabel && s.MatchLabels[key] != cmp.Or(namespace, s.MatchLabels[key]) {
-			errs = append(errs, field.Invalid(path.Child("matchLabels").Key(key), s.MatchLabels[key], "a policy is for pods of its own namespace, "+namespace))
+		if _, name := SplitKey(key); name == NamespaceLabel &&
+			s.MatchLabels[key] != cmp.Or(namespace, s.MatchLabels[key]) {
+			errs = append(errs, field.Invalid(path.Child("matchLabels").Key(key), s.MatchLabels[key],
+				"a policy is for pods of its own namespace, "+namespace))
 		}
 	}
 	return errs

@@ -16,13 +16,16 @@ func validateNames(names []FQDN, path *field.Path) field.ErrorList {
 		path := path.Index(i)
 		switch {
 		case n.MatchName != "" && n.MatchPattern != "":
-			errs = append(errs, field.Forbidden(path, "matchName and matchPattern cannot be in one entry: write one for each"))
+			errs = append(errs, field.Forbidden(path,
+				"matchName and matchPattern cannot be in one entry: write one for each"))
 		case n.MatchName == "" && n.MatchPattern == "":
 			errs = append(errs, field.Required(path, "an entry has a matchName or a matchPattern"))
 		case n.MatchName != "" && (len(n.MatchName) > longestName || !nameShape.MatchString(n.MatchName)):
-			errs = append(errs, field.Invalid(path.Child("matchName"), n.MatchName, "no DNS name; one with asterisks is a matchPattern"))
+			errs = append(errs, field.Invalid(path.Child("matchName"), n.MatchName,
+				"no DNS name; one with asterisks is a matchPattern"))
 		case n.MatchPattern != "" && (len(n.MatchPattern) > longestName || !patternShape.MatchString(n.MatchPattern)):
-			errs = append(errs, field.Invalid(path.Child("matchPattern"), n.MatchPattern, "no pattern of DNS names, as *.example.com is"))
+			errs = append(errs, field.Invalid(path.Child("matchPattern"), n.MatchPattern,
+				"no pattern of DNS names, as *.example.com is"))
 		}
 	}
 	return errs
@@ -71,8 +74,8 @@ func validateCIDRs(rules []CIDRRule, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// ParseCIDR reads a range of addresses, in either dialect: what both of Cilium's validators let through, and Kubernetes'
-// does, is refused where it cannot mean what it says.
+// ParseCIDR parses a range of addresses of either dialect. It also rejects ranges that both of Cilium's validators and
+// Kubernetes' accept, if they cannot have their apparent meaning.
 func ParseCIDR(text string, path *field.Path) (netip.Prefix, *field.Error) {
 	prefix, err := netip.ParsePrefix(text)
 	switch {
@@ -81,7 +84,9 @@ func ParseCIDR(text string, path *field.Path) (netip.Prefix, *field.Error) {
 	case prefix.Addr().Is4In6():
 		return prefix, field.Invalid(path, text, "an IPv4 range written as IPv6 holds no address: write the IPv4 range")
 	case prefix != prefix.Masked():
-		return prefix, field.Invalid(path, text, fmt.Sprintf("has host bits set: %s is the range, %s/%d the address", prefix.Masked(), prefix.Addr(), prefix.Addr().BitLen()))
+		return prefix, field.Invalid(path, text,
+			fmt.Sprintf("has host bits set: %s is the range, %s/%d the address", prefix.Masked(), prefix.Addr(),
+				prefix.Addr().BitLen()))
 	}
 	return prefix, nil
 }
@@ -93,7 +98,8 @@ func validatePorts(rules []PortRule, dns bool, path *field.Path) field.ErrorList
 		hasDNS := r.Rules != nil
 		switch {
 		case len(r.Ports) == 0:
-			errs = append(errs, field.Required(path.Child("ports"), "an entry without a port: name it, or remove toPorts for every port"))
+			errs = append(errs, field.Required(path.Child("ports"),
+				"an entry without a port: name it, or remove toPorts for every port"))
 		case len(r.Ports) > MaxPorts:
 			errs = append(errs, field.TooMany(path.Child("ports"), len(r.Ports), MaxPorts))
 		}
@@ -103,7 +109,8 @@ func validatePorts(rules []PortRule, dns bool, path *field.Path) field.ErrorList
 				errs = append(errs, field.Forbidden(rules, "DNS rules are for egress"))
 			}
 			if len(r.Rules.DNS) == 0 {
-				errs = append(errs, field.Required(rules.Child("dns"), `name what may be looked up, matchPattern: "*" for everything`))
+				errs = append(errs, field.Required(rules.Child("dns"),
+					`name what may be looked up, matchPattern: "*" for everything`))
 			}
 			errs = append(errs, validateNames(r.Rules.DNS, rules.Child("dns"))...)
 		}
@@ -124,7 +131,8 @@ func validatePort(p Port, dns bool, path *field.Path) field.ErrorList {
 	case p.Port == "":
 		errs = append(errs, field.Required(path.Child("port"), "a port is a number or a name"))
 	case isNumber && number > 65535 || isNumber && strconv.Itoa(number) != p.Port:
-		errs = append(errs, field.Invalid(path.Child("port"), p.Port, "not a port number from 0 to 65535, without anything before it"))
+		errs = append(errs, field.Invalid(path.Child("port"), p.Port,
+			"not a port number from 0 to 65535, without anything before it"))
 	case !isNumber:
 		for _, message := range utilvalidation.IsValidPortName(p.Port) {
 			errs = append(errs, field.Invalid(path.Child("port"), p.Port, message))
@@ -148,7 +156,7 @@ func validatePort(p Port, dns bool, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// Number returns the port's number, or false for one with a name.
+// Number returns the port's number; false for a named port.
 func (p Port) Number() (int, bool) {
 	n, err := strconv.Atoi(p.Port)
 	return n, err == nil && n >= 0

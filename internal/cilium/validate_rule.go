@@ -10,7 +10,8 @@ import (
 
 func validateIngress(r IngressRule, path *field.Path) field.ErrorList {
 	peers := map[string]int{
-		"fromEndpoints": len(r.FromEndpoints), "fromCIDR": len(r.FromCIDR), "fromCIDRSet": len(r.FromCIDRSet), "fromEntities": len(r.FromEntities),
+		"fromEndpoints": len(r.FromEndpoints), "fromCIDR": len(r.FromCIDR), "fromCIDRSet": len(r.FromCIDRSet),
+		"fromEntities": len(r.FromEntities),
 	}
 	errs := validateRule(peers, r.ToPorts, r.ICMPs, path)
 	errs = append(errs, validateSelectors(r.FromEndpoints, path.Child("fromEndpoints"))...)
@@ -22,7 +23,8 @@ func validateIngress(r IngressRule, path *field.Path) field.ErrorList {
 
 func validateEgress(r EgressRule, path *field.Path) field.ErrorList {
 	peers := map[string]int{
-		"toEndpoints": len(r.ToEndpoints), "toFQDNs": len(r.ToFQDNs), "toCIDR": len(r.ToCIDR), "toCIDRSet": len(r.ToCIDRSet), "toEntities": len(r.ToEntities),
+		"toEndpoints": len(r.ToEndpoints), "toFQDNs": len(r.ToFQDNs), "toCIDR": len(r.ToCIDR),
+		"toCIDRSet": len(r.ToCIDRSet), "toEntities": len(r.ToEntities),
 	}
 	errs := validateRule(peers, r.ToPorts, r.ICMPs, path)
 	errs = append(errs, validateSelectors(r.ToEndpoints, path.Child("toEndpoints"))...)
@@ -33,21 +35,23 @@ func validateEgress(r EgressRule, path *field.Path) field.ErrorList {
 	return append(errs, validatePorts(r.ToPorts, true, path.Child("toPorts"))...)
 }
 
-// validateDenial refuses what rules that deny do not have: they have no names, and nothing to say at a port.
+// validateDenial rejects fields that deny rules do not have: names and L7 rules.
 func validateDenial(names []FQDN, ports []PortRule, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if len(names) > 0 {
-		errs = append(errs, field.Forbidden(path.Child("toFQDNs"), "no rule denies names: write the range, or the egress rules without the name"))
+		errs = append(errs, field.Forbidden(path.Child("toFQDNs"),
+			"no rule denies names: write the range, or the egress rules without the name"))
 	}
 	for i, r := range ports {
 		if r.Rules != nil {
-			errs = append(errs, field.Forbidden(path.Child("toPorts").Index(i).Child("rules"), "a rule that denies says nothing of look-ups"))
+			errs = append(errs, field.Forbidden(path.Child("toPorts").Index(i).Child("rules"),
+				"a rule that denies says nothing of look-ups"))
 		}
 	}
 	return errs
 }
 
-// validateRule checks what the fields of one rule may not be together.
+// validateRule checks the combination of a rule's fields.
 func validateRule(peers map[string]int, ports []PortRule, icmps []ICMPRule, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	var kinds []string
@@ -58,7 +62,8 @@ func validateRule(peers map[string]int, ports []PortRule, icmps []ICMPRule, path
 	}
 	slices.Sort(kinds)
 	if len(kinds) > 1 {
-		errs = append(errs, field.Forbidden(path, strings.Join(kinds, " and ")+" cannot be in one rule: write a rule for each"))
+		errs = append(errs, field.Forbidden(path,
+			strings.Join(kinds, " and ")+" cannot be in one rule: write a rule for each"))
 	}
 	if len(ports) > 0 && len(icmps) > 0 {
 		errs = append(errs, field.Forbidden(path, "toPorts and icmps cannot be in one rule: write a rule for each"))
@@ -75,7 +80,8 @@ func validateRule(peers map[string]int, ports []PortRule, icmps []ICMPRule, path
 			if f.Family != "" && f.Family != IPv4 && f.Family != IPv6 {
 				errs = append(errs, field.NotSupported(path.Index(j).Child("family"), f.Family, []string{IPv4, IPv6}))
 			} else if n := f.Number(); n < 0 || n > 255 {
-				errs = append(errs, field.Invalid(path.Index(j).Child("type"), f.Type.String(), "no ICMP type of "+cmp.Or(f.Family, IPv4)))
+				errs = append(errs, field.Invalid(path.Index(j).Child("type"), f.Type.String(),
+					"no ICMP type of "+cmp.Or(f.Family, IPv4)))
 			}
 		}
 	}

@@ -1,8 +1,8 @@
-// Package debian fetches packages of Debian's archives, from any release and for any architecture, by an apt with a
-// configuration, indexes and caches of its own: the machine's apt stays as it is, and nothing is installed.
+// Package debian fetches packages of Debian's archives, for any release and architecture. It runs apt with a separate
+// configuration, indexes and caches: the machine's apt does not change, and nothing is installed.
 //
-// It refuses what Debian has not signed. It needs apt-get, apt-cache and Debian's keys (debian-archive-keyring), which
-// Ubuntu has too.
+// It rejects packages without Debian's signature. It needs apt-get, apt-cache and Debian's keys
+// (debian-archive-keyring), which Ubuntu has too.
 package debian
 
 import (
@@ -16,25 +16,24 @@ import (
 	"time"
 )
 
-// Config says what to open.
+// Config describes the apt to open.
 type Config struct {
-	Dir    string // for configuration, indexes and caches; no other Apt may have it
+	Dir    string // for configuration, indexes and caches; for one Apt at a time
 	Mirror string // of the main archive, such as "http://deb.debian.org/debian"; empty for the machine's own
 	Arch   string // Debian's name of an architecture
 	Suites []Suite
 }
 
-// Suite is a part of an archive: a release, or what belongs to one.
+// Suite is a part of an archive: a release, or an addition to one.
 type Suite struct {
 	Name     string // "bookworm", "bookworm-security"
-	Security bool   // in the archive of security updates, not in the main one
+	Security bool   // in the archive of security updates instead of the main one
 }
 
-// Apt is an apt of its own. It believes that nothing is installed, so what it would install is all that a package
-// depends on.
+// Apt is a separate apt. Its database is empty, so it would install all dependencies of a package.
 type Apt struct{ dir string }
 
-// Open configures an apt in a directory. It has no indexes before [Apt.Update], unless an earlier one left them there.
+// Open configures an apt in a directory. It has no indexes before [Apt.Update], unless an earlier Apt left them there.
 // Errors: [ErrNoMirror].
 func Open(ctx context.Context, c Config) (*Apt, error) {
 	for _, tool := range []string{"apt-get", "apt-cache"} {
@@ -50,7 +49,7 @@ func Open(ctx context.Context, c Config) (*Apt, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find Debian's keys: %w", err)
 	}
-	dir, err := filepath.Abs(c.Dir) // apt is run in other directories
+	dir, err := filepath.Abs(c.Dir) // apt runs in other directories
 	if err != nil {
 		return nil, fmt.Errorf("configure apt: %w", err)
 	}
@@ -61,7 +60,8 @@ func Open(ctx context.Context, c Config) (*Apt, error) {
 		}
 	}
 	for name, text := range map[string]string{
-		"apt.conf": a.config(c.Arch), "sources.list": m.sources(keyring, c.Arch, c.Suites), "status": "", "preferences": "",
+		"apt.conf": a.config(c.Arch), "sources.list": m.sources(keyring, c.Arch, c.Suites), "status": "",
+		"preferences": "",
 	} {
 		if err := os.WriteFile(a.path(name), []byte(text), 0o644); err != nil {
 			return nil, fmt.Errorf("configure apt: %w", err)
@@ -72,21 +72,25 @@ func Open(ctx context.Context, c Config) (*Apt, error) {
 
 func (a *Apt) path(name string) string { return filepath.Join(a.dir, filepath.FromSlash(name)) }
 
-// config is read behind the machine's own, of which what tells the way to the archive stays, such as a proxy. Its hooks do
-// not: they tidy up caches that are not ours.
+// config returns a configuration that apt reads after the machine's own. The machine's network settings, such as a
+// proxy, remain. Its hooks do not: they clean up other caches.
 func (a *Apt) config(arch string) string {
 	var b strings.Builder
 	for _, list := range []string{
-		"APT::Update::Pre-Invoke", "APT::Update::Post-Invoke", "APT::Update::Post-Invoke-Success", "DPkg::Pre-Install-Pkgs",
+		"APT::Update::Pre-Invoke", "APT::Update::Post-Invoke", "APT::Update::Post-Invoke-Success",
+		"DPkg::Pre-Install-Pkgs",
 		"APT::Architectures", "Acquire::IndexTargets::deb",
 	} {
 		fmt.Fprintf(&b, "#clear %s;\n", list)
 	}
-	b.WriteString(`Acquire::IndexTargets::deb::Packages { MetaKey "$(COMPONENT)/binary-$(ARCHITECTURE)/Packages"; flatMetaKey "Packages"; Description "$(RELEASE)/$(COMPONENT) $(ARCHITECTURE) Packages"; Optional "no"; };` + "\n")
+	b.WriteString(`Acquire::IndexTargets::deb::Packages { MetaKey "$(COMPONENT)/binary-$(ARCHITECTURE)/Packages"; ` +
+		`flatMetaKey "Packages"; Description "$(RELEASE)/$(COMPONENT) $(ARCHITECTURE) Packages"; Optional "no"; };` +
+		"\n")
 	fmt.Fprintf(&b, "APT::Architectures { %q; };\n", arch)
 	for _, set := range [][2]string{
 		{"APT::Architecture", arch}, {"APT::Install-Recommends", "false"}, {"APT::Sandbox::User", ""},
-		{"Acquire::Languages", "none"}, {"Acquire::PDiffs", "false"}, {"Acquire::Retries", "2"}, {"Acquire::http::Timeout", "30"},
+		{"Acquire::Languages", "none"}, {"Acquire::PDiffs", "false"}, {"Acquire::Retries", "2"},
+		{"Acquire::http::Timeout", "30"},
 		{"Dir::Etc::sourcelist", a.path("sources.list")}, {"Dir::Etc::sourceparts", a.path("empty")},
 		{"Dir::Etc::preferences", a.path("preferences")}, {"Dir::Etc::preferencesparts", a.path("empty")},
 		{"Dir::State", a.dir}, {"Dir::State::lists", a.path("lists")}, {"Dir::State::status", a.path("status")},
@@ -97,7 +101,7 @@ func (a *Apt) config(arch string) string {
 	return b.String()
 }
 
-// findKeyring finds the keys with which Debian signs.
+// findKeyring finds Debian's signing keys.
 func findKeyring() (string, error) {
 	for _, name := range []string{"debian-archive-keyring.gpg", "debian-archive-keyring.pgp"} {
 		path := filepath.Join("/usr/share/keyrings", name)
@@ -108,7 +112,7 @@ func findKeyring() (string, error) {
 	return "", errors.New("/usr/share/keyrings has none: run apt-get install debian-archive-keyring")
 }
 
-// Update fetches the indexes. Where it returns an error, those that could be had are there all the same.
+// Update fetches the indexes. If it returns an error, the available ones are there all the same.
 func (a *Apt) Update(ctx context.Context) error {
 	if _, err := a.Get(ctx, "update", "--error-on=any"); err != nil {
 		return fmt.Errorf("fetch Debian's indexes: %w", err)
@@ -116,18 +120,18 @@ func (a *Apt) Update(ctx context.Context) error {
 	return nil
 }
 
-// Get runs apt-get and returns what it writes.
+// Get runs apt-get and returns its output.
 func (a *Apt) Get(ctx context.Context, args ...string) (string, error) {
 	return a.run(ctx, a.path("archives"), "apt-get", args)
 }
 
-// Cache runs apt-cache and returns what it writes.
+// Cache runs apt-cache and returns its output.
 func (a *Apt) Cache(ctx context.Context, args ...string) (string, error) {
 	return a.run(ctx, a.dir, "apt-cache", args)
 }
 
-// Download puts packages, given as "name" or "name=version", into a directory that holds no others, and returns their
-// files, sorted. apt holds each against the index, and that against Debian's signature.
+// Download downloads packages, as "name" or "name=version", into a directory without others, and returns their files,
+// sorted. apt checks each against the index, and the index against Debian's signature.
 func (a *Apt) Download(ctx context.Context, dir string, packages ...string) ([]string, error) {
 	_, err := a.run(ctx, dir, "apt-get", append([]string{"download"}, packages...))
 	var files []string
@@ -149,12 +153,12 @@ func (a *Apt) run(ctx context.Context, dir, name string, args []string) (string,
 	return output(cmd)
 }
 
-// output runs a command and returns what it writes; its error has what it complained of.
+// output runs a command and returns its output. Its error contains the command's stderr.
 func output(cmd *exec.Cmd) (string, error) {
 	var out, complaint strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	cmd.Env = append(cmd.Environ(), "LC_ALL=C")
-	cmd.WaitDelay = time.Second // a method of apt's may hold on to its output when apt was killed
+	cmd.WaitDelay = time.Second // a method of apt's may keep the output open after apt was killed
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("%s: %w: %s", filepath.Base(cmd.Path), err, strings.TrimSpace(complaint.String()))
 	}

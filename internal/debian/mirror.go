@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// ErrNoMirror is returned where no mirror is given, and the machine's apt knows none of Debian's.
+// ErrNoMirror is returned if no mirror is given, and the machine's apt has none of Debian's.
 var ErrNoMirror = errors.New("no Debian mirror among the machine's apt sources: name one with -mirror")
 
-// releases are Debian's, by the names under which a machine's sources may have them.
+// releases are Debian's releases, in the spellings of a machine's sources.
 var releases = []string{
 	"bullseye", "bookworm", "trixie", "forky", "duke", "sid",
 	"oldoldstable", "oldstable", "stable", "testing", "unstable",
@@ -22,24 +22,24 @@ var releases = []string{
 // mirrors are the addresses of Debian's archives.
 type mirrors struct{ main, security string }
 
-// findMirrors takes the mirror that is given, else what the machine's own apt has.
+// findMirrors returns the given mirror, otherwise that of the machine's own apt.
 func findMirrors(ctx context.Context, given string) (mirrors, error) {
 	if given != "" {
 		given = strings.TrimSuffix(given, "/")
 		return mirrors{main: given, security: given + "-security"}, nil
 	}
-	text, err := output(exec.CommandContext(ctx, "apt-get", "indextargets", "--no-release-info", "--format", indexFormat, "Created-By: Packages"))
+	text, err := output(exec.CommandContext(ctx, "apt-get", "indextargets", "--no-release-info", "--format",
+		indexFormat, "Created-By: Packages"))
 	if err != nil {
 		return mirrors{}, err
 	}
 	return parseTargets(text)
 }
 
-// indexFormat makes apt-get indextargets write what parseTargets reads.
+// indexFormat makes apt-get indextargets print the input of parseTargets.
 const indexFormat = "$(REPO_URI) $(RELEASE)"
 
-// parseTargets finds the mirrors in what apt knows of the machine's sources. What is not Debian's is passed over.
-// Errors: [ErrNoMirror].
+// parseTargets finds Debian's mirrors among the machine's sources. It skips others. Errors: [ErrNoMirror].
 func parseTargets(text string) (mirrors, error) {
 	var m mirrors
 	for line := range strings.Lines(text) {
@@ -48,7 +48,7 @@ func parseTargets(text string) (mirrors, error) {
 			continue
 		}
 		address := strings.TrimSuffix(fields[0], "/")
-		// bullseye-security, and buster/updates as it was called before
+		// bullseye-security, formerly buster/updates
 		release, _, _ := strings.Cut(fields[1], "/")
 		base, pocket, _ := strings.Cut(release, "-")
 		switch {
@@ -62,12 +62,12 @@ func parseTargets(text string) (mirrors, error) {
 	if m.main == "" {
 		return mirrors{}, ErrNoMirror
 	}
-	// A mirror that has both has them side by side.
+	// A mirror of both has them in adjacent directories.
 	m.security = cmp.Or(m.security, m.main+"-security")
 	return m, nil
 }
 
-// sources writes the sources.list that has the suites.
+// sources returns the sources.list for the suites.
 func (m mirrors) sources(keyring, arch string, suites []Suite) string {
 	var b strings.Builder
 	for _, s := range suites {

@@ -2,11 +2,10 @@ package debian
 
 import (
 	"errors"
-	"strings"
 	"testing"
 )
 
-func TestMirrorsAreThoseOfTheMachine(t *testing.T) {
+func TestMirrors_FromMachine(t *testing.T) {
 	for _, c := range []struct {
 		reason, text string
 		want         mirrors
@@ -23,10 +22,13 @@ https://node.invalid/ nodistro
 https://sql.invalid/ bookworm-pgdg
 http://mirror.invalid/debian trixie
 `, mirrors{"http://mirror.invalid/debian", "http://mirror.invalid/debian-security"}, nil},
-		{"by the release's role", "http://mirror.invalid/debian/ stable\n", mirrors{"http://mirror.invalid/debian", "http://mirror.invalid/debian-security"}, nil},
-		{"security as it was called before", "http://a.invalid/debian/ oldstable\nhttp://s.invalid/ oldstable/updates\n",
+		{"by the release's role", "http://mirror.invalid/debian/ stable\n",
+			mirrors{"http://mirror.invalid/debian", "http://mirror.invalid/debian-security"}, nil},
+		{"security as it was called before",
+			"http://a.invalid/debian/ oldstable\nhttp://s.invalid/ oldstable/updates\n",
 			mirrors{"http://a.invalid/debian", "http://s.invalid"}, nil},
-		{"another distribution", "http://ubuntu.invalid/ubuntu/ noble\nhttp://ubuntu.invalid/ubuntu/ noble-security\n", mirrors{}, ErrNoMirror},
+		{"another distribution", "http://ubuntu.invalid/ubuntu/ noble\nhttp://ubuntu.invalid/ubuntu/ noble-security\n",
+			mirrors{}, ErrNoMirror},
 		{"no source at all", "", mirrors{}, ErrNoMirror},
 	} {
 		got, err := parseTargets(c.text)
@@ -39,20 +41,13 @@ http://mirror.invalid/debian trixie
 	}
 }
 
-func TestSourcesAreSigned(t *testing.T) {
+func TestSources_SignedBy(t *testing.T) {
 	m := mirrors{"http://mirror.invalid/debian", "http://security.invalid/debian-security"}
-	text := m.sources("/keys/debian.gpg", "arm64", []Suite{{"bullseye-security", true}, {"experimental", false}})
-	for line := range strings.Lines(text) {
-		if !strings.HasPrefix(line, "deb [arch=arm64 signed-by=/keys/debian.gpg] http://") {
-			t.Errorf("%q names no keyring", line)
-		}
-	}
-	for _, want := range []string{
-		" http://security.invalid/debian-security bullseye-security main\n",
-		" http://mirror.invalid/debian experimental main\n",
-	} {
-		if !strings.Contains(text, want) {
-			t.Errorf("%q is not in\n%s", want, text)
-		}
+	got := m.sources("/keys/debian.gpg", "arm64", []Suite{{"bullseye-security", true}, {"experimental", false}})
+	const options = "deb [arch=arm64 signed-by=/keys/debian.gpg] "
+	want := options + "http://security.invalid/debian-security bullseye-security main\n" +
+		options + "http://mirror.invalid/debian experimental main\n"
+	if got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
 }

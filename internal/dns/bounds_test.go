@@ -6,14 +6,14 @@ import (
 	"testing"
 )
 
-func TestTooManyConnectionsLoseTheIdleFirst(t *testing.T) {
+func TestStreams_OverflowDropsIdleFirst(t *testing.T) {
 	var s Streams
 	half, rest := three[:9], three[9:]
 	cookie := func(i int) uint64 { return uint64(i + 1) }
 	for i := range MaxStreams {
 		feed(t, &s, segment{cookie: cookie(i), seq: 1, payload: half})
 	}
-	// One has read all that it has, and though it was heard of last, it goes first.
+	// This connection has no rest, so it goes first although its segment is the latest.
 	idle := cookie(7)
 	feed(t, &s, segment{cookie: idle, seq: 10, payload: rest})
 	newcomer := cookie(MaxStreams)
@@ -24,18 +24,19 @@ func TestTooManyConnectionsLoseTheIdleFirst(t *testing.T) {
 	if got := feed(t, &s, segment{cookie: newcomer, seq: 10, payload: rest}); len(got) != 3 {
 		t.Errorf("the newcomer read %q", got)
 	}
-	// The idle one speaks again, in place of the newcomer, which is idle by now.
-	if got := feed(t, &s, segment{cookie: idle, seq: 10 + uint32(len(rest)), payload: slab(beta)}); len(got) != 1 || s.Dropped() != 0 {
+	// The idle connection sends again and replaces the new one, which is idle by now.
+	if got := feed(t, &s, segment{cookie: idle, seq: 10 + uint32(len(rest)), payload: slab(beta)}); len(got) != 1 ||
+		s.Dropped() != 0 {
 		t.Errorf("the idle one read %q, dropped %d", got, s.Dropped())
 	}
 }
 
-func TestTooManyConnectionsInTheMiddleLoseTheQuietest(t *testing.T) {
+func TestStreams_OverflowMidMessageDropsLongestIdle(t *testing.T) {
 	var s Streams
 	for i := range MaxStreams {
 		feed(t, &s, segment{cookie: uint64(i + 1), seq: 1, payload: three[:9]})
 	}
-	feed(t, &s, segment{cookie: 1, seq: 10, payload: three[9:10]}) // now the second is the quietest
+	feed(t, &s, segment{cookie: 1, seq: 10, payload: three[9:10]}) // now the second one is idle for longest
 	feed(t, &s, segment{cookie: 1 << 40, seq: 1, payload: three[:9]})
 	if s.Dropped() != 1 || len(s.streams) != MaxStreams || s.streams[1] == nil || s.streams[2] != nil {
 		t.Errorf("dropped %d, %d connections, first known: %v, second known: %v",
@@ -43,7 +44,7 @@ func TestTooManyConnectionsInTheMiddleLoseTheQuietest(t *testing.T) {
 	}
 }
 
-func TestConnectionsOneAfterAnotherLoseNothing(t *testing.T) {
+func TestStreams_SequentialConnections(t *testing.T) {
 	var s Streams
 	for i := range 10 * MaxStreams {
 		got := feed(t, &s,
@@ -58,11 +59,12 @@ func TestConnectionsOneAfterAnotherLoseNothing(t *testing.T) {
 	}
 }
 
-func TestTooManyPiecesAreGivenUp(t *testing.T) {
+func TestStreams_TooManyPieces(t *testing.T) {
 	var s Streams
 	feed(t, &s, segment{seq: 0, syn: true})
 	for i := range maxPieces {
-		feed(t, &s, segment{seq: uint32(10 + 2*i), payload: []byte{1}}, segment{seq: uint32(10 + 2*i), payload: []byte{1}})
+		feed(t, &s, segment{seq: uint32(10 + 2*i), payload: []byte{1}},
+			segment{seq: uint32(10 + 2*i), payload: []byte{1}})
 	}
 	_, err := s.Segment(1, 10+2*maxPieces, false, false, false, []byte{1})
 	if !errors.Is(err, errGap) || s.Dropped() != 1 || s.streams[1].ahead != nil {
@@ -73,7 +75,7 @@ func TestTooManyPiecesAreGivenUp(t *testing.T) {
 	}
 }
 
-func TestShortRestKeepsNoLongSegment(t *testing.T) {
+func TestStreams_RestReleasesSegment(t *testing.T) {
 	var s Streams
 	long := append(bytes.Repeat(slab(alpha), 10_000), slab(beta)[:3]...)
 	feed(t, &s, segment{seq: 1, payload: long})
@@ -82,7 +84,7 @@ func TestShortRestKeepsNoLongSegment(t *testing.T) {
 	}
 }
 
-func TestLongReadConnectionNeedsNoStart(t *testing.T) {
+func TestStreams_LongConnectionWithoutStart(t *testing.T) {
 	old := segment{seq: 90, payload: []byte("from before the recording")}
 	for _, tt := range []struct {
 		name    string
@@ -103,7 +105,7 @@ func TestLongReadConnectionNeedsNoStart(t *testing.T) {
 	}
 }
 
-func TestHostileSegmentsStayInBounds(t *testing.T) {
+func TestStreams_HostileSegmentsStayInBounds(t *testing.T) {
 	random, seed := newRandom(t)
 	var s Streams
 	payload := make([]byte, 4096)
@@ -127,7 +129,7 @@ func TestHostileSegmentsStayInBounds(t *testing.T) {
 	}
 }
 
-// check returns an error if the bounds that the doc of Streams states do not hold.
+// check returns an error if a limit in the documentation of Streams is exceeded.
 func (s *Streams) check() error {
 	if len(s.streams) > MaxStreams {
 		return errors.New("too many connections")

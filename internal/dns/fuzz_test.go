@@ -11,7 +11,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// FuzzParse holds Parse against what dnsmessage reads of a whole message, and against the kernel's hash of its bytes.
+// FuzzParse compares Parse with dnsmessage's result for a whole message, and with the kernel's hash of its bytes.
 func FuzzParse(f *testing.F) {
 	for _, tt := range corpus {
 		f.Add(packet(f, tt.file))
@@ -31,14 +31,16 @@ func FuzzParse(f *testing.F) {
 		if wire, plain := plainName(msg[headerLen:]); plain && Hash(got.Question) != kernelHash(wire) {
 			t.Errorf("%q hashes to %#x, its bytes to %#x", got.Question, Hash(got.Question), kernelHash(wire))
 		}
-		if got.Name != "" && !strings.HasSuffix(got.Question, got.Name) && !strings.HasSuffix(got.Question, searchSuffix) {
+		if got.Name != "" && !strings.HasSuffix(got.Question, got.Name) &&
+			!strings.HasSuffix(got.Question, searchSuffix) {
 			t.Errorf("%q means %q", got.Question, got.Name)
 		}
-		checkAddrs(t, got.Addrs, len(msg)/4) // the least is a hint
+		checkAddrs(t, got.Addrs, len(msg)/4) // a hint is the smallest record
 		for i, target := range got.Targets {
 			checkAddrs(t, target.Addrs, len(msg)/15)
 			same := func(other Target) bool { return other.Name == target.Name }
-			if len(target.Addrs) == 0 || target.Name == "" || slices.ContainsFunc(got.Targets[:i], same) || strings.ContainsFunc(target.Name, unsafe) {
+			if len(target.Addrs) == 0 || target.Name == "" || slices.ContainsFunc(got.Targets[:i], same) ||
+				strings.ContainsFunc(target.Name, unsafe) {
 				t.Errorf("target %d is %v, after %v", i, target, got.Targets[:i])
 			}
 		}
@@ -47,7 +49,7 @@ func FuzzParse(f *testing.F) {
 		if whole.Unpack(msg) != nil || whole.RCode != dnsmessage.RCodeSuccess {
 			return
 		}
-		// Unpack lets the last record's length lead behind the end, and reads no other section for their own sake.
+		// Unpack accepts a last record longer than the message, and reads no other section for its own sake.
 		if got.Truncated != whole.Truncated && recordsFit(msg) {
 			t.Errorf("truncated %v, and the message says %v", got.Truncated, whole.Truncated)
 		}
@@ -72,7 +74,7 @@ func checkAddrs(t *testing.T, addrs []netip.Addr, most int) {
 	}
 }
 
-// FuzzSegment sends messages in segments that the fuzzer draws: in order, with overlaps, some late. The same messages
+// FuzzSegment sends messages in segments of the fuzzer's choice: in order, with overlaps, some late. The same messages
 // must come out.
 func FuzzSegment(f *testing.F) {
 	f.Add([]byte("a stream of some bytes that become messages"), []byte{1, 1, 1, 3, 200, 7}, uint32(0xfffffff8))
@@ -81,7 +83,7 @@ func FuzzSegment(f *testing.F) {
 	f.Add([]byte{}, []byte{9}, uint32(4))
 	f.Fuzz(func(t *testing.T, content, cuts []byte, isn uint32) {
 		if len(content) > maxAhead/2 {
-			return // behind a gap it need not fit
+			return // too large behind a gap
 		}
 		var want []string
 		for rest := content; len(rest) > headerLen; {
@@ -98,7 +100,7 @@ func FuzzSegment(f *testing.F) {
 				cut = cuts[i]
 			}
 			n := min(1+int(cut&0x3f), len(stream)-at)
-			from := max(0, at-int(cut>>6)) // a few bytes again
+			from := max(0, at-int(cut>>6)) // repeats a few bytes
 			g := segment{seq: isn + 1 + uint32(from), payload: stream[from : at+n]}
 			if at += n; cut&0x20 != 0 && len(late) < maxPieces/2 {
 				late = append(late, g)
@@ -111,7 +113,7 @@ func FuzzSegment(f *testing.F) {
 		}
 		slices.Reverse(late)
 		segments = append(segments, late...)
-		segments = append(segments, segments[len(segments)/2:]...) // all of it twice
+		segments = append(segments, segments[len(segments)/2:]...) // repeats the second half
 		segments = append(segments, segment{seq: isn + 1 + uint32(len(stream)), fin: true})
 
 		var s Streams
@@ -125,14 +127,15 @@ func FuzzSegment(f *testing.F) {
 	})
 }
 
-// FuzzHostileSegments makes segments of any bytes: eight of header and then the payload.
+// FuzzHostileSegments makes segments of arbitrary bytes: eight bytes of header and then the payload.
 func FuzzHostileSegments(f *testing.F) {
 	f.Add([]byte("\x01\x02\x00\x00\x00\x00\x00\x09\x01\x00\x00\x00\x00\x01\x00\x20abc"))
 	f.Add([]byte(strings.Repeat("\x01\x00\x00\x00\x00\x09\x00\x04\x00\x00\x00\x10", 20)))
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		var s Streams
 		for len(ops) >= 8 {
-			cookie, flags, seq, n := ops[0]%4, ops[1], binary.BigEndian.Uint32(ops[2:]), int(binary.BigEndian.Uint16(ops[6:]))
+			cookie, flags, seq, n := ops[0]%4, ops[1], binary.BigEndian.Uint32(ops[2:]),
+				int(binary.BigEndian.Uint16(ops[6:]))
 			ops = ops[8:]
 			n = min(n, len(ops))
 			before := s.Dropped()
@@ -153,8 +156,8 @@ func FuzzHostileSegments(f *testing.F) {
 	})
 }
 
-// oracle returns the addresses of a message that dnsmessage has unpacked, by a way of its own: all that the additional
-// section may say is tried until nothing changes.
+// oracle returns the addresses of a message that dnsmessage has unpacked, by another algorithm: it applies the
+// additional section until nothing changes.
 func oracle(m dnsmessage.Message) (a Answer) {
 	add := func(to *[]netip.Addr, addrs ...netip.Addr) {
 		for _, addr := range addrs {
@@ -218,7 +221,7 @@ func oracle(m dnsmessage.Message) (a Answer) {
 	return a
 }
 
-// oracleAddr returns the address in an address record, else the zero Addr.
+// oracleAddr returns the address in an address record, otherwise the zero Addr.
 func oracleAddr(r dnsmessage.Resource) (addr netip.Addr) {
 	switch body := r.Body.(type) {
 	case *dnsmessage.AResource:
@@ -260,10 +263,11 @@ func oracleHints(r dnsmessage.SVCBResource) (addrs []netip.Addr) {
 func recordsFit(msg []byte) bool {
 	var p dnsmessage.Parser
 	_, err := p.Start(msg)
-	return err == nil && p.SkipAllQuestions() == nil && p.SkipAllAnswers() == nil && p.SkipAllAuthorities() == nil && p.SkipAllAdditionals() == nil
+	return err == nil && p.SkipAllQuestions() == nil && p.SkipAllAnswers() == nil && p.SkipAllAuthorities() == nil &&
+		p.SkipAllAdditionals() == nil
 }
 
-// plainName returns the name at the start of wire, if it is whole and not compressed.
+// plainName returns the name at the start of wire, if it is complete and not compressed.
 func plainName(wire []byte) ([]byte, bool) {
 	for n := 0; n < len(wire); n += 1 + int(wire[n]) {
 		switch {

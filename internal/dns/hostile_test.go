@@ -9,7 +9,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// longest is a name of 255 bytes, each of which is written with four.
+// longest is a name of 255 bytes. The text of each byte has four.
 func longest() []byte {
 	var wire []byte
 	for _, n := range []int{63, 63, 63, 59} {
@@ -18,8 +18,8 @@ func longest() []byte {
 	return append(wire, 1, 0xff, 0)
 }
 
-// fill appends records, each with an owner by a pointer, until the message is as long as TCP lets it be, and returns how
-// many.
+// fill appends records, each with a pointer as its owner, until the message has TCP's maximum length. It returns their
+// number.
 func fill(msg []byte, kind dnsmessage.Type, next func(i int) []byte) ([]byte, int) {
 	for i := 0; ; i++ {
 		data := next(i)
@@ -33,8 +33,8 @@ func fill(msg []byte, kind dnsmessage.Type, next func(i int) []byte) ([]byte, in
 	}
 }
 
-func TestHostileAnswersCostLittle(t *testing.T) {
-	// With the question's name as long as can be, all records are about it, or about one label less or more.
+func TestParse_HostileAnswers(t *testing.T) {
+	// The question's name has the maximum length, and all records are about it, or about one label less or more.
 	question := append([]byte{0, 1, 0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0}, longest()...)
 	label := func(i int) []byte { return []byte{2, byte(i >> 8), byte(i)&0x7f | 0x80, 0xc0, headerLen + 64} }
 	for _, tt := range []struct {
@@ -43,8 +43,10 @@ func TestHostileAnswersCostLittle(t *testing.T) {
 		data   func(i int) []byte
 		reason string
 	}{
-		{"targets", dnsmessage.TypeSRV, func(i int) []byte { return append(make([]byte, 6), label(i)...) }, "as many SRV targets as fit, with long names"},
-		{"services", dnsmessage.TypeHTTPS, func(i int) []byte { return append([]byte{0, 1}, label(i)...) }, "as many HTTPS targets as fit"},
+		{"targets", dnsmessage.TypeSRV, func(i int) []byte { return append(make([]byte, 6), label(i)...) },
+			"as many SRV targets as fit, with long names"},
+		{"services", dnsmessage.TypeHTTPS, func(i int) []byte { return append([]byte{0, 1}, label(i)...) },
+			"as many HTTPS targets as fit"},
 		{"hints", dnsmessage.TypeHTTPS, func(i int) []byte {
 			hint := []byte{0, 1, 0, 0, 4, 0, 200}
 			for j := range 50 {
@@ -74,8 +76,9 @@ func TestHostileAnswersCostLittle(t *testing.T) {
 	}
 }
 
-func TestAdditionalRecordsInTheWrongOrderCostLittle(t *testing.T) {
-	// Each leads to the one before it: a reader that looked for the next one among all would pass over them a thousand times.
+func TestParse_AdditionalRecordsInReverse(t *testing.T) {
+	// Each record leads to the previous one: a reader that searches all records for the next one would need a thousand
+	// passes.
 	msg := []byte{0, 1, 0x80, 0, 0, 1, 0, 1, 0, 0, 0, 0, 1, 'a', 0, 0, 65, 0, 1}
 	name := func(i int) []byte { return []byte{2, byte('a' + i/26%26), byte('a' + i%26), 0} }
 	const n = 600

@@ -6,20 +6,20 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// The 64-bit parameters of FNV-1a, spelled out because the C of the kernel program does the same.
+// The 64-bit parameters of FNV-1a. They are spelled out because the C of the kernel program does the same.
 const (
 	fnvOffset = 0xcbf29ce484222325
 	fnvPrime  = 0x100000001b3
 )
 
-// Hash returns the number under which the kernel program knows a question: FNV-1a, 64 bits, over the name as it is on
-// the wire (each label's length in one byte, then the label's bytes with ASCII A–Z in lower case) without the zero
-// byte that ends it, and then with the highest bit set, so that no question is 0.
+// Hash returns the number by which the kernel program identifies a question: FNV-1a, 64 bits, over the name in wire
+// format (each label's length in one byte, then the label's bytes with ASCII A–Z in lower case) without the terminating
+// zero byte. The highest bit is then set, so that no question is 0.
 //
-// The name is one that [Parse] returned; "" is the root. Upper case and a trailing dot, which a canonical name does
-// not have, make no difference.
+// The name is in the form that [Parse] returns; "" is the root. Upper case and a trailing dot, which a canonical name
+// does not have, make no difference.
 //
-// Two names may share a hash, by an attacker's choice too. Both the kernel and [Names] then take the one for the other.
+// Two names may share a hash, also by an attacker's choice. Then neither the kernel nor [Names] can distinguish them.
 func Hash(name string) uint64 {
 	h := uint64(fnvOffset)
 	label := make([]byte, 0, 63)
@@ -49,8 +49,8 @@ func Hash(name string) uint64 {
 	return h | 1<<63
 }
 
-// canonical returns the name in the form that Answer.Question describes. A dot in it always ends a label, because the
-// parser lets no label hold one.
+// canonical returns the name in the form of Answer.Question. A dot in it always ends a label, because the parser
+// rejects labels with dots.
 func canonical(name dnsmessage.Name) string {
 	wire := name.Data[:name.Length]
 	text := make([]byte, 0, len(wire))
@@ -68,8 +68,8 @@ func canonical(name dnsmessage.Name) string {
 	return string(text)
 }
 
-// host returns the host that a question is about: "" where it asks for SRV records, and without the labels for port and
-// scheme (RFC 9460, section 2.3) where it asks for HTTPS or SVCB records.
+// host returns the host of a question: "" for SRV records, and the name without the labels for port and scheme (RFC
+// 9460, section 2.3) for HTTPS or SVCB records.
 func host(question string, kind dnsmessage.Type) string {
 	switch kind {
 	case dnsmessage.TypeSRV:
@@ -88,26 +88,26 @@ func host(question string, kind dnsmessage.Type) string {
 	return question
 }
 
-// searchSuffix ends the first try of the search list that Kubernetes gives to pods, behind the pod's namespace.
+// searchSuffix ends the first attempt of the search list that Kubernetes gives to pods, after the pod's namespace.
 const searchSuffix = ".svc.cluster.local"
 
-// completed returns what a name was completed to if the resolver went through the search list itself, as alias, to which
-// the name is an alias, tells; else the name. What was asked for is all before the namespace. A single label before it
-// is a Service, which may well be an alias of a host that begins alike.
+// completed returns alias if the resolver itself applied a search list to name and found alias; otherwise name. The
+// queried name is the part before the namespace. A single label before the namespace is a Service, which may be an
+// alias of a host with the same first label.
 func completed(name, alias string) string {
 	rest, found := strings.CutSuffix(name, searchSuffix)
 	if !found {
 		return name
 	}
-	asked := rest[:max(strings.LastIndexByte(rest, '.'), 0)]
-	if strings.Contains(asked, ".") && (alias == asked || strings.HasPrefix(alias, asked+".")) {
+	question := rest[:max(strings.LastIndexByte(rest, '.'), 0)]
+	if strings.Contains(question, ".") && (alias == question || strings.HasPrefix(alias, question+".")) {
 		return alias
 	}
 	return name
 }
 
-// unescape reads what follows a backslash: three decimal digits, or the byte itself. It returns how many bytes of s it
-// read.
+// unescape decodes the text after a backslash: three decimal digits, or the byte itself. It returns how many bytes of s
+// it read.
 func unescape(s string) (b byte, n int) {
 	if len(s) >= 3 && digit(s[0]) && digit(s[1]) && digit(s[2]) {
 		return (s[0]-'0')*100 + (s[1]-'0')*10 + (s[2] - '0'), 3
@@ -120,7 +120,7 @@ func unescape(s string) (b byte, n int) {
 
 func digit(b byte) bool { return '0' <= b && b <= '9' }
 
-// lower folds ASCII only, as DNS does (RFC 4343): any other folding would make one name of two.
+// lower folds ASCII only, as DNS does (RFC 4343): any other folding could merge two different names.
 func lower(b byte) byte {
 	if 'A' <= b && b <= 'Z' {
 		b += 'a' - 'A'

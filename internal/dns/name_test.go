@@ -10,7 +10,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-func TestHostIsWhatTheQuestionIsAbout(t *testing.T) {
+func TestHost_OfQuestion(t *testing.T) {
 	for _, tt := range []struct {
 		question string
 		kind     dnsmessage.Type
@@ -22,7 +22,8 @@ func TestHostIsWhatTheQuestionIsAbout(t *testing.T) {
 		{"api.test", dnsmessage.TypeHTTPS, "api.test", "the port is 443"},
 		{"_8443._https.api.test", dnsmessage.TypeHTTPS, "api.test", "port and scheme"},
 		{"_dns.api.test", dnsmessage.TypeSVCB, "api.test", "scheme"},
-		{"_8443._https.api.test", dnsmessage.TypeA, "_8443._https.api.test", "an address is asked for: so this is the host"},
+		{"_8443._https.api.test", dnsmessage.TypeA, "_8443._https.api.test",
+			"an address query: so this is the host"},
 		{"_dns", dnsmessage.TypeSVCB, "_dns", "nothing would be left"},
 		{"_8443._https", dnsmessage.TypeHTTPS, "_8443._https", "nothing would be left"},
 		{"_pg._tcp.db.test", dnsmessage.TypeSRV, "", "a service is no host"},
@@ -35,18 +36,22 @@ func TestHostIsWhatTheQuestionIsAbout(t *testing.T) {
 	}
 }
 
-func TestCompletedTellsWhatASearchListEndedIn(t *testing.T) {
+func TestCompleted_SearchList(t *testing.T) {
 	for _, tt := range []struct {
 		name, alias string
 		want        string
 		reason      string
 	}{
 		{"api.test.shop.svc.cluster.local", "api.test", "api.test", "completed by nothing"},
-		{"db.data.shop.svc.cluster.local", "db.data.svc.cluster.local", "db.data.svc.cluster.local", "completed by svc.cluster.local"},
-		{"api.pay.shop.svc.cluster.local", "api.pay.corp.example", "api.pay.corp.example", "completed by the node's search domain"},
-		{"api.test.shop.svc.cluster.local", "edge.test", "api.test.shop.svc.cluster.local", "another host: an alias as any other"},
+		{"db.data.shop.svc.cluster.local", "db.data.svc.cluster.local", "db.data.svc.cluster.local",
+			"completed by svc.cluster.local"},
+		{"api.pay.shop.svc.cluster.local", "api.pay.corp.example", "api.pay.corp.example",
+			"completed by the node's search domain"},
+		{"api.test.shop.svc.cluster.local", "edge.test", "api.test.shop.svc.cluster.local",
+			"another host: an alias as any other"},
 		{"api.test.shop.svc.cluster.local", "api.testing", "api.test.shop.svc.cluster.local", "labels are whole"},
-		{"api.shop.svc.cluster.local", "api.example.com", "api.shop.svc.cluster.local", "ExternalName, or so it may be"},
+		{"api.shop.svc.cluster.local", "api.example.com", "api.shop.svc.cluster.local",
+			"ExternalName, or so it may be"},
 		{"shop.svc.cluster.local", "shop.example.com", "shop.svc.cluster.local", "nothing before the namespace"},
 		{"svc.cluster.local", "example.com", "svc.cluster.local", "no namespace"},
 		{"www.example.com", "www.example.com.cdn.test", "www.example.com", "no cluster name: CDNs call their hosts so"},
@@ -58,7 +63,7 @@ func TestCompletedTellsWhatASearchListEndedIn(t *testing.T) {
 	}
 }
 
-func TestHashIsTheKernelsNumber(t *testing.T) {
+func TestHash_SameAsKernel(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		want   uint64
@@ -84,10 +89,11 @@ func TestHashIsTheKernelsNumber(t *testing.T) {
 	}
 }
 
-func TestHashTellsNamesApart(t *testing.T) {
+func TestHash_DistinctNames(t *testing.T) {
 	seen := map[uint64]string{}
 	for _, name := range []string{
-		"", "a", "b", "a.b", "ab", "b.a", `a\046b`, `a\042`, "a-b", "a_b", "a.b.c", "ab.c", "a.bc", "api.a.com", "api.b.com", "aapi.com",
+		"", "a", "b", "a.b", "ab", "b.a", `a\046b`, `a\042`, "a-b", "a_b", "a.b.c", "ab.c", "a.bc", "api.a.com",
+		"api.b.com", "aapi.com",
 	} {
 		hash := Hash(name)
 		if other, ok := seen[hash]; ok {
@@ -100,7 +106,7 @@ func TestHashTellsNamesApart(t *testing.T) {
 	}
 }
 
-func TestCanonicalNameHashesAsTheWireDoes(t *testing.T) {
+func TestHash_CanonicalSameAsWire(t *testing.T) {
 	random, seed := newRandom(t)
 	for range 2000 {
 		wire := randomName(random)
@@ -117,13 +123,13 @@ func TestCanonicalNameHashesAsTheWireDoes(t *testing.T) {
 	}
 }
 
-func TestCanonicalLeavesAZeroNameEmpty(t *testing.T) {
+func TestCanonical_ZeroName(t *testing.T) {
 	if got := canonical(dnsmessage.Name{}); got != "" {
 		t.Errorf("got %q", got)
 	}
 }
 
-func TestUnescapeTakesWhatNoParserWrites(t *testing.T) {
+func TestUnescape_UnusualInput(t *testing.T) {
 	for _, name := range []string{`\`, `a\`, `\1`, `\12`, `\999`, `\x`, `a..b`, `..`, strings.Repeat("a", 300)} {
 		if Hash(name)>>63 != 1 {
 			t.Errorf("Hash(%q) lacks its highest bit", name)
@@ -131,10 +137,10 @@ func TestUnescapeTakesWhatNoParserWrites(t *testing.T) {
 	}
 }
 
-// kernelHash is the definition, over the wire: an oracle apart from Hash.
+// kernelHash is the definition, over the wire format: an oracle independent of Hash.
 func kernelHash(wire []byte) uint64 {
 	h := fnv.New64a()
-	// No length byte is a letter, for a label has at most 63 bytes and A is 65.
+	// No length byte is a letter: a label has at most 63 bytes and A is 65.
 	h.Write(asciiLower(wire[:wireNameLen(wire)-1]))
 	return h.Sum64() | 1<<63
 }
@@ -153,7 +159,7 @@ func unsafe(r rune) bool {
 	return !strings.ContainsRune(`abcdefghijklmnopqrstuvwxyz0123456789-_.\`, r)
 }
 
-// randomName returns a name on the wire, of any bytes but the dot.
+// randomName returns a name in wire format, of any bytes but the dot.
 func randomName(random *rand.Rand) []byte {
 	var wire []byte
 	for range random.IntN(5) {

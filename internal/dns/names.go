@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// MaxNames bounds what Names holds. Most workloads ask for a dozen names; one that needs more than this is a crawler.
+// MaxNames limits the size of Names. Most workloads look up a dozen names; only a crawler needs more than this.
 const MaxNames = 1 << 16
 
-// Names remembers, per cgroup, which questions led to an address.
+// Names records, per cgroup, which questions led to an address.
 //
-// It holds at most 65,536 names: one for each question and one for each pair of question and address, of each cgroup. How
-// many of them lead to one address does not matter. A name takes at most about 1 KiB, so a hostile resolver can make it grow
-// to about 100 MiB and no further. Beyond that what was learned longest ago gives way, and [Names.Overflowed] counts it: a recording during which that happened cannot
-// promise its names.
+// It holds at most 65,536 names: one for each question and one for each pair of question and address, of each cgroup.
+// How many of them lead to one address does not matter. A name takes at most about 1 KiB, so a hostile resolver can
+// make it grow to about 100 MiB and no further. Beyond that the oldest names are dropped and [Names.Overflowed] counts
+// them: a recording with dropped names cannot guarantee its names.
 //
-// The zero value is ready. Not for concurrent use: answers and flows come in one order, and that order is the point.
+// The zero value is ready. Names is not safe for concurrent use: the order of answers and flows is significant.
 type Names struct {
 	entries    map[nameKey]*nameEntry
-	order      list.List // of *learned, in all entries, learned longest ago first
+	order      list.List // of *recorded, in all entries, oldest first
 	overflowed uint64
 }
 
@@ -34,48 +34,47 @@ type nameKey struct {
 // nameEntry holds the names that led to an address, or the one for a question.
 type nameEntry struct {
 	names map[string]*list.Element // of Names.order
-	last  *learned                 // the one that was learned last
+	last  *recorded                // the latest one
 }
 
-// learned is a name and when it was learned last.
-type learned struct {
+// recorded is a name and the time of its latest answer.
+type recorded struct {
 	key  nameKey
 	name string
 	at   time.Duration
 }
 
-// Learn takes in an answer that a cgroup received at a time, of any clock that does not jump. An answer without addresses
-// teaches nothing, for no one can connect after it; so the misses of a search list leave the hit alone. If it was
-// truncated, its question is kept all the same: the kernel may have seen an address that this copy of it lost.
-func (n *Names) Learn(cgroup uint64, a Answer, at time.Duration) {
+// Record adds an answer that a cgroup received at a time, of any monotonic clock. An answer without addresses is
+// ignored, because no client can connect with it: so the misses of a search list do not replace the hit. The question
+// of a truncated answer is recorded all the same: the kernel may have seen an address that this copy lacks.
+func (n *Names) Record(cgroup uint64, a Answer, at time.Duration) {
 	for _, t := range a.Targets {
 		n.learn(cgroup, t.Addrs, t.Name, at)
 	}
 	if a.Name == "" {
-		return // no host's name, and so no flow's
+		return // not a host name, so no flow uses it
 	}
 	n.learn(cgroup, a.Addrs, a.Name, at)
 	if len(a.Addrs) > 0 || a.Truncated {
-		// Last, so that it outlives its addresses: by the hash alone the right name is found.
+		// Last, so that it outlives its addresses: the hash alone finds the right name.
 		n.put(nameKey{cgroup: cgroup, hash: Hash(a.Question)}, a.Name, at)
 	}
 }
 
 func (n *Names) learn(cgroup uint64, addrs []netip.Addr, name string, at time.Duration) {
 	for _, addr := range addrs {
-		if addr.IsValid() { // else its key would be that of a question
+		if addr.IsValid() { // otherwise its key would be that of a question
 			n.put(nameKey{cgroup: cgroup, addr: bare(addr)}, name, at)
 		}
 	}
 }
 
-// Lookup returns the names under which the cgroup may have meant addr, in canonical form, sorted; none where it asked
-// for none.
+// Lookup returns the names by which the cgroup may have found addr, in canonical form and sorted; none if it never
+// looked one up.
 //
-// hash, if it is not 0, is the kernel's own word for the question at the time of the connect (see [Hash]): then that is
-// the name, whatever other name led to addr since. since, if it is not 0, says that several names with this address were
-// asked for at once: all that were learned from then on may be meant. Where neither says anything that is known, the
-// name that was learned last is the one.
+// A hash other than 0 is the question that the kernel saw at the time of the connect (see [Hash]): it decides, whatever
+// other names led to addr since. A since other than 0 means that several names with this address were looked up at
+// once: all names recorded from then on are candidates. Otherwise the name of the latest answer is returned.
 func (n *Names) Lookup(cgroup uint64, addr netip.Addr, hash uint64, since time.Duration) []string {
 	if e, ok := n.entries[nameKey{cgroup: cgroup, hash: hash}]; ok && hash != 0 {
 		return []string{e.last.name}
@@ -87,31 +86,31 @@ func (n *Names) Lookup(cgroup uint64, addr netip.Addr, hash uint64, since time.D
 	if since == 0 {
 		return []string{e.last.name}
 	}
-	var meant []string
+	var candidates []string
 	for _, element := range e.names {
-		if l := element.Value.(*learned); l.at >= since {
-			meant = append(meant, l.name)
+		if l := element.Value.(*recorded); l.at >= since {
+			candidates = append(candidates, l.name)
 		}
 	}
-	if len(meant) == 0 {
+	if len(candidates) == 0 {
 		return []string{e.last.name}
 	}
-	slices.Sort(meant)
-	return meant
+	slices.Sort(candidates)
+	return candidates
 }
 
-// Forget drops all that the cgroup learned. What is dropped so does not count as overflowed.
-func (n *Names) Forget(cgroup uint64) {
+// Invalidate drops all names of the cgroup. They do not count as overflowed.
+func (n *Names) Invalidate(cgroup uint64) {
 	for e := n.order.Front(); e != nil; {
 		next := e.Next()
-		if e.Value.(*learned).key.cgroup == cgroup {
+		if e.Value.(*recorded).key.cgroup == cgroup {
 			n.drop(e)
 		}
 		e = next
 	}
 }
 
-// Overflowed returns how many names gave way to newer ones since the start. It never falls.
+// Overflowed returns how many names were dropped for newer ones since the start. It never decreases.
 func (n *Names) Overflowed() uint64 { return n.overflowed }
 
 func (n *Names) put(key nameKey, name string, at time.Duration) {
@@ -133,10 +132,10 @@ func (n *Names) put(key nameKey, name string, at time.Duration) {
 	}
 	element, ok := entry.names[name]
 	if !ok {
-		element = n.order.PushBack(&learned{key: key, name: name})
+		element = n.order.PushBack(&recorded{key: key, name: name})
 		entry.names[name] = element
 	}
-	entry.last = element.Value.(*learned)
+	entry.last = element.Value.(*recorded)
 	entry.last.at = at
 	n.order.MoveToBack(element)
 	for n.order.Len() > MaxNames {
@@ -145,9 +144,9 @@ func (n *Names) put(key nameKey, name string, at time.Duration) {
 	}
 }
 
-// drop forgets a name. The one that was learned last goes last, so that an entry always has it.
+// drop removes a name. The latest one goes last, so that an entry always has it.
 func (n *Names) drop(e *list.Element) {
-	l := n.order.Remove(e).(*learned)
+	l := n.order.Remove(e).(*recorded)
 	entry := n.entries[l.key]
 	delete(entry.names, l.name)
 	if len(entry.names) == 0 {
@@ -155,6 +154,5 @@ func (n *Names) drop(e *list.Element) {
 	}
 }
 
-// bare returns the address as all tables of this package know it: IPv4 as IPv4, without an IPv6 zone, which no DNS
-// answer can hold.
+// bare returns the canonical address: IPv4-mapped as IPv4, without an IPv6 zone, which no DNS answer can have.
 func bare(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }

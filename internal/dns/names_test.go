@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func TestLookupTellsTheNameThatTheCgroupLastAskedFor(t *testing.T) {
+func TestNames_Lookup(t *testing.T) {
 	const cgroup, other = 7, 8
 	for _, tt := range []struct {
 		name   string
@@ -24,55 +24,76 @@ func TestLookupTellsTheNameThatTheCgroupLastAskedFor(t *testing.T) {
 	}{
 		{name: "one answer", learn: []Answer{answer("a.test", "203.0.113.1")},
 			cgroup: cgroup, addr: "203.0.113.1", want: "a.test", known: true, reason: "the plain case"},
-		{name: "two names on one address", learn: []Answer{answer("a.test", "203.0.113.1"), answer("b.test", "203.0.113.1")},
+		{name: "two names on one address", learn: []Answer{answer("a.test", "203.0.113.1"),
+			answer("b.test", "203.0.113.1")},
 			cgroup: cgroup, addr: "203.0.113.1", want: "b.test", known: true, reason: "the last one counts"},
-		{name: "the first name again", learn: []Answer{answer("a.test", "203.0.113.1"), answer("b.test", "203.0.113.1"), answer("a.test", "203.0.113.1")},
+		{name: "the first name again", learn: []Answer{answer("a.test", "203.0.113.1"), answer("b.test", "203.0.113.1"),
+			answer("a.test", "203.0.113.1")},
 			cgroup: cgroup, addr: "203.0.113.1", want: "a.test", known: true, reason: "asking again makes it the last"},
 		{name: "the kernel's word", learn: []Answer{answer("a.test", "203.0.113.1"), answer("b.test", "203.0.113.1")},
-			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("a.test"), want: "a.test", known: true, reason: "at the connect it was still a.test"},
+			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("a.test"), want: "a.test", known: true,
+			reason: "at the connect it was still a.test"},
 		{name: "the kernel's word for a cut answer", learn: []Answer{truncated(answer("a.test"))},
-			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("a.test"), want: "a.test", known: true, reason: "the kernel saw the address that the copy lost"},
-		{name: "asked for at once", learn: []Answer{answer("b.test", "203.0.113.1"), answer("a.test", "203.0.113.1"), answer("c.test", "203.0.113.1")},
-			cgroup: cgroup, addr: "203.0.113.1", since: 2, want: "a.test c.test", known: true, reason: "either may be meant, and the first not"},
-		{name: "a hash that nobody asked for", learn: []Answer{answer("a.test", "203.0.113.1")},
-			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("c.test"), want: "a.test", known: true, reason: "then the address decides"},
+			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("a.test"), want: "a.test", known: true,
+			reason: "the kernel saw the address that the copy lost"},
+		{name: "looked up at once", learn: []Answer{answer("b.test", "203.0.113.1"), answer("a.test", "203.0.113.1"),
+			answer("c.test", "203.0.113.1")},
+			cgroup: cgroup, addr: "203.0.113.1", since: 2, want: "a.test c.test", known: true,
+			reason: "both are candidates, the first is not"},
+		{name: "an unknown hash", learn: []Answer{answer("a.test", "203.0.113.1")},
+			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("c.test"), want: "a.test", known: true,
+			reason: "then the address decides"},
 		{name: "a number that is no hash", learn: []Answer{answer("a.test", "203.0.113.1")},
-			cgroup: cgroup, addr: "203.0.113.1", hash: 3, want: "a.test", known: true, reason: "the kernel counts answers that it could not read"},
+			cgroup: cgroup, addr: "203.0.113.1", hash: 3, want: "a.test", known: true,
+			reason: "the kernel counts answers that it could not read"},
 		{name: "A and AAAA", learn: []Answer{answer("a.test", "203.0.113.1"), answer("a.test", "2001:db8::1")},
-			cgroup: cgroup, addr: "203.0.113.1", want: "a.test", known: true, reason: "one question does not replace the addresses of the other"},
+			cgroup: cgroup, addr: "203.0.113.1", want: "a.test", known: true,
+			reason: "one question does not replace the addresses of the other"},
 		{name: "mapped", learn: []Answer{answer("a.test", "203.0.113.1")},
-			cgroup: cgroup, addr: "::ffff:203.0.113.1", want: "a.test", known: true, reason: "a dual-stack socket connects so"},
+			cgroup: cgroup, addr: "::ffff:203.0.113.1", want: "a.test", known: true,
+			reason: "a dual-stack socket connects so"},
 		{name: "learned mapped", learn: []Answer{answer("a.test", "::ffff:203.0.113.1")},
 			cgroup: cgroup, addr: "203.0.113.1", want: "a.test", known: true, reason: "the same the other way round"},
 		{name: "zone", learn: []Answer{answer("a.test", "fe80::1")},
 			cgroup: cgroup, addr: "fe80::1%eth0", want: "a.test", known: true, reason: "DNS knows no zones"},
-		{name: "search list", learn: []Answer{answer("db.default.svc.cluster.local"), answer("db", "203.0.113.1"), answer("db.default.svc.cluster.local")},
+		{name: "search list", learn: []Answer{answer("db.default.svc.cluster.local"), answer("db", "203.0.113.1"),
+			answer("db.default.svc.cluster.local")},
 			cgroup: cgroup, addr: "203.0.113.1", want: "db", known: true, reason: "a miss leaves the hit alone"},
-		{name: "completed by the resolver", learn: []Answer{meaning("api.test", answer("api.test.shop.svc.cluster.local", "203.0.113.1"))},
-			cgroup: cgroup, addr: "203.0.113.1", want: "api.test", known: true, reason: "what was meant, not what was sent"},
-		{name: "completed by the resolver, the kernel's word", learn: []Answer{meaning("api.test", answer("api.test.shop.svc.cluster.local", "203.0.113.1")), answer("b.test", "203.0.113.1")},
-			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("api.test.shop.svc.cluster.local"), want: "api.test", known: true, reason: "the kernel knows what was sent"},
+		{name: "completed by the resolver", learn: []Answer{
+			meaning("api.test", answer("api.test.shop.svc.cluster.local", "203.0.113.1"))},
+			cgroup: cgroup, addr: "203.0.113.1", want: "api.test", known: true,
+			reason: "the host, not the question"},
+		{name: "completed by the resolver, the kernel's word",
+			learn: []Answer{meaning("api.test", answer("api.test.shop.svc.cluster.local", "203.0.113.1")),
+				answer("b.test", "203.0.113.1")},
+			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("api.test.shop.svc.cluster.local"), want: "api.test",
+			known: true, reason: "the kernel knows what was sent"},
 		{name: "a target", learn: []Answer{service("_pg._tcp.test", "db.test", "203.0.113.1")},
 			cgroup: cgroup, addr: "203.0.113.1", want: "db.test", known: true, reason: "a service's name is no host's"},
 		{name: "a target, the kernel's word", learn: []Answer{service("_pg._tcp.test", "db.test", "203.0.113.1")},
-			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("_pg._tcp.test"), want: "db.test", known: true, reason: "where the address stood in the answer section"},
-		{name: "a cut service", learn: []Answer{answer("a.test", "203.0.113.1"), truncated(service("_pg._tcp.test", "db.test"))},
-			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("_pg._tcp.test"), want: "a.test", known: true, reason: "no flow goes to a service's name"},
+			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("_pg._tcp.test"), want: "db.test", known: true,
+			reason: "where the address stood in the answer section"},
+		{name: "a cut service", learn: []Answer{answer("a.test", "203.0.113.1"),
+			truncated(service("_pg._tcp.test", "db.test"))},
+			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("_pg._tcp.test"), want: "a.test", known: true,
+			reason: "no flow goes to a service's name"},
 		{name: "another address", learn: []Answer{answer("a.test", "203.0.113.1")},
-			cgroup: cgroup, addr: "203.0.113.2", reason: "nobody asked for it"},
+			cgroup: cgroup, addr: "203.0.113.2", reason: "never looked up"},
 		{name: "another cgroup", learn: []Answer{answer("a.test", "203.0.113.1")},
 			cgroup: other, addr: "203.0.113.1", reason: "names are never global"},
 		{name: "another cgroup's hash", learn: []Answer{answer("a.test", "203.0.113.1")},
 			cgroup: other, addr: "203.0.113.1", hash: Hash("a.test"), reason: "hashes neither"},
 		{name: "a miss by hash", learn: []Answer{answer("a.test")},
 			cgroup: cgroup, addr: "203.0.113.1", hash: Hash("a.test"), reason: "no one can have connected after it"},
-		{name: "no address", learn: []Answer{answer("a.test", "203.0.113.1"), {Question: "b.test", Name: "b.test", Addrs: make([]netip.Addr, 1)}},
-			cgroup: cgroup, addr: "203.0.113.2", reason: "the zero Addr of a careless caller is no address, and no question"},
+		{name: "no address", learn: []Answer{answer("a.test", "203.0.113.1"),
+			{Question: "b.test", Name: "b.test", Addrs: make([]netip.Addr, 1)}},
+			cgroup: cgroup, addr: "203.0.113.2",
+			reason: "the zero Addr of a careless caller is no address, and no question"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var n Names
 			for i, a := range tt.learn {
-				n.Learn(cgroup, a, time.Duration(i+1))
+				n.Record(cgroup, a, time.Duration(i+1))
 			}
 			got := n.Lookup(tt.cgroup, netip.MustParseAddr(tt.addr), tt.hash, tt.since)
 			if strings.Join(got, " ") != tt.want || (len(got) > 0) != tt.known {
@@ -85,24 +106,25 @@ func TestLookupTellsTheNameThatTheCgroupLastAskedFor(t *testing.T) {
 	}
 }
 
-func TestAnswerHasTheAddressesOfAllItsNames(t *testing.T) {
+func TestAnswer_HasAllAddresses(t *testing.T) {
 	a := service("_pg._tcp.test", "db.test", "203.0.113.2")
 	a.Addrs = answer("", "203.0.113.1").Addrs
-	for addr, want := range map[string]bool{"203.0.113.1": true, "203.0.113.2": true, "::ffff:203.0.113.2": true, "203.0.113.3": false} {
+	for addr, want := range map[string]bool{"203.0.113.1": true, "203.0.113.2": true, "::ffff:203.0.113.2": true,
+		"203.0.113.3": false} {
 		if got := a.Has(netip.MustParseAddr(addr)); got != want {
 			t.Errorf("%s: %v, want %v", addr, got, want)
 		}
 	}
 }
 
-func TestForgetDropsOneCgroupOnly(t *testing.T) {
+func TestNames_InvalidateOneCgroup(t *testing.T) {
 	var n Names
-	n.Forget(1) // nothing yet
+	n.Invalidate(1) // nothing yet
 	addr := netip.MustParseAddr("203.0.113.1")
 	for cgroup := range uint64(3) {
-		n.Learn(cgroup, answer(fmt.Sprintf("c%d.test", cgroup), addr.String()), 0)
+		n.Record(cgroup, answer(fmt.Sprintf("c%d.test", cgroup), addr.String()), 0)
 	}
-	n.Forget(1)
+	n.Invalidate(1)
 	for cgroup, want := range []bool{true, false, true} {
 		byAddr := n.Lookup(uint64(cgroup), addr, 0, 0)
 		byHash := n.Lookup(uint64(cgroup), netip.IPv4Unspecified(), Hash(fmt.Sprintf("c%d.test", cgroup)), 0)
@@ -115,7 +137,7 @@ func TestForgetDropsOneCgroupOnly(t *testing.T) {
 	}
 }
 
-func TestNamesGiveUpTheOldestAndSaySo(t *testing.T) {
+func TestNames_OverflowDropsOldest(t *testing.T) {
 	var n Names
 	numbered := func(i int) Answer {
 		var b [4]byte
@@ -124,13 +146,13 @@ func TestNamesGiveUpTheOldestAndSaySo(t *testing.T) {
 	}
 	const fit = MaxNames / 2 // an address and a question each
 	for i := range fit {
-		n.Learn(1, numbered(i), 0)
+		n.Record(1, numbered(i), 0)
 	}
-	n.Learn(1, numbered(0), 0) // refreshed: the oldest is now number 1
+	n.Record(1, numbered(0), 0) // refreshed: the oldest is now number 1
 	if n.Overflowed() != 0 {
 		t.Fatalf("overflowed %d before the bound was reached", n.Overflowed())
 	}
-	n.Learn(1, numbered(fit), 0)
+	n.Record(1, numbered(fit), 0)
 	if n.Overflowed() != 2 || len(n.entries) != MaxNames || n.order.Len() != MaxNames {
 		t.Errorf("overflowed %d, %d entries, %d in order", n.Overflowed(), len(n.entries), n.order.Len())
 	}
@@ -143,20 +165,20 @@ func TestNamesGiveUpTheOldestAndSaySo(t *testing.T) {
 		}
 	}
 	for i := range 10 * fit {
-		n.Learn(uint64(i), numbered(i), 0)
+		n.Record(uint64(i), numbered(i), 0)
 	}
 	if len(n.entries) > MaxNames || n.order.Len() > MaxNames {
 		t.Errorf("%d entries, %d in order", len(n.entries), n.order.Len())
 	}
 }
 
-// A CDN's address, or that of an ingress controller, has as many names as a test asks for.
-func TestAnAddressHasAsManyNamesAsWereAskedFor(t *testing.T) {
+// The address of a CDN or an ingress controller has as many names as a test looks up.
+func TestNames_ManyNamesPerAddress(t *testing.T) {
 	var n Names
 	addr := netip.MustParseAddr("203.0.113.1")
 	const most = 10_000
 	for i := range most {
-		n.Learn(1, answer(fmt.Sprintf("h%d.test", i), addr.String()), time.Duration(i+1))
+		n.Record(1, answer(fmt.Sprintf("h%d.test", i), addr.String()), time.Duration(i+1))
 	}
 	if n.Overflowed() != 0 {
 		t.Errorf("overflowed %d", n.Overflowed())
@@ -168,24 +190,24 @@ func TestAnAddressHasAsManyNamesAsWereAskedFor(t *testing.T) {
 		}
 	}
 	if got := n.Lookup(1, addr, 0, 1); len(got) != most {
-		t.Errorf("%d names may be meant, want all %d", len(got), most)
+		t.Errorf("%d candidates, want all %d", len(got), most)
 	}
 	if got := n.Lookup(1, addr, 0, most-1); strings.Join(got, " ") != "h9998.test h9999.test" {
 		t.Errorf("of the last two: %q", got)
 	}
-	n.Learn(1, answer("h5.test", addr.String()), most+1)
+	n.Record(1, answer("h5.test", addr.String()), most+1)
 	if got := n.Lookup(1, addr, 0, 0); strings.Join(got, " ") != "h5.test" {
 		t.Errorf("the last: %q", got)
 	}
 }
 
-// The bound is one for all names: an address that has them all gives up the oldest, and keeps the others.
-func TestNamesOfOneAddressGiveUpTheOldestAndSaySo(t *testing.T) {
+// The limit is one for all names: an address with all of them drops the oldest, and keeps the others.
+func TestNames_OverflowOfOneAddress(t *testing.T) {
 	var n Names
 	addr := netip.MustParseAddr("203.0.113.1")
 	const more = 10
 	for i := range MaxNames/2 + more { // a name of the address and a question each
-		n.Learn(1, answer(fmt.Sprintf("h%d.test", i), addr.String()), time.Duration(i+1))
+		n.Record(1, answer(fmt.Sprintf("h%d.test", i), addr.String()), time.Duration(i+1))
 	}
 	if n.Overflowed() != 2*more || n.order.Len() != MaxNames {
 		t.Errorf("overflowed %d, %d in order; want %d and %d", n.Overflowed(), n.order.Len(), 2*more, MaxNames)
@@ -196,7 +218,7 @@ func TestNamesOfOneAddressGiveUpTheOldestAndSaySo(t *testing.T) {
 	if got := n.Lookup(1, netip.IPv4Unspecified(), Hash("h9.test"), 0); got != nil {
 		t.Errorf("the oldest are still known: %q", got)
 	}
-	n.Forget(1)
+	n.Invalidate(1)
 	if len(n.entries) != 0 || n.order.Len() != 0 {
 		t.Errorf("%d entries and %d names after all was forgotten", len(n.entries), n.order.Len())
 	}

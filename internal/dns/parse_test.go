@@ -9,7 +9,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-func TestParseReadsWhatTheBuilderWrites(t *testing.T) {
+func TestParse_BuiltMessages(t *testing.T) {
 	b := dnsmessage.NewBuilder(nil, dnsmessage.Header{Response: true})
 	b.EnableCompression()
 	name := dnsmessage.MustNewName("API.Example.com.")
@@ -39,7 +39,7 @@ func TestParseReadsWhatTheBuilderWrites(t *testing.T) {
 		"answers only, repeats once, in the order of the message, beside other types")
 }
 
-func TestParseKeepsAllOfALargeAnswer(t *testing.T) {
+func TestParse_LargeAnswer(t *testing.T) {
 	const n = 4000
 	msg := response(t, "many.example.com.", n)
 	if len(msg) > 1<<16 {
@@ -52,7 +52,7 @@ func TestParseKeepsAllOfALargeAnswer(t *testing.T) {
 	}
 }
 
-func TestParseReadsEveryCutAsFarAsItGoes(t *testing.T) {
+func TestParse_TruncatedAtEveryByte(t *testing.T) {
 	for _, tt := range corpus {
 		msg := packet(t, tt.file)
 		whole, err := Parse(msg)

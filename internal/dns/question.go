@@ -8,7 +8,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// Question is what one query asks.
+// Question is the question of one query.
 type Question struct {
 	ID   uint16
 	Name string // in the form of Answer.Question
@@ -17,8 +17,8 @@ type Question struct {
 
 var errResponse = errors.New("not a query")
 
-// ParseQuestion reads one DNS query, without the length that precedes it on TCP. It fails on what is no standard query with
-// exactly one question, which resolvers do not answer either.
+// ParseQuestion reads one DNS query, without the length that precedes it on TCP. It fails on everything but a standard
+// query with exactly one question; resolvers do not answer others either.
 func ParseQuestion(msg []byte) (Question, error) {
 	var p dnsmessage.Parser
 	header, err := p.Start(msg)
@@ -38,8 +38,9 @@ func ParseQuestion(msg []byte) (Question, error) {
 	return Question{ID: header.ID, Name: canonical(question.Name), Type: uint16(question.Type)}, nil
 }
 
-// WireName returns a name that stands on the wire, with the zero that ends it, in the form of Answer.Question; false where it is
-// none. A dot within a label is written as "\046", as all that is no letter, digit, hyphen or underscore.
+// WireName returns a name from its wire format, which includes the terminating zero, in the form of Answer.Question;
+// false if it is malformed. A dot within a label becomes "\046", like every byte other than a letter, digit, hyphen or
+// underscore.
 func WireName(wire []byte) (string, bool) {
 	var labels []string
 	for len(wire) > 0 {
@@ -64,8 +65,8 @@ func WireName(wire []byte) (string, bool) {
 	return "", false
 }
 
-// LooksUp reports whether a question is one for the addresses of a host: for records of type A, AAAA, SRV or HTTPS.
-func LooksUp(kind uint16) bool {
+// IsLookup reports whether a query of this type looks up the addresses of a host: A, AAAA, SRV or HTTPS.
+func IsLookup(kind uint16) bool {
 	switch dnsmessage.Type(kind) {
 	case dnsmessage.TypeA, dnsmessage.TypeAAAA, dnsmessage.TypeSRV, dnsmessage.TypeHTTPS:
 		return true
@@ -73,8 +74,8 @@ func LooksUp(kind uint16) bool {
 	return false
 }
 
-// HostOf returns the host that a question is about: without the labels that name a service, a port or a scheme, which begin with
-// an underscore (RFC 2782, RFC 9460). "" where nothing else is left.
+// HostOf returns the host of a question: without the labels for a service, a port or a scheme, which begin with an
+// underscore (RFC 2782, RFC 9460). It returns "" if no other label is left.
 func HostOf(question string) string {
 	for strings.HasPrefix(question, "_") {
 		_, question, _ = strings.Cut(question, ".")

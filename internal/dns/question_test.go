@@ -7,14 +7,15 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-func TestQuestionIsRead(t *testing.T) {
+func TestParseQuestion_Valid(t *testing.T) {
 	ask := func(h dnsmessage.Header, names ...string) []byte {
 		b := dnsmessage.NewBuilder(nil, h)
 		if err := b.StartQuestions(); err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range names {
-			if err := b.Question(dnsmessage.Question{Name: dnsmessage.MustNewName(name), Type: dnsmessage.TypeAAAA, Class: dnsmessage.ClassINET}); err != nil {
+			if err := b.Question(dnsmessage.Question{Name: dnsmessage.MustNewName(name), Type: dnsmessage.TypeAAAA,
+				Class: dnsmessage.ClassINET}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -42,7 +43,7 @@ func TestQuestionIsRead(t *testing.T) {
 	}
 }
 
-func TestNameOnTheWireIsRead(t *testing.T) {
+func TestWireName_Valid(t *testing.T) {
 	for wire, want := range map[string]string{
 		"\x00":                    "",
 		"\x03API\x04test\x00":     "api.test",
@@ -62,7 +63,7 @@ func TestNameOnTheWireIsRead(t *testing.T) {
 	}
 }
 
-func TestHostOfQuestion(t *testing.T) {
+func TestHostOf_Question(t *testing.T) {
 	for question, want := range map[string]string{
 		"api.test": "api.test", "_sip._udp.api.test": "api.test", "_8443._https.api.test": "api.test",
 		"a._x.test": "a._x.test", "_x": "", "": "",

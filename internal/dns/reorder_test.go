@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestAnyWayOfSendingGivesTheSameMessages(t *testing.T) {
+func TestStreams_AnySegmentation(t *testing.T) {
 	random, seed := newRandom(t)
 	for round := range 100 {
 		messages := randomMessages(random)
@@ -40,8 +40,8 @@ func TestAnyWayOfSendingGivesTheSameMessages(t *testing.T) {
 	}
 }
 
-// The twin of the test above: it would notice a lost segment.
-func TestALostSegmentIsCounted(t *testing.T) {
+// The negative twin of the test above: it notices a lost segment.
+func TestStreams_LostSegmentIsCounted(t *testing.T) {
 	random, seed := newRandom(t)
 	for round := range 100 {
 		stream := slab(randomMessages(random)...)
@@ -50,24 +50,26 @@ func TestALostSegmentIsCounted(t *testing.T) {
 		var s Streams
 		feed(t, &s, segment{seq: 0, syn: true})
 		for _, g := range []segment{
-			{seq: 1, payload: stream[:at]}, {seq: uint32(1 + lost), payload: stream[lost:]}, {seq: uint32(1 + len(stream)), fin: true},
+			{seq: 1, payload: stream[:at]}, {seq: uint32(1 + lost), payload: stream[lost:]},
+			{seq: uint32(1 + len(stream)), fin: true},
 		} {
-			// With the gap too wide for the bounds an error may come, too.
+			// If the gap exceeds the limits an error is possible, too.
 			s.Segment(1, g.seq, false, g.fin, false, g.payload)
 		}
 		if s.Dropped() != 1 {
-			t.Fatalf("seed %d, round %d: bytes %d to %d of %d lost, dropped %d", seed, round, at, lost, len(stream), s.Dropped())
+			t.Fatalf("seed %d, round %d: bytes %d to %d of %d lost, dropped %d", seed, round, at, lost, len(stream),
+				s.Dropped())
 		}
 	}
 }
 
-// mangle sends a stream, whose first byte has the sequence number base, as a bad network does: in segments that may
-// overlap, come twice and pass each other within a window. The last has the FIN.
+// mangle sends a stream with sequence number base for its first byte like a bad network: in segments that may overlap,
+// repeat and pass each other within a window. The last one has the FIN.
 func mangle(random *rand.Rand, base uint32, stream []byte) []segment {
 	var segments []segment
 	for at := 0; at < len(stream); {
 		n := min(1+random.IntN(1400), len(stream)-at)
-		from := max(0, at-random.IntN(2)*random.IntN(100)) // some bytes again
+		from := max(0, at-random.IntN(2)*random.IntN(100)) // repeats some bytes
 		g := segment{seq: base + uint32(from), payload: stream[from : at+n]}
 		at += n
 		g.fin = at == len(stream)

@@ -15,9 +15,9 @@ type sections struct {
 	question dnsmessage.Question
 	answer   *Answer
 
-	seen     map[owned]bool  // what has been added; a set, because one message can hold more than 4,000 addresses
-	services map[string]bool // names of which HTTPS and SVCB records say that they serve the question's
-	hosts    map[string]int  // names of which SRV records say so, as indices into answer.Targets
+	seen     map[owned]bool  // addresses that were added; a set, because one message can hold more than 4,000 addresses
+	services map[string]bool // names that serve the question's name according to HTTPS and SVCB records
+	hosts    map[string]int  // targets of SRV records, as indices into answer.Targets
 	owned    []owned         // addresses that count if their owner does
 	bindings []binding       // of the additional section
 }
@@ -34,7 +34,7 @@ type binding struct {
 	hints         []netip.Addr
 }
 
-// read reads the sections that matter, and reports whether it could do so to their ends.
+// read reads the relevant sections and reports whether it read them to the end.
 func (s *sections) read() (whole bool) {
 	s.seen, s.services, s.hosts = map[owned]bool{}, map[string]bool{}, map[string]int{}
 	whole = s.section(s.parser.AnswerHeader, s.parser.SkipAnswer, s.answerRecord)
@@ -51,11 +51,12 @@ func (s *sections) read() (whole bool) {
 	return whole
 }
 
-// errMalformed says that a record of a kind that is read cannot be.
+// errMalformed means that a record of a relevant type is unreadable.
 var errMalformed = errors.New("malformed record")
 
-// section reads one section. A record that cannot be read hides itself only.
-func (s *sections) section(next func() (dnsmessage.ResourceHeader, error), skip func() error, read func(dnsmessage.Parser, dnsmessage.ResourceHeader) error) (whole bool) {
+// section reads one section. An unreadable record affects no other one.
+func (s *sections) section(next func() (dnsmessage.ResourceHeader, error), skip func() error,
+	read func(dnsmessage.Parser, dnsmessage.ResourceHeader) error) (whole bool) {
 	whole = true
 	for {
 		header, err := next()
@@ -63,15 +64,15 @@ func (s *sections) section(next func() (dnsmessage.ResourceHeader, error), skip 
 			return whole
 		}
 		if err == nil && header.Class == dnsmessage.ClassINET {
-			// A copy of the parser reads the record: going on behind it is left to skip, which holds the record's length
-			// against that of the message.
+			// A copy of the parser reads the record. Skipping is left to skip, which checks the record's length against
+			// that of the message.
 			err = read(*s.parser, header)
 		}
 		if err != nil {
 			whole = false
 		}
-		// An owner name that cannot be followed (a compression loop) is no hindrance: skipping reads no further than
-		// the pointer.
+		// An owner name that cannot be followed (a compression loop) does no harm: skipping reads no further than the
+		// pointer.
 		if skip() != nil {
 			return false
 		}
@@ -101,7 +102,7 @@ func (s *sections) answerRecord(parser dnsmessage.Parser, header dnsmessage.Reso
 			return errMalformed
 		}
 		name := canonical(srv.Target)
-		if _, known := s.hosts[name]; !known && name != "" { // the root: there is no such service (RFC 2782)
+		if _, known := s.hosts[name]; !known && name != "" { // the root: the service does not exist (RFC 2782)
 			s.hosts[name] = len(s.answer.Targets)
 			s.answer.Targets = append(s.answer.Targets, Target{Name: name})
 		}
@@ -133,8 +134,8 @@ func (s *sections) additionalRecord(parser dnsmessage.Parser, header dnsmessage.
 	return nil
 }
 
-// address reads an address record, and returns the zero Addr if it cannot be one. It looks at the length because the
-// parser does not: it would read the next record's bytes into a short one.
+// address reads an address record; the zero Addr if it is malformed. It checks the length because the parser does not:
+// the parser would read a short record into the next one.
 func address(parser dnsmessage.Parser, header dnsmessage.ResourceHeader) (netip.Addr, error) {
 	switch {
 	case header.Type == dnsmessage.TypeA && header.Length == 4:
@@ -162,20 +163,20 @@ func readBinding(parser dnsmessage.Parser, header dnsmessage.ResourceHeader) (bi
 		r = https.SVCBResource
 	}
 	if err != nil {
-		return binding{}, errMalformed // to a client too
+		return binding{}, errMalformed // clients reject it too
 	}
 	b := binding{owner: canonical(header.Name), target: canonical(r.Target)}
 	if b.target == "" { // ".": the owner itself
 		b.target = b.owner
 	}
 	if r.Priority == 0 {
-		return b, nil // an alias has no parameters that count
+		return b, nil // the parameters of an alias do not count
 	}
 	b.hints = append(hints(r, dnsmessage.SVCParamIPv4Hint, 4), hints(r, dnsmessage.SVCParamIPv6Hint, 16)...)
 	return b, nil
 }
 
-// hints returns the addresses in a parameter, none where it cannot be read.
+// hints returns the addresses in a parameter; none if it is unreadable.
 func hints(r dnsmessage.SVCBResource, key dnsmessage.SVCParamKey, length int) (addrs []netip.Addr) {
 	value, _ := r.GetParam(key)
 	if len(value)%length != 0 {
@@ -188,7 +189,7 @@ func hints(r dnsmessage.SVCBResource, key dnsmessage.SVCParamKey, length int) (a
 	return addrs
 }
 
-// serve notes that a binding counts.
+// serve records that a binding counts.
 func (s *sections) serve(b binding) {
 	s.services[b.owner], s.services[b.target] = true, true
 	for _, addr := range b.hints {
@@ -196,7 +197,8 @@ func (s *sections) serve(b binding) {
 	}
 }
 
-// followBindings finds the bindings of the additional section that count: those of names that serve the question's.
+// followBindings finds the bindings of the additional section that count: those of names that serve the question's
+// name.
 func (s *sections) followBindings() {
 	byOwner := make(map[string][]binding)
 	for _, b := range s.bindings {
@@ -220,7 +222,7 @@ func (s *sections) add(addr netip.Addr) {
 	}
 }
 
-// addOwned counts an address for those whom its owner stands for.
+// addOwned adds an address to each name that its owner stands for.
 func (s *sections) addOwned(o owned) {
 	if s.services[o.owner] {
 		s.add(o.addr)

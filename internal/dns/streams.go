@@ -8,7 +8,7 @@ import (
 const (
 	MaxStreams = 256     // connections at a time
 	maxAhead   = 1 << 17 // bytes of one connection that wait for a gap to fill
-	maxPieces  = 1 << 10 // segments that these bytes may come in
+	maxPieces  = 1 << 10 // segments of these bytes
 )
 
 var (
@@ -18,34 +18,36 @@ var (
 	errLength   = errors.New("a length shorter than a DNS header")
 )
 
-// Streams cuts DNS over TCP (RFC 7766) into messages: it puts the segments that came in from a server back into order
-// and takes off the two-byte lengths.
+// Streams splits DNS over TCP (RFC 7766) into messages: it reorders the segments from a server and removes the two-byte
+// lengths.
 //
-// It holds at most 256 connections, and of each at most 64 KiB and 2 bytes of an unfinished message and 128 KiB, in at
-// most 1,024 pieces, behind a gap: some 50 MiB in all. A connection that outgrows its bounds is read no further. When
-// there are too many, the one that was quiet for longest is forgotten, but first those that stand between two messages
-// or have ended, for which nothing is lost: their next message is read as that of a new connection.
+// It holds at most 256 connections. For each it holds at most 64 KiB and 2 bytes of an unfinished message, and 128 KiB
+// in at most 1,024 pieces after a gap: some 50 MiB in all. It stops reading a connection that exceeds these limits. If
+// there are too many connections, it drops the longest idle one, but first those between two messages or at their end,
+// because they lose nothing: their next message is read as that of a new connection.
 //
-// The zero value is ready. Not for concurrent use.
+// The zero value is ready. Streams is not safe for concurrent use.
 type Streams struct {
 	streams map[uint64]*stream
-	clock   uint64 // counts segments, to tell which connection was quiet for longest
+	clock   uint64 // counts segments, to find the longest idle connection
 	dropped uint64
 }
 
-// Segment takes in one TCP segment that a socket received, and returns the messages that it completes, in the order of
-// the connection. They are copies, and never shorter than a DNS header; whether they are DNS, [Parse] says.
+// Segment adds one TCP segment that a socket received, and returns the messages that it completes, in the order of the
+// connection. They are copies, and never shorter than a DNS header; [Parse] decides whether they are DNS.
 //
-// The cookie names the socket, seq is the sequence number in the segment's header, and payload what follows the TCP
-// header. Segments may come twice, overlap and come in any order. The connection starts with the SYN (the server's
-// SYN-ACK), or where none was seen with the first payload, which then has to start a message. Another SYN with another
-// sequence number is a new connection of that socket. A reset counts only where its sequence number is the next one,
-// as it does for the kernel (RFC 5961), and a segment behind the end is ignored.
+// The cookie identifies the socket, seq is the sequence number in the segment's header, and payload follows the TCP
+// header. Segments may repeat, overlap and come in any order. The connection starts with the SYN (the server's
+// SYN-ACK), or, if none was seen, with the first payload, which then has to start a message. Another SYN with another
+// sequence number is a new connection of that socket. A reset counts only with the next sequence number, as for the
+// kernel (RFC 5961). A segment after the end is ignored.
 //
-// An error says that the connection cannot be read any further, or that the segment had no socket (cookie 0). Either
-// is counted in [Streams.Dropped]. The first comes once, with the messages before it; what else that connection brings
-// is ignored.
-func (s *Streams) Segment(cookie uint64, seq uint32, syn, fin, rst bool, payload []byte) (messages [][]byte, err error) {
+// An error means that the connection cannot be read any further, or that the segment had no socket (cookie 0).
+// [Streams.Dropped] counts both. The error comes once, with the messages before it; later segments of that connection
+// are ignored.
+func (s *Streams) Segment(cookie uint64, seq uint32, syn, fin, rst bool, payload []byte) (
+	messages [][]byte, err error,
+) {
 	c := s.streams[cookie]
 	if rst {
 		if c != nil && c.next == seq {
@@ -54,13 +56,13 @@ func (s *Streams) Segment(cookie uint64, seq uint32, syn, fin, rst bool, payload
 		return nil, nil
 	}
 	if syn {
-		seq++ // a SYN takes up a sequence number of its own
+		seq++ // a SYN takes up one sequence number
 	}
 	switch {
 	case c == nil && !syn && len(payload) == 0:
 		return nil, nil
 	case cookie == 0:
-		// Sockets that share a cookie would mix their bytes.
+		// Sockets with the same cookie would mix their bytes.
 		s.dropped++
 		return nil, fmt.Errorf("reassemble DNS over TCP: %w", errNoSocket)
 	case c == nil, syn && c.base != seq:
@@ -87,9 +89,8 @@ func (s *Streams) Segment(cookie uint64, seq uint32, syn, fin, rst bool, payload
 	return messages, nil
 }
 
-// Dropped returns how many connections lost messages, or may have: because of the bounds, of a gap that was never
-// filled, of a start that was not seen, of a length that cannot be. A gap that is open now counts for as long as it is
-// open, so ask when the recording is over.
+// Dropped returns how many connections lost messages, or may have: because of a limit, an unfilled gap, an unseen start
+// or an impossible length. A gap counts as long as it is open, so call Dropped when the recording is over.
 func (s *Streams) Dropped() uint64 {
 	n := s.dropped
 	for _, c := range s.streams {
@@ -100,7 +101,7 @@ func (s *Streams) Dropped() uint64 {
 	return n
 }
 
-// open starts a connection whose first byte has the sequence number base.
+// open starts a connection with sequence number base for its first byte.
 func (s *Streams) open(cookie uint64, base uint32) *stream {
 	if s.streams == nil {
 		s.streams = map[uint64]*stream{}
@@ -115,18 +116,18 @@ func (s *Streams) open(cookie uint64, base uint32) *stream {
 	return c
 }
 
-// end notes that the server ends the connection. The rest of it stays known, so that a late repeat of its last segment
-// does not look like a connection whose start was not seen.
+// end records that the server ended the connection. The connection stays known, so that a late repeat of its last
+// segment does not look like a connection with an unseen start.
 func (s *Streams) end(c *stream) {
-	// Half a message at the end was lost by us only where the lengths may have been misread from the start on. A
-	// server that stops in the middle loses it for the workload as well.
+	// Half a message at the end is our loss only if the lengths may have been misread from the start. A server that
+	// stops in the middle of a message loses it for the workload as well.
 	if c.gap() || c.joined && len(c.pending) > 0 {
 		s.dropped++
 	}
 	c.finish()
 }
 
-// remove forgets a connection, in the middle of a message or not.
+// remove drops a connection, whether or not a message is incomplete.
 func (s *Streams) remove(cookie uint64) {
 	if s.streams[cookie].unfinished() {
 		s.dropped++
@@ -134,14 +135,15 @@ func (s *Streams) remove(cookie uint64) {
 	delete(s.streams, cookie)
 }
 
-// leastNeeded returns the cookie of the connection that was quiet for longest, of those that lose nothing if any does.
+// leastNeeded returns the cookie of the longest idle connection, preferring those that lose nothing.
 func (s *Streams) leastNeeded() uint64 {
 	var (
 		cookie uint64
 		least  *stream
 	)
 	for k, c := range s.streams {
-		if least == nil || c.unfinished() == least.unfinished() && c.used < least.used || !c.unfinished() && least.unfinished() {
+		if least == nil || c.unfinished() == least.unfinished() && c.used < least.used ||
+			!c.unfinished() && least.unfinished() {
 			cookie, least = k, c
 		}
 	}

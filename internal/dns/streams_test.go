@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// segment is one call of Streams.Segment, and what it has to give.
+// segment is one call of Streams.Segment, and its expected result.
 type segment struct {
 	cookie        uint64 // 0 stands for 1
 	seq           uint32
@@ -18,7 +18,7 @@ type segment struct {
 	wantErr       error
 }
 
-// Three messages, told apart by their first byte, and the stream that holds them.
+// Three messages, identified by their first byte, and the stream with all of them.
 var (
 	alpha = "a-message-of-some-length"
 	beta  = "bravo-message"
@@ -26,7 +26,7 @@ var (
 	three = slab(alpha, beta, gamma)
 )
 
-func TestSegmentsBecomeMessages(t *testing.T) {
+func TestStreams_Segments(t *testing.T) {
 	const isn = 1000
 	n := uint32(len(three))
 	first := uint32(len(slab(alpha)))
@@ -39,8 +39,9 @@ func TestSegmentsBecomeMessages(t *testing.T) {
 		{name: "whole", segments: []segment{
 			{seq: isn, syn: true}, {seq: isn + 1, payload: three, want: []string{alpha, beta, gamma}},
 		}, reason: "one segment may carry several messages"},
-		{name: "length and message apart", segments: []segment{
-			{seq: isn, syn: true}, {seq: isn + 1, payload: three[:2]}, {seq: isn + 3, payload: three[2:first], want: []string{alpha}},
+		{name: "length and message in separate segments", segments: []segment{
+			{seq: isn, syn: true}, {seq: isn + 1, payload: three[:2]},
+			{seq: isn + 3, payload: three[2:first], want: []string{alpha}},
 		}, reason: "many servers write the length on its own"},
 		{name: "cut in the length", segments: []segment{
 			{seq: isn, syn: true}, {seq: isn + 1, payload: three[:first+1], want: []string{alpha}},
@@ -65,7 +66,8 @@ func TestSegmentsBecomeMessages(t *testing.T) {
 			{seq: 77, syn: true}, {seq: 78, payload: slab(beta), want: []string{beta}},
 		}, reason: "another SYN is another connection"},
 		{name: "repeat", segments: []segment{
-			{seq: isn, syn: true}, {seq: isn + 1, payload: three, want: []string{alpha, beta, gamma}}, {seq: isn + 1, payload: three},
+			{seq: isn, syn: true}, {seq: isn + 1, payload: three, want: []string{alpha, beta, gamma}},
+			{seq: isn + 1, payload: three},
 		}, reason: "a retransmission says nothing new"},
 		{name: "repeat behind the end", segments: []segment{
 			{seq: isn, syn: true}, {seq: isn + 1, fin: true, payload: three, want: []string{alpha, beta, gamma}},
@@ -80,10 +82,12 @@ func TestSegmentsBecomeMessages(t *testing.T) {
 			{seq: isn + 1, payload: three[:10], want: []string{alpha, beta, gamma}},
 		}, reason: "the gap is filled"},
 		{name: "FIN before the bytes in front of it", segments: []segment{
-			{seq: isn, syn: true}, {seq: isn + 1 + n, fin: true}, {seq: isn + 1, payload: three, want: []string{alpha, beta, gamma}},
+			{seq: isn, syn: true}, {seq: isn + 1 + n, fin: true},
+			{seq: isn + 1, payload: three, want: []string{alpha, beta, gamma}},
 		}, reason: "the end is not the end before all is read"},
 		{name: "FIN behind what was read", segments: []segment{
-			{seq: isn, syn: true}, {seq: isn + 1, payload: three[:first], want: []string{alpha}}, {seq: isn + 5, fin: true},
+			{seq: isn, syn: true}, {seq: isn + 1, payload: three[:first], want: []string{alpha}},
+			{seq: isn + 5, fin: true},
 			{seq: isn + 1 + first, payload: three[first:], want: []string{beta, gamma}},
 		}, reason: "no server ends before what it has sent"},
 		{name: "keep-alive", segments: []segment{
@@ -100,15 +104,18 @@ func TestSegmentsBecomeMessages(t *testing.T) {
 		}, reason: "an acknowledgement is no start of a connection"},
 		{name: "two sockets", segments: []segment{
 			{cookie: 1, seq: isn, syn: true}, {cookie: 2, seq: isn, syn: true},
-			{cookie: 1, seq: isn + 1, payload: three[:9]}, {cookie: 2, seq: isn + 1, payload: slab(beta), want: []string{beta}},
+			{cookie: 1, seq: isn + 1, payload: three[:9]},
+			{cookie: 2, seq: isn + 1, payload: slab(beta), want: []string{beta}},
 			{cookie: 1, seq: isn + 10, payload: three[9:], want: []string{alpha, beta, gamma}},
 		}, reason: "sockets do not share bytes"},
 		{name: "reset", segments: []segment{
-			{seq: isn, syn: true}, {seq: isn + 1, payload: three[:first+4], want: []string{alpha}}, {seq: isn + 5 + first, rst: true},
+			{seq: isn, syn: true}, {seq: isn + 1, payload: three[:first+4], want: []string{alpha}},
+			{seq: isn + 5 + first, rst: true},
 			{seq: isn + 5 + first, payload: three[first+4:]},
 		}, reason: "the workload reads no more, so nothing is lost"},
 		{name: "reset elsewhere", segments: []segment{
-			{seq: isn, syn: true}, {seq: isn + 1, payload: three[:first], want: []string{alpha}}, {seq: isn + 500, rst: true},
+			{seq: isn, syn: true}, {seq: isn + 1, payload: three[:first], want: []string{alpha}},
+			{seq: isn + 500, rst: true},
 			{seq: isn + 1 + first, payload: three[first:], want: []string{beta, gamma}},
 		}, reason: "the kernel ignores it too"},
 		{name: "server stops in the middle", segments: []segment{
@@ -132,13 +139,15 @@ func TestSegmentsBecomeMessages(t *testing.T) {
 			{seq: isn, syn: true}, {seq: isn + 1, payload: three[:9]}, {seq: 77, syn: true},
 		}, reason: "half a message is gone"},
 		{name: "out of order without a start", dropped: 1, segments: []segment{
-			{seq: isn + 10, payload: three[10:20]}, {seq: isn, payload: three[:10], wantErr: errStart}, {seq: isn + 20, payload: three[20:]},
+			{seq: isn + 10, payload: three[10:20]}, {seq: isn, payload: three[:10], wantErr: errStart},
+			{seq: isn + 20, payload: three[20:]},
 		}, reason: "what was taken for a length was none"},
 		{name: "joined in the middle of a message", dropped: 1, segments: []segment{
 			{seq: isn, payload: []byte("\xff\xffmuch less than it says"), fin: true},
 		}, reason: "a length that leads nowhere, on a connection whose start was not seen"},
 		{name: "length too short", dropped: 1, segments: []segment{
-			{seq: isn, syn: true}, {seq: isn + 1, payload: append(slab(alpha), 0, 11, 1), want: []string{alpha}, wantErr: errLength},
+			{seq: isn, syn: true}, {seq: isn + 1, payload: append(slab(alpha), 0, 11, 1), want: []string{alpha},
+				wantErr: errLength},
 			{seq: isn + 4 + first, payload: slab(beta)},
 		}, reason: "the messages before it count, those behind it are lost"},
 		{name: "after giving up, connected again", dropped: 1, segments: []segment{
@@ -168,14 +177,14 @@ func TestSegmentsBecomeMessages(t *testing.T) {
 	}
 }
 
-func TestSegmentOfNoSocketIsDropped(t *testing.T) {
+func TestStreams_NoCookie(t *testing.T) {
 	var s Streams
 	if _, err := s.Segment(0, 1, false, false, false, three); !errors.Is(err, errNoSocket) || s.Dropped() != 1 {
 		t.Errorf("error %v, dropped %d", err, s.Dropped())
 	}
 }
 
-func TestGapThatFillsIsNotDropped(t *testing.T) {
+func TestStreams_FilledGap(t *testing.T) {
 	var s Streams
 	feed(t, &s, segment{seq: 0, syn: true}, segment{seq: 11, payload: three[10:]})
 	if s.Dropped() != 1 {
@@ -187,18 +196,19 @@ func TestGapThatFillsIsNotDropped(t *testing.T) {
 	}
 }
 
-func TestMessagesOutliveTheirSegment(t *testing.T) {
+func TestStreams_MessagesAreCopies(t *testing.T) {
 	var s Streams
 	buffer := make([]byte, len(three))
 	var got [][]byte
 	for _, g := range []segment{
-		{seq: 0, syn: true}, {seq: 21, payload: three[20:]}, {seq: 1, payload: three[:10]}, {seq: 11, payload: three[10:20]},
+		{seq: 0, syn: true}, {seq: 21, payload: three[20:]}, {seq: 1, payload: three[:10]},
+		{seq: 11, payload: three[10:20]},
 	} {
 		n := copy(buffer, g.payload)
 		messages, err := s.Segment(1, g.seq, g.syn, false, false, buffer[:n])
 		do(t, err)
 		got = append(got, messages...)
-		clear(buffer) // as the reader of a ring buffer does with the next event
+		clear(buffer) // like a reader of a ring buffer with the next event
 	}
 	for i := range got {
 		_ = append(got[i], "overrun"...)
@@ -208,7 +218,7 @@ func TestMessagesOutliveTheirSegment(t *testing.T) {
 	}
 }
 
-func TestLongestMessagePassesByteByByte(t *testing.T) {
+func TestStreams_LongestMessage(t *testing.T) {
 	var s Streams
 	long := string(bytes.Repeat([]byte("x"), 1<<16-1))
 	var got []string
@@ -232,7 +242,7 @@ func feed(t *testing.T, s *Streams, segments ...segment) (messages []string) {
 	return messages
 }
 
-// slab returns the messages as they stand on TCP.
+// slab returns the messages in TCP's format.
 func slab(messages ...string) (stream []byte) {
 	for _, m := range messages {
 		stream = append(stream, byte(len(m)>>8), byte(len(m)))

@@ -7,7 +7,7 @@ import (
 	"github.com/moby/moby/api/types/events"
 )
 
-// apply takes in one event, once.
+// apply handles one event, once.
 func (w *Watcher) apply(m events.Message) {
 	arrived, wall := now()
 	w.mu.Lock()
@@ -24,8 +24,8 @@ func (w *Watcher) apply(m events.Message) {
 	}
 }
 
-// noteExec keeps in mind that a command is run in a container, if that is what an event says. The lock is held.
-func (w *Watcher) noteExec(m events.Message, at time.Duration) {
+// recordExec records a command that runs in a container, if that is the event. The lock is held.
+func (w *Watcher) recordExec(m events.Message, at time.Duration) {
 	command, is := strings.CutPrefix(string(m.Action), string(events.ActionExecStart)+": ")
 	if !is || m.Type != events.ContainerEventType {
 		return
@@ -37,14 +37,14 @@ func (w *Watcher) noteExec(m events.Message, at time.Duration) {
 }
 
 func (w *Watcher) applyContainer(m events.Message, at time.Duration) {
-	w.noteExec(m, at)
+	w.recordExec(m, at)
 	if action := string(m.Action); strings.HasPrefix(action, "exec_") || strings.HasPrefix(action, "health_status") {
-		return // often, and they change nothing else here
+		return // frequent, and without other effects here
 	}
 	r := w.record(m.Actor.ID)
 	switch m.Action {
 	case events.ActionCreate:
-		r.born(m.Actor.Attributes, at)
+		r.created(m.Actor.Attributes, at)
 	case events.ActionStart:
 		r.Started, r.Ended = at, 0
 	case events.ActionDie:
@@ -68,26 +68,25 @@ func (w *Watcher) applyNetwork(m events.Message, at time.Duration) {
 	switch m.Action {
 	case events.ActionCreate:
 		w.inspectNetwork(n)
-	case events.ActionDestroy:
-		n.until = at
 	case events.ActionConnect:
 		if id := m.Actor.Attributes["container"]; id != "" {
 			r := w.record(id)
 			r.join(n.id, n.name, at)
 			w.moved()
-			w.inspectNetwork(n) // answers while the engine starts the container; an inspection of that has to wait
+			// it is answered while the engine starts the container; an inspection of the container has to wait
+			w.inspectNetwork(n)
 			w.inspect(r)
 		}
 	case events.ActionDisconnect:
 		if r := w.containers[m.Actor.Attributes["container"]]; r != nil {
 			r.leave(n.id, at)
-			w.inspect(r) // its ports may be published anew, by another network
+			w.inspect(r) // another network may publish its ports anew
 			w.moved()
 		}
 	}
 }
 
-// moved tells whoever wants to know that an address is another container's from now on, or nobody's.
+// moved reports that the owner of an address has changed.
 func (w *Watcher) moved() {
 	if w.onMove != nil {
 		w.tasks.Go(w.onMove) // the lock is held

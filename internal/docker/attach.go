@@ -9,7 +9,7 @@ import (
 	networks "github.com/moby/moby/api/types/network"
 )
 
-// endpoint is a container's place in a network, as an answer of the engine has it.
+// endpoint is a container's place in a network, from an answer of the engine.
 type endpoint struct {
 	network, name, id string
 	addrs, gateways   []netip.Addr
@@ -33,9 +33,9 @@ func valid(addrs ...netip.Addr) []netip.Addr {
 	return all
 }
 
-// settle takes in an endpoint, from an answer that was given between two times, and returns the attachment that it is.
-// A container that was started again has another endpoint, so an answer that comes late is not taken for the new one.
-func (r *record) settle(e endpoint, asked, answered time.Duration) *attachment {
+// attach records an endpoint from an answer to a query between two times, and returns its attachment. A restarted
+// container has another endpoint, so a late answer is not mistaken for the new one.
+func (r *record) attach(e endpoint, asked, answered time.Duration) *attachment {
 	if e.id == "" {
 		return nil // it is not running
 	}
@@ -45,14 +45,15 @@ func (r *record) settle(e endpoint, asked, answered time.Duration) *attachment {
 		case a.NetworkID != e.network:
 		case a.endpoint == e.id:
 			mine = a
-		case a.endpoint == "" && a.From <= answered && (a.Until == 0 || asked < a.Until) && (mine == nil || mine.endpoint != e.id):
+		case a.endpoint == "" && a.From <= answered && (a.Until == 0 || asked < a.Until) &&
+			(mine == nil || mine.endpoint != e.id):
 			mine = a
 		}
 	}
 	if mine == nil {
 		mine = &attachment{Attachment: Attachment{Network: e.name, NetworkID: e.network}}
-		if r.Born {
-			mine.From = answered // its event is still to come
+		if r.IsNew {
+			mine.From = answered // its event has not arrived yet
 		}
 		r.attachments = append(r.attachments, mine)
 	}
@@ -69,10 +70,10 @@ func (r *record) settle(e endpoint, asked, answered time.Duration) *attachment {
 	return mine
 }
 
-// publish takes in the published ports of a start, which came with these attachments.
+// publish records the published ports of a start, from the same answer as these attachments.
 func (r *record) publish(ports []Port, with []*attachment, asked time.Duration) {
 	if len(with) == 0 {
-		return // not running, or without a network: the answer says nothing of ports
+		return // not running, or without a network: the answer has no ports
 	}
 	from, until := with[0].From, with[0].Until
 	for _, a := range with[1:] {
@@ -90,7 +91,9 @@ func (r *record) publish(ports []Port, with []*attachment, asked time.Duration) 
 		}
 	}
 	for _, p := range ports {
-		if slices.ContainsFunc(r.Published, func(q Port) bool { return q.same(p) && (q.Until == 0 || q.From == from) }) {
+		if slices.ContainsFunc(r.Published, func(q Port) bool {
+			return q.same(p) && (q.Until == 0 || q.From == from)
+		}) {
 			continue
 		}
 		p.From, p.Until = from, until
@@ -103,7 +106,7 @@ func (p Port) same(q Port) bool {
 	return p == q
 }
 
-// orderPorts moves the beginning of ports that was taken from an answer to that of their attachment.
+// orderPorts sets the start of ports from an answer to that of their attachment.
 func (r *record) orderPorts() {
 	var first time.Duration
 	for _, a := range r.attachments {
@@ -112,7 +115,7 @@ func (r *record) orderPorts() {
 		}
 	}
 	for i := range r.Published {
-		if p := &r.Published[i]; p.Until == 0 && r.Born {
+		if p := &r.Published[i]; p.Until == 0 && r.IsNew {
 			p.From = min(p.From, first)
 		}
 	}

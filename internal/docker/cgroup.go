@@ -2,14 +2,14 @@ package docker
 
 import "strings"
 
-// idLength is that of a container's full ID, in hexadecimal digits.
+// idLength is the length of a container's full ID in hexadecimal digits.
 const idLength = 64
 
-// IDsFromCgroup returns the full IDs of the containers in whose cgroups a path lies, from the outermost to the innermost.
+// IDsFromCgroup returns the full IDs of the containers in a cgroup path, outermost first.
 //
 // It knows the forms of the cgroupfs driver ("/docker/<id>"), of the systemd driver ("docker-<id>.scope", and other
-// engines' prefixes), and of runc's "slice:prefix:<id>". A monitor process of Podman ("libpod-conmon-<id>.scope") is beside
-// its container, not in it.
+// engines' prefixes), and of runc's "slice:prefix:<id>". A monitor process of Podman ("libpod-conmon-<id>.scope") is
+// outside of its container.
 func IDsFromCgroup(path string) []string {
 	var ids []string
 	for part := range strings.SplitSeq(path, "/") {
@@ -29,7 +29,8 @@ func idOf(part string) string {
 	if strings.Trim(id, "0123456789abcdef") != "" || strings.HasSuffix(prefix, "conmon-") {
 		return ""
 	}
-	if prefix == "" || scope && strings.HasSuffix(prefix, "-") || strings.Count(prefix, ":") == 2 && strings.HasSuffix(prefix, ":") {
+	if prefix == "" || scope && strings.HasSuffix(prefix, "-") ||
+		strings.Count(prefix, ":") == 2 && strings.HasSuffix(prefix, ":") {
 		return id
 	}
 	return ""

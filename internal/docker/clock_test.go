@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestStampsAreOfTheMonotonicClock(t *testing.T) {
+func TestClock_MonotonicStamps(t *testing.T) {
 	const start = 100 * time.Second // of CLOCK_MONOTONIC
 	wall := time.Unix(1_800_000_000, 0)
 	for _, c := range []struct {
@@ -17,13 +17,16 @@ func TestStampsAreOfTheMonotonicClock(t *testing.T) {
 		want    time.Duration
 	}{
 		{"an event that took a while", 0, 0, 4 * time.Second, 5 * time.Second, 4 * time.Second},
-		{"an engine whose clock is an hour late", 0, -time.Hour, 4*time.Second - time.Hour, 5 * time.Second, 4 * time.Second},
+		{"an engine whose clock is an hour late", 0, -time.Hour, 4*time.Second - time.Hour, 5 * time.Second,
+			4 * time.Second},
 		{"the future", 0, 0, 6 * time.Second, 5 * time.Second, 5 * time.Second},
 		{"long before what happened last", 0, 0, -time.Hour, 5 * time.Second, 5 * time.Second},
 		{"the wall clock was set back", -time.Hour, 0, 4 * time.Second, 5 * time.Second, 5 * time.Second},
 		{"the wall clock was set forward", time.Hour, 0, 4 * time.Second, 5 * time.Second, 5 * time.Second},
-		{"the wall clock was set by half a second", 500 * time.Millisecond, 0, 4900 * time.Millisecond, 5 * time.Second, 5 * time.Second},
-		{"the wall clock was slewed", time.Millisecond, 0, 4 * time.Second, 5 * time.Second, 4*time.Second - time.Millisecond},
+		{"the wall clock was set by half a second", 500 * time.Millisecond, 0, 4900 * time.Millisecond, 5 * time.Second,
+			5 * time.Second},
+		{"the wall clock was slewed", time.Millisecond, 0, 4 * time.Second, 5 * time.Second,
+			4*time.Second - time.Millisecond},
 	} {
 		k := clock{skew: c.skew}
 		first := wall.Add(c.skew)
@@ -35,7 +38,7 @@ func TestStampsAreOfTheMonotonicClock(t *testing.T) {
 	}
 }
 
-func TestStampsAreOfTheWallClockAgainAfterAJump(t *testing.T) {
+func TestClock_StampsAfterJump(t *testing.T) {
 	wall := time.Unix(1_800_000_000, 0)
 	var k clock
 	k.stamp(wall.UnixNano(), time.Minute, wall)
@@ -46,7 +49,7 @@ func TestStampsAreOfTheWallClockAgainAfterAJump(t *testing.T) {
 	}
 }
 
-func TestEventsOfBeforeTheWatchAreStale(t *testing.T) {
+func TestClock_StaleEvents(t *testing.T) {
 	wall := time.Unix(1_800_000_000, 0)
 	for _, c := range []struct {
 		reason  string
@@ -60,8 +63,9 @@ func TestEventsOfBeforeTheWatchAreStale(t *testing.T) {
 		{"an hour ahead: it was set back just now", -time.Hour, 5 * time.Second, false},
 	} {
 		var k clock
-		k.look(time.Minute, wall)
-		if got := k.stale(wall.Add(c.stamped).UnixNano(), time.Minute+5*time.Second, wall.Add(5*time.Second+c.jump)); got != c.want {
+		k.update(time.Minute, wall)
+		if got := k.stale(wall.Add(c.stamped).UnixNano(), time.Minute+5*time.Second,
+			wall.Add(5*time.Second+c.jump)); got != c.want {
 			t.Errorf("%s: stale is %v", c.reason, got)
 		}
 	}

@@ -6,20 +6,21 @@ import (
 	"time"
 )
 
-// noGoroutines fails the test when more run than before, for longer than it takes them to end.
+// noGoroutines fails the test if more goroutines run than before, for longer than they need to end.
 func noGoroutines(t *testing.T, reason string, before int) {
 	t.Helper()
 	for until := time.Now().Add(slack); runtime.NumGoroutine() > before; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(until) {
 			stacks := make([]byte, 1<<20)
-			t.Fatalf("%s: %d goroutines, %d before:\n%s", reason, runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
+			t.Fatalf("%s: %d goroutines, %d before:\n%s", reason, runtime.NumGoroutine(), before,
+				stacks[:runtime.Stack(stacks, true)])
 		}
 	}
 }
 
-func TestCloseLeavesNoGoroutine(t *testing.T) {
+func TestClose_NoGoroutineLeft(t *testing.T) {
 	l := newLine(t)
-	time.Sleep(100 * time.Millisecond) // what looked for the engine's socket ends
+	time.Sleep(100 * time.Millisecond) // the search for the engine's socket ends
 	l.refuse(true)
 	l.refuse(false)
 	before := runtime.NumGoroutine()
@@ -51,7 +52,7 @@ func TestCloseLeavesNoGoroutine(t *testing.T) {
 	}
 }
 
-func TestWatchThatFailsLeavesNoGoroutine(t *testing.T) {
+func TestWatch_FailureLeavesNoGoroutine(t *testing.T) {
 	l := newLine(t)
 	time.Sleep(100 * time.Millisecond)
 	before := runtime.NumGoroutine()

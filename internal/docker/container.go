@@ -12,17 +12,17 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// The labels by which a recording marks its containers.
+// The labels with which a recording marks its containers.
 const (
-	LabelRecording = "dev.netzero.recording" // which recording it belongs to
-	LabelWorkload  = "dev.netzero.workload"  // what a policy shall call it
+	LabelRecording = "dev.netzero.recording" // its recording
+	LabelWorkload  = "dev.netzero.workload"  // its name in a policy
 	LabelPeer      = "dev.netzero.peer"      // "true": it is known by name, but gets no policy
 )
 
-// IsPeer reports whether a container's labels say that it gets no policy of its own.
+// IsPeer reports whether a container's labels exclude a policy of its own.
 func IsPeer(labels map[string]string) bool { return labels[LabelPeer] == "true" }
 
-// Labels that others set, and their meaning.
+// Labels that other programs set.
 const (
 	labelSession = "org.testcontainers.sessionId"
 	labelReaper  = "org.testcontainers.reaper"
@@ -30,33 +30,34 @@ const (
 	labelService = "com.docker.compose.service"
 )
 
-// Container is what a container is or was. Times are of CLOCK_MONOTONIC; 0 is never, except where said otherwise.
+// Container is the past and present of a container. Times are of CLOCK_MONOTONIC; 0 means never, unless stated
+// otherwise.
 type Container struct {
 	ID      string
 	Name    string // without the slash
-	Image   string // as it was asked for
+	Image   string // as requested
 	Command string // the executable and its arguments, separated by spaces
 	Labels  map[string]string
 	Session string // of testcontainers, or ""
 
-	Born    bool // created since Watch
+	IsNew   bool // created since Watch
 	Created time.Duration
 	Started time.Duration // the last time
 	Ended   time.Duration // 0 while it runs
 	Removed time.Duration // 0 while it exists
 
-	Networks     []Attachment // in the order in which it came to them; also those that it left
-	Published    []Port       // also those of former starts
-	NetworkMode  string       // "bridge", "host", "none", "container:<id>", or a network's name
-	CgroupParent string       // as it was asked for; mostly ""
-	Resolvers    []netip.Addr // as they were asked for (docker run --dns); mostly none
-	Exposed      []Exposed    // ports that the image (EXPOSE) or the request names; known once the engine was asked
-	LocalPorts   string       // its own net.ipv4.ip_local_port_range, as "32768 60999"; "" for the kernel's default
+	Networks    []Attachment // in the order of joining; also those that it left
+	Published   []Port       // also those of earlier starts
+	NetworkMode string       // "bridge", "host", "none", "container:<id>", or a network's name
+	Resolvers   []netip.Addr // as requested (docker run --dns); usually none
+	Exposed     []Exposed    // ports that the image (EXPOSE) or the request names; known after the first inspection
+	LocalPorts  string       // its own net.ipv4.ip_local_port_range, as "32768 60999"; "" for the kernel's default
 
-	Execs       map[string]time.Duration // commands that were run in it since Watch or shortly before, and when for the last time
-	HealthCheck string                   // the command by which the engine looks whether it is well; "" where it does not
+	// commands that ran in it since Watch or shortly before, with their latest time
+	Execs       map[string]time.Duration
+	HealthCheck string // the command of the engine's health check; "" if there is none
 
-	// Missed says what could not be taken, and why; "" where nothing is missing.
+	// Missed says what could not be read, and why; "" if nothing is missing.
 	Missed string
 }
 
@@ -64,40 +65,42 @@ func (c Container) compare(d Container) int {
 	return cmp.Or(cmp.Compare(c.Created, d.Created), strings.Compare(c.ID, d.ID))
 }
 
-// Attachment is a container's time in a network. It ends when the container ends, too.
+// Attachment is a container's time in a network. It ends at the latest with the container.
 type Attachment struct {
 	Network   string
 	NetworkID string
 	Addrs     []netip.Addr // IPv4 first; none in the networks "host" and "none"
 	Gateways  []netip.Addr
-	Aliases   []string      // as they were asked for; the engine adds its own: the container's name and short ID
+	Aliases   []string      // as requested; the engine adds the container's name and short ID
 	From      time.Duration // 0: before Watch
-	Until     time.Duration // 0: it lasts
+	Until     time.Duration // 0: still attached
 }
 
-// Exposed is a port of a container that its image or its request says it listens at.
+// Exposed is a port at which a container listens according to its image or request.
 type Exposed struct {
 	Port     uint16
 	Protocol flow.Protocol
 }
 
-// Exposes reports whether a container's image or request, or a port that it publishes or published, names a port.
+// Exposes reports whether a container's image or request, or one of its current or former published ports, names a
+// port.
 func (c Container) Exposes(port uint16, protocol flow.Protocol) bool {
 	return slices.Contains(c.Exposed, Exposed{port, protocol}) ||
 		slices.ContainsFunc(c.Published, func(p Port) bool { return p.Port == port && p.Protocol == protocol })
 }
 
-// Port is a container's port that can be reached by an address of the host, for a time.
+// Port is a container's port that is published at an address of the host, for a time.
 type Port struct {
 	Host     netip.Addr // unspecified: any address of its family
 	HostPort uint16
 	Port     uint16 // the container's
 	Protocol flow.Protocol
 	From     time.Duration // 0: before Watch
-	Until    time.Duration // 0: it lasts
+	Until    time.Duration // 0: still published
 }
 
-// OnlyHealthChecks reports whether all commands that were run in the container since a time are the engine's own.
+// OnlyHealthChecks reports whether the engine's health check is the only command that ran in the container since a
+// time.
 func (c Container) OnlyHealthChecks(since time.Duration) bool {
 	if c.HealthCheck == "" {
 		return false
@@ -110,7 +113,7 @@ func (c Container) OnlyHealthChecks(since time.Duration) bool {
 	return true
 }
 
-// healthCheck returns the command line of a health check, as events have it.
+// healthCheck returns the command line of a health check in the form of events.
 func healthCheck(c *container.Config) string {
 	if c.Healthcheck == nil || len(c.Healthcheck.Test) < 2 {
 		return ""
@@ -130,18 +133,18 @@ func healthCheck(c *container.Config) string {
 	return strings.Join(command, " ")
 }
 
-// within reports whether a time lies in an interval as attachments and ports have it.
+// within reports whether a time is in an interval of an attachment or a port.
 func within(at, from, until time.Duration) bool {
 	return from <= at && (until == 0 || at < until)
 }
 
-// What testcontainers starts for itself.
+// Containers that testcontainers starts for itself.
 const (
 	Reaper     = "Ryuk (testcontainers' reaper)"
-	HostAccess = "host access (testcontainers' sshd)" // by which containers reach ports of the test process
+	HostAccess = "host access (testcontainers' sshd)" // with which containers reach ports of the test process
 )
 
-// Infrastructure says what a container is that testcontainers starts for itself, or "" for one of the test's.
+// Infrastructure describes a container that testcontainers starts for itself; "" for one of the test's.
 func Infrastructure(c Container) string {
 	switch image := repository(c.Image); {
 	case c.Labels[labelReaper] == "true", c.Labels[labelRyuk] == "true", isOf(image, "testcontainers/ryuk"):
@@ -152,7 +155,7 @@ func Infrastructure(c Container) string {
 	return ""
 }
 
-// isOf reports whether a repository is this one, on whatever registry or under whatever prefix of a mirror.
+// isOf reports whether a repository is this one, in any registry or below any prefix of a mirror.
 func isOf(repository, name string) bool {
 	return repository == name || strings.HasSuffix(repository, "/"+name)
 }

@@ -6,23 +6,22 @@ import (
 	"slices"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
-func TestContainerThatEndsAtOnceIsKnown(t *testing.T) {
+func TestContainers_ShortLived(t *testing.T) {
 	r := newRig(t)
 	network, id := r.network("fast")
 	const n = 10
 	before := Monotonic()
 	for i := range n {
-		r.docker("run", "--rm", "--name", fmt.Sprintf("%sfast%d", prefix, i), "--network", network, "--network-alias", "orders-db",
+		r.docker("run", "--rm", "--name", fmt.Sprintf("%sfast%d", prefix, i), "--network", network, "--network-alias",
+			"orders-db",
 			"--label", LabelRecording+"=one", "--label", "org.testcontainers.sessionId=s1", r.image, "exit")
 	}
 	after := Monotonic()
 	for i := range n {
 		c := r.named(fmt.Sprintf("fast%d", i))
-		if !c.Born || c.Missed != "" || c.Removed == 0 || c.Image != r.image || c.Labels[LabelRecording] != "one" ||
+		if !c.IsNew || c.Missed != "" || c.Removed == 0 || c.Image != r.image || c.Labels[LabelRecording] != "one" ||
 			c.Session != "s1" || c.Command != "/program exit" || c.NetworkMode != network {
 			t.Errorf("container is %+v", c)
 		}
@@ -30,7 +29,8 @@ func TestContainerThatEndsAtOnceIsKnown(t *testing.T) {
 			t.Fatalf("networks are %+v", c.Networks)
 		}
 		a := c.Networks[0]
-		if a.Network != network || a.NetworkID != id || len(a.Addrs) != 1 || len(a.Gateways) != 1 || !slices.Contains(a.Aliases, "orders-db") {
+		if a.Network != network || a.NetworkID != id || len(a.Addrs) != 1 || len(a.Gateways) != 1 ||
+			!slices.Contains(a.Aliases, "orders-db") {
 			t.Errorf("attachment is %+v", a)
 		}
 		times := []time.Duration{before, c.Created, a.From, c.Started, c.Ended, c.Removed, after}
@@ -53,12 +53,13 @@ func TestContainerThatEndsAtOnceIsKnown(t *testing.T) {
 	}
 }
 
-func TestContainerThatWasThereBefore(t *testing.T) {
+func TestContainers_StartedBeforeWatch(t *testing.T) {
 	first := newRig(t)
 	id := first.run("before", "--publish", "127.0.0.1::80/tcp")
 	r := newRig(t)
 	c := r.container(id)
-	if c.Born || c.Created == 0 || c.Started == 0 || c.Ended != 0 || len(c.Networks) != 1 || len(c.Published) != 1 || c.NetworkMode != first.home {
+	if c.IsNew || c.Created == 0 || c.Started == 0 || c.Ended != 0 || len(c.Networks) != 1 || len(c.Published) != 1 ||
+		c.NetworkMode != first.home {
 		t.Fatalf("container is %+v", c)
 	}
 	if c.Networks[0].From != 0 || c.Published[0].From != 0 {
@@ -73,14 +74,15 @@ func TestContainerThatWasThereBefore(t *testing.T) {
 	}
 }
 
-func TestContainerInTwoNetworks(t *testing.T) {
+func TestContainers_TwoNetworks(t *testing.T) {
 	r := newRig(t)
 	front, frontID := r.network("front")
 	back, backID := r.network("back")
 	id := r.run("two", "--network", front, "--network-alias", "web")
 	r.docker("network", "connect", "--alias", "api", back, id)
 	c := r.container(id)
-	if len(c.Networks) != 2 || c.Networks[0].NetworkID != frontID || c.Networks[1].NetworkID != backID || !slices.Contains(c.Networks[1].Aliases, "api") {
+	if len(c.Networks) != 2 || c.Networks[0].NetworkID != frontID || c.Networks[1].NetworkID != backID ||
+		!slices.Contains(c.Networks[1].Aliases, "api") {
 		t.Fatalf("networks are %+v", c.Networks)
 	}
 	r.docker("network", "disconnect", front, id)
@@ -96,21 +98,15 @@ func TestContainerInTwoNetworks(t *testing.T) {
 		t.Errorf("name is %q: it was created as web", got)
 	}
 	addr := c.Networks[1].Addrs[0]
-	for reason, networks := range map[string][]string{"the host": nil, "a neighbour": {backID}, "a container elsewhere": {frontID}} {
+	for reason, networks := range map[string][]string{"the host": nil, "a neighbour": {backID},
+		"a container elsewhere": {frontID}} {
 		if got, ok := r.w.AtAddress(addr, networks, left); !ok || got.ID != id {
 			t.Errorf("%s asks: %v", reason, got.Name)
 		}
 	}
-	if name, ok := r.w.NetworkOf(addr); !ok || name != back {
-		t.Errorf("%v is in network %q", addr, name)
-	}
-	gateway := c.Networks[1].Gateways[0]
-	if !r.w.IsGateway(gateway) || r.w.IsGateway(addr) || !cmp.Equal(r.w.GatewayOf(backID), c.Networks[1].Gateways, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })) {
-		t.Errorf("gateways are %v, want %v", r.w.GatewayOf(backID), gateway)
-	}
 }
 
-func TestAddressThatIsReusedIsOfOneContainerAtATime(t *testing.T) {
+func TestContainers_ReusedAddress(t *testing.T) {
 	r := newRig(t)
 	network, networkID := r.network("reuse")
 	first := r.run("first", "--network", network)
@@ -127,7 +123,7 @@ func TestAddressThatIsReusedIsOfOneContainerAtATime(t *testing.T) {
 		reason string
 		at     time.Duration
 		want   string
-	}{{"the first lives", during, first}, {"nobody has it", between, ""}, {"the second lives", after, second}} {
+	}{{"the first lives", during, first}, {"no owner", between, ""}, {"the second lives", after, second}} {
 		if got, _ := r.w.AtAddress(addr, []string{networkID}, c.at); got.ID != c.want {
 			t.Errorf("%s: %q, want %q", c.reason, got.ID, c.want)
 		}
@@ -137,7 +133,7 @@ func TestAddressThatIsReusedIsOfOneContainerAtATime(t *testing.T) {
 	}
 }
 
-func TestRenameAndPause(t *testing.T) {
+func TestContainers_RenameAndPause(t *testing.T) {
 	r := newRig(t)
 	id := r.run("old")
 	r.docker("pause", id)
@@ -149,7 +145,7 @@ func TestRenameAndPause(t *testing.T) {
 	r.docker("unpause", id)
 }
 
-func TestNetworkOfTheHostAndOfAnotherContainer(t *testing.T) {
+func TestNetworkOwner_SharedNetworks(t *testing.T) {
 	r := newRig(t)
 	host, none := r.run("host", "--network", "host"), r.run("none", "--network", "none")
 	main := r.run("main")
@@ -159,20 +155,20 @@ func TestNetworkOfTheHostAndOfAnotherContainer(t *testing.T) {
 	for _, c := range []struct {
 		reason, id string
 		host       bool
-		shares     string
+		owner      string
 	}{
-		{"the host's", host, true, ""},
-		{"none", none, false, ""},
-		{"its own", main, false, ""},
+		{"the host's", host, true, host},
+		{"none", none, false, none},
+		{"its own", main, false, main},
 		{"another's", sidecar, false, main},
 		{"that of one on the host's", onHost, true, host},
-		{"one that does not exist", "x", false, ""},
+		{"one that does not exist", "x", false, "x"},
 	} {
 		if got := r.w.OnHostNetwork(c.id); got != c.host {
 			t.Errorf("%s: on the host's: %v", c.reason, got)
 		}
-		if got, ok := r.w.SharesNetworkOf(c.id); got != c.shares || ok != (c.shares != "") {
-			t.Errorf("%s: shares that of %q", c.reason, got)
+		if got := r.w.NetworkOwner(c.id); got != c.owner {
+			t.Errorf("%s: the owner of its network is %q", c.reason, got)
 		}
 	}
 	for _, id := range []string{host, none, sidecar, onHost} {
@@ -182,7 +178,7 @@ func TestNetworkOfTheHostAndOfAnotherContainer(t *testing.T) {
 	}
 }
 
-func TestNetworkThatManyContainersHandOn(t *testing.T) {
+func TestNetworkOwner_LongChain(t *testing.T) {
 	r := newRig(t)
 	first := r.run("link0")
 	last := first
@@ -198,10 +194,10 @@ func TestNetworkThatManyContainersHandOn(t *testing.T) {
 	}
 }
 
-func TestContainersThatWereNeverStarted(t *testing.T) {
+func TestContainers_NeverStarted(t *testing.T) {
 	r := newRig(t)
 	id := r.make("created", "create")
-	if c := r.container(id); !c.Born || c.Started != 0 || len(c.Networks) != 0 || c.Missed != "" {
+	if c := r.container(id); !c.IsNew || c.Started != 0 || len(c.Networks) != 0 || c.Missed != "" {
 		t.Errorf("container is %+v", c)
 	}
 	r.docker("rm", id)
@@ -210,12 +206,14 @@ func TestContainersThatWereNeverStarted(t *testing.T) {
 	}
 }
 
-func TestContainerThatStartsAgainAndAgain(t *testing.T) {
+func TestContainers_Restarted(t *testing.T) {
 	r := newRig(t)
 	network, _ := r.network("loop")
 	r.Cleanup(func() { r.remove("loop") })
-	id := r.docker("run", "--detach", "--restart", "always", "--name", prefix+"loop", "--network", network, "--publish", "127.0.0.1::80", r.image, "exit")
-	for until := time.Now().Add(patience); r.container(id).Networks == nil || len(r.container(id).Networks) < 5; time.Sleep(100 * time.Millisecond) {
+	id := r.docker("run", "--detach", "--restart", "always", "--name", prefix+"loop", "--network", network, "--publish",
+		"127.0.0.1::80", r.image, "exit")
+	for until := time.Now().Add(patience); r.container(id).Networks == nil ||
+		len(r.container(id).Networks) < 5; time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(until) {
 			t.Fatal("it does not start five times")
 		}
@@ -235,25 +233,18 @@ func TestContainerThatStartsAgainAndAgain(t *testing.T) {
 	}
 }
 
-func TestContainerInANetworkWithIPv6(t *testing.T) {
+func TestContainers_IPv6Network(t *testing.T) {
 	r := newRig(t)
 	network, _ := r.network("six", "--ipv6", "--subnet", "2001:db8:6e7a::/64")
 	id := r.run("six", "--network", network)
 	a := r.container(id).Networks[0]
-	if len(a.Addrs) != 2 || !a.Addrs[0].Is4() || !netip.MustParsePrefix("2001:db8:6e7a::/64").Contains(a.Addrs[1]) || len(a.Gateways) != 2 {
+	if len(a.Addrs) != 2 || !a.Addrs[0].Is4() || !netip.MustParsePrefix("2001:db8:6e7a::/64").Contains(a.Addrs[1]) ||
+		len(a.Gateways) != 2 {
 		t.Fatalf("attachment is %+v", a)
 	}
 	for _, addr := range a.Addrs {
 		if c, ok := r.w.AtAddress(addr, nil, Monotonic()); !ok || c.ID != id {
 			t.Errorf("%v is of %q", addr, c.Name)
-		}
-		if name, _ := r.w.NetworkOf(addr); name != network {
-			t.Errorf("%v is in %q", addr, name)
-		}
-	}
-	for _, addr := range a.Gateways {
-		if !r.w.IsGateway(addr) {
-			t.Errorf("%v is no gateway", addr)
 		}
 	}
 }

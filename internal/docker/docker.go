@@ -1,14 +1,14 @@
-// Package docker knows what containers a Docker engine has and had, over time, because it asks about each while it lives.
+// Package docker keeps a history of the containers of a Docker engine, by inspecting each one while it is alive.
 //
-// It follows the engine's events, and inspects a container on each that changes it, so that what a container was is
-// still known when it is gone: Docker forgets the addresses of a container that ended, and hands them to the next one at
-// once. All times are of CLOCK_MONOTONIC, as the kernel's events are.
+// It follows the engine's events, and inspects a container after each event that changes it, so that the history
+// survives the container: Docker forgets the addresses of a container that ended, and reassigns them at once. All times
+// are of CLOCK_MONOTONIC, like those of the kernel's events.
 //
-// It refuses Podman, Docker before 20.10 and engines of other systems than Linux; it starts, changes and removes nothing.
-// Its limits: an engine keeps its last 256 events, so when it cannot be reached for longer than that, [ErrEventsLost]
-// says so; a process that is stopped (SIGSTOP) while thousands of things happen may miss some unnoticed. A process of a
-// container may run before Docker's word that it started is written; the addresses of the container are known before.
-// Containers of an engine on another machine are known as well, but their times are only as good as the clocks agree.
+// It rejects Podman, Docker before 20.10 and engines of other systems than Linux. It starts, changes and removes
+// nothing. Limits: an engine keeps its last 256 events, so a longer outage is reported as [ErrEventsLost]. A process
+// that is stopped (SIGSTOP) during thousands of events may miss some without notice. A container's process may run
+// before Docker's start event is written; the addresses of the container are known earlier. Containers of a remote
+// engine are known as well, but their times are only as precise as the clocks agree.
 package docker
 
 import (
@@ -25,15 +25,14 @@ import (
 // defaultTimeout is long for any single answer of an engine under load, and short for a person.
 const defaultTimeout = 10 * time.Second
 
-// Config says which engine to watch. The zero value is ready.
+// Config selects the engine to watch. The zero value is ready.
 type Config struct {
 	Host    string        // such as "unix:///run/docker.sock"; "" is the engine that testcontainers finds
 	Timeout time.Duration // for every single answer; default 10s
-	Moved   func()        // called when a container comes to a network or leaves it; may be nil
+	Moved   func()        // called when a container joins or leaves a network; may be nil
 }
 
-// Watcher knows the containers of one engine from the moment it was made until Close. It may be used by several
-// goroutines at once.
+// Watcher knows the containers of one engine from its creation until Close. It is safe for concurrent use.
 type Watcher struct {
 	client  *client.Client
 	timeout time.Duration
@@ -43,7 +42,7 @@ type Watcher struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
-	slots  chan struct{} // bounds how many inspections the engine has to answer at once
+	slots  chan struct{} // limits the number of parallel inspections
 
 	mu         sync.Mutex
 	clock      clock
@@ -55,8 +54,8 @@ type Watcher struct {
 	err        error
 }
 
-// Watch begins to follow an engine. When it returns, all containers that exist are known, and what happens next will be.
-// The context is for this call only.
+// Watch starts to follow an engine. When it returns, all existing containers are known, and later changes will be. The
+// context is for this call only.
 //
 // Its errors are [ErrNoEngine], [UnsupportedError], [StalledError], and those of the context.
 func Watch(ctx context.Context, c Config) (*Watcher, error) {
@@ -89,7 +88,7 @@ func (w *Watcher) begin(ctx context.Context, c Config) error {
 	if err := w.identify(ctx); err != nil {
 		return err
 	}
-	// What happened before is noted first: all else that the stream brings is new.
+	// Past events are recorded first: everything else from the stream is new.
 	past, err := w.replay(ctx)
 	if err != nil {
 		return err
@@ -97,7 +96,7 @@ func (w *Watcher) begin(ctx context.Context, c Config) error {
 	w.mu.Lock()
 	for _, m := range past {
 		w.seen.add(keyOf(m))
-		w.noteExec(m, w.clock.convert(m.TimeNano))
+		w.recordExec(m, w.clock.convert(m.TimeNano))
 	}
 	w.mu.Unlock()
 	stream, err := w.open(ctx)
@@ -111,7 +110,7 @@ func (w *Watcher) begin(ctx context.Context, c Config) error {
 	return w.listContainers(ctx)
 }
 
-// Close ends the watch. What is known stays known.
+// Close ends the watch. The history remains available.
 func (w *Watcher) Close() error {
 	w.cancel()
 	w.tasks.Wait()
@@ -121,14 +120,14 @@ func (w *Watcher) Close() error {
 	return w.client.Close()
 }
 
-// Err returns why the watch is incomplete, or nil. It is [ErrEventsLost].
+// Err returns the reason why the history is incomplete, or nil. It is [ErrEventsLost].
 func (w *Watcher) Err() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.err
 }
 
-// Container returns a container by its full ID, as far as it is known at this moment; see [Watcher.Sync].
+// Container returns a container by its full ID, as far as it is known now; see [Watcher.Sync].
 func (w *Watcher) Container(id string) (Container, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -136,11 +135,11 @@ func (w *Watcher) Container(id string) (Container, bool) {
 	if r == nil {
 		return Container{}, false
 	}
-	return w.whole(r), true
+	return w.snapshot(r), true
 }
 
-// whole is what is known of a container, with the commands that were run in it. The lock is held.
-func (w *Watcher) whole(r *record) Container {
+// snapshot returns the history of a container with the commands that ran in it. The lock is held.
+func (w *Watcher) snapshot(r *record) Container {
 	c := r.container()
 	c.Execs = maps.Clone(w.execs[r.ID])
 	return c
@@ -152,14 +151,14 @@ func (w *Watcher) Containers() []Container {
 	defer w.mu.Unlock()
 	var all []Container
 	for r := range maps.Values(w.containers) {
-		all = append(all, w.whole(r))
+		all = append(all, w.snapshot(r))
 	}
 	slices.SortFunc(all, Container.compare)
 	return all
 }
 
-// call bounds one question to the engine. do gets a context that ends with ctx, with Close, or when the time is up; the
-// last of these is a [StalledError] that names the question.
+// call limits the time of one query to the engine. The context of do ends with ctx, with Close, or at the time-out. The
+// error of a time-out is a [StalledError] that names the query.
 func (w *Watcher) call(ctx context.Context, question string, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, w.timeout, errTimeUp)
 	defer cancel()

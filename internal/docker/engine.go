@@ -15,34 +15,31 @@ import (
 	"github.com/testcontainers/testcontainers-go"
 )
 
-// minAPI is that of Docker 20.10, the oldest that this package was tried with.
+// minAPI is the version of Docker 20.10, the oldest one tested with this package.
 const minAPI = "1.41"
 
-// Engine is what an engine says of itself.
+// Engine describes an engine.
 type Engine struct {
-	Host          string // as it is reached, such as "unix:///var/run/docker.sock"
+	Host          string // its address, such as "unix:///var/run/docker.sock"
 	Name          string // such as "Docker Desktop 4.49.0", or just "Docker"
 	Version       string // such as "20.10.24"
 	API           string // such as "1.41"
 	System        string // the operating system's name
-	Rootless      bool   // container addresses are not reachable from the host, published ports are
+	Rootless      bool   // container addresses are not reachable from the host; published ports are
 	CgroupDriver  string // "cgroupfs", "systemd" or "none"
 	CgroupVersion string // "1" or "2": the one that the engine uses, whatever else is mounted
 }
 
-// Endpoint is how the engine is reached.
+// Endpoint is the address of an engine.
 type Endpoint struct {
 	Network string // "unix", "tcp", "npipe", "ssh"
 	Address string // a path, or host:port
 }
 
-// Engine returns what the engine said of itself.
+// Engine returns the engine's description.
 func (w *Watcher) Engine() Engine { return w.engine }
 
-// Rootless reports whether the engine runs without root's rights.
-func (w *Watcher) Rootless() bool { return w.engine.Rootless }
-
-// Kind returns the engine in words, such as "Docker 20.10.24 (API 1.41, cgroupfs, cgroup v1)".
+// Kind returns the engine for messages, such as "Docker 20.10.24 (API 1.41, cgroupfs, cgroup v1)".
 func (w *Watcher) Kind() string {
 	e := w.engine
 	facts := []string{"API " + e.API, e.CgroupDriver, "cgroup v" + e.CgroupVersion}
@@ -52,8 +49,8 @@ func (w *Watcher) Kind() string {
 	return fmt.Sprintf("%s %s (%s)", e.Name, e.Version, strings.Join(facts, ", "))
 }
 
-// Endpoint returns how the engine is reached, so that who talks to it can be told from who talks to a peer. The host of
-// a TCP endpoint may be a name.
+// Endpoint returns the address of the engine, so that traffic to the engine can be distinguished from traffic to a
+// peer. The host of a TCP endpoint may be a name.
 func (w *Watcher) Endpoint() Endpoint {
 	u, err := url.Parse(w.engine.Host)
 	if err != nil || u.Scheme == "" {
@@ -69,12 +66,12 @@ func (w *Watcher) Endpoint() Endpoint {
 	return Endpoint{Network: network, Address: u.Host}
 }
 
-// searching counts the searches for an engine that are under way. Testcontainers connects for them, by sockets that IsWatcher does not know.
+// searching counts running searches for an engine. Testcontainers opens sockets for them that IsWatcher does not know.
 var searching atomic.Int32
 
-// find returns a client of the configured engine, or of the one that testcontainers finds. The latter looks once in
-// the life of a process and remembers, errors too. So its search is not cut short, which would leave the test without
-// an engine that was merely slow: it goes on while this function says that the engine stalled.
+// find returns a client of the configured engine, or of the one that testcontainers finds. Testcontainers searches once
+// per process and caches the result, errors too. So find does not cancel the search, which would leave the test without
+// an engine that was merely slow: the search continues after find has returned that the engine stalled.
 func find(ctx context.Context, c Config) (*client.Client, error) {
 	if c.Host != "" {
 		return client.New(client.FromEnv, client.WithHost(c.Host))
@@ -100,22 +97,25 @@ func find(ctx context.Context, c Config) (*client.Client, error) {
 	select {
 	case f := <-done:
 		if f.err != nil {
-			return nil, noEngine("where testcontainers looks (tc.host and docker.host in ~/.testcontainers.properties, DOCKER_HOST, "+
+			return nil, noEngine("where testcontainers looks (tc.host and docker.host in "+
+				"~/.testcontainers.properties, DOCKER_HOST, "+
 				"/var/run/docker.sock, the sockets of rootless Docker)", f.err)
 		}
 		return f.client, nil
 	case <-timer.C:
-		return nil, &StalledError{Host: "the place where testcontainers finds it", Question: "the first question", After: c.Timeout}
+		return nil, &StalledError{Host: "the place where testcontainers finds it", Question: "the first question",
+			After: c.Timeout}
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
 
 func noEngine(where string, cause error) error {
-	return fmt.Errorf("%w at %s: %w; start it (systemctl start docker), or set DOCKER_HOST to where it listens", ErrNoEngine, where, cause)
+	return fmt.Errorf("%w at %s: %w; start it (systemctl start docker), or set DOCKER_HOST to where it listens",
+		ErrNoEngine, where, cause)
 }
 
-// identify asks the engine what it is, and refuses what this package cannot follow.
+// identify queries the engine's version, and rejects engines that this package cannot follow.
 func (w *Watcher) identify(ctx context.Context) error {
 	host := w.client.DaemonHost()
 	var ping client.PingResult
@@ -131,7 +131,8 @@ func (w *Watcher) identify(ctx context.Context) error {
 		return err
 	}
 	if ping.APIVersion == "" || versions.LessThan(ping.APIVersion, minAPI) {
-		return &UnsupportedError{fmt.Sprintf("the engine at %s (API %q)", host, ping.APIVersion), "it needs Docker 20.10 (API " + minAPI + ") or later"}
+		return &UnsupportedError{fmt.Sprintf("the engine at %s (API %q)", host, ping.APIVersion),
+			"it needs Docker 20.10 (API " + minAPI + ") or later"}
 	}
 	var version client.ServerVersionResult
 	if err := w.call(ctx, "version", func(ctx context.Context) (err error) {
@@ -151,7 +152,7 @@ func (w *Watcher) identify(ctx context.Context) error {
 	return w.inform(ctx, version)
 }
 
-// inform asks for what concerns cgroups, rootless engines and the engine's clock.
+// inform queries cgroups, rootless mode and the engine's clock.
 func (w *Watcher) inform(ctx context.Context, version client.ServerVersionResult) error {
 	var answer client.SystemInfoResult
 	before, wall := now()
@@ -165,11 +166,13 @@ func (w *Watcher) inform(ctx context.Context, version client.ServerVersionResult
 	info := answer.Info
 	host := w.client.DaemonHost()
 	if info.OSType != "linux" {
-		return &UnsupportedError{fmt.Sprintf("the engine at %s (%s containers)", host, info.OSType), "it needs an engine of Linux containers"}
+		return &UnsupportedError{fmt.Sprintf("the engine at %s (%s containers)", host, info.OSType),
+			"it needs an engine of Linux containers"}
 	}
 	w.engine = Engine{
 		Host: host, Name: "Docker", Version: version.Version, API: version.APIVersion, System: info.OperatingSystem,
-		Rootless:     slices.ContainsFunc(info.SecurityOptions, func(o string) bool { return strings.HasPrefix(o, "name=rootless") }),
+		Rootless: slices.ContainsFunc(info.SecurityOptions,
+			func(o string) bool { return strings.HasPrefix(o, "name=rootless") }),
 		CgroupDriver: info.CgroupDriver, CgroupVersion: info.CgroupVersion,
 	}
 	if version.Platform.Name != "" {
@@ -177,9 +180,9 @@ func (w *Watcher) inform(ctx context.Context, version client.ServerVersionResult
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.clock.look(before, wall)
+	w.clock.update(before, wall)
 	if at, err := time.Parse(time.RFC3339Nano, info.SystemTime); err == nil {
-		// An answer that was given while we waited for it is of our clock.
+		// A time within the query's duration is of our clock.
 		if at.Before(wall) || at.After(wall.Add(after-before)) {
 			w.clock.skew = at.Sub(wall.Add((after - before) / 2))
 		}

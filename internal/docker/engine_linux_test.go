@@ -11,13 +11,13 @@ import (
 	"github.com/moby/moby/api/types/events"
 )
 
-// impatience is how long a test lets an engine be silent; slack is what the machine may take besides.
+// impatience is how long a test lets an engine be silent; slack is additional time for the machine.
 const (
 	impatience = time.Second
 	slack      = 5 * time.Second
 )
 
-// stalled fails the test unless do returns a StalledError, in time.
+// stalled fails the test unless do returns a StalledError in time.
 func stalled(t *testing.T, do func() error) {
 	t.Helper()
 	began := time.Now()
@@ -31,7 +31,7 @@ func stalled(t *testing.T, do func() error) {
 	}
 }
 
-func TestEngineThatStallsAtTheStart(t *testing.T) {
+func TestEngine_StallsAtStart(t *testing.T) {
 	l := newLine(t)
 	l.hush(true)
 	stalled(t, func() error {
@@ -40,7 +40,7 @@ func TestEngineThatStallsAtTheStart(t *testing.T) {
 	})
 }
 
-func TestEngineThatStallsLater(t *testing.T) {
+func TestEngine_StallsLater(t *testing.T) {
 	l := newLine(t)
 	r := newRigAt(t, Config{Host: l.host, Timeout: impatience})
 	r.sync()
@@ -50,14 +50,15 @@ func TestEngineThatStallsLater(t *testing.T) {
 	r.sync()
 }
 
-func TestStreamThatFallsSilentLosesNothing(t *testing.T) {
+func TestStream_SilentLosesNothing(t *testing.T) {
 	l := newLine(t)
 	r := newRigAt(t, Config{Host: l.host, Timeout: impatience})
 	r.sync()
 	check(t, r.w.client.Close()) // its idle connections, but not the stream
-	l.hush(false)                // the stream; what is asked from now on is answered
+	l.hush(false)                // the stream; later queries are answered
 	id := r.run("silent")
-	if c := r.container(id); !c.Born || c.Started == 0 || len(c.Networks) != 1 || len(c.Networks[0].Addrs) != 1 || c.Missed != "" {
+	if c := r.container(id); !c.IsNew || c.Started == 0 || len(c.Networks) != 1 || len(c.Networks[0].Addrs) != 1 ||
+		c.Missed != "" {
 		t.Errorf("container is %+v", c)
 	}
 	l.speak()
@@ -67,20 +68,21 @@ func TestStreamThatFallsSilentLosesNothing(t *testing.T) {
 	}
 }
 
-func TestStreamThatBreaksLosesNothing(t *testing.T) {
+func TestStream_BrokenLosesNothing(t *testing.T) {
 	l := newLine(t)
 	r := newRigAt(t, Config{Host: l.host})
 	for i := range 5 {
 		l.cut()
 		id := r.run(fmt.Sprint("cut", i))
 		l.cut()
-		if c := r.container(id); !c.Born || c.Started == 0 || len(c.Networks) != 1 || len(c.Networks[0].Addrs) != 1 || c.Missed != "" {
+		if c := r.container(id); !c.IsNew || c.Started == 0 || len(c.Networks) != 1 || len(c.Networks[0].Addrs) != 1 ||
+			c.Missed != "" {
 			t.Errorf("container is %+v", c)
 		}
 	}
 }
 
-func TestContainerThatLivedWhileTheEngineWasAwayIsMissed(t *testing.T) {
+func TestContainers_MissedDuringOutage(t *testing.T) {
 	l := newLine(t)
 	r := newRigAt(t, Config{Host: l.host})
 	r.sync()
@@ -89,7 +91,7 @@ func TestContainerThatLivedWhileTheEngineWasAwayIsMissed(t *testing.T) {
 	r.remove("away")
 	l.refuse(false)
 	c := r.container(id)
-	if !c.Born || c.Started == 0 || c.Removed == 0 || Name(c) != "orders-db" {
+	if !c.IsNew || c.Started == 0 || c.Removed == 0 || Name(c) != "orders-db" {
 		t.Errorf("container is %+v", c)
 	}
 	if !strings.Contains(c.Missed, "removed before the engine could be asked") {
@@ -97,7 +99,7 @@ func TestContainerThatLivedWhileTheEngineWasAwayIsMissed(t *testing.T) {
 	}
 }
 
-func TestEngineThatStaysAwayLosesEvents(t *testing.T) {
+func TestEngine_LongOutageLosesEvents(t *testing.T) {
 	l := newLine(t)
 	r := newRigAt(t, Config{Host: l.host, Timeout: impatience})
 	r.sync()
@@ -114,7 +116,7 @@ func TestEngineThatStaysAwayLosesEvents(t *testing.T) {
 	}
 }
 
-func TestGapInWhatTheEngineKeeps(t *testing.T) {
+func TestSeen_Gap(t *testing.T) {
 	message := func(i int) events.Message {
 		return events.Message{Type: "container", Actor: events.Actor{ID: fmt.Sprint(i)}}
 	}
@@ -148,10 +150,11 @@ func TestGapInWhatTheEngineKeeps(t *testing.T) {
 	}
 }
 
-func TestEventsAreRememberedForAsLongAsTheyMayComeAgain(t *testing.T) {
+func TestSeen_RemembersRepeatableEvents(t *testing.T) {
 	var s seen
 	for i := range 3 * remembered {
-		if !s.add(key{nano: int64(i)}) || s.add(key{nano: int64(i)}) || s.add(key{nano: int64(max(0, i-remembered+1))}) {
+		if !s.add(key{nano: int64(i)}) || s.add(key{nano: int64(i)}) ||
+			s.add(key{nano: int64(max(0, i-remembered+1))}) {
 			t.Fatalf("event %d is not new once", i)
 		}
 		if len(s.keys) > remembered {
@@ -160,12 +163,13 @@ func TestEventsAreRememberedForAsLongAsTheyMayComeAgain(t *testing.T) {
 	}
 }
 
-// inspects reports whether a question is about a single container.
+// inspects reports whether a query is about a single container.
 func inspects(r *http.Request) bool {
-	return strings.Contains(r.URL.Path, "/containers/") && strings.HasSuffix(r.URL.Path, "/json") && !strings.HasSuffix(r.URL.Path, "/containers/json")
+	return strings.Contains(r.URL.Path, "/containers/") && strings.HasSuffix(r.URL.Path, "/json") &&
+		!strings.HasSuffix(r.URL.Path, "/containers/json")
 }
 
-func TestContainerThatIsRemovedWhileItIsInspected(t *testing.T) {
+func TestContainers_RemovedDuringInspection(t *testing.T) {
 	gone := make(chan struct{})
 	r := newRigAt(t, Config{Host: standIn(t, func(_ http.ResponseWriter, q *http.Request) bool {
 		if inspects(q) {
@@ -185,7 +189,7 @@ func TestContainerThatIsRemovedWhileItIsInspected(t *testing.T) {
 	}
 }
 
-func TestEngineThatDoesNotAnswerAboutOneContainer(t *testing.T) {
+func TestEngine_OneContainerUnanswered(t *testing.T) {
 	host := standIn(t, func(_ http.ResponseWriter, q *http.Request) bool {
 		if inspects(q) {
 			<-q.Context().Done()
@@ -202,7 +206,7 @@ func TestEngineThatDoesNotAnswerAboutOneContainer(t *testing.T) {
 	}
 }
 
-func TestSyncEndsWithItsContextAndWithClose(t *testing.T) {
+func TestSync_EndsWithContextAndClose(t *testing.T) {
 	l := newLine(t)
 	r := newRigAt(t, Config{Host: l.host})
 	l.hush(true)

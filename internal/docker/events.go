@@ -13,25 +13,25 @@ import (
 )
 
 const (
-	// everything is a time before all events: the engine then gives all that it keeps. A later time would have to be
-	// of its wall clock, and an event is lost when that is set back.
+	// everything is a time before all events: the engine then sends all that it keeps. A later time would depend on its
+	// wall clock, and events would be lost when that is set back.
 	everything = "1"
 
-	// kept is how many events an engine keeps (eventsLimit in moby's daemon/events).
+	// kept is the number of events that an engine keeps (eventsLimit in moby's daemon/events).
 	kept = 256
 
-	// remembered is how many events are told from new ones: more than the engine can repeat.
+	// remembered is the number of recent events that are recognized as repeats: more than the engine can repeat.
 	remembered = 16 * kept
 
-	// pause is between attempts to reach an engine again.
+	// pause is the time between attempts to reach an engine again.
 	pause = 50 * time.Millisecond
 )
 
-// key identifies an event. Docker numbers none.
+// key identifies an event. Docker's events have no numbers.
 type key struct {
 	kind      events.Type
 	action    events.Action
-	id, other string // of what it happened to, and of the container that joined or left a network
+	id, other string // of its subject, and of the container that joined or left a network
 	nano      int64
 }
 
@@ -39,14 +39,14 @@ func keyOf(m events.Message) key {
 	return key{m.Type, m.Action, m.Actor.ID, m.Actor.Attributes["container"], m.TimeNano}
 }
 
-// seen remembers the latest events.
+// seen records the latest events.
 type seen struct {
 	keys  map[key]bool
 	order []key // a ring
 	next  int
 }
 
-// add reports whether an event is new.
+// add records an event and reports whether it is new.
 func (s *seen) add(k key) bool {
 	if s.keys[k] {
 		return false
@@ -65,7 +65,7 @@ func (s *seen) add(k key) bool {
 	return true
 }
 
-// continues reports whether what the engine keeps follows on what was seen, without a gap.
+// continues reports whether the engine's kept events follow the recorded ones without a gap.
 func (s *seen) continues(past []events.Message) bool {
 	if len(s.keys) == 0 {
 		return len(past) < kept
@@ -78,13 +78,13 @@ func (s *seen) continues(past []events.Message) bool {
 	return false
 }
 
-// stream is a subscription to all that happens.
+// stream is a subscription to all events.
 type stream struct {
 	events client.EventsResult
 	cancel context.CancelFunc
 }
 
-// open subscribes. The engine first repeats what it keeps, so nothing between two streams is missed.
+// open subscribes. The engine first repeats the events that it keeps, so none between two streams is missed.
 func (w *Watcher) open(ctx context.Context) (stream, error) {
 	streamCtx, cancel := context.WithCancel(w.ctx)
 	s := stream{cancel: cancel}
@@ -107,7 +107,7 @@ func (w *Watcher) open(ctx context.Context) (stream, error) {
 	return s, err
 }
 
-// replay returns what the engine keeps of what happened until now.
+// replay returns the past events that the engine keeps.
 func (w *Watcher) replay(ctx context.Context) ([]events.Message, error) {
 	w.mu.Lock()
 	skew := w.clock.skew
@@ -125,7 +125,7 @@ func (w *Watcher) replay(ctx context.Context) ([]events.Message, error) {
 			case m := <-answer.Messages:
 				past = append(past, m)
 			case err := <-answer.Err:
-				if err == io.EOF { // as it is: within another error it is a connection that broke
+				if err == io.EOF { // unchanged: within another error it means a broken connection
 					return nil
 				}
 				return err
@@ -135,11 +135,11 @@ func (w *Watcher) replay(ctx context.Context) ([]events.Message, error) {
 	return past, err
 }
 
-// follow takes in what happens until the watch is closed. A stream that breaks is opened again; when that fails for as
-// long as the engine may take for an answer, events are lost.
+// follow handles events until the watch is closed. It reopens a broken stream. If that fails for the time that an
+// answer may take, events are lost.
 func (w *Watcher) follow(s stream) {
 	for {
-		err := w.take(s)
+		err := w.read(s)
 		s.cancel()
 		if w.ctx.Err() != nil {
 			return
@@ -151,8 +151,8 @@ func (w *Watcher) follow(s stream) {
 	}
 }
 
-// take takes in one stream until it breaks.
-func (w *Watcher) take(s stream) error {
+// read handles the events of one stream until it breaks.
+func (w *Watcher) read(s stream) error {
 	for {
 		select {
 		case m := <-s.events.Messages:
@@ -166,7 +166,7 @@ func (w *Watcher) take(s stream) error {
 func (w *Watcher) resume(cause error) (stream, error) {
 	deadline := time.Now().Add(w.timeout)
 	for {
-		s, err := w.again()
+		s, err := w.reopen()
 		if err == nil || errors.Is(err, ErrEventsLost) || w.ctx.Err() != nil {
 			return s, err
 		}
@@ -182,8 +182,8 @@ func (w *Watcher) resume(cause error) (stream, error) {
 	}
 }
 
-// again makes sure that nothing was missed, and subscribes.
-func (w *Watcher) again() (stream, error) {
+// reopen checks that no event was missed, and subscribes.
+func (w *Watcher) reopen() (stream, error) {
 	if err := w.catchUp(w.ctx); err != nil {
 		return stream{}, err
 	}

@@ -14,7 +14,7 @@ import (
 	machine "github.com/netzero-dev/netzero/internal/endpoint"
 )
 
-func TestNoEngine(t *testing.T) {
+func TestWatch_NoEngine(t *testing.T) {
 	host := "unix://" + filepath.Join(t.TempDir(), "none")
 	_, err := Watch(t.Context(), Config{Host: host})
 	if !errors.Is(err, ErrNoEngine) {
@@ -27,10 +27,10 @@ func TestNoEngine(t *testing.T) {
 	}
 }
 
-// hostVariable makes the test binary say where it finds the engine.
+// hostVariable makes the test binary print where it finds the engine.
 const hostVariable = "NETZERO_TEST_DOCKER_SAY"
 
-func TestEngineIsTheOneThatTestcontainersFinds(t *testing.T) {
+func TestEngine_SameAsTestcontainers(t *testing.T) {
 	if os.Getenv(hostVariable) != "" {
 		defer watchSockets(t, strings.TrimPrefix(os.Getenv("DOCKER_HOST"), "unix://"))()
 		w, err := Watch(t.Context(), Config{})
@@ -48,13 +48,14 @@ func TestEngineIsTheOneThatTestcontainersFinds(t *testing.T) {
 	}
 }
 
-// watchSockets looks until the returned function is called that whatever connects this process to an engine has the name of a watcher's.
+// watchSockets checks, until stop is called, that all of this process's connections to an engine have the name of a
+// watcher's.
 func watchSockets(t *testing.T, engine string) (stop func()) {
 	ended, done := make(chan bool), make(chan bool)
 	seen := false
 	go func() {
 		defer close(done)
-		unknown := make(map[uint64]bool) // by the last look
+		unknown := make(map[uint64]bool) // from the previous check
 		for {
 			select {
 			case <-ended:
@@ -89,7 +90,7 @@ func watchSockets(t *testing.T, engine string) (stop func()) {
 	}
 }
 
-func TestEnginesThatAreNotSupported(t *testing.T) {
+func TestEngine_NotSupported(t *testing.T) {
 	for _, c := range []struct {
 		reason string
 		answer func(*http.Response) error
@@ -109,18 +110,18 @@ func TestEnginesThatAreNotSupported(t *testing.T) {
 	}
 }
 
-func TestRootlessEngineIsKnownByItsWord(t *testing.T) {
+func TestEngine_Rootless(t *testing.T) {
 	root := newRig(t).w
-	if root.Rootless() || !strings.Contains(root.Kind(), "Docker "+root.Engine().Version) {
+	if root.Engine().Rootless || !strings.Contains(root.Kind(), "Docker "+root.Engine().Version) {
 		t.Errorf("engine is %q", root.Kind())
 	}
 	host := standIn(t, nil, replace("/info", `"SecurityOptions":[`, `"SecurityOptions":["name=rootless",`))
-	if r := newRigAt(t, Config{Host: host}); !r.w.Rootless() || !strings.Contains(r.w.Kind(), "rootless") {
+	if r := newRigAt(t, Config{Host: host}); !r.w.Engine().Rootless || !strings.Contains(r.w.Kind(), "rootless") {
 		t.Errorf("engine is %q", r.w.Kind())
 	}
 }
 
-// replace changes a text in what the engine answers to a question.
+// replace changes a text in the engine's answer to a query.
 func replace(question, was, is string) func(*http.Response) error {
 	return func(r *http.Response) error {
 		if !strings.HasSuffix(r.Request.URL.Path, question) {

@@ -16,11 +16,11 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// maxInspections is how many questions about single containers may wait for the engine at once. Some do: the engine answers
-// none about a container that it is starting.
+// maxInspections limits the number of parallel queries about single containers. Some block: the engine answers no query
+// about a container that it is starting.
 const maxInspections = 64
 
-// inspect asks the engine about a container, again if it is being asked already. The lock is held.
+// inspect queries a container, once more if a query is running already. The lock is held.
 func (w *Watcher) inspect(r *record) {
 	r.wanted++
 	if r.busy || w.ctx.Err() != nil {
@@ -33,7 +33,7 @@ func (w *Watcher) inspect(r *record) {
 	})
 }
 
-// inspectOnce asks once, and reports whether something happened meanwhile, so that the answer may be of before.
+// inspectOnce sends one query. It reports whether an event arrived meanwhile, so that the answer may be outdated.
 func (w *Watcher) inspectOnce(r *record) bool {
 	select {
 	case w.slots <- struct{}{}:
@@ -57,9 +57,9 @@ func (w *Watcher) inspectOnce(r *record) bool {
 	switch {
 	case err == nil:
 		r.fault = ""
-		w.learn(r, answer.Container, asked, answered)
+		w.update(r, answer.Container, asked, answered)
 	case cerrdefs.IsNotFound(err):
-		r.fault = "" // it is gone: what is known of it stays
+		r.fault = "" // it is gone; its history remains
 	default:
 		r.fault = err.Error()
 	}
@@ -71,14 +71,14 @@ func (w *Watcher) inspectOnce(r *record) bool {
 
 func short(id string) string { return id[:min(12, len(id))] }
 
-// notify wakes who waits for inspections. The lock is held.
+// notify wakes those who wait for inspections. The lock is held.
 func (w *Watcher) notify() {
 	close(w.changed)
 	w.changed = make(chan struct{})
 }
 
-// learn takes in an answer about a container. The lock is held.
-func (w *Watcher) learn(r *record, c container.InspectResponse, asked, answered time.Duration) {
+// update records the answer to an inspection of a container. The lock is held.
+func (w *Watcher) update(r *record, c container.InspectResponse, asked, answered time.Duration) {
 	r.inspected = true
 	r.Name = strings.TrimPrefix(c.Name, "/")
 	r.Command = strings.Join(append([]string{c.Path}, c.Args...), " ")
@@ -88,17 +88,17 @@ func (w *Watcher) learn(r *record, c container.InspectResponse, asked, answered 
 		r.Exposed = exposed(c.Config)
 	}
 	if c.HostConfig != nil {
-		r.NetworkMode, r.CgroupParent = string(c.HostConfig.NetworkMode), c.HostConfig.CgroupParent
+		r.NetworkMode = string(c.HostConfig.NetworkMode)
 		r.Resolvers = c.HostConfig.DNS
 		r.LocalPorts = c.HostConfig.Sysctls["net.ipv4.ip_local_port_range"]
 		if r.NetworkMode == "default" {
 			r.NetworkMode = "bridge"
 		}
 	}
-	if !r.Born {
-		r.Created = w.wallTime(c.Created) // a list knows the second only
+	if !r.IsNew {
+		r.Created = w.wallTime(c.Created) // a list has a precision of one second
 	}
-	if c.State != nil && !r.Born {
+	if c.State != nil && !r.IsNew {
 		if r.Started == 0 {
 			r.Started = w.wallTime(c.State.StartedAt)
 		}
@@ -117,9 +117,9 @@ func (w *Watcher) learn(r *record, c container.InspectResponse, asked, answered 
 		if len(s.Aliases) > 0 {
 			r.aliases[name] = s.Aliases
 		}
-		if a := r.settle(endpointOf(name, s), asked, answered); a != nil {
+		if a := r.attach(endpointOf(name, s), asked, answered); a != nil {
 			with = append(with, a)
-			w.know(a.NetworkID, a.Network)
+			w.ensureNetwork(a.NetworkID, a.Network)
 		}
 	}
 	var ports []Port
@@ -133,7 +133,7 @@ func (w *Watcher) learn(r *record, c container.InspectResponse, asked, answered 
 	r.publish(ports, with, asked)
 }
 
-// wallTime converts a time of the engine's as its answers have it; 0 for one that never was.
+// wallTime converts a timestamp of the engine's answers; 0 if it is not set.
 func (w *Watcher) wallTime(text string) time.Duration {
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil || t.Year() < 1970 {
@@ -155,7 +155,7 @@ func portOf(host netip.Addr, hostPort string, port uint16, protocol string) (Por
 	return p, p.Protocol != 0
 }
 
-// protocolOf returns the protocol of a port as the engine writes it; 0 for another one.
+// protocolOf returns the protocol from the engine's spelling; 0 for any other.
 func protocolOf(name string) flow.Protocol {
 	switch name {
 	case "tcp":
@@ -168,7 +168,7 @@ func protocolOf(name string) flow.Protocol {
 	return 0
 }
 
-// exposed returns the ports that a container's image and request name, sorted.
+// exposed returns the ports of a container's image and request, sorted.
 func exposed(c *container.Config) []Exposed {
 	var ports []Exposed
 	for port := range c.ExposedPorts {

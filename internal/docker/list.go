@@ -10,8 +10,8 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// listContainers takes in all containers that exist. The list is given without waiting for any of them; each is
-// asked about besides.
+// listContainers records all existing containers. The engine lists them without waiting for any; each one is inspected
+// in addition.
 func (w *Watcher) listContainers(ctx context.Context) error {
 	asked := Monotonic()
 	var list client.ContainerListResult
@@ -42,7 +42,7 @@ func (w *Watcher) listContainers(ctx context.Context) error {
 	return nil
 }
 
-// summarize takes in what a list says of a container. The lock is held.
+// summarize records a list entry of a container. The lock is held.
 func (w *Watcher) summarize(r *record, c container.Summary, asked, answered time.Duration) {
 	if len(c.Names) > 0 {
 		r.Name = strings.TrimPrefix(c.Names[0], "/")
@@ -61,7 +61,7 @@ func (w *Watcher) summarize(r *record, c container.Summary, asked, answered time
 		if s == nil {
 			continue
 		}
-		if a := r.settle(endpointOf(name, s), asked, answered); a != nil {
+		if a := r.attach(endpointOf(name, s), asked, answered); a != nil {
 			with = append(with, a)
 		}
 	}

@@ -10,57 +10,58 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// claim is that a container had an address, or a port of the host, for a time.
-type claim struct {
+// lease is the time during which a container had an address, or a port of the host.
+type lease struct {
 	record      *record
 	network     string // its ID; "" for a port
 	port        uint16
 	from, until time.Duration
 }
 
-// AtAddress returns the container that had an address at a time. networks are the IDs of those that the asking container is
-// in; nil means that the host asks. Where the subnets of two networks overlap, the asker's networks decide; what they do not
-// decide is not answered.
+// AtAddress returns the container that had an address at a time. networks are the IDs of the networks of the container
+// that connects; nil means that the host connects. If the subnets of two networks overlap, networks decides. If that
+// leaves several containers, AtAddress returns none.
 func (w *Watcher) AtAddress(addr netip.Addr, networks []string, at time.Duration) (Container, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return one(latest(w.addressed(addr, networks, at)))
 }
 
-// AroundAddress returns who is meant by an attempt to connect that was made while no container had an address: the one that
-// had it last, else the first that will have it. Docker's addresses are of one run, so the bare one says nothing.
+// AroundAddress returns the likely container for a connection attempt at a time when no container had the address: the
+// last owner before, otherwise the first one after. Docker's addresses change with each run, so the bare address
+// identifies nothing.
 func (w *Watcher) AroundAddress(addr netip.Addr, networks []string, at time.Duration) (Container, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return one(nearest(w.addressed(addr, networks, anyTime), at))
 }
 
-// AtPublished returns the container that had published a port of the host at a time, and which port of its own that
-// is. The address is one of this machine's: the caller has made sure of it.
+// AtPublished returns the container that had published a port of the host at a time, and the container's port. The
+// caller guarantees that the address is one of this machine's.
 func (w *Watcher) AtPublished(addr netip.AddrPort, p flow.Protocol, at time.Duration) (Container, uint16, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return onePort(latest(w.published(addr, p, at)))
 }
 
-// AroundPublished is to AtPublished what AroundAddress is to AtAddress.
+// AroundPublished is AroundAddress for published ports.
 func (w *Watcher) AroundPublished(addr netip.AddrPort, p flow.Protocol, at time.Duration) (Container, uint16, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return onePort(nearest(w.published(addr, p, anyTime), at))
 }
 
-// anyTime is no time, but all of them.
+// anyTime stands for all times.
 const anyTime time.Duration = -1
 
-func (c claim) holds(at time.Duration) bool { return at == anyTime || within(at, c.from, c.until) }
+func (c lease) holds(at time.Duration) bool { return at == anyTime || within(at, c.from, c.until) }
 
-func (w *Watcher) addressed(addr netip.Addr, networks []string, at time.Duration) []claim {
+func (w *Watcher) addressed(addr netip.Addr, networks []string, at time.Duration) []lease {
 	addr = addr.Unmap()
-	var all, near []claim
+	var all, near []lease
 	for _, r := range w.containers {
 		for _, a := range r.attachments {
-			c := claim{record: r, network: a.NetworkID, from: a.From, until: a.Until}
+			c := lease{record: r, network: a.NetworkID, from: a.From, until: a.Until}
 			if c.holds(at) && slices.Contains(a.Addrs, addr) {
 				all = append(all, c)
 				if slices.Contains(networks, a.NetworkID) {
@@ -75,15 +76,15 @@ func (w *Watcher) addressed(addr netip.Addr, networks []string, at time.Duration
 	return all
 }
 
-func (w *Watcher) published(addr netip.AddrPort, protocol flow.Protocol, at time.Duration) []claim {
+func (w *Watcher) published(addr netip.AddrPort, protocol flow.Protocol, at time.Duration) []lease {
 	host := addr.Addr().Unmap().WithZone("")
 	if host.IsUnspecified() { // connecting to it reaches the loopback address of its family
 		host = loopback(host)
 	}
-	var exact, wild []claim
+	var exact, wild []lease
 	for _, r := range w.containers {
 		for _, p := range r.Published {
-			c := claim{record: r, port: p.Port, from: p.From, until: p.Until}
+			c := lease{record: r, port: p.Port, from: p.From, until: p.Until}
 			if p.HostPort != addr.Port() || p.Protocol != protocol || !c.holds(at) {
 				continue
 			}
@@ -108,11 +109,11 @@ func loopback(unspecified netip.Addr) netip.Addr {
 	return netip.IPv6Loopback()
 }
 
-// latest returns the last claim in each network. Docker gives an address away before it says that its last owner left: who
-// came last has it.
-func latest(claims []claim) []claim {
-	last := make(map[string]claim)
-	for _, c := range claims {
+// latest returns the last lease in each network. Docker reassigns an address before it reports that the last owner
+// left, so the newest owner has it.
+func latest(leases []lease) []lease {
+	last := make(map[string]lease)
+	for _, c := range leases {
 		if l, ok := last[c.network]; !ok || c.from > l.from {
 			last[c.network] = c
 		}
@@ -120,10 +121,10 @@ func latest(claims []claim) []claim {
 	return slices.Collect(maps.Values(last))
 }
 
-// nearest returns, in each network, the claim that began last before a time, else the one that begins first after it.
-func nearest(claims []claim, at time.Duration) []claim {
-	best := make(map[string]claim)
-	for _, c := range claims {
+// nearest returns, in each network, the lease with the last start before a time, otherwise with the first one after it.
+func nearest(leases []lease, at time.Duration) []lease {
+	best := make(map[string]lease)
+	for _, c := range leases {
 		b, ok := best[c.network]
 		switch past := c.from <= at; {
 		case !ok,
@@ -135,33 +136,26 @@ func nearest(claims []claim, at time.Duration) []claim {
 	return slices.Collect(maps.Values(best))
 }
 
-// one returns the container that all claims are of.
-func one(claims []claim) (Container, bool) {
-	c, _, ok := onePort(claims)
+// one returns the container of all leases, if it is the same.
+func one(leases []lease) (Container, bool) {
+	c, _, ok := onePort(leases)
 	return c, ok
 }
 
-func onePort(claims []claim) (Container, uint16, bool) {
-	if len(claims) == 0 {
+func onePort(leases []lease) (Container, uint16, bool) {
+	if len(leases) == 0 {
 		return Container{}, 0, false
 	}
-	for _, c := range claims[1:] {
-		if c.record != claims[0].record || c.port != claims[0].port {
+	for _, c := range leases[1:] {
+		if c.record != leases[0].record || c.port != leases[0].port {
 			return Container{}, 0, false
 		}
 	}
-	return claims[0].record.container(), claims[0].port, true
+	return leases[0].record.container(), leases[0].port, true
 }
 
-// SharesNetworkOf returns the full ID of the container whose network a container uses (network_mode: container:x).
-func (w *Watcher) SharesNetworkOf(id string) (other string, ok bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.shares(id)
-}
-
-// NetworkOwner returns the full ID of the container whose network a container uses in the end, if only through others that are
-// known; mostly its own.
+// NetworkOwner returns the full ID of the container that owns a container's network, followed through other known
+// containers; usually the container itself.
 func (w *Watcher) NetworkOwner(id string) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -175,7 +169,8 @@ func (w *Watcher) NetworkOwner(id string) string {
 	}
 }
 
-// shares is SharesNetworkOf under the lock. The mode names the other by its ID, a part of it, or its name.
+// shares returns the full ID of the container with the network that a container uses (network_mode: container:x). The
+// mode contains the other container's ID, a part of it, or its name.
 func (w *Watcher) shares(id string) (string, bool) {
 	r := w.containers[id]
 	if r == nil {
@@ -203,11 +198,11 @@ func (w *Watcher) shares(id string) (string, bool) {
 	return found[0], true
 }
 
-// OnHostNetwork reports whether a container has no network of its own but the host's, if only through another container's.
+// OnHostNetwork reports whether a container uses the host's network, directly or through another container.
 func (w *Watcher) OnHostNetwork(id string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for range len(w.containers) { // a chain is no longer than that
+	for range len(w.containers) { // no chain is longer
 		r := w.containers[id]
 		if r == nil {
 			return false

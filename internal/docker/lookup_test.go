@@ -8,7 +8,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// known is a watcher that knows these containers, and asks nobody.
+// known is a watcher with these containers that queries no engine.
 func known(containers ...Container) *Watcher {
 	w := &Watcher{containers: make(map[string]*record), networks: make(map[string]*network)}
 	for _, c := range containers {
@@ -21,10 +21,11 @@ func known(containers ...Container) *Watcher {
 	return w
 }
 
-func TestAddressIsOfWhoHadItThen(t *testing.T) {
+func TestAtAddress_ByTime(t *testing.T) {
 	addr := netip.MustParseAddr("172.20.0.2")
 	in := func(id, network string, from, until time.Duration) Container {
-		return Container{ID: id, Networks: []Attachment{{NetworkID: network, Addrs: []netip.Addr{addr}, From: from, Until: until}}}
+		return Container{ID: id, Networks: []Attachment{
+			{NetworkID: network, Addrs: []netip.Addr{addr}, From: from, Until: until}}}
 	}
 	for _, c := range []struct {
 		reason     string
@@ -34,17 +35,20 @@ func TestAddressIsOfWhoHadItThen(t *testing.T) {
 		want       string
 		around     string
 	}{
-		{"nobody ever", nil, nil, 5, "", ""},
+		{"no owner ever", nil, nil, 5, "", ""},
 		{"it lasts", []Container{in("a", "n", 3, 0)}, nil, 5, "a", "a"},
 		{"it begins at this very time", []Container{in("a", "n", 5, 0)}, nil, 5, "a", "a"},
 		{"it ends at this very time", []Container{in("a", "n", 3, 5)}, nil, 5, "", "a"},
 		{"it is still to come", []Container{in("a", "n", 6, 0)}, nil, 5, "", "a"},
-		{"the next has it before the last has left", []Container{in("a", "n", 1, 6), in("b", "n", 4, 0)}, nil, 5, "b", "b"},
+		{"the next has it before the last has left", []Container{in("a", "n", 1, 6), in("b", "n", 4, 0)}, nil, 5, "b",
+			"b"},
 		{"one had it, and one is to have it", []Container{in("a", "n", 1, 4), in("b", "n", 6, 0)}, nil, 5, "", "a"},
 		{"two had it", []Container{in("a", "n", 1, 2), in("b", "n", 3, 4)}, nil, 5, "", "b"},
 		{"two are to have it", []Container{in("a", "n", 8, 9), in("b", "n", 6, 7)}, nil, 5, "", "b"},
-		{"two networks overlap, the asker is in one", []Container{in("a", "n", 1, 0), in("b", "m", 2, 0)}, []string{"n"}, 5, "a", "a"},
-		{"the asker's network had it at another time", []Container{in("a", "n", 6, 0), in("b", "m", 2, 0)}, []string{"n"}, 5, "b", "a"},
+		{"two networks overlap, the asker is in one", []Container{in("a", "n", 1, 0), in("b", "m", 2, 0)},
+			[]string{"n"}, 5, "a", "a"},
+		{"the asker's network had it at another time", []Container{in("a", "n", 6, 0), in("b", "m", 2, 0)},
+			[]string{"n"}, 5, "b", "a"},
 		{"two networks overlap, nothing decides", []Container{in("a", "n", 1, 0), in("b", "m", 2, 0)}, nil, 5, "", ""},
 		{"the asker is in both", []Container{in("a", "n", 1, 0), in("b", "m", 2, 0)}, []string{"n", "m"}, 5, "", ""},
 	} {
@@ -60,10 +64,11 @@ func TestAddressIsOfWhoHadItThen(t *testing.T) {
 	}
 }
 
-func TestPortIsOfWhoHadItThen(t *testing.T) {
+func TestAtPublished_ByTime(t *testing.T) {
 	anyAddr, one := netip.IPv4Unspecified(), netip.MustParseAddr("127.0.0.1")
 	has := func(id string, host netip.Addr, port uint16, from, until time.Duration) Container {
-		return Container{ID: id, Published: []Port{{Host: host, HostPort: 8080, Port: port, Protocol: flow.TCP, From: from, Until: until}}}
+		return Container{ID: id, Published: []Port{
+			{Host: host, HostPort: 8080, Port: port, Protocol: flow.TCP, From: from, Until: until}}}
 	}
 	for _, c := range []struct {
 		reason     string
@@ -72,10 +77,12 @@ func TestPortIsOfWhoHadItThen(t *testing.T) {
 		port       uint16
 		around     string
 	}{
-		{"the address comes before any address", []Container{has("a", one, 80, 1, 0), has("b", anyAddr, 81, 1, 0)}, "a", 80, "a"},
+		{"the address comes before any address", []Container{has("a", one, 80, 1, 0), has("b", anyAddr, 81, 1, 0)}, "a",
+			80, "a"},
 		{"but not when it was left", []Container{has("a", one, 80, 1, 4), has("b", anyAddr, 81, 4, 0)}, "b", 81, "a"},
-		{"the next has it before the last has left", []Container{has("a", one, 80, 1, 6), has("b", one, 81, 4, 0)}, "b", 81, "b"},
-		{"nobody has it yet", []Container{has("a", one, 80, 6, 0)}, "", 0, "a"},
+		{"the next has it before the last has left", []Container{has("a", one, 80, 1, 6), has("b", one, 81, 4, 0)}, "b",
+			81, "b"},
+		{"no owner yet", []Container{has("a", one, 80, 6, 0)}, "", 0, "a"},
 		{"another address", []Container{has("a", netip.MustParseAddr("127.0.0.2"), 80, 1, 0)}, "", 0, ""},
 		{"another family", []Container{has("a", netip.IPv6Unspecified(), 80, 1, 0)}, "", 0, ""},
 	} {
@@ -86,24 +93,6 @@ func TestPortIsOfWhoHadItThen(t *testing.T) {
 		}
 		if got, _, _ := w.AroundPublished(addr, flow.TCP, 5); got.ID != c.around {
 			t.Errorf("%s: at some time of %q, want %q", c.reason, got.ID, c.around)
-		}
-	}
-}
-
-func TestNetworkIsTheNearestThatExists(t *testing.T) {
-	w := known()
-	for _, n := range []network{
-		{id: "1", name: "wide", subnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}},
-		{id: "2", name: "narrow", subnets: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("2001:db8::/64")}},
-		{id: "3", name: "gone", subnets: []netip.Prefix{netip.MustParsePrefix("10.1.1.0/24"), netip.MustParsePrefix("172.31.0.0/16")}, until: 7},
-	} {
-		w.networks[n.id] = &n
-	}
-	for addr, want := range map[string]string{
-		"10.2.0.1": "wide", "10.1.1.1": "narrow", "172.31.0.1": "gone", "2001:db8::1": "narrow", "::ffff:10.2.0.1": "wide", "192.0.2.1": "",
-	} {
-		if got, ok := w.NetworkOf(netip.MustParseAddr(addr)); got != want || ok != (want != "") {
-			t.Errorf("%s is in %q, want %q", addr, got, want)
 		}
 	}
 }

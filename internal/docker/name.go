@@ -10,22 +10,24 @@ import (
 // maxLabel is the length of a DNS label (RFC 1123).
 const maxLabel = 63
 
-// unnamed is what a container is called about which nothing says more.
+// unnamed is the name of a container without any better source.
 const unnamed = "container"
 
 var (
 	// Docker's own names are an adjective and a person, such as "brave_curie" or "brave_curie2".
 	generatedName = regexp.MustCompile(`^[a-z]+_[a-z]+[0-9]?$`)
 
-	// testcontainers names an image that it builds with a UUID; an image that was never named is known by its ID.
+	// testcontainers names an image that it builds with a UUID; an image without a name has its ID.
 	generatedImage = regexp.MustCompile(`^([0-9a-f]{12}|[0-9a-f]{64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$`)
 )
 
-// Name returns how a policy calls a container: what its label [LabelWorkload] says, else its compose service, else its first
-// network alias that nobody generated, else its image without registry, tag and digest, else its executable. It is a
-// DNS-1123 label, and the same in every run: no ID, no generated name and no order of networks reaches it.
+// Name returns the name of a container in a policy: its label [LabelWorkload], otherwise its compose service, its first
+// network alias that is not generated, its image without registry, tag and digest, or its executable. The name is a
+// DNS-1123 label and the same in every run: it contains no ID and no generated name, and does not depend on the order
+// of networks.
 func Name(c Container) string {
-	for _, name := range []string{c.Labels[LabelWorkload], c.Labels[labelService], alias(c), imageName(c.Image), executable(c.Command)} {
+	for _, name := range []string{c.Labels[LabelWorkload], c.Labels[labelService], alias(c), imageName(c.Image),
+		executable(c.Command)} {
 		if l := label(name); l != "" {
 			return l
 		}
@@ -33,8 +35,8 @@ func Name(c Container) string {
 	return unnamed
 }
 
-// alias returns the first alias in the network that the container was created in, else the least in any: Docker
-// attaches a container to several networks in an order of chance.
+// alias returns the first alias in the network with which the container was created, otherwise the alphabetically first
+// one in any: Docker attaches a container to several networks in random order.
 func alias(c Container) string {
 	var others []string
 	for _, a := range c.Networks {
@@ -50,8 +52,7 @@ func alias(c Container) string {
 	return slices.Min(others)
 }
 
-// generatedAlias reports whether an alias is one that Docker adds: the container's ID, long or short, or the name that
-// Docker gave it.
+// generatedAlias reports whether Docker added an alias: the container's ID, long or short, or its generated name.
 func generatedAlias(c Container, alias string) bool {
 	return label(alias) == "" ||
 		len(alias) >= 12 && strings.HasPrefix(c.ID, alias) ||
@@ -71,7 +72,7 @@ func executable(command string) string {
 	return path.Base(first)
 }
 
-// label makes a DNS-1123 label of a name, or "" of one without a letter or digit.
+// label turns a name into a DNS-1123 label; "" for a name without a letter or digit.
 func label(name string) string {
 	l := strings.Map(func(r rune) rune {
 		switch {
@@ -89,8 +90,8 @@ func label(name string) string {
 	return strings.TrimRight(l, "-")
 }
 
-// DNSName returns the name with dots of which [Name] makes a label: that of the compose service or the first alias, in lower
-// case. It returns "" where Name rests on something else.
+// DNSName returns the dotted name from which [Name] makes a label: the compose service or the first alias, in lower
+// case. It returns "" if Name has another source.
 func DNSName(c Container) string {
 	if label(c.Labels[LabelWorkload]) != "" {
 		return ""

@@ -18,9 +18,10 @@ func (r *rig) published(id, port string) netip.AddrPort {
 	return addr
 }
 
-func TestPublishedPorts(t *testing.T) {
+func TestAtPublished_Ports(t *testing.T) {
 	r := newRig(t)
-	id := r.run("ports", "--publish", "80", "--publish", "127.0.0.2::81/udp", "--publish", "[::1]::82", "--publish", "127.0.0.3::83-84")
+	id := r.run("ports", "--publish", "80", "--publish", "127.0.0.2::81/udp", "--publish", "[::1]::82", "--publish",
+		"127.0.0.3::83-84")
 	c := r.container(id)
 	at := Monotonic()
 	any80 := r.published(id, "80/tcp").Port()
@@ -45,7 +46,8 @@ func TestPublishedPorts(t *testing.T) {
 		{"another than that", netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), udp.Port()), flow.UDP, at, 0},
 		{"IPv6", six, flow.TCP, at, 82},
 		{"IPv6, as 0 to itself", netip.AddrPortFrom(netip.IPv6Unspecified(), six.Port()), flow.TCP, at, 82},
-		{"IPv4, where IPv6 is published", netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), six.Port()), flow.TCP, at, 0},
+		{"IPv4, where IPv6 is published", netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), six.Port()), flow.TCP,
+			at, 0},
 		{"the last of a range", last, flow.TCP, at, 84},
 	} {
 		got, port, ok := r.w.AtPublished(p.addr, p.protocol, p.at)
@@ -55,7 +57,7 @@ func TestPublishedPorts(t *testing.T) {
 	}
 }
 
-func TestRestartChangesPortsAndAddresses(t *testing.T) {
+func TestAtPublished_AfterRestart(t *testing.T) {
 	r := newRig(t)
 	id := r.run("restart", "--publish", "127.0.0.1::80")
 	first, before := r.published(id, "80/tcp"), Monotonic()
@@ -67,7 +69,8 @@ func TestRestartChangesPortsAndAddresses(t *testing.T) {
 	second, after := r.published(id, "80/tcp"), Monotonic()
 
 	c := r.container(id)
-	if len(c.Networks) != 2 || c.Networks[0].Until == 0 || c.Networks[1].Until != 0 || c.Started < c.Networks[0].Until || c.Ended != 0 {
+	if len(c.Networks) != 2 || c.Networks[0].Until == 0 || c.Networks[1].Until != 0 ||
+		c.Started < c.Networks[0].Until || c.Ended != 0 {
 		t.Fatalf("container is %+v", c)
 	}
 	if first == second || len(c.Published) != 2 {

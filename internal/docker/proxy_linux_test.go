@@ -25,7 +25,7 @@ func socket(t *testing.T) string {
 	return e.Address
 }
 
-// line stands between a client and the engine, as a socket on which an engine may fall silent or break off.
+// line is a socket between a client and the engine that can become silent or break.
 type line struct {
 	host     string // for Config.Host
 	real     string
@@ -103,7 +103,7 @@ func carry(to, from net.Conn, gate *sync.Mutex) {
 	}
 }
 
-// hush makes the connections silent that there are; all makes new ones silent, too.
+// hush silences the existing connections, and with all new ones too.
 func (l *line) hush(all bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -124,7 +124,7 @@ func (l *line) speak() {
 	l.held, l.silent = nil, false
 }
 
-// cut breaks all connections; refuse keeps new ones from being made, until it is false.
+// cut breaks all connections, and with refuse rejects new ones until cut(false).
 func (l *line) cut() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -142,15 +142,19 @@ func (l *line) refuse(refuses bool) {
 	}
 }
 
-// standIn serves the real engine's answers as another engine would give them, and returns the host to ask. ask may
-// answer by itself, and then says so; answer may change what the engine said.
-func standIn(t *testing.T, ask func(http.ResponseWriter, *http.Request) bool, answer func(*http.Response) error) string {
+// standIn serves the real engine's answers in another engine's form, and returns the host to query. ask may answer by
+// itself and then returns true; answer may change the engine's answer.
+func standIn(t *testing.T, ask func(http.ResponseWriter, *http.Request) bool,
+	answer func(*http.Response) error) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "s")
 	listener, err := net.Listen("unix", path)
 	check(t, err)
 	real := socket(t)
-	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", real) }}
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn,
+		error) {
+		return net.Dial("unix", real)
+	}}
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: "docker"})
 	proxy.Transport, proxy.FlushInterval, proxy.ModifyResponse = transport, -1, answer
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

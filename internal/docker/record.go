@@ -8,26 +8,26 @@ import (
 	"time"
 )
 
-// record is a container as it becomes known.
+// record is the growing history of a container.
 type record struct {
 	Container
 	attachments []*attachment
-	aliases     map[string][]string // by network, as soon as the container is created
+	aliases     map[string][]string // by network, from the container's creation on
 
-	inspected      bool   // an inspection answered
-	fault          string // why the last one did not
-	wanted, served uint64 // inspections asked for, and answered
-	busy           bool   // one is under way
+	inspected      bool   // an inspection was answered
+	fault          string // the error of the last one
+	wanted, served uint64 // numbers of requested and of answered inspections
+	busy           bool   // one is running
 }
 
-// attachment is an [Attachment] and what ties it to what the engine answers.
+// attachment is an [Attachment] with the data to match it with the engine's answers.
 type attachment struct {
 	Attachment
-	endpoint string // Docker's ID of it; another each time
-	told     bool   // an event told of its beginning
+	endpoint  string // Docker's ID of it, new for each start
+	announced bool   // its start event has arrived
 }
 
-// record returns what is known of a container, by its full ID. The lock is held.
+// record returns the entry of a container by its full ID. The lock is held.
 func (w *Watcher) record(id string) *record {
 	r := w.containers[id]
 	if r == nil {
@@ -37,9 +37,9 @@ func (w *Watcher) record(id string) *record {
 	return r
 }
 
-// born takes in that a container was created, with what the event says of it.
-func (r *record) born(attributes map[string]string, at time.Duration) {
-	r.Born, r.Created = true, at
+// created records the container's creation with the event's attributes.
+func (r *record) created(attributes map[string]string, at time.Duration) {
+	r.IsNew, r.Created = true, at
 	if r.inspected {
 		return
 	}
@@ -50,23 +50,23 @@ func (r *record) born(attributes map[string]string, at time.Duration) {
 	r.Session = r.Labels[labelSession]
 }
 
-// join takes in that the container came into a network.
+// join records that the container joined a network.
 func (r *record) join(id, name string, at time.Duration) {
 	for _, a := range r.attachments {
 		if a.NetworkID == id && a.Until == 0 {
-			if !a.told { // an inspection was faster than the event
-				a.From, a.told = at, true
+			if !a.announced { // an inspection was faster than the event
+				a.From, a.announced = at, true
 				r.orderPorts()
 				return
 			}
 			a.Until = at
 		}
 	}
-	a := &attachment{Attachment: Attachment{Network: name, NetworkID: id, From: at}, told: true}
+	a := &attachment{Attachment: Attachment{Network: name, NetworkID: id, From: at}, announced: true}
 	r.attachments = append(r.attachments, a)
 }
 
-// leave takes in that the container left a network.
+// leave records that the container left a network.
 func (r *record) leave(id string, at time.Duration) {
 	for _, a := range r.attachments {
 		if a.NetworkID == id && a.Until == 0 {
@@ -75,7 +75,7 @@ func (r *record) leave(id string, at time.Duration) {
 	}
 }
 
-// end takes in that the container ended: it has no address any more, and nothing is published.
+// end records that the container ended: it has no address and no published port any more.
 func (r *record) end(at time.Duration) {
 	for _, a := range r.attachments {
 		if a.Until == 0 {
@@ -89,7 +89,7 @@ func (r *record) end(at time.Duration) {
 	}
 }
 
-// container returns what is known, as a value of its own.
+// container returns a copy of the history.
 func (r *record) container() Container {
 	c := r.Container
 	c.Labels = maps.Clone(c.Labels)
@@ -101,7 +101,7 @@ func (r *record) container() Container {
 	for _, a := range r.attachments {
 		n := a.Attachment
 		if len(n.Aliases) == 0 {
-			n.Aliases = r.asked(n.Network, n.NetworkID)
+			n.Aliases = r.requestedAliases(n.Network, n.NetworkID)
 		}
 		n.Addrs, n.Gateways, n.Aliases = slices.Clone(n.Addrs), slices.Clone(n.Gateways), slices.Clone(n.Aliases)
 		c.Networks = append(c.Networks, n)
@@ -113,8 +113,8 @@ func (r *record) container() Container {
 	return c
 }
 
-// asked returns the aliases that a container was created with for a network, which may be called by its name or ID.
-func (r *record) asked(name, id string) []string {
+// requestedAliases returns the aliases that the container's creation requested for a network, by its name or ID.
+func (r *record) requestedAliases(name, id string) []string {
 	for called, aliases := range r.aliases {
 		if called == name || called != "" && strings.HasPrefix(id, called) {
 			return aliases
@@ -123,13 +123,14 @@ func (r *record) asked(name, id string) []string {
 	return nil
 }
 
-// missed says what is not known of a container, and why.
+// missed returns what is unknown about a container, and why.
 func (r *record) missed() string {
 	if r.served == 0 {
 		return "" // nothing is missing yet
 	}
 	if !r.inspected {
-		return "its networks, aliases and ports are not known: " + cmp.Or(r.fault, "it was removed before the engine could be asked")
+		return "its networks, aliases and ports are not known: " +
+			cmp.Or(r.fault, "it was removed before the engine could be asked")
 	}
 	if r.fault != "" {
 		return "it may have changed since it was inspected last: " + r.fault

@@ -18,10 +18,10 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// patience is how long anything may take. An engine that hangs shall not hang the tests.
+// patience is the time limit of every step: a hanging engine must not block the tests.
 const patience = time.Minute
 
-// prefix begins the names of all that these tests make.
+// prefix starts the names of everything that these tests make.
 var prefix = fmt.Sprintf("netzero-docker-%d-", os.Getpid())
 
 var image = sync.OnceValues(func() (string, error) {
@@ -42,7 +42,8 @@ var image = sync.OnceValues(func() (string, error) {
 	}
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
-	err = errors.Join(w.WriteHeader(&tar.Header{Name: "program", Mode: 0o755, Size: int64(len(content))}), write(w, content), w.Close())
+	err = errors.Join(w.WriteHeader(&tar.Header{Name: "program", Mode: 0o755, Size: int64(len(content))}),
+		write(w, content), w.Close())
 	if err != nil {
 		return "", err
 	}
@@ -58,7 +59,7 @@ var image = sync.OnceValues(func() (string, error) {
 	return name, nil
 })
 
-var made string // the image, when there is one
+var made string // the image, once it exists
 
 func write(w *tar.Writer, content []byte) error {
 	_, err := w.Write(content)
@@ -93,7 +94,7 @@ func requireDocker(t *testing.T) {
 	}
 }
 
-// rig is an engine that is watched, and what a test makes in it.
+// rig is a watched engine, and a test's objects in it.
 type rig struct {
 	*testing.T
 	w     *Watcher
@@ -139,8 +140,8 @@ func (r *rig) network(name string, flags ...string) (string, string) {
 	return name, id
 }
 
-// run starts a container that is removed with the test, and returns its ID. It waits for a signal. Where the flags name no
-// network, it is in one of the test's own: the engine's default may be switched off.
+// run starts a container that is removed with the test, and returns its ID. It waits for a signal. Without a network in
+// the flags it is in the test's own: the engine's default may be disabled.
 func (r *rig) run(name string, flags ...string) string {
 	r.Helper()
 	if !slices.Contains(flags, "--network") {
@@ -160,7 +161,7 @@ func (r *rig) make(name, command string, flags ...string) string {
 	return r.docker(append(args, r.image, "wait")...)
 }
 
-// remove removes a container, if it is there, whatever it is called by now.
+// remove removes a container, if it exists, whatever its current name.
 func (r *rig) remove(name string) {
 	r.Helper()
 	if id := r.docker("ps", "--all", "--quiet", "--filter", "name=^/"+prefix+name+"$"); id != "" {
@@ -168,7 +169,7 @@ func (r *rig) remove(name string) {
 	}
 }
 
-// container returns what the watcher knows, after a Sync.
+// container returns the watcher's history of a container, after a Sync.
 func (r *rig) container(id string) Container {
 	r.Helper()
 	r.sync()
@@ -184,7 +185,7 @@ func (r *rig) sync() {
 	check(r.T, r.w.Sync(r.Context()))
 }
 
-// named returns the only container of a name.
+// named returns the only container with a name.
 func (r *rig) named(name string) Container {
 	r.Helper()
 	r.sync()

@@ -6,13 +6,12 @@ import (
 	"fmt"
 )
 
-// Sync returns when all that happened in the engine before the call is known here.
+// Sync returns when all events before the call are known here.
 //
-// It asks the engine for the events that it keeps, and takes in those that the stream did not bring yet; compares the
-// list of containers; and waits for the answers to all questions that were open then. Its errors are [StalledError],
-// [ErrEventsLost], and those of the context. An engine that answers, but not about one container, makes
-// that container's Missed, and no error. Events that are stamped after now, because the wall clock was set back since, are
-// left to the stream.
+// It requests the engine's kept events and handles those that the stream has not delivered, compares the list of
+// containers, and waits for the answers to all open queries. Its errors are [StalledError], [ErrEventsLost], and those
+// of the context. If the engine answers, but not for one container, Sync sets that container's Missed and returns no
+// error. Events with a timestamp after now, because the wall clock was set back since, are left to the stream.
 func (w *Watcher) Sync(ctx context.Context) error {
 	if err := w.sync(ctx); err != nil {
 		return fmt.Errorf("sync with Docker engine: %w", err)
@@ -33,14 +32,14 @@ func (w *Watcher) sync(ctx context.Context) error {
 	if err := w.listContainers(ctx); err != nil {
 		return err
 	}
-	if err := w.settled(ctx); err != nil {
+	if err := w.waitIdle(ctx); err != nil {
 		return err
 	}
 	return w.Err()
 }
 
-// settled waits until all questions that are open now are answered, or given up.
-func (w *Watcher) settled(ctx context.Context) error {
+// waitIdle waits until all current queries are answered or given up.
+func (w *Watcher) waitIdle(ctx context.Context) error {
 	w.mu.Lock()
 	containers, networks := make(map[*record]uint64), make(map[*network]uint64)
 	for _, r := range w.containers {
@@ -73,7 +72,7 @@ func (w *Watcher) settled(ctx context.Context) error {
 	}
 }
 
-// catchUp takes in what the engine keeps and the stream did not bring.
+// catchUp handles the kept events that the stream has not delivered.
 func (w *Watcher) catchUp(ctx context.Context) error {
 	past, err := w.replay(ctx)
 	if err != nil {
@@ -83,7 +82,8 @@ func (w *Watcher) catchUp(ctx context.Context) error {
 	whole := w.seen.continues(past)
 	w.mu.Unlock()
 	if !whole {
-		return fmt.Errorf("%w: the engine at %s was started again, or more happened than the %d events that it keeps; run the test again",
+		return fmt.Errorf("%w: the engine at %s was started again, or more happened than the %d events that it "+
+			"keeps; run the test again",
 			ErrEventsLost, w.client.DaemonHost(), kept)
 	}
 	for _, m := range past {

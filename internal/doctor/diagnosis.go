@@ -1,8 +1,8 @@
-// Package doctor tells what can be recorded on this machine, what is missing, and the command that mends it.
+// Package doctor reports whether this machine can record, what is missing, and the command that fixes it.
 //
-// It takes the very steps that a recording takes, and undoes them. It refuses to guess: what it says of a step is what came
-// of taking it. Where a step failed, those that build on it are skipped; the programs are still loaded where there is no
-// cgroup to attach them to, so that one answer names all that is missing.
+// It takes the same steps as a recording and undoes them, so that no answer is a guess. It skips the steps that build
+// on a failed one. It loads the programs even without a cgroup to attach them to, so that one answer names everything
+// that is missing.
 package doctor
 
 import (
@@ -14,15 +14,15 @@ import (
 	"github.com/netzero-dev/netzero/internal/session"
 )
 
-// The states of a check.
+// The statuses of a check.
 const (
 	OK      = "ok"
-	Limited = "limited" // recorded, but not as well as on other machines
+	Limited = "limited" // recorded, with less detail than on other machines
 	Failed  = "failed"
 	Skipped = "skipped" // because an earlier one failed
 )
 
-// The checks that come after those of the steps.
+// The checks after those of the steps.
 const (
 	Executables = "executables"
 	Parallel    = "parallel tests"
@@ -33,7 +33,7 @@ type Check struct {
 	Name   string `json:"name"`
 	Status string `json:"status"`
 	Detail string `json:"detail,omitempty"`
-	Advice string `json:"advice,omitempty"` // what mends it
+	Advice string `json:"advice,omitempty"` // the fix
 }
 
 // Diagnosis is the whole answer.
@@ -55,9 +55,9 @@ func Diagnose() Diagnosis {
 	}
 	named := Check{Name: Executables, Status: OK}
 	who, why := s.Executables()
-	named.Detail = who + " names them"
+	named.Detail = "names from " + who
 	if why != "" {
-		named.Status, named.Detail = Limited, fmt.Sprintf("%s names them, unless they have ended: %s", who, why)
+		named.Status, named.Detail = Limited, fmt.Sprintf("names from %s, unless they have ended: %s", who, why)
 	}
 	d.Checks = append(d.Checks, named, parallel(s))
 	if err := s.Close(); err != nil {
@@ -68,7 +68,7 @@ func Diagnose() Diagnosis {
 	return d
 }
 
-// explain adds the step that failed, and those that were not come to.
+// explain adds the failed step and the skipped ones after it.
 func (d *Diagnosis) explain(err error) {
 	for i, step := range session.Steps[min(len(d.Checks), len(session.Steps)):] {
 		var check Check
@@ -88,20 +88,21 @@ func (d *Diagnosis) explain(err error) {
 	d.Checks = append(d.Checks, Check{Name: Executables, Status: Skipped}, Check{Name: Parallel, Status: Skipped})
 }
 
-// parallel says whether tests that run at the same time are told apart.
+// parallel reports whether the flows of parallel tests can be separated.
 func parallel(s *session.Session) Check {
-	goroutines, children := s.Mixed()
+	goroutines, children := s.AttributionGaps()
 	switch {
 	case goroutines != "":
 		return Check{Name: Parallel, Status: Limited, Detail: "each has the flows of all: " + goroutines}
 	case children != "":
 		return Check{Name: Parallel, Status: Limited, Detail: "each has the flows of all child processes: " + children}
 	}
-	return Check{Name: Parallel, Status: OK, Detail: "told apart, by goroutine"}
+	return Check{Name: Parallel, Status: OK, Detail: "separated by goroutine"}
 }
 
-// asRoot says how root records, and whether it would.
-const asRoot = "record with: go test " + session.ExecSudo + " ./...; whether root can: go run -exec sudo github.com/netzero-dev/netzero/netzerotest/doctor"
+// asRoot is the advice to record as root, with the command that checks whether root can.
+const asRoot = "record with: go test " + session.ExecSudo +
+	" ./...; whether root can: go run -exec sudo github.com/netzero-dev/netzero/netzerotest/doctor"
 
 func failed(name string, err error) Check {
 	check := Check{Name: name, Status: Failed, Advice: session.Advice(err, asRoot, "go test ./...")}

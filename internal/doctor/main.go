@@ -10,7 +10,7 @@ import (
 // The exit statuses of Main.
 const (
 	StatusRecords = 0
-	StatusNot     = 1 // not recorded here
+	StatusNot     = 1 // recording is not possible here
 	StatusUsage   = 2 // wrong arguments, or the answer could not be written
 )
 
@@ -19,7 +19,8 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("doctor", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
-		fmt.Fprint(stderr, "usage: doctor [-json]\n\nIt says what netzerotest can record on this machine, what is missing, and the command that mends it.\n"+
+		fmt.Fprint(stderr, "usage: doctor [-json]\n\nIt prints what netzerotest can record on this machine, what is "+
+			"missing, and the command that fixes it.\n"+
 			"Exit status: 0 tests are recorded here, 1 they are not, 2 wrong arguments.\n\n")
 		flags.PrintDefaults()
 	}

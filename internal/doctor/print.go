@@ -28,7 +28,7 @@ func (d Diagnosis) WriteText(w io.Writer) error {
 // WriteJSON writes the diagnosis for programs.
 func (d Diagnosis) WriteJSON(w io.Writer) error {
 	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false) // commands have && in them
+	e.SetEscapeHTML(false) // commands contain &&
 	e.SetIndent("", "  ")
 	return e.Encode(d)
 }

@@ -13,7 +13,7 @@ var diagnosis = Diagnosis{System: "plan9/x", Checks: []Check{
 	{Name: "hooks", Status: Skipped},
 }}
 
-func TestTextOfADiagnosis(t *testing.T) {
+func TestDiagnosis_Text(t *testing.T) {
 	var b bytes.Buffer
 	if err := diagnosis.WriteText(&b); err != nil {
 		t.Fatal(err)
@@ -29,7 +29,7 @@ func TestTextOfADiagnosis(t *testing.T) {
 	}
 }
 
-func TestJSONOfADiagnosis(t *testing.T) {
+func TestDiagnosis_JSON(t *testing.T) {
 	var b bytes.Buffer
 	if err := diagnosis.WriteJSON(&b); err != nil {
 		t.Fatal(err)

@@ -10,18 +10,18 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// apiServicePort is the port of the Service behind which every API server is.
+// apiServicePort is the port of the API server's Service.
 const apiServicePort = 443
 
-// apiServerProgram is the executable of the API server, which envtest starts too.
+// apiServerProgram is the executable of the API server, also of envtest's.
 const apiServerProgram = "kube-apiserver"
 
 // IsAPIServerProgram reports whether an executable, by its file name, is the API server.
 func IsAPIServerProgram(name string) bool { return name == apiServerProgram }
 
-// IsAPIServerName reports whether a DNS name is that of the API server's Service, in any form in which pods look it
-// up: "kubernetes", "kubernetes.default", "kubernetes.default.svc", that with any cluster domain, and "_https._tcp."
-// before them.
+// IsAPIServerName reports whether a DNS name is that of the API server's Service, in any form that pods use:
+// "kubernetes", "kubernetes.default", "kubernetes.default.svc", the last one with any cluster domain, and each with the
+// prefix "_https._tcp.".
 func IsAPIServerName(name string) bool {
 	labels := strings.Split(canonicalName(name), ".")
 	for len(labels) > 1 && strings.HasPrefix(labels[0], "_") {
@@ -36,8 +36,8 @@ func IsAPIServerName(name string) bool {
 	return true
 }
 
-// apiServer returns the API server at an address. One that goes by the name of its Service alone has no namespace:
-// that is the caller's, and there may be another Service of that name.
+// apiServer returns the API server at an address. If it is known by the bare name of its Service, it has no namespace:
+// pods look that name up in their own namespace, which may have another Service of that name.
 func apiServer(name string, addr netip.Addr, evidence flow.Evidence) flow.Endpoint {
 	e := flow.ClusterAPIServer
 	e.Addr, e.Evidence = addr, evidence
@@ -47,9 +47,9 @@ func apiServer(name string, addr netip.Addr, evidence flow.Evidence) flow.Endpoi
 	return e
 }
 
-// isConfigured reports whether an address and port are those at which pods find the API server by their environment:
-// KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT of the process that connects. What this process has set since
-// it started counts for it.
+// isConfigured reports whether the address and port are those that the environment of the connecting process has for
+// the API server, as in a pod: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT. For this process the current
+// environment counts, not the one at its start.
 func (b *Batch) isConfigured(q Query, addr netip.Addr) bool {
 	if q.Protocol != flow.TCP {
 		return false
@@ -84,11 +84,11 @@ func configuredFor(pid, self int) netip.AddrPort {
 	return parseConfigured(lookup("KUBERNETES_SERVICE_HOST"), lookup("KUBERNETES_SERVICE_PORT"))
 }
 
-// parseConfigured reads the two variables. A missing port is that of the Service.
+// parseConfigured parses the two variables. The default port is that of the Service.
 func parseConfigured(host, port string) netip.AddrPort {
 	addr, err := netip.ParseAddr(host)
 	if err != nil {
-		return netip.AddrPort{} // none, or a name, which DNS knows
+		return netip.AddrPort{} // empty, or a name, which DNS resolves
 	}
 	number := uint64(apiServicePort)
 	if port != "" {
@@ -99,8 +99,8 @@ func parseConfigured(host, port string) netip.AddrPort {
 	return netip.AddrPortFrom(normal(addr), uint16(number))
 }
 
-// APIServerPort returns the port by which a policy knows an API server that listens at a port of this machine: that
-// one, where API servers have it in clusters, else that of their Service.
+// APIServerPort returns the port of an API server in a policy, for one that listens at a port of this machine: the same
+// port if API servers use it in clusters, otherwise that of their Service.
 func APIServerPort(port uint16) uint16 {
 	if hasAPIServerPort(port) {
 		return port
@@ -108,13 +108,13 @@ func APIServerPort(port uint16) uint16 {
 	return apiServicePort
 }
 
-// hasAPIServerPort reports whether API servers listen at a port: that of their Service, which managed clusters have
-// too, that of kubeadm, k3s, kind and OpenShift, and that of minikube.
+// hasAPIServerPort reports whether API servers use a port: that of their Service, which managed clusters use too, that
+// of kubeadm, k3s, kind and OpenShift, or that of minikube.
 func hasAPIServerPort(port uint16) bool {
 	return port == apiServicePort || port == 6443 || port == 8443
 }
 
-// parseAPIServer parses the second argument of a Peer that is the API server: a name of its Service, and perhaps a
+// parseAPIServer parses the second argument of a Peer if it is the API server: a name of its Service with an optional
 // port.
 func parseAPIServer(s string) (peer Peer, isAPIServer bool, err error) {
 	name, _, _ := strings.Cut(s, ":")

@@ -10,8 +10,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestAPIServersOfThisMachine finds the API server by what it is: a child by its executable, and what the environment names.
-func TestAPIServersOfThisMachine(t *testing.T) {
+// TestAPIServer_OnThisMachine finds the API server: a child by its executable, and the one in the environment.
+func TestAPIServer_OnThisMachine(t *testing.T) {
 	loopback := netip.MustParseAddr("127.0.0.1")
 	server, err := tryStart(t, copyBinary(t, "kube-apiserver"), func(*exec.Cmd) {}, "serve", "-", "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -44,12 +44,18 @@ func TestAPIServersOfThisMachine(t *testing.T) {
 		relation Relation
 		want     uint16
 	}{
-		{"a child that is kube-apiserver, at the port of its Service", self, loopback, child, apiServer(flow.ByListener, "127.0.0.1"), Other, 443},
-		{"a server of the test process that its environment names", self, loopback, own.Port(), apiServer(flow.ByEnvironment, "127.0.0.1"), Other, 443},
-		{"another one", self, loopback, plain.Port(), flow.Endpoint{Kind: flow.Workload, Name: "controller", Evidence: flow.ByOption}, Self, plain.Port()},
-		{"what a child's own environment names", client.pid, netip.MustParseAddr("10.96.0.1"), 6443, apiServer(flow.ByEnvironment, "10.96.0.1"), Other, 6443},
-		{"the same address at another port", client.pid, netip.MustParseAddr("10.96.0.1"), 443, flow.Endpoint{Kind: flow.Address, Addr: netip.MustParseAddr("10.96.0.1")}, Other, 443},
-		{"what another process's environment names", self, netip.MustParseAddr("10.96.0.1"), 6443, flow.Endpoint{Kind: flow.Address, Addr: netip.MustParseAddr("10.96.0.1")}, Other, 6443},
+		{"a child that is kube-apiserver, at the port of its Service", self, loopback, child,
+			apiServer(flow.ByListener, "127.0.0.1"), Other, 443},
+		{"a server of the test process that its environment names", self, loopback, own.Port(),
+			apiServer(flow.ByEnvironment, "127.0.0.1"), Other, 443},
+		{"another one", self, loopback, plain.Port(),
+			flow.Endpoint{Kind: flow.Workload, Name: "controller", Evidence: flow.ByOption}, Self, plain.Port()},
+		{"what a child's own environment names", client.pid, netip.MustParseAddr("10.96.0.1"), 6443,
+			apiServer(flow.ByEnvironment, "10.96.0.1"), Other, 6443},
+		{"the same address at another port", client.pid, netip.MustParseAddr("10.96.0.1"), 443,
+			flow.Endpoint{Kind: flow.Address, Addr: netip.MustParseAddr("10.96.0.1")}, Other, 443},
+		{"what another process's environment names", self, netip.MustParseAddr("10.96.0.1"), 6443,
+			flow.Endpoint{Kind: flow.Address, Addr: netip.MustParseAddr("10.96.0.1")}, Other, 6443},
 		{"a Peer", self, netip.MustParseAddr("127.0.0.2"), 33333, apiServer(flow.ByOption, "127.0.0.2"), Other, 443},
 	} {
 		got := id.Identify(Query{PID: tt.pid, Protocol: flow.TCP, Addr: tt.addr, Port: tt.port})

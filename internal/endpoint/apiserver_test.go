@@ -11,7 +11,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestNamesOfTheAPIServer(t *testing.T) {
+func TestAPIServer_Names(t *testing.T) {
 	for name, want := range map[string]bool{
 		"kubernetes":                             true,
 		"Kubernetes.Default.":                    true,
@@ -38,20 +38,23 @@ func TestNamesOfTheAPIServer(t *testing.T) {
 	}
 }
 
-func TestPeersThatAreTheAPIServer(t *testing.T) {
+func TestAPIServer_Peers(t *testing.T) {
 	addr, id := netip.MustParseAddr("127.0.0.1"), New(Config{})
 	for _, tt := range []struct {
 		name string
 		port uint16
-	}{{"kubernetes", 0}, {"kubernetes.default", 0}, {"kubernetes.default.svc:443", 443}, {"kubernetes.default.svc.corp.example:6443", 6443}} {
+	}{{"kubernetes", 0}, {"kubernetes.default", 0}, {"kubernetes.default.svc:443", 443},
+		{"kubernetes.default.svc.corp.example:6443", 6443}} {
 		p, err := ParsePeer("127.0.0.1:33333", tt.name)
 		want := flow.ClusterAPIServer
 		want.Addr, want.Evidence = addr, flow.ByOption
-		if diff := cmp.Diff(want, id.OfPeer(p, addr), cmpopts.EquateComparable(netip.Addr{})); err != nil || p.PodPort != tt.port || diff != "" {
+		if diff := cmp.Diff(want, id.OfPeer(p, addr), cmpopts.EquateComparable(netip.Addr{})); err != nil ||
+			p.PodPort != tt.port || diff != "" {
 			t.Errorf("%s: %+v, %v (-want +got):\n%s", tt.name, p, err, diff)
 		}
 	}
-	for name, says := range map[string]string{"kubernetes.default.svc:": "no port", "kubernetes.default:0": "the port 0", "kubernetes:https": "number"} {
+	for name, says := range map[string]string{"kubernetes.default.svc:": "no port",
+		"kubernetes.default:0": "the port 0", "kubernetes:https": "number"} {
 		if _, err := ParsePeer("127.0.0.1:33333", name); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v, want %q", name, err, says)
 		}
@@ -61,7 +64,7 @@ func TestPeersThatAreTheAPIServer(t *testing.T) {
 	}
 }
 
-func TestTheEnvironmentNamesTheAPIServer(t *testing.T) {
+func TestAPIServer_Environment(t *testing.T) {
 	for _, tt := range []struct{ reason, host, port, want string }{
 		{"as kubelet writes it", "10.96.0.1", "443", "10.96.0.1:443"},
 		{"without a port", "10.96.0.1", "", "10.96.0.1:443"},

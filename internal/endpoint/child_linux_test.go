@@ -17,11 +17,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// childRole tells the test binary, started again, what to be.
+// childRole is the role of the test binary as a child process.
 const childRole = "NETZERO_ENDPOINT_TEST_CHILD"
 
-// The main thread belongs to the main function alone: a test that changes what its thread sees must not change what /proc/self shows,
-// which is the main thread's.
+// The main goroutine keeps the main thread for itself: /proc/self shows the main thread, and a test that changes its
+// thread must not change what other tests see.
 func init() { runtime.LockOSThread() }
 
 func TestMain(m *testing.M) {
@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// beChild plays a role, prints one line when it is ready, and ends when its standard input does.
+// beChild plays a role, prints one line when it is ready, and ends with its standard input.
 func beChild(role string, args []string) error {
 	ready := "ready"
 	switch role {
@@ -93,7 +93,7 @@ func beChild(role string, args []string) error {
 		if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
 			return fmt.Errorf("%w: %s", err, out)
 		}
-	case "starve": // without file descriptors: what it still finds of its descendants
+	case "starve": // without file descriptors: the descendants that it still finds
 		in := exec.Command("sleep", "60")
 		if err := in.Start(); err != nil {
 			return err
@@ -111,7 +111,7 @@ func beChild(role string, args []string) error {
 		pids, err := Descendants(os.Getpid())
 		ready = fmt.Sprintf("%d, failed: %t", len(pids), err != nil)
 	case "look": // <network> <address>: what this user sees there
-		l, err := ReadListeners(0)
+		l, err := readListeners(0)
 		if err != nil {
 			return err
 		}
@@ -142,7 +142,7 @@ func beChild(role string, args []string) error {
 // child is a process that a test started.
 type child struct {
 	pid  int
-	line string // what it printed when it was ready
+	line string // its output when it was ready
 	stop func() // ends it and waits; may be called again
 }
 
@@ -158,7 +158,7 @@ func start(t testing.TB, role string, args ...string) child {
 
 func tryStart(t testing.TB, exe string, change func(*exec.Cmd), role string, args ...string) (child, error) {
 	cmd := exec.Command(exe, args...)
-	// The race detector would have every child sleep for a second at its end.
+	// With the race detector every child would sleep for a second at its end.
 	cmd.Env = append(os.Environ(), childRole+"="+role, "GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -205,7 +205,7 @@ func testBinary(t testing.TB) string {
 	return exe
 }
 
-// copyBinary puts the test binary under another name into a directory that everybody may enter.
+// copyBinary copies the test binary with another name into a directory that every user may enter.
 func copyBinary(t testing.TB, name string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "endpoint")

@@ -12,13 +12,13 @@ import (
 
 // Client is a process with a connection to a Unix socket that has a path.
 type Client struct {
-	PID   int    // 0 where the process cannot be seen
+	PID   int    // 0 if the process is not visible
 	Inode uint64 // of its end of the connection
-	Name  string // of its end of the connection, "@" before it where that is an abstract one; mostly empty
+	Name  string // of its end of the connection, with the prefix "@" if it is abstract; usually empty
 }
 
-// Clients returns who is connected to Unix sockets whose path matches, in the network namespace of this process, as the kernel
-// tells (sock_diag(7)). A connection that several processes hold is each one's.
+// Clients returns the processes that are connected to Unix sockets with a matching path, in the network namespace of
+// this process, according to sock_diag(7). A connection that several processes have open is listed for each of them.
 func Clients(match func(path string) bool) ([]Client, error) {
 	peers, err := peersOf(match)
 	if err != nil {
@@ -60,7 +60,7 @@ func Clients(match func(path string) bool) ([]Client, error) {
 	return all, nil
 }
 
-// What the kernel's linux/unix_diag.h says.
+// From the kernel's linux/unix_diag.h.
 const (
 	showName = 1
 	showPeer = 4
@@ -71,11 +71,12 @@ const (
 // peer is the other end of a connection.
 type peer struct {
 	name string
-	held bool // by a process that can be seen
+	held bool // by a visible process
 }
 
-// peersOf returns by their inodes what is connected to sockets whose path matches. The kernel counts sockets to find the next one,
-// and does not say where one before it is closed meanwhile: so it is asked until it names nobody new.
+// peersOf returns the peers of the sockets with a matching path, by inode. The kernel continues a dump by counting
+// sockets, so it skips one without a word when an earlier one is closed meanwhile. So the dump is repeated until it has
+// no new peer.
 func peersOf(match func(string) bool) (map[uint64]peer, error) {
 	const established = 1
 	request := make([]byte, 24)
@@ -107,7 +108,7 @@ func peersOf(match func(string) bool) (map[uint64]peer, error) {
 	return peers, nil
 }
 
-// describe returns the name of a socket, its inode and that of its peer, as far as a message has them.
+// describe returns the name of a socket, its inode and its peer's inode, as far as the message contains them.
 func describe(message []byte) (name string, inode, peer uint64) {
 	const header = 16
 	if len(message) >= header {

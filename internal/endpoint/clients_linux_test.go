@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestClientsOfAUnixSocketAreKnown(t *testing.T) {
+func TestClients_UnixSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "engine.sock")
 	l, err := net.Listen("unix", path)
 	if err != nil {

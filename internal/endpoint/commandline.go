@@ -8,16 +8,15 @@ import (
 	"unicode/utf8"
 )
 
-// maxCommand bounds a process's command line, in bytes.
+// maxCommand limits a command line, in bytes.
 const maxCommand = 4096
 
 const cutMark = "…"
 
-// commandLine renders the arguments that the kernel separates by NUL so that a shell would read them back: separated by
-// spaces, quoted where they hold anything that a shell or a terminal would interpret. What is longer than maxCommand
-// ends in "…".
+// commandLine renders NUL-separated arguments in shell syntax: separated by spaces, and quoted if they contain anything
+// that a shell or a terminal interprets. A result longer than maxCommand is cut and ends in "…".
 func commandLine(cmdline []byte) string {
-	// Programs that retitle themselves (nginx, postgres) leave NULs behind the title.
+	// Programs that change their title (nginx, postgres) leave NULs behind it.
 	s := strings.TrimRight(string(cmdline), "\x00")
 	if s == "" {
 		return ""
@@ -35,7 +34,7 @@ func commandLine(cmdline []byte) string {
 	return b.String()
 }
 
-// cut shortens s to maxCommand bytes without leaving part of a rune.
+// cut shortens s to at most maxCommand bytes at the boundary of a rune.
 func cut(s string) string {
 	n := maxCommand - len(cutMark)
 	for n > 0 && !utf8.RuneStart(s[n]) {
@@ -59,7 +58,7 @@ func quote(arg string) string {
 	return quoteEscaped(arg)
 }
 
-// quoteEscaped writes $'…', in which the shells know C's escapes, so that no control character reaches a terminal.
+// quoteEscaped writes $'…', with C's escapes, so that no control character reaches a terminal.
 func quoteEscaped(arg string) string {
 	var b strings.Builder
 	b.WriteString("$'")
@@ -76,7 +75,7 @@ func quoteEscaped(arg string) string {
 		case r == '\r':
 			b.WriteString(`\r`)
 		case r == utf8.RuneError && n == 1, r < 0x20, r == 0x7f:
-			fmt.Fprintf(&b, `\%03o`, arg[0]) // three octal digits never swallow the digit after them
+			fmt.Fprintf(&b, `\%03o`, arg[0]) // always three octal digits, so that a following digit stays separate
 		case unicode.IsPrint(r):
 			b.WriteRune(r)
 		default:

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-func TestCommandLinesReadAsAShellWould(t *testing.T) {
+func TestCommandLine_Quoting(t *testing.T) {
 	for _, tt := range []struct{ in, want, reason string }{
 		{"", "", "a kernel thread has none"},
 		{"\x00\x00", "", "only padding"},
@@ -27,7 +27,7 @@ func TestCommandLinesReadAsAShellWould(t *testing.T) {
 	}
 }
 
-func TestLongCommandLinesAreCut(t *testing.T) {
+func TestCommandLine_Cut(t *testing.T) {
 	for _, in := range []string{
 		strings.Repeat("x", 10000),
 		strings.Repeat("é", 5000),

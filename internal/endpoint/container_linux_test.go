@@ -9,8 +9,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// To a container the test process is somebody else, and loopback is its own unless it has this machine's network.
-func TestWhoIsAtTheOtherEndOfAContainer(t *testing.T) {
+// For a container the test process is another workload, and loopback is the container's unless it uses this machine's
+// network.
+func TestIdentify_FromContainer(t *testing.T) {
 	self := os.Getpid()
 	server, err := tryStart(t, copyBinary(t, "redis-server"), func(*exec.Cmd) {}, "serve", "-", "tcp", "[::]:0")
 	if err != nil {
@@ -25,8 +26,10 @@ func TestWhoIsAtTheOtherEndOfAContainer(t *testing.T) {
 		return Query{PID: 1 << 30, Protocol: flow.TCP, Addr: addr, Port: port, Container: true, OwnNetwork: own}
 	}
 	self4 := identified{flow.Endpoint{Kind: flow.Address, Addr: loopback}, Self}
-	test := identified{flow.Endpoint{Kind: flow.Workload, Name: "orders", Addr: loopback, Evidence: flow.ByListener}, Other}
-	redis := identified{flow.Endpoint{Kind: flow.Workload, Name: "redis-server", Addr: loopback, Evidence: flow.ByListener}, Other}
+	test := identified{flow.Endpoint{Kind: flow.Workload, Name: "orders", Addr: loopback, Evidence: flow.ByListener},
+		Other}
+	redis := identified{flow.Endpoint{Kind: flow.Workload, Name: "redis-server", Addr: loopback,
+		Evidence: flow.ByListener}, Other}
 	for _, row := range []struct {
 		reason string
 		query  Query
@@ -36,7 +39,8 @@ func TestWhoIsAtTheOtherEndOfAContainer(t *testing.T) {
 		{"the test process on this machine's loopback", query(false, loopback, inProcess.Port()), test},
 		{"a process of this machine on this machine's loopback", query(false, loopback, serverPort), redis},
 		{"a server of the test that the user named", query(false, loopback, 1),
-			identified{flow.Endpoint{Kind: flow.Workload, Name: "fake", Addr: loopback, Evidence: flow.ByOption}, Other}},
+			identified{flow.Endpoint{Kind: flow.Workload, Name: "fake", Addr: loopback, Evidence: flow.ByOption},
+				Other}},
 	} {
 		check(t, row.reason, id.Identify, row.query, row.want)
 	}
@@ -60,18 +64,19 @@ func TestWhoIsAtTheOtherEndOfAContainer(t *testing.T) {
 	}
 }
 
-// What the machine runs besides is to a container what its node is to a pod. What the test started is not, nor is it to
-// the test process, which the machine is no node of, nor what loopback leads to, which a pod has for itself.
-func TestWhatIsTheNodeToAContainer(t *testing.T) {
-	stranger, err := tryStart(t, copyBinary(t, "statsd"), func(*exec.Cmd) {}, "serve", "-", "tcp", "[::]:0")
+// The machine's other processes are to a container what the node is to a pod. Processes that the test started are not.
+// Nothing is the node to the test process, nor at loopback, which a pod has for itself.
+func TestIdentify_NodeFromContainer(t *testing.T) {
+	unrelated, err := tryStart(t, copyBinary(t, "statsd"), func(*exec.Cmd) {}, "serve", "-", "tcp", "[::]:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	test, err := tryStart(t, copyBinary(t, "orders"), func(*exec.Cmd) {}, "serve", "-", "tcp", "[::]:0") // some other process
+	// an unrelated process
+	test, err := tryStart(t, copyBinary(t, "orders"), func(*exec.Cmd) {}, "serve", "-", "tcp", "[::]:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := netip.MustParseAddrPort(stranger.line).Port()
+	port := netip.MustParseAddrPort(unrelated.line).Port()
 	own := netip.Addr{}
 	local, err := readLocalAddrs()
 	if err != nil {
@@ -93,9 +98,13 @@ func TestWhatIsTheNodeToAContainer(t *testing.T) {
 		query  Query
 		want   bool
 	}{
-		{"of the machine, by its address", test.pid, Query{PID: container, Addr: own, Container: true, OwnNetwork: true}, true},
-		{"a child of the test process", os.Getpid(), Query{PID: container, Addr: own, Container: true, OwnNetwork: true}, false},
-		{"in scope when it came to listen, and orphaned since", test.pid, Query{PID: container, Addr: own, Container: true, OwnNetwork: true, Bound: []Owner{{stranger.pid, "statsd"}}}, false},
+		{"of the machine, by its address", test.pid,
+			Query{PID: container, Addr: own, Container: true, OwnNetwork: true}, true},
+		{"a child of the test process", os.Getpid(),
+			Query{PID: container, Addr: own, Container: true, OwnNetwork: true}, false},
+		{"in scope when it came to listen, and orphaned since", test.pid,
+			Query{PID: container, Addr: own, Container: true, OwnNetwork: true,
+				Bound: []Owner{{unrelated.pid, "statsd"}}}, false},
 		{"seen by the test process", test.pid, Query{PID: test.pid, Addr: own}, false},
 		{"from the machine's own network", test.pid, Query{PID: container, Addr: own, Container: true}, false},
 		{"by its loopback", test.pid, Query{PID: container, Addr: loopback, Container: true}, false},
@@ -106,8 +115,10 @@ func TestWhatIsTheNodeToAContainer(t *testing.T) {
 			t.Errorf("%s: %+v, Node is not %v", row.reason, got.Endpoint, row.want)
 		}
 	}
-	named := New(Config{Self: test.pid, Workload: "orders", Peers: mustPeers(t, netip.AddrPortFrom(loopback, port).String(), "agent")})
-	if got := named.Identify(Query{PID: container, Protocol: flow.TCP, Addr: own, Port: port, Container: true, OwnNetwork: true}).Endpoint; got.Name != "agent" || got.Node {
+	named := New(Config{Self: test.pid, Workload: "orders",
+		Peers: mustPeers(t, netip.AddrPortFrom(loopback, port).String(), "agent")})
+	if got := named.Identify(Query{PID: container, Protocol: flow.TCP, Addr: own, Port: port, Container: true,
+		OwnNetwork: true}).Endpoint; got.Name != "agent" || got.Node {
 		t.Errorf("the user's word: %+v", got)
 	}
 }

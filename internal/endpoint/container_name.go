@@ -5,8 +5,8 @@ import "strings"
 // ExamplePort stands in advice for a port that only the user knows.
 const ExamplePort = ":8080"
 
-// SplitName splits the name of a container, "orders-db" or "orders-db.shop" or "orders-db.shop.svc", into the workload's name
-// and its namespace, which is empty if the name has none.
+// SplitName splits the name of a container, "orders-db" or "orders-db.shop" or "orders-db.shop.svc", into the
+// workload's name and its namespace, which is empty if the name has none.
 func SplitName(name string) (workload, namespace string) {
 	if workload, namespace, ok := ServiceName(name); ok {
 		return workload, namespace

@@ -10,8 +10,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// byName returns the endpoint that a DNS name means: a workload for a name that only the cluster (or a Docker network)
-// can answer, else an external host. domains are those of clusters, besides cluster.local.
+// byName returns the endpoint of a DNS name: a workload if only the cluster (or a Docker network) can resolve the name,
+// otherwise an external host. domains are cluster domains in addition to cluster.local.
 func byName(name string, addr netip.Addr, domains ...string) flow.Endpoint {
 	name = canonicalName(name)
 	if IsAPIServerName(name) {
@@ -23,9 +23,9 @@ func byName(name string, addr netip.Addr, domains ...string) flow.Endpoint {
 	return flow.Endpoint{Kind: flow.External, Name: name, Addr: addr, Evidence: flow.ByDNS}
 }
 
-// clusterService splits the names of Kubernetes' DNS specification: "db", "db.shop.svc", "db.shop.svc.cluster.local",
-// and with what stands before the service: "db-0.db.shop.svc" (a StatefulSet's pod), "_pg._tcp.db.shop.svc" (SRV).
-// "db.shop" is none of them: it cannot be told from "example.com".
+// clusterService splits names of Kubernetes' DNS specification: "db", "db.shop.svc", "db.shop.svc.cluster.local", also
+// with labels before the service: "db-0.db.shop.svc" (a StatefulSet's pod), "_pg._tcp.db.shop.svc" (SRV). It does not
+// match "db.shop", which has the form of "example.com".
 func clusterService(name string, domains ...string) (service, namespace string, ok bool) {
 	if !strings.Contains(name, ".") {
 		service = Label(name)
@@ -43,8 +43,8 @@ func clusterService(name string, domains ...string) (service, namespace string, 
 	return service, namespace, CheckLabel(service) == nil && CheckLabel(namespace) == nil
 }
 
-// cutClusterDomain returns what stands before ".svc" and the cluster's domain. A domain that no host of the internet can
-// have is a cluster's, too.
+// cutClusterDomain returns the part before ".svc" and the cluster's domain. A domain that does not exist on the
+// internet counts as a cluster domain too.
 func cutClusterDomain(name string, domains []string) (string, bool) {
 	if qualified, ok := strings.CutSuffix(name, ".svc"); ok {
 		return qualified, true
@@ -63,18 +63,18 @@ func cutClusterDomain(name string, domains []string) (string, bool) {
 
 const defaultClusterDomain = "cluster.local"
 
-// privateZones are the top-level domains that are reserved for private use (RFC 6761, RFC 6762 and ICANN), and those that
-// are used so.
+// privateZones are the top-level domains that are reserved for private use (RFC 6761, RFC 6762 and ICANN), and others
+// that are used privately.
 var privateZones = []string{"local", "internal", "test", "lan", "localdomain"}
 
-// isPrivateDomain reports whether a domain is none of the internet's.
+// isPrivateDomain reports whether a domain does not exist on the internet.
 func isPrivateDomain(domain string) bool {
 	last := domain[strings.LastIndexByte(domain, '.')+1:]
 	return last == domain || slices.Contains(privateZones, last)
 }
 
-// ServiceName takes a name of the cluster's DNS apart that can be nothing else: "orders-db.shop.svc" with or without a
-// domain. domains are those of clusters, besides cluster.local.
+// ServiceName splits a name that only the cluster's DNS can resolve: "orders-db.shop.svc" with or without a domain.
+// domains are cluster domains in addition to cluster.local.
 func ServiceName(name string, domains ...string) (service, namespace string, ok bool) {
 	if name = canonicalName(name); !strings.Contains(name, ".") {
 		return "", "", false
@@ -82,8 +82,8 @@ func ServiceName(name string, domains ...string) (service, namespace string, ok 
 	return clusterService(name, domains...)
 }
 
-// ParseDomain parses a DNS name without a wildcard, and returns it as names are compared: in lower case, without the dot at
-// the end.
+// ParseDomain parses a DNS name without a wildcard, and returns it in canonical form: lower case, without the trailing
+// dot.
 func ParseDomain(domain string) (string, error) {
 	p, err := parseName(domain)
 	switch {
@@ -95,8 +95,8 @@ func ParseDomain(domain string) (string, error) {
 	return p.name, nil
 }
 
-// byName is the function of that name for what a process looked up. The domains that its resolver searches tell the
-// cluster's: a pod has those of its namespace, of Services and of the cluster.
+// byName is byName for a name that a process looked up. The process's search list shows the cluster's domain: a pod has
+// the domains of its namespace, of Services and of the cluster.
 func (id *Identifier) byName(pid int, name string, addr netip.Addr) flow.Endpoint {
 	e := byName(name, addr, id.config.ClusterDomains...)
 	if e.Kind == flow.External && strings.Contains(e.Name, ".svc.") {
@@ -106,8 +106,8 @@ func (id *Identifier) byName(pid int, name string, addr netip.Addr) flow.Endpoin
 	return e
 }
 
-// clusterDomains returns the domains of clusters among those that are searched: "k8s.example.com" where that and
-// "svc.k8s.example.com" are.
+// clusterDomains returns the cluster domains of a search list: "k8s.example.com" if it contains both that and
+// "svc.k8s.example.com".
 func (s Search) clusterDomains() []string {
 	var domains []string
 	for _, domain := range s.Domains {
@@ -118,8 +118,8 @@ func (s Search) clusterDomains() []string {
 	return domains
 }
 
-// OfPeer returns what the user said that a destination stands for, which was reached at an address: the pods of a workload,
-// an external host, or the API server. The address of a host's stand-in is none of the host's, and left out.
+// OfPeer returns the endpoint that a Peer option assigned to an address: the pods of a workload, an external host, or
+// the API server. It leaves out the address of an external host, because the address is that of a stand-in.
 func (id *Identifier) OfPeer(peer Peer, addr netip.Addr) flow.Endpoint {
 	if peer.APIServer {
 		return apiServer("", addr, flow.ByOption)
@@ -132,8 +132,8 @@ func (id *Identifier) OfPeer(peer Peer, addr netip.Addr) flow.Endpoint {
 	return e
 }
 
-// ParseAddresses parses an IP address, which is a range of one, or a CIDR without host bits. Its errors say what is wrong
-// with the text and what to write, and expect the caller to say which text.
+// ParseAddresses parses an IP address (a range of one) or a CIDR without host bits. Its errors say what is wrong and
+// what to write instead; the caller adds the text.
 func ParseAddresses(text string) (netip.Prefix, error) {
 	p, err := parsePattern(text)
 	switch {

@@ -10,7 +10,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestNamesOfTheClusterAreWorkloads(t *testing.T) {
+func TestByName_ClusterNames(t *testing.T) {
 	addr := netip.MustParseAddr("203.0.113.7")
 	workload := func(name, namespace string) flow.Endpoint {
 		return flow.Endpoint{Kind: flow.Workload, Name: name, Namespace: namespace, Addr: addr, Evidence: flow.ByDNS}
@@ -33,26 +33,29 @@ func TestNamesOfTheClusterAreWorkloads(t *testing.T) {
 		{"_pg._tcp.db.shop.svc", workload("db", "shop"), "SRV"},
 		{"db.shop.svc.k8s.internal", workload("db", "shop"), "a cluster's domain that no public host can have"},
 		{"db-0.db.shop.svc.acme", workload("db", "shop"), "the same, of one label"},
-		{"db.shop.svc.k8s.example.com", external("db.shop.svc.k8s.example.com"), "a public name, unless somebody says otherwise"},
+		{"db.shop.svc.k8s.example.com", external("db.shop.svc.k8s.example.com"),
+			"a public name, without other information"},
 		{"db.shop.svc.k8s.acme.io", workload("db", "shop"), "a domain that is named as a cluster's"},
 		{"db-0.db.shop.svc.K8s.Acme.io.", workload("db", "shop"), "the same, a pod"},
 		{"k8s.acme.io", external("k8s.acme.io"), "the domain itself"},
-		{"db.shop", external("db.shop"), "cannot be told from a public name"},
+		{"db.shop", external("db.shop"), "same form as a public name"},
 		{"api.stripe.com", external("api.stripe.com"), "a public name"},
 		{"shop.svc", external("shop.svc"), "no Service before the namespace"},
 		{"svc.cluster.local", external("svc.cluster.local"), "neither Service nor namespace"},
-		{"10-0-0-1.shop.pod.cluster.local", external("10-0-0-1.shop.pod.cluster.local"), "a pod's address record names no workload"},
+		{"10-0-0-1.shop.pod.cluster.local", external("10-0-0-1.shop.pod.cluster.local"),
+			"a pod's address record names no workload"},
 		{"a_b.shop.svc", external("a_b.shop.svc"), "no Service can have this name"},
 		{"..svc", external("..svc"), "empty labels"},
 		{"_", external("_"), "nothing to make a label of"},
 	} {
-		if diff := cmp.Diff(tt.want, byName(tt.name, addr, "k8s.acme.io"), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+		if diff := cmp.Diff(tt.want, byName(tt.name, addr, "k8s.acme.io"),
+			cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 			t.Errorf("%s: %q (-want +got):\n%s", tt.reason, tt.name, diff)
 		}
 	}
 }
 
-func TestSearchListsTellTheClustersDomain(t *testing.T) {
+func TestByName_SearchListDomain(t *testing.T) {
 	for _, tt := range []struct {
 		reason, resolvConf string
 		want               []string
@@ -68,7 +71,7 @@ func TestSearchListsTellTheClustersDomain(t *testing.T) {
 	}
 }
 
-func TestPeersArePodsOrHosts(t *testing.T) {
+func TestOfPeer_PodsOrHosts(t *testing.T) {
 	at := netip.MustParseAddr("127.0.0.1")
 	id := New(Config{ClusterDomains: []string{"k8s.acme.io"}})
 	for _, tt := range []struct {
@@ -78,12 +81,19 @@ func TestPeersArePodsOrHosts(t *testing.T) {
 		reason string
 	}{
 		{"redis:6379", flow.Endpoint{Kind: flow.Workload, Name: "redis", Addr: at}, 6379, "a label is pods"},
-		{"redis.shop.svc:6379", flow.Endpoint{Kind: flow.Workload, Name: "redis", Namespace: "shop", Addr: at}, 6379, "and so is a name of the cluster"},
-		{"redis.shop.svc.cluster.local.", flow.Endpoint{Kind: flow.Workload, Name: "redis", Namespace: "shop", Addr: at}, 0, "complete"},
-		{"redis-0.redis.shop.svc.k8s.acme.io", flow.Endpoint{Kind: flow.Workload, Name: "redis", Namespace: "shop", Addr: at}, 0, "of a cluster of another domain"},
-		{"api.stripe.com:443", flow.Endpoint{Kind: flow.External, Name: "api.stripe.com"}, 443, "a host, which is not where its fake is"},
-		{"API.Stripe.com.:443", flow.Endpoint{Kind: flow.External, Name: "api.stripe.com"}, 443, "as DNS compares names"},
-		{"redis.shop:6379", flow.Endpoint{Kind: flow.External, Name: "redis.shop"}, 6379, "a host until the manifests know it"},
+		{"redis.shop.svc:6379", flow.Endpoint{Kind: flow.Workload, Name: "redis", Namespace: "shop", Addr: at}, 6379,
+			"and so is a name of the cluster"},
+		{"redis.shop.svc.cluster.local.", flow.Endpoint{Kind: flow.Workload, Name: "redis", Namespace: "shop",
+			Addr: at}, 0, "complete"},
+		{"redis-0.redis.shop.svc.k8s.acme.io",
+			flow.Endpoint{Kind: flow.Workload, Name: "redis", Namespace: "shop", Addr: at}, 0,
+			"of a cluster of another domain"},
+		{"api.stripe.com:443", flow.Endpoint{Kind: flow.External, Name: "api.stripe.com"}, 443,
+			"a host, which is not where its fake is"},
+		{"API.Stripe.com.:443", flow.Endpoint{Kind: flow.External, Name: "api.stripe.com"}, 443,
+			"as DNS compares names"},
+		{"redis.shop:6379", flow.Endpoint{Kind: flow.External, Name: "redis.shop"}, 6379,
+			"a host until the manifests know it"},
 	} {
 		peer, err := ParsePeer("127.0.0.1:43121", tt.name)
 		if err != nil {
@@ -91,7 +101,8 @@ func TestPeersArePodsOrHosts(t *testing.T) {
 			continue
 		}
 		tt.want.Evidence = flow.ByOption
-		if diff := cmp.Diff(tt.want, id.OfPeer(peer, at), cmpopts.EquateComparable(netip.Addr{})); diff != "" || peer.PodPort != tt.port {
+		if diff := cmp.Diff(tt.want, id.OfPeer(peer, at), cmpopts.EquateComparable(netip.Addr{})); diff != "" ||
+			peer.PodPort != tt.port {
 			t.Errorf("%s: %q at port %d (-want +got):\n%s", tt.reason, tt.name, peer.PodPort, diff)
 		}
 	}

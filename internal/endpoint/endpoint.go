@@ -1,11 +1,11 @@
-// Package endpoint says who is at the other end of an address: it turns a connecting process, a destination address
-// and port and the DNS name that was asked for into a [flow.Endpoint].
+// Package endpoint identifies the destination of a flow: it turns a connecting process, a destination address and port
+// and the DNS name that was looked up into a [flow.Endpoint].
 //
-// It refuses to guess and to ask the network: it resolves no name in either direction, opens no connection and enters
-// no namespace. What it cannot name stays an address, so that it is seen. It reads /proc as it is now, so a server that
-// was gone before its first flow was looked at is known only if the kernel saw it bind ([Query].Bound). Network
-// namespaces are those of whole processes: a thread that left its process's namespace is not told apart. On other
-// systems than Linux the package compiles and knows options, DNS names and addresses, but no processes.
+// It does not guess and does not use the network: it resolves no names, opens no connections and enters no namespaces.
+// A destination without a name stays a visible address. It reads the current /proc, so it knows a server that ended
+// before its first flow was identified only if the kernel saw it bind ([Query].Bound). Network namespaces are those of
+// whole processes; a thread in another namespace than its process is not distinguished. On other systems than Linux the
+// package compiles and knows options, DNS names and addresses, but no processes.
 package endpoint
 
 import (
@@ -14,67 +14,68 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Query is one destination and who connected to it.
+// Query is a destination and the process that connected to it.
 type Query struct {
-	PID      int // the connecting process as this process sees it; 0 where unknown
+	PID      int // the connecting process as this process sees it; 0 if unknown
 	Protocol flow.Protocol
 	Addr     netip.Addr
 	Port     uint16
-	Name     string  // the DNS name that the workload asked for, "" where it asked for none
-	Bound    []Owner // the processes that the kernel saw binding to this address and port, newest last; may be empty
+	Name     string  // the DNS name that the workload looked up, "" if none
+	Bound    []Owner // the processes that the kernel saw binding to this address and port, newest last
 
-	// Container says that the process runs in a container: the test process is somebody else to it. OwnNetwork says that
-	// it has a network namespace of its own, so that loopback is the container's; else it has this machine's.
+	// Container reports that the process runs in a container, so that the test process is a different workload.
+	// OwnNetwork reports that it has its own network namespace, so that loopback is the container's; otherwise it uses
+	// this machine's.
 	Container, OwnNetwork bool
 
-	// Apart says that the process, which runs in no container, was in another network namespace than the test process when it
-	// connected; MaybeApart, that the kernel could not tell.
-	Apart, MaybeApart bool
+	// OtherNetwork reports that the process runs in no container and was in another network namespace than the test
+	// process when it connected. MaybeOtherNetwork reports that the kernel could not determine this.
+	OtherNetwork, MaybeOtherNetwork bool
 }
 
-// Owner is a process that listens, or has listened, at an address.
+// Owner is a process that listens, or listened, at an address.
 type Owner struct {
 	PID  int
-	Name string // as [ReadProcess] names it; in Query.Bound "" asks for the name of the process that has this PID now
+	Name string // as in [ReadProcess]; "" in Query.Bound stands for the current name of the process PID
 }
 
-// Identity says who is at the other end of a query, and what a policy has to know of it.
+// Identity is the destination of a query, with the facts that a policy needs.
 type Identity struct {
 	Endpoint  flow.Endpoint
-	Port      uint16 // by which a policy knows the destination: normally the one that was dialled
+	Port      uint16 // the destination's port in a policy: usually the dialed one
 	Relation  Relation
-	Peer      Peer  // what the user said of it; the zero Peer where Endpoint rests on something else
-	Ephemeral bool  // Port is one that this machine gave to whoever asked for any: the next run may well have another
-	Local     bool  // the address is one of this machine, as the connecting process sees it
-	Listener  Owner // who was found to listen there, whatever Endpoint says; the zero Owner where nobody was
-	Test      bool  // Endpoint is the test process, which a container reached
+	Peer      Peer  // the user's option for it; the zero Peer if Endpoint has another source
+	Ephemeral bool  // the kernel chose Port for a process that requested any: the next run may get another one
+	Local     bool  // the address is local to this machine, as the connecting process sees it
+	Listener  Owner // the process that listens there, whatever Endpoint is; the zero Owner if none was found
+	Test      bool  // Endpoint is the test process, reached from a container
 }
 
-// Relation says whether a destination makes a flow.
+// Relation says whether a destination is a flow.
 type Relation uint8
 
 // The relations of a workload to a destination.
 const (
-	Other         Relation = iota + 1 // somebody else: a flow
-	Self                              // the workload talks to itself: never subject to a policy, so no flow
-	NobodyListens                     // an address of this machine where nobody listens: no rule can be written, a notice
+	Other      Relation = iota + 1 // another workload: a flow
+	Self                           // the same workload: never subject to a policy, so no flow
+	NoListener                     // a local address without a listener: no rule can be written, only a notice
 )
 
-// String returns the relation in words.
+// String returns the relation for messages.
 func (r Relation) String() string {
 	switch r {
 	case Other:
 		return "other"
 	case Self:
 		return "self"
-	case NobodyListens:
-		return "nobody listens"
+	case NoListener:
+		return "no listener"
 	}
 	return "unknown"
 }
 
-// normal returns the address as policies and tables know it: unmapped, without zone, and loopback for the unspecified
-// address, because that is where Linux sends what is connected to 0.0.0.0 or [::].
+// normal returns an address in the form of policies and tables: unmapped, without zone, and loopback for the
+// unspecified address, because Linux connects 0.0.0.0 and [::] to loopback.
 func normal(a netip.Addr) netip.Addr {
 	a = a.Unmap().WithZone("")
 	if !a.IsUnspecified() {

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// ExecInside returns the command that an engine let into a container that runs already, as docker exec and health
-// checks do, and from which a process descends: its arguments as they are, separated by spaces and at most 4096 bytes
-// long. It is "" for a process that descends from the first of its container, for one in this process's namespace of
-// process ids, and where that cannot be told any more.
+// ExecInside returns the command that an engine started in a running container, as docker exec and health checks do,
+// and from which a process descends: its arguments unquoted, separated by spaces and at most 4096 bytes long. It
+// returns "" for a descendant of the container's first process, for a process in this process's pid namespace, and if
+// the answer is no longer available.
 func ExecInside(pid int) string {
 	inside, err := os.Readlink(procPath(pid, "ns/pid"))
 	if own, _ := os.Readlink(procPath(0, "ns/pid")); err != nil || own == inside {
@@ -39,7 +39,7 @@ func ExecInside(pid int) string {
 	return ""
 }
 
-// idInside returns the id that a process has in its own namespace.
+// idInside returns the id of a process in its innermost pid namespace.
 func idInside(pid int) string {
 	status, err := os.ReadFile(procPath(pid, "status"))
 	if err != nil {

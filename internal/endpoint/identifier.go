@@ -8,16 +8,17 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Config says for whom an Identifier works.
+// Config configures an Identifier.
 type Config struct {
 	Self     int    // the test process; 0 is this process
-	Peers    Peers  // what the user named
-	Workload string // the name of the recording's own workload, to which Self belongs
+	Peers    Peers  // the user's Peer options
+	Workload string // the name of the recording's workload, which includes Self
 
-	ClusterDomains []string // of the clusters where the test's names come from, besides cluster.local: lower case
+	// domains of the clusters from which the test's names come, in addition to cluster.local; lower case
+	ClusterDomains []string
 }
 
-// Identifier tells who is at the other end. It is safe for concurrent use.
+// Identifier identifies destinations. It is safe for concurrent use.
 type Identifier struct {
 	config    Config
 	ephemeral portRange
@@ -32,19 +33,19 @@ func New(c Config) *Identifier {
 	return &Identifier{config: c, ephemeral: machinePorts()}
 }
 
-// Peer returns what the user said of an address, the zero Peer where nothing fits.
+// Peer returns the user's option for an address; the zero Peer if none matches.
 func (id *Identifier) Peer(addr netip.Addr, port uint16) Peer {
 	return id.config.Peers.Match(normal(addr), port, "")
 }
 
-// Ephemeral reports whether a port of this machine is one that the kernel may have chosen.
+// Ephemeral reports whether the kernel may have chosen this port of the machine.
 func (id *Identifier) Ephemeral(port uint16) bool { return id.ephemeral.has(port) }
 
-// Identify says who is at the other end of one query, from what is true now. For many at once, see [Identifier.Batch].
+// Identify identifies the destination of one query from the current state. For many queries see [Identifier.Batch].
 func (id *Identifier) Identify(q Query) Identity { return id.Batch().Identify(q) }
 
 // Batch returns a value that answers any number of queries from one reading of sockets, interfaces and processes. All
-// of its queries must be about what happened before its first one was asked: it does not see what comes later.
+// of its queries must be about events before the first query: it does not see later ones.
 func (id *Identifier) Batch() *Batch {
 	return &Batch{id: id, listeners: make(map[string]*Listeners)}
 }
@@ -52,16 +53,16 @@ func (id *Identifier) Batch() *Batch {
 // Batch answers queries from one reading of this machine. It is not safe for concurrent use.
 type Batch struct {
 	id          *Identifier
-	listeners   map[string]*Listeners // by network namespace; nil where they could not be read
+	listeners   map[string]*Listeners // by network namespace; nil if they are unreadable
 	local       localAddrs
-	localIn     map[string]localAddrs // by network namespace of others; nil where it cannot be read
+	localIn     map[string]localAddrs // by other network namespace; nil if they are unreadable
 	descendants []int
 	walked      bool                   // descendants has been read
-	configured  map[int]netip.AddrPort // where a process's environment has the API server, by its id
+	configured  map[int]netip.AddrPort // the API server in a process's environment, by pid
 	err         error
 }
 
-// Err returns an error where something could not be read that answers rested on.
+// Err returns an error if data was unreadable on which answers depended.
 func (b *Batch) Err() error { return b.err }
 
 func (b *Batch) fail(err error) {
@@ -70,35 +71,35 @@ func (b *Batch) fail(err error) {
 	}
 }
 
-// Identify says who is at the other end. In this order, first match wins:
+// Identify identifies a destination. In this order, first match wins:
 //
-//   - a Peer with a port, also on loopback: the user's word;
-//   - the API server, where the environment of the process that connects has it (KUBERNETES_SERVICE_HOST);
+//   - a Peer with a port, also on loopback: the user's option;
+//   - the API server, if the environment of the connecting process names it (KUBERNETES_SERVICE_HOST);
 //   - a resolver: port 53 of loopback or of a name server in the process's resolv.conf;
-//   - an address of this machine: who listens there. A child that connects to itself, or nobody but the test process:
-//     Self. To a container with its own network, loopback is Self, and the test process is somebody else. The program
-//     kube-apiserver is the API server;
+//   - an address of this machine: the process that listens there. It is Self for a child that connects to itself, and
+//     if only the test process listens. For a container with its own network, loopback is Self, and the test process
+//     is another workload. The program kube-apiserver is the API server;
 //   - a Peer without a port;
-//   - the DNS name that was asked for: a workload for a name of the cluster, else an external host, which the manifests
-//     may know better;
+//   - the DNS name that was looked up: a workload for a name of the cluster, otherwise an external host, which the
+//     manifests may identify further;
 //   - the bare address.
 //
-// On an address of this machine where nobody listens, or somebody unknown, a Peer without a port counts too; without
-// one it is NobodyListens, or the bare address so that it is seen.
+// At an address of this machine without a listener, or with an unknown one, a Peer without a port counts too. Without
+// one the result is NoListener, or the bare address, so that it stays visible.
 //
-// The port is the one that was dialled, unless the Peer says at which one the real peer serves. It is ephemeral where a
-// policy would hold a port of this machine that the kernel may have chosen, because nobody said what it is in truth.
+// The port is the dialed one, unless the Peer names the real one. It is ephemeral if the policy would contain a port of
+// this machine that the kernel may have chosen, because no option names the destination.
 func (b *Batch) Identify(q Query) Identity {
 	addr := normal(q.Addr)
 	peer := b.id.config.Peers.Match(addr, q.Port, q.Name)
 	found := Identity{Port: q.Port, Local: b.isLocalTo(q, addr) && !(q.OwnNetwork && addr.IsLoopback())}
 	if q.Container && found.Local && !peer.Exact() {
-		// The same server, as the test process knows it.
+		// The same server, as the test process reaches it.
 		if at := b.id.Peer(netip.AddrFrom4([4]byte{127, 0, 0, 1}), q.Port); at.Exact() {
 			peer = at
 		}
 	}
-	found.Endpoint, found.Relation = b.who(q, addr, peer, &found)
+	found.Endpoint, found.Relation = b.resolve(q, addr, peer, &found)
 	if found.Relation != Other {
 		return found
 	}
@@ -119,8 +120,8 @@ func (b *Batch) Identify(q Query) Identity {
 	return found
 }
 
-// who finds the endpoint. One that rests on flow.ByOption, and is somebody else, is the peer.
-func (b *Batch) who(q Query, addr netip.Addr, peer Peer, found *Identity) (flow.Endpoint, Relation) {
+// resolve finds the endpoint. An endpoint of another workload with flow.ByOption as its evidence is the peer.
+func (b *Batch) resolve(q Query, addr netip.Addr, peer Peer, found *Identity) (flow.Endpoint, Relation) {
 	named := b.id.OfPeer(peer, addr)
 	if peer.Exact() {
 		return named, Other
@@ -128,7 +129,7 @@ func (b *Batch) who(q Query, addr netip.Addr, peer Peer, found *Identity) (flow.
 	if b.isConfigured(q, addr) {
 		return apiServer("", addr, flow.ByEnvironment), Other
 	}
-	if q.Protocol.HasPorts() && b.id.resolvers.IsResolver(q.PID, addr, q.Port) {
+	if q.Protocol.HasPorts() && b.id.resolvers.isResolver(q.PID, addr, q.Port) {
 		resolver := flow.ClusterResolver
 		resolver.Addr, resolver.Evidence = addr, flow.ByResolvConf
 		return resolver, Other
@@ -156,27 +157,27 @@ func (b *Batch) who(q Query, addr netip.Addr, peer Peer, found *Identity) (flow.
 	return bare, Other
 }
 
-// onThisMachine says who listens at one of this machine's addresses. A workload's endpoint and Self are final; the other
-// relations say that there is no name: Other where somebody listens all the same, NobodyListens where nobody does.
+// onThisMachine finds the listener at one of this machine's addresses. A workload's endpoint and Self are final. The
+// other relations have no name: Other if an unnamed process listens, NoListener if none does.
 func (b *Batch) onThisMachine(q Query, addr netip.Addr, identity *Identity) (flow.Endpoint, Relation) {
 	self := flow.Endpoint{Kind: flow.Workload, Name: b.id.config.Workload, Evidence: flow.ByOption}
-	if q.MaybeApart && !addr.IsLoopback() && !b.isHere(q.PID) {
+	if q.MaybeOtherNetwork && !addr.IsLoopback() && !b.isHere(q.PID) {
 		return flow.Endpoint{}, Other // the address may be another host's there
 	}
 	if q.Protocol == flow.ICMP || q.Protocol == flow.ICMPv6 {
 		return self, Self // the kernel answers, and would in the pod
 	}
-	found := b.whoListens(q, addr)
+	found := b.listenersAt(q, addr)
 	if len(found.Owners) == 0 {
 		if found.Unknown {
 			return flow.Endpoint{}, Other
 		}
-		return flow.Endpoint{}, NobodyListens
+		return flow.Endpoint{}, NoListener
 	}
 	identity.Listener = found.Owners[0]
 	onlyTest := true
 	for _, owner := range found.Owners {
-		// The test process may hold on to a listener that it made for a child: then the child is who serves.
+		// The test process may keep open a listener that it made for a child; then the child is the server.
 		if owner.PID == q.PID && q.PID != b.id.config.Self {
 			return self, Self
 		}
@@ -204,26 +205,27 @@ func (b *Batch) onThisMachine(q Query, addr netip.Addr, identity *Identity) (flo
 		return apiServer("", addr, flow.ByListener), Other
 	}
 	return flow.Endpoint{
-		Kind: flow.Workload, Name: name, Addr: addr, Evidence: flow.ByListener, Node: b.isNode(q, addr, identity.Listener.PID),
+		Kind: flow.Workload, Name: name, Addr: addr, Evidence: flow.ByListener,
+		Node: b.isNode(q, addr, identity.Listener.PID),
 	}, Other
 }
 
-// isNode reports whether a process of this machine is to a container what the node is to a pod: not what the test has
-// started, and reached at an address of the machine, which a container with a network of its own sees from outside.
+// isNode reports whether a listener is to a container what the node is to a pod: a process that the test did not start,
+// reached at an address of the machine that a container with its own network sees from outside.
 func (b *Batch) isNode(q Query, addr netip.Addr, listener int) bool {
 	return q.Container && q.OwnNetwork && !addr.IsLoopback() && !slices.Contains(b.descendants, listener) &&
 		!slices.ContainsFunc(q.Bound, func(o Owner) bool { return o.PID == listener })
 }
 
-// isLocalTo reports whether an address is one of the machine as the connecting process sees it. In a network namespace of its
-// own that is what the interfaces there have; an address of the test process's namespace may be another host's.
+// isLocalTo reports whether the connecting process sees the address as local. In another network namespace only the
+// interfaces there count; an address of the test process's namespace may be another host's.
 func (b *Batch) isLocalTo(q Query, addr netip.Addr) bool {
-	if !q.Apart || addr.IsLoopback() {
+	if !q.OtherNetwork || addr.IsLoopback() {
 		return b.isLocal(addr)
 	}
-	namespace, apart := b.namespaceOf(q)
-	if !apart {
-		return false // it is gone, or was a thread's: nobody can say who has the address there
+	namespace, known := b.namespaceOf(q)
+	if !known {
+		return false // the process is gone, or only a thread was there: the owner of the address is unknown
 	}
 	local, read := b.localIn[namespace]
 	if !read {
@@ -236,8 +238,8 @@ func (b *Batch) isLocalTo(q Query, addr netip.Addr) bool {
 	return local.has(addr)
 }
 
-// namespaceOf returns the network namespace of a process that connected from another one than the test process's, or false
-// where that is not known any more.
+// namespaceOf returns the network namespace of a process that connected from another one than the test process's; false
+// if it is no longer known.
 func (b *Batch) namespaceOf(q Query) (namespace string, known bool) {
 	if q.PID == 0 || !alive(q.PID) {
 		return "", false
@@ -246,13 +248,14 @@ func (b *Batch) namespaceOf(q Query) (namespace string, known bool) {
 	return namespace, namespace != networkOf(b.id.config.Self)
 }
 
-// isHere reports whether a process lives, and is in the test process's network namespace. Of one that is gone, or not known,
-// nobody can say where it was.
+// isHere reports whether a process is alive and in the test process's network namespace. It is false if the process is
+// gone or unknown.
 func (b *Batch) isHere(pid int) bool {
 	return pid != 0 && alive(pid) && networkOf(pid) == networkOf(b.id.config.Self)
 }
 
-// isLocal reports whether an address is one of this machine, and reads the interfaces only for what is not loopback.
+// isLocal reports whether an address is local to this machine. It reads the interfaces only for addresses other than
+// loopback.
 func (b *Batch) isLocal(addr netip.Addr) bool {
 	if b.local == nil && !addr.IsLoopback() {
 		var err error

@@ -14,7 +14,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// identified is what Identify returns, less what [TestPortOfAPolicy] is about.
+// identified is the result of Identify without the fields of [TestIdentify_PolicyPort].
 type identified struct {
 	End      flow.Endpoint
 	Relation Relation
@@ -29,7 +29,7 @@ func check(t *testing.T, reason string, ask func(Query) Identity, q Query, want 
 	}
 }
 
-// unusedPort returns a port of 127.0.0.1 at which nobody listens, kept by a TCP socket that is bound and does not listen.
+// unusedPort returns a port of 127.0.0.1 without a listener, reserved by a bound TCP socket that does not listen.
 func unusedPort(t testing.TB) uint16 {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -47,7 +47,7 @@ func unusedPort(t testing.TB) uint16 {
 	return uint16(addr.(*unix.SockaddrInet4).Port)
 }
 
-func TestWhoIsAtTheOtherEnd(t *testing.T) {
+func TestIdentify_Destinations(t *testing.T) {
 	self := os.Getpid()
 	server, err := tryStart(t, copyBinary(t, "Redis Server"), func(*exec.Cmd) {}, "serve", "-", "tcp", "[::]:0")
 	if err != nil {
@@ -72,7 +72,8 @@ func TestWhoIsAtTheOtherEnd(t *testing.T) {
 	id := New(Config{Self: self, Peers: peers, Workload: "orders"})
 	ownWorkload := identified{flow.Endpoint{Kind: flow.Workload, Name: "orders", Evidence: flow.ByOption}, Self}
 	redis := func(a netip.Addr) identified {
-		return identified{flow.Endpoint{Kind: flow.Workload, Name: "redis-server", Addr: a, Evidence: flow.ByListener}, Other}
+		return identified{flow.Endpoint{Kind: flow.Workload, Name: "redis-server", Addr: a, Evidence: flow.ByListener},
+			Other}
 	}
 	peer := func(name string, a netip.Addr) identified {
 		return identified{flow.Endpoint{Kind: flow.Workload, Name: name, Addr: a, Evidence: flow.ByOption}, Other}
@@ -85,50 +86,80 @@ func TestWhoIsAtTheOtherEnd(t *testing.T) {
 		q      Query
 		want   identified
 	}{
-		{"a resolver on loopback", Query{PID: self, Protocol: flow.UDP, Addr: netip.MustParseAddr("127.0.0.11"), Port: 53},
+		{"a resolver on loopback", Query{PID: self, Protocol: flow.UDP, Addr: netip.MustParseAddr("127.0.0.11"),
+			Port: 53},
 			identified{resolverAt("127.0.0.11"), Other}},
-		{"a peer with a port before a resolver", Query{PID: self, Protocol: flow.UDP, Addr: netip.MustParseAddr("127.0.0.53"), Port: 53},
+		{"a peer with a port before a resolver",
+			Query{PID: self, Protocol: flow.UDP, Addr: netip.MustParseAddr("127.0.0.53"), Port: 53},
 			peer("test-dns", netip.MustParseAddr("127.0.0.53"))},
-		{"a peer with a port on loopback, where nobody listens", Query{PID: self, Protocol: flow.TCP, Addr: loopback, Port: 1}, peer("fake", loopback)},
-		{"a peer named by name and port", Query{PID: self, Protocol: flow.TCP, Addr: loopback, Port: 8443, Name: "pay.example"}, peer("payments-admin", loopback)},
+		{"a peer with a port on loopback, without a listener",
+			Query{PID: self, Protocol: flow.TCP, Addr: loopback, Port: 1}, peer("fake", loopback)},
+		{"a peer named by name and port", Query{PID: self, Protocol: flow.TCP, Addr: loopback, Port: 8443,
+			Name: "pay.example"}, peer("payments-admin", loopback)},
 
-		{"the test process talks to itself", Query{PID: self, Protocol: flow.TCP, Addr: loopback, Port: inProcess.Port()}, ownWorkload},
-		{"by another spelling of loopback", Query{PID: self, Protocol: flow.TCP, Addr: netip.MustParseAddr("::ffff:127.0.0.1"), Port: inProcess.Port()}, ownWorkload},
-		{"by the unspecified address", Query{PID: self, Protocol: flow.TCP, Addr: netip.IPv4Unspecified(), Port: inProcess.Port()}, ownWorkload},
-		{"a child calls the test process", Query{PID: client, Protocol: flow.TCP, Addr: loopback, Port: inProcess.Port()}, ownWorkload},
-		{"a process unknown to the kernel calls the test process", Query{PID: 0, Protocol: flow.TCP, Addr: loopback, Port: inProcess.Port()}, ownWorkload},
-		{"a child talks to itself", Query{PID: server.pid, Protocol: flow.TCP, Addr: loopback, Port: serverPort}, ownWorkload},
+		{"the test process talks to itself",
+			Query{PID: self, Protocol: flow.TCP, Addr: loopback, Port: inProcess.Port()}, ownWorkload},
+		{"by another spelling of loopback", Query{PID: self, Protocol: flow.TCP,
+			Addr: netip.MustParseAddr("::ffff:127.0.0.1"), Port: inProcess.Port()}, ownWorkload},
+		{"by the unspecified address", Query{PID: self, Protocol: flow.TCP, Addr: netip.IPv4Unspecified(),
+			Port: inProcess.Port()}, ownWorkload},
+		{"a child calls the test process", Query{PID: client, Protocol: flow.TCP, Addr: loopback,
+			Port: inProcess.Port()}, ownWorkload},
+		{"a process unknown to the kernel calls the test process",
+			Query{PID: 0, Protocol: flow.TCP, Addr: loopback, Port: inProcess.Port()}, ownWorkload},
+		{"a child talks to itself", Query{PID: server.pid, Protocol: flow.TCP, Addr: loopback, Port: serverPort},
+			ownWorkload},
 		{"a ping to oneself", Query{PID: self, Protocol: flow.ICMP, Addr: loopback, Port: 0}, ownWorkload},
-		{"the test process calls a child", Query{PID: self, Protocol: flow.TCP, Addr: loopback, Port: serverPort}, redis(loopback)},
-		{"the same over IPv6", Query{PID: self, Protocol: flow.TCP, Addr: loopback6, Port: serverPort}, redis(loopback6)},
-		{"a child calls another", Query{PID: client, Protocol: flow.TCP, Addr: loopback, Port: serverPort}, redis(loopback)},
-		{"a process that is gone called a child", Query{PID: 1 << 30, Protocol: flow.TCP, Addr: loopback, Port: serverPort}, redis(loopback)},
-		{"who listens goes before the DNS name", Query{PID: self, Protocol: flow.TCP, Addr: loopback, Port: serverPort, Name: "cache.shop.svc"}, redis(loopback)},
-		{"nobody listens", Query{PID: self, Protocol: flow.TCP, Addr: loopback, Port: closed}, bare(loopback, NobodyListens)},
-		{"another protocol at a port in use", Query{PID: self, Protocol: flow.UDP, Addr: loopback, Port: inProcess.Port()}, bare(loopback, NobodyListens)},
-		{"nobody listens, but the user named the address", Query{PID: self, Protocol: flow.TCP, Addr: netip.MustParseAddr("127.0.0.99"), Port: closed},
+		{"the test process calls a child", Query{PID: self, Protocol: flow.TCP, Addr: loopback, Port: serverPort},
+			redis(loopback)},
+		{"the same over IPv6", Query{PID: self, Protocol: flow.TCP, Addr: loopback6, Port: serverPort},
+			redis(loopback6)},
+		{"a child calls another", Query{PID: client, Protocol: flow.TCP, Addr: loopback, Port: serverPort},
+			redis(loopback)},
+		{"a process that is gone called a child",
+			Query{PID: 1 << 30, Protocol: flow.TCP, Addr: loopback, Port: serverPort}, redis(loopback)},
+		{"a listener precedes the DNS name",
+			Query{PID: self, Protocol: flow.TCP, Addr: loopback, Port: serverPort, Name: "cache.shop.svc"},
+			redis(loopback)},
+		{"no process listens", Query{PID: self, Protocol: flow.TCP, Addr: loopback, Port: closed},
+			bare(loopback, NoListener)},
+		{"another protocol at a port in use",
+			Query{PID: self, Protocol: flow.UDP, Addr: loopback, Port: inProcess.Port()},
+			bare(loopback, NoListener)},
+		{"no process listens, but the user named the address",
+			Query{PID: self, Protocol: flow.TCP, Addr: netip.MustParseAddr("127.0.0.99"), Port: closed},
 			peer("quiet", netip.MustParseAddr("127.0.0.99"))},
-		{"a protocol whose listeners cannot be read stays visible", Query{PID: self, Protocol: flow.SCTP, Addr: loopback, Port: closed}, bare(loopback, Other)},
+		{"a protocol whose listeners cannot be read stays visible",
+			Query{PID: self, Protocol: flow.SCTP, Addr: loopback, Port: closed}, bare(loopback, Other)},
 
-		{"a peer by address", Query{PID: self, Protocol: flow.TCP, Addr: netip.MustParseAddr("203.0.113.10"), Port: 80, Name: "old.example"},
+		{"a peer by address", Query{PID: self, Protocol: flow.TCP, Addr: netip.MustParseAddr("203.0.113.10"), Port: 80,
+			Name: "old.example"},
 			peer("legacy", netip.MustParseAddr("203.0.113.10"))},
-		{"a peer by network", Query{PID: self, Protocol: flow.TCP, Addr: netip.MustParseAddr("198.51.100.7"), Port: 80, Name: "old.example"},
+		{"a peer by network", Query{PID: self, Protocol: flow.TCP, Addr: netip.MustParseAddr("198.51.100.7"), Port: 80,
+			Name: "old.example"},
 			peer("partner", netip.MustParseAddr("198.51.100.7"))},
-		{"a peer by name", Query{PID: self, Protocol: flow.TCP, Addr: public, Port: 443, Name: "Pay.Example."}, peer("payments", public)},
+		{"a peer by name", Query{PID: self, Protocol: flow.TCP, Addr: public, Port: 443, Name: "Pay.Example."},
+			peer("payments", public)},
 		{"a name of the cluster", Query{PID: self, Protocol: flow.TCP, Addr: public, Port: 5432, Name: "db.shop.svc"},
-			identified{flow.Endpoint{Kind: flow.Workload, Name: "db", Namespace: "shop", Addr: public, Evidence: flow.ByDNS}, Other}},
-		{"a name of the internet", Query{PID: self, Protocol: flow.TCP, Addr: public6, Port: 443, Name: "API.Stripe.com."},
-			identified{flow.Endpoint{Kind: flow.External, Name: "api.stripe.com", Addr: public6, Evidence: flow.ByDNS}, Other}},
+			identified{flow.Endpoint{Kind: flow.Workload, Name: "db", Namespace: "shop", Addr: public,
+				Evidence: flow.ByDNS}, Other}},
+		{"a name of the internet", Query{PID: self, Protocol: flow.TCP, Addr: public6, Port: 443,
+			Name: "API.Stripe.com."},
+			identified{flow.Endpoint{Kind: flow.External, Name: "api.stripe.com", Addr: public6, Evidence: flow.ByDNS},
+				Other}},
 		{"no name", Query{PID: self, Protocol: flow.TCP, Addr: public, Port: 443}, bare(public, Other)},
-		{"no name, mapped", Query{PID: self, Protocol: flow.TCP, Addr: netip.MustParseAddr("::ffff:203.0.113.9"), Port: 443}, bare(public, Other)},
-		{"no name, with a zone", Query{PID: self, Protocol: flow.TCP, Addr: netip.MustParseAddr("fe80::9%lo"), Port: 443}, bare(netip.MustParseAddr("fe80::9"), Other)},
-		{"port 53 elsewhere is no resolver", Query{PID: self, Protocol: flow.UDP, Addr: public, Port: 53}, bare(public, Other)},
+		{"no name, mapped", Query{PID: self, Protocol: flow.TCP, Addr: netip.MustParseAddr("::ffff:203.0.113.9"),
+			Port: 443}, bare(public, Other)},
+		{"no name, with a zone", Query{PID: self, Protocol: flow.TCP, Addr: netip.MustParseAddr("fe80::9%lo"),
+			Port: 443}, bare(netip.MustParseAddr("fe80::9"), Other)},
+		{"port 53 elsewhere is no resolver", Query{PID: self, Protocol: flow.UDP, Addr: public, Port: 53},
+			bare(public, Other)},
 	} {
 		check(t, tt.reason, id.Identify, tt.q, tt.want)
 	}
 }
 
-func TestOwnAddressIsThisMachine(t *testing.T) {
+func TestIdentify_LocalAddress(t *testing.T) {
 	own := ownAddr(t)
 	l, addr := listen(t, "tcp", netip.AddrPortFrom(own, 0).String())
 	id := New(Config{Workload: "orders"})
@@ -136,10 +167,10 @@ func TestOwnAddressIsThisMachine(t *testing.T) {
 	self := identified{flow.Endpoint{Kind: flow.Workload, Name: "orders", Evidence: flow.ByOption}, Self}
 	check(t, "our own listener", id.Identify, q, self)
 	l.Close()
-	check(t, "nobody", id.Identify, q, identified{flow.Endpoint{Kind: flow.Address, Addr: own}, NobodyListens})
+	check(t, "nobody", id.Identify, q, identified{flow.Endpoint{Kind: flow.Address, Addr: own}, NoListener})
 }
 
-func TestUDPServers(t *testing.T) {
+func TestIdentify_UDPServers(t *testing.T) {
 	server := start(t, "serve", "-", "udp", "127.0.0.1:0")
 	addr := netip.MustParseAddrPort(server.line)
 	id := New(Config{Workload: "orders"})
@@ -147,10 +178,11 @@ func TestUDPServers(t *testing.T) {
 	want := flow.Endpoint{Kind: flow.Workload, Name: "endpoint-test", Addr: addr.Addr(), Evidence: flow.ByListener}
 	check(t, "a child's", id.Identify, q, identified{want, Other})
 	q.Protocol = flow.TCP
-	check(t, "not of TCP", id.Identify, q, identified{flow.Endpoint{Kind: flow.Address, Addr: addr.Addr()}, NobodyListens})
+	check(t, "not of TCP", id.Identify, q,
+		identified{flow.Endpoint{Kind: flow.Address, Addr: addr.Addr()}, NoListener})
 }
 
-func TestIdentifyingLeaksNoDescriptors(t *testing.T) {
+func TestIdentify_NoDescriptorLeak(t *testing.T) {
 	id := New(Config{})
 	loopback := netip.MustParseAddr("127.0.0.1")
 	closed := unusedPort(t)
@@ -182,7 +214,7 @@ func openDescriptors(t *testing.T) int {
 func BenchmarkBatch(b *testing.B) {
 	server := start(b, "serve", "-", "tcp", "127.0.0.1:0")
 	addr := netip.MustParseAddrPort(server.line)
-	for range 2000 { // what a busy machine has in its tables
+	for range 2000 { // as on a busy machine
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			b.Fatal(err)

@@ -6,11 +6,11 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Ignored is what the option Ignore leaves out of the policy.
+// Ignored is the set of destinations that the option Ignore excludes from the policy.
 type Ignored struct {
 	Destinations []Ignore
 
-	// Driver says that the test process is no workload. The name of a container with a port then stands for the flows of
+	// Driver reports that the test process is not a workload. The name of a container with a port then stands for the flows of
 	// the test process only: a driver that inspects a database is not one of its clients, and the services are.
 	Driver bool
 }
@@ -18,7 +18,8 @@ type Ignored struct {
 // Has reports whether a flow is left out.
 func (i Ignored) Has(f flow.Flow) bool {
 	return slices.ContainsFunc(i.Destinations, func(d Ignore) bool {
-		if i.Driver && d.IsNameWithPort() && f.Destination.Evidence == flow.ByContainer && f.Source.Kind != flow.Anyone {
+		if i.Driver && d.IsNameWithPort() && f.Destination.Evidence == flow.ByContainer &&
+			f.Source.Kind != flow.Anyone {
 			return false
 		}
 		return slices.ContainsFunc(namesOf(f.Destination), func(name string) bool {

@@ -13,7 +13,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-func TestParentsInsideAContainerEndWithItsFirstProcess(t *testing.T) {
+func TestParentsInside_FirstProcess(t *testing.T) {
 	testenv.RequireRoot(t)
 	cmd := exec.Command("sh", "-c", "sleep 60 & wait")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
@@ -21,7 +21,7 @@ func TestParentsInsideAContainerEndWithItsFirstProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() {
-		cmd.Process.Kill() // and with it all in its namespace
+		cmd.Process.Kill() // ends all processes of its namespace
 		cmd.Wait()
 	}()
 	first := cmd.Process.Pid
@@ -35,14 +35,15 @@ func TestParentsInsideAContainerEndWithItsFirstProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for pid, want := range map[int]string{inside[0]: fmt.Sprintf("%s (pid %d)", name, first), first: "", os.Getpid(): ""} {
+	for pid, want := range map[int]string{inside[0]: fmt.Sprintf("%s (pid %d)", name, first), first: "",
+		os.Getpid(): ""} {
 		if got := strings.Join(ParentsInside(pid), ", "); got != want {
 			t.Errorf("parents of %d inside: %q, want %q", pid, got, want)
 		}
 	}
 }
 
-func TestParentsOfADeeplyNestedProcessInAContainer(t *testing.T) {
+func TestParentsInside_DeeplyNested(t *testing.T) {
 	testenv.RequireRoot(t)
 	const depth = 12
 	c, err := tryStart(t, testBinary(t), unshare(syscall.CLONE_NEWPID), "nest", fmt.Sprint(depth))

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// maxLabel is the length of a DNS label (RFC 1123) and of a Kubernetes label value.
+// maxLabel is the maximum length of a DNS label (RFC 1123) and of a Kubernetes label value.
 const maxLabel = 63
 
-// Label makes a DNS-1123 label of any name, such as an executable's: lower case, every run of other characters one
-// '-', at most 63 bytes. What is a label stays as it is. It returns "" for a name without a letter or digit.
+// Label turns any name, such as an executable's, into a DNS-1123 label: lower case, with one '-' for every run of other
+// characters, at most 63 bytes. It does not change valid labels. It returns "" for a name without a letter or digit.
 func Label(name string) string {
 	if labelFault(name) == "" {
 		return name
@@ -37,8 +37,8 @@ func Label(name string) string {
 	return strings.TrimRight(s, "-")
 }
 
-// CheckLabel returns nil for a DNS-1123 label, which is also a valid Kubernetes label value, and else an error that
-// says what is wrong with the name and what to write.
+// CheckLabel returns nil for a DNS-1123 label, which is also a valid Kubernetes label value. Otherwise its error says
+// what is wrong with the name and what to write instead.
 func CheckLabel(name string) error {
 	wrong := labelFault(name)
 	if wrong == "" {
@@ -53,7 +53,7 @@ func CheckLabel(name string) error {
 	return fmt.Errorf("name %q %s: write a name such as \"orders-db\"", name, wrong)
 }
 
-// labelFault says what keeps a name from being a DNS-1123 label, "" where nothing does.
+// labelFault returns the reason why a name is not a DNS-1123 label; "" if it is one.
 func labelFault(name string) string {
 	switch bad := strings.IndexFunc(name, func(r rune) bool { return r > 0x7f || !labelByte(byte(r)) && r != '-' }); {
 	case name == "":
@@ -61,7 +61,8 @@ func labelFault(name string) string {
 	case len(name) > maxLabel:
 		return fmt.Sprintf("is %d bytes long, a Kubernetes name has at most %d", len(name), maxLabel)
 	case bad >= 0:
-		return fmt.Sprintf("has %q at byte %d, only lower-case letters, digits and '-' may stand there", []rune(name[bad:])[0], bad)
+		return fmt.Sprintf("has %q at byte %d, only lower-case letters, digits and '-' may stand there",
+			[]rune(name[bad:])[0], bad)
 	case name[0] == '-' || name[len(name)-1] == '-':
 		return "begins or ends with '-'"
 	}

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestLabelsOfExecutables(t *testing.T) {
+func TestLabel_Executables(t *testing.T) {
 	for in, want := range map[string]string{
 		"redis-server":                 "redis-server",
 		"python3.11":                   "python3-11",

@@ -7,25 +7,24 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Listening says who listens at one address. The zero value is nobody.
+// Listening is the result for one address. The zero value means that no process listens.
 type Listening struct {
 	Owners  []Owner // sorted by PID; several with fork, descriptor passing and SO_REUSEPORT
-	Unknown bool    // a socket listens there, of which no owner was found: another user's, a hidden one, or the kernel's
+	Unknown bool    // a socket listens there without a visible owner: another user's, a hidden process, or the kernel
 }
 
-// Listeners are the sockets of one network namespace that could be reached when they were read, for a batch of flows.
-// It finds out whose they are as it is asked, and reads the descriptors of no process twice. It is not safe for
-// concurrent use.
+// Listeners are the reachable sockets of one network namespace at the time of reading, for a batch of flows. It finds
+// owners on demand, and reads the descriptors of each process at most once. It is not safe for concurrent use.
 type Listeners struct {
 	pid      int
 	tcp, udp socketTable
-	owners   map[uint64][]int // processes by the inode of a socket that they hold
-	scanned  map[int]bool     // the processes whose descriptors are in owners
+	owners   map[uint64][]int // processes by the inode of a socket that they have open
+	scanned  map[int]bool     // the processes with their descriptors in owners
 }
 
-// ReadListeners reads the sockets of a process's network namespace, or of this process's where that process is gone.
-// pid 0 is this process.
-func ReadListeners(pid int) (*Listeners, error) {
+// readListeners reads the sockets of a process's network namespace, or of this process's if that process is gone. pid 0
+// is this process.
+func readListeners(pid int) (*Listeners, error) {
 	tcp, udp, err := readSockets(pid)
 	if err != nil {
 		return nil, err
@@ -33,10 +32,10 @@ func ReadListeners(pid int) (*Listeners, error) {
 	return &Listeners{pid: pid, tcp: tcp, udp: udp, owners: make(map[uint64][]int), scanned: make(map[int]bool)}, nil
 }
 
-// At returns who listens at an address of TCP or UDP; nobody does of other protocols. For UDP, who is bound listens.
+// At returns the listeners at an address of TCP or UDP; none for other protocols. For UDP, bound sockets listen.
 //
-// It looks at the likely processes first, and at all others only for sockets that none of the likely ones holds: a
-// socket that likely and other processes share shows the likely ones only.
+// It checks the likely processes first, and all others only for sockets that no likely process has open: for a socket
+// that likely and other processes share it returns the likely ones only.
 func (l *Listeners) At(protocol flow.Protocol, addr netip.Addr, port uint16, likely ...int) Listening {
 	inodes := l.table(protocol).reachedAt(normal(addr), port)
 	if len(inodes) == 0 {
@@ -46,14 +45,14 @@ func (l *Listeners) At(protocol flow.Protocol, addr netip.Addr, port uint16, lik
 		l.scan(pid)
 	}
 	if l.anyUnowned(inodes) {
-		all, _ := processes() // one that is missing leaves a socket without an owner: Unknown
+		all, _ := processes() // a missing process leaves a socket without an owner: Unknown
 		for _, pid := range all {
 			l.scan(pid)
 		}
 	}
 	var found Listening
 	for _, pid := range l.ownersOf(inodes) {
-		// One that ended since then has no name, and listens no more.
+		// A process that has ended since has no name and listens no more.
 		if name, err := processName(pid); err == nil {
 			found.Owners = append(found.Owners, Owner{pid, name})
 		}
@@ -72,14 +71,14 @@ func (l *Listeners) table(protocol flow.Protocol) socketTable {
 	return nil
 }
 
-// scan notes which sockets a process holds, once.
+// scan records the sockets of a process, once.
 func (l *Listeners) scan(pid int) {
 	if pid == 0 || l.scanned[pid] {
 		return
 	}
 	l.scanned[pid] = true
 	for _, inode := range socketsOf(pid) {
-		if !slices.Contains(l.owners[inode], pid) { // one may hold a socket by several descriptors
+		if !slices.Contains(l.owners[inode], pid) { // a process may have several descriptors of one socket
 			l.owners[inode] = append(l.owners[inode], pid)
 		}
 	}
@@ -98,7 +97,7 @@ func (l *Listeners) ownersOf(inodes []uint64) []int {
 	return slices.Compact(pids)
 }
 
-// stillReached tells a socket whose owner cannot be seen from one that was closed before its owner was looked for.
+// stillReached distinguishes a socket with an invisible owner from one that was closed before its owner was looked up.
 func (l *Listeners) stillReached(protocol flow.Protocol, inodes []uint64) bool {
 	tcp, udp, err := readSockets(l.pid)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readSockets reads the tables of a process's network namespace, or of this process's where that process is gone.
+// readSockets reads the tables of a process's network namespace, or of this process's if that process is gone.
 func readSockets(pid int) (tcp, udp socketTable, err error) {
 	files, err := openTables(procPath(pid, "net/"))
 	if err != nil && pid != 0 {
@@ -37,8 +37,8 @@ func readSockets(pid int) (tcp, udp socketTable, err error) {
 	return tcp, udp, nil
 }
 
-// networkOf names the network namespace of a process, so that it is read once for all processes in it. One that may not
-// be looked at is taken to have its own.
+// networkOf identifies the network namespace of a process, so that each namespace is read only once. A process that may
+// not be inspected is taken to have its own.
 func networkOf(pid int) string {
 	dir := procPath(pid, "ns/net")
 	if link, err := os.Readlink(dir); err == nil {
@@ -56,10 +56,10 @@ func (t tables) close() {
 	}
 }
 
-// openTables opens all tables of a /proc/<pid>/net/, without those of IPv6 where the kernel has none.
+// openTables opens all tables of a /proc/<pid>/net/, without those of IPv6 if the kernel has none.
 func openTables(dir string) (tables, error) {
 	open := make(tables)
-	// tcp comes last: it always exists, so it tells a namespace without IPv6 from a process that just ended.
+	// tcp comes last: it always exists, so it distinguishes a namespace without IPv6 from a process that just ended.
 	for _, name := range []string{"tcp6", "udp6", "udp", "tcp"} {
 		f, err := os.Open(dir + name)
 		switch {
@@ -74,11 +74,11 @@ func openTables(dir string) (tables, error) {
 	return open, nil
 }
 
-// How often a table is read at most.
+// The maximum number of times that a table is read.
 const maxPasses = 10
 
-// readWhole reads a table until there is nothing new in it. The kernel gives it out page by page, and counts rows to find the
-// next one: where a socket before it is closed meanwhile, one is left out.
+// readWhole reads a table until a pass shows nothing new. The kernel prints it page by page, and counts rows to
+// continue. If an earlier socket is closed meanwhile, the next page skips a row.
 func (t socketTable) readWhole(r io.ReadSeeker, udp bool) error {
 	seen := make(map[socketRow]bool)
 	for pass := range maxPasses {
@@ -93,16 +93,16 @@ func (t socketTable) readWhole(r io.ReadSeeker, udp bool) error {
 			return nil
 		}
 	}
-	return nil // others open sockets all the time: none that was there all along is missing in each pass
+	return nil // new sockets appear all the time; no pass misses all of the older ones
 }
 
-// socketRow stands for one row of a table.
+// socketRow identifies one row of a table.
 type socketRow struct {
 	local netip.AddrPort
 	inode uint64
 }
 
-// read adds what a table has that has not been seen.
+// read adds the rows of a table that are new.
 func (t socketTable) read(r io.Reader, udp bool, seen map[socketRow]bool) error {
 	rows := bufio.NewScanner(r)
 	rows.Buffer(make([]byte, 64<<10), 64<<10)
@@ -119,7 +119,7 @@ func (t socketTable) read(r io.Reader, udp bool, seen map[socketRow]bool) error 
 	return rows.Err()
 }
 
-// socketsOf returns the inodes of the sockets that a process holds: none where it is gone or may not be looked at.
+// socketsOf returns the inodes of the sockets of a process: none if it is gone or may not be inspected.
 func socketsOf(pid int) []uint64 {
 	dir, err := os.Open(procPath(pid, "fd"))
 	if err != nil {

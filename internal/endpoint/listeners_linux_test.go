@@ -15,9 +15,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Servers in processes of their own, each answering with its process id: what the tables tell is who answers.
-func TestListenersAreWhoAnswers(t *testing.T) {
-	testenv.Recorded(t, "who listens")
+// Servers in separate processes answer with their process ids: the tables must show the one that answers.
+func TestListeners_SameAsKernel(t *testing.T) {
+	testenv.Recorded(t, "listening processes")
 	for _, tt := range []struct {
 		servers string // flags, network and host of each, all at one port
 		to      string
@@ -57,7 +57,7 @@ func TestListenersAreWhoAnswers(t *testing.T) {
 			if strings.HasPrefix(strings.Fields(tt.servers)[1], "udp") {
 				network, protocol = "udp", flow.UDP
 			}
-			l, err := ReadListeners(0)
+			l, err := readListeners(0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -69,10 +69,10 @@ func TestListenersAreWhoAnswers(t *testing.T) {
 			slices.SortFunc(want, func(a, b Owner) int { return a.PID - b.PID })
 			got := l.At(protocol, to, port)
 			if diff := cmp.Diff(Listening{Owners: want}, got); diff != "" {
-				t.Errorf("who listens (-want +got):\n%s", diff)
+				t.Errorf("listeners (-want +got):\n%s", diff)
 			}
 			if network == "udp" && want == nil {
-				return // nobody's silence proves nothing
+				return // a missing answer proves nothing
 			}
 			answered := whoAnswers(t, network, to, port)
 			if answered == 0 && want == nil {
@@ -112,7 +112,7 @@ func passing(f *os.File) func(*exec.Cmd) {
 	return func(cmd *exec.Cmd) { cmd.ExtraFiles = []*os.File{f} }
 }
 
-func TestInheritedListenerHasAllItsOwners(t *testing.T) {
+func TestListeners_InheritedSocket(t *testing.T) {
 	l, addr := listen(t, "tcp", "127.0.0.1:0")
 	c, err := tryStart(t, testBinary(t), passing(file(t, l)), "serve", "file", "", "")
 	if err != nil {
@@ -125,12 +125,12 @@ func TestInheritedListenerHasAllItsOwners(t *testing.T) {
 		want   []Owner
 		reason string
 	}{
-		{nil, both, "nobody likely: all processes"},
+		{nil, both, "no likely process: all processes"},
 		{[]int{os.Getpid(), c.pid}, both, "both likely"},
 		{[]int{c.pid}, []Owner{{c.pid, "endpoint.test"}}, "a likely owner ends the search"},
 		{[]int{1 << 30}, both, "a likely process that is none"},
 	} {
-		listeners, err := ReadListeners(0)
+		listeners, err := readListeners(0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -141,8 +141,8 @@ func TestInheritedListenerHasAllItsOwners(t *testing.T) {
 	}
 }
 
-func TestConnectedUDPSocketIsNotTheServer(t *testing.T) {
-	// A server that answers from a connected socket at its own port, as QUIC servers do.
+func TestListeners_ConnectedUDP(t *testing.T) {
+	// A server that answers from a connected socket at its own port, like QUIC servers.
 	servers, port := startServers(t, "share udp 127.0.0.1")
 	here, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -158,7 +158,7 @@ func TestConnectedUDPSocketIsNotTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	l, err := ReadListeners(0)
+	l, err := readListeners(0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,8 +168,8 @@ func TestConnectedUDPSocketIsNotTheServer(t *testing.T) {
 	}
 }
 
-func TestListenersAreOfOneMoment(t *testing.T) {
-	before, err := ReadListeners(0)
+func TestListeners_Snapshot(t *testing.T) {
+	before, err := readListeners(0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestListenersAreOfOneMoment(t *testing.T) {
 	if got := before.At(flow.TCP, addr.Addr(), addr.Port()); got.Owners != nil || got.Unknown {
 		t.Errorf("listeners that were read before show %+v", got)
 	}
-	during, err := ReadListeners(0)
+	during, err := readListeners(0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,9 +187,9 @@ func TestListenersAreOfOneMoment(t *testing.T) {
 	}
 }
 
-func TestProcessThatIsGoneHasOurListeners(t *testing.T) {
+func TestListeners_EndedProcess(t *testing.T) {
 	_, addr := listen(t, "tcp", "127.0.0.1:0")
-	l, err := ReadListeners(1 << 30)
+	l, err := readListeners(1 << 30)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,9 +199,9 @@ func TestProcessThatIsGoneHasOurListeners(t *testing.T) {
 	}
 }
 
-func TestOtherProtocolsHaveNoListeners(t *testing.T) {
+func TestListeners_OtherProtocols(t *testing.T) {
 	_, addr := listen(t, "tcp", "127.0.0.1:0")
-	l, err := ReadListeners(0)
+	l, err := readListeners(0)
 	if err != nil {
 		t.Fatal(err)
 	}

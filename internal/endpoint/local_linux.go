@@ -25,8 +25,8 @@ func readLocalAddrs() (localAddrs, error) {
 	return local, nil
 }
 
-// addressOf returns this side's address of a message of type RTM_NEWADDR: IFA_LOCAL where there is one, else IFA_ADDRESS, which
-// is the other side's where they differ.
+// addressOf returns the local address of an RTM_NEWADDR message: IFA_LOCAL if present, otherwise IFA_ADDRESS, which is
+// the remote one if the two differ.
 func addressOf(message []byte) (netip.Addr, bool) {
 	var found [3]netip.Addr
 	eachAttribute(message, unix.SizeofIfAddrmsg, func(kind uint16, value []byte) {
@@ -40,8 +40,8 @@ func addressOf(message []byte) (netip.Addr, bool) {
 	return found[unix.IFA_ADDRESS], found[unix.IFA_ADDRESS].IsValid()
 }
 
-// readLocalAddrsOf reads the addresses that the interfaces in a process's network namespace have. It enters no namespace: the
-// kernel shows its tables below /proc/<pid>/net. It returns none where they cannot be read.
+// readLocalAddrsOf reads the addresses of the interfaces in a process's network namespace. It enters no namespace: the
+// kernel shows the tables in /proc/<pid>/net. It returns none if they are unreadable.
 func readLocalAddrsOf(pid int) localAddrs {
 	local := make(localAddrs)
 	if text, err := os.ReadFile(procPath(pid, "net/fib_trie")); err == nil {
@@ -53,9 +53,11 @@ func readLocalAddrsOf(pid int) localAddrs {
 	return local
 }
 
-// parseFibTrie adds the IPv4 addresses that a routing table delivers locally: below a line with the address the type of each route to it.
+// parseFibTrie adds the IPv4 addresses that a routing table delivers locally. Below a line with the address, each route
+// to it has a line with its type:
 //
 //	|-- 203.0.113.1
+//	   /32 host LOCAL
 //	   /32 host LOCAL
 func parseFibTrie(text string, local localAddrs) {
 	var addr netip.Addr
@@ -72,7 +74,7 @@ func parseFibTrie(text string, local localAddrs) {
 	}
 }
 
-// parseInet6 adds the addresses of /proc/net/if_inet6, of which each line begins with one: 32 hexadecimal digits.
+// parseInet6 adds the addresses of /proc/net/if_inet6. Each line begins with one, as 32 hexadecimal digits.
 func parseInet6(text string, local localAddrs) {
 	for line := range strings.Lines(text) {
 		digits, _, _ := strings.Cut(line, " ")

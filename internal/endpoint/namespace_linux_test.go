@@ -20,17 +20,17 @@ func unshare(flags uintptr) func(*exec.Cmd) {
 	return func(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags} }
 }
 
-func TestListenersOfAnotherNetworkNamespace(t *testing.T) {
+func TestListeners_OtherNamespace(t *testing.T) {
 	testenv.RequireRoot(t)
-	testenv.Recorded(t, "who listens in another network namespace")
-	// A listener of ours takes the port, so that nobody else in our namespace has it.
+	testenv.Recorded(t, "listening processes in another network namespace")
+	// Our listener takes the port, so that no other process in our namespace has it.
 	_, ours := listen(t, "tcp", "127.0.0.1:0")
 	c, err := tryStart(t, testBinary(t), unshare(syscall.CLONE_NEWNET), "serve", "lo", "tcp", ours.String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for pid, want := range map[int]int{c.pid: c.pid, os.Getpid(): os.Getpid(), 0: os.Getpid()} {
-		l, err := ReadListeners(pid)
+		l, err := readListeners(pid)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,23 +56,24 @@ func TestListenersOfAnotherNetworkNamespace(t *testing.T) {
 		t.Fatal(err)
 	}
 	q.PID = c2.pid
-	if got := b.Identify(q); got.Relation != NobodyListens {
+	if got := b.Identify(q); got.Relation != NoListener {
 		t.Errorf("a third namespace: got %v, want nobody", got.Relation)
 	}
 }
 
-func TestOwnAddressFromAnotherNetworkNamespace(t *testing.T) {
+func TestIdentify_LocalAddressFromOtherNamespace(t *testing.T) {
 	testenv.RequireRoot(t)
 	own := ownAddr(t)
 	_, ours := listen(t, "tcp", netip.AddrPortFrom(own, 0).String())
-	// The wildcard of its namespace must not be taken for the listener at an address of ours.
+	// The wildcard listener of its namespace must not be mistaken for the listener at an address of ours.
 	c, err := tryStart(t, testBinary(t), unshare(syscall.CLONE_NEWNET), "serve", "lo", "tcp4",
 		netip.AddrPortFrom(netip.IPv4Unspecified(), ours.Port()).String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	q := Query{PID: c.pid, Protocol: flow.TCP, Addr: own, Port: ours.Port()}
-	if got := New(Config{Self: start(t, "wait").pid}).Identify(q); got.Relation != Other || got.Endpoint.Name != "endpoint-test" {
+	if got := New(Config{Self: start(t, "wait").pid}).Identify(q); got.Relation != Other ||
+		got.Endpoint.Name != "endpoint-test" {
 		t.Errorf("got %+v, want the process of this namespace", got)
 	}
 }
@@ -96,7 +97,7 @@ func ownAddr(t *testing.T) netip.Addr {
 	return netip.Addr{}
 }
 
-func TestListenerOfAnotherUserHasAnUnknownOwner(t *testing.T) {
+func TestListeners_OtherUser(t *testing.T) {
 	testenv.RequireRoot(t)
 	exe := copyBinary(t, "look")
 	look := func(uid uint32, address string) string {
@@ -121,11 +122,11 @@ func TestListenerOfAnotherUserHasAnUnknownOwner(t *testing.T) {
 	}
 	l.Close()
 	if got, want := look(nobody, addr.String()), "{Owners:[] Unknown:false}"; got != want {
-		t.Errorf("as another user, nobody listens: got %s, want %s", got, want)
+		t.Errorf("as another user, no process listens: got %s, want %s", got, want)
 	}
 }
 
-func TestResolvConfIsTheProcesssOwn(t *testing.T) {
+func TestResolvers_PerProcess(t *testing.T) {
 	testenv.RequireRoot(t)
 	dir := t.TempDir()
 	write := func(path, text string) string {
@@ -144,12 +145,13 @@ func TestResolvConfIsTheProcesssOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// An absolute link is taken from the process's root, where there is a file, not from ours, where there is none.
+	// An absolute link is resolved from the process's root, which has the file, not from ours, which has not.
 	write("root/run/netzero-endpoint-test/stub.conf", "nameserver 198.51.100.53\n")
 	if err := os.Mkdir(filepath.Join(dir, "root/etc"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink("/run/netzero-endpoint-test/stub.conf", filepath.Join(dir, "root/etc/resolv.conf")); err != nil {
+	if err := os.Symlink("/run/netzero-endpoint-test/stub.conf",
+		filepath.Join(dir, "root/etc/resolv.conf")); err != nil {
 		t.Fatal(err)
 	}
 	rooted := start(t, "chroot", filepath.Join(dir, "root"))
@@ -157,9 +159,9 @@ func TestResolvConfIsTheProcesssOwn(t *testing.T) {
 	var r Resolvers
 	check := func(pid int, addr string, want bool, reason string) {
 		t.Helper()
-		for range 2 { // read, remembered
-			if got := r.IsResolver(pid, netip.MustParseAddr(addr), 53); got != want {
-				t.Errorf("%s: IsResolver(%d, %s) = %v, want %v", reason, pid, addr, got, want)
+		for range 2 { // read, cached
+			if got := r.isResolver(pid, netip.MustParseAddr(addr), 53); got != want {
+				t.Errorf("%s: isResolver(%d, %s) = %v, want %v", reason, pid, addr, got, want)
 			}
 		}
 	}
@@ -176,8 +178,9 @@ func TestResolvConfIsTheProcesssOwn(t *testing.T) {
 	check(c.pid, "203.0.113.53", false, "the file has changed")
 
 	last := "nameserver 203.0.113.123\n"
-	long := "nameserver 203.0.113.55\n" + strings.Repeat("#", maxResolvConf-len("nameserver 203.0.113.55\n\n")-len(last)+2) + "\n" + last
-	write("mounted.conf", long) // cut in the middle of the last address
+	long := "nameserver 203.0.113.55\n" + strings.Repeat("#",
+		maxResolvConf-len("nameserver 203.0.113.55\n\n")-len(last)+2) + "\n" + last
+	write("mounted.conf", long) // cut within the last address
 	check(c.pid, "203.0.113.55", true, "a long file")
 	check(c.pid, "203.0.113.12", false, "a part of an address")
 	write("mounted.conf", "nameserver 203.0.113.54\n")
@@ -191,8 +194,8 @@ func TestResolvConfIsTheProcesssOwn(t *testing.T) {
 	check(c.pid, "203.0.113.54", false, "a process that is gone sees what we see")
 }
 
-// What one network namespace has for an address may be another host's in the next one.
-func TestAddressOfThisNamespaceFromAnother(t *testing.T) {
+// An address of one network namespace may be another host's in the next one.
+func TestIdentify_OtherNamespace(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.RequireCommand(t, "ip", "iproute2")
 	own := ownAddr(t)
@@ -220,21 +223,34 @@ func TestAddressOfThisNamespaceFromAnother(t *testing.T) {
 		want   Relation
 		end    flow.Endpoint
 	}{
-		{"here: the test process listens", Query{PID: here, Protocol: flow.TCP, Port: ours.Port()}, Self, flow.Endpoint{}},
-		{"here: nobody listens", Query{PID: here, Protocol: flow.TCP, Port: 9}, NobodyListens, flow.Endpoint{}},
-		{"another host, and the test process listens here", Query{PID: without.pid, Apart: true, Protocol: flow.TCP, Port: ours.Port()}, Other, bare},
-		{"another host, and nobody listens here", Query{PID: without.pid, Apart: true, Protocol: flow.TCP, Port: 9}, Other, bare},
-		{"another host by its name", Query{PID: without.pid, Apart: true, Protocol: flow.TCP, Port: 9, Name: "db.partner.test"}, Other, named},
-		{"another host, of a process that is gone", Query{PID: gone.pid, Apart: true, Protocol: flow.TCP, Port: ours.Port()}, Other, bare},
-		{"of a thread that was elsewhere", Query{PID: here, Apart: true, Protocol: flow.TCP, Port: ours.Port()}, Other, bare},
-		{"its own address, where nobody listens", Query{PID: with.pid, Apart: true, Protocol: flow.TCP, Port: ours.Port()}, NobodyListens, flow.Endpoint{}},
-		{"a ping to another host", Query{PID: without.pid, Apart: true, Protocol: flow.ICMP}, Other, bare},
-		{"a ping to its own address", Query{PID: with.pid, Apart: true, Protocol: flow.ICMP}, Self, flow.Endpoint{}},
-		{"a ping from nobody knows where", Query{MaybeApart: true, Protocol: flow.ICMP}, Other, bare},
-		{"a ping from nobody knows where, by a process that is gone", Query{PID: gone.pid, MaybeApart: true, Protocol: flow.ICMP}, Other, bare},
-		{"a ping from nobody knows where, by a process elsewhere", Query{PID: without.pid, MaybeApart: true, Protocol: flow.ICMP}, Other, bare},
-		{"a ping from nobody knows where, by a process that is here", Query{PID: here, MaybeApart: true, Protocol: flow.ICMP}, Self, flow.Endpoint{}},
-		{"a datagram from nobody knows where", Query{MaybeApart: true, Protocol: flow.UDP, Port: 9}, Other, bare},
+		{"here: the test process listens", Query{PID: here, Protocol: flow.TCP, Port: ours.Port()}, Self,
+			flow.Endpoint{}},
+		{"here: no process listens", Query{PID: here, Protocol: flow.TCP, Port: 9}, NoListener, flow.Endpoint{}},
+		{"another host, and the test process listens here",
+			Query{PID: without.pid, OtherNetwork: true, Protocol: flow.TCP, Port: ours.Port()}, Other, bare},
+		{"another host, and no process listens here",
+			Query{PID: without.pid, OtherNetwork: true, Protocol: flow.TCP, Port: 9}, Other, bare},
+		{"another host by its name", Query{PID: without.pid, OtherNetwork: true, Protocol: flow.TCP, Port: 9,
+			Name: "db.partner.test"}, Other, named},
+		{"another host, of a process that is gone",
+			Query{PID: gone.pid, OtherNetwork: true, Protocol: flow.TCP, Port: ours.Port()}, Other, bare},
+		{"of a thread that was elsewhere", Query{PID: here, OtherNetwork: true, Protocol: flow.TCP, Port: ours.Port()},
+			Other, bare},
+		{"its own address, without a listener",
+			Query{PID: with.pid, OtherNetwork: true, Protocol: flow.TCP, Port: ours.Port()}, NoListener,
+			flow.Endpoint{}},
+		{"a ping to another host", Query{PID: without.pid, OtherNetwork: true, Protocol: flow.ICMP}, Other, bare},
+		{"a ping to its own address", Query{PID: with.pid, OtherNetwork: true, Protocol: flow.ICMP}, Self,
+			flow.Endpoint{}},
+		{"a ping from an unknown namespace", Query{MaybeOtherNetwork: true, Protocol: flow.ICMP}, Other, bare},
+		{"a ping from an unknown namespace, by a process that is gone",
+			Query{PID: gone.pid, MaybeOtherNetwork: true, Protocol: flow.ICMP}, Other, bare},
+		{"a ping from an unknown namespace, by a process elsewhere",
+			Query{PID: without.pid, MaybeOtherNetwork: true, Protocol: flow.ICMP}, Other, bare},
+		{"a ping from an unknown namespace, by a process that is here",
+			Query{PID: here, MaybeOtherNetwork: true, Protocol: flow.ICMP}, Self, flow.Endpoint{}},
+		{"a datagram from an unknown namespace", Query{MaybeOtherNetwork: true, Protocol: flow.UDP, Port: 9}, Other,
+			bare},
 	} {
 		tt.q.Addr = own
 		got := New(Config{Workload: "orders"}).Identify(tt.q)
@@ -242,8 +258,9 @@ func TestAddressOfThisNamespaceFromAnother(t *testing.T) {
 			t.Errorf("%s: got %v %+v, want %v %+v", tt.reason, got.Relation, got.Endpoint, tt.want, tt.end)
 		}
 	}
-	six := Query{PID: with6.pid, Apart: true, Protocol: flow.TCP, Addr: netip.MustParseAddr("2001:db8::9"), Port: 9}
-	if got := New(Config{}).Identify(six); got.Relation != NobodyListens || !got.Local {
+	six := Query{PID: with6.pid, OtherNetwork: true, Protocol: flow.TCP, Addr: netip.MustParseAddr("2001:db8::9"),
+		Port: 9}
+	if got := New(Config{}).Identify(six); got.Relation != NoListener || !got.Local {
 		t.Errorf("its own IPv6 address: got %+v", got)
 	}
 	for _, c := range []child{without, with, with6} {

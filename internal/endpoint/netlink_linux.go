@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errInterrupted says that what a dump lists changed meanwhile, so that something may be missing.
+// errInterrupted means that the dumped list changed meanwhile, so that entries may be missing.
 var errInterrupted = errors.New("it changes faster than it can be read")
 
-// How often a dump is asked for at most.
+// The maximum number of attempts.
 const maxDumps = 100
 
-// dump asks the kernel for a list (netlink(7)), and calls add with each message of it, without its header. A dump that the kernel
-// says was interrupted is asked for again, after restart was called. An error says that something may be missing.
+// dump requests a list from the kernel (netlink(7)), and calls add with each message of it, without its header. If the
+// kernel reports an interrupted dump, dump calls restart and tries again. An error means that entries may be missing.
 func dump(protocol int, kind uint16, request []byte, restart func(), add func(message []byte)) error {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
@@ -67,7 +67,7 @@ func readDump(receive func([]byte) (n, flags int, err error), add func(message [
 			message := rest[unix.NLMSG_HDRLEN:length]
 			interrupted = interrupted || order.Uint16(rest[6:])&unix.NLM_F_DUMP_INTR != 0
 			switch order.Uint16(rest[4:]) {
-			case unix.NLMSG_DONE, unix.NLMSG_ERROR: // the end of a dump may tell an error, too
+			case unix.NLMSG_DONE, unix.NLMSG_ERROR: // the end of a dump may contain an error, too
 				switch code := statusOf(message); {
 				case code < 0:
 					return unix.Errno(-code)
@@ -82,7 +82,7 @@ func readDump(receive func([]byte) (n, flags int, err error), add func(message [
 	}
 }
 
-// statusOf returns the number at the beginning of the last message of a dump: 0, or an error's, negative.
+// statusOf returns the number at the start of a dump's last message: 0, or a negative errno.
 func statusOf(message []byte) int32 {
 	if len(message) < 4 {
 		return -int32(unix.EBADMSG)
@@ -90,7 +90,7 @@ func statusOf(message []byte) int32 {
 	return int32(binary.NativeEndian.Uint32(message))
 }
 
-// eachAttribute calls do with the attributes of a message, behind its own header.
+// eachAttribute calls do with each attribute of a message, after the message's header.
 func eachAttribute(message []byte, header int, do func(kind uint16, value []byte)) {
 	order := binary.NativeEndian
 	for rest := message[min(len(message), header):]; len(rest) >= 4; {

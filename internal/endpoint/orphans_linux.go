@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Started returns when a process started, in the kernel's ticks since boot. With its id that stands for one process: ids are
-// given anew.
+// Started returns the start time of a process, in the kernel's ticks since boot. Together with the id it identifies one
+// process, because ids are reused.
 func Started(pid int) (uint64, error) {
 	s, err := readStat(pid)
 	return s.started, err
@@ -21,7 +21,7 @@ func Started(pid int) (uint64, error) {
 type stat struct {
 	parent, session int
 	started         uint64
-	ended           bool // or ends right now: it has no environment any more, and perhaps children still
+	ended           bool // or is about to end: it has no environment any more, but may still have children
 }
 
 func readStat(pid int) (s stat, err error) {
@@ -48,19 +48,20 @@ func readStat(pid int) (s stat, err error) {
 	if err != nil {
 		return s, fmt.Errorf("parse stat %q: %w", text, err)
 	}
-	const exiting = 4 // PF_EXITING of the first thread; others may go on
+	const exiting = 4 // PF_EXITING of the first thread; other threads may continue
 	s.ended = flags&exiting != 0 && (string(fields[17]) == "0" || string(fields[17]) == "1")
 	return s, nil
 }
 
-// reapers are the programs to which the kernel gives processes that have lost their parents, where that is not process 1.
-var reapers = []string{"systemd", "init", "tini", "dumb-init", "docker-init", "catatonit", "s6-svscan", "runsvdir", "conmon"}
+// reapers are the programs, other than process 1, that adopt processes without parents.
+var reapers = []string{"systemd", "init", "tini", "dumb-init", "docker-init", "catatonit", "s6-svscan", "runsvdir",
+	"conmon"}
 
-// Orphans returns the processes that have lost their parents, and descended from this process before: own are those that have
-// the environment with which this process was started, which names the package's directory (PWD), but for what this process
-// has changed since. perhaps are those of which it is not certain: they have another environment, and are of the same
-// session; or another process runs that has this one's, and may have started them. A daemon that has left the session and has
-// another environment cannot be told from a stranger's. An error says that some may be missing.
+// Orphans returns processes that have lost their parents and used to descend from this process. own are those with the
+// initial environment of this process, which contains the package's directory (PWD), apart from variables that this
+// process has changed since. perhaps are uncertain: they have another environment but are in the same session, or
+// another running process has this one's environment and may have started them. A daemon that left the session and has
+// another environment cannot be distinguished from an unrelated process. An error means that some may be missing.
 func Orphans() (own, perhaps []int, err error) {
 	self := os.Getpid()
 	me, err := readStat(self)
@@ -82,7 +83,7 @@ func Orphans() (own, perhaps []int, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	var twins []uint64 // when processes started that may have started ours
+	var twins []uint64 // start times of processes that may have started our orphans
 	first := true
 	for _, pid := range all {
 		s, err := readStat(pid)
@@ -108,8 +109,8 @@ func Orphans() (own, perhaps []int, err error) {
 	return own, perhaps, nil
 }
 
-// twinsOf returns when those processes started that have this one's environment, and are neither above it, nor descend from it
-// or from one that has lost its parents since.
+// twinsOf returns the start times of the processes with this process's environment that are neither its ancestors, nor
+// its descendants, nor descend from one that has lost its parents since.
 func twinsOf(all []int, me stat, reaper, above map[int]bool) (started []uint64) {
 	const tries = 1000
 	for _, pid := range all {
@@ -128,8 +129,8 @@ func twinsOf(all []int, me stat, reaper, above map[int]bool) (started []uint64) 
 	return started
 }
 
-// isOurs reports whether a process descends from this one, or from one that has lost its parents since, or is gone. It is not
-// certain while one that is about to end stands between them: the kernel gives its children another parent then.
+// isOurs reports whether a process is gone, or descends from this one or from one that has lost its parents since. It
+// is uncertain while a process in between is about to end, because the kernel then changes the parent of its children.
 func isOurs(pid int, me stat, reaper, above map[int]bool) (s stat, ours, certain bool) {
 	s, err := readStat(pid)
 	top, at := pid, s
@@ -148,16 +149,16 @@ func isOurs(pid int, me stat, reaper, above map[int]bool) (s stat, ours, certain
 	return s, false, !Ended(top)
 }
 
-// Ended reports whether a process is gone, or about to be: it opens nothing any more.
+// Ended reports whether a process is gone or about to be, so that it opens nothing more.
 func Ended(pid int) bool {
 	s, err := readStat(pid)
 	return err != nil || s.ended
 }
 
-// inherits reports whether a process has the environment of this one: each variable with the value that it had at the start,
-// or that it has now.
+// inherits reports whether a process has this process's environment: each variable with the initial or the current
+// value.
 func inherits(pid int) bool {
-	own, err := os.ReadFile("/proc/self/environ") // as it was at the start
+	own, err := os.ReadFile("/proc/self/environ") // the initial environment
 	if err != nil {
 		return false
 	}
@@ -169,17 +170,17 @@ func inherits(pid int) bool {
 	for v := range strings.SplitSeq(string(its), "\x00") {
 		has[v] = true
 	}
-	located := false
+	hasDirectory := false
 	for v := range strings.SplitSeq(string(own), "\x00") {
 		name, _, _ := strings.Cut(v, "=")
-		if name == "" || name == "_" || name == "SHLVL" || name == "OLDPWD" { // which shells change
+		if name == "" || name == "_" || name == "SHLVL" || name == "OLDPWD" { // changed by shells
 			continue
 		}
-		located = located || name == "PWD"
+		hasDirectory = hasDirectory || name == "PWD"
 		now, set := os.LookupEnv(name)
 		if !has[v] && set && !has[name+"="+now] {
 			return false
 		}
 	}
-	return located
+	return hasDirectory
 }

@@ -4,8 +4,8 @@ package endpoint
 
 import "errors"
 
-// Started fails: only Linux has the /proc that it reads.
+// Started fails: it needs Linux's /proc.
 func Started(int) (uint64, error) { return 0, errors.ErrUnsupported }
 
-// Orphans returns nil: only Linux has the /proc that it reads.
+// Orphans returns nil: it needs Linux's /proc.
 func Orphans() (own, perhaps []int, err error) { return nil, nil, nil }

@@ -9,8 +9,8 @@ import (
 )
 
 // parsePattern parses host:port, an IP address, [IPv6]:port, a CIDR, and a DNS name with or without a leading "*.",
-// each with an optional port. An IPv6 CIDR with a port is written [2001:db8::/32]:443. Its errors say what is wrong
-// with the text and what to write, and expect the caller to say which text.
+// each with an optional port. An IPv6 CIDR with a port is [2001:db8::/32]:443. Its errors say what is wrong and what to
+// write instead; the caller adds the text.
 func parsePattern(s string) (Pattern, error) {
 	if s == "" {
 		return Pattern{}, fmt.Errorf("is empty: write host:port, an IP address, a CIDR or a DNS name")
@@ -41,7 +41,7 @@ func parsePattern(s string) (Pattern, error) {
 	return p, err
 }
 
-// urlError says what to write instead of a URL.
+// urlError suggests what to write instead of a URL.
 func urlError(scheme, rest string) error {
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
 		rest = rest[:i]
@@ -58,7 +58,7 @@ func urlError(scheme, rest string) error {
 	return fmt.Errorf("is a URL: drop the scheme and write %q", rest)
 }
 
-// splitPort cuts the port off, nil where there is none. A host in brackets loses them.
+// splitPort splits off the port, nil if there is none. It removes brackets from a host.
 func splitPort(s string) (host string, port *string, err error) {
 	if inner, ok := strings.CutPrefix(s, "["); ok {
 		host, after, ok := strings.Cut(inner, "]")
@@ -86,7 +86,7 @@ func splitPort(s string) (host string, port *string, err error) {
 	}
 	colon := strings.LastIndexByte(s, ':')
 	if slash := strings.LastIndexByte(s, '/'); slash >= 0 {
-		if colon < slash { // a colon before it belongs to an IPv6 address, or to a port before a path
+		if colon < slash { // an earlier colon is part of an IPv6 address, or of a port before a path
 			return s, nil, nil
 		}
 	} else if strings.Count(s, ":") > 1 { // IPv6 without brackets has no port
@@ -96,7 +96,8 @@ func splitPort(s string) (host string, port *string, err error) {
 		return s, nil, nil
 	}
 	if colon == 0 {
-		return "", nil, fmt.Errorf("has no host before the port: write %q for this machine, or the host's name", "localhost"+s)
+		return "", nil, fmt.Errorf("has no host before the port: write %q for this machine, or the host's name",
+			"localhost"+s)
 	}
 	after := s[colon+1:]
 	return s[:colon], &after, nil
@@ -107,7 +108,8 @@ func parsePort(s, host string) (uint16, error) {
 		return 0, fmt.Errorf("has no port after ':': write %q for every port, or add the number", host)
 	}
 	if strings.Trim(s, "0123456789") != "" {
-		return 0, fmt.Errorf("has the port %q: service names differ between machines, write the number from 1 to 65535", s)
+		return 0, fmt.Errorf("has the port %q: service names differ between machines, write the number from 1 to 65535",
+			s)
 	}
 	n, err := strconv.ParseUint(s, 10, 16)
 	switch {
@@ -126,16 +128,19 @@ func parseHost(host string) (Pattern, error) {
 	a, err := netip.ParseAddr(host)
 	if err != nil {
 		if strings.Contains(host, ":") {
-			return Pattern{}, fmt.Errorf("has %q, which is no IPv6 address: write host:port with one ':', or [IPv6]:port", host)
+			return Pattern{}, fmt.Errorf("has %q, which is no IPv6 address: write host:port with one ':', or "+
+				"[IPv6]:port", host)
 		}
 		return parseName(host)
 	}
 	if z := a.Zone(); z != "" {
-		return Pattern{}, fmt.Errorf("has the zone %q, which means something on one machine only: write %q", z, a.WithZone("").String())
+		return Pattern{}, fmt.Errorf("has the zone %q, which means something on one machine only: write %q", z,
+			a.WithZone("").String())
 	}
 	a = a.Unmap()
 	if a.IsUnspecified() {
-		return Pattern{}, fmt.Errorf("has %s, where servers listen but nobody connects: write localhost for this machine, or %s/0 for everywhere", a, a)
+		return Pattern{}, fmt.Errorf("has %s, where servers listen but nobody connects: write localhost for this "+
+			"machine, or %s/0 for everywhere", a, a)
 	}
 	return Pattern{kind: onAddress, prefix: netip.PrefixFrom(a, a.BitLen())}, nil
 }
@@ -151,17 +156,20 @@ func parseNetwork(s string) (Pattern, error) {
 	}
 	bits, err := strconv.ParseUint(length, 10, 8)
 	if err != nil || int(bits) > a.BitLen() || strconv.Itoa(int(bits)) != length {
-		return Pattern{}, fmt.Errorf("has the prefix length %q: for %s it is a number from 0 to %d", length, a, a.BitLen())
+		return Pattern{}, fmt.Errorf("has the prefix length %q: for %s it is a number from 0 to %d", length, a,
+			a.BitLen())
 	}
 	if a.Is4In6() {
 		if bits < 96 {
-			return Pattern{}, fmt.Errorf("has an IPv4-mapped CIDR that is wider than IPv4: write 0.0.0.0/0 for all of IPv4")
+			return Pattern{}, fmt.Errorf("has an IPv4-mapped CIDR that is wider than IPv4: write 0.0.0.0/0 for all " +
+				"of IPv4")
 		}
 		a, bits = a.Unmap(), bits-96
 	}
 	p := netip.PrefixFrom(a, int(bits))
 	if m := p.Masked(); m != p {
-		return Pattern{}, fmt.Errorf("has the CIDR %s with host bits set: write %s for the network, or %s for the one address", p, m, a)
+		return Pattern{}, fmt.Errorf("has the CIDR %s with host bits set: write %s for the network, or %s for the "+
+			"one address", p, m, a)
 	}
 	if p.IsSingleIP() {
 		return parseHost(a.String())
@@ -169,7 +177,7 @@ func parseNetwork(s string) (Pattern, error) {
 	return Pattern{kind: onNetwork, prefix: p}, nil
 }
 
-// parseName accepts what resolvers do, which is RFC 1123 and '_'.
+// parseName accepts what resolvers accept: RFC 1123 and '_'.
 func parseName(host string) (Pattern, error) {
 	name := canonicalName(host)
 	if name == "localhost" {
@@ -178,7 +186,8 @@ func parseName(host string) (Pattern, error) {
 	kind, labels := onName, name
 	if rest, ok := strings.CutPrefix(name, "*"); ok {
 		if len(rest) < 2 || rest[0] != '.' {
-			return Pattern{}, fmt.Errorf("has %q: a wildcard stands for whole labels at the front, write *.example.com", host)
+			return Pattern{}, fmt.Errorf("has %q: a wildcard stands for whole labels at the front, write *.example.com",
+				host)
 		}
 		kind, name, labels = onWildcard, rest, rest[1:]
 	}
@@ -193,7 +202,8 @@ func parseName(host string) (Pattern, error) {
 		last = label
 	}
 	if strings.Trim(last, "0123456789") == "" {
-		return Pattern{}, fmt.Errorf("has %q, which is neither an IP address nor a DNS name: write all of the address, without leading zeros", host)
+		return Pattern{}, fmt.Errorf("has %q, which is neither an IP address nor a DNS name: write all of the "+
+			"address, without leading zeros", host)
 	}
 	return Pattern{kind: kind, name: name}, nil
 }
@@ -205,7 +215,8 @@ func checkNameLabel(label, host string) error {
 	case len(label) > maxLabel:
 		return fmt.Errorf("has a label of %d bytes in %q: DNS labels have at most %d", len(label), host, maxLabel)
 	case label[0] == '-' || label[len(label)-1] == '-':
-		return fmt.Errorf("has the label %q, which begins or ends with '-': write the DNS name as it is resolved", label)
+		return fmt.Errorf("has the label %q, which begins or ends with '-': write the DNS name as it is resolved",
+			label)
 	}
 	for _, r := range label {
 		switch {

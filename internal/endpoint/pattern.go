@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// Pattern is a set of destinations as the options Peer and Ignore write them, with or without a port. Two patterns that
-// mean the same are equal: "10.0.0.1/32" is "10.0.0.1", "::ffff:10.0.0.1" too, and "API.example." is "api.example".
-// The zero value matches nothing.
+// Pattern is a set of destinations in the syntax of the options Peer and Ignore, with or without a port. Patterns with
+// the same meaning are equal: "10.0.0.1/32", "::ffff:10.0.0.1" and "10.0.0.1"; "API.example." and "api.example". The
+// zero value matches nothing.
 type Pattern struct {
 	kind   patternKind
 	prefix netip.Prefix // of an address or network; an address has its full length
-	name   string       // of a name or wildcard: lower case, without the trailing dot; a wildcard's begins with '.'
-	port   uint16       // 0 is every port
+	name   string       // of a name or wildcard: lower case, without the trailing dot; a wildcard begins with '.'
+	port   uint16       // 0 means every port
 }
 
 // patternKind orders patterns from the most specific kind to the least.
@@ -28,7 +28,7 @@ const (
 	onNetwork
 )
 
-// Match reports whether a destination is in the set. dnsName is the name that was asked for, or "".
+// Match reports whether a destination is in the set. dnsName is the name that was looked up, or "".
 func (p Pattern) Match(addr netip.Addr, port uint16, dnsName string) bool {
 	if p.port != 0 && p.port != port {
 		return false
@@ -68,7 +68,7 @@ func anyPort(p Pattern) int {
 	return 0
 }
 
-// String returns the pattern in the one spelling that all equal patterns share, which parses to the same pattern.
+// String returns the canonical spelling of the pattern, which parses to an equal pattern.
 func (p Pattern) String() string {
 	host := p.name
 	switch p.kind {
@@ -90,5 +90,5 @@ func (p Pattern) String() string {
 	return host + ":" + strconv.Itoa(int(p.port))
 }
 
-// canonicalName returns a DNS name in the spelling in which names are compared.
+// canonicalName returns the spelling of a DNS name for comparison.
 func canonicalName(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }

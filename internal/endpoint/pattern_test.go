@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestPatternMatchesWhatItSaysAndNothingElse(t *testing.T) {
+func TestPattern_Match(t *testing.T) {
 	type destination struct {
 		addr string
 		port uint16
@@ -32,8 +32,10 @@ func TestPatternMatchesWhatItSaysAndNothingElse(t *testing.T) {
 		{"[fe80::1]", "brackets without a port; zones of destinations are dropped",
 			[]destination{{"fe80::1%lo", 443, ""}}, []destination{{"fe80::2", 443, ""}}},
 		{"10.0.0.0/8", "a network", []destination{{"10.255.255.255", 9, ""}}, []destination{{"11.0.0.0", 9, ""}}},
-		{"0.0.0.0/0", "all of IPv4 is not IPv6", []destination{{"192.0.2.1", 9, ""}}, []destination{{"2001:db8::1", 9, ""}}},
-		{"10.0.0.0/8:53", "a network with a port", []destination{{"10.1.1.1", 53, ""}}, []destination{{"10.1.1.1", 54, ""}}},
+		{"0.0.0.0/0", "all of IPv4 is not IPv6", []destination{{"192.0.2.1", 9, ""}},
+			[]destination{{"2001:db8::1", 9, ""}}},
+		{"10.0.0.0/8:53", "a network with a port", []destination{{"10.1.1.1", 53, ""}},
+			[]destination{{"10.1.1.1", 54, ""}}},
 		{"[2001:db8::/32]:53", "an IPv6 network with a port",
 			[]destination{{"2001:db8::9", 53, ""}}, []destination{{"2001:db8::9", 54, ""}, {"2001:db9::9", 53, ""}}},
 		{"[2001:db8::]/32:53", "the same, brackets around the address",
@@ -47,11 +49,13 @@ func TestPatternMatchesWhatItSaysAndNothingElse(t *testing.T) {
 			[]destination{{"10.0.0.9", 5432, "my_db"}}, []destination{{"10.0.0.9", 5433, "my_db"}}},
 		{"*.example.com", "a wildcard is one or more labels",
 			[]destination{{"192.0.2.1", 1, "a.example.com"}, {"192.0.2.1", 1, "a.b.example.com"}},
-			[]destination{{"192.0.2.1", 1, "example.com"}, {"192.0.2.1", 1, ".example.com"}, {"192.0.2.1", 1, "aexample.com"}, {"192.0.2.1", 1, ""}}},
+			[]destination{{"192.0.2.1", 1, "example.com"}, {"192.0.2.1", 1, ".example.com"},
+				{"192.0.2.1", 1, "aexample.com"}, {"192.0.2.1", 1, ""}}},
 		{"*.example.com:443", "a wildcard with a port",
 			[]destination{{"192.0.2.1", 443, "a.example.com"}}, []destination{{"192.0.2.1", 80, "a.example.com"}}},
 		{"localhost", "every loopback address, and the unspecified ones, which reach it",
-			[]destination{{"127.0.0.1", 1, ""}, {"127.9.9.9", 1, ""}, {"::1", 1, ""}, {"::ffff:127.0.0.1", 1, ""}, {"0.0.0.0", 1, ""}, {"::", 1, ""}},
+			[]destination{{"127.0.0.1", 1, ""}, {"127.9.9.9", 1, ""}, {"::1", 1, ""}, {"::ffff:127.0.0.1", 1, ""},
+				{"0.0.0.0", 1, ""}, {"::", 1, ""}},
 			[]destination{{"128.0.0.1", 1, ""}, {"::2", 1, "localhost"}}},
 		{"localhost:80", "with a port", []destination{{"::1", 80, ""}}, []destination{{"::1", 81, ""}}},
 	} {
@@ -73,7 +77,7 @@ func TestPatternMatchesWhatItSaysAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestZeroPatternMatchesNothing(t *testing.T) {
+func TestPattern_ZeroMatchesNothing(t *testing.T) {
 	for _, a := range []netip.Addr{{}, netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("2001:db8::1")} {
 		if (Pattern{}).Match(a, 0, "") {
 			t.Errorf("the zero Pattern matches %v", a)
@@ -84,7 +88,7 @@ func TestZeroPatternMatchesNothing(t *testing.T) {
 	}
 }
 
-func TestWrongAddressesSayWhatToWrite(t *testing.T) {
+func TestPattern_ErrorAdvice(t *testing.T) {
 	for _, tt := range []struct{ in, want string }{
 		{"", "is empty: write host:port"},
 		{" 10.0.0.1", "white space at byte 0"},
@@ -154,8 +158,8 @@ func TestWrongAddressesSayWhatToWrite(t *testing.T) {
 	}
 }
 
-// What an error tells the user to write has to work.
-func TestErrorsSuggestWhatParses(t *testing.T) {
+// The advice in an error has to work.
+func TestPattern_AdviceParses(t *testing.T) {
 	for _, in := range []string{
 		"https://api.stripe.com/v1", "http://user:secret@db:8080/x", "http://[::1]/", ":8080", "db:", "db:0",
 		"[10.0.0.1]:80", "fe80::1%eth0", "api.example.com/v1", "db:80/path",
@@ -173,7 +177,7 @@ func TestErrorsSuggestWhatParses(t *testing.T) {
 	}
 }
 
-func TestErrorNamesTheOption(t *testing.T) {
+func TestPattern_ErrorNamesOption(t *testing.T) {
 	_, err := ParseIgnore("db:0")
 	const want = `parse Ignore("db:0"): address has the port 0: nothing can be reached there, write "db" for every port`
 	if err == nil || err.Error() != want {
@@ -181,7 +185,7 @@ func TestErrorNamesTheOption(t *testing.T) {
 	}
 }
 
-func TestEqualPatternsHaveOneSpelling(t *testing.T) {
+func TestPattern_CanonicalSpelling(t *testing.T) {
 	for want, spellings := range map[string][]string{
 		"10.0.0.1":           {"10.0.0.1", "::ffff:10.0.0.1", "10.0.0.1/32", "::ffff:a00:1/128"},
 		"10.0.0.1:80":        {"10.0.0.1:80", "[::ffff:10.0.0.1]:80", "10.0.0.1:0080", "10.0.0.1/32:80"},

@@ -24,7 +24,7 @@ func mustPeers(t *testing.T, addressAndName ...string) Peers {
 	return set
 }
 
-func TestMostSpecificPeerWinsInAnyOrder(t *testing.T) {
+func TestPeers_MostSpecificWins(t *testing.T) {
 	given := []string{
 		"127.0.0.1:80", "addr-port",
 		"localhost:80", "localhost-port",
@@ -69,13 +69,13 @@ func TestMostSpecificPeerWinsInAnyOrder(t *testing.T) {
 	}
 }
 
-func TestNoPeersMatchNothing(t *testing.T) {
+func TestPeers_EmptyMatchesNothing(t *testing.T) {
 	if got := (Peers{}).Match(netip.MustParseAddr("127.0.0.1"), 80, "db"); got != (Peer{}) {
 		t.Errorf("got %+v", got)
 	}
 }
 
-func TestContradictingPeersAreRefused(t *testing.T) {
+func TestPeers_Contradiction(t *testing.T) {
 	parse := func(address, name string) Peer {
 		p, err := ParsePeer(address, name)
 		if err != nil {
@@ -107,16 +107,19 @@ func TestContradictingPeersAreRefused(t *testing.T) {
 	}
 }
 
-func TestWrongPeersSayWhatToWrite(t *testing.T) {
+func TestPeers_ErrorAdvice(t *testing.T) {
 	long := strings.Repeat("a", 64)
 	for _, tt := range []struct{ address, name, want string }{
 		{"*.example.com", "db", "has a wildcard, but a Peer is one workload"},
 		{"10.0.0.0/8:53", "db", `is a CIDR with a port: write the CIDR "10.0.0.0/8" alone`},
 		{"db:0", "db", `parse Peer("db:0", "db"): address has the port 0`},
 		{"db:80", "", `parse Peer("db:80", ""): name is empty`},
-		{"db:80", "Orders_DB", `name "Orders_DB" has 'O' at byte 0, only lower-case letters, digits and '-' may stand there: write "orders-db"`},
-		{"db:80", "203.0.113.7:443", `name "203.0.113.7" is an address: write the DNS name or the workload's name that 203.0.113.7 stands for`},
-		{"db:80", "*.stripe.com:443", `name "*.stripe.com" has a wildcard, but a Peer is one workload or host: write one name`},
+		{"db:80", "Orders_DB", `name "Orders_DB" has 'O' at byte 0, only lower-case letters, digits and '-' may ` +
+			`stand there: write "orders-db"`},
+		{"db:80", "203.0.113.7:443", `name "203.0.113.7" is an address: write the DNS name or the workload's name ` +
+			`that 203.0.113.7 stands for`},
+		{"db:80", "*.stripe.com:443", `name "*.stripe.com" has a wildcard, but a Peer is one workload or host: ` +
+			`write one name`},
 		{"db:80", "api..com:443", `name has "api..com" with an empty label: remove the extra '.'`},
 		{"db:80", "api.stripe.443", `name has "api.stripe.443", which is neither an IP address nor a DNS name`},
 		{"db:80", "-db", `name "-db" begins or ends with '-': write "db"`},
@@ -124,10 +127,13 @@ func TestWrongPeersSayWhatToWrite(t *testing.T) {
 		{"db:80", "dé", `has 'é' at byte 1`},
 		{"db:80", "--", `write a name such as "orders-db"`},
 		{"db:80", long, `is 64 bytes long, a Kubernetes name has at most 63: write "` + long[:63] + `"`},
-		{"db:80", "search:", `parse Peer("db:80", "search:"): name "search:" has no port after ':': write "search" for the port that is dialled, or add the one at which search serves`},
+		{"db:80", "search:", `parse Peer("db:80", "search:"): name "search:" has no port after ':': write "search" ` +
+			`for the port that is dialled, or add the one at which search serves`},
 		{"db:80", "search:0", `name "search:0" has the port 0: write "search" for the port that is dialled`},
-		{"db:80", "search:65536", `parse Peer("db:80", "search:65536"): name "search:65536" has the port 65536: ports go from 1 to 65535`},
-		{"db:80", "search:http", `name "search:http" has the port "http": service names differ between machines, write the number`},
+		{"db:80", "search:65536", `parse Peer("db:80", "search:65536"): name "search:65536" has the port 65536: ` +
+			`ports go from 1 to 65535`},
+		{"db:80", "search:http", `name "search:http" has the port "http": service names differ between machines, ` +
+			`write the number`},
 		{"db:80", "search:-1", `name "search:-1" has the port "-1"`},
 		{"db:80", "search: 80", `name "search: 80" has the port " 80"`},
 		{"db:80", "search:80:81", `name "search:80:81" has more than one ':': write name:port, such as "search:8080"`},
@@ -146,7 +152,7 @@ func TestWrongPeersSayWhatToWrite(t *testing.T) {
 	}
 }
 
-func TestPeersSayAtWhichPortTheyServe(t *testing.T) {
+func TestPeers_PodPort(t *testing.T) {
 	for _, tt := range []struct {
 		address, name string
 		wantName      string
@@ -161,7 +167,8 @@ func TestPeersSayAtWhichPortTheyServe(t *testing.T) {
 	} {
 		got, err := ParsePeer(tt.address, tt.name)
 		if err != nil || got.Name != tt.wantName || got.PodPort != tt.wantPort || got.namePort() != tt.name {
-			t.Errorf("%s: ParsePeer(%q, %q) = %+v, %v, want %q, %d", tt.reason, tt.address, tt.name, got, err, tt.wantName, tt.wantPort)
+			t.Errorf("%s: ParsePeer(%q, %q) = %+v, %v, want %q, %d", tt.reason, tt.address, tt.name, got, err,
+				tt.wantName, tt.wantPort)
 		}
 	}
 }

@@ -10,14 +10,14 @@ import (
 // portRange is the ports from first to last.
 type portRange struct{ first, last uint16 }
 
-// defaultPorts is what Linux hands out where nobody configured it.
+// defaultPorts is Linux's default range.
 var defaultPorts = portRange{32768, 60999}
 
 func (r portRange) has(port uint16) bool { return r.first <= port && port <= r.last }
 
-// machinePorts are the ports that the kernel hands out to whoever asks for any (ip-sysctl: ip_local_port_range), to
-// servers that listen on port 0 as to clients. The range alone does not tell such a server from one that asked for
-// this very port.
+// machinePorts are the ports that the kernel chooses for programs that request any port (ip-sysctl:
+// ip_local_port_range), both servers that listen on port 0 and clients. A server may also have requested a port in this
+// range explicitly; the range does not show that.
 var machinePorts = sync.OnceValue(func() portRange {
 	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
 	if err != nil {
@@ -26,11 +26,11 @@ var machinePorts = sync.OnceValue(func() portRange {
 	return parsePortRange(string(text))
 })
 
-// EphemeralIn reports whether the kernel may have chosen a port in another network namespace than this machine's, whose
-// ip_local_port_range is ports; "" is the default, which every new namespace has whatever the machine's is.
+// EphemeralIn reports whether the kernel may have chosen a port in another network namespace. ports is the
+// ip_local_port_range there; "" is the default, which every new namespace has, whatever the machine's is.
 func EphemeralIn(ports string, port uint16) bool { return parsePortRange(ports).has(port) }
 
-// parsePortRange parses "32768\t60999\n". What is no range is taken for the default.
+// parsePortRange parses "32768\t60999\n". It returns the default for anything else.
 func parsePortRange(text string) portRange {
 	f := strings.Fields(text)
 	if len(f) != 2 {

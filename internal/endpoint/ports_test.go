@@ -2,7 +2,7 @@ package endpoint
 
 import "testing"
 
-func TestPortRanges(t *testing.T) {
+func TestPorts_Ranges(t *testing.T) {
 	for _, tt := range []struct {
 		text   string
 		want   portRange
@@ -29,8 +29,8 @@ func TestPortRanges(t *testing.T) {
 	}
 }
 
-// A network namespace has the kernel's default range, whatever the machine's is, unless somebody gave it another.
-func TestEphemeralPortsOfAnotherNamespace(t *testing.T) {
+// A network namespace has the kernel's default range, whatever the machine's is, unless it was changed.
+func TestPorts_OtherNamespace(t *testing.T) {
 	for _, row := range []struct {
 		ports string
 		port  uint16

@@ -15,10 +15,10 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// ReadProcess describes a running process. Its name is the executable's file name, or the kernel's thread name where
-// the executable may not be read (another user's process) or is none (a zombie, a kernel thread). Its command line is
-// quoted as a shell would want it and at most 4096 bytes long; "" for a zombie or kernel thread. A process that is gone
-// is fs.ErrNotExist.
+// ReadProcess describes a running process. Its name is the executable's file name, or the kernel's thread name if the
+// executable is unreadable (another user's process) or missing (a zombie, a kernel thread). Its command line is in
+// shell syntax and at most 4096 bytes long; "" for a zombie or kernel thread. The error for a process that is gone is
+// fs.ErrNotExist.
 func ReadProcess(pid int) (flow.Process, error) {
 	name, err := processName(pid)
 	if err != nil {
@@ -30,7 +30,7 @@ func ReadProcess(pid int) (flow.Process, error) {
 	}
 	f, err := os.Open(procPath(pid, "cmdline"))
 	if err != nil {
-		return p, nil // it ended, or hides its arguments: the name is still worth having
+		return p, nil // it ended, or hides its arguments: the name is still useful
 	}
 	defer f.Close()
 	cmdline, err := io.ReadAll(io.LimitReader(f, maxCommand+1))
@@ -50,7 +50,7 @@ func processName(pid int) (string, error) {
 	comm, err := os.ReadFile(procPath(pid, "comm"))
 	if err != nil {
 		if !alive(pid) {
-			err = fs.ErrNotExist // between open and read the kernel says ESRCH
+			err = fs.ErrNotExist // the kernel returns ESRCH between open and read
 		}
 		return "", err
 	}
@@ -63,8 +63,8 @@ func alive(pid int) bool {
 	return err == nil
 }
 
-// Descends reports whether ancestor is a parent of pid, or a parent's parent and so on, now. A process whose parent
-// ended belongs to init, so it descends from nobody else. No process descends from itself.
+// Descends reports whether ancestor is currently a direct or indirect parent of pid. After its parent ends, a process
+// descends only from init. No process descends from itself.
 func Descends(pid, ancestor int) bool {
 	seen := make(map[int]bool) // ids may be reused during the walk
 	for pid > 1 && !seen[pid] {
@@ -81,7 +81,7 @@ func Descends(pid, ancestor int) bool {
 	return false
 }
 
-// Parents names the processes from which one descends, the nearest first, up to an ancestor: "sh (pid 12)",
+// Parents names the processes from which one descends, nearest first, up to an ancestor: "sh (pid 12)",
 // "make (pid 11)". It returns nil if pid does not descend from the ancestor.
 func Parents(pid, ancestor int) []string {
 	var chain []int
@@ -98,8 +98,8 @@ func Parents(pid, ancestor int) []string {
 	}
 }
 
-// ParentsInside names the processes of a container from which one descends, the nearest first: those of its namespace of
-// process ids. It returns nil for one that is in this process's, and for the first of a container.
+// ParentsInside names the processes of a container from which one descends, nearest first, within its pid namespace. It
+// returns nil for a process in this process's namespace, and for the first process of a container.
 func ParentsInside(pid int) []string {
 	inside, err := os.Readlink(procPath(pid, "ns/pid"))
 	if own, _ := os.Readlink(procPath(0, "ns/pid")); err != nil || own == inside {
@@ -129,8 +129,8 @@ func describeChain(pids []int) []string {
 	return names
 }
 
-// Descendants returns the children of some processes, their children and so on, as they are now, sorted. An error says that
-// some may be missing.
+// Descendants returns the current direct and indirect children of some processes, sorted. An error means that some may
+// be missing.
 func Descendants(roots ...int) ([]int, error) {
 	all, err := processes()
 	if err != nil {
@@ -156,7 +156,7 @@ func Descendants(roots ...int) ([]int, error) {
 	return slices.Sorted(maps.Keys(found)), nil
 }
 
-// processes returns the ids of all processes that can be seen.
+// processes returns the ids of all visible processes.
 func processes() ([]int, error) {
 	proc, err := os.Open("/proc")
 	if err != nil {
@@ -184,8 +184,8 @@ func parentOf(pid int) (int, error) {
 	return parentInStat(stat)
 }
 
-// parentInStat finds the parent in the text of /proc/<pid>/stat: "42 (comm) S 1 …". comm may hold anything, ") S 1"
-// too, and nothing after it holds a parenthesis.
+// parentInStat finds the parent in /proc/<pid>/stat: "42 (comm) S 1 …". comm may contain anything, even ") S 1", but no
+// parenthesis follows it.
 func parentInStat(stat []byte) (int, error) {
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 2 {

@@ -18,9 +18,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestProcessIsNamedByItsExecutable(t *testing.T) {
+func TestReadProcess_Executable(t *testing.T) {
 	testenv.Recorded(t, "the executable's name from /proc, to fall back to")
-	const name = `S 1 (x) y's` // in /proc/<pid>/stat, this looks like fields
+	const name = `S 1 (x) y's` // looks like fields in /proc/<pid>/stat
 	exe := copyBinary(t, name)
 	c, err := tryStart(t, exe, func(*exec.Cmd) {}, "wait", "a b", "c")
 	if err != nil {
@@ -38,7 +38,8 @@ func TestProcessIsNamedByItsExecutable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := Parents(c.pid, os.Getpid()), []string{fmt.Sprintf("%s (pid %d)", self, os.Getpid())}; !slices.Equal(got, want) {
+	if got, want := Parents(c.pid, os.Getpid()),
+		[]string{fmt.Sprintf("%s (pid %d)", self, os.Getpid())}; !slices.Equal(got, want) {
 		t.Errorf("its parents are %q, want %q", got, want)
 	}
 	if got := Parents(os.Getpid(), c.pid); got != nil {
@@ -59,7 +60,7 @@ func TestProcessIsNamedByItsExecutable(t *testing.T) {
 	}
 }
 
-func TestProcessWithoutExecutableHasItsThreadName(t *testing.T) {
+func TestReadProcess_ThreadName(t *testing.T) {
 	link := filepath.Join(t.TempDir(), "a) R (b")
 	if err := os.Symlink("/bin/true", link); err != nil {
 		t.Fatal(err)
@@ -75,7 +76,7 @@ func TestProcessWithoutExecutableHasItsThreadName(t *testing.T) {
 	defer cmd.Wait()
 	out.Read(make([]byte, 1)) // until it exits
 	pid := cmd.Process.Pid
-	for !isZombie(t, pid) { // it closes its output before it becomes one
+	for !isZombie(t, pid) { // it closes its output before it becomes a zombie
 	}
 	got, err := ReadProcess(pid)
 	if err != nil {
@@ -97,7 +98,7 @@ func isZombie(t *testing.T, pid int) bool {
 	return strings.Contains(string(stat), "(a) R (b) Z ")
 }
 
-func TestNoProcess(t *testing.T) {
+func TestReadProcess_Missing(t *testing.T) {
 	for _, pid := range []int{0, -1, 1 << 30} {
 		if got, err := ReadProcess(pid); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("ReadProcess(%d) = %+v, %v", pid, got, err)
@@ -120,7 +121,7 @@ func descendants(t *testing.T, pid int) []int {
 	return pids
 }
 
-func TestDescent(t *testing.T) {
+func TestDescends_Tree(t *testing.T) {
 	self := os.Getpid()
 	c := start(t, "spawn")
 	grandchild, err := strconv.Atoi(c.line)
@@ -159,7 +160,7 @@ func TestDescent(t *testing.T) {
 	}
 }
 
-// nest starts processes, each of which is the parent of the next, and returns their ids from the outermost.
+// nest starts processes, each the parent of the next, and returns their ids from the outermost.
 func nest(t *testing.T, depth int, change func(*exec.Cmd)) []int {
 	t.Helper()
 	c, err := tryStart(t, testBinary(t), change, "nest", strconv.Itoa(depth))
@@ -180,13 +181,13 @@ func nest(t *testing.T, depth int, change func(*exec.Cmd)) []int {
 	return pids
 }
 
-func TestProcessesThatCannotBeListedAreNotNone(t *testing.T) {
+func TestDescendants_UnreadableIsError(t *testing.T) {
 	if got, want := start(t, "starve").line, "0, failed: true"; got != want {
 		t.Errorf("descendants without a file descriptor to spare: got %q, want %q", got, want)
 	}
 }
 
-func TestParentsOfDeeplyNestedProcesses(t *testing.T) {
+func TestParents_DeeplyNested(t *testing.T) {
 	self, sibling := os.Getpid(), start(t, "wait").pid
 	for _, depth := range []int{1, 7, 8, 9, 12, 40} {
 		pids := nest(t, depth, func(*exec.Cmd) {})
@@ -198,7 +199,8 @@ func TestParentsOfDeeplyNestedProcesses(t *testing.T) {
 		if got := Parents(innermost, pids[0]); !slices.Equal(got, want) {
 			t.Errorf("parents of a process %d below: got %q, want %q", depth, got, want)
 		}
-		if got, want := Parents(innermost, self), append(want, fmt.Sprintf("endpoint.test (pid %d)", self)); !slices.Equal(got, want) {
+		if got, want := Parents(innermost, self),
+			append(want, fmt.Sprintf("endpoint.test (pid %d)", self)); !slices.Equal(got, want) {
 			t.Errorf("parents of a process %d below, up to this one: got %q, want %q", depth, got, want)
 		}
 		for _, stranger := range []int{sibling, innermost, 1 << 30} {
@@ -212,15 +214,16 @@ func TestParentsOfDeeplyNestedProcesses(t *testing.T) {
 	}
 }
 
-// A test process may be the first one of a container, where nothing is below it but its own.
-func TestFirstProcessIsAnAncestor(t *testing.T) {
+// A test process may be the first one of a container, with only its own processes below it.
+func TestDescends_FirstProcess(t *testing.T) {
 	got := Parents(os.Getpid(), 1)
-	if Descends(os.Getpid(), 1) != (len(got) > 0 && strings.HasSuffix(got[len(got)-1], " (pid 1)")) { // what enters a container descends from none of its processes
+	// what enters a container descends from none of its processes
+	if Descends(os.Getpid(), 1) != (len(got) > 0 && strings.HasSuffix(got[len(got)-1], " (pid 1)")) {
 		t.Errorf("parents of this process up to the first one: got %q", got)
 	}
 }
 
-func TestParentInStat(t *testing.T) {
+func TestParentInStat_Valid(t *testing.T) {
 	for stat, want := range map[string]int{
 		"42 (cat) R 7 42 7 0":          7,
 		"42 (a) S 1 (b) c) S 9 42 7 0": 9,

@@ -9,7 +9,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// ReadProcess fails with errors.ErrUnsupported: only Linux has the /proc that it reads.
+// ReadProcess fails with errors.ErrUnsupported: it needs Linux's /proc.
 func ReadProcess(pid int) (flow.Process, error) {
 	_, err := processName(pid)
 	return flow.Process{}, fmt.Errorf("read process %d: %w", pid, err)
@@ -19,7 +19,7 @@ func processName(int) (string, error) { return "", errors.ErrUnsupported }
 
 func alive(int) bool { return false }
 
-// Descends returns false: only Linux has the /proc that it reads.
+// Descends returns false: it needs Linux's /proc.
 func Descends(pid, ancestor int) bool { return false }
 
 // Parents returns nil: only Linux has the /proc that it reads.
@@ -28,5 +28,5 @@ func Parents(pid, ancestor int) []string { return nil }
 // ParentsInside returns nil: only Linux has the /proc that it reads.
 func ParentsInside(pid int) []string { return nil }
 
-// Descendants returns nil: only Linux has the /proc that it reads.
+// Descendants returns nil: it needs Linux's /proc.
 func Descendants(roots ...int) ([]int, error) { return nil, nil }

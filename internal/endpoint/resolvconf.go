@@ -11,33 +11,33 @@ import (
 	"time"
 )
 
-// resolverPort is where resolv.conf's name servers listen; the file cannot say otherwise.
+// resolverPort is the port of resolv.conf's name servers; the file cannot change it.
 const resolverPort = 53
 
-// Resolvers tells name servers from other destinations. The zero value is ready; it is safe for concurrent use.
+// Resolvers distinguishes name servers from other destinations. The zero value is ready. It is safe for concurrent use.
 type Resolvers struct {
 	mu     sync.Mutex
 	parsed map[fileVersion]resolverConfig
 }
 
-// fileVersion identifies a file's content without reading it. Mount namespaces need no place in it: another file at
-// the same path is another inode.
+// fileVersion identifies a file's content without reading it. It needs no mount namespace: another file at the same
+// path has another inode.
 type fileVersion struct {
 	device, inode uint64
 	size          int64
 	modified      time.Time
 }
 
-// maxParsed bounds what Resolvers remembers: a network manager rewrites resolv.conf, a test suite runs for hours.
+// maxParsed limits the cache of Resolvers: a network manager rewrites resolv.conf, and test suites run for hours.
 const maxParsed = 64
 
-// maxResolvConf bounds what is read of a file that another process chose.
+// maxResolvConf limits the size of a file that another process chose.
 const maxResolvConf = 64 << 10
 
-// IsResolver reports whether a destination is a resolver of the process: port 53 of a loopback address (127.0.0.53 of
-// systemd, 127.0.0.11 of Docker) or of a name server in /etc/resolv.conf as the process sees it. Where the process is
-// gone or pid is 0, this process's file counts.
-func (r *Resolvers) IsResolver(pid int, addr netip.Addr, port uint16) bool {
+// isResolver reports whether a destination is a resolver of the process: port 53 of a loopback address (127.0.0.53 of
+// systemd, 127.0.0.11 of Docker) or of a name server in the process's /etc/resolv.conf. If the process is gone or pid
+// is 0, this process's file counts.
+func (r *Resolvers) isResolver(pid int, addr netip.Addr, port uint16) bool {
 	if port != resolverPort {
 		return false
 	}
@@ -48,7 +48,7 @@ func (r *Resolvers) IsResolver(pid int, addr netip.Addr, port uint16) bool {
 	return slices.Contains(r.nameservers(pid), addr)
 }
 
-// Search returns how the process completes names, by the same file; false where that is this process's.
+// Search returns the search list of a process from the same file; false if it used this process's file.
 func (r *Resolvers) Search(pid int) (Search, bool) {
 	config, its := r.config(pid)
 	return config.search, its
@@ -59,13 +59,13 @@ func (r *Resolvers) nameservers(pid int) []netip.Addr {
 	return config.servers
 }
 
-// resolverConfig is what a resolv.conf says.
+// resolverConfig is the content of a resolv.conf.
 type resolverConfig struct {
 	servers []netip.Addr
 	search  Search
 }
 
-// config returns what the process's file says, and whether it is the process's.
+// config returns the content of the process's file, and whether it is the process's.
 func (r *Resolvers) config(pid int) (resolverConfig, bool) {
 	f, version, its, err := openResolvConf(pid)
 	if err != nil {
@@ -81,7 +81,7 @@ func (r *Resolvers) config(pid int) (resolverConfig, bool) {
 	if err != nil {
 		return resolverConfig{parseResolvConf(""), parseSearch("")}, false
 	}
-	if len(text) > maxResolvConf { // half an address is another one
+	if len(text) > maxResolvConf { // half an address is another address
 		text = text[:bytes.LastIndexByte(text, '\n')+1]
 	}
 	config := resolverConfig{parseResolvConf(string(text)), parseSearch(string(text))}
@@ -92,9 +92,9 @@ func (r *Resolvers) config(pid int) (resolverConfig, bool) {
 	return config, its
 }
 
-// parseResolvConf returns the name servers of a resolv.conf (resolv.conf(5)): what follows the word nameserver, on lines
-// that do not begin with ';' or '#'. glibc and Go ask the first three only; the others are resolvers all the same. A file
-// that names none means this machine.
+// parseResolvConf returns the name servers of a resolv.conf (resolv.conf(5)): the arguments of nameserver, on lines
+// that do not begin with ';' or '#'. glibc and Go query only the first three, but the others are resolvers too. A file
+// without name servers means this machine.
 func parseResolvConf(text string) []netip.Addr {
 	var servers []netip.Addr
 	for line := range strings.Lines(text) {
@@ -112,16 +112,16 @@ func parseResolvConf(text string) []netip.Addr {
 	return servers
 }
 
-// dockersDefault are the resolvers that Docker gives to containers on a machine that has none but its own loopback
-// (moby, libnetwork/resolvconf).
+// dockersDefault are the resolvers of Docker's containers on a machine with only loopback resolvers (moby,
+// libnetwork/resolvconf).
 var dockersDefault = []netip.Addr{
 	netip.MustParseAddr("8.8.8.8"), netip.MustParseAddr("8.8.4.4"),
 	netip.MustParseAddr("2001:4860:4860::8888"), netip.MustParseAddr("2001:4860:4860::8844"),
 }
 
-// OfContainers returns the resolvers that Docker gives to a container in its default network for which nobody asked for
-// others: those of this machine that are not on loopback, where systemd-resolved hides them those that it uses itself,
-// else Docker's own choice. They tell what a container's resolver was when its resolv.conf is gone.
+// OfContainers returns the resolvers of a container in Docker's default network without configured resolvers: those of
+// this machine that are not on loopback; if systemd-resolved hides them, those that it uses itself; otherwise Docker's
+// default. They stand for a container's resolvers when its resolv.conf is gone.
 func OfContainers() []netip.Addr {
 	for _, file := range []string{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"} {
 		text, err := os.ReadFile(file)

@@ -10,7 +10,7 @@ import (
 
 const resolvConf = "etc/resolv.conf"
 
-// openResolvConf opens resolv.conf as a process sees it, else as this process does, and reports which.
+// openResolvConf opens a process's resolv.conf, or this process's if that fails, and reports which one.
 func openResolvConf(pid int) (f *os.File, version fileVersion, its bool, err error) {
 	f, err = openInRoot(procPath(pid, "root"), resolvConf)
 	its = err == nil && pid != 0
@@ -32,15 +32,15 @@ func openResolvConf(pid int) (f *os.File, version fileVersion, its bool, err err
 	return f, fileVersion{uint64(st.Dev), st.Ino, info.Size(), info.ModTime()}, its, nil
 }
 
-// openInRoot opens a file below a root directory, and takes absolute symbolic links (resolv.conf often is one) from that
-// root, which a plain open of /proc/<pid>/root/… would take from ours.
+// openInRoot opens a file below a root directory, and resolves absolute symbolic links (resolv.conf often is one) from
+// that root. A plain open of /proc/<pid>/root/… would resolve them from ours.
 func openInRoot(root, file string) (*os.File, error) {
 	dir, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: root, Err: err}
 	}
 	defer unix.Close(dir)
-	// O_NONBLOCK: a FIFO in its place must not hold us up.
+	// O_NONBLOCK: a FIFO in its place must not block us.
 	fd, err := unix.Openat2(dir, file, &unix.OpenHow{
 		Flags:   unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK,
 		Resolve: unix.RESOLVE_IN_ROOT,

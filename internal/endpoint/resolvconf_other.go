@@ -4,7 +4,7 @@ package endpoint
 
 import "os"
 
-// openResolvConf opens this process's resolv.conf, which stands for every process's.
+// openResolvConf opens this process's resolv.conf for every process.
 func openResolvConf(int) (*os.File, fileVersion, bool, error) {
 	f, err := os.Open("/etc/resolv.conf")
 	if err != nil {

@@ -7,14 +7,15 @@ import (
 	"strings"
 )
 
-// Search is how a resolver completes names: by each of these domains in turn, and first of all names with fewer dots than Dots.
+// Search describes how a resolver completes names: with each of these domains in turn. For names with fewer dots than
+// Dots it tries the domains before the bare name.
 type Search struct {
-	Domains []string // in lower case, without a dot at the end
+	Domains []string // in lower case, without a trailing dot
 	Dots    int
 }
 
-// parseSearch reads the lines of a resolv.conf that are about it: the last one of search or domain counts. Where there is none,
-// the domain is that of this machine's name.
+// parseSearch reads the search list of a resolv.conf: the last line with search or domain counts. The default is the
+// domain of this machine's host name.
 func parseSearch(text string) Search {
 	s := Search{Dots: 1}
 	found := false
@@ -31,7 +32,8 @@ func parseSearch(text string) Search {
 			}
 		case "options":
 			for _, option := range f[1:] {
-				if n, err := strconv.Atoi(strings.TrimPrefix(option, "ndots:")); err == nil && strings.HasPrefix(option, "ndots:") {
+				if n, err := strconv.Atoi(strings.TrimPrefix(option, "ndots:")); err == nil &&
+					strings.HasPrefix(option, "ndots:") {
 					s.Dots = n
 				}
 			}
@@ -51,24 +53,24 @@ func (s *Search) add(domain string) {
 	}
 }
 
-// Cut returns what a name was before it was completed by one of the domains, the longest that fits; false where it ends in none.
+// Cut removes the longest matching domain from a completed name; false if none matches.
 func (s Search) Cut(name string) (string, bool) {
-	asked, found := "", false
+	bare, found := "", false
 	for _, domain := range s.Domains {
-		if rest, ok := strings.CutSuffix(name, "."+domain); ok && rest != "" && (!found || len(rest) < len(asked)) {
-			asked, found = rest, true
+		if rest, ok := strings.CutSuffix(name, "."+domain); ok && rest != "" && (!found || len(rest) < len(bare)) {
+			bare, found = rest, true
 		}
 	}
-	return asked, found
+	return bare, found
 }
 
-// First reports whether a name is completed before it is tried as it is.
+// First reports whether a name is completed before the bare name is tried.
 func (s Search) First(name string) bool { return strings.Count(name, ".") < s.Dots }
 
-// Search returns how a process completes names; where it is gone or pid is 0, how this one does, and false.
+// Search returns how a process completes names. If it is gone or pid is 0, it returns this process's list and false.
 func (id *Identifier) Search(pid int) (Search, bool) { return id.resolvers.Search(pid) }
 
-// Named says who is meant by a name that has no address: a Peer, at whatever port, a workload for a name of the cluster, else an
+// Named identifies a name without an address: a Peer with any port, a workload for a name of the cluster, otherwise an
 // external host.
 func (id *Identifier) Named(name string) Identity {
 	if peer := id.config.Peers.named(name); peer != (Peer{}) {

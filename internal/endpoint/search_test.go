@@ -11,13 +11,14 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestSearchListOfResolvConf(t *testing.T) {
+func TestResolvConf_SearchList(t *testing.T) {
 	for _, tt := range []struct {
 		text   string
 		want   Search
 		reason string
 	}{
-		{"search corp.test Shop.test.\noptions ndots:5 edns0\n", Search{[]string{"corp.test", "shop.test"}, 5}, "a list and dots"},
+		{"search corp.test Shop.test.\noptions ndots:5 edns0\n", Search{[]string{"corp.test", "shop.test"}, 5},
+			"a list and dots"},
 		{"domain corp.test\nsearch shop.test\n", Search{[]string{"shop.test"}, 1}, "the last line counts"},
 		{"search a.test\ndomain corp.test\n", Search{[]string{"corp.test"}, 1}, "of whichever kind"},
 		{"#search corp.test\nsearch .\noptions ndots:many\n", Search{nil, 1}, "none"},
@@ -39,10 +40,11 @@ func TestSearchListOfResolvConf(t *testing.T) {
 	}
 }
 
-func TestNameIsCutByTheLongestDomain(t *testing.T) {
+func TestSearch_CutLongestDomain(t *testing.T) {
 	s := Search{[]string{"cluster.test", "svc.cluster.test", "corp.test"}, 2}
 	for name, want := range map[string]string{
-		"db.svc.cluster.test": "db", "db.cluster.test": "db", "api.pay.corp.test": "api.pay", "corp.test": "", "xcorp.test": "", "db.test": "",
+		"db.svc.cluster.test": "db", "db.cluster.test": "db", "api.pay.corp.test": "api.pay", "corp.test": "",
+		"xcorp.test": "", "db.test": "",
 	} {
 		if got, ok := s.Cut(name); got != want || ok != (want != "") {
 			t.Errorf("%s was %q (%t), want %q", name, got, ok, want)
@@ -53,7 +55,7 @@ func TestNameIsCutByTheLongestDomain(t *testing.T) {
 	}
 }
 
-func TestNameWithoutAnAddressIsIdentified(t *testing.T) {
+func TestNamed_WithoutAddress(t *testing.T) {
 	peer, err := ParsePeer("pay.test:443", "pay")
 	if err != nil {
 		t.Fatal(err)

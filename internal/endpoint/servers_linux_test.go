@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// serve listens and answers everybody with the process id. Flags: "lo" brings the loopback interface up first,
-// "share" sets SO_REUSEPORT, "file" takes the listener that the parent passed.
+// serve listens and answers every client with the process id. Flags: "lo" brings the loopback interface up first,
+// "share" sets SO_REUSEPORT, "file" uses the listener that the parent passed.
 func serve(flags, network, address string) (string, error) {
 	if strings.Contains(flags, "lo") {
 		if err := raiseLoopback(); err != nil {
@@ -123,7 +123,7 @@ func startServers(t *testing.T, servers string) ([]child, uint16) {
 	return nil, 0
 }
 
-// whoAnswers asks the kernel who is reached, 0 for nobody.
+// whoAnswers returns the process that the kernel connects to; 0 for none.
 func whoAnswers(t *testing.T, network string, addr netip.Addr, port uint16) int {
 	t.Helper()
 	conn, err := net.DialTimeout(network, netip.AddrPortFrom(addr, port).String(), 5*time.Second)

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// socket is one row of the kernel's table of sockets that can be reached: one that listens (TCP) or is bound (UDP).
+// socket is one row of the kernel's table of reachable sockets: a listening one (TCP) or a bound one (UDP).
 type socket struct {
 	local     netip.AddrPort // never IPv4-mapped
 	connected bool           // UDP only: it receives from one peer
@@ -23,8 +23,8 @@ const (
 	stateListen      = "0A"
 )
 
-// parseSocket parses a row of /proc/net/{tcp,tcp6,udp,udp6}. ok is false for a row of a socket that cannot be reached,
-// such as an established connection, and for the heading.
+// parseSocket parses a row of /proc/net/{tcp,tcp6,udp,udp6}. ok is false for the heading and for a socket that is not
+// reachable, such as an established connection.
 //
 //	sl  local_address rem_address   st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode …
 //	 0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000   0       0 26217 …
@@ -53,8 +53,8 @@ func parseSocket(row string, udp bool) (s socket, ok bool, err error) {
 	return s, true, nil
 }
 
-// parseSocketAddr parses "0100007F:1F90". The kernel prints every 32-bit word of the address, which it keeps in network
-// order, as a number in the machine's order; the port is a plain number.
+// parseSocketAddr parses "0100007F:1F90". The kernel keeps the address in network order, and prints each 32-bit word of
+// it as a number in the machine's order. The port is a plain number.
 func parseSocketAddr(s string) (netip.AddrPort, error) {
 	words, port, _ := strings.Cut(s, ":")
 	raw, err := hex.DecodeString(words)
@@ -75,43 +75,43 @@ func parseSocketAddr(s string) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(addr.Unmap(), uint16(n)), nil
 }
 
-// socketTable holds the sockets of one protocol by port.
+// socketTable contains the sockets of one protocol by port.
 type socketTable map[uint16][]socket
 
-// reachedAt returns the inodes of the sockets that a packet to the address would reach, as far as the table tells: all
-// that are bound to the best-fitting address, several with SO_REUSEPORT. The kernel prefers an exact address to a
-// wildcard. The table does not show IPV6_V6ONLY, so [::] is taken to serve IPv4 too where nothing of IPv4 does. A
-// connected UDP socket is reached by its peer only, so it comes after everything else.
+// reachedAt returns the inodes of the sockets that a packet to the address reaches according to the table: all that are
+// bound to the best-matching address, several with SO_REUSEPORT. The kernel prefers an exact address to a wildcard. The
+// table does not show IPV6_V6ONLY, so [::] is taken to serve IPv4 too if no IPv4 socket does. Only its peer reaches a
+// connected UDP socket, so it comes last.
 func (t socketTable) reachedAt(addr netip.Addr, port uint16) []uint64 {
 	best, inodes := 0, []uint64(nil)
 	for _, s := range t[port] {
-		fit := s.fit(addr)
-		if fit == 0 || fit < best {
+		rank := s.match(addr)
+		if rank == 0 || rank < best {
 			continue
 		}
-		if fit > best {
-			best, inodes = fit, nil
+		if rank > best {
+			best, inodes = rank, nil
 		}
 		inodes = append(inodes, s.inode)
 	}
 	return inodes
 }
 
-// fit ranks how well a socket's address fits a destination, 0 for not at all.
-func (s socket) fit(addr netip.Addr) int {
-	var fit int
+// match ranks how well a socket's address matches a destination; 0 for not at all.
+func (s socket) match(addr netip.Addr) int {
+	var rank int
 	switch local := s.local.Addr(); {
 	case local == addr:
-		fit = 3
+		rank = 3
 	case local.IsUnspecified() && local.Is4() == addr.Is4():
-		fit = 2
+		rank = 2
 	case local.IsUnspecified() && addr.Is4():
-		fit = 1
+		rank = 1
 	default:
 		return 0
 	}
 	if s.connected {
-		return fit
+		return rank
 	}
-	return fit + 3
+	return rank + 3
 }

@@ -8,7 +8,7 @@ func TestOutcomeThatDiffersIsFound(t *testing.T) {
 	given := way{want: "host:443/TCP", red: "its name is not known"}
 	red := given
 	red.early = func(host) (func() error, error) { return nil, nil }
-	lost := way{want: "host:443/TCP", unseenBefore: "nothing tells it from a stranger's"}
+	lost := way{want: "host:443/TCP", unseenBefore: "nothing distinguishes it from an unrelated process"}
 	flow := []string{"host:443/TCP"}
 	for _, c := range []struct {
 		reason  string

@@ -21,19 +21,20 @@ const (
 // documentHead is the text before the tables.
 const documentHead = `# Ways out
 
-Every known way in which traffic leaves a process or a container, and what a recording shows of it. ` + "`make test-escapes`" + ` runs
-each on the kernel of the machine and writes this file. A row that shows anything else fails the test, also on the other
-kernels of [kernels.md](kernels.md) that have the feature.
+Every known way in which traffic leaves a process or a container, and what a recording shows of it. ` + "`make test-escapes`" + `
+runs each on the kernel of the machine and writes this file. A row that shows anything else fails the test, also on the
+other kernels of [kernels.md](kernels.md) that have the feature.
 
-Each row has a host of its own; the flow is what the policy would allow. The other columns say whether three common tools
-have seen that host in the same run, each started at the moment at which the recording starts:
+Each row has a host of its own; the flow is what the policy would allow. The other columns say whether three common
+tools saw that host in the same run. Each tool starts together with the recording:
 
-- strace: ` + "`strace -f -e trace=%network`" + ` on the process; whether the address is in the trace of its process tree.
-- tcpdump: whether a packet to the address is on the wire. It cannot say who sent it.
-- bpftrace: ` + "`sys_enter_connect`, `sys_enter_sendto`, `sys_enter_sendmsg` and `sys_enter_sendmmsg`" + ` of the whole machine; whether the
-  address is an argument. It sees what was meant, also what never left.
+- strace: ` + "`strace -f -e trace=%network`" + ` on the process. Yes: the address is in the trace of its process tree.
+- tcpdump. Yes: a packet to the address is on the wire. It cannot say who sent the packet.
+- bpftrace: ` + "`sys_enter_connect`, `sys_enter_sendto`, `sys_enter_sendmsg` and `sys_enter_sendmmsg`" + ` of the whole machine. Yes:
+  the address is an argument, even if nothing left.
 
-A dash: the feature is not on the machine that wrote this file. Rows with a container need Docker.
+A dash: the machine that wrote this file lacks the feature. Rows with a container need Docker. "Fails": the test fails,
+with the reason that follows.
 `
 
 // tools are what the three tools saw of each row: yes, no or a dash.
@@ -101,16 +102,16 @@ func (w way) shown() string {
 	}
 	text := "`" + strings.ReplaceAll(w.want, ", ", "`, `") + "`"
 	if w.red != "" {
-		text += ", and red, since its name is not known"
+		text += "; fails, because its name is not known"
 		if w.early != nil {
-			text += ", where nothing was recorded then"
+			text += ", if nothing was recorded when it was opened"
 		}
 	}
 	if w.unseenBefore != "" {
-		text += "; no flow where nothing was recorded when it started: " + w.unseenBefore
+		text += "; no flow if nothing was recorded when it started: " + w.unseenBefore
 	}
 	if w.endedRed != "" {
-		text += "; red in the name of the test that left it behind, where that has ended"
+		text += "; fails in the name of the test that left it behind, if that has ended"
 	}
 	if w.why != "" {
 		text += ": " + w.why

@@ -47,7 +47,7 @@ var otherWays = []way{
 	{name: "packet socket (AF_PACKET)", why: "it passes below IP", open: packetSocket},
 	{name: "TUN device", why: "to the kernel it is a packet that comes in, and is forwarded",
 		capability: "way out: TUN device", open: throughTUN},
-	{name: "a stranger is asked to send", why: "what another process of the machine does for the test is its own", open: askStranger},
+	{name: "an unrelated process sends for the test", why: "what another process of the machine does for the test is its own traffic", open: askStranger},
 	{name: "multicast group, joined (IGMP)", why: "the message is the kernel's own", inside: true, open: joinGroup},
 	{name: "vsock", why: "it has no IP address", inside: true, capability: "way out: vsock", open: throughVsock},
 	{name: "Unix socket", why: "it does not leave the machine; what the process at the other end opens is its own", inside: true, open: throughUnix},

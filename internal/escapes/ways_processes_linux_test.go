@@ -55,7 +55,7 @@ var processWays = []way{
 			return waiting("leave a daemon", to)
 		}},
 	{name: "daemon from before, its parent has ended, another environment and session", want: viaTCP, endedRed: leftBehind,
-		unseenBefore: "nothing tells it from a stranger's", early: func(to host) (func() error, error) {
+		unseenBefore: "nothing distinguishes it from an unrelated process", early: func(to host) (func() error, error) {
 			return waiting("leave a disguised daemon", to)
 		}},
 

@@ -115,12 +115,12 @@ func giveToChild(fd int, to host) error {
 
 // passedWays send on sockets that a process that nobody records has made.
 var passedWays = []way{
-	{name: "UDP socket of a stranger's, connected (SCM_RIGHTS)", want: "host:8125/UDP", open: func(to host) error { return borrowed("udp", to, exchange) }},
-	{name: "UDP socket of a stranger's, unconnected (SCM_RIGHTS)", want: "host:8125/UDP", open: func(to host) error {
+	{name: "UDP socket of an unrelated process, connected (SCM_RIGHTS)", want: "host:8125/UDP", open: func(to host) error { return borrowed("udp", to, exchange) }},
+	{name: "UDP socket of an unrelated process, unconnected (SCM_RIGHTS)", want: "host:8125/UDP", open: func(to host) error {
 		return borrowed("udp unconnected", to, func(fd int) error { return sendTo(fd, payload, sockaddr(to.udp4())) })
 	}},
-	{name: "TCP connection of a stranger's (SCM_RIGHTS)", want: viaTCP, red: nameUnknown, open: func(to host) error { return borrowed("tcp", to, exchange) }},
-	{name: "TCP socket of a stranger's, unconnected (SCM_RIGHTS)", want: viaTCP, open: func(to host) error {
+	{name: "TCP connection of an unrelated process (SCM_RIGHTS)", want: viaTCP, red: nameUnknown, open: func(to host) error { return borrowed("tcp", to, exchange) }},
+	{name: "TCP socket of an unrelated process, unconnected (SCM_RIGHTS)", want: viaTCP, open: func(to host) error {
 		return borrowed("tcp unconnected", to, func(fd int) error {
 			if err := connect(fd, sockaddr(to.tcp4())); err != nil {
 				return err
@@ -128,10 +128,10 @@ var passedWays = []way{
 			return exchange(fd)
 		})
 	}},
-	{name: "raw socket of a stranger's (SCM_RIGHTS)", want: "host/ICMP echo request", open: func(to host) error {
+	{name: "raw socket of an unrelated process (SCM_RIGHTS)", want: "host/ICMP echo request", open: func(to host) error {
 		return borrowed("raw", to, func(fd int) error { return sendTo(fd, echoMessage(8), &unix.SockaddrInet4{Addr: to.v4.As4()}) })
 	}},
-	{name: "UDP socket of a stranger's, connected (pidfd_getfd)", want: "host:8125/UDP", open: stolen},
+	{name: "UDP socket of an unrelated process, connected (pidfd_getfd)", want: "host:8125/UDP", open: stolen},
 	{name: "UDP socket of a child's (SCM_RIGHTS)", want: "host:8125/UDP", open: func(to host) error { return fromChild(to) }},
 }
 

@@ -11,16 +11,16 @@ import (
 )
 
 const (
-	gWords  = 64      // as many of g are looked at
+	gWords  = 64      // words of g that are read
 	maxSlot = 1 << 20 // bytes below the thread pointer
-	threads = 3       // that are looked at, at the same time
+	threads = 3       // that are inspected in parallel
 
-	// At a goroutine that may be moved to another thread meanwhile.
-	looks    = 20
-	maxLooks = 1000
+	// Attempts on a goroutine that may be moved to another thread meanwhile.
+	attempts    = 20
+	maxAttempts = 1000
 )
 
-// finder narrows down where things can be, from one goroutine to the next.
+// finder narrows down the candidate offsets, goroutine by goroutine.
 type finder struct {
 	memory memory
 
@@ -54,7 +54,7 @@ func find() (Layout, error) {
 		return Layout{}, err
 	}
 	moving := make(chan struct{})
-	go func() { // which is not locked to a thread, whoever asks
+	go func() { // not locked to a thread, unlike perhaps the caller
 		defer close(moving)
 		l.M, l.Current = findCurrent(mem, l)
 	}()
@@ -62,8 +62,8 @@ func find() (Layout, error) {
 	return l, nil
 }
 
-// start starts a goroutine that starts the next one, so that each has another parent, and looks at it when all have a
-// thread of their own.
+// start starts a goroutine that starts the next one, so that each has another parent. Each one inspects itself once all
+// of them have their own thread.
 func (f *finder) start(n int, ready, done *sync.WaitGroup) {
 	go func() {
 		defer done.Done()
@@ -77,27 +77,27 @@ func (f *finder) start(n int, ready, done *sync.WaitGroup) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if f.err == nil {
-			f.err = f.look()
+			f.err = f.inspect()
 		}
 	}()
 }
 
-// look narrows everything down by the calling goroutine, which is locked to its thread.
-func (f *finder) look() error {
-	if err := f.lookAtThread(); err != nil {
+// inspect narrows everything down with the calling goroutine, which is locked to its thread.
+func (f *finder) inspect() error {
+	if err := f.findSlot(); err != nil {
 		return err
 	}
-	if err := f.lookAtLabels(); err != nil {
+	if err := f.findLabels(); err != nil {
 		return err
 	}
-	if err := f.lookAtOrigin(); err != nil {
+	if err := f.findOrigin(); err != nil {
 		return err
 	}
 	return f.outermost()
 }
 
-// lookAtThread finds where the thread keeps g.
-func (f *finder) lookAtThread() error {
+// findSlot finds the place where the thread keeps g.
+func (f *finder) findSlot() error {
 	if inRegister {
 		return nil
 	}
@@ -126,7 +126,7 @@ func (f *finder) lookAtThread() error {
 	return nil
 }
 
-// layout returns what is left, if it is certain.
+// layout returns the remaining candidates, or an error if one of them is not certain.
 func (f *finder) layout() (l Layout, err error) {
 	only := func(o offsets, what string) uint32 {
 		offset, uncertain := o.only(what)
@@ -137,7 +137,8 @@ func (f *finder) layout() (l Layout, err error) {
 		Register: inRegister,
 		Key:      f.key, KeyLength: uint64(len(Key)),
 		List:   only(f.list, "the list of labels"),
-		Labels: only(f.labels, "the labels"), ID: only(f.id, "the goroutine's id"), Parent: only(f.parent, "the parent's id"),
+		Labels: only(f.labels, "the labels"), ID: only(f.id, "the goroutine's id"),
+		Parent:  only(f.parent, "the parent's id"),
 		Creator: only(f.creator, "the place of creation"),
 	}
 	if l.SyscallSP, l.SyscallPC, l.SyscallBP = f.registers(); l.SyscallSP == 0 {
@@ -146,14 +147,15 @@ func (f *finder) layout() (l Layout, err error) {
 	if !inRegister {
 		l.Slot = math.MinInt64
 		for slot := range f.slots {
-			l.Slot = max(l.Slot, slot) // below the thread's own data lies its stack, where g may stand as well
+			l.Slot = max(l.Slot, slot) // the stack is below the thread's own data and may contain g as well
 		}
 	}
 	return l, err
 }
 
-// registers returns where g has the stack pointer, which is 0 outside of system calls, the address of the call and the frame
-// pointer. The scheduler's are the same in a system call; those of the system call stand together, behind the others.
+// registers returns the offsets in g of the stack pointer (0 outside of system calls), the program counter and the
+// frame pointer. During a system call the scheduler's copies have the same values; those of the system call are
+// adjacent and come last.
 func (f *finder) registers() (sp, pc, bp uint32) {
 	closest := uint32(math.MaxUint32)
 	for s := range f.sp {

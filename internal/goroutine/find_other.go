@@ -6,14 +6,14 @@ import "errors"
 
 func find() (Layout, error) { return Layout{}, errors.ErrUnsupported }
 
-// Mark does nothing: nobody reads labels here.
+// Mark does nothing: only Linux has programs that read labels.
 func Mark(ID) (unmark func() ID) { return func() ID { return 0 } }
 
-// Labels returns 0: nobody can tell.
+// Labels returns 0.
 func Labels() uint64 { return 0 }
 
-// Current returns 0: nobody can tell.
+// Current returns 0.
 func Current() uint64 { return 0 }
 
-// Marked returns 0: nobody is marked here.
+// Marked returns 0.
 func Marked() ID { return 0 }

@@ -7,7 +7,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Frames returns the calls behind return addresses, from the innermost outward, inlined ones too.
+// Frames returns the calls behind return addresses, innermost first, including inlined ones.
 func Frames(addresses []uintptr) []flow.Frame {
 	var expanded []uintptr
 	for _, a := range addresses {
@@ -28,8 +28,8 @@ func Frames(addresses []uintptr) []flow.Frame {
 	}
 }
 
-// expand is what the runtime offers to profilers: it expands the last address to all calls that were inlined there. Frame
-// pointers know no inlined calls, and runtime.CallersFrames expects them to be expanded.
+// expand expands the last address to all calls that were inlined there; the runtime offers it to profilers. Frame
+// pointers know no inlined calls, and runtime.CallersFrames expects expanded addresses.
 //
 //go:linkname expand runtime/pprof.runtime_expandFinalInlineFrame
 func expand(addresses []uintptr) []uintptr

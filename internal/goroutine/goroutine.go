@@ -1,9 +1,9 @@
-// Package goroutine tells goroutines apart from outside the Go runtime: it puts a profiler label on them, finds out where
-// the runtime keeps what an eBPF program needs to read that label and the call stack, and turns addresses into lines.
+// Package goroutine distinguishes goroutines from outside the Go runtime. It sets a profiler label on them, finds the
+// offsets at which an eBPF program can read that label and the call stack, and translates addresses to source lines.
 //
-// It knows no version of Go. Every offset is found in the running program by looking at goroutines of its own, and
-// proven on several threads; where one cannot be found or is not certain, [Find] returns an error instead of a guess.
-// Limits: Linux on amd64 and arm64; labels in the form that they have since Go 1.24.
+// It depends on no Go version. It finds every offset by inspecting its own goroutines in the running program, and
+// verifies the offsets on several threads. If an offset is missing or ambiguous, [Find] returns an error instead of a
+// guess. Limits: Linux on amd64 and arm64; the label format of Go 1.24 and later.
 package goroutine
 
 import (
@@ -14,17 +14,16 @@ import (
 	"sync/atomic"
 )
 
-// Key is the name of the label, as it shows up in profiles too.
+// Key is the name of the label, visible in profiles too.
 const Key = "netzero"
 
-// ErrNotFound is returned where the runtime does not keep things as this package can find them.
+// ErrNotFound is returned if this package cannot find the runtime's layout.
 var ErrNotFound = errors.New("the layout of goroutines was not found")
 
-// ID is the value of a label: 8 bytes in the order in which they stand in memory, so that they are read as one number. 0 is
-// no label.
+// ID is the value of a label: its 8 bytes in memory order, read as one number. 0 means no label.
 type ID uint64
 
-// Unread is the ID of nothing: it says that the kernel could not read the label at that moment.
+// Unread is a reserved ID: the kernel could not read the label at that moment.
 const Unread ID = 1
 
 var ids atomic.Uint64
@@ -37,7 +36,7 @@ func NewID() ID {
 // String returns the 8 bytes.
 func (id ID) String() string { return string(binary.NativeEndian.AppendUint64(nil, uint64(id))) }
 
-// parseID is the reverse of String; 0 for what is none.
+// parseID is the reverse of String. It returns 0 for any other text.
 func parseID(s string) ID {
 	if len(s) != 8 {
 		return 0
@@ -45,7 +44,7 @@ func parseID(s string) ID {
 	return ID(binary.NativeEndian.Uint64([]byte(s)))
 }
 
-// Layout says where the runtime keeps what it knows of the goroutine that runs on a thread. Offsets are in bytes.
+// Layout describes where the runtime keeps its data on the current goroutine of a thread. Offsets are in bytes.
 type Layout struct {
 	Register bool  // g is in the register that the Go ABI keeps for it (arm64), not in memory
 	Slot     int64 // of the pointer to g, from the thread pointer; without Register
@@ -58,12 +57,12 @@ type Layout struct {
 	Labels, ID, Parent, Creator     uint32
 	SyscallSP, SyscallPC, SyscallBP uint32
 
-	// While C runs on a thread, g is the thread's own goroutine, whose ID is 0: its M has the one that called C as Current.
-	// Both are 0 where they are not certain.
+	// While a thread runs C code, g is the thread's own goroutine, with ID 0. Its M has the goroutine that called C as
+	// Current. Both offsets are 0 if they are not certain.
 	M, Current uint32
 }
 
-// Find returns the layout of this program. Errors: [ErrNotFound].
+// Find returns the layout of this program. It searches once. Errors: [ErrNotFound].
 func Find() (Layout, error) { return found() }
 
 var found = sync.OnceValues(func() (Layout, error) {

@@ -24,7 +24,7 @@ func layoutOf(t *testing.T) Layout {
 	return l
 }
 
-func TestLayoutIsFoundOverAndOverAgain(t *testing.T) {
+func TestFind_Repeated(t *testing.T) {
 	want := layoutOf(t)
 	t.Logf("%+v", want)
 	if want.M == 0 || want.Current == 0 {
@@ -57,9 +57,9 @@ func TestLayoutIsFoundOverAndOverAgain(t *testing.T) {
 	}
 }
 
-// seen is what another thread would read of the calling goroutine.
+// seen is the calling goroutine's label as another thread would read it.
 func seen(l Layout) string {
-	labels, _ := l.own()
+	labels, _ := l.current()
 	for _, label := range labels {
 		if label.keyAddress == l.Key && label.key == Key {
 			return label.value
@@ -68,7 +68,7 @@ func seen(l Layout) string {
 	return ""
 }
 
-func TestMarkIsInheritedAndTakenBack(t *testing.T) {
+func TestMark_InheritedAndRemoved(t *testing.T) {
 	l := layoutOf(t)
 	outer, inner := NewID(), NewID()
 	if outer == inner {
@@ -87,34 +87,34 @@ func TestMarkIsInheritedAndTakenBack(t *testing.T) {
 	if got := seen(l); got != outer.String() {
 		t.Errorf("after the inner recording: %q, want %q", got, outer)
 	}
-	unmarkInner() // whose label is not there any more
+	unmarkInner() // its label is gone already
 	if got := seen(l); got != outer.String() {
 		t.Errorf("after the inner recording once more: %q, want %q", got, outer)
 	}
 	if got := unmarkOuter(); got != 0 {
 		t.Errorf("the outer one gives back %q", got)
 	}
-	if got, _ := l.own(); len(got) != 0 {
+	if got, _ := l.current(); len(got) != 0 {
 		t.Errorf("after all: %v", got)
 	}
 }
 
-func TestMarkKeepsOtherLabels(t *testing.T) {
+func TestMark_KeepsOtherLabels(t *testing.T) {
 	l := layoutOf(t)
 	pprof.Do(context.Background(), pprof.Labels("request", "7", "zone", "b"), func(ctx context.Context) {
 		unmark := Mark(NewID())
-		if got, _ := l.own(); len(got) != 3 || seen(l) == "" {
+		if got, _ := l.current(); len(got) != 3 || seen(l) == "" {
 			t.Errorf("with the mark: %+v", got)
 		}
 		unmark()
-		got, _ := l.own()
+		got, _ := l.current()
 		if len(got) != 2 || got[0].key+got[0].value+got[1].key+got[1].value != "request7zoneb" {
 			t.Errorf("afterwards: %+v", got)
 		}
 	})
 }
 
-func TestMarkIsFoundWhereTheProgramAddsLabels(t *testing.T) {
+func TestMark_ProgramAddsLabels(t *testing.T) {
 	l := layoutOf(t)
 	id := NewID()
 	defer Mark(id)()
@@ -131,7 +131,7 @@ func inlined(pcs []uintptr) int { return deeper(pcs) }
 
 func deeper(pcs []uintptr) int { return runtime.Callers(1, pcs) }
 
-// physical returns the return addresses that frame pointers have: one for all that is inlined into a function.
+// physical returns the return addresses that frame pointers have: one for everything inlined into a function.
 func physical(pcs []uintptr) []uintptr {
 	var last uintptr
 	var found []uintptr
@@ -143,14 +143,14 @@ func physical(pcs []uintptr) []uintptr {
 	return found
 }
 
-func TestInlinedCallsAreFrames(t *testing.T) {
+func TestFrames_Inlined(t *testing.T) {
 	pcs := make([]uintptr, 16)
 	pcs = pcs[:callers(pcs)]
 	var all []string
 	for _, f := range Frames(physical(pcs)) {
 		all = append(all, f.Function[strings.LastIndex(f.Function, ".")+1:])
 	}
-	if got := strings.Join(all, " "); !strings.HasPrefix(got, "deeper inlined callers TestInlinedCallsAreFrames ") {
+	if got := strings.Join(all, " "); !strings.HasPrefix(got, "deeper inlined callers TestFrames_Inlined ") {
 		t.Errorf("got %s", got)
 	}
 	if len(physical(pcs)) >= len(pcs) {
@@ -158,7 +158,7 @@ func TestInlinedCallsAreFrames(t *testing.T) {
 	}
 }
 
-func TestLabelsThatCannotBeReadStay(t *testing.T) {
+func TestMark_UnreadableLabelsStay(t *testing.T) {
 	layoutOf(t)
 	many := make([]string, 0, 2*(maxLabels+1))
 	for i := range maxLabels + 1 {

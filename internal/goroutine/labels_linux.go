@@ -8,7 +8,7 @@ import (
 	"runtime/pprof"
 )
 
-// label is one of a goroutine's, as it stands in memory: two strings, each an address and a length.
+// label is a goroutine's label in memory: two strings, each an address and a length.
 type label struct {
 	key, value               string
 	keyAddress, valueAddress uint64
@@ -19,7 +19,7 @@ const (
 	maxLabels  = 1 << 10
 )
 
-// labelsOf returns the labels in what g points to; false where there is no list of them, and where it cannot be read whole.
+// labelsOf returns the labels that g points to; false if there is no list of labels or it cannot be read completely.
 func labelsOf(mem memory, set uint64, list uint32) ([]label, bool) {
 	header := mem.words(set+uint64(list), 2)
 	if len(header) < 2 || header[1] > maxLabels {
@@ -31,7 +31,8 @@ func labelsOf(mem memory, set uint64, list uint32) ([]label, bool) {
 	}
 	var labels []label
 	for ; len(all) > 0; all = all[labelWords:] {
-		l := label{key: mem.text(all[0], all[1]), value: mem.text(all[2], all[3]), keyAddress: all[0], valueAddress: all[2]}
+		l := label{key: mem.text(all[0], all[1]), value: mem.text(all[2], all[3]), keyAddress: all[0],
+			valueAddress: all[2]}
 		if uint64(len(l.key)) != all[1] || uint64(len(l.value)) != all[3] {
 			return nil, false
 		}
@@ -40,8 +41,8 @@ func labelsOf(mem memory, set uint64, list uint32) ([]label, bool) {
 	return labels, true
 }
 
-// own returns the labels of the calling goroutine; false where they cannot be read whole.
-func (l Layout) own() ([]label, bool) {
+// current returns the labels of the calling goroutine; false if they cannot be read completely.
+func (l Layout) current() ([]label, bool) {
 	mem, err := openMemory()
 	if err != nil {
 		return nil, false
@@ -57,14 +58,14 @@ func (l Layout) own() ([]label, bool) {
 	return labelsOf(mem, w[0], l.List)
 }
 
-// Current returns the id of the calling goroutine; 0 where there is no [Layout].
+// Current returns the id of the calling goroutine; 0 without a [Layout].
 func Current() uint64 { return field(func(l Layout) uint32 { return l.ID }) }
 
-// Labels returns the address of the calling goroutine's labels, which other goroutines may share; 0 where it has none. It
-// stays theirs as long as unmark of the [Mark] that has set them is kept, and was not called.
+// Labels returns the address of the calling goroutine's labels, which other goroutines may share; 0 if it has none. The
+// address stays valid as long as the unmark function of the [Mark] that set the labels is referenced and not called.
 func Labels() uint64 { return field(func(l Layout) uint32 { return l.Labels }) }
 
-// field returns a word of the calling goroutine's g; 0 where there is no [Layout].
+// field returns a word of the calling goroutine's g; 0 without a [Layout].
 func field(offset func(Layout) uint32) uint64 {
 	l, err := Find()
 	if err != nil {
@@ -78,7 +79,7 @@ func field(offset func(Layout) uint32) uint64 {
 	return mem.words(getg()+uint64(offset(l)), 1).at(0)
 }
 
-// set gives the calling goroutine these labels, and no others, and returns what keeps them where they are.
+// set replaces all labels of the calling goroutine. The returned context keeps the labels at their address.
 func set(labels []label) context.Context {
 	if len(labels) == 0 {
 		pprof.SetGoroutineLabels(context.Background())
@@ -93,10 +94,10 @@ func set(labels []label) context.Context {
 	return labelled
 }
 
-// Mark labels the calling goroutine, and those that it starts from now on, and keeps the labels that it has. unmark takes
-// the label away, or gives back the one that was there before, and returns which one is there now; on other goroutines,
-// and where the label is not there any more, it changes nothing. Where there is no [Layout], and where the goroutine has more
-// labels, or longer ones, than are read, Mark does nothing.
+// Mark labels the calling goroutine and those that it starts from now on, and keeps their other labels. unmark removes
+// the label, or restores the previous one, and returns the current ID. On another goroutine, or if the label has
+// changed since, unmark changes nothing. Mark does nothing without a [Layout], or if the goroutine has more or longer
+// labels than this package reads.
 func Mark(id ID) (unmark func() ID) {
 	l, err := Find()
 	if err != nil {
@@ -117,7 +118,7 @@ func Mark(id ID) (unmark func() ID) {
 	}
 }
 
-// Marked returns the ID by which the calling goroutine is marked, or the one that started it was; 0 where there is none.
+// Marked returns the ID with which the calling goroutine, or the one that started it, is marked; 0 if there is none.
 func Marked() ID {
 	l, err := Find()
 	if err != nil {
@@ -126,9 +127,9 @@ func Marked() ID {
 	return parseID(l.value())
 }
 
-// value returns the value of our label; "" where there is none.
+// value returns the value of our label; "" if there is none.
 func (l Layout) value() string {
-	labels, _ := l.own()
+	labels, _ := l.current()
 	for _, label := range labels {
 		if label.key == Key {
 			return label.value
@@ -137,15 +138,15 @@ func (l Layout) value() string {
 	return ""
 }
 
-// mark sets our label, or removes it, and returns what it was, and what keeps the labels where they are. It changes nothing, and
-// returns false, where the other labels would be lost.
+// mark sets or removes our label. It returns the previous value, and a context that keeps the labels at their address.
+// It returns false and changes nothing if the other labels would be lost.
 func (l Layout) mark(value string) (before string, labelled context.Context, ok bool) {
-	own, ok := l.own()
+	now, ok := l.current()
 	if !ok {
 		return "", nil, false
 	}
 	var labels []label
-	for _, label := range own {
+	for _, label := range now {
 		if label.key == Key {
 			before = label.value
 			continue

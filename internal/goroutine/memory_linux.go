@@ -10,7 +10,7 @@ import (
 	"unsafe"
 )
 
-// memory is this process's own, which can be read at any address without a fault: a file descriptor.
+// memory is a file descriptor that reads this process's memory at any address without faulting.
 type memory int
 
 func openMemory() (memory, error) {
@@ -23,13 +23,13 @@ func openMemory() (memory, error) {
 
 func (m memory) close() { _ = syscall.Close(int(m)) }
 
-// words is what stood at an address: 8 bytes each.
+// words are consecutive 8-byte words.
 type words []uint64
 
-// systemCall is syscall.Syscall6, of which the runtime knows while it lasts, or syscall.RawSyscall6, of which it does not.
+// systemCall is syscall.Syscall6, which tells the runtime about the call, or syscall.RawSyscall6, which does not.
 type systemCall func(trap, a1, a2, a3, a4, a5, a6 uintptr) (r1, r2 uintptr, err syscall.Errno)
 
-// read reads n bytes, or as many as there are.
+// read reads n bytes, or as many as are mapped.
 //
 //go:noinline
 func (m memory) read(call systemCall, address uint64, n int) []byte {
@@ -37,7 +37,8 @@ func (m memory) read(call systemCall, address uint64, n int) []byte {
 		return nil
 	}
 	buffer := make([]byte, n)
-	got, _, errno := call(syscall.SYS_PREAD64, uintptr(m), uintptr(unsafe.Pointer(&buffer[0])), uintptr(n), uintptr(address), 0, 0)
+	got, _, errno := call(syscall.SYS_PREAD64, uintptr(m), uintptr(unsafe.Pointer(&buffer[0])), uintptr(n),
+		uintptr(address), 0, 0)
 	runtime.KeepAlive(buffer)
 	if errno != 0 {
 		return nil
@@ -45,12 +46,12 @@ func (m memory) read(call systemCall, address uint64, n int) []byte {
 	return buffer[:got]
 }
 
-// words reads n words, or as many as there are.
+// words reads n words, or as many as are mapped.
 func (m memory) words(address uint64, n int) words {
 	return wordsOf(m.read(syscall.RawSyscall6, address, 8*n))
 }
 
-// text reads a text; "" where there is none of this length.
+// text reads a string; "" if it cannot be read completely.
 func (m memory) text(address, n uint64) string {
 	if n == 0 || n > maxText {
 		return ""
@@ -71,7 +72,7 @@ func wordsOf(b []byte) words {
 	return w
 }
 
-// at returns the word at an offset in bytes; 0 where there is none.
+// at returns the word at an offset in bytes; 0 beyond the end.
 func (w words) at(offset uint32) uint64 {
 	if i := int(offset / 8); i < len(w) {
 		return w[i]
@@ -79,10 +80,10 @@ func (w words) at(offset uint32) uint64 {
 	return 0
 }
 
-// offsets are candidates for where something is, in bytes.
+// offsets are candidate offsets in bytes.
 type offsets map[uint32]bool
 
-// offsetsWhere returns where a word is as it should be.
+// offsetsWhere returns the offsets of the words for which holds is true.
 func offsetsWhere(w words, holds func(word uint64) bool) offsets {
 	o := make(offsets)
 	for i, word := range w {
@@ -93,7 +94,7 @@ func offsetsWhere(w words, holds func(word uint64) bool) offsets {
 	return o
 }
 
-// and keeps what is in both; o may be nil, for anything.
+// and returns the intersection. A nil o stands for all offsets.
 func (o offsets) and(other offsets) offsets {
 	if o == nil {
 		return other
@@ -107,7 +108,7 @@ func (o offsets) and(other offsets) offsets {
 	return both
 }
 
-// only returns the one candidate that is left.
+// only returns the single remaining candidate.
 func (o offsets) only(what string) (uint32, error) {
 	if len(o) != 1 {
 		return 0, fmt.Errorf("%d places may hold %s", len(o), what)

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// Module returns the path of the main module: in a test, of the one that is tested.
+// Module returns the path of the main module. In a test that is the module under test.
 var Module = sync.OnceValue(func() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Path != "" {
 		return info.Main.Path

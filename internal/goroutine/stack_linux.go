@@ -14,12 +14,12 @@ import (
 )
 
 const (
-	below  = 2048 // bytes of the stack that are read, from here on
-	window = 8192
+	below  = 2048 // bytes that are read below the current frame
+	window = 8192 // bytes of the stack that are read in all
 	frames = 64
 )
 
-// A stack that is known: outermost calls middle calls innermost, none of which is inlined.
+// outermost starts a known stack: outermost calls middle, which calls innermost. None of them is inlined.
 //
 //go:noinline
 func (f *finder) outermost() error { return errors.Join(f.middle()) }
@@ -27,7 +27,7 @@ func (f *finder) outermost() error { return errors.Join(f.middle()) }
 //go:noinline
 func (f *finder) middle() error { return errors.Join(f.innermost()) }
 
-// innermost finds where the runtime notes a system call: in one and the same call both g and the stack are read.
+// innermost finds where the runtime records a system call. It reads g and the stack in one and the same call.
 //
 //go:noinline
 func (f *finder) innermost() error {
@@ -50,7 +50,7 @@ func (f *finder) innermost() error {
 			}
 		}
 		if here[0] != here[1] || len(stack) == 0 {
-			continue // the stack was moved between the two
+			continue // the stack was moved between the two reads
 		}
 		inStack := func(word uint64) bool { return word >= here[0]-below && word < here[0]+window-below }
 		outside := f.memory.words(getg(), gWords)
@@ -75,7 +75,7 @@ func (f *finder) innermost() error {
 	return errors.New("the frame pointers of a system call do not lead to its callers")
 }
 
-// isSystemCall reports whether a word is an address in the function that makes one.
+// isSystemCall reports whether a word is an address in the function that makes system calls.
 func isSystemCall(word uint64) bool {
 	fn := runtime.FuncForPC(uintptr(word))
 	return fn != nil && strings.HasPrefix(fn.Name(), "syscall.")
@@ -98,7 +98,7 @@ func walk(pc, bp, begin uint64, stack words) []uintptr {
 	return chain
 }
 
-// ends reports whether a stack leads to one that is known, of which it may lack the outermost frames.
+// ends reports whether stack is known, apart from outermost frames that it may lack.
 func ends(stack, known []string) bool {
 	at := slices.Index(stack, known[0])
 	if at < 0 {

@@ -2,5 +2,5 @@
 
 package goroutine
 
-// Stack is from where a goroutine asked for something, which nothing reads here.
+// Stack is the call stack of a system call. Only Linux has programs that read it.
 type Stack struct{}

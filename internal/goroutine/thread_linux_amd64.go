@@ -15,7 +15,7 @@ const (
 	getFS      = 0x1003 // ARCH_GET_FS of arch_prctl(2)
 )
 
-// threadPointer returns the calling thread's, to a goroutine that is locked to it.
+// threadPointer returns the thread pointer of the calling thread. The calling goroutine must be locked to it.
 func threadPointer() (uint64, error) {
 	pointer := new(uint64)
 	_, _, errno := syscall.RawSyscall(syscall.SYS_ARCH_PRCTL, getFS, uintptr(unsafe.Pointer(pointer)), 0)

@@ -5,5 +5,5 @@ func getg() uint64
 
 const inRegister = true
 
-// threadPointer returns 0: g is in R28.
+// threadPointer returns 0: g is in register R28.
 func threadPointer() (uint64, error) { return 0, nil }

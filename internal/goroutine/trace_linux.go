@@ -10,42 +10,43 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Stack is from where a goroutine of this process asked for something, as an eBPF program has read it.
+// Stack is the call stack of a system call of this process, as an eBPF program read it.
 type Stack struct {
 	Time      time.Duration // CLOCK_MONOTONIC
 	Goroutine uint64        // its id
 	Parent    uint64        // id of the goroutine that started it
 	Creator   uintptr       // return address of the go statement
 	Addresses []uintptr     // return addresses from the system call outward
-	Cut       bool          // there may be more of them
+	Cut       bool          // further addresses may be missing
 }
 
 const (
-	// Looking at all goroutines stops the program. It may take this long at once, and this part of the time.
+	// Reading all goroutines stops the program. It may take this much time at once, and this share of the time overall.
 	burst = 200 * time.Millisecond
 	share = 10
 )
 
 // Tracer turns stacks into calls. It is not safe for concurrent use.
 type Tracer struct {
-	all    map[uint64]trace // the goroutines as they were
-	cut    bool             // there were more of them
-	taken  time.Duration    // when the look at them began
-	budget time.Duration    // for further looks, as of then
+	all    map[uint64]trace // the goroutines at the last read
+	cut    bool             // further goroutines are missing
+	taken  time.Duration    // when the last read began
+	budget time.Duration    // time for further reads, as of then
 }
 
-// Trace returns the calls that led to a stack, from the innermost outward: those of the goroutine, and where none of them
-// is of the main module, the go statement that started it (Started) and the calls of the goroutine behind that, as long as
-// it waits in the library that started the other: in gRPC a goroutine that a client has from the start does so. Where that
-// leads to nobody, and one goroutine of the main module waits in that library, its calls are the last ones, behind a go
-// statement that is said to have Ended. The calls end with the go statement where nobody waits, and where looking at all
+// Trace returns the calls of a stack, innermost first. If none of them is in the main module, it adds the go statement
+// that started the goroutine (Started) and the calls of the parent goroutine, as long as the parent still waits in the
+// library that started the child, as a gRPC client's first goroutine does. If that leads to no call of the main module,
+// and exactly one goroutine of the main module waits in that library, Trace appends that goroutine's calls behind a go
+// statement that it marks as Ended. The calls end with the go statement if no goroutine waits, and if reading all
+// goroutines would take too much of the program's time.
 // goroutines would take up too much of the program's time.
 func (t *Tracer) Trace(s Stack) []flow.Frame {
 	frames := Frames(s.Addresses)
 	if n := len(frames); n > 0 && frames[n-1].Function == "runtime.goexit" {
 		frames = frames[:n-1]
 	}
-	if slices.ContainsFunc(frames, own) || s.Parent == 0 || s.Cut { // what is missing may be of the main module
+	if slices.ContainsFunc(frames, inModule) || s.Parent == 0 || s.Cut { // a missing call may be in the main module
 		return frames
 	}
 	creators := Frames([]uintptr{s.Creator})
@@ -54,13 +55,13 @@ func (t *Tracer) Trace(s Stack) []flow.Frame {
 	}
 	started := creators[0]
 	started.Started = true
-	if own(started) || !t.look(s.Time) {
+	if inModule(started) || !t.refresh(s.Time) {
 		return append(frames, started)
 	}
 	_, alive := t.all[s.Goroutine]
 	started.Ended = !alive && !t.cut
 	frames = t.follow(append(frames, started), s.Parent)
-	if last := &frames[len(frames)-1]; last.Started && !own(*last) {
+	if last := &frames[len(frames)-1]; last.Started && !inModule(*last) {
 		if waits, found := t.waitsIn(library(last.Package())); found {
 			last.Ended = true
 			frames = append(frames, waits.frames...)
@@ -69,11 +70,11 @@ func (t *Tracer) Trace(s Stack) []flow.Frame {
 	return frames
 }
 
-// waitsIn returns the one goroutine in which the main module called a library, and waits for it. It is false where there
-// are several, or some may not be known.
+// waitsIn returns the one goroutine in which the main module called a library and waits for it. It returns false if
+// there are several, or some may be unknown.
 func (t *Tracer) waitsIn(lib string) (waits trace, found bool) {
 	for _, other := range t.all {
-		caller := slices.IndexFunc(other.frames, own)
+		caller := slices.IndexFunc(other.frames, inModule)
 		if caller < 0 || !isIn(other.frames[:caller], lib) || slices.ContainsFunc(other.frames[:caller], serves) {
 			continue
 		}
@@ -85,19 +86,20 @@ func (t *Tracer) waitsIn(lib string) (waits trace, found bool) {
 	return waits, found && !t.cut
 }
 
-// isIn reports whether one of the calls is of a library.
+// isIn reports whether one of the calls is in a library.
 func isIn(frames []flow.Frame, lib string) bool {
 	return slices.ContainsFunc(frames, func(f flow.Frame) bool { return library(f.Package()) == lib })
 }
 
-// serves reports whether a call waits for clients, and so not for a connection of its own.
+// serves reports whether a call waits for clients, and so does not wait for a connection that it opened.
 func serves(f flow.Frame) bool {
 	name := f.Function[strings.LastIndexByte(f.Function, '.')+1:]
-	return strings.HasPrefix(name, "Serve") || strings.HasPrefix(name, "ListenAndServe") || strings.HasPrefix(name, "Accept")
+	return strings.HasPrefix(name, "Serve") || strings.HasPrefix(name, "ListenAndServe") ||
+		strings.HasPrefix(name, "Accept")
 }
 
-// library returns what the packages of one library have in common: the path of its repository, as far as one can know it
-// from the path of a package. A package of the standard library is one by itself.
+// library returns the common prefix of the packages of one library: the path of its repository, as far as a package
+// path shows it. A package of the standard library is a library by itself.
 func library(path string) string {
 	host, _, _ := strings.Cut(path, "/")
 	n := 2
@@ -113,33 +115,33 @@ func library(path string) string {
 	return strings.Join(elements[:min(n, len(elements))], "/")
 }
 
-// follow adds who waits for the goroutine that the last of the calls has started.
+// follow adds the calls of the goroutine that waits for the one that the last call started.
 func (t *Tracer) follow(frames []flow.Frame, parent uint64) []flow.Frame {
 	for followed := make(map[uint64]bool); !followed[parent]; {
 		followed[parent] = true
 		started, waits := frames[len(frames)-1], t.all[parent]
 		inside := waits.frames
-		caller := slices.IndexFunc(inside, own)
+		caller := slices.IndexFunc(inside, inModule)
 		if caller >= 0 {
 			inside = inside[:caller]
 		}
 		if !isIn(inside, library(started.Package())) {
-			return frames // it has gone on, to something else
+			return frames // it has continued with something else
 		}
 		frames = append(frames, waits.frames...)
 		if caller >= 0 || waits.parent == 0 {
 			return frames
 		}
 		frames = append(frames, waits.creator)
-		if parent = waits.parent; own(waits.creator) {
+		if parent = waits.parent; inModule(waits.creator) {
 			return frames
 		}
 	}
 	return frames
 }
 
-// look makes sure that the goroutines are known as they were at a time or later, if that does not take too long.
-func (t *Tracer) look(since time.Duration) bool {
+// refresh ensures that the goroutines are known as of since or later, unless that takes too long.
+func (t *Tracer) refresh(since time.Duration) bool {
 	if t.all != nil && since <= t.taken {
 		return true
 	}
@@ -156,9 +158,9 @@ func (t *Tracer) look(since time.Duration) bool {
 	return true
 }
 
-func own(f flow.Frame) bool { return f.In(Module()) }
+func inModule(f flow.Frame) bool { return f.In(Module()) }
 
-// monotonic is the clock of the kernel's events.
+// monotonic returns the time of the clock that the kernel's events use.
 func monotonic() time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestTracesAreWhatTheRuntimePrints(t *testing.T) {
+func TestTraces_SameAsRuntime(t *testing.T) {
 	got := parseTraces(`goroutine 7 [select, 2 minutes]:
 net/http.(*Transport).getConn(0xc000, {0x1, 0x2}, 0x3)
 	/go/src/net/http/transport.go:1512 +0x5d3
@@ -37,8 +37,9 @@ garbage
 				{Function: "net/http.(*Transport).getConn", File: "/go/src/net/http/transport.go", Line: 1512},
 				{Function: "example.com/shop.Generic[...]", File: "/src/shop/shop.go", Line: 9},
 			},
-			creator: flow.Frame{Function: "example.com/shop.(*Pool).start.func1", File: "/src/shop/pool.go", Line: 33, Started: true},
-			parent:  1,
+			creator: flow.Frame{Function: "example.com/shop.(*Pool).start.func1", File: "/src/shop/pool.go", Line: 33,
+				Started: true},
+			parent: 1,
 		},
 		1: {frames: []flow.Frame{{Function: "main.main", File: "/src/shop/main.go", Line: 3}}},
 	}
@@ -47,13 +48,15 @@ garbage
 	}
 }
 
-func TestRunningGoroutinesAreFound(t *testing.T) {
+func TestTrace_RunningGoroutines(t *testing.T) {
 	all, cut := traces(maxDump)
 	if cut {
 		t.Error("goroutines are missing")
 	}
 	found := all[Current()]
-	if !slices.ContainsFunc(found.frames, func(f flow.Frame) bool { return strings.HasSuffix(f.Function, ".TestRunningGoroutinesAreFound") }) {
+	if !slices.ContainsFunc(found.frames, func(f flow.Frame) bool {
+		return strings.HasSuffix(f.Function, ".TestTrace_RunningGoroutines")
+	}) {
 		t.Errorf("this one has the calls %v", found.frames)
 	}
 	if found.creator.Function != "testing.(*T).Run" || found.parent == 0 {
@@ -72,7 +75,7 @@ func inStrings() (address uintptr) {
 	return address
 }
 
-func TestCallerThatWaitsIsFound(t *testing.T) {
+func TestTrace_WaitingCaller(t *testing.T) {
 	library := flow.Frame{Function: "strings.wait", File: "strings.go", Line: 1}
 	other := flow.Frame{Function: "net.wait", File: "net.go", Line: 1}
 	user := flow.Frame{Function: Module() + "/shop.Pay", File: "shop.go", Line: 1}
@@ -81,7 +84,7 @@ func TestCallerThatWaitsIsFound(t *testing.T) {
 	for _, row := range []struct {
 		reason string
 		all    map[uint64]trace
-		want   []flow.Frame // behind the go statement
+		want   []flow.Frame // after the go statement
 		ended  bool         // the goroutine itself
 	}{
 		{
@@ -106,33 +109,40 @@ func TestCallerThatWaitsIsFound(t *testing.T) {
 				11: {frames: []flow.Frame{library}, creator: goes, parent: 12},
 				12: {frames: []flow.Frame{library, user}},
 			},
-			want: []flow.Frame{library, goes, library, goes, library, goes, library, goes, library, goes, library, user},
+			want: []flow.Frame{library, goes, library, goes, library, goes, library, goes, library, goes, library,
+				user},
 		},
 		{
 			reason: "only the main module's call waits in the package, in another goroutine than that which started it",
-			all:    map[uint64]trace{6: {}, 8: {frames: []flow.Frame{library, user}}, 9: {frames: []flow.Frame{other, user}}},
-			want:   []flow.Frame{library, user},
-			ended:  true,
+			all: map[uint64]trace{6: {}, 8: {frames: []flow.Frame{library, user}},
+				9: {frames: []flow.Frame{other, user}}},
+			want:  []flow.Frame{library, user},
+			ended: true,
 		},
 		{
 			reason: "two calls of the main module wait in the package",
-			all:    map[uint64]trace{6: {}, 8: {frames: []flow.Frame{library, user}}, 9: {frames: []flow.Frame{library, user}}},
+			all: map[uint64]trace{6: {}, 8: {frames: []flow.Frame{library, user}},
+				9: {frames: []flow.Frame{library, user}}},
 		},
 		{
 			reason: "the main module's call serves others",
-			all:    map[uint64]trace{6: {}, 8: {frames: []flow.Frame{library, {Function: "strings.(*Server).Serve"}, user}}},
+			all: map[uint64]trace{6: {}, 8: {
+				frames: []flow.Frame{library, {Function: "strings.(*Server).Serve"}, user}}},
 		},
 		{reason: "it has gone", all: map[uint64]trace{6: {}}},
-		{reason: "it does something else", all: map[uint64]trace{6: {}, 7: {frames: []flow.Frame{other, user, library}}}},
+		{reason: "it does something else", all: map[uint64]trace{6: {},
+			7: {frames: []flow.Frame{other, user, library}}}},
 		{
 			reason: "another one waits for it",
-			all:    map[uint64]trace{6: {}, 7: {frames: []flow.Frame{library}, creator: goes, parent: 8}, 8: {frames: []flow.Frame{library, user}}},
-			want:   []flow.Frame{library, goes, library, user},
+			all: map[uint64]trace{6: {}, 7: {frames: []flow.Frame{library}, creator: goes, parent: 8},
+				8: {frames: []flow.Frame{library, user}}},
+			want: []flow.Frame{library, goes, library, user},
 		},
 		{
 			reason: "nobody waits for it",
-			all:    map[uint64]trace{6: {}, 7: {frames: []flow.Frame{library}, creator: gone, parent: 8}, 8: {frames: []flow.Frame{library, user}}},
-			want:   []flow.Frame{library, gone},
+			all: map[uint64]trace{6: {}, 7: {frames: []flow.Frame{library}, creator: gone, parent: 8},
+				8: {frames: []flow.Frame{library, user}}},
+			want: []flow.Frame{library, gone},
 		},
 	} {
 		tracer := Tracer{all: row.all, taken: time.Hour}
@@ -146,8 +156,8 @@ func TestCallerThatWaitsIsFound(t *testing.T) {
 	}
 }
 
-// gRPC dials in a goroutine of a goroutine that its client has from the start, and the caller waits for the client.
-func TestCallerOfALibraryOfSeveralPackagesIsFound(t *testing.T) {
+// gRPC dials in a goroutine that its client's first goroutine starts, and the caller waits for the client.
+func TestTrace_LibraryOfSeveralPackages(t *testing.T) {
 	const grpc = "google.golang.org/grpc"
 	dials := flow.Frame{Function: grpc + ".(*acBalancerWrapper).Connect", Started: true}
 	serializer := flow.Frame{Function: grpc + "/internal/grpcsync.(*CallbackSerializer).run"}
@@ -165,8 +175,9 @@ func TestCallerOfALibraryOfSeveralPackagesIsFound(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	for path, want := range map[string]string{
-		grpc + "/internal/transport": grpc, grpc: grpc, "github.com/jackc/pgx/v5/pgconn": "github.com/jackc/pgx", "golang.org/x/net/http2": "golang.org/x/net",
-		"net/http": "net/http", "net": "net", "gopkg.in/yaml.v3": "gopkg.in/yaml.v3",
+		grpc + "/internal/transport": grpc, grpc: grpc, "github.com/jackc/pgx/v5/pgconn": "github.com/jackc/pgx",
+		"golang.org/x/net/http2": "golang.org/x/net",
+		"net/http":               "net/http", "net": "net", "gopkg.in/yaml.v3": "gopkg.in/yaml.v3",
 	} {
 		if got := library(path); got != want {
 			t.Errorf("%s is of the library %q, want %q", path, got, want)
@@ -174,7 +185,7 @@ func TestCallerOfALibraryOfSeveralPackagesIsFound(t *testing.T) {
 	}
 }
 
-func TestGoroutinesBeyondTheBoundAreNotSaidToHaveEnded(t *testing.T) {
+func TestTrace_CutDumpIsNotEnded(t *testing.T) {
 	wait, done := make(chan struct{}), make(chan struct{})
 	defer func() { close(wait); <-done }()
 	go func() {
@@ -187,15 +198,17 @@ func TestGoroutinesBeyondTheBoundAreNotSaidToHaveEnded(t *testing.T) {
 		t.Fatalf("within %d bytes: %d goroutines of %d, cut: %v", limit, len(all), runtime.NumGoroutine(), cut)
 	}
 	tracer := Tracer{all: all, cut: cut, taken: time.Hour}
-	if got := tracer.Trace(Stack{Time: time.Hour, Goroutine: 1 << 40, Parent: 1 << 41, Creator: inStrings()}); got[0].Ended {
+	if got := tracer.Trace(Stack{Time: time.Hour, Goroutine: 1 << 40, Parent: 1 << 41,
+		Creator: inStrings()}); got[0].Ended {
 		t.Errorf("one that may be missing is said to have ended: %v", got)
 	}
 }
 
-// What calls the calls that a stack shows may be the program's own.
-func TestStackThatIsCutHasNoOrigin(t *testing.T) {
+// Calls beyond the cut may be the program's own.
+func TestTrace_CutStackHasNoOrigin(t *testing.T) {
 	tracer := Tracer{all: map[uint64]trace{6: {}}, taken: time.Hour}
-	stack := Stack{Time: time.Hour, Goroutine: 6, Parent: 7, Creator: inStrings(), Addresses: []uintptr{inStrings()}, Cut: true}
+	stack := Stack{Time: time.Hour, Goroutine: 6, Parent: 7, Creator: inStrings(), Addresses: []uintptr{inStrings()},
+		Cut: true}
 	for _, f := range tracer.Trace(stack) {
 		if f.Started {
 			t.Errorf("it was started at %v", f)
@@ -203,25 +216,25 @@ func TestStackThatIsCutHasNoOrigin(t *testing.T) {
 	}
 }
 
-func TestProgramIsNotStoppedTooOften(t *testing.T) {
+func TestTracer_LimitsStops(t *testing.T) {
 	var tracer Tracer
-	if !tracer.look(monotonic()) || len(tracer.all) == 0 {
+	if !tracer.refresh(monotonic()) || len(tracer.all) == 0 {
 		t.Fatal("the first look is refused")
 	}
 	before := tracer.taken
-	if !tracer.look(before) || tracer.taken != before {
+	if !tracer.refresh(before) || tracer.taken != before {
 		t.Error("what was before the look needs another one")
 	}
-	if !tracer.look(monotonic()) || tracer.taken == before {
+	if !tracer.refresh(monotonic()) || tracer.taken == before {
 		t.Error("what came later needs no other look")
 	}
 	tracer.budget = -time.Hour
-	if tracer.look(monotonic()) {
+	if tracer.refresh(monotonic()) {
 		t.Error("looks are not bounded")
 	}
 }
 
-func TestNobodyIsLookedForWhereTheCallerIsKnown(t *testing.T) {
+func TestTracer_KnownCallerNeedsNoRead(t *testing.T) {
 	pcs := make([]uintptr, 16)
 	own := Stack{Parent: 7, Creator: inStrings(), Addresses: pcs[:runtime.Callers(1, pcs)]}
 	tracer := Tracer{}

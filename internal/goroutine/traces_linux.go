@@ -9,18 +9,17 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// trace is what the runtime prints of a goroutine.
+// trace is a goroutine as the runtime prints it.
 type trace struct {
 	frames  []flow.Frame
 	creator flow.Frame // Started
 	parent  uint64
 }
 
-// maxDump bounds what the runtime prints.
+// maxDump limits the size of the runtime's print.
 const maxDump = 64 << 20
 
-// traces returns all goroutines, by their ids; cut where the runtime would print more than limit bytes, and goroutines are
-// missing.
+// traces returns all goroutines by id. cut reports that the print exceeded limit bytes, so that goroutines are missing.
 func traces(limit int) (all map[uint64]trace, cut bool) {
 	for size := min(1<<18, limit); ; size = min(4*size, limit) {
 		buffer := make([]byte, size)
@@ -56,7 +55,7 @@ func parseTraces(text string) map[uint64]trace {
 	return all
 }
 
-// parseTrace reads a line for a call, and one for its place, in turn.
+// parseTrace reads pairs of lines: a call and its place.
 func parseTrace(lines []string) (t trace) {
 	for i := 0; i+1 < len(lines); i++ {
 		at := place.FindStringSubmatch(lines[i+1])

@@ -1,9 +1,8 @@
-// Package hostname reads the name that a client gives the server it connects to before anything is encrypted: the
-// extension server_name of a TLS ClientHello (RFC 6066), and the value of the header Host of an HTTP/1 request (RFC 9110).
+// Package hostname reads the server name that a client sends before encryption starts: the server_name extension of a
+// TLS ClientHello (RFC 6066), and the Host header of an HTTP/1 request (RFC 9110).
 //
-// It takes the very bytes that were sent, from anybody, and refuses with an error what is no name of a host: addresses,
-// names that DNS could not hold, several names, and what breaks the rules of TLS or HTTP. It looks nothing up, keeps
-// nothing, and says of no name that it is true: a client may name whom it likes.
+// It reads untrusted bytes as they were sent. It rejects addresses, names that DNS cannot represent, several names, and
+// violations of TLS or HTTP. It resolves nothing, keeps nothing, and does not verify names: a client may send any name.
 package hostname
 
 import (
@@ -17,22 +16,22 @@ import (
 )
 
 var (
-	// ErrMalformed is returned for what breaks the rules of the protocol or of host names.
+	// ErrMalformed is returned for violations of the protocol or of the rules for host names.
 	ErrMalformed = errors.New("malformed server name")
-	// ErrAddress is returned where the client names the server by its address.
+	// ErrAddress is returned if the client names the server by its address.
 	ErrAddress = errors.New("an address, not a name")
 )
 
-// The longest name and label that DNS can hold, as text.
+// The longest name and label in DNS, as text.
 const (
 	maxName  = 253
 	maxLabel = 63
 )
 
-// FromTLS returns the host that the body of an extension server_name holds, in lower case without a trailing dot.
-// Errors: [ErrMalformed], [ErrAddress].
+// FromTLS returns the host in the body of a server_name extension, in lower case without a trailing dot. Errors:
+// [ErrMalformed], [ErrAddress].
 func FromTLS(extension []byte) (string, error) {
-	const hostName = 0 // the only type there is
+	const hostName = 0 // the only type
 	body := cryptobyte.String(extension)
 	var list, name cryptobyte.String
 	var nameType uint8
@@ -46,8 +45,8 @@ func FromTLS(extension []byte) (string, error) {
 	return canonical(string(name))
 }
 
-// FromHTTP returns the host that the value of a header Host holds, with or without a port, in lower case without a
-// trailing dot. Errors: [ErrMalformed], [ErrAddress].
+// FromHTTP returns the host in the value of a Host header, with or without a port, in lower case without a trailing
+// dot. Errors: [ErrMalformed], [ErrAddress].
 func FromHTTP(value []byte) (string, error) {
 	host := strings.Trim(string(value), " \t")
 	if strings.HasPrefix(host, "[") {
@@ -62,7 +61,7 @@ func FromHTTP(value []byte) (string, error) {
 	return canonical(host)
 }
 
-// canonical returns the one form of a host's name.
+// canonical returns the canonical form of a host name.
 func canonical(host string) (string, error) {
 	host = strings.TrimSuffix(host, ".")
 	if _, err := netip.ParseAddr(host); err == nil {
@@ -85,8 +84,8 @@ func canonical(host string) (string, error) {
 	return string(name), nil
 }
 
-// isLabel reports whether a part of a name is one that hosts have: letters, digits and hyphens (RFC 1123), and underscores,
-// which some have all the same.
+// isLabel reports whether s is a label of a host name: letters, digits and hyphens (RFC 1123), and underscores, which
+// occur in practice.
 func isLabel(label string) bool {
 	if label == "" || len(label) > maxLabel || label[0] == '-' || label[len(label)-1] == '-' {
 		return false

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 )
 
-// extension returns the body of an extension server_name as clients write it.
+// extension returns the body of a server_name extension like a client's.
 func extension(nameType uint8, names ...string) []byte {
 	var b cryptobyte.Builder
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
@@ -21,7 +21,7 @@ func extension(nameType uint8, names ...string) []byte {
 	return b.BytesOrPanic()
 }
 
-func TestNamesOfServers(t *testing.T) {
+func TestHostname_Names(t *testing.T) {
 	long := strings.Repeat(strings.Repeat("a", 61)+".", 4)
 	for _, row := range []struct {
 		reason string
@@ -76,7 +76,7 @@ func TestNamesOfServers(t *testing.T) {
 	}
 }
 
-// What one client sends is written into another program's file, so whatever comes out must be a name of a host.
+// A client's bytes end up in another program's file, so every result must be a host name.
 func FuzzNames(f *testing.F) {
 	f.Add(extension(0, "api.pay.test"))
 	f.Add(extension(0, "a.test", "b.test"))
@@ -88,7 +88,8 @@ func FuzzNames(f *testing.F) {
 			if (name == "") != (err != nil) {
 				t.Fatalf("name %q with error %v", name, err)
 			}
-			if err == nil && (len(name) > maxName || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789.-_") != "") {
+			if err == nil && (len(name) > maxName ||
+				strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789.-_") != "") {
 				t.Fatalf("%q is no name", name)
 			}
 			if err != nil && !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrAddress) {

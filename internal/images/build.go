@@ -16,7 +16,7 @@ type Builder struct {
 	Mirror string // Debian's main archive, as http://HOST/debian; empty for that of the machine's apt
 }
 
-// Build builds an image, if it is not there as this tree builds it, and reports whether it did.
+// Build builds an image unless it is up to date with this tree, and reports whether it did.
 func (b Builder) Build(ctx context.Context, name string) (built bool, err error) {
 	err = b.Engine.Check(ctx, name)
 	if !errors.Is(err, ErrMissing) {
@@ -36,7 +36,7 @@ func (b Builder) Build(ctx context.Context, name string) (built bool, err error)
 	if err := b.write(ctx, name, dir, archive); err != nil {
 		return false, fmt.Errorf("build image %s: %w", name, err)
 	}
-	// A file, not a pipe: what was not written to its end is never imported.
+	// A file, not a pipe: an incomplete archive is never imported.
 	in, err := os.Open(archive)
 	if err != nil {
 		return false, fmt.Errorf("build image %s: %w", name, err)
@@ -56,7 +56,7 @@ func (b Builder) Build(ctx context.Context, name string) (built bool, err error)
 		return false, fmt.Errorf("build image %s: %w", name, err)
 	}
 	if replaced != "" {
-		// It has lost its name. Where a container still runs it, it stays.
+		// It has lost its name. If a container still uses it, it stays.
 		_, _ = output(b.Engine.command(ctx, "image", "rm", replaced))
 	}
 	return true, nil
@@ -77,10 +77,11 @@ func (b Builder) write(ctx context.Context, name, dir, archive string) (err erro
 	return errors.Join(err, t.w.Close())
 }
 
-// program writes a tree that is nothing but a static Go program.
+// program writes a tree with only a static Go program.
 func (b Builder) program(ctx context.Context, name, dir string, t *tree) error {
 	file := filepath.Join(dir, name)
-	build := Engine{Client: "go"}.command(ctx, "build", "-buildvcs=false", "-trimpath", "-ldflags=-s -w", "-o", file, "./internal/images/cmd/"+name)
+	build := Engine{Client: "go"}.command(ctx, "build", "-buildvcs=false", "-trimpath", "-ldflags=-s -w", "-o", file,
+		"./internal/images/cmd/"+name)
 	build.Dir = b.Module
 	build.Env = append(build.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH, "GOWORK=off")
 	if _, err := output(build); err != nil {

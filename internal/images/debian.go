@@ -12,11 +12,12 @@ import (
 	"github.com/netzero-dev/netzero/internal/debian"
 )
 
-// fetch downloads packages and what they depend on below dir, and returns their files, in order. mirror is Debian's main
+// fetch downloads packages and their dependencies below dir, and returns their files, in order. mirror is Debian's main
 // archive, or empty for the machine's own.
 func fetch(ctx context.Context, dir, mirror string, packages, without []string) ([]string, error) {
 	apt, err := debian.Open(ctx, debian.Config{
-		Dir: dir, Mirror: mirror, Arch: runtime.GOARCH, Suites: []debian.Suite{{Name: suite}, {Name: suite + "-security", Security: true}},
+		Dir: dir, Mirror: mirror, Arch: runtime.GOARCH,
+		Suites: []debian.Suite{{Name: suite}, {Name: suite + "-security", Security: true}},
 	})
 	if err != nil {
 		return nil, err
@@ -38,7 +39,8 @@ func fetch(ctx context.Context, dir, mirror string, packages, without []string) 
 	return apt.Download(ctx, filepath.Join(dir, "archives"), wanted...)
 }
 
-// parsePlan reads what apt-get --simulate would install, as name=version: Inst dash (0.5.12-2 Debian:12.15/oldstable [amd64]).
+// parsePlan reads the packages that apt-get --simulate would install, as name=version: Inst dash (0.5.12-2
+// Debian:12.15/oldstable [amd64]).
 func parsePlan(text string) []string {
 	var packages []string
 	for line := range strings.Lines(text) {
@@ -50,7 +52,7 @@ func parsePlan(text string) []string {
 	return packages
 }
 
-// matches is path.Match for patterns that are known to be right.
+// matches is path.Match for valid patterns.
 func matches(pattern, name string) bool {
 	ok, err := path.Match(pattern, name)
 	return ok && err == nil

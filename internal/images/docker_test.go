@@ -24,7 +24,7 @@ func run(t *testing.T, args ...string) (string, error) {
 	return string(out), err
 }
 
-func TestPeerDoesWhatItIsTold(t *testing.T) {
+func TestImages_Peer(t *testing.T) {
 	image := testenv.Image(t, "peer")
 	for _, c := range []struct {
 		reason, args string
@@ -32,15 +32,20 @@ func TestPeerDoesWhatItIsTold(t *testing.T) {
 		want         []string
 	}{
 		{"it listens and connects", "listen :7070 udp::53 then echo 127.0.0.1:7070 udp:127.0.0.1:53", true,
-			[]string{"dial tcp 127.0.0.1:7070: connected to 127.0.0.1:7070, which answered", "dial udp 127.0.0.1:53: connected to 127.0.0.1:53, which answered"}},
-		{"a child connects, and its child", "listen :7070 then child child dial 127.0.0.1:7070", true, []string{"connected to", "child: done\nchild: done"}},
-		{"so does one that was started", "listen :7070 then start dial 127.0.0.1:7070 then sleep 500ms", true, []string{"connected to"}},
-		{"a datagram from a socket without a peer", "send hello udp:127.0.0.1:53", true, []string{"sent to 127.0.0.1:53"}},
+			[]string{"dial tcp 127.0.0.1:7070: connected to 127.0.0.1:7070, which answered",
+				"dial udp 127.0.0.1:53: connected to 127.0.0.1:53, which answered"}},
+		{"a child connects, and its child", "listen :7070 then child child dial 127.0.0.1:7070", true,
+			[]string{"connected to", "child: done\nchild: done"}},
+		{"so does one that was started", "listen :7070 then start dial 127.0.0.1:7070 then sleep 500ms", true,
+			[]string{"connected to"}},
+		{"a datagram from a socket without a peer", "send hello udp:127.0.0.1:53", true,
+			[]string{"sent to 127.0.0.1:53"}},
 		{"a refused connection fails", "dial 127.0.0.1:1 then sleep 1ms", false, []string{"connection refused"}},
 		{"unless it may", "repeat 2 try 127.0.0.1:1", true, []string{"connection refused\ndial"}},
 		{"a child's failure is its parent's", "child dial 127.0.0.1:1", false, []string{"child: exit status 1"}},
 		{"a name", "resolve localhost", true, []string{"resolve localhost: 127.0.0.1"}},
-		{"a cgroup of its own needs more than Docker gives", "nested sleep 1ms", false, []string{"mount cgroup v2 tree: operation not permitted"}},
+		{"a cgroup of its own needs more than Docker gives", "nested sleep 1ms", false,
+			[]string{"mount cgroup v2 tree: operation not permitted"}},
 		{"a command that there is not", "call 127.0.0.1:1", false, []string{`unknown command "call"`}},
 	} {
 		out, err := run(t, append([]string{"run", "--rm", "--network=none", image}, strings.Fields(c.args)...)...)
@@ -64,7 +69,8 @@ func start(t *testing.T, name, ready string, times int, args ...string) string {
 			t.Errorf("remove container: %v\n%s", err, out)
 		}
 	})
-	if out, err := run(t, append([]string{"run", "--detach", "--network=none", "--name", container}, args...)...); err != nil {
+	if out, err := run(t, append([]string{"run", "--detach", "--network=none", "--name", container},
+		args...)...); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	var log string
@@ -77,28 +83,31 @@ func start(t *testing.T, name, ready string, times int, args ...string) string {
 	return ""
 }
 
-func TestRedisAnswers(t *testing.T) {
+func TestImages_Redis(t *testing.T) {
 	container := start(t, "redis", "* Ready to accept connections", 1, testenv.Image(t, "redis"))
 	for _, c := range []struct{ reason, command, want string }{
 		{"it is Redis", "redis-cli incr orders", "1\n"},
 		{"it serves others", "redis-cli config get protected-mode", "protected-mode\nno\n"},
 		{"it is not root's", "stat -c %U /proc/1", "redis\n"},
 	} {
-		if out, err := run(t, append([]string{"exec", container}, strings.Fields(c.command)...)...); err != nil || out != c.want {
+		if out, err := run(t, append([]string{"exec", container}, strings.Fields(c.command)...)...); err != nil ||
+			out != c.want {
 			t.Errorf("%s: got %q, %v; want %q", c.reason, out, err, c.want)
 		}
 	}
 }
 
-func TestPostgresIsSetUpAsItIsTold(t *testing.T) {
+func TestImages_Postgres(t *testing.T) {
 	image := testenv.Image(t, "postgres")
-	// The module of testcontainers waits for the second time: the first server sets up the database.
+	// testcontainers' module waits for the second time: the first server sets up the database.
 	scripts := t.TempDir()
-	if err := os.WriteFile(filepath.Join(scripts, "1.sql"), []byte("CREATE TABLE prepared AS SELECT 42 AS answer"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(scripts, "1.sql"), []byte("CREATE TABLE prepared AS SELECT 42 AS answer"),
+		0o644); err != nil {
 		t.Fatal(err)
 	}
 	container := start(t, "postgres", "database system is ready to accept connections", 2,
-		"--volume="+scripts+":/docker-entrypoint-initdb.d:ro", "--env=POSTGRES_USER=clerk", "--env=POSTGRES_PASSWORD=secret's", "--env=POSTGRES_DB=shop", image, "postgres", "-c", "fsync=off")
+		"--volume="+scripts+":/docker-entrypoint-initdb.d:ro", "--env=POSTGRES_USER=clerk",
+		"--env=POSTGRES_PASSWORD=secret's", "--env=POSTGRES_DB=shop", image, "postgres", "-c", "fsync=off")
 	psql := func(query string, env ...string) (string, error) {
 		args := append([]string{"exec"}, env...)
 		return run(t, append(args, container, "psql", "-h", "127.0.0.1", "-U", "clerk", "-d", "shop", "-tAc", query)...)
@@ -109,15 +118,17 @@ func TestPostgresIsSetUpAsItIsTold(t *testing.T) {
 		{"its scripts have run", "SELECT answer FROM prepared", "42"},
 		{"everybody can connect", "SHOW listen_addresses", "*"},
 	} {
-		// 127.0.0.1 is a host of pg_hba.conf as any other is.
+		// pg_hba.conf treats 127.0.0.1 like any other host.
 		if out, err := psql(c.query, "--env=PGPASSWORD=secret's"); err != nil || !strings.HasPrefix(out, c.want) {
 			t.Errorf("%s: got %q, %v; want %q", c.reason, out, err, c.want)
 		}
 	}
-	if out, err := psql("SELECT 1", "--env=PGPASSWORD=wrong"); err == nil || !strings.Contains(out, "password authentication failed") {
+	if out, err := psql("SELECT 1", "--env=PGPASSWORD=wrong"); err == nil ||
+		!strings.Contains(out, "password authentication failed") {
 		t.Errorf("a wrong password: %v\n%s", err, out)
 	}
-	if out, err := run(t, "run", "--rm", "--network=none", image); err == nil || !strings.Contains(out, "set POSTGRES_PASSWORD") {
+	if out, err := run(t, "run", "--rm", "--network=none", image); err == nil ||
+		!strings.Contains(out, "set POSTGRES_PASSWORD") {
 		t.Errorf("no password: %v\n%s", err, out)
 	}
 }

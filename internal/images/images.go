@@ -1,11 +1,11 @@
 // Package images builds the container images of this repository's tests and examples, without a registry: from Debian's
 // packages, and from static Go programs.
 //
-// It is for this repository only; `make images` is its face, and testenv.Image hands a name to a test. An image carries
-// the key of all that it is made of as a label, so what has not changed is not built again. It refuses to build what takes longer
-// than its context allows, and removes nothing but images of its own names. Limits: the images are of the machine's
-// architecture; the key does not see that Debian has newer packages, or go.mod newer modules (`make images-clean images`
-// does).
+// It is for this repository only. `make images` runs it, and testenv.Image returns an image's name to a test. A label
+// of each image contains the key of everything in it, so that unchanged images are not built again. A build ends with
+// its context, and the package removes only images with its own names. Limits: the images have the machine's
+// architecture; the key does not change with newer packages of Debian, or newer modules in go.mod (`make images-clean
+// images` rebuilds).
 package images
 
 import (
@@ -23,30 +23,30 @@ import (
 	"time"
 )
 
-// Label is the image's label that holds its key.
+// Label is the image's label with its key.
 const Label = "dev.netzero.images.key"
 
-// ErrMissing is returned for an image that is not there, or is not the one that this tree would build.
+// ErrMissing is returned for an image that does not exist, or is not up to date with this tree.
 var ErrMissing = errors.New("run `make images`")
 
-// Names are all images, in the order in which they are built.
+// Names are all images, in the order of their builds.
 var Names = []string{"peer", "sshd", "redis", "postgres"}
 
-// Ref returns an image's name as Docker takes it.
+// Ref returns an image's name for Docker.
 func Ref(name string) string { return "netzero/" + name }
 
-// sources are what the images are made of, besides packages.
+// sources are the images' contents in addition to packages.
 //
 //go:embed cmd/peer/*.go cmd/sshd/*.go files/*.sh
 var sources embed.FS
 
-// Key returns a hash of what an image is made of: another key is another image.
+// Key returns a hash of the contents of an image: another key means another image.
 func Key(name string) (string, error) {
 	if !slices.Contains(Names, name) {
 		return "", fmt.Errorf("find image %q: there are %s", name, strings.Join(Names, ", "))
 	}
 	hash := sha256.New()
-	// The format of what follows: a change of how trees are put together changes it.
+	// The number is the version of the trees' format; increase it with every change of that format.
 	fmt.Fprintf(hash, "1 %s %s %+v\n", name, runtime.GOARCH, recipes[name])
 	err := fs.WalkDir(sources, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || !has(name, path) {
@@ -67,10 +67,10 @@ type Engine struct {
 	Client string // "docker", or what stands for it
 }
 
-// callLimit is how long one call may take that does no work to speak of.
+// callLimit is the time limit of a call that does no long work.
 const callLimit = 30 * time.Second
 
-// Check finds out whether an image is there as this tree builds it. Errors: [ErrMissing].
+// Check reports whether an image exists and is up to date with this tree. Errors: [ErrMissing].
 func (e Engine) Check(ctx context.Context, name string) error {
 	key, err := Key(name)
 	if err != nil {
@@ -78,7 +78,8 @@ func (e Engine) Check(ctx context.Context, name string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	out, err := output(e.command(ctx, "image", "ls", "--quiet", "--filter", "label="+Label+"="+key, Ref(name)+":latest"))
+	out, err := output(e.command(ctx, "image", "ls", "--quiet", "--filter", "label="+Label+"="+key,
+		Ref(name)+":latest"))
 	if err != nil {
 		return fmt.Errorf("ask for image %s: %w", Ref(name), err)
 	}
@@ -88,7 +89,7 @@ func (e Engine) Check(ctx context.Context, name string) error {
 	return nil
 }
 
-// Remove removes all images by the names above, and no others. One in use stays, and is an error.
+// Remove removes all images with the names above, and no others. One in use stays, and is an error.
 func (e Engine) Remove(ctx context.Context) error {
 	var errs []error
 	for _, name := range Names {
@@ -115,17 +116,18 @@ func (e Engine) id(ctx context.Context, name string) (string, error) {
 
 func (e Engine) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, e.Client, args...)
-	cmd.WaitDelay = time.Second // a child of a client that was killed may hold on to its output
+	cmd.WaitDelay = time.Second // a child of a killed client may keep its output open
 	return cmd
 }
 
-// output runs a command and returns what it writes; its error has what it complained of, and says when its time was over.
+// output runs a command and returns its output. Its error contains the command's stderr, and reports a time-out.
 func output(cmd *exec.Cmd) (string, error) {
 	var out, complaint strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	cmd.Env = append(cmd.Environ(), "LC_ALL=C")
 	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args[:min(3, len(cmd.Args))], " "), err, strings.TrimSpace(complaint.String()))
+		return "", fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args[:min(3, len(cmd.Args))], " "), err,
+			strings.TrimSpace(complaint.String()))
 	}
 	return out.String(), nil
 }

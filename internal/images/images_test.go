@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestKeysDifferAndStay(t *testing.T) {
+func TestKey_StableAndDistinct(t *testing.T) {
 	of := make(map[string]string)
 	for _, name := range Names {
 		first, err := Key(name)
@@ -34,7 +34,7 @@ func TestKeysDifferAndStay(t *testing.T) {
 	}
 }
 
-func TestRecipesHaveTheirFiles(t *testing.T) {
+func TestRecipes_FilesExist(t *testing.T) {
 	for _, name := range Names {
 		for _, f := range recipes[name].Files {
 			if _, err := sources.ReadFile(f.Source); err != nil {
@@ -52,15 +52,16 @@ func TestRecipesHaveTheirFiles(t *testing.T) {
 	}
 }
 
-func TestPlanIsReadAsAptWritesIt(t *testing.T) {
+func TestParsePlan_Apt(t *testing.T) {
 	plan := "Reading package lists...\nThe following NEW packages will be installed:\n  dash libc6\n" +
-		"Inst libc6 (2.36-9+deb12u14 Debian:12.15/oldstable [amd64])\nInst dash (0.5.12-2 Debian:12.15/oldstable [amd64])\nConf dash (0.5.12-2 Debian)\n"
+		"Inst libc6 (2.36-9+deb12u14 Debian:12.15/oldstable [amd64])\nInst dash (0.5.12-2 Debian:12.15/oldstable " +
+		"[amd64])\nConf dash (0.5.12-2 Debian)\n"
 	if diff := cmp.Diff([]string{"dash=0.5.12-2", "libc6=2.36-9+deb12u14"}, parsePlan(plan)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 
-func TestPackagesFilesGoBelowUsr(t *testing.T) {
+func TestPlace_BelowUsr(t *testing.T) {
 	for _, c := range []struct {
 		reason, name, want string
 		in                 bool
@@ -80,10 +81,11 @@ func TestPackagesFilesGoBelowUsr(t *testing.T) {
 	}
 }
 
-func TestTreeHasEachNameOnceAndParentsFirst(t *testing.T) {
+func TestTree_UniqueNamesParentsFirst(t *testing.T) {
 	var archive bytes.Buffer
 	tree := newTree(&archive)
-	err := errors.Join(tree.layout(), tree.users([]user{{Name: "redis", ID: 999, Home: "data"}}), tree.file("a/b/c", 0o644, []byte("text")), tree.link("a/b/c", "d"), tree.w.Close())
+	err := errors.Join(tree.layout(), tree.users([]user{{Name: "redis", ID: 999, Home: "data"}}),
+		tree.file("a/b/c", 0o644, []byte("text")), tree.link("a/b/c", "d"), tree.w.Close())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,12 +117,12 @@ func TestTreeHasEachNameOnceAndParentsFirst(t *testing.T) {
 	}
 }
 
-func TestImageOfAnotherTreeIsMissing(t *testing.T) {
+func TestCheck_OtherTreeIsMissing(t *testing.T) {
 	key, err := Key("peer")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A client that knows an image of this label only, as an engine does.
+	// A client that, like an engine, knows only an image with this label.
 	client := filepath.Join(t.TempDir(), "docker")
 	script := "#!/bin/sh\ncase \"$*\" in *label=" + Label + "=$KEY*) echo netzero/peer sha256:1 ;; esac\n"
 	if err := os.WriteFile(client, []byte(script), 0o755); err != nil {
@@ -137,7 +139,7 @@ func TestImageOfAnotherTreeIsMissing(t *testing.T) {
 	}
 }
 
-func TestRemoveTakesItsOwnNamesOnly(t *testing.T) {
+func TestRemove_OwnNamesOnly(t *testing.T) {
 	dir := t.TempDir()
 	client, log := filepath.Join(dir, "docker"), filepath.Join(dir, "log")
 	// An engine that has all images but redis.
@@ -152,7 +154,8 @@ func TestRemoveTakesItsOwnNamesOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff("image rm netzero/peer:latest\nimage rm netzero/sshd:latest\nimage rm netzero/postgres:latest\n", string(got)); diff != "" {
+	want := "image rm netzero/peer:latest\nimage rm netzero/sshd:latest\nimage rm netzero/postgres:latest\n"
+	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

@@ -5,21 +5,21 @@ import (
 	"slices"
 )
 
-// recipe is what an image is made of.
+// recipe is the content of an image.
 type recipe struct {
-	Packages []string // of Debian, with all that they depend on
-	Without  []string // what of that stays out, in the pattern of path.Match
+	Packages []string // of Debian, with all their dependencies
+	Without  []string // files to leave out, as patterns of path.Match
 	Users    []user
 	Links    []link
 	Files    []file
-	Changes  []string // as docker import --change takes them
+	Changes  []string // in the syntax of docker import --change
 }
 
 type user struct {
 	Name string
 	ID   int
-	Home string // a directory that is the user's, as Owned is
-	// Owned are more directories that are the user's.
+	Home string // the user's home directory, which the user owns
+	// Owned are more directories that the user owns.
 	Owned []string
 }
 
@@ -28,7 +28,7 @@ type link struct{ Name, To string }
 // file is one of sources.
 type file struct{ Name, Source string }
 
-// has reports whether a file of sources goes into an image.
+// has reports whether an image contains a file of sources.
 func has(name, source string) bool {
 	r := recipes[name]
 	if len(r.Packages) == 0 {
@@ -37,16 +37,17 @@ func has(name, source string) bool {
 	return slices.ContainsFunc(r.Files, func(f file) bool { return f.Source == source })
 }
 
-// suite is the release of Debian that the packages are of, with its security updates.
+// suite is the packages' release of Debian, with its security updates.
 const suite = "bookworm"
 
-// shell is what a wait strategy of testcontainers runs inside a container, and what the entry points below need.
+// shell has the programs that testcontainers' wait strategies and the entry points below run.
 var shell = []string{"dash", "coreutils", "grep", "mawk", "util-linux"}
 
-// installers are what packages need to be set up by Debian's own means, which does not happen here: each is large or
-// would not run. What is linked against stays.
+// installers set packages up by Debian's own means, which does not happen here: each is large or would not run. Linked
+// libraries stay.
 var installers = []string{
-	"adduser", "debconf", "debianutils", "dpkg", "init-system-helpers", "libdb5.3", "libgdbm*", "libperl*", "lib*-perl", "libsemanage*",
+	"adduser", "debconf", "debianutils", "dpkg", "init-system-helpers", "libdb5.3", "libgdbm*", "libperl*", "lib*-perl",
+	"libsemanage*",
 	"libsepol2", "lsb-base", "passwd", "perl*", "sysvinit-utils", "tar", "ucf", "usrmerge", "util-linux-extra",
 }
 
@@ -54,7 +55,7 @@ var links = []link{{"usr/bin/sh", "dash"}, {"usr/bin/awk", "mawk"}}
 
 var recipes = map[string]recipe{
 	"peer": {Changes: []string{`ENTRYPOINT ["/peer"]`, `CMD ["wait"]`}},
-	// As testcontainers/sshd is, for which it stands.
+	// Like testcontainers/sshd, which it replaces.
 	"sshd": {Changes: []string{`EXPOSE 22`, `ENTRYPOINT ["/sshd"]`}},
 	"redis": {
 		Packages: append([]string{"redis-server"}, shell...),
@@ -71,9 +72,11 @@ var recipes = map[string]recipe{
 		Packages: append([]string{"postgresql-15", "sed"}, shell...),
 		// Without libllvm14 and its part of the server there is no just-in-time compilation: half of the size.
 		Without: append([]string{
-			"libllvm14", "libz3-4", "locales", "libc-l10n", "netbase", "openssl", "postgresql-common", "postgresql-client-common", "sensible-utils", "ssl-cert",
+			"libllvm14", "libz3-4", "locales", "libc-l10n", "netbase", "openssl", "postgresql-common",
+			"postgresql-client-common", "sensible-utils", "ssl-cert",
 		}, installers...),
-		Users: []user{{Name: "postgres", ID: 999, Home: "var/lib/postgresql", Owned: []string{"var/lib/postgresql/data", "run/postgresql"}}},
+		Users: []user{{Name: "postgres", ID: 999, Home: "var/lib/postgresql",
+			Owned: []string{"var/lib/postgresql/data", "run/postgresql"}}},
 		Links: links,
 		Files: []file{{"usr/local/bin/docker-entrypoint.sh", "files/postgres.sh"}},
 		Changes: []string{

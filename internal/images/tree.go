@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// tree writes an image's files as one archive, each name once. It needs no root: what belongs to whom is in the headers.
+// tree writes an image's files as one archive, each name once. It needs no root: the headers contain the owners.
 type tree struct {
 	w    *tar.Writer
 	seen map[string]bool
@@ -19,16 +19,17 @@ type tree struct {
 
 func newTree(w io.Writer) *tree { return &tree{w: tar.NewWriter(w), seen: make(map[string]bool)} }
 
-// merged are the directories that Debian has moved below usr: its packages may still hold files there.
+// merged are the directories that Debian moved below usr: packages may still contain files there.
 var merged = []string{"bin", "lib", "lib32", "lib64", "libx32", "sbin"}
 
 // left are directories and files of packages that no container here needs.
 var left = []string{
-	"usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian", "usr/share/bug", "usr/share/perl5",
+	"usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian", "usr/share/bug",
+	"usr/share/perl5",
 	"usr/lib/systemd", "etc/init.d", "usr/lib/postgresql/15/lib/bitcode", "usr/lib/postgresql/15/lib/llvmjit.so",
 }
 
-// place returns where a package's file goes, or false where it stays out.
+// place returns the path for a package's file; false if it is left out.
 func place(name string) (string, bool) {
 	name = strings.TrimPrefix(path.Clean("/"+name), "/")
 	first, _, _ := strings.Cut(name, "/")
@@ -42,7 +43,7 @@ func place(name string) (string, bool) {
 	return name, name != "" && !stays
 }
 
-// layout writes what every image of Debian's packages starts with.
+// layout writes the common start of every image of Debian's packages.
 func (t *tree) layout() error {
 	for _, d := range []string{"usr", "etc", "root", "proc", "sys", "dev", "var", "run"} {
 		if err := t.directory(d, 0o755, 0); err != nil {
@@ -60,10 +61,11 @@ func (t *tree) layout() error {
 			return err
 		}
 	}
-	return errors.Join(t.link("var/run", "../run"), t.file("etc/nsswitch.conf", 0o644, []byte("passwd: files\ngroup: files\nhosts: files dns\n")))
+	return errors.Join(t.link("var/run", "../run"),
+		t.file("etc/nsswitch.conf", 0o644, []byte("passwd: files\ngroup: files\nhosts: files dns\n")))
 }
 
-// unpack writes what a package holds.
+// unpack writes the content of a package.
 func (t *tree) unpack(ctx context.Context, file string) error {
 	cmd := Engine{Client: "dpkg-deb"}.command(ctx, "--fsys-tarfile", file)
 	out, err := cmd.StdoutPipe()
@@ -122,7 +124,7 @@ func (t *tree) header(name string, h *tar.Header) error {
 	return t.w.WriteHeader(h)
 }
 
-// directory writes a directory, and those above it that are not there yet.
+// directory writes a directory, and its missing parents.
 func (t *tree) directory(name string, mode int64, owner int) error {
 	if name == "." || t.seen[name] {
 		return nil
@@ -154,9 +156,10 @@ func (t *tree) file(name string, mode int64, content []byte) error {
 	return err
 }
 
-// users writes who is who, and the directories that are theirs.
+// users writes the user database, and the directories that the users own.
 func (t *tree) users(all []user) error {
-	passwd, group := "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n", "root:x:0:\nnogroup:x:65534:\n"
+	passwd, group := "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
+		"root:x:0:\nnogroup:x:65534:\n"
 	for _, u := range all {
 		passwd += fmt.Sprintf("%s:x:%d:%d::/%s:/bin/sh\n", u.Name, u.ID, u.ID, u.Home)
 		group += fmt.Sprintf("%s:x:%d:\n", u.Name, u.ID)

@@ -11,7 +11,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/debian"
 )
 
-// suites are where Debian's kernels come from. They are asked only for what is not in the cache.
+// suites are the sources of Debian's kernels. They are read only for kernels that are not in the cache.
 var suites = []debian.Suite{
 	{Name: "bullseye-security", Security: true},
 	{Name: "bookworm-security", Security: true},
@@ -21,15 +21,15 @@ var suites = []debian.Suite{
 	{Name: "experimental"},
 }
 
-// archive is what Debian has of kernels.
+// archive is Debian's list of kernels.
 type archive struct {
 	apt     *debian.Apt
 	kernels []Kernel
-	// unreached is what was wrong with the indexes, where not all could be had: a suite may have gone, the kernel be in another.
+	// unreached is the error of indexes that are not available: a suite may be gone, and the kernel be in another one.
 	unreached error
 }
 
-// openArchive asks Debian for its kernels. Errors: [debian.ErrNoMirror].
+// openArchive reads Debian's list of kernels. Errors: [debian.ErrNoMirror].
 func openArchive(ctx context.Context, dir, mirror string, arch Arch) (*archive, error) {
 	apt, err := debian.Open(ctx, debian.Config{Dir: dir, Mirror: mirror, Arch: string(arch), Suites: suites})
 	if err != nil {
@@ -64,18 +64,19 @@ func openArchive(ctx context.Context, dir, mirror string, arch Arch) (*archive, 
 	return a, nil
 }
 
-// parseMadison reads what apt-cache madison writes: package | version | source.
+// parseMadison parses the output of apt-cache madison: package | version | source.
 func parseMadison(text string) []Kernel {
 	var packages []Kernel
 	for line := range strings.Lines(text) {
 		if fields := strings.Split(line, "|"); len(fields) == 3 {
-			packages = append(packages, Kernel{Package: strings.TrimSpace(fields[0]), Version: strings.TrimSpace(fields[1])})
+			packages = append(packages, Kernel{Package: strings.TrimSpace(fields[0]),
+				Version: strings.TrimSpace(fields[1])})
 		}
 	}
 	return packages
 }
 
-// output runs a command and returns what it writes; its error has what it complained of.
+// output runs a command and returns its output. Its error contains the command's stderr.
 func output(cmd *exec.Cmd) (string, error) {
 	var complaint strings.Builder
 	cmd.Stderr = &complaint

@@ -18,7 +18,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/kernels/guest"
 )
 
-// Module returns the root directory of the module that the working directory is in.
+// Module returns the root directory of the working directory's module.
 func Module(ctx context.Context) (string, error) {
 	out, err := output(exec.CommandContext(ctx, "go", "env", "GOMOD"))
 	if err != nil {
@@ -39,8 +39,9 @@ func build(ctx context.Context, module string, arch Arch, args ...string) ([]byt
 	}
 	defer os.RemoveAll(dir)
 	file := filepath.Join(dir, "program")
-	// Without DWARF: the guest has to unpack it all under emulation.
-	cmd := exec.CommandContext(ctx, "go", append([]string{args[0]}, append([]string{"-ldflags=-w", "-o", file}, args[1:]...)...)...)
+	// Without DWARF: the guest has to unpack everything under emulation.
+	cmd := exec.CommandContext(ctx, "go", append([]string{args[0]},
+		append([]string{"-ldflags=-w", "-o", file}, args[1:]...)...)...)
 	cmd.Dir = module
 	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+string(arch), "GOWORK=off")
 	if text, err := cmd.CombinedOutput(); err != nil {
@@ -48,7 +49,8 @@ func build(ctx context.Context, module string, arch Arch, args ...string) ([]byt
 	}
 	program, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("build for the guest: go %s made nothing: the package has no tests", strings.Join(args, " "))
+		return nil, fmt.Errorf("build for the guest: go %s made nothing: the package has no tests",
+			strings.Join(args, " "))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("build for the guest: %w", err)
@@ -56,18 +58,19 @@ func build(ctx context.Context, module string, arch Arch, args ...string) ([]byt
 	return program, nil
 }
 
-// Initramfs builds what every guest of an architecture starts from: process 1, the suites' test binaries and testdata,
-// and the plan to run those tests that match run, if it is not empty, each suite for at most a time.
-func Initramfs(ctx context.Context, module string, arch Arch, suites []Suite, run string, limit time.Duration) ([]byte, error) {
+// Initramfs builds the common root of all guests of an architecture: process 1, the suites' test binaries and testdata,
+// and the plan. The plan runs the tests that match run, if that is not empty, with a time limit for each suite.
+func Initramfs(ctx context.Context, module string, arch Arch, suites []Suite, run string,
+	limit time.Duration) ([]byte, error) {
 	var archive bytes.Buffer
-	// Nearly as small as it gets, and several times faster.
+	// Nearly the best compression, and several times faster.
 	compressed, err := gzip.NewWriterLevel(&archive, gzip.BestSpeed)
 	if err != nil {
 		return nil, err
 	}
 	w := newCPIOWriter(compressed)
-	w.device("dev/console", 5, 1) // what the kernel opens for process 1
-	w.device("dev/null", 1, 3)    // what process 1 needs to start itself again
+	w.device("dev/console", 5, 1) // the kernel opens it for process 1
+	w.device("dev/null", 1, 3)    // process 1 needs it to start itself again
 	w.file("etc/passwd", 0o644, []byte("root:x:0:0:root:/root:/none\nnobody:x:65534:65534:nobody:/:/none\n"))
 	w.file("etc/group", 0o644, []byte("root:x:0:\nnogroup:x:65534:\n"))
 	w.file("etc/hosts", 0o644, []byte("127.0.0.1 localhost\n::1 localhost\n"))
@@ -97,8 +100,9 @@ func Initramfs(ctx context.Context, module string, arch Arch, suites []Suite, ru
 	return archive.Bytes(), nil
 }
 
-// add puts a suite's test binary and testdata into the archive, and says how to run it.
-func (s Suite) add(ctx context.Context, w *cpioWriter, module string, arch Arch, run string, limit time.Duration) (guest.Test, error) {
+// add adds a suite's test binary and testdata to the archive, and returns how to run it.
+func (s Suite) add(ctx context.Context, w *cpioWriter, module string, arch Arch, run string,
+	limit time.Duration) (guest.Test, error) {
 	program, err := build(ctx, module, arch, "test", "-c", s.Package)
 	if err != nil {
 		return guest.Test{}, err
@@ -125,14 +129,16 @@ func (s Suite) add(ctx context.Context, w *cpioWriter, module string, arch Arch,
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return guest.Test{}, err
 	}
-	// The marks of test2json tell what the test framework says from what a test prints. The framework's own time-out comes first,
-	// since it says where the tests hang.
-	args := []string{"-test.v=test2json", "-test.short", "-test.count=1", "-test.paniconexit0", fmt.Sprintf("-test.timeout=%v", limit)}
+	// The marks of test2json distinguish the test framework's output from that of a test. The framework's own time-out
+	// comes first, because it reports where the tests hang.
+	args := []string{"-test.v=test2json", "-test.short", "-test.count=1", "-test.paniconexit0",
+		fmt.Sprintf("-test.timeout=%v", limit)}
 	if pattern := s.skipPattern(); pattern != "" {
 		args = append(args, "-test.skip="+pattern)
 	}
 	if run != "" {
 		args = append(args, "-test.run="+run)
 	}
-	return guest.Test{Package: s.Package, Binary: "/" + binary, Dir: "/" + dir, Args: args, Timeout: limit + 10*time.Second}, nil
+	return guest.Test{Package: s.Package, Binary: "/" + binary, Dir: "/" + dir, Args: args,
+		Timeout: limit + 10*time.Second}, nil
 }

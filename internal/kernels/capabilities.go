@@ -2,30 +2,30 @@ package kernels
 
 import "github.com/netzero-dev/netzero/internal/kernels/guest"
 
-// CapabilityFile is the table below, from the module's root.
+// CapabilityFile is the path of this file from the module's root.
 const CapabilityFile = "internal/kernels/capabilities.go"
 
-// capability is a row of docs/kernels.md, and what is expected of every kernel there.
+// capability is a row of docs/kernels.md, with the expected values for every kernel there.
 type capability struct {
 	name        string
-	suite, test string // which says it, by internal/testenv
-	rules       []rule // the first one that holds; without any, the kernel records it
+	suite, test string // which declares it, by internal/testenv
+	rules       []rule // the first match counts; without any, the kernel records it
 }
 
-// rule says what is expected of some kernels.
+// rule is the expected value for some kernels.
 type rule struct {
-	since, until string // series: from this one on, and before that one; empty: unbounded
+	since, until string // series: from the first on, and before the second; empty: unbounded
 	state        guest.State
-	text         string // to what it falls back, why it is refused, or what it is
+	text         string // the fallback, the reason of a refusal, or the value
 }
 
-// fallsBack is the rule for what every kernel falls back from.
+// fallsBack is the rule for a fallback on every kernel.
 func fallsBack(to string) []rule { return []rule{{state: guest.FallsBack, text: to}} }
 
-// refusedEverywhere is the rule for what no kernel of the matrix has built in.
+// refusedEverywhere is the rule for a protocol that no kernel of the matrix has built in.
 func refusedEverywhere(reason string) []rule { return []rule{{state: guest.Refused, text: reason}} }
 
-// unnamed is what is less where the programs cannot read the kernel's memory.
+// unnamed describes the limits if the programs cannot read the kernel's memory.
 const unnamed = "names of executables from /proc, unless they have ended; parallel tests share their flows"
 
 const (
@@ -37,75 +37,75 @@ const (
 	inSpoilt   = "./internal/environments"
 )
 
-// none is why a kernel refuses a protocol that is not built in.
+// none is the reason for a protocol that is not built into the kernel.
 const none = "the kernel has none"
 
-// capabilities are all of them, in the order of docs/kernels.md. A new one needs a row here and a test that says it.
+// capabilities are in the order of docs/kernels.md. A new one needs a row here and a test that declares it.
 var capabilities = []capability{
-	{name: "programs load, attach and go without a trace", suite: inProbe, test: "TestCloseLeavesNothing"},
-	{name: "hooks that do not fire are found", suite: inProbe, test: "TestHooksThatDoNotSeeUsAreFound"},
+	{name: "programs load, attach and go without a trace", suite: inProbe, test: "TestClose_LeavesNothing"},
+	{name: "hooks that do not fire are found", suite: inProbe, test: "TestCheck_HooksNotFiring"},
 
-	{name: "TCP connect, IPv4", suite: inProbe, test: "TestTCPConnectionsFoldIntoOneFlow"},
-	{name: "TCP connect, IPv6", suite: inProbe, test: "TestTCPConnectionsFoldIntoOneFlow"},
-	{name: "TCP connect, refused by the peer", suite: inProbe, test: "TestTCPAttemptThatIsRefusedIsAFlow"},
-	{name: "TCP connect, IPv4-mapped IPv6 address", suite: inProbe, test: "TestMappedAddressIsItsIPv4Address"},
-	{name: "TCP Fast Open", suite: inProbe, test: "TestFastOpenIsAFlow"},
-	{name: "MPTCP", suite: inProbe, test: "TestMultipathTCPIsTCP", rules: []rule{
+	{name: "TCP connect, IPv4", suite: inProbe, test: "TestTCP_ConnectionsFold"},
+	{name: "TCP connect, IPv6", suite: inProbe, test: "TestTCP_ConnectionsFold"},
+	{name: "TCP connect, refused by the peer", suite: inProbe, test: "TestTCP_RefusedAttemptIsAFlow"},
+	{name: "TCP connect, IPv4-mapped IPv6 address", suite: inProbe, test: "TestTCP_MappedIPv4Address"},
+	{name: "TCP Fast Open", suite: inProbe, test: "TestTCP_FastOpen"},
+	{name: "MPTCP", suite: inProbe, test: "TestMPTCP_IsTCP", rules: []rule{
 		{until: "5.11", state: guest.Refused, text: none}, // of Debian's, the only one before 6.1
 	}},
-	{name: "UDP connected, IPv4", suite: inProbe, test: "TestUDPConnectIsNoTraffic"},
-	{name: "UDP connected, IPv6", suite: inProbe, test: "TestUDPConnectIsNoTraffic"},
-	{name: "UDP unconnected, IPv4", suite: inProbe, test: "TestDatagramDestinationIsTheOneNamed"},
-	{name: "UDP unconnected, IPv6", suite: inProbe, test: "TestDatagramDestinationIsTheOneNamed"},
-	{name: "UDP, several destinations in one call", suite: inProbe, test: "TestSendmmsgNamesEachDestination"},
-	{name: "UDP servers answer, clients ask", suite: inProbe, test: "TestRepliesOfAServerAreNoFlows"},
-	{name: "UDP-Lite", suite: inProbe, test: "TestEverythingElseThatLeavesIsAFlow", rules: []rule{
+	{name: "UDP connected, IPv4", suite: inProbe, test: "TestUDP_ConnectIsNoTraffic"},
+	{name: "UDP connected, IPv6", suite: inProbe, test: "TestUDP_ConnectIsNoTraffic"},
+	{name: "UDP unconnected, IPv4", suite: inProbe, test: "TestUDP_DestinationIsTheNamedOne"},
+	{name: "UDP unconnected, IPv6", suite: inProbe, test: "TestUDP_DestinationIsTheNamedOne"},
+	{name: "UDP, several destinations in one call", suite: inProbe, test: "TestUDP_Sendmmsg"},
+	{name: "UDP servers answer, clients ask", suite: inProbe, test: "TestUDP_RepliesAreNoFlows"},
+	{name: "UDP-Lite", suite: inProbe, test: "TestEgress_OtherProtocols", rules: []rule{
 		{since: "7.1", state: guest.Refused, text: none}, // Linux dropped it
 	}},
-	{name: "ICMP echo", suite: inProbe, test: "TestEverythingElseThatLeavesIsAFlow"},
-	{name: "raw sockets: TCP", suite: inProbe, test: "TestEverythingElseThatLeavesIsAFlow"},
-	{name: "raw sockets: SCTP", suite: inProbe, test: "TestEverythingElseThatLeavesIsAFlow"},
-	{name: "raw sockets: protocols without ports", suite: inProbe, test: "TestEverythingElseThatLeavesIsAFlow"},
+	{name: "ICMP echo", suite: inProbe, test: "TestEgress_OtherProtocols"},
+	{name: "raw sockets: TCP", suite: inProbe, test: "TestEgress_OtherProtocols"},
+	{name: "raw sockets: SCTP", suite: inProbe, test: "TestEgress_OtherProtocols"},
+	{name: "raw sockets: protocols without ports", suite: inProbe, test: "TestEgress_OtherProtocols"},
 
-	{name: "repeated flows are folded and counted", suite: inProbe, test: "TestForgottenFlowIsNewAgain"},
-	{name: "flows and names of servers are read whole while others come and go", suite: inProbe, test: "TestFlowsAreAllCountedWhileOthersAreForgotten"},
-	{name: "flows that no table has room for are counted as lost", suite: inProbe, test: "TestFlowTableThatIsFullIsALoss"},
-	{name: "events that no ring has room for are counted as lost", suite: inProbe, test: "TestRingThatIsFullIsALoss"},
+	{name: "repeated flows are folded and counted", suite: inProbe, test: "TestInvalidate_FlowIsNewAgain"},
+	{name: "flows and names of servers are read whole while others come and go", suite: inProbe, test: "TestCounts_CompleteDuringDeletions"},
+	{name: "flows that no table has room for are counted as lost", suite: inProbe, test: "TestLoss_FlowTableFull"},
+	{name: "events that no ring has room for are counted as lost", suite: inProbe, test: "TestLoss_RingFull"},
 
-	{name: "DNS answers over UDP", suite: inProbe, test: "TestAnswersAreDelivered"},
-	{name: "DNS answers over TCP", suite: inProbe, test: "TestAnswersAreDelivered"},
-	{name: "names behind one address are told apart", suite: inProbe, test: "TestNamesBehindOneAddressDoNotFold"},
-	{name: "names asked for at once are all candidates", suite: inProbe, test: "TestNamesThatAreAskedForAtOnceAreAllCandidates"},
+	{name: "DNS answers over UDP", suite: inProbe, test: "TestDNS_AnswersDelivered"},
+	{name: "DNS answers over TCP", suite: inProbe, test: "TestDNS_AnswersDelivered"},
+	{name: "names behind one address are told apart", suite: inProbe, test: "TestNames_OneAddressTwoQuestions"},
+	{name: "names asked for at once are all candidates", suite: inProbe, test: "TestNames_SimultaneousQuestionsAreCandidates"},
 
-	{name: "TLS server names, where DNS gave none", suite: inProbe, test: "TestServerIsNamedByTheFirstBytes"},
-	{name: "HTTP Host headers, where DNS gave none", suite: inProbe, test: "TestServerIsNamedByTheFirstBytes"},
-	{name: "names asked for at once are told apart by what clients call the server", suite: inProbe, test: "TestConnectionsOfSeveralQuestionsAreHeard"},
-	{name: "server names behind one address are told apart", suite: inProbe, test: "TestThousandConnectionsToOneNameAreOneEvent"},
-	{name: "server names that no table has room for are counted as lost", suite: inProbe, test: "TestNameThatNoTableHasRoomForIsALoss"},
-	{name: "parallel tests are told apart, goroutine by goroutine", suite: inProbe, test: "TestGoroutinesOfParallelTestsAreToldApart"},
-	{name: "child processes belong to the parallel test that started them", suite: inProbe, test: "TestChildrenBelongToWhoStartedThem"},
-	{name: "the line of Go that opened a flow", suite: inProbe, test: "TestStackLeadsFromTheSystemCallOutward"},
+	{name: "TLS server names, where DNS gave none", suite: inProbe, test: "TestServerNames_FirstPayload"},
+	{name: "HTTP Host headers, where DNS gave none", suite: inProbe, test: "TestServerNames_FirstPayload"},
+	{name: "names asked for at once are told apart by what clients call the server", suite: inProbe, test: "TestCandidates_ServerNamesDisambiguate"},
+	{name: "server names behind one address are told apart", suite: inProbe, test: "TestServerNames_RepeatsFold"},
+	{name: "server names that no table has room for are counted as lost", suite: inProbe, test: "TestLoss_ServerNameTableFull"},
+	{name: "parallel tests are told apart, goroutine by goroutine", suite: inProbe, test: "TestAttribution_ParallelGoroutines"},
+	{name: "child processes belong to the parallel test that started them", suite: inProbe, test: "TestAttribution_ChildProcesses"},
+	{name: "the line of Go that opened a flow", suite: inProbe, test: "TestStacks_FromSystemCallOutward"},
 
-	{name: "child processes are in scope from birth", suite: inProbe, test: "TestChildProcessIsInScope"},
-	{name: "nested cgroups are in scope", suite: inProbe, test: "TestNestedCgroupIsInScope"},
-	{name: "descendants that have left the test's cgroup are in scope", suite: inProbe, test: "TestDescendantsAreInScopeInWhateverCgroup"},
-	{name: "other cgroups are out of scope", suite: inProbe, test: "TestOtherCgroupIsOutOfScope"},
-	{name: "containers: cgroups born during the recording, with their names", suite: inProbe, test: "TestNewbornCgroupIsRecordedThoughItIsGoneAtOnce"},
-	{name: "containers: other cgroups from before the recording are out of scope", suite: inProbe, test: "TestCgroupFromBeforeIsNotNewborn"},
-	{name: "containers: cgroups that belong to nobody are silenced", suite: inProbe, test: "TestDisregardedCgroupIsSilent"},
-	{name: "containers: an address that is used again is told apart", suite: inProbe, test: "TestBirthMakesKnownFlowsNew"},
-	{name: "containers: processes that have left their cgroup are in scope", suite: inProbe, test: "TestContainerThatLeavesItsCgroup"},
-	{name: "containers: cgroups that no table has room for are counted as lost", suite: inProbe, test: "TestCgroupTableThatIsFullIsALoss"},
-	{name: "a cgroup of one's own, entered and left", suite: inCgroup, test: "TestProcessEntersLeafAndComesBack"},
-	{name: "cgroups of killed runs are removed", suite: inCgroup, test: "TestLeafOfAKilledRunIsRemovedByTheNext"},
+	{name: "child processes are in scope from birth", suite: inProbe, test: "TestScope_ChildProcess"},
+	{name: "nested cgroups are in scope", suite: inProbe, test: "TestScope_NestedCgroup"},
+	{name: "descendants that have left the test's cgroup are in scope", suite: inProbe, test: "TestDescendants_InScopeInAnyCgroup"},
+	{name: "other cgroups are out of scope", suite: inProbe, test: "TestScope_OtherCgroup"},
+	{name: "containers: cgroups born during the recording, with their names", suite: inProbe, test: "TestNewCgroups_ShortLived"},
+	{name: "containers: other cgroups from before the recording are out of scope", suite: inProbe, test: "TestNewCgroups_EarlierOneOutOfScope"},
+	{name: "containers: cgroups that belong to nobody are silenced", suite: inProbe, test: "TestNewCgroups_IgnoredOneIsSilent"},
+	{name: "containers: an address that is used again is told apart", suite: inProbe, test: "TestNewCgroups_MakeKnownFlowsNew"},
+	{name: "containers: processes that have left their cgroup are in scope", suite: inProbe, test: "TestPIDNamespace_ContainerLeavesItsCgroup"},
+	{name: "containers: cgroups that no table has room for are counted as lost", suite: inProbe, test: "TestLoss_CgroupTableFull"},
+	{name: "own cgroup, entered and left", suite: inCgroup, test: "TestLeaf_EnterAndLeave"},
+	{name: "cgroups of killed runs are removed", suite: inCgroup, test: "TestNewLeaf_RemovesStaleLeaf"},
 
-	{name: "the executable's name, where the task is", suite: inProbe, test: "TestExecutableIsKnownWithoutTheProcess"},
-	{name: "each program that opens a flow, also one that is known", suite: inProbe, test: "TestEachProgramThatOpensAFlowIsTold"},
-	{name: "the executable's name from /proc, to fall back to", suite: inEndpoint, test: "TestProcessIsNamedByItsExecutable"},
-	{name: "binds are told, with who bound", suite: inProbe, test: "TestBindIsTold"},
-	{name: "sockets from before the recording", suite: inProbe, test: "TestSocketsFromBeforeAreAdopted"},
-	{name: "who listens", suite: inEndpoint, test: "TestListenersAreWhoAnswers"},
-	{name: "who listens in another network namespace", suite: inEndpoint, test: "TestListenersOfAnotherNetworkNamespace"},
+	{name: "the executable's name, where the task is", suite: inProbe, test: "TestExecutables_ProcessHasExited"},
+	{name: "each program that opens a flow, also one that is known", suite: inProbe, test: "TestExecutables_EachInitiatorReported"},
+	{name: "the executable's name from /proc, to fall back to", suite: inEndpoint, test: "TestReadProcess_Executable"},
+	{name: "binds are told, with who bound", suite: inProbe, test: "TestBinds_Reported"},
+	{name: "sockets from before the recording", suite: inProbe, test: "TestSockets_EarlierOnesTracked"},
+	{name: "listening processes", suite: inEndpoint, test: "TestListeners_SameAsKernel"},
+	{name: "listening processes in another network namespace", suite: inEndpoint, test: "TestListeners_OtherNamespace"},
 
 	{name: "Record with a golden: record, pass, red, accept", suite: inRecorded, test: "TestGoldenIsRecordedPassesGoesRedAndIsAccepted"},
 

@@ -13,10 +13,10 @@ import (
 	"strings"
 )
 
-// ErrChecksum is returned where a package is not the one whose checksum is committed.
+// ErrChecksum is returned for a package with another checksum than the committed one.
 var ErrChecksum = errors.New("checksum does not match")
 
-// ChecksumFile is the committed list, from the module's root.
+// ChecksumFile is the path of the committed list from the module's root.
 const ChecksumFile = "internal/kernels/checksums.txt"
 
 //go:embed checksums.txt
@@ -30,10 +30,10 @@ const checksumHead = `# The kernels that testkernels runs: sha256 of the package
 // Checksums is a list of kernels with the sha256 of their packages, in hex.
 type Checksums map[Kernel]string
 
-// Committed returns the list that was committed.
+// Committed returns the committed list.
 func Committed() (Checksums, error) { return ParseChecksums(committed) }
 
-// ParseChecksums reads a list.
+// ParseChecksums parses a list.
 func ParseChecksums(text []byte) (Checksums, error) {
 	sums := make(Checksums)
 	number := 0
@@ -61,7 +61,7 @@ func ParseChecksums(text []byte) (Checksums, error) {
 	return sums, nil
 }
 
-// Format writes the list as it is committed: by architecture and version.
+// Format returns the list in its committed form: by architecture and version.
 func (c Checksums) Format() []byte {
 	var b bytes.Buffer
 	b.WriteString(checksumHead)
@@ -90,7 +90,7 @@ func (c Checksums) Kernels(arch Arch) []Kernel {
 	return kernels
 }
 
-// Set puts a kernel into the list, in the place of those of its series and architecture.
+// Set adds a kernel to the list, and removes others of its series and architecture.
 func (c Checksums) Set(k Kernel, arch Arch, sum string) {
 	for _, old := range c.Kernels(arch) {
 		if old.Series() == k.Series() {
@@ -100,7 +100,7 @@ func (c Checksums) Set(k Kernel, arch Arch, sum string) {
 	c[k] = sum
 }
 
-// check holds a package's sha256 against the list, where it is in it. Errors: [ErrChecksum].
+// check compares a package's sha256 with the list, if it contains the package. Errors: [ErrChecksum].
 func (c Checksums) check(k Kernel, sum string) error {
 	if want, ok := c[k]; ok && want != sum {
 		return fmt.Errorf("check %v: %w: its sha256 is %s, %s says %s; somebody changed the package or the list",

@@ -15,16 +15,17 @@ var (
 	sumB = strings.Repeat("b", 64)
 )
 
-func TestChecksumsAreReadAndWritten(t *testing.T) {
+func TestChecksums_RoundTrip(t *testing.T) {
 	text := checksumHead + "\n" + sumB + "  linux-image-6.12.117+deb13-cloud-amd64 6.12.117-1\n" +
-		sumA + " linux-image-5.10.0-46-cloud-amd64 5.10.262-1\n" + sumA + " linux-image-5.10.0-46-cloud-arm64 5.10.262-1\n"
+		sumA + " linux-image-5.10.0-46-cloud-amd64 5.10.262-1\n" + sumA +
+		" linux-image-5.10.0-46-cloud-arm64 5.10.262-1\n"
 	sums, err := ParseChecksums([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
 	sums.Set(Kernel{"linux-image-6.12.118+deb13-cloud-amd64", "6.12.118-1"}, AMD64, sumB)
 	sums.Set(Kernel{"linux-image-6.1.0-56-cloud-amd64", "6.1.192-2"}, AMD64, sumB)
-	// A release and a candidate of its series do not take each other's place.
+	// A release and a candidate of its series do not replace each other.
 	sums.Set(Kernel{"linux-binary-7.3-cloud-amd64", "7.3~rc7-1~exp1"}, AMD64, sumA)
 	sums.Set(Kernel{"linux-binary-7.3.4+deb13-cloud-amd64", "7.3.4-1~bpo13+1"}, AMD64, sumA)
 	want := checksumHead +
@@ -39,7 +40,7 @@ func TestChecksumsAreReadAndWritten(t *testing.T) {
 	}
 }
 
-func TestBadChecksumFileIsAnError(t *testing.T) {
+func TestChecksums_InvalidFile(t *testing.T) {
 	const kernel = " linux-image-5.10.0-46-cloud-amd64 5.10.262-1\n"
 	for _, c := range []struct{ reason, text, want string }{
 		{"a field is missing", sumA + " linux-image-5.10.0-46-cloud-amd64\n", "line 1: want 3 fields"},
@@ -56,7 +57,7 @@ func TestBadChecksumFileIsAnError(t *testing.T) {
 	}
 }
 
-func TestPackageIsHeldAgainstItsChecksum(t *testing.T) {
+func TestChecksums_Mismatch(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "deb")
 	if err := os.WriteFile(path, []byte("abc"), 0o644); err != nil {
 		t.Fatal(err)
@@ -84,7 +85,7 @@ func TestPackageIsHeldAgainstItsChecksum(t *testing.T) {
 	}
 }
 
-func TestCommittedListIsAsWritten(t *testing.T) {
+func TestChecksums_CommittedFormat(t *testing.T) {
 	sums, err := Committed()
 	if err != nil {
 		t.Fatal(err)

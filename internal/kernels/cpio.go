@@ -8,15 +8,15 @@ import (
 	"path"
 )
 
-// File types as in stat(2), which are those of a cpio archive on every host.
+// File types of stat(2), which a cpio archive uses on every host.
 const (
 	typeDirectory = 0o040000
 	typeDevice    = 0o020000 // a character device
 	typeRegular   = 0o100000
 )
 
-// cpioWriter writes an archive in the "newc" format that the kernel unpacks: its
-// Documentation/driver-api/early-userspace/buffer-format.rst. Everything in it belongs to root and was made in 1970, so
+// cpioWriter writes an archive in the "newc" format that the kernel unpacks: see
+// Documentation/driver-api/early-userspace/buffer-format.rst. All files have root as their owner and a time in 1970, so
 // that the same files make the same archive.
 type cpioWriter struct {
 	to    io.Writer
@@ -28,7 +28,7 @@ type cpioWriter struct {
 
 func newCPIOWriter(to io.Writer) *cpioWriter { return &cpioWriter{to: to, made: make(map[string]bool)} }
 
-// directory makes a directory and those above it, as needed.
+// directory makes a directory and its missing parents.
 func (w *cpioWriter) directory(name string) {
 	if name == "." || name == "/" || w.made[name] {
 		return
@@ -38,19 +38,19 @@ func (w *cpioWriter) directory(name string) {
 	w.entry(name, typeDirectory|0o755, 0, 0, nil)
 }
 
-// file makes a regular file and the directories above it.
+// file makes a regular file and its missing parents.
 func (w *cpioWriter) file(name string, permissions fs.FileMode, content []byte) {
 	w.directory(path.Dir(name))
 	w.entry(name, typeRegular|uint32(permissions.Perm()), 0, 0, content)
 }
 
-// device makes a character device and the directories above it.
+// device makes a character device and its missing parents.
 func (w *cpioWriter) device(name string, major, minor uint32) {
 	w.directory(path.Dir(name))
 	w.entry(name, typeDevice|0o600, major, minor, nil)
 }
 
-// close ends the archive and returns the first error of all.
+// close ends the archive and returns the first error.
 func (w *cpioWriter) close() error {
 	w.inode = ^uint32(0) // the trailer's is 0
 	w.entry("TRAILER!!!", 0, 0, 0, nil)
@@ -71,7 +71,8 @@ func (w *cpioWriter) entry(name string, mode, major, minor uint32, content []byt
 	var b bytes.Buffer
 	b.WriteString("070701")
 	for _, field := range []uint32{
-		w.inode, mode, owner, group, links, time, uint32(len(content)), 0, 0, major, minor, uint32(len(name) + 1), checksum,
+		w.inode, mode, owner, group, links, time, uint32(len(content)), 0, 0, major, minor, uint32(len(name) + 1),
+		checksum,
 	} {
 		fmt.Fprintf(&b, "%08X", field)
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestArchiveIsByteForByteNewc(t *testing.T) {
+func TestCpio_Newc(t *testing.T) {
 	var b bytes.Buffer
 	w := newCPIOWriter(&b)
 	w.device("dev/console", 5, 1)
@@ -17,16 +17,19 @@ func TestArchiveIsByteForByteNewc(t *testing.T) {
 		t.Fatal(err)
 	}
 	const z = "00000000"
-	want := "070701" + "00000001" + "000041ED" + z + z + "00000002" + z + z + z + z + z + z + "00000004" + z + "dev\x00\x00\x00" +
-		"070701" + "00000002" + "00002180" + z + z + "00000001" + z + z + z + z + "00000005" + "00000001" + "0000000C" + z + "dev/console\x00\x00\x00" +
-		"070701" + "00000003" + "000081ED" + z + z + "00000001" + z + "00000005" + z + z + z + z + "00000002" + z + "a\x00" + "hello\x00\x00\x00" +
+	want := "070701" + "00000001" + "000041ED" + z + z + "00000002" + z + z + z + z + z + z + "00000004" + z +
+		"dev\x00\x00\x00" +
+		"070701" + "00000002" + "00002180" + z + z + "00000001" + z + z + z + z + "00000005" + "00000001" + "0000000C" +
+		z + "dev/console\x00\x00\x00" +
+		"070701" + "00000003" + "000081ED" + z + z + "00000001" + z + "00000005" + z + z + z + z + "00000002" + z +
+		"a\x00" + "hello\x00\x00\x00" +
 		"070701" + z + z + z + z + "00000001" + z + z + z + z + z + z + "0000000B" + z + "TRAILER!!!\x00\x00\x00\x00"
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Errorf("archive (-want +got):\n%s", diff)
 	}
 }
 
-func TestSameFilesMakeTheSameArchive(t *testing.T) {
+func TestCpio_Reproducible(t *testing.T) {
 	var archives [2]bytes.Buffer
 	for i := range archives {
 		w := newCPIOWriter(&archives[i])
@@ -56,7 +59,7 @@ func (w *brokenWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func TestArchiveThatCannotBeWrittenIsAnError(t *testing.T) {
+func TestCpio_WriteError(t *testing.T) {
 	for n := range 500 {
 		w := newCPIOWriter(&brokenWriter{n})
 		w.file("a/b", 0o644, []byte("content"))

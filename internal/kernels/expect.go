@@ -8,24 +8,25 @@ import (
 	"github.com/netzero-dev/netzero/internal/kernels/guest"
 )
 
-// expected returns what the capability is to be on a kernel.
+// expected returns the expected value of the capability on a kernel.
 func (c capability) expected(k Kernel) guest.Capability {
 	for _, r := range c.rules {
-		if (r.since == "" || compareVersions(k.Number(), r.since) >= 0) && (r.until == "" || compareVersions(k.Number(), r.until) < 0) {
+		if (r.since == "" || compareVersions(k.Number(), r.since) >= 0) &&
+			(r.until == "" || compareVersions(k.Number(), r.until) < 0) {
 			return guest.Capability{Name: c.name, State: r.state, Text: r.text}
 		}
 	}
 	return guest.Capability{Name: c.name, State: guest.Recorded}
 }
 
-// saying is a capability, and the test that said it.
-type saying struct {
+// declaration is a capability, and the test that declared it.
+type declaration struct {
 	guest.Capability
 	suite, test string
 }
 
-// hear finds the capabilities in a suite's output.
-func (s *SuiteResult) hear() (said []saying, err error) {
+// declarations reads the capabilities in a suite's output.
+func (s *SuiteResult) declarations() (said []declaration, err error) {
 	test := ""
 	for line := range strings.Lines(s.Output) {
 		if m := now.FindStringSubmatch(line); m != nil {
@@ -37,18 +38,18 @@ func (s *SuiteResult) hear() (said []saying, err error) {
 			return said, fmt.Errorf("%s of %s: %w", test, s.Package, err)
 		}
 		if found {
-			said = append(said, saying{c, s.Package, test})
+			said = append(said, declaration{c, s.Package, test})
 		}
 	}
 	return said, nil
 }
 
-// hold holds what the tests said against what is expected of the kernel, and returns all that differs. With partial set,
-// a test that did not run need not have said anything.
-func (r *Result) hold(expected []capability, partial bool) (faults []string) {
-	said := make(map[string][]saying)
+// compare compares the tests' declarations with the expected values for the kernel, and returns all differences. With
+// partial set, a test that did not run need not have declared anything.
+func (r *Result) compare(expected []capability, partial bool) (faults []string) {
+	said := make(map[string][]declaration)
 	for i := range r.Suites {
-		all, err := r.Suites[i].hear()
+		all, err := r.Suites[i].declarations()
 		if err != nil {
 			faults = append(faults, err.Error())
 		}
@@ -90,24 +91,27 @@ func (r *Result) hold(expected []capability, partial bool) (faults []string) {
 			}
 			fault(fmt.Sprintf("%d answers: %s", len(got), strings.Join(who, "; ")))
 		case got[0].Capability != want:
-			fault(fmt.Sprintf("%s: look at %s of %s, or at %s", got[0].Capability, got[0].test, got[0].suite, CapabilityFile))
+			fault(fmt.Sprintf("%s: look at %s of %s, or at %s", got[0].Capability, got[0].test, got[0].suite,
+				CapabilityFile))
 		case got[0].suite != e.suite || !within(got[0].test, e.test):
-			fault(fmt.Sprintf("it from %s of %s, not from %s of %s: change %s", got[0].test, got[0].suite, e.test, e.suite, CapabilityFile))
+			fault(fmt.Sprintf("it from %s of %s, not from %s of %s: change %s", got[0].test, got[0].suite, e.test,
+				e.suite, CapabilityFile))
 		default:
 			r.Capabilities = append(r.Capabilities, got[0].Capability)
 		}
 	}
 	if len(failed) > 0 {
-		faults = append(faults, fmt.Sprintf("on %s, %d of %d capabilities are not shown, since their tests failed:\n    %s",
+		faults = append(faults, fmt.Sprintf(
+			"on %s, %d of %d capabilities are not shown, since their tests failed:\n    %s",
 			r.Name(), len(failed), len(expected), strings.Join(failed, "\n    ")))
 	}
 	return faults
 }
 
-// within reports whether a test is another one or a subtest of it.
+// within reports whether a test is the same as another one or a subtest of it.
 func within(test, of string) bool { return test == of || strings.HasPrefix(test, of+"/") }
 
-// silence is why a test said nothing, by its verdict.
+// silence is the reason why a test declared nothing, by its verdict.
 var silence = map[string]string{
 	"":     "did not run",
 	"SKIP": "skipped itself",

@@ -22,7 +22,7 @@ var testCapabilities = []capability{
 	}},
 }
 
-// test is what one passing test writes.
+// test is the output of one passing test.
 func test(name string, said ...guest.Capability) string {
 	text := "\x16=== RUN   " + name + "\n"
 	for _, c := range said {
@@ -37,29 +37,29 @@ var (
 	mptcp = guest.Capability{Name: "MPTCP", State: guest.Recorded}
 )
 
-// judged runs the judge over what the tests of two suites wrote.
-func judged(t *testing.T, partial bool, p, q string) Result {
+// evaluated evaluates the output of the tests of two suites.
+func evaluated(t *testing.T, partial bool, p, q string) Result {
 	t.Helper()
 	records := whole()
 	records[2].Text, records[5].Text = p, q
 	o := outcome{received: sendAll(t, records), status: guest.PassedStatus}
-	return judge(testKernel, testSuites, testCapabilities, partial, o, machines[AMD64])
+	return evaluate(testKernel, testSuites, testCapabilities, partial, o, machines[AMD64])
 }
 
-func TestKernelThatIsAsExpectedPasses(t *testing.T) {
-	r := judged(t, false, test("TestA", tcp, udp), test("TestB", mptcp))
+func TestExpect_Match(t *testing.T) {
+	r := evaluated(t, false, test("TestA", tcp, udp), test("TestB", mptcp))
 	if !r.Passed() {
 		t.Errorf("faults %q", r.Faults)
 	}
 	if diff := cmp.Diff([]guest.Capability{tcp, udp, mptcp}, r.Capabilities); diff != "" {
 		t.Errorf("capabilities (-want +got):\n%s", diff)
 	}
-	if r := judged(t, true, "\x16PASS\n", test("TestB", mptcp)); !r.Passed() {
+	if r := evaluated(t, true, "\x16PASS\n", test("TestB", mptcp)); !r.Passed() {
 		t.Errorf("a partial run without TestA: faults %q", r.Faults)
 	}
 }
 
-func TestKernelThatIsNotAsExpectedFails(t *testing.T) {
+func TestExpect_Mismatch(t *testing.T) {
 	refused := guest.Capability{Name: "MPTCP", State: guest.Refused, Text: "none"}
 	for _, c := range []struct {
 		reason  string
@@ -68,31 +68,46 @@ func TestKernelThatIsNotAsExpectedFails(t *testing.T) {
 		want    string
 	}{
 		{"less than expected", false, test("TestA", tcp, udp), test("TestB", refused),
-			"on 6.12.117, MPTCP: want recorded, got refused: none: look at TestB of ./q, or at internal/kernels/capabilities.go"},
-		{"the same in a partial run", true, "\x16PASS\n", test("TestB", refused), "on 6.12.117, MPTCP: want recorded, got refused: none"},
-		{"nothing said", false, test("TestA", tcp), test("TestB", mptcp), "on 6.12.117, UDP: want recorded, got nothing: TestA of ./p passed and said nothing"},
-		{"nothing said in a partial run", true, test("TestA", tcp), "\x16PASS\n", "got nothing: TestA of ./p passed and said nothing"},
-		{"its test failed", false, "\x16=== RUN   TestA\n\x16--- FAIL: TestA (0.01s)\n", test("TestB", mptcp), "2 of 3 capabilities are not shown, since their tests failed:\n        TCP (want recorded): TestA of ./p\n"},
-		{"its test was skipped", false, test("TestC") + "\x16--- SKIP: TestA (0.01s)\n", test("TestB", mptcp), "TCP: want recorded, got nothing: TestA of ./p skipped itself"},
-		{"its test is gone", false, test("TestC"), test("TestB", mptcp), "TCP: want recorded, got nothing: TestA of ./p did not run"},
-		{"said twice", false, test("TestA", tcp, udp, tcp), test("TestB", mptcp), "TCP: want recorded, got 2 answers: TestA of ./p says recorded; TestA of ./p says recorded"},
-		{"said by two tests", false, test("TestA", tcp, udp), test("TestB", mptcp, tcp), "TCP: want recorded, got 2 answers: TestA of ./p says recorded; TestB of ./q"},
-		{"said by another test", false, test("TestA", tcp) + test("TestAB", udp), test("TestB", mptcp), "UDP: want recorded, got it from TestAB of ./p, not from TestA"},
-		{"of no row", false, test("TestA", tcp, udp, guest.Capability{Name: "DCCP", State: guest.Recorded}), test("TestB", mptcp),
-			"on 6.12.117, DCCP: got recorded, and internal/kernels/capabilities.go has no such row: TestA of ./p said it"},
+			"on 6.12.117, MPTCP: want recorded, got refused: none: look at TestB of ./q, or at " +
+				"internal/kernels/capabilities.go"},
+		{"the same in a partial run", true, "\x16PASS\n", test("TestB", refused),
+			"on 6.12.117, MPTCP: want recorded, got refused: none"},
+		{"nothing said", false, test("TestA", tcp), test("TestB", mptcp),
+			"on 6.12.117, UDP: want recorded, got nothing: TestA of ./p passed and said nothing"},
+		{"nothing said in a partial run", true, test("TestA", tcp), "\x16PASS\n",
+			"got nothing: TestA of ./p passed and said nothing"},
+		{"its test failed", false, "\x16=== RUN   TestA\n\x16--- FAIL: TestA (0.01s)\n", test("TestB", mptcp),
+			"2 of 3 capabilities are not shown, since their tests failed:\n" +
+				"        TCP (want recorded): TestA of ./p\n"},
+		{"its test was skipped", false, test("TestC") + "\x16--- SKIP: TestA (0.01s)\n", test("TestB", mptcp),
+			"TCP: want recorded, got nothing: TestA of ./p skipped itself"},
+		{"its test is gone", false, test("TestC"), test("TestB", mptcp),
+			"TCP: want recorded, got nothing: TestA of ./p did not run"},
+		{"said twice", false, test("TestA", tcp, udp, tcp), test("TestB", mptcp),
+			"TCP: want recorded, got 2 answers: TestA of ./p says recorded; TestA of ./p says recorded"},
+		{"said by two tests", false, test("TestA", tcp, udp), test("TestB", mptcp, tcp),
+			"TCP: want recorded, got 2 answers: TestA of ./p says recorded; TestB of ./q"},
+		{"said by another test", false, test("TestA", tcp) + test("TestAB", udp), test("TestB", mptcp),
+			"UDP: want recorded, got it from TestAB of ./p, not from TestA"},
+		{"of no row", false, test("TestA", tcp, udp, guest.Capability{Name: "DCCP", State: guest.Recorded}),
+			test("TestB", mptcp),
+			"on 6.12.117, DCCP: got recorded, and internal/kernels/capabilities.go has no such row: TestA of ./p " +
+				"said it"},
 		{"spoilt", false, test("TestA", tcp, udp) + "kernel capability: {\n", test("TestB", mptcp), "read capability"},
 	} {
-		r := judged(t, c.partial, c.p, c.q)
+		r := evaluated(t, c.partial, c.p, c.q)
 		if r.Passed() || !strings.Contains(r.Text(false), c.want) {
 			t.Errorf("%s: the text does not say %q:\n%s", c.reason, c.want, r.Text(false))
 		}
 	}
 }
 
-func TestExpectationFollowsTheKernelsNumber(t *testing.T) {
+func TestExpect_ByKernelNumber(t *testing.T) {
 	for version, want := range map[string]string{
-		"5.10.262-1": "refused: none", "5.15.1-1": "refused: none", "6.0.1-1": "recorded", "6.19.3-1": "recorded", "7.0.9-1": "recorded",
-		"7.1~rc1-1~exp1": "falls back: to TCP", "7.1.1-1": "falls back: to TCP", "7.10.1-1": "falls back: to TCP", "10.0.1-1": "falls back: to TCP",
+		"5.10.262-1": "refused: none", "5.15.1-1": "refused: none", "6.0.1-1": "recorded", "6.19.3-1": "recorded",
+		"7.0.9-1":        "recorded",
+		"7.1~rc1-1~exp1": "falls back: to TCP", "7.1.1-1": "falls back: to TCP", "7.10.1-1": "falls back: to TCP",
+		"10.0.1-1": "falls back: to TCP",
 	} {
 		k := Kernel{"linux-image-x-cloud-amd64", version}
 		if got := testCapabilities[2].expected(k).String(); got != want {
@@ -101,8 +116,8 @@ func TestExpectationFollowsTheKernelsNumber(t *testing.T) {
 	}
 }
 
-// Whoever looks for a test that is not there, or takes a capability out of its test, finds it here and not in a guest.
-func TestCapabilitiesHaveATestThatSaysThem(t *testing.T) {
+// This test finds a missing test, or a capability that its test no longer declares, before a guest runs.
+func TestCapabilities_HaveTests(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, c := range capabilities {
 		if seen[c.name] {

@@ -19,14 +19,14 @@ type Store struct {
 	Mirror string // Debian's main archive; empty: the machine's own
 	Arch   Arch
 	Sums   Checksums
-	Notice func(string) // is told what a person should know
+	Notice func(string) // receives warnings for a person
 
-	mu      sync.Mutex // one at a time talks to apt
-	archive *archive   // once it was asked
-	openErr error      // asked once, not for every kernel
+	mu      sync.Mutex // guards apt
+	archive *archive   // after the first query
+	openErr error      // of the only attempt to open it
 }
 
-// DefaultDir returns where kernels are kept: ${XDG_CACHE_HOME:-~/.cache}/netzero/kernels.
+// DefaultDir returns the default directory for kernels: ${XDG_CACHE_HOME:-~/.cache}/netzero/kernels.
 func DefaultDir() (string, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
@@ -35,19 +35,19 @@ func DefaultDir() (string, error) {
 	return filepath.Join(dir, "netzero", "kernels"), nil
 }
 
-// Image is a kernel that can be booted.
+// Image is a bootable kernel.
 type Image struct {
 	Kernel
 	Path string
 }
 
-// Get returns the kernel that was asked for, as 6.12 or 6.12.117: the committed one, if there is one; else, or where
-// Debian no longer has that, the newest. Only what is not in the directory is fetched.
-// Errors: [ErrNoKernel], [debian.ErrNoMirror], [ErrChecksum].
-func (s *Store) Get(ctx context.Context, asked string) (Image, error) {
+// Get returns the requested kernel, as 6.12 or 6.12.117: the committed one, if there is one. Otherwise, or if Debian no
+// longer has that, it returns the newest. It fetches only kernels that are not in the directory. Errors: [ErrNoKernel],
+// [debian.ErrNoMirror], [ErrChecksum].
+func (s *Store) Get(ctx context.Context, requested string) (Image, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	listed, err := newest(s.Sums.Kernels(s.Arch), asked)
+	listed, err := newest(s.Sums.Kernels(s.Arch), requested)
 	isListed := err == nil
 	if isListed {
 		image, err := s.cached(listed)
@@ -58,9 +58,9 @@ func (s *Store) Get(ctx context.Context, asked string) (Image, error) {
 	if err := s.open(ctx); err != nil {
 		return Image{}, err
 	}
-	k, err := newest(s.archive.kernels, asked)
-	if asked == Candidates && errors.Is(err, ErrNoKernel) {
-		// Debian drops a candidate when the release is out, which then is what looks ahead farthest.
+	k, err := newest(s.archive.kernels, requested)
+	if requested == Candidates && errors.Is(err, ErrNoKernel) {
+		// Debian drops a candidate after the release, which then is the newest kernel.
 		k, err = newest(s.archive.kernels, "")
 	}
 	if err != nil {
@@ -70,10 +70,11 @@ func (s *Store) Get(ctx context.Context, asked string) (Image, error) {
 	case isListed && slices.Contains(s.archive.kernels, listed):
 		k = listed
 	case isListed:
-		s.Notice(fmt.Sprintf("%s: Debian no longer has %v of %s; taking %v, for which only apt's signature check vouches",
-			asked, listed, ChecksumFile, k))
+		s.Notice(fmt.Sprintf("%s: Debian no longer has %v of %s; taking %v, for which only apt's signature check "+
+			"vouches",
+			requested, listed, ChecksumFile, k))
 	default:
-		s.Notice(fmt.Sprintf("%s: %v is not in %s; only apt's signature check vouches for it", asked, k, ChecksumFile))
+		s.Notice(fmt.Sprintf("%s: %v is not in %s; only apt's signature check vouches for it", requested, k, ChecksumFile))
 	}
 	image, err := s.cached(k)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -82,16 +83,16 @@ func (s *Store) Get(ctx context.Context, asked string) (Image, error) {
 	return image, err
 }
 
-// Renew fetches the newest kernel that was asked for, and puts it into the list. It is not written here.
-func (s *Store) Renew(ctx context.Context, asked string) (Kernel, error) {
+// Renew fetches the newest requested kernel, and adds it to the list in memory.
+func (s *Store) Renew(ctx context.Context, requested string) (Kernel, error) {
 	if err := s.open(ctx); err != nil {
 		return Kernel{}, err
 	}
-	k, err := newest(s.archive.kernels, asked)
+	k, err := newest(s.archive.kernels, requested)
 	if err != nil {
 		return Kernel{}, errors.Join(err, s.archive.unreached)
 	}
-	delete(s.Sums, k) // apt's signature check vouches for it, again
+	delete(s.Sums, k) // apt's signature check replaces the committed checksum
 	_, sum, err := s.fetch(ctx, k)
 	if err != nil {
 		return Kernel{}, err
@@ -117,18 +118,19 @@ func (s *Store) tryToOpen(ctx context.Context) error {
 	return err
 }
 
-// A directory of the store holds the kernel and, in a file "from", the sha256 of the package and of the kernel.
-func (s *Store) home(k Kernel) string {
+// dirOf returns a kernel's directory in the store. It contains the kernel and, in a file "from", the sha256 of the
+// package and of the kernel.
+func (s *Store) dirOf(k Kernel) string {
 	return filepath.Join(s.Dir, k.Package+"_"+strings.ReplaceAll(k.Version, ":", "%3a"))
 }
 
-// cached returns a kernel of the directory; fs.ErrNotExist where it is not there, or not whole.
+// cached returns a kernel of the directory; fs.ErrNotExist if it is missing or incomplete.
 func (s *Store) cached(k Kernel) (Image, error) {
-	text, err := os.ReadFile(filepath.Join(s.home(k), "from"))
+	text, err := os.ReadFile(filepath.Join(s.dirOf(k), "from"))
 	if err != nil {
 		return Image{}, fmt.Errorf("read cached kernel: %w", err)
 	}
-	image := Image{Kernel: k, Path: filepath.Join(s.home(k), "vmlinuz")}
+	image := Image{Kernel: k, Path: filepath.Join(s.dirOf(k), "vmlinuz")}
 	sum, err := sumFile(image.Path)
 	if err != nil {
 		return Image{}, err
@@ -170,13 +172,13 @@ func (s *Store) fetch(ctx context.Context, k Kernel) (_ Image, sum string, err e
 	if err := keep(tree, made, sum, k.Release()); err != nil {
 		return Image{}, "", fmt.Errorf("unpack %v: %w", k, err)
 	}
-	if err := os.RemoveAll(s.home(k)); err != nil {
+	if err := os.RemoveAll(s.dirOf(k)); err != nil {
 		return Image{}, "", fmt.Errorf("keep kernel: %w", err)
 	}
-	if err := os.Rename(made, s.home(k)); err != nil {
+	if err := os.Rename(made, s.dirOf(k)); err != nil {
 		return Image{}, "", fmt.Errorf("keep kernel: %w", err)
 	}
-	return Image{Kernel: k, Path: filepath.Join(s.home(k), "vmlinuz")}, sum, nil
+	return Image{Kernel: k, Path: filepath.Join(s.dirOf(k), "vmlinuz")}, sum, nil
 }
 
 // keep makes a directory of the store from an unpacked package.

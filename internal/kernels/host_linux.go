@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lock keeps other runs out of a directory, which it makes, until unlock is called or this process ends.
+// lock makes a directory and locks it against other runs, until unlock is called or this process ends.
 func lock(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make kernel directory: %w", err)
@@ -32,9 +32,9 @@ func lock(dir string) (unlock func(), err error) {
 	}
 }
 
-// runBound runs a command that shall not outlive this process, however that ends.
+// runBound runs a command that ends with this process at the latest, however that ends.
 func runBound(cmd *exec.Cmd) error {
-	// The signal is sent when the thread that started it ends, so that has to stay.
+	// The signal is sent when the thread that started the command ends, so the thread has to stay.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

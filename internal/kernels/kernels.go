@@ -1,17 +1,16 @@
 // Package kernels boots real Debian kernels under QEMU and runs this module's tests as root inside each.
 //
-// It is for this repository only; the command testkernels is its face. Kernels are packages of Debian's, fetched
-// through an apt configuration of their own and held against the committed checksums.txt; the machine's apt is read, for
-// the mirror, and never changed. The tests are the same that run on the host.
+// It is for this repository only; the command testkernels runs it. Kernels are Debian packages, fetched with a separate
+// apt configuration and compared with the committed checksums.txt. The machine's apt is read for the mirror, and never
+// changed. The tests are the same as those on the host.
 //
-// Tests say what the kernel can do (internal/testenv); capabilities.go holds what is expected of every kernel, and
-// docs/kernels.md what they have shown.
+// Tests declare the kernel's capabilities (internal/testenv); capabilities.go has the expected ones for every kernel,
+// and docs/kernels.md the results.
 //
-// It refuses to pass what it did not see pass: a guest that dies, a record that is missing, a package of which no test
-// ran, a kernel other than the one that was asked for, or one that cannot be had, a capability that is not what is expected,
-// or that no test spoke of, a warning of the kernel's, all fail. Limits: a guest has one CPU
-// without hardware support, so timings in it mean nothing, and has no network but loopback, no kernel modules, no Docker,
-// no shell, and no go command.
+// A run passes only if everything was seen to pass: a guest that dies, a missing record, a package without a run test,
+// another kernel than the requested one, an unavailable kernel, an unexpected or undeclared capability and a warning of
+// the kernel all fail it. Limits: a guest has one CPU without hardware support, so timings in it mean nothing, and has
+// no network but loopback, no kernel modules, no Docker, no shell, and no go command.
 package kernels
 
 import (
@@ -19,13 +18,13 @@ import (
 	"strings"
 )
 
-// Kernel is a package of Debian's that holds a kernel.
+// Kernel is a Debian package with a kernel.
 type Kernel struct {
 	Package string // as linux-image-6.12.117+deb13-cloud-amd64
 	Version string // of the package, as 6.12.117-1
 }
 
-// String returns the package as apt-get takes it.
+// String returns the package in the syntax of apt-get.
 func (k Kernel) String() string { return k.Package + "=" + k.Version }
 
 // Upstream returns the kernel's version, as 6.12.117 or 7.3-rc7.
@@ -37,8 +36,8 @@ func (k Kernel) Upstream() string {
 	return strings.Replace(version, "~rc", "-rc", 1)
 }
 
-// Candidates is the series of all release candidates: there is seldom more than one at a time, and each ends as a kernel
-// of the series that it is named after.
+// Candidates is the series of all release candidates: there is seldom more than one at a time, and each becomes a
+// kernel of its series.
 const Candidates = "rc"
 
 // Series returns the first two numbers of the kernel's version, as 6.12, or [Candidates].
@@ -56,7 +55,7 @@ func (k Kernel) Number() string {
 	return strings.Join(parts[:min(2, len(parts))], ".")
 }
 
-// Arch returns the architecture that the kernel is for.
+// Arch returns the kernel's architecture.
 func (k Kernel) Arch() Arch {
 	release := k.Release()
 	return Arch(release[strings.LastIndexByte(release, '-')+1:])
@@ -70,20 +69,20 @@ func (k Kernel) label() string {
 	return k.Number() + " " + string(k.Arch())
 }
 
-// Release returns what uname -r says in the guest, as 6.12.117+deb13-cloud-amd64.
+// Release returns the guest's uname -r, as 6.12.117+deb13-cloud-amd64.
 func (k Kernel) Release() string {
 	_, release, _, _ := splitName(k.Package)
 	return release
 }
 
-// Is reports whether the kernel is what was asked for: of a series, as 6.12 or rc, or a version, as 6.12.117 or 7.3-rc7. Every
-// kernel is what an empty text asks for.
-func (k Kernel) Is(asked string) bool {
-	if asked == Candidates {
+// Is reports whether the kernel matches a request: a series, as 6.12 or rc, or a version, as 6.12.117 or 7.3-rc7. Every
+// kernel matches an empty request.
+func (k Kernel) Is(requested string) bool {
+	if requested == Candidates {
 		return k.Series() == Candidates
 	}
-	rest, ok := strings.CutPrefix(k.Upstream(), asked)
-	return ok && (asked == "" || rest == "" || rest[0] == '.' || rest[0] == '-')
+	rest, ok := strings.CutPrefix(k.Upstream(), requested)
+	return ok && (requested == "" || rest == "" || rest[0] == '.' || rest[0] == '-')
 }
 
 // Arch is an architecture by its Debian name, which is Go's too.
@@ -94,7 +93,7 @@ const (
 	ARM64 Arch = "arm64"
 )
 
-// ParseArch returns the architecture of a name.
+// ParseArch parses the name of an architecture.
 func ParseArch(name string) (Arch, error) {
 	switch a := Arch(name); a {
 	case AMD64, ARM64:

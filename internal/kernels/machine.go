@@ -12,21 +12,21 @@ import (
 	"github.com/netzero-dev/netzero/internal/kernels/guest"
 )
 
-// machine is how QEMU makes a computer of an architecture.
+// machine is QEMU's configuration for an architecture.
 type machine struct {
-	program, debian string // QEMU, and Debian's package of it
+	program, debian string // QEMU, and its package in Debian
 	console         string
 	append          string // to the kernel's command line
 	args            []string
 	debugPort       bool // the guest tells its exit status
 }
 
-// The features without which the kernel runs code that is faster under emulation:
-//   - erms, fsrm and the kernel's own rep_good: it fills and copies memory by loops over words, of which QEMU translates many at
-//     once, rather than by single instructions, which QEMU repeats byte by byte or word by word;
-//   - la57: it walks through four levels of page tables rather than five;
+// CPU features without which the kernel runs code that is faster under emulation:
+//   - erms, fsrm and the kernel's own rep_good: it fills and copies memory with loops over words, which QEMU
+//     translates in bulk, instead of single instructions, which QEMU repeats byte by byte or word by word;
+//   - la57: it walks through four levels of page tables instead of five;
 //   - smap: it does not open and close user memory around each access to it;
-//   - xsave, avx, pku: a switch between tasks saves fewer registers.
+//   - xsave, avx, pku: a task switch saves fewer registers.
 const (
 	cpu     = "max,-erms,-fsrm,-smap,-la57,-pku,-avx,-avx2,-xsave"
 	repGood = "112" // X86_FEATURE_REP_GOOD; kernels before 5.18 know features by number only
@@ -35,7 +35,7 @@ const (
 var machines = map[Arch]machine{
 	AMD64: {
 		program: "qemu-system-x86_64", debian: "qemu-system-x86", console: "ttyS0", debugPort: true,
-		// The check that the timer ticks takes a machine that is busy elsewhere for a broken one, and panics.
+		// On a busy machine the kernel's check of the timer fails, and it panics.
 		append: " no_timer_check clearcpuid=" + repGood,
 		args:   []string{"-cpu", cpu, "-device", fmt.Sprintf("isa-debug-exit,iobase=%#x,iosize=1", guest.DebugPort)},
 	},
@@ -45,7 +45,7 @@ var machines = map[Arch]machine{
 	},
 }
 
-// FindQEMU makes sure that QEMU is there.
+// FindQEMU returns an error if QEMU is not installed.
 func FindQEMU(arch Arch) error {
 	m := machines[arch]
 	if _, err := exec.LookPath(m.program); err != nil {
@@ -54,16 +54,16 @@ func FindQEMU(arch Arch) error {
 	return nil
 }
 
-// outcome is how a guest's run ended.
+// outcome is the end of a guest's run.
 type outcome struct {
-	received []byte // what came over its serial line
+	received []byte // over its serial line
 	status   int    // of QEMU
 	err      error  // it did not end by itself, or did not start
 	took     time.Duration
 	cpu      time.Duration
 }
 
-// boot runs a kernel until the guest ends, for at most a time.
+// boot runs a kernel until the guest ends, with a time limit.
 func boot(ctx context.Context, arch Arch, kernel string, initramfs *os.File, limit time.Duration) outcome {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -73,7 +73,7 @@ func boot(ctx context.Context, arch Arch, kernel string, initramfs *os.File, lim
 		"-accel", "tcg,thread=single", "-smp", "1", "-m", "1024",
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio",
 		"-kernel", kernel, "-initrd", "/dev/fd/3",
-		// The kernel's log stays in its buffer, all but what it says when it dies; a panic ends QEMU at once.
+		// The kernel's log stays in its buffer, except for its last messages when it dies; a panic ends QEMU at once.
 		"-append", "console=" + m.console + " panic=-1 quiet loglevel=1 random.trust_cpu=on" + m.append,
 	}, m.args...)...)
 	cmd.ExtraFiles = []*os.File{initramfs} // its descriptor 3
@@ -101,7 +101,7 @@ func boot(ctx context.Context, arch Arch, kernel string, initramfs *os.File, lim
 	return o
 }
 
-// passed is QEMU's exit status after a run in which all went well.
+// passed is QEMU's exit status after a successful run.
 func (m machine) passed() int {
 	if m.debugPort {
 		return guest.PassedStatus

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// ErrNoKernel is returned where Debian has no kernel of the version that was asked for.
+// ErrNoKernel is returned if Debian has no kernel of the requested version.
 var ErrNoKernel = errors.New("no such kernel")
 
-// splitName takes a package's name apart: linux-image-RELEASE or linux-binary-RELEASE holds the kernel of a release,
-// with "-unsigned" behind it or "unsigned-" before it where it is not signed for Secure Boot.
+// splitName splits a package's name: linux-image-RELEASE or linux-binary-RELEASE contains the kernel of a release, with
+// the suffix "-unsigned" or the prefix "unsigned-" for one that is not signed for Secure Boot.
 func splitName(name string) (kind, release string, unsigned, ok bool) {
 	kind, release, ok = strings.Cut(strings.TrimPrefix(name, "linux-"), "-")
 	if !ok || !strings.HasPrefix(name, "linux-") || kind != "image" && kind != "binary" {
@@ -22,8 +22,8 @@ func splitName(name string) (kind, release string, unsigned, ok bool) {
 	return kind, release, before || behind, true
 }
 
-// kernelsOf returns those packages that hold a cloud kernel of the architecture. From 6.19 on linux-image-RELEASE only
-// depends on others, as linux-image-6.1-cloud-amd64 and the like always did.
+// kernelsOf returns the packages with a cloud kernel of the architecture. From 6.19 on linux-image-RELEASE only depends
+// on others, as linux-image-6.1-cloud-amd64 and similar packages always did.
 func kernelsOf(packages []Kernel, arch Arch) []Kernel {
 	binaries := make(map[string]bool)
 	for _, k := range packages {
@@ -45,17 +45,18 @@ func kernelsOf(packages []Kernel, arch Arch) []Kernel {
 	return kernels
 }
 
-// newest returns the newest of the kernels that are what was asked for; a signed one rather than its unsigned twin.
-// Errors: [ErrNoKernel], with what there is.
-func newest(kernels []Kernel, asked string) (Kernel, error) {
+// newest returns the newest matching kernel; a signed one rather than its unsigned twin. Errors: [ErrNoKernel], with
+// the available ones.
+func newest(kernels []Kernel, requested string) (Kernel, error) {
 	var found []Kernel
 	for _, k := range kernels {
-		if k.Is(asked) {
+		if k.Is(requested) {
 			found = append(found, k)
 		}
 	}
 	if len(found) == 0 {
-		return Kernel{}, fmt.Errorf("find kernel %s: %w: there are %s", asked, ErrNoKernel, strings.Join(seriesOf(kernels), ", "))
+		return Kernel{}, fmt.Errorf("find kernel %s: %w: there are %s", requested, ErrNoKernel,
+			strings.Join(seriesOf(kernels), ", "))
 	}
 	return slices.MaxFunc(found, func(a, b Kernel) int {
 		if c := compareVersions(a.Version, b.Version); c != 0 {
@@ -73,7 +74,7 @@ func newest(kernels []Kernel, asked string) (Kernel, error) {
 	}), nil
 }
 
-// seriesOf returns the series of kernels, sorted, each once.
+// seriesOf returns the series of kernels, sorted, without duplicates.
 func seriesOf(kernels []Kernel) []string {
 	var series []string
 	for _, k := range kernels {

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestVersionsCompareAsDebianSays(t *testing.T) {
+func TestCompareVersions_Debian(t *testing.T) {
 	for _, c := range []struct {
 		reason, a, b string
 		want         int
@@ -33,7 +33,7 @@ func TestVersionsCompareAsDebianSays(t *testing.T) {
 		if got := compareVersions(c.b, c.a); got != -c.want {
 			t.Errorf("%s: compareVersions(%q, %q) = %d, want %d", c.reason, c.b, c.a, got, -c.want)
 		}
-		if dpkg, err := exec.LookPath("dpkg"); err == nil { // someone else's opinion
+		if dpkg, err := exec.LookPath("dpkg"); err == nil { // an independent oracle
 			relation := map[int]string{-1: "lt", 0: "eq", 1: "gt"}[c.want]
 			if err := exec.Command(dpkg, "--compare-versions", c.a, relation, c.b).Run(); err != nil {
 				t.Errorf("%s: dpkg does not agree that %q is %s %q", c.reason, c.a, relation, c.b)
@@ -42,7 +42,7 @@ func TestVersionsCompareAsDebianSays(t *testing.T) {
 	}
 }
 
-// What apt-cache madison says, shortened.
+// The output of apt-cache madison, shortened.
 const madison = `
 linux-image-5.10.0-9-cloud-amd64 | 5.10.70-1 | http://mirror.invalid/debian-security bullseye-security/main amd64 Packages
 linux-image-5.10.0-46-cloud-amd64 | 5.10.262-1 | http://mirror.invalid/debian-security bullseye-security/main amd64 Packages
@@ -63,9 +63,9 @@ linux-binary-unsigned-7.5.1+deb13-cloud-amd64 | 7.5.1-1~bpo13+1 | http://mirror.
 linux-binary-7.4-cloud-arm64 | 7.4-1 | http://mirror.invalid/debian experimental/main arm64 Packages
 `
 
-func TestNewestKernelIsPicked(t *testing.T) {
+func TestNewest_Series(t *testing.T) {
 	kernels := kernelsOf(parseMadison(madison), AMD64)
-	for _, c := range []struct{ reason, asked, want string }{
+	for _, c := range []struct{ reason, requested, want string }{
 		{"numbers count, not strings; signed before unsigned", "5.10", "linux-image-5.10.0-46-cloud-amd64=5.10.262-1"},
 		{"an exact version", "5.10.70", "linux-image-5.10.0-9-cloud-amd64=5.10.70-1"},
 		{"a metapackage is no kernel; 6.1 is not 6.12", "6.1", "linux-image-6.1.0-56-cloud-amd64=6.1.192-2"},
@@ -77,36 +77,36 @@ func TestNewestKernelIsPicked(t *testing.T) {
 		{"any", "", "linux-binary-unsigned-7.5.1+deb13-cloud-amd64=7.5.1-1~bpo13+1"},
 		{"an unsigned one boots too", "7.5", "linux-binary-unsigned-7.5.1+deb13-cloud-amd64=7.5.1-1~bpo13+1"},
 	} {
-		got, err := newest(kernels, c.asked)
+		got, err := newest(kernels, c.requested)
 		if err != nil {
 			t.Errorf("%s: %v", c.reason, err)
 			continue
 		}
 		if got.String() != c.want {
-			t.Errorf("%s: %s is %v, want %s", c.reason, c.asked, got, c.want)
+			t.Errorf("%s: %s is %v, want %s", c.reason, c.requested, got, c.want)
 		}
 	}
 }
 
-func TestKernelThatIsNotThereIsAnError(t *testing.T) {
+func TestNewest_Missing(t *testing.T) {
 	kernels := kernelsOf(parseMadison(madison), AMD64)
-	for _, asked := range []string{"4.19", "7.4", "6", "6.12.11", "5.10.262-rc1"} {
-		k, err := newest(kernels, asked)
-		if asked == "6" { // a prefix by whole numbers is a question that has an answer
+	for _, requested := range []string{"4.19", "7.4", "6", "6.12.11", "5.10.262-rc1"} {
+		k, err := newest(kernels, requested)
+		if requested == "6" { // a prefix of whole numbers is a valid request
 			if err != nil || k.Series() != "6.12" {
 				t.Errorf("newest 6: %v, %v", k, err)
 			}
 			continue
 		}
 		if !errors.Is(err, ErrNoKernel) {
-			t.Errorf("%q: %v, %v, want ErrNoKernel", asked, k, err)
+			t.Errorf("%q: %v, %v, want ErrNoKernel", requested, k, err)
 		} else if want := "there are 5.10, 6.1, 6.12, 7.2, 7.5, rc"; !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v does not say %q", asked, err, want)
+			t.Errorf("%q: %v does not say %q", requested, err, want)
 		}
 	}
 }
 
-func TestKernelsNames(t *testing.T) {
+func TestKernel_Names(t *testing.T) {
 	type names struct{ Upstream, Series, Release string }
 	for _, c := range []struct {
 		kernel Kernel
@@ -114,8 +114,10 @@ func TestKernelsNames(t *testing.T) {
 	}{
 		{Kernel{"linux-image-5.10.0-46-cloud-amd64", "5.10.262-1"}, names{"5.10.262", "5.10", "5.10.0-46-cloud-amd64"}},
 		{Kernel{"linux-binary-7.3-cloud-amd64", "7.3~rc7-1~exp1"}, names{"7.3-rc7", "rc", "7.3-cloud-amd64"}},
-		{Kernel{"linux-binary-unsigned-7.5.1+deb13-cloud-arm64", "7.5.1-1~bpo13+1"}, names{"7.5.1", "7.5", "7.5.1+deb13-cloud-arm64"}},
-		{Kernel{"linux-image-5.10.0-46-cloud-amd64-unsigned", "5.10.262-1"}, names{"5.10.262", "5.10", "5.10.0-46-cloud-amd64"}},
+		{Kernel{"linux-binary-unsigned-7.5.1+deb13-cloud-arm64", "7.5.1-1~bpo13+1"},
+			names{"7.5.1", "7.5", "7.5.1+deb13-cloud-arm64"}},
+		{Kernel{"linux-image-5.10.0-46-cloud-amd64-unsigned", "5.10.262-1"},
+			names{"5.10.262", "5.10", "5.10.0-46-cloud-amd64"}},
 	} {
 		got := names{c.kernel.Upstream(), c.kernel.Series(), c.kernel.Release()}
 		if diff := cmp.Diff(c.want, got); diff != "" {

@@ -10,25 +10,25 @@ import (
 	"github.com/netzero-dev/netzero/internal/kernels/guest"
 )
 
-// Result is what came of one kernel.
+// Result is the result of one kernel.
 type Result struct {
 	Wanted  Wanted
 	Kernel  Kernel
-	Faults  []string // why it is no pass; empty: it is one
+	Faults  []string // the reasons of a failure; empty: it passed
 	Suites  []SuiteResult
 	Log     []string // the kernel's lines
 	Took    time.Duration
-	CPU     time.Duration // of the host's, whatever else that did
-	Tests   int           // that ran, over all suites, without subtests
-	Skipped []string      // those that skipped themselves, as package: test
+	CPU     time.Duration // of the host, by this guest alone
+	Tests   int           // run tests of all suites, without subtests
+	Skipped []string      // tests that skipped themselves, as package: test
 
-	// Capabilities are those that are as they are expected to be.
+	// Capabilities are those with the expected value.
 	Capabilities []guest.Capability
 
-	impossible error // of all kernels
+	impossible error // an error of all kernels
 }
 
-// SuiteResult is what came of one package's tests.
+// SuiteResult is the result of one package's tests.
 type SuiteResult struct {
 	Package string
 	Tests   int // without subtests
@@ -41,14 +41,14 @@ type SuiteResult struct {
 	ended    bool
 }
 
-// Passed reports whether everything ran and went well.
+// Passed reports whether everything ran and succeeded.
 func (r Result) Passed() bool { return len(r.Faults) == 0 }
 
-// AsListed reports whether the kernel is of the series that was wanted. Where Debian has dropped a release candidate, what
-// follows it has run in its place.
+// AsListed reports whether the kernel is of the requested series. If Debian has dropped a release candidate, its
+// successor ran instead.
 func (r Result) AsListed() bool { return r.Kernel.Is(r.Wanted.Kernel) }
 
-// Name returns what a person calls the kernel.
+// Name returns the kernel's name for people.
 func (r Result) Name() string {
 	name, arch := r.Kernel.Upstream(), r.Kernel.Arch()
 	if r.Kernel == (Kernel{}) {
@@ -60,8 +60,8 @@ func (r Result) Name() string {
 	return name
 }
 
-// judge finds out what came of a guest's run. With partial set, a suite may have no test that matches.
-func judge(k Kernel, suites []Suite, expected []capability, partial bool, o outcome, m machine) Result {
+// evaluate returns the result of a guest's run. With partial set, a suite may have no test that matches.
+func evaluate(k Kernel, suites []Suite, expected []capability, partial bool, o outcome, m machine) Result {
 	r := Result{Kernel: k, Took: o.took, CPU: o.cpu}
 	fault := func(format string, args ...any) { r.Faults = append(r.Faults, fmt.Sprintf(format, args...)) }
 	if o.err != nil {
@@ -123,7 +123,7 @@ func judge(k Kernel, suites []Suite, expected []capability, partial bool, o outc
 	if r.Tests == 0 && partial {
 		fault("no test ran")
 	}
-	r.Faults = append(r.Faults, r.hold(expected, partial)...)
+	r.Faults = append(r.Faults, r.compare(expected, partial)...)
 	if r.Passed() && o.status != m.passed() {
 		fault("%s ended with status %d, want %d", m.program, o.status, m.passed())
 	}
@@ -133,10 +133,10 @@ func judge(k Kernel, suites []Suite, expected []capability, partial bool, o outc
 	return r
 }
 
-// refusal is what the loader says of a program that the kernel does not take, with the verifier's reason.
+// refusal matches the loader's error for a program that the kernel rejects, with the verifier's reason.
 var refusal = regexp.MustCompile(`program \w+: load program: .*`)
 
-// refused returns what the kernel refused, each once: every test says it again.
+// refused returns the rejected programs without duplicates: every test repeats them.
 func (r *Result) refused() (refusals []string) {
 	for _, s := range r.Suites {
 		for _, found := range refusal.FindAllString(s.Output, -1) {
@@ -148,7 +148,7 @@ func (r *Result) refused() (refusals []string) {
 	return refusals
 }
 
-// verdict is what the test framework says of a test; the mark in front tells it from what tests print.
+// verdict matches the test framework's result of a test; the mark in front distinguishes it from tests' output.
 var verdict = regexp.MustCompile(`\x16\s*--- (PASS|FAIL|SKIP): (\S+) \(([\d.]+s)\)`)
 
 // count finds the verdicts in the output. A test that skipped itself did not run.
@@ -162,7 +162,7 @@ func (s *SuiteResult) count() {
 			}
 			continue
 		}
-		took, _ := time.ParseDuration(m[3]) // in the guest's own time
+		took, _ := time.ParseDuration(m[3]) // in the guest's time
 		s.Took += took
 		switch m[1] {
 		case "SKIP":
@@ -175,7 +175,7 @@ func (s *SuiteResult) count() {
 	}
 }
 
-// running says which tests had begun and not ended.
+// running names the tests that had started and not ended.
 func (s *SuiteResult) running() string {
 	var names []string
 	for _, m := range now.FindAllStringSubmatch(s.Output, -1) {
@@ -189,7 +189,7 @@ func (s *SuiteResult) running() string {
 	return ": " + strings.Join(names, ", ")
 }
 
-// Text returns what a person reads: one line for a pass, all that is of interest for what is none. verbose returns
+// Text returns the result for people: one line for a pass, everything relevant for a failure. verbose returns
 // everything.
 func (r Result) Text(verbose bool) string {
 	var b strings.Builder
@@ -201,7 +201,8 @@ func (r Result) Text(verbose bool) string {
 	if len(r.Skipped) > 0 {
 		skipped = fmt.Sprintf(", %d skipped", len(r.Skipped))
 	}
-	fmt.Fprintf(&b, "%s %s (%d tests%s, %.1fs, %.1fs of CPU)\n", word, r.Name(), r.Tests, skipped, r.Took.Seconds(), r.CPU.Seconds())
+	fmt.Fprintf(&b, "%s %s (%d tests%s, %.1fs, %.1fs of CPU)\n", word, r.Name(), r.Tests, skipped, r.Took.Seconds(),
+		r.CPU.Seconds())
 	for _, fault := range r.Faults {
 		fmt.Fprintf(&b, "    %s\n", strings.ReplaceAll(strings.TrimSpace(fault), "\n", "\n    "))
 	}
@@ -211,7 +212,8 @@ func (r Result) Text(verbose bool) string {
 			output = s.interesting()
 		}
 		if output != "" && (verbose || !r.Passed()) {
-			fmt.Fprintf(&b, "    --- %s on %s (%v)\n%s\n", s.Package, r.Name(), s.Took, strings.TrimRight(strings.ReplaceAll(output, "\x16", ""), "\n"))
+			fmt.Fprintf(&b, "    --- %s on %s (%v)\n%s\n", s.Package, r.Name(), s.Took,
+				strings.TrimRight(strings.ReplaceAll(output, "\x16", ""), "\n"))
 		}
 	}
 	if !r.Passed() && len(r.Log) > 0 {
@@ -221,10 +223,10 @@ func (r Result) Text(verbose bool) string {
 	return b.String()
 }
 
-// now names the test to which the lines that follow belong.
+// now matches the test that the following lines belong to.
 var now = regexp.MustCompile(`\x16=== (RUN|PAUSE|CONT|NAME)\s+(\S*)`)
 
-// interesting returns the output without that of tests that went well.
+// interesting returns the output without that of successful tests.
 func (s SuiteResult) interesting() string {
 	fine := make(map[string]bool)
 	for _, m := range verdict.FindAllStringSubmatch(s.Output, -1) {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Wanted is a kernel to run: what is asked of Debian, by series, as 6.12 or rc, or version, for an architecture.
+// Wanted is a kernel to run: a series, as 6.12 or rc, or a version, for an architecture.
 type Wanted struct {
 	Kernel string
 	Arch   Arch
@@ -26,21 +26,22 @@ func Listed(sums Checksums) []Wanted {
 	return all
 }
 
-// Options is what to run, and how.
+// Options configures Run.
 type Options struct {
 	Module  string   // its root directory
 	Suites  []Suite  // nil: Suites
 	Run     string   // only tests that match, as -test.run; empty: all
-	Kernels []Wanted // in the order in which they are reported
+	Kernels []Wanted // in the order of the report
 	Timeout time.Duration
 	Guests  int // at the same time; 0: one
 }
 
-// spare is the time that a guest has beyond its tests', to boot and to tell.
+// spare is a guest's additional time to boot and to report.
 const spare = 30 * time.Second
 
-// Run runs the tests in a guest of each kernel, and calls report with what came of it, in the order of the kernels. It
-// returns whether all passed, and an error where a run was impossible. A kernel that cannot be had has failed; the others run.
+// Run runs the tests in a guest of each kernel, and calls report with the results, in the order of the kernels. It
+// returns whether all passed, and an error if a run was impossible. A kernel that is not available has failed; the
+// others run.
 func Run(ctx context.Context, stores map[Arch]*Store, opts Options, report func(Result)) (passed bool, err error) {
 	if opts.Timeout <= spare {
 		return false, fmt.Errorf("run kernel tests: a guest needs more than %v", spare)
@@ -79,7 +80,7 @@ func Run(ctx context.Context, stores map[Arch]*Store, opts Options, report func(
 	return r.run(ctx, report)
 }
 
-// runner is what the kernels of a run share.
+// runner is the shared state of a run.
 type runner struct {
 	opts      Options
 	expected  []capability
@@ -122,7 +123,8 @@ func (r *runner) run(ctx context.Context, report func(Result)) (passed bool, err
 	return passed, nil
 }
 
-// order returns the kernels' indices, the first of each architecture first, so that what they run is built at the same time.
+// order returns the kernels' indices, the first of each architecture first, so that their programs are built at the
+// same time.
 func (r *runner) order() []int {
 	var first, rest []int
 	seen := make(map[Arch]bool)
@@ -151,12 +153,12 @@ func (r *runner) one(ctx context.Context, w Wanted) Result {
 		return Result{Wanted: w, Faults: []string{fmt.Sprintf("cannot be had: %v", err)}}
 	}
 	o := r.boot(ctx, w.Arch, image.Path, initramfs, r.opts.Timeout)
-	result := judge(image.Kernel, r.opts.Suites, r.expected, r.opts.Run != "", o, machines[w.Arch])
+	result := evaluate(image.Kernel, r.opts.Suites, r.expected, r.opts.Run != "", o, machines[w.Arch])
 	result.Wanted = w
 	return result
 }
 
-// nameless returns an open file without a name, so that it goes with the last who has it open, however that ends.
+// nameless returns an open file without a name, which is removed when the last process closes it, however that ends.
 func nameless(content []byte) (*os.File, error) {
 	f, err := os.CreateTemp("", "netzero-kernels-")
 	if err != nil {

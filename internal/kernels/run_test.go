@@ -13,7 +13,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/kernels/guest"
 )
 
-func TestListIsRunForAllArchitectures(t *testing.T) {
+func TestListed_AllArchitectures(t *testing.T) {
 	got := Listed(Checksums{
 		{"linux-binary-7.3-cloud-amd64", "7.3~rc7-1~exp1"}:       "",
 		{"linux-image-6.12.117+deb13-cloud-arm64", "6.12.117-1"}: "",
@@ -29,7 +29,7 @@ func TestListIsRunForAllArchitectures(t *testing.T) {
 	}
 }
 
-// fake returns a runner whose guests all pass, and whose kernels are all testKernel.
+// fake returns a runner with guests that all pass, and testKernel as every kernel.
 func fake(t *testing.T, wanted ...string) *runner {
 	r := &runner{
 		opts:      Options{Suites: testSuites, Guests: 2},
@@ -44,7 +44,7 @@ func fake(t *testing.T, wanted ...string) *runner {
 	return r
 }
 
-func TestKernelThatCannotBeHadDoesNotEndTheRun(t *testing.T) {
+func TestRun_UnavailableKernel(t *testing.T) {
 	r := fake(t, "5.10", "6.12", "7.2")
 	get := r.get
 	r.get = func(ctx context.Context, w Wanted) (Image, error) {
@@ -64,19 +64,20 @@ func TestKernelThatCannotBeHadDoesNotEndTheRun(t *testing.T) {
 	if passed || err != nil || ran != 2 {
 		t.Errorf("passed %v with %d kernels, %v; want a failure after 2", passed, ran, err)
 	}
-	if want := "FAIL 6.12 (0 tests, 0.0s, 0.0s of CPU)\n    cannot be had: download linux-image=6.12.117-1: 404  Not Found\n"; !strings.Contains(text.String(), want) {
+	if want := "FAIL 6.12 (0 tests, 0.0s, 0.0s of CPU)\n    cannot be had: download linux-image=6.12.117-1: 404  " +
+		"Not Found\n"; !strings.Contains(text.String(), want) {
 		t.Errorf("the text does not say %q:\n%s", want, &text)
 	}
 }
 
-func TestRunOfKernelsThatAllPassPasses(t *testing.T) {
+func TestRun_AllPass(t *testing.T) {
 	passed, err := fake(t, "5.10", "6.12", "7.2").run(t.Context(), func(Result) {})
 	if !passed || err != nil {
 		t.Errorf("passed %v, %v", passed, err)
 	}
 }
 
-func TestRunThatCannotBeBuiltIsImpossible(t *testing.T) {
+func TestRun_BuildFailure(t *testing.T) {
 	r := fake(t, "5.10", "6.12")
 	broken := errors.New("does not compile")
 	r.initramfs = func(Arch) (*os.File, error) { return nil, broken }

@@ -13,17 +13,16 @@ import (
 	"github.com/netzero-dev/netzero/internal/kernels/guest"
 )
 
-// TableFile is what [Table] returns, as it is committed, from the module's root.
+// TableFile is the path of the committed output of [Table] from the module's root.
 const TableFile = "docs/kernels.md"
 
 const tableHead = "# What each kernel records\n" + `
-Written by ` + "`make test-kernels`" + `, which boots these kernels of Debian's under QEMU and runs the tests in each. A test says
-what the kernel did, after it has passed; nothing here follows from a version. A column is a series, and stays as it is
-from patch release to patch release; the newest may still be a release candidate. Kernels before 5.10 are refused, with
-an error that says so.
+Written by ` + "`make test-kernels`" + `, which boots these Debian kernels under QEMU and runs the tests in each. A test reports
+what the kernel did after it has passed; nothing is inferred from a version. A column is a series of patch releases; the
+newest may still be a release candidate. Kernels before 5.10 are refused, with an error that says so.
 
-Every row is also expected, in [capabilities.go](../` + CapabilityFile + `), of all kernels from 5.10 on, whether they have a
-column or not: one that says something else, or nothing, fails ` + "`make test-kernels`" + `.
+[capabilities.go](../` + CapabilityFile + `) has what every kernel from 5.10 on is expected to do, with a column or without.
+A kernel that does something else, or reports nothing, fails ` + "`make test-kernels`" + `.
 `
 
 // column is a kernel in the table.
@@ -32,7 +31,7 @@ type column struct {
 	cells  map[string]guest.Capability // by the capability's name
 }
 
-// Table writes what kernels do, as they have shown it in runs that passed, in the order of the runs.
+// Table returns the kernels' capabilities in passed runs, in the order of the runs.
 func Table(results []Result) []byte {
 	var columns []column
 	for _, r := range results {
@@ -45,7 +44,7 @@ func Table(results []Result) []byte {
 	return writeTable(columns, capabilities)
 }
 
-// expectedTable writes what is expected of kernels.
+// expectedTable returns the expected capabilities of kernels.
 func expectedTable(kernels []Kernel, expected []capability) []byte {
 	var columns []column
 	for _, k := range kernels {
@@ -83,7 +82,7 @@ func writeTable(columns []column, rows []capability) []byte {
 	return b.Bytes()
 }
 
-// cell returns what stands in a cell. A text goes below the table, as a note with a number, once.
+// cell returns the text of a cell. A long text becomes a numbered note below the table, once.
 func cell(c guest.Capability, notes *[]string) string {
 	if c.Text == "" {
 		return inCell(string(c.State))
@@ -100,16 +99,17 @@ func cell(c guest.Capability, notes *[]string) string {
 	return fmt.Sprintf("%s (%d)", c.State, i+1)
 }
 
-// inCell returns a text that cannot end its cell or its line.
+// inCell escapes a text so that it cannot end its cell or its line.
 func inCell(text string) string {
 	return strings.ReplaceAll(strings.Join(strings.Fields(text), " "), "|", `\|`)
 }
 
-// ErrStale is returned where the committed table is not what the kernels have shown.
-var ErrStale = errors.New(TableFile + " is not what these kernels have shown (-committed +shown): run make test-kernels, and commit it")
+// ErrStale is returned if the committed table differs from the kernels' results.
+var ErrStale = errors.New(TableFile + " is not what these kernels have shown (-committed +shown): run make " +
+	"test-kernels, and commit it")
 
-// KeepTable writes what kernels have shown, where that is not what the file says, and returns what has changed. With check
-// set it writes nothing. Errors: [ErrStale], with what would change.
+// KeepTable writes the kernels' results if the file differs, and returns the changes. With check set it writes nothing.
+// Errors: [ErrStale], with the changes.
 func KeepTable(file string, results []Result, check bool) (changed string, err error) {
 	committed, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -129,7 +129,7 @@ func KeepTable(file string, results []Result, check bool) (changed string, err e
 	return changed, nil
 }
 
-// diffTables returns the lines that two tables do not share.
+// diffTables returns the lines in which two tables differ.
 func diffTables(committed, got []byte) string {
 	var b strings.Builder
 	for _, side := range []struct {

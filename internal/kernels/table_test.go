@@ -13,8 +13,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/kernels/guest"
 )
 
-// Since a run passes only where all is as expected, what it writes is known without one.
-func TestTableIsCurrent(t *testing.T) {
+// A run passes only if everything is as expected, so its table is known without a run.
+func TestTable_Current(t *testing.T) {
 	sums, err := Committed()
 	if err != nil {
 		t.Fatal(err)
@@ -28,15 +28,17 @@ func TestTableIsCurrent(t *testing.T) {
 		listed = append(listed, sums.Kernels(arch)...)
 	}
 	if want := expectedTable(listed, capabilities); !bytes.Equal(committed, want) {
-		t.Errorf("%s is not what is expected (-committed +expected): run make test-kernels\n%s", TableFile, diffTables(committed, want))
+		t.Errorf("%s is not what is expected (-committed +expected): run make test-kernels\n%s", TableFile,
+			diffTables(committed, want))
 	}
 }
 
-func TestTableSaysWhatIsNotRecordedBelow(t *testing.T) {
+func TestTable_Notes(t *testing.T) {
 	old := Kernel{"linux-image-5.10.0-46-cloud-amd64", "5.10.262-1"}
 	candidate := Kernel{"linux-binary-7.3-cloud-amd64", "7.3~rc7-1~exp1"}
 	other := Kernel{"linux-image-6.12.117+deb13-cloud-arm64", "6.12.117-1"}
-	rows := append(testCapabilities[1:], capability{name: "set", rules: []rule{{state: guest.Reported, text: "A | B\nC"}}})
+	rows := append(testCapabilities[1:], capability{name: "set",
+		rules: []rule{{state: guest.Reported, text: "A | B\nC"}}})
 	_, got, _ := strings.Cut(string(expectedTable([]Kernel{old, candidate, other}, rows)), tableHead)
 	want := `
 | | 5.10 | 7.3 | 6.12 arm64 |
@@ -54,7 +56,7 @@ func TestTableSaysWhatIsNotRecordedBelow(t *testing.T) {
 	}
 }
 
-func TestPatchReleaseDoesNotChangeTheTable(t *testing.T) {
+func TestTable_PatchRelease(t *testing.T) {
 	at := func(versions ...string) string {
 		var kernels []Kernel
 		for _, v := range versions {
@@ -67,7 +69,7 @@ func TestPatchReleaseDoesNotChangeTheTable(t *testing.T) {
 	}
 }
 
-func TestTableThatChangedIsTold(t *testing.T) {
+func TestKeepTable_ReportsChanges(t *testing.T) {
 	got := diffTables([]byte("same\nold\n"), []byte("same\nnew\n"))
 	if want := "- old\n+ new\n"; got != want {
 		t.Errorf("diff %q, want %q", got, want)
@@ -77,9 +79,10 @@ func TestTableThatChangedIsTold(t *testing.T) {
 	}
 }
 
-func TestTableThatIsStaleIsWrittenOrFails(t *testing.T) {
+func TestKeepTable_Stale(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "kernels.md")
-	results := []Result{{Kernel: testKernel, Capabilities: []guest.Capability{{Name: capabilities[0].name, State: guest.Recorded}}}}
+	results := []Result{{Kernel: testKernel,
+		Capabilities: []guest.Capability{{Name: capabilities[0].name, State: guest.Recorded}}}}
 	if _, err := KeepTable(file, results, true); !errors.Is(err, ErrStale) {
 		t.Errorf("a table that is not there: %v", err)
 	}

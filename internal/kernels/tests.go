@@ -7,45 +7,48 @@ import (
 	"strings"
 )
 
-// Suite is a package whose tests run in the guests. An ordinary new test of such a package joins them by being there.
+// Suite is a package with tests that run in the guests. A new test in such a package runs without further
+// configuration.
 type Suite struct {
 	Package string            // from the module's root
 	Skip    map[string]string // tests that cannot run in a guest, and why
 }
 
-// Suites are all of them, in the order in which they run.
+// Suites are all suites, in the order of running.
 var Suites = []Suite{
 	{Package: "./internal/cgroup"},
 	{Package: "./internal/probe", Skip: map[string]string{
-		"TestDestinationIsTheOneBeforeAddressTranslation":     "needs iptables and the kernel's modules for it",
-		"TestThreadsThatShareASocketBeforeAddressTranslation": "needs iptables and the kernel's modules for it",
-		"TestConnectIsToldOnceBeforeAddressTranslation":       "needs iptables and the kernel's modules for it",
-		"TestThreadThatIsOvertakenBeforeAddressTranslation":   "needs iptables and the kernel's modules for it",
-		"TestSYNThatIsSentAgainIsOneFlow":                     "needs iptables and the kernel's modules for it",
-		"TestMPTCPToFurtherAddressesIsAFlow":                  "needs iproute2",
-		"TestPayloadThatIsSentAgainIsNoFlow":                  "needs iptables and the kernel's modules for it",
-		"TestFailedCallsBeforeAddressTranslation":             "needs iptables and the kernel's modules for it",
+		"TestTranslation_DestinationIsTheNamedOne": "needs iptables and the kernel's modules for it",
+		"TestTranslation_ThreadsShareSocket":       "needs iptables and the kernel's modules for it",
+		"TestTranslation_ConnectReportedOnce":      "needs iptables and the kernel's modules for it",
+		"TestTranslation_OvertakenThread":          "needs iptables and the kernel's modules for it",
+		"TestSYN_RetransmissionIsOneFlow":          "needs iptables and the kernel's modules for it",
+		"TestMPTCP_AdditionalAddresses":            "needs iproute2",
+		"TestConnections_RetransmissionIsNoFlow":   "needs iptables and the kernel's modules for it",
+		"TestTranslation_FailedCalls":              "needs iptables and the kernel's modules for it",
 	}},
 	{Package: "./internal/endpoint", Skip: map[string]string{
-		"TestQuotingSurvivesAShell":                         "needs bash, and nothing of the kernel's",
-		"TestProcessWithoutExecutableHasItsThreadName":      "needs /bin/true",
-		"TestParentsInsideAContainerEndWithItsFirstProcess": "needs a shell",
-		"TestAddressOfThisNamespaceFromAnother":             "needs iproute2",
-		"TestClientsOfAUnixSocketAreKnown":                  "needs the kernel's module unix_diag",
-		"TestProcessesThatCannotBeListedAreNotNone":         "needs /bin/sleep",
+		"TestCommandLine_ShellRoundTrip":    "needs bash, and nothing of the kernel's",
+		"TestReadProcess_ThreadName":        "needs /bin/true",
+		"TestParentsInside_FirstProcess":    "needs a shell",
+		"TestIdentify_OtherNamespace":       "needs iproute2",
+		"TestClients_UnixSocket":            "needs the kernel's module unix_diag",
+		"TestDescendants_UnreadableIsError": "needs /bin/sleep",
 	}},
 	{Package: "./internal/session", Skip: map[string]string{
-		"TestProcessesThatStartWhileTheSessionIsOpened":     "needs bash",
-		"TestProcessesThatOutliveASessionAreInTheNext":      "needs bash",
-		"TestProcessesThatLostTheirParentsBeforeTheSession": "needs bash",
-		"TestSessionOpensBesideOneThatGoesOnToStartOrphans": "needs bash",
+		"TestOpen_ProcessesStartedMeanwhile": "needs bash",
+		"TestOpen_SurvivorsOfEarlierSession": "needs bash",
+		"TestOpen_OlderOrphans":              "needs bash",
+		"TestOpen_ForkingSibling":            "needs bash",
 	}},
 	{Package: "./netzerotest", Skip: map[string]string{
-		"TestUpdateFlagOfRealTests":       "needs the go command and the package's source",
-		"TestUpdatesAreNotCached":         "needs the go command and the package's source",
-		"TestIdentityRowsAreWhole":        "needs the repository",
-		"TestIdentityDocumentIsCurrent":   "needs the repository",
-		"TestWhoMayHaveStartedContainers": "needs /bin/true and /bin/sleep",
+		"TestUpdateFlagOfRealTests":     "needs the go command and the package's source",
+		"TestUpdatesAreNotCached":       "needs the go command and the package's source",
+		"TestIdentityRowsAreWhole":      "needs the repository",
+		"TestIdentityDocumentIsCurrent": "needs the repository",
+	}},
+	{Package: "./internal/recorder", Skip: map[string]string{
+		"TestOlderContainers_MayStartContainers": "needs /bin/true and /bin/sleep",
 	}},
 	{Package: "./internal/e2e/recorded"},
 	{Package: "./internal/escapes", Skip: map[string]string{
@@ -59,7 +62,7 @@ var Suites = []Suite{
 	}},
 }
 
-// skipPattern returns what -test.skip takes; empty where nothing is to be skipped.
+// skipPattern returns the argument of -test.skip; empty if no test is skipped.
 func (s Suite) skipPattern() string {
 	if len(s.Skip) == 0 {
 		return ""

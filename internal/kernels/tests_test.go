@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A test that got another name would run in the guests again, and one that is gone needs no reason.
-func TestSkippedTestsExist(t *testing.T) {
+// A renamed test would run in the guests again, and a removed one needs no reason.
+func TestSuites_SkippedTestsExist(t *testing.T) {
 	for _, s := range Suites {
 		files, err := filepath.Glob(filepath.Join("../..", s.Package, "*_test.go"))
 		if err != nil || len(files) == 0 {
@@ -33,7 +33,7 @@ func TestSkippedTestsExist(t *testing.T) {
 	}
 }
 
-func TestSkipPatternSkipsNothingElse(t *testing.T) {
+func TestSkipPattern_Exact(t *testing.T) {
 	s := Suite{Skip: map[string]string{"TestB": "x", "TestA": "y"}}
 	if got, want := s.skipPattern(), "^(TestA|TestB)$"; got != want {
 		t.Errorf("pattern %q, want %q", got, want)

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// compareVersions compares versions of Debian packages as deb-version(7) says.
+// compareVersions compares versions of Debian packages according to deb-version(7).
 func compareVersions(a, b string) int {
 	epochA, a := splitEpoch(a)
 	epochB, b := splitEpoch(b)
@@ -28,7 +28,7 @@ func splitRevision(v string) (upstream, revision string) {
 	return v, ""
 }
 
-// compareParts compares in turn what is no number, by character, and what is one, by value.
+// compareParts compares non-numeric parts by character, and numeric parts by value, in turn.
 func compareParts(a, b string) int {
 	for a != "" || b != "" {
 		for a != "" && !isDigit(a[0]) || b != "" && !isDigit(b[0]) {
@@ -57,7 +57,7 @@ func digits(s string) string {
 	return s[:n]
 }
 
-// order returns the rank of the first character: a tilde before the end and a number, letters before all else.
+// order returns the rank of the first character: a tilde before the end and a number, letters before all others.
 func order(s string) int {
 	switch {
 	case s == "" || isDigit(s[0]):

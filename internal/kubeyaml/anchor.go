@@ -6,9 +6,9 @@ import (
 	yamlv3 "go.yaml.in/yaml/v3"
 )
 
-// dissolved returns a text with what its aliases stand for in their place. Merges stay, and so do anchors. It reports
-// false where there is no alias, or so much behind them that nobody would want to read it.
-func dissolved(body string) (string, bool) {
+// expand returns a text with its aliases replaced by their content. Merges and anchors stay. It reports false if there
+// is no alias, or the result would be unreadably long.
+func expand(body string) (string, bool) {
 	e, root := newEditor(body, nil)
 	if root == nil {
 		return "", false
@@ -41,7 +41,7 @@ func dissolved(body string) (string, bool) {
 	return e.apply(), true
 }
 
-// size counts the nodes below one, with those that aliases stand for, up to a bound and one more.
+// size counts the nodes below one, including the content of aliases, up to most and one more.
 func size(n *yamlv3.Node, most int) int {
 	if n.Kind == yamlv3.AliasNode {
 		n = n.Alias

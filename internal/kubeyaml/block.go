@@ -24,7 +24,7 @@ func (e *editor) rewriteBlock(c *collection) bool {
 		indent := strings.Repeat(" ", c.column)
 		switch {
 		case in.behind >= 0:
-			if e.apart(c) {
+			if e.separated(c) {
 				text = "\n" + indent + text
 				indent = ""
 			}
@@ -32,7 +32,7 @@ func (e *editor) rewriteBlock(c *collection) bool {
 			e.replace(at, at, indent+text)
 		case c.ownLine(e, 0):
 			at := e.lines[c.head(e, 0)]
-			if e.apart(c) {
+			if e.separated(c) {
 				text += "\n"
 			}
 			e.replace(at, at, indent+text)
@@ -43,8 +43,8 @@ func (e *editor) rewriteBlock(c *collection) bool {
 	return true
 }
 
-// apart reports whether blank lines stand between all of several entries.
-func (e *editor) apart(c *collection) bool {
+// separated reports whether there are several entries with blank lines between all of them.
+func (e *editor) separated(c *collection) bool {
 	for i := 1; i < len(c.entries); i++ {
 		if head := c.head(e, i); !e.isBlank(head - 1) {
 			return false
@@ -53,10 +53,10 @@ func (e *editor) apart(c *collection) bool {
 	return len(c.entries) > 1
 }
 
-// removeLines removes an entry with its comments, and what would become a second blank line.
+// removeLines removes an entry with its comments, and a blank line that would become a second one.
 func (e *editor) removeLines(c *collection, i int) bool {
 	x, from, to := c.entries[i], c.head(e, i), c.contentEnd(e, i)
-	if !c.ownLine(e, i) { // the next field takes its place behind the dash
+	if !c.ownLine(e, i) { // the next field takes its place after the dash
 		if i+1 == len(c.entries) || to != c.entries[i+1].line {
 			return false
 		}

@@ -7,12 +7,12 @@ import (
 	yamlv3 "go.yaml.in/yaml/v3"
 )
 
-// collection is a mapping or a list as it stands in a text, and what shall become of its entries.
+// collection is a mapping or a list in a text, with the planned changes of its entries.
 type collection struct {
 	entries  []entry
 	flow     bool // in brackets
-	column   int  // in which the entries of a block begin
-	end      int  // the line before which a block ends
+	column   int  // of the entries of a block
+	end      int  // the line after a block
 	removed  map[int]bool
 	replaced map[int]any
 	inserted []insertion
@@ -20,13 +20,13 @@ type collection struct {
 
 // entry is a field or an element.
 type entry struct {
-	key   *yamlv3.Node // nil of an element
+	key   *yamlv3.Node // nil for an element
 	value *yamlv3.Node
-	at    int // where the key, the dash or, in brackets, the element begins
-	line  int // of that, counted from 0
+	at    int // the offset of the key, the dash or, in brackets, the element
+	line  int // of at, from 0
 }
 
-// insertion is an entry to come behind another one, or first behind -1: a mapping of one field, or a list of one element.
+// insertion is a new entry after another one, or at the front for -1: a mapping of one field, or a list of one element.
 type insertion struct {
 	behind int
 	value  any
@@ -36,9 +36,10 @@ func (c *collection) insert(behind int, value any) {
 	c.inserted = append(c.inserted, insertion{behind, value})
 }
 
-// collection finds the entries of a node, or reports that they are not where they are expected.
+// collection finds the entries of a node; false if they are not at the expected places.
 func (e *editor) collection(n *yamlv3.Node, end int) (*collection, bool) {
-	c := &collection{flow: n.Style&yamlv3.FlowStyle != 0, end: end, removed: make(map[int]bool), replaced: make(map[int]any)}
+	c := &collection{flow: n.Style&yamlv3.FlowStyle != 0, end: end, removed: make(map[int]bool),
+		replaced: make(map[int]any)}
 	isMapping := n.Kind == yamlv3.MappingNode
 	for i := 0; i < len(n.Content); i++ {
 		x := entry{value: n.Content[i]}
@@ -68,7 +69,7 @@ func (e *editor) collection(n *yamlv3.Node, end int) (*collection, bool) {
 	return c, len(c.entries) > 0
 }
 
-// offset returns where a node begins. Columns count characters.
+// offset returns the start of a node. Columns count characters.
 func (e *editor) offset(n *yamlv3.Node) int {
 	at := e.lines[n.Line-1]
 	for column := 1; column < n.Column; column++ {
@@ -78,7 +79,7 @@ func (e *editor) offset(n *yamlv3.Node) int {
 	return at
 }
 
-// dash finds the dash before an element: on its line or, alone but for a comment, above.
+// dash finds the dash of an element: on the same line or on an earlier one, alone or with a comment.
 func (e *editor) dash(n *yamlv3.Node) (at, line int, found bool) {
 	before := strings.TrimRight(e.body[e.lines[n.Line-1]:e.offset(n)], " ")
 	for line = n.Line - 1; line >= 0; line-- {
@@ -100,14 +101,14 @@ func (e *editor) line(i int) string { return e.body[e.lines[i]:e.lines[i+1]] }
 
 func (e *editor) isBlank(i int) bool { return strings.Trim(e.line(i), " \n") == "" }
 
-// isOutside reports whether a line is a comment that is not in an entry that begins in a column. Blank lines are neither.
+// isOutside reports whether a line is a comment outside of an entry that begins in a column. Blank lines do not count.
 func (e *editor) isOutside(i, column int) bool {
 	line := e.line(i)
 	rest := strings.TrimLeft(line, " ")
 	return strings.HasPrefix(rest, "#") && len(line)-len(rest) <= column
 }
 
-// contentEnd returns the line behind a block's entry.
+// contentEnd returns the line after a block's entry.
 func (c *collection) contentEnd(e *editor, i int) int {
 	end := c.end
 	if i+1 < len(c.entries) {
@@ -119,7 +120,7 @@ func (c *collection) contentEnd(e *editor, i int) int {
 	return end
 }
 
-// head returns the line where the comments right above an entry begin.
+// head returns the first line of the comments directly above an entry.
 func (c *collection) head(e *editor, i int) int {
 	x := c.entries[i]
 	if !c.ownLine(e, i) {
@@ -132,14 +133,13 @@ func (c *collection) head(e *editor, i int) int {
 	return head
 }
 
-// ownLine reports whether a block's entry begins its line. The first one may stand behind a dash.
+// ownLine reports whether a block's entry begins its line. The first one may follow a dash.
 func (c *collection) ownLine(e *editor, i int) bool {
 	x := c.entries[i]
 	return strings.Trim(e.body[e.lines[x.line]:x.at], " ") == ""
 }
 
-// placeOf returns the entry behind which a new field goes: fields in the order in which they are written, or by name, stay
-// so.
+// placeOf returns the entry after which a new field goes. Fields in the written order, or sorted by name, stay so.
 func (c *collection) placeOf(key string, written func(a, b string) int) int {
 	for _, compare := range []func(a, b string) int{written, strings.Compare} {
 		if !slices.IsSortedFunc(c.entries, func(a, b entry) int { return compare(a.key.Value, b.key.Value) }) {
@@ -154,7 +154,7 @@ func (c *collection) placeOf(key string, written func(a, b string) int) int {
 	return len(c.entries) - 1
 }
 
-// rewrite puts into the text what shall become of the entries.
+// rewrite applies the planned changes to the text.
 func (e *editor) rewrite(c *collection) bool {
 	if c.flow {
 		return e.rewriteFlow(c)

@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Tree returns the document as JSON has it, so that values have the types that Kubernetes gives them.
+// Tree returns the document with JSON's types, as Kubernetes reads it.
 func (d Document) Tree() (any, *Fault) {
 	body := d.text()
 	decoder := yamlv2.NewDecoder(bytes.NewReader(body))
@@ -25,7 +25,8 @@ func (d Document) Tree() (any, *Fault) {
 	err := decoder.Decode(&ignored)
 	if err == nil {
 		if decoder.Decode(&ignored) != io.EOF {
-			return nil, &Fault{Problem: "more text after the end of the object", Advice: `separate documents with a line "---"`}
+			return nil, &Fault{Problem: "more text after the end of the object",
+				Advice: `separate documents with a line "---"`}
 		}
 		var text []byte
 		if text, err = yaml.YAMLToJSONStrict(body); err == nil {
@@ -44,7 +45,7 @@ var (
 	duplicateKey = regexp.MustCompile(`^key "?(.*?)"? already set in map$`)
 )
 
-// yamlFault takes the line out of a YAML error, and translates the only complaint of strict decoding: a duplicate key.
+// yamlFault takes the line out of a YAML error, and translates the only error of strict decoding: a duplicate key.
 func yamlFault(err error, firstLine int) *Fault {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	var typeError *yamlv2.TypeError
@@ -61,7 +62,7 @@ func yamlFault(err error, firstLine int) *Fault {
 		fault.Line = firstLine + n - 1
 	}
 	if strings.HasPrefix(text, "invalid map key") || strings.HasPrefix(text, "unsupported map key") {
-		text = "a key that is no text" // the parser's own words show Go's types
+		text = "a key that is no text" // the parser's text shows Go types
 	}
 	fault.Problem = "not YAML: " + text
 	if m := duplicateKey.FindStringSubmatch(text); m != nil {
@@ -70,11 +71,12 @@ func yamlFault(err error, firstLine int) *Fault {
 	return fault
 }
 
-// embedded are the Go types in the path of a field, which no YAML has: "VolumeSource." in "spec.volumes.VolumeSource.image".
+// embedded matches Go types in a field's path, which YAML does not have: "VolumeSource." in
+// "spec.volumes.VolumeSource.image".
 var embedded = regexp.MustCompile(`(^|\.)(?:[A-Z]\w*\.)+`)
 
-// Decode reads an object of a tree into a Kubernetes type. Fields that the type does not have are no fault here: they
-// are returned by their paths, such as "spec.egress[0].too", for the caller to judge.
+// Decode reads an object of a tree into a Kubernetes type. Fields that the type does not have are not a fault: they are
+// returned as paths, such as "spec.egress[0].too", for the caller to decide.
 func Decode(object, into any) (unknown []string, fault *Fault) {
 	text, err := gojson.Marshal(object)
 	if err != nil {
@@ -100,7 +102,7 @@ func Decode(object, into any) (unknown []string, fault *Fault) {
 	return unknown, nil
 }
 
-// TreeOf returns an object as [Document.Tree] would have it, if it stood in a file.
+// TreeOf returns an object as [Document.Tree] would return it from a file.
 func TreeOf(object any) (tree any, err error) {
 	text, err := gojson.Marshal(object)
 	if err != nil {

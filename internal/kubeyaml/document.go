@@ -5,21 +5,20 @@ import (
 	"strings"
 )
 
-// Document is a part of a file between two lines that end a document. The parts of a file, put together again, are its
-// text.
+// Document is a part of a file between two lines that end a document. All parts of a file, concatenated, are its text.
 type Document struct {
 	Separator string // the line "---" or "..." before it, with its comment; empty at the start of the file
 	Body      string
-	Line      int // of the body's first line, counted from 1
+	Line      int // of the body's first line, from 1
 }
 
-// IsEmpty reports whether the document holds nothing but comments.
+// IsEmpty reports whether the document has only comments.
 func (d Document) IsEmpty() bool {
 	_, content := LeadingComments(d.Body)
 	return content == ""
 }
 
-// Documents is [Split] for a text that people wrote: it finds what is wrong before YAML has a say, too.
+// Documents is [Split] for text that people wrote: it also reports faults that YAML would describe badly.
 func Documents(text string) ([]Document, *Fault) {
 	documents := Split(text)
 	if fault := checkText(text); fault != nil {
@@ -28,8 +27,8 @@ func Documents(text string) ([]Document, *Fault) {
 	return documents, checkSeparators(documents)
 }
 
-// Split cuts a text with LF line ends into documents. A line that starts with "---" or "..." ends a document wherever
-// it stands, in block and quoted scalars too (YAML 1.2, 9.1.2).
+// Split splits a text with LF line ends into documents. A line that starts with "---" or "..." ends a document
+// anywhere, in block and quoted scalars too (YAML 1.2, 9.1.2).
 func Split(text string) []Document {
 	var documents []Document
 	current := Document{Line: 1}
@@ -47,7 +46,7 @@ func Split(text string) []Document {
 	return append(documents, current)
 }
 
-// checkSeparators finds documents that YAML and kubectl would tell apart differently.
+// checkSeparators finds text that YAML and kubectl would split differently.
 func checkSeparators(documents []Document) *Fault {
 	for i, d := range documents {
 		if d.Separator != "" && isContent(strings.TrimSpace(d.Separator[3:])) {
@@ -70,13 +69,13 @@ func endsDocument(line string) bool {
 	return rest == "" || strings.ContainsAny(rest[:1], " \t\n")
 }
 
-// isContent reports whether a line holds more than spaces and a comment. A tab is content, for YAML to complain about.
+// isContent reports whether a line has more than spaces and a comment. A tab is content, so that YAML reports it.
 func isContent(line string) bool {
 	line = strings.Trim(line, " \n")
 	return line != "" && line[0] != '#'
 }
 
-// LeadingComments cuts a document before its first line with content.
+// LeadingComments splits a document before its first line with content.
 func LeadingComments(body string) (comments, rest string) {
 	at := 0
 	for line := range strings.Lines(body) {
@@ -88,8 +87,8 @@ func LeadingComments(body string) (comments, rest string) {
 	return body[:at], body[at:]
 }
 
-// TrailingComments cuts a document after its last line with content. Only comments at the start of a line count: an
-// indented one may be text of a block scalar.
+// TrailingComments splits a document after its last line with content. Only comments at the start of a line count: an
+// indented one may be part of a block scalar.
 func TrailingComments(body string) (rest, comments string) {
 	at := len(body)
 	for at > 0 {

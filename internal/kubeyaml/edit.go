@@ -10,34 +10,34 @@ import (
 	yamlv3 "go.yaml.in/yaml/v3"
 )
 
-// Change is what shall be different in a document: From is what it says, as [Document.Tree] has it, perhaps without
-// fields that say nothing, and To what it shall say.
+// Change describes an edit of a document: From is its current content, as [Document.Tree] returns it, optionally
+// without fields that have no effect, and To the new content.
 type Change struct {
 	From, To any
-	// Identity names the elements of lists that stay themselves where their other fields change: such as a rule by its
-	// peers. Elements of the name "" are told apart by what they have in common.
+	// Identity names the elements of lists that remain the same element when their other fields change: for example a
+	// rule, by its peers. Elements with the name "" are matched by the fields that they share.
 	Identity func(element any) string
-	// Holds reports whether a text says what it shall.
+	// Holds reports whether a text has the intended content.
 	Holds func(body string) bool
 }
 
-// Edit changes the text of the document where it has to, and nowhere else: what stays is the same byte for byte, with
-// its comments, quotes, style and order. A comment goes with what it is in, or right above of. What is new is written in
-// the style of what surrounds it.
+// Edit changes the text of the document only where necessary: everything else stays the same byte for byte, with its
+// comments, quotes, style and order. A comment belongs to the entry that contains it or follows it. New text has the
+// style of its surroundings.
 //
-// Where an anchor is in the way, its aliases are written out. It reports false where no such text holds: then the
-// document has to be written anew.
+// If an anchor prevents a change, its aliases are expanded. Edit reports false if no such text has the intended
+// content: then the document has to be rewritten.
 func (d Document) Edit(c Change) (body string, ok bool) {
 	if string(d.text()) != d.Body {
-		return "", false // escapes that only JSON has: columns would be others
+		return "", false // JSON-only escapes: columns would differ
 	}
-	for _, dissolve := range []bool{false, true} {
+	for _, expanded := range []bool{false, true} {
 		text := d.Body
 		if !strings.HasSuffix(text, "\n") {
 			text += "\n"
 		}
-		if dissolve {
-			if text, ok = dissolved(text); !ok {
+		if expanded {
+			if text, ok = expand(text); !ok {
 				return "", false
 			}
 		}
@@ -62,9 +62,9 @@ type replacement struct {
 type editor struct {
 	style
 	body         string
-	lines        []int // where each line begins, and behind the last
+	lines        []int // the start of each line, and the end of the last
 	identity     func(any) string
-	byName       bool // the mapping to change next has keys that people chose
+	byName       bool // the next mapping has keys that people chose
 	replacements []replacement
 }
 
@@ -88,7 +88,7 @@ func (e *editor) replace(from, to int, text string) {
 	e.replacements = append(e.replacements, replacement{from, to, text})
 }
 
-// apply returns the changed text. What is removed twice is removed; what is put where something is removed stays.
+// apply returns the changed text. Overlapping removals merge; an insertion inside a removal stays.
 func (e *editor) apply() string {
 	slices.SortStableFunc(e.replacements, func(a, b replacement) int { return a.from - b.from })
 	var b strings.Builder
@@ -103,8 +103,8 @@ func (e *editor) apply() string {
 	return b.String()
 }
 
-// value changes a node that ends before a line, and may stand in brackets. It reports false where it has to be replaced as
-// a whole.
+// value changes a node that ends before a line and may be in brackets. It reports false if the node has to be replaced
+// as a whole.
 func (e *editor) value(n *yamlv3.Node, from, to any, end int, inFlow bool) bool {
 	if reflect.DeepEqual(from, to) {
 		return true
@@ -146,7 +146,7 @@ func (e *editor) mapping(n *yamlv3.Node, from, to map[string]any, end int) bool 
 		new, has := to[entry.key.Value]
 		e.byName = slices.Contains(namesOwn, entry.key.Value)
 		switch {
-		case !had && !has: // a field that says nothing, or a merge
+		case !had && !has: // a field without effect, or a merge
 			kept++
 		case !has:
 			c.removed[i] = true
@@ -161,7 +161,7 @@ func (e *editor) mapping(n *yamlv3.Node, from, to map[string]any, end int) bool 
 	for _, key := range slices.SortedFunc(maps.Keys(to), compare) {
 		isKey := func(x entry) bool { return x.key.Value == key }
 		if old, had := from[key]; had && reflect.DeepEqual(old, to[key]) || slices.ContainsFunc(c.entries, isKey) {
-			continue // also where a merge brings it
+			continue // also if a merge brings it
 		}
 		c.insert(c.placeOf(key, compare), map[string]any{key: to[key]})
 	}
@@ -181,7 +181,7 @@ func (e *editor) list(n *yamlv3.Node, from, to []any, end int) bool {
 	if !ok {
 		return false
 	}
-	last := -1 // the old element behind which a new one goes
+	last := -1 // the old element after which a new one goes
 	for _, p := range pairs {
 		switch {
 		case p.new < 0:

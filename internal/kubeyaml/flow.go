@@ -7,10 +7,10 @@ import (
 	yamlv3 "go.yaml.in/yaml/v3"
 )
 
-// rewriteFlow changes what stands in brackets.
+// rewriteFlow changes a collection in brackets.
 func (e *editor) rewriteFlow(c *collection) bool {
 	ends := make([]int, len(c.entries))
-	first := -1 // of those that stay
+	first := -1 // of the remaining entries
 	for i, x := range c.entries {
 		ends[i] = e.flowEnd(x.at)
 		if first < 0 && !c.removed[i] {
@@ -51,7 +51,7 @@ func (e *editor) rewriteFlow(c *collection) bool {
 	return true
 }
 
-// refill puts what is new in the place of all that was in brackets, up to an offset.
+// refill replaces everything in the brackets, up to an offset, with the new entries.
 func (e *editor) refill(c *collection, end int) bool {
 	var texts []string
 	for _, in := range c.inserted {
@@ -65,9 +65,9 @@ func (e *editor) refill(c *collection, end int) bool {
 	return len(texts) > 0
 }
 
-// flowEnd returns where an entry ends that begins at an offset, in brackets: before a comma or the closing bracket.
+// flowEnd returns the end of an entry that begins at an offset in brackets: before a comma or the closing bracket.
 func (e *editor) flowEnd(at int) int {
-	end, depth, begins := at, 0, true // begins: a quote here is one
+	end, depth, begins := at, 0, true // begins: a quote here starts a string
 	for i := at; i < len(e.body); i++ {
 		switch c := e.body[i]; {
 		case c == ' ' || c == '\n' || c == '\t':
@@ -98,7 +98,7 @@ func (e *editor) flowEnd(at int) int {
 	return end
 }
 
-// quoteEnd returns the index of the quote that closes the one at an index.
+// quoteEnd returns the index of the closing quote for the one at an index.
 func quoteEnd(text string, at int) int {
 	quote := text[at]
 	for i := at + 1; i < len(text); i++ {
@@ -114,7 +114,7 @@ func quoteEnd(text string, at int) int {
 	return len(text) - 1
 }
 
-// scalar changes one value, which keeps its quotes.
+// scalar changes one value, and keeps its quotes.
 func (e *editor) scalar(n *yamlv3.Node, to any, inFlow bool) bool {
 	at := e.offset(n)
 	if n.Anchor != "" || n.Style&(yamlv3.LiteralStyle|yamlv3.FoldedStyle|yamlv3.TaggedStyle) != 0 {

@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// flowLines is what stands in brackets with each entry on lines of its own, as JSON is written for people.
+// flowLines is a collection in brackets with each entry on separate lines, like JSON for people.
 type flowLines struct {
 	*collection
-	ends   []int // where each entry ends
-	commas []int // where the comma behind it stands, or -1
+	ends   []int // the end of each entry
+	commas []int // the comma after it, or -1
 }
 
-// linesOf returns the lines of what stands in brackets, or false where entries share any.
+// linesOf returns the lines of a collection in brackets; false if entries share a line.
 func (e *editor) linesOf(c *collection, ends []int) (flowLines, bool) {
 	f := flowLines{collection: c, ends: ends}
 	for i := range c.entries {
@@ -31,7 +31,7 @@ func (e *editor) linesOf(c *collection, ends []int) (flowLines, bool) {
 	return f, true
 }
 
-// lineOf returns the line that an offset is on.
+// lineOf returns the line of an offset.
 func (e *editor) lineOf(at int) int {
 	i, found := slices.BinarySearch(e.lines, at)
 	if found {
@@ -40,10 +40,10 @@ func (e *editor) lineOf(at int) int {
 	return i - 1
 }
 
-// rewriteFlowLines changes what stands in brackets by whole lines: comments above of an entry, and behind it, go with it.
+// rewriteFlowLines changes a collection in brackets by whole lines. Comments above an entry and after it move with it.
 func (e *editor) rewriteFlowLines(f flowLines) bool {
 	trailing := f.commas[len(f.commas)-1] >= 0
-	type item struct{ entry, insertion int } // of what will be there, in order; -1 for the other
+	type item struct{ entry, insertion int } // the resulting order; -1 for the other kind
 	var items []item
 	for i := -1; i < len(f.entries); i++ {
 		if i >= 0 && !f.removed[i] {
@@ -85,7 +85,7 @@ func (e *editor) rewriteFlowLines(f flowLines) bool {
 	return len(items) > 0
 }
 
-// replaceEntry changes an entry that stays where it has to, and sees to the comma behind it.
+// replaceEntry changes a remaining entry if needed, and fixes the comma after it.
 func (e *editor) replaceEntry(f flowLines, i int, comma bool) bool {
 	if f.replaced[i] != nil {
 		text, ok := e.inline(f.replaced[i])
@@ -103,7 +103,7 @@ func (e *editor) replaceEntry(f flowLines, i int, comma bool) bool {
 	return true
 }
 
-// flowHead returns the line where the comments right above an entry begin.
+// flowHead returns the first line of the comments directly above an entry.
 func (f flowLines) flowHead(e *editor, i int) int {
 	head := f.entries[i].line
 	for head > 0 && strings.HasPrefix(strings.TrimLeft(e.line(head-1), " "), "#") {

@@ -7,8 +7,8 @@ import (
 	"unicode/utf16"
 )
 
-// text returns the document's body as YAML parsers take it. JSON has two escapes that they refuse, and kubectl reads:
-// "\/", and a character in two halves, "\ud83d\ude80". No line moves.
+// text returns the document's body for YAML parsers. JSON has two escapes that they reject and kubectl accepts: "\/",
+// and a surrogate pair, "\ud83d\ude80". No line moves.
 func (d Document) text() []byte {
 	if !strings.Contains(d.Body, `\`) || !gojson.Valid([]byte(d.Body)) {
 		return []byte(d.Body)
@@ -20,14 +20,14 @@ func (d Document) text() []byte {
 		case strings.HasPrefix(rest, `\/`):
 			rest = rest[1:]
 		case utf16.IsSurrogate(unit(rest)):
-			r := utf16.DecodeRune(unit(rest), unit(rest[6:])) // U+FFFD where the second half is missing
+			r := utf16.DecodeRune(unit(rest), unit(rest[6:])) // U+FFFD if the second half is missing
 			b = append(b, string(r)...)
 			if rest = rest[6:]; r != '\ufffd' {
 				rest = rest[6:]
 			}
 			continue
 		case rest[0] == '\\':
-			n = 2 // also of "\\/", where nothing is escaped but the backslash
+			n = 2 // also of "\\/", which escapes only the backslash
 		}
 		b = append(b, rest[:n]...)
 		rest = rest[n:]

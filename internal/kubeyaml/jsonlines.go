@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Objects returns the document as one document to an object: kubectl takes JSON objects that follow each other without
-// a separator, each on a line of its own (JSON lines) or not. Any other document is returned as it is.
+// Objects splits the document into one document per object: kubectl accepts consecutive JSON objects without a
+// separator, each on a separate line (JSON lines) or not. Any other document is returned unchanged.
 func (d Document) Objects() []Document {
 	comments, content := LeadingComments(d.Body)
 	if !strings.HasPrefix(strings.TrimLeft(content, " \t"), "{") {
@@ -24,10 +24,10 @@ func (d Document) Objects() []Document {
 			break
 		}
 		if err != nil || object[0] != '{' {
-			return []Document{d} // for YAML to complain about, or to read
+			return []Document{d} // for YAML to report, or to read
 		}
 		end := int(decoder.InputOffset())
-		// The object's text begins where its braces do, so that the lines of its fields are those of the file.
+		// The text starts at the object's brace, so that the lines of its fields are those of the file.
 		before := content[start : end-len(object)]
 		line := d.Line + strings.Count(comments+content[:start]+before, "\n")
 		objects = append(objects, Document{Body: string(object), Line: line})

@@ -1,20 +1,20 @@
 // Package kubeyaml reads files of Kubernetes objects: documents with their line numbers, as strictly as the API server
-// takes them under `kubectl apply --validate=strict`. And it changes what a document says without touching the rest of
-// its text.
+// under `kubectl apply --validate=strict`. It also changes the content of a document without touching the rest of its
+// text.
 //
-// It refuses to guess: what YAML and kubectl would tell apart differently, a key that is given twice and a character
-// that no editor shows are faults, and each names its line. It opens no file, and does not know what the objects mean.
+// It does not guess: text that YAML and kubectl would split differently, duplicate keys and invisible characters are
+// faults, each with its line. It opens no file, and does not know the meaning of the objects.
 package kubeyaml
 
-// Fault says what is wrong in a text, where, and what to do about it.
+// Fault describes a mistake in a text, its place, and the fix.
 type Fault struct {
-	Line    int    // of the file, counts from 1; 0 where unknown
-	Field   string // such as "spec.egress[0].to"; empty where the fault is in no field
+	Line    int    // of the file, from 1; 0 if unknown
+	Field   string // such as "spec.egress[0].to"; empty if no field is at fault
 	Problem string
-	Advice  string // empty where the reader of the file knows better
+	Advice  string // empty if the caller knows a better one
 
-	value string // what stands where another type belongs, as encoding/json words it
+	value string // the value of the wrong type, in encoding/json's words
 }
 
-// ResolveConflict is the advice on a merge conflict, to which the reader of a file that can be written anew may add.
+// ResolveConflict is the advice for a merge conflict. A caller that can rewrite the file may add to it.
 const ResolveConflict = "resolve the conflict"

@@ -9,7 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-func TestSplitKeepsEveryByte(t *testing.T) {
+func TestSplit_KeepsEveryByte(t *testing.T) {
 	for _, c := range []struct {
 		reason, text string
 		want         []Document
@@ -18,7 +18,8 @@ func TestSplitKeepsEveryByte(t *testing.T) {
 		{"one document", "a: 1\n", []Document{{Body: "a: 1\n", Line: 1}}},
 		{"a separator first", "--- # x\na: 1", []Document{{Line: 1}, {"--- # x\n", "a: 1", 2}}},
 		{"a separator last", "a: 1\n---", []Document{{Body: "a: 1\n", Line: 1}, {"---", "", 3}}},
-		{"an end marker", "a: 1\n...\n---\nb: 2\n", []Document{{Body: "a: 1\n", Line: 1}, {"...\n", "", 3}, {"---\n", "b: 2\n", 4}}},
+		{"an end marker", "a: 1\n...\n---\nb: 2\n",
+			[]Document{{Body: "a: 1\n", Line: 1}, {"...\n", "", 3}, {"---\n", "b: 2\n", 4}}},
 		{"hyphens that separate nothing", "----\n---a\n ---\n", []Document{{Body: "----\n---a\n ---\n", Line: 1}}},
 	} {
 		got := Split(c.text)
@@ -35,7 +36,7 @@ func TestSplitKeepsEveryByte(t *testing.T) {
 	}
 }
 
-func TestLinesOfFields(t *testing.T) {
+func TestLines_Fields(t *testing.T) {
 	const text = `# the first line
 metadata: &m
   labels:
@@ -60,7 +61,8 @@ loop: &l [*l]
 		"list": 7, "list[0]": 8, "list[0].ports[1].name": 10, "list.ports.name": 10, "list[1]": 11, "list[2].labels": 4,
 		"copy.labels[quoted]": 6, "copy.name": 15, "one.two": 16, "nul": 17, "loop": 18,
 		"list[0].ports.port": 0, // two of them
-		"missing":            0, "metadata.missing": 0, "list[9]": 0, "list[x]": 0, "one.two.three": 0, "metadatas": 0, "loop.a": 0,
+		"missing":            0, "metadata.missing": 0, "list[9]": 0, "list[x]": 0, "one.two.three": 0, "metadatas": 0,
+		"loop.a": 0,
 	} {
 		if got := lines.Of(field); got != want {
 			t.Errorf("%s is on line %d, want %d", field, got, want)
@@ -71,7 +73,7 @@ loop: &l [*l]
 	}
 }
 
-func TestAliasesDoNotMakeTheSearchLong(t *testing.T) {
+func TestLines_ManyAliases(t *testing.T) {
 	text := "a0: &a0 [x]\n"
 	for _, n := range []string{"1", "2", "3", "4", "5", "6", "7", "8", "9"} {
 		before := string(n[0] - 1)
@@ -82,12 +84,13 @@ func TestAliasesDoNotMakeTheSearchLong(t *testing.T) {
 	}
 }
 
-func TestTrees(t *testing.T) {
+func TestTree_Types(t *testing.T) {
 	for _, c := range []struct {
 		reason, text string
 		want         any
 	}{
-		{"types of YAML 1.1, as kubectl has them", "a: yes\nb: '1'\nc: 1\n", map[string]any{"a": true, "b": "1", "c": int64(1)}},
+		{"types of YAML 1.1, as kubectl has them", "a: yes\nb: '1'\nc: 1\n",
+			map[string]any{"a": true, "b": "1", "c": int64(1)}},
 		{"escapes of JSON that YAML lacks", `{"a": "x\/y\\/z \ud83d\ude80 \ud83d! \u00e9\n\"", "b\/": "\\ud83d"}`,
 			map[string]any{"a": "x/y\\/z \U0001f680 \ufffd! \u00e9\n\"", "b/": `\ud83d`}},
 		{"JSON with tabs", "{\n\t\"a\": [\n\t\t1\n\t]\n}\n", map[string]any{"a": []any{int64(1)}}},
@@ -101,19 +104,32 @@ func TestTrees(t *testing.T) {
 	}
 }
 
-func TestFaultsAndTheirLines(t *testing.T) {
-	const head = "spec:\n  containers:\n  - name: a\n    env: [{name: LEVEL, value: x}]\n  - name: b\n    env:\n    - name: MODE\n"
+func TestFault_Lines(t *testing.T) {
+	const head = "spec:\n  containers:\n  - name: a\n    env: [{name: LEVEL, value: x}]\n  - name: b\n    env:\n    " +
+		"- name: MODE\n"
 	for _, c := range []struct {
 		reason, text string
 		want         Fault
 	}{
-		{"a number in the second of two lists", head + "      value: 1\n", Fault{8, "spec.containers.env.value", "holds a number where a string (write it in quotes) belongs", "correct it", ""}},
-		{"a boolean that YAML 1.2 takes for a string", head + "      value: yes\n", Fault{8, "spec.containers.env.value", "holds true or false where a string (write it in quotes) belongs", "correct it", ""}},
-		{"a list for a string", head + "      value: [x]\n", Fault{8, "spec.containers.env.value", "holds a list where a string (write it in quotes) belongs", "correct it", ""}},
-		{"a mapping for a list", "spec:\n  containers: {a: 1}\n", Fault{2, "spec.containers", "holds a mapping where a list belongs", "correct it", ""}},
-		{"a string for a number, in a JSON object", `{"spec": {"terminationGracePeriodSeconds": "x"}}`, Fault{1, "spec.terminationGracePeriodSeconds", "holds a string where an integer belongs", "correct it", ""}},
-		{"a label's number, whose key nobody names", "metadata:\n  labels:\n    a: b\n    c: 1\n", Fault{4, "metadata.labels", "holds a number where a string (write it in quotes) belongs", "correct it", ""}},
-		{"a type within a type", "spec:\n  volumes:\n  - emptyDir: x\n", Fault{3, "spec.volumes.emptyDir", "holds a string where a mapping belongs", "correct it", ""}},
+		{"a number in the second of two lists", head + "      value: 1\n",
+			Fault{8, "spec.containers.env.value", "holds a number where a string (write it in quotes) belongs",
+				"correct it", ""}},
+		{"a boolean that YAML 1.2 takes for a string", head + "      value: yes\n",
+			Fault{8, "spec.containers.env.value", "holds true or false where a string (write it in quotes) belongs",
+				"correct it", ""}},
+		{"a list for a string", head + "      value: [x]\n",
+			Fault{8, "spec.containers.env.value", "holds a list where a string (write it in quotes) belongs",
+				"correct it", ""}},
+		{"a mapping for a list", "spec:\n  containers: {a: 1}\n",
+			Fault{2, "spec.containers", "holds a mapping where a list belongs", "correct it", ""}},
+		{"a string for a number, in a JSON object", `{"spec": {"terminationGracePeriodSeconds": "x"}}`,
+			Fault{1, "spec.terminationGracePeriodSeconds", "holds a string where an integer belongs", "correct it",
+				""}},
+		{"a label's number, whose key nobody names", "metadata:\n  labels:\n    a: b\n    c: 1\n",
+			Fault{4, "metadata.labels", "holds a number where a string (write it in quotes) belongs", "correct it",
+				""}},
+		{"a type within a type", "spec:\n  volumes:\n  - emptyDir: x\n",
+			Fault{3, "spec.volumes.emptyDir", "holds a string where a mapping belongs", "correct it", ""}},
 	} {
 		d := Document{Body: c.text, Line: 1}
 		tree, fault := d.Tree()
@@ -129,8 +145,10 @@ func TestFaultsAndTheirLines(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 		}
 	}
-	unknown, fault := Decode(map[string]any{"spec": map[string]any{"containers": []any{map[string]any{"port": 1, "x": 2}}}}, new(corev1.Pod))
-	if diff := cmp.Diff([]string{"spec.containers[0].port", "spec.containers[0].x"}, unknown); diff != "" || fault != nil {
+	unknown, fault := Decode(map[string]any{
+		"spec": map[string]any{"containers": []any{map[string]any{"port": 1, "x": 2}}}}, new(corev1.Pod))
+	if diff := cmp.Diff([]string{"spec.containers[0].port", "spec.containers[0].x"}, unknown); diff != "" ||
+		fault != nil {
 		t.Errorf("unknown fields, and %+v (-want +got):\n%s", fault, diff)
 	}
 }

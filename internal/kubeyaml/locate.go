@@ -8,13 +8,13 @@ import (
 	yamlv3 "go.yaml.in/yaml/v3"
 )
 
-// Lines tells on which line of a file the fields of a document stand.
+// Lines finds the lines of a document's fields in its file.
 type Lines struct {
-	root  *yamlv3.Node // nil where the parser of YAML 1.2 does not take what that of 1.1 took
+	root  *yamlv3.Node // nil if the parser of YAML 1.2 rejects text that the parser of 1.1 accepted
 	first int          // of the document's body
 }
 
-// Lines reads where the fields of the document stand.
+// Lines reads the places of the document's fields.
 func (d Document) Lines() Lines {
 	l := Lines{first: d.Line}
 	var root yamlv3.Node
@@ -24,11 +24,11 @@ func (d Document) Lines() Lines {
 	return l
 }
 
-// mostNodes bounds the search where aliases make a small text a large tree.
+// mostNodes limits the search if aliases make a small text a large tree.
 const mostNodes = 100_000
 
-// Of returns the line of a field such as "spec.egress[1].to" or "metadata.labels[example.com/part]", or 0 where it is
-// not the only candidate. A field without indexes stands for any. The field "" is the object itself.
+// Of returns the line of a field such as "spec.egress[1].to" or "metadata.labels[example.com/part]"; 0 if there are
+// other candidates or none. A field without indexes matches any. The field "" is the object itself.
 func (l Lines) Of(field string) int {
 	found := l.search(field)
 	if len(found) != 1 {
@@ -37,8 +37,8 @@ func (l Lines) Of(field string) int {
 	return found[0].line
 }
 
-// OfFault returns the line of a fault that [Decode] found, whose field has neither indexes nor the keys of labels: the
-// first that holds what the fault says.
+// OfFault returns the line of a fault from [Decode], which has neither indexes nor label keys in its field: the first
+// line with the faulty content.
 func (l Lines) OfFault(f *Fault) int {
 	if f.value == "" {
 		return l.Of(f.Field)
@@ -81,7 +81,7 @@ type search struct {
 	left  int
 }
 
-// walk looks for what is left of a field's path below a node that stands, or whose key stands, on a line.
+// walk searches for the rest of a field's path below a node. line is the line of the node or of its key.
 func (s *search) walk(n node, rest string, line int) {
 	if s.left--; s.left < 0 {
 		return
@@ -115,7 +115,7 @@ func (s *search) walk(n node, rest string, line int) {
 	}
 }
 
-// cutKey takes a key off the front of a path, where it stands as "key", ".key" or "[key]". Keys may hold dots.
+// cutKey removes a key from the front of a path, as "key", ".key" or "[key]". Keys may contain dots.
 func cutKey(path, key string) (rest string, ok bool) {
 	if rest, ok = strings.CutPrefix(path, "["+key+"]"); ok {
 		return rest, true
@@ -132,10 +132,10 @@ func cutIndex(path string) (index int, rest string, ok bool) {
 
 type node struct{ *yamlv3.Node }
 
-// oldBool is what has been a string since YAML 1.2.
+// oldBool matches booleans of YAML 1.1 that are strings in YAML 1.2.
 var oldBool = regexp.MustCompile(`^(?i:y|yes|n|no|on|off)$`)
 
-// holds reports whether a node's value is of a type, as encoding/json words it: "string", "number 1.5".
+// holds reports whether a node's value has the type of encoding/json's words: "string", "number 1.5".
 func (n node) holds(value string) bool {
 	if n.Kind == yamlv3.AliasNode {
 		n = node{n.Alias}

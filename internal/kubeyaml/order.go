@@ -11,8 +11,8 @@ import (
 	yamlv3 "go.yaml.in/yaml/v3"
 )
 
-// written are the fields of objects and policies in the order in which people write them: what it is, which one, for
-// whom, in which direction; within a rule with whom, then at which ports.
+// written are the fields of objects and policies in the usual order: kind, name, selector, direction; within a rule the
+// peers, then the ports.
 var written = []string{
 	"apiVersion", "kind", "metadata", "name", "namespace", "labels", "annotations", "spec", "specs", "items",
 	"description", "namespaceSelector", "podSelector", "endpointSelector", "policyTypes", "enableDefaultDeny",
@@ -22,24 +22,24 @@ var written = []string{
 	"matchLabels", "matchExpressions", "port", "endPort", "protocol",
 }
 
-// namesOwn are the fields whose keys people choose: they are sorted.
+// namesOwn are the fields with keys that people choose: those are sorted.
 var namesOwn = []string{"labels", "annotations", "matchLabels"}
 
 var ranks = func() map[string]int {
 	ranks := make(map[string]int)
 	for i, field := range written {
-		ranks[field] = i - len(written) // before what is not listed
+		ranks[field] = i - len(written) // before all others
 	}
 	return ranks
 }()
 
-// compareFields is the order of two fields of a mapping: that of written, then all others by name.
+// compareFields compares two fields of a mapping: first the order of written, then by name.
 func compareFields(a, b string) int {
 	return cmp.Or(cmp.Compare(ranks[a], ranks[b]), cmp.Compare(a, b))
 }
 
-// Marshal returns an object as YAML, with its fields in the order in which people write them. Values are written as
-// sigs.k8s.io/yaml writes them.
+// Marshal returns an object as YAML with its fields in the usual order. Values are written like those of
+// sigs.k8s.io/yaml.
 func Marshal(object any) ([]byte, error) {
 	tree, err := TreeOf(object)
 	if err != nil {
@@ -48,7 +48,7 @@ func Marshal(object any) ([]byte, error) {
 	return yamlv2.Marshal(inOrder(tree, compareFields))
 }
 
-// inOrder returns a tree with mappings that have an order.
+// inOrder returns a tree with ordered mappings.
 func inOrder(v any, compare func(a, b string) int) any {
 	switch v := v.(type) {
 	case map[string]any:

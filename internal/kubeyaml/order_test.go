@@ -7,7 +7,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-func TestMarshalWritesFieldsAsPeopleDo(t *testing.T) {
+func TestMarshal_FieldOrder(t *testing.T) {
 	const kubernetes = `apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:

@@ -5,16 +5,16 @@ import (
 	"slices"
 )
 
-// pair is an element of a list and what becomes of it; -1 where a side has none.
+// pair is an old and a new element of a list; -1 means none.
 type pair struct{ old, new int }
 
-// mostCells bounds the table of one list.
+// mostCells limits the table for one list.
 const mostCells = 1 << 20
 
-// What counts how much where elements of two lists are paired: equal ones first.
+// The weights for pairing the elements of two lists: equal ones first.
 const (
 	equalElements   = 1 << 20
-	sameElement     = 1 << 10 // of one identity
+	sameElement     = 1 << 10 // of the same identity
 	relatedElements = 1
 )
 
@@ -23,7 +23,7 @@ func pairUp(from, to []any, identity func(any) string) ([]pair, bool) {
 	if len(from)*len(to) > mostCells {
 		return nil, false
 	}
-	// best[i][j] is what the elements from i and j on are worth.
+	// best[i][j] is the weight of the elements from i and j on.
 	best := make([][]int, len(from)+1)
 	for i := range best {
 		best[i] = make([]int, len(to)+1)
@@ -55,7 +55,7 @@ func pairUp(from, to []any, identity func(any) string) ([]pair, bool) {
 	return pairs, true
 }
 
-// element is a list's element, in words by which it is compared.
+// element is a list's element in a form for comparison.
 type element struct {
 	value          any
 	text, identity string
@@ -85,8 +85,8 @@ func (x element) worth(y element) int {
 	return 0
 }
 
-// related reports whether one mapping may have become another: it has only lost fields, or only got some, and what both
-// have is equal, or has something in common.
+// related reports whether one mapping may have become another: fields were only removed or only added, and the common
+// ones are equal or related.
 func related(a, b any) bool {
 	x, isMapping := a.(map[string]any)
 	y, areMappings := b.(map[string]any)
@@ -127,7 +127,7 @@ func overlap(a, b []any) bool {
 	return slices.ContainsFunc(b, func(w any) bool { return slices.Contains(texts, encode(w)) })
 }
 
-// encode returns a tree as JSON, by which trees are equal or not.
+// encode returns a tree as JSON. Trees are equal if their JSON is.
 func encode(v any) string {
 	text, err := gojson.Marshal(v)
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// style is how a text is written.
+// style is the formatting of a text.
 type style struct {
 	json bool
-	deep bool // dashes stand deeper than the key that their list belongs to
+	deep bool // dashes are indented below the key of their list
 }
 
 // indentsLists reports whether the first list of a block that is a field's value is indented.
@@ -20,7 +20,8 @@ func indentsLists(n *yamlv3.Node) bool {
 	var walk func(n *yamlv3.Node)
 	walk = func(n *yamlv3.Node) {
 		for i, child := range n.Content {
-			if isBlock := child.Kind == yamlv3.SequenceNode && child.Style&yamlv3.FlowStyle == 0; isBlock && n.Kind == yamlv3.MappingNode && !found {
+			if isBlock := child.Kind == yamlv3.SequenceNode && child.Style&yamlv3.FlowStyle == 0; isBlock &&
+				n.Kind == yamlv3.MappingNode && !found {
 				column, found = child.Column-n.Content[i-1].Column, true
 			}
 			if !found {
@@ -32,7 +33,7 @@ func indentsLists(n *yamlv3.Node) bool {
 	return column > 0
 }
 
-// block returns a mapping or a list as lines of which all but the first begin in a column.
+// block returns a mapping or a list as lines. All but the first begin in a column.
 func (s style) block(v any, column int) (string, bool) {
 	var text []byte
 	var err error
@@ -46,7 +47,7 @@ func (s style) block(v any, column int) (string, bool) {
 		}
 		text = b.Bytes()
 	} else {
-		text, err = Marshal(v) // as golden files are written
+		text, err = Marshal(v) // like golden files
 	}
 	if err != nil {
 		return "", false
@@ -61,7 +62,7 @@ func (s style) block(v any, column int) (string, bool) {
 	return b.String(), true
 }
 
-// inline returns the one entry of a mapping or a list as it stands in brackets.
+// inline returns the one entry of a mapping or a list in the form for brackets.
 func (s style) inline(v any) (string, bool) {
 	text, ok := s.flow(v)
 	if len(text) < 2 {
@@ -85,7 +86,7 @@ func (s style) flow(v any) (string, bool) {
 	return strings.TrimSpace(string(text)), err == nil
 }
 
-// quoted returns a value in the quotes of another, or in those that it needs.
+// quoted returns a value in the quotes of another one, or in those that it needs.
 func (s style) quoted(v any, quotes yamlv3.Style, inFlow bool) (string, bool) {
 	text, is := v.(string)
 	switch plain := !is || quotes == 0; {
@@ -96,7 +97,8 @@ func (s style) quoted(v any, quotes yamlv3.Style, inFlow bool) (string, bool) {
 		line := strings.TrimSpace(string(b))
 		return line, err == nil && !strings.Contains(line, "\n")
 	}
-	n := yamlv3.Node{Kind: yamlv3.SequenceNode, Style: yamlv3.FlowStyle, Content: []*yamlv3.Node{{Kind: yamlv3.ScalarNode, Tag: "!!str", Style: quotes, Value: text}}}
+	n := yamlv3.Node{Kind: yamlv3.SequenceNode, Style: yamlv3.FlowStyle,
+		Content: []*yamlv3.Node{{Kind: yamlv3.ScalarNode, Tag: "!!str", Style: quotes, Value: text}}}
 	b, err := yamlv3.Marshal(&n)
 	line := strings.TrimSpace(string(b))
 	if err != nil || len(line) < 2 {

@@ -12,7 +12,7 @@ func UnixLines(text []byte) string {
 	return strings.ReplaceAll(s, "\r\n", "\n")
 }
 
-// checkText finds what is wrong before YAML has a say, because YAML's own words for it would not help.
+// checkText finds faults for which YAML's own messages would not help.
 func checkText(text string) *Fault {
 	n := 0
 	for line := range strings.Lines(text) {
@@ -21,11 +21,13 @@ func checkText(text string) *Fault {
 			return &Fault{Line: n, Problem: "not UTF-8", Advice: "save the file as UTF-8"}
 		}
 		if isConflictMarker(line) {
-			return &Fault{Line: n, Problem: fmt.Sprintf("merge conflict marker %q", strings.TrimSpace(line)), Advice: ResolveConflict}
+			return &Fault{Line: n, Problem: fmt.Sprintf("merge conflict marker %q", strings.TrimSpace(line)),
+				Advice: ResolveConflict}
 		}
 		for _, r := range strings.TrimSuffix(line, "\n") {
-			if r < ' ' && r != '\t' || r == 0x7f || r == '\u2028' || r == '\u2029' || r == '\ufeff' || 0x80 <= r && r < 0xa0 {
-				// YAML takes some of these for line ends, and an editor does not show them.
+			if r < ' ' && r != '\t' || r == 0x7f || r == '\u2028' || r == '\u2029' || r == '\ufeff' ||
+				0x80 <= r && r < 0xa0 {
+				// YAML takes some of these for line ends, and editors do not show them.
 				return &Fault{Line: n, Problem: fmt.Sprintf("control character %q", r), Advice: "remove it"}
 			}
 		}
@@ -35,7 +37,8 @@ func checkText(text string) *Fault {
 
 func isConflictMarker(line string) bool {
 	for _, c := range []string{"<", "=", ">", "|"} {
-		if rest, ok := strings.CutPrefix(line, strings.Repeat(c, 7)); ok && (rest == "" || rest[0] == ' ' || rest[0] == '\n') {
+		if rest, ok := strings.CutPrefix(line, strings.Repeat(c, 7)); ok &&
+			(rest == "" || rest[0] == ' ' || rest[0] == '\n') {
 			return true
 		}
 	}

@@ -6,9 +6,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// APIServer returns where the Endpoints and EndpointSlices of Service kubernetes in namespace default say that the
-// API server is, sorted; none where there are none. An object without a namespace is taken to be there unless others
-// say so.
+// APIServer returns the addresses of the API server from the Endpoints and EndpointSlices of Service kubernetes in
+// namespace default, sorted; none if there are none. An object without a namespace counts unless others name that
+// namespace.
 func (s *Set) APIServer() []Address {
 	service := func(namespace string) *service {
 		return &service{identity: identity{"Service", flow.ClusterAPIServer.Name, namespace}}
@@ -22,9 +22,10 @@ func (s *Set) APIServer() []Address {
 	return slices.DeleteFunc(m.Addresses, func(a Address) bool { return a.Port != 0 && a.Protocol != flow.TCP })
 }
 
-// IsAPIServer reports whether a match is Service kubernetes, which every cluster has: without a selector, in
-// namespace default or in none that is written.
+// IsAPIServer reports whether a match is Service kubernetes, which every cluster has: without a selector, in namespace
+// default or without a written one.
 func (m Match) IsAPIServer() bool {
-	return m.Kind == "Service" && m.Name == flow.ClusterAPIServer.Name && len(m.Selector) == 0 && m.ExternalName == "" &&
+	return m.Kind == "Service" && m.Name == flow.ClusterAPIServer.Name && len(m.Selector) == 0 &&
+		m.ExternalName == "" &&
 		(m.Namespace == "" || m.Namespace == flow.ClusterAPIServer.Namespace)
 }

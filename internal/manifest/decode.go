@@ -11,15 +11,16 @@ import (
 	"github.com/netzero-dev/netzero/internal/kubeyaml"
 )
 
-// read are the fields whose misspelling would change what is read.
+// read are the fields that this package reads. A misspelt one would change the result.
 var read = []string{
 	"metadata", "name", "namespace", "labels", "ownerReferences", "spec", "selector", "matchLabels", "matchExpressions",
 	"template", "jobTemplate", "containers", "initContainers", "hostNetwork", "ports", "port", "targetPort",
-	"containerPort", "nodePort", "hostPort", "protocol", "type", "externalName", "clusterIP", "subsets", "addresses", "notReadyAddresses",
+	"containerPort", "nodePort", "hostPort", "protocol", "type", "externalName", "clusterIP", "subsets", "addresses",
+	"notReadyAddresses",
 	"endpoints", "addressType",
 }
 
-// addKnown reads an object of a kind that is read.
+// addKnown reads an object of a known kind.
 func (s *Set) addKnown(o *object) error {
 	if err := o.readMetadata(); err != nil {
 		return err
@@ -63,8 +64,8 @@ type entry interface {
 func (i identity) id() identity { return i }
 func (o *origin) at() *origin   { return o }
 
-// addOnce adds what was read of an object, unless it is there already. Two versions of one object are an error: which
-// of them a cluster gets, the files do not say.
+// addOnce adds an entry unless the set already has it. Two versions of one object are an error, because the files do
+// not say which one a cluster gets.
 func addOnce[E entry](to *[]E, read E, o *object) error {
 	for _, other := range *to {
 		if other.id() != read.id() {
@@ -77,7 +78,8 @@ func addOnce[E entry](to *[]E, read E, o *object) error {
 		if same {
 			return nil
 		}
-		return o.invalid("metadata.name", fmt.Sprintf("another %s is in %s:%d, and differs", read.id(), first.file, first.line),
+		return o.invalid("metadata.name", fmt.Sprintf("another %s is in %s:%d, and differs", read.id(), first.file,
+			first.line),
 			"remove one of them, or give patterns that match one")
 	}
 	*to = append(*to, read)
@@ -118,14 +120,14 @@ func (o *object) decode(into any) error {
 	}
 	for _, field := range unknown {
 		last := field[strings.LastIndexByte(field, '.')+1:]
-		if meant := misspelt(last); meant != "" && !strings.HasSuffix(last, "]") {
-			return o.invalid(field, "unknown field", fmt.Sprintf("did you mean %q?", meant))
+		if known := misspelt(last); known != "" && !strings.HasSuffix(last, "]") {
+			return o.invalid(field, "unknown field", fmt.Sprintf("did you mean %q?", known))
 		}
 	}
 	return nil
 }
 
-// misspelt returns the field that is read which a name resembles, or "".
+// misspelt returns the known field that a name resembles, or "".
 func misspelt(name string) string {
 	for _, field := range read {
 		distance := editDistance(strings.ToLower(name), strings.ToLower(field))
@@ -136,18 +138,18 @@ func misspelt(name string) string {
 	return ""
 }
 
-// faulty turns a fault of the object into an error.
+// faulty converts a fault of the object into an error.
 func (o *object) faulty(f *kubeyaml.Fault) *InvalidError {
-	located := *f
-	located.Field = join(o.path, f.Field)
-	located.Line = o.lines.OfFault(&located)
-	if located.Line == 0 {
-		located.Line = o.invalid(f.Field, "", "").Line
+	placed := *f
+	placed.Field = join(o.path, f.Field)
+	placed.Line = o.lines.OfFault(&placed)
+	if placed.Line == 0 {
+		placed.Line = o.invalid(f.Field, "", "").Line
 	}
-	return faulty(o.origin, "", &located)
+	return faulty(o.origin, "", &placed)
 }
 
-// hasPlaceholder reports whether a name is to be filled in by helm, envsubst or the like.
+// hasPlaceholder reports whether helm, envsubst or a similar tool has to complete a name.
 func hasPlaceholder(text string) bool {
 	for _, mark := range []string{"{{", "${", "$("} {
 		if strings.Contains(text, mark) {
@@ -162,7 +164,7 @@ func (o *object) placeholder(field, text string) *InvalidError {
 	return o.invalid(field, f.Problem, f.Advice)
 }
 
-// checkText checks a value as the API server does.
+// checkText validates a value like the API server.
 func (o *object) checkText(field, text string, check func(string) []string) error {
 	if hasPlaceholder(text) {
 		return o.placeholder(field, text)

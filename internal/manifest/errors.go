@@ -7,10 +7,10 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// PatternError says that a pattern names no file.
+// PatternError means that a pattern matches no file.
 type PatternError struct {
 	Pattern string
-	Dir     string // that the pattern is relative to
+	Dir     string // the base of a relative pattern
 	Problem string
 }
 
@@ -18,12 +18,12 @@ func (e *PatternError) Error() string {
 	return fmt.Sprintf("read manifests: pattern %q %s; patterns are relative to %s", e.Pattern, e.Problem, e.Dir)
 }
 
-// InvalidError says what is wrong in a manifest, where, and what to do about it.
+// InvalidError describes a mistake in a manifest, its place, and the fix.
 type InvalidError struct {
 	File     string // relative to the directory that was read, with slashes
-	Document int    // counts documents with content, from 1; 0 where the fault lies in the file as a whole
-	Line     int    // of the file, counts from 1; 0 where unknown
-	Field    string // such as "spec.selector.matchLabels"; empty where the fault is in no field
+	Document int    // counts documents with content, from 1; 0 if the whole file is invalid
+	Line     int    // in the file, from 1; 0 if unknown
+	Field    string // such as "spec.selector.matchLabels"; empty if no field is at fault
 	Problem  string
 	Advice   string
 }
@@ -45,11 +45,11 @@ func (e *InvalidError) Error() string {
 	return b.String()
 }
 
-// NotFoundError says that no Service and no workload has a name.
+// NotFoundError means that no Service and no workload has the name.
 type NotFoundError struct {
-	Name, Namespace string   // as they were asked for
-	Nearest         string   // of Names; empty where none resembles the name
-	Names           []string // that exist, sorted, as "orders-db" or "orders-db.shop"
+	Name, Namespace string   // as requested
+	Nearest         string   // the similar name among Names; empty if there is none
+	Names           []string // the existing names, sorted, as "orders-db" or "orders-db.shop"
 }
 
 func (e *NotFoundError) Error() string {
@@ -68,7 +68,7 @@ func (e *NotFoundError) Error() string {
 	return text + " There are " + strings.Join(e.Names, ", ")
 }
 
-// AmbiguousError says that a name stands for several things.
+// AmbiguousError means that a name matches several objects.
 type AmbiguousError struct {
 	Name       string
 	Candidates []string // such as "Service orders-db in namespace shop (deploy/orders.yaml:12)"
@@ -76,10 +76,11 @@ type AmbiguousError struct {
 }
 
 func (e *AmbiguousError) Error() string {
-	return fmt.Sprintf("find %q in the manifests: that is %s; %s", e.Name, strings.Join(e.Candidates, ", or "), e.Advice)
+	return fmt.Sprintf("find %q in the manifests: that is %s; %s", e.Name, strings.Join(e.Candidates, ", or "),
+		e.Advice)
 }
 
-// UnusableError says that what has the name has no pods that a NetworkPolicy could select, and nothing in their stead.
+// UnusableError means that the object has no pods that a NetworkPolicy could select, and no addresses instead.
 type UnusableError struct {
 	Name   string
 	Object string // such as "Service orders-db in namespace shop (deploy/orders.yaml:12)"
@@ -91,7 +92,7 @@ func (e *UnusableError) Error() string {
 	return fmt.Sprintf("find %q in the manifests: %s: %s; %s", e.Name, e.Object, e.Reason, e.Advice)
 }
 
-// PortError says that neither a Service nor its pods have a port.
+// PortError means that neither a Service nor its pods have the port.
 type PortError struct {
 	Object   string // such as "Service orders-db in namespace shop (deploy/orders.yaml:12)"
 	Port     uint16

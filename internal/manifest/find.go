@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// Find returns what a name stands for: the Service of that name, or else the workload. Of a Service and a workload of
-// one name in one namespace, which is usual, the Service counts if it picks the workload's pods.
+// Find returns the Service with this name, or else the workload. If a Service and a workload in one namespace share the
+// name, which is usual, the Service counts if it selects the workload's pods.
 //
-// The namespace "" stands for any. An object whose manifest names no namespace goes wherever it is applied, and so is
-// found in any, unless the namespace has one of its own. The name may say the namespace itself: "orders-db.shop", which
-// then has to be written in the manifest, or "orders-db.shop.svc.cluster.local".
+// An empty namespace matches any. An object without a written namespace is found in any namespace, because it is
+// created wherever it is applied, unless the namespace has an object of the same name. The name may contain the
+// namespace itself: "orders-db.shop", which the manifest then has to contain, or "orders-db.shop.svc.cluster.local".
 //
-// A Service of type ExternalName whose host is the full name of another Service, as in "orders-db.shop.svc.cluster.local",
-// is what that one is.
+// A Service of type ExternalName with the full name of another Service as its host, as in
+// "orders-db.shop.svc.cluster.local", stands for that Service.
 //
 // The error is a [*NotFoundError], an [*AmbiguousError] or an [*UnusableError].
 func (s *Set) Find(name, namespace string) (Match, error) { return s.find(name, namespace, 0) }
@@ -24,7 +24,7 @@ func (s *Set) find(name, namespace string, hops int) (Match, error) {
 	if namespace == "" && len(services) == 0 && len(workloads) == 0 {
 		if short, in, inCluster := cutNamespace(name); inCluster {
 			return s.find(short, in, hops)
-		} else if in != "" { // or else a host's name
+		} else if in != "" { // otherwise a host's name
 			services, workloads = s.named(short, in)
 		}
 	}
@@ -58,7 +58,7 @@ func (s *Set) find(name, namespace string, hops int) (Match, error) {
 	return s.ofWorkload(workloads[0])
 }
 
-// cutNamespace takes a name of the cluster's DNS apart, and reports whether it can be nothing else.
+// cutNamespace splits a name of the cluster's DNS, and reports whether it can only be that.
 func cutNamespace(name string) (short, namespace string, inCluster bool) {
 	name = strings.TrimSuffix(name, ".")
 	name, _ = strings.CutSuffix(name, ".cluster.local")
@@ -82,7 +82,7 @@ func (s *Set) named(name, namespace string) (services []*service, workloads []*w
 	return services, workloads
 }
 
-// names returns the names that Find knows, sorted.
+// names returns the names that Find accepts, sorted.
 func (s *Set) names() []string {
 	var names []string
 	add := func(i identity) {

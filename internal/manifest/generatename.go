@@ -6,16 +6,15 @@ import (
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 )
 
-// generated ends the name of an object to which the API server gives one: no object can be called so.
+// generated ends the name of an object that the API server names: no real name ends so.
 const generated = "*"
 
 func hasGeneratedName(name string) bool { return strings.HasSuffix(name, generated) }
 
-// isNamedByServer reports whether the object has a generateName in the place of a name, as Jobs and Helm's test pods
-// do.
+// isNamedByServer reports whether the object has a generateName instead of a name, like Jobs and Helm's test pods.
 func (o *object) isNamedByServer() bool { return hasGeneratedName(o.meta.Name) }
 
-// readGenerateName makes the generateName the object's name, as "migrate-*". The API server takes a hyphen at its end.
+// readGenerateName makes the generateName the object's name, as "migrate-*". The API server accepts a trailing hyphen.
 func (o *object) readGenerateName() error {
 	const field = "metadata.generateName"
 	if hasPlaceholder(o.meta.GenerateName) {
@@ -33,12 +32,12 @@ func (o *object) readGenerateName() error {
 	return o.checkLabels("metadata.labels", o.meta.Labels)
 }
 
-// addNamedByServer takes in an object that nobody can find by its name. The labels of its pods count all the same: the
-// selector of another workload must not pick them. There may be several of one generateName.
+// addNamedByServer adds an object that no name finds. Its pods' labels count all the same, because the selector of
+// another workload must not match them. Several objects may share one generateName.
 func (s *Set) addNamedByServer(o *object) error {
 	switch o.kind {
 	case "Service", "Namespace", "Endpoints", "EndpointSlice":
-		return nil // to which nothing refers but by the name
+		return nil // referred to only by name
 	}
 	read, err := o.readWorkload()
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// selectorOf returns the labels by which a policy selects the pods of one workload, over all of its releases and runs,
-// and the workloads whose pods no label tells from them. It is what the workload's own selector says of them. Where
-// that would select the pods of others too, labels of the template join it that tell them apart; those that name a
-// release only where no other does, and not because of a Job.
+// selectorOf returns the labels with which a policy selects the pods of one workload, across its releases and runs, and
+// the workloads with pods that no label distinguishes from them. The basis is the workload's own selector. If that
+// matches other workloads' pods too, selectorOf adds distinguishing labels of the template. It uses labels that name a
+// release only if no others do, and not because of a Job.
 func (s *Set) selectorOf(w *workload) (map[string]string, []*workload) {
 	unstable := func(key string) bool { return isRelease(key) || isTool(key) || namesRelease(key) }
 	base := without(w.selector, func(key string) bool { return isRelease(key) || isTool(key) })
@@ -35,8 +35,8 @@ func (s *Set) selectorOf(w *workload) (map[string]string, []*workload) {
 	return s.narrow(w, selector, w.labels)
 }
 
-// narrow adds labels to a selector of a workload's pods until it selects no others, as few as possible: first the label
-// that excludes most of the others. It returns the workloads that remain.
+// narrow adds as few labels as possible to a selector of a workload's pods until it matches no others, starting with
+// the label that excludes most of the others. It returns the workloads that remain.
 func (s *Set) narrow(w *workload, selector, labels map[string]string) (map[string]string, []*workload) {
 	selector = maps.Clone(selector)
 	if len(selector) == 0 {
@@ -60,7 +60,7 @@ func (s *Set) narrow(w *workload, selector, labels map[string]string) (map[strin
 	return selector, others
 }
 
-// compareKeys sorts the labels that Kubernetes recommends for the parts of an application before others.
+// compareKeys puts the labels that Kubernetes recommends for the parts of an application before others.
 func compareKeys(a, b string) int {
 	rank := func(key string) int {
 		order := []string{
@@ -74,8 +74,8 @@ func compareKeys(a, b string) int {
 	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
 }
 
-// others returns the workloads whose pods labels select beside those of one workload. The pods of a Helm test and those
-// that the same controller made do not count.
+// others returns the other workloads with pods that the labels match. The pods of a Helm test do not count, nor do
+// those that the same controller made.
 func (s *Set) others(w *workload, labels map[string]string) []*workload {
 	if len(labels) == 0 {
 		return nil
@@ -91,14 +91,14 @@ func (s *Set) others(w *workload, labels map[string]string) []*workload {
 	return all
 }
 
-// jobNameLabel is the label that the Job controller gives to the pods of a Job, with the Job's name. Clusters before
-// Kubernetes 1.27 know only the older one.
+// jobNameLabel is the Job controller's label for the pods of a Job, with the Job's name. Clusters before Kubernetes
+// 1.27 have only the older one.
 const (
 	jobNameLabel      = "batch.kubernetes.io/job-name"
 	olderJobNameLabel = "job-name"
 )
 
-// podLabels returns the labels that pods have in every run: those of the template, and for a Job its name.
+// podLabels returns the labels of the pods in every run: those of the template, and for a Job its name.
 func (w *workload) podLabels() map[string]string {
 	if w.job == "" {
 		return w.labels
@@ -108,7 +108,7 @@ func (w *workload) podLabels() map[string]string {
 	return all
 }
 
-// named returns those of the workloads behind a Service that go by its name: the one that has it, else all that serve.
+// named returns, of the workloads behind a Service, the one with the Service's name, otherwise all that serve.
 func (svc *service) named(pods []*workload) []*workload {
 	for _, w := range pods {
 		if w.name == svc.name {
@@ -118,8 +118,8 @@ func (svc *service) named(pods []*workload) []*workload {
 	return svc.serving(pods)
 }
 
-// serving returns those of the workloads behind a Service that declare a port to which it sends its clients, or all of
-// them where none does: the selector of a database's Service often selects its exporter, too.
+// serving returns, of the workloads behind a Service, those that declare one of its target ports, or all if none does:
+// the selector of a database's Service often matches its exporter, too.
 func (svc *service) serving(pods []*workload) []*workload {
 	targets := svc.targets(pods)
 	serves := func(w *workload) bool {
@@ -135,8 +135,8 @@ func (svc *service) serving(pods []*workload) []*workload {
 	return slices.DeleteFunc(slices.Clone(pods), func(w *workload) bool { return !serves(w) })
 }
 
-// withoutHooks returns the workloads without Helm's tests and the hooks of a deployment, whose pods are gone soon,
-// unless there are no others.
+// withoutHooks leaves out Helm's tests and the hooks of a deployment, because their pods are short-lived. If there are
+// no others, it returns all.
 func withoutHooks(workloads []*workload) []*workload {
 	kept := slices.DeleteFunc(slices.Clone(workloads), func(w *workload) bool { return w.hook })
 	if len(kept) == 0 {
@@ -145,33 +145,33 @@ func withoutHooks(workloads []*workload) []*workload {
 	return kept
 }
 
-// selectorOfAll returns the labels by which one policy selects the pods of several workloads behind a Service, and the
-// workloads whose pods it selects beside them.
+// selectorOfAll returns the labels with which one policy selects the pods of several workloads behind a Service, and
+// the other workloads with pods that it selects.
 func (s *Set) selectorOfAll(svc *service, workloads []*workload) (map[string]string, []*workload) {
 	if len(workloads) == 1 {
 		return s.selectorOf(workloads[0])
 	}
-	beside := func(labels map[string]string) []*workload {
+	otherPods := func(labels map[string]string) []*workload {
 		among := func(w *workload) bool { return slices.Contains(workloads, w) }
 		return slices.DeleteFunc(s.others(workloads[0], labels), among)
 	}
 	selector := s.stableSelector(svc, workloads)
-	others := beside(selector)
+	others := otherPods(selector)
 	for _, key := range slices.SortedFunc(maps.Keys(inCommon(workloads)), compareKeys) {
 		if len(others) == 0 || isRelease(key) || isTool(key) || namesRelease(key) {
 			continue
 		}
 		narrower := maps.Clone(selector)
 		narrower[key] = workloads[0].labels[key]
-		if left := beside(narrower); len(left) < len(others) {
+		if left := otherPods(narrower); len(left) < len(others) {
 			selector, others = narrower, left
 		}
 	}
 	return selector, others
 }
 
-// stableSelector returns a Service's selector without the labels that name a release or a run, as far as it then
-// selects no others; it is empty if nothing is left.
+// stableSelector returns a Service's selector without the labels that name a release or a run, as long as it then
+// selects no other pods. It is empty if no label is left.
 func (s *Set) stableSelector(svc *service, pods []*workload) map[string]string {
 	selector := lasting(svc.selector)
 	stable := without(selector, func(key string) bool { return isRelease(key) || isTool(key) })
@@ -186,7 +186,7 @@ func (s *Set) stableSelector(svc *service, pods []*workload) map[string]string {
 	return stable
 }
 
-// sharing says that a policy selects the pods of others too.
+// sharing warns that a policy selects other workloads' pods too.
 func sharing(m Match, selector map[string]string, others []*workload) string {
 	var names []string
 	for _, w := range others {
@@ -197,7 +197,7 @@ func sharing(m Match, selector map[string]string, others []*workload) string {
 		"give the pods' template a label of its own", m, strings.Join(slices.Compact(names), ", "), labelText(selector))
 }
 
-// decides reports whether a Service picks exactly one of several workloads that have its name.
+// decides reports whether a Service selects exactly one of several workloads with its name.
 func (s *Set) decides(svc *service, workloads []*workload) bool {
 	picked := 0
 	for _, w := range workloads {

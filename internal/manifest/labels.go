@@ -9,23 +9,24 @@ import (
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 )
 
-// The labels by which a Service picks one pod of a StatefulSet, which are in no template.
+// The labels that select one pod of a StatefulSet. No template contains them.
 const (
 	podNameLabel  = "statefulset.kubernetes.io/pod-name"
 	podIndexLabel = "apps.kubernetes.io/pod-index"
 )
 
-// isGenerated reports whether Kubernetes sets a label, with a value that no manifest and no policy should hold.
+// isGenerated reports whether Kubernetes sets a label to a value that no manifest and no policy should contain.
 func isGenerated(key string) bool {
 	switch key {
-	case "pod-template-hash", "controller-revision-hash", "pod-template-generation", "controller-uid", olderJobNameLabel,
+	case "pod-template-hash", "controller-revision-hash", "pod-template-generation", "controller-uid",
+		olderJobNameLabel,
 		podNameLabel, podIndexLabel, "rollouts-pod-template-hash", "leaderworkerset.sigs.k8s.io/template-revision-hash":
 		return true
 	}
 	return strings.HasPrefix(key, "batch.kubernetes.io/") || strings.HasPrefix(key, "topology.kubernetes.io/")
 }
 
-// lasting returns the labels that are not generated; nil where there are none.
+// lasting returns the labels that are not generated; nil if there are none.
 func lasting(labels map[string]string) map[string]string {
 	var kept map[string]string
 	for key, value := range labels {
@@ -39,7 +40,7 @@ func lasting(labels map[string]string) map[string]string {
 	return kept
 }
 
-// contains reports whether the labels are all among those of a pod.
+// contains reports whether a pod has all of the labels.
 func contains(pod, labels map[string]string) bool {
 	for key, value := range labels {
 		if got, ok := pod[key]; !ok || got != value {
@@ -49,7 +50,7 @@ func contains(pod, labels map[string]string) bool {
 	return true
 }
 
-// picks reports whether a Service's selector picks pods of a workload.
+// picks reports whether a Service's selector matches pods of a workload.
 func (s *service) picks(w *workload) bool {
 	if s.namespace != w.namespace || len(s.selector) == 0 || !contains(w.labels, lasting(s.selector)) {
 		return false
@@ -62,11 +63,11 @@ func (s *service) picks(w *workload) bool {
 	return true
 }
 
-// generates reports whether Kubernetes may give a label to pods of a workload.
+// generates reports whether Kubernetes may set a label on pods of a workload.
 func (w *workload) generates(key, value string) bool {
 	switch {
 	case strings.HasSuffix(key, "-hash") || key == "pod-template-generation":
-		return w.kind != "Job" && w.kind != "CronJob" // of one of its revisions, which no manifest says
+		return w.kind != "Job" && w.kind != "CronJob" // of one of its revisions, which no manifest names
 	case key == jobNameLabel || key == olderJobNameLabel:
 		return w.job == value && value != ""
 	case w.kind != "StatefulSet":
@@ -79,7 +80,7 @@ func (w *workload) generates(key, value string) bool {
 	return key == podIndexLabel
 }
 
-// inCommon returns the labels that the pods of all workloads have.
+// inCommon returns the labels that all workloads' pods share.
 func inCommon(workloads []*workload) map[string]string {
 	common := maps.Clone(workloads[0].podLabels())
 	for _, w := range workloads[1:] {
@@ -92,7 +93,7 @@ func inCommon(workloads []*workload) map[string]string {
 	return common
 }
 
-// checkLabels checks labels as the API server does, in the order of their keys.
+// checkLabels validates labels like the API server, in the order of their keys.
 func (o *object) checkLabels(field string, labels map[string]string) error {
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
 		at := field + "[" + key + "]"

@@ -1,17 +1,17 @@
-// Package manifest reads Kubernetes manifests for the labels, namespaces and ports of real workloads, and finds by name
-// the pods that a policy has to select.
+// Package manifest reads the labels, namespaces and ports of workloads from Kubernetes manifests, and finds the pods
+// that a policy has to select by name.
 //
-// It reads Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job, CronJob, Pod, Service, Endpoints,
-// EndpointSlice and Namespace, and what makes pods like a Deployment does: Argo's Rollout, OpenShift's DeploymentConfig and
-// OpenKruise's CloneSet; in YAML, JSON or JSON lines, in several documents and in lists. Other kinds are passed over, and so
-// is what has a generateName only: no test knows its name. It refuses to
-// guess: templates and kustomizations that would change names or labels, objects that the API server would not take, a
-// misspelt field that would change what is read, and two versions of one object are errors that name file, document and
-// line; a name that fits several workloads is an error that says so. A Service that picks the pods of no workload stands
-// for pods that an operator makes, and the match has a notice.
+// It reads Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job, CronJob, Pod, Service,
+// Endpoints, EndpointSlice and Namespace, and kinds that create pods like a Deployment: Argo's Rollout, OpenShift's
+// DeploymentConfig and OpenKruise's CloneSet; in YAML, JSON or JSON lines, in several documents and in lists. It skips
+// other kinds. An object with only a generateName cannot be found by name. The package does not guess. Templates and
+// kustomizations that would change names or labels, objects that the API server would reject, misspelt fields that
+// would change the result, and two versions of one object are errors with file, document and line. A name that matches
+// several workloads is an error that lists them. A Service that selects the pods of no workload stands for pods that an
+// operator creates, and its match has a notice.
 //
-// Limits: it sees only what the files say, not what an admission webhook, a controller or `kubectl apply -n` adds to
-// it. A field that is unknown to this release of the Kubernetes API, and resembles none that is read, is passed over.
+// Limits: it sees only the files, not the additions of an admission webhook, a controller or `kubectl apply -n`. It
+// skips fields that this release of the Kubernetes API does not know and that resemble no known one.
 package manifest
 
 import (
@@ -26,7 +26,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Set is what the manifests say. It never changes, and several goroutines may ask it.
+// Set is the content of the manifests. It is immutable, and safe for concurrent use.
 type Set struct {
 	workloads  []*workload
 	services   []*service
@@ -34,76 +34,77 @@ type Set struct {
 	namespaces []*namespace
 }
 
-// Match is the pods, or the host or addresses, that go by a name.
+// Match is the pods, the host or the addresses that a name stands for.
 type Match struct {
 	Kind      string // "Service", "Deployment", ...
 	Name      string
-	Namespace string // as it is written; empty where the manifest names none
+	Namespace string // as written; empty if the manifest has none
 
-	// Selector is the labels by which a rule selects the pods as a destination: for a Service its selector, for a
-	// workload its Own. Never empty, unless there are no pods. Labels that Kubernetes generates are not among them, nor
-	// those that name a release or a run, unless nothing else identifies the pods.
+	// Selector is the labels with which a rule selects the pods as a destination: for a Service its selector, for a
+	// workload its Own. It is never empty, unless there are no pods. It contains no labels that Kubernetes generates,
+	// and labels that name a release or a run only if nothing else identifies the pods.
 	Selector map[string]string
-	// Labels is all labels of the pods, but those that Kubernetes generates. Where a Service picks several workloads, it
-	// is what the pods that serve its ports have in common.
+	// Labels is all labels of the pods except those that Kubernetes generates. If a Service selects several workloads,
+	// it is the labels that the pods serving its ports share.
 	Labels map[string]string
-	// Own is the labels by which the workload's own policy selects its pods, and a rule selects them as a source: the
-	// workload's own spec.selector.matchLabels, with labels of its template where those pick other workloads' pods too. A
-	// Service goes by the workload of its name, else by those that serve its ports. It is empty where Selector is.
+	// Own is the labels with which the workload's own policy selects its pods, and a rule selects them as a source: the
+	// workload's own spec.selector.matchLabels, plus labels of its template if those match other workloads' pods too.
+	// For a Service it is that of the workload with the same name, otherwise that of the workloads serving its ports.
+	// It is empty if Selector is.
 	Own map[string]string
-	// OwnLabels is Labels of the pods that Own is for.
+	// OwnLabels is Labels of the pods of Own.
 	OwnLabels map[string]string
 
-	// Notice is what a person should know who uses the match, in one line; empty where there is nothing. OwnNotice is the
-	// same for the workload's own policy.
+	// Notice is a one-line warning about the match; empty if there is none. OwnNotice is the same for the workload's
+	// own policy.
 	Notice, OwnNotice string
 
 	File string // relative to the directory that was read, with slashes
 	Line int    // where the object begins
 
-	HostNetwork bool // the pods use the network of their nodes, where no selector finds them
+	HostNetwork bool // the pods use their nodes' network, where no selector finds them
 
-	ExternalName string    // the host that a Service of type ExternalName stands for
-	Addresses    []Address // what a Service without a selector stands for, by its Endpoints and EndpointSlices
+	ExternalName string    // the host of a Service of type ExternalName
+	Addresses    []Address // the destinations of a Service without a selector, from its Endpoints and EndpointSlices
 
 	pods    []*workload
 	ports   []Port
 	targets []target
 	nodes   []nodePort
-	others  []portKey // where other Services send their clients in these pods
-	unknown bool      // what ports the pods have
-	direct  bool      // nothing stands between a client and the port it asks for
+	others  []portKey // target ports of other Services in these pods
+	unknown bool      // the pods' ports are unknown
+	direct  bool      // no port translation between a client and the pods
 }
 
-// Address is an endpoint that a manifest writes down.
+// Address is an endpoint in a manifest.
 type Address struct {
 	Addr     netip.Addr
-	Port     uint16 // 0 stands for every port
+	Port     uint16 // 0 means every port
 	Protocol flow.Protocol
 }
 
 // Port is a port that a container of the pods declares.
 type Port struct {
 	Container string
-	Name      string // empty where it has none
+	Name      string // empty if it has none
 	Number    uint16
 	Protocol  flow.Protocol
 }
 
-// String returns kind and name as kubectl's users say them, and where the object is written:
-// "Service orders-db in namespace shop (deploy/orders.yaml:12)".
+// String returns kind and name as kubectl's users write them, and the object's place: "Service orders-db in namespace
+// shop (deploy/orders.yaml:12)".
 func (m Match) String() string {
 	return describe(m.Kind, m.Name, m.Namespace) + fmt.Sprintf(" (%s:%d)", m.File, m.Line)
 }
 
-// origin is where an object is written.
+// origin is the place of an object.
 type origin struct {
 	file     string
 	document int
 	line     int
 }
 
-// identity is what tells the objects of a cluster apart.
+// identity identifies an object of a cluster.
 type identity struct{ kind, name, namespace string }
 
 func (i identity) String() string { return describe(i.kind, i.name, i.namespace) }
@@ -119,16 +120,16 @@ func describe(kind, name, namespace string) string {
 type workload struct {
 	identity
 	origin
-	selector    map[string]string // matchLabels, without what is generated
-	labels      map[string]string // of the pods, without what is generated
+	selector    map[string]string // matchLabels, without generated labels
+	labels      map[string]string // of the pods, without generated labels
 	ports       []Port
 	hostPorts   []nodePort
 	hostNetwork bool
 	owner       identity   // of an object that a controller made
-	makers      []identity // what may have made the owner, or an object that does not say its owner
-	hook        bool       // of a deployment tool, and gone when it has done its work; a Helm test is one
-	test        bool       // a Helm test, which runs when somebody asks for it
-	job         string     // the name of the Job whose pods these are, where the manifests say it
+	makers      []identity // possible makers of the owner, or of an object without a written owner
+	hook        bool       // of a deployment tool, short-lived; includes Helm tests
+	test        bool       // a Helm test, which runs on request
+	job         string     // the name of the pods' Job, if the manifests contain it
 }
 
 // service is a Service.
@@ -145,14 +146,14 @@ type servicePort struct {
 	name   string
 	key    portKey
 	target intstr.IntOrString
-	node   uint16 // the nodePort; 0 where the cluster chooses one, or there is none
+	node   uint16 // the nodePort; 0 if the cluster chooses one, or there is none
 }
 
 // backing is the addresses of one Endpoints subset or EndpointSlice.
 type backing struct {
 	identity
 	origin
-	service   string // the name of the Service that it belongs to; empty for an EndpointSlice that belongs to none
+	service   string // the name of its Service; empty for an EndpointSlice without one
 	addresses []netip.Addr
 	ports     []backingPort
 }
@@ -169,7 +170,7 @@ type portKey struct {
 
 func (k portKey) String() string { return fmt.Sprintf("%d/%s", k.number, k.protocol) }
 
-// labelText writes labels as kubectl takes them: "app=orders-db,tier=db".
+// labelText writes labels in kubectl's syntax: "app=orders-db,tier=db".
 func labelText(labels map[string]string) string {
 	var pairs []string
 	for _, key := range slices.Sorted(maps.Keys(labels)) {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// ofService returns what a Service stands for. There may be a workload of the same name.
+// ofService returns the match of a Service. There may be a workload of the same name.
 func (s *Set) ofService(svc *service, same []*workload, hops int) (Match, error) {
 	m := svc.match()
 	stands := ""
@@ -21,7 +21,8 @@ func (s *Set) ofService(svc *service, same []*workload, hops int) (Match, error)
 	case len(svc.selector) == 0:
 		s.addAddresses(&m, svc)
 		if len(m.Addresses) == 0 && !m.IsAPIServer() {
-			return Match{}, &UnusableError{svc.name, m.String(), "it has no selector, and no Endpoints or EndpointSlice gives it addresses" + s.unlabelled(svc),
+			return Match{}, &UnusableError{svc.name, m.String(),
+				"it has no selector, and no Endpoints or EndpointSlice gives it addresses" + s.unlabelled(svc),
 				"give it a selector, or its Endpoints"}
 		}
 		stands = "which stands for the addresses of its Endpoints"
@@ -36,7 +37,8 @@ func (s *Set) ofService(svc *service, same []*workload, hops int) (Match, error)
 		case len(m.pods) > 0:
 			stands = "which picks " + listed(m.pods)
 		case len(same) > 0:
-			return Match{}, &UnusableError{svc.name, m.String(), s.picksNone(svc), "correct its selector, or the labels of the pods' template"}
+			return Match{}, &UnusableError{svc.name, m.String(), s.picksNone(svc),
+				"correct its selector, or the labels of the pods' template"}
 		default:
 			return s.ofUnknownPods(m, svc), nil
 		}
@@ -49,7 +51,7 @@ func (s *Set) ofService(svc *service, same []*workload, hops int) (Match, error)
 		return m, nil
 	}
 	m.Selector, m.Labels = s.stableSelector(svc, m.pods), inCommon(svc.serving(m.pods))
-	if len(m.Selector) == 0 { // it picks one pod by its name
+	if len(m.Selector) == 0 { // it selects one pod by its name
 		m.Selector, _ = s.selectorOf(m.pods[0])
 	}
 	own := svc.named(m.pods)
@@ -58,7 +60,7 @@ func (s *Set) ofService(svc *service, same []*workload, hops int) (Match, error)
 	return s.usable(m, svc)
 }
 
-// setOwn sets what the policy of the pods themselves is written by.
+// setOwn sets the fields for the pods' own policy.
 func (m *Match) setOwn(workloads []*workload, selector func() (map[string]string, []*workload)) {
 	own, others := selector()
 	m.Own, m.OwnLabels = own, inCommon(workloads)
@@ -76,10 +78,11 @@ func (s *Set) ofWorkload(w *workload) (Match, error) {
 	return s.usable(m, nil)
 }
 
-// usable completes a match that has pods, if a NetworkPolicy can select them.
+// usable completes a match with pods, if a NetworkPolicy can select them.
 func (s *Set) usable(m Match, svc *service) (Match, error) {
 	if len(m.Selector) == 0 {
-		return Match{}, &UnusableError{m.Name, m.String(), "its pods have no labels, by which a policy could select them", "give the pods' template some"}
+		return Match{}, &UnusableError{m.Name, m.String(),
+			"its pods have no labels, by which a policy could select them", "give the pods' template some"}
 	}
 	onHosts := func(w *workload) bool { return w.hostNetwork }
 	m.HostNetwork = slices.ContainsFunc(m.pods, onHosts)
@@ -87,7 +90,7 @@ func (s *Set) usable(m Match, svc *service) (Match, error) {
 	return m, nil
 }
 
-// picksNone says why a Service's selector picks no pods, with the pods that there are.
+// picksNone explains why a Service's selector matches no pods, and names the existing pods.
 func (s *Set) picksNone(svc *service) string {
 	text := "its selector " + labelText(svc.selector) + " picks the pods of no workload"
 	var here, elsewhere []string

@@ -2,15 +2,15 @@ package manifest
 
 import "maps"
 
-// namespace is a Namespace, of which only the labels matter: namespace selectors ask for them.
+// namespace is a Namespace. Only its labels matter: namespace selectors match them.
 type namespace struct {
 	identity
 	origin
 	labels map[string]string
 }
 
-// Namespaces returns the labels of the namespaces that the manifests have, by their names, and nil where they have none.
-// The label kubernetes.io/metadata.name, which the API server sets, is there only where a manifest writes it.
+// Namespaces returns the labels of the manifests' namespaces by name; nil if there are none. It contains the label
+// kubernetes.io/metadata.name, which the API server sets, only if a manifest does.
 func (s *Set) Namespaces() map[string]map[string]string {
 	var all map[string]map[string]string
 	for _, n := range s.namespaces {

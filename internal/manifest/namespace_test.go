@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestNamespacesHaveTheLabelsOfTheirManifests(t *testing.T) {
+func TestNamespaces_Labels(t *testing.T) {
 	const text = `{apiVersion: v1, kind: Namespace, metadata: {name: data, labels: {team: storage}}}
 ---
 {apiVersion: v1, kind: Namespace, metadata: {name: shop}}

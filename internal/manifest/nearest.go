@@ -2,7 +2,7 @@ package manifest
 
 import "strings"
 
-// editDistance counts the letters to add, drop or replace to make one name of the other.
+// editDistance counts the letters to add, drop or replace to turn one name into the other.
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
@@ -23,8 +23,8 @@ func editDistance(a, b string) int {
 	return row[len(b)]
 }
 
-// nearest returns the name that is most likely meant by another: one that differs in few letters, else one that has all
-// words of the other, or the reverse ("db" and "orders-db"). It returns "" where none or several do.
+// nearest returns the name that another one most likely stands for: one that differs in few letters, otherwise one that
+// contains all words of the other, or the reverse ("db" and "orders-db"). It returns "" if none or several match.
 func nearest(name string, names []string) string {
 	name = strings.ToLower(strings.ReplaceAll(name, "_", "-"))
 	best, at := "", max(1, len(name)/3)+1
@@ -49,7 +49,7 @@ func nearest(name string, names []string) string {
 	return best
 }
 
-// hasWords reports whether the words of one name, between hyphens, stand together in another.
+// hasWords reports whether name contains words as consecutive hyphen-separated words.
 func hasWords(name, words string) bool {
 	return words != "" && strings.Contains("-"+name+"-", "-"+words+"-")
 }

@@ -7,13 +7,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// nodePort is a port of every node, or of the nodes where the pods run, that leads to ports of the pods.
+// nodePort is a port of every node, or of the pods' nodes, that leads to ports of the pods.
 type nodePort struct {
 	key     portKey
 	numbers []uint16 // sorted
 }
 
-// checkNodePort checks a nodePort or hostPort, which is 0 where there is none.
+// checkNodePort validates a nodePort or hostPort; 0 means none.
 func (o *object) checkNodePort(at, field string, number int32) error {
 	if number < 0 || number > 65535 {
 		return o.invalid(at+"."+field, fmt.Sprintf("%d is no port", number), "give one between 1 and 65535")
@@ -21,7 +21,7 @@ func (o *object) checkNodePort(at, field string, number int32) error {
 	return nil
 }
 
-// addHostPort notes the port of the node at which a container's port is reached, too.
+// addHostPort records the port of the node that also reaches a container's port.
 func (o *object) addHostPort(w *workload, p corev1.ContainerPort, key portKey, at string) error {
 	if err := o.checkNodePort(at, "hostPort", p.HostPort); err != nil || p.HostPort == 0 || w.hostNetwork {
 		return err
@@ -30,7 +30,7 @@ func (o *object) addHostPort(w *workload, p corev1.ContainerPort, key portKey, a
 	return nil
 }
 
-// addNodePorts adds the nodes' ports that lead to the pods of a match: the nodePorts of every Service that picks some
+// addNodePorts adds the nodes' ports that lead to the pods of a match: the nodePorts of every Service that selects some
 // of them, and the hostPorts of their containers.
 func (m *Match) addNodePorts(services []*service) {
 	add := func(n nodePort) {
@@ -62,7 +62,7 @@ func (m *Match) addNodePorts(services []*service) {
 	slices.SortFunc(m.nodes, func(a, b nodePort) int { return a.key.compare(b.key) })
 }
 
-// behindNode returns the ports of the pods to which a port of the nodes leads, or nil.
+// behindNode returns the ports of the pods behind a port of the nodes, or nil.
 func (m Match) behindNode(key portKey) []uint16 {
 	for _, n := range m.nodes {
 		if n.key == key {

@@ -46,7 +46,7 @@ spec:
   - {name: taken, port: 81, targetPort: 8081, nodePort: 8080}
 `
 
-func TestPortsOfNodesBecomeThoseOfThePods(t *testing.T) {
+func TestTargetPorts_NodePorts(t *testing.T) {
 	s := parsed(t, nodePorts)
 	for _, row := range []struct {
 		reason, name string
@@ -75,9 +75,10 @@ func TestPortsOfNodesBecomeThoseOfThePods(t *testing.T) {
 	}
 }
 
-func TestImpossiblePortsOfNodesAreRefused(t *testing.T) {
+func TestRead_InvalidNodePorts(t *testing.T) {
 	for _, c := range []struct{ was, becomes, want string }{
-		{"hostPort: 9443", "hostPort: 99443", "spec.template.spec.containers[0].ports[0].hostPort: 99443 is no port; give one between 1 and 65535"},
+		{"hostPort: 9443", "hostPort: 99443",
+			"spec.template.spec.containers[0].ports[0].hostPort: 99443 is no port; give one between 1 and 65535"},
 		{"nodePort: 8080", "nodePort: -1", "spec.ports[2].nodePort: -1 is no port; give one between 1 and 65535"},
 	} {
 		err := new(Set).add("x.yaml", []byte(strings.Replace(nodePorts, c.was, c.becomes, 1)))

@@ -12,7 +12,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/kubeyaml"
 )
 
-// kinds are what is read, with the version that clusters take. Older versions had other defaults, and are refused.
+// kinds are the known kinds, with the version that clusters accept. Older versions had other defaults and are rejected.
 var kinds = map[string]struct {
 	version string
 	old     []string
@@ -34,7 +34,7 @@ var kinds = map[string]struct {
 	"Namespace":             {"v1", nil},
 }
 
-// object is one manifest, of any kind.
+// object is one manifest of any kind.
 type object struct {
 	origin
 	kind, apiVersion string
@@ -44,7 +44,7 @@ type object struct {
 	path             string // of the object within its document: "items[2]" in a list
 }
 
-// invalid returns an error about a field, with the line of the field or of what it would stand in.
+// invalid returns an error about a field, with the line of the field or of its parent.
 func (o *object) invalid(field, problem, advice string) *InvalidError {
 	full := join(o.path, field)
 	e := &InvalidError{File: o.file, Document: o.document, Field: full, Problem: problem, Advice: advice}
@@ -57,7 +57,7 @@ func (o *object) invalid(field, problem, advice string) *InvalidError {
 	return e
 }
 
-// parent cuts the last step off a field's path, of which keys in brackets may hold dots.
+// parent cuts the last step off a field's path. Keys in brackets may contain dots.
 func parent(field string) string {
 	if i := strings.LastIndexByte(field, '['); i >= 0 && strings.HasSuffix(field, "]") {
 		return field[:i]
@@ -67,14 +67,14 @@ func parent(field string) string {
 
 func (s *Set) addDocument(at origin, d kubeyaml.Document) error {
 	comments, _ := kubeyaml.LeadingComments(d.Body)
-	at.line = d.Line + strings.Count(comments, "\n") // the first with content
+	at.line = d.Line + strings.Count(comments, "\n") // the first line with content
 	tree, fault := d.Tree()
 	if fault != nil {
 		if e := templated(at, d); e != nil {
 			return e
 		}
 		last := d.Line + strings.Count(strings.TrimRight(d.Body, "\n"), "\n")
-		fault.Line = min(fault.Line, last) // YAML may say that something is missing on the line after it
+		fault.Line = min(fault.Line, last) // YAML may report a missing part on the line after it
 		return faulty(at, "", fault)
 	}
 	o := &object{origin: at, lines: d.Lines()}
@@ -88,7 +88,7 @@ func (s *Set) addDocument(at origin, d kubeyaml.Document) error {
 	return s.addObject(o)
 }
 
-// templated says that a document which is no manifest is a template of one, or returns nil.
+// templated returns an error if a document is a template of a manifest, or nil.
 func templated(at origin, d kubeyaml.Document) *InvalidError {
 	n := d.Line - 1
 	for line := range strings.Lines(d.Body) {
@@ -107,7 +107,7 @@ func placeholderFault(text string) *kubeyaml.Fault {
 		Advice: `render it first, as "helm template" does, and give the result`}
 }
 
-// addObject reads an object, or passes over it where its kind is not one that is read.
+// addObject reads an object, or skips an unknown kind.
 func (s *Set) addObject(o *object) error {
 	if line := o.lines.Of(o.path); line > 0 {
 		o.line = line
@@ -142,17 +142,18 @@ func (s *Set) addObject(o *object) error {
 	case !ours:
 		return nil
 	case slices.Contains(known.old, o.apiVersion):
-		return o.invalid("apiVersion", fmt.Sprintf("%s %s, which clusters no longer take", o.apiVersion, o.kind), "write "+known.version)
+		return o.invalid("apiVersion", fmt.Sprintf("%s %s, which clusters no longer take", o.apiVersion, o.kind),
+			"write "+known.version)
 	case o.apiVersion != known.version:
 		return nil // another group's, such as serving.knative.dev/v1 Service
 	}
 	return s.addKnown(o)
 }
 
-// maxDepth is how deep lists may lie in lists.
+// maxDepth is the maximum nesting of lists.
 const maxDepth = 16
 
-// addList reads a list's items. Those of a typed list, such as DeploymentList, do not say what they are.
+// addList reads a list's items. Those of a typed list, such as DeploymentList, have no kind.
 func (s *Set) addList(list *object, kind, apiVersion string) error {
 	items, ok := list.tree["items"].([]any)
 	if !ok && list.tree["items"] != nil {
@@ -185,11 +186,12 @@ func isKustomization(file string) bool {
 	return slices.Contains([]string{"kustomization.yaml", "kustomization.yml", "Kustomization"}, path.Base(file))
 }
 
-// checkKustomization refuses a kustomization that changes what the other files say, which would no longer be true.
+// checkKustomization rejects a kustomization that changes the content of the other files.
 func (o *object) checkKustomization() error {
 	for _, field := range []string{
 		"namespace", "namePrefix", "nameSuffix", "commonLabels", "labels", "patches", "patchesStrategicMerge",
-		"patchesJson6902", "components", "transformers", "replacements", "vars", "helmCharts", "helmChartInflationGenerator",
+		"patchesJson6902", "components", "transformers", "replacements", "vars", "helmCharts",
+		"helmChartInflationGenerator",
 	} {
 		if value := o.tree[field]; value != nil && value != "" {
 			return o.invalid(field, "a kustomization that changes the manifests",

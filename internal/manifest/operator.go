@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// addOperated reads an object of a controller that does not come with Kubernetes, as far as it is like a Deployment's.
-// Only its controller knows what else it may hold, so one that is not like that is passed over.
+// addOperated reads an object of a third-party controller, as far as it is like a Deployment. It skips an object of
+// another form, because only the controller knows its other fields.
 func (s *Set) addOperated(o *object) error {
 	spec, _ := o.tree["spec"].(map[string]any)
 	if spec["selector"] == nil || spec["template"] == nil {
@@ -23,12 +23,12 @@ func (s *Set) addOperated(o *object) error {
 	return addOnce(&s.workloads, read, o)
 }
 
-// ofUnknownPods returns what a Service stands for whose pods no workload of the manifests has: an operator makes them
-// of an object of a kind that is not read, such as a Kafka or a Prometheus. The Service's selector suffices to select
-// them. What ports they have is not known.
+// ofUnknownPods returns the match of a Service with pods that no workload of the manifests has: an operator creates
+// them from an object of an unknown kind, such as a Kafka or a Prometheus. The Service's selector suffices to select
+// them. Their ports are not known.
 func (s *Set) ofUnknownPods(m Match, svc *service) Match {
 	m.Selector = s.stableSelector(svc, nil)
-	if len(m.Selector) == 0 { // only what Kubernetes generates, such as one pod's name
+	if len(m.Selector) == 0 { // only generated labels, such as one pod's name
 		m.Selector = maps.Clone(svc.selector)
 	}
 	m.Labels, m.Own, m.OwnLabels = maps.Clone(m.Selector), maps.Clone(m.Selector), maps.Clone(m.Selector)
@@ -40,12 +40,13 @@ func (s *Set) ofUnknownPods(m Match, svc *service) Match {
 		}
 	}
 	m.Notice = fmt.Sprintf("%s: no workload in the manifests has the labels of its selector, %s%s: "+
-		"policies select by it the pods that an operator may make; if none does, correct it, or add the workload's manifest",
+		"policies select by it the pods that an operator may make; if none does, correct it, or add the workload's "+
+		"manifest",
 		m, labelText(svc.selector), s.elsewhere(svc))
 	return m
 }
 
-// elsewhere says in which other namespaces a Service would pick pods.
+// elsewhere names the other namespaces in which a Service would match pods.
 func (s *Set) elsewhere(svc *service) string {
 	var all []string
 	for _, w := range s.workloads {

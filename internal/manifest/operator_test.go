@@ -8,7 +8,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// strimzi is what a chart renders for a broker: the operator makes the pods, and more of these Services.
+// strimzi is a chart's output for a broker: the operator makes the pods, and more of these Services.
 const strimzi = `apiVersion: kafka.strimzi.io/v1beta2
 kind: Kafka
 metadata: {name: events, namespace: data}
@@ -29,10 +29,11 @@ metadata: {name: events-kafka-0, namespace: data}
 spec: {selector: {statefulset.kubernetes.io/pod-name: events-kafka-0}, ports: [{port: 9092}]}
 `
 
-const taken = ": policies select by it the pods that an operator may make; if none does, correct it, or add the workload's manifest"
+const taken = ": policies select by it the pods that an operator may make; if none does, correct it, or add the " +
+	"workload's manifest"
 
-// A Service whose pods an operator makes is a peer: its selector suffices.
-func TestAServiceStandsForPodsThatNoManifestHas(t *testing.T) {
+// A Service with an operator's pods is a peer: its selector suffices.
+func TestFind_OperatorPods(t *testing.T) {
 	port := ", ports: [{port: 80}]"
 	events := set{"strimzi.io/cluster": "events", "strimzi.io/kind": "Kafka", "strimzi.io/name": "events-kafka"}
 	for _, row := range []struct {
@@ -41,13 +42,22 @@ func TestAServiceStandsForPodsThatNoManifestHas(t *testing.T) {
 		notice             string
 	}{
 		{"by its selector, without what names a release", strimzi, "events-kafka-bootstrap", events,
-			"Service events-kafka-bootstrap in namespace data (x.yaml:6): no workload in the manifests has the labels of its selector, helm.sh/chart=kafka-1.2.3,strimzi.io/cluster=events,strimzi.io/kind=Kafka,strimzi.io/name=events-kafka" + taken},
-		{"one pod, by the only label that there is", strimzi, "events-kafka-0", set{"statefulset.kubernetes.io/pod-name": "events-kafka-0"},
-			"Service events-kafka-0 in namespace data (x.yaml:15): no workload in the manifests has the labels of its selector, statefulset.kubernetes.io/pod-name=events-kafka-0" + taken},
-		{"without a release's label it would select others", svc("cart", "", "selector: {app: a, helm.sh/chart: x-1}"+port) + deployment("basket", "", "a"), "cart", set{"app": "a", "helm.sh/chart": "x-1"},
-			"Service cart (x.yaml:2): no workload in the manifests has the labels of its selector, app=a,helm.sh/chart=x-1" + taken},
-		{"the pods may have been left in another namespace", svc("carts", "", "selector: {app: a}"+port) + deployment("cart", "shop", "a"), "carts", set{"app": "a"},
-			"Service carts (x.yaml:2): no workload in the manifests has the labels of its selector, app=a, but for another namespace's Deployment cart in namespace shop" + taken},
+			"Service events-kafka-bootstrap in namespace data (x.yaml:6): no workload in the manifests has the " +
+				"labels of its selector, " +
+				"helm.sh/chart=kafka-1.2.3,strimzi.io/cluster=events,strimzi.io/kind=Kafka,strimzi.io/name=events-kafka" + taken},
+		{"one pod, by the only label that there is", strimzi, "events-kafka-0",
+			set{"statefulset.kubernetes.io/pod-name": "events-kafka-0"},
+			"Service events-kafka-0 in namespace data (x.yaml:15): no workload in the manifests has the labels of " +
+				"its selector, statefulset.kubernetes.io/pod-name=events-kafka-0" + taken},
+		{"without a release's label it would select others",
+			svc("cart", "", "selector: {app: a, helm.sh/chart: x-1}"+port) + deployment("basket", "", "a"), "cart",
+			set{"app": "a", "helm.sh/chart": "x-1"},
+			"Service cart (x.yaml:2): no workload in the manifests has the labels of its selector, " +
+				"app=a,helm.sh/chart=x-1" + taken},
+		{"the pods may have been left in another namespace",
+			svc("carts", "", "selector: {app: a}"+port) + deployment("cart", "shop", "a"), "carts", set{"app": "a"},
+			"Service carts (x.yaml:2): no workload in the manifests has the labels of its selector, app=a, but for " +
+				"another namespace's Deployment cart in namespace shop" + taken},
 	} {
 		m, err := parsed(t, row.text).Find(row.name, "")
 		if err != nil {
@@ -61,7 +71,7 @@ func TestAServiceStandsForPodsThatNoManifestHas(t *testing.T) {
 	}
 }
 
-func TestPortsOfPodsThatNoManifestHas(t *testing.T) {
+func TestTargetPorts_OperatorPods(t *testing.T) {
 	m, err := parsed(t, strimzi).Find("events-kafka-bootstrap", "")
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +87,9 @@ func TestPortsOfPodsThatNoManifestHas(t *testing.T) {
 		{"a node's", 31092, []uint16{9093}, ""},
 		{"one of which nothing is known", 9404, []uint16{9404}, ""},
 		{"one that only the pods know", 8080, nil,
-			`find port 8080/TCP: Service events-kafka-bootstrap in namespace data (x.yaml:6): its target port "rest-api" is that of pods which no manifest has; say the pods' port by Peer, or give the Service its number as targetPort`},
+			`find port 8080/TCP: Service events-kafka-bootstrap in namespace data (x.yaml:6): its target port ` +
+				`"rest-api" is that of pods which no manifest has; say the pods' port by Peer, or give the Service ` +
+				`its number as targetPort`},
 	} {
 		got, err := m.TargetPorts(row.port, flow.TCP)
 		text := ""
@@ -140,7 +152,7 @@ metadata: {name: odd}
 spec: {selector: {matchLabels: {app: odd}}, template: {metadata: {labels: {app: other}}, spec: {containers: []}}}
 `
 
-func TestControllersLikeDeploymentsAreRead(t *testing.T) {
+func TestRead_DeploymentLikeKinds(t *testing.T) {
 	s := parsed(t, operated)
 	for _, row := range []struct {
 		name      string
@@ -157,7 +169,8 @@ func TestControllersLikeDeploymentsAreRead(t *testing.T) {
 			continue
 		}
 		ports, err := m.TargetPorts(row.dial, flow.TCP)
-		if diff := cmp.Diff([]any{row.own, row.own, []uint16{row.get}, ""}, []any{m.Own, m.Selector, ports, m.Notice}); diff != "" || err != nil {
+		if diff := cmp.Diff([]any{row.own, row.own, []uint16{row.get}, ""},
+			[]any{m.Own, m.Selector, ports, m.Notice}); diff != "" || err != nil {
 			t.Errorf("%s: %v (-want +got):\n%s", row.name, err, diff)
 		}
 	}

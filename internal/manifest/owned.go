@@ -8,8 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// dropOwned drops what a controller made of another workload that is there: in the output of kubectl get, a Deployment
-// comes with its ReplicaSets and Pods. A Deployment whose manifest names no namespace may be in any.
+// dropOwned removes objects that a controller made from another workload in the set: kubectl get prints a Deployment
+// together with its ReplicaSets and Pods. A Deployment without a written namespace may be in any.
 func (s *Set) dropOwned() {
 	have := make(map[identity]bool)
 	for _, w := range s.workloads {
@@ -21,7 +21,7 @@ func (s *Set) dropOwned() {
 	})
 }
 
-// addRun notes what says of which run an object is, and for what.
+// addRun records the run to which an object belongs, and its purpose.
 func (w *workload) addRun(meta *metav1.ObjectMeta, labels map[string]string) {
 	if w.kind == "Pod" || w.kind == "Job" {
 		for hook := range strings.SplitSeq(meta.Annotations["helm.sh/hook"], ",") {
@@ -40,9 +40,9 @@ func (w *workload) addRun(meta *metav1.ObjectMeta, labels map[string]string) {
 	w.makers = makers(w, meta, labels)
 }
 
-// makers returns what may have made a live object, or its owner, by the names that controllers give: a Deployment's
-// ReplicaSet is called <name>-<hash>, a CronJob's Job <name>-<minutes>, a DeploymentConfig's ReplicationController
-// <name>-<number>, and a Pod <owner>-<anything>.
+// makers returns the possible makers of a live object, or of its owner, according to the naming of controllers: a
+// Deployment's ReplicaSet is <name>-<hash>, a CronJob's Job <name>-<minutes>, a DeploymentConfig's
+// ReplicationController <name>-<number>, and a Pod <owner>-<anything>.
 func makers(w *workload, meta *metav1.ObjectMeta, labels map[string]string) []identity {
 	owner := w.owner
 	if owner == (identity{}) && w.kind == "Pod" {

@@ -12,23 +12,23 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// target is a port of a Service, and where it ends.
+// target is a port of a Service with its target ports.
 type target struct {
 	name    string
 	key     portKey
 	node    uint16   // its nodePort, or 0
-	numbers []uint16 // sorted; none where the name is no port of the pods
+	numbers []uint16 // sorted; none if the name is not a port of the pods
 	unknown string   // that name
 }
 
-// TargetPorts returns the ports of the pods at which a flow to a port ends, sorted.
+// TargetPorts returns the ports of the pods that receive a flow to a port, sorted.
 //
-// Tests dial containers at their own ports, programs in a cluster dial Services. So a port that the pods declare, or
-// that a Service sends its clients to, is taken as it is; any other port of the Service becomes its target port, of
-// which there are several where the workloads behind it give one name to different ports. A nodePort or a hostPort
-// becomes the pods' port to which it leads, for a workload too. Nothing else is translated for a headless Service, a
-// workload, or a host of type ExternalName. Pods that declare no port, and to which no Service sends anybody, may
-// listen on any. A protocol without ports has none.
+// Tests dial containers at their own ports, programs in a cluster dial Services. So TargetPorts does not change a port
+// that the pods declare or that is the target of a Service. It maps any other port of the Service to its target port.
+// There are several if the workloads behind the Service use one name for different ports. It maps a nodePort or a
+// hostPort to the pods' port, for a workload too. It translates nothing else for a headless Service, a workload, or a
+// host of type ExternalName. Pods without declared ports and without a Service may listen on any port. A protocol
+// without ports has none.
 //
 // The error is a [*PortError].
 func (m Match) TargetPorts(port uint16, protocol flow.Protocol) ([]uint16, error) {
@@ -54,7 +54,8 @@ func (m Match) TargetPorts(port uint16, protocol flow.Protocol) ([]uint16, error
 			return nil, m.portError(key, reason,
 				"say the pods' port by Peer, or give the Service its number as targetPort")
 		default:
-			return nil, m.portError(key, fmt.Sprintf("its Endpoints have no %s port with the name %q of the Service's", key.protocol, t.name),
+			return nil, m.portError(key, fmt.Sprintf("its Endpoints have no %s port with the name %q of the Service's",
+				key.protocol, t.name),
 				"give them one")
 		}
 	}
@@ -64,10 +65,11 @@ func (m Match) TargetPorts(port uint16, protocol flow.Protocol) ([]uint16, error
 	if m.unknown || len(m.ports) == 0 && len(m.targets) == 0 && len(m.others) == 0 && len(m.Addresses) == 0 {
 		return []uint16{port}, nil
 	}
-	return nil, m.portError(key, "there is no such port; there are "+m.portList(), "add it to the manifest, or use one of these")
+	return nil, m.portError(key, "there is no such port; there are "+m.portList(),
+		"add it to the manifest, or use one of these")
 }
 
-// Ports returns the ports that the containers declare, sorted by number, protocol, name and container.
+// Ports returns the containers' declared ports, sorted by number, protocol, name and container.
 func (m Match) Ports() []Port { return slices.Clone(m.ports) }
 
 // knows reports whether pods or addresses have a port themselves.
@@ -83,14 +85,16 @@ func (m Match) knows(key portKey) bool {
 }
 
 func (m Match) declares(key portKey) bool {
-	return slices.ContainsFunc(m.ports, func(p Port) bool { return p.Number == key.number && p.Protocol == key.protocol })
+	return slices.ContainsFunc(m.ports, func(p Port) bool {
+		return p.Number == key.number && p.Protocol == key.protocol
+	})
 }
 
 func (m Match) portError(key portKey, reason, advice string) *PortError {
 	return &PortError{m.String(), key.number, key.protocol, reason, advice}
 }
 
-// portList says what ports there are: "80/TCP (http) to 8080, 5432/TCP".
+// portList lists the ports for messages: "80/TCP (http) to 8080, 5432/TCP".
 func (m Match) portList() string {
 	var all []string
 	add := func(key portKey, name, rest string) {
@@ -124,7 +128,7 @@ func (m Match) portList() string {
 	return strings.Join(all, ", ")
 }
 
-// addPorts adds the ports of the pods that a match has, and of the Service, which may be nil.
+// addPorts adds the ports of a match's pods, and of the Service, which may be nil.
 func (s *Set) addPorts(m *Match, svc *service) {
 	for _, w := range m.pods {
 		for _, p := range w.ports {
@@ -161,8 +165,8 @@ func (k portKey) compare(l portKey) int {
 	return cmp.Or(cmp.Compare(k.number, l.number), cmp.Compare(k.protocol, l.protocol))
 }
 
-// targets resolves the ports of a Service in the pods behind it, as kube-proxy's controllers do: a name stands for the
-// container port of that name and the same protocol, pod by pod.
+// targets resolves the ports of a Service in its pods like kube-proxy's controllers: a name stands for the container
+// port with that name and the same protocol, pod by pod.
 func (s *service) targets(pods []*workload) []target {
 	var all []target
 	for _, p := range s.ports {
@@ -186,8 +190,8 @@ func (s *service) targets(pods []*workload) []target {
 	return all
 }
 
-// addAddresses adds what a Service without a selector stands for. Its target ports are those of its Endpoints that have
-// the names of its own; what targetPort says does not count.
+// addAddresses adds the destinations of a Service without a selector. Its target ports are the ports of its Endpoints
+// with the same names; its targetPort fields do not count.
 func (s *Set) addAddresses(m *Match, svc *service) {
 	ends := make(map[string][]portKey)
 	for _, b := range s.backings {
@@ -224,11 +228,12 @@ func (s *Set) addAddresses(m *Match, svc *service) {
 	}
 }
 
-// unlabelled says which EndpointSlices seem to be meant for a Service, but do not say so.
+// unlabelled names the EndpointSlices that seem to be for a Service but lack its label.
 func (s *Set) unlabelled(svc *service) string {
 	for _, b := range s.backings {
 		if b.service == "" && b.namespace == svc.namespace && strings.HasPrefix(b.name, svc.name) {
-			return fmt.Sprintf(" (EndpointSlice %s at %s:%d lacks the label %s)", b.name, b.file, b.line, discoveryv1.LabelServiceName)
+			return fmt.Sprintf(" (EndpointSlice %s at %s:%d lacks the label %s)", b.name, b.file, b.line,
+				discoveryv1.LabelServiceName)
 		}
 	}
 	return ""

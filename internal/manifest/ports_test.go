@@ -8,7 +8,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestTargetPorts(t *testing.T) {
+func TestTargetPorts_Services(t *testing.T) {
 	shop := mustRead(t, "shop/*", "cluster/all.yaml")
 	for _, c := range []struct {
 		reason, name string
@@ -22,31 +22,41 @@ func TestTargetPorts(t *testing.T) {
 		{"a container's port that its Service does not have stays", "checkout", 9090, flow.TCP, []uint16{9090}, ""},
 		{"a sidecar's port", "checkout", 15001, flow.TCP, []uint16{15001}, ""},
 		{"a container that is gone when the pod serves", "checkout", 9999, flow.TCP, nil,
-			"find port 9999/TCP: Service checkout (shop/checkout.yaml:56): there is no such port; there are 80/TCP (http) to 8080, 8080/TCP (http) of container server, 9090/TCP (metrics) of container server, 15001/TCP (proxy) of container proxy; add it to the manifest, or use one of these"},
+			"find port 9999/TCP: Service checkout (shop/checkout.yaml:56): there is no such port; there are 80/TCP " +
+				"(http) to 8080, 8080/TCP (http) of container server, 9090/TCP (metrics) of container server, " +
+				"15001/TCP (proxy) of container proxy; add it to the manifest, or use one of these"},
 		{"another protocol", "checkout", 80, flow.UDP, nil,
-			"find port 80/UDP: Service checkout (shop/checkout.yaml:56): there is no such port; there are 80/TCP (http) to 8080, 8080/TCP (http) of container server, 9090/TCP (metrics) of container server, 15001/TCP (proxy) of container proxy; add it to the manifest, or use one of these"},
+			"find port 80/UDP: Service checkout (shop/checkout.yaml:56): there is no such port; there are 80/TCP " +
+				"(http) to 8080, 8080/TCP (http) of container server, 9090/TCP (metrics) of container server, " +
+				"15001/TCP (proxy) of container proxy; add it to the manifest, or use one of these"},
 		{"a protocol without ports", "checkout", 0, flow.ICMP, nil, ""},
 		{"a name that two workloads give to different ports", "reviews", 80, flow.TCP, []uint16{8080, 9080}, ""},
 		{"a name that one of two workloads has", "reviews", 53, flow.UDP, []uint16{5353}, ""},
 		{"no targetPort, and no container declares it", "reviews", 9000, flow.TCP, []uint16{9000}, ""},
-		{"a name that nobody has", "reviews", 81, flow.TCP, nil,
-			`find port 81/TCP: Service reviews (shop/reviews.yaml:1): its target port "nobody" is no port of Deployment reviews-v1, Deployment reviews-v2; correct targetPort, or name a containerPort so`},
+		{"an unknown name", "reviews", 81, flow.TCP, nil,
+			`find port 81/TCP: Service reviews (shop/reviews.yaml:1): its target port "nobody" is no port of ` +
+				`Deployment reviews-v1, Deployment reviews-v2; correct targetPort, or name a containerPort so`},
 		{"a headless Service translates nothing", "orders-db", 5433, flow.TCP, []uint16{5433}, ""},
 		{"a port of the pods behind a headless Service", "orders-db", 9187, flow.TCP, []uint16{9187}, ""},
 		{"a number, in JSON", "search", 80, flow.TCP, []uint16{9200}, ""},
 		{"a node's port becomes the pods' port", "cart", 30080, flow.TCP, []uint16{8080}, ""},
 		{"a node's port of another protocol", "cart", 30080, flow.UDP, nil,
-			"find port 30080/UDP: Service cart in namespace shop (cluster/all.yaml:20): there is no such port; there are 80/TCP to 8080, 8080/TCP of container cart; add it to the manifest, or use one of these"},
-		{"a workload's port, to which a Service of another name sends", "reviews-v1", 9000, flow.TCP, []uint16{9000}, ""},
+			"find port 30080/UDP: Service cart in namespace shop (cluster/all.yaml:20): there is no such port; " +
+				"there are 80/TCP to 8080, 8080/TCP of container cart; add it to the manifest, or use one of these"},
+		{"a workload's port, to which a Service of another name sends", "reviews-v1", 9000, flow.TCP, []uint16{9000},
+			""},
 		{"a workload is not behind the Service that picks it", "reviews-v1", 80, flow.TCP, nil,
-			"find port 80/TCP: Deployment reviews-v1 (shop/reviews.yaml:13): there is no such port; there are 5353/UDP (dns) of container reviews, 9080/TCP (web) of container reviews, 9000/TCP; add it to the manifest, or use one of these"},
+			"find port 80/TCP: Deployment reviews-v1 (shop/reviews.yaml:13): there is no such port; there are " +
+				"5353/UDP (dns) of container reviews, 9080/TCP (web) of container reviews, 9000/TCP; add it to the " +
+				"manifest, or use one of these"},
 		{"one number for two protocols", "log-agent", 24224, flow.UDP, []uint16{24224}, ""},
 		{"pods that declare nothing may listen anywhere", "mailer", 25, flow.TCP, []uint16{25}, ""},
 		{"an external name", "payments", 443, flow.TCP, []uint16{443}, ""},
 		{"the port of Endpoints, by the name of the Service's", "ledger", 5432, flow.TCP, []uint16{15432}, ""},
 		{"the Endpoints' own port", "ledger", 15432, flow.TCP, []uint16{15432}, ""},
 		{"a name that the Endpoints lack", "ledger", 8443, flow.TCP, nil,
-			`find port 8443/TCP: Service ledger (shop/outside.yaml:9): its Endpoints have no TCP port with the name "admin" of the Service's; give them one`},
+			`find port 8443/TCP: Service ledger (shop/outside.yaml:9): its Endpoints have no TCP port with the name ` +
+				`"admin" of the Service's; give them one`},
 		{"a port without a name", "archive", 443, flow.TCP, []uint16{8443}, ""},
 	} {
 		m, err := shop.Find(c.name, "")
@@ -67,12 +77,13 @@ func TestTargetPorts(t *testing.T) {
 	}
 }
 
-func TestPortsOfTheContainers(t *testing.T) {
+func TestPorts_Containers(t *testing.T) {
 	m, err := mustRead(t, "shop/*").Find("checkout", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Port{{"server", "http", 8080, flow.TCP}, {"server", "metrics", 9090, flow.TCP}, {"proxy", "proxy", 15001, flow.TCP}}
+	want := []Port{{"server", "http", 8080, flow.TCP}, {"server", "metrics", 9090, flow.TCP},
+		{"proxy", "proxy", 15001, flow.TCP}}
 	if diff := cmp.Diff(want, m.Ports()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

@@ -13,14 +13,14 @@ import (
 	"github.com/netzero-dev/netzero/internal/kubeyaml"
 )
 
-// MaxSize is the largest file that is read, in bytes.
+// MaxSize is the maximum size of a file in bytes.
 const MaxSize = 16 << 20
 
 // Read reads the files that the patterns of [filepath.Glob] match. A pattern is absolute, or relative to dir. A file
 // that several patterns match is read once.
 //
-// The error is a [*PatternError] where a pattern matches no file, an [*InvalidError] where the content is at fault, and
-// otherwise that of the file system, also for a directory that a pattern asks for and that cannot be read.
+// The error is a [*PatternError] if a pattern matches no file, an [*InvalidError] for invalid content, and otherwise
+// that of the file system, also for an unreadable directory in a pattern.
 func Read(dir string, patterns ...string) (*Set, error) {
 	set := new(Set)
 	seen := make(map[string]bool)
@@ -47,7 +47,7 @@ func Read(dir string, patterns ...string) (*Set, error) {
 	return set, nil
 }
 
-// glob returns the files that a pattern matches, sorted. Directories are passed over, so that "deploy/*" works.
+// glob returns the files that a pattern matches, sorted. It skips directories, so that "deploy/*" works.
 func glob(dir, pattern string) ([]string, error) {
 	full := filepath.Clean(pattern)
 	if !filepath.IsAbs(full) {
@@ -75,8 +75,8 @@ func glob(dir, pattern string) ([]string, error) {
 	return nil, &PatternError{Pattern: pattern, Dir: dir, Problem: "matches no file"}
 }
 
-// checkReadable returns an error for a directory in which files may match a pattern and that cannot be read: [filepath.Glob]
-// passes over it, and over all manifests that it holds.
+// checkReadable returns an error for an unreadable directory in which files may match a pattern: [filepath.Glob] skips
+// it, and all manifests in it.
 func checkReadable(pattern string) error {
 	dir, name := filepath.Split(pattern)
 	dir = filepath.Clean(dir)
@@ -106,16 +106,16 @@ func checkReadable(pattern string) error {
 	return nil
 }
 
-// literal returns the pattern that matches a directory's name and nothing else.
+// literal returns the pattern that matches only this directory's name.
 func literal(dir string) string {
 	special := []string{"*", "[*]", "?", "[?]", "[", "[[]"}
-	if runtime.GOOS != "windows" { // where it separates
+	if runtime.GOOS != "windows" { // there it is the separator
 		special = append(special, `\`, `\\`)
 	}
 	return strings.NewReplacer(special...).Replace(dir)
 }
 
-// shown returns a file's name for messages, which does not depend on the machine where the pattern does not.
+// shown returns a file's name for messages. It depends on the machine only if the pattern does.
 func shown(dir, pattern, path string) string {
 	if !filepath.IsAbs(pattern) {
 		if relative, err := filepath.Rel(dir, path); err == nil {
@@ -130,8 +130,9 @@ func readText(path, file string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read manifests: %w", err)
 	}
-	if !info.Mode().IsRegular() { // opening a named pipe would wait for ever
-		return nil, &InvalidError{File: file, Problem: "not a regular file", Advice: "give patterns that match manifests only"}
+	if !info.Mode().IsRegular() { // opening a named pipe would block forever
+		return nil, &InvalidError{File: file, Problem: "not a regular file",
+			Advice: "give patterns that match manifests only"}
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -143,7 +144,8 @@ func readText(path, file string) ([]byte, error) {
 		return nil, fmt.Errorf("read manifests: %w", err)
 	}
 	if len(text) > MaxSize {
-		return nil, &InvalidError{File: file, Problem: "larger than 16 MiB", Advice: "give patterns that match manifests only"}
+		return nil, &InvalidError{File: file, Problem: "larger than 16 MiB",
+			Advice: "give patterns that match manifests only"}
 	}
 	return text, nil
 }
@@ -169,7 +171,7 @@ func (s *Set) add(file string, text []byte) error {
 	return nil
 }
 
-// documentAt returns the number of the document that a line belongs to. A separator belongs to what follows it.
+// documentAt returns the number of a line's document. A separator is part of the next document.
 func documentAt(documents []kubeyaml.Document, line int) int {
 	count := 1
 	for i, d := range documents {
@@ -184,9 +186,10 @@ func documentAt(documents []kubeyaml.Document, line int) int {
 	return count
 }
 
-// faulty turns a fault of the text into an error. The field of the fault lies below the given one.
+// faulty converts a fault of the text into an error. The field of the fault is relative to below.
 func faulty(at origin, below string, f *kubeyaml.Fault) *InvalidError {
-	e := &InvalidError{File: at.file, Document: at.document, Line: f.Line, Field: join(below, f.Field), Problem: f.Problem, Advice: f.Advice}
+	e := &InvalidError{File: at.file, Document: at.document, Line: f.Line, Field: join(below, f.Field),
+		Problem: f.Problem, Advice: f.Advice}
 	if e.Line == 0 {
 		e.Line = at.line
 	}
@@ -196,7 +199,7 @@ func faulty(at origin, below string, f *kubeyaml.Fault) *InvalidError {
 	return e
 }
 
-// join puts the path of a field together.
+// join joins the two parts of a field's path.
 func join(above, field string) string {
 	if above == "" || field == "" {
 		return above + field

@@ -13,12 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The main thread belongs to the main function alone: a test that changes what its thread sees must not change what /proc/self shows,
-// which is the main thread's.
+// The main goroutine keeps the main thread for itself: /proc/self shows the main thread, and a test that changes its
+// thread must not change what other tests see.
 func init() { runtime.LockOSThread() }
 
-// A directory that cannot be read may hold manifests that a pattern matches: the error names it.
-func TestDirectoriesThatCannotBeRead(t *testing.T) {
+// An unreadable directory may contain manifests that a pattern matches: the error names it.
+func TestRead_UnreadableDirectory(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name string) {
 		t.Helper()
@@ -48,7 +48,7 @@ func TestDirectoriesThatCannotBeRead(t *testing.T) {
 		})
 	}
 	for _, row := range []struct {
-		reason, pattern, where string // where is empty where the pattern is read
+		reason, pattern, where string // where is empty if the pattern is read
 		want                   error
 	}{
 		{"beside them", "deploy/*.yaml", "", nil},

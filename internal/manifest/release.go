@@ -7,17 +7,17 @@ import (
 	"unicode"
 )
 
-// isTool reports whether a label says which tool deployed a workload.
+// isTool reports whether a label names the tool that deployed a workload.
 func isTool(key string) bool {
 	return key == "app.kubernetes.io/managed-by" || key == "app.kubernetes.io/created-by" ||
 		key == "heritage" // Helm 2's
 }
 
-// isRelease reports whether a label tells one release of a workload, or one run, from the next. A selector of such a
-// label loses the pods at the next upgrade.
+// isRelease reports whether a label differs between releases or runs of a workload. A selector with such a label no
+// longer matches the pods after the next upgrade.
 func isRelease(key string) bool {
 	switch key {
-	case "chart", // Helm 2's, and of many charts still
+	case "chart", // Helm 2's, still used by many charts
 		"app.kubernetes.io/version", "service.istio.io/canonical-revision", "istio.io/rev", "skaffold.dev/run-id":
 		return true
 	}
@@ -35,17 +35,17 @@ func isRelease(key string) bool {
 	return namesRelease(key) && strings.HasSuffix(domain, "kubernetes.io")
 }
 
-// releaseWords are those that the names of such labels are made of.
+// releaseWords are the words in the names of such labels.
 var releaseWords = []string{
 	"version", "chart", "revision", "rev", "hash", "uid", "uuid", "generation", "checksum", "digest", "commit", "sha",
 	"build", "timestamp", "tag",
 }
 
-// runWords are those that name a release or a run together with "id": "pipeline-id", "jobId", but not "tenant-id".
+// runWords name a release or a run together with "id": "pipeline-id", "jobId", but not "tenant-id".
 var runWords = []string{"run", "job", "pipeline", "workflow", "execution", "release", "deploy", "deployment", "trace"}
 
-// namesRelease reports whether the name of a label suggests a release or a run: "version", "git-sha", "imageTag". What
-// a workload's own selector holds is not judged by this, as a selector cannot change.
+// namesRelease reports whether the name of a label suggests a release or a run: "version", "git-sha", "imageTag". It is
+// not applied to a workload's own selector, because a selector cannot change.
 func namesRelease(key string) bool {
 	name := key[strings.LastIndexByte(key, '/')+1:]
 	all := words(name)
@@ -69,7 +69,7 @@ func words(name string) []string {
 	return strings.FieldsFunc(spaced.String(), func(r rune) bool { return strings.ContainsRune(" -_.", r) })
 }
 
-// without returns the labels for whose keys drop is false, never nil.
+// without returns the labels with keys for which drop is false, never nil.
 func without(labels map[string]string, drop func(key string) bool) map[string]string {
 	kept := maps.Clone(labels)
 	if kept == nil {

@@ -58,7 +58,8 @@ func (o *object) readServicePorts(s *service, ports []corev1.ServicePort) error 
 		case p.Name == "" && len(ports) > 1:
 			return o.invalid(at+".name", "missing", "name the ports of a Service that has several")
 		case names[p.Name]:
-			return o.invalid(at+".name", fmt.Sprintf("%q is the name of another port too", p.Name), "rename one of them")
+			return o.invalid(at+".name", fmt.Sprintf("%q is the name of another port too", p.Name),
+				"rename one of them")
 		case keys[key]:
 			return o.invalid(at, key.String()+" is given twice", "remove one of them")
 		}
@@ -89,8 +90,8 @@ func (o *object) readServicePorts(s *service, ports []corev1.ServicePort) error 
 	return nil
 }
 
-// readBackings reads Endpoints or an EndpointSlice. Addresses count whether they are ready or not: what is not ready
-// now may be asked later.
+// readBackings reads Endpoints or an EndpointSlice. Addresses that are not ready count too, because they may become
+// ready.
 func (o *object) readBackings() ([]*backing, error) {
 	if o.kind == "EndpointSlice" {
 		return o.readEndpointSlice()
@@ -133,7 +134,7 @@ func (o *object) readEndpointSlice() ([]*backing, error) {
 	}
 	b := &backing{identity: o.identity(), origin: o.origin, service: o.meta.Labels[discoveryv1.LabelServiceName]}
 	if from.AddressType == discoveryv1.AddressTypeFQDN {
-		return nil, nil // kube-proxy passes over it too
+		return nil, nil // kube-proxy skips it too
 	}
 	for i, endpoint := range from.Endpoints {
 		for j, a := range endpoint.Addresses {
@@ -148,7 +149,7 @@ func (o *object) readEndpointSlice() ([]*backing, error) {
 			port.name = *p.Name
 		}
 		if p.Port == nil {
-			continue // every port, as where there is none
+			continue // every port, as without any
 		}
 		var protocol corev1.Protocol
 		if p.Protocol != nil {

@@ -15,20 +15,20 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// pods is what the kinds of workload have in common.
+// pods is the common part of all kinds of workload.
 type pods struct {
-	selector   *metav1.LabelSelector // nil where the kind or the manifest has none
+	selector   *metav1.LabelSelector // nil if the kind or the manifest has none
 	selectorAt string
-	required   bool // the API server wants a selector
+	required   bool // the API server requires a selector
 	template   corev1.PodTemplateSpec
-	at         string // of the template; empty for a Pod, which is its own
+	at         string // the path of the template; empty for a Pod, which is its own
 }
 
-// readPods reads what is particular to a kind.
+// readPods reads the kind-specific part.
 func (o *object) readPods() (pods, error) {
 	const selectorAt, at = "spec.selector", "spec.template"
 	switch o.kind {
-	case "Deployment", "Rollout", "CloneSet": // of the latter only what a Deployment has too, see addOperated
+	case "Deployment", "Rollout", "CloneSet": // of the latter two only the fields of a Deployment, see addOperated
 		var d appsv1.Deployment
 		err := o.decode(&d)
 		return pods{d.Spec.Selector, selectorAt, true, d.Spec.Template, at}, err
@@ -100,7 +100,7 @@ func (o *object) readWorkload() (*workload, error) {
 	at = join(p.at, "spec.initContainers")
 	for i, c := range p.template.Spec.InitContainers {
 		if c.RestartPolicy == nil || *c.RestartPolicy != corev1.ContainerRestartPolicyAlways {
-			continue // it is gone before the pod serves anybody
+			continue // it ends before the pod serves clients
 		}
 		if err := o.readPorts(w, c, at+"["+strconv.Itoa(i)+"]"); err != nil {
 			return nil, err
@@ -109,7 +109,7 @@ func (o *object) readWorkload() (*workload, error) {
 	return w, nil
 }
 
-// readSelector returns the labels by which the workload knows its pods, and refuses a selector that does not.
+// readSelector returns the selector of the workload, and rejects one that does not match its own pods.
 func (o *object) readSelector(p pods, labelsAt string) (map[string]string, error) {
 	if p.selector == nil {
 		if p.required {
@@ -164,7 +164,7 @@ func (o *object) readPorts(w *workload, c corev1.Container, at string) error {
 	return nil
 }
 
-// portKey checks a port and its protocol, which is TCP where none is given.
+// portKey validates a port and its protocol. The default is TCP.
 func (o *object) portKey(at, field string, number int32, protocol corev1.Protocol) (portKey, error) {
 	if number < 1 || number > 65535 {
 		return portKey{}, o.invalid(at+"."+field, fmt.Sprintf("%d is no port", number), "give one between 1 and 65535")
@@ -177,7 +177,8 @@ func (o *object) portKey(at, field string, number int32, protocol corev1.Protoco
 	case corev1.ProtocolSCTP:
 		return portKey{uint16(number), flow.SCTP}, nil
 	}
-	return portKey{}, o.invalid(at+".protocol", fmt.Sprintf("%q is no protocol of ports", protocol), "write TCP, UDP or SCTP")
+	return portKey{}, o.invalid(at+".protocol", fmt.Sprintf("%q is no protocol of ports", protocol),
+		"write TCP, UDP or SCTP")
 }
 
 func ownerOf(meta *metav1.ObjectMeta) identity {

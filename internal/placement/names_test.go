@@ -2,12 +2,13 @@ package placement
 
 import (
 	"encoding/json"
-	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
 	"net/netip"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/manifest"

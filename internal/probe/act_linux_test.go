@@ -20,12 +20,16 @@ import (
 	"github.com/netzero-dev/netzero/internal/cgroup"
 )
 
-// act does things in turn, as a child process: "tcp 127.0.0.1:80" connects, "udp" sends from one unconnected socket and
-// "udp-connected" from one connected one, "stream" writes to one TCP connection, "ask" sends a datagram and waits for the answer,
-// "listen" listens for TCP, "ping" and "pong" send an ICMP echo request and reply from a raw socket, "kernel" has the kernel of
-// a network namespace send, "wait" says so and waits for a line, those of descend have it done further down, "leave" in a
-// pid namespace and another cgroup, and "enter" moves to a cgroup. By descriptor 3, "give" opens sockets and passes them on (sockets_linux_test.go), "take"
-// connects a socket that it gets there, "write" writes to it, and "reply" sends an ICMP echo reply from it, a raw socket.
+// act runs acts in turn, as a child process:
+//
+// "tcp 127.0.0.1:80" connects. "udp" sends from one unconnected socket, "udp-connected" from one connected socket.
+// "stream" writes to one TCP connection. "ask" sends a DNS question and waits for the answer. "listen" listens for TCP.
+// "ping" and "pong" send an ICMP echo request and reply from a raw socket. "kernel" makes the kernel of a network
+// namespace send. "wait" prints its name and waits for a line. The acts of descend run further acts in a descendant.
+// "leave" runs one in another pid namespace and cgroup. "enter" moves to a cgroup.
+//
+// These use descriptor 3: "give" opens a socket and passes it on (sockets_linux_test.go), "take" connects a socket that
+// is passed to it, "write" writes to a connection, and "reply" sends an ICMP echo reply from a raw socket.
 func act(acts []string) int {
 	unconnected := -1
 	connected := make(map[string]net.Conn)
@@ -40,7 +44,7 @@ func act(acts []string) int {
 				err = c.Close()
 			}
 		case "udp":
-			if unconnected < 0 { // by package net it would be bound first
+			if unconnected < 0 { // package net would bind it first
 				unconnected, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 			}
 			if err == nil {
@@ -57,7 +61,7 @@ func act(acts []string) int {
 		case "ask":
 			var c net.Conn
 			if c, err = net.Dial("udp4", address); err == nil {
-				_, err = c.Write(question(askedName))
+				_, err = c.Write(question(queriedName))
 			}
 			if err == nil {
 				_, err = c.Read(make([]byte, 65536))
@@ -114,14 +118,14 @@ func sendICMP(to netip.Addr, message []byte) error {
 	return unix.Sendto(fd, message, 0, &unix.SockaddrInet4{Addr: to.As4()})
 }
 
-// group is a cgroup of a test's own.
+// group is a cgroup that a test creates.
 type group struct {
 	t   *testing.T
 	dir string
 	id  uint64
 }
 
-// newGroup makes a cgroup in a directory of the tree; the test removes it, if nobody has.
+// newGroup creates a cgroup in a directory of the tree. It is removed after the test, unless the test removes it.
 func newGroup(t *testing.T, dir string) group {
 	t.Helper()
 	check(t, os.Mkdir(dir, 0o755))
@@ -135,8 +139,8 @@ func newGroup(t *testing.T, dir string) group {
 	return group{t, dir, id}
 }
 
-// beside makes a cgroup beside the leaf: where containers would be, nested in nothing that is watched.
-func (r *rig) beside(name string) group {
+// sibling creates a cgroup next to the leaf, as those of containers are: not nested in a watched cgroup.
+func (r *rig) sibling(name string) group {
 	r.t.Helper()
 	return newGroup(r.t, filepath.Join(filepath.Dir(r.leaf.Path), fmt.Sprintf("probe-test-%d-%s", os.Getpid(), name)))
 }
@@ -146,7 +150,7 @@ func (g group) remove() {
 	check(g.t, os.Remove(g.dir))
 }
 
-// run runs a child in the cgroup, which it is in from birth, to its end.
+// run starts a child in the cgroup, and waits until it exits.
 func (g group) run(acts ...string) {
 	g.t.Helper()
 	cmd, done := g.command(acts)
@@ -167,7 +171,7 @@ func (g group) command(acts []string) (cmd *exec.Cmd, done func()) {
 	return cmd, func() { dir.Close() }
 }
 
-// start starts a child in the cgroup, and returns what lets it go on: to its next "wait", or its end.
+// start starts a child in the cgroup. The result lets it continue, to its next "wait" or its exit.
 func (g group) start(acts ...string) (goOn func()) {
 	g.t.Helper()
 	cmd, done := g.command(acts)
@@ -195,14 +199,14 @@ func (g group) start(acts ...string) (goOn func()) {
 	}
 }
 
-// askedName is the name that the act "ask" asks for.
-const askedName = "db.test."
+// queriedName is the name that the act "ask" queries.
+const queriedName = "db.test."
 
-// question returns a DNS question for the addresses of a name.
+// question returns a DNS query for the addresses of a name.
 func question(name string) []byte {
 	b := dnsmessage.NewBuilder(nil, dnsmessage.Header{})
-	if b.StartQuestions() != nil ||
-		b.Question(dnsmessage.Question{Name: dnsmessage.MustNewName(name), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}) != nil {
+	q := dnsmessage.Question{Name: dnsmessage.MustNewName(name), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}
+	if b.StartQuestions() != nil || b.Question(q) != nil {
 		return nil
 	}
 	text, _ := b.Finish() // nil on error

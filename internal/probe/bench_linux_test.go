@@ -17,29 +17,30 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// The ways in which a connection can meet a recording.
+// The states of a recording that a connection can meet.
 const (
 	unrecorded = "unrecorded" // no programs
-	elsewhere  = "elsewhere"  // programs that watch somebody else
-	older      = "older"      // programs that watch somebody else, and cgroups that are younger than this one
-	repeated   = "repeated"   // a flow that is known
-	fresh      = "fresh"      // a flow that is new
-	// The same two where goroutines are not told apart.
-	repeatedMixed = "repeated-mixed"
-	freshMixed    = "fresh-mixed"
+	elsewhere  = "elsewhere"  // programs that watch another cgroup
+	older      = "older"      // programs that watch another cgroup, and track cgroups newer than this one
+	repeated   = "repeated"   // a known flow
+	fresh      = "fresh"      // a new flow
+	// The same two without goroutine attribution.
+	repeatedUnattributed = "repeated-mixed"
+	freshUnattributed    = "fresh-mixed"
 	// The same two in a child process of the test.
 	repeatedChild = "repeated-child"
 	freshChild    = "fresh-child"
-	// A flow that is new after a quiet time, when nobody is awake to be told of it; its time is mostly quiet.
+	// A new flow after an idle time, with the reader asleep. Most of its time is idle.
 	freshAlone = "fresh-alone"
 )
 
 var ways = []string{
-	unrecorded, elsewhere, older, repeatedMixed, repeated, repeatedChild, freshMixed, fresh, freshChild, freshAlone,
+	unrecorded, elsewhere, older,
+	repeatedUnattributed, repeated, repeatedChild,
+	freshUnattributed, fresh, freshChild, freshAlone,
 }
 
-// BenchmarkTCP connects to a port of loopback that nobody serves, which takes a connection's whole way through the hooks
-// and leaves nothing behind.
+// BenchmarkTCP connects to a closed port on loopback. That passes all hooks of a connection, and leaves nothing behind.
 func BenchmarkTCP(b *testing.B) {
 	for _, way := range ways {
 		b.Run(way, func(b *testing.B) {
@@ -48,11 +49,11 @@ func BenchmarkTCP(b *testing.B) {
 	}
 }
 
-// BenchmarkTCPAway is the same at an address that is not loopback's and has no name, so that what is said is waited for.
+// BenchmarkTCPAway does the same at an address outside of loopback, without a name: the programs wait for a payload.
 func BenchmarkTCPAway(b *testing.B) {
 	for _, way := range []string{unrecorded, repeated, repeatedChild, fresh} {
 		b.Run(way, func(b *testing.B) {
-			away(b)
+			enterNetns(b)
 			measure(b, way, func(addr [4]byte) error {
 				addr[0], addr[1] = 198, 18+addr[1]
 				return connectRefused(addr)
@@ -61,7 +62,7 @@ func BenchmarkTCPAway(b *testing.B) {
 	}
 }
 
-// connectRefused connects to a port that nobody serves.
+// connectRefused connects to a closed port.
 func connectRefused(addr [4]byte) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -69,12 +70,12 @@ func connectRefused(addr [4]byte) error {
 	}
 	defer unix.Close(fd)
 	if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: addr, Port: 9}); err != unix.ECONNREFUSED {
-		return fmt.Errorf("connect to a port that nobody serves: %v", err)
+		return fmt.Errorf("connect to a closed port: %v", err)
 	}
 	return nil
 }
 
-// BenchmarkUDP sends a datagram to a socket that reads nothing.
+// BenchmarkUDP sends a datagram to a socket that never reads.
 func BenchmarkUDP(b *testing.B) {
 	sink, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	must(b, err)
@@ -84,7 +85,7 @@ func BenchmarkUDP(b *testing.B) {
 		b.Run(way, func(b *testing.B) {
 			fd := -1
 			measure(b, way, func(addr [4]byte) (err error) {
-				if fd < 0 { // here, where it is in scope
+				if fd < 0 { // here it is in scope
 					if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
 						return err
 					}
@@ -96,7 +97,7 @@ func BenchmarkUDP(b *testing.B) {
 	}
 }
 
-// BenchmarkSegment writes to a connection whose first bytes were heard before.
+// BenchmarkSegment writes to a connection after its first payload.
 func BenchmarkSegment(b *testing.B) {
 	listener, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	must(b, err)
@@ -108,17 +109,17 @@ func BenchmarkSegment(b *testing.B) {
 	for _, way := range []string{unrecorded, elsewhere, older, repeated} {
 		b.Run(way, func(b *testing.B) {
 			var near, far int
-			heard := make([]byte, 1)
+			b1 := make([]byte, 1)
 			measure(b, way, func([4]byte) (err error) {
-				if near == 0 { // here, where it is in scope
+				if near == 0 { // here it is in scope
 					near, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 					must(b, err)
 					must(b, unix.Connect(near, at))
 					far, _, err = unix.Accept(listener)
 					must(b, err)
 				}
-				if _, err = unix.Write(near, heard); err == nil {
-					_, err = unix.Read(far, heard)
+				if _, err = unix.Write(near, b1); err == nil {
+					_, err = unix.Read(far, b1)
 				}
 				return err
 			})
@@ -128,7 +129,7 @@ func BenchmarkSegment(b *testing.B) {
 	}
 }
 
-// BenchmarkHello connects to a server and sends a ClientHello, with a name that is known.
+// BenchmarkHello connects to a server and sends a ClientHello with a known name.
 func BenchmarkHello(b *testing.B) {
 	listener, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	must(b, err)
@@ -150,7 +151,7 @@ func BenchmarkHello(b *testing.B) {
 				must(b, err)
 				_, err = unix.Read(far, make([]byte, 4096))
 				must(b, err)
-				// So that no port is left waiting.
+				// Reset the connection, so that no port stays in TIME_WAIT.
 				must(b, unix.SetsockoptLinger(near, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}))
 				must(b, unix.Close(near))
 				return unix.Close(far)
@@ -159,7 +160,7 @@ func BenchmarkHello(b *testing.B) {
 	}
 }
 
-// BenchmarkStartStop loads, attaches and proves the programs, and takes them down again.
+// BenchmarkStartStop loads, attaches and checks the programs, and closes them.
 func BenchmarkStartStop(b *testing.B) {
 	testenv.RequireRoot(b)
 	for b.Loop() {
@@ -172,7 +173,7 @@ func BenchmarkStartStop(b *testing.B) {
 	}
 }
 
-// measure times opening flows in one way, and tells how long the programs ran for one of them.
+// measure opens flows in one state of the recording, and reports how long the programs ran for each.
 func measure(b *testing.B, way string, open func(addr [4]byte) error) {
 	testenv.RequireRoot(b)
 	statistics, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
@@ -180,8 +181,8 @@ func measure(b *testing.B, way string, open func(addr [4]byte) error) {
 	defer statistics.Close()
 	var p *Probe
 	if way != unrecorded {
-		if way == repeatedMixed || way == freshMixed {
-			defer mix()()
+		if way == repeatedUnattributed || way == freshUnattributed {
+			defer withoutAttribution()()
 		}
 		var leaf *cgroup.Leaf
 		p, leaf = start(b)
@@ -191,14 +192,14 @@ func measure(b *testing.B, way string, open func(addr [4]byte) error) {
 		must(b, err)
 		id := goroutine.NewID()
 		defer goroutine.Mark(id)()
-		must(b, p.OwnLabels(goroutine.Labels(), id))
-		if way == repeatedChild || way == freshChild { // as if the test process were another one, which has started us
+		must(b, p.AttributeLabels(goroutine.Labels(), id))
+		if way == repeatedChild || way == freshChild { // as if another test process had started this one
 			must(b, p.objects.Children.Update(uint32(os.Getpid()), uint64(id), ebpf.UpdateAny))
-			must(b, p.tellApart(1))
+			must(b, p.setProcess(1))
 		}
 		switch way {
 		case older:
-			must(b, p.WatchNewborn(leaf.ID))
+			must(b, p.TrackNewCgroups(leaf.ID))
 			fallthrough
 		case elsewhere:
 			must(b, leaf.Leave())
@@ -215,11 +216,11 @@ func measure(b *testing.B, way string, open func(addr [4]byte) error) {
 			time.Sleep(2 * time.Millisecond)
 		}
 		if n++; strings.HasPrefix(way, fresh) {
-			// 127.1.0.0 and up to half as many flows as there is room for; then from there again.
+			// 127.1.0.0 and up, until the table is half full; then again from the start.
 			known := n % (DefaultSizes.MaxFlows / 2)
 			if known == 0 {
 				b.StopTimer()
-				forgetAll(b, p)
+				deleteFlows(b, p)
 				b.StartTimer()
 			}
 			binary.BigEndian.PutUint32(addr[:], 127<<24|1<<16|known)
@@ -239,12 +240,12 @@ func measure(b *testing.B, way string, open func(addr [4]byte) error) {
 	}
 }
 
-// mix keeps the programs from telling goroutines apart, until undo.
-func mix() (undo func()) {
+// withoutAttribution turns goroutine attribution off until undo.
+func withoutAttribution() (undo func()) {
 	read := taskLayout
 	taskLayout = func() (layout, error) {
 		l, err := read()
-		l.apart = apart{mixed: "it is a benchmark"}
+		l.attribution = attribution{unattributed: "it is a benchmark"}
 		return l, err
 	}
 	return func() { taskLayout = read }
@@ -263,7 +264,7 @@ func start(b *testing.B) (*Probe, *cgroup.Leaf) {
 	return p, leaf
 }
 
-// runTime returns for how many nanoseconds the programs have run so far.
+// runTime returns the run time of the programs so far in nanoseconds.
 func runTime(b *testing.B, p *Probe) uint64 {
 	if p == nil {
 		return 0
@@ -280,7 +281,7 @@ func runTime(b *testing.B, p *Probe) uint64 {
 	return sum
 }
 
-// connectTime is runTime of the programs alone that see system calls which name a destination.
+// connectTime is runTime for the programs on system calls that name a destination.
 func connectTime(b *testing.B, p *Probe) uint64 {
 	if p == nil {
 		return 0
@@ -294,7 +295,7 @@ func connectTime(b *testing.B, p *Probe) uint64 {
 	return sum
 }
 
-func forgetAll(b *testing.B, p *Probe) {
+func deleteFlows(b *testing.B, p *Probe) {
 	var all []bpf.RecordFlowKey
 	var k bpf.RecordFlowKey
 	var f bpf.RecordFlow

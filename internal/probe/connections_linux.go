@@ -11,18 +11,18 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// States of a TCP socket, from the kernel's include/net/tcp_states.h.
+// States of a TCP socket, from include/net/tcp_states.h of the kernel.
 const (
 	tcpEstablished = 1
 	tcpSynSent     = 2
 	tcpCloseWait   = 8
 )
 
-// opensConnection reports whether a TCP socket has connected, rather than been accepted, and may still send.
+// isInitiator reports whether a TCP socket has connected, rather than accepted, and may still send.
 //
-// The kernel counts the bytes that were acknowledged, and counts the SYN of a socket that connects with them (RFC 4898,
-// tcpEStatsAppHCThruOctetsAcked). So these are one more than the payload that was sent and acknowledged.
-func opensConnection(fd int) bool {
+// The kernel counts acknowledged bytes, and includes the SYN of a socket that connects (RFC 4898,
+// tcpEStatsAppHCThruOctetsAcked). So they exceed the payload that was sent and acknowledged by one.
+func isInitiator(fd int) bool {
 	for range maxReadings {
 		before, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 		if err != nil {
@@ -34,7 +34,7 @@ func opensConnection(fd int) bool {
 		case before.State != tcpEstablished && before.State != tcpCloseWait && before.Notsent_bytes == 0:
 			return false
 		}
-		queued, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ) // not acknowledged, whether sent or not
+		queued, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ) // not acknowledged, sent or not
 		if err != nil {
 			return false
 		}
@@ -44,23 +44,24 @@ func opensConnection(fd int) bool {
 		}
 		if before.Bytes_acked == after.Bytes_acked && before.Bytes_sent == after.Bytes_sent &&
 			before.Bytes_retrans == after.Bytes_retrans && before.Notsent_bytes == after.Notsent_bytes {
-			onTheWay := uint64(queued) - uint64(before.Notsent_bytes)
-			return before.Bytes_acked+onTheWay != before.Bytes_sent-before.Bytes_retrans
+			inFlight := uint64(queued) - uint64(before.Notsent_bytes)
+			return before.Bytes_acked+inFlight != before.Bytes_sent-before.Bytes_retrans
 		}
 	}
-	return true // it never pauses: rather a flow too many than none
+	return true // it never pauses: better one flow too many than one too few
 }
 
-// maxReadings is how often the counters of a socket are read that change meanwhile.
+// maxReadings limits the attempts to read a socket's counters without a change in between.
 const maxReadings = 1000
 
-// AdoptConnections is [Probe.AdoptSockets] for the TCP connections that a process opened, and nothing else.
-func (p *Probe) AdoptConnections(pid int, cgroup, netns uint64, opener Opener) error {
+// TrackConnections is [Probe.TrackSockets] for the TCP connections that a process initiated, without its other sockets.
+func (p *Probe) TrackConnections(pid int, cgroup, netns uint64, initiator Initiator) error {
 	err := eachSocket(pid, func(fd int) error {
-		if protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL); err != nil || protocol != int(flow.TCP) {
+		protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+		if err != nil || protocol != int(flow.TCP) {
 			return nil
 		}
-		return p.adoptConnection(fd, cgroup, netns, opener)
+		return p.trackConnection(fd, cgroup, netns, initiator)
 	})
 	if err != nil {
 		return fmt.Errorf("adopt connections: %w", err)
@@ -68,29 +69,32 @@ func (p *Probe) AdoptConnections(pid int, cgroup, netns uint64, opener Opener) e
 	return nil
 }
 
-// adoptConnection lets a TCP connection that the process opened before be told as a flow, as soon as it sends something.
-func (p *Probe) adoptConnection(fd int, cgroup, netns uint64, opener Opener) error {
-	if !opensConnection(fd) {
+// trackConnection makes an earlier TCP connection of the process a flow once it sends.
+func (p *Probe) trackConnection(fd int, cgroup, netns uint64, initiator Initiator) error {
+	if !isInitiator(fd) {
 		return nil
 	}
-	key := Key{Cgroup: cgroup, Netns: networkOf(fd, netns), Protocol: flow.TCP}
-	if name, err := unix.Getpeername(fd); err == nil { // else it is still connecting, and its packets say where
+	key := Key{Cgroup: cgroup, Netns: netnsOf(fd, netns), Protocol: flow.TCP}
+	if name, err := unix.Getpeername(fd); err == nil { // else it is connecting, and its packets have the address
 		if remote, ok := addrPort(name); ok {
 			key.Addr, key.Port = remote.Addr(), remote.Port()
 		}
 	}
-	c := bpf.RecordConnection{Key: keyTo(key), Pid: uint32(opener.PID)}
-	if err := p.objects.Connections.Update(int32(fd), c, ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
+	c := bpf.RecordConnection{Key: keyTo(key), Pid: uint32(initiator.PID)}
+	err := p.objects.Connections.Update(int32(fd), c, ebpf.UpdateNoExist)
+	if err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
 		return err
 	}
 	return nil
 }
 
-// Connections returns the TCP connections that a process holds and that tasks in scope opened; none where it is gone.
+// Connections returns the TCP connections that a process holds and that tasks in scope opened; none if the process has
+// exited.
 func (p *Probe) Connections(pid int) ([]Connection, error) {
 	var found []Connection
 	err := eachSocket(pid, func(fd int) error {
-		if protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL); err != nil || protocol != int(flow.TCP) {
+		protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+		if err != nil || protocol != int(flow.TCP) {
 			return nil
 		}
 		var c bpf.RecordConnection
@@ -103,7 +107,7 @@ func (p *Probe) Connections(pid int) ([]Connection, error) {
 		if err != nil {
 			return fmt.Errorf("read cookie of connection: %w", err)
 		}
-		found = append(found, Connection{ID: cookie, Key: keyOf(c.Key), Said: c.Hint, PID: int(c.Pid)})
+		found = append(found, Connection{ID: cookie, Key: keyOf(c.Key), Hint: c.Hint, PID: int(c.Pid)})
 		return nil
 	})
 	return found, err

@@ -32,7 +32,7 @@ func pair(t *testing.T, network, address string) (client, server net.Conn) {
 	return client, server
 }
 
-// transfer sends from one end of a connection to the other, and waits for it to arrive.
+// transfer sends from one end of a connection to the other, and waits for the data to arrive.
 func transfer(t *testing.T, from, to net.Conn) {
 	t.Helper()
 	_, err := from.Write([]byte("hello"))
@@ -43,37 +43,37 @@ func transfer(t *testing.T, from, to net.Conn) {
 
 func remoteOf(c net.Conn) netip.AddrPort { return c.RemoteAddr().(*net.TCPAddr).AddrPort() }
 
-func (r *rig) adoptOwn() {
+func (r *rig) trackOwnSockets() {
 	r.t.Helper()
-	check(r.t, r.AdoptSockets(os.Getpid(), r.leaf.ID, r.self.Netns, Opener{PID: r.self.PID}))
+	check(r.t, r.TrackSockets(os.Getpid(), r.leaf.ID, r.self.Netns, Initiator{PID: r.self.PID}))
 	_, err := r.NextGeneration()
 	check(r.t, err)
-	r.forget()
+	r.clear()
 }
 
-func TestConnectionFromBeforeIsAFlowOnceItSends(t *testing.T) {
+func TestConnections_EarlierOneReportedWhenItSends(t *testing.T) {
 	for _, row := range []struct {
 		reason, network, address string
-		spoken                   bool // before
+		used                     bool // before the recording
 	}{
 		{"idle since it was opened", "tcp4", "127.0.0.1:0", false},
 		{"used before, IPv6", "tcp6", "[::1]:0", true},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
 			client, server := pair(t, row.network, row.address)
-			if row.spoken {
+			if row.used {
 				transfer(t, client, server)
 				transfer(t, server, client)
 			}
 			r := newRig(t, Sizes{})
-			r.adoptOwn()
+			r.trackOwnSockets()
 			transfer(t, server, client)
 			if got := r.flows(); len(got) > 0 {
-				t.Fatalf("what was accepted is a flow, or what only acknowledges: %v", got)
+				t.Fatalf("an accepted connection or an acknowledgement is a flow: %v", got)
 			}
 			want := []string{text(flow.TCP, remoteOf(client), 1)}
 			for range 2 {
-				r.forget()
+				r.clear()
 				transfer(t, client, server)
 				transfer(t, client, server)
 				if diff := cmp.Diff(want, r.flows()); diff != "" {
@@ -81,12 +81,12 @@ func TestConnectionFromBeforeIsAFlowOnceItSends(t *testing.T) {
 				}
 				e := seen[*FlowEvent](r)[0]
 				if e.Connection() == 0 || e.Opened != 0 || e.PID != r.self.PID || e.Cgroup != r.leaf.ID || e.Netns != r.self.Netns {
-					t.Errorf("event %+v is not of a connection of this process (%+v) from before", e, r.self)
+					t.Errorf("event %+v is not of an earlier connection of this process (%+v)", e, r.self)
 				}
 				_, err := r.NextGeneration()
 				check(t, err)
 			}
-			r.forget()
+			r.clear()
 			client.Close()
 			if _, err := server.Read(make([]byte, 1)); err != io.EOF {
 				t.Fatal(err)
@@ -99,12 +99,12 @@ func TestConnectionFromBeforeIsAFlowOnceItSends(t *testing.T) {
 	}
 }
 
-func TestConnectionOfAnEarlierGenerationIsToldAgain(t *testing.T) {
+func TestConnections_ReportedAgainInNextGeneration(t *testing.T) {
 	r := newRig(t, Sizes{})
 	client, server := pair(t, "tcp4", "127.0.0.1:0")
 	transfer(t, client, server)
 	opened := seen[*FlowEvent](r)
-	r.forget()
+	r.clear()
 	generation, err := r.NextGeneration()
 	check(t, err)
 	transfer(t, client, server)
@@ -113,8 +113,9 @@ func TestConnectionOfAnEarlierGenerationIsToldAgain(t *testing.T) {
 	if len(opened) != 1 || opened[0].Connection() != 0 || len(events) != 1 {
 		t.Fatalf("got %d events, then %d, want 1 each", len(opened), len(events))
 	}
-	if e := events[0]; e.Connection() == 0 || e.Opened != opened[0].Generation || e.Generation != generation || e.PID != r.self.PID {
-		t.Errorf("event %+v is not of the connection that was opened in generation %d", e, opened[0].Generation)
+	e := events[0]
+	if e.Connection() == 0 || e.Opened != opened[0].Generation || e.Generation != generation || e.PID != r.self.PID {
+		t.Errorf("event %+v is not of the connection opened in generation %d", e, opened[0].Generation)
 	}
 	connections, err := r.Connections(os.Getpid())
 	check(t, err)
@@ -123,10 +124,10 @@ func TestConnectionOfAnEarlierGenerationIsToldAgain(t *testing.T) {
 	}
 }
 
-func TestNameThatAConnectionGaveItsServerBeforeIsTold(t *testing.T) {
-	away(t) // names of servers on loopback are not read
+func TestConnections_EarlierServerNameHash(t *testing.T) {
+	enterNetns(t) // names of servers on loopback are not read
 	r := newRig(t, Sizes{})
-	l, err := net.Listen("tcp4", away4)
+	l, err := net.Listen("tcp4", netnsAddr4)
 	check(t, err)
 	defer l.Close()
 	client, err := net.Dial("tcp4", l.Addr().String())
@@ -143,20 +144,20 @@ func TestNameThatAConnectionGaveItsServerBeforeIsTold(t *testing.T) {
 	names := seen[*NameEvent](r)
 	_, err = r.NextGeneration()
 	check(t, err)
-	r.forget()
+	r.clear()
 	transfer(t, client, server)
 	events := seen[*FlowEvent](r)
-	if len(names) != 1 || len(events) != 1 || events[0].Said == 0 || events[0].Said != names[0].Hash {
+	if len(names) != 1 || len(events) != 1 || events[0].Hint == 0 || events[0].Hint != names[0].Hash {
 		t.Errorf("names %+v, then %+v", names, events)
 	}
 }
 
-func TestConnectionThatIsBeingOpenedIsAFlowOnceItSends(t *testing.T) {
+func TestConnections_ConnectingDuringStart(t *testing.T) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	check(t, err)
 	defer unix.Close(fd)
 	check(t, unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
-	check(t, unix.Listen(fd, 0)) // room for one that is not accepted
+	check(t, unix.Listen(fd, 0)) // a backlog of one
 	name, err := unix.Getsockname(fd)
 	check(t, err)
 	to, _ := addrPort(name)
@@ -167,17 +168,17 @@ func TestConnectionThatIsBeingOpenedIsAFlowOnceItSends(t *testing.T) {
 	check(t, err)
 	defer unix.Close(second)
 	if err := unix.Connect(second, name); err != unix.EINPROGRESS {
-		t.Fatalf("the connection is not being opened: %v", err)
+		t.Fatalf("the connection is not in progress: %v", err)
 	}
 	r := newRig(t, Sizes{})
-	r.adoptOwn()
+	r.trackOwnSockets()
 	accepted, _, err := unix.Accept(fd)
 	check(t, err)
 	defer unix.Close(accepted)
 	_, err = unix.Poll([]unix.PollFd{{Fd: int32(second), Events: unix.POLLOUT}}, 30_000)
 	check(t, err)
 	if got := r.flows(); len(got) > 0 {
-		t.Errorf("a connection that has sent nothing is a flow: %v", got)
+		t.Errorf("a connection without payload is a flow: %v", got)
 	}
 	_, err = unix.Write(second, []byte("hello"))
 	check(t, err)
@@ -186,8 +187,8 @@ func TestConnectionThatIsBeingOpenedIsAFlowOnceItSends(t *testing.T) {
 	}
 }
 
-// A busy connection has bytes on the way and bytes that were sent again, both of which the kernel counts.
-func TestBusyConnectionsAreToldFromAcceptedOnes(t *testing.T) {
+// A busy connection has data in flight and retransmissions. The kernel counts both.
+func TestConnections_BusyInitiatorAndAcceptor(t *testing.T) {
 	client, server := pair(t, "tcp4", "127.0.0.1:0")
 	stop := make(chan struct{})
 	for _, c := range []net.Conn{client, server} {
@@ -211,17 +212,17 @@ func TestBusyConnectionsAreToldFromAcceptedOnes(t *testing.T) {
 			raw, err := c.(*net.TCPConn).SyscallConn()
 			check(t, err)
 			raw.Control(func(fd uintptr) {
-				if got := opensConnection(int(fd)); got != want {
-					t.Fatalf("opened: %t, want %t", got, want)
+				if got := isInitiator(int(fd)); got != want {
+					t.Fatalf("initiator: %t, want %t", got, want)
 				}
 			})
 		}
 	}
 }
 
-func TestPayloadThatIsSentAgainIsNoFlow(t *testing.T) {
+func TestConnections_RetransmissionIsNoFlow(t *testing.T) {
 	testenv.RequireCommand(t, "iptables", "iptables")
-	away(t)
+	enterNetns(t)
 	r := newRig(t, Sizes{})
 	iptables := func(args ...string) {
 		t.Helper()
@@ -237,12 +238,12 @@ func TestPayloadThatIsSentAgainIsNoFlow(t *testing.T) {
 	check(t, err)
 	_, err = r.NextGeneration()
 	check(t, err)
-	r.forget()
+	r.clear()
 	iptables(append([]string{"-D"}, rule...)...)
 	_, err = io.ReadFull(server, make([]byte, 5))
 	check(t, err)
 	if got := r.flows(); len(got) > 0 {
-		t.Errorf("what is sent again is a flow: %v", got)
+		t.Errorf("a retransmission is a flow: %v", got)
 	}
 	transfer(t, client, server)
 	if diff := cmp.Diff([]string{text(flow.TCP, remoteOf(client), 1)}, r.flows()); diff != "" {
@@ -250,10 +251,11 @@ func TestPayloadThatIsSentAgainIsNoFlow(t *testing.T) {
 	}
 }
 
-func TestConnectionIsToldForEachRecordingThatSends(t *testing.T) {
-	r := newApart(t)
+func TestConnections_ReportedPerSendingRecording(t *testing.T) {
+	const sender = "probe.TestConnections_ReportedPerSendingRecording.func1.1"
+	r := newAttributionRig(t)
 	client, server := pair(t, "tcp4", "127.0.0.1:0")
-	check(t, r.Several(true))
+	check(t, r.SetConcurrent(true))
 	sendAs := func(id goroutine.ID) {
 		t.Helper()
 		done := make(chan struct{})
@@ -276,42 +278,42 @@ func TestConnectionIsToldForEachRecordingThatSends(t *testing.T) {
 		by     []goroutine.ID
 		want   []goroutine.ID
 	}{
-		{"in the generation in which it was opened", []goroutine.ID{0, first, second, first}, []goroutine.ID{first, second}},
+		{"in the generation of the connect", []goroutine.ID{0, first, second, first}, []goroutine.ID{first, second}},
 		{"in the next one", []goroutine.ID{second, second, first}, []goroutine.ID{second, first}},
-		{"by none of them first", []goroutine.ID{0, 0, second}, []goroutine.ID{0, second}},
+		{"first by no recording", []goroutine.ID{0, 0, second}, []goroutine.ID{0, second}},
 	} {
-		r.forget()
+		r.clear()
 		for _, id := range row.by {
 			sendAs(id)
 		}
 		var got []goroutine.ID
 		for _, e := range seen[*FlowEvent](r) {
 			got = append(got, e.Recording)
-			if e.Connection() == 0 || e.Recording != 0 && !has(e.Stack, "probe.TestConnectionIsToldForEachRecordingThatSends.func1.1") {
-				t.Errorf("%s: event %+v is not of the connection, or of the goroutine that sends", row.reason, e)
+			if e.Connection() == 0 || e.Recording != 0 && !hasFrame(e.Stack, sender) {
+				t.Errorf("%s: event %+v is not of the connection, or not of the sending goroutine", row.reason, e)
 			}
 		}
 		if diff := cmp.Diff(row.want, got); diff != "" {
-			t.Errorf("%s: told for (-want +got):\n%s", row.reason, diff)
+			t.Errorf("%s: reported for (-want +got):\n%s", row.reason, diff)
 		}
 		_, err := r.NextGeneration()
 		check(t, err)
 	}
-	check(t, r.Several(false))
-	r.forget()
+	check(t, r.SetConcurrent(false))
+	r.clear()
 	sendAs(first)
 	sendAs(second)
 	if events := seen[*FlowEvent](r); len(events) != 1 || events[0].Recording != first {
-		t.Errorf("while one recording runs, the connection is told as %+v", events)
+		t.Errorf("with one recording, the connection is reported as %+v", events)
 	}
 }
 
-// What a full window has held back leaves when the other end has read: here on the thread of another recording's goroutine, which does not
-// send.
-func TestPayloadThatLeavesWhileAnotherReadsIsNotItsFlow(t *testing.T) {
-	r := newApart(t)
+// Data that a full window held back leaves when the other end reads. Here that happens on the thread of another
+// recording's goroutine, which does not send.
+func TestConnections_DelayedPayloadIsNotTheReaders(t *testing.T) {
+	r := newAttributionRig(t)
 	client, server := pair(t, "tcp4", "127.0.0.1:0")
-	check(t, r.Several(true))
+	check(t, r.SetConcurrent(true))
 	as := func(id goroutine.ID, f func()) {
 		done := make(chan struct{})
 		go func() {
@@ -339,42 +341,44 @@ func TestPayloadThatLeavesWhileAnotherReadsIsNotItsFlow(t *testing.T) {
 	})
 	check(t, err)
 	if unsent == 0 {
-		t.Fatalf("all of %d bytes have left at once", written)
+		t.Fatalf("all %d bytes left at once", written)
 	}
-	r.forget()
+	r.clear()
 	as(goroutine.NewID(), func() { _, err = io.CopyN(io.Discard, server, int64(written)) })
 	check(t, err)
 	for _, e := range seen[*FlowEvent](r) {
-		t.Errorf("told of recording %q: %+v", e.Recording, e)
+		t.Errorf("reported for recording %q: %+v", e.Recording, e)
 	}
 	r.mustLoseNothing()
 }
 
-// The labels of a child's goroutines say nothing, though it is the same program: who started the child is its recording.
-func TestConnectionOfAChildIsOfWhoStartedIt(t *testing.T) {
-	r := newApart(t)
-	check(t, r.Several(true))
+// The labels of a child's goroutines do not count, although it is the same program. It belongs to the recording that
+// started it.
+func TestConnections_ChildBelongsToStarter(t *testing.T) {
+	r := newAttributionRig(t)
+	check(t, r.SetConcurrent(true))
 	to := listenForever(t)
 	id := goroutine.NewID()
 	var goOn func()
-	r.marked(id, func() {
+	r.runLabelled(id, func() {
 		goOn = group{t: t, dir: r.leaf.Path, id: r.leaf.ID}.start("stream "+to, "wait", "stream "+to, "wait")
 	})
 	_, err := r.NextGeneration()
 	check(t, err)
-	r.forget()
+	r.clear()
 	goOn()
-	r.mustBelong("TCP "+to, id)
+	r.mustBeAttributed("TCP "+to, id)
 	goOn()
 }
 
-// A child sends on a connection of this process's: no goroutine of this one does, and which recording opened it is not who sends.
-func TestChildSendsOnAConnectionThatItWasGiven(t *testing.T) {
-	r := newApart(t)
-	check(t, r.Several(true))
+// A child sends on a connection of this process. No goroutine of this process sends, and the recording that opened the
+// connection is not the sender.
+func TestConnections_ChildSendsOnInheritedSocket(t *testing.T) {
+	r := newAttributionRig(t)
+	check(t, r.SetConcurrent(true))
 	id := goroutine.NewID()
 	var client, server net.Conn
-	r.marked(id, func() { client, server = pair(t, "tcp4", "127.0.0.1:0") })
+	r.runLabelled(id, func() { client, server = pair(t, "tcp4", "127.0.0.1:0") })
 	_, err := r.NextGeneration()
 	check(t, err)
 	file, err := client.(*net.TCPConn).File()
@@ -382,17 +386,18 @@ func TestChildSendsOnAConnectionThatItWasGiven(t *testing.T) {
 	defer file.Close()
 	cmd := descendant("write")
 	cmd.ExtraFiles = []*os.File{file}
-	r.forget()
+	r.clear()
 	check(t, cmd.Run())
 	_, err = io.ReadFull(server, make([]byte, 5))
 	check(t, err)
 	events := seen[*FlowEvent](r)
-	if len(events) != 1 || events[0].Recording != goroutine.Unread && events[0].Recording != id { // the latter where senders are not read
-		t.Errorf("told as %+v, want one flow of an unknown recording", events)
+	// Where the programs cannot read senders, it is the recording that opened the connection.
+	if len(events) != 1 || events[0].Recording != goroutine.Unread && events[0].Recording != id {
+		t.Errorf("reported as %+v, want one flow of an unknown recording", events)
 	}
 }
 
-// listenForever returns the address of a TCP listener that keeps what it accepts.
+// listenForever returns the address of a TCP listener that keeps the connections that it accepts.
 func listenForever(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -404,7 +409,7 @@ func listenForever(t *testing.T) string {
 			if err != nil {
 				return
 			}
-			defer c.Close() // once nobody listens
+			defer c.Close() // when the listener is closed
 		}
 	}()
 	return l.Addr().String()

@@ -9,8 +9,8 @@ import (
 	"github.com/netzero-dev/netzero/bpf"
 )
 
-// Counts returns how often each flow was seen: connection attempts for TCP, datagrams for all else. An error says that some
-// may be missing.
+// Counts returns the count of each flow: connection attempts for TCP, datagrams for all other protocols. If it returns
+// an error, some flows may be missing.
 func (p *Probe) Counts() (map[Key]uint64, error) {
 	counts := make(map[Key]uint64)
 	err := readMap(p.objects.Flows, func(k bpf.RecordFlowKey, f bpf.RecordFlow) { counts[keyOf(k)] = f.Count })
@@ -20,7 +20,8 @@ func (p *Probe) Counts() (map[Key]uint64, error) {
 	return counts, nil
 }
 
-// NameCounts returns how many TCP connections named their server so. An error says that some may be missing.
+// NameCounts returns the number of TCP connections for each server name. If it returns an error, some names may be
+// missing.
 func (p *Probe) NameCounts() (map[ServerNameKey]uint64, error) {
 	counts := make(map[ServerNameKey]uint64)
 	err := readMap(p.objects.ServerNames, func(k bpf.RecordServerNameKey, n uint64) { counts[serverNameKeyOf(k)] = n })
@@ -32,14 +33,13 @@ func (p *Probe) NameCounts() (map[ServerNameKey]uint64, error) {
 
 var errRestarted = errors.New("entries were deleted faster than the map could be read")
 
-// maxPasses is how often a map may be passed over. It is read from the beginning again where the entry that was read last is
-// deleted.
+// maxPasses limits the passes over a map. A pass starts again from the beginning if the last entry read was deleted.
 const maxPasses = 64
 
-// readMap reads a hash map whole: every entry that was there all the time, some of them more than once.
+// readMap reads a whole hash map: every entry that exists throughout, some of them more than once.
 //
-// It does not use ebpf.MapIterator, which gives up after as many entries as the map is made for. A map without preallocation
-// may hold more, because the kernel counts its entries for each CPU.
+// It does not use ebpf.MapIterator, which gives up after MaxEntries entries. A map without preallocation may hold more,
+// because the kernel counts its entries on each CPU.
 func readMap[K, V any](m *ebpf.Map, read func(K, V)) error {
 	var last any // nil before the first key
 	for steps := 0; ; steps++ {
@@ -58,7 +58,7 @@ func readMap[K, V any](m *ebpf.Map, read func(K, V)) error {
 		last = &k
 		err = m.Lookup(&k, &v)
 		if errors.Is(err, ebpf.ErrKeyNotExist) {
-			continue // deleted meanwhile
+			continue // deleted in between
 		}
 		if err != nil {
 			return fmt.Errorf("look up key: %w", err)

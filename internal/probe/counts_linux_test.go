@@ -13,9 +13,11 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// keyFor is a flow that nobody opens.
+// keyFor is the key of a flow that no test opens.
 func keyFor(n int, name uint64) Key {
-	return Key{Cgroup: 1, Name: name, Addr: netip.AddrFrom4([4]byte{203, 0, byte(n >> 8), byte(n)}), Port: 443, Protocol: flow.TCP}
+	return Key{
+		Cgroup: 1, Name: name, Addr: netip.AddrFrom4([4]byte{203, 0, byte(n >> 8), byte(n)}), Port: 443, Protocol: flow.TCP,
+	}
 }
 
 // churn deletes and inserts entries of a map until stop is called.
@@ -42,7 +44,7 @@ func churn[K any](t *testing.T, m *ebpf.Map, key func(i int) K, value any) (stop
 	return sync.OnceFunc(func() { close(end); done.Wait() })
 }
 
-func TestFlowsAreAllCountedWhileOthersAreForgotten(t *testing.T) {
+func TestCounts_CompleteDuringDeletions(t *testing.T) {
 	testenv.Recorded(t, "flows and names of servers are read whole while others come and go")
 	const stay = 200
 	r := newRig(t, Sizes{MaxFlows: stay + 8})
@@ -53,7 +55,9 @@ func TestFlowsAreAllCountedWhileOthersAreForgotten(t *testing.T) {
 		check(t, r.objects.Flows.Update(keyTo(k), bpf.RecordFlow{Count: 1}, ebpf.UpdateAny))
 		check(t, r.objects.ServerNames.Update(bpf.RecordServerNameKey{Flow: keyTo(k), Hash: 1}, uint64(1), ebpf.UpdateAny))
 	}
-	stopFlows := churn(t, r.objects.Flows, func(i int) bpf.RecordFlowKey { return keyTo(keyFor(i, 2)) }, bpf.RecordFlow{Count: 1})
+	stopFlows := churn(t, r.objects.Flows, func(i int) bpf.RecordFlowKey {
+		return keyTo(keyFor(i, 2))
+	}, bpf.RecordFlow{Count: 1})
 	defer stopFlows()
 	stopNames := churn(t, r.objects.ServerNames, func(i int) bpf.RecordServerNameKey {
 		return bpf.RecordServerNameKey{Flow: keyTo(keyFor(i, 2)), Hash: 1}
@@ -62,17 +66,17 @@ func TestFlowsAreAllCountedWhileOthersAreForgotten(t *testing.T) {
 	for range 100 {
 		counts, err := r.Counts()
 		if missing := missing(want, counts); err == nil && missing > 0 {
-			t.Fatalf("%d of %d flows are missing, and nothing is said", missing, stay)
+			t.Fatalf("%d of %d flows are missing without an error", missing, stay)
 		}
 		names, err := r.NameCounts()
 		if missing := missing(wantNames, names); err == nil && missing > 0 {
-			t.Fatalf("%d of %d names of servers are missing, and nothing is said", missing, stay)
+			t.Fatalf("%d of %d server names are missing without an error", missing, stay)
 		}
 	}
 	stopFlows()
 	stopNames()
 	if counts, err := r.Counts(); err != nil || missing(want, counts) > 0 {
-		t.Errorf("when nothing changes any more: %v, %d missing", err, missing(want, counts))
+		t.Errorf("without changes: %v, %d missing", err, missing(want, counts))
 	}
 }
 
@@ -85,7 +89,7 @@ func missing[K comparable](want map[K]bool, got map[K]uint64) (n int) {
 	return n
 }
 
-func TestMapThatCannotBeReadIsAnError(t *testing.T) {
+func TestCounts_UnreadableMapIsAnError(t *testing.T) {
 	r := newRig(t, Sizes{})
 	flows := r.objects.Flows
 	closed, err := flows.Clone()
@@ -95,13 +99,13 @@ func TestMapThatCannotBeReadIsAnError(t *testing.T) {
 	_, err = r.Counts()
 	r.objects.Flows = flows
 	if err == nil {
-		t.Error("flows that cannot be read are said to be none")
+		t.Error("unreadable flows are no error")
 	}
 	names := r.objects.ServerNames
 	r.objects.ServerNames = closed
 	_, err = r.NameCounts()
 	r.objects.ServerNames = names
 	if err == nil {
-		t.Error("names of servers that cannot be read are said to be none")
+		t.Error("unreadable server names are no error")
 	}
 }

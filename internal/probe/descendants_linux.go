@@ -10,32 +10,32 @@ import (
 	"github.com/netzero-dev/netzero/internal/goroutine"
 )
 
-// Follows reports whether all that this process starts since [Probe.Check], and all that those start, is in the scope of the
-// cgroup that Check was given, in whatever cgroup it is. Until [Probe.Scanned] that holds too for what is started by
-// descendants that are older; [Probe.AddDescendant] is for these themselves. Where it is false, which takes a kernel without
-// BTF, only what is in a watched cgroup is in scope.
-func (p *Probe) Follows() bool { return p.orphans == "" }
+// TracksDescendants reports whether all descendants of this process that were started since [Probe.Check] are in the
+// scope of the cgroup passed to Check, in any cgroup. Until [Probe.EndScan] that includes processes started by older
+// descendants; [Probe.AddDescendant] adds those themselves. On a kernel without BTF it returns false: then only watched
+// cgroups are in scope.
+func (p *Probe) TracksDescendants() bool { return p.untracked == "" }
 
-// follow is for a caller that holds mu, and configures the programs afterwards.
-func (p *Probe) follow(leaf uint64, self Self) {
-	if p.Follows() {
+// trackDescendants requires mu. The caller then configures the programs.
+func (p *Probe) trackDescendants(leaf uint64, self Self) {
+	if p.TracksDescendants() {
 		p.leaf, p.ancestor, p.scanning = leaf, uint32(self.PID), true
 	}
 }
 
-// Scanned says that all descendants of this process are known by now.
-func (p *Probe) Scanned() error {
+// EndScan tells the programs that all older descendants were added.
+func (p *Probe) EndScan() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.scanning = false
 	return p.configure()
 }
 
-// AddDescendant says that a process, by its id in the initial pid namespace, descends from this one and belongs to a recording,
-// or to none in particular (0). What is known of it already stays.
+// AddDescendant adds a process, by its id in the initial pid namespace, as a descendant of this one that belongs to a
+// recording, or to none (0). An existing entry stays.
 func (p *Probe) AddDescendant(pid int, of goroutine.ID) error {
 	err := p.objects.Children.Update(uint32(pid), uint64(of), ebpf.UpdateNoExist)
-	if err == nil && errors.Is(unix.Kill(pid, 0), unix.ESRCH) { // nobody saw it end
+	if err == nil && errors.Is(unix.Kill(pid, 0), unix.ESRCH) { // its exit was missed
 		err = p.objects.Children.Delete(uint32(pid))
 	}
 	if err != nil && !errors.Is(err, ebpf.ErrKeyExist) && !errors.Is(err, ebpf.ErrKeyNotExist) {
@@ -44,12 +44,12 @@ func (p *Probe) AddDescendant(pid int, of goroutine.ID) error {
 	return nil
 }
 
-// Descendants returns the processes that are known to descend from this one, by their ids in the initial pid namespace, and the
-// recordings to which they belong.
+// Descendants returns the known descendants of this process, by their ids in the initial pid namespace, and their
+// recordings.
 func (p *Probe) Descendants() (map[int]goroutine.ID, error) {
 	children := p.objects.Children
 	all := make(map[int]goroutine.ID)
-	// In one go: whoever walks from key to key loses its way where one goes meanwhile.
+	// In batches: iterating from key to key loses its position if a key is deleted.
 	pids, recordings := make([]uint32, children.MaxEntries()), make([]uint64, children.MaxEntries())
 	var cursor ebpf.MapBatchCursor
 	for {

@@ -14,15 +14,15 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// mustFollow fails the test on a kernel without BTF; those that tests run on all have it.
-func (r *rig) mustFollow() {
+// mustTrackDescendants fails the test on a kernel without BTF. All kernels under test have it.
+func (r *rig) mustTrackDescendants() {
 	r.t.Helper()
-	if !r.Follows() {
-		r.t.Fatalf("descendants are not followed: %s", r.orphans)
+	if !r.TracksDescendants() {
+		r.t.Fatalf("descendants are not tracked: %s", r.untracked)
 	}
 }
 
-// move starts a child where this process is, and moves it into the cgroup before it does anything.
+// move starts a child in this process's cgroup, and moves it into the group before its acts.
 func (g group) move(acts ...string) {
 	g.t.Helper()
 	cmd := descendant(append([]string{"wait"}, acts...)...)
@@ -39,24 +39,24 @@ func (g group) move(acts ...string) {
 	check(g.t, cmd.Wait())
 }
 
-func TestDescendantsAreInScopeInWhateverCgroup(t *testing.T) {
+func TestDescendants_InScopeInAnyCgroup(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.Recorded(t, "descendants that have left the test's cgroup are in scope")
 	older := newGroup(t, filepath.Join(currentCgroup(t), fmt.Sprintf("probe-test-%d-older", os.Getpid())))
 	r := newRig(t, Sizes{})
-	r.mustFollow()
-	check(t, r.Scanned())
-	check(t, r.WatchNewborn(r.leaf.ID))
+	r.mustTrackDescendants()
+	check(t, r.EndScan())
+	check(t, r.TrackNewCgroups(r.leaf.ID))
 	tcp, udp := listen(t, "tcp4", "127.0.0.1:0").String(), silent(t, "udp4", "127.0.0.1:0").String()
-	rejected := r.beside("rejected")
-	check(t, r.Disregard(rejected.id))
+	rejected := r.sibling("rejected")
+	check(t, r.Ignore(rejected.id))
 	for _, where := range []struct {
 		reason string
 		group
 	}{
 		{"older than the leaf", older},
-		{"younger, beside it", r.beside("younger")},
-		{"younger, and nobody's as user space says", rejected},
+		{"newer, next to the leaf", r.sibling("newer")},
+		{"newer, ignored as unrelated", rejected},
 		{"nested in the leaf", newGroup(t, filepath.Join(r.leaf.Path, "nested"))},
 	} {
 		for _, row := range []struct{ act, flow string }{
@@ -67,17 +67,17 @@ func TestDescendantsAreInScopeInWhateverCgroup(t *testing.T) {
 			{"spawn tcp " + tcp, "TCP " + tcp},
 			{"spawn ping 127.0.0.77", "ICMP 127.0.0.77:8"},
 		} {
-			for way, run := range map[string]func(...string){"born there": where.run, "moved there": where.move} {
+			for way, run := range map[string]func(...string){"started there": where.run, "moved there": where.move} {
 				t.Run(where.reason+", "+way+", "+row.act, func(t *testing.T) {
 					_, err := r.NextGeneration()
 					check(t, err)
-					r.forget()
+					r.clear()
 					run(row.act)
 					if diff := cmp.Diff([]string{row.flow}, r.flowsOf(r.leaf.ID)); diff != "" {
 						t.Errorf("flows (-want +got):\n%s", diff)
 					}
 					if names := r.namesOf(where.id); names != nil {
-						t.Errorf("its cgroup was adopted: %v", names)
+						t.Errorf("its cgroup was tracked: %v", names)
 					}
 				})
 			}
@@ -86,45 +86,44 @@ func TestDescendantsAreInScopeInWhateverCgroup(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-// A descendant of a test has its children in the test's recording, wherever they are.
-func TestDescendantsElsewhereBelongToTheirRecording(t *testing.T) {
-	r := newApart(t)
+// The children of a test's descendant belong to the test's recording, in any cgroup.
+func TestDescendants_RecordingOfStarter(t *testing.T) {
+	r := newAttributionRig(t)
 	to := listen(t, "tcp4", "127.0.0.1:0").String()
 	id := goroutine.NewID()
-	r.marked(id, func() { r.beside("elsewhere").run("spawn tcp " + to) })
-	r.mustBelong("TCP "+to, id)
+	r.runLabelled(id, func() { r.sibling("elsewhere").run("spawn tcp " + to) })
+	r.mustBeAttributed("TCP "+to, id)
 }
 
-func TestServerOfADescendantElsewhereIsKnown(t *testing.T) {
+func TestDescendants_BindInOtherCgroup(t *testing.T) {
 	testenv.RequireRoot(t)
 	r := newRig(t, Sizes{})
-	r.mustFollow()
-	r.beside("server").run("listen 127.0.0.1:0")
+	r.mustTrackDescendants()
+	r.sibling("server").run("listen 127.0.0.1:0")
 	if !slices.ContainsFunc(seen[*BindEvent](r), func(e *BindEvent) bool {
 		return e.Cgroup == r.leaf.ID && e.Addr.IsLoopback() && e.PID != os.Getpid()
 	}) {
-		t.Error("nobody was told that it listens")
+		t.Error("its bind was not reported")
 	}
 }
 
-// Who descends from the test process may be older than the recording: user space says so. What it starts meanwhile is known by its
-// parents.
-func TestOlderDescendants(t *testing.T) {
+// A descendant may be older than the recording: user space adds it. Until then, what it starts is found by its parents.
+func TestDescendants_OlderThanRecording(t *testing.T) {
 	testenv.RequireRoot(t)
 	elsewhere := newGroup(t, filepath.Join(currentCgroup(t), fmt.Sprintf("probe-test-%d-elsewhere", os.Getpid())))
 	tcp, other := listen(t, "tcp4", "127.0.0.1:0").String(), listen(t, "tcp4", "127.0.0.1:0").String()
 	goOn := elsewhere.start("wait", "spawn tcp "+other, "wait", "tcp "+tcp, "wait", "spawn tcp "+tcp)
 	r := newRig(t, Sizes{})
-	r.mustFollow()
-	goOn() // and its child has this process as a parent's parent
+	r.mustTrackDescendants()
+	goOn() // its child has this process as its grandparent
 	if diff := cmp.Diff([]string{"TCP " + other}, r.flowsOf(r.leaf.ID)); diff != "" {
 		t.Errorf("flows of a child (-want +got):\n%s", diff)
 	}
-	r.forget()
-	check(t, r.Scanned())
+	r.clear()
+	check(t, r.EndScan())
 	goOn()
 	if got := r.flowsOf(r.leaf.ID); got != nil {
-		t.Errorf("flows of one of which nobody has said that it is a descendant: %v", got)
+		t.Errorf("flows of a descendant that was not added: %v", got)
 	}
 	known, err := r.Descendants()
 	check(t, err)
@@ -138,9 +137,9 @@ func TestOlderDescendants(t *testing.T) {
 	check(t, err)
 	goOn()
 	if diff := cmp.Diff([]string{"TCP " + tcp}, r.flowsOf(r.leaf.ID)); diff != "" {
-		t.Errorf("flows once it is known (-want +got):\n%s", diff)
+		t.Errorf("flows once it is added (-want +got):\n%s", diff)
 	}
-	check(t, r.AddDescendant(1<<22+1, 0)) // no process
+	check(t, r.AddDescendant(1<<22+1, 0)) // no process has this id
 	if known, err = r.Descendants(); err != nil || known[1<<22+1] != 0 || len(known) > 0 {
 		t.Errorf("descendants are %v, %v", known, err)
 	}

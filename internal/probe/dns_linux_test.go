@@ -18,14 +18,14 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// resolver answers every datagram and every TCP connection on port 53 with what the test says next.
+// resolver answers on port 53, over UDP and TCP, with what the test passes to it.
 type resolver struct {
 	t   *testing.T
 	udp net.PacketConn
 	tcp net.Listener
 }
 
-// resolverAddr is a loopback address of this test's own, so that no resolver of the machine is in the way.
+// resolverAddr is a loopback address for this test only, so that it does not collide with a resolver of the machine.
 const resolverAddr = "127.53.0.53:53"
 
 func newResolver(t *testing.T) *resolver {
@@ -39,13 +39,13 @@ func newResolver(t *testing.T) *resolver {
 	return &resolver{t: t, udp: udp, tcp: tcp}
 }
 
-// answer makes the test process ask what payload answers, over UDP, and receive it.
+// answer makes the test process send the question of payload over UDP, and receive payload.
 func (s *resolver) answer(payload []byte) {
 	s.t.Helper()
 	s.reply(questionOf(payload), payload)
 }
 
-// reply makes the test process send a question, and receive payload.
+// reply makes the test process send a question over UDP, and receive payload.
 func (s *resolver) reply(question, payload []byte) {
 	s.t.Helper()
 	c, err := net.Dial("udp4", resolverAddr)
@@ -89,7 +89,7 @@ func (s *resolver) stream(payload []byte) {
 	check(s.t, err)
 }
 
-// message builds an answer to a question, with records in the zone-file manner: "name A 192.0.2.1".
+// message builds an answer to a question, with records as in a zone file: "name A 192.0.2.1".
 func message(t *testing.T, question string, records ...string) []byte {
 	t.Helper()
 	return pack(t, true, question, records...)
@@ -102,7 +102,9 @@ func pack(t *testing.T, compress bool, question string, records ...string) []byt
 		b.EnableCompression()
 	}
 	check(t, b.StartQuestions())
-	check(t, b.Question(dnsmessage.Question{Name: dnsmessage.MustNewName(question), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}))
+	check(t, b.Question(dnsmessage.Question{
+		Name: dnsmessage.MustNewName(question), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET,
+	}))
 	check(t, b.StartAnswers())
 	for _, record := range records {
 		var name, kind, data string
@@ -125,15 +127,15 @@ func pack(t *testing.T, compress bool, question string, records ...string) []byt
 	return text
 }
 
-// dial opens a connection that is refused, and returns the name part of the key if the flow was new.
+// dial opens a connection that is refused. It returns the name part of the key, and whether the flow was new.
 func (r *rig) dial(to string) (name uint64, isNew bool) {
 	r.t.Helper()
-	r.forget()
+	r.clear()
 	name, _, isNew = r.dialSince(to)
 	return name, isNew
 }
 
-// dialSince is dial that keeps the events from before, and returns since too.
+// dialSince is dial without clearing earlier events. It returns since too.
 func (r *rig) dialSince(to string) (name uint64, since time.Duration, isNew bool) {
 	r.t.Helper()
 	before := len(seen[*FlowEvent](r))
@@ -152,9 +154,9 @@ func (r *rig) dialSince(to string) (name uint64, since time.Duration, isNew bool
 	return 0, 0, false
 }
 
-const edge = "127.0.0.77:1" // nobody listens there
+const edge = "127.0.0.77:1" // nothing listens there
 
-func TestNamesBehindOneAddressDoNotFold(t *testing.T) {
+func TestNames_OneAddressTwoQuestions(t *testing.T) {
 	testenv.Recorded(t, "names behind one address are told apart")
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	a := message(t, "API.a.test.", "api.a.test. A 127.0.0.77")
@@ -170,26 +172,27 @@ func TestNamesBehindOneAddressDoNotFold(t *testing.T) {
 	}{
 		{"without a name", nil, 0, true},
 		{"again", nil, 0, false},
-		{"with its first name, in whatever case", a, hashA, true},
+		{"with its first name, in another case", a, hashA, true},
 		{"again", nil, 0, false},
 		{"after an answer for another address", elsewhere, 0, false},
 		{"with a second name, through a CNAME", b, hashB, true},
 		{"with the first name again", a, 0, false},
-		{"the second again, asked for before a third", b, 0, false},
-		{"after that third", elsewhere, 0, false},
+		{"the second again, queried before a third", b, 0, false},
+		{"after the third", elsewhere, 0, false},
 	} {
 		if step.answer != nil {
 			s.answer(step.answer)
 		}
 		name, isNew := r.dial(edge)
 		if isNew != step.wantNew || isNew && name != step.wantName {
-			t.Errorf("step %d, %s: new %v with name %x, want %v with %x", i, step.reason, isNew, name, step.wantNew, step.wantName)
+			t.Errorf("step %d, %s: new %v with name %x, want %v with %x",
+				i, step.reason, isNew, name, step.wantNew, step.wantName)
 		}
 	}
 	r.mustLoseNothing()
 }
 
-func TestNamesThatAreAskedForAtOnceAreAllCandidates(t *testing.T) {
+func TestNames_SimultaneousQuestionsAreCandidates(t *testing.T) {
 	testenv.Recorded(t, "names asked for at once are all candidates")
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	answers := make(map[string][]byte)
@@ -203,7 +206,7 @@ func TestNamesThatAreAskedForAtOnceAreAllCandidates(t *testing.T) {
 	}{
 		{"two answers before the first connection", "a b", "a b"},
 		{"the second connection", "", ""},
-		{"the next question stands alone: all candidates have been connected to", "a", "a"},
+		{"one candidate: the earlier ones have all been connected to", "a", "a"},
 		{"two again", "b a", "a b"},
 		{"a third while one is pending", "c", "a b c"},
 	} {
@@ -214,12 +217,13 @@ func TestNamesThatAreAskedForAtOnceAreAllCandidates(t *testing.T) {
 		for _, e := range seen[*DNSEvent](r) {
 			answer, err := dns.Parse(e.Payload)
 			check(t, err)
-			names.Learn(e.Cgroup, answer, e.Time)
+			names.Record(e.Cgroup, answer, e.Time)
 		}
 		name, since, isNew := r.dialSince(edge)
 		got := ""
 		if isNew {
-			got = strings.ReplaceAll(strings.Join(names.Lookup(r.leaf.ID, netip.MustParseAddrPort(edge).Addr(), name, since), " "), ".test", "")
+			candidates := names.Lookup(r.leaf.ID, netip.MustParseAddrPort(edge).Addr(), name, since)
+			got = strings.ReplaceAll(strings.Join(candidates, " "), ".test", "")
 		}
 		if got != step.want {
 			t.Errorf("step %d, %s: candidates %q, want %q", i, step.reason, got, step.want)
@@ -227,8 +231,9 @@ func TestNamesThatAreAskedForAtOnceAreAllCandidates(t *testing.T) {
 	}
 }
 
-// Resolvers do so, Go's and glibc's, to sort the addresses that a name has: the connection is yet to come.
-func TestConnectedDatagramSocketUsesUpNoQuestion(t *testing.T) {
+// The resolvers of Go and glibc connect datagram sockets to sort the addresses of a name. The connection of the program
+// follows later.
+func TestNames_DatagramConnectConsumesNoQuestion(t *testing.T) {
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	s.answer(message(t, "a.test.", "a.test. A 127.0.0.77"))
 	c, err := net.Dial("udp", edge)
@@ -236,11 +241,11 @@ func TestConnectedDatagramSocketUsesUpNoQuestion(t *testing.T) {
 	check(t, c.Close())
 	s.answer(message(t, "b.test.", "b.test. A 127.0.0.77"))
 	if _, since, _ := r.dialSince(edge); since == 0 {
-		t.Error("the second question is the only candidate: the first one was used up")
+		t.Error("the second question is the only candidate: the first one was consumed")
 	}
 }
 
-func TestAnswerThatTheKernelCannotReadNeverFolds(t *testing.T) {
+func TestNames_UnreadAnswerStartsNewEpoch(t *testing.T) {
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	known := message(t, "known.test.", "known.test. A 127.0.0.77")
 	whole := message(t, "tcp.test.", "tcp.test. A 127.0.0.77")
@@ -251,7 +256,7 @@ func TestAnswerThatTheKernelCannotReadNeverFolds(t *testing.T) {
 	}
 	s.answer(known)
 	if _, isNew := r.dial(edge); !isNew {
-		t.Fatal("the first connection is no flow")
+		t.Fatal("the first connection is not a new flow")
 	}
 	for _, row := range []struct {
 		reason string
@@ -259,7 +264,7 @@ func TestAnswerThatTheKernelCannotReadNeverFolds(t *testing.T) {
 	}{
 		{"over TCP", func() { s.stream(prefixed) }},
 		{"cut in the answer section", func() { s.answer(whole[:len(whole)-3]) }},
-		{"with more records than it follows", func() { s.answer(message(t, "many.test.", many...)) }},
+		{"with more records than the kernel reads", func() { s.answer(message(t, "many.test.", many...)) }},
 	} {
 		row.act()
 		if name, isNew := r.dial(edge); !isNew || name>>63 == 1 {
@@ -267,13 +272,13 @@ func TestAnswerThatTheKernelCannotReadNeverFolds(t *testing.T) {
 		}
 		s.answer(known)
 		if name, isNew := r.dial(edge); isNew {
-			t.Errorf("after an answer %s the known question is asked again: new flow with name %x", row.reason, name)
+			t.Errorf("the known question after an answer %s: new flow with name %x", row.reason, name)
 		}
 	}
 	r.mustLoseNothing()
 }
 
-func TestAnswersAreDelivered(t *testing.T) {
+func TestDNS_AnswersDelivered(t *testing.T) {
 	testenv.Recorded(t, "DNS answers over UDP")
 	testenv.Recorded(t, "DNS answers over TCP")
 	r, s := newRig(t, Sizes{}), newResolver(t)
@@ -286,9 +291,9 @@ func TestAnswersAreDelivered(t *testing.T) {
 	big := message(t, "big.test.", records...)
 	prefixed := append(binary.BigEndian.AppendUint16(nil, uint16(len(big))), big...)
 
-	r.forget()
+	r.clear()
 	s.answer(small)
-	s.answer(small) // says nothing new
+	s.answer(small) // nothing new
 	s.answer(long)
 	s.stream(prefixed)
 	var datagrams [][]byte
@@ -316,12 +321,12 @@ func TestAnswersAreDelivered(t *testing.T) {
 		t.Errorf("the stream has gaps")
 	}
 	if _, isNew := r.dial("127.0.0.1:2"); !isNew {
-		t.Error("recording has ended")
+		t.Error("events are no longer delivered")
 	}
 	r.mustLoseNothing()
 }
 
-func TestQueriesAreNotTakenForAnswers(t *testing.T) {
+func TestDNS_QueriesAreNotAnswers(t *testing.T) {
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	query := message(t, "query.test.", "query.test. A 127.0.0.77")
 	query[2] &^= 0x80
@@ -330,11 +335,11 @@ func TestQueriesAreNotTakenForAnswers(t *testing.T) {
 		t.Errorf("a query named the address: %x", name)
 	}
 	if events := seen[*DNSEvent](r); len(events) > 0 {
-		t.Errorf("a query was delivered: %+v", events)
+		t.Errorf("a query was delivered as an answer: %+v", events)
 	}
 }
 
-func TestHashIsTheKernels(t *testing.T) {
+func TestDNS_HashMatchesKernel(t *testing.T) {
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	for i, name := range []string{
 		"a.", "example.test.", "with-dash_and_underscore.EXAMPLE.test.", "xn--bcher-kva.test.",
@@ -351,11 +356,11 @@ func TestHashIsTheKernels(t *testing.T) {
 	}
 }
 
-// A datagram from port 53 may come from anybody, and what it says is only evidence where it was asked for.
-func TestAnswerThatNobodyAskedForIsNoEvidence(t *testing.T) {
+// Anyone can send a datagram from port 53. It is evidence only if the client sent the question.
+func TestDNS_UnsolicitedAnswerIsNoEvidence(t *testing.T) {
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	whole := message(t, "a.test.", "a.test. A 127.0.0.77")
-	asked := questionOf(whole)
+	query := questionOf(whole)
 	changed := func(question []byte, at int, to byte) []byte {
 		question = slices.Clone(question)
 		question[at] = to
@@ -365,15 +370,15 @@ func TestAnswerThatNobodyAskedForIsNoEvidence(t *testing.T) {
 		reason           string
 		question, answer []byte
 	}{
-		{"what is no question", []byte("question"), whole},
-		{"a question with another id", changed(asked, 1, 7), whole},
-		{"a question for another name", changed(asked, 13, 'b'), whole},
-		{"a question that is cut", asked[:len(asked)-6], whole},
-		{"a question without a name", changed(asked, 12, 0x80), whole},
-		{"a question that is an answer itself", changed(asked, 2, 0x80), whole},
-		{"two questions", changed(asked, 5, 2), whole},
-		{"an answer without a question", asked, []byte{0, 0, 0x80, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0}},
-		{"an answer with a reserved label", asked, append(slices.Clone(whole[:12]), 0x80, 0)},
+		{"not a question", []byte("question"), whole},
+		{"a question with another id", changed(query, 1, 7), whole},
+		{"a question for another name", changed(query, 13, 'b'), whole},
+		{"a truncated question", query[:len(query)-6], whole},
+		{"a question without a name", changed(query, 12, 0x80), whole},
+		{"a question with the answer flag", changed(query, 2, 0x80), whole},
+		{"two questions", changed(query, 5, 2), whole},
+		{"an answer without a question", query, []byte{0, 0, 0x80, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0}},
+		{"an answer with a reserved label", query, append(slices.Clone(whole[:12]), 0x80, 0)},
 	} {
 		s.reply(row.question, row.answer)
 		if name, _ := r.dial(edge); name != 0 {
@@ -381,37 +386,37 @@ func TestAnswerThatNobodyAskedForIsNoEvidence(t *testing.T) {
 		}
 	}
 	if events := seen[*DNSEvent](r); len(events) > 0 {
-		t.Errorf("told of %d answers", len(events))
+		t.Errorf("%d answers were delivered", len(events))
 	}
 
-	// From another socket, or to one that has asked nothing.
+	// To another socket than the one that sent the question.
 	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	check(t, err)
 	defer c.Close()
-	s.reply(asked, message(t, "a.test.", "a.test. A 127.0.0.78"))
-	r.forget()
+	s.reply(query, message(t, "a.test.", "a.test. A 127.0.0.78"))
+	r.clear()
 	for range 2 {
 		_, err = s.udp.WriteTo(whole, c.LocalAddr())
 		check(t, err)
 		_, _, err = c.ReadFrom(make([]byte, 1000))
 		check(t, err)
 		if name, _ := r.dial(edge); name != 0 {
-			t.Errorf("an answer to a socket that has not asked: the address has the name %x", name)
+			t.Errorf("an answer to a socket without the question: the address has the name %x", name)
 		}
-		_, err = c.WriteTo(changed(asked, 1, 7), s.udp.LocalAddr()) // once it has, the answer is to another question
+		_, err = c.WriteTo(changed(query, 1, 7), s.udp.LocalAddr()) // a question with another id
 		check(t, err)
 		_, _, err = s.udp.ReadFrom(make([]byte, 1000))
 		check(t, err)
 	}
 	s.answer(whole)
 	if name, isNew := r.dial(edge); !isNew || name != dns.Hash("a.test") {
-		t.Errorf("asked for: new %v, name %x", isNew, name)
+		t.Errorf("after the question: new %v, name %x", isNew, name)
 	}
 	r.mustLoseNothing()
 }
 
-// The other end of a connection may have port 53 for its own.
-func TestStreamFromPort53ThatThisSideDidNotOpenIsNoAnswer(t *testing.T) {
+// The other end of an accepted connection may use port 53.
+func TestDNS_AcceptedStreamFromPort53IsNoAnswer(t *testing.T) {
 	r := newRig(t, Sizes{})
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	check(t, err)
@@ -429,25 +434,25 @@ func TestStreamFromPort53ThatThisSideDidNotOpenIsNoAnswer(t *testing.T) {
 	_, err = server.Read(make([]byte, 1000))
 	check(t, err)
 	if events := seen[*DNSEvent](r); len(events) > 0 {
-		t.Errorf("told of %d segments", len(events))
+		t.Errorf("%d segments were delivered", len(events))
 	}
 }
 
-// questions returns which names the probe told to be looked up, each with what was asked for first.
-func (r *rig) questions() (asked []string) {
+// questions returns the reported look-ups, each with the type of its first query.
+func (r *rig) questions() (reported []string) {
 	r.t.Helper()
 	for _, e := range seen[*QuestionEvent](r) {
-		asked = append(asked, fmt.Sprintf("%q %d", e.Name, e.Type))
-		if e.Cgroup != r.leaf.ID || e.Opener.PID == 0 {
-			r.t.Errorf("%q is asked by %+v", e.Name, e)
+		reported = append(reported, fmt.Sprintf("%q %d", e.Name, e.Type))
+		if e.Cgroup != r.leaf.ID || e.Initiator.PID == 0 {
+			r.t.Errorf("%q has the initiator %+v", e.Name, e)
 		}
 	}
-	return asked
+	return reported
 }
 
-func TestNamesThatAreLookedUpAreToldOnce(t *testing.T) {
+func TestQuestions_ReportedOncePerGeneration(t *testing.T) {
 	r, s := newRig(t, Sizes{}), newResolver(t)
-	r.forget()
+	r.clear()
 	label := strings.Repeat("a", 63)
 	long := strings.Join([]string{label, label, label, label[:61]}, ".") + "."
 	for _, row := range []struct {
@@ -464,22 +469,25 @@ func TestNamesThatAreLookedUpAreToldOnce(t *testing.T) {
 		{"e.test.", dnsmessage.TypeTXT, nil},
 		{"e.test.", dnsmessage.TypeMX, nil},
 		{"1.2.0.192.in-addr.arpa.", dnsmessage.TypePTR, nil},
-		{long, dnsmessage.TypeA, []string{fmt.Sprintf("%q 1", "\x3f"+label+"\x3f"+label+"\x3f"+label+"\x3d"+label[:61]+"\x00")}},
+		{long, dnsmessage.TypeA, []string{fmt.Sprintf(
+			"%q 1", "\x3f"+label+"\x3f"+label+"\x3f"+label+"\x3d"+label[:61]+"\x00")}},
 		{strings.Repeat("a.", 127), dnsmessage.TypeA, []string{fmt.Sprintf("%q 1", strings.Repeat("\x01a", 127)+"\x00")}},
 		{".", dnsmessage.TypeA, []string{`"\x00" 1`}},
 	} {
 		b := dnsmessage.NewBuilder(nil, dnsmessage.Header{ID: 7, RecursionDesired: true})
 		check(t, b.StartQuestions())
-		check(t, b.Question(dnsmessage.Question{Name: dnsmessage.MustNewName(row.name), Type: row.kind, Class: dnsmessage.ClassINET}))
+		check(t, b.Question(dnsmessage.Question{
+			Name: dnsmessage.MustNewName(row.name), Type: row.kind, Class: dnsmessage.ClassINET,
+		}))
 		question, err := b.Finish()
 		check(t, err)
-		r.forget()
+		r.clear()
 		s.reply(question, []byte("no answer"))
 		if diff := cmp.Diff(row.want, r.questions()); diff != "" {
 			t.Errorf("%s %s (-want +got):\n%s", row.kind, row.name, diff)
 		}
 	}
-	r.forget()
+	r.clear()
 	_, err := r.NextGeneration()
 	check(t, err)
 	s.answer(message(t, "a.test."))
@@ -489,8 +497,8 @@ func TestNamesThatAreLookedUpAreToldOnce(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-// What a socket sends to says whose question it is, connected or not, and where it leaves from makes no difference.
-func TestQuestionsOfSocketsThatAreNotConnectedAreKnown(t *testing.T) {
+// The destination of a send identifies a question, on connected and unconnected sockets, from any local address.
+func TestQuestions_UnconnectedSocket(t *testing.T) {
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	c, err := net.ListenPacket("udp4", ":0")
 	check(t, err)
@@ -512,8 +520,8 @@ func TestQuestionsOfSocketsThatAreNotConnectedAreKnown(t *testing.T) {
 	}
 }
 
-// Another recording may have asked before, to which the answer says nothing new: this one is told of it all the same.
-func TestFirstAnswerWithAnAddressIsToldToEachGeneration(t *testing.T) {
+// Another recording may have sent the question before, so the answer is not new. It is reported for this recording too.
+func TestDNS_FirstAddressReportedPerGeneration(t *testing.T) {
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	with, without := message(t, "a.test.", "a.test. A 127.0.0.77"), message(t, "a.test.")
 	for range 2 {
@@ -523,18 +531,18 @@ func TestFirstAnswerWithAnAddressIsToldToEachGeneration(t *testing.T) {
 			answer []byte
 			want   int
 		}{{without, 0}, {with, 1}, {with, 0}, {without, 0}} {
-			r.forget()
+			r.clear()
 			s.answer(step.answer)
 			if got := len(seen[*DNSEvent](r)); got != step.want {
-				t.Errorf("step %d: %d answers are told, want %d", i, got, step.want)
+				t.Errorf("step %d: %d answers were delivered, want %d", i, got, step.want)
 			}
 		}
 	}
 }
 
-func TestQuestionsOverTCPAreDelivered(t *testing.T) {
+func TestQuestions_OverTCP(t *testing.T) {
 	r, s := newRig(t, Sizes{}), newResolver(t)
-	r.forget()
+	r.clear()
 	c, err := net.Dial("tcp4", resolverAddr)
 	check(t, err)
 	server, err := s.tcp.Accept()

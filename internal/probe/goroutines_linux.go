@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
 	"github.com/netzero-dev/netzero/bpf"
@@ -17,72 +16,34 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Mixed says why what is opened in recordings that overlap is not told apart: goroutines, or only the processes that
-// they start. Both are "" where it is.
-func (p *Probe) Mixed() (goroutines, children string) {
-	if p.mixed != "" {
-		return p.mixed, ""
+// Unattributed says why flows of overlapping recordings are not attributed to one of them: all flows, or only those of
+// child processes. Both results are "" if they are attributed.
+func (p *Probe) Unattributed() (goroutines, children string) {
+	if p.unattributed != "" {
+		return p.unattributed, ""
 	}
-	return "", p.orphans
+	return "", p.untracked
 }
 
-// attachFamily attaches what follows forks and exits, without which children belong to no recording in particular, and are in
-// scope in the leaf only.
-func (p *Probe) attachFamily() {
-	for name, program := range map[string]*ebpf.Program{
-		"sched_wakeup_new":   p.objects.ProcessForks,
-		"sched_process_exit": p.objects.ProcessExits,
-		"sched_process_exec": p.objects.ProcessExecs,
-	} {
-		l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: name, Program: program})
-		if err != nil {
-			p.orphans = fmt.Sprintf("attach eBPF program %s: %v", name, err)
-			return
-		}
-		p.links = append(p.links, l)
-	}
-}
-
-// attachMkdir attaches what tells of cgroups that are being made. Without it those tell that have opened something.
-func (p *Probe) attachMkdir() {
-	l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: "cgroup_mkdir", Program: p.objects.CgroupMade})
-	if err == nil {
-		p.links = append(p.links, l)
-	}
-}
-
-// attachEnter attaches what tells of tasks that come into cgroups that are older than the recording.
-func (p *Probe) attachEnter() {
-	if p.outside != "" {
-		return
-	}
-	l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: "cgroup_attach_task", Program: p.objects.CgroupEntered})
-	if err != nil {
-		p.outside = fmt.Sprintf("attach eBPF program cgroup_attach_task: %v", err)
-		return
-	}
-	p.links = append(p.links, l)
-}
-
-// maxChecks is how often a goroutine is looked at that cannot be read at that moment.
+// maxChecks limits the attempts to read a goroutine.
 const maxChecks = 10
 
 var errUnread = errors.New("the programs cannot read the memory of goroutines")
 
-// checkGoroutines proves that the programs know the goroutines of this process, by some with labels and on threads of
-// their own; where they do not, recordings are mixed.
+// checkGoroutines proves that the programs read the labels of this process's goroutines, with several goroutines on
+// threads of their own. If they do not, attribution is off.
 func (p *Probe) checkGoroutines(pid int) error {
-	if p.mixed != "" {
+	if p.unattributed != "" {
 		return nil
 	}
-	if !p.readable {
-		if err := keepReadable(); err != nil {
-			p.mixed = err.Error()
+	if !p.hugePagesOff {
+		if err := disableHugePages(); err != nil {
+			p.unattributed = err.Error()
 			return nil
 		}
-		p.readable = true
+		p.hugePagesOff = true
 	}
-	if err := p.tellApart(uint32(pid)); err != nil {
+	if err := p.setProcess(uint32(pid)); err != nil {
 		return err
 	}
 	const threads = 3
@@ -104,22 +65,22 @@ func (p *Probe) checkGoroutines(pid int) error {
 	done.Wait()
 	for _, err := range errs {
 		if err != nil {
-			p.mixed = err.Error()
-			return p.tellApart(0)
+			p.unattributed = err.Error()
+			return p.setProcess(0)
 		}
 	}
 	return nil
 }
 
-// tellApart lets the programs read the goroutines of a process: this one, or 0 for none.
-func (p *Probe) tellApart(process uint32) error {
+// setProcess sets the process with the goroutines that the programs read: this one, or 0 for none.
+func (p *Probe) setProcess(process uint32) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.process = process
 	return p.configure()
 }
 
-// checkGoroutine connects with and without a label, and looks at what the programs make of it.
+// checkGoroutine connects with and without a label, and compares what the programs read.
 func (p *Probe) checkGoroutine() error {
 	id := goroutine.NewID()
 	unmark := goroutine.Mark(id)
@@ -138,11 +99,11 @@ func (p *Probe) checkGoroutine() error {
 	if err := p.Sync(); err != nil {
 		return err
 	}
-	stack := p.stacks.take(keyOf(s.Connected))
+	stack := p.stacks.pop(keyOf(s.Connected))
 	if stack == nil {
 		return errUnread
 	}
-	if stack.Goroutine != goroutine.Current() || !has(stack, "probe.(*Probe).checkGoroutine") {
+	if stack.Goroutine != goroutine.Current() || !hasFrame(stack, "probe.(*Probe).checkGoroutine") {
 		return fmt.Errorf("the programs do not find the stack of a goroutine")
 	}
 	unmark()
@@ -155,13 +116,13 @@ func (p *Probe) checkGoroutine() error {
 	return nil
 }
 
-func has(s *goroutine.Stack, function string) bool {
+func hasFrame(s *goroutine.Stack, function string) bool {
 	return slices.ContainsFunc(goroutine.Frames(s.Addresses), func(f flow.Frame) bool {
 		return strings.HasSuffix(f.Function, "/"+function)
 	})
 }
 
-// tryConnect connects a UDP socket on loopback, which sends nothing, and returns what the programs noted of it.
+// tryConnect connects a UDP socket on loopback, which sends nothing, and returns what the programs stored for it.
 func (p *Probe) tryConnect() (s bpf.RecordSocket, err error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -177,11 +138,11 @@ func (p *Probe) tryConnect() (s bpf.RecordSocket, err error) {
 	return s, nil
 }
 
-// Own says that the calling goroutine belongs to a recording, and so do those that it starts, also where the program under
-// test takes the label away; with 0, that it belongs to none any more. The number of such goroutines is bounded: the oldest
-// are forgotten.
-func (p *Probe) Own(id goroutine.ID) error {
-	if p.mixed != "" {
+// AttributeGoroutine attributes the calling goroutine, and the goroutines that it starts, to a recording, also if the
+// program under test replaces their labels. With 0 it ends that. The table is limited: the oldest goroutines are
+// evicted.
+func (p *Probe) AttributeGoroutine(id goroutine.ID) error {
+	if p.unattributed != "" {
 		return nil
 	}
 	var err error
@@ -196,10 +157,10 @@ func (p *Probe) Own(id goroutine.ID) error {
 	return nil
 }
 
-// OwnLabels says that all goroutines with a set of labels belong to a recording, so that the programs need not read it;
-// with 0, that they do not know. The set has to stay where it is meanwhile, see [goroutine.Labels].
-func (p *Probe) OwnLabels(set uint64, id goroutine.ID) error {
-	if p.mixed != "" || set == 0 {
+// AttributeLabels attributes all goroutines with a set of labels to a recording, so that the programs need not read the
+// set. With 0 it ends that. Until then the set must not move, see [goroutine.Labels].
+func (p *Probe) AttributeLabels(set uint64, id goroutine.ID) error {
+	if p.unattributed != "" || set == 0 {
 		return nil
 	}
 	var err error
@@ -212,56 +173,4 @@ func (p *Probe) OwnLabels(set uint64, id goroutine.ID) error {
 		return fmt.Errorf("note whose a set of labels is: %w", err)
 	}
 	return nil
-}
-
-// stacks are those of which the kernel told, and whose flow has not come yet. Those of datagram sockets that were
-// connected, but sent nothing, never find theirs.
-type stacks struct {
-	mu    sync.Mutex
-	byKey map[Key]*goroutine.Stack
-	order []Key
-}
-
-// maxStacks is how many may wait for their flow.
-const maxStacks = 4096
-
-func (s *stacks) add(k Key, stack *goroutine.Stack) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.byKey == nil {
-		s.byKey = make(map[Key]*goroutine.Stack)
-	}
-	k.Births, k.Generation = 0, 0
-	if _, waits := s.byKey[k]; !waits {
-		s.order = append(s.order, k)
-	}
-	s.byKey[k] = stack
-	if len(s.order) > maxStacks {
-		delete(s.byKey, s.order[0])
-		s.order = s.order[1:]
-	}
-}
-
-// take returns the stack of a flow, or nil.
-func (s *stacks) take(k Key) *goroutine.Stack {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	k.Births, k.Generation = 0, 0
-	stack, known := s.byKey[k]
-	if known {
-		delete(s.byKey, k)
-		if i := slices.Index(s.order, k); i >= 0 {
-			s.order = slices.Delete(s.order, i, i+1)
-		}
-	}
-	return stack
-}
-
-func stackOf(e *bpf.RecordStackEvent) *goroutine.Stack {
-	s := &goroutine.Stack{Goroutine: e.Goroutine, Parent: e.Parent, Creator: uintptr(e.Creator)}
-	for _, address := range e.Frames[:min(int(e.Length), len(e.Frames))] {
-		s.Addresses = append(s.Addresses, uintptr(address))
-	}
-	s.Cut = len(s.Addresses) == len(e.Frames)
-	return s
 }

@@ -20,17 +20,17 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// newApart is a rig that tells goroutines apart.
-func newApart(t *testing.T) *rig {
+// newAttributionRig is a rig with goroutine attribution.
+func newAttributionRig(t *testing.T) *rig {
 	t.Helper()
 	r := newRig(t, Sizes{})
-	if goroutines, children := r.Mixed(); goroutines != "" || children != "" {
-		t.Fatalf("goroutines are mixed: %q, children: %q", goroutines, children)
+	if goroutines, children := r.Unattributed(); goroutines != "" || children != "" {
+		t.Fatalf("not attributed: goroutines: %q, children: %q", goroutines, children)
 	}
 	return r
 }
 
-// recordings returns whose the flows are: "TCP 127.0.0.1:80" -> ids.
+// recordings returns the recordings of each flow: "TCP 127.0.0.1:80" -> ids.
 func (r *rig) recordings() map[string][]goroutine.ID {
 	r.t.Helper()
 	found := make(map[string][]goroutine.ID)
@@ -41,29 +41,29 @@ func (r *rig) recordings() map[string][]goroutine.ID {
 	return found
 }
 
-func (r *rig) mustBelong(to string, id goroutine.ID) {
+func (r *rig) mustBeAttributed(to string, id goroutine.ID) {
 	r.t.Helper()
 	if got := r.recordings()[to]; len(got) != 1 || got[0] != id {
-		r.t.Errorf("%s is of %q, want %q", to, got, id)
+		r.t.Errorf("%s belongs to %q, want %q", to, got, id)
 	}
 }
 
-// marked runs f in a goroutine that belongs to a recording.
-func (r *rig) marked(id goroutine.ID, f func()) {
+// runLabelled runs f in a goroutine that belongs to a recording.
+func (r *rig) runLabelled(id goroutine.ID, f func()) {
 	r.t.Helper()
 	done := make(chan error, 1)
 	go func() {
 		defer goroutine.Mark(id)()
-		err := r.Own(id)
+		err := r.AttributeGoroutine(id)
 		f()
 		done <- err
 	}()
 	check(r.t, <-done)
 }
 
-func TestGoroutinesOfParallelTestsAreToldApart(t *testing.T) {
+func TestAttribution_ParallelGoroutines(t *testing.T) {
 	testenv.Recorded(t, "parallel tests are told apart, goroutine by goroutine")
-	r := newApart(t)
+	r := newAttributionRig(t)
 	const tests, each = 64, 20
 	ids := make([]goroutine.ID, tests)
 	var wait sync.WaitGroup
@@ -79,7 +79,7 @@ func TestGoroutinesOfParallelTestsAreToldApart(t *testing.T) {
 				})
 			}
 			inner.Wait()
-			net.Dial("tcp", "127.3.0.0:9") // all of them
+			net.Dial("tcp", "127.3.0.0:9") // the same flow in all tests
 		})
 	}
 	wait.Wait()
@@ -88,7 +88,7 @@ func TestGoroutinesOfParallelTestsAreToldApart(t *testing.T) {
 		for n := range each {
 			for _, to := range []string{fmt.Sprintf("TCP 127.1.%d.%d:9", i, n), fmt.Sprintf("UDP 127.2.%d.%d:9", i, n)} {
 				if got := all[to]; len(got) != 1 || got[0] != id {
-					t.Errorf("%s is of %q, want %q", to, got, id)
+					t.Errorf("%s belongs to %q, want %q", to, got, id)
 				}
 			}
 		}
@@ -98,7 +98,7 @@ func TestGoroutinesOfParallelTestsAreToldApart(t *testing.T) {
 		shared[id] = true
 	}
 	if len(shared) != tests || shared[0] {
-		t.Errorf("a flow that %d tests open is of %d", tests, len(shared))
+		t.Errorf("a flow of %d tests belongs to %d", tests, len(shared))
 	}
 	r.mustLoseNothing()
 }
@@ -110,11 +110,11 @@ func send(to string) {
 	}
 }
 
-func TestProgramsThatLabelGoroutinesThemselves(t *testing.T) {
-	r := newApart(t)
+func TestAttribution_ReplacedLabels(t *testing.T) {
+	r := newAttributionRig(t)
 	id := goroutine.NewID()
 	dial := func(port int) { net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port)) }
-	r.marked(id, func() {
+	r.runLabelled(id, func() {
 		pprof.Do(context.Background(), pprof.Labels("replaced", "yes"), func(context.Context) {
 			dial(1)
 			done := make(chan bool)
@@ -127,52 +127,52 @@ func TestProgramsThatLabelGoroutinesThemselves(t *testing.T) {
 			}()
 			<-done
 		})
-		dial(4) // pprof.Do has taken all labels away
+		dial(4) // pprof.Do has removed all labels
 	})
 	other := make(chan bool)
 	go func() { defer close(other); dial(5) }()
 	<-other
-	r.mustBelong("TCP 127.0.0.1:1", id)
-	r.mustBelong("TCP 127.0.0.1:2", id)
-	r.mustBelong("TCP 127.0.0.1:3", 0) // a goroutine without the label, whose parent is none that has been marked
-	r.mustBelong("TCP 127.0.0.1:4", id)
-	r.mustBelong("TCP 127.0.0.1:5", 0)
+	r.mustBeAttributed("TCP 127.0.0.1:1", id)
+	r.mustBeAttributed("TCP 127.0.0.1:2", id)
+	r.mustBeAttributed("TCP 127.0.0.1:3", 0) // no label, and its parent was not attributed
+	r.mustBeAttributed("TCP 127.0.0.1:4", id)
+	r.mustBeAttributed("TCP 127.0.0.1:5", 0)
 }
 
-func TestGoroutineThatIsOwnedNoMore(t *testing.T) {
-	r := newApart(t)
+func TestAttribution_GoroutineReleased(t *testing.T) {
+	r := newAttributionRig(t)
 	id := goroutine.NewID()
-	r.marked(id, func() {
+	r.runLabelled(id, func() {
 		pprof.SetGoroutineLabels(context.Background())
 		net.Dial("tcp", "127.0.0.1:1")
-		check(t, r.Own(0))
+		check(t, r.AttributeGoroutine(0))
 		net.Dial("tcp", "127.0.0.1:2")
 	})
-	r.mustBelong("TCP 127.0.0.1:1", id)
-	r.mustBelong("TCP 127.0.0.1:2", 0)
+	r.mustBeAttributed("TCP 127.0.0.1:1", id)
+	r.mustBeAttributed("TCP 127.0.0.1:2", 0)
 }
 
-func TestLabelsThatAreKnownAreNotRead(t *testing.T) {
-	r := newApart(t)
+func TestAttribution_KnownLabelSet(t *testing.T) {
+	r := newAttributionRig(t)
 	read, known := goroutine.NewID(), goroutine.NewID()
-	r.marked(read, func() {
+	r.runLabelled(read, func() {
 		net.Dial("tcp", "127.0.0.1:1")
-		check(t, r.OwnLabels(goroutine.Labels(), known))
+		check(t, r.AttributeLabels(goroutine.Labels(), known))
 		net.Dial("tcp", "127.0.0.1:2")
 		done := make(chan bool)
 		go func() { defer close(done); net.Dial("tcp", "127.0.0.1:3") }()
 		<-done
-		check(t, r.OwnLabels(goroutine.Labels(), 0))
+		check(t, r.AttributeLabels(goroutine.Labels(), 0))
 		net.Dial("tcp", "127.0.0.1:4")
 	})
-	r.mustBelong("TCP 127.0.0.1:1", read)
-	r.mustBelong("TCP 127.0.0.1:2", known)
-	r.mustBelong("TCP 127.0.0.1:3", known)
-	r.mustBelong("TCP 127.0.0.1:4", read)
+	r.mustBeAttributed("TCP 127.0.0.1:1", read)
+	r.mustBeAttributed("TCP 127.0.0.1:2", known)
+	r.mustBeAttributed("TCP 127.0.0.1:3", known)
+	r.mustBeAttributed("TCP 127.0.0.1:4", read)
 }
 
-func TestLabelsAroundOurs(t *testing.T) {
-	r := newApart(t)
+func TestAttribution_OtherLabels(t *testing.T) {
+	r := newAttributionRig(t)
 	id := goroutine.NewID()
 	labels := func(n int) (pairs []string) {
 		for i := range n {
@@ -180,7 +180,7 @@ func TestLabelsAroundOurs(t *testing.T) {
 		}
 		return pairs
 	}
-	for n, want := range map[int]goroutine.ID{15: id, 16: 0} { // before ours, in the order of their names
+	for n, want := range map[int]goroutine.ID{15: id, 16: 0} { // ours follows them in the order of names
 		done := make(chan bool)
 		go func() {
 			defer close(done)
@@ -189,13 +189,13 @@ func TestLabelsAroundOurs(t *testing.T) {
 			net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", n))
 		}()
 		<-done
-		r.mustBelong(fmt.Sprintf("TCP 127.0.0.1:%d", n), want)
+		r.mustBeAttributed(fmt.Sprintf("TCP 127.0.0.1:%d", n), want)
 	}
 }
 
-func TestChildrenBelongToWhoStartedThem(t *testing.T) {
+func TestAttribution_ChildProcesses(t *testing.T) {
 	testenv.Recorded(t, "child processes belong to the parallel test that started them")
-	r := newApart(t)
+	r := newAttributionRig(t)
 	ids := []goroutine.ID{goroutine.NewID(), goroutine.NewID()}
 	var wait sync.WaitGroup
 	var servers [][]string
@@ -206,7 +206,7 @@ func TestChildrenBelongToWhoStartedThem(t *testing.T) {
 		}
 		servers = append(servers, to)
 		wait.Go(func() {
-			r.marked(id, func() {
+			r.runLabelled(id, func() {
 				child := descendant("tcp "+to[0], "spawn tcp "+to[1], "orphan tcp "+to[2])
 				if err := child.Run(); err != nil {
 					t.Error(err)
@@ -218,10 +218,10 @@ func TestChildrenBelongToWhoStartedThem(t *testing.T) {
 	for i, id := range ids {
 		for _, to := range servers[i] {
 			eventually(t, "a flow to "+to, func() bool { return len(r.recordings()["TCP "+to]) > 0 })
-			r.mustBelong("TCP "+to, id)
+			r.mustBeAttributed("TCP "+to, id)
 		}
 	}
-	eventually(t, "a table of processes without those that have ended and were seen to", func() bool {
+	eventually(t, "a table of processes without those that were seen to exit", func() bool {
 		var process uint32
 		var id, left uint64
 		for all := r.objects.Children.Iterate(); all.Next(&process, &id); {
@@ -231,9 +231,10 @@ func TestChildrenBelongToWhoStartedThem(t *testing.T) {
 	})
 }
 
-// Since Linux 7.0 the kernel does not run a program on a tracepoint where another task was preempted in the middle of it.
-func TestChildrenAreKnownWhileThreadsStart(t *testing.T) {
-	r := newApart(t)
+// Since Linux 7.0 the kernel does not run a program on a tracepoint while another task is preempted in the middle of
+// it.
+func TestAttribution_ForksDuringThreadStarts(t *testing.T) {
+	r := newAttributionRig(t)
 	stop := make(chan bool)
 	var threads, children sync.WaitGroup
 	for range 4 {
@@ -245,7 +246,7 @@ func TestChildrenAreKnownWhileThreadsStart(t *testing.T) {
 				default:
 				}
 				ended := make(chan bool)
-				go func() { defer close(ended); runtime.LockOSThread() }() // and its thread ends with it
+				go func() { defer close(ended); runtime.LockOSThread() }() // the thread ends with it
 				<-ended
 			}
 		})
@@ -253,9 +254,9 @@ func TestChildrenAreKnownWhileThreadsStart(t *testing.T) {
 	for range 4 {
 		id := goroutine.NewID()
 		children.Go(func() {
-			r.marked(id, func() {
+			r.runLabelled(id, func() {
 				for range 5 {
-					r.mustOwnChild(id)
+					r.mustTrackChild(id)
 				}
 			})
 		})
@@ -268,8 +269,8 @@ func TestChildrenAreKnownWhileThreadsStart(t *testing.T) {
 	}
 }
 
-// mustOwnChild starts a process, which has to be of a recording.
-func (r *rig) mustOwnChild(id goroutine.ID) {
+// mustTrackChild starts a process, and requires that it belongs to a recording.
+func (r *rig) mustTrackChild(id goroutine.ID) {
 	child := descendant("wait")
 	stdin, err := child.StdinPipe()
 	if err == nil {
@@ -281,7 +282,7 @@ func (r *rig) mustOwnChild(id goroutine.ID) {
 	}
 	var got uint64
 	if err := r.objects.Children.Lookup(uint32(child.Process.Pid), &got); err != nil || goroutine.ID(got) != id {
-		r.t.Errorf("process %d is of %q, want %q: %v", child.Process.Pid, goroutine.ID(got), id, err)
+		r.t.Errorf("process %d belongs to %q, want %q: %v", child.Process.Pid, goroutine.ID(got), id, err)
 	}
 	_, err = stdin.Write([]byte("\n"))
 	if err == nil {
@@ -292,7 +293,7 @@ func (r *rig) mustOwnChild(id goroutine.ID) {
 	}
 }
 
-// misses returns how often the kernel did not run a program.
+// misses returns how often the kernel skipped a program.
 func misses(t *testing.T, program *ebpf.Program) uint64 {
 	t.Helper()
 	stats, err := program.Stats()
@@ -300,11 +301,11 @@ func misses(t *testing.T, program *ebpf.Program) uint64 {
 	return stats.RecursionMisses
 }
 
-func TestProcessIDIsGivenAnew(t *testing.T) {
-	r := newApart(t)
+func TestAttribution_ReusedProcessID(t *testing.T) {
+	r := newAttributionRig(t)
 	to := listen(t, "tcp4", "127.0.0.1:0").String()
 	const ahead = 2000
-	for first, second := 0, 0; second <= first || second > first+ahead; { // again where the ids have come round
+	for first, second := 0, 0; second <= first || second > first+ahead; { // again if the ids wrapped around
 		child := descendant("tcp " + to)
 		check(t, child.Run())
 		first = child.Process.Pid
@@ -315,17 +316,17 @@ func TestProcessIDIsGivenAnew(t *testing.T) {
 		check(t, child.Run())
 		second = child.Process.Pid
 	}
-	r.mustBelong("UDP "+to, 0)
+	r.mustBeAttributed("UDP "+to, 0)
 }
 
-func TestChildrenOfNoRecordingBelongToNone(t *testing.T) {
-	r := newApart(t)
+func TestAttribution_ChildOfNoRecording(t *testing.T) {
+	r := newAttributionRig(t)
 	to := listen(t, "tcp4", "127.0.0.1:0").String()
 	check(t, descendant("tcp "+to).Run())
-	r.mustBelong("TCP "+to, 0)
+	r.mustBeAttributed("TCP "+to, 0)
 }
 
-func TestWrongLayoutIsFoundOut(t *testing.T) {
+func TestAttribution_WrongLayoutDetected(t *testing.T) {
 	testenv.RequireRoot(t)
 	right, err := readTaskLayout()
 	check(t, err)
@@ -334,7 +335,7 @@ func TestWrongLayoutIsFoundOut(t *testing.T) {
 	for reason, spoil := range map[string]func(*layout){
 		"the programs do not find the label": func(l *layout) { l.goroutine.Labels += 8 },
 		"the programs do not find the stack": func(l *layout) { l.goroutine.SyscallBp -= 16 },
-		"it is a test":                       func(l *layout) { l.apart = apart{mixed: "it is a test"} },
+		"it is a test":                       func(l *layout) { l.attribution = attribution{unattributed: "it is a test"} },
 	} {
 		t.Run(reason, func(t *testing.T) {
 			taskLayout = func() (layout, error) {
@@ -343,12 +344,12 @@ func TestWrongLayoutIsFoundOut(t *testing.T) {
 				return wrong, nil
 			}
 			r := newRig(t, Sizes{})
-			if goroutines, _ := r.Mixed(); !strings.Contains(goroutines, reason) {
-				t.Fatalf("goroutines are mixed because %q, want %q", goroutines, reason)
+			if goroutines, _ := r.Unattributed(); !strings.Contains(goroutines, reason) {
+				t.Fatalf("not attributed because %q, want %q", goroutines, reason)
 			}
 			to := listen(t, "tcp4", "127.0.0.1:0").String()
-			r.marked(goroutine.NewID(), func() { speak("tcp", to) })
-			r.mustBelong("TCP "+to, 0)
+			r.runLabelled(goroutine.NewID(), func() { dialAndSend("tcp", to) })
+			r.mustBeAttributed("TCP "+to, 0)
 			if e := seen[*FlowEvent](r)[0]; e.Stack != nil {
 				t.Errorf("it has a stack: %+v", e.Stack)
 			}
@@ -356,7 +357,7 @@ func TestWrongLayoutIsFoundOut(t *testing.T) {
 	}
 }
 
-// descendant is a child of this process that does things in turn.
+// descendant is a child of this process that runs acts.
 func descendant(acts ...string) *exec.Cmd {
 	c := exec.Command("/proc/self/exe")
 	c.Env = append(os.Environ(), "PROBE_TEST_ACTS="+strings.Join(acts, ","))
@@ -364,7 +365,7 @@ func descendant(acts ...string) *exec.Cmd {
 	return c
 }
 
-// descend does something in a process further down: "spawn" in a child, "orphan" in one that first outlives its parent.
+// descend runs an act further down: "spawn" in a child, "orphan" in a process that outlives its parent first.
 func descend(verb, what string) error {
 	switch verb {
 	case "spawn":
@@ -382,12 +383,12 @@ func descend(verb, what string) error {
 	return nil
 }
 
-// eventually waits for what comes true by itself.
+// eventually waits until a condition holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("there is not %s", what)
+			t.Fatalf("timeout: want %s", what)
 		}
 	}
 }

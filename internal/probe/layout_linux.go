@@ -13,32 +13,32 @@ import (
 	"github.com/netzero-dev/netzero/bpf"
 )
 
-// layout is where a task's executable and its cgroup have their names. Where either is unknown, as on a kernel without BTF,
-// its offsets are zero, and the programs leave the names to user space.
+// layout says where the kernel stores what the programs read from its memory. The offsets of a part are all zero if one
+// of them is unknown, as on a kernel without BTF. Then the programs leave that part to user space, or do without it.
 type layout struct {
 	bpf.RecordLayout
-	unnamed string // why the executable's are zero
-	sender         // who sends a packet
-	apart          // how goroutines are told apart
-	family  bpf.RecordFamilyLayout
-	inside  bpf.RecordInsideLayout
-	orphans string // why family is zero
+	unnamed      string // why the offsets of executables' names are zero
+	sender              // the sender of a packet
+	attribution         // the labels of goroutines
+	family       bpf.RecordFamilyLayout
+	pidNamespace bpf.RecordPidNamespaceLayout
+	untracked    string // why family is zero
 }
 
-// member is where to read something in the kernel: the path of a member of a struct. Kernels may have either of several.
+// member is the path of a member of a kernel struct. Kernels have one of several paths.
 type member struct {
 	offset *uint32
 	in     string
 	paths  [][]string
 }
 
-// taskLayout is the running kernel's, from its BTF.
+// taskLayout is the layout of the running kernel, from its BTF.
 var taskLayout = sync.OnceValues(readTaskLayout)
 
 func readTaskLayout() (l layout, err error) {
 	kernel, err := btf.LoadKernelSpec()
 	if errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, btf.ErrNotFound) || errors.Is(err, os.ErrPermission) {
-		return layout{unnamed: noBTF, apart: apart{mixed: noBTF}, orphans: noBTF}, nil
+		return layout{unnamed: noBTF, attribution: attribution{unattributed: noBTF}, untracked: noBTF}, nil
 	}
 	if err != nil {
 		return l, fmt.Errorf("read the kernel's BTF: %w", err)
@@ -50,28 +50,57 @@ func readTaskLayout() (l layout, err error) {
 		{&l.Name, "dentry", [][]string{{"d_name", "name"}}},
 		{&l.Hash, "dentry", [][]string{{"d_name", "hash_len"}}},
 	})
-	findMembers(kernel, []member{ // user space walks the tree where they are unknown
+	findMembers(kernel, []member{ // user space walks the tree if they are unknown
 		{&l.Cgroups, "task_struct", [][]string{{"cgroups"}}},
 		{&l.Cgroup, "css_set", [][]string{{"dfl_cgrp"}}},
 		{&l.Node, "cgroup", [][]string{{"kn"}}},
 		{&l.NodeName, "kernfs_node", [][]string{{"name"}}},
 		{&l.Id, "kernfs_node", [][]string{{"id"}}},
-		{&l.Parent, "kernfs_node", [][]string{{"__parent"}, {"parent"}}}, // from 6.15 on, and before
+		{&l.Parent, "kernfs_node", [][]string{{"__parent"}, {"parent"}}}, // since 6.15, and before
 	})
-	findMembers(kernel, []member{ // those that are clients of an engine are looked for in /proc where they are unknown
+	findMembers(kernel, []member{ // user space looks for clients of an engine in /proc if they are unknown
 		{&l.Arguments, "mm_struct", [][]string{{"arg_start"}}},
 		{&l.End, "mm_struct", [][]string{{"arg_end"}}},
 	})
 	l.sender = findSender(kernel)
-	l.apart = findApart(kernel)
-	l.family, l.orphans = findFamily(kernel)
-	l.inside = findInside(kernel)
+	l.attribution = findAttribution(kernel)
+	l.family, l.untracked = findFamily(kernel)
+	l.pidNamespace = findPIDNamespace(kernel)
 	return l, nil
+}
+
+// findFamily finds the offsets that relate processes. If one is missing, all are zero.
+func findFamily(kernel *btf.Spec) (family bpf.RecordFamilyLayout, missing string) {
+	missing = findMembers(kernel, []member{
+		{&family.Tgid, "task_struct", [][]string{{"tgid"}}},
+		{&family.Parent, "task_struct", [][]string{{"real_parent"}}},
+		{&family.Signal, "task_struct", [][]string{{"signal"}}},
+		{&family.Live, "signal_struct", [][]string{{"live"}}},
+	})
+	return family, missing
+}
+
+// findPIDNamespace finds the offsets of a task's pid namespace. If one is missing, all are zero.
+func findPIDNamespace(kernel *btf.Spec) (pidNamespace bpf.RecordPidNamespaceLayout) {
+	missing := findMembers(kernel, []member{
+		{&pidNamespace.ThreadPid, "task_struct", [][]string{{"thread_pid"}}},
+		{&pidNamespace.Level, "pid", [][]string{{"level"}}},
+		{&pidNamespace.Numbers, "pid", [][]string{{"numbers"}}},
+		{&pidNamespace.Nr, "upid", [][]string{{"nr"}}},
+		{&pidNamespace.Ns, "upid", [][]string{{"ns"}}},
+		{&pidNamespace.Inum, "pid_namespace", [][]string{{"ns", "inum"}}},
+	})
+	var upid *btf.Struct
+	if err := kernel.TypeByName("upid", &upid); missing != "" || err != nil {
+		return bpf.RecordPidNamespaceLayout{}
+	}
+	pidNamespace.Upid = upid.Size
+	return pidNamespace
 }
 
 const noBTF = "the kernel has no BTF that can be read (/sys/kernel/btf/vmlinux)"
 
-// findMembers sets the offsets of all members, or says which there is none of, and sets none.
+// findMembers sets the offsets of all members. If one is missing, it returns which one, and sets all to zero.
 func findMembers(kernel *btf.Spec, members []member) (missing string) {
 	for _, m := range members {
 		var in *btf.Struct
@@ -99,7 +128,7 @@ func findMembers(kernel *btf.Spec, members []member) (missing string) {
 	return missing
 }
 
-// offsetOf returns the byte offset of a member of a member, looking into anonymous structs and unions.
+// offsetOf returns the byte offset of a nested member. It looks into anonymous structs and unions.
 func offsetOf(in btf.Type, path ...string) (uint32, bool) {
 	if len(path) == 0 {
 		return 0, true
@@ -127,7 +156,7 @@ func offsetOf(in btf.Type, path ...string) (uint32, bool) {
 	return 0, false
 }
 
-// lockdown says in what mode the kernel is locked down, for the end of a phrase, where that can be read.
+// lockdown returns the lockdown mode of the kernel as the end of a phrase; "" if it is off or cannot be read.
 func lockdown() string {
 	modes, _ := os.ReadFile("/sys/kernel/security/lockdown") // none integrity [confidentiality]
 	_, rest, _ := strings.Cut(string(modes), "[")

@@ -11,7 +11,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// storm opens TCP connections to n different ports, which nobody serves.
+// storm opens TCP connections to n closed ports.
 func storm(t *testing.T, n int) {
 	t.Helper()
 	for port := range n {
@@ -21,13 +21,13 @@ func storm(t *testing.T, n int) {
 	}
 }
 
-func TestFlowTableThatIsFullIsALoss(t *testing.T) {
+func TestLoss_FlowTableFull(t *testing.T) {
 	testenv.Recorded(t, "flows that no table has room for are counted as lost")
 	r := newRig(t, Sizes{MaxFlows: 16})
 	storm(t, 200)
 	lost, err := r.Lost()
 	check(t, err)
-	if lost.FlowSlots < 200-16-8 { // per-CPU caches of the kernel's table may hold some more
+	if lost.FlowSlots < 200-16-8 { // the table's per-CPU caches may hold a few more
 		t.Errorf("lost %+v, want about 184 flow slots", lost)
 	}
 	if got := len(r.flows()); got+int(lost.FlowSlots) != 200 {
@@ -35,11 +35,11 @@ func TestFlowTableThatIsFullIsALoss(t *testing.T) {
 	}
 }
 
-func TestRingThatIsFullIsALoss(t *testing.T) {
+func TestLoss_RingFull(t *testing.T) {
 	testenv.Recorded(t, "events that no ring has room for are counted as lost")
 	gate := make(chan struct{})
 	r := newRig(t, Sizes{RingBytes: uint32(os.Getpagesize())})
-	// Nobody reads while the storm goes on: the reader waits for the queue's lock.
+	// The reader waits for the queue's lock during the storm.
 	r.queue.mu.Lock()
 	go func() { <-gate; r.queue.mu.Unlock() }()
 	storm(t, 500)
@@ -47,18 +47,18 @@ func TestRingThatIsFullIsALoss(t *testing.T) {
 	lost, err := r.Lost()
 	check(t, err)
 	if got := len(r.flows()); lost.FlowEvents == 0 || got+int(lost.FlowEvents) != 500 {
-		t.Errorf("%d flows and %d lost are not 500, some of them lost", got, lost.FlowEvents)
+		t.Errorf("%d flows and %d lost: want 500 together, some of them lost", got, lost.FlowEvents)
 	}
 }
 
-// A connected datagram socket that sends nothing has a stack, but no flow whose loss would be counted.
-func TestCallStackWithoutRoomIsALoss(t *testing.T) {
+// A connected datagram socket without datagrams has a stack, but no flow that could be lost.
+func TestLoss_CallStacks(t *testing.T) {
 	r := newRig(t, Sizes{RingBytes: uint32(os.Getpagesize())})
 	check(t, r.Sync())
 	before, err := r.Lost()
 	check(t, err)
 	r.queue.mu.Lock()
-	storm(t, 1) // The reader waits for the lock with this flow. It would go on reading stacks, which it does not queue.
+	storm(t, 1) // the reader waits for the lock with this flow; it does not queue stacks, and would read on
 	for port := range 100 {
 		if c, err := net.Dial("udp4", fmt.Sprintf("127.0.0.1:%d", port+1)); err == nil {
 			c.Close()
@@ -72,7 +72,7 @@ func TestCallStackWithoutRoomIsALoss(t *testing.T) {
 	}
 }
 
-func TestLossErrorNamesWhatAndWhatToDo(t *testing.T) {
+func TestLoss_ErrorNamesCauseAndRemedy(t *testing.T) {
 	err := error(&LossError{Loss{FlowEvents: 3, DNSEvents: 2}.Minus(Loss{FlowEvents: 1})})
 	var loss *LossError
 	if !errors.As(err, &loss) || loss.Loss.FlowEvents != 2 {
@@ -80,7 +80,7 @@ func TestLossErrorNamesWhatAndWhatToDo(t *testing.T) {
 	}
 	for _, want := range []string{"2 new flows", "2 DNS answers", "NETZERO_RING_BYTES"} {
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("%q does not say %q", err, want)
+			t.Errorf("%q does not contain %q", err, want)
 		}
 	}
 	for want, loss := range map[string]Loss{
@@ -90,7 +90,7 @@ func TestLossErrorNamesWhatAndWhatToDo(t *testing.T) {
 		"keep other work off":      {Cgroups: 1},
 	} {
 		if text := (&LossError{loss}).Error(); !strings.Contains(text, want) {
-			t.Errorf("%q does not say %q", text, want)
+			t.Errorf("%q does not contain %q", text, want)
 		}
 	}
 	for what, loss := range map[string]Loss{
@@ -102,16 +102,16 @@ func TestLossErrorNamesWhatAndWhatToDo(t *testing.T) {
 	} {
 		for _, want := range []string{"raise NETZERO_MAX_FLOWS and NETZERO_RING_BYTES", "keep other work off"} {
 			if text := (&LossError{loss}).Error(); !strings.Contains(text, want) {
-				t.Errorf("%s were lost, and %q does not say %q", what, text, want)
+				t.Errorf("%s were lost, and %q does not contain %q", what, text, want)
 			}
 		}
 	}
 }
 
-func TestCloseLeavesNothing(t *testing.T) {
+func TestClose_LeavesNothing(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.Recorded(t, "programs load, attach and go without a trace")
-	net.Dial("tcp4", "127.0.0.1:1") // the runtime's own descriptors are there from now on
+	net.Dial("tcp4", "127.0.0.1:1") // the runtime opens its own descriptors here
 	before := descriptors(t)
 	var leaf string
 	t.Run("recording", func(t *testing.T) { leaf = newRig(t, Sizes{}).leaf.Path })

@@ -21,12 +21,12 @@ import (
 
 const ipprotoMPTCP = 262
 
-// inside runs a function on a thread of its own, in a network namespace that it makes and returns.
-func inside(t *testing.T, f func() error) (namespace int) {
+// inNetns runs a function on a thread of its own, in a new network namespace, and returns the namespace.
+func inNetns(t *testing.T, f func() error) (namespace int) {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 		err := unix.Unshare(unix.CLONE_NEWNET)
 		if err == nil {
 			namespace, err = unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -49,9 +49,9 @@ func run(name string, args ...string) error {
 	return nil
 }
 
-// A worker of the kernel's opens a connection to each address that the peer announces: that is no call of the program's, but
-// its traffic.
-func TestMPTCPToFurtherAddressesIsAFlow(t *testing.T) {
+// A kernel worker connects to each address that the peer announces. The program makes no call for that, but it is the
+// program's traffic.
+func TestMPTCP_AdditionalAddresses(t *testing.T) {
 	testenv.RequireCommand(t, "ip", "iproute2")
 	r := newRig(t, Sizes{})
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, ipprotoMPTCP)
@@ -62,7 +62,7 @@ func TestMPTCPToFurtherAddressesIsAFlow(t *testing.T) {
 	unix.Close(fd)
 
 	var listener net.Listener
-	far := inside(t, func() (err error) {
+	far := inNetns(t, func() (err error) {
 		config := net.ListenConfig{}
 		config.SetMultipathTCP(true)
 		listener, err = config.Listen(context.Background(), "tcp4", "0.0.0.0:0")
@@ -78,7 +78,7 @@ func TestMPTCPToFurtherAddressesIsAFlow(t *testing.T) {
 			go io.Copy(c, c)
 		}
 	}()
-	runtime.LockOSThread() // and never unlocked: the thread ends with the test
+	runtime.LockOSThread() // never unlocked: the thread ends with the test
 	check(t, unix.Unshare(unix.CLONE_NEWNET))
 	attributes := netlink.NewLinkAttrs()
 	attributes.Name = "near"
@@ -102,7 +102,7 @@ func TestMPTCPToFurtherAddressesIsAFlow(t *testing.T) {
 	check(t, unix.Setns(own, unix.CLONE_NEWNET))
 
 	port := listener.Addr().(*net.TCPAddr).AddrPort().Port()
-	r.forget()
+	r.clear()
 	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, ipprotoMPTCP)
 	check(t, err)
 	defer unix.Close(fd)
@@ -112,7 +112,8 @@ func TestMPTCPToFurtherAddressesIsAFlow(t *testing.T) {
 		text(flow.TCP, netip.AddrPortFrom(netip.MustParseAddr("198.19.0.1"), port), 1),
 	}
 	var got []string
-	for deadline := time.Now().Add(30 * time.Second); len(got) < len(want) && time.Now().Before(deadline); got = r.flows() {
+	deadline := time.Now().Add(30 * time.Second)
+	for ; len(got) < len(want) && time.Now().Before(deadline); got = r.flows() {
 		_, err = unix.Write(fd, []byte("x"))
 		check(t, err)
 		_, err = unix.Read(fd, make([]byte, 1))

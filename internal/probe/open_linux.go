@@ -15,44 +15,44 @@ import (
 	"github.com/netzero-dev/netzero/bpf"
 )
 
-// programs and maps of the object, less what only carries types.
+// objects holds the programs and maps of the object, without the variables.
 type objects struct {
 	bpf.RecordPrograms
 	bpf.RecordMaps
 }
 
-// Probe is a set of programs that is attached. Close detaches it; the kernel does when the process dies.
+// Probe is a set of attached programs. Close detaches them; if the process dies, the kernel does.
 type Probe struct {
-	objects objects
-	links   []link.Link
-	ring    *ring
-	queue   *queue
-	unnamed string // why the programs do not read executables' names, or ""
-	mixed   string // why they do not tell goroutines apart, or ""
-	orphans string // why they do not know who descends from this process, or ""
-	outside string // why they do not tell of tasks that come into older cgroups, or ""
-	done    sync.WaitGroup
+	objects           objects
+	links             []link.Link
+	ring              *ring
+	queue             *queue
+	unnamed           string // why the programs do not read names of executables, or ""
+	unattributed      string // why they do not read goroutines, or ""
+	untracked         string // why they do not track descendants, or ""
+	entriesUnreported string // why they do not report entries into older cgroups, or ""
+	done              sync.WaitGroup
 
 	syncing sync.Mutex
-	flushed chan barrier  // from Sync to the reader, which puts it into the queue
-	stopped chan struct{} // closed when nothing more is delivered
+	flushed chan barrier  // from Sync to the reader, which queues it
+	stopped chan struct{} // closed after the last delivery
 	stacks  stacks
 
-	mu         sync.Mutex
-	generation uint32
-	level      uint32
-	newborn    uint64 // the leaf after which cgroups are adopted; 0: none are
-	several    bool   // recordings run
-	readable   bool   // its memory is kept so
-	process    uint32 // this one, once its goroutines are told apart; else 0
-	leaf       uint64 // the scope of all that descend from ancestor, once they are followed; else 0
-	ancestor   uint32 // this process
-	scanning   bool   // some descendants may be unknown still
-	failure    error  // of the reader
+	mu              sync.Mutex
+	generation      uint32
+	level           uint32
+	newCgroupsAfter uint64 // the leaf: newer cgroups are tracked; 0: none
+	concurrent      bool   // several recordings are active
+	hugePagesOff    bool   // disableHugePages was called
+	process         uint32 // this process, once its goroutines are read; else 0
+	leaf            uint64 // the scope of descendants, once they are tracked; else 0
+	ancestor        uint32 // this process, once its descendants are tracked; else 0
+	scanning        bool   // some descendants may be unknown
+	failure         error  // of the reader
 }
 
-// Open loads the programs, attaches them to the cgroup v2 directory root and delivers every event to the handler.
-// Nothing is in scope before Watch. Errors: *[PermissionError], [ErrNotSupported].
+// Open loads the programs, attaches them to root, a directory of the cgroup v2 tree, and delivers every event to the
+// handler. Nothing is in scope before Watch. Errors: *[PermissionError], [ErrNotSupported].
 func Open(root string, sizes Sizes, handler Handler) (*Probe, error) {
 	if err := rlimit.RemoveMemlock(); err != nil && !errors.Is(err, os.ErrPermission) {
 		return nil, fmt.Errorf("raise memlock limit: %w", err)
@@ -70,7 +70,7 @@ func Open(root string, sizes Sizes, handler Handler) (*Probe, error) {
 		defer close(p.stopped)
 		p.queue.deliver(handler.Handle)
 	})
-	_, err = p.NextGeneration() // 0 is what was opened before
+	_, err = p.NextGeneration() // generation 0 stands for everything older
 	if err == nil {
 		err = p.attach(root)
 	}
@@ -80,7 +80,7 @@ func Open(root string, sizes Sizes, handler Handler) (*Probe, error) {
 	return p, nil
 }
 
-// CheckLoad tells whether the programs could be loaded, wherever they were then attached. Errors: those of [Open].
+// CheckLoad reports whether the programs load, without attaching them. Errors: those of [Open].
 func CheckLoad() error {
 	if err := rlimit.RemoveMemlock(); err != nil && !errors.Is(err, os.ErrPermission) {
 		return fmt.Errorf("raise memlock limit: %w", err)
@@ -92,7 +92,7 @@ func CheckLoad() error {
 	return p.Close()
 }
 
-// loadWithNames loads the programs, if need be without what reads the names of executables and cgroups.
+// loadWithNames loads the programs. If the kernel rejects those that read its memory, it leaves that out.
 func (p *Probe) loadWithNames(sizes Sizes) error {
 	layout, err := taskLayout()
 	if err != nil {
@@ -101,33 +101,34 @@ func (p *Probe) loadWithNames(sizes Sizes) error {
 	if err := checkTracing(); err != nil {
 		return err
 	}
-	p.unnamed, p.mixed, p.orphans = layout.unnamed, layout.mixed, layout.orphans
+	p.unnamed, p.unattributed, p.untracked = layout.unnamed, layout.unattributed, layout.untracked
 	if layout.Id == 0 {
-		p.outside = cmp.Or(layout.unnamed, layout.orphans, "the kernel's BTF does not tell where a cgroup's id is")
+		p.entriesUnreported = cmp.Or(layout.unnamed, layout.untracked,
+			"the kernel's BTF does not tell where a cgroup's id is")
 	}
 	err = p.load(sizes, layout)
-	if err != nil && layout.mixed == "" {
-		layout.apart = apart{}
+	if err != nil && layout.unattributed == "" {
+		layout.attribution = attribution{}
 		if p.load(sizes, layout) == nil {
-			p.mixed = fmt.Sprintf("the kernel does not let eBPF programs read what tells goroutines apart: %v", err)
+			p.unattributed = fmt.Sprintf("the kernel does not let eBPF programs read what tells goroutines apart: %v", err)
 			return nil
 		}
 	}
 	if err != nil && layout.RecordLayout != (bpf.RecordLayout{}) {
 		layout.RecordLayout, layout.family, layout.sender = bpf.RecordLayout{}, bpf.RecordFamilyLayout{}, sender{}
-		layout.inside = bpf.RecordInsideLayout{}
+		layout.pidNamespace = bpf.RecordPidNamespaceLayout{}
 		if p.load(sizes, layout) == nil {
 			p.unnamed = "the kernel does not let eBPF programs read its memory" + lockdown()
-			p.mixed, p.orphans, p.outside = p.unnamed, p.unnamed, p.unnamed
+			p.unattributed, p.untracked, p.entriesUnreported = p.unnamed, p.unnamed, p.unnamed
 			return nil
 		}
 	}
 	return err
 }
 
-// checkTracing loads a program that does nothing, of the type that needs most. Where CAP_PERFMON is missing the kernel refuses
-// that at once. Of our own ones older verifiers would follow every branch both ways first, as a processor might: on Linux
-// 5.10 for longer than anybody waits.
+// checkTracing loads an empty program of the type that needs the most capabilities. Without CAP_PERFMON the kernel
+// rejects it at once. For our own programs, older verifiers would first follow both sides of every branch, as a
+// speculating CPU might: on Linux 5.10 for minutes.
 func checkTracing() error {
 	nothing, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Type:         ebpf.RawTracepoint,
@@ -140,8 +141,8 @@ func checkTracing() error {
 	return nothing.Close()
 }
 
-// Unnamed says why the programs do not see the names of executables, which then come from /proc, if the process is still
-// there. It returns "" where they do.
+// Unnamed says why the programs do not read names of executables. Then the names come from /proc, if the process still
+// runs. It returns "" if they do.
 func (p *Probe) Unnamed() string { return p.unnamed }
 
 // load creates the maps and loads the programs.
@@ -153,10 +154,10 @@ func (p *Probe) load(sizes Sizes, layout layout) error {
 	return spec.LoadAndAssign(&p.objects, nil)
 }
 
-// readObject reads the object, which takes about as long as to load a program of it, once in a process.
+// readObject parses the object once in a process: that takes about as long as loading one program.
 var readObject = sync.OnceValues(bpf.LoadRecord)
 
-// specOf returns what is to be loaded.
+// specOf returns the collection to load.
 func specOf(sizes Sizes, layout layout) (*ebpf.CollectionSpec, error) {
 	read, err := readObject()
 	if err != nil {
@@ -168,12 +169,12 @@ func specOf(sizes Sizes, layout layout) (*ebpf.CollectionSpec, error) {
 		readable = 1
 	}
 	for name, value := range map[string]any{
-		bpf.RecordVarTaskLayout:      layout.RecordLayout,
-		bpf.RecordVarGoroutineLayout: layout.goroutine,
-		bpf.RecordVarFamilyLayout:    layout.family,
-		bpf.RecordVarSenderLayout:    layout.RecordSenderLayout,
-		bpf.RecordVarSenderReadable:  readable,
-		bpf.RecordVarInsideLayout:    layout.inside,
+		bpf.RecordVarTaskLayout:         layout.RecordLayout,
+		bpf.RecordVarGoroutineLayout:    layout.goroutine,
+		bpf.RecordVarFamilyLayout:       layout.family,
+		bpf.RecordVarSenderLayout:       layout.RecordSenderLayout,
+		bpf.RecordVarSenderReadable:     readable,
+		bpf.RecordVarPidNamespaceLayout: layout.pidNamespace,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, err
@@ -186,8 +187,8 @@ func specOf(sizes Sizes, layout layout) (*ebpf.CollectionSpec, error) {
 	return spec, nil
 }
 
-// attach attaches every program to root by a link, which the kernel undoes when this process dies. Others' programs
-// there stay, and run too.
+// attach attaches every program to root by a link, which the kernel removes when this process dies. Other programs at
+// root stay attached, and run too.
 func (p *Probe) attach(root string) error {
 	dir, err := os.Open(root)
 	if err != nil {
@@ -214,15 +215,56 @@ func (p *Probe) attach(root string) error {
 		}
 		p.links = append(p.links, l)
 	}
-	if p.orphans == "" {
-		p.attachFamily()
+	if p.untracked == "" {
+		p.attachProcessTracking()
 	}
-	p.attachMkdir()
-	p.attachEnter()
+	p.attachCgroupCreation()
+	p.attachCgroupEntry()
 	return nil
 }
 
-// Close detaches and unloads the programs. Events that were not delivered are dropped: call Sync first.
+// attachProcessTracking attaches the programs that see forks, exits and execs. Without them, child processes belong to
+// no recording, and are in scope in the leaf only.
+func (p *Probe) attachProcessTracking() {
+	for name, program := range map[string]*ebpf.Program{
+		"sched_wakeup_new":   p.objects.ProcessForks,
+		"sched_process_exit": p.objects.ProcessExits,
+		"sched_process_exec": p.objects.ProcessExecs,
+	} {
+		l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: name, Program: program})
+		if err != nil {
+			p.untracked = fmt.Sprintf("attach eBPF program %s: %v", name, err)
+			return
+		}
+		p.links = append(p.links, l)
+	}
+}
+
+// attachCgroupCreation attaches the program that reports cgroups when they are created. Without it, a cgroup is
+// reported at its first flow.
+func (p *Probe) attachCgroupCreation() {
+	l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: "cgroup_mkdir", Program: p.objects.CgroupMade})
+	if err == nil {
+		p.links = append(p.links, l)
+	}
+}
+
+// attachCgroupEntry attaches the program that reports tasks that enter older cgroups.
+func (p *Probe) attachCgroupEntry() {
+	if p.entriesUnreported != "" {
+		return
+	}
+	l, err := link.AttachRawTracepoint(link.RawTracepointOptions{
+		Name: "cgroup_attach_task", Program: p.objects.CgroupEntered,
+	})
+	if err != nil {
+		p.entriesUnreported = fmt.Sprintf("attach eBPF program cgroup_attach_task: %v", err)
+		return
+	}
+	p.links = append(p.links, l)
+}
+
+// Close detaches and unloads the programs. It drops undelivered events: call Sync first.
 func (p *Probe) Close() error {
 	var errs []error
 	for _, l := range p.links {
@@ -234,9 +276,9 @@ func (p *Probe) Close() error {
 		errs = append(errs, p.ring.close())
 	}
 	errs = append(errs, p.objects.RecordPrograms.Close(), p.objects.RecordMaps.Close())
-	if p.readable {
-		p.readable = false
-		errs = append(errs, letGo())
+	if p.hugePagesOff {
+		p.hugePagesOff = false
+		errs = append(errs, restoreHugePages())
 	}
 	return errors.Join(errs...)
 }

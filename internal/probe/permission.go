@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// PermissionError says why the kernel did not let this process load or attach the programs. It is [ErrNotPermitted].
+// PermissionError explains why the kernel refused to load or attach the programs. It is [ErrNotPermitted].
 type PermissionError struct {
-	UserNamespace bool     // this process is not in the initial one
-	Missing       []string // capabilities, as capabilities(7) names them
-	Filtered      bool     // nothing is missing, but a seccomp filter is in force
-	Err           error    // what the kernel refused
+	UserNamespace bool     // this process is not in the initial user namespace
+	Missing       []string // capabilities, named as in capabilities(7)
+	Filtered      bool     // no capability is missing, but a seccomp filter is active
+	Err           error    // the kernel's error
 }
 
 func (e *PermissionError) Error() string {

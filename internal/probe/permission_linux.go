@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// classify adds what an error of the kernel amounts to: a *PermissionError or [ErrNotSupported].
+// classify wraps an error of the kernel in a *PermissionError or [ErrNotSupported], if it amounts to that.
 func classify(err error) error {
 	rights, readErr := ReadRights()
 	if readErr != nil {
-		rights = Rights{Effective: ^uint64(0)} // who knows
+		rights = Rights{Effective: ^uint64(0)} // unknown: assume none is missing
 	}
 	return rights.classify(err)
 }
@@ -23,7 +23,7 @@ func (r Rights) classify(err error) error {
 	missing := missingOf(Capabilities(), r.Effective)
 	switch {
 	case errors.Is(err, os.ErrPermission),
-		// The verifier does not know helpers for which a capability is missing.
+		// Without a capability, the verifier rejects the helpers that need it.
 		errors.Is(err, unix.EINVAL) && len(missing) > 0:
 		return &PermissionError{r.UserNamespace, missing, len(missing) == 0 && r.Filtered && errors.Is(err, unix.EPERM), err}
 	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, link.ErrNotSupported):
@@ -36,13 +36,13 @@ func (r Rights) classify(err error) error {
 type Capability struct {
 	Number uintptr
 	Name   string
-	stands uint64 // the set of those of which any does
+	anyOf  uint64 // bit set of capabilities, each of which suffices
 }
 
-// Capabilities returns the smallest set with which the programs load and attach on the running kernel: CAP_BPF,
-// CAP_NET_ADMIN and CAP_PERFMON, and before Linux 5.11, where maps count against the limit for locked memory,
-// CAP_SYS_RESOURCE. CAP_SYS_ADMIN stands for CAP_BPF and CAP_PERFMON too; for CAP_NET_ADMIN, where programs are attached
-// to packets, from Linux 6.9 on.
+// Capabilities returns the smallest set that loads and attaches the programs on the running kernel: CAP_BPF,
+// CAP_NET_ADMIN and CAP_PERFMON. Before Linux 5.11, maps count against the limit for locked memory, so CAP_SYS_RESOURCE
+// is needed too. CAP_SYS_ADMIN implies CAP_BPF and CAP_PERFMON. Since Linux 6.9 it also implies CAP_NET_ADMIN for
+// programs on packets.
 func Capabilities() []Capability {
 	release, err := Release()
 	v, ok := parseRelease(release)
@@ -53,7 +53,7 @@ func capabilitiesOf(v Version, known bool) []Capability {
 	const admin = 1 << unix.CAP_SYS_ADMIN
 	network := Capability{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN", 1 << unix.CAP_NET_ADMIN}
 	if !known || !v.Less(Version{6, 9}) {
-		network.stands |= admin
+		network.anyOf |= admin
 	}
 	set := []Capability{
 		{unix.CAP_BPF, "CAP_BPF", 1<<unix.CAP_BPF | admin},
@@ -69,7 +69,7 @@ func capabilitiesOf(v Version, known bool) []Capability {
 func missingOf(needed []Capability, held uint64) []string {
 	var missing []string
 	for _, c := range needed {
-		if held&c.stands == 0 {
+		if held&c.anyOf == 0 {
 			missing = append(missing, c.Name)
 		}
 	}

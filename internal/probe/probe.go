@@ -1,8 +1,8 @@
-// Package probe loads the eBPF programs, attaches them to a cgroup v2 tree and delivers what they see, in order.
+// Package probe loads the eBPF programs, attaches them to a cgroup v2 tree and delivers their events in order.
 //
-// It is the only user of package bpf. It gives no meaning to what it delivers: names, endpoints and policies are the
-// business of others. It refuses to lose silently: whatever the kernel could not deliver is counted there, and
-// [Probe.Lost] tells.
+// It is the only user of package bpf. It does not interpret events: other packages handle names, endpoints and
+// policies. It never loses an event silently: the kernel counts what it could not deliver, and [Probe.Lost] returns the
+// counts.
 package probe
 
 import (
@@ -17,43 +17,43 @@ import (
 )
 
 var (
-	// ErrNotPermitted is returned where this process lacks the capabilities to load or attach the programs.
+	// ErrNotPermitted is returned if this process lacks the capabilities to load or attach the programs.
 	ErrNotPermitted = errors.New("not permitted")
-	// ErrNotSupported is returned where the kernel lacks what the programs need.
+	// ErrNotSupported is returned if the kernel lacks what the programs need.
 	ErrNotSupported = errors.New("not supported by this kernel")
-	// ErrNotFiring is returned where the programs are attached but do not see this process.
+	// ErrNotFiring is returned if the programs are attached but do not see this process.
 	ErrNotFiring = errors.New("the attached eBPF programs do not see this process")
 )
 
-// Sizes bounds what the kernel keeps for us.
+// Sizes limits the kernel's tables. 0 selects the value of DefaultSizes.
 type Sizes struct {
-	RingBytes  uint32 // of the ring buffer: a power of two, a multiple of the page size; 0 is DefaultSizes'
-	MaxFlows   uint32 // different flows that are kept apart, and names of their servers; 0 is DefaultSizes'
-	MaxCgroups uint32 // watched, adopted or disregarded; 0 is DefaultSizes'
+	RingBytes  uint32 // of the ring buffer: a power of two, and a multiple of the page size
+	MaxFlows   uint32 // distinct flows, and distinct server names
+	MaxCgroups uint32 // watched, tracked or ignored cgroups
 }
 
 // DefaultSizes is enough for tens of thousands of flows, and for thousands of containers, in one test.
 var DefaultSizes = Sizes{RingBytes: 8 << 20, MaxFlows: 65536, MaxCgroups: 16384}
 
-// Key is what makes two connections the same flow to the kernel.
+// Key identifies a flow in the kernel: connections with the same key are one flow.
 type Key struct {
-	Cgroup     uint64        // the id that was given to Watch, or of a CgroupEvent
-	Netns      uint64        // cookie of the network namespace; 0 where unknown
-	Name       uint64        // see Question; with Since, the time at which the candidates changed last
-	Since      time.Duration // CLOCK_MONOTONIC; every name that was asked for from then on may be meant; else 0
-	Bound      uint64        // tells apart the servers in scope that took turns at Port, or connections; else of no meaning
-	Recording  goroutine.ID  // of the goroutine, or of the one that started the process; 0 where that is not certain
-	Program    uint64        // tells executables apart; 0 for the test process once it is known to the programs, or where unknown
-	Births     uint64        // of cgroups that were adopted until then: flows to an address that a container had before differ
-	Addr       netip.Addr
-	Generation uint32 // what NextGeneration had returned last
-	Port       uint16
-	ICMPType   uint8 // of what was asked by ICMP or ICMPv6; else 0
-	Protocol   flow.Protocol
+	Cgroup           uint64        // the id that was passed to Watch, or the id of a CgroupEvent
+	Netns            uint64        // cookie of the network namespace; 0 if unknown
+	Name             uint64        // see Question; if Since is set, the time at which the candidates last changed
+	Since            time.Duration // CLOCK_MONOTONIC; every name that was queried since then is a candidate; else 0
+	Bound            uint64        // distinguishes servers that use Port in turn, and connections; otherwise opaque
+	Recording        goroutine.ID  // of the goroutine, or of the one that started the process; 0 if not certain
+	Program          uint64        // distinguishes executables; 0 if unknown, and for the test process after Check
+	CgroupGeneration uint64        // number of cgroups tracked before; distinguishes containers with the same address
+	Addr             netip.Addr
+	Generation       uint32 // of NextGeneration
+	Port             uint16
+	ICMPType         uint8 // of an ICMP or ICMPv6 request; else 0
+	Protocol         flow.Protocol
 }
 
-// Question returns the hash of the DNS question that led to the address, or 0 where the kernel knows of none or of
-// several, of which Since tells.
+// Question returns the hash of the DNS question that led to the address. It returns 0 if the kernel knows of no
+// question or of several; for several, Since is set.
 func (k Key) Question() uint64 {
 	if k.Name>>63 == 1 {
 		return k.Name
@@ -61,11 +61,11 @@ func (k Key) Question() uint64 {
 	return 0
 }
 
-const boundIsConnection = 1 << 63 // BOUND_IS_CONNECTION of the C
+const boundIsConnection = 1 << 63 // BOUND_IS_CONNECTION in abi.h
 
-// Connection returns the ID of a TCP connection that was opened before this generation and has sent payload in it; 0 where
-// the flow is another one. Each such connection is a flow of its own. The ID is the socket's cookie, which stays the same
-// after the probe.
+// Connection returns the ID of a TCP connection that was opened before this generation and sent payload in it; 0 for
+// any other flow. Each such connection is a flow of its own. The ID is the socket's cookie. It stays the same
+// after the probe is closed.
 func (k Key) Connection() uint64 {
 	if k.Bound&boundIsConnection == 0 {
 		return 0
@@ -73,146 +73,149 @@ func (k Key) Connection() uint64 {
 	return k.Bound &^ boundIsConnection
 }
 
-// Connection is a TCP connection that a task in scope opened, or a process that was adopted before.
+// Connection is a TCP connection that was opened by a task in scope, or by a process before its sockets were tracked.
 type Connection struct {
 	ID   uint64 // see [Key.Connection]
-	Key         // as connect was told; Generation 0 where it was opened before the probe, and then without names
-	Said uint64 // see [FlowEvent]
-	PID  int    // of who opened it, as in [Opener]
+	Key         // as of connect; if the connection is older than the probe, Generation is 0 and there are no names
+	Hint uint64 // see [FlowEvent]
+	PID  int    // of the initiator, as in [Initiator]
 }
 
-// Opener is the task on whose behalf the kernel acted.
-type Opener struct {
-	PID        int          // process id in the initial pid namespace; 0 where unknown
-	Comm       string       // the thread's name, at most 15 bytes
-	Executable string       // its executable's file name, at most 63 bytes; empty on a kernel without BTF
-	Process    flow.Process // what Handler.Look made of it
+// Initiator is the task for which the kernel acted.
+type Initiator struct {
+	PID        int          // process id in the initial pid namespace; 0 if unknown
+	Comm       string       // name of the thread, at most 15 bytes
+	Executable string       // file name of its executable, at most 63 bytes; empty on a kernel without BTF
+	Process    flow.Process // the result of Handler.ReadProcess
 }
 
-// An Event is a *FlowEvent, a *BindEvent, a *DNSEvent, a *QuestionEvent, a *CgroupEvent or a *NameEvent.
+// An Event is a *FlowEvent, *BindEvent, *DNSEvent, *QuestionEvent, *CgroupEvent, *NameEvent or *ClientEvent.
 type Event interface{ event() }
 
-// FlowEvent tells of a flow that is new.
+// FlowEvent reports a new flow.
 type FlowEvent struct {
 	Time time.Duration // CLOCK_MONOTONIC
 	Key
-	Opener
-	Stack *goroutine.Stack // in this process, at most 64 frames; nil where it is another one, or is not known
+	Initiator
+	Stack *goroutine.Stack // at most 64 frames; nil in other processes than this one, or if unknown
 
-	// Of a connection from before the generation ([Key.Connection]): the generation in which it was opened, 0 for before
-	// the probe, and ServerNameKey.Hash of what the client named the server by, 0 where that is not known.
+	// For a connection that is older than the generation (see [Key.Connection]): the generation in which it was opened,
+	// 0 if it is older than the probe; and ServerNameKey.Hash of the server name that the client sent, 0 if unknown.
 	Opened uint32
-	Said   uint64
+	Hint   uint64
 }
 
-// stackEvent tells of the stack of a flow that may come.
+// stackEvent carries the stack of a flow that may follow.
 type stackEvent struct {
 	Key
 	stack *goroutine.Stack
 }
 
-// BindEvent tells of a TCP or UDP socket in scope that got a local address.
+// BindEvent reports that a TCP or UDP socket in scope was bound to a local address.
 type BindEvent struct {
 	Time time.Duration // CLOCK_MONOTONIC
-	Key                // the local address; Name, Births and Generation are zero
-	Opener
+	Key                // the local address; Name, CgroupGeneration and Generation are zero
+	Initiator
 }
 
-// DNSEvent carries a UDP answer from port 53 to a question that was seen leaving, or a piece of a TCP stream from or to port 53
-// of a resolver that this side has connected to.
+// DNSEvent carries a UDP answer from port 53 to a question that was seen before, or a piece of a TCP stream to or from
+// port 53 of a resolver that this side has connected to.
 type DNSEvent struct {
 	Time          time.Duration // CLOCK_MONOTONIC
-	Cgroup        uint64        // of who asked
-	Recording     goroutine.ID  // the same; 0 where that is not certain
-	Generation    uint32        // what NextGeneration had returned last when he asked; over TCP now
+	Cgroup        uint64        // of the client
+	Recording     goroutine.ID  // of the client; 0 if not certain
+	Generation    uint32        // at the time of the question; over TCP, now
 	Sent          bool          // to the resolver
 	Cookie        uint64        // of the socket
 	Protocol      flow.Protocol
 	Sequence      uint32 // TCP sequence number of Payload[0]
 	SYN, FIN, RST bool
 	Payload       []byte
-	Cut           int // bytes that a UDP answer had beyond Payload
+	Cut           int // bytes of a UDP answer beyond Payload
 }
 
-// QuestionEvent tells that a name is looked up over UDP, for the first time by its recording since [Probe.NextGeneration]: in
-// A, AAAA, SRV or HTTPS records. Now and then it is told again. A DNSEvent tells of the first answer with an address.
+// QuestionEvent reports that a recording looks up a name over UDP for the first time since [Probe.NextGeneration]. It
+// covers A, AAAA, SRV and HTTPS records, and may be repeated. The first answer with an address is reported as a
+// DNSEvent.
 type QuestionEvent struct {
 	Time       time.Duration // CLOCK_MONOTONIC
 	Cgroup     uint64
-	Netns      uint64       // cookie of the network namespace; 0 where unknown
-	Recording  goroutine.ID // 0 where that is not certain
-	Generation uint32       // what NextGeneration had returned last
-	Opener
+	Netns      uint64       // cookie of the network namespace; 0 if unknown
+	Recording  goroutine.ID // 0 if not certain
+	Generation uint32       // of NextGeneration
+	Initiator
 	Type uint16 // of the records
-	Name []byte // as on the wire, with the zero at its end
+	Name []byte // as on the wire, with the final zero
 }
 
-// CgroupEvent tells of a cgroup that was born after [Probe.WatchNewborn], and was adopted: it is in scope from its first
-// event on, which comes after this one, until [Probe.Disregard]. It is told once; twice where a packet of it was seen
-// before a task, the first time without names.
+// CgroupEvent reports a cgroup that was created after [Probe.TrackNewCgroups] and is tracked now: it is in scope until
+// [Probe.Ignore]. The event precedes the cgroup's first other event. It is sent once, or twice if a packet was seen
+// before a task; then the first one has no names.
 type CgroupEvent struct {
 	Time   time.Duration // CLOCK_MONOTONIC
 	Cgroup uint64
-	// Names is the cgroup's path from itself upwards: its own name, then those of the cgroups that it lies in, without
-	// the root; at most 16, each at most 127 bytes. It is empty where the kernel has no BTF, does not let itself be
-	// read, or saw a packet only.
+	// Names is the cgroup's path from the cgroup upwards: its own name, then its ancestors' names without the root; at
+	// most 16, each at most 127 bytes. It is empty if the kernel has no BTF or is locked down, or if only a packet was
+	// seen.
 	Names []string
-	Cut   bool // there are 16, and may be more; or one has 127 bytes, and may have more
-	// Entered tells instead that a task has come into a cgroup that [Probe.WatchEntered] was given.
+	Cut   bool // some names or bytes may be missing: there are 16 names, or one has 127 bytes
+	// Entered reports instead that a task entered a cgroup that was passed to [Probe.TrackEntered].
 	Entered bool
-	Made    bool // it is being made, if need be by an engine for a container; then Cgroup is 0, and Names tell that it may be in any tree
+	Created bool // it is being created, perhaps for a container; Cgroup is 0, and Names may be of any tree
 }
 
-// ClientEvent tells that a process that descends from this one ([Probe.Follows]) executes a client of an engine, by its name: docker, podman,
-// nerdctl; or that one has ended. One that was older than the recording is not told.
+// ClientEvent reports that a descendant of this process (see [Probe.TracksDescendants]) executes a client of an engine
+// (docker, podman or nerdctl, judged by its name), or that such a client ended. A client that is older than the
+// recording is not reported.
 type ClientEvent struct {
 	Time      time.Duration // CLOCK_MONOTONIC
 	PID       int           // in the initial pid namespace
 	Recording goroutine.ID
-	Ended     bool     // nothing else is set but Time and PID
-	Name      string   // of the thread: that of the program, at most 15 bytes
-	Command   []string // arguments; not all, where they are longer than 1024 bytes
-	Cut       bool     // then the last ones are missing
+	Ended     bool     // only Time and PID are set
+	Name      string   // of the thread, which is the program's: at most 15 bytes
+	Command   []string // arguments
+	Cut       bool     // the last arguments are missing: they exceed 1024 bytes
 }
 
-// NameSource is where a client names the server that it connects to.
+// NameSource is the part of a client's first payload that names the server.
 type NameSource uint8
 
-// The sources, in the order of the kernel's.
+// The sources; the values are those of enum name_source in abi.h.
 const (
-	NamesNothing    NameSource = iota // the client's first bytes name nobody, or a proxy's other end, or cannot be read
-	NamesByTLS                        // the extension server_name of a TLS ClientHello
-	NamesByTLSOuter                   // the same, of a hello that has room for an encrypted one, which may hold another name
-	NamesByHTTP                       // the header Host of an HTTP/1 request
+	NamesNothing    NameSource = iota // the payload has no name, names the server behind a proxy, or cannot be read
+	NamesByTLS                        // the server_name extension of a TLS ClientHello
+	NamesByTLSOuter                   // the same, if the ClientHello may contain an encrypted one with another name
+	NamesByHTTP                       // the Host header of an HTTP/1 request
 )
 
-// ServerNameKey is what makes two TCP connections the same.
+// ServerNameKey identifies how connections name their server.
 type ServerNameKey struct {
 	Key
-	Hash  uint64 // of what the client said, source included; 0 where it named nothing
-	Asked bool   // a question waited for a connection to the address, which may have been another client's
+	Hash     uint64 // of the name and its source; 0 without a name
+	DNSMatch bool   // a DNS query for the address was pending, maybe of another client
 }
 
-// NameEvent tells what a client's first bytes over TCP name the server by, where that is new for the flow. It comes after the flow's event, unless two processors told of the two at one time. A connection on
-// which the client sent nothing, or not yet enough, is not told of.
+// NameEvent reports how a client's first TCP payload names the server, once for each flow and name. It follows the
+// flow's event, unless two CPUs reported them at the same time. A connection with no payload, or with too little, is
+// not reported.
 type NameEvent struct {
 	Time time.Duration // CLOCK_MONOTONIC
 	ServerNameKey
 	Source NameSource
-	Text   []byte // as it was sent: the body of the extension, or the header's value; empty for NamesNothing
+	Text   []byte // as sent: the body of the extension, or the value of the header; empty for NamesNothing
 }
 
-// Handler takes what a probe delivers.
+// Handler receives the events of a probe.
 type Handler struct {
-	// Look tells more of a task, and of the stack of a flow's goroutine, which may be nil. It is called the moment that its event
-	// is read, because tasks end; it must be quick. It may be nil.
-	Look func(Opener, *goroutine.Stack) flow.Process
-	// Nobodys says whether a newborn cgroup belongs to nobody, and is to be disregarded. It is called from where Look is, so that
-	// whoever floods the kernel's buffers does not until Handle has come to it. It is told of those that are being made (Made), and of
-	// tasks that come into older ones (Entered), and nobody else is. It may be nil.
-	Nobodys func(*CgroupEvent) bool
-	// Handle gets the events, in the order in which the kernel saw them, as many at a time as have come meanwhile. It
-	// is called from one goroutine, which is not the one that calls Look.
+	// ReadProcess describes a task, given the stack of the flow's goroutine, which may be nil. It is called as soon as
+	// the event is read, because the task may end. It must be quick. It may be nil.
+	ReadProcess func(Initiator, *goroutine.Stack) flow.Process
+	// Unrelated reports whether a new cgroup is unrelated and shall be ignored. The goroutine that calls ReadProcess
+	// calls it too, so that the flood of an unrelated cgroup is cut off before Handle gets to it. Events with Created
+	// or Entered are passed only to this function, and its result is ignored. It may be nil.
+	Unrelated func(*CgroupEvent) bool
+	// Handle gets the events in the kernel's order, in batches. All calls come from one goroutine, which is not the one
+	// that calls ReadProcess.
 	Handle func([]Event)
 }
 
@@ -226,25 +229,25 @@ func (*stackEvent) event()  {}
 func (*QuestionEvent) event() {}
 func (*ClientEvent) event()   {}
 
-// Loss counts what the kernel saw but could not deliver.
+// Loss counts events that the kernel could not deliver.
 type Loss struct {
 	FlowEvents uint64 // no room in the ring buffer for a new flow
-	FlowSlots  uint64 // no room among the flows that are kept apart
+	FlowSlots  uint64 // no room in the flow table
 	BindEvents uint64 // no room in the ring buffer for a bind
 	DNSEvents  uint64 // no room in the ring buffer for a DNS answer or question
-	NameEvents uint64 // no room in the ring buffer for the name of a server
-	NameSlots  uint64 // no room among the names of servers that are kept apart
-	Sockets    uint64 // no memory for what a socket named
-	Packets    uint64 // packets in scope that could not be read
+	NameEvents uint64 // no room in the ring buffer for a server name
+	NameSlots  uint64 // no room in the table of server names
+	Sockets    uint64 // no memory for the destination of a socket
+	Packets    uint64 // unreadable packets in scope
 
-	CgroupEvents uint64 // no room in the ring buffer to tell of a newborn cgroup: what it did is lost with it
-	Cgroups      uint64 // no room among the cgroups for a newborn one: what it did is lost with it
+	CgroupEvents uint64 // no room in the ring buffer for a new cgroup, which is not tracked
+	Cgroups      uint64 // no room in the cgroup table for a new cgroup, which is not tracked
 
-	Children uint64 // no room among the processes that are known to belong to a recording
-	Stacks   uint64 // no room in the ring buffer for the call stack of who opened a flow
+	Children uint64 // no room in the table of descendants
+	Stacks   uint64 // no room in the ring buffer for a call stack
 }
 
-// Minus returns what was lost since an earlier count.
+// Minus returns the losses since an earlier count.
 func (l Loss) Minus(earlier Loss) Loss {
 	return Loss{
 		FlowEvents: l.FlowEvents - earlier.FlowEvents,
@@ -264,31 +267,31 @@ func (l Loss) Minus(earlier Loss) Loss {
 	}
 }
 
-// LossError says that a recording is incomplete.
+// LossError reports that a recording is incomplete.
 type LossError struct {
 	Loss Loss
 }
 
-// Error names every way in which something was lost, and what to do.
+// Error lists all losses, and their remedies.
 func (e *LossError) Error() string {
 	var lost []string
-	say := func(n uint64, what string) {
+	add := func(n uint64, what string) {
 		if n > 0 {
 			lost = append(lost, fmt.Sprintf("%d %s", n, what))
 		}
 	}
-	say(e.Loss.FlowEvents, "new flows (ring buffer full)")
-	say(e.Loss.FlowSlots, "new flows (flow table full)")
-	say(e.Loss.BindEvents, "listening sockets (ring buffer full)")
-	say(e.Loss.DNSEvents, "DNS answers or questions (ring buffer full)")
-	say(e.Loss.NameEvents, "names of servers (ring buffer full)")
-	say(e.Loss.NameSlots, "names of servers (name table full)")
-	say(e.Loss.Sockets, "destinations of sockets (no memory)")
-	say(e.Loss.Packets, "packets (unreadable)")
-	say(e.Loss.CgroupEvents, "events of new cgroups (ring buffer full)")
-	say(e.Loss.Cgroups, "events of new cgroups (cgroup table full)")
-	say(e.Loss.Children, "child processes (process table full)")
-	say(e.Loss.Stacks, "call stacks (ring buffer full)")
+	add(e.Loss.FlowEvents, "new flows (ring buffer full)")
+	add(e.Loss.FlowSlots, "new flows (flow table full)")
+	add(e.Loss.BindEvents, "listening sockets (ring buffer full)")
+	add(e.Loss.DNSEvents, "DNS answers or questions (ring buffer full)")
+	add(e.Loss.NameEvents, "names of servers (ring buffer full)")
+	add(e.Loss.NameSlots, "names of servers (name table full)")
+	add(e.Loss.Sockets, "destinations of sockets (no memory)")
+	add(e.Loss.Packets, "packets (unreadable)")
+	add(e.Loss.CgroupEvents, "events of new cgroups (ring buffer full)")
+	add(e.Loss.Cgroups, "events of new cgroups (cgroup table full)")
+	add(e.Loss.Children, "child processes (process table full)")
+	add(e.Loss.Stacks, "call stacks (ring buffer full)")
 	text := "the recording is incomplete, the kernel lost " + strings.Join(lost, ", ")
 	var variables []string
 	if e.Loss.FlowSlots+e.Loss.NameSlots > 0 {

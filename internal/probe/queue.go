@@ -2,8 +2,8 @@ package probe
 
 import "sync"
 
-// queue takes events from the goroutine that empties the ring buffer, which must not wait for anybody, to the one that
-// delivers them, which may look things up.
+// queue passes events from the goroutine that empties the ring buffer, which must never wait, to the goroutine that
+// delivers them, which may.
 type queue struct {
 	mu     sync.Mutex
 	filled sync.Cond
@@ -11,7 +11,7 @@ type queue struct {
 	closed bool
 }
 
-// A barrier is closed when all events before it have been delivered.
+// A barrier is closed after all events before it were delivered.
 type barrier chan struct{}
 
 func newQueue() *queue {
@@ -34,7 +34,7 @@ func (q *queue) close() {
 	q.filled.Signal()
 }
 
-// deliver calls handle with the events in turn, as many at once as there are, until the queue is closed and empty.
+// deliver passes the events to handle, in batches, until the queue is closed and empty.
 func (q *queue) deliver(handle func([]Event)) {
 	var batch []Event
 	hand := func() {

@@ -21,21 +21,21 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// urgent is the nice value of the thread that reads: on a busy machine a task that the kernel told of would be gone
-// before we could look at it.
-const urgent = -15
+// readerNice is the nice value of the reading thread. On a busy machine a task would otherwise exit before ReadProcess
+// looks at it.
+const readerNice = -15
 
-// read empties the ring buffer into the queue until the ring is closed.
+// read moves events from the ring buffer to the queue until the ring is closed.
 func (p *Probe) read(handler Handler) {
 	defer p.queue.close()
-	runtime.LockOSThread() // and never unlocked, so that no other goroutine inherits its priority
-	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), urgent)
-	look := handler.Look
-	if look == nil {
-		look = func(Opener, *goroutine.Stack) flow.Process { return flow.Process{} }
+	runtime.LockOSThread() // never unlocked, so that no other goroutine inherits its priority
+	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), readerNice)
+	readProcess := handler.ReadProcess
+	if readProcess == nil {
+		readProcess = func(Initiator, *goroutine.Stack) flow.Process { return flow.Process{} }
 	}
-	nobodys := make(map[uint64]bool) // cgroups of which some flows may still come, and who opened them does not matter
-	// Short pauses are not to be made longer, so that several end at once.
+	unrelated := make(map[uint64]bool) // flows of these cgroups may still arrive, and need no process
+	// Without timer slack: the kernel would prolong short waits so that several end at once.
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	for {
 		sample, err := p.ring.next()
@@ -59,51 +59,51 @@ func (p *Probe) read(handler Handler) {
 			p.stacks.add(e.Key, e.stack)
 			continue
 		case *FlowEvent:
-			p.nameOwn(&e.Opener)
-			if e.Stack = p.stacks.take(e.Key); e.Stack != nil {
+			p.nameTestProcess(&e.Initiator)
+			if e.Stack = p.stacks.pop(e.Key); e.Stack != nil {
 				e.Stack.Time = e.Time
 			}
-			if !nobodys[e.Cgroup] {
-				e.Process = look(e.Opener, e.Stack)
+			if !unrelated[e.Cgroup] {
+				e.Process = readProcess(e.Initiator, e.Stack)
 			}
 		case *BindEvent:
-			e.Process = look(e.Opener, nil)
+			e.Process = readProcess(e.Initiator, nil)
 		case *QuestionEvent:
-			p.nameOwn(&e.Opener)
-			if !nobodys[e.Cgroup] {
-				e.Process = look(e.Opener, nil)
+			p.nameTestProcess(&e.Initiator)
+			if !unrelated[e.Cgroup] {
+				e.Process = readProcess(e.Initiator, nil)
 			}
 		case *CgroupEvent:
-			if e.Made || e.Entered {
-				if handler.Nobodys != nil {
-					handler.Nobodys(e)
+			if e.Created || e.Entered {
+				if handler.Unrelated != nil {
+					handler.Unrelated(e)
 				}
 				continue
 			}
-			if handler.Nobodys != nil && handler.Nobodys(e) {
-				nobodys[e.Cgroup] = true
-				_ = p.Disregard(e.Cgroup) // else its events go on to come, and to be dropped
+			if handler.Unrelated != nil && handler.Unrelated(e) {
+				unrelated[e.Cgroup] = true
+				_ = p.Ignore(e.Cgroup) // on an error, its events keep coming and are dropped
 			}
 		}
 		p.queue.add(e)
 	}
 }
 
-// nameOwn names the executable of this process, for which the programs do not read it.
-func (p *Probe) nameOwn(o *Opener) {
+// nameTestProcess sets the executable of this process. The programs do not read that one.
+func (p *Probe) nameTestProcess(o *Initiator) {
 	if o.Executable != "" || o.PID == 0 {
 		return
 	}
 	p.mu.Lock()
-	own := o.PID == int(p.process)
+	isTestProcess := o.PID == int(p.process)
 	p.mu.Unlock()
-	if own {
-		o.Executable = ownExecutable()
+	if isTestProcess {
+		o.Executable = testExecutable()
 	}
 }
 
-// ownExecutable returns what the programs would read.
-var ownExecutable = sync.OnceValue(func() string {
+// testExecutable returns the name that the programs would read for this process.
+var testExecutable = sync.OnceValue(func() string {
 	path, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return ""
@@ -112,7 +112,7 @@ var ownExecutable = sync.OnceValue(func() string {
 	return name[:min(len(name), len(bpf.RecordInitiator{}.Executable)-1)]
 })
 
-// fail keeps the first error of the reading goroutine for Sync.
+// fail stores the reader's first error for Sync.
 func (p *Probe) fail(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -121,7 +121,7 @@ func (p *Probe) fail(err error) {
 	}
 }
 
-// Sync returns when every event that the kernel had written before the call has been delivered.
+// Sync returns once every event that the kernel wrote before the call is delivered.
 func (p *Probe) Sync() error {
 	p.syncing.Lock()
 	defer p.syncing.Unlock()
@@ -151,7 +151,10 @@ func decode(sample []byte) (Event, error) {
 		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
 			return nil, fmt.Errorf("decode flow event: %w", err)
 		}
-		return &FlowEvent{Time: time.Duration(e.Time), Key: keyOf(e.Key), Opener: openerOf(e.Initiator), Opened: e.Opened, Said: e.Hint}, nil
+		return &FlowEvent{
+			Time: time.Duration(e.Time), Key: keyOf(e.Key), Initiator: initiatorOf(e.Initiator),
+			Opened: e.Opened, Hint: e.Hint,
+		}, nil
 	case bpf.RecordEventKindEVENT_BIND:
 		var e bpf.RecordBindEvent
 		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
@@ -161,7 +164,7 @@ func decode(sample []byte) (Event, error) {
 			Time: time.Duration(e.Time),
 			Key: Key{Cgroup: e.Cgroup, Netns: e.Netns, Addr: netip.AddrFrom16(e.Addr).Unmap(), Port: e.Port,
 				Protocol: flow.Protocol(e.Protocol)},
-			Opener: openerOf(e.Initiator),
+			Initiator: initiatorOf(e.Initiator),
 		}, nil
 	case bpf.RecordEventKindEVENT_DNS:
 		return decodeDNS(sample)
@@ -178,7 +181,7 @@ func decode(sample []byte) (Event, error) {
 		}
 		names := strings.Split(strings.Trim(cString(e.Path[:]), "/"), "/")
 		slices.Reverse(names)
-		return &CgroupEvent{Time: time.Duration(e.Time), Names: names, Made: true}, nil
+		return &CgroupEvent{Time: time.Duration(e.Time), Names: names, Created: true}, nil
 	case bpf.RecordEventKindEVENT_ENTER:
 		var e bpf.RecordEnterEvent
 		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
@@ -190,7 +193,9 @@ func decode(sample []byte) (Event, error) {
 		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
 			return nil, fmt.Errorf("decode event of a client of an engine: %w", err)
 		}
-		client := &ClientEvent{Time: time.Duration(e.Time), PID: int(e.Pid), Recording: goroutine.ID(e.Recording), Ended: e.Ended != 0}
+		client := &ClientEvent{
+			Time: time.Duration(e.Time), PID: int(e.Pid), Recording: goroutine.ID(e.Recording), Ended: e.Ended != 0,
+		}
 		if client.Ended {
 			return client, nil
 		}
@@ -213,8 +218,9 @@ func decode(sample []byte) (Event, error) {
 			return nil, fmt.Errorf("decode DNS question event: a name of %d bytes, want at most %d", e.Length, len(e.Name))
 		}
 		return &QuestionEvent{
-			Time: time.Duration(e.Time), Cgroup: e.Cgroup, Netns: e.Netns, Recording: goroutine.ID(e.Recording), Generation: e.Generation,
-			Opener: openerOf(e.Initiator), Type: e.Type, Name: bytes.Clone(e.Name[:e.Length]),
+			Time: time.Duration(e.Time), Cgroup: e.Cgroup, Netns: e.Netns,
+			Recording: goroutine.ID(e.Recording), Generation: e.Generation,
+			Initiator: initiatorOf(e.Initiator), Type: e.Type, Name: bytes.Clone(e.Name[:e.Length]),
 		}, nil
 	case bpf.RecordEventKindEVENT_STACK:
 		var e bpf.RecordStackEvent
@@ -227,7 +233,7 @@ func decode(sample []byte) (Event, error) {
 	}
 }
 
-// dnsHeader is a bpf.RecordDnsEvent without its payload, of which only the used part was sent.
+// dnsHeader is a bpf.RecordDnsEvent without its payload: only the used part of that is sent.
 type dnsHeader struct {
 	Kind, Length    uint32
 	Time            uint64
@@ -260,8 +266,9 @@ func decodeDNS(sample []byte) (Event, error) {
 }
 
 func keyOf(k bpf.RecordFlowKey) Key {
-	key := Key{Cgroup: k.Cgroup, Netns: k.Netns, Name: k.Name, Since: time.Duration(k.Since), Bound: k.Bound, Births: k.CgroupGeneration,
-		Recording: goroutine.ID(k.Recording), Program: k.Executable,
+	key := Key{Cgroup: k.Cgroup, Netns: k.Netns, Name: k.Name, Since: time.Duration(k.Since), Bound: k.Bound,
+		CgroupGeneration: k.CgroupGeneration,
+		Recording:        goroutine.ID(k.Recording), Program: k.Executable,
 		Addr: netip.AddrFrom16(k.Addr).Unmap(), Generation: k.Generation, Port: k.Port, Protocol: flow.Protocol(k.Protocol)}
 	if key.Protocol.IsICMP() {
 		key.Port, key.ICMPType = 0, uint8(k.Port)
@@ -271,8 +278,9 @@ func keyOf(k bpf.RecordFlowKey) Key {
 
 // keyTo is the reverse of keyOf.
 func keyTo(k Key) bpf.RecordFlowKey {
-	key := bpf.RecordFlowKey{Cgroup: k.Cgroup, Netns: k.Netns, Name: k.Name, Since: uint64(k.Since), Bound: k.Bound, CgroupGeneration: k.Births,
-		Recording: uint64(k.Recording), Executable: k.Program,
+	key := bpf.RecordFlowKey{Cgroup: k.Cgroup, Netns: k.Netns, Name: k.Name, Since: uint64(k.Since), Bound: k.Bound,
+		CgroupGeneration: k.CgroupGeneration,
+		Recording:        uint64(k.Recording), Executable: k.Program,
 		Addr: k.Addr.As16(), Generation: k.Generation, Port: k.Port, Protocol: uint8(k.Protocol), Family: 6}
 	if k.Addr.Is4() {
 		key.Family = 4
@@ -310,11 +318,11 @@ func nameEventOf(e *bpf.RecordNameEvent) (Event, error) {
 }
 
 func serverNameKeyOf(k bpf.RecordServerNameKey) ServerNameKey {
-	return ServerNameKey{Key: keyOf(k.Flow), Hash: k.Hash, Asked: k.DnsMatch != 0}
+	return ServerNameKey{Key: keyOf(k.Flow), Hash: k.Hash, DNSMatch: k.DnsMatch != 0}
 }
 
-func openerOf(o bpf.RecordInitiator) Opener {
-	return Opener{PID: int(o.Pid), Comm: cString(o.Comm[:]), Executable: cString(o.Executable[:])}
+func initiatorOf(o bpf.RecordInitiator) Initiator {
+	return Initiator{PID: int(o.Pid), Comm: cString(o.Comm[:]), Executable: cString(o.Executable[:])}
 }
 
 // cString returns the text before the first NUL.

@@ -6,10 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Floor is the oldest release of Linux on which the programs load: helpers of cgroup programs, and links to cgroups.
+// Floor is the oldest Linux release with the required helpers for cgroup programs and links to cgroups.
 var Floor = Version{5, 10}
 
-// Version is the first two numbers of a release of Linux.
+// Version is the first two numbers of a Linux release.
 type Version struct{ Major, Minor int }
 
 // Less reports whether v is older than w.
@@ -19,7 +19,7 @@ func (v Version) Less(w Version) bool {
 
 func (v Version) String() string { return fmt.Sprintf("%d.%d", v.Major, v.Minor) }
 
-// Release returns the running kernel's release ("6.1.0-56-cloud-amd64").
+// Release returns the release of the running kernel ("6.1.0-56-cloud-amd64").
 func Release() (string, error) {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
@@ -28,8 +28,8 @@ func Release() (string, error) {
 	return unix.ByteSliceToString(u.Release[:]), nil
 }
 
-// CheckRelease returns [ErrNotSupported] for a release that is older than [Floor]. One that does not begin with a
-// version is nobody's reason to refuse: the verifier will tell.
+// CheckRelease returns [ErrNotSupported] for a release older than [Floor]. A release without a leading version passes:
+// the verifier decides.
 func CheckRelease(release string) error {
 	if v, ok := parseRelease(release); ok && v.Less(Floor) {
 		return fmt.Errorf("%w: Linux %s is older than %s", ErrNotSupported, release, Floor)

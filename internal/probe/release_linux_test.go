@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestKernelBelowTheFloorIsRefused(t *testing.T) {
+func TestRelease_BelowFloorIsRefused(t *testing.T) {
 	for release, old := range map[string]bool{
 		"5.10.0-46-cloud-amd64": false, "6.18.44-fc": false, "7.3-rc7": false, "10.0.1": false, "custom": false,
 		"5.9.16": true, "4.19.0-27-amd64": true, "3.10.0-1160.el7": true,
@@ -16,7 +16,7 @@ func TestKernelBelowTheFloorIsRefused(t *testing.T) {
 			t.Errorf("%s: %v", release, err)
 		}
 		if old && !strings.Contains(err.Error(), release+" is older than 5.10") {
-			t.Errorf("%q does not say which kernel is too old", err)
+			t.Errorf("%q does not contain which kernel is too old", err)
 		}
 	}
 	if _, err := Release(); err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// rig is a probe that watches the test process, and what it has delivered so far.
+// rig is a probe that watches the test process, and the events that it has delivered.
 type rig struct {
 	*Probe
 	t    *testing.T
@@ -24,7 +24,7 @@ type rig struct {
 
 	mu      sync.Mutex
 	events  []Event
-	entered []uint64 // cgroups into which tasks came
+	entered []uint64 // cgroups of Entered events
 }
 
 func newRig(t *testing.T, sizes Sizes) *rig {
@@ -35,7 +35,7 @@ func newRig(t *testing.T, sizes Sizes) *rig {
 	r.tree, err = cgroup.FindTree()
 	check(t, err)
 	r.Probe, err = Open(r.tree.Root, sizes, Handler{
-		Nobodys: func(e *CgroupEvent) bool {
+		Unrelated: func(e *CgroupEvent) bool {
 			if e.Entered {
 				r.mu.Lock()
 				defer r.mu.Unlock()
@@ -63,8 +63,8 @@ func newRig(t *testing.T, sizes Sizes) *rig {
 	return r
 }
 
-// unfollow makes strangers of the processes that this one starts, once they are in other cgroups.
-func (r *rig) unfollow() {
+// untrackDescendants makes child processes in other cgroups unrelated.
+func (r *rig) untrackDescendants() {
 	r.t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -74,7 +74,7 @@ func (r *rig) unfollow() {
 	check(r.t, r.configure())
 }
 
-// check is for what has to work for the test to mean anything.
+// check is for preconditions of a test.
 func check(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -97,8 +97,8 @@ func seen[E Event](r *rig) []E {
 	return found
 }
 
-// forget drops what was delivered so far.
-func (r *rig) forget() {
+// clear drops the events delivered so far.
+func (r *rig) clear() {
 	r.t.Helper()
 	check(r.t, r.Sync())
 	r.mu.Lock()
@@ -106,7 +106,7 @@ func (r *rig) forget() {
 	r.events = nil
 }
 
-// flows returns the flow events as text, each with its count: "TCP 127.0.0.1:80 x3", sorted; of ICMP with its type for a port.
+// flows returns the flow events with their counts, sorted: "TCP 127.0.0.1:80 x3". For ICMP the port is the type.
 func (r *rig) flows() []string {
 	r.t.Helper()
 	events := seen[*FlowEvent](r)
@@ -124,7 +124,7 @@ func text(p flow.Protocol, to netip.AddrPort, count uint64) string {
 	return fmt.Sprintf("%s %s x%d", p, to, count)
 }
 
-// lost fails the test if anything was lost.
+// mustLoseNothing fails the test if anything was lost.
 func (r *rig) mustLoseNothing() {
 	r.t.Helper()
 	lost, err := r.Lost()
@@ -134,7 +134,7 @@ func (r *rig) mustLoseNothing() {
 	}
 }
 
-// listen returns the address of a TCP listener that closes what it accepts.
+// listen returns the address of a TCP listener that closes the connections that it accepts.
 func listen(t *testing.T, network, address string) netip.AddrPort {
 	t.Helper()
 	l, err := net.Listen(network, address)
@@ -152,7 +152,7 @@ func listen(t *testing.T, network, address string) netip.AddrPort {
 	return l.Addr().(*net.TCPAddr).AddrPort()
 }
 
-// echo returns the address of a UDP server that sends back what it gets.
+// echo returns the address of a UDP server that returns what it receives.
 func echo(t *testing.T, network, address string) netip.AddrPort {
 	t.Helper()
 	c, err := net.ListenPacket(network, address)
@@ -171,7 +171,7 @@ func echo(t *testing.T, network, address string) netip.AddrPort {
 	return c.LocalAddr().(*net.UDPAddr).AddrPort()
 }
 
-// silent returns an address of a UDP socket that reads nothing.
+// silent returns the address of a UDP socket that never reads.
 func silent(t *testing.T, network, address string) netip.AddrPort {
 	t.Helper()
 	c, err := net.ListenPacket(network, address)

@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Rights is what the kernel lets this process do, and what it would let programs that it starts do.
+// Rights holds the privileges of this process, and those that programs started by it could gain.
 type Rights struct {
 	Effective, Bounding uint64 // sets of capabilities(7)
-	NoNewPrivileges     bool   // a program that it starts gets no more, sudo neither
-	Filtered            bool   // a seccomp filter is in force
-	UserNamespace       bool   // it is in another than the initial one
+	NoNewPrivileges     bool   // programs that it starts gain no privileges, not even by sudo
+	Filtered            bool   // a seccomp filter is active
+	UserNamespace       bool   // it is not in the initial user namespace
 }
 
 // ReadRights returns the rights of this process.
@@ -23,7 +23,8 @@ func ReadRights() (Rights, error) {
 	if err != nil {
 		return Rights{}, fmt.Errorf("read own rights: %w", err)
 	}
-	// The number is that of the initial namespace on every kernel. Its map of ids another one may have, too.
+	// The initial namespace has this inode number on every kernel. Its id map would not identify it: other namespaces
+	// may have the same one.
 	namespace, err := os.Readlink("/proc/self/ns/user")
 	if err != nil {
 		return Rights{}, fmt.Errorf("read own rights: %w", err)
@@ -33,7 +34,7 @@ func ReadRights() (Rights, error) {
 	return r, err
 }
 
-// parseRights reads what proc_pid_status(5) describes.
+// parseRights parses the format of proc_pid_status(5).
 func parseRights(status string) (r Rights, err error) {
 	set := func(into *uint64, value string) {
 		n, parseErr := strconv.ParseUint(value, 16, 64)
@@ -64,7 +65,8 @@ func parseRights(status string) (r Rights, err error) {
 	return r, err
 }
 
-// Confined reports whether no program that this process starts can have the capabilities, sudo neither: as in a container.
+// Confined reports whether no program that this process starts can gain the capabilities, not even by sudo, as in a
+// container.
 func (r Rights) Confined() bool {
 	return r.UserNamespace || r.NoNewPrivileges || len(missingOf(Capabilities(), r.Bounding)) > 0
 }

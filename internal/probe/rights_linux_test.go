@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestRightsAreReadFromStatus(t *testing.T) {
+func TestRights_ParseStatus(t *testing.T) {
 	const docker = "Name:\tdoctor\nCapInh:\t0000000000000000\nCapPrm:\t00000000a80425fb\nCapEff:\t00000000a80425fb\n" +
 		"CapBnd:\t00000000a80435fb\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n"
 	got, err := parseRights(docker)
@@ -27,7 +27,7 @@ func TestRightsAreReadFromStatus(t *testing.T) {
 	}
 }
 
-func TestWhoIsConfined(t *testing.T) {
+func TestRights_Confined(t *testing.T) {
 	const all = 1<<41 - 1
 	for _, row := range []struct {
 		reason string
@@ -36,7 +36,7 @@ func TestWhoIsConfined(t *testing.T) {
 	}{
 		{"root", Rights{Effective: all, Bounding: all}, false},
 		{"a user who may use sudo", Rights{Bounding: all}, false},
-		{"a user whose desktop filters something", Rights{Bounding: all, Filtered: true}, false},
+		{"a user with a seccomp filter of the desktop", Rights{Bounding: all, Filtered: true}, false},
 		{"sudo does not work with no_new_privs", Rights{Bounding: all, NoNewPrivileges: true}, true},
 		{"root in Docker", Rights{Effective: 0xa80425fb, Bounding: 0xa80425fb}, true},
 		{"root of a user namespace", Rights{Effective: all, Bounding: all, UserNamespace: true}, true},
@@ -47,7 +47,7 @@ func TestWhoIsConfined(t *testing.T) {
 	}
 }
 
-func TestRefusalIsExplainedByRights(t *testing.T) {
+func TestPermission_ExplainedByRights(t *testing.T) {
 	const all, none, bare = 1<<41 - 1, "", "not permitted: operation not permitted"
 	verifier := &ebpf.VerifierError{Cause: unix.EINVAL}
 	for _, row := range []struct {
@@ -56,17 +56,20 @@ func TestRefusalIsExplainedByRights(t *testing.T) {
 		err    error
 		want   string // of a *PermissionError
 	}{
-		{"all is there, and nobody knows", Rights{Effective: all}, unix.EPERM, bare},
-		{"Docker's filter wants CAP_SYS_ADMIN", Rights{Effective: all, Filtered: true}, unix.EPERM,
+		{"no known cause", Rights{Effective: all}, unix.EPERM, bare},
+		{"Docker's filter requires CAP_SYS_ADMIN", Rights{Effective: all, Filtered: true}, unix.EPERM,
 			"not permitted: no capability is missing, so the seccomp filter of a container forbids bpf(2)"},
-		{"a file's mode is no filter", Rights{Effective: all, Filtered: true}, unix.EACCES, "not permitted: permission denied"},
-		{"a capability that is missing comes before the filter", Rights{Effective: all &^ (1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_SYS_ADMIN), Filtered: true}, unix.EPERM,
+		{"EACCES is not from a filter", Rights{Effective: all, Filtered: true}, unix.EACCES,
+			"not permitted: permission denied"},
+		{"a missing capability comes before the filter",
+			Rights{Effective: all &^ (1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_SYS_ADMIN), Filtered: true}, unix.EPERM,
 			"not permitted: missing CAP_NET_ADMIN"},
-		{"in a user namespace neither counts", Rights{UserNamespace: true, Filtered: true}, unix.EPERM,
+		{"a user namespace comes before both", Rights{UserNamespace: true, Filtered: true}, unix.EPERM,
 			"not permitted: this process is in a user namespace, whose capabilities do not count"},
-		{"an unknown helper for want of a capability", Rights{Effective: all &^ (1<<unix.CAP_PERFMON | 1<<unix.CAP_SYS_ADMIN)}, verifier,
+		{"a helper that is unknown without a capability",
+			Rights{Effective: all &^ (1<<unix.CAP_PERFMON | 1<<unix.CAP_SYS_ADMIN)}, verifier,
 			"not permitted: missing CAP_PERFMON"},
-		{"a program that the verifier refuses anybody", Rights{Effective: all}, verifier, none},
+		{"a program that the verifier always rejects", Rights{Effective: all}, verifier, none},
 	} {
 		var got *PermissionError
 		text := none

@@ -14,40 +14,40 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ring reads the kernel's ring buffer, by one goroutine, and keeps the kernel from waking that for every event.
+// ring reads the kernel's ring buffer from one goroutine, and avoids a wakeup for every event.
 //
-// To wake somebody costs the program, and so the test's system call, several microseconds. The kernel does it where a
-// record is the first one that the reader has not given back. So as long as the reader is awake it keeps the last one that
-// it has read, and looks for more from time to time; before it sleeps it gives that back too, and then looks once more:
-// either it sees a record that comes now, or who writes that sees that nothing is left, and wakes it.
+// A wakeup costs the program, and so the test's system call, several microseconds. The kernel wakes the reader if a
+// record is the first uncommitted one. So while the reader is awake, it leaves the last record that it has read
+// uncommitted, and polls for more. Before it sleeps it commits that record too, and polls once more. Either it sees a
+// record that arrives in between, or the writer sees that everything is committed, and wakes it.
 type ring struct {
-	events   *ebpf.Map
-	consumer []byte // the page that holds how far we have read
-	producer []byte // the one that holds how far the kernel has written, and the data, twice
-	data     []byte
-	at       uintptr // which record is the next one
-	quiet    int     // how often nothing was there
-	flushing atomic.Bool
-	stopping atomic.Bool
+	events    *ebpf.Map
+	consumer  []byte // page with our position
+	producer  []byte // page with the kernel's position; then the data, mapped twice
+	data      []byte
+	at        uintptr // position of the next record
+	idlePolls int     // number of polls without a record
+	flushing  atomic.Bool
+	stopping  atomic.Bool
 
-	mu   sync.Mutex
-	bell int // an eventfd; -1 once it is closed
+	mu     sync.Mutex
+	wakeFD int // an eventfd; -1 once closed
 }
 
 var errFlushed = errors.New("ring buffer flushed")
 
 const (
-	ringHeader   = 8
-	ringBusy     = 1 << 31
-	ringDiscard  = 1 << 30
-	ringPause    = 50 * time.Microsecond // between looks
-	ringPauses   = 8                     // after which nothing is to be expected
-	ringBusyTime = 10 * time.Microsecond // in which a program gets a record done
+	ringHeader       = 8
+	ringBusy         = 1 << 31
+	ringDiscard      = 1 << 30
+	ringPollInterval = 50 * time.Microsecond // between polls
+	ringIdlePolls    = 8                     // before the reader sleeps
+	ringBusyInterval = 10 * time.Microsecond // between polls while a program writes a record
 )
 
 func newRing(events *ebpf.Map) (*ring, error) {
 	page, size := os.Getpagesize(), int(events.MaxEntries())
-	r := &ring{events: events, bell: -1}
+	r := &ring{events: events, wakeFD: -1}
 	var err error
 	if r.consumer, err = unix.Mmap(events.FD(), 0, page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
 		return nil, fmt.Errorf("map consumer's page: %w", err)
@@ -55,40 +55,41 @@ func newRing(events *ebpf.Map) (*ring, error) {
 	if r.producer, err = unix.Mmap(events.FD(), int64(page), page+2*size, unix.PROT_READ, unix.MAP_SHARED); err != nil {
 		return nil, errors.Join(fmt.Errorf("map data: %w", err), r.close())
 	}
-	if r.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+	if r.wakeFD, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return nil, errors.Join(fmt.Errorf("make eventfd: %w", err), r.close())
 	}
 	r.data = r.producer[page:]
 	return r, nil
 }
 
-// flush makes next return errFlushed once all that was written before the call has been read.
+// flush makes next return errFlushed after all records that were written before the call.
 func (r *ring) flush() error {
 	r.flushing.Store(true)
-	return r.ringBell()
+	return r.wake()
 }
 
 // stop makes next return os.ErrClosed.
 func (r *ring) stop() error {
 	r.stopping.Store(true)
-	return r.ringBell()
+	return r.wake()
 }
 
-func (r *ring) ringBell() error {
+// wake makes a waiting next return from its poll.
+func (r *ring) wake() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.bell < 0 {
+	if r.wakeFD < 0 {
 		return os.ErrClosed
 	}
 	var once [8]byte
 	binary.NativeEndian.PutUint64(once[:], 1)
-	if _, err := unix.Write(r.bell, once[:]); err != nil {
+	if _, err := unix.Write(r.wakeFD, once[:]); err != nil {
 		return fmt.Errorf("write eventfd: %w", err)
 	}
 	return nil
 }
 
-// close gives back what newRing took, when nobody calls next any more.
+// close releases the resources of newRing. No goroutine may call next anymore.
 func (r *ring) close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -98,44 +99,44 @@ func (r *ring) close() error {
 			errs = append(errs, unix.Munmap(mapped))
 		}
 	}
-	if r.bell >= 0 {
-		errs = append(errs, unix.Close(r.bell))
-		r.bell = -1
+	if r.wakeFD >= 0 {
+		errs = append(errs, unix.Close(r.wakeFD))
+		r.wakeFD = -1
 	}
 	return errors.Join(errs...)
 }
 
-// next waits for a record, which stays where it is until the next call.
+// next waits for a record. The record is valid until the next call.
 func (r *ring) next() ([]byte, error) {
 	for {
 		if r.stopping.Load() {
 			return nil, os.ErrClosed
 		}
-		flushing := r.flushing.Load() // before we look
+		flushing := r.flushing.Load() // before the poll
 		var err error
 		switch {
 		case r.written() != r.at:
 			start := r.at % uintptr(len(r.data)/2)
 			head := atomic.LoadUint32((*uint32)(unsafe.Pointer(&r.data[start])))
 			if head&ringBusy != 0 {
-				err = r.wait(ringBusyTime)
+				err = r.wait(ringBusyInterval)
 				break
 			}
 			length := uintptr(head &^ (ringBusy | ringDiscard))
-			r.giveBack() // all before this one
+			r.commit() // all records before this one
 			r.at += ringHeader + (length+7)&^7
-			r.quiet = 0
+			r.idlePolls = 0
 			if head&ringDiscard == 0 {
 				return r.data[start+ringHeader:][:length], nil
 			}
 		case flushing:
 			r.flushing.Store(false)
 			return nil, errFlushed
-		case r.quiet < ringPauses:
-			r.quiet++
-			err = r.wait(ringPause)
+		case r.idlePolls < ringIdlePolls:
+			r.idlePolls++
+			err = r.wait(ringPollInterval)
 		default:
-			r.giveBack() // all: from here on the kernel wakes us
+			r.commit() // all records: from here on the kernel wakes the reader
 			if r.written() == r.at {
 				err = r.sleep()
 			}
@@ -146,38 +147,39 @@ func (r *ring) next() ([]byte, error) {
 	}
 }
 
-// written returns where the kernel writes next. This and giveBack are ordered as the kernel's own accesses are, each of
-// them against all others.
+// written returns the kernel's position. This load and the store in commit are sequentially consistent, as the kernel's
+// own accesses are.
 func (r *ring) written() uintptr {
 	return atomic.LoadUintptr((*uintptr)(unsafe.Pointer(&r.producer[0])))
 }
 
-// giveBack lets the kernel have the room of all records before at.
-func (r *ring) giveBack() {
+// commit frees the space of all records before at.
+func (r *ring) commit() {
 	atomic.StoreUintptr((*uintptr)(unsafe.Pointer(&r.consumer[0])), r.at)
 }
 
-// wait returns after some time, or when the bell rings.
+// wait returns after a timeout, or after wake.
 func (r *ring) wait(d time.Duration) error {
 	timeout := unix.NsecToTimespec(int64(d))
-	return r.poll([]unix.PollFd{{Fd: int32(r.bell), Events: unix.POLLIN}}, &timeout)
+	return r.poll([]unix.PollFd{{Fd: int32(r.wakeFD), Events: unix.POLLIN}}, &timeout)
 }
 
-// sleep returns when the kernel has written, or the bell rings.
+// sleep returns after the kernel has written a record, or after wake.
 func (r *ring) sleep() error {
 	return r.poll([]unix.PollFd{
-		{Fd: int32(r.bell), Events: unix.POLLIN},
+		{Fd: int32(r.wakeFD), Events: unix.POLLIN},
 		{Fd: int32(r.events.FD()), Events: unix.POLLIN},
 	}, nil)
 }
 
-func (r *ring) poll(bellFirst []unix.PollFd, timeout *unix.Timespec) error {
-	if _, err := unix.Ppoll(bellFirst, timeout, nil); err != nil && err != unix.EINTR {
+// poll waits until one of the descriptors is readable. The first one is wakeFD: it is reset.
+func (r *ring) poll(fds []unix.PollFd, timeout *unix.Timespec) error {
+	if _, err := unix.Ppoll(fds, timeout, nil); err != nil && err != unix.EINTR {
 		return err
 	}
-	if bellFirst[0].Revents != 0 {
+	if fds[0].Revents != 0 {
 		var n [8]byte
-		if _, err := unix.Read(r.bell, n[:]); err != nil && err != unix.EAGAIN && err != unix.EINTR {
+		if _, err := unix.Read(r.wakeFD, n[:]); err != nil && err != unix.EAGAIN && err != unix.EINTR {
 			return err
 		}
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// The kernel wakes a reader that sleeps, and no other. An event that comes just when the reader goes to sleep is read all
-// the same, without anybody asking for it.
-func TestNoEventWaitsForTheNextOne(t *testing.T) {
+// The kernel wakes only a sleeping reader. An event that arrives just when the reader falls asleep is delivered too,
+// without a Sync.
+func TestRing_EventWakesReader(t *testing.T) {
 	testenv.RequireRoot(t)
 	flows := uint16(2000)
 	if testing.Short() { // on an emulated CPU
@@ -22,11 +22,11 @@ func TestNoEventWaitsForTheNextOne(t *testing.T) {
 	}
 	tree, err := cgroup.FindTree()
 	check(t, err)
-	told := make(chan uint16, 2*flows)
+	ports := make(chan uint16, 2*flows)
 	p, err := Open(tree.Root, Sizes{}, Handler{Handle: func(events []Event) {
 		for _, e := range events {
 			if e, ok := e.(*FlowEvent); ok {
-				told <- e.Port
+				ports <- e.Port
 			}
 		}
 	}})
@@ -38,24 +38,24 @@ func TestNoEventWaitsForTheNextOne(t *testing.T) {
 	check(t, p.Watch(leaf.ID))
 	check(t, leaf.Move(os.Getpid()))
 	for port := uint16(1); port <= flows; port++ {
-		// The reader goes to sleep after so long.
-		time.Sleep(rand.N(2 * ringPauses * ringPause))
+		// The reader falls asleep within this time.
+		time.Sleep(rand.N(2 * ringIdlePolls * ringPollInterval))
 		if c, err := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
 			c.Close()
 		}
 		select {
-		case got := <-told:
+		case got := <-ports:
 			if got != port {
-				t.Fatalf("told of port %d, want %d", got, port)
+				t.Fatalf("got port %d, want %d", got, port)
 			}
 		case <-time.After(time.Minute):
-			t.Fatalf("nobody is told of port %d", port)
+			t.Fatalf("port %d is not reported", port)
 		}
 	}
 }
 
-// What a reader keeps while it is awake is one record, whatever goes through the ring.
-func TestAwakeReaderGivesTheRoomBack(t *testing.T) {
+// An awake reader leaves only one record uncommitted, no matter how many pass through the ring.
+func TestRing_AwakeReaderCommits(t *testing.T) {
 	r := newRig(t, Sizes{RingBytes: uint32(4 * os.Getpagesize())})
 	for range 20 {
 		storm(t, 10)
@@ -69,7 +69,7 @@ func TestAwakeReaderGivesTheRoomBack(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-func TestNobodyWaitsForAProbeThatIsClosed(t *testing.T) {
+func TestSync_ClosedProbe(t *testing.T) {
 	testenv.RequireRoot(t)
 	tree, err := cgroup.FindTree()
 	check(t, err)
@@ -77,6 +77,6 @@ func TestNobodyWaitsForAProbeThatIsClosed(t *testing.T) {
 	check(t, err)
 	check(t, p.Close())
 	if err := p.Sync(); err == nil {
-		t.Error("what a closed probe has not read is there")
+		t.Error("Sync of a closed probe succeeds")
 	}
 }

@@ -18,11 +18,10 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestMain lets the test binary be its own child process: one that opens a connection, or does several things in turn.
-// The main thread belongs to the main function alone: a test that changes what its thread sees must not change what /proc/self shows,
-// which is the main thread's.
+// The main thread runs nothing but main: /proc/self shows it, and a test may change the namespaces of its own thread.
 func init() { runtime.LockOSThread() }
 
+// TestMain lets the test binary run as its own child process: one that opens a connection, or runs acts.
 func TestMain(m *testing.M) {
 	if acts := os.Getenv("PROBE_TEST_ACTS"); acts != "" {
 		os.Exit(act(strings.Split(acts, ",")))
@@ -36,7 +35,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child starts a copy of this process that dials an address and ends.
+// child is a copy of this process that dials an address and exits.
 func child(t *testing.T, to string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
@@ -47,12 +46,12 @@ func child(t *testing.T, to string) *exec.Cmd {
 	return cmd
 }
 
-func TestChildProcessIsInScope(t *testing.T) {
+func TestScope_ChildProcess(t *testing.T) {
 	testenv.Recorded(t, "child processes are in scope from birth")
 	r := newRig(t, Sizes{})
 	to := listen(t, "tcp4", "127.0.0.1:0")
 	cmd := child(t, to.String())
-	r.forget()
+	r.clear()
 	check(t, cmd.Run())
 	if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
 		t.Errorf("flows (-want +got):\n%s", diff)
@@ -62,7 +61,7 @@ func TestChildProcessIsInScope(t *testing.T) {
 	}
 }
 
-func TestExecutableIsKnownWithoutTheProcess(t *testing.T) {
+func TestExecutables_ProcessHasExited(t *testing.T) {
 	r := newRig(t, Sizes{})
 	const capability = "the executable's name, where the task is"
 	layout, err := taskLayout()
@@ -92,13 +91,13 @@ func TestExecutableIsKnownWithoutTheProcess(t *testing.T) {
 	}
 }
 
-func TestNestedCgroupIsInScope(t *testing.T) {
+func TestScope_NestedCgroup(t *testing.T) {
 	testenv.Recorded(t, "nested cgroups are in scope")
 	r := newRig(t, Sizes{})
 	nested := filepath.Join(r.leaf.Path, "nested")
 	check(t, os.Mkdir(nested, 0o755))
 	to := listen(t, "tcp4", "127.0.0.1:0")
-	r.forget()
+	r.clear()
 	runIn(t, nested, child(t, to.String()))
 	if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
 		t.Errorf("flows (-want +got):\n%s", diff)
@@ -108,26 +107,26 @@ func TestNestedCgroupIsInScope(t *testing.T) {
 	}
 }
 
-func TestOtherCgroupIsOutOfScope(t *testing.T) {
+func TestScope_OtherCgroup(t *testing.T) {
 	testenv.Recorded(t, "other cgroups are out of scope")
 	r := newRig(t, Sizes{})
-	r.unfollow()
+	r.untrackDescendants()
 	outside := filepath.Join(filepath.Dir(r.leaf.Path), fmt.Sprintf("probe-test-%d", os.Getpid()))
 	check(t, os.Mkdir(outside, 0o755))
 	defer func() { check(t, os.Remove(outside)) }()
 	to := listen(t, "tcp4", "127.0.0.1:0")
-	r.forget()
+	r.clear()
 	runIn(t, outside, child(t, to.String()))
 	if got := r.flows(); len(got) > 0 {
 		t.Errorf("flows %v of a process outside", got)
 	}
 }
 
-func TestProbesAreIndependent(t *testing.T) {
+func TestScope_TwoProbes(t *testing.T) {
 	first, second := newRig(t, Sizes{}), newRig(t, Sizes{}) // the second leaf is nested in the first
 	to := listen(t, "tcp4", "127.0.0.1:0")
-	first.forget()
-	second.forget()
+	first.clear()
+	second.clear()
 	c, err := net.Dial("tcp", to.String())
 	check(t, err)
 	c.Close()
@@ -138,7 +137,7 @@ func TestProbesAreIndependent(t *testing.T) {
 	}
 }
 
-func TestHooksThatDoNotSeeUsAreFound(t *testing.T) {
+func TestCheck_HooksNotFiring(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.Recorded(t, "hooks that do not fire are found")
 	tree, err := cgroup.FindTree()
@@ -146,20 +145,20 @@ func TestHooksThatDoNotSeeUsAreFound(t *testing.T) {
 	leaf, err := cgroup.NewLeaf(tree)
 	check(t, err)
 	defer leaf.Leave()
-	p, err := Open(leaf.Path, Sizes{}, Handler{Handle: func([]Event) {}}) // where this process is not
+	p, err := Open(leaf.Path, Sizes{}, Handler{Handle: func([]Event) {}}) // this process is not in it
 	check(t, err)
 	defer p.Close()
 	check(t, p.Watch(leaf.ID))
 	if _, err := p.Check(leaf.ID); !errors.Is(err, ErrNotFiring) {
-		t.Errorf("Check says %v, want ErrNotFiring", err)
+		t.Errorf("Check returns %v, want ErrNotFiring", err)
 	}
 }
 
-// runIn starts a command that waits, moves it into a cgroup and lets it go on.
+// runIn starts a command in a cgroup.
 func runIn(t *testing.T, dir string, cmd *exec.Cmd) {
 	t.Helper()
 	path, err := exec.LookPath("sh")
-	if err != nil { // a guest without a shell: let this process go there and back instead
+	if err != nil { // a guest without a shell: this process moves there and back instead
 		leaf := currentCgroup(t)
 		check(t, os.WriteFile(filepath.Join(dir, "cgroup.procs"), fmt.Appendf(nil, "%d", os.Getpid()), 0))
 		defer func() {

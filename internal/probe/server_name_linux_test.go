@@ -17,7 +17,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// drain returns the address of a TCP listener that reads what it gets and says nothing.
+// drain returns the address of a TCP listener that reads everything and sends nothing.
 func drain(t *testing.T, network, address string) netip.AddrPort {
 	t.Helper()
 	l, err := net.Listen(network, address)
@@ -38,8 +38,8 @@ func drain(t *testing.T, network, address string) netip.AddrPort {
 	return l.Addr().(*net.TCPAddr).AddrPort()
 }
 
-// say connects and writes pieces, each of which is a segment of its own, and waits until all have been received.
-func say(t *testing.T, to netip.AddrPort, pieces ...[]byte) {
+// sendPayload connects, writes each piece as a segment of its own, and waits until all are received.
+func sendPayload(t *testing.T, to netip.AddrPort, pieces ...[]byte) {
 	t.Helper()
 	c, err := net.Dial("tcp", to.String())
 	check(t, err)
@@ -55,9 +55,9 @@ func say(t *testing.T, to netip.AddrPort, pieces ...[]byte) {
 	}
 }
 
-// heard returns what was told of servers' names, each with its count: "tls api.test x3", sorted; with ", asked" where a question
-// was waiting.
-func (r *rig) heard() []string {
+// serverNames returns the name events with their counts, sorted: "tls api.test x3"; with ", match" if a question was
+// pending.
+func (r *rig) serverNames() []string {
 	r.t.Helper()
 	events := seen[*NameEvent](r)
 	counts, err := r.NameCounts()
@@ -80,8 +80,8 @@ func (r *rig) heard() []string {
 			name = "refused"
 		}
 		line := fmt.Sprintf("%s %s x%d", what, name, counts[e.ServerNameKey])
-		if e.Asked {
-			line += ", asked"
+		if e.DNSMatch {
+			line += ", match"
 		}
 		lines = append(lines, line)
 	}
@@ -89,70 +89,87 @@ func (r *rig) heard() []string {
 	return lines
 }
 
-// one cuts b after each byte, so that every byte is a segment.
+// one splits b into segments of one byte.
 func one(b []byte) (pieces [][]byte) { return slices.Collect(slices.Chunk(b, 1)) }
 
-func TestServerIsNamedByTheFirstBytes(t *testing.T) {
+func TestServerNames_FirstPayload(t *testing.T) {
 	testenv.Recorded(t, "TLS server names, where DNS gave none")
 	testenv.Recorded(t, "HTTP Host headers, where DNS gave none")
 	hello := clientHello(t, "api.pay.test")
 	small := handshake(serverName("api.pay.test"))
 	request := []byte("GET /v1?a=b HTTP/1.1\r\nUser-Agent: x\r\nHostile: y\r\nhOsT:  API.pay.test:8080\r\n\r\n")
-	away(t)
+	enterNetns(t)
 	r := newRig(t, Sizes{})
 	for _, row := range []struct {
 		reason string
 		pieces [][]byte
-		want   string // empty: nothing is told
+		want   string // empty: no event
 	}{
 		{"a hello in one segment", [][]byte{hello}, "tls api.pay.test"},
 		{"a hello in two", [][]byte{hello[:700], hello[700:]}, "tls api.pay.test"},
-		{"a hello whose record's header is cut", [][]byte{hello[:3], hello[3:]}, "tls api.pay.test"},
-		{"every byte for itself", one(records(small, 1<<14)), "tls api.pay.test"},
+		{"a hello with a split record header", [][]byte{hello[:3], hello[3:]}, "tls api.pay.test"},
+		{"one byte a segment", one(records(small, 1<<14)), "tls api.pay.test"},
 		{"a hello in records of one byte", [][]byte{records(small, 1)}, "tls api.pay.test"},
-		{"a hello in records of 50 bytes, in segments of 33", slices.Collect(slices.Chunk(records(small, 50), 33)), "tls api.pay.test"},
-		{"the name last of all", [][]byte{records(handshake(ext{51, make([]byte, 9000)}, serverName("api.pay.test")), 5000)}, "tls api.pay.test"},
-		{"a hello that holds another", [][]byte{records(handshake(serverName("front.test"), ext{0xfe0d, make([]byte, 200)}), 1<<14)}, "tls-outer front.test"},
-		{"the same, the other way round", [][]byte{records(handshake(ext{0xfe0d, make([]byte, 200)}, serverName("front.test")), 1<<14)}, "tls-outer front.test"},
-		{"more after the hello", [][]byte{append(records(small, 1<<14), make([]byte, 60000)...)}, "tls api.pay.test"},
+		{"a hello in records of 50 bytes, in segments of 33",
+			slices.Collect(slices.Chunk(records(small, 50), 33)), "tls api.pay.test"},
+		{"the name in the last extension",
+			[][]byte{records(handshake(ext{51, make([]byte, 9000)}, serverName("api.pay.test")), 5000)}, "tls api.pay.test"},
+		{"a hello with an encrypted one",
+			[][]byte{records(handshake(serverName("front.test"), ext{0xfe0d, make([]byte, 200)}), 1<<14)},
+			"tls-outer front.test"},
+		{"the same, in the other order",
+			[][]byte{records(handshake(ext{0xfe0d, make([]byte, 200)}, serverName("front.test")), 1<<14)},
+			"tls-outer front.test"},
+		{"data after the hello", [][]byte{append(records(small, 1<<14), make([]byte, 60000)...)}, "tls api.pay.test"},
 		{"a hello without a name", [][]byte{records(handshake(ext{43, []byte{2, 3, 4}}), 1<<14)}, "nothing "},
-		{"a hello without extensions", [][]byte{records(append([]byte{1, 0, 0, 41, 3, 3}, append(make([]byte, 33), 0, 2, 0x13, 1, 1, 0)...), 1<<14)}, "nothing "},
-		{"an address where the name should be", [][]byte{records(handshake(serverName("203.0.113.9")), 1<<14)}, "tls refused"},
+		{"a hello without extensions",
+			[][]byte{records(append([]byte{1, 0, 0, 41, 3, 3}, append(make([]byte, 33), 0, 2, 0x13, 1, 1, 0)...), 1<<14)},
+			"nothing "},
+		{"an address instead of a name", [][]byte{records(handshake(serverName("203.0.113.9")), 1<<14)}, "tls refused"},
 
 		{"a request", [][]byte{request}, "http api.pay.test"},
-		{"a request, every byte for itself", one(request), "http api.pay.test"},
-		{"a long line before the header", [][]byte{[]byte("POST / HTTP/1.0\nCookie: " + strings.Repeat("x", 8000) + "\nHost: a.test\n\n")}, "http a.test"},
-		{"a request without the header", [][]byte{[]byte("GET / HTTP/1.0\r\nHostile: a.test\r\n\r\nHost: b.test\r\n")}, "nothing "},
-		{"what is said to a proxy", [][]byte{[]byte("GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n")}, "nothing "},
-		{"a tunnel through a proxy", [][]byte{[]byte("CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n")}, "nothing "},
+		{"a request, one byte a segment", one(request), "http api.pay.test"},
+		{"a long line before the header",
+			[][]byte{[]byte("POST / HTTP/1.0\nCookie: " + strings.Repeat("x", 8000) + "\nHost: a.test\n\n")}, "http a.test"},
+		{"a request without the header",
+			[][]byte{[]byte("GET / HTTP/1.0\r\nHostile: a.test\r\n\r\nHost: b.test\r\n")}, "nothing "},
+		{"a request to a proxy", [][]byte{[]byte("GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n")}, "nothing "},
+		{"a tunnel through a proxy",
+			[][]byte{[]byte("CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n")}, "nothing "},
 		{"HTTP/2 without TLS", [][]byte{[]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")}, "nothing "},
-		{"another protocol of text", [][]byte{[]byte("EHLO a.test\r\nHost: b.test\r\n")}, "nothing "},
-		{"another protocol of bytes", [][]byte{{0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f}}, "nothing "},
-		{"nothing is said", nil, ""},
+		{"another text protocol", [][]byte{[]byte("EHLO a.test\r\nHost: b.test\r\n")}, "nothing "},
+		{"another binary protocol", [][]byte{{0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f}}, "nothing "},
+		{"no payload", nil, ""},
 
 		{"an alert instead of a handshake", [][]byte{{21, 3, 1, 0, 2, 2, 80}}, "nothing "},
 		{"another handshake message", [][]byte{records(append([]byte{2}, small[1:]...), 1<<14)}, "nothing "},
 		{"an empty record", [][]byte{{22, 3, 1, 0, 0}}, "nothing "},
-		{"a record that is longer than any", [][]byte{{22, 3, 1, 0xff, 0xff, 1}}, "nothing "},
-		{"a hello that is cut off by the end", [][]byte{hello[:40]}, "nothing "},
-		{"a request that is cut off by the end", [][]byte{request[:30]}, "nothing "},
-		{"extensions that are longer than the hello", [][]byte{records(slices.Replace(slices.Clone(small), 77, 79, 0xff, 0xff), 1<<14)}, "nothing "},
-		{"a hello that never ends", [][]byte{records(append([]byte{1, 0xff, 0xff, 0xff}, make([]byte, 70000)...), 1<<14)}, "nothing "},
-		{"a name that is too long to be kept", [][]byte{records(handshake(serverName(strings.Repeat("a", 600))), 1<<14)}, "nothing "},
-		{"the longest that is kept", [][]byte{records(handshake(serverName(strings.Repeat("a", 507))), 1<<14)}, "tls refused"},
-		{"two extensions, the first one counts", [][]byte{records(handshake(serverName("a.test"), serverName("b.test")), 1<<14)}, "tls a.test"},
-		{"a header that never ends", [][]byte{[]byte("GET / HTTP/1.1\r\nHost: " + strings.Repeat("a", 600) + "\r\n\r\n")}, "nothing "},
+		{"a record over the length limit", [][]byte{{22, 3, 1, 0xff, 0xff, 1}}, "nothing "},
+		{"a hello that ends early", [][]byte{hello[:40]}, "nothing "},
+		{"a request that ends early", [][]byte{request[:30]}, "nothing "},
+		{"extensions longer than the hello",
+			[][]byte{records(slices.Replace(slices.Clone(small), 77, 79, 0xff, 0xff), 1<<14)}, "nothing "},
+		{"a hello that never ends",
+			[][]byte{records(append([]byte{1, 0xff, 0xff, 0xff}, make([]byte, 70000)...), 1<<14)}, "nothing "},
+		{"a name over the length limit",
+			[][]byte{records(handshake(serverName(strings.Repeat("a", 600))), 1<<14)}, "nothing "},
+		{"the longest name within the limit",
+			[][]byte{records(handshake(serverName(strings.Repeat("a", 507))), 1<<14)}, "tls refused"},
+		{"two extensions: the first one counts",
+			[][]byte{records(handshake(serverName("a.test"), serverName("b.test")), 1<<14)}, "tls a.test"},
+		{"a header that never ends",
+			[][]byte{[]byte("GET / HTTP/1.1\r\nHost: " + strings.Repeat("a", 600) + "\r\n\r\n")}, "nothing "},
 		{"a head that never ends", [][]byte{[]byte("GET / HTTP/1.1\r\n" + strings.Repeat("A: b\r\n", 20000))}, "nothing "},
 	} {
-		for _, address := range []string{away4, away6} {
+		for _, address := range []string{netnsAddr4, netnsAddr6} {
 			to := drain(t, "tcp", address)
-			r.forget()
-			say(t, to, row.pieces...)
+			r.clear()
+			sendPayload(t, to, row.pieces...)
 			var want []string
 			if row.want != "" {
 				want = []string{row.want + " x1"}
 			}
-			if diff := cmp.Diff(want, r.heard()); diff != "" {
+			if diff := cmp.Diff(want, r.serverNames()); diff != "" {
 				t.Errorf("%s, to %s: names (-want +got):\n%s", row.reason, to, diff)
 			}
 			if flows := seen[*FlowEvent](r); len(flows) != 1 {
@@ -163,45 +180,46 @@ func TestServerIsNamedByTheFirstBytes(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-func TestThousandConnectionsToOneNameAreOneEvent(t *testing.T) {
+func TestServerNames_RepeatsFold(t *testing.T) {
 	testenv.Recorded(t, "server names behind one address are told apart")
-	away(t)
+	enterNetns(t)
 	r := newRig(t, Sizes{})
-	to := drain(t, "tcp", away4)
-	r.forget()
-	edge, other := records(handshake(serverName("edge.cdn.test")), 1<<14), records(handshake(serverName("OTHER.on-cdn.test")), 1<<14)
+	to := drain(t, "tcp", netnsAddr4)
+	r.clear()
+	edge := records(handshake(serverName("edge.cdn.test")), 1<<14)
+	other := records(handshake(serverName("OTHER.on-cdn.test")), 1<<14)
 	for range 1000 {
-		say(t, to, edge)
+		sendPayload(t, to, edge)
 	}
-	if diff := cmp.Diff([]string{"tls edge.cdn.test x1000"}, r.heard()); diff != "" {
+	if diff := cmp.Diff([]string{"tls edge.cdn.test x1000"}, r.serverNames()); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
-	r.forget()
-	// The flow is known by now, and the name is not.
-	say(t, to, other)
-	say(t, to, records(handshake(serverName("other.on-cdn.test")), 1<<14))
-	say(t, to)
-	if diff := cmp.Diff([]string{"tls other.on-cdn.test x2"}, r.heard()); diff != "" {
+	r.clear()
+	// The flow is known, the name is new.
+	sendPayload(t, to, other)
+	sendPayload(t, to, records(handshake(serverName("other.on-cdn.test")), 1<<14))
+	sendPayload(t, to)
+	if diff := cmp.Diff([]string{"tls other.on-cdn.test x2"}, r.serverNames()); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
 	if flows := seen[*FlowEvent](r); len(flows) != 0 {
-		t.Errorf("the flow was told %d times more", len(flows))
+		t.Errorf("the flow was reported %d more times", len(flows))
 	}
-	r.forget()
-	say(t, to, []byte("neither"))
-	if diff := cmp.Diff([]string{"nothing  x1"}, r.heard()); diff != "" {
+	r.clear()
+	sendPayload(t, to, []byte("neither"))
+	if diff := cmp.Diff([]string{"nothing  x1"}, r.serverNames()); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
 	r.mustLoseNothing()
 }
 
-func TestNameIsSentWithTheFirstPacket(t *testing.T) {
-	away(t)
+func TestServerNames_FastOpen(t *testing.T) {
+	enterNetns(t)
 	r := newRig(t, Sizes{})
-	to := drain(t, "tcp4", away4)
-	r.forget()
+	to := drain(t, "tcp4", netnsAddr4)
+	r.clear()
 	hello := records(handshake(serverName("fast.test")), 1<<14)
-	for range 2 { // the first one gets the cookie, if there is one to get
+	for range 2 { // the first one gets the cookie, if the server has one
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 		check(t, err)
 		check(t, unix.Sendto(fd, hello, unix.MSG_FASTOPEN, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}))
@@ -209,72 +227,73 @@ func TestNameIsSentWithTheFirstPacket(t *testing.T) {
 		unix.Read(fd, make([]byte, 1))
 		unix.Close(fd)
 	}
-	if diff := cmp.Diff([]string{"tls fast.test x2"}, r.heard()); diff != "" {
+	if diff := cmp.Diff([]string{"tls fast.test x2"}, r.serverNames()); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
 }
 
-func TestNameThatNoTableHasRoomForIsALoss(t *testing.T) {
+func TestLoss_ServerNameTableFull(t *testing.T) {
 	testenv.Recorded(t, "server names that no table has room for are counted as lost")
-	away(t)
+	enterNetns(t)
 	r := newRig(t, Sizes{MaxFlows: 16})
-	to := drain(t, "tcp", away4)
-	r.forget()
+	to := drain(t, "tcp", netnsAddr4)
+	r.clear()
 	const names = 100
 	for i := range names {
-		say(t, to, records(handshake(serverName(fmt.Sprintf("host%d.test", i))), 1<<14))
+		sendPayload(t, to, records(handshake(serverName(fmt.Sprintf("host%d.test", i))), 1<<14))
 	}
 	lost, err := r.Lost()
 	check(t, err)
-	if got := len(r.heard()); lost.NameSlots < names-16-8 || got+int(lost.NameSlots) != names {
+	if got := len(r.serverNames()); lost.NameSlots < names-16-8 || got+int(lost.NameSlots) != names {
 		t.Errorf("%d names and %d lost are not %d, most of them lost", got, lost.NameSlots, names)
 	}
 }
 
-func TestNameThatNoRingHasRoomForIsALoss(t *testing.T) {
-	away(t)
+func TestLoss_RingFullForServerName(t *testing.T) {
+	enterNetns(t)
 	r := newRig(t, Sizes{RingBytes: 4096})
-	to := drain(t, "tcp", away4)
-	r.forget()
+	to := drain(t, "tcp", netnsAddr4)
+	r.clear()
 	r.queue.mu.Lock() // the reader waits for it
 	const names = 100
 	for i := range names {
-		say(t, to, records(handshake(serverName(fmt.Sprintf("host%d.test", i))), 1<<14))
+		sendPayload(t, to, records(handshake(serverName(fmt.Sprintf("host%d.test", i))), 1<<14))
 	}
 	r.queue.mu.Unlock()
 	lost, err := r.Lost()
 	check(t, err)
-	if got := len(r.heard()); lost.NameEvents == 0 || got+int(lost.NameEvents) != names {
+	if got := len(r.serverNames()); lost.NameEvents == 0 || got+int(lost.NameEvents) != names {
 		t.Errorf("%d names and %d lost are not %d, some of them lost", got, lost.NameEvents, names)
 	}
 }
 
-// Some kernels show the socket whose bytes leave, others only the one above it, of which nobody can say what it names.
-func TestMultipathConnectionIsHeardOrNamesNothing(t *testing.T) {
+// Some kernels show the socket that sends the payload. Others show only the MPTCP socket above it, and no name can be
+// read.
+func TestServerNames_MPTCP(t *testing.T) {
 	const mptcp = 262
-	away(t)
+	enterNetns(t)
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, mptcp)
 	if err != nil {
-		t.Logf("no MPTCP, of which TestMultipathTCPIsTCP tells more: %v", err)
+		t.Logf("no MPTCP, see TestMPTCP_IsTCP: %v", err)
 		return
 	}
 	defer unix.Close(fd)
 	r := newRig(t, Sizes{})
-	to := drain(t, "tcp4", away4)
-	say(t, to, records(handshake(serverName("api.pay.test")), 1<<14))
-	r.forget()
+	to := drain(t, "tcp4", netnsAddr4)
+	sendPayload(t, to, records(handshake(serverName("api.pay.test")), 1<<14))
+	r.clear()
 	check(t, unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}))
 	_, err = unix.Write(fd, records(handshake(serverName("other.test")), 1<<14))
 	check(t, err)
 	check(t, unix.Shutdown(fd, unix.SHUT_WR))
 	unix.Read(fd, make([]byte, 1))
-	if got := strings.Join(r.heard(), ", "); got != "tls other.test x1" && got != "nothing  x1" {
-		t.Errorf("heard %q", got)
+	if got := strings.Join(r.serverNames(), ", "); got != "tls other.test x1" && got != "nothing  x1" {
+		t.Errorf("server names are %q", got)
 	}
 }
 
-func TestServerOnLoopbackIsNotHeard(t *testing.T) {
-	away(t)
+func TestServerNames_LoopbackIsNotRead(t *testing.T) {
+	enterNetns(t)
 	r := newRig(t, Sizes{})
 	hello := records(handshake(serverName("api.pay.test")), 1<<14)
 	for address, want := range map[string][]string{
@@ -285,9 +304,9 @@ func TestServerOnLoopbackIsNotHeard(t *testing.T) {
 		"[2001:db8::1]:0": {"tls api.pay.test x1"},
 	} {
 		to := drain(t, "tcp", address)
-		r.forget()
-		say(t, to, hello)
-		if diff := cmp.Diff(want, r.heard()); diff != "" {
+		r.clear()
+		sendPayload(t, to, hello)
+		if diff := cmp.Diff(want, r.serverNames()); diff != "" {
 			t.Errorf("%s: names (-want +got):\n%s", address, diff)
 		}
 		if flows := seen[*FlowEvent](r); len(flows) != 1 {
@@ -297,55 +316,56 @@ func TestServerOnLoopbackIsNotHeard(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-// A socket that did not get through may connect again: then what it says is nothing that was said to the first address.
-func TestSocketThatConnectsToLoopbackNextIsNotHeard(t *testing.T) {
-	away(t)
+// A socket may connect again after a failure. Its payload then does not name the first address.
+func TestServerNames_ReconnectToLoopback(t *testing.T) {
+	enterNetns(t)
 	r := newRig(t, Sizes{})
 	to := drain(t, "tcp4", "127.0.0.1:0")
-	r.forget()
+	r.clear()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	check(t, err)
 	defer unix.Close(fd)
 	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: 9, Addr: [4]byte{198, 18, 0, 1}}); err != unix.ECONNREFUSED {
-		t.Fatalf("connect to a port that nobody serves: %v", err)
+		t.Fatalf("connect to a closed port: %v", err)
 	}
 	check(t, unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}))
 	_, err = unix.Write(fd, records(handshake(serverName("api.pay.test")), 1<<14))
 	check(t, err)
 	check(t, unix.Shutdown(fd, unix.SHUT_WR))
 	unix.Read(fd, make([]byte, 1))
-	if got := r.heard(); len(got) > 0 {
-		t.Errorf("heard %q", got)
+	if got := r.serverNames(); len(got) > 0 {
+		t.Errorf("server names are %q", got)
 	}
 	r.mustLoseNothing()
 }
 
-// A look-up that no connection followed leaves its question to the next one, whoever that is meant for.
-func TestNameThatDNSSuggestsHidesNoOther(t *testing.T) {
-	away(t)
+// A look-up without a connection leaves its question pending: the next connection consumes it, even for another name.
+func TestServerNames_DifferFromQuestion(t *testing.T) {
+	enterNetns(t)
 	r, s := newRig(t, Sizes{}), newResolver(t)
-	to := drain(t, "tcp4", away4)
-	elsewhere := drain(t, "tcp4", away4)
+	to := drain(t, "tcp4", netnsAddr4)
+	elsewhere := drain(t, "tcp4", netnsAddr4)
 	hello := func(name string) []byte { return records(handshake(serverName(name)), 1<<14) }
 	for i, step := range []struct {
 		reason string
-		asked  bool
+		query  bool
 		to     netip.AddrPort
-		says   string
+		name   string
 		want   []string
 	}{
-		{"the name that was asked for", true, to, "asked.test", []string{"tls asked.test x1, asked"}},
-		{"asked for and said again", true, to, "asked.test", nil},
-		{"asked for, and another one is said", true, to, "other.test", []string{"tls other.test x1, asked"}},
-		{"said without a question", false, to, "third.test", []string{"tls third.test x1"}},
-		{"asked for, and another one is said at another port", true, elsewhere, "other.test", []string{"tls other.test x1, asked"}},
+		{"the name of the question", true, to, "asked.test", []string{"tls asked.test x1, match"}},
+		{"the same question and name again", true, to, "asked.test", nil},
+		{"another name than the question's", true, to, "other.test", []string{"tls other.test x1, match"}},
+		{"a name without a question", false, to, "third.test", []string{"tls third.test x1"}},
+		{"another name than the question's, at another port", true, elsewhere, "other.test",
+			[]string{"tls other.test x1, match"}},
 	} {
-		r.forget()
-		if step.asked {
+		r.clear()
+		if step.query {
 			s.answer(message(t, "asked.test.", "asked.test. A "+to.Addr().String()))
 		}
-		say(t, step.to, hello(step.says))
-		if diff := cmp.Diff(step.want, r.heard()); diff != "" {
+		sendPayload(t, step.to, hello(step.name))
+		if diff := cmp.Diff(step.want, r.serverNames()); diff != "" {
 			t.Errorf("step %d, %s: names (-want +got):\n%s", i, step.reason, diff)
 		}
 	}

@@ -20,11 +20,11 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// A socketKind is one of the sockets that are no streams, and what is sent through it to 127.0.0.1.
+// A socketKind is a kind of socket other than a stream, with a message for 127.0.0.1.
 type socketKind struct {
 	name           string
 	kind, protocol int
-	port           int // to which it is connected; 0: it is not
+	port           int // of connect; 0: unconnected
 	message        []byte
 	want           string // the flow
 }
@@ -45,7 +45,7 @@ var socketKinds = []socketKind{
 	{"raw-other", unix.SOCK_RAW, 253, 0, []byte("x"), "IP/253 127.0.0.1:0 x1"},
 }
 
-// open makes the socket, and connects it where it is to be; ok is false where the kernel has no such.
+// open creates the socket, and connects it if port is set. ok is false if the kernel has no such socket.
 func (k socketKind) open() (fd int, ok bool, err error) {
 	fd, err = unix.Socket(unix.AF_INET, k.kind|unix.SOCK_CLOEXEC, k.protocol)
 	if err == unix.EPROTONOSUPPORT || err == unix.EACCES && k.name == "ping" { // net.ipv4.ping_group_range
@@ -66,7 +66,7 @@ func (k socketKind) send(t *testing.T, fd int) {
 	check(t, unix.Sendto(fd, k.message, 0, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
 }
 
-// allowPing lets everybody make ping sockets in the thread's network namespace.
+// allowPing allows ping sockets for all users in the thread's network namespace.
 func allowPing(t *testing.T) {
 	t.Helper()
 	const file = "/proc/sys/net/ipv4/ping_group_range"
@@ -76,7 +76,7 @@ func allowPing(t *testing.T) {
 	t.Cleanup(func() { check(t, os.WriteFile(file, before, 0)) })
 }
 
-// give passes a socket of the kind on, by descriptor 3.
+// give passes a socket of the kind through descriptor 3.
 func give(name string) error {
 	i := slices.IndexFunc(socketKinds, func(k socketKind) bool { return k.name == name })
 	if i < 0 {
@@ -93,7 +93,7 @@ func give(name string) error {
 	return unix.Sendmsg(3, []byte("x"), rights, nil, 0)
 }
 
-// given has a child in the cgroup pass a socket on; ok is false where the kernel has no such.
+// given receives a socket from a child in the cgroup. ok is false if the kernel has no such socket.
 func (g group) given(kind string) (fd int, ok bool) {
 	g.t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
@@ -120,7 +120,7 @@ func (g group) given(kind string) (fd int, ok bool) {
 	return fds[0], true
 }
 
-// take connects a socket that is passed on by descriptor 3.
+// take connects a socket that it receives through descriptor 3.
 func take(to netip.AddrPort) error {
 	rights := make([]byte, unix.CmsgSpace(4))
 	_, n, _, _, err := unix.Recvmsg(3, make([]byte, 1), rights, 0)
@@ -138,10 +138,10 @@ func take(to netip.AddrPort) error {
 	return unix.Connect(fds[0], &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()})
 }
 
-// A process out of scope connects a socket of this one's: no connect in scope tells of it.
-func TestSYNThatNoConnectHasToldOfIsAFlow(t *testing.T) {
+// A process out of scope connects a socket of this process: no connect in scope reports it.
+func TestSYN_WithoutConnectIsAFlow(t *testing.T) {
 	r := newRig(t, Sizes{})
-	r.unfollow()
+	r.untrackDescendants()
 	to := listen(t, "tcp4", "127.0.0.1:0")
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	check(t, err)
@@ -152,10 +152,10 @@ func TestSYNThatNoConnectHasToldOfIsAFlow(t *testing.T) {
 	far := os.NewFile(uintptr(pair[1]), "far")
 	defer far.Close()
 	check(t, unix.Sendmsg(pair[0], []byte("x"), unix.UnixRights(fd), nil, 0))
-	cmd, done := r.beside("others").command([]string{"take " + to.String()})
+	cmd, done := r.sibling("others").command([]string{"take " + to.String()})
 	defer done()
 	cmd.ExtraFiles = []*os.File{far}
-	r.forget()
+	r.clear()
 	check(t, cmd.Run())
 	if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
 		t.Errorf("flows (-want +got):\n%s", diff)
@@ -163,8 +163,8 @@ func TestSYNThatNoConnectHasToldOfIsAFlow(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-// What a thread has done before says nothing of the next SYN that leaves on it, which no connect has told of.
-func TestSYNThatFollowsOtherCallsIsAFlow(t *testing.T) {
+// Earlier calls of a thread must not hide its next SYN without a connect.
+func TestSYN_AfterOtherCalls(t *testing.T) {
 	multipath := func(t *testing.T) int {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, ipprotoMPTCP)
 		if err == unix.EINVAL || err == unix.EPROTONOSUPPORT || err == unix.ENOPROTOOPT {
@@ -191,7 +191,7 @@ func TestSYNThatFollowsOtherCallsIsAFlow(t *testing.T) {
 		{reason: "a connect by MPTCP that sent nothing", before: func(t *testing.T, _ *unix.SockaddrInet4) {
 			err := unix.Connect(multipath(t), &unix.SockaddrInet4{Port: 9, Addr: [4]byte{198, 51, 100, 1}})
 			if err != unix.ENETUNREACH {
-				t.Fatalf("connect to where no route leads: %v", err)
+				t.Fatalf("connect without a route: %v", err)
 			}
 		}},
 	} {
@@ -199,7 +199,7 @@ func TestSYNThatFollowsOtherCallsIsAFlow(t *testing.T) {
 	}
 }
 
-func TestSYNThatIsSentAgainIsOneFlow(t *testing.T) {
+func TestSYN_RetransmissionIsOneFlow(t *testing.T) {
 	testenv.RequireCommand(t, "iptables", "iptables")
 	oneSYNIsAFlow(t, func(t *testing.T, to *unix.SockaddrInet4) {
 		check(t, run("iptables", "-w", "-A", "INPUT", "-p", "tcp", "--dport", fmt.Sprint(to.Port), "-j", "DROP"))
@@ -211,18 +211,18 @@ func TestSYNThatIsSentAgainIsOneFlow(t *testing.T) {
 				return
 			}
 			if time.Now().After(deadline) {
-				t.Fatal("the SYN is not sent again")
+				t.Fatal("the SYN is not retransmitted")
 			}
 		}
 	})
 }
 
-// oneSYNIsAFlow lets a SYN leave on a socket that others have connected, and does something before and after that.
+// oneSYNIsAFlow sends a SYN on a socket that a process out of scope connected, between before and after.
 func oneSYNIsAFlow(t *testing.T, before func(t *testing.T, to *unix.SockaddrInet4), after func(t *testing.T, fd int)) {
 	t.Helper()
 	r := newRig(t, Sizes{})
-	r.unfollow()
-	away(t)
+	r.untrackDescendants()
+	enterNetns(t)
 	to := listen(t, "tcp4", "127.0.0.1:0")
 	fd := r.connectedByOthers(to)
 	if before != nil {
@@ -230,7 +230,7 @@ func oneSYNIsAFlow(t *testing.T, before func(t *testing.T, to *unix.SockaddrInet
 	}
 	_, err := r.NextGeneration()
 	check(t, err)
-	r.forget()
+	r.clear()
 	if err := unix.Sendto(fd, []byte("x"), unix.MSG_DONTWAIT, nil); err != nil && err != unix.EINPROGRESS {
 		t.Fatal(err)
 	}
@@ -243,15 +243,15 @@ func oneSYNIsAFlow(t *testing.T, before func(t *testing.T, to *unix.SockaddrInet
 	r.mustLoseNothing()
 }
 
-// The SYN was of another generation: what is sent now tells.
-func TestConnectionWhoseSYNToldOfItIsToldAgain(t *testing.T) {
-	needsSender(t)
+// The SYN was in an earlier generation: the payload reports the flow again.
+func TestSYN_ReportedAgainInNextGeneration(t *testing.T) {
+	requireSender(t)
 	r := newRig(t, Sizes{})
-	r.unfollow()
+	r.untrackDescendants()
 	to := netip.MustParseAddrPort(listenForever(t))
 	fd := r.connectedByOthers(to)
 	for range 3 {
-		r.forget()
+		r.clear()
 		for range 2 {
 			_, err := unix.Write(fd, []byte("x"))
 			check(t, err)
@@ -265,7 +265,7 @@ func TestConnectionWhoseSYNToldOfItIsToldAgain(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-// connectedByOthers returns a socket that a process out of scope has connected. Its SYN leaves with the first bytes.
+// connectedByOthers returns a socket that a process out of scope connected. Its SYN leaves with the first payload.
 func (r *rig) connectedByOthers(to netip.AddrPort) int {
 	r.t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -279,26 +279,26 @@ func (r *rig) connectedByOthers(to netip.AddrPort) int {
 	far := os.NewFile(uintptr(pair[1]), "far")
 	defer far.Close()
 	check(r.t, unix.Sendmsg(pair[0], []byte("x"), unix.UnixRights(fd), nil, 0))
-	cmd, done := r.beside("others").command([]string{"take " + to.String()})
+	cmd, done := r.sibling("others").command([]string{"take " + to.String()})
 	defer done()
 	cmd.ExtraFiles = []*os.File{far}
-	r.forget()
+	r.clear()
 	check(r.t, cmd.Run())
 	if got := r.flows(); len(got) > 0 {
-		r.t.Fatalf("the SYN has left already: %v", got)
+		r.t.Fatalf("the SYN left with the connect: %v", got)
 	}
 	return fd
 }
 
-// The SYN may leave long after the connect, which has told of it.
-func TestDeferredSYNIsNotToldTwice(t *testing.T) {
+// The SYN may leave long after the connect, which reported the flow.
+func TestSYN_DeferredReportedOnce(t *testing.T) {
 	r := newRig(t, Sizes{})
 	to := listen(t, "tcp4", "127.0.0.1:0")
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	check(t, err)
 	defer unix.Close(fd)
 	check(t, unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_FASTOPEN_CONNECT, 1))
-	r.forget()
+	r.clear()
 	check(t, unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}))
 	_, err = unix.Write(fd, []byte("x"))
 	check(t, err)
@@ -307,44 +307,46 @@ func TestDeferredSYNIsNotToldTwice(t *testing.T) {
 	}
 }
 
-// withoutLayout has the programs loaded as on a kernel without BTF.
+// withoutLayout makes the probe load the programs as on a kernel without BTF.
 func withoutLayout(t *testing.T) {
 	before := taskLayout
-	taskLayout = func() (layout, error) { return layout{unnamed: noBTF, apart: apart{mixed: noBTF}}, nil }
+	taskLayout = func() (layout, error) {
+		return layout{unnamed: noBTF, attribution: attribution{unattributed: noBTF}}, nil
+	}
 	t.Cleanup(func() { taskLayout = before })
 }
 
-// needsSender skips nothing: all kernels of the table have what it needs, and without it the promise is another one.
-func needsSender(t *testing.T) {
+// requireSender fails the test if the programs cannot read the sender. All kernels under test can.
+func requireSender(t *testing.T) {
 	t.Helper()
 	l, err := taskLayout()
 	check(t, err)
 	if l.Pid == 0 {
-		t.Fatal("the programs cannot read who sends")
+		t.Fatal("the programs cannot read the sender")
 	}
 }
 
-// A process out of scope makes the sockets, and this one sends.
-func TestSocketsOfOthersBelongToWhoSends(t *testing.T) {
-	needsSender(t)
+// A process out of scope creates the sockets, and this process sends.
+func TestSockets_BelongToSender(t *testing.T) {
+	requireSender(t)
 	allowPing(t)
 	r := newRig(t, Sizes{})
-	r.unfollow()
-	others := r.beside("others")
+	r.untrackDescendants()
+	others := r.sibling("others")
 	for _, kind := range socketKinds {
 		t.Run(kind.name, func(t *testing.T) {
 			fd, ok := others.given(kind.name)
 			if !ok {
-				t.Skip("the kernel has none")
+				t.Skip("the kernel has no such socket")
 			}
-			r.forget()
+			r.clear()
 			kind.send(t, fd)
 			if diff := cmp.Diff([]string{kind.want}, r.flows()); diff != "" {
 				t.Errorf("flows (-want +got):\n%s", diff)
 			}
 			for _, e := range seen[*FlowEvent](r) {
 				if e.Cgroup != r.leaf.ID {
-					t.Errorf("the flow is of cgroup %d, want %d", e.Cgroup, r.leaf.ID)
+					t.Errorf("the flow belongs to cgroup %d, want %d", e.Cgroup, r.leaf.ID)
 				}
 			}
 		})
@@ -352,31 +354,31 @@ func TestSocketsOfOthersBelongToWhoSends(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-// Who only makes sockets, and passes them on, opens nothing; who sends may be out of scope.
-func TestSocketsOfStrangersAreOutOfScope(t *testing.T) {
+// A process that only creates sockets and passes them on opens no flow. The sender may be out of scope.
+func TestSockets_UnrelatedOutOfScope(t *testing.T) {
 	r := newRig(t, Sizes{})
-	r.unfollow()
-	others := r.beside("others")
-	r.forget()
+	r.untrackDescendants()
+	others := r.sibling("others")
+	r.clear()
 	others.run("udp-connected 127.0.0.1:93", "udp 127.0.0.1:94", "ping 127.0.0.1", "pong 127.0.0.1")
 	if got := r.flows(); len(got) > 0 {
 		t.Errorf("flows %v", got)
 	}
 }
 
-// A stranger is in no scope, but the socket that it was given is.
-func TestStrangerSendsOnASocketOfTheScope(t *testing.T) {
+// The sender is unrelated, but its socket was created in scope.
+func TestSockets_UnrelatedSenderOnScopedSocket(t *testing.T) {
 	r := newRig(t, Sizes{})
-	r.unfollow()
+	r.untrackDescendants()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
 	check(t, err)
 	socket := os.NewFile(uintptr(fd), "socket")
 	defer socket.Close()
-	cmd, done := r.beside("others").command([]string{"reply 127.0.0.1"})
+	cmd, done := r.sibling("others").command([]string{"reply 127.0.0.1"})
 	defer done()
 	cmd.ExtraFiles = []*os.File{socket}
 	check(t, unix.Sendto(fd, echoRequest, 0, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
-	r.forget()
+	r.clear()
 	check(t, cmd.Run())
 	check(t, unix.Sendto(fd, echoRequest, 0, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
 	if diff := cmp.Diff([]string{"ICMP 127.0.0.1:0 x1"}, r.flows()); diff != "" {
@@ -384,13 +386,13 @@ func TestStrangerSendsOnASocketOfTheScope(t *testing.T) {
 	}
 	for _, e := range seen[*FlowEvent](r) {
 		if e.Cgroup != r.leaf.ID {
-			t.Errorf("the flow is of cgroup %d, want %d", e.Cgroup, r.leaf.ID)
+			t.Errorf("the flow belongs to cgroup %d, want %d", e.Cgroup, r.leaf.ID)
 		}
 	}
 }
 
-func TestRawAndPingSocketsFromBeforeAreSeen(t *testing.T) {
-	for name, prepare := range map[string]func(*testing.T){"by who sends": needsSender, "adopted": withoutLayout} {
+func TestSockets_EarlierRawAndPing(t *testing.T) {
+	for name, prepare := range map[string]func(*testing.T){"by sender": requireSender, "tracked": withoutLayout} {
 		t.Run(name, func(t *testing.T) {
 			prepare(t)
 			allowPing(t)
@@ -404,15 +406,15 @@ func TestRawAndPingSocketsFromBeforeAreSeen(t *testing.T) {
 				}
 			}
 			r := newRig(t, Sizes{})
-			if name == "adopted" {
-				check(t, r.AdoptSockets(r.self.PID, r.leaf.ID, r.self.Netns, Opener{PID: r.self.PID}))
+			if name == "tracked" {
+				check(t, r.TrackSockets(r.self.PID, r.leaf.ID, r.self.Netns, Initiator{PID: r.self.PID}))
 			}
 			for _, kind := range socketKinds {
 				fd, ok := fds[kind.name]
 				if !ok {
 					continue
 				}
-				r.forget()
+				r.clear()
 				kind.send(t, fd)
 				if diff := cmp.Diff([]string{kind.want}, r.flows()); diff != "" {
 					t.Errorf("%s: flows (-want +got):\n%s", kind.name, diff)
@@ -423,18 +425,18 @@ func TestRawAndPingSocketsFromBeforeAreSeen(t *testing.T) {
 	}
 }
 
-// haveKernelSend has the kernel of a new network namespace, whose own sockets belong to this process's cgroup, look for
-// neighbours, routers and duplicates of its addresses.
+// haveKernelSend makes the kernel of a new network namespace look for neighbours, routers and duplicate addresses. The
+// kernel's sockets there belong to this process's cgroup.
 func haveKernelSend() error {
-	runtime.LockOSThread() // which is in the namespace
+	runtime.LockOSThread() // this thread is in the namespace
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return err
 	}
 	return connectLinks()
 }
 
-// connectLinks makes two links that are connected with each other, and waits until they have proven that nobody else has their
-// addresses. A guest's kernel has no such links; there loopback has to do.
+// connectLinks creates two connected links, and waits until their addresses are proven unique. The kernel of a guest
+// has no such links; loopback stands in.
 func connectLinks() error {
 	attributes := netlink.NewLinkAttrs()
 	attributes.Name = "near"
@@ -476,19 +478,19 @@ func connectLinks() error {
 	return fmt.Errorf("make links: their addresses stay tentative")
 }
 
-// The kernel's own sockets for ICMP and TCP are raw ones, of the cgroup that has made the network namespace.
-func TestWhatTheKernelSendsIsNoFlow(t *testing.T) {
+// The kernel's own sockets for ICMP and TCP are raw sockets of the cgroup that created the network namespace.
+func TestSockets_KernelTrafficIsNoFlow(t *testing.T) {
 	r := newRig(t, Sizes{})
-	away(t)
-	r.forget()
+	enterNetns(t)
+	r.clear()
 	check(t, connectLinks())
 	if got := r.flows(); len(got) > 0 {
-		t.Errorf("flows of links that came up: %v", got)
+		t.Errorf("flows of new links: %v", got)
 	}
 	var want []string
 	for network, address := range map[string]string{"tcp4": "198.18.0.1:1", "tcp6": "[2001:db8::1]:1"} {
 		if _, err := net.Dial(network, address); err == nil {
-			t.Fatalf("somebody listens at %s", address)
+			t.Fatalf("another server listens at %s", address)
 		}
 		want = append(want, "TCP "+address+" x1")
 	}

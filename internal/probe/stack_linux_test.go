@@ -15,20 +15,20 @@ func outermost(network, address string) { middle(network, address) }
 //go:noinline
 func middle(network, address string) { inlined(network, address) }
 
-func inlined(network, address string) { speak(network, address) }
+func inlined(network, address string) { dialAndSend(network, address) }
 
-func speak(network, address string) {
+func dialAndSend(network, address string) {
 	if c, err := net.Dial(network, address); err == nil {
 		c.Write([]byte("x"))
 		c.Close()
 	}
 }
 
-func TestStackLeadsFromTheSystemCallOutward(t *testing.T) {
+func TestStacks_FromSystemCallOutward(t *testing.T) {
 	testenv.Recorded(t, "the line of Go that opened a flow")
-	r := newApart(t)
+	r := newAttributionRig(t)
 	for _, network := range []string{"tcp", "udp"} {
-		r.forget()
+		r.clear()
 		outermost(network, "127.0.0.1:1")
 		events := seen[*FlowEvent](r)
 		if len(events) != 1 || events[0].Stack == nil {
@@ -41,25 +41,27 @@ func TestStackLeadsFromTheSystemCallOutward(t *testing.T) {
 		}
 		text := strings.Join(names, " ")
 		if !strings.HasPrefix(text, "syscall.Syscall syscall.connect ") ||
-			!strings.Contains(text, " probe.inlined probe.middle probe.outermost probe.TestStackLeadsFromTheSystemCallOutward testing.tRunner") {
+			!strings.Contains(text, " probe.inlined probe.middle probe.outermost "+
+				"probe.TestStacks_FromSystemCallOutward testing.tRunner") {
 			t.Errorf("%s: got %s", network, text)
 		}
 		if stack.Goroutine != goroutine.Current() {
 			t.Errorf("%s: of goroutine %d, want %d", network, stack.Goroutine, goroutine.Current())
 		}
-		if creator := goroutine.Frames([]uintptr{stack.Creator}); len(creator) == 0 || creator[0].Function != "testing.(*T).Run" {
+		creator := goroutine.Frames([]uintptr{stack.Creator})
+		if len(creator) == 0 || creator[0].Function != "testing.(*T).Run" {
 			t.Errorf("%s: created by %v", network, creator)
 		}
 	}
 }
 
-// Who waits for a goroutine is known only for as long as it waits.
-func TestFlowWithAStackIsToldAtOnce(t *testing.T) {
-	r := newApart(t)
-	r.forget()
+// The state of a waiting goroutine is only known while it waits.
+func TestStacks_FlowDeliveredAtOnce(t *testing.T) {
+	r := newAttributionRig(t)
+	r.clear()
 	for i, network := range []string{"tcp", "udp"} {
-		speak(network, "127.0.0.1:1")
-		eventually(t, "a flow though nobody asks for it", func() bool {
+		dialAndSend(network, "127.0.0.1:1")
+		eventually(t, "a flow without a Sync", func() bool {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			return len(r.events) == i+1
@@ -67,20 +69,20 @@ func TestFlowWithAStackIsToldAtOnce(t *testing.T) {
 	}
 }
 
-func TestRepeatsAndOthersHaveNoStack(t *testing.T) {
-	r := newApart(t)
+func TestStacks_NoneForRepeatsAndChildren(t *testing.T) {
+	r := newAttributionRig(t)
 	to := listen(t, "tcp4", "127.0.0.1:0").String()
 	check(t, r.Sync())
-	before := len(r.stacks.byKey) // of Check
+	before := len(r.stacks.byKey) // from Check
 	check(t, descendant("tcp "+to).Run())
 	if events := seen[*FlowEvent](r); len(events) != 1 || events[0].Stack != nil {
-		t.Errorf("of a child: %+v", events)
+		t.Errorf("flows of a child: %+v", events)
 	}
 	for range 3 {
-		speak("tcp", to)
+		dialAndSend("tcp", to)
 	}
 	check(t, r.Sync())
 	if n := len(r.stacks.byKey); n != before {
-		t.Errorf("%d stacks are left over, %d of which were there before", n, before)
+		t.Errorf("%d stacks remain, %d before", n, before)
 	}
 }

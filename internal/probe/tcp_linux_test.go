@@ -14,12 +14,12 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestTCPConnectionsFoldIntoOneFlow(t *testing.T) {
+func TestTCP_ConnectionsFold(t *testing.T) {
 	testenv.Recorded(t, "TCP connect, IPv4")
 	testenv.Recorded(t, "TCP connect, IPv6")
 	r := newRig(t, Sizes{})
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
-		r.forget()
+		r.clear()
 		to := listen(t, "tcp", address)
 		for range 100 {
 			c, err := net.Dial("tcp", to.String())
@@ -37,27 +37,27 @@ func TestTCPConnectionsFoldIntoOneFlow(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-func TestTCPAttemptThatIsRefusedIsAFlow(t *testing.T) {
+func TestTCP_RefusedAttemptIsAFlow(t *testing.T) {
 	testenv.Recorded(t, "TCP connect, refused by the peer")
 	r := newRig(t, Sizes{})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
 	to := l.Addr().(*net.TCPAddr).AddrPort()
 	l.Close()
-	r.forget()
+	r.clear()
 	if _, err := net.Dial("tcp", to.String()); err == nil {
-		t.Fatal("somebody else listens there")
+		t.Fatal("another server listens there")
 	}
 	if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
 		t.Errorf("flows (-want +got):\n%s", diff)
 	}
 }
 
-func TestMappedAddressIsItsIPv4Address(t *testing.T) {
+func TestTCP_MappedIPv4Address(t *testing.T) {
 	testenv.Recorded(t, "TCP connect, IPv4-mapped IPv6 address")
 	r := newRig(t, Sizes{})
 	to := listen(t, "tcp4", "127.0.0.1:0")
-	r.forget()
+	r.clear()
 	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	check(t, err)
 	defer unix.Close(fd)
@@ -67,21 +67,22 @@ func TestMappedAddressIsItsIPv4Address(t *testing.T) {
 	}
 }
 
-func TestFastOpenIsAFlow(t *testing.T) {
+func TestTCP_FastOpen(t *testing.T) {
 	testenv.Recorded(t, "TCP Fast Open")
 	r := newRig(t, Sizes{})
 	to := listen(t, "tcp4", "127.0.0.1:0")
-	r.forget()
+	r.clear()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	check(t, err)
 	defer unix.Close(fd)
-	check(t, unix.Sendto(fd, []byte("x"), unix.MSG_FASTOPEN, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}))
+	remote := &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}
+	check(t, unix.Sendto(fd, []byte("x"), unix.MSG_FASTOPEN, remote))
 	if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
 		t.Errorf("flows (-want +got):\n%s", diff)
 	}
 }
 
-func TestMultipathTCPIsTCP(t *testing.T) {
+func TestMPTCP_IsTCP(t *testing.T) {
 	const mptcp = 262
 	r := newRig(t, Sizes{})
 	to := listen(t, "tcp4", "127.0.0.1:0")
@@ -98,14 +99,14 @@ func TestMultipathTCPIsTCP(t *testing.T) {
 	check(t, err)
 	testenv.Recorded(t, capability)
 	defer unix.Close(fd)
-	r.forget()
+	r.clear()
 	check(t, unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}))
 	if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
 		t.Errorf("flows (-want +got):\n%s", diff)
 	}
 }
 
-func TestBindIsTold(t *testing.T) {
+func TestBinds_Reported(t *testing.T) {
 	testenv.Recorded(t, "binds are told, with who bound")
 	r := newRig(t, Sizes{})
 	tcp := listen(t, "tcp4", "127.0.0.1:0")
@@ -122,7 +123,7 @@ func TestBindIsTold(t *testing.T) {
 	}
 }
 
-func TestNewGenerationMakesFlowsNew(t *testing.T) {
+func TestGeneration_MakesFlowsNew(t *testing.T) {
 	r := newRig(t, Sizes{})
 	to := listen(t, "tcp4", "127.0.0.1:0")
 	dial := func() {
@@ -133,7 +134,7 @@ func TestNewGenerationMakesFlowsNew(t *testing.T) {
 	dial()
 	generation, err := r.NextGeneration()
 	check(t, err)
-	r.forget()
+	r.clear()
 	dial()
 	dial()
 	events := seen[*FlowEvent](r)
@@ -145,7 +146,7 @@ func TestNewGenerationMakesFlowsNew(t *testing.T) {
 	}
 }
 
-func TestServersThatTakeTurnsAtAPortDoNotFold(t *testing.T) {
+func TestBinds_SuccessiveServersDoNotFold(t *testing.T) {
 	r := newRig(t, Sizes{})
 	first, err := net.Listen("tcp4", "127.0.0.1:0")
 	check(t, err)
@@ -160,7 +161,7 @@ func TestServersThatTakeTurnsAtAPortDoNotFold(t *testing.T) {
 	second, err := net.Listen("tcp4", address)
 	check(t, err)
 	defer second.Close()
-	r.forget()
+	r.clear()
 	dial()
 	dial()
 	if events := seen[*FlowEvent](r); len(events) != 1 {
@@ -168,11 +169,11 @@ func TestServersThatTakeTurnsAtAPortDoNotFold(t *testing.T) {
 	}
 }
 
-func TestForgottenFlowIsNewAgain(t *testing.T) {
+func TestInvalidate_FlowIsNewAgain(t *testing.T) {
 	testenv.Recorded(t, "repeated flows are folded and counted")
 	r := newRig(t, Sizes{})
 	for range 2 {
-		r.forget()
+		r.clear()
 		for range 3 {
 			net.Dial("tcp", "127.0.0.1:1")
 		}
@@ -180,11 +181,11 @@ func TestForgottenFlowIsNewAgain(t *testing.T) {
 		if len(events) != 1 {
 			t.Fatalf("got %d events, want 1", len(events))
 		}
-		if n, err := r.Forget(events[0].Key); n != 3 || err != nil {
-			t.Errorf("Forget says %d times, %v", n, err)
+		if n, err := r.Invalidate(events[0].Key); n != 3 || err != nil {
+			t.Errorf("Invalidate returns %d, %v", n, err)
 		}
 	}
-	if _, err := r.Forget(Key{Addr: netip.MustParseAddr("192.0.2.1")}); !errors.Is(err, ErrNoFlow) {
-		t.Error("Forget of an unknown flow is no error")
+	if _, err := r.Invalidate(Key{Addr: netip.MustParseAddr("192.0.2.1")}); !errors.Is(err, ErrNoFlow) {
+		t.Error("Invalidate of an unknown flow is no error")
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 var loopbacks = map[string]string{"udp4": "127.0.0.1:0", "udp6": "[::1]:0"}
 
-func TestUDPConnectIsNoTraffic(t *testing.T) {
+func TestUDP_ConnectIsNoTraffic(t *testing.T) {
 	testenv.Recorded(t, "UDP connected, IPv4")
 	testenv.Recorded(t, "UDP connected, IPv6")
 	r := newRig(t, Sizes{})
@@ -36,12 +36,12 @@ func TestUDPConnectIsNoTraffic(t *testing.T) {
 		if diff := cmp.Diff([]string{text(flow.UDP, to, 3)}, r.flows()); diff != "" {
 			t.Errorf("flows after write (-want +got):\n%s", diff)
 		}
-		r.forget()
+		r.clear()
 	}
 	r.mustLoseNothing()
 }
 
-func TestDatagramDestinationIsTheOneNamed(t *testing.T) {
+func TestUDP_DestinationIsTheNamedOne(t *testing.T) {
 	testenv.Recorded(t, "UDP unconnected, IPv4")
 	testenv.Recorded(t, "UDP unconnected, IPv6")
 	r := newRig(t, Sizes{})
@@ -66,10 +66,11 @@ func TestDatagramDestinationIsTheOneNamed(t *testing.T) {
 		{"sendto to an IPv4-mapped address", "udp4", unix.AF_INET6, func(t *testing.T, fd int, to netip.AddrPort) {
 			check(t, unix.Sendto(fd, []byte("x"), 0, mapped(to)))
 		}},
-		{"connect to an IPv4-mapped address, then send", "udp4", unix.AF_INET6, func(t *testing.T, fd int, to netip.AddrPort) {
-			check(t, unix.Connect(fd, mapped(to)))
-			check(t, unix.Send(fd, []byte("x"), 0))
-		}},
+		{"connect to an IPv4-mapped address, then send", "udp4", unix.AF_INET6,
+			func(t *testing.T, fd int, to netip.AddrPort) {
+				check(t, unix.Connect(fd, mapped(to)))
+				check(t, unix.Send(fd, []byte("x"), 0))
+			}},
 		{"sendmsg", "udp4", unix.AF_INET, func(t *testing.T, fd int, to netip.AddrPort) {
 			_, err := unix.SendmsgN(fd, []byte("x"), nil, v4(to), 0)
 			check(t, err)
@@ -83,7 +84,7 @@ func TestDatagramDestinationIsTheOneNamed(t *testing.T) {
 			check(t, unix.Connect(fd, v4(to)))
 			check(t, unix.Send(fd, []byte("x"), 0))
 		}},
-		{"connected, after a call with another destination that failed", "udp4", unix.AF_INET, func(t *testing.T, fd int, to netip.AddrPort) {
+		{"connected, after a failed call elsewhere", "udp4", unix.AF_INET, func(t *testing.T, fd int, to netip.AddrPort) {
 			check(t, unix.Connect(fd, v4(to)))
 			other := &unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 0, 0, 1}}
 			if err := unix.Sendto(fd, make([]byte, 65510), 0, other); err != unix.EMSGSIZE {
@@ -105,7 +106,7 @@ func TestDatagramDestinationIsTheOneNamed(t *testing.T) {
 			fd, err := unix.Socket(row.domain, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 			check(t, err)
 			defer unix.Close(fd)
-			r.forget()
+			r.clear()
 			row.send(t, fd, to)
 			if diff := cmp.Diff([]string{text(flow.UDP, to, 1)}, r.flows()); diff != "" {
 				t.Errorf("flows (-want +got):\n%s", diff)
@@ -115,7 +116,7 @@ func TestDatagramDestinationIsTheOneNamed(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-func TestSendmmsgNamesEachDestination(t *testing.T) {
+func TestUDP_Sendmmsg(t *testing.T) {
 	testenv.Recorded(t, "UDP, several destinations in one call")
 	r := newRig(t, Sizes{})
 	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
@@ -129,7 +130,7 @@ func TestSendmmsgNamesEachDestination(t *testing.T) {
 		want = append(want, text(flow.UDP, to, 1))
 	}
 	slices.Sort(want)
-	r.forget()
+	r.clear()
 	if n, err := ipv4.NewPacketConn(c).WriteBatch(messages, 0); err != nil || n != len(messages) {
 		t.Fatalf("sendmmsg sent %d: %v", n, err)
 	}
@@ -138,7 +139,7 @@ func TestSendmmsgNamesEachDestination(t *testing.T) {
 	}
 }
 
-func TestConcurrentDestinationsOfOneSocketDoNotMix(t *testing.T) {
+func TestUDP_ConcurrentDestinations(t *testing.T) {
 	r := newRig(t, Sizes{})
 	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	check(t, err)
@@ -146,7 +147,7 @@ func TestConcurrentDestinationsOfOneSocketDoNotMix(t *testing.T) {
 	const each = 200
 	var want []string
 	var senders sync.WaitGroup
-	r.forget()
+	r.clear()
 	for range 8 {
 		to := silent(t, "udp4", "127.0.0.1:0")
 		want = append(want, text(flow.UDP, to, each))
@@ -163,13 +164,13 @@ func TestConcurrentDestinationsOfOneSocketDoNotMix(t *testing.T) {
 	}
 }
 
-func TestRepliesOfAServerAreNoFlows(t *testing.T) {
+func TestUDP_RepliesAreNoFlows(t *testing.T) {
 	testenv.Recorded(t, "UDP servers answer, clients ask")
 	r := newRig(t, Sizes{})
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 		to := echo(t, "udp", address)
 		for i := range 3 {
-			r.forget()
+			r.clear()
 			c, err := net.Dial("udp", to.String())
 			check(t, err)
 			b := make([]byte, 10)
@@ -191,13 +192,13 @@ func TestRepliesOfAServerAreNoFlows(t *testing.T) {
 	}
 }
 
-func TestAnswersDoNotTurnAClientIntoAServer(t *testing.T) {
+func TestUDP_RepliesDoNotMakeAServer(t *testing.T) {
 	r := newRig(t, Sizes{})
 	to := echo(t, "udp4", "127.0.0.1:0")
-	c, err := net.ListenPacket("udp4", "127.0.0.1:0") // unconnected: only what it did tells it from a server
+	c, err := net.ListenPacket("udp4", "127.0.0.1:0") // unconnected: only its traffic distinguishes it from a server
 	check(t, err)
 	defer c.Close()
-	r.forget()
+	r.clear()
 	b := make([]byte, 10)
 	for range 5 {
 		_, err = c.WriteTo([]byte("x"), net.UDPAddrFromAddrPort(to))
@@ -210,7 +211,7 @@ func TestAnswersDoNotTurnAClientIntoAServer(t *testing.T) {
 	}
 }
 
-func TestSocketsFromBeforeAreAdopted(t *testing.T) {
+func TestSockets_EarlierOnesTracked(t *testing.T) {
 	testenv.Recorded(t, "sockets from before the recording")
 	to := silent(t, "udp4", "127.0.0.1:0")
 	other := silent(t, "udp4", "127.0.0.1:0")
@@ -224,7 +225,7 @@ func TestSocketsFromBeforeAreAdopted(t *testing.T) {
 	listener := listen(t, "tcp4", "127.0.0.1:0")
 
 	r := newRig(t, Sizes{})
-	check(t, r.AdoptSockets(r.self.PID, r.leaf.ID, r.self.Netns, Opener{PID: r.self.PID, Comm: "before"}))
+	check(t, r.TrackSockets(r.self.PID, r.leaf.ID, r.self.Netns, Initiator{PID: r.self.PID, Comm: "before"}))
 	bound := make(map[netip.AddrPort]flow.Protocol)
 	for _, e := range seen[*BindEvent](r) {
 		if e.Comm == "before" && e.Netns == r.self.Netns {
@@ -232,9 +233,9 @@ func TestSocketsFromBeforeAreAdopted(t *testing.T) {
 		}
 	}
 	if bound[server] != flow.UDP || bound[listener] != flow.TCP {
-		t.Errorf("bound before are %v, want UDP %s and TCP %s among them", bound, server, listener)
+		t.Errorf("earlier binds are %v, want UDP %s and TCP %s among them", bound, server, listener)
 	}
-	r.forget()
+	r.clear()
 	_, err = connected.Write([]byte("x"))
 	check(t, err)
 	_, err = unconnected.WriteTo([]byte("x"), net.UDPAddrFromAddrPort(other))
@@ -253,15 +254,15 @@ func TestSocketsFromBeforeAreAdopted(t *testing.T) {
 	}
 	for _, e := range seen[*FlowEvent](r) {
 		if e.Port == to.Port() && e.Comm != "before" {
-			t.Errorf("opener of the connected socket is %q", e.Comm)
+			t.Errorf("initiator of the connected socket is %q", e.Comm)
 		}
 		if e.Netns != r.self.Netns {
-			t.Errorf("the flow to port %d is of network namespace %d, want %d", e.Port, e.Netns, r.self.Netns)
+			t.Errorf("the flow to port %d belongs to network namespace %d, want %d", e.Port, e.Netns, r.self.Netns)
 		}
 	}
 }
 
-func TestEverythingElseThatLeavesIsAFlow(t *testing.T) {
+func TestEgress_OtherProtocols(t *testing.T) {
 	r := newRig(t, Sizes{})
 	loopback := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}
 	echoRequest := []byte{8, 0, 0xf7, 0xfd, 0, 1, 0, 1}
@@ -292,7 +293,7 @@ func TestEverythingElseThatLeavesIsAFlow(t *testing.T) {
 			if row.kind == unix.SOCK_DGRAM {
 				to.Port = 97
 			}
-			r.forget()
+			r.clear()
 			check(t, unix.Sendto(fd, row.payload, 0, &to))
 			if diff := cmp.Diff([]string{row.want}, r.flows()); diff != "" {
 				t.Errorf("flows (-want +got):\n%s", diff)

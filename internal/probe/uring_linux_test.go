@@ -50,7 +50,7 @@ type uringEntry struct {
 	_               [3]uint64
 }
 
-// uring has one operation done by io_uring: by a thread of the kernel's that polls, by a worker, or in the call itself.
+// uring runs one operation by io_uring: on a polling kernel thread, on a worker, or in the call itself.
 func uring(setup uint32, e uringEntry) (result int32, err error) {
 	p := uringParams{flags: setup, idle: 1000}
 	fd, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, 2, uintptr(unsafe.Pointer(&p)), 0)
@@ -64,7 +64,8 @@ func uring(setup uint32, e uringEntry) (result int32, err error) {
 		return 0, err
 	}
 	defer unix.Munmap(sq)
-	cq, err := unix.Mmap(int(fd), uringCompletion, int(p.cq.cqes+p.completions*16), read, unix.MAP_SHARED|unix.MAP_POPULATE)
+	const shared = unix.MAP_SHARED | unix.MAP_POPULATE
+	cq, err := unix.Mmap(int(fd), uringCompletion, int(p.cq.cqes+p.completions*16), read, shared)
 	if err != nil {
 		return 0, err
 	}
@@ -94,14 +95,14 @@ func uring(setup uint32, e uringEntry) (result int32, err error) {
 	return *(*int32)(unsafe.Pointer(&cq[p.cq.cqes+8])), nil
 }
 
-// The task that sends for io_uring may be a worker, or a thread that polls.
-func TestSubmissionsByIOUringAreFlowsOfTheProcess(t *testing.T) {
+// The sending task may be a worker or a polling thread.
+func TestIOUring_SubmissionsAreFlows(t *testing.T) {
 	r := newRig(t, Sizes{})
-	others := r.beside("others")
+	others := r.sibling("others")
 	release, err := Release()
 	check(t, err)
 	version, _ := parseRelease(release)
-	ofProcess := !version.Less(Version{5, 12}) // its threads are of the process, no longer the kernel's
+	inProcess := !version.Less(Version{5, 12}) // its threads belong to the process, no longer to the kernel
 	for _, row := range []struct {
 		reason string
 		setup  uint32
@@ -138,19 +139,19 @@ func TestSubmissionsByIOUringAreFlowsOfTheProcess(t *testing.T) {
 				do(uringEntry{opcode: uringSend, fd: int32(fd), length: uint32(len(payload)),
 					address: uint64(uintptr(unsafe.Pointer(&payload[0])))})
 			}
-			own, ok, err := socketKinds[0].open()
+			fd, ok, err := socketKinds[0].open()
 			if err != nil || !ok {
 				t.Fatal(err)
 			}
-			defer unix.Close(own)
-			r.forget()
-			send(own)
+			defer unix.Close(fd)
+			r.clear()
+			send(fd)
 			expect(socketKinds[0].want)
 
-			if row.setup == 0 && row.flags == 0 || ofProcess {
+			if row.setup == 0 && row.flags == 0 || inProcess {
 				given, _ := others.given("raw-icmp")
 				check(t, unix.Connect(given, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
-				r.forget()
+				r.clear()
 				send(given)
 				expect("ICMP 127.0.0.1:8 x1")
 			}
@@ -163,7 +164,7 @@ func TestSubmissionsByIOUringAreFlowsOfTheProcess(t *testing.T) {
 			var pinner runtime.Pinner
 			pinner.Pin(address)
 			defer pinner.Unpin()
-			r.forget()
+			r.clear()
 			do(uringEntry{opcode: uringConnect, fd: int32(stream), address: uint64(uintptr(unsafe.Pointer(address))),
 				offset: uint64(unsafe.Sizeof(*address))})
 			expect(text(flow.TCP, netip.AddrPortFrom(to.Addr(), to.Port()), 1))

@@ -1,8 +1,8 @@
-// Package rdns asks DNS what the owners of addresses call them, for people who read why a test failed.
+// Package rdns looks up the reverse-DNS names of addresses, as hints for people who read why a test failed.
 //
-// Whoever owns an address answers for it, with any name they like. So what is said here is a hint and no identity: it may
-// name no endpoint, stand in no policy and change no verdict. It refuses to take long or to ask much: few addresses, each
-// once, all at the same time, and what has not been answered when [Patience] is over stays without a name.
+// The owner of an address can return any name. So a name from here is a hint, not an identity: it names no endpoint,
+// never appears in a policy, and changes no verdict. The package limits time and load: few addresses, each queried
+// once, all in parallel. An address without an answer within [Patience] gets no name.
 package rdns
 
 import (
@@ -16,18 +16,18 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// What is asked at most.
+// Limits of one call.
 const (
-	Patience = time.Second // in all
+	Patience = time.Second // for all addresses together
 	MaxAddrs = 8
 )
 
-// Names returns what the resolver of this process says that addresses are called: a name for each that has one, in lower
-// case without the trailing dot; of several the first in alphabetical order. Only public and private addresses are asked
-// for, at most [MaxAddrs] of them in their order: of loopback, link-local and multicast ones nobody outside knows. An
-// error is no name.
+// Names returns the reverse-DNS names of addresses, as this process's resolver knows them, in lower case without the
+// trailing dot. Of several names it returns the alphabetically first one. It queries only public and private addresses,
+// at most [MaxAddrs], in their order; loopback, link-local and multicast addresses have no useful names. Addresses with
+// an error have no name.
 func Names(ctx context.Context, addrs []netip.Addr) map[netip.Addr]string {
-	// One of its own: tests replace net.DefaultResolver, and have ended.
+	// A resolver of its own: tests replace net.DefaultResolver, and are over by now.
 	return names(ctx, &net.Resolver{PreferGo: true}, addrs)
 }
 
@@ -39,7 +39,7 @@ func names(ctx context.Context, resolver *net.Resolver, addrs []netip.Addr) map[
 	answered := make(chan int)
 	for i, addr := range addrs {
 		go func() {
-			found, _ := resolver.LookupAddr(ctx, addr.String()) // some of them may be fit to print, with an error
+			found, _ := resolver.LookupAddr(ctx, addr.String()) // the result may contain valid names despite an error
 			if len(found) > 0 {
 				said[i] = strings.ToLower(strings.TrimSuffix(slices.Min(found), "."))
 			}
@@ -59,7 +59,8 @@ func worthAsking(addrs []netip.Addr) []netip.Addr {
 	var worth []netip.Addr
 	for _, addr := range addrs {
 		isOurs := addr.IsLoopback() || addr.IsLinkLocalUnicast() || addr.IsMulticast() || addr.IsUnspecified()
-		if addr = addr.Unmap().WithZone(""); addr.IsValid() && !isOurs && addr != flow.MetadataService && !slices.Contains(worth, addr) {
+		if addr = addr.Unmap().WithZone(""); addr.IsValid() && !isOurs && addr != flow.MetadataService &&
+			!slices.Contains(worth, addr) {
 			worth = append(worth, addr)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/testnet"
 )
 
-func TestWhatOwnersCallTheirAddresses(t *testing.T) {
+func TestNames_ReverseDNS(t *testing.T) {
 	testenv.RequireRoot(t)
 	lab := testnet.New(t)
 	zone := testnet.MustZone(
@@ -23,13 +23,16 @@ func TestWhatOwnersCallTheirAddresses(t *testing.T) {
 		"254.169.254.169.in-addr.arpa PTR metadata.test",
 	)
 	lab.ServeDNS("203.0.113.53:53", zone)
-	asked := []netip.Addr{
-		netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("::ffff:203.0.113.7"), netip.MustParseAddr("203.0.113.8"),
+	addrs := []netip.Addr{
+		netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("::ffff:203.0.113.7"),
+		netip.MustParseAddr("203.0.113.8"),
 		netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("2001:db8::7"), netip.MustParseAddr("169.254.169.254"),
 		netip.MustParseAddr("224.0.0.1"), netip.MustParseAddr("fe80::1%eth0"), netip.MustParseAddr("127.0.0.1"), {},
 	}
-	want := map[netip.Addr]string{asked[0]: "alias.partner.test", asked[3]: "db.corp.test", asked[4]: "six.partner.test"}
-	if diff := cmp.Diff(want, names(t.Context(), lab.Resolver(), asked), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+	want := map[netip.Addr]string{addrs[0]: "alias.partner.test", addrs[3]: "db.corp.test",
+		addrs[4]: "six.partner.test"}
+	if diff := cmp.Diff(want, names(t.Context(), lab.Resolver(), addrs),
+		cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
 	if n := len(zone.Queries()); n != 4 {
@@ -37,7 +40,7 @@ func TestWhatOwnersCallTheirAddresses(t *testing.T) {
 	}
 }
 
-func TestNoMoreIsAskedThanIsBearable(t *testing.T) {
+func TestNames_Limits(t *testing.T) {
 	var many []netip.Addr
 	for i := range 100 {
 		many = append(many, netip.MustParseAddr(fmt.Sprintf("198.51.100.%d", i)))

@@ -13,102 +13,104 @@ import (
 	"github.com/netzero-dev/netzero/internal/probe"
 )
 
-// maxMixed is how many flows a notice names that may be another test's.
-const maxMixed = 5
+// maxUnattributed bounds how many unattributed flows a notice lists.
+const maxUnattributed = 5
 
-// endedByID maps the goroutine.ID of recordings that are over to their *[ending]: goroutines may be left behind.
+// endedByID maps the goroutine.ID of ended recordings to their *endedRecording: a test may leave goroutines behind.
 var endedByID sync.Map
 
-// markGoroutine makes what the calling goroutine opens, and what it starts, the member's; also where the program under test gives
-// goroutines labels of its own.
+// markGoroutine attributes what the calling goroutine and its descendants open to this recording, even if the program
+// under test sets goroutine labels of its own.
 func (m *Recording) markGoroutine() {
-	c := m.recorder
-	if c.unseparated != "" {
+	r := m.recorder
+	if r.unseparated != "" {
 		return
 	}
 	m.unmark = goroutine.Mark(m.goroutine)
 	m.labels = goroutine.Labels()
-	err := errors.Join(c.session.Probe.Own(m.goroutine), c.session.Probe.OwnLabels(m.labels, m.goroutine))
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.fail(err)
+	err := errors.Join(r.session.Probe.AttributeGoroutine(m.goroutine), r.session.Probe.AttributeLabels(m.labels, m.goroutine))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fail(err)
 }
 
-// Unmark takes back what mark did, on the goroutine that it was done to.
+// Unmark undoes markGoroutine. Call it on the same goroutine.
 func (m *Recording) Unmark() error {
 	if m.unmark == nil {
 		return nil
 	}
 	probe := m.recorder.session.Probe
-	err := probe.OwnLabels(m.labels, 0) // first: then they may go, and others come to where they were
-	return errors.Join(err, probe.Own(m.unmark()))
+	err := probe.AttributeLabels(m.labels, 0) // before unmark: afterwards other labels may get the same address
+	return errors.Join(err, probe.AttributeGoroutine(m.unmark()))
 }
 
-// unattributed says who opened a flow that belongs to no recording in particular. It is zero where a flow belongs to one.
+// unattributed describes the initiator of a flow that was attributed to no single recording. It is zero if the flow
+// was.
 type unattributed struct {
 	initiator string
-	isTest    bool // its calls lead to a test, one that was not recorded
+	isTest    bool // a test without a recording opened it
 }
 
-// recipients returns the recordings to which a flow belongs: the one whose goroutine opened it, with those that it is a part
-// of; else all that were there, and then why.
-func (r *Recorder) recipients(e *probe.FlowEvent) (to []*Recording, why unattributed) {
-	var there []*Recording
-	for _, m := range r.members {
+// recipients returns the recordings that a flow belongs to: the one of the goroutine that opened it, and those that
+// include it. If there is none, it returns every active recording, and the initiator.
+func (r *Recorder) recipients(e *probe.FlowEvent) (recordings []*Recording, why unattributed) {
+	var active []*Recording
+	for _, m := range r.recordings {
 		if e.Generation >= m.generation {
-			there = append(there, m)
+			active = append(active, m)
 		}
 	}
-	if len(there) == 0 || e.Cgroup != r.session.Leaf.ID || r.unseparated != "" {
-		return there, unattributed{} // whose a container is, is found out in the end
+	if len(active) == 0 || e.Cgroup != r.session.Leaf.ID || r.unseparated != "" {
+		return active, unattributed{} // resolve finds the owner of a container
 	}
-	owner := slices.IndexFunc(there, func(m *Recording) bool { return m.goroutine == e.Recording })
-	if e.Recording != 0 && owner >= 0 && !there[owner].isPackage {
-		name := there[owner].test
-		return slices.DeleteFunc(there, func(m *Recording) bool { return m.goroutine != e.Recording && !m.includes(name) }), unattributed{}
+	owner := slices.IndexFunc(active, func(m *Recording) bool { return m.goroutine == e.Recording })
+	if e.Recording != 0 && owner >= 0 && !active[owner].isPackage {
+		name := active[owner].test
+		return slices.DeleteFunc(active, func(m *Recording) bool { return m.goroutine != e.Recording && !m.includes(name) }), unattributed{}
 	}
-	if over, is := endedByID.Load(e.Recording); is {
-		left := over.(*endedRecording)
-		if older := connectionUsers(e, there, left.name); len(older) > 0 {
-			return older, unattributed{initiator: "by a goroutine or a process that " + left.name + " started, which had ended"}
+	if value, found := endedByID.Load(e.Recording); found {
+		ended := value.(*endedRecording)
+		if older := connectionUsers(e, active, ended.name); len(older) > 0 {
+			return older, unattributed{initiator: "by a goroutine or a process that " + ended.name + " started, which had ended"}
 		}
-		return r.endedRecipients(there, left, e.Recording), unattributed{}
+		return r.endedRecipients(active, ended, e.Recording), unattributed{}
 	}
 	if test := followedTest(e.Recording); test != "" {
 		others := func(m *Recording) bool { return !m.isPackage && m.test != test && !includes(test, m.test) }
-		return slices.DeleteFunc(there, others), unattributed{initiator: "by a goroutine of " + test + ", or a process that it started"}
+		return slices.DeleteFunc(active, others), unattributed{initiator: "by a goroutine of " + test + ", or a process that it started"}
 	}
 	if test := r.unrecordedTest(e); test != "" {
-		return there, unattributed{fmt.Sprintf("by %s, a test that was not recorded", test), true}
+		return active, unattributed{fmt.Sprintf("by %s, a test that was not recorded", test), true}
 	}
-	return there, unattributed{initiator: r.unattributedInitiator(e)}
+	return active, unattributed{initiator: r.unattributedInitiator(e)}
 }
 
-// connectionUsers returns to which recordings something belongs that is sent over a connection from before them, by what a test that had
-// ended started: to all of them, and to those around that test. It is not known for whom it is sent: net/http, for one, writes in
-// goroutines of the connection's own, whoever asks. It returns nil where the connection is from before none of them.
-func connectionUsers(e *probe.FlowEvent, there []*Recording, ended string) []*Recording {
-	if !slices.ContainsFunc(there, func(m *Recording) bool { return m.openedBefore(e) }) {
+// connectionUsers returns the recordings that get what an ended test's goroutines or processes send over a connection
+// from before those recordings: each such recording, and those that include the test. The real user of the connection
+// is unknown, because net/http, for one, writes in goroutines of the connection itself. It returns nil if no recording
+// is younger than the connection.
+func connectionUsers(e *probe.FlowEvent, active []*Recording, ended string) []*Recording {
+	if !slices.ContainsFunc(active, func(m *Recording) bool { return m.openedBefore(e) }) {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(there), func(m *Recording) bool { return !m.openedBefore(e) && !m.includes(ended) })
+	return slices.DeleteFunc(slices.Clone(active), func(m *Recording) bool { return !m.openedBefore(e) && !m.includes(ended) })
 }
 
-// unrecordedTest returns the function of the test that opened a flow, where that is none whose recording runs; "" where that is
-// not known, since the flow's calls do not lead to a test.
+// unrecordedTest returns the function of the test that opened a flow, if that test has no recording. It returns "" if
+// the flow's call stack does not lead to a test.
 func (r *Recorder) unrecordedTest(e *probe.FlowEvent) string {
 	if e.Recording != 0 || e.Process.PID != r.self {
 		return ""
 	}
 	function := testFunction(e.Process.Stack)
 	test, _, _ := strings.Cut(function, ".") // without the number of a subtest's function
-	if !strings.HasPrefix(test, "Test") || slices.ContainsFunc(r.members, func(m *Recording) bool { return m.test == test }) {
-		return "" // a subtest, maybe, that has lost its label
+	if !strings.HasPrefix(test, "Test") || slices.ContainsFunc(r.recordings, func(m *Recording) bool { return m.test == test }) {
+		return "" // it may be a subtest that has lost its label
 	}
 	return function
 }
 
-// unattributedInitiator says of whom any other flow is that belongs to no recording in particular.
+// unattributedInitiator describes the initiator of any other flow that belongs to no single recording.
 func (r *Recorder) unattributedInitiator(e *probe.FlowEvent) string {
 	own := e.Process.PID == r.self
 	if e.Recording == goroutine.Unread {
@@ -120,7 +122,7 @@ func (r *Recorder) unattributedInitiator(e *probe.FlowEvent) string {
 	return "by a process that no recorded test started"
 }
 
-// unattributedNotices tells of flows that may be other tests', because nothing says whose goroutine opened them.
+// unattributedNotices reports flows that may belong to other tests, because their goroutine is not known.
 func (s *snapshot) unattributedNotices(all []attributedFlow) []string {
 	others := strings.Join(slices.Sorted(maps.Keys(s.overlapping)), ", ")
 	if s.unseparated != "" && others != "" {
@@ -136,8 +138,8 @@ func (s *snapshot) unattributedNotices(all []attributedFlow) []string {
 		return nil
 	}
 	sorted := slices.Sorted(maps.Keys(texts))
-	if n := len(sorted); n > maxMixed {
-		sorted = append(sorted[:maxMixed], fmt.Sprintf("and %d more", n-maxMixed))
+	if n := len(sorted); n > maxUnattributed {
+		sorted = append(sorted[:maxUnattributed], fmt.Sprintf("and %d more", n-maxUnattributed))
 	}
 	text := strings.Join(sorted, "; ")
 	if others == "" {

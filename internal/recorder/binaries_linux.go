@@ -9,10 +9,10 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// longestBinary is how much of a file's name the kernel's programs tell.
+// longestBinary is how many bytes of a file name the kernel programs report.
 const longestBinary = 63
 
-// ownBinary is the name of the test binary, as the kernel's programs tell it.
+// ownBinary is the name of the test binary, as the kernel programs report it.
 var ownBinary = func() string {
 	name := "/proc/self/exe"
 	if executable, err := os.Executable(); err == nil {
@@ -21,7 +21,7 @@ var ownBinary = func() string {
 	return binaryName(path.Base(strings.TrimSuffix(name, " (deleted)")))
 }()
 
-// binaryName is a file's name as an entry of the annotation, where commas part entries and asterisks match others.
+// binaryName escapes a file name for the annotation, where commas separate entries and asterisks are patterns.
 func binaryName(name string) string {
 	if len(name) > longestBinary {
 		name = name[:longestBinary]
@@ -38,8 +38,8 @@ func binaryName(name string) string {
 	return b.String()
 }
 
-// binaryOf is the program that opened a flow, or "" where it is not known, or is the test's own binary, which has
-// another name with go test -c or a debugger.
+// binaryOf returns the program that opened a flow. It returns "" if the program is unknown, and for the test binary,
+// because go test -c and debuggers name that differently.
 func (s *snapshot) binaryOf(p flow.Process, contained bool) string {
 	name := binaryName(p.Name)
 	if !contained && (p.PID == s.self || name == ownBinary) {
@@ -48,7 +48,7 @@ func (s *snapshot) binaryOf(p flow.Process, contained bool) string {
 	return name
 }
 
-// binariesErrors says why the option Binaries cannot be kept.
+// binariesErrors returns an error text if the option Binaries is not possible here.
 func (r *resolution) binariesErrors() []string {
 	if !r.options.Binaries {
 		return nil

@@ -34,8 +34,8 @@ func (r *Recorder) handleName(e *probe.NameEvent, batches map[*Recording]*endpoi
 		hints.Nameless = true
 		return
 	}
-	payload, names := clientname.Payload{Hash: e.Hash, Queried: e.Asked, Outer: evidence == flow.ByTLSOuter}, []string{name}
-	if e.Asked {
+	payload, names := clientname.Payload{Hash: e.Hash, Queried: e.DNSMatch, Outer: evidence == flow.ByTLSOuter}, []string{name}
+	if e.DNSMatch {
 		const ever = 1
 		known := clientname.Match(r.names.Lookup(e.Cgroup, e.Addr, 0, ever), name, payload)
 		if len(known) > 0 || payload.Outer {
@@ -74,7 +74,7 @@ func (r *Recorder) nameFlow(hints *flowHints, name string, evidence flow.Evidenc
 	if e == nil || hints.IsCandidate(name) {
 		return
 	}
-	_, unattributed := r.recipients(e)
+	_, why := r.recipients(e)
 	for _, m := range r.allRecordings() {
 		if !m.sawRemote(e.Key, hints.Candidates) {
 			continue
@@ -83,12 +83,12 @@ func (r *Recorder) nameFlow(hints *flowHints, name string, evidence flow.Evidenc
 		if identity.Endpoint.Evidence == flow.ByDNS {
 			identity.Endpoint.Evidence = evidence
 		}
-		m.record(e, name, identity, unattributed)
+		m.record(e, name, identity, why)
 		key := observationKey{e.Key, identity.Endpoint.Name}
-		s := m.observations[key]
-		if !slices.Contains(s.sentNames, name) {
-			s.sentNames = append(slices.Clip(s.sentNames), name)
-			m.observations[key] = s
+		o := m.observations[key]
+		if !slices.Contains(o.sentNames, name) {
+			o.sentNames = append(slices.Clip(o.sentNames), name)
+			m.observations[key] = o
 		}
 	}
 }
@@ -97,18 +97,18 @@ func (r *Recorder) nameFlow(hints *flowHints, name string, evidence flow.Evidenc
 // DNS. A Peer that is known by its name only was identified by DNS too.
 func (m *Recording) sawRemote(k probe.Key, candidates []string) bool {
 	if len(candidates) == 0 {
-		s, seen := m.observations[observationKey{k, ""}]
-		return seen && s.isOnlyAddress()
+		o, seen := m.observations[observationKey{k, ""}]
+		return seen && o.isOnlyAddress()
 	}
-	for key, s := range m.observations {
+	for key, o := range m.observations {
 		if key.Key != k {
 			continue
 		}
-		switch s.flow.Destination.Evidence {
+		switch o.flow.Destination.Evidence {
 		case flow.ByDNS:
 			return true
 		case flow.ByOption:
-			if !s.identity.Local && m.identifier.Peer(k.Addr, k.Port) == (endpoint.Peer{}) {
+			if !o.identity.Local && m.identifier.Peer(k.Addr, k.Port) == (endpoint.Peer{}) {
 				return true
 			}
 		}
@@ -117,6 +117,6 @@ func (m *Recording) sawRemote(k probe.Key, candidates []string) bool {
 }
 
 // isOnlyAddress reports whether nothing but an address of another machine is known of the destination.
-func (s observation) isOnlyAddress() bool {
-	return s.name == "" && !s.identity.Local && s.flow.Destination.Kind == flow.Address
+func (o observation) isOnlyAddress() bool {
+	return o.name == "" && !o.identity.Local && o.flow.Destination.Kind == flow.Address
 }

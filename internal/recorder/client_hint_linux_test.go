@@ -17,64 +17,65 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// called is what a client sent that calls its server so.
-func called(hash uint64, source probe.NameSource, text string) *probe.NameEvent {
-	return &probe.NameEvent{ServerNameKey: probe.ServerNameKey{Key: calledKey, Hash: hash}, Source: source, Text: []byte(text)}
+// sent returns the event for a name that a client sent.
+func sent(hash uint64, source probe.NameSource, text string) *probe.NameEvent {
+	return &probe.NameEvent{ServerNameKey: probe.ServerNameKey{Key: hintKey, Hash: hash}, Source: source, Text: []byte(text)}
 }
 
-var calledKey = probe.Key{Cgroup: 1, Addr: netip.MustParseAddr("203.0.113.9"), Port: 8443, Protocol: flow.TCP}
+var hintKey = probe.Key{Cgroup: 1, Addr: netip.MustParseAddr("203.0.113.9"), Port: 8443, Protocol: flow.TCP}
 
-// Which came first, on which processor, must not show; nor must a connection without a name hide behind one with.
-func TestFlowIsWhatItsClientsCallTheServer(t *testing.T) {
-	seen := &probe.FlowEvent{Key: calledKey}
+// Events of several CPUs may arrive in any order, without a difference in the result. A connection with a name does not
+// hide one without.
+func TestHints_WithoutQuery(t *testing.T) {
+	opened := &probe.FlowEvent{Key: hintKey}
 	var (
-		a       = called(1, probe.NamesByHTTP, "a.test:80")
-		again   = called(2, probe.NamesByTLS, "\x00\x09\x00\x00\x06A.TEST")
-		b       = called(3, probe.NamesByTLSOuter, "\x00\x09\x00\x00\x06b.test")
-		nothing = called(0, probe.NamesNothing, "")
-		address = called(4, probe.NamesByHTTP, "203.0.113.9:8443")
+		a       = sent(1, probe.NamesByHTTP, "a.test:80")
+		again   = sent(2, probe.NamesByTLS, "\x00\x09\x00\x00\x06A.TEST")
+		b       = sent(3, probe.NamesByTLSOuter, "\x00\x09\x00\x00\x06b.test")
+		nothing = sent(0, probe.NamesNothing, "")
+		address = sent(4, probe.NamesByHTTP, "203.0.113.9:8443")
 	)
-	later := *seen
+	later := *opened
 	later.Generation++
 	laterNothing := *nothing
 	laterNothing.Generation++
-	counts := map[probe.Key]uint64{calledKey: 100, later.Key: 7}
-	calls := map[probe.ServerNameKey]uint64{a.ServerNameKey: 1, again.ServerNameKey: 2, b.ServerNameKey: 4}
+	counts := map[probe.Key]uint64{hintKey: 100, later.Key: 7}
+	payloads := map[probe.ServerNameKey]uint64{a.ServerNameKey: 1, again.ServerNameKey: 2, b.ServerNameKey: 4}
 	for _, row := range []struct {
 		reason string
-		events [][]probe.Event // orders in which they may come
+		events [][]probe.Event // in every possible order
 		want   map[string]uint64
 	}{
-		{"nothing was said: the address", [][]probe.Event{{seen}}, map[string]uint64{"203.0.113.9 none": 100}},
-		{"one name", [][]probe.Event{{seen, a}, {a, seen}}, map[string]uint64{"a.test HTTP Host header": 1}},
-		{"one name, said in two ways", [][]probe.Event{{seen, a, again}, {again, a, seen}, {a, seen, again}},
+		{"no hint: the address", [][]probe.Event{{opened}}, map[string]uint64{"203.0.113.9 none": 100}},
+		{"one name", [][]probe.Event{{opened, a}, {a, opened}}, map[string]uint64{"a.test HTTP Host header": 1}},
+		{"one name, from TLS and HTTP", [][]probe.Event{{opened, a, again}, {again, a, opened}, {a, opened, again}},
 			map[string]uint64{"a.test TLS server name": 3}},
-		{"two names", [][]probe.Event{{seen, again, b}, {b, seen, again}},
+		{"two names", [][]probe.Event{{opened, again, b}, {b, opened, again}},
 			map[string]uint64{"a.test TLS server name": 2, "b.test TLS server name, which may be only the outer one (ECH)": 4}},
-		{"a name, and somebody who said something else", [][]probe.Event{{seen, b, nothing}, {nothing, seen, b}, {b, nothing, seen}},
+		{"a name, and a payload without one", [][]probe.Event{{opened, b, nothing}, {nothing, opened, b}, {b, nothing, opened}},
 			map[string]uint64{"b.test TLS server name, which may be only the outer one (ECH)": 4, "203.0.113.9 none": 96}},
-		{"an attempt that the kernel kept apart", [][]probe.Event{{seen, b, &later}, {&later, b, seen}},
+		{"an attempt that the kernel reported separately", [][]probe.Event{{opened, b, &later}, {&later, b, opened}},
 			map[string]uint64{"b.test TLS server name, which may be only the outer one (ECH)": 4}},
-		{"the same, and something was said", [][]probe.Event{{seen, b, &later, &laterNothing}, {&laterNothing, &later, b, seen}},
+		{"the same, with a payload", [][]probe.Event{{opened, b, &later, &laterNothing}, {&laterNothing, &later, b, opened}},
 			map[string]uint64{"b.test TLS server name, which may be only the outer one (ECH)": 4, "203.0.113.9 none": 7}},
-		{"an address is no name", [][]probe.Event{{seen, address}, {address, seen}}, map[string]uint64{"203.0.113.9 none": 100}},
+		{"an address is no name", [][]probe.Event{{opened, address}, {address, opened}}, map[string]uint64{"203.0.113.9 none": 100}},
 	} {
 		for _, order := range row.events {
-			if diff := cmp.Diff(row.want, destinations(t, order, "", counts, calls)); diff != "" {
+			if diff := cmp.Diff(row.want, destinations(t, order, "", counts, payloads)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", row.reason, diff)
 			}
 		}
 	}
 }
 
-// A question counts for the connection that follows it. What others say to the same address and port, without a question of
-// their own, must not hide behind it, however long the flow has been known.
-func TestNameThatDNSWasNotAskedForIsAnotherFlow(t *testing.T) {
-	asked := &probe.FlowEvent{Key: calledKey}
-	asked.Name = dns.Hash("asked.test")
-	unread := &probe.FlowEvent{Key: calledKey}
-	say := func(e *probe.FlowEvent, hash uint64, name string) *probe.NameEvent {
-		n := called(hash, probe.NamesByHTTP, name)
+// A query counts for the connection that follows it. Other clients of the same address and port without a query of their
+// own are flows of their own, no matter how long the flow is known.
+func TestHints_OtherNameThanQueried(t *testing.T) {
+	queried := &probe.FlowEvent{Key: hintKey}
+	queried.Name = dns.Hash("asked.test")
+	unread := &probe.FlowEvent{Key: hintKey}
+	send := func(e *probe.FlowEvent, hash uint64, name string) *probe.NameEvent {
+		n := sent(hash, probe.NamesByHTTP, name)
 		n.Key = e.Key
 		return n
 	}
@@ -83,53 +84,53 @@ func TestNameThatDNSWasNotAskedForIsAnotherFlow(t *testing.T) {
 		events []probe.Event
 		want   map[string]uint64
 	}{
-		{reason: "the name that was asked for, from a cache", events: []probe.Event{asked, say(asked, 1, "Asked.test")},
+		{reason: "the queried name, from a cache", events: []probe.Event{queried, send(queried, 1, "Asked.test")},
 			want: map[string]uint64{"asked.test DNS": 10}},
-		{reason: "without the domain that the resolver searched", events: []probe.Event{asked, say(asked, 1, "asked")},
+		{reason: "the queried name without its search domain", events: []probe.Event{queried, send(queried, 1, "asked")},
 			want: map[string]uint64{"asked.test DNS": 10}},
-		{reason: "no name, which is no other", events: []probe.Event{asked, called(0, probe.NamesNothing, "")},
+		{reason: "no name, which is not another name", events: []probe.Event{queried, sent(0, probe.NamesNothing, "")},
 			want: map[string]uint64{"asked.test DNS": 10}},
-		{reason: "another name", events: []probe.Event{asked, say(asked, 4, "other.test")},
+		{reason: "another name", events: []probe.Event{queried, send(queried, 4, "other.test")},
 			want: map[string]uint64{"asked.test DNS": 6, "other.test HTTP Host header": 4}},
-		{reason: "another name before the flow is told of", events: []probe.Event{say(asked, 4, "other.test"), asked},
+		{reason: "another name before the flow event", events: []probe.Event{send(queried, 4, "other.test"), queried},
 			want: map[string]uint64{"asked.test DNS": 6, "other.test HTTP Host header": 4}},
-		{reason: "another name only: the question was for an earlier recording", events: []probe.Event{asked, say(asked, 10, "other.test")},
+		{reason: "another name only: the query was for an earlier recording", events: []probe.Event{queried, send(queried, 10, "other.test")},
 			want: map[string]uint64{"other.test HTTP Host header": 10}},
-		{reason: "another name after an answer that the kernel could not read", events: []probe.Event{unread, say(unread, 1, "virtual.test")},
+		{reason: "another name after an answer that the kernel could not read", events: []probe.Event{unread, send(unread, 1, "virtual.test")},
 			want: map[string]uint64{"asked.test DNS": 9, "virtual.test HTTP Host header": 1}},
-		{reason: "the same on every connection: for which the question was is not known", events: []probe.Event{unread, say(unread, 10, "virtual.test")},
+		{reason: "the same on every connection: the connection of the query is unknown", events: []probe.Event{unread, send(unread, 10, "virtual.test")},
 			want: map[string]uint64{"asked.test DNS": 0, "virtual.test HTTP Host header": 10}},
 	} {
-		flows, calls := map[probe.Key]uint64{asked.Key: 10, unread.Key: 10}, make(map[probe.ServerNameKey]uint64)
+		flows, payloads := map[probe.Key]uint64{queried.Key: 10, unread.Key: 10}, make(map[probe.ServerNameKey]uint64)
 		for _, e := range row.events {
 			if n, ok := e.(*probe.NameEvent); ok {
-				calls[n.ServerNameKey] = n.Hash // as often as its hash says
+				payloads[n.ServerNameKey] = n.Hash // as often as its hash says
 			}
 		}
-		if diff := cmp.Diff(row.want, destinations(t, row.events, "asked.test", flows, calls)); diff != "" {
+		if diff := cmp.Diff(row.want, destinations(t, row.events, "asked.test", flows, payloads)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", row.reason, diff)
 		}
 	}
 }
 
-// destinations returns where a recording has flows to and how many, after these events, and after DNS was asked for names, one
-// nanosecond after the other.
-func destinations(t *testing.T, events []probe.Event, asked string, flows map[probe.Key]uint64, calls map[probe.ServerNameKey]uint64) map[string]uint64 {
+// destinations returns the destinations of a recording with their counts, after DNS answers for the queried names, one
+// nanosecond apart, and after the events.
+func destinations(t *testing.T, events []probe.Event, queried string, flows map[probe.Key]uint64, payloads map[probe.ServerNameKey]uint64) map[string]uint64 {
 	t.Helper()
 	c := &Recorder{session: &session.Session{Leaf: &cgroup.Leaf{ID: 1}}, hints: make(map[probe.Key]*flowHints)}
 	m := &Recording{recorder: c, identifier: endpoint.New(endpoint.Config{}), observations: make(map[observationKey]observation)}
-	c.containers, c.members = newContainers(func() {}), []*Recording{m}
-	for i, asked := range strings.Fields(asked) {
-		c.names.Learn(calledKey.Cgroup, dns.Answer{Question: asked, Name: asked, Addrs: []netip.Addr{calledKey.Addr}}, time.Duration(i+1))
+	c.containers, c.recordings = newContainers(func() {}), []*Recording{m}
+	for i, name := range strings.Fields(queried) {
+		c.names.Record(hintKey.Cgroup, dns.Answer{Question: name, Name: name, Addrs: []netip.Addr{hintKey.Addr}}, time.Duration(i+1))
 	}
 	c.handle(events)
 	got := make(map[string]uint64)
-	for _, s := range m.observations {
-		if count, own := m.countOf(s, m.namedFlows(), flows, calls); own {
-			d := s.flow.Destination
+	for _, o := range m.observations {
+		if count, belongs := m.countOf(o, m.namedFlows(), flows, payloads); belongs {
+			d := o.flow.Destination
 			text := d.String() + " " + d.Evidence.String()
-			if s.event.Port != calledKey.Port {
-				text += fmt.Sprint(" at port ", s.event.Port)
+			if o.event.Port != hintKey.Port {
+				text += fmt.Sprint(" at port ", o.event.Port)
 			}
 			got[text] = count
 		}

@@ -13,12 +13,12 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// A TCP connection that was opened before a recording is a flow of it as soon as it sends something. Who is at the other
-// end is found out then, as for any flow. But the name that led to its address was looked up earlier: in this recorder, in
-// an earlier one of this process, or before anybody listened.
+// A TCP connection that was opened before a recording becomes one of its flows when it sends something. Its peer is
+// identified then, like that of any flow. But the name for its address was looked up earlier: during this recorder,
+// during an earlier one of this process, or while nothing was recorded.
 
-// connections are open TCP connections, by what the kernel does not use again while the machine runs. Before Linux 5.12
-// that holds for each network namespace only, so that the address counts too.
+// connections are open TCP connections by their socket cookie, which the kernel does not reuse while the machine runs.
+// Before Linux 5.12 cookies are unique in one network namespace only, so the address is part of the key.
 type connections map[connectionKey]connection
 
 type connectionKey struct {
@@ -27,18 +27,18 @@ type connectionKey struct {
 	port uint16
 }
 
-// connection is what is known of one.
+// connection is what is known about an open connection.
 type connection struct {
-	names     []string // that its server may have; none where the address itself was dialled
+	names     []string // candidates for the server; none if the client dialled the address
 	evidence  flow.Evidence
-	opener    flow.Process
+	initiator flow.Process
 	recording goroutine.ID
 }
 
-// maxConnections bounds what is remembered from one recorder to the next one.
+// maxConnections bounds how many connections a recorder leaves to the next one.
 const maxConnections = 65536
 
-// serverName is what a client named its server by; "" where that is no name that a host can have.
+// serverName is the name that a client sent; empty if the payload has none that a host can have.
 type serverName struct {
 	name     string
 	evidence flow.Evidence
@@ -51,27 +51,27 @@ func (r *Recorder) keepServerName(hash uint64, name serverName) {
 	r.serverNames[hash] = name
 }
 
-// openConnections returns what is known of the connections that are open now, for the recorders to come. A connection of
-// which nothing is known is left out: if it goes to another machine, the next recording that sees it says so.
+// openConnections returns the connections that are open now, for later recorders. It leaves out connections without any
+// information: the next recording reports them if they go to another machine.
 func (r *Recorder) openConnections() connections {
-	var others []string
+	var cgroups []string
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for id, b := range r.containers.cgroups {
-		if dir, err := r.session.Tree.Path(id); err == nil && len(b.ids) > 0 {
-			others = append(others, dir)
+	for id, c := range r.containers.cgroups {
+		if dir, err := r.session.Tree.Path(id); err == nil && len(c.ids) > 0 {
+			cgroups = append(cgroups, dir)
 		}
 	}
-	open, _ := r.session.Connections(others...)
+	open, _ := r.session.Connections(cgroups...)
 	next := make(connections)
 	for _, o := range open {
 		key := connectionKey{o.ID, o.Addr, o.Port}
 		known, ok := r.earlierConnections[key]
 		if o.Generation != 0 {
-			known, ok = r.serverNamesOf(o.Key, o.Said), true
+			known, ok = r.serverNamesOf(o.Key, o.Hint), true
 			known.recording = o.Recording
-			if s := r.hints[o.Key]; s != nil && s.event != nil {
-				known.opener = s.event.Process
+			if hints := r.hints[o.Key]; hints != nil && hints.event != nil {
+				known.initiator = hints.event.Process
 			}
 		}
 		if ok && len(next) < maxConnections {
@@ -81,77 +81,77 @@ func (r *Recorder) openConnections() connections {
 	return next
 }
 
-// serverNamesOf returns which names the server of a connection of this recorder may have. What its client called it counts
-// most, and next the names that DNS was asked for.
-func (r *Recorder) serverNamesOf(k probe.Key, said uint64) connection {
+// serverNamesOf returns the candidate names for the server of a connection of this recorder. The name that its client
+// sent counts most, then the names that DNS was queried for.
+func (r *Recorder) serverNamesOf(k probe.Key, hash uint64) connection {
 	names := r.names.Lookup(k.Cgroup, k.Addr, k.Question(), k.Since)
-	called, ok := r.serverNames[said]
-	if !ok || called.name == "" || called.evidence == flow.ByTLSOuter && len(names) > 0 {
+	sent, ok := r.serverNames[hash]
+	if !ok || sent.name == "" || sent.evidence == flow.ByTLSOuter && len(names) > 0 {
 		return connection{names: names, evidence: flow.ByDNS}
 	}
 	const ever = 1
-	asked := r.names.Lookup(k.Cgroup, k.Addr, 0, ever)
-	if slices.Contains(asked, called.name) {
-		return connection{names: []string{called.name}, evidence: flow.ByDNS}
+	queried := r.names.Lookup(k.Cgroup, k.Addr, 0, ever)
+	if slices.Contains(queried, sent.name) {
+		return connection{names: []string{sent.name}, evidence: flow.ByDNS}
 	}
-	asked = slices.DeleteFunc(asked, func(asked string) bool { return !clientname.IsFormOf(asked, called.name) })
-	if len(asked) > 0 {
-		return connection{names: asked, evidence: flow.ByDNS}
+	queried = slices.DeleteFunc(queried, func(q string) bool { return !clientname.IsFormOf(q, sent.name) })
+	if len(queried) > 0 {
+		return connection{names: queried, evidence: flow.ByDNS}
 	}
-	return connection{names: []string{called.name}, evidence: called.evidence}
+	return connection{names: []string{sent.name}, evidence: sent.evidence}
 }
 
-// handleConnection gives the flow of a connection from before the generation to the recordings to which it belongs, under
-// each name that its server may have.
+// handleConnection adds the flow of a connection from before the generation to its recordings, under each candidate
+// name.
 func (r *Recorder) handleConnection(e *probe.FlowEvent, batches map[*Recording]*endpoint.Batch) {
 	known, ok := r.earlierConnections[connectionKey{e.Connection(), e.Addr, e.Port}]
 	if e.Opened != 0 {
-		known, ok = r.serverNamesOf(e.Key, e.Said), true
+		known, ok = r.serverNamesOf(e.Key, e.Hint), true
 	}
-	if e.Stack == nil && known.opener.PID != 0 && known.opener.PID == e.Process.PID { // else it is of who sends
-		e.Process = known.opener
+	if e.Stack == nil && known.initiator.PID != 0 && known.initiator.PID == e.Process.PID { // otherwise the sender decides
+		e.Process = known.initiator
 	}
 	names := known.names
 	if len(names) == 0 {
 		names = []string{""}
 	}
-	asked := *e                                             // the recording of the event is a part of the kernel's key
-	if asked.Recording == 0 && known.opener.PID != r.self { // of this process's the kernel tells who sends
-		asked.Recording = known.recording
+	sender := *e                                                // a copy, because the event's recording is part of the kernel's key
+	if sender.Recording == 0 && known.initiator.PID != r.self { // for this process the kernel reports the sender
+		sender.Recording = known.recording
 	}
-	to, stray := r.recipients(&asked)
-	for _, m := range to {
+	recordings, why := r.recipients(&sender)
+	for _, m := range recordings {
 		for _, name := range names {
 			identity := r.identify(m, e, name, batches)
 			if identity.Endpoint.Evidence == flow.ByDNS {
 				identity.Endpoint.Evidence = known.evidence
 			}
-			m.record(e, name, identity, stray)
+			m.record(e, name, identity, why)
 			key := observationKey{e.Key, identity.Endpoint.Name}
-			s := m.observations[key]
-			s.isUnnamed = !ok
-			m.observations[key] = s
+			o := m.observations[key]
+			o.isUnnamed = !ok
+			m.observations[key] = o
 		}
 	}
 }
 
-// openedBefore reports whether a flow is a connection from before this recording, rather than from before another one that
-// began later.
+// openedBefore reports whether a flow is a connection from before this recording. It may only be from before another
+// one that started later.
 func (m *Recording) openedBefore(e *probe.FlowEvent) bool {
 	return e.Connection() != 0 && e.Opened < m.generation
 }
 
-// countOfConnection is countOf for a connection from before the generation. One that was opened during the recording was
-// counted then.
-func countOfConnection(s observation, flows map[probe.Key]uint64) uint64 {
-	if !s.flow.Before {
+// countOfConnection is countOf for a connection from before the generation. A connection that was opened during the
+// recording has been counted already.
+func countOfConnection(o observation, flows map[probe.Key]uint64) uint64 {
+	if !o.flow.Before {
 		return 0
 	}
-	return flows[s.event.Key]
+	return flows[o.event.Key]
 }
 
-// unnamedConnection says what to do about a connection to another machine of which nothing but the address is known,
-// because its name was looked up before anybody listened. Its address may be another one tomorrow.
+// unnamedConnection returns an error text for a connection to another machine with an unknown name, because the name
+// was looked up before anything was recorded. The address alone may change with the next run.
 func (r *resolution) unnamedConnection(f attributedFlow) []string {
 	to := f.flow.Destination
 	if f.identity.Relation != endpoint.Other || to.Kind != flow.Address || to.Addr == flow.MetadataService || r.options.Ignored.Has(f.flow) {
@@ -163,17 +163,17 @@ func (r *resolution) unnamedConnection(f attributedFlow) []string {
 		f.flow.Target(), netip.AddrPortFrom(to.Addr, f.flow.Port), "name"+endpoint.ExamplePort)}
 }
 
-// adoptConnections makes up for what a container opened before it was watched.
-func adoptConnections(session *session.Session, container, dir string, cgroup uint64) error {
-	if err := session.AdoptConnections(dir, cgroup); err != nil {
+// trackConnections records the connections that a container opened before it was watched.
+func trackConnections(session *session.Session, container, dir string, cgroup uint64) error {
+	if err := session.TrackConnections(dir, cgroup); err != nil {
 		return fmt.Errorf("connections that container %s opened before it was recorded cannot be told: %w: start it after Record, or run the tests as root",
 			container[:min(len(container), 12)], err)
 	}
 	return nil
 }
 
-// announceSharedConnections says on the terminal that tests that run in parallel share connections, where it is not known which of
-// them has sent.
+// announceSharedConnections reports on the terminal that parallel tests share connections, if it is not known which
+// test used them.
 func (r *resolution) announceSharedConnections(all []attributedFlow) {
 	if len(r.overlapping) == 0 {
 		return

@@ -15,39 +15,40 @@ import (
 	"github.com/netzero-dev/netzero/internal/probe"
 )
 
-// containers is what a recorder knows of containers: the engine's word, the cgroups that were born meanwhile, and what the
-// test said. Its maps are guarded by Recorder.mu.
+// containers is what a recorder knows about containers: from the engine, from new cgroups, and from the test.
+// Recorder.mu guards its maps.
 type containers struct {
 	started time.Duration // CLOCK_MONOTONIC
-	begin   func()        // begins to follow the engine, once: most tests have no containers, and shall not wait for it
+	begin   func()        // starts to follow the engine, once: most tests have no containers and must not wait for it
 	begun   atomic.Bool
 	cancel  context.CancelFunc
 	done    chan struct{} // closed when watcher or err is set
 	watcher *docker.Watcher
 	err     error
 
-	starters startEvents
-	older    olderContainers
-	runs     []engineRun
+	startEvents startEvents
+	older       olderContainers
+	runs        []engineRun
 
 	cgroups     map[uint64]containerCgroup
 	attachments map[string]*attachmentRecord // by container ID
-	waits       map[string][]waitPeriod      // for containers that anybody has testcontainers-go start in this process, by ID
+	waits       map[string][]waitPeriod      // by ID of any container that testcontainers-go started in this process
 }
 
-// containerCgroup is a cgroup that is not the test's own.
+// containerCgroup is a cgroup other than the test's own.
 type containerCgroup struct {
-	path string   // as much as is known of it; "" where nothing is
-	ids  []string // of the containers in which it lies, from the outermost
+	path string   // as much as is known; empty if unknown
+	ids  []string // of the containers that it is in, outermost first
 }
 
-// newContainers follows an engine from begin on. moved is called when an address changes hands.
+// newContainers returns a containers that follows an engine once begin is called. It calls moved when an address gets a
+// new owner.
 func newContainers(moved func()) *containers {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &containers{
 		started: now(), cancel: cancel, done: make(chan struct{}),
 		cgroups: make(map[uint64]containerCgroup), attachments: make(map[string]*attachmentRecord), waits: make(map[string][]waitPeriod),
-		older: olderContainers{of: make(map[uint64]string), young: make(map[string]error)},
+		older: olderContainers{byCgroup: make(map[uint64]string), recorded: make(map[string]error)},
 	}
 	c.begin = sync.OnceFunc(func() {
 		c.begun.Store(true)
@@ -59,7 +60,7 @@ func newContainers(moved func()) *containers {
 	return c
 }
 
-// close ends the watch, if it was begun.
+// close stops following the engine.
 func (c *containers) close() error {
 	c.cancel()
 	if !c.begun.Load() {
@@ -71,7 +72,7 @@ func (c *containers) close() error {
 	return c.watcher.Close()
 }
 
-// engine returns the engine's word on all that has happened until now.
+// engine returns the engine, after it has reported everything that happened until now.
 func (c *containers) engine() (*docker.Watcher, error) {
 	c.begin()
 	<-c.done
@@ -88,39 +89,40 @@ func (c *containers) engine() (*docker.Watcher, error) {
 	return c.watcher, nil
 }
 
-// handleCgroup takes in a cgroup that was made during the recording, by anybody. What is in no container is nobody's of the
-// test: its children are in its own cgroup.
+// handleCgroup records a new cgroup. A cgroup outside any container is unrelated: the test's children stay in its own
+// cgroup.
 func (r *Recorder) handleCgroup(e *probe.CgroupEvent) {
-	b := containerCgroup{path: pathOf(e)}
-	if b.path == "" || e.Cut {
+	c := containerCgroup{path: pathOf(e)}
+	if c.path == "" || e.Cut {
 		if dir, err := r.session.Tree.Path(e.Cgroup); err == nil {
-			b.path = strings.TrimPrefix(dir, r.session.Tree.Root)
+			c.path = strings.TrimPrefix(dir, r.session.Tree.Root)
 		}
 	}
-	b.ids = docker.IDsFromCgroup(b.path)
-	if b.path == "" {
+	c.ids = docker.IDsFromCgroup(c.path)
+	if c.path == "" {
 		if _, known := r.containers.cgroups[e.Cgroup]; known {
 			return
 		}
 	}
-	r.containers.cgroups[e.Cgroup] = b
-	if len(b.ids) > 0 {
+	r.containers.cgroups[e.Cgroup] = c
+	if len(c.ids) > 0 {
 		r.containers.begin()
 	}
-	if b.path == "" || len(b.ids) > 0 || isOutsideContainers(e) {
+	if c.path == "" || len(c.ids) > 0 || isOutsideContainers(e) {
 		return
 	}
-	// Losing this race costs a little memory: what is recorded of it until then is dropped at the end.
-	_ = r.session.Probe.Disregard(e.Cgroup)
+	// If this comes too late, flows of the cgroup cost some memory until they are dropped at the end.
+	_ = r.session.Probe.Ignore(e.Cgroup)
 }
 
-// isOutsideContainers reports whether the kernel's names for a cgroup say that it is in no container, so that it is disregarded at once.
+// isOutsideContainers reports whether the path that the kernel reported shows that a cgroup is in no container. The
+// kernel then ignores the cgroup at once.
 func isOutsideContainers(e *probe.CgroupEvent) bool {
 	path := pathOf(e)
 	return path != "" && len(docker.IDsFromCgroup(path)) == 0
 }
 
-// pathOf returns as much of a cgroup's path as the kernel has told; "" where that does not say whose it is.
+// pathOf returns as much of a cgroup's path as the kernel reported, or "" if that does not show the container.
 func pathOf(e *probe.CgroupEvent) string {
 	if len(e.Names) == 0 {
 		return ""
@@ -134,18 +136,19 @@ func pathOf(e *probe.CgroupEvent) string {
 	return path
 }
 
-// isUnrelated reports whether a cgroup is known to be in no container and not the test's own. What was recorded of it until it
-// was disregarded may be thousands of flows, and who is at their other ends is nobody's business.
+// isUnrelated reports whether a cgroup is in no container and is not the test's own. The kernel may have reported
+// thousands of its flows before it ignored the cgroup. Skip them: resolving thousands of unrelated peers is wasted
+// work.
 func (r *Recorder) isUnrelated(cgroup uint64) bool {
 	return isUnrelatedCgroup(r.containers.cgroups, cgroup)
 }
 
 func isUnrelatedCgroup(cgroups map[uint64]containerCgroup, cgroup uint64) bool {
-	b, known := cgroups[cgroup]
-	return known && b.path != "" && len(b.ids) == 0
+	c, known := cgroups[cgroup]
+	return known && c.path != "" && len(c.ids) == 0
 }
 
-// containersOf returns the IDs of the containers in which a process runs, from the outermost.
+// containersOf returns the IDs of the containers that a process runs in, outermost first.
 func (r *Recorder) containersOf(pid int) []string {
 	if pid <= 0 || pid == os.Getpid() {
 		return nil
@@ -156,7 +159,7 @@ func (r *Recorder) containersOf(pid int) []string {
 	return r.containers.cgroups[r.listeners.cgroupOf(pid)].ids
 }
 
-// fail keeps what makes the recordings incomplete. The caller holds mu.
+// fail records an error that makes the recordings incomplete. The caller holds mu.
 func (r *Recorder) fail(err error) {
 	if err != nil {
 		r.failure = errors.Join(r.failure, err)

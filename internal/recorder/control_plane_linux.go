@@ -5,28 +5,28 @@ import "github.com/netzero-dev/netzero/internal/endpoint"
 // storeProgram is the executable of the database behind an API server.
 const storeProgram = "etcd"
 
-// findStores remembers at which ports of this machine an API server that the test runs has its database.
+// findStores finds the local ports of the databases of API servers that the test runs.
 func (r *resolution) findStores() {
 	r.stores = make(map[uint16]bool)
-	for _, l := range r.observations {
-		if r.isOfAPIServer(l) && l.identity.Local && l.identity.Listener.Name == storeProgram {
-			r.stores[l.event.Port] = true
+	for _, f := range r.observations {
+		if r.isFromAPIServer(f) && f.identity.Local && f.identity.Listener.Name == storeProgram {
+			r.stores[f.event.Port] = true
 		}
 	}
 }
 
-// isOfAPIServer reports whether an API server that the test runs opened a flow, as envtest starts one.
-func (r *resolution) isOfAPIServer(l attributedFlow) bool {
-	return l.from == nil && endpoint.IsAPIServerProgram(l.flow.Process.Name)
+// isFromAPIServer reports whether an API server that the test runs opened a flow. envtest runs one, for example.
+func (r *resolution) isFromAPIServer(f attributedFlow) bool {
+	return f.from == nil && endpoint.IsAPIServerProgram(f.flow.Process.Name)
 }
 
-// controlPlane says which part of a control plane that the test runs a flow belongs to, and not to the workload; or
-// "".
-func (r *resolution) controlPlane(l attributedFlow) string {
+// controlPlane returns the part of a control plane of the test that a flow belongs to, or "" if it belongs to the
+// workload.
+func (r *resolution) controlPlane(f attributedFlow) string {
 	switch {
-	case r.isOfAPIServer(l):
+	case r.isFromAPIServer(f):
 		return "the API server that the test runs"
-	case l.identity.Local && l.identity.Listener.Name == storeProgram && r.stores[l.event.Port]:
+	case f.identity.Local && f.identity.Listener.Name == storeProgram && r.stores[f.event.Port]:
 		return "the database of the API server that the test runs"
 	}
 	return ""

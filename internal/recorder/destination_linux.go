@@ -10,8 +10,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// finish replaces what the kernel saw of a flow by what a policy has to know of it. It returns false if no policy has to
-// know it.
+// finish replaces the kernel's ends of a flow by those that a policy names. It returns false if no policy has to allow
+// the flow.
 func (r *resolution) finish(f attributedFlow) (attributedFlow, bool) {
 	if binary := r.binaryOf(f.flow.Process, f.from != nil); binary != "" {
 		f.flow.Binaries = []string{binary}
@@ -30,7 +30,7 @@ func (r *resolution) finish(f attributedFlow) (attributedFlow, bool) {
 		return f, false
 	}
 	if f.to != nil && f.identity.Peer.Exact() && (!r.owned[f.to.ID] || f.identity.Peer.APIServer) {
-		f.to = nil // Peer says what it is: the container is not this recording's, or runs an API server
+		f.to = nil // Peer wins: another recording's container, or one that runs an API server
 	}
 	infrastructure := r.infrastructureOf(f)
 	if f.to == nil && infrastructure != "" {
@@ -56,7 +56,7 @@ func (r *resolution) finish(f attributedFlow) (attributedFlow, bool) {
 	f.flow.Port = f.port
 	f.identity.Ephemeral, f.container = r.isEphemeral(*f.to, f.flow), describeServer(*f.to)
 	f.nameContainer()
-	if host := r.hostOf(*f.to); host != "" { // its real address is another one
+	if host := r.hostOf(*f.to); host != "" { // in production it has another address
 		f.flow.Destination = flow.Endpoint{Kind: flow.External, Name: host, Evidence: flow.ByContainer}
 	}
 	if infrastructure != "" {
@@ -66,13 +66,13 @@ func (r *resolution) finish(f attributedFlow) (attributedFlow, bool) {
 	return f, true
 }
 
-// isCalled reports whether a container goes by the name that a Peer gives it.
+// isCalled reports whether a container has the name that a Peer gives it.
 func (r *resolution) isCalled(c docker.Container, peer endpoint.Peer) bool {
 	e := r.endpointOf(r.engine, c)
 	return slices.Contains([]string{e.Name, e.String(), e.String() + ".svc"}, peer.Name)
 }
 
-// toNoContainer finishes a flow to something else than a container.
+// toNoContainer finishes a flow with a destination other than a container.
 func (r *resolution) toNoContainer(f attributedFlow) (attributedFlow, bool) {
 	switch {
 	case isProxy(f.identity.Listener.Name) && f.identity.Local:
@@ -82,24 +82,24 @@ func (r *resolution) toNoContainer(f attributedFlow) (attributedFlow, bool) {
 		r.recordInfrastructure("the Docker engine", f.flow)
 		return f, false
 	case f.from == nil && r.options.Driver:
-		return f, false // the driver's own
+		return f, false // opened by the driver itself
 	case f.identity.Test:
 		return r.toTest(f, f.event.Port)
 	case staysOnLink(f.identity, f.event.Addr):
 		r.onLink.Add(f.flow)
 		return f, false
-	case r.fromPeer(f) && (f.isUnnamed || f.identity.Relation == endpoint.NobodyListens):
-		return f, false // no policy has to allow it
+	case r.fromPeer(f) && (f.isUnnamed || f.identity.Relation == endpoint.NoListener):
+		return f, false // no policy applies to a peer
 	case f.isUnnamed:
 		r.errs = append(r.errs, r.unnamedConnection(f)...)
 	}
 	return f, f.identity.Relation != endpoint.Self
 }
 
-// toTestcontainers finishes a flow to a container of testcontainers itself.
+// toTestcontainers finishes a flow to a container of testcontainers' own.
 func (r *resolution) toTestcontainers(f attributedFlow, what string) (attributedFlow, bool) {
 	if f.from != nil && what == docker.HostAccess && f.port != sshPort {
-		return r.toTest(f, f.port) // through it, to a port of the test process
+		return r.toTest(f, f.port) // through the tunnel, to a port of the test process
 	}
 	f.flow.Destination = flow.Endpoint{Kind: flow.Workload, Name: docker.Name(*f.to), Addr: f.event.Addr.Unmap()}
 	f.flow.Port = f.port
@@ -107,7 +107,7 @@ func (r *resolution) toTestcontainers(f attributedFlow, what string) (attributed
 	return f, false
 }
 
-// sshPort is where testcontainers' own client reaches the container of host access.
+// sshPort is the port at which testcontainers connects to its container for host access.
 const sshPort = 22
 
 // toTest finishes a flow of a container to the test process.

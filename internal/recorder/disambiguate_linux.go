@@ -10,33 +10,33 @@ import (
 // counterOf returns the kernel's counts of what the clients of one flow sent.
 func counterOf(k probe.Key, names map[probe.ServerNameKey]uint64) clientname.Counter {
 	return func(p clientname.Payload) uint64 {
-		return names[probe.ServerNameKey{Key: k, Hash: p.Hash, Asked: p.Queried}]
+		return names[probe.ServerNameKey{Key: k, Hash: p.Hash, DNSMatch: p.Queried}]
 	}
 }
 
 // countOf returns how many connections an observation stands for. It returns false if all of them belong to names, which
 // are observations of their own. An attempt on which nothing was sent is no other flow: it belongs to the names, also if
 // the kernel reported it separately because another recording had started.
-func (m *Recording) countOf(s observation, named map[probe.Key]bool, flows map[probe.Key]uint64, names map[probe.ServerNameKey]uint64) (count uint64, counts bool) {
-	key := s.event.Key
+func (m *Recording) countOf(o observation, named map[probe.Key]bool, flows map[probe.Key]uint64, names map[probe.ServerNameKey]uint64) (count uint64, belongs bool) {
+	key := o.event.Key
 	if key.Connection() != 0 {
-		return countOfConnection(s, flows), true
+		return countOfConnection(o, flows), true
 	}
 	hints := m.recorder.hints[key]
 	if hints == nil {
 		hints = &flowHints{}
 	}
-	if len(s.sentNames) > 0 && !hints.IsCandidate(s.name) {
-		return hints.Count(counterOf(key, names), func(name string) bool { return slices.Contains(s.sentNames, name) }), true
+	if len(o.sentNames) > 0 && !hints.IsCandidate(o.name) {
+		return hints.Count(counterOf(key, names), func(name string) bool { return slices.Contains(o.sentNames, name) }), true
 	}
-	if s.isOnlyAddress() && len(hints.Names) == 0 {
+	if o.isOnlyAddress() && len(hints.Names) == 0 {
 		return flows[key], hints.Nameless || !named[initiatorAndPeer(key)]
 	}
 	return hints.CountForName(clientname.Observed{
-		Names: s.lookedUpNames, Evidence: s.flow.Destination.Evidence, OnlyAddr: s.isOnlyAddress(),
+		Names: o.lookedUpNames, Evidence: o.flow.Destination.Evidence, OnlyAddr: o.isOnlyAddress(),
 		Ambiguous: key.Since != 0, NoQuestion: key.Question() == 0 && key.Since == 0,
-		Connections: flows[key], Earlier: s.flow.Count,
-		NamedElsewhere: func() bool { return m.recorder.isNamedByClient(key, s.lookedUpNames) },
+		Connections: flows[key], Earlier: o.flow.Count,
+		NamedElsewhere: func() bool { return m.recorder.isNamedByClient(key, o.lookedUpNames) },
 	}, counterOf(key, names))
 }
 
@@ -53,9 +53,9 @@ func (r *Recorder) isNamedByClient(k probe.Key, names []string) bool {
 // namedFlows returns to which peers this recording has flows under names that clients sent.
 func (m *Recording) namedFlows() map[probe.Key]bool {
 	named := make(map[probe.Key]bool)
-	for _, s := range m.observations {
-		if len(s.sentNames) > 0 {
-			named[initiatorAndPeer(s.event.Key)] = true
+	for _, o := range m.observations {
+		if len(o.sentNames) > 0 {
+			named[initiatorAndPeer(o.event.Key)] = true
 		}
 	}
 	return named

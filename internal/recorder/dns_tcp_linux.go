@@ -7,18 +7,18 @@ import (
 	"github.com/netzero-dev/netzero/internal/probe"
 )
 
-// maxPendingQuestions bounds how many questions over TCP may wait for their answers. Most resolvers are asked one at a time.
+// maxPendingQuestions bounds the questions over TCP that have no answer yet. Most resolvers are sent one at a time.
 const maxPendingQuestions = 1 << 16
 
-// pendingQuestion is a question over TCP. Of UDP the kernel knows what was asked.
+// pendingQuestion is a question over TCP. For UDP the kernel matches questions and answers.
 type pendingQuestion struct {
 	cookie uint64 // of the socket
 	id     uint16
 	name   string
 }
 
-// questionsIn takes in a segment to a resolver, and returns the questions that it completes. What is no question is not ours to
-// complain about.
+// questionsIn adds a segment that was sent to a resolver, and returns the questions that it completes. It skips
+// everything that is not a question, because clients may send anything.
 func (r *Recorder) questionsIn(e *probe.DNSEvent) (questions []dns.Question) {
 	messages, _ := r.questionStreams.Segment(e.Cookie, e.Sequence, e.SYN, e.FIN, e.RST, e.Payload)
 	for _, m := range messages {
@@ -27,7 +27,8 @@ func (r *Recorder) questionsIn(e *probe.DNSEvent) (questions []dns.Question) {
 			continue
 		}
 		if r.pendingQuestions == nil || len(r.pendingQuestions) >= maxPendingQuestions {
-			r.pendingQuestions = make(map[pendingQuestion]bool) // what answers the others is no evidence any more: a flow has an address then
+			// Answers to the dropped questions do not count any more: their flows are known by address.
+			r.pendingQuestions = make(map[pendingQuestion]bool)
 		}
 		r.pendingQuestions[pendingQuestion{e.Cookie, q.ID, q.Name}] = true
 		questions = append(questions, q)
@@ -35,7 +36,7 @@ func (r *Recorder) questionsIn(e *probe.DNSEvent) (questions []dns.Question) {
 	return questions
 }
 
-// isAnswer reports whether a message from a resolver over TCP answers a question that was asked there.
+// isAnswer reports whether a message over TCP answers a question that was sent on the same connection.
 func (r *Recorder) isAnswer(e *probe.DNSEvent, message []byte, question string) bool {
 	q := pendingQuestion{e.Cookie, binary.BigEndian.Uint16(message), question}
 	asked := r.pendingQuestions[q]

@@ -12,72 +12,72 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// endedRecording is what is kept of a recording that is over.
+// endedRecording is what remains of a recording that has ended.
 type endedRecording struct {
-	name       string // the test's
+	name       string // of the test
 	options    Options
-	member     weak.Pointer[Recording] // the recording as it was
+	recording  weak.Pointer[Recording] // the recording itself
 	identifier *endpoint.Identifier
 	source     flow.Endpoint
 	started    time.Duration
 }
 
-// end returns what is to be kept of the recording when it is over.
+// end returns what remains of the recording.
 func (m *Recording) end() *endedRecording {
 	return &endedRecording{
-		name: m.test, options: m.options, member: weak.Make(m), identifier: m.identifier, source: m.source, started: m.started,
+		name: m.test, options: m.options, recording: weak.Make(m), identifier: m.identifier, source: m.source, started: m.started,
 	}
 }
 
-// endedRecipients returns to which recordings something belongs that a test opened after it had ended: to those around it, and to one that
-// is judged by the ended test's golden file. No other test has anything to do with it.
-func (r *Recorder) endedRecipients(there []*Recording, e *endedRecording, key goroutine.ID) []*Recording {
-	to := slices.DeleteFunc(there, func(m *Recording) bool { return !m.includes(e.name) })
-	if slices.ContainsFunc(to, func(m *Recording) bool { return !m.isPackage }) {
-		return to // a test of which the ended one was a part
+// endedRecipients returns the recordings that get a flow of a test that has ended: the recordings that include the
+// test, or else one that is compared with the golden file of the ended test. No other test is involved.
+func (r *Recorder) endedRecipients(active []*Recording, e *endedRecording, key goroutine.ID) []*Recording {
+	recordings := slices.DeleteFunc(active, func(m *Recording) bool { return !m.includes(e.name) })
+	if slices.ContainsFunc(recordings, func(m *Recording) bool { return !m.isPackage }) {
+		return recordings // the ended test was a subtest
 	}
-	left := r.endedRecordings[key]
-	if left == nil {
-		left = &Recording{
+	ended := r.endedRecordings[key]
+	if ended == nil {
+		ended = &Recording{
 			recorder: r, goroutine: key, test: e.name, ended: true, identifier: e.identifier, source: e.source,
 			started: e.started, options: e.options, observations: make(map[observationKey]observation), overlapping: make(map[string]bool), infrastructure: make(map[infrastructureKey]observation),
 		}
-		if before := e.member.Value(); before != nil && before.recorder == r {
-			left.id = before.id
-			for _, claim := range r.containers.attachments {
-				if name, claimed := claim.names[before]; claimed {
-					claim.names[left] = name
+		if recording := e.recording.Value(); recording != nil && recording.recorder == r {
+			ended.id = recording.id
+			for _, attached := range r.containers.attachments {
+				if name, isAttached := attached.names[recording]; isAttached {
+					attached.names[ended] = name
 				}
 			}
 		}
 		if r.endedRecordings == nil {
 			r.endedRecordings = make(map[goroutine.ID]*Recording)
 		}
-		r.endedRecordings[key] = left
+		r.endedRecordings[key] = ended
 	}
-	return append(to, left)
+	return append(recordings, ended)
 }
 
-// allRecordings returns the recordings that flows may belong to, of ended tests too.
+// allRecordings returns all recordings that can have flows, including those of ended tests.
 func (r *Recorder) allRecordings() []*Recording {
-	return slices.AppendSeq(slices.Clone(r.members), maps.Values(r.endedRecordings))
+	return slices.AppendSeq(slices.Clone(r.recordings), maps.Values(r.endedRecordings))
 }
 
-// Leftovers returns what tests that have ended have opened since, each flow once.
+// Leftovers returns what ended tests have opened since they ended. Each flow is returned once.
 func (m *Recording) Leftovers() []Ended {
-	c := m.recorder
-	err := c.session.Probe.Sync() // what is seen from now on is for the next one who asks
-	c.mu.Lock()
-	members := slices.SortedFunc(maps.Values(c.endedRecordings), func(a, b *Recording) int {
+	r := m.recorder
+	err := r.session.Probe.Sync() // later events are for the next call
+	r.mu.Lock()
+	recordings := slices.SortedFunc(maps.Values(r.endedRecordings), func(a, b *Recording) int {
 		return cmp.Or(cmp.Compare(a.test, b.test), cmp.Compare(a.goroutine, b.goroutine))
 	})
-	c.endedRecordings = nil
-	c.fail(err)
-	c.mu.Unlock()
-	var left []Ended
-	for _, m := range members {
+	r.endedRecordings = nil
+	r.fail(err)
+	r.mu.Unlock()
+	var all []Ended
+	for _, m := range recordings {
 		recorded, err := m.Resolve()
-		left = append(left, Ended{m.goroutine, recorded, err})
+		all = append(all, Ended{m.goroutine, recorded, err})
 	}
-	return left
+	return all
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/probe"
 )
 
-// engineRun is a run of a client of an engine, by a process that descends from the test process.
+// engineRun is a run of a client of an engine, by a descendant of the test process.
 type engineRun struct {
 	pid         int
 	from, until time.Duration // until is 0 while it runs
@@ -19,7 +19,7 @@ type engineRun struct {
 	cut         bool
 }
 
-// handleClient takes in that a client of an engine begins or ends.
+// handleClient records that a client of an engine starts or ends.
 func (c *containers) handleClient(e *probe.ClientEvent) {
 	if e.Ended {
 		for i := range c.runs {
@@ -31,18 +31,18 @@ func (c *containers) handleClient(e *probe.ClientEvent) {
 	}
 	command := e.Command
 	at := slices.IndexFunc(command, func(word string) bool { return slices.Contains(engineCommands, path.Base(word)) })
-	if at < 0 { // a part of the engine itself
+	if at < 0 { // a component of the engine
 		return
 	}
-	if at < 2 { // behind its interpreter
+	if at < 2 { // after its interpreter
 		command = command[at:]
 	}
 	c.runs = append(c.runs, engineRun{pid: e.PID, from: e.Time, recording: e.Recording, command: strings.Join(command, " "), cut: e.Cut})
 	c.begin()
 }
 
-// candidates returns the clients of an engine that descend from the test process, or are it, at the time of a starter. The kernel's word
-// on those that have an engine's client's name is certain; others are those that were found when somebody looked.
+// candidates returns the clients of an engine at the time of a start event, among this process and its descendants. The
+// kernel reports programs with the name of a client reliably; the others were found by searching at that time.
 func (c *containers) candidates(st *startEvent) (all []engineClient) {
 	known := make(map[int]bool)
 	for _, r := range c.runs {

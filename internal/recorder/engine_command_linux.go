@@ -12,31 +12,32 @@ import (
 	"github.com/netzero-dev/netzero/internal/goroutine"
 )
 
-// engineCommands are programs that ask an engine to start containers, and to run commands in them.
+// engineCommands are the programs that ask an engine to start containers and to run commands in them.
 var engineCommands = []string{"docker", "docker-compose", "podman", "nerdctl"}
 
-// How likely it is that a command line has an engine start a container. More than possible: how many things it says of it.
+// How likely a command line is to start a container. Values above possible count the properties of the container that
+// it mentions.
 const (
 	impossible = -1
 	possible   = 0
-	named      = 100 // it names the container itself
+	named      = 100 // the command line names the container itself
 )
 
-// harmless are the words of engineCommands that start no container, and run nothing in one.
+// harmless are the subcommands of engineCommands that neither start a container nor run a command in one.
 var harmless = []string{
 	"attach", "commit", "cp", "diff", "events", "export", "history", "images", "import", "info", "inspect", "kill", "load", "login", "logout",
 	"logs", "pause", "port", "ps", "pull", "push", "rename", "rm", "rmi", "save", "search", "stats", "stop", "tag", "top", "unpause", "update",
 	"version", "wait",
 }
 
-// verbs are all words by which says tells what an engine's command does.
+// verbs are all subcommands that likelihood recognises.
 var verbs = append([]string{"run", "create", "start", "restart", "exec", "compose", "build"}, harmless...)
 
-// likelihood returns how likely it is that a client has an engine start a container; or, where it is about a command in a container that
-// runs, that it is by this client.
+// likelihood returns how likely a client is to have started a container. If command is set, it is about a command in a
+// running container instead.
 func likelihood(client engineClient, c docker.Container, command bool) int {
 	words := strings.Fields(strings.NewReplacer("'", " ", `"`, " ", "=", " ").Replace(client.command))
-	const whole = 4000 // of a longer one something may be missing
+	const whole = 4000 // a longer line may be truncated
 	if len(words) == 0 || !slices.Contains(engineCommands, path.Base(words[0])) || client.cut || len(client.command) > whole {
 		return max(possible, mentions(words, c))
 	}
@@ -52,7 +53,7 @@ func likelihood(client engineClient, c docker.Container, command bool) int {
 	n := impossible
 	switch {
 	case slices.Contains(harmless, verb):
-	case c.Name == "": // nothing is known of it
+	case c.Name == "": // the container is unknown
 		n = possible
 	case verb == "compose":
 		n = likelihoodCompose(rest, c, command)
@@ -77,22 +78,22 @@ func likelihood(client engineClient, c docker.Container, command bool) int {
 	return n
 }
 
-// likelihoodCompose is says for the arguments of compose.
+// likelihoodCompose is likelihood for the arguments of compose.
 func likelihoodCompose(words []string, c docker.Container, command bool) int {
 	project := c.Labels[labelProject]
 	if project == "" || command && !slices.ContainsFunc(words, func(word string) bool { return word == "exec" || word == "up" || word == "run" || word == "start" }) {
-		return impossible // the latter run hooks
+		return impossible // up, run and start may run hooks
 	}
 	if slices.Contains(words, project) {
 		return named
 	}
 	if slices.Contains(words, "--project-name") || slices.Contains(words, "-p") {
-		return impossible // another one
+		return impossible // another project
 	}
 	return possible
 }
 
-// setsLabels reports whether the words of docker run give a container those labels that only others give of themselves.
+// setsLabels reports whether docker run sets the labels that otherwise only compose and testcontainers set.
 func setsLabels(words []string, c docker.Container) bool {
 	for _, label := range []string{labelProject, labelTestcontainers} {
 		if c.Labels[label] != "" && !slices.Contains(words, label) {
@@ -102,37 +103,37 @@ func setsLabels(words []string, c docker.Container) bool {
 	return true
 }
 
-// mentions returns how many things a command line says of a container: its image, and then its name, its network and the words of
-// its command; 0 where it does not name the image.
+// mentions returns how many properties of a container a command line mentions: its image, name, network, and the words
+// of its command. It returns 0 if the line does not mention the image.
 func mentions(words []string, c docker.Container) int {
 	if c.Image == "" || !slices.Contains(words, c.Image) {
 		return 0
 	}
 	n := 1
-	for _, thing := range append(strings.Fields(c.Command), c.Name, c.NetworkMode) {
-		if thing != "" && slices.Contains(words, thing) {
+	for _, property := range append(strings.Fields(c.Command), c.Name, c.NetworkMode) {
+		if property != "" && slices.Contains(words, property) {
 			n++
 		}
 	}
 	return n
 }
 
-// namesContainer reports whether one of some words names a container: it is its name, its ID, or the begin of that.
+// namesContainer reports whether one of the words is the container's name, its ID, or a prefix of its ID.
 func namesContainer(words []string, c docker.Container) bool {
 	return slices.ContainsFunc(words, func(word string) bool {
 		return word == c.Name || strings.HasPrefix(c.ID, word)
 	})
 }
 
-// engineCalls are calls of an engine that goroutines of this process are in the middle of.
+// engineCalls are the calls of an engine that goroutines of this process are waiting for.
 type engineCalls struct {
-	some           bool // it may be any call: it is in the middle of an HTTP request, or reads from a connection
-	client         bool // a client of an engine makes it, and not just anybody an HTTP request
-	testcontainers bool // testcontainers makes it
+	possible       bool // it may be a call of an engine: an HTTP request, or a read from a connection
+	client         bool // a client of an engine makes the call, not an unknown HTTP client
+	testcontainers bool // testcontainers makes the call
 }
 
-// idle are calls in stacks of goroutines that ask an engine for nothing, or for what package docker wants to know: they keep a connection
-// open for the next request, serve one, or follow a container.
+// idle are the calls that show that a goroutine starts no container: it keeps a connection open for the next request,
+// serves one, follows a container, or belongs to package docker.
 var idle = []string{
 	"github.com/netzero-dev/netzero/internal/docker.",
 	"net/http.(*persistConn).readLoop", "net/http.(*persistConn).writeLoop", "net/http.(*conn).", "net/http.(*connReader).",
@@ -141,13 +142,14 @@ var idle = []string{
 	"github.com/testcontainers/testcontainers-go.(*DockerContainer).copyLogs",
 }
 
-// callsOfEngine looks for them in the stacks of all goroutines, by the label of the recording to which those belong; "" where that is none.
+// callsOfEngine finds calls of an engine in the stacks of all goroutines, by the goroutine label of the recording, or
+// "".
 func callsOfEngine() map[string]engineCalls {
 	var profile bytes.Buffer
 	if err := pprof.Lookup("goroutine").WriteTo(&profile, 1); err != nil {
-		return map[string]engineCalls{"": {some: true, client: true, testcontainers: true}} // cannot fail for a buffer
+		return map[string]engineCalls{"": {possible: true, client: true, testcontainers: true}} // cannot fail for a buffer
 	}
-	of := make(map[string]engineCalls)
+	byLabel := make(map[string]engineCalls)
 	for stack := range strings.SplitSeq(profile.String(), "\n\n") {
 		has := func(call string) bool { return strings.Contains(stack, "\t"+call) }
 		if slices.ContainsFunc(idle, has) || strings.Contains(stack, "/client.(*Client).Events") {
@@ -155,8 +157,8 @@ func callsOfEngine() map[string]engineCalls {
 		}
 		calls := engineCalls{testcontainers: has("github.com/testcontainers/testcontainers-go")}
 		calls.client = calls.testcontainers || strings.Contains(stack, "/client.(*hijackedConn).") || strings.Contains(stack, "/client.(*Client).")
-		calls.some = calls.client || has("net/http.(*persistConn).roundTrip") || has("net/http.(*Transport).roundTrip")
-		if !calls.some {
+		calls.possible = calls.client || has("net/http.(*persistConn).roundTrip") || has("net/http.(*Transport).roundTrip")
+		if !calls.possible {
 			continue
 		}
 		label := ""
@@ -167,20 +169,21 @@ func callsOfEngine() map[string]engineCalls {
 				label = all[goroutine.Key]
 			}
 		}
-		calls.testcontainers = calls.testcontainers || of[label].testcontainers
-		calls.client = calls.client || of[label].client
-		of[label] = calls
+		calls.testcontainers = calls.testcontainers || byLabel[label].testcontainers
+		calls.client = calls.client || byLabel[label].client
+		byLabel[label] = calls
 	}
-	return of
+	return byLabel
 }
 
-// callsByClients returns those of some calls that a client of an engine makes for certain: others may be HTTP requests to anybody.
+// callsByClients returns the calls that certainly come from a client of an engine. Others may be HTTP requests to any
+// server.
 func callsByClients(calls map[string]engineCalls) map[string]engineCalls {
-	of := make(map[string]engineCalls)
+	byLabel := make(map[string]engineCalls)
 	for label, made := range calls {
 		if made.client {
-			of[label] = made
+			byLabel[label] = made
 		}
 	}
-	return of
+	return byLabel
 }

@@ -15,8 +15,9 @@ import (
 	"github.com/netzero-dev/netzero/internal/goroutine"
 )
 
-// A client of an engine keeps its connection for the next request: only while it waits for an answer it may have a container started.
-func TestCallsOfAnEngine(t *testing.T) {
+// A client of an engine keeps its connection open for the next request. It may start a container only while it waits for an
+// answer.
+func TestEngineCalls_IdleConnection(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "docker.sock")
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
@@ -49,11 +50,11 @@ func TestCallsOfAnEngine(t *testing.T) {
 			got <- err
 		}()
 		<-arrived
-		if diff := cmp.Diff(engineCalls{some: true}, callsOfEngine()[id.String()], cmp.AllowUnexported(engineCalls{})); diff != "" {
+		if diff := cmp.Diff(engineCalls{possible: true}, callsOfEngine()[id.String()], cmp.AllowUnexported(engineCalls{})); diff != "" {
 			t.Errorf("in the middle of a request (-want +got):\n%s", diff)
 		}
 		if calls := callsByClients(callsOfEngine()); len(calls) > 0 {
-			t.Errorf("a request to anybody is one of a client of an engine: %+v", calls)
+			t.Errorf("an HTTP request counts as one of a client of an engine: %+v", calls)
 		}
 		answer <- true
 		if err := <-got; err != nil {
@@ -65,8 +66,8 @@ func TestCallsOfAnEngine(t *testing.T) {
 	}
 }
 
-// What the test process does by Docker's own client is a call of an engine, to whatever it is connected.
-func TestCallsOfAnEngineByItsClient(t *testing.T) {
+// A call of Docker's own client is a call of an engine, whatever the address of the server.
+func TestEngineCalls_DockerClient(t *testing.T) {
 	arrived, answer := make(chan bool), make(chan bool)
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		arrived <- true

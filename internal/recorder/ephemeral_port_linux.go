@@ -10,14 +10,14 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// ephemeralPorts returns the flows to ports that change with every run, without those of a Peer, which is told of by itself.
+// ephemeralPorts returns the flows to ports that change with every run. ephemeralPeers reports those of a Peer instead.
 func ephemeralPorts(options Options, all []attributedFlow) []recording.EphemeralPort {
 	var found []recording.EphemeralPort
-	for _, s := range ephemeralFlows(options, all) {
-		if s.identity.Peer != (endpoint.Peer{}) {
+	for _, f := range ephemeralFlows(options, all) {
+		if f.identity.Peer != (endpoint.Peer{}) {
 			continue
 		}
-		p := recording.EphemeralPort{Flow: s.flow, Container: s.container, Test: s.identity.Test}
+		p := recording.EphemeralPort{Flow: f.flow, Container: f.container, Test: f.identity.Test}
 		same := func(q recording.EphemeralPort) bool {
 			return len(flow.Fold([]flow.Flow{p.Flow, q.Flow})) == 1 && p.Container == q.Container
 		}
@@ -29,8 +29,8 @@ func ephemeralPorts(options Options, all []attributedFlow) []recording.Ephemeral
 	return found
 }
 
-// isEphemeral reports whether the kernel may have chosen the port at which a container serves: it lies in the range
-// of its network namespace, and neither it nor a container that shares its network exposes the port.
+// isEphemeral reports whether the kernel may have chosen the port at which a container serves: the port is in the local
+// port range of its network namespace, and no container in that namespace exposes it.
 func (r *resolution) isEphemeral(c docker.Container, f flow.Flow) bool {
 	if !f.Protocol.HasPorts() {
 		return false
@@ -50,7 +50,7 @@ func (r *resolution) isEphemeral(c docker.Container, f flow.Flow) bool {
 	})
 }
 
-// describeServer names a container with its image, for a text.
+// describeServer returns the name and image of a container, for messages.
 func describeServer(c docker.Container) string {
 	return strings.TrimSpace(c.Name + " (" + c.Image + ")")
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// handle takes in events in the order in which the kernel saw them: an answer before the flow that followed it. What comes
-// before the session is there waits for it.
+// handle handles events in the order of the kernel: an answer comes before the flow that followed it. Events that
+// arrive before the session is open are kept for later.
 func (r *Recorder) handle(events []probe.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -24,15 +24,15 @@ func (r *Recorder) handle(events []probe.Event) {
 	r.handleEvents(events)
 }
 
-// handleEvents is handle for a caller that holds mu. Births come first: who is nobody's may be flooding the kernel's buffers while
-// we look at what others did.
+// handleEvents is handle for a caller that holds mu. It handles new cgroups first, so that a flood from an unrelated
+// one is cut off early.
 func (r *Recorder) handleEvents(events []probe.Event) {
 	for _, e := range events {
 		if e, ok := e.(*probe.CgroupEvent); ok {
 			r.handleCgroup(e)
 		}
 	}
-	batches := make(map[*Recording]*endpoint.Batch) // one look at this machine for all flows that came together
+	batches := make(map[*Recording]*endpoint.Batch) // each reads the state of this machine once for all flows
 	for _, e := range events {
 		switch e := e.(type) {
 		case *probe.DNSEvent:
@@ -65,7 +65,8 @@ func (r *Recorder) handleEvents(events []probe.Event) {
 	}
 }
 
-// handleAnswer remembers what a DNS answer says. What is no answer is not ours to complain about.
+// handleAnswer records a DNS answer, or a question over TCP. It skips everything else, because anything may be sent to
+// the port of DNS.
 func (r *Recorder) handleAnswer(e *probe.DNSEvent, batches map[*Recording]*endpoint.Batch) {
 	messages := [][]byte{e.Payload}
 	if e.Sent {
@@ -85,44 +86,44 @@ func (r *Recorder) handleAnswer(e *probe.DNSEvent, batches map[*Recording]*endpo
 		if err != nil || e.Protocol == flow.TCP && !r.isAnswer(e, m, answer.Question) {
 			continue
 		}
-		r.names.Learn(e.Cgroup, answer, e.Time)
+		r.names.Record(e.Cgroup, answer, e.Time)
 		r.recordAnswered(e, answer)
-		// A connection on another CPU may have been told of before an answer that counted for it.
-		for _, flow := range r.ambiguous {
-			if flow.Cgroup == e.Cgroup && flow.Since <= e.Time && e.Time <= time.Duration(flow.Name) && answer.Has(flow.Addr) {
-				r.handleFlow(flow, batches)
+		// Events from two CPUs may be reordered: re-evaluate flows that arrived before their DNS answer.
+		for _, ambiguous := range r.ambiguous {
+			if ambiguous.Cgroup == e.Cgroup && ambiguous.Since <= e.Time && e.Time <= time.Duration(ambiguous.Name) && answer.Has(ambiguous.Addr) {
+				r.handleFlow(ambiguous, batches)
 			}
 		}
 	}
 }
 
-// handleFlow gives a new flow to the recordings to which it belongs, under each name that may be meant.
+// handleFlow adds a new flow to its recordings, under each candidate name.
 func (r *Recorder) handleFlow(e *probe.FlowEvent, batches map[*Recording]*endpoint.Batch) {
-	asked := r.names.Lookup(e.Cgroup, e.Addr, e.Question(), e.Since)
-	names := asked
+	queried := r.names.Lookup(e.Cgroup, e.Addr, e.Question(), e.Since)
+	names := queried
 	if len(names) == 0 {
 		names = []string{""}
 	}
 	var forgotten uint64
 	if by := r.infrastructureOf(e); by != "" {
-		own := false
-		if own, forgotten = r.handleInfrastructure(e, by, names, batches); !own {
+		ambiguous := false
+		if ambiguous, forgotten = r.handleInfrastructure(e, by, names, batches); !ambiguous {
 			return
 		}
 	}
 	unserved := false
-	to, stray := r.recipients(e)
-	for _, m := range to {
+	recordings, why := r.recipients(e)
+	for _, m := range recordings {
 		for _, name := range names {
 			identity := r.identify(m, e, name, batches)
-			unserved = unserved || identity.Relation == endpoint.NobodyListens
-			m.record(e, name, identity, stray)
+			unserved = unserved || identity.Relation == endpoint.NoListener
+			m.record(e, name, identity, why)
 		}
 		m.addCount(e.Key, forgotten)
 	}
 	if e.Protocol == flow.TCP {
 		hints := r.hintsOf(e.Key)
-		hints.event, hints.Candidates = e, asked
+		hints.event, hints.Candidates = e, queried
 		for name, hint := range hints.Names {
 			r.nameFlow(hints, name, hint.Evidence, batches)
 		}
@@ -132,7 +133,7 @@ func (r *Recorder) handleFlow(e *probe.FlowEvent, batches map[*Recording]*endpoi
 	}
 }
 
-// identify says what a flow is to a recording, if this name was meant.
+// identify returns what the destination of a flow is to a recording, if the client meant name.
 func (r *Recorder) identify(m *Recording, e *probe.FlowEvent, name string, batches map[*Recording]*endpoint.Batch) endpoint.Identity {
 	if batches[m] == nil {
 		batches[m] = m.identifier.Batch()
@@ -142,7 +143,7 @@ func (r *Recorder) identify(m *Recording, e *probe.FlowEvent, name string, batch
 	identity := b.Identify(endpoint.Query{
 		PID: e.Process.PID, Protocol: e.Protocol, Addr: e.Addr, Port: e.Port, Name: name, Bound: r.listeners.at(e.Key),
 		Container: contained, OwnNetwork: contained && e.Netns != r.session.Self.Netns,
-		Apart: !contained && e.Netns != 0 && e.Netns != r.session.Self.Netns, MaybeApart: !contained && e.Netns == 0,
+		OtherNetwork: !contained && e.Netns != 0 && e.Netns != r.session.Self.Netns, MaybeOtherNetwork: !contained && e.Netns == 0,
 	})
 	if err := b.Err(); err != nil && r.failure == nil {
 		r.fail(fmt.Errorf("look at this machine: %w", err))
@@ -150,9 +151,9 @@ func (r *Recorder) identify(m *Recording, e *probe.FlowEvent, name string, batch
 	return identity
 }
 
-// observe returns what a flow was found to be.
-func (m *Recording) observe(e *probe.FlowEvent, name string, identity endpoint.Identity, stray unattributed) observation {
-	s := observation{
+// observe returns an observation of a flow.
+func (m *Recording) observe(e *probe.FlowEvent, name string, identity endpoint.Identity, why unattributed) observation {
+	o := observation{
 		event: e,
 		name:  name,
 		flow: flow.Flow{
@@ -160,46 +161,47 @@ func (m *Recording) observe(e *probe.FlowEvent, name string, identity endpoint.I
 			First: max(e.Time-m.started, 0), Process: e.Process, Before: m.openedBefore(e),
 		},
 		identity:           identity,
-		unattributed:       stray,
+		unattributed:       why,
 		listenerContainers: m.recorder.containersOf(identity.Listener.PID),
 	}
 	if m.isPackage {
-		s.flow.Process.Test = m.recorder.testOf(e)
+		o.flow.Process.Test = m.recorder.testOf(e)
 	}
-	return s
+	return o
 }
 
-// record keeps what a flow was found to be. One that was forgotten in the kernel meanwhile is the same flow still.
-func (m *Recording) record(e *probe.FlowEvent, name string, identity endpoint.Identity, stray unattributed) {
-	s := m.observe(e, name, identity, stray)
+// record keeps an observation of a flow. If the kernel has forgotten the flow meanwhile, it is still the same
+// observation.
+func (m *Recording) record(e *probe.FlowEvent, name string, identity endpoint.Identity, why unattributed) {
+	o := m.observe(e, name, identity, why)
 	key := observationKey{e.Key, identity.Endpoint.Name}
-	if before, again := m.observations[key]; again {
-		s.flow.Count, s.flow.First, s.sentNames, s.lookedUpNames = before.flow.Count, before.flow.First, before.sentNames, before.lookedUpNames
+	if earlier, known := m.observations[key]; known {
+		o.flow.Count, o.flow.First, o.sentNames, o.lookedUpNames = earlier.flow.Count, earlier.flow.First, earlier.sentNames, earlier.lookedUpNames
 	}
-	if !slices.Contains(s.lookedUpNames, name) {
-		s.lookedUpNames = append(slices.Clip(s.lookedUpNames), name)
+	if !slices.Contains(o.lookedUpNames, name) {
+		o.lookedUpNames = append(slices.Clip(o.lookedUpNames), name)
 	}
-	m.observations[key] = s
+	m.observations[key] = o
 }
 
-// invalidate lets the next connection to an address be looked at again, because somebody may listen there by then: tests
-// try until the server that they wait for is up.
+// invalidate makes the kernel report the next connection of a flow again, because a process may listen there by then:
+// tests retry until the server that they wait for is up.
 func (r *Recorder) invalidate(k probe.Key) {
-	count, err := r.session.Probe.Forget(k)
+	count, err := r.session.Probe.Invalidate(k)
 	if err != nil {
-		return // nothing is lost: the flow stays as it was seen
+		return // nothing is lost: the observation stays as it is
 	}
 	for _, m := range r.allRecordings() {
-		for key, s := range m.observations {
+		for key, o := range m.observations {
 			if key.Key == k {
-				s.flow.Count += count
-				m.observations[key] = s
+				o.flow.Count += count
+				m.observations[key] = o
 			}
 		}
 	}
 }
 
-// listeners remembers which processes in scope took which local addresses, newest last.
+// listeners records which recorded processes bound which local addresses, newest last.
 type listeners struct {
 	owners map[listenAddress][]listener
 }
@@ -216,18 +218,18 @@ type listener struct {
 	endpoint.Owner
 }
 
-func (b *listeners) add(e *probe.BindEvent, owner endpoint.Owner) {
-	if b.owners == nil {
-		b.owners = make(map[listenAddress][]listener)
+func (l *listeners) add(e *probe.BindEvent, owner endpoint.Owner) {
+	if l.owners == nil {
+		l.owners = make(map[listenAddress][]listener)
 	}
 	key, entry := listenAddress{e.Netns, e.Protocol, e.Port}, listener{e.Addr, e.Cgroup, owner}
-	b.owners[key] = append(slices.DeleteFunc(b.owners[key], func(o listener) bool { return o == entry }), entry)
+	l.owners[key] = append(slices.DeleteFunc(l.owners[key], func(o listener) bool { return o == entry }), entry)
 }
 
-// at returns who took an address to which a flow goes, or all addresses.
-func (b *listeners) at(k probe.Key) []endpoint.Owner {
+// at returns the processes that bound the destination of a flow, or its port on all addresses.
+func (l *listeners) at(k probe.Key) []endpoint.Owner {
 	var owners []endpoint.Owner
-	for _, o := range b.owners[listenAddress{k.Netns, k.Protocol, k.Port}] {
+	for _, o := range l.owners[listenAddress{k.Netns, k.Protocol, k.Port}] {
 		if o.addr.IsUnspecified() || o.addr == k.Addr || k.Addr.IsUnspecified() && o.addr.IsLoopback() {
 			owners = append(owners, o.Owner)
 		}
@@ -235,9 +237,9 @@ func (b *listeners) at(k probe.Key) []endpoint.Owner {
 	return owners
 }
 
-// cgroupOf returns the cgroup in which a process was when it was seen to bind last, or 0.
-func (b *listeners) cgroupOf(pid int) uint64 {
-	for _, owners := range b.owners {
+// cgroupOf returns the cgroup of a process when it last bound an address, or 0.
+func (l *listeners) cgroupOf(pid int) uint64 {
+	for _, owners := range l.owners {
 		for _, o := range owners {
 			if o.PID == pid {
 				return o.cgroup

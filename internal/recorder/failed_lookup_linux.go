@@ -12,98 +12,99 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// maxLookups bounds how many names of a recording are kept. Most workloads look up a dozen.
+// maxLookups bounds how many names a recording keeps. Most workloads look up a dozen.
 const maxLookups = 1 << 16
 
-// lookupKey is a host's name that a cgroup looks up.
+// lookupKey is the name of a host that a cgroup looks up.
 type lookupKey struct {
 	cgroup uint64
 	name   string
 }
 
-// lookup is what became of it in a recording.
+// lookup is what a recording knows about a lookup.
 type lookup struct {
-	event        *probe.FlowEvent // who asked first; nil where that was not seen
-	search       endpoint.Search  // how its resolver completes names
-	guess        bool             // search is not its own: a container's process that asked has gone, and its cgroup with it
+	event        *probe.FlowEvent // the first query; nil if it was not observed
+	search       endpoint.Search  // the search domains of the client's resolver
+	guessed      bool             // search is that of this process, because the client's container has ended
 	unattributed unattributed
 	answered     bool // with an address
 }
 
-// recordLookup gives a question to the recordings to which it belongs.
+// recordLookup adds a question to its recordings.
 func (r *Recorder) recordLookup(e *probe.FlowEvent, question string) {
 	name := dns.HostOf(question)
 	if name == "" {
 		return
 	}
-	to, stray := r.recipients(e)
-	for _, m := range to {
+	recordings, why := r.recipients(e)
+	for _, m := range recordings {
 		l := m.lookupOf(lookupKey{e.Cgroup, name})
 		if l.event == nil {
-			search, its := r.searchDomainsOf(m, e)
-			l.event, l.unattributed, l.search = e, stray, search
-			l.guess = !its && e.Cgroup != r.session.Leaf.ID
+			search, known := r.searchDomainsOf(m, e)
+			l.event, l.unattributed, l.search = e, why, search
+			l.guessed = !known && e.Cgroup != r.session.Leaf.ID
 		}
 	}
 }
 
-// searchDomainsOf returns how the resolver of who asks completes names: of one that has gone, as another process of its cgroup does or did. False
-// where neither is known; then it is how this process does. The caller holds mu.
+// searchDomainsOf returns the search domains of a client's resolver. If the client has ended, it uses another process
+// of the same cgroup, or what was known of the cgroup before. If there is none, it returns false and the domains of
+// this process. The caller holds mu.
 func (r *Recorder) searchDomainsOf(m *Recording, e *probe.FlowEvent) (endpoint.Search, bool) {
-	search, its := m.identifier.Search(e.Process.PID)
-	if known, is := r.searchDomains[e.Cgroup]; !its && is {
-		return known, true
+	search, known := m.identifier.Search(e.Process.PID)
+	if earlier, found := r.searchDomains[e.Cgroup]; !known && found {
+		return earlier, true
 	}
-	if !its && e.Cgroup != r.session.Leaf.ID {
-		pids, _ := r.session.Tree.Members(e.Cgroup) // without, it is not known
+	if !known && e.Cgroup != r.session.Leaf.ID {
+		pids, _ := r.session.Tree.Members(e.Cgroup) // an error means that there is no other process
 		for _, pid := range pids {
-			if other, is := m.identifier.Search(pid); is {
-				search, its = other, true
+			if other, found := m.identifier.Search(pid); found {
+				search, known = other, true
 				break
 			}
 		}
 	}
-	if its {
+	if known {
 		if r.searchDomains == nil {
 			r.searchDomains = make(map[uint64]endpoint.Search)
 		}
 		r.searchDomains[e.Cgroup] = search
 	}
-	return search, its
+	return search, known
 }
 
-// handleQuestion is lookUp for a question over UDP.
+// handleQuestion records a question over UDP.
 func (r *Recorder) handleQuestion(e *probe.QuestionEvent) {
 	if name, ok := dns.WireName(e.Name); ok {
 		r.recordLookup(&probe.FlowEvent{
-			Time: e.Time, Key: probe.Key{Cgroup: e.Cgroup, Netns: e.Netns, Recording: e.Recording, Generation: e.Generation}, Opener: e.Opener,
+			Time: e.Time, Key: probe.Key{Cgroup: e.Cgroup, Netns: e.Netns, Recording: e.Recording, Generation: e.Generation}, Initiator: e.Initiator,
 		}, name)
 	}
 }
 
-// handleTCPQuestion is lookUp for a segment to a resolver.
+// handleTCPQuestion records the questions that a segment to a resolver completes.
 func (r *Recorder) handleTCPQuestion(e *probe.DNSEvent) {
 	for _, q := range r.questionsIn(e) {
-		if dns.LooksUp(q.Type) {
-			r.recordLookup(askerOf(e), q.Name)
+		if dns.IsLookup(q.Type) {
+			r.recordLookup(clientOf(e), q.Name)
 		}
 	}
 }
 
-// recordAnswered notes that the recordings to which a question belongs have got an address.
+// recordAnswered records that a lookup returned an address.
 func (r *Recorder) recordAnswered(e *probe.DNSEvent, a dns.Answer) {
 	name := dns.HostOf(a.Question)
 	if len(a.Addrs) == 0 && !a.Service || name == "" {
 		return
 	}
-	to, _ := r.recipients(askerOf(e))
-	for _, m := range to {
+	recordings, _ := r.recipients(clientOf(e))
+	for _, m := range recordings {
 		m.lookupOf(lookupKey{e.Cgroup, name}).answered = true
 	}
 }
 
-// askerOf returns who asks, or asked what this answers.
-func askerOf(e *probe.DNSEvent) *probe.FlowEvent {
+// clientOf returns the client that sent a question, or that gets this answer.
+func clientOf(e *probe.DNSEvent) *probe.FlowEvent {
 	return &probe.FlowEvent{Time: e.Time, Key: probe.Key{Cgroup: e.Cgroup, Recording: e.Recording, Generation: e.Generation}}
 }
 
@@ -120,10 +121,10 @@ func (m *Recording) lookupOf(k lookupKey) *lookup {
 	return l
 }
 
-// writtenName returns the name that a program looked up, of those by which the resolver asked for it: without the domain by which
-// the resolver completed it. All are asked for where none has an address, but for a resolver that gives up early.
+// writtenName returns the name that a program looked up, without the search domain that the resolver appended. A
+// resolver queries all forms of a name without an address, unless it gives up early.
 func (s *snapshot) writtenName(k lookupKey, l *lookup) string {
-	if l.guess {
+	if l.guessed {
 		return s.shortestPrefix(k)
 	}
 	search := l.search
@@ -136,7 +137,7 @@ func (s *snapshot) writtenName(k lookupKey, l *lookup) string {
 	}
 	for _, domain := range search.Domains {
 		if s.lookups[lookupKey{k.cgroup, k.name + "." + domain}] != nil {
-			return k.name // which was completed itself
+			return k.name // the resolver completed this name itself
 		}
 	}
 	if search.First(written) {
@@ -145,7 +146,8 @@ func (s *snapshot) writtenName(k lookupKey, l *lookup) string {
 	return k.name
 }
 
-// shortestPrefix returns the shortest name that was looked up and that a name begins with: what the resolver may have completed.
+// shortestPrefix returns the shortest name that was looked up and is a prefix of a name. A resolver may have completed
+// it.
 func (s *snapshot) shortestPrefix(k lookupKey) string {
 	for i := range k.name {
 		if k.name[i] == '.' && s.lookups[lookupKey{k.cgroup, k.name[:i]}] != nil {
@@ -155,8 +157,8 @@ func (s *snapshot) shortestPrefix(k lookupKey) string {
 	return k.name
 }
 
-// areForms reports whether two names may be one name that a resolver completed by two domains, one of which lies in the other, as
-// the domains of a cluster do.
+// areForms reports whether two names may be one name that a resolver completed with two search domains, one of which is
+// a suffix of the other. The search domains of a cluster are like that.
 func areForms(a, b string) bool {
 	for i := range min(len(a), len(b)) {
 		if a[i] != b[i] {
@@ -169,9 +171,9 @@ func areForms(a, b string) bool {
 	return false
 }
 
-// isAnswered reports whether a name has got an address by any of its forms.
-func (s *snapshot) isAnswered(k lookupKey, asked *lookup) bool {
-	if asked.guess {
+// isAnswered reports whether any form of a name has an address.
+func (s *snapshot) isAnswered(k lookupKey, first *lookup) bool {
+	if first.guessed {
 		for other, l := range s.lookups {
 			if l.answered && other.cgroup == k.cgroup && (clientname.IsFormOf(other.name, k.name) || areForms(k.name, other.name)) {
 				return true
@@ -179,7 +181,7 @@ func (s *snapshot) isAnswered(k lookupKey, asked *lookup) bool {
 		}
 		return false
 	}
-	search := asked.search
+	search := first.search
 	has := func(name string) bool {
 		l := s.lookups[lookupKey{k.cgroup, name}]
 		return l != nil && l.answered
@@ -187,18 +189,18 @@ func (s *snapshot) isAnswered(k lookupKey, asked *lookup) bool {
 	return has(k.name) || slices.ContainsFunc(search.Domains, func(domain string) bool { return has(k.name + "." + domain) })
 }
 
-// staysHere reports whether a name never means a host: those that are reserved for it (RFC 6761), and those of reverse look-ups.
-func staysHere(name string) bool {
+// isReservedName reports whether a name never stands for a host: reserved names (RFC 6761), and names of reverse lookups.
+func isReservedName(name string) bool {
 	return slices.ContainsFunc([]string{"invalid", "localhost", "in-addr.arpa", "ip6.arpa"}, func(zone string) bool {
 		return name == zone || strings.HasSuffix(name, "."+zone)
 	})
 }
 
-// failedLookups returns the names that were looked up and got no address, as attempts of which the port is not known.
+// failedLookups returns the names that were looked up and have no address, as attempts with an unknown port.
 func (r *resolution) failedLookups() []attributedFlow {
 	for k, l := range r.lookups {
-		if search, known := r.searchDomains[k.cgroup]; known && l.guess {
-			l.search, l.guess = search, false
+		if search, known := r.searchDomains[k.cgroup]; known && l.guessed {
+			l.search, l.guessed = search, false
 		}
 	}
 	first := make(map[lookupKey]*lookup)
@@ -207,25 +209,25 @@ func (r *resolution) failedLookups() []attributedFlow {
 			continue
 		}
 		written := lookupKey{k.cgroup, r.writtenName(k, l)}
-		if staysHere(written.name) || r.isAnswered(written, l) {
+		if isReservedName(written.name) || r.isAnswered(written, l) {
 			continue
 		}
-		if before := first[written]; before == nil || cmp.Or(cmp.Compare(l.event.Time, before.event.Time), cmp.Compare(l.event.PID, before.event.PID)) < 0 {
+		if earlier := first[written]; earlier == nil || cmp.Or(cmp.Compare(l.event.Time, earlier.event.Time), cmp.Compare(l.event.PID, earlier.event.PID)) < 0 {
 			first[written] = l
 		}
 	}
 	var all []attributedFlow
 	for k, l := range first {
 		identity := r.identifier.Named(k.name)
-		seen := attributedFlow{observation: observation{event: l.event, name: k.name, identity: identity, unattributed: l.unattributed, flow: flow.Flow{
+		attributed := attributedFlow{observation: observation{event: l.event, name: k.name, identity: identity, unattributed: l.unattributed, flow: flow.Flow{
 			Source: r.source, Destination: identity.Endpoint, Lookup: true, Count: 1,
 			First: max(l.event.Time-r.started, 0), Process: l.event.Process,
 		}}}
 		if k.cgroup != r.ownCgroup {
-			seen.from = r.container(r.cgroups[k.cgroup].ids)
-			seen.missing = seen.from == nil
+			attributed.from = r.container(r.cgroups[k.cgroup].ids)
+			attributed.missing = attributed.from == nil
 		}
-		all = append(all, seen)
+		all = append(all, attributed)
 	}
 	return all
 }

@@ -21,13 +21,13 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// All forms of a name are asked for where none has an address, in an order that depends on its dots.
-func TestLookupWithoutAnAddressIsOfTheNameThatWasWritten(t *testing.T) {
+// A resolver queries all forms of a name without an address, in an order that depends on the dots in the name.
+func TestFailedLookup_WrittenName(t *testing.T) {
 	search := endpoint.Search{Domains: []string{"svc.cluster.test", "cluster.test"}, Dots: 2}
 	for _, row := range []struct {
-		reason string
-		asked  string // with "!" behind it: it got an address
-		want   string
+		reason  string
+		queries string // "!" after a name: it has an address
+		want    string
 	}{
 		{"every form", "db.svc.cluster.test db.cluster.test db", "db:*"},
 		{"every form of a name with dots", "a.b.test a.b.test.svc.cluster.test a.b.test.cluster.test", "a.b.test:*"},
@@ -46,10 +46,10 @@ func TestLookupWithoutAnAddressIsOfTheNameThatWasWritten(t *testing.T) {
 		c := &Recorder{session: &session.Session{Leaf: &cgroup.Leaf{ID: 1}}}
 		c.containers = newContainers(func() {})
 		m := &Recording{recorder: c, identifier: endpoint.New(endpoint.Config{}), lookups: make(map[lookupKey]*lookup)}
-		for i, word := range strings.Fields(row.asked) {
+		for i, word := range strings.Fields(row.queries) {
 			name, answered := strings.CutSuffix(word, "!")
 			m.lookups[lookupKey{1, name}] = &lookup{event: &probe.FlowEvent{Time: time.Duration(i)}, search: search, answered: answered}
-			m.lookups[lookupKey{2, name}] = &lookup{answered: true} // in another cgroup, which makes no difference
+			m.lookups[lookupKey{2, name}] = &lookup{answered: true} // another cgroup makes no difference
 		}
 		var got []string
 		for _, l := range (&resolution{snapshot: m.snapshot()}).failedLookups() {
@@ -62,8 +62,8 @@ func TestLookupWithoutAnAddressIsOfTheNameThatWasWritten(t *testing.T) {
 	}
 }
 
-// A program that looks a name up and ends at once leaves others behind that show how its container's resolver completes names.
-func TestResolverOfAProcessThatHasGone(t *testing.T) {
+// A program may look a name up and end at once. The other processes of its container show the search domains.
+func TestFailedLookup_SearchDomainsOfEndedProcess(t *testing.T) {
 	const waits = "NETZERO_TEST_WAITS"
 	if os.Getenv(waits) != "" {
 		_, _ = io.Copy(io.Discard, os.Stdin)
@@ -95,7 +95,7 @@ func TestResolverOfAProcessThatHasGone(t *testing.T) {
 		return c.searchDomainsOf(m, &probe.FlowEvent{Key: probe.Key{Cgroup: id}})
 	}
 	if search, known := search(); known {
-		t.Errorf("of an empty cgroup it is %+v", search)
+		t.Errorf("an empty cgroup has %+v", search)
 	}
 	f, err := os.Open(dir)
 	if err != nil {
@@ -113,7 +113,7 @@ func TestResolverOfAProcessThatHasGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	want, _ := m.identifier.Search(other.Process.Pid)
-	for _, when := range []string{"while another process runs", "when all have gone"} {
+	for _, when := range []string{"while another process runs", "when all have ended"} {
 		got, known := search()
 		if diff := cmp.Diff(want, got); diff != "" || !known {
 			t.Errorf("%s: known=%t (-want +got):\n%s", when, known, diff)
@@ -123,7 +123,7 @@ func TestResolverOfAProcessThatHasGone(t *testing.T) {
 	}
 }
 
-func TestLookupForWhichThereIsNoRoomIsALoss(t *testing.T) {
+func TestFailedLookup_TableFull(t *testing.T) {
 	m := &Recording{recorder: &Recorder{}, lookups: make(map[lookupKey]*lookup)}
 	const over = 3
 	for i := range maxLookups + over {
@@ -131,17 +131,17 @@ func TestLookupForWhichThereIsNoRoomIsALoss(t *testing.T) {
 	}
 	m.lookupOf(lookupKey{0, "a.test"})
 	if len(m.lookups) != maxLookups || m.recorder.droppedLookups != over {
-		t.Errorf("%d are kept and %d are not", len(m.lookups), m.recorder.droppedLookups)
+		t.Errorf("%d kept, %d dropped", len(m.lookups), m.recorder.droppedLookups)
 	}
 }
 
-func TestFormsOfOneName(t *testing.T) {
+func TestFailedLookup_FormsOfOneName(t *testing.T) {
 	for _, row := range []struct {
 		reason string
 		a, b   string
 		want   bool
 	}{
-		{"completed by a domain and by one around it", "db.shop.shop.svc.cluster.local", "db.shop.svc.cluster.local", true},
+		{"completed with a domain and with its parent", "db.shop.shop.svc.cluster.local", "db.shop.svc.cluster.local", true},
 		{"the other way round", "db.shop.svc.cluster.local", "db.shop.shop.svc.cluster.local", true},
 		{"hosts of two domains", "api.gone.test", "api.pay.test", false},
 		{"hosts of one domain", "a.pay.test", "b.pay.test", false},

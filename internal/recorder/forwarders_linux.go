@@ -9,20 +9,20 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// forwarders are programs that listen on a developer's machine and pass on what they are sent to pods or hosts
-// elsewhere. No pods go by their names.
+// forwarders are programs that listen on a developer's machine and forward to pods or hosts elsewhere. No pod is named
+// after them.
 var forwarders = []string{
 	"autossh", "cloud-sql-proxy", "cloud_sql_proxy", "devspace", "k9s", "kubectl", "kubefwd", "ktctl", "minikube", "oc", "okteto",
 	"session-manager-plugin", "skaffold", "socat", "ssh", "telepresence", "tilt", "tsh",
 }
 
-// isForwarder reports whether an executable is one of them, or a plugin of kubectl's.
+// isForwarder reports whether an executable is a forwarder, or a plugin of kubectl.
 func isForwarder(executable string) bool {
 	return slices.Contains(forwarders, executable) || strings.HasPrefix(executable, "kubectl-")
 }
 
-// forwarderLines says, in a line each, which flows go to a program that forwards them, so that nobody knows to whom,
-// and what to do.
+// forwarderLines returns one line for each flow to a forwarder: the real destination is unknown, so the user has to
+// name it.
 func (r *resolution) forwarderLines(all []attributedFlow) []string {
 	var lines []string
 	for _, f := range all {
@@ -32,7 +32,7 @@ func (r *resolution) forwarderLines(all []attributedFlow) []string {
 		}
 		line := fmt.Sprintf("%s is %s, which forwards to somebody else, and no pods are called so: say whom it stands for: Peer(\"localhost:%d\", \"name%s\")",
 			f.flow.Target(), f.identity.Listener.Name, f.event.Key.Port, endpoint.ExamplePort)
-		if !slices.Contains(lines, line) { // from another source
+		if !slices.Contains(lines, line) { // the same target from another source
 			lines = append(lines, line)
 		}
 	}

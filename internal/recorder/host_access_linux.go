@@ -7,21 +7,21 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// tunnelNotices tells of servers of the test process that are named by Peer, and that testcontainers' host access opens
-// too: its tunnel ends in the test process, whose connections to such a server are the test's or the tunnel's. Nobody can tell
-// which, as an attempt of a container that the tunnel was not ready for counts as one that it was.
+// tunnelNotices reports servers of the test process that a Peer names and that the tunnel of testcontainers' host
+// access also connects to. The tunnel ends in the test process, so a connection to such a server may be the test's or
+// the tunnel's. The two cannot be distinguished: a container's attempt counts even if the tunnel was not ready for it.
 func (r *resolution) tunnelNotices(all []attributedFlow) []string {
-	tunnels := make(map[uint16]bool) // the ports of the test process that containers reached
-	for _, l := range r.observations {
-		if l.from != nil && l.to != nil && r.owned[l.from.ID] && docker.Infrastructure(*l.to) == docker.HostAccess && l.port != sshPort {
-			tunnels[l.port] = true
+	tunnels := make(map[uint16]bool) // ports of the test process that containers connected to
+	for _, f := range r.observations {
+		if f.from != nil && f.to != nil && r.owned[f.from.ID] && docker.Infrastructure(*f.to) == docker.HostAccess && f.port != sshPort {
+			tunnels[f.port] = true
 		}
 	}
 	var unclear flow.Set
 	ports := make(map[string]uint16) // by target
 	for _, f := range all {
-		own := f.flow.Source.Identity() == r.source.Identity()
-		if own && f.identity.Local && f.identity.Peer.Exact() && tunnels[f.event.Key.Port] && !r.options.Ignored.Has(f.flow) {
+		fromTest := f.flow.Source.Identity() == r.source.Identity()
+		if fromTest && f.identity.Local && f.identity.Peer.Exact() && tunnels[f.event.Key.Port] && !r.options.Ignored.Has(f.flow) {
 			unclear.Add(f.flow)
 			ports[f.flow.Target()] = f.event.Key.Port
 		}

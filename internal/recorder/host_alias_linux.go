@@ -4,8 +4,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/docker"
 )
 
-// hostOf returns the host outside of the cluster for which a container stands, "" for any other container: one that goes by
-// a name with dots, such as api.stripe.com, which is none of the cluster's, and that As does not name.
+// hostOf returns the external host that a container stands for, or "". It stands for one if it has an alias with dots,
+// such as api.stripe.com, that is not a name of the cluster, and if the test gave it no other name.
 func (s *snapshot) hostOf(c docker.Container) string {
 	name := docker.DNSName(c)
 	if name == "" || s.attachments[c.ID].name != "" {

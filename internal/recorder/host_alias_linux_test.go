@@ -15,24 +15,24 @@ func TestContainerName_AliasWithDots(t *testing.T) {
 		"orders-db.cache":    {Kind: flow.Workload, Name: "orders-db"},
 	}
 	options := Options{Namespace: "web", ClusterName: func(name string) (flow.Endpoint, bool) {
-		e, is := known[name]
-		return e, is
+		e, ok := known[name]
+		return e, ok
 	}}
 	for _, tt := range []struct {
 		reason, alias   string
-		claimed         string
+		attachedAs      string
 		name, namespace string
 		host            string
 	}{
 		{"a workload of the cluster", "orders-db.shop.svc", "", "orders-db", "shop", ""},
-		{"one whose namespace is not known", "orders-db.cache", "", "orders-db", "web", ""},
+		{"a workload of an unknown namespace", "orders-db.cache", "", "orders-db", "web", ""},
 		{"a fake of a third party", "api.stripe.com", "", "api-stripe-com", "web", "api.stripe.com"},
-		{"one that As names", "api.stripe.com", "stripe", "stripe", "web", ""},
-		{"As with all of a Service's name", "db", "orders-db.shop.svc", "orders-db", "shop", ""},
+		{"named by As", "api.stripe.com", "stripe", "stripe", "web", ""},
+		{"As with the full name of a Service", "db", "orders-db.shop.svc", "orders-db", "shop", ""},
 		{"no dots", "orders-db", "", "orders-db", "web", ""},
 	} {
 		c := docker.Container{ID: "4f66", NetworkMode: "net", Networks: []docker.Attachment{{Network: "net", Aliases: []string{tt.alias}}}}
-		s := snapshot{options: options, attachments: map[string]attachment{c.ID: {own: true, name: tt.claimed}}}
+		s := snapshot{options: options, attachments: map[string]attachment{c.ID: {own: true, name: tt.attachedAs}}}
 		got := s.endpointOf(new(docker.Watcher), c)
 		want := flow.Endpoint{Kind: flow.Workload, Name: tt.name, Namespace: tt.namespace, Evidence: flow.ByContainer}
 		if host := s.hostOf(c); got != want || host != tt.host {

@@ -15,31 +15,32 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Some flows are opened for the test's machinery and by nobody in production: by wait strategies of testcontainers,
-// in the test process, and by health checks of the engine, inside containers. They are told by who opens them: by the
-// calls that led to them, or by the command that the engine let into the container. The container may be anybody's:
-// one that was passed to the recording, one of a compose project, one that nobody passed.
+// The test's infrastructure opens flows that do not exist in production: wait strategies of testcontainers, from the
+// test process, and health checks of the engine, inside containers. The initiator identifies them: the call stack of a
+// wait strategy, or the command that the engine ran in the container. The container may be any: one that was passed to
+// the recording, one of a compose project, or one that was not passed at all.
 //
-// The kernel folds what goes to one destination, and a health check may open what the container opens too. So what was
-// opened for the machinery is forgotten in the kernel, and the next flow to the same destination is a new one.
+// The kernel folds repeated flows to one destination, and a health check may open the same destination as its
+// container. So the recorder makes the kernel forget each flow of the infrastructure, and the next one to the same
+// destination is reported as new.
 
-// What flows of the machinery are, as notices have them.
+// The parts of the infrastructure, as notices name them.
 const (
 	waitStrategies = "wait strategies"
 	healthChecks   = "health checks"
 )
 
-// infrastructureKey is a flow to the kernel, under one of the names that may be meant, that was opened for the test's
-// machinery.
+// infrastructureKey is an observationKey plus the part of the infrastructure that opened the flow.
 type infrastructureKey struct {
 	observationKey
 	part string
 }
 
-// infrastructureOf says what part of the machinery may have opened a flow: a wait strategy, a health check, or "" for none.
+// infrastructureOf returns the part of the infrastructure that may have opened a flow: wait strategies, health checks,
+// or "".
 func (r *Recorder) infrastructureOf(e *probe.FlowEvent) string {
 	switch {
-	case e.Connection() != 0: // it is older than the recording
+	case e.Connection() != 0: // older than the recording
 		return ""
 	case e.Cgroup == r.session.Leaf.ID:
 		if isWaitStrategy(e.Process.Stack) {
@@ -53,7 +54,7 @@ func (r *Recorder) infrastructureOf(e *probe.FlowEvent) string {
 	return ""
 }
 
-// isWaitStrategy reports whether a flow was opened by a wait.Strategy of testcontainers, its own or somebody's.
+// isWaitStrategy reports whether a wait.Strategy opened a flow: one of testcontainers or the user's own.
 func isWaitStrategy(stack []flow.Frame) bool {
 	return slices.ContainsFunc(stack, func(f flow.Frame) bool {
 		return strings.HasSuffix(f.Function, waitMethod) || strings.Contains(f.Function, waitMethod+".func")
@@ -63,8 +64,8 @@ func isWaitStrategy(stack []flow.Frame) bool {
 // waitMethod is the method of wait.Strategy.
 const waitMethod = ".WaitUntilReady"
 
-// isHealthCheck reports whether a flow that a container opened is its health check's, as far as the engine has said
-// that there is one.
+// isHealthCheck reports whether a container's health check opened a flow. It is false if the engine has not reported
+// the health check yet.
 func (r *Recorder) isHealthCheck(e *probe.FlowEvent) bool {
 	ids := r.containers.cgroups[e.Cgroup].ids
 	if len(ids) == 0 || e.Process.Exec == "" && (e.Process.Command != "" || len(e.Process.Parents) > 0) {
@@ -74,8 +75,8 @@ func (r *Recorder) isHealthCheck(e *probe.FlowEvent) bool {
 	return known && opensHealthCheck(container, e.Process)
 }
 
-// isWaitCommand reports whether a flow was opened by a command that wait.ForExec runs in a container that testcontainers
-// waits for. Compose projects it waits for at any time.
+// isWaitCommand reports whether a command of wait.ForExec opened a flow, in a container that testcontainers waits for.
+// testcontainers may wait for a container of a compose project at any time.
 func (r *Recorder) isWaitCommand(e *probe.FlowEvent) bool {
 	ids := r.containers.cgroups[e.Cgroup].ids
 	if len(ids) == 0 || e.Process.Exec == "" {
@@ -83,11 +84,11 @@ func (r *Recorder) isWaitCommand(e *probe.FlowEvent) bool {
 	}
 	id := ids[len(ids)-1]
 	container, _ := r.containers.now(id)
-	awaited := r.containers.waited(id, e.Time) || r.containers.waitedFor(id, e.Time) || container.Labels[labelProject] != ""
+	awaited := r.containers.waitedForAttached(id, e.Time) || r.containers.waitedForAny(id, e.Time) || container.Labels[labelProject] != ""
 	return awaited && inCall("wait.(*ExecStrategy)"+waitMethod)
 }
 
-// now returns what the engine has said of a container until now, without waiting for it.
+// now returns what the engine has reported about a container so far. It does not wait for the engine.
 func (c *containers) now(id string) (docker.Container, bool) {
 	if !c.begun.Load() {
 		return docker.Container{}, false
@@ -102,9 +103,9 @@ func (c *containers) now(id string) (docker.Container, bool) {
 	return docker.Container{}, false
 }
 
-// opensHealthCheck reports whether a process of a container descends from the command by which the engine looks
-// whether the container is well. A shell may have become the command that it was told to run; and of a process that
-// had ended before it was looked at only the name of its program is known.
+// opensHealthCheck reports whether a process of a container descends from the engine's health check command. The shell
+// of the command may have exec'd its program. If the process had ended before it was read, only the name of its program
+// is known.
 func opensHealthCheck(c docker.Container, p flow.Process) bool {
 	if c.HealthCheck == "" {
 		return false
@@ -113,57 +114,58 @@ func opensHealthCheck(c docker.Container, p flow.Process) bool {
 	names := func(program string) bool {
 		return program != "" && slices.ContainsFunc(words, func(word string) bool { return path.Base(word) == program })
 	}
-	if p.Exec == "" { // it may have ended
+	if p.Exec == "" { // the process may have ended before it was read
 		main, _, _ := strings.Cut(c.Command, " ")
 		return p.Command == "" && len(p.Parents) == 0 && names(p.Name) && path.Base(main) != p.Name
 	}
 	for command := range c.Execs {
 		if command != c.HealthCheck && (p.Exec == command || strings.HasSuffix(command, " "+p.Exec)) {
-			return false // somebody runs the like
+			return false // another exec runs the same program
 		}
 	}
 	program, _, _ := strings.Cut(p.Exec, " ")
 	return p.Exec == c.HealthCheck || names(path.Base(program))
 }
 
-// handleInfrastructure is see for a flow that was opened for the machinery. Where the flow may be the test's too, it is to
-// be seen as any other: then own is true, and forgotten is how often the kernel has counted it.
+// handleInfrastructure is handleFlow for a flow that the infrastructure opened. If the test or the container may have
+// opened it too, ambiguous is true: the caller handles the flow like any other, and forgotten is how many connections
+// the kernel had counted.
 func (r *Recorder) handleInfrastructure(
 	e *probe.FlowEvent, by string, names []string, batches map[*Recording]*endpoint.Batch,
-) (own bool, forgotten uint64) {
-	count, err := r.session.Probe.Forget(e.Key)
+) (ambiguous bool, forgotten uint64) {
+	count, err := r.session.Probe.Invalidate(e.Key)
 	if !errors.Is(err, probe.ErrNoFlow) {
-		r.fail(err) // what opens it next would go unseen
+		r.fail(err) // the next flow to the destination would be missed
 	}
 	if count > 1 && (by == healthChecks || !inCall(waitMethod)) {
-		return true, count // the test, or the container itself, may have opened it meanwhile
+		return true, count // the test or the container may have opened it too
 	}
-	to, stray := r.recipients(e)
-	for _, m := range to {
+	recordings, why := r.recipients(e)
+	for _, m := range recordings {
 		for _, name := range names {
-			s := m.observe(e, name, r.identify(m, e, name, batches), stray)
-			s.flow.Count, s.infrastructure = max(count, 1), by
-			key := infrastructureKey{observationKey{e.Key, s.identity.Endpoint.Name}, by}
-			if before, again := m.infrastructure[key]; again {
-				s.flow.Count, s.flow.First = s.flow.Count+before.flow.Count, before.flow.First
+			o := m.observe(e, name, r.identify(m, e, name, batches), why)
+			o.flow.Count, o.infrastructure = max(count, 1), by
+			key := infrastructureKey{observationKey{e.Key, o.identity.Endpoint.Name}, by}
+			if earlier, again := m.infrastructure[key]; again {
+				o.flow.Count, o.flow.First = o.flow.Count+earlier.flow.Count, earlier.flow.First
 			}
-			m.infrastructure[key] = s
+			m.infrastructure[key] = o
 		}
 	}
 	return false, 0
 }
 
-// addCount adds to what a recording saw of a flow what the kernel has counted of it and forgotten.
+// addCount adds to the observations of a flow the connections that the kernel counted before it forgot the flow.
 func (m *Recording) addCount(k probe.Key, count uint64) {
-	for key, s := range m.observations {
+	for key, o := range m.observations {
 		if key.Key == k {
-			s.flow.Count += count
-			m.observations[key] = s
+			o.flow.Count += count
+			m.observations[key] = o
 		}
 	}
 }
 
-// inCall reports whether a goroutine of this process is in a function by a name like this.
+// inCall reports whether the stack of any goroutine of this process contains function.
 func inCall(function string) bool {
 	var profile bytes.Buffer
 	if err := pprof.Lookup("goroutine").WriteTo(&profile, 1); err != nil {
@@ -172,42 +174,43 @@ func inCall(function string) bool {
 	return strings.Contains(profile.String(), function)
 }
 
-// allObservations returns all of a recording's, with those of the machinery.
+// allObservations returns all observations of a recording, with those of the infrastructure.
 func (m *Recording) allObservations() iter.Seq[observation] {
 	return func(yield func(observation) bool) {
-		for _, s := range m.observations {
-			if !yield(s) {
+		for _, o := range m.observations {
+			if !yield(o) {
 				return
 			}
 		}
-		for _, s := range m.infrastructure {
-			if !yield(s) {
+		for _, o := range m.infrastructure {
+			if !yield(o) {
 				return
 			}
 		}
 	}
 }
 
-// infrastructureOf says what part of the test's machinery opened a flow; "" where it is the test's own, or a container's.
-func (r *resolution) infrastructureOf(l attributedFlow) string {
+// infrastructureOf returns the part of the test's infrastructure that opened a flow, or "" if the test or a container
+// did.
+func (r *resolution) infrastructureOf(f attributedFlow) string {
 	switch {
-	case l.infrastructure == healthChecks && l.from != nil && !opensHealthCheck(*l.from, l.event.Process):
-		return "" // as the engine knows by now
-	case l.infrastructure != "":
-		return l.infrastructure
-	case l.from == nil && l.to != nil && waitedAt(r.attachments[l.to.ID].waits, l.event.Time):
+	case f.infrastructure == healthChecks && f.from != nil && !opensHealthCheck(*f.from, f.event.Process):
+		return "" // the engine has reported the real health check since
+	case f.infrastructure != "":
+		return f.infrastructure
+	case f.from == nil && f.to != nil && waitedAt(r.attachments[f.to.ID].waits, f.event.Time):
 		return waitStrategies
-	case l.from == nil && l.to != nil && !leadsToCaller(l.event.Process.Stack) &&
-		waitedAt(r.waits[l.to.ID], l.event.Time):
+	case f.from == nil && f.to != nil && !leadsToCaller(f.event.Process.Stack) &&
+		waitedAt(r.waits[f.to.ID], f.event.Time):
 		return waitStrategies
-	case l.from != nil && l.flow.Count <= 1 && opensHealthCheck(*l.from, l.event.Process):
-		return healthChecks // the engine had not said so yet, and nobody else opened it
+	case f.from != nil && f.flow.Count <= 1 && opensHealthCheck(*f.from, f.event.Process):
+		return healthChecks // the engine reported the health check later, and nothing else opened the flow
 	}
 	return ""
 }
 
-// leadsToCaller reports whether a stack is known up to where the goroutine began, and does not end with a go
-// statement of a library's.
+// leadsToCaller reports whether a stack is complete up to the start of its goroutine, and is not that of a goroutine
+// that a library started.
 func leadsToCaller(stack []flow.Frame) bool {
 	return len(stack) > 0 && !stack[len(stack)-1].Started
 }

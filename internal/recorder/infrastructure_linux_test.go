@@ -8,8 +8,9 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// The kernel folds what goes to one destination. What it has counted besides a health check may be the container's own.
-func TestFlowThatIsNotOnlyAHealthChecksIsSeen(t *testing.T) {
+// The kernel folds repeated flows to one destination. If it counted more than the health check, the container may have
+// opened the rest.
+func TestInfrastructure_FoldedWithOtherFlows(t *testing.T) {
 	testenv.RequireRoot(t)
 	c, err := newRecorder(probe.Sizes{}, func(string) {})
 	if err != nil {
@@ -45,12 +46,12 @@ func TestFlowThatIsNotOnlyAHealthChecksIsSeen(t *testing.T) {
 			}
 			found = true
 			c.mu.Lock()
-			own, forgotten := c.handleInfrastructure(&probe.FlowEvent{Key: key}, healthChecks, []string{""}, nil)
-			if own != (times > 1) || own && forgotten != times || count != times {
-				t.Errorf("%d times: own=%t, forgotten=%d, counted=%d", times, own, forgotten, count)
+			ambiguous, forgotten := c.handleInfrastructure(&probe.FlowEvent{Key: key}, healthChecks, []string{""}, nil)
+			if ambiguous != (times > 1) || ambiguous && forgotten != times || count != times {
+				t.Errorf("%d times: ambiguous=%t, forgotten=%d, counted=%d", times, ambiguous, forgotten, count)
 			}
 			if again, _ := c.handleInfrastructure(&probe.FlowEvent{Key: key}, healthChecks, []string{""}, nil); again || c.failure != nil {
-				t.Errorf("once more: own=%t, %v", again, c.failure)
+				t.Errorf("once more: ambiguous=%t, %v", again, c.failure)
 			}
 			c.mu.Unlock()
 		}

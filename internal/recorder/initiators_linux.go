@@ -20,102 +20,107 @@ import (
 	"github.com/netzero-dev/netzero/internal/probe"
 )
 
-// An engine does not say for whom it starts a container, or a command in one. But whoever asked for it waits for the answer while the
-// container's cgroup is made, or the command comes into it: so the clients of the engine at that moment are the candidates.
+// An engine does not report which client asked it to start a container or to run a command in one. But the client waits
+// for the answer while the engine creates the container's cgroup, or moves the command into it. So the clients that are
+// connected at that moment are the candidates.
 
-// startEvent is who was a client of the engine when it made a container's cgroup, or let a command into it.
+// startEvent is a moment at which an engine created the cgroup of a container or moved a command into it, with the
+// clients of the engine at that moment.
 type startEvent struct {
 	at      time.Duration
-	command bool          // it is a command in a container that is older than the recording
-	done    chan struct{} // closed when the rest is set
+	command bool          // a command in a container that is older than the recording
+	done    chan struct{} // closed when the clients are known
 	tree    []engineClient
-	others  []engineClient // those that do not descend from the test process
+	others  []engineClient // all other processes
 }
 
 // engineClient is a client of an engine.
 type engineClient struct {
-	pid       int          // 0 where it cannot be seen
-	command   string       // "" where it cannot be seen
-	recording goroutine.ID // of one that descends from the test process: to which it belongs; 0 where that is none in particular
-	calls     engineCalls  // of the test process, which is a client for each recording whose goroutines make some
-	cut       bool         // command is not all of it
-	sibling   bool         // it has this process's parent, as the tests of other packages do
+	pid       int          // 0 if it is not visible
+	command   string       // empty if it is not visible
+	recording goroutine.ID // that the process belongs to; 0 if it is none in particular
+	calls     engineCalls  // only of this process, which is one client for each recording that makes calls
+	cut       bool         // the command line is incomplete
+	sibling   bool         // it has the same parent as this process, as the tests of other packages do
 }
 
-// startEvents are those of containers, by ID: of each birth of a container in the recording, and of each command in an older one.
+// startEvents are the start events by container ID: one for each start of a new container, and one for each command in
+// an older one.
 type startEvents struct {
-	mu    sync.Mutex
-	of    map[string][]*startEvent
-	ended bool
-	looks sync.WaitGroup // which use what the recorder closes when it ends
+	mu       sync.Mutex
+	byID     map[string][]*startEvent
+	ended    bool
+	searches sync.WaitGroup // they use what the recorder closes
 }
 
-// sameStart is how long an engine may take to make a container's cgroups: one in the tree of each controller.
+// sameStart is how long an engine may take to create the cgroups of one container: one in the tree of each controller.
 const sameStart = time.Second
 
-// started returns a starter that is to be set, or nil where it is known already. Not fresh: it was made at some time.
+// started returns a new start event that the caller must complete, or nil if the start is known already. If fresh is
+// false, the container was created at an unknown time.
 func (s *startEvents) started(id string, at time.Duration, fresh bool) *startEvent {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if slices.ContainsFunc(s.of[id], func(st *startEvent) bool { return !st.command && (!fresh || at-st.at < sameStart) }) {
+	if slices.ContainsFunc(s.byID[id], func(st *startEvent) bool { return !st.command && (!fresh || at-st.at < sameStart) }) {
 		return nil
 	}
 	return s.add(id, &startEvent{at: at})
 }
 
-// commandRun returns a starter that is to be set, of a command in an older container.
+// commandRun returns a new start event for a command in an older container. The caller must complete it.
 func (s *startEvents) commandRun(id string, at time.Duration) *startEvent {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.add(id, &startEvent{at: at, command: true})
 }
 
-// add is for a caller that holds mu.
+// The caller holds mu.
 func (s *startEvents) add(id string, st *startEvent) *startEvent {
-	if s.of == nil {
-		s.of = make(map[string][]*startEvent)
+	if s.byID == nil {
+		s.byID = make(map[string][]*startEvent)
 	}
 	st.done = make(chan struct{})
-	s.of[id] = append(s.of[id], st)
+	s.byID[id] = append(s.byID[id], st)
 	return st
 }
 
-// all returns all of them, once they are set.
+// all returns all start events, and waits until they are complete.
 func (s *startEvents) all() map[string][]*startEvent {
 	s.mu.Lock()
 	all := make(map[string][]*startEvent)
-	for id, of := range s.of {
-		all[id] = slices.Clone(of)
+	for id, events := range s.byID {
+		all[id] = slices.Clone(events)
 	}
 	s.mu.Unlock()
-	for _, of := range all {
-		for _, st := range of {
+	for _, events := range all {
+		for _, st := range events {
 			<-st.done
 		}
 	}
 	return all
 }
 
-// trackCgroup is told of cgroups that are being made, and of tasks that come into those of older containers, and says of those that have
-// opened something whether they are unrelated to any container.
+// trackCgroup handles new cgroups and commands that enter older containers. For a cgroup that has opened a flow, it
+// reports whether the cgroup is unrelated to any container.
 func (r *Recorder) trackCgroup(e *probe.CgroupEvent) bool {
 	if e.Entered {
 		if id := r.containers.older.container(e.Cgroup); id != "" {
-			r.findStartEvent(r.containers.starters.commandRun(id, e.Time))
+			r.findStartEvent(r.containers.startEvents.commandRun(id, e.Time))
 		}
 		return false
 	}
 	if ids := docker.IDsFromCgroup(pathOf(e)); len(ids) > 0 {
 		id := ids[len(ids)-1]
-		own := len(docker.IDsFromCgroup(e.Names[0])) > 0                                        // else it is nested in the container's
-		if own && r.containers.older.container(e.Cgroup) == "" || !r.containers.older.has(id) { // of an older one its first flow tells
-			r.findStartEvent(r.containers.starters.started(id, e.Time, e.Made && own))
+		isOuter := len(docker.IDsFromCgroup(e.Names[0])) > 0 // else it is nested in the cgroup of the container
+		// The first flow of an older container starts the search for its initiator.
+		if isOuter && r.containers.older.container(e.Cgroup) == "" || !r.containers.older.has(id) {
+			r.findStartEvent(r.containers.startEvents.started(id, e.Time, e.Created && isOuter))
 		}
 	}
-	return !e.Made && isOutsideContainers(e)
+	return !e.Created && isOutsideContainers(e)
 }
 
-// failSearch keeps what makes the recordings incomplete.
+// failSearch records an error that makes the recordings incomplete.
 func (r *Recorder) failSearch(err error) {
 	if err == nil {
 		return
@@ -125,55 +130,55 @@ func (r *Recorder) failSearch(err error) {
 	r.fail(fmt.Errorf("look for who started a container: %w", err))
 }
 
-// findStartEvent sets a starter, which may be nil.
+// findStartEvent completes a start event in the background. The event may be nil.
 func (r *Recorder) findStartEvent(st *startEvent) {
 	if st == nil {
 		return
 	}
-	s := &r.containers.starters
+	s := &r.containers.startEvents
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
 		close(st.done)
 		return
 	}
-	s.looks.Go(func() {
+	s.searches.Go(func() {
 		defer close(st.done)
 		r.findClients(st)
 	})
 }
 
-// end waits for all looks, and lets none begin any more.
+// end waits for the searches in progress and prevents new ones.
 func (s *startEvents) end() {
 	s.mu.Lock()
 	s.ended = true
 	s.mu.Unlock()
-	s.looks.Wait()
+	s.searches.Wait()
 }
 
-// findClients looks who is a client of an engine now. Those come first that may end soonest.
+// findClients adds the clients that an engine has now to a start event. It looks first for processes that may end soon.
 func (r *Recorder) findClients(st *startEvent) {
 	r.mu.Lock()
-	s := r.session
+	session := r.session
 	r.mu.Unlock()
 	searching := docker.IsSearching()
 	calls := callsOfEngine()
 	self := os.Getpid()
 	tree := map[int]goroutine.ID{self: 0}
-	if s != nil {
-		known, err := s.Descendants()
+	if session != nil {
+		known, err := session.Descendants()
 		r.failSearch(err)
 		maps.Copy(tree, known)
 	}
-	seen := make(map[int]bool)
+	added := make(map[int]bool)
 	add := func(pid int) {
-		if seen[pid] && pid != 0 {
+		if added[pid] && pid != 0 {
 			return
 		}
-		seen[pid] = true
+		added[pid] = true
 		p, err := endpoint.ReadProcess(pid)
 		if err != nil && pid != 0 {
-			return // it has ended, and waits for nobody
+			return // it has ended, so it does not wait for an answer
 		}
 		client := engineClient{pid: pid, command: p.Command}
 		if recording, ours := tree[pid]; ours {
@@ -186,7 +191,7 @@ func (r *Recorder) findClients(st *startEvent) {
 	}
 	addCommands := func(pids iter.Seq[int]) {
 		for pid := range pids {
-			// Its connection may be in another network namespace, or lead through another socket.
+			// The connection may be in another network namespace, or go through another socket.
 			if p, err := endpoint.ReadProcess(pid); err == nil && slices.Contains(engineCommands, p.Name) {
 				add(pid)
 			}
@@ -202,24 +207,24 @@ func (r *Recorder) findClients(st *startEvent) {
 	}
 	addCommands(slices.Values(descendants))
 	clients, err := endpoint.Clients(isEngineSocket)
-	if err != nil { // the kernel does not tell (CONFIG_UNIX_DIAG): the names of programs and the stacks of this one do
+	if err != nil { // a kernel without CONFIG_UNIX_DIAG: use the names of programs, and the stacks of this process
 		clients = []endpoint.Client{{PID: self}}
 		searching = true
 	}
-	own := make(map[uint64]bool)
+	ownSockets := make(map[uint64]bool)
 	for _, client := range clients {
-		own[client.Inode] = own[client.Inode] || client.PID == self
+		ownSockets[client.Inode] = ownSockets[client.Inode] || client.PID == self
 	}
 	for _, client := range clients {
-		inherited := own[client.Inode] && client.PID != self // by a child that has not begun its program yet
+		inherited := ownSockets[client.Inode] && client.PID != self // a child before its exec
 		if !docker.IsWatcher(client.Name) && !inherited {
 			add(client.PID)
 		}
 	}
-	if searching || docker.IsSearching() { // the connection may be of the search
+	if searching || docker.IsSearching() { // the connection may belong to the search for an engine
 		calls = callsByClients(calls)
 	}
-	if seen[self] { // with a connection that may be idle
+	if added[self] { // its connection may be idle
 		st.tree = slices.DeleteFunc(st.tree, func(client engineClient) bool { return client.pid == self })
 		st.tree = append(st.tree, r.callers(calls)...)
 	}
@@ -228,22 +233,22 @@ func (r *Recorder) findClients(st *startEvent) {
 	}
 }
 
-// callers returns the test process as a client for each recording that makes calls.
+// callers returns this process as one client for each recording that makes calls to an engine.
 func (r *Recorder) callers(calls map[string]engineCalls) (all []engineClient) {
-	of := make(map[string]goroutine.ID)
+	byLabel := make(map[string]goroutine.ID)
 	r.mu.Lock()
-	for _, m := range r.members {
-		of[m.goroutine.String()] = m.goroutine
+	for _, m := range r.recordings {
+		byLabel[m.goroutine.String()] = m.goroutine
 	}
 	r.mu.Unlock()
 	p, _ := endpoint.ReadProcess(r.self)
 	for label, made := range calls {
-		all = append(all, engineClient{pid: r.self, command: p.Command, recording: of[label], calls: made})
+		all = append(all, engineClient{pid: r.self, command: p.Command, recording: byLabel[label], calls: made})
 	}
 	return all
 }
 
-// isEngineSocket reports whether a path is one at which an engine listens.
+// isEngineSocket reports whether a path is the socket of an engine.
 func isEngineSocket(at string) bool {
 	host := strings.TrimPrefix(os.Getenv("DOCKER_HOST"), "unix://")
 	return at == host || engineSocket.MatchString(path.Base(at))
@@ -251,9 +256,10 @@ func isEngineSocket(at string) bool {
 
 var engineSocket = regexp.MustCompile(`^(docker|podman).*\.sock$`)
 
-// startedBy says whether this recording's test started a container, or ran a command in an older one: certainly, or perhaps.
+// startedBy reports whether this recording's test started a container or ran a command in an older one. If it is not
+// certain, perhaps reports whether it is possible.
 func (r *resolution) startedBy(c docker.Container) (certain, perhaps bool) {
-	for _, st := range r.starters[c.ID] {
+	for _, st := range r.startEvents[c.ID] {
 		is, may := r.startedThis(st, c)
 		certain, perhaps = certain || is, perhaps || may
 	}
@@ -264,63 +270,65 @@ func (r *resolution) startedThis(st *startEvent, c docker.Container) (certain, p
 	if st.at < r.started {
 		return false, false
 	}
-	if of, is := createdHere(c.ID); is && !st.command {
-		return r.includes(of) && (of != 0 || r.alone), r.includes(of)
+	if recording, created := createdHere(c.ID); created && !st.command {
+		return r.includes(recording) && (recording != 0 || r.alone), r.includes(recording)
 	}
-	ours := c.Session == testcontainers.SessionID() // so that processes with another parent have nothing to do with it
+	sameSession := c.Session == testcontainers.SessionID() // then only processes with the same parent can have started it
 	started := c.Labels[labelTestcontainers] == "true" && !st.command
-	own, other := impossible, impossible // how much the command lines say of the container
-	unknown := false                     // whichever goroutine of this process it was
+	ours, others := impossible, impossible // how well the command lines of clients match the container
+	unknown := false                       // a goroutine of this process, of an unknown test
 	for _, client := range st.others {
-		if ours && !client.sibling {
+		if sameSession && !client.sibling {
 			continue
 		}
-		other = max(other, likelihood(client, c, st.command))
+		others = max(others, likelihood(client, c, st.command))
 	}
 	for _, client := range r.clientsAt(st) {
-		said := likelihood(client, c, st.command)
+		n := likelihood(client, c, st.command)
 		self := client.pid == r.self
 		switch {
-		case self && started && (!ours || inSession(c)):
-			// another process's testcontainers made it
+		case self && started && (!sameSession || inSession(c)):
+			// testcontainers of another process created it
 		case self && st.command && c.OnlyHealthChecks(r.started):
-			// the engine's own
+			// the engine ran its own health check
 		case !r.includes(client.recording):
-			other = max(other, said)
+			others = max(others, n)
 		default:
-			own = max(own, said)
+			ours = max(ours, n)
 			unknown = unknown || self && client.recording == 0
 		}
 	}
 	switch {
-	case own == impossible, other > own:
+	case ours == impossible, others > ours:
 		return false, false
 	case isImageID(c.Image):
-		return false, true // a step of a build
-	case own == other:
+		return false, true // a build step
+	case ours == others:
 		return false, true
-	case own == possible && unknown && !r.alone:
+	case ours == possible && unknown && !r.alone:
 		return false, true
 	}
 	return true, true
 }
 
-// inSession reports whether Go's testcontainers has made a container in a session that this process belongs to: this process, if
-// madeHere says so, or the test of another package. Containers of compose projects are made by compose.
+// inSession reports whether testcontainers-go created a container in the session that this process belongs to: this
+// process did if createdHere says so, otherwise the test of another package. compose itself creates the containers of
+// its projects.
 func inSession(c docker.Container) bool {
 	return c.Labels[labelTestcontainers] == "true" && c.Session == testcontainers.SessionID() && c.Labels[labelProject] == ""
 }
 
-// ranCommand reports whether a command may have been run for this test in a container that is older than the recording.
+// ranCommand reports whether this test may have run a command in a container that is older than the recording.
 func (r *resolution) ranCommand(id string) bool {
-	return slices.ContainsFunc(r.starters[id], func(st *startEvent) bool {
+	return slices.ContainsFunc(r.startEvents[id], func(st *startEvent) bool {
 		return st.command && st.at >= r.started && len(r.clientsAt(st)) > 0
 	})
 }
 
-// includesID reports whether what belongs to a recording is this one's: its own, that of a part of its test, or nobody's in particular.
+// includesID reports whether this recording includes the flows of another: its own, those of a subtest, or unattributed
+// ones.
 func (m *Recording) includesID(recording goroutine.ID) bool {
-	for _, other := range m.recorder.members {
+	for _, other := range m.recorder.recordings {
 		if other.goroutine == recording {
 			return other == m || m.includes(other.test)
 		}
@@ -332,8 +340,8 @@ var imageID = regexp.MustCompile(`^(sha256:[0-9a-f]+|[0-9a-f]{12}|[0-9a-f]{64})$
 
 func isImageID(image string) bool { return imageID.MatchString(image) }
 
-// unrecordedContainers tells of containers that have opened something, that this test may have started or run a command in, and that are
-// not recorded: errs where no more is known, lines of those that were started to build an image.
+// unrecordedContainers reports containers that opened flows and are not recorded, although this test may have started
+// them or run a command in them: errs if their purpose is unknown, lines if they are build steps of an image.
 func (r *resolution) unrecordedContainers() (errs, lines []string) {
 	if r.engine == nil {
 		return nil, nil
@@ -358,26 +366,27 @@ func (r *resolution) unrecordedContainers() (errs, lines []string) {
 	return errs, lines
 }
 
-// hasOpened reports whether a container was seen to open anything.
+// hasOpened reports whether a container opened any flow.
 func (r *resolution) hasOpened(id string) bool {
-	return slices.ContainsFunc(r.observations, func(l attributedFlow) bool {
-		return l.event.Cgroup != r.ownCgroup && slices.Contains(r.cgroups[l.event.Cgroup].ids, id)
+	return slices.ContainsFunc(r.observations, func(f attributedFlow) bool {
+		return f.event.Cgroup != r.ownCgroup && slices.Contains(r.cgroups[f.event.Cgroup].ids, id)
 	})
 }
 
-// goneContainers says which containers of this test have gone before the engine could be asked about them.
-func (r *resolution) goneContainers() (texts []string) {
-	for _, l := range r.observations {
-		if !l.missing {
+// goneContainers returns an error text for each container of this test that was removed before the engine could
+// describe it.
+func (r *resolution) goneContainers() (errs []string) {
+	for _, f := range r.observations {
+		if !f.missing {
 			continue
 		}
-		for _, id := range r.cgroups[l.event.Cgroup].ids {
+		for _, id := range r.cgroups[f.event.Cgroup].ids {
 			if certain, _ := r.startedBy(docker.Container{ID: id}); certain {
-				texts = append(texts, fmt.Sprintf("container %s of this test had gone before the engine could be asked what it was: pass the recording to it, or let it live for longer",
+				errs = append(errs, fmt.Sprintf("container %s of this test had gone before the engine could be asked what it was: pass the recording to it, or let it live for longer",
 					id[:min(12, len(id))]))
 			}
 		}
 	}
-	slices.Sort(texts)
-	return slices.Compact(texts)
+	slices.Sort(errs)
+	return slices.Compact(errs)
 }

@@ -15,17 +15,17 @@ import (
 // attributedFlow is an observation with the containers at its ends.
 type attributedFlow struct {
 	observation
-	from, to  *docker.Container // nil for an end that is no container
+	from, to  *docker.Container // nil for an end that is not a container
 	port      uint16            // of the container, if to is one
 	published bool              // it was dialled at a port of this machine that to publishes
 	missing   bool              // from is a container that the engine does not know
-	container string            // name and image of to, for a text
+	container string            // name and image of to, for messages
 }
 
-// isProxy reports whether an executable is the one by which Docker serves a published port.
+// isProxy reports whether an executable is one that serves published ports for Docker.
 func isProxy(name string) bool { return name == "docker-proxy" || name == "rootlesskit" }
 
-// container returns the innermost container of a path that the engine knows.
+// container returns the innermost of some nested containers that the engine knows.
 func (r *resolution) container(ids []string) *docker.Container {
 	if r.engine == nil {
 		return nil
@@ -38,57 +38,57 @@ func (r *resolution) container(ids []string) *docker.Container {
 	return nil
 }
 
-// locate finds the containers at the ends of a observation.
-func (r *resolution) locate(seen observation) attributedFlow {
-	e := seen.event
-	l := attributedFlow{observation: seen, port: e.Port}
+// resolveEnds finds the containers at the ends of an observation.
+func (r *resolution) resolveEnds(o observation) attributedFlow {
+	e := o.event
+	f := attributedFlow{observation: o, port: e.Port}
 	if e.Cgroup != r.ownCgroup {
-		l.from = r.container(r.cgroups[e.Cgroup].ids)
-		l.missing = l.from == nil
+		f.from = r.container(r.cgroups[e.Cgroup].ids)
+		f.missing = f.from == nil
 	}
-	if r.engine == nil || l.missing {
-		return l
+	if r.engine == nil || f.missing {
+		return f
 	}
 	addr := e.Addr.Unmap()
-	if l.from != nil && e.Port == resolverPort && isResolverOf(*l.from, addr) {
-		l.identity.Endpoint, l.identity.Relation = flow.ClusterResolver, endpoint.Other
-		l.identity.Endpoint.Addr, l.identity.Endpoint.Evidence = addr, flow.ByResolvConf
-		l.flow.Destination = l.identity.Endpoint
+	if f.from != nil && e.Port == resolverPort && isResolverOf(*f.from, addr) {
+		f.identity.Endpoint, f.identity.Relation = flow.ClusterResolver, endpoint.Other
+		f.identity.Endpoint.Addr, f.identity.Endpoint.Evidence = addr, flow.ByResolvConf
+		f.flow.Destination = f.identity.Endpoint
 	}
-	if l.identity.Endpoint.Kind == flow.Resolver {
-		return l // even where it is a container
+	if f.identity.Endpoint.Kind == flow.Resolver {
+		return f // even if it is a container
 	}
 	var networks []string
-	if l.from != nil {
-		h := networkOwner(r.engine, *l.from)
+	if f.from != nil {
+		h := networkOwner(r.engine, *f.from)
 		for _, n := range h.Networks {
 			networks = append(networks, n.NetworkID)
 		}
 	}
-	if seen.identity.Local {
+	if o.identity.Local {
 		at := netip.AddrPortFrom(addr, e.Port)
 		if c, port, ok := r.engine.AtPublished(at, e.Protocol, e.Time); ok {
-			l.to, l.port, l.published = &c, port, true
-		} else if c := r.container(seen.listenerContainers); c != nil {
-			l.to = c // in the network of this machine
-		} else if c, port, ok := r.engine.AroundPublished(at, e.Protocol, e.Time); ok && seen.identity.Listener == (endpoint.Owner{}) {
-			l.to, l.port, l.published = &c, port, true // an attempt before it was up, or after
+			f.to, f.port, f.published = &c, port, true
+		} else if c := r.container(o.listenerContainers); c != nil {
+			f.to = c // in the network of this machine
+		} else if c, port, ok := r.engine.AroundPublished(at, e.Protocol, e.Time); ok && o.identity.Listener == (endpoint.Owner{}) {
+			f.to, f.port, f.published = &c, port, true // an attempt before the container was up, or after it ended
 		}
-		return l
+		return f
 	}
 	if c, ok := r.engine.AtAddress(addr, networks, e.Time); ok {
-		l.to = &c
+		f.to = &c
 	} else if c, ok := r.engine.AroundAddress(addr, networks, e.Time); ok {
-		l.to = &c
+		f.to = &c
 	}
-	return l
+	return f
 }
 
-// resolverPort is where resolvers listen.
+// resolverPort is the port of DNS.
 const resolverPort = 53
 
-// isResolverOf reports whether an address is that of a container's resolver, as Docker has it: the process that asked, and
-// with it the resolv.conf that it saw, may have gone before anybody looked.
+// isResolverOf reports whether an address is that of a container's resolver, according to Docker. The process that sent
+// the query may have ended before its resolv.conf was read.
 func isResolverOf(c docker.Container, addr netip.Addr) bool {
 	if len(c.Resolvers) > 0 {
 		return slices.Contains(c.Resolvers, addr)
@@ -96,19 +96,19 @@ func isResolverOf(c docker.Container, addr netip.Addr) bool {
 	return slices.Contains(endpoint.OfContainers(), addr)
 }
 
-// isEngine reports whether something goes to the engine itself, over TCP.
-func (r *resolution) isEngine(l attributedFlow) bool {
+// isEngine reports whether a flow goes to the TCP endpoint of the engine itself.
+func (r *resolution) isEngine(f attributedFlow) bool {
 	at := r.engine.Endpoint()
 	host, port, _ := strings.Cut(at.Address, ":")
 	if engine, err := netip.ParseAddrPort(at.Address); err == nil {
-		return at.Network == "tcp" && engine.Port() == l.event.Port && engine.Addr().Unmap() == l.event.Addr.Unmap()
+		return at.Network == "tcp" && engine.Port() == f.event.Port && engine.Addr().Unmap() == f.event.Addr.Unmap()
 	}
-	return at.Network == "tcp" && port == strconv.Itoa(int(l.event.Port)) &&
-		(strings.EqualFold(host, l.name) || host == "localhost" && l.event.Addr.IsLoopback())
+	return at.Network == "tcp" && port == strconv.Itoa(int(f.event.Port)) &&
+		(strings.EqualFold(host, f.name) || host == "localhost" && f.event.Addr.IsLoopback())
 }
 
-// endpointOf returns a container as a policy sees it, by the name that a recording or its labels give. Containers that
-// share a network are one pod, named after the container whose network it is.
+// endpointOf returns the endpoint of a container in a policy. Its name comes from a recording or from its labels.
+// Containers that share a network are one pod, which is named after the network owner.
 func (s *snapshot) endpointOf(engine *docker.Watcher, c docker.Container) flow.Endpoint {
 	c = networkOwner(engine, c)
 	name := s.attachments[c.ID].name
@@ -125,7 +125,7 @@ func (s *snapshot) endpointOf(engine *docker.Watcher, c docker.Container) flow.E
 	}
 }
 
-// networkOwner returns the container whose network a container uses; mostly itself.
+// networkOwner returns the container whose network a container uses. Usually that is the container itself.
 func networkOwner(engine *docker.Watcher, c docker.Container) docker.Container {
 	if owner, known := engine.Container(engine.NetworkOwner(c.ID)); known {
 		return owner

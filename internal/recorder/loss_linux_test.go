@@ -9,11 +9,11 @@ import (
 	"github.com/netzero-dev/netzero/internal/probe"
 )
 
-// A text of what was lost leaves nothing out, and says of each what helps.
-func TestLossesAreAllNamed(t *testing.T) {
+// The error names every loss and its remedy.
+func TestLoss_ErrorNamesEverything(t *testing.T) {
 	before := lossCount{kernel: probe.Loss{FlowSlots: 3}, names: 2, streams: 1}
 	if err := before.since(before); err != nil {
-		t.Errorf("nothing was lost since, but %v", err)
+		t.Errorf("nothing was lost, but %v", err)
 	}
 	for _, row := range []struct {
 		lost lossCount
@@ -28,12 +28,12 @@ func TestLossesAreAllNamed(t *testing.T) {
 		err := row.lost.since(before)
 		for _, want := range row.want {
 			if !strings.Contains(fmt.Sprint(err), want) {
-				t.Errorf("%v does not say %q", err, want)
+				t.Errorf("%v does not contain %q", err, want)
 			}
 		}
-		var of *probe.LossError
-		if errors.As(err, &of) != (row.lost.kernel != before.kernel) {
-			t.Errorf("%v: of the kernel: %v", err, of)
+		var kernel *probe.LossError
+		if errors.As(err, &kernel) != (row.lost.kernel != before.kernel) {
+			t.Errorf("%v: loss of the kernel: %v", err, kernel)
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// nameContainer notes which container a flow goes to, and at which published port it was dialled.
+// nameContainer adds the container that a flow goes to, and the published port that was dialled.
 func (f *attributedFlow) nameContainer() {
 	f.flow.Named, f.flow.Dialled = fmt.Sprintf("container %s (image %s)", f.to.Name, f.to.Image), 0
 	if f.published {
@@ -14,7 +14,7 @@ func (f *attributedFlow) nameContainer() {
 	}
 }
 
-// namePeer notes which Peer named the destination of a flow, and the port that was dialled where the Peer has another.
+// namePeer adds the Peer that named the destination of a flow, and the port that was dialled if the Peer has another.
 func (f *attributedFlow) namePeer() {
 	peer := f.identity.Peer
 	if f.flow.Destination.Evidence != flow.ByOption || peer.At == "" {

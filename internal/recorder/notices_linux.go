@@ -15,7 +15,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// listenPoint is where somebody may listen.
+// listenPoint is an address at which a process may listen.
 type listenPoint struct {
 	addr     netip.Addr
 	port     uint16
@@ -24,23 +24,23 @@ type listenPoint struct {
 
 func listenPointOf(k probe.Key) listenPoint { return listenPoint{k.Addr, k.Port, k.Protocol} }
 
-// unservedAttempts tells, in a line each, of attempts at this machine where nobody listened, not even later, and which the user
-// does not ignore: who would have been there, nobody can know.
+// unservedAttempts returns a line for each attempt to connect to this machine where no process listened, not even
+// later, unless the user ignores it. The intended destination is unknown.
 func unservedAttempts(options Options, ephemeral func(port uint16) bool, all []attributedFlow) []string {
-	served := make(map[listenPoint]bool) // somebody came to listen there
-	for _, s := range all {
-		if s.identity.Relation != endpoint.NobodyListens {
-			served[listenPointOf(s.event.Key)] = true
+	served := make(map[listenPoint]bool) // a process listened there at some time
+	for _, f := range all {
+		if f.identity.Relation != endpoint.NoListener {
+			served[listenPointOf(f.event.Key)] = true
 		}
 	}
-	var nobody flow.Set
-	for _, s := range all {
-		if s.identity.Relation == endpoint.NobodyListens && !served[listenPointOf(s.event.Key)] {
-			nobody.Add(s.flow)
+	var unserved flow.Set
+	for _, f := range all {
+		if f.identity.Relation == endpoint.NoListener && !served[listenPointOf(f.event.Key)] {
+			unserved.Add(f.flow)
 		}
 	}
 	var lines []string
-	for _, f := range options.Ignored.Without(nobody.Sorted()) {
+	for _, f := range options.Ignored.Without(unserved.Sorted()) {
 		address, name := f.Destination.Addr.String(), "name"
 		if f.Port != 0 {
 			address = netip.AddrPortFrom(f.Destination.Addr, f.Port).String()
@@ -50,15 +50,15 @@ func unservedAttempts(options Options, ephemeral func(port uint16) bool, all []a
 		}
 		line := fmt.Sprintf("%s is this machine, where nobody listened: no rule can be written. Peer(%q, %q) says what it stands for, Ignore(%q) leaves it out",
 			f.Target(), address, name, address)
-		if !slices.Contains(lines, line) { // from another source
+		if !slices.Contains(lines, line) { // the same from another source
 			lines = append(lines, line)
 		}
 	}
 	return lines
 }
 
-// backgroundNotices lists what testcontainers does for itself.
-func (r *resolution) backgroundNotices() []string {
+// infrastructureNotices lists the flows of the test's infrastructure.
+func (r *resolution) infrastructureNotices() []string {
 	var notices []string
 	for _, what := range slices.Sorted(maps.Keys(r.infrastructure)) {
 		set := r.infrastructure[what]
@@ -73,13 +73,13 @@ func (r *resolution) backgroundNotices() []string {
 	return notices
 }
 
-// containerNotices tells of containers of which a reader may expect more, or less.
+// containerNotices reports containers that have more or fewer flows than a reader may expect.
 func (r *resolution) containerNotices() []string {
 	if r.engine == nil {
 		return nil
 	}
 	var notices []string
-	images := make(map[string][]string) // by the name of the workload
+	images := make(map[string][]string) // by name of the workload
 	for _, c := range r.engine.Containers() {
 		attached, isAttached := r.attachments[c.ID]
 		switch {
@@ -88,7 +88,7 @@ func (r *resolution) containerNotices() []string {
 		case r.owned[c.ID] && c.Missed != "":
 			notices = append(notices, fmt.Sprintf("container %s: %s", c.Name, c.Missed))
 		}
-		if r.owned[c.ID] && docker.Infrastructure(c) == "" && c.Started != 0 { // one that builds an image may never start
+		if r.owned[c.ID] && docker.Infrastructure(c) == "" && c.Started != 0 { // a container of an image build may never start
 			name := r.endpointOf(r.engine, c).String()
 			if !slices.Contains(images[name], c.Image) && networkOwner(r.engine, c).ID == c.ID {
 				images[name] = append(images[name], c.Image)
@@ -112,15 +112,15 @@ func (r *resolution) containerNotices() []string {
 	return notices
 }
 
-// mayBelong reports whether a container may be this test's though nothing ties it to the test: testcontainers started it
-// during the recording, in a session that packages which are tested at the same time share.
+// mayBelong reports whether a container may be this test's although nothing relates it to the test: testcontainers
+// created it during the recording, in a session that packages share if they are tested at the same time.
 func (r *resolution) mayBelong(c docker.Container) bool {
 	return !r.owned[c.ID] && !r.isAttached(c.ID) && c.Labels[docker.LabelRecording] == "" && c.Labels[labelTestcontainers] == "true" &&
 		c.Started >= r.started && docker.Infrastructure(c) == "" && (c.Session == "" || c.Session == testcontainers.SessionID())
 }
 
-// sharedNetworkOfOlder returns the network in which a container that is not recorded, because it ran before, met one of this
-// recording's; "" where there is none. In Docker's default network everybody meets.
+// sharedNetworkOfOlder returns the network that an older container without a recording shares with a container of this
+// recording, or "". It ignores Docker's default network, which all containers share.
 func (r *resolution) sharedNetworkOfOlder(c docker.Container) string {
 	if r.isAttached(c.ID) || r.owned[c.ID] || c.Started == 0 || c.Started >= r.started || docker.Infrastructure(c) != "" {
 		return ""
@@ -128,12 +128,12 @@ func (r *resolution) sharedNetworkOfOlder(c docker.Container) string {
 	if c.Ended > c.Started && c.Ended < r.started {
 		return ""
 	}
-	if young, _ := r.olderContainers.isYoung(c.ID); young {
-		return "" // it is seen
+	if recorded, _ := r.olderContainers.isRecorded(c.ID); recorded {
+		return "" // it is recorded
 	}
 	for id := range r.owned {
-		own, _ := r.engine.Container(id)
-		for _, a := range own.Networks {
+		ours, _ := r.engine.Container(id)
+		for _, a := range ours.Networks {
 			if a.Network != "bridge" && a.Network != "host" && a.Network != "none" &&
 				slices.ContainsFunc(c.Networks, func(b docker.Attachment) bool { return b.NetworkID == a.NetworkID }) {
 				return a.Network

@@ -17,31 +17,32 @@ import (
 	"github.com/netzero-dev/netzero/internal/session"
 )
 
-// Containers that are older than the recorder. What is born later is recorded from its first moment; of these are recorded
-//   - those in which something runs that is younger than the test process: TestMain or an earlier test may have started them;
-//   - all others from the moment that a command is run in them, which is a process that comes into their cgroup.
+// Containers that are older than the recorder. New containers are recorded from their first packet. An older container is recorded
+//   - from the start of the recording if it has a process that is younger than the test process: TestMain or an earlier
+//     test may have started it;
+//   - otherwise from the first command that is run in it, which is a new process in its cgroup.
 //
-// What has run since before the test process is somebody else's, whatever it opens.
+// A container that was left alone since before the test process started is unrelated.
 
 // olderContainers are the containers that are older than the recorder.
 type olderContainers struct {
-	mu    sync.Mutex
-	of    map[uint64]string // cgroup -> ID of the innermost container in which it lies
-	young map[string]error  // IDs of those that are recorded, and why their connections are not known
+	mu       sync.Mutex
+	byCgroup map[uint64]string // cgroup -> ID of the innermost container
+	recorded map[string]error  // by ID: those that are recorded, and why their connections are not known, if so
 }
 
 // container returns the ID of the container of a cgroup, or "".
 func (o *olderContainers) container(cgroup uint64) string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.of[cgroup]
+	return o.byCgroup[cgroup]
 }
 
-// has reports whether a container is older.
+// has reports whether a container is older than the recorder.
 func (o *olderContainers) has(id string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, other := range o.of {
+	for _, other := range o.byCgroup {
 		if other == id {
 			return true
 		}
@@ -49,21 +50,22 @@ func (o *olderContainers) has(id string) bool {
 	return false
 }
 
-// isYoung reports whether a container may be of this test process, and so is recorded; err says why its connections are not known.
-func (o *olderContainers) isYoung(id string) (young bool, err error) {
+// isRecorded reports whether this test process may have started an older container, so that it is recorded. err says why
+// its connections are not known.
+func (o *olderContainers) isRecorded(id string) (recorded bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	err, young = o.young[id]
-	return young, err
+	err, recorded = o.recorded[id]
+	return recorded, err
 }
 
-// watchOlderContainers puts them in scope as far as they are to be.
+// watchOlderContainers finds the older containers and watches those that this test process may have started.
 func (r *Recorder) watchOlderContainers(session *session.Session) error {
 	path, err := cgroup.OfProcess(os.Getpid())
 	if err != nil {
 		return fmt.Errorf("look for containers from before: %w", err)
 	}
-	around := docker.IDsFromCgroup(path) // in which this process runs
+	around := docker.IDsFromCgroup(path) // this process runs in them
 	started, err := endpoint.Started(os.Getpid())
 	if err != nil {
 		return fmt.Errorf("look for containers from before: %w", err)
@@ -77,10 +79,10 @@ func (r *Recorder) watchOlderContainers(session *session.Session) error {
 		}
 		container := ids[len(ids)-1]
 		o.mu.Lock()
-		o.of[id] = container
+		o.byCgroup[id] = container
 		o.mu.Unlock()
-		// Before its processes are looked at: one that comes meanwhile is seen there, or told.
-		if err := session.Probe.WatchEntered(id); err != nil {
+		// Before reading its processes: a new one is then either in the list or reported.
+		if err := session.Probe.TrackEntered(id); err != nil {
 			return err
 		}
 		pids, err := cgroup.Members(dir)
@@ -96,39 +98,39 @@ func (r *Recorder) watchOlderContainers(session *session.Session) error {
 		r.mu.Lock()
 		r.containers.cgroups[id] = containerCgroup{path, ids}
 		r.mu.Unlock()
-		if err := session.Probe.Adopt(id); err != nil {
+		if err := session.Probe.Track(id); err != nil {
 			return err
 		}
-		err = adoptConnections(session, container, dir, id)
+		err = trackConnections(session, container, dir, id)
 		o.mu.Lock()
-		o.young[container] = errors.Join(o.young[container], err)
+		o.recorded[container] = errors.Join(o.recorded[container], err)
 		o.mu.Unlock()
 	}
 	return nil
 }
 
-// olderContainerFlows says what containers opened that this test process started before the recording, which are in no policy: errs where they are this
-// test's by what they have to do with it, lines where that is not known.
+// olderContainerFlows reports flows that are in no policy, because their containers were started by this test process
+// before the recording: errs if the container is related to this test, lines if that is not known.
 func (r *resolution) olderContainerFlows() (errs, lines []string) {
 	if r.engine == nil {
 		return nil, nil
 	}
-	opened := make(map[string][]string) // targets, by the container's ID
-	for _, l := range r.observations {
-		if l.from == nil || r.owned[l.from.ID] {
+	opened := make(map[string][]string) // targets by ID of the container
+	for _, f := range r.observations {
+		if f.from == nil || r.owned[f.from.ID] {
 			continue
 		}
-		if young, _ := r.olderContainers.isYoung(l.from.ID); !young {
+		if recorded, _ := r.olderContainers.isRecorded(f.from.ID); !recorded {
 			continue
 		}
-		if target := r.targetOf(l); target != "" && !slices.Contains(opened[l.from.ID], target) {
-			opened[l.from.ID] = append(opened[l.from.ID], target)
+		if target := r.targetOf(f); target != "" && !slices.Contains(opened[f.from.ID], target) {
+			opened[f.from.ID] = append(opened[f.from.ID], target)
 		}
 	}
 	if len(opened) == 0 {
 		return nil, nil
 	}
-	mine, mayBe := r.relatedContainers(), mayStartContainers()
+	related, mayStart := r.relatedContainers(), mayStartContainers()
 	for id, targets := range opened {
 		c, known := r.engine.Container(id)
 		if r.isAttached(id) || !known || c.Labels[docker.LabelRecording] != "" || docker.Infrastructure(c) != "" {
@@ -141,13 +143,13 @@ func (r *resolution) olderContainerFlows() (errs, lines []string) {
 		switch {
 		case inSession(c) && !here:
 			// the test of another package started it
-		case mine[id], here:
+		case related[id], here:
 			errs = append(errs, fmt.Sprintf("%s, belongs to this test and is not recorded, and opened %s: %s", what, strings.Join(targets, ", "), remedy))
-			if _, err := r.olderContainers.isYoung(id); err != nil {
+			if _, err := r.olderContainers.isRecorded(id); err != nil {
 				errs = append(errs, err.Error())
 			}
-		case c.Labels[labelTestcontainers] == "true", !mayBe:
-			// somebody else's: testcontainers-go tells of this process's
+		case c.Labels[labelTestcontainers] == "true", !mayStart:
+			// unrelated: hooks of testcontainers-go report the containers of this process
 		default:
 			lines = append(lines, fmt.Sprintf("%s: %s while this test process ran, and opened %s: if it is this test's, %s", r.options.Test, what, strings.Join(targets, ", "), remedy))
 		}
@@ -157,11 +159,11 @@ func (r *resolution) olderContainerFlows() (errs, lines []string) {
 	return errs, lines
 }
 
-// mayStartContainers reports whether this process can have started containers other than by testcontainers-go, which tells of them: it has or
-// has had children, or is a client of an engine.
+// mayStartContainers reports whether this process can have started containers in other ways than testcontainers-go,
+// which has hooks: it has or had child processes, or is a client of an engine.
 func mayStartContainers() bool {
 	var children unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_CHILDREN, &children); err != nil || children.Minflt > 0 { // of those that were waited for
+	if err := unix.Getrusage(unix.RUSAGE_CHILDREN, &children); err != nil || children.Minflt > 0 { // children that have been waited for
 		return true
 	}
 	if pids, err := endpoint.Descendants(os.Getpid()); err != nil || len(pids) > 0 {
@@ -173,31 +175,31 @@ func mayStartContainers() bool {
 	})
 }
 
-// targetOf returns what a container opened that is in no policy; "" where no policy would have to allow it.
-func (r *resolution) targetOf(l attributedFlow) string {
-	r.owned[l.from.ID] = true
-	defer delete(r.owned, l.from.ID)
-	errs, notes := r.errs, r.notices
-	defer func() { r.errs, r.notices = errs, notes }()
-	f, ok := r.finish(l)
+// targetOf returns the target of a flow that is in no policy, or "" if no policy has to allow it.
+func (r *resolution) targetOf(attributed attributedFlow) string {
+	r.owned[attributed.from.ID] = true
+	defer delete(r.owned, attributed.from.ID)
+	errs, notices := r.errs, r.notices
+	defer func() { r.errs, r.notices = errs, notices }()
+	f, ok := r.finish(attributed)
 	if !ok || f.identity.Relation != endpoint.Other || r.options.Ignored.Has(f.flow) {
 		return ""
 	}
 	return f.flow.Target()
 }
 
-// relatedContainers returns the IDs of this recording's containers, and of those from before that are tied to them or to the test process: they
-// talk, belong to one compose project or one pod, or share a network of their own.
+// relatedContainers returns the IDs of this recording's containers, and of older ones that are related to them or to
+// the test process: they exchange traffic, are in one compose project or pod, or share a network of their own.
 func (r *resolution) relatedContainers() map[string]bool {
 	free := make(map[string]docker.Container)
 	for _, c := range r.engine.Containers() {
-		if young, _ := r.olderContainers.isYoung(c.ID); young && !r.owned[c.ID] && c.Labels[docker.LabelRecording] == "" {
+		if recorded, _ := r.olderContainers.isRecorded(c.ID); recorded && !r.owned[c.ID] && c.Labels[docker.LabelRecording] == "" {
 			free[c.ID] = c
 		}
 	}
-	own := r.owned
-	defer func() { r.owned = own }()
-	r.owned = maps.Clone(own)
+	before := r.owned
+	defer func() { r.owned = before }()
+	r.owned = maps.Clone(before)
 	for again := true; again; {
 		again = false
 		for id, c := range free {
@@ -210,11 +212,11 @@ func (r *resolution) relatedContainers() map[string]bool {
 	return r.owned
 }
 
-// sharesNetwork reports whether a container is in a network that was made for one of this recording's.
+// sharesNetwork reports whether a container is in a user-defined network of one of this recording's containers.
 func (r *resolution) sharesNetwork(c docker.Container) bool {
 	for id := range r.owned {
-		own, _ := r.engine.Container(id)
-		for _, a := range own.Networks {
+		ours, _ := r.engine.Container(id)
+		for _, a := range ours.Networks {
 			if a.Network != "bridge" && a.Network != "host" && a.Network != "none" &&
 				slices.ContainsFunc(c.Networks, func(b docker.Attachment) bool { return b.NetworkID == a.NetworkID }) {
 				return true

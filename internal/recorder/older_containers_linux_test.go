@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// A process that never had a child, and is no client of an engine, has started no container: other packages' containers are not told.
-func TestWhoMayHaveStartedContainers(t *testing.T) {
+// A process that never had a child and is not a client of an engine cannot have started a container. So it does not report
+// containers of other packages.
+func TestOlderContainers_MayStartContainers(t *testing.T) {
 	const variable = "NETZERO_TEST_CHILDREN"
 	if children := os.Getenv(variable); children != "" {
 		if children == "one" {

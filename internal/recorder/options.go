@@ -1,17 +1,17 @@
-// Package recorder records what tests of this process open: it turns the kernel's events into the flows of each test.
+// Package recorder records what the tests of this process open: it turns kernel events into the flows of each test.
 //
-// One [Recorder] belongs to the process, with one set of attached programs, and each test that runs has a [Recording] in it.
-// An event passes these stages, in this order:
+// The process has one [Recorder], with one set of attached programs, and each running test has a [Recording] in it. An event
+// passes these stages in this order:
 //
 //   - decode (events_linux.go): an event of package probe becomes an answer, a question, a client hint or a flow;
-//   - attribute (attribute_linux.go): a flow belongs to the recording of the goroutine or the child process that opened it;
-//   - identify (events_linux.go, package endpoint): what is known at once of the other end, before processes are gone;
-//   - correlate (client_hint_linux.go, disambiguate_linux.go, failed_lookup_linux.go): names of DNS, TLS and HTTP;
-//   - resolve (resolve_linux.go, locate_linux.go, owner_linux.go, destination_linux.go): when a test has ended, the
-//     containers at both ends, which test they belong to, and what of it is infrastructure.
+//   - attribute (attribute_linux.go): a flow belongs to the recording of the goroutine or child process that opened it;
+//   - identify (events_linux.go, package endpoint): the destination, before the processes at the other end have ended;
+//   - correlate (client_hint_linux.go, disambiguate_linux.go, failed_lookup_linux.go): the names of DNS, TLS and HTTP;
+//   - resolve (resolve_linux.go, locate_linux.go, owner_linux.go, destination_linux.go): after the test, the containers at
+//     both ends, their tests, and what is infrastructure.
 //
-// The result is a [recording.Recording]. The package knows no policies and no golden files, and never fails a test itself. It
-// refuses to guess: what it cannot tell is an error or a notice.
+// The result is a [recording.Recording]. The package does not know policies or golden files, and never fails a test itself.
+// It does not guess: what it cannot attribute is an error or a notice.
 package recorder
 
 import (
@@ -21,33 +21,34 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Options says which test a recording is of, and what the user has said of workloads and destinations.
+// Options describes the test of a recording, and what the user said about workloads and destinations.
 type Options struct {
-	Test    string // the test's name, or that of the package's run
-	Package bool   // it is the recording of a whole package
+	Test    string // name of the test, or of the package's run
+	Package bool   // it records a whole package
 
-	// Workload, Namespace and Labels are those of the workload that the test process stands for. Namespace is that of
-	// containers too which have none of their own.
+	// Workload, Namespace and Labels describe the workload of the test process. Containers without a namespace get
+	// Namespace too.
 	Workload  string
 	Namespace string
 	Labels    map[string]string
 
-	Driver   bool // the test process is no workload
-	Binaries bool // the programs that open flows have to be known
+	Driver   bool // the test process is not a workload
+	Binaries bool // the programs that open flows must be known
 
 	Peers          []endpoint.Peer
 	ClusterDomains []string // besides cluster.local
 	Ignored        endpoint.Ignored
 
-	// ClusterName returns the workload that a DNS name with dots stands for, and false for the name of a host.
+	// ClusterName returns the workload for a DNS name with dots, and false if the name is a host outside of the
+	// cluster.
 	ClusterName func(name string) (flow.Endpoint, bool)
 
-	// FixedPort reports whether the user has said that a flow goes to a port that does not change.
+	// FixedPort reports whether the user said that the port of a flow does not change.
 	FixedPort func(flow.Flow) bool
 
-	// Announce prints a line that a person has to see without -v.
+	// Announce prints a line even without -v.
 	Announce func(text string)
 }
 
-// includes reports whether one test is another's subtest: sharing flows is what they are for.
+// includes reports whether test is a subtest of parent. Both then record the flows of test.
 func includes(parent, test string) bool { return strings.HasPrefix(test, parent+"/") }

@@ -11,8 +11,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// findOwned finds out which containers are this recording's: those that were passed to it, and of those that nobody claims
-// each that was started meanwhile by this recording's processes, talks to what is this recording's, or belongs together with it.
+// findOwned finds the containers of this recording: those that were attached to it, and of those without a recording
+// each that its processes started, that exchanged traffic with it, or that belongs together with its containers.
 func (r *resolution) findOwned() {
 	if r.engine == nil {
 		return
@@ -50,14 +50,14 @@ func (r *resolution) findOwned() {
 	}
 }
 
-// isRelated reports whether something ties a container to this recording.
+// isRelated reports whether anything relates a container to this recording.
 func (r *resolution) isRelated(c docker.Container) bool {
-	for _, l := range r.observations {
-		if l.missing || l.to == nil || l.identity.Peer.Exact() {
+	for _, f := range r.observations {
+		if f.missing || f.to == nil || f.identity.Peer.Exact() {
 			continue
 		}
-		mine := l.from == nil || r.owned[l.from.ID] // the test process, or one of its containers
-		if mine && l.to.ID == c.ID || r.owned[l.to.ID] && l.from != nil && l.from.ID == c.ID {
+		ours := f.from == nil || r.owned[f.from.ID] // the test process, or one of its containers
+		if ours && f.to.ID == c.ID || r.owned[f.to.ID] && f.from != nil && f.from.ID == c.ID {
 			return true
 		}
 	}
@@ -75,13 +75,14 @@ func (r *resolution) isRelated(c docker.Container) bool {
 	return false
 }
 
-// Labels of others.
+// Labels of other tools.
 const (
-	labelProject        = "com.docker.compose.project" // to which compose project a container belongs
-	labelTestcontainers = "org.testcontainers"         // "true": testcontainers made it
+	labelProject        = "com.docker.compose.project" // the compose project of the container
+	labelTestcontainers = "org.testcontainers"         // "true": testcontainers created it
 )
 
-// workloads returns who gets a policy: the test process, unless it only drives, and this recording's containers.
+// workloads returns the workloads that get a policy: the test process, unless it is a driver, and this recording's
+// containers.
 func (r *resolution) workloads() []recording.Workload {
 	var workloads []recording.Workload
 	if !r.options.Driver {
@@ -109,7 +110,7 @@ func (r *resolution) workloads() []recording.Workload {
 	return workloads
 }
 
-// nameConflicts says which containers go by the name of the test process: one policy cannot be for both.
+// nameConflicts returns an error text for each container with the name of the test process: they cannot share a policy.
 func (r *resolution) nameConflicts() []string {
 	if r.options.Driver {
 		return nil
@@ -125,18 +126,19 @@ func (r *resolution) nameConflicts() []string {
 	return texts
 }
 
-// silentContainers says what of this recording may be missing because nothing was heard of a container.
+// silentContainers returns an error text for containers of this recording that sent no events, so that flows may be
+// missing.
 func (r *resolution) silentContainers() []string {
-	silent := make(map[string]bool) // containers of which nothing was heard
+	silent := make(map[string]bool) // containers without events
 	for id := range r.owned {
 		silent[id] = true
 	}
 	unknown := 0
-	for id, b := range r.cgroups {
-		for _, container := range b.ids {
+	for id, c := range r.cgroups {
+		for _, container := range c.ids {
 			delete(silent, container)
 		}
-		if b.path == "" && slices.ContainsFunc(r.observations, func(l attributedFlow) bool { return l.event.Cgroup == id }) {
+		if c.path == "" && slices.ContainsFunc(r.observations, func(f attributedFlow) bool { return f.event.Cgroup == id }) {
 			unknown++
 		}
 	}

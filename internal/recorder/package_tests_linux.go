@@ -17,14 +17,14 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// followed maps the goroutine.ID of tests that a package's recording follows to their names, and back.
+// followed maps the names of tests that a package's recording follows to their goroutine.ID, and back.
 var followed struct {
 	sync.Mutex
 	ids   map[string]goroutine.ID
 	names map[goroutine.ID]string
 }
 
-// follow returns the ID of a test.
+// follow returns the ID of a test, and creates one if necessary.
 func follow(test string) goroutine.ID {
 	followed.Lock()
 	defer followed.Unlock()
@@ -39,36 +39,37 @@ func follow(test string) goroutine.ID {
 	return id
 }
 
-// followedTest returns the test of an ID; "" where that is none.
+// followedTest returns the test with an ID, or "".
 func followedTest(id goroutine.ID) string {
 	followed.Lock()
 	defer followed.Unlock()
 	return followed.names[id]
 }
 
-// EnterTest labels the calling goroutine, and what it starts, as a test's that this recording is to name. leave takes that back on
-// the same goroutine.
+// EnterTest labels the calling goroutine, and all goroutines that it starts, with a test that this recording names.
+// Call leave on the same goroutine to undo that.
 func (m *Recording) EnterTest(test string) (leave func()) {
-	c := m.recorder
-	if c.unseparated != "" {
+	r := m.recorder
+	if r.unseparated != "" {
 		return func() {}
 	}
-	note := func(err error) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.fail(err)
+	fail := func(err error) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.fail(err)
 	}
 	id := follow(test)
 	unmark := goroutine.Mark(id)
 	labels := goroutine.Labels()
-	note(errors.Join(c.session.Probe.Own(id), c.session.Probe.OwnLabels(labels, id)))
+	fail(errors.Join(r.session.Probe.AttributeGoroutine(id), r.session.Probe.AttributeLabels(labels, id)))
 	return func() {
-		err := c.session.Probe.OwnLabels(labels, 0) // first, as in release
-		note(errors.Join(err, c.session.Probe.Own(unmark())))
+		err := r.session.Probe.AttributeLabels(labels, 0) // first, as in Unmark
+		fail(errors.Join(err, r.session.Probe.AttributeGoroutine(unmark())))
 	}
 }
 
-// testOf names the test that opened a flow, or says in brackets what is known instead. It is "" for what runs in a container.
+// testOf returns the test that opened a flow, or a reason in brackets if the test is unknown. It returns "" for flows
+// of containers.
 func (r *Recorder) testOf(e *probe.FlowEvent) string {
 	if e.Cgroup != r.session.Leaf.ID {
 		return ""
@@ -77,7 +78,7 @@ func (r *Recorder) testOf(e *probe.FlowEvent) string {
 	if test := followedTest(e.Recording); test != "" {
 		return test
 	}
-	for _, m := range r.members {
+	for _, m := range r.recordings {
 		if m.goroutine == e.Recording && !m.isPackage {
 			return m.test
 		}
@@ -90,7 +91,7 @@ func (r *Recorder) testOf(e *probe.FlowEvent) string {
 		return test
 	}
 	switch {
-	case slices.ContainsFunc(r.members, func(m *Recording) bool { return m.isPackage && m.goroutine == e.Recording }):
+	case slices.ContainsFunc(r.recordings, func(m *Recording) bool { return m.isPackage && m.goroutine == e.Recording }):
 		return "TestMain"
 	case e.Process.PID == 0:
 		return "(not known: the kernel tells no process)"
@@ -104,12 +105,12 @@ func (r *Recorder) testOf(e *probe.FlowEvent) string {
 	return "(a process that no test started)"
 }
 
-// testFunction returns the function, without its package, by which package testing runs the test to which calls lead: "TestShop"
-// or, of a subtest, "TestShop.func1"; "" where they lead to none.
+// testFunction returns the test function of a call stack, without its package: "TestShop", or "TestShop.func1" for a
+// subtest. It returns "" if package testing is not in the stack.
 func testFunction(calls []flow.Frame) string {
 	runner := slices.IndexFunc(calls, func(f flow.Frame) bool { return slices.Contains(runners, f.Function) })
 	for i := runner - 1; i >= 0; i-- {
-		if strings.HasPrefix(calls[i].Function, between) {
+		if strings.HasPrefix(calls[i].Function, runFrames) {
 			continue
 		}
 		function := strings.TrimPrefix(calls[i].Function, calls[i].Package()+".")
@@ -121,8 +122,8 @@ func testFunction(calls []flow.Frame) string {
 	return ""
 }
 
-// testLiteral returns the function, without its package, of which a function literal is among the calls, where that is a test:
-// of a goroutine that a timer started no more is known.
+// testLiteral returns the test function, without its package, that a function literal in the stack is defined in, or
+// "". The stack of a goroutine that a timer started shows nothing else.
 func testLiteral(calls []flow.Frame) string {
 	for _, call := range slices.Backward(calls) {
 		function := strings.TrimPrefix(call.Function, call.Package()+".")
@@ -134,13 +135,13 @@ func testLiteral(calls []flow.Frame) string {
 }
 
 var (
-	runners = []string{"testing.tRunner", "testing.fRunner", "testing.(*B).runN", "testing.runExample"}
-	isTest  = regexp.MustCompile(`^(Test|Benchmark|Fuzz|Example)`)
-	between = "github.com/netzero-dev/netzero/netzerotest.(*PackageRecording)." // what Run puts between them and a test
+	runners   = []string{"testing.tRunner", "testing.fRunner", "testing.(*B).runN", "testing.runExample"}
+	isTest    = regexp.MustCompile(`^(Test|Benchmark|Fuzz|Example)`)
+	runFrames = "github.com/netzero-dev/netzero/netzerotest.(*PackageRecording)." // the frames of Run between package testing and a test
 )
 
-// IsRecordedChild reports whether this process was started, directly or not, by a recorded process of the same program: its
-// flows are in that one's recording.
+// IsRecordedChild reports whether a recorded process of the same program is an ancestor of this process. The ancestor
+// then records the flows of this process.
 func IsRecordedChild() bool {
 	in, err := cgroup.OfProcess(os.Getpid())
 	if err != nil {

@@ -19,97 +19,98 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Recorder is what the recordings of this process share: one set of attached programs and one leaf cgroup. The first
-// recording makes it and the last one ends it.
+// Recorder is the state that all recordings of this process share: one set of attached programs and one cgroup of its
+// own. The first recording creates it and the last one closes it.
 type Recorder struct {
 	mu               sync.Mutex
-	session          *session.Session // nil while it is being opened
+	session          *session.Session // nil until it is open
 	self             int              // this process
-	unseparated      string           // why recordings that overlap are not told apart, or ""
-	early            []probe.Event    // that came until then
-	limits           []string         // what is recorded less well than elsewhere, as notices
-	members          []*Recording
-	endedRecordings  map[goroutine.ID]*Recording // recordings that are over, with what was opened since then
+	unseparated      string           // why goroutines are not attributed to tests; empty if they are
+	early            []probe.Event    // events that arrived before the session was open
+	limits           []string         // notices: what is recorded less well on this machine
+	recordings       []*Recording
+	endedRecordings  map[goroutine.ID]*Recording // what tests opened after they had ended
 	names            dns.Names
 	containers       *containers
-	failure          error // what makes the recordings incomplete
+	failure          error // makes the recordings incomplete
 	answerStreams    dns.Streams
-	questionStreams  dns.Streams              // questions over TCP
-	pendingQuestions map[pendingQuestion]bool // of these, which wait for their answers
-	droppedLookups   uint64                   // look-ups for which there was no room
+	questionStreams  dns.Streams              // over TCP
+	pendingQuestions map[pendingQuestion]bool // over TCP, without an answer so far
+	droppedLookups   uint64                   // because the table was full
 	listeners        listeners
-	// flows for which several names may be meant
+	// flows with several candidate names
 	ambiguous []*probe.FlowEvent
-	// of flows for which no name was asked, or one of several
+	// names that clients sent, by flow
 	hints         map[probe.Key]*flowHints
-	searchDomains map[uint64]endpoint.Search // of the resolvers of cgroups, by their ids
-	// what clients name their servers by, by ServerNameKey.Hash
+	searchDomains map[uint64]endpoint.Search // of the resolvers, by cgroup
+	// names that clients sent, by ServerNameKey.Hash
 	serverNames map[uint64]serverName
-	// open connections of earlier recorders
+	// connections that earlier recorders left open
 	earlierConnections connections
 }
 
-// Recording is one recording's part in the recorder.
+// Recording is one recording in the recorder: a test's, or a package's.
 type Recording struct {
 	recorder   *Recorder
-	id         string // by which other test processes know it
+	id         string // other test processes know the recording by it
 	goroutine  goroutine.ID
 	labels     uint64              // goroutine.Labels of the test's goroutine
-	unmark     func() goroutine.ID // nil where goroutines are not told apart
-	test       string              // the test's
-	isPackage  bool                // it is the package's
-	ended      bool                // its test has ended
+	unmark     func() goroutine.ID // nil if goroutines are not attributed
+	test       string              // name of the test
+	isPackage  bool                // it records a whole package
+	ended      bool                // the test has ended
 	identifier *endpoint.Identifier
 	source     flow.Endpoint
-	generation uint32        // flows from this one on are its
+	generation uint32        // the first generation that is recorded
 	started    time.Duration // CLOCK_MONOTONIC
 	lostBefore lossCount
 	options    Options
 
 	observations map[observationKey]observation // guarded by Recorder.mu
-	// what the test's machinery opened; guarded by Recorder.mu
+	// opened by the test's infrastructure; guarded by Recorder.mu
 	infrastructure map[infrastructureKey]observation
 	lookups        map[lookupKey]*lookup // guarded by Recorder.mu
 	overlapping    map[string]bool       // tests whose recordings overlapped; guarded by Recorder.mu
 }
 
-// observationKey is a flow to the kernel, under one of the names that may be meant.
+// observationKey is the kernel's key of a flow plus one candidate name.
 type observationKey struct {
 	probe.Key
 	name string
 }
 
-// observation is a flow as it was last looked at, with what it is to the workload. Its count is what the kernel has counted
-// since then and what it has forgotten before. What it has to do with containers is found out in the end.
+// observation is a flow as it was last observed, and what its destination is to the workload. flow.Count has the
+// connections that the kernel counted and then dropped; resolve adds those that it counts now. Containers are resolved
+// when the test has ended.
 type observation struct {
 	event              *probe.FlowEvent
-	name               string   // that the workload asked for or called the server by, of those that may be meant
-	sentNames          []string // all of the latter that are this observation
-	lookedUpNames      []string // all names under which it was seen
+	name               string   // one candidate: the client sent it or looked it up
+	sentNames          []string // names that clients sent and that resolve to this observation
+	lookedUpNames      []string // names that DNS was queried for
 	flow               flow.Flow
 	identity           endpoint.Identity
 	unattributed       unattributed
-	isUnnamed          bool     // a connection from before the recording, to an address that may have been looked up under any name
-	listenerContainers []string // IDs of the containers in which who listens there runs, from the outermost
+	isUnnamed          bool     // opened before the recording, and no lookup of a name was seen
+	listenerContainers []string // IDs of the containers of the listening process, outermost first
 
-	infrastructure string // the part of the test's machinery that opened it; "" for none
+	infrastructure string // the part of the test's infrastructure that opened it, if any
 }
 
-// lossCount is how much was lost so far, by the kernel and by the readers of DNS.
+// lossCount is how much the kernel and the DNS readers have lost so far.
 type lossCount struct {
 	kernel    probe.Loss
-	names     uint64 // that gave way to newer ones
-	streams   uint64 // of DNS messages over TCP that could not be put together
-	questions uint64 // DNS questions that were not kept
+	names     uint64 // that were dropped for newer ones
+	streams   uint64 // of DNS over TCP with missing segments
+	questions uint64 // that were not kept
 }
 
 var shared struct {
 	sync.Mutex
 	recorder    *Recorder
-	connections connections // that were open when the last recorder ended
+	connections connections // that the last recorder left open
 }
 
-// Join makes a recording a member of this process's recorder. Errors: *session.Error.
+// Join adds a recording to this process's recorder, and creates the recorder if there is none. Errors: *session.Error.
 func Join(sizes probe.Sizes, options Options) (*Recording, error) {
 	peers, err := endpoint.NewPeers(options.Peers...)
 	if err != nil {
@@ -117,27 +118,27 @@ func Join(sizes probe.Sizes, options Options) (*Recording, error) {
 	}
 	shared.Lock()
 	defer shared.Unlock()
-	c := shared.recorder
-	if c == nil {
-		if c, err = newRecorder(sizes, options.Announce); err != nil {
+	r := shared.recorder
+	if r == nil {
+		if r, err = newRecorder(sizes, options.Announce); err != nil {
 			return nil, err
 		}
 	}
-	m := newRecording(c, options, peers)
-	if err := c.add(m); err != nil {
+	m := newRecording(r, options, peers)
+	if err := r.add(m); err != nil {
 		if shared.recorder == nil {
-			err = errors.Join(err, c.close())
+			err = errors.Join(err, r.close())
 		}
 		return nil, err
 	}
-	shared.recorder = c
+	shared.recorder = r
 	m.markGoroutine()
 	return m, nil
 }
 
-func newRecording(c *Recorder, options Options, peers endpoint.Peers) *Recording {
+func newRecording(r *Recorder, options Options, peers endpoint.Peers) *Recording {
 	return &Recording{
-		recorder:  c,
+		recorder:  r,
 		id:        newRecordingID(),
 		goroutine: goroutine.NewID(),
 		test:      options.Test,
@@ -156,35 +157,35 @@ func newRecording(c *Recorder, options Options, peers endpoint.Peers) *Recording
 }
 
 func newRecorder(sizes probe.Sizes, announce func(string)) (*Recorder, error) {
-	c := &Recorder{self: os.Getpid(), hints: make(map[probe.Key]*flowHints), earlierConnections: shared.connections}
-	c.containers = newContainers(c.newGeneration)
-	s, err := session.Open(sizes, c.handle, nil, c.trackCgroup)
+	r := &Recorder{self: os.Getpid(), hints: make(map[probe.Key]*flowHints), earlierConnections: shared.connections}
+	r.containers = newContainers(r.newGeneration)
+	s, err := session.Open(sizes, r.handle, nil, r.trackCgroup)
 	if err != nil {
-		return nil, errors.Join(err, c.containers.close())
+		return nil, errors.Join(err, r.containers.close())
 	}
-	if err := c.watchOlderContainers(s); err != nil {
-		return nil, errors.Join(err, s.Close(), c.containers.close())
+	if err := r.watchOlderContainers(s); err != nil {
+		return nil, errors.Join(err, s.Close(), r.containers.close())
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.session = s
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.session = s
 	if who, why := s.Executables(); why != "" {
-		c.limits = []string{fmt.Sprintf("executables are named by %s, which does not know those that have ended: %s", who, why)}
+		r.limits = []string{fmt.Sprintf("executables are named by %s, which does not know those that have ended: %s", who, why)}
 	}
 	var children string
-	if c.unseparated, children = s.Mixed(); children != "" {
-		c.limits = append(c.limits, "child processes of tests that run in parallel are not told apart: "+children)
+	if r.unseparated, children = s.AttributionGaps(); children != "" {
+		r.limits = append(r.limits, "child processes of tests that run in parallel are not told apart: "+children)
 	}
 	for _, p := range s.Unclear {
 		announce(fmt.Sprintf("process %d (%s) may have been started by this test before it was recorded, and is not recorded: "+
 			"start it after Record, or leave it the test's environment", p.PID, p.Name))
 	}
-	c.handleEvents(c.early)
-	c.early = nil
-	return c, nil
+	r.handleEvents(r.early)
+	r.early = nil
+	return r, nil
 }
 
-// add starts a member's recording: what is opened from now on is its.
+// add starts a recording: it gets the flows that are opened from now on.
 func (r *Recorder) add(m *Recording) (err error) {
 	if m.lostBefore, err = r.lossCount(); err != nil {
 		return err
@@ -194,54 +195,54 @@ func (r *Recorder) add(m *Recording) (err error) {
 	if m.generation, err = r.session.Probe.NextGeneration(); err != nil {
 		return err
 	}
-	if err := r.session.Probe.Several(len(r.members) > 0); err != nil {
+	if err := r.session.Probe.SetConcurrent(len(r.recordings) > 0); err != nil {
 		return err
 	}
-	for _, other := range r.members {
+	for _, other := range r.recordings {
 		if !m.includes(other.test) && !other.includes(m.test) {
 			m.overlapping[other.test], other.overlapping[m.test] = true, true
 		}
 	}
-	r.members = append(r.members, m)
+	r.recordings = append(r.recordings, m)
 	return nil
 }
 
-// includes reports whether what a test opens is this recording's too.
+// includes reports whether this recording also gets the flows of a test.
 func (m *Recording) includes(test string) bool { return m.isPackage || includes(m.test, test) }
 
-// newGeneration makes every flow new that the kernel knows: what its address stands for has changed.
+// newGeneration makes the kernel report every flow again, because an address has a new meaning.
 func (r *Recorder) newGeneration() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.session != nil && len(r.members) > 0 {
+	if r.session != nil && len(r.recordings) > 0 {
 		_, err := r.session.Probe.NextGeneration()
 		r.fail(err)
 	}
 }
 
-// Close ends a member's recording. With the last one the recorder ends.
+// Close ends a recording. The last one closes the recorder.
 func (m *Recording) Close() error {
 	shared.Lock()
 	defer shared.Unlock()
-	c := m.recorder
-	c.mu.Lock()
+	r := m.recorder
+	r.mu.Lock()
 	if !m.isPackage {
 		endedByID.Store(m.goroutine, m.end())
 	}
-	c.members = slices.DeleteFunc(c.members, func(other *Recording) bool { return other == m })
-	last := len(c.members) == 0
-	c.fail(c.session.Probe.Several(len(c.members) > 1))
-	c.mu.Unlock()
+	r.recordings = slices.DeleteFunc(r.recordings, func(other *Recording) bool { return other == m })
+	last := len(r.recordings) == 0
+	r.fail(r.session.Probe.SetConcurrent(len(r.recordings) > 1))
+	r.mu.Unlock()
 	if !last {
 		return nil
 	}
 	shared.recorder = nil
-	shared.connections = c.openConnections()
-	return c.close()
+	shared.connections = r.openConnections()
+	return r.close()
 }
 
-// Unrecorded does something if no recording sees it, and keeps those of this process from beginning until then. One of a process
-// that has started this one may go on, as that of a fuzzing coordinator does.
+// Unrecorded calls do if no recording would see it, and lets no recording of this process start meanwhile. A parent
+// process may record at the same time, as a fuzzing coordinator does.
 func Unrecorded(do func()) {
 	shared.Lock()
 	defer shared.Unlock()
@@ -251,12 +252,12 @@ func Unrecorded(do func()) {
 }
 
 func (r *Recorder) close() error {
-	r.containers.starters.end()
+	r.containers.startEvents.end()
 	return errors.Join(r.session.Close(), r.containers.close())
 }
 
-// Check returns an error where no golden file may come of the recording: a *probe.LossError where something was lost
-// since the member started, and where a Peer has a port of this run only.
+// Check returns an error if no golden file may be written from the recording: a *probe.LossError if the kernel lost
+// something since the recording started, and an error if anything else makes it incomplete.
 func (m *Recording) Check() error {
 	m.recorder.mu.Lock()
 	failure := m.recorder.failure
@@ -271,7 +272,7 @@ func (m *Recording) Check() error {
 	return after.since(m.lostBefore)
 }
 
-// since returns an error that says all that was lost since an earlier count, and what helps.
+// since returns an error that names everything that was lost since an earlier count, with the remedies.
 func (l lossCount) since(earlier lossCount) error {
 	var errs []error
 	if lost := l.kernel.Minus(earlier.kernel); lost != (probe.Loss{}) {
@@ -285,7 +286,7 @@ func (l lossCount) since(earlier lossCount) error {
 		errs = append(errs, fmt.Errorf("the recording is incomplete: %d DNS questions could not be kept: "+
 			"look fewer names up, or run the tests in several processes (go test -run)", n))
 	}
-	if n := l.streams - earlier.streams; n > 0 { // what was missing then may have come since
+	if n := l.streams - earlier.streams; n > 0 { // segments that were missing at the earlier count may have arrived since
 		errs = append(errs, fmt.Errorf("the recording is incomplete: DNS questions or answers over %d TCP connections could not be put together: "+
 			"segments were missing, or more than %d connections were in the middle of an answer: run the test again, with fewer at once (go test -parallel)", n, dns.MaxStreams))
 	}
@@ -299,7 +300,7 @@ func (r *Recorder) lossCount() (lossCount, error) {
 	return lossCount{kernel, r.names.Overflowed(), r.answerStreams.Dropped(), r.droppedLookups}, err
 }
 
-// now is CLOCK_MONOTONIC, the clock of the kernel's events.
+// now returns CLOCK_MONOTONIC, the clock of the kernel's events.
 func now() time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {

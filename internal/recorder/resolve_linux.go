@@ -11,104 +11,105 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// resolution is the work on a recording.Recording. It is done with Recorder.mu held, since maps of the snapshot are the recorder's own.
+// resolution turns a snapshot into a recording.Recording. The caller holds Recorder.mu, because the snapshot shares
+// maps with the recorder.
 type resolution struct {
 	snapshot
-	engine        *docker.Watcher // nil where there is none, and so no container
-	notices       []string        // notices that the work brought up
-	engineNotices []string        // notices of an engine that is absent, and missed
+	engine        *docker.Watcher // nil if there is no engine, and thus no container
+	notices       []string        // that the resolution itself adds
+	engineNotices []string        // about an engine that was needed and is absent
 
-	starters       map[string][]*startEvent // by ID of the container
-	owned          map[string]bool          // IDs of the containers that are this recording's
+	startEvents    map[string][]*startEvent // by ID of the container
+	owned          map[string]bool          // IDs of the containers of this recording
 	observations   []attributedFlow
-	infrastructure map[string]flow.Set // flows that are testcontainers' own, by what they are
-	onLink         flow.Set            // flows that no cluster would carry
+	infrastructure map[string]flow.Set // flows that are in no policy, by their part of the infrastructure
+	onLink         flow.Set            // flows to multicast groups, which no cluster routes
 	errs           []string
-	stores         map[uint16]bool // ports of databases of API servers that the test runs
+	stores         map[uint16]bool // ports of the databases of API servers that the test runs
 }
 
-// Resolve tells what the recording has seen so far.
+// Resolve returns what was recorded so far.
 func (m *Recording) Resolve() (recording.Recording, error) {
-	c := m.recorder
-	if err := c.session.Probe.Sync(); err != nil {
+	rec := m.recorder
+	if err := rec.session.Probe.Sync(); err != nil {
 		return recording.Recording{}, err
 	}
-	calls, err := c.session.Probe.NameCounts() // first: what connects meanwhile has said nothing
+	calls, err := rec.session.Probe.NameCounts() // before the flows: a connection that opens meanwhile has sent nothing
 	if err != nil {
 		return recording.Recording{}, fmt.Errorf("the recording is incomplete: %w", err)
 	}
-	counts, err := c.session.Probe.Counts()
+	counts, err := rec.session.Probe.Counts()
 	if err != nil {
 		return recording.Recording{}, fmt.Errorf("the recording is incomplete: %w", err)
 	}
-	starters := c.containers.starters.all()
-	c.mu.Lock()
-	asks, strangers, needs := m.needsEngine()
-	for _, of := range starters {
-		for _, st := range of {
-			strangers = strangers || st.at >= m.started && len(c.containers.candidates(st)) > 0
+	starters := rec.containers.startEvents.all()
+	rec.mu.Lock()
+	useful, unknown, required := m.needsEngine()
+	for _, events := range starters {
+		for _, st := range events {
+			unknown = unknown || st.at >= m.started && len(rec.containers.candidates(st)) > 0
 		}
 	}
-	c.mu.Unlock()
+	rec.mu.Unlock()
 	var engine *docker.Watcher
-	var unasked []string
-	if asks || strangers || needs {
-		engine, err = c.containers.engine()
+	var notices []string
+	if useful || unknown || required {
+		engine, err = rec.containers.engine()
 		var other *docker.UnsupportedError
 		absent := errors.Is(err, docker.ErrNoEngine) || errors.As(err, &other)
 		switch {
-		case err != nil && (needs || strangers && !absent):
+		case err != nil && (required || unknown && !absent):
 			return recording.Recording{}, fmt.Errorf("the test has containers, and what they were cannot be told: %w", err)
-		case err != nil && strangers:
-			unasked = []string{fmt.Sprintf("containers were started meanwhile, which are not recorded: %v", err)}
+		case err != nil && unknown:
+			notices = []string{fmt.Sprintf("containers were started meanwhile, which are not recorded: %v", err)}
 		}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := &resolution{snapshot: m.snapshot(), engine: engine, engineNotices: unasked, starters: starters, owned: make(map[string]bool), infrastructure: make(map[string]flow.Set)}
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	r := &resolution{snapshot: m.snapshot(), engine: engine, engineNotices: notices, startEvents: starters, owned: make(map[string]bool), infrastructure: make(map[string]flow.Set)}
 	named := m.namedFlows()
-	for _, seen := range m.observations {
-		count, own := m.countOf(seen, named, counts, calls)
-		if !own {
+	for _, o := range m.observations {
+		count, belongs := m.countOf(o, named, counts, calls)
+		if !belongs {
 			continue
 		}
-		seen.flow.Count += count
-		s.observations = append(s.observations, s.locate(seen))
+		o.flow.Count += count
+		r.observations = append(r.observations, r.resolveEnds(o))
 	}
-	for _, seen := range m.infrastructure {
-		s.observations = append(s.observations, s.locate(seen))
+	for _, o := range m.infrastructure {
+		r.observations = append(r.observations, r.resolveEnds(o))
 	}
-	s.observations = append(s.observations, s.failedLookups()...)
-	s.findOwned()
-	return s.result()
+	r.observations = append(r.observations, r.failedLookups()...)
+	r.findOwned()
+	return r.result()
 }
 
-// needsEngine reports whether something was seen that an engine may explain, whether there were containers that may be
-// anybody's, and whether nothing can be said of this recording without an engine.
-func (m *Recording) needsEngine() (asks, strangers, needs bool) {
-	needs = len(m.recorder.containers.attachments) > 0
-	for s := range m.allObservations() {
+// needsEngine reports whether an engine may explain an observation, whether there were containers of unknown tests, and
+// whether the recording cannot be resolved without an engine.
+func (m *Recording) needsEngine() (useful, unknown, required bool) {
+	required = len(m.recorder.containers.attachments) > 0
+	for o := range m.allObservations() {
 		switch {
-		case s.event.Cgroup != m.recorder.session.Leaf.ID:
-			strangers = strangers || len(m.recorder.containers.cgroups[s.event.Cgroup].ids) > 0
-		case s.identity.Local:
-			needs = needs || isProxy(s.identity.Listener.Name)
-			asks = asks || s.identity.Relation == endpoint.NobodyListens // a port may be published without a process
-		case s.identity.Relation == endpoint.Other:
-			asks = asks || !flow.Public(s.event.Addr) && s.identity.Peer == (endpoint.Peer{})
+		case o.event.Cgroup != m.recorder.session.Leaf.ID:
+			unknown = unknown || len(m.recorder.containers.cgroups[o.event.Cgroup].ids) > 0
+		case o.identity.Local:
+			required = required || isProxy(o.identity.Listener.Name)
+			useful = useful || o.identity.Relation == endpoint.NoListener // the engine may publish a port without a process
+		case o.identity.Relation == endpoint.Other:
+			useful = useful || !flow.Public(o.event.Addr) && o.identity.Peer == (endpoint.Peer{})
 		}
 	}
-	return asks, strangers, needs
+	return useful, unknown, required
 }
 
-// result puts the recording.Recording together.
+// result builds the recording.Recording.
 func (r *resolution) result() (recording.Recording, error) {
 	out := recording.Recording{Workloads: r.workloads()}
 	var all []attributedFlow
 	var set flow.Set
 	r.findStores()
-	for _, l := range r.observations {
-		f, ok := r.finish(l)
+	for _, attributed := range r.observations {
+		f, ok := r.finish(attributed)
 		if !ok {
 			continue
 		}
@@ -129,7 +130,7 @@ func (r *resolution) result() (recording.Recording, error) {
 	r.errs, out.Announced = append(r.errs, errs...), append(out.Announced, lines...)
 	slices.Sort(r.notices)
 	out.Notices = slices.Concat(r.limits, r.engineNotices, r.unattributedNotices(all),
-		r.containerNotices(), slices.Compact(r.notices), r.backgroundNotices(), r.tunnelNotices(all),
+		r.containerNotices(), slices.Compact(r.notices), r.infrastructureNotices(), r.tunnelNotices(all),
 		lookupNotices(out.Flows), linkNotices(r.onLink.Sorted()), r.runningNotices(len(out.Workloads) > 0))
 	for _, line := range r.forwarderLines(all) {
 		out.Notices, out.Announced = append(out.Notices, line), append(out.Announced, r.options.Test+": "+line)

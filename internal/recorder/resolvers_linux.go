@@ -10,7 +10,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Ports of ways to look names up that are not DNS over port 53.
+// Ports of name resolution other than DNS over port 53.
 const (
 	mdnsPort  = 5353 // RFC 6762
 	llmnrPort = 5355 // RFC 4795
@@ -18,21 +18,21 @@ const (
 	httpsPort = 443  // RFC 8484
 )
 
-// onLink are the multicast groups that no router forwards (RFC 5771, RFC 4291): those of the interface and of the link.
+// onLink are the interface-local and link-local multicast groups, which no router forwards (RFC 5771, RFC 4291).
 var onLink = []netip.Prefix{
 	netip.MustParsePrefix("224.0.0.0/24"),
 	netip.MustParsePrefix("ff01::/16"),
 	netip.MustParsePrefix("ff02::/16"),
 }
 
-// staysOnLink reports whether a flow goes to such a group, unless the user has said what that is. A pod has its link for
-// itself, so that no rule for it is of use.
+// staysOnLink reports whether a flow goes to such a group, unless a Peer names it. A pod is alone on its link, so a
+// rule for the group would be useless.
 func staysOnLink(to endpoint.Identity, addr netip.Addr) bool {
 	addr = addr.Unmap().WithZone("")
 	return to.Peer == (endpoint.Peer{}) && slices.ContainsFunc(onLink, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// linkNotices tells of flows that stay on the link.
+// linkNotices reports flows that stay on the link.
 func linkNotices(flows []flow.Flow) []string {
 	var notices []string
 	for _, f := range flows {
@@ -48,13 +48,13 @@ func linkNotices(flows []flow.Flow) []string {
 	return notices
 }
 
-// lookupNotices tells of resolvers whose questions cannot be read, because what was asked there has no name.
+// lookupNotices reports resolvers with encrypted queries: names that were looked up there are unknown.
 func lookupNotices(flows []flow.Flow) []string {
 	var notices []string
 	for _, f := range flows {
 		if way := encryptedLookup(f); way != "" {
 			notice := fmt.Sprintf("names may come from %s: %s, whose questions cannot be read: what was looked up there is known by another name or by its address", way, f.Target())
-			if !slices.Contains(notices, notice) { // from another source
+			if !slices.Contains(notices, notice) { // the same from another source
 				notices = append(notices, notice)
 			}
 		}
@@ -62,7 +62,7 @@ func lookupNotices(flows []flow.Flow) []string {
 	return notices
 }
 
-// encryptedLookup says by which protocol a flow looks names up, or returns "" where it does not.
+// encryptedLookup returns the encrypted protocol by which a flow looks names up, or "".
 func encryptedLookup(f flow.Flow) string {
 	switch {
 	case f.Port == tlsPort && f.Protocol == flow.TCP:
@@ -75,8 +75,8 @@ func encryptedLookup(f flow.Flow) string {
 	return ""
 }
 
-// servesHTTPS reports whether an endpoint is known to answer DNS over HTTPS. Nothing else tells such a flow from others,
-// so one that is not known here is not told.
+// servesHTTPS reports whether an endpoint is known to serve DNS over HTTPS. Such a flow looks like any other, so
+// unknown resolvers are not reported.
 func servesHTTPS(e flow.Endpoint) bool {
 	switch e.Kind {
 	case flow.External:
@@ -87,14 +87,14 @@ func servesHTTPS(e flow.Endpoint) bool {
 	return false
 }
 
-// httpsResolvers are the public resolvers that operating systems, browsers and client libraries offer, with the names
-// below them.
+// httpsResolvers are the public resolvers that operating systems, browsers and client libraries offer. Their subdomains
+// count too.
 var httpsResolvers = []string{
 	"adguard-dns.com", "cloudflare-dns.com", "dns.google", "dns.mullvad.net", "dns.nextdns.io", "doh.cleanbrowsing.org",
 	"doh.dns.sb", "doh.opendns.com", "one.one.one.one", "quad9.net",
 }
 
-// httpsResolverAddrs are those of them that are commonly dialled by address: Cloudflare's, Google's and Quad9's.
+// httpsResolverAddrs are their addresses that are commonly dialled directly: those of Cloudflare, Google and Quad9.
 var httpsResolverAddrs = []netip.Addr{
 	netip.MustParseAddr("1.1.1.1"), netip.MustParseAddr("1.0.0.1"),
 	netip.MustParseAddr("8.8.8.8"), netip.MustParseAddr("8.8.4.4"),

@@ -10,7 +10,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestMulticastStaysOnTheLink(t *testing.T) {
+func TestResolvers_LinkLocalMulticast(t *testing.T) {
 	for _, tt := range []struct {
 		addr   string
 		peer   endpoint.Peer
@@ -22,7 +22,7 @@ func TestMulticastStaysOnTheLink(t *testing.T) {
 		{addr: "ff02::fb%eth0", want: true, reason: "multicast DNS over IPv6"},
 		{addr: "224.0.0.252", want: true, reason: "LLMNR"},
 		{addr: "ff02::1:3", want: true, reason: "LLMNR over IPv6"},
-		{addr: "224.0.0.251", peer: endpoint.Peer{Name: "mirror"}, reason: "the user says that it is somebody"},
+		{addr: "224.0.0.251", peer: endpoint.Peer{Name: "mirror"}, reason: "a Peer names it"},
 		{addr: "224.0.1.1", reason: "routers forward it"},
 		{addr: "239.255.255.250", reason: "routers forward it within a site"},
 		{addr: "ff05::fb", reason: "routers forward it within a site"},
@@ -36,7 +36,7 @@ func TestMulticastStaysOnTheLink(t *testing.T) {
 	}
 }
 
-func TestLookupsThatCannotBeReadAreTold(t *testing.T) {
+func TestResolvers_EncryptedLookup(t *testing.T) {
 	external := func(name string) flow.Endpoint { return flow.Endpoint{Kind: flow.External, Name: name} }
 	address := func(addr string) flow.Endpoint {
 		return flow.Endpoint{Kind: flow.Address, Addr: netip.MustParseAddr(addr)}
@@ -48,18 +48,18 @@ func TestLookupsThatCannotBeReadAreTold(t *testing.T) {
 		want     string
 		reason   string
 	}{
-		{address("203.0.113.53"), flow.TCP, 853, "DNS over TLS", "the port says so"},
+		{address("203.0.113.53"), flow.TCP, 853, "DNS over TLS", "by port"},
 		{external("dot.example.com"), flow.TCP, 853, "DNS over TLS", "by name too"},
-		{address("203.0.113.53"), flow.UDP, 853, "DNS over QUIC", "the port says so"},
-		{external("dns.google"), flow.TCP, 443, "DNS over HTTPS", "it serves nothing else"},
-		{external("mozilla.cloudflare-dns.com"), flow.TCP, 443, "DNS over HTTPS", "browsers have names of their own there"},
+		{address("203.0.113.53"), flow.UDP, 853, "DNS over QUIC", "by port"},
+		{external("dns.google"), flow.TCP, 443, "DNS over HTTPS", "a host that serves nothing else"},
+		{external("mozilla.cloudflare-dns.com"), flow.TCP, 443, "DNS over HTTPS", "a subdomain for a browser"},
 		{address("2001:4860:4860::8888"), flow.UDP, 443, "DNS over HTTPS", "over HTTP/3, by address"},
 		{external("dns.google"), flow.TCP, 8443, "", "another port is another service"},
-		{external("notdns.google"), flow.TCP, 443, "", "labels are whole"},
+		{external("notdns.google"), flow.TCP, 443, "", "only whole labels match"},
 		{external("api.example.com"), flow.TCP, 443, "", "an API"},
-		{address("203.0.113.53"), flow.TCP, 443, "", "nothing tells"},
+		{address("203.0.113.53"), flow.TCP, 443, "", "an unknown resolver"},
 		{address("203.0.113.53"), flow.SCTP, 853, "", "no lookups go over SCTP"},
-		{flow.ClusterResolver, flow.UDP, 53, "", "the resolver, whose answers are read"},
+		{flow.ClusterResolver, flow.UDP, 53, "", "the resolver: its answers are readable"},
 	} {
 		f := flow.Flow{Destination: tt.to, Protocol: tt.protocol, Port: tt.port}
 		if got := encryptedLookup(f); got != tt.want {
@@ -68,7 +68,7 @@ func TestLookupsThatCannotBeReadAreTold(t *testing.T) {
 	}
 }
 
-func TestNoticesOfLookupsSayWhatTheyAre(t *testing.T) {
+func TestResolvers_Notices(t *testing.T) {
 	to := func(addr string, protocol flow.Protocol, port uint16) flow.Flow {
 		return flow.Flow{Destination: flow.Endpoint{Kind: flow.Address, Addr: netip.MustParseAddr(addr)}, Protocol: protocol, Port: port}
 	}

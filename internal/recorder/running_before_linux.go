@@ -8,17 +8,17 @@ import (
 	"github.com/netzero-dev/netzero/internal/docker"
 )
 
-// runningBefore names what the test process called though it ran already when the recording began, and so is not
-// recorded: compose projects, of which any service was called, and single containers. It is "" where there is nothing
-// of the kind. How says what to do about it.
+// runningBefore names the containers that the test process connected to although they ran before the recording and so
+// are not recorded: compose projects with at least one such service, and single containers. what is "" if there are
+// none. how is the remedy.
 func (r *resolution) runningBefore() (what, how string) {
 	if r.engine == nil {
 		return "", ""
 	}
 	called := make(map[string]bool)
-	for _, l := range r.observations {
-		if l.from == nil && l.to != nil && !l.identity.Peer.Exact() && r.ranBefore(*l.to) {
-			called[l.to.ID] = true
+	for _, f := range r.observations {
+		if f.from == nil && f.to != nil && !f.identity.Peer.Exact() && r.ranBefore(*f.to) {
+			called[f.to.ID] = true
 		}
 	}
 	services := make(map[string][]string) // of compose projects, by their names
@@ -55,13 +55,13 @@ func (r *resolution) runningBefore() (what, how string) {
 	return strings.Join(names, ", "), how
 }
 
-// ranBefore reports whether a container that is not recorded ran when the recording began.
+// ranBefore reports whether a container ran when the recording started, and is not recorded.
 func (r *resolution) ranBefore(c docker.Container) bool {
 	hasEnded := c.Ended > c.Started && c.Ended < r.started
 	return !r.owned[c.ID] && c.Started != 0 && c.Started < r.started && !hasEnded && docker.Infrastructure(c) == ""
 }
 
-// runningErrors says so where the test process drives and nothing else is recorded.
+// runningErrors reports them if the test process is a driver and nothing else is recorded.
 func (r *resolution) runningErrors(recorded bool) []string {
 	const none = "Driver: the test process is no workload, and there was no container that is one: "
 	switch what, how := r.runningBefore(); {
@@ -73,7 +73,7 @@ func (r *resolution) runningErrors(recorded bool) []string {
 	return []string{none + "pass the recording to those that the test starts"}
 }
 
-// runningNotices says so where the test process drives and something else is recorded.
+// runningNotices reports them if the test process is a driver and something else is recorded.
 func (r *resolution) runningNotices(recorded bool) []string {
 	if !r.options.Driver || !recorded {
 		return nil

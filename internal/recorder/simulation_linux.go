@@ -12,8 +12,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Simulation is a recording of events that no kernel has delivered. Tests describe destinations with it; every stage
-// after the kernel is the real one.
+// Simulation is a recording of synthetic events. Tests use it to describe destinations; every stage after the kernel is
+// real.
 type Simulation struct {
 	recorder  *Recorder
 	recording *Recording
@@ -35,36 +35,36 @@ func NewSimulation(options Options, ownCgroup uint64, engine *docker.Watcher, co
 	if err != nil {
 		return nil, err
 	}
-	c := &Recorder{
+	r := &Recorder{
 		self: os.Getpid(), session: &session.Session{Leaf: &cgroup.Leaf{ID: ownCgroup}}, containers: newContainers(func() {}),
 	}
-	m := newRecording(c, options, peers)
+	m := newRecording(r, options, peers)
 	m.id, m.started = "simulation", 0
-	c.members = []*Recording{m}
-	c.containers.begin = func() {} // the caller has the engine
+	r.recordings = []*Recording{m}
+	r.containers.begin = func() {} // the caller has the engine
 	if engine != nil {
-		c.containers.begun.Store(true)
-		c.containers.watcher = engine
-		close(c.containers.done)
+		r.containers.begun.Store(true)
+		r.containers.watcher = engine
+		close(r.containers.done)
 	}
 	if older {
 		m.started = now()
 	}
-	for _, given := range containers {
-		c.containers.cgroups[given.Cgroup] = containerCgroup{"/docker/" + given.ID, []string{given.ID}}
-		if given.Awaited {
-			c.containers.waits[given.ID] = []waitPeriod{{from: 0}}
+	for _, container := range containers {
+		r.containers.cgroups[container.Cgroup] = containerCgroup{"/docker/" + container.ID, []string{container.ID}}
+		if container.Awaited {
+			r.containers.waits[container.ID] = []waitPeriod{{from: 0}}
 		}
-		if given.Attached {
-			c.containers.attachments[given.ID] = &attachmentRecord{
-				names: map[*Recording]string{m: ""}, peers: map[*Recording]bool{m: given.Peer}, older: older,
+		if container.Attached {
+			r.containers.attachments[container.ID] = &attachmentRecord{
+				names: map[*Recording]string{m: ""}, peers: map[*Recording]bool{m: container.Peer}, older: older,
 			}
 		}
 	}
-	return &Simulation{c, m}, nil
+	return &Simulation{r, m}, nil
 }
 
-// Recording returns the recording, for what attaches containers to it.
+// Recording returns the recording, so that tests can attach containers to it.
 func (s *Simulation) Recording() *Recording { return s.recording }
 
 // Listen makes a process listen at the destination of a flow.
@@ -73,28 +73,28 @@ func (s *Simulation) Listen(e *probe.FlowEvent, owner endpoint.Owner) {
 	s.recorder.listeners.add(&probe.BindEvent{Key: at}, owner)
 }
 
-// Lookup makes a cgroup look up a name, which gets no address.
+// Lookup makes a cgroup look up a name without an address.
 func (s *Simulation) Lookup(e *probe.FlowEvent, name string) {
 	e.Time = now()
 	s.recording.lookups[lookupKey{e.Cgroup, name}] = &lookup{event: e}
 }
 
-// Open makes a process open a flow now and once, after a look-up of the name, which may be empty.
+// Open makes a process open a flow once, now, after a lookup of name if that is not empty.
 func (s *Simulation) Open(e *probe.FlowEvent, name string) {
 	e.Time = now()
-	c, m := s.recorder, s.recording
-	identity := c.identify(m, e, name, make(map[*Recording]*endpoint.Batch))
+	r, m := s.recorder, s.recording
+	identity := r.identify(m, e, name, make(map[*Recording]*endpoint.Batch))
 	key := observationKey{e.Key, identity.Endpoint.Name}
-	if by := c.infrastructureOf(e); by != "" {
-		seen := m.observe(e, name, identity, unattributed{})
-		seen.flow.Count, seen.infrastructure = 1, by
-		m.infrastructure[infrastructureKey{key, by}] = seen
+	if by := r.infrastructureOf(e); by != "" {
+		o := m.observe(e, name, identity, unattributed{})
+		o.flow.Count, o.infrastructure = 1, by
+		m.infrastructure[infrastructureKey{key, by}] = o
 		return
 	}
 	m.record(e, name, identity, unattributed{})
-	seen := m.observations[key]
-	seen.flow.Count = 1
-	m.observations[key] = seen
+	o := m.observations[key]
+	o.flow.Count = 1
+	m.observations[key] = o
 }
 
 // Resolve returns what was recorded.
@@ -103,8 +103,8 @@ func (s *Simulation) Resolve() (recording.Recording, error) {
 		snapshot: s.recording.snapshot(), engine: s.recorder.containers.watcher,
 		owned: make(map[string]bool), infrastructure: make(map[string]flow.Set),
 	}
-	for seen := range s.recording.allObservations() {
-		r.observations = append(r.observations, r.locate(seen))
+	for o := range s.recording.allObservations() {
+		r.observations = append(r.observations, r.resolveEnds(o))
 	}
 	r.observations = append(r.observations, r.failedLookups()...)
 	r.findOwned()

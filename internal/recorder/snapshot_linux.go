@@ -10,12 +10,12 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// snapshot is what the resolution of a recording needs to know of it and of the recorder, at one moment.
+// snapshot is what the resolution of a recording needs from the recording and the recorder, at one moment.
 type snapshot struct {
 	options     Options
-	id          string        // by which other test processes know the recording
+	id          string        // other test processes know the recording by it
 	started     time.Duration // CLOCK_MONOTONIC
-	ended       bool          // its test has ended
+	ended       bool          // the test has ended
 	source      flow.Endpoint // the test process
 	identifier  *endpoint.Identifier
 	lookups     map[lookupKey]*lookup
@@ -27,8 +27,8 @@ type snapshot struct {
 	limits        []string
 	searchDomains map[uint64]endpoint.Search // of the resolvers of cgroups
 
-	// includes reports whether what another recording opens is in this one too: its own, that of a subtest, or what is
-	// attributed to none.
+	// includes reports whether this recording includes the flows of another: its own, those of a subtest, or
+	// unattributed ones.
 	includes func(goroutine.ID) bool
 	alone    bool // no other test is recorded now
 
@@ -36,16 +36,16 @@ type snapshot struct {
 	attachments     map[string]attachment   // by container ID
 	waits           map[string][]waitPeriod // for containers that were not passed to a recording, by ID
 	olderContainers *olderContainers
-	clientsAt       func(*startEvent) []engineClient // those that descend from the test process
+	clientsAt       func(*startEvent) []engineClient // among this process and its descendants
 
 	executablesLimit string // why the programs of processes that have ended are not known; empty if they are
 }
 
-// attachment is what the test said of a container by passing it to recordings.
+// attachment is how the test attached a container to recordings.
 type attachment struct {
-	own    bool   // it was passed to this recording
-	peer   bool   // to AsPeer of this recording
-	name   string // that this recording gave it, else another one; empty if none did
+	own    bool   // to this recording
+	peer   bool   // to this recording, by AsPeer
+	name   string // from this recording, otherwise from another; empty if none gave one
 	older  bool   // it ran before the recorder, and is recorded since it was attached
 	remote bool   // it runs on another kernel
 	waits  []waitPeriod
@@ -59,28 +59,28 @@ func (s *snapshot) isAttached(id string) bool {
 
 // snapshot returns the state of a recording. The caller holds Recorder.mu.
 func (m *Recording) snapshot() snapshot {
-	c := m.recorder
+	r := m.recorder
 	s := snapshot{
 		options: m.options, id: m.id, started: m.started, ended: m.ended, source: m.source, identifier: m.identifier,
 		lookups: m.lookups, overlapping: m.overlapping,
-		self: c.self, ownCgroup: c.session.Leaf.ID, unseparated: c.unseparated, limits: c.limits, searchDomains: c.searchDomains,
-		includes: m.includesID, alone: len(c.members) == 1,
-		cgroups: c.containers.cgroups, attachments: make(map[string]attachment), waits: c.containers.waits,
-		olderContainers: &c.containers.older, clientsAt: c.containers.candidates,
+		self: r.self, ownCgroup: r.session.Leaf.ID, unseparated: r.unseparated, limits: r.limits, searchDomains: r.searchDomains,
+		includes: m.includesID, alone: len(r.recordings) == 1,
+		cgroups: r.containers.cgroups, attachments: make(map[string]attachment), waits: r.containers.waits,
+		olderContainers: &r.containers.older, clientsAt: r.containers.candidates,
 	}
-	for id, claim := range c.containers.attachments {
-		name, own := claim.names[m]
-		for _, other := range slices.Sorted(maps.Values(claim.names)) {
+	for id, attached := range r.containers.attachments {
+		name, own := attached.names[m]
+		for _, other := range slices.Sorted(maps.Values(attached.names)) {
 			if name == "" {
 				name = other
 			}
 		}
 		s.attachments[id] = attachment{
-			own: own, peer: claim.peers[m], name: name, older: claim.older, remote: claim.remote, waits: claim.waits,
+			own: own, peer: attached.peers[m], name: name, older: attached.older, remote: attached.remote, waits: attached.waits,
 		}
 	}
 	if m.options.Binaries {
-		_, s.executablesLimit = c.session.Executables()
+		_, s.executablesLimit = r.session.Executables()
 	}
 	return s
 }

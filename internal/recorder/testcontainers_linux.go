@@ -10,15 +10,17 @@ import (
 	"github.com/netzero-dev/netzero/internal/goroutine"
 )
 
-// createdContainers maps the IDs of the containers that testcontainers-go has created in this process, also before the first recording, to the recording
-// whose goroutine did that, or 0. Their labels say less: tests of several packages share a session.
+// createdContainers maps the IDs of containers that testcontainers-go created in this process, also before the first
+// recording, to the recording of the goroutine that created them, or 0. Labels are not enough, because tests of several
+// packages share a session.
 var createdContainers sync.Map
 
-// init adds a hook to those that testcontainers-go has for every container. This is the only variable from which it takes them.
+// init adds hooks to those that testcontainers-go calls for every container. DefaultLoggingHook is the only variable
+// that it reads them from.
 func init() {
-	of := testcontainers.DefaultLoggingHook
+	loggingHook := testcontainers.DefaultLoggingHook
 	testcontainers.DefaultLoggingHook = func(logger log.Logger) testcontainers.ContainerLifecycleHooks {
-		hooks := of(logger)
+		hooks := loggingHook(logger)
 		hooks.PostCreates = append(hooks.PostCreates, func(_ context.Context, c testcontainers.Container) error {
 			createdContainers.Store(c.GetContainerID(), goroutine.Marked())
 			return nil
@@ -35,11 +37,12 @@ func init() {
 	}
 }
 
-// createdHere reports whether testcontainers-go has created a container in this process, and for which recording, if it is known.
-func createdHere(id string) (of goroutine.ID, is bool) {
-	value, is := createdContainers.Load(id)
-	if is {
-		of = value.(goroutine.ID)
+// createdHere reports whether testcontainers-go created a container in this process, and for which recording, if that
+// is known.
+func createdHere(id string) (recording goroutine.ID, created bool) {
+	value, created := createdContainers.Load(id)
+	if created {
+		recording = value.(goroutine.ID)
 	}
-	return of, is
+	return recording, created
 }

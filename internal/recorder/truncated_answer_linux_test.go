@@ -7,16 +7,16 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestAnswerThatIsCutIsAFailure(t *testing.T) {
+func TestAnswers_Truncated(t *testing.T) {
 	answer, question := []byte{0, 1, 0x81, 0x80, 0, 1}, []byte{0, 1, 1, 0, 0, 1}
 	for _, row := range []struct {
 		reason string
 		event  probe.DNSEvent
 		fails  bool
 	}{
-		{"an answer", probe.DNSEvent{Protocol: flow.UDP, Payload: answer, Cut: 1}, true},
-		{"an answer that is whole", probe.DNSEvent{Protocol: flow.UDP, Payload: answer}, false},
-		{"what is no answer", probe.DNSEvent{Protocol: flow.UDP, Payload: question, Cut: 1}, false},
+		{"a truncated answer", probe.DNSEvent{Protocol: flow.UDP, Payload: answer, Cut: 1}, true},
+		{"a complete answer", probe.DNSEvent{Protocol: flow.UDP, Payload: answer}, false},
+		{"not an answer", probe.DNSEvent{Protocol: flow.UDP, Payload: question, Cut: 1}, false},
 		{"nothing", probe.DNSEvent{Protocol: flow.UDP, Cut: 1}, false},
 	} {
 		c := &Recorder{}

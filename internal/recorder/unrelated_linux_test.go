@@ -16,9 +16,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// A stranger that floods the kernel with flows must not keep us busy with who is at the other end of each: until we are
-// through, the next stranger floods it.
-func TestFlowsOfStrangersAreNotLookedAt(t *testing.T) {
+// An unrelated cgroup may flood the kernel with flows. Identifying each of them would take so long that the next unrelated
+// cgroup floods it too.
+func TestCgroups_UnrelatedFlowsAreDropped(t *testing.T) {
 	testenv.RequireRoot(t)
 	c, err := newRecorder(probe.Sizes{}, func(string) {})
 	if err != nil {
@@ -33,30 +33,31 @@ func TestFlowsOfStrangersAreNotLookedAt(t *testing.T) {
 	if err := c.add(m); err != nil {
 		t.Fatal(err)
 	}
-	const stranger, container = 1 << 60, 1<<60 + 1
+	const unrelated, container = 1 << 60, 1<<60 + 1
 	opens := func(cgroup uint64) *probe.FlowEvent {
 		return &probe.FlowEvent{Key: probe.Key{Cgroup: cgroup, Addr: netip.MustParseAddr("203.0.113.9"), Port: 80, Protocol: flow.TCP, Generation: m.generation}}
 	}
 	id := "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	c.handle([]probe.Event{
-		&probe.CgroupEvent{Cgroup: stranger}, // by a packet: nobody knows its name yet
-		opens(stranger), opens(container),
+		&probe.CgroupEvent{Cgroup: unrelated}, // reported by a packet, without a name
+		opens(unrelated), opens(container),
 		&probe.CgroupEvent{Cgroup: container, Names: []string{id, "docker"}},
-		&probe.CgroupEvent{Cgroup: stranger, Names: []string{"build", "ci"}},
+		&probe.CgroupEvent{Cgroup: unrelated, Names: []string{"build", "ci"}},
 	})
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	of := make(map[uint64]int)
+	counts := make(map[uint64]int)
 	for key := range m.observations {
-		of[key.Cgroup]++
+		counts[key.Cgroup]++
 	}
-	if of[stranger] != 0 || of[container] != 1 {
-		t.Errorf("%d flows of the stranger were looked at, and %d of the container, want 0 and 1", of[stranger], of[container])
+	if counts[unrelated] != 0 || counts[container] != 1 {
+		t.Errorf("%d flows of the unrelated cgroup and %d of the container, want 0 and 1", counts[unrelated], counts[container])
 	}
 }
 
-// Of a cgroup that lies deep the kernel tells a part of the path: in which container it is, or that it is in none, the tree says.
-func TestCgroupsThatLieDeepAreLookedUp(t *testing.T) {
+// For a deeply nested cgroup the kernel reports only a part of the path. The cgroup tree shows whether the cgroup is in a
+// container.
+func TestCgroups_DeeplyNested(t *testing.T) {
 	testenv.RequireRoot(t)
 	c, err := newRecorder(probe.Sizes{}, func(string) {})
 	if err != nil {
@@ -70,7 +71,7 @@ func TestCgroupsThatLieDeepAreLookedUp(t *testing.T) {
 	const depth = 17
 	names := slices.Repeat([]string{"deeper"}, depth)
 	container := strings.Repeat("0123456789abcdef", 4)
-	of := make(map[string]uint64)
+	ids := make(map[string]uint64)
 	for _, top := range []string{container, "build"} {
 		below := filepath.Join(filepath.Dir(c.session.Leaf.Path), fmt.Sprintf("netzerotest-%d", os.Getpid()), top)
 		dir := filepath.Join(below, filepath.Join(names...))
@@ -79,34 +80,34 @@ func TestCgroupsThatLieDeepAreLookedUp(t *testing.T) {
 		}
 		defer func() {
 			for d := dir; d != filepath.Dir(filepath.Dir(below)); d = filepath.Dir(d) {
-				_ = os.Remove(d) // the outermost goes with the second
+				_ = os.Remove(d) // the second cleanup removes the outermost
 			}
 		}()
-		if of[top], err = cgroup.ID(dir); err != nil {
+		if ids[top], err = cgroup.ID(dir); err != nil {
 			t.Fatal(err)
 		}
-		birth := &probe.CgroupEvent{Cgroup: of[top], Names: names[:16], Cut: true}
-		if isOutsideContainers(birth) {
-			t.Errorf("a cgroup somewhere below %s is disregarded at once", top)
+		created := &probe.CgroupEvent{Cgroup: ids[top], Names: names[:16], Cut: true}
+		if isOutsideContainers(created) {
+			t.Errorf("a cgroup somewhere below %s is ignored at once", top)
 		}
-		c.handle([]probe.Event{birth})
+		c.handle([]probe.Event{created})
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if ids := c.containers.cgroups[of[container]].ids; !slices.Equal(ids, []string{container}) {
-		t.Errorf("the containers of one are %v", ids)
+	if got := c.containers.cgroups[ids[container]].ids; !slices.Equal(got, []string{container}) {
+		t.Errorf("containers of the cgroup: %v", got)
 	}
-	if c.isUnrelated(of[container]) || !c.isUnrelated(of["build"]) {
-		t.Errorf("nobody's: %v for the container's, %v for the other one", c.isUnrelated(of[container]), c.isUnrelated(of["build"]))
+	if c.isUnrelated(ids[container]) || !c.isUnrelated(ids["build"]) {
+		t.Errorf("unrelated: %v for the container's cgroup, %v for the other one", c.isUnrelated(ids[container]), c.isUnrelated(ids["build"]))
 	}
 }
 
-// The first events may come before the session is known, those of strangers too.
-func TestEventsThatComeBeforeTheSession(t *testing.T) {
+// Events may arrive before the session is open, also those of unrelated cgroups.
+func TestEvents_BeforeSession(t *testing.T) {
 	c := &Recorder{containers: newContainers(func() {})}
-	birth := &probe.CgroupEvent{Cgroup: 1 << 60, Names: []string{"build", "ci"}}
-	c.handle([]probe.Event{birth})
-	if len(c.early) != 1 || c.early[0] != birth {
+	created := &probe.CgroupEvent{Cgroup: 1 << 60, Names: []string{"build", "ci"}}
+	c.handle([]probe.Event{created})
+	if len(c.early) != 1 || c.early[0] != created {
 		t.Errorf("kept %v", c.early)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -132,11 +133,25 @@ func TestReadmeNamesWhatAUserMeets(t *testing.T) {
 			mentions("go test "+m[1]+" ./...", "the command that "+s.name+" offers")
 		}
 		for _, decl := range s.file.Decls {
-			if f, ok := decl.(*ast.FuncDecl); ok && f.Name.IsExported() && f.Recv == nil {
-				mentions("`"+f.Name.Name, "exported by "+s.name)
+			f, ok := decl.(*ast.FuncDecl)
+			if !ok || !f.Name.IsExported() || f.Recv != nil {
+				continue
+			}
+			mentions("`"+f.Name.Name, "exported by "+s.name)
+			if isOption(f) {
+				mentions("\n| `"+f.Name.Name+"(", "a row for an option of "+s.name)
 			}
 		}
 	}
+}
+
+// isOption reports whether a function returns an Option.
+func isOption(f *ast.FuncDecl) bool {
+	if f.Type.Results == nil || len(f.Type.Results.List) != 1 {
+		return false
+	}
+	result, ok := f.Type.Results.List[0].Type.(*ast.Ident)
+	return ok && result.Name == "Option"
 }
 
 func TestArchitectureNamesEveryPackage(t *testing.T) {
@@ -148,17 +163,53 @@ func TestArchitectureNamesEveryPackage(t *testing.T) {
 	}
 }
 
-var link = regexp.MustCompile(`\]\(([^)#:]+)\)`)
+var (
+	link    = regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`)
+	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	fenced  = regexp.MustCompile("(?ms)^```.*?^```$")
+)
+
+// anchors returns the anchors that GitHub gives the headings of a document.
+func anchors(text string) map[string]bool {
+	all := make(map[string]bool)
+	for _, m := range heading.FindAllStringSubmatch(fenced.ReplaceAllString(text, ""), -1) {
+		all[strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case r == '-', r == '_', unicode.IsLetter(r), unicode.IsDigit(r):
+				return unicode.ToLower(r)
+			}
+			return -1
+		}, m[1])] = true
+	}
+	return all
+}
 
 func TestDocumentsLinkToWhatExists(t *testing.T) {
-	for name, text := range textFiles(t) {
+	files := textFiles(t)
+	for name, text := range files {
 		if path.Ext(name) != ".md" {
 			continue
 		}
-		for _, m := range link.FindAllStringSubmatch(text, -1) {
-			if _, err := os.Stat(path.Join(path.Dir(name), m[1])); err != nil {
+		for _, m := range link.FindAllStringSubmatch(fenced.ReplaceAllString(text, ""), -1) {
+			target := name
+			if m[1] != "" {
+				target = path.Join(path.Dir(name), m[1])
+			}
+			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s links to %s: %v", name, m[1], err)
+			} else if m[2] != "" && path.Ext(target) == ".md" && !anchors(files[target])[m[2]] {
+				t.Errorf("%s links to %s#%s, and there is no such heading", name, m[1], m[2])
 			}
 		}
+	}
+}
+
+func TestAnchorsAreGitHubs(t *testing.T) {
+	text := "# Which test, which line\n```sh\n# no heading\n```\n### `Main` and _others_: a-b\n"
+	want := map[string]bool{"which-test-which-line": true, "main-and-_others_-a-b": true}
+	if diff := cmp.Diff(want, anchors(text)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

@@ -138,7 +138,7 @@ var layers = map[string]layer{
 	},
 	"internal/cgroup":    {others: unix},
 	"internal/goroutine": {own: []string{"netzerotest/flow"}, others: unix},
-	"netzerotest/flow":   {},
+	"netzerotest/flow":   {tests: []string{"netzerotest/flow"}},
 	"bpf":                {others: ebpf},
 
 	// For this repository's tests only.

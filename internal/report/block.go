@@ -11,12 +11,12 @@ import (
 
 const (
 	maxBlock     = 12  // lines of one flow, without that of its test
-	maxAddresses = 4   // of one flow that are listed
-	maxCommand   = 110 // columns of a command line: a longer one tells more about its secrets than about the flow
+	maxAddresses = 4   // listed addresses of one flow
+	maxCommand   = 110 // columns of a command line: more could show its secrets, and says little about the flow
 	maxName      = 60  // columns of a process's name
 )
 
-// denied writes the block of one unexpected flow, in at most 12 lines, and one that names a test.
+// denied writes the block of one unexpected flow, in at most 12 lines and one for its test.
 func (w *writer) denied(d dependency, workload, module string) {
 	f, first := d.Flow, len(w.lines)
 	source := f.Source.String()
@@ -33,15 +33,16 @@ func (w *writer) denied(d dependency, workload, module string) {
 		w.field("address", a, 2)
 	}
 	if !isImplied(f) {
-		w.opener(f, module)
+		w.initiator(f, module)
 	}
 	if implied := d.implied(); implied != "" {
 		w.field("implied", implied, 2)
 	}
 	if name := nameOf(f); name != "" {
 		w.field("name", name, 2)
-	} else if d.Owner != "" {
-		w.field("name", "none was asked for; reverse DNS says "+shorten(clean(d.Owner), maxName)+" (its owner's word, which stands in no policy)", 2)
+	} else if d.ReverseDNS != "" {
+		w.field("name", "none was looked up; reverse DNS says "+shorten(clean(d.ReverseDNS), maxName)+
+			" (set by the owner of the address; no policy uses it)", 2)
 	}
 	if f.Process.Test != "" {
 		first++
@@ -49,7 +50,7 @@ func (w *writer) denied(d dependency, workload, module string) {
 	w.field("denied", reason(d.Denied), max(1, min(maxBlock-(len(w.lines)-first), 5)))
 }
 
-// nameOf says what the destination's name rests on, or returns "" where nothing is known of it.
+// nameOf explains the source of the destination's name; "" if it is unknown.
 func nameOf(f flow.Flow) string {
 	named := f.Named
 	switch e := f.Destination.Evidence; {
@@ -66,8 +67,8 @@ func nameOf(f flow.Flow) string {
 	}
 }
 
-// opener says when a flow was opened, by whom, and where in the code.
-func (w *writer) opener(f flow.Flow, module string) {
+// initiator writes when a flow was opened, by which process, and where in the code.
+func (w *writer) initiator(f flow.Flow, module string) {
 	w.field(seen(f))
 	w.field("by", process(f.Process), 2)
 	w.calls(calls(f.Process.Stack, module))
@@ -75,8 +76,8 @@ func (w *writer) opener(f flow.Flow, module string) {
 	w.origin(f.Process)
 }
 
-// calls writes where in the code a flow was opened: the first call, and of the others those that fit into as many lines
-// as there may be calls.
+// calls writes where in the code a flow was opened: the first call, and as many of the others as fit into the same
+// number of lines as there may be calls.
 func (w *writer) calls(texts []string) {
 	label, used := "at", 0
 	for _, text := range texts {
@@ -90,14 +91,14 @@ func (w *writer) calls(texts []string) {
 	}
 }
 
-// test writes which test it was that opened something, where one recording is for several.
+// test writes the test that opened a flow, if one recording covers several.
 func (w *writer) test(p flow.Process) {
 	if p.Test != "" {
 		w.field("test", shorten(clean(p.Test), maxCommand), 1)
 	}
 }
 
-// origin writes what ran as a child, and whose it was, and in which container.
+// origin writes the child process, its parents, and its container.
 func (w *writer) origin(p flow.Process) {
 	executable := shorten(clean(p.Executable), maxName)
 	switch {
@@ -113,7 +114,7 @@ func (w *writer) origin(p flow.Process) {
 	}
 }
 
-// container returns where a process ran, or "".
+// container returns the place of a process, or "".
 func container(p flow.Process) string {
 	if p.Container == "" {
 		return ""
@@ -121,7 +122,7 @@ func container(p flow.Process) string {
 	return "container " + shorten(clean(p.Container), maxName) + " (image " + shorten(clean(p.Image), maxName) + ")"
 }
 
-// binary writes the block of a program that nobody expected.
+// binary writes the block of an unexpected program.
 func (w *writer) binary(b Binary) {
 	title := clean(b.Flow.Source.String()) + " -> " + clean(b.Flow.Target())
 	if b.Told != "" {
@@ -142,7 +143,7 @@ func (b Binary) reason() string {
 	return b.Reason + "; it opened " + count(b.More, "more flow") + " that others may open"
 }
 
-// Notice is the binary as a line, where it fails nothing.
+// Notice returns the binary as a line, for a test that it does not fail.
 func (b Binary) Notice() string {
 	text := b.Flow.Source.String() + " -> " + b.Flow.Target() + " was opened by " + process(b.Flow.Process)
 	if in := container(b.Flow.Process); in != "" {
@@ -151,12 +152,12 @@ func (b Binary) Notice() string {
 	return text + ": " + b.reason()
 }
 
-// isImplied reports whether nobody was seen to open the flow: what was seen needs it in a cluster.
+// isImplied reports whether the flow was not observed, but an observed flow needs it in a cluster.
 func isImplied(f flow.Flow) bool {
 	return f.Count == 0 && f.Destination.Kind == flow.Resolver && f.Process.Equal(flow.Process{})
 }
 
-// addresses returns what stands behind a name. A bare address stands in the block's title already.
+// addresses returns the addresses of a name. A bare address is already in the block's title.
 func addresses(d Denied) string {
 	all := d.Addrs
 	if len(all) == 0 && d.Flow.Destination.Addr.IsValid() {
@@ -182,8 +183,7 @@ func addresses(d Denied) string {
 	return text + dialled(d.Flow)
 }
 
-// dialled says at which port a destination was dialled, where a policy does not know it by that one, or it is only that
-// of the machine.
+// dialled returns the dialed port if the policy has another one, or if it is only a port of the machine.
 func dialled(f flow.Flow) string {
 	switch {
 	case f.Dialled == 0:
@@ -194,7 +194,7 @@ func dialled(f flow.Flow) string {
 	return fmt.Sprintf(", port %d", f.Dialled)
 }
 
-// seen returns how often the flow was seen, and when first, as a field.
+// seen returns the number of times that the flow was seen, and the first time, as a field.
 func seen(f flow.Flow) (label, text string, lines int) {
 	n := max(f.Count, 1)
 	when := human(f.First) + " after the recording started"
@@ -206,7 +206,8 @@ func seen(f flow.Flow) (label, text string, lines int) {
 	case f.Lookup:
 		return "asked", text, 1
 	case f.Before && n > 1:
-		return label, strconv.FormatUint(n, 10) + " connections, before the recording; first sent " + human(f.First) + " after its start", 1
+		return label, strconv.FormatUint(n, 10) + " connections, before the recording; first sent " + human(f.First) +
+			" after its start", 1
 	case f.Before:
 		return label, "before the recording; sent " + human(f.First) + " after its start", 1
 	case f.Protocol == flow.TCP:
@@ -222,10 +223,10 @@ func seen(f flow.Flow) (label, text string, lines int) {
 	return "sent", strconv.FormatUint(n, 10) + " " + unit + "s, first " + when, 1
 }
 
-// process returns who opened the flow, as far as it is known.
+// process returns the process that opened the flow, as far as it is known.
 func process(p flow.Process) string {
 	if p.Equal(flow.Process{}) {
-		return "an unknown process: the kernel gave none"
+		return "unknown: the kernel reported no process"
 	}
 	who := shorten(clean(p.Name), maxName)
 	switch {

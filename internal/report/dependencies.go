@@ -7,14 +7,14 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// dependency is what is told in one block: a flow, or all look-ups of one source, which another dependency may imply.
+// dependency is the content of one block: a flow, or all look-ups of one source, which another dependency may imply.
 type dependency struct {
 	Denied
 	protocols []string // of look-ups, each with its port; empty for any other flow
-	others    bool     // of look-ups: the source has other unexpected flows, and looks names up for them
+	others    bool     // of look-ups: the source has other unexpected flows, which need the look-ups
 }
 
-// dependencies returns the unexpected flows as a person counts them: the look-ups of a source are one, behind its others.
+// dependencies groups the unexpected flows for people: the look-ups of a source are one dependency, after its others.
 func (r Report) dependencies() []dependency {
 	var all []dependency
 	for i := 0; i < len(r.Denied); {
@@ -32,7 +32,8 @@ func (r Report) dependencies() []dependency {
 		for len(lookups) > 0 {
 			var same, rest []Denied
 			for _, d := range lookups {
-				if d.Flow.Destination.Identity() == lookups[0].Flow.Destination.Identity() && d.Told == lookups[0].Told {
+				if d.Flow.Destination.Identity() == lookups[0].Flow.Destination.Identity() &&
+					d.Told == lookups[0].Told {
 					same = append(same, d)
 				} else {
 					rest = append(rest, d)
@@ -44,7 +45,7 @@ func (r Report) dependencies() []dependency {
 	return all
 }
 
-// lookUp is the dependency of a source's look-ups. One that was seen goes before one that is implied, with its process.
+// lookUp returns the dependency of a source's look-ups. An observed one, with its process, precedes an implied one.
 func lookUp(flows []Denied, others bool) dependency {
 	slices.SortStableFunc(flows, func(a, b Denied) int {
 		switch {
@@ -63,16 +64,16 @@ func lookUp(flows []Denied, others bool) dependency {
 		reasons = append(reasons, reason(f))
 	}
 	slices.Sort(d.protocols)
-	slices.Reverse(d.protocols) // UDP first, as resolvers do
+	slices.Reverse(d.protocols) // UDP first, like resolvers
 	slices.Sort(reasons)
 	d.Policy, d.Reason = "", strings.Join(slices.Compact(reasons), "; ")
 	return d
 }
 
-// counted reports whether a dependency is one by itself: look-ups for others are not.
+// counted reports whether a dependency counts by itself: look-ups for others do not.
 func (d dependency) counted() bool { return !d.others }
 
-// countOf is the number of dependencies that are ones by themselves.
+// countOf returns the number of dependencies that count by themselves.
 func countOf(all []dependency) (n int) {
 	for _, d := range all {
 		if d.counted() {
@@ -82,7 +83,7 @@ func countOf(all []dependency) (n int) {
 	return n
 }
 
-// target is the destination as the block's title has it: "kube-dns.kube-system:53/UDP and 53/TCP" for look-ups.
+// target returns the destination for the block's title: "kube-dns.kube-system:53/UDP and 53/TCP" for look-ups.
 func (d dependency) target() string {
 	if len(d.protocols) < 2 {
 		return d.Flow.Target()
@@ -90,7 +91,7 @@ func (d dependency) target() string {
 	return d.Flow.Destination.String() + ":" + strings.Join(d.protocols, " and ")
 }
 
-// implied says why look-ups are needed that nobody was seen to make, or returns "" where all were seen.
+// implied explains why look-ups are needed that were not observed; "" if all were.
 func (d dependency) implied() string {
 	switch {
 	case d.others:

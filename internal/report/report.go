@@ -1,9 +1,9 @@
-// Package report says what a person or a CI reads when a test ends: which flows the committed policy does not allow,
-// who opened them, and what to type to accept them.
+// Package report writes the messages for a person or a CI at the end of a test: the flows that the committed policy
+// does not allow, the processes that opened them, and the command that accepts them.
 //
-// It opens no file and decides nothing: what is denied, unused or lost, its caller knows. It refuses to print control
-// characters, whatever a process or a DNS server puts into a name, and prints no colours. It imports the standard
-// library and package flow only.
+// It opens no file and makes no decision: its caller knows what is denied, unused or lost. It prints no colours and no
+// control characters, whatever a process or a DNS server puts into a name. It imports only the standard library and
+// package flow.
 package report
 
 import (
@@ -16,51 +16,56 @@ import (
 type Denied struct {
 	Flow   flow.Flow    // folded, by flow.Fold
 	Addrs  []netip.Addr // every address behind the destination, sorted
-	Policy string       // the policy that denies it; empty where none in particular does
-	Reason string       // why, as package policy words it
-	Told   string       // the test that told the same flow in full before, where tests share a file; empty elsewhere
-	Owner  string       // what the owner of an address without a name calls it; empty where they call it nothing
+	Policy string       // the policy that denies it; empty if no particular one does
+	Reason string       // the reason, in the words of package policy
+	// the test that reported the same flow in full before, if tests share a file; otherwise empty
+	Told       string
+	ReverseDNS string // the reverse-DNS name of an address without a name; empty if there is none
 }
 
-// Binary is a program that opened what the committed policy allows, and that its list of programs does not hold.
+// Binary is a program that opened an allowed flow but is missing from the committed list of programs.
 type Binary struct {
 	Flow   flow.Flow // the first of those flows, with the program's process
-	More   int       // of them
+	More   int       // the number of further ones
 	Told   string    // the test that reported the same program for the same flow before; see Denied
-	Reason string    // what the list holds, as package policy words it
+	Reason string    // the content of the list, in the words of package policy
 }
 
-// Report is what one recording came to. The zero value of a field means that there is nothing of the kind.
+// Report is the result of one recording. The zero value of a field means none of its kind.
 type Report struct {
 	Test     string // as testing.TB.Name gives it
-	Golden   string // the golden file, as its user would type it: relative, where it can be
+	Golden   string // the path of the golden file as its user would type it, relative if possible
 	Workload string // the name of the test process as a workload
-	Module   string // the path of the user's module, whose calls a flow's stack is shown by
+	Module   string // the path of the user's module; a flow's stack shows calls in it
 
-	Denied      []Denied // sorted, as flow.Fold leaves them
-	Binaries    []Binary // sorted as their flows are; they fail the test
-	Unprotected []string // which workloads the golden file does not isolate, and why: there it could never fail
-	Protected   bool     // with Unprotected: there are others that it does isolate
-	Unused      []string // the rules that no flow needed
+	Denied   []Denied // sorted, as flow.Fold returns them
+	Binaries []Binary // sorted like their flows; they fail the test
+	// workloads that the golden file does not isolate, with the reason: for them it could never fail
+	Unprotected []string
+	Protected   bool     // with Unprotected: it isolates others
+	Unused      []string // rules that no flow needed
 	Strict      bool     // an unused rule fails the test
-	Unanswered  []string // attempts at this machine where nobody listened; they fail the test
+	Unanswered  []string // attempts to reach this machine at a port without a listener; they fail the test
 	Missing     bool     // there is no golden file
-	MissingTold string   // with Missing: the test that reported it before, with all that this recording would have written
-	Proposed    string   // with Missing: the text of the file that this recording would have written
-	Diff        string   // between the committed and the recorded policies, as golden.Diff gives it
-	Notices     []string // what is worth knowing, and fails nothing
+	// with Missing: the test that reported it before, with everything that this recording would have written
+	MissingTold string
+	Proposed    string   // with Missing: the content of the file that this recording would have written
+	Diff        string   // between the committed and the recorded policies, from golden.Diff
+	Notices     []string // warnings that do not fail the test
 	Accept      string   // the command that accepts this recording
-	Neighbour   string   // the test that ran when the flows were seen: Test had ended, and left behind who opened them
-	Lost        string   // what of the recording is lost, in a line; such a recording can neither pass nor be accepted
+	// the test that ran when the flows were seen: Test had ended and left behind the process that opened them
+	Neighbour string
+	Lost      string // one line about what the recording lost; such a recording can neither pass nor be accepted
 }
 
-// Failed reports whether the test fails. Notices, and unused rules unless Strict, do not fail it; nor does a
-// difference of texts alone.
+// Failed reports whether the test fails. Notices, unused rules without Strict, and a mere difference of texts do not
+// fail it.
 func (r Report) Failed() bool {
 	return r.Lost != "" || len(r.Unanswered) > 0 || r.acceptable()
 }
 
-// acceptable reports whether something failed that an update mends.
+// acceptable reports whether an update would fix a failure.
 func (r Report) acceptable() bool {
-	return r.Missing || len(r.Unprotected) > 0 || len(r.Denied) > 0 || len(r.Binaries) > 0 || r.Strict && len(r.Unused) > 0
+	return r.Missing || len(r.Unprotected) > 0 || len(r.Denied) > 0 || len(r.Binaries) > 0 ||
+		r.Strict && len(r.Unused) > 0
 }

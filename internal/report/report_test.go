@@ -32,13 +32,15 @@ func addrs(texts ...string) []netip.Addr {
 func stripe() Denied {
 	return Denied{
 		Flow: flow.Flow{
-			Source:      flow.Endpoint{Kind: flow.Workload, Name: "checkout"},
-			Destination: flow.Endpoint{Kind: flow.External, Name: "api.stripe.com", Addr: netip.MustParseAddr("203.0.113.7"), Evidence: flow.ByDNS},
-			Protocol:    flow.TCP,
-			Port:        443,
-			Count:       3,
-			First:       1234 * time.Millisecond,
-			Process:     flow.Process{PID: 4711, Name: "payments.test", Command: "/tmp/go-build1/payments.test -test.v"},
+			Source: flow.Endpoint{Kind: flow.Workload, Name: "checkout"},
+			Destination: flow.Endpoint{Kind: flow.External, Name: "api.stripe.com",
+				Addr: netip.MustParseAddr("203.0.113.7"), Evidence: flow.ByDNS},
+			Protocol: flow.TCP,
+			Port:     443,
+			Count:    3,
+			First:    1234 * time.Millisecond,
+			Process: flow.Process{PID: 4711, Name: "payments.test",
+				Command: "/tmp/go-build1/payments.test -test.v"},
 		},
 		Addrs:  addrs("203.0.113.7"),
 		Policy: "checkout",
@@ -46,17 +48,20 @@ func stripe() Denied {
 	}
 }
 
-// ordersDB is an unexpected flow to a workload, lookUps are those that it implies, or that were seen so often over UDP.
+// ordersDB is an unexpected flow to a workload; lookUps are the look-ups that it implies, or that were seen so often
+// over UDP.
 func ordersDB() Denied {
 	d := stripe()
-	d.Flow.Destination = flow.Endpoint{Kind: flow.Workload, Name: "orders-db", Addr: netip.MustParseAddr("127.0.0.1"), Evidence: flow.ByListener}
+	d.Flow.Destination = flow.Endpoint{Kind: flow.Workload, Name: "orders-db", Addr: netip.MustParseAddr("127.0.0.1"),
+		Evidence: flow.ByListener}
 	d.Flow.Port, d.Addrs, d.Reason = 5432, addrs("127.0.0.1"), "no rule allows pods app=orders-db"
 	return d
 }
 
 func lookUps(seen uint64) []Denied {
 	tcp := Denied{
-		Flow:   flow.Flow{Source: stripe().Flow.Source, Destination: flow.ClusterResolver, Protocol: flow.TCP, Port: 53},
+		Flow: flow.Flow{Source: stripe().Flow.Source, Destination: flow.ClusterResolver, Protocol: flow.TCP,
+			Port: 53},
 		Policy: "checkout", Reason: "no rule allows pods k8s-app=kube-dns in namespace kube-system",
 	}
 	udp := tcp
@@ -71,7 +76,8 @@ func lookUps(seen uint64) []Denied {
 // published is an unexpected flow to a port that a container publishes.
 func published() Denied {
 	d := ordersDB()
-	d.Flow.Destination.Evidence, d.Flow.Named, d.Flow.Dialled = flow.ByContainer, "container eager_hopper (image postgres:17)", 49153
+	d.Flow.Destination.Evidence, d.Flow.Named, d.Flow.Dialled = flow.ByContainer,
+		"container eager_hopper (image postgres:17)", 49153
 	return d
 }
 
@@ -135,7 +141,8 @@ func reports() map[string]Report {
 		"a difference alone": base(func(r *Report) { r.Diff = diff }),
 		"two flows and notices": base(func(r *Report) {
 			db := stripe()
-			db.Flow.Destination = flow.Endpoint{Kind: flow.Workload, Name: "orders-db", Namespace: "shop", Addr: netip.MustParseAddr("127.0.0.1"), Evidence: flow.ByListener}
+			db.Flow.Destination = flow.Endpoint{Kind: flow.Workload, Name: "orders-db", Namespace: "shop",
+				Addr: netip.MustParseAddr("127.0.0.1"), Evidence: flow.ByListener}
 			db.Flow.Port, db.Flow.Count, db.Flow.First = 5432, 1, 340*time.Millisecond
 			db.Addrs = addrs("127.0.0.1", "::1")
 			db.Reason = "no rule allows pods app=orders-db"
@@ -143,41 +150,50 @@ func reports() map[string]Report {
 			r.Diff = diff
 			r.Notices = []string{
 				"overlapped with TestRefund: a flow that could belong to either is given to both",
-				"1 flow over ICMP to 203.0.113.9: a NetworkPolicy can neither allow nor deny it, and what network plugins do with it differs from one to the next",
+				"1 flow over ICMP to 203.0.113.9: a NetworkPolicy can neither allow nor deny it, and what network " +
+					"plugins do with it differs from one to the next",
 			}
 			r.Unused = []string{"policy checkout, egress rule 2: pods app=cache on 6379/TCP"}
 		}),
 		"opened before":         one(func(d *Denied) { d.Flow.Before, d.Flow.Count = true, 1 }),
 		"several opened before": one(func(d *Denied) { d.Flow.Before = true }),
 		"from a container": one(func(d *Denied) {
-			d.Flow.Process = flow.Process{PID: 77, Name: "curl", Command: "curl https://api.stripe.com", Executable: "/usr/bin/curl",
-				Parents: []string{"sh (pid 76)"}, Container: "shop-api-1", Image: "shop/api:1.2"}
+			d.Flow.Process = flow.Process{PID: 77, Name: "curl", Command: "curl https://api.stripe.com",
+				Executable: "/usr/bin/curl",
+				Parents:    []string{"sh (pid 76)"}, Container: "shop-api-1", Image: "shop/api:1.2"}
 		}),
 		"opened by a test of the package": base(func(r *Report) {
 			r.Test, r.Golden = "package example.com/shop", "testdata/netzero/package.yaml"
 			d := stripe()
 			d.Flow.Process.Test = "TestCheckout"
-			b := Binary{Flow: stripe().Flow, Reason: "curl is not in the annotation netzero.dev/binaries of policy checkout, which lists none"}
+			b := Binary{Flow: stripe().Flow, Reason: "curl is not in the annotation netzero.dev/binaries of policy " +
+				"checkout, which lists none"}
 			b.Flow.Process.Test = "TestRefund"
 			r.Denied, r.Binaries = []Denied{d}, []Binary{b}
 		}),
 		"left behind": base(func(r *Report) { r.Denied, r.Neighbour = []Denied{stripe()}, "TestRefund" }),
 		"unexpected programs": base(func(r *Report) {
 			child := stripe().Flow
-			child.Process = flow.Process{PID: 77, Name: "curl", Command: "curl https://api.stripe.com", Executable: "/usr/bin/curl", Parents: []string{"sh (pid 76)", "payments.test (pid 4711)"}}
+			child.Process = flow.Process{PID: 77, Name: "curl", Command: "curl https://api.stripe.com",
+				Executable: "/usr/bin/curl", Parents: []string{"sh (pid 76)", "payments.test (pid 4711)"}}
 			contained := child
 			contained.Source.Name = "api"
-			contained.Process = flow.Process{PID: 78, Name: "wget\x1b", Executable: "/usr/bin/wget", Container: "shop-api-1", Image: "shop/api:1.2"}
+			contained.Process = flow.Process{PID: 78, Name: "wget\x1b", Executable: "/usr/bin/wget",
+				Container: "shop-api-1", Image: "shop/api:1.2"}
 			r.Binaries = []Binary{
-				{Flow: child, More: 2, Reason: "curl is not in the annotation netzero.dev/binaries of policy checkout, which lists none"},
-				{Flow: contained, Reason: "wget%1B is not in the annotation netzero.dev/binaries of policy api, which lists api, migrate, sh and 2 more"},
+				{Flow: child, More: 2, Reason: "curl is not in the annotation netzero.dev/binaries of policy " +
+					"checkout, which lists none"},
+				{Flow: contained, Reason: "wget%1B is not in the annotation netzero.dev/binaries of policy api, " +
+					"which lists api, migrate, sh and 2 more"},
 			}
 		}),
 		"a program that is a notice": base(func(r *Report) {
 			f := stripe().Flow
-			f.Process = flow.Process{PID: 78, Name: "wget", Command: "wget api.stripe.com", Container: "shop-api-1", Image: "shop/api:1.2"}
+			f.Process = flow.Process{PID: 78, Name: "wget", Command: "wget api.stripe.com", Container: "shop-api-1",
+				Image: "shop/api:1.2"}
 			r.Denied = []Denied{stripe()}
-			r.Notices = []string{Binary{Flow: f, Reason: "wget is not in the annotation netzero.dev/binaries of policy api, which lists api"}.Notice()}
+			r.Notices = []string{Binary{Flow: f,
+				Reason: "wget is not in the annotation netzero.dev/binaries of policy api, which lists api"}.Notice()}
 		}),
 		"many flows": base(func(r *Report) {
 			for i := range 27 {
@@ -192,27 +208,32 @@ func reports() map[string]Report {
 			r.Notices = []string{"no policy is proposed, because the test failed"}
 		}),
 		"unprotected": base(func(r *Report) {
-			r.Unprotected = []string{"no policy in testdata/netzero/TestCheckout.yaml selects pods app=checkout with policy type Egress; the nearest is policy check-out, for pods app=check-out"}
+			r.Unprotected = []string{"no policy in testdata/netzero/TestCheckout.yaml selects pods app=checkout " +
+				"with policy type Egress; the nearest is policy check-out, for pods app=check-out"}
 			r.Diff = diff
 		}),
 		"several unprotected": base(func(r *Report) {
 			r.Unprotected = []string{
-				"no policy isolates checkout for egress: policy check-out selects app=check-out, the pods have app=checkout",
+				"no policy isolates checkout for egress: policy check-out selects app=check-out, the pods have " +
+					"app=checkout",
 				"no policy isolates orders-db for ingress: policy orders-db is not of the type Ingress",
 			}
 		}),
 		"one of several unprotected": base(func(r *Report) {
-			r.Unprotected = []string{"no policy isolates orders-db for ingress: policy orders-db is not of the type Ingress"}
+			r.Unprotected = []string{"no policy isolates orders-db for ingress: policy orders-db is not of the type " +
+				"Ingress"}
 			r.Protected = true
 			r.Denied = []Denied{stripe()}
 		}),
 		"an implied flow": base(func(r *Report) {
 			d := stripe()
-			d.Flow = flow.Flow{Source: flow.Endpoint{Kind: flow.Workload, Name: "checkout"}, Destination: flow.ClusterResolver, Protocol: flow.TCP, Port: 53}
+			d.Flow = flow.Flow{Source: flow.Endpoint{Kind: flow.Workload, Name: "checkout"},
+				Destination: flow.ClusterResolver, Protocol: flow.TCP, Port: 53}
 			d.Addrs, d.Reason = nil, "port 53/TCP, rule 0 (pods k8s-app=kube-dns) allows 53/UDP"
 			r.Denied = []Denied{d}
 		}),
-		"one dependency that implies look-ups": base(func(r *Report) { r.Denied = append([]Denied{ordersDB()}, lookUps(0)...) }),
+		"one dependency that implies look-ups": base(
+			func(r *Report) { r.Denied = append([]Denied{ordersDB()}, lookUps(0)...) }),
 		"two dependencies and look-ups that were seen": base(func(r *Report) {
 			r.Denied = slices.Concat([]Denied{ordersDB()}, lookUps(3), []Denied{stripe()})
 		}),
@@ -221,7 +242,8 @@ func reports() map[string]Report {
 			r.Denied = append([]Denied{ordersDB()}, lookUps(0)...)
 			for _, d := range lookUps(0) {
 				d.Flow.Source.Name, d.Policy = "worker", "worker"
-				d.Reason = "port " + strings.TrimPrefix(d.Flow.Target(), "kube-dns.kube-system:") + ", rule 0 allows 5353/UDP"
+				d.Reason = "port " + strings.TrimPrefix(d.Flow.Target(), "kube-dns.kube-system:") +
+					", rule 0 allows 5353/UDP"
 				r.Denied = append(r.Denied, d)
 			}
 		}),
@@ -253,19 +275,25 @@ func reports() map[string]Report {
 			refund := stripe()
 			refund.Flow.Destination.Name = "refunds.stripe.com"
 			r.Denied = append(r.Denied, refund)
-			r.Binaries = []Binary{{Flow: stripe().Flow, Told: "TestRefund", Reason: "payments.test is not in the annotation"}}
+			r.Binaries = []Binary{{Flow: stripe().Flow, Told: "TestRefund",
+				Reason: "payments.test is not in the annotation"}}
 		}),
 		"several workloads": base(func(r *Report) {
 			driven, query := stripe(), stripe()
 			db := flow.Endpoint{Kind: flow.Workload, Name: "orders-db", Evidence: flow.ByListener}
-			driven.Flow.Source, driven.Flow.Destination, driven.Flow.Port = flow.Endpoint{Kind: flow.Anyone}, flow.Endpoint{Kind: flow.Workload, Name: "shop"}, 8080
+			driven.Flow.Source, driven.Flow.Destination, driven.Flow.Port = flow.Endpoint{Kind: flow.Anyone},
+				flow.Endpoint{Kind: flow.Workload, Name: "shop"}, 8080
 			driven.Addrs, driven.Policy = nil, "shop"
-			driven.Reason = "no ingress rule is for callers from anywhere; ingress rule 0 (pods app=gateway) allows 8080/TCP"
-			query.Flow.Source, query.Flow.Destination, query.Flow.Port = flow.Endpoint{Kind: flow.Workload, Name: "shop"}, db, 5432
+			driven.Reason = "no ingress rule is for callers from anywhere; ingress rule 0 (pods app=gateway) allows " +
+				"8080/TCP"
+			query.Flow.Source, query.Flow.Destination,
+				query.Flow.Port = flow.Endpoint{Kind: flow.Workload, Name: "shop"}, db, 5432
 			query.Addrs, query.Policy = nil, "shop"
-			query.Reason = "port 5432/TCP, egress rule 1 (pods app=orders-db) allows 5433/TCP; policy orders-db: port 5432/TCP, ingress rule 0 (pods app=shop) allows 5433/TCP"
+			query.Reason = "port 5432/TCP, egress rule 1 (pods app=orders-db) allows 5433/TCP; policy orders-db: " +
+				"port 5432/TCP, ingress rule 0 (pods app=shop) allows 5433/TCP"
 			r.Denied = []Denied{driven, query}
-			r.Unused = []string{"policy shop: egress rule 2 (pods app=cache)", "policy orders-db: ingress rule 1: peer pods app=cart"}
+			r.Unused = []string{"policy shop: egress rule 2 (pods app=cache)",
+				"policy orders-db: ingress rule 1: peer pods app=cart"}
 		}),
 		"empty golden": base(func(r *Report) {
 			r.Unprotected = []string{"the file holds no policy"}
@@ -276,7 +304,8 @@ func reports() map[string]Report {
 		}),
 		"unused and strict": base(func(r *Report) {
 			r.Strict = true
-			r.Unused = []string{"policy checkout, egress rule 2: pods app=cache on 6379/TCP", "policy checkout, egress rule 4: 198.51.100.0/24 on 443/TCP"}
+			r.Unused = []string{"policy checkout, egress rule 2: pods app=cache on 6379/TCP",
+				"policy checkout, egress rule 4: 198.51.100.0/24 on 443/TCP"}
 			r.Diff = diff
 		}),
 		"lost": base(func(r *Report) {
@@ -288,7 +317,9 @@ func reports() map[string]Report {
 			r.Lost = "12 events did not fit into the ring buffer\n3 flows did not fit into the map"
 			r.Missing, r.Proposed = true, proposed
 		}),
-		"notices only": base(func(r *Report) { r.Notices = []string{"egress rule 1 of policy checkout allows everything"} }),
+		"notices only": base(func(r *Report) {
+			r.Notices = []string{"egress rule 1 of policy checkout allows everything"}
+		}),
 		"called": one(func(d *Denied) {
 			d.Flow.Process.Stack = []flow.Frame{
 				called("net.(*sysDialer).dialTCP", "/go/src/net/tcpsock_posix.go", 85),
@@ -304,7 +335,8 @@ func reports() map[string]Report {
 		"called in another goroutine": one(func(d *Denied) {
 			d.Flow.Process.Stack = []flow.Frame{
 				called("net.(*Dialer).DialContext", "/go/src/net/dial.go", 1),
-				{Function: "net/http.(*Transport).queueForDial", File: "/go/src/net/http/transport.go", Line: 1486, Started: true},
+				{Function: "net/http.(*Transport).queueForDial", File: "/go/src/net/http/transport.go", Line: 1486,
+					Started: true},
 				called("net/http.(*Client).Do", "/go/src/net/http/client.go", 585),
 				called("example.com/shop/payments.(*Client).Charge", "/src/shop/payments/client.go", 57),
 			}
@@ -312,7 +344,8 @@ func reports() map[string]Report {
 		"called in another goroutine that has ended": one(func(d *Denied) {
 			d.Flow.Process.Stack = []flow.Frame{
 				called("net.(*Dialer).DialContext", "/go/src/net/dial.go", 1),
-				{Function: "net/http.(*Transport).queueForDial", File: "/go/src/net/http/transport.go", Line: 1486, Started: true, Ended: true},
+				{Function: "net/http.(*Transport).queueForDial", File: "/go/src/net/http/transport.go", Line: 1486,
+					Started: true, Ended: true},
 				called("net/http.(*Client).Do", "/go/src/net/http/client.go", 585),
 				called("example.com/shop/payments.(*Client).Charge", "/src/shop/payments/client.go", 57),
 			}
@@ -336,15 +369,18 @@ func reports() map[string]Report {
 			}
 		}),
 		"a child": one(func(d *Denied) {
-			d.Flow.Process = flow.Process{PID: 4713, Name: "curl", Command: "curl https://api.stripe.com", Executable: "/usr/bin/curl",
-				Parents: []string{"sh (pid 4712)", "payments.test (pid 4711)"}}
+			d.Flow.Process = flow.Process{PID: 4713, Name: "curl", Command: "curl https://api.stripe.com",
+				Executable: "/usr/bin/curl",
+				Parents:    []string{"sh (pid 4712)", "payments.test (pid 4711)"}}
 		}),
 		"a block as long as it gets": one(func(d *Denied) {
-			d.Addrs = addrs("198.51.100.1", "198.51.100.2", "203.0.113.7", "2001:db8:1111:2222:3333:4444:5555:6666", "2001:db8:1111:2222:3333:4444:5555:7777")
+			d.Addrs = addrs("198.51.100.1", "198.51.100.2", "203.0.113.7", "2001:db8:1111:2222:3333:4444:5555:6666",
+				"2001:db8:1111:2222:3333:4444:5555:7777")
 			d.Flow.Process.Command += strings.Repeat(" argument", 20)
 			var stack []flow.Frame
 			for range 9 {
-				stack = append(stack, called("example.com/shop/payments.(*Client).Charge"+strings.Repeat("Again", 20), "/src/shop/payments/client.go", 57))
+				stack = append(stack, called("example.com/shop/payments.(*Client).Charge"+strings.Repeat("Again", 20),
+					"/src/shop/payments/client.go", 57))
 			}
 			d.Flow.Process.Stack = stack
 			d.Reason = strings.Repeat("a reason that does not end ", 30)
@@ -360,7 +396,8 @@ func reports() map[string]Report {
 			d.Addrs = addrs("2001:db8::7")
 		}),
 		"name with many addresses": one(func(d *Denied) {
-			d.Addrs = addrs("198.51.100.1", "198.51.100.2", "203.0.113.7", "2001:db8:1111:2222:3333:4444:5555:6666", "2001:db8:1111:2222:3333:4444:5555:7777", "2001:db8::1")
+			d.Addrs = addrs("198.51.100.1", "198.51.100.2", "203.0.113.7", "2001:db8:1111:2222:3333:4444:5555:6666",
+				"2001:db8:1111:2222:3333:4444:5555:7777", "2001:db8::1")
 		}),
 		"one datagram to the metadata service": one(func(d *Denied) {
 			d.Flow.Destination = flow.Endpoint{Kind: flow.Address, Addr: flow.MetadataService}
@@ -370,23 +407,29 @@ func reports() map[string]Report {
 		}),
 		"address with a name by its owner": one(func(d *Denied) {
 			d.Flow.Destination = flow.Endpoint{Kind: flow.Address, Addr: netip.MustParseAddr("203.0.113.7")}
-			d.Owner, d.Reason = "db.partner.example\x1b[31m", "no rule is for 203.0.113.7"
+			d.ReverseDNS, d.Reason = "db.partner.example\x1b[31m", "no rule is for 203.0.113.7"
 		}),
 		"unanswered attempts": base(func(r *Report) {
-			r.Unanswered = []string{`127.0.0.1:5432/TCP is this machine, where nobody listened: no rule can be written. Peer("127.0.0.1:5432", "name") says what it stands for, Ignore("127.0.0.1:5432") leaves it out`}
+			r.Unanswered = []string{`127.0.0.1:5432/TCP is this machine, where nobody listened: no rule can be ` +
+				`written. Peer("127.0.0.1:5432", "name") says what it stands for, Ignore("127.0.0.1:5432") leaves ` +
+				`it out`}
 		}),
-		"an unanswered attempt and a flow": one(func(*Denied) {}).with(func(r *Report) { r.Unanswered = []string{"[::1]:9/UDP is this machine, where nobody listened"} }),
+		"an unanswered attempt and a flow": one(func(*Denied) {}).with(
+			func(r *Report) { r.Unanswered = []string{"[::1]:9/UDP is this machine, where nobody listened"} }),
 		"a look-up without an answer": one(func(d *Denied) {
 			d.Flow.Destination = flow.Endpoint{Kind: flow.External, Name: "telemetry.vendor.example"}
 			d.Flow.Protocol, d.Flow.Port, d.Flow.Lookup, d.Addrs = 0, 0, true, nil
-			d.Reason = `it was looked up and has no address here, and neither a rule nor the annotation netzero.dev/egress-names is for telemetry.vendor.example; -update adds telemetry.vendor.example:*, Ignore("telemetry.vendor.example") leaves it out`
+			d.Reason = `it was looked up and has no address here, and neither a rule nor the annotation ` +
+				`netzero.dev/egress-names is for telemetry.vendor.example; -update adds telemetry.vendor.example:*, ` +
+				`Ignore("telemetry.vendor.example") leaves it out`
 		}),
 		"ICMP": one(func(d *Denied) { d.Flow.Protocol, d.Flow.Port = flow.ICMP, 0 }),
 		"source without a name": one(func(d *Denied) {
 			d.Flow.Source = flow.Endpoint{Kind: flow.Workload}
 		}),
 		"long texts": one(func(d *Denied) {
-			d.Flow.Process.Command = "curl --header 'Authorization: Bearer " + strings.Repeat("s3cret", 40) + "' https://api.stripe.com"
+			d.Flow.Process.Command = "curl --header 'Authorization: Bearer " + strings.Repeat("s3cret", 40) +
+				"' https://api.stripe.com"
 			d.Reason = strings.Repeat("a reason that does not end ", 30)
 			d.Flow.Process.Name = strings.Repeat("long-name-", 10)
 		}),
@@ -403,7 +446,8 @@ func reports() map[string]Report {
 		}),
 		"long command": base(func(r *Report) {
 			r.Denied = []Denied{stripe()}
-			r.Accept = "go test -exec 'sudo --preserve-env=PATH,HOME,GOCACHE' -tags integration example.com/shop/payments -run '^TestCheckout$/^refund$' -update"
+			r.Accept = "go test -exec 'sudo --preserve-env=PATH,HOME,GOCACHE' -tags integration " +
+				"example.com/shop/payments -run '^TestCheckout$/^refund$' -update"
 		}),
 		"long diff": base(func(r *Report) {
 			r.Denied = []Denied{stripe()}
@@ -412,7 +456,7 @@ func reports() map[string]Report {
 	}
 }
 
-func TestTexts(t *testing.T) {
+func TestReport_Texts(t *testing.T) {
 	known := make(map[string]bool)
 	for name, r := range reports() {
 		file := filepath.Join("testdata", strings.ReplaceAll(name, " ", "-")+".txt")
@@ -442,7 +486,7 @@ func TestTexts(t *testing.T) {
 	}
 }
 
-func TestTextsFitAndPrint(t *testing.T) {
+func TestReport_WidthAndEscapes(t *testing.T) {
 	for name, r := range reports() {
 		for _, text := range []string{r.String(), r.Notes()} {
 			if strings.HasSuffix(text, "\n") || strings.Contains(text, "\n\n\n") {
@@ -450,10 +494,12 @@ func TestTextsFitAndPrint(t *testing.T) {
 			}
 			block := 0
 			for i, line := range strings.Split(text, "\n") {
-				if n := utf8.RuneCountInString(line); n > width && i > 0 && !isOneWord(line) && !strings.Contains(line, "go test") && !strings.Contains(line, "# Recorded") {
+				if n := utf8.RuneCountInString(line); n > width && i > 0 && !isOneWord(line) &&
+					!strings.Contains(line, "go test") && !strings.Contains(line, "# Recorded") {
 					t.Errorf("%s: a line of %d columns: %s", name, n, line)
 				}
-				if strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }) || strings.TrimRight(line, " ") != line {
+				if strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }) ||
+					strings.TrimRight(line, " ") != line {
 					t.Errorf("%s: line %q", name, line)
 				}
 				switch block++; {
@@ -472,13 +518,13 @@ func TestTextsFitAndPrint(t *testing.T) {
 	}
 }
 
-// isOneWord reports whether a line of a block is too long because of a word that no line can hold.
+// isOneWord reports whether a line of a block is too long because of a word longer than any line.
 func isOneWord(line string) bool {
 	const label = 15
 	return len(line) > label && !strings.Contains(line[label:], " ")
 }
 
-func TestWordsAreNotCut(t *testing.T) {
+func TestReport_LongWords(t *testing.T) {
 	long := "/" + strings.Repeat("directory/", 12) + "payments.test"
 	for _, row := range []struct {
 		reason, text string
@@ -501,8 +547,10 @@ func TestWordsAreNotCut(t *testing.T) {
 		d.Flow.Process.Command = long + " -test.v"
 		d.Flow.Process.Stack = []flow.Frame{
 			called("net.(*Dialer).DialContext", "/go/src/net/dial.go", 1),
-			called("example.com/shop/payments.(*ClientWithALongName).ChargeTheCardOfACustomerWhoHasOne", "/src/shop/payments/client.go", 57),
-			called("example.com/shop/payments_test.TestChargingTheCardOfACustomerWhoHasMoreThanOne", "/src/shop/payments/client_test.go", 31),
+			called("example.com/shop/payments.(*ClientWithALongName).ChargeTheCardOfACustomerWhoHasOne",
+				"/src/shop/payments/client.go", 57),
+			called("example.com/shop/payments_test.TestChargingTheCardOfACustomerWhoHasMoreThanOne",
+				"/src/shop/payments/client_test.go", 31),
 		}
 	}).String()
 	for _, word := range []string{long, "(*ClientWithALongName).ChargeTheCardOfACustomerWhoHasOne", "through net"} {
@@ -515,7 +563,7 @@ func TestWordsAreNotCut(t *testing.T) {
 	}
 }
 
-func TestOneFlowTooManyIsSingular(t *testing.T) {
+func TestReport_SingularRest(t *testing.T) {
 	many := base(func(r *Report) { r.Denied = slices.Repeat([]Denied{stripe()}, maxBlocks+1) })
 	if text := many.String(); !strings.Contains(text, "\n  ... and 1 more unexpected flow\n") {
 		t.Errorf("the text does not end as expected: %s", text)
@@ -526,7 +574,7 @@ func TestOneFlowTooManyIsSingular(t *testing.T) {
 	}
 }
 
-func TestFailed(t *testing.T) {
+func TestReport_Failed(t *testing.T) {
 	for _, c := range []struct {
 		reason string
 		report Report
@@ -550,7 +598,7 @@ func TestFailed(t *testing.T) {
 	}
 }
 
-func TestDurations(t *testing.T) {
+func TestReport_Durations(t *testing.T) {
 	for _, c := range []struct {
 		d    time.Duration
 		want string
@@ -575,7 +623,7 @@ func TestDurations(t *testing.T) {
 	}
 }
 
-func TestCommandLinesEndBeforeTheirSecrets(t *testing.T) {
+func TestReport_CommandLineCut(t *testing.T) {
 	secret := strings.Repeat("s3cret", 100)
 	text := one(func(d *Denied) { d.Flow.Process.Command = "psql postgres://user:" + secret }).String()
 	if n := strings.Count(text, "s3cret") * len("s3cret"); n > maxCommand {

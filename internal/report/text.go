@@ -6,27 +6,32 @@ import (
 )
 
 const (
-	maxBlocks    = 20  // flows, rules or notices that are printed; the rest is counted
-	maxDiffLines = 120 // a longer diff is read in a diff tool, after -update
+	maxBlocks    = 20  // printed flows, rules or notices; the others are counted
+	maxDiffLines = 120 // a longer diff is for a diff tool, after -update
 )
 
-// String returns the failure text, without a line end behind its last line, or "" where nothing failed. It is meant
-// for testing.TB.Error, which indents it by 8.
+// String returns the failure text without a trailing newline, or "" if the test does not fail. It is meant for
+// testing.TB.Error, which indents it by 8.
 func (r Report) String() string {
 	if !r.Failed() {
 		return ""
 	}
 	var w writer
-	w.line(0, fmt.Sprintf("netzero: %s: %s (policy %s)", clean(r.Test), strings.Join(r.verdicts(), ", "), clean(r.Golden)))
+	w.line(0, fmt.Sprintf("netzero: %s: %s (policy %s)", clean(r.Test), strings.Join(r.verdicts(), ", "),
+		clean(r.Golden)))
 	if r.Lost != "" {
 		w.gap()
-		w.paragraph("recording incomplete: " + strings.ReplaceAll(strings.TrimSpace(r.Lost), "\n", "; ")) // of errors.Join
-		w.paragraph("What was lost may be a flow that the policy does not allow. So the test cannot pass, and no policy is written from this run.")
+		// of errors.Join
+		w.paragraph("recording incomplete: " + strings.ReplaceAll(strings.TrimSpace(r.Lost), "\n", "; "))
+		w.paragraph("What was lost may be a flow that the policy does not allow. So the test cannot pass, and no " +
+			"policy is written from this run.")
 	}
 	if r.Neighbour != "" {
 		w.gap()
-		w.paragraph(r.Test + " had ended, and a goroutine or a process that it left behind opened this while " + r.Neighbour + " ran, whose policy has nothing of it.")
-		w.paragraph("End it in " + r.Test + ", or wait for it there (with t.Cleanup, say): only what is opened before a test ends can be accepted.")
+		w.paragraph(r.Test + " had ended, and a goroutine or a process that it left behind opened this while " +
+			r.Neighbour + " ran. The policy of " + r.Neighbour + " does not contain it.")
+		w.paragraph("End it in " + r.Test + ", or wait for it there (with t.Cleanup, say): only what is opened " +
+			"before a test ends can be accepted.")
 	}
 	r.writeUnprotected(&w)
 	dependencies := r.dependencies()
@@ -66,15 +71,14 @@ func (r Report) String() string {
 	w.gap()
 	switch {
 	case r.Lost != "":
-		w.paragraph("An incomplete recording cannot be accepted: mend the cause, and run the test again.")
+		w.paragraph("An incomplete recording cannot be accepted: fix the cause, and run the test again.")
 	case r.Accept != "" && r.acceptable():
 		w.command("To accept: ", r.Accept)
 	}
 	return w.String()
 }
 
-// Notes returns what a passing test should tell its reader: the notices, and unused rules. It is "" where there are
-// none.
+// Notes returns the messages of a passing test: the notices, and unused rules. It is "" if there are none.
 func (r Report) Notes() string {
 	notices := r.notices()
 	if len(notices) == 0 {
@@ -86,7 +90,7 @@ func (r Report) Notes() string {
 	return w.String()
 }
 
-// verdicts returns the headline's reasons, the one that spoils the others first.
+// verdicts returns the headline's reasons, the most serious first.
 func (r Report) verdicts() []string {
 	var v []string
 	if r.Lost != "" {

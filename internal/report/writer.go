@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// width is what remains of 100 columns when go test has indented the text.
+// width is 100 columns minus go test's indentation.
 const width = 100 - 8
 
 // writer collects lines.
@@ -16,7 +16,7 @@ type writer struct{ lines []string }
 
 func (w *writer) String() string { return strings.TrimRight(strings.Join(w.lines, "\n"), "\n") }
 
-// line adds a line as it is, however long.
+// line adds a line unchanged, whatever its length.
 func (w *writer) line(indent int, text string) {
 	w.lines = append(w.lines, strings.TrimRight(strings.Repeat(" ", indent)+text, " "))
 }
@@ -28,15 +28,15 @@ func (w *writer) gap() {
 	}
 }
 
-// paragraph adds a text, indented by two, that may need several lines.
+// paragraph adds a text with an indentation of two, in several lines if needed.
 func (w *writer) paragraph(text string) { w.hanging("  ", "  ", clean(text), 0) }
 
-// field adds a line of a block, and continues it below itself in at most so many lines.
+// field adds a field of a block in at most so many lines.
 func (w *writer) field(label, text string, lines int) {
 	w.hanging(fmt.Sprintf("      %-8s ", label), strings.Repeat(" ", 15), text, lines)
 }
 
-// list adds texts with a dash each, and the number of those that are too many.
+// list adds each text with a dash, and the number of those that are too many.
 func (w *writer) list(indent int, texts []string) {
 	for i, text := range texts {
 		if i == maxBlocks {
@@ -47,8 +47,8 @@ func (w *writer) list(indent int, texts []string) {
 	}
 }
 
-// command adds a command, on a line of its own where it would not fit behind its label. It is never broken: people copy
-// it.
+// command adds a command, on a separate line if it does not fit after its label. It is never broken, because people
+// copy it.
 func (w *writer) command(label, command string) {
 	command = clean(command)
 	if utf8.RuneCountInString("  "+label+command) <= width {
@@ -59,8 +59,8 @@ func (w *writer) command(label, command string) {
 	w.line(6, command)
 }
 
-// hanging breaks a text between words into lines that begin with the given texts. lines is their greatest number; 0 is
-// any.
+// hanging breaks a text between words into lines that begin with the given prefixes. lines is the maximum number; 0
+// means any.
 func (w *writer) hanging(first, next, text string, lines int) {
 	prefix := first
 	for n := 1; ; n++ {
@@ -78,8 +78,8 @@ func (w *writer) hanging(first, next, text string, lines int) {
 	}
 }
 
-// breakLine cuts a text before the first word that does not fit. A word that no line can hold stands on a line that is
-// too long: people search for it, and copy it.
+// breakLine cuts a text before the first word that does not fit. A word longer than any line stays whole on its line,
+// because people search for it and copy it.
 func breakLine(text string, room int) (head, rest string) {
 	if utf8.RuneCountInString(text) <= room {
 		return text, ""
@@ -94,11 +94,11 @@ func breakLine(text string, room int) (head, rest string) {
 	return strings.TrimRight(text[:end], " "), strings.TrimLeft(text[end:], " ")
 }
 
-// maxWord is how many columns of a word are shown: no file has a longer name.
+// maxWord is the number of columns of a word that are shown: no file name is longer.
 const maxWord = 255
 
-// shorten leaves out the last words of a text that has more than so many columns, and shows that. It never cuts a word,
-// but for one of more than maxWord columns that the text begins with.
+// shorten drops the last words of a text that has more than so many columns, and shows that it did. It never cuts a
+// word, except a first word of more than maxWord columns.
 func shorten(text string, columns int) string {
 	if utf8.RuneCountInString(text) <= columns {
 		return text
@@ -131,8 +131,8 @@ func lastSpace(text string, columns int) int {
 	return last
 }
 
-// clean escapes everything that does not print, as Go strings do: line ends, colours, the marks that turn the
-// direction of text, invalid UTF-8.
+// clean escapes all non-printable characters, like Go strings: line ends, colours, marks that change the direction of
+// text, invalid UTF-8.
 func clean(s string) string {
 	var b strings.Builder
 	for i, r := range s {
@@ -156,7 +156,7 @@ func count(n int, noun string) string {
 	return strconv.Itoa(n) + " " + noun
 }
 
-// human returns a duration as precisely as a reader can use it: "under 1ms", "340ms", "1.2s", "12s", "2m5s", "1h3m".
+// human returns a duration with useful precision: "under 1ms", "340ms", "1.2s", "12s", "2m5s", "1h3m".
 func human(d time.Duration) string {
 	switch {
 	case d < time.Millisecond:

@@ -9,25 +9,25 @@ import (
 	"github.com/netzero-dev/netzero/internal/probe"
 )
 
-// AdoptConnections makes up for the TCP connections that the processes in the directory of a cgroup opened before it came
-// into scope, which it is in: see [probe.Probe.AdoptConnections].
-func (s *Session) AdoptConnections(dir string, id uint64) error {
+// TrackConnections records the TCP connections that the processes in a cgroup's directory opened before the cgroup came
+// into scope. The cgroup is already in scope. See [probe.Probe.TrackConnections].
+func (s *Session) TrackConnections(dir string, id uint64) error {
 	pids, err := cgroup.Members(dir)
 	if err != nil {
 		return err
 	}
 	for _, pid := range pids {
-		opener := probe.Opener{PID: pid}
-		opener.Process = s.look(opener, nil)
+		opener := probe.Initiator{PID: pid}
+		opener.Process = s.describe(opener, nil)
 		opener.Executable = opener.Process.Name
-		if err := s.Probe.AdoptConnections(pid, id, s.netnsOf(pid), opener); err != nil {
+		if err := s.Probe.TrackConnections(pid, id, s.netnsOf(pid), opener); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// netnsOf returns the cookie of a process's network namespace, if it is this process's; else 0.
+// netnsOf returns the cookie of a process's network namespace if it is also this process's; otherwise 0.
 func (s *Session) netnsOf(pid int) uint64 {
 	own, err := os.Readlink("/proc/self/ns/net")
 	if err != nil {
@@ -39,8 +39,8 @@ func (s *Session) netnsOf(pid int) uint64 {
 	return s.Self.Netns
 }
 
-// Connections returns the TCP connections that are open in this process's own cgroup, and in the directories of others, and
-// that tasks in scope opened. Those that are open twice are there twice.
+// Connections returns the open TCP connections of this process's cgroup and of the cgroups in the directories others,
+// if tasks in scope opened them. A connection that is open in two places is listed twice.
 func (s *Session) Connections(others ...string) ([]probe.Connection, error) {
 	var all []probe.Connection
 	var errs []error

@@ -13,13 +13,13 @@ import (
 	"github.com/netzero-dev/netzero/internal/goroutine"
 )
 
-// process stands for one process: ids are given anew.
+// process identifies one process: the kernel reuses process ids.
 type process struct {
 	pid     int
 	started uint64
 }
 
-// identify returns the processes that have some ids now.
+// identify returns the processes that have these ids now.
 func identify(pids []int) []process {
 	var all []process
 	for _, pid := range pids {
@@ -36,21 +36,21 @@ func (p process) lives() bool {
 	return err == nil && started == p.started && !endpoint.Ended(p.pid)
 }
 
-// survivors are the processes that descended from this one and lived when a session ended, with their recordings. Nothing but
-// this tells of them once their parents have ended.
+// survivors are the descendants of this process that were alive when a session ended, with their recordings. Once their
+// parents have ended nothing else identifies them.
 var survivors struct {
 	sync.Mutex
 	of map[process]goroutine.ID
 }
 
-// remember keeps in mind who is in scope, for the next session. An error says that some may be missing.
+// remember saves the processes in scope for the next session. An error means that some may be missing.
 func (s *Session) remember() error {
 	all := make(map[process]goroutine.ID)
 	inside, err := s.Leaf.Processes()
 	for _, p := range identify(inside) {
 		all[p] = 0
 	}
-	if s.knowsIDs() && s.Probe.Follows() {
+	if s.knowsIDs() && s.Probe.TracksDescendants() {
 		known, knownErr := s.Probe.Descendants()
 		err = errors.Join(err, knownErr)
 		for _, p := range identify(slices.Collect(maps.Keys(known))) {
@@ -64,17 +64,17 @@ func (s *Session) remember() error {
 			all[p] = of
 		}
 	}
-	delete(all, process{os.Getpid(), own()})
+	delete(all, process{os.Getpid(), selfStarted()})
 	survivors.of = all
 	return err
 }
 
-func own() uint64 {
+func selfStarted() uint64 {
 	started, _ := endpoint.Started(os.Getpid())
 	return started
 }
 
-// remembered returns who has been in scope of an earlier session and lives.
+// remembered returns the living processes that were in scope of an earlier session.
 func remembered() map[process]goroutine.ID {
 	survivors.Lock()
 	defer survivors.Unlock()
@@ -87,27 +87,27 @@ func remembered() map[process]goroutine.ID {
 	return all
 }
 
-// knowsIDs reports whether the kernel's hooks know processes by the ids that this one sees.
+// knowsIDs reports whether the kernel's hooks use the same process ids as this process.
 func (s *Session) knowsIDs() bool { return s.Self.PID == os.Getpid() }
 
-// Descendants returns the processes that descend from this one as the kernel knows them, also those that have lost their parents,
-// with their recordings. In another pid namespace than the initial one none is known.
+// Descendants returns the descendants of this process that the kernel knows, including those with dead parents, with
+// their recordings. Outside of the initial pid namespace it returns none.
 func (s *Session) Descendants() (map[int]goroutine.ID, error) {
-	if !s.knowsIDs() || !s.Probe.Follows() {
+	if !s.knowsIDs() || !s.Probe.TracksDescendants() {
 		return nil, nil
 	}
 	return s.Probe.Descendants()
 }
 
-// How long, and in how many rounds at least, processes may go on to start others outside of the leaf before they are all in it. On
-// a machine with other work to do a round may take seconds.
+// How long, and for how many rounds at least, processes may start others outside of the leaf before all of them are in
+// it. On a busy machine a round may take seconds.
 const (
 	patience    = 10 * time.Second
 	leastRounds = 20
 )
 
-// gather puts the processes in scope that descend from this one and are older than the session. Until they are in the leaf
-// they may start others outside of it; so it looks again until it finds no more.
+// gather brings the descendants of this process that are older than the session into scope. Until they are in the leaf
+// they may start others outside of it, so gather repeats until it finds no more.
 func (s *Session) gather(before []process) error {
 	mine := remembered()
 	for _, p := range before {
@@ -126,7 +126,8 @@ func (s *Session) gather(before []process) error {
 			break
 		}
 		if round >= leastRounds && time.Now().After(deadline) {
-			return fmt.Errorf("move processes into cgroup %s: they start others faster than they can be moved: start them after Record, or let them start fewer", s.Leaf.Path)
+			return fmt.Errorf("move processes into cgroup %s: they start others faster than they can be moved: "+
+				"start them after Record, or let them start fewer", s.Leaf.Path)
 		}
 	}
 	for _, p := range slices.SortedFunc(maps.Keys(unclear), func(a, b process) int { return a.pid - b.pid }) {
@@ -135,17 +136,17 @@ func (s *Session) gather(before []process) error {
 			s.Unclear = append(s.Unclear, described)
 		}
 	}
-	if s.knowsIDs() && s.Probe.Follows() {
-		return s.Probe.Scanned()
+	if s.knowsIDs() && s.Probe.TracksDescendants() {
+		return s.Probe.EndScan()
 	}
-	return nil // in another pid namespace: the programs go on to look at parents, where the ids that we see say nothing
+	return nil // in another pid namespace the programs check parents, and our ids mean nothing to them
 }
 
-// gatherOnce does it for those that it finds now, and reports whether it has to look again: it moved some, or found some
-// outside of the scope that have lost their parents, to whose children nothing else leads. mine are processes that descend
-// from this one whatever /proc says; it adds to them, and to unclear those of which that is not certain.
+// gatherOnce handles the processes that it finds now. It reports whether another round is needed: because it moved
+// some, or found some outside of the scope that have lost their parents, so that nothing else leads to their children.
+// mine are certain descendants, whatever /proc says. gatherOnce adds to mine, and adds uncertain ones to unclear.
 func (s *Session) gatherOnce(mine map[process]goroutine.ID, known, unclear map[process]bool) (more bool, err error) {
-	inside, err := s.Leaf.Processes() // from birth, or for long enough
+	inside, err := s.Leaf.Processes() // since their start, or for long enough
 	if err != nil {
 		return false, err
 	}
@@ -160,7 +161,7 @@ func (s *Session) gatherOnce(mine map[process]goroutine.ID, known, unclear map[p
 		return false, err
 	}
 	found = append(found, roots[1:]...)
-	// After the descendants: one whose parent ends in between is found here.
+	// After the descendants: a process with a parent that ends in between is found here.
 	orphans, perhaps, err := endpoint.Orphans()
 	if err != nil {
 		return false, err
@@ -168,12 +169,12 @@ func (s *Session) gatherOnce(mine map[process]goroutine.ID, known, unclear map[p
 	for _, p := range identify(perhaps) {
 		unclear[p] = true
 	}
-	var born map[int]goroutine.ID
-	if s.knowsIDs() && s.Probe.Follows() {
-		if born, err = s.Probe.Descendants(); err != nil {
+	var tracked map[int]goroutine.ID
+	if s.knowsIDs() && s.Probe.TracksDescendants() {
+		if tracked, err = s.Probe.Descendants(); err != nil {
 			return false, err
 		}
-		found = append(found, slices.Collect(maps.Keys(born))...)
+		found = append(found, slices.Collect(maps.Keys(tracked))...)
 	}
 	inScope, err := s.Leaf.Processes()
 	if err != nil {
@@ -185,11 +186,11 @@ func (s *Session) gatherOnce(mine map[process]goroutine.ID, known, unclear map[p
 		}
 		mine[p] = 0
 		found = append(found, p.pid)
-		if _, is := born[p.pid]; !is && !slices.Contains(inScope, p.pid) && p.lives() {
+		if _, is := tracked[p.pid]; !is && !slices.Contains(inScope, p.pid) && p.lives() {
 			more = true
 		}
 	}
-	beside, err := s.Leaf.Beside()
+	siblings, err := s.Leaf.Siblings()
 	if err != nil {
 		return false, err
 	}
@@ -202,10 +203,10 @@ func (s *Session) gatherOnce(mine map[process]goroutine.ID, known, unclear map[p
 		if !slices.Contains(inside, p.pid) {
 			fresh = append(fresh, p.pid)
 		}
-		if slices.Contains(beside, p.pid) {
+		if slices.Contains(siblings, p.pid) {
 			movable = append(movable, p.pid)
 		}
-		if s.knowsIDs() && s.Probe.Follows() {
+		if s.knowsIDs() && s.Probe.TracksDescendants() {
 			if err := s.Probe.AddDescendant(p.pid, mine[p]); err != nil {
 				return false, err
 			}
@@ -215,7 +216,7 @@ func (s *Session) gatherOnce(mine map[process]goroutine.ID, known, unclear map[p
 		return false, err
 	}
 	for _, pid := range fresh {
-		if err := s.adopt(pid); err != nil {
+		if err := s.trackSockets(pid); err != nil {
 			return false, err
 		}
 	}

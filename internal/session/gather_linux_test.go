@@ -15,7 +15,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// events collects what a session delivers.
+// events collects the events of a session.
 type events struct {
 	mu  sync.Mutex
 	all []probe.Event
@@ -53,7 +53,7 @@ func open(t *testing.T) (*Session, *events) {
 	return s, e
 }
 
-// gate is what children wait at: it opens for all at once.
+// gate makes children wait until it opens for all at once.
 type gate struct{ read, write *os.File }
 
 func newGate(t *testing.T) *gate {
@@ -66,7 +66,7 @@ func newGate(t *testing.T) *gate {
 	return &gate{r, w}
 }
 
-// bash starts a script, whose descriptor 3 has nothing to read until the gate opens.
+// bash starts a script with a descriptor 3 that has nothing to read until the gate opens.
 func (g *gate) bash(t *testing.T, script string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command("bash", "-c", script)
@@ -78,10 +78,10 @@ func (g *gate) bash(t *testing.T, script string) *exec.Cmd {
 	return cmd
 }
 
-// Processes start others while the session is being opened: this one, one that it started before, and one whose children have
-// lost their parents at once. Each that lives when the session is there sends a datagram then, and so does each that is started
-// later.
-func TestProcessesThatStartWhileTheSessionIsOpened(t *testing.T) {
+// Processes start others while the session is being opened: this one, one that it started before, and one with children
+// that lose their parents at once. Each one that is alive when the session is open sends a datagram then, and so does
+// each later one.
+func TestOpen_ProcessesStartedMeanwhile(t *testing.T) {
 	testenv.RequireRoot(t)
 	const each = 400
 	g := newGate(t)
@@ -140,10 +140,11 @@ func TestProcessesThatStartWhileTheSessionIsOpened(t *testing.T) {
 		return len(missing) == 0
 	}
 	for deadline := time.Now().Add(30 * time.Second); !look() && time.Now().Before(deadline); {
-		time.Sleep(50 * time.Millisecond) // for those without parents, for which nobody can wait
+		time.Sleep(50 * time.Millisecond) // for processes without parents, because no process waits for them
 	}
 	if len(missing) > 0 {
-		t.Errorf("%d of %d processes were not seen, such as %s", len(missing), 3*each+each/4, strings.Join(missing[:min(5, len(missing))], ", "))
+		t.Errorf("%d of %d processes were not seen, such as %s", len(missing), 3*each+each/4,
+			strings.Join(missing[:min(5, len(missing))], ", "))
 	}
 	if lost, err := s.Probe.Lost(); err != nil || lost != (probe.Loss{}) {
 		t.Errorf("lost %+v, %v", lost, err)
@@ -179,8 +180,8 @@ func (e *events) await(t *testing.T, s *Session, to string) *probe.FlowEvent {
 	}
 }
 
-// Nothing about these processes leads to this one but that they were in scope before.
-func TestProcessesThatOutliveASessionAreInTheNext(t *testing.T) {
+// Only the earlier scope links these processes to this one.
+func TestOpen_SurvivorsOfEarlierSession(t *testing.T) {
 	testenv.RequireRoot(t)
 	first, _ := open(t)
 	id := goroutine.NewID()
@@ -189,7 +190,8 @@ func TestProcessesThatOutliveASessionAreInTheNext(t *testing.T) {
 	go func() {
 		defer close(done)
 		defer goroutine.Mark(id)()
-		marked.orphan(t, "echo > /dev/udp/127.105.0.1/9; exec env -i setsid bash -c 'echo > /dev/udp/127.105.0.2/9'", "NOTHING=")
+		marked.orphan(t, "echo > /dev/udp/127.105.0.1/9; exec env -i setsid bash -c 'echo > /dev/udp/127.105.0.2/9'",
+			"NOTHING=")
 	}()
 	<-done
 	plain.orphan(t, "(echo > /dev/udp/127.105.0.3/9) &", "NOTHING=")
@@ -197,7 +199,7 @@ func TestProcessesThatOutliveASessionAreInTheNext(t *testing.T) {
 		t.Fatal(err)
 	}
 	between := newGate(t)
-	between.orphan(t, "true", "NOTHING=") // belongs to no session: nothing is known of it
+	between.orphan(t, "true", "NOTHING=") // of no session: it is unknown
 	second, e := open(t)
 	defer func() {
 		if err := second.Close(); err != nil {
@@ -217,9 +219,9 @@ func TestProcessesThatOutliveASessionAreInTheNext(t *testing.T) {
 	}
 }
 
-// A process that this one started goes on to start others, which lose their parents. Once it is in scope, so are they: the
-// session opens while it goes on, and knows that all of them are its own.
-func TestSessionOpensBesideOneThatGoesOnToStartOrphans(t *testing.T) {
+// A process that this one started keeps starting others, which lose their parents. Once it is in scope, so are they.
+// The session opens meanwhile, and identifies all of them as its own.
+func TestOpen_ForkingSibling(t *testing.T) {
 	testenv.RequireRoot(t)
 	g := newGate(t)
 	storm := g.bash(t, "until read -r -t 0 x <&3; do ( (read -r -t 1 x <&3) & ); done")
@@ -232,21 +234,21 @@ func TestSessionOpensBesideOneThatGoesOnToStartOrphans(t *testing.T) {
 		t.Error(err)
 	}
 	for _, p := range s.Unclear {
-		if p.Name == "bash" { // and not what another package's tests have left behind
+		if p.Name == "bash" { // and not a remnant of another package's tests
 			t.Errorf("it is unclear who started %+v", p)
 		}
 	}
 }
 
-// Of processes that lost their parents before the session, the environment tells whether they are this one's.
-func TestProcessesThatLostTheirParentsBeforeTheSession(t *testing.T) {
+// The environment shows which processes without parents, older than the session, are this one's.
+func TestOpen_OlderOrphans(t *testing.T) {
 	testenv.RequireRoot(t)
-	daemon, unclear, stranger := newGate(t), newGate(t), newGate(t)
+	daemon, unclear, unrelated := newGate(t), newGate(t), newGate(t)
 	const send = "echo > /dev/udp/127.106.0.%d/9"
 	daemon.orphan(t, fmt.Sprintf("exec setsid bash -c '"+send+"'", 1), os.Environ()...)
 	unclear.orphan(t, fmt.Sprintf(send, 2), "NAME=unclear")
 	cmd := exec.Command("bash", "-c", fmt.Sprintf("(read -r x <&3; "+send+") &", 3))
-	cmd.ExtraFiles, cmd.Env = []*os.File{stranger.read}, []string{"NAME=stranger"}
+	cmd.ExtraFiles, cmd.Env = []*os.File{unrelated.read}, []string{"NAME=unrelated"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
@@ -259,7 +261,8 @@ func TestProcessesThatLostTheirParentsBeforeTheSession(t *testing.T) {
 	}()
 	named := 0
 	for _, p := range s.Unclear {
-		if env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.PID)); strings.Contains("\x00"+string(env), "\x00NAME=") {
+		if env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.PID)); strings.Contains("\x00"+string(env),
+			"\x00NAME=") {
 			named++
 			if p.Name != "bash" || !strings.Contains(string(env), "unclear") {
 				t.Errorf("named is %+v, with %q", p, env)
@@ -269,7 +272,7 @@ func TestProcessesThatLostTheirParentsBeforeTheSession(t *testing.T) {
 	if named != 1 {
 		t.Errorf("unclear are %+v", s.Unclear)
 	}
-	for _, g := range []*gate{unclear, stranger} {
+	for _, g := range []*gate{unclear, unrelated} {
 		g.write.Close()
 	}
 	daemon.write.Close()

@@ -18,35 +18,35 @@ import (
 type Session struct {
 	Probe *probe.Probe
 	Tree  cgroup.Tree
-	Leaf  *cgroup.Leaf // this process's own cgroup
+	Leaf  *cgroup.Leaf // the cgroup of this process
 	Self  probe.Self   // how the kernel's hooks see this process
 
-	// Unclear are the processes that this one may have started before the session, and of which that is not certain: they are
-	// not recorded.
+	// Unclear are processes that this process may have started before the session. They are not recorded.
 	Unclear []flow.Process
 
-	self   atomic.Int64 // this process in the initial pid namespace; 0 while unknown
+	self   atomic.Int64 // the id of this process in the initial pid namespace; 0 if unknown
 	passed func(Step, string)
-	tracer goroutine.Tracer // of the goroutine that reads events
+	tracer goroutine.Tracer // used by the goroutine that reads events
 }
 
-// Open goes through the steps. It moves this process, and those that descend from it and are in its cgroup, into a new
-// leaf, also those that have lost their parents since, as far as that can be told ([endpoint.Orphans]), or were in the leaf of a
-// session before; handle gets every event, from one goroutine, the first ones before Open returns. passed is told of each step
-// that was taken, with a detail for people. It may be nil, and so may newborn. Errors: *[Error], which wraps those of packages
-// cgroup and probe.
-func Open(sizes probe.Sizes, handle func([]probe.Event), passed func(Step, string), newborn Newborn) (*Session, error) {
+// Open takes the steps in order. It moves this process and its descendants in the same cgroup into a new leaf,
+// including those that have lost their parents, as far as they can be identified ([endpoint.Orphans]), and those from
+// an earlier session's leaf. One goroutine calls handle with every event; the first calls come before Open returns.
+// passed receives each completed step with a detail for people. passed and newCgroup may be nil. Errors: *[Error],
+// which wraps the errors of packages cgroup and probe.
+func Open(sizes probe.Sizes, handle func([]probe.Event), passed func(Step, string),
+	newCgroup NewCgroup) (*Session, error) {
 	if passed == nil {
 		passed = func(Step, string) {}
 	}
 	s := &Session{passed: passed}
-	if err := s.open(sizes, handle, newborn); err != nil {
+	if err := s.open(sizes, handle, newCgroup); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-// CheckPrograms tells of a step that was not come to, whether the programs could be loaded. Errors: *[Error].
+// CheckPrograms reports whether the programs would load, without attaching them. Errors: *[Error].
 func CheckPrograms() error {
 	if err := probe.CheckLoad(); err != nil {
 		return &Error{Programs, err}
@@ -54,7 +54,7 @@ func CheckPrograms() error {
 	return nil
 }
 
-// Executables says who names executables: the kernel, or "/proc" where it does not, and then why.
+// Executables reports the source of executables' names: the kernel, or "/proc" and the reason for it.
 func (s *Session) Executables() (who, why string) {
 	if why = s.Probe.Unnamed(); why != "" {
 		return "/proc", why
@@ -62,11 +62,11 @@ func (s *Session) Executables() (who, why string) {
 	return "the kernel", ""
 }
 
-// Mixed says why what tests open that run in parallel is not told apart: all of it, or what their child processes do. Both
-// are "" where it is.
-func (s *Session) Mixed() (goroutines, children string) { return s.Probe.Mixed() }
+// AttributionGaps returns why the flows of parallel tests cannot be separated: all flows, or those of child processes.
+// A reason is "" if they can.
+func (s *Session) AttributionGaps() (goroutines, children string) { return s.Probe.Unattributed() }
 
-// ownRights says what privileges this process and those that it starts can have.
+// ownRights returns the privileges that this process and its children can have.
 func ownRights() (confined, mayMount bool) {
 	rights, err := probe.ReadRights()
 	if err != nil {
@@ -75,7 +75,7 @@ func ownRights() (confined, mayMount bool) {
 	return rights.Confined(), rights.MayMount()
 }
 
-func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newborn Newborn) error {
+func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newCgroup NewCgroup) error {
 	release, err := probe.Release()
 	if err == nil {
 		err = probe.CheckRelease(release)
@@ -88,7 +88,8 @@ func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newborn Ne
 		return &Error{Tree, err}
 	}
 	s.passed(Tree, s.Tree.Root)
-	if s.Probe, err = probe.Open(s.Tree.Root, sizes, probe.Handler{Look: s.look, Nobodys: newborn, Handle: handle}); err != nil {
+	if s.Probe, err = probe.Open(s.Tree.Root, sizes,
+		probe.Handler{ReadProcess: s.describe, Unrelated: newCgroup, Handle: handle}); err != nil {
 		return &Error{Programs, err}
 	}
 	s.passed(Programs, "loaded and attached to "+s.Tree.Root)
@@ -101,23 +102,23 @@ func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newborn Ne
 		return &Error{Hooks, err}
 	}
 	s.self.Store(int64(s.Self.PID))
-	if err := s.adopt(os.Getpid()); err != nil {
+	if err := s.trackSockets(os.Getpid()); err != nil {
 		return &Error{Hooks, err}
 	}
 	if err := s.gather(before); err != nil {
 		return &Error{Leaf, err}
 	}
-	if newborn != nil {
-		if err := s.Probe.WatchNewborn(s.Leaf.ID); err != nil {
+	if newCgroup != nil {
+		if err := s.Probe.TrackNewCgroups(s.Leaf.ID); err != nil {
 			return &Error{Hooks, err}
 		}
 	}
-	s.passed(Hooks, "they see this process")
+	s.passed(Hooks, "the programs see this process")
 	return nil
 }
 
-// enter moves this process into a leaf that is watched: what it starts from now on is born there. It returns the processes
-// that descended from it before.
+// enter moves this process into a leaf that the programs watch, so that its children start there. It returns the older
+// descendants.
 func (s *Session) enter() (before []process, err error) {
 	if s.Leaf, err = cgroup.NewLeaf(s.Tree); err != nil {
 		return nil, err
@@ -133,23 +134,24 @@ func (s *Session) enter() (before []process, err error) {
 	return before, s.Leaf.Move(os.Getpid())
 }
 
-// adopt makes up for the sockets that a process made before.
-func (s *Session) adopt(pid int) error {
-	opener := probe.Opener{PID: pid}
+// trackSockets records the sockets that a process made before.
+func (s *Session) trackSockets(pid int) error {
+	opener := probe.Initiator{PID: pid}
 	if pid == os.Getpid() {
 		opener.PID = s.Self.PID
 	}
-	opener.Process = s.look(opener, nil)
+	opener.Process = s.describe(opener, nil)
 	opener.Executable = opener.Process.Name
-	return s.Probe.AdoptSockets(pid, s.Leaf.ID, s.netnsOf(pid), opener)
+	return s.Probe.TrackSockets(pid, s.Leaf.ID, s.netnsOf(pid), opener)
 }
 
-// look tells what process opened something. In another pid namespace than the initial one only this process is known.
-// The kernel's word for the executable counts, because the process may have ended, or become another one, by now.
-func (s *Session) look(o probe.Opener, stack *goroutine.Stack) flow.Process {
+// describe returns the process that opened a flow. Outside of the initial pid namespace only this process is known. The
+// kernel's name of the executable takes precedence, because the process may have ended or executed another program
+// since.
+func (s *Session) describe(o probe.Initiator, stack *goroutine.Stack) flow.Process {
 	var calls []flow.Frame
 	if stack != nil {
-		calls = s.tracer.Trace(*stack) // first: who waits for it does not wait for us
+		calls = s.tracer.Trace(*stack) // first, because the caller waits for it and not for the rest
 	}
 	pid := o.PID
 	switch self := int(s.self.Load()); {
@@ -162,8 +164,8 @@ func (s *Session) look(o probe.Opener, stack *goroutine.Stack) flow.Process {
 	if pid != 0 {
 		p, _ = endpoint.ReadProcess(pid)
 	}
-	if o.Executable != "" && !strings.HasPrefix(p.Name, o.Executable) { // which is cut off at some length
-		p.Command, p.Executable = "", "" // another program's
+	if o.Executable != "" && !strings.HasPrefix(p.Name, o.Executable) { // the kernel truncates it
+		p.Command, p.Executable = "", "" // they are another program's
 	}
 	if pid != 0 && pid != os.Getpid() {
 		p.Parents = endpoint.Parents(pid, os.Getpid())
@@ -176,7 +178,7 @@ func (s *Session) look(o probe.Opener, stack *goroutine.Stack) flow.Process {
 	return p
 }
 
-// Close brings the processes back to where they were, removes the leaf and detaches the programs.
+// Close moves the processes back, removes the leaf and detaches the programs.
 func (s *Session) Close() error {
 	var errs []error
 	if s.Leaf != nil {

@@ -9,11 +9,11 @@ import (
 	"github.com/netzero-dev/netzero/internal/probe"
 )
 
-// Session is the state in which a process is recorded, which this system does not know.
+// Session is the state in which a process is recorded. Only Linux has it.
 type Session struct{}
 
 // Open returns an *[Error]: eBPF needs Linux.
-func Open(probe.Sizes, func([]probe.Event), func(Step, string), Newborn) (*Session, error) {
+func Open(probe.Sizes, func([]probe.Event), func(Step, string), NewCgroup) (*Session, error) {
 	return nil, CheckPrograms()
 }
 
@@ -22,11 +22,11 @@ func CheckPrograms() error {
 	return &Error{Kernel, fmt.Errorf("%w: eBPF needs Linux, this is %s", probe.ErrNotSupported, runtime.GOOS)}
 }
 
-// Executables returns nothing: nobody names any.
+// Executables returns nothing.
 func (*Session) Executables() (who, why string) { return "", "" }
 
-// Mixed returns nothing: nobody records any.
-func (*Session) Mixed() (goroutines, children string) { return "", "" }
+// AttributionGaps returns nothing.
+func (*Session) AttributionGaps() (goroutines, children string) { return "", "" }
 
 func ownRights() (confined, mayMount bool) { return false, false }
 

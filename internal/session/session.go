@@ -1,8 +1,7 @@
-// Package session puts a process into a state in which it is recorded: in a cgroup of its own, with the eBPF programs
-// attached and proven to see it. It says step by step how far that went.
+// Package session brings a process into the state in which it is recorded: in its own cgroup, with the eBPF programs
+// attached and proven to see it.
 //
-// It refuses to go on from a step that failed, and undoes what was done. What the programs see is the business of its
-// caller.
+// It reports each step, stops at the first one that fails, and undoes the others. It does not interpret events.
 package session
 
 import (
@@ -13,26 +12,27 @@ import (
 	"github.com/netzero-dev/netzero/internal/probe"
 )
 
-// Step is one thing that recording needs.
+// Step is one requirement of recording.
 type Step string
 
-// The steps, in their order.
+// The steps, in order.
 const (
 	Kernel   Step = "kernel"        // Linux 5.10 or newer
 	Tree     Step = "cgroup v2"     // mounted and writable
 	Programs Step = "eBPF programs" // loaded and attached
-	Leaf     Step = "own cgroup"    // made, and this process is in it
+	Leaf     Step = "own cgroup"    // made, with this process in it
 	Hooks    Step = "hooks"         // the programs see this process
 )
 
-// Steps lists all steps in their order.
+// Steps lists all steps in order.
 var Steps = []Step{Kernel, Tree, Programs, Leaf, Hooks}
 
-// Newborn makes [Open] record the cgroups too that are made while the session lasts, anybody's (see [probe.Probe.WatchNewborn]),
-// until it says of one that it is nobody's. It is called as [probe.Handler] says, and told too of cgroups that are being made.
-type Newborn func(*probe.CgroupEvent) (nobodys bool)
+// NewCgroup makes [Open] record all cgroups that are created during the session too (see [probe.Probe.TrackNewCgroups]).
+// It returns true for a cgroup that is unrelated to the tests, to stop recording it. It is called like the functions of
+// [probe.Handler], also while a cgroup is being created.
+type NewCgroup func(*probe.CgroupEvent) (unrelated bool)
 
-// Error says at which step recording turned out to be impossible.
+// Error reports the step at which recording failed.
 type Error struct {
 	Step Step
 	Err  error
@@ -41,25 +41,25 @@ type Error struct {
 func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Step, e.Err) }
 func (e *Error) Unwrap() error { return e.Err }
 
-// Advice says what mends an error of [Open] or [CheckPrograms], or returns "" where nothing is known. privileged is the
-// advice where root could record, and this process could become root; command is what runs the tests.
+// Advice returns the fix for an error of [Open] or [CheckPrograms], or "" if none is known. privileged is the advice
+// for a case that root could record and this process could become root; command is the command that runs the tests.
 func Advice(err error, privileged, command string) string {
 	confined, mayMount := ownRights()
 	return advise(err, privileged, command, confined, mayMount)
 }
 
-// ExecSudo is the flag of go test with which test binaries run as root. The build is left to the user, whose caches stay
-// their own.
+// ExecSudo is the flag with which go test runs test binaries as root. The build still runs as the user, so that the
+// caches stay the user's.
 const ExecSudo = "-exec 'sudo --preserve-env=PATH,HOME,CI,NETZERO,NETZERO_UPDATE,NETZERO_RING_BYTES,NETZERO_MAX_FLOWS'"
 
 const (
 	inContainer = "in a container, run it with --privileged, or run the tests outside"
-	// Anywhere else /sys/fs/cgroup may be read-only, or a cgroup v1 of this name.
+	// On other machines /sys/fs/cgroup may be read-only, or a cgroup v1 mount.
 	mount     = "mkdir -p /run/cgroup2 && mount -t cgroup2 none /run/cgroup2"
 	sudoMount = "sudo mkdir -p /run/cgroup2 && sudo mount -t cgroup2 none /run/cgroup2"
 )
 
-// advise is Advice for a process that is confined (no program that it starts can be privileged), or may mount.
+// advise is Advice for a process that is confined (no child can be privileged) or may mount.
 func advise(err error, privileged, command string, confined, mayMount bool) string {
 	var permission *probe.PermissionError
 	switch {
@@ -80,7 +80,8 @@ func advise(err error, privileged, command string, confined, mayMount bool) stri
 	case errors.Is(err, probe.ErrNotPermitted):
 		return privileged
 	case errors.Is(err, cgroup.ErrNotPermitted):
-		return privileged + "; or, with the capabilities that this process has, in a cgroup of your own: systemd-run --user --scope -p Delegate=yes " + command
+		return privileged + "; or, with the capabilities that this process has, in a cgroup of your own: " +
+			"systemd-run --user --scope -p Delegate=yes " + command
 	case errors.Is(err, probe.ErrNotSupported):
 		return "run the tests on Linux 5.10 or newer"
 	case errors.Is(err, probe.ErrNotFiring):

@@ -14,7 +14,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-func TestStepsAreTakenInOrderAndUndone(t *testing.T) {
+func TestOpen_StepsInOrder(t *testing.T) {
 	testenv.RequireRoot(t)
 	var taken []Step
 	s, err := Open(probe.Sizes{}, func([]probe.Event) {}, func(step Step, detail string) {
@@ -29,13 +29,15 @@ func TestStepsAreTakenInOrderAndUndone(t *testing.T) {
 	if !slices.Equal(taken, Steps) {
 		t.Errorf("took %v, want %v", taken, Steps)
 	}
-	if got := s.look(probe.Opener{PID: int(s.self.Load())}, nil); got.PID != os.Getpid() || got.Name == "" || got.Command == "" {
+	if got := s.describe(probe.Initiator{PID: int(s.self.Load())}, nil); got.PID != os.Getpid() || got.Name == "" ||
+		got.Command == "" {
 		t.Errorf("the kernel's name for this process leads to %+v", got)
 	}
-	if got := s.look(probe.Opener{PID: 1 << 30, Comm: "gone"}, nil); got.Name != "gone" {
+	if got := s.describe(probe.Initiator{PID: 1 << 30, Comm: "gone"}, nil); got.Name != "gone" {
 		t.Errorf("a process that has ended is %+v", got)
 	}
-	if got := s.look(probe.Opener{PID: int(s.self.Load()), Executable: "before-exec"}, nil); got.Name != "before-exec" || got.Command != "" {
+	if got := s.describe(probe.Initiator{PID: int(s.self.Load()), Executable: "before-exec"},
+		nil); got.Name != "before-exec" || got.Command != "" {
 		t.Errorf("a process that has become another program is %+v", got)
 	}
 	if err := s.Close(); err != nil {
@@ -46,7 +48,7 @@ func TestStepsAreTakenInOrderAndUndone(t *testing.T) {
 	}
 }
 
-func TestStepThatFailsIsNamedAndTheOthersUndone(t *testing.T) {
+func TestOpen_FailedStepIsUndone(t *testing.T) {
 	testenv.RequireRoot(t)
 	var last Step
 	_, err := Open(probe.Sizes{RingBytes: 3}, func([]probe.Event) {}, func(step Step, _ string) { last = step }, nil)
@@ -56,7 +58,7 @@ func TestStepThatFailsIsNamedAndTheOthersUndone(t *testing.T) {
 	}
 }
 
-func TestAdviceFollowsTheCause(t *testing.T) {
+func TestAdvice_Causes(t *testing.T) {
 	const free, confined, root = 1, 2, 4
 	permission := &Error{Programs, &probe.PermissionError{Err: unix.EPERM}}
 	for _, row := range []struct {
@@ -66,15 +68,18 @@ func TestAdviceFollowsTheCause(t *testing.T) {
 	}{
 		{&Error{Tree, fmt.Errorf("x: %w", cgroup.ErrReadOnly)}, free | confined | root, inContainer},
 		{&Error{Tree, cgroup.ErrNoTree}, root, "mount it: " + mount},
-		{&Error{Tree, cgroup.ErrNoTree}, confined, "in a container, run it with --privileged and mount it there (" + mount + "), or run the tests outside"},
+		{&Error{Tree, cgroup.ErrNoTree}, confined,
+			"in a container, run it with --privileged and mount it there (" + mount + "), or run the tests outside"},
 		{&Error{Tree, cgroup.ErrNoTree}, free, "mount it: " + sudoMount},
 		{permission, free | root, "sudo x"},
 		{permission, confined, inContainer},
-		{&Error{Programs, &probe.PermissionError{UserNamespace: true}}, confined, "run the tests outside of it: in a rootless container they cannot be recorded"},
+		{&Error{Programs, &probe.PermissionError{UserNamespace: true}}, confined,
+			"run the tests outside of it: in a rootless container they cannot be recorded"},
 		{&Error{Programs, &probe.PermissionError{Filtered: true}}, free | confined | root,
 			"run the container with --privileged or --security-opt seccomp=unconfined, or run the tests outside"},
 		{&Error{Leaf, cgroup.ErrNotPermitted}, free,
-			"sudo x; or, with the capabilities that this process has, in a cgroup of your own: systemd-run --user --scope -p Delegate=yes go test x"},
+			"sudo x; or, with the capabilities that this process has, in a cgroup of your own: systemd-run --user " +
+				"--scope -p Delegate=yes go test x"},
 		{&Error{Leaf, cgroup.ErrNotPermitted}, confined, inContainer},
 		{&Error{Hooks, probe.ErrNotFiring}, free | confined | root,
 			"something else keeps eBPF programs at a cgroup above this one; look with: bpftool cgroup tree"},

@@ -6,30 +6,30 @@ import (
 	"github.com/netzero-dev/netzero/internal/kernels/guest"
 )
 
-// Recorded says that this kernel records a capability fully, if the test passes. Like its siblings it may be called at the
-// start: whatever the test finds wrong until it ends keeps it from being said.
+// Recorded declares that this kernel records a capability fully, if the test passes. Like the functions below it may be
+// called at the start, because a later failure of the test withdraws the declaration.
 //
-// A capability is a row of docs/kernels.md and of the table in internal/kernels/capabilities.go. Exactly one test says how a
-// kernel stands to it, by what the kernel does and not by its version; the table says what is expected, and a
-// kernel that differs fails `make test-kernels`.
+// A capability is a row of docs/kernels.md and of the table in internal/kernels/capabilities.go. Exactly one test
+// declares it, from the kernel's behaviour and not from its version. The table has the expected values, and a kernel
+// that differs fails `make test-kernels`.
 func Recorded(tb testing.TB, capability string) {
 	tb.Helper()
 	say(tb, guest.Capability{Name: capability, State: guest.Recorded})
 }
 
-// FallsBack says that this kernel cannot do it all, and to what the recording falls back.
+// FallsBack declares that this kernel has the capability only in part, and names the fallback.
 func FallsBack(tb testing.TB, capability, to string) {
 	tb.Helper()
 	say(tb, guest.Capability{Name: capability, State: guest.FallsBack, Text: to})
 }
 
-// Refused says that there is nothing to record on this kernel, or that it is refused, and why.
+// Refused declares that this kernel has nothing to record or that recording it is refused, and why.
 func Refused(tb testing.TB, capability, reason string) {
 	tb.Helper()
 	say(tb, guest.Capability{Name: capability, State: guest.Refused, Text: reason})
 }
 
-// Reports says what a capability, of which there is more to say than that, is on this kernel.
+// Reports declares the value of a capability that has more than these states.
 func Reports(tb testing.TB, capability, value string) {
 	tb.Helper()
 	say(tb, guest.Capability{Name: capability, State: guest.Reported, Text: value})

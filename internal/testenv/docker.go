@@ -14,14 +14,14 @@ import (
 	"github.com/netzero-dev/netzero/internal/images"
 )
 
-// An engine that does not answer shall cost a test process less than a minute, once.
+// An engine that does not answer costs a test process less than a minute, once.
 const (
 	answerLimit = 15 * time.Second
 	startLimit  = 30 * time.Second
 )
 
-// RequireDocker skips the test unless a Docker engine answers and, where the image peer is built, starts a container of it.
-// It asks once per process; later calls get the same answer.
+// RequireDocker skips the test unless a Docker engine answers and starts a container of the image peer, if that is
+// built. It tries once per process.
 func RequireDocker(tb testing.TB) {
 	tb.Helper()
 	if err := docker(); err != nil {
@@ -29,8 +29,8 @@ func RequireDocker(tb testing.TB) {
 	}
 }
 
-// Image returns the name of an image of package images, as peer, postgres or redis; it skips the test unless [RequireDocker]
-// has nothing against it and the image is built as this tree would build it.
+// Image returns the name of an image of package images, such as peer, postgres or redis. It skips the test unless
+// [RequireDocker] succeeds and the image is up to date with this tree.
 func Image(tb testing.TB, name string) string {
 	tb.Helper()
 	RequireDocker(tb)
@@ -42,7 +42,7 @@ func Image(tb testing.TB, name string) string {
 
 var docker = sync.OnceValue(func() error { return tryDocker("docker", answerLimit, startLimit) })
 
-// tryDocker finds out whether an engine answers and starts containers, each within a time.
+// tryDocker reports whether an engine answers and starts containers, each within a time limit.
 func tryDocker(client string, answer, start time.Duration) error {
 	if _, err := exec.LookPath(client); err != nil {
 		return errors.New("there is no docker command: apt-get install docker.io")
@@ -53,18 +53,19 @@ func tryDocker(client string, answer, start time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), answer)
 	defer cancel()
 	if (images.Engine{Client: client}).Check(ctx, "peer") != nil {
-		return nil // it can run nothing that we know; Image says what to do
+		return nil // no known image to run; Image says what to do
 	}
 	name := fmt.Sprintf("netzero-test-alive-%d", os.Getpid())
-	if err := call(client, start, "run", "--rm", "--network=none", "--name="+name, images.Ref("peer"), "sleep", "0s"); err != nil {
-		// Best effort, and not for long: the engine has just shown what it is worth.
+	if err := call(client, start, "run", "--rm", "--network=none", "--name="+name, images.Ref("peer"), "sleep",
+		"0s"); err != nil {
+		// Best effort, and not for long: the engine has just shown its state.
 		_ = call(client, answer/3, "rm", "--force", name)
 		return fmt.Errorf("the engine answers, but starts no container: %w", err)
 	}
 	return nil
 }
 
-// call runs the client for at most a time.
+// call runs the client with a time limit.
 func call(client string, limit time.Duration, args ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
@@ -80,8 +81,8 @@ func call(client string, limit time.Duration, args ...string) error {
 	return nil
 }
 
-// ExampleImage returns the image that make test-examples runs: [Image], or where NETZERO_EXAMPLES_IMAGES=public is set the
-// public one, which the engine gets from its registry.
+// ExampleImage returns the image for make test-examples: [Image], or the public one, which the engine pulls, if
+// NETZERO_EXAMPLES_IMAGES=public is set.
 func ExampleImage(tb testing.TB, name, public string) string {
 	tb.Helper()
 	if os.Getenv("NETZERO_EXAMPLES_IMAGES") == "public" {

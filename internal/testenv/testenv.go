@@ -1,7 +1,6 @@
-// Package testenv says what this repository's own tests need, and skips those that cannot run.
+// Package testenv checks the requirements of this repository's own tests, and skips tests that cannot run.
 //
-// It refuses to skip where NETZERO_TEST_REQUIRE=1 is set, as CI does: there a test that cannot run has failed. It is
-// for tests only.
+// If NETZERO_TEST_REQUIRE=1 is set, as in CI, such a test fails instead. The package is for tests only.
 package testenv
 
 import (
@@ -10,14 +9,15 @@ import (
 	"testing"
 )
 
-// Required reports whether a test that cannot run shall fail.
+// Required reports whether a test that cannot run has to fail.
 func Required() bool { return os.Getenv("NETZERO_TEST_REQUIRE") == "1" }
 
 // RequireRoot skips the test unless it runs as root.
 func RequireRoot(tb testing.TB) {
 	tb.Helper()
 	if os.Geteuid() != 0 {
-		skip(tb, Required(), "this test needs root: run it with `make test`, or with go test -exec 'sudo --preserve-env'")
+		skip(tb, Required(), "this test needs root: run it with `make test`, or with go test -exec 'sudo "+
+			"--preserve-env'")
 	}
 }
 
@@ -30,7 +30,7 @@ func skip(tb testing.TB, required bool, reason string) {
 	}
 }
 
-// RequireCommand skips the test unless a program is installed; debian is the Debian package that has it.
+// RequireCommand skips the test unless a program is installed; debian is the Debian package with the program.
 func RequireCommand(tb testing.TB, program, debian string) {
 	tb.Helper()
 	if _, err := exec.LookPath(program); err != nil {

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// outcome is a testing.TB that notes how a test would have ended. The embedded one is nil: nothing else may be called.
+// outcome is a testing.TB that records how a test would have ended. The embedded one is nil: no other method may be
+// called.
 type outcome struct {
 	testing.TB
 	ended   string
@@ -28,7 +29,7 @@ func (o *outcome) end() {
 	}
 }
 
-func TestSkipFailsWhereTheTestIsRequired(t *testing.T) {
+func TestSkip_FailsIfRequired(t *testing.T) {
 	for _, c := range []struct {
 		reason   string
 		required bool
@@ -45,7 +46,7 @@ func TestSkipFailsWhereTheTestIsRequired(t *testing.T) {
 	}
 }
 
-func TestCapabilityIsSaidByATestThatPasses(t *testing.T) {
+func TestCapability_OnlyIfPassed(t *testing.T) {
 	for _, c := range []struct {
 		reason, ended string
 		late          string // what a cleanup finds

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// connectAlone makes do with lo, which then has the addresses of both ends.
+// connectAlone uses only lo, which then has the addresses of both ends.
 func (w *wire) connectAlone(links *netlink.Handle) (err error) {
 	if w.lo, err = links.LinkByName("lo"); err != nil {
 		return fmt.Errorf("find lo: %w", err)
@@ -23,7 +23,8 @@ func (w *wire) connectAlone(links *netlink.Handle) (err error) {
 			return err
 		}
 	}
-	groups := &netlink.Route{ // the kernel gives lo none; as a route that is not local it would refuse what is sent there
+	// the kernel adds none to lo; a route that is not local would make it reject packets to it
+	groups := &netlink.Route{
 		LinkIndex: w.lo.Attrs().Index,
 		Dst:       ipNet(netip.MustParsePrefix("ff00::/8")),
 		Type:      unix.RTN_LOCAL,
@@ -32,7 +33,8 @@ func (w *wire) connectAlone(links *netlink.Handle) (err error) {
 	if err := links.RouteAdd(groups); err != nil {
 		return fmt.Errorf("add route to multicast groups of IPv6: %w", err)
 	}
-	// A server of IPv6 may only then take an address that no interface has. The file is that of the thread's namespace.
+	// Only with this setting may an IPv6 server bind an address that no interface has. The file is that of the thread's
+	// namespace.
 	return w.inside(func() error {
 		if err := os.WriteFile("/proc/sys/net/ipv6/ip_nonlocal_bind", []byte("1"), 0); err != nil {
 			return fmt.Errorf("allow servers at addresses of routes: %w", err)
@@ -41,8 +43,8 @@ func (w *wire) connectAlone(links *netlink.Handle) (err error) {
 	})
 }
 
-// addLocalRoute makes an address one at which this namespace takes packets in, and not one of an interface: to all who look
-// at the interfaces it is another machine's.
+// addLocalRoute makes this namespace accept packets for an address that no interface has: a program that reads the
+// interfaces sees another machine's address.
 func (w *wire) addLocalRoute(address netip.Addr) error {
 	source := insideAddresses[0].Addr()
 	if address.Is6() {

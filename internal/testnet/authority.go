@@ -44,7 +44,7 @@ func newAuthority() (*authority, error) {
 	return &authority{certificate: certificate, key: key}, nil
 }
 
-// issue makes a server certificate for names and address.
+// issue makes a server certificate for names and an address.
 func (a *authority) issue(address netip.Addr, names []string) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -69,7 +69,7 @@ func (a *authority) pem() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw})
 }
 
-// certificateTemplate is valid for a day to either side, so that a clock that is a little off does no harm.
+// certificateTemplate is valid for a day in both directions, so that an imprecise clock does no harm.
 func certificateTemplate(name string) (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {

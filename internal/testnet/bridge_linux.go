@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// JoinBridge plugs the lab's hosts into a bridge of the calling process's network, such as that of a Docker network: what
-// is on it reaches hosts that lie in the network of address, which is the lab's own there. Docker has to be kept from
-// giving that address and the hosts' to containers. The plug goes with the lab. It needs hosts in a namespace of their own
-// ([Lab.Wire] is not Loopback).
+// JoinBridge connects the lab's hosts to a bridge of the calling process's network, such as that of a Docker network:
+// members of the bridge reach hosts in the network of address, which is the lab's own address there. Docker must not
+// give that address and the hosts' to containers. The connection ends with the lab. It needs hosts in a separate
+// namespace ([Lab.Wire] is not Loopback).
 func (l *Lab) JoinBridge(bridge string, address netip.Prefix) error {
 	if l.wire.kind == Loopback {
 		return fmt.Errorf("join bridge %s: the lab's hosts have no network of their own", bridge)
@@ -22,7 +22,8 @@ func (l *Lab) JoinBridge(bridge string, address netip.Prefix) error {
 		return fmt.Errorf("join bridge %s: %w", bridge, err)
 	}
 	pair := &netlink.Veth{
-		LinkAttrs:     netlink.LinkAttrs{Name: fmt.Sprintf("nzlab%d", os.Getpid()), MasterIndex: master.Attrs().Index, Flags: unix.IFF_UP},
+		LinkAttrs: netlink.LinkAttrs{Name: fmt.Sprintf("nzlab%d", os.Getpid()), MasterIndex: master.Attrs().Index,
+			Flags: unix.IFF_UP},
 		PeerName:      "bridge0",
 		PeerNamespace: netlink.NsFd(l.wire.outsideNS.file.Fd()),
 	}

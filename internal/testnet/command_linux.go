@@ -12,25 +12,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The names under which this package starts its own executable again. They stand in argv[0], because a
-// caller of Command is free to replace the environment.
+// The names under which this package starts its own executable again. They are in argv[0], because a caller of Command
+// may replace the environment.
 const (
 	argInside = "testnet-inside" // namespace, resolv.conf, path, program's argv...
 	argWatch  = "testnet-watch"
 )
 
-// selfExe is right even after the file was deleted or replaced, as `go test` does.
+// selfExe is correct even after the file was deleted or replaced, as by `go test`.
 const selfExe = "/proc/self/exe"
 
-// statusNotInside is the exit code when the program could not be started inside, as that of env and timeout.
+// statusNotInside is the exit code if the program could not be started inside, like that of env and timeout.
 const (
 	statusNotInside     = 125
 	statusNotExecutable = 126
 	statusNotFound      = 127
 )
 
-// init turns a process that was started as one of the above into what it was started for; it does not come back
-// then. It runs before main and TestMain, so every executable that imports this package can do it.
+// init runs the internal commands above and then does not return. It runs before main and TestMain, so every executable
+// that imports this package has them.
 func init() {
 	if len(os.Args) == 0 {
 		return
@@ -47,7 +47,7 @@ func (w *wire) command(ctx context.Context, resolvConf, name string, args ...str
 	cmd := exec.CommandContext(ctx, selfExe)
 	path := name
 	if filepath.Base(name) == name {
-		// Where exec.Command looks and fails, so does this.
+		// This look-up fails in the same cases as exec.Command's.
 		var err error
 		if path, err = exec.LookPath(name); err != nil {
 			cmd.Err = err
@@ -57,7 +57,7 @@ func (w *wire) command(ctx context.Context, resolvConf, name string, args ...str
 	return cmd
 }
 
-// execInside moves this process inside and makes it the program. It returns, with an exit code, only on failure.
+// execInside moves this process inside and executes the program. It returns an exit code, and only on failure.
 func execInside(args []string) int {
 	if len(args) < 4 {
 		fmt.Fprintf(os.Stderr, "testnet: %s is for testnet's own use\n", argInside)
@@ -76,7 +76,7 @@ func execInside(args []string) int {
 	return statusNotExecutable
 }
 
-// enter moves the calling thread. In an init function this is the main thread, the one whose namespaces exec keeps.
+// enter moves the calling thread. In an init function this is the main thread, and exec keeps the namespaces of that.
 func enter(namespace, resolvConf string) error {
 	if err := joinNamespace(namespace); err != nil {
 		return err
@@ -87,8 +87,8 @@ func enter(namespace, resolvConf string) error {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("create mount namespace: %w", err)
 	}
-	// A slave, not private: what is mounted here stays here, and what the machine mounts and unmounts meanwhile (the
-	// root of a container, say) is mounted and unmounted here too instead of being kept busy.
+	// A slave, not private: mounts made here stay here, and later mounts and unmounts of the machine (a container's
+	// root, for example) happen here too instead of being kept busy.
 	if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
 		return fmt.Errorf("keep mounts from spreading: %w", err)
 	}
@@ -108,9 +108,9 @@ func joinNamespace(path string) error {
 	return nil
 }
 
-// stillOpen fails if the lab whose namespace the calling thread has joined was closed meanwhile, or its owner killed.
-// The watcher may have looked for the last time before the thread joined; if the lab is open after it did, the watcher
-// will find it.
+// stillOpen fails if the lab was closed, or its owner killed, while the calling thread joined its namespace. The
+// watcher may have listed the processes for the last time before the thread joined. If the lab is still open
+// afterwards, the watcher will find the thread.
 func stillOpen(path string) error {
 	lab, err := os.Stat(path)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cgroup2 is where the machine has its cgroup v2 tree.
+// cgroup2 is the machine's cgroup v2 tree.
 func cgroup2(tb testing.TB) string {
 	tb.Helper()
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
@@ -31,7 +31,7 @@ func cgroup2(tb testing.TB) string {
 	return ""
 }
 
-func TestTheCgroupTreeIsTheMachines(t *testing.T) {
+func TestCommand_MachineCgroupTree(t *testing.T) {
 	t.Parallel()
 	lab := New(t)
 	root := cgroup2(t)
@@ -52,7 +52,7 @@ func TestTheCgroupTreeIsTheMachines(t *testing.T) {
 	}
 }
 
-func TestOnlyTheNetworkAndTheResolverArePrivate(t *testing.T) {
+func TestCommand_PrivateNetworkAndResolver(t *testing.T) {
 	t.Parallel()
 	lab := New(t)
 	lab.ServeDNS("203.0.113.53:53", new(Zone))
@@ -71,7 +71,8 @@ func TestOnlyTheNetworkAndTheResolverArePrivate(t *testing.T) {
 			t.Errorf("%s namespace is %s, want the machine's %s", kind, got, own)
 		}
 	}
-	want := "# written by testnet\nnameserver 203.0.113.53\nnameserver 2001:db8::53\nsearch lab.test pay.test\noptions ndots:2\noptions timeout:60"
+	want := "# written by testnet\nnameserver 203.0.113.53\nnameserver 2001:db8::53\nsearch lab.test " +
+		"pay.test\noptions ndots:2\noptions timeout:60"
 	if got := output(t, lab.Command(t.Context(), "cat", "/etc/resolv.conf")); got != want {
 		t.Errorf("got resolv.conf %q, want %q", got, want)
 	}
@@ -85,7 +86,7 @@ func TestOnlyTheNetworkAndTheResolverArePrivate(t *testing.T) {
 	}
 }
 
-func TestACommandIsAnOrdinaryExecCmd(t *testing.T) {
+func TestCommand_ExecCmd(t *testing.T) {
 	t.Parallel()
 	lab := New(t)
 	dir := t.TempDir()
@@ -124,10 +125,10 @@ func TestACommandIsAnOrdinaryExecCmd(t *testing.T) {
 	}
 }
 
-func TestMountsDoNotSpread(t *testing.T) {
+func TestCommand_PrivateMounts(t *testing.T) {
 	t.Parallel()
 	lab := New(t)
-	// Where / is a shared mount, as on most machines but not on all, a careless mount inside would appear outside.
+	// If / is a shared mount, as on most machines, a mount inside would appear outside without protection.
 	cmd := lab.Command(t.Context(), "sh", "-c", "mount -t tmpfs leak /mnt && cat /proc/self/mountinfo")
 	var inside string
 	var mounts []byte
@@ -156,8 +157,8 @@ func TestMountsDoNotSpread(t *testing.T) {
 	}
 }
 
-// onThreadWithSharedMounts calls fn on a thread in a mount namespace of its own, all of it shared. The thread
-// ends with it: a thread that left its process's mount namespace is good for nothing else.
+// onThreadWithSharedMounts calls fn on a thread in its own mount namespace with only shared mounts. The thread ends
+// afterwards, because it cannot return to its process's mount namespace.
 func onThreadWithSharedMounts(fn func() error) error {
 	result := make(chan error)
 	go func() {

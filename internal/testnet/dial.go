@@ -8,9 +8,8 @@ import (
 	"strings"
 )
 
-// DialContext connects from inside. Its signature is that of net.Dialer.DialContext, for everything that takes such a
-// function. Names are asked of the lab's first DNS server, as they are (no search list), and their addresses are tried
-// one after another.
+// DialContext connects from inside. Its signature is that of net.Dialer.DialContext, for use in place of it. It looks
+// names up at the lab's first DNS server, without a search list, and tries their addresses one after another.
 func (l *Lab) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -33,7 +32,7 @@ func (l *Lab) DialContext(ctx context.Context, network, address string) (net.Con
 	return nil, fmt.Errorf("dial %s: %w", address, errors.Join(errs...))
 }
 
-// dialAddress connects to an address that needs no look-up: then net.Dialer does all its work on the calling goroutine.
+// dialAddress connects to an address that needs no look-up: then net.Dialer works only on the calling goroutine.
 func (l *Lab) dialAddress(ctx context.Context, network, address string) (conn net.Conn, err error) {
 	err = l.wire.inside(func() error {
 		dialer := net.Dialer{FallbackDelay: -1}
@@ -43,8 +42,8 @@ func (l *Lab) dialAddress(ctx context.Context, network, address string) (conn ne
 	return conn, err
 }
 
-// Resolver returns Go's resolver, asking the lab's first DNS server from inside. It reads the machine's /etc/hosts and
-// the search list of the machine's /etc/resolv.conf; end a name with a dot to keep the latter out.
+// Resolver returns Go's resolver with the lab's first DNS server, queried from inside. It reads the machine's
+// /etc/hosts and the search list of the machine's /etc/resolv.conf; a trailing dot in a name excludes the search list.
 func (l *Lab) Resolver() *net.Resolver {
 	return &net.Resolver{
 		PreferGo: true,

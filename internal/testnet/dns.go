@@ -9,15 +9,15 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// What a client may be sent over UDP: 512 bytes unless it said more by EDNS, and never more than maxUDP.
+// The size limits of a UDP reply: 512 bytes unless the client allowed more with EDNS, and never more than maxUDP.
 const (
 	minUDP = 512
 	maxUDP = 1232
 )
 
-// ServeDNS serves zone at address ("203.0.113.53:53") over UDP and TCP, as a recursive server that knows the zone and
-// nothing else: NXDOMAIN for every other name, an empty answer for another type of a known name. It understands EDNS.
-// Commands made from now on find the server in /etc/resolv.conf if its port is 53.
+// ServeDNS serves zone at address ("203.0.113.53:53") over UDP and TCP, as a recursive server that knows only the zone:
+// NXDOMAIN for every other name, an empty answer for another type of a known name. It supports EDNS. If its port is 53,
+// commands made from now on find the server in /etc/resolv.conf.
 func (l *Lab) ServeDNS(address string, zone *Zone) (*Server, error) {
 	server, err := l.listen(address, func(s *Server, where netip.AddrPort) error {
 		return s.serveBoth(where,
@@ -33,7 +33,7 @@ func (l *Lab) ServeDNS(address string, zone *Zone) (*Server, error) {
 	return server, nil
 }
 
-// answerStream answers the questions of a TCP connection, each with its length in front.
+// answerStream answers the length-prefixed queries of a TCP connection.
 func answerStream(conn io.ReadWriter, zone *Zone) {
 	var length [2]byte
 	for {
@@ -48,22 +48,22 @@ func answerStream(conn io.ReadWriter, zone *Zone) {
 		if reply == nil {
 			return
 		}
-		// One write, so that clients which read once get the whole.
+		// One write, so that clients that read only once get the whole reply.
 		if _, err := conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(reply))), reply...)); err != nil {
 			return
 		}
 	}
 }
 
-// request is what matters of a query.
+// request is the relevant part of a query.
 type request struct {
 	header   dnsmessage.Header
 	question dnsmessage.Question
 	edns     bool
-	limit    int // bytes that the client takes over UDP
+	limit    int // bytes that the client accepts over UDP
 }
 
-// answer returns the reply to a query, or nil for what is not one.
+// answer returns the reply to a query; nil for anything else.
 func (z *Zone) answer(query []byte, network string) []byte {
 	req, code, ok := readRequest(query)
 	if !ok {
@@ -72,7 +72,7 @@ func (z *Zone) answer(query []byte, network string) []byte {
 	if code != dnsmessage.RCodeSuccess {
 		return reply(req, code, found{})
 	}
-	answer := z.look(req.question, network)
+	answer := z.answerTo(req.question, network)
 	if !answer.exists {
 		code = dnsmessage.RCodeNameError
 	}
@@ -120,7 +120,7 @@ func readRequest(query []byte) (req request, code dnsmessage.RCode, ok bool) {
 	}
 }
 
-// reply builds a message; nil if it cannot be built, which the client sees as a server that does not answer.
+// reply builds a message; nil if it cannot be built, so that the client sees a server that does not answer.
 func reply(req request, code dnsmessage.RCode, answer found) []byte {
 	message := dnsmessage.Message{
 		Header: dnsmessage.Header{
@@ -143,7 +143,8 @@ func reply(req request, code dnsmessage.RCode, answer found) []byte {
 		if err := header.SetEDNS0(maxUDP, dnsmessage.RCodeSuccess, false); err != nil {
 			return nil
 		}
-		message.Additionals = append(message.Additionals, dnsmessage.Resource{Header: header, Body: &dnsmessage.OPTResource{}})
+		message.Additionals = append(message.Additionals,
+			dnsmessage.Resource{Header: header, Body: &dnsmessage.OPTResource{}})
 	}
 	packed, err := message.Pack()
 	if err != nil {

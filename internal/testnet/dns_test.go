@@ -34,7 +34,7 @@ func ask(t *testing.T, zone *Zone, network, name string, kind dnsmessage.Type, e
 	return answer
 }
 
-// text is an answer in a line.
+// text returns an answer in one line.
 func text(message dnsmessage.Message) string {
 	parts := []string{strings.TrimPrefix(message.RCode.String(), "RCode")}
 	if message.Truncated {
@@ -58,13 +58,14 @@ func text(message dnsmessage.Message) string {
 	}
 	for _, record := range message.Additionals {
 		if record.Header.Type != dnsmessage.TypeOPT {
-			parts = append(parts, fmt.Sprintf("+%s:%s", record.Header.Name, strings.TrimPrefix(record.Header.Type.String(), "Type")))
+			parts = append(parts, fmt.Sprintf("+%s:%s", record.Header.Name,
+				strings.TrimPrefix(record.Header.Type.String(), "Type")))
 		}
 	}
 	return strings.Join(parts, " ")
 }
 
-func TestAnswers(t *testing.T) {
+func TestDNS_Answers(t *testing.T) {
 	zone := MustZone(
 		"api.pay.test A 203.0.113.7",
 		"Api.Pay.Test. AAAA 2001:db8::7",
@@ -89,14 +90,24 @@ func TestAnswers(t *testing.T) {
 		{"api.pay.test.", dnsmessage.TypeTXT, "Success", "the name is known, the type is not"},
 		{"nobody.test.", dnsmessage.TypeA, "NameError", "the name is not known"},
 		{"pay.test.", dnsmessage.TypeA, "NameError", "a parent is no record"},
-		{"www.pay.test.", dnsmessage.TypeA, "Success www.pay.test.=shop.pay.test. shop.pay.test.=api.pay.test. api.pay.test.=[203 0 113 7]", "aliases are followed"},
-		{"www.pay.test.", dnsmessage.TypeCNAME, "Success www.pay.test.=shop.pay.test.", "the alias itself was asked for"},
+		{"www.pay.test.", dnsmessage.TypeA, "Success www.pay.test.=shop.pay.test. shop.pay.test.=api.pay.test. " +
+			"api.pay.test.=[203 0 113 7]", "aliases are followed"},
+		{"www.pay.test.", dnsmessage.TypeCNAME, "Success www.pay.test.=shop.pay.test.",
+			"the alias itself was asked for"},
 		{"dangling.pay.test.", dnsmessage.TypeA, "NameError dangling.pay.test.=nobody.test.", "an alias of nobody"},
-		{"_pg._tcp.pay.test.", dnsmessage.TypeSRV, "Success _pg._tcp.pay.test.=api.pay.test.:5432 +api.pay.test.:A +api.pay.test.:AAAA", "the target's addresses come with it"},
-		{"_ldap._tcp.pay.test.", dnsmessage.TypeSRV, "Success _ldap._tcp.pay.test.=nobody.test.:389", "what is not known does not"},
-		{"alias.test.", dnsmessage.TypeHTTPS, "Success alias.test.=0:api.pay.test.:[]: +api.pay.test.:A +api.pay.test.:AAAA", "so do those of an HTTPS record's"},
-		{"api.pay.test.", dnsmessage.TypeHTTPS, "Success api.pay.test.=1:.:[203 0 113 7 203 0 113 8]:20010db8000000000000000000000007 +api.pay.test.:A +api.pay.test.:AAAA", "and of its own"},
-		{"loop.pay.test.", dnsmessage.TypeA, "Success" + strings.Repeat(" loop.pay.test.=loop.pay.test.", 16), "a loop ends"},
+		{"_pg._tcp.pay.test.", dnsmessage.TypeSRV,
+			"Success _pg._tcp.pay.test.=api.pay.test.:5432 +api.pay.test.:A +api.pay.test.:AAAA",
+			"the target's addresses come with it"},
+		{"_ldap._tcp.pay.test.", dnsmessage.TypeSRV, "Success _ldap._tcp.pay.test.=nobody.test.:389",
+			"what is not known does not"},
+		{"alias.test.", dnsmessage.TypeHTTPS,
+			"Success alias.test.=0:api.pay.test.:[]: +api.pay.test.:A +api.pay.test.:AAAA",
+			"so do those of an HTTPS record's"},
+		{"api.pay.test.", dnsmessage.TypeHTTPS,
+			"Success api.pay.test.=1:.:[203 0 113 7 203 0 113 8]:20010db8000000000000000000000007 +api.pay.test.:A " +
+				"+api.pay.test.:AAAA", "and of its own"},
+		{"loop.pay.test.", dnsmessage.TypeA, "Success" + strings.Repeat(" loop.pay.test.=loop.pay.test.", 16),
+			"a loop ends"},
 	} {
 		answer := ask(t, zone, "tcp", tt.name, tt.kind, 0)
 		if diff := cmp.Diff(tt.want, text(answer)); diff != "" {
@@ -114,7 +125,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-func TestAnswersFitTheClient(t *testing.T) {
+func TestDNS_AnswerSize(t *testing.T) {
 	zone := new(Zone)
 	for n := range 40 { // 40 records of 16 bytes: more than 512, less than 1232
 		if err := zone.Add(fmt.Sprintf("many.test A 203.0.113.%d", n)); err != nil {
@@ -134,7 +145,8 @@ func TestAnswersFitTheClient(t *testing.T) {
 	} {
 		answer := ask(t, zone, tt.network, "many.test.", dnsmessage.TypeA, tt.edns)
 		if answer.Truncated != tt.truncated || len(answer.Answers) == 0 != tt.truncated {
-			t.Errorf("%s, EDNS %d: got truncated %t, %d records: %s", tt.network, tt.edns, answer.Truncated, len(answer.Answers), tt.reason)
+			t.Errorf("%s, EDNS %d: got truncated %t, %d records: %s", tt.network, tt.edns, answer.Truncated,
+				len(answer.Answers), tt.reason)
 		}
 		if got, want := len(answer.Additionals) == 1, tt.edns > 0; got != want {
 			t.Errorf("%s, EDNS %d: got EDNS in the answer %t, want %t", tt.network, tt.edns, got, want)
@@ -150,7 +162,7 @@ func TestAnswersFitTheClient(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoQueryGetsNoAnswer(t *testing.T) {
+func TestDNS_NotAQuery(t *testing.T) {
 	zone := new(Zone)
 	response, err := (&dnsmessage.Message{Header: dnsmessage.Header{Response: true}}).Pack()
 	if err != nil {
@@ -176,7 +188,7 @@ func TestWhatIsNoQueryGetsNoAnswer(t *testing.T) {
 	}
 }
 
-func TestZoneRefusesWhatIsNoRecord(t *testing.T) {
+func TestZone_InvalidRecords(t *testing.T) {
 	zone := MustZone("api.test A 203.0.113.7", "www.test CNAME api.test")
 	for _, record := range []string{
 		"", "api.test A", "api.test A 203.0.113.7 300", "api.test MX mail.test", "api.test A 2001:db8::7",

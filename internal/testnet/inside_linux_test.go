@@ -36,7 +36,7 @@ func internet(tb testing.TB) (*Net, *Zone) {
 	return lab, zone
 }
 
-func TestAddressesBehaveAsOnTheInternet(t *testing.T) {
+func TestLab_Addresses(t *testing.T) {
 	t.Parallel()
 	lab, _ := internet(t)
 	for _, tt := range []struct{ network, address, want, reason string }{
@@ -75,7 +75,7 @@ func TestAddressesBehaveAsOnTheInternet(t *testing.T) {
 	}
 }
 
-func TestRunIsInsideAndComesBack(t *testing.T) {
+func TestRun_InsideAndBack(t *testing.T) {
 	t.Parallel()
 	lab, _ := internet(t)
 	own, err := os.Readlink(ownNetns)
@@ -114,7 +114,7 @@ func TestRunIsInsideAndComesBack(t *testing.T) {
 	}
 }
 
-func TestTheFirstPacketIsNotLost(t *testing.T) {
+func TestLab_FirstPacket(t *testing.T) {
 	t.Parallel()
 	for range 20 {
 		lab := New(t)
@@ -137,7 +137,7 @@ func TestTheFirstPacketIsNotLost(t *testing.T) {
 	}
 }
 
-func TestServersSeeWhoAsks(t *testing.T) {
+func TestServers_ClientAddress(t *testing.T) {
 	t.Parallel()
 	lab := New(t)
 	seen := make(chan netip.AddrPort, 1)
@@ -154,7 +154,7 @@ func TestServersSeeWhoAsks(t *testing.T) {
 	}
 }
 
-func TestAddressesOfTheRealInternetAreRefused(t *testing.T) {
+func TestLab_RealAddressesRejected(t *testing.T) {
 	t.Parallel()
 	lab := New(t)
 	for _, address := range []string{"8.8.8.8", "10.0.0.1", "192.0.2.7", "2001:db8:1::7", "::1", "not an address"} {
@@ -167,7 +167,7 @@ func TestAddressesOfTheRealInternetAreRefused(t *testing.T) {
 	}
 }
 
-func TestCommandsEndWithTheirContext(t *testing.T) {
+func TestCommand_EndsWithContext(t *testing.T) {
 	t.Parallel()
 	lab := New(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// The addresses of the two ends of the wire, and the ranges in which hosts can be.
+// The addresses of the two ends of the wire, and the ranges for hosts.
 var (
 	insideAddresses  = []netip.Prefix{netip.MustParsePrefix("192.0.2.2/24"), netip.MustParsePrefix("2001:db8:1::2/64")}
 	outsideAddresses = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24"), netip.MustParsePrefix("2001:db8:1::1/64")}
@@ -24,14 +24,14 @@ var (
 	}
 )
 
-// What joins inside and outside, the best first.
+// The links between inside and outside, the best first.
 const (
 	Veth     = "veth"
-	Netkit   = "netkit" // a pair like veth, built into kernels from 6.7 on that have veth as a module only
+	Netkit   = "netkit" // a pair like veth, for kernels from 6.7 on that have veth only as a module
 	Loopback = "lo"     // no pair: inside and outside are one namespace
 )
 
-// Lab is a running lab. Its methods may be called at any time and from any goroutine.
+// Lab is a running lab. It is safe for concurrent use.
 type Lab struct {
 	wire  *wire
 	close func() error // once
@@ -39,11 +39,11 @@ type Lab struct {
 	mu        sync.Mutex
 	hosts     map[netip.Addr]bool
 	servers   []*Server
-	resolvers []netip.AddrPort // the DNS servers in the order in which they were started
+	resolvers []netip.AddrPort // the DNS servers in the order of their start
 	search    []string
 	ndots     int
-	timeout   time.Duration // 0: the resolver's own
-	authority *authority    // made when the first certificate is needed
+	timeout   time.Duration // 0: the resolver's default
+	authority *authority    // made for the first certificate
 }
 
 // Open builds an empty lab: two namespaces, one wire. It needs root on Linux and returns [errors.ErrUnsupported]
@@ -65,11 +65,11 @@ func newLab(wire *wire) *Lab {
 	return lab
 }
 
-// Wire returns what joins inside and outside: [Veth], [Netkit] or [Loopback].
+// Wire returns the link between inside and outside: [Veth], [Netkit] or [Loopback].
 func (l *Lab) Wire() string { return l.wire.kind }
 
-// Close kills the processes that still run inside, stops the servers and takes the namespaces down. Calls after the
-// first return what the first returned.
+// Close kills the processes that still run inside, stops the servers and removes the namespaces. Later calls return the
+// result of the first one.
 func (l *Lab) Close() error { return l.close() }
 
 func (l *Lab) shut() error {
@@ -77,7 +77,7 @@ func (l *Lab) shut() error {
 	servers := l.servers
 	l.mu.Unlock()
 
-	// The processes go first: a server that ended before would show them errors that no test asked for.
+	// The processes end first: if a server ended before them, they would see unexpected errors.
 	errs := []error{l.wire.endProcesses()}
 	for _, server := range servers {
 		errs = append(errs, server.Close())
@@ -89,8 +89,8 @@ func (l *Lab) shut() error {
 	return nil
 }
 
-// Host gives the outside a host with these addresses. The servers' addresses need no call, so Host is for a
-// machine on which nothing listens: its ports refuse. An address twice is no error.
+// Host adds a host with these addresses outside. The servers' addresses need no call, so Host is for a machine without
+// servers: its ports refuse. Adding an address twice is no error.
 func (l *Lab) Host(addresses ...string) error {
 	for _, text := range addresses {
 		address, err := netip.ParseAddr(text)
@@ -138,35 +138,36 @@ func canBeHost(address netip.Addr) bool {
 	return false
 }
 
-// Search sets the search list of the resolver inside, for the commands made from now on.
+// Search sets the search list of the resolver inside, for commands made from now on.
 func (l *Lab) Search(domains ...string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.search = domains
 }
 
-// Ndots sets how many dots a name needs to be asked as it is before the search list is tried, for the commands made
-// from now on. 0 leaves it at the resolver's default, 1.
+// Ndots sets how many dots a name needs to be looked up without the search list first, for commands made from now on. 0
+// means the resolver's default, 1.
 func (l *Lab) Ndots(n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ndots = n
 }
 
-// ResolverTimeout sets how long resolvers wait for an answer, in whole seconds, for the commands made from now on: on a
-// machine that has more to do, the default of 5 seconds may end before an answer comes.
+// ResolverTimeout sets how long resolvers wait for an answer, in whole seconds, for commands made from now on: on a
+// busy machine the default of 5 seconds may be too short.
 func (l *Lab) ResolverTimeout(d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.timeout = d
 }
 
-// ResolvConf returns what a command reads at /etc/resolv.conf. Servers on another port than 53 cannot be named there.
+// ResolvConf returns the content of /etc/resolv.conf for a command. The file cannot name servers on another port than
+// 53.
 func (l *Lab) ResolvConf() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var b strings.Builder
-	// Without a nameserver line resolvers ask 127.0.0.1, where nothing listens inside: names fail at once.
+	// Without a nameserver line resolvers query 127.0.0.1, which has no server inside: look-ups fail at once.
 	b.WriteString("# written by testnet\n")
 	for _, address := range l.resolvers {
 		if address.Port() == 53 {
@@ -187,23 +188,23 @@ func (l *Lab) ResolvConf() string {
 
 // Command returns a command that will run inside the lab. It is an ordinary [exec.Cmd]: set Env, Dir and the streams,
 // add ExtraFiles and SysProcAttr, start it and wait for it. Its process id is that of the program. Only Path and Args
-// must stay as they are, and SysProcAttr must not take root away (let the program itself do so).
+// must not change, and SysProcAttr must not drop root (let the program itself do so).
 //
-// What is private to the command: the network, /etc/resolv.conf, the hosts line of /etc/nsswitch.conf, and the
-// mounts it makes. Mounts made on the machine later still show up inside. Exit code 125 with a line that starts with
-// "testnet:" says that the way in failed.
+// The command has its own network, /etc/resolv.conf, hosts line of /etc/nsswitch.conf, and its mounts are private.
+// Later mounts of the machine still show up inside. Exit code 125 with a line that starts with "testnet:" means that
+// the command could not enter the lab.
 //
-// The search list and the DNS servers are those at the time of the call. Processes that the program leaves behind
-// are killed by [Lab.Close].
+// The search list and the DNS servers are those at the time of the call. [Lab.Close] kills processes that the program
+// leaves behind.
 func (l *Lab) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	return l.wire.command(ctx, l.ResolvConf(), name, args...)
 }
 
 // Run calls fn on the calling goroutine, on a thread that is inside the lab until fn returns. Sockets that fn itself
-// opens are inside. Goroutines that fn starts are not: this includes a net.Dial that resolves a name or tries
-// several addresses at once; use [Lab.DialContext]. Processes that fn starts are inside as to their network and
-// have the machine's /etc/resolv.conf; use [Lab.Command].
+// opens are inside. Goroutines that fn starts are not: this includes a net.Dial that resolves a name or tries several
+// addresses at once; use [Lab.DialContext]. Processes that fn starts have the network of inside, but the machine's
+// /etc/resolv.conf; use [Lab.Command].
 func (l *Lab) Run(fn func() error) error { return l.wire.inside(fn) }
 
-// RunOutside is [Lab.Run] for the outside: what sockets that fn opens send comes from a host.
+// RunOutside is [Lab.Run] for the outside: a host sends the packets of sockets that fn opens.
 func (l *Lab) RunOutside(fn func() error) error { return l.wire.outside(fn) }

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// identity tells a network namespace apart from a later one with the same inode number.
+// identity distinguishes a network namespace from a later one with the same inode number.
 type identity struct {
 	inode  string // "net:[4026532000]"
 	cookie uint64
@@ -52,7 +52,7 @@ func cookieOf(path string) (cookie uint64, err error) {
 	return cookie, err
 }
 
-// holders are the paths under /proc by which a process holds the namespace.
+// holders are the paths in /proc through which a process keeps the namespace alive.
 func (id identity) holders() []string {
 	var found []string
 	for _, pattern := range []string{"/proc/[0-9]*/ns/net", "/proc/[0-9]*/task/*/ns/net", "/proc/[0-9]*/fd/*"} {
@@ -100,14 +100,15 @@ func tracesOnTheMachine() []string {
 		return []string{err.Error()}
 	}
 	for line := range strings.Lines(string(mounts)) {
-		if strings.Contains(line, "testnet") || strings.Contains(line, "/etc/resolv.conf") && strings.Contains(line, " tmpfs ") {
+		if strings.Contains(line, "testnet") ||
+			strings.Contains(line, "/etc/resolv.conf") && strings.Contains(line, " tmpfs ") {
 			found = append(found, line)
 		}
 	}
 	return found
 }
 
-func TestNothingIsLeft(t *testing.T) {
+func TestLab_NothingLeft(t *testing.T) {
 	var ids []identity
 	var pids string
 	t.Run("lab", func(t *testing.T) {
@@ -121,7 +122,7 @@ func TestNothingIsLeft(t *testing.T) {
 		if got := output(t, program(t, lab, "echo", "tcp", "api.pay.test:5432")); got != "hello" {
 			t.Errorf("got %q", got)
 		}
-		// One that left its session, one that ignores what can be ignored, one that forks on and on.
+		// One process that left its session, one that ignores all possible signals, one that keeps forking.
 		pids = output(t, lab.Command(t.Context(), "sh", "-c", `exec 3>&1 >/dev/null 2>&1 </dev/null
 			setsid sleep 1000 3>&- & echo $! >&3
 			( trap '' TERM INT HUP; exec 3>&-; while :; do sleep 1000; done ) & echo $! >&3
@@ -145,7 +146,7 @@ func TestNothingIsLeft(t *testing.T) {
 	eventually(t, "traces of the lab on the machine", tracesOnTheMachine)
 }
 
-func TestManyLabsAtOnce(t *testing.T) {
+func TestLab_ParallelLabs(t *testing.T) {
 	t.Parallel()
 	var group sync.WaitGroup
 	for n := range 20 {
@@ -160,7 +161,7 @@ func TestManyLabsAtOnce(t *testing.T) {
 					t.Error(err)
 				}
 			}()
-			// The same address in every lab, and everybody meets the own server.
+			// Every lab has the same address, and each client reaches its own server.
 			word := fmt.Sprintf("lab %d", n)
 			if _, err := lab.ServeTCP("203.0.113.7:1", func(conn net.Conn) { conn.Write([]byte(word)) }); err != nil {
 				t.Error(err)
@@ -176,7 +177,7 @@ func TestManyLabsAtOnce(t *testing.T) {
 	group.Wait()
 }
 
-func TestDescriptorsAreGivenBack(t *testing.T) {
+func TestLab_NoDescriptorLeak(t *testing.T) {
 	count := func() int {
 		descriptors, err := os.ReadDir("/proc/self/fd")
 		if err != nil {
@@ -202,7 +203,7 @@ func TestDescriptorsAreGivenBack(t *testing.T) {
 		}
 	}
 	New(t) // for its check of the privileges
-	once() // the runtime opens its poller with the first
+	once() // its first use opens the runtime's poller
 	before := count()
 	for range 5 {
 		once()

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestNamesAreAskedOfTheLab(t *testing.T) {
+func TestResolver_LabNames(t *testing.T) {
 	t.Parallel()
 	lab, zone := internet(t)
 	const both = "2001:db8::7 203.0.113.7"
@@ -24,7 +24,7 @@ func TestNamesAreAskedOfTheLab(t *testing.T) {
 			cmd.Env = append(cmd.Env, "GODEBUG=netdns="+netdns)
 			got := output(t, cmd)
 			if tt.name == "localhost" && got != "" {
-				continue // which of them there are is the machine's choice
+				continue // the machine determines which of them exist
 			}
 			if got != tt.want {
 				t.Errorf("%s with the resolver of %s: got %q, want %q: %s", tt.name, netdns, got, tt.want, tt.reason)
@@ -36,7 +36,7 @@ func TestNamesAreAskedOfTheLab(t *testing.T) {
 	}
 }
 
-func TestTruncatedAnswersComeAgainOverTCP(t *testing.T) {
+func TestResolver_TCPRetry(t *testing.T) {
 	t.Parallel()
 	lab, zone := internet(t)
 	zone.Truncate(true)
@@ -57,7 +57,7 @@ func TestTruncatedAnswersComeAgainOverTCP(t *testing.T) {
 	}
 }
 
-func TestAZoneChangesWhileItIsServed(t *testing.T) {
+func TestZone_ChangesWhileServed(t *testing.T) {
 	t.Parallel()
 	lab, zone := internet(t)
 	lookup := func() string { return output(t, program(t, lab, "lookup", "new.pay.test")) }
@@ -76,7 +76,7 @@ func TestAZoneChangesWhileItIsServed(t *testing.T) {
 	}
 }
 
-func TestHTTPSByName(t *testing.T) {
+func TestServeTLS_ByName(t *testing.T) {
 	t.Parallel()
 	lab, _ := internet(t)
 	pem, err := lab.CAPEM()
@@ -92,7 +92,8 @@ func TestHTTPSByName(t *testing.T) {
 	if got, want := output(t, trusting), "GET https://www.pay.test/v1"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got, want := output(t, program(t, lab, "get", "http://api.pay.test/v1")), "GET http://api.pay.test/v1"; got != want {
+	if got, want := output(t, program(t, lab, "get", "http://api.pay.test/v1")),
+		"GET http://api.pay.test/v1"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if got := output(t, program(t, lab, "get", "https://www.pay.test/v1")); got == "GET https://www.pay.test/v1" {

@@ -11,7 +11,8 @@ import (
 // ownNetns is the network namespace of the thread that opens it.
 const ownNetns = "/proc/thread-self/ns/net"
 
-// namespace is a network namespace without a name: it lives as long as a descriptor, a process or a socket holds it.
+// namespace is a network namespace without a name: it lives as long as a descriptor, a process or a socket refers to
+// it.
 type namespace struct {
 	file *os.File
 }
@@ -29,7 +30,7 @@ func newNamespace() (*namespace, error) {
 	return ns, nil
 }
 
-// again returns the same namespace, to be closed on its own.
+// again returns a second reference to the same namespace, which the caller closes.
 func (ns *namespace) again() (*namespace, error) {
 	file, err := os.Open(ns.path())
 	if err != nil {
@@ -38,13 +39,13 @@ func (ns *namespace) again() (*namespace, error) {
 	return &namespace{file}, nil
 }
 
-// do calls fn on a thread that is in the namespace, and on the calling goroutine, so that a test can fail within fn.
+// do calls fn on a thread in the namespace, and on the calling goroutine, so that a test can fail within fn.
 func (ns *namespace) do(fn func() error) error {
 	enter := func() error { return unix.Setns(int(ns.file.Fd()), unix.CLONE_NEWNET) }
 	return elsewhere(enter, fn)
 }
 
-// path is where a child process finds the namespace while this process keeps it open.
+// path returns the path at which a child process finds the namespace while this process keeps it open.
 func (ns *namespace) path() string {
 	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), ns.file.Fd())
 }
@@ -55,17 +56,17 @@ func (ns *namespace) close() error { return ns.file.Close() }
 func elsewhere(enter, fn func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	home, err := os.Open(ownNetns)
+	origin, err := os.Open(ownNetns)
 	if err != nil {
 		return fmt.Errorf("open own network namespace: %w", err)
 	}
-	defer home.Close()
+	defer origin.Close()
 	if err := enter(); err != nil {
 		return fmt.Errorf("enter network namespace: %w", err)
 	}
 	defer func() {
-		if err := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); err != nil {
-			// One lock more than unlocks: the thread ends with its goroutine and never runs other code.
+		if err := unix.Setns(int(origin.Fd()), unix.CLONE_NEWNET); err != nil {
+			// One more lock than unlocks: the thread ends with its goroutine and never runs other code.
 			runtime.LockOSThread()
 			panic(fmt.Sprintf("leave network namespace: %v", err))
 		}

@@ -9,13 +9,13 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// Net is a [Lab] that belongs to a test: what cannot be set up fails the test, and the lab closes when the test ends.
+// Net is the [Lab] of a test: set-up errors fail the test, and the lab closes when the test ends.
 type Net struct {
 	*Lab
 	tb testing.TB
 }
 
-// New opens a lab for tb. Without root it skips tb, or fails it where NETZERO_TEST_REQUIRE=1 is set.
+// New opens a lab for tb. Without root it skips tb, or fails it if NETZERO_TEST_REQUIRE=1 is set.
 func New(tb testing.TB) *Net {
 	tb.Helper()
 	testenv.RequireRoot(tb)

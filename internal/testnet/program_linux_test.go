@@ -36,7 +36,7 @@ func program(tb testing.TB, lab *Net, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// output runs a command and returns what it wrote.
+// output runs a command and returns its output.
 func output(tb testing.TB, cmd *exec.Cmd) string {
 	tb.Helper()
 	out, err := cmd.CombinedOutput()
@@ -68,7 +68,7 @@ func runProgram(name string, args []string) (string, error) {
 	return "", fmt.Errorf("no program %q", name)
 }
 
-// echo sends a word and returns what comes back.
+// echo sends a word and returns the answer.
 func echo(network, address string, timeout ...string) (string, error) {
 	patience := 10 * time.Second
 	if len(timeout) > 0 {

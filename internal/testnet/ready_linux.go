@@ -10,13 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readyWithin is generous: it is reached in well under 10 ms unless the machine is very busy.
+// readyWithin is generous: unless the machine is very busy, well under 10 ms suffice.
 const readyWithin = 10 * time.Second
 
-// awaitAddress returns when packets to a new address are taken in.
+// awaitAddress waits until the kernel accepts packets to a new address.
 //
-// A kernel worker inserts the route that makes an IPv6 address a local one, without duplicate address detection too.
-// Until then a server can listen there and what is sent to it falls into the blackhole.
+// A kernel worker inserts the route that makes an IPv6 address local, even without duplicate address detection. Until
+// then a server can listen there, but packets to it fall into the blackhole.
 func awaitAddress(links *netlink.Handle, address netip.Addr) error {
 	for start := time.Now(); time.Since(start) < readyWithin; time.Sleep(100 * time.Microsecond) {
 		routes, err := links.RouteGet(address.AsSlice()) // the blackhole is an error here
@@ -27,9 +27,10 @@ func awaitAddress(links *netlink.Handle, address netip.Addr) error {
 	return fmt.Errorf("await address %s: it did not become local within %s", address, readyWithin)
 }
 
-// awaitLink returns when a datagram has gone over the wire and back.
+// awaitLink waits until a datagram has crossed the wire in both directions.
 //
-// The end that comes up first starts to transmit only when a kernel worker has noticed its carrier, and drops
+// The end that comes up first transmits only after a kernel worker has noticed its carrier, and drops packets until
+// then: a test's first SYN would be lost and repeated only a second later.
 // packets until then: a test's first SYN would be lost and come again a second later.
 func (w *wire) awaitLink() error {
 	listen := func(on netip.Prefix) (conn *net.UDPConn, err error) {

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// parseRecord reads a record as [Zone.Add] takes it.
+// parseRecord parses a record in the syntax of [Zone.Add].
 func parseRecord(record string) (name string, body dnsmessage.ResourceBody, err error) {
 	fields := strings.Fields(record)
 	if len(fields) < 3 {
@@ -28,7 +28,7 @@ func parseRecord(record string) (name string, body dnsmessage.ResourceBody, err 
 	return name, body, err
 }
 
-// parsers read what stands behind a type.
+// parsers parse the values after a type.
 var parsers = map[string]func(values []string) (dnsmessage.ResourceBody, error){
 	"A":     parseAddress(true),
 	"AAAA":  parseAddress(false),
@@ -104,7 +104,8 @@ func parseHTTPS(values []string) (dnsmessage.ResourceBody, error) {
 	record.Priority, record.Target = uint16(priority), target
 	for _, param := range values[2:] {
 		key, list, _ := strings.Cut(param, "=")
-		code, known := map[string]dnsmessage.SVCParamKey{"ipv4hint": dnsmessage.SVCParamIPv4Hint, "ipv6hint": dnsmessage.SVCParamIPv6Hint}[key]
+		code, known := map[string]dnsmessage.SVCParamKey{"ipv4hint": dnsmessage.SVCParamIPv4Hint,
+			"ipv6hint": dnsmessage.SVCParamIPv6Hint}[key]
 		if !known {
 			return nil, fmt.Errorf("parameter %q is none of ipv4hint, ipv6hint", key)
 		}

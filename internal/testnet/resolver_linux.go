@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// replaceResolver lets this mount namespace, and no other, see the lab's resolver.
+// replaceResolver makes the lab's resolver visible in this mount namespace only.
 func replaceResolver(resolvConf string) error {
 	texts := map[string]string{"/etc/resolv.conf": resolvConf}
 	if old, err := os.ReadFile("/etc/nsswitch.conf"); err == nil {
@@ -18,7 +18,7 @@ func replaceResolver(resolvConf string) error {
 	if err := bindTexts(texts); err != nil {
 		return err
 	}
-	// glibc asks the machine's name cache, if there is one, through this directory.
+	// glibc queries the machine's name cache, if there is one, in this directory.
 	const cache = "/run/nscd"
 	if _, err := os.Stat(cache); err == nil {
 		if err := unix.Mount("tmpfs", cache, "tmpfs", unix.MS_RDONLY, "size=4k"); err != nil {
@@ -28,8 +28,8 @@ func replaceResolver(resolvConf string) error {
 	return nil
 }
 
-// onlyFilesAndDNS takes out of nsswitch.conf the services that reach a resolver of the machine over a Unix socket
-// (resolve, mymachines, mdns): they would ask the real network for the names of the lab.
+// onlyFilesAndDNS removes the services from nsswitch.conf that reach a resolver of the machine over a Unix socket
+// (resolve, mymachines, mdns): they would look up the lab's names in the real network.
 func onlyFilesAndDNS(nsswitch string) string {
 	lines := strings.Split(nsswitch, "\n")
 	for i, line := range lines {
@@ -40,8 +40,8 @@ func onlyFilesAndDNS(nsswitch string) string {
 	return strings.Join(lines, "\n")
 }
 
-// bindTexts covers files with other text. The text lives on a tmpfs that nothing but the covers themselves shows, so
-// there is no file to remove. /tmp is where the tmpfs hangs for the moment, in this mount namespace only.
+// bindTexts mounts other texts over files. The texts are on a tmpfs that only these mounts refer to, so there is no
+// file to remove. The tmpfs is mounted on /tmp for a moment, in this mount namespace only.
 func bindTexts(texts map[string]string) error {
 	const scratch = "/tmp"
 	if err := unix.Mount("testnet", scratch, "tmpfs", 0, "size=256k,mode=755"); err != nil {

@@ -22,14 +22,14 @@ type Server struct {
 	closed bool
 }
 
-// Address is where the server listens; the port is never 0.
+// Address returns the address at which the server listens; the port is never 0.
 func (s *Server) Address() netip.AddrPort { return s.address }
 
-// Used counts the connections that were accepted and the datagrams that were received.
+// Used returns the number of accepted connections and received datagrams.
 func (s *Server) Used() int { return int(s.used.Load()) }
 
-// Close stops the server: its port refuses from now on, and open connections end. It waits for
-// the functions that serve them. [Lab.Close] does it for all.
+// Close stops the server: its port refuses from now on, and open connections end. It waits for the functions that serve
+// them. [Lab.Close] closes all servers.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closed = true
@@ -46,8 +46,8 @@ func (s *Server) Close() error {
 	return errors.Join(errs...)
 }
 
-// stopListening closes a listener's port for good. To close the socket is not enough: a process that is being started
-// elsewhere has a copy of it until it executes its program, and a little longer than the lock around forks is held.
+// stopListening closes a listener's port for good. Closing the socket is not enough: a process that is being started
+// elsewhere has a copy of it until it executes its program, slightly longer than the fork lock is held.
 func stopListening(socket io.Closer) {
 	l, ok := socket.(*net.TCPListener)
 	if !ok {
@@ -58,7 +58,7 @@ func stopListening(socket io.Closer) {
 	}
 }
 
-// keep takes a socket into the server's care; a server that was closed meanwhile closes it and reports false.
+// keep registers a socket with the server. If the server was closed meanwhile, it closes the socket and reports false.
 func (s *Server) keep(socket io.Closer) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,7 +77,7 @@ func (s *Server) release(socket io.Closer) {
 	socket.Close()
 }
 
-// listen adds a server whose sockets open makes. The address becomes a host's if it is not one yet.
+// listen adds a server with sockets from open. The address becomes a host's if it is not one yet.
 func (l *Lab) listen(address string, open func(*Server, netip.AddrPort) error) (*Server, error) {
 	where, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -87,7 +87,7 @@ func (l *Lab) listen(address string, open func(*Server, netip.AddrPort) error) (
 		return nil, fmt.Errorf("serve at %s: %w", address, err)
 	}
 	server := &Server{address: where, open: map[io.Closer]bool{}}
-	// A socket stays in the namespace of the thread that created it, wherever it is used later.
+	// A socket stays in the namespace of the thread that created it.
 	err = l.wire.outside(func() error { return open(server, where) })
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("serve at %s: %w", address, err), server.Close())
@@ -98,8 +98,8 @@ func (l *Lab) listen(address string, open func(*Server, netip.AddrPort) error) (
 	return server, nil
 }
 
-// ServeTCP listens at address ("203.0.113.7:443") and calls serve for every connection, each on a goroutine of its
-// own; the connection is closed when serve returns. A nil serve echoes.
+// ServeTCP listens at address ("203.0.113.7:443") and calls serve for every connection, each on its own goroutine. The
+// connection is closed when serve returns. A nil serve echoes.
 func (l *Lab) ServeTCP(address string, serve func(net.Conn)) (*Server, error) {
 	if serve == nil {
 		serve = func(conn net.Conn) { io.Copy(conn, conn) }
@@ -114,8 +114,8 @@ func (l *Lab) ServeTCP(address string, serve func(net.Conn)) (*Server, error) {
 	})
 }
 
-// ServeUDP listens at address and sends back what answer returns for a datagram, unless it returns nil. A nil answer
-// echoes.
+// ServeUDP listens at address and sends back the result of answer for a datagram, unless it is nil. A nil answer
+// function echoes.
 func (l *Lab) ServeUDP(address string, answer func(from netip.AddrPort, datagram []byte) []byte) (*Server, error) {
 	if answer == nil {
 		answer = func(_ netip.AddrPort, datagram []byte) []byte { return datagram }
@@ -130,7 +130,7 @@ func (l *Lab) ServeUDP(address string, answer func(from netip.AddrPort, datagram
 	})
 }
 
-// ServeSilent listens at address over TCP and UDP, accepts every connection and every datagram, and never says
+// ServeSilent listens at address over TCP and UDP, accepts every connection and every datagram, and never sends
 // anything.
 func (l *Lab) ServeSilent(address string) (*Server, error) {
 	return l.listen(address, func(s *Server, where netip.AddrPort) error {
@@ -141,7 +141,8 @@ func (l *Lab) ServeSilent(address string) (*Server, error) {
 }
 
 // serveBoth serves one port over TCP and UDP.
-func (s *Server) serveBoth(where netip.AddrPort, serve func(net.Conn), answer func(netip.AddrPort, []byte) []byte) error {
+func (s *Server) serveBoth(where netip.AddrPort, serve func(net.Conn),
+	answer func(netip.AddrPort, []byte) []byte) error {
 	listener, err := s.listenTCP(where)
 	if err != nil {
 		return err
@@ -182,7 +183,7 @@ func (s *Server) accept(listener net.Listener, serve func(net.Conn)) {
 			return
 		}
 		if err != nil {
-			time.Sleep(time.Millisecond) // out of descriptors, say
+			time.Sleep(time.Millisecond) // for example out of descriptors
 			continue
 		}
 		s.used.Add(1)
@@ -208,7 +209,7 @@ func (s *Server) receive(conn *net.UDPConn, answer func(netip.AddrPort, []byte) 
 		}
 		s.used.Add(1)
 		if reply := answer(from, buffer[:n]); reply != nil {
-			// A client that went away is not this server's concern.
+			// The client may be gone, which is not an error of this server.
 			conn.WriteToUDPAddrPort(reply, from)
 		}
 	}

@@ -15,13 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watcher is a process of its own that kills what runs inside once its owner closes the lab or is gone, be it by
-// kill -9. Its standard input is a pipe to which only the owner holds the other end, so either way it reads the end
-// of the file.
+// watcher is a separate process that kills the processes inside when its owner closes the lab or ends, also by kill -9.
+// Its standard input is a pipe with its other end only in the owner, so in both cases it reads the end of file.
 type watcher struct {
 	cmd   *exec.Cmd
 	life  *os.File // the owner's end of its standard input
-	ready *os.File // its standard output: a byte when it is where it should be
+	ready *os.File // its standard output: a byte when it is in the namespace
 }
 
 func startWatcher(inside *namespace) (_ *watcher, err error) {
@@ -38,11 +37,11 @@ func startWatcher(inside *namespace) (_ *watcher, err error) {
 	defer stdout.Close()
 	cmd := exec.Command(selfExe)
 	cmd.Args = []string{argWatch}
-	cmd.Env = []string{"GORACE=atexit_sleep_ms=0"} // a test binary built with -race sleeps for a second otherwise
+	cmd.Env = []string{"GORACE=atexit_sleep_ms=0"} // otherwise a test binary built with -race sleeps for a second
 	cmd.Dir = "/"
 	cmd.Stdin, cmd.Stdout = stdin, stdout
 	cmd.ExtraFiles = []*os.File{inside.file}
-	// A signal to the owner's group or from its terminal is not meant for the watcher: then it is needed most.
+	// Signals to the owner's group or from its terminal must not reach the watcher: then it is needed most.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		life.Close()
@@ -52,7 +51,7 @@ func startWatcher(inside *namespace) (_ *watcher, err error) {
 	return &watcher{cmd: cmd, life: life, ready: ready}, nil
 }
 
-// await returns when the watcher is on its post. No command may start earlier.
+// await returns when the watcher is ready. No command may start earlier.
 func (w *watcher) await() error {
 	if _, err := w.ready.Read(make([]byte, 1)); err != nil {
 		return fmt.Errorf("await watcher: %w", err)
@@ -73,12 +72,12 @@ func (w *watcher) finish() error {
 // watch is the watcher's main function; descriptor 3 is the namespace.
 func watch() int {
 	const inside = "/proc/self/fd/3"
-	// It joins the namespace so that the watcher of a lab around this one does not kill it before its work is done.
+	// It joins the namespace so that the watcher of an enclosing lab does not kill it before its work is done.
 	if err := joinNamespace(inside); err != nil {
 		return 1
 	}
 	signal.Ignore(unix.SIGPIPE)
-	os.Stdout.Write([]byte{1}) // to nobody, if the owner is gone already
+	os.Stdout.Write([]byte{1}) // unread if the owner is gone already
 	io.Copy(io.Discard, os.Stdin)
 	if err := killMembers(inside); err != nil {
 		return 1
@@ -86,13 +85,13 @@ func watch() int {
 	return 0
 }
 
-// killMembers kills all processes of the network namespace at path but this one.
+// killMembers kills all processes of the network namespace at path except this one.
 func killMembers(path string) error {
 	ns, err := os.Stat(path)
 	if err != nil {
 		return err
 	}
-	// Only two looks in a row that find nobody prove that nobody forked behind the first one's back.
+	// Only two consecutive empty lists prove that no process forked during the first one.
 	const patience = 30 * time.Second
 	for start, empty := time.Now(), 0; empty < 2; {
 		found, err := killOnce(ns)
@@ -129,8 +128,8 @@ func killOnce(ns os.FileInfo) (found int, err error) {
 	return found, nil
 }
 
-// killMember kills the process if it is in the namespace. The descriptor comes before the look at the namespace, so
-// that a process that takes over the number in between is not the one that is hit.
+// killMember kills the process if it is in the namespace. It opens the process before it checks the namespace, so that
+// a process that reuses the id in between is not killed.
 func killMember(pid int, ns os.FileInfo) bool {
 	process, err := unix.PidfdOpen(pid, 0)
 	if err != nil {

@@ -16,9 +16,8 @@ func (l *Lab) ServeHTTP(address string, site http.Handler) (*Server, error) {
 	return l.serveWeb(address, site, nil)
 }
 
-// ServeTLS serves site over HTTPS (HTTP/1.1 and HTTP/2) with a certificate for names and for the address itself, made
-// on the fly and signed by the lab's authority: see [Lab.CAPool] and [Lab.CAPEM]. A nil site is that of
-// [Lab.ServeHTTP].
+// ServeTLS serves site over HTTPS (HTTP/1.1 and HTTP/2) with a certificate for names and for the address itself,
+// generated on demand and signed by the lab's authority: see [Lab.CAPEM]. A nil site is that of [Lab.ServeHTTP].
 func (l *Lab) ServeTLS(address string, site http.Handler, names ...string) (*Server, error) {
 	where, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -47,7 +46,7 @@ func (l *Lab) serveWeb(address string, site http.Handler, config *tls.Config) (*
 		web := &http.Server{
 			Handler:   site,
 			TLSConfig: config,
-			// Clients that do not trust the certificate are part of what is tested.
+			// Clients that do not trust the certificate are part of the tests.
 			ErrorLog: log.New(io.Discard, "", 0),
 		}
 		s.keep(web)
@@ -84,7 +83,7 @@ func echoRequest(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "%s %s://%s%s\n", r.Method, scheme, r.Host, r.URL.Path)
 }
 
-// CAPool returns the authority that signs the lab's certificates, as the only one in the pool.
+// CAPool returns a pool with only the authority that signs the lab's certificates.
 func (l *Lab) CAPool() (*x509.CertPool, error) {
 	authority, err := l.trust()
 	if err != nil {
@@ -104,7 +103,7 @@ func (l *Lab) CAPEM() ([]byte, error) {
 	return authority.pem(), nil
 }
 
-// Client returns an HTTP client that dials inside and trusts the lab's authority and no other.
+// Client returns an HTTP client that dials inside and trusts only the lab's authority.
 func (l *Lab) Client() (*http.Client, error) {
 	pool, err := l.CAPool()
 	if err != nil {
@@ -114,11 +113,11 @@ func (l *Lab) Client() (*http.Client, error) {
 		DialContext:       l.DialContext,
 		TLSClientConfig:   &tls.Config{RootCAs: pool},
 		ForceAttemptHTTP2: true,
-		DisableKeepAlives: true, // nothing of it outlives a request
+		DisableKeepAlives: true, // no connection outlives a request
 	}}, nil
 }
 
-// trust returns the lab's authority, made at the first call.
+// trust returns the lab's authority, which the first call makes.
 func (l *Lab) trust() (*authority, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -11,22 +11,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wire is the two namespaces and what joins them.
+// wire is the two namespaces and the link between them.
 type wire struct {
-	kind                string // of [Lab.Wire]
+	kind                string // as returned by [Lab.Wire]
 	insideNS, outsideNS *namespace
 	outsideLinks        *netlink.Handle
-	lo                  netlink.Link // of the outside, which carries the hosts' addresses
+	lo                  netlink.Link // of the outside, with the hosts' addresses
 	watcher             *watcher
 }
 
-// The ends know each other's hardware address from the start, so no first packet waits for ARP or neighbour discovery.
+// The ends know each other's hardware address from the start, so that no first packet waits for ARP or neighbour
+// discovery.
 var (
 	insideMAC  = net.HardwareAddr{0x02, 0, 0, 0, 0, 0x02}
 	outsideMAC = net.HardwareAddr{0x02, 0, 0, 0, 0, 0x01}
 )
 
-// newWire makes the best wire that this kernel has a driver for.
+// newWire makes the best wire for which this kernel has a driver.
 func newWire() (w *wire, err error) {
 	for _, kind := range []string{Veth, Netkit, Loopback} {
 		if w, err = newWireOf(kind); !errors.Is(err, unix.EOPNOTSUPP) {
@@ -36,7 +37,7 @@ func newWire() (w *wire, err error) {
 	return w, err
 }
 
-// newWireOf makes a wire of one kind. The error is [unix.EOPNOTSUPP] where the kernel has no driver for it.
+// newWireOf makes a wire of one kind. The error is [unix.EOPNOTSUPP] if the kernel has no driver for it.
 func newWireOf(kind string) (_ *wire, err error) {
 	w := &wire{kind: kind}
 	defer func() {
@@ -63,7 +64,8 @@ func newWireOf(kind string) (_ *wire, err error) {
 		return nil, fmt.Errorf("open netlink inside: %w", err)
 	}
 	defer insideLinks.Close()
-	if w.outsideLinks, err = netlink.NewHandleAt(netns.NsHandle(w.outsideNS.file.Fd()), unix.NETLINK_ROUTE); err != nil {
+	if w.outsideLinks, err = netlink.NewHandleAt(netns.NsHandle(w.outsideNS.file.Fd()),
+		unix.NETLINK_ROUTE); err != nil {
 		return nil, fmt.Errorf("open netlink outside: %w", err)
 	}
 	connect := w.connect
@@ -79,7 +81,8 @@ func newWireOf(kind string) (_ *wire, err error) {
 	return w, w.watcher.await()
 }
 
-// connect makes the pair inside, with its peer outside from birth: the machine's own namespace never sees either end.
+// connect makes the pair inside, with its peer outside from the start: the machine's own namespace never sees either
+// end.
 func (w *wire) connect(insideLinks *netlink.Handle) error {
 	if err := insideLinks.LinkAdd(w.pair()); err != nil {
 		return fmt.Errorf("create %s pair: %w", w.kind, err)
@@ -100,9 +103,9 @@ func (w *wire) connect(insideLinks *netlink.Handle) error {
 		if err := insideLinks.RouteAdd(route); err != nil {
 			return fmt.Errorf("add route to %s: %w", hosts, err)
 		}
-		// Hosts' own addresses are local and come before this route.
-		nobody := &netlink.Route{Dst: ipNet(hosts), Type: unix.RTN_BLACKHOLE}
-		if err := w.outsideLinks.RouteAdd(nobody); err != nil {
+		// Hosts' own addresses are local and precede this route.
+		blackhole := &netlink.Route{Dst: ipNet(hosts), Type: unix.RTN_BLACKHOLE}
+		if err := w.outsideLinks.RouteAdd(blackhole); err != nil {
 			return fmt.Errorf("add blackhole for %s: %w", hosts, err)
 		}
 	}
@@ -117,11 +120,14 @@ func (w *wire) pair() netlink.Link {
 		pair.SetPeerAttrs(&far)
 		return pair
 	}
-	return &netlink.Veth{LinkAttrs: near, PeerName: far.Name, PeerHardwareAddr: far.HardwareAddr, PeerNamespace: far.Namespace}
+	return &netlink.Veth{LinkAttrs: near, PeerName: far.Name, PeerHardwareAddr: far.HardwareAddr,
+		PeerNamespace: far.Namespace}
 }
 
 // configure sets up one end: its addresses, the addresses of the other end as neighbours, both links up.
-func configure(links *netlink.Handle, own, others []netip.Prefix, otherMAC net.HardwareAddr) (eth0, lo netlink.Link, err error) {
+func configure(links *netlink.Handle, own, others []netip.Prefix, otherMAC net.HardwareAddr) (
+	eth0, lo netlink.Link, err error,
+) {
 	if lo, err = links.LinkByName("lo"); err != nil {
 		return nil, nil, fmt.Errorf("find lo: %w", err)
 	}
@@ -155,7 +161,7 @@ func configure(links *netlink.Handle, own, others []netip.Prefix, otherMAC net.H
 func addAddress(links *netlink.Handle, link netlink.Link, address netip.Prefix) error {
 	entry := &netlink.Addr{IPNet: ipNet(address)}
 	if address.Addr().Is6() {
-		entry.Flags = unix.IFA_F_NODAD // else the address cannot be used for a second
+		entry.Flags = unix.IFA_F_NODAD // otherwise the address is unusable for a second
 	}
 	if err := links.AddrAdd(link, entry); err != nil {
 		return fmt.Errorf("add address %s: %w", address, err)
@@ -173,11 +179,11 @@ func (w *wire) addAddress(address netip.Addr) error {
 func (w *wire) inside(fn func() error) error  { return w.insideNS.do(fn) }
 func (w *wire) outside(fn func() error) error { return w.outsideNS.do(fn) }
 
-// endProcesses closes the way in and kills what still runs inside.
+// endProcesses closes the way in and kills the processes that still run inside.
 func (w *wire) endProcesses() error {
 	var errs []error
 	if w.insideNS != nil {
-		// First, so that a command on its way in finds it closed: see stillOpen.
+		// First, so that a command that is about to enter finds it closed: see stillOpen.
 		errs = append(errs, w.insideNS.close())
 	}
 	if w.watcher != nil {
@@ -186,7 +192,7 @@ func (w *wire) endProcesses() error {
 	return errors.Join(errs...)
 }
 
-// close takes down what endProcesses leaves.
+// close removes everything that endProcesses leaves.
 func (w *wire) close() error {
 	if w.outsideLinks != nil {
 		w.outsideLinks.Close()
@@ -201,5 +207,6 @@ func ipNet(prefix netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: prefix.Addr().AsSlice(), Mask: net.CIDRMask(prefix.Bits(), prefix.Addr().BitLen())}
 }
 
-// shutdownRead ends what a socket takes in, for all who hold it; a listening one listens no more (shutdown(2)).
+// shutdownRead stops receiving on a socket for all processes that share it; a listening socket stops listening
+// (shutdown(2)).
 func shutdownRead(fd uintptr) error { return unix.Shutdown(int(fd), unix.SHUT_RD) }

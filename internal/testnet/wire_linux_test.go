@@ -9,8 +9,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// What New takes here is in all other tests; what it would take on another kernel has to work, too.
-func TestEveryWireCarries(t *testing.T) {
+// Other tests use only the kind that New chooses here; the kinds for other kernels have to work, too.
+func TestWire_AllKinds(t *testing.T) {
 	testenv.RequireRoot(t)
 	for _, kind := range []string{Veth, Netkit, Loopback} {
 		t.Run(kind, func(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"os/exec"
 )
 
-// wire does not exist here: network namespaces are Linux's.
+// wire is a placeholder: only Linux has network namespaces.
 type wire struct{ kind string }
 
 func newWire() (*wire, error) { return nil, errors.ErrUnsupported }

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// Zone is what a DNS server knows. It can be changed while it is served, and several servers can share one. The zero
+// Zone is the data of a DNS server. It can be changed while it is served, and several servers can share one. The zero
 // value is an empty zone.
 type Zone struct {
 	mu       sync.Mutex
@@ -20,12 +20,12 @@ type Zone struct {
 
 // Query is one question that a server received.
 type Query struct {
-	Name    string // lower case, without the last dot
+	Name    string // lower case, without the trailing dot
 	Type    string // "A", "AAAA", "CNAME", "TXT", ...
 	Network string // "udp" or "tcp"
 }
 
-// MustZone returns a zone with records, and panics on one that [Zone.Add] refuses. It is for literals.
+// MustZone returns a zone with records, and panics on one that [Zone.Add] rejects. It is for literals.
 func MustZone(records ...string) *Zone {
 	zone := new(Zone)
 	for _, record := range records {
@@ -36,10 +36,17 @@ func MustZone(records ...string) *Zone {
 	return zone
 }
 
-// Add adds a record: "api.pay.test A 203.0.113.7", "api.pay.test AAAA 2001:db8::7", "www.pay.test CNAME
-// api.pay.test", "7.113.0.203.in-addr.arpa PTR api.pay.test", "_pg._tcp.pay.test SRV 0 5 5432 db.pay.test" or "pay.test HTTPS 1 . ipv4hint=203.0.113.7,203.0.113.8
-// ipv6hint=2001:db8::7"; the addresses of what the last two name come with them. Names are complete; the last dot may be left out. A name may have many addresses, and an address
-// many names. Records that are there already stay.
+// Add adds a record, in one of these forms:
+//
+//	api.pay.test A 203.0.113.7
+//	api.pay.test AAAA 2001:db8::7
+//	www.pay.test CNAME api.pay.test
+//	7.113.0.203.in-addr.arpa PTR api.pay.test
+//	_pg._tcp.pay.test SRV 0 5 5432 db.pay.test
+//	pay.test HTTPS 1 . ipv4hint=203.0.113.7,203.0.113.8 ipv6hint=2001:db8::7
+//
+// Answers with the last two contain the addresses of their targets. Names are complete; the trailing dot is optional. A
+// name may have many addresses, and an address many names. Existing records stay.
 func (z *Zone) Add(record string) error {
 	name, body, err := parseRecord(record)
 	if err != nil {
@@ -58,22 +65,22 @@ func (z *Zone) Add(record string) error {
 	return nil
 }
 
-// Remove takes all records of a name away.
+// Remove removes all records of a name.
 func (z *Zone) Remove(name string) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	delete(z.records, canonical(name))
 }
 
-// Truncate makes the servers answer over UDP with the TC flag and no records, so that clients come again over TCP.
-// Without it only answers that are too large for the client do so.
+// Truncate makes the servers answer over UDP with the TC flag and no records, so that clients retry over TCP. Without
+// it only answers that are too large for the client do so.
 func (z *Zone) Truncate(on bool) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	z.truncate = on
 }
 
-// Queries returns the questions so far, in the order in which they came.
+// Queries returns the questions so far, in the order of arrival.
 func (z *Zone) Queries() []Query {
 	z.mu.Lock()
 	defer z.mu.Unlock()
@@ -91,19 +98,19 @@ func (z *Zone) Asked(name string) int {
 	return count
 }
 
-// found is the answer to a question, as the zone has it.
+// found is the zone's answer to a question.
 type found struct {
 	records  []dnsmessage.Resource
-	extra    []dnsmessage.Resource // addresses of what the records name, as far as they are known
-	exists   bool                  // whether the name, after its aliases, is known
+	extra    []dnsmessage.Resource // known addresses of names in the records
+	exists   bool                  // the name, after its aliases, is known
 	truncate bool
 }
 
-// timeToLive is short, as that of a service that moves; none of the usual clients keeps answers anyway.
+// timeToLive is short, like that of a service that moves; none of the usual clients caches answers anyway.
 const timeToLive = 30
 
-// look answers a question and remembers it. It follows aliases to their end, as a recursive server does.
-func (z *Zone) look(question dnsmessage.Question, network string) found {
+// answerTo answers a question and records it. It follows aliases to their end, like a recursive server.
+func (z *Zone) answerTo(question dnsmessage.Question, network string) found {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	name := canonical(question.Name.String())
@@ -113,7 +120,7 @@ func (z *Zone) look(question dnsmessage.Question, network string) found {
 		Network: network,
 	})
 	answer := found{truncate: z.truncate}
-	owner := question.Name // as it was spelt: clients compare
+	owner := question.Name // in the client's spelling, because clients compare it
 	const longestChain = 16
 	for range longestChain {
 		bodies := z.records[canonical(owner.String())]
@@ -164,5 +171,5 @@ func (z *Zone) addressesOf(record dnsmessage.Resource) (addresses []dnsmessage.R
 	return addresses
 }
 
-// canonical is the form in which names are compared: lower case, with the last dot.
+// canonical returns a name in the form for comparison: lower case, with a trailing dot.
 func canonical(name string) string { return strings.TrimSuffix(strings.ToLower(name), ".") + "." }

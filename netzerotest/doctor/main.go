@@ -1,10 +1,10 @@
-// Doctor prints what netzerotest can record on this machine, what is missing, and the command that mends it.
+// Doctor prints what netzerotest can record on this machine, what is missing, and the commands that fix it.
 //
 //	go run github.com/netzero-dev/netzero/netzerotest/doctor [-json]
 //
-// It takes the very steps that Record takes, and undoes them. Its exit status is 0 where recording is possible, 1 where it
-// is not, and 2 where its arguments are wrong. go run makes 1 of every status but 0: a script that has to tell 1 from 2
-// builds the doctor first.
+// It takes the steps of Record and undoes them. The exit status is 0 if recording is possible, 1 if it is not, and 2 if
+// the arguments are wrong. go run turns every status but 0 into 1: a script that distinguishes 1 from 2 has to build
+// the doctor first.
 package main
 
 import (

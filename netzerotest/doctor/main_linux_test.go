@@ -2,11 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/netzero-dev/netzero/internal/doctor"
 	"github.com/netzero-dev/netzero/internal/session"
@@ -39,21 +42,42 @@ func run(t *testing.T, cmd *exec.Cmd) (string, int) {
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-func TestDoctorOfAMachineThatRecords(t *testing.T) {
+func TestDoctor_Records(t *testing.T) {
 	testenv.RequireRoot(t)
-	checks := len(session.Steps) + len([]string{doctor.Executables, doctor.Parallel})
-	text, code := run(t, command(""))
-	if code != 0 || strings.Count(text, "  ok ") != checks || !strings.HasSuffix(text, "\nTests are recorded here.\n") {
+	var want, got []doctor.Check
+	for _, step := range session.Steps {
+		want = append(want, doctor.Check{Name: string(step), Status: doctor.OK})
+	}
+	want = append(want, doctor.Check{Name: doctor.Executables, Status: doctor.OK},
+		doctor.Check{Name: doctor.Parallel, Status: doctor.OK})
+
+	text, code := run(t, command("-json"))
+	var d doctor.Diagnosis
+	if err := json.Unmarshal([]byte(text), &d); err != nil || code != 0 || !d.Records {
+		t.Errorf("exit status %d, %v:\n%s", code, err, text)
+	}
+	for _, c := range d.Checks {
+		if c.Detail == "" {
+			t.Errorf("%s has no detail", c.Name)
+		}
+		got = append(got, doctor.Check{Name: c.Name, Status: c.Status, Advice: c.Advice})
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("checks (-want +got):\n%s", diff)
+	}
+
+	text, code = run(t, command(""))
+	if code != 0 || !strings.HasSuffix(text, "\nTests are recorded here.\n") {
 		t.Errorf("exit status %d:\n%s", code, text)
 	}
-	text, code = run(t, command("-json"))
-	var d doctor.Diagnosis
-	if err := json.Unmarshal([]byte(text), &d); err != nil || code != 0 || !d.Records || len(d.Checks) != checks {
-		t.Errorf("exit status %d, %v:\n%s", code, err, text)
+	for _, c := range want {
+		if line := fmt.Sprintf("\n  ok       %-14s ", c.Name); !strings.Contains(text, line) {
+			t.Errorf("no line %q in\n%s", line, text)
+		}
 	}
 }
 
-func TestDoctorOfAnotherUser(t *testing.T) {
+func TestDoctor_OtherUser(t *testing.T) {
 	testenv.RequireRoot(t) // to become somebody else
 	cmd := command("-json")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
@@ -64,7 +88,7 @@ func TestDoctorOfAnotherUser(t *testing.T) {
 	}
 }
 
-func TestDoctorRefusesArguments(t *testing.T) {
+func TestDoctor_RejectsArguments(t *testing.T) {
 	for args, want := range map[string]string{
 		"now":           `unexpected argument "now"`,
 		"-json now":     `unexpected argument "now"`,
@@ -75,12 +99,13 @@ func TestDoctorRefusesArguments(t *testing.T) {
 			t.Errorf("%s: exit status %d:\n%s", args, code, text)
 		}
 	}
-	if text, code := run(t, command("-h")); code != 0 || !strings.Contains(text, "Exit status: 0 tests are recorded here, 1 they are not") {
+	if text, code := run(t, command("-h")); code != 0 ||
+		!strings.Contains(text, "Exit status: 0 tests are recorded here, 1 they are not") {
 		t.Errorf("-h: exit status %d:\n%s", code, text)
 	}
 }
 
-func TestDoctorSaysWhenNobodyCanReadIt(t *testing.T) {
+func TestDoctor_WriteError(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +115,8 @@ func TestDoctorSaysWhenNobodyCanReadIt(t *testing.T) {
 	cmd := command("")
 	cmd.Stdout, cmd.Stderr = full, &complaint
 	_ = cmd.Run()
-	if code := cmd.ProcessState.ExitCode(); code != 2 || !strings.HasPrefix(complaint.String(), "doctor: write diagnosis: ") {
+	if code := cmd.ProcessState.ExitCode(); code != 2 ||
+		!strings.HasPrefix(complaint.String(), "doctor: write diagnosis: ") {
 		t.Errorf("exit status %d: %s", code, complaint.String())
 	}
 }

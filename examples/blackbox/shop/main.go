@@ -1,8 +1,8 @@
-// Shop takes orders over HTTP, keeps them in PostgreSQL, and how often a product was asked for in Redis.
+// Shop takes orders over HTTP. It keeps them in PostgreSQL, and counts them for each product in Redis.
 //
 //	POST /orders?product=teapot  places an order and answers with the number of orders of that product
-//	GET /popular?product=teapot  answers how often it was ordered, as the cache knows it
-//	GET /healthz                 answers once both are reached
+//	GET /popular?product=teapot  answers how often it was ordered, according to Redis
+//	GET /healthz                 answers once both are reachable
 //
 // SHOP_DATABASE is the database's URL, SHOP_CACHE the host:port of Redis. It listens at :8080.
 package main

@@ -6,24 +6,24 @@ import (
 	"strings"
 )
 
-// State is how a kernel stands to a capability.
+// State is the support of a capability by a kernel.
 type State string
 
 const (
 	Recorded  State = "recorded"   // fully, by the kernel itself
-	FallsBack State = "falls back" // Text says to what
-	Refused   State = "refused"    // Text says why
-	Reported  State = "reported"   // Text says what it is
+	FallsBack State = "falls back" // Text is the fallback
+	Refused   State = "refused"    // Text is the reason
+	Reported  State = "reported"   // Text is the value
 )
 
-// Capability is what a test says, once it has passed, of the kernel that it ran on.
+// Capability is a passed test's declaration about its kernel.
 type Capability struct {
 	Name  string
 	State State
 	Text  string `json:",omitempty"`
 }
 
-// String returns what a person reads, without the name: recorded, or refused: because.
+// String returns the capability for people, without the name: recorded, or refused: because.
 func (c Capability) String() string {
 	if c.Text == "" {
 		return string(c.State)
@@ -31,20 +31,20 @@ func (c Capability) String() string {
 	return fmt.Sprintf("%s: %s", c.State, c.Text)
 }
 
-// capabilityMark is in front of each capability in a test's log.
+// capabilityMark precedes each capability in a test's log.
 const capabilityMark = "kernel capability: "
 
-// Line returns the line by which a test tells a capability in its log.
+// Line returns the line that declares a capability in a test's log.
 func (c Capability) Line() string {
 	text, err := json.Marshal(c)
 	if err != nil {
-		return capabilityMark + err.Error() // of three strings: there is none
+		return capabilityMark + err.Error() // three strings cannot fail to encode
 	}
 	return capabilityMark + string(text)
 }
 
-// ParseCapability returns the capability in a line of a test's output. A line without one is not found; one that is spoilt is
-// an error.
+// ParseCapability returns the capability in a line of a test's output. found is false for a line without one; a damaged
+// one is an error.
 func ParseCapability(line string) (c Capability, found bool, err error) {
 	_, text, found := strings.Cut(line, capabilityMark)
 	if !found {

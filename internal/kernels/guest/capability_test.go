@@ -2,7 +2,7 @@ package guest
 
 import "testing"
 
-func TestCapabilitySurvivesATestsLog(t *testing.T) {
+func TestCapability_LogRoundTrip(t *testing.T) {
 	for _, want := range []Capability{
 		{Name: "TCP", State: Recorded},
 		{Name: `it's "odd"`, State: Refused, Text: "two\nlines: é"},
@@ -14,9 +14,10 @@ func TestCapabilitySurvivesATestsLog(t *testing.T) {
 	}
 }
 
-func TestSpoiltCapabilityIsAnError(t *testing.T) {
+func TestCapability_Damaged(t *testing.T) {
 	whole := Capability{Name: "TCP", State: Recorded}.Line()
-	for _, line := range []string{whole[:len(whole)-1], capabilityMark + "{}", capabilityMark + `{"Name":"TCP"}`, capabilityMark} {
+	for _, line := range []string{whole[:len(whole)-1], capabilityMark + "{}", capabilityMark + `{"Name":"TCP"}`,
+		capabilityMark} {
 		if _, found, err := ParseCapability(line); !found || err == nil {
 			t.Errorf("%q: found %v, %v", line, found, err)
 		}

@@ -1,9 +1,8 @@
-// Package guest holds what a kernel test's guest and its host say to each other: the plan that the guest finds in its
+// Package guest is the protocol between a kernel test's guest and its host: the plan that the guest finds in its
 // initramfs, and the records that it sends over the serial line.
 //
-// The kernel writes to the same line, in the middle of a record if need be. A record therefore has a number and a checksum
-// and is sent twice, and one that is missing all the same is an error: [Parse] refuses to take a part of a run for the
-// whole.
+// The kernel writes to the same line, even in the middle of a record. So each record has a number and a checksum and is
+// sent twice. If both copies are damaged, [Parse] returns an error instead of an incomplete run.
 package guest
 
 import "time"
@@ -11,7 +10,7 @@ import "time"
 // PlanPath is where the guest finds its [Plan], as JSON.
 const PlanPath = "/plan.json"
 
-// Plan is what the guest does.
+// Plan is the guest's task.
 type Plan struct {
 	Env   []string // of every test binary
 	Tests []Test
@@ -26,16 +25,16 @@ type Test struct {
 	Timeout time.Duration // after which the guest kills it
 }
 
-// Kind is what a [Record] tells.
+// Kind is the kind of a [Record].
 type Kind string
 
 const (
 	Hello  Kind = "hello"  // the first: Text is the kernel's release
 	Start  Kind = "start"  // a test binary starts
-	Output Kind = "output" // Text is what it wrote
-	End    Kind = "end"    // it ended; Text says how unless it was with exit status 0
-	Fault  Kind = "fault"  // something is wrong with the guest or its kernel
-	Kernel Kind = "kernel" // Text is of the kernel's log
+	Output Kind = "output" // Text is its output
+	End    Kind = "end"    // it ended; Text is the reason, empty for exit status 0
+	Fault  Kind = "fault"  // an error of the guest or its kernel
+	Kernel Kind = "kernel" // Text is from the kernel's log
 	Done   Kind = "done"   // the last
 )
 
@@ -46,8 +45,8 @@ type Record struct {
 	Text    string `json:",omitempty"`
 }
 
-// The values that a guest with a debug port writes to it when it is done, and the exit status that QEMU's
-// isa-debug-exit device makes of them. A kernel that panics, or a guest that powers off, ends QEMU with 0.
+// The values that a guest writes to its debug port at the end, and the exit status that QEMU's isa-debug-exit device
+// makes of them. A kernel that panics, or a guest that powers off, ends QEMU with 0.
 const (
 	DebugPort    = 0xf4
 	Passed       = 0x10

@@ -15,13 +15,13 @@ import (
 	"unicode/utf8"
 )
 
-// ErrIncomplete is returned where records are missing.
+// ErrIncomplete is returned if records are missing.
 var ErrIncomplete = errors.New("the guest's records are incomplete")
 
-// maxText bounds a record, so that little is lost to one stray line of the kernel's.
+// maxText limits a record, so that a stray line of the kernel's destroys little.
 const maxText = 1024
 
-// Writer sends records. It can be used by several goroutines.
+// Writer sends records. It is safe for concurrent use.
 type Writer struct {
 	mu   sync.Mutex
 	line io.Writer
@@ -31,7 +31,7 @@ type Writer struct {
 // NewWriter returns a Writer to a serial line.
 func NewWriter(line io.Writer) *Writer { return &Writer{line: line} }
 
-// Send sends a record; a long text travels in several of the same kind.
+// Send sends a record. It splits a long text into several records of the same kind.
 func (w *Writer) Send(r Record) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -48,7 +48,7 @@ func (w *Writer) Send(r Record) error {
 	}
 }
 
-// cut returns where to end the first piece of a text: not inside of a character, which JSON would spoil.
+// cut returns the end of a text's first piece: not inside of a character, because JSON would not preserve it.
 func cut(text string) int {
 	if len(text) <= maxText {
 		return len(text)
@@ -68,7 +68,7 @@ func (w *Writer) send(r Record) error {
 	}
 	body := fmt.Sprintf("%d %s", w.next, base64.StdEncoding.EncodeToString(text))
 	w.next++
-	// Not in one write: whatever spoils the first copy shall not spoil the second one too.
+	// Two writes: whatever damages the first copy should not damage the second one too.
 	for range 2 {
 		if _, err := fmt.Fprintf(w.line, "\n@%08x %s@\n", crc32.ChecksumIEEE([]byte(body)), body); err != nil {
 			return fmt.Errorf("send record: %w", err)
@@ -79,8 +79,8 @@ func (w *Writer) send(r Record) error {
 
 var frame = regexp.MustCompile(`@([0-9a-f]{8}) ((\d+) ([A-Za-z0-9+/=]*))@`)
 
-// Parse returns the records in what came over the line, in order, and the lines between them, which are the kernel's.
-// Where records are missing it returns what there is, and [ErrIncomplete].
+// Parse returns the received records, in order, and the lines between them, which are the kernel's. If records are
+// missing it returns the others and [ErrIncomplete].
 func Parse(received []byte) (records []Record, rest []string, err error) {
 	byNumber := make(map[int]Record)
 	for _, m := range frame.FindAllSubmatch(received, -1) {

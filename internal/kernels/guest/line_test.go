@@ -15,7 +15,7 @@ var sent = []Record{
 	{Kind: Done},
 }
 
-// line returns the records as they are sent, one string for every write.
+// line returns the sent records, one string for every write.
 func line(t *testing.T) []string {
 	t.Helper()
 	var writes pieces
@@ -35,7 +35,7 @@ func (p *pieces) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func TestRecordsSurviveTheKernel(t *testing.T) {
+func TestRecords_SurviveKernelOutput(t *testing.T) {
 	w := line(t)
 	half := len(w[2]) / 2
 	for _, c := range []struct {
@@ -45,8 +45,10 @@ func TestRecordsSurviveTheKernel(t *testing.T) {
 	}{
 		{"nobody else writes", strings.Join(w, ""), nil},
 		{"a terminal writes CR LF", strings.ReplaceAll(strings.Join(w, ""), "\n", "\r\n"), nil},
-		{"the kernel writes between records", "Booting" + w[0] + "[ 1.0] oops\n" + strings.Join(w[1:], ""), []string{"Booting", "[ 1.0] oops"}},
-		{"the kernel writes into one copy", w[0] + w[1] + w[2][:half] + "[ 1.0] oops\n" + w[2][half:] + w[3] + w[4] + w[5], nil},
+		{"the kernel writes between records", "Booting" + w[0] + "[ 1.0] oops\n" + strings.Join(w[1:], ""),
+			[]string{"Booting", "[ 1.0] oops"}},
+		{"the kernel writes into one copy", w[0] + w[1] + w[2][:half] + "[ 1.0] oops\n" + w[2][half:] + w[3] + w[4] +
+			w[5], nil},
 		{"one copy is gone", w[0] + w[3] + w[4], nil},
 		{"bytes change", w[0] + w[1] + strings.Replace(w[2], "=", "A", 1) + w[3] + w[4] + w[5], nil},
 	} {
@@ -65,12 +67,13 @@ func TestRecordsSurviveTheKernel(t *testing.T) {
 	}
 }
 
-func TestPartOfARunIsNotTheWhole(t *testing.T) {
+func TestRecords_IncompleteRun(t *testing.T) {
 	w := line(t)
 	for _, c := range []struct{ reason, text string }{
 		{"nothing came", ""},
 		{"both copies of a record are gone", w[0] + w[4]},
-		{"both copies of a record are spoilt", w[0] + w[2][:9] + "oops" + w[2][9:] + w[3][:9] + "oops" + w[3][9:] + w[4]},
+		{"both copies of a record are spoilt",
+			w[0] + w[2][:9] + "oops" + w[2][9:] + w[3][:9] + "oops" + w[3][9:] + w[4]},
 		{"the first is gone", w[2] + w[4]},
 		{"the guest died", w[0] + w[2]},
 		{"the guest died within a record", w[0] + w[2] + w[4][:12]},
@@ -81,7 +84,7 @@ func TestPartOfARunIsNotTheWhole(t *testing.T) {
 	}
 }
 
-func TestLongTextTravelsInPieces(t *testing.T) {
+func TestRecords_LongText(t *testing.T) {
 	var b bytes.Buffer
 	w := NewWriter(&b)
 	want := strings.Repeat("aé€😀", 1000)

@@ -152,7 +152,7 @@ type Observed struct {
 	Names      []string      // the DNS names under which it was observed
 	Evidence   flow.Evidence // of its destination
 	OnlyAddr   bool          // only the address of another machine is known
-	Ambiguous  bool          // several names match: the kernel could not tell them apart
+	Ambiguous  bool          // several names match: the kernel could not distinguish them
 	NoQuestion bool          // the kernel does not know the query that led to the address
 
 	Connections uint64 // that the kernel counts now

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// fetch is a command for scripts: it gets URLs and prints the answers, or what went wrong in a word.
+// fetch is a command for scripts: it gets URLs and prints the answers, or the kind of error in a word.
 func fetch() {
 	client := &http.Client{Timeout: 5 * time.Second}
 	for _, url := range os.Args[1:] {
@@ -26,8 +26,8 @@ func fetch() {
 	}
 }
 
-// talk is a command for scripts: it sends words to NETWORK ADDRESS and prints the answer. A third argument is how
-// long it waits.
+// talk is a command for scripts: it sends words to NETWORK ADDRESS and prints the answer. A third argument is its
+// time-out.
 func talk() {
 	patience := 10 * time.Second
 	if len(os.Args) > 3 {

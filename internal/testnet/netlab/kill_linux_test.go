@@ -16,11 +16,11 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// patience is how long the kernel and the watcher get; they need milliseconds.
+// patience is the time limit for the kernel and the watcher; they need milliseconds.
 const patience = 20 * time.Second
 
-// cgroup makes a cgroup in which a test starts its processes: all that they leave behind is found there, whoever
-// their parent is by then.
+// cgroup makes a cgroup in which a test starts its processes, so that all remnants can be found, whatever their
+// parents.
 func cgroup(t *testing.T) (dir string, fd int) {
 	t.Helper()
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
@@ -30,7 +30,8 @@ func cgroup(t *testing.T) (dir string, fd int) {
 	for line := range strings.Lines(string(mounts)) {
 		before, after, _ := strings.Cut(line, " - ")
 		if strings.HasPrefix(after, "cgroup2 ") {
-			dir = filepath.Join(strings.Fields(before)[4], fmt.Sprintf("netlab-%d-%s", os.Getpid(), filepath.Base(t.Name())))
+			dir = filepath.Join(strings.Fields(before)[4],
+				fmt.Sprintf("netlab-%d-%s", os.Getpid(), filepath.Base(t.Name())))
 		}
 	}
 	if dir == "" {
@@ -45,7 +46,7 @@ func cgroup(t *testing.T) (dir string, fd int) {
 	}
 	t.Cleanup(func() {
 		file.Close()
-		// What was killed leaves its cgroup a moment after it can no longer be seen.
+		// A killed process leaves its cgroup a moment after it becomes invisible.
 		for start := time.Now(); os.Remove(dir) != nil; time.Sleep(time.Millisecond) {
 			if time.Since(start) > patience {
 				t.Fatalf("cgroup %s cannot be removed", dir)
@@ -71,7 +72,7 @@ func processes(dir string) []string {
 	return found
 }
 
-// expectNothing waits until a cgroup is empty and looks for other traces on the machine.
+// expectNothing waits until a cgroup is empty and checks the machine for other remnants.
 func expectNothing(t *testing.T, dir string) {
 	t.Helper()
 	for start := time.Now(); len(processes(dir)) > 0; time.Sleep(time.Millisecond) {
@@ -115,7 +116,7 @@ func labConf(t *testing.T) string {
 	return path
 }
 
-// busy starts what a killed `go test` would leave behind, and says so when it runs.
+// busy starts processes that a killed `go test` would leave behind, and prints a line when they run.
 const busy = `
 	setsid sleep 1000 </dev/null >/dev/null 2>&1 &
 	( trap "" TERM INT HUP; while :; do sleep 1000; done ) </dev/null >/dev/null 2>&1 &
@@ -123,7 +124,7 @@ const busy = `
 	echo runs
 `
 
-func TestNothingIsLeftAfterAKill(t *testing.T) {
+func TestNetlab_NothingLeftAfterKill(t *testing.T) {
 	testenv.RequireRoot(t)
 	conf := labConf(t)
 	self, err := os.Executable()
@@ -140,7 +141,8 @@ func TestNothingIsLeftAfterAKill(t *testing.T) {
 	}{
 		"netlab alone":    {[]string{"sh", "-c", busy + "exec sleep 1000"}, false},
 		"its whole group": {[]string{"sh", "-c", busy + "exec sleep 1000"}, true},
-		"a lab in a lab":  {[]string{filepath.Join(bin, "netlab"), "-f", conf, "sh", "-c", busy + "exec sleep 1000"}, false},
+		"a lab in a lab": {[]string{filepath.Join(bin, "netlab"), "-f", conf, "sh", "-c", busy + "exec sleep 1000"},
+			false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, fd := cgroup(t)
@@ -155,7 +157,7 @@ func TestNothingIsLeftAfterAKill(t *testing.T) {
 			if line, err := bufio.NewReader(out).ReadString('\n'); line != "runs\n" {
 				t.Errorf("got %q (%v)", line, err)
 			}
-			// Netlab, its watcher, and at least four inside.
+			// Netlab, its watcher, and at least four processes inside.
 			for start := time.Now(); len(processes(dir)) < 6; time.Sleep(time.Millisecond) {
 				if time.Since(start) > patience {
 					t.Fatalf("too few processes run: %q", processes(dir))
@@ -174,7 +176,7 @@ func TestNothingIsLeftAfterAKill(t *testing.T) {
 	}
 }
 
-func TestNothingIsLeftAfterAKillAtAnyMoment(t *testing.T) {
+func TestNetlab_NothingLeftAfterKillAtAnyMoment(t *testing.T) {
 	testenv.RequireRoot(t)
 	conf := labConf(t)
 	dir, fd := cgroup(t)
@@ -193,7 +195,7 @@ func TestNothingIsLeftAfterAKillAtAnyMoment(t *testing.T) {
 	expectNothing(t, dir)
 }
 
-func TestNothingIsLeftAfterTheCommand(t *testing.T) {
+func TestNetlab_NothingLeftAfterCommand(t *testing.T) {
 	testenv.RequireRoot(t)
 	conf := labConf(t)
 	dir, fd := cgroup(t)

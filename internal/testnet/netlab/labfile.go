@@ -1,8 +1,8 @@
 // Package netlab is the command netlab: it builds the lab that a file describes, runs a program inside, and leaves
-// nothing behind. It is testnet for scripts; see [Usage] for the words of the file.
+// nothing behind. It is testnet for scripts; [Usage] describes the file format.
 //
-// It refuses a file that it does not understand whole, and it knows nothing of the program that it runs: its own
-// failures end with exit code 125 and a line that starts with "netlab:".
+// It rejects a file with any unknown content, and it knows nothing of the program that it runs: its own failures end
+// with exit code 125 and a line that starts with "netlab:".
 package netlab
 
 import (
@@ -20,21 +20,20 @@ import (
 	"github.com/netzero-dev/netzero/internal/testnet"
 )
 
-// step is one line of a lab file that was understood.
+// step is one parsed line of a lab file.
 type step struct {
 	line int
 	do   func(*testnet.Lab) error
 }
 
-// labFile is a lab file that was understood.
+// labFile is a parsed lab file.
 type labFile struct {
 	zone  *testnet.Zone
-	site  http.Handler // of web servers on the lines that follow; nil is that of [testnet.Lab.ServeHTTP]
+	site  http.Handler // of web servers on later lines; nil is that of [testnet.Lab.ServeHTTP]
 	steps []step
 }
 
-// words are the words that a line can start with: how many arguments they take at least and at most (-1: any number),
-// and what they do.
+// words are the first words of lines: the minimum and maximum number of arguments (-1: any number), and the action.
 var words = map[string]struct {
 	least, most int
 	do          func(lab *testnet.Lab, file *labFile, args []string) error
@@ -91,7 +90,7 @@ var words = map[string]struct {
 	}},
 }
 
-// parse reads a lab file: a word and its arguments a line, "#" starts a comment. Errors name the line.
+// parse reads a lab file: a word and its arguments per line, "#" starts a comment. Errors name the line.
 func parse(name string, r io.Reader) (*labFile, error) {
 	file := &labFile{zone: new(testnet.Zone)}
 	scanner := bufio.NewScanner(r)
@@ -120,7 +119,7 @@ func parse(name string, r io.Reader) (*labFile, error) {
 	return file, nil
 }
 
-// build does in the lab what the file says.
+// build applies the file to the lab.
 func (f *labFile) build(name string, lab *testnet.Lab) error {
 	for _, step := range f.steps {
 		if err := step.do(lab); err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/testnet"
 )
 
-// Usage is what netlab -h prints.
+// Usage is the output of netlab -h.
 const Usage = `usage: netlab -f FILE [-ca FILE] [-queries FILE] [--] COMMAND [ARGUMENT...]
 
 Netlab builds a small real internet (two network namespaces, servers outside), runs COMMAND inside with the lab's DNS
@@ -47,7 +47,7 @@ const (
 	statusNotFound = 127
 )
 
-// settings are netlab's command line.
+// settings are netlab's arguments.
 type settings struct {
 	lab, ca, queries string
 	command          []string
@@ -75,7 +75,7 @@ func Main() int {
 func parseFlags(args []string) (settings, error) {
 	var s settings
 	flags := flag.NewFlagSet("netlab", flag.ContinueOnError)
-	flags.SetOutput(new(strings.Builder)) // the error says it all
+	flags.SetOutput(new(strings.Builder)) // the error contains everything
 	flags.StringVar(&s.lab, "f", "", "")
 	flags.StringVar(&s.ca, "ca", "", "")
 	flags.StringVar(&s.queries, "queries", "", "")
@@ -125,7 +125,7 @@ func (s settings) run() (code int, err error) {
 	return code, s.writeQueries(file.zone)
 }
 
-// trust writes the authority and returns the command's environment.
+// trust writes the authority's certificate and returns the command's environment.
 func (s settings) trust(lab *testnet.Lab) ([]string, error) {
 	if s.ca == "" {
 		return os.Environ(), nil

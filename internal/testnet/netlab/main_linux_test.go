@@ -11,7 +11,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// TestMain makes the test binary the commands of the scripts too.
+// TestMain makes the test binary provide the commands of the scripts too.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"netlab": func() { os.Exit(Main()) },
@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	})
 }
 
-func TestScripts(t *testing.T) {
+func TestNetlab_Scripts(t *testing.T) {
 	testenv.RequireRoot(t)
 	caches, err := exec.Command("go", "env", "GOCACHE", "GOMODCACHE").Output()
 	if err != nil {

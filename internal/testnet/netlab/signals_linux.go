@@ -11,13 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// forwarded are the signals that a caller sends to end or to steer a command. Those of job control are not among
-// them: the command is in netlab's own process group and gets them by itself.
+// forwarded are the signals that callers use to end or to control a command. Job control is not among them: the command
+// is in netlab's own process group and gets those signals itself.
 var forwarded = []os.Signal{
 	syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2,
 }
 
-// runForwarding runs cmd, passes on the signals that netlab gets meanwhile, and returns the exit code of cmd.
+// runForwarding runs cmd, forwards the signals that netlab gets meanwhile, and returns the exit code of cmd.
 func runForwarding(cmd *exec.Cmd) (int, error) {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, forwarded...)
@@ -54,9 +54,9 @@ func exitCode(cmd *exec.Cmd, err error) (int, error) {
 	return status.ExitStatus(), nil
 }
 
-// fromKeyboard reports whether the command has got the signal already, from the terminal whose foreground group
-// netlab and the command are. A second interrupt means "now!" to many programs. Who sends one by kill(1) in that
-// situation is not told apart.
+// fromKeyboard reports whether the command already got the signal from its terminal, because netlab and the command are
+// the foreground group. Many programs treat a second interrupt as "now!". A signal from kill(1) in that situation is
+// not distinguished.
 func fromKeyboard(sig os.Signal) bool {
 	if sig != syscall.SIGINT && sig != syscall.SIGQUIT {
 		return false

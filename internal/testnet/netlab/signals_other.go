@@ -4,5 +4,5 @@ package netlab
 
 import "os/exec"
 
-// runForwarding is never reached: there is no lab here.
+// runForwarding is never called: only Linux has labs.
 func runForwarding(cmd *exec.Cmd) (int, error) { return statusFailed, cmd.Start() }

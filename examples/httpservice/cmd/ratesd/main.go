@@ -1,4 +1,4 @@
-// Ratesd serves exchange rates for one euro: a currency on a line, over TCP, gets a number on a line.
+// Ratesd serves exchange rates for one euro over TCP: a line with a currency gets a line with a number.
 package main
 
 import (

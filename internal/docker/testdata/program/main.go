@@ -1,4 +1,4 @@
-// Command program is what runs in the containers of the tests: it ends at once, or waits for a signal.
+// Command program runs in the containers of the tests. It ends at once, or waits for a signal.
 package main
 
 import (

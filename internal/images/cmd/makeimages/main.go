@@ -2,8 +2,8 @@
 //
 //	go run ./internal/images/cmd/makeimages [-docker PROGRAM] [-mirror ADDRESS] [-timeout TIME] [-remove] [NAME...]
 //
-// Without names it builds all. It exits with 1 where one cannot be built or takes too long, and refuses unknown names. It
-// needs a Docker engine, and Debian's apt and dpkg-deb for what is not there yet; not root.
+// Without names it builds all. It exits with 1 if one cannot be built or takes too long, and rejects unknown names. It
+// needs a Docker engine, and Debian's apt and dpkg-deb for missing packages; not root.
 package main
 
 import (
@@ -22,8 +22,9 @@ import (
 )
 
 var (
-	docker  = flag.String("docker", "docker", "`program` that is Docker's client, or stands for it")
-	mirror  = flag.String("mirror", "", "`address` of Debian's archive, as http://HOST/debian (default: that of the machine's apt)")
+	docker = flag.String("docker", "docker", "`program` that is Docker's client, or stands for it")
+	mirror = flag.String("mirror", "", "`address` of Debian's archive, as http://HOST/debian (default: that of the "+
+		"machine's apt)")
 	timeout = flag.Duration("timeout", 10*time.Minute, "for all")
 	remove  = flag.Bool("remove", false, "remove the images and build none")
 )

@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// peer is what the commands of one program share.
+// peer is the shared state of one program's commands.
 type peer struct {
 	failed atomic.Bool
-	began  []*exec.Cmd // by start, to be killed at the end
+	began  []*exec.Cmd // processes of start, which are killed at the end
 }
 
-// say tells what was done, or what went wrong.
+// say prints the result of an action, or its error.
 func (p *peer) say(what, done string, err error) {
 	if err != nil {
 		p.failed.Store(true)
@@ -29,7 +29,7 @@ func (p *peer) say(what, done string, err error) {
 	fmt.Printf("%s: %s\n", what, done)
 }
 
-// syntax is how many arguments a command takes, most of -1 for any number, and what it makes of them.
+// syntax is a command's number of arguments, -1 as the maximum for any number, and its parser.
 type syntax struct {
 	least, most int
 	parse       func(args []string) (action, error)
@@ -49,11 +49,14 @@ func init() { // not in the declaration, which would refer to itself
 		"dns":     {1, -1, parseDNS},
 		"repeat":  {2, -1, parseRepeat},
 		"sleep":   {1, 1, parseSleep},
-		"wait":    {0, 0, func([]string) (action, error) { return func(ctx context.Context, _ *peer) { <-ctx.Done() }, nil }},
-		"child":   {1, -1, within((*peer).child)},
-		"start":   {1, -1, within((*peer).start)},
-		"nested":  {1, -1, within((*peer).nested)},
-		"exit":    {1, 1, parseExit},
+		"wait": {0, 0, func([]string) (action, error) {
+			return func(ctx context.Context, _ *peer) { <-ctx.Done() },
+				nil
+		}},
+		"child":  {1, -1, within((*peer).child)},
+		"start":  {1, -1, within((*peer).start)},
+		"nested": {1, -1, within((*peer).nested)},
+		"exit":   {1, 1, parseExit},
 	}
 }
 
@@ -69,7 +72,7 @@ func parseAddress(text string) (address, error) {
 	first, rest, _ := strings.Cut(text, ":")
 	switch first {
 	case "tcp", "tcp4", "tcp6", "udp", "udp4", "udp6":
-		if strings.Contains(rest, ":") { // not a host of that name
+		if strings.Contains(rest, ":") { // not a host with that name
 			a = address{first, rest}
 		}
 	}
@@ -91,7 +94,7 @@ func parseAddresses(args []string) ([]address, error) {
 	return all, nil
 }
 
-// addresses makes a command of what is done with addresses.
+// addresses returns the parser of a command with addresses as its arguments.
 func addresses(do func(p *peer, ctx context.Context, to []address)) func([]string) (action, error) {
 	return func(args []string) (action, error) {
 		all, err := parseAddresses(args)
@@ -156,7 +159,7 @@ func parseExit(args []string) (action, error) {
 	return func(context.Context, *peer) { os.Exit(int(code)) }, err
 }
 
-// within makes a command of what is done with commands of a child process.
+// within returns the parser of a command with a child process's commands as its arguments.
 func within(do func(p *peer, ctx context.Context, args []string)) func([]string) (action, error) {
 	return func(args []string) (action, error) {
 		var words []string

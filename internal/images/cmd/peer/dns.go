@@ -12,10 +12,10 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// zone is the addresses of names, which are in lower case and end with a dot.
+// zone is the addresses of names, in lower case with a trailing dot.
 type zone map[string][]netip.Addr
 
-// parseDNS reads an address to serve at, and names as NAME=ADDRESS.
+// parseDNS parses the address of a server, and names as NAME=ADDRESS.
 func parseDNS(args []string) (action, error) {
 	at, err := parseAddress(args[0])
 	if err != nil {
@@ -89,14 +89,15 @@ func (z zone) answerStream(c net.Conn) {
 	}
 }
 
-// answer returns the reply to a query; an empty one for what is none.
+// answer returns the reply to a query; an empty one for anything else.
 func (z zone) answer(query []byte) []byte {
 	var m dnsmessage.Message
 	if m.Unpack(query) != nil || m.Response || len(m.Questions) != 1 {
 		return nil
 	}
 	q := m.Questions[0]
-	m.Header = dnsmessage.Header{ID: m.ID, Response: true, RecursionDesired: m.RecursionDesired, RecursionAvailable: true}
+	m.Header = dnsmessage.Header{ID: m.ID, Response: true, RecursionDesired: m.RecursionDesired,
+		RecursionAvailable: true}
 	m.Answers, m.Authorities, m.Additionals = nil, nil, nil
 	found, known := z[strings.ToLower(q.Name.String())]
 	if !known {
@@ -106,9 +107,11 @@ func (z zone) answer(query []byte) []byte {
 	for _, addr := range found {
 		switch {
 		case q.Type == dnsmessage.TypeA && addr.Is4():
-			m.Answers = append(m.Answers, dnsmessage.Resource{Header: header, Body: &dnsmessage.AResource{A: addr.As4()}})
+			m.Answers = append(m.Answers, dnsmessage.Resource{Header: header,
+				Body: &dnsmessage.AResource{A: addr.As4()}})
 		case q.Type == dnsmessage.TypeAAAA && addr.Is6():
-			m.Answers = append(m.Answers, dnsmessage.Resource{Header: header, Body: &dnsmessage.AAAAResource{AAAA: addr.As16()}})
+			m.Answers = append(m.Answers, dnsmessage.Resource{Header: header,
+				Body: &dnsmessage.AAAAResource{AAAA: addr.As16()}})
 		}
 	}
 	reply, err := m.Pack()

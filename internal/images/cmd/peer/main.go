@@ -1,32 +1,32 @@
-// Command peer does on the network, in a container, what its arguments say: commands one after the other, separated by then.
+// Command peer executes the network actions in its arguments, in a container: commands in sequence, separated by then.
 //
 //	peer listen :7070 udp::5353 then dial db:5432 cache:6379 then sleep 2s
 //
-// An ADDRESS is [NETWORK:]HOST:PORT with tcp, tcp4, tcp6, udp, udp4 or udp6; tcp is the default and an empty HOST listens
-// everywhere. What goes on in the background ends with the program.
+// An ADDRESS is [NETWORK:]HOST:PORT with tcp, tcp4, tcp6, udp, udp4 or udp6; tcp is the default and an empty HOST
+// listens everywhere. Background actions end with the program.
 //
-//	listen ADDRESS...        echoes what is sent to it, in the background
+//	listen ADDRESS...        echoes, in the background
 //	http ADDRESS             serves GET / , /dial?to=ADDRESS and /resolve?name=NAME, in the background
-//	dial ADDRESS...          connects to all, one after the other, and closes; over UDP sends a datagram. Dials all though some fail
-//	echo ADDRESS...          as dial, but sends a line and waits for it to come back
-//	try ADDRESS...           as dial, but a failure is none
-//	send TEXT ADDRESS...     sends a datagram from a socket that is not connected
+//	dial ADDRESS...          connects to each in sequence, and closes; sends a datagram over UDP; goes on after failures
+//	echo ADDRESS...          like dial, but sends a line and waits for the echo
+//	try ADDRESS...           like dial, but ignores failures
+//	send TEXT ADDRESS...     sends a datagram from an unconnected socket
 //	resolve NAME...          looks names up
-//	dns ADDRESS NAME=IP...   serves these names and no others over UDP and TCP, in the background
+//	dns ADDRESS NAME=IP...   serves only these names over UDP and TCP, in the background
 //	repeat N COMMAND ARG...  runs a command N times
-//	sleep TIME               as 1.5s
+//	sleep TIME               such as 1.5s
 //	wait                     until SIGTERM or SIGINT
 //	child COMMAND ARG...     runs this program in a child process and waits for it
-//	start COMMAND ARG...     the same, but does not wait; not to be left to init, at the end it is killed
-//	nested COMMAND ARG...    as child, in a cgroup of its own below this one's (needs CAP_SYS_ADMIN, mounts a cgroup v2 tree)
+//	start COMMAND ARG...     the same without waiting; the process is killed at the end
+//	nested COMMAND ARG...    like child, in a new cgroup below this one (needs CAP_SYS_ADMIN, mounts cgroup v2)
 //	exit CODE                ends here
 //
-// For child, start and nested "and" separates what runs within: child dial a:1 and sleep 1s then dial b:1. Within those, child takes
-// all that follows.
+// For child, start and nested "and" separates inner commands: child dial a:1 and sleep 1s then dial b:1. Within those,
+// child takes all following arguments.
 //
-// What was done is a line on standard output, "dial tcp db:5432: connected to 172.17.0.2:5432"; what failed goes to standard error, and
-// the exit code is 1, after all commands. Wrong arguments are refused before anything is done, with 2. Nothing takes longer than
-// 10 seconds but wait and sleep. Names are resolved by Go's own resolver: there is no C library.
+// Each action prints a line on standard output, "dial tcp db:5432: connected to 172.17.0.2:5432". Failures go to
+// standard error, and the exit code is 1, after all commands. Wrong arguments are rejected before any action, with 2.
+// Every action except wait and sleep takes at most 10 seconds. Go's own resolver resolves names: there is no C library.
 package main
 
 import (
@@ -39,7 +39,7 @@ import (
 	"time"
 )
 
-// patience is how long one thing may take.
+// patience is the time limit of one action.
 const patience = 10 * time.Second
 
 func main() {
@@ -63,10 +63,10 @@ func main() {
 	}
 }
 
-// action is one command that was parsed.
+// action is one parsed command.
 type action func(ctx context.Context, p *peer)
 
-// parse reads commands, which are separated by a word. Nothing is done yet.
+// parse parses commands, which a word separates. It executes nothing.
 func parse(words []string, separator string) ([]action, error) {
 	var run []action
 	for len(words) > 0 {
@@ -87,7 +87,7 @@ func parse(words []string, separator string) ([]action, error) {
 	return nil, fmt.Errorf("a command is missing: at the start, or behind %q", separator)
 }
 
-// command reads one command.
+// command parses one command.
 func command(words []string) (action, error) {
 	if len(words) == 0 {
 		return nil, fmt.Errorf("an empty command: two separators in a row")

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestArgumentsAreRefusedBeforeAnythingIsDone(t *testing.T) {
+func TestPeer_RejectsArgumentsFirst(t *testing.T) {
 	for _, c := range []struct {
 		reason, args string
 		ok           bool
@@ -32,7 +32,7 @@ func TestArgumentsAreRefusedBeforeAnythingIsDone(t *testing.T) {
 	}
 }
 
-func TestAddressesHaveANetwork(t *testing.T) {
+func TestPeer_AddressNetworks(t *testing.T) {
 	for _, c := range []struct {
 		text string
 		want address
@@ -42,7 +42,7 @@ func TestAddressesHaveANetwork(t *testing.T) {
 		{"udp::53", address{"udp", ":53"}},
 		{"tcp6:[::1]:80", address{"tcp6", "[::1]:80"}},
 		{"[::1]:80", address{"tcp", "[::1]:80"}},
-		{"udp:53", address{"tcp", "udp:53"}}, // a host of that name
+		{"udp:53", address{"tcp", "udp:53"}}, // a host with that name
 	} {
 		if got, err := parseAddress(c.text); err != nil || got != c.want {
 			t.Errorf("%s: %v, %v; want %v", c.text, got, err, c.want)

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// listen echoes at addresses. It listens at all of them when it returns.
+// listen echoes at addresses. It returns when all of them listen.
 func (p *peer) listen(ctx context.Context, at []address) {
 	for _, a := range at {
 		var bound net.Addr
@@ -60,7 +60,7 @@ func echoDatagrams(conn net.PacketConn) {
 	}
 }
 
-// dialAll connects to addresses; echoes waits for an answer, fails says that a failure is none.
+// dialAll connects to addresses. echoes waits for an echo, fails ignores failures.
 func dialAll(echoes, fails bool) func(p *peer, ctx context.Context, to []address) {
 	return func(p *peer, ctx context.Context, to []address) {
 		for _, a := range to {
@@ -73,7 +73,7 @@ func dialAll(echoes, fails bool) func(p *peer, ctx context.Context, to []address
 	}
 }
 
-// dial connects to an address. Over UDP that alone sends nothing, so a datagram follows.
+// dial connects to an address. Over UDP that sends nothing, so a datagram follows.
 func dial(ctx context.Context, a address, echoes bool) (string, error) {
 	const line = "netzero\n"
 	conn, err := (&net.Dialer{Timeout: patience}).DialContext(ctx, a.network, a.hostPort)
@@ -98,7 +98,7 @@ func dial(ctx context.Context, a address, echoes bool) (string, error) {
 	return done + ", which answered", err
 }
 
-// send sends a datagram to each address, from one socket that is not connected.
+// send sends a datagram to each address from one unconnected socket.
 func (p *peer) send(ctx context.Context, text string, to []address) {
 	conn, err := new(net.ListenConfig).ListenPacket(ctx, "udp", ":0")
 	if err != nil {
@@ -116,7 +116,7 @@ func (p *peer) send(ctx context.Context, text string, to []address) {
 	}
 }
 
-// serveHTTP dials and looks up at others' request.
+// serveHTTP dials and looks up at the clients' request.
 func (p *peer) serveHTTP(ctx context.Context, at []address) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {

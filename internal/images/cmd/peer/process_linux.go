@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// self returns a command that is this program with other arguments.
+// self returns a command that runs this program with other arguments.
 func self(ctx context.Context, args []string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", args...)
 	cmd.Args[0] = os.Args[0]
@@ -33,7 +33,7 @@ func (p *peer) start(_ context.Context, args []string) {
 	p.say("start", "started", err)
 }
 
-// killStarted ends what start began: in a container it would end anyway, outside of one it would stay.
+// killStarted ends the processes of start: outside of a container they would stay.
 func (p *peer) killStarted() {
 	for _, cmd := range p.began {
 		_ = cmd.Process.Kill()
@@ -41,7 +41,7 @@ func (p *peer) killStarted() {
 	}
 }
 
-// nested runs a child in a cgroup below this process's own, which is made for it.
+// nested runs a child in a new cgroup below this process's own.
 func (p *peer) nested(ctx context.Context, args []string) {
 	p.say("nested", "done", runNested(ctx, args))
 }

@@ -11,15 +11,15 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// place is where a client asks the server to listen (RFC 4254, 7.1), as it is on the wire.
+// place is the address at which a client asks the server to listen (RFC 4254, 7.1), in wire format.
 type place struct {
 	Host string
 	Port uint32
 }
 
-// connected tells the client of a connection (RFC 4254, 7.2), as it is on the wire.
+// connected informs the client of a connection (RFC 4254, 7.2), in wire format.
 type connected struct {
-	Host       string // as the client asked for it: by place it knows which of its forwards is meant
+	Host       string // as the client requested it: place identifies the client's forward
 	Port       uint32
 	OriginHost string
 	OriginPort uint32
@@ -35,7 +35,7 @@ func newForwards(client *ssh.ServerConn) *forwards {
 	return &forwards{client, make(map[place]net.Listener)}
 }
 
-// answer does what a client asks for until it leaves, and then closes its ports.
+// answer handles a client's requests until it leaves, and then closes its ports.
 func (f *forwards) answer(requests <-chan *ssh.Request) {
 	for r := range requests {
 		answer, err := f.do(r)
@@ -43,7 +43,7 @@ func (f *forwards) answer(requests <-chan *ssh.Request) {
 			fmt.Fprintf(os.Stderr, "sshd: %s: %v\n", r.Type, err)
 		}
 		if r.WantReply {
-			_ = r.Reply(err == nil, answer) // a client that is gone ends the loop
+			_ = r.Reply(err == nil, answer) // if the client is gone the loop ends
 		}
 	}
 	for _, listener := range f.open {
@@ -73,12 +73,13 @@ func (f *forwards) do(r *ssh.Request) (answer []byte, err error) {
 	return nil, fmt.Errorf("this server only forwards")
 }
 
-// listen opens a port, any that is free for 0, and then says which.
+// listen opens a port; for 0 it chooses a free one and returns its number.
 func (f *forwards) listen(p place) (answer []byte, err error) {
 	if _, taken := f.open[p]; taken {
 		return nil, fmt.Errorf("port %d is forwarded for %q already", p.Port, p.Host)
 	}
-	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp4", net.JoinHostPort("0.0.0.0", strconv.FormatUint(uint64(p.Port), 10)))
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp4",
+		net.JoinHostPort("0.0.0.0", strconv.FormatUint(uint64(p.Port), 10)))
 	if err != nil {
 		return nil, err
 	}
@@ -101,11 +102,12 @@ func (f *forwards) accept(p place, listener net.Listener) {
 	}
 }
 
-// forward hands a connection to the client.
+// forward passes a connection to the client.
 func (f *forwards) forward(p place, conn net.Conn) {
 	defer conn.Close()
 	host, port := split(conn.RemoteAddr())
-	channel, requests, err := f.client.OpenChannel("forwarded-tcpip", ssh.Marshal(connected{p.Host, p.Port, host, port}))
+	channel, requests, err := f.client.OpenChannel("forwarded-tcpip",
+		ssh.Marshal(connected{p.Host, p.Port, host, port}))
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "sshd: forward port %d: %v\n", p.Port, err)
 		return

@@ -1,11 +1,12 @@
-// Command sshd is an SSH server that only forwards: it listens at ports that a client asks for, and hands what connects there to
-// the client. It stands for the image testcontainers/sshd, by which testcontainers lets containers reach ports of the test process.
+// Command sshd is an SSH server that only forwards: it listens at the ports that a client requests, and passes
+// connections to the client. It replaces the image testcontainers/sshd, with which testcontainers lets containers reach
+// ports of the test process.
 //
 //	PASSWORD=... sshd
 //
-// As in that image, root logs in at port 22 by the password of the environment, and what is forwarded listens at every IPv4
-// address, whichever the client names. It refuses sessions, keys, other users and an empty password. Limits: its
-// host key is new with every start, and its end cuts what is open.
+// Like that image it accepts root at port 22 with the password in the environment, and listens at every IPv4 address,
+// whichever one the client names. It rejects sessions, keys, other users and an empty password. Limits: each start
+// generates a new host key, and the end of the program cuts open connections.
 package main
 
 import (
@@ -24,7 +25,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// loginLimit is how long a client may take to log in.
+// loginLimit is the time limit for a login.
 const loginLimit = 30 * time.Second
 
 func main() {
@@ -51,7 +52,7 @@ func run(ctx context.Context, password string) error {
 	return serve(listener, config)
 }
 
-// newConfig lets root in, by a password.
+// newConfig accepts root with a password.
 func newConfig(password string) (*ssh.ServerConfig, error) {
 	if password == "" {
 		return nil, errors.New("set PASSWORD, by which root logs in")
@@ -95,7 +96,7 @@ func serve(listener net.Listener, config *ssh.ServerConfig) error {
 	}
 }
 
-// client serves one client until it leaves. Who connects only to see whether somebody listens never logs in.
+// client serves one client until it leaves. Clients that only check for a listener never log in.
 func client(conn net.Conn, config *ssh.ServerConfig) error {
 	if err := conn.SetDeadline(time.Now().Add(loginLimit)); err != nil {
 		return err

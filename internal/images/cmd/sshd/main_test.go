@@ -41,7 +41,7 @@ func logIn(address, user, password string) (*ssh.Client, error) {
 	})
 }
 
-func TestWhatConnectsIsTheClients(t *testing.T) {
+func TestSSHD_ForwardsConnections(t *testing.T) {
 	client, err := logIn(server(t), "root", password)
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +63,7 @@ func TestWhatConnectsIsTheClients(t *testing.T) {
 			c.Close()
 		}
 	}()
-	// Another address than the client named, of the same port.
+	// The same port at another address than the client named.
 	conn, err := net.DialTCP("tcp4", nil, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2), Port: address.Port})
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func TestWhatConnectsIsTheClients(t *testing.T) {
 	}
 }
 
-func TestPortsCloseWhenTheClientLeaves(t *testing.T) {
+func TestSSHD_ClosesPorts(t *testing.T) {
 	client, err := logIn(server(t), "root", password)
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +112,7 @@ func TestPortsCloseWhenTheClientLeaves(t *testing.T) {
 	}
 }
 
-func TestOthersStayOut(t *testing.T) {
+func TestSSHD_RejectsOtherLogins(t *testing.T) {
 	address := server(t)
 	for _, c := range []struct{ reason, user, password string }{
 		{"a wrong password", "root", "close sesame"},

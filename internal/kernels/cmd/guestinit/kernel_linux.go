@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mountAll mounts what a test may expect of a machine.
+// mountAll mounts the file systems that a test may expect of a machine.
 func mountAll() error {
 	var errs []error
 	for _, m := range []struct{ dir, kind string }{
@@ -34,7 +34,7 @@ func mountAll() error {
 	return errors.Join(errs...)
 }
 
-// raiseLoopback brings lo up, and gives it an address of the machine's own that is not loopback, of RFC 5737.
+// raiseLoopback brings lo up, and adds an address of RFC 5737 to it, so that the machine has one other than loopback.
 func raiseLoopback() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -68,7 +68,7 @@ func raiseLoopback() error {
 	return nil
 }
 
-// Bits of /proc/sys/kernel/tainted, as the kernel's admin-guide/tainted-kernels says.
+// Bits of /proc/sys/kernel/tainted, according to the kernel's admin-guide/tainted-kernels.
 const (
 	taintDie     = 1 << 7
 	taintWarn    = 1 << 9
@@ -87,7 +87,8 @@ func readTaints() (uint64, error) {
 	return taints & (taintDie | taintWarn | taintLockups), nil
 }
 
-// newTaints returns an error where the kernel has warned of itself since: with our programs loaded, that is our matter.
+// newTaints returns an error if the kernel has warned of its own code since: with our programs loaded, the cause may be
+// ours.
 func newTaints(before uint64) error {
 	now, err := readTaints()
 	if err != nil {
@@ -99,7 +100,7 @@ func newTaints(before uint64) error {
 	return nil
 }
 
-// kernelLog returns what the kernel warned of, the last of it.
+// kernelLog returns the last warnings of the kernel.
 func kernelLog() string {
 	const all, most = 3, 8 << 10 // SYSLOG_ACTION_READ_ALL
 	buffer := make([]byte, 1<<20)
@@ -109,7 +110,8 @@ func kernelLog() string {
 	}
 	var warnings strings.Builder
 	for line := range strings.Lines(string(buffer[:n])) {
-		if len(line) > 3 && line[0] == '<' && '0' <= line[1] && line[1] <= '4' && line[2] == '>' { // KERN_WARNING and worse
+		// KERN_WARNING and worse
+		if len(line) > 3 && line[0] == '<' && '0' <= line[1] && line[1] <= '4' && line[2] == '>' {
 			warnings.WriteString(line[3:])
 		}
 	}

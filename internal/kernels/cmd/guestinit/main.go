@@ -1,9 +1,9 @@
-// Command guestinit is process 1 of a kernel test's guest: it mounts what the tests need, runs the plan's test binaries as
-// root, sends what they say over the serial line and ends the machine.
+// Command guestinit is process 1 of a kernel test's guest: it mounts the file systems for the tests, runs the plan's
+// test binaries as root, sends their output over the serial line and shuts the machine down.
 //
-// It refuses to pass over what is wrong: a mount that fails, a test binary that cannot be started, a warning of the
-// kernel's own code while the tests ran all fail the run. It needs Linux, an initramfs made by package kernels, and
-// nothing else in it. On a machine that is not such a guest it does nothing but say so.
+// It ignores no failure: a mount that fails, a test binary that cannot be started, a warning of the kernel's own code
+// during the tests all fail the run. It needs Linux, and an initramfs made by package kernels with nothing else in it.
+// On any other machine it only prints an error.
 package main
 
 import (
@@ -14,7 +14,7 @@ import (
 )
 
 func main() {
-	// The plan is looked for first: run by mistake on a real machine, this would mount over its /tmp.
+	// The plan is looked up first: run by mistake on a real machine, this would mount over its /tmp.
 	_, err := os.Stat(guest.PlanPath)
 	if err != nil || os.Getpid() != 1 && os.Getppid() != 1 {
 		fmt.Fprintln(os.Stderr, "guestinit is for the guests of testkernels")

@@ -12,8 +12,8 @@ import (
 // outb writes a byte to an I/O port.
 func outb(port uint16, value byte)
 
-// allowDebugPort lets this thread, to which it ties its goroutine, write to the port. It has to come early: a kernel that
-// a test has locked down gives nobody the permission any more, but takes it from nobody either.
+// allowDebugPort allows this thread to write to the port, and locks the goroutine to the thread. It has to run early: a
+// kernel in lockdown gives the permission to no process, but does not revoke it either.
 func allowDebugPort() error {
 	runtime.LockOSThread() // the permission is the thread's
 	if err := unix.Ioperm(guest.DebugPort, 1, 1); err != nil {
@@ -22,5 +22,5 @@ func allowDebugPort() error {
 	return nil
 }
 
-// writeDebugPort ends the machine, where the thread has the permission.
+// writeDebugPort ends the machine, if the thread has the permission.
 func writeDebugPort(value byte) { outb(guest.DebugPort, value) }

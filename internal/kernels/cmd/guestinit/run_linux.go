@@ -15,10 +15,10 @@ import (
 	"github.com/netzero-dev/netzero/internal/kernels/guest"
 )
 
-// runner is the argument by which process 1 starts itself again.
+// runner is the argument with which process 1 starts itself again.
 const runner = "runner"
 
-// run is two processes: process 1 reaps whatever the tests leave to it, the other one runs the tests.
+// run consists of two processes: process 1 reaps orphans of the tests, the other one runs the tests.
 func run() {
 	if os.Getpid() == 1 {
 		debugPort := allowDebugPort()
@@ -29,7 +29,7 @@ func run() {
 	send := func(r guest.Record) {
 		failed = failed || r.Kind == guest.Fault || r.Kind == guest.End && r.Text != ""
 		if err := w.Send(r); err != nil {
-			fmt.Println(err) // the record will be missed
+			fmt.Println(err) // the missing record shows the failure
 		}
 	}
 	fault := func(err error) {
@@ -59,7 +59,7 @@ func run() {
 	}
 }
 
-// reap waits for every child until the runner has ended, and reports whether all was well with it.
+// reap waits for every child until the runner has ended, and reports whether the runner succeeded.
 func reap() (passed bool) {
 	cmd := exec.Command("/init", runner)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stdout
@@ -95,7 +95,7 @@ func readPlan() (guest.Plan, error) {
 	return p, nil
 }
 
-// runTest runs one test binary and sends what it writes.
+// runTest runs one test binary and sends its output.
 func runTest(t guest.Test, env []string, send func(guest.Record)) {
 	send(guest.Record{Kind: guest.Start, Package: t.Package})
 	ctx, cancel := context.WithTimeout(context.Background(), t.Timeout)
@@ -104,8 +104,8 @@ func runTest(t guest.Test, env []string, send func(guest.Record)) {
 	cmd.Dir, cmd.Env = t.Dir, env
 	out := output(func(text []byte) { send(guest.Record{Kind: guest.Output, Package: t.Package, Text: string(text)}) })
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no test shall signal its way to process 1
-	cmd.WaitDelay = 5 * time.Second                      // for children that hold the output open
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a test must not signal process 1
+	cmd.WaitDelay = 5 * time.Second                      // for children that keep the output open
 	var how string
 	if err := cmd.Run(); err != nil {
 		how = err.Error()
@@ -123,8 +123,8 @@ func (o output) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// end ends the machine: by the debug port, where the host takes the exit status from, else by power. noPort says why there
-// is no debug port.
+// end ends the machine: through the debug port, which gives the host the exit status, otherwise by power-off. noPort is
+// the reason why there is no debug port.
 func end(passed bool, noPort error) {
 	unix.Sync()
 	value := byte(guest.Failed)

@@ -2,11 +2,11 @@
 //
 //	go run ./internal/kernels/cmd/testkernels [-kernels 5.10,6.19,6.12/arm64,...] [-run REGEXP] [-check] [-v]
 //
-// Without -kernels and -run it runs all kernels of the committed list, and writes docs/kernels.md if all passed; with -check, which
-// CI sets, it fails instead where that would change.
+// Without -kernels and -run it runs all kernels of the committed list, and writes docs/kernels.md if all passed. With
+// -check, which CI sets, it fails instead if that file would change.
 //
-// It exits with 1 where a kernel failed and with 2 where a run was impossible, and refuses to call either a pass. It
-// needs Debian's apt, for kernels that are not in its cache, and QEMU; not root. Package kernels says what a guest cannot do.
+// It exits with 1 if a kernel failed and with 2 if a run was impossible; neither counts as a pass. It needs Debian's
+// apt, for kernels that are not in its cache, and QEMU; not root. Package kernels lists the limits of a guest.
 package main
 
 import (
@@ -27,16 +27,21 @@ import (
 )
 
 var (
-	which     = flag.String("kernels", "", "comma-separated `list` of series (6.12, rc) or versions (6.12.117), with /ARCH behind those that are not of -arch; default: those of "+kernels.ChecksumFile)
-	cache     = flag.String("cache", "", "`directory` of the kernels (default ${XDG_CACHE_HOME:-~/.cache}/netzero/kernels)")
-	run       = flag.String("run", "", "only tests that match the `regexp`")
-	verbose   = flag.Bool("v", false, "print everything that the tests write")
-	archName  = flag.String("arch", "amd64", "amd64 or arm64, of -kernels and -write-checksums")
-	guests    = flag.Int("j", min(runtime.NumCPU(), 4), "guests at the same `time`, each of which takes one CPU")
-	check     = flag.Bool("check", isCI(os.Getenv("CI")), "fail where "+kernels.TableFile+" is not current, rather than write it; default: in CI")
-	timeout   = flag.Duration("timeout", 35*time.Minute, "for each guest")
-	mirror    = flag.String("mirror", "", "`address` of Debian's archive, as http://HOST/debian (default: that of the machine's apt)")
-	writeSums = flag.Bool("write-checksums", false, "run nothing: fetch the newest kernels and write "+kernels.ChecksumFile)
+	which = flag.String("kernels", "", "comma-separated `list` of series (6.12, rc) or versions (6.12.117), with "+
+		"/ARCH behind those that are not of -arch; default: those of "+kernels.ChecksumFile)
+	cache = flag.String("cache", "", "`directory` of the kernels (default "+
+		"${XDG_CACHE_HOME:-~/.cache}/netzero/kernels)")
+	run      = flag.String("run", "", "only tests that match the `regexp`")
+	verbose  = flag.Bool("v", false, "print everything that the tests write")
+	archName = flag.String("arch", "amd64", "amd64 or arm64, of -kernels and -write-checksums")
+	guests   = flag.Int("j", min(runtime.NumCPU(), 4), "guests at the same `time`, each of which takes one CPU")
+	check    = flag.Bool("check", isCI(os.Getenv("CI")),
+		"fail where "+kernels.TableFile+" is not current, rather than write it; default: in CI")
+	timeout = flag.Duration("timeout", 35*time.Minute, "for each guest")
+	mirror  = flag.String("mirror", "", "`address` of Debian's archive, as http://HOST/debian (default: that of "+
+		"the machine's apt)")
+	writeSums = flag.Bool("write-checksums", false,
+		"run nothing: fetch the newest kernels and write "+kernels.ChecksumFile)
 )
 
 func main() {
@@ -86,16 +91,16 @@ func testKernels(ctx context.Context) (passed bool, err error) {
 		stores[a] = &kernels.Store{Dir: dir, Mirror: *mirror, Arch: a, Sums: sums,
 			Notice: func(text string) { fmt.Fprintln(os.Stderr, "testkernels:", text) }}
 	}
-	asked, err := split(*which, arch)
+	requested, err := split(*which, arch)
 	if err != nil {
 		return false, err
 	}
 	if *writeSums {
-		return true, renew(ctx, stores, asked, arch, filepath.Join(module, filepath.FromSlash(kernels.ChecksumFile)))
+		return true, renew(ctx, stores, requested, arch, filepath.Join(module, filepath.FromSlash(kernels.ChecksumFile)))
 	}
-	opts := kernels.Options{Module: module, Run: *run, Kernels: asked, Timeout: *timeout, Guests: *guests}
-	full := asked == nil && *run == ""
-	if asked == nil {
+	opts := kernels.Options{Module: module, Run: *run, Kernels: requested, Timeout: *timeout, Guests: *guests}
+	full := requested == nil && *run == ""
+	if requested == nil {
 		opts.Kernels = kernels.Listed(sums)
 	}
 	var results []kernels.Result
@@ -125,11 +130,12 @@ func testKernels(ctx context.Context) (passed bool, err error) {
 	return table(results, filepath.Join(module, filepath.FromSlash(kernels.TableFile)))
 }
 
-// table writes what the kernels have shown, or with -check reports whether that is what the file says.
+// table writes the results of the kernels, or with -check reports whether the file has the same content.
 func table(results []kernels.Result, file string) (current bool, err error) {
 	for _, r := range results {
 		if !r.AsListed() {
-			fmt.Fprintf(os.Stderr, "testkernels: %s is neither checked nor written, since %s ran in place of %s of the list: renew that with -write-checksums\n",
+			fmt.Fprintf(os.Stderr, "testkernels: %s is neither checked nor written, since %s ran in place of %s of "+
+				"the list: renew that with -write-checksums\n",
 				kernels.TableFile, r.Name(), r.Wanted.Kernel)
 			return true, nil
 		}
@@ -145,15 +151,15 @@ func table(results []kernels.Result, file string) (current bool, err error) {
 	return err == nil, err
 }
 
-// isCI follows the convention of CI systems: set, and not a way to say no.
+// isCI follows the convention of CI systems: CI is set, and its value does not mean no.
 func isCI(v string) bool { return v != "" && v != "0" && !strings.EqualFold(v, "false") }
 
-// split takes the list of kernels apart; an empty one is nil.
+// split splits the list of kernels; an empty one is nil.
 func split(list string, arch kernels.Arch) ([]kernels.Wanted, error) {
 	if list == "" {
 		return nil, nil
 	}
-	var asked []kernels.Wanted
+	var requested []kernels.Wanted
 	for _, k := range strings.Split(list, ",") {
 		w := kernels.Wanted{Arch: arch}
 		name, of, given := strings.Cut(strings.TrimSpace(k), "/")
@@ -166,23 +172,24 @@ func split(list string, arch kernels.Arch) ([]kernels.Wanted, error) {
 				return nil, fmt.Errorf("read -kernels: %w", err)
 			}
 		}
-		asked = append(asked, w)
+		requested = append(requested, w)
 	}
-	return asked, nil
+	return requested, nil
 }
 
-// renew fetches the newest kernel of every series of an architecture, or of those asked for, and writes the list.
-func renew(ctx context.Context, stores map[kernels.Arch]*kernels.Store, asked []kernels.Wanted, arch kernels.Arch, file string) error {
+// renew fetches the newest kernel of every series of an architecture, or of the requested ones, and writes the list.
+func renew(ctx context.Context, stores map[kernels.Arch]*kernels.Store, requested []kernels.Wanted, arch kernels.Arch,
+	file string) error {
 	sums := stores[arch].Sums
-	if asked == nil {
+	if requested == nil {
 		for _, k := range sums.Kernels(arch) {
-			asked = append(asked, kernels.Wanted{Kernel: k.Series(), Arch: arch})
+			requested = append(requested, kernels.Wanted{Kernel: k.Series(), Arch: arch})
 		}
 	}
-	if len(asked) == 0 {
+	if len(requested) == 0 {
 		return errors.New("the list is empty: name kernels with -kernels")
 	}
-	for _, a := range asked {
+	for _, a := range requested {
 		k, err := stores[a.Arch].Renew(ctx, a.Kernel)
 		if err != nil {
 			return err

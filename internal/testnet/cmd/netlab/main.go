@@ -1,4 +1,4 @@
-// Netlab runs a command inside a small real internet of its own. All of it is in package netlab; netlab -h explains.
+// Netlab runs a command inside a small private internet. The code is in package netlab; netlab -h explains it.
 package main
 
 import (
