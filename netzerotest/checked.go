@@ -3,6 +3,7 @@ package netzerotest
 import (
 	"github.com/netzero-dev/netzero/internal/check"
 	"github.com/netzero-dev/netzero/internal/goroutine"
+	"github.com/netzero-dev/netzero/internal/gotest"
 )
 
 // sharedFiles are the golden files that tests of this process share.
@@ -11,7 +12,7 @@ var sharedFiles check.SharedFiles
 // testedPackage is the package under test.
 func testedPackage() check.Package {
 	return check.Package{
-		Dir: packageDir, Path: packagePath(), Accept: goTestAll(), SourceTests: testsInSource,
+		Dir: packageDir, Path: gotest.PackagePath(), Accept: gotest.Command{Update: true}.String(), SourceTests: testsInSource,
 	}
 }
 

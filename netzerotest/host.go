@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/netzero-dev/netzero/golden"
+	"github.com/netzero-dev/netzero/internal/gotest"
 )
 
 // host is what a recording needs of whom it belongs to: of a test (testing.TB), or of the run of a package.
@@ -37,7 +38,7 @@ func fileOf(tb host) string {
 // headerOf is the header of a golden file that is a host's own.
 func headerOf(tb host) golden.Header {
 	if isPackage(tb) {
-		return golden.Header{Package: packagePath(), Command: acceptCommand(tb)}
+		return golden.Header{Package: gotest.PackagePath(), Command: acceptCommand(tb)}
 	}
 	return golden.Header{Test: tb.Name(), Command: acceptCommand(tb)}
 }

@@ -3,11 +3,11 @@ package netzerotest
 import (
 	"fmt"
 	"os"
-	"reflect"
 	"sync/atomic"
 	"testing"
 
 	"github.com/netzero-dev/netzero/internal/check"
+	"github.com/netzero-dev/netzero/internal/gotest"
 )
 
 // Main is for TestMain: it runs the package's tests and then fails on stale golden files, those below testdata/netzero
@@ -19,7 +19,7 @@ import (
 // no recording was skipped. Then it judges the files that tests share, too; see [Shared].
 func Main(m *testing.M) int {
 	underMain.Store(true)
-	used.watch(m)
+	watch(m)
 	return exitWith(m, judgePackage(m, m.Run()))
 }
 
@@ -34,7 +34,7 @@ func judgePackage(m *testing.M, code int) int {
 		fmt.Fprintf(os.Stderr, "netzero: %v\n", err)
 		return 1
 	}
-	names := testNames(m)
+	names := gotest.TestNames(m)
 	if len(names) == 0 {
 		return 0 // package testing does not let us see them
 	}
@@ -55,23 +55,3 @@ func judgePackage(m *testing.M, code int) int {
 
 // underMain says that Main runs the tests, and checks shared files when all of them have ended.
 var underMain atomic.Bool
-
-// testNames returns the names of the tests, benchmarks, fuzz tests and examples that the binary holds, or nil where
-// package testing does not let us see them.
-func testNames(m *testing.M) []string {
-	var names []string
-	for _, field := range []string{"tests", "benchmarks", "fuzzTargets", "examples"} {
-		list := reflect.ValueOf(m).Elem().FieldByName(field)
-		if list.Kind() != reflect.Slice {
-			return nil
-		}
-		for i := range list.Len() {
-			name := list.Index(i).FieldByName("Name")
-			if name.Kind() != reflect.String {
-				return nil
-			}
-			names = append(names, name.String())
-		}
-	}
-	return names
-}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/testcontainers/testcontainers-go"
 
+	"github.com/netzero-dev/netzero/internal/gotest"
 	"github.com/netzero-dev/netzero/internal/recorder"
 )
 
@@ -58,8 +59,8 @@ func RecordPackage(opts ...Option) *PackageRecording {
 	if !flag.Parsed() {
 		flag.Parse()
 	}
-	p := &PackageRecording{run: &packageRun{name: "package " + packagePath(), subtests: make(map[string]bool)}}
-	if flagValue("test.list") != "" || recorder.IsRecordedChild() {
+	p := &PackageRecording{run: &packageRun{name: "package " + gotest.PackagePath(), subtests: make(map[string]bool)}}
+	if gotest.Flag("test.list") != "" || recorder.IsRecordedChild() {
 		return p
 	}
 	if !recordedPackage.CompareAndSwap(nil, p) {
@@ -91,7 +92,7 @@ func (p *PackageRecording) Run(m *testing.M) int {
 		p.run.Errorf("netzero: %s: %v", p.run.name, err)
 	}
 	underMain.Store(true)
-	used.watch(m)
+	watch(m)
 	if p.recording.live == nil {
 		return exitWith(m, judgePackage(m, m.Run()))
 	}

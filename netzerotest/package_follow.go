@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"unsafe"
+
+	"github.com/netzero-dev/netzero/internal/gotest"
 )
 
 // follow makes the goroutine of each test, benchmark, fuzz test and example known to the package's recording while it runs,
@@ -60,7 +62,7 @@ func (p *PackageRecording) enter(tb testing.TB) {
 		if tb.Skipped() {
 			skipped.Store(true)
 		}
-		if hadSubtests(tb) {
+		if gotest.HadSubtests(tb) {
 			p.run.mu.Lock()
 			p.run.subtests[tb.Name()] = true
 			p.run.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/netzero-dev/netzero/internal/goroutine"
+	"github.com/netzero-dev/netzero/internal/gotest"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -18,7 +19,7 @@ func callerPlace() string {
 		return ""
 	}
 	frame, _ := runtime.CallersFrames(pcs).Next()
-	return userPlace(flow.Frame{Function: frame.Function, File: frame.File, Line: frame.Line}, packagePath(), goroutine.Module())
+	return userPlace(flow.Frame{Function: frame.Function, File: frame.File, Line: frame.Line}, gotest.PackagePath(), goroutine.Module())
 }
 
 // userPlace returns the place of a call as people of a package in a module look for it.

@@ -103,7 +103,7 @@ func (r *Recording) prepare(opts []Option) (err error) {
 	if err := claim(r.golden, r.config.shared != "", r.tb, r.env.update); err != nil {
 		return err
 	}
-	used.golden(r.golden)
+	used.AddGolden(r.golden)
 	if r.config.shared != "" {
 		r.shared = sharedFiles.Begin(r.golden, check.Sharer{
 			Test: r.tb.Name(), Package: testedPackage(), Strict: r.config.strict, Cilium: r.config.cilium, Partial: isPartial(r.tb),

@@ -44,7 +44,6 @@ var Suites = []Suite{
 	{Package: "./netzerotest", Skip: map[string]string{
 		"TestUpdateFlagOfRealTests":     "needs the go command and the package's source",
 		"TestUpdatesAreNotCached":       "needs the go command and the package's source",
-		"TestSubtestsThatMaySkip":       "needs the package's source",
 		"TestIdentityRowsAreWhole":      "needs the repository",
 		"TestIdentityDocumentIsCurrent": "needs the repository",
 	}},

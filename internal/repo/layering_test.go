@@ -67,7 +67,8 @@ var layers = map[string]layer{
 
 	"netzerotest": {
 		own: []string{
-			"golden", "internal/check", "internal/placement", "internal/report", "internal/policy", "internal/policy/networkpolicy",
+			"golden", "internal/check", "internal/gotest", "internal/placement", "internal/report", "internal/policy",
+			"internal/policy/networkpolicy",
 			"internal/session", "internal/endpoint", "internal/rdns", "internal/docker",
 			"internal/manifest", "internal/probe", "internal/cgroup", "internal/goroutine", "internal/recorder", "internal/recording",
 			"netzerotest/flow",
@@ -93,6 +94,7 @@ var layers = map[string]layer{
 		others: kubernetes,
 		tests:  []string{"internal/manifest/manifesttest"},
 	},
+	"internal/gotest": {},
 	"internal/placement": {
 		own:   []string{"internal/manifest", "internal/policy", "internal/recording", "internal/endpoint", "netzerotest/flow"},
 		tests: []string{"golden", "internal/manifest/manifesttest", "internal/policy/networkpolicy", "internal/policy/ciliumpolicy"},

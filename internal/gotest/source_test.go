@@ -1,4 +1,4 @@
-package netzerotest
+package gotest
 
 import (
 	"strings"
@@ -11,22 +11,30 @@ func skipsSometimes(t *testing.T, when bool) {
 	}
 }
 
-func TestSubtestsThatMaySkip(t *testing.T) {
-	if got := mayHaveSkipped(t); got != "" {
+// skipOf returns where a subtest of a test of this package may have skipped itself.
+func skipOf(t *testing.T) string {
+	if !HadSubtests(t) {
+		return ""
+	}
+	return Source(".").SkipInSubtests([]string{t.Name()})
+}
+
+func TestSource_SubtestsMaySkip(t *testing.T) {
+	if got := skipOf(t); got != "" {
 		t.Errorf("before any subtest: %s", got)
 	}
 	t.Run("inside", func(t *testing.T) { skipsSometimes(t, false) })
-	if got := mayHaveSkipped(t); !strings.HasPrefix(got, "skips_test.go:") {
+	if got := skipOf(t); !strings.HasPrefix(got, "source_test.go:") {
 		t.Errorf("with a subtest that may skip: %q", got)
 	}
 }
 
-func TestSubtestsThatNeverSkip(t *testing.T) {
+func TestSource_SubtestsNeverSkip(t *testing.T) {
 	t.Run("inside", func(t *testing.T) {})
-	if !hadSubtests(t) {
+	if !HadSubtests(t) {
 		t.Error("package testing does not show subtests any more")
 	}
-	if got := mayHaveSkipped(t); got != "" {
+	if got := skipOf(t); got != "" {
 		t.Errorf("with a subtest that cannot skip: %s", got)
 	}
 }

@@ -1,4 +1,4 @@
-package netzerotest
+package gotest
 
 import (
 	"os"
@@ -14,18 +14,18 @@ func TestUse_GoldenByLink(t *testing.T) {
 	if err := os.Symlink(path, link); err != nil {
 		t.Skip(err) // on Windows not everybody may
 	}
-	use := newUse()
+	use := NewUse(".")
 	if use.HasGolden(path) {
 		t.Error("a recording has the file before any had it")
 	}
-	use.golden(link)
+	use.AddGolden(link)
 	if !use.HasGolden(path) || !use.HasGolden(link) {
 		t.Error("no recording has the file, though one has it by a link")
 	}
 }
 
 func TestUse_Whole(t *testing.T) {
-	use := newUse()
+	use := NewUse(".")
 	if use.Whole(nil) {
 		t.Error("a run without tests is whole")
 	}

@@ -1,8 +1,8 @@
-package netzerotest
+package gotest
 
 import "testing"
 
-func TestElementsOfARunPattern(t *testing.T) {
+func TestPartial_ElementsOfPattern(t *testing.T) {
 	for pattern, want := range map[string]int{
 		"": 1, "^TestA$": 1, "^TestA$/^b$": 2, "A/b/c": 3, "A|B/c": 2, "A/b|C": 2, "A[/]b": 1, "(A/x|B)": 1, `A\/b`: 1, "A[": 1,
 	} {

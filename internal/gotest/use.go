@@ -1,0 +1,68 @@
+package gotest
+
+import (
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Use is what a run of the package's tests has shown so far: the golden files that recordings had, and the tests that
+// ended. It may be used by several goroutines.
+type Use struct {
+	source Source
+
+	mu      sync.Mutex
+	goldens map[string]bool
+	ran     map[string]bool // top-level tests and fuzz tests; false if one was skipped
+}
+
+// NewUse returns a Use of a run in which no test has ended yet.
+func NewUse(source Source) *Use {
+	return &Use{source: source, goldens: make(map[string]bool), ran: make(map[string]bool)}
+}
+
+// AddGolden registers the golden file of a recording, by the path and by the path without symbolic links.
+func (u *Use) AddGolden(path string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.goldens[path] = true
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		u.goldens[real] = true
+	}
+}
+
+// HasGolden reports whether a recording had the file.
+func (u *Use) HasGolden(path string) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	real, err := filepath.EvalSymlinks(path)
+	return u.goldens[path] || err == nil && u.goldens[real]
+}
+
+// Ended registers a top-level test that has ended. With -count a test ends several times.
+func (u *Use) Ended(test string, skipped bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	before, again := u.ran[test]
+	u.ran[test] = !skipped && (before || !again)
+}
+
+// Whole reports whether tests have run completely, as far as that is known: whether a subtest was skipped, only the
+// source of its parent says. Without any tests it is about all that ended.
+func (u *Use) Whole(tests []string) bool {
+	u.mu.Lock()
+	ran := maps.Clone(u.ran)
+	u.mu.Unlock()
+	if len(tests) == 0 {
+		return len(ran) > 0 && !slices.Contains(slices.Collect(maps.Values(ran)), false)
+	}
+	for _, test := range tests {
+		top, _, isSubtest := strings.Cut(test, "/")
+		if !ran[top] || isSubtest && (u.source.SkipInSubtests([]string{top}) != "" || u.source.methodsSkip()) {
+			return false
+		}
+	}
+	return true
+}
