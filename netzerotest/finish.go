@@ -49,7 +49,7 @@ func (r *Recording) finish() {
 	r.tellLeftovers()
 }
 
-// stop takes out of the capture what the test saw, and leaves it. What has to be printed of it is, unless quiet.
+// stop ends the live recording and returns it. Unless quiet, it prints what a person has to see without -v.
 func (r *Recording) stop(quiet bool) (recording.Recording, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
