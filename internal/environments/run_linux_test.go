@@ -82,7 +82,8 @@ var unstable = []struct {
 }{
 	{regexp.MustCompile(`\(\d+\.\d\ds\)`), "(0.00s)"},
 	// testcontainers-go prints it once a container starts on this machine, whoever starts it.
-	{regexp.MustCompile(`(?m)^\S+ \S+ github\.com/testcontainers/testcontainers-go - Connected to docker: *\n(  .*\n)+`), ""},
+	{regexp.MustCompile(`(?m)^\S+ \S+ github\.com/testcontainers/testcontainers-go - Connected to docker: *\n(  .*\n)+`),
+		""},
 	{regexp.MustCompile(`recorded_linux_test\.go:\d+`), "recorded_linux_test.go:1"},
 	{regexp.MustCompile(`\S*/netzero-\d+-\d+`), "LEAF"},
 	{regexp.MustCompile(`\b2\.6\.\d+\S*`), "2.6.78"},

@@ -48,7 +48,8 @@ const lockdown = "/sys/kernel/security/lockdown"
 // mountSecurity mounts what lockdown is in, and makes sure that the kernel is not locked down yet.
 func mountSecurity(t *testing.T) {
 	t.Helper()
-	if err := unix.Mount("securityfs", filepath.Dir(lockdown), "securityfs", 0, ""); err != nil && !errors.Is(err, unix.EBUSY) {
+	if err := unix.Mount("securityfs", filepath.Dir(lockdown), "securityfs", 0, ""); err != nil &&
+		!errors.Is(err, unix.EBUSY) {
 		t.Fatal(err)
 	}
 	if modes, err := os.ReadFile(lockdown); err != nil || !strings.HasPrefix(string(modes), "[none]") {

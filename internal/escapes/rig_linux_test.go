@@ -64,7 +64,8 @@ func newRig(t *testing.T) *rig {
 		r.lab.Host(to.v4.String(), to.v6.String())
 	}
 	r.lab.Host(offered.String())
-	if err := r.lab.RunOutside(func() error { return multipathOffer(offered) }); err != nil && !errors.Is(err, unix.ENOENT) {
+	if err := r.lab.RunOutside(func() error { return multipathOffer(offered) }); err != nil &&
+		!errors.Is(err, unix.ENOENT) {
 		t.Fatal(err)
 	}
 	r.serve()
@@ -90,7 +91,8 @@ func (r *rig) serve() {
 	// Not by one socket: it would answer from another address than the one that was asked.
 	for _, w := range allWays() {
 		to := hostOf(w.name)
-		r.datagrams[w.name] = []*testnet.Server{r.lab.ServeUDP(to.udp4().String(), nil), r.lab.ServeUDP(to.udp6().String(), nil)}
+		r.datagrams[w.name] = []*testnet.Server{r.lab.ServeUDP(to.udp4().String(), nil),
+			r.lab.ServeUDP(to.udp6().String(), nil)}
 	}
 }
 
@@ -142,7 +144,8 @@ func (r *rig) check(err error) {
 func (r *rig) environment(as string, ways ...string) []string {
 	env := []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + os.TempDir(), "GORACE=atexit_sleep_ms=0",
-		asVariable + "=" + as, waysVariable + "=" + strings.Join(ways, "\n"), lenderVariable + "=" + r.lender, staticVariable + "=" + r.static,
+		asVariable + "=" + as, waysVariable + "=" + strings.Join(ways, "\n"), lenderVariable + "=" + r.lender,
+		staticVariable + "=" + r.static,
 		networkVariable + "=" + r.network, imageVariable + "=" + r.image,
 	}
 	for _, variable := range os.Environ() { // where the engine is

@@ -179,7 +179,8 @@ func TestTools(t *testing.T) {
 	for _, g := range groups {
 		for _, w := range g.ways {
 			if columns := seen[w.name]; columns[0] != "-" {
-				seen[w.name] = [3]string{columns[0], yes(b.onTheWire(g, w)), yes(b.bpftrace.sawSince(b.begun[w.name].monotonic*1e9, w.address()))}
+				seen[w.name] = [3]string{columns[0], yes(b.onTheWire(g, w)),
+					yes(b.bpftrace.sawSince(b.begun[w.name].monotonic*1e9, w.address()))}
 			}
 		}
 	}
@@ -276,7 +277,8 @@ func (b *beside) run(t *testing.T, w way, command commander) (trace string, err 
 		return "", ended(err)
 	}
 	file := filepath.Join(t.TempDir(), "trace")
-	strace := watch(t, exec.Command("strace", "-f", "-qqq", "-o", file, "-e", "trace=%network", "-p", strconv.Itoa(cmd.Process.Pid)), "")
+	strace := watch(t,
+		exec.Command("strace", "-f", "-qqq", "-o", file, "-e", "trace=%network", "-p", strconv.Itoa(cmd.Process.Pid)), "")
 	awaitTracer(t, cmd.Process.Pid)
 	b.begun[w.name] = moment{now(unix.CLOCK_REALTIME), now(unix.CLOCK_MONOTONIC)}
 	_, err = io.WriteString(in, "go\n")

@@ -135,7 +135,8 @@ func none() error { return errNone{"the kernel has none"} }
 
 // lacks turns errors by which kernels refuse what is not built in into that of none.
 func lacks(err error, more ...unix.Errno) error {
-	for _, e := range append(more, unix.EPROTONOSUPPORT, unix.EAFNOSUPPORT, unix.ESOCKTNOSUPPORT, unix.EOPNOTSUPP, unix.ENOSYS) {
+	for _, e := range append(more, unix.EPROTONOSUPPORT, unix.EAFNOSUPPORT, unix.ESOCKTNOSUPPORT, unix.EOPNOTSUPP,
+		unix.ENOSYS) {
 		if errors.Is(err, e) {
 			return none()
 		}

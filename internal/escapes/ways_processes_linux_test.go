@@ -25,10 +25,12 @@ const leftBehind = "had ended, and a goroutine or a process that it left behind 
 
 var processWays = []way{
 	{name: "fork without exec", want: viaTCP, open: forked},
-	{name: "child (vfork and exec, as os/exec does)", want: viaTCP, open: func(to host) error { return run(self("tcp", to)) }},
+	{name: "child (vfork and exec, as os/exec does)", want: viaTCP,
+		open: func(to host) error { return run(self("tcp", to)) }},
 	{name: "child of a child", want: viaTCP, open: func(to host) error { return run(self("child of a child", to)) }},
 	{name: "another thread", want: viaTCP, open: otherThread},
-	{name: "double fork, the parent has ended", want: viaTCP, open: func(to host) error { return orphaned("leave an orphan", to) }},
+	{name: "double fork, the parent has ended", want: viaTCP,
+		open: func(to host) error { return orphaned("leave an orphan", to) }},
 	{name: "session of one's own (setsid)", want: viaTCP, open: func(to host) error {
 		return runWith(to, &syscall.SysProcAttr{Setsid: true})
 	}},
@@ -49,9 +51,11 @@ var processWays = []way{
 		const all = unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
 		return runWith(to, &syscall.SysProcAttr{Cloneflags: all})
 	}},
-	{name: "daemon from before", want: viaTCP, endedRed: leftBehind, early: func(to host) (func() error, error) { return waiting("wait", to) }},
+	{name: "daemon from before", want: viaTCP, endedRed: leftBehind,
+		early: func(to host) (func() error, error) { return waiting("wait", to) }},
 	{name: "daemon from before, its parent has ended", want: viaTCP, endedRed: leftBehind,
-		unseenBefore: "another process with the test's environment may have started it; a line says so", early: func(to host) (func() error, error) {
+		unseenBefore: "another process with the test's environment may have started it; a line says so",
+		early: func(to host) (func() error, error) {
 			return waiting("leave a daemon", to)
 		}},
 	{name: "daemon from before, its parent has ended, another environment and session", want: viaTCP, endedRed: leftBehind,
@@ -59,9 +63,11 @@ var processWays = []way{
 			return waiting("leave a disguised daemon", to)
 		}},
 
-	{name: "child moves itself to another cgroup", want: viaTCP, open: func(to host) error { return run(self("move", to)) }},
+	{name: "child moves itself to another cgroup", want: viaTCP,
+		open: func(to host) error { return run(self("move", to)) }},
 	{name: "child is born in another cgroup (clone3 into cgroup)", want: viaTCP, open: bornElsewhere},
-	{name: "child of a child that has moved to another cgroup", want: viaTCP, open: func(to host) error { return run(self("move, then child", to)) }},
+	{name: "child of a child that has moved to another cgroup", want: viaTCP,
+		open: func(to host) error { return run(self("move, then child", to)) }},
 	{name: "cgroup below one's own", want: viaTCP, open: func(to host) error { return run(self("move down", to)) }},
 	{name: "child moves itself to a cgroup from before", want: viaTCP, early: func(to host) (func() error, error) {
 		dir, done, err := newCgroup("before")
