@@ -16,7 +16,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// patience is how long Docker may take for one thing. An engine that hangs shall not hang the tests.
+// patience limits the time for one Docker command: an engine that hangs must not hang the tests.
 const patience = 2 * time.Minute
 
 // stalled tells that Docker took longer once, and need not be asked again.

@@ -43,7 +43,7 @@ func insideDevice() (net.Interface, error) {
 	return net.Interface{}, fmt.Errorf("no interface has %s", insideAddress)
 }
 
-// rig is the lab with a host for each row, and what the rows need of processes that nobody records.
+// rig is the lab with a host for each row, and the unrecorded processes that the rows need.
 type rig struct {
 	t                      *testing.T
 	lab                    *testnet.Net
@@ -118,7 +118,7 @@ func echoConnections(listener net.Listener) {
 	}
 }
 
-// prepareInside allows what the rows need of the network namespace.
+// prepareInside enables the features of the network namespace that the rows need.
 func prepareInside() error {
 	for file, value := range map[string]string{
 		"/proc/sys/net/ipv4/ping_group_range": "0 2147483647",
@@ -159,7 +159,7 @@ func (r *rig) environment(as string, ways ...string) []string {
 // commander makes commands that run where the rows' hosts are reached.
 type commander func(ctx context.Context, name string, args ...string) *exec.Cmd
 
-// record runs ways in one process of the user's test binary, and returns what came of each.
+// record runs ways in one process of the user's test binary, and returns their outcomes.
 func (r *rig) record(t *testing.T, command commander, ways []string, env ...string) []outcome {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute) // a guest on a busy machine takes more than three

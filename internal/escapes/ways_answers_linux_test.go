@@ -9,8 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the beacon does: it sends datagrams from port 8127 of a host to beaconPort of the inside, and connects to its
-// dialledPort.
+// The beacon sends datagrams from port 8127 of a host to beaconPort of the inside, and connects to its dialledPort.
 const (
 	beaconPort  = 9900
 	dialledPort = 9901
@@ -146,7 +145,7 @@ func (r *rig) beacon(from host) {
 				return
 			case <-time.After(20 * time.Millisecond):
 			}
-			// Mostly nobody is there.
+			// Usually no server listens there.
 			_, _ = conn.WriteToUDPAddrPort(payload, netip.AddrPortFrom(insideAddress, beaconPort))
 			_ = r.lab.RunOutside(func() error { return dialInside() })
 		}

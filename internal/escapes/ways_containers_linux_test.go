@@ -101,7 +101,7 @@ func dockerRun(command ...string) error {
 	return docker(append([]string{"run", "--rm", "--network", network(), image()}, command...)...)
 }
 
-// startContainer starts a container, and returns what removes it.
+// startContainer starts a container, and returns the function that removes it.
 func startContainer(command ...string) (id string, remove func() error, err error) {
 	id, err = dockerSays(append([]string{"run", "--detach", "--network", network(), image()}, command...)...)
 	return id, func() error { return docker("rm", "--force", id) }, err

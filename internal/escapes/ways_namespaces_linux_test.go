@@ -77,8 +77,8 @@ func inThread(fn func() error) error {
 	return <-ended
 }
 
-// unshareNet gives the calling thread a network namespace of its own, whose packets the process's own forwards. Answers
-// find no way back.
+// unshareNet moves the calling thread to a new network namespace. The process's own namespace forwards its packets.
+// Answers find no way back.
 func unshareNet() error {
 	home, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 
 const viaTCP = "host:443/TCP"
 
-// leftBehind is what a failure says of what an ended test left behind.
+// leftBehind is the failure text for flows that an ended test left behind.
 const leftBehind = "had ended, and a goroutine or a process that it left behind opened this"
 
 var processWays = []way{
@@ -158,7 +158,7 @@ func static(to host) error {
 	return run(self("tcp", to))
 }
 
-// orphaned runs a child whose own child outlives it, and awaits that by the end of the output, which it inherits.
+// orphaned runs a child with a child that outlives it. The orphan inherits the output, so the output's end is its end.
 func orphaned(what string, to host) error {
 	out, err := self(what, to).CombinedOutput()
 	if err != nil || len(out) > 0 {
@@ -197,7 +197,7 @@ func waitForWord(to host) error {
 	return nil
 }
 
-// waiting starts a child that connects when it is told to. Whoever has its pipes may be a child of the child's.
+// waiting starts a child that connects on a signal. A grandchild may inherit its pipes.
 func waiting(what string, to host) (func() error, error) {
 	cmd := self(what, to)
 	cmd.Stderr = os.Stderr
@@ -256,7 +256,7 @@ func removeCgroup(dir string) {
 	}
 }
 
-// moveTo moves this process to a cgroup, and returns what moves it back.
+// moveTo moves this process to a cgroup, and returns a function that moves it back.
 func moveTo(dir string) (back func() error, err error) {
 	tree, err := cgroup.FindTree()
 	if err != nil {

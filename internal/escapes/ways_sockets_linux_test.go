@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// nameUnknown is what a recording says of a connection to an external address whose name may have been looked up before
-// the process recorded anything.
+// nameUnknown is the text for a connection to an external address if its name may have been looked up before the
+// process recorded anything.
 const nameUnknown = "was opened outside this recording and used in it, and which name was looked up for it is not known"
 
 // beforeWays send on sockets that are older than the recording.
@@ -85,7 +85,7 @@ var beforeWays = []way{
 	}},
 }
 
-// earlySocket makes a socket, and connects it where there is an address; use is what is done then.
+// earlySocket makes a socket, and connects it if there is an address; use runs during the recording.
 func earlySocket(kind, protocol int, to unix.Sockaddr, use func(fd int) error) (func() error, error) {
 	domain := unix.AF_INET
 	if _, six := to.(*unix.SockaddrInet6); six {
@@ -118,7 +118,7 @@ func giveToChild(fd int, to host) error {
 	return run(cmd)
 }
 
-// passedWays send on sockets that a process that nobody records has made.
+// passedWays send on sockets that an unrecorded process made.
 var passedWays = []way{
 	{name: "UDP socket of an unrelated process, connected (SCM_RIGHTS)", want: "host:8125/UDP",
 		open: func(to host) error { return borrowed("udp", to, exchange) }},

@@ -44,7 +44,7 @@ func tcpMapped(to host) error {
 
 func tcpRefused(to host) error { return tcpAttempt(to, 444) }
 
-// tcpAttempt connects to a port at which nobody listens.
+// tcpAttempt connects to a port without a listener.
 func tcpAttempt(to host, port uint16) error {
 	return onSocket(unix.AF_INET, unix.SOCK_STREAM, 0, func(fd int) error {
 		return refused(connect(fd, sockaddr(netip.AddrPortFrom(to.v4, port))))
