@@ -58,7 +58,8 @@ func Start(ctx context.Context, dir string, programs Binaries) (c *Cluster, err 
 	if c.network, err = newNetwork(); err != nil {
 		return c, err
 	}
-	c.internet = &Pod{Name: "the internet", cluster: c, namespace: c.network.internet, servers: newServers(c.network.internet)}
+	c.internet = &Pod{Name: "the internet", cluster: c, namespace: c.network.internet,
+		servers: newServers(c.network.internet)}
 	c.control = &controlPlane{namespace: c.network.control}
 	c.apiHost = newServers(c.network.control)
 	if err := c.control.start(ctx, dir, programs); err != nil {

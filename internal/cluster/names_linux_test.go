@@ -27,7 +27,8 @@ func TestReplay_AnnotationsAreNetZeros(t *testing.T) {
 		name            string
 		recorded, other flow.Flow
 	}{
-		{"a host by its name", to(host("api.stripe.com", "203.0.113.7"), 443), to(host("api.example.com", "203.0.113.8"), 443)},
+		{"a host by its name", to(host("api.stripe.com", "203.0.113.7"), 443),
+			to(host("api.example.com", "203.0.113.8"), 443)},
 		{
 			"the API server, whose addresses nobody knows",
 			to(flow.Endpoint{Kind: flow.APIServer, Name: "kubernetes", Namespace: "default"}, 6443),

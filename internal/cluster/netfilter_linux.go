@@ -35,7 +35,8 @@ func (ns *namespace) translate(all []translation) error {
 	b.WriteString("*nat\n")
 	for _, t := range all {
 		for i, backend := range t.backends {
-			fmt.Fprintf(&b, "-A PREROUTING -d %s -p %s --dport %d", t.service.Addr(), strings.ToLower(t.protocol), t.service.Port())
+			fmt.Fprintf(&b, "-A PREROUTING -d %s -p %s --dport %d", t.service.Addr(), strings.ToLower(t.protocol),
+				t.service.Port())
 			if rest := len(t.backends) - i; rest > 1 {
 				fmt.Fprintf(&b, " -m statistic --mode nth --every %d --packet 0", rest)
 			}

@@ -92,7 +92,8 @@ func hostPorts(spec PodSpec) []corev1.ContainerPort {
 // Delete deletes the pod at once.
 func (p *Pod) Delete(ctx context.Context) error {
 	none := int64(0)
-	err := p.cluster.control.client.CoreV1().Pods(p.Namespace).Delete(ctx, p.Name, metav1.DeleteOptions{GracePeriodSeconds: &none})
+	err := p.cluster.control.client.CoreV1().Pods(p.Namespace).Delete(ctx, p.Name,
+		metav1.DeleteOptions{GracePeriodSeconds: &none})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("delete pod %s/%s: %w", p.Namespace, p.Name, err)
 	}

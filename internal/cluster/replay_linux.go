@@ -373,7 +373,8 @@ func (b *builder) placesOf(f recording.Flow, from *Pod) []place {
 	var all []place
 	add := func(w *workload, addr netip.Addr) {
 		isAPI := f.Destination.Kind == recording.KindAPIServer
-		all = append(all, place{workload: w, isAPI: isAPI, addr: addr, port: portOf(f), protocol: corev1.Protocol(f.Protocol)})
+		all = append(all,
+			place{workload: w, isAPI: isAPI, addr: addr, port: portOf(f), protocol: corev1.Protocol(f.Protocol)})
 	}
 	switch d := f.Destination; d.Kind {
 	case recording.KindWorkload:

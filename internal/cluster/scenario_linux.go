@@ -304,7 +304,8 @@ func (d *deployment) roll(ctx context.Context, replicas int) error {
 		}
 		for i := range replicas {
 			p, err := d.cluster.Run(ctx, PodSpec{
-				Namespace: w.namespace, Name: podName(w.name, d.release*10+i), Labels: with, Ports: w.ports, HostNetwork: w.hostNetwork,
+				Namespace: w.namespace, Name: podName(w.name, d.release*10+i), Labels: with, Ports: w.ports,
+				HostNetwork: w.hostNetwork,
 			})
 			if err != nil {
 				return err
@@ -375,7 +376,8 @@ func underlying(namespace string) []*unstructured.Unstructured {
 		return map[string]any{"matchExpressions": []any{map[string]any{"key": label, "operator": "Exists"}}}
 	}
 	return []*unstructured.Unstructured{
-		policy("netzero-deny-all", map[string]any{"podSelector": map[string]any{}, "policyTypes": []any{"Ingress", "Egress"}}),
+		policy("netzero-deny-all",
+			map[string]any{"podSelector": map[string]any{}, "policyTypes": []any{"Ingress", "Egress"}}),
 		policy("netzero-open-ingress", map[string]any{
 			"podSelector": has(openIngress), "policyTypes": []any{"Ingress"}, "ingress": []any{map[string]any{}},
 		}),

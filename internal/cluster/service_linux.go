@@ -70,7 +70,8 @@ func (c *Cluster) create(ctx context.Context, s Service) (netip.Addr, error) {
 	}
 	for _, port := range s.Ports {
 		object.Spec.Ports = append(object.Spec.Ports, corev1.ServicePort{
-			Name: portName(port), Port: int32(port.Port), Protocol: port.Protocol, TargetPort: intstr.FromInt32(int32(port.Target)),
+			Name: portName(port), Port: int32(port.Port), Protocol: port.Protocol,
+			TargetPort: intstr.FromInt32(int32(port.Target)),
 		})
 	}
 	services := c.control.client.CoreV1().Services(s.Namespace)

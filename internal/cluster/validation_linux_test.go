@@ -16,7 +16,8 @@ import (
 // TestValidation_DrawnPolicies sends generated policies to the API server as a dry run, with strict validation.
 func TestValidation_DrawnPolicies(t *testing.T) {
 	c := theCluster(t)
-	drawn := policytest.Policies(policytest.Seed(t), 1000, func(s policy.Scope) networkpolicy.Dialect { return networkpolicy.Dialect{Scope: s} })
+	drawn := policytest.Policies(policytest.Seed(t), 1000,
+		func(s policy.Scope) networkpolicy.Dialect { return networkpolicy.Dialect{Scope: s} })
 	for i, p := range drawn {
 		fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(p)
 		if err != nil {

@@ -63,8 +63,10 @@ var (
 		"0.0.0.0/0", "::/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/24", "10.1.2.3/32", "10.1.2.3/16", "203.0.113.0/25",
 		"2001:db8::/32", "2001:db8:1::/48", "2001:db8:1::7/128", "fd00::/8",
 	}
-	exceptions = []string{"10.1.0.0/16", "10.1.2.0/24", "10.1.2.3/32", "203.0.113.64/26", "2001:db8:1::/48", "2001:db8:1::7/128"}
-	addresses  = []string{"10.1.2.3", "10.1.2.4", "10.1.3.1", "10.2.0.1", "203.0.113.9", "203.0.113.65", "198.51.100.1", "2001:db8:1::7", "2001:db8:1::8", "2001:db8:2::1", "fd00::1"}
+	exceptions = []string{"10.1.0.0/16", "10.1.2.0/24", "10.1.2.3/32", "203.0.113.64/26", "2001:db8:1::/48",
+		"2001:db8:1::7/128"}
+	addresses = []string{"10.1.2.3", "10.1.2.4", "10.1.3.1", "10.2.0.1", "203.0.113.9", "203.0.113.65", "198.51.100.1",
+		"2001:db8:1::7", "2001:db8:1::8", "2001:db8:2::1", "fd00::1"}
 	ports      = []uint16{1, 79, 80, 81, 82, 443, 5432, 65535}
 	portNames  = []string{"http", "pg", "metrics"}
 	transports = []corev1.Protocol{corev1.ProtocolTCP, corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP}
@@ -125,7 +127,8 @@ func (r draw) traffic(in cluster) traffic {
 func (r draw) policies() []*networkingv1.NetworkPolicy {
 	var all []*networkingv1.NetworkPolicy
 	for i := range 1 + r.IntN(4) {
-		p := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("policy-%d", i), Namespace: pick(r, namespaces...)}}
+		p := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("policy-%d", i),
+			Namespace: pick(r, namespaces...)}}
 		p.Spec.PodSelector = *r.selector()
 		p.Spec.PolicyTypes = pick(r, nil, nil,
 			[]networkingv1.PolicyType{networkingv1.PolicyTypeEgress},
@@ -153,7 +156,8 @@ func (r draw) selector() *metav1.LabelSelector {
 	}
 	for range r.IntN(4) / 2 {
 		e := metav1.LabelSelectorRequirement{Key: pick(r, keys...), Operator: pick(r,
-			metav1.LabelSelectorOpIn, metav1.LabelSelectorOpNotIn, metav1.LabelSelectorOpExists, metav1.LabelSelectorOpDoesNotExist)}
+			metav1.LabelSelectorOpIn, metav1.LabelSelectorOpNotIn, metav1.LabelSelectorOpExists,
+			metav1.LabelSelectorOpDoesNotExist)}
 		if e.Operator == metav1.LabelSelectorOpIn || e.Operator == metav1.LabelSelectorOpNotIn {
 			for range 1 + r.IntN(3) {
 				e.Values = append(e.Values, pick(r, values...))

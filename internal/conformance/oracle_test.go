@@ -122,7 +122,8 @@ func split(selector *metav1.LabelSelector) []*metav1.LabelSelector {
 	for key, value := range selector.MatchLabels {
 		if value == "" {
 			delete(plain.MatchLabels, key)
-			plain.MatchExpressions = append(plain.MatchExpressions, metav1.LabelSelectorRequirement{Key: key, Operator: metav1.LabelSelectorOpIn, Values: []string{""}})
+			plain.MatchExpressions = append(plain.MatchExpressions,
+				metav1.LabelSelectorRequirement{Key: key, Operator: metav1.LabelSelectorOpIn, Values: []string{""}})
 		}
 	}
 	all := []*metav1.LabelSelector{plain}
@@ -132,7 +133,8 @@ func split(selector *metav1.LabelSelector) []*metav1.LabelSelector {
 		}
 		for _, s := range slices.Clone(all) {
 			without := s.DeepCopy()
-			without.MatchExpressions[i] = metav1.LabelSelectorRequirement{Key: e.Key, Operator: metav1.LabelSelectorOpDoesNotExist}
+			without.MatchExpressions[i] = metav1.LabelSelectorRequirement{Key: e.Key,
+				Operator: metav1.LabelSelectorOpDoesNotExist}
 			all = append(all, without)
 		}
 	}
@@ -141,7 +143,8 @@ func split(selector *metav1.LabelSelector) []*metav1.LabelSelector {
 
 // allows asks cyclonus about one flow.
 func (c cyclonus) allows(in cluster, t traffic) bool {
-	asked := &matcher.Traffic{Source: in.peer(t.From), Destination: in.peer(t.To), ResolvedPort: int(t.Port), Protocol: t.Protocol}
+	asked := &matcher.Traffic{Source: in.peer(t.From), Destination: in.peer(t.To), ResolvedPort: int(t.Port),
+		Protocol: t.Protocol}
 	if t.To.Pod != nil {
 		for _, p := range t.To.Pod.Ports {
 			if p.Number == t.Port && p.Protocol == t.Protocol {

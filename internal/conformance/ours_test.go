@@ -34,9 +34,11 @@ var icmp = map[corev1.Protocol]flow.Protocol{"ICMP": flow.ICMP, "ICMPv6": flow.I
 
 func (t traffic) flow() flow.Flow {
 	if p := icmp[t.Protocol]; p != 0 {
-		return flow.Flow{Source: t.From.endpoint(), Destination: t.To.endpoint(), Protocol: p, ICMPType: uint8(t.Port), Count: 1}
+		return flow.Flow{Source: t.From.endpoint(), Destination: t.To.endpoint(), Protocol: p, ICMPType: uint8(t.Port),
+			Count: 1}
 	}
-	return flow.Flow{Source: t.From.endpoint(), Destination: t.To.endpoint(), Protocol: protocols[t.Protocol], Port: t.Port, Count: 1}
+	return flow.Flow{Source: t.From.endpoint(), Destination: t.To.endpoint(), Protocol: protocols[t.Protocol],
+		Port: t.Port, Count: 1}
 }
 
 func (e end) endpoint() flow.Endpoint {
@@ -73,7 +75,8 @@ func toCyclonus(s policy.Scope, f flow.Flow) (traffic, bool) {
 func endOf(s policy.Scope, e flow.Endpoint) (end, bool) {
 	switch e.Kind {
 	case flow.Resolver:
-		return end{Pod: &pod{Name: "kube-dns", Namespace: "kube-system", Labels: map[string]string{"k8s-app": "kube-dns"}}}, true
+		return end{Pod: &pod{Name: "kube-dns", Namespace: "kube-system", Labels: map[string]string{"k8s-app": "kube-dns"}}},
+			true
 	case flow.Workload:
 		all := slices.Clone(s.Peers)
 		for _, subject := range s.Subjects {

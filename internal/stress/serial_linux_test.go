@@ -21,7 +21,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/testnet"
 )
 
-var shuffles = flag.Int("shuffles", 3, "in how many orders tests run that share a pool and clients, the last one without -update")
+var shuffles = flag.Int("shuffles", 3,
+	"in how many orders tests run that share a pool and clients, the last one without -update")
 
 var isNotice = regexp.MustCompile(`(?m)^ +- (.*)$`)
 
@@ -78,7 +79,8 @@ func buildSerial(t *testing.T) *serial {
 	lab.ServeDNS("203.0.113.180:53", testnet.MustZone("api.rates.test A 203.0.113.181"))
 	lab.ServeHTTP("203.0.113.181:8080", nil)
 	label := fmt.Sprint("netzero-serial-", os.Getpid())
-	docker(t, "network", "create", "--subnet", "203.0.113.128/25", "--ip-range", "203.0.113.128/28", "-o", "com.docker.network.bridge.name=nzserial", label)
+	docker(t, "network", "create", "--subnet", "203.0.113.128/25", "--ip-range", "203.0.113.128/28", "-o",
+		"com.docker.network.bridge.name=nzserial", label)
 	t.Cleanup(func() {
 		for _, id := range strings.Fields(docker(t, "ps", "-aq", "--filter", "label=serial="+label)) { // of a run that was killed
 			docker(t, "rm", "-f", id)
@@ -91,7 +93,8 @@ func buildSerial(t *testing.T) *serial {
 	if err := os.WriteFile(s.resolvConf, []byte("nameserver 203.0.113.180\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	s.env = append(os.Environ(), "NETZERO=require", "NETZERO_UPDATE=", "CI=", "SERIAL_LABEL="+label, "SERIAL_STOCKD="+stockd,
+	s.env = append(os.Environ(), "NETZERO=require", "NETZERO_UPDATE=", "CI=", "SERIAL_LABEL="+label,
+		"SERIAL_STOCKD="+stockd,
 		"SERIAL_IMAGE="+testenv.Image(t, "peer"), "SERIAL_POSTGRES="+testenv.ExampleImage(t, "postgres", "postgres:17"))
 	return s
 }

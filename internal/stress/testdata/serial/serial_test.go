@@ -60,20 +60,23 @@ func TestMain(m *testing.M) {
 }
 
 // with starts the servers, makes the clients and runs the tests.
-func with(ctx context.Context, recording *netzerotest.PackageRecording, run func(context.Context) int) (code int, err error) {
+func with(ctx context.Context, recording *netzerotest.PackageRecording, run func(context.Context) int) (code int,
+	err error) {
 	ours := map[string]string{"serial": os.Getenv("SERIAL_LABEL")}
 	options := func(name string, options ...testcontainers.ContainerCustomizer) []testcontainers.ContainerCustomizer {
 		if recording != nil {
 			return append(options, testcontainers.WithLabels(ours), recording.As(name))
 		}
-		return append(options, testcontainers.WithLabels(ours), testcontainers.WithLabels(map[string]string{"dev.netzero.workload": name}))
+		return append(options, testcontainers.WithLabels(ours),
+			testcontainers.WithLabels(map[string]string{"dev.netzero.workload": name}))
 	}
 	terminate := func(c testcontainers.Container) {
 		err = errors.Join(err, testcontainers.TerminateContainer(c, testcontainers.StopTimeout(0)))
 	}
 
-	db, err := postgres.Run(ctx, os.Getenv("SERIAL_POSTGRES"), options("orders-db", postgres.WithDatabase(user), postgres.WithUsername(user),
-		postgres.WithPassword(user), postgres.BasicWaitStrategies())...)
+	db, err := postgres.Run(ctx, os.Getenv("SERIAL_POSTGRES"),
+		options("orders-db", postgres.WithDatabase(user), postgres.WithUsername(user),
+			postgres.WithPassword(user), postgres.BasicWaitStrategies())...)
 	defer func() { terminate(db) }()
 	if err != nil {
 		return 0, err
@@ -91,7 +94,8 @@ func with(ctx context.Context, recording *netzerotest.PackageRecording, run func
 	})
 
 	server, err := testcontainers.Run(ctx, os.Getenv("SERIAL_IMAGE"), options("stock",
-		testcontainers.WithFiles(testcontainers.ContainerFile{HostFilePath: os.Getenv("SERIAL_STOCKD"), ContainerFilePath: "/stockd", FileMode: 0o755}),
+		testcontainers.WithFiles(testcontainers.ContainerFile{HostFilePath: os.Getenv("SERIAL_STOCKD"),
+			ContainerFilePath: "/stockd", FileMode: 0o755}),
 		testcontainers.WithEntrypoint("/stockd"), testcontainers.WithCmd(":7071"), testcontainers.WithExposedPorts(stockd),
 		testcontainers.WithWaitStrategy(wait.ForLog("ready")))...)
 	defer func() { terminate(server) }()
@@ -182,6 +186,7 @@ func call(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = grpc_health_v1.NewHealthClient(client).Check(ctx, &grpc_health_v1.HealthCheckRequest{}, grpc.WaitForReady(true))
+	_, err = grpc_health_v1.NewHealthClient(client).Check(ctx, &grpc_health_v1.HealthCheckRequest{},
+		grpc.WaitForReady(true))
 	return err
 }
