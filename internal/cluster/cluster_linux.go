@@ -42,7 +42,7 @@ type Cluster struct {
 	external map[string]netip.Addr // names of hosts on the internet
 }
 
-// Start starts a cluster whose files are in dir. It serves, and lets all traffic through, when Start returns.
+// Start starts a cluster with its files in dir. When Start returns, the cluster serves and allows all traffic.
 func Start(ctx context.Context, dir string, programs Binaries) (c *Cluster, err error) {
 	c = &Cluster{
 		pods: make(map[string]*Pod), services: make(map[string]*service), external: make(map[string]netip.Addr),
@@ -134,7 +134,7 @@ func (c *Cluster) Apply(ctx context.Context, object *unstructured.Unstructured, 
 	return nil
 }
 
-// EnforcerLog returns what the enforcer printed.
+// EnforcerLog returns the output of the enforcer.
 func (c *Cluster) EnforcerLog() (string, error) {
 	text, err := os.ReadFile(c.enforcer.log)
 	return string(text), err

@@ -76,7 +76,7 @@ func replay(t *testing.T, s Scenario) {
 	}
 }
 
-// shop is a scenario of three workloads, one of which other people run.
+// shop is a scenario of three workloads. Another team runs one of them.
 var shop = Scenario{
 	Policies: `
 apiVersion: networking.k8s.io/v1

@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// A Service is what the API server is told of a Service, and who is behind it.
+// A Service is the API server's view of a Service, and the pods behind it.
 type Service struct {
 	Namespace, Name string
 	Ports           []ServicePort

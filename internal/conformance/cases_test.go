@@ -29,7 +29,7 @@ func ownCluster() cluster {
 	return in
 }
 
-// apply does what a step of a case does.
+// apply executes a step of a case.
 func (q *question) apply(t *testing.T, a *generator.Action) {
 	t.Helper()
 	isPolicy := func(namespace, name string) func(*networkingv1.NetworkPolicy) bool {

@@ -67,8 +67,8 @@ func (r draw) spoil(tree any) string {
 	return at.key + ": " + toText(value)
 }
 
-// TestCiliumAcceptsWhatPeopleWrite holds forms that nobody generates against Cilium's validators and ours: right, all
-// accept them; wrong in one field, what Cilium refuses we refuse too.
+// TestCiliumAcceptsWhatPeopleWrite compares Cilium's validators with ours on forms that are never generated. All accept
+// the valid forms. If one field is wrong and Cilium rejects the form, we reject it too.
 func TestCiliumAcceptsWhatPeopleWrite(t *testing.T) {
 	t.Parallel()
 	schema := newCRD(t)

@@ -92,7 +92,7 @@ func readCRD() (*crd, error) {
 	return &crd{validator, structural}, nil
 }
 
-// validate does what the API server does with an object of the CRD under --validate=strict.
+// validate validates an object of the CRD like the API server under --validate=strict.
 func (c *crd) validate(text []byte) error {
 	var object map[string]any
 	if err := yaml.Unmarshal(text, &object); err != nil {

@@ -81,7 +81,7 @@ func withPorts(rules api.PortRules) api.PortRules {
 	return all
 }
 
-// identityOf returns what Cilium knows of an end by.
+// identityOf returns Cilium's identity of an end.
 func (in cluster) identityOf(id identity.NumericIdentity, e end) *identity.Identity {
 	const source = labels.LabelSourceK8s
 	switch {

@@ -52,7 +52,7 @@ func accept(t *testing.T, schema *crd, origin string, text []byte) {
 	}
 }
 
-// TestCiliumAcceptsWhatIsGenerated draws flows of all kinds, and merges others into what they give.
+// TestCiliumAcceptsWhatIsGenerated draws flows of all kinds, and merges others into the generated policies.
 func TestCiliumAcceptsWhatIsGenerated(t *testing.T) {
 	t.Parallel()
 	schema := newCRD(t)
@@ -139,7 +139,7 @@ spec:
   - {}
 `
 
-// TestSomebodyRefusesWhatIsWrong is the proof that the validators refuse at all, and shows what only Validate finds.
+// TestSomebodyRefusesWhatIsWrong proves that the validators reject faults at all, and shows which only Validate finds.
 func TestSomebodyRefusesWhatIsWrong(t *testing.T) {
 	schema := newCRD(t)
 	accept(t, schema, "valid", []byte(valid))

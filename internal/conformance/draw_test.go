@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// testSeed returns what to draw from: the time, or what NETZERO_TEST_SEED says.
+// testSeed returns the seed: NETZERO_TEST_SEED, or the time.
 func testSeed(t *testing.T) uint64 {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())
@@ -29,7 +29,7 @@ func testSeed(t *testing.T) uint64 {
 	return seed
 }
 
-// draw draws from small pools, so that what it draws collides.
+// draw draws from small pools, so that its values collide.
 type draw struct{ *rand.Rand }
 
 func pick[T any](r draw, from ...T) T { return from[r.IntN(len(from))] }
@@ -123,7 +123,7 @@ func (r draw) traffic(in cluster) traffic {
 	return t
 }
 
-// policies draws up to four, of which several may select one pod.
+// policies draws up to four policies. Several may select one pod.
 func (r draw) policies() []*networkingv1.NetworkPolicy {
 	var all []*networkingv1.NetworkPolicy
 	for i := range 1 + r.IntN(4) {

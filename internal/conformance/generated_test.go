@@ -128,7 +128,7 @@ func (s seen) hold(policies []*networkingv1.NetworkPolicy, f flow.Flow) (ours bo
 	return ours, fault
 }
 
-// TestWiderAndNarrowerPoliciesAreNoticed is the proof that the neighbours find what is wrong.
+// TestWiderAndNarrowerPoliciesAreNoticed proves that the neighbours find wrong policies.
 func TestWiderAndNarrowerPoliciesAreNoticed(t *testing.T) {
 	t.Parallel()
 	end := int32(65535)

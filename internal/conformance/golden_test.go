@@ -56,7 +56,7 @@ func eachFile(t *testing.T, hold func(origin string, file *golden.File)) {
 	}
 }
 
-// inArchive is what stands before each file of a script.
+// inArchive matches the header before each file of a script.
 var inArchive = regexp.MustCompile(`(?m)^-- .* --\n`)
 
 // eachGolden calls a function with the NetworkPolicies of every golden file.

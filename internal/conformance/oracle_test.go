@@ -60,7 +60,7 @@ const (
 	podRange   = "240.0.0.0/4"
 )
 
-// cyclonus is what github.com/mattfenwick/cyclonus takes policies to mean.
+// cyclonus is the evaluation of policies by github.com/mattfenwick/cyclonus.
 type cyclonus struct{ *matcher.Policy }
 
 // newCyclonus translates policies where its matcher differs from Kubernetes' documents or wants an API server in front:
@@ -113,7 +113,7 @@ func splitPeers(peers []networkingv1.NetworkPolicyPeer) []networkingv1.NetworkPo
 	return all
 }
 
-// split returns selectors that match together what one matches.
+// split returns selectors that together match the same pods as one.
 func split(selector *metav1.LabelSelector) []*metav1.LabelSelector {
 	if selector == nil {
 		return []*metav1.LabelSelector{nil}

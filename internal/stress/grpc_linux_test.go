@@ -18,7 +18,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// gRPC dials in goroutines that its client has made long before: whose call waits for the connection is found all the same.
+// gRPC dials in goroutines that its client started long before: the call that waits for the connection is still found.
 func TestCallOfGRPCHasTheLineOfItsCaller(t *testing.T) {
 	testenv.RequireRoot(t)
 	for _, row := range []struct {

@@ -32,8 +32,8 @@ const serialTests = 30
 // The servers of these tests, by the bit of a test's number that says that it uses them.
 var serialServers = []string{"app: orders-db", "egress-names: api.rates.test:8080/TCP", "app: stock"}
 
-// 30 tests share a pool, an HTTP client and a gRPC client. Each has a policy of its own, with what it sends and nothing else, in
-// the same bytes in any order of the tests, though most of them open no connection.
+// 30 tests share a pool, an HTTP client and a gRPC client. Each policy holds exactly the flows of its test, in the same
+// bytes for any order of the tests, although most tests open no connection.
 func TestOrderOfTestsThatShareClients(t *testing.T) { buildSerial(t).eachHasItsOwn(t) }
 
 // The first test that needs a client makes it, and has ended when the others use it.

@@ -1,8 +1,8 @@
-// Package serial has 30 tests as a user writes them: TestMain starts containers, and makes a pool and clients that all tests
-// share. They run one after another. Package stress builds this one and runs it in many orders.
+// Package serial has 30 tests as a user writes them: TestMain starts containers, and makes a pool and clients that all
+// tests share. They run one after another. Package stress builds this package and runs it in many orders.
 //
-// SERIAL_PACKAGE=1 makes them one recording of the package. Without it each test has a recording of its own. With SERIAL_LAZY=1 the
-// first test that needs a client makes it.
+// SERIAL_PACKAGE=1 makes them one recording of the package. Otherwise each test has its own recording. With
+// SERIAL_LAZY=1 the first test that needs a client makes it.
 package serial
 
 import (
@@ -29,8 +29,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// The clients that all tests share, and connect by their first call. The one of HTTP has connected to nobody when the first test
-// begins: names of other machines are to be looked up during a recording.
+// All tests share these clients, which connect at their first call. The HTTP client has no connection when the first
+// test begins, because names of other machines must be looked up during a recording.
 var (
 	orders func() (*sql.DB, error)
 	rates  = &http.Client{Transport: &http.Transport{}}
