@@ -15,8 +15,8 @@ import (
 // Read reads a golden file. A file that is empty or holds only comments has no policies.
 //
 // The error is an [*InvalidError] where the content is at fault, and matches [fs.ErrNotExist] where there is no file.
-// LF and CRLF, and a byte order mark, are read; several documents may stand in one file, and lists of policies as kubectl
-// get writes them, but only one policy of a namespace and name.
+// LF and CRLF, and a byte order mark, are read; several documents may stand in one file, and lists of policies as
+// kubectl get writes them, but only one policy of a namespace and name.
 func Read(path string) (*File, error) {
 	text, err := readText(path)
 	if err != nil {

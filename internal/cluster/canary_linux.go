@@ -12,8 +12,8 @@ import (
 )
 
 // A canary is a pair of pods of which one may call the other while the enforcer knows the latest of three objects: a
-// namespace, a pod and a policy. The API server tells of each kind in the order of the changes, so the enforcer knows all
-// earlier ones then, too.
+// namespace, a pod and a policy. The API server tells of each kind in the order of the changes, so the enforcer knows
+// all earlier ones then, too.
 type canary struct {
 	caller, called *Pod
 	generation     int

@@ -109,8 +109,9 @@ func (c *Cluster) Close() error {
 	return err
 }
 
-// Apply applies an object as "kubectl apply --server-side --validate=strict" does: a field that is unknown or given twice
-// is an error, and so is one that another manager owns. With dryRun the API server validates it, and stores nothing.
+// Apply applies an object as "kubectl apply --server-side --validate=strict" does: a field that is unknown or given
+// twice is an error, and so is one that another manager owns. With dryRun the API server validates it, and stores
+// nothing.
 func (c *Cluster) Apply(ctx context.Context, object *unstructured.Unstructured, dryRun bool) error {
 	kind := object.GroupVersionKind()
 	mapping, err := c.mapper.RESTMapping(kind.GroupKind(), kind.Version)

@@ -418,8 +418,8 @@ func (b *builder) nameOf(f recording.Flow) (string, uint16) {
 	return "", 0
 }
 
-// nextPort returns the first port above one that no flow has; where the policies may be wider, that they have not either.
-// A port below the last one is always free: recordings never use all of them.
+// nextPort returns the first port above a given one without a flow. If the policies may be wider, they do not have it
+// either. A port below the last one is always free: recordings never use all of them.
 func (b *builder) nextPort(port uint16) uint16 {
 	next := port + 1
 	for b.isTaken(next) {

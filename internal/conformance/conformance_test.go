@@ -25,8 +25,8 @@ func newCRD(t *testing.T) *crd {
 	return c
 }
 
-// TestCiliumAcceptsEveryGoldenFile holds all committed policies of the repository against Cilium, in examples, in tests'
-// directories and in scripts.
+// TestCiliumAcceptsEveryGoldenFile validates all committed policies of the repository with Cilium: in examples,
+// in tests' directories and in scripts.
 func TestCiliumAcceptsEveryGoldenFile(t *testing.T) {
 	schema := newCRD(t)
 	found := 0

@@ -34,8 +34,9 @@ type draw struct{ *rand.Rand }
 
 func pick[T any](r draw, from ...T) T { return from[r.IntN(len(from))] }
 
-// question draws a cluster, policies for it, and flows. In some nothing says in which namespace it is: that is one and the
-// same, and its name is default. Where only some do, package policy takes the others to be wherever they are asked about.
+// question draws a cluster, policies for it, and flows. In some nothing says in which namespace it is: that is one and
+// the same, and its name is default. Where only some do, package policy takes the others to be wherever they are asked
+// about.
 func (r draw) question(flows int) (cluster, []*networkingv1.NetworkPolicy, []traffic) {
 	in, policies := r.cluster(), r.policies()
 	if r.one(5) {

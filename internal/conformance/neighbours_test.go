@@ -135,8 +135,8 @@ func (s seen) isServer(e flow.Endpoint) bool {
 	return false
 }
 
-// opens reports whether a flow may be, by what was seen; toCyclonus asks it for somebody who does not know names, to whom
-// the internet is one.
+// opens reports whether a flow may be, by what was seen; toCyclonus asks it for somebody who does not know names, to
+// whom the internet is one.
 func (s seen) opens(f flow.Flow, nameless bool) bool {
 	if s.isSubject(f.Source) {
 		open := s.cells[cell(f, false, s.placeOf(f.Destination))]

@@ -66,7 +66,8 @@ type cyclonus struct{ *matcher.Policy }
 // newCyclonus translates policies where its matcher differs from Kubernetes' documents or wants an API server in front:
 //
 //   - policyTypes are written, by the rule of the API server;
-//   - NotIn matches pods without the label too; there it is split into two selectors, one for those and one for the others;
+//   - NotIn matches pods without the label too; there it is split into two selectors, one for those and one for the
+//     others;
 //   - a matchLabels whose value is empty matches pods with that label only, as In [""] does there;
 //   - ranges hold no pods.
 func newCyclonus(policies []*networkingv1.NetworkPolicy) cyclonus {

@@ -51,7 +51,8 @@ func (e end) endpoint() flow.Endpoint {
 	return flow.Endpoint{Kind: flow.Workload, Name: e.Pod.Name, Namespace: e.Pod.Namespace, Node: isNode(e)}
 }
 
-// allows returns our verdict. What is unprotected, Kubernetes lets pass: that is a fault of the golden file, not a denial.
+// allows returns our verdict. What is unprotected, Kubernetes lets pass: that is a fault of the golden file, not a
+// denial.
 func allows(scope policy.Scope, policies []*networkingv1.NetworkPolicy, f flow.Flow) (bool, policy.Verdict) {
 	v := networkpolicy.Dialect{Scope: scope}.Evaluate(policies, f)
 	return v.Outcome == policy.Allowed || v.Outcome == policy.Unprotected, v

@@ -140,7 +140,8 @@ func (s *serial) eachHasItsOwn(t *testing.T) {
 	s.sameInAnyOrder(t, first)
 }
 
-// sameInAnyOrder runs the tests in more orders, with seeds from 2 on: each without a policy to begin with, the last one to compare.
+// sameInAnyOrder runs the tests in more orders, with seeds from 2 on: each without a policy to begin with, the last one
+// to compare.
 func (s *serial) sameInAnyOrder(t *testing.T, first map[string]string) {
 	t.Helper()
 	for seed := 2; seed < *shuffles; seed++ {

@@ -12,9 +12,9 @@ import (
 	"github.com/netzero-dev/netzero/internal/testnet"
 )
 
-// Two recordings at once in processes that know nothing of each other, and a process that nobody records: this one. They
-// share a network and use the same addresses and ports at the same time. The cgroup of a third recording, of a test that
-// the second one runs, lies in that one's, which sees the flows of both.
+// Two recordings at once in processes that know nothing of each other, and a process that nobody records: this one.
+// They share a network and use the same addresses and ports at the same time. The cgroup of a third recording, of a
+// test that the second one runs, lies in that one's, which sees the flows of both.
 func TestOnlyTheTestsOwnProcessesAreRecorded(t *testing.T) {
 	lab := newLab(t)
 	var arrived atomic.Int32
