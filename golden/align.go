@@ -7,11 +7,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// row pairs a line of the old text with one of the new; -1 where a side has none.
+// row pairs a line of the old text with one of the new text; -1 if a side has none.
 type row struct{ old, got int }
 
-// maxCells bounds the table of one alignment. Beyond it, as between two policies of a thousand different rules each,
-// everything counts as changed: nobody reads such a diff.
+// maxCells limits the table for one alignment. Larger inputs, such as two policies of a thousand different rules each,
+// count as changed everywhere: such a diff is not readable anyway.
 const maxCells = 4 << 20
 
 // align pairs the equal lines of two policies. Whole rules that are equal are paired first: many lines of a rule
@@ -57,7 +57,7 @@ func (b block) lines() []int {
 	return lines
 }
 
-// blocks cuts a policy's YAML, in which rules are list elements at indent 2.
+// blocks splits the YAML of a policy. Its rules are list elements at indent 2.
 func blocks(lines []string) []block {
 	var all []block
 	inRule := false

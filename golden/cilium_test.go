@@ -88,31 +88,52 @@ func TestFieldsOfCiliumThatAreNotKnownAreRefused(t *testing.T) {
 	for _, c := range []struct{ reason, old, new, want string }{
 		{"several rules in one policy would be left out of the verdict", "spec:\n", "specs: []\nspec:\n", "specs"},
 		{"a protocol is missing or has a name", "protocol: TCP", "protocol: \"\"", "protocol: is empty"},
-		{"a policy is for pods, and says for which", "  endpointSelector:\n    matchLabels:\n      k8s:app: checkout\n", "", "spec.endpointSelector: missing"},
-		{"a policy is for pods, and nothing is none of them", "  endpointSelector:\n    matchLabels:\n      k8s:app: checkout\n", "  endpointSelector:\n", "spec.endpointSelector: missing"},
+		{"a policy is for pods, and says for which", "  endpointSelector:\n    matchLabels:\n      k8s:app: checkout\n", "",
+			"spec.endpointSelector: missing"},
+		{"a policy is for pods, and nothing is none of them",
+			"  endpointSelector:\n    matchLabels:\n      k8s:app: checkout\n", "  endpointSelector:\n",
+			"spec.endpointSelector: missing"},
 		{"a policy for nodes is not for pods", "spec:\n", "spec:\n  nodeSelector: {}\n", "spec.nodeSelector"},
-		{"which pods a Service has, a recording does not know", "  - toFQDNs:", "  - toServices: [{k8sService: {serviceName: x}}]\n    toFQDNs:", "spec.egress[1].toServices"},
-		{"nodes have labels that no recording knows", "  - toFQDNs:", "  - toNodes: [{}]\n    toFQDNs:", "spec.egress[1].toNodes"},
+		{"which pods a Service has, a recording does not know", "  - toFQDNs:",
+			"  - toServices: [{k8sService: {serviceName: x}}]\n    toFQDNs:", "spec.egress[1].toServices"},
+		{"nodes have labels that no recording knows", "  - toFQDNs:", "  - toNodes: [{}]\n    toFQDNs:",
+			"spec.egress[1].toNodes"},
 		{"groups are those of a cloud", "  - toFQDNs:", "  - toGroups: [{aws: {}}]\n    toFQDNs:", "spec.egress[1].toGroups"},
-		{"what must be required of peers is no longer in Cilium", "  - toFQDNs:", "  - toRequires: [{}]\n    toFQDNs:", "spec.egress[1].toRequires"},
-		{"whether a peer authenticates, no recording knows", "  - toFQDNs:", "  - authentication: {mode: required}\n    toFQDNs:", "spec.egress[1].authentication"},
-		{"a group of ranges is in another object", "toFQDNs:\n    - matchName: api.stripe.com", "toCIDRSet:\n    - cidrGroupRef: partners", "spec.egress[1].toCIDRSet[0].cidrGroupRef"},
-		{"TLS server names are not compared", "    toPorts:\n    - ports:", "    toPorts:\n    - serverNames: [a]\n      ports:", "spec.egress[0].toPorts[0].serverNames"},
-		{"an entity has a field of its own", "toFQDNs:\n    - matchName: api.stripe.com", "toEndpoints:\n    - matchLabels: {\"reserved:host\": \"\"}", "write the entity"},
-		{"nobody knows the service accounts of pods", "toFQDNs:\n    - matchName: api.stripe.com", "toEndpoints:\n    - matchExpressions: [{key: \"k8s:io.cilium.k8s.policy.serviceaccount\", operator: Exists}]", "service account"},
-		{"a rule that denies has no names", "spec:\n", "spec:\n  egressDeny:\n  - toFQDNs: [{matchName: a.example}]\n", "no rule denies names"},
-		{"a rule that denies reads no look-ups", "spec:\n", "spec:\n  egressDeny:\n  - toPorts: [{ports: [{port: \"53\"}], rules: {dns: [{matchPattern: \"*\"}]}}]\n", "says nothing of look-ups"},
-		{"two ways to write ranges are two kinds of peer", "toFQDNs:\n    - matchName: api.stripe.com", "toCIDR: [203.0.113.0/24]\n    toCIDRSet: [{cidr: 203.0.113.0/24}]", "toCIDR and toCIDRSet"},
+		{"what must be required of peers is no longer in Cilium", "  - toFQDNs:", "  - toRequires: [{}]\n    toFQDNs:",
+			"spec.egress[1].toRequires"},
+		{"whether a peer authenticates, no recording knows", "  - toFQDNs:",
+			"  - authentication: {mode: required}\n    toFQDNs:", "spec.egress[1].authentication"},
+		{"a group of ranges is in another object", "toFQDNs:\n    - matchName: api.stripe.com",
+			"toCIDRSet:\n    - cidrGroupRef: partners", "spec.egress[1].toCIDRSet[0].cidrGroupRef"},
+		{"TLS server names are not compared", "    toPorts:\n    - ports:",
+			"    toPorts:\n    - serverNames: [a]\n      ports:", "spec.egress[0].toPorts[0].serverNames"},
+		{"an entity has a field of its own", "toFQDNs:\n    - matchName: api.stripe.com",
+			"toEndpoints:\n    - matchLabels: {\"reserved:host\": \"\"}", "write the entity"},
+		{"nobody knows the service accounts of pods", "toFQDNs:\n    - matchName: api.stripe.com",
+			"toEndpoints:\n    - matchExpressions: [{key: \"k8s:io.cilium.k8s.policy.serviceaccount\", operator: Exists}]",
+			"service account"},
+		{"a rule that denies has no names", "spec:\n", "spec:\n  egressDeny:\n  - toFQDNs: [{matchName: a.example}]\n",
+			"no rule denies names"},
+		{"a rule that denies reads no look-ups", "spec:\n",
+			"spec:\n  egressDeny:\n  - toPorts: [{ports: [{port: \"53\"}], rules: {dns: [{matchPattern: \"*\"}]}}]\n",
+			"says nothing of look-ups"},
+		{"two ways to write ranges are two kinds of peer", "toFQDNs:\n    - matchName: api.stripe.com",
+			"toCIDR: [203.0.113.0/24]\n    toCIDRSet: [{cidr: 203.0.113.0/24}]", "toCIDR and toCIDRSet"},
 		{"a range has a length", "toFQDNs:\n    - matchName: api.stripe.com", "toCIDR: [203.0.113.7]", "not a CIDR"},
-		{"HTTP rules could hold a token, and are not judged", "rules:\n        dns:\n        - matchPattern: '*'", "rules:\n        http:\n        - headers: [\"Authorization: x\"]", "spec.egress[0].toPorts[0].rules.http"},
-		{"an empty list selects nothing here and everything there", "  endpointSelector:", "  - toEndpoints: []\n  endpointSelector:", "is an empty list"},
+		{"HTTP rules could hold a token, and are not judged", "rules:\n        dns:\n        - matchPattern: '*'",
+			"rules:\n        http:\n        - headers: [\"Authorization: x\"]", "spec.egress[0].toPorts[0].rules.http"},
+		{"an empty list selects nothing here and everything there", "  endpointSelector:",
+			"  - toEndpoints: []\n  endpointSelector:", "is an empty list"},
 		{"a port is a string", "\"443\"", "443", "holds a number where a string"},
 		{"a protocol is upper case", "protocol: TCP", "protocol: tcp", "protocol"},
 		{"a range that ends before it begins", "\"443\"", "\"443\"\n        endPort: 80", "is below port 443"},
-		{"two kinds of peer in one rule", "  - toFQDNs:", "  - toCIDRSet:\n    - cidr: 203.0.113.0/24\n    toFQDNs:", "toCIDRSet and toFQDNs"},
-		{"an IPv4 range as IPv6", "toFQDNs:\n    - matchName: api.stripe.com", "toCIDRSet:\n    - cidr: ::ffff:192.0.2.0/120", "written as IPv6"},
+		{"two kinds of peer in one rule", "  - toFQDNs:", "  - toCIDRSet:\n    - cidr: 203.0.113.0/24\n    toFQDNs:",
+			"toCIDRSet and toFQDNs"},
+		{"an IPv4 range as IPv6", "toFQDNs:\n    - matchName: api.stripe.com", "toCIDRSet:\n    - cidr: ::ffff:192.0.2.0/120",
+			"written as IPv6"},
 		{"host bits", "toFQDNs:\n    - matchName: api.stripe.com", "toCIDRSet:\n    - cidr: 2001:db8::7/32", "host bits"},
-		{"an entity that does not exist", "toFQDNs:\n    - matchName: api.stripe.com", "toEntities: [internet]", "Unsupported value"},
+		{"an entity that does not exist", "toFQDNs:\n    - matchName: api.stripe.com", "toEntities: [internet]",
+			"Unsupported value"},
 	} {
 		text := strings.Replace(ciliumYAML, c.old, c.new, 1)
 		if text == ciliumYAML {
@@ -129,7 +150,8 @@ func TestOneFileHoldsOneDialect(t *testing.T) {
 		ciliumYAML + "---\n" + strings.ReplaceAll(checkoutYAML, "checkout", "refund"),
 		strings.ReplaceAll(checkoutYAML, "checkout", "refund") + "---\n" + ciliumYAML,
 	} {
-		if _, err := parse("x.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), "after one of another kind") {
+		if _, err := parse("x.yaml", []byte(text)); err == nil ||
+			!strings.Contains(err.Error(), "after one of another kind") {
 			t.Errorf("error %v", err)
 		}
 	}
@@ -145,7 +167,8 @@ func TestAnOrderIsNoDifferenceInCilium(t *testing.T) {
 		t.Errorf("differs:\n%s", diff)
 	}
 	rules[0].ToFQDNs = append(rules[0].ToFQDNs, cilium.FQDN{MatchName: "hooks.slack.com"})
-	if diff := Diff([]*CiliumNetworkPolicy{a}, []*CiliumNetworkPolicy{b}); !strings.Contains(diff, "+    - matchName: hooks.slack.com") {
+	diff := Diff([]*CiliumNetworkPolicy{a}, []*CiliumNetworkPolicy{b})
+	if !strings.Contains(diff, "+    - matchName: hooks.slack.com") {
 		t.Errorf("another name is no difference:\n%s", diff)
 	}
 }
@@ -166,7 +189,8 @@ func TestRewriteKeepsWhatIsOthersInCilium(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := read.Cilium[0].DeepCopy()
-	p.Spec.Egress = append(p.Spec.Egress, cilium.EgressRule{ToEndpoints: []metav1.LabelSelector{{MatchLabels: map[string]string{"k8s:app": "db"}}}})
+	p.Spec.Egress = append(p.Spec.Egress,
+		cilium.EgressRule{ToEndpoints: []metav1.LabelSelector{{MatchLabels: map[string]string{"k8s:app": "db"}}}})
 	got, err := read.RewriteCilium(Header{}, []*CiliumNetworkPolicy{p})
 	if err != nil {
 		t.Fatal(err)

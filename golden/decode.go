@@ -17,8 +17,7 @@ import (
 
 const recordAnew = "correct it, or delete the file and record it anew with -update"
 
-// decode reads one document with content: a policy, or a list of them. What it returns as an error lacks path and
-// document.
+// decode reads one document with content: a policy, or a list of policies. Its errors have no path and no document.
 func decode(d document) (document, *InvalidError) {
 	tree, fault := d.Tree()
 	if fault != nil {
@@ -55,7 +54,8 @@ func decodePolicy(object map[string]any) (metav1.Object, *InvalidError) {
 	}
 	if of == nil {
 		return nil, &InvalidError{Field: "kind", Problem: fmt.Sprintf("%s %s, but only %s %s and %s %s are read",
-			word(object["apiVersion"], "apiVersion"), word(object["kind"], "kind"), apiVersion, kind, ciliums.apiVersion, ciliums.kind),
+			word(object["apiVersion"], "apiVersion"), word(object["kind"], "kind"), apiVersion, kind, ciliums.apiVersion,
+			ciliums.kind),
 			Advice: "move other objects to files of their own"}
 	}
 	object = withoutStatus(object)
@@ -80,7 +80,7 @@ func decodePolicy(object map[string]any) (metav1.Object, *InvalidError) {
 	return policy, nil
 }
 
-// checkSpec finds what is empty in a spec by accident.
+// checkSpec finds fields of a spec that are empty by accident.
 func checkSpec(of *dialect, spec any, at string) *InvalidError {
 	if empty := emptyValue(spec, at); empty != "" {
 		// Kubernetes would read an empty list here, and so "everywhere" or "every port".
@@ -91,19 +91,21 @@ func checkSpec(of *dialect, spec any, at string) *InvalidError {
 	}
 	if empty := emptyList(spec, at); empty != "" {
 		// To Cilium a list that is empty selects nothing in some places, and everything in others.
-		return &InvalidError{Field: empty, Problem: "is an empty list", Advice: "remove it; [{}] in its place denies everything in that direction"}
+		return &InvalidError{Field: empty, Problem: "is an empty list",
+			Advice: "remove it; [{}] in its place denies everything in that direction"}
 	}
 	if empty := emptyWord(spec, at); empty != "" {
 		return &InvalidError{Field: empty, Problem: "is empty", Advice: "give it a value, or remove it"}
 	}
 	if fields, ok := spec.(map[string]any); ok && fields["endpointSelector"] == nil {
 		// Cilium takes no policy without it; read as an empty one, it would be for all pods.
-		return &InvalidError{Field: at + ".endpointSelector", Problem: "missing", Advice: "say for which pods the policy is; {} are all of its namespace"}
+		return &InvalidError{Field: at + ".endpointSelector", Problem: "missing",
+			Advice: "say for which pods the policy is; {} are all of its namespace"}
 	}
 	return nil
 }
 
-// checkSpecs is checkSpec for the specs of a CiliumNetworkPolicy, which may have one, or several, or both.
+// checkSpecs applies checkSpec to the specs of a CiliumNetworkPolicy: spec, specs, or both.
 func checkSpecs(object map[string]any) *InvalidError {
 	if object["specs"] == nil {
 		return nil
@@ -124,7 +126,7 @@ func checkSpecs(object map[string]any) *InvalidError {
 	return nil
 }
 
-// validationError takes the field out of an error of package policy, which may hold several.
+// validationError extracts the field from an error of package policy, which may hold several.
 func validationError(err error) *InvalidError {
 	invalid := &InvalidError{Problem: err.Error(), Advice: "correct it"}
 	var all utilerrors.Aggregate
@@ -161,7 +163,7 @@ func fromObject(of *dialect, object map[string]any) (metav1.Object, *InvalidErro
 	}
 	if len(unknown) > 0 {
 		invalid := &InvalidError{Field: unknown[0], Problem: "unknown field", Advice: "correct or remove it"}
-		if of == ciliums { // which may know it well
+		if of == ciliums { // the API server may know the field
 			invalid.Problem, invalid.Advice = "a field of which no verdict is known here", "correct it, or move the rule to a file that tests do not read"
 		}
 		return nil, invalid
@@ -223,8 +225,8 @@ func emptyList(v any, at string) string {
 	return ""
 }
 
-// emptyWord returns the first field of a spec, of those that hold one of a few words, that is an empty string: an API
-// server refuses what its reader would take for a missing field.
+// emptyWord returns the first field of a spec that is an empty string although only a few words are valid. An API
+// server rejects it; its Go type would treat it as missing.
 func emptyWord(v any, at string) string {
 	switch v := v.(type) {
 	case map[string]any:
@@ -247,7 +249,7 @@ func emptyWord(v any, at string) string {
 	return ""
 }
 
-// word returns a value for a message, or says that it is missing.
+// word returns a value for a message, or reports that it is missing.
 func word(v any, what string) string {
 	if s, ok := v.(string); ok && s != "" {
 		return s

@@ -63,11 +63,12 @@ func typeOf(p metav1.Object) metav1.TypeMeta {
 	return p.(*networkingv1.NetworkPolicy).TypeMeta
 }
 
-// plain returns a copy of a policy with its type, and without what an API server fills in and a file does not hold.
+// plain returns a copy of a policy with its type, but without the fields that only an API server sets.
 func plain(p metav1.Object) metav1.Object {
 	of := dialectOf(p)
 	t := metav1.TypeMeta{APIVersion: of.apiVersion, Kind: of.kind}
-	m := metav1.ObjectMeta{Name: p.GetName(), Namespace: p.GetNamespace(), Labels: p.GetLabels(), Annotations: p.GetAnnotations()}
+	m := metav1.ObjectMeta{Name: p.GetName(), Namespace: p.GetNamespace(), Labels: p.GetLabels(),
+		Annotations: p.GetAnnotations()}
 	if c, is := p.(*cilium.NetworkPolicy); is {
 		c = c.DeepCopy()
 		c.TypeMeta, c.ObjectMeta = t, *m.DeepCopy()

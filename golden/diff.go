@@ -10,10 +10,10 @@ import (
 // diffContext is the number of equal lines shown around a change.
 const diffContext = 3
 
-// Diff returns what differs between the committed and the recorded policies, for people, or "" where they say the
-// same. The first line is "(-golden +recorded)"; order and defaults, which mean nothing, are evened out first.
+// Diff returns a readable diff between the committed and the recorded policies, or "" if they are equivalent. The first
+// line is "(-golden +recorded)". Order and defaults are normalized first, because they have no effect.
 //
-// A policy that only the golden file holds is one line, since [File.Rewrite] leaves it alone. The same policies give
+// A policy that only the golden file holds takes one line, since [File.Rewrite] leaves it alone. The same policies give
 // the same text.
 func Diff[P Policy](golden, recorded []P) string {
 	old, got := byNameLoosely(golden), byNameLoosely(recorded)
@@ -61,7 +61,7 @@ func changes(old, got []string) []change {
 	return all
 }
 
-// writeHunks writes the changes with some equal lines around them, and where in the policy they are.
+// writeHunks writes the changes with some equal lines around them, and their place in the policy.
 func writeHunks(b *strings.Builder, title string, all []change) {
 	shown := make([]bool, len(all))
 	for i, c := range all {

@@ -54,56 +54,58 @@ func TestDiff(t *testing.T) {
 			"     - podSelector:",
 			"         matchLabels:",
 		)},
-		{"two places of one policy, in a namespace", list(inNamespace("shop", policy("checkout", 1, 5432))), list(inNamespace("shop", stripe)), lines(
-			"(-golden +recorded)",
-			"@@ NetworkPolicy shop/checkout: metadata.annotations @@",
-			" metadata:",
-			"   name: checkout",
-			"   namespace: shop",
-			"+  annotations:",
-			"+    netzero.dev/egress-names: api.stripe.com:443/TCP",
-			" spec:",
-			"   podSelector:",
-			"     matchLabels:",
-			"@@ NetworkPolicy shop/checkout: spec.egress @@",
-			"     ports:",
-			"     - port: 5432",
-			"       protocol: TCP",
-			"+  - to:",
-			"+    - podSelector:",
-			"+        matchLabels:",
-			"+          app: orders-db",
-			"+    ports:",
-			"+    - port: 9",
-			"+      protocol: TCP",
-		)},
-		{"a policy more on each side, and one that differs", list(policy("a"), policy("c")), list(policy("b"), policy("c", 1)), lines(
-			"(-golden +recorded)",
-			"@@ NetworkPolicy a: only in the golden file, where it stays @@",
-			"@@ NetworkPolicy b @@",
-			"+apiVersion: networking.k8s.io/v1",
-			"+kind: NetworkPolicy",
-			"+metadata:",
-			"+  name: b",
-			"+spec:",
-			"+  podSelector:",
-			"+    matchLabels:",
-			"+      app: b",
-			"+  policyTypes:",
-			"+  - Egress",
-			"@@ NetworkPolicy c: spec.egress @@",
-			"       app: c",
-			"   policyTypes:",
-			"   - Egress",
-			"+  egress:",
-			"+  - to:",
-			"+    - podSelector:",
-			"+        matchLabels:",
-			"+          app: orders-db",
-			"+    ports:",
-			"+    - port: 1",
-			"+      protocol: TCP",
-		)},
+		{"two places of one policy, in a namespace", list(inNamespace("shop", policy("checkout", 1, 5432))),
+			list(inNamespace("shop", stripe)), lines(
+				"(-golden +recorded)",
+				"@@ NetworkPolicy shop/checkout: metadata.annotations @@",
+				" metadata:",
+				"   name: checkout",
+				"   namespace: shop",
+				"+  annotations:",
+				"+    netzero.dev/egress-names: api.stripe.com:443/TCP",
+				" spec:",
+				"   podSelector:",
+				"     matchLabels:",
+				"@@ NetworkPolicy shop/checkout: spec.egress @@",
+				"     ports:",
+				"     - port: 5432",
+				"       protocol: TCP",
+				"+  - to:",
+				"+    - podSelector:",
+				"+        matchLabels:",
+				"+          app: orders-db",
+				"+    ports:",
+				"+    - port: 9",
+				"+      protocol: TCP",
+			)},
+		{"a policy more on each side, and one that differs", list(policy("a"), policy("c")),
+			list(policy("b"), policy("c", 1)), lines(
+				"(-golden +recorded)",
+				"@@ NetworkPolicy a: only in the golden file, where it stays @@",
+				"@@ NetworkPolicy b @@",
+				"+apiVersion: networking.k8s.io/v1",
+				"+kind: NetworkPolicy",
+				"+metadata:",
+				"+  name: b",
+				"+spec:",
+				"+  podSelector:",
+				"+    matchLabels:",
+				"+      app: b",
+				"+  policyTypes:",
+				"+  - Egress",
+				"@@ NetworkPolicy c: spec.egress @@",
+				"       app: c",
+				"   policyTypes:",
+				"   - Egress",
+				"+  egress:",
+				"+  - to:",
+				"+    - podSelector:",
+				"+        matchLabels:",
+				"+          app: orders-db",
+				"+    ports:",
+				"+    - port: 1",
+				"+      protocol: TCP",
+			)},
 		{"no policy behind a pointer", list(nil), list(nil), ""},
 	} {
 		if diff := cmp.Diff(c.want, Diff(c.golden, c.recorded)); diff != "" {
@@ -112,8 +114,8 @@ func TestDiff(t *testing.T) {
 	}
 }
 
-// go-cmp draws lots once a process, by the clock, for its way through two slices. A diff that relied on it would change
-// from one second to the next, so this test looks at several processes.
+// go-cmp's slice diff is not deterministic: each process derives a seed from the clock. A diff that relied on it would
+// change from one second to the next, so this test compares several processes.
 func TestDiffIsTheSameInEveryProcess(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	text := ""
@@ -146,15 +148,17 @@ func TestDiffIsTheSameInEveryProcess(t *testing.T) {
 		if diff := cmp.Diff(text+"(end)", string(got)); diff != "" {
 			t.Fatalf("another process (-here +there):\n%s", diff)
 		}
-		time.Sleep(time.Second) // for another draw
+		time.Sleep(time.Second) // for another seed
 	}
 }
 
-// The lines of both sides, in order, must come out of a diff: those without "+" are the old ones, those without "-" the new.
+// A diff must contain the lines of both sides in order: without the "+" lines the old text, without the "-" lines the
+// new one.
 func TestChangesHoldBothSides(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	some := func() []string {
-		words := []string{"spec:", "  egress:", "  - ports:", "    - port: 1", "  - to:", "    - a", "  podSelector: {}", "  x", "    "}
+		words := []string{"spec:", "  egress:", "  - ports:", "    - port: 1", "  - to:", "    - a", "  podSelector: {}",
+			"  x", "    "}
 		lines := make([]string, random.IntN(30))
 		for i := range lines {
 			lines[i] = words[random.IntN(len(words))]
@@ -190,7 +194,7 @@ func TestDiffOfHugePolicies(t *testing.T) {
 	}
 	start := time.Now()
 	text := Diff(list(huge("a")), list(huge("b")))
-	if n := strings.Count(text, "\n"); n < 2*3000*4-2 { // whose ends may be alike
+	if n := strings.Count(text, "\n"); n < 2*3000*4-2 { // both ends of the texts may be equal
 		t.Errorf("the diff has %d lines only", n)
 	}
 	if d := time.Since(start); d > 10*time.Second {

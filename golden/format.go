@@ -51,9 +51,9 @@ func policyText(p metav1.Object) (string, error) {
 	return string(text), nil
 }
 
-// check reads a text back and compares it with the policies that it should hold, by their names.
+// check reads a text back and compares it with the intended policies, by their names.
 //
-// A golden file outlives the run that wrote it, so a slip here would be found by somebody else, and too late.
+// A golden file outlives the run that wrote it. Without this check a mistake here would only show in a later run.
 func check(text string, policies []metav1.Object) error {
 	if len(text) > MaxSize {
 		return fmt.Errorf("the text has %d bytes, more than 1 MiB", len(text))

@@ -11,7 +11,8 @@ import (
 )
 
 func TestFormat(t *testing.T) {
-	header := Header{Test: "TestCheckout/refund", Command: `go test example.com/shop/payments -run '^TestCheckout$/^refund$' -update`}
+	header := Header{Test: "TestCheckout/refund",
+		Command: `go test example.com/shop/payments -run '^TestCheckout$/^refund$' -update`}
 	denyAll := inNamespace("shop", policy("deny", []int{}...))
 	denyAll.CreationTimestamp = metav1.Now()
 	denyAll.UID, denyAll.ResourceVersion = "1-2-3", "7"
@@ -30,7 +31,7 @@ func TestFormat(t *testing.T) {
 		"apiVersion: networking.k8s.io/v1", "kind: NetworkPolicy", "metadata:", "  name: deny", "  namespace: shop", "spec:",
 		"  podSelector:", "    matchLabels:", "      app: deny", "  policyTypes:", "  - Egress",
 	)
-	for range 3 { // and the order in which they are given does not matter
+	for range 3 { // the order of the arguments does not matter
 		got, err := Format(header, list(denyAll, allowAll, policy("checkout", 5432)))
 		if err != nil {
 			t.Fatal(err)
@@ -47,10 +48,13 @@ func TestFormat(t *testing.T) {
 func TestStringsStayStrings(t *testing.T) {
 	p := policy("n", 1)
 	p.Annotations, p.Labels = map[string]string{}, map[string]string{}
-	for i, s := range []string{"n", "y", "yes", "on", "off", "1", "012", "0x10", "1e3", "1_000", "1:30", "null", "~", "", "=", "<<", "true", ".inf", "2001-01-01", "#x", "x: y", "- x", "*x", "&x", "!x", "|", "%x", "é", " x ", "x\n", "---", "--- x\n---\n", "...\n<<<<<<< x\n"} {
+	for i, s := range []string{"n", "y", "yes", "on", "off", "1", "012", "0x10", "1e3", "1_000", "1:30", "null", "~", "",
+		"=", "<<", "true", ".inf", "2001-01-01", "#x", "x: y", "- x", "*x", "&x", "!x", "|", "%x", "é", " x ", "x\n", "---",
+		"--- x\n---\n", "...\n<<<<<<< x\n"} {
 		p.Annotations[fmt.Sprint("example.com/", i)] = s
 	}
-	for _, s := range []string{"n", "y", "yes", "on", "off", "1", "012", "0x10", "1e3", "1_000", "null", "true", "2001-01-01"} {
+	for _, s := range []string{"n", "y", "yes", "on", "off", "1", "012", "0x10", "1e3", "1_000", "null", "true",
+		"2001-01-01"} {
 		p.Labels[s] = s
 	}
 	text, err := Format(Header{}, list(p))
@@ -75,7 +79,8 @@ func TestFormatRefuses(t *testing.T) {
 		{"no name", list(policy("")), "a policy has no name"},
 		{"one name twice", list(policy("a", 1), policy("b"), policy("a", 2)), "two policies are called a"},
 		{"another kind", list(service), "policy x is  Service, not networking.k8s.io/v1 NetworkPolicy"},
-		{"text that YAML cannot hold", list(withAnnotation(policy("x"), "a", "\xff")), "policy x would not be read back as it is"},
+		{"text that YAML cannot hold", list(withAnnotation(policy("x"), "a", "\xff")),
+			"policy x would not be read back as it is"},
 		{"more than Read takes", list(withAnnotation(policy("x"), "a", strings.Repeat("x", MaxSize))), "more than 1 MiB"},
 	} {
 		text, err := Format(Header{}, c.policies)

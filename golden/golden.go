@@ -28,7 +28,7 @@ const MaxSize = 1 << 20
 // Header is the comment on top of a golden file, which says where the file comes from.
 type Header struct {
 	Test    string // the test's name as testing.TB.Name gives it; file names may differ from it
-	Command string // what to type to accept a new recording
+	Command string // the command that accepts a new recording
 
 	// Package is the import path of a package that is recorded as a whole. Test is empty then.
 	Package string
@@ -38,7 +38,8 @@ type Header struct {
 	Tests []string
 }
 
-// CiliumNetworkPolicy is one of cilium.io/v2, with the fields that recordings write: a file with others is not read.
+// CiliumNetworkPolicy is a policy of cilium.io/v2, limited to the fields that recordings write: a file with other
+// fields is rejected.
 type CiliumNetworkPolicy = cilium.NetworkPolicy
 
 // Policy is a policy of one of the two dialects.
@@ -50,7 +51,7 @@ type Policy interface {
 // File is a golden file as it was read. Its policies are all of one dialect.
 type File struct {
 	Path     string
-	Header   Header                        // empty fields where the file has no such line
+	Header   Header                        // a field is empty if the file has no such line
 	Policies []*networkingv1.NetworkPolicy // in the order of the file; none for an empty file
 	Cilium   []*CiliumNetworkPolicy        // the same, of the other dialect
 
@@ -59,11 +60,12 @@ type File struct {
 }
 
 func (h Header) equal(other Header) bool {
-	return h.Test == other.Test && h.Package == other.Package && h.Command == other.Command && slices.Equal(h.Tests, other.Tests)
+	return h.Test == other.Test && h.Package == other.Package && h.Command == other.Command &&
+		slices.Equal(h.Tests, other.Tests)
 }
 
-// OtherTest returns the name of the test that the header names, or "package" and the path of the package, where that is not the
-// given one, or "": the file was copied, or two tests share it.
+// OtherTest returns the test that the header names, or "package" and the import path of the package, if it is not the
+// given one, and "" otherwise. Such a file was copied, or two tests share it.
 func (f *File) OtherTest(test string) string {
 	owner := f.Header.Test
 	if owner == "" && f.Header.Package != "" {
@@ -78,16 +80,16 @@ func (f *File) OtherTest(test string) string {
 // document is a part of a file between two lines that end a document.
 type document struct {
 	kubeyaml.Document
-	policies []metav1.Object // none where the document holds comments only, or a list of none
-	list     map[string]any  // the object of which the policies are the items; nil where the document is the policy
+	policies []metav1.Object // none for a document with only comments, or an empty list
+	list     map[string]any  // the list object that holds the policies; nil if the document is a policy
 }
 
-// InvalidError says what is wrong in a golden file, where, and what to do about it.
+// InvalidError describes a fault in a golden file, its place, and the fix.
 type InvalidError struct {
 	Path     string
-	Document int    // counts from 1; 0 where the fault lies in the file as a whole
-	Line     int    // counts from 1; 0 where unknown
-	Field    string // such as "spec.egress[0].to"; empty where the fault is in no field
+	Document int    // counts from 1; 0 if the fault concerns the whole file
+	Line     int    // counts from 1; 0 if unknown
+	Field    string // such as "spec.egress[0].to"; empty if the fault is in no field
 	Problem  string
 	Advice   string
 }
@@ -113,7 +115,7 @@ func (e *InvalidError) Error() string {
 	return b.String()
 }
 
-// name is what tells the policies of one file apart.
+// name identifies a policy within one file.
 type name struct{ namespace, name string }
 
 func nameOf(p metav1.Object) name { return name{p.GetNamespace(), p.GetName()} }
@@ -129,7 +131,7 @@ func (n name) compare(m name) int {
 	return cmp.Or(cmp.Compare(n.namespace, m.namespace), cmp.Compare(n.name, m.name))
 }
 
-// byName returns the policies sorted by namespace and name, or an error where one has no name or two have the same.
+// byName returns the policies sorted by namespace and name, or an error if a name is missing or used twice.
 func byName[P Policy](policies []P) ([]metav1.Object, error) {
 	objects, err := objectsOf(policies)
 	if err != nil {
@@ -144,7 +146,8 @@ func byName[P Policy](policies []P) ([]metav1.Object, error) {
 			return nil, fmt.Errorf("policy %s is %s %s, not %s %s", nameOf(p), t.APIVersion, t.Kind, of.apiVersion, of.kind)
 		}
 	}
-	sorted := slices.SortedStableFunc(slices.Values(objects), func(a, b metav1.Object) int { return nameOf(a).compare(nameOf(b)) })
+	sorted := slices.SortedStableFunc(slices.Values(objects),
+		func(a, b metav1.Object) int { return nameOf(a).compare(nameOf(b)) })
 	for i := 1; i < len(sorted); i++ {
 		if nameOf(sorted[i-1]) == nameOf(sorted[i]) {
 			return nil, fmt.Errorf("two policies are called %s", nameOf(sorted[i]))

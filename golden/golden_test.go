@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// hashOf returns what Path appends to a part of a test's name that it had to change.
+// hashOf returns the suffix that Path appends to a changed part of a test's name.
 func hashOf(test string) string {
 	sum := sha256.Sum256([]byte(test))
 	return "-" + hex.EncodeToString(sum[:])[:8]

@@ -66,8 +66,8 @@ func readHeader(documents []document) Header {
 	return h
 }
 
-// ReadHeader reads the header of a file whose content may be anything, even what [Read] refuses: a file that is no golden
-// file has an empty one. The error matches [fs.ErrNotExist] where there is no file.
+// ReadHeader reads only the header, so the file may have any content, even content that [Read] rejects. The header of a
+// file that is no golden file is empty. The error matches [fs.ErrNotExist] if there is no file.
 func ReadHeader(path string) (Header, error) {
 	text, err := readText(path)
 	if err != nil {
@@ -93,7 +93,7 @@ func withoutHeader(comments string) string {
 	return b.String()
 }
 
-// oneLine quotes what could not stand in a YAML comment as it is, or would not be read back as it was.
+// oneLine quotes a text that a YAML comment cannot hold unchanged, or that would be read back differently.
 func oneLine(s string) string {
 	plain := utf8.ValidString(s) && strings.TrimSpace(s) == s && !strings.HasPrefix(s, `"`)
 	for _, r := range s {

@@ -9,8 +9,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/kubeyaml"
 )
 
-// listOf reports whether an object is a list of policies as kubectl get writes it, and of which dialect its items are
-// that do not say so: v1 List says nothing about them, NetworkPolicyList and CiliumNetworkPolicyList do.
+// listOf reports whether an object is a list of policies as kubectl get writes it. It also returns the dialect of items
+// without a kind: NetworkPolicyList and CiliumNetworkPolicyList have one, v1 List does not.
 func listOf(object map[string]any) (of *dialect, isList bool) {
 	if object["apiVersion"] == "v1" && object["kind"] == "List" {
 		return nil, true
@@ -25,7 +25,7 @@ func listOf(object map[string]any) (of *dialect, isList bool) {
 
 func itemPath(i int) string { return "items[" + strconv.Itoa(i) + "]" }
 
-// decodeItems reads the policies of a list. of is nil where each item has to say what it is.
+// decodeItems reads the policies of a list. of is nil if each item must have a kind.
 func decodeItems(list map[string]any, of *dialect) ([]metav1.Object, *InvalidError) {
 	var known struct {
 		metav1.TypeMeta `json:",inline"`
@@ -62,7 +62,7 @@ func decodeItems(list map[string]any, of *dialect) ([]metav1.Object, *InvalidErr
 	return policies, nil
 }
 
-// inItem says of an error about an object that the object is an item of a list.
+// inItem adds to an object's error that the object is an item of a list.
 func inItem(i int, e *InvalidError) *InvalidError {
 	if e.Field == "" {
 		e.Field = itemPath(i)
@@ -72,7 +72,7 @@ func inItem(i int, e *InvalidError) *InvalidError {
 	return e
 }
 
-// at says of an error about one of the document's policies where in the document the policy is.
+// at adds to an error about a policy its place in the document.
 func (d document) at(i int, e *InvalidError) *InvalidError {
 	if d.list == nil {
 		return e
@@ -80,7 +80,7 @@ func (d document) at(i int, e *InvalidError) *InvalidError {
 	return inItem(i, e)
 }
 
-// takes reports whether new policies may join those of the document: it is a list of their kind.
+// takes reports whether new policies can be added to the document: it is a list of their kind.
 func (d document) takes(policies []metav1.Object) bool {
 	if d.list == nil || len(policies) == 0 {
 		return false
@@ -89,7 +89,7 @@ func (d document) takes(policies []metav1.Object) bool {
 	return of == nil || of == dialectOf(policies[0])
 }
 
-// treeOf returns what the document would say with these policies, as [kubeyaml.Document.Tree] has it.
+// treeOf returns the content of the document with these policies, in the form of [kubeyaml.Document.Tree].
 func (d document) treeOf(policies []metav1.Object) (any, error) {
 	var items []any
 	for _, p := range policies {
@@ -107,7 +107,7 @@ func (d document) treeOf(policies []metav1.Object) (any, error) {
 	return list, nil
 }
 
-// withoutStatus returns an object without what a cluster says about it, which has no say in what a policy allows.
+// withoutStatus returns an object without its status, which has no effect on the allowed flows.
 func withoutStatus(object map[string]any) map[string]any {
 	if _, has := object["status"]; !has {
 		return object

@@ -11,7 +11,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 )
 
-// asItem returns a policy's YAML as an item of a list, with what a cluster adds to it.
+// asItem returns a policy's YAML as an item of a list, with the fields that a cluster adds.
 func asItem(policy string) string {
 	policy = strings.Replace(policy, "metadata:\n", "metadata:\n  creationTimestamp: \"2026-01-02T03:04:05Z\"\n  generation: 1\n  resourceVersion: \"812\"\n  uid: 0b5c2b62-0000-4000-8000-1234567890ab\n", 1)
 	return "- " + strings.TrimSuffix(strings.ReplaceAll(policy, "\n", "\n  "), "  ")
@@ -20,7 +20,8 @@ func asItem(policy string) string {
 func kubectlList(kind string, policies ...string) string {
 	text := "apiVersion: v1\nitems:\n"
 	if of, isTyped := strings.CutSuffix(kind, "List"); isTyped && of != "" {
-		text = strings.Replace(text, "v1", map[string]string{"NetworkPolicy": apiVersion, "CiliumNetworkPolicy": ciliums.apiVersion}[of], 1)
+		text = strings.Replace(text, "v1",
+			map[string]string{"NetworkPolicy": apiVersion, "CiliumNetworkPolicy": ciliums.apiVersion}[of], 1)
 	}
 	for _, p := range policies {
 		text += asItem(p)
@@ -82,7 +83,8 @@ func TestListsThatAreRefused(t *testing.T) {
 	}
 	type row struct{ reason, text, want string }
 	rows := []row{
-		{"an unknown field", kubectlList("List", checkoutYAML, strings.Replace(strings.ReplaceAll(checkoutYAML, "checkout", "refund"), "    to:", "    too:", 1)),
+		{"an unknown field", kubectlList("List", checkoutYAML,
+			strings.Replace(strings.ReplaceAll(checkoutYAML, "checkout", "refund"), "    to:", "    too:", 1)),
 			"document 1, line 38: items[1].spec.egress[0].too: unknown field; correct or remove it"},
 		{"a wrong type", kubectlList("List", strings.Replace(checkoutYAML, "app: orders-db", "app: 1", 1)),
 			"document 1, line 18: items[0].spec.egress.to.podSelector.matchLabels: holds a number where a string (write it in quotes) belongs; correct it"},
@@ -91,22 +93,29 @@ func TestListsThatAreRefused(t *testing.T) {
 		{"two dialects", kubectlList("List", checkoutYAML, strings.ReplaceAll(ciliumYAML, "checkout", "refund")),
 			"document 1, line 26: items[1].kind: a CiliumNetworkPolicy after one of another kind; keep those of one kind, which the test's options say, in one file"},
 		{"no object", "apiVersion: v1\nkind: List\nitems:\n- x\n", "document 1, line 4: items[0]: not an object with apiVersion and kind; correct it, or delete the file and record it anew with -update"},
-		{"no list", "apiVersion: v1\nkind: List\nitems: x\n", "document 1, line 3: items: holds a string where a list belongs; correct it"},
-		{"a misspelt field of the list", "apiVersion: v1\nkind: List\nitem: []\n", "document 1, line 3: item: unknown field; correct or remove it"},
-		{"a list in a list", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: List\n", "document 1, line 5: items[0].kind: v1 List, " + only},
+		{"no list", "apiVersion: v1\nkind: List\nitems: x\n",
+			"document 1, line 3: items: holds a string where a list belongs; correct it"},
+		{"a misspelt field of the list", "apiVersion: v1\nkind: List\nitem: []\n",
+			"document 1, line 3: item: unknown field; correct or remove it"},
+		{"a list in a list", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: List\n",
+			"document 1, line 5: items[0].kind: v1 List, " + only},
 	}
 	// These have rules for more than the pods of one namespace, or an order among them: no verdict is known of them.
 	for _, o := range []struct{ apiVersion, kind string }{
 		{"cilium.io/v2", "CiliumClusterwideNetworkPolicy"}, {"cilium.io/v2alpha1", "CiliumNetworkPolicy"},
-		{"policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy"}, {"policy.networking.k8s.io/v1alpha1", "BaselineAdminNetworkPolicy"},
+		{"policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy"},
+		{"policy.networking.k8s.io/v1alpha1", "BaselineAdminNetworkPolicy"},
 		{"policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy"}, {"projectcalico.org/v3", "NetworkPolicy"},
-		{"crd.projectcalico.org/v1", "GlobalNetworkPolicy"}, {"crd.antrea.io/v1beta1", "ClusterNetworkPolicy"}, {"v1", "Service"},
+		{"crd.projectcalico.org/v1", "GlobalNetworkPolicy"}, {"crd.antrea.io/v1beta1", "ClusterNetworkPolicy"},
+		{"v1", "Service"},
 	} {
 		problem := fmt.Sprintf("kind: %s %s, %s", o.apiVersion, o.kind, only)
 		rows = append(rows,
 			row{o.kind, other(o.apiVersion, o.kind), "document 1, line 2: " + problem},
-			row{o.kind + " after a policy", checkoutYAML + "---\n" + other(o.apiVersion, o.kind), "document 2, line 21: " + problem},
-			row{o.kind + " in a list", kubectlList("List", checkoutYAML, other(o.apiVersion, o.kind)), "document 1, line 26: items[1]." + problem},
+			row{o.kind + " after a policy", checkoutYAML + "---\n" + other(o.apiVersion, o.kind),
+				"document 2, line 21: " + problem},
+			row{o.kind + " in a list", kubectlList("List", checkoutYAML, other(o.apiVersion, o.kind)),
+				"document 1, line 26: items[1]." + problem},
 			row{o.kind + "List", kubectlList("List", other(o.apiVersion, o.kind)), "document 1, line 4: items[0]." + problem},
 		)
 	}
@@ -122,28 +131,35 @@ func TestListsThatAreRefused(t *testing.T) {
 	}
 }
 
-// An update of a list touches the items that change, and what a cluster says of them stays.
+// An update of a list changes only the items that differ, and keeps the fields that the cluster added to them.
 func TestRewriteOfLists(t *testing.T) {
 	refund := strings.ReplaceAll(writtenYAML, "checkout", "refund")
 	changed := func(text string) string { return strings.Replace(text, "5432", "6432", 1) }
-	commented := strings.Replace(kubectlList("List", writtenYAML, refund), "    egress:", "    # Ada knows why\n    egress:", 1)
+	commented := strings.Replace(kubectlList("List", writtenYAML, refund), "    egress:",
+		"    # Ada knows why\n    egress:", 1)
 	for _, c := range []struct {
 		reason, text string
 		policies     []*networkingv1.NetworkPolicy
 		want         string
 	}{
 		{"the first item", commented, list(policy("checkout", 6432)), changed(commented)},
-		{"the second item", kubectlList("List", writtenYAML, refund), list(policy("refund", 6432)), kubectlList("List", writtenYAML, changed(refund))},
-		{"items that do not say what they are", strings.ReplaceAll(kubectlList("NetworkPolicyList", writtenYAML), "- apiVersion: networking.k8s.io/v1\n  kind: NetworkPolicy\n  metadata", "- metadata"),
+		{"the second item", kubectlList("List", writtenYAML, refund), list(policy("refund", 6432)),
+			kubectlList("List", writtenYAML, changed(refund))},
+		{"items that do not say what they are", strings.ReplaceAll(kubectlList("NetworkPolicyList", writtenYAML),
+			"- apiVersion: networking.k8s.io/v1\n  kind: NetworkPolicy\n  metadata", "- metadata"),
 			list(policy("checkout", 6432)),
-			changed(strings.ReplaceAll(kubectlList("NetworkPolicyList", writtenYAML), "- apiVersion: networking.k8s.io/v1\n  kind: NetworkPolicy\n  metadata", "- metadata"))},
+			changed(strings.ReplaceAll(kubectlList("NetworkPolicyList", writtenYAML),
+				"- apiVersion: networking.k8s.io/v1\n  kind: NetworkPolicy\n  metadata", "- metadata"))},
 		{"a new policy joins the list", kubectlList("List", writtenYAML), list(policy("refund", 5432)),
 			strings.Replace(kubectlList("List", writtenYAML), "kind: List", asPlainItem(refund)+"kind: List", 1)},
 		{"a new policy in an empty list", "apiVersion: v1\nkind: List\nitems: []\n", list(policy("refund", 5432)),
 			"apiVersion: v1\nkind: List\nitems:\n" + asPlainItem(refund)},
-		{"a new policy where a list is not the last", kubectlList("List", writtenYAML) + "---\n" + refund, list(policy("sales", 5432)),
-			kubectlList("List", writtenYAML) + "---\n" + refund + "---\n" + strings.ReplaceAll(writtenYAML, "checkout", "sales")},
-		{"a list of the other dialect takes none", "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicyList\nitems: []\n", list(policy("checkout", 5432)),
+		{"a new policy where a list is not the last", kubectlList("List", writtenYAML) + "---\n" + refund,
+			list(policy("sales", 5432)),
+			kubectlList("List", writtenYAML) + "---\n" + refund + "---\n" +
+				strings.ReplaceAll(writtenYAML, "checkout", "sales")},
+		{"a list of the other dialect takes none", "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicyList\nitems: []\n",
+			list(policy("checkout", 5432)),
 			"apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicyList\nitems: []\n---\n" + writtenYAML},
 	} {
 		file := mustParse(t, c.text)
@@ -158,7 +174,7 @@ func TestRewriteOfLists(t *testing.T) {
 	}
 }
 
-// asPlainItem is asItem without what only a cluster adds.
+// asPlainItem is asItem without the fields that only a cluster adds.
 func asPlainItem(policy string) string {
 	return "- " + strings.TrimSuffix(strings.ReplaceAll(policy, "\n", "\n  "), "  ")
 }
@@ -166,7 +182,8 @@ func asPlainItem(policy string) string {
 func TestAListOnDiskIsUpdatedInPlace(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.yaml")
 	write(t, path, kubectlList("List", checkoutYAML))
-	changed, err := Update(path, func(old *File) ([]byte, error) { return old.Rewrite(old.Header, list(policy("checkout", 6432))) })
+	changed, err := Update(path,
+		func(old *File) ([]byte, error) { return old.Rewrite(old.Header, list(policy("checkout", 6432))) })
 	if err != nil || !changed {
 		t.Fatalf("changed is %v (%v)", changed, err)
 	}

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// lock waits until nobody else has a directory locked. The lock goes with the process that has it, and leaves no file; what
-// a process left that was killed while it had it is removed.
+// lock takes the exclusive lock of a directory, and waits for it. The lock ends with its process, and leaves no file.
+// lock removes the temporary files of processes that were killed while they held it.
 func lock(dir string) (unlock func(), err error) {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -9,9 +9,11 @@ import (
 
 func TestMergeOfFiles(t *testing.T) {
 	a := mustParse(t, "# of TestA\n"+writtenYAML)
-	b := mustParse(t, strings.Replace(writtenYAML, "port: 5432", "port: 6432", 1)+"---\n"+strings.ReplaceAll(writtenYAML, "checkout", "audit"))
+	b := mustParse(t, strings.Replace(writtenYAML, "port: 5432", "port: 6432", 1)+"---\n"+strings.ReplaceAll(writtenYAML,
+		"checkout", "audit"))
 	want := strings.ReplaceAll(writtenYAML, "checkout", "audit") + "---\n" +
-		strings.Replace(writtenYAML, "      protocol: TCP\n", "      protocol: TCP\n    - port: 6432\n      protocol: TCP\n", 1)
+		strings.Replace(writtenYAML, "      protocol: TCP\n", "      protocol: TCP\n    - port: 6432\n      protocol: TCP\n",
+			1)
 	merged, err := Merge(b.Policies, a.Policies)
 	if err != nil {
 		t.Fatal(err)
@@ -23,7 +25,9 @@ func TestMergeOfFiles(t *testing.T) {
 	if diff := cmp.Diff(Header{}.String()+want, string(text)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if _, err := Merge(a.Policies, mustParse(t, strings.Replace(writtenYAML, "app: checkout", "app: web", 1)).Policies); err == nil || !strings.HasPrefix(err.Error(), "merge policies: policy checkout selects") {
+	if _, err := Merge(a.Policies,
+		mustParse(t, strings.Replace(writtenYAML, "app: checkout", "app: web", 1)).Policies); err == nil ||
+		!strings.HasPrefix(err.Error(), "merge policies: policy checkout selects") {
 		t.Errorf("other pods: %v", err)
 	}
 	if merged, err := Merge[*CiliumNetworkPolicy](); err != nil || len(merged) > 0 {
@@ -33,7 +37,8 @@ func TestMergeOfFiles(t *testing.T) {
 
 func TestMergeOfCiliumFiles(t *testing.T) {
 	a := mustParse(t, ciliumYAML)
-	b := mustParse(t, strings.Replace(strings.Replace(ciliumYAML, "api.stripe.com", "hooks.stripe.com", 1), "'*'", "'*.stripe.com'", 1))
+	b := mustParse(t,
+		strings.Replace(strings.Replace(ciliumYAML, "api.stripe.com", "hooks.stripe.com", 1), "'*'", "'*.stripe.com'", 1))
 	want := writtenCilium + "  - toFQDNs:\n    - matchName: hooks.stripe.com\n    toPorts:\n    - ports:\n      - port: \"443\"\n        protocol: TCP\n"
 	merged, err := Merge(a.Cilium, b.Cilium, a.Cilium)
 	if err != nil {

@@ -12,14 +12,14 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// seeing reads from generated policies which flows they were generated from.
+// seeing reconstructs the recorded flows from generated policies.
 type seeing struct {
 	t     *testing.T
 	scope npolicy.Scope
 	flows []flow.Flow
 }
 
-// seen returns the scope and the flows of a golden file that nobody edited.
+// seen returns the scope and the flows of an unedited golden file.
 func seen(t *testing.T, file *File) (npolicy.Scope, []flow.Flow) {
 	s := &seeing{t: t}
 	var specs []map[string]any
@@ -32,7 +32,8 @@ func seen(t *testing.T, file *File) (npolicy.Scope, []flow.Flow) {
 		}
 		labels, _ := s.labels(selector)
 		s.scope.Subjects = append(s.scope.Subjects, npolicy.Subject{
-			Workload: npolicy.Workload{Name: p.GetName(), Namespace: p.GetNamespace(), Labels: labels}, AllTraffic: spec["ingress"] != nil,
+			Workload:   npolicy.Workload{Name: p.GetName(), Namespace: p.GetNamespace(), Labels: labels},
+			AllTraffic: spec["ingress"] != nil,
 		})
 	}
 	for i, p := range file.all() {
@@ -73,7 +74,7 @@ func seen(t *testing.T, file *File) (npolicy.Scope, []flow.Flow) {
 	return s.scope, s.flows
 }
 
-// spelled returns who goes by a name in an annotation.
+// spelled returns the endpoint for a name in an annotation.
 func (s *seeing) spelled(name string) flow.Endpoint {
 	if addr, err := netip.ParseAddr(name); err == nil {
 		return flow.Endpoint{Kind: flow.Address, Addr: addr}
@@ -89,7 +90,8 @@ func (s *seeing) spelled(name string) flow.Endpoint {
 // other returns a flow that an annotation lists.
 func (s *seeing) other(self flow.Endpoint, kind, far string) flow.Flow {
 	f := flow.Flow{Source: self, Destination: s.spelled(far)}
-	for text, protocol := range map[string]flow.Protocol{"icmp-echo": flow.ICMP, "icmpv6-echo": flow.ICMPv6, "udplite": flow.UDPLite} {
+	for text, protocol := range map[string]flow.Protocol{"icmp-echo": flow.ICMP, "icmpv6-echo": flow.ICMPv6,
+		"udplite": flow.UDPLite} {
 		if kind == text {
 			f.Protocol = protocol
 		}
@@ -128,7 +130,8 @@ func (s *seeing) add(self, far flow.Endpoint, port flow.Flow, names []string) {
 // peers returns the far ends of a rule.
 func (s *seeing) peers(rule map[string]any, namespace string) []flow.Endpoint {
 	var all []flow.Endpoint
-	for _, field := range []string{"to", "from", "toEndpoints", "fromEndpoints", "toFQDNs", "toCIDR", "toCIDRSet", "fromCIDR", "fromCIDRSet", "toEntities", "fromEntities"} {
+	for _, field := range []string{"to", "from", "toEndpoints", "fromEndpoints", "toFQDNs", "toCIDR", "toCIDRSet",
+		"fromCIDR", "fromCIDRSet", "toEntities", "fromEntities"} {
 		list, _ := rule[field].([]any)
 		for _, element := range list {
 			peer, _ := element.(map[string]any)
@@ -155,7 +158,7 @@ func (s *seeing) peers(rule map[string]any, namespace string) []flow.Endpoint {
 	return all
 }
 
-// address returns a single address, or one of the internet that a name has.
+// address returns a single address, or one public address that a name resolves to.
 func address(t *testing.T, cidr string) flow.Endpoint {
 	prefix := netip.MustParsePrefix(cidr)
 	switch {
@@ -169,7 +172,7 @@ func address(t *testing.T, cidr string) flow.Endpoint {
 	return flow.Endpoint{Kind: flow.External, Addr: netip.MustParseAddr("2001:db8::7")}
 }
 
-// pods returns the workload that a selector is for, which is a subject, the resolver or somebody else.
+// pods returns the workload of a selector: a subject, the resolver or a peer.
 func (s *seeing) pods(peer map[string]any, namespace string) flow.Endpoint {
 	selector, _ := peer["podSelector"].(map[string]any)
 	if selector == nil {

@@ -21,7 +21,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// judge is what a test asks of the policies of its golden file.
+// judge holds the checks that a test makes on the policies of its golden file.
 type judge[P any] struct {
 	evaluate    func([]P, flow.Flow) npolicy.Verdict
 	notIsolated func([]P, []flow.Flow) []string
@@ -30,7 +30,7 @@ type judge[P any] struct {
 	fresh       func() P
 }
 
-// red says why a test with these policies would fail, or returns "".
+// red returns the reason why a test with these policies would fail, or "".
 func (j judge[P]) red(policies []P, flows []flow.Flow) string {
 	for _, f := range j.required(flows) {
 		if v := j.evaluate(policies, f); v.Outcome == npolicy.Denied {
@@ -47,8 +47,9 @@ func (j judge[P]) red(policies []P, flows []flow.Flow) string {
 	return strings.Join(j.notIsolated(policies, flows), "; ")
 }
 
-// mutants calls yield with the policies, one element less each time: a document, a rule, one peer or port of several, the
-// namespace of a peer, a policy type of two, what may be looked up, a name, a program or the list of programs.
+// mutants calls yield with copies of the policies, each without one element: a document, a rule, one of several peers
+// or ports, the namespace of a peer, one of two policy types, a DNS pattern, a name, a program, or the list of
+// programs.
 func (j judge[P]) mutants(t *testing.T, policies []metav1.Object, yield func(what string, mutant []P)) {
 	t.Helper()
 	for i, p := range policies {
@@ -73,13 +74,14 @@ func (j judge[P]) mutants(t *testing.T, policies []metav1.Object, yield func(wha
 		hasNames := strings.Contains(string(encode(p)), "toFQDNs")
 		for _, path := range removable(objectTree(t, p), nil) {
 			if path[len(path)-1] == "rules" && !hasNames {
-				continue // nobody waits for what Cilium reads of look-ups
+				continue // no recorded flow needs the DNS rule that Cilium's proxy reads
 			}
 			tree := objectTree(t, p)
 			what := remove(tree, path)
-			inDefault := strings.HasSuffix(what, `"kubernetes.io/metadata.name":"default"}}`) || strings.HasSuffix(what, `namespace "default"`)
+			inDefault := strings.HasSuffix(what, `"kubernetes.io/metadata.name":"default"}}`) ||
+				strings.HasSuffix(what, `namespace "default"`)
 			if p.GetNamespace() == "" && inDefault {
-				continue // that is where kubectl puts a policy without a namespace
+				continue // kubectl applies a policy without a namespace to this one
 			}
 			yield(fmt.Sprintf("policy %s: %s", p.GetName(), what), back(append(slices.Clone(others), tree)))
 		}
@@ -95,7 +97,7 @@ func objectTree(t *testing.T, p metav1.Object) any {
 	return tree
 }
 
-// removable returns the paths of what can be removed without opening more than there was.
+// removable returns the paths of the elements that can be removed without allowing more than before.
 func removable(tree any, at []any) [][]any {
 	var paths [][]any
 	path := func(more ...any) []any { return append(slices.Clone(at), more...) }
@@ -104,8 +106,9 @@ func removable(tree any, at []any) [][]any {
 		for _, key := range slices.Sorted(maps.Keys(v)) {
 			switch list, isList := v[key].([]any); {
 			case key == npolicy.BinariesAnnotation && v[key] == "":
-				continue // who opened nothing is missed by nobody
-			case key == npolicy.NamesAnnotation, key == npolicy.BinariesAnnotation, key == npolicy.OtherAnnotation, key == npolicy.OtherIngressAnnotation:
+				continue // no flow needs a program that opened none
+			case key == npolicy.NamesAnnotation, key == npolicy.BinariesAnnotation, key == npolicy.OtherAnnotation,
+				key == npolicy.OtherIngressAnnotation:
 				if key == npolicy.BinariesAnnotation {
 					paths = append(paths, path(key))
 				}
@@ -132,7 +135,7 @@ func removable(tree any, at []any) [][]any {
 	return paths
 }
 
-// remove removes what is at a path, and says what that was.
+// remove removes the element at a path, and describes it.
 func remove(tree any, path []any) string {
 	parents := []any{tree}
 	for _, step := range path[:len(path)-1] {
@@ -162,7 +165,7 @@ func remove(tree any, path []any) string {
 		key := path[len(path)-2].(string)
 		parents[last-1].(map[string]any)[key] = list
 		if _, isCilium := parents[last-1].(map[string]any)["endpointSelector"]; isCilium && len(list) == 0 {
-			parents[last-1].(map[string]any)[key] = []any{map[string]any{}} // as who removes the last one has to write
+			parents[last-1].(map[string]any)[key] = []any{map[string]any{}} // the way to write a policy without rules
 		}
 	case string:
 		names := strings.Split(v, ",")
@@ -175,7 +178,8 @@ func remove(tree any, path []any) string {
 
 // drawOthers draws flows that only annotations allow.
 func drawOthers(r *rand.Rand) []flow.Flow {
-	shop, db := flow.Endpoint{Kind: flow.Workload, Name: "shop"}, flow.Endpoint{Kind: flow.Workload, Name: "db", Namespace: "data"}
+	shop, db := flow.Endpoint{Kind: flow.Workload, Name: "shop"}, flow.Endpoint{Kind: flow.Workload, Name: "db",
+		Namespace: "data"}
 	router := flow.Endpoint{Kind: flow.Address, Addr: netip.MustParseAddr("203.0.113.1")}
 	vpn := flow.Endpoint{Kind: flow.External, Name: "vpn.test", Addr: netip.MustParseAddr("198.51.100.9")}
 	all := []flow.Flow{
@@ -212,21 +216,26 @@ func holdMutants[P any](t *testing.T, j judge[P], policies []metav1.Object, orig
 }
 
 func kubernetesJudge(scope npolicy.Scope) judge[*networkingv1.NetworkPolicy] {
-	return judge[*networkingv1.NetworkPolicy]{networkpolicy.Dialect{Scope: scope}.Evaluate, networkpolicy.Dialect{Scope: scope}.NotIsolated, networkpolicy.Dialect{Scope: scope}.Unlisted, networkpolicy.Dialect{Scope: scope}.Required, func() *networkingv1.NetworkPolicy { return new(networkingv1.NetworkPolicy) }}
+	return judge[*networkingv1.NetworkPolicy]{networkpolicy.Dialect{Scope: scope}.Evaluate,
+		networkpolicy.Dialect{Scope: scope}.NotIsolated, networkpolicy.Dialect{Scope: scope}.Unlisted,
+		networkpolicy.Dialect{Scope: scope}.Required,
+		func() *networkingv1.NetworkPolicy { return new(networkingv1.NetworkPolicy) }}
 }
 
 func ciliumJudge(scope npolicy.Scope) judge[*CiliumNetworkPolicy] {
 	c := ciliumpolicy.Dialect{Scope: scope}
-	return judge[*CiliumNetworkPolicy]{c.Evaluate, c.NotIsolated, c.Unlisted, c.Required, func() *CiliumNetworkPolicy { return new(CiliumNetworkPolicy) }}
+	return judge[*CiliumNetworkPolicy]{c.Evaluate, c.NotIsolated, c.Unlisted, c.Required,
+		func() *CiliumNetworkPolicy { return new(CiliumNetworkPolicy) }}
 }
 
-// TestWhateverIsRemovedFromAGoldenFileTurnsItsTestRed takes generated policies apart.
+// TestWhateverIsRemovedFromAGoldenFileTurnsItsTestRed removes each element of generated policies, one at a time.
 func TestWhateverIsRemovedFromAGoldenFileTurnsItsTestRed(t *testing.T) {
 	mutants := 0
 	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		scope := npolicy.Scope{
-			Subjects: []npolicy.Subject{{Workload: npolicy.Workload{Name: "shop"}}, {Workload: npolicy.Workload{Name: "db", Namespace: "data"}, AllTraffic: true}},
+			Subjects: []npolicy.Subject{{Workload: npolicy.Workload{Name: "shop"}},
+				{Workload: npolicy.Workload{Name: "db", Namespace: "data"}, AllTraffic: true}},
 			Binaries: seed%2 == 0,
 		}
 		flows := drawFlows(r)
@@ -244,8 +253,10 @@ func TestWhateverIsRemovedFromAGoldenFileTurnsItsTestRed(t *testing.T) {
 			}
 		}
 		callers := []flow.Flow{
-			{Source: flow.Endpoint{Kind: flow.Anyone}, Destination: flow.Endpoint{Kind: flow.Workload, Name: "db", Namespace: "data"}, Protocol: flow.TCP, Port: 5432},
-			{Source: flow.Endpoint{Kind: flow.Workload, Name: "audit", Namespace: "ops"}, Destination: flow.Endpoint{Kind: flow.Workload, Name: "db", Namespace: "data"}, Protocol: flow.TCP, Port: 5432},
+			{Source: flow.Endpoint{Kind: flow.Anyone},
+				Destination: flow.Endpoint{Kind: flow.Workload, Name: "db", Namespace: "data"}, Protocol: flow.TCP, Port: 5432},
+			{Source: flow.Endpoint{Kind: flow.Workload, Name: "audit", Namespace: "ops"},
+				Destination: flow.Endpoint{Kind: flow.Workload, Name: "db", Namespace: "data"}, Protocol: flow.TCP, Port: 5432},
 		}
 		flows = append(flows, callers[:r.IntN(3)]...)
 		flows = append(flows, drawOthers(r)...)
@@ -266,8 +277,8 @@ func TestWhateverIsRemovedFromAGoldenFileTurnsItsTestRed(t *testing.T) {
 	}
 }
 
-// TestGoldenFilesOfThisRepositoryHoldNothingThatNobodyNeeds does so with the golden files that recordings of ours wrote, and
-// with the flows that they say were seen.
+// TestGoldenFilesOfThisRepositoryHoldNothingThatNobodyNeeds does the same with the golden files that this repository's
+// recordings wrote, and with the flows that these files describe.
 func TestGoldenFilesOfThisRepositoryHoldNothingThatNobodyNeeds(t *testing.T) {
 	found := 0
 	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {

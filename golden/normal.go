@@ -11,8 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// same reports whether two policies say the same: everything that Kubernetes reads as a set is compared as one, and
-// what it fills in by default counts as written. Policies may still allow the same and not be the same.
+// same reports whether two policies are equivalent: lists that Kubernetes reads as sets are compared as sets, and
+// defaults count as written. Two policies that are not the same may still allow the same flows.
 func same(a, b metav1.Object) bool {
 	return bytes.Equal(encode(normal(a)), encode(normal(b)))
 }

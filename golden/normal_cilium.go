@@ -15,7 +15,7 @@ func normalCilium(p *cilium.NetworkPolicy) *cilium.NetworkPolicy {
 		specs = append(specs, normalSpec(part.Spec))
 	}
 	p.Spec, p.Specs = cilium.Spec{}, set(specs)
-	if len(p.Specs) == 1 { // which says the same alone
+	if len(p.Specs) == 1 { // equivalent to spec
 		p.Spec, p.Specs = p.Specs[0], nil
 	}
 	return p

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// sudoUser returns the user who called sudo, or nil where this is not root under sudo.
+// sudoUser returns the user who called sudo, or nil if this process is not root under sudo.
 func sudoUser() (*owner, error) {
 	uid, gid := os.Getenv("SUDO_UID"), os.Getenv("SUDO_GID")
 	if os.Geteuid() != 0 || uid == "" || gid == "" {
@@ -25,8 +25,8 @@ func sudoUser() (*owner, error) {
 	return &owner{int(u), int(g)}, nil
 }
 
-// keepOwner returns whom the file shall belong to that replaces an old one: to the same user, if root can give it away.
-// A file of root goes to the user who called sudo; it comes from an earlier run without one.
+// keepOwner returns the owner for a file that replaces an old one: the old owner, if root can give it away. A file of
+// root goes to the user who called sudo: it comes from an earlier run without sudo.
 func keepOwner(old fs.FileInfo, user *owner) *owner {
 	stat, ok := old.Sys().(*syscall.Stat_t)
 	if !ok || os.Geteuid() != 0 || stat.Uid == 0 {

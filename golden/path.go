@@ -28,10 +28,10 @@ const (
 // Path returns the default golden file of a test: dir/testdata/netzero/<test name>.yaml, with a directory for each
 // level of subtests.
 //
-// A part of the name that module.CheckFilePath, Windows, macOS or git would not take as it is, is cleaned and gets "-"
-// and 8 hex digits of a hash of the whole name; so does a part that differs from an existing entry only in case. Two
-// tests never get the same file, not on file systems that ignore case either, and a test keeps the file that it has:
-// Path looks into the directory, and remembers what it handed out in this process. It creates nothing.
+// Path cleans a part of the name that module.CheckFilePath, Windows, macOS or git would reject, and appends "-" and 8
+// hex digits of a hash of the whole name. It does the same to a part that differs from an existing entry only in case.
+// Two tests never get the same file, even on file systems that ignore case, and a test keeps its existing file: Path
+// reads the directory, and remembers the names that it returned in this process. It creates nothing.
 func Path(dir, test string) (string, error) { return handedOut.path(dir, test) }
 
 // handedOut keeps tests that run at the same time, none with a file yet, from names that differ only in case.
@@ -75,7 +75,8 @@ func (n *names) path(dir, test string) (string, error) {
 	return path, nil
 }
 
-// choose decides between an element as it is and its hashed form by what the directory holds, and remembers it.
+// choose returns an element unchanged or in its hashed form, depending on the entries of the directory, and remembers
+// it.
 func (n *names) choose(dir, wanted, hashed string) (string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

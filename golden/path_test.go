@@ -112,7 +112,7 @@ func TestPathsThatDifferInCaseOnly(t *testing.T) {
 			if diff := cmp.Diff(strings.ReplaceAll(c.want, "-HASH", hashOf(c.test)), filepath.ToSlash(rel)); diff != "" {
 				t.Errorf("%s, run %d (-want +got):\n%s", c.reason, run, diff)
 			}
-			write(t, got, "") // what was chosen is what the next run finds
+			write(t, got, "") // the next run finds this file
 		}
 	}
 }
@@ -124,7 +124,8 @@ func TestPathsOfDifferentTestsAreDifferent(t *testing.T) {
 		"Test/x", "Test/x.yaml", "Test/x.yaml/y", "Test/x.YAML/y", "Test/x/y", "Test/x./y", "Test/x /y",
 		"Test/é", "Test/e\u0301", "Test/É", "Test/\u212A", "Test/k", "Test/K", "Test/ß", "Test/ẞ", "Test/ſ", "Test/s",
 		"Test/한", "Test/\u1112\u1161\u11ab", "Test/con", "Test/CON", "Test/con.", "Test", "test", "TEST", "..", "../..", ".",
-		strings.Repeat("x", 100), strings.Repeat("x", 101), strings.Repeat("x", 300), strings.Repeat("x/", 300), strings.Repeat("x_", 300),
+		strings.Repeat("x", 100), strings.Repeat("x", 101), strings.Repeat("x", 300), strings.Repeat("x/", 300),
+		strings.Repeat("x_", 300),
 		"Test/foo" + hashOf("Test/foo:"), "Test/foo:", "Test/foo_" + hashOf("Test/foo:"),
 	}
 	var fresh names
@@ -167,7 +168,8 @@ func TestPathRemembersWhatItHandedOut(t *testing.T) {
 }
 
 func FuzzPath(f *testing.F) {
-	for _, test := range []string{"Test/x", "../x", "a:b", "CON", "a//b", "é", "a\x00", strings.Repeat("a/", 200), "-12345678"} {
+	for _, test := range []string{"Test/x", "../x", "a:b", "CON", "a//b", "é", "a\x00", strings.Repeat("a/", 200),
+		"-12345678"} {
 		f.Add(test, test+"/x")
 	}
 	dir := f.TempDir()

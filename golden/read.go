@@ -15,8 +15,8 @@ import (
 // Read reads a golden file. A file that is empty or holds only comments has no policies.
 //
 // The error is an [*InvalidError] where the content is at fault, and matches [fs.ErrNotExist] where there is no file.
-// LF and CRLF, and a byte order mark, are read; several documents may stand in one file, and lists of policies as kubectl
-// get writes them, but only one policy of a namespace and name.
+// LF and CRLF, and a byte order mark, are read; several documents may stand in one file, and lists of policies as
+// kubectl get writes them, but only one policy of a namespace and name.
 func Read(path string) (*File, error) {
 	text, err := readText(path)
 	if err != nil {
@@ -43,7 +43,8 @@ func readText(path string) ([]byte, error) {
 		return nil, fmt.Errorf("read golden: %w", err)
 	}
 	if len(text) > MaxSize {
-		return nil, &InvalidError{Path: path, Problem: "larger than 1 MiB", Advice: "make sure that it is a policy; keep what other tests need in their own files"}
+		return nil, &InvalidError{Path: path, Problem: "larger than 1 MiB",
+			Advice: "make sure that it is a policy; keep what other tests need in their own files"}
 	}
 	return text, nil
 }
@@ -88,12 +89,13 @@ func parse(path string, text []byte) (*File, error) {
 	return f, nil
 }
 
-// add takes in a policy of a document. The names that were seen before map to where they were.
+// add appends a policy of a document. seen maps the names so far to their places.
 func (f *File) add(d document, i, count int, seen map[name]string) *InvalidError {
 	policy := d.policies[i]
 	if first, ok := seen[nameOf(policy)]; ok {
-		return d.at(i, &InvalidError{Field: "metadata.name", Problem: fmt.Sprintf("%s is called %s too", first, nameOf(policy)),
-			Advice: "rename or remove one of them, or merge their rules"})
+		return d.at(i,
+			&InvalidError{Field: "metadata.name", Problem: fmt.Sprintf("%s is called %s too", first, nameOf(policy)),
+				Advice: "rename or remove one of them, or merge their rules"})
 	}
 	if len(seen) > 0 && (len(f.Cilium) > 0) != (dialectOf(policy) == ciliums) {
 		return d.at(i, &InvalidError{Field: "kind", Problem: "a " + dialectOf(policy).kind + " after one of another kind",

@@ -67,7 +67,8 @@ func TestReadableFiles(t *testing.T) {
 		{"one policy", checkoutYAML, list(checkout)},
 		{"two policies", checkoutYAML + "---\n" + other, list(checkout, policy("refund", 5432))},
 		{"the order of the file", other + "---\n" + checkoutYAML, list(policy("refund", 5432), checkout)},
-		{"one name in two namespaces", checkoutYAML + "---\n" + strings.Replace(checkoutYAML, "metadata:", "metadata:\n  namespace: shop", 1),
+		{"one name in two namespaces",
+			checkoutYAML + "---\n" + strings.Replace(checkoutYAML, "metadata:", "metadata:\n  namespace: shop", 1),
 			list(checkout, inNamespace("shop", policy("checkout", 5432)))},
 		{"Windows line ends", strings.ReplaceAll(checkoutYAML, "\n", "\r\n"), list(checkout)},
 		{"a byte order mark", "\ufeff" + checkoutYAML, list(checkout)},
@@ -77,12 +78,15 @@ func TestReadableFiles(t *testing.T) {
 		{"an end marker and another document", checkoutYAML + "...\n---\n" + other, list(checkout, policy("refund", 5432))},
 		{"no line end", strings.TrimSuffix(checkoutYAML, "\n"), list(checkout)},
 		{"JSON", `{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"checkout"},"spec":{"podSelector":{"matchLabels":{"app":"checkout"}},"policyTypes":["Egress"]}}`, list(policy("checkout"))},
-		{"anchors", strings.Replace(strings.Replace(checkoutYAML, "name: checkout", "name: &n checkout", 1), "app: checkout", "app: *n", 1), list(checkout)},
+		{"anchors", strings.Replace(strings.Replace(checkoutYAML, "name: checkout", "name: &n checkout", 1), "app: checkout",
+			"app: *n", 1), list(checkout)},
 		{"empty", "", nil},
 		{"comments only", "# nothing\n\n---\n# here\n", nil},
-		{"a null creation time, as kubectl create --dry-run writes it", strings.Replace(checkoutYAML, "metadata:", "metadata:\n  creationTimestamp: null", 1), list(checkout)},
+		{"a null creation time, as kubectl create --dry-run writes it",
+			strings.Replace(checkoutYAML, "metadata:", "metadata:\n  creationTimestamp: null", 1), list(checkout)},
 		{"a spec field without value", strings.Replace(checkoutYAML, "spec:", "spec:\n  ingress:", 1), list(checkout)},
-		{"marks of a conflict in a comment or a scalar", "# <<<<<<< x\n" + strings.Replace(checkoutYAML, "metadata:", "metadata:\n  annotations:\n    x: |\n      =======", 1),
+		{"marks of a conflict in a comment or a scalar", "# <<<<<<< x\n" +
+			strings.Replace(checkoutYAML, "metadata:", "metadata:\n  annotations:\n    x: |\n      =======", 1),
 			list(withAnnotation(policy("checkout", 5432), "x", "=======\n"))},
 	} {
 		path := filepath.Join(t.TempDir(), "x.yaml")
@@ -124,7 +128,8 @@ func TestFilesThatAreRefused(t *testing.T) {
 	for _, c := range []struct{ reason, text, want string }{
 		{"unknown field", replaced("    to:", "    too:"),
 			`document 1, line 10: spec.egress[0].too: unknown field; correct or remove it`},
-		{"unknown field in the second document", second + strings.ReplaceAll(replaced("    to:", "    too:"), "checkout", "refund"),
+		{"unknown field in the second document",
+			second + strings.ReplaceAll(replaced("    to:", "    too:"), "checkout", "refund"),
 			`document 2, line 30: spec.egress[0].too: unknown field; correct or remove it`},
 		{"field in another case", replaced("  podSelector:\n    match", "  podselector:\n    match"),
 			`document 1, line 14: spec.podselector: unknown field; correct or remove it`},
@@ -136,7 +141,8 @@ func TestFilesThatAreRefused(t *testing.T) {
 			`document 1, line 2: kind: extensions/v1beta1 NetworkPolicy, but only networking.k8s.io/v1 NetworkPolicy and cilium.io/v2 CiliumNetworkPolicy are read; move other objects to files of their own`},
 		{"key given twice", replaced("  policyTypes:", "  egress: []\n  policyTypes:"),
 			`document 1, line 17: egress: given twice; remove one of them`},
-		{"key given twice in the second document", second + strings.Replace(checkoutYAML, "metadata:", "kind: NetworkPolicy\nmetadata:", 1),
+		{"key given twice in the second document",
+			second + strings.Replace(checkoutYAML, "metadata:", "kind: NetworkPolicy\nmetadata:", 1),
 			`document 2, line 23: kind: given twice; remove one of them`},
 		{"number where a string belongs", replaced("app: orders-db", "app: 1"),
 			`document 1, line 12: spec.egress.to.podSelector.matchLabels: holds a number where a string (write it in quotes) belongs; correct it`},
@@ -152,11 +158,14 @@ func TestFilesThatAreRefused(t *testing.T) {
 			`document 1: metadata.name: missing; give the policy a name`},
 		{"a name that is none", replaced("  name: checkout", "  name: Check_Out"),
 			`document 1, line 4: metadata.name: Invalid value: "Check_Out": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*'); correct it`},
-		{"a range that is none", replaced("    - podSelector:\n        matchLabels:\n          app: orders-db", "    - ipBlock:\n        cidr: 10.0.0.1/8"),
+		{"a range that is none", replaced("    - podSelector:\n        matchLabels:\n          app: orders-db",
+			"    - ipBlock:\n        cidr: 10.0.0.1/8"),
 			`document 1, line 12: spec.egress[0].to[0].ipBlock.cidr: Invalid value: "10.0.0.1/8": has host bits set: 10.0.0.0/8 is the range, 10.0.0.1/32 the address; correct it`},
-		{"an annotation of ours that is none, and a second fault", replaced("  name: checkout", "  name: checkout\n  annotations:\n    netzero.dev/egress-names: x y\n  namespace: A.b"),
+		{"an annotation of ours that is none, and a second fault", replaced("  name: checkout",
+			"  name: checkout\n  annotations:\n    netzero.dev/egress-names: x y\n  namespace: A.b"),
 			`document 1, line 7: metadata.namespace: Invalid value: "A.b": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?') (the first of 2 faults); correct it`},
-		{"an annotation of ours that is none", replaced("  name: checkout", "  name: checkout\n  annotations:\n    netzero.dev/egress-names: x y"),
+		{"an annotation of ours that is none",
+			replaced("  name: checkout", "  name: checkout\n  annotations:\n    netzero.dev/egress-names: x y"),
 			`document 1, line 6: metadata.annotations[netzero.dev/egress-names]: Invalid value: "x y": read name "x y": want a host name in lower case, as in host.example:443/TCP; correct it`},
 		{"two of one name", second + checkoutYAML,
 			`document 2, line 24: metadata.name: document 1 is called checkout too; rename or remove one of them, or merge their rules`},
@@ -185,15 +194,22 @@ func TestFilesThatAreRefused(t *testing.T) {
 		{"UTF-16", "\xff\xfea\x00", `line 1: not UTF-8; save the file as UTF-8`},
 		{"NUL", replaced("metadata:", "# \x00\nmetadata:"), `line 3: control character '\x00'; remove it`},
 		{"old Mac line ends", strings.ReplaceAll(checkoutYAML, "\n", "\r"), `line 1: control character '\r'; remove it`},
-		{"a line end that editors do not show", replaced("metadata:", "# \u2028---\nmetadata:"), `line 3: control character '\u2028'; remove it`},
+		{"a line end that editors do not show", replaced("metadata:", "# \u2028---\nmetadata:"),
+			`line 3: control character '\u2028'; remove it`},
 		{"anchor that contains itself", "a: &a [*a]\n",
 			`document 1: not YAML: anchor 'a' value contains itself; correct it, or delete the file and record it anew with -update`},
 		{"a bomb", bomb(9), `document 1: not YAML: document contains excessive aliasing; correct it, or delete the file and record it anew with -update`},
-		{"brackets without end", strings.Repeat("[", 100_000), `document 1: not YAML: exceeded max depth of 10000; correct it, or delete the file and record it anew with -update`},
-		{"a byte order mark inside, as copies have it", replaced("spec:", "\ufeffspec:"), `line 5: control character '\ufeff'; remove it`},
-		{"no key", replaced("          app: orders-db", "          ~: x"), `document 1: not YAML: a key that is no text; correct it, or delete the file and record it anew with -update`},
-		{"a list as a key", replaced("          app: orders-db", "          [a]: x"), `document 1: not YAML: a key that is no text; correct it, or delete the file and record it anew with -update`},
-		{"a key given twice, in two ways of writing", replaced("          app: orders-db", "          app: orders-db\n          \"app\": x"), `document 1, line 14: app: given twice; remove one of them`},
+		{"brackets without end", strings.Repeat("[", 100_000),
+			`document 1: not YAML: exceeded max depth of 10000; correct it, or delete the file and record it anew with -update`},
+		{"a byte order mark inside, as copies have it", replaced("spec:", "\ufeffspec:"),
+			`line 5: control character '\ufeff'; remove it`},
+		{"no key", replaced("          app: orders-db", "          ~: x"),
+			`document 1: not YAML: a key that is no text; correct it, or delete the file and record it anew with -update`},
+		{"a list as a key", replaced("          app: orders-db", "          [a]: x"),
+			`document 1: not YAML: a key that is no text; correct it, or delete the file and record it anew with -update`},
+		{"a key given twice, in two ways of writing",
+			replaced("          app: orders-db", "          app: orders-db\n          \"app\": x"),
+			`document 1, line 14: app: given twice; remove one of them`},
 		{"too large", checkoutYAML + strings.Repeat("#\n", MaxSize/2),
 			`larger than 1 MiB; make sure that it is a policy; keep what other tests need in their own files`},
 	} {
@@ -211,7 +227,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 	}
 }
 
-// bomb is a small text of which each level stands for nine times the one below.
+// bomb is a small text with levels of aliases: each level expands to nine of the level below.
 func bomb(levels int) string {
 	text := "a: &a [x]\n"
 	for i := 1; i < levels; i++ {
@@ -237,13 +253,18 @@ func TestReadHeader(t *testing.T) {
 		reason, text string
 		want         Header
 	}{
-		{"as written", Header{Test: "TestA/b", Command: "go test ."}.String() + checkoutYAML, Header{Test: "TestA/b", Command: "go test ."}},
-		{"after a marker and a comment", "# mine\n---\n\n" + Header{Test: "TestA", Command: "x"}.String() + checkoutYAML, Header{Test: "TestA", Command: "x"}},
+		{"as written", Header{Test: "TestA/b", Command: "go test ."}.String() + checkoutYAML,
+			Header{Test: "TestA/b", Command: "go test ."}},
+		{"after a marker and a comment", "# mine\n---\n\n" + Header{Test: "TestA", Command: "x"}.String() + checkoutYAML,
+			Header{Test: "TestA", Command: "x"}},
 		{"a part of it", "# accept: go test .\n" + checkoutYAML, Header{Command: "go test ."}},
-		{"a name that needs quotes", Header{Test: "Test/a\nb\xff\u2028 ", Command: ""}.String() + checkoutYAML, Header{Test: "Test/a\nb\xff\u2028 "}},
+		{"a name that needs quotes", Header{Test: "Test/a\nb\xff\u2028 ", Command: ""}.String() + checkoutYAML,
+			Header{Test: "Test/a\nb\xff\u2028 "}},
 		{"a name that begins with a quote", Header{Test: `"a"`, Command: ""}.String() + checkoutYAML, Header{Test: `"a"`}},
-		{"a name with a backslash", Header{Test: `Test/\x00`, Command: ""}.String() + checkoutYAML, Header{Test: `Test/\x00`}},
-		{"Windows line ends", strings.ReplaceAll(Header{Test: "TestA", Command: "x"}.String()+checkoutYAML, "\n", "\r\n"), Header{Test: "TestA", Command: "x"}},
+		{"a name with a backslash", Header{Test: `Test/\x00`, Command: ""}.String() + checkoutYAML,
+			Header{Test: `Test/\x00`}},
+		{"Windows line ends", strings.ReplaceAll(Header{Test: "TestA", Command: "x"}.String()+checkoutYAML, "\n", "\r\n"),
+			Header{Test: "TestA", Command: "x"}},
 		{"in an empty file", Header{Test: "TestA", Command: "x"}.String(), Header{Test: "TestA", Command: "x"}},
 		{"no header", "# mine\n" + checkoutYAML, Header{}},
 		{"too late", checkoutYAML + "# test: TestA\n---\n# test: TestB\n", Header{}},
@@ -268,13 +289,16 @@ func TestOtherTest(t *testing.T) {
 
 // Random bytes are hardly ever YAML, so most inputs are put somewhere into a file that is.
 func FuzzRead(f *testing.F) {
-	valid := Header{Test: "TestA/b", Command: "go test ."}.String() + checkoutYAML + "---\n# mine\n" + strings.ReplaceAll(checkoutYAML, "checkout", "refund")
+	valid := Header{Test: "TestA/b", Command: "go test ."}.String() + checkoutYAML + "---\n# mine\n" +
+		strings.ReplaceAll(checkoutYAML, "checkout", "refund")
 	f.Add([]byte(checkoutYAML), uint16(0))
 	f.Add([]byte(Header{Test: "TestA/b", Command: "go test ."}.String()+checkoutYAML+"---\n# x\n...\n"), uint16(0))
 	f.Add([]byte("\ufeff"+strings.ReplaceAll(checkoutYAML, "\n", "\r\n")), uint16(0))
-	f.Add([]byte("{\"apiVersion\":networking.k8s.io/v1,kind: NetworkPolicy,metadata: {name: x},spec: {podSelector: {}}}"), uint16(0))
+	f.Add([]byte("{\"apiVersion\":networking.k8s.io/v1,kind: NetworkPolicy,metadata: {name: x},spec: {podSelector: {}}}"),
+		uint16(0))
 	f.Add([]byte(ciliumYAML), uint16(0))
-	f.Add([]byte("  - toEntities: [world]\n    icmps: [{fields: [{type: 8}]}]\n"), uint16(len(valid)+strings.Index(ciliumYAML, "  - toFQDNs")))
+	f.Add([]byte("  - toEntities: [world]\n    icmps: [{fields: [{type: 8}]}]\n"),
+		uint16(len(valid)+strings.Index(ciliumYAML, "  - toFQDNs")))
 	f.Add([]byte("a: &a [*a]\n--- x\n%YAML 1.1\n"), uint16(0))
 	f.Add([]byte("...\n---\n"), uint16(strings.Index(valid, "---")))
 	f.Add([]byte("  annotations: {a: |-}\n"), uint16(strings.Index(valid, "spec:")))
@@ -300,7 +324,8 @@ func FuzzRead(f *testing.F) {
 			})
 			holdEdits(t, read, read.Cilium, func(p *CiliumNetworkPolicy) *CiliumNetworkPolicy {
 				p = p.DeepCopy()
-				p.Spec.Egress = append(p.Spec.Egress[min(1, len(p.Spec.Egress)):], cilium.EgressRule{ToEntities: []string{cilium.World}})
+				p.Spec.Egress = append(p.Spec.Egress[min(1, len(p.Spec.Egress)):],
+					cilium.EgressRule{ToEntities: []string{cilium.World}})
 				return p
 			})
 			return

@@ -12,14 +12,14 @@ import (
 	"github.com/netzero-dev/netzero/internal/kubeyaml"
 )
 
-// Rewrite returns the text of the file with the given policies in it, for -update over a file that exists.
+// Rewrite returns the text of the file with the given policies in it, for -update of an existing file.
 //
-// The document, or the item of a list, with a policy's namespace and name is made to say what that policy says, and no
-// line more is touched: what stays in it keeps its text, with comments, quotes, style and order; a comment in or right
-// above of a rule goes with the rule. Where an anchor is in the way its aliases are written out. Documents with other
-// names are somebody's own and stay as they are, in place. New policies follow at the end, in the list where the file
-// ends with one. Where every given policy is in the file already, and says the same, the result is the file as it was
-// read, byte for byte; otherwise line ends become LF, and a header that says something else is renewed.
+// Rewrite changes the document or list item with the namespace and name of a given policy until it is equivalent to
+// that policy. It changes no other line: entries that remain keep their text, with comments, quotes, style and order. A
+// comment in a rule or directly above it is removed with the rule. If an anchor prevents a change, its aliases are
+// expanded. Documents with other names belong to the user and stay in place, unchanged. New policies follow at the end,
+// or in the list at the end of the file. If the file already holds every given policy, the result is the file byte for
+// byte. Otherwise line ends become LF, and an outdated header is replaced.
 func (f *File) Rewrite(h Header, policies []*networkingv1.NetworkPolicy) ([]byte, error) {
 	return rewrite(f, h, policies)
 }
@@ -46,7 +46,7 @@ func rewrite[P Policy](f *File, h Header, policies []P) ([]byte, error) {
 	}
 	changed := f.OtherTest(h.Test) != "" || !slices.Equal(f.Header.Tests, h.Tests)
 	inHeader := true         // up to and including the first policy
-	added := f.added(sorted) // which no document has
+	added := f.added(sorted) // policies that no document has
 	for i, d := range f.documents {
 		comments, content := kubeyaml.LeadingComments(d.Body)
 		if inHeader && renewed {
@@ -93,7 +93,7 @@ func rewrite[P Policy](f *File, h Header, policies []P) ([]byte, error) {
 	return []byte(b.String()), nil
 }
 
-// added returns those of the policies that the file does not have.
+// added returns the given policies that are missing from the file.
 func (f *File) added(policies []metav1.Object) []metav1.Object {
 	has := make(map[name]bool)
 	for _, p := range f.all() {
@@ -107,7 +107,7 @@ func (f *File) isLast(i int) bool {
 	return !slices.ContainsFunc(f.documents[i+1:], func(d document) bool { return !d.IsEmpty() })
 }
 
-// with returns the document's policies, with those of the same name in the place of what they differ from.
+// with returns the document's policies, with the given ones in place of different ones of the same name.
 func (d document) with(policies map[name]metav1.Object) (all []metav1.Object, differs bool) {
 	for _, p := range d.policies {
 		if other := policies[nameOf(p)]; other != nil && !same(other, p) {
@@ -118,7 +118,7 @@ func (d document) with(policies map[name]metav1.Object) (all []metav1.Object, di
 	return all, differs
 }
 
-// saying returns what follows the comments on top of a document, changed so that it says what the policies say.
+// saying returns the document's text after its leading comments, changed to hold the given policies.
 func (d document) saying(policies []metav1.Object) (string, error) {
 	from, err := d.treeOf(d.policies)
 	if err != nil {
@@ -144,7 +144,7 @@ func (d document) saying(policies []metav1.Object) (string, error) {
 	return text + after, err
 }
 
-// identityOf names an element of a list by what it is for: it stays that element where the rest of it changes.
+// identityOf returns the name of a list element that stays the same when the rest of the element changes.
 func identityOf(element any) string {
 	object, _ := element.(map[string]any)
 	if metadata, ok := object["metadata"].(map[string]any); ok { // a policy in a list
@@ -156,11 +156,12 @@ func identityOf(element any) string {
 	return peersOf(element)
 }
 
-// peersOf names a rule by its peers: it stays that rule where its ports change.
+// peersOf names a rule by its peers: a rule with other ports is still the same rule.
 func peersOf(element any) string {
 	rule, _ := element.(map[string]any)
 	peers := make(map[string]any)
-	for _, field := range []string{"to", "from", "toEndpoints", "toFQDNs", "toCIDR", "toCIDRSet", "toEntities", "fromEndpoints", "fromCIDR", "fromCIDRSet", "fromEntities"} {
+	for _, field := range []string{"to", "from", "toEndpoints", "toFQDNs", "toCIDR", "toCIDRSet", "toEntities",
+		"fromEndpoints", "fromCIDR", "fromCIDRSet", "fromEntities"} {
 		if list, has := rule[field]; has {
 			peers[field] = list
 		}

@@ -18,46 +18,54 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestUpdatesTouchWhatChanges writes policies of random flows, edits their text as people do, and merges other flows into
-// them: what was allowed and is needed keeps its text, and a second update changes no byte.
+// TestUpdatesTouchWhatChanges writes policies of random flows, edits their text as people do, and merges other flows
+// into them. Rules that were allowed and are still needed keep their text, and a second update changes no byte.
 func TestUpdatesTouchWhatChanges(t *testing.T) {
 	for seed := range uint64(120) {
 		r := rand.New(rand.NewPCG(seed, 7))
-		scope := npolicy.Scope{Subjects: []npolicy.Subject{{Workload: npolicy.Workload{Name: "shop"}}, {Workload: npolicy.Workload{Name: "db"}, AllTraffic: true}}}
+		scope := npolicy.Scope{Subjects: []npolicy.Subject{{Workload: npolicy.Workload{Name: "shop"}},
+			{Workload: npolicy.Workload{Name: "db"}, AllTraffic: true}}}
 		before, after := drawFlows(r), drawFlows(r)
 		if scope.Binaries = seed%2 == 0; scope.Binaries {
 			drawBinaries(seed, before)
 			drawBinaries(seed+1, after)
 		}
 		t.Run(fmt.Sprintf("kubernetes/%d", seed), func(t *testing.T) {
-			holdUpdate(t, r, networkpolicy.Dialect{Scope: scope}.Generate(before), func(f *File) []*networkingv1.NetworkPolicy { return f.Policies }, func(p []*networkingv1.NetworkPolicy) []*networkingv1.NetworkPolicy {
-				return networkpolicy.Dialect{Scope: scope}.Merge(p, after)
-			})
+			holdUpdate(t, r, networkpolicy.Dialect{Scope: scope}.Generate(before),
+				func(f *File) []*networkingv1.NetworkPolicy { return f.Policies },
+				func(p []*networkingv1.NetworkPolicy) []*networkingv1.NetworkPolicy {
+					return networkpolicy.Dialect{Scope: scope}.Merge(p, after)
+				})
 		})
 		c := ciliumpolicy.Dialect{Scope: scope}
 		t.Run(fmt.Sprintf("cilium/%d", seed), func(t *testing.T) {
-			holdUpdate(t, r, c.Generate(before), func(f *File) []*CiliumNetworkPolicy { return f.Cilium }, func(p []*CiliumNetworkPolicy) []*CiliumNetworkPolicy { return c.Merge(p, after) })
+			holdUpdate(t, r, c.Generate(before), func(f *File) []*CiliumNetworkPolicy { return f.Cilium },
+				func(p []*CiliumNetworkPolicy) []*CiliumNetworkPolicy { return c.Merge(p, after) })
 		})
 	}
 }
 
 func drawFlows(r *rand.Rand) []flow.Flow {
 	shop, db := flow.Endpoint{Kind: flow.Workload, Name: "shop"}, flow.Endpoint{Kind: flow.Workload, Name: "db"}
-	all := []flow.Flow{{Source: shop, Destination: db, Protocol: flow.TCP, Port: 5432}, {Source: db, Destination: shop, Protocol: flow.TCP, Port: 8080}}
+	all := []flow.Flow{{Source: shop, Destination: db, Protocol: flow.TCP, Port: 5432},
+		{Source: db, Destination: shop, Protocol: flow.TCP, Port: 8080}}
 	for _, port := range []uint16{80, 443, 8443} {
 		for _, d := range []flow.Endpoint{
-			{Kind: flow.Workload, Name: "cache"}, {Kind: flow.Workload, Name: "y", Namespace: "on"}, {Kind: flow.Address, Addr: netip.MustParseAddr("203.0.113.9")},
-			{Kind: flow.External, Name: "api.pay.test", Addr: netip.MustParseAddr("198.51.100.7")}, {Kind: flow.External, Name: "hooks.pay.test"},
+			{Kind: flow.Workload, Name: "cache"}, {Kind: flow.Workload, Name: "y", Namespace: "on"},
+			{Kind: flow.Address, Addr: netip.MustParseAddr("203.0.113.9")},
+			{Kind: flow.External, Name: "api.pay.test", Addr: netip.MustParseAddr("198.51.100.7")},
+			{Kind: flow.External, Name: "hooks.pay.test"},
 			{Kind: flow.Address, Addr: netip.MustParseAddr("2001:db8::1")}, {Kind: flow.Address, Addr: flow.MetadataService},
 		} {
-			all = append(all, flow.Flow{Source: shop, Destination: d, Protocol: flow.TCP, Port: port}, flow.Flow{Source: db, Destination: d, Protocol: flow.UDP, Port: port})
+			all = append(all, flow.Flow{Source: shop, Destination: d, Protocol: flow.TCP, Port: port},
+				flow.Flow{Source: db, Destination: d, Protocol: flow.UDP, Port: port})
 		}
 	}
 	r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return all[:r.IntN(14)]
 }
 
-// drawBinaries says who opened the flows.
+// drawBinaries draws the programs that opened the flows.
 func drawBinaries(seed uint64, flows []flow.Flow) {
 	r := rand.New(rand.NewPCG(seed, 11))
 	for i := range flows {
@@ -110,14 +118,15 @@ func holdUpdate[P Policy](t *testing.T, r *rand.Rand, generated []P, of func(*Fi
 				fail("the rule stays, but its text does not:\n%s", chunk)
 			}
 			comment, _, _ := strings.Cut(chunk, "\n")
-			if peers := peersOf(mustTree(t, rule)); peers != "" && !strings.Contains(whole, peers[1:len(peers)-1]) && strings.Contains(string(updated), comment+"\n") {
+			if peers := peersOf(mustTree(t, rule)); peers != "" && !strings.Contains(whole, peers[1:len(peers)-1]) &&
+				strings.Contains(string(updated), comment+"\n") {
 				fail("no rule for %s remains, but its comment %q does", peers, comment)
 			}
 		}
 	}
 }
 
-// editText changes how a text is written, and nothing of what it says.
+// editText changes the style of a text, but not its content.
 func editText(t *testing.T, r *rand.Rand, text string) string {
 	t.Helper()
 	var documents []string
@@ -171,7 +180,8 @@ func restyle(r *rand.Rand, n *yamlv3.Node, isRoot, aliased, inFlow bool, documen
 	}
 	for i := 0; i < len(n.Content); i++ {
 		child := n.Content[i]
-		isRules := n.Kind == yamlv3.MappingNode && i%2 == 1 && (n.Content[i-1].Value == "egress" || n.Content[i-1].Value == "ingress")
+		isRules := n.Kind == yamlv3.MappingNode && i%2 == 1 &&
+			(n.Content[i-1].Value == "egress" || n.Content[i-1].Value == "ingress")
 		if isRules && !inFlow && child.Style&yamlv3.FlowStyle == 0 {
 			for _, rule := range child.Content {
 				if r.IntN(2) == 0 {
@@ -180,14 +190,15 @@ func restyle(r *rand.Rand, n *yamlv3.Node, isRoot, aliased, inFlow bool, documen
 				}
 			}
 		}
-		if child.Kind != yamlv3.ScalarNode && len(child.Content) > 0 && !isRules && n.Kind != yamlv3.DocumentNode && r.IntN(6) == 0 {
+		if child.Kind != yamlv3.ScalarNode && len(child.Content) > 0 && !isRules && n.Kind != yamlv3.DocumentNode &&
+			r.IntN(6) == 0 {
 			child.Style = yamlv3.FlowStyle
 		}
 		restyle(r, child, false, aliased, inFlow || child.Style&yamlv3.FlowStyle != 0, document, comments)
 	}
 }
 
-// alias writes what stands in several places once.
+// alias replaces repeated values by aliases.
 func alias(root *yamlv3.Node) {
 	seen, anchors := make(map[string]*yamlv3.Node), 0
 	var walk func(n *yamlv3.Node)
@@ -215,7 +226,7 @@ func alias(root *yamlv3.Node) {
 	walk(root)
 }
 
-// chunks returns the text of each commented rule, with its comment, by what it says.
+// chunks returns the text of each commented rule with its comment, by content.
 func chunks(body string) map[string]string {
 	found := make(map[string]string)
 	lines := strings.SplitAfter(body, "\n")

@@ -33,35 +33,53 @@ spec:
 	}{
 		{"the same", header + writtenYAML, list(policy("checkout", 5432)), header + writtenYAML},
 		{"the same in other words", reordered, list(policy("checkout", 5432)), reordered},
-		{"the same with Windows line ends", strings.ReplaceAll(writtenYAML, "\n", "\r\n"), list(policy("checkout", 5432)), strings.ReplaceAll(writtenYAML, "\n", "\r\n")},
-		{"the same with an older command", Header{Test: "TestCheckout", Command: "make"}.String() + writtenYAML, list(policy("checkout", 5432)), Header{Test: "TestCheckout", Command: "make"}.String() + writtenYAML},
-		{"the same, recorded by another test", Header{Test: "TestOther", Command: "make"}.String() + writtenYAML, list(policy("checkout", 5432)), header + writtenYAML},
+		{"the same with Windows line ends", strings.ReplaceAll(writtenYAML, "\n", "\r\n"), list(policy("checkout", 5432)),
+			strings.ReplaceAll(writtenYAML, "\n", "\r\n")},
+		{"the same with an older command", Header{Test: "TestCheckout", Command: "make"}.String() + writtenYAML,
+			list(policy("checkout", 5432)), Header{Test: "TestCheckout", Command: "make"}.String() + writtenYAML},
+		{"the same, recorded by another test", Header{Test: "TestOther", Command: "make"}.String() + writtenYAML,
+			list(policy("checkout", 5432)), header + writtenYAML},
 		{"another port", header + writtenYAML, list(policy("checkout", 6432)), header + checkout6432},
-		{"another port, in the order of older files", header + checkoutYAML, list(policy("checkout", 6432)), header + strings.ReplaceAll(checkoutYAML, "5432", "6432")},
+		{"another port, in the order of older files", header + checkoutYAML, list(policy("checkout", 6432)),
+			header + strings.ReplaceAll(checkoutYAML, "5432", "6432")},
 		{"another port, in other words", reordered, list(policy("checkout", 6432)),
-			header + strings.Replace(reordered, "[{port: 5432}, {port: 5432, protocol: TCP, endPort: 5432}]", "[{port: 6432, protocol: TCP}]", 1)},
+			header + strings.Replace(reordered, "[{port: 5432}, {port: 5432, protocol: TCP, endPort: 5432}]",
+				"[{port: 6432, protocol: TCP}]", 1)},
 		{"without a header", writtenYAML, list(policy("checkout", 6432)), header + checkout6432},
-		{"a comment before the policy stays", "# mine\n" + Header{Test: "TestOther", Command: "make"}.String() + "\n# mine too\n" + writtenYAML, list(policy("checkout", 6432)),
+		{"a comment before the policy stays",
+			"# mine\n" + Header{Test: "TestOther", Command: "make"}.String() + "\n# mine too\n" + writtenYAML,
+			list(policy("checkout", 6432)),
 			header + "# mine\n\n# mine too\n" + checkout6432},
-		{"comments around stay", header + writtenYAML + "# after\n\n# more\n--- # next\n# before\n" + refund, list(policy("checkout", 6432), policy("refund", 1)),
+		{"comments around stay", header + writtenYAML + "# after\n\n# more\n--- # next\n# before\n" + refund,
+			list(policy("checkout", 6432), policy("refund", 1)),
 			header + checkout6432 + "# after\n\n# more\n--- # next\n# before\n" + strings.ReplaceAll(refund, "5432", "1")},
 		{"somebody's own policy stays as it is", header + mine + "---\n" + writtenYAML, list(policy("checkout", 6432)),
 			header + mine + "---\n" + checkout6432},
-		{"a header line in somebody's comment later on", header + writtenYAML + "---\n# test: of mine\n" + mine, list(policy("checkout", 6432)),
+		{"a header line in somebody's comment later on", header + writtenYAML + "---\n# test: of mine\n" + mine,
+			list(policy("checkout", 6432)),
 			header + checkout6432 + "---\n# test: of mine\n" + mine},
 		{"a new policy comes last", header + mine, list(policy("checkout", 5432)), header + mine + "---\n" + writtenYAML},
-		{"new policies are sorted", header + mine, list(policy("refund", 5432), policy("checkout", 5432)), header + mine + "---\n" + writtenYAML + "---\n" + refund},
-		{"no line end before a new policy", strings.TrimSuffix(mine, "\n"), list(policy("checkout", 5432)), header + mine + "---\n" + writtenYAML},
-		{"a separator before a new policy", mine + "---\n# empty\n", list(policy("checkout", 5432)), header + mine + "---\n# empty\n" + writtenYAML},
-		{"an end marker before a new policy", mine + "...\n", list(policy("checkout", 5432)), header + mine + "...\n---\n" + writtenYAML},
+		{"new policies are sorted", header + mine, list(policy("refund", 5432), policy("checkout", 5432)),
+			header + mine + "---\n" + writtenYAML + "---\n" + refund},
+		{"no line end before a new policy", strings.TrimSuffix(mine, "\n"), list(policy("checkout", 5432)),
+			header + mine + "---\n" + writtenYAML},
+		{"a separator before a new policy", mine + "---\n# empty\n", list(policy("checkout", 5432)),
+			header + mine + "---\n# empty\n" + writtenYAML},
+		{"an end marker before a new policy", mine + "...\n", list(policy("checkout", 5432)),
+			header + mine + "...\n---\n" + writtenYAML},
 		{"an empty file", "", list(policy("checkout", 5432)), header + writtenYAML},
-		{"a file of comments", "# to be recorded", list(policy("checkout", 5432)), header + "# to be recorded\n" + writtenYAML},
+		{"a file of comments", "# to be recorded", list(policy("checkout", 5432)),
+			header + "# to be recorded\n" + writtenYAML},
 		{"nothing recorded", mine, nil, mine},
-		{"Windows line ends and a byte order mark", "\ufeff" + strings.ReplaceAll(mine+"---\n"+writtenYAML, "\n", "\r\n"), list(policy("checkout", 6432)),
+		{"Windows line ends and a byte order mark", "\ufeff" + strings.ReplaceAll(mine+"---\n"+writtenYAML, "\n", "\r\n"),
+			list(policy("checkout", 6432)),
 			header + mine + "---\n" + checkout6432},
-		{"one name in two namespaces", writtenYAML + "---\n" + strings.Replace(writtenYAML, "metadata:\n", "metadata:\n  namespace: shop\n", 1), list(inNamespace("shop", policy("checkout", 6432))),
+		{"one name in two namespaces",
+			writtenYAML + "---\n" + strings.Replace(writtenYAML, "metadata:\n", "metadata:\n  namespace: shop\n", 1),
+			list(inNamespace("shop", policy("checkout", 6432))),
 			header + writtenYAML + "---\n" + strings.Replace(checkout6432, "metadata:\n", "metadata:\n  namespace: shop\n", 1)},
-		{"an annotation whose text looks like comments", writtenYAML[:strings.Index(writtenYAML, "spec:")] + "  annotations:\n    a: |\n      x\n      # y\nspec: {podSelector: {}}\n", list(policy("checkout", 5432)),
+		{"an annotation whose text looks like comments", writtenYAML[:strings.Index(writtenYAML, "spec:")] +
+			"  annotations:\n    a: |\n      x\n      # y\nspec: {podSelector: {}}\n", list(policy("checkout", 5432)),
 			header + writtenYAML[:strings.Index(writtenYAML, "spec:")] + "spec: {podSelector: {matchLabels: {app: checkout}}, policyTypes: [Egress], egress: [{to: [{podSelector: {matchLabels: {app: orders-db}}}], ports: [{port: 5432, protocol: TCP}]}]}\n"},
 	} {
 		got, err := mustParse(t, c.text).Rewrite(testHeader, c.policies)
@@ -93,7 +111,8 @@ func TestRewriteOfAWrittenFileIsTheWrittenFile(t *testing.T) {
 		t.Errorf("(-formatted +rewritten):\n%s", diff)
 	}
 	// The human's file after an update is the file that a new recording would have written.
-	fromOld, err := mustParse(t, string(text)).Rewrite(testHeader, list(policy("b", 1), inNamespace("a", policy("c", 4)), policy("a", 7)))
+	fromOld, err := mustParse(t, string(text)).Rewrite(testHeader,
+		list(policy("b", 1), inNamespace("a", policy("c", 4)), policy("a", 7)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,11 +145,13 @@ func TestSame(t *testing.T) {
 			p.Spec.Egress[0].Ports[0].EndPort = &one
 		}), true},
 		{"what the server fills in", change(func(p *networkingv1.NetworkPolicy) { p.UID = "x" }), true},
-		{"an empty list", change(func(p *networkingv1.NetworkPolicy) { p.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{} }), true},
+		{"an empty list",
+			change(func(p *networkingv1.NetworkPolicy) { p.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{} }), true},
 		{"another type", change(func(p *networkingv1.NetworkPolicy) {
 			p.Spec.PolicyTypes = append(p.Spec.PolicyTypes, networkingv1.PolicyTypeIngress)
 		}), false},
-		{"the default types isolate for ingress too", change(func(p *networkingv1.NetworkPolicy) { p.Spec.PolicyTypes = nil }), false},
+		{"the default types isolate for ingress too",
+			change(func(p *networkingv1.NetworkPolicy) { p.Spec.PolicyTypes = nil }), false},
 		{"a rule more", policy("a", 1, 2, 3), false},
 		{"a rule for everything", change(func(p *networkingv1.NetworkPolicy) {
 			p.Spec.Egress = append(p.Spec.Egress, networkingv1.NetworkPolicyEgressRule{})

@@ -35,8 +35,10 @@ specs:
 `
 
 func TestSeveralSpecsAreRead(t *testing.T) {
-	both := strings.Replace(strings.Replace(specsYAML, "specs:\n- description", "spec:\n  description", 1), "- endpointSelector:", "specs:\n- endpointSelector:", 1)
-	swapped := specsYAML[:strings.Index(specsYAML, "- description")] + specsYAML[strings.Index(specsYAML, "- endpointSelector"):] +
+	both := strings.Replace(strings.Replace(specsYAML, "specs:\n- description", "spec:\n  description", 1),
+		"- endpointSelector:", "specs:\n- endpointSelector:", 1)
+	swapped := specsYAML[:strings.Index(specsYAML, "- description")] +
+		specsYAML[strings.Index(specsYAML, "- endpointSelector"):] +
 		specsYAML[strings.Index(specsYAML, "- description"):strings.Index(specsYAML, "- endpointSelector")]
 	want := parsed(t, specsYAML)
 	if len(want.Specs) != 2 || cilium.HasSpec(want) || want.Specs[0].Egress[0].ToPorts[0].Ports[0].Port != "5432" {
@@ -63,16 +65,25 @@ func TestSeveralSpecsAreRead(t *testing.T) {
 
 func TestSpecsThatAreRefused(t *testing.T) {
 	for _, c := range []struct{ reason, old, new, want string }{
-		{"a policy for nodes is not for pods", "- endpointSelector:", "- nodeSelector: {}\n  endpointSelector:", "document 1, line 18: specs[1].nodeSelector: a field of which no verdict is known here"},
-		{"which pods it is for is missing", "- endpointSelector:\n    matchLabels:\n      app: db\n  egress", "- egress", "specs[1].endpointSelector: missing"},
-		{"a field that is not known", "    toPorts:", "    toService: []\n    toPorts:", "line 14: specs[0].egress[0].toService"},
-		{"a list that is empty", "  - {} # nothing", "  - toEndpoints: []", "line 22: specs[1].egress[0].toEndpoints: is an empty list"},
-		{"no rules", "  egress:\n  - {} # nothing\n", "", "line 18: specs[1]: Required value: a policy has egress or ingress rules"},
-		{"a spec without a value", "- endpointSelector:\n    matchLabels:\n      app: db\n  egress:\n  - {} # nothing", "-", "specs[1]: has no value"},
+		{"a policy for nodes is not for pods", "- endpointSelector:", "- nodeSelector: {}\n  endpointSelector:",
+			"document 1, line 18: specs[1].nodeSelector: a field of which no verdict is known here"},
+		{"which pods it is for is missing", "- endpointSelector:\n    matchLabels:\n      app: db\n  egress", "- egress",
+			"specs[1].endpointSelector: missing"},
+		{"a field that is not known", "    toPorts:", "    toService: []\n    toPorts:",
+			"line 14: specs[0].egress[0].toService"},
+		{"a list that is empty", "  - {} # nothing", "  - toEndpoints: []",
+			"line 22: specs[1].egress[0].toEndpoints: is an empty list"},
+		{"no rules", "  egress:\n  - {} # nothing\n", "",
+			"line 18: specs[1]: Required value: a policy has egress or ingress rules"},
+		{"a spec without a value", "- endpointSelector:\n    matchLabels:\n      app: db\n  egress:\n  - {} # nothing", "-",
+			"specs[1]: has no value"},
 		{"no specs", specsYAML[strings.Index(specsYAML, "specs:"):], "specs: []\n", "line 5: specs: is an empty list"},
-		{"of another type", specsYAML[strings.Index(specsYAML, "specs:"):], "specs: {}\n", "line 5: specs: holds a mapping where a list belongs"},
-		{"a protocol without a value", "protocol: TCP", "protocol: \"\"", "line 17: specs[0].egress[0].toPorts[0].ports[0].protocol: is empty"},
-		{"a range that ends before it begins", "\"5432\"", "\"5432\"\n        endPort: 80", "specs[0].egress[0].toPorts[0].ports[0].endPort"},
+		{"of another type", specsYAML[strings.Index(specsYAML, "specs:"):], "specs: {}\n",
+			"line 5: specs: holds a mapping where a list belongs"},
+		{"a protocol without a value", "protocol: TCP", "protocol: \"\"",
+			"line 17: specs[0].egress[0].toPorts[0].ports[0].protocol: is empty"},
+		{"a range that ends before it begins", "\"5432\"", "\"5432\"\n        endPort: 80",
+			"specs[0].egress[0].toPorts[0].ports[0].endPort"},
 	} {
 		text := strings.Replace(specsYAML, c.old, c.new, 1)
 		if text == specsYAML {

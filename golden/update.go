@@ -8,9 +8,10 @@ import (
 	"path/filepath"
 )
 
-// Update makes path hold what change makes of it, and reports whether that is something else. old is the file as it is, or
-// nil where there is none; a text of nil changes nothing. While it runs no other Update of a file in that directory does, in this process or another: so
-// tests and packages that run at the same time may share a file. Otherwise it is as [Read] and [Write].
+// Update writes the text that change returns to path, and reports whether it differs from the old one. old is the
+// current file, or nil if there is none; a nil text changes nothing. No other Update of a file in that directory runs
+// meanwhile, in this process or another, so that tests and packages that run at the same time may share a file.
+// Otherwise it behaves like [Read] and [Write].
 func Update(path string, change func(old *File) ([]byte, error)) (changed bool, err error) {
 	place, err := follow(path)
 	if err != nil {

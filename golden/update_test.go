@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// Many who each add a line must not lose one of another, as those do who read, change and write without a lock.
+// Concurrent writers that each add a line must not lose each other's lines, as would happen without a lock.
 func TestUpdatesAtTheSameTimeLoseNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a", "b", "shared.yaml")
 	const writers, rounds = 8, 12
@@ -25,7 +25,8 @@ func TestUpdatesAtTheSameTimeLoseNothing(t *testing.T) {
 					if old != nil {
 						tests = old.Header.Tests
 					}
-					return Format(Header{Tests: append(slices.Clone(tests), fmt.Sprintf("shop.Test%d_%d", i, j))}, list(policy("shop", 1)))
+					return Format(Header{Tests: append(slices.Clone(tests), fmt.Sprintf("shop.Test%d_%d", i, j))},
+						list(policy("shop", 1)))
 				})
 				if err != nil || !changed {
 					t.Errorf("%v, %v", changed, err)
@@ -76,7 +77,8 @@ func TestUpdatesThatChangeNothing(t *testing.T) {
 func TestHeadersOfWhatIsNoGoldenFile(t *testing.T) {
 	dir := t.TempDir()
 	for text, want := range map[string]string{
-		"": "", "kind: [": "", "# test: TestA\nkind: [": "TestA", "kind: Deployment\n---\n# test: TestA\n": "", "\xff\xfe": "",
+		"": "", "kind: [": "", "# test: TestA\nkind: [": "TestA", "kind: Deployment\n---\n# test: TestA\n": "",
+		"\xff\xfe": "",
 		"# shared by: shop.TestB\n# shared by: shop.TestA\n# shared by: shop.TestB\n": "shop.TestA,shop.TestB",
 	} {
 		path := filepath.Join(dir, "x.yaml")

@@ -16,13 +16,13 @@ const (
 	temporary     = ".netzero-*.tmp"
 )
 
-// Write makes path hold the text, or leaves everything as it was.
+// Write writes the text to path, or leaves everything unchanged.
 //
-// Missing directories are made. The text goes into a temporary file in the same directory, which then takes the old
-// one's place and mode (0644 for a new file), so that a reader sees either text whole. A symbolic link is followed, and
-// stays. A file that holds the text already is not touched. What root creates under sudo belongs to the user who called
-// sudo (SUDO_UID, SUDO_GID). It waits for an [Update] of a file in that directory, and removes the temporary files of
-// those that were killed.
+// It creates missing directories. The text goes into a temporary file in the same directory, which then replaces the
+// old file and keeps its mode (0644 for a new file): a reader sees the old or the new text, never a mix. A symbolic
+// link is followed and stays. A file that already holds the text is not touched. Files that root creates under sudo
+// belong to the user who called sudo (SUDO_UID, SUDO_GID). Write waits for an [Update] of a file in that directory, and
+// removes the temporary files of writers that were killed.
 func Write(path string, text []byte) error {
 	return put(path, text, lock)
 }
@@ -71,7 +71,7 @@ func put(path string, text []byte, lock func(dir string) (unlock func(), err err
 	return err
 }
 
-// follow returns the file that a path names in the end, which need not exist.
+// follow returns the file at the end of a path's links, which need not exist.
 func follow(path string) (string, error) {
 	for range maxLinks {
 		info, err := os.Lstat(path)
@@ -89,7 +89,7 @@ func follow(path string) (string, error) {
 			return "", err
 		}
 		if !filepath.IsAbs(named) {
-			// The directory may be a link itself, and ".." then leads elsewhere than its text says.
+			// The directory may itself be a link: then ".." leads elsewhere than the text suggests.
 			dir, err := filepath.EvalSymlinks(filepath.Dir(path))
 			if err != nil {
 				return "", err
@@ -101,7 +101,7 @@ func follow(path string) (string, error) {
 	return "", errors.New("too many symbolic links")
 }
 
-// makeDirectories makes dir and what is missing above it, and returns what it made, deepest first, on failure too.
+// makeDirectories creates dir and its missing parents. It returns the created ones, deepest first, on failure too.
 func makeDirectories(dir string, user *owner) (made []string, err error) {
 	var missing []string
 	for d := dir; ; d = filepath.Dir(d) {
@@ -161,7 +161,7 @@ func replace(path string, text []byte, old fs.FileInfo, user *owner) (err error)
 			return err
 		}
 	}
-	if err := file.Chmod(mode); err != nil { // not subject to the umask, which a test may have set for itself
+	if err := file.Chmod(mode); err != nil { // the umask, which a test may have set, does not apply
 		return err
 	}
 	if err := file.Sync(); err != nil {
@@ -177,8 +177,8 @@ func replace(path string, text []byte, old fs.FileInfo, user *owner) (err error)
 	return nil
 }
 
-// removeTemporary removes what those left in a directory who were killed while they wrote. The caller has it locked, so
-// that nobody writes. What cannot be removed does no harm.
+// removeTemporary removes temporary files that killed writers left in a directory. The caller has locked the directory,
+// so there is no active writer. A file that cannot be removed does no harm.
 func removeTemporary(dir string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -199,5 +199,5 @@ func syncDirectory(dir string) {
 	}
 }
 
-// owner is whom a file shall belong to.
+// owner is the intended owner of a file.
 type owner struct{ uid, gid int }

@@ -16,8 +16,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// The main thread belongs to the main function alone: a test that changes what its thread sees must not change what /proc/self shows,
-// which is the main thread's.
+// Keep the main thread for the main function: /proc/self shows the main thread, so a test that changes the mounts of
+// its thread must not run there.
 func init() { runtime.LockOSThread() }
 
 const nobody = 65534
@@ -74,7 +74,8 @@ func TestSudoWithoutANumber(t *testing.T) {
 	t.Setenv("SUDO_UID", "ada")
 	t.Setenv("SUDO_GID", "1")
 	dir := t.TempDir()
-	if err := Write(filepath.Join(dir, "x", "x.yaml"), []byte("new")); err == nil || !strings.Contains(err.Error(), "read SUDO_UID") {
+	if err := Write(filepath.Join(dir, "x", "x.yaml"), []byte("new")); err == nil ||
+		!strings.Contains(err.Error(), "read SUDO_UID") {
 		t.Errorf("error %v", err)
 	}
 	if diff := cmp.Diff(map[string]string{}, tree(t, dir)); diff != "" {
@@ -92,7 +93,7 @@ func ownerOf(t *testing.T, path string) (uid, gid int) {
 	return int(stat.Uid), int(stat.Gid)
 }
 
-// What must not happen to the only copy of a policy: half of a new text in its place, or an empty file.
+// The only copy of a policy must never hold half of a new text, or become empty.
 func TestFailedWritesLeaveTheOldFile(t *testing.T) {
 	testenv.RequireRoot(t)
 	large := strings.Repeat("large\n", 64<<10)
@@ -128,7 +129,7 @@ func TestFailedWritesLeaveTheOldFile(t *testing.T) {
 			}
 		})
 	}
-	inMountNamespace(t, func(dir string) { // the twin: what fits is written
+	inMountNamespace(t, func(dir string) { // the negative twin: a text that fits is written
 		if err := Write(filepath.Join(dir, "new", "x.yaml"), []byte("small")); err != nil {
 			t.Error(err)
 		}

@@ -84,7 +84,8 @@ func TestWriteThroughLinks(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for link, named := range map[string]string{"links/to-b.yaml": "../b/y.yaml", "deep/b": "../b", c.link: strings.Replace(c.named, "ROOT", root, 1)} {
+		for link, named := range map[string]string{"links/to-b.yaml": "../b/y.yaml", "deep/b": "../b",
+			c.link: strings.Replace(c.named, "ROOT", root, 1)} {
 			if err := os.Symlink(named, filepath.Join(root, link)); err != nil {
 				t.Skip(err) // Windows without the privilege
 			}
@@ -114,8 +115,10 @@ func TestWriteRefuses(t *testing.T) {
 		prepare func(dir string) error
 		want    string
 	}{
-		{"a directory in the file's place", func(dir string) error { return os.MkdirAll(filepath.Join(dir, "d", "x.yaml"), 0o755) }, "not a regular file"},
-		{"a file in a directory's place", func(dir string) error { return os.WriteFile(filepath.Join(dir, "d"), nil, 0o644) }, "not a directory"},
+		{"a directory in the file's place",
+			func(dir string) error { return os.MkdirAll(filepath.Join(dir, "d", "x.yaml"), 0o755) }, "not a regular file"},
+		{"a file in a directory's place", func(dir string) error { return os.WriteFile(filepath.Join(dir, "d"), nil, 0o644) },
+			"not a directory"},
 		{"a link in a circle", func(dir string) error {
 			if err := os.Mkdir(filepath.Join(dir, "d"), 0o755); err != nil {
 				return err
@@ -130,7 +133,8 @@ func TestWriteRefuses(t *testing.T) {
 		before := tree(t, dir)
 		path := filepath.Join(dir, "d", "x.yaml")
 		err := Write(path, []byte("new"))
-		if err == nil || !strings.HasPrefix(err.Error(), "write golden "+path+": ") || !strings.Contains(err.Error(), c.want) {
+		if err == nil || !strings.HasPrefix(err.Error(), "write golden "+path+": ") ||
+			!strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want %q", c.reason, err, c.want)
 		}
 		if diff := cmp.Diff(before, tree(t, dir)); diff != "" {
@@ -180,7 +184,7 @@ func checkFile(t *testing.T, reason, path, want string) {
 	}
 }
 
-// tree returns all files below a directory, with what they hold.
+// tree returns all files below a directory with their content.
 func tree(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := make(map[string]string)

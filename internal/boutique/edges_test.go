@@ -107,7 +107,7 @@ func TestPoliciesIsolateEachService(t *testing.T) {
 	}
 }
 
-// A rule that the edges cannot express exactly is an error. Skipping it would hide what it allows.
+// A rule that the edges cannot express exactly is an error: skipping it would hide the flows that it allows.
 func TestEdgesOfOtherRulesAreErrors(t *testing.T) {
 	type (
 		peer = networkingv1.NetworkPolicyPeer
@@ -163,7 +163,7 @@ func readGolden(t *testing.T) []*networkingv1.NetworkPolicy {
 	return policies
 }
 
-// egressEdges returns what a policy allows its pods to call, except for the cluster's DNS.
+// egressEdges returns the flows that a policy allows its pods to open, except for the cluster's DNS.
 func egressEdges(p *networkingv1.NetworkPolicy) ([]dependency, error) {
 	from, err := appOf(&p.Spec.PodSelector)
 	if err != nil {

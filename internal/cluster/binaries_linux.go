@@ -21,7 +21,7 @@ type Binaries struct {
 // Build builds the programs from their projects' modules, which takes some five minutes on two cores. They are kept in
 // the user's cache directory, under a name made of what they are built from, so a later call only finds them.
 //
-// source is the directory of this package; log gets what the go command prints.
+// source is the directory of this package; log receives the output of the go command.
 func Build(source string, log *os.File) (Binaries, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -82,7 +82,7 @@ func build(module, cache string, log *os.File, commands ...string) (string, erro
 	return dir, os.Rename(unfinished, dir)
 }
 
-// versionOf returns a name for what the commands of a module are built from.
+// versionOf returns a name derived from the source of a module's commands.
 func versionOf(module string, commands []string) (string, error) {
 	hash := sha256.New()
 	fmt.Fprintln(hash, runtime.Version(), runtime.GOARCH)
@@ -101,7 +101,7 @@ func versionOf(module string, commands []string) (string, error) {
 	return fmt.Sprintf("%x", hash.Sum(nil)[:8]), nil
 }
 
-// lock waits for a file's lock, and returns what gives it back.
+// lock waits for a file's lock, and returns a function that releases it.
 func lock(path string) (unlock func(), err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {

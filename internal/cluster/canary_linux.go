@@ -12,8 +12,8 @@ import (
 )
 
 // A canary is a pair of pods of which one may call the other while the enforcer knows the latest of three objects: a
-// namespace, a pod and a policy. The API server tells of each kind in the order of the changes, so the enforcer knows all
-// earlier ones then, too.
+// namespace, a pod and a policy. The API server tells of each kind in the order of the changes, so the enforcer knows
+// all earlier ones then, too.
 type canary struct {
 	caller, called *Pod
 	generation     int
@@ -35,7 +35,7 @@ func (c *Cluster) startCanary(ctx context.Context) (err error) {
 	if err := c.canary.called.Serve(corev1.ProtocolTCP, canaryPort); err != nil {
 		return err
 	}
-	// The first policy lets nobody through, so that the first synchronization waits for something.
+	// The first policy allows no pod, so that the first synchronization waits for something.
 	if err := c.permit(ctx, "nobody"); err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (c *Cluster) startCanary(ctx context.Context) (err error) {
 	return c.Sync(ctx)
 }
 
-// Sync waits until the enforcer knows all that the API server was told before.
+// Sync waits until the enforcer knows all earlier changes of the API server.
 func (c *Cluster) Sync(ctx context.Context) error {
 	c.canary.generation++
 	generation := map[string]string{canaryGeneration: fmt.Sprint(c.canary.generation)}

@@ -42,7 +42,7 @@ type Cluster struct {
 	external map[string]netip.Addr // names of hosts on the internet
 }
 
-// Start starts a cluster whose files are in dir. It serves, and lets all traffic through, when Start returns.
+// Start starts a cluster with its files in dir. When Start returns, the cluster serves and allows all traffic.
 func Start(ctx context.Context, dir string, programs Binaries) (c *Cluster, err error) {
 	c = &Cluster{
 		pods: make(map[string]*Pod), services: make(map[string]*service), external: make(map[string]netip.Addr),
@@ -58,7 +58,8 @@ func Start(ctx context.Context, dir string, programs Binaries) (c *Cluster, err 
 	if c.network, err = newNetwork(); err != nil {
 		return c, err
 	}
-	c.internet = &Pod{Name: "the internet", cluster: c, namespace: c.network.internet, servers: newServers(c.network.internet)}
+	c.internet = &Pod{Name: "the internet", cluster: c, namespace: c.network.internet,
+		servers: newServers(c.network.internet)}
 	c.control = &controlPlane{namespace: c.network.control}
 	c.apiHost = newServers(c.network.control)
 	if err := c.control.start(ctx, dir, programs); err != nil {
@@ -108,8 +109,9 @@ func (c *Cluster) Close() error {
 	return err
 }
 
-// Apply applies an object as "kubectl apply --server-side --validate=strict" does: a field that is unknown or given twice
-// is an error, and so is one that another manager owns. With dryRun the API server validates it, and stores nothing.
+// Apply applies an object as "kubectl apply --server-side --validate=strict" does: a field that is unknown or given
+// twice is an error, and so is one that another manager owns. With dryRun the API server validates it, and stores
+// nothing.
 func (c *Cluster) Apply(ctx context.Context, object *unstructured.Unstructured, dryRun bool) error {
 	kind := object.GroupVersionKind()
 	mapping, err := c.mapper.RESTMapping(kind.GroupKind(), kind.Version)
@@ -133,7 +135,7 @@ func (c *Cluster) Apply(ctx context.Context, object *unstructured.Unstructured, 
 	return nil
 }
 
-// EnforcerLog returns what the enforcer printed.
+// EnforcerLog returns the output of the enforcer.
 func (c *Cluster) EnforcerLog() (string, error) {
 	text, err := os.ReadFile(c.enforcer.log)
 	return string(text), err

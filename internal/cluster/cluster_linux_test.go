@@ -63,7 +63,8 @@ func replay(t *testing.T, s Scenario) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d connections passed, %d were denied, in %s", report.Passed, report.Denied, time.Since(began).Round(time.Millisecond))
+	t.Logf("%d connections passed, %d were denied, in %s", report.Passed, report.Denied,
+		time.Since(began).Round(time.Millisecond))
 	for _, flow := range report.NotMade {
 		t.Logf("not made: %s", flow)
 	}
@@ -75,7 +76,7 @@ func replay(t *testing.T, s Scenario) {
 	}
 }
 
-// shop is a scenario of three workloads, one of which other people run.
+// shop is a scenario of three workloads. Another team runs one of them.
 var shop = Scenario{
 	Policies: `
 apiVersion: networking.k8s.io/v1
@@ -115,7 +116,8 @@ spec: {template: {metadata: {labels: {app: cart}}, spec: {containers: [{name: ca
 			Source:      pods("shop", "cart"),
 			Destination: recording.Endpoint{Kind: recording.KindExternal, Name: "api.stripe.com"}, Port: 443, Protocol: "TCP",
 		},
-		{Source: pods("shop", "cart"), Destination: recording.Endpoint{Kind: recording.KindAPIServer}, Port: 443, Protocol: "TCP"},
+		{Source: pods("shop", "cart"), Destination: recording.Endpoint{Kind: recording.KindAPIServer}, Port: 443,
+			Protocol: "TCP"},
 	},
 }
 
@@ -139,7 +141,8 @@ func TestReplay_BrokenPolicies(t *testing.T) {
 		{"port", "port: 6379", "port: 6380"},
 		{"port of a Service in place of its pods'", "port: 8080", "port: 80"},
 		{"ports, left out", "    ports: [{port: 6379, protocol: TCP}]\n", ""},
-		{"range of ports", "{port: 6379, protocol: TCP}", "{port: 6379, endPort: 65535, protocol: TCP}, {port: 6380, protocol: UDP}"},
+		{"range of ports", "{port: 6379, protocol: TCP}",
+			"{port: 6379, endPort: 65535, protocol: TCP}, {port: 6380, protocol: UDP}"},
 		{"protocol", "{port: 6379, protocol: TCP}", "{port: 6379, protocol: UDP}"},
 		{"DNS", "k8s-app: kube-dns", "k8s-app: coredns"},
 		{"DNS over UDP", "{port: 53, protocol: TCP}, {port: 53, protocol: UDP}", "{port: 53, protocol: TCP}"},

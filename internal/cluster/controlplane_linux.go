@@ -24,7 +24,7 @@ import (
 // startWithin is how long the control plane may take to serve, on a busy machine.
 const startWithin = 3 * time.Minute
 
-const adminToken = "admin" // it is good for this cluster only, which nobody else reaches
+const adminToken = "admin" // valid for this cluster only, which is not reachable from outside
 
 // A controlPlane is etcd and kube-apiserver, in a namespace of their own.
 type controlPlane struct {
@@ -108,7 +108,7 @@ func (c *controlPlane) configuration() *rest.Config {
 	}
 }
 
-// writeKubeconfig writes what other programs find the API server by.
+// writeKubeconfig writes the file that other programs use to reach the API server.
 func (c *controlPlane) writeKubeconfig(path string) error {
 	config := clientcmdapi.NewConfig()
 	server := c.configuration()

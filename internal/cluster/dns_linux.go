@@ -12,7 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// clusterDomain is what ends the names of Services.
+// clusterDomain is the suffix of the names of Services.
 const clusterDomain = "cluster.local"
 
 // A Resolver is the pods that answer the cluster's look-ups, and their Service.
@@ -67,7 +67,7 @@ func (c *Cluster) ServeDNS(ctx context.Context, r Resolver) error {
 		p.servers.add("DNS over UDP", conn)
 		for _, server := range []*dns.Server{{Listener: listener}, {PacketConn: conn}} {
 			server.Handler = dns.HandlerFunc(c.answer)
-			go func() { _ = server.ActivateAndServe() }() // until what it serves on is closed
+			go func() { _ = server.ActivateAndServe() }() // until its socket is closed
 		}
 		return nil
 	})
@@ -134,7 +134,7 @@ func (c *Cluster) AddHost(name string) netip.Addr {
 	return addr
 }
 
-// lookup asks the cluster's DNS from within the pod, as its resolver would: by UDP, again where nobody answers.
+// lookup queries the cluster's DNS from within the pod, like its resolver: over UDP, with a retry if no answer comes.
 func (p *Pod) lookup(ctx context.Context, name string) (netip.Addr, error) {
 	question := new(dns.Msg).SetQuestion(dns.Fqdn(name), dns.TypeA)
 	at := netip.AddrPortFrom(p.cluster.resolver, 53).String()

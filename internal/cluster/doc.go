@@ -1,5 +1,5 @@
 // Package cluster runs policies in a cluster: a real etcd and kube-apiserver, pods that are network namespaces, and
-// NetworkPolicies that somebody else's implementation enforces on real packets.
+// NetworkPolicies that an independent implementation enforces on real packets.
 //
 //	pods 10.244.0.0/16, fd00:10:244::/64
 //	each a network namespace with its address and labels
@@ -13,17 +13,18 @@
 //	kube-apiserver       answers at every other address
 //	etcd
 //
-// [Start] starts it, [Cluster.Deploy] makes namespaces, pods and Services, [Cluster.Apply] applies objects as
-// "kubectl apply --server-side --validate=strict" does, and [Pod.Reaches] sends traffic. [Scenario] is what a recording
-// saw, to be replayed there.
+// [Start] starts it, [Cluster.Deploy] makes namespaces, pods and Services, [Cluster.Apply] applies objects as "kubectl
+// apply --server-side --validate=strict" does, and [Pod.Reaches] sends traffic. [Scenario] replays the flows of a
+// recording there.
 //
-// Real are: the API server with its validation, etcd, the packets, the translation of Service addresses, DNS, and the
-// decision about each connection. Not real: the kubelet, kube-proxy, the scheduler and the controllers. This package
-// writes the status of pods, the iptables rules of Services, and the API server's objects itself.
+// These parts are real: the API server with its validation, etcd, the packets, the translation of Service addresses,
+// DNS, and the decision about each connection. The kubelet, kube-proxy, the scheduler and the controllers are not. This
+// package writes the status of pods, the iptables rules of Services, and the API server's objects itself.
 //
-// The enforcer asks nftables to queue packets to it. Where the kernel has no NFT_QUEUE it logs that this was refused, and
-// the packets come from the NFQUEUE target of xtables, which this package sets up on every kernel: after address
-// translation, new connections only, and dropped where nobody answers. The enforcer itself is not changed.
+// The enforcer configures nftables to queue packets to it. On a kernel without NFT_QUEUE it logs the refusal, and the
+// packets come from the NFQUEUE target of xtables, which this package sets up on every kernel: after address
+// translation, for new connections only. A packet is dropped if no program reads the queue. The enforcer itself is not
+// changed.
 //
 // Everything runs in network namespaces of its own, so the machine's network stays as it is, and ends with the process
 // that started it. Linux, root and iptables are needed.

@@ -13,8 +13,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestReplay_AnnotationsAreNetZeros shows what annotations add: the cluster lets a port through to more destinations than
-// the recorded one, which the replay holds as right, and NetZero denies them.
+// TestReplay_AnnotationsAreNetZeros shows what annotations add: the cluster lets a port through to more destinations
+// than the recorded one, which the replay holds as right, and NetZero denies them.
 func TestReplay_AnnotationsAreNetZeros(t *testing.T) {
 	cart := flow.Endpoint{Kind: flow.Workload, Name: "cart", Namespace: "shop"}
 	to := func(e flow.Endpoint, port uint16) flow.Flow {
@@ -27,7 +27,8 @@ func TestReplay_AnnotationsAreNetZeros(t *testing.T) {
 		name            string
 		recorded, other flow.Flow
 	}{
-		{"a host by its name", to(host("api.stripe.com", "203.0.113.7"), 443), to(host("api.example.com", "203.0.113.8"), 443)},
+		{"a host by its name", to(host("api.stripe.com", "203.0.113.7"), 443),
+			to(host("api.example.com", "203.0.113.8"), 443)},
 		{
 			"the API server, whose addresses nobody knows",
 			to(flow.Endpoint{Kind: flow.APIServer, Name: "kubernetes", Namespace: "default"}, 6443),

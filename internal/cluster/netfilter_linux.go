@@ -8,8 +8,8 @@ import (
 )
 
 // queueNewConnections sends each packet that the node forwards, and that belongs to no connection that was let through
-// before, to the enforcer. That is after the translation of Service addresses, as in a cluster: policies are about pods.
-// The node's own traffic and neighbour discovery of IPv6 are let through, as by the enforcer's own rules.
+// before, to the enforcer. That is after the translation of Service addresses, as in a cluster: policies are about
+// pods. The node's own traffic and neighbour discovery of IPv6 are let through, as by the enforcer's own rules.
 func (ns *namespace) queueNewConnections() error {
 	chain := "*mangle\n" +
 		"-A POSTROUTING -m owner --uid-owner 0 -j ACCEPT\n" +
@@ -35,7 +35,8 @@ func (ns *namespace) translate(all []translation) error {
 	b.WriteString("*nat\n")
 	for _, t := range all {
 		for i, backend := range t.backends {
-			fmt.Fprintf(&b, "-A PREROUTING -d %s -p %s --dport %d", t.service.Addr(), strings.ToLower(t.protocol), t.service.Port())
+			fmt.Fprintf(&b, "-A PREROUTING -d %s -p %s --dport %d", t.service.Addr(), strings.ToLower(t.protocol),
+				t.service.Port())
 			if rest := len(t.backends) - i; rest > 1 {
 				fmt.Fprintf(&b, " -m statistic --mode nth --every %d --packet 0", rest)
 			}

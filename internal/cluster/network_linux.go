@@ -83,7 +83,7 @@ func newNetwork() (*network, error) {
 	return n, n.connectInternet(link)
 }
 
-// connectInternet sends what is for no other address to the internet, which has all of them.
+// connectInternet routes all other addresses to the internet, which has all of them.
 func (n *network) connectInternet(link netlink.Link) error {
 	lo, err := n.internet.links.LinkByName("lo")
 	if err != nil {

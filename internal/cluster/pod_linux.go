@@ -55,7 +55,7 @@ func (c *Cluster) Run(ctx context.Context, spec PodSpec) (*Pod, error) {
 	return p, p.register(ctx, spec)
 }
 
-// register tells the API server what the scheduler and a kubelet would.
+// register writes the state that the scheduler and a kubelet would write.
 func (p *Pod) register(ctx context.Context, spec PodSpec) error {
 	pods := p.cluster.control.client.CoreV1().Pods(p.Namespace)
 	created, err := pods.Create(ctx, &corev1.Pod{
@@ -92,7 +92,8 @@ func hostPorts(spec PodSpec) []corev1.ContainerPort {
 // Delete deletes the pod at once.
 func (p *Pod) Delete(ctx context.Context) error {
 	none := int64(0)
-	err := p.cluster.control.client.CoreV1().Pods(p.Namespace).Delete(ctx, p.Name, metav1.DeleteOptions{GracePeriodSeconds: &none})
+	err := p.cluster.control.client.CoreV1().Pods(p.Namespace).Delete(ctx, p.Name,
+		metav1.DeleteOptions{GracePeriodSeconds: &none})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("delete pod %s/%s: %w", p.Namespace, p.Name, err)
 	}
@@ -103,7 +104,7 @@ func (p *Pod) Delete(ctx context.Context) error {
 
 func (p *Pod) close() {
 	p.servers.close()
-	_ = p.namespace.close() // nobody else has it, and nothing is in it
+	_ = p.namespace.close() // it is private to this pod, and empty
 }
 
 // setLabels replaces the pod's labels.

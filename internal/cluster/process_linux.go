@@ -14,7 +14,7 @@ import (
 type process struct {
 	name string
 	cmd  *exec.Cmd
-	log  string // path of what it prints
+	log  string // path of its output
 	done chan error
 }
 

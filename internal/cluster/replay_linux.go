@@ -27,7 +27,7 @@ const (
 // recorded is why a flow of the recording is made: it passes, whatever the model says of its neighbours.
 const recorded = "recorded"
 
-// A probe is a connection and what should become of it.
+// A probe is a connection and its expected result.
 type probe struct {
 	from   *Pod
 	to     Target
@@ -40,7 +40,7 @@ func (p probe) String() string {
 	return fmt.Sprintf("%s -> %s (%s)", strings.TrimPrefix(from, "/"), p.to, p.why)
 }
 
-// A Report says what became of a scenario's probes.
+// A Report holds the results of a scenario's probes.
 type Report struct {
 	Passed, Denied int      // probes with the verdict that they should have
 	Wrong          []string // those without, in a line each
@@ -170,7 +170,7 @@ func (b *builder) add(from *Pod, to Target, passes bool, why string) {
 	}
 }
 
-// reach adds a probe to an address, at which somebody serves.
+// reach adds a probe to an address with a server.
 func (b *builder) reach(from *Pod, source *workload, at place, why string) {
 	if !at.isAPI || at.port != apiServerPort || at.protocol != corev1.ProtocolTCP {
 		b.err = errors.Join(b.err, b.cluster.serveAt(at.addr, at.protocol, at.port))
@@ -323,7 +323,7 @@ func (b *builder) addDNS(from *Pod, source *workload) {
 	b.add(from, Target{Addr: b.cluster.resolver, Port: 53, Protocol: corev1.ProtocolTCP}, b.asks(source), "DNS over TCP")
 }
 
-// addServers adds other callers to what a workload serves.
+// addServers adds other callers of a workload's ports.
 func (b *builder) addServers() {
 	for _, f := range b.scenario.Flows {
 		destination := b.workloadOf(f.Destination)
@@ -373,7 +373,8 @@ func (b *builder) placesOf(f recording.Flow, from *Pod) []place {
 	var all []place
 	add := func(w *workload, addr netip.Addr) {
 		isAPI := f.Destination.Kind == recording.KindAPIServer
-		all = append(all, place{workload: w, isAPI: isAPI, addr: addr, port: portOf(f), protocol: corev1.Protocol(f.Protocol)})
+		all = append(all,
+			place{workload: w, isAPI: isAPI, addr: addr, port: portOf(f), protocol: corev1.Protocol(f.Protocol)})
 	}
 	switch d := f.Destination; d.Kind {
 	case recording.KindWorkload:
@@ -417,8 +418,8 @@ func (b *builder) nameOf(f recording.Flow) (string, uint16) {
 	return "", 0
 }
 
-// nextPort returns the first port above one that no flow has; where the policies may be wider, that they have not either.
-// Below the last port there always is one: nobody records all of them.
+// nextPort returns the first port above a given one without a flow. If the policies may be wider, they do not have it
+// either. A port below the last one is always free: recordings never use all of them.
 func (b *builder) nextPort(port uint16) uint16 {
 	next := port + 1
 	for b.isTaken(next) {

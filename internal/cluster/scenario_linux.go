@@ -26,12 +26,12 @@ type Scenario struct {
 	Workloads []recording.Workload // who has a policy
 	Peers     []recording.Workload // others
 	Resolver  Resolver             // [KubeDNS] where it is the zero one
-	Wider     bool                 // somebody asked for more ports than were recorded
+	Wider     bool                 // the policies allow more ports than were recorded
 }
 
 const (
 	elsewhere = "netzero-elsewhere" // a namespace of pods that look like the recorded ones
-	stranger  = "netzero-stranger"  // the name of a pod in each namespace that nobody knows
+	stranger  = "netzero-stranger"  // the name of an unrelated pod in each namespace
 
 	// Pods that no policy of the scenario isolates are open, as other people's policies would have it.
 	openIngress, openEgress = "netzero.dev/open-ingress", "netzero.dev/open-egress"
@@ -304,7 +304,8 @@ func (d *deployment) roll(ctx context.Context, replicas int) error {
 		}
 		for i := range replicas {
 			p, err := d.cluster.Run(ctx, PodSpec{
-				Namespace: w.namespace, Name: podName(w.name, d.release*10+i), Labels: with, Ports: w.ports, HostNetwork: w.hostNetwork,
+				Namespace: w.namespace, Name: podName(w.name, d.release*10+i), Labels: with, Ports: w.ports,
+				HostNetwork: w.hostNetwork,
 			})
 			if err != nil {
 				return err
@@ -343,7 +344,7 @@ func podName(workload string, number int) string {
 	return fmt.Sprintf("p-%s-%d", strings.Trim(b.String(), "-"), number)
 }
 
-// enforce denies all in the scenario's namespaces, opens what is not the scenario's, and applies its policies.
+// enforce denies everything in the scenario's namespaces, allows everything else, and applies the scenario's policies.
 func (d *deployment) enforce(ctx context.Context) error {
 	for namespace := range d.namespacesInUse() {
 		if err := d.cluster.ensureNamespace(ctx, namespace); err != nil {
@@ -375,7 +376,8 @@ func underlying(namespace string) []*unstructured.Unstructured {
 		return map[string]any{"matchExpressions": []any{map[string]any{"key": label, "operator": "Exists"}}}
 	}
 	return []*unstructured.Unstructured{
-		policy("netzero-deny-all", map[string]any{"podSelector": map[string]any{}, "policyTypes": []any{"Ingress", "Egress"}}),
+		policy("netzero-deny-all",
+			map[string]any{"podSelector": map[string]any{}, "policyTypes": []any{"Ingress", "Egress"}}),
 		policy("netzero-open-ingress", map[string]any{
 			"podSelector": has(openIngress), "policyTypes": []any{"Ingress"}, "ingress": []any{map[string]any{}},
 		}),

@@ -9,7 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// servers are what listens in a namespace, at all of its addresses.
+// servers are the listeners in a namespace, at all of its addresses.
 type servers struct {
 	namespace *namespace
 

@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// A Service is what the API server is told of a Service, and who is behind it.
+// A Service is the API server's view of a Service, and the pods behind it.
 type Service struct {
 	Namespace, Name string
 	Ports           []ServicePort
@@ -70,7 +70,8 @@ func (c *Cluster) create(ctx context.Context, s Service) (netip.Addr, error) {
 	}
 	for _, port := range s.Ports {
 		object.Spec.Ports = append(object.Spec.Ports, corev1.ServicePort{
-			Name: portName(port), Port: int32(port.Port), Protocol: port.Protocol, TargetPort: intstr.FromInt32(int32(port.Target)),
+			Name: portName(port), Port: int32(port.Port), Protocol: port.Protocol,
+			TargetPort: intstr.FromInt32(int32(port.Target)),
 		})
 	}
 	services := c.control.client.CoreV1().Services(s.Namespace)

@@ -16,7 +16,8 @@ import (
 // TestValidation_DrawnPolicies sends generated policies to the API server as a dry run, with strict validation.
 func TestValidation_DrawnPolicies(t *testing.T) {
 	c := theCluster(t)
-	drawn := policytest.Policies(policytest.Seed(t), 1000, func(s policy.Scope) networkpolicy.Dialect { return networkpolicy.Dialect{Scope: s} })
+	drawn := policytest.Policies(policytest.Seed(t), 1000,
+		func(s policy.Scope) networkpolicy.Dialect { return networkpolicy.Dialect{Scope: s} })
 	for i, p := range drawn {
 		fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(p)
 		if err != nil {
@@ -35,7 +36,7 @@ func TestValidation_DrawnPolicies(t *testing.T) {
 	}
 }
 
-// TestValidation_Strict shows that the API server refuses what validation is there for.
+// TestValidation_Strict shows that the API server rejects the faults that strict validation covers.
 func TestValidation_Strict(t *testing.T) {
 	for _, wrong := range []struct{ right, wrong, want string }{
 		{"policyTypes", "policytypes", "field not declared in schema"},

@@ -29,7 +29,7 @@ func ownCluster() cluster {
 	return in
 }
 
-// apply does what a step of a case does.
+// apply executes a step of a case.
 func (q *question) apply(t *testing.T, a *generator.Action) {
 	t.Helper()
 	isPolicy := func(namespace, name string) func(*networkingv1.NetworkPolicy) bool {
@@ -102,7 +102,8 @@ func TestCyclonusAgreesOnItsOwnCases(t *testing.T) {
 	steps, outcomes := 0, make(map[policy.Outcome]int)
 	asked := make(map[string]bool)
 	for _, allowDNS := range []bool{false, true} {
-		all := generator.NewTestCaseGenerator(allowDNS, "192.168.242.213", []string{"x", "y", "z"}, nil, nil).GenerateAllTestCases()
+		all := generator.NewTestCaseGenerator(allowDNS, "192.168.242.213", []string{"x", "y", "z"}, nil,
+			nil).GenerateAllTestCases()
 		for _, c := range all {
 			q := question{Cluster: ownCluster()}
 			for _, step := range c.Steps {

@@ -26,7 +26,8 @@ func (r draw) ciliums() []*cilium.NetworkPolicy {
 		}
 		for range 1 + r.IntN(5) {
 			rule := r.ciliumRule()
-			in := cilium.IngressRule{FromEndpoints: rule.ToEndpoints, FromCIDR: rule.ToCIDR, FromCIDRSet: rule.ToCIDRSet, FromEntities: rule.ToEntities, ToPorts: rule.ToPorts, ICMPs: rule.ICMPs}
+			in := cilium.IngressRule{FromEndpoints: rule.ToEndpoints, FromCIDR: rule.ToCIDR, FromCIDRSet: rule.ToCIDRSet,
+				FromEntities: rule.ToEntities, ToPorts: rule.ToPorts, ICMPs: rule.ICMPs}
 			switch s := &p.Spec; r.IntN(6) {
 			case 0, 1:
 				s.Ingress = append(s.Ingress, in)
@@ -62,18 +63,21 @@ func (r draw) ciliumRule() cilium.EgressRule {
 			rule.ToCIDRSet = append(rule.ToCIDRSet, block)
 		}
 	case 5, 6:
-		rule.ToEntities = append(rule.ToEntities, pick(r, "all", "world", "cluster", "cluster-mesh", "kube-apiserver", "host", "none", "init", "health", "unmanaged", "ingress"))
+		rule.ToEntities = append(rule.ToEntities, pick(r, "all", "world", "cluster", "cluster-mesh", "kube-apiserver", "host",
+			"none", "init", "health", "unmanaged", "ingress"))
 	}
 	if r.one(6) {
 		rule.ICMPs = []cilium.ICMPRule{{Fields: []cilium.ICMPField{{
-			Family: pick(r, "", "IPv4", "IPv6"), Type: pick(r, intstr.FromInt32(8), intstr.FromInt32(13), intstr.FromString("EchoRequest")),
+			Family: pick(r, "", "IPv4", "IPv6"),
+			Type:   pick(r, intstr.FromInt32(8), intstr.FromInt32(13), intstr.FromString("EchoRequest")),
 		}}}}
 		return rule
 	}
 	for range r.IntN(3) {
 		var list cilium.PortRule
 		for range 1 + r.IntN(3) {
-			port := cilium.Port{Port: pick(r, "0", "79", "80", "81", "443", "5432", "65535"), Protocol: pick(r, "", "ANY", "TCP", "TCP", "UDP", "SCTP")}
+			port := cilium.Port{Port: pick(r, "0", "79", "80", "81", "443", "5432", "65535"),
+				Protocol: pick(r, "", "ANY", "TCP", "TCP", "UDP", "SCTP")}
 			if first, _ := port.Number(); first > 0 && r.one(3) {
 				port.EndPort = int32(min(65535, first+r.IntN(400)))
 			}
@@ -96,9 +100,11 @@ func (r draw) peerSelector() metav1.LabelSelector {
 	case 0, 1:
 		metav1.AddLabelToSelector(&s, namespace, pick(r, namespaces...))
 	case 2:
-		s.MatchExpressions = append(s.MatchExpressions, metav1.LabelSelectorRequirement{Key: namespace, Operator: pick(r, metav1.LabelSelectorOpExists, metav1.LabelSelectorOpDoesNotExist)})
+		s.MatchExpressions = append(s.MatchExpressions, metav1.LabelSelectorRequirement{Key: namespace,
+			Operator: pick(r, metav1.LabelSelectorOpExists, metav1.LabelSelectorOpDoesNotExist)})
 	case 3:
-		s.MatchExpressions = append(s.MatchExpressions, metav1.LabelSelectorRequirement{Key: ofNamespace, Operator: pick(r, metav1.LabelSelectorOpIn, metav1.LabelSelectorOpNotIn), Values: []string{pick(r, values...)}})
+		s.MatchExpressions = append(s.MatchExpressions, metav1.LabelSelectorRequirement{Key: ofNamespace,
+			Operator: pick(r, metav1.LabelSelectorOpIn, metav1.LabelSelectorOpNotIn), Values: []string{pick(r, values...)}})
 	}
 	return s
 }

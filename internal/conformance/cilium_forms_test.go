@@ -26,8 +26,11 @@ var wrong = map[string][]any{
 	"fromEntities":      {[]any{"internet"}, []any{"World"}},
 	"toCIDR":            {[]any{"10.0.0.0/33"}, []any{"10.0.0"}, []any{""}},
 	"enableDefaultDeny": {map[string]any{"egress": "yes"}, true},
-	"endpointSelector":  {nil, "app=x", map[string]any{"matchLabels": map[string]any{"a b": "c"}}, map[string]any{"matchLabels": map[string]any{"app": "a b"}}},
-	"egress":            {"all", []any{map[string]any{"toFQDNs": []any{map[string]any{"matchName": "*.a"}}}}, []any{map[string]any{"toPorts": []any{}, "icmps": []any{map[string]any{"fields": []any{map[string]any{"type": 8, "family": "IPv5"}}}}}}},
+	"endpointSelector": {nil, "app=x", map[string]any{"matchLabels": map[string]any{"a b": "c"}},
+		map[string]any{"matchLabels": map[string]any{"app": "a b"}}},
+	"egress": {"all", []any{map[string]any{"toFQDNs": []any{map[string]any{"matchName": "*.a"}}}},
+		[]any{map[string]any{"toPorts": []any{},
+			"icmps": []any{map[string]any{"fields": []any{map[string]any{"type": 8, "family": "IPv5"}}}}}}},
 }
 
 // spoil puts a wrong value into one of the fields of a tree, and says which; it returns "" where there is none.
@@ -64,8 +67,8 @@ func (r draw) spoil(tree any) string {
 	return at.key + ": " + toText(value)
 }
 
-// TestCiliumAcceptsWhatPeopleWrite holds forms that nobody generates against Cilium's validators and ours: right, all
-// accept them; wrong in one field, what Cilium refuses we refuse too.
+// TestCiliumAcceptsWhatPeopleWrite compares Cilium's validators with ours on forms that are never generated. All accept
+// the valid forms. If one field is wrong and Cilium rejects the form, we reject it too.
 func TestCiliumAcceptsWhatPeopleWrite(t *testing.T) {
 	t.Parallel()
 	schema := newCRD(t)
@@ -95,7 +98,8 @@ func TestCiliumAcceptsWhatPeopleWrite(t *testing.T) {
 			}
 			refused++
 			if ours(t, string(object)) == nil {
-				t.Errorf("case %d of seed %d: %s: we accept what Cilium refuses (%v) or the API server (%v):\n%s", i, seed, what, bySanitizer, bySchema, object)
+				t.Errorf("case %d of seed %d: %s: we accept what Cilium refuses (%v) or the API server (%v):\n%s", i, seed, what,
+					bySanitizer, bySchema, object)
 			}
 		}
 		if t.Failed() {

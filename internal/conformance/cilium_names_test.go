@@ -29,7 +29,8 @@ func TestCiliumAgreesOnNames(t *testing.T) {
 			return strings.Join(labels, ".")
 		}
 		name := text("a", "b", "-", "_", "1")
-		ours := pick(r, cilium.FQDN{MatchPattern: text("a", "b", "*", "**", "A", "_", "1") + pick(r, "", ".")}, cilium.FQDN{MatchName: text("a", "b", "A")})
+		ours := pick(r, cilium.FQDN{MatchPattern: text("a", "b", "*", "**", "A", "_", "1") + pick(r, "", ".")},
+			cilium.FQDN{MatchName: text("a", "b", "A")})
 		if r.one(3) { // or a pattern that is made of the name
 			parts := strings.Split(name, ".")
 			parts[r.IntN(len(parts))] = pick(r, "*", "**", "a*", "*b", "*.*")

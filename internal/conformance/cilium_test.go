@@ -49,7 +49,8 @@ func parse(text []byte) (*api.Rule, error) {
 	if err := policy.Spec.Sanitize(); err != nil {
 		return nil, fmt.Errorf("sanitize: %w", err)
 	}
-	parsed := utils.ParseToCiliumRule(slog.New(slog.DiscardHandler), "", namespace, policy.Metadata.Name, types.UID("uid"), policy.Spec)
+	parsed := utils.ParseToCiliumRule(slog.New(slog.DiscardHandler), "", namespace, policy.Metadata.Name, types.UID("uid"),
+		policy.Spec)
 	if err := parsed.Sanitize(); err != nil {
 		return nil, fmt.Errorf("sanitize what was parsed: %w", err)
 	}
@@ -71,7 +72,8 @@ func readCRD() (*crd, error) {
 	if err := yaml.Unmarshal(text, definition); err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(definition.Spec.Versions, func(v apiextensionsv1.CustomResourceDefinitionVersion) bool { return v.Name == "v2" })
+	i := slices.IndexFunc(definition.Spec.Versions,
+		func(v apiextensionsv1.CustomResourceDefinitionVersion) bool { return v.Name == "v2" })
 	if i < 0 {
 		return nil, errors.New("the CRD has no version v2")
 	}
@@ -90,7 +92,7 @@ func readCRD() (*crd, error) {
 	return &crd{validator, structural}, nil
 }
 
-// validate does what the API server does with an object of the CRD under --validate=strict.
+// validate validates an object of the CRD like the API server under --validate=strict.
 func (c *crd) validate(text []byte) error {
 	var object map[string]any
 	if err := yaml.Unmarshal(text, &object); err != nil {
@@ -99,7 +101,8 @@ func (c *crd) validate(text []byte) error {
 	if errs := validation.ValidateCustomResource(nil, object, c.validator); len(errs) > 0 {
 		return errs.ToAggregate()
 	}
-	unknown := pruning.PruneWithOptions(object, c.structural, true, schema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
+	unknown := pruning.PruneWithOptions(object, c.structural, true,
+		schema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
 	if len(unknown) > 0 {
 		return fmt.Errorf("unknown fields %q", unknown)
 	}

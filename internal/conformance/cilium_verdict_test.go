@@ -81,7 +81,7 @@ func withPorts(rules api.PortRules) api.PortRules {
 	return all
 }
 
-// identityOf returns what Cilium knows of an end by.
+// identityOf returns Cilium's identity of an end.
 func (in cluster) identityOf(id identity.NumericIdentity, e end) *identity.Identity {
 	const source = labels.LabelSourceK8s
 	switch {
@@ -91,7 +91,8 @@ func (in cluster) identityOf(id identity.NumericIdentity, e end) *identity.Ident
 			labels.NewLabel(labels.IDNameRemoteNode, "", labels.LabelSourceReserved),
 		}))
 	case isNode(e):
-		return identity.NewIdentity(id, labels.FromSlice([]labels.Label{labels.NewLabel(labels.IDNameHost, "", labels.LabelSourceReserved)}))
+		return identity.NewIdentity(id,
+			labels.FromSlice([]labels.Label{labels.NewLabel(labels.IDNameHost, "", labels.LabelSourceReserved)}))
 	case e.Pod == nil:
 		all := labels.GetCIDRLabels(netip.PrefixFrom(e.Address, e.Address.BitLen()))
 		if e.Name != "" { // which the agent has read the look-up of

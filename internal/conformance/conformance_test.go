@@ -25,8 +25,8 @@ func newCRD(t *testing.T) *crd {
 	return c
 }
 
-// TestCiliumAcceptsEveryGoldenFile holds all committed policies of the repository against Cilium, in examples, in tests'
-// directories and in scripts.
+// TestCiliumAcceptsEveryGoldenFile validates all committed policies of the repository with Cilium: in examples,
+// in tests' directories and in scripts.
 func TestCiliumAcceptsEveryGoldenFile(t *testing.T) {
 	schema := newCRD(t)
 	found := 0
@@ -52,7 +52,7 @@ func accept(t *testing.T, schema *crd, origin string, text []byte) {
 	}
 }
 
-// TestCiliumAcceptsWhatIsGenerated draws flows of all kinds, and merges others into what they give.
+// TestCiliumAcceptsWhatIsGenerated draws flows of all kinds, and merges others into the generated policies.
 func TestCiliumAcceptsWhatIsGenerated(t *testing.T) {
 	t.Parallel()
 	schema := newCRD(t)
@@ -61,7 +61,8 @@ func TestCiliumAcceptsWhatIsGenerated(t *testing.T) {
 		r := draw{rand.New(rand.NewPCG(seed, i))}
 		scope := ciliumpolicy.Dialect{Scope: policy.Scope{Subjects: []policy.Subject{
 			{Workload: policy.Workload{Name: "checkout", Namespace: pick(r, "", "shop")}},
-			{Workload: policy.Workload{Name: "orders-db", Namespace: pick(r, "", "data"), Labels: map[string]string{"app.kubernetes.io/name": "db"}}, AllTraffic: true},
+			{Workload: policy.Workload{Name: "orders-db", Namespace: pick(r, "", "data"),
+				Labels: map[string]string{"app.kubernetes.io/name": "db"}}, AllTraffic: true},
 		}, Fold: []string{"*.db.example", "shard-*.example"}}}
 		generated := scope.Generate(r.flows())
 		for _, p := range slices.Concat(generated, scope.Merge(generated, r.flows())) {
@@ -108,14 +109,17 @@ func (r draw) flows() []flow.Flow {
 }
 
 func (r draw) endpoint() flow.Endpoint {
-	addr := netip.MustParseAddr(pick(r, "203.0.113.7", "2001:db8::7", "10.0.0.1", "fe80::1%eth0", "169.254.169.254", "::ffff:192.0.2.1"))
+	addr := netip.MustParseAddr(pick(r, "203.0.113.7", "2001:db8::7", "10.0.0.1", "fe80::1%eth0", "169.254.169.254",
+		"::ffff:192.0.2.1"))
 	switch r.IntN(6) {
 	case 0:
-		return flow.Endpoint{Kind: flow.Workload, Name: pick(r, "cache", "orders-db", "yes", "1"), Namespace: pick(r, "", "data", "default")}
+		return flow.Endpoint{Kind: flow.Workload, Name: pick(r, "cache", "orders-db", "yes", "1"),
+			Namespace: pick(r, "", "data", "default")}
 	case 1:
 		return flow.ClusterResolver
 	case 2:
-		return flow.Endpoint{Kind: flow.External, Name: pick(r, "api.stripe.com", "a_b.example", "kubernetes.default.svc", "1.db.example", "eu.1.db.example", "shard-1.example", strings.Repeat("a.", 120)+"test"), Addr: addr}
+		return flow.Endpoint{Kind: flow.External, Name: pick(r, "api.stripe.com", "a_b.example", "kubernetes.default.svc",
+			"1.db.example", "eu.1.db.example", "shard-1.example", strings.Repeat("a.", 120)+"test"), Addr: addr}
 	case 3:
 		return flow.ClusterAPIServer
 	case 4:
@@ -135,7 +139,7 @@ spec:
   - {}
 `
 
-// TestSomebodyRefusesWhatIsWrong is the proof that the validators refuse at all, and shows what only Validate finds.
+// TestSomebodyRefusesWhatIsWrong proves that the validators reject faults at all, and shows which only Validate finds.
 func TestSomebodyRefusesWhatIsWrong(t *testing.T) {
 	schema := newCRD(t)
 	accept(t, schema, "valid", []byte(valid))
@@ -150,8 +154,12 @@ func TestSomebodyRefusesWhatIsWrong(t *testing.T) {
 		{"two kinds of peer", "toCIDRSet:", "toEntities: [world]\n    toCIDRSet:", true, false},
 		{"no entity", "toCIDRSet: [{cidr: 203.0.113.0/24}]", "toEntities: [internet]", true, true},
 		{"lower case", "TCP", "tcp", false, true},
-		{"a name in place of a pattern", "toCIDRSet: [{cidr: 203.0.113.0/24}]", `toFQDNs: [{matchName: "*.example"}]`, true, true},
-		{"DNS on ingress", "egress:\n  - toCIDRSet: [{cidr: 203.0.113.0/24}]\n    toPorts: [{ports: [{port: \"443\", protocol: TCP}]}]", "ingress:\n  - toPorts: [{ports: [{port: \"53\", protocol: ANY}], rules: {dns: [{matchPattern: \"*\"}]}}]", true, false},
+		{"a name in place of a pattern", "toCIDRSet: [{cidr: 203.0.113.0/24}]", `toFQDNs: [{matchName: "*.example"}]`, true,
+			true},
+		{"DNS on ingress",
+			"egress:\n  - toCIDRSet: [{cidr: 203.0.113.0/24}]\n    toPorts: [{ports: [{port: \"443\", protocol: TCP}]}]",
+			"ingress:\n  - toPorts: [{ports: [{port: \"53\", protocol: ANY}], rules: {dns: [{matchPattern: \"*\"}]}}]", true,
+			false},
 		{"41 ports", `{port: "443", protocol: TCP}`, strings.Repeat(`{port: "443", protocol: TCP},`, 41), true, true},
 		{"a range that ends before it begins", `"443"`, `"443", endPort: 80`, false, false},
 		{"host bits of a /32 of IPv6", "203.0.113.0/24", "2001:db8::1/32", false, false},

@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// testSeed returns what to draw from: the time, or what NETZERO_TEST_SEED says.
+// testSeed returns the seed: NETZERO_TEST_SEED, or the time.
 func testSeed(t *testing.T) uint64 {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())
@@ -29,13 +29,14 @@ func testSeed(t *testing.T) uint64 {
 	return seed
 }
 
-// draw draws from small pools, so that what it draws collides.
+// draw draws from small pools, so that its values collide.
 type draw struct{ *rand.Rand }
 
 func pick[T any](r draw, from ...T) T { return from[r.IntN(len(from))] }
 
-// question draws a cluster, policies for it, and flows. In some nothing says in which namespace it is: that is one and the
-// same, and its name is default. Where only some do, package policy takes the others to be wherever they are asked about.
+// question draws a cluster, policies for it, and flows. In some nothing says in which namespace it is: that is one and
+// the same, and its name is default. Where only some do, package policy takes the others to be wherever they are asked
+// about.
 func (r draw) question(flows int) (cluster, []*networkingv1.NetworkPolicy, []traffic) {
 	in, policies := r.cluster(), r.policies()
 	if r.one(5) {
@@ -63,8 +64,10 @@ var (
 		"0.0.0.0/0", "::/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/24", "10.1.2.3/32", "10.1.2.3/16", "203.0.113.0/25",
 		"2001:db8::/32", "2001:db8:1::/48", "2001:db8:1::7/128", "fd00::/8",
 	}
-	exceptions = []string{"10.1.0.0/16", "10.1.2.0/24", "10.1.2.3/32", "203.0.113.64/26", "2001:db8:1::/48", "2001:db8:1::7/128"}
-	addresses  = []string{"10.1.2.3", "10.1.2.4", "10.1.3.1", "10.2.0.1", "203.0.113.9", "203.0.113.65", "198.51.100.1", "2001:db8:1::7", "2001:db8:1::8", "2001:db8:2::1", "fd00::1"}
+	exceptions = []string{"10.1.0.0/16", "10.1.2.0/24", "10.1.2.3/32", "203.0.113.64/26", "2001:db8:1::/48",
+		"2001:db8:1::7/128"}
+	addresses = []string{"10.1.2.3", "10.1.2.4", "10.1.3.1", "10.2.0.1", "203.0.113.9", "203.0.113.65", "198.51.100.1",
+		"2001:db8:1::7", "2001:db8:1::8", "2001:db8:2::1", "fd00::1"}
 	ports      = []uint16{1, 79, 80, 81, 82, 443, 5432, 65535}
 	portNames  = []string{"http", "pg", "metrics"}
 	transports = []corev1.Protocol{corev1.ProtocolTCP, corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP}
@@ -121,11 +124,12 @@ func (r draw) traffic(in cluster) traffic {
 	return t
 }
 
-// policies draws up to four, of which several may select one pod.
+// policies draws up to four policies. Several may select one pod.
 func (r draw) policies() []*networkingv1.NetworkPolicy {
 	var all []*networkingv1.NetworkPolicy
 	for i := range 1 + r.IntN(4) {
-		p := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("policy-%d", i), Namespace: pick(r, namespaces...)}}
+		p := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("policy-%d", i),
+			Namespace: pick(r, namespaces...)}}
 		p.Spec.PodSelector = *r.selector()
 		p.Spec.PolicyTypes = pick(r, nil, nil,
 			[]networkingv1.PolicyType{networkingv1.PolicyTypeEgress},
@@ -153,7 +157,8 @@ func (r draw) selector() *metav1.LabelSelector {
 	}
 	for range r.IntN(4) / 2 {
 		e := metav1.LabelSelectorRequirement{Key: pick(r, keys...), Operator: pick(r,
-			metav1.LabelSelectorOpIn, metav1.LabelSelectorOpNotIn, metav1.LabelSelectorOpExists, metav1.LabelSelectorOpDoesNotExist)}
+			metav1.LabelSelectorOpIn, metav1.LabelSelectorOpNotIn, metav1.LabelSelectorOpExists,
+			metav1.LabelSelectorOpDoesNotExist)}
 		if e.Operator == metav1.LabelSelectorOpIn || e.Operator == metav1.LabelSelectorOpNotIn {
 			for range 1 + r.IntN(3) {
 				e.Values = append(e.Values, pick(r, values...))

@@ -27,7 +27,8 @@ func (r draw) recorded() (policy.Scope, []flow.Flow) {
 	var scope policy.Scope
 	subjects := []flow.Endpoint{workload("checkout", "shop"), workload("orders-db", "data"), workload("cache", "shop")}
 	for i, s := range subjects {
-		w := policy.Workload{Name: s.Name, Namespace: s.Namespace, Labels: pick(r, nil, map[string]string{"app.kubernetes.io/name": s.Name})}
+		w := policy.Workload{Name: s.Name, Namespace: s.Namespace,
+			Labels: pick(r, nil, map[string]string{"app.kubernetes.io/name": s.Name})}
 		scope.Subjects = append(scope.Subjects, policy.Subject{Workload: w, AllTraffic: i > 0})
 	}
 	at := func(kind flow.Kind, name string, from ...string) flow.Endpoint {
@@ -35,13 +36,15 @@ func (r draw) recorded() (policy.Scope, []flow.Flow) {
 	}
 	var flows []flow.Flow
 	for range 1 + r.IntN(15) {
-		f := flow.Flow{Source: pick(r, subjects...), Destination: pick(r, subjects...), Count: 1, Port: pick[uint16](r, 80, 443, 5432, 6379, 65534)}
+		f := flow.Flow{Source: pick(r, subjects...), Destination: pick(r, subjects...), Count: 1,
+			Port: pick[uint16](r, 80, 443, 5432, 6379, 65534)}
 		f.Protocol = protocols[pick(r, transports...)]
 		switch r.IntN(8) {
 		case 0:
 			f.Destination = workload("mail", pick(r, "shop", "mail"))
 		case 1:
-			f.Destination = at(flow.Address, "", "203.0.113.9", "203.0.113.12", "10.0.0.1", "2001:db8::7", "fe80::1%eth0", "169.254.169.254")
+			f.Destination = at(flow.Address, "", "203.0.113.9", "203.0.113.12", "10.0.0.1", "2001:db8::7", "fe80::1%eth0",
+				"169.254.169.254")
 		case 2:
 			f.Destination = at(flow.External, pick(r, "api.stripe.com", "hooks.slack.com"), "198.51.100.1", "2001:db8:1::9")
 		case 3:
@@ -59,7 +62,8 @@ func (r draw) recorded() (policy.Scope, []flow.Flow) {
 		flows = append(flows, f)
 	}
 	if r.one(4) {
-		flows = append(flows, flow.Flow{Source: flow.Endpoint{Kind: flow.Anyone}, Destination: pick(r, subjects[1:]...), Protocol: flow.TCP, Port: 8080, Count: 1})
+		flows = append(flows, flow.Flow{Source: flow.Endpoint{Kind: flow.Anyone}, Destination: pick(r, subjects[1:]...),
+			Protocol: flow.TCP, Port: 8080, Count: 1})
 	}
 	return scope, flows
 }
@@ -118,12 +122,13 @@ func (s seen) hold(policies []*networkingv1.NetworkPolicy, f flow.Flow) (ours bo
 		same = same && ours == theirs
 	}
 	if ours != want || !same || theirs != ours && theirs != wantNameless {
-		fault = fmt.Sprintf("%s -> %s: allowed by us: %v (%s), by cyclonus: %v; want %v and %v", f.Source, f.Target(), ours, v.Reason, theirs, want, wantNameless)
+		fault = fmt.Sprintf("%s -> %s: allowed by us: %v (%s), by cyclonus: %v; want %v and %v", f.Source, f.Target(), ours,
+			v.Reason, theirs, want, wantNameless)
 	}
 	return ours, fault
 }
 
-// TestWiderAndNarrowerPoliciesAreNoticed is the proof that the neighbours find what is wrong.
+// TestWiderAndNarrowerPoliciesAreNoticed proves that the neighbours find wrong policies.
 func TestWiderAndNarrowerPoliciesAreNoticed(t *testing.T) {
 	t.Parallel()
 	end := int32(65535)
@@ -147,7 +152,8 @@ func TestWiderAndNarrowerPoliciesAreNoticed(t *testing.T) {
 				continue
 			}
 			rule := &policies[0].Spec.Egress[0]
-			if isPods := rule.To[0].IPBlock == nil; isPods == (reason == "other addresses") || reason == "no protocol" && *rule.Ports[0].Protocol == "TCP" {
+			if isPods := rule.To[0].IPBlock == nil; isPods == (reason == "other addresses") || reason == "no protocol" &&
+				*rule.Ports[0].Protocol == "TCP" {
 				continue
 			}
 			edit(rule)
@@ -183,7 +189,8 @@ func TestCyclonusAgreesOnEveryGoldenFile(t *testing.T) {
 			between := what.isSubject(f.Source) && what.isSubject(f.Destination)
 			ours, theirs, v, same := agree(scope, policies, f)
 			if !same || !between && !(ours && theirs) {
-				t.Errorf("%s: %s -> %s is meant: allowed by us: %v (%s), by cyclonus: %v", origin, f.Source, f.Target(), ours, v.Reason, theirs)
+				t.Errorf("%s: %s -> %s is meant: allowed by us: %v (%s), by cyclonus: %v", origin, f.Source, f.Target(), ours,
+					v.Reason, theirs)
 			}
 			if ours && theirs {
 				allowed++
@@ -194,7 +201,8 @@ func TestCyclonusAgreesOnEveryGoldenFile(t *testing.T) {
 				}
 				ours, theirs, v, same := agree(scope, policies, n)
 				if !same {
-					t.Errorf("%s: %s -> %s, %s: allowed by us: %v (%s), by cyclonus: %v", origin, n.Source, n.Target(), difference, ours, v.Reason, theirs)
+					t.Errorf("%s: %s -> %s, %s: allowed by us: %v (%s), by cyclonus: %v", origin, n.Source, n.Target(), difference,
+						ours, v.Reason, theirs)
 				}
 				if !ours && !theirs {
 					denied++

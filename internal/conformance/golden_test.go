@@ -56,7 +56,7 @@ func eachFile(t *testing.T, hold func(origin string, file *golden.File)) {
 	}
 }
 
-// inArchive is what stands before each file of a script.
+// inArchive matches the header before each file of a script.
 var inArchive = regexp.MustCompile(`(?m)^-- .* --\n`)
 
 // eachGolden calls a function with the NetworkPolicies of every golden file.
@@ -78,10 +78,12 @@ func intended(policies []*networkingv1.NetworkPolicy) (policy.Scope, []flow.Flow
 			continue
 		}
 		w := policy.Workload{Name: p.Name, Namespace: p.Namespace, Labels: p.Spec.PodSelector.MatchLabels}
-		scope.Subjects = append(scope.Subjects, policy.Subject{Workload: w, AllTraffic: slices.Contains(p.Spec.PolicyTypes, networkingv1.PolicyTypeIngress)})
+		scope.Subjects = append(scope.Subjects,
+			policy.Subject{Workload: w, AllTraffic: slices.Contains(p.Spec.PolicyTypes, networkingv1.PolicyTypeIngress)})
 	}
 	var flows []flow.Flow
-	add := func(p *networkingv1.NetworkPolicy, ingress bool, peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort) {
+	add := func(p *networkingv1.NetworkPolicy, ingress bool, peers []networkingv1.NetworkPolicyPeer,
+		ports []networkingv1.NetworkPolicyPort) {
 		own := flow.Endpoint{Kind: flow.Workload, Name: p.Name, Namespace: p.Namespace}
 		for _, peer := range peers {
 			for _, far := range farEnds(&scope, p, peer) {
@@ -90,7 +92,8 @@ func intended(policies []*networkingv1.NetworkPolicy) (policy.Scope, []flow.Flow
 						continue
 					}
 					// Of the ports of the internet each is for the names that are listed with it.
-					if entry := far.Name + ":" + port.Port.String() + "/"; far.Kind == flow.External && !strings.Contains(p.Annotations[policy.NamesAnnotation], entry) {
+					if entry := far.Name + ":" + port.Port.String() + "/"; far.Kind == flow.External &&
+						!strings.Contains(p.Annotations[policy.NamesAnnotation], entry) {
 						continue
 					}
 					f := flow.Flow{Source: own, Destination: far, Protocol: flow.TCP, Port: uint16(port.Port.IntVal), Count: 1}
@@ -106,7 +109,8 @@ func intended(policies []*networkingv1.NetworkPolicy) (policy.Scope, []flow.Flow
 		}
 	}
 	for _, p := range policies {
-		if !slices.ContainsFunc(scope.Subjects, func(s policy.Subject) bool { return s.Name == p.Name && s.Namespace == p.Namespace }) {
+		if !slices.ContainsFunc(scope.Subjects,
+			func(s policy.Subject) bool { return s.Name == p.Name && s.Namespace == p.Namespace }) {
 			continue
 		}
 		for _, r := range p.Spec.Egress {
@@ -134,12 +138,14 @@ func farEnds(scope *policy.Scope, p *networkingv1.NetworkPolicy, peer networking
 			var hosts []flow.Endpoint
 			for entry := range strings.SplitSeq(list, ",") {
 				host, _, _ := strings.Cut(strings.TrimSpace(entry), ":")
-				hosts = append(hosts, flow.Endpoint{Kind: flow.External, Name: strings.ReplaceAll(host, "*", "any"), Addr: anywhere})
+				hosts = append(hosts,
+					flow.Endpoint{Kind: flow.External, Name: strings.ReplaceAll(host, "*", "any"), Addr: anywhere})
 			}
 			return hosts
 		}
 	}
-	if peer.PodSelector == nil || len(peer.PodSelector.MatchExpressions) > 0 || peer.NamespaceSelector != nil && len(peer.NamespaceSelector.MatchExpressions) > 0 {
+	if peer.PodSelector == nil || len(peer.PodSelector.MatchExpressions) > 0 || peer.NamespaceSelector != nil &&
+		len(peer.NamespaceSelector.MatchExpressions) > 0 {
 		return nil
 	}
 	labels, namespace := peer.PodSelector.MatchLabels, p.Namespace

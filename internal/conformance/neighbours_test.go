@@ -110,7 +110,8 @@ func placeOf(e flow.Endpoint) string {
 }
 
 func (s seen) subject(e flow.Endpoint) (policy.Subject, bool) {
-	i := slices.IndexFunc(s.scope.Subjects, func(s policy.Subject) bool { return s.Name == e.Name && s.Namespace == e.Namespace })
+	i := slices.IndexFunc(s.scope.Subjects,
+		func(s policy.Subject) bool { return s.Name == e.Name && s.Namespace == e.Namespace })
 	if i < 0 || e.Kind != flow.Workload {
 		return policy.Subject{}, false
 	}
@@ -134,8 +135,8 @@ func (s seen) isServer(e flow.Endpoint) bool {
 	return false
 }
 
-// opens reports whether a flow may be, by what was seen; toCyclonus asks it for somebody who does not know names, to whom
-// the internet is one.
+// opens reports whether a flow may be, by what was seen; toCyclonus asks it for somebody who does not know names, to
+// whom the internet is one.
 func (s seen) opens(f flow.Flow, nameless bool) bool {
 	if s.isSubject(f.Source) {
 		open := s.cells[cell(f, false, s.placeOf(f.Destination))]
@@ -160,7 +161,8 @@ func (s seen) opens(f flow.Flow, nameless bool) bool {
 // agree reports whether cyclonus and package policy say of a flow what they should: the same, but where package policy
 // means to differ. The internet that is open to names is to cyclonus open to all; and a rule that names a port of DNS
 // stands for the cluster's resolver, whichever pods it has.
-func agree(scope policy.Scope, policies []*networkingv1.NetworkPolicy, f flow.Flow) (ours bool, theirs bool, v policy.Verdict, same bool) {
+func agree(scope policy.Scope, policies []*networkingv1.NetworkPolicy, f flow.Flow) (ours bool, theirs bool,
+	v policy.Verdict, same bool) {
 	ours, v = allows(scope, policies, f)
 	t, has := toCyclonus(scope, f)
 	if !has {
@@ -168,10 +170,11 @@ func agree(scope policy.Scope, policies []*networkingv1.NetworkPolicy, f flow.Fl
 	}
 	theirs = newCyclonus(policies).allows(cluster{Namespaces: scope.Namespaces}, t)
 	isDNS := f.Destination.Kind == flow.Resolver && (f.Port == 53 || f.Port == 5353)
-	named := f.Destination.Kind >= flow.External && slices.ContainsFunc(policies, func(p *networkingv1.NetworkPolicy) bool {
-		_, has := p.Annotations[policy.NamesAnnotation]
-		return has
-	})
+	named := f.Destination.Kind >= flow.External &&
+		slices.ContainsFunc(policies, func(p *networkingv1.NetworkPolicy) bool {
+			_, has := p.Annotations[policy.NamesAnnotation]
+			return has
+		})
 	return ours, theirs, v, ours == theirs || isDNS && ours || named && theirs
 }
 

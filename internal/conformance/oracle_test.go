@@ -60,13 +60,14 @@ const (
 	podRange   = "240.0.0.0/4"
 )
 
-// cyclonus is what github.com/mattfenwick/cyclonus takes policies to mean.
+// cyclonus is the evaluation of policies by github.com/mattfenwick/cyclonus.
 type cyclonus struct{ *matcher.Policy }
 
 // newCyclonus translates policies where its matcher differs from Kubernetes' documents or wants an API server in front:
 //
 //   - policyTypes are written, by the rule of the API server;
-//   - NotIn matches pods without the label too; there it is split into two selectors, one for those and one for the others;
+//   - NotIn matches pods without the label too; there it is split into two selectors, one for those and one for the
+//     others;
 //   - a matchLabels whose value is empty matches pods with that label only, as In [""] does there;
 //   - ranges hold no pods.
 func newCyclonus(policies []*networkingv1.NetworkPolicy) cyclonus {
@@ -113,7 +114,7 @@ func splitPeers(peers []networkingv1.NetworkPolicyPeer) []networkingv1.NetworkPo
 	return all
 }
 
-// split returns selectors that match together what one matches.
+// split returns selectors that together match the same pods as one.
 func split(selector *metav1.LabelSelector) []*metav1.LabelSelector {
 	if selector == nil {
 		return []*metav1.LabelSelector{nil}
@@ -122,7 +123,8 @@ func split(selector *metav1.LabelSelector) []*metav1.LabelSelector {
 	for key, value := range selector.MatchLabels {
 		if value == "" {
 			delete(plain.MatchLabels, key)
-			plain.MatchExpressions = append(plain.MatchExpressions, metav1.LabelSelectorRequirement{Key: key, Operator: metav1.LabelSelectorOpIn, Values: []string{""}})
+			plain.MatchExpressions = append(plain.MatchExpressions,
+				metav1.LabelSelectorRequirement{Key: key, Operator: metav1.LabelSelectorOpIn, Values: []string{""}})
 		}
 	}
 	all := []*metav1.LabelSelector{plain}
@@ -132,7 +134,8 @@ func split(selector *metav1.LabelSelector) []*metav1.LabelSelector {
 		}
 		for _, s := range slices.Clone(all) {
 			without := s.DeepCopy()
-			without.MatchExpressions[i] = metav1.LabelSelectorRequirement{Key: e.Key, Operator: metav1.LabelSelectorOpDoesNotExist}
+			without.MatchExpressions[i] = metav1.LabelSelectorRequirement{Key: e.Key,
+				Operator: metav1.LabelSelectorOpDoesNotExist}
 			all = append(all, without)
 		}
 	}
@@ -141,7 +144,8 @@ func split(selector *metav1.LabelSelector) []*metav1.LabelSelector {
 
 // allows asks cyclonus about one flow.
 func (c cyclonus) allows(in cluster, t traffic) bool {
-	asked := &matcher.Traffic{Source: in.peer(t.From), Destination: in.peer(t.To), ResolvedPort: int(t.Port), Protocol: t.Protocol}
+	asked := &matcher.Traffic{Source: in.peer(t.From), Destination: in.peer(t.To), ResolvedPort: int(t.Port),
+		Protocol: t.Protocol}
 	if t.To.Pod != nil {
 		for _, p := range t.To.Pod.Ports {
 			if p.Number == t.Port && p.Protocol == t.Protocol {

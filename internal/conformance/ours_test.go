@@ -34,9 +34,11 @@ var icmp = map[corev1.Protocol]flow.Protocol{"ICMP": flow.ICMP, "ICMPv6": flow.I
 
 func (t traffic) flow() flow.Flow {
 	if p := icmp[t.Protocol]; p != 0 {
-		return flow.Flow{Source: t.From.endpoint(), Destination: t.To.endpoint(), Protocol: p, ICMPType: uint8(t.Port), Count: 1}
+		return flow.Flow{Source: t.From.endpoint(), Destination: t.To.endpoint(), Protocol: p, ICMPType: uint8(t.Port),
+			Count: 1}
 	}
-	return flow.Flow{Source: t.From.endpoint(), Destination: t.To.endpoint(), Protocol: protocols[t.Protocol], Port: t.Port, Count: 1}
+	return flow.Flow{Source: t.From.endpoint(), Destination: t.To.endpoint(), Protocol: protocols[t.Protocol],
+		Port: t.Port, Count: 1}
 }
 
 func (e end) endpoint() flow.Endpoint {
@@ -49,7 +51,8 @@ func (e end) endpoint() flow.Endpoint {
 	return flow.Endpoint{Kind: flow.Workload, Name: e.Pod.Name, Namespace: e.Pod.Namespace, Node: isNode(e)}
 }
 
-// allows returns our verdict. What is unprotected, Kubernetes lets pass: that is a fault of the golden file, not a denial.
+// allows returns our verdict. What is unprotected, Kubernetes lets pass: that is a fault of the golden file, not a
+// denial.
 func allows(scope policy.Scope, policies []*networkingv1.NetworkPolicy, f flow.Flow) (bool, policy.Verdict) {
 	v := networkpolicy.Dialect{Scope: scope}.Evaluate(policies, f)
 	return v.Outcome == policy.Allowed || v.Outcome == policy.Unprotected, v
@@ -73,7 +76,8 @@ func toCyclonus(s policy.Scope, f flow.Flow) (traffic, bool) {
 func endOf(s policy.Scope, e flow.Endpoint) (end, bool) {
 	switch e.Kind {
 	case flow.Resolver:
-		return end{Pod: &pod{Name: "kube-dns", Namespace: "kube-system", Labels: map[string]string{"k8s-app": "kube-dns"}}}, true
+		return end{Pod: &pod{Name: "kube-dns", Namespace: "kube-system", Labels: map[string]string{"k8s-app": "kube-dns"}}},
+			true
 	case flow.Workload:
 		all := slices.Clone(s.Peers)
 		for _, subject := range s.Subjects {

@@ -14,8 +14,8 @@ import (
 // cgroupVariable holds the directory of the script's cgroup.
 const cgroupVariable = "E2E_CGROUP"
 
-// enter moves this process into the script's cgroup, and into a session of its own: a process of the same session that has
-// lost its parents may be a daemon of the test's, and other scripts and packages have such processes too.
+// enter moves this process into the script's cgroup and into a new session. Orphans of the same session may count as
+// daemons of the test, and other scripts and packages have orphans too.
 func enter() error {
 	if _, err := unix.Setsid(); err != nil {
 		return fmt.Errorf("start a session: %w", err)
@@ -40,7 +40,7 @@ func leftIn(dir string) []string {
 	return append(left, strings.Fields(string(procs))...)
 }
 
-// clear ends the processes of a cgroup and removes it with all below.
+// clear kills the processes of a cgroup, and removes it with all cgroups below.
 func clear(dir string) error {
 	if len(leftIn(dir)) > 0 {
 		if err := os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0); err != nil {
@@ -51,7 +51,7 @@ func clear(dir string) error {
 	within(2*time.Second, func() bool {
 		below, _ := filepath.Glob(filepath.Join(dir, "*", "cgroup.procs"))
 		for _, procs := range below {
-			_ = os.Remove(filepath.Dir(procs)) // what stays keeps dir, too
+			_ = os.Remove(filepath.Dir(procs)) // fails while a cgroup below remains
 		}
 		err = os.Remove(dir)
 		return err == nil

@@ -11,7 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// commands are those of the scripts that look at the script itself.
+// commands are the script commands that inspect the script itself.
 var commands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"accept":  accept,
 	"waitfor": waitFor,
@@ -21,7 +21,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 
 var offered = regexp.MustCompile(`(?m)To accept:\s+(go test .*)$`)
 
-// accept does what a person does who copies the command into a shell.
+// accept runs the printed command, as a person does who copies it into a shell.
 func accept(ts *testscript.TestScript, neg bool, args []string) {
 	m := offered.FindStringSubmatch(ts.ReadFile("stdout"))
 	if m == nil {
@@ -34,7 +34,7 @@ func accept(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// says looks for a text in the last output, however that is broken into lines.
+// says searches the last output for a text, ignoring line breaks.
 func says(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 1 {
 		ts.Fatalf("usage: [!] says TEXT")

@@ -1,9 +1,9 @@
-// Package e2e holds the end-to-end tests: scripts that run the real go test on a small module which imports this one, as
-// a user's does, and look at what it prints, at its exit code and at the files that it leaves.
+// Package e2e holds the end-to-end tests: scripts that run the real go test on a small module which imports this one,
+// as a user's does, and look at what it prints, at its exit code and at the files that it leaves.
 //
 // Each file in testdata is a script with its files (a txtar archive), runs in a cgroup of its own and must leave that
-// empty. It has nothing but what it says: no variable of the caller's, no module from the network, and no outside host but
-// those of its own lab.conf (see package netlab). The tests need Linux and root.
+// empty. It has nothing but what it says: no variable of the caller's, no module from the network, and no outside host
+// but those of its own lab.conf (see package netlab). The tests need Linux and root.
 //
 // Besides the commands of testscript there are:
 //

@@ -34,7 +34,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// module is what the small modules of all scripts have in common.
+// module is the part that the small modules of all scripts share.
 type module struct {
 	files       map[string][]byte
 	environment []string
@@ -46,7 +46,8 @@ func newModule() (*module, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &module{environment: []string{"GOFLAGS=-mod=mod -buildvcs=false -vet=off -ldflags=-w", "GOPROXY=off", "GOTOOLCHAIN=local", "GOWORK=off"}}
+	m := &module{environment: []string{"GOFLAGS=-mod=mod -buildvcs=false -vet=off -ldflags=-w", "GOPROXY=off",
+		"GOTOOLCHAIN=local", "GOWORK=off"}}
 	for _, name := range []string{"GOCACHE", "GOMODCACHE"} {
 		out, err := exec.Command("go", "env", name).Output()
 		if err != nil {
@@ -54,7 +55,7 @@ func newModule() (*module, error) {
 		}
 		m.environment = append(m.environment, name+"="+strings.TrimSpace(string(out)))
 	}
-	// The scripts look nothing up: what they import has to be in the module cache.
+	// The scripts download nothing: the module cache must hold their imports.
 	if out, err := exec.Command("go", "list", "-deps", "../../netzerotest").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("go list -deps ../../netzerotest: %w: %s", err, out)
 	}
@@ -69,8 +70,8 @@ func newModule() (*module, error) {
 	return m, err
 }
 
-// moduleFiles returns what every small module has: the requirements of the one at root, so that nothing needs to be
-// looked up, and package client.
+// moduleFiles returns the common files of every small module: the requirements of the module at root, so that nothing
+// is downloaded, and package client.
 func moduleFiles(root string) (map[string][]byte, error) {
 	files := make(map[string][]byte)
 	for name, path := range map[string]string{

@@ -16,7 +16,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// patience is how long Docker may take for one thing. An engine that hangs shall not hang the tests.
+// patience limits the time for one Docker command: an engine that hangs must not hang the tests.
 const patience = 2 * time.Minute
 
 // stalled tells that Docker took longer once, and need not be asked again.
@@ -58,13 +58,16 @@ func TestContainers(t *testing.T) {
 		{"what it gives where the machine has cgroup v2 only", "docker-unified", mount(":ro")},
 		{"a writable tree is not enough", "docker-writable", mount("")},
 		{"an ordinary user in it", "docker-writable", append(mount(""), "--user", "65534")},
-		{"privileged, with the machine's cgroup namespace", "root", append(append(mount(""), privileged...), "--cgroupns=host")},
+		{"privileged, with the machine's cgroup namespace", "root",
+			append(append(mount(""), privileged...), "--cgroupns=host")},
 		{"privileged, with its own cgroup namespace", "root", append(append(mount(""), privileged...), "--cgroupns=private")},
-		{"with Docker's filter, and what stands for the smallest set", "root", append(mount(""), "--cap-add=SYS_ADMIN", "--cap-add=NET_ADMIN")},
+		{"with Docker's filter, and what stands for the smallest set", "root",
+			append(mount(""), "--cap-add=SYS_ADMIN", "--cap-add=NET_ADMIN")},
 		{"without what stands for CAP_BPF and CAP_PERFMON", "docker-net-admin", append(mount(""), "--cap-add=NET_ADMIN")},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
-			text := transcript(t, func(act string, variables ...string) *exec.Cmd { return image.run(t, row.flags, act, variables) })
+			text := transcript(t,
+				func(act string, variables ...string) *exec.Cmd { return image.run(t, row.flags, act, variables) })
 			compare(t, row.golden, strings.ReplaceAll(text, "/sys/fs/cgroup", "TREE"))
 		})
 	}
@@ -127,7 +130,8 @@ func privilegedFlags(t *testing.T, i image) []string {
 		return flags
 	}
 	t.Log("docker run --privileged does not start here: root of this machine lacks CAP_SYS_RESOURCE")
-	return []string{"--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"}
+	return []string{"--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--security-opt=seccomp=unconfined",
+		"--security-opt=apparmor=unconfined"}
 }
 
 func output(t *testing.T, cmd *exec.Cmd) {

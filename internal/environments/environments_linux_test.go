@@ -51,7 +51,8 @@ func TestEnvironments(t *testing.T) {
 
 func TestAdviceToMountTheTreeMends(t *testing.T) {
 	testenv.RequireRoot(t)
-	compare(t, "root", strings.ReplaceAll(transcript(t, environment{"no-tree,mounted", mounts()}.command), "/run/cgroup2", "TREE"))
+	compare(t, "root",
+		strings.ReplaceAll(transcript(t, environment{"no-tree,mounted", mounts()}.command), "/run/cgroup2", "TREE"))
 }
 
 // The smallest set of capabilities is found by trying: without any one of them recording fails and names it.
@@ -67,13 +68,15 @@ func TestSmallestSetOfCapabilities(t *testing.T) {
 			return environment{attributes: withCapabilities(ownCgroup(t, nobody), set)}
 		}},
 	} {
-		if got := run(t, who.with(set).command("test", "NETZERO=require")); got.status != 0 || strings.Contains(got.text, "NOT RECORDED") {
+		if got := run(t, who.with(set).command("test", "NETZERO=require")); got.status != 0 ||
+			strings.Contains(got.text, "NOT RECORDED") {
 			t.Errorf("%s with %s: exit status %d:\n%s", who.name, names(set), got.status, got.text)
 		}
 		for i, missing := range set {
 			others := slices.Delete(slices.Clone(set), i, i+1)
 			got := run(t, who.with(others).command("test", "NETZERO=require"))
-			if want := "eBPF programs: load: not permitted: missing " + missing.Name + ";"; got.status != 1 || !strings.Contains(got.text, want) {
+			if want := "eBPF programs: load: not permitted: missing " + missing.Name + ";"; got.status != 1 ||
+				!strings.Contains(got.text, want) {
 				t.Errorf("%s with %s: exit status %d, does not say %q:\n%s", who.name, names(others), got.status, want, got.text)
 			}
 		}

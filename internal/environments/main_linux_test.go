@@ -14,7 +14,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/doctor"
 )
 
-// The variables by which the test binary tells itself what it shall spoil first, and then be.
+// These variables name the faults that the test binary applies first, and its role afterwards.
 const (
 	spoilVariable = "ENVIRONMENTS_SPOIL"
 	actVariable   = "ENVIRONMENTS_ACT"
@@ -23,7 +23,7 @@ const (
 // child tells a user's test binary from the one that tests it.
 var child = os.Getenv(actVariable) != ""
 
-// What is spoilt is the thread's, and so the program's that it starts.
+// The faults apply to this thread, and so to the program that it starts.
 func init() { runtime.LockOSThread() }
 
 func TestMain(m *testing.M) {
@@ -51,8 +51,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// spoil changes what this process may do and sees of the machine, and starts the program anew. It returns where that
-// failed.
+// spoil restricts this process's rights and its view of the machine, and restarts the program. It returns only on
+// failure.
 func spoil(names string) error {
 	for name := range strings.SplitSeq(names, ",") {
 		name, argument, _ := strings.Cut(name, "=")

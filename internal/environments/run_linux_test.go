@@ -37,7 +37,7 @@ func (e environment) command(act string, variables ...string) *exec.Cmd {
 	return cmd
 }
 
-// outcome is what a command wrote and how it ended.
+// outcome is the output of a command and its exit code.
 type outcome struct {
 	text   string
 	status int
@@ -52,8 +52,8 @@ func run(t *testing.T, cmd *exec.Cmd) outcome {
 	return outcome{string(text), cmd.ProcessState.ExitCode()}
 }
 
-// transcript is all that a user sees in an environment. A test that is recorded where that is required is recorded where it
-// is not, too.
+// transcript is the complete output in an environment. A test that records with NETZERO=require also records without
+// it.
 func transcript(t *testing.T, command func(act string, variables ...string) *exec.Cmd) string {
 	t.Helper()
 	var b strings.Builder
@@ -82,13 +82,14 @@ var unstable = []struct {
 }{
 	{regexp.MustCompile(`\(\d+\.\d\ds\)`), "(0.00s)"},
 	// testcontainers-go prints it once a container starts on this machine, whoever starts it.
-	{regexp.MustCompile(`(?m)^\S+ \S+ github\.com/testcontainers/testcontainers-go - Connected to docker: *\n(  .*\n)+`), ""},
+	{regexp.MustCompile(`(?m)^\S+ \S+ github\.com/testcontainers/testcontainers-go - Connected to docker: *\n(  .*\n)+`),
+		""},
 	{regexp.MustCompile(`recorded_linux_test\.go:\d+`), "recorded_linux_test.go:1"},
 	{regexp.MustCompile(`\S*/netzero-\d+-\d+`), "LEAF"},
 	{regexp.MustCompile(`\b2\.6\.\d+\S*`), "2.6.78"},
 }
 
-// stable replaces what differs from machine to machine and from run to run.
+// stable replaces the parts that differ between machines or runs.
 func stable(t *testing.T, text string) string {
 	t.Helper()
 	release, err := probe.Release()
@@ -134,11 +135,11 @@ func tree(t *testing.T) cgroup.Tree {
 
 const nobody = 65534
 
-// unnamed is what a recording falls back to where the programs cannot read the kernel's memory.
+// unnamed is the fallback of a recording if the programs cannot read the kernel's memory.
 const unnamed = "names of executables from /proc, unless they have ended; parallel tests share their flows"
 
-// ownCgroup returns attributes of a process that starts in a new cgroup, which belongs to a user, as systemd gives one to a
-// login session.
+// ownCgroup returns attributes of a process that starts in a new cgroup with a user as its owner, as in a login session
+// under systemd.
 func ownCgroup(t *testing.T, uid int) *syscall.SysProcAttr {
 	t.Helper()
 	here, err := tree(t).Current()
@@ -185,5 +186,5 @@ func bounded(set []probe.Capability) string {
 	return fmt.Sprintf("bounded=%x", bits)
 }
 
-// mounts returns attributes of a process whose mounts nobody else sees.
+// mounts returns attributes of a process with private mounts.
 func mounts() *syscall.SysProcAttr { return &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS} }

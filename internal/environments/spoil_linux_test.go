@@ -13,7 +13,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/cgroup"
 )
 
-// spoilers are what an environment can be short of. They work on this thread, and in a mount namespace of its own.
+// spoilers are the faults of an environment. They apply to this thread, in a mount namespace of its own.
 var spoilers = map[string]func(argument string) error{
 	// As Linux 2.6.40 and up says that it is for old programs.
 	"below-floor": func(string) error {

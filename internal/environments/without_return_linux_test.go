@@ -15,8 +15,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// TestWithoutReturn does to the kernel what only its end undoes, so it is for the guests of package kernels, and this file
-// is the last one of the last package there.
+// TestWithoutReturn changes the kernel until its next boot. It runs only in the guests of package kernels, and this
+// file is the last one of the last package there.
 func TestWithoutReturn(t *testing.T) {
 	if _, err := os.Stat(guest.PlanPath); err != nil {
 		t.Skip("what it does to the kernel lasts until the machine ends: go run ./internal/kernels/cmd/testkernels -run TestWithoutReturn")
@@ -45,10 +45,11 @@ func TestWithoutReturn(t *testing.T) {
 // lockdown tells how far the kernel is locked down, and takes it further.
 const lockdown = "/sys/kernel/security/lockdown"
 
-// mountSecurity mounts what lockdown is in, and makes sure that the kernel is not locked down yet.
+// mountSecurity mounts the file system with lockdown, and requires that the kernel is not locked down yet.
 func mountSecurity(t *testing.T) {
 	t.Helper()
-	if err := unix.Mount("securityfs", filepath.Dir(lockdown), "securityfs", 0, ""); err != nil && !errors.Is(err, unix.EBUSY) {
+	if err := unix.Mount("securityfs", filepath.Dir(lockdown), "securityfs", 0, ""); err != nil &&
+		!errors.Is(err, unix.EBUSY) {
 		t.Fatal(err)
 	}
 	if modes, err := os.ReadFile(lockdown); err != nil || !strings.HasPrefix(string(modes), "[none]") {

@@ -22,7 +22,8 @@ func TestOutcomeThatDiffersIsFound(t *testing.T) {
 		{"red", seen, outcome{Flows: flow, Red: true}, true},
 		{"nothing, as expected", unseen, outcome{}, false},
 		{"better than expected", unseen, outcome{Flows: flow}, true},
-		{"red with the text, from before", red, outcome{Early: true, Flows: flow, Red: true, text: "so: its name is not known"}, false},
+		{"red with the text, from before", red,
+			outcome{Early: true, Flows: flow, Red: true, text: "so: its name is not known"}, false},
 		{"red with another text", red, outcome{Early: true, Flows: flow, Red: true, text: "lost"}, true},
 		{"green, from before", red, outcome{Early: true, Flows: flow}, true},
 		{"green, from an earlier recording", red, outcome{Flows: flow}, false},
@@ -40,8 +41,10 @@ func TestOutcomeThatDiffersIsFound(t *testing.T) {
 }
 
 func TestOutcomesAreReadWithTheirTexts(t *testing.T) {
-	all, err := parseOutcomes("a text\n" + outcomeMark + `{"Way":"one","Flows":["host:1/TCP"]}` + "\nmore\n" + outcomeMark + `{"Way":"two","Red":true}` + "\n")
-	if err != nil || len(all) != 2 || all[0].text != "a text" || all[0].Flows[0] != "host:1/TCP" || all[1].text != "more" || !all[1].Red {
+	all, err := parseOutcomes("a text\n" + outcomeMark + `{"Way":"one","Flows":["host:1/TCP"]}` + "\nmore\n" +
+		outcomeMark + `{"Way":"two","Red":true}` + "\n")
+	if err != nil || len(all) != 2 || all[0].text != "a text" || all[0].Flows[0] != "host:1/TCP" ||
+		all[1].text != "more" || !all[1].Red {
 		t.Errorf("%+v, %v", all, err)
 	}
 	if _, err := parseOutcomes("\n" + outcomeMark + "{\n"); err == nil {

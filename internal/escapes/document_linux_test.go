@@ -37,7 +37,7 @@ A dash: the machine that wrote this file lacks the feature. Rows with a containe
 with the reason that follows.
 `
 
-// tools are what the three tools saw of each row: yes, no or a dash.
+// tools are the results of the three tools for each row: yes, no or a dash.
 type tools map[string][3]string
 
 func readTools() (tools, error) {

@@ -89,7 +89,7 @@ func (w way) sendsDatagram() bool {
 	return w.want == "" && !w.inside || strings.Contains(w.want, "host:8125/UDP") && !w.partial
 }
 
-// differences returns how an outcome differs from what the row wants.
+// differences returns the differences between an outcome and the row's expectation.
 func (w way) differences(o outcome) (wrong []string) {
 	want := w.want
 	if w.unseenBefore != "" && o.Early || w.endedRed != "" && !o.Early {

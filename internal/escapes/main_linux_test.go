@@ -14,18 +14,18 @@ import (
 	"time"
 )
 
-// What this binary is, if not the tests of this package.
+// The roles of this binary other than the tests of this package.
 const (
 	asVariable = "ESCAPES_AS"
-	asUser     = "user"    // the user's test binary, whose tests are the ways
-	asProgram  = "program" // one way, without a recording: what is there before, a line, and when told so the rest
+	asUser     = "user"    // the user's test binary; its tests are the ways
+	asProgram  = "program" // one way without a recording: the early part, a line, and on a signal the rest
 
 	waysVariable   = "ESCAPES_WAYS"   // their names, one a line
 	lenderVariable = "ESCAPES_LENDER" // the Unix socket of the lender
 )
 
-// childArgument makes this binary a process that a way starts, whatever the environment. Behind it stand what the
-// process does, the addresses of its host, and the process whose end it awaits, if any.
+// childArgument makes this binary a process that a way starts, in any environment. The arguments after it are the
+// action, the addresses of its host, and optionally the process to wait for.
 const childArgument = "escapes-child"
 
 func TestMain(m *testing.M) {
@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 	case "":
 		os.Exit(m.Run())
 	case asUser:
-		// What the generated main function of a test binary does, with other tests.
+		// Like the generated main function of a test binary, with other tests.
 		testing.Main(regexp.MatchString, userTests(), nil, nil)
 	case asProgram:
 		os.Exit(status(runProgram()))
@@ -91,7 +91,7 @@ func runChild(what string, args []string) error {
 	return nil
 }
 
-// self is this binary as a child, which is told what to do and with which host. It has this process's environment.
+// self is this binary as a child, with an action and a host as arguments. It has this process's environment.
 func self(what string, to host) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", childArgument, what, to.v4.String(), to.v6.String())
 	cmd.Args[0] = filepath.Base(os.Args[0])

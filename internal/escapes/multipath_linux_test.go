@@ -73,7 +73,8 @@ func connectedTo(to netip.AddrPort) (bool, error) {
 func multipathLimits(n uint32) error {
 	number := make([]byte, 4)
 	binary.NativeEndian.PutUint32(number, n)
-	return multipathCommand(multipathSetLimits, nl.NewRtAttr(multipathAcceptedOffers, number), nl.NewRtAttr(multipathSubflows, number))
+	return multipathCommand(multipathSetLimits, nl.NewRtAttr(multipathAcceptedOffers, number),
+		nl.NewRtAttr(multipathSubflows, number))
 }
 
 // multipathOffer has this network namespace offer an address.

@@ -43,7 +43,7 @@ func insideDevice() (net.Interface, error) {
 	return net.Interface{}, fmt.Errorf("no interface has %s", insideAddress)
 }
 
-// rig is the lab with a host for each row, and what the rows need of processes that nobody records.
+// rig is the lab with a host for each row, and the unrecorded processes that the rows need.
 type rig struct {
 	t                      *testing.T
 	lab                    *testnet.Net
@@ -64,7 +64,8 @@ func newRig(t *testing.T) *rig {
 		r.lab.Host(to.v4.String(), to.v6.String())
 	}
 	r.lab.Host(offered.String())
-	if err := r.lab.RunOutside(func() error { return multipathOffer(offered) }); err != nil && !errors.Is(err, unix.ENOENT) {
+	if err := r.lab.RunOutside(func() error { return multipathOffer(offered) }); err != nil &&
+		!errors.Is(err, unix.ENOENT) {
 		t.Fatal(err)
 	}
 	r.serve()
@@ -90,7 +91,8 @@ func (r *rig) serve() {
 	// Not by one socket: it would answer from another address than the one that was asked.
 	for _, w := range allWays() {
 		to := hostOf(w.name)
-		r.datagrams[w.name] = []*testnet.Server{r.lab.ServeUDP(to.udp4().String(), nil), r.lab.ServeUDP(to.udp6().String(), nil)}
+		r.datagrams[w.name] = []*testnet.Server{r.lab.ServeUDP(to.udp4().String(), nil),
+			r.lab.ServeUDP(to.udp6().String(), nil)}
 	}
 }
 
@@ -116,7 +118,7 @@ func echoConnections(listener net.Listener) {
 	}
 }
 
-// prepareInside allows what the rows need of the network namespace.
+// prepareInside enables the features of the network namespace that the rows need.
 func prepareInside() error {
 	for file, value := range map[string]string{
 		"/proc/sys/net/ipv4/ping_group_range": "0 2147483647",
@@ -142,7 +144,8 @@ func (r *rig) check(err error) {
 func (r *rig) environment(as string, ways ...string) []string {
 	env := []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + os.TempDir(), "GORACE=atexit_sleep_ms=0",
-		asVariable + "=" + as, waysVariable + "=" + strings.Join(ways, "\n"), lenderVariable + "=" + r.lender, staticVariable + "=" + r.static,
+		asVariable + "=" + as, waysVariable + "=" + strings.Join(ways, "\n"), lenderVariable + "=" + r.lender,
+		staticVariable + "=" + r.static,
 		networkVariable + "=" + r.network, imageVariable + "=" + r.image,
 	}
 	for _, variable := range os.Environ() { // where the engine is
@@ -156,7 +159,7 @@ func (r *rig) environment(as string, ways ...string) []string {
 // commander makes commands that run where the rows' hosts are reached.
 type commander func(ctx context.Context, name string, args ...string) *exec.Cmd
 
-// record runs ways in one process of the user's test binary, and returns what came of each.
+// record runs ways in one process of the user's test binary, and returns their outcomes.
 func (r *rig) record(t *testing.T, command commander, ways []string, env ...string) []outcome {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute) // a guest on a busy machine takes more than three

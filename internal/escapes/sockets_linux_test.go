@@ -12,7 +12,7 @@ import (
 // patience is long: CPUs of guests are slow.
 const patience = 20 * time.Second
 
-// payload is what is sent everywhere.
+// payload is the content of every packet.
 var payload = []byte("hello")
 
 // onSocket makes a socket, uses it and closes it.

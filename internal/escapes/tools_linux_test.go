@@ -95,7 +95,7 @@ func watch(t *testing.T, cmd *exec.Cmd, ready string) *watcher {
 	return w
 }
 
-// text returns what the tool has written.
+// text returns the output of the tool.
 func (w *watcher) text() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -133,7 +133,7 @@ func now(clock int32) float64 {
 	return float64(t.Sec) + float64(t.Nsec)/1e9
 }
 
-// The hosts whose packets say that the tools have written all that came before: of the lab, and of the Docker network.
+// When a tool shows packets to these hosts, it has written all earlier ones: one in the lab, one in the Docker network.
 var (
 	last         = netip.MustParseAddrPort("203.0.113.9:9")
 	lastInDocker = netip.MustParseAddrPort("198.51.100.20:9")
@@ -179,7 +179,8 @@ func TestTools(t *testing.T) {
 	for _, g := range groups {
 		for _, w := range g.ways {
 			if columns := seen[w.name]; columns[0] != "-" {
-				seen[w.name] = [3]string{columns[0], yes(b.onTheWire(g, w)), yes(b.bpftrace.sawSince(b.begun[w.name].monotonic*1e9, w.address()))}
+				seen[w.name] = [3]string{columns[0], yes(b.onTheWire(g, w)),
+					yes(b.bpftrace.sawSince(b.begun[w.name].monotonic*1e9, w.address()))}
 			}
 		}
 	}
@@ -276,7 +277,8 @@ func (b *beside) run(t *testing.T, w way, command commander) (trace string, err 
 		return "", ended(err)
 	}
 	file := filepath.Join(t.TempDir(), "trace")
-	strace := watch(t, exec.Command("strace", "-f", "-qqq", "-o", file, "-e", "trace=%network", "-p", strconv.Itoa(cmd.Process.Pid)), "")
+	strace := watch(t,
+		exec.Command("strace", "-f", "-qqq", "-o", file, "-e", "trace=%network", "-p", strconv.Itoa(cmd.Process.Pid)), "")
 	awaitTracer(t, cmd.Process.Pid)
 	b.begun[w.name] = moment{now(unix.CLOCK_REALTIME), now(unix.CLOCK_MONOTONIC)}
 	_, err = io.WriteString(in, "go\n")
@@ -313,7 +315,7 @@ func awaitTracer(t *testing.T, pid int) {
 	}
 }
 
-// mountTracing mounts what bpftrace reads, where it is not mounted, until the test ends.
+// mountTracing mounts the file systems that bpftrace reads, if they are missing, until the test ends.
 func mountTracing(t *testing.T) {
 	t.Helper()
 	const dir = "/sys/kernel/tracing"

@@ -92,14 +92,16 @@ func newUring(flags uint32, file int) (*uring, error) {
 		{&u.cq, uringOffsetCQ, p.cq.cqes + p.cqEntries*uint32(unsafe.Sizeof(uringCQE{}))},
 		{&u.sqes, uringOffsetSQE, p.sqEntries * uint32(unsafe.Sizeof(uringSQE{}))},
 	} {
-		*area.where, err = unix.Mmap(u.fd, area.offset, int(area.size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
+		*area.where, err = unix.Mmap(u.fd, area.offset, int(area.size), unix.PROT_READ|unix.PROT_WRITE,
+			unix.MAP_SHARED|unix.MAP_POPULATE)
 		if err != nil {
 			u.close()
 			return nil, fmt.Errorf("map io_uring: %w", err)
 		}
 	}
 	files := int32(file)
-	if _, _, errno := unix.Syscall6(unix.SYS_IO_URING_REGISTER, fd, uringRegisterFiles, uintptr(unsafe.Pointer(&files)), 1, 0, 0); errno != 0 {
+	if _, _, errno := unix.Syscall6(unix.SYS_IO_URING_REGISTER, fd, uringRegisterFiles, uintptr(unsafe.Pointer(&files)), 1,
+		0, 0); errno != 0 {
 		u.close()
 		return nil, fmt.Errorf("register file: %w", errno)
 	}
@@ -141,7 +143,8 @@ func (u *uring) do(sqe uringSQE) (int, error) {
 		}
 		submit = 0
 	}
-	cqe := (*uringCQE)(unsafe.Pointer(&u.cq[u.params.cq.cqes+(*head&*at(u.cq, u.params.cq.mask))*uint32(unsafe.Sizeof(uringCQE{}))]))
+	cqe := (*uringCQE)(unsafe.Pointer(&u.cq[u.params.cq.cqes+(*head&*at(u.cq,
+		u.params.cq.mask))*uint32(unsafe.Sizeof(uringCQE{}))]))
 	result := cqe.result
 	atomic.AddUint32(head, 1)
 	if result < 0 {

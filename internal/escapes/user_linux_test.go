@@ -11,21 +11,21 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// outcome is what one recording of a way came to.
+// outcome is the result of one recording of a way.
 type outcome struct {
 	Way   string
-	Early bool     // what is done early was done before the first recording
+	Early bool     // the early part ran before the first recording
 	Flows []string // the targets of all flows, in order
 	Red   bool
 	None  string // why this kernel lacks the feature
 	Error string // why the way could not be gone
-	text  string // what the test said
+	text  string // the output of the test
 }
 
 // outcomeMark is in front of each outcome in the output of the user's test binary.
 const outcomeMark = "escapes outcome: "
 
-// started is a way whose early part was done.
+// started is a way after its early part.
 type started struct {
 	way
 	to   host
@@ -33,7 +33,7 @@ type started struct {
 	err  error
 }
 
-// earlierVariable says that what is done early is done in an earlier test, which records.
+// earlierVariable moves the early part into an earlier test, which records.
 const earlierVariable = "ESCAPES_EARLIER"
 
 // userTests are the ways that waysVariable names, as a user's tests.
@@ -65,10 +65,10 @@ func userTests() []testing.InternalTest {
 	}})
 }
 
-// run records what the way does from now on.
+// run records the way from now on.
 func (w *started) run(t *testing.T) {
 	o := outcome{Way: w.name, Early: w.early != nil && os.Getenv(earlierVariable) == ""}
-	// Cleanups run in reverse order: this one when the recording has said what it has to say.
+	// Cleanups run in reverse order: this one runs after the recording has reported.
 	t.Cleanup(func() {
 		o.Red = t.Failed()
 		if text, err := json.Marshal(o); err == nil {

@@ -12,27 +12,26 @@ import (
 // way is one way out of a process, and a row of docs/escapes.md.
 type way struct {
 	name string // unique
-	// want is what the recording has to show, the targets of all flows in order: "host:443/TCP". The word host stands
-	// for the addresses of the row's host. Empty: no flow.
+	// want is the expected recording: the targets of all flows in order, such as "host:443/TCP". The word host stands for
+	// the addresses of the row's host. Empty: no flow.
 	want string
-	// why says why there is no flow, where want is empty; elsewhere it is a remark.
+	// why is the reason for no flow, if want is empty; otherwise it is a remark.
 	why string
-	// red is what the failure says; in a row with early, where that was before the first recording of the process. In all
-	// else the row is green.
+	// red is the expected failure text. In a row with early it applies if early ran before the first recording of the
+	// process. Otherwise the row passes.
 	red string
-	// unseenBefore: there is no flow where early was before the first recording of the process, and why.
+	// unseenBefore is the reason for no flow if early ran before the first recording of the process.
 	unseenBefore string
-	// endedRed: where early was in an earlier test, the flow is that one's, not this recording's, and this is what the
-	// failure says.
+	// endedRed is the expected failure text if early ran in an earlier test: the flow belongs to that test's recording.
 	endedRed string
-	// capability is its row in docs/kernels.md, where kernels may lack the feature.
+	// capability is the way's row in docs/kernels.md, if some kernels lack the feature.
 	capability string
-	// inside: nothing leaves the machine. partial: what leaves comes nowhere.
+	// inside: no packet leaves the machine. partial: packets leave, but arrive nowhere.
 	inside, partial bool
 
-	// open does it. It returns an error of none where this kernel lacks the feature.
+	// open opens the flow. Its error matches that of none if this kernel lacks the feature.
 	open func(to host) error
-	// early is in place of open where something is there before the recording starts: it returns what is done then.
+	// early replaces open if a part runs before the recording starts: it returns the rest.
 	early func(to host) (open func() error, err error)
 }
 
@@ -59,8 +58,7 @@ var groups = []group{
 	{name: "Past sockets of IP", capability: "ways out: Past sockets of IP", ways: otherWays},
 }
 
-// notYet are the rows that are known to show something else than they should, with what is wrong. One that shows what
-// it should fails: it has to go from here.
+// notYet are the rows with a known wrong result, and the defect. A row here that passes fails the test: remove it.
 var notYet = map[string]string{}
 
 // host is where a row's traffic goes. Servers echo at ports 443 of TCP and 8125 of UDP.
@@ -107,7 +105,7 @@ func findWay(name string) way {
 	panic(fmt.Sprintf("there is no way %q", name))
 }
 
-// start does what comes before the recording, and returns what comes then.
+// start runs the part before the recording, and returns the rest.
 func (w way) start(to host) (open func() error, err error) {
 	if w.early != nil {
 		return w.early(to)
@@ -135,7 +133,8 @@ func none() error { return errNone{"the kernel has none"} }
 
 // lacks turns errors by which kernels refuse what is not built in into that of none.
 func lacks(err error, more ...unix.Errno) error {
-	for _, e := range append(more, unix.EPROTONOSUPPORT, unix.EAFNOSUPPORT, unix.ESOCKTNOSUPPORT, unix.EOPNOTSUPP, unix.ENOSYS) {
+	for _, e := range append(more, unix.EPROTONOSUPPORT, unix.EAFNOSUPPORT, unix.ESOCKTNOSUPPORT, unix.EOPNOTSUPP,
+		unix.ENOSYS) {
 		if errors.Is(err, e) {
 			return none()
 		}

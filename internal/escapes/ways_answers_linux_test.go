@@ -9,8 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the beacon does: it sends datagrams from port 8127 of a host to beaconPort of the inside, and connects to its
-// dialledPort.
+// The beacon sends datagrams from port 8127 of a host to beaconPort of the inside, and connects to its dialledPort.
 const (
 	beaconPort  = 9900
 	dialledPort = 9901
@@ -21,13 +20,16 @@ var answerWays = []way{
 	{name: "answer on an accepted TCP connection", why: "the other end opened it", inside: true, open: func(host) error {
 		return withListener(func(fd int) error { return accepted(fd, exchange) })
 	}},
-	{name: "answer on a TCP connection accepted before", why: "the other end opened it", inside: true, early: func(host) (func() error, error) {
-		return acceptedEarly(exchange)
-	}},
-	{name: "answer of a UDP server", why: "the other end spoke first, and the datagram goes to where it came from", inside: true, open: func(host) error {
-		return withBeacon(func(fd int, from unix.Sockaddr) error { return sendTo(fd, payload, from) })
-	}},
-	{name: "UDP, the peer spoke first, then connected to it", want: "host:8127/UDP", why: "whoever connects names the destination", open: peerSpokeFirst},
+	{name: "answer on a TCP connection accepted before", why: "the other end opened it", inside: true,
+		early: func(host) (func() error, error) {
+			return acceptedEarly(exchange)
+		}},
+	{name: "answer of a UDP server", why: "the other end spoke first, and the datagram goes to where it came from",
+		inside: true, open: func(host) error {
+			return withBeacon(func(fd int, from unix.Sockaddr) error { return sendTo(fd, payload, from) })
+		}},
+	{name: "UDP, the peer spoke first, then connected to it", want: "host:8127/UDP",
+		why: "whoever connects names the destination", open: peerSpokeFirst},
 	{name: "UDP server that also asks", want: "host:8125/UDP", open: func(to host) error {
 		return withBeacon(func(fd int, from unix.Sockaddr) error {
 			if err := sendTo(fd, payload, from); err != nil {
@@ -143,7 +145,7 @@ func (r *rig) beacon(from host) {
 				return
 			case <-time.After(20 * time.Millisecond):
 			}
-			// Mostly nobody is there.
+			// Usually no server listens there.
 			_, _ = conn.WriteToUDPAddrPort(payload, netip.AddrPortFrom(insideAddress, beaconPort))
 			_ = r.lab.RunOutside(func() error { return dialInside() })
 		}

@@ -23,7 +23,8 @@ const (
 var containerWays = []way{
 	{name: "docker run", want: viaTCP, open: func(to host) error { return dockerRun("dial", to.tcp4().String()) }},
 	{name: "docker run, by a child", want: viaTCP, open: func(to host) error { return run(self("docker run", to)) }},
-	{name: "docker run, UDP", want: "host:8125/UDP", open: func(to host) error { return dockerRun("send", "hello", "udp:"+to.udp4().String()) }},
+	{name: "docker run, UDP", want: "host:8125/UDP",
+		open: func(to host) error { return dockerRun("send", "hello", "udp:"+to.udp4().String()) }},
 	{name: "docker run --network host", want: viaTCP, open: func(to host) error {
 		return docker("run", "--rm", "--network", "host", image(), "dial", to.tcp4().String())
 	}},
@@ -37,7 +38,8 @@ var containerWays = []way{
 	}},
 	{name: "docker run, in a cgroup below the container's", want: viaTCP, open: func(to host) error {
 		return docker("run", "--rm", "--network", network(), "--cap-add", "SYS_ADMIN",
-			"--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined", image(), "nested", "dial", to.tcp4().String())
+			"--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined", image(), "nested", "dial",
+			to.tcp4().String())
 	}},
 	{name: "docker exec", want: viaTCP, open: func(to host) error {
 		return withContainer(func(id string) error { return docker("exec", id, "/peer", "dial", to.tcp4().String()) })
@@ -99,7 +101,7 @@ func dockerRun(command ...string) error {
 	return docker(append([]string{"run", "--rm", "--network", network(), image()}, command...)...)
 }
 
-// startContainer starts a container, and returns what removes it.
+// startContainer starts a container, and returns the function that removes it.
 func startContainer(command ...string) (id string, remove func() error, err error) {
 	id, err = dockerSays(append([]string{"run", "--detach", "--network", network(), image()}, command...)...)
 	return id, func() error { return docker("rm", "--force", id) }, err

@@ -47,10 +47,12 @@ var otherWays = []way{
 	{name: "packet socket (AF_PACKET)", why: "it passes below IP", open: packetSocket},
 	{name: "TUN device", why: "to the kernel it is a packet that comes in, and is forwarded",
 		capability: "way out: TUN device", open: throughTUN},
-	{name: "an unrelated process sends for the test", why: "what another process of the machine does for the test is its own traffic", open: askStranger},
+	{name: "an unrelated process sends for the test",
+		why: "what another process of the machine does for the test is its own traffic", open: askStranger},
 	{name: "multicast group, joined (IGMP)", why: "the message is the kernel's own", inside: true, open: joinGroup},
 	{name: "vsock", why: "it has no IP address", inside: true, capability: "way out: vsock", open: throughVsock},
-	{name: "Unix socket", why: "it does not leave the machine; what the process at the other end opens is its own", inside: true, open: throughUnix},
+	{name: "Unix socket", why: "it does not leave the machine; what the process at the other end opens is its own",
+		inside: true, open: throughUnix},
 	{name: "netlink socket", why: "it does not leave the kernel", inside: true, open: throughNetlink},
 }
 
@@ -75,8 +77,8 @@ func inThread(fn func() error) error {
 	return <-ended
 }
 
-// unshareNet gives the calling thread a network namespace of its own, whose packets the process's own forwards. Answers
-// find no way back.
+// unshareNet moves the calling thread to a new network namespace. The process's own namespace forwards its packets.
+// Answers find no way back.
 func unshareNet() error {
 	home, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
@@ -119,7 +121,8 @@ func unshareNet() error {
 		return err
 	}
 	// The namespace may end right after the packet was sent: that must not wait for ARP.
-	neighbour := &netlink.Neigh{LinkIndex: link.Attrs().Index, State: netlink.NUD_PERMANENT, IP: gateway, HardwareAddr: farMAC}
+	neighbour := &netlink.Neigh{LinkIndex: link.Attrs().Index, State: netlink.NUD_PERMANENT, IP: gateway,
+		HardwareAddr: farMAC}
 	return errors.Join(netlink.NeighSet(neighbour), netlink.RouteAdd(&netlink.Route{Gw: gateway}))
 }
 
@@ -172,7 +175,8 @@ func addressOfTwo(to host) error {
 	if err := netlink.RouteAdd(route); err != nil {
 		return fmt.Errorf("add route: %w", err)
 	}
-	return onSocket(unix.AF_INET, unix.SOCK_STREAM, 0, func(fd int) error { return refused(connect(fd, sockaddr(to.tcp4()))) })
+	return onSocket(unix.AF_INET, unix.SOCK_STREAM, 0,
+		func(fd int) error { return refused(connect(fd, sockaddr(to.tcp4()))) })
 }
 
 // outsideMAC is that of the lab's other end, which package testnet gives it.
@@ -192,7 +196,8 @@ func packetSocket(to host) error {
 		return err
 	}
 	return onSocket(unix.AF_PACKET, unix.SOCK_RAW, 0, func(fd int) error {
-		return sendTo(fd, frame, &unix.SockaddrLinklayer{Protocol: 0x0008, Ifindex: device.Index, Halen: 6, Addr: [8]byte(append(append([]byte{}, frame[:6]...), 0, 0))})
+		return sendTo(fd, frame, &unix.SockaddrLinklayer{Protocol: 0x0008, Ifindex: device.Index, Halen: 6,
+			Addr: [8]byte(append(append([]byte{}, frame[:6]...), 0, 0))})
 	})
 }
 

@@ -20,15 +20,17 @@ import (
 
 const viaTCP = "host:443/TCP"
 
-// leftBehind is what a failure says of what an ended test left behind.
+// leftBehind is the failure text for flows that an ended test left behind.
 const leftBehind = "had ended, and a goroutine or a process that it left behind opened this"
 
 var processWays = []way{
 	{name: "fork without exec", want: viaTCP, open: forked},
-	{name: "child (vfork and exec, as os/exec does)", want: viaTCP, open: func(to host) error { return run(self("tcp", to)) }},
+	{name: "child (vfork and exec, as os/exec does)", want: viaTCP,
+		open: func(to host) error { return run(self("tcp", to)) }},
 	{name: "child of a child", want: viaTCP, open: func(to host) error { return run(self("child of a child", to)) }},
 	{name: "another thread", want: viaTCP, open: otherThread},
-	{name: "double fork, the parent has ended", want: viaTCP, open: func(to host) error { return orphaned("leave an orphan", to) }},
+	{name: "double fork, the parent has ended", want: viaTCP,
+		open: func(to host) error { return orphaned("leave an orphan", to) }},
 	{name: "session of one's own (setsid)", want: viaTCP, open: func(to host) error {
 		return runWith(to, &syscall.SysProcAttr{Setsid: true})
 	}},
@@ -49,9 +51,11 @@ var processWays = []way{
 		const all = unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
 		return runWith(to, &syscall.SysProcAttr{Cloneflags: all})
 	}},
-	{name: "daemon from before", want: viaTCP, endedRed: leftBehind, early: func(to host) (func() error, error) { return waiting("wait", to) }},
+	{name: "daemon from before", want: viaTCP, endedRed: leftBehind,
+		early: func(to host) (func() error, error) { return waiting("wait", to) }},
 	{name: "daemon from before, its parent has ended", want: viaTCP, endedRed: leftBehind,
-		unseenBefore: "another process with the test's environment may have started it; a line says so", early: func(to host) (func() error, error) {
+		unseenBefore: "another process with the test's environment may have started it; a line says so",
+		early: func(to host) (func() error, error) {
 			return waiting("leave a daemon", to)
 		}},
 	{name: "daemon from before, its parent has ended, another environment and session", want: viaTCP, endedRed: leftBehind,
@@ -59,9 +63,11 @@ var processWays = []way{
 			return waiting("leave a disguised daemon", to)
 		}},
 
-	{name: "child moves itself to another cgroup", want: viaTCP, open: func(to host) error { return run(self("move", to)) }},
+	{name: "child moves itself to another cgroup", want: viaTCP,
+		open: func(to host) error { return run(self("move", to)) }},
 	{name: "child is born in another cgroup (clone3 into cgroup)", want: viaTCP, open: bornElsewhere},
-	{name: "child of a child that has moved to another cgroup", want: viaTCP, open: func(to host) error { return run(self("move, then child", to)) }},
+	{name: "child of a child that has moved to another cgroup", want: viaTCP,
+		open: func(to host) error { return run(self("move, then child", to)) }},
 	{name: "cgroup below one's own", want: viaTCP, open: func(to host) error { return run(self("move down", to)) }},
 	{name: "child moves itself to a cgroup from before", want: viaTCP, early: func(to host) (func() error, error) {
 		dir, done, err := newCgroup("before")
@@ -152,7 +158,7 @@ func static(to host) error {
 	return run(self("tcp", to))
 }
 
-// orphaned runs a child whose own child outlives it, and awaits that by the end of the output, which it inherits.
+// orphaned runs a child with a child that outlives it. The orphan inherits the output, so the output's end is its end.
 func orphaned(what string, to host) error {
 	out, err := self(what, to).CombinedOutput()
 	if err != nil || len(out) > 0 {
@@ -191,7 +197,7 @@ func waitForWord(to host) error {
 	return nil
 }
 
-// waiting starts a child that connects when it is told to. Whoever has its pipes may be a child of the child's.
+// waiting starts a child that connects on a signal. A grandchild may inherit its pipes.
 func waiting(what string, to host) (func() error, error) {
 	cmd := self(what, to)
 	cmd.Stderr = os.Stderr
@@ -250,7 +256,7 @@ func removeCgroup(dir string) {
 	}
 }
 
-// moveTo moves this process to a cgroup, and returns what moves it back.
+// moveTo moves this process to a cgroup, and returns a function that moves it back.
 func moveTo(dir string) (back func() error, err error) {
 	tree, err := cgroup.FindTree()
 	if err != nil {

@@ -28,7 +28,8 @@ var rawWays = []way{
 	{name: "raw socket, SCTP", want: "host:443/SCTP", open: func(to host) error {
 		return sendRaw(protocolSCTP, sctpInit(443), to)
 	}},
-	{name: "raw socket, GRE", want: "host/IP/47", open: func(to host) error { return sendRaw(protocolGRE, make([]byte, 8), to) }},
+	{name: "raw socket, GRE", want: "host/IP/47",
+		open: func(to host) error { return sendRaw(protocolGRE, make([]byte, 8), to) }},
 	{name: "raw socket, a protocol of one's own", want: "host/IP/253", open: func(to host) error {
 		return sendRaw(protocolOwn, payload, to)
 	}},
@@ -39,9 +40,10 @@ var rawWays = []way{
 		const moreFragments = 0x2000
 		return sendRaw(unix.IPPROTO_RAW, ipPacket(to, unix.IPPROTO_UDP, moreFragments, udpPacket(8125)), to)
 	}},
-	{name: "raw socket, later fragment", want: "host/IP/44", why: "a fragment; the ports are in the first one", open: func(to host) error {
-		return sendRaw(unix.IPPROTO_RAW, ipPacket(to, unix.IPPROTO_UDP, 1, udpPacket(8125)), to)
-	}},
+	{name: "raw socket, later fragment", want: "host/IP/44", why: "a fragment; the ports are in the first one",
+		open: func(to host) error {
+			return sendRaw(unix.IPPROTO_RAW, ipPacket(to, unix.IPPROTO_UDP, 1, udpPacket(8125)), to)
+		}},
 	{name: "raw socket, connected", want: "host/IP/253", open: rawConnected},
 	{name: "ICMP echo request, raw socket", want: "host/ICMP echo request", open: func(to host) error {
 		return sendRaw(unix.IPPROTO_ICMP, echoMessage(8), to)

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// nameUnknown is what a recording says of a connection to an external address whose name may have been looked up before
-// the process recorded anything.
+// nameUnknown is the text for a connection to an external address if its name may have been looked up before the
+// process recorded anything.
 const nameUnknown = "was opened outside this recording and used in it, and which name was looked up for it is not known"
 
 // beforeWays send on sockets that are older than the recording.
@@ -24,18 +24,22 @@ var beforeWays = []way{
 	{name: "TCP connection from before, IPv6", want: viaTCP, red: nameUnknown, early: func(to host) (func() error, error) {
 		return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp6()), exchange)
 	}},
-	{name: "TCP connection from before, sendfile", want: viaTCP, red: nameUnknown, early: func(to host) (func() error, error) {
-		return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), sendFile)
-	}},
-	{name: "TCP connection from before, io_uring", want: viaTCP, red: nameUnknown, early: func(to host) (func() error, error) {
-		return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), func(fd int) error { return uringSend(fd, 0, 0) })
-	}},
-	{name: "TCP connection from before, used by a child", want: viaTCP, red: nameUnknown, early: func(to host) (func() error, error) {
-		return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), func(fd int) error { return giveToChild(fd, to) })
-	}},
-	{name: "TCP connection from before that nobody uses", why: "nothing is sent but its end", inside: true, early: func(to host) (func() error, error) {
-		return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), func(int) error { return nil })
-	}},
+	{name: "TCP connection from before, sendfile", want: viaTCP, red: nameUnknown,
+		early: func(to host) (func() error, error) {
+			return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), sendFile)
+		}},
+	{name: "TCP connection from before, io_uring", want: viaTCP, red: nameUnknown,
+		early: func(to host) (func() error, error) {
+			return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), func(fd int) error { return uringSend(fd, 0, 0) })
+		}},
+	{name: "TCP connection from before, used by a child", want: viaTCP, red: nameUnknown,
+		early: func(to host) (func() error, error) {
+			return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), func(fd int) error { return giveToChild(fd, to) })
+		}},
+	{name: "TCP connection from before that nobody uses", why: "nothing is sent but its end", inside: true,
+		early: func(to host) (func() error, error) {
+			return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), func(int) error { return nil })
+		}},
 	{name: "TCP socket from before, connected then", want: viaTCP, early: func(to host) (func() error, error) {
 		return earlySocket(unix.SOCK_STREAM, 0, nil, func(fd int) error {
 			if err := connect(fd, sockaddr(to.tcp4())); err != nil {
@@ -47,19 +51,20 @@ var beforeWays = []way{
 	{name: "UDP socket from before, connected", want: "host:8125/UDP", early: func(to host) (func() error, error) {
 		return earlySocket(unix.SOCK_DGRAM, 0, sockaddr(to.udp4()), exchange)
 	}},
-	{name: "UDP socket from before, connected and used", want: "host:8125/UDP", early: func(to host) (func() error, error) {
-		fd, err := newSocket(unix.AF_INET, unix.SOCK_DGRAM, 0)
-		if err == nil {
-			err = connect(fd, sockaddr(to.udp4()))
-		}
-		if err == nil {
-			err = exchange(fd)
-		}
-		return func() error {
-			defer unix.Close(fd)
-			return exchange(fd)
-		}, err
-	}},
+	{name: "UDP socket from before, connected and used", want: "host:8125/UDP",
+		early: func(to host) (func() error, error) {
+			fd, err := newSocket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+			if err == nil {
+				err = connect(fd, sockaddr(to.udp4()))
+			}
+			if err == nil {
+				err = exchange(fd)
+			}
+			return func() error {
+				defer unix.Close(fd)
+				return exchange(fd)
+			}, err
+		}},
 	{name: "UDP socket from before, unconnected", want: "host:8125/UDP", early: func(to host) (func() error, error) {
 		return earlySocket(unix.SOCK_DGRAM, 0, nil, func(fd int) error { return sendTo(fd, payload, sockaddr(to.udp4())) })
 	}},
@@ -80,7 +85,7 @@ var beforeWays = []way{
 	}},
 }
 
-// earlySocket makes a socket, and connects it where there is an address; use is what is done then.
+// earlySocket makes a socket, and connects it if there is an address; use runs during the recording.
 func earlySocket(kind, protocol int, to unix.Sockaddr, use func(fd int) error) (func() error, error) {
 	domain := unix.AF_INET
 	if _, six := to.(*unix.SockaddrInet6); six {
@@ -113,13 +118,16 @@ func giveToChild(fd int, to host) error {
 	return run(cmd)
 }
 
-// passedWays send on sockets that a process that nobody records has made.
+// passedWays send on sockets that an unrecorded process made.
 var passedWays = []way{
-	{name: "UDP socket of an unrelated process, connected (SCM_RIGHTS)", want: "host:8125/UDP", open: func(to host) error { return borrowed("udp", to, exchange) }},
-	{name: "UDP socket of an unrelated process, unconnected (SCM_RIGHTS)", want: "host:8125/UDP", open: func(to host) error {
-		return borrowed("udp unconnected", to, func(fd int) error { return sendTo(fd, payload, sockaddr(to.udp4())) })
-	}},
-	{name: "TCP connection of an unrelated process (SCM_RIGHTS)", want: viaTCP, red: nameUnknown, open: func(to host) error { return borrowed("tcp", to, exchange) }},
+	{name: "UDP socket of an unrelated process, connected (SCM_RIGHTS)", want: "host:8125/UDP",
+		open: func(to host) error { return borrowed("udp", to, exchange) }},
+	{name: "UDP socket of an unrelated process, unconnected (SCM_RIGHTS)", want: "host:8125/UDP",
+		open: func(to host) error {
+			return borrowed("udp unconnected", to, func(fd int) error { return sendTo(fd, payload, sockaddr(to.udp4())) })
+		}},
+	{name: "TCP connection of an unrelated process (SCM_RIGHTS)", want: viaTCP, red: nameUnknown,
+		open: func(to host) error { return borrowed("tcp", to, exchange) }},
 	{name: "TCP socket of an unrelated process, unconnected (SCM_RIGHTS)", want: viaTCP, open: func(to host) error {
 		return borrowed("tcp unconnected", to, func(fd int) error {
 			if err := connect(fd, sockaddr(to.tcp4())); err != nil {
@@ -129,10 +137,12 @@ var passedWays = []way{
 		})
 	}},
 	{name: "raw socket of an unrelated process (SCM_RIGHTS)", want: "host/ICMP echo request", open: func(to host) error {
-		return borrowed("raw", to, func(fd int) error { return sendTo(fd, echoMessage(8), &unix.SockaddrInet4{Addr: to.v4.As4()}) })
+		return borrowed("raw", to,
+			func(fd int) error { return sendTo(fd, echoMessage(8), &unix.SockaddrInet4{Addr: to.v4.As4()}) })
 	}},
 	{name: "UDP socket of an unrelated process, connected (pidfd_getfd)", want: "host:8125/UDP", open: stolen},
-	{name: "UDP socket of a child's (SCM_RIGHTS)", want: "host:8125/UDP", open: func(to host) error { return fromChild(to) }},
+	{name: "UDP socket of a child's (SCM_RIGHTS)", want: "host:8125/UDP",
+		open: func(to host) error { return fromChild(to) }},
 }
 
 func init() {

@@ -21,13 +21,15 @@ var tcpWays = []way{
 	{name: "TCP, IPv4-mapped IPv6 address", want: "host:443/TCP", open: tcpMapped},
 	{name: "TCP, refused", want: "host:444/TCP", open: tcpRefused},
 	{name: "TCP, non-blocking, closed at once", want: "host:443/TCP", open: tcpNonBlocking},
-	{name: "TCP, one socket for two destinations (connect to AF_UNSPEC)", want: "host:443/TCP, host:444/TCP", open: tcpAgain},
+	{name: "TCP, one socket for two destinations (connect to AF_UNSPEC)", want: "host:443/TCP, host:444/TCP",
+		open: tcpAgain},
 	{name: "TCP Fast Open, sendto with MSG_FASTOPEN", want: "host:443/TCP", open: fastOpenSend},
 	{name: "TCP Fast Open, TCP_FASTOPEN_CONNECT", want: "host:443/TCP", open: fastOpenConnect},
 	{name: "MPTCP", want: "host:443/TCP", capability: "way out: MPTCP", open: multipath},
 	{name: "MPTCP, a further address that the peer offers", want: "203.0.113.8:443/TCP, host:443/TCP",
 		capability: "way out: MPTCP, a further address that the peer offers", open: multipathOffered},
-	{name: "DNS over TCP, to a server of one's own choice", want: "host:53/TCP", open: func(to host) error { return tcpAttempt(to, 53) }},
+	{name: "DNS over TCP, to a server of one's own choice", want: "host:53/TCP",
+		open: func(to host) error { return tcpAttempt(to, 53) }},
 	{name: "DNS over TLS", want: "host:853/TCP", open: func(to host) error { return tcpAttempt(to, 853) }},
 }
 
@@ -42,7 +44,7 @@ func tcpMapped(to host) error {
 
 func tcpRefused(to host) error { return tcpAttempt(to, 444) }
 
-// tcpAttempt connects to a port at which nobody listens.
+// tcpAttempt connects to a port without a listener.
 func tcpAttempt(to host, port uint16) error {
 	return onSocket(unix.AF_INET, unix.SOCK_STREAM, 0, func(fd int) error {
 		return refused(connect(fd, sockaddr(netip.AddrPortFrom(to.v4, port))))

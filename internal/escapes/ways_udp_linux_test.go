@@ -53,7 +53,8 @@ func udpSendTo(to netip.AddrPort) error {
 }
 
 func udpMapped(to host) error {
-	return onSocket(unix.AF_INET6, unix.SOCK_DGRAM, 0, func(fd int) error { return sendTo(fd, payload, mapped(to.udp4())) })
+	return onSocket(unix.AF_INET6, unix.SOCK_DGRAM, 0,
+		func(fd int) error { return sendTo(fd, payload, mapped(to.udp4())) })
 }
 
 func udpSendmsg(to host) error {
@@ -76,7 +77,8 @@ func udpSendmmsg(to host) error {
 		vector := unix.Iovec{Base: &payload[0], Len: uint64(len(payload))}
 		for i := range messages {
 			names[i] = rawInet4(netip.AddrPortFrom(to.v4, 8125+uint16(i)))
-			messages[i].header = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&names[i])), Namelen: uint32(unsafe.Sizeof(names[i])), Iov: &vector, Iovlen: 1}
+			messages[i].header = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&names[i])), Namelen: uint32(unsafe.Sizeof(names[i])),
+				Iov: &vector, Iovlen: 1}
 		}
 		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&messages[0])), 2, 0, 0, 0)
 		if errno != 0 || n != 2 {
@@ -254,7 +256,8 @@ func udpMulticast6(host) error {
 		if err != nil {
 			return err
 		}
-		return sendTo(fd, payload, &unix.SockaddrInet6{Addr: netip.MustParseAddr("ff15::777").As16(), Port: 8125, ZoneId: uint32(device.Index)})
+		return sendTo(fd, payload,
+			&unix.SockaddrInet6{Addr: netip.MustParseAddr("ff15::777").As16(), Port: 8125, ZoneId: uint32(device.Index)})
 	})
 }
 

@@ -9,13 +9,16 @@ import (
 )
 
 var uringWays = []way{
-	{name: "io_uring, TCP connect and send", want: "host:443/TCP", open: func(to host) error { return uringTCP(to, 0, 0) }},
-	{name: "io_uring, TCP, by a worker (IOSQE_ASYNC)", want: "host:443/TCP", open: func(to host) error { return uringTCP(to, 0, uringAsync) }},
+	{name: "io_uring, TCP connect and send", want: "host:443/TCP",
+		open: func(to host) error { return uringTCP(to, 0, 0) }},
+	{name: "io_uring, TCP, by a worker (IOSQE_ASYNC)", want: "host:443/TCP",
+		open: func(to host) error { return uringTCP(to, 0, uringAsync) }},
 	{name: "io_uring, TCP, by the kernel's thread (SQPOLL)", want: "host:443/TCP", open: func(to host) error {
 		return uringTCP(to, uringSetupSQPoll, 0)
 	}},
 	{name: "io_uring, UDP sendmsg", want: "host:8125/UDP", open: func(to host) error { return uringUDP(to, 0, 0) }},
-	{name: "io_uring, UDP, by a worker (IOSQE_ASYNC)", want: "host:8125/UDP", open: func(to host) error { return uringUDP(to, 0, uringAsync) }},
+	{name: "io_uring, UDP, by a worker (IOSQE_ASYNC)", want: "host:8125/UDP",
+		open: func(to host) error { return uringUDP(to, 0, uringAsync) }},
 	{name: "io_uring, UDP, by the kernel's thread (SQPOLL)", want: "host:8125/UDP", open: func(to host) error {
 		return uringUDP(to, uringSetupSQPoll, 0)
 	}},
@@ -34,7 +37,8 @@ func uringTCP(to host, setup uint32, flags uint8) error {
 		if err != nil {
 			return fmt.Errorf("connect by io_uring: %w", err)
 		}
-		if _, err := u.do(uringSQE{op: uringOpSend, flags: flags, addr: pointer(&payload[0]), length: uint32(len(payload))}); err != nil {
+		if _, err := u.do(uringSQE{op: uringOpSend, flags: flags, addr: pointer(&payload[0]),
+			length: uint32(len(payload))}); err != nil {
 			return fmt.Errorf("send by io_uring: %w", err)
 		}
 		return receive(fd)
@@ -48,7 +52,8 @@ func uringSend(fd int, setup uint32, flags uint8) error {
 		return err
 	}
 	defer u.close()
-	if _, err := u.do(uringSQE{op: uringOpSend, flags: flags, addr: pointer(&payload[0]), length: uint32(len(payload))}); err != nil {
+	if _, err := u.do(uringSQE{op: uringOpSend, flags: flags, addr: pointer(&payload[0]),
+		length: uint32(len(payload))}); err != nil {
 		return fmt.Errorf("send by io_uring: %w", err)
 	}
 	return receive(fd)
@@ -63,7 +68,8 @@ func uringUDP(to host, setup uint32, flags uint8) error {
 		defer u.close()
 		name := rawInet4(to.udp4())
 		vector := unix.Iovec{Base: &payload[0], Len: uint64(len(payload))}
-		message := unix.Msghdr{Name: (*byte)(unsafe.Pointer(&name)), Namelen: uint32(unsafe.Sizeof(name)), Iov: &vector, Iovlen: 1}
+		message := unix.Msghdr{Name: (*byte)(unsafe.Pointer(&name)), Namelen: uint32(unsafe.Sizeof(name)), Iov: &vector,
+			Iovlen: 1}
 		_, err = u.do(uringSQE{op: uringOpSendmsg, flags: flags, addr: pointer(&message), length: 1})
 		runtime.KeepAlive(&message)
 		if err != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// gRPC dials in goroutines that its client has made long before: whose call waits for the connection is found all the same.
+// gRPC dials in goroutines that its client started long before: the call that waits for the connection is still found.
 func TestCallOfGRPCHasTheLineOfItsCaller(t *testing.T) {
 	testenv.RequireRoot(t)
 	for _, row := range []struct {
@@ -61,7 +61,8 @@ func TestCallOfGRPCHasTheLineOfItsCaller(t *testing.T) {
 			}()
 			checkHealth(t, row.dial(t, listener.Addr().String()))
 			calledBy := func(f netzerotest.Flow) bool {
-				return slices.ContainsFunc(f.Process.Stack, func(c flow.Frame) bool { return strings.HasSuffix(c.Function, "/stress.checkHealth") })
+				return slices.ContainsFunc(f.Process.Stack,
+					func(c flow.Frame) bool { return strings.HasSuffix(c.Function, "/stress.checkHealth") })
 			}
 			if flows := recording.Flows(); !slices.ContainsFunc(flows, calledBy) {
 				for _, f := range flows {
@@ -83,7 +84,8 @@ func newClient(t *testing.T, address string) *grpc.ClientConn {
 }
 
 func checkHealth(t *testing.T, client *grpc.ClientConn) {
-	if _, err := grpc_health_v1.NewHealthClient(client).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{}, grpc.WaitForReady(true)); err != nil {
+	if _, err := grpc_health_v1.NewHealthClient(client).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{},
+		grpc.WaitForReady(true)); err != nil {
 		t.Error(err)
 	}
 }

@@ -13,6 +13,6 @@ func TestMain(m *testing.M) {
 	if os.Getenv(goldensVariable) == "" {
 		os.Exit(m.Run())
 	}
-	// What the generated main function of a test binary does, with other tests.
+	// Like the generated main function of a test binary, with other tests.
 	testing.Main(regexp.MatchString, []testing.InternalTest{{Name: "TestCrowd", F: userCrowd}}, nil, nil)
 }

@@ -21,7 +21,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/testnet"
 )
 
-var shuffles = flag.Int("shuffles", 3, "in how many orders tests run that share a pool and clients, the last one without -update")
+var shuffles = flag.Int("shuffles", 3,
+	"in how many orders tests run that share a pool and clients, the last one without -update")
 
 var isNotice = regexp.MustCompile(`(?m)^ +- (.*)$`)
 
@@ -31,8 +32,8 @@ const serialTests = 30
 // The servers of these tests, by the bit of a test's number that says that it uses them.
 var serialServers = []string{"app: orders-db", "egress-names: api.rates.test:8080/TCP", "app: stock"}
 
-// 30 tests share a pool, an HTTP client and a gRPC client. Each has a policy of its own, with what it sends and nothing else, in
-// the same bytes in any order of the tests, though most of them open no connection.
+// 30 tests share a pool, an HTTP client and a gRPC client. Each policy holds exactly the flows of its test, in the same
+// bytes for any order of the tests, although most tests open no connection.
 func TestOrderOfTestsThatShareClients(t *testing.T) { buildSerial(t).eachHasItsOwn(t) }
 
 // The first test that needs a client makes it, and has ended when the others use it.
@@ -78,7 +79,8 @@ func buildSerial(t *testing.T) *serial {
 	lab.ServeDNS("203.0.113.180:53", testnet.MustZone("api.rates.test A 203.0.113.181"))
 	lab.ServeHTTP("203.0.113.181:8080", nil)
 	label := fmt.Sprint("netzero-serial-", os.Getpid())
-	docker(t, "network", "create", "--subnet", "203.0.113.128/25", "--ip-range", "203.0.113.128/28", "-o", "com.docker.network.bridge.name=nzserial", label)
+	docker(t, "network", "create", "--subnet", "203.0.113.128/25", "--ip-range", "203.0.113.128/28", "-o",
+		"com.docker.network.bridge.name=nzserial", label)
 	t.Cleanup(func() {
 		for _, id := range strings.Fields(docker(t, "ps", "-aq", "--filter", "label=serial="+label)) { // of a run that was killed
 			docker(t, "rm", "-f", id)
@@ -91,7 +93,8 @@ func buildSerial(t *testing.T) *serial {
 	if err := os.WriteFile(s.resolvConf, []byte("nameserver 203.0.113.180\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	s.env = append(os.Environ(), "NETZERO=require", "NETZERO_UPDATE=", "CI=", "SERIAL_LABEL="+label, "SERIAL_STOCKD="+stockd,
+	s.env = append(os.Environ(), "NETZERO=require", "NETZERO_UPDATE=", "CI=", "SERIAL_LABEL="+label,
+		"SERIAL_STOCKD="+stockd,
 		"SERIAL_IMAGE="+testenv.Image(t, "peer"), "SERIAL_POSTGRES="+testenv.ExampleImage(t, "postgres", "postgres:17"))
 	return s
 }
@@ -137,7 +140,8 @@ func (s *serial) eachHasItsOwn(t *testing.T) {
 	s.sameInAnyOrder(t, first)
 }
 
-// sameInAnyOrder runs the tests in more orders, with seeds from 2 on: each without a policy to begin with, the last one to compare.
+// sameInAnyOrder runs the tests in more orders, with seeds from 2 on: each without a policy to begin with, the last one
+// to compare.
 func (s *serial) sameInAnyOrder(t *testing.T, first map[string]string) {
 	t.Helper()
 	for seed := 2; seed < *shuffles; seed++ {

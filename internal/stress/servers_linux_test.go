@@ -54,7 +54,7 @@ func relayTo(address string) func(net.Conn) {
 	}
 }
 
-// accepted is a listener for one server with many addresses: it accepts what was accepted elsewhere.
+// accepted is a listener for one server with many addresses: it passes on connections that other listeners accepted.
 type accepted struct {
 	conns chan net.Conn
 	over  chan struct{}

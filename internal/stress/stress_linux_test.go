@@ -35,7 +35,8 @@ func run(t *testing.T, lab *testnet.Net, goldens string, args ...string) {
 	args = append([]string{"-test.paniconexit0", "-test.timeout=10m", fmt.Sprint("-test.parallel=", tests)}, args...) // as from go test
 	cmd := lab.Command(t.Context(), "/proc/self/exe", args...)
 	cmd.Env = []string{
-		goldensVariable + "=" + goldens, "NETZERO=require", "HOME=" + os.Getenv("HOME"), "PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.Getenv("TMPDIR"),
+		goldensVariable + "=" + goldens, "NETZERO=require", "HOME=" + os.Getenv("HOME"), "PATH=" + os.Getenv("PATH"),
+		"TMPDIR=" + os.Getenv("TMPDIR"),
 	}
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -61,7 +61,8 @@ func userCrowd(t *testing.T) {
 		t.Run(fmt.Sprintf("%02d", test), func(t *testing.T) {
 			t.Parallel()
 			defer ended.Done()
-			recording := netzerotest.Record(t, netzerotest.Golden(filepath.Join(os.Getenv(goldensVariable), fmt.Sprintf("%02d.yaml", test))))
+			recording := netzerotest.Record(t,
+				netzerotest.Golden(filepath.Join(os.Getenv(goldensVariable), fmt.Sprintf("%02d.yaml", test))))
 			begun.Done()
 			begun.Wait()
 			reach(t, test)
@@ -141,7 +142,8 @@ func call(ctx context.Context, address string) error {
 		return err
 	}
 	defer client.Close()
-	_, err = grpc_health_v1.NewHealthClient(client).Check(ctx, &grpc_health_v1.HealthCheckRequest{}, grpc.WaitForReady(true))
+	_, err = grpc_health_v1.NewHealthClient(client).Check(ctx, &grpc_health_v1.HealthCheckRequest{},
+		grpc.WaitForReady(true))
 	return err
 }
 
@@ -155,7 +157,8 @@ func ask(ctx context.Context, address, name string) error {
 
 // child is a process of a process.
 func child(ctx context.Context, address string) error {
-	out, err := exec.CommandContext(ctx, "bash", "-c", "(exec 3<>/dev/tcp/"+strings.Replace(address, ":", "/", 1)+"); true").CombinedOutput()
+	out, err := exec.CommandContext(ctx, "bash", "-c",
+		"(exec 3<>/dev/tcp/"+strings.Replace(address, ":", "/", 1)+"); true").CombinedOutput()
 	if len(out) > 0 {
 		return fmt.Errorf("bash: %s", out)
 	}

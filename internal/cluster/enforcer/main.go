@@ -1,11 +1,11 @@
-// Command enforcer runs the controller of sigs.k8s.io/kube-network-policies unchanged, in the network namespace in which
-// it is started.
+// Command enforcer runs the controller of sigs.k8s.io/kube-network-policies unchanged, in the network namespace in
+// which it is started.
 //
 // Its own command is for a pod of a cluster: it finds the API server by the pod's service account. This one is given a
-// kubeconfig, and else does the same. The controller writes nftables rules that queue packets to it; on a kernel without
-// NFT_QUEUE these are refused, which it logs, and whoever starts it queues the packets by other means. It also looks for
-// a container runtime that tells it of pods (NRI), logs that there is none, and learns of them from the API server: the
-// option that turns this off makes version 0.8.0 crash.
+// kubeconfig, and else does the same. The controller writes nftables rules that queue packets to it; on a kernel
+// without NFT_QUEUE these are refused, which it logs, and whoever starts it queues the packets by other means. It also
+// looks for a container runtime that tells it of pods (NRI), logs that there is none, and learns of them from the API
+// server: the option that turns this off makes version 0.8.0 crash.
 package main
 
 import (

@@ -32,7 +32,7 @@ func init() {
 		case "hooks replaced":
 			as = netzeroThenHooks{as}
 		}
-		// As a primary does: it calls its replica at a port that nobody exposes, and it has a policy of its owner's.
+		// Like a database primary: it calls its replica at an unexposed port, and its user wrote its policy.
 		db := run(t, image, "listen :5432 then dial replica:47000 then wait", as, in(n, "orders-db"),
 			withReplica(t, rec, image, n))
 		awaitLogs(t, db, 1)
@@ -44,7 +44,7 @@ func init() {
 		}
 		t.Errorf("what the peer opens is not recorded: %v", rec.Flows())
 	}
-	users["adopt older"] = func(t *testing.T) { // a container of another process, which runs since before this one
+	users["adopt older"] = func(t *testing.T) { // a container of another process, started before this one
 		image := require(t)
 		worker := run(t, image, adoptedCommand, testcontainers.WithReuseByName(os.Getenv("ADOPTED")))
 		rec := record(t, netzerotest.Driver())
@@ -52,7 +52,8 @@ func init() {
 			t.Fatal(err)
 		}
 		opened := func(f netzerotest.Flow) bool { return f.Source.Name == "orders-worker" }
-		for deadline := time.Now().Add(time.Minute); !slices.ContainsFunc(rec.Flows(), opened); time.Sleep(100 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); !slices.ContainsFunc(rec.Flows(),
+			opened); time.Sleep(100 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatal("nothing is recorded of the worker")
 			}
@@ -69,7 +70,8 @@ func init() {
 			t.Fatal(err)
 		}
 		execute(t, c, "dial", "db:5433")
-		if err := rec.Adopt(t.Context(), c, "other"); err == nil || !strings.Contains(err.Error(), `the container was named "orders-worker" already`) {
+		if err := rec.Adopt(t.Context(), c, "other"); err == nil ||
+			!strings.Contains(err.Error(), `the container was named "orders-worker" already`) {
 			t.Errorf("a second name: %v", err)
 		}
 		if err := c.Stop(t.Context(), nil); err != nil {
@@ -81,10 +83,10 @@ func init() {
 	}
 }
 
-// adoptedCommand makes a container call whom it is asked to, without a process more.
+// adoptedCommand makes a container connect on request, without another process.
 const adoptedCommand = "http :8080 then wait"
 
-// netzeroThenHooks is a customizer after which a module throws away the hooks of the request.
+// netzeroThenHooks is a customizer, followed by a module that discards the request's hooks.
 type netzeroThenHooks struct {
 	first testcontainers.ContainerCustomizer
 }
@@ -97,21 +99,23 @@ func (h netzeroThenHooks) Customize(req *testcontainers.GenericContainerRequest)
 }
 
 // withReplica starts the replica of a database before it.
-func withReplica(t *testing.T, rec *netzerotest.Recording, image string, n *testcontainers.DockerNetwork) testcontainers.CustomizeRequestOption {
+func withReplica(t *testing.T, rec *netzerotest.Recording, image string,
+	n *testcontainers.DockerNetwork) testcontainers.CustomizeRequestOption {
 	return func(*testcontainers.GenericContainerRequest) error {
 		run(t, image, "listen :47000 then wait", rec.AsPeer("replica"), in(n, "replica"))
 		return nil
 	}
 }
 
-// A peer is named in the policies of others and recorded, and has no policy: a generated one would cut off all that the test
-// does not have.
+// A peer appears in the policies of others and is recorded, but has no policy: a generated one would block every flow
+// that the test does not have.
 func TestPeersHaveNoPolicy(t *testing.T) {
 	require(t)
 	for _, row := range []struct {
 		way, cilium string
 		own         bool // it has a policy
-	}{{"As", "", true}, {"AsPeer", "", false}, {"AsPeer", "1", false}, {"label", "", false}, {"hooks replaced", "", false}} {
+	}{{"As", "", true}, {"AsPeer", "", false}, {"AsPeer", "1", false}, {"label", "", false},
+		{"hooks replaced", "", false}} {
 		u := newUser(t)
 		env := []string{"WAY=" + row.way, "CILIUM=" + row.cilium}
 		out, passed := u.testWith(env, "peer", "-update")
@@ -137,7 +141,7 @@ func TestPeersHaveNoPolicy(t *testing.T) {
 	}
 }
 
-// A container that ran before the recording is taken in by name, and what it opens from then on is in its policy.
+// Adopt records a container that ran before the recording: its later flows are in its policy.
 func TestAdoptedContainerIsRecordedFromThenOn(t *testing.T) {
 	require(t)
 	u := newUser(t)
@@ -149,7 +153,7 @@ func TestAdoptedContainerIsRecordedFromThenOn(t *testing.T) {
 	u.passes("adopt")
 }
 
-// One that is older than the test process is recorded too, whatever it does.
+// A container that is older than the test process is recorded too.
 func TestAdoptedContainerOfAnotherProcess(t *testing.T) {
 	image := require(t)
 	n := outside(t)
@@ -157,7 +161,7 @@ func TestAdoptedContainerOfAnotherProcess(t *testing.T) {
 	c := run(t, image, adoptedCommand, in(n), testcontainers.WithName(name), testcontainers.WithExposedPorts("8080/tcp"))
 	calls := fmt.Sprintf("http://localhost:%d/dial?to=%s", published(t, c, "8080/tcp"), outsider)
 	done := make(chan bool)
-	go func() { // it is this process that asks, not the user's
+	go func() { // this process connects, not the user's
 		for {
 			select {
 			case <-done:

@@ -16,8 +16,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// What is sent over connections from before the recording is its flow: from the test process to a container, and from one
-// container to another. Redis tells its master every second how far it has got.
+// Traffic on connections that are older than the recording is a flow: from the test process to a container, and from
+// one container to another. A Redis replica reports its offset to its master every second.
 func TestConnectionsFromBeforeTheRecording(t *testing.T) {
 	image := require(t)
 	redis := testenv.Image(t, "redis")
@@ -35,7 +35,8 @@ func TestConnectionsFromBeforeTheRecording(t *testing.T) {
 	start(rec.As("replica"))
 	exchange(t, conn)
 	saw := func(f netzerotest.Flow) bool { return f.Source.Name == "replica" && f.Before }
-	for deadline := time.Now().Add(time.Minute); !slices.ContainsFunc(rec.Flows(), saw); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !slices.ContainsFunc(rec.Flows(),
+		saw); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the replica sends nothing: %+v", rec.Flows())
 		}

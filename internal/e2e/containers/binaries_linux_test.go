@@ -24,7 +24,8 @@ func init() {
 		rec := record(t, options...)
 		n := newNetwork(t)
 		run(t, image, "listen :5432 then wait", rec.As("db"), in(n, "db"))
-		orders := run(t, image, "dial db:5432 then listen :8080 then wait", rec.As("orders"), in(n), testcontainers.WithExposedPorts("8080/tcp"))
+		orders := run(t, image, "dial db:5432 then listen :8080 then wait", rec.As("orders"), in(n),
+			testcontainers.WithExposedPorts("8080/tcp"))
 		await(t, fmt.Sprintf("localhost:%d", published(t, orders, "8080/tcp")))
 		if os.Getenv("SHOP_INTRUDER") == "" {
 			return
@@ -41,7 +42,8 @@ func init() {
 		text, err := io.ReadAll(program)
 		must(err)
 		must(orders.CopyToContainer(t.Context(), text, "/intruder", 0o755))
-		code, out, err := orders.Exec(t.Context(), []string{"/intruder", "dial", "db:5432", "then", "child", "dial", "db:5432", "and", "sleep", "200ms"})
+		code, out, err := orders.Exec(t.Context(),
+			[]string{"/intruder", "dial", "db:5432", "then", "child", "dial", "db:5432", "and", "sleep", "200ms"})
 		must(err)
 		if said, _ := io.ReadAll(out); code != 0 {
 			t.Fatalf("exit code %d: %s", code, said)
@@ -49,7 +51,7 @@ func init() {
 	}
 }
 
-// A program that a container never ran, and that opens what the container may open, is told of.
+// A new program in a container is reported, even if the policy allows its flows.
 func TestNewProgramInAContainer(t *testing.T) {
 	require(t)
 	for dialect, env := range map[string][]string{"NetworkPolicy": nil, "CiliumNetworkPolicy": {"SHOP_CILIUM=1"}} {

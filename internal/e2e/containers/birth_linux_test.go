@@ -8,7 +8,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// births is how many containers that connect at once and exit have to be seen, each of them.
+// births is the number of containers that connect at once and exit. The recording must see each of them.
 const births = 100
 
 func TestContainersThatConnectAtOnceAndExit(t *testing.T) {

@@ -20,14 +20,15 @@ import (
 
 // Users whose containers are called by the test's machinery: by wait strategies and health checks.
 func init() {
-	// Nobody passes the recording to the database and the web server, which testcontainers waits for.
+	// The database and the web server are not passed to the recording; testcontainers waits for both.
 	users["callers: waits"] = func(t *testing.T) {
 		image := require(t)
 		rec := netzerotest.Record(t, netzerotest.Workload("checkout"))
 		n := newNetwork(t)
 		db := run(t, image, "listen :5432 then wait", in(n, "db"), testcontainers.WithExposedPorts("5432/tcp"),
 			testcontainers.WithWaitStrategy(wait.ForListeningPort("5432/tcp").SkipInternalCheck()))
-		web := run(t, image, "http :8080 then dial db:5432 then wait", in(n, "web"), testcontainers.WithExposedPorts("8080/tcp"),
+		web := run(t, image, "http :8080 then dial db:5432 then wait", in(n, "web"),
+			testcontainers.WithExposedPorts("8080/tcp"),
 			testcontainers.WithWaitStrategy(wait.ForHTTP("/").WithPort("8080/tcp")))
 		awaitLogs(t, web, 1)
 		run(t, image, "sleep 1s then wait", in(n, "probed"), testcontainers.WithWaitStrategy(
@@ -37,7 +38,7 @@ func init() {
 			dial(t, fmt.Sprintf("localhost:%d", published(t, db, "5432/tcp")))
 		}
 	}
-	// What the compose module does: the stack is docker-compose's, and strategies wait for its containers afterwards.
+	// Like the compose module: docker-compose starts the stack, and wait strategies run afterwards.
 	users["callers: compose"] = func(t *testing.T) {
 		require(t)
 		rec := netzerotest.Record(t, netzerotest.Driver())
@@ -45,7 +46,8 @@ func init() {
 		front := existing(t, shop.container("front"))
 		done := make(chan error)
 		go func() {
-			done <- wait.ForAll(wait.ForListeningPort("8080/tcp").SkipInternalCheck(), wait.ForHTTP("/").WithPort("8080/tcp")).WaitUntilReady(t.Context(), front)
+			done <- wait.ForAll(wait.ForListeningPort("8080/tcp").SkipInternalCheck(),
+				wait.ForHTTP("/").WithPort("8080/tcp")).WaitUntilReady(t.Context(), front)
 		}()
 		if err := <-done; err != nil {
 			t.Fatal(err)
@@ -55,7 +57,7 @@ func init() {
 		}
 		rec.Flows()
 	}
-	// The engine runs a health check in the monitor, which dials the database with or without the monitor itself.
+	// The engine runs a health check in the monitor. The check dials the database; the monitor itself may too.
 	users["callers: health check"] = func(t *testing.T) {
 		image := require(t)
 		rec := netzerotest.Record(t, netzerotest.Driver())
@@ -66,7 +68,8 @@ func init() {
 			command = "sleep 2s then dial db:5432 then wait"
 		}
 		monitor := run(t, image, command, in(n, "monitor"), testcontainers.WithConfigModifier(func(c *container.Config) {
-			c.Healthcheck = &container.HealthConfig{Test: []string{"CMD", "/peer", "dial", "db:5432", "then", "sleep", "200ms"}, Interval: 300 * time.Millisecond}
+			c.Healthcheck = &container.HealthConfig{Test: []string{"CMD", "/peer", "dial", "db:5432", "then", "sleep", "200ms"},
+				Interval: 300 * time.Millisecond}
 		}))
 		succeeded(t, run(t, image, "dial db:5432", rec.As("batch"), in(n), toEnd()))
 		checked(t, monitor.GetContainerID())
@@ -75,7 +78,7 @@ func init() {
 		}
 		rec.Flows()
 	}
-	// The same by a shell, which starts a client that ends at once.
+	// The same through a shell that starts a short-lived client.
 	users["callers: health check of a shell"] = func(t *testing.T) {
 		require(t)
 		image := testenv.Image(t, "redis")
@@ -93,7 +96,7 @@ func init() {
 		checked(t, id)
 		rec.Flows()
 	}
-	// A driver that looks into the cart's database, which the cart uses too.
+	// A driver that reads the cart's database, which the cart uses too.
 	users["callers: looks into"] = func(t *testing.T) {
 		image := require(t)
 		options := []netzerotest.Option{netzerotest.Driver()}
@@ -105,13 +108,14 @@ func init() {
 		}
 		rec := netzerotest.Record(t, options...)
 		n := newNetwork(t)
-		db := run(t, image, "listen :6379 then wait", rec.As("redis-cart"), in(n, "redis-cart"), testcontainers.WithExposedPorts("6379/tcp"))
+		db := run(t, image, "listen :6379 then wait", rec.As("redis-cart"), in(n, "redis-cart"),
+			testcontainers.WithExposedPorts("6379/tcp"))
 		succeeded(t, run(t, image, "dial redis-cart:6379", rec.As("cart"), in(n), toEnd()))
 		if os.Getenv("LOOK") != "" {
 			dial(t, fmt.Sprintf("localhost:%d", published(t, db, "6379/tcp")))
 		}
 	}
-	// A job that nobody calls.
+	// A job without callers.
 	users["callers: closed"] = func(t *testing.T) {
 		image := require(t)
 		options := []netzerotest.Option{netzerotest.Driver()}
@@ -126,7 +130,7 @@ func init() {
 		run(t, image, "listen :5432 then wait", rec.As("db"), in(n, "db"))
 		succeeded(t, run(t, image, "dial db:5432", rec.As("report"), in(n), toEnd()))
 	}
-	// What somebody started before the test, as a developer does by hand.
+	// A container from before the test, such as one that a developer started by hand.
 	users["callers: running"] = func(t *testing.T) {
 		image := require(t)
 		rec := netzerotest.Record(t, netzerotest.Driver())
@@ -137,7 +141,7 @@ func init() {
 	}
 }
 
-// checked waits until the engine has found a container well several times, and has been for long enough.
+// checked waits until the engine has found a container healthy several times, over a long enough time.
 func checked(t *testing.T, id string) {
 	t.Helper()
 	for deadline, well := time.Now().Add(time.Minute), 0; well < 6; time.Sleep(500 * time.Millisecond) {
@@ -161,7 +165,7 @@ func workingDirectory(t *testing.T) string {
 	return directory
 }
 
-// existing returns a container that testcontainers has not made.
+// existing returns a container that testcontainers did not create.
 func existing(t *testing.T, id string) *testcontainers.DockerContainer {
 	t.Helper()
 	provider, err := testcontainers.NewDockerProvider()
@@ -169,7 +173,8 @@ func existing(t *testing.T, id string) *testcontainers.DockerContainer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { provider.Close() })
-	list, err := provider.Client().ContainerList(t.Context(), dockerclient.ContainerListOptions{Filters: make(dockerclient.Filters).Add("id", id)})
+	list, err := provider.Client().ContainerList(t.Context(),
+		dockerclient.ContainerListOptions{Filters: make(dockerclient.Filters).Add("id", id)})
 	if err != nil || len(list.Items) != 1 {
 		t.Fatalf("container %s: %v, %v", id, list.Items, err)
 	}
@@ -180,7 +185,7 @@ func existing(t *testing.T, id string) *testcontainers.DockerContainer {
 	return c
 }
 
-// Who waits for a container that nobody passed to the recording is no caller of it; who connects afterwards is.
+// A wait strategy for a container that was not passed to the recording is not a caller; a later connection is one.
 func TestWaitStrategiesForContainersThatNobodyPassed(t *testing.T) {
 	require(t)
 	u := newUser(t)
@@ -188,7 +193,7 @@ func TestWaitStrategiesForContainersThatNobodyPassed(t *testing.T) {
 	u.says(out, `infrastructure, not in the policy: wait strategies: db:5432/TCP, web:8080/TCP`)
 	u.saysNot(ingressOf(u.golden(), "db"), "checkout")
 	u.says(ingressOf(u.golden(), "db"), "app: batch")
-	u.saysNot(ingressOf(u.golden(), "db"), "probed") // in which wait.ForExec runs a command
+	u.saysNot(ingressOf(u.golden(), "db"), "probed") // wait.ForExec runs a command in it
 	u.saysNot(u.golden(), "port: 8080")
 	if out, passed := u.testWith([]string{"MORE=1"}, "callers: waits", "-update"); !passed {
 		t.Fatal(out)
@@ -196,7 +201,7 @@ func TestWaitStrategiesForContainersThatNobodyPassed(t *testing.T) {
 	u.says(ingressOf(u.golden(), "db"), "app: checkout")
 }
 
-// The same for a stack of docker-compose, whose services are known by the calls that lead to the strategies alone.
+// The same for a docker-compose stack: only the call stacks of its wait strategies identify its services.
 func TestWaitStrategiesForComposeServices(t *testing.T) {
 	require(t)
 	testenv.RequireCommand(t, "docker-compose", "docker-compose")
@@ -214,7 +219,7 @@ func TestWaitStrategiesForComposeServices(t *testing.T) {
 	u.says(ingressOf(u.golden(), "front"), "port: 8080")
 }
 
-// A health check of the engine is no caller, though its container may call the same.
+// A health check of the engine is not a caller, even if its container opens the same flow.
 func TestHealthChecksAreInfrastructure(t *testing.T) {
 	require(t)
 	u := newUser(t)
@@ -236,8 +241,8 @@ func TestHealthChecksOfAShellAreInfrastructure(t *testing.T) {
 	u.saysNot(u.golden(), "6379")
 }
 
-// A driver that looks into a database is no caller of it: an update that takes it for one says what it replaces, and where
-// the call is; with Ignore the callers that are services stay.
+// A driver that reads a database is not a caller of it. If an update records it as one, the update reports the replaced
+// rule and the line of the call. With Ignore the callers that are services stay.
 func TestDriverThatLooksIntoADatabase(t *testing.T) {
 	require(t)
 	for _, dialect := range []string{"", "cilium"} {
@@ -272,7 +277,7 @@ func TestDriverThatLooksIntoADatabase(t *testing.T) {
 	}
 }
 
-// What nobody calls is open for ingress, unless options close it.
+// A workload without callers allows all ingress, unless options close it.
 func TestWorkloadThatNobodyCallsIsClosed(t *testing.T) {
 	require(t)
 	for dialect, closed := range map[string]string{"": `policyTypes: - Egress - Ingress`, "cilium": `ingress: - {}`} {
@@ -302,7 +307,7 @@ func TestWorkloadThatNobodyCallsIsClosed(t *testing.T) {
 	}
 }
 
-// What ran before the test process is named, with what to do.
+// Containers that are older than the test process are named in the output, with the advice for them.
 func TestStackThatRanBeforeTheTest(t *testing.T) {
 	image := require(t)
 	testenv.RequireCommand(t, "docker-compose", "docker-compose")
@@ -310,11 +315,14 @@ func TestStackThatRanBeforeTheTest(t *testing.T) {
 	shop.exited("report")
 	id := docker(t, "run", "--detach", "--publish", "127.0.0.1::8080", image, "http :8080 then wait")
 	t.Cleanup(func() { docker(t, "rm", "--force", id) })
-	time.Sleep(time.Second) // the engine's clock has seconds
+	time.Sleep(time.Second) // the engine's clock has a resolution of seconds
 	for _, row := range []struct{ reason, container, what, how string }{
-		{"a project of docker-compose", shop.container("front"), `compose project ` + shop.project + ` \(front, orders, store\)`,
-			`take it down \(docker compose -p ` + shop.project + ` down\) and start it after Record, or in TestMain after RecordPackage`},
-		{"a single container", id, `container \S+ \(netzero/peer\)`, `start it after Record, or in TestMain after RecordPackage`},
+		{"a project of docker-compose", shop.container("front"),
+			`compose project ` + shop.project + ` \(front, orders, store\)`,
+			`take it down \(docker compose -p ` + shop.project +
+				` down\) and start it after Record, or in TestMain after RecordPackage`},
+		{"a single container", id, `container \S+ \(netzero/peer\)`,
+			`start it after Record, or in TestMain after RecordPackage`},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
 			u := newUser(t)
@@ -328,7 +336,8 @@ func TestStackThatRanBeforeTheTest(t *testing.T) {
 			if !passed {
 				t.Error(out)
 			}
-			u.says(out, `the test process called what ran already when the recording began, and is in no policy: `+row.what+`: `+row.how)
+			u.says(out,
+				`the test process called what ran already when the recording began, and is in no policy: `+row.what+`: `+row.how)
 		})
 	}
 }

@@ -30,7 +30,7 @@ func newStack(t *testing.T, file string) stack {
 	return s
 }
 
-// compose runs docker-compose, in a child process. It takes its time: what Docker's client can tell, it is asked.
+// compose runs docker-compose in a child process. It is slow, so queries go through Docker's client.
 func (s stack) compose(args ...string) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
@@ -58,7 +58,7 @@ func (s stack) exited(service string) {
 	}
 }
 
-// get asks until the answer is a good one.
+// get repeats a query until its answer is good.
 func get(t *testing.T, url string) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
@@ -75,7 +75,8 @@ func get(t *testing.T, url string) {
 	}
 }
 
-// The test starts a docker-compose stack without passing the recording to it. The stack is recorded, even if the test calls none of it.
+// The test starts a docker-compose stack without passing the recording to it. The stack is recorded even if the test
+// does not call it.
 func TestStackOfDockerCompose(t *testing.T) {
 	require(t)
 	testenv.RequireCommand(t, "docker-compose", "docker-compose")
@@ -84,5 +85,5 @@ func TestStackOfDockerCompose(t *testing.T) {
 	shop := newStack(t, "testdata/compose.yaml")
 	get(t, "http://"+docker(t, "port", shop.container("front"), "8080/tcp")+"/dial?to=orders:8081")
 	shop.exited("report")
-	rec.Flows() // what nobody passed has to live until the engine was asked
+	rec.Flows() // an unpassed container must live until the engine was queried
 }

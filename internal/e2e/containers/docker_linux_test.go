@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// docker runs Docker's client, for what testcontainers does not do. Its last argument is split at spaces.
+// docker runs Docker's client for features that testcontainers lacks. It splits its last argument at spaces.
 func docker(t *testing.T, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

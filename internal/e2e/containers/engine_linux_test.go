@@ -15,7 +15,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// proxy stands between a user's test and the real engine, which it can cut off.
+// proxy is between a user's test and the real engine, and can cut the engine off.
 type proxy struct {
 	listener net.Listener
 	engine   string
@@ -80,7 +80,7 @@ func (p *proxy) isStalled() bool {
 	return p.stalled
 }
 
-// stall keeps all that goes through from now on.
+// stall blocks all traffic from now on.
 func (p *proxy) stall() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -109,7 +109,8 @@ func init() {
 	users["engine"] = func(t *testing.T) {
 		image := require(t)
 		rec := record(t, netzerotest.Workload("checkout"))
-		c, err := testcontainers.Run(t.Context(), image, rec.As("db"), testcontainers.WithCmd("listen", ":5432", "then", "wait"),
+		c, err := testcontainers.Run(t.Context(), image, rec.As("db"),
+			testcontainers.WithCmd("listen", ":5432", "then", "wait"),
 			testcontainers.WithExposedPorts("5432/tcp"), testcontainers.WithName(os.Getenv("DB_NAME")))
 		if err != nil {
 			t.Fatal(err)
@@ -151,7 +152,8 @@ func TestEngineThatStopsAnswering(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}()
-	out, passed := u.testWith([]string{"DOCKER_HOST=unix://" + p.listener.Addr().String(), "DB_NAME=" + name, "GATE=" + gate}, "engine", "-update")
+	out, passed := u.testWith([]string{"DOCKER_HOST=unix://" + p.listener.Addr().String(), "DB_NAME=" + name,
+		"GATE=" + gate}, "engine", "-update")
 	if passed {
 		t.Errorf("passed:\n%s", out)
 	}
@@ -162,12 +164,13 @@ func TestEngineThatStopsAnswering(t *testing.T) {
 	}
 }
 
-// Over TCP, what the test process says to the engine is infrastructure.
+// Over TCP, the test process's requests to the engine are infrastructure.
 func TestEngineOverTCP(t *testing.T) {
 	require(t)
 	u := newUser(t)
 	p := newProxy(t, "tcp", "127.0.0.1:0")
-	env := []string{"DOCKER_HOST=tcp://" + p.listener.Addr().String(), "DB_NAME=" + fmt.Sprintf("netzero-test-tcp-%d", os.Getpid())}
+	env := []string{"DOCKER_HOST=tcp://" + p.listener.Addr().String(),
+		"DB_NAME=" + fmt.Sprintf("netzero-test-tcp-%d", os.Getpid())}
 	out, passed := u.testWith(env, "engine", "-update")
 	if !passed {
 		t.Errorf("failed:\n%s", out)
@@ -175,10 +178,10 @@ func TestEngineOverTCP(t *testing.T) {
 	u.says(out, "infrastructure, not in the policy: the Docker engine: ")
 	golden := u.golden()
 	u.says(golden, "port: 5432")
-	u.saysNot(golden, "app: containers-test") // which is the proxy
+	u.saysNot(golden, "app: containers-test") // the proxy
 }
 
-// A test without containers does not care for the engine.
+// A test without containers works without the engine.
 func TestNoEngineAndNoContainers(t *testing.T) {
 	require(t)
 	u := newUser(t)

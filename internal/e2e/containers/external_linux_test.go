@@ -12,8 +12,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// Hosts that are no containers, on the bridge of a Docker network: by the names that the container itself asked for,
-// through Docker's resolver, and by an address.
+// Hosts outside containers, on the bridge of a Docker network: by names that the container looked up through Docker's
+// resolver, and by an address.
 func TestExternalHostsOfAContainer(t *testing.T) {
 	image := require(t)
 	lab := testnet.New(t)

@@ -34,7 +34,7 @@ func init() {
 		execute(t, c, "echo", fmt.Sprintf("%s:%d", testcontainers.HostInternal, port))
 	}
 	users["host access"] = func(t *testing.T) { access(t, netzerotest.Workload("checkout")) }
-	// In a network of its own: there sshd is an alias too, not only an entry in the file of hosts.
+	// In a user-defined network sshd is an alias too, not only an entry in /etc/hosts.
 	users["host access, driver"] = func(t *testing.T) { access(t, netzerotest.Driver(), in(newNetwork(t), "batch")) }
 }
 
@@ -61,8 +61,8 @@ func echoAt(t *testing.T, address string) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// ownPort returns a port outside of the ephemeral range at which nobody listens, and that other runs of these tests do not
-// try first: the user's process has yet to listen there.
+// ownPort returns an unused port outside of the ephemeral range, for the user's process to listen at later. Other runs
+// of these tests try other ports first.
 func ownPort(t *testing.T) string {
 	t.Helper()
 	const first, number = 17200, 800
@@ -77,12 +77,13 @@ func ownPort(t *testing.T) string {
 	return ""
 }
 
-// withSSHD returns the environment in which testcontainers finds our image where it looks for its own sshd: below a prefix,
-// which it puts before all names that have no registry.
+// withSSHD returns an environment in which testcontainers uses our image as its sshd: it puts a prefix before all image
+// names without a registry.
 func withSSHD(t *testing.T) []string {
 	t.Helper()
 	prefix := fmt.Sprintf("netzero-test-%d", os.Getpid())
-	for image, as := range map[string]string{testenv.Image(t, "sshd"): "testcontainers/sshd:1.4.0", require(t): require(t)} {
+	for image, as := range map[string]string{testenv.Image(t, "sshd"): "testcontainers/sshd:1.4.0",
+		require(t): require(t)} {
 		docker(t, "tag", image, prefix+"/"+as)
 		t.Cleanup(func() { docker(t, "rmi", prefix+"/"+as) })
 	}
@@ -136,7 +137,7 @@ spec:
   - Egress
 `
 
-// A port of the test process that testcontainers hands to containers is the test process, not the sshd between them.
+// A port of the test process that testcontainers forwards to containers is the test process, not the sshd between them.
 func TestHostAccessIsTheTestProcess(t *testing.T) {
 	env := withSSHD(t)
 	port := ownPort(t)
@@ -149,7 +150,7 @@ func TestHostAccessIsTheTestProcess(t *testing.T) {
 	}{
 		{reason: "the test process is a workload", user: "host access",
 			want: []string{deniesCheckout, allows("client", "checkout", port)}},
-		// Whether the test process dials what stands for payments, or the tunnel, is not to be told.
+		// The test process may dial the server for payments or the tunnel: both look the same.
 		{reason: "its server stands for another", user: "host access", peer: "payments:8443", tunnel: true,
 			want: []string{allows("checkout", "payments", "8443"), allows("client", "payments", "8443")}},
 		{reason: "the tunnel's own flow is ignored", user: "host access", peer: "payments:8443", ignored: "localhost:8443",
@@ -192,7 +193,9 @@ func TestHostAccessThatNeedsAPeer(t *testing.T) {
 		says                     string
 	}{
 		{"nobody knows what the server of a driver is", "host access, driver", port, "", false,
-			`client opens port ` + port + ` of the test process, which is no workload \(Driver\): say what it stands for: Peer\("localhost:` + port + `", "name:8080"\)`},
+			`client opens port ` + port +
+				` of the test process, which is no workload \(Driver\): say what it stands for: Peer\("localhost:` + port +
+				`", "name:8080"\)`},
 		{"its port is another in the next run", "host access", "0", "", false,
 			`checkout serves client at port \d+/TCP, which the kernel hands out .*: Peer\("localhost:\d+", "checkout:8080"\)`},
 		{"nor does its name alone say at which port it serves", "host access", "0", "payments", false,

@@ -16,13 +16,14 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// What runs in a container later is the container's too, before and after it was started again or paused.
+// A process that starts later in a container belongs to it, also after the container was restarted or paused.
 func TestExecRestartAndPause(t *testing.T) {
 	image := require(t)
 	rec := record(t, netzerotest.Driver())
 	n := newNetwork(t)
 	run(t, image, "listen :5432 :5433 :5434 :5435 then wait", rec.As("db"), in(n, "db"))
-	c := run(t, image, "dial db:5432 then listen :8080 then wait", rec.As("batch"), in(n), testcontainers.WithExposedPorts("8080/tcp"))
+	c := run(t, image, "dial db:5432 then listen :8080 then wait", rec.As("batch"), in(n),
+		testcontainers.WithExposedPorts("8080/tcp"))
 	await(t, fmt.Sprintf("localhost:%d", published(t, c, "8080/tcp")))
 	execute(t, c, "dial", "db:5433")
 	timeout := 10 * time.Second
@@ -50,14 +51,15 @@ func execute(t *testing.T, c testcontainers.Container, args ...string) {
 	}
 }
 
-// What a container was is taken while it lives: here it is killed, and removed, before the recording ends.
+// A container's identity is read while it runs: this one is killed and removed before the recording ends.
 func TestContainersThatAreGoneAtTheEnd(t *testing.T) {
 	image := require(t)
 	rec := record(t, netzerotest.Workload("checkout"))
 	n := newNetwork(t)
 	db := run(t, image, "listen :5432 then wait", rec.As("db"), in(n, "db"), testcontainers.WithExposedPorts("5432/tcp"))
 	await(t, fmt.Sprintf("localhost:%d", published(t, db, "5432/tcp")))
-	client := run(t, image, "dial db:5432 then listen :8080 then wait", rec.As("client"), in(n), testcontainers.WithExposedPorts("8080/tcp"))
+	client := run(t, image, "dial db:5432 then listen :8080 then wait", rec.As("client"), in(n),
+		testcontainers.WithExposedPorts("8080/tcp"))
 	await(t, fmt.Sprintf("localhost:%d", published(t, client, "8080/tcp")))
 	docker(t, "kill", db.GetContainerID())
 	docker(t, "rm", "--force", client.GetContainerID())
@@ -74,14 +76,15 @@ func TestContainerThatOutlivesTheRecording(t *testing.T) {
 	})
 	rec := record(t, netzerotest.Workload("checkout"))
 	var err error
-	c, err = testcontainers.Run(t.Context(), image, rec.As("db"), testcontainers.WithCmd("listen", ":5432", "then", "wait"), testcontainers.WithExposedPorts("5432/tcp"))
+	c, err = testcontainers.Run(t.Context(), image, rec.As("db"),
+		testcontainers.WithCmd("listen", ":5432", "then", "wait"), testcontainers.WithExposedPorts("5432/tcp"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	await(t, fmt.Sprintf("localhost:%d", published(t, c, "5432/tcp")))
 }
 
-// One that is reused ran before: it is recorded from then on, and a notice says so.
+// A reused container ran before: it is recorded from then on, and a notice reports this.
 func TestReusedContainerIsRecordedFromThenOn(t *testing.T) {
 	image := require(t)
 	n := newNetwork(t)
@@ -96,7 +99,7 @@ func TestReusedContainerIsRecordedFromThenOn(t *testing.T) {
 	execute(t, c, "dial", "db:5433")
 }
 
-// Modules wait in hooks of their own, before anything of ours is told that the container runs.
+// Modules wait in their own hooks, before our hooks run.
 func TestModulesWithHooksOfTheirOwn(t *testing.T) {
 	image := require(t)
 	rec := record(t, netzerotest.Driver())
@@ -113,7 +116,7 @@ func TestModulesWithHooksOfTheirOwn(t *testing.T) {
 	for _, options := range [][]testcontainers.ContainerCustomizer{
 		{rec.As("first"), testcontainers.WithAdditionalLifecycleHooks(own)},
 		{testcontainers.WithAdditionalLifecycleHooks(own), rec.As("last")},
-		{rec.As("replaced"), testcontainers.WithLifecycleHooks(own)}, // which throws ours away: the labels are left
+		{rec.As("replaced"), testcontainers.WithLifecycleHooks(own)}, // discards our hooks: the labels remain
 	} {
 		run(t, image, "dial broker:9092", append(options, in(n))...)
 	}
@@ -131,10 +134,11 @@ func TestNestedCgroups(t *testing.T) {
 	privileged := withHost(func(h *container.HostConfig) {
 		h.CapAdd, h.SecurityOpt = []string{"SYS_ADMIN"}, []string{"seccomp=unconfined", "apparmor=unconfined"}
 	})
-	succeeded(t, run(t, image, "dial db:5432 then nested dial db:5433 then "+strings.Repeat("nested ", 7)+"dial db:5434", rec.As("builder"), in(n), privileged, toEnd()))
+	succeeded(t, run(t, image, "dial db:5432 then nested dial db:5433 then "+strings.Repeat("nested ", 7)+"dial db:5434",
+		rec.As("builder"), in(n), privileged, toEnd()))
 }
 
-// Two recordings at once in one process: what was passed to one is not the other's.
+// Two recordings at once in one process: a container belongs only to the recording that it was passed to.
 func TestTwoRecordingsAtOnce(t *testing.T) {
 	image := require(t)
 	for _, name := range []string{"one", "two"} {

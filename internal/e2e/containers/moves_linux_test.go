@@ -12,7 +12,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// An address goes from one container that runs to another, and no cgroup is born.
+// An address moves from one running container to another, without a new cgroup.
 func TestAddressThatMoves(t *testing.T) {
 	image := require(t)
 	rec := record(t, netzerotest.Workload("checkout"))
@@ -29,7 +29,7 @@ func TestAddressThatMoves(t *testing.T) {
 	}
 }
 
-// Docker publishes a random port anew when the network goes by which it was published.
+// Docker chooses a new random published port when the container leaves the network of the old one.
 func TestPublishedPortThatMoves(t *testing.T) {
 	image := require(t)
 	rec := record(t, netzerotest.Workload("checkout"))
@@ -80,7 +80,7 @@ func TestContainerOfTheTestProcesssName(t *testing.T) {
 	u.says(out, `the test process and container \w+ are both called shop: with Driver the test process is no workload; Workload and As give other names`)
 }
 
-// The policy of a container that is started no more stays, and is no secret: with Strict it fails.
+// The policy of a container that no longer starts stays, and is reported: with Strict it fails.
 func TestPolicyOfAContainerThatIsNoMore(t *testing.T) {
 	require(t)
 	u := newUser(t)
@@ -92,5 +92,6 @@ func TestPolicyOfAContainerThatIsNoMore(t *testing.T) {
 		t.Error(out)
 	}
 	out := u.fails("report")
-	u.says(out, "policy report is for no workload of this run: an update keeps it; delete it where its container is no more")
+	u.says(out,
+		"policy report is for no workload of this run: an update keeps it; delete it where its container is no more")
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// By whatever a container is called, it is one workload.
+// A container is one workload, under every name and address.
 func TestNamesAndAddressesOfOneContainer(t *testing.T) {
 	image := require(t)
 	rec := record(t, netzerotest.Driver())
@@ -28,7 +28,7 @@ func TestNamesAndAddressesOfOneContainer(t *testing.T) {
 	succeeded(t, run(t, image, command, rec.As("back"), in(back), toEnd()))
 }
 
-// Which of the families a program prefers does not show.
+// The address family that a program prefers has no effect on the policy.
 func TestTwoFamilies(t *testing.T) {
 	image := require(t)
 	rec := record(t, netzerotest.Driver())
@@ -36,7 +36,8 @@ func TestTwoFamilies(t *testing.T) {
 		{Subnet: netip.MustParsePrefix("198.51.100.0/25")}, {Subnet: netip.MustParsePrefix("2001:db8:5::/64")},
 	}}))
 	db := run(t, image, "listen :5432 then wait", rec, in(n, "db"))
-	command := fmt.Sprintf("dial [%s]:5432 then dial %s:5432 then dial db:5432", address(t, db, n.Name, true), address(t, db, n.Name, false))
+	command := fmt.Sprintf("dial [%s]:5432 then dial %s:5432 then dial db:5432", address(t, db, n.Name, true),
+		address(t, db, n.Name, false))
 	succeeded(t, run(t, image, command, rec.As("client"), in(n), toEnd()))
 }
 
@@ -131,8 +132,8 @@ func listen(t *testing.T, address string) uint16 {
 	return l.Addr().(*net.TCPAddr).AddrPort().Port()
 }
 
-// Who asks and ends at once has asked the cluster's resolver, wherever its own was: the default network has no resolver of
-// Docker's in between.
+// A short-lived client uses the cluster's resolver, whatever its own resolver is: the default network does not have
+// Docker's resolver in between.
 func TestResolverInTheDefaultNetwork(t *testing.T) {
 	image := require(t)
 	rec := record(t, netzerotest.Driver())

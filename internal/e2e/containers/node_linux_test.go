@@ -20,12 +20,12 @@ func init() {
 		}
 		rec := record(t, options...)
 		n := newNetwork(t)
-		succeeded(t, run(t, image, "echo "+net.JoinHostPort(gatewayOf(t, n), os.Getenv("PORT")), rec.As("client"), in(n), toEnd()))
+		succeeded(t,
+			run(t, image, "echo "+net.JoinHostPort(gatewayOf(t, n), os.Getenv("PORT")), rec.As("client"), in(n), toEnd()))
 	}
 }
 
-// A process of this machine that is not the test's is to a container what its node is to a pod, unless the user says what
-// it stands for.
+// To a container, a process of this machine outside the test is what its node is to a pod, unless the user names it.
 func TestAProcessOfTheMachineIsTheHostToCilium(t *testing.T) {
 	require(t)
 	port := ownPort(t)

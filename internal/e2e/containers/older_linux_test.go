@@ -17,7 +17,7 @@ import (
 
 const outsider = "203.0.113.100:443" // where outside listens
 
-// What a user's test starts before its recording, as TestMain does, and does not pass to it.
+// A user's test starts these before its recording, as TestMain does, and does not pass them to it.
 func init() {
 	users["older: testcontainers"] = func(t *testing.T) {
 		image := require(t)
@@ -54,7 +54,8 @@ func init() {
 	users["older: worker"] = func(t *testing.T) {
 		image := require(t)
 		n := outside(t)
-		id := docker(t, "run", "--detach", "--network", n.Name, image, "repeat 1000000 child dial "+outsider+" and sleep 200ms")
+		id := docker(t, "run", "--detach", "--network", n.Name, image,
+			"repeat 1000000 child dial "+outsider+" and sleep 200ms")
 		t.Cleanup(func() { docker(t, "rm", "--force", id) })
 		rec := netzerotest.Record(t, netzerotest.Workload("checkout"))
 		lines := func() int { return strings.Count(docker(t, "logs", id), "\n") }
@@ -80,7 +81,7 @@ func init() {
 			t.Fatal(err)
 		}
 		defer client.Close()
-		if _, err := client.Ping(t.Context(), dockerclient.PingOptions{}); err != nil { // and keeps the connection
+		if _, err := client.Ping(t.Context(), dockerclient.PingOptions{}); err != nil { // keeps the connection
 			t.Fatal(err)
 		}
 		if err := os.WriteFile("recorded", []byte("yes"), 0o644); err != nil {
@@ -90,7 +91,7 @@ func init() {
 	}
 }
 
-// What containers from before open that the test process started is red where it is the test's by what the two have to do with each other.
+// The test fails if a container that it started before the recording opens a flow and is related to the test.
 func TestContainersFromBeforeThatOpenSomething(t *testing.T) {
 	require(t)
 	testenv.RequireCommand(t, "docker-compose", "docker-compose")
@@ -119,7 +120,7 @@ func TestContainersFromBeforeThatOpenSomething(t *testing.T) {
 	}
 }
 
-// Of one that has nothing to do with the test a line is printed without -v.
+// For a container unrelated to the test, a line is printed without -v.
 func TestContainerFromBeforeThatNothingTiesToTheTest(t *testing.T) {
 	require(t)
 	u := newUser(t)
@@ -127,7 +128,7 @@ func TestContainerFromBeforeThatNothingTiesToTheTest(t *testing.T) {
 	u.says(out, `netzero: TestUser: container \S+ \(netzero/peer\) was started before the recording while this test process ran, and opened 203\.0\.113\.100:443/TCP: if it is this test's`)
 }
 
-// A command that the test runs in a container from before is the container's, which is recorded from then on.
+// A command that the test runs in an older container belongs to the container, which is recorded from then on.
 func TestCommandInAContainerFromBefore(t *testing.T) {
 	require(t)
 	u := newUser(t)
@@ -138,8 +139,8 @@ func TestCommandInAContainerFromBefore(t *testing.T) {
 	u.passes("older: exec")
 }
 
-// Neither what an engine runs in a container of somebody else's to see whether it is well, nor what somebody else runs there, is told in a
-// test that has a connection to the engine.
+// In a test with a connection to the engine, neither the engine's health checks in an unrelated container nor other
+// people's commands there are reported.
 func TestCommandsOfOthersInAContainerFromBefore(t *testing.T) {
 	image := require(t)
 	n := outside(t)

@@ -59,7 +59,8 @@ func init() {
 	}
 }
 
-// A container that TestMain starts before the tests belongs to the package's recording, which has one policy for all of them.
+// A container that TestMain starts before the tests belongs to the package's recording, which has one policy for all of
+// them.
 func TestPackageSharesAContainer(t *testing.T) {
 	image := require(t)
 	u := newUser(t)

@@ -46,15 +46,17 @@ func TestPortsThatChangeReachNoGolden(t *testing.T) {
 	for _, row := range []struct {
 		reason string
 		env    []string
-		says   string   // of a run that fails; it writes nothing
-		golden []string // what the policies of client and ftp hold
+		says   string   // the output of a run that fails; it writes nothing
+		golden []string // in the policies of client and ftp
 	}{
 		{"nobody names it", []string{"PORT=40017"}, refused, nil},
 		{"in Cilium", []string{"PORT=40017", "CILIUM=1"}, refused, nil},
 		{"another one is exposed", []string{"PORT=40017", "EXPOSED=40018/tcp"}, refused, nil},
 		{"of another protocol", []string{"PORT=40017", "EXPOSED=40017/udp"}, refused, nil},
-		{"the namespace has a range of its own", []string{"PORT=17017", "LOCAL_PORTS=17000 17999"}, `at port 17017/TCP, which container`, nil},
-		{"it lies outside of that", []string{"PORT=40017", "LOCAL_PORTS=17000 17999"}, "", []string{`- port: 40017 protocol: TCP`}},
+		{"the namespace has a range of its own", []string{"PORT=17017", "LOCAL_PORTS=17000 17999"},
+			`at port 17017/TCP, which container`, nil},
+		{"it lies outside of that", []string{"PORT=40017", "LOCAL_PORTS=17000 17999"}, "",
+			[]string{`- port: 40017 protocol: TCP`}},
 		{"it is exposed", []string{"PORT=40017", "EXPOSED=40017/tcp"}, "", []string{`- port: 40017 protocol: TCP`}},
 		{"below the range", []string{"PORT=17017"}, "", []string{`- port: 17017 protocol: TCP`}},
 	} {
@@ -76,7 +78,7 @@ func TestPortsThatChangeReachNoGolden(t *testing.T) {
 	}
 }
 
-// The same run with another port writes the same bytes, where Ports says the range.
+// A run with another port writes the same bytes if Ports gives the range.
 func TestPortsOfARangeAreTheSameInEveryRun(t *testing.T) {
 	require(t)
 	for _, row := range []struct{ dialect, env, holds string }{

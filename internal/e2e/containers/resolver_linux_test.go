@@ -28,10 +28,12 @@ func TestNamesThatAContainerAnswers(t *testing.T) {
 	if err := lab.JoinBridge("br-"+n.ID[:12], netip.MustParsePrefix("203.0.113.126/25")); err != nil {
 		t.Fatal(err)
 	}
-	dns := run(t, image, "dns :53 orders-db.default.svc.cluster.local=203.0.113.101 api.pay.test=203.0.113.100 then wait", rec.As("dns"), in(n))
+	dns := run(t, image, "dns :53 orders-db.default.svc.cluster.local=203.0.113.101 api.pay.test=203.0.113.100 then wait",
+		rec.As("dns"), in(n))
 	at := address(t, dns, n.Name, false)
 	asCluster := withHost(func(h *container.HostConfig) {
-		h.DNS, h.DNSSearch, h.DNSOptions = []netip.Addr{at}, []string{"default.svc.cluster.local", "svc.cluster.local", "cluster.local"}, []string{"ndots:5"}
+		h.DNS, h.DNSSearch, h.DNSOptions = []netip.Addr{at}, []string{"default.svc.cluster.local", "svc.cluster.local",
+			"cluster.local"}, []string{"ndots:5"}
 	})
 	const dial = "dial orders-db:5432 orders-db.default:5432 orders-db.default.svc:5432 orders-db.default.svc.cluster.local:5432 " +
 		"orders-db.default.svc.cluster.local.:5432 Orders-DB:5432 api.pay.test:443"
@@ -44,7 +46,8 @@ func TestNamesThatAContainerAnswers(t *testing.T) {
 	succeeded(t, run(t, image, dial, ofShop, rec.As("sidecar"), toEnd()))
 
 	// In the default network a container asks the other one itself, by its resolv.conf.
-	bridged := run(t, image, "dns :53 api.pay.test="+address(t, dns, n.Name, false).String()+" then wait", rec.As("bridged"))
+	bridged := run(t, image, "dns :53 api.pay.test="+address(t, dns, n.Name, false).String()+" then wait",
+		rec.As("bridged"))
 	byName := withHost(func(h *container.HostConfig) { h.DNS = []netip.Addr{address(t, bridged, "bridge", false)} })
 	succeeded(t, run(t, image, "resolve api.pay.test", byName, rec.As("default-network"), toEnd()))
 

@@ -26,13 +26,13 @@ func require(t *testing.T) (image string) {
 	return testenv.Image(t, "peer")
 }
 
-// record records the test. A flow that its golden has and that was not seen fails it.
+// record records the test. It fails on flows that the golden file has and the run did not see.
 func record(t *testing.T, options ...netzerotest.Option) *netzerotest.Recording {
 	t.Helper()
 	return netzerotest.Record(t, append(options, netzerotest.Strict())...)
 }
 
-// run starts a container of the image peer and waits for nothing but what the options say.
+// run starts a container of the image peer, and waits only as the options require.
 func run(t *testing.T, image, command string, options ...testcontainers.ContainerCustomizer) testcontainers.Container {
 	t.Helper()
 	options = append([]testcontainers.ContainerCustomizer{testcontainers.WithCmd(strings.Fields(command)...)}, options...)

@@ -11,7 +11,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// The test process, a service and what it depends on: each gets a policy, mirrored at both ends.
+// The test process, a service and its dependency: each gets a policy, and both ends match.
 func TestEveryWorkloadHasItsPolicy(t *testing.T) {
 	image := require(t)
 	rec := record(t, netzerotest.Workload("checkout"))
@@ -24,13 +24,14 @@ func TestEveryWorkloadHasItsPolicy(t *testing.T) {
 	awaitLogs(t, orders, 2)
 }
 
-// What only drives is no workload: who calls the service in production, nobody knows.
+// A test that only drives is no workload: the service's callers in production are unknown.
 func TestDriverIsNoWorkload(t *testing.T) {
 	image := require(t)
 	rec := record(t, netzerotest.Driver())
 	n := newNetwork(t)
 	run(t, image, "listen :5432 then wait", rec.As("orders-db"), in(n, "db"))
-	orders := run(t, image, "http :8080 then dial db:5432 then wait", rec.As("orders"), in(n), testcontainers.WithExposedPorts("8080/tcp"))
+	orders := run(t, image, "http :8080 then dial db:5432 then wait", rec.As("orders"), in(n),
+		testcontainers.WithExposedPorts("8080/tcp"))
 	dial(t, fmt.Sprintf("127.0.0.1:%d", published(t, orders, "8080/tcp")))
 	awaitLogs(t, orders, 1)
 }
@@ -41,12 +42,13 @@ func TestCiliumPoliciesOfContainers(t *testing.T) {
 	rec := record(t, netzerotest.Driver(), netzerotest.Cilium())
 	n := newNetwork(t)
 	run(t, image, "listen :5432 then wait", rec.As("orders-db"), in(n, "db"))
-	orders := run(t, image, "http :8080 then dial db:5432 then wait", rec.As("orders"), in(n), testcontainers.WithExposedPorts("8080/tcp"))
+	orders := run(t, image, "http :8080 then dial db:5432 then wait", rec.As("orders"), in(n),
+		testcontainers.WithExposedPorts("8080/tcp"))
 	dial(t, fmt.Sprintf("127.0.0.1:%d", published(t, orders, "8080/tcp")))
 	awaitLogs(t, orders, 1)
 }
 
-// Waiting for a container is testcontainers' business: the test process has nothing to do with this database.
+// testcontainers waits for the container: the test process itself has no flow to this database.
 func TestWaitStrategiesAreInfrastructure(t *testing.T) {
 	image := require(t)
 	rec := record(t)

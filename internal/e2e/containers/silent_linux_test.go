@@ -28,8 +28,10 @@ const (
 
 func init() {
 	// Each starts a container, as TestMain does, and returns what is done while the test is recorded.
-	for name, start := range map[string]func(t *testing.T, image string, n *testcontainers.DockerNetwork, lab *testnet.Server) func(){
-		"older, Exec of testcontainers": func(t *testing.T, image string, n *testcontainers.DockerNetwork, _ *testnet.Server) func() {
+	for name, start := range map[string]func(t *testing.T, image string, n *testcontainers.DockerNetwork,
+		lab *testnet.Server) func(){
+		"older, Exec of testcontainers": func(t *testing.T, image string, n *testcontainers.DockerNetwork,
+			_ *testnet.Server) func() {
 			c := run(t, image, "wait", in(n))
 			return func() {
 				if code, _, err := c.Exec(t.Context(), []string{"/peer", "dial", theOutside}); err != nil || code != 0 {
@@ -37,7 +39,8 @@ func init() {
 				}
 			}
 		},
-		"older, stopped and started by testcontainers": func(t *testing.T, image string, n *testcontainers.DockerNetwork, _ *testnet.Server) func() {
+		"older, stopped and started by testcontainers": func(t *testing.T, image string, n *testcontainers.DockerNetwork,
+			_ *testnet.Server) func() {
 			c := run(t, image, "dial "+theOutside+" then wait", in(n))
 			return func() {
 				now := time.Duration(0)
@@ -50,18 +53,21 @@ func init() {
 				awaitLogs(t, c, 2)
 			}
 		},
-		"older, docker exec by short id": func(t *testing.T, image string, n *testcontainers.DockerNetwork, _ *testnet.Server) func() {
+		"older, docker exec by short id": func(t *testing.T, image string, n *testcontainers.DockerNetwork,
+			_ *testnet.Server) func() {
 			id := runDetached(t, image, n, "wait")
 			return func() { docker(t, "exec", id[:12], "/peer dial "+theOutside) }
 		},
-		"older, docker exec detached": func(t *testing.T, image string, n *testcontainers.DockerNetwork, server *testnet.Server) func() {
+		"older, docker exec detached": func(t *testing.T, image string, n *testcontainers.DockerNetwork,
+			server *testnet.Server) func() {
 			id := runDetached(t, image, n, "wait")
 			return func() {
 				docker(t, "exec", "--detach", id[:12], "/peer dial "+theOutside)
 				awaitUsed(t, server, 1)
 			}
 		},
-		"older, docker restart by name": func(t *testing.T, image string, n *testcontainers.DockerNetwork, server *testnet.Server) func() {
+		"older, docker restart by name": func(t *testing.T, image string, n *testcontainers.DockerNetwork,
+			server *testnet.Server) func() {
 			id := runDetached(t, image, n, "dial "+theOutside+" then wait")
 			awaitUsed(t, server, 1)
 			name := strings.TrimPrefix(docker(t, "inspect", "--format", "{{.Name}}", id), "/")
@@ -70,30 +76,37 @@ func init() {
 				awaitUsed(t, server, 2)
 			}
 		},
-		"older, docker exec by a shell script": func(t *testing.T, image string, n *testcontainers.DockerNetwork, _ *testnet.Server) func() {
+		"older, docker exec by a shell script": func(t *testing.T, image string, n *testcontainers.DockerNetwork,
+			_ *testnet.Server) func() {
 			id := runDetached(t, image, n, "wait")
 			return func() { shell(t, "docker exec "+id+" /peer dial "+theOutside) }
 		},
-		"older, testcontainers, by itself": func(t *testing.T, image string, n *testcontainers.DockerNetwork, server *testnet.Server) func() {
+		"older, testcontainers, by itself": func(t *testing.T, image string, n *testcontainers.DockerNetwork,
+			server *testnet.Server) func() {
 			run(t, image, keepsDialing, in(n))
 			return func() { awaitUsed(t, server, server.Used()+3) }
 		},
-		"older, docker run, by itself": func(t *testing.T, image string, n *testcontainers.DockerNetwork, server *testnet.Server) func() {
+		"older, docker run, by itself": func(t *testing.T, image string, n *testcontainers.DockerNetwork,
+			server *testnet.Server) func() {
 			runDetached(t, image, n, keepsDialing)
 			return func() { awaitUsed(t, server, server.Used()+3) }
 		},
-		"older, compose, by itself": func(t *testing.T, image string, n *testcontainers.DockerNetwork, server *testnet.Server) func() {
+		"older, compose, by itself": func(t *testing.T, image string, n *testcontainers.DockerNetwork,
+			server *testnet.Server) func() {
 			composeUp(t, image, n)
 			return func() { awaitUsed(t, server, server.Used()+3) }
 		},
-		"older, testcontainers, when it is asked": func(t *testing.T, image string, n *testcontainers.DockerNetwork, _ *testnet.Server) func() {
+		"older, testcontainers, when it is asked": func(t *testing.T, image string, n *testcontainers.DockerNetwork,
+			_ *testnet.Server) func() {
 			c := run(t, image, "http :8080 then wait", in(n), testcontainers.WithExposedPorts("8080/tcp"))
 			port := published(t, c, "8080/tcp")
 			await(t, fmt.Sprintf("localhost:%d", port))
 			return func() { get(t, fmt.Sprintf("http://localhost:%d/dial?to=%s", port, theOutside)) }
 		},
-		"older, docker run, when it is asked": func(t *testing.T, image string, n *testcontainers.DockerNetwork, _ *testnet.Server) func() {
-			id := docker(t, "run", "--detach", "--network", n.Name, "--publish", "127.0.0.1::8080", image, "http :8080 then wait")
+		"older, docker run, when it is asked": func(t *testing.T, image string, n *testcontainers.DockerNetwork,
+			_ *testnet.Server) func() {
+			id := docker(t, "run", "--detach", "--network", n.Name, "--publish", "127.0.0.1::8080", image,
+				"http :8080 then wait")
 			t.Cleanup(func() { docker(t, "rm", "--force", id) })
 			at := docker(t, "port", id, "8080/tcp")
 			await(t, at)
@@ -197,7 +210,8 @@ func runDetached(t *testing.T, image string, n *testcontainers.DockerNetwork, co
 // awaitLogs waits until a container of the image peer has said n times that it connected.
 func awaitLogs(t *testing.T, c testcontainers.Container, n int) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); strings.Count(logs(t, c), "connected to") < n; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); strings.Count(logs(t, c),
+		"connected to") < n; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the container does not connect %d times:\n%s", n, logs(t, c))
 		}
@@ -214,8 +228,8 @@ func awaitUsed(t *testing.T, s *testnet.Server, n int) {
 	}
 }
 
-// A container that is older than the recording, and was not passed to it, opens something during it: that is in the policy, or the
-// test is red, or a line is printed without -v.
+// A container that is older than the recording, and was not passed to it, opens a flow: it is in the policy, or the
+// test fails, or a line is printed without -v.
 func TestNothingOfAnOlderContainerIsSilent(t *testing.T) {
 	require(t)
 	for _, name := range silent {
@@ -225,7 +239,8 @@ func TestNothingOfAnOlderContainerIsSilent(t *testing.T) {
 			golden, _ := os.ReadFile(filepath.Join(u.dir, "testdata", "netzero", "TestUser.yaml"))
 			written := strings.Contains(string(golden), "198.51.100.150/32")
 			red := !passed && strings.Contains(out, "pass the recording to it")
-			named := passed && strings.Contains(out, "was started before the recording while this test process ran, and opened "+theOutside)
+			named := passed &&
+				strings.Contains(out, "was started before the recording while this test process ran, and opened "+theOutside)
 			byItself := name == "older, docker run, by itself" || name == "older, compose, by itself" // nothing ties it to the test
 			if byItself && !named || !byItself && written == red {
 				t.Errorf("passed %t, written %t, red %t, named %t:\n%s\n%s", passed, written, red, named, out, golden)
@@ -234,7 +249,7 @@ func TestNothingOfAnOlderContainerIsSilent(t *testing.T) {
 	}
 }
 
-// What strangers do in their containers, which are older than the recording, is neither recorded nor told.
+// Activity in unrelated containers that are older than the recording is neither recorded nor reported.
 func TestStrangersOlderContainers(t *testing.T) {
 	image := require(t)
 	for reason, act := range map[string]func(id string, c testcontainers.Container, server *testnet.Server){
@@ -286,10 +301,11 @@ func TestStrangersOlderContainers(t *testing.T) {
 	}
 }
 
-// A package that is tested beside another one, in the same session of testcontainers, is not told of that one's containers.
+// Two packages in one session of testcontainers run at the same time: neither reports containers of the other.
 func TestContainersOfASiblingPackage(t *testing.T) {
 	require(t)
-	for _, name := range []string{"older, Exec of testcontainers", "older, testcontainers, by itself", "older, docker exec by short id", "newborn, testcontainers"} {
+	for _, name := range []string{"older, Exec of testcontainers", "older, testcontainers, by itself",
+		"older, docker exec by short id", "newborn, testcontainers"} {
 		t.Run(name, func(t *testing.T) {
 			sibling := newUser(t)
 			write := func(name string) {

@@ -83,7 +83,8 @@ func waitFor(t *testing.T, file string) string {
 	}
 }
 
-// A container that the test's own processes start with the engine's client is the test's, though nothing else ties it to that.
+// A container that the test's processes start with the engine's client belongs to the test, even without any other
+// relation to it.
 func TestContainerThatTheTestStartsItself(t *testing.T) {
 	require(t)
 	for _, way := range []string{"started", "started by a daemon"} {
@@ -97,7 +98,7 @@ func TestContainerThatTheTestStartsItself(t *testing.T) {
 	}
 }
 
-// Another client of the engine makes nothing unclear where the test's own one names the image.
+// Another client of the engine causes no ambiguity if the test's own client names the image.
 func TestContainerThatTheTestStartsBesideOtherClients(t *testing.T) {
 	require(t)
 	events := exec.CommandContext(t.Context(), "docker", "events")
@@ -111,8 +112,8 @@ func TestContainerThatTheTestStartsBesideOtherClients(t *testing.T) {
 	u.says(u.golden(), `203\.0\.113\.100/32`)
 }
 
-// A container that somebody else starts meanwhile is in no policy and fails no test, also where the test has a client of the engine too that
-// cannot have started it.
+// A container that another process starts meanwhile is in no policy and fails no test, even if the test has a client of
+// the engine that cannot have started it.
 func TestContainerThatSomebodyElseStartsMeanwhile(t *testing.T) {
 	image := require(t)
 	for _, row := range []struct {

@@ -21,7 +21,7 @@ func init() {
 	}
 }
 
-// The port that was dialled is another one in every run: it is told with the container that publishes it.
+// The dialled port differs in every run, so the output names the container that publishes it.
 func TestPublishedPortIsToldWithItsContainer(t *testing.T) {
 	require(t)
 	u := newUser(t)

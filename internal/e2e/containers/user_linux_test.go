@@ -13,8 +13,8 @@ import (
 
 const userVariable = "NETZERO_CONTAINERS_USER"
 
-// users are tests of users whose outcome is a test's matter: they run in a process and a directory of their own, under
-// the name TestUser.
+// users are user tests with an outcome that is checked: each runs in a separate process and directory, under the name
+// TestUser.
 var users = map[string]func(*testing.T){}
 
 func TestUser(t *testing.T) {
@@ -38,7 +38,7 @@ func newUser(t *testing.T) user {
 	return user{t, dir}
 }
 
-// test runs a user's test as go test -v does, and returns what it says and whether it passed.
+// test runs a user's test as go test -v does, and returns its output and whether it passed.
 func (u user) test(name string, args ...string) (string, bool) {
 	u.t.Helper()
 	return u.testWith(nil, name, args...)
@@ -48,7 +48,8 @@ func (u user) testWith(env []string, name string, args ...string) (string, bool)
 	u.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "/proc/self/exe", append([]string{"-test.paniconexit0", "-test.run=^TestUser$", "-test.v"}, args...)...)
+	cmd := exec.CommandContext(ctx, "/proc/self/exe",
+		append([]string{"-test.paniconexit0", "-test.run=^TestUser$", "-test.v"}, args...)...)
 	cmd.Dir = u.dir
 	for _, variable := range os.Environ() {
 		if !strings.HasPrefix(variable, "CI=") && !strings.HasPrefix(variable, "NETZERO=") {
@@ -63,7 +64,7 @@ func (u user) testWith(env []string, name string, args ...string) (string, bool)
 	return string(out), cmd.ProcessState.Success()
 }
 
-// passes and fails run a user's test and say what it said where it did not do so.
+// passes and fails run a user's test, and print its output if the outcome is wrong.
 func (u user) passes(name string, args ...string) string {
 	u.t.Helper()
 	out, passed := u.test(name, args...)

@@ -16,10 +16,11 @@ func init() {
 	users["found"] = func(t *testing.T) {
 		image := require(t)
 		rec := record(t, netzerotest.Workload("checkout"))
-		defer rec.Flows() // what nobody passed has to live until the engine was asked
+		defer rec.Flows() // an unpassed container must live until the engine was queried
 		n := newNetwork(t)
 		run(t, image, "listen :5432 then wait", in(n, "db"))
-		orders := run(t, image, "dial db:5432 then listen :8080 then wait", in(n, "orders"), testcontainers.WithExposedPorts("8080/tcp"))
+		orders := run(t, image, "dial db:5432 then listen :8080 then wait", in(n, "orders"),
+			testcontainers.WithExposedPorts("8080/tcp"))
 		await(t, fmt.Sprintf("localhost:%d", published(t, orders, "8080/tcp")))
 		other := newNetwork(t)
 		run(t, image, "listen :6379 then wait", in(other, "queue"))
@@ -29,9 +30,10 @@ func init() {
 		image := require(t)
 		rec := record(t, netzerotest.Workload("checkout"))
 		c := run(t, image, "listen :5432 then wait", testcontainers.WithExposedPorts("5432/tcp"),
-			testcontainers.WithLabels(map[string]string{"dev.netzero.recording": "another-test-process", "dev.netzero.workload": "theirs"}))
+			testcontainers.WithLabels(map[string]string{"dev.netzero.recording": "another-test-process",
+				"dev.netzero.workload": "theirs"}))
 		await(t, fmt.Sprintf("localhost:%d", published(t, c, "5432/tcp")))
-		rec.Flows() // what nobody passed has to live until the engine was asked
+		rec.Flows() // an unpassed container must live until the engine was queried
 	}
 	users["compose"] = func(t *testing.T) {
 		image := require(t)
@@ -39,11 +41,13 @@ func init() {
 		defer rec.Flows()
 		n := newNetwork(t)
 		service := func(name string) testcontainers.ContainerCustomizer {
-			return testcontainers.WithLabels(map[string]string{"com.docker.compose.project": "netzero-test-shop", "com.docker.compose.service": name})
+			return testcontainers.WithLabels(map[string]string{"com.docker.compose.project": "netzero-test-shop",
+				"com.docker.compose.service": name})
 		}
-		c := run(t, image, "listen :8080 then wait", service("front"), in(n, "front"), testcontainers.WithExposedPorts("8080/tcp"))
+		c := run(t, image, "listen :8080 then wait", service("front"), in(n, "front"),
+			testcontainers.WithExposedPorts("8080/tcp"))
 		await(t, fmt.Sprintf("localhost:%d", published(t, c, "8080/tcp")))
-		// Nobody talks to these two but each other.
+		// These two only exchange traffic with each other.
 		run(t, image, "listen :5432 then wait", service("store"), in(n, "store"))
 		succeeded(t, run(t, image, "dial store:5432", service("cron"), in(n, "cron"), toEnd()))
 	}
@@ -71,7 +75,7 @@ func init() {
 	}
 }
 
-// Containers that were not passed to the recording are known by what they have to do with the test.
+// Containers that were not passed to the recording are detected by their relation to the test.
 func TestContainersThatAreFound(t *testing.T) {
 	require(t)
 	u := newUser(t)
@@ -85,7 +89,7 @@ func TestContainersThatAreFound(t *testing.T) {
 	u.passes("found")
 }
 
-// A container of another test process is a peer at most: its own policy is that process's matter.
+// A container of another test process is at most a peer: its policy belongs to that process.
 func TestContainerOfAnotherProcess(t *testing.T) {
 	require(t)
 	u := newUser(t)
@@ -104,7 +108,7 @@ func TestComposeProjectIsOneStack(t *testing.T) {
 	}
 }
 
-// A new dependency of a container goes red at both of its ends, and the printed command accepts it.
+// A new dependency of a container fails at both of its ends, and the printed command accepts it.
 func TestNewDependencyOfAContainer(t *testing.T) {
 	require(t)
 	u := newUser(t)
@@ -132,7 +136,7 @@ func TestNewDependencyOfAContainer(t *testing.T) {
 	}
 }
 
-// With Driver nobody knows what a server of the test process stands for.
+// With Driver, a server of the test process is not any known workload.
 func TestDriversServerHasToBeNamed(t *testing.T) {
 	require(t)
 	u := newUser(t)
@@ -159,12 +163,13 @@ func init() {
 		defer rec.Flows()
 		n := newNetwork(t)
 		run(t, image, "listen :5432 then wait", in(n, name+"-db"))
-		c := run(t, image, "dial "+name+"-db:5432 then listen :8080 then wait", in(n, name+"-service"), testcontainers.WithExposedPorts("8080/tcp"))
+		c := run(t, image, "dial "+name+"-db:5432 then listen :8080 then wait", in(n, name+"-service"),
+			testcontainers.WithExposedPorts("8080/tcp"))
 		await(t, fmt.Sprintf("localhost:%d", published(t, c, "8080/tcp")))
 	}
 }
 
-// Packages that are tested at once share testcontainers' session: what talks to whom tells their containers apart.
+// Packages that are tested at once share testcontainers' session: their traffic shows which containers are theirs.
 func TestTwoPackagesAtOnce(t *testing.T) {
 	require(t)
 	packages := []string{"orders", "billing"}

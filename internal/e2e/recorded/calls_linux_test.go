@@ -18,7 +18,8 @@ import (
 func TestFlowIsWhatTheProgramNamed(t *testing.T) {
 	lab := newLab(t)
 	lab.ServeTCP(visitor.String(), func(net.Conn) {
-		if err := errors.Join(exchangeIn(lab, "tcp", "192.0.2.2:9999"), exchangeIn(lab, "udp", "192.0.2.2:9999")); err != nil {
+		if err := errors.Join(exchangeIn(lab, "tcp", "192.0.2.2:9999"),
+			exchangeIn(lab, "udp", "192.0.2.2:9999")); err != nil {
 			t.Error(err)
 		}
 	})
@@ -34,8 +35,7 @@ var (
 	visitor = netip.MustParseAddrPort("203.0.113.12:1001") // whoever connects there is visited at 192.0.2.2:9999
 )
 
-// calls are ways to open something, and the flows that come of it. What is dialled by its address comes first: later, the
-// addresses have names.
+// calls are ways to open flows, with the expected flows. Calls by address come first: later, the addresses have names.
 var calls = []struct {
 	reason string
 	open   func() error

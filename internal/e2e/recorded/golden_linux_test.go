@@ -8,7 +8,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// Every day's way: record a policy, keep it, be told of a new dependency, accept it, be told of one that is gone.
+// The daily cycle: record a policy, keep it, see a new dependency, accept it, see one that is gone.
 func TestGoldenIsRecordedPassesGoesRedAndIsAccepted(t *testing.T) {
 	testenv.Recorded(t, "Record with a golden: record, pass, red, accept")
 	s := newShop(t, newLab(t))
@@ -39,8 +39,10 @@ func TestGoldenIsRecordedPassesGoesRedAndIsAccepted(t *testing.T) {
 	s.golden("TestShop", "second.yaml")
 	s.run(run{Open: second}).green().doesNotSay("netzero")
 
-	s.run(run{Open: third, Args: []string{"-test.v"}}).green().says("2 notices", "unused: policy shop: rule 1: port 8125/UDP", "unused: policy shop: name metrics.pay.test:8125/UDP")
-	s.run(run{Open: third, Env: []string{"STRICT=1"}}).red().says("unused rules, which Strict forbids", "name metrics.pay.test:8125/UDP")
+	s.run(run{Open: third, Args: []string{"-test.v"}}).green().says("2 notices",
+		"unused: policy shop: rule 1: port 8125/UDP", "unused: policy shop: name metrics.pay.test:8125/UDP")
+	s.run(run{Open: third, Env: []string{"STRICT=1"}}).red().says("unused rules, which Strict forbids",
+		"name metrics.pay.test:8125/UDP")
 	s.golden("TestShop", "second.yaml")
 }
 
@@ -51,11 +53,13 @@ func TestLossIsRedAndWritesNothing(t *testing.T) {
 		least                          int    // of 300; more where such a cgroup takes room
 	}{
 		{"room for 16 flows", "NETZERO_MAX_FLOWS=16", "new flows (flow table full)", "NETZERO_MAX_FLOWS", 284},
-		{"a ring buffer of a page that nobody reads in time", "NETZERO_RING_BYTES=4096", "new flows (ring buffer full)", "raise NETZERO_RING_BYTES", 1},
+		{"a ring buffer of a page that nobody reads in time", "NETZERO_RING_BYTES=4096", "new flows (ring buffer full)",
+			"raise NETZERO_RING_BYTES", 1},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
 			s := shop{t, s.lab, s.dir}
-			red := s.run(run{Test: "TestBurst", Args: []string{"-update"}, Env: []string{row.variable, "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1"}}).red().
+			red := s.run(run{Test: "TestBurst", Args: []string{"-update"},
+				Env: []string{row.variable, "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1"}}).red().
 				says("netzero: TestBurst: recording incomplete", row.text, row.remedy, "no policy is written from this run").
 				doesNotSay("To accept")
 			_, after, _ := strings.Cut(oneLine(red.text), "the kernel lost ")

@@ -9,7 +9,7 @@ import (
 
 var writeGolden = flag.Bool("write-golden", false, "write the files in testdata instead of comparing with them")
 
-// What this binary is, if not the tests of this package.
+// The roles of this binary other than the tests of this package.
 const (
 	asVariable = "RECORDED_AS"
 	asUser     = "user" // the user's test binary
@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	case "":
 		os.Exit(m.Run())
 	case asUser:
-		// What the generated main function of a test binary does, with other tests.
+		// Like the generated main function of a test binary, with other tests.
 		testing.Main(regexp.MatchString, userTests, nil, nil)
 	default:
 		os.Exit(runChild(as))

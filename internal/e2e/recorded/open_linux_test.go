@@ -16,12 +16,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What this binary is as a process that the user's tests start.
+// The roles of this binary as a process that the user's tests start.
 const (
-	asChild  = "child"  // opens what OPEN says
+	asChild  = "child"  // opens the flows in OPEN
 	asOrphan = "orphan" // the same, once the process that started it has ended
-	asEarly  = "early"  // the same, once it is told to
-	asServer = "server" // serves, at an address, until it is told to end
+	asEarly  = "early"  // the same, on a signal from its parent
+	asServer = "server" // serves at an address until its parent ends it
 
 	openVariable = "OPEN"
 	atVariable   = "RECORDED_AT"

@@ -12,9 +12,9 @@ import (
 	"github.com/netzero-dev/netzero/internal/testnet"
 )
 
-// Two recordings at once in processes that know nothing of each other, and a process that nobody records: this one. They
-// share a network and use the same addresses and ports at the same time. The cgroup of a third recording, of a test that
-// the second one runs, lies in that one's, which sees the flows of both.
+// Two recordings at once in processes that know nothing of each other, and a process that nobody records: this one.
+// They share a network and use the same addresses and ports at the same time. The cgroup of a third recording, of a
+// test that the second one runs, lies in that one's, which sees the flows of both.
 func TestOnlyTheTestsOwnProcessesAreRecorded(t *testing.T) {
 	lab := newLab(t)
 	var arrived atomic.Int32
@@ -22,7 +22,8 @@ func TestOnlyTheTestsOwnProcessesAreRecorded(t *testing.T) {
 	lab.ServeTCP("203.0.113.12:1000", func(net.Conn) {
 		if arrived.Add(1) == 2 {
 			_, err := lab.Resolver().LookupHost(t.Context(), "refunds.pay.test.")
-			if err := errors.Join(err, exchangeIn(lab, "tcp", "203.0.113.10:443"), exchangeIn(lab, "udp", "203.0.113.10:443")); err != nil {
+			if err := errors.Join(err, exchangeIn(lab, "tcp", "203.0.113.10:443"),
+				exchangeIn(lab, "udp", "203.0.113.10:443")); err != nil {
 				t.Error(err)
 			}
 			close(bothThere)
@@ -35,7 +36,8 @@ func TestOnlyTheTestsOwnProcessesAreRecorded(t *testing.T) {
 	a, b := newShop(t, lab), newShop(t, lab)
 	update := []string{"-update"}
 	// By its address: the name is what the own process has asked for, not what the stranger has.
-	endA := a.start(run{Open: "ask/api.pay.test meet/203.0.113.12:1000 tcp/203.0.113.10:443 early/", Args: update, Env: []string{"EARLY=udp/203.0.113.11:8125"}})
+	endA := a.start(run{Open: "ask/api.pay.test meet/203.0.113.12:1000 tcp/203.0.113.10:443 early/", Args: update,
+		Env: []string{"EARLY=udp/203.0.113.11:8125"}})
 	endB := b.start(run{Open: "meet/203.0.113.12:1000 test/tcp/203.0.113.12:5432 tcp/203.0.113.10:443", Args: update})
 	endA().green()
 	endB().green()

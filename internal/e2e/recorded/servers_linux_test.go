@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// withServers has n sockets of this process listen at one address; which one a connection comes to is the kernel's choice.
+// withServers has n sockets of this process listen at one address; which one a connection comes to is the kernel's
+// choice.
 func withServers(address string, n int, use func() error) error {
 	for range n {
 		listener, err := listenShared(address)

@@ -1,8 +1,8 @@
-// Package serial has 30 tests as a user writes them: TestMain starts containers, and makes a pool and clients that all tests
-// share. They run one after another. Package stress builds this one and runs it in many orders.
+// Package serial has 30 tests as a user writes them: TestMain starts containers, and makes a pool and clients that all
+// tests share. They run one after another. Package stress builds this package and runs it in many orders.
 //
-// SERIAL_PACKAGE=1 makes them one recording of the package. Without it each test has a recording of its own. With SERIAL_LAZY=1 the
-// first test that needs a client makes it.
+// SERIAL_PACKAGE=1 makes them one recording of the package. Otherwise each test has its own recording. With
+// SERIAL_LAZY=1 the first test that needs a client makes it.
 package serial
 
 import (
@@ -29,8 +29,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// The clients that all tests share, and connect by their first call. The one of HTTP has connected to nobody when the first test
-// begins: names of other machines are to be looked up during a recording.
+// All tests share these clients, which connect at their first call. The HTTP client has no connection when the first
+// test begins, because names of other machines must be looked up during a recording.
 var (
 	orders func() (*sql.DB, error)
 	rates  = &http.Client{Transport: &http.Transport{}}
@@ -60,20 +60,23 @@ func TestMain(m *testing.M) {
 }
 
 // with starts the servers, makes the clients and runs the tests.
-func with(ctx context.Context, recording *netzerotest.PackageRecording, run func(context.Context) int) (code int, err error) {
+func with(ctx context.Context, recording *netzerotest.PackageRecording, run func(context.Context) int) (code int,
+	err error) {
 	ours := map[string]string{"serial": os.Getenv("SERIAL_LABEL")}
 	options := func(name string, options ...testcontainers.ContainerCustomizer) []testcontainers.ContainerCustomizer {
 		if recording != nil {
 			return append(options, testcontainers.WithLabels(ours), recording.As(name))
 		}
-		return append(options, testcontainers.WithLabels(ours), testcontainers.WithLabels(map[string]string{"dev.netzero.workload": name}))
+		return append(options, testcontainers.WithLabels(ours),
+			testcontainers.WithLabels(map[string]string{"dev.netzero.workload": name}))
 	}
 	terminate := func(c testcontainers.Container) {
 		err = errors.Join(err, testcontainers.TerminateContainer(c, testcontainers.StopTimeout(0)))
 	}
 
-	db, err := postgres.Run(ctx, os.Getenv("SERIAL_POSTGRES"), options("orders-db", postgres.WithDatabase(user), postgres.WithUsername(user),
-		postgres.WithPassword(user), postgres.BasicWaitStrategies())...)
+	db, err := postgres.Run(ctx, os.Getenv("SERIAL_POSTGRES"),
+		options("orders-db", postgres.WithDatabase(user), postgres.WithUsername(user),
+			postgres.WithPassword(user), postgres.BasicWaitStrategies())...)
 	defer func() { terminate(db) }()
 	if err != nil {
 		return 0, err
@@ -91,7 +94,8 @@ func with(ctx context.Context, recording *netzerotest.PackageRecording, run func
 	})
 
 	server, err := testcontainers.Run(ctx, os.Getenv("SERIAL_IMAGE"), options("stock",
-		testcontainers.WithFiles(testcontainers.ContainerFile{HostFilePath: os.Getenv("SERIAL_STOCKD"), ContainerFilePath: "/stockd", FileMode: 0o755}),
+		testcontainers.WithFiles(testcontainers.ContainerFile{HostFilePath: os.Getenv("SERIAL_STOCKD"),
+			ContainerFilePath: "/stockd", FileMode: 0o755}),
 		testcontainers.WithEntrypoint("/stockd"), testcontainers.WithCmd(":7071"), testcontainers.WithExposedPorts(stockd),
 		testcontainers.WithWaitStrategy(wait.ForLog("ready")))...)
 	defer func() { terminate(server) }()
@@ -182,6 +186,7 @@ func call(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = grpc_health_v1.NewHealthClient(client).Check(ctx, &grpc_health_v1.HealthCheckRequest{}, grpc.WaitForReady(true))
+	_, err = grpc_health_v1.NewHealthClient(client).Check(ctx, &grpc_health_v1.HealthCheckRequest{},
+		grpc.WaitForReady(true))
 	return err
 }
