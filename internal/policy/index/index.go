@@ -1,4 +1,4 @@
-// Package index finds the few rules of policies that can decide about a flow, so that a verdict on many flows of large
+// Package index finds the few rules that can decide about a flow, so that evaluating many flows against large
 // policies does not read every rule each time.
 package index
 
@@ -8,33 +8,33 @@ import (
 	"slices"
 )
 
-// Index finds, among all pairs of a peer and a port that rules have, the few that can allow a flow or come nearest to it.
-// It only leaves pairs out: what a pair does to a flow is still for the dialect's match to say.
+// Index finds, among all pairs of a peer and a port in the rules, the few that can allow a flow or come nearest to
+// it. It only excludes pairs; the dialect's match still decides how a pair matches a flow.
 //
-// It rests on two facts. A peer that asks for an address, a label or a host can fit no flow without that. And all other peers
-// of one class fit such a flow alike, so that of those with equal ports the first stands for all.
+// The index relies on two facts. A peer that requires an address, a label or a host cannot match a flow without it.
+// All other peers of one class match such a flow equally, so the first of those with equal ports represents them all.
 type Index struct {
 	ports    map[RuleAt]*portIndex
 	prefixes map[netip.Prefix][]PeerAt
-	lengths  map[int]bool // of prefixes
+	lengths  map[int]bool // prefix lengths in use
 	labels   map[labelPair][]PeerAt
 	hosts    map[string][]PeerAt
-	others   []PeerAt // that may fit any flow
+	others   []PeerAt // peers that may match any flow
 	classes  map[string]*classIndex
-	uniform  map[int][]Pair // pairs of classes that fit or do not as a whole, by the number of their port
-	unported []Pair         // those of them without a single number
+	uniform  map[int][]Pair // pairs of classes that match, or do not match, as a whole, by port number
+	unported []Pair         // those pairs without a single port number
 }
 
-// RuleAt is the position of a rule: the number of its policy, and its own in that policy.
+// RuleAt is the position of a rule: the index of its policy, and its index within that policy.
 type RuleAt struct{ View, Rule int }
 
-// PeerAt is a peer of a rule; -1 where it has none, which is everywhere.
+// PeerAt is the position of a peer in a rule. Peer is -1 for a rule without peers, which matches everywhere.
 type PeerAt struct {
 	RuleAt
 	Peer int
 }
 
-// Pair is a peer of a rule with one of its ports; -1 where it has none, which is every port.
+// Pair is a peer of a rule with one of its ports. Port is -1 for a rule without ports, which matches every port.
 type Pair struct {
 	PeerAt
 	Port int
@@ -46,53 +46,53 @@ func (a Pair) compare(b Pair) int {
 
 type labelPair struct{ key, value string }
 
-// Peer is what an index has to know of a peer. At most one of prefix, labels and host is set; without any the peer is as all
-// of its class are, unless it is one of others.
+// Peer describes a peer to the index. At most one of Prefix, Labels and Host is set. A peer without any of them
+// matches like all of its class, unless Other is set.
 type Peer struct {
 	Class  string
 	Prefix netip.Prefix
 	Labels map[string]string
 	Host   string
-	Other  bool // it fits as no other peer does
+	Other  bool // it matches like no other peer
 }
 
-// Port is what decides how a port fits a flow.
+// Port describes how a port matches a flow.
 type Port struct {
 	any         bool // every port of every protocol
 	Icmp        bool
-	First, Last int // of the numbers; 0 is all of them
+	First, Last int // the range of numbers; 0 means all of them
 	Name        string
 	Protocol    string
 }
 
-// number returns the one number that a port is for, or false.
+// number returns the port's number if it has exactly one; otherwise the result is false.
 func (p Port) number() (int, bool) {
 	return p.First, p.First > 0 && p.First == p.Last && !p.Icmp && p.Name == ""
 }
 
-// portIndex is the ports of one rule.
+// portIndex holds the ports of one rule.
 type portIndex struct {
 	byNumber map[int][]int
 	others   []int
-	first    int // the first that has one number; -1: none has
+	first    int // the first with exactly one number; -1 if there is none
 }
 
-// classIndex is, for each way in which ports fit, the first pair of a class.
+// classIndex holds the first pair of a class for each way in which ports match.
 type classIndex struct {
 	known    map[Port]bool
 	byNumber map[int][]Pair
 	others   []Pair
-	first    []Pair // one, or none
+	first    []Pair // at most one
 }
 
-// Flow is what an index has to know of a flow.
+// Flow describes a flow to the index.
 type Flow struct {
 	Addr    netip.Addr
-	NoAddr  bool // it goes to an unknown address
+	NoAddr  bool // its destination address is unknown
 	Labels  map[string]string
 	Host    string
-	Ports   []int // of ports that may fit
-	AnyPort bool  // every port may fit: it is a look-up; numbers are ports at which its name is listed
+	Ports   []int // ports that may match
+	AnyPort bool  // every port may match (a lookup); Ports holds those at which its name is listed
 }
 
 // New returns an empty index.
@@ -104,16 +104,16 @@ func New() *Index {
 	}
 }
 
-// Rule is a rule as an index takes it in.
+// Rule describes a rule to the index.
 type Rule struct {
 	At    RuleAt
 	Peers []Peer
 	Ports []Port
 }
 
-// AddAll takes in rules in their order. everywhere is a rule's peer where it has none.
+// AddAll adds rules in their order. everywhere is the peer of a rule without peers.
 func (x *Index) AddAll(rules []Rule, everywhere Peer) {
-	frequency := make(map[labelPair]int) // a selector is found by the rarest of its labels
+	frequency := make(map[labelPair]int) // the index files a selector under its rarest label
 	for _, r := range rules {
 		for _, p := range r.Peers {
 			for key, value := range p.Labels {
@@ -165,7 +165,7 @@ func rarest(set map[string]string, frequency map[labelPair]int) labelPair {
 	return best
 }
 
-// eachPort calls do with the index of each port of a rule; -1 where it has none.
+// eachPort calls do for each port of a rule with its index, or once with -1 if the rule has no ports.
 func eachPort(ports []Port, do func(i int, p Port)) {
 	if len(ports) == 0 {
 		do(-1, Port{any: true})
@@ -224,7 +224,7 @@ func (x *Index) addToClass(class string, at PeerAt, ports []Port) {
 	})
 }
 
-// Fitting returns the peers that can fit a flow, but for those of classes that fit as a whole.
+// Fitting returns the peers that can match a flow, without those of classes that match as a whole.
 func (x *Index) Fitting(f Flow) []PeerAt {
 	found := slices.Clone(x.others)
 	if f.Addr.IsValid() {
@@ -247,7 +247,7 @@ func (x *Index) Fitting(f Flow) []PeerAt {
 	return found
 }
 
-// withPorts returns peers with those of their ports that can fit a flow, and the first of those that cannot.
+// withPorts returns each peer with those of its ports that can match the flow, and with the first that cannot.
 func (x *Index) withPorts(peers []PeerAt, f Flow) []Pair {
 	var pairs []Pair
 	for _, at := range peers {
@@ -267,7 +267,7 @@ func (x *Index) withPorts(peers []PeerAt, f Flow) []Pair {
 	return pairs
 }
 
-// Nearest returns pairs in their order, among which are the first that allows a flow, if any does, and the first of those that
+// Nearest returns sorted pairs. They include the first that allows the flow, if any does, and the first of those that
 // come nearest to it.
 func (x *Index) Nearest(f Flow) []Pair {
 	pairs := x.withPorts(x.Fitting(f), f)
@@ -281,7 +281,7 @@ func (x *Index) Nearest(f Flow) []Pair {
 	return slices.Compact(pairs)
 }
 
-// Allowing returns pairs, among which are all that allow a flow.
+// Allowing returns pairs that include all that allow the flow.
 func (x *Index) Allowing(f Flow) []Pair {
 	if f.AnyPort {
 		return x.withAllPorts(f)
@@ -293,7 +293,7 @@ func (x *Index) Allowing(f Flow) []Pair {
 	return pairs
 }
 
-// withAllPorts is allowing for a flow that any port may fit.
+// withAllPorts is Allowing for a flow that any port may match.
 func (x *Index) withAllPorts(f Flow) []Pair {
 	pairs := slices.Clone(x.unported)
 	for _, uniform := range x.uniform {
