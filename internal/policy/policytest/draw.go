@@ -1,8 +1,8 @@
-// Package policytest draws random scopes and flows, and the policies that package policy generates from them, for property
-// tests of several packages.
+// Package policytest draws random scopes and flows, and the policies that package policy generates from them, for the
+// property tests of several packages.
 //
-// It draws what a recording can yield: names, labels and flows that netzerotest accepts. Policies as people write them by
-// hand are another matter; those the tests draw themselves, each in the forms that it is about.
+// It draws only what a recording can yield: names, labels and flows that netzerotest accepts. It does not draw
+// hand-written policies; each test draws those itself, in the forms that it covers.
 package policytest
 
 import (
@@ -35,19 +35,19 @@ func Seed(t testing.TB) uint64 {
 	return seed
 }
 
-// Draw draws from small pools, so that what it draws collides.
+// Draw draws from small pools, so that the drawn values collide.
 type Draw struct{ *rand.Rand }
 
-// New returns the Draw of one case of a test. The same seed and case draw the same.
+// New returns the Draw of one case of a test. The same seed and case draw the same values.
 func New(seed, n uint64) Draw { return Draw{rand.New(rand.NewPCG(seed, n))} }
 
 // Pick draws one of several values.
 func Pick[T any](r Draw, from ...T) T { return from[r.IntN(len(from))] }
 
-// private are addresses that are not public, to which a name may resolve.
+// private holds addresses that are not public and that a name may resolve to.
 var private = []string{"10.9.0.1", "10.9.0.2", "192.168.255.255", "169.254.169.254", "fd00::1", "fe80::1", "fe80::1%eth0"}
 
-// Workload draws a test process, which is the only subject of its scope.
+// Workload draws a test process, the only subject of its scope.
 func (r Draw) Workload() policy.Workload {
 	return policy.Workload{
 		Name:      Pick(r, "checkout", "n", "1"),
@@ -62,10 +62,10 @@ func (r Draw) Flows() []flow.Flow {
 	for i := range flows {
 		to := r.Endpoint()
 		protocol := Pick(r, flow.TCP, flow.TCP, flow.UDP, flow.SCTP, flow.ICMP)
-		// Only the resolver has port 53 here: two rules with it, and either would stand for the resolver.
+		// Only the resolver has port 53 here. With a second rule for port 53, either could stand for the resolver.
 		port := Pick[uint16](r, 1, 80, 81, 443, 5432, 65534)
 		if to.Kind == flow.Resolver {
-			port = Pick[uint16](r, 53, 53, 853) // 5353 is taken for 53
+			port = Pick[uint16](r, 53, 53, 853) // not 5353, which counts as 53
 		}
 		if !protocol.HasPorts() {
 			port = 0
@@ -89,12 +89,14 @@ func (r Draw) Endpoint() flow.Endpoint {
 		}
 		return external(name, Pick(r, slices.Concat(private, []string{"198.51.100.1", "198.51.100.2", "2001:db8:1::7"})...))
 	}
-	// Not a name's public addresses: who may go to one by number needs no rule for the internet to go there by name.
+	// A name's public addresses are left out: a rule for such an address would make the name's internet rule
+	// unnecessary.
 	return at(Pick(r, slices.Concat(private, []string{"203.0.113.9", "203.0.113.10", "2001:db8::7", "2001:db8::8", "0.0.0.0"})...))
 }
 
-// Scope draws a test process, or none, and containers: replicas, containers of one name in two namespaces, and containers
-// with labels of their own; and peers that are known from elsewhere. It draws no other options than Fold.
+// Scope draws an optional test process, containers, and peers that are known from elsewhere. The containers include
+// replicas, containers of one name in two namespaces, and containers with labels of their own. Of the options it
+// draws only Fold.
 func (r Draw) Scope() policy.Scope {
 	var s policy.Scope
 	if r.IntN(4) > 0 {
@@ -117,7 +119,7 @@ func (r Draw) Scope() policy.Scope {
 		"10.9.0.1", "10.9.0.2", "192.168.255.255", "fd00::1", "198.51.100.1", "198.51.100.2", "2001:db8:1::7",
 		"203.0.113.9", "203.0.113.10", "2001:db8::7", "2001:db8::8", "0.0.0.0",
 	} {
-		s.Addresses = append(s.Addresses, netip.MustParseAddr(text)) // all that are drawn: no rule for one is the API server's
+		s.Addresses = append(s.Addresses, netip.MustParseAddr(text)) // every drawn address, so that no rule for one counts as a rule for the API server
 	}
 	s.Peers = append(s.Peers, r.labelled("mail", Pick(r, "", "data")), r.labelled("search", "infra"))
 	s.Fold = Pick(r, nil, nil, []string{"shard-*.db.example"}, []string{"*.example"}, []string{"shard-*.db.example", "*.db.example", "hooks.slack.*"})
@@ -137,7 +139,7 @@ func (r Draw) labelled(name, namespace string) policy.Workload {
 	return w
 }
 
-// FlowsIn draws up to 15 flows of a scope, and none where it has no subject.
+// FlowsIn draws up to 15 flows of a scope, or none if the scope has no subject.
 func (r Draw) FlowsIn(s policy.Scope) []flow.Flow {
 	if len(s.Subjects) == 0 {
 		return nil
@@ -149,7 +151,7 @@ func (r Draw) FlowsIn(s policy.Scope) []flow.Flow {
 	return flows
 }
 
-// FlowIn draws a flow that has a subject of the scope at one end, or at both.
+// FlowIn draws a flow with a subject of the scope at one end or at both.
 func (r Draw) FlowIn(s policy.Scope) flow.Flow {
 	f := flow.Flow{
 		Source: r.subject(s), Destination: r.subject(s), Count: 1,
@@ -164,7 +166,7 @@ func (r Draw) FlowIn(s policy.Scope) flow.Flow {
 		f.Source = Pick(r, flow.Endpoint{Kind: flow.Anyone}, workload("", "mail"), workload("data", "unknown"), at("203.0.113.9"), at("2001:db8::7"), external("lb.example", "198.51.100.1"))
 	}
 	if f.Source.Kind == flow.Anyone {
-		f.Port = 8080 // what anyone may do, the rules for some of them are not needed for
+		f.Port = 8080 // a port of its own: a flow from anyone makes the rules for named callers unused
 	}
 	if f.Destination.Kind == flow.Resolver {
 		f.Port = Pick[uint16](r, 53, 53, 853)
@@ -190,7 +192,7 @@ func (r Draw) subject(s policy.Scope) flow.Endpoint {
 	return workload(Pick(r, w.Namespace, w.Namespace, ""), w.Name)
 }
 
-// Lookup draws a look-up that got no address, of a name that no other flow goes to.
+// Lookup draws a lookup that got no address, of a name that no other flow goes to.
 func (r Draw) Lookup(source flow.Endpoint) flow.Flow {
 	return flow.Flow{Source: source, Lookup: true, Count: 1, Destination: Pick(r,
 		flow.Endpoint{Kind: flow.External, Name: "telemetry.vendor.test"}, flow.Endpoint{Kind: flow.External, Name: "a b.vendor.test"},
@@ -201,7 +203,7 @@ func workload(namespace, name string) flow.Endpoint {
 	return flow.Endpoint{Kind: flow.Workload, Name: name, Namespace: namespace}
 }
 
-// node returns a process of the machine on which a container runs.
+// node returns a process on the machine on which a container runs.
 func node(name string) flow.Endpoint {
 	return flow.Endpoint{Kind: flow.Workload, Name: name, Addr: netip.MustParseAddr("172.17.0.1"), Evidence: flow.ByListener, Node: true}
 }

@@ -8,11 +8,13 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Policies returns the first n policies that a dialect generates from drawn scopes and flows, with all options of a scope,
-// the longest names and labels that Kubernetes takes, and half of them merged into policies of other flows. The same seed
-// gives the same policies. Names and namespaces recur; an empty namespace is whichever the policy is applied to.
+// Policies returns the first n policies that a dialect generates from drawn scopes and flows. The scopes use every
+// option, and the longest names and labels that Kubernetes accepts. Half of the policies are merged into policies of
+// other flows. The same seed gives the same policies. Names and namespaces recur; an empty namespace is the one that
+// the policy is applied to.
 //
-// in returns the dialect of a scope. It is a parameter because the tests within the dialects' packages import this one.
+// in returns the dialect of a scope. It is a parameter because the tests inside the dialects' packages import this
+// package.
 func Policies[P any, D Dialect[P]](seed uint64, n int, in func(policy.Scope) D) []P {
 	var all []P
 	for i := uint64(0); len(all) < n; i++ {
@@ -28,13 +30,13 @@ func Policies[P any, D Dialect[P]](seed uint64, n int, in func(policy.Scope) D) 
 	return all[:n]
 }
 
-// Dialect is what [Policies] needs of a dialect.
+// Dialect is the part of a dialect that [Policies] uses.
 type Dialect[P any] interface {
 	Generate([]flow.Flow) []P
 	Merge([]P, []flow.Flow) []P
 }
 
-// The longest names that Kubernetes and DNS have.
+// The longest names that Kubernetes and DNS allow.
 var (
 	label63    = strings.Repeat("a", 30) + "-1-" + strings.Repeat("z", 30)
 	name253    = strings.Join([]string{label63, label63, label63, label63[:61]}, ".")
@@ -44,7 +46,7 @@ var (
 	oddLabels = map[string]string{"example.com/empty": "", "UPPER_case.key": "0", "yes": "true", "null": "1e3"} // YAML quotes some
 )
 
-// DeployedScope draws a scope with every option that a recording has, of which [Draw.Scope] draws but Fold.
+// DeployedScope draws a scope with every option that a recording has; [Draw.Scope] draws only Fold.
 func (r Draw) DeployedScope() policy.Scope {
 	s := r.Scope()
 	if r.IntN(3) == 0 {
@@ -80,8 +82,8 @@ func (r Draw) resolvers() []policy.Resolver {
 	)
 }
 
-// DeployedFlows draws flows of a scope as [Draw.FlowsIn] does, and others to what only [Draw.DeployedScope] has, with the
-// programs that opened them.
+// DeployedFlows draws flows of a scope as [Draw.FlowsIn] does, further flows to destinations that only
+// [Draw.DeployedScope] adds, and the programs that opened them.
 func (r Draw) DeployedFlows(s policy.Scope) []flow.Flow {
 	flows := r.FlowsIn(s)
 	if len(s.Subjects) == 0 {
