@@ -6,26 +6,26 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// The ports of API servers: of the Service kubernetes, which managed clusters use for the server too, of kubeadm,
-// k3s, kind and OpenShift, and of minikube.
+// The ports of API servers: 443 for the Service kubernetes, and for the server itself in managed clusters; 6443 for
+// kubeadm, k3s, kind and OpenShift; and the port of minikube.
 const (
 	APIServicePort  = 443
 	APIServerPort   = 6443
 	minikubeAPIPort = 8443
 )
 
-// IsAPIServer reports whether an endpoint is the cluster's API server: it runs on nodes or outside of the cluster,
-// where no selector of pods finds it. With an address it is one of the Endpoints of its Service, at the port that
-// they have; without one nobody knows where it is.
+// IsAPIServer reports whether an endpoint is the cluster's API server. It runs on nodes or outside of the cluster, so
+// no pod selector matches it. With an address the endpoint is one of the Endpoints of its Service, at the port of
+// those; without one its location is unknown.
 func IsAPIServer(e flow.Endpoint) bool { return e.Kind == flow.APIServer }
 
-// UsesHostNetwork reports whether an endpoint is pods that use the network of their nodes.
+// UsesHostNetwork reports whether an endpoint is a set of pods that use the network of their nodes.
 func UsesHostNetwork(e flow.Endpoint) bool {
 	return e.Kind == flow.Workload && e.HostNetwork && !e.Node
 }
 
-// WrittenPorts returns the ports that a rule for a flow has. Network plugins see the port of the API server itself
-// and not that of its Service, and which one that is, only Endpoints say.
+// WrittenPorts returns the ports in a rule for a flow. Network plugins see the port of the API server itself, not
+// that of its Service, and only Endpoints name that port.
 func WrittenPorts(f flow.Flow) []uint16 {
 	if IsAPIServer(f.Destination) && !f.Destination.Addr.IsValid() && f.Protocol == flow.TCP &&
 		f.Port == APIServicePort {
@@ -34,8 +34,8 @@ func WrittenPorts(f flow.Flow) []uint16 {
 	return []uint16{f.Port}
 }
 
-// AcceptedPorts returns the ports of which a rule for a flow may have any: the one that it goes to, and for the API
-// server that of its Service and, where its own is not known, those that distributions use.
+// AcceptedPorts returns the ports that a rule for a flow may have: the flow's own port, and for the API server also
+// the port of its Service and, where its own port is unknown, those that distributions use.
 func AcceptedPorts(f flow.Flow) []uint16 {
 	ports := []uint16{f.Port}
 	usual := []uint16{APIServicePort, APIServerPort, minikubeAPIPort}
@@ -51,7 +51,8 @@ func AcceptedPorts(f flow.Flow) []uint16 {
 	return slices.Compact(ports)
 }
 
-// MatchAnyPort returns the best that fitPort says of a flow at each of the ports that a rule for it may have.
+// MatchAnyPort returns the best match that fitPort returns for a flow at any of the ports that a rule for it may
+// have.
 func MatchAnyPort(f flow.Flow, fitPort func(flow.Flow) PortMatch) PortMatch {
 	if !IsAPIServer(f.Destination) {
 		return fitPort(f)

@@ -12,11 +12,12 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// BinariesAnnotation holds the programs that were seen to open what the policy allows, by their file names: "curl,psql". In
-// an entry that a person edits "*" stands for any characters. It is no rule: Kubernetes does not ask for programs.
+// BinariesAnnotation lists the programs that opened the flows which the policy allows, by their file names:
+// "curl,psql". In an entry that a person edits, "*" stands for any characters. It is not a rule: Kubernetes does not
+// check programs.
 const BinariesAnnotation = "netzero.dev/binaries"
 
-// Unlisted says why policies do not list a program, or returns "". required counts policies without a list.
+// Unlisted returns why policies do not list a program, or "". If required is set, a missing list is a reason too.
 func Unlisted[P metav1.Object](policies []P, binary string, required bool) string {
 	entries, annotated := binariesIn(policies)
 	switch {
@@ -29,7 +30,7 @@ func Unlisted[P metav1.Object](policies []P, binary string, required bool) strin
 		cmp.Or(Abbreviate(entries, ", "), "none"))
 }
 
-// IsolatingEgress returns the policies that isolate a subject for egress, that of its own name first.
+// IsolatingEgress returns the policies that isolate a subject for egress, the one with its own name first.
 func IsolatingEgress[P metav1.Object](policies []P, subject Workload, passesOver func(P, Workload, Direction) string) []P {
 	var isolating []P
 	for _, p := range policies {
@@ -49,7 +50,7 @@ func IsolatingEgress[P metav1.Object](policies []P, subject Workload, passesOver
 	return isolating
 }
 
-// binariesIn returns all that is listed, and whether anything lists.
+// binariesIn returns all listed entries, and whether any policy has a list.
 func binariesIn[P metav1.Object](policies []P) (entries []string, annotated bool) {
 	for _, p := range policies {
 		_, has := p.GetAnnotations()[BinariesAnnotation]
@@ -59,8 +60,8 @@ func binariesIn[P metav1.Object](policies []P) (entries []string, annotated bool
 	return entries, annotated
 }
 
-// BinariesOf returns the programs that opened flows which a policy can allow, sorted. unnamed says why no policy can
-// name an endpoint, or returns "".
+// BinariesOf returns the programs that opened flows which a policy can allow, sorted. unnamed returns why no policy
+// can name an endpoint, or "".
 func BinariesOf(flows []flow.Flow, unnamed func(Direction, flow.Endpoint) string) []string {
 	var all []string
 	for _, f := range flows {
@@ -84,7 +85,8 @@ func matchBinary(entry, binary string) bool {
 	return err == nil && matched
 }
 
-// unusedBinaries returns the entries that are for none of the programs. A lone asterisk is a choice, and always used.
+// unusedBinaries returns the entries that match none of the programs. A lone asterisk is deliberate and always counts
+// as used.
 func unusedBinaries(p metav1.Object, used []string) []string {
 	var unused []string
 	for _, entry := range EntriesOf(p, BinariesAnnotation) {
@@ -95,7 +97,7 @@ func unusedBinaries(p metav1.Object, used []string) []string {
 	return unused
 }
 
-// DescribeUnusedBinaries returns a line for each entry that [Scope.Unused] lists.
+// DescribeUnusedBinaries returns one line for each unused entry, as in [Dialect].Unused.
 func DescribeUnusedBinaries(p metav1.Object, used []string) []string {
 	var lines []string
 	for _, entry := range unusedBinaries(p, used) {
@@ -104,8 +106,8 @@ func DescribeUnusedBinaries(p metav1.Object, used []string) []string {
 	return lines
 }
 
-// AddBinaries lists the programs that none of the policies lists, in the first of them, which has a list then, be it an
-// empty one.
+// AddBinaries adds the programs that no policy lists to the first policy. That policy then has a list, even if it is
+// empty.
 func AddBinaries[P metav1.Object](policies []P, binaries []string) {
 	if len(policies) == 0 {
 		return
@@ -121,14 +123,14 @@ func AddBinaries[P metav1.Object](policies []P, binaries []string) {
 	}
 }
 
-// DropBinaries removes from a policy's list what is for none of the programs.
+// DropBinaries removes the entries that match none of the programs from a policy's list.
 func DropBinaries(p metav1.Object, used []string) {
 	if unused := unusedBinaries(p, used); len(unused) > 0 {
 		SetEntries(p, BinariesAnnotation, slices.DeleteFunc(EntriesOf(p, BinariesAnnotation), func(entry string) bool { return slices.Contains(unused, entry) }))
 	}
 }
 
-// uniteBinaries leaves no list in a union of which a part has none: there every program was let pass.
+// uniteBinaries removes the list of a union if one of its parts has none: that part allowed every program.
 func uniteBinaries(united *metav1.ObjectMeta, metas []*metav1.ObjectMeta) {
 	if slices.ContainsFunc(metas, func(m *metav1.ObjectMeta) bool { _, has := m.Annotations[BinariesAnnotation]; return !has }) {
 		delete(united.Annotations, BinariesAnnotation)

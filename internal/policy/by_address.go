@@ -7,8 +7,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// ByAddress returns a flow by the addresses of those of its ends whose names neither a rule nor a list can hold: a flow over
-// TCP or UDP always has an address.
+// ByAddress returns a flow with each end replaced by its address if neither a rule nor a list can hold the end's
+// name. A flow over TCP or UDP always has an address.
 func (s Scope) ByAddress(f flow.Flow) flow.Flow {
 	if !f.Lookup {
 		f.Source, f.Destination = s.endByAddress(f.Source), s.endByAddress(f.Destination)
@@ -31,7 +31,7 @@ func (s Scope) endByAddress(e flow.Endpoint) flow.Endpoint {
 	return flow.Endpoint{Kind: flow.Address, Addr: e.Addr, Evidence: e.Evidence}
 }
 
-// MapFlows returns the flows, each changed.
+// MapFlows returns the flows, each passed through change.
 func MapFlows(flows []flow.Flow, change func(flow.Flow) flow.Flow) []flow.Flow {
 	flows = slices.Clone(flows)
 	for i, f := range flows {
@@ -40,7 +40,7 @@ func MapFlows(flows []flow.Flow, change func(flow.Flow) flow.Flow) []flow.Flow {
 	return flows
 }
 
-// ExplainAddress says in a verdict why the address of a flow's destination was judged, and not its name.
+// ExplainAddress adds to a denial why the destination's address, and not its name, was evaluated.
 func ExplainAddress(v Verdict, f, judged flow.Flow) Verdict {
 	if v.Outcome == Denied && f.Destination.Kind != judged.Destination.Kind {
 		v.Reason = fmt.Sprintf("no policy can hold the name \"%s\", so that its address counts: %s", f.Destination.Name, v.Reason)

@@ -7,21 +7,21 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// What nobody was seen to call stays open for ingress, because a test need not see all callers. [Scope].CloseIngress
-// and [Scope].DenyAll close it.
+// A subject without recorded callers stays open for ingress, because a test need not see all callers.
+// [Scope].CloseIngress and [Scope].DenyAll close it.
 
-// DenyAllName is the name of the policy that denies all traffic of a namespace's pods which no other policy allows.
+// DenyAllName is the name of the policy that denies all traffic of a namespace's pods that no other policy allows.
 const DenyAllName = "default-deny-all"
 
-// IsolatesIngress reports whether a subject's policy is to be of the type Ingress.
+// IsolatesIngress reports whether the subject's policy has the type Ingress.
 func (s Scope) IsolatesIngress(subject Subject, isServer bool) bool {
 	if isServer {
-		return subject.AllTraffic || s.DenyAll // which would deny its callers
+		return subject.AllTraffic || s.DenyAll // DenyAll would otherwise deny its callers
 	}
 	return subject.AllTraffic && s.CloseIngress
 }
 
-// DeniedNamespaces returns the namespaces of the subjects, sorted, if all traffic there is to be denied by default.
+// DeniedNamespaces returns the namespaces of the subjects, sorted, if all traffic there is denied by default.
 func (s Scope) DeniedNamespaces() []string {
 	var namespaces []string
 	for _, subject := range s.Subjects {
@@ -33,7 +33,7 @@ func (s Scope) DeniedNamespaces() []string {
 	return namespaces
 }
 
-// NotDenied returns the namespaces in which some direction is not denied by default, by whatever policies.
+// NotDenied returns the namespaces in which no policy denies some direction by default.
 func NotDenied[P metav1.Object](s Scope, policies []P, denies func(P, Direction) bool) []string {
 	return slices.DeleteFunc(s.DeniedNamespaces(), func(namespace string) bool {
 		return !slices.ContainsFunc(Directions, func(d Direction) bool {
@@ -42,7 +42,7 @@ func NotDenied[P metav1.Object](s Scope, policies []P, denies func(P, Direction)
 	})
 }
 
-// DescribeNotDenied says it in one line each.
+// DescribeNotDenied returns one line for each namespace that [NotDenied] returns.
 func DescribeNotDenied(namespaces []string) []string {
 	var lines []string
 	for _, namespace := range namespaces {
@@ -55,7 +55,7 @@ func DescribeNotDenied(namespaces []string) []string {
 	return lines
 }
 
-// InsertOwn adds a subject's policy, before those at the end that deny all.
+// InsertOwn adds a subject's policy before the policies at the end that deny everything.
 func InsertOwn[P metav1.Object](policies []P, own P) []P {
 	at := len(policies)
 	for at > 0 && policies[at-1].GetName() == DenyAllName {
@@ -64,8 +64,8 @@ func InsertOwn[P metav1.Object](policies []P, own P) []P {
 	return slices.Insert(policies, at, own)
 }
 
-// WithoutDenyAll returns the policies without those that deny all: where they are written, a subject has its own
-// besides.
+// WithoutDenyAll returns the policies without those that deny everything. Where these are written, each subject also
+// has a policy of its own.
 func WithoutDenyAll[P metav1.Object](s Scope, policies []P) []P {
 	if !s.DenyAll {
 		return policies

@@ -7,8 +7,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// NewEvaluator evaluates flows by what compile makes of the policies for a subject and a direction, once for each. byAddress and
-// wordless are those of the dialect.
+// NewEvaluator returns a function that evaluates flows. It calls compile once for each subject and direction and
+// keeps the result. byAddress and wordless are those of the dialect.
 func NewEvaluator(
 	s Scope, byAddress func(flow.Flow) flow.Flow, wordless func(flow.Flow) string, compile func(Workload, Direction) func(flow.Flow) Verdict,
 ) func(flow.Flow) Verdict {
@@ -34,14 +34,14 @@ func NewEvaluator(
 	}
 }
 
-// NameIndex is entries of [NamesAnnotation] that are found by a host.
+// NameIndex finds entries of [NamesAnnotation] by host.
 type NameIndex struct {
 	All      []AllowedName
-	byHost   map[string][]int // the index of those for one host
-	patterns []int            // the index of the others
+	byHost   map[string][]int // the indexes of the entries for exactly this host
+	patterns []int            // the indexes of the other entries
 }
 
-// NewNameIndex returns the index of names.
+// NewNameIndex returns an index of names.
 func NewNameIndex(names []AllowedName) *NameIndex {
 	x := &NameIndex{byHost: make(map[string][]int)}
 	for _, n := range names {
@@ -50,7 +50,7 @@ func NewNameIndex(names []AllowedName) *NameIndex {
 	return x
 }
 
-// Add adds a name behind the others.
+// Add appends a name.
 func (x *NameIndex) Add(n AllowedName) {
 	if strings.Contains(n.Host, "*") {
 		x.patterns = append(x.patterns, len(x.All))
@@ -60,7 +60,7 @@ func (x *NameIndex) Add(n AllowedName) {
 	x.All = append(x.All, n)
 }
 
-// ForHosts yields the index of each entry that may be for one of some hosts, those for one host first.
+// ForHosts yields the index of each entry that may match one of the hosts. Entries for exactly one host come first.
 func (x *NameIndex) ForHosts(hosts []string) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for _, host := range hosts {
@@ -78,7 +78,7 @@ func (x *NameIndex) ForHosts(hosts []string) iter.Seq[int] {
 	}
 }
 
-// Each calls do with the entries that may be for a host, until it returns false.
+// Each calls do with the entries that may match a host, until do returns false.
 func (x *NameIndex) Each(host string, do func(AllowedName) bool) {
 	for i := range x.ForHosts([]string{host}) {
 		if !do(x.All[i]) {
@@ -87,7 +87,7 @@ func (x *NameIndex) Each(host string, do func(AllowedName) bool) {
 	}
 }
 
-// Allows reports whether an entry is for a flow.
+// Allows reports whether an entry matches a flow.
 func (x *NameIndex) Allows(f flow.Flow) (allows bool) {
 	x.Each(f.Destination.Name, func(n AllowedName) bool {
 		allows = n.Matches(f)
@@ -96,7 +96,7 @@ func (x *NameIndex) Allows(f flow.Flow) (allows bool) {
 	return allows
 }
 
-// Lookup returns the first entry that allows a look-up, of which lookupHosts gave the hosts.
+// Lookup returns the first entry that allows a lookup. hosts are those that [Scope.LookupHosts] returned for it.
 func (x *NameIndex) Lookup(f flow.Flow, hosts []string) (AllowedName, bool) {
 	first := -1
 	for i := range x.ForHosts(hosts) {
@@ -116,13 +116,13 @@ type workloadIndex struct {
 	subjectsByName, peersByName map[string]int
 }
 
-// Indexed returns the scope with an index of its workloads, which must not change from then on.
+// Indexed returns the scope with an index of its workloads. They must not change from then on.
 func (s Scope) Indexed() Scope {
 	x := &workloadIndex{
 		subjects: make(map[[2]string]int), peers: make(map[[2]string]int),
 		subjectsByName: make(map[string]int), peersByName: make(map[string]int),
 	}
-	for i := len(s.Subjects) - 1; i >= 0; i-- { // the first one counts
+	for i := len(s.Subjects) - 1; i >= 0; i-- { // backwards, so that the first one wins
 		w := s.Subjects[i].Workload
 		x.subjects[[2]string{w.Name, w.Namespace}], x.subjectsByName[w.Name] = i, i
 	}
@@ -134,7 +134,7 @@ func (s Scope) Indexed() Scope {
 	return s
 }
 
-// find is [Scope.workload].
+// find is [Scope.WorkloadOf] with the index.
 func (x *workloadIndex) find(s Scope, e flow.Endpoint) (w Workload, subject bool) {
 	at := [2]string{e.Name, e.Namespace}
 	if i, known := x.subjects[at]; known {

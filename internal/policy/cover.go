@@ -8,7 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// CoversSelector reports whether one selector asks for no more than another. None is all pods.
+// CoversSelector reports whether the wide selector requires no more than the narrow one. nil selects all pods.
 func CoversSelector(wide, narrow *metav1.LabelSelector) bool {
 	if IsEmpty(wide) {
 		return true
@@ -29,7 +29,7 @@ func CoversSelector(wide, narrow *metav1.LabelSelector) bool {
 	return true
 }
 
-// CoversRange reports whether a range of addresses, without its exceptions, holds another without its own.
+// CoversRange reports whether a range of addresses minus its exceptions contains another range minus its own.
 func CoversRange(wide string, wideExcept []string, narrow string, narrowExcept []string) bool {
 	w, err := netip.ParsePrefix(wide)
 	n, err2 := netip.ParsePrefix(narrow)
@@ -49,7 +49,7 @@ func CoversRange(wide string, wideExcept []string, narrow string, narrowExcept [
 	return true
 }
 
-// ContainsPrefix reports whether all addresses of one range are in another one.
+// ContainsPrefix reports whether a range contains all addresses of another.
 func ContainsPrefix(wide, narrow netip.Prefix) bool {
 	return wide.Bits() <= narrow.Bits() && wide.Contains(narrow.Addr())
 }

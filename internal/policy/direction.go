@@ -4,7 +4,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Direction is the way of a flow as the pods see it that a policy selects.
+// Direction is the direction of a flow, as seen by the pods that a policy selects.
 type Direction uint8
 
 const (
@@ -12,7 +12,7 @@ const (
 	Ingress
 )
 
-// Directions are both directions, in the order in which policies are written and reported.
+// Directions holds both directions, in the order in which policies are written and reported.
 var Directions = []Direction{Egress, Ingress}
 
 // String returns the direction in lower case.
@@ -31,7 +31,7 @@ func (d Direction) SubjectEnd(f flow.Flow) flow.Endpoint {
 	return f.Source
 }
 
-// PeerEnd returns the end of a flow that the peers of its rules name.
+// PeerEnd returns the end of a flow that the peers of a rule of this direction match.
 func (d Direction) PeerEnd(f flow.Flow) flow.Endpoint {
 	if d == Ingress {
 		return f.Source

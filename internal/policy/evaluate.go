@@ -6,15 +6,15 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Outcome is what policies do to a flow.
+// Outcome is the effect of policies on a flow.
 type Outcome uint8
 
 // The outcomes.
 const (
 	Denied        Outcome = iota // a policy isolates a subject, and no rule allows the flow
-	Allowed                      // rules allow the flow, at every end that is asked
-	Unprotected                  // no policy isolates the subject: Kubernetes lets everything pass
-	Inexpressible                // nothing allows the flow, and nothing in a policy could: an end of it has neither name nor address
+	Allowed                      // rules allow the flow at every end that was evaluated
+	Unprotected                  // no policy isolates the subject: Kubernetes allows all traffic
+	Inexpressible                // no rule allows the flow, and none could: an end has neither name nor address
 )
 
 // String returns the outcome in lower case.
@@ -32,17 +32,17 @@ func (o Outcome) String() string {
 	return "unknown"
 }
 
-// Verdict is an outcome and what it rests on. Of two policies that were asked, source and destination, the first that
-// has the outcome counts.
+// Verdict is an outcome and the reason for it. If the policies of both source and destination were evaluated, it
+// describes the first of them with this outcome.
 type Verdict struct {
 	Outcome Outcome
 	Policy  string   // the policy that allowed the flow or, denied, the first that isolates the subject; else empty
-	Rule    int      // the index of the rule that allowed the flow among that policy's egress or ingress rules; else -1, also where an annotation did
-	Reason  string   // one line for a person: the rule, or for a denied flow the nearest rule and what differs
-	Notices []string // a line each about an allowed flow that deserves a look; mostly none
+	Rule    int      // of the allowing rule, among that policy's rules of one direction; -1 if none or an annotation
+	Reason  string   // one line for a person: the rule; for a denied flow, the nearest rule and how it differs
+	Notices []string // one line each on an allowed flow that deserves attention; usually empty
 }
 
-// Ends joins what side says of each end of a flow at which there is a subject.
+// Ends combines the verdicts that side returns for each end of a flow that is a subject.
 func (s Scope) Ends(f flow.Flow, wordless func(flow.Flow) string, side func(Workload, Direction) Verdict) Verdict {
 	var asked []Verdict
 	for _, d := range Directions {
@@ -55,7 +55,7 @@ func (s Scope) Ends(f flow.Flow, wordless func(flow.Flow) string, side func(Work
 		}
 		v := side(subject, d)
 		if d == Ingress && v.Outcome == Unprotected && len(asked) > 0 {
-			continue // whoever is not isolated takes everything; NotIsolated tells where that is a fault
+			continue // a subject that is not isolated accepts all traffic; NotIsolated reports it where that is an error
 		}
 		asked = append(asked, v)
 	}
@@ -65,7 +65,7 @@ func (s Scope) Ends(f flow.Flow, wordless func(flow.Flow) string, side func(Work
 	return join(asked)
 }
 
-// join returns the verdict of the ends that were asked: the worst of them, with the reasons of all that reach it.
+// join returns the combined verdict of the evaluated ends: the worst outcome, with the reasons of all that have it.
 func join(asked []Verdict) Verdict {
 	var joined Verdict
 	for _, outcome := range []Outcome{Allowed, Unprotected, Inexpressible, Denied} {
@@ -87,7 +87,7 @@ func join(asked []Verdict) Verdict {
 	return joined
 }
 
-// ofPolicy returns a reason with the policy that it is about.
+// ofPolicy returns a reason prefixed with the policy that it refers to.
 func ofPolicy(v Verdict) string {
 	name := "policy " + v.Policy
 	if v.Policy == "" || strings.HasPrefix(v.Reason, name+" ") {

@@ -12,21 +12,21 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// The annotations of a NetworkPolicy that say for whom a rule without peers is. No selector finds the API server, nor
-// pods on the network of their nodes; where their addresses are not known, a rule opens their ports to all addresses.
-// Kubernetes does not read the annotations, but the verdict does: at a port that is listed, such a rule is for those
-// who are listed alone. Each is a sorted, comma-separated list.
+// The annotations of a NetworkPolicy that say which peers a rule without peers is meant for. No selector matches the
+// API server, or pods on the network of their nodes. Where their addresses are unknown, a rule opens their ports to
+// all addresses. Kubernetes ignores the annotations, but the verdict reads them: at a listed port such a rule allows
+// only the listed peers. Each value is a sorted, comma-separated list.
 const (
 	// APIServerAnnotation lists ports: "443/TCP,6443/TCP".
 	APIServerAnnotation = "netzero.dev/egress-api-server"
-	// HostNetworkAnnotation lists workloads with their ports: "node-exporter.monitoring.svc:9100/TCP". One without a
-	// namespace is in that of the policy.
+	// HostNetworkAnnotation lists workloads with their ports: "node-exporter.monitoring.svc:9100/TCP". An entry
+	// without a namespace means the policy's namespace.
 	HostNetworkAnnotation = "netzero.dev/egress-host-network"
-	// HostNetworkIngressAnnotation lists callers, with the port that they call: "agent.monitoring.svc:5432/TCP".
+	// HostNetworkIngressAnnotation lists callers with the port that they connect to: "agent.monitoring.svc:5432/TCP".
 	HostNetworkIngressAnnotation = "netzero.dev/ingress-host-network"
 )
 
-// ReservationAnnotations are those of a direction.
+// ReservationAnnotations returns the annotations of a direction.
 func ReservationAnnotations(d Direction) []string {
 	if d == Ingress {
 		return []string{HostNetworkIngressAnnotation}
@@ -34,7 +34,7 @@ func ReservationAnnotations(d Direction) []string {
 	return []string{APIServerAnnotation, HostNetworkAnnotation}
 }
 
-// Reservation is one entry of these annotations: who may use rules without peers at a port.
+// Reservation is one entry of these annotations: a peer that may use rules without peers at a port.
 type Reservation struct {
 	Annotation string
 	Workload   string // as the annotation spells it; empty for the API server
@@ -51,7 +51,7 @@ func (r Reservation) String() string {
 	return r.Workload + ":" + port
 }
 
-// ParseReservation reads one entry, which has to be as [reservation.String] writes it.
+// ParseReservation parses one entry. It accepts only the form that [Reservation.String] writes.
 func ParseReservation(annotation, entry string) (Reservation, error) {
 	r := Reservation{Annotation: annotation}
 	rest, want := entry, "6443/TCP"
@@ -69,7 +69,7 @@ func ParseReservation(annotation, entry string) (Reservation, error) {
 	return r, nil
 }
 
-// IsFor reports whether an entry of a policy in a namespace is for a flow.
+// IsFor reports whether an entry of a policy in a namespace applies to a flow.
 func (r Reservation) IsFor(s Scope, namespace string, d Direction, f flow.Flow) bool {
 	far := d.PeerEnd(f)
 	switch {
@@ -81,7 +81,7 @@ func (r Reservation) IsFor(s Scope, namespace string, d Direction, f flow.Flow) 
 	return UsesHostNetwork(far) && slices.Contains(s.spellings(namespace, far), r.Workload)
 }
 
-// AddressesOf returns the addresses that rules for flows have, sorted; see [Scope].
+// AddressesOf returns the addresses in rules for the flows, sorted; see Addresses in [Scope].
 func AddressesOf(flows []flow.Flow) []netip.Addr {
 	var all []netip.Addr
 	for _, f := range flows {

@@ -13,17 +13,17 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// A look-up that got no address is a flow of unknown protocol and port: whatever allows its name at some port allows it, and
-// so does an entry of its own in [NamesAnnotation], "telemetry.example:*".
+// A lookup that got no address is a flow with unknown protocol and port. A rule or entry that allows its name at any
+// port allows it. So does an entry of its own in [NamesAnnotation], "telemetry.example:*".
 
-// lookupPort stands for the port in such an entry.
+// lookupPort replaces the port in such an entry.
 const lookupPort = "*"
 
-// IsLookup reports whether an entry is for look-ups only.
+// IsLookup reports whether an entry is for lookups only.
 func (n AllowedName) IsLookup() bool { return n.Port == 0 && n.Protocol == 0 }
 
-// HostOf returns an external host's name as an entry for look-ups has it: DNS names can hold any byte, and one that an entry
-// could not hold is written as in URLs.
+// HostOf returns an external host's name as an entry for lookups spells it. DNS names can hold any byte; a name that
+// an entry cannot hold is escaped as in URLs.
 func HostOf(name string) string {
 	if IsHost(name) {
 		return name
@@ -39,7 +39,7 @@ func HostOf(name string) string {
 	return b.String()
 }
 
-// isEscapedHost reports whether a text is what hostOf makes of a name that is no host's.
+// isEscapedHost reports whether a text is [HostOf] of a name that is not a host name.
 func isEscapedHost(text string) bool {
 	var name []byte
 	for i := 0; i < len(text); i++ {
@@ -60,7 +60,7 @@ func isEscapedHost(text string) bool {
 	return len(name) <= longestHost && strings.Contains(text, "%") && HostOf(string(name)) == text
 }
 
-// LookupHosts returns every way in which entries of a policy in a namespace may spell what was looked up.
+// LookupHosts returns every spelling of the looked-up name that entries of a policy in a namespace may use.
 func (s Scope) LookupHosts(namespace string, f flow.Flow) []string {
 	if f.Destination.Kind == flow.External {
 		return []string{HostOf(f.Destination.Name)}
@@ -68,7 +68,7 @@ func (s Scope) LookupHosts(namespace string, f flow.Flow) []string {
 	return s.spellings(namespace, f.Destination)
 }
 
-// LookupEntry returns the entry for a subject's look-up.
+// LookupEntry returns the entry for a subject's lookup.
 func (s Scope) LookupEntry(subject Workload, f flow.Flow) string {
 	host := s.Spelled(subject, f.Destination)
 	if f.Destination.Kind == flow.External {
@@ -77,19 +77,19 @@ func (s Scope) LookupEntry(subject Workload, f flow.Flow) string {
 	return AllowedName{Host: host}.String()
 }
 
-// MatchesLookup reports whether an entry allows a look-up, of which lookupHosts gave the hosts.
+// MatchesLookup reports whether an entry allows a lookup. hosts are those that [Scope.LookupHosts] returned for it.
 func (n AllowedName) MatchesLookup(f flow.Flow, hosts []string) bool {
 	return (n.IsLookup() || f.Destination.Kind == flow.External) &&
 		slices.ContainsFunc(hosts, func(host string) bool { return MatchHost(n.Host, host) })
 }
 
-// isWorkloadLookup reports whether an entry is for the look-up of a workload.
+// isWorkloadLookup reports whether an entry is for the lookup of a workload.
 func isWorkloadLookup(entry string) bool {
 	n, err := ParseName(entry)
 	return err == nil && n.IsLookup() && isWorkloadName(n.Host)
 }
 
-// EvaluateLookup tells what the lists of policies say of a look-up that none of their rules is for. first is the policy that
+// EvaluateLookup returns the verdict of the policies' lists on a lookup that no rule allows. first is the policy that
 // denies it.
 func EvaluateLookup[P metav1.Object](s Scope, policies []P, first string, subject Workload, f flow.Flow) Verdict {
 	for _, p := range policies {
@@ -103,7 +103,8 @@ func EvaluateLookup[P metav1.Object](s Scope, policies []P, first string, subjec
 	return Verdict{Outcome: Denied, Policy: first, Rule: -1, Reason: reason}
 }
 
-// ListedNames returns the well-formed entries of a policy's list of names, which nobody may change.
+// ListedNames returns the well-formed entries of a policy's list of names. The result is shared and must not be
+// modified.
 func ListedNames(p metav1.Object) *NameIndex {
 	return nameLists.read(p.GetAnnotations()[NamesAnnotation], func(text string) *NameIndex {
 		names, _ := parseNames(text)
@@ -113,7 +114,7 @@ func ListedNames(p metav1.Object) *NameIndex {
 
 var nameLists memo[*NameIndex]
 
-// WithoutLookups returns policies whose lists have no entry for look-ups only.
+// WithoutLookups returns the policies without entries that are for lookups only.
 func WithoutLookups[P metav1.Object](policies []P, clone func(P) P) []P {
 	var all []P
 	for _, p := range policies {
@@ -132,7 +133,7 @@ func WithoutLookups[P metav1.Object](policies []P, clone func(P) P) []P {
 	return all
 }
 
-// LookupsOf returns the look-ups among flows.
+// LookupsOf returns the lookups among the flows.
 func LookupsOf(flows []flow.Flow) []flow.Flow {
 	var lookups []flow.Flow
 	for _, f := range flows {
@@ -143,12 +144,13 @@ func LookupsOf(flows []flow.Flow) []flow.Flow {
 	return lookups
 }
 
-// UnmetLookups returns the subject's look-ups that policies allow by an entry for look-ups only, or not at all.
+// UnmetLookups returns the lookups that the policies allow only by an entry for lookups, or not at all.
 func UnmetLookups(lookups []flow.Flow, side func(flow.Flow) Verdict) []flow.Flow {
 	return slices.DeleteFunc(lookups, func(f flow.Flow) bool { return side(f).Outcome == Allowed })
 }
 
-// LookupEntries returns the entries for a subject's look-ups that its policy does not allow otherwise, sorted.
+// LookupEntries returns the entries for those of a subject's lookups that its policy does not allow otherwise,
+// sorted.
 func (s Scope) LookupEntries(subject Workload, unmet []flow.Flow) []string {
 	var entries []string
 	for _, f := range unmet {
@@ -158,8 +160,7 @@ func (s Scope) LookupEntries(subject Workload, unmet []flow.Flow) []string {
 	return slices.Compact(entries)
 }
 
-// UnusedLookups returns the entries of a policy for look-ups only that allow none of its subjects' look-ups which nothing else
-// allows.
+// UnusedLookups returns the policy's entries for lookups only that no lookup of its subjects needs.
 func UnusedLookups(s Scope, p metav1.Object, subjects []Subject, unmet func(Workload) []flow.Flow) []string {
 	names := ListedNames(p)
 	if !slices.ContainsFunc(names.All, AllowedName.IsLookup) || len(subjects) == 0 {
@@ -184,8 +185,8 @@ func UnusedLookups(s Scope, p metav1.Object, subjects []Subject, unmet func(Work
 	return unused
 }
 
-// UniteLookups removes from the list of a union the entries for look-ups that the rest of it allows. An empty list stays
-// where it gates something.
+// UniteLookups removes from a union's list the entries for lookups that the rest of the union allows. If gates is
+// set, it keeps the list even if it becomes empty.
 func UniteLookups(p metav1.Object, gates bool, allows func(flow.Flow) bool) {
 	var kept []string
 	entries := EntriesOf(p, NamesAnnotation)
@@ -214,7 +215,7 @@ func UniteLookups(p metav1.Object, gates bool, allows func(flow.Flow) bool) {
 	}
 }
 
-// lookup returns a look-up that an entry allows, as far as that can be told from it.
+// lookup returns a lookup that an entry allows, reconstructed from the entry.
 func (n AllowedName) lookup(source string) flow.Flow {
 	f := flow.Flow{Source: flow.Endpoint{Kind: flow.Workload, Name: source}, Lookup: true}
 	if isWorkloadName(n.Host) {

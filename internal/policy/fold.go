@@ -10,8 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// CheckFold says why a pattern cannot be one of [Scope.Fold], or returns nil where it can. It has to leave no doubt about
-// which hosts it is for: it needs an asterisk, and a last label without one.
+// CheckFold returns why a pattern cannot be one of [Scope].Fold, or nil if it can. The pattern has to identify its
+// hosts clearly: it needs an asterisk, and a last label without one.
 func CheckFold(pattern string) error {
 	last := pattern[strings.LastIndexByte(pattern, '.')+1:]
 	switch {
@@ -35,9 +35,9 @@ func CheckFold(pattern string) error {
 	return nil
 }
 
-// Folded returns the pattern of Fold that a host's name is written as, or the name. Of several patterns it is the widest:
-// with the fewest characters that are no asterisks, then the first in alphabetical order. So whether another host was seen
-// that only the wider one matches, which makes the narrower one idle, changes nothing for this one.
+// Folded returns the pattern of Fold that replaces a host's name, or the name. Of several patterns it picks the
+// widest: the one with the fewest characters that are not asterisks, then the first in alphabetical order. The choice
+// must not depend on whether the run also saw a host that only the wider pattern matches.
 func (s Scope) Folded(host string) string {
 	fold := ""
 	for _, p := range s.Fold {
@@ -53,8 +53,8 @@ func compareFolds(p, q string) int {
 	return cmp.Or(cmp.Compare(letters(p), letters(q)), cmp.Compare(p, q))
 }
 
-// FoldNames writes the names that a policy lists, and that Fold has a pattern for, as that pattern, in their place.
-// Patterns that people wrote stay.
+// FoldNames replaces each listed name of a policy that matches a pattern of Fold by that pattern, in place. Patterns
+// that people wrote stay.
 func (s Scope) FoldNames(p metav1.Object) {
 	entries := EntriesOf(p, NamesAnnotation)
 	var folded []string

@@ -7,8 +7,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// InsertAll inserts elements one after the other, each before the first of the list that is later, or at the end. keyOf returns
-// what an element is ordered by; false where it has no place in that order, and is later than none.
+// InsertAll inserts elements one after the other, each before the first later element of the list, or at the end.
+// keyOf returns the sort key of an element, or false for one that has no place in the order and never counts as
+// later.
 func InsertAll[T, K any](list, elements []T, keyOf func(T) (K, bool), compare func(a, b K) int) []T {
 	type keyed struct {
 		element T
@@ -29,7 +30,7 @@ func InsertAll[T, K any](list, elements []T, keyOf func(T) (K, bool), compare fu
 	}
 	var merged []keyed
 	if slices.IsSortedFunc(added, func(a, b keyed) int { return compare(a.key, b.key) }) {
-		// What is not later than one of them is not later than the next one.
+		// An element that is not later than one of them is not later than the next one.
 		for _, a := range added {
 			i := slices.IndexFunc(all, later(a))
 			if i < 0 {
@@ -52,7 +53,8 @@ func InsertAll[T, K any](list, elements []T, keyOf func(T) (K, bool), compare fu
 	return result
 }
 
-// AddEntries adds entries to an annotation, each before the first that sorts behind it, and returns how many are new.
+// AddEntries adds entries to an annotation, each before the first that sorts after it, and returns the number of new
+// ones.
 func AddEntries(p metav1.Object, annotation string, added []string) int {
 	entries := EntriesOf(p, annotation)
 	known := make(map[string]bool)

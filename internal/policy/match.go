@@ -6,47 +6,47 @@ import (
 	"slices"
 )
 
-// PeerMatch says how near a peer comes to a flow's far end: the further down, the nearer.
+// PeerMatch states how closely a rule's peer matches the peer end of a flow: a greater value is closer.
 type PeerMatch uint8
 
 const (
 	OtherKind      PeerMatch = iota // pods for an address, or the reverse
 	OtherPeer                       // other labels, or another range
 	OtherNamespace                  // the pods, but in another namespace
-	Excepted                        // inside the range, but also inside an except
-	NameNotListed                   // the range, but only for names that are not this one
-	NamedElsewhere                  // the name, but on another port or protocol
-	LookupNotRead                   // the name, but nothing lets Cilium read the look-up
+	Excepted                        // inside the range, but also inside an exception
+	NameNotListed                   // the range, but the list of names does not hold this name
+	NamedElsewhere                  // the name, but at another port or protocol
+	LookupNotRead                   // the name, but no rule lets Cilium read the lookup
 	PeerMatches
-	Reserved // everywhere, at the flow's very port; but by an annotation for others
+	Reserved // everywhere, at the flow's own port, but an annotation reserves it for others
 )
 
-// PortMatch says how near a port comes to a flow's: the further down, the nearer.
+// PortMatch states how closely a rule's port matches that of a flow: a greater value is closer.
 type PortMatch uint8
 
 const (
 	OtherPort PortMatch = iota
 	OtherProtocol
-	PortByName // the pods resolve it, and what it is there is not known, or nothing
+	PortByName // a port name that the pods resolve to another number, or to an unknown one
 	PortMatches
 )
 
-// Match says how a peer and a port of a rule match a flow.
+// Match states how a peer and a port of a rule match a flow.
 type Match struct {
 	Peer     PeerMatch
 	Port     PortMatch
-	Redirect bool // a person's word for the cluster's resolver
+	Redirect bool // a hand-written rule that stands for the cluster's resolver
 }
 
 // Allows reports whether the rule allows the flow.
 func (m Match) Allows() bool { return m.Redirect || m.Peer == PeerMatches && m.Port == PortMatches }
 
-// Compare orders matches: the greater one is nearer to the flow.
+// Compare orders matches: the greater one is closer to the flow.
 func (m Match) Compare(n Match) int {
 	return cmp.Or(cmp.Compare(m.Peer, n.Peer), cmp.Compare(m.Port, n.Port))
 }
 
-// MatchRange holds a range of addresses against another one.
+// MatchRange compares a range of addresses with another one.
 func MatchRange(cidr string, except []string, addresses netip.Prefix) PeerMatch {
 	prefix, err := netip.ParsePrefix(cidr)
 	overlaps := func(text string) bool {
@@ -62,12 +62,12 @@ func MatchRange(cidr string, except []string, addresses netip.Prefix) PeerMatch 
 	return PeerMatches
 }
 
-// openShiftPort is that of OpenShift's resolver, behind port 53 of its Service.
+// openShiftPort is the port of OpenShift's resolver, behind port 53 of its Service.
 const openShiftPort = 5353
 
 func isDNSPort(port int32) bool { return port == ResolverPort || port == openShiftPort }
 
-// NamespaceOf returns a peer's namespace, or [anyNamespace], which no selector but one for all namespaces has.
+// NamespaceOf returns a peer's namespace, or [AnyNamespace], which only a selector for all namespaces matches.
 func NamespaceOf(w Workload, d Direction, subject Workload, namespace string) string {
 	if CallsFromAnyNamespace(d, w, subject) {
 		return AnyNamespace
@@ -75,7 +75,7 @@ func NamespaceOf(w Workload, d Direction, subject Workload, namespace string) st
 	return cmp.Or(w.Namespace, namespace)
 }
 
-// ExceptionFor returns the first of a range's exceptions that holds an address, or "" if none does.
+// ExceptionFor returns the first of a range's exceptions that contains an address, or "" if none does.
 func ExceptionFor(excepted []string, addr netip.Addr) string {
 	for _, e := range excepted {
 		if p, err := netip.ParsePrefix(e); err == nil && p.Contains(addr) {

@@ -4,8 +4,8 @@ import (
 	"sync"
 )
 
-// memo remembers what was read from the texts of the last few annotations: a verdict is asked for each flow, and a list may
-// have as many entries as there are flows. To compare a text with itself takes no time.
+// memo caches the parsed values of the last few annotations. Every flow is evaluated against the lists, and a list
+// may have as many entries as there are flows. Comparing a string with itself costs nothing.
 type memo[T any] struct {
 	mu     sync.Mutex
 	recent [16]struct {
@@ -15,7 +15,7 @@ type memo[T any] struct {
 	known, next int
 }
 
-// read returns what read makes of a text. The result is shared: nobody may change it.
+// read returns the parsed value of a text. The result is shared and must not be modified.
 func (m *memo[T]) read(text string, read func(string) T) T {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -31,19 +31,20 @@ func (m *memo[T]) read(text string, read func(string) T) T {
 	return r.read
 }
 
-// Description is to what something opens, in words, and the names of ports among that.
+// Description describes in words what a rule or name allows, with the port names in it.
 type Description struct {
 	Text      string
 	PortNames []string
 }
 
-// Descriptions remembers what rules and names open: a rule may have as many ports as there are flows that it denies.
+// Descriptions caches the descriptions of rules and names. A rule may have as many ports as there are flows that it
+// denies.
 type Descriptions struct {
 	mu sync.Mutex
 	of map[string]Description
 }
 
-// Get returns what read says of something, which it asks once.
+// Get returns the description of a rule or name. It calls read once for each.
 func (o *Descriptions) Get(of string, read func() Description) Description {
 	o.mu.Lock()
 	defer o.mu.Unlock()

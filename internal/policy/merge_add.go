@@ -1,7 +1,7 @@
 package policy
 
-// AddUntilDone calls add for each subject and direction until nothing changes: a policy of one subject that selects others
-// too may isolate them when it does.
+// AddUntilDone calls add for each subject and direction until nothing changes. The policy of one subject may also
+// select others, and isolate them once it changes.
 func AddUntilDone(subjects []Subject, add func(Subject, Direction) (changed bool)) {
 	for range len(subjects) + 1 {
 		changed := false

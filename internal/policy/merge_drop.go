@@ -21,7 +21,7 @@ func Keep[T any](list []T, used []bool) []T {
 	return kept
 }
 
-// DropEntries removes from an annotation the entries that are not needed, and with the last of them the annotation.
+// DropEntries removes the entries that are not needed from an annotation, and the annotation if none is left.
 func DropEntries(p metav1.Object, annotation string, needed func(entry string) bool) {
 	entries := EntriesOf(p, annotation)
 	kept := slices.DeleteFunc(slices.Clone(entries), func(entry string) bool { return !needed(entry) })
@@ -34,7 +34,7 @@ func DropEntries(p metav1.Object, annotation string, needed func(entry string) b
 	}
 }
 
-// EntriesOf returns the entries of an annotation of ours, in their order.
+// EntriesOf returns the entries of one of our annotations, in their order.
 func EntriesOf(p metav1.Object, annotation string) []string {
 	var entries []string
 	for entry := range strings.SplitSeq(p.GetAnnotations()[annotation], ",") {
@@ -55,7 +55,7 @@ func SetEntries(p metav1.Object, annotation string, entries []string) {
 	p.SetAnnotations(all)
 }
 
-// AddEntry adds an entry to an annotation, before the first that sorts behind it.
+// AddEntry adds an entry to an annotation, before the first that sorts after it.
 func AddEntry(p metav1.Object, annotation, entry string) {
 	entries := EntriesOf(p, annotation)
 	if !slices.Contains(entries, entry) {
@@ -63,7 +63,7 @@ func AddEntry(p metav1.Object, annotation, entry string) {
 	}
 }
 
-// InsertBefore returns the list with an element before the first that is later, or at the end.
+// InsertBefore returns the list with an element inserted before the first later one, or at the end.
 func InsertBefore[T any](list []T, element T, later func(T) bool) []T {
 	i := slices.IndexFunc(list, later)
 	if i < 0 {

@@ -12,25 +12,25 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// hostShape is what a host name looks like: lower case, and with the underscores that DNS has and hosts should not.
-// With asterisks it is a pattern.
+// hostShape matches host names in lower case. It accepts underscores, which DNS names have and host names should not.
+// With asterisks a match is a pattern.
 var hostShape = regexp.MustCompile(`^[a-z0-9_*-]{1,63}(\.[a-z0-9_*-]{1,63})*$`)
 
-// The longest names, in bytes: RFC 1035.
+// The longest names, in bytes, by RFC 1035.
 const (
 	longestHost  = 253 // without the trailing dot
 	longestLabel = 63
 )
 
-// IsHost reports whether a name is a host name that a policy can hold.
+// IsHost reports whether a policy can hold a name as a host name.
 func IsHost(name string) bool { return isHostPattern(name) && !strings.Contains(name, "*") }
 
 func isHostPattern(name string) bool { return len(name) <= longestHost && hostShape.MatchString(name) }
 
 // AllowedName is one entry of [NamesAnnotation].
 type AllowedName struct {
-	Host     string // or a pattern
-	Port     uint16 // 0, as the protocol, in an entry for look-ups
+	Host     string // a host name or a pattern
+	Port     uint16 // 0 in an entry for lookups, like the protocol
 	Protocol flow.Protocol
 }
 
@@ -42,7 +42,8 @@ func (n AllowedName) String() string {
 	return fmt.Sprintf("%s:%d/%s", n.Host, n.Port, n.Protocol)
 }
 
-// Matches reports whether an entry with a port is for a flow, or for the look-up of its host; of others see matchesLookup.
+// Matches reports whether an entry with a port matches a flow, or the lookup of its host. For other entries see
+// [AllowedName.MatchesLookup].
 func (n AllowedName) Matches(f flow.Flow) bool {
 	if f.Lookup || n.IsLookup() {
 		return f.Lookup && !n.IsLookup() && n.MatchesLookup(f, Scope{}.LookupHosts("", f))
@@ -50,8 +51,8 @@ func (n AllowedName) Matches(f flow.Flow) bool {
 	return f.Destination.Kind == flow.External && n.Port == f.Port && n.Protocol == f.Protocol && MatchHost(n.Host, f.Destination.Name)
 }
 
-// parseNames reads the value of [NamesAnnotation]. It returns the entries that are well formed, and an error for each
-// of the others. An empty value has no entries.
+// parseNames parses the value of [NamesAnnotation]. It returns the well-formed entries, and an error for each of the
+// others. An empty value has no entries.
 func parseNames(list string) (names []AllowedName, malformed []error) {
 	if strings.TrimSpace(list) == "" {
 		return nil, nil
@@ -67,7 +68,7 @@ func parseNames(list string) (names []AllowedName, malformed []error) {
 	return names, malformed
 }
 
-// ParseName reads one entry, which has to be as [allowedName.String] writes it.
+// ParseName parses one entry. It accepts only the form that [AllowedName.String] writes.
 func ParseName(entry string) (AllowedName, error) {
 	rest, protocol, _ := strings.Cut(entry, "/")
 	host, port, _ := strings.Cut(rest, ":")
@@ -91,7 +92,7 @@ func ParseName(entry string) (AllowedName, error) {
 	return name, nil
 }
 
-// MatchHost reports whether a host is the one that a pattern stands for, or one of them.
+// MatchHost reports whether a host matches a pattern or equals a name.
 func MatchHost(pattern, host string) bool {
 	if !strings.Contains(pattern, "*") {
 		return pattern == host
@@ -104,9 +105,9 @@ func MatchHost(pattern, host string) bool {
 	return matches("^"+expr, host)
 }
 
-var expressions sync.Map // of patterns; nil for one that is not valid
+var expressions sync.Map // by pattern; nil for an invalid one
 
-// matches reports whether a regular expression, which is compiled once, matches.
+// matches reports whether a regular expression matches. Each expression is compiled once.
 func matches(expr, text string) bool {
 	compiled, known := expressions.Load(expr)
 	if !known {
@@ -117,8 +118,9 @@ func matches(expr, text string) bool {
 	return re != nil && re.MatchString(text)
 }
 
-// ProtocolOf returns the protocol that a policy names, or 0 for one that a policy cannot name. Kubernetes takes a
-// missing one for TCP; that is up to the caller, who knows whether it is missing or empty.
+// ProtocolOf returns the protocol that a policy names, or 0 for one that a policy cannot name. Kubernetes treats a
+// missing protocol as TCP; the caller handles that, because only the caller can distinguish a missing protocol from
+// an empty one.
 func ProtocolOf(name corev1.Protocol) flow.Protocol {
 	for _, p := range []flow.Protocol{flow.TCP, flow.UDP, flow.SCTP} {
 		if p.String() == string(name) {

@@ -6,15 +6,17 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// AnyNamespace stands for the namespace of a caller that is in an unknown one; see [isFromAnywhere].
+// AnyNamespace stands for the namespace of a caller whose namespace is unknown; see [CallsFromAnyNamespace].
 const AnyNamespace = "*"
 
-// CallsFromAnyNamespace reports whether a caller may be in any namespace, as far as is known, while the subject is in a known one.
-// Without a namespace in its rule Kubernetes would take the subject's, but the caller's own policy is applied to wherever
-// the caller is. A destination without a namespace is another matter: its name is looked up in the caller's.
+// CallsFromAnyNamespace reports whether the caller's namespace is unknown while the subject's is known. Kubernetes
+// would read a rule without a namespace as the subject's own namespace, but the caller's policy is applied in the
+// caller's namespace. A destination without a namespace is different: DNS looks its name up in the caller's
+// namespace.
 func CallsFromAnyNamespace(d Direction, caller, subject Workload) bool {
 	return d == Ingress && caller.Namespace == "" && subject.Namespace != ""
 }
 
-// EndpointAddress returns an endpoint's address as an ipBlock can hold it: a zone means nothing outside of its host.
+// EndpointAddress returns an endpoint's address in the form of an ipBlock: without a zone, which has no meaning
+// outside of its host.
 func EndpointAddress(e flow.Endpoint) netip.Addr { return e.Addr.Unmap().WithZone("") }

@@ -13,17 +13,17 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// The annotations that list flows for which the dialect has no rule: "icmp-echo 203.0.113.9,ip-47 vpn.example". Kubernetes
-// does not read them, but the verdict does: a flow that is not listed is denied, as one that no rule allows.
+// The annotations that list flows for which the dialect has no rule: "icmp-echo 203.0.113.9,ip-47 vpn.example".
+// Kubernetes ignores them, but the verdict reads them: an unlisted flow is denied, like a flow that no rule allows.
 //
-// An entry is a kind of packet, a blank and the other end. The kinds are icmp-echo, icmpv6-echo, icmp-type-13,
-// icmpv6-type-139 (by their number), ip-47, udplite, udplite:9, and tcp:0, udp:0 and sctp:0. The other end is an address, a
-// range of addresses, a DNS name with asterisks as in [NamesAnnotation], or a workload: "db", or "db.shop.svc" in another
-// namespace than the policy's.
+// An entry is a kind of packet, a space and the peer. The kinds are icmp-echo, icmpv6-echo, icmp-type-13,
+// icmpv6-type-139 (by number), ip-47, udplite, udplite:9, and tcp:0, udp:0 and sctp:0. The peer is an address, a
+// range of addresses, a DNS name with asterisks as in [NamesAnnotation], or a workload: "db", or "db.shop.svc" if it
+// is not in the policy's namespace.
 const (
 	OtherAnnotation = "netzero.dev/egress-other"
-	// OtherIngressAnnotation lists what comes from a source without a policy of its own, which is "anywhere" with Driver. Of
-	// a source with a policy, that policy's egress decides alone.
+	// OtherIngressAnnotation lists flows from a source without a policy of its own; with Driver the source is
+	// "anywhere". If the source has a policy, only the egress of that policy decides.
 	OtherIngressAnnotation = "netzero.dev/ingress-other"
 )
 
@@ -36,13 +36,13 @@ func otherAnnotation(d Direction) string {
 	return OtherAnnotation
 }
 
-// PacketKind is what [OtherAnnotation] says of a flow besides its other end.
+// PacketKind is the part of an [OtherAnnotation] entry before the peer.
 type PacketKind struct {
 	protocol flow.Protocol
 	number   uint16 // the ICMP type, or the port
 }
 
-// KindOf returns the kind of a packet that a flow consists of.
+// KindOf returns the kind of a flow's packets.
 func KindOf(f flow.Flow) PacketKind {
 	if f.Protocol.IsICMP() {
 		return PacketKind{f.Protocol, uint16(ICMPTypeOf(f))}
@@ -50,7 +50,7 @@ func KindOf(f flow.Flow) PacketKind {
 	return PacketKind{f.Protocol, f.Port}
 }
 
-// String returns the kind as an entry has it.
+// String returns the kind as entries spell it.
 func (k PacketKind) String() string {
 	number := strconv.Itoa(int(k.number))
 	switch {
@@ -68,7 +68,7 @@ func (k PacketKind) String() string {
 	return "ip-" + strconv.Itoa(int(k.protocol))
 }
 
-// parseKind reads what [PacketKind.String] writes.
+// parseKind parses the form that [PacketKind.String] writes.
 func parseKind(text string) (PacketKind, bool) {
 	var k PacketKind
 	word, number, _ := strings.Cut(text, ":")
@@ -78,7 +78,7 @@ func parseKind(text string) (PacketKind, bool) {
 	n, err := strconv.ParseUint(number, 10, 16)
 	switch word {
 	case "icmp", "icmpv6":
-		k, err = KindOf(flow.Flow{Protocol: icmpProtocols[word]}), nil // an echo, or it differs
+		k, err = KindOf(flow.Flow{Protocol: icmpProtocols[word]}), nil // an echo; any other form differs
 	case "icmp-type", "icmpv6-type":
 		k = PacketKind{icmpProtocols[strings.TrimSuffix(word, "-type")], uint16(n)}
 		if n > 255 {
@@ -107,13 +107,13 @@ var icmpProtocols = map[string]flow.Protocol{"icmp": flow.ICMP, "icmpv6": flow.I
 type otherFlow struct {
 	kind   PacketKind
 	far    string
-	prefix netip.Prefix // valid where far is an address or a range
+	prefix netip.Prefix // valid if far is an address or a range
 }
 
 // String returns the flow as an annotation lists it.
 func (o otherFlow) String() string { return o.kind.String() + " " + o.far }
 
-// ParseOther reads one entry, which has to be as [otherFlow.String] writes it.
+// ParseOther parses one entry. It accepts only the form that its String method writes.
 func ParseOther(d Direction, entry string) (otherFlow, error) {
 	kind, far, _ := strings.Cut(entry, " ")
 	o := otherFlow{far: far}
@@ -146,14 +146,14 @@ func ParseOther(d Direction, entry string) (otherFlow, error) {
 	return o, nil
 }
 
-// otherList is what an annotation lists.
+// otherList holds the entries of an annotation.
 type otherList struct {
-	all   []otherFlow       // the well-formed entries: a malformed one allows nothing, see Validate
-	exact map[otherFlow]int // the index of those that are for one end
-	wide  []int             // the index of the others: ranges, and names with asterisks
+	all   []otherFlow       // the well-formed entries: a malformed one allows nothing, see ValidateLists
+	exact map[otherFlow]int // the indexes of entries with exactly one peer
+	wide  []int             // the indexes of the others: ranges, and names with asterisks
 }
 
-// othersIn returns what a policy lists.
+// othersIn returns the entries of a policy.
 func othersIn(p metav1.Object, d Direction) *otherList {
 	return otherLists[d].read(p.GetAnnotations()[otherAnnotation(d)], func(text string) *otherList {
 		list := &otherList{exact: make(map[otherFlow]int)}
@@ -175,7 +175,7 @@ func othersIn(p metav1.Object, d Direction) *otherList {
 
 var otherLists [2]memo[*otherList]
 
-// find returns the first entry of a policy in a namespace that is for a flow.
+// find returns the first entry of a policy in a namespace that matches a flow.
 func (l *otherList) find(s Scope, namespace string, d Direction, f flow.Flow) (otherFlow, bool) {
 	for _, o := range exactly(s, namespace, d, f) {
 		if i, listed := l.exact[o]; listed {
@@ -190,7 +190,7 @@ func (l *otherList) find(s Scope, namespace string, d Direction, f flow.Flow) (o
 	return otherFlow{}, false
 }
 
-// exactly returns the entries that are for a flow and for no other end.
+// exactly returns the possible entries that match a flow and no other peer.
 func exactly(s Scope, namespace string, d Direction, f flow.Flow) []otherFlow {
 	far, kind := d.PeerEnd(f), KindOf(f)
 	addr := EndpointAddress(far)
@@ -209,7 +209,7 @@ func exactly(s Scope, namespace string, d Direction, f flow.Flow) []otherFlow {
 	return []otherFlow{{kind, addr.String(), netip.PrefixFrom(addr, addr.BitLen())}}
 }
 
-// matches reports whether an entry of a policy in a namespace is for a flow.
+// matches reports whether an entry of a policy in a namespace matches a flow.
 func (o otherFlow) matches(s Scope, namespace string, d Direction, f flow.Flow) bool {
 	if o.kind != KindOf(f) {
 		return false
@@ -225,7 +225,7 @@ func (o otherFlow) matches(s Scope, namespace string, d Direction, f flow.Flow) 
 		if d == Egress && !o.prefix.IsValid() {
 			return MatchHost(o.far, far.Name)
 		}
-		// A single address is not for the names that it has, as in NamesAnnotation.
+		// A single address does not match the names that resolve to it, as in NamesAnnotation.
 		return (d == Ingress || !o.prefix.IsSingleIP()) && o.prefix.IsValid() && o.prefix.Contains(addr)
 	case flow.Address:
 		return o.prefix.IsValid() && o.prefix.Contains(addr)
@@ -248,8 +248,8 @@ func (s Scope) otherEntry(subject Workload, d Direction, f flow.Flow) string {
 	return otherFlow{kind: KindOf(f), far: name}.String()
 }
 
-// Spelled returns how the annotations of a subject's policy spell a workload: by its name, and with its namespace where that
-// is another one.
+// Spelled returns how the annotations of a subject's policy spell a workload: by its name, and with its namespace if
+// that is not the subject's.
 func (s Scope) Spelled(subject Workload, e flow.Endpoint) string {
 	if e.Kind == flow.Resolver {
 		e = flow.ClusterResolver
@@ -261,13 +261,13 @@ func (s Scope) Spelled(subject Workload, e flow.Endpoint) string {
 	return w.Name + "." + w.Namespace + ServiceSuffix
 }
 
-// isWorkloadName reports whether an annotation's entry spells a workload, and not an external host.
+// isWorkloadName reports whether an entry names a workload and not an external host.
 func isWorkloadName(name string) bool {
 	return !strings.Contains(name, ".") || strings.HasSuffix(name, ServiceSuffix)
 }
 
-// isLongWorkload reports whether a name spells a workload whose name, which may be as long as a host's by itself, is followed
-// by its namespace.
+// isLongWorkload reports whether a name is that of a workload followed by its namespace, where the workload's own
+// name may be as long as a host name.
 func isLongWorkload(name string) bool {
 	return isWorkloadName(name) && hostShape.MatchString(name) && len(name) <= longestHost+len(".")+longestLabel+len(ServiceSuffix)
 }
@@ -275,7 +275,7 @@ func isLongWorkload(name string) bool {
 // ServiceSuffix ends the names that workloads of other namespaces have in a cluster.
 const ServiceSuffix = ".svc"
 
-// spellings returns every way in which the annotations of a policy in a namespace may spell a workload.
+// spellings returns every spelling of a workload that the annotations of a policy in a namespace may use.
 func (s Scope) spellings(namespace string, e flow.Endpoint) []string {
 	if e.Kind == flow.Resolver {
 		e = flow.ClusterResolver
@@ -289,14 +289,15 @@ func (s Scope) spellings(namespace string, e flow.Endpoint) []string {
 	return all
 }
 
-// OtherFlows is how a dialect judges flows for which it has no rule.
+// OtherFlows evaluates the flows for which a dialect has no rule.
 type OtherFlows struct {
 	Scope
 	NoRule func(flow.Flow) string // why the dialect has no rule for such a flow, or ""
 	NoName func(Direction, flow.Endpoint) string
 }
 
-// Decides reports whether a policy of a flow's end has a say: where both ends have one, the source's alone decides.
+// Decides reports whether the policy at this end of a flow decides. If both ends have a policy, only that of the
+// source does.
 func (o OtherFlows) Decides(d Direction, f flow.Flow) bool {
 	if d == Egress {
 		return true
@@ -308,7 +309,8 @@ func (o OtherFlows) Decides(d Direction, f flow.Flow) bool {
 	})
 }
 
-// EvaluateOther tells what the lists of policies do to a flow without words. first is the policy that denies it.
+// EvaluateOther returns the verdict of the policies' lists on a flow for which the dialect has no rule. first is the
+// policy that denies it.
 func EvaluateOther[P metav1.Object](o OtherFlows, policies []P, first string, subject Workload, d Direction, f flow.Flow) Verdict {
 	if why := o.NoName(d, d.PeerEnd(f)); why != "" {
 		return Verdict{Outcome: Inexpressible, Rule: -1, Reason: why}
@@ -329,7 +331,7 @@ func EvaluateOther[P metav1.Object](o OtherFlows, policies []P, first string, su
 	return Verdict{Outcome: Denied, Policy: cmp.Or(first, policies[0].GetName()), Rule: -1, Reason: reason}
 }
 
-// ignoring returns the option that leaves out all flows to an endpoint, or "".
+// ignoring returns the option that excludes all flows to an endpoint, or "".
 func ignoring(e flow.Endpoint) string {
 	switch {
 	case e.Kind == flow.Address:
@@ -364,7 +366,7 @@ func (o OtherFlows) others(subject Subject, d Direction, flows []flow.Flow) []fl
 	return others
 }
 
-// ListOthers writes the lists of a policy that is generated for a subject.
+// ListOthers writes the lists of a generated policy.
 func ListOthers(o OtherFlows, p metav1.Object, subject Subject, flows []flow.Flow) {
 	for _, d := range Directions {
 		if entries := otherEntries(o, subject, d, flows); len(entries) > 0 {
@@ -373,11 +375,11 @@ func ListOthers(o OtherFlows, p metav1.Object, subject Subject, flows []flow.Flo
 	}
 }
 
-// unusedOthers returns the entries of a policy that are for no flow of the subjects for which its list counts.
+// unusedOthers returns the entries of a policy that match no flow of the subjects that its list applies to.
 func unusedOthers(o OtherFlows, p metav1.Object, listed func(Direction) []Subject, d Direction, flows []flow.Flow) []string {
 	subjects := listed(d)
 	if d == Ingress && slices.ContainsFunc(subjects, func(s Subject) bool { return !s.AllTraffic }) {
-		return nil // who else calls it, nobody knows
+		return nil // the test did not see all callers
 	}
 	list := othersIn(p, d)
 	used := make([]bool, len(list.all))
@@ -406,7 +408,7 @@ func unusedOthers(o OtherFlows, p metav1.Object, listed func(Direction) []Subjec
 	return unused
 }
 
-// DescribeUnusedOthers returns a line for each entry that no flow of the subjects needed.
+// DescribeUnusedOthers returns one line for each entry that no flow of the subjects needed.
 func DescribeUnusedOthers(o OtherFlows, p metav1.Object, listed func(Direction) []Subject, flows []flow.Flow) []string {
 	var lines []string
 	for _, d := range Directions {
@@ -417,7 +419,7 @@ func DescribeUnusedOthers(o OtherFlows, p metav1.Object, listed func(Direction) 
 	return lines
 }
 
-// DropOthers removes from a policy's lists what is for no flow of the subjects.
+// DropOthers removes the entries that match no flow of the subjects from a policy's lists.
 func DropOthers(o OtherFlows, p metav1.Object, listed func(Direction) []Subject, flows []flow.Flow) {
 	for _, d := range Directions {
 		unused := unusedOthers(o, p, listed, d, flows)
@@ -427,7 +429,7 @@ func DropOthers(o OtherFlows, p metav1.Object, listed func(Direction) []Subject,
 	}
 }
 
-// FoldOthers writes the names in a policy's list that Fold has a pattern for as that pattern, in their place.
+// FoldOthers replaces each name in a policy's list that matches a pattern of Fold by that pattern, in place.
 func (s Scope) FoldOthers(p metav1.Object) {
 	entries := EntriesOf(p, OtherAnnotation)
 	var folded []string
@@ -445,7 +447,8 @@ func (s Scope) FoldOthers(p metav1.Object) {
 	}
 }
 
-// AddOthers lists the flows of each subject that rules cannot say and that no list has, in the policy of its name.
+// AddOthers adds the flows of each subject that no rule can allow and no list holds to the policy with the subject's
+// name.
 func AddOthers[P metav1.Object](o OtherFlows, flows []flow.Flow, compile func(Workload, Direction) func(flow.Flow) Verdict, own func(Workload) P) {
 	for _, subject := range o.Subjects {
 		for _, d := range Directions {

@@ -6,11 +6,11 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// PortRange is a range of ports that pods serve at, of which each run may use another one.
+// PortRange is a range of ports of pods that listen at another port of the range in each run.
 type PortRange struct {
 	Name        string // of the workload
 	Namespace   string // of the workload; empty is any
-	First, Last uint16 // both belong to it; equal for a single port
+	First, Last uint16 // inclusive; equal for a single port
 	Protocol    flow.Protocol
 }
 
@@ -39,8 +39,7 @@ func (r PortRange) Overlaps(o PortRange) bool {
 		r.Protocol == o.Protocol && r.First <= o.Last && o.First <= r.Last
 }
 
-// PortsOfFlow returns the first and the last port that a rule for a flow is written with; last is 0 where it is the
-// first.
+// PortsOfFlow returns the first and the last port of a rule for a flow. last is 0 if the rule has a single port.
 func (s Scope) PortsOfFlow(f flow.Flow) (first, last uint16) {
 	for _, r := range s.Ranges {
 		if r.Has(f) && r.First < r.Last {
@@ -50,8 +49,8 @@ func (s Scope) PortsOfFlow(f flow.Flow) (first, last uint16) {
 	return f.Port, 0
 }
 
-// AtFirstPorts returns the flows with the first port of the range in place of theirs, so that flows which share a rule are
-// to the same port.
+// AtFirstPorts returns the flows with their port replaced by the first of its range, so that flows that share a rule
+// have the same port.
 func (s Scope) AtFirstPorts(flows []flow.Flow) []flow.Flow {
 	if len(s.Ranges) == 0 {
 		return flows

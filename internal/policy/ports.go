@@ -9,17 +9,18 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Port is a port of pods that has a name there, by which rules may call it.
+// Port is a named port of pods. Rules may refer to it by the name.
 type Port struct {
 	Name     string
 	Number   uint16
 	Protocol flow.Protocol
 }
 
-// resolverPorts are those of the cluster's resolver, by the names that CoreDNS has for them in every distribution.
+// resolverPorts holds the ports of the cluster's resolver, by the names that CoreDNS gives them in every
+// distribution.
 var resolverPorts = []Port{{"dns", ResolverPort, flow.UDP}, {"dns-tcp", ResolverPort, flow.TCP}}
 
-// portsOf returns the ports that have a name at an endpoint, and whether there can be any: only pods name ports.
+// portsOf returns the named ports of an endpoint, and whether it is pods: only pods name ports.
 func (s Scope) portsOf(e flow.Endpoint) (ports []Port, pods bool) {
 	switch e.Kind {
 	case flow.Workload:
@@ -31,9 +32,8 @@ func (s Scope) portsOf(e flow.Endpoint) (ports []Port, pods bool) {
 	return nil, false
 }
 
-// MatchPortName compares a flow with a port that goes by a name. In both directions the pods that the flow goes to give
-// it its number. Pods may have the name for several protocols, and for several numbers where they are of several
-// workloads.
+// MatchPortName compares a flow with a port name. In both directions the destination pods give the name its number.
+// Pods may use a name for several protocols, and pods of several workloads for several numbers.
 func (s Scope) MatchPortName(name string, sameProtocol bool, f flow.Flow) PortMatch {
 	nearest, found := PortByName, false
 	if !sameProtocol {
@@ -54,7 +54,7 @@ func (s Scope) MatchPortName(name string, sameProtocol bool, f flow.Flow) PortMa
 	return nearest
 }
 
-// ExplainPortNames says what ports by name are at the pods that a flow goes to, after what it is an explanation of.
+// ExplainPortNames returns, as a suffix for an explanation, the numbers of the port names at the destination pods.
 func (s Scope) ExplainPortNames(names []string, f flow.Flow) string {
 	var phrases []string
 	for _, name := range names {
@@ -85,7 +85,7 @@ func (s Scope) explainPortName(name string, f flow.Flow) string {
 	return fmt.Sprintf("%s is no port of %s", name, f.Destination)
 }
 
-// NamespaceLabels returns the labels of a namespace, as far as they are known.
+// NamespaceLabels returns the known labels of a namespace.
 func (s Scope) NamespaceLabels(namespace string) labels.Set {
 	return labels.Merge(s.Namespaces[namespace], NamespaceNameLabels(namespace))
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Describe names the far end of a flow in a reason: pods with their labels, where these do not follow from the name, since
-// it is labels that a rule asks for.
+// Describe names the peer end of a flow in a reason. It adds the labels of pods that do not follow from the name,
+// because a rule selects by labels.
 func (s Scope) Describe(d Direction, e flow.Endpoint) string {
 	switch e.Kind {
 	case flow.Workload:

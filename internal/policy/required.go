@@ -11,13 +11,13 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// ResolverPort is that of the cluster's resolver, where resolverLabels are those of its pods.
+// ResolverPort is the port of the cluster's resolver.
 const ResolverPort = 53
 
-// ResolverLabels are the labels of the pods of the resolver in all common distributions.
+// ResolverLabels are the labels of the resolver's pods in all common distributions.
 var ResolverLabels = labels.Set{"k8s-app": flow.ClusterResolver.Name}
 
-// RequiredBy is Required for a dialect that says what it cannot express.
+// RequiredBy is [Dialect].Required for a dialect with the function inexpressible.
 func RequiredBy(flows []flow.Flow, inexpressible func(Direction, flow.Flow) string) []flow.Flow {
 	type lookup struct {
 		source   flow.Endpoint
@@ -25,7 +25,7 @@ func RequiredBy(flows []flow.Flow, inexpressible func(Direction, flow.Flow) stri
 	}
 	sources, seen := make(map[flow.Endpoint]bool), make(map[lookup]bool)
 	for _, f := range flows {
-		isPods := f.Source.Kind == flow.Workload // of others, nobody here knows what they ask
+		isPods := f.Source.Kind == flow.Workload // the DNS queries of any other source are unknown
 		judged := byUnwritableName(f)
 		if !isPods || !f.Lookup && inexpressible(Egress, judged) != "" || !isLookedUp(judged.Destination) {
 			continue
@@ -53,11 +53,12 @@ func RequiredBy(flows []flow.Flow, inexpressible func(Direction, flow.Flow) stri
 	return required
 }
 
-// isLookedUp reports whether whoever talks to a destination asks DNS for it first. An address with a name is what the name
-// stands for, such as a Service without a selector.
+// isLookedUp reports whether a client queries DNS before it connects to a destination. An address with a name is the
+// address behind that name, such as that of a Service without a selector.
 func isLookedUp(e flow.Endpoint) bool { return e.Kind != flow.Address || e.Name != "" }
 
-// byUnwritableName returns a flow to a host whose name no policy can hold by its address, which is then what a rule is for.
+// byUnwritableName returns a flow to a host by its address if no policy can hold the host's name. The rule is then
+// for the address.
 func byUnwritableName(f flow.Flow) flow.Flow {
 	if e := f.Destination; e.Kind == flow.External && e.Addr.IsValid() && !IsHost(e.Name) && !f.Lookup {
 		f.Destination = flow.Endpoint{Kind: flow.Address, Name: e.Name, Addr: e.Addr}
@@ -65,10 +66,10 @@ func byUnwritableName(f flow.Flow) flow.Flow {
 	return f
 }
 
-// LookupHasNoPort is why no rule allows a DNS query that got no address.
+// LookupHasNoPort is the reason why no rule allows a DNS query that got no address.
 const LookupHasNoPort = "a look-up has no port for a rule to open"
 
-// Unnameable says why no rule of a direction can be for one peer and no other, or returns "" if one can.
+// Unnameable returns why no rule of a direction can match one peer and no other, or "" if one can.
 func (s Scope) Unnameable(d Direction, far flow.Endpoint) string {
 	switch {
 	case far.Kind == flow.Workload:
@@ -87,7 +88,7 @@ func (s Scope) Unnameable(d Direction, far flow.Endpoint) string {
 	return ""
 }
 
-// unselectable says why no selector can be for a workload, or returns "" if one can.
+// unselectable returns why no selector can match a workload, or "" if one can.
 func (s Scope) unselectable(e flow.Endpoint) string {
 	w, _ := s.WorkloadOf(e)
 	if e.Name == "" {

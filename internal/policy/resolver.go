@@ -14,18 +14,18 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Resolver is a place where the DNS of a cluster listens: pods, or addresses that are no pods'.
+// Resolver is a place where the DNS of a cluster listens: pods, or addresses outside of pods.
 type Resolver struct {
-	Namespace string            // of pods
-	Labels    map[string]string // of pods
+	Namespace string            // of the pods
+	Labels    map[string]string // of the pods
 	Addresses netip.Prefix      // instead of pods, such as 169.254.20.10/32 of NodeLocal DNSCache
-	Ports     []uint16          // of the pods, or at the addresses; none is 53
+	Ports     []uint16          // of the pods or at the addresses; none means 53
 }
 
-// DefaultResolver is where every common distribution has it.
+// DefaultResolver is the resolver of every common distribution.
 var DefaultResolver = Resolver{Namespace: flow.ClusterResolver.Namespace, Labels: ResolverLabels}
 
-// key tells the places of one scope apart.
+// key distinguishes the places of one scope.
 func (r Resolver) key() string {
 	if r.Addresses.IsValid() {
 		return r.Addresses.String()
@@ -44,7 +44,7 @@ func (r Resolver) PortsOrDefault() []uint16 {
 	return r.Ports
 }
 
-// String returns it as reasons name it.
+// String returns the resolver as reasons name it.
 func (r Resolver) String() string {
 	if r.Addresses.IsValid() {
 		return "addresses " + r.Addresses.String()
@@ -52,7 +52,7 @@ func (r Resolver) String() string {
 	return "pods " + labels.Set(r.Labels).String() + " in namespace " + r.Namespace
 }
 
-// ResolverOf returns the place that an endpoint of the kind Resolver is.
+// ResolverOf returns the place that an endpoint of kind Resolver stands for.
 func (s Scope) ResolverOf(e flow.Endpoint) Resolver {
 	for _, r := range s.Resolvers {
 		if r.key() == e.Name && r.Namespace == e.Namespace {
@@ -62,8 +62,8 @@ func (s Scope) ResolverOf(e flow.Endpoint) Resolver {
 	return DefaultResolver
 }
 
-// atResolvers returns a flow to the cluster's resolver as one to each port of each place where it is said to be. Any other
-// flow is returned as it is.
+// atResolvers returns a flow to the cluster's resolver as one flow for each port of each configured place. It returns
+// any other flow unchanged.
 func (s Scope) atResolvers(f flow.Flow) []flow.Flow {
 	isPlaced := func(r Resolver) bool { return r.key() == f.Destination.Name && r.Namespace == f.Destination.Namespace }
 	if len(s.Resolvers) == 0 || f.Destination.Kind != flow.Resolver || f.Port != ResolverPort || slices.ContainsFunc(s.Resolvers, isPlaced) {
@@ -80,7 +80,7 @@ func (s Scope) atResolvers(f flow.Flow) []flow.Flow {
 	return all
 }
 
-// FlowsAtResolvers returns flows, those to the resolver once for each of its places.
+// FlowsAtResolvers returns the flows, with each flow to the resolver repeated for each of its places.
 func (s Scope) FlowsAtResolvers(flows []flow.Flow) []flow.Flow {
 	if len(s.Resolvers) == 0 {
 		return flows
@@ -92,7 +92,7 @@ func (s Scope) FlowsAtResolvers(flows []flow.Flow) []flow.Flow {
 	return all
 }
 
-// EvaluateAtResolvers evaluates a flow at each of the places of the resolver.
+// EvaluateAtResolvers evaluates a flow at each place of the resolver.
 func (s Scope) EvaluateAtResolvers(f flow.Flow, evaluate func(flow.Flow) Verdict) Verdict {
 	var all []Verdict
 	for _, g := range s.atResolvers(f) {
@@ -104,7 +104,7 @@ func (s Scope) EvaluateAtResolvers(f flow.Flow, evaluate func(flow.Flow) Verdict
 	return join(all)
 }
 
-// IsResolverPort reports whether the resolver is asked at a port.
+// IsResolverPort reports whether clients reach the resolver at a port.
 func (s Scope) IsResolverPort(port uint16) bool {
 	if len(s.Resolvers) == 0 {
 		return isDNSPort(int32(port))
@@ -112,16 +112,16 @@ func (s Scope) IsResolverPort(port uint16) bool {
 	return port == ResolverPort || slices.ContainsFunc(s.Resolvers, func(r Resolver) bool { return slices.Contains(r.PortsOrDefault(), port) })
 }
 
-// DNSPorts says what a port of a rule has to do with DNS.
+// DNSPorts classifies the ports of a rule by their relation to DNS.
 type DNSPorts uint8
 
 const (
 	NoDNS       DNSPorts = iota
-	IncludesDNS          // every port, a range, or a name that pods give to their port for DNS
-	NamesDNS             // the number of a port for DNS
+	IncludesDNS          // every port, a range, or a name that pods use for their DNS port
+	NamesDNS             // the number of a DNS port
 )
 
-// ClassifyPorts says it of the ports from first to last, where the resolver is asked at one.
+// ClassifyPorts classifies the ports from first to last. asked is the port at which the client queries the resolver.
 func (s Scope) ClassifyPorts(first, last int32, asked uint16) DNSPorts {
 	isDNS := func(port int32) bool {
 		if len(s.Resolvers) > 0 {
@@ -143,20 +143,20 @@ func (s Scope) ClassifyPorts(first, last int32, asked uint16) DNSPorts {
 	return NoDNS
 }
 
-// IsDNSName reports whether a port's name is one that resolvers give to their ports, such as "dns-tcp" and "domain".
+// IsDNSName reports whether resolvers use a port name, such as "dns-tcp" or "domain".
 func IsDNSName(port string) bool { return strings.HasPrefix(port, "dns") || port == "domain" }
 
-// nodeLocalAddresses are those of NodeLocal DNSCache: its own, and Kubespray's.
+// nodeLocalAddresses holds the addresses of NodeLocal DNSCache: the default, and that of Kubespray.
 var nodeLocalAddresses = []netip.Addr{netip.MustParseAddr("169.254.20.10"), netip.MustParseAddr("169.254.25.10")}
 
-// HoldsNodeLocal reports whether a range of addresses lets queries to NodeLocal DNSCache through.
+// HoldsNodeLocal reports whether a range of addresses allows queries to NodeLocal DNSCache.
 func HoldsNodeLocal(cidr string, except []string) bool {
 	prefix, err := netip.ParsePrefix(cidr)
 	return err == nil && slices.ContainsFunc(nodeLocalAddresses, func(a netip.Addr) bool { return prefix.Contains(a) && ExceptionFor(except, a) == "" })
 }
 
-// MentionsDNS reports whether a selector asks for a label that has DNS in it, as those of resolvers and of their namespaces
-// have: "k8s-app: node-local-dns", "app.kubernetes.io/name: coredns", "kubernetes.io/metadata.name: openshift-dns".
+// MentionsDNS reports whether a selector requires a label with DNS in it, as resolvers and their namespaces have:
+// "k8s-app: node-local-dns", "app.kubernetes.io/name: coredns", "kubernetes.io/metadata.name: openshift-dns".
 func MentionsDNS(selector *metav1.LabelSelector) bool {
 	if selector == nil {
 		return false
@@ -171,8 +171,8 @@ func MentionsDNS(selector *metav1.LabelSelector) bool {
 	})
 }
 
-// CheckLabels returns nil for labels that a selector may ask for, and else an error that says what is wrong with the first
-// that is not one.
+// CheckLabels returns nil for labels that a selector may require. Otherwise it returns an error for the first invalid
+// one.
 func CheckLabels(set map[string]string) error {
 	for _, key := range slices.Sorted(maps.Keys(set)) {
 		if faults := validation.IsQualifiedName(key); len(faults) > 0 {
@@ -185,12 +185,12 @@ func CheckLabels(set map[string]string) error {
 	return nil
 }
 
-// IsElsewhere reports whether none of its pods are in a namespace. One that is not known is taken for another.
+// IsElsewhere reports whether no pods of the resolver are in a namespace. An unknown namespace counts as another one.
 func (r Resolver) IsElsewhere(namespace string) bool {
 	return r.Namespace == "" || r.Namespace != namespace
 }
 
-// IsLoopbackRange reports whether a range is of loopback addresses.
+// IsLoopbackRange reports whether a range holds loopback addresses.
 func IsLoopbackRange(cidr string) bool {
 	prefix, err := netip.ParsePrefix(cidr)
 	return err == nil && prefix.Addr().IsLoopback()

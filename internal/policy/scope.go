@@ -14,13 +14,13 @@ import (
 // Workload is a set of pods as a selector sees it.
 type Workload struct {
 	Name      string            // a DNS-1123 subdomain; the name of its policy
-	Namespace string            // a DNS-1123 label; empty means whichever its policies are applied to
+	Namespace string            // a DNS-1123 label; empty means the namespace that its policies are applied to
 	Labels    map[string]string // the labels of its pods; none means those of Selector
-	Selector  map[string]string // those of them by which what is generated selects the pods; none means all of them
-	Ports     []Port            // those to which the pods give a name, as far as it is known
+	Selector  map[string]string // the labels by which generated selectors match the pods; none means all of Labels
+	Ports     []Port            // the known named ports of the pods
 
-	// Own is Selector, and OwnLabels is Labels, for the workload's own policy and where the workload is a source. They
-	// differ where a Service stands for more pods than the workload's. None means the former.
+	// Own replaces Selector, and OwnLabels replaces Labels, in the workload's own policy and where the workload is a
+	// source. They differ if a Service selects more pods than the workload has. None means Selector and Labels.
 	Own, OwnLabels map[string]string
 }
 
@@ -32,7 +32,7 @@ func (w Workload) AsSubject() Workload {
 	return w
 }
 
-// AsPeer returns the workload as the far end of a flow in a direction.
+// AsPeer returns the workload as the peer end of a flow in a direction.
 func (w Workload) AsPeer(d Direction) Workload {
 	if d == Ingress {
 		return w.AsSubject()
@@ -40,18 +40,18 @@ func (w Workload) AsPeer(d Direction) Workload {
 	return w
 }
 
-// AllLabels returns all labels of the pods. Without any they are {"app": Name}.
+// AllLabels returns all labels of the pods, or {"app": Name} if there are none.
 func (w Workload) AllLabels() labels.Set {
 	if len(w.Labels)+len(w.Selector) == 0 {
 		return labels.Set{"app": w.Name}
 	}
 	all := make(labels.Set)
 	maps.Copy(all, w.Labels)
-	maps.Copy(all, w.Selector) // or what is generated would not select them
+	maps.Copy(all, w.Selector) // otherwise generated selectors would not match them
 	return all
 }
 
-// SelectorLabels returns the labels by which a generated selector knows the pods.
+// SelectorLabels returns the labels by which a generated selector matches the pods.
 func (w Workload) SelectorLabels() labels.Set {
 	if len(w.Selector) > 0 {
 		return w.Selector
@@ -62,8 +62,8 @@ func (w Workload) SelectorLabels() labels.Set {
 // PodSelector returns the labels by which the workload's own policy selects its pods.
 func (w Workload) PodSelector() map[string]string { return w.AsSubject().SelectorLabels() }
 
-// PodLabels returns all labels of the workload's pods that are known. Every selector that is generated for the workload
-// matches them, in its own policy and in those of others.
+// PodLabels returns all known labels of the workload's pods. Every selector that is generated for the workload, in
+// its own policy and in those of others, matches them.
 func (w Workload) PodLabels() map[string]string {
 	all := maps.Clone(w.AllLabels())
 	maps.Copy(all, w.AsSubject().AllLabels())
@@ -73,50 +73,54 @@ func (w Workload) PodLabels() map[string]string {
 // Subject is a workload that gets a policy.
 type Subject struct {
 	Workload
-	// Whole says that all of it was recorded, as a container is: then who calls it is known too, and its policy is also
-	// of the type Ingress where somebody did. The test process is not: who calls it in production, no test can know.
+	// AllTraffic says that all traffic of the workload was recorded, as for a container. Its callers are then known,
+	// and if there are any, its policy also has the type Ingress. The test process does not set it: no test can know
+	// its callers in production.
 	AllTraffic bool
 }
 
-// Scope is what policies are written for and judged by. Two subjects of one namespace and name are replicas of one
-// workload, whose flows are all of theirs.
+// Scope describes the workloads that policies are written for and evaluated with, and the options. Subjects with the
+// same namespace and name are replicas of one workload, which has the flows of all of them.
 type Scope struct {
 	Subjects []Subject
-	Peers    []Workload // others of which more than the name is known: how rules select them
+	Peers    []Workload // other workloads that have more than a name: how rules select them
 
-	// Fold holds patterns, each of which [CheckFold] has accepted: external hosts whose names they match are written as
-	// the pattern, so that hosts which come and go with a number do not change what is written. A leading "*." stands
-	// for one or more labels, any other "*" for letters, digits and hyphens within its label. It changes no verdict.
+	// Fold holds patterns that [CheckFold] accepts. Policies write the external hosts that match a pattern as that
+	// pattern, so that numbered hosts, which change from run to run, do not change the file. A leading "*." stands
+	// for one or more labels, any other "*" for letters, digits and hyphens within its label. Fold changes no
+	// verdict.
 	Fold []string
 
-	// Ranges holds ranges of ports, of which a flow to any port is written with all of them (endPort), so that a server
-	// that listens at another one in each run does not change what is written. It changes no verdict.
+	// Ranges holds ranges of ports. A flow to any port of a range is written with the whole range (endPort), so that
+	// a server that listens at another port in each run does not change the file. Ranges change no verdict.
 	Ranges []PortRange
 
-	// Binaries says that policies list the programs that open what they allow, in [BinariesAnnotation].
+	// Binaries says that policies list the programs that open the allowed flows, in [BinariesAnnotation].
 	Binaries bool
 
-	// CloseIngress says that subjects that are Whole are isolated for ingress also where nobody was seen to call them.
+	// CloseIngress says that subjects with AllTraffic are isolated for ingress even if they have no recorded callers.
 	CloseIngress bool
-	// DenyAll says that a policy denies all traffic in each namespace of the subjects which no other one allows. Then any
-	// subject that the flows show as a server is isolated for ingress, since it would be anyway.
+	// DenyAll says that a policy in each namespace of the subjects denies all traffic that no other policy allows.
+	// Any subject that the flows show as a server then gets a policy with ingress, because that policy isolates it
+	// anyway.
 	DenyAll bool
 
-	// Namespaces holds the labels of namespaces, by their names, as far as they are known. Each has the label
-	// kubernetes.io/metadata.name besides.
+	// Namespaces holds the known labels of namespaces, by name. Each namespace also has the label
+	// kubernetes.io/metadata.name.
 	Namespaces map[string]map[string]string
 
-	// Addresses are those at which flows went to somebody who is not beyond selectors: a rule for one of them alone is for
-	// neither the API server nor pods on the network of their nodes.
+	// Addresses holds the destinations of flows to endpoints that selectors can match. A rule for exactly one of them
+	// is neither for the API server nor for pods on the network of their nodes.
 	Addresses []netip.Addr
-	// Resolvers says where the cluster's DNS is, and so what the rules for it are. None is pods with the label k8s-app:
-	// kube-dns in kube-system, at port 53; then hand-written rules that may stand for it elsewhere allow it as well.
+	// Resolvers holds the places of the cluster's DNS, and so determines the rules for it. None means pods with the
+	// label k8s-app: kube-dns in kube-system, at port 53; hand-written rules that may mean a resolver elsewhere then
+	// allow DNS too.
 	Resolvers []Resolver
 
 	index *workloadIndex // of subjects and peers; may be nil
 }
 
-// Normalized returns the scope with its subjects sorted by namespace and name, and replicas as one of them.
+// Normalized returns the scope with its subjects sorted by namespace and name, and with replicas merged.
 func (s Scope) Normalized() Scope {
 	subjects := slices.Clone(s.Subjects)
 	slices.SortStableFunc(subjects, func(a, b Subject) int {
@@ -143,10 +147,11 @@ func (s *Subject) unite(replica Subject) {
 	}
 }
 
-// isPlain reports whether the test process is all there is: then there is one direction, which goes without saying.
+// isPlain reports whether the test process is the only subject: then egress is the only direction and needs no
+// mention.
 func (s Scope) isPlain() bool { return len(s.Subjects) == 1 && !s.Subjects[0].AllTraffic }
 
-// RuleWord returns what a person should call the rules of a direction.
+// RuleWord returns the word for rules of a direction in messages.
 func (s Scope) RuleWord(d Direction) string {
 	if d == Egress && s.isPlain() {
 		return "rule"
@@ -154,7 +159,7 @@ func (s Scope) RuleWord(d Direction) string {
 	return d.String() + " rule"
 }
 
-// WorkloadOf returns what is known of an endpoint that is one. An endpoint without a namespace may be in any.
+// WorkloadOf returns the known workload of an endpoint. An endpoint without a namespace may be in any.
 func (s Scope) WorkloadOf(e flow.Endpoint) (w Workload, subject bool) {
 	if s.index != nil {
 		return s.index.find(s, e)
@@ -173,7 +178,7 @@ func (s Scope) WorkloadOf(e flow.Endpoint) (w Workload, subject bool) {
 	return Workload{Name: e.Name, Namespace: e.Namespace}, false
 }
 
-// SubjectOf returns the subject that an endpoint is, if it is one.
+// SubjectOf returns the subject of an endpoint, if there is one.
 func (s Scope) SubjectOf(e flow.Endpoint) (Workload, bool) {
 	if e.Kind != flow.Workload || e.Node {
 		return Workload{}, false
@@ -181,12 +186,12 @@ func (s Scope) SubjectOf(e flow.Endpoint) (Workload, bool) {
 	return s.WorkloadOf(e)
 }
 
-// FlowsOf returns the flows that a subject has in a direction.
+// FlowsOf returns the flows of a subject in a direction.
 func (s Scope) FlowsOf(subject Workload, d Direction, flows []flow.Flow) []flow.Flow {
 	var own []flow.Flow
 	for _, f := range flows {
 		if d == Ingress && f.Lookup {
-			continue // nobody was called
+			continue // a lookup without an address reaches no destination
 		}
 		if w, ok := s.SubjectOf(d.SubjectEnd(f)); ok && w.Name == subject.Name && w.Namespace == subject.Namespace {
 			own = append(own, f)
@@ -195,8 +200,8 @@ func (s Scope) FlowsOf(subject Workload, d Direction, flows []flow.Flow) []flow.
 	return own
 }
 
-// Needed returns a subject's flows in a direction without those that a rule for others allows anyway: who is called by
-// anyone at a port needs no rule for some of them, and a test that lost it would pass.
+// Needed returns a subject's flows in a direction without those that a rule for any caller allows anyway. If any
+// caller may use a port, no rule for named callers at that port is needed, and the test would pass without it.
 func Needed(d Direction, flows []flow.Flow) []flow.Flow {
 	if d != Ingress {
 		return flows
@@ -204,7 +209,7 @@ func Needed(d Direction, flows []flow.Flow) []flow.Flow {
 	type call struct {
 		to       flow.Endpoint
 		protocol flow.Protocol
-		port     int // or type of ICMP
+		port     int // or ICMP type
 	}
 	callOf := func(f flow.Flow) call {
 		c := call{f.Destination.Identity(), f.Protocol, int(f.Port)}

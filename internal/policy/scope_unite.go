@@ -8,8 +8,9 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// UniteScopes returns the scope of several runs together. Workloads of one name that have other labels, or of which only
-// some are in a namespace, are an error: no policy could be for all of them. So are namespaces that have other labels.
+// UniteScopes returns the combined scope of several runs. It returns an error if workloads of one name have different
+// labels, or if only some of them have a namespace: no policy could be for all of them. Namespaces of one name with
+// different labels are an error too.
 func UniteScopes(scopes ...Scope) (Scope, error) {
 	var united Scope
 	var errs []error
@@ -63,7 +64,7 @@ func UniteScopes(scopes ...Scope) (Scope, error) {
 		}
 	}
 	if len(errs) > 0 {
-		return Scope{}, errs[0] // the others say the same of other tests
+		return Scope{}, errs[0] // the other errors report the same about other tests
 	}
 	return united, nil
 }

@@ -11,13 +11,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// IsList reports whether an annotation is a list, whose union holds the entries of all parts.
+// IsList reports whether an annotation is a list. The union of lists holds the entries of all parts.
 func IsList(annotation string) bool {
 	return slices.Contains([]string{NamesAnnotation, MetadataAnnotation, BinariesAnnotation, OtherAnnotation, OtherIngressAnnotation,
 		APIServerAnnotation, HostNetworkAnnotation, HostNetworkIngressAnnotation}, annotation)
 }
 
-// GroupByName returns the policies of each namespace and name, in the order of these.
+// GroupByName returns the policies grouped by namespace and name, sorted by these.
 func GroupByName[P metav1.Object](sets [][]P) ([][]P, error) {
 	var all []P
 	var errs []error
@@ -61,7 +61,7 @@ func SelectorConflict(name, a, b string) error {
 	return fmt.Errorf("policy %s selects %s and %s: pods with other labels are another workload, give it another name", name, a, b)
 }
 
-// UniteMetadata returns the metadata of a union, whose lists of names hold those of all.
+// UniteMetadata returns the metadata of a union. Its lists hold the entries of all parts.
 func UniteMetadata(metas []*metav1.ObjectMeta) (metav1.ObjectMeta, error) {
 	united := metav1.ObjectMeta{Name: metas[0].Name, Namespace: metas[0].Namespace}
 	var errs []error
@@ -98,7 +98,7 @@ func UniteMetadata(metas []*metav1.ObjectMeta) (metav1.ObjectMeta, error) {
 	return united, errors.Join(errs...)
 }
 
-// SortedSelector returns a selector in the one form of all that say the same.
+// SortedSelector returns the canonical form of equivalent selectors.
 func SortedSelector(s metav1.LabelSelector) metav1.LabelSelector {
 	s = *s.DeepCopy()
 	for i := range s.MatchExpressions {

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// SortedSet returns the elements of a list in one order, each once.
+// SortedSet returns the distinct elements of a list, sorted by their JSON.
 func SortedSet[T any](list []T) []T {
 	list = slices.Clone(list)
 	slices.SortFunc(list, func(a, b T) int { return cmp.Compare(EncodeJSON(a), EncodeJSON(b)) })

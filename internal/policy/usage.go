@@ -6,13 +6,13 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Usage is what flows needed of a rule: it at all, and which of its peers and ports, by their index.
+// Usage states which parts of a rule flows needed: the rule itself, and its peers and ports by index.
 type Usage struct {
 	Rule         bool
 	Peers, Ports []bool
 }
 
-// SubjectsWhere returns the subjects of which something holds.
+// SubjectsWhere returns the subjects for which holds returns true.
 func (s Scope) SubjectsWhere(holds func(Workload) bool) []Subject {
 	var subjects []Subject
 	for _, subject := range s.Subjects {
@@ -23,7 +23,7 @@ func (s Scope) SubjectsWhere(holds func(Workload) bool) []Subject {
 	return subjects
 }
 
-// FlowsOfAll returns the flows that any of the subjects has in a direction.
+// FlowsOfAll returns the flows of any of the subjects in a direction.
 func (s Scope) FlowsOfAll(subjects []Subject, d Direction, flows []flow.Flow) []flow.Flow {
 	var all []flow.Flow
 	for _, subject := range subjects {

@@ -5,7 +5,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// ValidateLists refuses malformed entries of the annotations that verdicts ask.
+// ValidateLists returns an error for each malformed entry of the annotations that verdicts read.
 func ValidateLists(meta *metav1.ObjectMeta, annotations *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	list := meta.Annotations[NamesAnnotation]

@@ -6,15 +6,15 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Widened is a port of a subject that an update opens to anyone, though it was, or could be, open to named callers
-// alone.
+// Widened is a port of a subject that an update opens to any caller, although it was, or could be, limited to named
+// callers.
 type Widened struct {
-	Flow    flow.Flow // by anyone
+	Flow    flow.Flow // the flow from any caller
 	Callers []string  // "pods app=cart", sorted
 }
 
 // WidenedRules implements [Dialect].Widened. allowed returns the callers that the committed policies name at a flow's
-// port, or true where they let anyone call there; name is what a policy calls the source of a flow.
+// port, or true if they allow any caller there. name returns how a policy names the source of a flow.
 func WidenedRules(s Scope, flows []flow.Flow, inexpressible func(Direction, flow.Flow) string,
 	allowed func(Workload, flow.Flow) ([]string, bool), name func(Workload, flow.Flow) string) []Widened {
 	type call struct {
