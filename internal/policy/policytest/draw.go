@@ -119,7 +119,7 @@ func (r Draw) Scope() policy.Scope {
 		"10.9.0.1", "10.9.0.2", "192.168.255.255", "fd00::1", "198.51.100.1", "198.51.100.2", "2001:db8:1::7",
 		"203.0.113.9", "203.0.113.10", "2001:db8::7", "2001:db8::8", "0.0.0.0",
 	} {
-		s.Addresses = append(s.Addresses, netip.MustParseAddr(text)) // every drawn address, so that no rule for one counts as a rule for the API server
+		s.Addresses = append(s.Addresses, netip.MustParseAddr(text)) // or a rule could mean the API server
 	}
 	s.Peers = append(s.Peers, r.labelled("mail", Pick(r, "", "data")), r.labelled("search", "infra"))
 	s.Fold = Pick(r, nil, nil, []string{"shard-*.db.example"}, []string{"*.example"}, []string{"shard-*.db.example", "*.db.example", "hooks.slack.*"})
