@@ -7,9 +7,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Unlisted says that the policies that isolate a flow's source for egress do not list one of its programs, and which they
-// list instead; "" where they do. Where none of them has [BinariesAnnotation] nothing is listed, which counts with
-// [Scope].Binaries only.
+// Unlisted returns why the policies that isolate a flow's source for egress do not list one of its programs, with the
+// entries that they have, or "" if they list it. Policies without [policy.BinariesAnnotation] list nothing, which is
+// a reason only if Binaries of the [policy.Scope] is set.
 func (s Dialect) Unlisted(policies []*networkingv1.NetworkPolicy, f flow.Flow, binary string) string {
 	subject, ok := s.SubjectOf(f.Source)
 	if !ok {
@@ -18,7 +18,7 @@ func (s Dialect) Unlisted(policies []*networkingv1.NetworkPolicy, f flow.Flow, b
 	return policy.Unlisted(policy.IsolatingEgress(policies, subject, doesNotIsolate), binary, s.Binaries)
 }
 
-// binariesOf returns the programs of subjects that opened what a policy can allow, sorted.
+// binariesOf returns the programs of the subjects that opened flows which a policy can allow, sorted.
 func (s Dialect) binariesOf(subjects []policy.Subject, flows []flow.Flow) []string {
 	return policy.BinariesOf(s.FlowsOfAll(subjects, policy.Egress, flows), s.Unnameable)
 }

@@ -5,7 +5,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// allByAddress returns flows so, and those to the resolver at each of its places.
+// allByAddress returns the flows as [policy.Scope.ByAddress] does, with each flow to the resolver repeated for each
+// of its places.
 func (s Dialect) allByAddress(flows []flow.Flow) []flow.Flow {
 	return s.FlowsAtResolvers(policy.MapFlows(flows, s.ByAddress))
 }

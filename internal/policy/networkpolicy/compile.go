@@ -13,8 +13,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Evaluator returns a function that tells what [Scope.Evaluate] does, for policies that do not change meanwhile. For many flows it
-// takes a time that grows with their number and the policies' size, not with both at once.
+// Evaluator returns a function that evaluates like [Dialect.Evaluate]. The policies must not change in the meantime.
+// For many flows its time grows with the sum of the number of flows and the size of the policies, not with their
+// product.
 func (s Dialect) Evaluator(policies []*networkingv1.NetworkPolicy) func(flow.Flow) policy.Verdict {
 	s.Scope = s.Normalized().Indexed()
 	return policy.NewEvaluator(s.Scope, s.ByAddress, s.wordless, func(subject policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
@@ -22,14 +23,14 @@ func (s Dialect) Evaluator(policies []*networkingv1.NetworkPolicy) func(flow.Flo
 	})
 }
 
-// compiled is the policies that isolate a subject in a direction, made ready for many flows.
+// compiled holds the policies that isolate a subject in a direction, prepared for many flows.
 type compiled struct {
 	scope     Dialect
 	subject   policy.Workload
 	direction policy.Direction
 	views     []applicable
-	why       string                        // where there is none, why not
-	listing   []*networkingv1.NetworkPolicy // the policies whose lists count
+	why       string                        // if there is none, the reason
+	listing   []*networkingv1.NetworkPolicy // the policies with lists that apply
 	index     *index.Index
 }
 
@@ -47,7 +48,7 @@ func (s Dialect) compile(policies []*networkingv1.NetworkPolicy, subject policy.
 	return c
 }
 
-// compile makes one policy ready for many flows.
+// compile prepares one policy for many flows.
 func (v applicable) compile() *compiled {
 	c := &compiled{scope: v.scope, direction: v.direction, views: []applicable{v}}
 	c.build()
@@ -64,7 +65,7 @@ func (c *compiled) build() {
 			all = append(all, index.Rule{At: index.RuleAt{View: i, Rule: j}, Peers: specsOfPeers(r.Peers), Ports: specsOfPorts(r.Ports)})
 		}
 	}
-	// Where an annotation says for whom rules without peers are, each fits in a way of its own.
+	// If an annotation reserves rules without peers, each of them matches in its own way.
 	isReserved := slices.ContainsFunc(c.views, func(v applicable) bool { return len(v.reserved) > 0 })
 	c.index.AddAll(all, index.Peer{Class: "everywhere", Other: isReserved})
 }
@@ -99,7 +100,7 @@ func specsOfPorts(ports []networkingv1.NetworkPolicyPort) []index.Port {
 				specs[i].Last = int(*port.EndPort)
 			}
 			if specs[i].First <= 0 {
-				specs[i].Name = "number" // never all of them
+				specs[i].Name = "number" // because First 0 would mean all numbers
 			}
 		}
 	}
@@ -129,7 +130,7 @@ func (c *compiled) spec(f flow.Flow) index.Flow {
 	return spec
 }
 
-// pair returns a pair of the rules.
+// pair returns the policy, peer and port at the position.
 func (c *compiled) pair(at index.Pair) (v applicable, peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort) {
 	v = c.views[at.View]
 	rule := v.rules[at.Rule]
@@ -142,12 +143,12 @@ func (c *compiled) pair(at index.Pair) (v applicable, peer *networkingv1.Network
 	return v, peer, port
 }
 
-// isOther reports whether lists decide about a flow, and no rules do.
+// isOther reports whether lists, and not rules, decide about a flow.
 func (c *compiled) isOther(f flow.Flow) bool {
 	return (c.direction == policy.Ingress || len(c.views) > 0) && !f.Lookup && c.scope.wordless(f) != ""
 }
 
-// verdict is [Scope.side] for one flow.
+// verdict returns the verdict of [Dialect.EvaluateEnd] on one flow.
 func (c *compiled) verdict(f flow.Flow) policy.Verdict {
 	if c.isOther(f) {
 		first := ""
@@ -160,7 +161,7 @@ func (c *compiled) verdict(f flow.Flow) policy.Verdict {
 		return policy.Verdict{Outcome: policy.Unprotected, Rule: -1, Reason: c.why}
 	}
 	if needsEveryRule(c.direction, f) {
-		return c.scope.overViews(c.views, c.subject, c.direction, f) // a rule may stand for it by its port alone
+		return c.scope.overViews(c.views, c.subject, c.direction, f) // a rule may stand for the peer by its port alone
 	}
 	nearest := candidate{view: c.views[0], rule: -1}
 	for _, at := range c.index.Nearest(c.spec(f)) {
@@ -176,12 +177,12 @@ func (c *compiled) verdict(f flow.Flow) policy.Verdict {
 	return c.scope.notAllowed(c.views, nearest, c.subject, c.direction, f)
 }
 
-// isMissing reports whether a rule could allow a flow, or an entry for look-ups, and none does: of the verdict that is all
-// that merging asks for.
+// isMissing reports whether a rule, or an entry for lookups, could allow a flow and none does. Merging needs no other
+// part of the verdict.
 func (c *compiled) isMissing(f flow.Flow) bool {
 	switch {
 	case !f.Lookup && c.scope.wordless(f) != "":
-		return false // for which there is a list
+		return false // a list decides about it
 	case len(c.views) == 0, f.Lookup, needsEveryRule(c.direction, f):
 		return c.verdict(f).Outcome == policy.Denied
 	}
@@ -193,7 +194,7 @@ func (c *compiled) isMissing(f flow.Flow) bool {
 	return c.scope.inexpressible(c.direction, f) == ""
 }
 
-// hostIndex finds the external flows that an entry may be for.
+// hostIndex finds the external flows that an entry may match.
 type hostIndex struct {
 	all    []flow.Flow
 	byHost map[string][]flow.Flow
@@ -203,14 +204,14 @@ func newHostIndex(flows []flow.Flow) hostIndex {
 	x := hostIndex{all: flows, byHost: make(map[string][]flow.Flow)}
 	for _, f := range flows {
 		if f.Destination.Kind == flow.External {
-			host := policy.HostOf(f.Destination.Name) // as entries have it
+			host := policy.HostOf(f.Destination.Name) // as entries spell it
 			x.byHost[host] = append(x.byHost[host], f)
 		}
 	}
 	return x
 }
 
-// needs reports whether any of the flows needs an entry.
+// needs reports whether any flow needs an entry.
 func (x hostIndex) needs(n policy.AllowedName) bool {
 	flows := x.all
 	if !strings.Contains(n.Host, "*") {

@@ -11,18 +11,19 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// covering tells which parts of rules allow all that others do. It may fail to see that one does, never the reverse.
+// covering compares rules: which parts of them allow everything that others allow? It may miss such a part, but it
+// never reports one wrongly.
 type covering struct {
 	direction policy.Direction
-	annotated bool                 // the internet is open to names only
-	reserved  []policy.Reservation // for whom rules without peers are
+	annotated bool                 // the internet is open only to listed names
+	reserved  []policy.Reservation // the peers that rules without peers are reserved for
 }
 
-// covers reports whether a rule allows all that a pair of another does.
+// covers reports whether a rule allows everything that a pair of another rule allows.
 func (c covering) covers(r Rule, peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort) bool {
 	for p, q := range r.pairs() {
 		if p == nil && peer != nil && slices.ContainsFunc(c.reserved, func(r policy.Reservation) bool { return isPortOf(r, q) }) {
-			continue // which is for others
+			continue // which an annotation reserves for others
 		}
 		if c.coversPeer(p, peer) && coversPort(q, port) &&
 			(!c.namesDNS(peer, port) || c.namesDNS(p, q) || allowsAnyDNS(p, q) && (Dialect{}).wordOfPort(port, policy.ResolverPort) == policy.IncludesDNS) {
@@ -32,7 +33,7 @@ func (c covering) covers(r Rule, peer *networkingv1.NetworkPolicyPeer, port *net
 	return false
 }
 
-// namesDNS reports whether a pair may stand for the cluster's resolver, whatever its peer is; see view.redirects.
+// namesDNS reports whether a pair may stand for the cluster's resolver with any peer; see redirects.
 func (c covering) namesDNS(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort) bool {
 	if c.direction != policy.Egress || port != nil && portProtocol(port) == flow.SCTP || c.annotated && isInternet(peer) {
 		return false
@@ -46,7 +47,7 @@ func (c covering) namesDNS(peer *networkingv1.NetworkPolicyPeer, port *networkin
 	return false
 }
 
-// allowsAnyDNS reports whether a pair is for every port of everywhere.
+// allowsAnyDNS reports whether a pair allows every port everywhere.
 func allowsAnyDNS(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort) bool {
 	return peer == nil && (port == nil || port.Port == nil)
 }

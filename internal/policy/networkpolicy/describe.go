@@ -11,7 +11,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// describePeers names the peers of a rule in a line, the halves of the internet once.
+// describePeers names the peers of a rule in one line. The two halves of the internet appear once.
 func describePeers(d policy.Direction, peers []networkingv1.NetworkPolicyPeer) string {
 	var phrases []string
 	for _, peer := range elements(peers) {
@@ -20,7 +20,7 @@ func describePeers(d policy.Direction, peers []networkingv1.NetworkPolicyPeer) s
 	return policy.Abbreviate(slices.Compact(phrases), ", ")
 }
 
-// describePeer names a peer as a person would: "pods app=cache in namespace data", "203.0.113.9/32", "the internet".
+// describePeer names a peer for a person: "pods app=cache in namespace data", "203.0.113.9/32", "the internet".
 func describePeer(d policy.Direction, peer *networkingv1.NetworkPolicyPeer) string {
 	switch {
 	case peer == nil && d == policy.Ingress:
@@ -58,7 +58,7 @@ func describePorts(ports []networkingv1.NetworkPolicyPort) string {
 	return policy.Abbreviate(phrases, ", ")
 }
 
-// namesOfPorts returns the names that stand for ports.
+// namesOfPorts returns the port names of a rule.
 func namesOfPorts(ports []networkingv1.NetworkPolicyPort) []string {
 	var names []string
 	for _, p := range ports {

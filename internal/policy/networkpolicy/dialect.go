@@ -5,8 +5,8 @@
 //     [policy.NamesAnnotation], and a verdict depends on that list.
 //   - A NetworkPolicy has no rules for ICMP and some other protocols. [policy.OtherAnnotation] and
 //     [policy.OtherIngressAnnotation] list such flows, and a verdict depends on those lists.
-//   - No selector finds the API server or pods on the network of their nodes. A rule without peers can be reserved for
-//     them by [policy.APIServerAnnotation] and [policy.HostNetworkAnnotation].
+//   - No selector matches the API server or pods on the network of their nodes. [policy.APIServerAnnotation] and
+//     [policy.HostNetworkAnnotation] can reserve a rule without peers for them.
 package networkpolicy
 
 import (
@@ -20,10 +20,10 @@ type Dialect struct{ policy.Scope }
 
 var _ policy.Dialect[*networkingv1.NetworkPolicy] = Dialect{}
 
-// Unite is the function of that name.
+// Unite returns the union of sets of policies; see [Unite].
 func (Dialect) Unite(sets ...[]*networkingv1.NetworkPolicy) ([]*networkingv1.NetworkPolicy, error) {
 	return Unite(sets...)
 }
 
-// Validate is the function of that name.
+// Validate returns an error that names the policy and each invalid field; see [Validate].
 func (Dialect) Validate(p *networkingv1.NetworkPolicy) error { return Validate(p) }

@@ -8,7 +8,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// policyTypeOf returns the type of policies that isolate in a direction.
+// policyTypeOf returns the type of the policies that isolate in a direction.
 func policyTypeOf(d policy.Direction) networkingv1.PolicyType {
 	if d == policy.Ingress {
 		return networkingv1.PolicyTypeIngress
@@ -16,8 +16,8 @@ func policyTypeOf(d policy.Direction) networkingv1.PolicyType {
 	return networkingv1.PolicyTypeEgress
 }
 
-// HasType reports whether a policy is of a direction's type. As in Kubernetes, one without policyTypes has the type
-// Ingress, and the type Egress if it has egress rules.
+// HasType reports whether a policy has the type of a direction. As in Kubernetes, a policy without policyTypes has
+// the type Ingress, and also the type Egress if it has egress rules.
 func HasType(p *networkingv1.NetworkPolicy, d policy.Direction) bool {
 	if len(p.Spec.PolicyTypes) == 0 {
 		return d == policy.Ingress || len(p.Spec.Egress) > 0
@@ -25,7 +25,7 @@ func HasType(p *networkingv1.NetworkPolicy, d policy.Direction) bool {
 	return slices.Contains(p.Spec.PolicyTypes, policyTypeOf(d))
 }
 
-// writeTypes gives a policy without policyTypes those that Kubernetes takes it to have.
+// writeTypes writes the types that Kubernetes assumes into a policy without policyTypes.
 func writeTypes(p *networkingv1.NetworkPolicy) {
 	if len(p.Spec.PolicyTypes) > 0 {
 		return
@@ -36,13 +36,13 @@ func writeTypes(p *networkingv1.NetworkPolicy) {
 	}
 }
 
-// Rule is a rule of either direction: in Kubernetes they differ in the name of one field.
+// Rule is a rule of either direction. In Kubernetes the two differ only in the name of one field.
 type Rule struct {
-	Peers []networkingv1.NetworkPolicyPeer // none is everywhere
-	Ports []networkingv1.NetworkPolicyPort // none is every port
+	Peers []networkingv1.NetworkPolicyPeer // none means everywhere
+	Ports []networkingv1.NetworkPolicyPort // none means every port
 }
 
-// RulesOf returns a policy's rules of a direction. Their peers and ports are the policy's own, not copies.
+// RulesOf returns a policy's rules of a direction. Their peers and ports are not copies but the policy's own.
 func RulesOf(p *networkingv1.NetworkPolicy, d policy.Direction) []Rule {
 	var rules []Rule
 	if d == policy.Ingress {

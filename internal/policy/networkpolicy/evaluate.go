@@ -9,22 +9,25 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Evaluate tells what the policies do to one flow, by the rules of networking.k8s.io/v1: they are a union, only those
-// count that isolate a subject, and a flow needs one rule of one of them, where its source is a subject for egress, and
-// where its destination is one that is isolated for ingress, for ingress too. Where both deny it, the reason is both.
-// It does not ask for the flows that this one implies; see [Required]. For many flows, see [Scope.Evaluator].
+// Evaluate returns the verdict of the policies on one flow, by the rules of networking.k8s.io/v1. Policies are a
+// union, and only those that isolate a subject count. If the flow's source is a subject, one egress rule of one
+// policy has to allow the flow. If its destination is a subject that is isolated for ingress, an ingress rule has to
+// allow it too. If both ends deny it, the reason names both. Evaluate does not check the flows that this one implies;
+// see [Required]. For many flows, see [Dialect.Evaluator].
 //
-// An ipBlock never holds a pod, and a pod selector never anything else; only a rule without peers is for
-// [flow.Anyone]. A port with a name is the one that goes by it at the flow's destination; see [Workload]. Port 53 or 5353 by number, to any peer, is taken for the
-// cluster's resolver, which goes by other labels in some clusters; and so is a rule that says less of ports, if its peer
-// speaks of DNS. With [Scope].Resolvers each of them has to be allowed, and a rule for one does not stand for another.
+// An ipBlock never matches a pod, and a pod selector matches only pods. Only a rule without peers matches
+// [flow.Anyone]. A named port is the port with that name at the flow's destination; see [policy.Workload]. The number
+// 53 or 5353 counts as the cluster's resolver with any peer, because some clusters label the resolver differently. A
+// rule that is less specific about ports counts too if its peer mentions DNS. If Resolvers of the [policy.Scope] is
+// set, the policies have to allow each of them, and a rule for one does not stand for another.
 //
-// In a policy with [NamesAnnotation] the internet (0.0.0.0/0 or ::/0) is open only to external flows that match an
-// entry, and external flows need one for a single address (/32 or /128) too. An external name that no policy can hold is
-// its address.
+// In a policy with [policy.NamesAnnotation] the internet (0.0.0.0/0 or ::/0) is open only to external flows that
+// match an entry. External flows to a single address (/32 or /128) need an entry too. An external name that no policy
+// can hold counts as its address.
 //
-// A flow that no rule is for, because of its protocol, needs an entry of [OtherAnnotation]. A look-up that got no address
-// is allowed by what allows its name at any port, and by an entry of [NamesAnnotation] for it.
+// A flow with a protocol that rules cannot name needs an entry of [policy.OtherAnnotation]. A lookup that got no
+// address is allowed by a rule or entry that allows its name at any port, and by an entry of [policy.NamesAnnotation]
+// for it.
 func (s Dialect) Evaluate(policies []*networkingv1.NetworkPolicy, f flow.Flow) policy.Verdict {
 	s.Scope = s.Normalized()
 	judged := s.ByAddress(f)
@@ -36,7 +39,7 @@ func (s Dialect) Evaluate(policies []*networkingv1.NetworkPolicy, f flow.Flow) p
 	return policy.ExplainAddress(v, f, judged)
 }
 
-// EvaluateEnd tells what the policies do to a flow of the subject in one direction.
+// EvaluateEnd returns the verdict of the policies on a flow of the subject in one direction.
 func (s Dialect) EvaluateEnd(policies []*networkingv1.NetworkPolicy, subject policy.Workload, d policy.Direction, f flow.Flow) policy.Verdict {
 	isolating := s.applicablePolicies(policies, subject, d)
 	switch other := !f.Lookup && s.wordless(f) != ""; {
@@ -53,7 +56,7 @@ func (s Dialect) EvaluateEnd(policies []*networkingv1.NetworkPolicy, subject pol
 	return s.overViews(isolating, subject, d, f)
 }
 
-// overViews is side for policies of which each isolates the subject.
+// overViews evaluates a flow against policies that all isolate the subject.
 func (s Dialect) overViews(isolating []applicable, subject policy.Workload, d policy.Direction, f flow.Flow) policy.Verdict {
 	nearest := candidate{view: isolating[0], rule: -1}
 	for _, v := range isolating {
@@ -72,7 +75,7 @@ func (s Dialect) overViews(isolating []applicable, subject policy.Workload, d po
 	return s.notAllowed(isolating, nearest, subject, d, f)
 }
 
-// notAllowed is the verdict where no rule allows a flow.
+// notAllowed returns the verdict on a flow that no rule allows.
 func (s Dialect) notAllowed(isolating []applicable, nearest candidate, subject policy.Workload, d policy.Direction, f flow.Flow) policy.Verdict {
 	if f.Lookup {
 		return policy.EvaluateLookup(s.Scope, policiesOf(isolating), isolating[0].Name, subject, f)

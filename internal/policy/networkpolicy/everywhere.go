@@ -27,7 +27,7 @@ func reservationsOf(p metav1.Object, d policy.Direction) []policy.Reservation {
 	return all
 }
 
-// reservationsFor returns the entries that a flow of a subject needs, none where its far end is not one of these.
+// reservationsFor returns the entries that a flow of a subject needs, or none if a selector can match its peer end.
 func (s Dialect) reservationsFor(subject policy.Workload, d policy.Direction, f flow.Flow) []policy.Reservation {
 	far := d.PeerEnd(f)
 	r := policy.Reservation{Protocol: f.Protocol}
@@ -49,7 +49,7 @@ func (s Dialect) reservationsFor(subject policy.Workload, d policy.Direction, f 
 	return all
 }
 
-// matchEverywhere holds a flow against a rule without peers, at one of its ports; nil is all of them.
+// matchEverywhere compares a flow with a rule without peers, at one of its ports; a nil port means all ports.
 func (v applicable) matchEverywhere(port *networkingv1.NetworkPolicyPort, f flow.Flow) policy.PeerMatch {
 	listed := false
 	for _, r := range v.reserved {
@@ -57,7 +57,7 @@ func (v applicable) matchEverywhere(port *networkingv1.NetworkPolicyPort, f flow
 			continue
 		}
 		if !isPortOf(r, port) && v.matchPort(port, f) == policy.PortMatches {
-			continue // who opens a range, or all ports, means what they say
+			continue // a person who opens a range, or all ports, opens it to every peer
 		}
 		if r.IsFor(v.scope.Scope, v.namespace, v.direction, f) {
 			return policy.PeerMatches
@@ -70,7 +70,8 @@ func (v applicable) matchEverywhere(port *networkingv1.NetworkPolicyPort, f flow
 	return policy.PeerMatches
 }
 
-// keepsLookup reports whether a rule without peers, at one of its ports, is for others than whose name was looked up.
+// keepsLookup reports whether a rule without peers is, at one of its ports, reserved for other peers than the
+// looked-up name.
 func (v applicable) keepsLookup(port *networkingv1.NetworkPolicyPort, f flow.Flow) bool {
 	listed := false
 	for _, r := range v.reserved {
@@ -85,22 +86,22 @@ func (v applicable) keepsLookup(port *networkingv1.NetworkPolicyPort, f flow.Flo
 	return listed
 }
 
-// isPortOf reports whether a rule names the entry's port, alone.
+// isPortOf reports whether a rule's port is exactly the entry's port.
 func isPortOf(r policy.Reservation, port *networkingv1.NetworkPolicyPort) bool {
 	return port != nil && port.Port != nil && port.Port.Type == intstr.Int && port.EndPort == nil &&
 		port.Port.IntVal == int32(r.Port) && portProtocol(port) == r.Protocol
 }
 
-// reservedBy returns the entries that keep others from a rule's ports.
+// reservedBy returns the entries that reserve a rule's ports.
 func reservedBy(all []policy.Reservation, ports []networkingv1.NetworkPolicyPort) []policy.Reservation {
 	return slices.DeleteFunc(slices.Clone(all), func(r policy.Reservation) bool {
 		return !slices.ContainsFunc(ports, func(p networkingv1.NetworkPolicyPort) bool { return isPortOf(r, &p) })
 	})
 }
 
-// matchBlockBeyond holds a range of addresses against who is beyond selectors. Where nobody knows their addresses, who
-// writes a range for their port does; but what lies on the internet alone, or is the address of somebody else, is not
-// meant.
+// matchBlockBeyond compares a range of addresses with a peer that no selector matches. If the peer's address is
+// unknown, any range counts, because a person may have written it for that peer. Exceptions are a range that covers
+// only the internet, and the address of another recorded endpoint.
 func (v applicable) matchBlockBeyond(block *networkingv1.IPBlock, far flow.Endpoint) policy.PeerMatch {
 	prefix, err := netip.ParsePrefix(block.CIDR)
 	if err != nil {
@@ -123,13 +124,13 @@ func (v applicable) matchBlockBeyond(block *networkingv1.IPBlock, far flow.Endpo
 	return policy.PeerMatches
 }
 
-// privateRanges are where clusters have their nodes: RFC 1918 and RFC 4193.
+// privateRanges are the usual ranges of cluster nodes: RFC 1918 and RFC 4193.
 var privateRanges = []netip.Prefix{
 	netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"),
 	netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("fc00::/7"),
 }
 
-// leavesOutPrivate reports whether a range holds private ranges and excepts them all.
+// leavesOutPrivate reports whether a range contains private ranges and excepts them all.
 func leavesOutPrivate(prefix netip.Prefix, except []string) bool {
 	held := false
 	for _, private := range privateRanges {
@@ -147,7 +148,7 @@ func leavesOutPrivate(prefix netip.Prefix, except []string) bool {
 	return held
 }
 
-// annotateEverywhere lists for whom a subject's policy has rules without peers.
+// annotateEverywhere lists the peers that rules without peers in a subject's policy are for.
 func (s Dialect) annotateEverywhere(p *networkingv1.NetworkPolicy, subject policy.Workload, d policy.Direction, flows []flow.Flow) {
 	for _, f := range flows {
 		if s.inexpressible(d, f) != "" {
@@ -175,7 +176,7 @@ func (m *merging) dropEverywhere(p *networkingv1.NetworkPolicy, d policy.Directi
 	}
 }
 
-// uniteEverywhere removes from a union the entries of ports that one of its parts opens to everybody.
+// uniteEverywhere removes the entries for ports that one of the parts opens to any peer from a union.
 func uniteEverywhere(united *networkingv1.NetworkPolicy, parts []*networkingv1.NetworkPolicy) {
 	for _, d := range policy.Directions {
 		for _, annotation := range policy.ReservationAnnotations(d) {
@@ -189,7 +190,7 @@ func uniteEverywhere(united *networkingv1.NetworkPolicy, parts []*networkingv1.N
 	}
 }
 
-// opensToAll reports whether a policy opens the port of an entry to everybody, in a rule that names it.
+// opensToAll reports whether a rule of a policy names the port of an entry and opens it to any peer.
 func opensToAll(p *networkingv1.NetworkPolicy, d policy.Direction, r policy.Reservation) bool {
 	for _, own := range reservationsOf(p, d) {
 		if own.Port == r.Port && own.Protocol == r.Protocol {
@@ -201,7 +202,7 @@ func opensToAll(p *networkingv1.NetworkPolicy, d policy.Direction, r policy.Rese
 	})
 }
 
-// explainReserved says why a rule without peers is not for a flow.
+// explainReserved returns why a rule without peers does not match a flow.
 func (c candidate) explainReserved(rule string, f flow.Flow) string {
 	var annotations []string
 	for _, r := range c.view.reserved {

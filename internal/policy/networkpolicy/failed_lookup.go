@@ -8,16 +8,17 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// gatesNames reports whether a policy lists the only names for which it opens the internet, be it none.
+// gatesNames reports whether a policy opens the internet only to the names that it lists. The list may be empty.
 func gatesNames(p metav1.Object) bool {
 	_, annotated := p.GetAnnotations()[policy.NamesAnnotation]
 	return annotated
 }
 
-// matchLookup holds a look-up against one pair of a rule: it fits where a flow to that name would, at a port of the rule's.
+// matchLookup compares a lookup with one pair of a rule. It matches if a flow to that name would match at a port of
+// the rule.
 func (v applicable) matchLookup(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort, f flow.Flow) policy.Match {
 	if policy.IsAPIServer(f.Destination) {
-		f.Lookup, f.Port, f.Protocol = false, policy.APIServicePort, flow.TCP // which it is asked at
+		f.Lookup, f.Port, f.Protocol = false, policy.APIServicePort, flow.TCP // the port of the API server's Service
 		return v.match(peer, port, f)
 	}
 	if peer == nil && v.keepsLookup(port, f) {
@@ -37,7 +38,7 @@ func (v applicable) matchLookup(peer *networkingv1.NetworkPolicyPeer, port *netw
 	return nearest
 }
 
-// portsOf returns the entries with a port that are for the host that was looked up.
+// portsOf returns the entries with a port that match the looked-up host.
 func (v applicable) portsOf(f flow.Flow) []policy.AllowedName {
 	hosts := v.scope.LookupHosts(v.namespace, f)
 	isFor := func(n policy.AllowedName) bool { return !n.IsLookup() && n.MatchesLookup(f, hosts) }
@@ -69,7 +70,7 @@ func (s Dialect) unmetLookups(policies []*networkingv1.NetworkPolicy, subject po
 	return policy.UnmetLookups(lookups, s.compile(stripped, subject, policy.Egress).verdict)
 }
 
-// unusedLookups returns the entries of a policy for look-ups only that nothing needs.
+// unusedLookups returns the entries of a policy for lookups only that no flow needs.
 func (s Dialect) unusedLookups(policies []*networkingv1.NetworkPolicy, p *networkingv1.NetworkPolicy, flows []flow.Flow) map[string]bool {
 	unused := make(map[string]bool)
 	for _, entry := range policy.UnusedLookups(s.Scope, p, s.isolatedBy(p, policy.Egress), func(w policy.Workload) []flow.Flow { return s.unmetLookups(policies, w, flows) }) {

@@ -14,21 +14,23 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Generate returns the policies that allow the flows, and the flows that those imply (see [Required]), and nothing
-// else: one for each subject, sorted by namespace and name. A flow between two subjects is in the egress of the one and
-// in the ingress of the other. A policy is of the type Egress; that of a subject that is [Subject.Whole] and that the
-// flows show as a server is of the type Ingress too; see [Scope].CloseIngress for others, and [Scope].DenyAll for what is
-// added at the end. Flows at neither end of which there is a subject are left out.
+// Generate returns the policies that allow exactly the flows and those that they imply (see [Required]): one for each
+// subject, sorted by namespace and name. A flow between two subjects appears in the egress of one and in the ingress
+// of the other. Every policy has the type Egress. The policy of a subject with AllTraffic that the flows show as a
+// server also has the type Ingress. CloseIngress of the [policy.Scope] adds the type for other subjects, and DenyAll
+// adds policies at the end. Generate ignores flows without a subject at either end.
 //
-// The same flows in any order give the same policies. There is one rule to a peer, with all of its ports: first
-// workloads by namespace and labels, then the resolver, the internet, single addresses, and anyone. External
-// destinations share the rule for the internet, and stand in [NamesAnnotation]; one at an address that is not public
-// has that address too. External sources are their addresses. Who anyone may call at a port has no rule for some callers
-// there. The API server, and pods on the network of their nodes, are beyond selectors: the former is the addresses of its
-// Endpoints where they are known; else both are a rule without peers, which [APIServerAnnotation] and
-// [HostNetworkAnnotation] keep for them.
-// Without any flow, or with none that a NetworkPolicy can express, a policy denies all egress. What it cannot express stands
-// in [OtherAnnotation], and a look-up that nothing else allows in [NamesAnnotation].
+// The same flows in any order give the same policies. Each peer has one rule with all of its ports. The rules come in
+// the order: workloads by namespace and labels, the resolver, the internet, single addresses, anyone. External
+// destinations share the rule for the internet, and [policy.NamesAnnotation] lists them; a destination at an address
+// that is not public also has that address. External sources are written as their addresses. If anyone may connect to
+// a port, no rule names callers at that port. No selector matches the API server, or pods on the network of their
+// nodes. The API server is written as the addresses of its Endpoints if these are known. Otherwise both are a rule
+// without peers, which [policy.APIServerAnnotation] and [policy.HostNetworkAnnotation] reserve for them.
+//
+// Without any flow, or with none that a NetworkPolicy can express, a policy denies all egress.
+// [policy.OtherAnnotation] lists the flows that it cannot express, and [policy.NamesAnnotation] the lookups that
+// nothing else allows.
 func (s Dialect) Generate(flows []flow.Flow) []*networkingv1.NetworkPolicy {
 	s.Scope = s.Normalized()
 	required := s.allByAddress(Required(flows))
@@ -89,7 +91,7 @@ func annotate(p *networkingv1.NetworkPolicy, annotation string, entries map[stri
 	}
 }
 
-// rules turns sorted openings into one rule for each peer.
+// rules turns sorted permissions into one rule for each peer.
 func rules(openings []permission) []Rule {
 	var list []Rule
 	for i, o := range openings {
@@ -102,11 +104,11 @@ func rules(openings []permission) []Rule {
 	return list
 }
 
-// list returns the peers of a rule for one peer.
+// list returns the peers of a rule for one peer key.
 func (k peerKey) list() []networkingv1.NetworkPolicyPeer {
 	switch k.kind {
 	case flow.Workload:
-		set, _ := labels.ConvertSelectorToLabelsMap(k.labels) // what cannot be read back is inexpressible
+		set, _ := labels.ConvertSelectorToLabelsMap(k.labels) // labels that cannot be parsed back are inexpressible
 		pods := networkingv1.NetworkPolicyPeer{PodSelector: selector(set)}
 		switch k.namespace {
 		case "":
@@ -135,7 +137,7 @@ func (k peerKey) list() []networkingv1.NetworkPolicyPeer {
 	return []networkingv1.NetworkPolicyPeer{block(netip.PrefixFrom(k.addr, k.addr.BitLen()))}
 }
 
-// internet returns the blocks that hold every public address, IPv4 first.
+// internet returns the blocks that contain every public address, IPv4 first.
 func internet() []networkingv1.NetworkPolicyPeer {
 	v4, v6 := block(netip.PrefixFrom(netip.IPv4Unspecified(), 0)), block(netip.PrefixFrom(netip.IPv6Unspecified(), 0))
 	for _, p := range flow.NotPublic() {

@@ -14,8 +14,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// pairs yields every peer of a rule with each of its ports. A nil peer is everywhere and a nil port every port:
-// what Kubernetes means by a list that is missing or empty. A rule allows what any of its pairs allows.
+// pairs yields every peer of a rule with each of its ports. A nil peer means everywhere and a nil port every port, as
+// Kubernetes reads a missing or empty list. A rule allows everything that any of its pairs allows.
 func (r Rule) pairs() iter.Seq2[*networkingv1.NetworkPolicyPeer, *networkingv1.NetworkPolicyPort] {
 	return func(yield func(*networkingv1.NetworkPolicyPeer, *networkingv1.NetworkPolicyPort) bool) {
 		for _, peer := range elements(r.Peers) {
@@ -39,7 +39,7 @@ func elements[T any](list []T) []*T {
 	return pointers
 }
 
-// match holds a flow against one pair of a rule.
+// match compares a flow with one pair of a rule.
 func (v applicable) match(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort, f flow.Flow) policy.Match {
 	if f.Lookup {
 		return v.matchLookup(peer, port, f)
@@ -51,13 +51,13 @@ func (v applicable) match(peer *networkingv1.NetworkPolicyPeer, port *networking
 	return m
 }
 
-// redirects reports whether a pair stands for the cluster's resolver without saying so. Where DNS does not run in
+// redirects reports whether a pair stands for the cluster's resolver without naming it. Where DNS does not run in
 // pods labelled kube-dns at port 53 (OpenShift: port 5353 of its own pods; NodeLocal: a link-local address), people
-// write a rule that names one of its ports. The rule for the internet's names is not one of those: a host that is
-// asked on port 53 by name says nothing about the resolver, and pods with the resolver's labels in another namespace are
-// none: that is its own rule, which lost the namespace.
+// write a rule with one of the resolver's ports. Two kinds of rules do not count. The rule for external names does
+// not, because a host that is allowed at port 53 by name says nothing about the resolver. A rule for pods with the
+// resolver's labels in another namespace does not either: it is the generated rule without its namespace.
 //
-// A rule that says less of ports (none, a range, a name) is one of those where its peer speaks of DNS.
+// A rule that is less specific about ports (none, a range, a name) counts if its peer mentions DNS.
 func (v applicable) redirects(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort, f flow.Flow) bool {
 	if f.Destination.Kind != flow.Resolver || !v.scope.IsResolverPort(f.Port) || f.Protocol != flow.TCP && f.Protocol != flow.UDP ||
 		port != nil && portProtocol(port) != f.Protocol || v.annotated && isInternet(peer) || v.isForOtherResolver(peer, f.Destination) {
@@ -72,14 +72,14 @@ func (v applicable) redirects(peer *networkingv1.NetworkPolicyPeer, port *networ
 	return false
 }
 
-// lostNamespace reports whether a peer is for pods as the resolver's, and certainly in another namespace.
+// lostNamespace reports whether a peer has the labels of the resolver's pods and certainly means another namespace.
 func (v applicable) lostNamespace(peer *networkingv1.NetworkPolicyPeer, e flow.Endpoint) bool {
 	return peer.IPBlock == nil && !policy.IsEmpty(peer.PodSelector) && v.matchPods(peer, e) == policy.OtherNamespace &&
 		(peer.NamespaceSelector == nil || !v.scope.maySelect(peer.NamespaceSelector, v.scope.ResolverOf(e).Namespace))
 }
 
-// isForOtherResolver reports whether a peer is for another place than that which is asked, of those that the user names, or
-// for the usual one, which is then known not to be that.
+// isForOtherResolver reports whether a peer matches a configured place of the resolver other than the queried one, or
+// the default place, which is not in use then.
 func (v applicable) isForOtherResolver(peer *networkingv1.NetworkPolicyPeer, e flow.Endpoint) bool {
 	if len(v.scope.Resolvers) == 0 {
 		return false
@@ -90,8 +90,8 @@ func (v applicable) isForOtherResolver(peer *networkingv1.NetworkPolicyPeer, e f
 	})
 }
 
-// mayBeResolver reports whether a peer that says nothing of ports may be a resolver: pods or a namespace that speak of DNS,
-// or addresses that hold NodeLocal's.
+// mayBeResolver reports whether a peer may be a resolver even if the rule is not specific about ports: pods or a
+// namespace with DNS in their labels, or addresses that contain those of NodeLocal.
 func mayBeResolver(peer *networkingv1.NetworkPolicyPeer) bool {
 	if peer.IPBlock != nil {
 		return policy.HoldsNodeLocal(peer.IPBlock.CIDR, peer.IPBlock.Except)
@@ -99,7 +99,7 @@ func mayBeResolver(peer *networkingv1.NetworkPolicyPeer) bool {
 	return peer.NamespaceSelector != nil && (policy.MentionsDNS(peer.PodSelector) || policy.MentionsDNS(peer.NamespaceSelector))
 }
 
-// matchResolver is fitPeer for a place of the resolver.
+// matchResolver compares a peer with a place of the resolver.
 func (v applicable) matchResolver(peer *networkingv1.NetworkPolicyPeer, r policy.Resolver) policy.PeerMatch {
 	switch {
 	case peer == nil:
@@ -121,7 +121,7 @@ func (v applicable) matchPeer(peer *networkingv1.NetworkPolicyPeer, f flow.Flow)
 	case peer == nil:
 		return policy.PeerMatches
 	case far.Kind == flow.Anyone:
-		return policy.OtherKind // whatever the peer is, others may call too
+		return policy.OtherKind // any peer still excludes other callers
 	case isBeyondSelectors(v.direction, far) && peer.IPBlock != nil:
 		return v.matchBlockBeyond(peer.IPBlock, far)
 	case isBeyondSelectors(v.direction, far):
@@ -129,7 +129,7 @@ func (v applicable) matchPeer(peer *networkingv1.NetworkPolicyPeer, f flow.Flow)
 	case far.Kind == flow.Resolver:
 		return v.matchResolver(peer, v.scope.ResolverOf(far))
 	case arePods == (peer.IPBlock != nil):
-		return policy.OtherKind // pods come and go with their addresses: Kubernetes leaves it open whether a range holds them
+		return policy.OtherKind // pod addresses change: Kubernetes leaves open whether a range contains them
 	case arePods:
 		return v.matchPods(peer, far)
 	}
@@ -145,7 +145,7 @@ func (v applicable) matchPods(peer *networkingv1.NetworkPolicyPeer, far flow.End
 	return v.matchLabels(peer, w.AsPeer(v.direction).AllLabels(), policy.NamespaceOf(w, v.direction, v.subject, v.namespace))
 }
 
-// matchLabels holds a peer that selects pods against those of a namespace.
+// matchLabels compares a peer that selects pods with the pods of a namespace.
 func (v applicable) matchLabels(peer *networkingv1.NetworkPolicyPeer, pods labels.Set, namespace string) policy.PeerMatch {
 	inNamespace := namespace == v.namespace
 	if peer.NamespaceSelector != nil {
@@ -153,7 +153,7 @@ func (v applicable) matchLabels(peer *networkingv1.NetworkPolicyPeer, pods label
 	}
 	switch {
 	case peer.PodSelector == nil && peer.NamespaceSelector == nil:
-		return policy.OtherPeer // the API server refuses it: see Validate
+		return policy.OtherPeer // the API server rejects it: see Validate
 	case peer.PodSelector != nil && !policy.Selects(peer.PodSelector, pods):
 		return policy.OtherPeer
 	case !inNamespace:
@@ -169,7 +169,7 @@ func (v applicable) matchBlock(block *networkingv1.IPBlock, f flow.Flow) policy.
 	case err != nil:
 		return policy.OtherPeer
 	case !addr.IsValid() && v.direction == policy.Egress && f.Destination.Kind == flow.External && prefix.Bits() == 0:
-		// A name whose address nobody saw is somewhere on the internet.
+		// A name without a recorded address is somewhere on the internet.
 	case !prefix.Contains(addr):
 		return policy.OtherPeer
 	case policy.ExceptionFor(block.Except, addr) != "":
@@ -178,8 +178,8 @@ func (v applicable) matchBlock(block *networkingv1.IPBlock, f flow.Flow) policy.
 	return v.matchName(prefix, f)
 }
 
-// matchName asks [NamesAnnotation], where there is one, about a flow inside a range. The internet is open to listed
-// names only, and a single address to listed names and to those who have no name for it. Any other range is a
+// matchName checks a flow inside a range against [policy.NamesAnnotation], if the policy has it. The internet is open
+// only to listed names. A single address is open to listed names and to peers without a name. Any other range is a
 // person's explicit choice.
 func (v applicable) matchName(prefix netip.Prefix, f flow.Flow) policy.PeerMatch {
 	external := f.Destination.Kind == flow.External

@@ -9,35 +9,36 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Merge returns the committed policies, changed so that they allow the flows, and the flows that those imply (see
-// [Required]), and so that the subjects' own policies hold nothing that [Scope.Unused] lists, nor an entry of
-// [MetadataAnnotation] that no flow needs. It is for policies that people edit: what allows the flows already stays as
-// it is, and where that is everything, so does everything.
-// The result shares no memory with the committed policies. Merging the same flows again changes nothing; merged into
-// no policies, they give what [Scope.Generate] gives.
+// Merge returns the committed policies, changed so that they allow the flows and those that they imply (see
+// [Required]). It removes everything that [Dialect.Unused] lists, and entries of [policy.MetadataAnnotation] that no
+// flow needs, from the subjects' own policies. People edit these policies: the parts that already allow the flows
+// stay as they are, and if that is everything, nothing changes. The result shares no memory with the committed
+// policies. Merging the same flows again changes nothing; merging them into no policies gives the result of
+// [Dialect.Generate].
 //
-// Only policies of a subject's name change. Policies of other names are somebody's own: they count where they allow a
-// flow, and stay where nobody uses them. Where there is a flow to add, or no policy isolates a subject, the subject's
-// policy is made to: it is added at the end, or is given the subject's labels and the type. A subject that is
-// [Subject.Whole] is isolated for ingress where the flows show it as a server; where they no longer do, the type goes
-// with the last of the rules.
+// Merge changes only policies with a subject's name. Others are hand-written: they count if they allow a flow, and
+// stay if unused. If a flow has to be added, or no policy isolates a subject, the subject's policy is made to isolate
+// it: Merge adds the policy at the end, or sets the subject's labels and the type. A subject with AllTraffic is
+// isolated for ingress if the flows show it as a server. If they no longer do, the type is removed with the last
+// rule.
 //
-// A flow that is denied becomes a port of the one rule for its peer alone, or else a new rule, where Generate would
-// have it among those that it could have written. Rules, peers, ports and names keep their order. External names are
-// added to [NamesAnnotation], unless somebody removed it from a policy that opens the internet to what the flows
-// need: there no name is checked, and none would be allowed any more that is not listed. Names in it that [Scope].Fold
-// has a pattern for become that pattern. With [Scope].Binaries the programs that opened flows are listed by the first of
-// the policies that isolate the subject, and that of its own name lists nobody else.
+// A denied flow becomes a port of the only rule for exactly its peer. If there is none, it becomes a new rule at the
+// position where Generate would put it among the generated rules. Rules, peers, ports and names keep their order.
+// External names are added to [policy.NamesAnnotation], unless a person removed the annotation from a policy that
+// opens the internet to the required flows: that policy checks no name, and a new list would deny every unlisted
+// name. Listed names that match a pattern of Fold become that pattern. If Binaries is set, the first policy that
+// isolates the subject lists the programs that opened flows, and the policy with the subject's own name lists no
+// others.
 func (s Dialect) Merge(committed []*networkingv1.NetworkPolicy, flows []flow.Flow) []*networkingv1.NetworkPolicy {
 	m := newMerging(s, committed, flows)
 	m.addAll()
-	for _, subject := range m.scope.Subjects { // after all is added: a port may be added to a rule of which none was used
+	for _, subject := range m.scope.Subjects { // last, because addAll may add a port to a rule that no flow used before
 		m.drop(subject.Workload)
 	}
 	return m.policies
 }
 
-// Extend is [Scope.Merge] for a run that need not have seen every flow: it adds what is missing and drops nothing.
+// Extend is [Dialect.Merge] for a run that may not have seen every flow: it adds missing flows and removes nothing.
 func (s Dialect) Extend(committed []*networkingv1.NetworkPolicy, flows []flow.Flow) []*networkingv1.NetworkPolicy {
 	m := newMerging(s, committed, flows)
 	m.partial = true
@@ -61,21 +62,23 @@ func newMerging(s Dialect, committed []*networkingv1.NetworkPolicy, flows []flow
 	return m
 }
 
-// merging is the state of one [Scope.Merge].
+// merging is the state of one [Dialect.Merge].
 type merging struct {
 	policies []*networkingv1.NetworkPolicy
-	scope    Dialect     // normal
-	flows    []flow.Flow // with what they imply, sorted
-	partial  bool        // there are more flows, which are allowed already
+	scope    Dialect     // normalized
+	flows    []flow.Flow // with those that they imply, sorted
+	partial  bool        // the policies already allow further flows
 }
 
-// own returns the policy of a subject's name, or nil. Of two, the one in the subject's namespace. One of which the
-// namespace is not known, or the subject's is not, is its where no other subject has that name.
+// own returns the policy with a subject's name, or nil. Of two it returns the one in the subject's namespace. If the
+// namespace of the policy or of the subject is unknown, the policy is the subject's if no other subject has that
+// name.
 func (m *merging) own(subject policy.Workload) *networkingv1.NetworkPolicy {
 	return policy.OwnPolicy(m.policies, m.scope.Scope, subject)
 }
 
-// isolating returns the policy of a subject's name, which is added where it is missing, and isolates the subject.
+// isolating returns the policy with a subject's name. It adds a missing policy and makes the policy isolate the
+// subject.
 func (m *merging) isolating(subject policy.Workload, d policy.Direction) *networkingv1.NetworkPolicy {
 	p := m.own(subject)
 	if p == nil {
@@ -86,7 +89,7 @@ func (m *merging) isolating(subject policy.Workload, d policy.Direction) *networ
 	return p
 }
 
-// isolate gives a policy the labels and the type that it takes to isolate a subject in a direction.
+// isolate sets the labels and the type that a policy needs to isolate a subject in a direction.
 func isolate(p *networkingv1.NetworkPolicy, subject policy.Workload, d policy.Direction) {
 	if !policy.Selects(&p.Spec.PodSelector, subject.AsSubject().AllLabels()) {
 		p.Spec.PodSelector = *selector(subject.AsSubject().SelectorLabels())

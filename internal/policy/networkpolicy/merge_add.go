@@ -12,7 +12,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// addAll makes the policies allow every flow at both of its ends, and list who opened it.
+// addAll makes the policies allow every flow at both of its ends, and list the programs that opened it.
 func (m *merging) addAll() {
 	for _, namespace := range policy.NotDenied(m.scope.Scope, m.policies, deniesAll) {
 		m.policies = append(m.policies, denyAll(namespace))
@@ -30,7 +30,7 @@ func (m *merging) addAll() {
 	}
 }
 
-// add makes the policies allow every flow of a subject in one direction. It reports whether they had to change.
+// add makes the policies allow every flow of a subject in one direction. It reports whether they changed.
 func (m *merging) add(subject policy.Subject, d policy.Direction) bool {
 	w := subject.Workload
 	flows := policy.Needed(d, m.scope.FlowsOf(w, d, m.flows))
@@ -49,13 +49,13 @@ func (m *merging) add(subject policy.Subject, d policy.Direction) bool {
 	return true
 }
 
-// missing returns those of a subject's flows that a policy could allow, and none does.
+// missing returns those of a subject's flows that a policy could allow and none does.
 func (m *merging) missing(subject policy.Workload, d policy.Direction, flows []flow.Flow) []flow.Flow {
 	c := m.scope.compile(m.policies, subject, d)
 	return slices.DeleteFunc(slices.Clone(flows), func(f flow.Flow) bool { return !c.isMissing(f) })
 }
 
-// edit is what one subject needs of its policy in one direction.
+// edit is a change of a subject's policy in one direction.
 type edit struct {
 	*merging
 	policy    *networkingv1.NetworkPolicy
@@ -63,18 +63,18 @@ type edit struct {
 	direction policy.Direction
 }
 
-// view returns the policy as it is now.
+// view returns the policy in its current state.
 func (e edit) view() applicable {
 	return e.scope.applicablePolicies([]*networkingv1.NetworkPolicy{e.policy}, e.subject, e.direction)[0]
 }
 
-// addNames lists the names of the flows that are missing. It returns a flow more for each that is public: one to
-// nowhere in particular, so that a rule for the address that the name has today does not do.
+// addNames lists the names of the missing flows. For each public one it also returns a flow without an address,
+// because a rule for the name's current address is not enough.
 func (e edit) addNames(flows []flow.Flow) []flow.Flow {
 	var nowhere []flow.Flow
 	for {
 		var added []string
-		var listed *policy.NameIndex // once there is a flow to be listed
+		var listed *policy.NameIndex // set once a flow has to be listed
 		checksNoName := false
 		for _, f := range e.missing(e.subject, policy.Egress, flows) {
 			if f.Lookup {
@@ -102,14 +102,15 @@ func (e edit) addNames(flows []flow.Flow) []flow.Flow {
 				nowhere = append(nowhere, f)
 			}
 		}
-		// The first entry makes the policy ask for the names of flows that it allowed until then.
+		// The first entry makes the policy check the names of flows that it allowed before.
 		if policy.AddEntries(e.policy, policy.NamesAnnotation, added) == 0 {
 			return nowhere
 		}
 	}
 }
 
-// checksNoName reports whether the policy opens the internet without NamesAnnotation, and flows need that, or may.
+// checksNoName reports whether the policy opens the internet without NamesAnnotation, and flows need or may need
+// that.
 func (e edit) checksNoName() bool {
 	if e.view().annotated {
 		return false
@@ -125,7 +126,8 @@ func (e edit) checksNoName() bool {
 	return false
 }
 
-// addPorts adds the port of each flow to the only rule for its opening's peer, if there is one that then allows the flow.
+// addPorts adds the port of each flow to the only rule for the flow's peer, if there is one and it then allows the
+// flow.
 func (e edit) addPorts(flows []flow.Flow) {
 	if len(flows) == 0 {
 		return
@@ -144,14 +146,14 @@ func (e edit) addPorts(flows []flow.Flow) {
 		protocol  flow.Protocol
 	}
 	added := make(map[addition]bool)
-	var everywhere []int // rules without peers to which ports were added
+	var everywhere []int // rules without peers that got a port
 	allows := func(a addition, f flow.Flow) bool {
 		port := permission{port: a.port, end: a.end, protocol: a.protocol}.policyPort()
 		return slices.ContainsFunc(elements(rules[a.rule].Peers), func(peer *networkingv1.NetworkPolicyPeer) bool {
 			return c.views[0].match(peer, &port, f).Allows()
 		})
 	}
-	isAllowed := func(f flow.Flow) bool { // by now: a port may do for two flows
+	isAllowed := func(f flow.Flow) bool { // now: one port may serve two flows
 		if needsEveryRule(e.direction, f) {
 			for a := range added {
 				if allows(a, f) {
@@ -176,7 +178,7 @@ func (e edit) addPorts(flows []flow.Flow) {
 		}
 		o := e.scope.permissionOf(e.subject, e.direction, f)
 		same := of[o.peer]
-		if len(same) != 1 || len(rules[same[0]].Ports) == 0 { // no ports are all ports
+		if len(same) != 1 || len(rules[same[0]].Ports) == 0 { // no ports means all ports
 			continue
 		}
 		a := addition{same[0], o.port, o.end, o.protocol}
@@ -203,7 +205,7 @@ func (e edit) addPorts(flows []flow.Flow) {
 	}
 }
 
-// addRules adds a rule for each peer of the flows, as Generate writes it.
+// addRules adds a rule for each peer of the flows, in the form that Generate writes.
 func (e edit) addRules(flows []flow.Flow) {
 	openings := e.scope.permissions(e.subject, e.direction, flows)
 	for _, o := range openings {

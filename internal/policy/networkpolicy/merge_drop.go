@@ -9,7 +9,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// drop removes from a subject's policy what no flow needs. A policy that has no effect on the subject stays.
+// drop removes the parts that no flow needs from a subject's policy. A policy that has no effect on the subject
+// stays.
 func (m *merging) drop(subject policy.Workload) {
 	p := m.own(subject)
 	if p == nil {
@@ -34,7 +35,7 @@ func (m *merging) drop(subject policy.Workload) {
 	}
 }
 
-// dropRules removes rules, peers and ports. It reports whether it removed the last of the rules.
+// dropRules removes rules, peers and ports. It reports whether it removed the last rule.
 func (m *merging) dropRules(p *networkingv1.NetworkPolicy, d policy.Direction) bool {
 	rules := RulesOf(p, d)
 	usage := m.scope.usage(p, d, m.flows)
@@ -44,23 +45,23 @@ func (m *merging) dropRules(p *networkingv1.NetworkPolicy, d policy.Direction) b
 	var kept []Rule
 	for i, r := range rules {
 		if used := usage[i]; used.Rule {
-			// It has a peer and a port that are used: neither list becomes empty, which would be everywhere.
+			// A peer and a port are used, so neither list becomes empty, which would mean everywhere.
 			kept = append(kept, Rule{policy.Keep(r.Peers, used.Peers), policy.Keep(r.Ports, used.Ports)})
 		}
 	}
 	if len(kept) == 0 {
-		writeTypes(p) // before the rules go by which Kubernetes tells them
+		writeTypes(p) // first, because Kubernetes infers the types from the rules
 	}
 	SetRules(p, d, kept)
 	return len(kept) == 0
 }
 
-// dropIngress takes the type Ingress from a policy that has lost its last rule for it, unless a subject that it
-// isolates was seen as a server: with it the policy would deny what nobody knows to be wrong.
+// dropIngress removes the type Ingress from a policy that has lost its last ingress rule, unless the flows show a
+// subject that it isolates as a server. With the type the policy would deny callers that may be legitimate.
 func (m *merging) dropIngress(p *networkingv1.NetworkPolicy) {
 	isServer := func(s policy.Subject) bool { return m.scope.IsolatesIngress(s, m.scope.serves(s.Workload, m.flows)) }
 	if slices.ContainsFunc(m.scope.isolatedBy(p, policy.Ingress), isServer) || !HasType(p, policy.Egress) {
-		return // no type at all is the type Ingress
+		return // a policy without types has the type Ingress
 	}
 	p.Spec.PolicyTypes = slices.DeleteFunc(p.Spec.PolicyTypes, func(t networkingv1.PolicyType) bool {
 		return t == networkingv1.PolicyTypeIngress
@@ -79,7 +80,7 @@ func (m *merging) dropNames(p *networkingv1.NetworkPolicy) {
 		return
 	}
 	policy.SetEntries(p, policy.NamesAnnotation, kept)
-	// Even an empty list keeps names away from the rules for single addresses, as long as there are any.
+	// Even an empty list excludes names from the rules for single addresses, if there are any.
 	isExternal := func(f flow.Flow) bool {
 		return f.Destination.Kind == flow.External && m.scope.inexpressible(policy.Egress, f) == ""
 	}
@@ -88,7 +89,7 @@ func (m *merging) dropNames(p *networkingv1.NetworkPolicy) {
 	}
 }
 
-// egressOf returns the flows that leave the subjects that a policy isolates.
+// egressOf returns the outgoing flows of the subjects that a policy isolates.
 func (m *merging) egressOf(p *networkingv1.NetworkPolicy) []flow.Flow {
 	return m.scope.FlowsOfAll(m.scope.isolatedBy(p, policy.Egress), policy.Egress, m.flows)
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// peerOfRule returns the peer for which Generate would write a rule's peers, or false. It takes an internet that excepts
-// more, and lacks a half, for the internet, but none that excepts less.
+// peerOfRule returns the peer for which Generate would write a rule's peers, or false. It accepts an internet with
+// more exceptions, or with one half, as the internet, but none with fewer exceptions.
 func (e edit) peerOfRule(rule Rule) (peerKey, bool) {
 	for _, r := range e.scope.Resolvers {
 		if equality.Semantic.DeepEqual(resolverPeer(r).list(), rule.Peers) {
@@ -51,14 +51,14 @@ func (e edit) peerOfRule(rule Rule) (peerKey, bool) {
 			continue
 		}
 		if c.namespace == e.subject.Namespace {
-			c.namespace = "" // somebody wrote what goes without saying
+			c.namespace = "" // a person wrote the default explicitly
 		}
 		return c, true
 	}
 	return peerKey{}, false
 }
 
-// isPublic reports whether a half of the internet excepts all that the generated one does.
+// isPublic reports whether a half of the internet has all the exceptions of the generated one.
 func isPublic(half *networkingv1.IPBlock) bool {
 	prefix, err := netip.ParsePrefix(half.CIDR)
 	if err != nil {

@@ -25,14 +25,14 @@ func (o permission) compare(p permission) int {
 	return cmp.Or(o.peer.compare(p.peer), cmp.Compare(o.port, p.port), cmp.Compare(o.end, p.end), cmp.Compare(o.protocol, p.protocol))
 }
 
-// peerKey is what a rule depends on of the far end of its flows, so that equal peers share a rule: a public name is its
-// kind alone, because all of them are the internet.
+// peerKey holds the parts of a flow's peer end that its rule depends on, so that equal peers share a rule. A public
+// name is only its kind, because all public names share the rule for the internet.
 type peerKey struct {
 	kind      flow.Kind
-	namespace string     // of pods, where it is another than the policy's; or anyNamespace
-	labels    string     // of pods, as labels.Set writes them
-	addr      netip.Addr // of an Address, and of a Resolver that is no pods
-	bits      int        // of a Resolver's addresses
+	namespace string     // of pods, if it is not the policy's; or AnyNamespace
+	labels    string     // of pods, in the form of labels.Set.String
+	addr      netip.Addr // of an Address, and of a Resolver outside of pods
+	bits      int        // of the prefix of a Resolver's addresses
 }
 
 func (k peerKey) compare(l peerKey) int {
@@ -45,7 +45,7 @@ func (k peerKey) compare(l peerKey) int {
 	)
 }
 
-// permissions returns what a subject's flows in a direction need, sorted and each once.
+// permissions returns the distinct permissions that a subject's flows in a direction need, sorted.
 func (s Dialect) permissions(subject policy.Workload, d policy.Direction, flows []flow.Flow) []permission {
 	var openings []permission
 	for _, f := range policy.Needed(d, s.AtFirstPorts(s.FlowsOf(subject, d, flows))) {
@@ -57,7 +57,7 @@ func (s Dialect) permissions(subject policy.Workload, d policy.Direction, flows 
 	return slices.Compact(openings)
 }
 
-// permissionsOf returns what one flow needs: openings of one peer.
+// permissionsOf returns the permissions that one flow needs, all with the same peer.
 func (s Dialect) permissionsOf(subject policy.Workload, d policy.Direction, f flow.Flow) []permission {
 	var all []permission
 	for _, port := range policy.WrittenPorts(f) {
@@ -77,7 +77,7 @@ func (s Dialect) peerOf(subject policy.Workload, d policy.Direction, e flow.Endp
 	case policy.IsAPIServer(e) && d == policy.Egress && addr.IsValid():
 		return peerKey{kind: flow.Address, addr: addr}
 	case isBeyondSelectors(d, e):
-		return peerKey{kind: flow.Anyone} // a rule without peers, and an annotation for whom it is
+		return peerKey{kind: flow.Anyone} // a rule without peers, with an annotation that reserves it
 	case e.Kind == flow.Workload:
 		w, _ := s.WorkloadOf(e)
 		k := peerKey{kind: flow.Workload, labels: w.AsPeer(d).SelectorLabels().String()}
@@ -96,7 +96,7 @@ func (s Dialect) peerOf(subject policy.Workload, d policy.Direction, e flow.Endp
 	return peerKey{kind: e.Kind}
 }
 
-// metadataEntry returns what [MetadataAnnotation] says of an opening for egress, or "".
+// metadataEntry returns the entry of [policy.MetadataAnnotation] for an egress permission, or "".
 func (o permission) metadataEntry() string {
 	if o.peer.addr != flow.MetadataService || o.peer.kind == flow.Resolver {
 		return ""

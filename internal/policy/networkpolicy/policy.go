@@ -10,15 +10,15 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// isolates reports whether any of the policies isolates the subject in a direction: it selects the subject, and has the
-// policy type. If none does, the string says why not, policy by policy, in one line.
+// isolates reports whether any policy isolates the subject in a direction: it selects the subject and has the policy
+// type. If none does, the string gives the reason for each policy, in one line.
 //
-// A policy without a namespace is taken to be in the subject's, and the reverse.
+// A policy without a namespace counts as in the subject's, and the reverse.
 func isolates(policies []*networkingv1.NetworkPolicy, subject policy.Workload, d policy.Direction) (bool, string) {
 	return policy.Isolated(subject, d, policies, func(p *networkingv1.NetworkPolicy) string { return doesNotIsolate(p, subject, d) })
 }
 
-// doesNotIsolate says why a policy does not isolate the subject in a direction, or returns "" if it does.
+// doesNotIsolate returns why a policy does not isolate the subject in a direction, or "" if it does.
 func doesNotIsolate(p *networkingv1.NetworkPolicy, subject policy.Workload, d policy.Direction) string {
 	if why := doesNotSelect(p, subject); why != "" {
 		return why
@@ -29,7 +29,7 @@ func doesNotIsolate(p *networkingv1.NetworkPolicy, subject policy.Workload, d po
 	return ""
 }
 
-// doesNotSelect says why a policy does not select the subject, or returns "" if it does.
+// doesNotSelect returns why a policy does not select the subject, or "" if it does.
 func doesNotSelect(p *networkingv1.NetworkPolicy, subject policy.Workload) string {
 	switch {
 	case p.Namespace != "" && subject.Namespace != "" && p.Namespace != subject.Namespace:
@@ -40,7 +40,7 @@ func doesNotSelect(p *networkingv1.NetworkPolicy, subject policy.Workload) strin
 	return ""
 }
 
-// applicable is a policy that isolates a subject in a direction, with what it takes to read its rules.
+// applicable is a policy that isolates a subject in a direction, with the context for reading its rules.
 type applicable struct {
 	*networkingv1.NetworkPolicy
 	scope     Dialect
@@ -48,11 +48,11 @@ type applicable struct {
 	rules     []Rule
 	namespace string // of the policy and the subject, never empty
 	subject   policy.Workload
-	annotated bool                 // with NamesAnnotation, be it an empty one; never for ingress
-	names     []policy.AllowedName // that it lists
-	listed    *policy.NameIndex    // of them; may be nil
+	annotated bool                 // with NamesAnnotation, even an empty one; never for ingress
+	names     []policy.AllowedName // the listed names
+	listed    *policy.NameIndex    // index of names; may be nil
 	openings  *policy.Descriptions
-	reserved  []policy.Reservation // for whom rules without peers are
+	reserved  []policy.Reservation // the peers that rules without peers are reserved for
 }
 
 // applicablePolicies returns the policies that isolate the subject in a direction, in their order.

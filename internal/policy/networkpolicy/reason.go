@@ -10,10 +10,10 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// candidate is a rule that allows a flow or comes near it, and the peer in it that does.
+// candidate is a rule that allows a flow or comes near it, with the peer and port that match best.
 type candidate struct {
 	view  applicable
-	rule  int // -1 where no policy has any
+	rule  int // -1 if no policy has a rule
 	peer  *networkingv1.NetworkPolicyPeer
 	match policy.Match
 }
@@ -42,8 +42,8 @@ func (c candidate) notices() []string {
 	return nil
 }
 
-// deniedReason says what keeps the nearest rule from allowing a flow. It names the rule's policy where that is not
-// the first.
+// deniedReason returns why the nearest rule does not allow a flow. It names the rule's policy unless that is the
+// first.
 func (c candidate) deniedReason(f flow.Flow, first string) string {
 	if c.rule < 0 {
 		return fmt.Sprintf("policy %s has no %s rules, it denies everything", first, c.view.direction)
@@ -81,7 +81,7 @@ func (c candidate) deniedReason(f flow.Flow, first string) string {
 	return fmt.Sprintf("no %s is for %s", c.word(), c.view.scope.Describe(c.view.direction, far))
 }
 
-// namesOf lists what the annotation allows under a host's name.
+// namesOf describes the entries of the annotation for a host's name.
 func (c candidate) namesOf(host string) string {
 	return c.view.openings.Get(host, func() policy.Description { // no host is a number
 		var entries []string

@@ -7,18 +7,19 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Required returns the flows, in their order, and behind them those that they imply: a source that talks to a
-// workload, a name, an address that a name stands for, or the resolver also looks names up, over UDP and, where an answer does not fit, over TCP, at port
-// 53 of an endpoint of the kind Resolver. A source that is no workload implies nothing. Tests that dial localhost do not do so, their pods in the cluster do.
-// An implied flow has a count of 0. Flows that no NetworkPolicy can express imply nothing, but look-ups without an answer do.
+// Required returns the flows in their order, followed by those that they imply. A workload that connects to a
+// workload, a name, an address behind a name, or the resolver also looks names up: over UDP, and over TCP for answers
+// that do not fit, at port 53 of an endpoint of kind Resolver. Tests that dial localhost make no DNS query, but their
+// pods in the cluster do. A source that is not a workload implies nothing. Flows that no NetworkPolicy can express
+// imply nothing, except lookups without an answer. An implied flow has a count of 0.
 func Required(flows []flow.Flow) []flow.Flow {
 	return policy.RequiredBy(flows, Dialect{}.inexpressible)
 }
 
-// Required returns the flows and those that they imply; see the function of that name.
+// Required returns the flows, followed by those that they imply; see the function [Required].
 func (s Dialect) Required(flows []flow.Flow) []flow.Flow { return Required(flows) }
 
-// inexpressible says why no rule of a direction can allow a flow and no other, or returns "" if one can.
+// inexpressible returns why no rule of a direction can allow a flow and no other, or "" if one can.
 func (s Dialect) inexpressible(d policy.Direction, f flow.Flow) string {
 	if f.Lookup {
 		return policy.LookupHasNoPort
@@ -29,7 +30,7 @@ func (s Dialect) inexpressible(d policy.Direction, f flow.Flow) string {
 	return s.Unnameable(d, d.PeerEnd(f))
 }
 
-// wordless says why no rule of the dialect is for a flow, whatever its ends are, or returns "" if one may be.
+// wordless returns why no rule of the dialect can allow a flow between any ends, or "" if one may.
 func (s Dialect) wordless(f flow.Flow) string {
 	switch {
 	case !f.Protocol.HasPorts():

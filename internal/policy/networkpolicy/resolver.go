@@ -10,7 +10,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// resolverPeer returns what a rule for a resolver depends on. That of [policy.DefaultResolver] is its kind alone.
+// resolverPeer returns the peer key of a resolver. For [policy.DefaultResolver] it is only the kind.
 func resolverPeer(r policy.Resolver) peerKey {
 	switch {
 	case r.Equal(policy.DefaultResolver):
@@ -36,8 +36,8 @@ func (s Dialect) wordOfPort(port *networkingv1.NetworkPolicyPort, asked uint16) 
 	return s.ClassifyPorts(port.Port.IntVal, port.Port.IntVal, asked)
 }
 
-// maySelect reports whether a namespace selector may be for a namespace: what it asks beside the name, nobody knows of
-// one that no manifest has.
+// maySelect reports whether a namespace selector may match a namespace. Only the name of a namespace that no manifest
+// has is known; other required labels may match.
 func (s Dialect) maySelect(selector *metav1.LabelSelector, namespace string) bool {
 	if _, known := s.Namespaces[namespace]; known {
 		return policy.Selects(selector, s.NamespaceLabels(namespace))
@@ -56,8 +56,8 @@ func (s Dialect) maySelect(selector *metav1.LabelSelector, namespace string) boo
 	return policy.Selects(byName, s.NamespaceLabels(namespace))
 }
 
-// isNoResolver reports whether a peer cannot be a place of the resolver, whatever its port: all pods of the policy's
-// own namespace, where the resolver is in another, and addresses that never leave the pod, such as Docker's 127.0.0.11.
+// isNoResolver reports whether a peer cannot be a place of the resolver at any port: all pods of the policy's own
+// namespace if the resolver is in another, and addresses that never leave the pod, such as Docker's 127.0.0.11.
 func (v applicable) isNoResolver(peer *networkingv1.NetworkPolicyPeer, e flow.Endpoint) bool {
 	if peer.IPBlock != nil {
 		return policy.IsLoopbackRange(peer.IPBlock.CIDR)

@@ -9,14 +9,14 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// serves reports whether a subject was seen as a server, by somebody whom a rule can name.
+// serves reports whether a subject has a recorded caller that a rule can match.
 func (s Dialect) serves(subject policy.Workload, flows []flow.Flow) bool {
 	return slices.ContainsFunc(s.FlowsOf(subject, policy.Ingress, flows), func(f flow.Flow) bool { return s.inexpressible(policy.Ingress, f) == "" })
 }
 
-// NotIsolated says, in one line each, which subjects no policy isolates, and why not: for egress any subject, for
-// ingress one that is [Subject.Whole] and that the flows show as a server. What is not isolated, no flow could ever make
-// fail. The lines are sorted by namespace and name of the subjects.
+// NotIsolated returns one line for each subject that no policy isolates, with the reason. It checks every subject for
+// egress, and for ingress each subject with AllTraffic that the flows show as a server. No flow of a subject that is
+// not isolated could ever be denied. The lines are sorted by namespace and name of the subjects.
 func (s Dialect) NotIsolated(policies []*networkingv1.NetworkPolicy, flows []flow.Flow) []string {
 	s.Scope = s.Normalized()
 	flows = s.allByAddress(flows)
@@ -42,8 +42,8 @@ func (s Dialect) Protects(policies []*networkingv1.NetworkPolicy) bool {
 	})
 }
 
-// Foreign returns the policies that select no subject, in their order: of workloads that this run did not see, or of
-// nobody's. They take part in no verdict, and Merge leaves them as they are.
+// Foreign returns the policies that select no subject, in their order: those of workloads that this run did not see,
+// and unrelated ones. No verdict depends on them, and Merge leaves them unchanged.
 func (s Dialect) Foreign(policies []*networkingv1.NetworkPolicy) []*networkingv1.NetworkPolicy {
 	var foreign []*networkingv1.NetworkPolicy
 	for _, p := range policies {

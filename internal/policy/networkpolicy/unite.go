@@ -13,15 +13,15 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Unite returns the union of sets of policies: one policy to a namespace and name, which allows what any of them allows,
-// and isolates where any does. The result does not depend on the order of the sets, nor on that of anything in them: what
-// is generated from the flows of several runs is what their policies unite to.
+// Unite returns the union of sets of policies: one policy for each namespace and name, which allows what any of them
+// allows and isolates where any of them does. The result does not depend on the order of the sets or of their
+// contents. The union of the policies generated from several runs equals the policies generated from the flows of all
+// runs.
 //
-// There is one rule to a list of peers, and nothing in it that another rule or part of it allows. The names of
-// [NamesAnnotation] are united, unless a policy that opens the internet has no such list: there no name is checked, and
-// so none is in the union; and so are the programs of [BinariesAnnotation], unless a policy has no list of them. Policies
-// of one name that select other pods, are in another namespace in another set, or have another value for a label or
-// annotation are an error.
+// Each list of peers has one rule, without parts that another rule or part allows. [policy.NamesAnnotation] holds the
+// names of all parts. If one part opens the internet without such a list, it checks no name, and so the union has no
+// list. [policy.BinariesAnnotation] follows the same rule. Policies of one name are an error if they select different
+// pods, are in different namespaces in different sets, or have different values for a label or annotation.
 func Unite(sets ...[]*networkingv1.NetworkPolicy) ([]*networkingv1.NetworkPolicy, error) {
 	groups, err := policy.GroupByName(sets)
 	if err != nil {
@@ -69,7 +69,7 @@ func Unite(sets ...[]*networkingv1.NetworkPolicy) ([]*networkingv1.NetworkPolicy
 	return united, errors.Join(errs...)
 }
 
-// hasBlock reports whether a rule is for addresses, which the list of names gates.
+// hasBlock reports whether a rule has a range of addresses, which the list of names restricts.
 func (v applicable) hasBlock() bool {
 	return slices.ContainsFunc(v.rules, func(r Rule) bool {
 		return slices.ContainsFunc(r.Peers, func(p networkingv1.NetworkPolicyPeer) bool { return p.IPBlock != nil })
@@ -87,8 +87,8 @@ func (v applicable) allowsLookup(f flow.Flow) bool {
 	})
 }
 
-// inForce returns a copy of a policy with its types, and without the rules and lists of other directions than these: in a
-// union they would be in force.
+// inForce returns a copy of a policy with explicit types, and without the rules and lists of directions that are not
+// among its types, which would take effect in a union.
 func inForce(p *networkingv1.NetworkPolicy) *networkingv1.NetworkPolicy {
 	p = p.DeepCopy()
 	writeTypes(p)
@@ -107,7 +107,7 @@ func inForce(p *networkingv1.NetworkPolicy) *networkingv1.NetworkPolicy {
 	return p
 }
 
-// checksNoName reports whether a policy opens the internet to whichever name.
+// checksNoName reports whether a policy opens the internet to any name.
 func checksNoName(p *networkingv1.NetworkPolicy) bool {
 	return !gatesNames(p) && slices.ContainsFunc(RulesOf(p, policy.Egress), func(r Rule) bool {
 		return slices.ContainsFunc(elements(r.Peers), isInternet)

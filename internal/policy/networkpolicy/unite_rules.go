@@ -11,15 +11,15 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// uniteRules returns rules that allow what the given ones allow: one to a list of peers, in the order of Generate, and
-// without what others of them allow.
+// uniteRules returns rules that allow what the given ones allow: one for each list of peers, in the order of
+// Generate, without parts that other rules allow.
 func uniteRules(rules []Rule, subject policy.Workload, d policy.Direction, annotated bool, reserved []policy.Reservation) []Rule {
 	for {
 		united := minimal(uniteByPeers(rules, subject, d), d, annotated, reserved)
 		if encodeRules(united) == encodeRules(rules) {
 			return united
 		}
-		rules = united // of which some may be for the same peers by now
+		rules = united // several rules may have the same peers now
 	}
 }
 
@@ -31,7 +31,7 @@ func encodeRules(rules []Rule) string {
 	return b.String()
 }
 
-// uniteByPeers returns one rule to a list of peers.
+// uniteByPeers returns one rule for each list of peers.
 func uniteByPeers(rules []Rule, subject policy.Workload, d policy.Direction) []Rule {
 	var united []Rule
 	byPeers := make(map[string]int)
@@ -70,7 +70,7 @@ func uniteByPeers(rules []Rule, subject policy.Workload, d policy.Direction) []R
 	return united
 }
 
-// explicit returns ports with their protocols, each once.
+// explicit returns the distinct ports, with their protocols written out.
 func explicit(ports []networkingv1.NetworkPolicyPort) []networkingv1.NetworkPolicyPort {
 	ports = slices.Clone(ports)
 	for i := range ports {
@@ -92,11 +92,11 @@ func comparePolicyPorts(a, b networkingv1.NetworkPolicyPort) int {
 	return cmp.Or(cmp.Compare(number(a), number(b)), cmp.Compare(portProtocol(&a), portProtocol(&b)), cmp.Compare(policy.EncodeJSON(a), policy.EncodeJSON(b)))
 }
 
-// minimal removes from rules the ports and peers that what remains allows too, and rules of which nothing remains.
+// minimal removes the ports and peers that the remaining rules allow too, and rules that become empty.
 func minimal(rules []Rule, d policy.Direction, annotated bool, reserved []policy.Reservation) []Rule {
 	c := covering{direction: d, annotated: annotated, reserved: reserved}
 	gone := make([]bool, len(rules))
-	// others reports whether what remains, without a port (or every one) of some peers of rule i, allows each of the pairs.
+	// others reports whether the remaining rules, with without in place of rule i, allow each of the pairs.
 	others := func(i int, without Rule, peers []*networkingv1.NetworkPolicyPeer, ports []*networkingv1.NetworkPolicyPort) bool {
 		for _, peer := range peers {
 			for _, port := range ports {

@@ -10,17 +10,23 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Unused lists what no flow needed in the policies that isolate a subject, one line each, in the policies' order:
-// "policy checkout: egress rule 3 (pods app=cache)", inside a rule that is used "policy checkout: egress rule 1: port
-// 8443/TCP" and "policy checkout: egress rule 1: peer 10.0.0.0/8", and of [NamesAnnotation] "policy checkout: name
-// old.example:443/TCP", of [OtherAnnotation] "policy checkout: annotation netzero.dev/egress-other: icmp-echo db", with
-// [Scope].Binaries "policy checkout: binary curl". Rules are numbered and called as in
-// [Verdict]. Of a policy that isolates several subjects, what one of them needed is used. Who calls a subject that is not
-// [Subject.Whole] is not known: ingress rules of a policy that isolates one are never listed.
+// Unused returns one line for each part of a policy that isolates a subject and that no flow needed, in the policies'
+// order. Examples:
 //
-// What the flows imply (see [Required]) counts as needed. The IPv4 and the IPv6 half of the internet count as one
-// peer: which of them a name resolves to is chance. Two rules that allow one flow are both used, but where anyone was seen to call
-// at a port, a rule for some callers there is not.
+//	policy checkout: egress rule 3 (pods app=cache)
+//	policy checkout: egress rule 1: port 8443/TCP
+//	policy checkout: egress rule 1: peer 10.0.0.0/8
+//	policy checkout: name old.example:443/TCP
+//	policy checkout: annotation netzero.dev/egress-other: icmp-echo db
+//	policy checkout: binary curl
+//
+// The last appears only if Binaries of the [policy.Scope] is set. Rules are numbered and named as in
+// [policy.Verdict]. If a policy isolates several subjects, a part is used if any of them needed it. The callers of a
+// subject without AllTraffic are unknown: Unused never lists ingress rules of a policy that isolates one.
+//
+// The flows that the given ones imply (see [Required]) count as needed. The IPv4 and the IPv6 half of the internet
+// count as one peer, because the family that a name resolves to is chance. Two rules that allow one flow are both
+// used. But if anyone may connect to a port, a rule for named callers there is unused.
 func (s Dialect) Unused(policies []*networkingv1.NetworkPolicy, flows []flow.Flow) []string {
 	s.Scope = s.Normalized().Indexed()
 	required := s.allByAddress(Required(flows))
@@ -43,7 +49,7 @@ func (s Dialect) Unused(policies []*networkingv1.NetworkPolicy, flows []flow.Flo
 	return lines
 }
 
-// unusedInRule returns one line for a rule that no flow used, else one for each of its peers and ports that none did.
+// unusedInRule returns one line for an unused rule, or else one for each of its unused peers and ports.
 func (s Dialect) unusedInRule(p *networkingv1.NetworkPolicy, d policy.Direction, i int, rule Rule, used policy.Usage) []string {
 	where := fmt.Sprintf("policy %s: %s %d", p.Name, s.RuleWord(d), i)
 	if !used.Rule {
@@ -60,7 +66,7 @@ func (s Dialect) unusedInRule(p *networkingv1.NetworkPolicy, d policy.Direction,
 			lines = append(lines, fmt.Sprintf("%s: port %s", where, DescribePort(&rule.Ports[i])))
 		}
 	}
-	return slices.Compact(lines) // the halves of the internet read the same
+	return slices.Compact(lines) // the two halves of the internet have the same text
 }
 
 func (s Dialect) unusedNames(policies []*networkingv1.NetworkPolicy, p *networkingv1.NetworkPolicy, flows []flow.Flow) []string {

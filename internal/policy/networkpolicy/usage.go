@@ -13,8 +13,8 @@ func (s Dialect) isolatedBy(p *networkingv1.NetworkPolicy, d policy.Direction) [
 	return s.SubjectsWhere(func(w policy.Workload) bool { return doesNotIsolate(p, w, d) == "" })
 }
 
-// listedBy returns the subjects for which a policy's list of a direction counts: those that it isolates for egress, and
-// for ingress all that it selects.
+// listedBy returns the subjects that a policy's list of a direction applies to: for egress those that the policy
+// isolates, for ingress all that it selects.
 func (s Dialect) listedBy(p *networkingv1.NetworkPolicy) func(policy.Direction) []policy.Subject {
 	return func(d policy.Direction) []policy.Subject {
 		if d == policy.Egress {
@@ -24,8 +24,8 @@ func (s Dialect) listedBy(p *networkingv1.NetworkPolicy) func(policy.Direction) 
 	}
 }
 
-// usage returns what the flows needed of each rule of a policy. It is nil where that cannot be known: for a policy that
-// isolates no subject, and for ingress one that isolates a subject whose callers are not known.
+// usage returns the parts of each rule of a policy that the flows needed. It returns nil if these cannot be known:
+// for a policy that isolates no subject, and for ingress if it isolates a subject with unknown callers.
 func (s Dialect) usage(p *networkingv1.NetworkPolicy, d policy.Direction, flows []flow.Flow) []policy.Usage {
 	return policy.UsageBy(s.isolatedBy(p, d), d, func(subject policy.Workload) []policy.Usage {
 		v := s.applicablePolicies([]*networkingv1.NetworkPolicy{p}, subject, d)[0]
@@ -33,14 +33,14 @@ func (s Dialect) usage(p *networkingv1.NetworkPolicy, d policy.Direction, flows 
 	})
 }
 
-// usage returns what a subject's flows needed of each rule.
+// usage returns the parts of each rule that a subject's flows needed.
 func (v applicable) usage(flows []flow.Flow) []policy.Usage {
 	var all []policy.Usage
 	for _, r := range v.rules {
 		all = append(all, policy.Usage{Peers: make([]bool, len(r.Peers)), Ports: make([]bool, len(r.Ports))})
 	}
 	c := v.compile()
-	internets := make(map[int]bool) // rules of which flows used a half of the internet
+	internets := make(map[int]bool) // the rules with a used half of the internet
 	for _, f := range flows {
 		for _, at := range c.allowing(f) {
 			v, peer, port := c.pair(at)
@@ -68,7 +68,7 @@ func (v applicable) usage(flows []flow.Flow) []policy.Usage {
 	return all
 }
 
-// allowing returns pairs, among which are all that allow a flow.
+// allowing returns pairs that include all that allow a flow.
 func (c *compiled) allowing(f flow.Flow) []index.Pair {
 	if !needsEveryRule(c.direction, f) {
 		return c.index.Allowing(c.spec(f))

@@ -18,9 +18,10 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// Validate returns an error that names the policy and each field that the API server would refuse, or that cannot
-// mean what it says: host bits in a CIDR, an IPv4 range written as IPv6, a malformed entry of [NamesAnnotation].
-// The former follow ValidateNetworkPolicy of k8s.io/kubernetes/pkg/apis/networking/validation.
+// Validate returns an error that names the policy and each field that the API server would reject, as
+// ValidateNetworkPolicy of k8s.io/kubernetes/pkg/apis/networking/validation does. It also rejects fields that cannot
+// mean what they say: host bits in a CIDR, an IPv4 range written as IPv6, a malformed entry of
+// [policy.NamesAnnotation].
 func Validate(p *networkingv1.NetworkPolicy) error {
 	errs := validateMetadata(&p.ObjectMeta, field.NewPath("metadata"))
 	spec := field.NewPath("spec")
@@ -66,7 +67,7 @@ func validateMetadata(meta *metav1.ObjectMeta, path *field.Path) field.ErrorList
 	return append(errs, policy.ValidateLists(meta, annotations)...)
 }
 
-// sorted puts errors that come from ranging over a map into an order.
+// sorted sorts errors that come from ranging over a map.
 func sorted(errs field.ErrorList) field.ErrorList {
 	slices.SortFunc(errs, func(a, b *field.Error) int { return cmp.Compare(a.Error(), b.Error()) })
 	return errs

@@ -7,8 +7,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Widened returns what an update with these flows opens to anyone in place of callers that the committed policies or
-// the flows name, sorted by the flows. What the committed policies open to anyone already is not in it.
+// Widened returns the ports that an update with these flows opens to anyone, in place of callers that the committed
+// policies or the flows name, sorted by flow. It leaves out ports that the committed policies already open to anyone.
 func (s Dialect) Widened(committed []*networkingv1.NetworkPolicy, flows []flow.Flow) []policy.Widened {
 	s.Scope = s.Normalized().Indexed()
 	return policy.WidenedRules(s.Scope, s.allByAddress(Required(flows)), s.inexpressible, func(w policy.Workload, f flow.Flow) ([]string, bool) {
