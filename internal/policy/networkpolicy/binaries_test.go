@@ -18,8 +18,8 @@ func openedBy(binaries ...string) []flow.Flow {
 	}}
 }
 
-// Where the policy of a subject's name is none of those that isolate it, the first of these has the list, or accepting would
-// accept nothing.
+// If the policy with a subject's name does not isolate it, the first policy that does has the list. Otherwise
+// accepting a program would have no effect.
 func TestListIsWhereItIsAsked(t *testing.T) {
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "shop"}}}, Binaries: true}
 	policies := Dialect{policy.Scope{Subjects: scope.Subjects}}.Generate(openedBy())

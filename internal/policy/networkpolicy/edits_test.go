@@ -13,7 +13,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// edited returns the policies for flows as somebody may have left them, and the names of the edits.
+// edited returns the policies for flows with edits that a person may make, and the names of the edits.
 func (r draw) edited(t *testing.T, subject policy.Workload, flows []flow.Flow) ([]*networkingv1.NetworkPolicy, []string) {
 	policies := Dialect{alone(subject)}.Generate(flows)
 	own := policies[0]
@@ -100,7 +100,7 @@ func (r draw) edited(t *testing.T, subject policy.Workload, flows []flow.Flow) (
 	return policies, done
 }
 
-// rule edits one rule with ports, if there is any.
+// rule edits one rule with ports, if there is one.
 func (r draw) rule(p *networkingv1.NetworkPolicy, edit func(*networkingv1.NetworkPolicyEgressRule)) {
 	if n := len(p.Spec.Egress); n > 0 {
 		if rule := &p.Spec.Egress[r.IntN(n)]; len(rule.To) > 0 && len(rule.Ports) > 0 && rule.Ports[0].Port != nil && rule.Ports[0].Port.IntVal > 0 {

@@ -18,7 +18,7 @@ spec:
   egress:
 `
 
-// verdictRow asks for the verdicts on flows of checkout; the reason is the verdict's own, so that the text is tested too.
+// verdictRow is a flow of checkout with its expected verdict, reason included, so that its text is tested too.
 type verdictRow struct {
 	flow    flow.Flow
 	outcome policy.Outcome
@@ -60,12 +60,12 @@ func TestPodsArePeersByLabelsAndNamespace(t *testing.T) {
 		{tcp(workloadIn("infra", "orders-db"), 5432), policy.Allowed, 0, "rule 0 (all pods in namespaces kubernetes.io/metadata.name in (data,infra))"},
 		{tcp(workload("orders-db"), 5432), policy.Denied, -1, "orders-db is in another namespace than rule 0 (all pods in namespaces kubernetes.io/metadata.name in (data,infra))"},
 	})
-	// What Validate refuses matches nothing here.
+	// Peers that Validate rejects match nothing here.
 	checkVerdicts(t, header+"  - {to: [{}, {ipBlock: {cidr: nonsense}}, {podSelector: {matchLabels: {app: '?'}}}]}\n", []verdictRow{
 		{tcp(workload("cache"), 1), policy.Denied, -1, "no rule is for cache; rule 0 (no peer) allows 1/TCP"},
 		{tcp(at("10.0.0.5"), 1), policy.Denied, -1, "no rule is for 10.0.0.5; rule 0 (nonsense) allows 1/TCP"},
 	})
-	// One item with two selectors is AND, two items are OR.
+	// Two selectors in one item are AND, two items are OR.
 	checkVerdicts(t, header+"  - {to: [{namespaceSelector: {}}, {podSelector: {matchExpressions: [{key: app, operator: NotIn, values: [cache]}]}}]}\n", []verdictRow{
 		{tcp(workloadIn("data", "cache"), 1), policy.Allowed, 0, "rule 0 (all pods in all namespaces)"},
 		{tcp(at("10.0.0.5"), 1), policy.Denied, -1, "no rule is for 10.0.0.5"},
@@ -80,7 +80,7 @@ func TestPortsAreNumbersAndRanges(t *testing.T) {
 	for _, row := range []struct {
 		reason, ports string
 		allowed       []flow.Flow
-		denied        map[string]flow.Flow // by the ports that the verdict mentions
+		denied        map[string]flow.Flow // by the port in the verdict
 	}{
 		{"missing ports are every port", "", []flow.Flow{tcp(workload("a"), 1), udp(workload("a"), 65535)}, nil},
 		{"an empty list is a missing one", "[]", []flow.Flow{tcp(workload("a"), 1)}, nil},
@@ -155,7 +155,8 @@ func TestTheResolverGoesByOtherNames(t *testing.T) {
 		{udp(resolver(), 53), policy.Denied, -1, kubeDNS + " is in another namespace than rule 0 (all pods)"},
 	})
 	checkVerdicts(t, header+"  - {to: [{podSelector: {}}], ports: [{port: 53, endPort: 60, protocol: UDP}, {port: 53, protocol: SCTP}]}\n", []verdictRow{
-		{udp(resolver(), 53), policy.Denied, -1, kubeDNS + " is in another namespace than rule 0 (all pods)"}, // a range does not name 53
+		// A range does not name port 53.
+		{udp(resolver(), 53), policy.Denied, -1, kubeDNS + " is in another namespace than rule 0 (all pods)"},
 		{toPort(resolver(), flow.SCTP, 53), policy.Denied, -1, kubeDNS + " is in another namespace than rule 0 (all pods)"},
 	})
 	names := `
@@ -164,7 +165,8 @@ spec:
   podSelector: {}
   egress: [{to: [{ipBlock: {cidr: 0.0.0.0/0}}], ports: [{port: 53, protocol: UDP}]}]
 `
-	checkVerdicts(t, names, []verdictRow{ // a name on port 53 is not the resolver, or a lost DNS rule would go unseen
+	// A name at port 53 is not the resolver. Otherwise a missing DNS rule would go unnoticed.
+	checkVerdicts(t, names, []verdictRow{
 		{udp(external("dns.google", "8.8.8.8"), 53), policy.Allowed, 0, "rule 0 (the internet)"},
 		{udp(resolver(), 53), policy.Denied, -1, "no rule is for " + kubeDNS},
 	})
@@ -183,7 +185,7 @@ spec:
 		{tcp(workload("cache"), 6379), policy.Denied, -1, "policy checkout has no egress rules, it denies everything"},
 	})
 	policies := denyAll + "\n---" + more
-	for _, namespace := range []string{"", "shop"} { // a namespace that is not known is the policy's
+	for _, namespace := range []string{"", "shop"} { // an unknown namespace is the policy's
 		subject := policy.Workload{Name: "checkout", Namespace: namespace}
 		want := policy.Verdict{Outcome: policy.Allowed, Policy: "more", Rule: 0, Reason: "rule 0 (pods app=cache)"}
 		if diff := cmp.Diff(want, (Dialect{alone(subject)}).Evaluate(parse(t, policies), tcp(workload("cache"), 6379))); diff != "" {
@@ -194,7 +196,7 @@ spec:
 			t.Errorf("in namespace %q (-want +got):\n%s", namespace, diff)
 		}
 	}
-	own := parse(t, header+"  - {to: [{podSelector: {}}]}\n") // a policy that names no namespace is in the subject's
+	own := parse(t, header+"  - {to: [{podSelector: {}}]}\n") // a policy without a namespace is in the subject's
 	for namespace, want := range map[string]policy.Outcome{"": policy.Allowed, "shop": policy.Allowed, "default": policy.Denied} {
 		if v := (Dialect{alone(policy.Workload{Name: "checkout", Namespace: "shop"})}).Evaluate(own, tcp(workloadIn(namespace, "cache"), 6379)); v.Outcome != want {
 			t.Errorf("from shop to namespace %q: %s: %s", namespace, v.Outcome, v.Reason)

@@ -16,8 +16,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// askedOf returns flows, what they imply, others that differ from one of them in one thing, and look-ups of their names that got
-// no address.
+// askedOf returns the flows, others that differ from one of them in a single respect, and lookups of their external
+// names that got no address.
 func askedOf(required []flow.Flow) []flow.Flow {
 	asked := slices.Clone(required)
 	for _, f := range required {
@@ -35,8 +35,8 @@ func askedOf(required []flow.Flow) []flow.Flow {
 	return asked
 }
 
-// unusual draws a flow that the annotations decide: one without words for rules, a look-up of a name that others use, or a flow
-// to or from a name that no policy can hold.
+// unusual draws a flow that the annotations decide: one that no rule can express, a lookup of a name that other flows
+// use, or a flow to or from a name that no policy can hold.
 func (r draw) unusual(s policy.Scope) flow.Flow {
 	f := r.FlowIn(s)
 	w := pick(r, s.Subjects...).Workload
@@ -74,7 +74,7 @@ func (r draw) unusual(s policy.Scope) flow.Flow {
 	return f
 }
 
-// withAnnotations returns policies with annotations as somebody may have edited them, some of them malformed.
+// withAnnotations returns policies with annotations that a person may have edited, some of them malformed.
 func withAnnotations[P interface {
 	metav1.Object
 	DeepCopy() P
@@ -111,7 +111,7 @@ func withAnnotations[P interface {
 	return all
 }
 
-// kindsOf says which of the kinds that lists decide a flow is of, and what they do to it.
+// kindsOf returns the kinds of a flow that lists decide, with its verdict.
 func kindsOf(s policy.Scope, f flow.Flow, v policy.Verdict, wordless func(flow.Flow) string) []string {
 	var kinds []string
 	byList := ""
@@ -130,8 +130,8 @@ func kindsOf(s policy.Scope, f flow.Flow, v policy.Verdict, wordless func(flow.F
 	return kinds
 }
 
-// TestEvaluator_SameAsEvaluate compares whole verdicts: of random policies, as they are generated, edited by people,
-// annotated and merged, on flows that need them, on others, on their neighbours, and on those that annotations decide.
+// TestEvaluator_SameAsEvaluate compares whole verdicts of random policies: generated, edited, annotated and merged.
+// It evaluates the flows that need them, other flows, their neighbours, and flows that annotations decide.
 func TestEvaluator_SameAsEvaluate(t *testing.T) {
 	seed := policytest.Seed(t)
 	outcomes, kinds := make(map[policy.Outcome]int), make(map[string]int)
@@ -183,7 +183,7 @@ func TestEvaluator_SameAsEvaluate(t *testing.T) {
 	checkVariety(t, outcomes, kinds)
 }
 
-// checkVariety fails a test that compared too few sorts of verdicts to mean anything.
+// checkVariety fails the test if it compared too few sorts of verdicts to be meaningful.
 func checkVariety(t *testing.T, outcomes map[policy.Outcome]int, kinds map[string]int) {
 	t.Helper()
 	for _, outcome := range []policy.Outcome{policy.Denied, policy.Allowed, policy.Unprotected, policy.Inexpressible} {
@@ -200,8 +200,8 @@ func checkVariety(t *testing.T, outcomes map[policy.Outcome]int, kinds map[strin
 	}
 }
 
-// compareUnusedLookups holds which entries for look-ups nothing needs, and the first entry that allows each look-up, against what
-// asking each entry about each look-up says. side is the verdict of policies without entries for look-ups.
+// compareUnusedLookups compares the unused entries for lookups, and the first entry that allows each lookup, with the
+// results of matching each entry with each lookup. side is the verdict of policies without entries for lookups.
 func compareUnusedLookups(
 	t *testing.T, s policy.Scope, p metav1.Object, subjects []policy.Subject, flows []flow.Flow, unmet func(policy.Workload) []flow.Flow, side func(policy.Workload, flow.Flow) policy.Verdict,
 ) {
@@ -239,7 +239,7 @@ func compareUnusedLookups(
 	}
 }
 
-// compareUsage holds what flows needed of rules against what asking each pair about each flow says.
+// compareUsage compares the usage of rules with the result of matching each pair with each flow.
 func compareUsage(t *testing.T, scope policy.Scope, policies []*networkingv1.NetworkPolicy, flows []flow.Flow) {
 	t.Helper()
 	scope = scope.Normalized()
@@ -282,7 +282,8 @@ func compareUsage(t *testing.T, scope policy.Scope, policies []*networkingv1.Net
 	}
 }
 
-// A look-up is allowed by the rule that has the port at which its name is listed, be it not the rule's first.
+// A lookup is allowed by the rule with the port at which its name is listed, even if that is not the rule's first
+// port.
 func TestEvaluatorFindsTheRuleOfALookup(t *testing.T) {
 	scope := alone(checkout)
 	a, b := external("a.example", "203.0.113.9"), external("b.example", "203.0.113.10")

@@ -10,7 +10,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestARuleForTheAPIServerIsForNobodyElse holds other flows against a rule without peers that an annotation keeps for some.
+// TestARuleForTheAPIServerIsForNobodyElse evaluates other flows against a rule without peers that an annotation
+// reserves.
 func TestARuleForTheAPIServerIsForNobodyElse(t *testing.T) {
 	controller := policy.Workload{Name: "controller", Namespace: "shop"}
 	s := alone(controller)

@@ -9,15 +9,15 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// lookup is a look-up that got no address.
+// lookup returns a lookup that got no address.
 func lookup(to flow.Endpoint) flow.Flow {
 	return flow.Flow{Source: workload("checkout"), Destination: to, Count: 1, Lookup: true}
 }
 
 func host(name string) flow.Endpoint { return flow.Endpoint{Kind: flow.External, Name: name} }
 
-// An entry for a look-up lets no name pass that the list kept away before. Where somebody removed the list, so that no name
-// is checked, it comes back with a workload that has no rule, and holds what the flows need.
+// An entry for a lookup allows no name that the list excluded before. If a person removed the list, so that no name
+// is checked, it returns only for a workload without a rule, and then holds all names that the flows need.
 func TestLookupEntriesChangeNoGate(t *testing.T) {
 	api := tcp(external("api.example", "203.0.113.9"), 443)
 	open := parse(t, header+theInternet)
@@ -43,7 +43,7 @@ func TestLookupEntriesChangeNoGate(t *testing.T) {
 	}
 }
 
-// A workload that was looked up and not reached was not called.
+// A workload that was looked up but not reached has no caller.
 func TestLookupsAreNoIngress(t *testing.T) {
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: checkout}, {Workload: policy.Workload{Name: "db"}, AllTraffic: true}}}
 	f := lookup(workload("db"))

@@ -41,7 +41,8 @@ func TestNamesGateTheInternet(t *testing.T) {
 		{tcp(external("a,b.example", "10.9.0.1"), 636), policy.Allowed, 1, "rule 1 (10.9.0.1/32)"},
 		{tcp(flow.Endpoint{Kind: flow.External, Name: "a,b.example"}, 443), policy.Inexpressible, -1, `"a,b.example" is no host name`},
 	})
-	// What is narrower than the internet and wider than an address, and what names no peer, is a person's choice.
+	// A range narrower than the internet and wider than an address, and a rule without peers, are a person's explicit
+	// choice.
 	checkVerdicts(t, annotated+"  - {to: [{ipBlock: {cidr: 203.0.113.0/24}}]}\n  - {ports: [{port: 80}]}\n", []verdictRow{
 		{tcp(external("api.evil.example", "203.0.113.9"), 443), policy.Allowed, 0, "rule 0 (203.0.113.0/24)"},
 		{tcp(external("api.evil.example", "198.51.100.1"), 80), policy.Allowed, 1, "rule 1 (everywhere)"},

@@ -10,7 +10,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// shop is a test process that talks to containers.
+// shop is a test process that connects to containers.
 var shop = policy.Scope{
 	Subjects: []policy.Subject{
 		{Workload: policy.Workload{Name: "checkout"}},

@@ -67,7 +67,7 @@ type merging struct {
 	policies []*networkingv1.NetworkPolicy
 	scope    Dialect     // normalized
 	flows    []flow.Flow // with those that they imply, sorted
-	partial  bool        // the policies already allow further flows
+	partial  bool        // there are further flows, and the policies allow them
 }
 
 // own returns the policy with a subject's name, or nil. Of two it returns the one in the subject's namespace. If the

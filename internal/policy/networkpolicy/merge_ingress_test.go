@@ -11,13 +11,13 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// database is a container alone, which others call.
+// database is a single container with callers.
 var database = policy.Scope{
 	Subjects: []policy.Subject{{Workload: policy.Workload{Name: "orders-db"}, AllTraffic: true}},
 	Peers:    []policy.Workload{{Name: "gateway", Namespace: "edge", Labels: map[string]string{"app.kubernetes.io/name": "envoy"}}},
 }
 
-// Rules of orders-db, as Generate writes them.
+// Rules of orders-db, in the form that Generate writes.
 const (
 	fromCheckout = "  - {from: [{podSelector: {matchLabels: {app: checkout}}}], ports: [{port: 5432, protocol: TCP}]}\n"
 	fromGateway  = "  - {from: [{podSelector: {matchLabels: {app.kubernetes.io/name: envoy}}, namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: edge}}}], ports: [{port: 5432, protocol: TCP}]}\n"
@@ -117,7 +117,7 @@ func TestMergeLeavesIngressOfTheTestProcessAlone(t *testing.T) {
 	})
 }
 
-// A policy that starts to isolate its subject for ingress may isolate others, of which that was not known before.
+// A policy that starts to isolate its subject for ingress may isolate other subjects too.
 func TestMergeFollowsWhatItIsolates(t *testing.T) {
 	committed := strings.Replace(strings.Replace(server, "{matchLabels: {app: orders-db}}", "{}", 1), "[Egress, Ingress]", "[Egress]", 1)
 	called := between(workload("worker"), workload("checkout"), 80)
@@ -139,7 +139,7 @@ func TestMergeChangesBothEnds(t *testing.T) {
 	for _, p := range want {
 		for i := range p.Spec.Egress {
 			if port := &p.Spec.Egress[i].Ports[0]; port.Port.IntVal == 5432 {
-				port.Protocol = nil // as a person wrote it
+				port.Protocol = nil // as a person writes it
 			}
 		}
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestMergedPoliciesAreTrue merges random flows into policies that were generated from others and then edited as
-// people do. What it prints on failure, NETZERO_TEST_SEED repeats.
+// TestMergedPoliciesAreTrue merges random flows into policies that were generated from other flows and then edited.
+// NETZERO_TEST_SEED repeats a failure with the printed seed.
 func TestMergedPoliciesAreTrue(t *testing.T) {
 	seed := policytest.Seed(t)
 	for i := range uint64(200) {
@@ -38,7 +38,7 @@ func TestMergedPoliciesAreTrue(t *testing.T) {
 	}
 }
 
-// mergeClaims are what has to be true of merged policies.
+// mergeClaims are the properties of merged policies.
 type mergeClaims struct {
 	t                 *testing.T
 	subject           policy.Workload
@@ -59,7 +59,7 @@ func (c mergeClaims) errorf(format string, args ...any) {
 	}
 }
 
-// merge checks that what goes into Merge is not changed, not even by who writes to what comes out.
+// merge checks that Merge does not change its input, and that later writes to its result do not either.
 func (c mergeClaims) merge(committed []*networkingv1.NetworkPolicy, flows []flow.Flow) []*networkingv1.NetworkPolicy {
 	policies, seen := clone(committed), slices.Clone(flows)
 	merged := Dialect{alone(c.subject)}.Merge(committed, flows)
@@ -117,13 +117,13 @@ func (c mergeClaims) keepNothingUnused() {
 	}
 }
 
-// denyNeighbours checks that nothing opens but what one of the committed policies and the generated one opens.
+// denyNeighbours checks that a merged policy allows only what a committed policy or the generated one allows.
 func (c mergeClaims) denyNeighbours() {
 	committed, generated := clone(c.committed), Dialect{alone(c.subject)}.Generate(c.flows)
 	if own := c.own(committed); own != nil {
 		generated[0].Namespace = own[0].Namespace
 		if isolated, _ := isolates(c.own(c.merged), c.subject, policy.Egress); isolated {
-			isolate(own[0], c.subject, policy.Egress) // its rules were not in force: the human's they are
+			isolate(own[0], c.subject, policy.Egress) // its rules were not in force, but they are a person's
 		}
 	}
 	for _, f := range Required(c.flows) {
@@ -138,8 +138,8 @@ func (c mergeClaims) denyNeighbours() {
 	}
 }
 
-// opened reports whether policies allow a flow, or say that they would: by a name that they list, even where no rule
-// has its port yet, and by a rule for everything but the name.
+// opened reports whether policies allow a flow, or would allow it: by a listed name without a rule for its port, or
+// by a rule that matches everything but the name.
 func (c mergeClaims) opened(n flow.Flow, policies []*networkingv1.NetworkPolicy) bool {
 	if (Dialect{alone(c.subject)}).Evaluate(policies, n).Outcome == policy.Allowed {
 		return true
@@ -158,8 +158,8 @@ func (c mergeClaims) opened(n flow.Flow, policies []*networkingv1.NetworkPolicy)
 	return false
 }
 
-// checksNoName reports whether the subject's policy still lists no names, and so a port of the internet or of an
-// address, once it is opened for anybody, is open to whoever goes there.
+// checksNoName reports whether the subject's policy still lists no names. A port of the internet or of an address
+// that is open to any flow is then open to every name.
 func (c mergeClaims) checksNoName(n flow.Flow) bool {
 	for _, v := range (Dialect{alone(c.subject)}).applicablePolicies(c.own(c.merged), c.subject, policy.Egress) {
 		opensInternet := slices.ContainsFunc(v.Spec.Egress, func(rule networkingv1.NetworkPolicyEgressRule) bool {
@@ -183,7 +183,7 @@ func (c mergeClaims) keepWhatIsOthers() {
 	withoutMetadata := func(policies []*networkingv1.NetworkPolicy) []*networkingv1.NetworkPolicy {
 		policies = clone(policies)
 		for _, p := range policies {
-			delete(p.Annotations, policy.MetadataAnnotation) // for readers: Unused does not list it
+			delete(p.Annotations, policy.MetadataAnnotation) // informative only: Unused does not list it
 		}
 		return policies
 	}

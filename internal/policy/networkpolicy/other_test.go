@@ -12,7 +12,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// inBoth is what a test of the annotations asks of a dialect.
+// inBoth is the part of a dialect that a test of the annotations uses.
 type inBoth[P metav1.Object] struct {
 	generate func(...flow.Flow) []P
 	merge    func([]P, ...flow.Flow) []P
@@ -36,7 +36,7 @@ func list[P metav1.Object](policies []P, annotation string) string {
 	return policies[0].GetAnnotations()[annotation]
 }
 
-// The name of a workload may be as long as a host's, and its namespace comes behind it.
+// The name of a workload may be as long as a host name, and its namespace follows it.
 func TestLongWorkloadsOfOtherNamespacesAreListed(t *testing.T) {
 	name, namespace := strings.Repeat("n", 63)+strings.Repeat(".n", 95), strings.Repeat("s", 63)
 	f := ping(workloadIn(namespace, name))
@@ -70,8 +70,8 @@ func TestPingsFoldAsOtherFlowsToHosts(t *testing.T) {
 	}
 }
 
-// Of a ping between two workloads that have policies the source's list decides; where the source has none, the
-// destination's own list does.
+// For a ping between two workloads with policies, the source's list decides. If the source has no policy, the
+// destination's list decides.
 func TestPingsAtTheDestination(t *testing.T) {
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: checkout}, {Workload: policy.Workload{Name: "db"}, AllTraffic: true}}}
 	own := ping(workload("db"))

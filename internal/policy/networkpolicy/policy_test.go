@@ -13,7 +13,7 @@ func TestIsolatedSaysWhyNot(t *testing.T) {
 	for _, row := range []struct {
 		reason, policies string
 		subject          policy.Workload
-		why              string // "" where the subject is isolated
+		why              string // "" if the subject is isolated
 	}{
 		{"egress without rules isolates", "metadata: {name: p}\nspec: {podSelector: {}, policyTypes: [Egress]}", checkout, ""},
 		{"egress rules without types isolate", "metadata: {name: p}\nspec: {podSelector: {}, egress: [{}]}", checkout, ""},

@@ -14,8 +14,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestGeneratedPoliciesAreTrue holds random flows against the policy that is generated from them. What it prints on
-// failure, NETZERO_TEST_SEED repeats.
+// TestGeneratedPoliciesAreTrue evaluates random flows against the policy that is generated from them.
+// NETZERO_TEST_SEED repeats a failure with the printed seed.
 func TestGeneratedPoliciesAreTrue(t *testing.T) {
 	seed := policytest.Seed(t)
 	for i := range uint64(200) {
@@ -38,7 +38,7 @@ func TestGeneratedPoliciesAreTrue(t *testing.T) {
 	}
 }
 
-// claims are what has to be true of a generated policy.
+// claims are the properties of a generated policy.
 type claims struct {
 	t        *testing.T
 	subject  policy.Workload
@@ -70,7 +70,7 @@ func (c claims) denyNeighbours() {
 		for difference, n := range neighbours(f) {
 			isNamed := n.Destination.Kind != flow.External || named[nameOf(n)]
 			if isNamed && opened[(Dialect{alone(c.subject)}).permissionOf(c.subject, policy.Egress, n)] {
-				continue // another flow's
+				continue // another flow allows it
 			}
 			if v := (Dialect{alone(c.subject)}).Evaluate(c.policies, n); v.Outcome != policy.Denied || v.Reason == "" {
 				c.errorf("%s is needed, with %s it is %s, %s: %s", f.Target(), difference, n.Target(), v.Outcome, v.Reason)
@@ -79,7 +79,7 @@ func (c claims) denyNeighbours() {
 	}
 }
 
-// neighbours returns the flows that differ from one in a single thing, by that thing.
+// neighbours returns the flows that differ from one in a single respect, by that respect.
 func neighbours(f flow.Flow) map[string]flow.Flow {
 	if !f.Protocol.HasPorts() {
 		return nil
@@ -104,7 +104,7 @@ func neighbours(f flow.Flow) map[string]flow.Flow {
 		switch addr := f.Destination.Addr; {
 		case !flow.Public(addr):
 			vary("the next address", func(n *flow.Flow) { n.Destination.Addr = addr.Next() })
-		case addr.IsValid(): // a private address has a rule that nameless flows pass too
+		case addr.IsValid(): // a rule for a private address also allows flows without a name
 			vary("no name", func(n *flow.Flow) { n.Destination = flow.Endpoint{Kind: flow.Address, Addr: addr} })
 		}
 	case flow.Address:
@@ -115,7 +115,7 @@ func neighbours(f flow.Flow) map[string]flow.Flow {
 
 func (c claims) ignoreOrder(r draw) {
 	shuffled := slices.Clone(c.flows)
-	for _, f := range c.flows { // seen again, later, by somebody else
+	for _, f := range c.flows { // seen again, later, from another process
 		f.Count, f.First, f.Process.PID, f.Destination.Evidence = f.Count+1, f.First+1, 7, flow.ByDNS
 		shuffled = append(shuffled, f)
 	}
@@ -125,7 +125,7 @@ func (c claims) ignoreOrder(r draw) {
 	}
 }
 
-// needEveryRule is the mutation that a golden file has to notice, whichever rule it loses.
+// needEveryRule checks that a golden file that loses any of its rules denies a flow.
 func (c claims) needEveryRule() {
 	for i := range c.policies[0].Spec.Egress {
 		mutant := c.policies[0].DeepCopy()

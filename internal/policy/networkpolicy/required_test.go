@@ -29,7 +29,7 @@ func TestRequiredAddsLookUps(t *testing.T) {
 	for _, row := range []struct {
 		reason string
 		flows  []flow.Flow
-		want   []flow.Flow // what comes behind the flows themselves
+		want   []flow.Flow // the implied flows, after the flows themselves
 	}{
 		{"nothing implies nothing", nil, nil},
 		{"a bare address is not looked up", []flow.Flow{tcp(at("203.0.113.9"), 443)}, nil},

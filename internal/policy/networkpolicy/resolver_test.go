@@ -22,7 +22,8 @@ func egressPolicy(t *testing.T, annotation, rules string) []*networkingv1.Networ
 	return []*networkingv1.NetworkPolicy{p}
 }
 
-// TestFormsThatLetDNSThrough holds what people write where DNS is not, or not only, in pods labelled kube-dns.
+// TestFormsThatLetDNSThrough covers hand-written rules for clusters with DNS outside of pods labelled kube-dns, or
+// not only there.
 func TestFormsThatLetDNSThrough(t *testing.T) {
 	const (
 		ns        = "namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: "

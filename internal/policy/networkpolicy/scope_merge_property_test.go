@@ -15,8 +15,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestMergedPoliciesOfAScopeAreTrue merges random flows among several workloads into policies that were generated from
-// others and then edited. What it prints on failure, NETZERO_TEST_SEED repeats.
+// TestMergedPoliciesOfAScopeAreTrue merges random flows among several workloads into policies that were generated
+// from other flows and then edited. NETZERO_TEST_SEED repeats a failure with the printed seed.
 func TestMergedPoliciesOfAScopeAreTrue(t *testing.T) {
 	seed := policytest.Seed(t)
 	for i := range uint64(60) {
@@ -38,7 +38,7 @@ func TestMergedPoliciesOfAScopeAreTrue(t *testing.T) {
 	}
 }
 
-// scopeMergeClaims are what has to be true of a scope's merged policies.
+// scopeMergeClaims are the properties of a scope's merged policies.
 type scopeMergeClaims struct {
 	t                 *testing.T
 	scope             policy.Scope
@@ -59,7 +59,7 @@ func (c scopeMergeClaims) errorf(format string, args ...any) {
 	}
 }
 
-// growAndShrink merges into policies that nobody edited: what comes out is what Generate would have written.
+// growAndShrink merges into unedited policies: the result equals the output of Generate.
 func (c scopeMergeClaims) growAndShrink(before []flow.Flow) {
 	all := slices.Concat(before, c.flows)
 	for _, step := range []struct {
@@ -105,8 +105,8 @@ func (c scopeMergeClaims) allowFlows() {
 	}
 }
 
-// denyCallersNearby checks that nothing opens for ingress but what one of the committed policies and the generated ones
-// open. Where a policy is for all pods, a rule that one of them needs is for the others too.
+// denyCallersNearby checks that merged policies allow only the ingress that a committed policy or the generated ones
+// allow. It skips policies for all pods, where a rule that one pod needs applies to the others too.
 func (c scopeMergeClaims) denyCallersNearby() {
 	if slices.ContainsFunc(c.edits, func(edit string) bool { return strings.HasSuffix(edit, "all pods") }) {
 		return
@@ -114,10 +114,11 @@ func (c scopeMergeClaims) denyCallersNearby() {
 	m := newMerging(Dialect{c.scope}, c.committed, nil)
 	for _, s := range m.scope.Subjects {
 		if own := m.own(s.Workload); own != nil {
-			isolate(own, s.Workload, policy.Ingress) // its rules may not have been in force: the human's they are
+			isolate(own, s.Workload, policy.Ingress) // its rules may not have been in force, but they are a person's
 		}
 	}
-	whole := policy.Scope{Subjects: slices.Clone(c.scope.Subjects), Peers: c.scope.Peers, Fold: c.scope.Fold} // who isolates the test process lets in who called it
+	// If the test process is isolated, its callers are allowed.
+	whole := policy.Scope{Subjects: slices.Clone(c.scope.Subjects), Peers: c.scope.Peers, Fold: c.scope.Fold}
 	for i := range whole.Subjects {
 		whole.Subjects[i].AllTraffic = true
 	}
@@ -136,7 +137,7 @@ func (c scopeMergeClaims) denyCallersNearby() {
 	}
 }
 
-// owns returns the policies that are the subjects' own.
+// owns returns the subjects' own policies.
 func (c scopeMergeClaims) owns(policies []*networkingv1.NetworkPolicy) []*networkingv1.NetworkPolicy {
 	m := newMerging(Dialect{c.scope}, nil, nil)
 	m.policies = policies
@@ -149,7 +150,7 @@ func (c scopeMergeClaims) owns(policies []*networkingv1.NetworkPolicy) []*networ
 	return owns
 }
 
-// keepNothingUnused looks at policies that isolate their own subjects: one that does not has no effect there, and stays.
+// keepNothingUnused checks the policies that isolate their own subjects. Others have no effect there and stay.
 func (c scopeMergeClaims) keepNothingUnused() {
 	m := newMerging(Dialect{c.scope}, nil, nil)
 	m.policies = c.merged

@@ -13,8 +13,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestPoliciesOfAScopeAreTrue holds random flows among several workloads against the policies that are generated from
-// them. What it prints on failure, NETZERO_TEST_SEED repeats.
+// TestPoliciesOfAScopeAreTrue evaluates random flows among several workloads against the policies that are generated
+// from them. NETZERO_TEST_SEED repeats a failure with the printed seed.
 func TestPoliciesOfAScopeAreTrue(t *testing.T) {
 	seed := policytest.Seed(t)
 	for i := range uint64(60) {
@@ -33,7 +33,7 @@ func TestPoliciesOfAScopeAreTrue(t *testing.T) {
 	}
 }
 
-// scopeClaims are what has to be true of a scope's policies.
+// scopeClaims are the properties of a scope's policies.
 type scopeClaims struct {
 	t        *testing.T
 	scope    policy.Scope
@@ -69,14 +69,15 @@ func (c scopeClaims) allowFlows() {
 	}
 }
 
-// expect reports whether a policy has a say in a flow: its source is a subject, or its destination is one that serves.
+// expect reports whether a policy decides about a flow: its source is a subject, or its destination is one with
+// callers.
 func (c scopeClaims) expect(f flow.Flow) bool {
 	s := c.scope.Normalized()
 	_, isSource := s.SubjectOf(f.Source)
 	return isSource || c.isServer(f.Destination)
 }
 
-// isServer reports whether an endpoint is a subject that the flows show as a server, and that is wholly in scope.
+// isServer reports whether an endpoint is a subject with AllTraffic that the flows show as a server.
 func (c scopeClaims) isServer(e flow.Endpoint) bool {
 	s := c.scope.Normalized()
 	w, _ := s.SubjectOf(e)
@@ -85,12 +86,12 @@ func (c scopeClaims) isServer(e flow.Endpoint) bool {
 	})
 }
 
-// opened reports whether flows that were seen open a direction for another one.
+// opened reports whether the recorded flows open a direction for another flow.
 func (c scopeClaims) opened(d policy.Direction, n flow.Flow) bool {
 	s := c.scope.Normalized()
 	subject, ok := s.SubjectOf(d.SubjectEnd(n))
 	if !ok || d == policy.Ingress && !c.isServer(n.Destination) {
-		return true // nobody asks
+		return true // no policy is evaluated
 	}
 	own := s.FlowsOf(subject, d, Required(c.flows))
 	isNamed := d == policy.Ingress || n.Destination.Kind != flow.External ||
@@ -105,7 +106,7 @@ func (c scopeClaims) opened(d policy.Direction, n flow.Flow) bool {
 func (c scopeClaims) denyNeighbours() {
 	for _, f := range Required(c.flows) {
 		all := neighbours(f)
-		for difference, n := range neighbours(reversed(f)) { // of the source, which stands at its end
+		for difference, n := range neighbours(reversed(f)) { // neighbours of the source end
 			all["at the source, "+difference] = reversed(n)
 		}
 		if f.Protocol.HasPorts() {
@@ -145,7 +146,8 @@ func (c scopeClaims) isolateAll() {
 	}
 }
 
-// needBothEnds takes away one rule after the other: whoever needed it is denied, and at the other end nothing changes.
+// needBothEnds removes one rule after the other. The flows that needed it are denied, and the other end's verdict
+// does not change.
 func (c scopeClaims) needBothEnds() {
 	for i, p := range c.policies {
 		for _, d := range policy.Directions {

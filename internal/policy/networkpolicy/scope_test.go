@@ -11,7 +11,7 @@ import (
 )
 
 func TestPoliciesOfAScopeRead(t *testing.T) {
-	// In no order: the database is asked by the test process, over each of two replicas, and by whoever calls.
+	// Unordered. The database has two replicas and several callers, among them the test process and anyone.
 	flows := []flow.Flow{
 		between(workload("worker"), external("api.stripe.com", "203.0.113.9"), 443),
 		between(flow.Endpoint{Kind: flow.Anyone}, workload("orders-db"), 9187),
@@ -184,7 +184,7 @@ func TestUnusedNamesTheDirection(t *testing.T) {
 	}
 }
 
-// One policy cannot be two workloads' own: each that it does not protect gets another.
+// One policy cannot be the own policy of two workloads: each workload that it does not protect gets another.
 func TestWorkloadsOfOneNameKeepTheirPolicies(t *testing.T) {
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "cache", Namespace: "shop"}, AllTraffic: true}, {Workload: policy.Workload{Name: "cache", Namespace: "data", Labels: map[string]string{"app": "redis"}}, AllTraffic: true}}}
 	call := []flow.Flow{between(workload("checkout"), workloadIn("data", "cache"), 6379), between(workload("checkout"), workloadIn("shop", "cache"), 6380)}

@@ -12,7 +12,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// What the option of one test says of names, namespaces and programs holds for the policy that tests share.
+// The options of one test for names, namespaces and programs apply to the policy that tests share.
 func TestScopeOfTestsThatShareAPolicyHasTheOptionsOfAll(t *testing.T) {
 	subjects := []policy.Subject{{Workload: policy.Workload{Name: "shop"}}}
 	data := map[string]map[string]string{"data": {"team": "storage"}}

@@ -11,7 +11,7 @@ import (
 
 type kubernetesPolicies = []*networkingv1.NetworkPolicy
 
-// The union is minimal: nothing in it is allowed twice.
+// The union is minimal: no part of it is redundant.
 func TestUnionsHoldNothingTwice(t *testing.T) {
 	for _, c := range []struct{ reason, a, b, want string }{
 		{"one rule to a peer", toCache, strings.Replace(toCache, "6379", "9121", 1), strings.Replace(toCache, "[{port: 6379, protocol: TCP}", "[{port: 6379, protocol: TCP}, {port: 9121, protocol: TCP}", 1)},
@@ -63,7 +63,7 @@ func TestUnionsThatCannotBe(t *testing.T) {
 	}
 }
 
-// Rules of a direction that is no type of their policy are in no force; in a union they get none.
+// Rules of a direction that is not among their policy's types have no effect. A union drops them.
 func TestUnionsLeaveOutRulesWithoutTheirType(t *testing.T) {
 	idle := parse(t, strings.Replace(header, "policyTypes: [Egress]", "policyTypes: [Ingress]", 1)+"  - {}\n")
 	if idle[0].Spec.PolicyTypes[0] != networkingv1.PolicyTypeIngress {

@@ -14,7 +14,7 @@ func TestValidateNamesPolicyAndField(t *testing.T) {
 	}
 	for _, row := range []struct {
 		reason, policy string
-		field, message string // both "" where the policy is valid
+		field, message string // both "" if the policy is valid
 	}{
 		{"a policy with everything", egress("{to: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.1.0.0/16]}}, {podSelector: {}, namespaceSelector: {}}], ports: [{port: http}, {port: 1, endPort: 65535, protocol: SCTP}, {port: 80, endPort: 80}, {protocol: UDP}]}"), "", ""},
 		{"nothing but a name", "metadata: {name: p}\nspec: {podSelector: {}}", "", ""},
