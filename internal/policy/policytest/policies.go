@@ -43,7 +43,8 @@ var (
 	longLabels = map[string]string{
 		name253 + "/" + strings.Repeat("N", 30) + "_.-" + strings.Repeat("n", 30): "V" + strings.Repeat("_", 30) + "." + strings.Repeat("9", 31),
 	}
-	oddLabels = map[string]string{"example.com/empty": "", "UPPER_case.key": "0", "yes": "true", "null": "1e3"} // YAML quotes some
+	// YAML quotes some of these.
+	oddLabels = map[string]string{"example.com/empty": "", "UPPER_case.key": "0", "yes": "true", "null": "1e3"}
 )
 
 // DeployedScope draws a scope with every option that a recording has; [Draw.Scope] draws only Fold.
