@@ -11,7 +11,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// many returns flows of one subject to as many destinations: names, workloads and addresses in turn.
+// many returns n flows of one subject to distinct destinations: names, workloads and addresses in turn.
 func many(n int) []flow.Flow {
 	flows := make([]flow.Flow, n)
 	for i := range flows {

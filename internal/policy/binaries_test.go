@@ -12,7 +12,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// listing is what the tests of lists of programs ask of a dialect.
+// listing is the part of a dialect that the tests of program lists use.
 type listing[P metav1.Object] interface {
 	Generate([]flow.Flow) []P
 	Merge([]P, []flow.Flow) []P
@@ -33,7 +33,7 @@ func TestProgramsAreListed(t *testing.T) {
 	})
 }
 
-// openedBy returns a flow that programs opened: "curl,psql".
+// openedBy returns a flow opened by the programs: "curl,psql".
 func openedBy(binaries string) []flow.Flow {
 	return []flow.Flow{{
 		Source:      flow.Endpoint{Kind: flow.Workload, Name: "shop"},

@@ -8,7 +8,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/cilium"
 )
 
-// ciliumPolicy reads a policy of the pods app=checkout, of which only the rules are given.
+// ciliumPolicy parses a policy of the pods app=checkout with the rules.
 func ciliumPolicy(t *testing.T, rules string) *cilium.NetworkPolicy {
 	t.Helper()
 	p := new(cilium.NetworkPolicy)

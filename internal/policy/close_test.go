@@ -15,7 +15,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// closing is a scope with a test process, a server and a job that nobody calls.
+// closing returns a scope with a test process, a server and a job without callers.
 func closing(change func(*policy.Scope)) policy.Scope {
 	s := policy.Scope{Subjects: []policy.Subject{
 		{Workload: policy.Workload{Name: "checkout", Namespace: "shop"}, AllTraffic: false},
@@ -76,7 +76,7 @@ func TestWhatNobodyCallsIsClosedIfTheScopeSaysSo(t *testing.T) {
 	}
 }
 
-// What was written without the options is not enough with them, and an update adds what is missing.
+// Policies written without the options are too open with them, and an update adds the missing parts.
 func TestUpdateClosesWhatIsOpen(t *testing.T) {
 	open, closed := closing(func(*policy.Scope) {}), closing(func(s *policy.Scope) { s.CloseIngress, s.DenyAll = true, true })
 	want := []string{
@@ -99,13 +99,13 @@ func TestUpdateClosesWhatIsOpen(t *testing.T) {
 	if diff := cmp.Diff(ciliumpolicy.Dialect{Scope: closed}.Generate(closingFlows), ciliumpolicy.Dialect{Scope: closed}.Merge(ciliumpolicy.Dialect{Scope: open}.Generate(closingFlows), closingFlows)); diff != "" {
 		t.Errorf("Cilium (-want +got):\n%s", diff)
 	}
-	// What is closed stays so without the options: it may be somebody's own.
+	// Closed policies stay closed without the options: a person may have closed them.
 	if diff := cmp.Diff(networkpolicy.Dialect{Scope: closed}.Generate(closingFlows), (networkpolicy.Dialect{Scope: open}).Merge(networkpolicy.Dialect{Scope: closed}.Generate(closingFlows), closingFlows)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
-// Whatever is recorded, closed policies allow it, and an update of them changes nothing.
+// Closed policies allow all recorded flows, and an update of them changes nothing.
 func TestClosedPoliciesAreTrue(t *testing.T) {
 	seed := policytest.Seed(t)
 	for i := range uint64(60) {

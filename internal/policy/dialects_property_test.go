@@ -16,12 +16,13 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestBothDialectsMeanTheSame writes random flows as policies of both dialects and compares what they do to the flows
-// and to their neighbours. They differ in what one has no words for, and in nothing else; differs lists it.
+// TestBothDialectsMeanTheSame writes random flows as policies of both dialects and compares their verdicts on the
+// flows and on the neighbours of these. The verdicts differ only where one dialect cannot express something; differs
+// lists the cases.
 func TestBothDialectsMeanTheSame(t *testing.T) {
 	seed := policytest.Seed(t)
 	compared, allowed := 0, 0
-	seen := make(map[string]bool) // of the endpoints of what was compared and allowed
+	seen := make(map[string]bool) // the endpoints of flows that were compared and allowed
 	sorts := []string{
 		"from a workload", "from external", "from an address", "from anyone", "to a workload", "to the node", "to the API server", "to the resolver",
 		"to a folded name", "to external", "to external inside", "to an address", "to the metadata service",
@@ -30,7 +31,8 @@ func TestBothDialectsMeanTheSame(t *testing.T) {
 	for i := uint64(0); i < 80 || i < 2000 && slices.ContainsFunc(sorts, unseen); i++ { // some are rare
 		r := newDraw(seed, i)
 		scope := r.Scope()
-		flows := slices.DeleteFunc(r.FlowsIn(scope), func(f flow.Flow) bool { return f.Protocol.IsICMP() }) // of which one dialect has no words, not even for what they imply
+		// A NetworkPolicy cannot express ICMP, or the flows that it implies.
+		flows := slices.DeleteFunc(r.FlowsIn(scope), func(f flow.Flow) bool { return f.Protocol.IsICMP() })
 		other := ciliumpolicy.Dialect{Scope: scope}
 		kubernetes, ciliums := networkpolicy.Dialect{Scope: scope}.Generate(flows), other.Generate(flows)
 		for _, p := range ciliums {
@@ -77,7 +79,7 @@ func TestBothDialectsMeanTheSame(t *testing.T) {
 	}
 }
 
-// sortOf says what an endpoint is to the dialects.
+// sortOf returns the sort of an endpoint that the dialects distinguish.
 func sortOf(e flow.Endpoint) string {
 	switch {
 	case ciliumpolicy.IsNode(e):
@@ -91,7 +93,7 @@ func sortOf(e flow.Endpoint) string {
 	case e.Kind == flow.External && !flow.Public(policy.EndpointAddress(e)):
 		return "external inside"
 	case e.Kind == flow.External && strings.HasPrefix(e.Name, "shard-"):
-		return "a folded name" // by some of the scopes
+		return "a folded name" // in some of the scopes
 	case e.Kind == flow.External, e.Kind == flow.Anyone:
 		return e.Kind.String()
 	case e.Kind == flow.Address:
@@ -100,7 +102,7 @@ func sortOf(e flow.Endpoint) string {
 	return "a workload"
 }
 
-// differs reports whether the dialects mean to differ about a flow.
+// differs reports whether the dialects differ about a flow on purpose.
 func differs(s policy.Scope, recorded []flow.Flow, f flow.Flow, want, got policy.Verdict) bool {
 	isInside := func(g flow.Flow) bool {
 		return g.Destination.Kind == flow.External && !flow.Public(policy.EndpointAddress(g.Destination))
@@ -113,15 +115,15 @@ func differs(s policy.Scope, recorded []flow.Flow, f flow.Flow, want, got policy
 	})
 	switch {
 	case f.Destination.Kind == flow.Resolver && f.Port == policy.ResolverPort && f.Protocol == flow.SCTP:
-		return true // of the protocol ANY, as Cilium's own rules for DNS are
+		return true // Cilium's own DNS rules use the protocol ANY
 	case inside && want.Outcome == policy.Denied && got.Outcome == policy.Allowed:
-		return true // a NetworkPolicy asks for each address that a name has inside, a name in Cilium is all of them
+		return true // a NetworkPolicy requires each private address of a name; in Cilium the name covers all of them
 	case policy.IsAPIServer(f.Destination) && f.Port == policy.APIServerPort && want.Outcome == policy.Denied && got.Outcome == policy.Allowed:
-		return true // it is open at 6443 where it was asked at 443, and there is no selector for what is behind its Service
+		return true // recorded at 443 it is open at 6443 too: Cilium has no selector for the server behind the Service
 	case ciliumpolicy.IsNode(f.Destination) && want.Outcome == policy.Denied && got.Outcome == policy.Allowed:
-		return true // to Cilium all that runs on the node is one host
+		return true // to Cilium all processes on the node are one host
 	case unnamed && want.Outcome == policy.Allowed && got.Outcome == policy.Denied:
-		return true // who has no name for such an address passes the rule for it, of which Cilium has none
+		return true // a NetworkPolicy rule for such an address allows flows without a name; Cilium has no such rule
 	}
 	return false
 }
@@ -135,7 +137,7 @@ func toYAMLs(t *testing.T, policies ciliumpolicy.Policies) []string {
 	return texts
 }
 
-// editCilium returns policies as somebody may have left them.
+// editCilium returns policies with edits that a person may make.
 func (r draw) editCilium(policies ciliumpolicy.Policies) ciliumpolicy.Policies {
 	for range r.IntN(6) {
 		if len(policies) == 0 {
@@ -168,7 +170,7 @@ func (r draw) editCilium(policies ciliumpolicy.Policies) ciliumpolicy.Policies {
 			p.Name = "by-hand-" + strconv.Itoa(i)
 		case 7:
 			rules = append(rules, ciliumpolicy.Rule{})
-		case 8: // what Cilium reads of look-ups
+		case 8: // the rules that let Cilium read lookups
 			for j := range rules[k].Ports {
 				if rules[k].Ports[j].HasDNS() {
 					rules[k].Ports[j].Rules = nil

@@ -20,7 +20,7 @@ const drawn = 1000
 
 func kubernetes(s policy.Scope) networkpolicy.Dialect { return networkpolicy.Dialect{Scope: s} }
 
-// featuresOfBoth are features that policies of either dialect have, as their YAML shows them.
+// featuresOfBoth holds features that policies of both dialects have, as they appear in YAML.
 var featuresOfBoth = map[string]string{
 	"a name of 253 bytes":                 `(?m)^  name: \S{253}$`,
 	"a namespace of 63 bytes":             `(?m)^  namespace: \S{63}$`,
@@ -78,8 +78,8 @@ var inCilium = map[string]string{
 	"ICMP":                      `icmps:`,
 }
 
-// TestDrawnPoliciesHaveEveryFeature guards those who hold the drawn policies against other programs: what is not drawn any
-// more, they would not notice.
+// TestDrawnPoliciesHaveEveryFeature guards the tests that compare the drawn policies with other programs. Those tests
+// would not notice a feature that is no longer drawn.
 func TestDrawnPoliciesHaveEveryFeature(t *testing.T) {
 	seed := policytest.Seed(t)
 	var texts []string
@@ -129,7 +129,7 @@ func TestDrawnPoliciesHaveEveryFeature(t *testing.T) {
 	}
 }
 
-// missing returns the features that none of the texts has, sorted.
+// missing returns the features that no text has, sorted.
 func missing(features map[string]string, texts []string) []string {
 	var lost []string
 	for feature, pattern := range features {

@@ -55,7 +55,8 @@ func (s Scope) Ends(f flow.Flow, wordless func(flow.Flow) string, side func(Work
 		}
 		v := side(subject, d)
 		if d == Ingress && v.Outcome == Unprotected && len(asked) > 0 {
-			continue // a subject that is not isolated accepts all traffic; NotIsolated reports it where that is an error
+			// A subject that is not isolated accepts all traffic; NotIsolated reports it where that is an error.
+			continue
 		}
 		asked = append(asked, v)
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// lookup is a look-up that got no address.
+// lookup returns a lookup that got no address.
 func lookup(to flow.Endpoint) flow.Flow {
 	return flow.Flow{Source: workload("checkout"), Destination: to, Count: 1, Lookup: true}
 }
@@ -37,7 +37,7 @@ func TestLookupsWithoutAnAnswer(t *testing.T) {
 	}
 }
 
-// followLookup follows the entry for a look-up through the life of a file.
+// followLookup tests the entry for a lookup through the life of a file.
 func followLookup[P metav1.Object](t *testing.T, in inBoth[P], entry string, f flow.Flow) {
 	t.Helper()
 	is := func(what string, policies []P, want string) {
@@ -78,7 +78,7 @@ func followLookup[P metav1.Object](t *testing.T, in inBoth[P], entry string, f f
 		outcome("the resolver", policies, d, policy.Allowed)
 	}
 
-	// The entry opens no port, and is for nobody else.
+	// The entry opens no port, and applies to no other name.
 	other := f
 	other.Destination.Name = "x" + f.Destination.Name
 	outcome("another name", policies, other, policy.Denied)
@@ -94,7 +94,7 @@ func followLookup[P metav1.Object](t *testing.T, in inBoth[P], entry string, f f
 	}
 	outcome("a port", policies, dial, policy.Denied)
 
-	// Nobody needs it any more, or the name got a port.
+	// The lookup is no longer needed, or the name has a port now.
 	if unused := in.unused(policies); !slices.Contains(unused, "policy checkout: name "+entry) {
 		t.Errorf("%s: unused: %q", entry, unused)
 	}
@@ -103,7 +103,7 @@ func followLookup[P metav1.Object](t *testing.T, in inBoth[P], entry string, f f
 	if _, isCilium := any(policies[0]).(*cilium.NetworkPolicy); isCilium || f.Destination.Kind == flow.Workload {
 		named = ""
 	}
-	if policy.IsHost(f.Destination.Name) { // others are addresses, which say nothing of the name
+	if policy.IsHost(f.Destination.Name) { // a flow to any other name is written as its address, without the name
 		is("merged with a port", in.merge(policies, f, dial), named)
 		is("merged with a port only", in.merge(policies, dial), named)
 		is("generated with a port", in.generate(f, dial), named)
@@ -119,7 +119,7 @@ func followLookup[P metav1.Object](t *testing.T, in inBoth[P], entry string, f f
 		}
 	}
 
-	// A union holds it, unless a part has the name at a port.
+	// A union holds the entry, unless a part has the name at a port.
 	for _, sets := range [][][]P{{policies, empty}, {empty, policies}, {policies, policies}} {
 		united, err := in.unite(sets...)
 		if err != nil {

@@ -21,7 +21,7 @@ func toHosts(hosts ...string) []flow.Flow {
 	return flows
 }
 
-// namesIn returns the hosts that policies of both dialects allow, as they write them.
+// namesIn returns the hosts that policies of both dialects allow, as the policies spell them.
 func namesIn(t *testing.T, s policy.Scope, flows []flow.Flow) (kubernetes string, ciliums []string) {
 	t.Helper()
 	for _, r := range ciliumpolicy.RulesOf(ciliumpolicy.Dialect{Scope: s}.Generate(flows)[0], policy.Egress) {
@@ -53,7 +53,7 @@ func TestNamesAreFoldedAsToldAndNotOtherwise(t *testing.T) {
 		{"of two that say as much the first of the alphabet", []string{"s*-1.db.example", "*h-1.db.example"}, []string{"sh-1.db.example"},
 			"*h-1.db.example:443/TCP", []string{"*h-1.db.example"}},
 	} {
-		for range 2 { // in either order of what was said
+		for range 2 { // with the options in either order
 			kubernetes, ciliums := namesIn(t, policy.Scope{Subjects: alone(checkout).Subjects, Fold: row.fold}, from(checkout, toHosts(row.hosts...)...))
 			if kubernetes != row.kubernetes {
 				t.Errorf("%s: %s, want %s", row.reason, kubernetes, row.kubernetes)
@@ -66,7 +66,7 @@ func TestNamesAreFoldedAsToldAndNotOtherwise(t *testing.T) {
 	}
 }
 
-// TestFoldingTakesInWhatIsCommitted begins with files that were written before anybody said what to fold.
+// TestFoldingTakesInWhatIsCommitted starts with files that were written before the option Fold was set.
 func TestFoldingTakesInWhatIsCommitted(t *testing.T) {
 	checkout := policy.Workload{Name: "checkout"}
 	before, now := alone(checkout), alone(checkout)

@@ -15,8 +15,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// FuzzVerdicts asks about policies of either dialect that nobody in his senses wrote. Nothing panics; and of those that are
-// valid, neither a round trip through YAML nor another order of policies, rules, peers and ports changes an outcome.
+// FuzzVerdicts evaluates policies of either dialect that no person would write. Nothing panics. Neither a round trip
+// through YAML nor another order of policies, rules, peers and ports changes the outcome of a valid policy.
 func FuzzVerdicts(f *testing.F) {
 	for i := range uint64(20) {
 		r := newDraw(1, i)
@@ -30,7 +30,7 @@ func FuzzVerdicts(f *testing.F) {
 	f.Add("metadata: {name: x}\nspec: {endpointSelector: {}, enableDefaultDeny: {egress: false}, egressDeny: [{toEntities: [world]}], egress: [{toCIDR: [10.0.0.0/8]}]}", uint64(2))
 	f.Fuzz(func(t *testing.T, text string, seed uint64) {
 		if len(text) > 1<<14 {
-			return // what it takes to parse is not ours
+			return // the cost of parsing is not under test
 		}
 		r := newDraw(seed, 0)
 		scope := r.Scope()
@@ -78,7 +78,7 @@ func reread[T any](t *testing.T, p *T) *T {
 	return again
 }
 
-// hold compares the verdicts on policies with those on the same in other words.
+// hold compares the verdicts on policies with those on equivalent ones.
 func hold[P any](t *testing.T, flows []flow.Flow, policies []P, evaluate func([]P, flow.Flow) policy.Verdict, validate func(P) error, shuffle func(P), reread func(*testing.T, P) P) {
 	t.Helper()
 	var was []policy.Verdict
@@ -124,7 +124,7 @@ func shuffleCilium(r draw) func(*cilium.NetworkPolicy) {
 		for _, d := range policy.Directions {
 			rules := ciliumpolicy.RulesOf(p, d)
 			if len(rules) == 0 {
-				continue // setting none would add one
+				continue // setting an empty list would add a rule
 			}
 			shuffle(r, rules)
 			for _, rule := range rules {

@@ -10,14 +10,14 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// To judge twice as many ports of one peer takes about twice as much, and not four times.
+// Evaluating twice as many ports of one peer takes about twice the work, not four times.
 func TestWorkForThePortsOfOnePeerIsLinear(t *testing.T) {
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "bench"}}}}
 	t.Run("NetworkPolicy", func(t *testing.T) { checkGrowth(t, networkpolicy.Dialect{Scope: scope}) })
 	t.Run("Cilium", func(t *testing.T) { checkGrowth(t, ciliumpolicy.Dialect{Scope: scope}) })
 }
 
-// So it is where the ports are others than those of the policy, of one peer and of one host.
+// The same holds for ports that the policy does not have, of one peer and of one host.
 func TestWorkForDeniedPortsIsLinear(t *testing.T) {
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "bench"}}}}
 	for _, peer := range []flow.Endpoint{{Kind: flow.Workload, Name: "peer"}, {Kind: flow.External, Name: "api.pay.test"}} {
@@ -88,7 +88,8 @@ func checkGrowth[P any](t *testing.T, rules interface {
 	}
 }
 
-// allocated returns how many bytes a function allocates: a measure of its work that no other work on the machine changes.
+// allocated returns the number of bytes that a function allocates. Other work on the machine does not change this
+// measure.
 func allocated(do func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

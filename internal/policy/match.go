@@ -27,7 +27,7 @@ type PortMatch uint8
 const (
 	OtherPort PortMatch = iota
 	OtherProtocol
-	PortByName // a port name that the pods resolve to another number, or to an unknown one
+	PortByName // a port name; the pods have no known port of that name
 	PortMatches
 )
 

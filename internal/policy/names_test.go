@@ -13,7 +13,7 @@ func TestNamesOfAnAnnotation(t *testing.T) {
 	for _, row := range []struct {
 		reason, list string
 		want         []string
-		malformed    string // a part of the error, "" for none
+		malformed    string // a part of the error; "" if there is none
 	}{
 		{"sorted or not, an entry is an entry", "b.example:443/TCP,a.example:53/UDP", []string{"b.example:443/TCP", "a.example:53/UDP"}, ""},
 		{"people and YAML fold lines", " a.example:443/TCP,\n  b.example:1/SCTP ", []string{"a.example:443/TCP", "b.example:1/SCTP"}, ""},
@@ -76,7 +76,7 @@ func TestPatternsOfHosts(t *testing.T) {
 	}
 }
 
-// FuzzNames holds the reader to its own writing, and the matcher against one that is written another way.
+// FuzzNames checks that the parser reads its own output, and compares the matcher with an independent one.
 func FuzzNames(f *testing.F) {
 	f.Add("api.stripe.com:443/TCP,*.blob.example:443/TCP", "a.b.blob.example")
 	f.Add("shard-*.db.example:5432/TCP", "shard-7.db.example")
@@ -104,7 +104,7 @@ func FuzzNames(f *testing.F) {
 	})
 }
 
-// matchByLabel does what matchHost does, label by label and without regular expressions.
+// matchByLabel is MatchHost, label by label and without regular expressions.
 func matchByLabel(pattern, host string) bool {
 	patterns, hosts := strings.Split(pattern, "."), strings.Split(host, ".")
 	if patterns[0] == "*" && len(patterns) > 1 {
@@ -117,7 +117,8 @@ func matchByLabel(pattern, host string) bool {
 	return slices.EqualFunc(patterns, hosts, matchLabel)
 }
 
-// matchLabel follows every way through the label at once: an asterisk has many, and trying one after the other never ends.
+// matchLabel follows all paths through the label at once. An asterisk has many, and trying one after the other takes
+// exponential time.
 func matchLabel(pattern, label string) bool {
 	at := map[int]bool{0: true}
 	for _, p := range []byte(pattern) {

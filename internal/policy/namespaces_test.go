@@ -10,8 +10,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestIngress_CallerOfUnknownNamespace covers a caller whose policy is applied to any namespace, and a server that is in a
-// known one: its rule has to let in the caller from everywhere, and a rule for its own namespace does not.
+// TestIngress_CallerOfUnknownNamespace covers a server in a known namespace and a caller with a policy that can be
+// applied to any namespace. The server's rule has to allow the caller from every namespace; a rule for its own does
+// not suffice.
 func TestIngress_CallerOfUnknownNamespace(t *testing.T) {
 	caller, server := flow.Endpoint{Kind: flow.Workload, Name: "checkout"}, flow.Endpoint{Kind: flow.Workload, Name: "orders-db", Namespace: "shop"}
 	scope := policy.Scope{Subjects: []policy.Subject{

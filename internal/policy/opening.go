@@ -6,7 +6,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// AnyNamespace stands for the namespace of a caller whose namespace is unknown; see [CallsFromAnyNamespace].
+// AnyNamespace stands for the unknown namespace of a caller; see [CallsFromAnyNamespace].
 const AnyNamespace = "*"
 
 // CallsFromAnyNamespace reports whether the caller's namespace is unknown while the subject's is known. Kubernetes

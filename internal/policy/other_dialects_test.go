@@ -17,7 +17,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// inBoth is what a test of the annotations asks of a dialect.
+// inBoth is the part of a dialect that a test of the annotations uses.
 type inBoth[P metav1.Object] struct {
 	generate func(...flow.Flow) []P
 	merge    func([]P, ...flow.Flow) []P
@@ -66,7 +66,7 @@ func TestFlowsWithoutRulesAreListedAndJudged(t *testing.T) {
 	listFlows(t, ciliumOf(ciliumpolicy.Dialect{Scope: scope}), func(to flow.Endpoint) flow.Flow { return toPort(to, flow.UDPLite, 9) })
 }
 
-// listFlows follows a list through the life of a file.
+// listFlows tests a list through the life of a file.
 func listFlows[P metav1.Object](t *testing.T, in inBoth[P], to func(flow.Endpoint) flow.Flow) {
 	t.Helper()
 	server, host, db, other := to(at("203.0.113.9")), to(external("vpn.example", "203.0.113.8")), to(workloadIn("shop", "db")), to(at("203.0.113.10"))
@@ -119,7 +119,7 @@ func listFlows[P metav1.Object](t *testing.T, in inBoth[P], to func(flow.Endpoin
 		denied(first, otherKind, " 203.0.113.9 is not in")
 	}
 
-	// An update adds what is missing, a whole one drops what is unused, and with the last entry the annotation.
+	// Extend adds missing entries. Merge also removes unused ones, and the annotation with the last of them.
 	is(in.extend(first, other), "203.0.113.10", "203.0.113.9", "db.shop.svc", "vpn.example")
 	second := in.merge(first, other, host)
 	is(second, "203.0.113.10", "vpn.example")
@@ -136,14 +136,14 @@ func listFlows[P metav1.Object](t *testing.T, in inBoth[P], to func(flow.Endpoin
 		t.Errorf("unused: %q", unused)
 	}
 
-	// What people write stays, as long as it is of use.
+	// A person's entries stay while any flow needs them.
 	policy.SetEntries(first[0], policy.OtherAnnotation, []string{kind + " 203.0.113.0/24", kind + " *.example"})
 	allowed(first, server, other, to(external("a.example", "198.51.100.1")))
 	denied(first, to(at("198.51.100.1")), "is not in")
 	is(in.merge(first, server, host), "203.0.113.0/24", "*.example")
 	is(in.merge(first, server, db), "203.0.113.0/24", "db.shop.svc")
 
-	// A union lists what any part does, in any order.
+	// A union lists the entries of all parts, in any order of these.
 	for _, sets := range [][][]P{{in.generate(server), in.generate(host)}, {in.generate(host), in.generate(server)}} {
 		united, err := in.unite(sets...)
 		if err != nil {
@@ -168,7 +168,7 @@ func TestValidate_MalformedOthers(t *testing.T) {
 	}
 }
 
-// A name that no policy can hold is no way around the policy: its address is judged, and written.
+// A name that no policy can hold does not bypass the policy: the address is evaluated, and written.
 func TestNamesThatNoPolicyHoldsAreAddresses(t *testing.T) {
 	scope := alone(checkout)
 	for _, name := range []string{"a b.ctl.test", "a,b.test", "a:b.test", "*.test", "*", "x/y.test", "\x00.test", "\xff.test", "ä.test", "A.test", ".", "a..test",
@@ -188,7 +188,7 @@ func addressOf[P metav1.Object](t *testing.T, name string, in inBoth[P]) {
 			t.Errorf("%q at %s is %s: %s", name, addr, v.Outcome, v.Reason)
 		}
 		bare := tcp(at(addr), 8443)
-		bare.Destination.Name = name // which is looked up
+		bare.Destination.Name = name // a name that is looked up
 		if diff := cmp.Diff(in.generate(bare), in.generate(odd)); diff != "" {
 			t.Errorf("%q is not written as its address (-address +name):\n%s", name, diff)
 		}

@@ -32,7 +32,7 @@ func TestKindsOfPacketsRead(t *testing.T) {
 			t.Errorf("%s was read as %s: %v", entry, o, err)
 		}
 	}
-	for n := range 256 { // every number is of one kind
+	for n := range 256 { // every number has exactly one kind
 		for _, k := range []PacketKind{{flow.ICMP, uint16(n)}, {flow.ICMPv6, uint16(n)}, {flow.Protocol(n), 0}, {flow.UDPLite, uint16(n)}} {
 			if got, known := parseKind(k.String()); !known || got != k {
 				t.Errorf("%s was read as %s", k, got)

@@ -51,8 +51,8 @@ spec:
 `
 )
 
-// Every rule that allows a flow is used by it, in whichever policy; the verdict names the first. So a rule that another
-// one implies is unused where its own flows are not seen, and no other.
+// A flow uses every rule that allows it, in any policy; the verdict names the first. So a rule that another one
+// implies is unused only if its own flows were not seen.
 func TestRulesThatOverlap(t *testing.T) {
 	var ciliums ciliumpolicy.Policies
 	for _, text := range strings.Split(ciliumOverlapping, "---\n") {
@@ -67,7 +67,7 @@ func TestRulesThatOverlap(t *testing.T) {
 	for _, c := range []struct {
 		reason  string
 		flow    flow.Flow
-		allowed string // the policy and the rule that the verdict names
+		allowed string // the policy and rule in the verdict
 		want    []string
 	}{
 		{"all three allow it", tcp(at("10.1.2.3"), 443), "checkout 0", []string{"policy audit: rule 1 (203.0.113.9/32)"}},

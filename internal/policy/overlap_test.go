@@ -8,7 +8,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// A rule for anyone at a port is one for all who call there, and for nothing else.
+// A rule for anyone at a port covers all callers at that port, and nothing else.
 func TestCallersWhereAnyoneMayCall(t *testing.T) {
 	db := workload("orders-db")
 	anyone := flow.Endpoint{Kind: flow.Anyone}

@@ -13,7 +13,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// portsWritten returns the ports of each rule of the policy of one subject, in both dialects: "21 30000-30009".
+// portsWritten returns the ports of each rule of one subject's policy, in both dialects: "21 30000-30009".
 func portsWritten(s policy.Scope, flows []flow.Flow, subject int, d policy.Direction) (kubernetes, ciliums []string) {
 	for _, r := range networkpolicy.RulesOf(networkpolicy.Dialect{Scope: s}.Generate(flows)[subject], d) {
 		var ports []string
@@ -48,7 +48,7 @@ func TestPortsOfARangeAreWrittenAsTheRange(t *testing.T) {
 		reason          string
 		ranges          []policy.PortRange
 		flows           []flow.Flow
-		egress, ingress []string // of checkout, of ftp
+		egress, ingress []string // egress of checkout, ingress of ftp
 	}{
 		{"nothing was said", nil, toFTP(21, 30003), []string{"21/TCP 30003/TCP", dns}, []string{"21/TCP 30003/TCP"}},
 		{"two ports of it are one range", []policy.PortRange{passive}, toFTP(30008, 21, 30003), []string{"21/TCP 30000-30009/TCP", dns}, []string{"21/TCP 30000-30009/TCP"}},
@@ -62,7 +62,7 @@ func TestPortsOfARangeAreWrittenAsTheRange(t *testing.T) {
 			[]string{"30000-30009/TCP", dns}, []string{"30000-30009/TCP"}},
 	} {
 		scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "checkout"}}, {Workload: policy.Workload{Name: "ftp"}, AllTraffic: true}}, Ranges: row.ranges}
-		for range 2 { // in either order of the flows
+		for range 2 { // with the flows in either order
 			for subject, want := range [][]string{row.egress, row.ingress} {
 				d := policy.Directions[subject]
 				kubernetes, ciliums := portsWritten(scope, row.flows, subject, d)
@@ -79,8 +79,8 @@ func TestPortsOfARangeAreWrittenAsTheRange(t *testing.T) {
 	}
 }
 
-// What one run wrote of a range stays as it is in the next, which sees another port of it; a port that a person wrote
-// stays as long as it does.
+// A range that one run wrote stays unchanged in the next run, which sees another port of it. A port that a person
+// wrote stays while it is needed.
 func TestRangesAreMerged(t *testing.T) {
 	passive := policy.PortRange{Name: "ftp", First: 30000, Last: 30009, Protocol: flow.TCP}
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "checkout"}}, {Workload: policy.Workload{Name: "ftp"}, AllTraffic: true}}, Ranges: []policy.PortRange{passive}}
@@ -96,7 +96,7 @@ func TestRangesAreMerged(t *testing.T) {
 	for _, row := range []struct {
 		reason       string
 		before       []flow.Flow
-		scope        policy.Scope // that wrote them
+		scope        policy.Scope // the scope that they were written with
 		now          []flow.Flow
 		want         []flow.Flow
 		asWrittenFor policy.Scope

@@ -72,7 +72,7 @@ func TestNamespacesGoByTheirLabels(t *testing.T) {
 		ciliums := ciliumpolicy.Policies{ciliumPolicy(t, "  egress: [{toEndpoints: [{matchExpressions: ["+key+"]}]}]")}
 		for namespace, want := range map[string]string{
 			"data":  "team in storage, team is not shop, there is a team, its name is its own",
-			"":      "there is a team", // that of the policy, which is default
+			"":      "there is a team", // the policy's namespace, default
 			"infra": "team is not shop, there is no team",
 		} {
 			f := from(checkout, tcp(workloadIn(namespace, "orders-db"), 5432))[0]

@@ -4,7 +4,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// neighbours returns the flows that differ from one in a single thing, by that thing.
+// neighbours returns the flows that differ from one in a single respect, by that respect.
 func neighbours(f flow.Flow) map[string]flow.Flow {
 	if !f.Protocol.HasPorts() {
 		return nil
@@ -29,7 +29,7 @@ func neighbours(f flow.Flow) map[string]flow.Flow {
 		switch addr := f.Destination.Addr; {
 		case !flow.Public(addr):
 			vary("the next address", func(n *flow.Flow) { n.Destination.Addr = addr.Next() })
-		case addr.IsValid(): // a private address has a rule that nameless flows pass too
+		case addr.IsValid(): // a rule for a private address also allows flows without a name
 			vary("no name", func(n *flow.Flow) { n.Destination = flow.Endpoint{Kind: flow.Address, Addr: addr} })
 		}
 	case flow.Address:

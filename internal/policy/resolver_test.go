@@ -44,14 +44,14 @@ func ciliumEgressOnly(t *testing.T, rules string) ciliumpolicy.Policies {
 	return ciliumpolicy.Policies{p}
 }
 
-// TestResolversThatTheUserNames is about what is written where the cluster's DNS is elsewhere.
+// TestResolversThatTheUserNames covers the generated rules if the cluster's DNS is elsewhere.
 func TestResolversThatTheUserNames(t *testing.T) {
 	flows := []flow.Flow{tcp(external("api.stripe.com", "203.0.113.9"), 443)}
 	for _, tt := range []struct {
 		reason            string
 		places            []policy.Resolver
-		kubernetes, cnp   []string // texts that the policies hold, besides
-		others            []string // rules that do not do in such a cluster
+		kubernetes, cnp   []string // further texts in the policies
+		others            []string // rules that do not allow DNS in such a cluster
 		hand, ciliumsHand string   // rules that do
 	}{
 		{"OpenShift", []policy.Resolver{openShift},
@@ -119,7 +119,8 @@ func resolversOf[P metav1.Object](t *testing.T, reason string, in, usual inBoth[
 	}
 }
 
-// TestAllPodsOfANamespace: a peer without labels is for the policy's own namespace, and the resolver is seldom there.
+// TestAllPodsOfANamespace covers a peer without labels: it means the policy's own namespace, where the resolver
+// rarely runs.
 func TestAllPodsOfANamespace(t *testing.T) {
 	for _, tt := range []struct {
 		namespace string

@@ -12,7 +12,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 )
 
-// editAll returns a scope's policies as somebody may have left them, and the names of the edits.
+// editAll returns a scope's policies with edits that a person may make, and the names of the edits.
 func (r draw) editAll(policies []*networkingv1.NetworkPolicy) ([]*networkingv1.NetworkPolicy, []string) {
 	policies = clone(policies)
 	var done []string

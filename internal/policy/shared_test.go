@@ -13,8 +13,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Tests that share a policy end in any order. Each adds what it needs, the last drops what none of them needed: what comes
-// out is what one test of them all would have written.
+// Tests that share a policy end in any order. Each adds the rules that it needs, and the last removes those that none
+// needed. The result equals the policy that a single test with all flows would have written.
 func TestTheOrderOfTestsThatShareAPolicyDoesNotMatter(t *testing.T) {
 	seed := policytest.Seed(t)
 	for i := range uint64(25) {
@@ -25,7 +25,8 @@ func TestTheOrderOfTestsThatShareAPolicyDoesNotMatter(t *testing.T) {
 		}
 		parts := [][]flow.Flow{r.FlowsIn(scope), r.FlowsIn(scope), r.FlowsIn(scope)}
 		all := slices.Concat(parts...)
-		// Of a test that was removed. A rule for anyone stays where some callers need it: it may be somebody's choice.
+		// The flows of a test that was removed. Those from anyone are left out: Merge keeps a rule for anyone that
+		// some caller needs, because a person may have chosen it.
 		gone := slices.DeleteFunc(r.FlowsIn(scope), func(f flow.Flow) bool { return f.Source.Kind == flow.Anyone })
 		c := ciliumpolicy.Dialect{Scope: scope}
 		want, wantCilium := networkpolicy.Dialect{Scope: scope}.Generate(all), c.Generate(all)
@@ -44,7 +45,8 @@ func TestTheOrderOfTestsThatShareAPolicyDoesNotMatter(t *testing.T) {
 				t.Errorf("case %d of seed %d (-want +got):\n%s", i, seed, diff)
 				return
 			}
-			inNamespace := func(s policy.Subject) bool { return s.Namespace != "" } // there one peer has two names, with it and without
+			// In a namespace, one peer has two names, with the namespace and without it.
+			inNamespace := func(s policy.Subject) bool { return s.Namespace != "" }
 			if slices.ContainsFunc(scope.Subjects, inNamespace) {
 				continue
 			}

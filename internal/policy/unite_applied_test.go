@@ -17,9 +17,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestUnionsAreBothPoliciesApplied holds unions against what a cluster does to which both files are applied, side by side:
-// a rule that denies, of either, is in force, and whichever isolates does. What it prints on failure, NETZERO_TEST_SEED
-// repeats.
+// TestUnionsAreBothPoliciesApplied compares unions with both files applied to a cluster side by side: the deny rules
+// of either are in force, and so is the isolation by either. NETZERO_TEST_SEED repeats a failure with the printed
+// seed.
 func TestUnionsAreBothPoliciesApplied(t *testing.T) {
 	seed := policytest.Seed(t)
 	outcomes := make(map[policy.Outcome]int)
@@ -60,7 +60,7 @@ func holdApplied[P any](t *testing.T, scope policy.Scope, asked []flow.Flow, a, 
 	t.Helper()
 	union, err := unite(a, b)
 	if err != nil {
-		return // other pods, and the like
+		return // the parts select different pods, for example
 	}
 	for _, subject := range scope.Normalized().Subjects {
 		for _, d := range policy.Directions {
@@ -71,9 +71,9 @@ func holdApplied[P any](t *testing.T, scope policy.Scope, asked []flow.Flow, a, 
 				switch {
 				case want.Outcome == got.Outcome:
 				case named && want.Outcome == policy.Allowed && strings.Contains(got.Reason, "is for an address without a name"):
-					// As Generate has it, an address of one is not for the names of another.
+					// As in Generate: the address of one name does not allow other names.
 				case named && !flow.Public(policy.EndpointAddress(f.Destination)) && want.Outcome == policy.Allowed:
-					// The same, of an address inside.
+					// The same for a private address.
 				default:
 					t.Errorf("%s of %s: %s is %s (%s) with both, in the union %s (%s)", d, subject.Name, arrow(f), want.Outcome, want.Reason, got.Outcome, got.Reason)
 					for what, policies := range map[string][]P{"one": a, "another": b, "union": union} {
@@ -88,7 +88,7 @@ func holdApplied[P any](t *testing.T, scope policy.Scope, asked []flow.Flow, a, 
 	}
 }
 
-// writeCilium returns policies with what people add to them by hand.
+// writeCilium returns policies with additions that people make by hand.
 func (r draw) writeCilium(policies ciliumpolicy.Policies) ciliumpolicy.Policies {
 	for i, p := range policies {
 		p = p.DeepCopy()

@@ -18,7 +18,7 @@ import (
 
 type kubernetesPolicies = []*networkingv1.NetworkPolicy
 
-// uniting is what both dialects have of a union, for one test of both.
+// uniting is the common part of both dialects for one test of unions.
 type uniting[P any] struct {
 	generate func([]flow.Flow) []P
 	edit     func([]P) []P
@@ -27,7 +27,7 @@ type uniting[P any] struct {
 	yaml     func([]P) []string
 }
 
-// TestUnionsAreWhatTheirPartsAre unites policies of random flows, and what people made of them, in both dialects.
+// TestUnionsAreWhatTheirPartsAre unites policies of random flows, with edits, in both dialects.
 func TestUnionsAreWhatTheirPartsAre(t *testing.T) {
 	seed := policytest.Seed(t)
 	for i := range uint64(20) {
@@ -103,9 +103,9 @@ func holdUnion[P any](t *testing.T, scope policy.Scope, before, after []flow.Flo
 				case both.Outcome == policy.Allowed && (v.Outcome == policy.Unprotected || w.Outcome == policy.Unprotected):
 				case allowed == (both.Outcome == policy.Allowed):
 				case both.Outcome == policy.Allowed && strings.Contains(v.Reason+w.Reason, "never matches"):
-					// The other one lets Cilium read the look-up, for all policies of the pods.
+					// The other part lets Cilium read the lookup, for all policies of the pods.
 				case allowed && f.Destination.Kind == flow.External && d == policy.Egress && !flow.Public(policy.EndpointAddress(f.Destination)):
-					// As Generate has it, an address of one is not for the names of another.
+					// As in Generate: the address of one name does not allow other names.
 				default:
 					t.Errorf("%s of %s: %s is %s (%s) and %s (%s), in the union %s (%s)", d, subject.Name, arrow(f), v.Outcome, v.Reason, w.Outcome, w.Reason, both.Outcome, both.Reason)
 					t.Logf("of:\n%s\nand:\n%s\nunion:\n%s", strings.Join(u.yaml(a), "---\n"), strings.Join(u.yaml(b), "---\n"), strings.Join(u.yaml(whole), "---\n"))

@@ -21,7 +21,7 @@ func TestWidenedIsWhatAnUpdateOpensToAnyone(t *testing.T) {
 	elsewhere.Port = 9187
 	for _, tt := range []struct {
 		reason           string
-		committed, flows []flow.Flow // nil: nothing is committed
+		committed, flows []flow.Flow // nil: no policies are committed
 		want             []string
 	}{
 		{"the committed callers", []flow.Flow{named, other}, []flow.Flow{anyone}, []string{"pods app=orders", "pods app=report in namespace jobs"}},

@@ -13,7 +13,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// The words in which the tests of this package speak of flows and policies.
+// Helpers that build the flows and policies of this package's tests.
 
 var checkout = policy.Workload{Name: "checkout"}
 
@@ -48,7 +48,7 @@ func toPort(to flow.Endpoint, protocol flow.Protocol, port uint16) flow.Flow {
 	}
 }
 
-// parse reads policies from YAML documents.
+// parse parses policies from YAML documents.
 func parse(t *testing.T, documents string) []*networkingv1.NetworkPolicy {
 	t.Helper()
 	var policies []*networkingv1.NetworkPolicy
@@ -71,12 +71,12 @@ func toYAML(t *testing.T, p any) string {
 	return string(text)
 }
 
-// alone is the scope of a test process.
+// alone returns the scope of a test process.
 func alone(w policy.Workload) policy.Scope {
 	return policy.Scope{Subjects: []policy.Subject{{Workload: w}}}
 }
 
-// from returns flows as a workload's own.
+// from returns flows with a workload as their source.
 func from(w policy.Workload, flows ...flow.Flow) []flow.Flow {
 	own := slices.Clone(flows)
 	for i := range own {
