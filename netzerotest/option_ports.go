@@ -53,7 +53,7 @@ func Ports(ports ...string) Option {
 	})
 }
 
-// parsePorts parses "ftp:30000-30009", "media.shop:10000-10999/UDP" and "orders:50051".
+// parsePorts parses values such as "ftp:30000-30009", "media.shop:10000-10999/UDP" and "orders:50051".
 func parsePorts(text string) (policy.PortRange, error) {
 	fail := func(format string, args ...any) (policy.PortRange, error) {
 		return policy.PortRange{}, fmt.Errorf("Ports(%q): %w", text, fmt.Errorf(format, args...))
