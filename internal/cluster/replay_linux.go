@@ -341,7 +341,7 @@ func (b *builder) addServers() {
 				at := place{workload: destination, addr: p.Addr4, port: f.Port, protocol: corev1.Protocol(f.Protocol)}
 				source, why := (*workload)(nil), "other caller"
 				if from == b.twins[b.keyOf(f.Source)] && f.Source.Namespace == "" && f.Destination.Namespace != "" {
-					// The recording has no namespace for it.
+					// The recording has no namespace for the caller.
 					source, why = b.workloadOf(f.Source), "the caller, in any namespace"
 				}
 				b.add(from, Target{Addr: at.addr, Port: at.port, Protocol: at.protocol}, b.enters(source, at), why)

@@ -86,7 +86,7 @@ func (r draw) labels() map[string]string {
 func (r draw) cluster() cluster {
 	var in cluster
 	if r.one(2) {
-		// Otherwise the namespaces' labels are unknown.
+		// In the other cases the labels of the namespaces are unknown.
 		in.Namespaces = map[string]map[string]string{"default": r.labels(), "shop": r.labels()}
 	}
 	for i := range 2 + r.IntN(4) {

@@ -48,7 +48,7 @@ func (r draw) recorded() (policy.Scope, []flow.Flow) {
 		case 2:
 			f.Destination = at(flow.External, pick(r, "api.stripe.com", "hooks.slack.com"), "198.51.100.1", "2001:db8:1::9")
 		case 3:
-			// Inside, an address has one name.
+			// An address inside has only one name.
 			f.Destination = at(flow.External, "ldap.corp.example", "10.9.0.1", "fd00::9")
 		case 4:
 			f.Source, f.Destination = at(flow.Address, "", "203.0.113.30", "2001:db8::30"), pick(r, subjects[1:]...)

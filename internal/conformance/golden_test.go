@@ -25,7 +25,7 @@ import (
 func eachFile(t *testing.T, hold func(origin string, file *golden.File)) {
 	t.Helper()
 	read := func(origin, path string) {
-		// Otherwise it is no golden file; tests of package golden and its users cover broken ones.
+		// Other files are not golden files. The tests of package golden and of its users cover broken ones.
 		if file, err := golden.Read(path); err == nil {
 			hold(origin, file)
 		}

@@ -62,7 +62,8 @@ type opened struct {
 // seen holds the recorded flows. It uses nothing of package policy except the scope.
 type seen struct {
 	scope policy.Scope
-	// A host is identified by its name alone, as in Cilium; otherwise a host with a private address by its address.
+	// byName identifies every host by its name, as Cilium does. Otherwise hosts with a private address are identified
+	// by that address.
 	byName bool
 	cells  map[opened]bool
 }
