@@ -59,8 +59,7 @@ func (r *Recording) AsPeer(name string) testcontainers.ContainerCustomizer {
 //		}
 //
 // The container gets a policy of its own, unless its label dev.netzero.peer is true: see [Recording.AsPeer]. The policy
-// does not have what the container opened before. It has what the container sends from now on over connections that it
-// keeps open.
+// does not contain the flows from before. It contains later traffic over connections that the container keeps open.
 //
 // Adopt returns an error if the name is invalid, the container has another name already, does not run or cannot be
 // inspected, or the recording has ended. If nothing is recorded, Adopt only checks the name.

@@ -187,11 +187,11 @@ func Golden(path string) Option {
 }
 
 // Shared sets the file of a policy that several tests share, relative to the package's directory. Use it if each test
-// opens a part of what one deployed service needs. Each test is compared with the whole file.
+// opens a part of the flows of one deployed service. Each test is compared with the whole file.
 //
-// An update by a test adds what it needs. A rule that no test needs is removed after a full run: all tests that the
-// file lists have recorded, and none failed, was skipped or was cut short by -run, -skip or -short. [Main] removes it
-// when the package has ended; without Main the last of the tests does. [Strict] checks at the same moment.
+// An update by a test adds the rules that it needs. A rule that no test needs is removed after a full run: all tests
+// that the file lists have recorded, and none failed, was skipped or was cut short by -run, -skip or -short. [Main]
+// removes it when the package has ended; without Main the last of the tests does. [Strict] checks at the same moment.
 //
 // Tests of several packages may share a file; then updates only add. A file that one test shares cannot be the [Golden]
 // file of another.
@@ -245,9 +245,10 @@ func Cilium() Option {
 	})
 }
 
-// Driver says that the test process is no workload, but drives the services in containers. It has no policy. What it
-// opens to a container becomes ingress from anywhere at the container's port, unless [Ignore] says that it only looks
-// into the container. A server of the test process that a container reaches has to be named with [Peer].
+// Driver declares that the test process is not a workload, but drives the services in containers. It gets no policy. A
+// flow from it to a container becomes ingress from anywhere at the container's port, unless [Ignore] names the port
+// because the driver only inspects the container. If a container reaches a server of the test process, name that server
+// with [Peer].
 func Driver() Option {
 	return optionFunc(func(c *config) error {
 		c.driver = true
@@ -255,9 +256,9 @@ func Driver() Option {
 	})
 }
 
-// Binaries lists, in the annotation netzero.dev/binaries of each policy, the programs that open what the policy allows.
-// A program that is not listed fails the test. The test's own binary is never listed. Without the option, a list in a
-// golden file leads to a notice instead, and an update leaves the list alone.
+// Binaries lists, in the annotation netzero.dev/binaries of each policy, the programs that open the flows of the
+// policy. A program that is not listed fails the test. The test's own binary is never listed. Without the option, a
+// list in a golden file leads to a notice instead, and an update leaves the list alone.
 //
 // An entry is a program's file name; of a longer name the first 63 bytes. Entries are separated by commas. A byte that
 // is neither an ASCII letter or digit nor one of "._+@-" is percent-encoded ("my%20tool"). In a list that you edit, "*"

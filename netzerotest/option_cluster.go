@@ -41,9 +41,9 @@ type DNS struct {
 	Ports     []uint16          // at which the pods listen, behind any Service; the default is 53
 }
 
-// Resolver says where the cluster's DNS listens, and so which rules for DNS the policies get: one for the pods of each
-// place, and one for each address. Several places add up. The default is pods with the label k8s-app: kube-dns in
-// namespace kube-system, at port 53, over UDP and TCP. It no longer applies once Resolver is given.
+// Resolver sets the places at which the cluster's DNS listens. The policies get a rule for the pods of each place, and
+// one for each address. Several places add up. The default is pods with the label k8s-app: kube-dns in namespace
+// kube-system, at port 53, over UDP and TCP. Resolver replaces it.
 //
 //	// GKE Autopilot, where NodeLocal DNSCache always runs:
 //	netzerotest.Resolver(

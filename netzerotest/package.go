@@ -26,8 +26,8 @@ type PackageRecording struct {
 // recordedPackage is the recording of this process's package, nil if there is none.
 var recordedPackage atomic.Pointer[PackageRecording]
 
-// RecordPackage starts one recording for all tests of a package, and for what TestMain does itself. Use it if TestMain
-// starts what the tests share, such as containers and connection pools:
+// RecordPackage starts one recording for all tests of a package and for TestMain itself. Use it if TestMain starts
+// containers, connection pools or other resources that the tests share:
 //
 //	func TestMain(m *testing.M) {
 //		rec := netzerotest.RecordPackage(netzerotest.Manifests("deploy/*.yaml"))

@@ -42,7 +42,7 @@ type Recording struct {
 // Record starts recording the network flows of tb's process, its children and its containers. When tb ends, it compares
 // them with the committed policy.
 //
-// Call it first: cleanups run in reverse order, so what the test cleans up is recorded too.
+// Call it first. Cleanups run in reverse order, so the recording then includes the flows of the test's cleanups.
 //
 // It ends the test at once (tb.Fatal) if an option or an environment variable is wrong. It does the same if recording
 // is impossible and required: in CI, with NETZERO=require and with -update.

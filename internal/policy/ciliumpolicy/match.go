@@ -27,7 +27,7 @@ func (v applicable) matchRefs(a peerRef, b portRef, f flow.Flow) policy.Match {
 	return policy.Match{Peer: v.matchPeer(a, f), Port: v.matchPort(b, f), Redirect: v.redirects(a, b, f)}
 }
 
-// redirects reports whether a pair stands for the cluster's resolver although it names a resolver with other labels.
+// redirects reports whether a pair stands for the cluster's resolver without naming it, as in package networkpolicy.
 func (v applicable) redirects(peer peerRef, port portRef, f flow.Flow) bool {
 	if f.Destination.Kind != flow.Resolver || !v.scope.IsResolverPort(f.Port) || peer.name != nil || port.icmp != nil ||
 		port.port != nil && !matchProtocol(*port.port, f.Protocol) || v.isForOtherResolver(peer, f.Destination) {
