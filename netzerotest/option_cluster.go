@@ -37,7 +37,7 @@ func ClusterDomain(domain string) Option {
 type DNS struct {
 	Namespace string            // of the pods
 	Labels    map[string]string // of the pods
-	Addresses []string          // instead of pods: IP addresses or CIDRs, such as "169.254.20.10/32" of NodeLocal DNSCache
+	Addresses []string          // instead of pods: IP addresses or CIDRs; "169.254.20.10/32" is NodeLocal DNSCache
 	Ports     []uint16          // at which the pods listen, behind any Service; the default is 53
 }
 

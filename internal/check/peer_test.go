@@ -14,7 +14,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// The policy of its destination, if there is one, contains a flow from a peer. No other policy does.
+// Only the policy of its destination, if there is one, contains a flow from a peer.
 func TestPeer_IsCallerOnly(t *testing.T) {
 	workload := func(name string) flow.Endpoint { return flow.Endpoint{Kind: flow.Workload, Name: name} }
 	opens := func(from, to string, port uint16) flow.Flow {

@@ -13,9 +13,9 @@
 //	kube-apiserver       answers at every other address
 //	etcd
 //
-// [Start] starts it, [Cluster.Deploy] makes namespaces, pods and Services, [Cluster.Apply] applies objects as "kubectl
-// apply --server-side --validate=strict" does, and [Pod.Reaches] sends traffic. [Scenario] replays the flows of a
-// recording there.
+// [Start] starts it, [Cluster.Run] runs pods, [Cluster.Expose] makes Services, [Cluster.Apply] applies objects as
+// "kubectl apply --server-side --validate=strict" does, and [Pod.Reaches] sends traffic. [Cluster.Replay] replays the
+// flows of a recording there.
 //
 // These parts are real: the API server with its validation, etcd, the packets, the translation of Service addresses,
 // DNS, and the decision about each connection. The kubelet, kube-proxy, the scheduler and the controllers are not. This

@@ -137,7 +137,7 @@ func (c *Cluster) translateServices() error {
 	return c.network.node.translate(all)
 }
 
-// Forget deletes a Service.
+// forget deletes a Service.
 func (c *Cluster) forget(ctx context.Context, s *service) error {
 	c.mu.Lock()
 	delete(c.services, s.Namespace+"/"+s.Name)

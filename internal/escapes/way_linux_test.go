@@ -12,7 +12,7 @@ import (
 // way is one way out of a process, and a row of docs/escapes.md.
 type way struct {
 	name string // unique
-	// want is the expected recording: the targets of all flows in order, such as "host:443/TCP". The word host stands for
+	// want is the expected recording: the targets of all flows in order, such as "host:443/TCP". The word host means
 	// the addresses of the row's host. Empty: no flow.
 	want string
 	// why is the reason for no flow, if want is empty; otherwise it is a remark.
