@@ -56,7 +56,7 @@ func (v applicable) matchPeer(peer peerRef, f flow.Flow) policy.PeerMatch {
 	case far.Kind == flow.Resolver:
 		return v.matchResolver(peer, v.scope.ResolverOf(far))
 	case far.Kind == flow.Anyone:
-		return policy.OtherKind // the peer may be one caller of many
+		return policy.OtherKind // callers other than the peer exist
 	case peer.entity != "":
 		return v.matchEntity(peer.entity, far, f, isServer)
 	case peer.endpoint != nil && (isServer || isHost || !arePods) && selectsOthers(peer.endpoint):
