@@ -13,7 +13,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/endpoint"
 )
 
-// AsPeer is [Recording.As] for a container that somebody else operates in production, such as a database with replicas,
+// AsPeer is [Recording.As] for a container that another team operates in production, such as a database with replicas,
 // backups and clients that your tests do not have. It is recorded, and the policies of others name it, but it gets no
 // policy of its own:
 //
@@ -39,7 +39,7 @@ func (r *Recording) AsPeer(name string) testcontainers.ContainerCustomizer {
 		}
 		req.LifecycleHooks = append(req.LifecycleHooks, testcontainers.ContainerLifecycleHooks{
 			PostCreates: []testcontainers.ContainerHook{claim},
-			PostStarts:  []testcontainers.ContainerHook{claim}, // the first of a container that is reused
+			PostStarts:  []testcontainers.ContainerHook{claim}, // the first hook that runs for a reused container
 		})
 		if !req.ShouldBuildImage() {
 			req.Labels = maps.Clone(req.Labels)
@@ -59,8 +59,7 @@ func (r *Recording) AsPeer(name string) testcontainers.ContainerCustomizer {
 //		}
 //
 // The container gets a policy of its own, unless its label dev.netzero.peer is true: see [Recording.AsPeer]. The policy
-// does not have what the container opened before. It has what the container sends from now on over connections that it
-// keeps open.
+// does not contain the flows from before. It contains later traffic over connections that the container keeps open.
 //
 // Adopt returns an error if the name is invalid, the container has another name already, does not run or cannot be
 // inspected, or the recording has ended. If nothing is recorded, Adopt only checks the name.
@@ -99,7 +98,7 @@ func (r *Recording) Adopt(ctx context.Context, container testcontainers.Containe
 	return nil
 }
 
-// AsPeer is [PackageRecording.As] for a container that somebody else operates: see [Recording.AsPeer].
+// AsPeer is [PackageRecording.As] for a container that another team operates: see [Recording.AsPeer].
 func (p *PackageRecording) AsPeer(name string) testcontainers.ContainerCustomizer {
 	return p.named().AsPeer(name)
 }
@@ -117,7 +116,7 @@ func (p *PackageRecording) named() *Recording {
 	return p.recording
 }
 
-// checkWorkloadName refuses a name that is neither a label nor label.namespace.
+// checkWorkloadName rejects a name that is neither a DNS label nor label.namespace.
 func checkWorkloadName(function, name string) error {
 	workload, namespace := endpoint.SplitName(name)
 	for _, label := range []string{workload, cmp.Or(namespace, workload)} {

@@ -52,7 +52,7 @@ func TestAsPeerMarksRequests(t *testing.T) {
 	for _, row := range []struct {
 		reason string
 		err    error
-		want   string // "" for none
+		want   string // "" for no error
 	}{
 		{"passed as well", with(rec, rec.AsPeer("orders-db")), ""},
 		{"a workload, then a peer", with(rec.As("orders-db"), rec.AsPeer("orders-db")),

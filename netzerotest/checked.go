@@ -16,7 +16,7 @@ func testedPackage() check.Package {
 	}
 }
 
-// testOver is what is needed of a test to check its flows, also when it has ended.
+// testOver has the data for checking a test's flows after the test has ended.
 type testOver struct {
 	tb     host
 	name   string
@@ -24,7 +24,7 @@ type testOver struct {
 	config config
 }
 
-// options are those for flows that the test opened after it had ended.
+// options returns the settings for checking flows that the test opened after it had ended.
 func (t testOver) options() check.Options {
 	return check.Options{
 		Test: t.name, Package: testedPackage(), Golden: t.golden,
@@ -32,7 +32,7 @@ func (t testOver) options() check.Options {
 	}
 }
 
-// checkOptions are what the check of the recording has to know.
+// checkOptions returns the settings for checking the recording.
 func (r *Recording) checkOptions() check.Options {
 	o := testOver{tb: r.tb, name: r.tb.Name(), golden: r.golden, config: r.config}.options()
 	o.Header, o.Shared = headerOf(r.tb), r.shared

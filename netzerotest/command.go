@@ -8,7 +8,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/session"
 )
 
-// commandOf is the command that runs one test, or a whole package.
+// commandOf returns the command that runs one test, or a whole package.
 func commandOf(tb host) gotest.Command {
 	if isPackage(tb) {
 		return gotest.Command{}
@@ -17,15 +17,15 @@ func commandOf(tb host) gotest.Command {
 	return gotest.Command{Test: tb.Name(), Benchmark: isBenchmark}
 }
 
-// acceptCommand is the command that accepts what a test recorded, from anywhere in the module.
+// acceptCommand returns the command that accepts the recorded flows of a test, from any directory of the module.
 func acceptCommand(tb host) string {
 	c := commandOf(tb)
 	c.Update = true
 	return c.String()
 }
 
-// acceptCommandHere is acceptCommand for the user who runs this process. Under sudo it needs sudo again. A benchmark or
-// a fuzz test may have opened a flow of the package, and they run only if the command says so.
+// acceptCommandHere is acceptCommand for the user who runs this process. If sudo started it, the command contains sudo.
+// Benchmarks and fuzz tests only run if the command names them, and one of them may have opened a flow of the package.
 func acceptCommandHere(tb host) string {
 	c := commandOf(tb)
 	c.Update = true
@@ -44,7 +44,7 @@ func acceptCommandHere(tb host) string {
 	return c.String()
 }
 
-// runCommand is the command that runs a test again as it was run: to compare, or to update.
+// runCommand returns the command that runs a test again in the same way, to compare or to update.
 func runCommand(tb host, exec string, update bool) string {
 	c := commandOf(tb)
 	c.Exec, c.Update = exec, update

@@ -24,8 +24,8 @@ import (
 //
 // Customize adds labels and lifecycle hooks to the request and replaces nothing.
 //
-// Connections of wait strategies, from the container's start until it is ready, are not the test's. The same holds for
-// wait strategies and Docker's health checks of containers that did not get the recording.
+// Connections of wait strategies, from the container's start until it is ready, do not count as flows of the test. The
+// same applies to wait strategies and Docker's health checks of containers that did not get the recording.
 //
 // A container that does not get the recording may still be detected: see the package documentation.
 func (r *Recording) Customize(req *testcontainers.GenericContainerRequest) error {
@@ -52,8 +52,9 @@ func (r *Recording) As(name string) testcontainers.ContainerCustomizer {
 	})
 }
 
-// mark adds to a request what ties its container to the recording: labels, by which other test processes see its owner,
-// and hooks, which pass its ID to this process even if the image drops the labels.
+// mark adds labels and hooks to a request, to connect its container with the recording. Other test processes identify
+// the container's owner by the labels. The hooks pass the container's ID to this process even if the image drops the
+// labels.
 func (r *Recording) mark(req *testcontainers.GenericContainerRequest, name string) error {
 	if r.live == nil {
 		return nil // nothing is recorded
@@ -68,10 +69,10 @@ func (r *Recording) mark(req *testcontainers.GenericContainerRequest, name strin
 	}
 	req.LifecycleHooks = append(req.LifecycleHooks, r.hooks(name))
 	if req.ShouldBuildImage() {
-		return nil // labels would reach the image too, and with it the containers of other runs
+		return nil // labels would also reach the image, and from there the containers of other runs
 	}
 	labels := make(map[string]string, len(req.Labels)+2)
-	maps.Copy(labels, req.Labels) // of the caller, who may use it again
+	maps.Copy(labels, req.Labels) // the caller may reuse its map
 	labels[docker.LabelRecording] = r.live.Label()
 	if name != "" {
 		labels[docker.LabelWorkload] = name
@@ -80,8 +81,8 @@ func (r *Recording) mark(req *testcontainers.GenericContainerRequest, name strin
 	return nil
 }
 
-// hooks returns the hooks of one request. For a container that it reuses, testcontainers runs only those from
-// PostStarts on.
+// hooks returns the hooks of one request. For a reused container, testcontainers runs only the hooks from PostStarts
+// on.
 func (r *Recording) hooks(name string) testcontainers.ContainerLifecycleHooks {
 	claim := func(_ context.Context, c testcontainers.Container) error {
 		r.live.Attach(c.GetContainerID(), name)
@@ -113,7 +114,7 @@ func (r *Recording) hooks(name string) testcontainers.ContainerLifecycleHooks {
 	}
 }
 
-// processOf returns the process of a container as its engine knows it, 0 if the container does not run.
+// processOf returns the process ID of a container as its engine reports it, or 0 if the container does not run.
 func processOf(ctx context.Context, c testcontainers.Container) int {
 	is, err := c.Inspect(ctx)
 	if err != nil || is.State == nil || !is.State.Running {

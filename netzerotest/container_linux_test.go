@@ -11,7 +11,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/recorder"
 )
 
-// What is not recorded leaves a request as it is, but a wrong name is wrong everywhere.
+// Without a recording, a request stays unchanged. An invalid name is an error in any case.
 func TestUnrecordedLeavesRequestsAlone(t *testing.T) {
 	var r Recording
 	var req testcontainers.GenericContainerRequest
@@ -29,7 +29,7 @@ func TestUnrecordedLeavesRequestsAlone(t *testing.T) {
 	}
 }
 
-// A recording adds to a request, and replaces nothing of the user's.
+// A recording adds to a request, and replaces none of the user's settings.
 func TestMarkAddsToRequests(t *testing.T) {
 	simulation, err := recorder.NewSimulation(recorder.Options{Test: t.Name()}, sceneLeaf, nil, nil, false)
 	if err != nil {
@@ -58,7 +58,7 @@ func TestMarkAddsToRequests(t *testing.T) {
 	if len(req.LifecycleHooks) != 2 || len(req.LifecycleHooks[0].PostStarts) != 3 {
 		t.Errorf("the hooks became %+v", req.LifecycleHooks)
 	}
-	// testcontainers drops the deprecated fields of the host where there is a modifier.
+	// If there is a modifier, testcontainers drops the deprecated host fields.
 	if req.HostConfigModifier != nil || req.ConfigModifier != nil || req.EndpointSettingsModifier != nil {
 		t.Error("a modifier was set")
 	}

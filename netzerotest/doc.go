@@ -9,12 +9,12 @@
 // While the test runs, eBPF programs in the kernel record every TCP connection attempt and every UDP datagram of the
 // test process, its child processes and its containers. When the test ends, the policy in
 // testdata/netzero/TestCheckout.yaml has to allow each flow. A flow that it does not allow fails the test. The failure
-// says who opened the flow, and shows the command that accepts it:
+// names the process that opened the flow, and shows the command that accepts it:
 //
 //	go test -run '^TestCheckout$' -update
 //
-// This writes a policy that allows what was recorded and nothing else, ready for kubectl apply. You may edit it:
-// NetZero compares what a policy allows, not its text.
+// This writes a policy that allows the recorded flows and nothing else, ready for kubectl apply. You may edit it:
+// NetZero evaluates the policy and does not compare its text.
 //
 // # Containers
 //
@@ -34,8 +34,8 @@
 //
 // # Packages
 //
-// If TestMain starts what the tests share, such as containers and pools, [RecordPackage] makes one recording of the
-// whole package, without a call in any test. Its policy does not depend on the order of the tests.
+// If TestMain starts containers, pools or other resources that the tests share, [RecordPackage] makes one recording of
+// the whole package, without a call in any test. Its policy does not depend on the order of the tests.
 //
 // # Limitations
 //

@@ -10,7 +10,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/probe"
 )
 
-// packageDir is the directory of the package under test: go test starts a test binary there. Tests may leave it.
+// packageDir is the directory of the package under test. go test starts a test binary there, and tests may leave it.
 var packageDir, packageDirErr = workingDir()
 
 func workingDir() (check.Dir, error) {
@@ -18,15 +18,15 @@ func workingDir() (check.Dir, error) {
 	return check.Dir(dir), err
 }
 
-// environment is what the process's environment and flags ask for.
+// environment holds the settings from the process's environment and flags.
 type environment struct {
 	off     bool // NETZERO=off
-	require bool // not being able to record is fatal
-	ci      bool // no golden file is written
+	require bool // fail if recording is impossible
+	ci      bool // write no golden file
 	update  bool // -update or NETZERO_UPDATE
 	sizes   probe.Sizes
 
-	recordings string // the directory of NETZERO_RECORDINGS; empty where recordings are not written as data
+	recordings string // the directory in NETZERO_RECORDINGS; empty if recordings are not written as data
 }
 
 func readEnvironment() (environment, error) {
@@ -67,7 +67,7 @@ func readEnvironment() (environment, error) {
 	return e, nil
 }
 
-// isCI follows the convention of CI systems: set, and not a way to say no.
+// isCI follows the convention of CI systems: the variable is set to a value other than an empty one, "0" or "false".
 func isCI(v string) bool {
 	switch strings.ToLower(v) {
 	case "", "0", "false":
@@ -76,7 +76,7 @@ func isCI(v string) bool {
 	return true
 }
 
-// size reads a number from the environment; 0 where the variable is not set.
+// size returns a number from the environment, or 0 if the variable is not set.
 func size(variable string) (uint32, error) {
 	v := os.Getenv(variable)
 	if v == "" {
@@ -89,7 +89,7 @@ func size(variable string) (uint32, error) {
 	return uint32(n), nil
 }
 
-// recordingsDirectory returns the directory of NETZERO_RECORDINGS, "" where the variable is not set. A relative one is
+// recordingsDirectory returns the directory in NETZERO_RECORDINGS, or "" if the variable is not set. A relative path is
 // relative to the package's directory.
 func recordingsDirectory() (string, error) {
 	dir := os.Getenv("NETZERO_RECORDINGS")

@@ -8,10 +8,10 @@ import (
 // failedHere holds the names of tests that NetZero has failed.
 var failedHere sync.Map
 
-// noteFailure notes that NetZero has failed a test: those around it have failed for no other reason, maybe.
+// noteFailure records that NetZero has failed a test. Tests that contain it may have failed for this reason alone.
 func noteFailure(tb host) { failedHere.Store(tb.Name(), true) }
 
-// forgetFailures forgets what is known of a test and its subtests, which may run again (go test -count).
+// forgetFailures removes the records of a test and its subtests, because go test -count may run them again.
 func forgetFailures(tb host) {
 	failedHere.Range(func(name, _ any) bool {
 		if name == tb.Name() || contains(tb.Name(), name.(string)) {
@@ -21,8 +21,8 @@ func forgetFailures(tb host) {
 	})
 }
 
-// failedByItself reports whether a test, or one of a package, has failed, and not because NetZero failed it or a part of
-// it. Such a test is told nothing about its flows: they are those of a service that did not work.
+// failedByItself reports whether a test, or a test of a package, has failed for another reason than NetZero. The flows
+// of such a test are not reported, because they are those of a service that did not work.
 func failedByItself(tb host) bool {
 	if !tb.Failed() {
 		return false
@@ -37,5 +37,5 @@ func failedByItself(tb host) bool {
 	return byItself
 }
 
-// contains reports whether one test is another's subtest: sharing flows is what they are for.
+// contains reports whether one test is a subtest of another. The two share flows by design.
 func contains(parent, test string) bool { return strings.HasPrefix(test, parent+"/") }

@@ -28,12 +28,12 @@ func (r *Recording) finish() {
 	var option *recording.OptionError
 	switch {
 	case unwinding() && !r.tb.Failed() && !r.tb.Skipped():
-		return // a panic, or a goroutine that was left, says why the test failed
+		return // the reason for the failure is a panic or a goroutine that exited
 	case byItself && r.env.update:
 		r.tb.Logf("netzero: %s: %s was not updated: %s failed", name, packageDir.Relative(r.golden), what(r.tb))
 		return
 	case byItself:
-		return // whatever it opened, it did not work: the test's own words come first
+		return // the test did not work, so its own message comes first
 	case errors.As(err, &option):
 		r.tb.Errorf("netzero: %s: %v", name, option)
 	case err != nil:
@@ -41,7 +41,7 @@ func (r *Recording) finish() {
 		r.tb.Errorf("%s", lost)
 	case r.tb.Skipped():
 		r.tb.Logf("netzero: %s: not compared: the test was skipped", name)
-	case r.env.update && before: // by a part of it that NetZero failed
+	case r.env.update && before: // NetZero failed a part of it
 		r.tb.Logf("netzero: %s: %s was not updated: %s failed", name, packageDir.Relative(r.golden), what(r.tb))
 	default:
 		r.check(recorded)
@@ -49,7 +49,7 @@ func (r *Recording) finish() {
 	r.tellLeftovers()
 }
 
-// stop ends the live recording and returns it. Unless quiet, it prints what a person has to see without -v.
+// stop ends the live recording and returns it. Unless quiet is set, it prints the lines that are shown even without -v.
 func (r *Recording) stop(quiet bool) (recording.Recording, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -67,14 +67,14 @@ func (r *Recording) stop(quiet bool) (recording.Recording, error) {
 	return recorded, err
 }
 
-// unwinding reports whether this cleanup runs because the test panicked or its goroutine exited, both of which
-// tb.Failed does not know of yet.
+// unwinding reports whether this cleanup runs because the test panicked or its goroutine exited. tb.Failed does not
+// report either of them yet.
 func unwinding() bool { return unwindsBy("runtime.gopanic") || unwindsBy("runtime.Goexit") }
 
-// unwindsBy reports whether the caller runs as a deferred function of this function of the runtime.
+// unwindsBy reports whether the caller runs in a deferred call, started by the given function of the runtime.
 func unwindsBy(function string) bool { return hasCaller(func(f string) bool { return f == function }) }
 
-// hasCaller reports whether a function by a name like this is among the caller's callers.
+// hasCaller reports whether like returns true for a function on the call stack.
 func hasCaller(like func(function string) bool) bool {
 	pcs := make([]uintptr, 128)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
@@ -108,8 +108,8 @@ func (r *Recording) check(recorded recording.Recording) {
 	}
 }
 
-// writeRecording writes what was recorded into the directory of NETZERO_RECORDINGS, if that is set. incomplete is the
-// error of the recording.
+// writeRecording writes a recording to the directory in NETZERO_RECORDINGS, if that is set. incomplete is the error of
+// the recording.
 func (r *Recording) writeRecording(recorded recording.Recording, incomplete error) {
 	r.tb.Helper()
 	if r.env.recordings == "" {

@@ -7,7 +7,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/gotest"
 )
 
-// host is what a recording needs of whom it belongs to: of a test (testing.TB), or of the run of a package.
+// host is the owner of a recording: a test (testing.TB), or the run of a package.
 type host interface {
 	Name() string
 	Helper()
@@ -27,7 +27,7 @@ func isPackage(tb host) bool {
 	return ok
 }
 
-// fileOf is the name by which golden.Path finds the default golden file of a host.
+// fileOf returns the name from which golden.Path makes the default golden file of a host.
 func fileOf(tb host) string {
 	if isPackage(tb) {
 		return "package"
@@ -35,7 +35,7 @@ func fileOf(tb host) string {
 	return tb.Name()
 }
 
-// headerOf is the header of a golden file that is a host's own.
+// headerOf returns the header of a golden file that belongs to one host.
 func headerOf(tb host) golden.Header {
 	if isPackage(tb) {
 		return golden.Header{Package: gotest.PackagePath(), Command: acceptCommand(tb)}
@@ -43,7 +43,7 @@ func headerOf(tb host) golden.Header {
 	return golden.Header{Test: tb.Name(), Command: acceptCommand(tb)}
 }
 
-// what is a host in a sentence on how it ended.
+// what returns the words for a host in a message about its failure.
 func what(tb host) string {
 	if isPackage(tb) {
 		return "a test"
@@ -51,8 +51,8 @@ func what(tb host) string {
 	return "the test"
 }
 
-// failedBefore says why nothing is accepted from a host that had failed before its recording was judged, since NetZero
-// failed a part of it.
+// failedBefore says why an update accepts nothing from a host that failed before its recording was checked, because
+// NetZero failed a part of it.
 func failedBefore(tb host) string {
 	if isPackage(tb) {
 		return "a test had failed before: mend it first, nothing is written from a run in which a test failed"

@@ -16,10 +16,10 @@ var writeIdentity = flag.Bool("write", false, "write docs/identity.md instead of
 
 var rowsDir = flag.String("rows", "", "a directory into which TestIdentities writes each row as data: NNN.json")
 
-// identityFile is what TestIdentityDocumentIsCurrent writes, from this package's directory.
+// identityFile is the path, from this package's directory, of the document that TestIdentityDocumentIsCurrent writes.
 const identityFile = "../docs/identity.md"
 
-// identityHead is the text before the table. An apostrophe that is doubled is a backtick of the document.
+// identityHead is the text before the table. A doubled apostrophe becomes a backtick.
 var identityHead = strings.ReplaceAll(`# Identity
 
 A policy names the first match of this list. The [table](#the-table) has an example of everything that a test can dial.
@@ -75,22 +75,22 @@ further tests: those that record the row on a kernel, and those with more cases 
 |---|---|---|---|---|---|
 `, "''", "`")
 
-// An identityRow is a row of docs/identity.md, with what it is made of.
+// An identityRow is a row of docs/identity.md, with its input.
 type identityRow struct {
 	dialled, known, why string
-	kubernetes, cilium  string // items parted by "; "; where cilium is empty it is the same
+	kubernetes, cilium  string // items separated by "; "; an empty cilium means the same text
 	scene               scene
 
-	of     string // whose policy it is; default checkout
+	of     string // the workload with the shown policy; default checkout
 	shows  string // default showsEgress
-	notice string // a part of the notice that the row mentions
+	notice string // a part of the notice in the row
 	red    string // a part of the error
 	tests  []string
 
-	onlyTests bool // no scene can be made of it: the tests hold it
+	onlyTests bool // no scene can produce it; only the named tests cover it
 }
 
-// written returns what a dialect writes, in the words of the row.
+// written returns the output of a dialect, in the words of the row.
 func (r identityRow) written(t *testing.T, result sceneResult, cilium bool) string {
 	t.Helper()
 	noticed := r.notice != "" && strings.Contains(strings.Join(result.notices, "\n"), r.notice)
@@ -123,12 +123,12 @@ func (r identityRow) written(t *testing.T, result sceneResult, cilium bool) stri
 	return strings.Join(items, "; ")
 }
 
-// plain are items that are no text of a policy.
+// plain are items that are not policy text.
 var plain = []string{
 	"nothing", "a notice", "no policy", "no DNS", "from nobody", "ingress is open", "allowed, and kept",
 }
 
-// cell returns the words of a dialect as a cell of the table.
+// cell returns the words of a dialect as a table cell.
 func cell(words string) string {
 	if words == "red" {
 		return "nothing: **red**"
@@ -155,7 +155,8 @@ func (r identityRow) String() string {
 	return strings.TrimSuffix("| "+strings.Join(columns, " | "), " ") + " |"
 }
 
-// TestIdentities compares what both dialects write for each row with the row. With -rows it writes the rows as data too.
+// TestIdentities compares the output of both dialects for each row with the row. With -rows it also writes the rows as
+// data.
 func TestIdentities(t *testing.T) {
 	for i, r := range identityRows {
 		if r.onlyTests {
@@ -204,7 +205,7 @@ func TestIdentityDocumentIsCurrent(t *testing.T) {
 	}
 }
 
-// TestIdentityRowsAreWhole holds that each row says all that a reader needs, once, and that the tests which it names
+// TestIdentityRowsAreWhole checks that each row has all fields that a reader needs, is unique, and names tests that
 // exist.
 func TestIdentityRowsAreWhole(t *testing.T) {
 	exists := testsOfTheRepository(t)
@@ -237,7 +238,7 @@ func TestIdentityRowsAreWhole(t *testing.T) {
 	}
 }
 
-// testsOfTheRepository returns the names of its tests: of functions, and of scripts as TestScripts/NAME.
+// testsOfTheRepository returns the names of all tests: functions, and scripts in the form TestScripts/NAME.
 func testsOfTheRepository(t *testing.T) map[string]bool {
 	t.Helper()
 	function := regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`)

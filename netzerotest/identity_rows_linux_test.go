@@ -8,11 +8,11 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// What several rows have.
+// Values that several rows use.
 var (
 	inWeb = []Option{Namespace("web")}
 
-	// shopScene is a scene of the test process in namespace web, beside the manifests of a shop.
+	// shopScene is a scene with the test process in namespace web, and the manifests of a shop.
 	shopScene = func(dials ...dial) scene {
 		return scene{options: inWeb, manifests: manifesttest.Shop, dials: dials}
 	}
@@ -27,10 +27,10 @@ var (
 	}}
 )
 
-// public is an address that names of these rows have.
+// public is the address to which names in these rows resolve.
 const public = "203.0.113.7"
 
-// lookedUp is a dial of a name that DNS gave an address.
+// lookedUp is a dial of a name that DNS resolved to an address.
 func lookedUp(name string, port uint16) dial { return dial{name: name, addr: public, port: port} }
 
 // identityRows is the table of docs/identity.md.

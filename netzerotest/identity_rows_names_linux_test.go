@@ -5,7 +5,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// nameRows are about names that the client or DNS gave.
+// nameRows are about names from the client or from DNS.
 var nameRows = []identityRow{
 	{
 		dialled:    "`redis`",
@@ -178,7 +178,7 @@ var nameRows = []identityRow{
 	},
 }
 
-// apiServerRows are about the API server, and other pods that no selector finds.
+// apiServerRows are about the API server, and other pods that no selector selects.
 var apiServerRows = []identityRow{
 	{
 		dialled: "`kubernetes.default.svc:443`", known: "no Endpoints in the manifests",
@@ -330,7 +330,7 @@ var apiServerRows = []identityRow{
 	},
 }
 
-// addressRows are about the cluster's DNS, and what has no name.
+// addressRows are about the cluster's DNS, and destinations without a name.
 var addressRows = []identityRow{
 	{
 		dialled: "a resolver: `127.0.0.53:53`, or a name server of resolv.conf", known: "no `Resolver`",
@@ -589,7 +589,7 @@ var podRows = []identityRow{
 	},
 }
 
-// deploymentOf is the manifest of a Deployment with labels, and one container with more fields.
+// deploymentOf returns the manifest of a Deployment with labels and one container with more fields.
 func deploymentOf(name, labels, container string) string {
 	return "{apiVersion: apps/v1, kind: Deployment, metadata: {name: " + name + "}, " +
 		"spec: {selector: {matchLabels: " + labels + "}, template: {metadata: {labels: " + labels + "}, " +

@@ -5,7 +5,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// loopbackRows are about what a workload says to itself.
+// loopbackRows are about traffic of a workload with itself.
 var loopbackRows = []identityRow{
 	{
 		dialled: "`localhost:8080`", known: "the test process listens there", kubernetes: "nothing",
@@ -43,7 +43,7 @@ var loopbackRows = []identityRow{
 	},
 }
 
-// containerRows are about containers, by whichever address.
+// containerRows are about containers, by each kind of address.
 var containerRows = []identityRow{
 	{
 		dialled:    "`localhost:49153`",
@@ -236,7 +236,7 @@ var containerRows = []identityRow{
 	},
 }
 
-// portRows are about ports that may be others in the next run.
+// portRows are about ports that may change in the next run.
 var portRows = []identityRow{
 	{
 		dialled:    "port 2121 of a container",
@@ -349,7 +349,7 @@ var portRows = []identityRow{
 	},
 }
 
-// deployedFTPAt43121 has a Service with that target port.
+// deployedFTPAt43121 is a manifest of a Service with that target port.
 const deployedFTPAt43121 = `{apiVersion: v1, kind: Service, metadata: {name: ftp},
   spec: {selector: {app: ftp}, ports: [{port: 990, targetPort: 43121}]}}
 ---
@@ -357,7 +357,7 @@ const deployedFTPAt43121 = `{apiVersion: v1, kind: Service, metadata: {name: ftp
   template: {metadata: {labels: {app: ftp}}, spec: {containers: [{name: ftp, image: ftp}]}}}}
 `
 
-// callerRows are about who opens a flow: the test's machinery, a driver, nobody.
+// callerRows are about the initiator of a flow: the test's infrastructure, a driver, an unknown process.
 var callerRows = []identityRow{
 	{
 		dialled:    "container `redis`, by a wait strategy of testcontainers",

@@ -31,48 +31,48 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// A scene is what the kernel, the engine and the user tell of one recording: the input of a row of docs/identity.md.
-// The kernel's part is made up; everything after it is what a recording runs.
+// A scene holds the input of one recording from the kernel, the engine and the user, for a row of docs/identity.md. The
+// kernel's part is simulated. Everything after it runs as in a real recording.
 type scene struct {
-	options    []Option          // besides Workload("checkout")
+	options    []Option          // in addition to Workload("checkout")
 	manifests  string            // YAML
 	env        map[string]string // of the test process
 	containers []sceneContainer
 	dials      []dial
 	running    bool   // the containers ran before the recording began
-	golden     string // the rules of the committed egress policy, as YAML; "" where there is none
+	golden     string // the rules of the committed egress policy, as YAML; "" if there is none
 }
 
-// A sceneContainer is what the engine tells of a container, and what the test said of it.
+// A sceneContainer holds a container's data from the engine and from the test.
 type sceneContainer struct {
 	alias            string // its alias in network shop; the engine's name is shop-ALIAS-1
 	image            string // default netzero/ALIAS
 	exposes          []uint16
-	published        map[uint16]uint16 // ports of the machine to its own
+	published        map[uint16]uint16 // from ports of the machine to the container's
 	localPorts       string            // its own net.ipv4.ip_local_port_range
-	network          string            // "container:NAME", in whose network it is; default shop
+	network          string            // "container:NAME" to share that container's network; default shop
 	healthCheck      string
-	isPeer, notGiven bool // passed to AsPeer; not passed to the recording at all
+	isPeer, notGiven bool // passed to AsPeer; not passed to the recording
 	waited           bool // testcontainers waits for it
 }
 
 func (c sceneContainer) name() string { return "shop-" + c.alias + "-1" }
 
-// A dial is a flow as the kernel tells of it.
+// A dial is a flow in the form that the kernel reports.
 type dial struct {
 	from     string // the alias of a container; "" is the test process
-	addr     string // "CONTAINER" followed by a number is that container's; "" of a name without an address
+	addr     string // "CONTAINER" and a number for that container's address; "" for a name without an address
 	port     uint16
 	protocol flow.Protocol // default TCP
 	icmpType uint8
 	name     string       // the DNS name that was looked up
 	listener string       // the executable of the process that listens at an address of this machine
-	process  flow.Process // who opened it
+	process  flow.Process // the initiator
 }
 
 const (
 	sceneLeaf   = 1       // the test's own cgroup
-	sceneOthers = 4 << 20 // a process id that nobody has
+	sceneOthers = 4 << 20 // an unused process id
 )
 
 func (s scene) id(i int) string { return strings.Repeat(fmt.Sprintf("%x", i+1), 64) }
@@ -85,7 +85,7 @@ func (s scene) cgroupOf(alias string) uint64 {
 	return uint64(100 + i)
 }
 
-// engine serves what an engine with the containers would answer, and returns who follows it.
+// engine serves an engine's answers for the containers, and returns a watcher of that engine.
 func (s scene) engine(t *testing.T) *docker.Watcher {
 	t.Helper()
 	type object = map[string]any
@@ -171,18 +171,18 @@ func (s scene) engine(t *testing.T) *docker.Watcher {
 	return w
 }
 
-// A sceneResult is what a dialect makes of a scene.
+// A sceneResult is the output of a dialect for a scene.
 type sceneResult struct {
 	flows   []Flow
 	scope   policy.Scope
-	file    *golden.File // the committed policies; nil where there are none
+	file    *golden.File // the committed policies; nil if there are none
 	notices []string
 	err     error
 
-	recording recording.File // without Golden, since the file is a temporary one
+	recording recording.File // without Golden, because the file is a temporary one
 }
 
-// play runs a scene through all that a recording does after the kernel, up to the generated policies.
+// play runs a scene through all steps after the kernel, up to the generated policies.
 func (s scene) play(t *testing.T, cilium bool) sceneResult {
 	t.Helper()
 	for key, value := range s.env {
@@ -224,7 +224,7 @@ func (s scene) play(t *testing.T, cilium bool) sceneResult {
 	return out
 }
 
-// commit writes the committed policy, and reads it.
+// commit writes the committed policy to a file and reads it back.
 func (s scene) commit(t *testing.T, r *Recording) *golden.File {
 	t.Helper()
 	text := "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: checkout}\n" +
@@ -250,7 +250,7 @@ func (s scene) commit(t *testing.T, r *Recording) *golden.File {
 	return file
 }
 
-// record returns what the recorder makes of the scene.
+// record returns the recorder's result for the scene.
 func (s scene) record(t *testing.T, r *Recording) (recording.Recording, error) {
 	t.Helper()
 	var engine *docker.Watcher
@@ -282,7 +282,7 @@ func (s scene) dialled(d dial) netip.Addr {
 	return netip.MustParseAddr(d.addr)
 }
 
-// open gives a dial to the recorder.
+// open passes a dial to the recorder.
 func (s scene) open(simulation *recorder.Simulation, d dial) {
 	key := probe.Key{Cgroup: sceneLeaf, Port: d.port, Protocol: d.protocol, ICMPType: d.icmpType}
 	e := &probe.FlowEvent{Key: key}
@@ -296,7 +296,7 @@ func (s scene) open(simulation *recorder.Simulation, d dial) {
 	case e.Process.PID == 0 && e.Process.Name == "":
 		e.Process.PID, e.Process.Name = os.Getpid(), "checkout.test"
 	}
-	if d.addr == "" { // a look-up without an answer
+	if d.addr == "" { // a failed look-up
 		simulation.Lookup(e, d.name)
 		return
 	}
@@ -340,7 +340,7 @@ func (r sceneResult) networkPolicies() []*networkingv1.NetworkPolicy {
 	return networkpolicy.Dialect{Scope: r.scope}.Generate(r.flows)
 }
 
-// ciliumPolicies returns the policies after an update, in the other dialect.
+// ciliumPolicies returns the policies after an update, in Cilium's dialect.
 func (r sceneResult) ciliumPolicies() []*golden.CiliumNetworkPolicy {
 	rules := ciliumpolicy.Dialect{Scope: r.scope}
 	if r.file != nil {
@@ -349,7 +349,7 @@ func (r sceneResult) ciliumPolicies() []*golden.CiliumNetworkPolicy {
 	return rules.Generate(r.flows)
 }
 
-// goldenOf returns the text of a golden file with these policies; "" if the scene is an error, and nothing is written.
+// goldenOf returns the text of a golden file with these policies, or "" if the scene fails and nothing is written.
 func goldenOf[P golden.Policy](t *testing.T, r sceneResult, policies []P) string {
 	t.Helper()
 	if r.err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// value returns the row as a value, with what both dialects made of it.
+// value returns the row as a value, with the output of both dialects.
 func (r identityRow) value(t *testing.T, inKubernetes, inCilium sceneResult) recording.Row {
 	t.Helper()
 	row := recording.Row{
@@ -38,8 +38,8 @@ func (r identityRow) value(t *testing.T, inKubernetes, inCilium sceneResult) rec
 	return row
 }
 
-// TestRowsAsDataHoldWhatTheTestSees writes one row of each kind: an ordinary one, one with a committed policy, one that
-// fails.
+// TestRowsAsDataHoldWhatTheTestSees writes one row of each kind: without a committed policy, with one, and with an
+// error.
 func TestRowsAsDataHoldWhatTheTestSees(t *testing.T) {
 	isPlain := func(r identityRow) bool {
 		hasAll := r.scene.manifests != "" && len(r.scene.dials) > 0 && len(r.scene.containers) > 0

@@ -12,20 +12,20 @@ import (
 	"github.com/netzero-dev/netzero/golden"
 )
 
-// What a row of docs/identity.md shows of a policy.
+// The parts of a policy that a row of docs/identity.md may show.
 const (
 	showsEgress   = "egress"  // without the rule for the cluster's DNS
-	showsAll      = "all"     // egress with that rule
-	showsIngress  = "ingress" // who may call
-	showsSelector = "selects" // whose policy it is
+	showsAll      = "all"     // egress, including that rule
+	showsIngress  = "ingress" // the permitted callers
+	showsSelector = "selects" // the pods that the policy selects
 )
 
-// namespaceLabels are the labels by which both dialects choose a namespace.
+// namespaceLabels are the labels by which the dialects select a namespace.
 var namespaceLabels = []string{"kubernetes.io/metadata.name", "io.kubernetes.pod.namespace"}
 
 const inAnyNamespace = " in any namespace"
 
-// shortPods returns a selector as "app=db, tier=web in shop".
+// shortPods returns a selector in the form "app=db, tier=web in shop".
 func shortPods(labels ...map[string]string) string {
 	var pairs []string
 	namespace := ""
@@ -45,11 +45,11 @@ func shortPods(labels ...map[string]string) string {
 	return strings.Join(pairs, ", ") + namespace
 }
 
-// isDNS reports whether a rule is that for the usual DNS of clusters.
+// isDNS reports whether a rule is the one for the default cluster DNS.
 func isDNS(rule string) bool { return strings.HasPrefix(rule, "k8s-app=kube-dns in kube-system: ") }
 
-// withoutDNS leaves that rule out where a row does not show it, and says so where it is missing though there are
-// others.
+// withoutDNS removes that rule if a row does not show it. If it is missing although there are other rules, an item says
+// so.
 func withoutDNS(rules []string, shows string) []string {
 	if shows != showsEgress {
 		return rules
@@ -137,7 +137,7 @@ func shortCilium(p *golden.CiliumNetworkPolicy, shows string) []string {
 			var peers []string
 			for _, e := range r.FromEndpoints {
 				text := shortPods(e.MatchLabels)
-				if len(e.MatchExpressions) > 0 { // the generator writes one only, which every namespace has
+				if len(e.MatchExpressions) > 0 { // the generator writes only one, which every namespace satisfies
 					text += inAnyNamespace
 				}
 				peers = append(peers, text)
@@ -194,7 +194,7 @@ func shortCilium(p *golden.CiliumNetworkPolicy, shows string) []string {
 				ports = append(ports, "ICMP type "+field.Type.String())
 			}
 		}
-		if len(peers)+len(ports) > 0 { // else it allows nothing
+		if len(peers)+len(ports) > 0 { // otherwise it allows nothing
 			items = append(items, strings.Join(peers, " or ")+": "+strings.Join(ports, ", "))
 		}
 	}

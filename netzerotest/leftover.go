@@ -9,11 +9,11 @@ import (
 // recordedTests maps the [recorder.Recording.ID] of each recording of this process to its testOver.
 var recordedTests sync.Map
 
-// leftovers remembers which flows of ended tests were reported.
+// leftovers records which flows of ended tests were reported.
 var leftovers check.Leftovers
 
-// tellLeftovers fails the test if a test that ended before has left behind what its own golden file does not allow. The
-// text names that test. Package testing lets nobody fail a test that has ended.
+// tellLeftovers fails the running test if an earlier test left behind flows that its own golden file does not allow.
+// The message names the earlier test. Package testing does not allow failing a test that has ended.
 func (r *Recording) tellLeftovers() {
 	r.tb.Helper()
 	for _, ended := range r.left {

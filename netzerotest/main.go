@@ -10,21 +10,21 @@ import (
 	"github.com/netzero-dev/netzero/internal/gotest"
 )
 
-// Main is for TestMain: it runs the package's tests and then fails on stale golden files, those below testdata/netzero
-// that no test had, whatever their headers say; with -update it removes them. It returns the code to exit with:
+// Main is for TestMain. It runs the package's tests and then fails on stale golden files: those below testdata/netzero
+// that no test used, whatever their headers say. With -update it removes them. It returns the exit code:
 //
 //	func TestMain(m *testing.M) { os.Exit(netzerotest.Main(m)) }
 //
-// It judges only after a run of the whole package (no -run, -skip, -short, -list or -fuzz) in which no test failed and
-// no recording was skipped. Then it judges the files that tests share, too; see [Shared].
+// It checks files only after a run of the whole package (no -run, -skip, -short, -list or -fuzz) in which no test
+// failed and no recording was skipped. It then also checks the files that tests share; see [Shared].
 func Main(m *testing.M) int {
 	underMain.Store(true)
 	watch(m)
 	return exitWith(m, judgePackage(m, m.Run()))
 }
 
-// judgePackage judges what belongs to no test in particular, after a run that ended with a code. It returns the code to
-// exit with.
+// judgePackage checks files that do not belong to a single test, after a run that ended with a code. It returns the
+// exit code.
 func judgePackage(m *testing.M, code int) int {
 	if code != 0 || !isWhole() {
 		return code
@@ -36,7 +36,7 @@ func judgePackage(m *testing.M, code int) int {
 	}
 	names := gotest.TestNames(m)
 	if len(names) == 0 {
-		return 0 // package testing does not let us see them
+		return 0 // package testing does not expose the tests
 	}
 	failed := false
 	for _, sum := range []check.Summary{
@@ -53,5 +53,5 @@ func judgePackage(m *testing.M, code int) int {
 	return 0
 }
 
-// underMain says that Main runs the tests, and checks shared files when all of them have ended.
+// underMain is set if Main runs the tests and checks shared files when all of them have ended.
 var underMain atomic.Bool

@@ -34,22 +34,22 @@ type config struct {
 	ignores   []endpoint.Ignore
 	strict    bool
 	binaries  bool
-	driver    bool          // the test process is no workload
-	cilium    bool          // the golden file is of CiliumNetworkPolicies
-	named     bool          // the workload's name is the user's
-	manifests *manifest.Set // nil where there are none
-	patterns  []string      // of manifests
-	folds     []string      // patterns of names
+	driver    bool          // the test process has no policy
+	cilium    bool          // the golden file contains CiliumNetworkPolicies
+	named     bool          // the user chose the workload's name
+	manifests *manifest.Set // nil if there are none
+	patterns  []string      // of the manifests
+	folds     []string      // the patterns of FoldNames
 	ranges    []policy.PortRange
 
 	closeIngress bool // containers without a caller deny ingress
 	defaultDeny  bool // a policy denies all traffic of each namespace
 
 	clusterDomains []string          // besides cluster.local
-	resolvers      []policy.Resolver // of the cluster; none is the usual one
+	resolvers      []policy.Resolver // of the cluster; the default one if empty
 }
 
-// newConfig applies options and fills in the defaults. It reports every option that is wrong, not only the first.
+// newConfig applies options and fills in the defaults. It reports every invalid option, not only the first.
 func newConfig(opts []Option) (config, error) {
 	var c config
 	var errs []error
@@ -82,31 +82,31 @@ func newConfig(opts []Option) (config, error) {
 	if err := errors.Join(errs...); err != nil {
 		return config{}, err
 	}
-	// What the API server would refuse in the policy is refused here, before anything runs.
+	// Reject values that the API server would reject in the policy, before anything runs.
 	for _, p := range (networkpolicy.Dialect{Scope: c.process()}).Generate(nil) {
 		if err := networkpolicy.Validate(p); err != nil {
-			return config{}, fmt.Errorf("Labels: %w", err) // nothing else of it is the user's and unchecked
+			return config{}, fmt.Errorf("Labels: %w", err) // only the labels come unchecked from the user
 		}
 	}
 	return c, nil
 }
 
-// subject is the test process as a workload.
+// subject returns the test process as a workload.
 func (c config) subject() policy.Workload {
 	return policy.Workload{Name: c.workload, Namespace: c.namespace, Labels: c.labels}
 }
 
-// process is the test process as a workload, and the only one.
+// process returns a scope with the test process as its only workload.
 func (c config) process() policy.Scope {
 	return policy.Scope{Subjects: []policy.Subject{{Workload: c.subject()}}}
 }
 
-// ignored is what the option Ignore leaves out.
+// ignored returns the flows that the option Ignore leaves out.
 func (c config) ignored() endpoint.Ignored {
 	return endpoint.Ignored{Destinations: c.ignores, Driver: c.driver}
 }
 
-// placement is what decides about the place of a recording in the cluster.
+// placement returns the settings that decide the place of a recording in the cluster.
 func (c config) placement() placement.Options {
 	return placement.Options{
 		Workload: c.workload, Namespace: c.namespace, Named: c.named, Manifests: c.manifests, ClusterDomains: c.clusterDomains,
@@ -118,7 +118,8 @@ func (c config) placement() placement.Options {
 	}
 }
 
-// defaultWorkload is the name of the package's directory, as far as it can be a Kubernetes name.
+// defaultWorkload returns the name of the package's directory, without the characters that Kubernetes names cannot
+// have.
 func defaultWorkload() string {
 	if name := endpoint.Label(filepath.Base(string(packageDir))); name != "" {
 		return name
@@ -126,7 +127,7 @@ func defaultWorkload() string {
 	return "test"
 }
 
-// set changes one setting, which no other option may have set to something else.
+// set changes one setting. It returns an error if another option has set it to a different value.
 func set(option string, field *string, value string) error {
 	if value == "" {
 		return fmt.Errorf("%s(%q): is empty", option, value)
@@ -186,11 +187,11 @@ func Golden(path string) Option {
 }
 
 // Shared sets the file of a policy that several tests share, relative to the package's directory. Use it if each test
-// opens a part of what one deployed service needs. Each test is compared with the whole file.
+// opens a part of the flows of one deployed service. Each test is compared with the whole file.
 //
-// An update by a test adds what it needs. A rule that no test needs is removed after a full run: all tests that the
-// file lists have recorded, and none failed, was skipped or was cut short by -run, -skip or -short. [Main] removes it
-// when the package has ended; without Main the last of the tests does. [Strict] checks at the same moment.
+// An update by a test adds the rules that it needs. A rule that no test needs is removed after a full run: all tests
+// that the file lists have recorded, and none failed, was skipped or was cut short by -run, -skip or -short. [Main]
+// removes it when the package has ended; without Main the last of the tests does. [Strict] checks at the same moment.
 //
 // Tests of several packages may share a file; then updates only add. A file that one test shares cannot be the [Golden]
 // file of another.
@@ -244,9 +245,10 @@ func Cilium() Option {
 	})
 }
 
-// Driver says that the test process is no workload, but drives the services in containers. It has no policy. What it
-// opens to a container becomes ingress from anywhere at the container's port, unless [Ignore] says that it only looks
-// into the container. A server of the test process that a container reaches has to be named with [Peer].
+// Driver declares that the test process is not a workload, but drives the services in containers. It gets no policy. A
+// flow from it to a container becomes ingress from anywhere at the container's port, unless [Ignore] names the port
+// because the driver only inspects the container. If a container reaches a server of the test process, name that server
+// with [Peer].
 func Driver() Option {
 	return optionFunc(func(c *config) error {
 		c.driver = true
@@ -254,9 +256,9 @@ func Driver() Option {
 	})
 }
 
-// Binaries lists, in the annotation netzero.dev/binaries of each policy, the programs that open what the policy allows.
-// A program that is not listed fails the test. The test's own binary is never listed. Without the option, a list in a
-// golden file leads to a notice instead, and an update leaves the list alone.
+// Binaries lists, in the annotation netzero.dev/binaries of each policy, the programs that open the flows of the
+// policy. A program that is not listed fails the test. The test's own binary is never listed. Without the option, a
+// list in a golden file leads to a notice instead, and an update leaves the list alone.
 //
 // An entry is a program's file name; of a longer name the first 63 bytes. Entries are separated by commas. A byte that
 // is neither an ASCII letter or digit nor one of "._+@-" is percent-encoded ("my%20tool"). In a list that you edit, "*"
@@ -271,8 +273,8 @@ func Binaries() Option {
 	})
 }
 
-// Strict fails the test if the committed policy has an unused rule, or if a port of this machine was dialled at which
-// nobody listened. Without it, both are reported and the test passes.
+// Strict fails the test if the committed policy has an unused rule, or if a port of this machine was dialled without a
+// listener. Without it, both are reported and the test passes.
 func Strict() Option {
 	return optionFunc(func(c *config) error {
 		c.strict = true

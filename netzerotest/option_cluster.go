@@ -37,13 +37,13 @@ func ClusterDomain(domain string) Option {
 type DNS struct {
 	Namespace string            // of the pods
 	Labels    map[string]string // of the pods
-	Addresses []string          // instead of pods: IP addresses or CIDRs, such as "169.254.20.10/32" of NodeLocal DNSCache
+	Addresses []string          // instead of pods: IP addresses or CIDRs; "169.254.20.10/32" is NodeLocal DNSCache
 	Ports     []uint16          // at which the pods listen, behind any Service; the default is 53
 }
 
-// Resolver says where the cluster's DNS listens, and so which rules for DNS the policies get: one for the pods of each
-// place, and one for each address. Several places add up. The default is pods with the label k8s-app: kube-dns in
-// namespace kube-system, at port 53, over UDP and TCP. It no longer applies once Resolver is given.
+// Resolver sets the places at which the cluster's DNS listens. The policies get a rule for the pods of each place, and
+// one for each address. Several places add up. The default is pods with the label k8s-app: kube-dns in namespace
+// kube-system, at port 53, over UDP and TCP. Resolver replaces it.
 //
 //	// GKE Autopilot, where NodeLocal DNSCache always runs:
 //	netzerotest.Resolver(

@@ -7,7 +7,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// A host or an address without a port leaves out all flows there.
+// A host or an address without a port ignores all flows to it.
 func TestIgnore_FlowsWithoutPorts(t *testing.T) {
 	named := func(name, addr string, f Flow) Flow {
 		f.Destination = flow.Endpoint{Kind: flow.External, Name: name}

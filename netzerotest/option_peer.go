@@ -49,11 +49,11 @@ func Peer(address, name string) Option {
 }
 
 // Ignore leaves destinations out of the policy and of the comparison. An address is host:port, an IP address, a CIDR or
-// a DNS name, which may begin with "*." for one or more labels. Without a port it leaves out everything that goes
-// there, including packets without ports such as pings, and look-ups of the name that get no address.
+// a DNS name, which may begin with "*." for one or more labels. Without a port it leaves out every flow to them,
+// including packets without ports such as pings, and look-ups of the name that get no address.
 //
-// With [Driver], a container's name with a port leaves out what the test process opens there, and nothing else. A
-// driver that looks into a database is no caller of it, but the services that use it are:
+// With [Driver], a container's name with a port leaves out the flows of the test process to that port, and no others. A
+// driver that inspects a database is not one of its callers, but the services that use it are:
 //
 //	netzerotest.Record(t, netzerotest.Driver(), netzerotest.Ignore("redis-cart:6379"))
 func Ignore(addresses ...string) Option {

@@ -12,8 +12,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Ports says at which ports a workload serves, if its container does not expose them. That is a range from which each
-// run uses other ports, such as those of passive FTP, RMI or media, or a fixed port in the ephemeral range:
+// Ports sets ports of a workload that its container does not expose. These are a range from which each run uses
+// different ports, such as those of passive FTP, RMI or media, or a fixed port in the ephemeral range:
 //
 //	netzerotest.Ports("ftp:30000-30009", "media:10000-10999/UDP", "orders:50051")
 //
@@ -53,7 +53,7 @@ func Ports(ports ...string) Option {
 	})
 }
 
-// parsePorts parses "ftp:30000-30009", "media.shop:10000-10999/UDP" and "orders:50051".
+// parsePorts parses values such as "ftp:30000-30009", "media.shop:10000-10999/UDP" and "orders:50051".
 func parsePorts(text string) (policy.PortRange, error) {
 	fail := func(format string, args ...any) (policy.PortRange, error) {
 		return policy.PortRange{}, fmt.Errorf("Ports(%q): %w", text, fmt.Errorf(format, args...))

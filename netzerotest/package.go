@@ -26,8 +26,8 @@ type PackageRecording struct {
 // recordedPackage is the recording of this process's package, nil if there is none.
 var recordedPackage atomic.Pointer[PackageRecording]
 
-// RecordPackage starts one recording for all tests of a package, and for what TestMain does itself. Use it if TestMain
-// starts what the tests share, such as containers and connection pools:
+// RecordPackage starts one recording for all tests of a package and for TestMain itself. Use it if TestMain starts
+// containers, connection pools or other resources that the tests share:
 //
 //	func TestMain(m *testing.M) {
 //		rec := netzerotest.RecordPackage(netzerotest.Manifests("deploy/*.yaml"))
@@ -88,7 +88,8 @@ func (p *PackageRecording) Run(m *testing.M) int {
 	}
 	p.run.unguard()
 	defer p.run.cleanup()
-	if err := flag.Set("test.paniconexit0", "true"); err != nil { // also without go test, else a test that exits passes
+	// Without go test it is not set, and a test that exits would pass.
+	if err := flag.Set("test.paniconexit0", "true"); err != nil {
 		p.run.Errorf("netzero: %s: %v", p.run.name, err)
 	}
 	underMain.Store(true)
@@ -134,7 +135,7 @@ func (p *PackageRecording) Flows() []Flow {
 	return p.recording.Flows()
 }
 
-// abandon detaches everything and compares nothing, because the process is about to die.
+// abandon detaches everything and compares nothing, because the process is about to end.
 func (p *PackageRecording) abandon() {
 	if p.recording.live == nil || p.recording.ended() {
 		return
@@ -162,7 +163,7 @@ func (p *packageRun) Helper()       {}
 func (p *packageRun) Failed() bool  { return p.failed.Load() }
 func (p *packageRun) Skipped() bool { return false }
 
-// Logf prints as package testing does for a test: with -v, or after a failure.
+// Logf prints like package testing does for a test: with -v, or after a failure.
 func (p *packageRun) Logf(format string, args ...any) {
 	if testing.Verbose() || p.Failed() {
 		p.print(format, args...)
@@ -195,10 +196,10 @@ func (p *packageRun) cleanup() {
 	}
 }
 
-// isPartial reports whether parts of the package did not run, as far as NetZero can know.
+// isPartial reports whether parts of the package are known not to have run, or may not have run.
 func (p *packageRun) isPartial() bool { return !isWhole() || !p.followed }
 
-// withSubtests returns the tests that had subtests.
+// withSubtests returns the tests that ran subtests.
 func (p *packageRun) withSubtests() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -12,8 +12,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/gotest"
 )
 
-// follow makes the goroutine of each test, benchmark, fuzz test and example known to the package's recording while it runs,
-// so that what they open is told apart. It reports false where package testing does not let us do so.
+// follow registers the goroutine of each test, benchmark, fuzz test and example with the package's recording while it
+// runs, to attribute flows. It returns false if package testing does not allow this.
 func (p *PackageRecording) follow(m *testing.M) bool {
 	tests, ok1 := listOf[testing.InternalTest](m, "tests")
 	benchmarks, ok2 := listOf[testing.InternalBenchmark](m, "benchmarks")
@@ -30,7 +30,7 @@ func (p *PackageRecording) follow(m *testing.M) bool {
 	}
 	for i, benchmark := range benchmarks {
 		benchmarks[i].F = func(b *testing.B) {
-			b.StopTimer() // what we do is not what it measures
+			b.StopTimer() // exclude our own work from the measurement
 			p.enter(b)
 			b.StartTimer()
 			benchmark.F(b)
@@ -51,10 +51,10 @@ func (p *PackageRecording) follow(m *testing.M) bool {
 	return true
 }
 
-// enter makes the calling goroutine that of a test, until the test has ended.
+// enter attributes the calling goroutine to a test until the test has ended.
 func (p *PackageRecording) enter(tb testing.TB) {
 	leave := p.recording.live.EnterTest(tb.Name())
-	tb.Cleanup(func() { // the last one that runs
+	tb.Cleanup(func() { // this cleanup runs last
 		if isDying(tb) {
 			p.abandon()
 			return
@@ -71,17 +71,17 @@ func (p *PackageRecording) enter(tb testing.TB) {
 	})
 }
 
-// isDying reports whether a test's cleanup runs because of a panic that will end the process, as one does that comes of
-// runtime.Goexit, in the test or in a subtest.
+// isDying reports whether a test's cleanup runs because of a panic that will end the process. A runtime.Goexit leads to
+// such a panic, in the test or in a subtest, unless FailNow or Skip called it.
 func isDying(tb testing.TB) bool {
 	own := hasCaller(func(f string) bool { return strings.HasPrefix(f, followedBy) })
 	return unwindsBy("runtime.gopanic") || unwindsBy("runtime.Goexit") && !(own && hasFinished(tb))
 }
 
-// followedBy begins the names of the functions that call the tests: they are on the stacks of the tests' own goroutines.
+// followedBy is the prefix of the functions that call the tests. They are on the stacks of the tests' own goroutines.
 const followedBy = "github.com/netzero-dev/netzero/netzerotest.(*PackageRecording).follow."
 
-// hasFinished reports whether a test whose goroutine exits has told package testing so, as by FailNow or Skip.
+// hasFinished reports whether a test has marked its end, as FailNow and Skip do before the goroutine exits.
 func hasFinished(tb testing.TB) bool {
 	finished := reflect.ValueOf(tb).Elem().FieldByName("finished")
 	if !finished.IsValid() || finished.Kind() != reflect.Bool {
@@ -90,7 +90,8 @@ func hasFinished(tb testing.TB) bool {
 	return finished.Bool()
 }
 
-// listOf returns a list of package testing's as it is, not a copy; false where it has none of the name and type.
+// listOf returns a list inside of package testing, not a copy. It returns false if there is no list of that name and
+// type.
 func listOf[T any](m *testing.M, field string) ([]T, bool) {
 	list := reflect.ValueOf(m).Elem().FieldByName(field)
 	if !list.IsValid() || list.Type() != reflect.TypeFor[[]T]() {
@@ -99,8 +100,8 @@ func listOf[T any](m *testing.M, field string) ([]T, bool) {
 	return unsafe.Slice((*T)(list.UnsafePointer()), list.Len()), true
 }
 
-// guard keeps package testing from running tests before Run does, which nobody would judge: their policy would be green. m.Run
-// refuses to run none in parallel, and then says how the program is used, in our words.
+// guard prevents m.Run from running tests. Nothing would compare their flows, so they would pass. With
+// -test.parallel=0, m.Run refuses to run and prints the usage, which guard replaces with a message.
 func (p *PackageRecording) guard() (unguard func()) {
 	parallel, usage := flag.Lookup("test.parallel"), flag.Usage
 	before := parallel.Value.String()
@@ -114,7 +115,7 @@ func (p *PackageRecording) guard() (unguard func()) {
 	}
 	set := func(value string) {
 		if err := parallel.Value.Set(value); err != nil {
-			panic(err) // it is an int
+			panic(err) // the flag is an int
 		}
 	}
 	set("0")
@@ -124,7 +125,7 @@ func (p *PackageRecording) guard() (unguard func()) {
 	}
 }
 
-// exitWith makes the process exit with a code also where TestMain returns and disregards it, and returns the code.
+// exitWith sets the exit code of the process, for a TestMain that returns and ignores the code, and returns the code.
 func exitWith(m *testing.M, code int) int {
 	exit := reflect.ValueOf(m).Elem().FieldByName("exitCode")
 	if exit.IsValid() && exit.Kind() == reflect.Int {

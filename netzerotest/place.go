@@ -11,8 +11,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// callerPlace returns where the function that calls it was called: "shop_test.go:31" in the package under test, elsewhere
-// with the package's directory from the module's root, "internal/testkit/peers.go:12". It is empty where that is not known.
+// callerPlace returns the place from which its calling function was called: "shop_test.go:31" in the package under
+// test, otherwise the path from the module's root, "internal/testkit/peers.go:12". It returns "" if the place is not
+// known.
 func callerPlace() string {
 	pcs := make([]uintptr, 1)
 	if runtime.Callers(3, pcs) == 0 {
@@ -22,7 +23,7 @@ func callerPlace() string {
 	return userPlace(flow.Frame{Function: frame.Function, File: frame.File, Line: frame.Line}, gotest.PackagePath(), goroutine.Module())
 }
 
-// userPlace returns the place of a call as people of a package in a module look for it.
+// userPlace returns the place of a call: a file name in the tested package, otherwise the path from the module's root.
 func userPlace(f flow.Frame, tested, module string) string {
 	file := path.Base(strings.ReplaceAll(f.File, `\`, "/")) + ":" + strconv.Itoa(f.Line)
 	dir := strings.TrimSuffix(f.Package(), "_test")

@@ -32,7 +32,7 @@ func TestPlacesAreThoseOfTheUsersFiles(t *testing.T) {
 func TestPeerKnowsItsPlace(t *testing.T) {
 	options := []Option{
 		Peer("localhost:8080", "search"),
-		Peer("localhost:8080", "search"), // says the same again
+		Peer("localhost:8080", "search"), // a repetition
 	}
 	c, err := newConfig(options)
 	if err != nil {

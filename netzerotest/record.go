@@ -14,7 +14,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Flow is one destination that a recording saw, however often:
+// Flow is one destination that a recording saw, once or more often:
 //
 //   - who opened it: Source, Process, and the line of Go in Process.Stack
 //   - to whom: Destination, with the address that was used and the name by which it is known
@@ -24,7 +24,7 @@ import (
 type Flow = flow.Flow
 
 // A Recording is the recording of one test, and ends with it. It is a [testcontainers.ContainerCustomizer]: a container
-// that gets it is recorded too.
+// that gets it is also recorded.
 type Recording struct {
 	tb     host
 	env    environment
@@ -42,7 +42,7 @@ type Recording struct {
 // Record starts recording the network flows of tb's process, its children and its containers. When tb ends, it compares
 // them with the committed policy.
 //
-// Call it first: cleanups run in reverse order, so what the test cleans up is recorded too.
+// Call it first. Cleanups run in reverse order, so the recording then includes the flows of the test's cleanups.
 //
 // It ends the test at once (tb.Fatal) if an option or an environment variable is wrong. It does the same if recording
 // is impossible and required: in CI, with NETZERO=require and with -update.
@@ -61,7 +61,7 @@ func Record(tb testing.TB, opts ...Option) *Recording {
 	return r
 }
 
-// begin starts recording. It reports whether it does, and ends the test if recording is required and impossible.
+// begin starts recording and reports whether it did. It ends the test if recording is required and impossible.
 func (r *Recording) begin() bool {
 	r.tb.Helper()
 	if r.env.off {
@@ -83,7 +83,7 @@ func (r *Recording) begin() bool {
 	return true
 }
 
-// prepare reads options and environment, and claims the golden file.
+// prepare reads options and environment, and registers the golden file.
 func (r *Recording) prepare(opts []Option) (err error) {
 	if packageDirErr != nil {
 		return fmt.Errorf("find the package's directory: %w", packageDirErr)
@@ -147,8 +147,8 @@ func cloneFlows(flows []Flow) []Flow {
 	return flows
 }
 
-// running maps golden files to the tests that use them now, updated to the tests that have updated them. If two tests
-// use one file, an update of the later would remove what the earlier needs.
+// running maps golden files to the tests that use them now. updated maps them to the tests that have updated them. If
+// two tests used one file, an update by the later one would remove rules that the earlier one needs.
 var running, updated sync.Map
 
 func claim(path string, shared bool, tb host, update bool) error {
@@ -161,7 +161,7 @@ func claim(path string, shared bool, tb host, update bool) error {
 		if taken && !sharedBefore {
 			return fmt.Errorf("golden file %s is shared, but not by %s: give all of its tests the option Shared", packageDir.Relative(path), other)
 		}
-		path += "\x00" + tb.Name() // the other tests have it too
+		path += "\x00" + tb.Name() // other tests use the file too
 	} else if sharedBefore {
 		return fmt.Errorf("golden file %s is shared by other tests: give this one the option Shared too, or a file of its own", packageDir.Relative(path))
 	}

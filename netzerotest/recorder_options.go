@@ -2,7 +2,7 @@ package netzerotest
 
 import "github.com/netzero-dev/netzero/internal/recorder"
 
-// recorderOptions is what the recorder needs to know of the options.
+// recorderOptions returns the options that the recorder needs.
 func (r *Recording) recorderOptions() recorder.Options {
 	c := r.config
 	return recorder.Options{

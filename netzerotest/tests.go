@@ -9,13 +9,13 @@ import (
 	"github.com/netzero-dev/netzero/internal/gotest"
 )
 
-// used is what the run of this process has shown.
+// used holds the results of this process's run.
 var used = gotest.NewUse(testSource())
 
-// skipped says that a test was skipped while it was recorded: what it does not need today, it may need tomorrow.
+// skipped is set when a recorded test was skipped. Such a test may need rules that it did not use in this run.
 var skipped atomic.Bool
 
-// testSource is the source of the package under test.
+// testSource returns the source of the package under test.
 func testSource() gotest.Source { return gotest.Source(packageDir) }
 
 // testsInSource returns the names of the functions in the package's test files.
@@ -29,10 +29,10 @@ func isPartial(tb host) bool {
 	return gotest.IsPartial(tb.Name())
 }
 
-// isWhole reports whether the command line let all tests of the package run, and none was seen to be skipped.
+// isWhole reports whether the command line let all tests of the package run, and no recorded test was skipped.
 func isWhole() bool { return gotest.IsWhole() && !skipped.Load() }
 
-// mayHaveSkipped returns where a test may have skipped a subtest, or "".
+// mayHaveSkipped returns the place at which a test may have skipped a subtest, or "".
 func mayHaveSkipped(tb host) string {
 	if p, ok := tb.(*packageRun); ok {
 		return testSource().SkipInSubtests(p.withSubtests())
@@ -44,7 +44,8 @@ func mayHaveSkipped(tb host) string {
 	return testSource().SkipInSubtests([]string{top})
 }
 
-// watch registers the package's tests as used when they end. A test that package testing does not show has not run.
+// watch registers the package's tests as used when they end. A test that package testing does not expose counts as not
+// run.
 func watch(m *testing.M) {
 	if tests, ok := listOf[testing.InternalTest](m, "tests"); ok {
 		for i, test := range tests {

@@ -13,10 +13,10 @@ import (
 	"github.com/netzero-dev/netzero/internal/session"
 )
 
-// doctor is the command that says what a machine lacks.
+// doctor is the command that lists the missing prerequisites of a machine.
 const doctor = "go run github.com/netzero-dev/netzero/netzerotest/doctor"
 
-// cannotRecord says in one line why recording is impossible, what to do, and who knows more.
+// cannotRecord says in one line why recording is impossible, how to fix it, and where to find details.
 func cannotRecord(tb host, update bool, err error) string {
 	text := fmt.Sprintf("cannot record: %v", err)
 	if advice := session.Advice(err, "record with: "+runCommand(tb, session.ExecSudo, update), runCommand(tb, "", update)); advice != "" {
@@ -25,8 +25,8 @@ func cannotRecord(tb host, update bool, err error) string {
 	return text + "; all that is missing: " + doctor
 }
 
-// isExpected reports whether an error is one of a developer's machine on which tests run unrecorded. All others mean
-// that something is broken.
+// isExpected reports whether an error is normal on a developer's machine, where tests run unrecorded. All other errors
+// mean that something is broken.
 func isExpected(err error) bool {
 	for _, class := range []error{
 		probe.ErrNotPermitted, probe.ErrNotSupported, cgroup.ErrNotPermitted, cgroup.ErrNoTree, cgroup.ErrReadOnly,
@@ -38,9 +38,9 @@ func isExpected(err error) bool {
 	return false
 }
 
-var said sync.Map // texts that were announced
+var said sync.Map // lines that were announced
 
-// runUnrecorded says that the test is not recorded: in the test's log, and once for each reason to whoever watches.
+// runUnrecorded says that the test is not recorded, in the test's log and, once for each reason, with announce.
 func (r *Recording) runUnrecorded(reason string) {
 	r.tb.Helper()
 	r.tb.Logf("netzero: %s: NOT RECORDED: %s", r.tb.Name(), reason)
@@ -48,7 +48,8 @@ func (r *Recording) runUnrecorded(reason string) {
 	announce("NOT RECORDED: " + reason)
 }
 
-// announce writes a line to standard error and, where go test would hide that, to the terminal: once for each text.
+// announce writes a line to standard error, once for each text. If go test would hide it, it also writes to the
+// terminal.
 func announce(text string) {
 	if _, again := said.LoadOrStore(text, true); again {
 		return
@@ -58,7 +59,7 @@ func announce(text string) {
 	if isTerminal(os.Stderr) {
 		return
 	}
-	// With a list of packages, go test shows nothing of a test binary that passes.
+	// With a list of packages, go test hides the output of a test binary that passes.
 	if tty, err := os.OpenFile("/dev/tty", os.O_WRONLY, 0); err == nil {
 		fmt.Fprint(tty, line)
 		tty.Close()
@@ -70,9 +71,10 @@ func isTerminal(f *os.File) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// spoilCache keeps go test from replaying this run, which says nothing about a run with other privileges: those are not
-// in the key of its cache. But the files are that a test opens within its module, and a run that opened one that is
-// newer than a moment is not kept. What is below /proc is always new; the path leads there from within the module.
+// spoilCache keeps go test from caching this run. The key of the cache does not contain privileges, and with other
+// privileges the test might be recorded. The key does contain the files that a test opens within its module, and go
+// test does not cache a run that opened a file modified just before. Files below /proc are always new. The path starts
+// within the module and leads there.
 var spoilCache = sync.OnceFunc(func() {
 	up := strings.Repeat("/..", strings.Count(filepath.ToSlash(string(packageDir)), "/"))
 	if f, err := os.Open(string(packageDir) + up + "/proc/self/stat"); err == nil {

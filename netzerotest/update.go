@@ -9,29 +9,29 @@ import (
 	"testing"
 )
 
-// updateFlag is a common name: a test package may declare it itself, and so may what it imports, with or without a
-// look whether it exists (gotest.tools/golden, goldie). Who declares a flag twice panics. So ours has to come after
-// everybody's init and variables, yet before the command line is parsed, and a package without TestMain offers no such
-// moment. But go test passes -test.paniconexit0 before everything else, and the flag package calls Set when it meets it.
+// updateFlag is a common name. A test package or its imports may declare it too, and some (gotest.tools/golden, goldie)
+// do not check whether it exists. Declaring a flag twice panics. So this package has to declare it after all init
+// functions and variables of other packages, but before the command line is parsed. A package without TestMain offers
+// no such moment. But go test passes -test.paniconexit0 before all other flags, and the flag package calls Set for it.
 const updateFlag = "update"
 
-// updateVariable does what -update does where the flag cannot be had: with `go test ./...`, where some packages do not
-// know it.
+// updateVariable does the same as -update, for runs in which the flag cannot be passed: with `go test ./...`, some
+// packages may not declare it.
 const updateVariable = "NETZERO_UPDATE"
 
 func init() {
-	if !testing.Testing() { // a program that merely imports a package of tests keeps its own command line
+	if !testing.Testing() { // a program that imports a package with tests keeps its own command line
 		return
 	}
-	testing.Init() // declares the flags of package testing; main calls it again to no effect
+	testing.Init() // declares the flags of package testing; a second call has no effect
 	if first := flag.Lookup("test.paniconexit0"); first != nil {
 		first.Value = declareUpdate{first.Value}
 		os.Args = withFirstFlag(os.Args)
 	}
 }
 
-// withFirstFlag returns the arguments of a test binary that is started without go test (./shop.test -update, a debugger)
-// as go test would begin them, if they have -update: with the flag that declares it, at its default.
+// withFirstFlag returns the arguments of a test binary that was started without go test (./shop.test -update, a
+// debugger). If they contain -update, it prepends the flag that declares it, with its default, as go test would.
 func withFirstFlag(args []string) []string {
 	update := false
 	for _, arg := range args[min(1, len(args)):] {
@@ -53,7 +53,7 @@ func withFirstFlag(args []string) []string {
 	return slices.Insert(slices.Clone(args), 1, "-test.paniconexit0=false")
 }
 
-// declareUpdate is the value of a flag of package testing that declares -update when it is set.
+// declareUpdate wraps the value of a flag of package testing. It declares -update when that flag is set.
 type declareUpdate struct{ flag.Value }
 
 func (d declareUpdate) Set(s string) error {
@@ -63,7 +63,7 @@ func (d declareUpdate) Set(s string) error {
 	return d.Value.Set(s)
 }
 
-// String works for the zero value too, which the flag package makes to find out what a default looks like.
+// String works for the zero value too, which the flag package creates to find out whether a value is the default.
 func (d declareUpdate) String() string {
 	if d.Value == nil {
 		return ""
@@ -71,7 +71,7 @@ func (d declareUpdate) String() string {
 	return d.Value.String()
 }
 
-// Get and IsBoolFlag are not in flag.Value, and would be hidden.
+// flag.Value does not contain Get and IsBoolFlag, so embedding would hide them.
 
 func (d declareUpdate) Get() any {
 	if g, ok := d.Value.(flag.Getter); ok {
@@ -85,8 +85,9 @@ func (d declareUpdate) IsBoolFlag() bool {
 	return ok && b.IsBoolFlag()
 }
 
-// updating reports whether golden files shall be written: by -update, ours or anybody's that can be true, or by
-// NETZERO_UPDATE. An unknown value of the variable is an error, so that nobody takes a comparison for an update.
+// updating reports whether to write golden files: because of NETZERO_UPDATE, or because a flag -update is true,
+// whichever package declares it. An unknown value of the variable is an error. Otherwise a comparison might be taken
+// for an update.
 func updating() (bool, error) {
 	byFlag := isTrue(flag.Lookup(updateFlag))
 	switch value := os.Getenv(updateVariable); strings.ToLower(value) {
@@ -99,8 +100,8 @@ func updating() (bool, error) {
 	}
 }
 
-// isTrue reports whether a flag of any type holds true, and nothing else: an -update of somebody's that is a number or
-// a pattern has another meaning.
+// isTrue reports whether a flag of any type is true. An -update of another package may be a number or a pattern. That
+// has another meaning and counts as false.
 func isTrue(f *flag.Flag) bool {
 	if f == nil {
 		return false

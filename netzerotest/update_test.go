@@ -15,9 +15,9 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// updateModule is a module of users of -update. update.go is copied into it, so that this test needs nothing else of
-// this package, and no network. Packages are initialised in the order of their import paths: a... before netzerotest,
-// z... after it.
+// updateModule is a module with users of -update. The test copies update.go into it, so it needs no other file of this
+// package and no network. Go initialises packages in the order of their import paths: a... before netzerotest, z...
+// after it.
 const updateModule = `
 -- go.mod --
 module example.com/shop
@@ -324,7 +324,7 @@ func TestUpdateFlagOfRealTests(t *testing.T) {
 	}
 }
 
-// A result in the test cache would be an update that was not made.
+// If an update's result came from the test cache, no update would have happened.
 func TestUpdatesAreNotCached(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs go test")
@@ -430,7 +430,7 @@ func goTool(t *testing.T, dir, env string, args ...string) string {
 	return string(out)
 }
 
-// command returns a command that runs in a directory, without our own environment's say.
+// command returns a command that runs in a directory, without the NETZERO variables and GOFLAGS of this process.
 func command(dir, env string, args ...string) *exec.Cmd {
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir = dir

@@ -10,12 +10,12 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// compareBinaries puts into the report the programs that opened allowed flows and that the golden file does not list.
+// compareBinaries adds to the report the programs that opened allowed flows and that the golden file does not list.
 // With the option Binaries they fail the test. Without it they are notices.
 func compareBinaries[P golden.Policy](result *report.Report, d dialect[P], file *golden.File, flows []flow.Flow,
 	initiators map[recording.Program]recording.Initiator) {
 	committed := d.of(file)
-	at := make(map[recording.Program]int) // in found
+	at := make(map[recording.Program]int) // the index in found
 	var found []report.Binary
 	evaluate := d.rules.Evaluator(committed)
 	for _, f := range flow.Fold(flows) {
@@ -34,7 +34,7 @@ func compareBinaries[P golden.Policy](result *report.Report, d dialect[P], file 
 			}
 			at[key] = len(found)
 			who, known := initiators[key]
-			if !known { // the manifests gave the namespace
+			if !known { // the manifests provided the namespace
 				key.Workload.Namespace = ""
 				who = initiators[key]
 			}

@@ -20,7 +20,7 @@ var shopAndJobs = policy.Scope{Subjects: []policy.Subject{
 	{Workload: policy.Workload{Name: "shop"}}, {Workload: policy.Workload{Name: "job", Namespace: "a"}}, {Workload: policy.Workload{Name: "job", Namespace: "b"}},
 }}
 
-// opened is a flow to the bank that programs of a workload opened.
+// opened returns a flow to the bank that programs of a workload opened.
 func opened(workload string, port uint16, binaries string) flow.Flow {
 	name, namespace, _ := strings.Cut(workload, ".")
 	return flow.Flow{
@@ -43,7 +43,7 @@ func TestBinaries_ComparedWithList(t *testing.T) {
 		lists  map[string]string // by the policy's name and namespace
 		flows  []flow.Flow
 		want   []string // workload, port, more, who and why
-		quiet  bool     // without the option nothing is told
+		quiet  bool     // no notice without the option
 	}{
 		{"listed", map[string]string{"shop": "curl,psql"}, []flow.Flow{opened("shop", 1, "curl,psql")}, nil, true},
 		{"the test's own program", map[string]string{"shop": ""}, []flow.Flow{opened("shop", 1, "")}, nil, true},
@@ -100,7 +100,7 @@ func TestBinaries_ComparedWithList(t *testing.T) {
 	}
 }
 
-// compared returns what a report says of the programs that opened flows.
+// compared returns a report on the programs that opened flows.
 func compared[P golden.Policy](d dialect[P], file *golden.File, flows []flow.Flow) report.Report {
 	recorded := recording.Recording{Initiators: make(map[recording.Program]recording.Initiator)}
 	for _, f := range flows {
@@ -122,7 +122,7 @@ func saidOf(r report.Report) []string {
 	return lines
 }
 
-// A program keeps its workload if the manifests give that a namespace.
+// A program keeps its workload if the manifests set the workload's namespace.
 func TestBinaries_NamespaceOfManifests(t *testing.T) {
 	recorded := recording.Recording{Initiators: make(map[recording.Program]recording.Initiator)}
 	late, early := opened("job", 1, "sh"), opened("job", 2, "sh")

@@ -1,11 +1,11 @@
 // Package check compares a recording with the committed policies of its golden file, or updates the file.
 //
-// The outcome is a value: a report, texts for the test's log, an error. The package does not know package testing,
-// prints nothing and reads no flag. What it has to know about the run comes in as [Options]. It refuses to write a
-// policy that the next run would change, from a test that failed, or from an incomplete recording.
+// The outcome is a value: a report, messages for the test's log, and an error. The package does not import package
+// testing, prints nothing and reads no flags. [Options] describe the run. The package refuses to write a policy that
+// the next run would change, and to write one from a failed test or an incomplete recording.
 //
-// A golden file belongs to one test, or several tests share it. For both the check is the same. Only all tests of a
-// file together show which of its rules are unused: see [SharedFiles].
+// A golden file belongs to one test or is shared by several. The check is the same. Only all tests of a file together
+// show which of its rules are unused: see [SharedFiles].
 package check
 
 import (
@@ -37,7 +37,7 @@ type Package struct {
 // TestName returns the name of a test of the package in the header of a file that tests share.
 func (p Package) TestName(test string) string { return p.Path + "." + test }
 
-// Options say what is checked, and how the test was run.
+// Options are the settings of a check, and facts about the run.
 type Options struct {
 	Test    string // the test's name, or "package" and the import path for the recording of a package
 	Package Package
@@ -46,7 +46,7 @@ type Options struct {
 	Shared  *Shared       // the golden file, if tests share it; else nil
 
 	Placement placement.Options
-	Module    string // the path of the user's module, whose calls a flow's stack is shown by
+	Module    string // the path of the user's module; reports show the calls of a flow's stack in it
 	Strict    bool   // unused rules and unserved attempts fail the test
 
 	Update bool   // write the golden file
@@ -54,36 +54,36 @@ type Options struct {
 
 	// Failed says why nothing of the recording is accepted; empty if the test has not failed.
 	Failed string
-	// Partial says that parts of the test may not have run, by a flag of go test. No rule is then known to be unused.
+	// Partial says that a flag of go test may have kept parts of the test from running. Then no rule counts as unused.
 	Partial bool
 	// Skipped returns the place in the source at which a subtest may have skipped itself; empty if none can. It may be
 	// nil.
 	Skipped func() string
-	// AtEnd says that [SharedFiles.Check] runs after all tests. Until then unused rules of shared files stay.
+	// AtEnd says that [SharedFiles.Check] runs after all tests. Until then, unused rules of shared files stay.
 	AtEnd bool
 
-	// ReverseDNS returns the names that the owners of addresses give them. It may be nil.
+	// ReverseDNS returns the reverse DNS names of addresses. It may be nil.
 	ReverseDNS func([]netip.Addr) map[netip.Addr]string
 }
 
 // Result is the outcome of a check.
 type Result struct {
-	// Report is what the recording came to. An update may have accepted what it says is denied.
+	// Report is the result of the comparison. An update may have accepted flows that the report lists as denied.
 	Report report.Report
 	// Messages are for the test's log, in order.
 	Messages []Message
-	// Announced are lines that have to be seen without -v, too. They are about the test, and do not name it.
+	// Announced are lines about the test that must be visible even without -v. They do not name the test.
 	Announced []string
 }
 
-// Message is a text for the test's log.
+// Message is one text for the test's log.
 type Message struct {
 	Text  string
 	Fails bool // the test fails
 }
 
-// Run compares a complete recording with the golden file or, with Update, writes the file. The error says why that was
-// not possible; it does not name the test. A result may have announced lines in spite of an error.
+// Run compares a complete recording with the golden file or, with Update, writes the file. It returns an error if that
+// was not possible. The error does not name the test. A result may have announced lines in addition to an error.
 func Run(recorded recording.Recording, o Options) (Result, error) {
 	placed, err := Place(recorded, o)
 	if err != nil {
@@ -92,11 +92,11 @@ func Run(recorded recording.Recording, o Options) (Result, error) {
 	c := &checker{options: o, placed: placed, initiators: recorded.Initiators}
 	c.Report = o.report()
 	c.Report.Accept = o.Accept
-	c.Report.Strict = o.Strict && o.Shared == nil // of a shared file no single test knows what is unused
+	c.Report.Strict = o.Strict && o.Shared == nil // a single test cannot show that a rule of a shared file is unused
 	c.Report.Notices = slices.Concat(recorded.Notices, placed.Notices)
 	if o.Strict {
 		c.Report.Unanswered = recorded.Unserved
-	} else { // package testing hides notices of a test that passes
+	} else { // package testing hides the notices of a passing test
 		c.Report.Notices = append(c.Report.Notices, recorded.Unserved...)
 		c.Announced = append(c.Announced, recorded.Unserved...)
 	}
@@ -118,7 +118,7 @@ func Place(recorded recording.Recording, o Options) (placement.Placement, error)
 	return placed, err
 }
 
-// report is the report of a test of which nothing is known yet.
+// report returns a report of the test without results.
 func (o Options) report() report.Report {
 	return report.Report{
 		Test: o.Test, Golden: o.relativeGolden(), Workload: o.Placement.Workload, Module: o.Module,
@@ -127,7 +127,7 @@ func (o Options) report() report.Report {
 
 func (o Options) relativeGolden() string { return o.Package.Dir.Relative(o.Golden) }
 
-// skipped returns where a subtest may have been skipped, or "".
+// skipped returns the place at which a subtest may have been skipped, or "".
 func (o Options) skipped() string {
 	if o.Skipped == nil {
 		return ""
@@ -135,7 +135,7 @@ func (o Options) skipped() string {
 	return o.Skipped()
 }
 
-// checker does the work of one call of [Run].
+// checker is the state of one call of [Run].
 type checker struct {
 	Result
 	options    Options
@@ -201,7 +201,7 @@ func run[P golden.Policy](c *checker, d dialect[P]) error {
 	return nil
 }
 
-// conclude makes a message of the report.
+// conclude adds the report to the messages.
 func (c *checker) conclude(flows []flow.Flow) {
 	switch notes := c.Report.Notes(); {
 	case !c.Report.Failed():
@@ -228,8 +228,7 @@ func (c *checker) fail(text string) {
 	c.Messages = append(c.Messages, Message{Text: text, Fails: true})
 }
 
-// read reads the golden file. It returns nil if there is none, and an error if the file is not one that the test may
-// have.
+// read reads the golden file. It returns nil if there is none, and an error if the test may not have this file.
 func (o Options) read() (*golden.File, error) {
 	file, err := golden.Read(o.Golden)
 	switch {

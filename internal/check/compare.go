@@ -11,7 +11,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// compare puts into the report which flows the golden file's policies deny, and which workloads they do not isolate.
+// compare adds to the report the flows that the golden file denies, and the workloads that it does not isolate.
 func compare[P golden.Policy](result *report.Report, d dialect[P], file *golden.File, flows []flow.Flow) {
 	committed := d.of(file)
 	result.Unprotected = d.rules.NotIsolated(committed, flows)
@@ -57,8 +57,8 @@ func compare[P golden.Policy](result *report.Report, d dialect[P], file *golden.
 	}
 }
 
-// compareRest puts into the report what in the golden file's policies the flows do not need. It is for the file of one
-// test.
+// compareRest adds to the report the parts of the golden file that the flows do not need. It only applies to files of
+// one test.
 func compareRest[P golden.Policy](result *report.Report, d dialect[P], file *golden.File, flows []flow.Flow) {
 	committed := d.of(file)
 	if other := file.OtherTest(result.Test); other != "" {
@@ -78,9 +78,9 @@ func compareRest[P golden.Policy](result *report.Report, d dialect[P], file *gol
 	}
 }
 
-// policyKey is what a policy sees of a flow. Flows with one key are one flow of [flow.Fold].
+// policyKey has the fields of a flow that a policy can match. [flow.Fold] merges flows with the same key.
 type policyKey struct {
-	source, destination flow.Endpoint // without what [flow.Endpoint.Identity] leaves out
+	source, destination flow.Endpoint // without the fields that [flow.Endpoint.Identity] drops
 	port                uint16
 	protocol            flow.Protocol
 	icmpType            uint8

@@ -13,7 +13,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// comparedWith compares a golden file with no flows.
+// comparedWith compares a golden file with a recording without flows.
 func comparedWith(t *testing.T, text string, cilium bool, scope policy.Scope) report.Report {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "x.yaml")
@@ -35,7 +35,7 @@ func comparedWith(t *testing.T, text string, cilium bool, scope policy.Scope) re
 	return result
 }
 
-// A golden file with which a test could never fail is an error, even if nothing was recorded.
+// A golden file that could never fail its test is an error, even if nothing was recorded.
 func TestCompare_FilesThatCouldNeverFail(t *testing.T) {
 	const (
 		kind   = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n"
@@ -49,7 +49,7 @@ func TestCompare_FilesThatCouldNeverFail(t *testing.T) {
 		reason string
 		text   string
 		cilium bool
-		want   string // "" where the test passes
+		want   string // "" if the test passes
 	}{
 		{"it isolates", denies, false, ""},
 		{"it isolates", too, true, ""},
@@ -88,7 +88,7 @@ func TestCompare_FilesThatCouldNeverFail(t *testing.T) {
 	}
 }
 
-// An update cannot accept what a rule denies, and says so.
+// An update cannot accept a flow that a deny rule matches, and says so.
 func TestUpdate_KeepsRulesThatDeny(t *testing.T) {
 	const policyText = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: shop}\nspec:\n  endpointSelector: {matchLabels: {app: shop}}\n" +
 		"  egress: [{toCIDR: [198.51.100.0/24]}]\n  egressDeny: [{toCIDR: [203.0.113.9/32]}]\n"

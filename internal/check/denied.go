@@ -9,8 +9,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// stillDenied returns a line for each flow that policies deny after an update, with the reason. An update keeps rules
-// that deny, because a person wrote them. No rule can allow a flow without a known destination.
+// stillDenied returns a line for each flow that policies deny after an update, with the reason. An update keeps deny
+// rules, because they were written by hand. No rule can allow a flow without a known destination.
 func stillDenied[P golden.Policy](d dialect[P], updated []P, flows []flow.Flow) []string {
 	var lines []string
 	evaluate := d.rules.Evaluator(updated)
@@ -25,8 +25,8 @@ func stillDenied[P golden.Policy](d dialect[P], updated []P, flows []flow.Flow) 
 	return lines
 }
 
-// noticeDenied puts into the report that an update cannot accept everything. If it can accept nothing, the report has
-// no command.
+// noticeDenied notes in the report that an update cannot accept everything. If it can accept nothing, the report has no
+// command.
 func noticeDenied[P golden.Policy](result *report.Report, d dialect[P], committed []P, flows []flow.Flow) {
 	if len(result.Denied) == 0 {
 		return

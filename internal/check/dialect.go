@@ -34,7 +34,7 @@ func ciliums(scope policy.Scope) dialect[*golden.CiliumNetworkPolicy] {
 	}
 }
 
-// otherDialect returns an error if a golden file is not of the kind that the options ask for.
+// otherDialect returns an error if a golden file is not of the kind that the options select.
 func (o Options) otherDialect(file *golden.File) error {
 	path := o.Package.Dir.Relative(file.Path)
 	switch {

@@ -18,7 +18,7 @@ func TestDialect_OtherKindOfFile(t *testing.T) {
 		reason string
 		cilium bool
 		file   *golden.File
-		want   string // nothing for no error
+		want   string // "" for no error
 	}{
 		{"the default", false, kubernetes, ""},
 		{"the option", true, cilium, ""},

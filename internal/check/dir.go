@@ -10,7 +10,7 @@ import (
 type Dir string
 
 // Relative returns a path as the user would type it in the directory: relative, with slashes. A path outside of the
-// directory stays as it is.
+// directory is returned unchanged.
 func (d Dir) Relative(path string) string {
 	if rel, err := filepath.Rel(string(d), path); err == nil && filepath.IsLocal(rel) {
 		return filepath.ToSlash(rel)
@@ -18,7 +18,8 @@ func (d Dir) Relative(path string) string {
 	return path
 }
 
-// Join returns the path of a file that the user names relative to the directory. An absolute path stays as it is.
+// Join returns the path of a file that the user names relative to the directory. An absolute path is returned
+// unchanged.
 func (d Dir) Join(path string) string {
 	if filepath.IsAbs(path) {
 		return filepath.Clean(path)
@@ -37,7 +38,7 @@ func (d Dir) Golden(option, test string) (string, error) {
 // goldens is the directory of the default golden files.
 func (d Dir) goldens() string { return filepath.Join(string(d), "testdata", "netzero") }
 
-// hasTests reports whether the directory has test files. It does not if a test binary runs elsewhere.
+// hasTests reports whether the directory has test files. It has none if the test binary runs elsewhere.
 func (d Dir) hasTests() bool {
 	tests, err := filepath.Glob(filepath.Join(string(d), "*_test.go"))
 	return err != nil || len(tests) > 0

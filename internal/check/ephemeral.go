@@ -16,8 +16,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// refuseEphemeral returns an error for flows to ports that the next run may not have, unless the committed policies
-// allow them: a person may have written a range, or all ports. The error is a [*recording.OptionError].
+// refuseEphemeral returns an error for flows to ports that the next run may not use, unless the committed policies
+// allow them with a hand-written range or all ports. The error is a [*recording.OptionError].
 func refuseEphemeral(placed placement.Placement, o Options) error {
 	found := slices.Clone(placed.EphemeralPorts)
 	if len(found) == 0 {
@@ -41,8 +41,8 @@ func refuseEphemeral(placed placement.Placement, o Options) error {
 	return &recording.OptionError{Texts: describeEphemeral(found)}
 }
 
-// notAllowed returns the flows for which an update would have to write a port: the committed policies do not allow
-// them, or do not isolate the destination for ingress yet.
+// notAllowed returns the flows for which an update would have to write a port. The committed policies do not allow
+// these flows, or do not isolate the destination for ingress yet.
 func notAllowed[P golden.Policy](
 	d dialect[P], file *golden.File, all []recording.EphemeralPort,
 ) []recording.EphemeralPort {
@@ -54,12 +54,12 @@ func notAllowed[P golden.Policy](
 	})
 }
 
-// describeEphemeral names each server once, with its ports and its callers, and says what to do.
+// describeEphemeral names each server once, with its ports and callers, and says how to fix the port.
 func describeEphemeral(all []recording.EphemeralPort) []string {
 	type server struct {
 		name     string
 		protocol flow.Protocol
-		rest     string // what kind of server it is
+		rest     string // the kind of server
 	}
 	var order []server
 	ports, callers := make(map[server][]string), make(map[server][]string)
@@ -97,7 +97,7 @@ func describeEphemeral(all []recording.EphemeralPort) []string {
 // kernelChooses says why a port changes.
 const kernelChooses = "the kernel hands out to servers that ask for any, so that the next run has another"
 
-// why says why the port may change.
+// why returns the reason for which the port may change.
 func why(p recording.EphemeralPort) string {
 	if p.Container != "" {
 		return fmt.Sprintf("container %s does not expose, and which %s", p.Container, kernelChooses)
@@ -105,7 +105,7 @@ func why(p recording.EphemeralPort) string {
 	return kernelChooses
 }
 
-// remedy says what to do about it.
+// remedy says how to fix the port.
 func remedy(p recording.EphemeralPort) string {
 	name, protocol := p.Flow.Destination.Name, ""
 	if p.Flow.Destination.Kind != flow.Workload {
@@ -122,7 +122,7 @@ func remedy(p recording.EphemeralPort) string {
 	}
 	address := netip.AddrPortFrom(p.Flow.Destination.Addr, p.Flow.Port).String()
 	if p.Test {
-		address = fmt.Sprintf("localhost:%d", p.Flow.Port) // by whichever address containers reach it
+		address = fmt.Sprintf("localhost:%d", p.Flow.Port) // whichever address containers use
 	}
 	return fmt.Sprintf("Give it a fixed port below that range, or say at which port it serves in the cluster: "+
 		"Peer(%q, %q), or which range it has there: %s", address, name+endpoint.ExamplePort, ranges)

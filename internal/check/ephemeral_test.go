@@ -39,8 +39,7 @@ spec:
 `
 )
 
-// A port that the kernel chose is written to no golden file, unless the option, the manifests or a hand-written policy
-// names it.
+// No golden file gets a port that the kernel chose, unless the option, the manifests or a hand-written policy name it.
 func TestEphemeral_Refused(t *testing.T) {
 	ftp := flow.Endpoint{Kind: flow.Workload, Name: "ftp", Addr: netip.MustParseAddr("172.18.0.2"), Evidence: flow.ByContainer}
 	checkout := flow.Endpoint{Kind: flow.Workload, Name: "checkout"}
@@ -126,7 +125,7 @@ func TestEphemeral_Refused(t *testing.T) {
 }
 
 // These servers are not containers: child processes, unknown servers, and the test process. Containers reach the test
-// process by addresses of one run: the gateway of their network, or the sshd of host access.
+// process by addresses that change in each run: their network's gateway, or the sshd of host access.
 func TestEphemeral_Descriptions(t *testing.T) {
 	client := flow.Endpoint{Kind: flow.Workload, Name: "client"}
 	server := func(kind flow.Kind, name, addr string) flow.Flow {

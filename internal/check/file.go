@@ -14,8 +14,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/recording"
 )
 
-// File returns a recording with its place in the cluster, as it is written to a file. incomplete is the error of the
-// recording.
+// File returns a recording with its place in the cluster, in the form that is written to a file. incomplete is the
+// error of the recording.
 func File(recorded recording.Recording, incomplete error, o Options) recording.File {
 	placed, err := Place(recorded, o)
 	v := recording.File{
@@ -51,9 +51,9 @@ func File(recorded recording.Recording, incomplete error, o Options) recording.F
 	return v
 }
 
-// FileName returns the name of a recording's file. test is the name by which the default golden file is found.
+// FileName returns the name of a recording's file. test is the name from which the default golden file is made.
 //
-// Only for the default golden file of a top-level test is the base name unique. All other names get a hash of golden
+// The base name is unique only for the default golden file of a top-level test. All other names get a hash of golden
 // file and test, so that subtests, and tests that share a golden file, do not overwrite each other's recordings.
 func FileName(v recording.File, dir Dir, test string) string {
 	pkg := cmp.Or(v.Package, filepath.Base(string(dir)))

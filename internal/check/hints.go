@@ -8,8 +8,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// addReverseDNS puts into a report of failure the reverse DNS names of addresses that have no other name: of those that
-// are denied or, if there is no golden file yet, of all. The names are for the reader. No policy has them.
+// addReverseDNS adds reverse DNS names to a report of failure, for addresses without another name: for denied flows or,
+// if there is no golden file yet, for all. The names only help the reader. No policy contains them.
 func addReverseDNS(result *report.Report, flows []flow.Flow, lookup func([]netip.Addr) map[netip.Addr]string) {
 	var nameless []netip.Addr
 	add := func(e flow.Endpoint) {

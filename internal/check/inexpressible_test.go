@@ -13,7 +13,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// inexpressible are flows for which NetworkPolicies, or both dialects, have no rule.
+// inexpressible returns flows that NetworkPolicies, or both dialects, cannot express.
 func inexpressible() map[string]flow.Flow {
 	server := flow.Endpoint{Kind: flow.Address, Addr: netip.MustParseAddr("203.0.113.9")}
 	odd := flow.Endpoint{Kind: flow.External, Name: "a b.ctl.test", Addr: server.Addr, Evidence: flow.ByDNS}
@@ -31,7 +31,7 @@ func inexpressible() map[string]flow.Flow {
 	}
 }
 
-// A flow without a rule fails the test, in either dialect, until the golden file lists it.
+// A flow that no rule can express fails the test, in either dialect, until the golden file lists it.
 func TestInexpressible_DeniedUntilListed(t *testing.T) {
 	for reason, f := range inexpressible() {
 		scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "shop"}}}}
@@ -70,7 +70,7 @@ func deniedUntilListed[P golden.Policy](t *testing.T, reason string, d dialect[P
 	}
 	updated := read(d.rules.Merge(d.of(read(d.rules.Generate(nil))), flows))
 	denied := stillDenied(d, d.of(updated), flows)
-	if f.Destination == (flow.Endpoint{Kind: flow.Address}) { // nothing could allow it
+	if f.Destination == (flow.Endpoint{Kind: flow.Address}) { // nothing can allow it
 		if len(denied) != 1 {
 			t.Errorf("%s: denied: %q", reason, denied)
 		}

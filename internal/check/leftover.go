@@ -13,13 +13,13 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Leftovers checks flows that goroutines and processes of a test opened after the test had ended. It remembers which of
-// them it has reported, so that a flow fails only one of the tests that run meanwhile. The zero value is ready to use,
-// by several goroutines.
+// Leftovers checks flows that goroutines and processes of a test opened after the test had ended. It reports a flow
+// once, so that it fails only one of the tests that run meanwhile. The zero value is ready to use, by several
+// goroutines.
 type Leftovers struct{ reported sync.Map } // by the ended test, its golden file and the flow
 
 // Check compares flows of an ended test with its golden file. The options are those of the ended test. neighbour is the
-// test that runs. incomplete is the error of the recording. The error names a test.
+// running test. incomplete is the error of the recording. The error names a test.
 func (l *Leftovers) Check(
 	recorded recording.Recording, incomplete error, o Options, neighbour string,
 ) (report.Report, error) {
@@ -44,7 +44,7 @@ func (l *Leftovers) Check(
 	return result, nil
 }
 
-// checkLeftover puts into the report which flows the golden file of the ended test does not allow, and that were not
+// checkLeftover adds to the report the flows that the golden file of the ended test does not allow, and that were not
 // reported before.
 func checkLeftover[P golden.Policy](
 	l *Leftovers, result *report.Report, o Options, d dialect[P], flows []flow.Flow,

@@ -14,7 +14,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// A flow without a rule fails the next test, too, until the golden file lists it.
+// A flow that no rule can express fails the next test, too, until the golden file lists it.
 func TestLeftovers_FlowsWithoutRules(t *testing.T) {
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "shop"}}}}
 	for reason, f := range inexpressible() {
@@ -47,7 +47,8 @@ func leftBehind[P golden.Policy](t *testing.T, reason string, d dialect[P], o Op
 		t.Errorf("%s: passes, or the text does not name %s:\n%s", reason, f.Target(), result)
 	}
 	updated := check(d.rules.Merge(none, []flow.Flow{f}))
-	if impossible := f.Destination == (flow.Endpoint{Kind: flow.Address}); updated.Failed() != impossible { // nothing could allow it
+	// Nothing can allow it.
+	if impossible := f.Destination == (flow.Endpoint{Kind: flow.Address}); updated.Failed() != impossible {
 		t.Errorf("%s: after an update it fails: %v\n%s", reason, updated.Failed(), updated)
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// A flow from a peer is in the policy of its destination, if that has one, and in no other policy.
+// Only the policy of its destination, if there is one, contains a flow from a peer.
 func TestPeer_IsCallerOnly(t *testing.T) {
 	workload := func(name string) flow.Endpoint { return flow.Endpoint{Kind: flow.Workload, Name: name} }
 	opens := func(from, to string, port uint16) flow.Flow {

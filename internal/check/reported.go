@@ -5,8 +5,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// reportOnce marks in a test's report what another test that shares the file has reported. Each of them fails, and the
-// first one says why.
+// reportOnce marks the parts of a test's report that another test of the same file has reported. Each of these tests
+// fails, and the first one gives the reason.
 func (s *Shared) reportOnce(result *report.Report, flows []flow.Flow) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -20,7 +20,7 @@ func (s *Shared) reportOnce(result *report.Report, flows []flow.Flow) {
 		s.reported[key] = result.Test
 		return ""
 	}
-	isNew := len(result.Denied) == 0 // the diff may be of something else
+	isNew := len(result.Denied) == 0 // the diff may show another change
 	for i := range result.Denied {
 		d := &result.Denied[i]
 		d.Told = reportedBy(flowKey(d.Flow) + "\x00" + d.Policy + "\x00" + d.Reason)
@@ -36,7 +36,7 @@ func (s *Shared) reportOnce(result *report.Report, flows []flow.Flow) {
 	if !result.Missing {
 		return
 	}
-	all := true // other tests have proposed everything that this one would write
+	all := true // other tests have proposed every change of this one
 	for _, f := range flow.Fold(flows) {
 		by := reportedBy("proposed\x00" + flowKey(f))
 		all = all && by != ""

@@ -44,7 +44,7 @@ type Sharer struct {
 	Strict, Cilium, Partial bool
 }
 
-// Shared is a golden file that tests share, with what those of this process recorded for it.
+// Shared is a golden file that tests share, with the recordings of this process for it.
 type Shared struct {
 	path string
 	pkg  Package
@@ -52,21 +52,21 @@ type Shared struct {
 	mu      sync.Mutex
 	strict  bool
 	cilium  bool
-	begun   map[string]bool // tests that record, or that failed to
+	begun   map[string]bool // tests that began to record, even if that failed
 	parts   map[string]part // of tests that passed
 	partial bool            // parts of a test may not have run
 
-	reported map[string]string // the test that has reported a flow or a program
+	reported map[string]string // the test that reported a flow or a program first
 }
 
-// part is what one test recorded.
+// part is the recording of one test.
 type part struct {
 	scope policy.Scope
 	flows []flow.Flow
 }
 
-// end adds what a test recorded. Several runs of one test add up. skipped is where a subtest may have been skipped, or
-// "".
+// end adds the recording of a test. Several runs of one test add up. skipped is the place at which a subtest may have
+// been skipped, or "".
 func (s *Shared) end(test, skipped string, p part) error {
 	test = s.pkg.TestName(test)
 	s.mu.Lock()
@@ -85,8 +85,8 @@ func (s *Shared) end(test, skipped string, p part) error {
 	return nil
 }
 
-// whole returns what all tests that share the file recorded. It returns false if one of the listed tests has not
-// recorded, or not completely.
+// whole returns the recordings of all tests that share the file. It returns false if a listed test has not recorded, or
+// not completely.
 func (s *Shared) whole(listed []string) (part, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -113,7 +113,7 @@ func (s *Shared) isStrict() bool {
 
 func (s *Shared) relative() string { return s.pkg.Dir.Relative(s.path) }
 
-// sharedHeader is the header of a file that these tests share.
+// sharedHeader returns the header of a file that these tests share.
 func (p Package) sharedHeader(tests []string) golden.Header {
 	tests = slices.Clone(tests)
 	slices.Sort(tests)
@@ -129,8 +129,8 @@ func listedIn(file *golden.File) []string {
 }
 
 // existing divides the tests that share a file into those that exist and those that no longer do. A test no longer
-// exists if it belongs to this package, and neither the names of tests nor the source files have it. The source counts
-// because other builds may have tests that this binary lacks.
+// exists if it belongs to this package and is neither in names nor in the source files. The source counts because other
+// builds may have tests that this binary lacks.
 func (p Package) existing(listed, names []string) (kept, gone []string) {
 	if len(listed) == 0 {
 		return nil, nil

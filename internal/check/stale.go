@@ -11,17 +11,17 @@ import (
 	"github.com/netzero-dev/netzero/golden"
 )
 
-// Use is what a run of the package's tests has shown.
+// Use tells how a run used the package's tests and golden files.
 type Use interface {
 	// HasGolden reports whether a recording had the golden file.
 	HasGolden(path string) bool
-	// Whole reports whether tests have run completely, as far as that is known. Without any tests it is about all of
-	// them.
+	// Whole reports whether tests are known to have run completely. Without any tests, it reports on all tests that
+	// ended.
 	Whole(tests []string) bool
 }
 
-// Stale finds the default golden files that no recording had after a run of all tests, and with update removes those
-// that NetZero wrote. names are the tests of the package.
+// Stale finds the default golden files that no recording used in a run of all tests. With update it removes those that
+// NetZero wrote. names are the tests of the package.
 func (p Package) Stale(names []string, use Use, shared *SharedFiles, update bool) Summary {
 	var sum Summary
 	stale, err := staleSearch{p, names, use, shared}.in(p.Dir.goldens())
@@ -47,26 +47,26 @@ func (p Package) Stale(names []string, use Use, shared *SharedFiles, update bool
 	return sum
 }
 
-// removeGolden removes a golden file, and the directories of subtests that are empty then.
+// removeGolden removes a golden file and the directories of subtests that become empty.
 func removeGolden(dir, path string) error {
 	if err := os.Remove(path); err != nil {
 		return err
 	}
 	for above := filepath.Dir(path); above != dir; above = filepath.Dir(above) {
 		if os.Remove(above) != nil {
-			break // it has another file
+			break // the directory is not empty
 		}
 	}
 	return nil
 }
 
-// A staleGolden is a golden file that no test has.
+// A staleGolden is a golden file that no test uses.
 type staleGolden struct {
 	path, why string
 	recorded  bool // NetZero wrote it: it has a header
 }
 
-// staleSearch is what decides about stale files, as in [Package.Stale].
+// staleSearch holds the inputs of the search, as in [Package.Stale].
 type staleSearch struct {
 	Package
 	names  []string
@@ -74,8 +74,8 @@ type staleSearch struct {
 	shared *SharedFiles
 }
 
-// in returns the golden files below a directory that no recording of a whole run had. A file with a header of NetZero, or
-// with policies, is a golden file.
+// in returns the golden files below a directory that no recording of a whole run used. A file with a header of NetZero,
+// or with policies, is a golden file.
 func (s staleSearch) in(dir string) ([]staleGolden, error) {
 	var stale []staleGolden
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -105,8 +105,8 @@ func (s staleSearch) in(dir string) ([]staleGolden, error) {
 	return stale, err
 }
 
-// why says why a file that no recording had is stale. It returns "" if the file is not stale, or if that is not known: a
-// test that the header names was skipped, did not run because it is a benchmark, or belongs to another package.
+// why says why a file that no recording used is stale. It returns "" if the file is not stale, or if that is unknown: a
+// test in its header was skipped, did not run because it is a benchmark, or belongs to another package.
 func (s staleSearch) why(path string, header golden.Header, isRecorded bool) string {
 	top, _, _ := strings.Cut(header.Test, "/")
 	kept, gone := s.existing(header.Tests, s.names)
@@ -120,7 +120,7 @@ func (s staleSearch) why(path string, header golden.Header, isRecorded bool) str
 	case !isRecorded && !holdsPolicies(path):
 		return ""
 	}
-	var tests []string // of this package, that may have it
+	var tests []string // the tests of this package that may use it
 	for _, test := range kept {
 		name, isOfPackage := strings.CutPrefix(test, s.TestName(""))
 		if !isOfPackage {
@@ -140,7 +140,7 @@ func (s staleSearch) why(path string, header golden.Header, isRecorded bool) str
 	return "no test has it, not even " + tests[0] + ", which its header names"
 }
 
-// holdsPolicies reports whether a file without a header is a golden file all the same.
+// holdsPolicies reports whether a file without a header contains policies, and so is a golden file.
 func holdsPolicies(path string) bool {
 	file, err := golden.Read(path)
 	return err == nil && len(file.Policies)+len(file.Cilium) > 0

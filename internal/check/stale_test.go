@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// fakeUse is a run in which tests ended; false means that a test was skipped.
+// fakeUse is a run in which these tests ended. The value false marks a skipped test.
 type fakeUse struct {
 	ran     map[string]bool
 	goldens []string
@@ -31,7 +31,7 @@ func (u fakeUse) Whole(tests []string) bool {
 	})
 }
 
-// Other tests write their files, through temporary ones, during the search.
+// Other tests create their files, through temporary ones, during the search.
 func TestStale_FilesComeAndGo(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "z.yaml"), []byte("# test: TestGone\n"), 0o644); err != nil {
@@ -71,7 +71,7 @@ func TestStale_FilesComeAndGo(t *testing.T) {
 	}
 }
 
-// A file is stale that no recording of a whole run had, whatever its header says; not one of which the run cannot know.
+// A file is stale if no recording of a whole run used it, whatever its header says, and the run can know that.
 func TestStale_Files(t *testing.T) {
 	const policy = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: mine}\nspec: {podSelector: {}}\n"
 	pkg := Package{Path: "example.com/shop"}

@@ -46,7 +46,7 @@ func (s *SharedFiles) Check(names []string, update bool) Summary {
 	return sum
 }
 
-// check lists what in the file no test needed.
+// check lists the rules of the file that no test needed.
 func (s *Shared) check(sum *Summary, names []string) error {
 	file, err := golden.Read(s.path)
 	if err != nil {
@@ -70,7 +70,7 @@ func (s *Shared) check(sum *Summary, names []string) error {
 	return nil
 }
 
-// prune removes what no test needed, and the names of tests that no longer exist.
+// prune removes the rules that no test needed, and the names of tests that no longer exist.
 func (s *Shared) prune(sum *Summary, names []string) error {
 	changed, err := golden.Update(s.path, func(file *golden.File) ([]byte, error) {
 		kept, _ := s.pkg.existing(listedIn(file), names)
@@ -89,7 +89,7 @@ func (s *Shared) prune(sum *Summary, names []string) error {
 	return err
 }
 
-// prune returns the text of a shared file with the rules that its tests need, and no other rules.
+// prune returns the text of a shared file with only the rules that its tests need.
 func prune[P golden.Policy](d dialect[P], file *golden.File, header golden.Header, all part) ([]byte, error) {
 	return d.rewrite(file, header, d.rules.Merge(d.of(file), all.flows))
 }

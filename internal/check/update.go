@@ -9,8 +9,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/report"
 )
 
-// update writes the golden file. A file that exists keeps what people wrote. It also keeps unused rules, until all
-// tests of the file have shown that they are unused.
+// update writes the golden file. It keeps manual edits of an existing file. It also keeps unused rules until all tests
+// of the file have shown that they are unused.
 func update[P golden.Policy](c *checker, d dialect[P], file *golden.File) error {
 	o, flows := c.options, c.placed.Flows
 	all := func([]string) (part, bool) { return part{d.scope, flows}, !o.Partial }
@@ -37,7 +37,7 @@ func update[P golden.Policy](c *checker, d dialect[P], file *golden.File) error 
 	}
 	if o.Shared == nil && file != nil && !c.Report.Failed() && len(c.Report.Unused) == 0 &&
 		golden.Diff(d.of(file), written(file, o.Header)) == "" {
-		return nil // an update would change no policy
+		return nil // an update would change nothing
 	}
 	var denied []string
 	changed, err := golden.Update(o.Golden, func(file *golden.File) ([]byte, error) {

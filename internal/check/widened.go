@@ -9,8 +9,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// noticeWidened puts into the report which ports an update would open to anyone instead of named callers. If there is
-// an update, the lines are announced.
+// noticeWidened adds to the report the ports that an update would open to anyone instead of to named callers. During an
+// update, the lines are also announced.
 func noticeWidened[P golden.Policy](c *checker, d dialect[P], committed []P, flows []flow.Flow) {
 	for _, w := range d.rules.Widened(committed, flows) {
 		at := report.Caller(w.Flow.Process.Stack, c.options.Module)

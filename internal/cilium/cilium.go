@@ -1,9 +1,9 @@
-// Package cilium has the part of CiliumNetworkPolicy of cilium.io/v2 that recordings write, and finds policies that
-// cannot have their apparent meaning.
+// Package cilium contains the part of CiliumNetworkPolicy of cilium.io/v2 that recordings write, and rejects policies
+// that cannot have their apparent meaning.
 //
 // Its types have only the fields that a recording can fill in or a verdict can evaluate. Code that reads policies with
 // them has to reject unknown fields (HTTP rules, nodes, services, CIDR groups, authentication), because a verdict that
-// leaves a field out is wrong. Nothing here needs Cilium itself, so that users do not import all of it.
+// leaves a field out is wrong. The package does not import Cilium, so that users do not download all of it.
 package cilium
 
 import (
@@ -38,7 +38,7 @@ const (
 // MaxPorts is the maximum number of ports in one entry of toPorts, and of ICMP types in one of icmps.
 const MaxPorts = 40
 
-// The entities that package policy writes or evaluates.
+// The entities that package ciliumpolicy writes or evaluates.
 const (
 	All        = "all"
 	World      = "world"
@@ -51,7 +51,6 @@ const (
 
 // entities are the values that the CRD allows. pkg/policy/api/entity.go has two more, world-ipv4 and world-ipv6, which
 // an API server rejects.
-// API server refuses.
 var entities = []string{
 	All, World, Cluster, Mesh, Host, "init", "ingress", "unmanaged", RemoteNode,
 	"health", "none", APIServer,
@@ -63,7 +62,7 @@ const (
 	IPv6 = "IPv6"
 )
 
-// Any is the protocol of a port that is open for TCP, UDP and SCTP; it is the default.
+// Any is the protocol of a port that is open for TCP, UDP and SCTP. It is the default.
 const Any = "ANY"
 
 // NetworkPolicy is a CiliumNetworkPolicy. In each direction with rules, its pods are denied everything that neither its
@@ -98,7 +97,7 @@ func Parts(p *NetworkPolicy) []*NetworkPolicy {
 // HasSpec reports whether a policy has a non-empty Spec in addition to its Specs.
 func HasSpec(p *NetworkPolicy) bool { return !reflect.ValueOf(p.Spec).IsZero() }
 
-// Spec has rules and the selector of their pods. A rule without any field allows nothing; if it is the only one,
+// Spec has rules and the selector of their pods. A rule without fields allows nothing. If it is the only rule,
 // everything is denied.
 type Spec struct {
 	Description       string               `json:"description,omitempty"`
@@ -110,15 +109,15 @@ type Spec struct {
 	EgressDeny        []EgressRule         `json:"egressDeny,omitempty"`
 }
 
-// DefaultDeny sets the directions in which a policy denies everything that no rule allows; the default is true. True
+// DefaultDeny sets the directions in which a policy denies everything that no rule allows. The default is true, which
 // has no effect in a direction without rules.
 type DefaultDeny struct {
 	Ingress *bool `json:"ingress,omitempty"`
 	Egress  *bool `json:"egress,omitempty"`
 }
 
-// EgressRule allows or denies flows that pods open. At most one of its five kinds of peer may be set; without any, it
-// applies to all destinations. Without ports and ICMP types it applies to all ports of its peers.
+// EgressRule allows or denies flows that pods open. At most one of its five kinds of peer may be set. Without peers, it
+// applies to all destinations. Without ports and ICMP types, it applies to all ports of its peers.
 type EgressRule struct {
 	ToEndpoints []metav1.LabelSelector `json:"toEndpoints,omitempty"`
 	ToFQDNs     []FQDN                 `json:"toFQDNs,omitempty"`
@@ -129,7 +128,7 @@ type EgressRule struct {
 	ICMPs       []ICMPRule             `json:"icmps,omitempty"`
 }
 
-// IngressRule allows or denies flows to pods; its fields are like those of [EgressRule].
+// IngressRule allows or denies flows to pods. Its fields are like those of [EgressRule].
 type IngressRule struct {
 	FromEndpoints []metav1.LabelSelector `json:"fromEndpoints,omitempty"`
 	FromCIDR      []string               `json:"fromCIDR,omitempty"`
@@ -145,7 +144,7 @@ type FQDN struct {
 	MatchPattern string `json:"matchPattern,omitempty"`
 }
 
-// CIDRRule is a range of addresses outside of pods and nodes.
+// CIDRRule is a range of addresses. It does not match pods and nodes.
 type CIDRRule struct {
 	CIDR   string   `json:"cidr"`
 	Except []string `json:"except,omitempty"`
@@ -164,7 +163,7 @@ type Port struct {
 	Protocol string `json:"protocol,omitempty"`
 }
 
-// L7Rules lists the names that may be looked up; Cilium reads the answers to learn the addresses of toFQDNs.
+// L7Rules lists the names that pods may look up. Cilium reads the answers to learn the addresses of toFQDNs.
 type L7Rules struct {
 	DNS []FQDN `json:"dns,omitempty"`
 }

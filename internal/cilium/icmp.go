@@ -13,7 +13,7 @@ const (
 	EchoV6 = 128 // ICMPv6
 )
 
-// From Cilium's pkg/policy/api/icmp.go. Only requests open a flow; the others are here to be readable.
+// From Cilium's pkg/policy/api/icmp.go. Only requests open a flow. The other types only need to be readable.
 var (
 	typesV4 = map[string]int{
 		"EchoReply": 0, "DestinationUnreachable": 3, "Redirect": 5, "Echo": Echo, "EchoRequest": Echo,
@@ -50,7 +50,7 @@ func (f ICMPField) Number() int {
 	return -1
 }
 
-// Is reports whether two fields are the same type of the same family, whatever their spelling.
+// Is reports whether two fields are the same type of the same family, in any spelling.
 func (f ICMPField) Is(g ICMPField) bool {
 	return cmp.Or(f.Family, IPv4) == cmp.Or(g.Family, IPv4) && f.Number() == g.Number()
 }

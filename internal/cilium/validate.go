@@ -107,15 +107,15 @@ func validateKey(key string, path *field.Path) field.ErrorList {
 	errs := validateSource(key, path)
 	_, name := SplitKey(key)
 	for _, message := range utilvalidation.IsQualifiedName(name) {
-		if !strings.HasPrefix(name, NamespaceMetaLabel) { // it contains the slash of the namespace's label
+		if !strings.HasPrefix(name, NamespaceMetaLabel) { // the namespace label's name contains the slash
 			errs = append(errs, field.Invalid(path, key, message))
 		}
 	}
 	return errs
 }
 
-// validateSource rejects labels that no recording knows: those with other sources than Kubernetes, and those for the
-// cluster and the service account, which Cilium adds to pods.
+// validateSource rejects labels that no recording contains: labels from sources other than Kubernetes, and the labels
+// for the cluster and the service account, which Cilium adds to pods.
 func validateSource(key string, path *field.Path) field.ErrorList {
 	source, name := SplitKey(key)
 	switch {

@@ -18,10 +18,10 @@ type Binaries struct {
 	APIServer, Etcd, Enforcer string // paths
 }
 
-// Build builds the programs from their projects' modules, which takes some five minutes on two cores. They are kept in
-// the user's cache directory, under a name made of what they are built from, so a later call only finds them.
+// Build builds the programs from their projects' modules, which takes about five minutes on two cores. It keeps them in
+// the user's cache directory, under a name derived from their sources, so a later call only looks them up.
 //
-// source is the directory of this package; log receives the output of the go command.
+// source is the directory of this package. log receives the output of the go command.
 func Build(source string, log *os.File) (Binaries, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {

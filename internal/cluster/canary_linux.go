@@ -11,9 +11,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// A canary is a pair of pods of which one may call the other while the enforcer knows the latest of three objects: a
-// namespace, a pod and a policy. The API server tells of each kind in the order of the changes, so the enforcer knows
-// all earlier ones then, too.
+// A canary is a pair of pods. One may call the other as soon as the enforcer has the latest of three objects: a
+// namespace, a pod and a policy. The API server sends the changes of each kind in order, so the enforcer then has all
+// earlier ones too.
 type canary struct {
 	caller, called *Pod
 	generation     int
@@ -35,7 +35,7 @@ func (c *Cluster) startCanary(ctx context.Context) (err error) {
 	if err := c.canary.called.Serve(corev1.ProtocolTCP, canaryPort); err != nil {
 		return err
 	}
-	// The first policy allows no pod, so that the first synchronization waits for something.
+	// The first policy allows no pod, so that the first synchronization has something to wait for.
 	if err := c.permit(ctx, "nobody"); err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (c *Cluster) startCanary(ctx context.Context) (err error) {
 	return c.Sync(ctx)
 }
 
-// Sync waits until the enforcer knows all earlier changes of the API server.
+// Sync waits until the enforcer has received all earlier changes from the API server.
 func (c *Cluster) Sync(ctx context.Context) error {
 	c.canary.generation++
 	generation := map[string]string{canaryGeneration: fmt.Sprint(c.canary.generation)}
@@ -67,7 +67,7 @@ func (c *Cluster) Sync(ctx context.Context) error {
 	return c.waitForCanary(ctx, true)
 }
 
-// permit lets pods of a generation in namespaces of that generation call the canary.
+// permit allows pods of one generation, in namespaces of that generation, to call the canary.
 func (c *Cluster) permit(ctx context.Context, generation string) error {
 	selector := map[string]any{"matchLabels": map[string]any{canaryGeneration: generation}}
 	policy := &unstructured.Unstructured{Object: map[string]any{

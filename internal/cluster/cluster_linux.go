@@ -17,22 +17,22 @@ import (
 	"k8s.io/client-go/restmapper"
 )
 
-// nodeName is the one node's.
+// nodeName is the name of the only node.
 const nodeName = "node"
 
-// A Cluster is a running one. Its methods may be called by one goroutine at a time, but for [Pod.Reaches].
+// A Cluster is a running cluster. Its methods are not safe for concurrent use, except [Pod.Reaches].
 type Cluster struct {
 	network  *network
 	control  *controlPlane
 	enforcer *process
 	mapper   meta.RESTMapper
-	internet *Pod // no pod of the cluster: all other addresses
+	internet *Pod // not a pod of the cluster: all other addresses
 	canary   canary
 
-	apiServers    []netip.AddrPort // to which Service kubernetes leads
+	apiServers    []netip.AddrPort // the addresses behind Service kubernetes
 	extraAPIAddrs map[netip.Addr]bool
-	resolver      netip.Addr // which pods ask for names
-	apiHost       *servers   // of the API server's host, besides it
+	resolver      netip.Addr // the address at which pods query DNS
+	apiHost       *servers   // the other servers on the API server's host
 	patience      time.Duration
 
 	mu       sync.Mutex
@@ -83,13 +83,13 @@ func Start(ctx context.Context, dir string, programs Binaries) (c *Cluster, err 
 	return c, c.startCanary(ctx)
 }
 
-// enforce starts the enforcer on the node, which reaches the API server as everybody does.
+// enforce starts the enforcer on the node. It reaches the API server in the same way as pods do.
 func (c *Cluster) enforce(dir, kubeconfig, program string) (*process, error) {
 	return c.network.node.start(dir, program, "-kubeconfig", kubeconfig, "-node", nodeName,
 		fmt.Sprintf("-queue=%d", netfilterQueue))
 }
 
-// Close ends all that the cluster started.
+// Close ends everything that the cluster started.
 func (c *Cluster) Close() error {
 	var err error
 	for _, p := range c.pods {
@@ -109,8 +109,8 @@ func (c *Cluster) Close() error {
 	return err
 }
 
-// Apply applies an object as "kubectl apply --server-side --validate=strict" does: a field that is unknown or given
-// twice is an error, and so is one that another manager owns. With dryRun the API server validates it, and stores
+// Apply applies an object as "kubectl apply --server-side --validate=strict" does. An unknown or repeated field is an
+// error, and so is a field that another manager owns. With dryRun the API server validates the object and stores
 // nothing.
 func (c *Cluster) Apply(ctx context.Context, object *unstructured.Unstructured, dryRun bool) error {
 	kind := object.GroupVersionKind()

@@ -55,7 +55,7 @@ func theCluster(t *testing.T) *Cluster {
 	return c
 }
 
-// replay replays a scenario, and fails the test where a connection has another verdict than it should.
+// replay replays a scenario, and fails the test if a connection does not have the expected verdict.
 func replay(t *testing.T, s Scenario) {
 	t.Helper()
 	began := time.Now()
@@ -76,7 +76,7 @@ func replay(t *testing.T, s Scenario) {
 	}
 }
 
-// shop is a scenario of three workloads. Another team runs one of them.
+// shop is a scenario with three workloads. Another team operates one of them.
 var shop = Scenario{
 	Policies: `
 apiVersion: networking.k8s.io/v1
@@ -127,10 +127,10 @@ func pods(namespace, name string) recording.Endpoint {
 
 func TestReplay_Shop(t *testing.T) { replay(t, shop) }
 
-// TestReplay_BrokenPolicies breaks the shop's policies in one place each: no such policy may be taken for a right one.
+// TestReplay_BrokenPolicies breaks the shop's policies in one place each. The replay has to detect each of them.
 func TestReplay_BrokenPolicies(t *testing.T) {
 	c := theCluster(t)
-	c.patience = time.Second // most of what has to pass does not
+	c.patience = time.Second // most of the expected connections fail
 	defer func() { c.patience = patience }()
 	for _, broken := range []struct{ name, right, wrong string }{
 		{"label of a destination", "app: redis", "app: redys"},

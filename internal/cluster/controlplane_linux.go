@@ -21,12 +21,12 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// startWithin is how long the control plane may take to serve, on a busy machine.
+// startWithin is the time limit for the start of the control plane, for a busy machine.
 const startWithin = 3 * time.Minute
 
 const adminToken = "admin" // valid for this cluster only, which is not reachable from outside
 
-// A controlPlane is etcd and kube-apiserver, in a namespace of their own.
+// A controlPlane is etcd and kube-apiserver, in a separate namespace.
 type controlPlane struct {
 	namespace       *namespace
 	etcd, apiServer *process
@@ -57,7 +57,7 @@ func (c *controlPlane) start(ctx context.Context, dir string, programs Binaries)
 		"--service-cluster-ip-range", serviceRange.String(), "--token-auth-file", tokens, "--authorization-mode=AlwaysAllow",
 		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file", key,
 		"--service-account-signing-key-file", key,
-		// There is no controller that makes service accounts.
+		// No controller creates service accounts.
 		"--disable-admission-plugins=ServiceAccount")
 	if err != nil {
 		return err
@@ -65,7 +65,7 @@ func (c *controlPlane) start(ctx context.Context, dir string, programs Binaries)
 	return c.connect(ctx)
 }
 
-// connect waits until the API server is ready, and makes the clients.
+// connect waits until the API server is ready, and creates the clients.
 func (c *controlPlane) connect(ctx context.Context) (err error) {
 	c.config = c.configuration()
 	c.config.Dial = func(_ context.Context, network, address string) (conn net.Conn, err error) {
@@ -99,11 +99,11 @@ func (c *controlPlane) connect(ctx context.Context) (err error) {
 	}
 }
 
-// configuration returns how the API server is reached in the cluster's own network.
+// configuration returns the client configuration for the API server's address in the cluster's network.
 func (c *controlPlane) configuration() *rest.Config {
 	return &rest.Config{
 		Host: "https://" + netip.AddrPortFrom(apiServerAddr, apiServerPort).String(), BearerToken: adminToken,
-		TLSClientConfig: rest.TLSClientConfig{Insecure: true}, // a certificate that it signs itself, on a wire of ours
+		TLSClientConfig: rest.TLSClientConfig{Insecure: true}, // a self-signed certificate, on a private link
 		QPS:             -1,
 	}
 }

@@ -15,7 +15,7 @@ import (
 // clusterDomain is the suffix of the names of Services.
 const clusterDomain = "cluster.local"
 
-// A Resolver is the pods that answer the cluster's look-ups, and their Service.
+// A Resolver is the pods that answer the cluster's DNS queries, and their Service.
 type Resolver struct {
 	Namespace, Service string
 	Labels             map[string]string
@@ -36,7 +36,7 @@ var (
 	}
 )
 
-// ServeDNS runs a resolver, unless it runs, and makes it the one that pods ask.
+// ServeDNS runs a resolver, unless it is running, and makes it the one that pods query.
 func (c *Cluster) ServeDNS(ctx context.Context, r Resolver) error {
 	c.resolver = r.addr
 	if c.services[r.Namespace+"/"+r.Service] != nil {
@@ -88,10 +88,10 @@ func (c *Cluster) answer(w dns.ResponseWriter, question *dns.Msg) {
 	if len(reply.Answer) == 0 {
 		reply.Rcode = dns.RcodeNameError
 	}
-	_ = w.WriteMsg(reply) // whoever asked asks again
+	_ = w.WriteMsg(reply) // the client retries
 }
 
-// resolve returns the IPv4 addresses of a name: of a Service, or of a host on the internet.
+// resolve returns the IPv4 addresses for the name of a Service or of a host on the internet.
 func (c *Cluster) resolve(name string, depth int) []netip.Addr {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -122,7 +122,7 @@ func (c *Cluster) resolveLocked(name string, depth int) []netip.Addr {
 	return []netip.Addr{s.addr}
 }
 
-// AddHost gives the internet a host of that name, and returns its address.
+// AddHost adds a host with that name to the internet, and returns its address.
 func (c *Cluster) AddHost(name string) netip.Addr {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -134,7 +134,7 @@ func (c *Cluster) AddHost(name string) netip.Addr {
 	return addr
 }
 
-// lookup queries the cluster's DNS from within the pod, like its resolver: over UDP, with a retry if no answer comes.
+// lookup queries the cluster's DNS from inside the pod, like its resolver: over UDP, with a retry if no answer comes.
 func (p *Pod) lookup(ctx context.Context, name string) (netip.Addr, error) {
 	question := new(dns.Msg).SetQuestion(dns.Fqdn(name), dns.TypeA)
 	at := netip.AddrPortFrom(p.cluster.resolver, 53).String()

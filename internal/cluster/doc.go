@@ -13,19 +13,19 @@
 //	kube-apiserver       answers at every other address
 //	etcd
 //
-// [Start] starts it, [Cluster.Deploy] makes namespaces, pods and Services, [Cluster.Apply] applies objects as "kubectl
-// apply --server-side --validate=strict" does, and [Pod.Reaches] sends traffic. [Scenario] replays the flows of a
-// recording there.
+// [Start] starts it, [Cluster.Run] runs pods, [Cluster.Expose] makes Services, [Cluster.Apply] applies objects as
+// "kubectl apply --server-side --validate=strict" does, and [Pod.Reaches] sends traffic. [Cluster.Replay] replays the
+// flows of a recording there.
 //
 // These parts are real: the API server with its validation, etcd, the packets, the translation of Service addresses,
 // DNS, and the decision about each connection. The kubelet, kube-proxy, the scheduler and the controllers are not. This
 // package writes the status of pods, the iptables rules of Services, and the API server's objects itself.
 //
-// The enforcer configures nftables to queue packets to it. On a kernel without NFT_QUEUE it logs the refusal, and the
-// packets come from the NFQUEUE target of xtables, which this package sets up on every kernel: after address
-// translation, for new connections only. A packet is dropped if no program reads the queue. The enforcer itself is not
-// changed.
+// The enforcer configures nftables to queue packets to it. On a kernel without NFT_QUEUE it logs the rejection. On
+// every kernel, the NFQUEUE target of xtables, which this package sets up, queues the packets: after address
+// translation, for new connections only. The kernel drops a packet if no program reads the queue. The enforcer itself
+// is not changed.
 //
-// Everything runs in network namespaces of its own, so the machine's network stays as it is, and ends with the process
+// Everything runs in separate network namespaces, so the machine's network stays as it is, and ends with the process
 // that started it. Linux, root and iptables are needed.
 package cluster

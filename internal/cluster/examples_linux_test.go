@@ -9,7 +9,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/recording"
 )
 
-// TestReplay_Examples records each example, and replays it with the policies as they are committed.
+// TestReplay_Examples records each example, and replays it with the committed policies.
 func TestReplay_Examples(t *testing.T) {
 	for _, example := range []struct{ dir, manifests string }{
 		{"examples/httpservice", ""},
@@ -33,7 +33,8 @@ func TestReplay_Examples(t *testing.T) {
 	}
 }
 
-// replayRecording replays a recording with its golden file. Files of Cilium's dialect are for internal/conformance.
+// replayRecording replays a recording with its golden file. It skips files in Cilium's dialect, which
+// internal/conformance covers.
 func replayRecording(t *testing.T, dir string, recorded recording.File, manifests string) {
 	t.Helper()
 	golden, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(recorded.Golden)))
@@ -49,7 +50,7 @@ func replayRecording(t *testing.T, dir string, recorded recording.File, manifest
 	})
 }
 
-// readAll returns the YAML files of a directory as one text; none where no directory is named.
+// readAll returns the YAML files of a directory as one text, or "" if no directory is given.
 func readAll(t *testing.T, dir, manifests string) string {
 	t.Helper()
 	if manifests == "" {

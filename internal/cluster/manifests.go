@@ -15,23 +15,23 @@ import (
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 )
 
-// Manifests are what a cluster runs, as far as the network is concerned. They are read here on their own, so that what
-// the generator makes of manifests is not compared with itself.
+// Manifests are the parts of a cluster that matter for the network. This package reads them with its own code, so that
+// the generator's reading of manifests is not compared with itself.
 type Manifests struct {
-	Templates []Template // of workloads, and pods
+	Templates []Template // of workloads and pods
 	Services  []corev1.Service
 	//lint:ignore SA1019 people's manifests have it, deprecated or not
 	Endpoints []corev1.Endpoints
 	Slices    []discoveryv1.EndpointSlice
 }
 
-// A Template is what makes a workload's pods.
+// A Template is the pod template of a workload.
 type Template struct {
 	Namespace, Name string
 	Pod             corev1.PodTemplateSpec
 }
 
-// ReadObjects reads the objects of a YAML or JSON text, those within lists one by one.
+// ReadObjects reads the objects of a YAML or JSON text. It returns the objects in lists individually.
 func ReadObjects(text string) ([]*unstructured.Unstructured, error) {
 	var all []*unstructured.Unstructured
 	decoder := utilyaml.NewYAMLOrJSONDecoder(bytes.NewReader([]byte(text)), 4096)
@@ -59,7 +59,7 @@ func ReadObjects(text string) ([]*unstructured.Unstructured, error) {
 	}
 }
 
-// ReadManifests reads a YAML or JSON text. Of a kind that it does not know it takes the pod template, if there is one.
+// ReadManifests reads a YAML or JSON text. It takes the pod template of unknown kinds, if there is one.
 func ReadManifests(text string) (Manifests, error) {
 	var m Manifests
 	objects, err := ReadObjects(text)
@@ -94,7 +94,7 @@ func decode[T any](object *unstructured.Unstructured, all *[]T) error {
 	return nil
 }
 
-// addTemplate adds what the object makes pods of, where it does.
+// addTemplate adds the object's pod template, if there is one.
 func (m *Manifests) addTemplate(object *unstructured.Unstructured) error {
 	t := Template{Namespace: object.GetNamespace(), Name: object.GetName()}
 	for _, path := range [][]string{{"spec", "template"}, {"spec", "jobTemplate", "spec", "template"}} {
@@ -120,7 +120,7 @@ func (m *Manifests) addTemplate(object *unstructured.Unstructured) error {
 	return nil
 }
 
-// ReadPolicies reads the NetworkPolicies of a golden file, as objects to apply and as values to look at.
+// ReadPolicies reads the NetworkPolicies of a golden file, both as objects to apply and as typed values.
 func ReadPolicies(text string) ([]*unstructured.Unstructured, []networkingv1.NetworkPolicy, error) {
 	objects, err := ReadObjects(text)
 	if err != nil {

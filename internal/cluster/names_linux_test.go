@@ -13,8 +13,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestReplay_AnnotationsAreNetZeros shows what annotations add: the cluster lets a port through to more destinations
-// than the recorded one, which the replay holds as right, and NetZero denies them.
+// TestReplay_AnnotationsAreNetZeros shows the effect of annotations. The cluster allows a port to more destinations
+// than the recorded one, which the replay expects, and NetZero denies the others.
 func TestReplay_AnnotationsAreNetZeros(t *testing.T) {
 	cart := flow.Endpoint{Kind: flow.Workload, Name: "cart", Namespace: "shop"}
 	to := func(e flow.Endpoint, port uint16) flow.Flow {

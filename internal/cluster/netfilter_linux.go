@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// queueNewConnections sends each packet that the node forwards, and that belongs to no connection that was let through
-// before, to the enforcer. That is after the translation of Service addresses, as in a cluster: policies are about
-// pods. The node's own traffic and neighbour discovery of IPv6 are let through, as by the enforcer's own rules.
+// queueNewConnections sends each packet that the node forwards to the enforcer, unless it belongs to a connection that
+// was allowed before. It does so after the translation of Service addresses, as in a cluster, because policies apply to
+// pods. It allows the node's own traffic and IPv6 neighbour discovery, as the enforcer's own rules do.
 func (ns *namespace) queueNewConnections() error {
 	chain := "*mangle\n" +
 		"-A POSTROUTING -m owner --uid-owner 0 -j ACCEPT\n" +
@@ -29,7 +29,7 @@ type translation struct {
 	backends []netip.AddrPort
 }
 
-// translate replaces the node's rules for Services, which do what kube-proxy's do.
+// translate replaces the node's rules for Services. They do the same as kube-proxy's.
 func (ns *namespace) translate(all []translation) error {
 	var b strings.Builder
 	b.WriteString("*nat\n")
@@ -47,7 +47,7 @@ func (ns *namespace) translate(all []translation) error {
 	return ns.iptables("iptables-restore", b.String())
 }
 
-// iptables runs a restore command, which replaces a table at once.
+// iptables runs a restore command, which replaces a table atomically.
 func (ns *namespace) iptables(command, rules string) error {
 	return ns.do(func() error {
 		cmd := exec.Command(command)

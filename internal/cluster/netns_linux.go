@@ -11,7 +11,7 @@ import (
 	"github.com/vishvananda/netns"
 )
 
-// A namespace is a network namespace without a name: it ends when its handle is closed and nothing runs in it.
+// A namespace is a network namespace without a name. It ends when its handle is closed and no process runs in it.
 type namespace struct {
 	handle netns.NsHandle
 	links  *netlink.Handle
@@ -20,7 +20,7 @@ type namespace struct {
 func newNamespace() (*namespace, error) {
 	ns := new(namespace)
 	err := onThread(func() (err error) {
-		ns.handle, err = netns.New() // which moves the thread there
+		ns.handle, err = netns.New() // this moves the thread there
 		return err
 	})
 	if err != nil {
@@ -44,7 +44,7 @@ func (ns *namespace) close() error {
 	return ns.handle.Close()
 }
 
-// do calls fn on a thread that is in the namespace. Goroutines that fn starts are not.
+// do calls fn on a thread in the namespace. Goroutines that fn starts run elsewhere.
 func (ns *namespace) do(fn func() error) error {
 	return onThread(func() error {
 		if err := netns.Set(ns.handle); err != nil {
@@ -54,11 +54,11 @@ func (ns *namespace) do(fn func() error) error {
 	})
 }
 
-// onThread calls fn on a thread of its own, which ends afterwards, so that it may be moved to another namespace.
+// onThread calls fn on a new thread and ends the thread, so that fn may move it to another namespace.
 func onThread(fn func() error) error {
 	done := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		runtime.LockOSThread() // never unlocked, so the thread ends with the goroutine
 		done <- fn()
 	}()
 	return <-done
@@ -69,7 +69,7 @@ func (ns *namespace) sysctl(settings ...string) error {
 	return ns.do(func() error {
 		for _, s := range settings {
 			name, value, _ := strings.Cut(s, "=")
-			// Not through /proc/self, which is the first thread's.
+			// /proc/self would be the first thread's.
 			path := "/proc/thread-self/root/proc/sys/" + strings.ReplaceAll(name, ".", "/")
 			if err := os.WriteFile(path, []byte(value), 0o644); err != nil {
 				return fmt.Errorf("set %s: %w", s, err)

@@ -9,20 +9,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The addresses of the cluster. A test whose manifests have others gives them to the control plane by
+// The addresses of the cluster. A test with other addresses in its manifests gives them to the control plane with
 // [Cluster.ServeAPIAt].
 var (
 	podRange4    = netip.MustParsePrefix("10.244.0.0/16")
 	podRange6    = netip.MustParsePrefix("fd00:10:244::/64")
 	serviceRange = netip.MustParsePrefix("10.96.0.0/16")
-	nodeRange    = netip.MustParsePrefix("172.31.0.0/16") // of other nodes, which pods on the host network have
-	apiService   = netip.MustParseAddr("10.96.0.1")       // the API server gives Service kubernetes the first one
+	nodeRange    = netip.MustParsePrefix("172.31.0.0/16") // other nodes; pods on the host network have these addresses
+	apiService   = netip.MustParseAddr("10.96.0.1")       // the API server gives Service kubernetes the first address
 	dnsService   = netip.MustParseAddr("10.96.0.10")
-	// The internet's own, of whoever calls from there.
+	// The source addresses of callers on the internet.
 	internetAddrs  = []netip.Addr{netip.MustParseAddr("198.51.100.254"), netip.MustParseAddr("2001:db8::254")}
 	apiServerAddr  = netip.MustParseAddr("172.30.0.2")
-	gateway4       = netip.MustParseAddr("169.254.1.1") // of every pod, as other networks for pods have it
-	internetGate   = netip.MustParseAddr("fe80::2")     // of the internet, to the node
+	gateway4       = netip.MustParseAddr("169.254.1.1") // of every pod, as in other pod networks
+	internetGate   = netip.MustParseAddr("fe80::2")     // of the internet, for the node
 	gateway6       = netip.MustParseAddr("fe80::1")
 	anyone4        = netip.MustParsePrefix("0.0.0.0/0")
 	anyone6        = netip.MustParsePrefix("::/0")
@@ -30,7 +30,7 @@ var (
 	netfilterQueue = 100
 )
 
-// A network is the node, what is plugged into it, and the control plane's and the internet's namespaces.
+// A network is the node, its links, and the namespaces of the control plane and the internet.
 type network struct {
 	node, control, internet *namespace
 	plugs                   int
@@ -76,14 +76,14 @@ func newNetwork() (*network, error) {
 	if err := n.internet.links.AddrAdd(end, addressOf(internetGate)); err != nil {
 		return n, err
 	}
-	// UDP answers from the address that was asked, so a server has to listen at it.
+	// A UDP answer has to come from the queried address, so a server has to listen there.
 	if err := n.internet.sysctl("net.ipv4.ip_nonlocal_bind=1", "net.ipv6.ip_nonlocal_bind=1"); err != nil {
 		return n, err
 	}
 	return n, n.connectInternet(link)
 }
 
-// connectInternet routes all other addresses to the internet, which has all of them.
+// connectInternet routes all other addresses to the internet, which owns all of them.
 func (n *network) connectInternet(link netlink.Link) error {
 	lo, err := n.internet.links.LinkByName("lo")
 	if err != nil {
@@ -97,7 +97,7 @@ func (n *network) connectInternet(link netlink.Link) error {
 		if err := n.node.links.RouteAdd(route); err != nil {
 			return fmt.Errorf("route to the internet: %w", err)
 		}
-		// A route in the main table, so that the more specific one back to the pods comes first.
+		// The route is in the main table, so that the more specific one back to the pods comes first.
 		own := &netlink.Route{
 			Dst: ipNet(everything), LinkIndex: lo.Attrs().Index, Table: unix.RT_TABLE_MAIN,
 			Type: unix.RTN_LOCAL, Scope: netlink.SCOPE_HOST,
@@ -109,8 +109,8 @@ func (n *network) connectInternet(link netlink.Link) error {
 	return nil
 }
 
-// plug connects a namespace with the node by a veth pair, and returns the node's end. The namespace gets the addresses,
-// and reaches pods and Services by the node; one with addresses reaches everything by it.
+// plug connects a namespace with the node by a veth pair, and returns the node's end. The namespace gets the addresses
+// and reaches pods and Services through the node. If it has addresses, it reaches everything through the node.
 func (n *network) plug(ns *namespace, addrs ...netip.Addr) (netlink.Link, error) {
 	n.plugs++
 	name := fmt.Sprintf("port%d", n.plugs)
@@ -148,7 +148,7 @@ func (n *network) plug(ns *namespace, addrs ...netip.Addr) (netlink.Link, error)
 	return nodeEnd, n.routeByNode(ns, ownEnd, len(addrs) > 0)
 }
 
-// addAddress gives a namespace an address, and tells the node where it is.
+// addAddress adds an address to a namespace, and a route to it on the node.
 func (n *network) addAddress(ns *namespace, ownEnd, nodeEnd netlink.Link, addr netip.Addr) error {
 	if err := ns.links.AddrAdd(ownEnd, addressOf(addr)); err != nil {
 		return fmt.Errorf("add address %s: %w", addr, err)
@@ -187,7 +187,7 @@ func (n *network) routeByNode(ns *namespace, ownEnd netlink.Link, everything boo
 func (n *network) close() {
 	for _, ns := range []*namespace{n.internet, n.control, n.node} {
 		if ns != nil {
-			_ = ns.close() // the kernel ends it with the process at the latest
+			_ = ns.close() // at the latest, the kernel ends it with the process
 		}
 	}
 }

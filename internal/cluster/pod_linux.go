@@ -24,15 +24,15 @@ type Pod struct {
 	servers   *servers
 }
 
-// A PodSpec says which pod to run.
+// A PodSpec describes the pod to run.
 type PodSpec struct {
 	Namespace, Name string
 	Labels          map[string]string
-	Ports           []corev1.ContainerPort // what it declares; [Pod.Serve] serves
-	HostNetwork     bool                   // it has a node's address, not one of a pod
+	Ports           []corev1.ContainerPort // the declared ports; [Pod.Serve] serves
+	HostNetwork     bool                   // the pod has a node's address instead of its own
 }
 
-// Run runs a pod, in a namespace that is made where it does not exist.
+// Run runs a pod. It creates the pod's namespace if there is none.
 func (c *Cluster) Run(ctx context.Context, spec PodSpec) (*Pod, error) {
 	if err := c.ensureNamespace(ctx, spec.Namespace); err != nil {
 		return nil, err
@@ -78,7 +78,8 @@ func (p *Pod) register(ctx context.Context, spec PodSpec) error {
 	return nil
 }
 
-// hostPorts returns the declared ports; on the host network they are the node's, too, which the API server checks.
+// hostPorts returns the declared ports. On the host network they are also the node's ports, which the API server
+// checks.
 func hostPorts(spec PodSpec) []corev1.ContainerPort {
 	ports := append([]corev1.ContainerPort(nil), spec.Ports...)
 	if spec.HostNetwork {
@@ -121,9 +122,9 @@ func (p *Pod) setLabels(ctx context.Context, labels map[string]string) error {
 
 // A Target is where a connection goes.
 type Target struct {
-	Name     string          // is looked up by the cluster's DNS first, where it is not empty
-	Addr     netip.Addr      // else
-	Port     uint16          // 0 to look the name up only
+	Name     string          // looked up in the cluster's DNS first, unless it is empty
+	Addr     netip.Addr      // used if Name is empty
+	Port     uint16          // 0 to look up the name only
 	Protocol corev1.Protocol // TCP or UDP
 }
 
@@ -135,8 +136,9 @@ func (t Target) String() string {
 	return fmt.Sprintf("%s/%s", net.JoinHostPort(host, fmt.Sprint(t.Port)), t.Protocol)
 }
 
-// Reaches connects to the target from the pod, and reports whether somebody answered within the time. An error says
-// why a name has no address, or that the machine, and not the network, refused.
+// Reaches connects to the target from the pod, and reports whether an answer came within the time. It reports false if
+// the look-up of the name fails. It returns an error if the connection fails in another way, for example because this
+// machine refuses it.
 func (p *Pod) Reaches(ctx context.Context, target Target, within time.Duration) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -144,7 +146,7 @@ func (p *Pod) Reaches(ctx context.Context, target Target, within time.Duration) 
 	if target.Name != "" {
 		found, err := p.lookup(ctx, target.Name)
 		if err != nil {
-			return false, nil //nolint:nilerr // not reached, for want of DNS
+			return false, nil //nolint:nilerr // not reached: the look-up failed
 		}
 		addr = found
 	}
@@ -170,7 +172,7 @@ func (p *Pod) Reaches(ctx context.Context, target Target, within time.Duration) 
 	return false, fmt.Errorf("%s: traffic of %s is not made here", target, target.Protocol)
 }
 
-// dial connects from within the pod.
+// dial connects from inside the pod.
 func (p *Pod) dial(ctx context.Context, network, address string) (conn net.Conn, err error) {
 	err = p.namespace.do(func() error {
 		conn, err = new(net.Dialer).DialContext(ctx, network, address)
@@ -202,7 +204,7 @@ func isAnswered(ctx context.Context, conn net.Conn) (bool, error) {
 	return false, nil
 }
 
-// unlessSilence returns an error unless it says that nothing came back in time.
+// unlessSilence returns an error unless the error is that nothing came back in time.
 func unlessSilence(err error) error {
 	var timeout net.Error
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {

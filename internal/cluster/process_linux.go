@@ -18,7 +18,7 @@ type process struct {
 	done chan error
 }
 
-// start starts a program in the namespace. It ends with this process at the latest.
+// start starts a program in the namespace. The program ends with this process at the latest.
 func (ns *namespace) start(dir, path string, args ...string) (*process, error) {
 	p := &process{name: filepath.Base(path), done: make(chan error, 1)}
 	p.log = filepath.Join(dir, p.name+".log")
@@ -33,7 +33,7 @@ func (ns *namespace) start(dir, path string, args ...string) (*process, error) {
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	started := make(chan error, 1)
 	go func() {
-		// The kernel sends the signal when the thread ends that started the process, so that one has to stay.
+		// The kernel sends the signal when the thread that started the process ends, so that thread has to stay.
 		err := ns.do(func() error {
 			err := p.cmd.Start()
 			started <- err
@@ -50,7 +50,7 @@ func (ns *namespace) start(dir, path string, args ...string) (*process, error) {
 	return p, nil
 }
 
-// stop ends the process, by force where it does not end in time.
+// stop ends the process, and kills it if it does not end in time.
 func (p *process) stop() error {
 	if p == nil {
 		return nil

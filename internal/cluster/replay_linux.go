@@ -18,13 +18,13 @@ import (
 )
 
 const (
-	// A connection that a policy denies gets no answer. It is given this long; one that has to pass may take longer, since
-	// its packets are sent again.
+	// A connection that a policy denies gets no answer, so this is its time limit. An expected connection may take
+	// longer, because its packets are sent again.
 	silence  = 500 * time.Millisecond
 	patience = 8 * time.Second
 )
 
-// recorded is why a flow of the recording is made: it passes, whatever the model says of its neighbours.
+// recorded is the reason for a recorded flow. Such a flow passes, whatever the model says about its neighbours.
 const recorded = "recorded"
 
 // A probe is a connection and its expected result.
@@ -42,15 +42,16 @@ func (p probe) String() string {
 
 // A Report holds the results of a scenario's probes.
 type Report struct {
-	Passed, Denied int      // probes with the verdict that they should have
-	Wrong          []string // those without, in a line each
-	NotMade        []string // flows that no probe could be made of
+	Passed, Denied int      // probes with the expected verdict
+	Wrong          []string // probes with another verdict, in a line each
+	NotMade        []string // flows without a probe
 }
 
-// Replay runs a scenario: its workloads are deployed, and every flow is made again, and its neighbours (see
-// [deployment.probes]). Without policies all of these connections pass, or the test would prove nothing. With the
-// scenario's policies, and one below them that denies all, the flows pass and the neighbours are denied; the same after
-// all pods were replaced by two replicas each of another release. It ends where something is wrong.
+// Replay runs a scenario. It deploys the workloads and repeats every flow, and the neighbours of each flow (see
+// [deployment.probes]). Without policies, all of these connections have to pass; otherwise the test would prove
+// nothing. With the scenario's policies above one that denies everything, the flows pass and the neighbours are denied.
+// The same holds after a rollout that replaces all pods by two replicas of another release. Replay ends at the first
+// wrong step.
 func (c *Cluster) Replay(ctx context.Context, s Scenario) (report Report, err error) {
 	d, err := c.deploy(ctx, s)
 	if err != nil {
@@ -91,7 +92,7 @@ func (c *Cluster) Replay(ctx context.Context, s Scenario) (report Report, err er
 	return report, nil
 }
 
-// run makes all connections at once. Those that have to pass are given some patience.
+// run makes all connections at once. Expected connections get more time.
 func (r *Report) run(ctx context.Context, probes []probe, patience time.Duration) error {
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -123,7 +124,8 @@ func (r *Report) run(ctx context.Context, probes []probe, patience time.Duration
 }
 
 // probes returns the connections of all flows and of their neighbours: the next port, the other protocol, another pod,
-// the same pod in another namespace, another host, the API server, DNS; and at a destination other callers.
+// the same pod in another namespace, another host, the API server and DNS. At a destination, other callers are
+// neighbours too.
 func (d *deployment) probes() (probes []probe, notMade []string, err error) {
 	b := &builder{deployment: d, seen: make(map[string]bool)}
 	for _, f := range d.scenario.Flows {
@@ -140,7 +142,7 @@ func (d *deployment) probes() (probes []probe, notMade []string, err error) {
 	return b.probes, notMade, b.err
 }
 
-// canBeMade reports whether a flow is of a protocol that this machine and the enforcer have.
+// canBeMade reports whether this machine and the enforcer support the protocol of a flow.
 func canBeMade(f recording.Flow) bool {
 	return f.Protocol == string(corev1.ProtocolTCP) || f.Protocol == string(corev1.ProtocolUDP)
 }
@@ -153,16 +155,16 @@ type builder struct {
 	err    error
 }
 
-// A place is where a connection arrives, behind the Service that it may have gone to.
+// A place is the address at which a connection arrives, behind its Service if there is one.
 type place struct {
-	workload *workload // of the pod at the address; nil elsewhere
+	workload *workload // the pod's workload; nil if the address is not a pod's
 	isAPI    bool
 	addr     netip.Addr
 	port     uint16
 	protocol corev1.Protocol
 }
 
-// add adds a probe, unless there is the same.
+// add adds a probe, unless it exists.
 func (b *builder) add(from *Pod, to Target, passes bool, why string) {
 	if key := fmt.Sprint(from.Namespace, from.Name, to); !b.seen[key] {
 		b.seen[key] = true
@@ -170,7 +172,7 @@ func (b *builder) add(from *Pod, to Target, passes bool, why string) {
 	}
 }
 
-// reach adds a probe to an address with a server.
+// reach adds a probe to an address, and a server there.
 func (b *builder) reach(from *Pod, source *workload, at place, why string) {
 	if !at.isAPI || at.port != apiServerPort || at.protocol != corev1.ProtocolTCP {
 		b.err = errors.Join(b.err, b.cluster.serveAt(at.addr, at.protocol, at.port))
@@ -179,7 +181,7 @@ func (b *builder) reach(from *Pod, source *workload, at place, why string) {
 	b.add(from, to, why == recorded || b.leaves(source, at) && b.enters(source, at), why)
 }
 
-// leaves is the model of egress: what a source may reach that the policies isolate.
+// leaves is the model of egress. It reports whether the policies may let a source reach a place.
 func (b *builder) leaves(source *workload, at place) bool {
 	if source == nil || !source.isolates[networkingv1.PolicyTypeEgress] {
 		return true
@@ -192,7 +194,7 @@ func (b *builder) leaves(source *workload, at place) bool {
 		switch f.Destination.Kind {
 		case recording.KindWorkload:
 			if f.Destination.HostNetwork {
-				return samePort // no selector finds it, so the port is open to all
+				return samePort // no selector selects it, so the port is open to all
 			}
 			return samePort && b.workloadOf(f.Destination) == at.workload && at.workload != nil
 		case recording.KindExternal:
@@ -201,13 +203,13 @@ func (b *builder) leaves(source *workload, at place) bool {
 			return samePort && f.Destination.Addr == at.addr.String()
 		case recording.KindAPIServer:
 			isItsPort := at.port == apiServerPort && at.protocol == corev1.ProtocolTCP
-			return isItsPort && (at.isAPI || len(b.apiServers()) == 0) // as no selector finds it either
+			return isItsPort && (at.isAPI || len(b.apiServers()) == 0) // no selector selects it either
 		}
 		return false
 	})
 }
 
-// enters is the model of ingress: who may call a pod that the policies isolate.
+// enters is the model of ingress. It reports whether the policies may let a source call a pod.
 func (b *builder) enters(source *workload, at place) bool {
 	if at.workload == nil || !at.workload.isolates[networkingv1.PolicyTypeIngress] {
 		return true
@@ -224,7 +226,7 @@ func (b *builder) enters(source *workload, at place) bool {
 	})
 }
 
-// asks reports whether a source may ask for names.
+// asks reports whether the policies allow DNS queries from a source.
 func (b *builder) asks(source *workload) bool {
 	if source == nil || !source.isolates[networkingv1.PolicyTypeEgress] {
 		return true
@@ -235,9 +237,9 @@ func (b *builder) asks(source *workload) bool {
 	})
 }
 
-// isPublic reports whether an address is in none of the blocks that are private, of a link, or of a host.
+// isPublic reports whether an address is outside of the private, shared, link-local and loopback ranges.
 func isPublic(addr netip.Addr) bool {
-	shared := netip.MustParsePrefix("100.64.0.0/10") // between a provider and its customers
+	shared := netip.MustParsePrefix("100.64.0.0/10") // carrier-grade NAT (RFC 6598)
 	return !addr.IsPrivate() && !addr.IsLoopback() && !addr.IsLinkLocalUnicast() && !shared.Contains(addr)
 }
 
@@ -275,7 +277,7 @@ func (b *builder) addFlow(f recording.Flow) {
 	}
 }
 
-// addLookup adds the question of a look-up that got no answer in the test.
+// addLookup adds the DNS query of a look-up that got no answer in the test.
 func (b *builder) addLookup(f recording.Flow) {
 	if source := b.workloadOf(f.Source); source != nil && f.Destination.Kind == recording.KindExternal {
 		for _, from := range source.pods {
@@ -284,7 +286,7 @@ func (b *builder) addLookup(f recording.Flow) {
 	}
 }
 
-// otherHosts are addresses that no recording has: public, private, of a link.
+// otherHosts are addresses that no recording has: public, private, link-local.
 var otherHosts = []netip.Addr{
 	netip.MustParseAddr("198.51.100.200"), netip.MustParseAddr("2001:db8::200"), netip.MustParseAddr("10.66.0.7"),
 	netip.MustParseAddr("192.168.66.7"), netip.MustParseAddr("169.254.66.7"), netip.MustParseAddr("fd00:66::7"),
@@ -317,7 +319,7 @@ func (b *builder) addNeighbours(f recording.Flow, from *Pod, source *workload) {
 	b.addDNS(from, source)
 }
 
-// addDNS adds a question to the cluster's DNS, and a connection, which long answers take.
+// addDNS adds a query to the cluster's DNS over UDP, and a TCP connection, which long answers need.
 func (b *builder) addDNS(from *Pod, source *workload) {
 	b.add(from, Target{Name: "kubernetes.default.svc." + clusterDomain}, b.asks(source), "DNS")
 	b.add(from, Target{Addr: b.cluster.resolver, Port: 53, Protocol: corev1.ProtocolTCP}, b.asks(source), "DNS over TCP")
@@ -339,7 +341,8 @@ func (b *builder) addServers() {
 				at := place{workload: destination, addr: p.Addr4, port: f.Port, protocol: corev1.Protocol(f.Protocol)}
 				source, why := (*workload)(nil), "other caller"
 				if from == b.twins[b.keyOf(f.Source)] && f.Source.Namespace == "" && f.Destination.Namespace != "" {
-					source, why = b.workloadOf(f.Source), "the caller, in any namespace" // since nobody said in which
+					// The recording has no namespace for the caller.
+					source, why = b.workloadOf(f.Source), "the caller, in any namespace"
 				}
 				b.add(from, Target{Addr: at.addr, Port: at.port, Protocol: at.protocol}, b.enters(source, at), why)
 			}
@@ -355,7 +358,7 @@ func portOf(f recording.Flow) uint16 {
 	return f.Port
 }
 
-// serveAt lets whoever has an address serve a port.
+// serveAt starts a server at a port of the host or pod that has the address.
 func (c *Cluster) serveAt(addr netip.Addr, protocol corev1.Protocol, port uint16) error {
 	for _, p := range c.pods {
 		if p.Addr4 == addr || p.Addr6 == addr {
@@ -368,7 +371,7 @@ func (c *Cluster) serveAt(addr netip.Addr, protocol corev1.Protocol, port uint16
 	return c.ServeInternet(protocol, netip.AddrPortFrom(addr, port))
 }
 
-// placesOf returns where a flow's destination is.
+// placesOf returns the places of a flow's destination.
 func (b *builder) placesOf(f recording.Flow, from *Pod) []place {
 	var all []place
 	add := func(w *workload, addr netip.Addr) {
@@ -400,7 +403,7 @@ func (b *builder) placesOf(f recording.Flow, from *Pod) []place {
 	return all
 }
 
-// nameOf returns the name and the port by which a service dials the flow's destination in the cluster.
+// nameOf returns the name and the port that a service dials in the cluster to reach the flow's destination.
 func (b *builder) nameOf(f recording.Flow) (string, uint16) {
 	switch d := f.Destination; d.Kind {
 	case recording.KindWorkload:
@@ -418,8 +421,8 @@ func (b *builder) nameOf(f recording.Flow) (string, uint16) {
 	return "", 0
 }
 
-// nextPort returns the first port above a given one without a flow. If the policies may be wider, they do not have it
-// either. A port below the last one is always free: recordings never use all of them.
+// nextPort returns the first port above a given one without a flow. If the policies may be wider, they do not contain
+// it either. There is always a free port below the last one, because recordings never use all ports.
 func (b *builder) nextPort(port uint16) uint16 {
 	next := port + 1
 	for b.isTaken(next) {

@@ -13,7 +13,7 @@ import (
 // root is the directory of the repository.
 const root = "../.."
 
-// goTest runs tests of the repository, which write data into files.
+// goTest runs tests of the repository, which write data to files.
 func goTest(t *testing.T, dir string, environment []string, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", append([]string{"-C", dir, "test", "-count=1"}, args...)...)
@@ -23,7 +23,7 @@ func goTest(t *testing.T, dir string, environment []string, args ...string) {
 	}
 }
 
-// filesIn returns the JSON files in a directory, of which there has to be one.
+// filesIn returns the JSON files in a directory. It fails if there are none.
 func filesIn(t *testing.T, dir string) []string {
 	t.Helper()
 	all, err := filepath.Glob(filepath.Join(dir, "*.json"))
@@ -36,7 +36,7 @@ func filesIn(t *testing.T, dir string) []string {
 	return all
 }
 
-// resolvers are those of the rows that have another than kube-dns.
+// resolvers are the DNS servers of the rows that use another one than kube-dns.
 var resolvers = map[string]Resolver{
 	"any name: `search:9200` | `Resolver` as for OpenShift": OpenShiftDNS,
 }

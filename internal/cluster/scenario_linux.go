@@ -18,26 +18,26 @@ import (
 	"github.com/netzero-dev/netzero/internal/recording"
 )
 
-// A Scenario is a recording and the policies that came of it, to be tried in a cluster.
+// A Scenario is a recording with its policies, to be tested in a cluster.
 type Scenario struct {
-	Policies  string // YAML, as the golden file has it
-	Manifests string // YAML; empty where the test has none
+	Policies  string // YAML, as in the golden file
+	Manifests string // YAML; empty if the test has none
 	Flows     []recording.Flow
-	Workloads []recording.Workload // who has a policy
+	Workloads []recording.Workload // those with a policy
 	Peers     []recording.Workload // others
-	Resolver  Resolver             // [KubeDNS] where it is the zero one
+	Resolver  Resolver             // the zero value is [KubeDNS]
 	Wider     bool                 // the policies allow more ports than were recorded
 }
 
 const (
-	elsewhere = "netzero-elsewhere" // a namespace of pods that look like the recorded ones
+	elsewhere = "netzero-elsewhere" // a namespace with pods that look like the recorded ones
 	stranger  = "netzero-stranger"  // the name of an unrelated pod in each namespace
 
-	// Pods that no policy of the scenario isolates are open, as other people's policies would have it.
+	// Pods that no policy of the scenario isolates are open, as if policies of another team allowed their traffic.
 	openIngress, openEgress = "netzero.dev/open-ingress", "netzero.dev/open-egress"
 )
 
-// A workload is pods that a recording knows by one name.
+// A workload is the pods that a recording identifies by one name.
 type workload struct {
 	namespace, name string
 	labels          map[string]string
@@ -45,7 +45,7 @@ type workload struct {
 	hostNetwork     bool
 	isolates        map[networkingv1.PolicyType]bool
 	pods            []*Pod
-	service         string // the name by which the cluster's DNS has it; empty for none
+	service         string // its name in the cluster's DNS; empty for none
 	servicePorts    []ServicePort
 }
 
@@ -59,14 +59,14 @@ type deployment struct {
 	objects   []*unstructured.Unstructured
 	policies  []networkingv1.NetworkPolicy
 	workloads map[string]*workload // by namespace and name
-	twins     map[string]*Pod      // in namespace elsewhere, likewise
+	twins     map[string]*Pod      // in namespace elsewhere, by namespace and name
 	strangers map[string]*Pod      // by namespace
-	release   int                  // counts the rollouts
+	release   int                  // the number of rollouts
 }
 
-// deploy runs what the scenario's flows are between: a pod for each workload, with the labels of the manifests and
-// those that a release adds; a pod beside them in each namespace; pods with the same labels in another namespace;
-// Services; hosts on the internet.
+// deploy runs the ends of the scenario's flows: a pod for each workload, with the labels of the manifests and those
+// that a release adds; an unrelated pod in each namespace; pods with the same labels in another namespace; Services;
+// and hosts on the internet.
 func (c *Cluster) deploy(ctx context.Context, s Scenario) (*deployment, error) {
 	d := &deployment{
 		cluster: c, scenario: s, workloads: make(map[string]*workload), twins: make(map[string]*Pod),
@@ -104,7 +104,7 @@ func (c *Cluster) deploy(ctx context.Context, s Scenario) (*deployment, error) {
 	return d, d.roll(ctx, 1)
 }
 
-// add adds a workload that an end of a flow is.
+// add adds the workload at an end of a flow.
 func (d *deployment) add(e recording.Endpoint) {
 	if e.Kind != recording.KindWorkload || d.workloadOf(e) != nil {
 		return
@@ -130,9 +130,9 @@ func (d *deployment) add(e recording.Endpoint) {
 	d.workloads[w.String()] = w
 }
 
-// isolate says in which directions the policies have to isolate a workload. That it does not follow from the policies
-// alone shows those that select nobody: who has a policy is isolated for egress, and for ingress if all of its traffic
-// was recorded and somebody called it.
+// isolate determines the directions in which the policies have to isolate a workload. The policies alone do not show
+// this if they select no pods. A workload with a policy is isolated for egress, and for ingress if all of its traffic
+// was recorded and a flow to it was recorded.
 func (d *deployment) isolate(w *workload, e recording.Endpoint) {
 	if w.hostNetwork {
 		return
@@ -150,7 +150,7 @@ func (d *deployment) isolate(w *workload, e recording.Endpoint) {
 	for _, p := range d.policies {
 		selector, err := metav1.LabelSelectorAsSelector(&p.Spec.PodSelector)
 		if err != nil || p.Namespace != w.namespace || !selector.Matches(labels.Set(w.labels)) {
-			continue // the API server says what is wrong with a selector
+			continue // the API server reports a wrong selector
 		}
 		for _, direction := range p.Spec.PolicyTypes {
 			w.isolates[direction] = true
@@ -166,7 +166,7 @@ func (d *deployment) keyOf(e recording.Endpoint) string { return namespaceOf(e) 
 
 func namespaceOf(e recording.Endpoint) string { return namespaced(e.Namespace) }
 
-// namespaced returns the namespace to which something without one is applied.
+// namespaced returns the namespace to which an object without one is applied.
 func namespaced(namespace string) string {
 	if namespace == "" {
 		return metav1.NamespaceDefault
@@ -174,7 +174,7 @@ func namespaced(namespace string) string {
 	return namespace
 }
 
-// findService finds the Service that leads to a workload, or makes one of its name.
+// findService finds the Service of a workload, or makes one with its name.
 func (d *deployment) findService(w *workload) {
 	for _, s := range d.manifests.Services {
 		selects := len(s.Spec.Selector) > 0 && labels.SelectorFromSet(s.Spec.Selector).Matches(labels.Set(w.labels))
@@ -199,7 +199,8 @@ func (d *deployment) findService(w *workload) {
 	}
 }
 
-// targetOf returns where a Service's port leads to at the workload's pods: nowhere, if it has a name that they lack.
+// targetOf returns the port of the workload's pods to which a Service's port leads. There is none if it has a name that
+// the pods lack.
 func (w *workload) targetOf(p corev1.ServicePort) []ServicePort {
 	port := ServicePort{Port: uint16(p.Port), Protocol: p.Protocol}
 	if port.Protocol == "" {
@@ -223,7 +224,7 @@ func (w *workload) targetOf(p corev1.ServicePort) []ServicePort {
 	return []ServicePort{port}
 }
 
-// apiServers returns the API server's addresses that the manifests have.
+// apiServers returns the API server's addresses in the manifests.
 func (d *deployment) apiServers() []netip.Addr {
 	var all []netip.Addr
 	add := func(text string) {
@@ -252,7 +253,7 @@ func (d *deployment) apiServers() []netip.Addr {
 	return all
 }
 
-// runOthers runs a stranger in each namespace, and for each workload a pod with its labels in another one.
+// runOthers runs an unrelated pod in each namespace and, for each workload, a pod with its labels in another namespace.
 func (d *deployment) runOthers(ctx context.Context) error {
 	for key, w := range d.workloads {
 		if d.strangers[w.namespace] == nil {
@@ -280,8 +281,8 @@ func (d *deployment) runOpen(ctx context.Context, namespace, name string, own ma
 	return d.cluster.Run(ctx, PodSpec{Namespace: namespace, Name: name, Labels: with})
 }
 
-// roll replaces the pods of all workloads by those of a new release, which have new addresses and other labels where a
-// release changes them.
+// roll replaces the pods of all workloads by pods of a new release. These have new addresses, and other values for
+// labels that a release changes.
 func (d *deployment) roll(ctx context.Context, replicas int) error {
 	d.release++
 	for _, w := range d.workloads {
@@ -331,7 +332,7 @@ func (d *deployment) expose(ctx context.Context, w *workload) error {
 	return d.cluster.Expose(ctx, s)
 }
 
-// podName returns a name for a pod, which has to be a DNS subdomain.
+// podName returns a name for a pod. It is a DNS subdomain.
 func podName(workload string, number int) string {
 	var b strings.Builder
 	for _, r := range strings.ToLower(workload) {
@@ -364,7 +365,7 @@ func (d *deployment) enforce(ctx context.Context) error {
 	return d.cluster.Sync(ctx)
 }
 
-// underlying returns the policies that are in force under those of a scenario: all is denied, but for who is open.
+// underlying returns the policies below those of a scenario. They deny all traffic, except that of open pods.
 func underlying(namespace string) []*unstructured.Unstructured {
 	policy := func(name string, spec map[string]any) *unstructured.Unstructured {
 		return &unstructured.Unstructured{Object: map[string]any{
@@ -387,7 +388,7 @@ func underlying(namespace string) []*unstructured.Unstructured {
 	}
 }
 
-// remove deletes all that the deployment made, but for namespaces, which only a controller could delete.
+// remove deletes everything that the deployment made except namespaces, which only a controller could delete.
 func (d *deployment) remove(ctx context.Context) error {
 	policies := d.cluster.control.client.NetworkingV1()
 	for namespace := range d.namespacesInUse() {

@@ -21,18 +21,18 @@ func newServers(ns *namespace) *servers {
 	return &servers{namespace: ns, closers: make(map[string]interface{ Close() error })}
 }
 
-// Serve serves a port from now on: it accepts connections, or answers each datagram. It does nothing where the port is
-// served already.
+// Serve serves a port from now on: it accepts connections, or answers each datagram. It does nothing if the port is
+// already served.
 func (p *Pod) Serve(protocol corev1.Protocol, port uint16) error {
 	return p.servers.serve(protocol, netip.AddrPortFrom(netip.Addr{}, port), p.Namespace+"/"+p.Name)
 }
 
-// ServeInternet answers likewise at an address of the internet.
+// ServeInternet does the same at an address of the internet.
 func (c *Cluster) ServeInternet(protocol corev1.Protocol, at netip.AddrPort) error {
 	return c.internet.servers.serve(protocol, at, c.internet.Name)
 }
 
-// serve serves at an address, or at all of the namespace where it is the zero one.
+// serve serves at an address, or at all addresses of the namespace if addr is the zero value.
 func (s *servers) serve(protocol corev1.Protocol, at netip.AddrPort, name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,7 +67,7 @@ func (s *servers) serve(protocol corev1.Protocol, at netip.AddrPort, name string
 	})
 }
 
-// add closes c with the servers.
+// add adds a closer to the servers.
 func (s *servers) add(key string, c interface{ Close() error }) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,7 +89,7 @@ func greet(listener net.Listener, name string) {
 		if err != nil {
 			return // closed
 		}
-		_, _ = fmt.Fprintln(conn, name) // whoever hung up does not need it
+		_, _ = fmt.Fprintln(conn, name) // a client that hung up does not need the answer
 		_ = conn.Close()
 	}
 }

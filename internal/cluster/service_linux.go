@@ -13,29 +13,29 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// A Service is the API server's view of a Service, and the pods behind it.
+// A Service is a Service of the API server and the pods behind it.
 type Service struct {
 	Namespace, Name string
 	Ports           []ServicePort
-	Backends        []netip.Addr // of pods, or any others
-	ExternalName    string       // in place of all of the above
-	Addr            netip.Addr   // the cluster address to ask for; the API server chooses where it is the zero one
+	Backends        []netip.Addr // of pods, or any other addresses
+	ExternalName    string       // instead of all fields above
+	Addr            netip.Addr   // the requested cluster address; the API server chooses one if it is the zero value
 }
 
-// A ServicePort is a port of a Service, and that of its backends.
+// A ServicePort is a port of a Service and the port of its backends.
 type ServicePort struct {
 	Port, Target uint16
 	Protocol     corev1.Protocol
 }
 
-// A service is one that runs.
+// A service is a Service in a running cluster.
 type service struct {
 	Service
 	addr netip.Addr
 }
 
-// Expose makes a Service, or gives one new backends: in the API server, in the cluster's DNS as NAME.NAMESPACE.svc, and
-// in the node's address translation.
+// Expose creates a Service, or gives one new backends: in the API server, in the cluster's DNS as NAME.NAMESPACE.svc,
+// and in the node's address translation.
 func (c *Cluster) Expose(ctx context.Context, s Service) error {
 	if err := c.ensureNamespace(ctx, s.Namespace); err != nil {
 		return err
@@ -59,7 +59,7 @@ func (c *Cluster) Expose(ctx context.Context, s Service) error {
 	return c.translateServices()
 }
 
-// create makes the Service's object, and returns the cluster address that the API server gave it.
+// create creates the Service's object, and returns the cluster address from the API server.
 func (c *Cluster) create(ctx context.Context, s Service) (netip.Addr, error) {
 	object := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: s.Name, Namespace: s.Namespace}}
 	if s.ExternalName != "" {
@@ -89,7 +89,7 @@ func portName(p ServicePort) string {
 	return fmt.Sprintf("p%d-%d", p.Port, len(p.Protocol)+int(p.Protocol[0]))
 }
 
-// writeEndpoints tells the API server who is behind a Service.
+// writeEndpoints writes the backends of a Service to the API server.
 func (c *Cluster) writeEndpoints(ctx context.Context, s Service) error {
 	if s.ExternalName != "" {
 		return nil
@@ -118,7 +118,7 @@ func (c *Cluster) writeEndpoints(ctx context.Context, s Service) error {
 	return nil
 }
 
-// translateServices gives the node the rules of all Services, and of Service kubernetes, which the API server made.
+// translateServices gives the node the rules of all Services, and of Service kubernetes, which the API server creates.
 func (c *Cluster) translateServices() error {
 	all := []translation{{
 		service: netip.AddrPortFrom(apiService, 443), protocol: "TCP",
@@ -137,7 +137,7 @@ func (c *Cluster) translateServices() error {
 	return c.network.node.translate(all)
 }
 
-// Forget deletes a Service.
+// forget deletes a Service.
 func (c *Cluster) forget(ctx context.Context, s *service) error {
 	c.mu.Lock()
 	delete(c.services, s.Namespace+"/"+s.Name)
@@ -153,7 +153,7 @@ func (c *Cluster) forget(ctx context.Context, s *service) error {
 	return nil
 }
 
-// ensureNamespace makes a namespace unless it exists. The API server gives it the label with its name.
+// ensureNamespace creates a namespace unless it exists. The API server adds the label with its name.
 func (c *Cluster) ensureNamespace(ctx context.Context, name string) error {
 	namespaces := c.control.client.CoreV1().Namespaces()
 	if _, err := namespaces.Get(ctx, name, metav1.GetOptions{}); err == nil {
@@ -166,8 +166,8 @@ func (c *Cluster) ensureNamespace(ctx context.Context, name string) error {
 	return nil
 }
 
-// ServeAPIAt gives the API server addresses besides its own, and sends those there who call Service kubernetes. Without
-// addresses they are sent to its own again.
+// ServeAPIAt gives the API server more addresses, and makes Service kubernetes lead to them. Without addresses, the
+// Service leads to the API server's own address again.
 func (c *Cluster) ServeAPIAt(addrs ...netip.Addr) error {
 	own, err := c.network.control.links.LinkByName("eth0")
 	if err != nil {

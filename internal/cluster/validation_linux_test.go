@@ -36,7 +36,7 @@ func TestValidation_DrawnPolicies(t *testing.T) {
 	}
 }
 
-// TestValidation_Strict shows that the API server rejects the faults that strict validation covers.
+// TestValidation_Strict shows that the API server rejects the errors that strict validation covers.
 func TestValidation_Strict(t *testing.T) {
 	for _, wrong := range []struct{ right, wrong, want string }{
 		{"policyTypes", "policytypes", "field not declared in schema"},

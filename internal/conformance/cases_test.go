@@ -12,8 +12,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// ownCluster is the one that cyclonus' own cases start from: pods a, b and c in the namespaces x, y and z, which serve
-// ports 80 and 81 over each protocol, and say so by name.
+// ownCluster is the cluster of cyclonus' own cases: pods a, b and c in the namespaces x, y and z. They serve the ports
+// 80 and 81 over each protocol, as named ports.
 func ownCluster() cluster {
 	in := cluster{Namespaces: make(map[string]map[string]string)}
 	for _, namespace := range []string{"x", "y", "z"} {
@@ -29,7 +29,7 @@ func ownCluster() cluster {
 	return in
 }
 
-// apply executes a step of a case.
+// apply runs a step of a case.
 func (q *question) apply(t *testing.T, a *generator.Action) {
 	t.Helper()
 	isPolicy := func(namespace, name string) func(*networkingv1.NetworkPolicy) bool {
@@ -67,7 +67,8 @@ func (q *question) apply(t *testing.T, a *generator.Action) {
 	}
 }
 
-// probes are all flows of pods among each other, and with addresses inside and outside of the ranges of the cases.
+// probes returns all flows between the pods, and between pods and addresses inside and outside of the ranges of the
+// cases.
 func (in cluster) probes() []traffic {
 	var ends []end
 	for i := range in.Pods {
@@ -96,7 +97,7 @@ func (in cluster) probes() []traffic {
 	return all
 }
 
-// TestCyclonusAgreesOnItsOwnCases plays all of them, and asks about every pair of pods after each step.
+// TestCyclonusAgreesOnItsOwnCases runs all of the cases, and compares every pair of pods after each step.
 func TestCyclonusAgreesOnItsOwnCases(t *testing.T) {
 	t.Parallel()
 	steps, outcomes := 0, make(map[policy.Outcome]int)

@@ -11,7 +11,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/cilium"
 )
 
-// ciliums draws up to four policies of the forms that people write by hand.
+// ciliums draws up to four policies in forms that people write by hand.
 func (r draw) ciliums() []*cilium.NetworkPolicy {
 	var all []*cilium.NetworkPolicy
 	for i := range 1 + r.IntN(4) {
@@ -47,7 +47,7 @@ func (r draw) ciliums() []*cilium.NetworkPolicy {
 func (r draw) ciliumRule() cilium.EgressRule {
 	var rule cilium.EgressRule
 	switch r.IntN(7) {
-	case 0: // everywhere, or, without ports too, nowhere
+	case 0: // every peer; without ports too, the rule is empty and allows nothing
 	case 1, 2:
 		for range 1 + r.IntN(2) {
 			rule.ToEndpoints = append(rule.ToEndpoints, r.peerSelector())
@@ -91,7 +91,7 @@ func (r draw) ciliumRule() cilium.EgressRule {
 	return rule
 }
 
-// peerSelector selects pods in the policy's namespace, in one by name, in those with a label, or in all.
+// peerSelector selects pods in the policy's namespace, in a named one, in those with a label, or in all.
 func (r draw) peerSelector() metav1.LabelSelector {
 	s := r.sourced(r.selector())
 	namespace := pick(r, "", "k8s:", "any:") + cilium.NamespaceLabel
@@ -124,7 +124,7 @@ func (r draw) sourced(s *metav1.LabelSelector) metav1.LabelSelector {
 
 // namesOf returns the names of a policy's ports.
 func namesOf(text string) map[string]uint16 {
-	const nowhere = 2 // a port that no flow has
+	const nowhere = 2 // a port without flows
 	names := make(map[string]uint16)
 	for _, name := range portNames {
 		if strings.Contains(text, name) {
@@ -134,7 +134,7 @@ func namesOf(text string) map[string]uint16 {
 	return names
 }
 
-// named returns the numbers that a pod gives to names, for a protocol.
+// named returns a pod's named ports of a protocol, with their numbers.
 func (p *pod) named(names map[string]uint16, protocol corev1.Protocol) map[string]uint16 {
 	all := make(map[string]uint16)
 	for name, number := range names {

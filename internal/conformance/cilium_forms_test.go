@@ -12,7 +12,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/cilium"
 )
 
-// wrong are values that one of Cilium's two validators refuses in a field, or both.
+// wrong are values that at least one of Cilium's two validators rejects in a field.
 var wrong = map[string][]any{
 	"protocol":          {"tcp", "ICMP", "http", 6, ""},
 	"port":              {"", "65536", "-1", "a_b", "0x50", "aVeryLongNameOfAPort", 80},
@@ -33,7 +33,7 @@ var wrong = map[string][]any{
 			"icmps": []any{map[string]any{"fields": []any{map[string]any{"type": 8, "family": "IPv5"}}}}}}},
 }
 
-// spoil puts a wrong value into one of the fields of a tree, and says which; it returns "" where there is none.
+// spoil puts a wrong value into one field of a tree, and describes it. It returns "" if there is no such field.
 func (r draw) spoil(tree any) string {
 	type place struct {
 		of  map[string]any

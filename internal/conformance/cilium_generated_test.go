@@ -9,9 +9,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestGeneratedPoliciesAreTrueToCilium is TestGeneratedPoliciesAreTrueToCyclonus in the other dialect. Its names are
-// allowed by name; but a single address is, to Cilium, open to those who asked for it by a name too, and the resolver's
-// port is open for each protocol.
+// TestGeneratedPoliciesAreTrueToCilium is TestGeneratedPoliciesAreTrueToCyclonus for Cilium's dialect, in which rules
+// allow names. In Cilium, a rule for a single address also allows flows that looked up a name, and the resolver's port
+// is open for each protocol.
 func TestGeneratedPoliciesAreTrueToCilium(t *testing.T) {
 	t.Parallel()
 	seed := testSeed(t)
@@ -25,7 +25,8 @@ func TestGeneratedPoliciesAreTrueToCilium(t *testing.T) {
 		theirs := newSimulator(t, policies)
 		hold := func(f flow.Flow, difference string) {
 			want, v := what.opens(f, false), c.Evaluate(policies, f)
-			ours := v.Outcome == policy.Allowed || v.Outcome == policy.Unprotected // whom nobody was seen to call
+			// Unprotected: no flow to it was recorded.
+			ours := v.Outcome == policy.Allowed || v.Outcome == policy.Unprotected
 			asked, has := toCyclonus(scope, f)
 			same := !has || ours == theirs.allows(cluster{}, asked) || f.Destination.Kind == flow.External && !ours
 			if ours != want || !same {

@@ -10,7 +10,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/cilium"
 )
 
-// TestCiliumAgreesOnNames draws names and patterns of few letters, so that some match.
+// TestCiliumAgreesOnNames draws names and patterns with few letters, so that some match.
 func TestCiliumAgreesOnNames(t *testing.T) {
 	t.Parallel()
 	seed := testSeed(t)
@@ -31,7 +31,7 @@ func TestCiliumAgreesOnNames(t *testing.T) {
 		name := text("a", "b", "-", "_", "1")
 		ours := pick(r, cilium.FQDN{MatchPattern: text("a", "b", "*", "**", "A", "_", "1") + pick(r, "", ".")},
 			cilium.FQDN{MatchName: text("a", "b", "A")})
-		if r.one(3) { // or a pattern that is made of the name
+		if r.one(3) { // or a pattern made from the name
 			parts := strings.Split(name, ".")
 			parts[r.IntN(len(parts))] = pick(r, "*", "**", "a*", "*b", "*.*")
 			ours = cilium.FQDN{MatchPattern: strings.Join(parts, ".")}

@@ -19,14 +19,14 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// sanitize does with a policy what Cilium's CiliumNetworkPolicy.Parse does: it decodes the rule, sanitizes it, gives
-// it the policy's namespace, and sanitizes what comes of that, as the agent does.
+// sanitize repeats Cilium's CiliumNetworkPolicy.Parse: it decodes the rule, sanitizes it, adds the policy's namespace,
+// and sanitizes the result, as the agent does.
 func sanitize(text []byte) error {
 	_, err := parse(text)
 	return err
 }
 
-// parse returns the rule as Cilium's agent has it.
+// parse returns the rule in the form of Cilium's agent.
 func parse(text []byte) (*api.Rule, error) {
 	var policy struct {
 		Metadata struct{ Name, Namespace string }

@@ -20,15 +20,15 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
 )
 
-// simulator is what Cilium takes policies to mean: the agent's own way from a policy to its entries, and the simulator
-// that Cilium holds its policy maps against. It differs from these maps in two things, which are put right here: a rule
-// without any field is for nothing, and any protocol is one with ports.
+// simulator evaluates policies with Cilium's code: the agent turns a policy into entries, and Cilium's simulator, which
+// Cilium compares with its policy maps, evaluates them. It differs from these maps in two ways, which this type
+// corrects: a rule without fields matches nothing, and the protocol ANY means each protocol with ports.
 type simulator struct {
 	entries types.PolicyEntries
 	names   map[string]uint16
 }
 
-// An agent has this from its flags.
+// An agent gets these settings from its flags.
 func init() {
 	option.Config.EnableIPv4, option.Config.EnableIPv6 = true, true
 	option.Config.EnableNonDefaultDenyPolicies = true
@@ -61,7 +61,7 @@ func newSimulator(t *testing.T, policies []*cilium.NetworkPolicy) simulator {
 	return s
 }
 
-// withPorts returns rules in which any protocol is each that has ports.
+// withPorts returns rules in which ANY is replaced by each protocol that has ports.
 func withPorts(rules api.PortRules) api.PortRules {
 	var all api.PortRules
 	for _, rule := range rules {
@@ -81,7 +81,7 @@ func withPorts(rules api.PortRules) api.PortRules {
 	return all
 }
 
-// identityOf returns Cilium's identity of an end.
+// identityOf returns Cilium's identity for an end.
 func (in cluster) identityOf(id identity.NumericIdentity, e end) *identity.Identity {
 	const source = labels.LabelSourceK8s
 	switch {
@@ -95,7 +95,7 @@ func (in cluster) identityOf(id identity.NumericIdentity, e end) *identity.Ident
 			labels.FromSlice([]labels.Label{labels.NewLabel(labels.IDNameHost, "", labels.LabelSourceReserved)}))
 	case e.Pod == nil:
 		all := labels.GetCIDRLabels(netip.PrefixFrom(e.Address, e.Address.BitLen()))
-		if e.Name != "" { // which the agent has read the look-up of
+		if e.Name != "" { // the agent has read its look-up
 			name := (&api.FQDNSelector{MatchName: e.Name}).IdentityLabel()
 			all[name.Key] = name
 		}
@@ -116,12 +116,12 @@ func (in cluster) identityOf(id identity.NumericIdentity, e end) *identity.Ident
 	return identity.NewIdentity(id, labels.FromSlice(all))
 }
 
-// apiServer is none of the cluster's pods.
+// apiServer is not a pod of the cluster.
 var apiServer = end{Pod: &pod{Name: "kubernetes", Namespace: "default"}}
 
 func isAPIServer(e end) bool { return e.Pod != nil && e.Pod.Name == apiServer.Pod.Name }
 
-// node is the machine that a pod runs on, which is no pod either.
+// node is the machine that runs a pod. It is not a pod either.
 var node = end{Pod: &pod{Name: "node-agent", Namespace: "default"}}
 
 func isNode(e end) bool { return e.Pod != nil && e.Pod.Name == node.Pod.Name }
@@ -155,7 +155,8 @@ func (q ciliumQuestion) isWhole() bool {
 	return question{Cluster: q.Cluster, Traffic: q.Traffic}.isWholeIn(true)
 }
 
-// withoutHostBits returns a policy with one range for all, as Validate refuses some that mean something.
+// withoutHostBits returns a policy with one valid range in place of every toCIDR and fromCIDR, because Validate rejects
+// some ranges that Cilium accepts.
 func withoutHostBits(p *cilium.NetworkPolicy) *cilium.NetworkPolicy {
 	p = p.DeepCopy()
 	for _, rules := range [][]cilium.EgressRule{p.Spec.Egress, p.Spec.EgressDeny} {
@@ -180,7 +181,7 @@ func (q ciliumQuestion) ours() (bool, policy.Verdict) {
 	return v.Outcome == policy.Allowed || v.Outcome == policy.Unprotected, v
 }
 
-// TestCiliumAgreesOnWhatIsDrawn asks both about four thousand clusters.
+// TestCiliumAgreesOnWhatIsDrawn compares both evaluators on four thousand clusters.
 func TestCiliumAgreesOnWhatIsDrawn(t *testing.T) {
 	t.Parallel()
 	const cases, flows = 4_000, 8

@@ -139,7 +139,7 @@ spec:
   - {}
 `
 
-// TestSomebodyRefusesWhatIsWrong proves that the validators reject faults at all, and shows which only Validate finds.
+// TestSomebodyRefusesWhatIsWrong proves that the validators detect errors, and shows which errors only Validate finds.
 func TestSomebodyRefusesWhatIsWrong(t *testing.T) {
 	schema := newCRD(t)
 	accept(t, schema, "valid", []byte(valid))
@@ -148,7 +148,7 @@ func TestSomebodyRefusesWhatIsWrong(t *testing.T) {
 	}
 	for _, c := range []struct {
 		reason, old, new string
-		sanitizer, crd   bool // which of them refuses too
+		sanitizer, crd   bool // whether they reject it too
 	}{
 		{"no rules at all", valid[strings.Index(valid, "  egress:"):], "  egress: []\n", true, false},
 		{"two kinds of peer", "toCIDRSet:", "toEntities: [world]\n    toCIDRSet:", true, false},

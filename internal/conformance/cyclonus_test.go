@@ -19,8 +19,8 @@ type question struct {
 	Traffic  traffic                       `json:"traffic"`
 }
 
-// disagrees reports whether cyclonus and package policy answer a question differently. What ours is asked may be
-// changed, so that it can be seen that a difference is found.
+// disagrees reports whether cyclonus and package policy return different verdicts on a question. spoil may change the
+// policies for package policy, to prove that a difference is detected.
 func (q question) disagrees(spoil func(*networkingv1.NetworkPolicy)) bool {
 	asked := q.Policies
 	if spoil != nil {
@@ -35,8 +35,8 @@ func (q question) disagrees(spoil func(*networkingv1.NetworkPolicy)) bool {
 	return ours != newCyclonus(q.Policies).allows(q.Cluster, q.Traffic)
 }
 
-// isWhole reports whether shrinking has left a question that can be asked: of pods that are in the cluster, and of
-// policies that an API server would take, but for exceptions outside of their range and the address of a range.
+// isWhole reports whether a question is still valid after shrinking: the cluster has its pods, and an API server would
+// accept its policies, except for exceptions outside of their range and the address of a range.
 func (q question) isWhole() bool {
 	return q.isWholeIn(len(q.Policies) > 0 && q.Policies[0].Namespace != "")
 }
@@ -106,7 +106,7 @@ func (q question) report(t *testing.T, origin string) {
 		newCyclonus(q.Policies).allows(q.Cluster, q.Traffic), toYAML(t, q))
 }
 
-// TestCyclonusAgreesOnWhatIsDrawn asks both about ten thousand clusters.
+// TestCyclonusAgreesOnWhatIsDrawn compares both evaluators on ten thousand clusters.
 func TestCyclonusAgreesOnWhatIsDrawn(t *testing.T) {
 	t.Parallel()
 	const cases, flows = 10_000, 6
@@ -133,7 +133,7 @@ func TestCyclonusAgreesOnWhatIsDrawn(t *testing.T) {
 	}
 }
 
-// TestCyclonusFindsWhatIsWrong changes the policies that ours is asked about, as a fault of ours would.
+// TestCyclonusFindsWhatIsWrong changes the policies for package policy, to simulate defects of its evaluator.
 func TestCyclonusFindsWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	seed := testSeed(t)

@@ -29,14 +29,14 @@ func testSeed(t *testing.T) uint64 {
 	return seed
 }
 
-// draw draws from small pools, so that its values collide.
+// draw draws from small pools, so that values collide.
 type draw struct{ *rand.Rand }
 
 func pick[T any](r draw, from ...T) T { return from[r.IntN(len(from))] }
 
-// question draws a cluster, policies for it, and flows. In some nothing says in which namespace it is: that is one and
-// the same, and its name is default. Where only some do, package policy takes the others to be wherever they are asked
-// about.
+// question draws a cluster, policies for it, and flows. In some questions nothing has a namespace, and everything is in
+// namespace default. Namespaces are never partly missing, because package policy then matches workloads in any
+// namespace.
 func (r draw) question(flows int) (cluster, []*networkingv1.NetworkPolicy, []traffic) {
 	in, policies := r.cluster(), r.policies()
 	if r.one(5) {
@@ -86,13 +86,14 @@ func (r draw) labels() map[string]string {
 func (r draw) cluster() cluster {
 	var in cluster
 	if r.one(2) {
-		in.Namespaces = map[string]map[string]string{"default": r.labels(), "shop": r.labels()} // of data nothing is known
+		// In the other cases the labels of the namespaces are unknown.
+		in.Namespaces = map[string]map[string]string{"default": r.labels(), "shop": r.labels()}
 	}
 	for i := range 2 + r.IntN(4) {
 		p := pod{Name: "pod-" + strconv.Itoa(i), Namespace: pick(r, namespaces...), Labels: r.labels()}
-		p.Labels["pod"] = p.Name // pods without any label go by app, which is a decision of package policy
+		p.Labels["pod"] = p.Name // package policy gives pods without labels the label app
 		for j, name := range portNames {
-			if r.one(2) { // no number has two names
+			if r.one(2) { // no two names have the same number
 				p.Ports = append(p.Ports, namedPort{name, ports[j*2+r.IntN(2)], pick(r, transports...)})
 			}
 		}
@@ -152,7 +153,7 @@ func (r draw) selector() *metav1.LabelSelector {
 	if r.one(2) {
 		return s
 	}
-	for range r.IntN(4) / 2 { // mostly one or none, that some pods have them
+	for range r.IntN(4) / 2 { // usually one or none, so that some pods have policies
 		metav1.AddLabelToSelector(s, pick(r, keys...), pick(r, values...))
 	}
 	for range r.IntN(4) / 2 {

@@ -15,7 +15,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// recorded draws who is in scope and what flows: all in namespaces that are known, or none in one.
+// recorded draws a scope and flows. Either all workloads have known namespaces, or none has one.
 func (r draw) recorded() (policy.Scope, []flow.Flow) {
 	in := func(namespace string) string { return namespace }
 	if r.one(3) {
@@ -48,7 +48,8 @@ func (r draw) recorded() (policy.Scope, []flow.Flow) {
 		case 2:
 			f.Destination = at(flow.External, pick(r, "api.stripe.com", "hooks.slack.com"), "198.51.100.1", "2001:db8:1::9")
 		case 3:
-			f.Destination = at(flow.External, "ldap.corp.example", "10.9.0.1", "fd00::9") // no two names at one address inside
+			// An address inside has only one name.
+			f.Destination = at(flow.External, "ldap.corp.example", "10.9.0.1", "fd00::9")
 		case 4:
 			f.Source, f.Destination = at(flow.Address, "", "203.0.113.30", "2001:db8::30"), pick(r, subjects[1:]...)
 		case 5:
@@ -68,8 +69,8 @@ func (r draw) recorded() (policy.Scope, []flow.Flow) {
 	return scope, flows
 }
 
-// TestGeneratedPoliciesAreTrueToCyclonus holds what is generated from flows against these flows, which are allowed, and
-// against all that differ from one of them in a single thing, which are denied; by both.
+// TestGeneratedPoliciesAreTrueToCyclonus compares both evaluators on generated policies. They have to allow the flows,
+// and to deny all flows that differ from one of them in a single property.
 func TestGeneratedPoliciesAreTrueToCyclonus(t *testing.T) {
 	t.Parallel()
 	seed := testSeed(t)
@@ -114,7 +115,7 @@ func TestGeneratedPoliciesAreTrueToCyclonus(t *testing.T) {
 	}
 }
 
-// hold returns our verdict on a flow, and what is wrong with it, or with that of cyclonus, by what was seen.
+// hold returns our verdict on a flow, and describes a difference from the recorded flows or from cyclonus.
 func (s seen) hold(policies []*networkingv1.NetworkPolicy, f flow.Flow) (ours bool, fault string) {
 	want, wantNameless := s.opens(f, false), s.opens(f, true)
 	ours, theirs, v, same := agree(s.scope, policies, f)
@@ -128,7 +129,7 @@ func (s seen) hold(policies []*networkingv1.NetworkPolicy, f flow.Flow) (ours bo
 	return ours, fault
 }
 
-// TestWiderAndNarrowerPoliciesAreNoticed proves that the neighbours find wrong policies.
+// TestWiderAndNarrowerPoliciesAreNoticed proves that the neighbours detect wrong policies.
 func TestWiderAndNarrowerPoliciesAreNoticed(t *testing.T) {
 	t.Parallel()
 	end := int32(65535)
@@ -171,21 +172,21 @@ func TestWiderAndNarrowerPoliciesAreNoticed(t *testing.T) {
 	}
 }
 
-// TestCyclonusAgreesOnEveryGoldenFile asks both what the committed policies do: to one flow for each peer and port that
-// they have, which is allowed, and to its neighbours.
+// TestCyclonusAgreesOnEveryGoldenFile compares both evaluators on the committed policies. They have to allow one flow
+// for each peer and port, and agree on its neighbours.
 func TestCyclonusAgreesOnEveryGoldenFile(t *testing.T) {
 	t.Parallel()
 	files, allowed, denied := 0, 0, 0
 	eachGolden(t, func(origin string, policies []*networkingv1.NetworkPolicy) {
 		unnamed := slices.ContainsFunc(policies, func(p *networkingv1.NetworkPolicy) bool { return p.Namespace == "" })
 		if unnamed && slices.ContainsFunc(policies, func(p *networkingv1.NetworkPolicy) bool { return p.Namespace != "" }) {
-			return // who is in no namespace may be in any of the others': to cyclonus it is in default
+			return // a policy without a namespace may be in any of the others', but cyclonus puts it in default
 		}
 		scope, flows := intended(policies)
 		files++
 		what := newSeen(scope, nil, false)
 		for _, f := range flows {
-			// Where the other end is in the file too, its policy may not mean it.
+			// If the other end is also in the file, its policy may not intend the flow.
 			between := what.isSubject(f.Source) && what.isSubject(f.Destination)
 			ours, theirs, v, same := agree(scope, policies, f)
 			if !same || !between && !(ours && theirs) {

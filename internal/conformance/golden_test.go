@@ -20,12 +20,13 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// eachFile calls a function with every golden file of the repository, of either dialect: in tests' directories, and in
-// scripts.
+// eachFile calls a function with every golden file of the repository, in either dialect, from directories of tests and
+// from scripts.
 func eachFile(t *testing.T, hold func(origin string, file *golden.File)) {
 	t.Helper()
 	read := func(origin, path string) {
-		if file, err := golden.Read(path); err == nil { // else no golden file; package golden and its users say what is wrong with one
+		// Other files are not golden files. The tests of package golden and of its users cover broken ones.
+		if file, err := golden.Read(path); err == nil {
 			hold(origin, file)
 		}
 	}
@@ -69,8 +70,8 @@ func eachGolden(t *testing.T, hold func(origin string, policies []*networkingv1.
 	})
 }
 
-// intended returns flows that policies which are written with labels and numbers mean to allow: one for each peer and
-// port of each rule. Each policy's pods are in scope.
+// intended returns the flows that policies with labels and port numbers intend to allow: one for each peer and port of
+// each rule. The pods of each policy are in scope.
 func intended(policies []*networkingv1.NetworkPolicy) (policy.Scope, []flow.Flow) {
 	var scope policy.Scope
 	for _, p := range policies {
@@ -91,7 +92,7 @@ func intended(policies []*networkingv1.NetworkPolicy) (policy.Scope, []flow.Flow
 					if port.Port == nil || port.Port.Type == intstr.String {
 						continue
 					}
-					// Of the ports of the internet each is for the names that are listed with it.
+					// A port of the internet only applies to the names listed with it.
 					if entry := far.Name + ":" + port.Port.String() + "/"; far.Kind == flow.External &&
 						!strings.Contains(p.Annotations[policy.NamesAnnotation], entry) {
 						continue
@@ -123,7 +124,7 @@ func intended(policies []*networkingv1.NetworkPolicy) (policy.Scope, []flow.Flow
 	return scope, flows
 }
 
-// farEnds returns who a peer is for. Pods are of the peer's labels, and known by them from then on.
+// farEnds returns the endpoints that a peer stands for. It adds pods with the peer's labels to the scope.
 func farEnds(scope *policy.Scope, p *networkingv1.NetworkPolicy, peer networkingv1.NetworkPolicyPeer) []flow.Endpoint {
 	if peer.IPBlock != nil {
 		prefix, err := netip.ParsePrefix(peer.IPBlock.CIDR)

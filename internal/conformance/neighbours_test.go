@@ -10,7 +10,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// neighbours returns the flows that differ from one in a single thing, by that thing.
+// neighbours returns the flows that differ from a flow in a single property, by the name of the property.
 func neighbours(f flow.Flow) map[string]flow.Flow {
 	all := make(map[string]flow.Flow)
 	vary := func(difference string, change func(*flow.Flow)) {
@@ -51,7 +51,7 @@ func neighbours(f flow.Flow) map[string]flow.Flow {
 	return all
 }
 
-// opened is what flows open, at one end: a place for a peer at a port.
+// opened is the permission that a flow needs at one end: a peer at a port.
 type opened struct {
 	near, far string
 	ingress   bool
@@ -59,10 +59,12 @@ type opened struct {
 	protocol  flow.Protocol
 }
 
-// seen is what is known of a recording, without asking anything of package policy but who is in scope.
+// seen holds the recorded flows. It uses nothing of package policy except the scope.
 type seen struct {
-	scope  policy.Scope
-	byName bool // a host is its name, wherever it is, as in Cilium; else one that is not public is its address
+	scope policy.Scope
+	// byName identifies every host by its name, as Cilium does. Otherwise hosts with a private address are identified
+	// by that address.
+	byName bool
 	cells  map[opened]bool
 }
 
@@ -90,7 +92,7 @@ func cell(f flow.Flow, ingress bool, far string) opened {
 	return opened{placeOf(near), far, ingress, f.Port, f.Protocol}
 }
 
-// placeOf names the far end of a flow.
+// placeOf identifies the peer end of a flow.
 func (s seen) placeOf(e flow.Endpoint) string {
 	if s.byName && e.Kind == flow.External {
 		e.Addr = netip.Addr{}
@@ -98,7 +100,7 @@ func (s seen) placeOf(e flow.Endpoint) string {
 	return placeOf(e)
 }
 
-// placeOf names an end of a flow; all of the internet that goes by name is by name.
+// placeOf identifies an end of a flow. A public host with a name is identified by the name.
 func placeOf(e flow.Endpoint) string {
 	switch {
 	case e.Kind == flow.Workload:
@@ -125,7 +127,7 @@ func (s seen) isWhole(e flow.Endpoint) bool {
 	return is && subject.AllTraffic
 }
 
-// isServer reports whether somebody was seen to call a subject, whose callers are then all that may.
+// isServer reports whether a subject received a flow. Then only its recorded callers may call it.
 func (s seen) isServer(e flow.Endpoint) bool {
 	for c := range s.cells {
 		if c.ingress && c.near == placeOf(e) {
@@ -135,8 +137,8 @@ func (s seen) isServer(e flow.Endpoint) bool {
 	return false
 }
 
-// opens reports whether a flow may be, by what was seen; toCyclonus asks it for somebody who does not know names, to
-// whom the internet is one.
+// opens reports whether the recorded flows justify a flow. With nameless, it answers for an evaluator without names, in
+// which every name on the internet stands for all of it.
 func (s seen) opens(f flow.Flow, nameless bool) bool {
 	if s.isSubject(f.Source) {
 		open := s.cells[cell(f, false, s.placeOf(f.Destination))]
@@ -158,9 +160,9 @@ func (s seen) opens(f flow.Flow, nameless bool) bool {
 	return s.cells[cell(f, true, placeOf(f.Source))] || s.cells[cell(f, true, placeOf(flow.Endpoint{Kind: flow.Anyone}))]
 }
 
-// agree reports whether cyclonus and package policy say of a flow what they should: the same, but where package policy
-// means to differ. The internet that is open to names is to cyclonus open to all; and a rule that names a port of DNS
-// stands for the cluster's resolver, whichever pods it has.
+// agree compares cyclonus and package policy on a flow. They may only differ where package policy differs on purpose: a
+// rule for the internet with names allows every address in cyclonus, and a rule with a DNS port stands for the
+// cluster's resolver, whichever pods it selects.
 func agree(scope policy.Scope, policies []*networkingv1.NetworkPolicy, f flow.Flow) (ours bool, theirs bool,
 	v policy.Verdict, same bool) {
 	ours, v = allows(scope, policies, f)

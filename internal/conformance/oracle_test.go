@@ -10,16 +10,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// cluster is all that policies ask about: who is there, and in which namespaces.
+// cluster is the input of an evaluation: pods and their namespaces.
 type cluster struct {
-	Namespaces map[string]map[string]string `json:"namespaces,omitempty"` // their labels, without that of the name
+	Namespaces map[string]map[string]string `json:"namespaces,omitempty"` // their labels, except the name
 	Pods       []pod                        `json:"pods"`
 }
 
 // pod is pods of one kind.
 type pod struct {
 	Name      string            `json:"name"`
-	Namespace string            `json:"namespace,omitempty"` // empty is default
+	Namespace string            `json:"namespace,omitempty"` // empty means default
 	Labels    map[string]string `json:"labels,omitempty"`
 	Ports     []namedPort       `json:"ports,omitempty"`
 }
@@ -30,7 +30,7 @@ type namedPort struct {
 	Protocol corev1.Protocol `json:"protocol"`
 }
 
-// traffic is one flow, as both sides are asked about it. An end is a pod, by its place in the cluster, or an address.
+// traffic is one flow in a form for both evaluators. An end is a pod of the cluster, or an address.
 type traffic struct {
 	From     end             `json:"from"`
 	To       end             `json:"to"`
@@ -40,7 +40,7 @@ type traffic struct {
 
 type end struct {
 	Pod     *pod       `json:"pod,omitempty"`
-	Name    string     `json:"name,omitempty"` // by which the address was asked for
+	Name    string     `json:"name,omitempty"` // the name that was looked up
 	Address netip.Addr `json:"address,omitzero"`
 }
 
@@ -53,8 +53,8 @@ func namespaceOf(name string) string {
 	return name
 }
 
-// podAddress is where cyclonus finds all pods. Kubernetes leaves it open whether a range holds pods, and to cyclonus it
-// does: so no range that it is given holds this address.
+// podAddress is the address of all pods for cyclonus. Kubernetes does not define whether a range contains pods. In
+// cyclonus it does, so no range in its input contains this address.
 const (
 	podAddress = "240.0.0.1"
 	podRange   = "240.0.0.0/4"
@@ -63,13 +63,14 @@ const (
 // cyclonus is the evaluation of policies by github.com/mattfenwick/cyclonus.
 type cyclonus struct{ *matcher.Policy }
 
-// newCyclonus translates policies where its matcher differs from Kubernetes' documents or wants an API server in front:
+// newCyclonus translates policies, for cases in which its matcher differs from Kubernetes' documents or needs an API
+// server in front:
 //
-//   - policyTypes are written, by the rule of the API server;
-//   - NotIn matches pods without the label too; there it is split into two selectors, one for those and one for the
-//     others;
-//   - a matchLabels whose value is empty matches pods with that label only, as In [""] does there;
-//   - ranges hold no pods.
+//   - policyTypes are written, by the API server's rule.
+//   - NotIn also matches pods without the label. It becomes two selectors, one for pods without the label and one for
+//     the others.
+//   - A matchLabels with an empty value matches only pods with that label, like In [""].
+//   - Ranges contain no pods.
 func newCyclonus(policies []*networkingv1.NetworkPolicy) cyclonus {
 	var all []*networkingv1.NetworkPolicy
 	for _, p := range policies {
@@ -114,7 +115,7 @@ func splitPeers(peers []networkingv1.NetworkPolicyPeer) []networkingv1.NetworkPo
 	return all
 }
 
-// split returns selectors that together match the same pods as one.
+// split returns selectors that together match the same pods as one selector.
 func split(selector *metav1.LabelSelector) []*metav1.LabelSelector {
 	if selector == nil {
 		return []*metav1.LabelSelector{nil}
@@ -142,7 +143,7 @@ func split(selector *metav1.LabelSelector) []*metav1.LabelSelector {
 	return all
 }
 
-// allows asks cyclonus about one flow.
+// allows returns cyclonus' verdict on one flow.
 func (c cyclonus) allows(in cluster, t traffic) bool {
 	asked := &matcher.Traffic{Source: in.peer(t.From), Destination: in.peer(t.To), ResolvedPort: int(t.Port),
 		Protocol: t.Protocol}

@@ -16,7 +16,7 @@ var protocols = map[corev1.Protocol]flow.Protocol{
 	corev1.ProtocolTCP: flow.TCP, corev1.ProtocolUDP: flow.UDP, corev1.ProtocolSCTP: flow.SCTP,
 }
 
-// scope returns a cluster as package policy knows it: all pods are wholly in scope.
+// scope returns a cluster as a scope of package policy. All traffic of all pods is recorded.
 func (in cluster) scope() policy.Scope {
 	s := policy.Scope{Namespaces: in.Namespaces}
 	for _, p := range in.Pods {
@@ -29,7 +29,7 @@ func (in cluster) scope() policy.Scope {
 	return s
 }
 
-// icmp are what Cilium has words for besides. The port of such traffic is its type.
+// icmp are the protocols that only Cilium can express. The port of such traffic is its ICMP type.
 var icmp = map[corev1.Protocol]flow.Protocol{"ICMP": flow.ICMP, "ICMPv6": flow.ICMPv6}
 
 func (t traffic) flow() flow.Flow {
@@ -51,15 +51,15 @@ func (e end) endpoint() flow.Endpoint {
 	return flow.Endpoint{Kind: flow.Workload, Name: e.Pod.Name, Namespace: e.Pod.Namespace, Node: isNode(e)}
 }
 
-// allows returns our verdict. What is unprotected, Kubernetes lets pass: that is a fault of the golden file, not a
-// denial.
+// allows returns our verdict. It counts unprotected flows as allowed, because Kubernetes allows them. For a golden file
+// they are an error, not a denial.
 func allows(scope policy.Scope, policies []*networkingv1.NetworkPolicy, f flow.Flow) (bool, policy.Verdict) {
 	v := networkpolicy.Dialect{Scope: scope}.Evaluate(policies, f)
 	return v.Outcome == policy.Allowed || v.Outcome == policy.Unprotected, v
 }
 
-// toCyclonus returns a flow of package flow as cyclonus is asked about it, or false where it has no words for it: for
-// who is no pod and has no address, and for protocols without ports.
+// toCyclonus returns a flow in the form for cyclonus. It returns false if cyclonus cannot express the flow: an end is
+// neither a pod nor an address, or the protocol has no ports.
 func toCyclonus(s policy.Scope, f flow.Flow) (traffic, bool) {
 	t := traffic{Port: f.Port}
 	for name, p := range protocols {
@@ -84,7 +84,7 @@ func endOf(s policy.Scope, e flow.Endpoint) (end, bool) {
 			all = append(all, subject.Workload)
 		}
 		w := policy.Workload{Name: e.Name, Namespace: e.Namespace}
-		for _, known := range all { // who names no namespace may be in any
+		for _, known := range all { // an end without a namespace may be in any
 			if known.Name == e.Name && (known.Namespace == e.Namespace || e.Namespace == "") {
 				w = known
 			}

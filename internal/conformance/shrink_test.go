@@ -9,8 +9,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// shrunk returns the smallest value that still fails and that leaving things out of the given one leads to: elements of
-// lists and fields, one at a time, over and over.
+// shrunk returns the smallest value that still fails. It removes elements of lists and fields from the given value, one
+// at a time, until nothing more can be removed.
 func shrunk[T any](t *testing.T, failing T, fails func(T) bool) T {
 	t.Helper()
 	text, err := json.Marshal(failing)
@@ -42,7 +42,7 @@ func shrunk[T any](t *testing.T, failing T, fails func(T) bool) T {
 	return failing
 }
 
-// without leaves each thing below a place out, and puts it back unless that is kept.
+// without removes each element below a place in turn, and restores it unless keep returns true.
 func without(at *any, keep func() bool) {
 	was := *at
 	switch v := was.(type) {
@@ -86,7 +86,7 @@ func toYAML(t *testing.T, value any) string {
 func toText(value any) string {
 	text, err := json.Marshal(value)
 	if err != nil {
-		panic(err) // these are plain values
+		panic(err) // plain values have an encoding
 	}
 	return string(text)
 }

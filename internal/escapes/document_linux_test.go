@@ -12,7 +12,7 @@ import (
 
 var write = flag.Bool("write", false, "write docs/escapes.md instead of comparing with it")
 
-// The files that make test-escapes writes, from this package's directory.
+// The paths, from this package's directory, of the files that make test-escapes writes.
 const (
 	documentFile = "../../docs/escapes.md"
 	toolsFile    = "testdata/tools.txt"
@@ -65,7 +65,7 @@ func (seen tools) write() error {
 	return writeFile(toolsFile, b.String())
 }
 
-// writeFile writes a file of the repository, which belongs to the user where sudo runs this.
+// writeFile writes a file of the repository. Under sudo, the file belongs to the user who called sudo.
 func writeFile(name, text string) error {
 	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 		return err
@@ -78,7 +78,7 @@ func writeFile(name, text string) error {
 	return os.Chown(name, uid, gid)
 }
 
-// document is the text of docs/escapes.md.
+// document returns the text of docs/escapes.md.
 func document(seen tools) string {
 	var b strings.Builder
 	b.WriteString(documentHead)
@@ -92,7 +92,7 @@ func document(seen tools) string {
 	return b.String()
 }
 
-// shown is what a recording shows of a row, as docs/escapes.md has it.
+// shown returns a row's flows in the words of docs/escapes.md.
 func (w way) shown() string {
 	if reason, known := notYet[w.name]; known {
 		return "**not yet**: " + reason

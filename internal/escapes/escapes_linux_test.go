@@ -22,8 +22,9 @@ func TestWaysOut(t *testing.T) {
 	}
 }
 
-// recordAll records all ways, or all with containers, in three processes: those that do nothing early; the others with
-// what they do early before the first recording of the process, and in an earlier recording.
+// recordAll records all ways without containers, or all with them, in three processes: the ways without an early part;
+// the others with their early part before the first recording of the process; and these again with their early part in
+// an earlier recording.
 func (r *rig) recordAll(t *testing.T, containers bool, command commander) (all []outcome) {
 	t.Helper()
 	var during, early []string
@@ -43,7 +44,7 @@ func (r *rig) recordAll(t *testing.T, containers bool, command commander) (all [
 	return append(all, r.record(t, command, early, earlierVariable+"=1")...)
 }
 
-// judge holds the outcomes of a group against its rows.
+// judge compares the outcomes of a group with its rows.
 func (r *rig) judge(t *testing.T, g group, all []outcome) {
 	t.Helper()
 	for _, w := range g.ways {
@@ -84,7 +85,7 @@ func (r *rig) judge(t *testing.T, g group, all []outcome) {
 	}
 }
 
-// sendsDatagram reports whether something has to come to port 8125/UDP of the row's host.
+// sendsDatagram reports whether a datagram has to arrive at port 8125/UDP of the row's host.
 func (w way) sendsDatagram() bool {
 	return w.want == "" && !w.inside || strings.Contains(w.want, "host:8125/UDP") && !w.partial
 }

@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// The roles of this binary other than the tests of this package.
+// The roles of this binary in addition to the tests of this package.
 const (
 	asVariable = "ESCAPES_AS"
 	asUser     = "user"    // the user's test binary; its tests are the ways
-	asProgram  = "program" // one way without a recording: the early part, a line, and on a signal the rest
+	asProgram  = "program" // one way without a recording; its early part runs before a line of input
 
-	waysVariable   = "ESCAPES_WAYS"   // their names, one a line
+	waysVariable   = "ESCAPES_WAYS"   // the names of ways, one in each line
 	lenderVariable = "ESCAPES_LENDER" // the Unix socket of the lender
 )
 
@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 	case "":
 		os.Exit(m.Run())
 	case asUser:
-		// Like the generated main function of a test binary, with other tests.
+		// This does the same as the generated main function of a test binary, with other tests.
 		testing.Main(regexp.MatchString, userTests(), nil, nil)
 	case asProgram:
 		os.Exit(status(runProgram()))
@@ -58,10 +58,10 @@ func status(err error) int {
 	return 0
 }
 
-// statusNone is the exit code that says that the kernel lacks a feature.
+// statusNone is the exit code for a feature that the kernel lacks.
 const statusNone = 77
 
-// runProgram is one way without a recording.
+// runProgram runs one way without a recording.
 func runProgram() error {
 	name := os.Getenv(waysVariable)
 	open, err := findWay(name).start(hostOf(name))
@@ -75,7 +75,7 @@ func runProgram() error {
 	return open()
 }
 
-// runChild is a child that does something with a host.
+// runChild runs a child's action on a host.
 func runChild(what string, args []string) error {
 	do, known := children[what]
 	if !known {
@@ -91,7 +91,8 @@ func runChild(what string, args []string) error {
 	return nil
 }
 
-// self is this binary as a child, with an action and a host as arguments. It has this process's environment.
+// self returns a command that runs this binary as a child, with an action and a host as arguments, in this process's
+// environment.
 func self(what string, to host) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", childArgument, what, to.v4.String(), to.v6.String())
 	cmd.Args[0] = filepath.Base(os.Args[0])

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Of linux/mptcp_pm.h.
+// From linux/mptcp_pm.h.
 const (
 	multipathAddAddress = 1
 	multipathSetLimits  = 5
@@ -29,7 +29,7 @@ const (
 	multipathFlagOffer = 1
 )
 
-// offered is the address that the outside offers to whoever connects to it by MPTCP, and follows offers.
+// offered is the address that the outside offers to MPTCP clients that follow offers.
 var offered = netip.MustParseAddr("203.0.113.8")
 
 // multipathOffered connects, and waits until the kernel has opened a second subflow to the address that the peer
@@ -69,7 +69,7 @@ func connectedTo(to netip.AddrPort) (bool, error) {
 	return strings.Contains(string(text), entry), nil
 }
 
-// multipathLimits says how many offers this network namespace follows.
+// multipathLimits sets the number of offers that this network namespace follows.
 func multipathLimits(n uint32) error {
 	number := make([]byte, 4)
 	binary.NativeEndian.PutUint32(number, n)
@@ -77,7 +77,7 @@ func multipathLimits(n uint32) error {
 		nl.NewRtAttr(multipathSubflows, number))
 }
 
-// multipathOffer has this network namespace offer an address.
+// multipathOffer makes this network namespace offer an address.
 func multipathOffer(a netip.Addr) error {
 	family, flags := make([]byte, 2), make([]byte, 4)
 	binary.NativeEndian.PutUint16(family, unix.AF_INET)

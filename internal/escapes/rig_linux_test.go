@@ -20,10 +20,10 @@ import (
 	"github.com/netzero-dev/netzero/internal/testnet"
 )
 
-// insideAddress is the one that programs inside of a lab have.
+// insideAddress is the address of programs inside of a lab.
 var insideAddress = netip.MustParseAddr("192.0.2.2")
 
-// insideDevice returns the interface that has it.
+// insideDevice returns the interface with insideAddress.
 func insideDevice() (net.Interface, error) {
 	all, err := net.Interfaces()
 	if err != nil {
@@ -50,9 +50,9 @@ type rig struct {
 	lender                 string
 	network, bridge, image string // of the containers
 
-	static string // a static executable; empty where this one is static
+	static string // the path of a static executable; empty if this one is static
 
-	datagrams map[string][]*testnet.Server // at port 8125/UDP of each row's host
+	datagrams map[string][]*testnet.Server // servers at port 8125/UDP of each row's host
 }
 
 func newRig(t *testing.T) *rig {
@@ -76,7 +76,7 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// serve echoes at every host's ports 443/TCP and 8125/UDP, by one socket each for all hosts.
+// serve echoes at the ports 443/TCP and 8125/UDP of every host.
 func (r *rig) serve() {
 	r.t.Helper()
 	r.check(r.lab.RunOutside(func() error {
@@ -88,7 +88,7 @@ func (r *rig) serve() {
 		go echoConnections(listener)
 		return nil
 	}))
-	// Not by one socket: it would answer from another address than the one that was asked.
+	// A single socket for all hosts would answer from another address than the one that received the datagram.
 	for _, w := range allWays() {
 		to := hostOf(w.name)
 		r.datagrams[w.name] = []*testnet.Server{r.lab.ServeUDP(to.udp4().String(), nil),
@@ -118,12 +118,13 @@ func echoConnections(listener net.Listener) {
 	}
 }
 
-// prepareInside enables the features of the network namespace that the rows need.
+// prepareInside enables features of the network namespace that rows need.
 func prepareInside() error {
 	for file, value := range map[string]string{
 		"/proc/sys/net/ipv4/ping_group_range": "0 2147483647",
 		"/proc/sys/net/ipv4/ip_forward":       "1",
-		// Where inside and outside are one, a frame from a packet socket comes in with an address of this machine.
+		// If inside and outside are the same, a frame from a packet socket arrives with a source address of this
+		// machine.
 		"/proc/sys/net/ipv4/conf/all/accept_local": "1",
 	} {
 		if err := os.WriteFile(file, []byte(value), 0); err != nil {
@@ -140,7 +141,7 @@ func (r *rig) check(err error) {
 	}
 }
 
-// environment is that of a process inside.
+// environment returns the environment of a process inside.
 func (r *rig) environment(as string, ways ...string) []string {
 	env := []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + os.TempDir(), "GORACE=atexit_sleep_ms=0",
@@ -148,7 +149,7 @@ func (r *rig) environment(as string, ways ...string) []string {
 		staticVariable + "=" + r.static,
 		networkVariable + "=" + r.network, imageVariable + "=" + r.image,
 	}
-	for _, variable := range os.Environ() { // where the engine is
+	for _, variable := range os.Environ() { // the address of the engine
 		if strings.HasPrefix(variable, "DOCKER_") || strings.HasPrefix(variable, "TESTCONTAINERS_") {
 			env = append(env, variable)
 		}
@@ -156,7 +157,7 @@ func (r *rig) environment(as string, ways ...string) []string {
 	return env
 }
 
-// commander makes commands that run where the rows' hosts are reached.
+// commander makes commands in the network namespace from which the rows' hosts are reachable.
 type commander func(ctx context.Context, name string, args ...string) *exec.Cmd
 
 // record runs ways in one process of the user's test binary, and returns their outcomes.
@@ -170,7 +171,7 @@ func (r *rig) record(t *testing.T, command commander, ways []string, env ...stri
 		t.Fatal(err)
 	}
 	cmd.Env = append(r.environment(asUser, ways...), env...)
-	cmd.WaitDelay = time.Second // for daemons that hold the output open
+	cmd.WaitDelay = time.Second // for daemons that keep the output open
 	out, err := cmd.CombinedOutput()
 	all, parseErr := parseOutcomes(string(out))
 	if parseErr != nil {
@@ -182,12 +183,12 @@ func (r *rig) record(t *testing.T, command commander, ways []string, env ...stri
 	return all
 }
 
-// arrived reports whether a datagram came to a row's host.
+// arrived reports whether a datagram arrived at a row's host.
 func (r *rig) arrived(w way) bool {
 	return slices.ContainsFunc(r.datagrams[w.name], func(s *testnet.Server) bool { return s.Used() > 0 })
 }
 
-// buildStatic builds a small static program, where this one is not static. In a guest it is.
+// buildStatic builds a small static program, unless this one is static, as in a guest.
 func (r *rig) buildStatic() {
 	r.t.Helper()
 	own, err := elf.Open("/proc/self/exe")

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience is long: CPUs of guests are slow.
+// patience is long, because the CPUs of guests are slow.
 const patience = 20 * time.Second
 
 // payload is the content of every packet.
@@ -37,7 +37,7 @@ func newSocket(domain, kind, protocol int) (int, error) {
 	return fd, nil
 }
 
-// sockaddr returns an address as the kernel takes it.
+// sockaddr returns an address in the form that the kernel takes.
 func sockaddr(to netip.AddrPort) unix.Sockaddr {
 	if to.Addr().Is4() {
 		return &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())}
@@ -45,7 +45,7 @@ func sockaddr(to netip.AddrPort) unix.Sockaddr {
 	return &unix.SockaddrInet6{Addr: to.Addr().As16(), Port: int(to.Port())}
 }
 
-// mapped returns an IPv4 address as an IPv6 socket takes it.
+// mapped returns an IPv4 address in the form that an IPv6 socket takes.
 func mapped(to netip.AddrPort) unix.Sockaddr {
 	return &unix.SockaddrInet6{Addr: to.Addr().As16(), Port: int(to.Port())}
 }
@@ -57,7 +57,7 @@ func domainOf(to netip.AddrPort) int {
 	return unix.AF_INET6
 }
 
-// talkTCP connects, sends and awaits the echo.
+// talkTCP connects, sends and waits for the echo.
 func talkTCP(to netip.AddrPort) error {
 	return onSocket(domainOf(to), unix.SOCK_STREAM, 0, func(fd int) error {
 		if err := connect(fd, sockaddr(to)); err != nil {
@@ -67,7 +67,7 @@ func talkTCP(to netip.AddrPort) error {
 	})
 }
 
-// talkUDP sends a datagram from a connected socket and awaits the echo.
+// talkUDP sends a datagram from a connected socket and waits for the echo.
 func talkUDP(to netip.AddrPort) error {
 	return onSocket(domainOf(to), unix.SOCK_DGRAM, 0, func(fd int) error {
 		if err := connect(fd, sockaddr(to)); err != nil {
@@ -77,7 +77,7 @@ func talkUDP(to netip.AddrPort) error {
 	})
 }
 
-// connect connects also when a signal comes.
+// connect connects, and retries if a signal interrupts it.
 func connect(fd int, to unix.Sockaddr) error {
 	err := unix.Connect(fd, to)
 	for err == unix.EINTR || err == unix.EALREADY {
@@ -89,7 +89,7 @@ func connect(fd int, to unix.Sockaddr) error {
 	return nil
 }
 
-// exchange sends on a connected socket and awaits the echo.
+// exchange sends on a connected socket and waits for the echo.
 func exchange(fd int) error {
 	if err := send(fd, payload, 0); err != nil {
 		return err
@@ -105,7 +105,8 @@ func send(fd int, b []byte, flags int) error {
 	return nil
 }
 
-// receive awaits anything. It does not ask from where: who sees that has not seen what was sent.
+// receive waits for a message. It does not request the sender's address, because a tool that shows this address need
+// not have seen the sent packet.
 func receive(fd int) error {
 	b := make([]byte, 2048)
 	for {
@@ -128,7 +129,7 @@ func sendTo(fd int, b []byte, to unix.Sockaddr) error {
 	return nil
 }
 
-// throughPipe returns the reading end of a pipe that holds the payload.
+// throughPipe returns the read end of a pipe that contains the payload.
 func throughPipe() (*os.File, error) {
 	r, w, err := os.Pipe()
 	if err != nil {

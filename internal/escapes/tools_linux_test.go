@@ -26,7 +26,7 @@ import (
 
 var withTools = flag.Bool("tools", false, "run each way for strace, tcpdump and bpftrace, too, and write "+toolsFile)
 
-// bpftraceProgram prints when a system call was made, and the address that it was given.
+// bpftraceProgram prints the time of each system call and its address argument.
 const bpftraceProgram = `
 struct four { uint16_t family; uint16_t port; uint8_t addr[4]; }
 struct six { uint16_t family; uint16_t port; uint32_t flow; uint8_t addr[16]; }
@@ -65,7 +65,7 @@ type watcher struct {
 	lines []string
 }
 
-// watch starts a tool, and returns when it has written a text.
+// watch starts a tool, and returns after the tool has written a text.
 func watch(t *testing.T, cmd *exec.Cmd, ready string) *watcher {
 	t.Helper()
 	w := &watcher{name: filepath.Base(cmd.Args[0]), cmd: cmd}
@@ -102,7 +102,7 @@ func (w *watcher) text() string {
 	return strings.Join(w.lines, "\n")
 }
 
-// await waits for a line, and does something again and again meanwhile.
+// await waits for a line, and repeats an action meanwhile.
 func (w *watcher) await(t *testing.T, line *regexp.Regexp, again func()) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); !line.MatchString(w.text()); time.Sleep(10 * time.Millisecond) {
@@ -115,7 +115,7 @@ func (w *watcher) await(t *testing.T, line *regexp.Regexp, again func()) {
 	}
 }
 
-// sawSince reports whether a line that starts with a time of at least since matches.
+// sawSince reports whether a line matches that starts with a time of at least since.
 func (w *watcher) sawSince(since float64, line *regexp.Regexp) bool {
 	for text := range strings.SplitSeq(w.text(), "\n") {
 		at, rest, _ := strings.Cut(text, " ")
@@ -126,14 +126,15 @@ func (w *watcher) sawSince(since float64, line *regexp.Regexp) bool {
 	return false
 }
 
-// now returns the time of a clock, in seconds.
+// now returns a clock's time, in seconds.
 func now(clock int32) float64 {
 	var t unix.Timespec
 	_ = unix.ClockGettime(clock, &t)
 	return float64(t.Sec) + float64(t.Nsec)/1e9
 }
 
-// When a tool shows packets to these hosts, it has written all earlier ones: one in the lab, one in the Docker network.
+// A tool that shows packets to these hosts has written all earlier packets. One host is in the lab, the other in the
+// Docker network.
 var (
 	last         = netip.MustParseAddrPort("203.0.113.9:9")
 	lastInDocker = netip.MustParseAddrPort("198.51.100.20:9")
@@ -189,17 +190,17 @@ func TestTools(t *testing.T) {
 	}
 }
 
-// beside is the tools that run beside all rows.
+// beside contains the tools that run during all rows.
 type beside struct {
 	r                           *rig
 	bpftrace, tcpdump, onBridge *watcher
 	begun                       map[string]moment
 }
 
-// moment is a time by two clocks, in seconds: that of tcpdump, and that of bpftrace.
+// moment is a time by tcpdump's clock and by bpftrace's clock, in seconds.
 type moment struct{ wall, monotonic float64 }
 
-// flush waits until the tools have written all.
+// flush waits until the tools have written everything.
 func (b *beside) flush(t *testing.T) {
 	t.Helper()
 	line := func(to netip.AddrPort) *regexp.Regexp {
@@ -228,7 +229,7 @@ func yes(b bool) string {
 	return "no"
 }
 
-// address matches the address of the row's host, where the tools write it.
+// address matches the address of the row's host in the output of the tools.
 func (w way) address() *regexp.Regexp {
 	first, _, _ := strings.Cut(w.want, "/")
 	if literal, err := netip.ParseAddrPort(first); err == nil {
@@ -238,7 +239,7 @@ func (w way) address() *regexp.Regexp {
 	return regexp.MustCompile("(" + regexp.QuoteMeta(to.v4.String()) + "|" + regexp.QuoteMeta(to.v6.String()) + `)\b`)
 }
 
-// run goes a way in a process of its own, with strace from the moment at which a recording would start.
+// run runs a way in a separate process, with strace from the moment at which a recording would start.
 func (b *beside) run(t *testing.T, w way, command commander) (trace string, err error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -285,7 +286,7 @@ func (b *beside) run(t *testing.T, w way, command commander) (trace string, err 
 	if err := ended(err); err != nil {
 		return "", err
 	}
-	_ = strace.cmd.Process.Signal(unix.SIGTERM) // a daemon may live on
+	_ = strace.cmd.Process.Signal(unix.SIGTERM) // strace may wait for a daemon
 	_, _ = strace.cmd.Process.Wait()
 	text, err := os.ReadFile(file)
 	return string(text), err

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Of linux/io_uring.h.
+// From linux/io_uring.h.
 const (
 	uringSetupSQPoll = 1 << 1
 
@@ -57,8 +57,8 @@ type uringCQE struct {
 	flags    uint32
 }
 
-// uring is an io_uring with room for few requests, of which one is under way at a time. Its files are registered:
-// before Linux 5.11 a thread of the kernel takes no others.
+// uring is an io_uring for a few requests, one at a time. Its files are registered, because a kernel thread before
+// Linux 5.11 accepts no others.
 type uring struct {
 	fd           int
 	flags        uint32
@@ -66,7 +66,7 @@ type uring struct {
 	sq, cq, sqes []byte
 }
 
-// newUring makes one, with one registered file.
+// newUring makes an io_uring with one registered file.
 func newUring(flags uint32, file int) (*uring, error) {
 	u := &uring{flags: flags}
 	u.params.flags, u.params.idle = flags, 1000
@@ -119,12 +119,12 @@ func (u *uring) close() {
 
 func at(area []byte, offset uint32) *uint32 { return (*uint32)(unsafe.Pointer(&area[offset])) }
 
-// do submits one request, waits for its end and returns its result.
+// do submits one request, waits until it ends and returns its result.
 func (u *uring) do(sqe uringSQE) (int, error) {
 	tail := at(u.sq, u.params.sq.tail)
 	index := *tail & *at(u.sq, u.params.sq.mask)
 	sqe.flags |= uringFixedFile
-	sqe.fd = 0 // of the registered ones
+	sqe.fd = 0 // an index of the registered files
 	*(*uringSQE)(unsafe.Pointer(&u.sqes[index*uint32(unsafe.Sizeof(sqe))])) = sqe
 	*at(u.sq, u.params.sq.array+index*4) = index
 	atomic.AddUint32(tail, 1)

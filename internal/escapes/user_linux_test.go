@@ -18,11 +18,11 @@ type outcome struct {
 	Flows []string // the targets of all flows, in order
 	Red   bool
 	None  string // why this kernel lacks the feature
-	Error string // why the way could not be gone
+	Error string // why the way failed
 	text  string // the output of the test
 }
 
-// outcomeMark is in front of each outcome in the output of the user's test binary.
+// outcomeMark precedes each outcome in the output of the user's test binary.
 const outcomeMark = "escapes outcome: "
 
 // started is a way after its early part.
@@ -33,10 +33,10 @@ type started struct {
 	err  error
 }
 
-// earlierVariable moves the early part into an earlier test, which records.
+// earlierVariable moves the early part to an earlier test that records.
 const earlierVariable = "ESCAPES_EARLIER"
 
-// userTests are the ways that waysVariable names, as a user's tests.
+// userTests returns the ways in waysVariable, as tests of a user.
 func userTests() []testing.InternalTest {
 	var ways []*started
 	for name := range strings.SplitSeq(os.Getenv(waysVariable), "\n") {
@@ -57,7 +57,8 @@ func userTests() []testing.InternalTest {
 		}})
 	}
 	return append(tests, testing.InternalTest{Name: "TestWays", F: func(t *testing.T) {
-		// One recording around all of them: the programs are loaded once, which takes a guest's CPU more than a second.
+		// One recording contains all of them, because loading the programs takes more than a second of CPU time in a
+		// guest.
 		netzerotest.Record(t)
 		for _, w := range ways {
 			t.Run("way", w.run)

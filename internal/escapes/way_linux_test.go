@@ -12,38 +12,39 @@ import (
 // way is one way out of a process, and a row of docs/escapes.md.
 type way struct {
 	name string // unique
-	// want is the expected recording: the targets of all flows in order, such as "host:443/TCP". The word host stands for
+	// want is the expected recording: the targets of all flows in order, such as "host:443/TCP". The word host means
 	// the addresses of the row's host. Empty: no flow.
 	want string
 	// why is the reason for no flow, if want is empty; otherwise it is a remark.
 	why string
-	// red is the expected failure text. In a row with early it applies if early ran before the first recording of the
-	// process. Otherwise the row passes.
+	// red is the expected failure message. For a row with early, it applies if early ran before the first recording of
+	// the process. The row passes otherwise.
 	red string
 	// unseenBefore is the reason for no flow if early ran before the first recording of the process.
 	unseenBefore string
-	// endedRed is the expected failure text if early ran in an earlier test: the flow belongs to that test's recording.
+	// endedRed is the expected failure message if early ran in an earlier test: the flow belongs to that test's
+	// recording.
 	endedRed string
 	// capability is the way's row in docs/kernels.md, if some kernels lack the feature.
 	capability string
 	// inside: no packet leaves the machine. partial: packets leave, but arrive nowhere.
 	inside, partial bool
 
-	// open opens the flow. Its error matches that of none if this kernel lacks the feature.
+	// open opens the flow. It returns errNone if this kernel lacks the feature.
 	open func(to host) error
-	// early replaces open if a part runs before the recording starts: it returns the rest.
+	// early replaces open if a part runs before the recording starts. It returns the rest.
 	early func(to host) (open func() error, err error)
 }
 
-// group is the ways of one kind: a section of docs/escapes.md, and a row of docs/kernels.md.
+// group contains the ways of one kind: a section of docs/escapes.md, and a row of docs/kernels.md.
 type group struct {
 	name       string
 	capability string // its row in docs/kernels.md
-	container  bool   // in place of that: it needs Docker
+	container  bool   // the group needs Docker; it then has no capability
 	ways       []way
 }
 
-// groups are all of them, in the order of docs/escapes.md.
+// groups are all groups, in the order of docs/escapes.md.
 var groups = []group{
 	{name: "TCP", capability: "ways out: TCP", ways: tcpWays},
 	{name: "UDP", capability: "ways out: UDP", ways: udpWays},
@@ -58,10 +59,11 @@ var groups = []group{
 	{name: "Past sockets of IP", capability: "ways out: Past sockets of IP", ways: otherWays},
 }
 
-// notYet are the rows with a known wrong result, and the defect. A row here that passes fails the test: remove it.
+// notYet has the rows with a known wrong result, and the defects. A row in it that passes fails the test. Then remove
+// it.
 var notYet = map[string]string{}
 
-// host is where a row's traffic goes. Servers echo at ports 443 of TCP and 8125 of UDP.
+// host is the destination of a row's traffic. Servers echo at its ports 443/TCP and 8125/UDP.
 type host struct {
 	v4, v6 netip.Addr
 }
@@ -72,7 +74,7 @@ func hostOf(name string) host {
 	for _, g := range groups {
 		for _, w := range g.ways {
 			switch {
-			case w.name == name && g.container: // in the network from which containers reach it
+			case w.name == name && g.container: // in the network that containers reach
 				return host{netip.AddrFrom4([4]byte{198, 51, 100, byte(inDocker)}), addressV6(0x200 + inDocker)}
 			case w.name == name:
 				return host{netip.AddrFrom4([4]byte{203, 0, 113, byte(n)}), addressV6(0x100 + n)}
@@ -95,7 +97,7 @@ func allWays() (all []way) {
 	return all
 }
 
-// findWay returns the row of a name.
+// findWay returns the row with a name.
 func findWay(name string) way {
 	for _, w := range allWays() {
 		if w.name == name {
@@ -118,20 +120,20 @@ func (h host) tcp6() netip.AddrPort { return netip.AddrPortFrom(h.v6, 443) }
 func (h host) udp4() netip.AddrPort { return netip.AddrPortFrom(h.v4, 8125) }
 func (h host) udp6() netip.AddrPort { return netip.AddrPortFrom(h.v6, 8125) }
 
-// asHost replaces the host's addresses in a target by the word host.
+// asHost replaces the host's addresses in a target with the word host.
 func (h host) asHost(target string) string {
 	return strings.NewReplacer("["+h.v6.String()+"]", "host", h.v6.String(), "host", h.v4.String(), "host").Replace(target)
 }
 
-// errNone says that this kernel lacks a feature.
+// errNone reports that this kernel lacks a feature.
 type errNone struct{ reason string }
 
 func (e errNone) Error() string { return e.reason }
 
-// none returns that the kernel lacks a feature, with the reason of all capabilities that are not built in.
+// none returns the error for a feature that is not built in. All such features have the same reason.
 func none() error { return errNone{"the kernel has none"} }
 
-// lacks turns errors by which kernels refuse what is not built in into that of none.
+// lacks turns the errors that kernels return for missing features into that of none.
 func lacks(err error, more ...unix.Errno) error {
 	for _, e := range append(more, unix.EPROTONOSUPPORT, unix.EAFNOSUPPORT, unix.ESOCKTNOSUPPORT, unix.EOPNOTSUPP,
 		unix.ENOSYS) {

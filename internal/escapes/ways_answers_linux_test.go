@@ -9,13 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The beacon sends datagrams from port 8127 of a host to beaconPort of the inside, and connects to its dialledPort.
+// The beacon sends datagrams from port 8127 of a host to beaconPort inside, and connects to dialledPort there.
 const (
 	beaconPort  = 9900
 	dialledPort = 9901
 )
 
-// answerWays send to who called: a policy for egress need not allow that.
+// answerWays send to an initiator. A policy for egress need not allow that.
 var answerWays = []way{
 	{name: "answer on an accepted TCP connection", why: "the other end opened it", inside: true, open: func(host) error {
 		return withListener(func(fd int) error { return accepted(fd, exchange) })
@@ -40,7 +40,7 @@ var answerWays = []way{
 	}},
 }
 
-// withBeacon receives one datagram of the beacon's, at a socket that use may answer from.
+// withBeacon receives one datagram of the beacon, at a socket from which use may answer.
 func withBeacon(use func(fd int, from unix.Sockaddr) error) error {
 	return onSocket(unix.AF_INET, unix.SOCK_DGRAM, 0, func(fd int) error {
 		if err := unix.Bind(fd, &unix.SockaddrInet4{Port: beaconPort}); err != nil {
@@ -59,7 +59,7 @@ func withBeacon(use func(fd int, from unix.Sockaddr) error) error {
 	})
 }
 
-// peerSpokeFirst waits for the beacon, and then is the one who connects.
+// peerSpokeFirst waits for the beacon, and then connects to it.
 func peerSpokeFirst(host) error {
 	return withBeacon(func(fd int, from unix.Sockaddr) error {
 		if err := connect(fd, from); err != nil {
@@ -69,7 +69,7 @@ func peerSpokeFirst(host) error {
 	})
 }
 
-// withListener listens where the beacon connects to.
+// withListener listens at the port to which the beacon connects.
 func withListener(use func(fd int) error) error {
 	return onSocket(unix.AF_INET, unix.SOCK_STREAM, 0, func(fd int) error {
 		if err := listenForBeacon(fd); err != nil {
@@ -125,7 +125,7 @@ func acceptedEarly(use func(fd int) error) (func() error, error) {
 	}, err
 }
 
-// beacon speaks first, from a host, until the test ends.
+// beacon sends first, from a host, until the test ends.
 func (r *rig) beacon(from host) {
 	r.t.Helper()
 	var conn *net.UDPConn
@@ -152,13 +152,13 @@ func (r *rig) beacon(from host) {
 	}()
 }
 
-// dialInside connects to the inside and echoes one message.
+// dialInside connects to a server inside and echoes one message.
 func dialInside() error {
 	fd, err := newSocket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	if err != nil {
 		return err
 	}
-	short := unix.NsecToTimeval((200 * time.Millisecond).Nanoseconds()) // where more connect than are accepted
+	short := unix.NsecToTimeval((200 * time.Millisecond).Nanoseconds()) // more connections arrive than are accepted
 	err = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &short)
 	if err == nil {
 		err = connect(fd, sockaddr(netip.AddrPortFrom(insideAddress, dialledPort)))

@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	networkVariable = "ESCAPES_NETWORK" // the Docker network from which the hosts are reached
+	networkVariable = "ESCAPES_NETWORK" // the Docker network that reaches the hosts
 	imageVariable   = "ESCAPES_IMAGE"
 )
 
-// containerWays start containers by Docker's client, and none of these is passed to the recording.
+// containerWays start containers with Docker's client. None of these is passed to the recording.
 var containerWays = []way{
 	{name: "docker run", want: viaTCP, open: func(to host) error { return dockerRun("dial", to.tcp4().String()) }},
 	{name: "docker run, by a child", want: viaTCP, open: func(to host) error { return run(self("docker run", to)) }},
@@ -101,13 +101,13 @@ func dockerRun(command ...string) error {
 	return docker(append([]string{"run", "--rm", "--network", network(), image()}, command...)...)
 }
 
-// startContainer starts a container, and returns the function that removes it.
+// startContainer starts a container, and returns a function that removes it.
 func startContainer(command ...string) (id string, remove func() error, err error) {
 	id, err = dockerSays(append([]string{"run", "--detach", "--network", network(), image()}, command...)...)
 	return id, func() error { return docker("rm", "--force", id) }, err
 }
 
-// withContainer has a container that does nothing.
+// withContainer runs an idle container.
 func withContainer(use func(id string) error) error {
 	id, remove, err := startContainer("wait")
 	if err != nil {
@@ -129,7 +129,7 @@ func awaitLog(id string, n int) error {
 	}
 }
 
-// joinDocker makes a Docker network from which the hosts of the containers' rows are reached.
+// joinDocker makes a Docker network that reaches the hosts of the containers' rows.
 func (r *rig) joinDocker(t *testing.T) {
 	t.Helper()
 	r.image = testenv.Image(t, "peer")

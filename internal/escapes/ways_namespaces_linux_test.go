@@ -29,7 +29,7 @@ var namespaceWays = []way{
 					return err
 				}
 				defer holder.Close()
-				return inThread(func() error { // a thread of the same namespace as the process
+				return inThread(func() error { // a thread in the process's network namespace
 					if err := unix.Setns(int(holder.Fd()), unix.CLONE_NEWNET); err != nil {
 						return err
 					}
@@ -42,7 +42,7 @@ var namespaceWays = []way{
 	}},
 }
 
-// otherWays leave without a socket of IP, or do not leave at all.
+// otherWays leave without an IP socket, or do not leave at all.
 var otherWays = []way{
 	{name: "packet socket (AF_PACKET)", why: "it passes below IP", open: packetSocket},
 	{name: "TUN device", why: "to the kernel it is a packet that comes in, and is forwarded",
@@ -67,7 +67,7 @@ func init() {
 	}
 }
 
-// inThread calls fn on a thread that ends with it.
+// inThread calls fn on a thread that ends after fn.
 func inThread(fn func() error) error {
 	ended := make(chan error)
 	go func() {
@@ -77,8 +77,8 @@ func inThread(fn func() error) error {
 	return <-ended
 }
 
-// unshareNet moves the calling thread to a new network namespace. The process's own namespace forwards its packets.
-// Answers find no way back.
+// unshareNet moves the calling thread to a new network namespace. The process's namespace forwards its packets. Answers
+// have no route back.
 func unshareNet() error {
 	home, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
@@ -97,7 +97,7 @@ func unshareNet() error {
 	if err := netlink.LinkAdd(pair); err != nil {
 		return lacks(fmt.Errorf("make veth pair: %w", err))
 	}
-	const near, far = "198.18.7.2/24", "198.18.7.1/24" // of a network for tests (RFC 2544)
+	const near, far = "198.18.7.2/24", "198.18.7.1/24" // in a network for tests (RFC 2544)
 	gateway := net.IPv4(198, 18, 7, 1)
 	if err := withAddress("eth0", near); err != nil {
 		return err
@@ -120,13 +120,13 @@ func unshareNet() error {
 	if err != nil {
 		return err
 	}
-	// The namespace may end right after the packet was sent: that must not wait for ARP.
+	// The namespace may end right after the packet was sent, so sending must not wait for ARP.
 	neighbour := &netlink.Neigh{LinkIndex: link.Attrs().Index, State: netlink.NUD_PERMANENT, IP: gateway,
 		HardwareAddr: farMAC}
 	return errors.Join(netlink.NeighSet(neighbour), netlink.RouteAdd(&netlink.Route{Gw: gateway}))
 }
 
-// awaitUp waits until an interface of the thread's namespace transmits.
+// awaitUp waits until an interface of the thread's namespace can transmit.
 func awaitUp(name string) (netlink.Link, error) {
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		link, err := netlink.LinkByName(name)
@@ -139,7 +139,7 @@ func awaitUp(name string) (netlink.Link, error) {
 	}
 }
 
-// withAddress gives an interface of the thread's namespace an address, and sets it up.
+// withAddress adds an address to an interface of the thread's namespace, and sets the interface up.
 func withAddress(name, address string) error {
 	link, err := netlink.LinkByName(name)
 	if err != nil {
@@ -152,8 +152,8 @@ func withAddress(name, address string) error {
 	return errors.Join(netlink.AddrReplace(link, a), netlink.LinkSetUp(link))
 }
 
-// addressOfTwo connects, in a namespace of the thread's own, to the address that the process's own namespace has: here
-// it is another machine's, which a route to lo stands for.
+// addressOfTwo connects, in a separate namespace of the thread, to an address that the process's namespace has. In the
+// thread's namespace it belongs to another machine, which a route to lo simulates.
 func addressOfTwo(to host) error {
 	if err := withAddress("lo", to.v4.String()+"/32"); err != nil {
 		return err
@@ -179,7 +179,7 @@ func addressOfTwo(to host) error {
 		func(fd int) error { return refused(connect(fd, sockaddr(to.tcp4()))) })
 }
 
-// outsideMAC is that of the lab's other end, which package testnet gives it.
+// outsideMAC is the MAC address that package testnet gives to the lab's other end.
 var outsideMAC = net.HardwareAddr{0x02, 0, 0, 0, 0, 0x01}
 
 func packetSocket(to host) error {
@@ -201,7 +201,7 @@ func packetSocket(to host) error {
 	})
 }
 
-// throughTUN writes a packet of another address to a device, and has the kernel forward it.
+// throughTUN writes a packet with another source address to a device, so that the kernel forwards it.
 func throughTUN(to host) error {
 	device, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV) {
@@ -231,7 +231,7 @@ func throughTUN(to host) error {
 	return err
 }
 
-// askStranger has the lender send.
+// askStranger makes the lender send.
 func askStranger(to host) error {
 	conn, err := net.Dial("unix", os.Getenv(lenderVariable))
 	if err != nil {
@@ -256,7 +256,7 @@ func joinGroup(host) error {
 	})
 }
 
-// throughVsock calls the machine that runs this one. Whether it answers is all the same.
+// throughVsock calls the machine that runs this one. The test does not need an answer.
 func throughVsock(host) error {
 	err := onSocket(unix.AF_VSOCK, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0, func(fd int) error {
 		_ = unix.Connect(fd, &unix.SockaddrVM{CID: unix.VMADDR_CID_HOST, Port: 443})

@@ -20,7 +20,7 @@ import (
 
 const viaTCP = "host:443/TCP"
 
-// leftBehind is the failure text for flows that an ended test left behind.
+// leftBehind is the failure message for flows that an ended test left behind.
 const leftBehind = "had ended, and a goroutine or a process that it left behind opened this"
 
 var processWays = []way{
@@ -137,7 +137,7 @@ func forkAndConnect(to [4]byte, port uint16) (pid int, errno syscall.Errno) {
 		_, _, errno = syscall.RawSyscall(syscall.SYS_CONNECT, fd, uintptr(unsafe.Pointer(&address)), unsafe.Sizeof(address))
 	}
 	syscall.RawSyscall(syscall.SYS_EXIT_GROUP, uintptr(errno), 0, 0)
-	return 0, errno // never
+	return 0, errno // never reached
 }
 
 // otherThread connects on a thread that ends with its goroutine.
@@ -150,7 +150,7 @@ func otherThread(to host) error {
 	return <-ended
 }
 
-// static runs a static executable: a small one, or this one, where it is static itself.
+// static runs a static executable: a small one, or this one if it is static.
 func static(to host) error {
 	if program := os.Getenv(staticVariable); program != "" {
 		return run(exec.Command(program, "dial", to.tcp4().String()))
@@ -158,7 +158,8 @@ func static(to host) error {
 	return run(self("tcp", to))
 }
 
-// orphaned runs a child with a child that outlives it. The orphan inherits the output, so the output's end is its end.
+// orphaned runs a child with a child that outlives it. The orphan inherits the output, so the output ends with the
+// orphan.
 func orphaned(what string, to host) error {
 	out, err := self(what, to).CombinedOutput()
 	if err != nil || len(out) > 0 {
@@ -167,7 +168,7 @@ func orphaned(what string, to host) error {
 	return nil
 }
 
-// leave starts a child in a session of its own, with more environment, and ends.
+// leave starts a child in a new session, with more environment, and ends.
 func leave(what string, to host, env ...string) error {
 	cmd := self(what, to)
 	if len(env) > 0 {
@@ -184,7 +185,7 @@ const (
 	staticVariable = "ESCAPES_STATIC"
 )
 
-// waitForWord says that it is there, waits for a line, connects and says so.
+// waitForWord reports that it runs, waits for a line, connects and reports that.
 func waitForWord(to host) error {
 	fmt.Println("there")
 	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
@@ -231,12 +232,12 @@ func waiting(what string, to host) (func() error, error) {
 		if err != nil {
 			return fmt.Errorf("await what the daemon does: %w", err)
 		}
-		_, err = io.Copy(io.Discard, out) // to its end
+		_, err = io.Copy(io.Discard, out) // until the output ends
 		return err
 	}, nil
 }
 
-// newCgroup makes a cgroup beside that of the processes that record, where nothing is watched.
+// newCgroup makes a cgroup outside of those that are recorded.
 func newCgroup(name string) (dir string, remove func(), err error) {
 	tree, err := cgroup.FindTree()
 	if err != nil {
@@ -249,7 +250,7 @@ func newCgroup(name string) (dir string, remove func(), err error) {
 	return dir, func() { removeCgroup(dir) }, nil
 }
 
-// removeCgroup removes a cgroup when its last process has ended.
+// removeCgroup removes a cgroup after its last process has ended.
 func removeCgroup(dir string) {
 	for end := time.Now().Add(patience); os.Remove(dir) != nil && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
@@ -270,7 +271,7 @@ func moveTo(dir string) (back func() error, err error) {
 	return func() error { return enter(home) }, enter(dir)
 }
 
-// inNewCgroup calls use in a new cgroup, which it removes.
+// inNewCgroup calls use in a new cgroup, and then removes it.
 func inNewCgroup(name string, use func() error) error {
 	dir, remove, err := newCgroup(name)
 	if err != nil {

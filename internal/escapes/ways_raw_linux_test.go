@@ -119,7 +119,7 @@ func tcpSegment(to host, flags byte) []byte {
 	return b
 }
 
-// udpPacket returns a UDP header with payload; its checksum is none.
+// udpPacket returns a UDP header with payload, without a checksum.
 func udpPacket(port uint16) []byte {
 	b := make([]byte, 8, 8+len(payload))
 	binary.BigEndian.PutUint16(b[0:], 40000)
@@ -128,7 +128,7 @@ func udpPacket(port uint16) []byte {
 	return append(b, payload...)
 }
 
-// sctpInit returns an SCTP packet with an INIT chunk; its checksum is wrong.
+// sctpInit returns an SCTP packet with an INIT chunk and a wrong checksum.
 func sctpInit(port uint16) []byte {
 	b := make([]byte, 32)
 	binary.BigEndian.PutUint16(b[0:], 40000)
@@ -159,7 +159,7 @@ func echoMessage(kind byte) []byte {
 	return b
 }
 
-// checksum is the one of the internet (RFC 1071).
+// checksum returns the Internet checksum (RFC 1071).
 func checksum(b []byte) uint16 {
 	var sum uint32
 	for i := 0; i+1 < len(b); i += 2 {

@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// nameUnknown is the text for a connection to an external address if its name may have been looked up before the
-// process recorded anything.
+// nameUnknown is the message for a connection to an external address if the lookup of its name may have happened before
+// the process recorded anything.
 const nameUnknown = "was opened outside this recording and used in it, and which name was looked up for it is not known"
 
-// beforeWays send on sockets that are older than the recording.
+// beforeWays send on sockets from before the recording.
 var beforeWays = []way{
 	{name: "TCP connection from before", want: viaTCP, red: nameUnknown, early: func(to host) (func() error, error) {
 		return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), exchange)
@@ -85,7 +85,7 @@ var beforeWays = []way{
 	}},
 }
 
-// earlySocket makes a socket, and connects it if there is an address; use runs during the recording.
+// earlySocket makes a socket, and connects it if there is an address. use runs during the recording.
 func earlySocket(kind, protocol int, to unix.Sockaddr, use func(fd int) error) (func() error, error) {
 	domain := unix.AF_INET
 	if _, six := to.(*unix.SockaddrInet6); six {
@@ -118,7 +118,7 @@ func giveToChild(fd int, to host) error {
 	return run(cmd)
 }
 
-// passedWays send on sockets that an unrecorded process made.
+// passedWays send on sockets from an unrecorded process.
 var passedWays = []way{
 	{name: "UDP socket of an unrelated process, connected (SCM_RIGHTS)", want: "host:8125/UDP",
 		open: func(to host) error { return borrowed("udp", to, exchange) }},
@@ -159,7 +159,7 @@ func init() {
 	}
 }
 
-// fromChild uses a socket that a child has made, connected and handed over, when the child has ended.
+// fromChild uses a socket after the child that made, connected and passed it has ended.
 func fromChild(to host) error {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -176,7 +176,7 @@ func fromChild(to host) error {
 	return takeAndUse(pair[0], exchange)
 }
 
-// borrowed uses a socket that the lender has made.
+// borrowed uses a socket that the lender passes.
 func borrowed(what string, to host, use func(fd int) error) error {
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: os.Getenv(lenderVariable), Net: "unix"})
 	if err != nil {
@@ -194,7 +194,7 @@ func borrowed(what string, to host, use func(fd int) error) error {
 	return takeAndUse(int(file.Fd()), use)
 }
 
-// stolen uses a socket of the lender's that it was not given.
+// stolen uses a socket of the lender that the lender does not pass.
 func stolen(to host) error {
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: os.Getenv(lenderVariable), Net: "unix"})
 	if err != nil {
@@ -221,7 +221,7 @@ func stolen(to host) error {
 	return exchange(fd)
 }
 
-// takeAndUse uses a socket that comes over a Unix socket.
+// takeAndUse uses a socket that it receives over a Unix socket.
 func takeAndUse(unixSocket int, use func(fd int) error) error {
 	b, rights := make([]byte, 1), make([]byte, 64)
 	_, n, _, _, err := unix.Recvmsg(unixSocket, b, rights, unix.MSG_CMSG_CLOEXEC)
@@ -240,7 +240,7 @@ func takeAndUse(unixSocket int, use func(fd int) error) error {
 	return use(fds[0])
 }
 
-// lend serves, in this process, sockets that it makes inside of the lab.
+// lend serves sockets from this process. It makes them inside of the lab.
 func (r *rig) lend() {
 	r.t.Helper()
 	r.lender = filepath.Join(r.t.TempDir(), "lender")
@@ -256,7 +256,7 @@ func (r *rig) lend() {
 			go func() {
 				defer conn.Close()
 				if err := r.lendOne(conn); err != nil {
-					fmt.Fprintln(os.Stderr, "lend socket:", err) // the row fails
+					fmt.Fprintln(os.Stderr, "lend socket:", err) // makes the row fail
 				}
 			}()
 		}

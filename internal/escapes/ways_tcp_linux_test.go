@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Of linux/tcp.h and linux/in.h, where package unix has none.
+// From linux/tcp.h and linux/in.h. Package unix lacks these.
 const (
 	tcpFastOpenConnect  = 30
 	tcpFastOpenNoCookie = 34
@@ -51,7 +51,7 @@ func tcpAttempt(to host, port uint16) error {
 	})
 }
 
-// refused turns the one error that is expected into none.
+// refused turns the expected error into nil.
 func refused(err error) error {
 	if errors.Is(err, unix.ECONNREFUSED) {
 		return nil
@@ -89,7 +89,7 @@ func fastOpenSend(to host) error {
 	})
 }
 
-// The connection is put off until there is payload: without a cookie, always.
+// The kernel delays the connection until there is payload. Without a cookie it always does.
 func fastOpenConnect(to host) error {
 	return onSocket(unix.AF_INET, unix.SOCK_STREAM, 0, func(fd int) error {
 		for _, option := range []int{tcpFastOpenConnect, tcpFastOpenNoCookie} {

@@ -45,7 +45,7 @@ var udpWays = []way{
 	}},
 }
 
-// question asks DNS for the IPv4 address of a.test.
+// question is a DNS query for the IPv4 address of a.test.
 var question = []byte("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x04test\x00\x00\x01\x00\x01")
 
 func udpSendTo(to netip.AddrPort) error {
@@ -172,7 +172,7 @@ func udpSendfile(to host) error {
 	})
 }
 
-// sendFile sends a file on a connected socket, and awaits the echo.
+// sendFile sends a file on a connected socket, and waits for the echo.
 func sendFile(fd int) error {
 	file, err := os.CreateTemp("", "escapes-")
 	if err != nil {
@@ -261,7 +261,7 @@ func udpMulticast6(host) error {
 	})
 }
 
-// onDevice binds a socket to the interface that has the address of the inside.
+// onDevice binds a socket to the interface with the inside address.
 func onDevice(fd int) error {
 	device, err := insideDevice()
 	if err != nil {
@@ -294,7 +294,7 @@ func udpMulticast(host) error {
 	})
 }
 
-// disconnect dissolves a socket's association (connect to AF_UNSPEC).
+// disconnect removes a socket's association (connect to AF_UNSPEC).
 func disconnect(fd int) error {
 	address := syscall.RawSockaddr{Family: unix.AF_UNSPEC}
 	_, _, errno := unix.Syscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&address)), unsafe.Sizeof(address))

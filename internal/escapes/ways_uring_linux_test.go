@@ -45,7 +45,7 @@ func uringTCP(to host, setup uint32, flags uint8) error {
 	})
 }
 
-// uringSend sends on a connected socket, and awaits the echo.
+// uringSend sends on a connected socket, and waits for the echo.
 func uringSend(fd int, setup uint32, flags uint8) error {
 	u, err := newUring(setup, fd)
 	if err != nil {
@@ -79,12 +79,12 @@ func uringUDP(to host, setup uint32, flags uint8) error {
 	})
 }
 
-// pointer is an address as the kernel takes it in a request. What it points to must be on the heap, which does not
-// move, and live.
+// pointer returns an address in the form that a request has. It must point to live memory on the heap, which does not
+// move.
 func pointer[T any](p *T) uint64 {
 	heap = p
 	return uint64(uintptr(unsafe.Pointer(p)))
 }
 
-// heap makes what pointer is given escape to the heap.
+// heap makes the argument of pointer escape to the heap.
 var heap any

@@ -1,9 +1,8 @@
-// Package gotest says how go test runs this test binary: which command line repeats the run, which tests the flags
-// leave out, which tests ran, and where a subtest may have skipped itself.
+// Package gotest describes how go test runs this test binary: the command line that repeats the run, the tests that
+// flags leave out, the tests that ran, and the places at which a subtest may have skipped itself.
 //
-// It reads flags, build information, the source of test files and, by reflection, fields of package testing that are
-// not exported. It does not import package testing. Where a later version of that package lacks a field, the answer is
-// "not known".
+// It reads flags, build information, the source of test files and, by reflection, unexported fields of package testing.
+// It does not import package testing. If a later version of that package lacks a field, the answer is "not known".
 package gotest
 
 import (
@@ -22,7 +21,7 @@ func Flag(name string) string {
 }
 
 // IsPartial reports whether flags may have kept parts of a test from running: -run with elements below the test, -skip
-// or -short. A complete run may need what such a run did not use.
+// or -short. A complete run may need rules that such a run did not use.
 func IsPartial(test string) bool {
 	if Flag("test.short") == "true" || Flag("test.skip") != "" {
 		return true
@@ -37,8 +36,8 @@ func IsWhole() bool {
 		Flag("test.list") == "" && Flag("test.fuzz") == "" && Flag("test.count") != "0"
 }
 
-// elements counts the elements of a pattern of -run, which slashes separate. Slashes in brackets separate nothing. Of
-// alternatives the longest counts.
+// elements counts the elements of a pattern of -run, separated by slashes. Slashes in brackets do not separate. The
+// longest alternative counts.
 func elements(pattern string) int {
 	most, n, brackets := 0, 1, 0
 	for i := 0; i < len(pattern); i++ {

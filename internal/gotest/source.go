@@ -46,10 +46,10 @@ func (s Source) Functions() map[string]bool {
 }
 
 // SkipInSubtests returns the place, such as "shop_test.go:31", at which a subtest of one of the tests may have skipped
-// itself. It is empty if there is none. The tests are those that have run subtests.
+// itself. It returns "" if there is none. The tests are those that have run subtests.
 //
-// Package testing says only of a subtest itself that it was skipped. So the source of the test counts, and that of the
-// functions of the package that it calls.
+// Package testing records a skip only in the subtest itself. So this function examines the source of the test, and of
+// the functions of the package that it calls.
 func (s Source) SkipInSubtests(tests []string) string {
 	if len(tests) == 0 {
 		return ""
@@ -76,7 +76,7 @@ func (s Source) SkipInSubtests(tests []string) string {
 }
 
 // methodsSkip reports whether a method of the test files skips. The methods of a suite are subtests, and the source of
-// a test does not say which of them it runs.
+// a test does not show which of them it runs.
 func (s Source) methodsSkip() bool {
 	for f := range s.declarations(token.NewFileSet()) {
 		if f.Recv != nil && f.Body != nil && skipIn(f.Body, nil, nil).IsValid() {
@@ -86,8 +86,8 @@ func (s Source) methodsSkip() bool {
 	return false
 }
 
-// skipInSubtests returns the place of the first call that skips in what a node, or a function that it calls, passes to
-// Run. A skip of the test itself does not count, because the test knows of it.
+// skipInSubtests returns the place of the first skip in a function that a node, or a function that it calls, passes to
+// Run. A skip of the test itself does not count, because package testing reports it.
 func skipInSubtests(n ast.Node, bodies map[string]*ast.BlockStmt, visited []string) (found token.Pos) {
 	ast.Inspect(n, func(n ast.Node) bool {
 		call, ok := n.(*ast.CallExpr)
@@ -117,7 +117,8 @@ func skipInSubtests(n ast.Node, bodies map[string]*ast.BlockStmt, visited []stri
 	return found
 }
 
-// skipIn returns the place of the first call that skips below a node or, once each, in functions that it calls.
+// skipIn returns the place of the first skip below a node or in the functions that it calls. It visits each function
+// once.
 func skipIn(n ast.Node, bodies map[string]*ast.BlockStmt, visited []string) (found token.Pos) {
 	ast.Inspect(n, func(n ast.Node) bool {
 		call, ok := n.(*ast.CallExpr)

@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// Use is what a run of the package's tests has shown so far: the golden files that recordings had, and the tests that
-// ended. It may be used by several goroutines.
+// Use collects the results of a run of the package's tests: the golden files that recordings used, and the tests that
+// ended. It is safe for use by several goroutines.
 type Use struct {
 	source Source
 
@@ -23,7 +23,7 @@ func NewUse(source Source) *Use {
 	return &Use{source: source, goldens: make(map[string]bool), ran: make(map[string]bool)}
 }
 
-// AddGolden registers the golden file of a recording, by the path and by the path without symbolic links.
+// AddGolden registers the golden file of a recording, by its path and by its path without symbolic links.
 func (u *Use) AddGolden(path string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -33,7 +33,7 @@ func (u *Use) AddGolden(path string) {
 	}
 }
 
-// HasGolden reports whether a recording had the file.
+// HasGolden reports whether a recording used the file.
 func (u *Use) HasGolden(path string) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -49,8 +49,8 @@ func (u *Use) Ended(test string, skipped bool) {
 	u.ran[test] = !skipped && (before || !again)
 }
 
-// Whole reports whether tests have run completely, as far as that is known: whether a subtest was skipped, only the
-// source of its parent says. Without any tests it is about all that ended.
+// Whole reports whether tests are known to have run completely. Only the source of a test shows whether one of its
+// subtests may have been skipped. Without any tests, it reports on all tests that ended.
 func (u *Use) Whole(tests []string) bool {
 	u.mu.Lock()
 	ran := maps.Clone(u.ran)

@@ -12,7 +12,7 @@ func TestUse_GoldenByLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := os.Symlink(path, link); err != nil {
-		t.Skip(err) // on Windows not everybody may
+		t.Skip(err) // on Windows, not every user may create links
 	}
 	use := NewUse(".")
 	if use.HasGolden(path) {

@@ -7,8 +7,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// apiServerTargets returns the flows that a flow to the API server is in the cluster. In a NetworkPolicy it goes to
-// each of the server's Endpoints, if the manifests have them. To Cilium the server is an entity, and only the port
+// apiServerTargets returns the flows in the cluster for a flow to the API server. In a NetworkPolicy the flow goes to
+// each of the server's Endpoints, if the manifests have them. In Cilium the server is an entity, and only the port
 // counts.
 func (p *placer) apiServerTargets(f flow.Flow) []flow.Flow {
 	manifests := p.options.Manifests
@@ -21,7 +21,7 @@ func (p *placer) apiServerTargets(f flow.Flow) []flow.Flow {
 		}
 	}
 	const servicePort = 443
-	if f.Lookup { // a name that has no address here, and one port in the cluster
+	if f.Lookup { // the name has no address here, and one port in the cluster
 		f.Lookup, f.Protocol, f.Port = false, flow.TCP, servicePort
 	}
 	server := flow.ClusterAPIServer

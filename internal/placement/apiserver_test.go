@@ -17,7 +17,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// written returns what is generated of a recording, as YAML without blanks, and the notices.
+// written returns the policies generated from a recording, as YAML without blanks, and the notices.
 func written(t *testing.T, o Options, recorded recording.Recording) (text string, notices []string) {
 	t.Helper()
 	placed, err := Place(recorded, o)
@@ -49,7 +49,7 @@ func callOf(destination flow.Endpoint, port uint16) recording.Recording {
 	return recording.Recording{Flows: []flow.Flow{f}, Workloads: []recording.Workload{{Name: "controller", Namespace: "shop"}}}
 }
 
-// The rows have the rules for each way in which the API server is known, in both dialects.
+// The rows have the rules for each way to recognize the API server, in both dialects.
 func TestAPIServer_Rules(t *testing.T) {
 	server := flow.ClusterAPIServer
 	server.Addr = netip.MustParseAddr("127.0.0.1") // as the test dials it
@@ -105,7 +105,7 @@ func TestAPIServer_Rules(t *testing.T) {
 	}
 }
 
-// The rows have rules that people write for the API server. An update keeps those that allow the flow.
+// The rows have hand-written rules for the API server. An update keeps those that allow the flow.
 func TestAPIServer_HandWrittenRules(t *testing.T) {
 	const dns = "{to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}, podSelector: {matchLabels: {k8s-app: kube-dns}}}], ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]}"
 	for _, tt := range []struct {

@@ -11,7 +11,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// ClusterName returns the workload that a DNS name with dots stands for, and false for the name of a host.
+// ClusterName returns the workload that a DNS name with dots stands for, or false for the name of a host.
 func (o Options) ClusterName(name string) (flow.Endpoint, bool) {
 	if e := o.byName(name); e.Kind == flow.Workload {
 		return e, true
@@ -23,8 +23,8 @@ func (o Options) ClusterName(name string) (flow.Endpoint, bool) {
 	return flow.Endpoint{Kind: flow.Workload, Name: object, Namespace: namespace}, known
 }
 
-// byName returns what a DNS name with dots stands for by its form alone: pods if only a cluster can resolve it, else a
-// host.
+// byName returns the endpoint that a DNS name with dots stands for by its form alone: pods if only a cluster can
+// resolve the name, otherwise a host.
 func (o Options) byName(name string) flow.Endpoint {
 	if workload, namespace, ok := endpoint.ServiceName(name, o.ClusterDomains...); ok {
 		return flow.Endpoint{Kind: flow.Workload, Name: workload, Namespace: namespace}
@@ -32,8 +32,8 @@ func (o Options) byName(name string) flow.Endpoint {
 	return flow.Endpoint{Kind: flow.External, Name: name}
 }
 
-// resolve returns a destination as the cluster's DNS resolves its name for pods of the caller's namespace. A host whose
-// name the manifests know is a workload. A name of one label is looked up in the caller's namespace first.
+// resolve returns a destination as the cluster's DNS resolves its name for pods in the caller's namespace. A host is a
+// workload if the manifests have its name. A name of one label is looked up in the caller's namespace first.
 func (p *placer) resolve(e flow.Endpoint, caller string) flow.Endpoint {
 	switch {
 	case p.options.Manifests == nil || e.Node:
@@ -55,8 +55,8 @@ func (p *placer) resolveLabel(e flow.Endpoint, caller string) flow.Endpoint {
 		return e
 	}
 	if err == nil && m.Namespace == "" {
-		// The object gets the namespace to which it is applied. Others of its name, which have namespaces, are not
-		// meant.
+		// The object gets the namespace to which it is applied. Objects of the same name with other namespaces are
+		// different.
 		var several *manifest.AmbiguousError
 		if _, err := p.options.Manifests.Find(e.Name, ""); errors.As(err, &several) {
 			e.Namespace = caller
@@ -71,7 +71,7 @@ func (p *placer) resolveLabel(e flow.Endpoint, caller string) flow.Endpoint {
 	return e
 }
 
-// noticeServiceLikeHost tells of a host that only a Peer names, if its name has the form service.namespace.
+// noticeServiceLikeHost notes a host that only a Peer names, if its name has the form service.namespace.
 func (p *placer) noticeServiceLikeHost(f flow.Flow) {
 	e := f.Destination
 	isLikeService := e.Kind == flow.External && strings.Count(e.Name, ".") == 1
@@ -82,7 +82,8 @@ func (p *placer) noticeServiceLikeHost(f flow.Flow) {
 		"or let Manifests say that there are such", e.Name, fmt.Sprintf("%s.svc:%d", e.Name, f.Port))
 }
 
-// behind returns an address of a Service without a selector. It keeps the Service's name, because pods look it up.
+// behind returns an address of a Service without a selector. The endpoint keeps the Service's name, because pods look
+// it up.
 func behind(service flow.Endpoint, addr netip.Addr) flow.Endpoint {
 	return flow.Endpoint{
 		Kind: flow.Address, Name: service.Name, Namespace: service.Namespace, Addr: addr, Evidence: service.Evidence,

@@ -19,7 +19,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// peersOf returns the peers of each rule that both dialects write for what checkout opens, and the notices.
+// peersOf returns the peers of each rule that both dialects write for the flows of checkout, and the notices.
 func peersOf(t *testing.T, o Options, flows ...flow.Flow) (kubernetes, ciliums []string, notices []string) {
 	t.Helper()
 	o.Workload = "checkout"
@@ -68,7 +68,7 @@ const (
 	ciliumDNS = "[{matchLabels:{k8s:io.kubernetes.pod.namespace:kube-system,k8s:k8s-app:kube-dns}}] 53"
 )
 
-// pods are the peers of both dialects for pods of a label.
+// pods returns the peers of both dialects for pods with a label.
 func pods(app, namespace, port string) [2]string {
 	if namespace == "" {
 		return [2]string{"[{podSelector:{matchLabels:{app:" + app + "}}}] " + port, "[{matchLabels:{k8s:app:" + app + "}}] " + port}
@@ -83,10 +83,10 @@ func external(name, port string) [2]string {
 	return [2]string{"internet for " + name + ":" + port + "/TCP", "[{matchName:" + name + "}] " + port}
 }
 
-// The rows are those of docs/identity.md about names.
+// The rows are the rows of docs/identity.md about names.
 func TestNames_AsInCluster(t *testing.T) {
 	shop := manifesttest.Read(t, manifesttest.Shop)
-	own := func(pair [2]string) [2]string { // the namespace of the policy goes without saying in a NetworkPolicy
+	own := func(pair [2]string) [2]string { // a NetworkPolicy omits the policy's own namespace
 		return [2]string{strings.Replace(pair[0], ",namespaceSelector:{matchLabels:{kubernetes.io/metadata.name:web}}", "", 1), pair[1]}
 	}
 	for _, tt := range []struct {
@@ -137,7 +137,7 @@ func TestNames_AsInCluster(t *testing.T) {
 	}
 }
 
-// A server of the test stands for a host of the internet, or for pods.
+// A server of the test may stand for a host on the internet, or for pods.
 func TestNames_PeersForThirdParties(t *testing.T) {
 	shop := manifesttest.Read(t, manifesttest.Shop)
 	for _, tt := range []struct {
@@ -183,8 +183,8 @@ func TestNames_PeersForThirdParties(t *testing.T) {
 	}
 }
 
-// Of two objects of a name, the one in the caller's namespace counts. Its manifest may leave out the namespace, as most
-// rendered charts do.
+// If two objects have one name, the object in the caller's namespace counts. Its manifest may omit the namespace, as
+// most rendered charts do.
 func TestNames_CallersNamespaceFirst(t *testing.T) {
 	set := manifesttest.Read(t, `{apiVersion: v1, kind: Service, metadata: {name: db}, spec: {selector: {app: own}, ports: [{port: 5432}]}}
 ---
@@ -202,7 +202,7 @@ func TestNames_CallersNamespaceFirst(t *testing.T) {
 	}
 }
 
-// Of the ports of a Service without a selector, the rule has the one that was dialled.
+// The rule has the dialled port of a Service without a selector, and no other port.
 func TestServices_DialledPort(t *testing.T) {
 	set := manifesttest.Read(t, `{apiVersion: v1, kind: Service, metadata: {name: legacy, namespace: web},
   spec: {ports: [{name: http, port: 80}, {name: admin, port: 9000}]}}

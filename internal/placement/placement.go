@@ -1,8 +1,8 @@
 // Package placement gives the workloads of a recording their place in the cluster: the labels, namespaces and ports of
 // their Kubernetes manifests. It resolves names as the cluster's DNS does.
 //
-// It compares nothing and writes no policy. It refuses a name that has several meanings in the manifests. A workload
-// that the manifests do not have keeps its recorded name and the label app, and a notice says so.
+// It compares nothing and writes no policy. It rejects a name that has several meanings in the manifests. A workload
+// that is not in the manifests keeps its recorded name and the label app, and a notice says so.
 package placement
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Options are the settings of the user that decide about a placement.
+// Options are the user's settings for a placement.
 type Options struct {
 	// Workload is the name of the workload that the test process stands for, and Namespace its namespace, if any.
 	Workload, Namespace string
@@ -28,11 +28,11 @@ type Options struct {
 
 	Manifests      *manifest.Set    // nil if there are none
 	ClusterDomains []string         // besides cluster.local
-	Ignored        endpoint.Ignored // flows that are left out; it also says that the test process is no workload
+	Ignored        endpoint.Ignored // flows that are left out; it also says whether the test process has no policy
 	Cilium         bool             // policies are CiliumNetworkPolicies
 
-	// Rules holds what the options say about the policies: the fields Fold, Ranges, Binaries, CloseIngress, DenyAll and
-	// Resolvers of the scope. [Place] sets the other fields.
+	// Rules holds the options for policies: the fields Fold, Ranges, Binaries, CloseIngress, DenyAll and Resolvers of
+	// the scope. [Place] sets the other fields.
 	Rules policy.Scope
 }
 
@@ -40,26 +40,26 @@ type Options struct {
 type Placement struct {
 	Flows   []flow.Flow // between the workloads of the cluster, sorted
 	Scope   policy.Scope
-	Notices []string // sorted, one text each
+	Notices []string // sorted, one message each
 
-	// EphemeralPorts are the flows of [recording.Recording].EphemeralPorts as they are in the cluster. Left out are
-	// flows between workloads without a policy, and ports that the manifests or the option Ports name.
+	// EphemeralPorts are the flows of [recording.Recording].EphemeralPorts in the cluster. It omits flows between
+	// workloads without a policy, and ports that the manifests or the option Ports name.
 	EphemeralPorts []recording.EphemeralPort
 }
 
-// placer does the work of one call of [Place].
+// placer is the state of one call of [Place].
 type placer struct {
 	options Options
 	scope   policy.Scope
 	notices []string
 	errs    []string
 
-	// found has the manifests' answers by recorded name and namespace; nil if they do not have the workload.
+	// found holds the manifests' matches by recorded name and namespace; nil if the manifests lack the workload.
 	found map[flow.Endpoint]*manifest.Match
 }
 
-// Place returns a recording's place in the cluster. The error is a [*recording.OptionError]; the placement then has a
-// scope with the subjects and peers that were found, and nothing else.
+// Place returns a recording's place in the cluster. The error is a [*recording.OptionError]. With an error, the
+// placement has only a scope with the subjects and peers that were found.
 func Place(recorded recording.Recording, options Options) (Placement, error) {
 	p := &placer{options: options, scope: options.Rules, found: make(map[flow.Endpoint]*manifest.Match)}
 	if options.Manifests != nil {
@@ -116,7 +116,7 @@ func (p *placer) subjects(workloads []recording.Workload) (notPods map[flow.Endp
 	return notPods
 }
 
-// flows returns the recorded flows as they are in the cluster, without those of sources that are not pods.
+// flows returns the recorded flows in the cluster, without flows of sources that are not pods.
 func (p *placer) flows(recorded []flow.Flow, notPods map[flow.Endpoint]bool) []flow.Flow {
 	var set flow.Set
 	for _, f := range p.options.Ignored.Without(recorded) {
@@ -137,7 +137,7 @@ func (p *placer) notice(format string, args ...any) {
 	p.notices = append(p.notices, fmt.Sprintf(format, args...))
 }
 
-// noticeNamespaces says that the namespace of the test process is missing, if another workload has one.
+// noticeNamespaces notes that the namespace of the test process is missing, if another workload has one.
 func (p *placer) noticeNamespaces() {
 	hasNamespace := func(w policy.Workload) bool { return w.Namespace != "" }
 	if !slices.ContainsFunc(p.scope.Peers, hasNamespace) &&
@@ -152,7 +152,7 @@ func (p *placer) noticeNamespaces() {
 	}
 }
 
-// noticeDenied says that default-deny-all denies traffic from callers of the test process that only production has.
+// noticeDenied notes that default-deny-all denies traffic of callers of the test process that exist only in production.
 func (p *placer) noticeDenied() {
 	if p.scope.DenyAll && !p.options.Ignored.Driver {
 		p.notice("%s denies in the cluster what calls %s there and did not in this test: "+
@@ -161,7 +161,7 @@ func (p *placer) noticeDenied() {
 	}
 }
 
-// noticeNodes says which destinations Cilium takes for the host because they are processes of this machine.
+// noticeNodes notes the destinations that Cilium treats as the host because they are processes of this machine.
 func (p *placer) noticeNodes(flows []flow.Flow) {
 	for _, f := range flows {
 		if p.options.Cilium && f.Destination.Node {
@@ -171,8 +171,8 @@ func (p *placer) noticeNodes(flows []flow.Flow) {
 	}
 }
 
-// find returns what the manifests have for a workload. If noticeMissing is set and they have nothing, a notice says so.
-// Only the first call for a workload adds notices and errors.
+// find returns the manifests' match for a workload. If noticeMissing is set and there is none, it adds a notice. Only
+// the first call for a workload adds notices and errors.
 func (p *placer) find(e flow.Endpoint, noticeMissing bool) *manifest.Match {
 	if p.options.Manifests == nil {
 		return nil
@@ -211,7 +211,7 @@ func workloadOf(e flow.Endpoint, m *manifest.Match) policy.Workload {
 	return w
 }
 
-// namedPorts returns the ports that a rule may refer to by name.
+// namedPorts returns the ports that a rule may name.
 func namedPorts(m *manifest.Match) []policy.Port {
 	var ports []policy.Port
 	for _, p := range m.Ports() {
@@ -223,7 +223,7 @@ func namedPorts(m *manifest.Match) []policy.Port {
 	return ports
 }
 
-// workload returns an endpoint with the namespace that the manifests give it, and adds the workload to the scope.
+// workload returns an endpoint with the namespace from the manifests, and adds the workload to the scope.
 func (p *placer) workload(e flow.Endpoint) flow.Endpoint {
 	if e.Kind != flow.Workload {
 		return e
@@ -235,7 +235,7 @@ func (p *placer) workload(e flow.Endpoint) flow.Endpoint {
 	}
 	w := workloadOf(id, m)
 	e.Namespace, e.HostNetwork = w.Namespace, m.HostNetwork
-	e.Node = false // the manifests know the pods that it stands for
+	e.Node = false // the manifests have its pods
 	is := func(o policy.Workload) bool { return o.Name == w.Name && o.Namespace == w.Namespace }
 	isSubject := slices.ContainsFunc(p.scope.Subjects, func(s policy.Subject) bool { return is(s.Workload) })
 	if m.HostNetwork && !isSubject {
@@ -247,8 +247,8 @@ func (p *placer) workload(e flow.Endpoint) flow.Endpoint {
 	return e
 }
 
-// targets returns the flows that a flow to a workload is in the cluster: to another port, to several ports, or to
-// something other than pods.
+// targets returns the flows in the cluster for a flow to a workload: to another port, to several ports, or to something
+// other than pods.
 func (p *placer) targets(f flow.Flow) []flow.Flow {
 	switch f.Destination.Kind {
 	case flow.APIServer:
@@ -299,7 +299,7 @@ func (p *placer) targets(f flow.Flow) []flow.Flow {
 
 // addressTargets returns the flows to the addresses of a Service without a selector.
 func addressTargets(f flow.Flow, m *manifest.Match) []flow.Flow {
-	if f.Lookup { // which has no address
+	if f.Lookup { // a look-up has no address
 		return []flow.Flow{f}
 	}
 	var flows []flow.Flow
@@ -319,7 +319,7 @@ func addressTargets(f flow.Flow, m *manifest.Match) []flow.Flow {
 	if len(flows) > 0 {
 		return flows
 	}
-	// No address has the port, or the flow has none. It is a flow to the addresses all the same.
+	// No address has the port, or the flow has none. The addresses are still the destination.
 	service := f.Destination
 	for _, a := range m.Addresses {
 		f.Destination = behind(service, a.Addr)
@@ -334,7 +334,7 @@ func addressTargets(f flow.Flow, m *manifest.Match) []flow.Flow {
 }
 
 // endpointPorts returns the ports of its Endpoints to which a Service without a selector sends a flow. It returns none
-// if they are not known.
+// if they are unknown.
 func endpointPorts(m *manifest.Match, f flow.Flow) []uint16 {
 	ports, err := m.TargetPorts(f.Port, f.Protocol)
 	has := func(a manifest.Address) bool { return a.Protocol == f.Protocol && slices.Contains(ports, a.Port) }

@@ -14,7 +14,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// A hand-written policy is evaluated with the labels and ports of the manifests.
+// Evaluation of a hand-written policy uses the labels and ports of the manifests.
 func TestManifests_SelectorsAndNamedPorts(t *testing.T) {
 	manifests := manifesttest.Read(t, manifesttest.OrdersDB)
 	f := flow.Flow{
@@ -53,7 +53,7 @@ const endpoints = `{apiVersion: v1, kind: Service, metadata: {name: ldap}, spec:
 {apiVersion: v1, kind: Endpoints, metadata: {name: ldap}, subsets: [{addresses: [{ip: 203.0.113.9}], ports: [{port: 389}]}]}
 `
 
-// A flow to a Service without a selector is a flow to its addresses, at any port or without one.
+// A flow to a Service without a selector goes to the Service's addresses, at any port or without one.
 func TestServices_EveryFlowToAddresses(t *testing.T) {
 	manifests := manifesttest.Read(t, endpoints)
 	ldap := flow.Endpoint{Kind: flow.Workload, Name: "ldap"}

@@ -41,7 +41,8 @@ func placeBrokers(t *testing.T) Placement {
 	return placed
 }
 
-// The workload's labels select its own policy and a source. The selector of its Service selects a destination.
+// The workload's labels select the workload in its own policy and as a source. The selector of its Service selects it
+// as a destination.
 func TestSelectors_ServiceOnlyForDestinations(t *testing.T) {
 	placed := placeBrokers(t)
 	flows, scope, notices := placed.Flows, placed.Scope, placed.Notices
@@ -66,7 +67,7 @@ func TestSelectors_ServiceOnlyForDestinations(t *testing.T) {
 	}
 }
 
-// selectorsOf returns what policies of either dialect select, without the resolver.
+// selectorsOf returns the selectors in policies of either dialect, without the resolver's.
 func selectorsOf[P any](t *testing.T, policies []P) []string {
 	t.Helper()
 	type m = map[string]any
@@ -134,7 +135,8 @@ func TestSelectors_HandWrittenPolicies(t *testing.T) {
 	between := func(source, destination string) flow.Flow {
 		return flows[slices.IndexFunc(flows, func(f flow.Flow) bool { return f.Source.Name == source && f.Destination.Name == destination })]
 	}
-	// own is a policy with the labels; egress and ingress are rules for them, and everything else passes.
+	// own is a policy for the pods with the labels. egress and ingress have a rule for these pods. All of them allow
+	// everything else.
 	own := map[string]string{
 		"NetworkPolicy":       "metadata: {name: x}\nspec: {podSelector: {matchLabels: {%}}, policyTypes: [Egress], egress: [{}]}",
 		"CiliumNetworkPolicy": "metadata: {name: x}\nspec: {endpointSelector: {matchLabels: {%}}, egress: [{toEntities: [all]}]}",
@@ -184,7 +186,7 @@ func TestSelectors_HandWrittenPolicies(t *testing.T) {
 	}
 }
 
-// A pod with all PodLabels is selected by its own policy, and by the rules of others, which use the Service's selector.
+// Its own policy selects a pod with all PodLabels. The rules of other policies select it by the Service's selector.
 func TestSelectors_MatchPodLabels(t *testing.T) {
 	for _, s := range placeBrokers(t).Scope.Subjects {
 		got := s.PodLabels()

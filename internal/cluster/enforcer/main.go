@@ -1,11 +1,11 @@
 // Command enforcer runs the controller of sigs.k8s.io/kube-network-policies unchanged, in the network namespace in
 // which it is started.
 //
-// Its own command is for a pod of a cluster: it finds the API server by the pod's service account. This one is given a
-// kubeconfig, and else does the same. The controller writes nftables rules that queue packets to it; on a kernel
-// without NFT_QUEUE these are refused, which it logs, and whoever starts it queues the packets by other means. It also
-// looks for a container runtime that tells it of pods (NRI), logs that there is none, and learns of them from the API
-// server: the option that turns this off makes version 0.8.0 crash.
+// Its own command is for a pod of a cluster, and finds the API server by the pod's service account. This command takes
+// a kubeconfig instead, and otherwise does the same. The controller writes nftables rules that queue packets to it. On
+// a kernel without NFT_QUEUE the kernel rejects them, and the controller logs that; the caller then has to queue the
+// packets in another way. The controller also looks for a container runtime that reports pods (NRI), logs that there is
+// none, and gets the pods from the API server. The option that turns this off makes version 0.8.0 crash.
 package main
 
 import (

@@ -5,7 +5,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Unlisted is [Scope.Unlisted].
+// Unlisted implements [policy.Dialect].
 func (c Dialect) Unlisted(policies Policies, f flow.Flow, binary string) string {
 	subject, ok := c.SubjectOf(f.Source)
 	if !ok {

@@ -5,7 +5,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// byAddress is that of [Scope], but the node needs no name.
+// byAddress is [policy.Scope.ByAddress], except that the node needs no name.
 func (c Dialect) byAddress(f flow.Flow) flow.Flow {
 	g := c.Scope.ByAddress(f)
 	if IsNode(f.Source) {

@@ -7,7 +7,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// denyAll is denyAll in the other dialect, where a rule that allows nobody is what denies.
+// denyAll returns the default-deny policy of a namespace. In this dialect, an empty rule denies a direction.
 func denyAll(namespace string) *cilium.NetworkPolicy {
 	p := &cilium.NetworkPolicy{
 		TypeMeta:   metav1.TypeMeta{APIVersion: cilium.APIVersion, Kind: cilium.Kind},

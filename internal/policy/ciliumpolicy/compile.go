@@ -14,7 +14,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Evaluator is [Scope.Evaluator].
+// Evaluator implements [policy.Dialect].
 func (c Dialect) Evaluator(policies Policies) func(flow.Flow) policy.Verdict {
 	c = Dialect{c.Scope.Normalized().Indexed()}
 	policies = partsOf(policies)
@@ -23,25 +23,25 @@ func (c Dialect) Evaluator(policies Policies) func(flow.Flow) policy.Verdict {
 	})
 }
 
-// compiled is the policies that select a subject, made ready for many flows of one direction.
+// compiled holds the policies that select a subject, indexed to evaluate many flows of one direction.
 type compiled struct {
 	scope     Dialect
 	subject   policy.Workload
 	direction policy.Direction
 	views     []applicable
-	isolating int // the first of views that isolates the subject; -1: none does, and why
+	isolating int // the first of views that isolates the subject, or -1 if none does; then why has the reason
 	why       string
 	allowed   ruleTable
 	denied    ruleTable
 }
 
-// ruleTable is the rules of some views with an index.
+// ruleTable holds the rules of views, with an index.
 type ruleTable struct {
 	rules [][]refs // by view
 	index *index.Index
 }
 
-// refs is the peers and ports of a rule.
+// refs holds the peers and ports of a rule.
 type refs struct {
 	peers []peerRef
 	ports []portRef
@@ -57,7 +57,7 @@ func (c Dialect) compile(policies Policies, subject policy.Workload, d policy.Di
 }
 
 func (s *compiled) build() {
-	if len(s.views) > 0 { // all have the same
+	if len(s.views) > 0 { // all views have the same look-ups
 		lookups := newFQDNIndex(s.views[0].lookups)
 		for i := range s.views {
 			s.views[i].read = lookups
@@ -75,7 +75,7 @@ func newRules(views []applicable, of func(applicable) []Rule) ruleTable {
 		for j, r := range of(v) {
 			ref := refs{r.peers(), r.AllowedPorts()}
 			each = append(each, ref)
-			if !r.isEmpty() { // which has no pairs
+			if !r.isEmpty() { // an empty rule has no pairs
 				all = append(all, index.Rule{At: index.RuleAt{View: i, Rule: j}, Peers: specsOfPeers(ref.peers), Ports: specsOfPorts(ref.ports)})
 			}
 		}
@@ -107,7 +107,7 @@ func specsOfPeers(peers []peerRef) []index.Peer {
 	return specs
 }
 
-// podLabels returns the labels that a selector asks of pods, but for those of their namespace.
+// podLabels returns the labels that a selector requires of pods, without those of their namespace.
 func podLabels(selector *metav1.LabelSelector) map[string]string {
 	set := make(map[string]string)
 	for key, value := range plainSelector(selector).MatchLabels {
@@ -177,7 +177,7 @@ func (x ruleTable) pair(at index.Pair) (peer peerRef, port portRef) {
 	return peer, port
 }
 
-// verdict is [Cilium.side] for one flow.
+// verdict returns what [Dialect.EvaluateEnd] returns for one flow.
 func (s *compiled) verdict(f flow.Flow) policy.Verdict {
 	if v, why := s.denies(f); why != "" {
 		return policy.Verdict{Outcome: policy.Denied, Policy: v.Name, Rule: -1, Reason: why}
@@ -189,7 +189,8 @@ func (s *compiled) verdict(f flow.Flow) policy.Verdict {
 		return policy.Verdict{Outcome: policy.Unprotected, Rule: -1, Reason: s.why}
 	}
 	if f.Destination.Kind == flow.Resolver {
-		return s.scope.overViews(s.views, s.isolating, s.subject, s.direction, f) // a rule may stand for it by its port alone
+		// A port alone may make a rule match the resolver, so the index is of no use.
+		return s.scope.overViews(s.views, s.isolating, s.subject, s.direction, f)
 	}
 	nearest := candidate{view: s.views[s.isolating], rule: -1}
 	for _, at := range s.allowed.index.Nearest(s.spec(f)) {
@@ -206,14 +207,14 @@ func (s *compiled) verdict(f flow.Flow) policy.Verdict {
 	return s.scope.notAllowed(nearest, s.views, s.isolating, s.subject, s.direction, f)
 }
 
-// denies says which rule denies a flow, and of which policy, or returns "".
+// denies returns the policy and the rule that deny a flow, or an empty reason.
 func (s *compiled) denies(f flow.Flow) (applicable, string) {
 	for _, at := range s.denied.index.Nearest(s.spec(f)) {
 		if f.Lookup && at.Port >= 0 {
-			continue // as in ciliumView.denies
+			continue // as in applicable.denies
 		}
 		v := s.views[at.View]
-		v.named = false // as in ciliumView.denies
+		v.named = false // as in applicable.denies
 		peer, port := s.denied.pair(at)
 		if fit := v.matchRefs(peer, port, f); fit.Peer == policy.PeerMatches && fit.Port == policy.PortMatches {
 			return v, v.describeDenial(at.Rule, peer, port)
@@ -222,10 +223,10 @@ func (s *compiled) denies(f flow.Flow) (applicable, string) {
 	return applicable{}, ""
 }
 
-// isMissing reports whether a rule could allow a flow, or an entry for look-ups, and none does.
+// isMissing reports whether no rule and no look-up entry allows a flow, although one could.
 func (s *compiled) isMissing(f flow.Flow) bool {
 	if !f.Lookup && s.scope.wordless(f) != "" {
-		return false // for which there is a list
+		return false // lists allow such flows
 	}
 	if _, why := s.denies(f); why != "" {
 		return false
@@ -242,7 +243,7 @@ func (s *compiled) isMissing(f flow.Flow) bool {
 	return s.scope.inexpressible(s.direction, f) == ""
 }
 
-// onlyUnseen reports whether a rule for a flow is there, and all that is missing is the look-up.
+// onlyUnseen reports whether a rule allows a flow by name, and only the permission to read the look-up is missing.
 func (s *compiled) onlyUnseen(f flow.Flow) bool {
 	return slices.ContainsFunc(s.allowing(f), func(at index.Pair) bool {
 		peer, port := s.allowed.pair(at)
@@ -251,7 +252,7 @@ func (s *compiled) onlyUnseen(f flow.Flow) bool {
 	})
 }
 
-// allowing returns pairs, among which are all that allow a flow.
+// allowing returns candidate pairs. They include every pair that allows the flow.
 func (s *compiled) allowing(f flow.Flow) []index.Pair {
 	if f.Destination.Kind != flow.Resolver {
 		return s.allowed.index.Allowing(s.spec(f))
@@ -267,7 +268,7 @@ func (s *compiled) allowing(f flow.Flow) []index.Pair {
 	return all
 }
 
-// fqdnIndex finds the names and patterns that a host may match.
+// fqdnIndex finds the names and patterns that match a host.
 type fqdnIndex struct {
 	names    map[string]bool
 	patterns []cilium.FQDN
@@ -293,7 +294,7 @@ func (x *fqdnIndex) matches(host string) bool {
 	return x.names[host] || slices.ContainsFunc(x.patterns, func(n cilium.FQDN) bool { return n.Matches(host) })
 }
 
-// describeDenial says which rule denies a flow.
+// describeDenial names the rule that denies a flow.
 func (v applicable) describeDenial(rule int, peer peerRef, port portRef) string {
 	what := describePeer(v.direction, peer)
 	if port != (portRef{}) {

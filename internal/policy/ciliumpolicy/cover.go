@@ -11,8 +11,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// minimal removes from rules the ports and peers that what remains allows too, and rules of which nothing remains.
-// What Cilium reads of look-ups stays: it does more than to allow.
+// minimal removes the ports and peers that the remaining rules also allow, and rules that become empty. It keeps rules
+// with L7 rules for DNS, because they also let Cilium read look-ups.
 func minimal(rules []Rule, d policy.Direction) []Rule {
 	gone := make([]bool, len(rules))
 	others := func(i int, r Rule) bool {
@@ -85,8 +85,8 @@ func allCovered(wide, narrow Rule, d policy.Direction) bool {
 	return true
 }
 
-// covers reports whether a rule allows all that a pair of another does. It may fail to see that one does, never the
-// reverse.
+// covers reports whether a rule allows everything that a pair of another rule allows. It may miss coverage, but never
+// reports coverage that does not exist.
 func covers(r Rule, peer peerRef, port portRef, d policy.Direction) bool {
 	if len(r.Ports) > 0 && r.Ports[0].Rules != nil {
 		return false
@@ -133,8 +133,8 @@ func coversPeer(wide, narrow peerRef) bool {
 	return false
 }
 
-// coversPods reports whether a selector is for all pods of another. One that says nothing of namespaces is for those of
-// the policy's own.
+// coversPods reports whether a selector selects all pods of another. A selector without a namespace selects pods of the
+// policy's own namespace, so both need the same namespace requirements.
 func coversPods(wide, narrow *metav1.LabelSelector) bool {
 	w, n := plainSelector(wide), plainSelector(narrow)
 	namespaces := func(s *metav1.LabelSelector) metav1.LabelSelector {

@@ -24,7 +24,7 @@ func describePeers(d policy.Direction, rule Rule) string {
 	return policy.Abbreviate(phrases, ", ")
 }
 
-// describePeer names a peer as a person would: "pods app=cache in namespace data", "api.example", "kube-apiserver".
+// describePeer describes a peer in a message: "pods app=cache in namespace data", "api.example", "kube-apiserver".
 func describePeer(d policy.Direction, peer peerRef) string {
 	switch {
 	case peer.endpoint != nil:
@@ -43,7 +43,7 @@ func describePeer(d policy.Direction, peer peerRef) string {
 	return "everywhere"
 }
 
-// describeSourced names pods without the sources of their labels' keys.
+// describeSourced describes pods without the sources of their labels' keys.
 func describeSourced(s metav1.LabelSelector) string {
 	plain := plainSelector(&s)
 	namespace, known := plain.MatchLabels[cilium.NamespaceLabel]
@@ -62,7 +62,7 @@ func describeAllAllowed(rule Rule) string {
 	return policy.Abbreviate(phrases, ", ")
 }
 
-// namesOfPorts returns the names that stand for ports.
+// namesOfPorts returns the named ports of a rule.
 func (r Rule) namesOfPorts() []string {
 	var names []string
 	for _, ref := range r.AllowedPorts() {
@@ -76,7 +76,7 @@ func (r Rule) namesOfPorts() []string {
 	return names
 }
 
-// DescribeAllowed names a port with its protocol, or an ICMP type: "5432/TCP", "53/ANY", "ICMP echo request".
+// DescribeAllowed describes a port with its protocol, or an ICMP type: "5432/TCP", "53/ANY", "ICMP echo request".
 func DescribeAllowed(ref portRef) string {
 	if ref.icmp != nil {
 		return ref.icmp.String()

@@ -2,7 +2,7 @@ package ciliumpolicy
 
 import "github.com/netzero-dev/netzero/internal/policy/policytest"
 
-// draw adds edits of policies to what package policytest draws.
+// draw adds edits of Cilium policies to the random values of package policytest.
 type draw struct{ policytest.Draw }
 
 func newDraw(seed, n uint64) draw { return draw{policytest.New(seed, n)} }

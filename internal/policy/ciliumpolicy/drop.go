@@ -8,7 +8,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// drop removes from a subject's policy what no flow needs. A policy that has no effect on the subject stays.
+// drop removes everything that no flow needs from a subject's policy. It keeps a policy that has no effect on the
+// subject.
 func (m *merging) drop(subject policy.Workload) {
 	for _, p := range m.ownParts(subject) {
 		m.dropFrom(p, subject)
@@ -32,9 +33,9 @@ func (m *merging) dropFrom(p *cilium.NetworkPolicy, subject policy.Workload) {
 	}
 }
 
-// dropRules removes rules, peers and ports. Egress without any left denies everything; so does ingress of a server, and
-// of a policy that denied everything before. That of a subject which nobody was seen to call is open again, as it is in
-// what Generate writes.
+// dropRules removes unused rules, peers and ports. If none are left, egress denies everything. Ingress then denies
+// everything if the subject has callers, if the policy denied all ingress before, or if the policy has no egress rules.
+// Otherwise ingress is open again, as in the output of Generate.
 func (m *merging) dropRules(p *cilium.NetworkPolicy, d policy.Direction) {
 	rules := RulesOf(p, d)
 	usage := m.scope.usage(p, d, m.flows)
@@ -55,7 +56,7 @@ func (m *merging) dropRules(p *cilium.NetworkPolicy, d policy.Direction) {
 	SetRules(p, d, kept)
 }
 
-// keep returns a rule with the peers and ports that are used; there is one of each, or none that was written.
+// keep returns a rule with only the used peers and ports. used has one element for each peer and port in the rule.
 func (r Rule) keep(used policy.Usage) Rule {
 	peers, ports := used.Peers, used.Ports
 	kept := r
@@ -78,7 +79,7 @@ func (r Rule) keep(used policy.Usage) Rule {
 	return kept
 }
 
-// keepFirst returns the elements that are used, and what of used is about others.
+// keepFirst returns the used elements of a list, and the rest of used, which is about the lists that follow.
 func keepFirst[T any](list []T, used []bool) ([]T, []bool) {
 	return policy.Keep(list, used[:len(list)]), used[len(list):]
 }

@@ -11,13 +11,14 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Evaluate is [Scope.Evaluate], by the rules of cilium.io/v2: the policies that select a subject are a union, and deny
-// what none of them allows in each direction of which one has rules and that it denies by default. What a rule that denies
-// is for, no other allows. A rule of several kinds of peer, or with fields that package cilium does not have, never gets
-// here.
+// Evaluate implements [policy.Dialect] by the rules of cilium.io/v2. The policies that select a subject form a union. A
+// direction is denied by default if a policy has rules of that direction and does not turn the default off. A deny rule
+// takes precedence over every rule that allows. Rules with several kinds of peer, or with fields that package cilium
+// lacks, are rejected when policies are read.
 //
-// A range of addresses holds no pods, not the node and not the API server, and nor is a name any of them. A name matches nothing unless a rule of
-// some policy of the subject's lets Cilium read the look-up. A flow at an address without a name matches no name.
+// A range of addresses contains no pods, nodes or API server, and a name matches none of these. A name only matches if
+// a rule of one of the subject's policies lets Cilium read its look-up. A flow to an address without a name matches no
+// name.
 func (c Dialect) Evaluate(policies Policies, f flow.Flow) policy.Verdict {
 	c = c.Normal()
 	policies = partsOf(policies)
@@ -30,7 +31,7 @@ func (c Dialect) Evaluate(policies Policies, f flow.Flow) policy.Verdict {
 	return policy.ExplainAddress(v, f, judged)
 }
 
-// EvaluateEnd tells what the policies do to a flow of the subject in one direction.
+// EvaluateEnd returns the verdict of policies on a flow of the subject in one direction.
 func (c Dialect) EvaluateEnd(policies Policies, subject policy.Workload, d policy.Direction, f flow.Flow) policy.Verdict {
 	selecting := c.applicablePolicies(policies, subject, d)
 	for _, v := range selecting {
@@ -49,7 +50,7 @@ func (c Dialect) EvaluateEnd(policies Policies, subject policy.Workload, d polic
 	return c.overViews(selecting, first, subject, d, f)
 }
 
-// overViews is side for policies that select the subject, of which the first that isolates it is known.
+// overViews is EvaluateEnd for the policies that select the subject. first is the index of the first that isolates it.
 func (c Dialect) overViews(selecting []applicable, first int, subject policy.Workload, d policy.Direction, f flow.Flow) policy.Verdict {
 	nearest := candidate{view: selecting[first], rule: -1}
 	for _, v := range selecting {
@@ -68,8 +69,8 @@ func (c Dialect) overViews(selecting []applicable, first int, subject policy.Wor
 	return c.notAllowed(nearest, selecting, first, subject, d, f)
 }
 
-// notAllowed is the verdict where no rule allows a flow: the lists of the policies that select the subject have a say, of which
-// the first that isolates it is known.
+// notAllowed returns the verdict on a flow that no rule allows. The lists in the annotations of the policies that
+// select the subject may still allow it. first is the index of the first policy that isolates the subject.
 func (c Dialect) notAllowed(nearest candidate, selecting []applicable, first int, subject policy.Workload, d policy.Direction, f flow.Flow) policy.Verdict {
 	isolating := selecting[first].Name
 	switch {
@@ -84,13 +85,13 @@ func (c Dialect) notAllowed(nearest candidate, selecting []applicable, first int
 	return policy.Verdict{Outcome: policy.Denied, Policy: isolating, Rule: -1, Reason: nearest.deniedReason(f, isolating)}
 }
 
-// denies says which of a policy's rules denies a flow, or returns "".
+// denies describes the rule of a policy that denies a flow, or returns "".
 func (v applicable) denies(f flow.Flow) string {
-	v.named = false // what is allowed by name is denied by address
+	v.named = false // flows that are allowed by name are denied by address
 	for i, rule := range v.denials {
 		for peer, port := range rule.pairs() {
 			if f.Lookup && port >= 0 {
-				continue // which port was meant, nobody knows
+				continue // the port is unknown
 			}
 			fit := v.match(rule, peer, port, f)
 			if fit.Peer != policy.PeerMatches || fit.Port != policy.PortMatches {
@@ -103,15 +104,15 @@ func (v applicable) denies(f flow.Flow) string {
 	return ""
 }
 
-// isolates reports whether a policy denies in its direction what no rule allows.
+// isolates reports whether a policy denies everything in its direction that no rule allows.
 func (v applicable) isolates() bool {
 	return len(v.rules)+len(v.denials) > 0 && deniesByDefault(v.NetworkPolicy, v.direction)
 }
 
-// candidate is a rule that allows a flow or comes near it, and the peer in it that does.
+// candidate is a rule with the peer that allows a flow, or comes nearest to it.
 type candidate struct {
 	view  applicable
-	rule  int // -1 where no policy has any that allows something
+	rule  int // -1 if no policy has a rule that allows anything
 	peer  int
 	match policy.Match
 }
@@ -123,7 +124,7 @@ func (c candidate) ref() peerRef {
 	return ref
 }
 
-// String names the rule and its peer in a reason.
+// String describes the rule and its peer for a reason.
 func (c candidate) String() string {
 	return fmt.Sprintf("%s %d (%s)", c.word(), c.rule, describePeer(c.view.direction, c.ref()))
 }
@@ -147,7 +148,7 @@ func (c candidate) notices() []string {
 	return nil
 }
 
-// isWorld reports whether a peer is every host outside of the cluster, or every one of a family.
+// isWorld reports whether a peer is every host outside of the cluster, or every such host of one address family.
 func isWorld(peer peerRef) bool {
 	switch {
 	case peer.cidr != nil:
@@ -161,7 +162,7 @@ func isWorld(peer peerRef) bool {
 	return peer.entity == cilium.World
 }
 
-// deniedReason says what keeps the nearest rule from allowing a flow.
+// deniedReason says why the nearest rule does not allow a flow.
 func (c candidate) deniedReason(f flow.Flow, first string) string {
 	if c.rule < 0 {
 		return fmt.Sprintf("policy %s has no %s rules that allow anything, it denies everything", first, c.view.direction)
@@ -200,7 +201,7 @@ func (c candidate) deniedReason(f flow.Flow, first string) string {
 	return fmt.Sprintf("no %s is for %s", c.word(), c.view.scope.describe(c.view.direction, far))
 }
 
-// describe names the far end of a flow in a reason.
+// describe describes the peer end of a flow for a reason.
 func (c Dialect) describe(d policy.Direction, e flow.Endpoint) string {
 	if policy.UsesHostNetwork(e) {
 		return e.String() + " (pods on the network of their nodes, which toEntities calls host and remote-node)"

@@ -15,8 +15,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// askedOf returns flows, what they imply, others that differ from one of them in one thing, and look-ups of their names that got
-// no address.
+// askedOf returns the flows, the flows that differ from one of them in a single property, and failed look-ups of their
+// names.
 func askedOf(required []flow.Flow) []flow.Flow {
 	asked := slices.Clone(required)
 	for _, f := range required {
@@ -34,8 +34,8 @@ func askedOf(required []flow.Flow) []flow.Flow {
 	return asked
 }
 
-// unusual draws a flow that the annotations decide: one without words for rules, a look-up of a name that others use, or a flow
-// to or from a name that no policy can hold.
+// unusual draws a flow that annotations decide: one that no rule can express, a look-up of a name that others use, or a
+// flow to or from a name that no policy can contain.
 func (r draw) unusual(s policy.Scope) flow.Flow {
 	f := r.FlowIn(s)
 	w := pick(r, s.Subjects...).Workload
@@ -73,7 +73,7 @@ func (r draw) unusual(s policy.Scope) flow.Flow {
 	return f
 }
 
-// withAnnotations returns policies with annotations as somebody may have edited them, some of them malformed.
+// withAnnotations returns policies with edited annotations, some of them malformed.
 func withAnnotations[P interface {
 	metav1.Object
 	DeepCopy() P
@@ -110,7 +110,7 @@ func withAnnotations[P interface {
 	return all
 }
 
-// kindsOf says which of the kinds that lists decide a flow is of, and what they do to it.
+// kindsOf returns the kinds of list that decide a flow, each with the outcome.
 func kindsOf(s policy.Scope, f flow.Flow, v policy.Verdict, wordless func(flow.Flow) string) []string {
 	var kinds []string
 	byList := ""
@@ -174,7 +174,7 @@ func TestCiliumEvaluator_SameAsEvaluate(t *testing.T) {
 	checkVariety(t, outcomes, kinds)
 }
 
-// checkVariety fails a test that compared too few sorts of verdicts to mean anything.
+// checkVariety fails a test that covered too few kinds of verdict to be meaningful.
 func checkVariety(t *testing.T, outcomes map[policy.Outcome]int, kinds map[string]int) {
 	t.Helper()
 	for _, outcome := range []policy.Outcome{policy.Denied, policy.Allowed, policy.Unprotected, policy.Inexpressible} {
@@ -191,8 +191,8 @@ func checkVariety(t *testing.T, outcomes map[policy.Outcome]int, kinds map[strin
 	}
 }
 
-// compareUnusedLookups holds which entries for look-ups nothing needs, and the first entry that allows each look-up, against what
-// asking each entry about each look-up says. side is the verdict of policies without entries for look-ups.
+// compareUnusedLookups compares the unused look-up entries, and the first entry that allows each look-up, with the
+// result of testing each entry against each look-up. side returns the verdict of the policies without look-up entries.
 func compareUnusedLookups(
 	t *testing.T, s policy.Scope, p metav1.Object, subjects []policy.Subject, flows []flow.Flow, unmet func(policy.Workload) []flow.Flow, side func(policy.Workload, flow.Flow) policy.Verdict,
 ) {

@@ -11,7 +11,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestHostNetworkTakesBothEntities: such pods are on the node of their callers, or on another.
+// TestHostNetworkTakesBothEntities: pods on the host network may run on their caller's node or on another.
 func TestHostNetworkTakesBothEntities(t *testing.T) {
 	controller := policy.Workload{Name: "controller"}
 	c := Dialect{alone(controller)}
@@ -43,7 +43,7 @@ func TestHostNetworkTakesBothEntities(t *testing.T) {
 	}
 }
 
-// TestNodesHoldTheAPIServer: where a cluster runs it, it is on some of the nodes, which may be those of its callers.
+// TestNodesHoldTheAPIServer: a self-hosted API server runs on some of the nodes, which may include its callers' nodes.
 func TestNodesHoldTheAPIServer(t *testing.T) {
 	controller := policy.Workload{Name: "controller"}
 	c := Dialect{alone(controller)}

@@ -9,8 +9,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// fqdn returns what a host's name is written as in this dialect. A leading asterisk is one label there, and two are any
-// number of them: a host with one label in their place needs no more than the former.
+// fqdn returns a host, or the pattern that it folds into, in the form of this dialect. A leading "*." stands for one
+// label and "**." for any number of them. A host with one label in that place gets the narrower "*.".
 func (c Dialect) fqdn(host string) cilium.FQDN {
 	pattern := c.Folded(host)
 	if pattern == host {
@@ -22,12 +22,12 @@ func (c Dialect) fqdn(host string) cilium.FQDN {
 	return cilium.FQDN{MatchPattern: "*" + pattern}
 }
 
-// writes reports whether Generate may write a name, or a pattern, as it is.
+// writes reports whether Generate may write this name or pattern unchanged.
 func (c Dialect) writes(n cilium.FQDN) bool {
 	return n.MatchName != "" || slices.ContainsFunc(c.Fold, func(p string) bool { return n.MatchPattern == p || n.MatchPattern == "*"+p })
 }
 
-// foldNames is that of [Scope]. Rules that come to be for one pattern, and differ in their ports, become one.
+// foldNames folds the names of a policy. Rules that get the same pattern and differ only in their ports become one.
 func (c Dialect) foldNames(p *cilium.NetworkPolicy) {
 	c.Scope.FoldNames(p)
 	var kept []Rule
@@ -66,7 +66,7 @@ func (c Dialect) foldNames(p *cilium.NetworkPolicy) {
 	}
 }
 
-// hasPlainPorts reports whether all that a rule opens is ports, whatever is said there.
+// hasPlainPorts reports whether a rule has ports, none of them with L7 rules.
 func (r Rule) hasPlainPorts() bool {
 	return len(r.Ports) > 0 && !slices.ContainsFunc(r.Ports, func(p cilium.PortRule) bool { return p.Rules != nil })
 }

@@ -12,12 +12,13 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Generate is [Scope.Generate]. There is one rule to a peer with all of its ports, and one with its ICMP types: first
-// workloads by namespace and labels, then the resolver, the API server, the node, names, addresses, and anyone. Keys of labels
-// have the source k8s, and pods of which the namespace is known have it in their selector.
+// Generate implements [policy.Dialect]. A peer has one rule with all of its ports and one with its ICMP types. The
+// order is: workloads by namespace and labels, the resolver, the API server, the node, names, addresses, anyone. Label
+// keys have the source k8s. A selector contains the namespace of its pods if it is known.
 //
-// The resolver's rule lets Cilium read every look-up, without which toFQDNs matches nothing. The API server is open at
-// 6443 too where it was asked at 443: that is the port of its Service, behind which most have the other.
+// The resolver's rule lets Cilium read every look-up, because toFQDNs matches nothing without it. If the API server was
+// dialled at 443, the port of its Service, 6443 is allowed too, because most API servers listen there behind the
+// Service.
 func (c Dialect) Generate(flows []flow.Flow) []*cilium.NetworkPolicy {
 	c = c.Normal()
 	required := c.allByAddress(c.Required(flows))
@@ -64,8 +65,8 @@ func (c Dialect) generate(subject policy.Subject, required []flow.Flow) *cilium.
 	return p
 }
 
-// metadataEntry returns what [MetadataAnnotation] says of a flow that leaves a subject, or "". To Cilium the service is
-// an address like any other outside of the cluster.
+// metadataEntry returns the entry of [policy.MetadataAnnotation] for a flow that leaves a subject, or "". Cilium treats
+// the metadata service like any other address outside of the cluster.
 func (c Dialect) metadataEntry(f flow.Flow) string {
 	if policy.EndpointAddress(f.Destination) != flow.MetadataService || f.Destination.Kind < flow.External || !f.Protocol.HasPorts() || c.inexpressible(policy.Egress, f) != "" {
 		return ""

@@ -5,7 +5,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// shop is a test process that talks to containers.
+// shop is the scope of a test process that talks to containers.
 var shop = policy.Scope{
 	Subjects: []policy.Subject{
 		{Workload: policy.Workload{Name: "checkout"}},

@@ -14,7 +14,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// match holds a flow against one pair of a rule.
+// match matches a flow against one pair of a rule.
 func (v applicable) match(r Rule, peer, port int, f flow.Flow) policy.Match {
 	a, b := r.pair(peer, port)
 	return v.matchRefs(a, b, f)
@@ -27,7 +27,7 @@ func (v applicable) matchRefs(a peerRef, b portRef, f flow.Flow) policy.Match {
 	return policy.Match{Peer: v.matchPeer(a, f), Port: v.matchPort(b, f), Redirect: v.redirects(a, b, f)}
 }
 
-// redirects is as that of the other dialect: a person's word for a resolver that goes by other labels.
+// redirects reports whether a pair stands for the cluster's resolver without naming it, as in package networkpolicy.
 func (v applicable) redirects(peer peerRef, port portRef, f flow.Flow) bool {
 	if f.Destination.Kind != flow.Resolver || !v.scope.IsResolverPort(f.Port) || peer.name != nil || port.icmp != nil ||
 		port.port != nil && !matchProtocol(*port.port, f.Protocol) || v.isForOtherResolver(peer, f.Destination) {
@@ -56,7 +56,7 @@ func (v applicable) matchPeer(peer peerRef, f flow.Flow) policy.PeerMatch {
 	case far.Kind == flow.Resolver:
 		return v.matchResolver(peer, v.scope.ResolverOf(far))
 	case far.Kind == flow.Anyone:
-		return policy.OtherKind // whatever the peer is, others may call too
+		return policy.OtherKind // callers other than the peer exist
 	case peer.entity != "":
 		return v.matchEntity(peer.entity, far, f, isServer)
 	case peer.endpoint != nil && (isServer || isHost || !arePods) && selectsOthers(peer.endpoint):
@@ -71,8 +71,8 @@ func (v applicable) matchPeer(peer peerRef, f flow.Flow) policy.PeerMatch {
 	return v.matchCIDR(peer.cidr, far)
 }
 
-// selectsOthers reports whether a selector is for all that is no pod, too: one that asks for a namespace in any way is not
-// kept to the policy's own, and what has no labels has none that is excluded.
+// selectsOthers reports whether a selector also selects endpoints that are not pods. A requirement on the namespace
+// lifts the restriction to the policy's own namespace, and an endpoint without labels passes every exclusion.
 func selectsOthers(selector *metav1.LabelSelector) bool {
 	plain := plainSelector(selector)
 	return policy.Selects(plain, nil) && slices.ContainsFunc(plain.MatchExpressions, func(e metav1.LabelSelectorRequirement) bool { return isNamespaceKey(e.Key) })
@@ -87,7 +87,7 @@ func (v applicable) matchEntity(entity string, far flow.Endpoint, f flow.Flow, i
 	case cilium.Host:
 		fits = IsNode(far) || (policy.UsesHostNetwork(far) || isServer) && v.opens(cilium.RemoteNode, f)
 	case cilium.RemoteNode:
-		fits = (policy.UsesHostNetwork(far) || isServer) && v.opens(cilium.Host, f) // the API server runs on some of the nodes
+		fits = (policy.UsesHostNetwork(far) || isServer) && v.opens(cilium.Host, f) // the API server runs on some nodes
 	case cilium.Cluster, cilium.Mesh:
 		fits = !isWorld
 	case cilium.World:
@@ -99,8 +99,8 @@ func (v applicable) matchEntity(entity string, far flow.Endpoint, f flow.Flow, i
 	return policy.OtherKind
 }
 
-// opens reports whether a rule is for an entity by this name, at the port of a flow. Pods on the network of their nodes may be
-// on the node of their callers, or on another.
+// opens reports whether a rule allows this entity at the port of a flow. Pods on the host network may run on the node
+// of their caller or on another, so a flow to them needs a rule for both entities.
 func (v applicable) opens(entity string, f flow.Flow) bool {
 	return slices.ContainsFunc(v.rules, func(r Rule) bool {
 		return slices.Contains(r.Entities, entity) && (len(r.AllowedPorts()) == 0 ||
@@ -113,7 +113,7 @@ func (v applicable) matchPods(selector *metav1.LabelSelector, far flow.Endpoint)
 	return v.matchLabels(selector, w.AsPeer(v.direction).AllLabels(), policy.NamespaceOf(w, v.direction, v.subject, v.namespace))
 }
 
-// matchLabels holds a selector against pods of a namespace.
+// matchLabels matches a selector against the labels of pods and of their namespace.
 func (v applicable) matchLabels(selector *metav1.LabelSelector, pods labels.Set, namespace string) policy.PeerMatch {
 	plain := plainSelector(selector)
 	byNamespace, others := &metav1.LabelSelector{}, &metav1.LabelSelector{}
@@ -144,7 +144,8 @@ func (v applicable) matchLabels(selector *metav1.LabelSelector, pods labels.Set,
 	return policy.PeerMatches
 }
 
-// matchName asks for a name and for the leave to look it up. An address without a name may be any host's.
+// matchName matches a name, and requires that Cilium may read its look-up. An address without a name matches no name,
+// because it may belong to any host.
 func (v applicable) matchName(name cilium.FQDN, far flow.Endpoint) policy.PeerMatch {
 	switch {
 	case far.Kind != flow.External || v.direction == policy.Ingress:
@@ -164,8 +165,8 @@ func (v applicable) readsLookup(host string) bool {
 	return slices.ContainsFunc(v.lookups, func(n cilium.FQDN) bool { return n.Matches(host) })
 }
 
-// matchCIDR is for addresses outside of the cluster. In a policy that names hosts a single address is not for those of
-// another name, as in the other dialect.
+// matchCIDR matches addresses outside of the cluster. In a policy with names, a single address does not match a host
+// that has a name, as in package networkpolicy.
 func (v applicable) matchCIDR(r *cilium.CIDRRule, far flow.Endpoint) policy.PeerMatch {
 	prefix, err := netip.ParsePrefix(r.CIDR)
 	addr := policy.EndpointAddress(far)
@@ -196,7 +197,7 @@ func (v applicable) matchOnePort(ref portRef, f flow.Flow) policy.PortMatch {
 	case ref.icmp != nil:
 		return matchICMP(*ref.icmp, f)
 	case ref.port == nil:
-		return policy.PortMatches // of whichever protocol
+		return policy.PortMatches // any protocol
 	case !f.Protocol.HasPorts() || f.Port == 0:
 		return policy.OtherPort
 	}

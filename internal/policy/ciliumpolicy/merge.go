@@ -14,9 +14,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Merge is [Scope.Merge]: rules, peers, ports, patterns of names and policies of other names stay as people left them, as
-// long as flows need them. Where a name is allowed and its look-up is not read, the name joins the first list of look-ups,
-// or the resolver's rule is added.
+// Merge implements [policy.Dialect]. Rules, peers, ports, patterns of names and policies of other names stay as edited,
+// as long as flows need them. If a name is allowed but its look-up is not read, Merge adds the name to the first list
+// of look-ups. If there is no such list, it adds the resolver's rule.
 func (c Dialect) Merge(committed Policies, flows []flow.Flow) Policies {
 	m := newMerging(c, committed, flows)
 	m.addAll()
@@ -26,19 +26,19 @@ func (c Dialect) Merge(committed Policies, flows []flow.Flow) Policies {
 	return m.joined()
 }
 
-// Extend is [Scope.Extend].
+// Extend implements [policy.Dialect].
 func (c Dialect) Extend(committed Policies, flows []flow.Flow) Policies {
 	m := newMerging(c, committed, flows)
 	m.addAll()
 	return m.joined()
 }
 
-// merging is the state of one [Cilium.Merge].
+// merging is the state of one call of [Dialect.Merge] or [Dialect.Extend].
 type merging struct {
-	policies Policies                                        // one to a spec: see partsOf
-	of       map[*cilium.NetworkPolicy]*cilium.NetworkPolicy // the policies of which those are parts
-	scope    Dialect                                         // normal
-	flows    []flow.Flow                                     // with what they imply, sorted
+	policies Policies                                        // one for each spec: see partsOf
+	of       map[*cilium.NetworkPolicy]*cilium.NetworkPolicy // the policy of each part
+	scope    Dialect                                         // normalized
+	flows    []flow.Flow                                     // with the flows that they imply, sorted
 }
 
 func newMerging(c Dialect, committed Policies, flows []flow.Flow) *merging {
@@ -60,7 +60,8 @@ func newMerging(c Dialect, committed Policies, flows []flow.Flow) *merging {
 	return m
 }
 
-// isolating returns the policy of a subject's name, which is added where it is missing, and isolates the subject.
+// isolating returns the policy with the subject's name. It adds that policy if it is missing, and makes it isolate the
+// subject.
 func (m *merging) isolating(subject policy.Workload, d policy.Direction) *cilium.NetworkPolicy {
 	p := m.ownPart(subject, d)
 	if p == nil {
@@ -78,7 +79,7 @@ func (m *merging) isolating(subject policy.Workload, d policy.Direction) *cilium
 	return p
 }
 
-// addAll makes the policies allow every flow at both of its ends, and list who opened it.
+// addAll makes the policies allow every flow at both ends, and list the programs that opened it.
 func (m *merging) addAll() {
 	for _, namespace := range policy.NotDenied(m.scope.Scope, m.policies, deniesAll) {
 		m.policies = append(m.policies, denyAll(namespace))
@@ -97,7 +98,7 @@ func (m *merging) addAll() {
 	}
 }
 
-// addLookups lists the look-ups that nothing allows.
+// addLookups adds entries for the look-ups that nothing allows.
 func (m *merging) addLookups() {
 	for _, subject := range m.scope.Subjects {
 		lookups := policy.LookupsOf(m.scope.FlowsOf(subject.Workload, policy.Egress, m.flows))
@@ -132,13 +133,14 @@ func (m *merging) add(subject policy.Subject, d policy.Direction) bool {
 	return true
 }
 
-// missing returns those of a subject's flows that a policy could allow, and none does.
+// missing returns the flows of a subject that a rule could allow, and that no rule allows.
 func (m *merging) missing(subject policy.Workload, d policy.Direction, flows []flow.Flow) []flow.Flow {
 	s := m.scope.compile(m.policies, subject, d)
-	return slices.DeleteFunc(slices.Clone(flows), func(f flow.Flow) bool { return f.Lookup || !s.isMissing(f) }) // for look-ups there is a list
+	// Look-ups are listed in an annotation.
+	return slices.DeleteFunc(slices.Clone(flows), func(f flow.Flow) bool { return f.Lookup || !s.isMissing(f) })
 }
 
-// edit is what one subject needs of its policy in one direction.
+// edit is an update of one subject's policy in one direction.
 type edit struct {
 	*merging
 	policy    *cilium.NetworkPolicy
@@ -146,12 +148,12 @@ type edit struct {
 	direction policy.Direction
 }
 
-// compile makes the policies, as they are now, ready for many flows.
+// compile indexes the current policies for many flows.
 func (e edit) compile() *compiled {
 	return e.scope.compile(e.policies, e.subject, e.direction)
 }
 
-// addPorts adds the port, or the ICMP type, of each flow to the only rule for its peer, if there is one.
+// addPorts adds the port, or the ICMP type, of each flow to the rule for its peer, if there is exactly one.
 func (e edit) addPorts(flows []flow.Flow) {
 	if len(flows) == 0 {
 		return
@@ -177,7 +179,7 @@ func (e edit) addPorts(flows []flow.Flow) {
 		protocol flow.Protocol
 	}
 	added := make(map[addition]bool)
-	var uniform []int // rules to which something was added, of peers that no index finds
+	var uniform []int // changed rules for peers that the index does not find
 	allows := func(a addition, f flow.Flow) bool {
 		ref := portRef{port: &cilium.Port{Port: strconv.Itoa(int(a.port)), EndPort: int32(a.end), Protocol: a.protocol.String()}}
 		if a.protocol.IsICMP() {
@@ -186,7 +188,7 @@ func (e edit) addPorts(flows []flow.Flow) {
 		}
 		return slices.ContainsFunc(rules[a.rule].peers(), func(peer peerRef) bool { return c.views[own].matchRefs(peer, ref, f).Allows() })
 	}
-	isAllowed := func(f flow.Flow) bool { // by now: a port may do for two flows
+	isAllowed := func(f flow.Flow) bool { // by the ports added so far: one port may allow two flows
 		candidates := slices.Clone(uniform)
 		for _, at := range c.allowed.index.Fitting(c.spec(f)) {
 			if at.View == own {
@@ -221,7 +223,7 @@ func (e edit) addPorts(flows []flow.Flow) {
 			added[addition{same[0], each.port, each.end, each.protocol}] = true
 		}
 		e.addMetadata(f)
-		if o.peer.rank == rankResolver { // which may let Cilium read look-ups, and be for any of its ports
+		if o.peer.rank == rankResolver { // it may let Cilium read look-ups, and match any port of the resolver
 			SetRules(e.policy, e.direction, rules)
 			e.addPorts(e.missing(e.subject, e.direction, flows[n+1:]))
 			return
@@ -236,7 +238,7 @@ func (e edit) addPorts(flows []flow.Flow) {
 	}
 }
 
-// addRules adds a rule for each peer of the flows, as Generate writes it, unless the policy has that.
+// addRules adds a rule for each peer of the flows, as Generate writes it, unless the policy has it.
 func (e edit) addRules(flows []flow.Flow) {
 	if len(flows) == 0 {
 		return
@@ -255,13 +257,13 @@ func (e edit) addRules(flows []flow.Flow) {
 	SetRules(e.policy, e.direction, policy.InsertAll(list, added, e.orderOfRule, permission.compare))
 }
 
-// orderOfRule is openingOfRule without what does not count for the order of rules.
+// orderOfRule is permissionOfRule without the fields that do not affect the order of rules.
 func (e edit) orderOfRule(r Rule) (permission, bool) {
 	o, ok := e.permissionOfRule(r)
 	return permission{peer: o.peer, protocol: icmpOrNot(o.isICMP())}, ok
 }
 
-// icmpOrNot returns a protocol for rules of ICMP types, and one for all others, by which they are ordered.
+// icmpOrNot returns one protocol for rules with ICMP types and one for all others. Rules are ordered by it.
 func icmpOrNot(icmp bool) flow.Protocol {
 	if icmp {
 		return flow.ICMP
@@ -269,14 +271,14 @@ func icmpOrNot(icmp bool) flow.Protocol {
 	return flow.TCP
 }
 
-// addLookups lets Cilium read the look-ups of the flows' names, where a rule for them is there.
+// addLookups lets Cilium read the look-ups of names that a rule already allows.
 func (e edit) addLookups(flows []flow.Flow) {
 	if len(flows) == 0 {
 		return
 	}
 	c := e.compile()
 	rules := RulesOf(e.policy, e.direction)
-	var list *[]cilium.FQDN // the first that says which look-ups are read
+	var list *[]cilium.FQDN // the first list of look-ups
 	for i := range rules {
 		for j := range rules[i].Ports {
 			if ports := &rules[i].Ports[j]; list == nil && ports.HasDNS() && len(rules[i].Names) == 0 {
@@ -291,7 +293,7 @@ func (e edit) addLookups(flows []flow.Flow) {
 		}
 		if list == nil {
 			e.addResolver(rules)
-			return // every look-up is read
+			return // the resolver's rule reads every look-up
 		}
 		name := e.scope.fqdn(f.Destination.Name)
 		*list = append(*list, name)
@@ -300,7 +302,7 @@ func (e edit) addLookups(flows []flow.Flow) {
 	SetRules(e.policy, e.direction, rules)
 }
 
-// addResolver adds the rule for the resolver, which lets Cilium read every look-up.
+// addResolver adds the resolver's rule, which lets Cilium read every look-up.
 func (e edit) addResolver(rules []Rule) {
 	places := e.scope.Resolvers
 	if len(places) == 0 {
@@ -326,7 +328,7 @@ func (e edit) addMetadata(f flow.Flow) {
 	}
 }
 
-// normalPermission returns an opening without the namespace that goes without saying.
+// normalPermission returns a permission without its namespace if that is the subject's own.
 func (e edit) normalPermission(o permission) permission {
 	if o.peer.namespace == e.subject.Namespace {
 		o.peer.namespace = ""
@@ -334,7 +336,8 @@ func (e edit) normalPermission(o permission) permission {
 	return o
 }
 
-// permissionOfRule returns the peer for which Generate would write a rule, or false, and whether it is for ICMP.
+// permissionOfRule returns the peer of a rule, and a protocol that says whether the rule is for ICMP. It returns false
+// if Generate writes no such rule.
 func (e edit) permissionOfRule(r Rule) (permission, bool) {
 	o := permission{protocol: icmpOrNot(len(r.Icmps) > 0)}
 	if entities := slices.Sorted(slices.Values(r.Entities)); len(r.peers()) == 2 && slices.Equal(entities, []string{cilium.Host, cilium.RemoteNode}) {

@@ -23,14 +23,14 @@ const (
 	rankAnyone
 )
 
-// peerKey is what a rule depends on of the far end of its flows.
+// peerKey identifies the rule for the peer end of a flow.
 type peerKey struct {
 	rank      rank
-	namespace string     // of pods, where it is known, or anyNamespace; of the resolver's, where they are not the usual ones
-	labels    string     // of pods, as labels.Set writes them; the same
-	host      string     // of a name, or a pattern of names
-	addr      netip.Addr // of an address, and of a resolver that is no pods
-	bits      int        // of a resolver's addresses
+	namespace string     // of pods, if known, or AnyNamespace; of the resolver, unless it is the default one
+	labels    string     // of pods or the resolver, in the form of labels.Set.String
+	host      string     // a name, or a pattern of names
+	addr      netip.Addr // an address, or that of a resolver outside of pods
+	bits      int        // prefix length of the resolver's addresses
 }
 
 func (k peerKey) compare(l peerKey) int {
@@ -44,7 +44,7 @@ func (k peerKey) compare(l peerKey) int {
 	)
 }
 
-// permission is one port of one peer, or one type of ICMP.
+// permission is one port or one ICMP type of one peer.
 type permission struct {
 	peer     peerKey
 	port     uint16 // or the ICMP type
@@ -54,7 +54,7 @@ type permission struct {
 
 func (o permission) isICMP() bool { return o.protocol.IsICMP() }
 
-// sharesRule reports whether two openings stand in one rule.
+// sharesRule reports whether two permissions belong in one rule.
 func (o permission) sharesRule(p permission) bool {
 	return o.peer == p.peer && o.isICMP() == p.isICMP()
 }
@@ -69,7 +69,7 @@ func (o permission) compare(p permission) int {
 	return cmp.Or(o.peer.compare(p.peer), cmp.Compare(icmp(o), icmp(p)), cmp.Compare(o.port, p.port), cmp.Compare(o.end, p.end), cmp.Compare(o.protocol, p.protocol))
 }
 
-// permissions returns what a subject's flows in a direction need, sorted and each once.
+// permissions returns the permissions that a subject's flows need in a direction, sorted, without duplicates.
 func (c Dialect) permissions(subject policy.Workload, d policy.Direction, flows []flow.Flow) []permission {
 	var openings []permission
 	for _, f := range policy.Needed(d, c.AtFirstPorts(c.FlowsOf(subject, d, flows))) {
@@ -81,7 +81,7 @@ func (c Dialect) permissions(subject policy.Workload, d policy.Direction, flows 
 	return slices.Compact(openings)
 }
 
-// permissionsOf returns what one flow needs: openings of one peer.
+// permissionsOf returns the permissions that one flow needs. They have the same peer.
 func (c Dialect) permissionsOf(d policy.Direction, f flow.Flow) []permission {
 	var all []permission
 	for _, port := range policy.WrittenPorts(f) {

@@ -10,8 +10,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// parts returns a rule as one for ports, one for what Cilium reads of look-ups, and one for ICMP types. A rule for
-// everything is one part, too.
+// parts splits a rule into one for ports, one for the look-ups that Cilium reads, and one for ICMP types. A rule
+// without ports and ICMP types is one part.
 func (r Rule) parts() []Rule {
 	peers := Rule{Endpoints: policy.SortedSet(r.Endpoints), Names: policy.SortedSet(r.Names), Cidrs: policy.SortedSet(r.ranges()), Entities: policy.SortedSet(r.Entities)}
 	if len(r.AllowedPorts()) == 0 {
@@ -43,7 +43,7 @@ func (r Rule) parts() []Rule {
 	return parts
 }
 
-// ranges returns all ranges of addresses of a rule in the one form in which they may have exceptions.
+// ranges returns all address ranges of a rule in the form that allows exceptions.
 func (r Rule) ranges() []cilium.CIDRRule {
 	ranges := slices.Clone(r.Cidrs)
 	for _, cidr := range r.Addresses {
@@ -55,7 +55,7 @@ func (r Rule) ranges() []cilium.CIDRRule {
 	return ranges
 }
 
-// numbered returns ICMP types by their numbers, as Generate writes them.
+// numbered returns ICMP types by number, as Generate writes them.
 func numbered(fields []cilium.ICMPField) []cilium.ICMPField {
 	var all []cilium.ICMPField
 	for _, f := range fields {
@@ -64,7 +64,7 @@ func numbered(fields []cilium.ICMPField) []cilium.ICMPField {
 	return all
 }
 
-// sortedPorts returns ports in the order of Generate, each once. A missing protocol is any.
+// sortedPorts returns ports in the order of Generate, without duplicates. A missing protocol means any.
 func sortedPorts(ports []cilium.Port) []cilium.Port {
 	ports = slices.Clone(ports)
 	for i := range ports {
@@ -76,7 +76,7 @@ func sortedPorts(ports []cilium.Port) []cilium.Port {
 	return slices.Compact(ports)
 }
 
-// key tells apart what rules are for: their peers, and whether they are for look-ups, ports, ICMP or everything.
+// key identifies a part of a rule by its peers and its kind: look-ups, ports, ICMP or everything.
 func (r Rule) key() string {
 	sort := "everything"
 	switch {
@@ -90,7 +90,7 @@ func (r Rule) key() string {
 	return policy.EncodeJSON([]any{r.Endpoints, r.Names, r.Cidrs, r.Entities, sort})
 }
 
-// join adds to a part of a rule another one of the same key.
+// join adds a part with the same key to a part of a rule.
 func (r *Rule) join(other Rule) {
 	if len(other.Icmps) > 0 {
 		r.Icmps[0].Fields = policy.SortedSet(append(r.Icmps[0].Fields, other.Icmps[0].Fields...))
@@ -110,7 +110,7 @@ func (r *Rule) join(other Rule) {
 	}
 }
 
-// sortedNames returns names of look-ups in one order, without what a pattern for all of them holds.
+// sortedNames returns the names of look-ups, sorted. If there is a pattern for all names, it returns only the pattern.
 func sortedNames(names []cilium.FQDN) []cilium.FQDN {
 	every := cilium.FQDN{MatchPattern: "*"}
 	if slices.Contains(names, every) {
@@ -119,8 +119,8 @@ func sortedNames(names []cilium.FQDN) []cilium.FQDN {
 	return policy.SortedSet(names)
 }
 
-// whole joins the look-ups and the ports of the same peers, as Generate writes them, and cuts lists of ports that are
-// longer than Cilium takes.
+// whole joins the parts for look-ups and for ports of the same peers, as Generate writes them. It splits lists of ports
+// that exceed [cilium.MaxPorts].
 func whole(parts []Rule) []Rule {
 	var rules []Rule
 	for _, part := range parts {

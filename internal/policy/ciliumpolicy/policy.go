@@ -17,8 +17,8 @@ import (
 
 func (c Dialect) Normal() Dialect { return Dialect{c.Scope.Normalized()} }
 
-// Required is [Required], but a ping to a name implies the look-up too, and a flow to the node does not: pods know its
-// address without a name.
+// Required implements [policy.Dialect]. Unlike in package networkpolicy, a ping to a name implies the look-up too. A
+// flow to the node implies none, because pods know the node's address without a name.
 func (c Dialect) Required(flows []flow.Flow) []flow.Flow {
 	return policy.RequiredBy(flows, func(d policy.Direction, f flow.Flow) string {
 		if IsNode(f.Destination) {
@@ -28,7 +28,7 @@ func (c Dialect) Required(flows []flow.Flow) []flow.Flow {
 	})
 }
 
-// inexpressible says why no rule of a direction can allow a flow and no other, or returns "" if one can.
+// inexpressible says why no rule of a direction can allow a flow without allowing others, or returns "".
 func (c Dialect) inexpressible(d policy.Direction, f flow.Flow) string {
 	if f.Lookup {
 		return policy.LookupHasNoPort
@@ -39,7 +39,7 @@ func (c Dialect) inexpressible(d policy.Direction, f flow.Flow) string {
 	return c.unnamed(d, d.PeerEnd(f))
 }
 
-// wordless is that of [Scope].
+// wordless says why the dialect cannot express the protocol or port of a flow, or returns "".
 func (c Dialect) wordless(f flow.Flow) string {
 	switch {
 	case f.Protocol.IsICMP():
@@ -53,17 +53,17 @@ func (c Dialect) wordless(f flow.Flow) string {
 
 func (c Dialect) unnamed(d policy.Direction, far flow.Endpoint) string {
 	if IsNode(far) {
-		return "" // by whichever name
+		return "" // any name will do
 	}
 	return c.Unnameable(d, far)
 }
 
 func (c Dialect) otherWords() policy.OtherFlows {
 	return policy.OtherFlows{Scope: c.Scope, NoRule: c.wordless, NoName: c.Unnameable}
-} // a list needs a name, of the node too
+} // in a list, the node needs a name too
 
-// IsNode reports whether an endpoint is the machine that the pods at the other end run on: to Cilium its processes are
-// no pods, and its addresses are in no range.
+// IsNode reports whether an endpoint is the machine that runs the pods at the other end. Cilium does not treat its
+// processes as pods, and its addresses are in no range.
 func IsNode(e flow.Endpoint) bool { return e.Kind == flow.Workload && e.Node }
 
 // doesNotSelect says why a policy does not select the subject, or returns "" if it does.
@@ -92,7 +92,8 @@ func doesNotIsolate(p *cilium.NetworkPolicy, subject policy.Workload, d policy.D
 	return ""
 }
 
-// deniesByDefault reports whether a policy's rules of a direction, if it has any, deny what they do not allow.
+// deniesByDefault reports whether a policy denies everything in a direction that its rules do not allow, if it has
+// rules.
 func deniesByDefault(p *cilium.NetworkPolicy, d policy.Direction) bool {
 	enabled := p.Spec.EnableDefaultDeny
 	if enabled == nil {
@@ -109,7 +110,7 @@ func isolates(policies Policies, subject policy.Workload, d policy.Direction) (b
 	return policy.Isolated(subject, d, policies, func(p *cilium.NetworkPolicy) string { return doesNotIsolate(p, subject, d) })
 }
 
-// denyByDefault takes back what a policy says to the contrary.
+// denyByDefault removes the setting that turns off the default deny of a direction.
 func denyByDefault(p *cilium.NetworkPolicy, d policy.Direction) {
 	enabled := *p.Spec.EnableDefaultDeny
 	if d == policy.Ingress {
@@ -123,7 +124,7 @@ func denyByDefault(p *cilium.NetworkPolicy, d policy.Direction) {
 	}
 }
 
-// endpointLabels returns the labels by which Cilium knows pods, without their source.
+// endpointLabels returns the labels by which Cilium identifies pods, without their sources.
 func endpointLabels(pods labels.Set, namespace string, ofNamespace labels.Set) labels.Set {
 	set := labels.Set{cilium.NamespaceLabel: namespace}
 	for key, value := range ofNamespace {
@@ -132,8 +133,8 @@ func endpointLabels(pods labels.Set, namespace string, ofNamespace labels.Set) l
 	return labels.Merge(pods, set)
 }
 
-// plainSelector returns a selector without the sources of its keys. A key of another source than pods' labels have stays
-// as it is, and is valid to nobody.
+// plainSelector returns a selector without the sources of its keys. A key with a source that pod labels do not have
+// stays as it is. No validation accepts such a key.
 func plainSelector(s *metav1.LabelSelector) *metav1.LabelSelector {
 	plain := &metav1.LabelSelector{}
 	for _, key := range slices.Sorted(maps.Keys(s.MatchLabels)) {
@@ -154,7 +155,7 @@ func plainKey(key string) string {
 	return key
 }
 
-// NotIsolated is [Scope.NotIsolated].
+// NotIsolated implements [policy.Dialect].
 func (c Dialect) NotIsolated(policies Policies, flows []flow.Flow) []string {
 	c = c.Normal()
 	flows = c.allByAddress(flows)
@@ -173,12 +174,12 @@ func (c Dialect) NotIsolated(policies Policies, flows []flow.Flow) []string {
 	return append(lines, policy.DescribeNotDenied(policy.NotDenied(c.Scope, policies, deniesAll))...)
 }
 
-// serves reports whether a subject was seen as a server, by somebody whom a rule can name.
+// serves reports whether a subject received a flow from a caller that a rule can name.
 func (c Dialect) serves(subject policy.Workload, flows []flow.Flow) bool {
 	return slices.ContainsFunc(c.FlowsOf(subject, policy.Ingress, flows), func(f flow.Flow) bool { return c.inexpressible(policy.Ingress, f) == "" })
 }
 
-// Protects is [Scope.Protects].
+// Protects implements [policy.Dialect].
 func (c Dialect) Protects(policies Policies) bool {
 	return slices.ContainsFunc(c.Subjects, func(subject policy.Subject) bool {
 		isolated, _ := isolates(partsOf(policies), subject.Workload, policy.Egress)
@@ -186,7 +187,7 @@ func (c Dialect) Protects(policies Policies) bool {
 	})
 }
 
-// Foreign is [Scope.Foreign].
+// Foreign implements [policy.Dialect].
 func (c Dialect) Foreign(policies Policies) Policies {
 	var foreign Policies
 	for _, p := range policies {

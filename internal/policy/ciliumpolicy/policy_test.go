@@ -14,7 +14,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// ciliumPolicy reads a policy of the pods app=checkout, of which only the rules are given.
+// ciliumPolicy parses a policy for the pods app=checkout from its rules.
 func ciliumPolicy(t *testing.T, rules string) *cilium.NetworkPolicy {
 	t.Helper()
 	p := new(cilium.NetworkPolicy)

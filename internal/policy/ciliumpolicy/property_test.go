@@ -15,8 +15,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestCiliumPoliciesAreTrue holds random flows against what is generated from them, and against what that becomes when
-// people edit it and other flows are merged into it.
+// TestCiliumPoliciesAreTrue compares random flows with the policies generated from them, and with those policies after
+// manual edits and after merges of other flows.
 func TestCiliumPoliciesAreTrue(t *testing.T) {
 	seed := policytest.Seed(t)
 	for i := range uint64(80) {
@@ -98,7 +98,7 @@ func toYAMLs(t *testing.T, policies Policies) []string {
 	return texts
 }
 
-// editCilium returns policies as somebody may have left them.
+// editCilium returns policies after random manual edits.
 func (r draw) editCilium(policies Policies) Policies {
 	for range r.IntN(6) {
 		if len(policies) == 0 {
@@ -131,7 +131,7 @@ func (r draw) editCilium(policies Policies) Policies {
 			p.Name = "by-hand-" + strconv.Itoa(i)
 		case 7:
 			rules = append(rules, Rule{})
-		case 8: // what Cilium reads of look-ups
+		case 8: // look-ups that Cilium reads
 			for j := range rules[k].Ports {
 				if rules[k].Ports[j].HasDNS() {
 					rules[k].Ports[j].Rules = nil
@@ -149,7 +149,7 @@ func (r draw) editCilium(policies Policies) Policies {
 	return policies
 }
 
-// neighbours returns the flows that differ from one in a single thing, by that thing.
+// neighbours returns the flows that differ from a flow in a single property, by the name of the property.
 func neighbours(f flow.Flow) map[string]flow.Flow {
 	if !f.Protocol.HasPorts() {
 		return nil
@@ -174,7 +174,7 @@ func neighbours(f flow.Flow) map[string]flow.Flow {
 		switch addr := f.Destination.Addr; {
 		case !flow.Public(addr):
 			vary("the next address", func(n *flow.Flow) { n.Destination.Addr = addr.Next() })
-		case addr.IsValid(): // a private address has a rule that nameless flows pass too
+		case addr.IsValid(): // a private address has a rule that flows without a name match too
 			vary("no name", func(n *flow.Flow) { n.Destination = flow.Endpoint{Kind: flow.Address, Addr: addr} })
 		}
 	case flow.Address:

@@ -10,8 +10,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestCiliumSaysWhyAtBothEnds holds what a person reads: the rule, or the nearest one and what differs, of the policy at
-// each end that has something to say.
+// TestCiliumSaysWhyAtBothEnds checks the reasons in messages. Each names the rule, or the nearest rule and the
+// difference, for every policy that matters at either end.
 func TestCiliumSaysWhyAtBothEnds(t *testing.T) {
 	const (
 		toDB   = `egress: [{toEndpoints: [{matchLabels: {"k8s:app": orders-db}}], toPorts: [{ports: [{port: "5432", protocol: TCP}]}]}]`

@@ -13,7 +13,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// peerOf returns what a rule for a place of the resolver depends on. That of clustersResolver is its rank alone.
+// peerOf returns the peer key of a place of the resolver. For the default resolver, only the rank is set.
 func peerOf(r policy.Resolver) peerKey {
 	switch {
 	case r.Equal(policy.DefaultResolver):
@@ -24,7 +24,7 @@ func peerOf(r policy.Resolver) peerKey {
 	return peerKey{rank: rankResolver, namespace: r.Namespace, labels: labels.Set(r.Labels).String()}
 }
 
-// samePeers reports whether two rules are for the same peers.
+// samePeers reports whether two rules have the same peers.
 func samePeers(a, b Rule) bool {
 	a.Cidrs, b.Cidrs, a.Addresses, b.Addresses = a.ranges(), b.ranges(), nil, nil
 	for _, r := range []*Rule{&a, &b} {
@@ -37,7 +37,7 @@ func samePeers(a, b Rule) bool {
 		slices.Equal(a.Names, b.Names) && slices.Equal(a.Entities, b.Entities)
 }
 
-// readLookups opens a port of the resolver, where Cilium reads every look-up.
+// readLookups allows a port of the resolver and lets Cilium read every look-up there.
 func (r *Rule) readLookups(port uint16) {
 	number := strconv.Itoa(int(port))
 	r.Ports = slices.Clone(r.Ports)
@@ -67,7 +67,8 @@ func (s Dialect) wordOfPort(ref portRef, asked uint16) policy.DNSPorts {
 	return s.ClassifyPorts(int32(first), int32(max(first, int(ref.port.EndPort))), asked)
 }
 
-// mayBeResolver is mayBeResolver; the host is where NodeLocal DNSCache runs.
+// mayBeResolver reports whether a peer, whatever its ports, may be the resolver. The host may be, because NodeLocal
+// DNSCache runs there.
 func mayBeResolver(peer peerRef) bool {
 	switch {
 	case peer.cidr != nil:
@@ -79,7 +80,7 @@ func mayBeResolver(peer peerRef) bool {
 	return peer.entity == cilium.Host
 }
 
-// namesNamespace reports whether a selector says something of its pods' namespace.
+// namesNamespace reports whether a selector has a requirement on its pods' namespace.
 func namesNamespace(selector *metav1.LabelSelector) bool {
 	for key := range selector.MatchLabels {
 		if isNamespaceKey(key) {
@@ -89,13 +90,13 @@ func namesNamespace(selector *metav1.LabelSelector) bool {
 	return slices.ContainsFunc(selector.MatchExpressions, func(e metav1.LabelSelectorRequirement) bool { return isNamespaceKey(e.Key) })
 }
 
-// allowsAny reports whether a pair is for every port of everywhere.
+// allowsAny reports whether a pair allows every port of every peer.
 func allowsAny(peer peerRef, port portRef) bool {
 	return (peer == peerRef{} || peer.entity == cilium.All) && port == portRef{}
 }
 
-// lostNamespace is that of the other dialect. What a selector asks of a namespace beside its name, nobody knows of one that
-// no manifest has.
+// lostNamespace reports whether a selector selects pods like the resolver's, but certainly in another namespace. If no
+// manifest has the resolver's namespace, only its name is known, so requirements on its other labels are ignored.
 func (v applicable) lostNamespace(selector *metav1.LabelSelector, e flow.Endpoint) bool {
 	r := v.scope.ResolverOf(e)
 	if len(podLabels(selector)) == 0 && !slices.ContainsFunc(selector.MatchExpressions, isOfPods) ||
@@ -122,7 +123,8 @@ func (v applicable) lostNamespace(selector *metav1.LabelSelector, e flow.Endpoin
 	return namesNamespace(byName) && v.matchLabels(byName, r.Labels, r.Namespace) == policy.OtherNamespace
 }
 
-// isNoResolver is that of the other dialect.
+// isNoResolver reports whether a peer cannot be a place of the resolver, whatever its ports: addresses that never leave
+// the pod, or all pods of the policy's namespace if the resolver is in another.
 func (v applicable) isNoResolver(peer peerRef, e flow.Endpoint) bool {
 	switch {
 	case peer.cidr != nil:
@@ -135,7 +137,8 @@ func (v applicable) isNoResolver(peer peerRef, e flow.Endpoint) bool {
 
 func isOfPods(e metav1.LabelSelectorRequirement) bool { return !isNamespaceKey(plainKey(e.Key)) }
 
-// isForOtherResolver is that of the other dialect.
+// isForOtherResolver reports whether a peer matches a place of the resolver other than e: one that the user named, or
+// the default. It returns false if the user named none.
 func (v applicable) isForOtherResolver(peer peerRef, e flow.Endpoint) bool {
 	if len(v.scope.Resolvers) == 0 {
 		return false
@@ -146,7 +149,7 @@ func (v applicable) isForOtherResolver(peer peerRef, e flow.Endpoint) bool {
 	})
 }
 
-// matchResolver is fitPeer for a place of the resolver.
+// matchResolver is matchPeer for a place of the resolver.
 func (v applicable) matchResolver(peer peerRef, r policy.Resolver) policy.PeerMatch {
 	switch {
 	case peer == peerRef{}, peer.entity == cilium.All:
@@ -155,7 +158,7 @@ func (v applicable) matchResolver(peer peerRef, r policy.Resolver) policy.PeerMa
 		return policy.MatchRange(peer.cidr.CIDR, peer.cidr.Except, r.Addresses)
 	case r.Addresses.IsValid():
 		if peer.entity == cilium.Host || peer.entity == cilium.World || peer.endpoint != nil && selectsOthers(peer.endpoint) {
-			return policy.PeerMatches // of the node's own addresses Cilium knows some as the host, some as the world
+			return policy.PeerMatches // Cilium treats some of the node's own addresses as the host, others as the world
 		}
 		return policy.OtherKind
 	case peer.entity != "":

@@ -16,7 +16,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// rulesFor turns sorted openings into rules.
+// rulesFor turns sorted permissions into rules.
 func rulesFor(openings []permission) []Rule {
 	var list []Rule
 	for i, o := range openings {
@@ -28,11 +28,11 @@ func rulesFor(openings []permission) []Rule {
 	return list
 }
 
-// rule returns a rule for a peer, still without ports.
+// rule returns a rule for a peer, without ports.
 func (k peerKey) rule() Rule {
 	switch k.rank {
 	case rankPods:
-		set, _ := labels.ConvertSelectorToLabelsMap(k.labels) // what cannot be read back is inexpressible
+		set, _ := labels.ConvertSelectorToLabelsMap(k.labels) // a set that cannot be parsed is inexpressible
 		if k.namespace != "" && k.namespace != policy.AnyNamespace {
 			set = labels.Merge(set, labels.Set{cilium.NamespaceLabel: k.namespace})
 		}
@@ -67,13 +67,13 @@ func (k peerKey) rule() Rule {
 	return Rule{Cidrs: []cilium.CIDRRule{{CIDR: netip.PrefixFrom(k.addr, k.addr.BitLen()).String()}}}
 }
 
-// ofAnyNamespace is the part of a selector by which pods of all namespaces are meant: without one that names the
-// namespace's label, Cilium takes those of the policy's own.
+// ofAnyNamespace makes a selector select pods of all namespaces. Without a requirement on the namespace's label, Cilium
+// selects only pods of the policy's own namespace.
 var ofAnyNamespace = metav1.LabelSelectorRequirement{
 	Key: cilium.KubernetesSource + cilium.NamespaceLabel, Operator: metav1.LabelSelectorOpExists,
 }
 
-// sourced returns a selector of pods' labels, whose keys have their source.
+// sourced returns a selector for pod labels, with the source of each key.
 func sourced(set labels.Set) metav1.LabelSelector {
 	s := metav1.LabelSelector{MatchLabels: make(map[string]string)}
 	for key, value := range set {
@@ -82,8 +82,8 @@ func sourced(set labels.Set) metav1.LabelSelector {
 	return s
 }
 
-// allow adds the ports, or the ICMP type, of an opening. Ports keep their order and are not repeated; entries are split
-// where one is full.
+// allow adds the ports, or the ICMP type, of a permission. Ports stay sorted, without duplicates. A full entry is
+// followed by another.
 func (r *Rule) allow(o permission) {
 	switch {
 	case o.isICMP():
@@ -102,7 +102,8 @@ func (r *Rule) allow(o permission) {
 	}
 }
 
-// addPort adds a port to the first entry without DNS rules that has room, before the first port that is later.
+// addPort inserts a port, in order, into the first entry that has room and no DNS rules. If there is none, it adds an
+// entry.
 func (r *Rule) addPort(port cilium.Port) {
 	r.Ports = slices.Clone(r.Ports)
 	room := -1
@@ -127,7 +128,7 @@ func comparePorts(a, b cilium.Port) int {
 	m, isNumber := a.Number()
 	n, _ := b.Number()
 	if !isNumber {
-		return -1 // names first, where they are
+		return -1 // named ports come first, in their order
 	}
 	return cmp.Or(cmp.Compare(m, n), cmp.Compare(protocolRank(a.Protocol), protocolRank(b.Protocol)))
 }
@@ -136,7 +137,7 @@ func compareICMP(a, b cilium.ICMPField) int {
 	return cmp.Or(cmp.Compare(a.Number(), b.Number()), cmp.Compare(a.Family, b.Family))
 }
 
-// protocolRank orders protocols as IANA's numbers do, as the other dialect has them.
+// protocolRank orders protocols by IANA number, as package networkpolicy does.
 func protocolRank(name string) int {
 	for i, known := range []string{flow.TCP.String(), flow.UDP.String(), flow.SCTP.String()} {
 		if name == known {
@@ -146,7 +147,7 @@ func protocolRank(name string) int {
 	return -1
 }
 
-// lookups is a port of the resolver, and leave for all that is asked there.
+// lookups returns a port of the resolver at which Cilium reads every look-up.
 func lookups(port uint16) cilium.PortRule {
 	return cilium.PortRule{
 		Ports: []cilium.Port{{Port: strconv.Itoa(int(port)), Protocol: cilium.Any}},

@@ -9,18 +9,19 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// Rule is a rule of either direction: in Cilium they differ in the names of fields, and that only egress has names.
+// Rule is a rule of either direction. In Cilium the two differ only in the names of fields, and in names (toFQDNs),
+// which only egress has.
 type Rule struct {
 	Endpoints []metav1.LabelSelector
 	Names     []cilium.FQDN
-	Addresses []string // ranges without exceptions, which have a field of their own
+	Addresses []string // ranges without exceptions, which have a separate field
 	Cidrs     []cilium.CIDRRule
 	Entities  []string
 	Ports     []cilium.PortRule
 	Icmps     []cilium.ICMPRule
 }
 
-// RulesOf returns a policy's rules of a direction that allow something.
+// RulesOf returns the rules of a policy that allow flows in a direction.
 func RulesOf(p *cilium.NetworkPolicy, d policy.Direction) []Rule {
 	if d == policy.Ingress {
 		return ingress(p.Spec.Ingress)
@@ -28,7 +29,7 @@ func RulesOf(p *cilium.NetworkPolicy, d policy.Direction) []Rule {
 	return egress(p.Spec.Egress)
 }
 
-// DenyRulesOf returns a policy's rules of a direction that deny something.
+// DenyRulesOf returns the rules of a policy that deny flows in a direction.
 func DenyRulesOf(p *cilium.NetworkPolicy, d policy.Direction) []Rule {
 	if d == policy.Ingress {
 		return ingress(p.Spec.IngressDeny)
@@ -52,7 +53,7 @@ func egress(list []cilium.EgressRule) []Rule {
 	return rules
 }
 
-// SetRules gives a policy its rules of a direction. Egress without any is the rule that denies everything.
+// SetRules sets the rules of a policy that allow flows in a direction. Without any, egress denies everything.
 func SetRules(p *cilium.NetworkPolicy, d policy.Direction, rules []Rule) {
 	if d == policy.Ingress {
 		p.Spec.Ingress = nil
@@ -74,7 +75,7 @@ func SetRules(p *cilium.NetworkPolicy, d policy.Direction, rules []Rule) {
 	}
 }
 
-// SetDenyRules gives a policy its rules of a direction that deny something.
+// SetDenyRules sets the rules of a policy that deny flows in a direction.
 func SetDenyRules(p *cilium.NetworkPolicy, d policy.Direction, rules []Rule) {
 	var of cilium.NetworkPolicy
 	if SetRules(&of, d, rules); d == policy.Ingress {
@@ -84,10 +85,11 @@ func SetDenyRules(p *cilium.NetworkPolicy, d policy.Direction, rules []Rule) {
 	p.Spec.EgressDeny = of.Spec.Egress
 }
 
-// isEmpty reports whether a rule has no fields: then it is for nothing, and is there for its direction to have a rule.
+// isEmpty reports whether a rule has no fields. Such a rule allows nothing; it only gives the direction a rule, so that
+// the direction is denied by default.
 func (r Rule) isEmpty() bool { return len(r.peers())+len(r.Ports)+len(r.Icmps) == 0 }
 
-// peerRef is one peer of a rule, of which one field is set; none is everywhere.
+// peerRef is one peer of a rule. At most one field is set; without any, it is every peer.
 type peerRef struct {
 	endpoint *metav1.LabelSelector
 	name     *cilium.FQDN
@@ -95,7 +97,7 @@ type peerRef struct {
 	entity   string
 }
 
-// peers returns all peers of a rule, of whichever kind, in their order.
+// peers returns all peers of a rule, of every kind, in order.
 func (r Rule) peers() []peerRef {
 	var peers []peerRef
 	for i := range r.Endpoints {
@@ -116,13 +118,13 @@ func (r Rule) peers() []peerRef {
 	return peers
 }
 
-// portRef is one port or one ICMP type of a rule; none is everything.
+// portRef is one port or one ICMP type of a rule; without either, it is every port.
 type portRef struct {
 	port *cilium.Port
 	icmp *cilium.ICMPField
 }
 
-// AllowedPorts returns all ports and ICMP types of a rule, in their order.
+// AllowedPorts returns all ports and ICMP types of a rule, in order.
 func (r Rule) AllowedPorts() []portRef {
 	var ports []portRef
 	for _, rule := range r.Ports {
@@ -138,7 +140,7 @@ func (r Rule) AllowedPorts() []portRef {
 	return ports
 }
 
-// pairs yields every peer of a rule with each of its ports, by their index; -1 is everywhere, and everything.
+// pairs yields every combination of a rule's peers and ports, by index. Index -1 stands for every peer, or every port.
 func (r Rule) pairs() iter.Seq2[int, int] {
 	return func(yield func(int, int) bool) {
 		if r.isEmpty() {
@@ -167,7 +169,7 @@ func (r Rule) pair(peer, port int) (peerRef, portRef) {
 	return a, b
 }
 
-// portAt is an element of openTo, which is not made for it: a rule may have thousands.
+// portAt returns an element of AllowedPorts without building the list, because a rule may have thousands.
 func (r Rule) portAt(i int) portRef {
 	for _, rule := range r.Ports {
 		if i < len(rule.Ports) {

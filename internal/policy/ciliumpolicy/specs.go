@@ -11,8 +11,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// partsOf returns policies with a policy of its own for each of their specs: see [cilium.Parts]. What judges
-// or changes policies looks at these, which have the name of the policy that they are of.
+// partsOf splits policies into one for each spec: see [cilium.Parts]. A part has the name of its policy. Evaluation and
+// updates work on parts.
 func partsOf(policies Policies) Policies {
 	var parts Policies
 	for _, p := range policies {
@@ -21,7 +21,8 @@ func partsOf(policies Policies) Policies {
 	return parts
 }
 
-// ownParts returns those parts of the policy of a subject's name that select it; of a policy of one part, that.
+// ownParts returns the parts of the policy with the subject's name that select the subject. A policy with one part
+// returns that part.
 func (m *merging) ownParts(subject policy.Workload) Policies {
 	first := policy.OwnPolicy(m.policies, m.scope.Scope, subject)
 	if first == nil {
@@ -34,7 +35,8 @@ func (m *merging) ownParts(subject policy.Workload) Policies {
 	return slices.DeleteFunc(parts, func(p *cilium.NetworkPolicy) bool { return doesNotSelect(p, subject) != "" })
 }
 
-// ownPart returns the part of the policy of a subject's name that is to have its rules of a direction, or nil.
+// ownPart returns the part, of the policy with the subject's name, that holds the subject's rules of a direction, or
+// nil.
 func (m *merging) ownPart(subject policy.Workload, d policy.Direction) *cilium.NetworkPolicy {
 	parts := m.ownParts(subject)
 	isolates := func(p *cilium.NetworkPolicy) bool { return doesNotIsolate(p, subject, d) == "" }
@@ -47,7 +49,8 @@ func (m *merging) ownPart(subject policy.Workload, d policy.Direction) *cilium.N
 	return parts[0]
 }
 
-// addPart adds a policy for a subject, as another spec of the policy of its name where that one has specs for others.
+// addPart adds a policy for a subject. If a policy has the subject's name, and specs for other workloads, it adds a
+// spec there.
 func (m *merging) addPart(subject policy.Workload) *cilium.NetworkPolicy {
 	p := m.scope.generate(policy.Subject{Workload: subject}, nil)
 	if namesake := policy.OwnPolicy(m.policies, m.scope.Scope, subject); namesake != nil {
@@ -60,7 +63,7 @@ func (m *merging) addPart(subject policy.Workload) *cilium.NetworkPolicy {
 	return p
 }
 
-// joined returns the policies with the specs that were taken apart together again.
+// joined returns the policies with their parts joined again.
 func (m *merging) joined() Policies {
 	parts := make(map[*cilium.NetworkPolicy]Policies)
 	var whole Policies
@@ -77,7 +80,7 @@ func (m *merging) joined() Policies {
 	return whole
 }
 
-// joinParts returns a policy with its parts as they are now.
+// joinParts returns a policy with its current parts.
 func joinParts(of *cilium.NetworkPolicy, parts Policies) *cilium.NetworkPolicy {
 	if len(parts) == 1 && len(of.Specs) == 0 {
 		return parts[0]
@@ -96,7 +99,8 @@ func joinParts(of *cilium.NetworkPolicy, parts Policies) *cilium.NetworkPolicy {
 	return whole
 }
 
-// annotationsOf returns the annotations of all parts of a policy: what one part does not need, another may.
+// annotationsOf returns the union of the annotations of a policy's parts, because one part may need an entry that
+// another does not.
 func annotationsOf(parts Policies) map[string]string {
 	var united metav1.ObjectMeta
 	lists := make(map[string][]string)

@@ -14,7 +14,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// A CiliumNetworkPolicy with several specs is several policies of one name: each selects pods of its own.
+// A CiliumNetworkPolicy with several specs acts as several policies of one name, each with its own selector.
 const specsYAML = `
 apiVersion: cilium.io/v2
 kind: CiliumNetworkPolicy
@@ -137,7 +137,8 @@ func TestUpdatesKeepSeveralSpecs(t *testing.T) {
 		t.Errorf("extended, the first spec has %s", got)
 	}
 
-	// A workload whose policy has specs for others only gets another one; theirs stay.
+	// If all specs of the policy with a workload's name are for other workloads, the workload gets another spec. The
+	// others stay.
 	others := specsPolicy(t, strings.ReplaceAll(specsYAML, "app: shop", "app: front"))
 	merged = specsScope("shop").Merge(Policies{others}, flows[:1])
 	if len(merged) != 1 || len(merged[0].Specs) != 4 || cmp.Diff(others.Specs, merged[0].Specs[:3]) != "" {

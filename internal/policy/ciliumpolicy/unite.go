@@ -16,8 +16,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Unite is [Unite] for the other dialect. What Cilium may read of look-ups at one port is one list, a rule that denies
-// is in the union whichever policy it is of, and a range without exceptions is written as those with them.
+// Unite implements [policy.Dialect]. The union has one list of look-ups for each port, and the deny rules of every
+// policy. It writes ranges without exceptions in the form that allows exceptions.
 func Unite(sets ...[]*cilium.NetworkPolicy) ([]*cilium.NetworkPolicy, error) {
 	groups, err := policy.GroupByName(sets)
 	if err != nil {
@@ -50,7 +50,7 @@ func Unite(sets ...[]*cilium.NetworkPolicy) ([]*cilium.NetworkPolicy, error) {
 	return united, errors.Join(errs...)
 }
 
-// bySelector returns parts of policies of one name in groups that select the same pods, sorted by their selectors.
+// bySelector groups the parts of policies of one name by the pods that they select, sorted by selector.
 func bySelector(parts Policies) []Policies {
 	groups := make(map[string]Policies)
 	for _, p := range parts {
@@ -112,7 +112,8 @@ func (v applicable) allowsLookup(f flow.Flow) bool {
 	})
 }
 
-// uniteDefaultDeny says of which directions no policy denies by default that has rules of it: one that does is enough.
+// uniteDefaultDeny returns the default-deny setting of a union. It turns the default off for a direction if policies
+// have rules of that direction and none of them denies by default.
 func uniteDefaultDeny(policies Policies) *cilium.DefaultDeny {
 	open := func(d policy.Direction) *bool {
 		var is *bool
@@ -133,7 +134,7 @@ func uniteDefaultDeny(policies Policies) *cilium.DefaultDeny {
 	return nil
 }
 
-// uniteRules is uniteRules. The rule without fields remains where it is the only one.
+// uniteRules returns the union of rules. An empty rule stays only if it is the only one.
 func uniteRules(rules []Rule, subject policy.Workload, d policy.Direction) []Rule {
 	for {
 		united := minimal(uniteByPeers(rules, subject, d), d)
@@ -156,7 +157,7 @@ func encodeRules(rules []Rule) string {
 	return b.String()
 }
 
-// uniteByPeers returns one rule to a list of peers for each sort of part.
+// uniteByPeers returns one rule for each list of peers and each kind of part.
 func uniteByPeers(rules []Rule, subject policy.Workload, d policy.Direction) []Rule {
 	var united []Rule
 	byPeers := make(map[string]int)

@@ -10,7 +10,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// writeCilium returns policies with what people add to them by hand.
+// writeCilium returns policies with random rules of kinds that people write by hand.
 func (r draw) writeCilium(policies Policies) Policies {
 	for i, p := range policies {
 		p = p.DeepCopy()
@@ -65,7 +65,7 @@ func (r draw) somePorts() []cilium.PortRule {
 	return []cilium.PortRule{{Ports: ports}}
 }
 
-// The union keeps what people write by hand, each sort of it.
+// A union keeps every kind of rule that people write by hand.
 func TestUnionsKeepWhatPeopleWroteForCilium(t *testing.T) {
 	toCache := "  egress: [{toEndpoints: [{matchLabels: {app: cache}}]}]\n"
 	for _, row := range []struct{ reason, a, b, want string }{

@@ -8,8 +8,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Unused is [Scope.Unused]. The rule without fields, which is there so that its direction is denied by default, is never
-// listed, and what a rule lets Cilium read of look-ups is not weighed.
+// Unused implements [policy.Dialect]. It never lists the empty rule, which makes its direction denied by default, and
+// does not examine the look-ups that a rule lets Cilium read.
 func (c Dialect) Unused(policies Policies, flows []flow.Flow) []string {
 	c = Dialect{c.Scope.Normalized().Indexed()}
 	required := c.allByAddress(c.Required(flows))
@@ -55,24 +55,25 @@ func (c Dialect) isolatedBy(p *cilium.NetworkPolicy, d policy.Direction) []polic
 	return c.SubjectsWhere(func(w policy.Workload) bool { return doesNotIsolate(p, w, d) == "" })
 }
 
-// listedBy returns the subjects for which a policy's lists count: all that it selects, as with its rules.
+// listedBy returns the subjects that a policy's lists apply to: all that it selects, as with its rules.
 func (c Dialect) listedBy(p *cilium.NetworkPolicy) func(policy.Direction) []policy.Subject {
 	return func(policy.Direction) []policy.Subject {
 		return c.SubjectsWhere(func(w policy.Workload) bool { return doesNotSelect(p, w) == "" })
 	}
 }
 
-// usage returns what the flows needed of each rule of a policy; it is nil as that of [Scope] is.
+// usage returns which rules, peers and ports of a policy the flows needed. It returns nil if the policy isolates no
+// subject in the direction, or isolates a subject for ingress that was not recorded completely.
 func (c Dialect) usage(p *cilium.NetworkPolicy, d policy.Direction, flows []flow.Flow) []policy.Usage {
 	return policy.UsageBy(c.isolatedBy(p, d), d, func(subject policy.Workload) []policy.Usage {
 		v := c.applicablePolicies(Policies{p}, subject, d)[0]
-		// Another policy may be what lets Cilium read a look-up: a name is needed by whoever asks for it.
+		// Another policy may let Cilium read the look-up. A name counts as needed if a flow used it.
 		v.lookups = []cilium.FQDN{{MatchPattern: "*"}}
 		return v.usage(policy.Needed(d, c.FlowsOf(subject, d, flows)))
 	})
 }
 
-// usage returns what a subject's flows needed of each rule.
+// usage returns which rules, peers and ports a subject's flows needed.
 func (v applicable) usage(flows []flow.Flow) []policy.Usage {
 	var all []policy.Usage
 	for _, r := range v.rules {

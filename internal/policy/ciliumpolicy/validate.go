@@ -9,8 +9,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// Validate is [Validate] for the other dialect: what Cilium's own rules refuse, and malformed entries of the
-// annotations that verdicts ask. Of [NamesAnnotation] only entries for look-ups mean something there.
+// Validate implements [policy.Dialect]. It rejects what Cilium rejects, and malformed entries of the annotations that
+// evaluation uses. Of [policy.NamesAnnotation], this dialect only uses the entries for look-ups.
 func Validate(p *cilium.NetworkPolicy) error {
 	if err := cilium.Validate(p); err != nil {
 		return err

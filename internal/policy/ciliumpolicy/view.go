@@ -7,7 +7,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// applicable is a policy that selects a subject, with what it takes to read its rules.
+// applicable is a policy that selects a subject, with the context that its rules need.
 type applicable struct {
 	*cilium.NetworkPolicy
 	scope     Dialect
@@ -16,13 +16,13 @@ type applicable struct {
 	denials   []Rule
 	namespace string // of the policy and the subject, never empty
 	subject   policy.Workload
-	named     bool          // one of the policy's rules is for names
-	lookups   []cilium.FQDN // that Cilium reads for the subject's pods, by any policy
-	read      *fqdnIndex    // of them; may be nil
+	named     bool          // a rule of the policy has names
+	lookups   []cilium.FQDN // that any policy lets Cilium read for the subject's pods
+	read      *fqdnIndex    // of lookups; may be nil
 	openings  *policy.Descriptions
 }
 
-// applicablePolicies returns the policies that select the subject, in their order, with what they say of a direction.
+// applicablePolicies returns the policies that select the subject, in order, with their rules of a direction.
 func (c Dialect) applicablePolicies(policies Policies, subject policy.Workload, d policy.Direction) []applicable {
 	var all []applicable
 	var lookups []cilium.FQDN
@@ -38,7 +38,8 @@ func (c Dialect) applicablePolicies(policies Policies, subject policy.Workload, 
 		for _, r := range v.rules {
 			v.named = v.named || len(r.Names) > 0
 			for _, ports := range r.Ports {
-				if ports.HasDNS() && len(r.Names) == 0 { // a rule for names would need its own answer first
+				// With names, the rule would need the answer that it lets Cilium read.
+				if ports.HasDNS() && len(r.Names) == 0 {
 					lookups = append(lookups, ports.Rules.DNS...)
 				}
 			}

@@ -5,7 +5,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Widened is [Scope.Widened].
+// Widened implements [policy.Dialect].
 func (c Dialect) Widened(committed Policies, flows []flow.Flow) []policy.Widened {
 	c = Dialect{c.Scope.Normalized().Indexed()}
 	return policy.WidenedRules(c.Scope, c.allByAddress(c.Required(flows)), c.inexpressible, func(w policy.Workload, f flow.Flow) ([]string, bool) {

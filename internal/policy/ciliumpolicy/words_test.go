@@ -11,7 +11,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// The words in which the tests of this package speak of flows and policies.
+// Constructors of flows and policies for the tests of this package.
 
 var checkout = policy.Workload{Name: "checkout"}
 
@@ -58,12 +58,12 @@ func toYAML(t *testing.T, p any) string {
 	return string(text)
 }
 
-// alone is the scope of a test process.
+// alone returns the scope of a test process without other workloads.
 func alone(w policy.Workload) policy.Scope {
 	return policy.Scope{Subjects: []policy.Subject{{Workload: w}}}
 }
 
-// from returns flows as a workload's own.
+// from returns flows with a workload as their source.
 func from(w policy.Workload, flows ...flow.Flow) []flow.Flow {
 	own := slices.Clone(flows)
 	for i := range own {

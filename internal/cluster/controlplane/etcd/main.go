@@ -1,4 +1,4 @@
-// Command etcd is etcd's own.
+// Command etcd is the unchanged command of etcd.
 package main
 
 import (

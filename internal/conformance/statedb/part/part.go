@@ -1,12 +1,12 @@
-// Package part has the persistent map that Cilium's selector cache keeps its selections in. This one copies.
+// Package part has the persistent map in which Cilium's selector cache keeps its selections. This one copies.
 package part
 
 import "maps"
 
-// RegisterKeyType does nothing: keys here are compared as they are.
+// RegisterKeyType does nothing, because this package compares keys directly.
 func RegisterKeyType[K any](func(K) []byte) {}
 
-// Map never changes.
+// Map is immutable.
 type Map[K comparable, V any] struct{ values map[K]V }
 
 // Get returns the value of a key.
@@ -21,7 +21,7 @@ func (m Map[K, V]) Txn() MapTxn[K, V] {
 	return MapTxn[K, V]{values}
 }
 
-// MapTxn is a map that changes.
+// MapTxn is a mutable map.
 type MapTxn[K comparable, V any] struct{ values map[K]V }
 
 // Set sets the value of a key.
@@ -30,5 +30,5 @@ func (m MapTxn[K, V]) Set(key K, value V) { m.values[key] = value }
 // Delete deletes a key.
 func (m MapTxn[K, V]) Delete(key K) { delete(m.values, key) }
 
-// Commit returns what there is now.
+// Commit returns the current contents.
 func (m MapTxn[K, V]) Commit() Map[K, V] { return Map[K, V]{maps.Clone(m.values)} }
