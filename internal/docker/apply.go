@@ -73,7 +73,7 @@ func (w *Watcher) applyNetwork(m events.Message, at time.Duration) {
 			r := w.record(id)
 			r.join(n.id, n.name, at)
 			w.moved()
-			// it is answered while the engine starts the container; an inspection of the container has to wait
+			// The engine answers this query while it starts the container. An inspection of the container has to wait.
 			w.inspectNetwork(n)
 			w.inspect(r)
 		}

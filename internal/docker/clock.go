@@ -2,10 +2,10 @@ package docker
 
 import "time"
 
-// How long after a jump of the wall clock an event may still arrive with a timestamp from before it.
+// distrustFor is how long after a jump of the wall clock an event may still arrive with a timestamp from before it.
 const distrustFor = time.Second
 
-// clock converts the engine's timestamps from a wall clock, which anybody may set, to CLOCK_MONOTONIC.
+// clock converts the engine's timestamps from a wall clock, which may jump, to CLOCK_MONOTONIC.
 type clock struct {
 	skew    time.Duration // the engine's wall clock minus ours; 0 for an engine on this machine
 	offset  time.Duration // our wall clock minus CLOCK_MONOTONIC, at the last update

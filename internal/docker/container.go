@@ -155,7 +155,7 @@ func Infrastructure(c Container) string {
 	return ""
 }
 
-// isOf reports whether a repository is this one, in any registry or below any prefix of a mirror.
+// isOf reports whether an image's repository has a name, in any registry or below any prefix of a mirror.
 func isOf(repository, name string) bool {
 	return repository == name || strings.HasSuffix(repository, "/"+name)
 }

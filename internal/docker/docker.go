@@ -127,7 +127,8 @@ func (w *Watcher) Err() error {
 	return w.err
 }
 
-// Container returns a container by its full ID, as far as it is known now; see [Watcher.Sync].
+// Container returns the currently known history of a container by its full ID. Call [Watcher.Sync] first to include all
+// past events.
 func (w *Watcher) Container(id string) (Container, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -123,7 +123,7 @@ func (r *record) requestedAliases(name, id string) []string {
 	return nil
 }
 
-// missed returns what is unknown about a container, and why.
+// missed describes the missing facts of a container, with the reason.
 func (r *record) missed() string {
 	if r.served == 0 {
 		return "" // nothing is missing yet

@@ -75,8 +75,8 @@ type peer struct {
 }
 
 // peersOf returns the peers of the sockets with a matching path, by inode. The kernel continues a dump by counting
-// sockets, so it skips one without a word when an earlier one is closed meanwhile. So the dump is repeated until it has
-// no new peer.
+// sockets. If an earlier socket is closed meanwhile, the kernel silently skips one. So the dump is repeated until it
+// has no new peer.
 func peersOf(match func(string) bool) (map[uint64]peer, error) {
 	const established = 1
 	request := make([]byte, 24)
@@ -108,7 +108,7 @@ func peersOf(match func(string) bool) (map[uint64]peer, error) {
 	return peers, nil
 }
 
-// describe returns the name of a socket, its inode and its peer's inode, as far as the message contains them.
+// describe returns the name of a socket, its inode and its peer's inode. A result that the message lacks is zero.
 func describe(message []byte) (name string, inode, peer uint64) {
 	const header = 16
 	if len(message) >= header {

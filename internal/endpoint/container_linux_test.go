@@ -64,14 +64,13 @@ func TestIdentify_FromContainer(t *testing.T) {
 	}
 }
 
-// The machine's other processes are to a container what the node is to a pod. Processes that the test started are not.
-// Nothing is the node to the test process, nor at loopback, which a pod has for itself.
+// For a container, the machine's other processes are the node. Processes that the test started are not. For the test
+// process nothing is the node, and neither is anything at loopback, which a pod has for itself.
 func TestIdentify_NodeFromContainer(t *testing.T) {
 	unrelated, err := tryStart(t, copyBinary(t, "statsd"), func(*exec.Cmd) {}, "serve", "-", "tcp", "[::]:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// an unrelated process
 	test, err := tryStart(t, copyBinary(t, "orders"), func(*exec.Cmd) {}, "serve", "-", "tcp", "[::]:0")
 	if err != nil {
 		t.Fatal(err)

@@ -210,8 +210,8 @@ func (b *Batch) onThisMachine(q Query, addr netip.Addr, identity *Identity) (flo
 	}, Other
 }
 
-// isNode reports whether a listener is to a container what the node is to a pod: a process that the test did not start,
-// reached at an address of the machine that a container with its own network sees from outside.
+// isNode reports whether a listener is the node for a container. It is if the test did not start the process, the
+// container has its own network, and it reaches the process at an address of the machine other than loopback.
 func (b *Batch) isNode(q Query, addr netip.Addr, listener int) bool {
 	return q.Container && q.OwnNetwork && !addr.IsLoopback() && !slices.Contains(b.descendants, listener) &&
 		!slices.ContainsFunc(q.Bound, func(o Owner) bool { return o.PID == listener })

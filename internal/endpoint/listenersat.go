@@ -9,10 +9,10 @@ import (
 
 // listenersAt combines the binds that the kernel saw with the current /proc.
 //
-// As long as the newest process that bind was seen for still listens, /proc has more information: the other listeners.
+// As long as the newest process that was seen to bind still listens, /proc has more information: the other listeners.
 // Afterwards the kernel's record alone counts, because all owners of the socket may be gone. There is one exception:
 // tests bind to port 0 to find a free port, close the socket, and let another process listen there. So a bind by the
-// workload itself loses against another process that listens now; otherwise the flow would be classified as self
+// workload itself loses against another process that listens now. Otherwise the flow would be classified as self
 // traffic.
 func (b *Batch) listenersAt(q Query, addr netip.Addr) Listening {
 	now := b.listening(q, addr)

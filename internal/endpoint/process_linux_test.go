@@ -217,7 +217,7 @@ func TestParents_DeeplyNested(t *testing.T) {
 // A test process may be the first one of a container, with only its own processes below it.
 func TestDescends_FirstProcess(t *testing.T) {
 	got := Parents(os.Getpid(), 1)
-	// what enters a container descends from none of its processes
+	// A process that enters a container descends from none of its processes.
 	if Descends(os.Getpid(), 1) != (len(got) > 0 && strings.HasSuffix(got[len(got)-1], " (pid 1)")) {
 		t.Errorf("parents of this process up to the first one: got %q", got)
 	}

@@ -51,7 +51,7 @@ var capabilities = []capability{
 	{name: "TCP connect, IPv4-mapped IPv6 address", suite: inProbe, test: "TestTCP_MappedIPv4Address"},
 	{name: "TCP Fast Open", suite: inProbe, test: "TestTCP_FastOpen"},
 	{name: "MPTCP", suite: inProbe, test: "TestMPTCP_IsTCP", rules: []rule{
-		{until: "5.11", state: guest.Refused, text: none}, // of Debian's, the only one before 6.1
+		{until: "5.11", state: guest.Refused, text: none}, // 5.10, Debian's only kernel before 6.1
 	}},
 	{name: "UDP connected, IPv4", suite: inProbe, test: "TestUDP_ConnectIsNoTraffic"},
 	{name: "UDP connected, IPv6", suite: inProbe, test: "TestUDP_ConnectIsNoTraffic"},

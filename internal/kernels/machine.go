@@ -18,7 +18,7 @@ type machine struct {
 	console         string
 	append          string // to the kernel's command line
 	args            []string
-	debugPort       bool // the guest tells its exit status
+	debugPort       bool // the guest reports its exit status through it
 }
 
 // CPU features without which the kernel runs code that is faster under emulation:

@@ -6,7 +6,7 @@ import (
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 )
 
-// generated ends the name of an object that the API server names: no real name ends so.
+// generated ends the name of an object that the API server names. No real name ends with it.
 const generated = "*"
 
 func hasGeneratedName(name string) bool { return strings.HasSuffix(name, generated) }

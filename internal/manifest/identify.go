@@ -108,7 +108,7 @@ func (w *workload) podLabels() map[string]string {
 	return all
 }
 
-// named returns, of the workloads behind a Service, the one with the Service's name, otherwise all that serve.
+// named returns the workload behind a Service that has the Service's name, otherwise all that serve its ports.
 func (svc *service) named(pods []*workload) []*workload {
 	for _, w := range pods {
 		if w.name == svc.name {
@@ -118,8 +118,8 @@ func (svc *service) named(pods []*workload) []*workload {
 	return svc.serving(pods)
 }
 
-// serving returns, of the workloads behind a Service, those that declare one of its target ports, or all if none does:
-// the selector of a database's Service often matches its exporter, too.
+// serving returns the workloads behind a Service that declare one of its target ports, or all if none does. The
+// selector of a database's Service often matches its exporter too.
 func (svc *service) serving(pods []*workload) []*workload {
 	targets := svc.targets(pods)
 	serves := func(w *workload) bool {

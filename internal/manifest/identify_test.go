@@ -11,7 +11,7 @@ import (
 const helm = "app.kubernetes.io/name: kafka, app.kubernetes.io/instance: events, app.kubernetes.io/version: \"3.7\", " +
 	"app.kubernetes.io/managed-by: Helm, helm.sh/chart: kafka-28.0.1"
 
-// pair is those of them that selectors contain.
+// pair is the subset of helm that selectors contain.
 const pair = "app.kubernetes.io/name: kafka, app.kubernetes.io/instance: events"
 
 var pairSet = set{"app.kubernetes.io/name": "kafka", "app.kubernetes.io/instance": "events"}

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// addOperated reads an object of a third-party controller, as far as it is like a Deployment. It skips an object of
+// addOperated reads an object of a third-party controller if it has the form of a Deployment. It skips an object of
 // another form, because only the controller knows its other fields.
 func (s *Set) addOperated(o *object) error {
 	spec, _ := o.tree["spec"].(map[string]any)

@@ -69,8 +69,8 @@ func (s *Set) mentions(name string) bool {
 		slices.ContainsFunc(s.workloads, func(w *workload) bool { return w.namespace == name })
 }
 
-// hasPod reports whether a name is that of a pod behind a Service or in a workload: of a StatefulSet its name and a
-// number, of a headless Service any.
+// hasPod reports whether a pod behind a Service or in a workload may have this name. A StatefulSet's pod has the
+// StatefulSet's name and a number. A pod behind a headless Service may have any name.
 func (s *Set) hasPod(pod, object, namespace string) bool {
 	if !s.has(object, namespace, namespace) {
 		return false

@@ -28,7 +28,7 @@ type pods struct {
 func (o *object) readPods() (pods, error) {
 	const selectorAt, at = "spec.selector", "spec.template"
 	switch o.kind {
-	case "Deployment", "Rollout", "CloneSet": // of the latter two only the fields of a Deployment, see addOperated
+	case "Deployment", "Rollout", "CloneSet": // of the latter two addOperated keeps only selector and template
 		var d appsv1.Deployment
 		err := o.decode(&d)
 		return pods{d.Spec.Selector, selectorAt, true, d.Spec.Template, at}, err

@@ -99,15 +99,15 @@ func (s *Session) Descendants() (map[int]goroutine.ID, error) {
 	return s.Probe.Descendants()
 }
 
-// How long, and for how many rounds at least, processes may start others outside of the leaf before all of them are in
-// it. On a busy machine a round may take seconds.
+// The limit of gather: it fails if processes still start others outside of the leaf cgroup after this time and this
+// number of rounds. On a busy machine a round may take seconds.
 const (
 	patience    = 10 * time.Second
 	leastRounds = 20
 )
 
 // gather brings the descendants of this process that are older than the session into scope. Until they are in the leaf
-// they may start others outside of it, so gather repeats until it finds no more.
+// cgroup they may start others outside of it, so gather repeats until it finds no more.
 func (s *Session) gather(before []process) error {
 	mine := remembered()
 	for _, p := range before {
@@ -142,9 +142,10 @@ func (s *Session) gather(before []process) error {
 	return nil // in another pid namespace the programs check parents, and our ids mean nothing to them
 }
 
-// gatherOnce handles the processes that it finds now. It reports whether another round is needed: because it moved
-// some, or found some outside of the scope that have lost their parents, so that nothing else leads to their children.
-// mine are certain descendants, whatever /proc says. gatherOnce adds to mine, and adds uncertain ones to unclear.
+// gatherOnce handles the processes that it finds now. It reports whether another round is needed. One is needed if it
+// moved some, or if it found some outside of the scope that have lost their parents, because nothing else leads to
+// their children. mine are certain descendants, whatever /proc says. gatherOnce adds to mine, and adds uncertain ones
+// to unclear.
 func (s *Session) gatherOnce(mine map[process]goroutine.ID, known, unclear map[process]bool) (more bool, err error) {
 	inside, err := s.Leaf.Processes() // since their start, or for long enough
 	if err != nil {

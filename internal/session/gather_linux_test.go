@@ -78,8 +78,8 @@ func (g *gate) bash(t *testing.T, script string) *exec.Cmd {
 	return cmd
 }
 
-// Processes start others while the session is being opened: this one, one that it started before, and one with children
-// that lose their parents at once. Each one that is alive when the session is open sends a datagram then, and so does
+// Processes start others while the session opens: this process, one that it started before, and one with children that
+// lose their parents at once. Each process that is alive when the session is open sends a datagram then, and so does
 // each later one.
 func TestOpen_ProcessesStartedMeanwhile(t *testing.T) {
 	testenv.RequireRoot(t)
@@ -163,7 +163,7 @@ func (g *gate) orphan(t *testing.T, script string, env ...string) {
 	}
 }
 
-// await waits for a flow of the session's leaf.
+// await waits for a flow of the session's leaf cgroup.
 func (e *events) await(t *testing.T, s *Session, to string) *probe.FlowEvent {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -180,7 +180,7 @@ func (e *events) await(t *testing.T, s *Session, to string) *probe.FlowEvent {
 	}
 }
 
-// Only the earlier scope links these processes to this one.
+// Only the earlier session's scope links these processes to this one.
 func TestOpen_SurvivorsOfEarlierSession(t *testing.T) {
 	testenv.RequireRoot(t)
 	first, _ := open(t)
@@ -219,8 +219,8 @@ func TestOpen_SurvivorsOfEarlierSession(t *testing.T) {
 	}
 }
 
-// A process that this one started keeps starting others, which lose their parents. Once it is in scope, so are they.
-// The session opens meanwhile, and identifies all of them as its own.
+// A process that this one started keeps starting others, which lose their parents. Once it is in scope, its new
+// children are too. The session opens meanwhile, and identifies all of them as its own.
 func TestOpen_ForkingSibling(t *testing.T) {
 	testenv.RequireRoot(t)
 	g := newGate(t)

@@ -29,11 +29,11 @@ type Session struct {
 	tracer goroutine.Tracer // used by the goroutine that reads events
 }
 
-// Open takes the steps in order. It moves this process and its descendants in the same cgroup into a new leaf,
-// including those that have lost their parents, as far as they can be identified ([endpoint.Orphans]), and those from
-// an earlier session's leaf. One goroutine calls handle with every event; the first calls come before Open returns.
-// passed receives each completed step with a detail for people. passed and newCgroup may be nil. Errors: *[Error],
-// which wraps the errors of packages cgroup and probe.
+// Open takes the steps in order. It moves this process and its descendants in the same cgroup into a new leaf cgroup.
+// They include those from an earlier session's leaf cgroup, and those that have lost their parents, if
+// [endpoint.Orphans] identifies them. One goroutine calls handle with every event; the first calls come before Open
+// returns. passed receives each completed step with a detail for people. passed and newCgroup may be nil. Errors:
+// *[Error], which wraps the errors of packages cgroup and probe.
 func Open(sizes probe.Sizes, handle func([]probe.Event), passed func(Step, string),
 	newCgroup NewCgroup) (*Session, error) {
 	if passed == nil {
@@ -117,8 +117,8 @@ func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newCgroup 
 	return nil
 }
 
-// enter moves this process into a leaf that the programs watch, so that its children start there. It returns the older
-// descendants.
+// enter moves this process into a leaf cgroup that the programs watch, so that its children start there. It returns the
+// older descendants.
 func (s *Session) enter() (before []process, err error) {
 	if s.Leaf, err = cgroup.NewLeaf(s.Tree); err != nil {
 		return nil, err
@@ -178,7 +178,7 @@ func (s *Session) describe(o probe.Initiator, stack *goroutine.Stack) flow.Proce
 	return p
 }
 
-// Close moves the processes back, removes the leaf and detaches the programs.
+// Close moves the processes back, removes the leaf cgroup and detaches the programs.
 func (s *Session) Close() error {
 	var errs []error
 	if s.Leaf != nil {

@@ -36,5 +36,4 @@
 // Limits: Linux, root. /sys/class/net shows the interfaces of the machine, not those of the lab (it belongs to the
 // mount, which is shared on purpose). Abstract Unix sockets belong to the network namespace, so those of the machine
 // are not visible inside; sockets with a path, such as Docker's, are. /etc/hosts is the machine's.
-// are not seen from inside; sockets with a path, such as Docker's, are. /etc/hosts is the machine's.
 package testnet

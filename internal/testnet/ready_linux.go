@@ -31,7 +31,6 @@ func awaitAddress(links *netlink.Handle, address netip.Addr) error {
 //
 // The end that comes up first transmits only after a kernel worker has noticed its carrier, and drops packets until
 // then: a test's first SYN would be lost and repeated only a second later.
-// packets until then: a test's first SYN would be lost and come again a second later.
 func (w *wire) awaitLink() error {
 	listen := func(on netip.Prefix) (conn *net.UDPConn, err error) {
 		return net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(on.Addr(), 0)))

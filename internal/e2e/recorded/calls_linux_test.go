@@ -14,7 +14,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// Each row of calls is a recording, and so is the test around them: their flows are the golden's.
+// Each row of calls has a recording, and so has the test around them. The golden file contains the flows of all rows.
 func TestFlowIsWhatTheProgramNamed(t *testing.T) {
 	lab := newLab(t)
 	lab.ServeTCP(visitor.String(), func(net.Conn) {
@@ -32,10 +32,11 @@ var (
 	pay     = netip.MustParseAddrPort("203.0.113.10:443")
 	metrics = netip.MustParseAddrPort("203.0.113.11:8125")
 	six     = netip.MustParseAddrPort("[2001:db8::10]:8125")
-	visitor = netip.MustParseAddrPort("203.0.113.12:1001") // whoever connects there is visited at 192.0.2.2:9999
+	visitor = netip.MustParseAddrPort("203.0.113.12:1001") // connects back to 192.0.2.2:9999
 )
 
-// calls are ways to open flows, with the expected flows. Calls by address come first: later, the addresses have names.
+// calls are ways to open flows, with the expected flows. Calls by address come first, because a later look-up gives the
+// addresses names.
 var calls = []struct {
 	reason string
 	open   func() error
@@ -133,7 +134,7 @@ func userCalls(t *testing.T) {
 	}
 }
 
-// onSocket makes a UDP socket.
+// onSocket calls use with a UDP socket.
 func onSocket(domain int, use func(fd int) error) error {
 	fd, err := unix.Socket(domain, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

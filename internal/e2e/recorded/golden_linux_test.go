@@ -8,7 +8,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// The daily cycle: record a policy, keep it, see a new dependency, accept it, see one that is gone.
+// The daily cycle: record a policy, keep it, see a new dependency, accept it, see an unused rule.
 func TestGoldenIsRecordedPassesGoesRedAndIsAccepted(t *testing.T) {
 	testenv.Recorded(t, "Record with a golden: record, pass, red, accept")
 	s := newShop(t, newLab(t))
@@ -49,8 +49,8 @@ func TestGoldenIsRecordedPassesGoesRedAndIsAccepted(t *testing.T) {
 func TestLossIsRedAndWritesNothing(t *testing.T) {
 	s := newShop(t, newLab(t))
 	for _, row := range []struct {
-		reason, variable, text, remedy string // other losses may be named beside: other packages' tests make cgroups
-		least                          int    // of 300; more where such a cgroup takes room
+		reason, variable, text, remedy string // other packages' tests may cause losses too
+		least                          int    // of 300; more if a cgroup of such a test takes room
 	}{
 		{"room for 16 flows", "NETZERO_MAX_FLOWS=16", "new flows (flow table full)", "NETZERO_MAX_FLOWS", 284},
 		{"a ring buffer of a page that nobody reads in time", "NETZERO_RING_BYTES=4096", "new flows (ring buffer full)",

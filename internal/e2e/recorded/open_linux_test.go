@@ -30,15 +30,15 @@ const (
 // patience is long: CPUs of guests are slow, and machines that run many tests at once are, too.
 const patience = 30 * time.Second
 
-// open opens, one after another, what words name:
+// open opens the flows that words name, one after another:
 //
-//	tcp/api.pay.test:443     a connection, or a datagram, that is answered; also tcp6 and the like
-//	ask/api.pay.test         only the name
+//	tcp/api.pay.test:443     a connection or a datagram, with an answer; also tcp6 and similar networks
+//	ask/api.pay.test         only a look-up of the name
 //	meet/203.0.113.12:1000   a connection that the other end closes
-//	child/WORD               a child process opens it
-//	orphan/WORD              a child's child does, when the child has ended
-//	early/                   the child that was there before the recording does
-//	test/WORD                a test binary that records, too, does; its package is in innerDir
+//	child/WORD               a child process opens WORD
+//	orphan/WORD              a child's child opens WORD after the child has ended
+//	early/                   the child that is older than the recording opens the flows in EARLY
+//	test/WORD                a test binary with a recording opens WORD; its package is in innerDir
 func open(words string) error {
 	for word := range strings.FieldsSeq(words) {
 		how, what, _ := strings.Cut(word, "/")
@@ -138,10 +138,10 @@ func runSelf(as, words string) error {
 	return nil
 }
 
-// leaveOrphan awaits the end of the orphan by that of what it writes.
+// leaveOrphan returns when the orphan has ended: the orphan inherits the output, so reading it ends with the orphan.
 func leaveOrphan(words string) error {
 	cmd := self(asOrphan, openVariable+"="+words)
-	out, err := cmd.CombinedOutput() // which the orphan inherits
+	out, err := cmd.CombinedOutput() // the orphan inherits the output
 	if err != nil || len(out) > 0 {
 		return errors.Join(err, errors.New(string(out)))
 	}
@@ -155,7 +155,7 @@ func startOrphan() error {
 	return orphan.Start()
 }
 
-// early is the child that was there before the recording.
+// early is the child that is older than the recording.
 var early struct {
 	*exec.Cmd
 	tell io.Writer
@@ -177,10 +177,10 @@ func tellEarly() error {
 	return errors.Join(err, early.Wait())
 }
 
-// innerDir is the directory of a package whose tests are run by a test.
+// innerDir is the directory of the inner test's package.
 const innerDir = "inner/shop"
 
-// runInner runs a test that writes its golden file.
+// runInner runs an inner test, which writes its own golden file.
 func runInner(words string) error {
 	if err := os.MkdirAll(innerDir, 0o755); err != nil {
 		return err
@@ -194,7 +194,7 @@ func runInner(words string) error {
 	return nil
 }
 
-// connectAll starts to connect to n ports of a host. It needs nothing of Go's runtime, not even stack, so that a
+// connectAll starts to connect to n ports of a host. It needs no part of Go's runtime, not even stack growth, so a
 // process that was forked without exec may call it.
 //
 //go:nosplit
@@ -213,7 +213,7 @@ func connectAll(host [4]byte, first, n uint16) syscall.Errno {
 	return 0
 }
 
-// forkAndConnect starts a copy of this process, with one thread and without exec, that starts to connect to a port.
+// forkAndConnect starts a copy of this process, with one thread and without exec. The copy starts to connect to a port.
 //
 //go:nosplit
 //go:norace

@@ -12,9 +12,9 @@ import (
 	"github.com/netzero-dev/netzero/internal/testnet"
 )
 
-// Two recordings at once in processes that know nothing of each other, and a process that nobody records: this one.
-// They share a network and use the same addresses and ports at the same time. The cgroup of a third recording, of a
-// test that the second one runs, lies in that one's, which sees the flows of both.
+// Two unrelated processes record at the same time, and this process runs without a recording. All three share a network
+// and use the same addresses and ports at the same time. The second process runs a test with a third recording. The
+// cgroup of the third recording is inside the second one's, so the second recording has the flows of both.
 func TestOnlyTheTestsOwnProcessesAreRecorded(t *testing.T) {
 	lab := newLab(t)
 	var arrived atomic.Int32
@@ -30,12 +30,13 @@ func TestOnlyTheTestsOwnProcessesAreRecorded(t *testing.T) {
 		}
 		select {
 		case <-bothThere:
-		case <-time.After(patience): // the other one has failed before it came here
+		case <-time.After(patience): // the other process failed before it connected
 		}
 	})
 	a, b := newShop(t, lab), newShop(t, lab)
 	update := []string{"-update"}
-	// By its address: the name is what the own process has asked for, not what the stranger has.
+	// The first process dials by address. The flow has the name that it looked up, not the name that this process looks
+	// up.
 	endA := a.start(run{Open: "ask/api.pay.test meet/203.0.113.12:1000 tcp/203.0.113.10:443 early/", Args: update,
 		Env: []string{"EARLY=udp/203.0.113.11:8125"}})
 	endB := b.start(run{Open: "meet/203.0.113.12:1000 test/tcp/203.0.113.12:5432 tcp/203.0.113.10:443", Args: update})

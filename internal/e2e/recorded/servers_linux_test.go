@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// withServers has n sockets of this process listen at one address; which one a connection comes to is the kernel's
-// choice.
+// withServers calls use while n sockets of this process listen at one address. The kernel chooses the socket of each
+// connection.
 func withServers(address string, n int, use func() error) error {
 	for range n {
 		listener, err := listenShared(address)
@@ -27,7 +27,7 @@ func withServers(address string, n int, use func() error) error {
 	return use()
 }
 
-// withChildServer has a child listen there.
+// withChildServer calls use while a child listens at an address.
 func withChildServer(address string, use func() error) (err error) {
 	child := self(asServer, atVariable+"="+address)
 	child.Stderr = os.Stderr
@@ -49,7 +49,7 @@ func withChildServer(address string, use func() error) (err error) {
 	return use()
 }
 
-// serveUntilTold is the main function of such a child.
+// serveUntilTold is the main function of the child of withChildServer. It serves until its standard input ends.
 func serveUntilTold(address string) error {
 	listener, err := listenShared(address)
 	if err != nil {
@@ -62,7 +62,7 @@ func serveUntilTold(address string) error {
 	return err
 }
 
-// listenShared lets others listen at the same address (SO_REUSEPORT).
+// listenShared listens at an address at which other sockets may listen too (SO_REUSEPORT).
 func listenShared(address string) (net.Listener, error) {
 	share := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
 		controlErr := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })

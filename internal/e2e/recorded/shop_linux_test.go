@@ -54,7 +54,7 @@ func newShop(t *testing.T, lab *testnet.Net) shop {
 	return shop{t, lab, dir}
 }
 
-// check is for what has to work for the test to mean anything.
+// check fails the test if its set-up fails.
 func check(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -62,7 +62,7 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// run is a run of a user's test: go test -run '^Test$' FLAGS, with these variables and no others of ours.
+// run is a run of a user's test: go test -run '^Test$' FLAGS, with only these of our variables.
 type run struct {
 	Test string // default TestShop
 	Open string
@@ -70,7 +70,7 @@ type run struct {
 	Env  []string
 }
 
-// ended is how a run ended.
+// ended is a run that has ended.
 type ended struct {
 	shop
 	run
@@ -84,7 +84,7 @@ func (s shop) run(r run) ended {
 	return s.start(r)()
 }
 
-// start starts a run, and returns what waits for its end.
+// start starts a run, and returns a function that waits for its end.
 func (s shop) start(r run) (wait func() ended) {
 	s.t.Helper()
 	r.Test = cmp.Or(r.Test, "TestShop")
@@ -112,8 +112,8 @@ func (s shop) start(r run) (wait func() ended) {
 	}
 }
 
-// leftNothing fails the test if a process has left its cgroup. With that the programs are gone, too: descriptors of the
-// process held them.
+// leftNothing fails the test if a process left its cgroup behind. Without the process its programs are gone too,
+// because only descriptors of the process held them.
 func (s shop) leftNothing(pid int) {
 	s.t.Helper()
 	tree, err := cgroup.FindTree()
@@ -143,7 +143,7 @@ func (e ended) red() ended {
 	return e
 }
 
-// says looks for texts in the output, however that is broken into lines.
+// says checks that the output contains texts, in any line breaks.
 func (e ended) says(texts ...string) ended {
 	e.t.Helper()
 	for _, text := range texts {
@@ -168,7 +168,7 @@ func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 var offered = regexp.MustCompile(`To accept:\s+go test \S+ -run '\^(\S+)\$' (-update)\n`)
 
-// accept does what the text offers behind "To accept:", as go test would.
+// accept runs the command that the output offers behind "To accept:", as go test would.
 func (e ended) accept() ended {
 	e.t.Helper()
 	m := offered.FindStringSubmatch(e.text)
@@ -178,7 +178,8 @@ func (e ended) accept() ended {
 	return e.shop.run(run{Test: m[1], Open: e.Open, Args: []string{m[2]}, Env: e.Env})
 }
 
-// golden compares the bytes of a test's golden file with a file in testdata. An empty name: there is no golden file.
+// golden compares the bytes of a test's golden file with a file in testdata. An empty name means that there must be no
+// golden file.
 func (s shop) golden(test, name string) {
 	s.t.Helper()
 	got, err := os.ReadFile(filepath.Join(s.dir, "testdata", "netzero", test+".yaml"))

@@ -9,14 +9,14 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// userTests are the tests of the user's. What they open is real; what is said of it is for the tests of this package.
+// userTests are the user's tests. They open real flows; the tests of this package check the reports.
 var userTests = []testing.InternalTest{
 	{Name: "TestShop", F: userShop},
 	{Name: "TestBurst", F: userBurst},
 	{Name: "TestCalls", F: userCalls},
 }
 
-// userShop opens what OPEN says. EARLY is what a child opens that is there before the recording is.
+// userShop opens the flows in OPEN. A child that is older than the recording opens those in EARLY.
 func userShop(t *testing.T) {
 	if words := os.Getenv("EARLY"); words != "" {
 		check(t, startEarly(words))
@@ -29,8 +29,8 @@ func userShop(t *testing.T) {
 	check(t, open(os.Getenv(openVariable)))
 }
 
-// userBurst opens connections that are refused, in one go: nothing in the loop is a point at which the scheduler could
-// let somebody else run.
+// userBurst opens many refused connections without a pause. The loop has no point at which the scheduler could run
+// another goroutine.
 func userBurst(t *testing.T) {
 	netzerotest.Record(t)
 	if errno := connectAll([4]byte{203, 0, 113, 10}, 1000, 300); errno != 0 {
