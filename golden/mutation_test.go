@@ -228,8 +228,8 @@ func ciliumJudge(scope npolicy.Scope) judge[*CiliumNetworkPolicy] {
 		func() *CiliumNetworkPolicy { return new(CiliumNetworkPolicy) }}
 }
 
-// TestWhateverIsRemovedFromAGoldenFileTurnsItsTestRed removes each element of generated policies, one at a time.
-func TestWhateverIsRemovedFromAGoldenFileTurnsItsTestRed(t *testing.T) {
+// TestMutation_GeneratedPolicies removes each element of generated policies, one at a time.
+func TestMutation_GeneratedPolicies(t *testing.T) {
 	mutants := 0
 	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 3))
@@ -277,9 +277,9 @@ func TestWhateverIsRemovedFromAGoldenFileTurnsItsTestRed(t *testing.T) {
 	}
 }
 
-// TestGoldenFilesOfThisRepositoryHoldNothingThatNobodyNeeds does the same with the golden files that this repository's
+// TestMutation_GoldenFilesOfRepository does the same with the golden files that this repository's
 // recordings wrote, and with the flows that these files describe.
-func TestGoldenFilesOfThisRepositoryHoldNothingThatNobodyNeeds(t *testing.T) {
+func TestMutation_GoldenFilesOfRepository(t *testing.T) {
 	found := 0
 	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".yaml" || !strings.Contains(filepath.ToSlash(path), "/testdata/netzero/") {

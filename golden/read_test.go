@@ -56,7 +56,7 @@ spec:
       protocol: TCP
 `
 
-func TestReadableFiles(t *testing.T) {
+func TestRead_Valid(t *testing.T) {
 	checkout := policy("checkout", 5432)
 	other := strings.ReplaceAll(checkoutYAML, "checkout", "refund")
 	for _, c := range []struct {
@@ -116,7 +116,7 @@ func withAnnotation(p *networkingv1.NetworkPolicy, key, value string) *networkin
 	return p
 }
 
-func TestFilesThatAreRefused(t *testing.T) {
+func TestRead_Invalid(t *testing.T) {
 	replaced := func(old, with string) string {
 		t.Helper()
 		if strings.Count(checkoutYAML, old) == 0 {
@@ -237,7 +237,7 @@ func bomb(levels int) string {
 	return text
 }
 
-func TestReadWhatIsNoFile(t *testing.T) {
+func TestRead_NoRegularFile(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := Read(filepath.Join(dir, "no", "x.yaml")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing file: %v", err)
@@ -248,7 +248,7 @@ func TestReadWhatIsNoFile(t *testing.T) {
 	}
 }
 
-func TestReadHeader(t *testing.T) {
+func TestRead_HeaderForms(t *testing.T) {
 	for _, c := range []struct {
 		reason, text string
 		want         Header
@@ -275,7 +275,7 @@ func TestReadHeader(t *testing.T) {
 	}
 }
 
-func TestOtherTest(t *testing.T) {
+func TestFile_OtherTest(t *testing.T) {
 	for _, c := range []struct{ reason, header, asked, want string }{
 		{"the same", "TestA", "TestA", ""},
 		{"no header", "", "TestA", ""},

@@ -18,9 +18,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestUpdatesTouchWhatChanges writes policies of random flows, edits their text as people do, and merges other flows
+// TestRewrite_MinimalChange writes policies of random flows, edits their text as people do, and merges other flows
 // into them. Rules that were allowed and are still needed keep their text, and a second update changes no byte.
-func TestUpdatesTouchWhatChanges(t *testing.T) {
+func TestRewrite_MinimalChange(t *testing.T) {
 	for seed := range uint64(120) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		scope := npolicy.Scope{Subjects: []npolicy.Subject{{Workload: npolicy.Workload{Name: "shop"}},
