@@ -319,10 +319,10 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		if len(read.Cilium) > 0 {
-			holdRead(t, read, text, read.Cilium, &CiliumNetworkPolicy{
+			checkRead(t, read, text, read.Cilium, &CiliumNetworkPolicy{
 				ObjectMeta: metav1.ObjectMeta{Name: "added"}, Spec: cilium.Spec{Egress: []cilium.EgressRule{{}}},
 			})
-			holdEdits(t, read, read.Cilium, func(p *CiliumNetworkPolicy) *CiliumNetworkPolicy {
+			checkEdits(t, read, read.Cilium, func(p *CiliumNetworkPolicy) *CiliumNetworkPolicy {
 				p = p.DeepCopy()
 				p.Spec.Egress = append(p.Spec.Egress[min(1, len(p.Spec.Egress)):],
 					cilium.EgressRule{ToEntities: []string{cilium.World}})
@@ -330,8 +330,8 @@ func FuzzRead(f *testing.F) {
 			})
 			return
 		}
-		holdRead(t, read, text, read.Policies, policy("added", 1))
-		holdEdits(t, read, read.Policies, func(p *networkingv1.NetworkPolicy) *networkingv1.NetworkPolicy {
+		checkRead(t, read, text, read.Policies, policy("added", 1))
+		checkEdits(t, read, read.Policies, func(p *networkingv1.NetworkPolicy) *networkingv1.NetworkPolicy {
 			p = p.DeepCopy()
 			p.Spec.Egress = append(p.Spec.Egress[min(1, len(p.Spec.Egress)):], policy("added", 1).Spec.Egress...)
 			return p
@@ -339,8 +339,8 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// holdRead rewrites a file that was read, with its own policies and with one more.
-func holdRead[P Policy](t *testing.T, read *File, text []byte, policies []P, added P) {
+// checkRead rewrites a file that was read, with its own policies and with one more.
+func checkRead[P Policy](t *testing.T, read *File, text []byte, policies []P, added P) {
 	unchanged, err := rewrite(read, read.Header, policies)
 	if err != nil || string(unchanged) != string(text) {
 		t.Errorf("rewritten with its own policies, the file changed (%v):\n%s", err, unchanged)
@@ -363,8 +363,8 @@ func holdRead[P Policy](t *testing.T, read *File, text []byte, policies []P, add
 	}
 }
 
-// holdEdits changes every policy of a file that was read, and writes it.
-func holdEdits[P Policy](t *testing.T, read *File, policies []P, change func(P) P) {
+// checkEdits changes every policy of a file that was read, and writes it.
+func checkEdits[P Policy](t *testing.T, read *File, policies []P, change func(P) P) {
 	var changed []P
 	for _, p := range policies {
 		changed = append(changed, change(p))

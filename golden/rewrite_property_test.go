@@ -31,7 +31,7 @@ func TestRewrite_MinimalChange(t *testing.T) {
 			drawBinaries(seed+1, after)
 		}
 		t.Run(fmt.Sprintf("kubernetes/%d", seed), func(t *testing.T) {
-			holdUpdate(t, r, networkpolicy.Dialect{Scope: scope}.Generate(before),
+			checkUpdate(t, r, networkpolicy.Dialect{Scope: scope}.Generate(before),
 				func(f *File) []*networkingv1.NetworkPolicy { return f.Policies },
 				func(p []*networkingv1.NetworkPolicy) []*networkingv1.NetworkPolicy {
 					return networkpolicy.Dialect{Scope: scope}.Merge(p, after)
@@ -39,7 +39,7 @@ func TestRewrite_MinimalChange(t *testing.T) {
 		})
 		c := ciliumpolicy.Dialect{Scope: scope}
 		t.Run(fmt.Sprintf("cilium/%d", seed), func(t *testing.T) {
-			holdUpdate(t, r, c.Generate(before), func(f *File) []*CiliumNetworkPolicy { return f.Cilium },
+			checkUpdate(t, r, c.Generate(before), func(f *File) []*CiliumNetworkPolicy { return f.Cilium },
 				func(p []*CiliumNetworkPolicy) []*CiliumNetworkPolicy { return c.Merge(p, after) })
 		})
 	}
@@ -73,7 +73,7 @@ func drawBinaries(seed uint64, flows []flow.Flow) {
 	}
 }
 
-func holdUpdate[P Policy](t *testing.T, r *rand.Rand, generated []P, of func(*File) []P, merge func([]P) []P) {
+func checkUpdate[P Policy](t *testing.T, r *rand.Rand, generated []P, of func(*File) []P, merge func([]P) []P) {
 	header := Header{Test: "TestShop", Command: "go test ."}
 	text, err := Format(header, generated)
 	if err != nil {
