@@ -67,9 +67,9 @@ func (r draw) spoil(tree any) string {
 	return at.key + ": " + toText(value)
 }
 
-// TestCiliumAcceptsWhatPeopleWrite compares Cilium's validators with ours on forms that are never generated. All accept
+// TestValidators_HandWrittenForms compares Cilium's validators with ours on forms that are never generated. All accept
 // the valid forms. If one field is wrong and Cilium rejects the form, we reject it too.
-func TestCiliumAcceptsWhatPeopleWrite(t *testing.T) {
+func TestValidators_HandWrittenForms(t *testing.T) {
 	t.Parallel()
 	schema := newCRD(t)
 	seed := testSeed(t)

@@ -9,10 +9,10 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestGeneratedPoliciesAreTrueToCilium is TestGeneratedPoliciesAreTrueToCyclonus for Cilium's dialect, in which rules
+// TestCilium_GeneratedPolicies is TestCyclonus_GeneratedPolicies for Cilium's dialect, in which rules
 // allow names. In Cilium, a rule for a single address also allows flows that looked up a name, and the resolver's port
 // is open for each protocol.
-func TestGeneratedPoliciesAreTrueToCilium(t *testing.T) {
+func TestCilium_GeneratedPolicies(t *testing.T) {
 	t.Parallel()
 	seed := testSeed(t)
 	allowed, denied := 0, 0

@@ -181,8 +181,8 @@ func (q ciliumQuestion) ours() (bool, policy.Verdict) {
 	return v.Outcome == policy.Allowed || v.Outcome == policy.Unprotected, v
 }
 
-// TestCiliumAgreesOnWhatIsDrawn compares both evaluators on four thousand clusters.
-func TestCiliumAgreesOnWhatIsDrawn(t *testing.T) {
+// TestCilium_RandomPolicies compares both evaluators on four thousand clusters.
+func TestCilium_RandomPolicies(t *testing.T) {
 	t.Parallel()
 	const cases, flows = 4_000, 8
 	seed := testSeed(t)

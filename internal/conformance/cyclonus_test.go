@@ -106,8 +106,8 @@ func (q question) report(t *testing.T, origin string) {
 		newCyclonus(q.Policies).allows(q.Cluster, q.Traffic), toYAML(t, q))
 }
 
-// TestCyclonusAgreesOnWhatIsDrawn compares both evaluators on ten thousand clusters.
-func TestCyclonusAgreesOnWhatIsDrawn(t *testing.T) {
+// TestCyclonus_RandomPolicies compares both evaluators on ten thousand clusters.
+func TestCyclonus_RandomPolicies(t *testing.T) {
 	t.Parallel()
 	const cases, flows = 10_000, 6
 	seed := testSeed(t)
@@ -133,8 +133,8 @@ func TestCyclonusAgreesOnWhatIsDrawn(t *testing.T) {
 	}
 }
 
-// TestCyclonusFindsWhatIsWrong changes the policies for package policy, to simulate defects of its evaluator.
-func TestCyclonusFindsWhatIsWrong(t *testing.T) {
+// TestCyclonus_DetectsDefects changes the policies for package policy, to simulate defects of its evaluator.
+func TestCyclonus_DetectsDefects(t *testing.T) {
 	t.Parallel()
 	seed := testSeed(t)
 	peers := func(change func(*networkingv1.NetworkPolicyPeer)) func(*networkingv1.NetworkPolicy) {

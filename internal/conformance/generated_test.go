@@ -69,9 +69,9 @@ func (r draw) recorded() (policy.Scope, []flow.Flow) {
 	return scope, flows
 }
 
-// TestGeneratedPoliciesAreTrueToCyclonus compares both evaluators on generated policies. They have to allow the flows,
+// TestCyclonus_GeneratedPolicies compares both evaluators on generated policies. They have to allow the flows,
 // and to deny all flows that differ from one of them in a single property.
-func TestGeneratedPoliciesAreTrueToCyclonus(t *testing.T) {
+func TestCyclonus_GeneratedPolicies(t *testing.T) {
 	t.Parallel()
 	seed := testSeed(t)
 	allowed, denied := 0, 0
@@ -129,8 +129,8 @@ func (s seen) hold(policies []*networkingv1.NetworkPolicy, f flow.Flow) (ours bo
 	return ours, fault
 }
 
-// TestWiderAndNarrowerPoliciesAreNoticed proves that the neighbours detect wrong policies.
-func TestWiderAndNarrowerPoliciesAreNoticed(t *testing.T) {
+// TestNeighbours_DetectWrongPolicies proves that the neighbours detect wrong policies.
+func TestNeighbours_DetectWrongPolicies(t *testing.T) {
 	t.Parallel()
 	end := int32(65535)
 	for reason, edit := range map[string]func(*networkingv1.NetworkPolicyEgressRule){
@@ -172,9 +172,9 @@ func TestWiderAndNarrowerPoliciesAreNoticed(t *testing.T) {
 	}
 }
 
-// TestCyclonusAgreesOnEveryGoldenFile compares both evaluators on the committed policies. They have to allow one flow
+// TestCyclonus_GoldenFiles compares both evaluators on the committed policies. They have to allow one flow
 // for each peer and port, and agree on its neighbours.
-func TestCyclonusAgreesOnEveryGoldenFile(t *testing.T) {
+func TestCyclonus_GoldenFiles(t *testing.T) {
 	t.Parallel()
 	files, allowed, denied := 0, 0, 0
 	eachGolden(t, func(origin string, policies []*networkingv1.NetworkPolicy) {
