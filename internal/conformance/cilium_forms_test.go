@@ -73,7 +73,7 @@ func TestValidators_HandWrittenForms(t *testing.T) {
 	t.Parallel()
 	schema := newCRD(t)
 	seed := testSeed(t)
-	refused := 0
+	rejected := 0
 	for i := range uint64(250) {
 		r := draw{rand.New(rand.NewPCG(seed, i))}
 		for _, p := range r.ciliums() {
@@ -96,7 +96,7 @@ func TestValidators_HandWrittenForms(t *testing.T) {
 			if bySanitizer == nil && bySchema == nil {
 				continue
 			}
-			refused++
+			rejected++
 			if ours(t, string(object)) == nil {
 				t.Errorf("case %d of seed %d: %s: we accept what Cilium refuses (%v) or the API server (%v):\n%s", i, seed, what,
 					bySanitizer, bySchema, object)
@@ -106,8 +106,8 @@ func TestValidators_HandWrittenForms(t *testing.T) {
 			return
 		}
 	}
-	t.Logf("%d refused", refused)
-	if refused < 100 {
+	t.Logf("%d refused", rejected)
+	if rejected < 100 {
 		t.Error("too few to mean anything")
 	}
 }

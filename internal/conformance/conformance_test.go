@@ -139,7 +139,8 @@ spec:
   - {}
 `
 
-// TestValidators_RejectInvalidPolicies proves that the validators detect errors, and shows which errors only Validate finds.
+// TestValidators_RejectInvalidPolicies proves that the validators detect errors, and shows which errors only Validate
+// finds.
 func TestValidators_RejectInvalidPolicies(t *testing.T) {
 	schema := newCRD(t)
 	accept(t, schema, "valid", []byte(valid))
