@@ -67,7 +67,7 @@ spec:
         protocol: TCP
 `
 
-func TestCiliumPoliciesAreReadAsTheyAreWritten(t *testing.T) {
+func TestRead_Cilium(t *testing.T) {
 	read, err := parse("x.yaml", []byte(ciliumYAML))
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func TestCiliumPoliciesAreReadAsTheyAreWritten(t *testing.T) {
 	}
 }
 
-func TestFieldsOfCiliumThatAreNotKnownAreRefused(t *testing.T) {
+func TestRead_InvalidCilium(t *testing.T) {
 	for _, c := range []struct{ reason, old, new, want string }{
 		{"several rules in one policy would be left out of the verdict", "spec:\n", "specs: []\nspec:\n", "specs"},
 		{"a protocol is missing or has a name", "protocol: TCP", "protocol: \"\"", "protocol: is empty"},
@@ -145,7 +145,7 @@ func TestFieldsOfCiliumThatAreNotKnownAreRefused(t *testing.T) {
 	}
 }
 
-func TestOneFileHoldsOneDialect(t *testing.T) {
+func TestRead_MixedDialects(t *testing.T) {
 	for _, text := range []string{
 		ciliumYAML + "---\n" + strings.ReplaceAll(checkoutYAML, "checkout", "refund"),
 		strings.ReplaceAll(checkoutYAML, "checkout", "refund") + "---\n" + ciliumYAML,
@@ -157,7 +157,7 @@ func TestOneFileHoldsOneDialect(t *testing.T) {
 	}
 }
 
-func TestAnOrderIsNoDifferenceInCilium(t *testing.T) {
+func TestDiff_CiliumOrder(t *testing.T) {
 	a, b := parsed(t, ciliumYAML), parsed(t, ciliumYAML)
 	rules := b.Spec.Egress
 	rules[0], rules[1] = rules[1], rules[0]
@@ -182,7 +182,7 @@ func parsed(t *testing.T, text string) *CiliumNetworkPolicy {
 	return read.Cilium[0]
 }
 
-func TestRewriteKeepsWhatIsOthersInCilium(t *testing.T) {
+func TestRewrite_CiliumKeepsOtherText(t *testing.T) {
 	text := "# mine\n" + ciliumYAML + "---\n# the other team's\n" + strings.ReplaceAll(ciliumYAML, "checkout", "refund")
 	read, err := parse("x.yaml", []byte(text))
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-func TestDiff(t *testing.T) {
+func TestDiff_Kubernetes(t *testing.T) {
 	stripe := policy("checkout", 1, 5432, 9)
 	stripe.Annotations = map[string]string{"netzero.dev/egress-names": "api.stripe.com:443/TCP"}
 	for _, c := range []struct {
@@ -116,7 +116,7 @@ func TestDiff(t *testing.T) {
 
 // go-cmp's slice diff is not deterministic: each process derives a seed from the clock. A diff that relied on it would
 // change from one second to the next, so this test compares several processes.
-func TestDiffIsTheSameInEveryProcess(t *testing.T) {
+func TestDiff_Deterministic(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	text := ""
 	for range 20 {
@@ -139,7 +139,7 @@ func TestDiffIsTheSameInEveryProcess(t *testing.T) {
 	}
 	t.Parallel()
 	for range 5 {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestDiffIsTheSameInEveryProcess$")
+		cmd := exec.Command(os.Args[0], "-test.run=^TestDiff_Deterministic$")
 		cmd.Env = append(os.Environ(), "NETZERO_TEST_DIFF=1")
 		got, err := cmd.Output()
 		if err != nil {
@@ -154,7 +154,7 @@ func TestDiffIsTheSameInEveryProcess(t *testing.T) {
 
 // A diff must contain the lines of both sides in order: without the "+" lines the old text, without the "-" lines the
 // new one.
-func TestChangesHoldBothSides(t *testing.T) {
+func TestDiff_BothSidesComplete(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	some := func() []string {
 		words := []string{"spec:", "  egress:", "  - ports:", "    - port: 1", "  - to:", "    - a", "  podSelector: {}",
@@ -182,7 +182,7 @@ func TestChangesHoldBothSides(t *testing.T) {
 	}
 }
 
-func TestDiffOfHugePolicies(t *testing.T) {
+func TestDiff_HugePolicies(t *testing.T) {
 	huge := func(prefix string) *networkingv1.NetworkPolicy {
 		p := policy("huge")
 		for i := range 3000 {

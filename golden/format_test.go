@@ -10,7 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-func TestFormat(t *testing.T) {
+func TestFormat_Kubernetes(t *testing.T) {
 	header := Header{Test: "TestCheckout/refund",
 		Command: `go test example.com/shop/payments -run '^TestCheckout$/^refund$' -update`}
 	denyAll := inNamespace("shop", policy("deny", []int{}...))
@@ -45,7 +45,7 @@ func TestFormat(t *testing.T) {
 	}
 }
 
-func TestStringsStayStrings(t *testing.T) {
+func TestFormat_StringsStayStrings(t *testing.T) {
 	p := policy("n", 1)
 	p.Annotations, p.Labels = map[string]string{}, map[string]string{}
 	for i, s := range []string{"n", "y", "yes", "on", "off", "1", "012", "0x10", "1e3", "1_000", "1:30", "null", "~", "",
@@ -67,7 +67,7 @@ func TestStringsStayStrings(t *testing.T) {
 	}
 }
 
-func TestFormatRefuses(t *testing.T) {
+func TestFormat_Errors(t *testing.T) {
 	service := policy("x")
 	service.Kind = "Service"
 	for _, c := range []struct {
@@ -94,7 +94,7 @@ func TestFormatRefuses(t *testing.T) {
 	}
 }
 
-func TestFormatNothing(t *testing.T) {
+func TestFormat_NoPolicies(t *testing.T) {
 	text, err := Format[*networkingv1.NetworkPolicy](Header{Test: "TestA"}, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,7 @@ import (
 )
 
 // A file of a whole package names it, and belongs to no single test.
-func TestHeaderOfAPackage(t *testing.T) {
+func TestHeader_Package(t *testing.T) {
 	h := Header{Package: "example.test/shop", Command: "go test example.test/shop -update"}
 	text, err := Format(h, list(policy("shop", 1)))
 	if err != nil {

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 }
 
 // Whenever an update is killed, the file is the old one or the new one, and the next update leaves nothing but it.
-func TestKilledUpdates(t *testing.T) {
+func TestUpdate_Killed(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,7 @@ func kubectlList(kind string, policies ...string) string {
 	return text + "kind: " + kind + "\nmetadata:\n  resourceVersion: \"\"\n"
 }
 
-func TestListsAreReadAsKubectlGetWritesThem(t *testing.T) {
+func TestRead_KubectlLists(t *testing.T) {
 	refund := strings.ReplaceAll(checkoutYAML, "checkout", "refund")
 	untyped := strings.TrimPrefix(checkoutYAML, "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n")
 	withStatus := strings.Replace(ciliumYAML, "spec:\n", "status:\n  conditions:\n  - lastTransitionTime: \"2026-01-02T03:04:05Z\"\n    message: Policy validation succeeded\n    status: \"True\"\n    type: Valid\nspec:\n", 1)
@@ -75,7 +75,7 @@ func TestListsAreReadAsKubectlGetWritesThem(t *testing.T) {
 	}
 }
 
-func TestListsThatAreRefused(t *testing.T) {
+func TestRead_InvalidLists(t *testing.T) {
 	const only = "but only networking.k8s.io/v1 NetworkPolicy and cilium.io/v2 CiliumNetworkPolicy are read; move other objects to files of their own"
 	other := func(apiVersion, kind string) string {
 		text := strings.Replace(checkoutYAML, "networking.k8s.io/v1", apiVersion, 1)
@@ -132,7 +132,7 @@ func TestListsThatAreRefused(t *testing.T) {
 }
 
 // An update of a list changes only the items that differ, and keeps the fields that the cluster added to them.
-func TestRewriteOfLists(t *testing.T) {
+func TestRewrite_Lists(t *testing.T) {
 	refund := strings.ReplaceAll(writtenYAML, "checkout", "refund")
 	changed := func(text string) string { return strings.Replace(text, "5432", "6432", 1) }
 	commented := strings.Replace(kubectlList("List", writtenYAML, refund), "    egress:",
@@ -179,7 +179,7 @@ func asPlainItem(policy string) string {
 	return "- " + strings.TrimSuffix(strings.ReplaceAll(policy, "\n", "\n  "), "  ")
 }
 
-func TestAListOnDiskIsUpdatedInPlace(t *testing.T) {
+func TestUpdate_ListInPlace(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.yaml")
 	write(t, path, kubectlList("List", checkoutYAML))
 	changed, err := Update(path,

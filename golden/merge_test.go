@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestMergeOfFiles(t *testing.T) {
+func TestMerge_Kubernetes(t *testing.T) {
 	a := mustParse(t, "# of TestA\n"+writtenYAML)
 	b := mustParse(t, strings.Replace(writtenYAML, "port: 5432", "port: 6432", 1)+"---\n"+strings.ReplaceAll(writtenYAML,
 		"checkout", "audit"))
@@ -35,7 +35,7 @@ func TestMergeOfFiles(t *testing.T) {
 	}
 }
 
-func TestMergeOfCiliumFiles(t *testing.T) {
+func TestMerge_Cilium(t *testing.T) {
 	a := mustParse(t, ciliumYAML)
 	b := mustParse(t,
 		strings.Replace(strings.Replace(ciliumYAML, "api.stripe.com", "hooks.stripe.com", 1), "'*'", "'*.stripe.com'", 1))

@@ -21,8 +21,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// judge holds the checks that a test makes on the policies of its golden file.
-type judge[P any] struct {
+// checks are the functions that check the policies of a golden file after a test.
+type checks[P any] struct {
 	evaluate    func([]P, flow.Flow) npolicy.Verdict
 	notIsolated func([]P, []flow.Flow) []string
 	unlisted    func([]P, flow.Flow, string) string
@@ -30,27 +30,27 @@ type judge[P any] struct {
 	fresh       func() P
 }
 
-// red returns the reason why a test with these policies would fail, or "".
-func (j judge[P]) red(policies []P, flows []flow.Flow) string {
-	for _, f := range j.required(flows) {
-		if v := j.evaluate(policies, f); v.Outcome == npolicy.Denied {
+// failure returns the reason why a test with these policies would fail, or "".
+func (c checks[P]) failure(policies []P, flows []flow.Flow) string {
+	for _, f := range c.required(flows) {
+		if v := c.evaluate(policies, f); v.Outcome == npolicy.Denied {
 			return fmt.Sprintf("%s to %s is %s: %s", f.Source, f.Target(), v.Outcome, v.Reason)
 		}
 	}
 	for _, f := range flows {
 		for _, binary := range f.Binaries {
-			if why := j.unlisted(policies, f, binary); why != "" {
+			if why := c.unlisted(policies, f, binary); why != "" {
 				return why
 			}
 		}
 	}
-	return strings.Join(j.notIsolated(policies, flows), "; ")
+	return strings.Join(c.notIsolated(policies, flows), "; ")
 }
 
 // mutants calls yield with copies of the policies, each without one element: a document, a rule, one of several peers
 // or ports, the namespace of a peer, one of two policy types, a DNS pattern, a name, a program, or the list of
 // programs.
-func (j judge[P]) mutants(t *testing.T, policies []metav1.Object, yield func(what string, mutant []P)) {
+func (c checks[P]) mutants(t *testing.T, policies []metav1.Object, yield func(what string, mutant []P)) {
 	t.Helper()
 	for i, p := range policies {
 		var others []any
@@ -62,7 +62,7 @@ func (j judge[P]) mutants(t *testing.T, policies []metav1.Object, yield func(wha
 		back := func(trees []any) []P {
 			var all []P
 			for _, tree := range trees {
-				p := j.fresh()
+				p := c.fresh()
 				if err := json.Unmarshal(encode(tree), p); err != nil {
 					t.Fatal(err)
 				}
@@ -195,41 +195,41 @@ func drawOthers(r *rand.Rand) []flow.Flow {
 	return all[:r.IntN(len(all))]
 }
 
-func holdMutants[P any](t *testing.T, j judge[P], policies []metav1.Object, originals []P, flows []flow.Flow) int {
+func checkMutants[P any](t *testing.T, c checks[P], policies []metav1.Object, originals []P, flows []flow.Flow) int {
 	t.Helper()
-	if why := j.red(originals, flows); why != "" {
+	if why := c.failure(originals, flows); why != "" {
 		t.Errorf("the golden file as it is: %s", why)
 		return 0
 	}
 	n := 0
-	j.mutants(t, policies, func(what string, mutant []P) {
+	c.mutants(t, policies, func(what string, mutant []P) {
 		n++
 		otherDNS := func(f flow.Flow) bool { return (f.Port == 53 || f.Port == 5353) && f.Destination.Kind != flow.Resolver }
 		if strings.Contains(what, `"port":53,"protocol":"UDP"`) && slices.ContainsFunc(flows, otherDNS) {
 			return // that rule stands for a resolver of other labels, too: see policy.Scope.Evaluate
 		}
-		if j.red(mutant, flows) == "" {
+		if c.failure(mutant, flows) == "" {
 			t.Errorf("without %s no test would fail", what)
 		}
 	})
 	return n
 }
 
-func kubernetesJudge(scope npolicy.Scope) judge[*networkingv1.NetworkPolicy] {
-	return judge[*networkingv1.NetworkPolicy]{networkpolicy.Dialect{Scope: scope}.Evaluate,
+func kubernetesChecks(scope npolicy.Scope) checks[*networkingv1.NetworkPolicy] {
+	return checks[*networkingv1.NetworkPolicy]{networkpolicy.Dialect{Scope: scope}.Evaluate,
 		networkpolicy.Dialect{Scope: scope}.NotIsolated, networkpolicy.Dialect{Scope: scope}.Unlisted,
 		networkpolicy.Dialect{Scope: scope}.Required,
 		func() *networkingv1.NetworkPolicy { return new(networkingv1.NetworkPolicy) }}
 }
 
-func ciliumJudge(scope npolicy.Scope) judge[*CiliumNetworkPolicy] {
+func ciliumChecks(scope npolicy.Scope) checks[*CiliumNetworkPolicy] {
 	c := ciliumpolicy.Dialect{Scope: scope}
-	return judge[*CiliumNetworkPolicy]{c.Evaluate, c.NotIsolated, c.Unlisted, c.Required,
+	return checks[*CiliumNetworkPolicy]{c.Evaluate, c.NotIsolated, c.Unlisted, c.Required,
 		func() *CiliumNetworkPolicy { return new(CiliumNetworkPolicy) }}
 }
 
-// TestWhateverIsRemovedFromAGoldenFileTurnsItsTestRed removes each element of generated policies, one at a time.
-func TestWhateverIsRemovedFromAGoldenFileTurnsItsTestRed(t *testing.T) {
+// TestMutation_GeneratedPolicies removes each element of generated policies, one at a time.
+func TestMutation_GeneratedPolicies(t *testing.T) {
 	mutants := 0
 	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 3))
@@ -266,10 +266,10 @@ func TestWhateverIsRemovedFromAGoldenFileTurnsItsTestRed(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			generated := networkpolicy.Dialect{Scope: scope}.Generate(flows)
 			objects, _ := objectsOf(generated)
-			mutants += holdMutants(t, kubernetesJudge(scope), objects, generated, flows)
+			mutants += checkMutants(t, kubernetesChecks(scope), objects, generated, flows)
 			others := ciliumpolicy.Dialect{Scope: scope}.Generate(flows)
 			objects, _ = objectsOf(others)
-			mutants += holdMutants(t, ciliumJudge(scope), objects, others, flows)
+			mutants += checkMutants(t, ciliumChecks(scope), objects, others, flows)
 		})
 	}
 	if mutants < 500 {
@@ -277,9 +277,9 @@ func TestWhateverIsRemovedFromAGoldenFileTurnsItsTestRed(t *testing.T) {
 	}
 }
 
-// TestGoldenFilesOfThisRepositoryHoldNothingThatNobodyNeeds does the same with the golden files that this repository's
+// TestMutation_GoldenFilesOfRepository does the same with the golden files that this repository's
 // recordings wrote, and with the flows that these files describe.
-func TestGoldenFilesOfThisRepositoryHoldNothingThatNobodyNeeds(t *testing.T) {
+func TestMutation_GoldenFilesOfRepository(t *testing.T) {
 	found := 0
 	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".yaml" || !strings.Contains(filepath.ToSlash(path), "/testdata/netzero/") {
@@ -293,10 +293,10 @@ func TestGoldenFilesOfThisRepositoryHoldNothingThatNobodyNeeds(t *testing.T) {
 		t.Run(strings.TrimPrefix(filepath.ToSlash(path), "../"), func(t *testing.T) {
 			scope, flows := seen(t, file)
 			if len(file.Cilium) > 0 {
-				holdMutants(t, ciliumJudge(scope), file.all(), file.Cilium, flows)
+				checkMutants(t, ciliumChecks(scope), file.all(), file.Cilium, flows)
 				return
 			}
-			holdMutants(t, kubernetesJudge(scope), file.all(), file.Policies, flows)
+			checkMutants(t, kubernetesChecks(scope), file.all(), file.Policies, flows)
 		})
 		return nil
 	})

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/mod/module"
 )
 
-func TestPathOfATestName(t *testing.T) {
+func TestPath_TestNames(t *testing.T) {
 	long := strings.Repeat("long", 30)
 	for _, c := range []struct{ reason, test, want string }{
 		{"a test", "TestCheckout", "TestCheckout.yaml"},
@@ -63,13 +63,13 @@ func TestPathOfATestName(t *testing.T) {
 	}
 }
 
-func TestPathRefusesATestWithoutName(t *testing.T) {
+func TestPath_EmptyName(t *testing.T) {
 	if got, err := Path(t.TempDir(), ""); err == nil {
 		t.Errorf("no error, but %s", got)
 	}
 }
 
-func TestPathReportsADirectoryThatCannotBeRead(t *testing.T) {
+func TestPath_UnreadableDirectory(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "testdata"), "a file")
 	if got, err := Path(dir, "Test"); err == nil {
@@ -77,7 +77,7 @@ func TestPathReportsADirectoryThatCannotBeRead(t *testing.T) {
 	}
 }
 
-func TestPathsThatDifferInCaseOnly(t *testing.T) {
+func TestPath_CaseConflicts(t *testing.T) {
 	for _, c := range []struct {
 		reason string
 		exist  []string
@@ -117,7 +117,7 @@ func TestPathsThatDifferInCaseOnly(t *testing.T) {
 	}
 }
 
-func TestPathsOfDifferentTestsAreDifferent(t *testing.T) {
+func TestPath_UniquePerTest(t *testing.T) {
 	tests := []string{
 		"Test/foo", "Test/Foo", "Test/FOO", "test/foo", "TEST/foo/x", "Test/foo/x", "Test/foo/X", "Test/FOO/x",
 		"Test/a:b", "Test/a*b", "Test/a_b", "Test/A:B", `Test/a\b`, "Test/a/b", "Test//a/b", "Test/a//b", "Test/a/b/",
@@ -149,7 +149,7 @@ func TestPathsOfDifferentTestsAreDifferent(t *testing.T) {
 	}
 }
 
-func TestPathRemembersWhatItHandedOut(t *testing.T) {
+func TestPath_RemembersReturnedPaths(t *testing.T) {
 	dir := t.TempDir() // no file exists: both tests run for the first time, at the same time
 	first, err := Path(dir, "Test/foo")
 	if err != nil {

@@ -56,7 +56,7 @@ spec:
       protocol: TCP
 `
 
-func TestReadableFiles(t *testing.T) {
+func TestRead_Valid(t *testing.T) {
 	checkout := policy("checkout", 5432)
 	other := strings.ReplaceAll(checkoutYAML, "checkout", "refund")
 	for _, c := range []struct {
@@ -116,7 +116,7 @@ func withAnnotation(p *networkingv1.NetworkPolicy, key, value string) *networkin
 	return p
 }
 
-func TestFilesThatAreRefused(t *testing.T) {
+func TestRead_Invalid(t *testing.T) {
 	replaced := func(old, with string) string {
 		t.Helper()
 		if strings.Count(checkoutYAML, old) == 0 {
@@ -237,7 +237,7 @@ func bomb(levels int) string {
 	return text
 }
 
-func TestReadWhatIsNoFile(t *testing.T) {
+func TestRead_NoRegularFile(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := Read(filepath.Join(dir, "no", "x.yaml")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing file: %v", err)
@@ -248,7 +248,7 @@ func TestReadWhatIsNoFile(t *testing.T) {
 	}
 }
 
-func TestReadHeader(t *testing.T) {
+func TestRead_HeaderForms(t *testing.T) {
 	for _, c := range []struct {
 		reason, text string
 		want         Header
@@ -275,7 +275,7 @@ func TestReadHeader(t *testing.T) {
 	}
 }
 
-func TestOtherTest(t *testing.T) {
+func TestFile_OtherTest(t *testing.T) {
 	for _, c := range []struct{ reason, header, asked, want string }{
 		{"the same", "TestA", "TestA", ""},
 		{"no header", "", "TestA", ""},
@@ -319,10 +319,10 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		if len(read.Cilium) > 0 {
-			holdRead(t, read, text, read.Cilium, &CiliumNetworkPolicy{
+			checkRead(t, read, text, read.Cilium, &CiliumNetworkPolicy{
 				ObjectMeta: metav1.ObjectMeta{Name: "added"}, Spec: cilium.Spec{Egress: []cilium.EgressRule{{}}},
 			})
-			holdEdits(t, read, read.Cilium, func(p *CiliumNetworkPolicy) *CiliumNetworkPolicy {
+			checkEdits(t, read, read.Cilium, func(p *CiliumNetworkPolicy) *CiliumNetworkPolicy {
 				p = p.DeepCopy()
 				p.Spec.Egress = append(p.Spec.Egress[min(1, len(p.Spec.Egress)):],
 					cilium.EgressRule{ToEntities: []string{cilium.World}})
@@ -330,8 +330,8 @@ func FuzzRead(f *testing.F) {
 			})
 			return
 		}
-		holdRead(t, read, text, read.Policies, policy("added", 1))
-		holdEdits(t, read, read.Policies, func(p *networkingv1.NetworkPolicy) *networkingv1.NetworkPolicy {
+		checkRead(t, read, text, read.Policies, policy("added", 1))
+		checkEdits(t, read, read.Policies, func(p *networkingv1.NetworkPolicy) *networkingv1.NetworkPolicy {
 			p = p.DeepCopy()
 			p.Spec.Egress = append(p.Spec.Egress[min(1, len(p.Spec.Egress)):], policy("added", 1).Spec.Egress...)
 			return p
@@ -339,8 +339,8 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// holdRead rewrites a file that was read, with its own policies and with one more.
-func holdRead[P Policy](t *testing.T, read *File, text []byte, policies []P, added P) {
+// checkRead rewrites a file that was read, with its own policies and with one more.
+func checkRead[P Policy](t *testing.T, read *File, text []byte, policies []P, added P) {
 	unchanged, err := rewrite(read, read.Header, policies)
 	if err != nil || string(unchanged) != string(text) {
 		t.Errorf("rewritten with its own policies, the file changed (%v):\n%s", err, unchanged)
@@ -363,8 +363,8 @@ func holdRead[P Policy](t *testing.T, read *File, text []byte, policies []P, add
 	}
 }
 
-// holdEdits changes every policy of a file that was read, and writes it.
-func holdEdits[P Policy](t *testing.T, read *File, policies []P, change func(P) P) {
+// checkEdits changes every policy of a file that was read, and writes it.
+func checkEdits[P Policy](t *testing.T, read *File, policies []P, change func(P) P) {
 	var changed []P
 	for _, p := range policies {
 		changed = append(changed, change(p))

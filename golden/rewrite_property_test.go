@@ -18,9 +18,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestUpdatesTouchWhatChanges writes policies of random flows, edits their text as people do, and merges other flows
+// TestRewrite_MinimalChange writes policies of random flows, edits their text as people do, and merges other flows
 // into them. Rules that were allowed and are still needed keep their text, and a second update changes no byte.
-func TestUpdatesTouchWhatChanges(t *testing.T) {
+func TestRewrite_MinimalChange(t *testing.T) {
 	for seed := range uint64(120) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		scope := npolicy.Scope{Subjects: []npolicy.Subject{{Workload: npolicy.Workload{Name: "shop"}},
@@ -31,7 +31,7 @@ func TestUpdatesTouchWhatChanges(t *testing.T) {
 			drawBinaries(seed+1, after)
 		}
 		t.Run(fmt.Sprintf("kubernetes/%d", seed), func(t *testing.T) {
-			holdUpdate(t, r, networkpolicy.Dialect{Scope: scope}.Generate(before),
+			checkUpdate(t, r, networkpolicy.Dialect{Scope: scope}.Generate(before),
 				func(f *File) []*networkingv1.NetworkPolicy { return f.Policies },
 				func(p []*networkingv1.NetworkPolicy) []*networkingv1.NetworkPolicy {
 					return networkpolicy.Dialect{Scope: scope}.Merge(p, after)
@@ -39,7 +39,7 @@ func TestUpdatesTouchWhatChanges(t *testing.T) {
 		})
 		c := ciliumpolicy.Dialect{Scope: scope}
 		t.Run(fmt.Sprintf("cilium/%d", seed), func(t *testing.T) {
-			holdUpdate(t, r, c.Generate(before), func(f *File) []*CiliumNetworkPolicy { return f.Cilium },
+			checkUpdate(t, r, c.Generate(before), func(f *File) []*CiliumNetworkPolicy { return f.Cilium },
 				func(p []*CiliumNetworkPolicy) []*CiliumNetworkPolicy { return c.Merge(p, after) })
 		})
 	}
@@ -73,7 +73,7 @@ func drawBinaries(seed uint64, flows []flow.Flow) {
 	}
 }
 
-func holdUpdate[P Policy](t *testing.T, r *rand.Rand, generated []P, of func(*File) []P, merge func([]P) []P) {
+func checkUpdate[P Policy](t *testing.T, r *rand.Rand, generated []P, of func(*File) []P, merge func([]P) []P) {
 	header := Header{Test: "TestShop", Command: "go test ."}
 	text, err := Format(header, generated)
 	if err != nil {

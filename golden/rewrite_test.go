@@ -10,7 +10,7 @@ import (
 
 var testHeader = Header{Test: "TestCheckout", Command: "go test . -run '^TestCheckout$' -update"}
 
-func TestRewrite(t *testing.T) {
+func TestRewrite_Kubernetes(t *testing.T) {
 	header := testHeader.String()
 	refund := strings.ReplaceAll(writtenYAML, "checkout", "refund")
 	checkout6432 := strings.ReplaceAll(writtenYAML, "5432", "6432")
@@ -97,7 +97,7 @@ spec:
 	}
 }
 
-func TestRewriteOfAWrittenFileIsTheWrittenFile(t *testing.T) {
+func TestRewrite_FormattedFileUnchanged(t *testing.T) {
 	policies := list(policy("b", 2, 1), inNamespace("a", policy("c", 3)), policy("a"))
 	text, err := Format(testHeader, policies)
 	if err != nil {
@@ -125,7 +125,7 @@ func TestRewriteOfAWrittenFileIsTheWrittenFile(t *testing.T) {
 	}
 }
 
-func TestSame(t *testing.T) {
+func TestSame_Kubernetes(t *testing.T) {
 	change := func(f func(*networkingv1.NetworkPolicy)) *networkingv1.NetworkPolicy {
 		p := policy("a", 1, 2)
 		f(p)

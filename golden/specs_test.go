@@ -34,7 +34,7 @@ specs:
   - {} # nothing
 `
 
-func TestSeveralSpecsAreRead(t *testing.T) {
+func TestRead_SeveralSpecs(t *testing.T) {
 	both := strings.Replace(strings.Replace(specsYAML, "specs:\n- description", "spec:\n  description", 1),
 		"- endpointSelector:", "specs:\n- endpointSelector:", 1)
 	swapped := specsYAML[:strings.Index(specsYAML, "- description")] +
@@ -63,7 +63,7 @@ func TestSeveralSpecsAreRead(t *testing.T) {
 	}
 }
 
-func TestSpecsThatAreRefused(t *testing.T) {
+func TestRead_InvalidSpecs(t *testing.T) {
 	for _, c := range []struct{ reason, old, new, want string }{
 		{"a policy for nodes is not for pods", "- endpointSelector:", "- nodeSelector: {}\n  endpointSelector:",
 			"document 1, line 18: specs[1].nodeSelector: a field of which no verdict is known here"},
@@ -95,7 +95,7 @@ func TestSpecsThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestRewriteOfSeveralSpecs(t *testing.T) {
+func TestRewrite_SeveralSpecs(t *testing.T) {
 	file := mustParse(t, specsYAML)
 	p := file.Cilium[0].DeepCopy()
 	p.Specs[0].Egress[0].ToPorts[0].Ports[0].Port = "6432"

@@ -13,7 +13,7 @@ import (
 )
 
 // Concurrent writers that each add a line must not lose each other's lines, as would happen without a lock.
-func TestUpdatesAtTheSameTimeLoseNothing(t *testing.T) {
+func TestUpdate_ConcurrentWriters(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a", "b", "shared.yaml")
 	const writers, rounds = 8, 12
 	var all sync.WaitGroup
@@ -44,7 +44,7 @@ func TestUpdatesAtTheSameTimeLoseNothing(t *testing.T) {
 	}
 }
 
-func TestUpdatesThatChangeNothing(t *testing.T) {
+func TestUpdate_NothingToWrite(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a", "x.yaml")
 	broken := errors.New("broken")
@@ -74,7 +74,7 @@ func TestUpdatesThatChangeNothing(t *testing.T) {
 	}
 }
 
-func TestHeadersOfWhatIsNoGoldenFile(t *testing.T) {
+func TestReadHeader_InvalidFiles(t *testing.T) {
 	dir := t.TempDir()
 	for text, want := range map[string]string{
 		"": "", "kind: [": "", "# test: TestA\nkind: [": "TestA", "kind: Deployment\n---\n# test: TestA\n": "",

@@ -22,7 +22,7 @@ func init() { runtime.LockOSThread() }
 
 const nobody = 65534
 
-func TestUnderSudoFilesBelongToTheUser(t *testing.T) {
+func TestWrite_OwnerUnderSudo(t *testing.T) {
 	testenv.RequireRoot(t)
 	for _, c := range []struct {
 		reason   string
@@ -69,7 +69,7 @@ func TestUnderSudoFilesBelongToTheUser(t *testing.T) {
 	}
 }
 
-func TestSudoWithoutANumber(t *testing.T) {
+func TestWrite_InvalidSudoUID(t *testing.T) {
 	testenv.RequireRoot(t)
 	t.Setenv("SUDO_UID", "ada")
 	t.Setenv("SUDO_GID", "1")
@@ -94,7 +94,7 @@ func ownerOf(t *testing.T, path string) (uid, gid int) {
 }
 
 // The only copy of a policy must never hold half of a new text, or become empty.
-func TestFailedWritesLeaveTheOldFile(t *testing.T) {
+func TestWrite_FailureKeepsOldFile(t *testing.T) {
 	testenv.RequireRoot(t)
 	large := strings.Repeat("large\n", 64<<10)
 	for _, c := range []struct {

@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestWrite(t *testing.T) {
+func TestWrite_Mode(t *testing.T) {
 	for _, c := range []struct {
 		reason string
 		mode   fs.FileMode // of a file that exists; 0 for none
@@ -47,7 +47,7 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-func TestWriteLeavesAnEqualFileAlone(t *testing.T) {
+func TestWrite_EqualFileUntouched(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.yaml")
 	write(t, path, "text")
 	before, _ := os.Stat(path)
@@ -68,7 +68,7 @@ func TestWriteLeavesAnEqualFileAlone(t *testing.T) {
 	}
 }
 
-func TestWriteThroughLinks(t *testing.T) {
+func TestWrite_ThroughLinks(t *testing.T) {
 	for _, c := range []struct{ reason, link, named, file string }{
 		{"a relative link", "a/x.yaml", "../b/y.yaml", "b/y.yaml"},
 		{"an absolute link", "a/x.yaml", "ROOT/b/y.yaml", "b/y.yaml"},
@@ -109,7 +109,7 @@ func TestWriteThroughLinks(t *testing.T) {
 	}
 }
 
-func TestWriteRefuses(t *testing.T) {
+func TestWrite_Errors(t *testing.T) {
 	for _, c := range []struct {
 		reason  string
 		prepare func(dir string) error
@@ -143,7 +143,7 @@ func TestWriteRefuses(t *testing.T) {
 	}
 }
 
-func TestReadersNeverSeeHalfAFile(t *testing.T) {
+func TestWrite_AtomicForReaders(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.yaml")
 	texts := []string{strings.Repeat("a", 1<<16), strings.Repeat("b", 1<<17)}
 	write(t, path, texts[0])

@@ -11,7 +11,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/recorder"
 )
 
-func TestAsPeerMarksRequests(t *testing.T) {
+func TestAsPeer_MarksRequest(t *testing.T) {
 	simulation, err := recorder.NewSimulation(recorder.Options{Test: t.Name()}, sceneLeaf, nil, nil, false)
 	if err != nil {
 		t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 )
 
 // Without a recording, a request stays unchanged. An invalid name is an error in any case.
-func TestUnrecordedLeavesRequestsAlone(t *testing.T) {
+func TestCustomize_Unrecorded(t *testing.T) {
 	var r Recording
 	var req testcontainers.GenericContainerRequest
 	for _, c := range []testcontainers.ContainerCustomizer{&r, r.As("orders-db")} {
@@ -30,7 +30,7 @@ func TestUnrecordedLeavesRequestsAlone(t *testing.T) {
 }
 
 // A recording adds to a request, and replaces none of the user's settings.
-func TestMarkAddsToRequests(t *testing.T) {
+func TestCustomize_AddsToRequest(t *testing.T) {
 	simulation, err := recorder.NewSimulation(recorder.Options{Test: t.Name()}, sceneLeaf, nil, nil, false)
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestPlacesAreThoseOfTheUsersFiles(t *testing.T) {
+func TestPlace_InUsersFile(t *testing.T) {
 	const tested, module = "example.com/shop/payments", "example.com/shop"
 	for _, row := range []struct {
 		reason         string
@@ -29,7 +29,7 @@ func TestPlacesAreThoseOfTheUsersFiles(t *testing.T) {
 	}
 }
 
-func TestPeerKnowsItsPlace(t *testing.T) {
+func TestPlace_OfPeer(t *testing.T) {
 	options := []Option{
 		Peer("localhost:8080", "search"),
 		Peer("localhost:8080", "search"), // a repetition

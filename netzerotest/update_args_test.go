@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestBinaryWithoutGoTestKnowsUpdate(t *testing.T) {
+func TestUpdate_BinaryWithoutGoTest(t *testing.T) {
 	for _, row := range []struct{ reason, args, want string }{
 		{"-update alone", "x.test -update", "x.test -test.paniconexit0=false -update"},
 		{"with two dashes and a value", "x.test --update=true", "x.test -test.paniconexit0=false --update=true"},

@@ -189,7 +189,7 @@ func main() {
 }
 `
 
-func TestUpdateFlagOfRealTests(t *testing.T) {
+func TestUpdate_FlagOfRealTests(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs go test")
 	}
@@ -325,7 +325,7 @@ func TestUpdateFlagOfRealTests(t *testing.T) {
 }
 
 // If an update's result came from the test cache, no update would have happened.
-func TestUpdatesAreNotCached(t *testing.T) {
+func TestUpdate_NotCached(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs go test")
 	}
@@ -354,7 +354,7 @@ type value string
 func (v value) String() string   { return string(v) }
 func (v value) Set(string) error { return nil }
 
-func TestForeignUpdateFlags(t *testing.T) {
+func TestUpdate_ForeignFlags(t *testing.T) {
 	flags := flag.NewFlagSet("", flag.ContinueOnError)
 	flags.Bool("bool", true, "")
 	flags.Bool("false", false, "")
@@ -375,7 +375,7 @@ func TestForeignUpdateFlags(t *testing.T) {
 	}
 }
 
-func TestUpdateVariable(t *testing.T) {
+func TestUpdate_Variable(t *testing.T) {
 	for _, c := range []struct {
 		value     string
 		want, err bool

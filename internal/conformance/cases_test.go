@@ -97,8 +97,8 @@ func (in cluster) probes() []traffic {
 	return all
 }
 
-// TestCyclonusAgreesOnItsOwnCases runs all of the cases, and compares every pair of pods after each step.
-func TestCyclonusAgreesOnItsOwnCases(t *testing.T) {
+// TestCyclonus_OwnCases runs all of the cases, and compares every pair of pods after each step.
+func TestCyclonus_OwnCases(t *testing.T) {
 	t.Parallel()
 	steps, outcomes := 0, make(map[policy.Outcome]int)
 	asked := make(map[string]bool)

@@ -67,13 +67,13 @@ func (r draw) spoil(tree any) string {
 	return at.key + ": " + toText(value)
 }
 
-// TestCiliumAcceptsWhatPeopleWrite compares Cilium's validators with ours on forms that are never generated. All accept
+// TestValidators_HandWrittenForms compares Cilium's validators with ours on forms that are never generated. All accept
 // the valid forms. If one field is wrong and Cilium rejects the form, we reject it too.
-func TestCiliumAcceptsWhatPeopleWrite(t *testing.T) {
+func TestValidators_HandWrittenForms(t *testing.T) {
 	t.Parallel()
 	schema := newCRD(t)
 	seed := testSeed(t)
-	refused := 0
+	rejected := 0
 	for i := range uint64(250) {
 		r := draw{rand.New(rand.NewPCG(seed, i))}
 		for _, p := range r.ciliums() {
@@ -96,7 +96,7 @@ func TestCiliumAcceptsWhatPeopleWrite(t *testing.T) {
 			if bySanitizer == nil && bySchema == nil {
 				continue
 			}
-			refused++
+			rejected++
 			if ours(t, string(object)) == nil {
 				t.Errorf("case %d of seed %d: %s: we accept what Cilium refuses (%v) or the API server (%v):\n%s", i, seed, what,
 					bySanitizer, bySchema, object)
@@ -106,8 +106,8 @@ func TestCiliumAcceptsWhatPeopleWrite(t *testing.T) {
 			return
 		}
 	}
-	t.Logf("%d refused", refused)
-	if refused < 100 {
+	t.Logf("%d refused", rejected)
+	if rejected < 100 {
 		t.Error("too few to mean anything")
 	}
 }

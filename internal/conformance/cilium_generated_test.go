@@ -9,10 +9,10 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestGeneratedPoliciesAreTrueToCilium is TestGeneratedPoliciesAreTrueToCyclonus for Cilium's dialect, in which rules
+// TestCilium_GeneratedPolicies is TestCyclonus_GeneratedPolicies for Cilium's dialect, in which rules
 // allow names. In Cilium, a rule for a single address also allows flows that looked up a name, and the resolver's port
 // is open for each protocol.
-func TestGeneratedPoliciesAreTrueToCilium(t *testing.T) {
+func TestCilium_GeneratedPolicies(t *testing.T) {
 	t.Parallel()
 	seed := testSeed(t)
 	allowed, denied := 0, 0
@@ -23,8 +23,8 @@ func TestGeneratedPoliciesAreTrueToCilium(t *testing.T) {
 		flows = c.Required(flows)
 		policies, what := c.Generate(flows), newSeen(scope, flows, true)
 		theirs := newSimulator(t, policies)
-		hold := func(f flow.Flow, difference string) {
-			want, v := what.opens(f, false), c.Evaluate(policies, f)
+		check := func(f flow.Flow, difference string) {
+			want, v := what.permits(f, false), c.Evaluate(policies, f)
 			// Unprotected: no flow to it was recorded.
 			ours := v.Outcome == policy.Allowed || v.Outcome == policy.Unprotected
 			asked, has := toCyclonus(scope, f)
@@ -40,11 +40,11 @@ func TestGeneratedPoliciesAreTrueToCilium(t *testing.T) {
 			}
 		}
 		for _, f := range flows {
-			hold(f, "as it was recorded")
+			check(f, "as it was recorded")
 			for difference, n := range neighbours(f) {
 				isDNS := n.Destination.Kind == flow.Resolver && n.Port == 53
 				if !isDNS && (what.isSubject(n.Source) || what.isServer(n.Destination)) {
-					hold(n, difference)
+					check(n, difference)
 				}
 			}
 		}

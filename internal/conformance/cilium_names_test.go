@@ -10,8 +10,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/cilium"
 )
 
-// TestCiliumAgreesOnNames draws names and patterns with few letters, so that some match.
-func TestCiliumAgreesOnNames(t *testing.T) {
+// TestCilium_Names draws names and patterns with few letters, so that some match.
+func TestCilium_Names(t *testing.T) {
 	t.Parallel()
 	seed := testSeed(t)
 	matched := 0

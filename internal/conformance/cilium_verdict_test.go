@@ -143,7 +143,7 @@ type ciliumQuestion struct {
 	Traffic  traffic                 `json:"traffic"`
 }
 
-func (q ciliumQuestion) isWhole() bool {
+func (q ciliumQuestion) isValid() bool {
 	for _, p := range q.Policies {
 		if p.Namespace == "" || p.Kind == "" || p.APIVersion == "" || cilium.Validate(withoutHostBits(p)) != nil {
 			return false
@@ -152,7 +152,7 @@ func (q ciliumQuestion) isWhole() bool {
 			return false
 		}
 	}
-	return question{Cluster: q.Cluster, Traffic: q.Traffic}.isWholeIn(true)
+	return question{Cluster: q.Cluster, Traffic: q.Traffic}.isValidIn(true)
 }
 
 // withoutHostBits returns a policy with one valid range in place of every toCIDR and fromCIDR, because Validate rejects
@@ -181,8 +181,8 @@ func (q ciliumQuestion) ours() (bool, policy.Verdict) {
 	return v.Outcome == policy.Allowed || v.Outcome == policy.Unprotected, v
 }
 
-// TestCiliumAgreesOnWhatIsDrawn compares both evaluators on four thousand clusters.
-func TestCiliumAgreesOnWhatIsDrawn(t *testing.T) {
+// TestCilium_RandomPolicies compares both evaluators on four thousand clusters.
+func TestCilium_RandomPolicies(t *testing.T) {
 	t.Parallel()
 	const cases, flows = 4_000, 8
 	seed := testSeed(t)
@@ -205,7 +205,7 @@ func TestCiliumAgreesOnWhatIsDrawn(t *testing.T) {
 				continue
 			}
 			q = shrunk(t, q, func(q ciliumQuestion) bool {
-				if !q.isWhole() {
+				if !q.isValid() {
 					return false
 				}
 				ours, _ := q.ours()

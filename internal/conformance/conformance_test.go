@@ -25,9 +25,9 @@ func newCRD(t *testing.T) *crd {
 	return c
 }
 
-// TestCiliumAcceptsEveryGoldenFile validates all committed policies of the repository with Cilium: in examples,
+// TestValidators_AcceptGoldenFiles validates all committed policies of the repository with Cilium: in examples,
 // in tests' directories and in scripts.
-func TestCiliumAcceptsEveryGoldenFile(t *testing.T) {
+func TestValidators_AcceptGoldenFiles(t *testing.T) {
 	schema := newCRD(t)
 	found := 0
 	eachFile(t, func(origin string, file *golden.File) {
@@ -52,8 +52,8 @@ func accept(t *testing.T, schema *crd, origin string, text []byte) {
 	}
 }
 
-// TestCiliumAcceptsWhatIsGenerated draws flows of all kinds, and merges others into the generated policies.
-func TestCiliumAcceptsWhatIsGenerated(t *testing.T) {
+// TestValidators_AcceptGeneratedPolicies draws flows of all kinds, and merges others into the generated policies.
+func TestValidators_AcceptGeneratedPolicies(t *testing.T) {
 	t.Parallel()
 	schema := newCRD(t)
 	seed := testSeed(t)
@@ -139,8 +139,9 @@ spec:
   - {}
 `
 
-// TestSomebodyRefusesWhatIsWrong proves that the validators detect errors, and shows which errors only Validate finds.
-func TestSomebodyRefusesWhatIsWrong(t *testing.T) {
+// TestValidators_RejectInvalidPolicies proves that the validators detect errors, and shows which errors only Validate
+// finds.
+func TestValidators_RejectInvalidPolicies(t *testing.T) {
 	schema := newCRD(t)
 	accept(t, schema, "valid", []byte(valid))
 	if err := ours(t, valid); err != nil {

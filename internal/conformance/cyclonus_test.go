@@ -35,13 +35,13 @@ func (q question) disagrees(spoil func(*networkingv1.NetworkPolicy)) bool {
 	return ours != newCyclonus(q.Policies).allows(q.Cluster, q.Traffic)
 }
 
-// isWhole reports whether a question is still valid after shrinking: the cluster has its pods, and an API server would
+// isValid reports whether a question is still valid after shrinking: the cluster has its pods, and an API server would
 // accept its policies, except for exceptions outside of their range and the address of a range.
-func (q question) isWhole() bool {
-	return q.isWholeIn(len(q.Policies) > 0 && q.Policies[0].Namespace != "")
+func (q question) isValid() bool {
+	return q.isValidIn(len(q.Policies) > 0 && q.Policies[0].Namespace != "")
 }
 
-func (q question) isWholeIn(named bool) bool {
+func (q question) isValidIn(named bool) bool {
 	pods := make(map[string]bool)
 	for _, p := range q.Cluster.Pods {
 		if p.Name == "" || p.Namespace != "" != named || p.Labels["pod"] != p.Name || pods[p.Name] {
@@ -100,14 +100,14 @@ func peersOf(p *networkingv1.NetworkPolicy) [][]networkingv1.NetworkPolicyPeer {
 
 func (q question) report(t *testing.T, origin string) {
 	t.Helper()
-	q = shrunk(t, q, func(q question) bool { return q.isWhole() && q.disagrees(nil) })
+	q = shrunk(t, q, func(q question) bool { return q.isValid() && q.disagrees(nil) })
 	ours, v := allows(q.Cluster.scope(), q.Policies, q.Traffic.flow())
 	t.Errorf("%s: allowed here: %v (%s: %s), by cyclonus: %v\n%s", origin, ours, v.Outcome, v.Reason,
 		newCyclonus(q.Policies).allows(q.Cluster, q.Traffic), toYAML(t, q))
 }
 
-// TestCyclonusAgreesOnWhatIsDrawn compares both evaluators on ten thousand clusters.
-func TestCyclonusAgreesOnWhatIsDrawn(t *testing.T) {
+// TestCyclonus_RandomPolicies compares both evaluators on ten thousand clusters.
+func TestCyclonus_RandomPolicies(t *testing.T) {
 	t.Parallel()
 	const cases, flows = 10_000, 6
 	seed := testSeed(t)
@@ -133,8 +133,8 @@ func TestCyclonusAgreesOnWhatIsDrawn(t *testing.T) {
 	}
 }
 
-// TestCyclonusFindsWhatIsWrong changes the policies for package policy, to simulate defects of its evaluator.
-func TestCyclonusFindsWhatIsWrong(t *testing.T) {
+// TestCyclonus_DetectsDefects changes the policies for package policy, to simulate defects of its evaluator.
+func TestCyclonus_DetectsDefects(t *testing.T) {
 	t.Parallel()
 	seed := testSeed(t)
 	peers := func(change func(*networkingv1.NetworkPolicyPeer)) func(*networkingv1.NetworkPolicy) {
@@ -194,7 +194,7 @@ func TestCyclonusFindsWhatIsWrong(t *testing.T) {
 			r := draw{rand.New(rand.NewPCG(seed, i))}
 			in, policies, all := r.question(1)
 			if q := (question{policies, in, all[0]}); q.disagrees(spoil) {
-				found = shrunk(t, q, func(q question) bool { return q.isWhole() && q.disagrees(spoil) })
+				found = shrunk(t, q, func(q question) bool { return q.isValid() && q.disagrees(spoil) })
 			}
 		}
 		switch rules := 0; {

@@ -69,9 +69,9 @@ func (r draw) recorded() (policy.Scope, []flow.Flow) {
 	return scope, flows
 }
 
-// TestGeneratedPoliciesAreTrueToCyclonus compares both evaluators on generated policies. They have to allow the flows,
+// TestCyclonus_GeneratedPolicies compares both evaluators on generated policies. They have to allow the flows,
 // and to deny all flows that differ from one of them in a single property.
-func TestGeneratedPoliciesAreTrueToCyclonus(t *testing.T) {
+func TestCyclonus_GeneratedPolicies(t *testing.T) {
 	t.Parallel()
 	seed := testSeed(t)
 	allowed, denied := 0, 0
@@ -80,8 +80,8 @@ func TestGeneratedPoliciesAreTrueToCyclonus(t *testing.T) {
 		scope, flows := r.recorded()
 		flows = networkpolicy.Dialect{Scope: scope}.Required(flows)
 		policies, what := networkpolicy.Dialect{Scope: scope}.Generate(flows), newSeen(scope, flows, false)
-		hold := func(f flow.Flow, difference string) {
-			ours, fault := what.hold(policies, f)
+		check := func(f flow.Flow, difference string) {
+			ours, fault := what.evaluate(policies, f)
 			if fault != "" {
 				t.Errorf("case %d of seed %d: %s, %s", i, seed, fault, difference)
 			}
@@ -92,13 +92,13 @@ func TestGeneratedPoliciesAreTrueToCyclonus(t *testing.T) {
 			}
 		}
 		for _, f := range flows {
-			if !what.opens(f, false) {
+			if !what.permits(f, false) {
 				t.Fatalf("what was seen is not open: %+v", f)
 			}
-			hold(f, "as it was recorded")
+			check(f, "as it was recorded")
 			for difference, n := range neighbours(f) {
 				if what.isSubject(n.Source) || what.isServer(n.Destination) {
-					hold(n, difference)
+					check(n, difference)
 				}
 			}
 		}
@@ -115,9 +115,9 @@ func TestGeneratedPoliciesAreTrueToCyclonus(t *testing.T) {
 	}
 }
 
-// hold returns our verdict on a flow, and describes a difference from the recorded flows or from cyclonus.
-func (s seen) hold(policies []*networkingv1.NetworkPolicy, f flow.Flow) (ours bool, fault string) {
-	want, wantNameless := s.opens(f, false), s.opens(f, true)
+// evaluate returns our verdict on a flow, and describes a difference from the recorded flows or from cyclonus.
+func (s seen) evaluate(policies []*networkingv1.NetworkPolicy, f flow.Flow) (ours bool, fault string) {
+	want, wantNameless := s.permits(f, false), s.permits(f, true)
 	ours, theirs, v, same := agree(s.scope, policies, f)
 	if want == wantNameless {
 		same = same && ours == theirs
@@ -129,8 +129,8 @@ func (s seen) hold(policies []*networkingv1.NetworkPolicy, f flow.Flow) (ours bo
 	return ours, fault
 }
 
-// TestWiderAndNarrowerPoliciesAreNoticed proves that the neighbours detect wrong policies.
-func TestWiderAndNarrowerPoliciesAreNoticed(t *testing.T) {
+// TestNeighbours_DetectWrongPolicies proves that the neighbours detect wrong policies.
+func TestNeighbours_DetectWrongPolicies(t *testing.T) {
 	t.Parallel()
 	end := int32(65535)
 	for reason, edit := range map[string]func(*networkingv1.NetworkPolicyEgressRule){
@@ -160,7 +160,7 @@ func TestWiderAndNarrowerPoliciesAreNoticed(t *testing.T) {
 			edit(rule)
 			for _, f := range flows {
 				for _, n := range neighbours(f) {
-					if _, fault := what.hold(policies, n); fault != "" && what.isSubject(n.Source) {
+					if _, fault := what.evaluate(policies, n); fault != "" && what.isSubject(n.Source) {
 						found++
 					}
 				}
@@ -172,9 +172,9 @@ func TestWiderAndNarrowerPoliciesAreNoticed(t *testing.T) {
 	}
 }
 
-// TestCyclonusAgreesOnEveryGoldenFile compares both evaluators on the committed policies. They have to allow one flow
+// TestCyclonus_GoldenFiles compares both evaluators on the committed policies. They have to allow one flow
 // for each peer and port, and agree on its neighbours.
-func TestCyclonusAgreesOnEveryGoldenFile(t *testing.T) {
+func TestCyclonus_GoldenFiles(t *testing.T) {
 	t.Parallel()
 	files, allowed, denied := 0, 0, 0
 	eachGolden(t, func(origin string, policies []*networkingv1.NetworkPolicy) {
@@ -197,7 +197,7 @@ func TestCyclonusAgreesOnEveryGoldenFile(t *testing.T) {
 				allowed++
 			}
 			for difference, n := range neighbours(f) {
-				if !what.isSubject(n.Source) && !what.isWhole(n.Destination) {
+				if !what.isSubject(n.Source) && !what.recordsAllTraffic(n.Destination) {
 					continue
 				}
 				ours, theirs, v, same := agree(scope, policies, n)

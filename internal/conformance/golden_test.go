@@ -22,12 +22,12 @@ import (
 
 // eachFile calls a function with every golden file of the repository, in either dialect, from directories of tests and
 // from scripts.
-func eachFile(t *testing.T, hold func(origin string, file *golden.File)) {
+func eachFile(t *testing.T, check func(origin string, file *golden.File)) {
 	t.Helper()
 	read := func(origin, path string) {
 		// Other files are not golden files. The tests of package golden and of its users cover broken ones.
 		if file, err := golden.Read(path); err == nil {
-			hold(origin, file)
+			check(origin, file)
 		}
 	}
 	err := filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
@@ -61,11 +61,11 @@ func eachFile(t *testing.T, hold func(origin string, file *golden.File)) {
 var inArchive = regexp.MustCompile(`(?m)^-- .* --\n`)
 
 // eachGolden calls a function with the NetworkPolicies of every golden file.
-func eachGolden(t *testing.T, hold func(origin string, policies []*networkingv1.NetworkPolicy)) {
+func eachGolden(t *testing.T, check func(origin string, policies []*networkingv1.NetworkPolicy)) {
 	t.Helper()
 	eachFile(t, func(origin string, file *golden.File) {
 		if len(file.Policies) > 0 {
-			hold(origin, file.Policies)
+			check(origin, file.Policies)
 		}
 	})
 }
@@ -87,7 +87,7 @@ func intended(policies []*networkingv1.NetworkPolicy) (policy.Scope, []flow.Flow
 		ports []networkingv1.NetworkPolicyPort) {
 		own := flow.Endpoint{Kind: flow.Workload, Name: p.Name, Namespace: p.Namespace}
 		for _, peer := range peers {
-			for _, far := range farEnds(&scope, p, peer) {
+			for _, far := range peerEnds(&scope, p, peer) {
 				for _, port := range ports {
 					if port.Port == nil || port.Port.Type == intstr.String {
 						continue
@@ -124,8 +124,8 @@ func intended(policies []*networkingv1.NetworkPolicy) (policy.Scope, []flow.Flow
 	return scope, flows
 }
 
-// farEnds returns the endpoints that a peer stands for. It adds pods with the peer's labels to the scope.
-func farEnds(scope *policy.Scope, p *networkingv1.NetworkPolicy, peer networkingv1.NetworkPolicyPeer) []flow.Endpoint {
+// peerEnds returns the endpoints that a peer stands for. It adds pods with the peer's labels to the scope.
+func peerEnds(scope *policy.Scope, p *networkingv1.NetworkPolicy, peer networkingv1.NetworkPolicyPeer) []flow.Endpoint {
 	if peer.IPBlock != nil {
 		prefix, err := netip.ParsePrefix(peer.IPBlock.CIDR)
 		switch list := p.Annotations[policy.NamesAnnotation]; {

@@ -51,12 +51,12 @@ func neighbours(f flow.Flow) map[string]flow.Flow {
 	return all
 }
 
-// opened is the permission that a flow needs at one end: a peer at a port.
-type opened struct {
-	near, far string
-	ingress   bool
-	port      uint16
-	protocol  flow.Protocol
+// permission allows a flow at one end: it names a peer and a port.
+type permission struct {
+	subject, peer string
+	ingress       bool
+	port          uint16
+	protocol      flow.Protocol
 }
 
 // seen holds the recorded flows. It uses nothing of package policy except the scope.
@@ -64,32 +64,32 @@ type seen struct {
 	scope policy.Scope
 	// byName identifies every host by its name, as Cilium does. Otherwise hosts with a private address are identified
 	// by that address.
-	byName bool
-	cells  map[opened]bool
+	byName      bool
+	permissions map[permission]bool
 }
 
 func newSeen(scope policy.Scope, flows []flow.Flow, byName bool) seen {
-	s := seen{scope, byName, make(map[opened]bool)}
+	s := seen{scope, byName, make(map[permission]bool)}
 	for _, f := range flows {
 		if !f.Protocol.HasPorts() {
 			continue
 		}
 		if s.isSubject(f.Source) {
-			s.cells[cell(f, false, s.placeOf(f.Destination))] = true
+			s.permissions[permissionOf(f, false, s.placeOf(f.Destination))] = true
 		}
-		if s.isWhole(f.Destination) {
-			s.cells[cell(f, true, placeOf(f.Source))] = true
+		if s.recordsAllTraffic(f.Destination) {
+			s.permissions[permissionOf(f, true, placeOf(f.Source))] = true
 		}
 	}
 	return s
 }
 
-func cell(f flow.Flow, ingress bool, far string) opened {
-	near := f.Source
+func permissionOf(f flow.Flow, ingress bool, peer string) permission {
+	subject := f.Source
 	if ingress {
-		near = f.Destination
+		subject = f.Destination
 	}
-	return opened{placeOf(near), far, ingress, f.Port, f.Protocol}
+	return permission{placeOf(subject), peer, ingress, f.Port, f.Protocol}
 }
 
 // placeOf identifies the peer end of a flow.
@@ -122,42 +122,43 @@ func (s seen) subject(e flow.Endpoint) (policy.Subject, bool) {
 
 func (s seen) isSubject(e flow.Endpoint) bool { _, is := s.subject(e); return is }
 
-func (s seen) isWhole(e flow.Endpoint) bool {
+func (s seen) recordsAllTraffic(e flow.Endpoint) bool {
 	subject, is := s.subject(e)
 	return is && subject.AllTraffic
 }
 
 // isServer reports whether a subject received a flow. Then only its recorded callers may call it.
 func (s seen) isServer(e flow.Endpoint) bool {
-	for c := range s.cells {
-		if c.ingress && c.near == placeOf(e) {
+	for p := range s.permissions {
+		if p.ingress && p.subject == placeOf(e) {
 			return true
 		}
 	}
 	return false
 }
 
-// opens reports whether the recorded flows justify a flow. With nameless, it answers for an evaluator without names, in
-// which every name on the internet stands for all of it.
-func (s seen) opens(f flow.Flow, nameless bool) bool {
+// permits reports whether the recorded flows justify a flow. With nameless, it answers for an evaluator without names,
+// in which every name on the internet stands for all of it.
+func (s seen) permits(f flow.Flow, nameless bool) bool {
 	if s.isSubject(f.Source) {
-		open := s.cells[cell(f, false, s.placeOf(f.Destination))]
+		open := s.permissions[permissionOf(f, false, s.placeOf(f.Destination))]
 		addr := f.Destination.Addr
 		if nameless && addr.IsValid() && flow.Public(addr) && f.Destination.Kind >= flow.External {
-			for c := range s.cells {
-				isName := len(c.far) > 9 && c.far[:9] == "external "
-				sameAddress := c.far == addr.Unmap().WithZone("").String()
-				open = open || c == cell(f, false, c.far) && (isName || sameAddress)
+			for p := range s.permissions {
+				isName := len(p.peer) > 9 && p.peer[:9] == "external "
+				sameAddress := p.peer == addr.Unmap().WithZone("").String()
+				open = open || p == permissionOf(f, false, p.peer) && (isName || sameAddress)
 			}
 		}
 		if !open {
 			return false
 		}
 	}
-	if !s.isWhole(f.Destination) || !s.isServer(f.Destination) {
+	if !s.recordsAllTraffic(f.Destination) || !s.isServer(f.Destination) {
 		return true
 	}
-	return s.cells[cell(f, true, placeOf(f.Source))] || s.cells[cell(f, true, placeOf(flow.Endpoint{Kind: flow.Anyone}))]
+	return s.permissions[permissionOf(f, true, placeOf(f.Source))] ||
+		s.permissions[permissionOf(f, true, placeOf(flow.Endpoint{Kind: flow.Anyone}))]
 }
 
 // agree compares cyclonus and package policy on a flow. They may only differ where package policy differs on purpose: a

@@ -91,7 +91,7 @@ func toText(value any) string {
 	return string(text)
 }
 
-func TestWhatFailsIsShrunk(t *testing.T) {
+func TestShrink_FailingValue(t *testing.T) {
 	type value struct {
 		List []int          `json:"list,omitempty"`
 		Map  map[string]any `json:"map,omitempty"`

@@ -42,8 +42,8 @@ var Suites = []Suite{
 		"TestOpen_ForkingSibling":            "needs bash",
 	}},
 	{Package: "./netzerotest", Skip: map[string]string{
-		"TestUpdateFlagOfRealTests":     "needs the go command and the package's source",
-		"TestUpdatesAreNotCached":       "needs the go command and the package's source",
+		"TestUpdate_FlagOfRealTests":    "needs the go command and the package's source",
+		"TestUpdate_NotCached":          "needs the go command and the package's source",
 		"TestIdentityRowsAreWhole":      "needs the repository",
 		"TestIdentityDocumentIsCurrent": "needs the repository",
 	}},

@@ -159,7 +159,7 @@ func TestEndpoint_String(t *testing.T) {
 	}
 }
 
-func TestPublic(t *testing.T) {
+func TestPublic_Addresses(t *testing.T) {
 	for address, want := range map[string]bool{
 		"203.0.113.1": true, "2001:db8::1": true, "8.8.8.8": true, "172.32.0.1": true, "::ffff:8.8.8.8": true,
 		"10.1.2.3": false, "172.16.0.1": false, "192.168.1.1": false, "127.0.0.1": false, "169.254.169.254": false,
