@@ -21,7 +21,7 @@ type listing[P metav1.Object] interface {
 	Unlisted([]P, flow.Flow, string) string
 }
 
-func TestProgramsAreListed(t *testing.T) {
+func TestBinaries_Listed(t *testing.T) {
 	plain := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "shop"}}}}
 	with := plain
 	with.Binaries = true

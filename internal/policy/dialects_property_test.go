@@ -16,10 +16,10 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestBothDialectsMeanTheSame writes random flows as policies of both dialects and compares their verdicts on the
+// TestDialects_SameVerdicts writes random flows as policies of both dialects and compares their verdicts on the
 // flows and on the neighbours of these. The verdicts differ only where one dialect cannot express something; differs
 // lists the cases.
-func TestBothDialectsMeanTheSame(t *testing.T) {
+func TestDialects_SameVerdicts(t *testing.T) {
 	seed := policytest.Seed(t)
 	compared, allowed := 0, 0
 	seen := make(map[string]bool) // the endpoints of flows that were compared and allowed

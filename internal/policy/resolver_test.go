@@ -44,8 +44,8 @@ func ciliumEgressOnly(t *testing.T, rules string) ciliumpolicy.Policies {
 	return ciliumpolicy.Policies{p}
 }
 
-// TestResolversThatTheUserNames covers the generated rules if the cluster's DNS is elsewhere.
-func TestResolversThatTheUserNames(t *testing.T) {
+// TestResolver_UserConfigured covers the generated rules if the cluster's DNS is elsewhere.
+func TestResolver_UserConfigured(t *testing.T) {
 	flows := []flow.Flow{tcp(external("api.stripe.com", "203.0.113.9"), 443)}
 	for _, tt := range []struct {
 		reason            string
@@ -119,9 +119,9 @@ func resolversOf[P metav1.Object](t *testing.T, reason string, in, usual inBoth[
 	}
 }
 
-// TestAllPodsOfANamespace covers a peer without labels: it means the policy's own namespace, where the resolver
+// TestResolver_AllPodsOfNamespace covers a peer without labels: it means the policy's own namespace, where the resolver
 // rarely runs.
-func TestAllPodsOfANamespace(t *testing.T) {
+func TestResolver_AllPodsOfNamespace(t *testing.T) {
 	for _, tt := range []struct {
 		namespace string
 		resolver  policy.Resolver

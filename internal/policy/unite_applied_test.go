@@ -17,10 +17,10 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestUnionsAreBothPoliciesApplied compares unions with both files applied to a cluster side by side: the deny rules
+// TestUnite_EqualsBothApplied compares unions with both files applied to a cluster side by side: the deny rules
 // of either are in force, and so is the isolation by either. NETZERO_TEST_SEED repeats a failure with the printed
 // seed.
-func TestUnionsAreBothPoliciesApplied(t *testing.T) {
+func TestUnite_EqualsBothApplied(t *testing.T) {
 	seed := policytest.Seed(t)
 	outcomes := make(map[policy.Outcome]int)
 	for i := range uint64(30) {

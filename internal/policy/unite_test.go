@@ -27,8 +27,8 @@ type uniting[P any] struct {
 	yaml     func([]P) []string
 }
 
-// TestUnionsAreWhatTheirPartsAre unites policies of random flows, with edits, in both dialects.
-func TestUnionsAreWhatTheirPartsAre(t *testing.T) {
+// TestUnite_RandomPolicies unites policies of random flows, with edits, in both dialects.
+func TestUnite_RandomPolicies(t *testing.T) {
 	seed := policytest.Seed(t)
 	for i := range uint64(20) {
 		r := newDraw(seed, i)

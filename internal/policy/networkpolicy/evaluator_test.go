@@ -284,7 +284,7 @@ func compareUsage(t *testing.T, scope policy.Scope, policies []*networkingv1.Net
 
 // A lookup is allowed by the rule with the port at which its name is listed, even if that is not the rule's first
 // port.
-func TestEvaluatorFindsTheRuleOfALookup(t *testing.T) {
+func TestEvaluator_FindsRuleOfLookup(t *testing.T) {
 	scope := alone(checkout)
 	a, b := external("a.example", "203.0.113.9"), external("b.example", "203.0.113.10")
 	policies := Dialect{scope}.Generate(from(checkout, toPort(a, flow.TCP, 80), toPort(b, flow.TCP, 443)))

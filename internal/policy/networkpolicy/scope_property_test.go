@@ -13,9 +13,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestPoliciesOfAScopeAreTrue evaluates random flows among several workloads against the policies that are generated
-// from them. NETZERO_TEST_SEED repeats a failure with the printed seed.
-func TestPoliciesOfAScopeAreTrue(t *testing.T) {
+// TestGenerate_RandomScopesAreTrue evaluates random flows among several workloads against the policies that are
+// generated from them. NETZERO_TEST_SEED repeats a failure with the printed seed.
+func TestGenerate_RandomScopesAreTrue(t *testing.T) {
 	seed := policytest.Seed(t)
 	for i := range uint64(60) {
 		r := newDraw(seed, i)

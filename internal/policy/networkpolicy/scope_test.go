@@ -10,7 +10,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestPoliciesOfAScopeRead(t *testing.T) {
+func TestScope_GoldenPolicies(t *testing.T) {
 	// Unordered. The database has two replicas and several callers, among them the test process and anyone.
 	flows := []flow.Flow{
 		between(workload("worker"), external("api.stripe.com", "203.0.113.9"), 443),
@@ -104,7 +104,7 @@ spec:
 	}
 }
 
-func TestNotIsolatedNamesSubjectsAndDirections(t *testing.T) {
+func TestNotIsolated_NamesSubjectsAndDirections(t *testing.T) {
 	const denyAll = "metadata: {name: %}\nspec: {podSelector: {%}, policyTypes: [Egress]}"
 	named := func(name, labels string) string {
 		return strings.Replace(strings.Replace(denyAll, "%", name, 1), "%", labels, 1)
@@ -143,7 +143,7 @@ func TestNotIsolatedNamesSubjectsAndDirections(t *testing.T) {
 	}
 }
 
-func TestForeignPoliciesSelectNoSubject(t *testing.T) {
+func TestForeign_PoliciesWithoutSubject(t *testing.T) {
 	policies := parse(t, both+"  - {}\n\n---\nmetadata: {name: cart}\nspec: {podSelector: {matchLabels: {app: cart}}}"+
 		"\n---\nmetadata: {name: jobs, namespace: jobs}\nspec: {podSelector: {matchLabels: {run: '7'}}}"+
 		"\n---\nmetadata: {name: other, namespace: other}\nspec: {podSelector: {matchLabels: {tier: back}}}")
@@ -160,7 +160,7 @@ func TestForeignPoliciesSelectNoSubject(t *testing.T) {
 	}
 }
 
-func TestUnusedNamesTheDirection(t *testing.T) {
+func TestUnused_NamesDirection(t *testing.T) {
 	const fromTwo = "  - {from: [{podSelector: {matchLabels: {app: checkout}}}, {podSelector: {matchLabels: {app: cart}}}], ports: [{port: 5432}, {port: 9187}]}\n  - {}\n"
 	for _, row := range []struct {
 		reason, policies string
@@ -185,7 +185,7 @@ func TestUnusedNamesTheDirection(t *testing.T) {
 }
 
 // One policy cannot be the own policy of two workloads: each workload that it does not protect gets another.
-func TestWorkloadsOfOneNameKeepTheirPolicies(t *testing.T) {
+func TestScope_WorkloadsWithOneName(t *testing.T) {
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "cache", Namespace: "shop"}, AllTraffic: true}, {Workload: policy.Workload{Name: "cache", Namespace: "data", Labels: map[string]string{"app": "redis"}}, AllTraffic: true}}}
 	call := []flow.Flow{between(workload("checkout"), workloadIn("data", "cache"), 6379), between(workload("checkout"), workloadIn("shop", "cache"), 6380)}
 	committed := parse(t, "metadata: {name: cache}\nspec: {podSelector: {matchLabels: {app: cache}}, policyTypes: [Egress, Ingress], ingress: [{}]}")
@@ -198,7 +198,7 @@ func TestWorkloadsOfOneNameKeepTheirPolicies(t *testing.T) {
 	}
 }
 
-func TestReplicasAreOneWorkload(t *testing.T) {
+func TestScope_ReplicasAreOneWorkload(t *testing.T) {
 	labels := map[string]string{"tier": "data"}
 	want := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "orders-db", Labels: labels}, AllTraffic: true}}}
 	got := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "orders-db"}, AllTraffic: false}, {Workload: policy.Workload{Name: "orders-db", Labels: labels}, AllTraffic: true}}}
