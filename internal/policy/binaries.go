@@ -31,10 +31,10 @@ func Unlisted[P metav1.Object](policies []P, binary string, required bool) strin
 }
 
 // IsolatingEgress returns the policies that isolate a subject for egress, the one with its own name first.
-func IsolatingEgress[P metav1.Object](policies []P, subject Workload, passesOver func(P, Workload, Direction) string) []P {
+func IsolatingEgress[P metav1.Object](policies []P, subject Workload, doesNotIsolate func(P, Workload, Direction) string) []P {
 	var isolating []P
 	for _, p := range policies {
-		if passesOver(p, subject, Egress) == "" {
+		if doesNotIsolate(p, subject, Egress) == "" {
 			isolating = append(isolating, p)
 		}
 	}

@@ -43,14 +43,14 @@ type Verdict struct {
 }
 
 // Ends combines the verdicts that side returns for each end of a flow that is a subject.
-func (s Scope) Ends(f flow.Flow, wordless func(flow.Flow) string, side func(Workload, Direction) Verdict) Verdict {
+func (s Scope) Ends(f flow.Flow, inexpressible func(flow.Flow) string, side func(Workload, Direction) Verdict) Verdict {
 	var asked []Verdict
 	for _, d := range Directions {
 		subject, ok := s.SubjectOf(d.SubjectEnd(f))
 		if !ok || d == Ingress && f.Lookup {
 			continue
 		}
-		if d == Ingress && wordless(f) != "" && !(OtherFlows{Scope: s}).Decides(d, f) {
+		if d == Ingress && inexpressible(f) != "" && !(OtherFlows{Scope: s}).Decides(d, f) {
 			continue
 		}
 		v := side(subject, d)

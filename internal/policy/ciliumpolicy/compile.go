@@ -18,7 +18,7 @@ import (
 func (c Dialect) Evaluator(policies Policies) func(flow.Flow) policy.Verdict {
 	c = Dialect{c.Scope.Normalized().Indexed()}
 	policies = partsOf(policies)
-	return policy.NewEvaluator(c.Scope, c.byAddress, c.wordless, func(subject policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
+	return policy.NewEvaluator(c.Scope, c.byAddress, c.inexpressibleKind, func(subject policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
 		return c.compile(policies, subject, d).verdict
 	})
 }
@@ -182,15 +182,15 @@ func (s *compiled) verdict(f flow.Flow) policy.Verdict {
 	if v, why := s.denies(f); why != "" {
 		return policy.Verdict{Outcome: policy.Denied, Policy: v.Name, Rule: -1, Reason: why}
 	}
-	if s.isolating < 0 && s.direction == policy.Ingress && !f.Lookup && s.scope.wordless(f) != "" {
-		return policy.EvaluateOther(s.scope.otherWords(), policiesOf(s.views), "", s.subject, s.direction, f)
+	if s.isolating < 0 && s.direction == policy.Ingress && !f.Lookup && s.scope.inexpressibleKind(f) != "" {
+		return policy.EvaluateOther(s.scope.otherFlows(), policiesOf(s.views), "", s.subject, s.direction, f)
 	}
 	if s.isolating < 0 {
 		return policy.Verdict{Outcome: policy.Unprotected, Rule: -1, Reason: s.why}
 	}
 	if f.Destination.Kind == flow.Resolver {
 		// A port alone may make a rule match the resolver, so the index is of no use.
-		return s.scope.overViews(s.views, s.isolating, s.subject, s.direction, f)
+		return s.scope.evaluateApplicable(s.views, s.isolating, s.subject, s.direction, f)
 	}
 	nearest := candidate{view: s.views[s.isolating], rule: -1}
 	for _, at := range s.allowed.index.Nearest(s.spec(f)) {
@@ -225,7 +225,7 @@ func (s *compiled) denies(f flow.Flow) (applicable, string) {
 
 // isMissing reports whether no rule and no look-up entry allows a flow, although one could.
 func (s *compiled) isMissing(f flow.Flow) bool {
-	if !f.Lookup && s.scope.wordless(f) != "" {
+	if !f.Lookup && s.scope.inexpressibleKind(f) != "" {
 		return false // lists allow such flows
 	}
 	if _, why := s.denies(f); why != "" {

@@ -24,7 +24,7 @@ func (c Dialect) Evaluate(policies Policies, f flow.Flow) policy.Verdict {
 	policies = partsOf(policies)
 	judged := c.byAddress(f)
 	v := c.EvaluateAtResolvers(judged, func(g flow.Flow) policy.Verdict {
-		return c.Ends(g, c.wordless, func(subject policy.Workload, d policy.Direction) policy.Verdict {
+		return c.Ends(g, c.inexpressibleKind, func(subject policy.Workload, d policy.Direction) policy.Verdict {
 			return c.EvaluateEnd(policies, subject, d, g)
 		})
 	})
@@ -40,18 +40,19 @@ func (c Dialect) EvaluateEnd(policies Policies, subject policy.Workload, d polic
 		}
 	}
 	first := slices.IndexFunc(selecting, applicable.isolates)
-	if first < 0 && d == policy.Ingress && !f.Lookup && c.wordless(f) != "" {
-		return policy.EvaluateOther(c.otherWords(), policiesOf(selecting), "", subject, d, f)
+	if first < 0 && d == policy.Ingress && !f.Lookup && c.inexpressibleKind(f) != "" {
+		return policy.EvaluateOther(c.otherFlows(), policiesOf(selecting), "", subject, d, f)
 	}
 	if first < 0 {
 		_, why := isolates(policies, subject, d)
 		return policy.Verdict{Outcome: policy.Unprotected, Rule: -1, Reason: why}
 	}
-	return c.overViews(selecting, first, subject, d, f)
+	return c.evaluateApplicable(selecting, first, subject, d, f)
 }
 
-// overViews is EvaluateEnd for the policies that select the subject. first is the index of the first that isolates it.
-func (c Dialect) overViews(selecting []applicable, first int, subject policy.Workload, d policy.Direction, f flow.Flow) policy.Verdict {
+// evaluateApplicable is EvaluateEnd for the policies that select the subject. first is the index of the first that
+// isolates it.
+func (c Dialect) evaluateApplicable(selecting []applicable, first int, subject policy.Workload, d policy.Direction, f flow.Flow) policy.Verdict {
 	nearest := candidate{view: selecting[first], rule: -1}
 	for _, v := range selecting {
 		for i, rule := range v.rules {
@@ -76,8 +77,8 @@ func (c Dialect) notAllowed(nearest candidate, selecting []applicable, first int
 	switch {
 	case f.Lookup:
 		return policy.EvaluateLookup(c.Scope, policiesOf(selecting), isolating, subject, f)
-	case c.wordless(f) != "":
-		return policy.EvaluateOther(c.otherWords(), policiesOf(selecting), isolating, subject, d, f)
+	case c.inexpressibleKind(f) != "":
+		return policy.EvaluateOther(c.otherFlows(), policiesOf(selecting), isolating, subject, d, f)
 	}
 	if why := c.inexpressible(d, f); why != "" {
 		return policy.Verdict{Outcome: policy.Inexpressible, Rule: -1, Reason: why}
@@ -180,7 +181,7 @@ func (c candidate) deniedReason(f flow.Flow, first string) string {
 	}
 	switch c.match.Peer {
 	case policy.PeerMatches:
-		allowed := c.view.openings.Get(strconv.Itoa(c.rule), func() policy.Description {
+		allowed := c.view.descriptions.Get(strconv.Itoa(c.rule), func() policy.Description {
 			rule := c.view.rules[c.rule]
 			return policy.Description{Text: describeAllAllowed(rule), PortNames: rule.namesOfPorts()}
 		})

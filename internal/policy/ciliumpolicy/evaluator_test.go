@@ -111,7 +111,7 @@ func withAnnotations[P interface {
 }
 
 // kindsOf returns the kinds of list that decide a flow, each with the outcome.
-func kindsOf(s policy.Scope, f flow.Flow, v policy.Verdict, wordless func(flow.Flow) string) []string {
+func kindsOf(s policy.Scope, f flow.Flow, v policy.Verdict, inexpressibleKind func(flow.Flow) string) []string {
 	var kinds []string
 	byList := ""
 	if v.Outcome == policy.Allowed && v.Rule < 0 {
@@ -120,7 +120,7 @@ func kindsOf(s policy.Scope, f flow.Flow, v policy.Verdict, wordless func(flow.F
 	if f.Lookup {
 		kinds = append(kinds, "look-up "+v.Outcome.String()+byList)
 	}
-	if !f.Lookup && wordless(f) != "" {
+	if !f.Lookup && inexpressibleKind(f) != "" {
 		kinds = append(kinds, "other "+v.Outcome.String()+byList)
 	}
 	if judged := s.Normalized().ByAddress(f); judged.Destination.Kind != f.Destination.Kind {
@@ -153,7 +153,7 @@ func TestCiliumEvaluator_SameAsEvaluate(t *testing.T) {
 			for _, f := range asked {
 				want := other.Evaluate(policies, f)
 				outcomes[want.Outcome]++
-				for _, kind := range kindsOf(scope, f, want, other.wordless) {
+				for _, kind := range kindsOf(scope, f, want, other.inexpressibleKind) {
 					kinds[kind]++
 				}
 				if diff := gocmp.Diff(want, evaluate(f)); diff != "" {

@@ -86,7 +86,7 @@ func (m *merging) addAll() {
 	}
 	policy.AddUntilDone(m.scope.Subjects, m.add)
 	m.addLookups()
-	policy.AddOthers(m.scope.otherWords(), m.flows, func(w policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
+	policy.AddOthers(m.scope.otherFlows(), m.flows, func(w policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
 		return m.scope.compile(m.policies, w, d).verdict
 	},
 		func(w policy.Workload) *cilium.NetworkPolicy { return m.isolating(w, policy.Egress) })

@@ -23,7 +23,7 @@ func (c Dialect) Unused(policies Policies, flows []flow.Flow) []string {
 			}
 		}
 		lines = append(lines, describeUnusedNames(p, policy.UnusedLookups(c.Scope, p, c.listedBy(p)(policy.Egress), func(w policy.Workload) []flow.Flow { return c.unmetLookups(policies, w, required) }))...)
-		lines = append(lines, policy.DescribeUnusedOthers(c.otherWords(), p, c.listedBy(p), required)...)
+		lines = append(lines, policy.DescribeUnusedOthers(c.otherFlows(), p, c.listedBy(p), required)...)
 		if subjects := c.isolatedBy(p, policy.Egress); c.Binaries && len(subjects) > 0 {
 			lines = append(lines, policy.DescribeUnusedBinaries(p, c.binariesOf(subjects, required))...)
 		}

@@ -18,7 +18,7 @@ import (
 // product.
 func (s Dialect) Evaluator(policies []*networkingv1.NetworkPolicy) func(flow.Flow) policy.Verdict {
 	s.Scope = s.Normalized().Indexed()
-	return policy.NewEvaluator(s.Scope, s.ByAddress, s.wordless, func(subject policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
+	return policy.NewEvaluator(s.Scope, s.ByAddress, s.inexpressibleKind, func(subject policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
 		return s.compile(policies, subject, d).verdict
 	})
 }
@@ -145,7 +145,7 @@ func (c *compiled) pair(at index.Pair) (v applicable, peer *networkingv1.Network
 
 // isOther reports whether lists, and not rules, decide about a flow.
 func (c *compiled) isOther(f flow.Flow) bool {
-	return (c.direction == policy.Ingress || len(c.views) > 0) && !f.Lookup && c.scope.wordless(f) != ""
+	return (c.direction == policy.Ingress || len(c.views) > 0) && !f.Lookup && c.scope.inexpressibleKind(f) != ""
 }
 
 // verdict returns the verdict of [Dialect.EvaluateEnd] on one flow.
@@ -155,13 +155,13 @@ func (c *compiled) verdict(f flow.Flow) policy.Verdict {
 		if c.direction == policy.Egress {
 			first = c.views[0].Name
 		}
-		return policy.EvaluateOther(c.scope.otherWords(), c.listing, first, c.subject, c.direction, f)
+		return policy.EvaluateOther(c.scope.otherFlows(), c.listing, first, c.subject, c.direction, f)
 	}
 	if len(c.views) == 0 {
 		return policy.Verdict{Outcome: policy.Unprotected, Rule: -1, Reason: c.why}
 	}
 	if needsEveryRule(c.direction, f) {
-		return c.scope.overViews(c.views, c.subject, c.direction, f) // a rule may stand for the peer by its port alone
+		return c.scope.evaluateApplicable(c.views, c.subject, c.direction, f) // a rule may stand for the peer by its port alone
 	}
 	nearest := candidate{view: c.views[0], rule: -1}
 	for _, at := range c.index.Nearest(c.spec(f)) {
@@ -181,7 +181,7 @@ func (c *compiled) verdict(f flow.Flow) policy.Verdict {
 // part of the verdict.
 func (c *compiled) isMissing(f flow.Flow) bool {
 	switch {
-	case !f.Lookup && c.scope.wordless(f) != "":
+	case !f.Lookup && c.scope.inexpressibleKind(f) != "":
 		return false // a list decides about it
 	case len(c.views) == 0, f.Lookup, needsEveryRule(c.direction, f):
 		return c.verdict(f).Outcome == policy.Denied

@@ -112,7 +112,7 @@ func withAnnotations[P interface {
 }
 
 // kindsOf returns the kinds of a flow that lists decide, with its verdict.
-func kindsOf(s policy.Scope, f flow.Flow, v policy.Verdict, wordless func(flow.Flow) string) []string {
+func kindsOf(s policy.Scope, f flow.Flow, v policy.Verdict, inexpressibleKind func(flow.Flow) string) []string {
 	var kinds []string
 	byList := ""
 	if v.Outcome == policy.Allowed && v.Rule < 0 {
@@ -121,7 +121,7 @@ func kindsOf(s policy.Scope, f flow.Flow, v policy.Verdict, wordless func(flow.F
 	if f.Lookup {
 		kinds = append(kinds, "look-up "+v.Outcome.String()+byList)
 	}
-	if !f.Lookup && wordless(f) != "" {
+	if !f.Lookup && inexpressibleKind(f) != "" {
 		kinds = append(kinds, "other "+v.Outcome.String()+byList)
 	}
 	if judged := s.Normalized().ByAddress(f); judged.Destination.Kind != f.Destination.Kind {
@@ -159,7 +159,7 @@ func TestEvaluator_SameAsEvaluate(t *testing.T) {
 			for _, f := range asked {
 				want := Dialect{scope}.Evaluate(policies, f)
 				outcomes[want.Outcome]++
-				for _, kind := range kindsOf(scope, f, want, Dialect{scope}.wordless) {
+				for _, kind := range kindsOf(scope, f, want, Dialect{scope}.inexpressibleKind) {
 					kinds[kind]++
 				}
 				if diff := gocmp.Diff(want, evaluate(f)); diff != "" {

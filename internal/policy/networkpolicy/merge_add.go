@@ -18,7 +18,7 @@ func (m *merging) addAll() {
 		m.policies = append(m.policies, denyAll(namespace))
 	}
 	policy.AddUntilDone(m.scope.Subjects, m.add)
-	policy.AddOthers(m.scope.otherWords(), m.flows, func(w policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
+	policy.AddOthers(m.scope.otherFlows(), m.flows, func(w policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
 		return m.scope.compile(m.policies, w, d).verdict
 	},
 		func(w policy.Workload) *networkingv1.NetworkPolicy { return m.isolating(w, policy.Egress) })
@@ -207,15 +207,15 @@ func (e edit) addPorts(flows []flow.Flow) {
 
 // addRules adds a rule for each peer of the flows, in the form that Generate writes.
 func (e edit) addRules(flows []flow.Flow) {
-	openings := e.scope.permissions(e.subject, e.direction, flows)
-	for _, o := range openings {
+	permissions := e.scope.permissions(e.subject, e.direction, flows)
+	for _, o := range permissions {
 		e.addMetadata(o)
 	}
-	if len(openings) == 0 {
+	if len(permissions) == 0 {
 		return
 	}
 	list := RulesOf(e.policy, e.direction)
-	SetRules(e.policy, e.direction, policy.InsertAll(list, rules(openings), func(r Rule) (peerKey, bool) { return e.peerOfRule(r) }, peerKey.compare))
+	SetRules(e.policy, e.direction, policy.InsertAll(list, rules(permissions), func(r Rule) (peerKey, bool) { return e.peerOfRule(r) }, peerKey.compare))
 }
 
 func (e edit) addMetadata(o permission) {

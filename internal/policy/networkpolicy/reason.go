@@ -55,7 +55,7 @@ func (c candidate) deniedReason(f flow.Flow, first string) string {
 	port := fmt.Sprintf("%d/%s", f.Port, f.Protocol)
 	switch c.match.Peer {
 	case policy.PeerMatches:
-		allowed := c.view.openings.Get(strconv.Itoa(c.rule), func() policy.Description {
+		allowed := c.view.descriptions.Get(strconv.Itoa(c.rule), func() policy.Description {
 			ports := c.view.rules[c.rule].Ports
 			return policy.Description{Text: describePorts(ports), PortNames: namesOfPorts(ports)}
 		})
@@ -83,7 +83,7 @@ func (c candidate) deniedReason(f flow.Flow, first string) string {
 
 // namesOf describes the entries of the annotation for a host's name.
 func (c candidate) namesOf(host string) string {
-	return c.view.openings.Get(host, func() policy.Description { // rules have numbers as keys, and no host is a number
+	return c.view.descriptions.Get(host, func() policy.Description { // rules have numbers as keys, and no host is a number
 		var entries []string
 		for _, n := range c.view.names {
 			if policy.MatchHost(n.Host, host) {
