@@ -26,7 +26,7 @@ type Index struct {
 }
 
 // RuleAt is the position of a rule: the index of its policy, and its index within that policy.
-type RuleAt struct{ View, Rule int }
+type RuleAt struct{ Policy, Rule int }
 
 // PeerAt is the position of a peer in a rule. Peer is -1 for a rule without peers, which matches everywhere.
 type PeerAt struct {
@@ -41,7 +41,7 @@ type Pair struct {
 }
 
 func (a Pair) compare(b Pair) int {
-	return cmp.Or(cmp.Compare(a.View, b.View), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Peer, b.Peer), cmp.Compare(a.Port, b.Port))
+	return cmp.Or(cmp.Compare(a.Policy, b.Policy), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Peer, b.Peer), cmp.Compare(a.Port, b.Port))
 }
 
 type labelPair struct{ key, value string }

@@ -58,7 +58,7 @@ func (s Dialect) EvaluateEnd(policies []*networkingv1.NetworkPolicy, subject pol
 
 // evaluateApplicable evaluates a flow against policies that all isolate the subject.
 func (s Dialect) evaluateApplicable(isolating []applicable, subject policy.Workload, d policy.Direction, f flow.Flow) policy.Verdict {
-	nearest := candidate{view: isolating[0], rule: -1}
+	nearest := candidate{policy: isolating[0], rule: -1}
 	for _, v := range isolating {
 		for i, rule := range v.rules {
 			for peer, port := range rule.pairs() {
@@ -87,10 +87,10 @@ func (s Dialect) notAllowed(isolating []applicable, nearest candidate, subject p
 	return policy.Verdict{Outcome: policy.Denied, Policy: first, Rule: -1, Reason: nearest.deniedReason(f, first)}
 }
 
-// policiesOf returns the policies of views.
-func policiesOf(views []applicable) []*networkingv1.NetworkPolicy {
+// policiesOf returns the policy objects of applicable policies.
+func policiesOf(applied []applicable) []*networkingv1.NetworkPolicy {
 	var policies []*networkingv1.NetworkPolicy
-	for _, v := range views {
+	for _, v := range applied {
 		policies = append(policies, v.NetworkPolicy)
 	}
 	return policies

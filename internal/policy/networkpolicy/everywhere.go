@@ -205,11 +205,11 @@ func opensToAll(p *networkingv1.NetworkPolicy, d policy.Direction, r policy.Rese
 // explainReserved returns why a rule without peers does not match a flow.
 func (c candidate) explainReserved(rule string, f flow.Flow) string {
 	var annotations []string
-	for _, r := range c.view.reserved {
+	for _, r := range c.policy.reserved {
 		if r.Port == f.Port && r.Protocol == f.Protocol && !slices.Contains(annotations, r.Annotation) {
 			annotations = append(annotations, r.Annotation)
 		}
 	}
 	return fmt.Sprintf("port %d/%s of %s is not for %s, by the annotation %s", f.Port, f.Protocol, rule,
-		c.view.scope.Describe(c.view.direction, c.view.direction.PeerEnd(f)), strings.Join(annotations, " and "))
+		c.policy.scope.Describe(c.policy.direction, c.policy.direction.PeerEnd(f)), strings.Join(annotations, " and "))
 }
