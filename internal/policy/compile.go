@@ -18,8 +18,8 @@ func NewEvaluator(
 	}
 	compiled := make(map[end]func(flow.Flow) Verdict)
 	return func(f flow.Flow) Verdict {
-		judged := byAddress(f)
-		v := s.EvaluateAtResolvers(judged, func(g flow.Flow) Verdict {
+		evaluated := byAddress(f)
+		v := s.EvaluateAtResolvers(evaluated, func(g flow.Flow) Verdict {
 			return s.Ends(g, inexpressible, func(subject Workload, d Direction) Verdict {
 				at := end{subject.Name, subject.Namespace, d}
 				verdict := compiled[at]
@@ -30,7 +30,7 @@ func NewEvaluator(
 				return verdict(g)
 			})
 		})
-		return ExplainAddress(v, f, judged)
+		return ExplainAddress(v, f, evaluated)
 	}
 }
 

@@ -40,16 +40,16 @@ func TestDialects_SameVerdicts(t *testing.T) {
 				t.Errorf("case %d: %v", i, err)
 			}
 		}
-		asked := slices.Clone(other.Required(flows))
+		evaluated := slices.Clone(other.Required(flows))
 		for _, f := range other.Required(flows) {
 			for _, n := range neighbours(f) {
-				asked = append(asked, n)
+				evaluated = append(evaluated, n)
 			}
 			for _, n := range neighbours(reversed(f)) {
-				asked = append(asked, reversed(n))
+				evaluated = append(evaluated, reversed(n))
 			}
 		}
-		for _, f := range asked {
+		for _, f := range evaluated {
 			want, got := networkpolicy.Dialect{Scope: scope}.Evaluate(kubernetes, f), other.Evaluate(ciliums, f)
 			if differs(scope, flows, f, want, got) {
 				continue

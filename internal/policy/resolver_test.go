@@ -72,11 +72,11 @@ func TestResolver_UserConfigured(t *testing.T) {
 		scope.Resolvers = tt.places
 		resolversOf(t, tt.reason, kubernetesOf(scope), kubernetesOf(alone(checkout)), flows, tt.kubernetes, tt.others)
 		resolversOf(t, tt.reason, ciliumOf(ciliumpolicy.Dialect{Scope: scope}), ciliumOf(ciliumpolicy.Dialect{Scope: alone(checkout)}), flows, tt.cnp, tt.others)
-		asked := udp(resolver(), 53)
-		if v := (networkpolicy.Dialect{Scope: scope}).Evaluate(egressPolicy(t, "", tt.hand), asked); v.Outcome != policy.Allowed {
+		lookup := udp(resolver(), 53)
+		if v := (networkpolicy.Dialect{Scope: scope}).Evaluate(egressPolicy(t, "", tt.hand), lookup); v.Outcome != policy.Allowed {
 			t.Errorf("%s: %s is %s: %s", tt.reason, tt.hand, v.Outcome, v.Reason)
 		}
-		if v := (ciliumpolicy.Dialect{Scope: scope}).Evaluate(ciliumEgressOnly(t, tt.ciliumsHand), asked); v.Outcome != policy.Allowed {
+		if v := (ciliumpolicy.Dialect{Scope: scope}).Evaluate(ciliumEgressOnly(t, tt.ciliumsHand), lookup); v.Outcome != policy.Allowed {
 			t.Errorf("%s: %s is %s: %s", tt.reason, tt.ciliumsHand, v.Outcome, v.Reason)
 		}
 	}

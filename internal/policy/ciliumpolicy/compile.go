@@ -136,7 +136,7 @@ func specsOfPorts(ports []portRef) []index.Port {
 }
 
 func (s *compiled) spec(f flow.Flow) index.Flow {
-	far := s.direction.PeerEnd(f)
+	peerEnd := s.direction.PeerEnd(f)
 	spec := index.Flow{Ports: []int{int(f.Port)}}
 	if s.direction == policy.Egress && policy.IsAPIServer(f.Destination) {
 		spec.Ports = nil
@@ -144,22 +144,22 @@ func (s *compiled) spec(f flow.Flow) index.Flow {
 			spec.Ports = append(spec.Ports, int(port))
 		}
 	}
-	switch far.Kind {
+	switch peerEnd.Kind {
 	case flow.Workload:
-		w, _ := s.scope.WorkloadOf(far)
+		w, _ := s.scope.WorkloadOf(peerEnd)
 		spec.Labels = w.AsPeer(s.direction).AllLabels()
 	case flow.Resolver:
-		r := s.scope.ResolverOf(far)
+		r := s.scope.ResolverOf(peerEnd)
 		spec.Labels = r.Labels
 		if r.Addresses.IsValid() {
 			spec.Addr = r.Addresses.Addr()
 		}
 	case flow.Anyone:
 	default:
-		spec.Addr = policy.EndpointAddress(far)
+		spec.Addr = policy.EndpointAddress(peerEnd)
 		spec.NoAddr = !spec.Addr.IsValid()
-		if far.Kind == flow.External {
-			spec.Host = far.Name
+		if peerEnd.Kind == flow.External {
+			spec.Host = peerEnd.Name
 		}
 	}
 	spec.AnyPort = f.Lookup
@@ -216,7 +216,7 @@ func (s *compiled) denies(f flow.Flow) (applicable, string) {
 		v := s.applicable[at.Policy]
 		v.named = false // as in applicable.denies
 		peer, port := s.denied.pair(at)
-		if fit := v.matchRefs(peer, port, f); fit.Peer == policy.PeerMatches && fit.Port == policy.PortMatches {
+		if match := v.matchRefs(peer, port, f); match.Peer == policy.PeerMatches && match.Port == policy.PortMatches {
 			return v, v.describeDenial(at.Rule, peer, port)
 		}
 	}
@@ -247,8 +247,8 @@ func (s *compiled) isMissing(f flow.Flow) bool {
 func (s *compiled) onlyUnseen(f flow.Flow) bool {
 	return slices.ContainsFunc(s.allowing(f), func(at index.Pair) bool {
 		peer, port := s.allowed.pair(at)
-		fit := s.applicable[at.Policy].matchRefs(peer, port, f)
-		return fit.Peer == policy.LookupNotRead && fit.Port == policy.PortMatches
+		match := s.applicable[at.Policy].matchRefs(peer, port, f)
+		return match.Peer == policy.LookupNotRead && match.Port == policy.PortMatches
 	})
 }
 

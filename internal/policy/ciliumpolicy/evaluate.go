@@ -22,13 +22,13 @@ import (
 func (c Dialect) Evaluate(policies Policies, f flow.Flow) policy.Verdict {
 	c = c.Normal()
 	policies = partsOf(policies)
-	judged := c.byAddress(f)
-	v := c.EvaluateAtResolvers(judged, func(g flow.Flow) policy.Verdict {
+	evaluated := c.byAddress(f)
+	v := c.EvaluateAtResolvers(evaluated, func(g flow.Flow) policy.Verdict {
 		return c.Ends(g, c.inexpressibleKind, func(subject policy.Workload, d policy.Direction) policy.Verdict {
 			return c.EvaluateEnd(policies, subject, d, g)
 		})
 	})
-	return policy.ExplainAddress(v, f, judged)
+	return policy.ExplainAddress(v, f, evaluated)
 }
 
 // EvaluateEnd returns the verdict of policies on a flow of the subject in one direction.
@@ -94,8 +94,8 @@ func (v applicable) denies(f flow.Flow) string {
 			if f.Lookup && port >= 0 {
 				continue // the port is unknown
 			}
-			fit := v.match(rule, peer, port, f)
-			if fit.Peer != policy.PeerMatches || fit.Port != policy.PortMatches {
+			match := v.match(rule, peer, port, f)
+			if match.Peer != policy.PeerMatches || match.Port != policy.PortMatches {
 				continue
 			}
 			of, open := rule.pair(peer, port)
@@ -168,7 +168,7 @@ func (c candidate) deniedReason(f flow.Flow, first string) string {
 	if c.rule < 0 {
 		return fmt.Sprintf("policy %s has no %s rules that allow anything, it denies everything", first, c.policy.direction)
 	}
-	rule, far := c.String(), c.policy.direction.PeerEnd(f)
+	rule, peerEnd := c.String(), c.policy.direction.PeerEnd(f)
 	if c.policy.Name != first {
 		rule += " of policy " + c.policy.Name
 	}
@@ -187,19 +187,19 @@ func (c candidate) deniedReason(f flow.Flow, first string) string {
 		})
 		return fmt.Sprintf("%s, %s allows %s", port, rule, allowed.Text) + c.policy.scope.ExplainPortNames(allowed.PortNames, f)
 	case policy.LookupNotRead:
-		return fmt.Sprintf("%s never matches: no rule lets Cilium read the look-up of %s (toPorts with rules.dns, to the resolver at port %d)", rule, far.Name, policy.ResolverPort)
+		return fmt.Sprintf("%s never matches: no rule lets Cilium read the look-up of %s (toPorts with rules.dns, to the resolver at port %d)", rule, peerEnd.Name, policy.ResolverPort)
 	case policy.OtherNamespace:
-		return fmt.Sprintf("%s is in another namespace than %s", c.policy.scope.describe(c.policy.direction, far), rule)
+		return fmt.Sprintf("%s is in another namespace than %s", c.policy.scope.describe(c.policy.direction, peerEnd), rule)
 	case policy.Excepted:
-		return fmt.Sprintf("%s is in the range %s that %s excepts", policy.EndpointAddress(far), policy.ExceptionFor(c.ref().cidr.Except, policy.EndpointAddress(far)), rule)
+		return fmt.Sprintf("%s is in the range %s that %s excepts", policy.EndpointAddress(peerEnd), policy.ExceptionFor(c.ref().cidr.Except, policy.EndpointAddress(peerEnd)), rule)
 	case policy.NameNotListed:
-		return fmt.Sprintf("%s is not in toFQDNs, and %s is for an address without a name", c.policy.scope.describe(c.policy.direction, far), rule)
+		return fmt.Sprintf("%s is not in toFQDNs, and %s is for an address without a name", c.policy.scope.describe(c.policy.direction, peerEnd), rule)
 	case policy.OtherPeer, policy.OtherKind:
-		if c.match.Port == policy.PortMatches && (c.match.Peer == policy.OtherPeer || far.Kind == flow.Anyone) {
-			return fmt.Sprintf("no %s is for %s; %s allows %s", c.word(), c.policy.scope.describe(c.policy.direction, far), rule, port)
+		if c.match.Port == policy.PortMatches && (c.match.Peer == policy.OtherPeer || peerEnd.Kind == flow.Anyone) {
+			return fmt.Sprintf("no %s is for %s; %s allows %s", c.word(), c.policy.scope.describe(c.policy.direction, peerEnd), rule, port)
 		}
 	}
-	return fmt.Sprintf("no %s is for %s", c.word(), c.policy.scope.describe(c.policy.direction, far))
+	return fmt.Sprintf("no %s is for %s", c.word(), c.policy.scope.describe(c.policy.direction, peerEnd))
 }
 
 // describe describes the peer end of a flow for a reason.

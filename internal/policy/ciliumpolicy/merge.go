@@ -190,7 +190,7 @@ func (e edit) addPorts(flows []flow.Flow) {
 	}
 	isAllowed := func(f flow.Flow) bool { // by the ports added so far: one port may allow two flows
 		candidates := slices.Clone(uniform)
-		for _, at := range c.allowed.index.Fitting(c.spec(f)) {
+		for _, at := range c.allowed.index.Matching(c.spec(f)) {
 			if at.Policy == own {
 				candidates = append(candidates, at.Rule)
 			}

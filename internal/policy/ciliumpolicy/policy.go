@@ -36,7 +36,7 @@ func (c Dialect) inexpressible(d policy.Direction, f flow.Flow) string {
 	if why := c.inexpressibleKind(f); why != "" {
 		return why
 	}
-	return c.unnamed(d, d.PeerEnd(f))
+	return c.unnameable(d, d.PeerEnd(f))
 }
 
 // inexpressibleKind says why the dialect cannot express the protocol or port of a flow, or returns "".
@@ -51,11 +51,11 @@ func (c Dialect) inexpressibleKind(f flow.Flow) string {
 	return ""
 }
 
-func (c Dialect) unnamed(d policy.Direction, far flow.Endpoint) string {
-	if IsNode(far) {
+func (c Dialect) unnameable(d policy.Direction, peerEnd flow.Endpoint) string {
+	if IsNode(peerEnd) {
 		return "" // any name will do
 	}
-	return c.Unnameable(d, far)
+	return c.Unnameable(d, peerEnd)
 }
 
 func (c Dialect) otherFlows() policy.OtherFlows {

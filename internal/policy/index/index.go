@@ -224,8 +224,8 @@ func (x *Index) addToClass(class string, at PeerAt, ports []Port) {
 	})
 }
 
-// Fitting returns the peers that can match a flow, without those of classes that match as a whole.
-func (x *Index) Fitting(f Flow) []PeerAt {
+// Matching returns the peers that can match a flow, without those of classes that match as a whole.
+func (x *Index) Matching(f Flow) []PeerAt {
 	found := slices.Clone(x.others)
 	if f.Addr.IsValid() {
 		for bits := range x.lengths {
@@ -270,7 +270,7 @@ func (x *Index) withPorts(peers []PeerAt, f Flow) []Pair {
 // Nearest returns sorted pairs. They include the first that allows the flow, if any does, and the first of those that
 // come nearest to it.
 func (x *Index) Nearest(f Flow) []Pair {
-	pairs := x.withPorts(x.Fitting(f), f)
+	pairs := x.withPorts(x.Matching(f), f)
 	for _, class := range x.classes {
 		pairs = append(append(pairs, class.others...), class.first...)
 		for _, n := range f.Ports {
@@ -286,7 +286,7 @@ func (x *Index) Allowing(f Flow) []Pair {
 	if f.AnyPort {
 		return x.withAllPorts(f)
 	}
-	pairs := append(x.withPorts(x.Fitting(f), f), x.unported...)
+	pairs := append(x.withPorts(x.Matching(f), f), x.unported...)
 	for _, n := range f.Ports {
 		pairs = append(pairs, x.uniform[n]...)
 	}
@@ -299,7 +299,7 @@ func (x *Index) withAllPorts(f Flow) []Pair {
 	for _, uniform := range x.uniform {
 		pairs = append(pairs, uniform...)
 	}
-	for _, at := range x.Fitting(f) {
+	for _, at := range x.Matching(f) {
 		ports := x.ports[at.RuleAt]
 		for _, i := range ports.others {
 			pairs = append(pairs, Pair{at, i})

@@ -108,15 +108,15 @@ func specsOfPorts(ports []networkingv1.NetworkPolicyPort) []index.Port {
 }
 
 func (c *compiled) spec(f flow.Flow) index.Flow {
-	far := c.direction.PeerEnd(f)
+	peerEnd := c.direction.PeerEnd(f)
 	spec := index.Flow{Ports: []int{int(f.Port)}}
-	switch far.Kind {
+	switch peerEnd.Kind {
 	case flow.Workload:
-		w, _ := c.scope.WorkloadOf(far)
+		w, _ := c.scope.WorkloadOf(peerEnd)
 		spec.Labels = w.AsPeer(c.direction).AllLabels()
 	case flow.Anyone:
 	default:
-		spec.Addr = policy.EndpointAddress(far)
+		spec.Addr = policy.EndpointAddress(peerEnd)
 		spec.NoAddr = !spec.Addr.IsValid()
 	}
 	if f.Lookup {

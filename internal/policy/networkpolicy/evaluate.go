@@ -30,13 +30,13 @@ import (
 // for it.
 func (s Dialect) Evaluate(policies []*networkingv1.NetworkPolicy, f flow.Flow) policy.Verdict {
 	s.Scope = s.Normalized()
-	judged := s.ByAddress(f)
-	v := s.EvaluateAtResolvers(judged, func(g flow.Flow) policy.Verdict {
+	evaluated := s.ByAddress(f)
+	v := s.EvaluateAtResolvers(evaluated, func(g flow.Flow) policy.Verdict {
 		return s.Ends(g, s.inexpressibleKind, func(subject policy.Workload, d policy.Direction) policy.Verdict {
 			return s.EvaluateEnd(policies, subject, d, g)
 		})
 	})
-	return policy.ExplainAddress(v, f, judged)
+	return policy.ExplainAddress(v, f, evaluated)
 }
 
 // EvaluateEnd returns the verdict of the policies on a flow of the subject in one direction.

@@ -163,7 +163,7 @@ func (e edit) addPorts(flows []flow.Flow) {
 			return false
 		}
 		candidates := slices.Clone(everywhere)
-		for _, at := range c.index.Fitting(c.spec(f)) {
+		for _, at := range c.index.Matching(c.spec(f)) {
 			candidates = append(candidates, at.Rule)
 		}
 		first, last := e.scope.PortsOfFlow(f)

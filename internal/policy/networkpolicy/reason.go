@@ -48,7 +48,7 @@ func (c candidate) deniedReason(f flow.Flow, first string) string {
 	if c.rule < 0 {
 		return fmt.Sprintf("policy %s has no %s rules, it denies everything", first, c.policy.direction)
 	}
-	rule, far := c.String(), c.policy.direction.PeerEnd(f)
+	rule, peerEnd := c.String(), c.policy.direction.PeerEnd(f)
 	if c.policy.Name != first {
 		rule += " of policy " + c.policy.Name
 	}
@@ -61,24 +61,24 @@ func (c candidate) deniedReason(f flow.Flow, first string) string {
 		})
 		return fmt.Sprintf("port %s, %s allows %s", port, rule, allowed.Text) + c.policy.scope.ExplainPortNames(allowed.PortNames, f)
 	case policy.OtherNamespace:
-		return fmt.Sprintf("%s is in another namespace than %s", c.policy.scope.Describe(c.policy.direction, far), rule)
+		return fmt.Sprintf("%s is in another namespace than %s", c.policy.scope.Describe(c.policy.direction, peerEnd), rule)
 	case policy.Excepted:
-		return fmt.Sprintf("%s is in the range %s that %s excepts", policy.EndpointAddress(far), policy.ExceptionFor(c.peer.IPBlock.Except, policy.EndpointAddress(far)), rule)
+		return fmt.Sprintf("%s is in the range %s that %s excepts", policy.EndpointAddress(peerEnd), policy.ExceptionFor(c.peer.IPBlock.Except, policy.EndpointAddress(peerEnd)), rule)
 	case policy.Reserved:
 		return c.explainReserved(rule, f)
 	case policy.NamedElsewhere:
-		return fmt.Sprintf("port %s, the annotation %s of %s allows %s", port, policy.NamesAnnotation, rule, c.namesOf(far.Name))
+		return fmt.Sprintf("port %s, the annotation %s of %s allows %s", port, policy.NamesAnnotation, rule, c.namesOf(peerEnd.Name))
 	case policy.NameNotListed:
-		if far.Kind != flow.External {
-			return fmt.Sprintf("%s has no name, and %s is only for the names in the annotation %s", c.policy.scope.Describe(c.policy.direction, far), rule, policy.NamesAnnotation)
+		if peerEnd.Kind != flow.External {
+			return fmt.Sprintf("%s has no name, and %s is only for the names in the annotation %s", c.policy.scope.Describe(c.policy.direction, peerEnd), rule, policy.NamesAnnotation)
 		}
 		return fmt.Sprintf("%s is not in the annotation %s that %s asks", nameOf(f), policy.NamesAnnotation, rule)
 	case policy.OtherPeer, policy.OtherKind:
-		if c.match.Port == policy.PortMatches && (c.match.Peer == policy.OtherPeer || far.Kind == flow.Anyone) {
-			return fmt.Sprintf("no %s is for %s; %s allows %s", c.word(), c.policy.scope.Describe(c.policy.direction, far), rule, port)
+		if c.match.Port == policy.PortMatches && (c.match.Peer == policy.OtherPeer || peerEnd.Kind == flow.Anyone) {
+			return fmt.Sprintf("no %s is for %s; %s allows %s", c.word(), c.policy.scope.Describe(c.policy.direction, peerEnd), rule, port)
 		}
 	}
-	return fmt.Sprintf("no %s is for %s", c.word(), c.policy.scope.Describe(c.policy.direction, far))
+	return fmt.Sprintf("no %s is for %s", c.word(), c.policy.scope.Describe(c.policy.direction, peerEnd))
 }
 
 // namesOf describes the entries of the annotation for a host's name.

@@ -109,7 +109,7 @@ func TestNotIsolated_NamesSubjectsAndDirections(t *testing.T) {
 	named := func(name, labels string) string {
 		return strings.Replace(strings.Replace(denyAll, "%", name, 1), "%", labels, 1)
 	}
-	asked := []flow.Flow{query(5432)}
+	flows := []flow.Flow{query(5432)}
 	ping := query(0)
 	ping.Protocol = flow.ICMP
 	const nobody = ": policy checkout selects app=checkout, the pods have "
@@ -124,11 +124,11 @@ func TestNotIsolated_NamesSubjectsAndDirections(t *testing.T) {
 			"no policy isolates worker for egress: policy cart selects app=cart, the pods have run=7,tier=back",
 		}},
 		{"a policy for all pods is one for every subject", named("all", ""), nil, nil},
-		{"and not for ingress, where a container was called", named("all", ""), asked,
+		{"and not for ingress, where a container was called", named("all", ""), flows,
 			[]string{"no policy isolates orders-db for ingress: policy all is not of the type Ingress"}},
 		{"who was only pinged is no server", named("all", ""), []flow.Flow{ping}, nil},
 		{"nor does anybody know who calls the test process", named("all", ""), []flow.Flow{between(workload("worker"), workload("checkout"), 80)}, nil},
-		{"every subject, by namespace and name", named("checkout", "matchLabels: {app: checkout}"), asked, []string{
+		{"every subject, by namespace and name", named("checkout", "matchLabels: {app: checkout}"), flows, []string{
 			"no policy isolates orders-db for egress" + nobody + "app=orders-db",
 			"no policy isolates orders-db for ingress" + nobody + "app=orders-db",
 			"no policy isolates worker for egress" + nobody + "run=7,tier=back",
