@@ -310,7 +310,7 @@ var apiServerRows = []identityRow{
 		why:        "No selector finds its pods.",
 		scene:      scene{manifests: manifesttest.Agent, dials: []dial{lookedUp("agent.monitoring", 9100)}},
 		notice:     "use the network of their nodes (hostNetwork)",
-		tests:      []string{"TestHostNetwork_Rules", "TestHostNetworkTakesBothEntities"},
+		tests:      []string{"TestHostNetwork_Rules", "TestHostNetwork_NeedsBothEntities"},
 	},
 	{
 		dialled:    "container `orders-db`, by container `agent`",
@@ -524,7 +524,7 @@ var podRows = []identityRow{
 		known:      "a person wrote a rule for the pods' port `dns`, which they have for both",
 		kubernetes: "allowed, and kept",
 		why:        "A port's name is resolved with its protocol.",
-		onlyTests:  true, tests: []string{"TestPortsGoByTheNamesThatThePodsGiveThem"},
+		onlyTests:  true, tests: []string{"TestPortNames_ResolvedByPods"},
 	},
 	{
 		dialled:    "`cart:8080`",

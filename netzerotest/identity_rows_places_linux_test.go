@@ -450,7 +450,7 @@ var callerRows = []identityRow{
 		},
 		of:    "redis",
 		shows: showsIngress,
-		tests: []string{"TestDriverIsNoWorkload", "TestWidenedIsWhatAnUpdateOpensToAnyone"},
+		tests: []string{"TestDriverIsNoWorkload", "TestWidened_RulesOpenedToAnyone"},
 	},
 	{
 		dialled:    "container `redis`, by a driver that looks into it and by container `cart`",
@@ -482,7 +482,7 @@ var callerRows = []identityRow{
 		scene:      scene{options: []Option{CloseIngress()}, containers: []sceneContainer{{alias: "worker"}}},
 		of:         "worker",
 		shows:      showsIngress,
-		tests:      []string{"TestWorkloadThatNobodyCallsIsClosed", "TestWhatNobodyCallsIsClosedIfTheScopeSaysSo"},
+		tests:      []string{"TestWorkloadThatNobodyCallsIsClosed", "TestClose_WorkloadsWithoutCallers"},
 	},
 	{
 		dialled:    "nothing",
@@ -491,7 +491,7 @@ var callerRows = []identityRow{
 		why:        "It denies what no other policy of the namespace allows. The notice says which callers to add.",
 		scene:      scene{options: []Option{DefaultDeny()}},
 		of:         "default-deny-all", shows: showsIngress, notice: "denies in the cluster what calls checkout",
-		tests: []string{"TestScripts/defaultdeny", "TestUpdateClosesWhatIsOpen", "TestClosedPoliciesAreTrue"},
+		tests: []string{"TestScripts/defaultdeny", "TestClose_UpdateClosesOpenPolicies", "TestClose_RandomPoliciesAreTrue"},
 	},
 }
 

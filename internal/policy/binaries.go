@@ -31,10 +31,10 @@ func Unlisted[P metav1.Object](policies []P, binary string, required bool) strin
 }
 
 // IsolatingEgress returns the policies that isolate a subject for egress, the one with its own name first.
-func IsolatingEgress[P metav1.Object](policies []P, subject Workload, passesOver func(P, Workload, Direction) string) []P {
+func IsolatingEgress[P metav1.Object](policies []P, subject Workload, doesNotIsolate func(P, Workload, Direction) string) []P {
 	var isolating []P
 	for _, p := range policies {
-		if passesOver(p, subject, Egress) == "" {
+		if doesNotIsolate(p, subject, Egress) == "" {
 			isolating = append(isolating, p)
 		}
 	}
@@ -60,12 +60,12 @@ func binariesIn[P metav1.Object](policies []P) (entries []string, annotated bool
 	return entries, annotated
 }
 
-// BinariesOf returns the programs that opened flows which a policy can allow, sorted. unnamed returns why no policy
+// BinariesOf returns the programs that opened flows which a policy can allow, sorted. unnameable returns why no policy
 // can name an endpoint, or "".
-func BinariesOf(flows []flow.Flow, unnamed func(Direction, flow.Endpoint) string) []string {
+func BinariesOf(flows []flow.Flow, unnameable func(Direction, flow.Endpoint) string) []string {
 	var all []string
 	for _, f := range flows {
-		if len(f.Binaries) > 0 && (f.Lookup || unnamed(Egress, f.Destination) == "") {
+		if len(f.Binaries) > 0 && (f.Lookup || unnameable(Egress, f.Destination) == "") {
 			all = append(all, f.Binaries...)
 		}
 	}

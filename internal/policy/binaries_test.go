@@ -21,15 +21,15 @@ type listing[P metav1.Object] interface {
 	Unlisted([]P, flow.Flow, string) string
 }
 
-func TestProgramsAreListed(t *testing.T) {
+func TestBinaries_Listed(t *testing.T) {
 	plain := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "shop"}}}}
 	with := plain
 	with.Binaries = true
 	t.Run("NetworkPolicy", func(t *testing.T) {
-		testListing(t, networkpolicy.Dialect{Scope: plain}, networkpolicy.Dialect{Scope: with})
+		checkListing(t, networkpolicy.Dialect{Scope: plain}, networkpolicy.Dialect{Scope: with})
 	})
 	t.Run("CiliumNetworkPolicy", func(t *testing.T) {
-		testListing(t, ciliumpolicy.Dialect{Scope: plain}, ciliumpolicy.Dialect{Scope: with})
+		checkListing(t, ciliumpolicy.Dialect{Scope: plain}, ciliumpolicy.Dialect{Scope: with})
 	})
 }
 
@@ -43,7 +43,7 @@ func openedBy(binaries string) []flow.Flow {
 	}}
 }
 
-func testListing[P metav1.Object](t *testing.T, plain, with listing[P]) {
+func checkListing[P metav1.Object](t *testing.T, plain, with listing[P]) {
 	list := func(policies []P) string {
 		value, has := policies[0].GetAnnotations()[policy.BinariesAnnotation]
 		if !has {

@@ -41,8 +41,8 @@ func MapFlows(flows []flow.Flow, change func(flow.Flow) flow.Flow) []flow.Flow {
 }
 
 // ExplainAddress adds to a denial why the destination's address, and not its name, was evaluated.
-func ExplainAddress(v Verdict, f, judged flow.Flow) Verdict {
-	if v.Outcome == Denied && f.Destination.Kind != judged.Destination.Kind {
+func ExplainAddress(v Verdict, f, evaluated flow.Flow) Verdict {
+	if v.Outcome == Denied && f.Destination.Kind != evaluated.Destination.Kind {
 		v.Reason = fmt.Sprintf("no policy can hold the name \"%s\", so that its address counts: %s", f.Destination.Name, v.Reason)
 	}
 	return v

@@ -32,7 +32,7 @@ var closingFlows = []flow.Flow{
 	{Source: workloadIn("shop", "orders-db"), Destination: workloadIn("shop", "checkout"), Protocol: flow.TCP, Port: 9000, Count: 1},
 }
 
-func TestWhatNobodyCallsIsClosedIfTheScopeSaysSo(t *testing.T) {
+func TestClose_WorkloadsWithoutCallers(t *testing.T) {
 	for _, tt := range []struct {
 		reason string
 		change func(*policy.Scope)
@@ -77,7 +77,7 @@ func TestWhatNobodyCallsIsClosedIfTheScopeSaysSo(t *testing.T) {
 }
 
 // Policies written without the options are too open with them, and an update adds the missing parts.
-func TestUpdateClosesWhatIsOpen(t *testing.T) {
+func TestClose_UpdateClosesOpenPolicies(t *testing.T) {
 	open, closed := closing(func(*policy.Scope) {}), closing(func(s *policy.Scope) { s.CloseIngress, s.DenyAll = true, true })
 	want := []string{
 		"no policy isolates report for ingress: policy report is not of the type Ingress; policy checkout is in namespace shop, not in jobs; policy orders-db is in namespace shop, not in jobs",
@@ -106,7 +106,7 @@ func TestUpdateClosesWhatIsOpen(t *testing.T) {
 }
 
 // Closed policies allow all recorded flows, and an update of them changes nothing.
-func TestClosedPoliciesAreTrue(t *testing.T) {
+func TestClose_RandomPoliciesAreTrue(t *testing.T) {
 	seed := policytest.Seed(t)
 	for i := range uint64(60) {
 		r := newDraw(seed, i)

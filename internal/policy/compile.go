@@ -8,9 +8,9 @@ import (
 )
 
 // NewEvaluator returns a function that evaluates flows. It calls compile once for each subject and direction and
-// keeps the result. byAddress and wordless are those of the dialect.
+// keeps the result. byAddress and inexpressible are those of the dialect.
 func NewEvaluator(
-	s Scope, byAddress func(flow.Flow) flow.Flow, wordless func(flow.Flow) string, compile func(Workload, Direction) func(flow.Flow) Verdict,
+	s Scope, byAddress func(flow.Flow) flow.Flow, inexpressible func(flow.Flow) string, compile func(Workload, Direction) func(flow.Flow) Verdict,
 ) func(flow.Flow) Verdict {
 	type end struct {
 		name, namespace string
@@ -18,9 +18,9 @@ func NewEvaluator(
 	}
 	compiled := make(map[end]func(flow.Flow) Verdict)
 	return func(f flow.Flow) Verdict {
-		judged := byAddress(f)
-		v := s.EvaluateAtResolvers(judged, func(g flow.Flow) Verdict {
-			return s.Ends(g, wordless, func(subject Workload, d Direction) Verdict {
+		evaluated := byAddress(f)
+		v := s.EvaluateAtResolvers(evaluated, func(g flow.Flow) Verdict {
+			return s.Ends(g, inexpressible, func(subject Workload, d Direction) Verdict {
 				at := end{subject.Name, subject.Namespace, d}
 				verdict := compiled[at]
 				if verdict == nil {
@@ -30,7 +30,7 @@ func NewEvaluator(
 				return verdict(g)
 			})
 		})
-		return ExplainAddress(v, f, judged)
+		return ExplainAddress(v, f, evaluated)
 	}
 }
 

@@ -17,7 +17,7 @@ func CoversSelector(wide, narrow *metav1.LabelSelector) bool {
 		return false
 	}
 	for key, value := range wide.MatchLabels {
-		if v, asked := narrow.MatchLabels[key]; !asked || v != value {
+		if v, has := narrow.MatchLabels[key]; !has || v != value {
 			return false
 		}
 	}

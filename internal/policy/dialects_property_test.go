@@ -16,10 +16,10 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestBothDialectsMeanTheSame writes random flows as policies of both dialects and compares their verdicts on the
+// TestDialects_SameVerdicts writes random flows as policies of both dialects and compares their verdicts on the
 // flows and on the neighbours of these. The verdicts differ only where one dialect cannot express something; differs
 // lists the cases.
-func TestBothDialectsMeanTheSame(t *testing.T) {
+func TestDialects_SameVerdicts(t *testing.T) {
 	seed := policytest.Seed(t)
 	compared, allowed := 0, 0
 	seen := make(map[string]bool) // the endpoints of flows that were compared and allowed
@@ -40,16 +40,16 @@ func TestBothDialectsMeanTheSame(t *testing.T) {
 				t.Errorf("case %d: %v", i, err)
 			}
 		}
-		asked := slices.Clone(other.Required(flows))
+		evaluated := slices.Clone(other.Required(flows))
 		for _, f := range other.Required(flows) {
 			for _, n := range neighbours(f) {
-				asked = append(asked, n)
+				evaluated = append(evaluated, n)
 			}
 			for _, n := range neighbours(reversed(f)) {
-				asked = append(asked, reversed(n))
+				evaluated = append(evaluated, reversed(n))
 			}
 		}
-		for _, f := range asked {
+		for _, f := range evaluated {
 			want, got := networkpolicy.Dialect{Scope: scope}.Evaluate(kubernetes, f), other.Evaluate(ciliums, f)
 			if differs(scope, flows, f, want, got) {
 				continue

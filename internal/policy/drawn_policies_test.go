@@ -78,9 +78,9 @@ var inCilium = map[string]string{
 	"ICMP":                      `icmps:`,
 }
 
-// TestDrawnPoliciesHaveEveryFeature guards the tests that compare the drawn policies with other programs. Those tests
+// TestDrawnPolicies_HaveEveryFeature guards the tests that compare the drawn policies with other programs. Those tests
 // would not notice a feature that is no longer drawn.
-func TestDrawnPoliciesHaveEveryFeature(t *testing.T) {
+func TestDrawnPolicies_HaveEveryFeature(t *testing.T) {
 	seed := policytest.Seed(t)
 	var texts []string
 	for _, p := range policytest.Policies(seed, drawn, kubernetes) {
@@ -141,7 +141,7 @@ func missing(features map[string]string, texts []string) []string {
 	return lost
 }
 
-func TestDrawnPoliciesDependOnTheSeed(t *testing.T) {
+func TestDrawnPolicies_DependOnSeed(t *testing.T) {
 	policies := func(seed uint64) []*networkingv1.NetworkPolicy { return policytest.Policies(seed, 50, kubernetes) }
 	if diff := cmp.Diff(policies(1), policies(1)); diff != "" {
 		t.Errorf("one seed, two sets (-first +second):\n%s", diff)

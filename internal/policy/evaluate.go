@@ -43,35 +43,35 @@ type Verdict struct {
 }
 
 // Ends combines the verdicts that side returns for each end of a flow that is a subject.
-func (s Scope) Ends(f flow.Flow, wordless func(flow.Flow) string, side func(Workload, Direction) Verdict) Verdict {
-	var asked []Verdict
+func (s Scope) Ends(f flow.Flow, inexpressible func(flow.Flow) string, side func(Workload, Direction) Verdict) Verdict {
+	var verdicts []Verdict
 	for _, d := range Directions {
 		subject, ok := s.SubjectOf(d.SubjectEnd(f))
 		if !ok || d == Ingress && f.Lookup {
 			continue
 		}
-		if d == Ingress && wordless(f) != "" && !(OtherFlows{Scope: s}).Decides(d, f) {
+		if d == Ingress && inexpressible(f) != "" && !(OtherFlows{Scope: s}).Decides(d, f) {
 			continue
 		}
 		v := side(subject, d)
-		if d == Ingress && v.Outcome == Unprotected && len(asked) > 0 {
+		if d == Ingress && v.Outcome == Unprotected && len(verdicts) > 0 {
 			// A subject that is not isolated accepts all traffic; NotIsolated reports it where that is an error.
 			continue
 		}
-		asked = append(asked, v)
+		verdicts = append(verdicts, v)
 	}
-	if len(asked) == 0 {
+	if len(verdicts) == 0 {
 		return Verdict{Outcome: Unprotected, Rule: -1, Reason: "neither " + f.Source.String() + " nor " + f.Destination.String() + " is in scope"}
 	}
-	return join(asked)
+	return join(verdicts)
 }
 
 // join returns the combined verdict of the evaluated ends: the worst outcome, with the reasons of all that have it.
-func join(asked []Verdict) Verdict {
+func join(verdicts []Verdict) Verdict {
 	var joined Verdict
 	for _, outcome := range []Outcome{Allowed, Unprotected, Inexpressible, Denied} {
 		first := true
-		for _, v := range asked {
+		for _, v := range verdicts {
 			switch {
 			case v.Outcome != outcome:
 			case first:
@@ -82,7 +82,7 @@ func join(asked []Verdict) Verdict {
 		}
 	}
 	joined.Notices = nil
-	for _, v := range asked {
+	for _, v := range verdicts {
 		joined.Notices = append(joined.Notices, v.Notices...)
 	}
 	return joined

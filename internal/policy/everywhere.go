@@ -71,14 +71,14 @@ func ParseReservation(annotation, entry string) (Reservation, error) {
 
 // IsFor reports whether an entry of a policy in a namespace applies to a flow.
 func (r Reservation) IsFor(s Scope, namespace string, d Direction, f flow.Flow) bool {
-	far := d.PeerEnd(f)
+	peerEnd := d.PeerEnd(f)
 	switch {
 	case r.Protocol != f.Protocol || !slices.Contains(AcceptedPorts(f), r.Port):
 		return false
 	case r.Annotation == APIServerAnnotation:
-		return IsAPIServer(far)
+		return IsAPIServer(peerEnd)
 	}
-	return UsesHostNetwork(far) && slices.Contains(s.spellings(namespace, far), r.Workload)
+	return UsesHostNetwork(peerEnd) && slices.Contains(s.spellings(namespace, peerEnd), r.Workload)
 }
 
 // AddressesOf returns the addresses in rules for the flows, sorted; see Addresses in [Scope].

@@ -23,7 +23,7 @@ func lookup(to flow.Endpoint) flow.Flow {
 
 func host(name string) flow.Endpoint { return flow.Endpoint{Kind: flow.External, Name: name} }
 
-func TestLookupsWithoutAnAnswer(t *testing.T) {
+func TestLookups_WithoutAnswer(t *testing.T) {
 	scope := alone(checkout)
 	for name, f := range map[string]flow.Flow{
 		"telemetry.vendor.example:*": lookup(host("telemetry.vendor.example")),
@@ -140,7 +140,7 @@ func followLookup[P metav1.Object](t *testing.T, in inBoth[P], entry string, f f
 	}
 }
 
-func TestWhatPeopleWriteAllowsLookups(t *testing.T) {
+func TestLookups_HandWrittenRules(t *testing.T) {
 	telemetry, db := lookup(host("telemetry.vendor.example")), lookup(workload("db"))
 	for _, row := range []struct {
 		reason, annotations, rules string
@@ -189,7 +189,7 @@ func TestWhatPeopleWriteAllowsLookups(t *testing.T) {
 	}
 }
 
-func TestLookupsFold(t *testing.T) {
+func TestLookups_Fold(t *testing.T) {
 	scope := alone(checkout)
 	scope.Fold = []string{"shard-*.db.example"}
 	flows := []flow.Flow{lookup(host("shard-1.db.example")), lookup(host("shard-2.db.example"))}

@@ -32,7 +32,7 @@ func namesIn(t *testing.T, s policy.Scope, flows []flow.Flow) (kubernetes string
 	return networkpolicy.Dialect{Scope: s}.Generate(flows)[0].Annotations[policy.NamesAnnotation], ciliums
 }
 
-func TestNamesAreFoldedAsToldAndNotOtherwise(t *testing.T) {
+func TestFold_OnlyConfiguredNames(t *testing.T) {
 	checkout := policy.Workload{Name: "checkout"}
 	shards := []string{"shard-1.db.example", "shard-17.db.example"}
 	for _, row := range []struct {
@@ -66,8 +66,8 @@ func TestNamesAreFoldedAsToldAndNotOtherwise(t *testing.T) {
 	}
 }
 
-// TestFoldingTakesInWhatIsCommitted starts with files that were written before the option Fold was set.
-func TestFoldingTakesInWhatIsCommitted(t *testing.T) {
+// TestFold_CommittedNames starts with files that were written before the option Fold was set.
+func TestFold_CommittedNames(t *testing.T) {
 	checkout := policy.Workload{Name: "checkout"}
 	before, now := alone(checkout), alone(checkout)
 	now.Fold = []string{"shard-*.db.example"}

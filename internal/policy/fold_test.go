@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestAPatternThatLeavesDoubtsIsRefused(t *testing.T) {
+func TestFold_RejectsUnclearPatterns(t *testing.T) {
 	for pattern, want := range map[string]string{
 		"shard-*.db.example": "", "*.blob.core.windows.net": "", "*.com": "", "a*b.c_d.e": "",
 		"":                                    "is empty",

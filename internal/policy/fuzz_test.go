@@ -50,8 +50,8 @@ func FuzzVerdicts(f *testing.F) {
 				ciliums = append(ciliums, c)
 			}
 		}
-		hold(t, flows, kubernetes, networkpolicy.Dialect{Scope: scope}.Evaluate, networkpolicy.Validate, shuffleKubernetes(r), reread[networkingv1.NetworkPolicy])
-		hold(t, flows, ciliums, ciliumpolicy.Dialect{Scope: scope}.Evaluate, cilium.Validate, shuffleCilium(r), reread[cilium.NetworkPolicy])
+		checkEquivalent(t, flows, kubernetes, networkpolicy.Dialect{Scope: scope}.Evaluate, networkpolicy.Validate, shuffleKubernetes(r), reread[networkingv1.NetworkPolicy])
+		checkEquivalent(t, flows, ciliums, ciliumpolicy.Dialect{Scope: scope}.Evaluate, cilium.Validate, shuffleCilium(r), reread[cilium.NetworkPolicy])
 		networkpolicy.Dialect{Scope: scope}.Unused(kubernetes, flows)
 		ciliumpolicy.Dialect{Scope: scope}.Unused(ciliums, flows)
 	})
@@ -78,8 +78,8 @@ func reread[T any](t *testing.T, p *T) *T {
 	return again
 }
 
-// hold compares the verdicts on policies with those on equivalent ones.
-func hold[P any](t *testing.T, flows []flow.Flow, policies []P, evaluate func([]P, flow.Flow) policy.Verdict, validate func(P) error, shuffle func(P), reread func(*testing.T, P) P) {
+// checkEquivalent compares the verdicts on policies with those on equivalent ones.
+func checkEquivalent[P any](t *testing.T, flows []flow.Flow, policies []P, evaluate func([]P, flow.Flow) policy.Verdict, validate func(P) error, shuffle func(P), reread func(*testing.T, P) P) {
 	t.Helper()
 	var was []policy.Verdict
 	for _, f := range flows {

@@ -11,14 +11,14 @@ import (
 )
 
 // Evaluating twice as many ports of one peer takes about twice the work, not four times.
-func TestWorkForThePortsOfOnePeerIsLinear(t *testing.T) {
+func TestGrowth_PortsOfOnePeer(t *testing.T) {
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "bench"}}}}
 	t.Run("NetworkPolicy", func(t *testing.T) { checkGrowth(t, networkpolicy.Dialect{Scope: scope}) })
 	t.Run("Cilium", func(t *testing.T) { checkGrowth(t, ciliumpolicy.Dialect{Scope: scope}) })
 }
 
 // The same holds for ports that the policy does not have, of one peer and of one host.
-func TestWorkForDeniedPortsIsLinear(t *testing.T) {
+func TestGrowth_DeniedPorts(t *testing.T) {
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "bench"}}}}
 	for _, peer := range []flow.Endpoint{{Kind: flow.Workload, Name: "peer"}, {Kind: flow.External, Name: "api.pay.test"}} {
 		t.Run("NetworkPolicy/"+peer.Name, func(t *testing.T) { checkDeniedGrowth(t, networkpolicy.Dialect{Scope: scope}, peer) })

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestNamesOfAnAnnotation(t *testing.T) {
+func TestNames_ParseAnnotation(t *testing.T) {
 	for _, row := range []struct {
 		reason, list string
 		want         []string
@@ -50,7 +50,7 @@ func TestNamesOfAnAnnotation(t *testing.T) {
 	}
 }
 
-func TestPatternsOfHosts(t *testing.T) {
+func TestNames_HostPatterns(t *testing.T) {
 	for _, row := range []struct {
 		pattern string
 		is      []string

@@ -106,26 +106,26 @@ var icmpProtocols = map[string]flow.Protocol{"icmp": flow.ICMP, "icmpv6": flow.I
 // otherFlow is one entry of [OtherAnnotation].
 type otherFlow struct {
 	kind   PacketKind
-	far    string
-	prefix netip.Prefix // valid if far is an address or a range
+	peer   string
+	prefix netip.Prefix // valid if peer is an address or a range
 }
 
 // String returns the flow as an annotation lists it.
-func (o otherFlow) String() string { return o.kind.String() + " " + o.far }
+func (o otherFlow) String() string { return o.kind.String() + " " + o.peer }
 
 // ParseOther parses one entry. It accepts only the form that its String method writes.
 func ParseOther(d Direction, entry string) (otherFlow, error) {
-	kind, far, _ := strings.Cut(entry, " ")
-	o := otherFlow{far: far}
+	kind, peer, _ := strings.Cut(entry, " ")
+	o := otherFlow{peer: peer}
 	var known bool
 	o.kind, known = parseKind(kind)
-	addr, err := netip.ParseAddr(far)
+	addr, err := netip.ParseAddr(peer)
 	if err == nil {
 		o.prefix = netip.PrefixFrom(addr, addr.BitLen())
-	} else if prefix, err := netip.ParsePrefix(far); err == nil {
+	} else if prefix, err := netip.ParsePrefix(peer); err == nil {
 		o.prefix = prefix
 	}
-	spelled := far
+	spelled := peer
 	if o.prefix.IsValid() {
 		spelled = o.prefix.Masked().String()
 		if o.prefix.IsSingleIP() {
@@ -135,12 +135,12 @@ func ParseOther(d Direction, entry string) (otherFlow, error) {
 	switch {
 	case !known:
 		return otherFlow{}, fmt.Errorf("read %q: want a kind of packet such as icmp-echo, icmp-type-13 or ip-47, as in icmp-echo 203.0.113.9", entry)
-	case far == "*":
+	case peer == "*":
 		return otherFlow{}, fmt.Errorf("read %q: an asterisk alone is every name: write the ranges 0.0.0.0/0 and ::/0 for every address", entry)
-	case d == Ingress && far == anywhere:
-	case !o.prefix.IsValid() && !isHostPattern(far) && !isLongWorkload(far):
+	case d == Ingress && peer == anywhere:
+	case !o.prefix.IsValid() && !isHostPattern(peer) && !isLongWorkload(peer):
 		return otherFlow{}, fmt.Errorf("read %q: want an address, a range, a DNS name or a workload after %s, as in icmp-echo 203.0.113.9", entry, kind)
-	case far != spelled:
+	case peer != spelled:
 		return otherFlow{}, fmt.Errorf("read %q: want %s %s", entry, kind, spelled)
 	}
 	return o, nil
@@ -162,7 +162,7 @@ func othersIn(p metav1.Object, d Direction) *otherList {
 			if _, again := list.exact[o]; err != nil || again {
 				continue
 			}
-			if o.prefix.IsValid() && !o.prefix.IsSingleIP() || strings.Contains(o.far, "*") {
+			if o.prefix.IsValid() && !o.prefix.IsSingleIP() || strings.Contains(o.peer, "*") {
 				list.wide = append(list.wide, len(list.all))
 			} else {
 				list.exact[o] = len(list.all)
@@ -192,19 +192,19 @@ func (l *otherList) find(s Scope, namespace string, d Direction, f flow.Flow) (o
 
 // exactly returns the possible entries that match a flow and no other peer.
 func exactly(s Scope, namespace string, d Direction, f flow.Flow) []otherFlow {
-	far, kind := d.PeerEnd(f), KindOf(f)
-	addr := EndpointAddress(far)
+	peerEnd, kind := d.PeerEnd(f), KindOf(f)
+	addr := EndpointAddress(peerEnd)
 	switch {
-	case far.Kind == flow.Anyone:
-		return []otherFlow{{kind: kind, far: anywhere}}
-	case far.Kind == flow.Workload, far.Kind == flow.Resolver, far.Kind == flow.APIServer:
+	case peerEnd.Kind == flow.Anyone:
+		return []otherFlow{{kind: kind, peer: anywhere}}
+	case peerEnd.Kind == flow.Workload, peerEnd.Kind == flow.Resolver, peerEnd.Kind == flow.APIServer:
 		var all []otherFlow
-		for _, name := range s.spellings(namespace, far) {
-			all = append(all, otherFlow{kind: kind, far: name})
+		for _, name := range s.spellings(namespace, peerEnd) {
+			all = append(all, otherFlow{kind: kind, peer: name})
 		}
 		return all
-	case far.Kind == flow.External && d == Egress:
-		return []otherFlow{{kind: kind, far: far.Name}}
+	case peerEnd.Kind == flow.External && d == Egress:
+		return []otherFlow{{kind: kind, peer: peerEnd.Name}}
 	}
 	return []otherFlow{{kind, addr.String(), netip.PrefixFrom(addr, addr.BitLen())}}
 }
@@ -214,16 +214,16 @@ func (o otherFlow) matches(s Scope, namespace string, d Direction, f flow.Flow) 
 	if o.kind != KindOf(f) {
 		return false
 	}
-	far := d.PeerEnd(f)
-	addr := EndpointAddress(far)
-	switch far.Kind {
+	peerEnd := d.PeerEnd(f)
+	addr := EndpointAddress(peerEnd)
+	switch peerEnd.Kind {
 	case flow.Anyone:
-		return o.far == anywhere
+		return o.peer == anywhere
 	case flow.Workload, flow.Resolver, flow.APIServer:
-		return slices.ContainsFunc(s.spellings(namespace, far), func(name string) bool { return MatchHost(o.far, name) })
+		return slices.ContainsFunc(s.spellings(namespace, peerEnd), func(name string) bool { return MatchHost(o.peer, name) })
 	case flow.External:
 		if d == Egress && !o.prefix.IsValid() {
-			return MatchHost(o.far, far.Name)
+			return MatchHost(o.peer, peerEnd.Name)
 		}
 		// A single address does not match the names that resolve to it, as in NamesAnnotation.
 		return (d == Ingress || !o.prefix.IsSingleIP()) && o.prefix.IsValid() && o.prefix.Contains(addr)
@@ -235,17 +235,17 @@ func (o otherFlow) matches(s Scope, namespace string, d Direction, f flow.Flow) 
 
 // otherEntry returns the entry for a flow of a subject.
 func (s Scope) otherEntry(subject Workload, d Direction, f flow.Flow) string {
-	far := d.PeerEnd(f)
-	name := s.Spelled(subject, far)
+	peerEnd := d.PeerEnd(f)
+	name := s.Spelled(subject, peerEnd)
 	switch {
-	case far.Kind == flow.Anyone:
+	case peerEnd.Kind == flow.Anyone:
 		name = anywhere
-	case far.Kind == flow.Address, far.Kind == flow.External && d == Ingress:
-		name = EndpointAddress(far).String()
-	case far.Kind == flow.External:
-		name = s.Folded(far.Name)
+	case peerEnd.Kind == flow.Address, peerEnd.Kind == flow.External && d == Ingress:
+		name = EndpointAddress(peerEnd).String()
+	case peerEnd.Kind == flow.External:
+		name = s.Folded(peerEnd.Name)
 	}
-	return otherFlow{kind: KindOf(f), far: name}.String()
+	return otherFlow{kind: KindOf(f), peer: name}.String()
 }
 
 // Spelled returns how the annotations of a subject's policy spell a workload: by its name, and with its namespace if
@@ -434,8 +434,8 @@ func (s Scope) FoldOthers(p metav1.Object) {
 	entries := EntriesOf(p, OtherAnnotation)
 	var folded []string
 	for _, entry := range entries {
-		if o, err := ParseOther(Egress, entry); err == nil && !o.prefix.IsValid() && IsHost(o.far) && !isWorkloadName(o.far) {
-			o.far = s.Folded(o.far)
+		if o, err := ParseOther(Egress, entry); err == nil && !o.prefix.IsValid() && IsHost(o.peer) && !isWorkloadName(o.peer) {
+			o.peer = s.Folded(o.peer)
 			entry = o.String()
 		}
 		if !slices.Contains(folded, entry) {

@@ -58,7 +58,7 @@ func list[P metav1.Object](policies []P, annotation string) string {
 
 func raw(to flow.Endpoint) flow.Flow { return toPort(to, 47, 0) }
 
-func TestFlowsWithoutRulesAreListedAndJudged(t *testing.T) {
+func TestOtherFlows_ListedAndEvaluated(t *testing.T) {
 	scope := alone(checkout)
 	listFlows(t, kubernetesOf(scope), ping)
 	listFlows(t, kubernetesOf(scope), raw)
@@ -153,7 +153,7 @@ func listFlows[P metav1.Object](t *testing.T, in inBoth[P], to func(flow.Endpoin
 	}
 }
 
-func TestValidate_MalformedOthers(t *testing.T) {
+func TestValidate_MalformedOtherFlows(t *testing.T) {
 	p := networkpolicy.Dialect{Scope: alone(checkout)}.Generate(nil)[0]
 	for _, annotation := range []string{policy.OtherAnnotation, policy.OtherIngressAnnotation} {
 		p.Annotations = map[string]string{annotation: "icmp-echo 203.0.113.9,ping db"}
@@ -169,7 +169,7 @@ func TestValidate_MalformedOthers(t *testing.T) {
 }
 
 // A name that no policy can hold does not bypass the policy: the address is evaluated, and written.
-func TestNamesThatNoPolicyHoldsAreAddresses(t *testing.T) {
+func TestOtherFlows_InvalidNamesAreAddresses(t *testing.T) {
 	scope := alone(checkout)
 	for _, name := range []string{"a b.ctl.test", "a,b.test", "a:b.test", "*.test", "*", "x/y.test", "\x00.test", "\xff.test", "ä.test", "A.test", ".", "a..test",
 		strings.Repeat("a", 64) + ".test", strings.Repeat("a.", 140) + "test", "a\nb.test", "a%b.test", "a\\.b.test", "a@b.test", "(a).test"} {

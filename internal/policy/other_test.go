@@ -15,7 +15,7 @@ func icmp(to flow.Endpoint, icmpType uint8) flow.Flow {
 	return f
 }
 
-func TestKindsOfPacketsRead(t *testing.T) {
+func TestOtherFlows_PacketKinds(t *testing.T) {
 	v6 := toPort(at("2001:db8::9"), flow.ICMPv6, 0)
 	query := v6
 	query.ICMPType = 139

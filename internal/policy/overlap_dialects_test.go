@@ -53,7 +53,7 @@ spec:
 
 // A flow uses every rule that allows it, in any policy; the verdict names the first. So a rule that another one
 // implies is unused only if its own flows were not seen.
-func TestRulesThatOverlap(t *testing.T) {
+func TestUnused_OverlappingRules(t *testing.T) {
 	var ciliums ciliumpolicy.Policies
 	for _, text := range strings.Split(ciliumOverlapping, "---\n") {
 		p := new(cilium.NetworkPolicy)

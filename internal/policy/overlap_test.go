@@ -9,7 +9,7 @@ import (
 )
 
 // A rule for anyone at a port covers all callers at that port, and nothing else.
-func TestCallersWhereAnyoneMayCall(t *testing.T) {
+func TestCover_AnyoneCoversCallers(t *testing.T) {
 	db := workload("orders-db")
 	anyone := flow.Endpoint{Kind: flow.Anyone}
 	ping := func(source flow.Endpoint, icmpType uint8, port uint16) flow.Flow {

@@ -42,12 +42,12 @@ const (
 )
 
 // Isolated reports whether any policy isolates a subject in a direction. If none does, the string gives the reason
-// for each policy, in one line. passesOver returns the reason for one policy, or "" if that policy isolates the
+// for each policy, in one line. doesNotIsolate returns the reason for one policy, or "" if that policy isolates the
 // subject.
-func Isolated[P any](subject Workload, d Direction, policies []P, passesOver func(P) string) (bool, string) {
+func Isolated[P any](subject Workload, d Direction, policies []P, doesNotIsolate func(P) string) (bool, string) {
 	var misses []string
 	for _, p := range policies {
-		miss := passesOver(p)
+		miss := doesNotIsolate(p)
 		if miss == "" {
 			return true, ""
 		}

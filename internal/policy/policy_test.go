@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-func TestValuesReadAsWords(t *testing.T) {
+func TestStrings_OfValues(t *testing.T) {
 	for outcome, want := range map[Outcome]string{
 		Denied: "denied", Allowed: "allowed", Unprotected: "unprotected", Inexpressible: "inexpressible", 9: "unknown",
 	} {

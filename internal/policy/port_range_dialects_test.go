@@ -32,7 +32,7 @@ func portsWritten(s policy.Scope, flows []flow.Flow, subject int, d policy.Direc
 	return kubernetes, ciliums
 }
 
-func TestPortsOfARangeAreWrittenAsTheRange(t *testing.T) {
+func TestPortRange_WrittenAsRange(t *testing.T) {
 	const dns, ciliumDNS = "53/TCP 53/UDP", "53/ANY"
 	ftp := flow.Endpoint{Kind: flow.Workload, Name: "ftp"}
 	toFTP := func(ports ...uint16) []flow.Flow {
@@ -81,7 +81,7 @@ func TestPortsOfARangeAreWrittenAsTheRange(t *testing.T) {
 
 // A range that one run wrote stays unchanged in the next run, which sees another port of it. A port that a person
 // wrote stays while it is needed.
-func TestRangesAreMerged(t *testing.T) {
+func TestPortRange_Merge(t *testing.T) {
 	passive := policy.PortRange{Name: "ftp", First: 30000, Last: 30009, Protocol: flow.TCP}
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "checkout"}}, {Workload: policy.Workload{Name: "ftp"}, AllTraffic: true}}, Ranges: []policy.PortRange{passive}}
 	run := func(ports ...uint16) []flow.Flow {

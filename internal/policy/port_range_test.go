@@ -7,7 +7,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestRangesThatOverlap(t *testing.T) {
+func TestPortRange_Overlap(t *testing.T) {
 	r := PortRange{Name: "ftp", First: 30000, Last: 30009, Protocol: flow.TCP}
 	for _, row := range []struct {
 		other PortRange

@@ -10,7 +10,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestPortsGoByTheNamesThatThePodsGiveThem(t *testing.T) {
+func TestPortNames_ResolvedByPods(t *testing.T) {
 	db := policy.Workload{Name: "db", Ports: []policy.Port{{Name: "pg", Number: 5432, Protocol: flow.TCP}, {Name: "metrics", Number: 9187, Protocol: flow.TCP}, {Name: "sync", Number: 5432, Protocol: flow.UDP}}}
 	scope := policy.Scope{
 		Subjects: []policy.Subject{{Workload: checkout}},
@@ -56,7 +56,7 @@ func TestPortsGoByTheNamesThatThePodsGiveThem(t *testing.T) {
 	}
 }
 
-func TestNamespacesGoByTheirLabels(t *testing.T) {
+func TestNamespaces_MatchedByLabels(t *testing.T) {
 	scope := alone(checkout)
 	scope.Namespaces = map[string]map[string]string{"data": {"team": "storage"}, "default": {"team": "shop"}}
 	rules := map[string]string{

@@ -26,8 +26,8 @@ func RequiredBy(flows []flow.Flow, inexpressible func(Direction, flow.Flow) stri
 	sources, seen := make(map[flow.Endpoint]bool), make(map[lookup]bool)
 	for _, f := range flows {
 		isPods := f.Source.Kind == flow.Workload // the DNS queries of any other source are unknown
-		judged := byUnwritableName(f)
-		if !isPods || !f.Lookup && inexpressible(Egress, judged) != "" || !isLookedUp(judged.Destination) {
+		evaluated := byUnwritableName(f)
+		if !isPods || !f.Lookup && inexpressible(Egress, evaluated) != "" || !isLookedUp(evaluated.Destination) {
 			continue
 		}
 		source := f.Source.Identity()
@@ -70,19 +70,19 @@ func byUnwritableName(f flow.Flow) flow.Flow {
 const LookupHasNoPort = "a look-up has no port for a rule to open"
 
 // Unnameable returns why no rule of a direction can match one peer and no other, or "" if one can.
-func (s Scope) Unnameable(d Direction, far flow.Endpoint) string {
+func (s Scope) Unnameable(d Direction, peerEnd flow.Endpoint) string {
 	switch {
-	case far.Kind == flow.Workload:
-		return s.unselectable(far)
-	case d == Egress && far.Kind == flow.External && !IsHost(far.Name):
-		return fmt.Sprintf("%q is no host name", far.Name)
-	case far.Kind == flow.Address && !far.Addr.IsValid():
+	case peerEnd.Kind == flow.Workload:
+		return s.unselectable(peerEnd)
+	case d == Egress && peerEnd.Kind == flow.External && !IsHost(peerEnd.Name):
+		return fmt.Sprintf("%q is no host name", peerEnd.Name)
+	case peerEnd.Kind == flow.Address && !peerEnd.Addr.IsValid():
 		return "the address is not known"
-	case d == Ingress && far.Kind == flow.External && !far.Addr.IsValid():
-		return fmt.Sprintf("the address of %s is not known", far)
-	case d == Egress && (far.Kind < flow.Workload || far.Kind > flow.Address):
+	case d == Ingress && peerEnd.Kind == flow.External && !peerEnd.Addr.IsValid():
+		return fmt.Sprintf("the address of %s is not known", peerEnd)
+	case d == Egress && (peerEnd.Kind < flow.Workload || peerEnd.Kind > flow.Address):
 		return "the destination is of no known kind"
-	case d == Ingress && (far.Kind < flow.External || far.Kind > flow.Anyone):
+	case d == Ingress && (peerEnd.Kind < flow.External || peerEnd.Kind > flow.Anyone):
 		return "the source is of no known kind"
 	}
 	return ""

@@ -121,11 +121,11 @@ const (
 	NamesDNS             // the number of a DNS port
 )
 
-// ClassifyPorts classifies the ports from first to last. asked is the port at which the client queries the resolver.
-func (s Scope) ClassifyPorts(first, last int32, asked uint16) DNSPorts {
+// ClassifyPorts classifies the ports from first to last. queried is the port at which the client queries the resolver.
+func (s Scope) ClassifyPorts(first, last int32, queried uint16) DNSPorts {
 	isDNS := func(port int32) bool {
 		if len(s.Resolvers) > 0 {
-			return port == int32(asked)
+			return port == int32(queried)
 		}
 		return isDNSPort(port)
 	}
@@ -135,7 +135,7 @@ func (s Scope) ClassifyPorts(first, last int32, asked uint16) DNSPorts {
 		}
 		return NoDNS
 	}
-	for _, port := range []int32{ResolverPort, openShiftPort, int32(asked)} {
+	for _, port := range []int32{ResolverPort, openShiftPort, int32(queried)} {
 		if first <= port && port <= last && isDNS(port) {
 			return IncludesDNS
 		}
@@ -149,8 +149,8 @@ func IsDNSName(port string) bool { return strings.HasPrefix(port, "dns") || port
 // nodeLocalAddresses holds the addresses of NodeLocal DNSCache: the default, and that of Kubespray.
 var nodeLocalAddresses = []netip.Addr{netip.MustParseAddr("169.254.20.10"), netip.MustParseAddr("169.254.25.10")}
 
-// HoldsNodeLocal reports whether a range of addresses allows queries to NodeLocal DNSCache.
-func HoldsNodeLocal(cidr string, except []string) bool {
+// ContainsNodeLocal reports whether a range of addresses allows queries to NodeLocal DNSCache.
+func ContainsNodeLocal(cidr string, except []string) bool {
 	prefix, err := netip.ParsePrefix(cidr)
 	return err == nil && slices.ContainsFunc(nodeLocalAddresses, func(a netip.Addr) bool { return prefix.Contains(a) && ExceptionFor(except, a) == "" })
 }

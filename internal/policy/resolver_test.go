@@ -44,8 +44,8 @@ func ciliumEgressOnly(t *testing.T, rules string) ciliumpolicy.Policies {
 	return ciliumpolicy.Policies{p}
 }
 
-// TestResolversThatTheUserNames covers the generated rules if the cluster's DNS is elsewhere.
-func TestResolversThatTheUserNames(t *testing.T) {
+// TestResolver_UserConfigured covers the generated rules if the cluster's DNS is elsewhere.
+func TestResolver_UserConfigured(t *testing.T) {
 	flows := []flow.Flow{tcp(external("api.stripe.com", "203.0.113.9"), 443)}
 	for _, tt := range []struct {
 		reason            string
@@ -72,11 +72,11 @@ func TestResolversThatTheUserNames(t *testing.T) {
 		scope.Resolvers = tt.places
 		resolversOf(t, tt.reason, kubernetesOf(scope), kubernetesOf(alone(checkout)), flows, tt.kubernetes, tt.others)
 		resolversOf(t, tt.reason, ciliumOf(ciliumpolicy.Dialect{Scope: scope}), ciliumOf(ciliumpolicy.Dialect{Scope: alone(checkout)}), flows, tt.cnp, tt.others)
-		asked := udp(resolver(), 53)
-		if v := (networkpolicy.Dialect{Scope: scope}).Evaluate(egressPolicy(t, "", tt.hand), asked); v.Outcome != policy.Allowed {
+		lookup := udp(resolver(), 53)
+		if v := (networkpolicy.Dialect{Scope: scope}).Evaluate(egressPolicy(t, "", tt.hand), lookup); v.Outcome != policy.Allowed {
 			t.Errorf("%s: %s is %s: %s", tt.reason, tt.hand, v.Outcome, v.Reason)
 		}
-		if v := (ciliumpolicy.Dialect{Scope: scope}).Evaluate(ciliumEgressOnly(t, tt.ciliumsHand), asked); v.Outcome != policy.Allowed {
+		if v := (ciliumpolicy.Dialect{Scope: scope}).Evaluate(ciliumEgressOnly(t, tt.ciliumsHand), lookup); v.Outcome != policy.Allowed {
 			t.Errorf("%s: %s is %s: %s", tt.reason, tt.ciliumsHand, v.Outcome, v.Reason)
 		}
 	}
@@ -119,9 +119,9 @@ func resolversOf[P metav1.Object](t *testing.T, reason string, in, usual inBoth[
 	}
 }
 
-// TestAllPodsOfANamespace covers a peer without labels: it means the policy's own namespace, where the resolver
+// TestResolver_AllPodsOfNamespace covers a peer without labels: it means the policy's own namespace, where the resolver
 // rarely runs.
-func TestAllPodsOfANamespace(t *testing.T) {
+func TestResolver_AllPodsOfNamespace(t *testing.T) {
 	for _, tt := range []struct {
 		namespace string
 		resolver  policy.Resolver

@@ -15,7 +15,7 @@ import (
 
 // Tests that share a policy end in any order. Each adds the rules that it needs, and the last removes those that none
 // needed. The result equals the policy that a single test with all flows would have written.
-func TestTheOrderOfTestsThatShareAPolicyDoesNotMatter(t *testing.T) {
+func TestShared_OrderDoesNotMatter(t *testing.T) {
 	seed := policytest.Seed(t)
 	for i := range uint64(25) {
 		r := newDraw(seed, i)

@@ -17,10 +17,10 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestUnionsAreBothPoliciesApplied compares unions with both files applied to a cluster side by side: the deny rules
+// TestUnite_EqualsBothApplied compares unions with both files applied to a cluster side by side: the deny rules
 // of either are in force, and so is the isolation by either. NETZERO_TEST_SEED repeats a failure with the printed
 // seed.
-func TestUnionsAreBothPoliciesApplied(t *testing.T) {
+func TestUnite_EqualsBothApplied(t *testing.T) {
 	seed := policytest.Seed(t)
 	outcomes := make(map[policy.Outcome]int)
 	for i := range uint64(30) {
@@ -30,18 +30,18 @@ func TestUnionsAreBothPoliciesApplied(t *testing.T) {
 			continue
 		}
 		before, after := r.FlowsIn(scope), r.FlowsIn(scope)
-		asked := slices.Concat(before, after)
-		for _, f := range networkpolicy.Required(asked) {
+		evaluated := slices.Concat(before, after)
+		for _, f := range networkpolicy.Required(evaluated) {
 			for _, n := range neighbours(f) {
-				asked = append(asked, n, reversed(n))
+				evaluated = append(evaluated, n, reversed(n))
 			}
 		}
 		edit := func(p kubernetesPolicies) kubernetesPolicies { p, _ = r.editAll(p); return p }
-		holdApplied(t, scope, asked, edit(networkpolicy.Dialect{Scope: scope}.Generate(before)), edit(networkpolicy.Dialect{Scope: scope}.Generate(after)), outcomes, networkpolicy.Unite, networkpolicy.Dialect{Scope: scope.Normalized()}.EvaluateEnd,
+		checkApplied(t, scope, evaluated, edit(networkpolicy.Dialect{Scope: scope}.Generate(before)), edit(networkpolicy.Dialect{Scope: scope}.Generate(after)), outcomes, networkpolicy.Unite, networkpolicy.Dialect{Scope: scope.Normalized()}.EvaluateEnd,
 			func(p *networkingv1.NetworkPolicy) string { return toYAML(t, p) })
 		c := ciliumpolicy.Dialect{Scope: scope}
 		byHand := func(p ciliumpolicy.Policies) ciliumpolicy.Policies { return r.writeCilium(r.editCilium(p)) }
-		holdApplied(t, scope, asked, byHand(c.Generate(before)), byHand(c.Generate(after)), outcomes, ciliumpolicy.Unite, c.Normal().EvaluateEnd,
+		checkApplied(t, scope, evaluated, byHand(c.Generate(before)), byHand(c.Generate(after)), outcomes, ciliumpolicy.Unite, c.Normal().EvaluateEnd,
 			func(p *cilium.NetworkPolicy) string { return toYAML(t, p) })
 		if t.Failed() {
 			t.Logf("case %d of seed %d", i, seed)
@@ -55,7 +55,7 @@ func TestUnionsAreBothPoliciesApplied(t *testing.T) {
 	}
 }
 
-func holdApplied[P any](t *testing.T, scope policy.Scope, asked []flow.Flow, a, b []P, outcomes map[policy.Outcome]int,
+func checkApplied[P any](t *testing.T, scope policy.Scope, evaluated []flow.Flow, a, b []P, outcomes map[policy.Outcome]int,
 	unite func(...[]P) ([]P, error), side func([]P, policy.Workload, policy.Direction, flow.Flow) policy.Verdict, yaml func(P) string) {
 	t.Helper()
 	union, err := unite(a, b)
@@ -64,7 +64,7 @@ func holdApplied[P any](t *testing.T, scope policy.Scope, asked []flow.Flow, a, 
 	}
 	for _, subject := range scope.Normalized().Subjects {
 		for _, d := range policy.Directions {
-			for _, f := range scope.Normalized().FlowsOf(subject.Workload, d, asked) {
+			for _, f := range scope.Normalized().FlowsOf(subject.Workload, d, evaluated) {
 				want, got := side(slices.Concat(a, b), subject.Workload, d, f), side(union, subject.Workload, d, f)
 				outcomes[want.Outcome]++
 				named := d == policy.Egress && f.Destination.Kind == flow.External

@@ -27,8 +27,8 @@ type uniting[P any] struct {
 	yaml     func([]P) []string
 }
 
-// TestUnionsAreWhatTheirPartsAre unites policies of random flows, with edits, in both dialects.
-func TestUnionsAreWhatTheirPartsAre(t *testing.T) {
+// TestUnite_RandomPolicies unites policies of random flows, with edits, in both dialects.
+func TestUnite_RandomPolicies(t *testing.T) {
 	seed := policytest.Seed(t)
 	for i := range uint64(20) {
 		r := newDraw(seed, i)
@@ -37,7 +37,7 @@ func TestUnionsAreWhatTheirPartsAre(t *testing.T) {
 			continue
 		}
 		before, after := r.FlowsIn(scope), r.FlowsIn(scope)
-		holdUnion(t, scope, before, after, uniting[*networkingv1.NetworkPolicy]{
+		checkUnion(t, scope, before, after, uniting[*networkingv1.NetworkPolicy]{
 			networkpolicy.Dialect{Scope: scope}.Generate,
 			func(p kubernetesPolicies) kubernetesPolicies { p, _ = r.editAll(p); return p },
 			networkpolicy.Unite, networkpolicy.Dialect{Scope: scope.Normalized()}.EvaluateEnd,
@@ -49,7 +49,7 @@ func TestUnionsAreWhatTheirPartsAre(t *testing.T) {
 			},
 		})
 		c := ciliumpolicy.Dialect{Scope: scope}
-		holdUnion(t, scope, before, after, uniting[*cilium.NetworkPolicy]{c.Generate, r.editCilium, ciliumpolicy.Unite, c.Normal().EvaluateEnd, func(p ciliumpolicy.Policies) []string { return toYAMLs(t, p) }})
+		checkUnion(t, scope, before, after, uniting[*cilium.NetworkPolicy]{c.Generate, r.editCilium, ciliumpolicy.Unite, c.Normal().EvaluateEnd, func(p ciliumpolicy.Policies) []string { return toYAMLs(t, p) }})
 		if t.Failed() {
 			t.Logf("case %d of seed %d", i, seed)
 			return
@@ -57,7 +57,7 @@ func TestUnionsAreWhatTheirPartsAre(t *testing.T) {
 	}
 }
 
-func holdUnion[P any](t *testing.T, scope policy.Scope, before, after []flow.Flow, u uniting[P]) {
+func checkUnion[P any](t *testing.T, scope policy.Scope, before, after []flow.Flow, u uniting[P]) {
 	t.Helper()
 	united := func(sets ...[]P) []P {
 		t.Helper()
@@ -85,18 +85,18 @@ func holdUnion[P any](t *testing.T, scope policy.Scope, before, after []flow.Flo
 	}
 	same("edited, in another order", whole, united(b, a))
 	same("edited, of itself", whole, united(whole))
-	var asked []flow.Flow
+	var evaluated []flow.Flow
 	for _, f := range networkpolicy.Required(slices.Concat(before, after)) {
-		asked = append(asked, f)
+		evaluated = append(evaluated, f)
 		for _, n := range neighbours(f) {
-			if len(asked) < 120 {
-				asked = append(asked, n, reversed(n))
+			if len(evaluated) < 120 {
+				evaluated = append(evaluated, n, reversed(n))
 			}
 		}
 	}
 	for _, subject := range scope.Normalized().Subjects {
 		for _, d := range policy.Directions {
-			for _, f := range scope.Normalized().FlowsOf(subject.Workload, d, asked) {
+			for _, f := range scope.Normalized().FlowsOf(subject.Workload, d, evaluated) {
 				v, w, both := u.side(a, subject.Workload, d, f), u.side(b, subject.Workload, d, f), u.side(whole, subject.Workload, d, f)
 				allowed := v.Outcome == policy.Allowed || w.Outcome == policy.Allowed
 				switch {

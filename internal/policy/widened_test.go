@@ -12,7 +12,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestWidenedIsWhatAnUpdateOpensToAnyone(t *testing.T) {
+func TestWidened_RulesOpenedToAnyone(t *testing.T) {
 	s := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "orders"}, AllTraffic: true}, {Workload: policy.Workload{Name: "db"}, AllTraffic: true}}}
 	named := flow.Flow{Source: workload("orders"), Destination: workload("db"), Protocol: flow.TCP, Port: 5432, Count: 1}
 	other := flow.Flow{Source: workloadIn("jobs", "report"), Destination: workload("db"), Protocol: flow.TCP, Port: 5432, Count: 1}

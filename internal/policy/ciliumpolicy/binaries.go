@@ -15,5 +15,5 @@ func (c Dialect) Unlisted(policies Policies, f flow.Flow, binary string) string 
 }
 
 func (c Dialect) binariesOf(subjects []policy.Subject, flows []flow.Flow) []string {
-	return policy.BinariesOf(c.FlowsOfAll(subjects, policy.Egress, flows), c.unnamed)
+	return policy.BinariesOf(c.FlowsOfAll(subjects, policy.Egress, flows), c.unnameable)
 }

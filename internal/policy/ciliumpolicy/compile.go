@@ -18,26 +18,26 @@ import (
 func (c Dialect) Evaluator(policies Policies) func(flow.Flow) policy.Verdict {
 	c = Dialect{c.Scope.Normalized().Indexed()}
 	policies = partsOf(policies)
-	return policy.NewEvaluator(c.Scope, c.byAddress, c.wordless, func(subject policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
+	return policy.NewEvaluator(c.Scope, c.byAddress, c.inexpressibleKind, func(subject policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
 		return c.compile(policies, subject, d).verdict
 	})
 }
 
 // compiled holds the policies that select a subject, indexed to evaluate many flows of one direction.
 type compiled struct {
-	scope     Dialect
-	subject   policy.Workload
-	direction policy.Direction
-	views     []applicable
-	isolating int // the first of views that isolates the subject, or -1 if none does; then why has the reason
-	why       string
-	allowed   ruleTable
-	denied    ruleTable
+	scope      Dialect
+	subject    policy.Workload
+	direction  policy.Direction
+	applicable []applicable
+	isolating  int // the first that isolates the subject, or -1 if none does; then why has the reason
+	why        string
+	allowed    ruleTable
+	denied     ruleTable
 }
 
-// ruleTable holds the rules of views, with an index.
+// ruleTable holds the rules of the applicable policies, with an index.
 type ruleTable struct {
-	rules [][]refs // by view
+	rules [][]refs // by policy
 	index *index.Index
 }
 
@@ -48,8 +48,8 @@ type refs struct {
 }
 
 func (c Dialect) compile(policies Policies, subject policy.Workload, d policy.Direction) *compiled {
-	s := &compiled{scope: c, subject: subject, direction: d, views: c.applicablePolicies(policies, subject, d)}
-	if s.isolating = slices.IndexFunc(s.views, applicable.isolates); s.isolating < 0 {
+	s := &compiled{scope: c, subject: subject, direction: d, applicable: c.applicablePolicies(policies, subject, d)}
+	if s.isolating = slices.IndexFunc(s.applicable, applicable.isolates); s.isolating < 0 {
 		_, s.why = isolates(policies, subject, d)
 	}
 	s.build()
@@ -57,26 +57,26 @@ func (c Dialect) compile(policies Policies, subject policy.Workload, d policy.Di
 }
 
 func (s *compiled) build() {
-	if len(s.views) > 0 { // all views have the same look-ups
-		lookups := newFQDNIndex(s.views[0].lookups)
-		for i := range s.views {
-			s.views[i].read = lookups
+	if len(s.applicable) > 0 { // all policies have the same look-ups
+		lookups := newFQDNIndex(s.applicable[0].lookups)
+		for i := range s.applicable {
+			s.applicable[i].read = lookups
 		}
 	}
-	s.allowed = newRules(s.views, func(v applicable) []Rule { return v.rules })
-	s.denied = newRules(s.views, func(v applicable) []Rule { return v.denials })
+	s.allowed = newRules(s.applicable, func(v applicable) []Rule { return v.rules })
+	s.denied = newRules(s.applicable, func(v applicable) []Rule { return v.denials })
 }
 
-func newRules(views []applicable, of func(applicable) []Rule) ruleTable {
+func newRules(policies []applicable, of func(applicable) []Rule) ruleTable {
 	x := ruleTable{index: index.New()}
 	var all []index.Rule
-	for i, v := range views {
+	for i, v := range policies {
 		var each []refs
 		for j, r := range of(v) {
 			ref := refs{r.peers(), r.AllowedPorts()}
 			each = append(each, ref)
 			if !r.isEmpty() { // an empty rule has no pairs
-				all = append(all, index.Rule{At: index.RuleAt{View: i, Rule: j}, Peers: specsOfPeers(ref.peers), Ports: specsOfPorts(ref.ports)})
+				all = append(all, index.Rule{At: index.RuleAt{Policy: i, Rule: j}, Peers: specsOfPeers(ref.peers), Ports: specsOfPorts(ref.ports)})
 			}
 		}
 		x.rules = append(x.rules, each)
@@ -136,7 +136,7 @@ func specsOfPorts(ports []portRef) []index.Port {
 }
 
 func (s *compiled) spec(f flow.Flow) index.Flow {
-	far := s.direction.PeerEnd(f)
+	peerEnd := s.direction.PeerEnd(f)
 	spec := index.Flow{Ports: []int{int(f.Port)}}
 	if s.direction == policy.Egress && policy.IsAPIServer(f.Destination) {
 		spec.Ports = nil
@@ -144,22 +144,22 @@ func (s *compiled) spec(f flow.Flow) index.Flow {
 			spec.Ports = append(spec.Ports, int(port))
 		}
 	}
-	switch far.Kind {
+	switch peerEnd.Kind {
 	case flow.Workload:
-		w, _ := s.scope.WorkloadOf(far)
+		w, _ := s.scope.WorkloadOf(peerEnd)
 		spec.Labels = w.AsPeer(s.direction).AllLabels()
 	case flow.Resolver:
-		r := s.scope.ResolverOf(far)
+		r := s.scope.ResolverOf(peerEnd)
 		spec.Labels = r.Labels
 		if r.Addresses.IsValid() {
 			spec.Addr = r.Addresses.Addr()
 		}
 	case flow.Anyone:
 	default:
-		spec.Addr = policy.EndpointAddress(far)
+		spec.Addr = policy.EndpointAddress(peerEnd)
 		spec.NoAddr = !spec.Addr.IsValid()
-		if far.Kind == flow.External {
-			spec.Host = far.Name
+		if peerEnd.Kind == flow.External {
+			spec.Host = peerEnd.Name
 		}
 	}
 	spec.AnyPort = f.Lookup
@@ -167,7 +167,7 @@ func (s *compiled) spec(f flow.Flow) index.Flow {
 }
 
 func (x ruleTable) pair(at index.Pair) (peer peerRef, port portRef) {
-	r := x.rules[at.View][at.Rule]
+	r := x.rules[at.Policy][at.Rule]
 	if at.Peer >= 0 {
 		peer = r.peers[at.Peer]
 	}
@@ -182,19 +182,19 @@ func (s *compiled) verdict(f flow.Flow) policy.Verdict {
 	if v, why := s.denies(f); why != "" {
 		return policy.Verdict{Outcome: policy.Denied, Policy: v.Name, Rule: -1, Reason: why}
 	}
-	if s.isolating < 0 && s.direction == policy.Ingress && !f.Lookup && s.scope.wordless(f) != "" {
-		return policy.EvaluateOther(s.scope.otherWords(), policiesOf(s.views), "", s.subject, s.direction, f)
+	if s.isolating < 0 && s.direction == policy.Ingress && !f.Lookup && s.scope.inexpressibleKind(f) != "" {
+		return policy.EvaluateOther(s.scope.otherFlows(), policiesOf(s.applicable), "", s.subject, s.direction, f)
 	}
 	if s.isolating < 0 {
 		return policy.Verdict{Outcome: policy.Unprotected, Rule: -1, Reason: s.why}
 	}
 	if f.Destination.Kind == flow.Resolver {
 		// A port alone may make a rule match the resolver, so the index is of no use.
-		return s.scope.overViews(s.views, s.isolating, s.subject, s.direction, f)
+		return s.scope.evaluateApplicable(s.applicable, s.isolating, s.subject, s.direction, f)
 	}
-	nearest := candidate{view: s.views[s.isolating], rule: -1}
+	nearest := candidate{policy: s.applicable[s.isolating], rule: -1}
 	for _, at := range s.allowed.index.Nearest(s.spec(f)) {
-		v := s.views[at.View]
+		v := s.applicable[at.Policy]
 		peer, port := s.allowed.pair(at)
 		x := candidate{v, at.Rule, at.Peer, v.matchRefs(peer, port, f)}
 		if x.match.Allows() {
@@ -204,7 +204,7 @@ func (s *compiled) verdict(f flow.Flow) policy.Verdict {
 			nearest = x
 		}
 	}
-	return s.scope.notAllowed(nearest, s.views, s.isolating, s.subject, s.direction, f)
+	return s.scope.notAllowed(nearest, s.applicable, s.isolating, s.subject, s.direction, f)
 }
 
 // denies returns the policy and the rule that deny a flow, or an empty reason.
@@ -213,10 +213,10 @@ func (s *compiled) denies(f flow.Flow) (applicable, string) {
 		if f.Lookup && at.Port >= 0 {
 			continue // as in applicable.denies
 		}
-		v := s.views[at.View]
+		v := s.applicable[at.Policy]
 		v.named = false // as in applicable.denies
 		peer, port := s.denied.pair(at)
-		if fit := v.matchRefs(peer, port, f); fit.Peer == policy.PeerMatches && fit.Port == policy.PortMatches {
+		if match := v.matchRefs(peer, port, f); match.Peer == policy.PeerMatches && match.Port == policy.PortMatches {
 			return v, v.describeDenial(at.Rule, peer, port)
 		}
 	}
@@ -225,7 +225,7 @@ func (s *compiled) denies(f flow.Flow) (applicable, string) {
 
 // isMissing reports whether no rule and no look-up entry allows a flow, although one could.
 func (s *compiled) isMissing(f flow.Flow) bool {
-	if !f.Lookup && s.scope.wordless(f) != "" {
+	if !f.Lookup && s.scope.inexpressibleKind(f) != "" {
 		return false // lists allow such flows
 	}
 	if _, why := s.denies(f); why != "" {
@@ -236,7 +236,7 @@ func (s *compiled) isMissing(f flow.Flow) bool {
 	}
 	for _, at := range s.allowed.index.Nearest(s.spec(f)) {
 		peer, port := s.allowed.pair(at)
-		if s.views[at.View].matchRefs(peer, port, f).Allows() {
+		if s.applicable[at.Policy].matchRefs(peer, port, f).Allows() {
 			return false
 		}
 	}
@@ -247,8 +247,8 @@ func (s *compiled) isMissing(f flow.Flow) bool {
 func (s *compiled) onlyUnseen(f flow.Flow) bool {
 	return slices.ContainsFunc(s.allowing(f), func(at index.Pair) bool {
 		peer, port := s.allowed.pair(at)
-		fit := s.views[at.View].matchRefs(peer, port, f)
-		return fit.Peer == policy.LookupNotRead && fit.Port == policy.PortMatches
+		match := s.applicable[at.Policy].matchRefs(peer, port, f)
+		return match.Peer == policy.LookupNotRead && match.Port == policy.PortMatches
 	})
 }
 
@@ -258,10 +258,10 @@ func (s *compiled) allowing(f flow.Flow) []index.Pair {
 		return s.allowed.index.Allowing(s.spec(f))
 	}
 	var all []index.Pair
-	for i, v := range s.views {
+	for i, v := range s.applicable {
 		for j, r := range v.rules {
 			for peer, port := range r.pairs() {
-				all = append(all, index.Pair{PeerAt: index.PeerAt{RuleAt: index.RuleAt{View: i, Rule: j}, Peer: peer}, Port: port})
+				all = append(all, index.Pair{PeerAt: index.PeerAt{RuleAt: index.RuleAt{Policy: i, Rule: j}, Peer: peer}, Port: port})
 			}
 		}
 	}

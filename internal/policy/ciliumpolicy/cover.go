@@ -94,7 +94,7 @@ func covers(r Rule, peer peerRef, port portRef, d policy.Direction) bool {
 	for i, j := range r.pairs() {
 		a, b := r.pair(i, j)
 		if coversPeer(a, peer) && coversPort(b, port) &&
-			(!namesDNS(peer, port, d) || namesDNS(a, b, d) || allowsAny(a, b) && (Dialect{}).wordOfPort(port, policy.ResolverPort) == policy.IncludesDNS) {
+			(!namesDNS(peer, port, d) || namesDNS(a, b, d) || allowsAny(a, b) && (Dialect{}).classifyPort(port, policy.ResolverPort) == policy.IncludesDNS) {
 			return true
 		}
 	}
@@ -106,7 +106,7 @@ func namesDNS(peer peerRef, port portRef, d policy.Direction) bool {
 	if d != policy.Egress || port.icmp != nil || peer.name != nil {
 		return false
 	}
-	switch (Dialect{}).wordOfPort(port, policy.ResolverPort) {
+	switch (Dialect{}).classifyPort(port, policy.ResolverPort) {
 	case policy.NamesDNS:
 		return true
 	case policy.IncludesDNS:

@@ -10,7 +10,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestWhatCiliumDeniesNothingAllows(t *testing.T) {
+func TestDeny_OverridesAllow(t *testing.T) {
 	c := Dialect{alone(checkout)}
 	all := "  egress: [{toEntities: [all]}]\n"
 	db := toPort(workload("db"), flow.TCP, 5432)
@@ -45,7 +45,7 @@ func TestWhatCiliumDeniesNothingAllows(t *testing.T) {
 	}
 }
 
-func TestWhoDeniesNothingByDefaultIsolatesNobody(t *testing.T) {
+func TestDeny_WithoutDefaultDenyIsolatesNone(t *testing.T) {
 	c := Dialect{alone(checkout)}
 	open := ciliumPolicy(t, "  enableDefaultDeny: {egress: false}\n  egress: [{toEndpoints: [{matchLabels: {app: cache}}]}]\n  egressDeny: [{toEndpoints: [{matchLabels: {app: db}}]}]")
 	open.Name = "open"
@@ -71,7 +71,7 @@ func TestWhoDeniesNothingByDefaultIsolatesNobody(t *testing.T) {
 	}
 }
 
-func TestMergeIsolatesAndLeavesDenialsAlone(t *testing.T) {
+func TestMerge_IsolatesAndKeepsDenials(t *testing.T) {
 	c := Dialect{alone(checkout)}
 	p := ciliumPolicy(t, "  enableDefaultDeny: {egress: false}\n  egressDeny: [{toCIDR: [203.0.113.9/32]}]")
 	flows := from(checkout, toPort(at("203.0.113.9"), flow.TCP, 443), tcp(workload("cache"), 6379))

@@ -24,7 +24,7 @@ func (m *merging) dropFrom(p *cilium.NetworkPolicy, subject policy.Workload) {
 	}
 	if doesNotIsolate(p, subject, policy.Egress) == "" {
 		m.dropMetadata(p)
-		policy.DropOthers(m.scope.otherWords(), p, m.scope.listedBy(p), m.flows)
+		policy.DropOthers(m.scope.otherFlows(), p, m.scope.listedBy(p), m.flows)
 		unused := policy.UnusedLookups(m.scope.Scope, p, m.scope.listedBy(p)(policy.Egress), func(w policy.Workload) []flow.Flow { return m.scope.unmetLookups(m.policies, w, m.flows) })
 		policy.DropEntries(p, policy.NamesAnnotation, func(entry string) bool { return !slices.Contains(unused, entry) })
 		if m.scope.Binaries {

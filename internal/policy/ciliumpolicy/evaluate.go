@@ -22,13 +22,13 @@ import (
 func (c Dialect) Evaluate(policies Policies, f flow.Flow) policy.Verdict {
 	c = c.Normal()
 	policies = partsOf(policies)
-	judged := c.byAddress(f)
-	v := c.EvaluateAtResolvers(judged, func(g flow.Flow) policy.Verdict {
-		return c.Ends(g, c.wordless, func(subject policy.Workload, d policy.Direction) policy.Verdict {
+	evaluated := c.byAddress(f)
+	v := c.EvaluateAtResolvers(evaluated, func(g flow.Flow) policy.Verdict {
+		return c.Ends(g, c.inexpressibleKind, func(subject policy.Workload, d policy.Direction) policy.Verdict {
 			return c.EvaluateEnd(policies, subject, d, g)
 		})
 	})
-	return policy.ExplainAddress(v, f, judged)
+	return policy.ExplainAddress(v, f, evaluated)
 }
 
 // EvaluateEnd returns the verdict of policies on a flow of the subject in one direction.
@@ -40,19 +40,20 @@ func (c Dialect) EvaluateEnd(policies Policies, subject policy.Workload, d polic
 		}
 	}
 	first := slices.IndexFunc(selecting, applicable.isolates)
-	if first < 0 && d == policy.Ingress && !f.Lookup && c.wordless(f) != "" {
-		return policy.EvaluateOther(c.otherWords(), policiesOf(selecting), "", subject, d, f)
+	if first < 0 && d == policy.Ingress && !f.Lookup && c.inexpressibleKind(f) != "" {
+		return policy.EvaluateOther(c.otherFlows(), policiesOf(selecting), "", subject, d, f)
 	}
 	if first < 0 {
 		_, why := isolates(policies, subject, d)
 		return policy.Verdict{Outcome: policy.Unprotected, Rule: -1, Reason: why}
 	}
-	return c.overViews(selecting, first, subject, d, f)
+	return c.evaluateApplicable(selecting, first, subject, d, f)
 }
 
-// overViews is EvaluateEnd for the policies that select the subject. first is the index of the first that isolates it.
-func (c Dialect) overViews(selecting []applicable, first int, subject policy.Workload, d policy.Direction, f flow.Flow) policy.Verdict {
-	nearest := candidate{view: selecting[first], rule: -1}
+// evaluateApplicable is EvaluateEnd for the policies that select the subject. first is the index of the first that
+// isolates it.
+func (c Dialect) evaluateApplicable(selecting []applicable, first int, subject policy.Workload, d policy.Direction, f flow.Flow) policy.Verdict {
+	nearest := candidate{policy: selecting[first], rule: -1}
 	for _, v := range selecting {
 		for i, rule := range v.rules {
 			for peer, port := range rule.pairs() {
@@ -76,8 +77,8 @@ func (c Dialect) notAllowed(nearest candidate, selecting []applicable, first int
 	switch {
 	case f.Lookup:
 		return policy.EvaluateLookup(c.Scope, policiesOf(selecting), isolating, subject, f)
-	case c.wordless(f) != "":
-		return policy.EvaluateOther(c.otherWords(), policiesOf(selecting), isolating, subject, d, f)
+	case c.inexpressibleKind(f) != "":
+		return policy.EvaluateOther(c.otherFlows(), policiesOf(selecting), isolating, subject, d, f)
 	}
 	if why := c.inexpressible(d, f); why != "" {
 		return policy.Verdict{Outcome: policy.Inexpressible, Rule: -1, Reason: why}
@@ -93,8 +94,8 @@ func (v applicable) denies(f flow.Flow) string {
 			if f.Lookup && port >= 0 {
 				continue // the port is unknown
 			}
-			fit := v.match(rule, peer, port, f)
-			if fit.Peer != policy.PeerMatches || fit.Port != policy.PortMatches {
+			match := v.match(rule, peer, port, f)
+			if match.Peer != policy.PeerMatches || match.Port != policy.PortMatches {
 				continue
 			}
 			of, open := rule.pair(peer, port)
@@ -111,22 +112,22 @@ func (v applicable) isolates() bool {
 
 // candidate is a rule with the peer that allows a flow, or comes nearest to it.
 type candidate struct {
-	view  applicable
-	rule  int // -1 if no policy has a rule that allows anything
-	peer  int
-	match policy.Match
+	policy applicable
+	rule   int // -1 if no policy has a rule that allows anything
+	peer   int
+	match  policy.Match
 }
 
-func (c candidate) word() string { return c.view.scope.RuleWord(c.view.direction) }
+func (c candidate) word() string { return c.policy.scope.RuleWord(c.policy.direction) }
 
 func (c candidate) ref() peerRef {
-	ref, _ := c.view.rules[c.rule].pair(c.peer, -1)
+	ref, _ := c.policy.rules[c.rule].pair(c.peer, -1)
 	return ref
 }
 
 // String describes the rule and its peer for a reason.
 func (c candidate) String() string {
-	return fmt.Sprintf("%s %d (%s)", c.word(), c.rule, describePeer(c.view.direction, c.ref()))
+	return fmt.Sprintf("%s %d (%s)", c.word(), c.rule, describePeer(c.policy.direction, c.ref()))
 }
 
 func (c candidate) allowedReason() string {
@@ -137,13 +138,13 @@ func (c candidate) allowedReason() string {
 }
 
 func (c candidate) notices() []string {
-	rule, peer := c.view.rules[c.rule], c.ref()
+	rule, peer := c.policy.rules[c.rule], c.ref()
 	everywhere := peer == peerRef{} || peer.entity == cilium.All
 	switch {
 	case everywhere && len(rule.AllowedPorts()) == 0:
-		return []string{fmt.Sprintf("policy %s: %s %d allows everything", c.view.Name, c.word(), c.rule)}
-	case c.view.direction == policy.Egress && (everywhere || isWorld(peer)):
-		return []string{fmt.Sprintf("policy %s: %s %d opens the internet, and no name is checked there", c.view.Name, c.word(), c.rule)}
+		return []string{fmt.Sprintf("policy %s: %s %d allows everything", c.policy.Name, c.word(), c.rule)}
+	case c.policy.direction == policy.Egress && (everywhere || isWorld(peer)):
+		return []string{fmt.Sprintf("policy %s: %s %d opens the internet, and no name is checked there", c.policy.Name, c.word(), c.rule)}
 	}
 	return nil
 }
@@ -165,11 +166,11 @@ func isWorld(peer peerRef) bool {
 // deniedReason says why the nearest rule does not allow a flow.
 func (c candidate) deniedReason(f flow.Flow, first string) string {
 	if c.rule < 0 {
-		return fmt.Sprintf("policy %s has no %s rules that allow anything, it denies everything", first, c.view.direction)
+		return fmt.Sprintf("policy %s has no %s rules that allow anything, it denies everything", first, c.policy.direction)
 	}
-	rule, far := c.String(), c.view.direction.PeerEnd(f)
-	if c.view.Name != first {
-		rule += " of policy " + c.view.Name
+	rule, peerEnd := c.String(), c.policy.direction.PeerEnd(f)
+	if c.policy.Name != first {
+		rule += " of policy " + c.policy.Name
 	}
 	port := fmt.Sprintf("%d/%s", f.Port, f.Protocol)
 	if f.Protocol.IsICMP() {
@@ -180,25 +181,25 @@ func (c candidate) deniedReason(f flow.Flow, first string) string {
 	}
 	switch c.match.Peer {
 	case policy.PeerMatches:
-		allowed := c.view.openings.Get(strconv.Itoa(c.rule), func() policy.Description {
-			rule := c.view.rules[c.rule]
+		allowed := c.policy.descriptions.Get(strconv.Itoa(c.rule), func() policy.Description {
+			rule := c.policy.rules[c.rule]
 			return policy.Description{Text: describeAllAllowed(rule), PortNames: rule.namesOfPorts()}
 		})
-		return fmt.Sprintf("%s, %s allows %s", port, rule, allowed.Text) + c.view.scope.ExplainPortNames(allowed.PortNames, f)
+		return fmt.Sprintf("%s, %s allows %s", port, rule, allowed.Text) + c.policy.scope.ExplainPortNames(allowed.PortNames, f)
 	case policy.LookupNotRead:
-		return fmt.Sprintf("%s never matches: no rule lets Cilium read the look-up of %s (toPorts with rules.dns, to the resolver at port %d)", rule, far.Name, policy.ResolverPort)
+		return fmt.Sprintf("%s never matches: no rule lets Cilium read the look-up of %s (toPorts with rules.dns, to the resolver at port %d)", rule, peerEnd.Name, policy.ResolverPort)
 	case policy.OtherNamespace:
-		return fmt.Sprintf("%s is in another namespace than %s", c.view.scope.describe(c.view.direction, far), rule)
+		return fmt.Sprintf("%s is in another namespace than %s", c.policy.scope.describe(c.policy.direction, peerEnd), rule)
 	case policy.Excepted:
-		return fmt.Sprintf("%s is in the range %s that %s excepts", policy.EndpointAddress(far), policy.ExceptionFor(c.ref().cidr.Except, policy.EndpointAddress(far)), rule)
+		return fmt.Sprintf("%s is in the range %s that %s excepts", policy.EndpointAddress(peerEnd), policy.ExceptionFor(c.ref().cidr.Except, policy.EndpointAddress(peerEnd)), rule)
 	case policy.NameNotListed:
-		return fmt.Sprintf("%s is not in toFQDNs, and %s is for an address without a name", c.view.scope.describe(c.view.direction, far), rule)
+		return fmt.Sprintf("%s is not in toFQDNs, and %s is for an address without a name", c.policy.scope.describe(c.policy.direction, peerEnd), rule)
 	case policy.OtherPeer, policy.OtherKind:
-		if c.match.Port == policy.PortMatches && (c.match.Peer == policy.OtherPeer || far.Kind == flow.Anyone) {
-			return fmt.Sprintf("no %s is for %s; %s allows %s", c.word(), c.view.scope.describe(c.view.direction, far), rule, port)
+		if c.match.Port == policy.PortMatches && (c.match.Peer == policy.OtherPeer || peerEnd.Kind == flow.Anyone) {
+			return fmt.Sprintf("no %s is for %s; %s allows %s", c.word(), c.policy.scope.describe(c.policy.direction, peerEnd), rule, port)
 		}
 	}
-	return fmt.Sprintf("no %s is for %s", c.word(), c.view.scope.describe(c.view.direction, far))
+	return fmt.Sprintf("no %s is for %s", c.word(), c.policy.scope.describe(c.policy.direction, peerEnd))
 }
 
 // describe describes the peer end of a flow for a reason.
@@ -212,10 +213,10 @@ func (c Dialect) describe(d policy.Direction, e flow.Endpoint) string {
 	return c.Scope.Describe(d, e)
 }
 
-// policiesOf returns the policies of views.
-func policiesOf(views []applicable) Policies {
+// policiesOf returns the policy objects of applicable policies.
+func policiesOf(applied []applicable) Policies {
 	var policies Policies
-	for _, v := range views {
+	for _, v := range applied {
 		policies = append(policies, v.NetworkPolicy)
 	}
 	return policies

@@ -15,23 +15,23 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// askedOf returns the flows, the flows that differ from one of them in a single property, and failed look-ups of their
-// names.
-func askedOf(required []flow.Flow) []flow.Flow {
-	asked := slices.Clone(required)
+// withNeighbours returns the flows, the flows that differ from one of them in a single property, and failed look-ups of
+// their names.
+func withNeighbours(required []flow.Flow) []flow.Flow {
+	all := slices.Clone(required)
 	for _, f := range required {
 		for _, n := range neighbours(f) {
-			asked = append(asked, n)
+			all = append(all, n)
 		}
 		for _, n := range neighbours(reversed(f)) {
-			asked = append(asked, reversed(n))
+			all = append(all, reversed(n))
 		}
 		if f.Destination.Kind == flow.External && !f.Lookup {
 			f.Destination.Addr, f.Lookup, f.Protocol, f.Port = netip.Addr{}, true, 0, 0
-			asked = append(asked, f)
+			all = append(all, f)
 		}
 	}
-	return asked
+	return all
 }
 
 // unusual draws a flow that annotations decide: one that no rule can express, a look-up of a name that others use, or a
@@ -111,7 +111,7 @@ func withAnnotations[P interface {
 }
 
 // kindsOf returns the kinds of list that decide a flow, each with the outcome.
-func kindsOf(s policy.Scope, f flow.Flow, v policy.Verdict, wordless func(flow.Flow) string) []string {
+func kindsOf(s policy.Scope, f flow.Flow, v policy.Verdict, inexpressibleKind func(flow.Flow) string) []string {
 	var kinds []string
 	byList := ""
 	if v.Outcome == policy.Allowed && v.Rule < 0 {
@@ -120,10 +120,10 @@ func kindsOf(s policy.Scope, f flow.Flow, v policy.Verdict, wordless func(flow.F
 	if f.Lookup {
 		kinds = append(kinds, "look-up "+v.Outcome.String()+byList)
 	}
-	if !f.Lookup && wordless(f) != "" {
+	if !f.Lookup && inexpressibleKind(f) != "" {
 		kinds = append(kinds, "other "+v.Outcome.String()+byList)
 	}
-	if judged := s.Normalized().ByAddress(f); judged.Destination.Kind != f.Destination.Kind {
+	if evaluated := s.Normalized().ByAddress(f); evaluated.Destination.Kind != f.Destination.Kind {
 		kinds = append(kinds, "by address "+v.Outcome.String())
 	}
 	return kinds
@@ -142,7 +142,7 @@ func TestCiliumEvaluator_SameAsEvaluate(t *testing.T) {
 			}
 		}
 		other := Dialect{scope}
-		asked := askedOf(other.Required(slices.Concat(flows, others)))
+		evaluated := withNeighbours(other.Required(slices.Concat(flows, others)))
 		ciliums := r.writeCilium(r.editCilium(other.Generate(flows)))
 		for what, policies := range map[string]Policies{
 			"generated": other.Generate(flows), "edited": ciliums, "several": slices.Concat(other.Generate(others), ciliums),
@@ -150,10 +150,10 @@ func TestCiliumEvaluator_SameAsEvaluate(t *testing.T) {
 			"merged":    other.Merge(ciliums, others), "none": nil,
 		} {
 			evaluate := other.Evaluator(policies)
-			for _, f := range asked {
+			for _, f := range evaluated {
 				want := other.Evaluate(policies, f)
 				outcomes[want.Outcome]++
-				for _, kind := range kindsOf(scope, f, want, other.wordless) {
+				for _, kind := range kindsOf(scope, f, want, other.inexpressibleKind) {
 					kinds[kind]++
 				}
 				if diff := gocmp.Diff(want, evaluate(f)); diff != "" {

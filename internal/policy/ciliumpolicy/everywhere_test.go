@@ -11,8 +11,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestHostNetworkTakesBothEntities: pods on the host network may run on their caller's node or on another.
-func TestHostNetworkTakesBothEntities(t *testing.T) {
+// Pods on the host network may run on their caller's node or on another.
+func TestHostNetwork_NeedsBothEntities(t *testing.T) {
 	controller := policy.Workload{Name: "controller"}
 	c := Dialect{alone(controller)}
 	agent := workloadIn("monitoring", "agent")
@@ -43,8 +43,8 @@ func TestHostNetworkTakesBothEntities(t *testing.T) {
 	}
 }
 
-// TestNodesHoldTheAPIServer: a self-hosted API server runs on some of the nodes, which may include its callers' nodes.
-func TestNodesHoldTheAPIServer(t *testing.T) {
+// A self-hosted API server runs on some of the nodes, which may include its callers' nodes.
+func TestAPIServer_NodeEntitiesInclude(t *testing.T) {
 	controller := policy.Workload{Name: "controller"}
 	c := Dialect{alone(controller)}
 	for _, row := range []struct {

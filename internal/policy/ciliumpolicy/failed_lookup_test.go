@@ -7,7 +7,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-func TestCiliumListsNoPorts(t *testing.T) {
+func TestLookups_CiliumListsNoPorts(t *testing.T) {
 	p := Dialect{alone(checkout)}.Generate(nil)[0]
 	for entry, want := range map[string]string{"api.example:*": "", "api.example:443/TCP": "ports stand in toFQDNs", "api.example:*/TCP": "want a port", "a b:*": "want a host name", "*:*": "remove the annotation"} {
 		p.Annotations = map[string]string{policy.NamesAnnotation: entry}

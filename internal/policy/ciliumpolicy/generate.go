@@ -51,7 +51,7 @@ func (c Dialect) generate(subject policy.Subject, required []flow.Flow) *cilium.
 	if unmet := c.unmetLookups(Policies{p}, subject.Workload, required); len(unmet) > 0 {
 		policy.SetEntries(p, policy.NamesAnnotation, c.LookupEntries(subject.Workload, unmet))
 	}
-	policy.ListOthers(c.otherWords(), p, subject, required)
+	policy.ListOthers(c.otherFlows(), p, subject, required)
 	if c.Binaries {
 		policy.AddBinaries(Policies{p}, c.binariesOf([]policy.Subject{subject}, required))
 	}

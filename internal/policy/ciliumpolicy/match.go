@@ -36,7 +36,7 @@ func (v applicable) redirects(peer peerRef, port portRef, f flow.Flow) bool {
 	if peer.endpoint != nil && v.lostNamespace(peer.endpoint, f.Destination) || v.isNoResolver(peer, f.Destination) {
 		return false
 	}
-	switch v.scope.wordOfPort(port, f.Port) {
+	switch v.scope.classifyPort(port, f.Port) {
 	case policy.NamesDNS:
 		return true
 	case policy.IncludesDNS:
@@ -46,29 +46,29 @@ func (v applicable) redirects(peer peerRef, port portRef, f flow.Flow) bool {
 }
 
 func (v applicable) matchPeer(peer peerRef, f flow.Flow) policy.PeerMatch {
-	far := v.direction.PeerEnd(f)
-	isServer := v.direction == policy.Egress && policy.IsAPIServer(far)
-	isHost := IsNode(far) || policy.UsesHostNetwork(far)
-	arePods := far.Kind == flow.Workload
+	peerEnd := v.direction.PeerEnd(f)
+	isServer := v.direction == policy.Egress && policy.IsAPIServer(peerEnd)
+	isHost := IsNode(peerEnd) || policy.UsesHostNetwork(peerEnd)
+	arePods := peerEnd.Kind == flow.Workload
 	switch {
 	case peer == peerRef{}, peer.entity == cilium.All:
 		return policy.PeerMatches
-	case far.Kind == flow.Resolver:
-		return v.matchResolver(peer, v.scope.ResolverOf(far))
-	case far.Kind == flow.Anyone:
+	case peerEnd.Kind == flow.Resolver:
+		return v.matchResolver(peer, v.scope.ResolverOf(peerEnd))
+	case peerEnd.Kind == flow.Anyone:
 		return policy.OtherKind // callers other than the peer exist
 	case peer.entity != "":
-		return v.matchEntity(peer.entity, far, f, isServer)
+		return v.matchEntity(peer.entity, peerEnd, f, isServer)
 	case peer.endpoint != nil && (isServer || isHost || !arePods) && selectsOthers(peer.endpoint):
 		return policy.PeerMatches
 	case isServer, isHost, arePods != (peer.endpoint != nil):
 		return policy.OtherKind
 	case arePods:
-		return v.matchPods(peer.endpoint, far)
+		return v.matchPods(peer.endpoint, peerEnd)
 	case peer.name != nil:
-		return v.matchName(*peer.name, far)
+		return v.matchName(*peer.name, peerEnd)
 	}
-	return v.matchCIDR(peer.cidr, far)
+	return v.matchCIDR(peer.cidr, peerEnd)
 }
 
 // selectsOthers reports whether a selector also selects endpoints that are not pods. A requirement on the namespace
@@ -78,22 +78,22 @@ func selectsOthers(selector *metav1.LabelSelector) bool {
 	return policy.Selects(plain, nil) && slices.ContainsFunc(plain.MatchExpressions, func(e metav1.LabelSelectorRequirement) bool { return isNamespaceKey(e.Key) })
 }
 
-func (v applicable) matchEntity(entity string, far flow.Endpoint, f flow.Flow, isServer bool) policy.PeerMatch {
-	isWorld := !isServer && (far.Kind == flow.External || far.Kind == flow.Address)
-	var fits bool
+func (v applicable) matchEntity(entity string, peerEnd flow.Endpoint, f flow.Flow, isServer bool) policy.PeerMatch {
+	isWorld := !isServer && (peerEnd.Kind == flow.External || peerEnd.Kind == flow.Address)
+	var matches bool
 	switch entity {
 	case cilium.APIServer:
-		fits = isServer
+		matches = isServer
 	case cilium.Host:
-		fits = IsNode(far) || (policy.UsesHostNetwork(far) || isServer) && v.opens(cilium.RemoteNode, f)
+		matches = IsNode(peerEnd) || (policy.UsesHostNetwork(peerEnd) || isServer) && v.opens(cilium.RemoteNode, f)
 	case cilium.RemoteNode:
-		fits = (policy.UsesHostNetwork(far) || isServer) && v.opens(cilium.Host, f) // the API server runs on some nodes
+		matches = (policy.UsesHostNetwork(peerEnd) || isServer) && v.opens(cilium.Host, f) // the API server runs on some nodes
 	case cilium.Cluster, cilium.Mesh:
-		fits = !isWorld
+		matches = !isWorld
 	case cilium.World:
-		fits = isWorld
+		matches = isWorld
 	}
-	if fits {
+	if matches {
 		return policy.PeerMatches
 	}
 	return policy.OtherKind
@@ -108,8 +108,8 @@ func (v applicable) opens(entity string, f flow.Flow) bool {
 	})
 }
 
-func (v applicable) matchPods(selector *metav1.LabelSelector, far flow.Endpoint) policy.PeerMatch {
-	w, _ := v.scope.WorkloadOf(far)
+func (v applicable) matchPods(selector *metav1.LabelSelector, peerEnd flow.Endpoint) policy.PeerMatch {
+	w, _ := v.scope.WorkloadOf(peerEnd)
 	return v.matchLabels(selector, w.AsPeer(v.direction).AllLabels(), policy.NamespaceOf(w, v.direction, v.subject, v.namespace))
 }
 
@@ -146,13 +146,13 @@ func (v applicable) matchLabels(selector *metav1.LabelSelector, pods labels.Set,
 
 // matchName matches a name, and requires that Cilium may read its look-up. An address without a name matches no name,
 // because it may belong to any host.
-func (v applicable) matchName(name cilium.FQDN, far flow.Endpoint) policy.PeerMatch {
+func (v applicable) matchName(name cilium.FQDN, peerEnd flow.Endpoint) policy.PeerMatch {
 	switch {
-	case far.Kind != flow.External || v.direction == policy.Ingress:
+	case peerEnd.Kind != flow.External || v.direction == policy.Ingress:
 		return policy.OtherKind
-	case !name.Matches(far.Name):
+	case !name.Matches(peerEnd.Name):
 		return policy.OtherPeer
-	case !v.readsLookup(far.Name):
+	case !v.readsLookup(peerEnd.Name):
 		return policy.LookupNotRead
 	}
 	return policy.PeerMatches
@@ -167,10 +167,10 @@ func (v applicable) readsLookup(host string) bool {
 
 // matchCIDR matches addresses outside of the cluster. In a policy with names, a single address does not match a host
 // that has a name, as in package networkpolicy.
-func (v applicable) matchCIDR(r *cilium.CIDRRule, far flow.Endpoint) policy.PeerMatch {
+func (v applicable) matchCIDR(r *cilium.CIDRRule, peerEnd flow.Endpoint) policy.PeerMatch {
 	prefix, err := netip.ParsePrefix(r.CIDR)
-	addr := policy.EndpointAddress(far)
-	external := v.direction == policy.Egress && far.Kind == flow.External
+	addr := policy.EndpointAddress(peerEnd)
+	external := v.direction == policy.Egress && peerEnd.Kind == flow.External
 	switch {
 	case err != nil:
 		return policy.OtherPeer

@@ -86,7 +86,7 @@ func (m *merging) addAll() {
 	}
 	policy.AddUntilDone(m.scope.Subjects, m.add)
 	m.addLookups()
-	policy.AddOthers(m.scope.otherWords(), m.flows, func(w policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
+	policy.AddOthers(m.scope.otherFlows(), m.flows, func(w policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
 		return m.scope.compile(m.policies, w, d).verdict
 	},
 		func(w policy.Workload) *cilium.NetworkPolicy { return m.isolating(w, policy.Egress) })
@@ -159,8 +159,8 @@ func (e edit) addPorts(flows []flow.Flow) {
 		return
 	}
 	c := e.compile()
-	own := slices.IndexFunc(c.views, func(v applicable) bool { return v.NetworkPolicy == e.policy })
-	rules := c.views[own].rules
+	own := slices.IndexFunc(c.applicable, func(v applicable) bool { return v.NetworkPolicy == e.policy })
+	rules := c.applicable[own].rules
 	type sharing struct {
 		peer peerKey
 		icmp bool
@@ -186,12 +186,12 @@ func (e edit) addPorts(flows []flow.Flow) {
 			field := permission{port: a.port, protocol: a.protocol}.icmpField()
 			ref = portRef{icmp: &field}
 		}
-		return slices.ContainsFunc(rules[a.rule].peers(), func(peer peerRef) bool { return c.views[own].matchRefs(peer, ref, f).Allows() })
+		return slices.ContainsFunc(rules[a.rule].peers(), func(peer peerRef) bool { return c.applicable[own].matchRefs(peer, ref, f).Allows() })
 	}
 	isAllowed := func(f flow.Flow) bool { // by the ports added so far: one port may allow two flows
 		candidates := slices.Clone(uniform)
-		for _, at := range c.allowed.index.Fitting(c.spec(f)) {
-			if at.View == own {
+		for _, at := range c.allowed.index.Matching(c.spec(f)) {
+			if at.Policy == own {
 				candidates = append(candidates, at.Rule)
 			}
 		}

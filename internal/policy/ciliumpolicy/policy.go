@@ -33,14 +33,14 @@ func (c Dialect) inexpressible(d policy.Direction, f flow.Flow) string {
 	if f.Lookup {
 		return policy.LookupHasNoPort
 	}
-	if why := c.wordless(f); why != "" {
+	if why := c.inexpressibleKind(f); why != "" {
 		return why
 	}
-	return c.unnamed(d, d.PeerEnd(f))
+	return c.unnameable(d, d.PeerEnd(f))
 }
 
-// wordless says why the dialect cannot express the protocol or port of a flow, or returns "".
-func (c Dialect) wordless(f flow.Flow) string {
+// inexpressibleKind says why the dialect cannot express the protocol or port of a flow, or returns "".
+func (c Dialect) inexpressibleKind(f flow.Flow) string {
 	switch {
 	case f.Protocol.IsICMP():
 	case !f.Protocol.HasPorts():
@@ -51,15 +51,15 @@ func (c Dialect) wordless(f flow.Flow) string {
 	return ""
 }
 
-func (c Dialect) unnamed(d policy.Direction, far flow.Endpoint) string {
-	if IsNode(far) {
+func (c Dialect) unnameable(d policy.Direction, peerEnd flow.Endpoint) string {
+	if IsNode(peerEnd) {
 		return "" // any name will do
 	}
-	return c.Unnameable(d, far)
+	return c.Unnameable(d, peerEnd)
 }
 
-func (c Dialect) otherWords() policy.OtherFlows {
-	return policy.OtherFlows{Scope: c.Scope, NoRule: c.wordless, NoName: c.Unnameable}
+func (c Dialect) otherFlows() policy.OtherFlows {
+	return policy.OtherFlows{Scope: c.Scope, NoRule: c.inexpressibleKind, NoName: c.Unnameable}
 } // in a list, the node needs a name too
 
 // IsNode reports whether an endpoint is the machine that runs the pods at the other end. Cilium does not treat its

@@ -33,7 +33,7 @@ const dnsRule = `
     toPorts: [{ports: [{port: "53", protocol: ANY}], rules: {dns: [{matchPattern: "*"}]}}]
 `
 
-func TestVerdictsOfCiliumPolicies(t *testing.T) {
+func TestEvaluate_CiliumPolicies(t *testing.T) {
 	checkout := policy.Workload{Name: "checkout"}
 	c := Dialect{alone(checkout)}
 	stripe := toPort(external("api.stripe.com", "198.51.100.1"), flow.TCP, 443)
@@ -104,7 +104,7 @@ func TestVerdictsOfCiliumPolicies(t *testing.T) {
 	}
 }
 
-func TestOnePolicyReadsTheLookUpsOfAnother(t *testing.T) {
+func TestLookups_ReadByAnotherPolicy(t *testing.T) {
 	checkout := policy.Workload{Name: "checkout"}
 	dns := ciliumPolicy(t, "  egress:"+dnsRule)
 	dns.Name = "dns-for-all"
@@ -124,7 +124,7 @@ func TestOnePolicyReadsTheLookUpsOfAnother(t *testing.T) {
 	}
 }
 
-func TestMoreThanFortyPortsAreSplit(t *testing.T) {
+func TestGenerate_SplitsMoreThan40Ports(t *testing.T) {
 	checkout := policy.Workload{Name: "checkout"}
 	var flows []flow.Flow
 	for port := range uint16(95) {
@@ -140,7 +140,7 @@ func TestMoreThanFortyPortsAreSplit(t *testing.T) {
 	}
 }
 
-func TestWhatPeopleWroteStaysInCilium(t *testing.T) {
+func TestMerge_KeepsHandWrittenCiliumRules(t *testing.T) {
 	checkout := policy.Workload{Name: "checkout"}
 	p := ciliumPolicy(t, "  egress:"+dnsRule+`  - {toFQDNs: [{matchPattern: "shard-*.db.example"}], toPorts: [{ports: [{port: "5432", protocol: TCP}]}]}
   - {toEntities: [cluster], toPorts: [{ports: [{port: "8080", protocol: TCP}]}]}
@@ -166,7 +166,7 @@ func TestWhatPeopleWroteStaysInCilium(t *testing.T) {
 	}
 }
 
-func TestTheMetadataServiceIsAnAddressThatIsToldInCilium(t *testing.T) {
+func TestMetadataService_CiliumCIDR(t *testing.T) {
 	checkout := policy.Workload{Name: "checkout"}
 	p := Dialect{alone(checkout)}.Generate(from(checkout, toPort(at("169.254.169.254"), flow.TCP, 80)))[0]
 	if got := p.Annotations[policy.MetadataAnnotation]; got != "169.254.169.254:80/TCP" {
@@ -177,7 +177,7 @@ func TestTheMetadataServiceIsAnAddressThatIsToldInCilium(t *testing.T) {
 	}
 }
 
-func TestTheNodeIsAnEntityInCiliumAndNeedsNoName(t *testing.T) {
+func TestNode_CiliumEntity(t *testing.T) {
 	checkout := policy.Workload{Name: "checkout"}
 	c, flows := Dialect{alone(checkout)}, from(checkout, toPort(node("statsd"), flow.UDP, 9125), toPort(node("kubelet"), flow.TCP, 10250), toPort(node("no label!"), flow.TCP, 10250))
 	p := c.Generate(flows)[0]
@@ -189,7 +189,7 @@ func TestTheNodeIsAnEntityInCiliumAndNeedsNoName(t *testing.T) {
 	}
 }
 
-func TestWhatWasAskedByICMPIsWrittenInCilium(t *testing.T) {
+func TestICMP_CiliumRules(t *testing.T) {
 	checkout := policy.Workload{Name: "checkout"}
 	var flows []flow.Flow
 	for _, f := range []flow.Flow{

@@ -15,9 +15,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestCiliumPoliciesAreTrue compares random flows with the policies generated from them, and with those policies after
-// manual edits and after merges of other flows.
-func TestCiliumPoliciesAreTrue(t *testing.T) {
+// TestCilium_RandomPoliciesAreTrue compares random flows with the policies generated from them, and with those policies
+// after manual edits and after merges of other flows.
+func TestCilium_RandomPoliciesAreTrue(t *testing.T) {
 	seed := policytest.Seed(t)
 	for i := range uint64(80) {
 		r := newDraw(seed, i)

@@ -10,9 +10,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestCiliumSaysWhyAtBothEnds checks the reasons in messages. Each names the rule, or the nearest rule and the
+// TestReason_BothEnds checks the reasons in messages. Each names the rule, or the nearest rule and the
 // difference, for every policy that matters at either end.
-func TestCiliumSaysWhyAtBothEnds(t *testing.T) {
+func TestReason_BothEnds(t *testing.T) {
 	const (
 		toDB   = `egress: [{toEndpoints: [{matchLabels: {"k8s:app": orders-db}}], toPorts: [{ports: [{port: "5432", protocol: TCP}]}]}]`
 		shut   = `egress: [{}]`

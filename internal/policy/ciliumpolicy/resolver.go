@@ -53,7 +53,7 @@ func (r *Rule) readLookups(port uint16) {
 	r.Ports = slices.Insert(r.Ports, 0, lookups(port))
 }
 
-func (s Dialect) wordOfPort(ref portRef, asked uint16) policy.DNSPorts {
+func (s Dialect) classifyPort(ref portRef, queried uint16) policy.DNSPorts {
 	if ref.port == nil {
 		return policy.IncludesDNS
 	}
@@ -64,7 +64,7 @@ func (s Dialect) wordOfPort(ref portRef, asked uint16) policy.DNSPorts {
 	case !isNumber:
 		return policy.NoDNS
 	}
-	return s.ClassifyPorts(int32(first), int32(max(first, int(ref.port.EndPort))), asked)
+	return s.ClassifyPorts(int32(first), int32(max(first, int(ref.port.EndPort))), queried)
 }
 
 // mayBeResolver reports whether a peer, whatever its ports, may be the resolver. The host may be, because NodeLocal
@@ -72,7 +72,7 @@ func (s Dialect) wordOfPort(ref portRef, asked uint16) policy.DNSPorts {
 func mayBeResolver(peer peerRef) bool {
 	switch {
 	case peer.cidr != nil:
-		return policy.HoldsNodeLocal(peer.cidr.CIDR, peer.cidr.Except)
+		return policy.ContainsNodeLocal(peer.cidr.CIDR, peer.cidr.Except)
 	case peer.endpoint != nil:
 		selector := plainSelector(peer.endpoint)
 		return namesNamespace(selector) && policy.MentionsDNS(selector)
@@ -143,9 +143,9 @@ func (v applicable) isForOtherResolver(peer peerRef, e flow.Endpoint) bool {
 	if len(v.scope.Resolvers) == 0 {
 		return false
 	}
-	asked := v.scope.ResolverOf(e)
+	queried := v.scope.ResolverOf(e)
 	return slices.ContainsFunc(append([]policy.Resolver{policy.DefaultResolver}, v.scope.Resolvers...), func(r policy.Resolver) bool {
-		return !r.Equal(asked) && v.matchResolver(peer, r) == policy.PeerMatches
+		return !r.Equal(queried) && v.matchResolver(peer, r) == policy.PeerMatches
 	})
 }
 

@@ -22,7 +22,7 @@ func ciliumEgressOnly(t *testing.T, rules string) Policies {
 	return Policies{p}
 }
 
-func TestCiliumFormsThatLetDNSThrough(t *testing.T) {
+func TestResolver_HandWrittenCiliumRules(t *testing.T) {
 	const (
 		inSystem = "k8s:io.kubernetes.pod.namespace: kube-system"
 		byName   = "k8s:io.cilium.k8s.namespace.labels.name: kube-system"

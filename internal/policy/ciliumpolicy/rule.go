@@ -17,10 +17,10 @@ import (
 )
 
 // rulesFor turns sorted permissions into rules.
-func rulesFor(openings []permission) []Rule {
+func rulesFor(permissions []permission) []Rule {
 	var list []Rule
-	for i, o := range openings {
-		if i == 0 || !o.sharesRule(openings[i-1]) {
+	for i, o := range permissions {
+		if i == 0 || !o.sharesRule(permissions[i-1]) {
 			list = append(list, o.peer.rule())
 		}
 		list[len(list)-1].allow(o)

@@ -58,7 +58,7 @@ func specsScope(names ...string) Dialect {
 	return c
 }
 
-func TestSeveralSpecsAreJudgedTogether(t *testing.T) {
+func TestSpecs_EvaluatedTogether(t *testing.T) {
 	all := specsPolicy(t, specsYAML)
 	mixed := specsPolicy(t, strings.Replace(strings.Replace(specsYAML, "specs:\n- endpointSelector", "spec:\n  endpointSelector", 1), "- endpointSelector", "specs:\n- endpointSelector", 1))
 	for name, p := range map[string]*cilium.NetworkPolicy{"specs": all, "spec and specs": mixed} {
@@ -93,7 +93,7 @@ func TestSeveralSpecsAreJudgedTogether(t *testing.T) {
 	}
 }
 
-func TestUpdatesKeepSeveralSpecs(t *testing.T) {
+func TestSpecs_KeptByUpdate(t *testing.T) {
 	scope := specsScope("shop", "db")
 	was := specsPolicy(t, specsYAML)
 	was.Annotations = map[string]string{policy.BinariesAnnotation: "curl", "team": "a"}
@@ -149,7 +149,7 @@ func TestUpdatesKeepSeveralSpecs(t *testing.T) {
 	}
 }
 
-func TestSeveralSpecsAreUnitedByTheirPods(t *testing.T) {
+func TestSpecs_UnitedBySelector(t *testing.T) {
 	single := specsPolicy(t, "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: shop}\nspec: {endpointSelector: {matchLabels: {app: shop}}, egress: [{toCIDR: [203.0.113.4/32]}]}\n")
 	united, err := Unite(Policies{specsPolicy(t, specsYAML)}, Policies{single})
 	if err != nil {

@@ -66,7 +66,7 @@ func (r draw) somePorts() []cilium.PortRule {
 }
 
 // A union keeps every kind of rule that people write by hand.
-func TestUnionsKeepWhatPeopleWroteForCilium(t *testing.T) {
+func TestUnite_KeepsHandWrittenCiliumRules(t *testing.T) {
 	toCache := "  egress: [{toEndpoints: [{matchLabels: {app: cache}}]}]\n"
 	for _, row := range []struct{ reason, a, b, want string }{
 		{"toCIDR", toCache, "  egress: [{toCIDR: [203.0.113.0/24], toPorts: [{ports: [{port: \"443\", protocol: TCP}]}]}]",

@@ -23,7 +23,7 @@ func (c Dialect) Unused(policies Policies, flows []flow.Flow) []string {
 			}
 		}
 		lines = append(lines, describeUnusedNames(p, policy.UnusedLookups(c.Scope, p, c.listedBy(p)(policy.Egress), func(w policy.Workload) []flow.Flow { return c.unmetLookups(policies, w, required) }))...)
-		lines = append(lines, policy.DescribeUnusedOthers(c.otherWords(), p, c.listedBy(p), required)...)
+		lines = append(lines, policy.DescribeUnusedOthers(c.otherFlows(), p, c.listedBy(p), required)...)
 		if subjects := c.isolatedBy(p, policy.Egress); c.Binaries && len(subjects) > 0 {
 			lines = append(lines, policy.DescribeUnusedBinaries(p, c.binariesOf(subjects, required))...)
 		}
@@ -79,12 +79,12 @@ func (v applicable) usage(flows []flow.Flow) []policy.Usage {
 	for _, r := range v.rules {
 		all = append(all, policy.Usage{Rule: r.isEmpty(), Peers: make([]bool, len(r.peers())), Ports: make([]bool, len(r.AllowedPorts()))})
 	}
-	s := &compiled{scope: v.scope, direction: v.direction, views: []applicable{v}}
+	s := &compiled{scope: v.scope, direction: v.direction, applicable: []applicable{v}}
 	s.build()
 	for _, f := range flows {
 		for _, at := range s.allowing(f) {
 			peer, port := s.allowed.pair(at)
-			if !s.views[0].matchRefs(peer, port, f).Allows() {
+			if !s.applicable[0].matchRefs(peer, port, f).Allows() {
 				continue
 			}
 			used := &all[at.Rule]

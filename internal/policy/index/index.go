@@ -26,7 +26,7 @@ type Index struct {
 }
 
 // RuleAt is the position of a rule: the index of its policy, and its index within that policy.
-type RuleAt struct{ View, Rule int }
+type RuleAt struct{ Policy, Rule int }
 
 // PeerAt is the position of a peer in a rule. Peer is -1 for a rule without peers, which matches everywhere.
 type PeerAt struct {
@@ -41,7 +41,7 @@ type Pair struct {
 }
 
 func (a Pair) compare(b Pair) int {
-	return cmp.Or(cmp.Compare(a.View, b.View), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Peer, b.Peer), cmp.Compare(a.Port, b.Port))
+	return cmp.Or(cmp.Compare(a.Policy, b.Policy), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Peer, b.Peer), cmp.Compare(a.Port, b.Port))
 }
 
 type labelPair struct{ key, value string }
@@ -224,8 +224,8 @@ func (x *Index) addToClass(class string, at PeerAt, ports []Port) {
 	})
 }
 
-// Fitting returns the peers that can match a flow, without those of classes that match as a whole.
-func (x *Index) Fitting(f Flow) []PeerAt {
+// Matching returns the peers that can match a flow, without those of classes that match as a whole.
+func (x *Index) Matching(f Flow) []PeerAt {
 	found := slices.Clone(x.others)
 	if f.Addr.IsValid() {
 		for bits := range x.lengths {
@@ -270,7 +270,7 @@ func (x *Index) withPorts(peers []PeerAt, f Flow) []Pair {
 // Nearest returns sorted pairs. They include the first that allows the flow, if any does, and the first of those that
 // come nearest to it.
 func (x *Index) Nearest(f Flow) []Pair {
-	pairs := x.withPorts(x.Fitting(f), f)
+	pairs := x.withPorts(x.Matching(f), f)
 	for _, class := range x.classes {
 		pairs = append(append(pairs, class.others...), class.first...)
 		for _, n := range f.Ports {
@@ -286,7 +286,7 @@ func (x *Index) Allowing(f Flow) []Pair {
 	if f.AnyPort {
 		return x.withAllPorts(f)
 	}
-	pairs := append(x.withPorts(x.Fitting(f), f), x.unported...)
+	pairs := append(x.withPorts(x.Matching(f), f), x.unported...)
 	for _, n := range f.Ports {
 		pairs = append(pairs, x.uniform[n]...)
 	}
@@ -299,7 +299,7 @@ func (x *Index) withAllPorts(f Flow) []Pair {
 	for _, uniform := range x.uniform {
 		pairs = append(pairs, uniform...)
 	}
-	for _, at := range x.Fitting(f) {
+	for _, at := range x.Matching(f) {
 		ports := x.ports[at.RuleAt]
 		for _, i := range ports.others {
 			pairs = append(pairs, Pair{at, i})

@@ -20,7 +20,7 @@ func openedBy(binaries ...string) []flow.Flow {
 
 // If the policy with a subject's name does not isolate it, the first policy that does has the list. Otherwise
 // accepting a program would have no effect.
-func TestListIsWhereItIsAsked(t *testing.T) {
+func TestBinaries_ListInIsolatingPolicy(t *testing.T) {
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "shop"}}}, Binaries: true}
 	policies := Dialect{policy.Scope{Subjects: scope.Subjects}}.Generate(openedBy())
 	policies[0].Name = "by-hand"
@@ -30,7 +30,7 @@ func TestListIsWhereItIsAsked(t *testing.T) {
 	}
 }
 
-func TestUnionListsProgramsWhereAllDo(t *testing.T) {
+func TestBinaries_Unite(t *testing.T) {
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "shop"}}}, Binaries: true}
 	a, b := Dialect{scope}.Generate(openedBy("psql")), Dialect{scope}.Generate(openedBy("curl"))
 	none := Dialect{policy.Scope{Subjects: scope.Subjects}}.Generate(openedBy("wget"))

@@ -18,29 +18,29 @@ import (
 // product.
 func (s Dialect) Evaluator(policies []*networkingv1.NetworkPolicy) func(flow.Flow) policy.Verdict {
 	s.Scope = s.Normalized().Indexed()
-	return policy.NewEvaluator(s.Scope, s.ByAddress, s.wordless, func(subject policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
+	return policy.NewEvaluator(s.Scope, s.ByAddress, s.inexpressibleKind, func(subject policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
 		return s.compile(policies, subject, d).verdict
 	})
 }
 
 // compiled holds the policies that isolate a subject in a direction, prepared for many flows.
 type compiled struct {
-	scope     Dialect
-	subject   policy.Workload
-	direction policy.Direction
-	views     []applicable
-	why       string                        // if there is none, the reason
-	listing   []*networkingv1.NetworkPolicy // the policies with lists that apply
-	index     *index.Index
+	scope      Dialect
+	subject    policy.Workload
+	direction  policy.Direction
+	applicable []applicable
+	why        string                        // if there is none, the reason
+	listing    []*networkingv1.NetworkPolicy // the policies with lists that apply
+	index      *index.Index
 }
 
 func (s Dialect) compile(policies []*networkingv1.NetworkPolicy, subject policy.Workload, d policy.Direction) *compiled {
-	c := &compiled{scope: s, subject: subject, direction: d, views: s.applicablePolicies(policies, subject, d)}
-	c.listing = policiesOf(c.views)
+	c := &compiled{scope: s, subject: subject, direction: d, applicable: s.applicablePolicies(policies, subject, d)}
+	c.listing = policiesOf(c.applicable)
 	if d == policy.Ingress {
 		c.listing = slices.DeleteFunc(slices.Clone(policies), func(p *networkingv1.NetworkPolicy) bool { return doesNotSelect(p, subject) != "" })
 	}
-	if len(c.views) == 0 {
+	if len(c.applicable) == 0 {
 		_, c.why = isolates(policies, subject, d)
 		return c
 	}
@@ -50,7 +50,7 @@ func (s Dialect) compile(policies []*networkingv1.NetworkPolicy, subject policy.
 
 // compile prepares one policy for many flows.
 func (v applicable) compile() *compiled {
-	c := &compiled{scope: v.scope, direction: v.direction, views: []applicable{v}}
+	c := &compiled{scope: v.scope, direction: v.direction, applicable: []applicable{v}}
 	c.build()
 	return c
 }
@@ -58,15 +58,15 @@ func (v applicable) compile() *compiled {
 func (c *compiled) build() {
 	c.index = index.New()
 	var all []index.Rule
-	for i := range c.views {
-		v := &c.views[i]
+	for i := range c.applicable {
+		v := &c.applicable[i]
 		v.listed = policy.ListedNames(v.NetworkPolicy)
 		for j, r := range v.rules {
-			all = append(all, index.Rule{At: index.RuleAt{View: i, Rule: j}, Peers: specsOfPeers(r.Peers), Ports: specsOfPorts(r.Ports)})
+			all = append(all, index.Rule{At: index.RuleAt{Policy: i, Rule: j}, Peers: specsOfPeers(r.Peers), Ports: specsOfPorts(r.Ports)})
 		}
 	}
 	// If an annotation reserves rules without peers, each of them matches in its own way.
-	isReserved := slices.ContainsFunc(c.views, func(v applicable) bool { return len(v.reserved) > 0 })
+	isReserved := slices.ContainsFunc(c.applicable, func(v applicable) bool { return len(v.reserved) > 0 })
 	c.index.AddAll(all, index.Peer{Class: "everywhere", Other: isReserved})
 }
 
@@ -108,20 +108,20 @@ func specsOfPorts(ports []networkingv1.NetworkPolicyPort) []index.Port {
 }
 
 func (c *compiled) spec(f flow.Flow) index.Flow {
-	far := c.direction.PeerEnd(f)
+	peerEnd := c.direction.PeerEnd(f)
 	spec := index.Flow{Ports: []int{int(f.Port)}}
-	switch far.Kind {
+	switch peerEnd.Kind {
 	case flow.Workload:
-		w, _ := c.scope.WorkloadOf(far)
+		w, _ := c.scope.WorkloadOf(peerEnd)
 		spec.Labels = w.AsPeer(c.direction).AllLabels()
 	case flow.Anyone:
 	default:
-		spec.Addr = policy.EndpointAddress(far)
+		spec.Addr = policy.EndpointAddress(peerEnd)
 		spec.NoAddr = !spec.Addr.IsValid()
 	}
 	if f.Lookup {
 		spec.AnyPort, spec.NoAddr, spec.Ports = true, true, nil
-		for _, v := range c.views {
+		for _, v := range c.applicable {
 			for _, n := range v.portsOf(f) {
 				spec.Ports = append(spec.Ports, int(n.Port))
 			}
@@ -132,7 +132,7 @@ func (c *compiled) spec(f flow.Flow) index.Flow {
 
 // pair returns the policy, peer and port at the position.
 func (c *compiled) pair(at index.Pair) (v applicable, peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort) {
-	v = c.views[at.View]
+	v = c.applicable[at.Policy]
 	rule := v.rules[at.Rule]
 	if at.Peer >= 0 {
 		peer = &rule.Peers[at.Peer]
@@ -145,7 +145,7 @@ func (c *compiled) pair(at index.Pair) (v applicable, peer *networkingv1.Network
 
 // isOther reports whether lists, and not rules, decide about a flow.
 func (c *compiled) isOther(f flow.Flow) bool {
-	return (c.direction == policy.Ingress || len(c.views) > 0) && !f.Lookup && c.scope.wordless(f) != ""
+	return (c.direction == policy.Ingress || len(c.applicable) > 0) && !f.Lookup && c.scope.inexpressibleKind(f) != ""
 }
 
 // verdict returns the verdict of [Dialect.EvaluateEnd] on one flow.
@@ -153,17 +153,17 @@ func (c *compiled) verdict(f flow.Flow) policy.Verdict {
 	if c.isOther(f) {
 		first := ""
 		if c.direction == policy.Egress {
-			first = c.views[0].Name
+			first = c.applicable[0].Name
 		}
-		return policy.EvaluateOther(c.scope.otherWords(), c.listing, first, c.subject, c.direction, f)
+		return policy.EvaluateOther(c.scope.otherFlows(), c.listing, first, c.subject, c.direction, f)
 	}
-	if len(c.views) == 0 {
+	if len(c.applicable) == 0 {
 		return policy.Verdict{Outcome: policy.Unprotected, Rule: -1, Reason: c.why}
 	}
 	if needsEveryRule(c.direction, f) {
-		return c.scope.overViews(c.views, c.subject, c.direction, f) // a rule may stand for the peer by its port alone
+		return c.scope.evaluateApplicable(c.applicable, c.subject, c.direction, f) // a rule may stand for the peer by its port alone
 	}
-	nearest := candidate{view: c.views[0], rule: -1}
+	nearest := candidate{policy: c.applicable[0], rule: -1}
 	for _, at := range c.index.Nearest(c.spec(f)) {
 		v, peer, port := c.pair(at)
 		x := candidate{v, at.Rule, peer, v.match(peer, port, f)}
@@ -174,16 +174,16 @@ func (c *compiled) verdict(f flow.Flow) policy.Verdict {
 			nearest = x
 		}
 	}
-	return c.scope.notAllowed(c.views, nearest, c.subject, c.direction, f)
+	return c.scope.notAllowed(c.applicable, nearest, c.subject, c.direction, f)
 }
 
 // isMissing reports whether a rule, or an entry for lookups, could allow a flow and none does. Merging needs no other
 // part of the verdict.
 func (c *compiled) isMissing(f flow.Flow) bool {
 	switch {
-	case !f.Lookup && c.scope.wordless(f) != "":
+	case !f.Lookup && c.scope.inexpressibleKind(f) != "":
 		return false // a list decides about it
-	case len(c.views) == 0, f.Lookup, needsEveryRule(c.direction, f):
+	case len(c.applicable) == 0, f.Lookup, needsEveryRule(c.direction, f):
 		return c.verdict(f).Outcome == policy.Denied
 	}
 	for _, at := range c.index.Nearest(c.spec(f)) {

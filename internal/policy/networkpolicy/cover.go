@@ -26,7 +26,7 @@ func (c covering) covers(r Rule, peer *networkingv1.NetworkPolicyPeer, port *net
 			continue // which an annotation reserves for others
 		}
 		if c.coversPeer(p, peer) && coversPort(q, port) &&
-			(!c.namesDNS(peer, port) || c.namesDNS(p, q) || allowsAnyDNS(p, q) && (Dialect{}).wordOfPort(port, policy.ResolverPort) == policy.IncludesDNS) {
+			(!c.namesDNS(peer, port) || c.namesDNS(p, q) || allowsAnyDNS(p, q) && (Dialect{}).classifyPort(port, policy.ResolverPort) == policy.IncludesDNS) {
 			return true
 		}
 	}
@@ -38,7 +38,7 @@ func (c covering) namesDNS(peer *networkingv1.NetworkPolicyPeer, port *networkin
 	if c.direction != policy.Egress || port != nil && portProtocol(port) == flow.SCTP || c.annotated && isInternet(peer) {
 		return false
 	}
-	switch (Dialect{}).wordOfPort(port, policy.ResolverPort) {
+	switch (Dialect{}).classifyPort(port, policy.ResolverPort) {
 	case policy.NamesDNS:
 		return true
 	case policy.IncludesDNS:

@@ -30,35 +30,35 @@ import (
 // for it.
 func (s Dialect) Evaluate(policies []*networkingv1.NetworkPolicy, f flow.Flow) policy.Verdict {
 	s.Scope = s.Normalized()
-	judged := s.ByAddress(f)
-	v := s.EvaluateAtResolvers(judged, func(g flow.Flow) policy.Verdict {
-		return s.Ends(g, s.wordless, func(subject policy.Workload, d policy.Direction) policy.Verdict {
+	evaluated := s.ByAddress(f)
+	v := s.EvaluateAtResolvers(evaluated, func(g flow.Flow) policy.Verdict {
+		return s.Ends(g, s.inexpressibleKind, func(subject policy.Workload, d policy.Direction) policy.Verdict {
 			return s.EvaluateEnd(policies, subject, d, g)
 		})
 	})
-	return policy.ExplainAddress(v, f, judged)
+	return policy.ExplainAddress(v, f, evaluated)
 }
 
 // EvaluateEnd returns the verdict of the policies on a flow of the subject in one direction.
 func (s Dialect) EvaluateEnd(policies []*networkingv1.NetworkPolicy, subject policy.Workload, d policy.Direction, f flow.Flow) policy.Verdict {
 	isolating := s.applicablePolicies(policies, subject, d)
-	switch other := !f.Lookup && s.wordless(f) != ""; {
+	switch other := !f.Lookup && s.inexpressibleKind(f) != ""; {
 	case other && d == policy.Ingress:
 		selecting := slices.DeleteFunc(slices.Clone(policies), func(p *networkingv1.NetworkPolicy) bool { return doesNotSelect(p, subject) != "" })
-		return policy.EvaluateOther(s.otherWords(), selecting, "", subject, d, f)
+		return policy.EvaluateOther(s.otherFlows(), selecting, "", subject, d, f)
 	case other && len(isolating) > 0:
-		return policy.EvaluateOther(s.otherWords(), policiesOf(isolating), isolating[0].Name, subject, d, f)
+		return policy.EvaluateOther(s.otherFlows(), policiesOf(isolating), isolating[0].Name, subject, d, f)
 	}
 	if len(isolating) == 0 {
 		_, why := isolates(policies, subject, d)
 		return policy.Verdict{Outcome: policy.Unprotected, Rule: -1, Reason: why}
 	}
-	return s.overViews(isolating, subject, d, f)
+	return s.evaluateApplicable(isolating, subject, d, f)
 }
 
-// overViews evaluates a flow against policies that all isolate the subject.
-func (s Dialect) overViews(isolating []applicable, subject policy.Workload, d policy.Direction, f flow.Flow) policy.Verdict {
-	nearest := candidate{view: isolating[0], rule: -1}
+// evaluateApplicable evaluates a flow against policies that all isolate the subject.
+func (s Dialect) evaluateApplicable(isolating []applicable, subject policy.Workload, d policy.Direction, f flow.Flow) policy.Verdict {
+	nearest := candidate{policy: isolating[0], rule: -1}
 	for _, v := range isolating {
 		for i, rule := range v.rules {
 			for peer, port := range rule.pairs() {
@@ -87,10 +87,10 @@ func (s Dialect) notAllowed(isolating []applicable, nearest candidate, subject p
 	return policy.Verdict{Outcome: policy.Denied, Policy: first, Rule: -1, Reason: nearest.deniedReason(f, first)}
 }
 
-// policiesOf returns the policies of views.
-func policiesOf(views []applicable) []*networkingv1.NetworkPolicy {
+// policiesOf returns the policy objects of applicable policies.
+func policiesOf(applied []applicable) []*networkingv1.NetworkPolicy {
 	var policies []*networkingv1.NetworkPolicy
-	for _, v := range views {
+	for _, v := range applied {
 		policies = append(policies, v.NetworkPolicy)
 	}
 	return policies

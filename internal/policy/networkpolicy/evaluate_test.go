@@ -40,7 +40,7 @@ func checkVerdicts(t *testing.T, policies string, rows []verdictRow) {
 	}
 }
 
-func TestPodsArePeersByLabelsAndNamespace(t *testing.T) {
+func TestEvaluate_PodPeers(t *testing.T) {
 	checkVerdicts(t, header+"  - {to: [{podSelector: {matchLabels: {app: orders-db}}}], ports: [{port: 5432}]}\n", []verdictRow{
 		{tcp(workload("orders-db"), 5432), policy.Allowed, 0, "rule 0 (pods app=orders-db)"},
 		{tcp(workload("orders-db"), 5433), policy.Denied, -1, "port 5433/TCP, rule 0 (pods app=orders-db) allows 5432/TCP"},
@@ -76,7 +76,7 @@ func TestPodsArePeersByLabelsAndNamespace(t *testing.T) {
 	})
 }
 
-func TestPortsAreNumbersAndRanges(t *testing.T) {
+func TestEvaluate_PortsAndRanges(t *testing.T) {
 	for _, row := range []struct {
 		reason, ports string
 		allowed       []flow.Flow
@@ -113,7 +113,7 @@ func TestPortsAreNumbersAndRanges(t *testing.T) {
 	}
 }
 
-func TestRangesHoldAddressesAndNeverPods(t *testing.T) {
+func TestEvaluate_CIDRNeverMatchesPods(t *testing.T) {
 	rules := `
   - {to: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.1.0.0/16]}}], ports: [{port: 443}]}
   - {to: [{ipBlock: {cidr: '2001:db8::/64'}}]}
@@ -130,7 +130,7 @@ func TestRangesHoldAddressesAndNeverPods(t *testing.T) {
 	})
 }
 
-func TestTheResolverGoesByOtherNames(t *testing.T) {
+func TestEvaluate_ResolverPeers(t *testing.T) {
 	const redirected = " names a port of DNS, and so stands for the cluster's resolver"
 	const kubeDNS = "the cluster's resolver (pods k8s-app=kube-dns in namespace kube-system)"
 	generated := toYAML(t, Dialect{alone(checkout)}.Generate([]flow.Flow{udp(resolver(), 53)})[0])
@@ -172,7 +172,7 @@ spec:
 	})
 }
 
-func TestPoliciesAreAUnion(t *testing.T) {
+func TestEvaluate_PoliciesAreAdditive(t *testing.T) {
 	const more = `
 metadata: {name: more, namespace: shop}
 spec:

@@ -16,23 +16,23 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// askedOf returns the flows, others that differ from one of them in a single respect, and lookups of their external
-// names that got no address.
-func askedOf(required []flow.Flow) []flow.Flow {
-	asked := slices.Clone(required)
+// withNeighbours returns the flows, others that differ from one of them in a single respect, and lookups of their
+// external names that got no address.
+func withNeighbours(required []flow.Flow) []flow.Flow {
+	all := slices.Clone(required)
 	for _, f := range required {
 		for _, n := range neighbours(f) {
-			asked = append(asked, n)
+			all = append(all, n)
 		}
 		for _, n := range neighbours(reversed(f)) {
-			asked = append(asked, reversed(n))
+			all = append(all, reversed(n))
 		}
 		if f.Destination.Kind == flow.External && !f.Lookup {
 			f.Destination.Addr, f.Lookup, f.Protocol, f.Port = netip.Addr{}, true, 0, 0
-			asked = append(asked, f)
+			all = append(all, f)
 		}
 	}
-	return asked
+	return all
 }
 
 // unusual draws a flow that the annotations decide: one that no rule can express, a lookup of a name that other flows
@@ -112,7 +112,7 @@ func withAnnotations[P interface {
 }
 
 // kindsOf returns the kinds of a flow that lists decide, with its verdict.
-func kindsOf(s policy.Scope, f flow.Flow, v policy.Verdict, wordless func(flow.Flow) string) []string {
+func kindsOf(s policy.Scope, f flow.Flow, v policy.Verdict, inexpressibleKind func(flow.Flow) string) []string {
 	var kinds []string
 	byList := ""
 	if v.Outcome == policy.Allowed && v.Rule < 0 {
@@ -121,10 +121,10 @@ func kindsOf(s policy.Scope, f flow.Flow, v policy.Verdict, wordless func(flow.F
 	if f.Lookup {
 		kinds = append(kinds, "look-up "+v.Outcome.String()+byList)
 	}
-	if !f.Lookup && wordless(f) != "" {
+	if !f.Lookup && inexpressibleKind(f) != "" {
 		kinds = append(kinds, "other "+v.Outcome.String()+byList)
 	}
-	if judged := s.Normalized().ByAddress(f); judged.Destination.Kind != f.Destination.Kind {
+	if evaluated := s.Normalized().ByAddress(f); evaluated.Destination.Kind != f.Destination.Kind {
 		kinds = append(kinds, "by address "+v.Outcome.String())
 	}
 	return kinds
@@ -144,7 +144,7 @@ func TestEvaluator_SameAsEvaluate(t *testing.T) {
 				flows, others = append(flows, r.unusual(scope)), append(others, r.unusual(scope))
 			}
 		}
-		asked := askedOf(Required(slices.Concat(flows, others)))
+		evaluated := withNeighbours(Required(slices.Concat(flows, others)))
 		edited, _ := r.editAll(Dialect{scope}.Generate(flows))
 		odd, _ := r.editAll(Dialect{scope}.Generate(others))
 		for _, p := range odd {
@@ -156,10 +156,10 @@ func TestEvaluator_SameAsEvaluate(t *testing.T) {
 			"merged":    Dialect{scope}.Merge(slices.Concat(edited, odd), others), "none": nil,
 		} {
 			evaluate := Dialect{scope}.Evaluator(policies)
-			for _, f := range asked {
+			for _, f := range evaluated {
 				want := Dialect{scope}.Evaluate(policies, f)
 				outcomes[want.Outcome]++
-				for _, kind := range kindsOf(scope, f, want, Dialect{scope}.wordless) {
+				for _, kind := range kindsOf(scope, f, want, Dialect{scope}.inexpressibleKind) {
 					kinds[kind]++
 				}
 				if diff := gocmp.Diff(want, evaluate(f)); diff != "" {
@@ -284,7 +284,7 @@ func compareUsage(t *testing.T, scope policy.Scope, policies []*networkingv1.Net
 
 // A lookup is allowed by the rule with the port at which its name is listed, even if that is not the rule's first
 // port.
-func TestEvaluatorFindsTheRuleOfALookup(t *testing.T) {
+func TestEvaluator_FindsRuleOfLookup(t *testing.T) {
 	scope := alone(checkout)
 	a, b := external("a.example", "203.0.113.9"), external("b.example", "203.0.113.10")
 	policies := Dialect{scope}.Generate(from(checkout, toPort(a, flow.TCP, 80), toPort(b, flow.TCP, 443)))

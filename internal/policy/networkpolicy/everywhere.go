@@ -29,13 +29,13 @@ func reservationsOf(p metav1.Object, d policy.Direction) []policy.Reservation {
 
 // reservationsFor returns the entries that a flow of a subject needs, or none if a selector can match its peer end.
 func (s Dialect) reservationsFor(subject policy.Workload, d policy.Direction, f flow.Flow) []policy.Reservation {
-	far := d.PeerEnd(f)
+	peerEnd := d.PeerEnd(f)
 	r := policy.Reservation{Protocol: f.Protocol}
 	switch {
-	case d == policy.Egress && policy.IsAPIServer(far) && !far.Addr.IsValid():
+	case d == policy.Egress && policy.IsAPIServer(peerEnd) && !peerEnd.Addr.IsValid():
 		r.Annotation = policy.APIServerAnnotation
-	case policy.UsesHostNetwork(far):
-		r.Annotation, r.Workload = policy.HostNetworkAnnotation, s.Spelled(subject, far)
+	case policy.UsesHostNetwork(peerEnd):
+		r.Annotation, r.Workload = policy.HostNetworkAnnotation, s.Spelled(subject, peerEnd)
 		if d == policy.Ingress {
 			r.Annotation = policy.HostNetworkIngressAnnotation
 		}
@@ -102,12 +102,12 @@ func reservedBy(all []policy.Reservation, ports []networkingv1.NetworkPolicyPort
 // matchBlockBeyond compares a range of addresses with a peer that no selector matches. If the peer's address is
 // unknown, any range counts, because a person may have written it for that peer. Exceptions are a range that covers
 // only the internet, and the address of another recorded endpoint.
-func (v applicable) matchBlockBeyond(block *networkingv1.IPBlock, far flow.Endpoint) policy.PeerMatch {
+func (v applicable) matchBlockBeyond(block *networkingv1.IPBlock, peerEnd flow.Endpoint) policy.PeerMatch {
 	prefix, err := netip.ParsePrefix(block.CIDR)
 	if err != nil {
 		return policy.OtherPeer
 	}
-	if addr := policy.EndpointAddress(far); policy.IsAPIServer(far) && addr.IsValid() {
+	if addr := policy.EndpointAddress(peerEnd); policy.IsAPIServer(peerEnd) && addr.IsValid() {
 		switch {
 		case !prefix.Contains(addr):
 			return policy.OtherPeer
@@ -118,7 +118,7 @@ func (v applicable) matchBlockBeyond(block *networkingv1.IPBlock, far flow.Endpo
 	}
 	isElsewhere := prefix.IsSingleIP() && slices.Contains(v.scope.Addresses, prefix.Addr())
 	if isElsewhere || prefix.Addr().IsLoopback() || prefix.Addr().IsLinkLocalUnicast() ||
-		leavesOutPrivate(prefix, block.Except) {
+		exceptsPrivate(prefix, block.Except) {
 		return policy.OtherPeer
 	}
 	return policy.PeerMatches
@@ -130,14 +130,14 @@ var privateRanges = []netip.Prefix{
 	netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("fc00::/7"),
 }
 
-// leavesOutPrivate reports whether a range contains private ranges and excepts them all.
-func leavesOutPrivate(prefix netip.Prefix, except []string) bool {
-	held := false
+// exceptsPrivate reports whether a range contains private ranges and excepts them all.
+func exceptsPrivate(prefix netip.Prefix, except []string) bool {
+	contains := false
 	for _, private := range privateRanges {
 		if !policy.ContainsPrefix(prefix, private) {
 			continue
 		}
-		held = true
+		contains = true
 		if !slices.ContainsFunc(except, func(text string) bool {
 			e, err := netip.ParsePrefix(text)
 			return err == nil && policy.ContainsPrefix(e, private)
@@ -145,7 +145,7 @@ func leavesOutPrivate(prefix netip.Prefix, except []string) bool {
 			return false
 		}
 	}
-	return held
+	return contains
 }
 
 // annotateEverywhere lists the peers that rules without peers in a subject's policy are for.
@@ -205,11 +205,11 @@ func opensToAll(p *networkingv1.NetworkPolicy, d policy.Direction, r policy.Rese
 // explainReserved returns why a rule without peers does not match a flow.
 func (c candidate) explainReserved(rule string, f flow.Flow) string {
 	var annotations []string
-	for _, r := range c.view.reserved {
+	for _, r := range c.policy.reserved {
 		if r.Port == f.Port && r.Protocol == f.Protocol && !slices.Contains(annotations, r.Annotation) {
 			annotations = append(annotations, r.Annotation)
 		}
 	}
 	return fmt.Sprintf("port %d/%s of %s is not for %s, by the annotation %s", f.Port, f.Protocol, rule,
-		c.view.scope.Describe(c.view.direction, c.view.direction.PeerEnd(f)), strings.Join(annotations, " and "))
+		c.policy.scope.Describe(c.policy.direction, c.policy.direction.PeerEnd(f)), strings.Join(annotations, " and "))
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestARuleForTheAPIServerIsForNobodyElse evaluates other flows against a rule without peers that an annotation
+// TestAPIServer_RuleMatchesNothingElse evaluates other flows against a rule without peers that an annotation
 // reserves.
-func TestARuleForTheAPIServerIsForNobodyElse(t *testing.T) {
+func TestAPIServer_RuleMatchesNothingElse(t *testing.T) {
 	controller := policy.Workload{Name: "controller", Namespace: "shop"}
 	s := alone(controller)
 	agent := workloadIn("monitoring", "agent")

@@ -7,7 +7,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestExtendDropsNothing(t *testing.T) {
+func TestExtend_RemovesNothing(t *testing.T) {
 	subject := policy.Workload{Name: "shop"}
 	to := func(name string) flow.Flow {
 		return flow.Flow{Source: workload("shop"), Destination: flow.Endpoint{Kind: flow.Workload, Name: name}, Protocol: flow.TCP, Port: 1}
@@ -24,7 +24,7 @@ func TestExtendDropsNothing(t *testing.T) {
 	}
 }
 
-func TestExtendClosesNothing(t *testing.T) {
+func TestExtend_ClosesNothing(t *testing.T) {
 	committed := parse(t, header+toDNS+by443)
 	unseen, seen := tcp(external("a.example", "198.51.100.2"), 443), tcp(external("api.stripe.com", "198.51.100.1"), 8443)
 	extended := Dialect{alone(checkout)}.Extend(committed, []flow.Flow{seen})

@@ -31,8 +31,8 @@ func (v applicable) matchLookup(peer *networkingv1.NetworkPolicyPeer, port *netw
 	for _, n := range v.portsOf(f) {
 		g := f
 		g.Lookup, g.Port, g.Protocol = false, n.Port, n.Protocol
-		if fit := (policy.Match{Peer: policy.PeerMatches, Port: v.matchPort(port, g)}); fit.Compare(nearest) > 0 {
-			nearest = fit
+		if match := (policy.Match{Peer: policy.PeerMatches, Port: v.matchPort(port, g)}); match.Compare(nearest) > 0 {
+			nearest = match
 		}
 	}
 	return nearest

@@ -18,7 +18,7 @@ func host(name string) flow.Endpoint { return flow.Endpoint{Kind: flow.External,
 
 // An entry for a lookup allows no name that the list excluded before. If a person removed the list, so that no name
 // is checked, it returns only for a workload without a rule, and then holds all names that the flows need.
-func TestLookupEntriesChangeNoGate(t *testing.T) {
+func TestLookups_EntriesAllowNoOtherName(t *testing.T) {
 	api := tcp(external("api.example", "203.0.113.9"), 443)
 	open := parse(t, header+theInternet)
 	for want, f := range map[string]flow.Flow{"": lookup(host("telemetry.example")), "api.example:443/TCP,nowhere:*": lookup(workload("nowhere"))} {
@@ -44,7 +44,7 @@ func TestLookupEntriesChangeNoGate(t *testing.T) {
 }
 
 // A workload that was looked up but not reached has no caller.
-func TestLookupsAreNoIngress(t *testing.T) {
+func TestLookups_AreNoIngress(t *testing.T) {
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: checkout}, {Workload: policy.Workload{Name: "db"}, AllTraffic: true}}}
 	f := lookup(workload("db"))
 	policies := Dialect{scope}.Generate([]flow.Flow{f})

@@ -17,7 +17,7 @@ func toHosts(hosts ...string) []flow.Flow {
 	return flows
 }
 
-func TestAPatternThatPeopleWroteIsNoneOfOurs(t *testing.T) {
+func TestFold_KeepsHandWrittenPatterns(t *testing.T) {
 	checkout := policy.Workload{Name: "checkout"}
 	s := alone(checkout)
 	flows := from(checkout, toHosts("shard-1.db.example")...)

@@ -21,7 +21,7 @@ const (
 	theDirectory = "  - {to: [{ipBlock: {cidr: 10.9.0.1/32}}], ports: [{port: 636}, {port: 443}]}\n"
 )
 
-func TestNamesGateTheInternet(t *testing.T) {
+func TestNames_LimitTheInternet(t *testing.T) {
 	const gate = "the annotation netzero.dev/egress-names"
 	checkVerdicts(t, annotated+theInternet+theDirectory, []verdictRow{
 		{tcp(external("api.stripe.com", "203.0.113.9"), 443), policy.Allowed, 0, "rule 0 (the internet)"},
@@ -50,7 +50,7 @@ func TestNamesGateTheInternet(t *testing.T) {
 	})
 }
 
-func TestAnEmptyAnnotationAllowsNoName(t *testing.T) {
+func TestNames_EmptyAnnotationAllowsNone(t *testing.T) {
 	checkVerdicts(t, `
 metadata: {name: checkout, annotations: {netzero.dev/egress-names: ""}}
 spec:
@@ -61,7 +61,7 @@ spec:
 	})
 }
 
-func TestWideRulesAreNoticed(t *testing.T) {
+func TestNotices_WideRules(t *testing.T) {
 	for _, row := range []struct {
 		reason, policies string
 		flow             flow.Flow

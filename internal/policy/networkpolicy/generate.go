@@ -73,7 +73,7 @@ func (s Dialect) generate(subject policy.Subject, required []flow.Flow) *network
 	if unmet := s.unmetLookups([]*networkingv1.NetworkPolicy{p}, subject.Workload, required); len(unmet) > 0 {
 		policy.AddEntries(p, policy.NamesAnnotation, s.LookupEntries(subject.Workload, unmet))
 	}
-	policy.ListOthers(s.otherWords(), p, subject, required)
+	policy.ListOthers(s.otherFlows(), p, subject, required)
 	if s.Binaries {
 		policy.AddBinaries([]*networkingv1.NetworkPolicy{p}, s.binariesOf([]policy.Subject{subject}, required))
 	}
@@ -92,10 +92,10 @@ func annotate(p *networkingv1.NetworkPolicy, annotation string, entries map[stri
 }
 
 // rules turns sorted permissions into one rule for each peer.
-func rules(openings []permission) []Rule {
+func rules(permissions []permission) []Rule {
 	var list []Rule
-	for i, o := range openings {
-		if i == 0 || o.peer != openings[i-1].peer {
+	for i, o := range permissions {
+		if i == 0 || o.peer != permissions[i-1].peer {
 			list = append(list, Rule{Peers: o.peer.list()})
 		}
 		last := &list[len(list)-1]

@@ -10,7 +10,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestGeneratedPolicyReads(t *testing.T) {
+func TestGenerate_GoldenPolicy(t *testing.T) {
 	for _, row := range []struct {
 		name, reason string
 		subject      policy.Workload
@@ -226,7 +226,7 @@ spec:
 	}
 }
 
-func TestGeneratedPolicySharesNoMemory(t *testing.T) {
+func TestGenerate_SharesNoMemory(t *testing.T) {
 	subject := policy.Workload{Name: "checkout", Labels: map[string]string{"tier": "web"}}
 	flows := []flow.Flow{tcp(workload("cache"), 6379)}
 	want, spoiled := Dialect{alone(subject)}.Generate(flows)[0].DeepCopy(), Dialect{alone(subject)}.Generate(flows)[0]
@@ -241,7 +241,7 @@ func TestGeneratedPolicySharesNoMemory(t *testing.T) {
 	}
 }
 
-func TestWordsThatYAMLTakesForOtherTypesStayStrings(t *testing.T) {
+func TestGenerate_QuotesAmbiguousStrings(t *testing.T) {
 	for _, word := range []string{"n", "yes", "on", "1", "0x1", "1e3", "null", "true", "1.5", "12_000"} {
 		subject := policy.Workload{Name: word, Namespace: word}
 		text := toYAML(t, Dialect{alone(subject)}.Generate(from(subject, tcp(workload(word), 80)))[0])

@@ -44,7 +44,7 @@ func between(source, destination flow.Endpoint, port uint16) flow.Flow {
 
 func query(port uint16) flow.Flow { return between(workload("checkout"), workload("orders-db"), port) }
 
-func TestIngressRulesSayWhoMayCall(t *testing.T) {
+func TestIngress_RulesMatchCallers(t *testing.T) {
 	db := workload("orders-db")
 	worker, gateway, anyone := workloadIn("jobs", "worker"), workload("gateway"), flow.Endpoint{Kind: flow.Anyone}
 	for _, row := range []struct {
@@ -107,7 +107,7 @@ func TestIngressRulesSayWhoMayCall(t *testing.T) {
 	}
 }
 
-func TestDroppingEitherEndDenies(t *testing.T) {
+func TestIngress_RemovingEitherEndDenies(t *testing.T) {
 	const toDB = "  - {from: [{podSelector: {matchLabels: {app: checkout}}}], ports: [{port: 5432}]}\n"
 	noClient := strings.Replace(client, "egress: [{", "egress: [] # [{", 1)
 	for _, row := range []struct {
@@ -132,7 +132,7 @@ func TestDroppingEitherEndDenies(t *testing.T) {
 	}
 }
 
-func TestAnEmptyIngressRuleIsNoticed(t *testing.T) {
+func TestIngress_EmptyRuleIsNoticed(t *testing.T) {
 	got := Dialect{shop}.Evaluate(parse(t, both+"  - {}\n"), query(5432))
 	want := []string{"policy orders-db: ingress rule 0 is {}, which allows everything"}
 	if diff := cmp.Diff(want, got.Notices); diff != "" || got.Outcome != policy.Allowed {
@@ -145,7 +145,7 @@ func TestAnEmptyIngressRuleIsNoticed(t *testing.T) {
 	}
 }
 
-func TestNamesOfHostsSayNothingOfCallers(t *testing.T) {
+func TestIngress_IgnoresHostNames(t *testing.T) {
 	policies := parse(t, strings.Replace(server, "name: orders-db", `name: orders-db, annotations: {netzero.dev/egress-names: "a.example:1/TCP"}`, 1)+"  - {from: [{ipBlock: {cidr: 0.0.0.0/0}}]}\n")
 	for _, source := range []flow.Endpoint{at("198.51.100.1"), external("lb.example", "198.51.100.1")} {
 		want := policy.Verdict{Outcome: policy.Allowed, Policy: "orders-db", Reason: "ingress rule 0 (the internet)"}

@@ -63,7 +63,7 @@ func (v applicable) redirects(peer *networkingv1.NetworkPolicyPeer, port *networ
 		port != nil && portProtocol(port) != f.Protocol || v.annotated && isInternet(peer) || v.isForOtherResolver(peer, f.Destination) {
 		return false
 	}
-	switch v.scope.wordOfPort(port, f.Port) {
+	switch v.scope.classifyPort(port, f.Port) {
 	case policy.NamesDNS:
 		return peer == nil || !v.lostNamespace(peer, f.Destination) && !v.isNoResolver(peer, f.Destination)
 	case policy.IncludesDNS:
@@ -84,9 +84,9 @@ func (v applicable) isForOtherResolver(peer *networkingv1.NetworkPolicyPeer, e f
 	if len(v.scope.Resolvers) == 0 {
 		return false
 	}
-	asked := v.scope.ResolverOf(e)
+	queried := v.scope.ResolverOf(e)
 	return slices.ContainsFunc(append([]policy.Resolver{policy.DefaultResolver}, v.scope.Resolvers...), func(r policy.Resolver) bool {
-		return !r.Equal(asked) && v.matchResolver(peer, r) == policy.PeerMatches
+		return !r.Equal(queried) && v.matchResolver(peer, r) == policy.PeerMatches
 	})
 }
 
@@ -94,7 +94,7 @@ func (v applicable) isForOtherResolver(peer *networkingv1.NetworkPolicyPeer, e f
 // namespace with DNS in their labels, or addresses that contain those of NodeLocal.
 func mayBeResolver(peer *networkingv1.NetworkPolicyPeer) bool {
 	if peer.IPBlock != nil {
-		return policy.HoldsNodeLocal(peer.IPBlock.CIDR, peer.IPBlock.Except)
+		return policy.ContainsNodeLocal(peer.IPBlock.CIDR, peer.IPBlock.Except)
 	}
 	return peer.NamespaceSelector != nil && (policy.MentionsDNS(peer.PodSelector) || policy.MentionsDNS(peer.NamespaceSelector))
 }
@@ -115,33 +115,33 @@ func (v applicable) matchResolver(peer *networkingv1.NetworkPolicyPeer, r policy
 }
 
 func (v applicable) matchPeer(peer *networkingv1.NetworkPolicyPeer, f flow.Flow) policy.PeerMatch {
-	far := v.direction.PeerEnd(f)
-	arePods := far.Kind == flow.Workload
+	peerEnd := v.direction.PeerEnd(f)
+	arePods := peerEnd.Kind == flow.Workload
 	switch {
 	case peer == nil:
 		return policy.PeerMatches
-	case far.Kind == flow.Anyone:
+	case peerEnd.Kind == flow.Anyone:
 		return policy.OtherKind // any peer still excludes other callers
-	case isBeyondSelectors(v.direction, far) && peer.IPBlock != nil:
-		return v.matchBlockBeyond(peer.IPBlock, far)
-	case isBeyondSelectors(v.direction, far):
+	case isBeyondSelectors(v.direction, peerEnd) && peer.IPBlock != nil:
+		return v.matchBlockBeyond(peer.IPBlock, peerEnd)
+	case isBeyondSelectors(v.direction, peerEnd):
 		return policy.OtherKind
-	case far.Kind == flow.Resolver:
-		return v.matchResolver(peer, v.scope.ResolverOf(far))
+	case peerEnd.Kind == flow.Resolver:
+		return v.matchResolver(peer, v.scope.ResolverOf(peerEnd))
 	case arePods == (peer.IPBlock != nil):
 		return policy.OtherKind // pod addresses change: Kubernetes leaves open whether a range contains them
 	case arePods:
-		return v.matchPods(peer, far)
+		return v.matchPods(peer, peerEnd)
 	}
 	return v.matchBlock(peer.IPBlock, f)
 }
 
-func (v applicable) matchPods(peer *networkingv1.NetworkPolicyPeer, far flow.Endpoint) policy.PeerMatch {
-	if far.Kind == flow.Resolver {
-		r := v.scope.ResolverOf(far)
+func (v applicable) matchPods(peer *networkingv1.NetworkPolicyPeer, peerEnd flow.Endpoint) policy.PeerMatch {
+	if peerEnd.Kind == flow.Resolver {
+		r := v.scope.ResolverOf(peerEnd)
 		return v.matchLabels(peer, r.Labels, r.Namespace)
 	}
-	w, _ := v.scope.WorkloadOf(far)
+	w, _ := v.scope.WorkloadOf(peerEnd)
 	return v.matchLabels(peer, w.AsPeer(v.direction).AllLabels(), policy.NamespaceOf(w, v.direction, v.subject, v.namespace))
 }
 

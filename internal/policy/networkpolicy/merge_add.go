@@ -18,7 +18,7 @@ func (m *merging) addAll() {
 		m.policies = append(m.policies, denyAll(namespace))
 	}
 	policy.AddUntilDone(m.scope.Subjects, m.add)
-	policy.AddOthers(m.scope.otherWords(), m.flows, func(w policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
+	policy.AddOthers(m.scope.otherFlows(), m.flows, func(w policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
 		return m.scope.compile(m.policies, w, d).verdict
 	},
 		func(w policy.Workload) *networkingv1.NetworkPolicy { return m.isolating(w, policy.Egress) })
@@ -63,8 +63,8 @@ type edit struct {
 	direction policy.Direction
 }
 
-// view returns the policy in its current state.
-func (e edit) view() applicable {
+// applicable returns the policy in its current state.
+func (e edit) applicable() applicable {
 	return e.scope.applicablePolicies([]*networkingv1.NetworkPolicy{e.policy}, e.subject, e.direction)[0]
 }
 
@@ -85,7 +85,7 @@ func (e edit) addNames(flows []flow.Flow) []flow.Flow {
 				continue
 			}
 			if listed == nil {
-				checksNoName, listed = e.checksNoName(), policy.NewNameIndex(e.view().names)
+				checksNoName, listed = e.checksNoName(), policy.NewNameIndex(e.applicable().names)
 			}
 			if checksNoName {
 				continue
@@ -112,7 +112,7 @@ func (e edit) addNames(flows []flow.Flow) []flow.Flow {
 // checksNoName reports whether the policy opens the internet without NamesAnnotation, and flows need or may need
 // that.
 func (e edit) checksNoName() bool {
-	if e.view().annotated {
+	if e.applicable().annotated {
 		return false
 	}
 	rules := RulesOf(e.policy, policy.Egress)
@@ -132,8 +132,8 @@ func (e edit) addPorts(flows []flow.Flow) {
 	if len(flows) == 0 {
 		return
 	}
-	c := e.view().compile()
-	rules := c.views[0].rules
+	c := e.applicable().compile()
+	rules := c.applicable[0].rules
 	of := make(map[peerKey][]int)
 	for i, r := range rules {
 		if peer, ok := e.peerOfRule(r); ok {
@@ -150,7 +150,7 @@ func (e edit) addPorts(flows []flow.Flow) {
 	allows := func(a addition, f flow.Flow) bool {
 		port := permission{port: a.port, end: a.end, protocol: a.protocol}.policyPort()
 		return slices.ContainsFunc(elements(rules[a.rule].Peers), func(peer *networkingv1.NetworkPolicyPeer) bool {
-			return c.views[0].match(peer, &port, f).Allows()
+			return c.applicable[0].match(peer, &port, f).Allows()
 		})
 	}
 	isAllowed := func(f flow.Flow) bool { // now: one port may serve two flows
@@ -163,7 +163,7 @@ func (e edit) addPorts(flows []flow.Flow) {
 			return false
 		}
 		candidates := slices.Clone(everywhere)
-		for _, at := range c.index.Fitting(c.spec(f)) {
+		for _, at := range c.index.Matching(c.spec(f)) {
 			candidates = append(candidates, at.Rule)
 		}
 		first, last := e.scope.PortsOfFlow(f)
@@ -207,15 +207,15 @@ func (e edit) addPorts(flows []flow.Flow) {
 
 // addRules adds a rule for each peer of the flows, in the form that Generate writes.
 func (e edit) addRules(flows []flow.Flow) {
-	openings := e.scope.permissions(e.subject, e.direction, flows)
-	for _, o := range openings {
+	permissions := e.scope.permissions(e.subject, e.direction, flows)
+	for _, o := range permissions {
 		e.addMetadata(o)
 	}
-	if len(openings) == 0 {
+	if len(permissions) == 0 {
 		return
 	}
 	list := RulesOf(e.policy, e.direction)
-	SetRules(e.policy, e.direction, policy.InsertAll(list, rules(openings), func(r Rule) (peerKey, bool) { return e.peerOfRule(r) }, peerKey.compare))
+	SetRules(e.policy, e.direction, policy.InsertAll(list, rules(permissions), func(r Rule) (peerKey, bool) { return e.peerOfRule(r) }, peerKey.compare))
 }
 
 func (e edit) addMetadata(o permission) {

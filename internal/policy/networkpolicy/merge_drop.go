@@ -21,7 +21,7 @@ func (m *merging) drop(subject policy.Workload) {
 		m.dropNames(p)
 		m.dropMetadata(p)
 		m.dropEverywhere(p, policy.Egress)
-		policy.DropOthers(m.scope.otherWords(), p, m.scope.listedBy(p), m.flows)
+		policy.DropOthers(m.scope.otherFlows(), p, m.scope.listedBy(p), m.flows)
 		if m.scope.Binaries {
 			policy.DropBinaries(p, m.scope.binariesOf(m.scope.isolatedBy(p, policy.Egress), m.flows))
 		}

@@ -40,7 +40,7 @@ func checkIngressMerges(t *testing.T, scope policy.Scope, rows []mergeRow) {
 	}
 }
 
-func TestMergeAddsCallers(t *testing.T) {
+func TestMerge_AddsCallers(t *testing.T) {
 	db := workload("orders-db")
 	byServer, byAnyone, byGateway := between(at("203.0.113.9"), db, 5432), between(flow.Endpoint{Kind: flow.Anyone}, db, 5432), between(workload("gateway"), db, 5432)
 	checkIngressMerges(t, database, []mergeRow{
@@ -64,7 +64,7 @@ func TestMergeAddsCallers(t *testing.T) {
 	})
 }
 
-func TestMergeKeepsWhatAllowsCallers(t *testing.T) {
+func TestMerge_KeepsRulesForCallers(t *testing.T) {
 	db := workload("orders-db")
 	byServer, byGateway := between(at("203.0.113.9"), db, 5432), between(workload("gateway"), db, 5432)
 	var rows []mergeRow
@@ -94,7 +94,7 @@ func TestMergeKeepsWhatAllowsCallers(t *testing.T) {
 	checkIngressMerges(t, database, rows)
 }
 
-func TestMergeDropsCallersThatAreGone(t *testing.T) {
+func TestMerge_RemovesUnusedCallers(t *testing.T) {
 	clientOnly := strings.Replace(server, "[Egress, Ingress]", "[Egress]", 1)
 	const audit = "metadata: {name: audit}\nspec: {podSelector: {}, policyTypes: [Ingress], ingress: [{from: [{podSelector: {}}]}]}\n---"
 	const two = "  - {from: [{podSelector: {matchLabels: {app: cart}}}, {podSelector: {matchLabels: {app: checkout}}}], ports: [{port: 9187}, {port: 5432}]}\n"
@@ -108,7 +108,7 @@ func TestMergeDropsCallersThatAreGone(t *testing.T) {
 	})
 }
 
-func TestMergeLeavesIngressOfTheTestProcessAlone(t *testing.T) {
+func TestMerge_IngressOfTestProcess(t *testing.T) {
 	rules := strings.Replace(strings.ReplaceAll(server, "orders-db", "checkout"), "ingress:", "egress: []\n  ingress:", 1) + fromServer
 	checkIngressMerges(t, alone(checkout), []mergeRow{
 		{"who calls it is not known", rules, nil, rules},
@@ -118,7 +118,7 @@ func TestMergeLeavesIngressOfTheTestProcessAlone(t *testing.T) {
 }
 
 // A policy that starts to isolate its subject for ingress may isolate other subjects too.
-func TestMergeFollowsWhatItIsolates(t *testing.T) {
+func TestMerge_NewlyIsolatedSubjects(t *testing.T) {
 	committed := strings.Replace(strings.Replace(server, "{matchLabels: {app: orders-db}}", "{}", 1), "[Egress, Ingress]", "[Egress]", 1)
 	called := between(workload("worker"), workload("checkout"), 80)
 	merged := Dialect{shop}.Merge(parse(t, committed), []flow.Flow{query(5432), called})
@@ -132,7 +132,7 @@ func TestMergeFollowsWhatItIsolates(t *testing.T) {
 	}
 }
 
-func TestMergeChangesBothEnds(t *testing.T) {
+func TestMerge_ChangesBothEnds(t *testing.T) {
 	got := Dialect{shop}.Merge(parse(t, both), []flow.Flow{query(5432), query(9187)})
 	want := Dialect{shop}.Generate([]flow.Flow{query(5432), query(9187)})
 	want[0].TypeMeta, want[1].TypeMeta = got[0].TypeMeta, got[1].TypeMeta

@@ -14,9 +14,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestMergedPoliciesAreTrue merges random flows into policies that were generated from other flows and then edited.
-// NETZERO_TEST_SEED repeats a failure with the printed seed.
-func TestMergedPoliciesAreTrue(t *testing.T) {
+// TestMerge_RandomPoliciesAreTrue merges random flows into policies that were generated from other flows and then
+// edited. NETZERO_TEST_SEED repeats a failure with the printed seed.
+func TestMerge_RandomPoliciesAreTrue(t *testing.T) {
 	seed := policytest.Seed(t)
 	for i := range uint64(200) {
 		r := newDraw(seed, i)

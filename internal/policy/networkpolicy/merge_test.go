@@ -57,7 +57,7 @@ func checkMerges(t *testing.T, rows []mergeRow) {
 	}
 }
 
-func TestMergeAddsWhatIsMissing(t *testing.T) {
+func TestMerge_AddsMissingRules(t *testing.T) {
 	stripe := external("api.stripe.com", "198.51.100.1")
 	cache, dns := tcp(workload("cache"), 6379), []flow.Flow{udp(resolver(), 53), tcp(resolver(), 53)}
 	checkMerges(t, []mergeRow{
@@ -98,7 +98,7 @@ func TestMergeAddsWhatIsMissing(t *testing.T) {
 	})
 }
 
-func TestMergeDropsWhatIsUnused(t *testing.T) {
+func TestMerge_RemovesUnusedRules(t *testing.T) {
 	cache, server := tcp(workload("cache"), 6379), tcp(at("203.0.113.9"), 443)
 	stripe := tcp(external("api.stripe.com", "198.51.100.1"), 443)
 	const two = "  - {to: [{ipBlock: {cidr: 10.0.0.0/8}}, {ipBlock: {cidr: 203.0.113.9/32}}], ports: [{port: 80}, {port: 443}]}\n"
@@ -122,7 +122,7 @@ func TestMergeDropsWhatIsUnused(t *testing.T) {
 
 const untyped = "metadata: {name: checkout}\nspec:\n  podSelector: {}\n  egress:\n"
 
-func TestMergeLeavesPoliciesOfOthersAlone(t *testing.T) {
+func TestMerge_KeepsUnrelatedPolicies(t *testing.T) {
 	const (
 		audit   = "metadata: {name: audit}\nspec: {podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 203.0.113.0/24}}]}, {to: [{podSelector: {}}]}]}"
 		created = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy" + header
@@ -154,7 +154,7 @@ func TestMergeLeavesPoliciesOfOthersAlone(t *testing.T) {
 	})
 }
 
-func TestMergeIntoNothingGenerates(t *testing.T) {
+func TestMerge_IntoNothingGenerates(t *testing.T) {
 	flows := []flow.Flow{tcp(workload("cache"), 6379), tcp(external("api.stripe.com", "198.51.100.1"), 443), tcp(at("169.254.169.254"), 80), ping(at("203.0.113.9"))}
 	for _, flows := range [][]flow.Flow{nil, flows} {
 		if diff := cmp.Diff(Dialect{alone(checkout)}.Generate(flows), (Dialect{alone(checkout)}).Merge(nil, flows)); diff != "" {

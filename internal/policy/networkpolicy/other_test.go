@@ -37,7 +37,7 @@ func list[P metav1.Object](policies []P, annotation string) string {
 }
 
 // The name of a workload may be as long as a host name, and its namespace follows it.
-func TestLongWorkloadsOfOtherNamespacesAreListed(t *testing.T) {
+func TestOtherFlows_LongNamesOfOtherNamespaces(t *testing.T) {
 	name, namespace := strings.Repeat("n", 63)+strings.Repeat(".n", 95), strings.Repeat("s", 63)
 	f := ping(workloadIn(namespace, name))
 	scope := alone(checkout)
@@ -56,7 +56,7 @@ func TestLongWorkloadsOfOtherNamespacesAreListed(t *testing.T) {
 	}
 }
 
-func TestPingsFoldAsOtherFlowsToHosts(t *testing.T) {
+func TestOtherFlows_PingsFold(t *testing.T) {
 	scope := alone(checkout)
 	scope.Fold = []string{"shard-*.db.example"}
 	in := kubernetesOf(scope)
@@ -72,7 +72,7 @@ func TestPingsFoldAsOtherFlowsToHosts(t *testing.T) {
 
 // For a ping between two workloads with policies, the source's list decides. If the source has no policy, the
 // destination's list decides.
-func TestPingsAtTheDestination(t *testing.T) {
+func TestOtherFlows_PingDecidedAtDestination(t *testing.T) {
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: checkout}, {Workload: policy.Workload{Name: "db"}, AllTraffic: true}}}
 	own := ping(workload("db"))
 	in := kubernetesOf(scope)

@@ -43,16 +43,16 @@ func doesNotSelect(p *networkingv1.NetworkPolicy, subject policy.Workload) strin
 // applicable is a policy that isolates a subject in a direction, with the context for reading its rules.
 type applicable struct {
 	*networkingv1.NetworkPolicy
-	scope     Dialect
-	direction policy.Direction
-	rules     []Rule
-	namespace string // of the policy and the subject, never empty
-	subject   policy.Workload
-	annotated bool                 // with NamesAnnotation, even an empty one; never for ingress
-	names     []policy.AllowedName // the listed names
-	listed    *policy.NameIndex    // index of names; may be nil
-	openings  *policy.Descriptions
-	reserved  []policy.Reservation // the peers that rules without peers are reserved for
+	scope        Dialect
+	direction    policy.Direction
+	rules        []Rule
+	namespace    string // of the policy and the subject, never empty
+	subject      policy.Workload
+	annotated    bool                 // with NamesAnnotation, even an empty one; never for ingress
+	names        []policy.AllowedName // the listed names
+	listed       *policy.NameIndex    // index of names; may be nil
+	descriptions *policy.Descriptions
+	reserved     []policy.Reservation // the peers that rules without peers are reserved for
 }
 
 // applicablePolicies returns the policies that isolate the subject in a direction, in their order.
@@ -64,7 +64,7 @@ func (s Dialect) applicablePolicies(policies []*networkingv1.NetworkPolicy, subj
 		}
 		v := applicable{
 			NetworkPolicy: p, scope: s, direction: d, rules: RulesOf(p, d),
-			namespace: cmp.Or(p.Namespace, subject.Namespace, policy.DefaultNamespace), openings: new(policy.Descriptions), reserved: reservationsOf(p, d),
+			namespace: cmp.Or(p.Namespace, subject.Namespace, policy.DefaultNamespace), descriptions: new(policy.Descriptions), reserved: reservationsOf(p, d),
 			subject: subject,
 		}
 		if d == policy.Egress {

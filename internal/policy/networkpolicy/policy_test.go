@@ -8,7 +8,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestIsolatedSaysWhyNot(t *testing.T) {
+func TestIsolated_Reasons(t *testing.T) {
 	shop := policy.Workload{Name: "checkout", Namespace: "shop"}
 	for _, row := range []struct {
 		reason, policies string
@@ -49,7 +49,7 @@ func TestIsolatedSaysWhyNot(t *testing.T) {
 	}
 }
 
-func TestNoPolicyProtectsNobody(t *testing.T) {
+func TestEvaluate_NoPolicy(t *testing.T) {
 	for _, f := range []flow.Flow{tcp(workload("cache"), 6379), ping(at("203.0.113.9"))} {
 		v := Dialect{alone(checkout)}.Evaluate(nil, f)
 		if v.Outcome != policy.Unprotected || v.Rule != -1 || !strings.HasSuffix(v.Reason, "there is none") {

@@ -7,7 +7,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestWhoServesResolvesPortsForIngressToo(t *testing.T) {
+func TestPortNames_IngressUsesServerPorts(t *testing.T) {
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "orders-db", Ports: []policy.Port{{Name: "pg", Number: 5432, Protocol: flow.TCP}}}, AllTraffic: true}}}
 	policies := parse(t, "metadata: {name: orders-db}\nspec: {podSelector: {}, ingress: [{ports: [{port: pg}]}]}")
 	for port, want := range map[uint16]policy.Outcome{5432: policy.Allowed, 5433: policy.Denied} {

@@ -14,9 +14,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestGeneratedPoliciesAreTrue evaluates random flows against the policy that is generated from them.
+// TestGenerate_RandomPoliciesAreTrue evaluates random flows against the policy that is generated from them.
 // NETZERO_TEST_SEED repeats a failure with the printed seed.
-func TestGeneratedPoliciesAreTrue(t *testing.T) {
+func TestGenerate_RandomPoliciesAreTrue(t *testing.T) {
 	seed := policytest.Seed(t)
 	for i := range uint64(200) {
 		r := newDraw(seed, i)

@@ -24,14 +24,14 @@ func (s Dialect) inexpressible(d policy.Direction, f flow.Flow) string {
 	if f.Lookup {
 		return policy.LookupHasNoPort
 	}
-	if why := s.wordless(f); why != "" {
+	if why := s.inexpressibleKind(f); why != "" {
 		return why
 	}
 	return s.Unnameable(d, d.PeerEnd(f))
 }
 
-// wordless returns why no rule of the dialect can allow a flow between any ends, or "" if one may.
-func (s Dialect) wordless(f flow.Flow) string {
+// inexpressibleKind returns why no rule of the dialect can allow a flow between any ends, or "" if one may.
+func (s Dialect) inexpressibleKind(f flow.Flow) string {
 	switch {
 	case !f.Protocol.HasPorts():
 		return fmt.Sprintf("a NetworkPolicy allows TCP, UDP and SCTP, it has no word for %s", f.Protocol)
@@ -41,6 +41,6 @@ func (s Dialect) wordless(f flow.Flow) string {
 	return ""
 }
 
-func (s Dialect) otherWords() policy.OtherFlows {
-	return policy.OtherFlows{Scope: s.Scope, NoRule: s.wordless, NoName: s.Unnameable}
+func (s Dialect) otherFlows() policy.OtherFlows {
+	return policy.OtherFlows{Scope: s.Scope, NoRule: s.inexpressibleKind, NoName: s.Unnameable}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestRequiredAddsLookUps(t *testing.T) {
+func TestRequired_AddsLookups(t *testing.T) {
 	source := flow.Endpoint{Kind: flow.Workload, Name: "checkout"}
 	implied := func(source flow.Endpoint, protocol flow.Protocol) flow.Flow {
 		return flow.Flow{

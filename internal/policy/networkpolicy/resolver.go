@@ -21,7 +21,7 @@ func resolverPeer(r policy.Resolver) peerKey {
 	return peerKey{kind: flow.Resolver, namespace: r.Namespace, labels: labels.Set(r.Labels).String()}
 }
 
-func (s Dialect) wordOfPort(port *networkingv1.NetworkPolicyPort, asked uint16) policy.DNSPorts {
+func (s Dialect) classifyPort(port *networkingv1.NetworkPolicyPort, queried uint16) policy.DNSPorts {
 	switch {
 	case port == nil || port.Port == nil:
 		return policy.IncludesDNS
@@ -31,9 +31,9 @@ func (s Dialect) wordOfPort(port *networkingv1.NetworkPolicyPort, asked uint16) 
 		}
 		return policy.NoDNS
 	case port.EndPort != nil:
-		return s.ClassifyPorts(port.Port.IntVal, *port.EndPort, asked)
+		return s.ClassifyPorts(port.Port.IntVal, *port.EndPort, queried)
 	}
-	return s.ClassifyPorts(port.Port.IntVal, port.Port.IntVal, asked)
+	return s.ClassifyPorts(port.Port.IntVal, port.Port.IntVal, queried)
 }
 
 // maySelect reports whether a namespace selector may match a namespace. Only the name of a namespace that no manifest

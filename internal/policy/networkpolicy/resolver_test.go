@@ -22,9 +22,9 @@ func egressPolicy(t *testing.T, annotation, rules string) []*networkingv1.Networ
 	return []*networkingv1.NetworkPolicy{p}
 }
 
-// TestFormsThatLetDNSThrough covers hand-written rules for clusters with DNS outside of pods labelled kube-dns, or
+// TestResolver_HandWrittenRules covers hand-written rules for clusters with DNS outside of pods labelled kube-dns, or
 // not only there.
-func TestFormsThatLetDNSThrough(t *testing.T) {
+func TestResolver_HandWrittenRules(t *testing.T) {
 	const (
 		ns        = "namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: "
 		kubeDNS   = "podSelector: {matchLabels: {k8s-app: kube-dns}}"

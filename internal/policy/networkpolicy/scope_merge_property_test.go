@@ -15,9 +15,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestMergedPoliciesOfAScopeAreTrue merges random flows among several workloads into policies that were generated
+// TestMerge_RandomScopesAreTrue merges random flows among several workloads into policies that were generated
 // from other flows and then edited. NETZERO_TEST_SEED repeats a failure with the printed seed.
-func TestMergedPoliciesOfAScopeAreTrue(t *testing.T) {
+func TestMerge_RandomScopesAreTrue(t *testing.T) {
 	seed := policytest.Seed(t)
 	for i := range uint64(60) {
 		r := newDraw(seed, i)

@@ -13,9 +13,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// TestPoliciesOfAScopeAreTrue evaluates random flows among several workloads against the policies that are generated
-// from them. NETZERO_TEST_SEED repeats a failure with the printed seed.
-func TestPoliciesOfAScopeAreTrue(t *testing.T) {
+// TestGenerate_RandomScopesAreTrue evaluates random flows among several workloads against the policies that are
+// generated from them. NETZERO_TEST_SEED repeats a failure with the printed seed.
+func TestGenerate_RandomScopesAreTrue(t *testing.T) {
 	seed := policytest.Seed(t)
 	for i := range uint64(60) {
 		r := newDraw(seed, i)
@@ -96,11 +96,11 @@ func (c scopeClaims) opened(d policy.Direction, n flow.Flow) bool {
 	own := s.FlowsOf(subject, d, Required(c.flows))
 	isNamed := d == policy.Ingress || n.Destination.Kind != flow.External ||
 		slices.ContainsFunc(own, func(f flow.Flow) bool { return Dialect{s}.EntryOf(f) == Dialect{s}.EntryOf(n) })
-	openings, needed := Dialect{s}.permissions(subject, d, own), Dialect{s}.permissionOf(subject, d, n)
+	permissions, needed := Dialect{s}.permissions(subject, d, own), Dialect{s}.permissionOf(subject, d, n)
 	byAnyone := permission{peer: peerKey{kind: flow.Anyone}, port: n.Port, protocol: n.Protocol}
 	fromAnywhere := needed
 	fromAnywhere.peer.namespace = policy.AnyNamespace
-	return isNamed && slices.Contains(openings, needed) || slices.Contains(openings, byAnyone) || slices.Contains(openings, fromAnywhere)
+	return isNamed && slices.Contains(permissions, needed) || slices.Contains(permissions, byAnyone) || slices.Contains(permissions, fromAnywhere)
 }
 
 func (c scopeClaims) denyNeighbours() {

@@ -10,7 +10,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestPoliciesOfAScopeRead(t *testing.T) {
+func TestScope_GoldenPolicies(t *testing.T) {
 	// Unordered. The database has two replicas and several callers, among them the test process and anyone.
 	flows := []flow.Flow{
 		between(workload("worker"), external("api.stripe.com", "203.0.113.9"), 443),
@@ -104,12 +104,12 @@ spec:
 	}
 }
 
-func TestNotIsolatedNamesSubjectsAndDirections(t *testing.T) {
+func TestNotIsolated_NamesSubjectsAndDirections(t *testing.T) {
 	const denyAll = "metadata: {name: %}\nspec: {podSelector: {%}, policyTypes: [Egress]}"
 	named := func(name, labels string) string {
 		return strings.Replace(strings.Replace(denyAll, "%", name, 1), "%", labels, 1)
 	}
-	asked := []flow.Flow{query(5432)}
+	flows := []flow.Flow{query(5432)}
 	ping := query(0)
 	ping.Protocol = flow.ICMP
 	const nobody = ": policy checkout selects app=checkout, the pods have "
@@ -124,11 +124,11 @@ func TestNotIsolatedNamesSubjectsAndDirections(t *testing.T) {
 			"no policy isolates worker for egress: policy cart selects app=cart, the pods have run=7,tier=back",
 		}},
 		{"a policy for all pods is one for every subject", named("all", ""), nil, nil},
-		{"and not for ingress, where a container was called", named("all", ""), asked,
+		{"and not for ingress, where a container was called", named("all", ""), flows,
 			[]string{"no policy isolates orders-db for ingress: policy all is not of the type Ingress"}},
 		{"who was only pinged is no server", named("all", ""), []flow.Flow{ping}, nil},
 		{"nor does anybody know who calls the test process", named("all", ""), []flow.Flow{between(workload("worker"), workload("checkout"), 80)}, nil},
-		{"every subject, by namespace and name", named("checkout", "matchLabels: {app: checkout}"), asked, []string{
+		{"every subject, by namespace and name", named("checkout", "matchLabels: {app: checkout}"), flows, []string{
 			"no policy isolates orders-db for egress" + nobody + "app=orders-db",
 			"no policy isolates orders-db for ingress" + nobody + "app=orders-db",
 			"no policy isolates worker for egress" + nobody + "run=7,tier=back",
@@ -143,7 +143,7 @@ func TestNotIsolatedNamesSubjectsAndDirections(t *testing.T) {
 	}
 }
 
-func TestForeignPoliciesSelectNoSubject(t *testing.T) {
+func TestForeign_PoliciesWithoutSubject(t *testing.T) {
 	policies := parse(t, both+"  - {}\n\n---\nmetadata: {name: cart}\nspec: {podSelector: {matchLabels: {app: cart}}}"+
 		"\n---\nmetadata: {name: jobs, namespace: jobs}\nspec: {podSelector: {matchLabels: {run: '7'}}}"+
 		"\n---\nmetadata: {name: other, namespace: other}\nspec: {podSelector: {matchLabels: {tier: back}}}")
@@ -160,7 +160,7 @@ func TestForeignPoliciesSelectNoSubject(t *testing.T) {
 	}
 }
 
-func TestUnusedNamesTheDirection(t *testing.T) {
+func TestUnused_NamesDirection(t *testing.T) {
 	const fromTwo = "  - {from: [{podSelector: {matchLabels: {app: checkout}}}, {podSelector: {matchLabels: {app: cart}}}], ports: [{port: 5432}, {port: 9187}]}\n  - {}\n"
 	for _, row := range []struct {
 		reason, policies string
@@ -185,7 +185,7 @@ func TestUnusedNamesTheDirection(t *testing.T) {
 }
 
 // One policy cannot be the own policy of two workloads: each workload that it does not protect gets another.
-func TestWorkloadsOfOneNameKeepTheirPolicies(t *testing.T) {
+func TestScope_WorkloadsWithOneName(t *testing.T) {
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "cache", Namespace: "shop"}, AllTraffic: true}, {Workload: policy.Workload{Name: "cache", Namespace: "data", Labels: map[string]string{"app": "redis"}}, AllTraffic: true}}}
 	call := []flow.Flow{between(workload("checkout"), workloadIn("data", "cache"), 6379), between(workload("checkout"), workloadIn("shop", "cache"), 6380)}
 	committed := parse(t, "metadata: {name: cache}\nspec: {podSelector: {matchLabels: {app: cache}}, policyTypes: [Egress, Ingress], ingress: [{}]}")
@@ -198,7 +198,7 @@ func TestWorkloadsOfOneNameKeepTheirPolicies(t *testing.T) {
 	}
 }
 
-func TestReplicasAreOneWorkload(t *testing.T) {
+func TestScope_ReplicasAreOneWorkload(t *testing.T) {
 	labels := map[string]string{"tier": "data"}
 	want := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "orders-db", Labels: labels}, AllTraffic: true}}}
 	got := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "orders-db"}, AllTraffic: false}, {Workload: policy.Workload{Name: "orders-db", Labels: labels}, AllTraffic: true}}}

@@ -13,7 +13,7 @@ import (
 )
 
 // The options of one test for names, namespaces and programs apply to the policy that tests share.
-func TestScopeOfTestsThatShareAPolicyHasTheOptionsOfAll(t *testing.T) {
+func TestScope_UniteOptions(t *testing.T) {
 	subjects := []policy.Subject{{Workload: policy.Workload{Name: "shop"}}}
 	data := map[string]map[string]string{"data": {"team": "storage"}}
 	plain := policy.Scope{Subjects: subjects, Fold: []string{"cdn-*.test"}}

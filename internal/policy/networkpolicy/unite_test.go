@@ -12,7 +12,7 @@ import (
 type kubernetesPolicies = []*networkingv1.NetworkPolicy
 
 // The union is minimal: no part of it is redundant.
-func TestUnionsHoldNothingTwice(t *testing.T) {
+func TestUnite_HasNoDuplicates(t *testing.T) {
 	for _, c := range []struct{ reason, a, b, want string }{
 		{"one rule to a peer", toCache, strings.Replace(toCache, "6379", "9121", 1), strings.Replace(toCache, "[{port: 6379, protocol: TCP}", "[{port: 6379, protocol: TCP}, {port: 9121, protocol: TCP}", 1)},
 		{"a port in a range", toCache, strings.Replace(toCache, "port: 6379", "port: 6000, endPort: 7000", 1), strings.Replace(toCache, "port: 6379", "port: 6000, endPort: 7000", 1)},
@@ -40,7 +40,7 @@ func TestUnionsHoldNothingTwice(t *testing.T) {
 	}
 }
 
-func TestUnionsThatCannotBe(t *testing.T) {
+func TestUnite_Conflicts(t *testing.T) {
 	named := func(metadata, selector string) kubernetesPolicies {
 		return parse(t, "metadata: {"+metadata+"}\nspec: {podSelector: {"+selector+"}, policyTypes: [Egress]}\n")
 	}
@@ -64,7 +64,7 @@ func TestUnionsThatCannotBe(t *testing.T) {
 }
 
 // Rules of a direction that is not among their policy's types have no effect. A union drops them.
-func TestUnionsLeaveOutRulesWithoutTheirType(t *testing.T) {
+func TestUnite_RemovesRulesWithoutPolicyType(t *testing.T) {
 	idle := parse(t, strings.Replace(header, "policyTypes: [Egress]", "policyTypes: [Ingress]", 1)+"  - {}\n")
 	if idle[0].Spec.PolicyTypes[0] != networkingv1.PolicyTypeIngress {
 		t.Fatal("the header has changed")

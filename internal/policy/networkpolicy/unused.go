@@ -37,7 +37,7 @@ func (s Dialect) Unused(policies []*networkingv1.NetworkPolicy, flows []flow.Flo
 			lines = append(lines, s.unusedInRule(p, policy.Egress, i, rules[i], used)...)
 		}
 		lines = append(lines, s.unusedNames(policies, p, required)...)
-		lines = append(lines, policy.DescribeUnusedOthers(s.otherWords(), p, s.listedBy(p), required)...)
+		lines = append(lines, policy.DescribeUnusedOthers(s.otherFlows(), p, s.listedBy(p), required)...)
 		if subjects := s.isolatedBy(p, policy.Egress); s.Binaries && len(subjects) > 0 {
 			lines = append(lines, policy.DescribeUnusedBinaries(p, s.binariesOf(subjects, required))...)
 		}

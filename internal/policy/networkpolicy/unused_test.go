@@ -8,7 +8,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func TestUnusedListsWhatNoFlowNeeded(t *testing.T) {
+func TestUnused_ListsRulesAndNames(t *testing.T) {
 	const dns = "  - {to: [{podSelector: {matchLabels: {k8s-app: kube-dns}}, namespaceSelector: {}}], ports: [{port: 53, protocol: UDP}, {port: 53}]}\n"
 	const cache = "  - {to: [{podSelector: {matchLabels: {app: cache}}}], ports: [{port: 6379}, {port: 6380}]}\n"
 	stripe := tcp(external("api.stripe.com", "203.0.113.9"), 443)
@@ -48,7 +48,7 @@ func TestUnusedListsWhatNoFlowNeeded(t *testing.T) {
 	}
 }
 
-func TestPeersReadAsAPersonWould(t *testing.T) {
+func TestDescribe_Peers(t *testing.T) {
 	for rule, want := range map[string]string{
 		"{ports: [{port: 1}]}":                "everywhere",
 		"{to: [{}]}":                          "no peer",

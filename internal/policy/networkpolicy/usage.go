@@ -74,11 +74,11 @@ func (c *compiled) allowing(f flow.Flow) []index.Pair {
 		return c.index.Allowing(c.spec(f))
 	}
 	var all []index.Pair
-	for i, v := range c.views {
+	for i, v := range c.applicable {
 		for j, r := range v.rules {
 			for peer := range max(1, len(r.Peers)) {
 				for port := range max(1, len(r.Ports)) {
-					all = append(all, index.Pair{PeerAt: index.PeerAt{RuleAt: index.RuleAt{View: i, Rule: j}, Peer: min(peer, len(r.Peers)-1)}, Port: min(port, len(r.Ports)-1)})
+					all = append(all, index.Pair{PeerAt: index.PeerAt{RuleAt: index.RuleAt{Policy: i, Rule: j}, Peer: min(peer, len(r.Peers)-1)}, Port: min(port, len(r.Ports)-1)})
 				}
 			}
 		}

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestValidateNamesPolicyAndField(t *testing.T) {
+func TestValidate_NamesPolicyAndField(t *testing.T) {
 	egress := func(rule string) string {
 		return "metadata: {name: p}\nspec: {podSelector: {}, policyTypes: [Egress], egress: [" + rule + "]}"
 	}
@@ -73,7 +73,7 @@ func TestValidateNamesPolicyAndField(t *testing.T) {
 	}
 }
 
-func TestValidateListsEveryErrorInOneOrder(t *testing.T) {
+func TestValidate_ListsEveryErrorInOrder(t *testing.T) {
 	policy := parse(t, `
 metadata: {name: P}
 spec:

@@ -10,16 +10,16 @@ import (
 // applicable is a policy that selects a subject, with the context that its rules need.
 type applicable struct {
 	*cilium.NetworkPolicy
-	scope     Dialect
-	direction policy.Direction
-	rules     []Rule
-	denials   []Rule
-	namespace string // of the policy and the subject, never empty
-	subject   policy.Workload
-	named     bool          // a rule of the policy has names
-	lookups   []cilium.FQDN // that any policy lets Cilium read for the subject's pods
-	read      *fqdnIndex    // of lookups; may be nil
-	openings  *policy.Descriptions
+	scope        Dialect
+	direction    policy.Direction
+	rules        []Rule
+	denials      []Rule
+	namespace    string // of the policy and the subject, never empty
+	subject      policy.Workload
+	named        bool          // a rule of the policy has names
+	lookups      []cilium.FQDN // that any policy lets Cilium read for the subject's pods
+	read         *fqdnIndex    // of lookups; may be nil
+	descriptions *policy.Descriptions
 }
 
 // applicablePolicies returns the policies that select the subject, in order, with their rules of a direction.
@@ -32,7 +32,7 @@ func (c Dialect) applicablePolicies(policies Policies, subject policy.Workload, 
 		}
 		v := applicable{
 			NetworkPolicy: p, scope: c, direction: d, rules: RulesOf(p, d), denials: DenyRulesOf(p, d),
-			namespace: cmp.Or(p.Namespace, subject.Namespace, policy.DefaultNamespace), openings: new(policy.Descriptions),
+			namespace: cmp.Or(p.Namespace, subject.Namespace, policy.DefaultNamespace), descriptions: new(policy.Descriptions),
 			subject: subject,
 		}
 		for _, r := range v.rules {

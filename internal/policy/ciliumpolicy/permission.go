@@ -71,14 +71,14 @@ func (o permission) compare(p permission) int {
 
 // permissions returns the permissions that a subject's flows need in a direction, sorted, without duplicates.
 func (c Dialect) permissions(subject policy.Workload, d policy.Direction, flows []flow.Flow) []permission {
-	var openings []permission
+	var permissions []permission
 	for _, f := range policy.Needed(d, c.AtFirstPorts(c.FlowsOf(subject, d, flows))) {
 		if c.inexpressible(d, f) == "" {
-			openings = append(openings, c.permissionsOf(d, f)...)
+			permissions = append(permissions, c.permissionsOf(d, f)...)
 		}
 	}
-	slices.SortFunc(openings, permission.compare)
-	return slices.Compact(openings)
+	slices.SortFunc(permissions, permission.compare)
+	return slices.Compact(permissions)
 }
 
 // permissionsOf returns the permissions that one flow needs. They have the same peer.

@@ -47,14 +47,14 @@ func (k peerKey) compare(l peerKey) int {
 
 // permissions returns the distinct permissions that a subject's flows in a direction need, sorted.
 func (s Dialect) permissions(subject policy.Workload, d policy.Direction, flows []flow.Flow) []permission {
-	var openings []permission
+	var permissions []permission
 	for _, f := range policy.Needed(d, s.AtFirstPorts(s.FlowsOf(subject, d, flows))) {
 		if s.inexpressible(d, f) == "" {
-			openings = append(openings, s.permissionsOf(subject, d, f)...)
+			permissions = append(permissions, s.permissionsOf(subject, d, f)...)
 		}
 	}
-	slices.SortFunc(openings, permission.compare)
-	return slices.Compact(openings)
+	slices.SortFunc(permissions, permission.compare)
+	return slices.Compact(permissions)
 }
 
 // permissionsOf returns the permissions that one flow needs, all with the same peer.
