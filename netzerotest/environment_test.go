@@ -13,7 +13,7 @@ func TestEnvironment_RecordingsDirectory(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for value, want := range map[string]string{"": "", dir: dir, "doctor": filepath.Join(string(packageDir), "doctor")} {
+	for value, want := range map[string]string{"": "", dir: dir, "..": filepath.Dir(string(packageDir))} {
 		t.Setenv("NETZERO_RECORDINGS", value)
 		if e, err := readEnvironment(); err != nil || e.recordings != want {
 			t.Errorf("%q: %q, %v, want %q", value, e.recordings, err, want)
