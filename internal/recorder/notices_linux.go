@@ -132,14 +132,5 @@ func (r *resolution) sharedNetworkOfOlder(c docker.Container) string {
 	if recorded, _ := r.olderContainers.isRecorded(c.ID); recorded {
 		return "" // it is recorded
 	}
-	for id := range r.owned {
-		ours, _ := r.engine.Container(id)
-		for _, a := range ours.Networks {
-			if a.Network != "bridge" && a.Network != "host" && a.Network != "none" &&
-				slices.ContainsFunc(c.Networks, func(b docker.Attachment) bool { return b.NetworkID == a.NetworkID }) {
-				return a.Network
-			}
-		}
-	}
-	return ""
+	return r.sharedNetwork(c)
 }

@@ -214,15 +214,23 @@ func (r *resolution) relatedContainers() map[string]bool {
 }
 
 // sharesNetwork reports whether a container is in a user-defined network of one of this recording's containers.
-func (r *resolution) sharesNetwork(c docker.Container) bool {
+func (r *resolution) sharesNetwork(c docker.Container) bool { return r.sharedNetwork(c) != "" }
+
+// sharedNetwork returns the user-defined network, the first by name, in which a container meets one of this recording's
+// containers, or "".
+func (r *resolution) sharedNetwork(c docker.Container) string {
+	var shared []string
 	for id := range r.owned {
 		ours, _ := r.engine.Container(id)
 		for _, a := range ours.Networks {
 			if a.Network != "bridge" && a.Network != "host" && a.Network != "none" &&
 				slices.ContainsFunc(c.Networks, func(b docker.Attachment) bool { return b.NetworkID == a.NetworkID }) {
-				return true
+				shared = append(shared, a.Network)
 			}
 		}
 	}
-	return false
+	if len(shared) == 0 {
+		return ""
+	}
+	return slices.Min(shared)
 }

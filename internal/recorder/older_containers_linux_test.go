@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/netzero-dev/netzero/internal/docker"
 )
 
 // A process that never had a child and is not a client of an engine cannot have started a container. So it does not report
@@ -34,5 +36,41 @@ func TestOlderContainers_MayStartContainers(t *testing.T) {
 		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), want) {
 			t.Errorf("%s: want %q: %v\n%s", children, want, err, out)
 		}
+	}
+}
+
+type anyEngine = Engine // an embedded field of another name than the method Engine
+
+// knownContainers is an engine that answers nothing but Container.
+type knownContainers struct {
+	anyEngine
+	containers map[string]docker.Container
+}
+
+func (e knownContainers) Container(id string) (docker.Container, bool) {
+	c, known := e.containers[id]
+	return c, known
+}
+
+// A notice names the network, so it must not depend on the order of a map.
+func TestOlderContainers_SharedNetworkIsFirstByName(t *testing.T) {
+	in := func(networks ...string) docker.Container {
+		var c docker.Container
+		for _, n := range networks {
+			c.Networks = append(c.Networks, docker.Attachment{Network: n, NetworkID: "id of " + n})
+		}
+		return c
+	}
+	r := &resolution{
+		engine: knownContainers{containers: map[string]docker.Container{"db": in("front", "bridge"), "cache": in("back")}},
+		owned:  map[string]bool{"db": true, "cache": true},
+	}
+	for range 100 {
+		if got := r.sharedNetwork(in("bridge", "front", "back")); got != "back" {
+			t.Fatalf("shared network %q, want back", got)
+		}
+	}
+	if got := r.sharedNetwork(in("bridge", "other")); got != "" {
+		t.Errorf("shared network %q of containers that share only the default one", got)
 	}
 }
